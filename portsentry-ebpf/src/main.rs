@@ -1,0 +1,5 @@
+#![no_std]
+#![no_main]
+//! The kernel program.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }

@@ -1,0 +1,1 @@
+//! The PortSentry daemon, as a library that its binary and the tests share.

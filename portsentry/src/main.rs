@@ -1,0 +1,2 @@
+//! The `portsentry` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Network namespaces, real scanners and packets through the kernel.

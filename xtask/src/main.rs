@@ -1,0 +1,2 @@
+//! The project's own tasks, one file a verb.
+fn main() {}
