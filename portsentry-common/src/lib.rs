@@ -1,2 +1,22 @@
 #![no_std]
-//! The vocabulary and the pure rules that the kernel program, the daemon and the tests share.
+//! The vocabulary and the pure rules that the kernel program, the daemon, the tests and the fuzzers share.
+//!
+//! Nothing here allocates, performs I/O, reads a clock or knows aya: what the rules need of the outside is
+//! the [`world::World`] that they are handed. A packet flows through the modules in this order:
+//! [`frame`], [`parse`], [`classify`], [`judge`] (which asks [`decide`]), [`event`].
+
+#[cfg(test)]
+extern crate std;
+
+pub mod address;
+pub mod block;
+pub mod classify;
+pub mod counter;
+pub mod decide;
+pub mod event;
+pub mod frame;
+pub mod gate;
+pub mod judge;
+pub mod parse;
+pub mod settings;
+pub mod world;

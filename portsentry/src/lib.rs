@@ -1,1 +1,5 @@
 //! The PortSentry daemon, as a library that its binary and the tests share.
+//!
+//! A probe's way through it is one-directional: `kernel` (ring) -> `policy` -> `sink`; `daemon` joins them.
+
+pub mod policy;

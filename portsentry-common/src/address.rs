@@ -1,0 +1,150 @@
+//! IPv4 and IPv6 addresses as they stand in packets and map keys.
+//!
+//! It must not know what an address has done. The bytes are in network order; the alignment lets a key be
+//! built and compared by whole words, and the name `octets` is what `bpftool map dump` prints.
+
+use bytemuck::{Pod, Zeroable};
+
+/// An address of either family, so that a rule is written once and compiled for each.
+pub trait Address: Copy + PartialEq + Pod {
+    /// 4 or 6, as in the version field of the IP header.
+    const VERSION: u8;
+
+    /// Whether one host can be meant: neither unspecified, loopback, multicast nor broadcast
+    /// (RFC 1122 section 3.2.1.3, RFC 4291 section 2.4).
+    fn is_unicast(self) -> bool;
+
+    /// The address in 16 octets, IPv4 as IPv4-mapped (RFC 4291 section 2.5.5.2).
+    fn to_mapped(self) -> Ipv6;
+}
+
+/// An IPv4 address.
+#[repr(C, align(4))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct Ipv4 {
+    /// Network byte order.
+    pub octets: [u8; 4],
+}
+
+/// An IPv6 address.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct Ipv6 {
+    /// Network byte order.
+    pub octets: [u8; 16],
+}
+
+impl Ipv4 {
+    /// The address as a number, most significant octet first.
+    #[inline(always)]
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        u32::from_be_bytes(self.octets)
+    }
+}
+
+impl Ipv6 {
+    /// The address as four words in wire order.
+    #[inline(always)]
+    #[must_use]
+    pub fn words(self) -> [u32; 4] {
+        bytemuck::cast(self)
+    }
+}
+
+impl Address for Ipv4 {
+    const VERSION: u8 = 4;
+
+    #[inline(always)]
+    fn is_unicast(self) -> bool {
+        let first = self.octets[0];
+        first != 0 && first != 127 && first < 224
+    }
+
+    #[inline(always)]
+    fn to_mapped(self) -> Ipv6 {
+        let word: u32 = bytemuck::cast(self);
+        bytemuck::cast([0, 0, 0xffff_u32.to_be(), word])
+    }
+}
+
+impl Address for Ipv6 {
+    const VERSION: u8 = 6;
+
+    #[inline(always)]
+    fn is_unicast(self) -> bool {
+        let [a, b, c, d] = self.words();
+        let unspecified_or_loopback = a | b | c == 0 && u32::from_be(d) <= 1;
+        !unspecified_or_loopback && self.octets[0] != 0xff
+    }
+
+    #[inline(always)]
+    fn to_mapped(self) -> Ipv6 {
+        self
+    }
+}
+
+impl From<core::net::Ipv4Addr> for Ipv4 {
+    fn from(address: core::net::Ipv4Addr) -> Self {
+        Self { octets: address.octets() }
+    }
+}
+
+impl From<core::net::Ipv6Addr> for Ipv6 {
+    fn from(address: core::net::Ipv6Addr) -> Self {
+        Self { octets: address.octets() }
+    }
+}
+
+impl From<Ipv4> for core::net::Ipv4Addr {
+    fn from(address: Ipv4) -> Self {
+        address.octets.into()
+    }
+}
+
+impl From<Ipv6> for core::net::Ipv6Addr {
+    fn from(address: Ipv6) -> Self {
+        address.octets.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    #[test]
+    fn only_single_hosts_are_unicast() {
+        for (text, expected) in [
+            ("192.0.2.1", true),
+            ("1.0.0.0", true),
+            ("223.255.255.255", true),
+            ("0.0.0.0", false),
+            ("0.1.2.3", false),
+            ("127.0.0.1", false),
+            ("224.0.0.5", false),
+            ("255.255.255.255", false),
+        ] {
+            let address: Ipv4Addr = text.parse().unwrap();
+            assert_eq!(Ipv4::from(address).is_unicast(), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("2001:db8::1", true),
+            ("fe80::1", true),
+            ("::2", true),
+            ("::", false),
+            ("::1", false),
+            ("ff02::1", false),
+        ] {
+            let address: Ipv6Addr = text.parse().unwrap();
+            assert_eq!(Ipv6::from(address).is_unicast(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn ipv4_maps_into_ipv6() {
+        let address = Ipv4Addr::new(192, 0, 2, 9);
+        assert_eq!(Ipv6Addr::from(Ipv4::from(address).to_mapped()), address.to_ipv6_mapped());
+    }
+}

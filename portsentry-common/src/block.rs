@@ -1,0 +1,64 @@
+//! What the blocked map holds of each source. It must not know how a block is enforced or written to a file.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Who entered a block. The numbers cross the kernel boundary.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The kernel program, on the trigger.
+    Trigger = 1,
+    /// The blocked file: an earlier run, or an administrator's line.
+    File = 2,
+}
+
+impl TryFrom<u8> for Origin {
+    type Error = u8;
+
+    fn try_from(number: u8) -> Result<Self, u8> {
+        match number {
+            1 => Ok(Self::Trigger),
+            2 => Ok(Self::File),
+            other => Err(other),
+        }
+    }
+}
+
+/// A blocked source: why, since when, until when. The names are what `bpftool map dump` prints.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Block {
+    /// When the block was made, nanoseconds of `CLOCK_MONOTONIC`.
+    pub since_ns: u64,
+    /// When it ends, nanoseconds of `CLOCK_MONOTONIC`; 0 for never.
+    pub until_ns: u64,
+    /// Packets dropped since.
+    pub dropped: u64,
+    /// Probes counted up to the block.
+    pub hits: u32,
+    /// Interface index on which the last probe came.
+    pub interface: u32,
+    /// Port of the last probe, host byte order.
+    pub port: u16,
+    /// Its IP protocol number.
+    pub protocol: u8,
+    /// Its [`crate::classify::Kind`].
+    pub kind: u8,
+    /// TCP's control bits as received.
+    pub flags: u8,
+    /// An [`Origin`].
+    pub origin: u8,
+    /// Always 0.
+    pub reserved: [u8; 2],
+}
+
+const _: () = assert!(size_of::<Block>() == 40);
+
+impl Block {
+    /// Whether the block has ended at `now_ns` of `CLOCK_MONOTONIC`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_over(&self, now_ns: u64) -> bool {
+        self.until_ns != 0 && now_ns >= self.until_ns
+    }
+}

@@ -1,0 +1,151 @@
+//! The kernel program's counters. It must not count: it names what is counted, once for kernel and daemon.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Defines [`Counter`], and [`Counters`] with a field for each in the same order.
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident => $field:ident,)+) => {
+        /// What is counted; the number is the field's place in [`Counters`].
+        #[repr(u32)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Counter {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        /// The counters of one CPU. The names are what `bpftool map dump` prints.
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+        pub struct Counters {
+            $($(#[doc = $doc])+ pub $field: u64,)+
+        }
+
+        /// Every counter with its field's name and its meaning, in order.
+        pub const COUNTERS: &[(Counter, &str, &str)] =
+            &[$((Counter::$name, stringify!($field), concat!($($doc),+)),)+];
+    };
+}
+
+counters! {
+    /// Probes of any kind to a watched port, whatever became of them.
+    Probes => probes,
+    /// SYN probes.
+    Syn => syn,
+    /// FIN probes.
+    Fin => fin,
+    /// NULL probes.
+    Null => null,
+    /// XMAS probes.
+    Xmas => xmas,
+    /// Probes with flags that no stack sends.
+    Unknown => unknown,
+    /// Maimon probes (FIN with ACK outside any connection).
+    Maimon => maimon,
+    /// ACK probes.
+    Ack => ack,
+    /// Tiny first fragments.
+    Fragment => fragment,
+    /// UDP probes.
+    Udp => udp,
+    /// Packets dropped because their source is blocked.
+    Dropped => dropped,
+    /// Probes dropped as the one that reached the trigger, or because the blocked map was full.
+    DroppedProbes => dropped_probes,
+    /// Packets to a watched port that a service or connection of ours explains.
+    Served => served,
+    /// Probes of ignored sources.
+    Ignored => ignored,
+    /// Probes whose source address cannot be a single host's.
+    Implausible => implausible,
+    /// Sources entered in the blocked maps.
+    Blocked => blocked,
+    /// Sources that could not be entered because a blocked map was full.
+    BlockedFull => blocked_full,
+    /// Probes told to the daemon.
+    Told => told,
+    /// Probes not told: the same source, port and kind was told shortly before.
+    Repeated => repeated,
+    /// Probes not told: this second's events were used up.
+    OverRate => over_rate,
+    /// Probes not told: the ring was full.
+    RingFull => ring_full,
+    /// Frames that end within the Ethernet header or a VLAN tag.
+    MalformedLink => malformed_link,
+    /// Impossible or truncated IPv4 headers.
+    MalformedIpv4 => malformed_ipv4,
+    /// Impossible or truncated IPv6 headers.
+    MalformedIpv6 => malformed_ipv6,
+    /// IPv6 extension headers that run past the packet, or are too many.
+    MalformedExtensions => malformed_extensions,
+    /// Impossible or truncated TCP headers.
+    MalformedTcp => malformed_tcp,
+    /// Impossible or truncated UDP headers.
+    MalformedUdp => malformed_udp,
+}
+
+const _: () = assert!(size_of::<Counters>() == COUNTERS.len() * 8);
+
+impl Counters {
+    /// The count of `counter`.
+    #[must_use]
+    pub fn get(&self, counter: Counter) -> u64 {
+        let words: &[u64] = bytemuck::cast_slice(core::slice::from_ref(self));
+        words.get(counter as usize).copied().unwrap_or_default()
+    }
+
+    /// The sums of two CPUs' counters.
+    #[must_use]
+    pub fn plus(mut self, other: &Self) -> Self {
+        let sums: &mut [u64] = bytemuck::cast_slice_mut(core::slice::from_mut(&mut self));
+        let words: &[u64] = bytemuck::cast_slice(core::slice::from_ref(other));
+        for (sum, word) in sums.iter_mut().zip(words) {
+            *sum = sum.wrapping_add(*word);
+        }
+        self
+    }
+}
+
+impl From<crate::parse::Malformed> for Counter {
+    #[inline(always)]
+    fn from(cause: crate::parse::Malformed) -> Self {
+        use crate::parse::Malformed;
+        match cause {
+            Malformed::Link => Self::MalformedLink,
+            Malformed::Ipv4 => Self::MalformedIpv4,
+            Malformed::Ipv6 => Self::MalformedIpv6,
+            Malformed::Extensions => Self::MalformedExtensions,
+            Malformed::Tcp => Self::MalformedTcp,
+            Malformed::Udp => Self::MalformedUdp,
+        }
+    }
+}
+
+impl From<crate::classify::Kind> for Counter {
+    #[inline(always)]
+    fn from(kind: crate::classify::Kind) -> Self {
+        use crate::classify::Kind;
+        match kind {
+            Kind::Syn | Kind::Connect => Self::Syn,
+            Kind::Fin => Self::Fin,
+            Kind::Null => Self::Null,
+            Kind::Xmas => Self::Xmas,
+            Kind::Unknown => Self::Unknown,
+            Kind::Maimon => Self::Maimon,
+            Kind::Ack => Self::Ack,
+            Kind::Fragment => Self::Fragment,
+            Kind::Udp => Self::Udp,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_its_field() {
+        let counters = Counters { dropped: 7, malformed_udp: 9, ..Counters::zeroed() };
+        assert_eq!(counters.get(Counter::Dropped), 7);
+        assert_eq!(counters.get(Counter::MalformedUdp), 9);
+        assert_eq!(counters.plus(&counters).get(Counter::Dropped), 14);
+    }
+}

@@ -1,0 +1,106 @@
+//! Tally and settings to verdict. It must not touch a map: it says what is to be done, [`crate::judge`] does it.
+
+use crate::{
+    classify::Probe,
+    settings::{AckProbes, Settings},
+};
+
+/// What is to be done about a probe. The numbers cross the kernel boundary.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Counted; the trigger isn't reached, and the packet passes.
+    Counted = 1,
+    /// The trigger is reached, and the settings say to block.
+    Block = 2,
+    /// The trigger is reached, and the settings say to report only.
+    Report = 3,
+    /// Of a kind that is reported but never counted (`ACK_PROBES`).
+    Noticed = 4,
+    /// The source is ignored.
+    Ignored = 5,
+    /// The trigger is reached, but the blocked map is full; the packet is dropped all the same.
+    Full = 6,
+}
+
+impl TryFrom<u8> for Verdict {
+    type Error = u8;
+
+    fn try_from(number: u8) -> Result<Self, u8> {
+        [Self::Counted, Self::Block, Self::Report, Self::Noticed, Self::Ignored, Self::Full]
+            .into_iter()
+            .find(|verdict| *verdict as u8 == number)
+            .ok_or(number)
+    }
+}
+
+/// Whether `probe` counts towards the trigger.
+#[inline(always)]
+#[must_use]
+pub const fn counts(probe: &Probe, settings: &Settings) -> bool {
+    !probe.kind.is_connected() || settings.ack_probes == AckProbes::Count as u8
+}
+
+/// The verdict on a probe that counts and is its source's `hits`th.
+#[inline(always)]
+#[must_use]
+pub const fn decide(probe: &Probe, hits: u32, settings: &Settings) -> Verdict {
+    if hits < settings.trigger {
+        Verdict::Counted
+    } else if settings.blocks(probe.protocol) {
+        Verdict::Block
+    } else {
+        Verdict::Report
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable;
+
+    use super::*;
+    use crate::{
+        classify::{Kind, Protocol},
+        settings::Response,
+    };
+
+    fn probe(kind: Kind, protocol: Protocol) -> Probe {
+        Probe { protocol, kind, source_port: 40_000, port: 1, flags: 0 }
+    }
+
+    #[test]
+    fn the_trigger_is_the_nth_hit() {
+        let syn = probe(Kind::Syn, Protocol::Tcp);
+        for (trigger, hits, expected) in [
+            (0, 1, Verdict::Block),
+            (1, 1, Verdict::Block),
+            (2, 1, Verdict::Counted),
+            (2, 2, Verdict::Block),
+            (2, 3, Verdict::Block),
+            (5, 4, Verdict::Counted),
+        ] {
+            let settings = Settings { trigger, tcp_response: Response::Block as u8, ..Settings::zeroed() };
+            assert_eq!(decide(&syn, hits, &settings), expected, "trigger {trigger}, hit {hits}");
+        }
+    }
+
+    #[test]
+    fn tcp_and_udp_are_blocked_apart() {
+        let settings = Settings { udp_response: Response::Block as u8, ..Settings::zeroed() };
+        assert_eq!(decide(&probe(Kind::Syn, Protocol::Tcp), 1, &settings), Verdict::Report);
+        assert_eq!(decide(&probe(Kind::Udp, Protocol::Udp), 1, &settings), Verdict::Block);
+    }
+
+    #[test]
+    fn what_a_connection_may_send_counts_only_on_demand() {
+        for (ack_probes, expected) in
+            [(AckProbes::Off, false), (AckProbes::Report, false), (AckProbes::Count, true)]
+        {
+            let settings = Settings { ack_probes: ack_probes as u8, ..Settings::zeroed() };
+            for kind in [Kind::Ack, Kind::Maimon] {
+                assert_eq!(counts(&probe(kind, Protocol::Tcp), &settings), expected);
+            }
+            assert!(counts(&probe(Kind::Fin, Protocol::Tcp), &settings));
+        }
+    }
+}

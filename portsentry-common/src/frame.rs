@@ -1,0 +1,37 @@
+//! A received frame, read at an offset: a byte slice is one, the XDP context another.
+//!
+//! It must not interpret what it reads.
+
+use bytemuck::AnyBitPattern;
+
+/// Bytes as they came off the wire, from the Ethernet header on.
+pub trait Frame {
+    /// The value at `offset` bytes, in wire (network) byte order, or `None` if it does not lie wholly in
+    /// the part of the frame that can be read directly.
+    fn read<T: AnyBitPattern>(&self, offset: usize) -> Option<T>;
+
+    /// Whether the frame is at least `length` bytes long, counting what cannot be read directly (the
+    /// further buffers of a multi-buffer XDP frame).
+    fn holds(&self, length: usize) -> bool;
+
+    /// Length of the whole frame in bytes.
+    fn length(&self) -> usize;
+}
+
+impl Frame for [u8] {
+    #[inline(always)]
+    fn read<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
+        let bytes = self.get(offset..offset.checked_add(size_of::<T>())?)?;
+        bytemuck::try_pod_read_unaligned(bytes).ok()
+    }
+
+    #[inline(always)]
+    fn holds(&self, length: usize) -> bool {
+        length <= self.len()
+    }
+
+    #[inline(always)]
+    fn length(&self) -> usize {
+        self.len()
+    }
+}

@@ -1,0 +1,68 @@
+//! The gate before the blocked maps: one bit says that nobody near a source is blocked.
+//!
+//! A set bit means "look it up", a clear one "nobody here". It may err towards a look-up only: whoever enters
+//! a block sets the bit, and clearing needs a rebuild that no writer can race (see the daemon's `kernel` room).
+
+use crate::address::{Ipv4, Ipv6};
+
+/// Bits of a gate: one for each IPv4 /24, and as many for hashes of the IPv6 /48.
+pub const BITS: u32 = 1 << 24;
+/// A gate's length in 64-bit words: 2 MiB.
+pub const WORDS: u32 = BITS / 64;
+
+/// An address's bit in its family's gate.
+pub trait Gated {
+    /// Number of the bit, below [`BITS`].
+    fn bit(self) -> u32;
+}
+
+impl Gated for Ipv4 {
+    #[inline(always)]
+    fn bit(self) -> u32 {
+        self.number() >> 8
+    }
+}
+
+impl Gated for Ipv6 {
+    /// By multiplicative hashing (Knuth, TAOCP 6.4) of the /48.
+    #[inline(always)]
+    fn bit(self) -> u32 {
+        let [high, low, ..] = self.words();
+        let prefix = u64::from(u32::from_be(high)) << 16 | u64::from(u32::from_be(low) >> 16);
+        (prefix.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u32
+    }
+}
+
+/// The word of a gate that holds `bit`, and the bit's mask in it.
+#[inline(always)]
+#[must_use]
+pub const fn place(bit: u32) -> (u32, u64) {
+    (bit / 64 % WORDS, 1 << (bit % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::{Ipv4Addr, Ipv6Addr};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_ipv4_network_of_24_bits_shares_a_bit(address: u32, host: u8) {
+            let one = Ipv4::from(Ipv4Addr::from(address));
+            let other = Ipv4::from(Ipv4Addr::from(address & !0xff | u32::from(host)));
+            prop_assert_eq!(one.bit(), other.bit());
+            prop_assert_eq!(one.bit(), address >> 8);
+        }
+
+        #[test]
+        fn an_ipv6_network_of_48_bits_shares_a_bit(address: u128, rest: u128) {
+            let one = Ipv6::from(Ipv6Addr::from(address));
+            let other = Ipv6::from(Ipv6Addr::from(address & !(u128::MAX >> 48) | rest & u128::MAX >> 48));
+            prop_assert_eq!(one.bit(), other.bit());
+            prop_assert!(one.bit() < BITS);
+        }
+    }
+}

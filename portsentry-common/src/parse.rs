@@ -1,0 +1,116 @@
+//! Frame to packet: Ethernet with up to two VLAN tags, IPv4, IPv6 with its extension headers, TCP, UDP.
+//!
+//! It must not judge. Headers are taken apart in the order in which they can be trusted: the link first, then
+//! the source address alone (a blocked source is dropped whatever the rest holds), then the rest.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "a header's fields are cut out of its words by truncation"
+)]
+
+mod ipv4;
+mod ipv6;
+mod link;
+mod transport;
+
+pub use ipv6::MAX_EXTENSIONS;
+pub use link::{Link, Network, link};
+pub use transport::{TcpFlags, Transport};
+
+use crate::{
+    address::{Address, Ipv4, Ipv6},
+    frame::Frame,
+};
+
+/// IP protocol number of TCP.
+pub const TCP: u8 = 6;
+/// IP protocol number of UDP.
+pub const UDP: u8 = 17;
+
+/// Why a frame could not be taken apart. Such frames pass, and are counted by this cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// The frame ends within the Ethernet header or a VLAN tag.
+    Link,
+    /// IPv4 version, header length or total length contradict each other or the frame (RFC 791).
+    Ipv4,
+    /// IPv6 version or payload length contradict each other or the frame (RFC 8200).
+    Ipv6,
+    /// The IPv6 extension headers run past the packet, or are more than [`MAX_EXTENSIONS`].
+    Extensions,
+    /// The TCP header is cut short or its data offset is impossible (RFC 9293).
+    Tcp,
+    /// The UDP header is cut short or its length is impossible (RFC 768).
+    Udp,
+}
+
+/// What of an IP datagram a packet carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fragment {
+    /// All of it, IPv6 atomic fragments included (RFC 6946).
+    Whole,
+    /// Its beginning.
+    First,
+    /// A later part, which has no transport header.
+    Later,
+}
+
+/// The network layer of a packet whose source is already known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagram<A> {
+    /// Where the packet says it is going.
+    pub destination: A,
+    /// The transport protocol's number.
+    pub protocol: u8,
+    /// Offset of the transport header in the frame, in bytes.
+    pub transport: usize,
+    /// Bytes of transport header and payload that this packet carries.
+    pub remaining: usize,
+    /// Which part of a datagram this is.
+    pub fragment: Fragment,
+    /// IPv4 options or IPv6 extension headers (other than a fragment header) are present.
+    pub options: bool,
+    /// Time to live, or hop limit.
+    pub ttl: u8,
+}
+
+/// Parses what is specific to an address family.
+pub trait Parse: Address {
+    /// The source address of the packet whose IP header starts at `offset`.
+    fn source<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Self, Malformed>;
+
+    /// The network layer that starts at `offset`.
+    fn datagram<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Datagram<Self>, Malformed>;
+}
+
+impl Parse for Ipv4 {
+    #[inline(always)]
+    fn source<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Self, Malformed> {
+        frame.read(offset + ipv4::SOURCE).ok_or(Malformed::Ipv4)
+    }
+
+    #[inline(always)]
+    fn datagram<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Datagram<Self>, Malformed> {
+        ipv4::datagram(frame, offset)
+    }
+}
+
+impl Parse for Ipv6 {
+    #[inline(always)]
+    fn source<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Self, Malformed> {
+        frame.read(offset + ipv6::SOURCE).ok_or(Malformed::Ipv6)
+    }
+
+    #[inline(always)]
+    fn datagram<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Datagram<Self>, Malformed> {
+        ipv6::datagram(frame, offset)
+    }
+}
+
+impl<A> Datagram<A> {
+    /// The transport header, as far as the rules need it.
+    #[inline(always)]
+    pub fn transport<F: Frame + ?Sized>(&self, frame: &F) -> Result<Transport, Malformed> {
+        transport::transport(frame, self)
+    }
+}

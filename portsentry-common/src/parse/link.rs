@@ -1,0 +1,62 @@
+//! Ethernet and VLAN tags. It must not look past them.
+
+use super::Malformed;
+use crate::frame::Frame;
+
+const IPV4: u16 = 0x0800_u16.to_be();
+const IPV6: u16 = 0x86dd_u16.to_be();
+/// IEEE 802.1Q.
+const CUSTOMER_TAG: u16 = 0x8100_u16.to_be();
+/// IEEE 802.1ad.
+const SERVICE_TAG: u16 = 0x88a8_u16.to_be();
+/// The identifier's twelve bits in a tag.
+const VLAN_ID: u16 = 0x0fff;
+
+/// What the frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// An IPv4 packet.
+    Ipv4,
+    /// An IPv6 packet.
+    Ipv6,
+    /// Nothing that can probe a port.
+    Other,
+}
+
+/// The link layer of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// What follows it.
+    pub network: Network,
+    /// Offset of what follows it, in bytes.
+    pub length: usize,
+    /// Identifier of the innermost VLAN tag, 0 without one.
+    pub vlan: u16,
+}
+
+impl Link {
+    #[inline(always)]
+    fn new(ethertype: u16, length: usize, vlan: u16) -> Self {
+        let network = match ethertype {
+            IPV4 => Network::Ipv4,
+            IPV6 => Network::Ipv6,
+            _ => Network::Other,
+        };
+        Self { network, length, vlan }
+    }
+}
+
+/// The Ethernet header of `frame` and up to two VLAN tags; behind a third, the network is [`Network::Other`].
+#[inline(always)]
+pub fn link<F: Frame + ?Sized>(frame: &F) -> Result<Link, Malformed> {
+    let ethertype = frame.read::<u16>(12).ok_or(Malformed::Link)?;
+    if ethertype != CUSTOMER_TAG && ethertype != SERVICE_TAG {
+        return Ok(Link::new(ethertype, 14, 0));
+    }
+    let [tag, ethertype] = frame.read::<[u16; 2]>(14).ok_or(Malformed::Link)?;
+    if ethertype != CUSTOMER_TAG && ethertype != SERVICE_TAG {
+        return Ok(Link::new(ethertype, 18, u16::from_be(tag) & VLAN_ID));
+    }
+    let [tag, ethertype] = frame.read::<[u16; 2]>(18).ok_or(Malformed::Link)?;
+    Ok(Link::new(ethertype, 22, u16::from_be(tag) & VLAN_ID))
+}

@@ -1,0 +1,121 @@
+//! The TCP and UDP headers, as far as the rules need them. It must not judge flags or ports.
+
+use super::{Datagram, Fragment, Malformed, TCP, UDP};
+use crate::frame::Frame;
+
+const TCP_HEADER: usize = 20;
+/// The part of a TCP header that ends with its control bits and window.
+const TCP_CONTROL: usize = 16;
+const UDP_HEADER: usize = 8;
+
+/// The control bits of a TCP header (RFC 9293 section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// No more data.
+    pub const FIN: u8 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset.
+    pub const RST: u8 = 0x04;
+    /// Push.
+    pub const PSH: u8 = 0x08;
+    /// The acknowledgement number is meant.
+    pub const ACK: u8 = 0x10;
+    /// The urgent pointer is meant.
+    pub const URG: u8 = 0x20;
+}
+
+/// A transport header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP; ports in host byte order.
+    Tcp {
+        /// Port that it comes from.
+        source_port: u16,
+        /// Port that it goes to.
+        port: u16,
+        /// The control bits.
+        flags: TcpFlags,
+    },
+    /// A first fragment that ends before TCP's control bits (RFC 1858 section 3.1), which no ordinary
+    /// stack sends; ports in host byte order.
+    TinyTcp {
+        /// Port that it comes from.
+        source_port: u16,
+        /// Port that it goes to.
+        port: u16,
+    },
+    /// UDP; ports in host byte order.
+    Udp {
+        /// Port that it comes from.
+        source_port: u16,
+        /// Port that it goes to.
+        port: u16,
+    },
+    /// Another protocol, or a later fragment: nothing that probes a port.
+    Other,
+}
+
+#[inline(always)]
+pub(super) fn transport<A, F: Frame + ?Sized>(
+    frame: &F,
+    datagram: &Datagram<A>,
+) -> Result<Transport, Malformed> {
+    if datagram.fragment == Fragment::Later {
+        return Ok(Transport::Other);
+    }
+    match datagram.protocol {
+        TCP => tcp(frame, datagram),
+        UDP => udp(frame, datagram),
+        _ => Ok(Transport::Other),
+    }
+}
+
+#[inline(always)]
+fn tcp<A, F: Frame + ?Sized>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
+    let least = if datagram.fragment == Fragment::First { TCP_CONTROL } else { TCP_HEADER };
+    if datagram.remaining < least {
+        return tiny_tcp(frame, datagram);
+    }
+    let words = frame.read::<[u32; 4]>(datagram.transport).ok_or(Malformed::Tcp)?;
+    let [source_port, port] = ports(words[0]);
+    let control = u32::from_be(words[3]);
+    let header = (control >> 28) as usize * 4;
+    let cut = header > datagram.remaining && datagram.fragment == Fragment::Whole;
+    if header < TCP_HEADER || cut {
+        return Err(Malformed::Tcp);
+    }
+    Ok(Transport::Tcp { source_port, port, flags: TcpFlags((control >> 16) as u8) })
+}
+
+#[inline(always)]
+fn tiny_tcp<A, F: Frame + ?Sized>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
+    if datagram.fragment != Fragment::First || datagram.remaining < 4 {
+        return Err(Malformed::Tcp);
+    }
+    let [source_port, port] = ports(frame.read(datagram.transport).ok_or(Malformed::Tcp)?);
+    Ok(Transport::TinyTcp { source_port, port })
+}
+
+#[inline(always)]
+fn udp<A, F: Frame + ?Sized>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
+    if datagram.remaining < UDP_HEADER {
+        return Err(Malformed::Udp);
+    }
+    let words = frame.read::<[u32; 2]>(datagram.transport).ok_or(Malformed::Udp)?;
+    let [source_port, port] = ports(words[0]);
+    let length = (u32::from_be(words[1]) >> 16) as usize;
+    // Zero stands for a jumbogram (RFC 2675 section 4), which Linux takes as the rest of the packet.
+    let impossible = length != 0 && length < UDP_HEADER;
+    let cut = length > datagram.remaining && datagram.fragment == Fragment::Whole;
+    if impossible || cut { Err(Malformed::Udp) } else { Ok(Transport::Udp { source_port, port }) }
+}
+
+/// Source and destination port from the header's first word in wire order.
+#[inline(always)]
+fn ports(word: u32) -> [u16; 2] {
+    let word = u32::from_be(word);
+    [(word >> 16) as u16, word as u16]
+}

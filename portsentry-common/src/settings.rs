@@ -1,0 +1,70 @@
+//! What the daemon tells the kernel program once, when it loads it.
+//!
+//! It must hold nothing that changes while the program runs: that lives in maps.
+
+use bytemuck::{Pod, Zeroable};
+
+/// What to do when a source reaches the trigger (`BLOCK_TCP`, `BLOCK_UDP`).
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// Report, and let everything pass.
+    Report = 0,
+    /// Enter the source in the blocked map.
+    Block = 1,
+}
+
+/// What to make of ACK and Maimon probes (`ACK_PROBES`).
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AckProbes {
+    /// Don't look for them.
+    Off = 0,
+    /// Report them; they never lead to a block.
+    Report = 1,
+    /// Count them like any other probe.
+    Count = 2,
+}
+
+/// Read-only data of the kernel program.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Settings {
+    /// How long a block lasts, in nanoseconds; 0 for good.
+    pub block_ns: u64,
+    /// Within which time a repeat of the same source, port and kind isn't told again, in nanoseconds.
+    pub repeat_ns: u64,
+    /// Length of a jiffy in nanoseconds.
+    pub jiffy_ns: u64,
+    /// The jiffies counter at the origin of `CLOCK_MONOTONIC`.
+    pub first_jiffy: u64,
+    /// Events a second that each CPU may put into the ring.
+    pub event_rate: u32,
+    /// Act on the nth probe of a source (`SCAN_TRIGGER`; 0 and 1: the first).
+    pub trigger: u32,
+    /// A [`Response`].
+    pub tcp_response: u8,
+    /// A [`Response`].
+    pub udp_response: u8,
+    /// An [`AckProbes`].
+    pub ack_probes: u8,
+    /// 1 where networks behind this host are watched too (`PROTECTED_NETWORKS`).
+    pub has_protected: u8,
+    /// Always 0.
+    pub reserved: [u8; 4],
+}
+
+const _: () = assert!(size_of::<Settings>() == 48);
+
+impl Settings {
+    /// Whether a source that reaches the trigger by `protocol` is to be blocked.
+    #[inline(always)]
+    #[must_use]
+    pub const fn blocks(&self, protocol: crate::classify::Protocol) -> bool {
+        let response = match protocol {
+            crate::classify::Protocol::Tcp => self.tcp_response,
+            crate::classify::Protocol::Udp => self.udp_response,
+        };
+        response == Response::Block as u8
+    }
+}

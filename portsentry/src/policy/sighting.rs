@@ -1,0 +1,39 @@
+//! One probe as the daemon speaks of it. It must not know what is done about it.
+
+use std::{net::IpAddr, time::SystemTime};
+
+use portsentry_common::{
+    classify::{Kind, Protocol},
+    decide::Verdict,
+};
+
+/// A probe that the kernel told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// When it came, by the wall clock.
+    pub time: SystemTime,
+    /// Where it says it came from.
+    pub source: IpAddr,
+    /// Where it went.
+    pub destination: IpAddr,
+    /// Port that it came from.
+    pub source_port: u16,
+    /// Port that it went to.
+    pub port: u16,
+    /// The transport protocol.
+    pub protocol: Protocol,
+    /// Its kind.
+    pub kind: Kind,
+    /// TCP's control bits as received.
+    pub flags: u8,
+    /// IPv4 options or IPv6 extension headers were present; `None` where that isn't known.
+    pub options: Option<bool>,
+    /// Index of the interface it came in on.
+    pub interface: u32,
+    /// Identifier of the innermost VLAN tag, 0 without one.
+    pub vlan: u16,
+    /// The source's probes so far; 0 if it doesn't count.
+    pub hits: u32,
+    /// What the kernel did about it.
+    pub verdict: Verdict,
+}
