@@ -19,4 +19,5 @@ pub mod gate;
 pub mod judge;
 pub mod parse;
 pub mod settings;
+pub mod state;
 pub mod world;

@@ -48,15 +48,30 @@ pub struct Settings {
     pub udp_response: u8,
     /// An [`AckProbes`].
     pub ack_probes: u8,
-    /// 1 where networks behind this host are watched too (`PROTECTED_NETWORKS`).
-    pub has_protected: u8,
     /// Always 0.
-    pub reserved: [u8; 4],
+    pub reserved: u8,
+    /// Offset in words of the gate's generation that counts: 0 or [`crate::gate::WORDS`].
+    pub gate: u32,
 }
 
 const _: () = assert!(size_of::<Settings>() == 48);
 
 impl Settings {
+    /// What stands in the object file, until a loader writes the real ones.
+    pub const UNSET: Self = Self {
+        block_ns: 0,
+        repeat_ns: 0,
+        jiffy_ns: 0,
+        first_jiffy: 0,
+        event_rate: 0,
+        trigger: 0,
+        tcp_response: 0,
+        udp_response: 0,
+        ack_probes: 0,
+        reserved: 0,
+        gate: 0,
+    };
+
     /// Whether a source that reaches the trigger by `protocol` is to be blocked.
     #[inline(always)]
     #[must_use]

@@ -11,15 +11,28 @@ use crate::{
     settings::Settings,
 };
 
-/// Whose address a destination is.
+/// Whose address a destination is. The numbers cross the kernel boundary.
+#[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Locality {
     /// Somebody else's, or no single host's: nothing sent to it counts.
-    Foreign,
+    Foreign = 0,
     /// The host's own.
-    Own,
+    Own = 1,
     /// In a network behind this gateway that is watched too (`PROTECTED_NETWORKS`).
-    Protected,
+    Protected = 2,
+}
+
+impl From<Option<u32>> for Locality {
+    /// From what a locality map holds for an address.
+    #[inline(always)]
+    fn from(number: Option<u32>) -> Self {
+        match number {
+            Some(1) => Self::Own,
+            Some(2) => Self::Protected,
+            _ => Self::Foreign,
+        }
+    }
 }
 
 /// What became of a block that was to be entered.

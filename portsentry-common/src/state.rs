@@ -1,0 +1,41 @@
+//! What the kernel program remembers of sources and of itself between packets. It must not decide anything.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::address::Ipv6;
+
+/// A source's probes so far: a value of the state engine.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Tally {
+    /// Probes that count towards the trigger.
+    pub hits: u64,
+    /// When the last one came, nanoseconds of `CLOCK_MONOTONIC`.
+    pub last_ns: u64,
+}
+
+/// What makes a probe a repeat of one told before.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct SightKey {
+    /// Where it says it came from; IPv4 as IPv4-mapped.
+    pub source: Ipv6,
+    /// Host byte order.
+    pub port: u16,
+    /// A [`crate::classify::Kind`].
+    pub kind: u8,
+    /// Always 0.
+    pub reserved: [u8; 5],
+}
+
+/// The events that one CPU has told in the current second.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Budget {
+    /// When the second began, nanoseconds of `CLOCK_MONOTONIC`.
+    pub start_ns: u64,
+    /// Events told since.
+    pub used: u64,
+}
+
+const _: () = assert!(size_of::<Tally>() == 16 && size_of::<SightKey>() == 24 && size_of::<Budget>() == 16);

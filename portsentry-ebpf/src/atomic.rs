@@ -1,0 +1,27 @@
+//! The atomic read-modify-writes that BPF has (since Linux 5.12) and Rust's stable library lacks for it.
+//!
+//! It must not know what the words mean.
+
+use core::intrinsics::{AtomicOrdering, atomic_or, atomic_xadd};
+
+/// Adds `value` to the word at `word` and returns what stood there.
+///
+/// # Safety
+///
+/// `word` must be valid and aligned: a field of a map's value.
+#[inline(always)]
+pub unsafe fn add(word: *mut u64, value: u64) -> u64 {
+    // SAFETY: the caller's.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(word, value) }
+}
+
+/// Sets the bits of `mask` in the word at `word`.
+///
+/// # Safety
+///
+/// `word` must be valid and aligned: a map's value.
+#[inline(always)]
+pub unsafe fn set_bits(word: *mut u64, mask: u64) {
+    // SAFETY: the caller's.
+    unsafe { atomic_or::<u64, u64, { AtomicOrdering::Relaxed }>(word, mask) };
+}

@@ -1,0 +1,45 @@
+//! The XDP context as a [`Frame`]. It must not interpret what it reads.
+
+use aya_ebpf::{EbpfContext, helpers::generated::bpf_xdp_get_buff_len, programs::XdpContext};
+use bytemuck::AnyBitPattern;
+use portsentry_common::frame::Frame;
+
+/// The first buffer of a received frame, between bounds that the verifier knows.
+pub struct XdpFrame<'a> {
+    context: &'a XdpContext,
+    start: usize,
+    end: usize,
+}
+
+impl<'a> XdpFrame<'a> {
+    #[inline(always)]
+    pub fn new(context: &'a XdpContext) -> Self {
+        Self { context, start: context.data(), end: context.data_end() }
+    }
+}
+
+impl Frame for XdpFrame<'_> {
+    /// Loads by whole words: `read_unaligned` would become one load for each byte, which doubles the cost of
+    /// an honest packet. Every kernel that this is built for takes unaligned loads from packets.
+    #[inline(always)]
+    fn read<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
+        let at = self.start + offset;
+        if at + size_of::<T>() > self.end {
+            return None;
+        }
+        // SAFETY: the bounds were checked against `data_end`, and any bits make a `T`. `T`'s alignment may be
+        // exceeded, which the BPF instruction set permits where the kernel's architecture does.
+        Some(unsafe { *(at as *const T) })
+    }
+
+    #[inline(always)]
+    fn holds(&self, length: usize) -> bool {
+        self.start + length <= self.end || length <= self.length()
+    }
+
+    #[inline(always)]
+    fn length(&self) -> usize {
+        // SAFETY: the context is the one that the kernel handed to the program.
+        unsafe { bpf_xdp_get_buff_len(self.context.as_ptr().cast()) as usize }
+    }
+}

@@ -1,0 +1,228 @@
+//! The [`World`] of the rules, answered by maps and helpers.
+//!
+//! It must not hold a rule: what is asked here is decided in `portsentry-common`.
+
+mod family;
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::{BPF_ANY, BPF_NOEXIST, BPF_RB_NO_WAKEUP},
+    helpers::generated::bpf_jiffies64,
+    programs::XdpContext,
+};
+use aya_log_ebpf::debug;
+use portsentry_common::{
+    block::Block,
+    classify::{Kind, Protocol},
+    counter::Counter,
+    event::Event,
+    gate,
+    settings::Settings,
+    state::{SightKey, Tally},
+    world::{Entry, Flow, Hosts, Locality, Sight, World},
+};
+
+use crate::{atomic, kernel::family::Family, maps, sockets};
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// The kernel, as one packet's judgement sees it.
+pub struct Kernel<'a> {
+    context: &'a XdpContext,
+}
+
+impl<'a> Kernel<'a> {
+    #[inline(always)]
+    pub fn new(context: &'a XdpContext) -> Self {
+        Self { context }
+    }
+}
+
+impl World for Kernel<'_> {
+    #[inline(always)]
+    fn settings(&self) -> &Settings {
+        // The optimiser must not take the initial value for the one that the loader writes.
+        let settings = core::hint::black_box(&raw const maps::SETTINGS).cast::<Settings>();
+        // SAFETY: a `Global` is its value, which is plain data that nobody writes once the program runs.
+        unsafe { &*settings }
+    }
+
+    #[inline(always)]
+    fn now_ns(&self) -> u64 {
+        let Settings { first_jiffy, jiffy_ns, .. } = self.settings();
+        // SAFETY: the helper has no preconditions.
+        let jiffies = unsafe { bpf_jiffies64() };
+        jiffies.wrapping_sub(*first_jiffy).wrapping_mul(*jiffy_ns)
+    }
+
+    #[inline(always)]
+    fn interface(&self) -> u32 {
+        self.context.ingress_ifindex() as u32
+    }
+
+    #[inline(always)]
+    fn count(&self, counter: Counter) {
+        let Some(counters) = maps::COUNTERS.get_ptr_mut(0) else { return };
+        // SAFETY: a counter's number is its word's place in `Counters`, and the value is this CPU's own.
+        unsafe { *counters.cast::<u64>().add(counter as usize) += 1 };
+    }
+
+    #[inline(always)]
+    fn is_watched(&self, protocol: Protocol, port: u16) -> bool {
+        let (word, mask) = (u32::from(port) / 64, 1 << (port % 64));
+        let (listed, advanced) = match protocol {
+            Protocol::Tcp => (maps::WATCHED_TCP.get(word), maps::ADVANCED_TCP.get(word)),
+            Protocol::Udp => (maps::WATCHED_UDP.get(word), maps::ADVANCED_UDP.get(word)),
+        };
+        (listed.copied().unwrap_or(0) | advanced.copied().unwrap_or(0)) & mask != 0
+    }
+
+    #[inline(always)]
+    fn may_tell(&self, now_ns: u64) -> bool {
+        let Some(budget) = maps::BUDGET.get_ptr_mut(0) else { return false };
+        // SAFETY: the value is this CPU's own, and programs don't preempt each other on a CPU's queue.
+        let budget = unsafe { &mut *budget };
+        if now_ns.wrapping_sub(budget.start_ns) >= SECOND_NS {
+            budget.start_ns = now_ns;
+            budget.used = 0;
+        }
+        budget.used < u64::from(self.settings().event_rate)
+    }
+
+    #[inline(always)]
+    fn tell(&self, event: &Event) -> bool {
+        if let Some(budget) = maps::BUDGET.get_ptr_mut(0) {
+            // SAFETY: as in `may_tell`.
+            unsafe { (*budget).used += 1 };
+        }
+        debug!(
+            self.context,
+            "{:i} to port {}: protocol {}, kind {}, flags {:x}, verdict {}",
+            event.source.octets,
+            event.port,
+            event.protocol,
+            event.kind,
+            event.flags,
+            event.verdict
+        );
+        // The daemon reads on a timer: a wake-up for each record would starve it under a flood.
+        maps::EVENTS.output(event, u64::from(BPF_RB_NO_WAKEUP)).is_ok()
+    }
+}
+
+impl<A: Family> Hosts<A> for Kernel<'_> {
+    #[inline(always)]
+    fn is_blocked(&self, source: A) -> bool {
+        let (word, mask) = gate::place(source.bit());
+        let gate = A::gate(word + self.settings().gate);
+        if gate.copied().unwrap_or(0) & mask == 0 {
+            return false;
+        }
+        let Some(block) = A::blocked(source) else { return false };
+        // SAFETY: a hash map's value stays readable for the program's run, even if it is deleted meanwhile.
+        let block = unsafe { &mut *block };
+        if block.until_ns != 0 && block.is_over(self.now_ns()) {
+            return false;
+        }
+        // SAFETY: a field of a map's value.
+        unsafe { atomic::add(&raw mut block.dropped, 1) };
+        true
+    }
+
+    #[inline(always)]
+    fn is_ignored(&self, source: A) -> bool {
+        A::ignored(source)
+    }
+
+    #[inline(always)]
+    fn locality(&self, destination: A) -> Locality {
+        A::local(destination).into()
+    }
+
+    #[inline(always)]
+    fn was_served(&self, flow: &Flow<A>) -> bool {
+        let cached = match flow.probe.kind {
+            Kind::Udp => maps::SERVED_UDP.get(u32::from(flow.probe.port)),
+            Kind::Ack | Kind::Maimon => maps::SERVED_TCP.get(u32::from(flow.probe.port)),
+            _ => None,
+        };
+        let Some(&served) = cached else { return false };
+        let age = ticks(self.now_ns()).wrapping_sub(served as u32);
+        (served >> 32) as u32 == flow.destination.tag() && age < SERVED_TICKS
+    }
+
+    #[inline(always)]
+    fn is_served(&self, flow: &Flow<A>) -> bool {
+        let (explained, cache) = match flow.probe.protocol {
+            Protocol::Tcp => (sockets::explains_tcp(self.context.as_ptr(), flow), &maps::SERVED_TCP),
+            Protocol::Udp => (sockets::explains_udp(self.context.as_ptr(), flow), &maps::SERVED_UDP),
+        };
+        if !explained {
+            return false;
+        }
+        if let Some(served) = cache.get_ptr_mut(u32::from(flow.probe.port)) {
+            let found = u64::from(flow.destination.tag()) << 32 | u64::from(ticks(self.now_ns()));
+            // SAFETY: an aligned word of an array; a race loses one of two true answers.
+            unsafe { *served = found };
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn tally(&self, source: A, now_ns: u64) -> u32 {
+        let key = source.to_mapped();
+        if let Some(tally) = maps::SOURCES.get_ptr_mut(key) {
+            // SAFETY: fields of a map's value.
+            unsafe {
+                (*tally).last_ns = now_ns;
+                return (atomic::add(&raw mut (*tally).hits, 1) + 1) as u32;
+            }
+        }
+        let _ = maps::SOURCES.insert(key, Tally { hits: 1, last_ns: now_ns }, u64::from(BPF_NOEXIST));
+        1
+    }
+
+    #[inline(always)]
+    fn is_repeat(&self, sight: &Sight<A>, now_ns: u64) -> bool {
+        let key = SightKey {
+            source: sight.source.to_mapped(),
+            port: sight.port,
+            kind: sight.kind as u8,
+            reserved: [0; 5],
+        };
+        if let Some(told) = maps::SIGHTS.get_ptr_mut(key) {
+            // SAFETY: an aligned word of a map's value.
+            let told = unsafe { &mut *told };
+            if now_ns.wrapping_sub(*told) < self.settings().repeat_ns {
+                return true;
+            }
+            *told = now_ns;
+            return false;
+        }
+        let _ = maps::SIGHTS.insert(key, now_ns, u64::from(BPF_ANY));
+        false
+    }
+
+    #[inline(always)]
+    fn block(&self, source: A, block: &Block) -> Entry {
+        // The map before the gate: whoever rebuilds a gate clears it first and reads the map then.
+        let entry = A::enter(source, block, self.now_ns());
+        let (word, mask) = gate::place(source.bit());
+        for generation in [0, gate::WORDS] {
+            if let Some(word) = A::gate_mut(word + generation) {
+                // SAFETY: a word of an array.
+                unsafe { atomic::set_bits(word, mask) };
+            }
+        }
+        entry
+    }
+}
+
+/// How long a socket found explains further packets to its port: 64 ticks, about a second.
+const SERVED_TICKS: u32 = 64;
+
+/// Time in units of 2^24 ns (17 ms), for which 32 bits last two years.
+#[inline(always)]
+fn ticks(now_ns: u64) -> u32 {
+    (now_ns >> 24) as u32
+}

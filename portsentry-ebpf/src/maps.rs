@@ -1,0 +1,68 @@
+//! The maps, under the names by which administrators find them. It must not read or write them.
+//!
+//! Capacities stand for the smallest a map is made with; the daemon sets the configured ones at load.
+
+use aya_ebpf::{
+    Global,
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+    macros::btf_map,
+};
+use portsentry_common::{
+    address::{Ipv4, Ipv6},
+    block::Block,
+    counter::Counters,
+    event::Event,
+    gate,
+    settings::Settings,
+    state::{Budget, SightKey, Tally},
+};
+
+const BITMAP: usize = 65_536 / 64;
+const GATE: usize = 2 * gate::WORDS as usize;
+const MMAPABLE: usize = aya_ebpf::bindings::BPF_F_MMAPABLE as usize;
+
+/// Set by the daemon before the program is loaded.
+#[unsafe(no_mangle)]
+pub static SETTINGS: Global<Settings> = Global::new(Settings::UNSET);
+
+#[btf_map]
+pub static WATCHED_TCP: Array<u64, BITMAP> = Array::new();
+#[btf_map]
+pub static WATCHED_UDP: Array<u64, BITMAP> = Array::new();
+#[btf_map]
+pub static ADVANCED_TCP: Array<u64, BITMAP> = Array::new();
+#[btf_map]
+pub static ADVANCED_UDP: Array<u64, BITMAP> = Array::new();
+
+#[btf_map]
+pub static BLOCKED_V4: HashMap<Ipv4, Block, 1> = HashMap::new();
+#[btf_map]
+pub static BLOCKED_V6: HashMap<Ipv6, Block, 1> = HashMap::new();
+#[btf_map]
+pub static GATE_V4: Array<u64, GATE, MMAPABLE> = Array::new();
+#[btf_map]
+pub static GATE_V6: Array<u64, GATE, MMAPABLE> = Array::new();
+
+#[btf_map]
+pub static IGNORED_V4: LpmTrie<Ipv4, u32, 16384> = LpmTrie::new();
+#[btf_map]
+pub static IGNORED_V6: LpmTrie<[u8; 16], u32, 16384> = LpmTrie::new();
+#[btf_map]
+pub static LOCAL_V4: LpmTrie<Ipv4, u32, 4096> = LpmTrie::new();
+#[btf_map]
+pub static LOCAL_V6: LpmTrie<[u8; 16], u32, 4096> = LpmTrie::new();
+#[btf_map]
+pub static SERVED_TCP: Array<u64, 65_536> = Array::new();
+#[btf_map]
+pub static SERVED_UDP: Array<u64, 65_536> = Array::new();
+
+#[btf_map]
+pub static SOURCES: LruHashMap<Ipv6, Tally, 1> = LruHashMap::new();
+#[btf_map]
+pub static SIGHTS: LruHashMap<SightKey, u64, 1> = LruHashMap::new();
+#[btf_map]
+pub static BUDGET: PerCpuArray<Budget, 1> = PerCpuArray::new();
+#[btf_map]
+pub static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
+#[btf_map]
+pub static EVENTS: RingBuf<Event, 4096> = RingBuf::new();

@@ -1,0 +1,116 @@
+//! Asks the kernel's own socket tables whether a service or connection explains a packet.
+//!
+//! It must not cache, and must not know ports that are watched.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    bindings::{BPF_F_CURRENT_NETNS, bpf_sock},
+    helpers::generated::{bpf_sk_lookup_udp, bpf_sk_release, bpf_skc_lookup_tcp},
+};
+use portsentry_common::{
+    address::{Ipv4, Ipv6},
+    classify::Probe,
+    world::Flow,
+};
+
+/// `TCP_TIME_WAIT` of the kernel's `include/net/tcp_states.h`.
+const TIME_WAIT: u32 = 6;
+
+/// An address family's `bpf_sock_tuple`.
+pub trait Tuple: Copy {
+    /// Source and destination address, then source and destination port, in network byte order.
+    type Words;
+
+    /// The tuple of `flow`, with `source_port` in host byte order for its source port.
+    fn tuple(flow: &Flow<Self>, source_port: u16) -> Self::Words;
+}
+
+impl Tuple for Ipv4 {
+    type Words = [u32; 3];
+
+    #[inline(always)]
+    fn tuple(flow: &Flow<Self>, source_port: u16) -> [u32; 3] {
+        let ports = ports(source_port, flow.probe.port);
+        [bytemuck::cast(flow.source), bytemuck::cast(flow.destination), ports]
+    }
+}
+
+impl Tuple for Ipv6 {
+    type Words = [u32; 9];
+
+    #[inline(always)]
+    fn tuple(flow: &Flow<Self>, source_port: u16) -> [u32; 9] {
+        let [a, b, c, d] = flow.source.words();
+        let [e, f, g, h] = flow.destination.words();
+        [a, b, c, d, e, f, g, h, ports(source_port, flow.probe.port)]
+    }
+}
+
+#[inline(always)]
+fn ports(source_port: u16, port: u16) -> u32 {
+    u32::from(source_port.to_be()) | u32::from(port.to_be()) << 16
+}
+
+/// Whether a TCP socket explains `flow`: a listener on the destination, or a connection between the two. One in
+/// TIME-WAIT explains what a connection may send, and nothing else.
+#[inline(always)]
+pub fn explains_tcp<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> bool {
+    match tcp_state::<A>(context, flow, flow.probe.source_port) {
+        None => false,
+        Some(TIME_WAIT) => flow.probe.kind.is_connected() || tcp_state::<A>(context, flow, 0).is_some(),
+        Some(_) => true,
+    }
+}
+
+/// The state of the socket that a segment of `flow` from `source_port` would reach. From port 0 that can only be
+/// a listener.
+#[inline(always)]
+fn tcp_state<A: Tuple>(context: *mut c_void, flow: &Flow<A>, source_port: u16) -> Option<u32> {
+    let mut tuple = A::tuple(flow, source_port);
+    // SAFETY: the context is the kernel's; the tuple is initialised and of an address family's size.
+    let socket = unsafe {
+        bpf_skc_lookup_tcp(
+            context,
+            (&raw mut tuple).cast(),
+            size_of::<A::Words>() as u32,
+            BPF_F_CURRENT_NETNS as i64 as u64,
+            0,
+        )
+    };
+    if socket.is_null() {
+        return None;
+    }
+    // SAFETY: the look-up returned a referenced socket.
+    let state = unsafe { (*socket).state };
+    release(socket);
+    Some(state)
+}
+
+/// Whether a UDP socket explains `flow`: one that is bound on the destination, and not connected elsewhere.
+#[inline(always)]
+pub fn explains_udp<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> bool {
+    let Probe { source_port, .. } = flow.probe;
+    let mut tuple = A::tuple(flow, source_port);
+    // SAFETY: as for TCP.
+    let socket = unsafe {
+        bpf_sk_lookup_udp(
+            context,
+            (&raw mut tuple).cast(),
+            size_of::<A::Words>() as u32,
+            BPF_F_CURRENT_NETNS as i64 as u64,
+            0,
+        )
+    };
+    if socket.is_null() {
+        return false;
+    }
+    release(socket);
+    true
+}
+
+#[inline(always)]
+fn release(socket: *mut bpf_sock) {
+    // SAFETY: the socket came from a look-up, was checked for null, and is released once.
+    unsafe { bpf_sk_release(socket.cast()) };
+}
