@@ -28,8 +28,8 @@ impl TryFrom<u8> for Origin {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Block {
-    /// When the block was made, nanoseconds of `CLOCK_MONOTONIC`.
-    pub since_ns: u64,
+    /// When the block was made, nanoseconds of `CLOCK_MONOTONIC`; negative for before the machine started.
+    pub since_ns: i64,
     /// When it ends, nanoseconds of `CLOCK_MONOTONIC`; 0 for never.
     pub until_ns: u64,
     /// Packets dropped since.
@@ -48,8 +48,10 @@ pub struct Block {
     pub flags: u8,
     /// An [`Origin`].
     pub origin: u8,
+    /// 1 once the daemon has written the block to its files: one that then lacks its line was lifted there.
+    pub mirrored: u8,
     /// Always 0.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
 }
 
 const _: () = assert!(size_of::<Block>() == 40);

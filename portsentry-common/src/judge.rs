@@ -182,7 +182,7 @@ fn verdict<A: Address, W: Hosts<A>>(flow: &Flow<A>, now_ns: u64, world: &W) -> (
 fn block(event: &Event, settings: &Settings) -> Block {
     let until_ns = if settings.block_ns == 0 { 0 } else { event.time_ns.wrapping_add(settings.block_ns) };
     Block {
-        since_ns: event.time_ns,
+        since_ns: event.time_ns.cast_signed(),
         until_ns,
         dropped: 0,
         hits: event.hits,
@@ -192,7 +192,8 @@ fn block(event: &Event, settings: &Settings) -> Block {
         kind: event.kind,
         flags: event.flags,
         origin: Origin::Trigger as u8,
-        reserved: [0; 2],
+        mirrored: 0,
+        reserved: 0,
     }
 }
 

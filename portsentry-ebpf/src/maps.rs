@@ -17,6 +17,9 @@ use portsentry_common::{
     state::{Budget, SightKey, Tally},
 };
 
+/// An IPv6 address in an LPM key, whose layout has no room for alignment.
+type Octets = [u8; 16];
+
 const BITMAP: usize = 65_536 / 64;
 const GATE: usize = 2 * gate::WORDS as usize;
 const MMAPABLE: usize = aya_ebpf::bindings::BPF_F_MMAPABLE as usize;
@@ -43,14 +46,18 @@ pub static GATE_V4: Array<u64, GATE, MMAPABLE> = Array::new();
 #[btf_map]
 pub static GATE_V6: Array<u64, GATE, MMAPABLE> = Array::new();
 
+/// The gate generation of the program that is attached; only the daemon writes and reads it.
+#[btf_map]
+pub static GATE_GENERATION: Array<u32, 1> = Array::new();
+
 #[btf_map]
 pub static IGNORED_V4: LpmTrie<Ipv4, u32, 16384> = LpmTrie::new();
 #[btf_map]
-pub static IGNORED_V6: LpmTrie<[u8; 16], u32, 16384> = LpmTrie::new();
+pub static IGNORED_V6: LpmTrie<Octets, u32, 16384> = LpmTrie::new();
 #[btf_map]
 pub static LOCAL_V4: LpmTrie<Ipv4, u32, 4096> = LpmTrie::new();
 #[btf_map]
-pub static LOCAL_V6: LpmTrie<[u8; 16], u32, 4096> = LpmTrie::new();
+pub static LOCAL_V6: LpmTrie<Octets, u32, 4096> = LpmTrie::new();
 #[btf_map]
 pub static SERVED_TCP: Array<u64, 65_536> = Array::new();
 #[btf_map]

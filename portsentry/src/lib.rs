@@ -2,4 +2,5 @@
 //!
 //! A probe's way through it is one-directional: `kernel` (ring) -> `policy` -> `sink`; `daemon` joins them.
 
+pub mod kernel;
 pub mod policy;

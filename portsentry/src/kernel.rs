@@ -1,0 +1,24 @@
+//! The kernel program and its maps, as the daemon sees them. The only room that knows aya.
+//!
+//! It must not decide what is blocked or reported: it loads, attaches, reads and writes.
+
+mod bitmap;
+mod blocked;
+mod clock;
+mod counters;
+mod error;
+mod gate;
+mod link;
+mod load;
+mod networks;
+mod pins;
+mod ring;
+
+pub use blocked::Blocked;
+pub use clock::Clock;
+pub use error::Error;
+pub use link::{Attachment, Mode};
+pub use load::{Kernel, Load, Watched};
+pub use networks::{Exempt, Networks};
+pub use pins::Pins;
+pub use ring::Ring;

@@ -1,0 +1,105 @@
+//! The kernel program's clock: ticks since boot, as nanoseconds close to `CLOCK_MONOTONIC`.
+//!
+//! It must not be used for anything but what the kernel program stamps.
+
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
+
+use nix::time::{ClockId, clock_getres, clock_gettime};
+
+use super::Error;
+
+/// How the kernel program turns its tick counter into nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Length of a tick in nanoseconds.
+    pub jiffy_ns: u64,
+    /// The tick counter at the origin of `CLOCK_MONOTONIC`.
+    pub first_jiffy: u64,
+}
+
+impl Clock {
+    /// Measures this machine's ticks: their length is the resolution of `CLOCK_MONOTONIC_COARSE`, their
+    /// count stands in `/proc/timer_list`. Where that is hidden (in containers) it follows from the kernel's
+    /// initial value, which is late by the fraction of a second that boot takes to start ticking.
+    pub fn measure() -> Result<Self, Error> {
+        let resolution = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)
+            .map_err(|errno| Error::System { what: "clock_getres", source: errno.into() })?;
+        let jiffy_ns = Duration::from(resolution).as_nanos() as u64;
+        let listed = fs::read_to_string("/proc/timer_list").ok();
+        let first_jiffy =
+            listed.and_then(|text| first_jiffy(&text, jiffy_ns)).unwrap_or_else(|| initial_jiffies(jiffy_ns));
+        Ok(Self { jiffy_ns, first_jiffy })
+    }
+}
+
+/// Nanoseconds of `CLOCK_MONOTONIC`.
+#[must_use]
+pub fn monotonic_ns() -> i64 {
+    clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map_or(0, |now| now.tv_sec().saturating_mul(1_000_000_000).saturating_add(now.tv_nsec()))
+}
+
+/// The wall clock's time at `monotonic_ns`.
+#[must_use]
+pub fn wall_time(at_ns: i64) -> SystemTime {
+    let ago = monotonic_ns().saturating_sub(at_ns);
+    let distance = Duration::from_nanos(ago.unsigned_abs());
+    let now = SystemTime::now();
+    if ago >= 0 { now.checked_sub(distance) } else { now.checked_add(distance) }.unwrap_or(now)
+}
+
+/// The nanoseconds of `CLOCK_MONOTONIC` at `time`, negative for before the machine started.
+#[must_use]
+pub fn monotonic_at(time: SystemTime) -> i64 {
+    let nanoseconds = |distance: Duration| i64::try_from(distance.as_nanos()).unwrap_or(i64::MAX);
+    let now = monotonic_ns();
+    match SystemTime::now().duration_since(time) {
+        Ok(ago) => now.saturating_sub(nanoseconds(ago)),
+        Err(ahead) => now.saturating_add(nanoseconds(ahead.duration())),
+    }
+}
+
+/// From the text of `/proc/timer_list`: "now at N nsecs" in its head, "jiffies: N" for each CPU. An idle CPU may
+/// show no tick newer than its last, so the latest counts.
+fn first_jiffy(text: &str, jiffy_ns: u64) -> Option<u64> {
+    let now = text.lines().find_map(|line| line.strip_prefix("now at ")?.strip_suffix(" nsecs"))?;
+    let jiffies =
+        text.lines().filter_map(|line| line.strip_prefix("jiffies: ")?.trim().parse::<u64>().ok()).max()?;
+    Some(jiffies.wrapping_sub(now.parse::<u64>().ok()?.checked_div(jiffy_ns)?))
+}
+
+/// `INITIAL_JIFFIES` of the kernel's `include/linux/jiffies.h`: five minutes before 32 bits wrap.
+fn initial_jiffies(jiffy_ns: u64) -> u64 {
+    let hertz = 1_000_000_000_u64.checked_div(jiffy_ns).unwrap_or(0);
+    (1_u64 << 32).wrapping_sub(300 * hertz)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timer_list_tells_the_first_tick() {
+        let text = "Timer List Version: v0.10\nHRTIMER_MAX_CLOCK_BASES: 8\nnow at 8442783437958 nsecs\n\ncpu: 0\n\
+                    jiffies: 4297002916\ncpu: 1\njiffies: 4297002910\n";
+        assert_eq!(first_jiffy(text, 4_000_000), Some(4_297_002_916 - 2_110_695));
+        assert_eq!(first_jiffy("", 4_000_000), None);
+        assert_eq!(first_jiffy("now at x nsecs\njiffies: 1", 4_000_000), None);
+    }
+
+    #[test]
+    fn the_two_ways_agree_within_seconds() {
+        let clock = Clock::measure().unwrap();
+        let apart = clock.first_jiffy.abs_diff(initial_jiffies(clock.jiffy_ns));
+        assert!(apart * clock.jiffy_ns < 10_000_000_000, "{apart} ticks");
+    }
+
+    #[test]
+    fn wall_and_monotonic_time_are_inverse() {
+        let at = monotonic_ns() - 5_000_000_000;
+        assert!((monotonic_at(wall_time(at)) - at).abs() < 1_000_000_000);
+    }
+}

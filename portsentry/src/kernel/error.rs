@@ -1,0 +1,104 @@
+//! What can go wrong at the kernel boundary, and what to do about it. It must not retry anything.
+
+use std::{io, path::PathBuf};
+
+/// A failure at the kernel boundary.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The process may not load BPF programs.
+    #[error(
+        "loading the kernel program needs root, or the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
+    )]
+    Privileges,
+    /// The kernel has no type information.
+    #[error(
+        "this kernel has no BTF ({path} is missing): boot one built with CONFIG_DEBUG_INFO_BTF=y, as every \
+         current distribution's is",
+        path = .0.display()
+    )]
+    NoBtf(PathBuf),
+    /// The directory for pins isn't usable.
+    #[error("{path}: {problem}", path = .path.display())]
+    Pins {
+        /// The directory or pin.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// Another daemon uses the same pins.
+    #[error(
+        "another portsentry works with the maps in {path}: stop it first, or give this one a PIN_PATH of its own",
+        path = .0.display()
+    )]
+    Running(PathBuf),
+    /// No such interface.
+    #[error("interface {0} does not exist: `ip link` lists those that do")]
+    NoInterface(String),
+    /// Something else holds the interface's XDP hook.
+    #[error(
+        "interface {0} already has another XDP program: `ip link show {0}` names it, `ip link set {0} xdp off` \
+         (or xdpgeneric, xdpdrv) removes it"
+    )]
+    Occupied(String),
+    /// The interface refuses the mode that was asked for.
+    #[error("interface {interface} refuses {mode} XDP ({source}); XDP_MODE=\"auto\" chooses what it can do")]
+    Mode {
+        /// Its name.
+        interface: String,
+        /// `native` or `generic`.
+        mode: &'static str,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+    /// The verifier refused the program.
+    #[error("the kernel's verifier refuses the program; please report this with the kernel's version:\n{0}")]
+    Refused(String),
+    /// The object lacks a map or program of that name.
+    #[error("the kernel program has no {0}: the object file and the daemon are of different versions")]
+    Missing(String),
+    /// A map operation failed.
+    #[error("map {map}: {source}")]
+    Map {
+        /// The map's name.
+        map: &'static str,
+        /// The cause.
+        source: aya::maps::MapError,
+    },
+    /// A map is full.
+    #[error("map {map} is full with {capacity} entries; {remedy}")]
+    Full {
+        /// The map's name.
+        map: &'static str,
+        /// How many entries it takes.
+        capacity: u32,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Loading failed otherwise.
+    #[error("loading the kernel program: {0}")]
+    Load(#[from] aya::EbpfError),
+    /// A program operation failed otherwise.
+    #[error("the kernel program: {0}")]
+    Program(#[from] aya::programs::ProgramError),
+    /// A system call failed.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Turns a map's failure into one that names it.
+    pub(super) fn map(map: &'static str) -> impl FnOnce(aya::maps::MapError) -> Self {
+        move |source| Self::Map { map, source }
+    }
+}
+
+/// The system's error number behind `error`, if there is one.
+pub(super) fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
+    std::iter::successors(Some(error), |error| error.source())
+        .find_map(|error| error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error))
+}

@@ -1,0 +1,92 @@
+//! The gates before the blocked maps, through shared memory. It must not know who is blocked.
+//!
+//! A gate has two generations; every writer sets bits in both, and the attached program reads one. To drop stale
+//! bits, the idle generation is cleared, filled again from the maps, and read by the next program. A block that
+//! the kernel enters meanwhile is in the map before its bits are set, so it is found either way.
+
+use std::{
+    ffi::c_void,
+    num::NonZeroUsize,
+    os::fd::AsFd,
+    ptr::NonNull,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use aya::maps::MapData;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use portsentry_common::gate::{self, place};
+
+use super::Error;
+
+const WORDS: usize = gate::WORDS as usize;
+const BYTES: usize = 2 * WORDS * 8;
+
+/// Both families' gates.
+#[derive(Debug)]
+pub(super) struct Gate {
+    v4: Bits,
+    v6: Bits,
+}
+
+impl Gate {
+    pub(super) fn new(v4: &MapData, v6: &MapData) -> Result<Self, Error> {
+        Ok(Self { v4: Bits::map(v4)?, v6: Bits::map(v6)? })
+    }
+
+    /// Clears the generation that begins at word `offset`, which no attached program may read.
+    pub(super) fn clear(&self, offset: u32) {
+        for bits in [&self.v4, &self.v6] {
+            for word in bits.words().iter().skip(offset as usize).take(WORDS) {
+                word.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    pub(super) fn set_v4(&self, bit: u32) {
+        self.v4.set(bit);
+    }
+
+    pub(super) fn set_v6(&self, bit: u32) {
+        self.v6.set(bit);
+    }
+}
+
+/// One family's gate in shared memory.
+#[derive(Debug)]
+struct Bits(NonNull<c_void>);
+
+// SAFETY: the memory is only reached through atomics.
+unsafe impl Send for Bits {}
+// SAFETY: as above.
+unsafe impl Sync for Bits {}
+
+impl Bits {
+    fn map(map: &MapData) -> Result<Self, Error> {
+        const LENGTH: NonZeroUsize = NonZeroUsize::new(BYTES).unwrap();
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a fresh mapping at an address of the kernel's choice, of the size the map was made with.
+        let memory = unsafe { mmap(None, LENGTH, protection, MapFlags::MAP_SHARED, map.fd().as_fd(), 0) };
+        memory.map(Self).map_err(|errno| Error::System { what: "mapping a gate", source: errno.into() })
+    }
+
+    fn words(&self) -> &[AtomicU64; 2 * WORDS] {
+        // SAFETY: the mapping is that long, aligned to a page, lives as long as `self`, and any bits are a word.
+        unsafe { self.0.cast().as_ref() }
+    }
+
+    fn set(&self, bit: u32) {
+        let (word, mask) = place(bit);
+        for generation in [0, WORDS] {
+            if let Some(word) = self.words().get(word as usize + generation) {
+                word.fetch_or(mask, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Drop for Bits {
+    fn drop(&mut self) {
+        // SAFETY: this mapping was made in `map`, and nothing borrows from it any more.
+        let _ = unsafe { munmap(self.0, BYTES) };
+    }
+}

@@ -1,0 +1,262 @@
+//! Loading the kernel program, with maps of an earlier run where they fit. It must not attach it to anything.
+
+use std::path::Path;
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    maps::{Map, MapData, MapError, MapInfo, PerCpuArray, RingBuf},
+    programs::{ProgramError, Xdp},
+};
+use portsentry_common::{block::Block, counter::Counters, event::Event, gate, settings::Settings, state};
+
+use super::{
+    Attachment, Blocked, Clock, Error, Mode, Networks, Pins, Ring, bitmap, counters, gate::Gate, link,
+};
+
+/// The kernel program as `cargo xtask build-ebpf` made it.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portsentry.o"));
+const PROGRAM: &str = "portsentry";
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// How the program is to be loaded.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Its read-only settings; the clock and the gate are filled in here.
+    pub settings: Settings,
+    /// Entries of each blocked map.
+    pub max_blocked: u32,
+    /// Sources that the state engine remembers.
+    pub max_sources: u32,
+    /// The ring's size in bytes, a power of two and a multiple of the page size.
+    pub ring_size: u32,
+    /// Whether the program's own debugging messages are wanted.
+    pub debug: bool,
+}
+
+/// The loaded program and its maps.
+pub struct Kernel {
+    ebpf: Ebpf,
+    pins: Pins,
+    counters: PerCpuArray<MapData, counters::Raw>,
+    /// Who is blocked.
+    pub blocked: Blocked,
+    /// Networks that are never blocked.
+    pub ignored: Networks,
+    /// Networks whose ports are watched.
+    pub local: Networks,
+}
+
+/// A map's name, with its key's and value's size, and the entries it is made with where the object doesn't say.
+type Layout = (&'static str, u32, u32, Option<u32>);
+
+impl Load {
+    /// Loads the program with maps pinned in `pins`.
+    pub fn load(mut self, pins: Pins) -> Result<(Kernel, Ring), Error> {
+        if !Path::new(BTF).exists() {
+            return Err(Error::NoBtf(BTF.into()));
+        }
+        let layouts = self.layouts();
+        for layout in &layouts {
+            drop_misfit(&pins, layout)?;
+        }
+        let clock = Clock::measure()?;
+        self.settings.jiffy_ns = clock.jiffy_ns;
+        self.settings.first_jiffy = clock.first_jiffy;
+        self.settings.gate = other_generation(&pins);
+        let mut ebpf = self.open(&pins, &layouts)?;
+        let gate = Gate::new(data(map_ref(&ebpf, "GATE_V4")?)?, data(map_ref(&ebpf, "GATE_V6")?)?)?;
+        gate.clear(self.settings.gate);
+        let blocked = Blocked::new(
+            take(&mut ebpf, "BLOCKED_V4")?,
+            take(&mut ebpf, "BLOCKED_V6")?,
+            gate,
+            self.max_blocked,
+        );
+        blocked.fill_gate()?;
+        verify(program(&mut ebpf)?)?;
+        let ring = Ring::new(take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?);
+        let networks = |ebpf: &mut Ebpf, names: [&'static str; 2]| -> Result<Networks, Error> {
+            Ok(Networks::new(names, take(ebpf, names[0])?, take(ebpf, names[1])?))
+        };
+        let kernel = Kernel {
+            counters: take(&mut ebpf, "COUNTERS")?,
+            blocked,
+            ignored: networks(&mut ebpf, ["IGNORED_V4", "IGNORED_V6"])?,
+            local: networks(&mut ebpf, ["LOCAL_V4", "LOCAL_V6"])?,
+            ebpf,
+            pins,
+        };
+        kernel.note_generation(self.settings.gate)?;
+        Ok((kernel, ring))
+    }
+
+    fn open(&self, pins: &Pins, layouts: &[Layout]) -> Result<Ebpf, Error> {
+        let btf = Btf::from_sys_fs().ok();
+        let level: u8 = if self.debug { aya_log::Level::Debug as u8 } else { 0 };
+        let mut loader = EbpfLoader::new();
+        loader.btf(btf.as_ref()).override_global("AYA_LOG_LEVEL", &level, true);
+        loader.override_global("SETTINGS", bytemuck::bytes_of(&self.settings), true);
+        for (name, _, _, entries) in layouts {
+            loader.map_pin_path(name, pins.map(name));
+            if let Some(entries) = entries {
+                loader.map_max_entries(name, *entries);
+            }
+        }
+        loader.load(OBJECT).map_err(|error| match super::error::os_error(&error).map(nix::Error::from_raw) {
+            Some(nix::Error::EPERM | nix::Error::EACCES) => Error::Privileges,
+            _ => error.into(),
+        })
+    }
+
+    fn layouts(&self) -> [Layout; 20] {
+        const WORD: u32 = 8;
+        let Self { max_blocked, max_sources, ring_size, .. } = *self;
+        let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let block = size(size_of::<Block>());
+        [
+            ("WATCHED_TCP", 4, WORD, None),
+            ("WATCHED_UDP", 4, WORD, None),
+            ("ADVANCED_TCP", 4, WORD, None),
+            ("ADVANCED_UDP", 4, WORD, None),
+            ("BLOCKED_V4", 4, block, Some(max_blocked)),
+            ("BLOCKED_V6", 16, block, Some(max_blocked)),
+            ("GATE_V4", 4, WORD, None),
+            ("GATE_V6", 4, WORD, None),
+            ("GATE_GENERATION", 4, 4, None),
+            ("IGNORED_V4", 8, 4, None),
+            ("IGNORED_V6", 20, 4, None),
+            ("LOCAL_V4", 8, 4, None),
+            ("LOCAL_V6", 20, 4, None),
+            ("SERVED_TCP", 4, WORD, None),
+            ("SERVED_UDP", 4, WORD, None),
+            ("SOURCES", 16, size(size_of::<state::Tally>()), Some(max_sources)),
+            ("SIGHTS", size(size_of::<state::SightKey>()), WORD, Some(max_sources)),
+            ("BUDGET", 4, size(size_of::<state::Budget>()), None),
+            ("COUNTERS", 4, size(size_of::<Counters>()), None),
+            // A ring has neither keys nor values; the size of its records guards against another version's.
+            ("EVENTS", 0, 0, Some(ring_size.max(size(size_of::<Event>())))),
+        ]
+    }
+}
+
+impl Kernel {
+    /// Sets which ports are watched, by list and in advanced mode.
+    pub fn watch(&mut self, name: Watched, words: &[u64; 1024]) -> Result<(), Error> {
+        let name = name.map();
+        let map = self.ebpf.map_mut(name).ok_or_else(|| Error::Missing(name.into()))?;
+        let mut array = aya::maps::Array::try_from(map).map_err(Error::map(name))?;
+        bitmap::write(&mut array, name, words)
+    }
+
+    /// Attaches the program to an interface by name, taking over what an earlier run left there.
+    pub fn attach(&mut self, interface: &str, only: Option<Mode>) -> Result<Attachment, Error> {
+        let index =
+            nix::net::if_::if_nametoindex(interface).map_err(|_| Error::NoInterface(interface.into()))?;
+        link::attach(program(&mut self.ebpf)?, &self.pins, (interface, index), only)
+    }
+
+    /// Detaches from every interface whose index isn't in `keep`.
+    pub fn detach_all_but(&self, keep: &[u32]) -> Result<(), Error> {
+        self.pins
+            .links()
+            .filter(|index| !keep.contains(index))
+            .try_for_each(|index| link::detach(&self.pins, index))
+    }
+
+    /// The counters, summed over the CPUs.
+    pub fn counters(&self) -> Result<Counters, Error> {
+        counters::read(&self.counters)
+    }
+
+    /// Starts passing on the program's own debugging messages to `log`.
+    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, Error> {
+        aya_log::EbpfLogger::init(&mut self.ebpf).map_err(|_| Error::Missing("AYA_LOGS".into()))
+    }
+
+    fn note_generation(&self, offset: u32) -> Result<(), Error> {
+        const NAME: &str = "GATE_GENERATION";
+        let data = MapData::from_pin(self.pins.map(NAME)).map_err(Error::map(NAME))?;
+        let mut map = aya::maps::Array::<_, u32>::try_from(Map::Array(data)).map_err(Error::map(NAME))?;
+        map.set(0, offset, 0).map_err(Error::map(NAME))
+    }
+}
+
+/// The port bitmaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// `TCP_PORTS`.
+    ListedTcp,
+    /// `UDP_PORTS`.
+    ListedUdp,
+    /// `ADVANCED_PORTS_TCP` less its exclusions.
+    AdvancedTcp,
+    /// `ADVANCED_PORTS_UDP` less its exclusions.
+    AdvancedUdp,
+}
+
+impl Watched {
+    fn map(self) -> &'static str {
+        match self {
+            Self::ListedTcp => "WATCHED_TCP",
+            Self::ListedUdp => "WATCHED_UDP",
+            Self::AdvancedTcp => "ADVANCED_TCP",
+            Self::AdvancedUdp => "ADVANCED_UDP",
+        }
+    }
+}
+
+/// Removes the pin of a map that another version or another size was configured for. A program that still runs
+/// keeps using it until it is replaced.
+fn drop_misfit(pins: &Pins, (name, key, value, entries): &Layout) -> Result<(), Error> {
+    let path = pins.map(name);
+    if !path.exists() {
+        return Ok(());
+    }
+    let fits = MapInfo::from_pin(&path).is_ok_and(|info| {
+        info.key_size() == *key
+            && info.value_size() == *value
+            && entries.is_none_or(|entries| info.max_entries() == entries)
+    });
+    if fits {
+        return Ok(());
+    }
+    std::fs::remove_file(&path).map_err(|error| Error::Pins { path, problem: error.to_string() })
+}
+
+/// The offset of the gate generation that no attached program reads.
+fn other_generation(pins: &Pins) -> u32 {
+    let current = MapData::from_pin(pins.map("GATE_GENERATION"))
+        .and_then(|data| aya::maps::Array::<_, u32>::try_from(Map::Array(data))?.get(&0, 0));
+    if matches!(current, Ok(0)) { gate::WORDS } else { 0 }
+}
+
+fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, Error> {
+    let program = ebpf.program_mut(PROGRAM).ok_or_else(|| Error::Missing(PROGRAM.into()))?;
+    program.try_into().map_err(Error::Program)
+}
+
+fn verify(program: &mut Xdp) -> Result<(), Error> {
+    program.load().map_err(|error| match error {
+        ProgramError::LoadError { ref io_error, ref verifier_log } => match io_error.raw_os_error() {
+            Some(number) if number == nix::Error::EPERM as i32 => Error::Privileges,
+            _ => Error::Refused(format!("{io_error}\n{verifier_log}")),
+        },
+        error => Error::Program(error),
+    })
+}
+
+fn map_ref<'a>(ebpf: &'a Ebpf, name: &str) -> Result<&'a Map, Error> {
+    ebpf.map(name).ok_or_else(|| Error::Missing(name.into()))
+}
+
+fn data(map: &Map) -> Result<&MapData, Error> {
+    match map {
+        Map::Array(data) => Ok(data),
+        _ => Err(Error::Missing("gate".into())),
+    }
+}
+
+fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, Error> {
+    let map = ebpf.take_map(name).ok_or_else(|| Error::Missing(name.into()))?;
+    T::try_from(map).map_err(Error::map(name))
+}

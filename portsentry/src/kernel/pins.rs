@@ -1,0 +1,68 @@
+//! The directory on bpffs where maps and links are pinned, and the lock on it.
+//!
+//! It must not look into what is pinned.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    fcntl::{Flock, FlockArg},
+    sys::statfs::{BPF_FS_MAGIC, statfs},
+};
+
+use super::Error;
+
+/// The pins of one daemon, locked against a second.
+#[derive(Debug)]
+pub struct Pins {
+    directory: PathBuf,
+    _lock: Flock<File>,
+}
+
+impl Pins {
+    /// Makes and locks `directory`, which must be on bpffs.
+    pub fn open(directory: &Path) -> Result<Self, Error> {
+        let at = |path: &Path, problem: String| Error::Pins { path: path.into(), problem };
+        let links = directory.join("links");
+        DirBuilder::new().recursive(true).mode(0o700).create(&links).map_err(|error| {
+            if error.kind() == io::ErrorKind::PermissionDenied {
+                Error::Privileges
+            } else {
+                at(&links, format!("{error}; mount bpffs with `mount -t bpf bpf /sys/fs/bpf`"))
+            }
+        })?;
+        let filesystem = statfs(directory).map_err(|errno| at(directory, errno.to_string()))?;
+        if filesystem.filesystem_type() != BPF_FS_MAGIC {
+            let problem = "is not on bpffs; mount it with `mount -t bpf bpf /sys/fs/bpf`";
+            // What was made on another file system is taken away again, if nothing else is there.
+            let _ = fs::remove_dir(&links).and_then(|()| fs::remove_dir(directory));
+            return Err(at(directory, problem.into()));
+        }
+        let file = File::open(directory).map_err(|error| at(directory, error.to_string()))?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+            .map_err(|(_, _)| Error::Running(directory.into()))?;
+        Ok(Self { directory: directory.into(), _lock: lock })
+    }
+
+    /// Where the map of that name is pinned.
+    #[must_use]
+    pub fn map(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Where the link of the interface with that index is pinned. (A name may hold dots, which bpffs refuses.)
+    #[must_use]
+    pub fn link(&self, interface: u32) -> PathBuf {
+        self.directory.join("links").join(interface.to_string())
+    }
+
+    /// The interface indices for which links are pinned.
+    pub fn links(&self) -> impl Iterator<Item = u32> {
+        let entries = fs::read_dir(self.directory.join("links")).into_iter().flatten();
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+    }
+}

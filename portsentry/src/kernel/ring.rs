@@ -1,0 +1,120 @@
+//! The ring of events, from the kernel's record to a [`Sighting`]. It must not decide what is done about one.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use aya::maps::{MapData, RingBuf};
+use portsentry_common::{
+    classify::{Kind, Protocol},
+    decide::Verdict,
+    event::Event,
+};
+
+use super::clock;
+use crate::policy::Sighting;
+
+/// The reader's end of the ring.
+pub struct Ring {
+    ring: RingBuf<MapData>,
+    unreadable: u64,
+}
+
+impl std::fmt::Debug for Ring {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Ring").field("unreadable", &self.unreadable).finish_non_exhaustive()
+    }
+}
+
+impl Ring {
+    pub(super) fn new(ring: RingBuf<MapData>) -> Self {
+        Self { ring, unreadable: 0 }
+    }
+
+    /// The next sighting, if one waits. Records that make no sense are counted and skipped.
+    pub fn next_sighting(&mut self) -> Option<Sighting> {
+        loop {
+            let item = self.ring.next()?;
+            match decode(&item) {
+                Some(sighting) => return Some(sighting),
+                None => self.unreadable += 1,
+            }
+        }
+    }
+
+    /// How many records made no sense.
+    #[must_use]
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable
+    }
+}
+
+/// The sighting in a ring record, or `None` if its size or one of its numbers is unknown.
+#[must_use]
+pub fn decode(record: &[u8]) -> Option<Sighting> {
+    let event: Event = bytemuck::try_pod_read_unaligned(record).ok()?;
+    Some(Sighting {
+        time: clock::wall_time(i64::try_from(event.time_ns).ok()?),
+        source: address(event.source.octets),
+        destination: address(event.destination.octets),
+        source_port: event.source_port,
+        port: event.port,
+        protocol: Protocol::try_from(event.protocol).ok()?,
+        kind: Kind::try_from(event.kind).ok()?,
+        flags: event.flags,
+        options: Some(event.options != 0),
+        interface: event.interface,
+        vlan: event.vlan,
+        hits: event.hits,
+        verdict: Verdict::try_from(event.verdict).ok()?,
+    })
+}
+
+fn address(octets: [u8; 16]) -> IpAddr {
+    Ipv6Addr::from(octets).to_canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable;
+    use portsentry_common::address::{Address, Ipv4};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn event() -> Event {
+        Event {
+            source: Ipv4 { octets: [192, 0, 2, 9] }.to_mapped(),
+            destination: Ipv4 { octets: [198, 51, 100, 1] }.to_mapped(),
+            port: 11,
+            protocol: 6,
+            kind: Kind::Xmas as u8,
+            verdict: Verdict::Block as u8,
+            version: 4,
+            ..Event::zeroed()
+        }
+    }
+
+    #[test]
+    fn a_record_becomes_a_sighting() {
+        let sighting = decode(bytemuck::bytes_of(&event())).unwrap();
+        assert_eq!(sighting.source.to_string(), "192.0.2.9");
+        assert_eq!(sighting.destination.to_string(), "198.51.100.1");
+        assert_eq!((sighting.port, sighting.kind, sighting.verdict), (11, Kind::Xmas, Verdict::Block));
+    }
+
+    #[test]
+    fn unknown_numbers_and_sizes_are_refused() {
+        for event in
+            [Event { kind: 0, ..event() }, Event { verdict: 99, ..event() }, Event { protocol: 1, ..event() }]
+        {
+            assert_eq!(decode(bytemuck::bytes_of(&event)), None);
+        }
+        assert_eq!(decode(&bytemuck::bytes_of(&event())[1..]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_record_is_read_without_panic(record in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = decode(&record);
+        }
+    }
+}
