@@ -2,5 +2,6 @@
 //!
 //! A probe's way through it is one-directional: `kernel` (ring) -> `policy` -> `sink`; `daemon` joins them.
 
+pub mod config;
 pub mod kernel;
 pub mod policy;

@@ -1,0 +1,136 @@
+//! The ignore file: an address or `address/bits` a line, `#` comments; IPv4 as in 1.2, IPv6 as in 2.x.
+//! Must not apply it.
+
+use std::path::Path;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::{
+    network::network,
+    read::{LoadError, read},
+    report::Report,
+    span::{Span, lines},
+};
+
+/// Reads an ignore file. The networks are truncated to their prefix; those that can't be read are errors.
+pub fn parse(text: &str, file: &str) -> Result<(Vec<IpNet>, Report), Report> {
+    let mut report = Report::new(file);
+    let mut networks = Vec::new();
+    for line in lines(text) {
+        let entry = entry(line);
+        if entry.text() == "/0" {
+            networks.extend([IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())]);
+        } else if !entry.is_empty() {
+            networks.extend(network(entry, &mut report));
+        } else {
+            continue;
+        }
+        if networks.last().is_some_and(|net| net.prefix_len() == 0) {
+            report.warn(entry, "this ignores every source: none of the kind will ever be blocked");
+        }
+    }
+    report.into_result(networks)
+}
+
+/// Reads the ignore file at `path`, if it is one that can be trusted (see [`LoadError`]).
+pub fn load(path: &Path) -> Result<(Vec<IpNet>, Report), LoadError> {
+    Ok(parse(&read(path)?, &path.to_string_lossy())?)
+}
+
+/// What a line says: all before white space or a comment.
+fn entry(line: Span<'_>) -> Span<'_> {
+    let line = line.trim();
+    let end = line.text().find(|c: char| c.is_ascii_whitespace() || c == '#');
+    end.map_or(line, |end| line.split_at(end).0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn networks(text: &str) -> Vec<String> {
+        parse(text, "ignore").unwrap().0.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_way_to_write_a_network() {
+        for (line, network) in [
+            ("127.0.0.1", "127.0.0.1/32"),
+            ("0.0.0.0", "0.0.0.0/32"),
+            ("192.168.2.0/24", "192.168.2.0/24"),
+            ("10.1.2.3/16", "10.1.0.0/16"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("192.0.2.7/0", "0.0.0.0/0"),
+            ("::1", "::1/128"),
+            ("::/0", "::/0"),
+            ("2001:DB8::AbCd/32", "2001:db8::/32"),
+            ("fe80::1/10", "fe80::/10"),
+            ("::ffff:192.0.2.7", "192.0.2.7/32"),
+            ("::ffff:192.0.2.7/120", "192.0.2.0/24"),
+            ("::ffff:192.0.2.7/80", "::/80"),
+            ("  10.0.0.1\t the gateway", "10.0.0.1/32"),
+            ("10.0.0.1#gateway", "10.0.0.1/32"),
+        ] {
+            assert_eq!(networks(line), [network], "{line:?}");
+        }
+    }
+
+    #[test]
+    fn comments_blank_lines_and_line_ends() {
+        assert_eq!(networks("# all\n\n 10.0.0.1\r\n\t# x\n::1"), ["10.0.0.1/32", "::1/128"]);
+        assert!(networks("").is_empty());
+    }
+
+    #[test]
+    fn a_bare_prefix_of_nothing_is_everything() {
+        assert_eq!(networks("/0"), ["0.0.0.0/0", "::/0"]);
+    }
+
+    #[test]
+    fn ignoring_everybody_is_worth_a_warning() {
+        for (text, warnings) in [("0.0.0.0/0", 1), ("::/0", 1), ("/0", 1), ("10.0.0.0/8\nx y", 0)] {
+            let count = parse(text, "ignore").map_or(0, |(_, report)| report.iter().count());
+            assert_eq!(count, warnings, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let text = "10.0.0.0/33\nhost.example\n10.0.0.1\n::1/129\n1.2.3\n10.0.0.0/255.0.0.0\n010.0.0.1\n10.0.0.0/\n/8";
+        let report = parse(text, "ignore").unwrap_err();
+        let found: Vec<_> = report.iter().map(|d| (d.line(), d.column(), d.text())).collect();
+        assert_eq!(
+            found,
+            [
+                (1, 10, "33"),
+                (2, 1, "host.example"),
+                (4, 5, "129"),
+                (5, 1, "1.2.3"),
+                (6, 10, "255.0.0.0"),
+                (7, 1, "010.0.0.1"),
+                (8, 10, ""),
+                (9, 1, ""),
+            ]
+        );
+        assert_eq!(report.iter().nth(4).unwrap().help(), Some("write 10.0.0.0/8"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(?s).{0,200}|([0-9a-f:./# \n]{0,20}\n?){0,5}") {
+            if let Err(report) = parse(&text, "ignore") {
+                prop_assert!(!report.to_string().is_empty());
+            }
+        }
+
+        #[test]
+        fn any_network_is_read_truncated(ip: std::net::IpAddr, bits in 0..=128u8) {
+            prop_assume!(!matches!(ip, std::net::IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()));
+            let bits = if ip.is_ipv4() { bits.min(32) } else { bits };
+            let read = parse(&format!("{ip}/{bits}"), "ignore").unwrap().0;
+            prop_assert_eq!(read, [IpNet::new(ip, bits).unwrap().trunc()]);
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Every setting: its name, form, default and meaning. The one place where a setting is made known.
+//! Must not read lines, nor hold the settings themselves.
+
+use std::time::Duration;
+
+use super::{
+    Config,
+    choice::{choice, syslog_choice},
+    interfaces, network, ports,
+    report::Report,
+    span::Span,
+    template, value,
+};
+
+/// Whose setting it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Of PortSentry 1.2 and 2.x.
+    Both,
+    /// Of PortSentry 1.2.
+    Classic,
+    /// Of PortSentry 1.x, fixed there when it was compiled.
+    CompileTime,
+    /// New here.
+    Ours,
+}
+
+/// One setting.
+pub struct Key {
+    /// As written in the file.
+    pub name: &'static str,
+    /// Whose it is.
+    pub origin: Origin,
+    /// What its value looks like.
+    pub form: &'static str,
+    /// The value that it has when it is absent; empty for none.
+    pub default: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+    /// Reads a value that is not blank into the configuration.
+    pub(super) set: fn(&mut Config, Span<'_>, &mut Report),
+}
+
+/// The setting called `name`.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// Takes a value over unless it was wrong, in which case the configuration is refused anyway.
+fn put<T>(setting: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *setting = value;
+    }
+}
+
+/// All settings, in the order of the file that we ship.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "TCP_PORTS",
+        origin: Origin::Both,
+        form: "ports and ranges, as 1,11,512-515",
+        default: "",
+        meaning: "TCP ports to watch, in every mode but the advanced ones.",
+        set: |c, v, r| c.ports_tcp = ports::list(v, r),
+    },
+    Key {
+        name: "UDP_PORTS",
+        origin: Origin::Both,
+        form: "ports and ranges, as 7,9,161-162",
+        default: "",
+        meaning: "UDP ports to watch, in every mode but the advanced ones.",
+        set: |c, v, r| c.ports_udp = ports::list(v, r),
+    },
+    Key {
+        name: "ADVANCED_PORTS_TCP",
+        origin: Origin::Classic,
+        form: "0 to 65536",
+        default: "1024",
+        meaning: "In the advanced mode every TCP port below this number is watched.",
+        set: |c, v, r| put(&mut c.advanced_ports_tcp, value::number(v, 0..=65536, r)),
+    },
+    Key {
+        name: "ADVANCED_PORTS_UDP",
+        origin: Origin::Classic,
+        form: "0 to 65536",
+        default: "1024",
+        meaning: "In the advanced mode every UDP port below this number is watched.",
+        set: |c, v, r| put(&mut c.advanced_ports_udp, value::number(v, 0..=65536, r)),
+    },
+    Key {
+        name: "ADVANCED_EXCLUDE_TCP",
+        origin: Origin::Classic,
+        form: "ports and ranges",
+        default: "",
+        meaning: "TCP ports that the advanced mode leaves out. Ports in use are left out anyway.",
+        set: |c, v, r| c.advanced_exclude_tcp = ports::list(v, r),
+    },
+    Key {
+        name: "ADVANCED_EXCLUDE_UDP",
+        origin: Origin::Classic,
+        form: "ports and ranges",
+        default: "",
+        meaning: "UDP ports that the advanced mode leaves out. Ports in use are left out anyway.",
+        set: |c, v, r| c.advanced_exclude_udp = ports::list(v, r),
+    },
+    Key {
+        name: "INTERFACES",
+        origin: Origin::Ours,
+        form: "ALL, ALL_NLO, or names, as eth0,eth1",
+        default: "ALL_NLO",
+        meaning: "Network interfaces to watch. ALL_NLO is all but loopback. -i on the command line overrides it.",
+        set: |c, v, r| c.interfaces = interfaces::list(v, r),
+    },
+    Key {
+        name: "PROTECTED_NETWORKS",
+        origin: Origin::Ours,
+        form: "networks, as 192.0.2.0/24,2001:db8::/48",
+        default: "",
+        meaning: "Networks behind this host, when it is a gateway, that are watched like the host itself. Which \
+                  ports are in use there can't be seen from here, so every watched port counts.",
+        set: |c, v, r| c.protected_networks = network::list(v, r),
+    },
+    Key {
+        name: "ACK_PROBES",
+        origin: Origin::Ours,
+        form: "off, log or count",
+        default: "log",
+        meaning: "What becomes of ACK and FIN+ACK (Maimon) packets that belong to no connection: not looked at, \
+                  logged without ever leading to a block, or counted like any probe.",
+        set: |c, v, r| put(&mut c.ack_probes, choice(v, r)),
+    },
+    Key {
+        name: "IGNORE_FILE",
+        origin: Origin::Both,
+        form: "path",
+        default: "/etc/portsentry/portsentry.ignore",
+        meaning: "Hosts and networks that never count and are never blocked.",
+        set: |c, v, r| c.ignore_file = value::file(v, r),
+    },
+    Key {
+        name: "HISTORY_FILE",
+        origin: Origin::Both,
+        form: "path",
+        default: "/var/lib/portsentry/portsentry.history",
+        meaning: "Every block ever made. Only ever appended to.",
+        set: |c, v, r| c.history_file = value::file(v, r),
+    },
+    Key {
+        name: "BLOCKED_FILE",
+        origin: Origin::Both,
+        form: "path",
+        default: "/var/lib/portsentry/portsentry.blocked",
+        meaning: "What is blocked now, a line each. Take a line out to lift its block.",
+        set: |c, v, r| c.blocked_file = value::file(v, r),
+    },
+    Key {
+        name: "RESOLVE_HOST",
+        origin: Origin::Both,
+        form: "0 or 1",
+        default: "0",
+        meaning: "1 looks the names of sources up for the log.",
+        set: |c, v, r| c.resolve_host = value::lenient_switch(v, r),
+    },
+    Key {
+        name: "BLOCK_TCP",
+        origin: Origin::Both,
+        form: "0, 1 or 2",
+        default: "0",
+        meaning: "What happens to a source that scans TCP ports: 0 logs it, 1 blocks it and takes the KILL \
+                  actions, 2 only runs KILL_RUN_CMD.",
+        set: |c, v, r| put(&mut c.block_tcp, choice(v, r)),
+    },
+    Key {
+        name: "BLOCK_UDP",
+        origin: Origin::Both,
+        form: "0, 1 or 2",
+        default: "0",
+        meaning: "What happens to a source that scans UDP ports: 0 logs it, 1 blocks it and takes the KILL \
+                  actions, 2 only runs KILL_RUN_CMD.",
+        set: |c, v, r| put(&mut c.block_udp, choice(v, r)),
+    },
+    Key {
+        name: "KILL_ROUTE",
+        origin: Origin::Both,
+        form: "command with $TARGET$",
+        default: "",
+        meaning: "Command that drops the route to a source or enters it in a packet filter. Macros: $TARGET$ the \
+                  address, $PORT$, $MODE$, $PROOF$.",
+        set: |c, v, r| c.kill_route = template::command_with_target(v, r),
+    },
+    Key {
+        name: "KILL_HOSTS_DENY",
+        origin: Origin::Both,
+        form: "line with $TARGET$",
+        default: "",
+        meaning: "Line for hosts.deny. An IPv6 address is put in brackets, as TCP wrappers want it.",
+        set: |c, v, r| c.kill_hosts_deny = template::deny_line(v, r),
+    },
+    Key {
+        name: "WRAPPER_HOSTS_DENY",
+        origin: Origin::CompileTime,
+        form: "path",
+        default: "/etc/hosts.deny",
+        meaning: "The file that KILL_HOSTS_DENY lines go to.",
+        set: |c, v, r| c.wrapper_hosts_deny = value::file(v, r),
+    },
+    Key {
+        name: "KILL_RUN_CMD",
+        origin: Origin::Both,
+        form: "command",
+        default: "",
+        meaning: "Command to run for a source, with the macros of KILL_ROUTE, none of them required.",
+        set: |c, v, r| c.kill_run_cmd = template::command(v, r),
+    },
+    Key {
+        name: "KILL_RUN_CMD_FIRST",
+        origin: Origin::Both,
+        form: "0 or 1",
+        default: "0",
+        meaning: "1 runs KILL_RUN_CMD before the other actions, 0 after them.",
+        set: |c, v, r| put(&mut c.kill_run_cmd_first, value::switch(v, r)),
+    },
+    Key {
+        name: "SCAN_TRIGGER",
+        origin: Origin::Both,
+        form: "0 to 4294967295",
+        default: "0",
+        meaning: "The hit of a source at which to act. 0 and 1 are both the first.",
+        set: |c, v, r| put(&mut c.scan_trigger, value::number(v, 0..=u32::MAX, r)),
+    },
+    Key {
+        name: "PORT_BANNER",
+        origin: Origin::Both,
+        form: "text",
+        default: "",
+        meaning: "Text sent to whoever connects to a watched port, in the modes that take connections.",
+        set: |c, v, _| c.port_banner = Some(v.text().to_owned()),
+    },
+    Key {
+        name: "LOG_FORMAT",
+        origin: Origin::Ours,
+        form: "auto, classic or revival",
+        default: "auto",
+        meaning: "Log lines of 1.2 (classic) or 2.x (revival). auto follows the flags on the command line.",
+        set: |c, v, r| put(&mut c.log_format, choice(v, r)),
+    },
+    Key {
+        name: "LOG_OUTPUT",
+        origin: Origin::Ours,
+        form: "auto, stdout or syslog",
+        default: "auto",
+        meaning: "Where log lines go. auto is syslog for 1.2's flags and stdout for 2.x's; -l overrides it.",
+        set: |c, v, r| put(&mut c.log_output, choice(v, r)),
+    },
+    Key {
+        name: "SYSLOG_FACILITY",
+        origin: Origin::CompileTime,
+        form: "syslog facility, as daemon or local0",
+        default: "daemon",
+        meaning: "Facility of the lines sent to syslog.",
+        set: |c, v, r| put(&mut c.syslog_facility, syslog_choice(v, r)),
+    },
+    Key {
+        name: "SYSLOG_LEVEL",
+        origin: Origin::CompileTime,
+        form: "syslog level, as notice or warning",
+        default: "notice",
+        meaning: "Level of the lines sent to syslog.",
+        set: |c, v, r| put(&mut c.syslog_level, syslog_choice(v, r)),
+    },
+    Key {
+        name: "CONFIG_FILE",
+        origin: Origin::CompileTime,
+        form: "path",
+        default: "/etc/portsentry/portsentry.conf",
+        meaning: "Accepted and without effect: -c on the command line names another configuration file.",
+        set: |c, v, r| c.config_file = value::file(v, r),
+    },
+    Key {
+        name: "REPEAT_WINDOW",
+        origin: Origin::Ours,
+        form: "seconds, 0 to 86400",
+        default: "60",
+        meaning: "A repeat of the same source, port and kind of probe within this time is counted, but not told.",
+        set: |c, v, r| {
+            let seconds = value::number(v, 0..=86400, r);
+            put(&mut c.repeat_window, seconds.map(|seconds| Duration::from_secs(seconds.into())));
+        },
+    },
+    Key {
+        name: "EVENT_RATE",
+        origin: Origin::Ours,
+        form: "1 to 10000000",
+        default: "10000",
+        meaning: "Probes a second that each CPU tells the daemon at most. The rest is counted and, where it must \
+                  be, blocked all the same.",
+        set: |c, v, r| put(&mut c.event_rate, value::number(v, 1..=10_000_000, r)),
+    },
+    Key {
+        name: "RING_SIZE",
+        origin: Origin::Ours,
+        form: "bytes, a power of two from 4096 to 1073741824",
+        default: "4194304",
+        meaning: "Size of the buffer through which the kernel tells the daemon of probes.",
+        set: |c, v, r| put(&mut c.ring_size, value::ring_size(v, r)),
+    },
+    Key {
+        name: "MAX_BLOCKED",
+        origin: Origin::Ours,
+        form: "1 to 16777216",
+        default: "65536",
+        meaning: "Sources that can be blocked at a time, for IPv4 and as many for IPv6.",
+        set: |c, v, r| put(&mut c.max_blocked, value::number(v, 1..=1 << 24, r)),
+    },
+    Key {
+        name: "MAX_SOURCES",
+        origin: Origin::Ours,
+        form: "1 to 16777216",
+        default: "65536",
+        meaning: "Sources whose hits are remembered at a time. It bounds what a flood of forged sources can take.",
+        set: |c, v, r| put(&mut c.max_sources, value::number(v, 1..=1 << 24, r)),
+    },
+    Key {
+        name: "XDP_MODE",
+        origin: Origin::Ours,
+        form: "auto, native or generic",
+        default: "auto",
+        meaning: "Where packets are seen: in the network driver (native), after it (generic), or wherever the \
+                  driver allows (auto).",
+        set: |c, v, r| put(&mut c.xdp_mode, choice(v, r)),
+    },
+    Key {
+        name: "PIN_PATH",
+        origin: Origin::Ours,
+        form: "path in a BPF file system",
+        default: "/sys/fs/bpf/portsentry",
+        meaning: "Where the kernel's maps are kept, for bpftool and for the next start.",
+        set: |c, v, r| c.pin_path = value::absolute(v, r),
+    },
+];

@@ -1,0 +1,187 @@
+//! The configuration: `portsentry.conf` and the ignore file of both PortSentrys, read into types.
+//! Must not act on a setting, nor touch anything but the file that it is asked to read.
+
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ipnet::IpNet;
+
+mod choice;
+pub mod ignore;
+mod interfaces;
+pub mod keys;
+mod lexer;
+mod network;
+mod parse;
+mod ports;
+mod read;
+mod report;
+mod span;
+mod template;
+mod value;
+
+pub use choice::{AckProbes, Facility, Level, LogFormat, LogOutput, Response, XdpMode};
+pub use interfaces::Interfaces;
+pub use ports::PortSet;
+pub use read::LoadError;
+pub use report::{Diagnostic, Report, Severity};
+pub use template::{Command, DenyLine, Values};
+
+/// What the configuration file says, with the defaults for what it does not. [`keys::KEYS`] has the meaning
+/// of each setting in full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `TCP_PORTS`
+    pub ports_tcp: PortSet,
+    /// `UDP_PORTS`
+    pub ports_udp: PortSet,
+    /// `ADVANCED_PORTS_TCP`: the lowest port that is not watched, at most 65536.
+    pub advanced_ports_tcp: u32,
+    /// `ADVANCED_PORTS_UDP`: the lowest port that is not watched, at most 65536.
+    pub advanced_ports_udp: u32,
+    /// `ADVANCED_EXCLUDE_TCP`
+    pub advanced_exclude_tcp: PortSet,
+    /// `ADVANCED_EXCLUDE_UDP`
+    pub advanced_exclude_udp: PortSet,
+    /// `IGNORE_FILE`
+    pub ignore_file: PathBuf,
+    /// `HISTORY_FILE`
+    pub history_file: PathBuf,
+    /// `BLOCKED_FILE`, as written: 1.2 appends the mode to it.
+    pub blocked_file: PathBuf,
+    /// `RESOLVE_HOST`
+    pub resolve_host: bool,
+    /// `BLOCK_TCP`
+    pub block_tcp: Response,
+    /// `BLOCK_UDP`
+    pub block_udp: Response,
+    /// `KILL_ROUTE`
+    pub kill_route: Option<Command>,
+    /// `KILL_HOSTS_DENY`
+    pub kill_hosts_deny: Option<DenyLine>,
+    /// `KILL_RUN_CMD`
+    pub kill_run_cmd: Option<Command>,
+    /// `KILL_RUN_CMD_FIRST`
+    pub kill_run_cmd_first: bool,
+    /// `SCAN_TRIGGER`: 0 and 1 both mean the first hit.
+    pub scan_trigger: u32,
+    /// `PORT_BANNER`
+    pub port_banner: Option<String>,
+    /// `CONFIG_FILE`
+    pub config_file: PathBuf,
+    /// `WRAPPER_HOSTS_DENY`
+    pub wrapper_hosts_deny: PathBuf,
+    /// `SYSLOG_FACILITY`
+    pub syslog_facility: Facility,
+    /// `SYSLOG_LEVEL`
+    pub syslog_level: Level,
+    /// `INTERFACES`
+    pub interfaces: Interfaces,
+    /// `PROTECTED_NETWORKS`, truncated to their prefixes.
+    pub protected_networks: Vec<IpNet>,
+    /// `PIN_PATH`, absolute.
+    pub pin_path: PathBuf,
+    /// `MAX_BLOCKED`: entries for each address family.
+    pub max_blocked: u32,
+    /// `MAX_SOURCES`: sources remembered.
+    pub max_sources: u32,
+    /// `RING_SIZE`, in bytes: a power of two, at least 4096.
+    pub ring_size: u32,
+    /// `EVENT_RATE`: events a second and CPU.
+    pub event_rate: u32,
+    /// `REPEAT_WINDOW`, in whole seconds.
+    pub repeat_window: Duration,
+    /// `ACK_PROBES`
+    pub ack_probes: AckProbes,
+    /// `XDP_MODE`
+    pub xdp_mode: XdpMode,
+    /// `LOG_FORMAT`
+    pub log_format: LogFormat,
+    /// `LOG_OUTPUT`
+    pub log_output: LogOutput,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ports_tcp: PortSet::new(),
+            ports_udp: PortSet::new(),
+            advanced_ports_tcp: 1024,
+            advanced_ports_udp: 1024,
+            advanced_exclude_tcp: PortSet::new(),
+            advanced_exclude_udp: PortSet::new(),
+            ignore_file: "/etc/portsentry/portsentry.ignore".into(),
+            history_file: "/var/lib/portsentry/portsentry.history".into(),
+            blocked_file: "/var/lib/portsentry/portsentry.blocked".into(),
+            resolve_host: false,
+            block_tcp: Response::LogOnly,
+            block_udp: Response::LogOnly,
+            kill_route: None,
+            kill_hosts_deny: None,
+            kill_run_cmd: None,
+            kill_run_cmd_first: false,
+            scan_trigger: 0,
+            port_banner: None,
+            config_file: "/etc/portsentry/portsentry.conf".into(),
+            wrapper_hosts_deny: "/etc/hosts.deny".into(),
+            syslog_facility: Facility::Daemon,
+            syslog_level: Level::Notice,
+            interfaces: Interfaces::AllButLoopback,
+            protected_networks: Vec::new(),
+            pin_path: "/sys/fs/bpf/portsentry".into(),
+            max_blocked: 65536,
+            max_sources: 65536,
+            ring_size: 4 << 20,
+            event_rate: 10_000,
+            repeat_window: Duration::from_mins(1),
+            ack_probes: AckProbes::Log,
+            xdp_mode: XdpMode::Auto,
+            log_format: LogFormat::Auto,
+            log_output: LogOutput::Auto,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration. `file` is what its errors and warnings call it.
+    pub fn parse(text: &str, file: &str) -> Result<(Self, Report), Report> {
+        parse::parse(text, file)
+    }
+
+    /// Reads the configuration file at `path`, if it is one that can be trusted (see [`LoadError`]).
+    pub fn load(path: &Path) -> Result<(Self, Report), LoadError> {
+        Ok(Self::parse(&read::read(path)?, &path.to_string_lossy())?)
+    }
+
+    /// The TCP ports of the advanced mode: all below `ADVANCED_PORTS_TCP` less the excluded ones.
+    #[must_use]
+    pub fn advanced_tcp(&self) -> PortSet {
+        below(self.advanced_ports_tcp).difference(&self.advanced_exclude_tcp)
+    }
+
+    /// The UDP ports of the advanced mode: all below `ADVANCED_PORTS_UDP` less the excluded ones.
+    #[must_use]
+    pub fn advanced_udp(&self) -> PortSet {
+        below(self.advanced_ports_udp).difference(&self.advanced_exclude_udp)
+    }
+
+    /// Whether `address` lies in one of `PROTECTED_NETWORKS`.
+    #[must_use]
+    pub fn protects(&self, address: IpAddr) -> bool {
+        self.protected_networks.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// The ports from 1 up to, and not including, `bound`.
+fn below(bound: u32) -> PortSet {
+    let mut ports = PortSet::new();
+    let last = u16::try_from(bound.saturating_sub(1)).unwrap_or(u16::MAX);
+    ports.insert_range(1..=last);
+    ports
+}
+
+#[cfg(test)]
+mod tests;

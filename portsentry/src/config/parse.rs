@@ -1,0 +1,104 @@
+//! From lines to a `Config`: which line sets what, and which is passed over and why.
+//! Must not know the form of any value.
+
+use std::{collections::HashMap, path::Path};
+
+use super::{
+    Config, Response, keys,
+    lexer::{Entry, Value, entries},
+    report::Report,
+    span::Span,
+};
+
+pub(super) fn parse(text: &str, file: &str) -> Result<(Config, Report), Report> {
+    let mut config = Config::default();
+    let mut report = Report::new(file);
+    let mut set = HashMap::new();
+    for entry in entries(text) {
+        match entry {
+            Entry::NotASetting(line) => {
+                report
+                    .warn(line, "this line is not understood and is passed over")
+                    .help("write KEY=\"value\"");
+            }
+            Entry::Setting { key, value } => match keys::find(key.text()) {
+                Some(known) => apply(known, key, value, &mut set, &mut config, &mut report),
+                None => unknown(key, &mut report),
+            },
+        }
+    }
+    check(&config, file, &set, &mut report);
+    report.into_result(config)
+}
+
+/// The value that each key was given.
+type Set<'a> = HashMap<&'static str, Span<'a>>;
+
+fn apply<'a>(
+    known: &keys::Key,
+    key: Span<'_>,
+    value: Value<'a>,
+    set: &mut Set<'a>,
+    config: &mut Config,
+    report: &mut Report,
+) {
+    let text = match value {
+        Value::Quoted { text, rest } => {
+            if !rest.is_empty() {
+                report.warn(rest, "the text after the closing quote is passed over");
+            }
+            text
+        }
+        // 1.2 does so, with a message.
+        Value::Unquoted(text) => {
+            let message = format!("{} is passed over: its value is not in quotes", known.name);
+            report.warn(text, message).help(format!("write {}=\"...\"", known.name));
+            return;
+        }
+        Value::Unclosed(text) => {
+            report.error(text, "this quote is never closed");
+            return;
+        }
+    };
+    if let Some(first) = set.get(known.name) {
+        let message =
+            format!("{} is already set in line {}, which is what counts", known.name, first.line.number);
+        report.warn(key, message);
+        return;
+    }
+    set.insert(known.name, text);
+    if let Some(at) = text.text().find(|c: char| c.is_control() && c != '\t') {
+        let (_, rest) = text.split_at(at);
+        let length = rest.text().chars().next().map_or(0, char::len_utf8);
+        report.error(rest.slice(0..length), "a value can't hold control characters");
+    } else if !text.text().trim_ascii().is_empty() {
+        (known.set)(config, text, report);
+    } else if !known.default.is_empty() {
+        report.warn(text, format!("{} is empty, so it is \"{}\"", known.name, known.default));
+    }
+}
+
+fn unknown(key: Span<'_>, report: &mut Report) {
+    let name = key.text();
+    let added = report.warn(key, format!("there is no setting {name}; it is passed over"));
+    let wanted = name.to_ascii_uppercase();
+    let nearest = keys::KEYS.iter().min_by_key(|known| strsim::osa_distance(&wanted, known.name));
+    if let Some(known) = nearest.filter(|known| strsim::osa_distance(&wanted, known.name) <= 3) {
+        added.help(format!("perhaps {} is meant", known.name));
+    }
+}
+
+/// What only shows when all lines are known.
+fn check(config: &Config, file: &str, set: &Set<'_>, report: &mut Report) {
+    for (key, response) in [("BLOCK_TCP", config.block_tcp), ("BLOCK_UDP", config.block_udp)] {
+        if let Some(span) = set.get(key)
+            && response == Response::CommandOnly
+            && !set.contains_key("KILL_RUN_CMD")
+        {
+            report.warn(*span, "this only runs KILL_RUN_CMD, which is not set, so nothing is done");
+        }
+    }
+    if let Some(span) = set.get("CONFIG_FILE").filter(|span| Path::new(span.text()) != Path::new(file)) {
+        report.warn(*span, "this is not the file being read; to read another one, use -c");
+    }
+}

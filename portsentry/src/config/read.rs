@@ -1,0 +1,142 @@
+//! A configuration file's text, taken only from a file that nobody else may have written.
+//! Must not look at what the text says.
+
+use std::{
+    fs::OpenOptions,
+    io::{self, Read},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use nix::{fcntl::OFlag, unistd::geteuid};
+use thiserror::Error;
+
+use super::report::Report;
+
+/// The largest file read, in bytes: many times what the longest configuration needs.
+const LARGEST: u64 = 1 << 20;
+
+/// Why a configuration or ignore file can't be used. Both are read as root and name commands to run or
+/// sources to trust, so neither is taken from where somebody else could have written it.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// It can't be opened or read.
+    #[error("{path} can't be read: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It is a folder, a device or a pipe.
+    #[error("{0} is not a regular file")]
+    NotAFile(PathBuf),
+    /// Everybody may write to it.
+    #[error("{0} can be written by everybody, so it isn't trusted: chmod o-w {0}")]
+    WorldWritable(PathBuf),
+    /// It belongs to somebody else than root or the user that this process runs as.
+    #[error("{path} belongs to user {uid}, so it isn't trusted: chown root {path}")]
+    Owner {
+        /// The file.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
+    /// It is larger than 1 MiB.
+    #[error("{0} is larger than 1 MiB, which no configuration is")]
+    TooLarge(PathBuf),
+    /// It is not UTF-8.
+    #[error("{path}:{line}: not UTF-8 text; if it is Latin-1, convert it: iconv -f latin1 -t utf-8 {path}")]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// The first line that isn't, counted from 1.
+        line: usize,
+    },
+    /// It says something that can't be understood.
+    #[error(transparent)]
+    Invalid(#[from] Report),
+}
+
+pub(super) fn read(path: &Path) -> Result<String, LoadError> {
+    let file_path = || path.to_path_buf();
+    let failed = |source| LoadError::Io { path: file_path(), source };
+    // Without O_NONBLOCK, opening a pipe would wait for its writer.
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
+    let file = file.map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(LoadError::NotAFile(file_path()));
+    }
+    if metadata.mode() & 0o002 != 0 {
+        return Err(LoadError::WorldWritable(file_path()));
+    }
+    if ![0, geteuid().as_raw()].contains(&metadata.uid()) {
+        return Err(LoadError::Owner { path: file_path(), uid: metadata.uid() });
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(LoadError::TooLarge(file_path()));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        LoadError::NotUtf8 { path: file_path(), line: valid.split(|&b| b == b'\n').count() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use nix::{sys::stat::Mode, unistd};
+
+    use super::*;
+
+    fn message(path: &Path) -> String {
+        read(path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_private_file_of_our_own_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("conf");
+        fs::write(&path, "text").unwrap();
+        assert_eq!(read(&path).unwrap(), "text");
+        fs::write(&path, vec![b'#'; 1 << 20]).unwrap();
+        assert_eq!(read(&path).unwrap().len(), 1 << 20);
+    }
+
+    #[test]
+    fn what_can_not_be_trusted_is_refused_with_a_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("conf");
+        assert!(message(&path).contains("can't be read: No such file"));
+        assert!(message(dir.path()).ends_with("is not a regular file"));
+
+        unistd::mkfifo(&dir.path().join("pipe"), Mode::S_IRWXU).unwrap();
+        assert!(message(&dir.path().join("pipe")).ends_with("is not a regular file"));
+
+        fs::write(&path, b"a\nb\xe9\n").unwrap();
+        assert!(message(&path).contains("conf:2: not UTF-8"));
+
+        fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
+        assert!(message(&path).contains("larger than 1 MiB"));
+
+        fs::write(&path, "text").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o646)).unwrap();
+        assert!(message(&path).contains("written by everybody"));
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_is_refused() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("conf");
+        fs::write(&path, "text").unwrap();
+        std::os::unix::fs::chown(&path, Some(12345), None).unwrap();
+        assert!(message(&path).contains("belongs to user 12345"));
+    }
+}

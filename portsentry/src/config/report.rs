@@ -1,0 +1,238 @@
+//! What is wrong with a file, and where: collected while it is read, shown all at once, each with its line.
+//! Must not decide what is wrong, nor read anything.
+
+use std::{fmt, ops::Range, sync::Arc};
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+use super::span::Span;
+
+/// Errors kept of one file, and as many warnings. What is beyond is counted only: a wrong file (a megabyte
+/// of something else) must not fill memory or the terminal.
+const KEPT: usize = 100;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The file can't be used.
+    Error,
+    /// The file can be used, but perhaps not as its author meant it.
+    Warning,
+}
+
+/// One thing that is wrong with a file. Displayed over several lines, with the line at fault and a caret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    severity: Severity,
+    message: String,
+    help: Option<String>,
+    file: Arc<str>,
+    line: usize,
+    source: Arc<str>,
+    span: Range<usize>,
+}
+
+impl Diagnostic {
+    /// How bad it is.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// What is wrong, in one line.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it, if that can be said.
+    #[must_use]
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    /// The line at fault, counted from 1.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The column at fault, in characters, counted from 1.
+    #[must_use]
+    pub fn column(&self) -> usize {
+        1 + self.source.get(..self.span.start).map_or(0, |before| before.chars().count())
+    }
+
+    /// The stretch of the line at fault.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.source.get(self.span.clone()).unwrap_or_default()
+    }
+
+    /// `file:line:column: error: message`, for a log that takes single lines.
+    #[must_use]
+    pub fn in_one_line(&self) -> String {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        format!("{}:{}:{}: {severity}: {}", self.file, self.line, self.column(), self.message)
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let snippet = Snippet::source(&*self.source)
+            .line_start(self.line)
+            .path(&*self.file)
+            .annotation(AnnotationKind::Primary.span(self.span.clone()));
+        let mut group = level.primary_title(&*self.message).element(snippet);
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(&**help));
+        }
+        f.write_str(&Renderer::plain().render(&[group]))
+    }
+}
+
+/// All that was found in one file, in the order of its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    file: Arc<str>,
+    diagnostics: Vec<Diagnostic>,
+    errors: usize,
+    warnings: usize,
+}
+
+impl Report {
+    pub(super) fn new(file: &str) -> Self {
+        Self { file: file.into(), diagnostics: Vec::new(), errors: 0, warnings: 0 }
+    }
+
+    pub(super) fn error(&mut self, span: Span<'_>, message: impl Into<String>) -> Added<'_> {
+        self.errors += 1;
+        let keep = self.errors <= KEPT;
+        self.add(keep, Severity::Error, span, message.into())
+    }
+
+    pub(super) fn warn(&mut self, span: Span<'_>, message: impl Into<String>) -> Added<'_> {
+        self.warnings += 1;
+        let keep = self.warnings <= KEPT;
+        self.add(keep, Severity::Warning, span, message.into())
+    }
+
+    fn add(&mut self, keep: bool, severity: Severity, span: Span<'_>, message: String) -> Added<'_> {
+        if !keep {
+            return Added(None);
+        }
+        let source = match self.diagnostics.last() {
+            Some(last) if last.line == span.line.number => Arc::clone(&last.source),
+            _ => span.line.text.into(),
+        };
+        let file = Arc::clone(&self.file);
+        let (line, span) = (span.line.number, span.range());
+        self.diagnostics.push(Diagnostic { severity, message, help: None, file, line, source, span });
+        Added(self.diagnostics.last_mut())
+    }
+
+    /// The report itself when it holds no error.
+    pub(super) fn into_result<T>(mut self, value: T) -> Result<(T, Self), Self> {
+        self.diagnostics.sort_by_key(|d| (d.line, d.span.start));
+        if self.has_errors() { Err(self) } else { Ok((value, self)) }
+    }
+
+    /// Whether the file can't be used.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// Whether nothing was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.errors + self.warnings == 0
+    }
+
+    /// What was found, in the order of the lines; of errors and of warnings the first hundred each.
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for diagnostic in &self.diagnostics {
+            write!(f, "{separator}{diagnostic}")?;
+            separator = "\n\n";
+        }
+        match self.errors + self.warnings - self.diagnostics.len() {
+            0 => Ok(()),
+            left_out => write!(f, "{separator}{}: {left_out} more of the kind, not shown", self.file),
+        }
+    }
+}
+
+impl std::error::Error for Report {}
+
+/// The diagnostic just added, if it was kept, to say more about.
+pub(super) struct Added<'r>(Option<&'r mut Diagnostic>);
+
+impl Added<'_> {
+    pub(super) fn help(self, text: impl Into<String>) {
+        if let Some(diagnostic) = self.0 {
+            diagnostic.help = Some(text.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::span::lines;
+    use super::*;
+
+    #[test]
+    fn a_diagnostic_shows_file_line_column_and_caret() {
+        let mut report = Report::new("a.conf");
+        let line = lines("\nTCP_PORTS=\"1,70000\"").nth(1).unwrap();
+        report.error(line.slice(13..18), "70000 is not a port").help("ports are 1 to 65535");
+        let shown = report.to_string();
+        assert_eq!(
+            shown,
+            "\
+error: 70000 is not a port
+ --> a.conf:2:14
+  |
+2 | TCP_PORTS=\"1,70000\"
+  |              ^^^^^
+  |
+  = help: ports are 1 to 65535"
+        );
+        let only = report.iter().next().unwrap();
+        assert_eq!(only.in_one_line(), "a.conf:2:14: error: 70000 is not a port");
+        assert_eq!(only.text(), "70000");
+    }
+
+    #[test]
+    fn a_flood_is_counted_and_never_hides_an_error() {
+        let mut report = Report::new("a.conf");
+        let line = lines("x").next().unwrap();
+        for _ in 0..1000 {
+            report.warn(line, "odd").help("don't");
+        }
+        report.error(line, "wrong");
+        assert_eq!(report.iter().count(), KEPT + 1);
+        assert!(report.to_string().ends_with("a.conf: 900 more of the kind, not shown"));
+        assert!(report.into_result(()).is_err());
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_not_shown_as_it_stands() {
+        let mut report = Report::new("a.conf");
+        report.warn(lines("\u{1b}]0;owned\u{7}").next().unwrap(), "not understood");
+        assert!(!report.to_string().contains(['\u{1b}', '\u{7}']));
+    }
+}

@@ -1,0 +1,98 @@
+//! A line of a file and a stretch of it, so that whatever is wrong can be pointed at.
+//! Must not know what the text means.
+
+use std::ops::Range;
+
+/// One line, without its line end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    /// Counted from 1.
+    pub(super) number: usize,
+    pub(super) text: &'a str,
+}
+
+/// A stretch of one line. Its ends always lie on character boundaries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span<'a> {
+    pub(super) line: Line<'a>,
+    start: usize,
+    end: usize,
+}
+
+/// The lines of a text. A byte order mark at its start and carriage returns at line ends are not part of them.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = Span<'_>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    text.split('\n').zip(1..).map(|(text, number)| {
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        Span { line: Line { number, text }, start: 0, end: text.len() }
+    })
+}
+
+impl<'a> Span<'a> {
+    pub(super) fn text(self) -> &'a str {
+        self.line.text.get(self.start..self.end).unwrap_or_default()
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    /// Byte offsets within the line.
+    pub(super) fn range(self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// The part of this span that `range`, in bytes of `text()`, stands for.
+    pub(super) fn slice(self, range: Range<usize>) -> Self {
+        Self { start: self.start + range.start, end: self.start + range.end, ..self }
+    }
+
+    /// What stands before byte `at` of `text()`, and what from there on.
+    pub(super) fn split_at(self, at: usize) -> (Self, Self) {
+        (self.slice(0..at), self.slice(at..self.end - self.start))
+    }
+
+    pub(super) fn split_once(self, separator: char) -> Option<(Self, Self)> {
+        let at = self.text().find(separator)?;
+        let (head, tail) = self.split_at(at);
+        Some((head, tail.split_at(separator.len_utf8()).1))
+    }
+
+    /// The entries of a list, trimmed.
+    pub(super) fn split(self, separator: char) -> impl Iterator<Item = Self> {
+        let mut rest = Some(self);
+        std::iter::from_fn(move || {
+            let (item, tail) = rest?.split_once(separator).map_or((rest?, None), |(a, b)| (a, Some(b)));
+            rest = tail;
+            Some(item.trim())
+        })
+    }
+
+    pub(super) fn trim_start(self) -> Self {
+        let text = self.text();
+        self.split_at(text.len() - text.trim_ascii_start().len()).1
+    }
+
+    pub(super) fn trim(self) -> Self {
+        let span = self.trim_start();
+        span.split_at(span.text().trim_ascii_end().len()).0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_ends_and_the_byte_order_mark_are_not_text() {
+        let found: Vec<_> = lines("\u{feff}a\r\nb\n\nc\r").map(|s| (s.line.number, s.text())).collect();
+        assert_eq!(found, [(1, "a"), (2, "b"), (3, ""), (4, "c")]);
+    }
+
+    #[test]
+    fn a_list_splits_into_trimmed_entries_that_know_their_place() {
+        let line = lines("x = 1, 22 ,,3").next().unwrap();
+        let entries: Vec<_> = line.split_at(4).1.split(',').map(|s| (s.text(), s.range())).collect();
+        assert_eq!(entries, [("1", 4..5), ("22", 7..9), ("", 11..11), ("3", 12..13)]);
+    }
+}

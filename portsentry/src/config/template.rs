@@ -1,0 +1,256 @@
+//! The `KILL_*` settings: text with macros, made ready when the configuration is read.
+//! Must not run anything, nor let a macro's value be split into words or read by a shell.
+
+use std::{fmt, net::IpAddr};
+
+use super::{report::Report, span::Span};
+
+mod shell;
+
+/// What the macros of one action stand for.
+#[derive(Debug, Clone, Copy)]
+pub struct Values<'a> {
+    /// `$TARGET$`: the source that is acted against.
+    pub target: IpAddr,
+    /// `$PORT$`: the port that it probed.
+    pub port: u16,
+    /// `$MODE$`: `tcp` to `audp` in 1.2, `stealth` or `connect` in 2.x.
+    pub mode: &'a str,
+    /// `$PROOF$`: how sure it is that the source sent the probe.
+    pub proof: &'a str,
+}
+
+/// A macro, written `$NAME$`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Macro {
+    Target,
+    Port,
+    Mode,
+    Proof,
+}
+
+impl Macro {
+    /// In the order of the shell's positional parameters.
+    const ALL: [(&'static str, Self); 4] = [
+        ("$TARGET$", Self::Target),
+        ("$PORT$", Self::Port),
+        ("$MODE$", Self::Mode),
+        ("$PROOF$", Self::Proof),
+    ];
+
+    /// The macro that `text` begins with, and the length of its name.
+    fn at_start(text: &str) -> Option<(Self, usize)> {
+        Self::ALL.iter().find(|(name, _)| text.starts_with(name)).map(|&(name, it)| (it, name.len()))
+    }
+
+    fn value(self, values: &Values<'_>) -> String {
+        match self {
+            Self::Target => values.target.to_string(),
+            Self::Port => values.port.to_string(),
+            Self::Mode => values.mode.to_owned(),
+            Self::Proof => values.proof.to_owned(),
+        }
+    }
+}
+
+/// Text in which macros are replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Text(Vec<Piece>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Literal(String),
+    Macro(Macro),
+}
+
+impl Text {
+    fn new(mut text: &str) -> Self {
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        while let Some(first) = text.chars().next() {
+            if let Some((found, length)) = Macro::at_start(text) {
+                if !literal.is_empty() {
+                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                }
+                pieces.push(Piece::Macro(found));
+                text = &text[length..];
+            } else {
+                literal.push(first);
+                text = &text[first.len_utf8()..];
+            }
+        }
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(literal));
+        }
+        Self(pieces)
+    }
+
+    fn render(&self, values: &Values<'_>) -> String {
+        let render = |piece: &Piece| match piece {
+            Piece::Literal(text) => text.clone(),
+            Piece::Macro(it) => it.value(values),
+        };
+        self.0.iter().map(render).collect()
+    }
+}
+
+/// `KILL_ROUTE` or `KILL_RUN_CMD`: a command of the administrator's.
+///
+/// 1.2 gave the text to `system(3)` with the macros replaced in it. Here its words are fixed when the
+/// configuration is read. Where it needs a shell (a pipe, `&&`, a redirection ...) it gets one, with the
+/// values as the shell's parameters, never in its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    text: Text,
+    run: Run,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Run {
+    Program(Vec<Text>),
+    /// The text with `"${1}"` and so on in place of the macros.
+    Shell(String),
+}
+
+impl Command {
+    /// The program and its arguments.
+    #[must_use]
+    pub fn argv(&self, values: &Values<'_>) -> Vec<String> {
+        match &self.run {
+            Run::Program(words) => words.iter().map(|word| word.render(values)).collect(),
+            Run::Shell(script) => ["/bin/sh", "-c", script, "portsentry"]
+                .into_iter()
+                .map(str::to_owned)
+                .chain(Macro::ALL.iter().map(|(_, it)| it.value(values)))
+                .collect(),
+        }
+    }
+
+    /// Whether a shell runs it.
+    #[must_use]
+    pub fn needs_shell(&self) -> bool {
+        matches!(self.run, Run::Shell(_))
+    }
+
+    /// The configured text with its macros replaced, as PortSentry logs it. For people only: it is not
+    /// what is run.
+    #[must_use]
+    pub fn describe(&self, values: &Values<'_>) -> String {
+        self.text.render(values)
+    }
+}
+
+/// The configured text.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.fmt(f)
+    }
+}
+
+/// `KILL_HOSTS_DENY`: the line for `hosts.deny`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DenyLine {
+    text: Text,
+    bracketed: bool,
+}
+
+impl DenyLine {
+    /// The line for one source, without a line end. An IPv6 address stands in brackets, as `hosts_access(5)`
+    /// wants it.
+    #[must_use]
+    pub fn render(&self, values: &Values<'_>) -> String {
+        let render = |piece: &Piece| match piece {
+            Piece::Macro(Macro::Target) if values.target.is_ipv6() && !self.bracketed => {
+                format!("[{}]", values.target)
+            }
+            Piece::Macro(it) => it.value(values),
+            Piece::Literal(text) => text.clone(),
+        };
+        self.text.0.iter().map(render).collect()
+    }
+}
+
+/// The configured text.
+impl fmt::Display for DenyLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.fmt(f)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|piece| match piece {
+            Piece::Literal(text) => f.write_str(text),
+            Piece::Macro(it) => {
+                Macro::ALL.iter().filter(|(_, other)| other == it).try_for_each(|(name, _)| f.write_str(name))
+            }
+        })
+    }
+}
+
+/// Reads a command; `None` if it is blank or, reported, wrong.
+pub(super) fn command(value: Span<'_>, report: &mut Report) -> Option<Command> {
+    let span = value.trim();
+    let text = text(span, report)?;
+    let read = shell::scan(span.text());
+    if let Some(at) = read.unclosed {
+        report.error(span.slice(at..at + 1), "this quote is never closed");
+        return None;
+    }
+    let words = if read.needs_shell { None } else { shell_words::split(span.text()).ok() };
+    let run = match words {
+        Some(words) => Run::Program(words.iter().map(|word| Text::new(word)).collect()),
+        None => Run::Shell(read.script),
+    };
+    Some(Command { text, run })
+}
+
+/// Like [`command`], for one that is useless without the address.
+pub(super) fn command_with_target(value: Span<'_>, report: &mut Report) -> Option<Command> {
+    require_target(value, report);
+    command(value, report)
+}
+
+/// Reads the line for `hosts.deny`.
+pub(super) fn deny_line(value: Span<'_>, report: &mut Report) -> Option<DenyLine> {
+    require_target(value, report);
+    let text = text(value.trim(), report)?;
+    Some(DenyLine { text, bracketed: value.text().contains("[$TARGET$]") })
+}
+
+fn require_target(value: Span<'_>, report: &mut Report) {
+    if !value.text().contains("$TARGET$") {
+        report
+            .error(value, "$TARGET$ is missing, so this would name no host")
+            .help("$TARGET$ is replaced by the address");
+    }
+}
+
+fn text(span: Span<'_>, report: &mut Report) -> Option<Text> {
+    warn_of_unknown_macros(span, report);
+    (!span.is_empty()).then(|| Text::new(span.text()))
+}
+
+fn warn_of_unknown_macros(span: Span<'_>, report: &mut Report) {
+    let text = span.text();
+    let mut at = 0;
+    while let Some(start) = text[at..].find('$').map(|found| at + found) {
+        let name = text[start + 1..].bytes().take_while(|b| b.is_ascii_uppercase() || *b == b'_').count();
+        let end = start + 1 + name;
+        let closed = name > 0 && text[end..].starts_with('$');
+        if let Some((_, length)) = Macro::at_start(&text[start..]) {
+            at = start + length;
+        } else {
+            if closed {
+                let message = format!("{}$ is not a macro and is left as it stands", &text[start..end]);
+                report
+                    .warn(span.slice(start..end + 1), message)
+                    .help("the macros are $TARGET$, $PORT$, $MODE$ and $PROOF$");
+            }
+            at = end;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Numbers, switches and paths as they stand in a setting.
+//! Must not know which setting.
+
+use std::{ops::RangeInclusive, path::PathBuf};
+
+use super::{report::Report, span::Span};
+
+/// A decimal number within `range`.
+pub(super) fn number(value: Span<'_>, range: RangeInclusive<u32>, report: &mut Report) -> Option<u32> {
+    let value = value.trim();
+    let text = value.text();
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        report.error(value, format!("\"{}\" is not a number", text.escape_debug()));
+        return None;
+    }
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    if number.is_none() {
+        let (least, most) = range.into_inner();
+        report.error(value, format!("{text} is out of range: it can be {least} to {most}"));
+    }
+    number
+}
+
+/// The size of a ring buffer in bytes: a power of two, in whole pages (bpf(2), `BPF_MAP_TYPE_RINGBUF`).
+pub(super) fn ring_size(value: Span<'_>, report: &mut Report) -> Option<u32> {
+    let size = number(value, 4096..=1 << 30, report)?;
+    if !size.is_power_of_two() {
+        let message = format!("{size} is not a power of two");
+        report.error(value.trim(), message).help(format!("the next one is {}", size.next_power_of_two()));
+    }
+    Some(size)
+}
+
+/// `1` or `0`.
+pub(super) fn switch(value: Span<'_>, report: &mut Report) -> Option<bool> {
+    match value.trim().text() {
+        "0" => Some(false),
+        "1" => Some(true),
+        other => {
+            report.error(value.trim(), format!("\"{}\" is neither 0 nor 1", other.escape_debug()));
+            None
+        }
+    }
+}
+
+/// `1`, or anything else for no: so PortSentry's own file says of `RESOLVE_HOST`.
+pub(super) fn lenient_switch(value: Span<'_>, report: &mut Report) -> bool {
+    let text = value.trim().text();
+    if !["0", "1"].contains(&text) {
+        let message = format!("\"{}\" is neither 0 nor 1, and is taken for 0", text.escape_debug());
+        report.warn(value.trim(), message);
+    }
+    text == "1"
+}
+
+/// The path of a file.
+pub(super) fn file(value: Span<'_>, report: &mut Report) -> PathBuf {
+    let path = PathBuf::from(value.text());
+    if path.is_relative() {
+        let message = "this path depends on the directory that portsentry is started in";
+        report.warn(value, message).help("begin it with a slash");
+    }
+    path
+}
+
+/// A path from the root.
+pub(super) fn absolute(value: Span<'_>, report: &mut Report) -> PathBuf {
+    let path = PathBuf::from(value.text());
+    if path.is_relative() {
+        report.error(value, "this path must begin with a slash");
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::span::lines;
+    use super::*;
+
+    /// What `read` makes of `text`, and the errors and warnings it gave.
+    fn reading<T>(text: &str, read: impl Fn(Span<'_>, &mut Report) -> T) -> (T, bool, usize) {
+        let mut report = Report::new("test");
+        let value = read(lines(text).next().unwrap(), &mut report);
+        (value, report.has_errors(), report.iter().count())
+    }
+
+    #[test]
+    fn numbers() {
+        for (text, expected) in [("0", Some(0)), (" 10 ", Some(10)), ("007", Some(7))] {
+            assert_eq!(reading(text, |v, r| number(v, 0..=10, r)), (expected, false, 0), "{text:?}");
+        }
+        for text in ["", "11", "-1", "+1", "1.0", "1 0", "99999999999999999999", "ten", "0x1"] {
+            assert_eq!(reading(text, |v, r| number(v, 0..=10, r)), (None, true, 1), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ring_sizes() {
+        for (text, wrong) in
+            [("4096", false), ("16777216", false), ("2048", true), ("12288", true), ("1", true)]
+        {
+            assert_eq!(reading(text, ring_size).1, wrong, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn switches() {
+        for (text, strict, lenient) in [
+            ("0", (Some(false), false, 0), (false, false, 0)),
+            (" 1", (Some(true), false, 0), (true, false, 0)),
+            ("yes", (None, true, 1), (false, false, 1)),
+            ("10", (None, true, 1), (false, false, 1)),
+        ] {
+            assert_eq!(reading(text, switch), strict, "{text:?}");
+            assert_eq!(reading(text, lenient_switch), lenient, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn paths() {
+        assert_eq!(reading("/a b", file), ("/a b".into(), false, 0));
+        assert_eq!(reading("a", file), ("a".into(), false, 1));
+        assert_eq!(reading("a", absolute), ("a".into(), true, 1));
+    }
+}
