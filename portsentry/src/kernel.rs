@@ -13,12 +13,14 @@ mod load;
 mod networks;
 mod pins;
 mod ring;
+mod trial;
 
 pub use blocked::Blocked;
-pub use clock::Clock;
+pub use clock::{Clock, monotonic_at, monotonic_ns, wall_time};
 pub use error::Error;
 pub use link::{Attachment, Mode};
 pub use load::{Kernel, Load, Watched};
 pub use networks::{Exempt, Networks};
 pub use pins::Pins;
-pub use ring::Ring;
+pub use ring::{Ring, decode};
+pub use trial::Trial;

@@ -27,7 +27,8 @@ impl Clock {
     pub fn measure() -> Result<Self, Error> {
         let resolution = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)
             .map_err(|errno| Error::System { what: "clock_getres", source: errno.into() })?;
-        let jiffy_ns = Duration::from(resolution).as_nanos() as u64;
+        let jiffy_ns = Duration::from(resolution).as_nanos();
+        let jiffy_ns = u64::try_from(jiffy_ns).unwrap_or(u64::MAX);
         let listed = fs::read_to_string("/proc/timer_list").ok();
         let first_jiffy =
             listed.and_then(|text| first_jiffy(&text, jiffy_ns)).unwrap_or_else(|| initial_jiffies(jiffy_ns));

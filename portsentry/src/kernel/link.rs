@@ -117,7 +117,7 @@ fn take_over(program: &mut Xdp, pins: &Pins, index: u32) -> Result<bool, Error> 
         problem: format!("{error}; remove the file if it isn't a link of portsentry's"),
     })?;
     let replaced = XdpLink::try_from(FdLink::from(old))
-        .map_err(|error| ProgramError::from(io_error(&error)))
+        .map_err(|error| io_error(&error))
         .and_then(|link| program.attach_to_link(link));
     match replaced {
         // The pin keeps the link alive; this process's handle is let go.

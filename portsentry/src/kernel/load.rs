@@ -10,7 +10,8 @@ use aya::{
 use portsentry_common::{block::Block, counter::Counters, event::Event, gate, settings::Settings, state};
 
 use super::{
-    Attachment, Blocked, Clock, Error, Mode, Networks, Pins, Ring, bitmap, counters, gate::Gate, link,
+    Attachment, Blocked, Clock, Error, Mode, Networks, Pins, Ring, Trial, bitmap, counters, gate::Gate, link,
+    trial,
 };
 
 /// The kernel program as `cargo xtask build-ebpf` made it.
@@ -161,6 +162,11 @@ impl Kernel {
             .links()
             .filter(|index| !keep.contains(index))
             .try_for_each(|index| link::detach(&self.pins, index))
+    }
+
+    /// Runs the program on `frame` (at least 14 bytes) `times` over, without attaching it.
+    pub fn try_frame(&mut self, frame: &[u8], times: u32) -> Result<Trial, Error> {
+        trial::run(program(&mut self.ebpf)?, frame, times)
     }
 
     /// The counters, summed over the CPUs.

@@ -1,0 +1,34 @@
+//! Runs the loaded program on a frame without attaching it (`BPF_PROG_TEST_RUN`), for tests and benches.
+//!
+//! It must not be used by the daemon. The frame arrives on the loopback interface of this network namespace.
+
+use std::time::Duration;
+
+use aya::programs::{TestRun, TestRunOptions, Xdp};
+use portsentry_common::judge::Action;
+
+use super::Error;
+
+/// What the program made of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// The verdict.
+    pub action: Action,
+    /// The time that one run took on average, as the kernel measured it.
+    pub duration: Duration,
+}
+
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+
+/// Runs `program` on `frame` (at least 14 bytes) `times` over.
+pub(super) fn run(program: &Xdp, frame: &[u8], times: u32) -> Result<Trial, Error> {
+    let options = TestRunOptions { data_in: Some(frame), repeat: times, ..TestRunOptions::new() };
+    let result = program.test_run(options)?;
+    let action = match result.return_value {
+        XDP_DROP => Action::Drop,
+        XDP_PASS => Action::Pass,
+        other => return Err(Error::Refused(format!("the program returned {other}"))),
+    };
+    Ok(Trial { action, duration: result.duration })
+}
