@@ -130,6 +130,7 @@ mod tests {
 
     #[test]
     fn a_file_of_somebody_else_is_refused() {
+        // Only root can give a file away.
         if !geteuid().is_root() {
             return;
         }
