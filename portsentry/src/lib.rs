@@ -2,6 +2,9 @@
 //!
 //! A probe's way through it is one-directional: `kernel` (ring) -> `policy` -> `sink`; `daemon` joins them.
 
+pub mod cli;
 pub mod config;
+pub mod daemon;
+pub mod exit;
 pub mod kernel;
 pub mod policy;

@@ -1,7 +1,11 @@
-//! What is to be done about what the kernel saw: a pure function of state, sighting and time.
+//! What is to be done about what the kernel saw: pure functions of state, sighting and time.
 //!
 //! It must not read a clock, do I/O, or know `kernel` and `sink`.
 
+pub mod ledger;
+mod response;
 pub mod sighting;
 
+pub use ledger::{Hold, Ledger, TakeOver};
+pub use response::{Action, respond};
 pub use sighting::Sighting;

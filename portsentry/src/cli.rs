@@ -1,0 +1,205 @@
+//! The command line: the flags of PortSentry 1.2 and of 2.x. It must not act on them.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Parser, ValueEnum};
+
+use crate::config::{Config, Interfaces, LogFormat, LogOutput};
+
+/// PortSentry 1.2's modes, which have a single dash and more than one letter.
+const CLASSIC: [&str; 6] = ["-tcp", "-udp", "-stcp", "-sudp", "-atcp", "-audp"];
+const DEFAULT_CONFIG: &str = "/etc/portsentry/portsentry.conf";
+
+/// Catches port scans in the kernel and drops who makes them.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    version,
+    disable_version_flag = true,
+    max_term_width = 100,
+    after_help = "Modes of PortSentry 1.2, any number of them:\n  \
+        -tcp, -stcp   watch TCP_PORTS\n  -udp, -sudp   watch UDP_PORTS\n  \
+        -atcp         watch every TCP port below ADVANCED_PORTS_TCP but ADVANCED_EXCLUDE_TCP\n  \
+        -audp         watch every UDP port below ADVANCED_PORTS_UDP but ADVANCED_EXCLUDE_UDP\n\
+        Without one, TCP_PORTS and UDP_PORTS are watched. A port on which a service listens is never\n\
+        a trap.\n\n\
+        Exit status: 0 success, 1 failure, 2 wrong command line, 3 wrong configuration,\n\
+        4 kernel, interface or privileges"
+)]
+pub struct Cli {
+    #[arg(long, hide = true)]
+    tcp: bool,
+    #[arg(long, hide = true)]
+    udp: bool,
+    #[arg(long, hide = true)]
+    stcp: bool,
+    #[arg(long, hide = true)]
+    sudp: bool,
+    #[arg(long, hide = true)]
+    atcp: bool,
+    #[arg(long, hide = true)]
+    audp: bool,
+    /// Watch TCP_PORTS and UDP_PORTS without binding them (the default)
+    #[arg(long)]
+    stealth: bool,
+    /// Accepted for 2.x; XDP serves instead
+    #[arg(short, long, value_name = "METHOD", hide = true)]
+    method: Option<Method>,
+    /// Watch this interface; ALL, ALL_NLO (all but loopback) or a name, repeatable
+    #[arg(short, long = "interface", value_name = "INTERFACE")]
+    interfaces: Vec<String>,
+    /// Where the log goes
+    #[arg(short = 'l', long = "logoutput", value_name = "OUTPUT")]
+    log_output: Option<Output>,
+    /// The configuration file
+    #[arg(short = 'c', long = "configfile", value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub config_file: PathBuf,
+    /// Log the kernel program's own debugging messages
+    #[arg(short, long)]
+    pub debug: bool,
+    /// Say more
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Print the version
+    #[arg(short = 'V', long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
+}
+
+/// How 2.x captured packets.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Method {
+    Pcap,
+    Raw,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    Stdout,
+    Syslog,
+}
+
+/// Which ports are watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Modes {
+    /// `TCP_PORTS`.
+    pub listed_tcp: bool,
+    /// `UDP_PORTS`.
+    pub listed_udp: bool,
+    /// Those below `ADVANCED_PORTS_TCP`.
+    pub advanced_tcp: bool,
+    /// Those below `ADVANCED_PORTS_UDP`.
+    pub advanced_udp: bool,
+}
+
+impl Cli {
+    /// Reads the program's arguments, its name first; `clap` has the words for what is wrong with them.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(arguments.into_iter().map(|argument| {
+            let is_classic = CLASSIC.iter().any(|mode| argument == *mode);
+            if is_classic { OsString::from(format!("-{}", argument.to_string_lossy())) } else { argument }
+        }))
+    }
+
+    /// The modes asked for: 2.x's default unless one of 1.2's is named.
+    #[must_use]
+    pub fn modes(&self) -> Modes {
+        if !self.is_classic() {
+            return Modes { listed_tcp: true, listed_udp: true, ..Modes::default() };
+        }
+        let listed = self.stealth;
+        Modes {
+            listed_tcp: listed || self.tcp || self.stcp,
+            listed_udp: listed || self.udp || self.sudp,
+            advanced_tcp: self.atcp,
+            advanced_udp: self.audp,
+        }
+    }
+
+    /// Puts what the command line says over what `config` says.
+    pub fn override_config(&self, config: &mut Config) {
+        match self.interfaces.as_slice() {
+            [] => {}
+            [word] if word == "ALL" || word == "any" => config.interfaces = Interfaces::All,
+            [word] if word == "ALL_NLO" => config.interfaces = Interfaces::AllButLoopback,
+            names => config.interfaces = Interfaces::Named(names.to_vec()),
+        }
+        match self.log_output {
+            Some(Output::Stdout) => config.log_output = LogOutput::Stdout,
+            Some(Output::Syslog) => config.log_output = LogOutput::Syslog,
+            None => {}
+        }
+        if config.log_output == LogOutput::Auto {
+            config.log_output = if self.is_classic() { LogOutput::Syslog } else { LogOutput::Stdout };
+        }
+        if config.log_format == LogFormat::Auto {
+            config.log_format = if self.is_classic() { LogFormat::Classic } else { LogFormat::Revival };
+        }
+    }
+
+    fn is_classic(&self) -> bool {
+        self.tcp || self.udp || self.stcp || self.sudp || self.atcp || self.audp
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Cli, clap::Error> {
+        Cli::read(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn modes_select_what_is_watched() {
+        const NONE: Modes =
+            Modes { listed_tcp: false, listed_udp: false, advanced_tcp: false, advanced_udp: false };
+        for (line, expected) in [
+            ("portsentry", Modes { listed_tcp: true, listed_udp: true, ..NONE }),
+            ("portsentry --stealth", Modes { listed_tcp: true, listed_udp: true, ..NONE }),
+            ("portsentry -tcp", Modes { listed_tcp: true, ..NONE }),
+            ("portsentry -stcp", Modes { listed_tcp: true, ..NONE }),
+            ("portsentry -udp", Modes { listed_udp: true, ..NONE }),
+            ("portsentry -sudp", Modes { listed_udp: true, ..NONE }),
+            ("portsentry -atcp", Modes { advanced_tcp: true, ..NONE }),
+            ("portsentry -atcp -audp", Modes { advanced_tcp: true, advanced_udp: true, ..NONE }),
+            ("portsentry -stcp -audp", Modes { listed_tcp: true, advanced_udp: true, ..NONE }),
+        ] {
+            assert_eq!(read(line).unwrap().modes(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn format_and_output_follow_the_family_of_flags() {
+        for (line, output, format) in [
+            ("portsentry", LogOutput::Stdout, LogFormat::Revival),
+            ("portsentry -l syslog", LogOutput::Syslog, LogFormat::Revival),
+            ("portsentry -atcp", LogOutput::Syslog, LogFormat::Classic),
+            ("portsentry -atcp -l stdout", LogOutput::Stdout, LogFormat::Classic),
+        ] {
+            let mut config = Config::default();
+            read(line).unwrap().override_config(&mut config);
+            assert_eq!((config.log_output, config.log_format), (output, format), "{line}");
+        }
+    }
+
+    #[test]
+    fn interfaces_are_words_or_names() {
+        for (line, expected) in [
+            ("portsentry", Interfaces::AllButLoopback),
+            ("portsentry -i ALL", Interfaces::All),
+            ("portsentry -i any", Interfaces::All),
+            ("portsentry -i eth0 -i eth1", Interfaces::Named(vec!["eth0".into(), "eth1".into()])),
+        ] {
+            let mut config = Config::default();
+            read(line).unwrap().override_config(&mut config);
+            assert_eq!(config.interfaces, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in ["portsentry -xtcp", "portsentry -m nothing", "portsentry -l nowhere", "portsentry extra"]
+        {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The running daemon.
+
+pub mod host;
+pub mod territory;

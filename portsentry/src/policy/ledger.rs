@@ -1,0 +1,185 @@
+//! Who is blocked, as the files are to show it, and what follows where kernel and files differ.
+//!
+//! It must not read or write either.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::SystemTime,
+};
+
+use portsentry_common::classify::Protocol;
+
+/// What the files say of a blocked source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// When it was blocked.
+    pub since: SystemTime,
+    /// Port of the probe that led to it; 0 where an administrator wrote the address alone.
+    pub port: u16,
+    /// That probe's transport protocol.
+    pub protocol: Protocol,
+}
+
+/// The blocked sources by address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger(BTreeMap<IpAddr, Hold>);
+
+/// A block in the kernel's map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The source.
+    pub source: IpAddr,
+    /// What the files are to say of it.
+    pub hold: Hold,
+    /// The files have said it before.
+    pub mirrored: bool,
+}
+
+/// What it takes to make kernel and files agree when a daemon starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TakeOver {
+    /// To be blocked in the kernel: the file names them, the map doesn't.
+    pub block: Vec<(IpAddr, Hold)>,
+    /// To be unblocked in the kernel: their line was taken out of the file, or they are never blocked.
+    pub lift: Vec<IpAddr>,
+    /// To be recorded: the kernel blocked them while no daemon was there.
+    pub record: Vec<(IpAddr, Hold)>,
+}
+
+impl Ledger {
+    /// Enters a source; `false` if it stands there already.
+    pub fn enter(&mut self, source: IpAddr, hold: Hold) -> bool {
+        match self.0.entry(source) {
+            std::collections::btree_map::Entry::Vacant(vacant) => {
+                vacant.insert(hold);
+                true
+            }
+            std::collections::btree_map::Entry::Occupied(_) => false,
+        }
+    }
+
+    /// Takes a source out; `false` if it wasn't there.
+    pub fn lift(&mut self, source: IpAddr) -> bool {
+        self.0.remove(&source).is_some()
+    }
+
+    /// Whether the source is blocked.
+    #[must_use]
+    pub fn holds(&self, source: IpAddr) -> bool {
+        self.0.contains_key(&source)
+    }
+
+    /// How many sources are blocked.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nobody is blocked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The blocked sources in the order of their addresses.
+    pub fn iter(&self) -> impl Iterator<Item = (IpAddr, Hold)> + '_ {
+        self.0.iter().map(|(source, hold)| (*source, *hold))
+    }
+
+    /// Brings together the blocked file's lines and the kernel's map at start, and what follows from it. A `file`
+    /// of `None` is one that wasn't there, which lifts nothing. A block that the file has shown before and shows
+    /// no longer was lifted there; one that it never showed was made while no daemon was there.
+    pub fn take_over(
+        &mut self,
+        file: Option<&[(IpAddr, Hold)]>,
+        map: &[Standing],
+        is_exempt: impl Fn(IpAddr) -> bool,
+    ) -> TakeOver {
+        let mut then = TakeOver::default();
+        let standing: BTreeSet<IpAddr> = map.iter().map(|standing| standing.source).collect();
+        for (source, hold) in file.unwrap_or_default() {
+            if !is_exempt(*source) && self.enter(*source, *hold) && !standing.contains(source) {
+                then.block.push((*source, *hold));
+            }
+        }
+        for Standing { source, hold, mirrored } in map {
+            if is_exempt(*source) || (*mirrored && file.is_some() && !self.holds(*source)) {
+                then.lift.push(*source);
+            } else if self.enter(*source, *hold) && !mirrored {
+                then.record.push((*source, *hold));
+            }
+        }
+        then
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+    fn hold(second: u64) -> Hold {
+        let since = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        Hold { since, port: 1, protocol: Protocol::Tcp }
+    }
+
+    fn standing(source: IpAddr, mirrored: bool) -> Standing {
+        Standing { source, hold: hold(9), mirrored }
+    }
+
+    fn nobody(_: IpAddr) -> bool {
+        false
+    }
+
+    #[test]
+    fn a_line_without_a_block_is_blocked_again() {
+        let mut ledger = Ledger::default();
+        let then = ledger.take_over(Some(&[(A, hold(1)), (A, hold(2))]), &[], nobody);
+        assert_eq!(then, TakeOver { block: vec![(A, hold(1))], ..TakeOver::default() });
+        assert_eq!(ledger.iter().collect::<Vec<_>>(), [(A, hold(1))]);
+    }
+
+    #[test]
+    fn a_line_and_a_block_agree() {
+        let mut ledger = Ledger::default();
+        let then = ledger.take_over(Some(&[(A, hold(1))]), &[standing(A, true)], nobody);
+        assert_eq!(then, TakeOver::default());
+        assert!(ledger.holds(A));
+    }
+
+    #[test]
+    fn a_line_taken_out_lifts_the_block() {
+        let mut ledger = Ledger::default();
+        let then = ledger.take_over(Some(&[]), &[standing(A, true)], nobody);
+        assert_eq!(then, TakeOver { lift: vec![A], ..TakeOver::default() });
+        assert!(ledger.is_empty());
+    }
+
+    #[test]
+    fn a_block_made_without_a_daemon_is_recorded() {
+        let mut ledger = Ledger::default();
+        let then = ledger.take_over(Some(&[]), &[standing(A, false)], nobody);
+        assert_eq!(then, TakeOver { record: vec![(A, hold(9))], ..TakeOver::default() });
+    }
+
+    #[test]
+    fn a_missing_file_lifts_nothing() {
+        let mut ledger = Ledger::default();
+        let then = ledger.take_over(None, &[standing(A, true), standing(B, false)], nobody);
+        assert_eq!(then, TakeOver { record: vec![(B, hold(9))], ..TakeOver::default() });
+        assert_eq!(ledger.len(), 2);
+    }
+
+    #[test]
+    fn who_is_never_blocked_is_lifted_and_left_out() {
+        let mut ledger = Ledger::default();
+        let then = ledger.take_over(Some(&[(A, hold(1))]), &[standing(A, true), standing(B, true)], |_| true);
+        assert_eq!(then, TakeOver { lift: vec![A, B], ..TakeOver::default() });
+        assert!(ledger.is_empty());
+    }
+}
