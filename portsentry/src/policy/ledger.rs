@@ -36,15 +36,24 @@ pub struct Standing {
     pub mirrored: bool,
 }
 
+/// A block that is to be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The source.
+    pub source: IpAddr,
+    /// What the files are to say of it.
+    pub hold: Hold,
+}
+
 /// What it takes to make kernel and files agree when a daemon starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TakeOver {
     /// To be blocked in the kernel: the file names them, the map doesn't.
-    pub block: Vec<(IpAddr, Hold)>,
+    pub block: Vec<Record>,
     /// To be unblocked in the kernel: their line was taken out of the file, or they are never blocked.
     pub lift: Vec<IpAddr>,
     /// To be recorded: the kernel blocked them while no daemon was there.
-    pub record: Vec<(IpAddr, Hold)>,
+    pub record: Vec<Record>,
 }
 
 impl Ledger {
@@ -83,8 +92,13 @@ impl Ledger {
     }
 
     /// The blocked sources in the order of their addresses.
-    pub fn iter(&self) -> impl Iterator<Item = (IpAddr, Hold)> + '_ {
-        self.0.iter().map(|(source, hold)| (*source, *hold))
+    pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
+        self.0.iter().map(|(source, hold)| Record { source: *source, hold: *hold })
+    }
+
+    /// Their addresses.
+    pub fn sources(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.0.keys().copied()
     }
 
     /// Brings together the blocked file's lines and the kernel's map at start, and what follows from it. A `file`
@@ -92,22 +106,23 @@ impl Ledger {
     /// no longer was lifted there; one that it never showed was made while no daemon was there.
     pub fn take_over(
         &mut self,
-        file: Option<&[(IpAddr, Hold)]>,
+        file: Option<&[Record]>,
         map: &[Standing],
         is_exempt: impl Fn(IpAddr) -> bool,
     ) -> TakeOver {
         let mut then = TakeOver::default();
         let standing: BTreeSet<IpAddr> = map.iter().map(|standing| standing.source).collect();
-        for (source, hold) in file.unwrap_or_default() {
-            if !is_exempt(*source) && self.enter(*source, *hold) && !standing.contains(source) {
-                then.block.push((*source, *hold));
+        for record in file.unwrap_or_default() {
+            let Record { source, hold } = *record;
+            if !is_exempt(source) && self.enter(source, hold) && !standing.contains(&source) {
+                then.block.push(*record);
             }
         }
-        for Standing { source, hold, mirrored } in map {
-            if is_exempt(*source) || (*mirrored && file.is_some() && !self.holds(*source)) {
-                then.lift.push(*source);
-            } else if self.enter(*source, *hold) && !mirrored {
-                then.record.push((*source, *hold));
+        for Standing { source, hold, mirrored } in map.iter().copied() {
+            if is_exempt(source) || (mirrored && file.is_some() && !self.holds(source)) {
+                then.lift.push(source);
+            } else if self.enter(source, hold) && !mirrored {
+                then.record.push(Record { source, hold });
             }
         }
         then
@@ -128,6 +143,10 @@ mod tests {
         Hold { since, port: 1, protocol: Protocol::Tcp }
     }
 
+    fn line(source: IpAddr, second: u64) -> Record {
+        Record { source, hold: hold(second) }
+    }
+
     fn standing(source: IpAddr, mirrored: bool) -> Standing {
         Standing { source, hold: hold(9), mirrored }
     }
@@ -139,15 +158,15 @@ mod tests {
     #[test]
     fn a_line_without_a_block_is_blocked_again() {
         let mut ledger = Ledger::default();
-        let then = ledger.take_over(Some(&[(A, hold(1)), (A, hold(2))]), &[], nobody);
-        assert_eq!(then, TakeOver { block: vec![(A, hold(1))], ..TakeOver::default() });
-        assert_eq!(ledger.iter().collect::<Vec<_>>(), [(A, hold(1))]);
+        let then = ledger.take_over(Some(&[line(A, 1), line(A, 2)]), &[], nobody);
+        assert_eq!(then, TakeOver { block: vec![line(A, 1)], ..TakeOver::default() });
+        assert_eq!(ledger.records().collect::<Vec<_>>(), [line(A, 1)]);
     }
 
     #[test]
     fn a_line_and_a_block_agree() {
         let mut ledger = Ledger::default();
-        let then = ledger.take_over(Some(&[(A, hold(1))]), &[standing(A, true)], nobody);
+        let then = ledger.take_over(Some(&[line(A, 1)]), &[standing(A, true)], nobody);
         assert_eq!(then, TakeOver::default());
         assert!(ledger.holds(A));
     }
@@ -164,21 +183,21 @@ mod tests {
     fn a_block_made_without_a_daemon_is_recorded() {
         let mut ledger = Ledger::default();
         let then = ledger.take_over(Some(&[]), &[standing(A, false)], nobody);
-        assert_eq!(then, TakeOver { record: vec![(A, hold(9))], ..TakeOver::default() });
+        assert_eq!(then, TakeOver { record: vec![line(A, 9)], ..TakeOver::default() });
     }
 
     #[test]
     fn a_missing_file_lifts_nothing() {
         let mut ledger = Ledger::default();
         let then = ledger.take_over(None, &[standing(A, true), standing(B, false)], nobody);
-        assert_eq!(then, TakeOver { record: vec![(B, hold(9))], ..TakeOver::default() });
+        assert_eq!(then, TakeOver { record: vec![line(B, 9)], ..TakeOver::default() });
         assert_eq!(ledger.len(), 2);
     }
 
     #[test]
     fn who_is_never_blocked_is_lifted_and_left_out() {
         let mut ledger = Ledger::default();
-        let then = ledger.take_over(Some(&[(A, hold(1))]), &[standing(A, true), standing(B, true)], |_| true);
+        let then = ledger.take_over(Some(&[line(A, 1)]), &[standing(A, true), standing(B, true)], |_| true);
         assert_eq!(then, TakeOver { lift: vec![A, B], ..TakeOver::default() });
         assert!(ledger.is_empty());
     }

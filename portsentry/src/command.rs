@@ -1,0 +1,5 @@
+//! What the command line asks for, carried out. It must not parse arguments.
+
+mod run;
+
+pub use run::run;

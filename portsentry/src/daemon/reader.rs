@@ -1,0 +1,107 @@
+//! Reads the ring on a timer, and listens to signals and to changes of the host.
+//!
+//! It must not do anything slow: what it reads goes to the keeper's thread, and what that can't take is counted.
+
+use std::{
+    future::pending,
+    io,
+    sync::mpsc::{SyncSender, TrySendError},
+    time::Duration,
+};
+
+use aya_log::EbpfLogger;
+use futures_util::{Stream, StreamExt};
+use tokio::{
+    io::unix::AsyncFd,
+    signal::unix::{SignalKind, signal},
+    time::{Instant, interval_at, sleep},
+};
+
+use super::{host::Observer, keeper::Message};
+use crate::kernel::Ring;
+
+/// The pause between reads while events come. At 4 MiB of ring this takes 13 million events a second.
+const BUSY: Duration = Duration::from_millis(5);
+/// The longest pause, which is how late an event after silence can be.
+const IDLE: Duration = Duration::from_millis(100);
+/// Sightings read in one go, so that signals are heard under a flood.
+const BATCH: usize = 8192;
+/// How long changes of the host are collected before it is read again.
+const SETTLE: Duration = Duration::from_millis(100);
+/// How often the host is read without a sign of change: resolvers change in a file.
+const REFRESH: Duration = Duration::from_secs(10);
+
+/// Where the kernel program's own debugging messages come from.
+pub type DebugLog = AsyncFd<EbpfLogger<&'static dyn log::Log>>;
+
+/// Reads until a signal to stop, and passes on what it reads to `keeper`.
+pub async fn run(
+    mut ring: Ring,
+    mut debug: Option<DebugLog>,
+    (observer, mut changes): (Observer, impl Stream<Item = ()> + Unpin),
+    keeper: SyncSender<Message>,
+) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut refresh = interval_at(Instant::now() + REFRESH, REFRESH);
+    let mut pause = BUSY;
+    loop {
+        tokio::select! {
+            () = sleep(pause) => {
+                let read = drain(&mut ring, &keeper)?;
+                pause = if read > 0 { BUSY } else { IDLE.min(pause * 2) };
+            }
+            _ = changes.next() => {
+                sleep(SETTLE).await;
+                while futures_util::FutureExt::now_or_never(changes.next()).is_some() {}
+                tell_host(&observer, &keeper).await?;
+            }
+            _ = refresh.tick() => tell_host(&observer, &keeper).await?,
+            () = flush(debug.as_mut()) => {}
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    drain(&mut ring, &keeper)?;
+    keeper.send(Message::Stop).map_err(|_| gone())
+}
+
+/// Passes on what the ring holds, up to a batch; returns how much it read.
+fn drain(ring: &mut Ring, keeper: &SyncSender<Message>) -> io::Result<usize> {
+    let (mut read, mut lost) = (0, 0);
+    while read < BATCH {
+        let Some(sighting) = ring.next_sighting() else { break };
+        read += 1;
+        match keeper.try_send(Message::Sighting(sighting)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => lost += 1,
+            Err(TrySendError::Disconnected(_)) => return Err(gone()),
+        }
+    }
+    if lost > 0 {
+        keeper.send(Message::Lost(lost)).map_err(|_| gone())?;
+    }
+    Ok(read)
+}
+
+async fn tell_host(observer: &Observer, keeper: &SyncSender<Message>) -> io::Result<()> {
+    // A host that can't be read for the moment is read at the next change.
+    let Ok(host) = observer.read().await else { return Ok(()) };
+    match keeper.try_send(Message::Host(host)) {
+        Err(TrySendError::Disconnected(_)) => Err(gone()),
+        _ => Ok(()),
+    }
+}
+
+/// Waits for the kernel program's messages and logs them; without a debug log, for ever.
+async fn flush(debug: Option<&mut DebugLog>) {
+    let Some(log) = debug else { return pending().await };
+    if let Ok(mut ready) = log.readable_mut().await {
+        ready.get_inner_mut().flush();
+        ready.clear_ready();
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::other("the thread that keeps the files has ended unexpectedly")
+}
