@@ -35,15 +35,29 @@ pub struct Ipv6 {
 }
 
 impl Ipv4 {
+    /// The address whose octets lie in memory as those of `word` do.
+    #[inline(always)]
+    #[must_use]
+    pub fn from_word(word: u32) -> Self {
+        bytemuck::cast(word)
+    }
+
     /// The address as a number, most significant octet first.
     #[inline(always)]
     #[must_use]
-    pub const fn number(self) -> u32 {
-        u32::from_be_bytes(self.octets)
+    pub fn number(self) -> u32 {
+        u32::from_be(bytemuck::cast(self))
     }
 }
 
 impl Ipv6 {
+    /// The address whose octets lie in memory as those of `words` do.
+    #[inline(always)]
+    #[must_use]
+    pub fn from_words(words: [u32; 4]) -> Self {
+        bytemuck::cast(words)
+    }
+
     /// The address as four words in wire order.
     #[inline(always)]
     #[must_use]
@@ -57,7 +71,7 @@ impl Address for Ipv4 {
 
     #[inline(always)]
     fn is_unicast(self) -> bool {
-        let first = self.octets[0];
+        let first = self.number() >> 24;
         first != 0 && first != 127 && first < 224
     }
 
@@ -75,7 +89,7 @@ impl Address for Ipv6 {
     fn is_unicast(self) -> bool {
         let [a, b, c, d] = self.words();
         let unspecified_or_loopback = a | b | c == 0 && u32::from_be(d) <= 1;
-        !unspecified_or_loopback && self.octets[0] != 0xff
+        !unspecified_or_loopback && u32::from_be(a) >> 24 != 0xff
     }
 
     #[inline(always)]

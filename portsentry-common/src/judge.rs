@@ -59,7 +59,7 @@ where
     let datagram = A::datagram(frame, link.length)?;
     let transport = datagram.transport(frame)?;
     let Some(probe) = classify(&transport) else { return Ok(Action::Pass) };
-    if !is_sought(&probe, world.settings()) || !world.is_watched(probe.protocol, probe.port) {
+    if !world.is_watched(probe.protocol, probe.port) || !is_sought(&probe, world.settings()) {
         return Ok(Action::Pass);
     }
     let flow = Flow { source, destination: datagram.destination, probe };

@@ -86,7 +86,7 @@ pub trait Parse: Address {
 impl Parse for Ipv4 {
     #[inline(always)]
     fn source<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Self, Malformed> {
-        frame.read(offset + ipv4::SOURCE).ok_or(Malformed::Ipv4)
+        frame.read(offset + ipv4::SOURCE).map(Self::from_word).ok_or(Malformed::Ipv4)
     }
 
     #[inline(always)]
@@ -98,7 +98,7 @@ impl Parse for Ipv4 {
 impl Parse for Ipv6 {
     #[inline(always)]
     fn source<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Self, Malformed> {
-        frame.read(offset + ipv6::SOURCE).ok_or(Malformed::Ipv6)
+        frame.read(offset + ipv6::SOURCE).map(Self::from_words).ok_or(Malformed::Ipv6)
     }
 
     #[inline(always)]

@@ -114,7 +114,7 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     #[inline(always)]
     fn is_blocked(&self, source: A) -> bool {
         let (word, mask) = gate::place(source.bit());
-        let gate = A::gate(word + self.settings().gate);
+        let gate = A::gate(word + generation());
         if gate.copied().unwrap_or(0) & mask == 0 {
             return false;
         }
@@ -216,6 +216,14 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
         }
         entry
     }
+}
+
+/// Offset of the gate generation that counts. On every packet's way, and cheaper so than by `settings`.
+#[inline(always)]
+fn generation() -> u32 {
+    let settings = (&raw const maps::SETTINGS).cast::<Settings>();
+    // SAFETY: as in `settings`; volatile, for the optimiser must not take the initial value for the loader's.
+    unsafe { (&raw const (*settings).gate).read_volatile() }
 }
 
 /// How long a socket found explains further packets to its port: 64 ticks, about a second.

@@ -4,6 +4,7 @@
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]
+#![allow(missing_docs, reason = "the `xdp` macro leaves the program's out")]
 #![allow(internal_features, reason = "the BPF target has no stable atomic read-modify-write")]
 
 mod atomic;

@@ -76,7 +76,9 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let (mut kernel, ring) = Load::from_config(&config, debug).load(pins)?;
     watch(&mut kernel, &config, modes)?;
     let log = match debug {
-        true => Some(AsyncFd::new(kernel.logger()?).map_err(system("listening to the debug log"))?),
+        true => Some(AsyncFd::register(kernel.logger()?).map_err(|error| {
+            Error::System { what: "listening to the debug log", source: error.into() }
+        })?),
         false => None,
     };
     let mut journal = Journal::open(&config);

@@ -3,6 +3,7 @@
 //! A probe's way through it is one-directional: `kernel` (ring) -> `policy` -> `sink`; `daemon` joins them.
 
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod daemon;
 pub mod exit;

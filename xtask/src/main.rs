@@ -1,2 +1,46 @@
-//! The project's own tasks, one file a verb.
-fn main() {}
+//! The project's own tasks: `cargo xtask VERB`, one file a verb.
+//!
+//! It must not depend on the `portsentry` crate, which can't be built before the kernel program is.
+
+mod build;
+mod build_ebpf;
+mod demo;
+mod lint;
+mod paths;
+mod run;
+mod setup;
+mod shell;
+mod test;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(about = "Builds, runs and tests portsentry; each verb sets up what it needs")]
+enum Verb {
+    /// Install what building the kernel program takes
+    Setup,
+    /// Build the kernel program
+    BuildEbpf,
+    /// Build the kernel program and the daemon, optimised
+    Build,
+    /// Build, then start the daemon as root with the given arguments
+    Run(run::Arguments),
+    /// Show a scan seen, logged and dropped, between two network namespaces
+    Demo,
+    /// Run every test; needs root
+    Test(test::Arguments),
+    /// Check formatting, lints and licences
+    Lint,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Verb::parse() {
+        Verb::Setup => setup::run(),
+        Verb::BuildEbpf => build_ebpf::run().map(drop),
+        Verb::Build => build::run(),
+        Verb::Run(arguments) => run::run(&arguments),
+        Verb::Demo => demo::run(),
+        Verb::Test(arguments) => test::run(&arguments),
+        Verb::Lint => lint::run(),
+    }
+}

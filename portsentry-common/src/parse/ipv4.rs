@@ -21,7 +21,7 @@ pub(super) fn datagram<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Da
     let fragment = u32::from_be(words[1]) as u16;
     let third = u32::from_be(words[2]);
     Ok(Datagram {
-        destination: bytemuck::cast(words[4]),
+        destination: Ipv4::from_word(words[4]),
         protocol: (third >> 16) as u8,
         transport: offset + header,
         remaining: total - header,

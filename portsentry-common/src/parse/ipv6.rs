@@ -20,7 +20,7 @@ const DESTINATION_OPTIONS: u8 = 60;
 #[inline(always)]
 pub(super) fn datagram<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Datagram<Ipv6>, Malformed> {
     let [first, second] = frame.read::<[u32; 2]>(offset).ok_or(Malformed::Ipv6)?;
-    let destination = frame.read::<Ipv6>(offset + DESTINATION).ok_or(Malformed::Ipv6)?;
+    let destination = frame.read(offset + DESTINATION).map(Ipv6::from_words).ok_or(Malformed::Ipv6)?;
     let second = u32::from_be(second);
     let payload = (second >> 16) as usize;
     if u32::from_be(first) >> 28 != 6 || !frame.holds(offset + HEADER + payload) {

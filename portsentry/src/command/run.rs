@@ -28,9 +28,9 @@ pub fn run(cli: &Cli) -> Exit {
         Ok(()) => Exit::Success,
         Err(error) => {
             eprintln!("portsentry: {error:#}");
-            let is_kernel = error.downcast_ref::<daemon::Error>().is_some_and(|error| {
-                matches!(error, daemon::Error::Kernel(_) | daemon::Error::NoInterface)
-            });
+            let is_kernel = error
+                .downcast_ref::<daemon::Error>()
+                .is_some_and(|error| matches!(error, daemon::Error::Kernel(_) | daemon::Error::NoInterface));
             if is_kernel { Exit::Kernel } else { Exit::Failure }
         }
     }

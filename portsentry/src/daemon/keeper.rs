@@ -19,8 +19,7 @@ use portsentry_common::{
 use super::{files::Files, host::Host, journal::Journal, territory};
 use crate::{
     kernel::{self, Kernel},
-    policy::{
-Action, Hold, Ledger, Record, Sighting, Standing, TakeOver, respond,    },
+    policy::{Action, Hold, Ledger, Record, Sighting, Standing, TakeOver, respond},
 };
 
 /// How often the map is compared with the ledger, and files that could not be written are tried again.
@@ -216,8 +215,7 @@ impl Keeper {
         let exempt = territory::exempt(&self.host, &self.ignored);
         let standings = standings(&self.kernel)?;
         let is_exempt = |source| territory::is_exempt(&exempt, source);
-        let TakeOver { block, lift, record } =
-            self.ledger.take_over(lines.as_deref(), &standings, is_exempt);
+        let TakeOver { block, lift, record } = self.ledger.take_over(lines.as_deref(), &standings, is_exempt);
         for Record { source, hold } in block {
             if let Err(error) = self.kernel.blocked.insert(source, &restored(&hold)) {
                 self.journal.trouble(&error);

@@ -7,7 +7,16 @@ use aya::{
     maps::{Map, MapData, MapError, MapInfo, PerCpuArray, RingBuf},
     programs::{ProgramError, Xdp},
 };
-use portsentry_common::{block::Block, counter::Counters, event::Event, gate, settings::Settings, state};
+use portsentry_common::{
+    block::Block,
+    counter::Counters,
+    event::Event,
+    gate,
+    settings::{AckProbes, Response, Settings},
+    state,
+};
+
+use crate::config::{self, Config};
 
 use super::{
     Attachment, Blocked, Clock, Error, Mode, Networks, Pins, Ring, Trial, bitmap, counters, gate::Gate, link,
@@ -51,6 +60,31 @@ pub struct Kernel {
 type Layout = (&'static str, u32, u32, Option<u32>);
 
 impl Load {
+    /// As a configuration wants it.
+    #[must_use]
+    pub fn from_config(config: &Config, debug: bool) -> Self {
+        let respond = |response| match response {
+            config::Response::Block => Response::Block,
+            config::Response::LogOnly | config::Response::CommandOnly => Response::Report,
+        };
+        let ack_probes = match config.ack_probes {
+            config::AckProbes::Off => AckProbes::Off,
+            config::AckProbes::Log => AckProbes::Report,
+            config::AckProbes::Count => AckProbes::Count,
+        };
+        let settings = Settings {
+            repeat_ns: u64::try_from(config.repeat_window.as_nanos()).unwrap_or(u64::MAX),
+            event_rate: config.event_rate,
+            trigger: config.scan_trigger,
+            tcp_response: respond(config.block_tcp) as u8,
+            udp_response: respond(config.block_udp) as u8,
+            ack_probes: ack_probes as u8,
+            ..Settings::UNSET
+        };
+        let Config { max_blocked, max_sources, ring_size, .. } = *config;
+        Self { settings, max_blocked, max_sources, ring_size, debug }
+    }
+
     /// Loads the program with maps pinned in `pins`.
     pub fn load(mut self, pins: Pins) -> Result<(Kernel, Ring), Error> {
         if !Path::new(BTF).exists() {

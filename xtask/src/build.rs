@@ -1,0 +1,21 @@
+//! `cargo xtask build`: the kernel program and the daemon, optimised. It must not run them.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::{build_ebpf, paths, shell};
+
+/// Builds both.
+pub(crate) fn run() -> Result<()> {
+    build_ebpf::run()?;
+    shell::step("building the daemon (a minute the first time)");
+    let mut cargo = Command::new("cargo");
+    shell::run(cargo.current_dir(paths::root()).args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "portsentry",
+    ]))
+}

@@ -1,0 +1,135 @@
+//! `cargo xtask demo`: a scan seen, logged and dropped, between two network namespaces of its own.
+//!
+//! It must not touch a real interface, and must leave nothing behind, also when interrupted.
+
+mod stage;
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use self::stage::{HOST, PINS, Running, SCANNER, Stage, inside, show};
+use crate::{build, paths, setup};
+
+const CONFIG: &str = r#"TCP_PORTS="1,11,15,79,111,119,143,540,635,1080,1524,2000"
+UDP_PORTS="1,7,9,69,161,162,513"
+BLOCK_TCP="1"
+BLOCK_UDP="1"
+SCAN_TRIGGER="0"
+KILL_HOSTS_DENY="ALL: $TARGET$ : DENY"
+"#;
+
+/// Sets up, builds, and runs the demonstration.
+pub(crate) fn run() -> Result<()> {
+    setup::scan()?;
+    build::run()?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("catching signals")?;
+    }
+    let ended = play(&interrupted);
+    if interrupted.load(Ordering::Relaxed) {
+        bail!("interrupted; namespaces, pins and files are removed");
+    }
+    ended
+}
+
+fn play(interrupted: &AtomicBool) -> Result<()> {
+    let go_on = || ensure_running(interrupted);
+    heading("Two hosts in network namespaces: one runs portsentry and a web server, one scans");
+    let stage = Stage::open()?;
+    let files = stage.files();
+    fs::write(files.join("portsentry.ignore"), "127.0.0.1/32\n::1/128\n")
+        .context("writing the ignore file")?;
+    fs::write(files.join("portsentry.conf"), config(files)).context("writing portsentry.conf")?;
+    let _server = Running::spawn(inside(HOST, "ncat").args(["-lk", "80"]).stdout(Stdio::null()))?;
+    go_on()?;
+
+    heading("portsentry starts; its log follows as it comes");
+    let binary = paths::daemon();
+    let mut portsentry = inside(HOST, &binary);
+    portsentry
+        .args(["-stcp", "-sudp", "-l", "stdout", "-i", "eth0", "-c"])
+        .arg(files.join("portsentry.conf"));
+    let (mut daemon, log) = Running::spawn_with_log(&mut portsentry)?;
+    wait_for(&log, "active and listening", interrupted)?;
+
+    for (family, target) in [("IPv4", "192.0.2.1"), ("IPv6", "2001:db8::1")] {
+        heading(&format!("The scanner asks for 200 ports over {family}"));
+        scan(target, go_on)?;
+        wait_for(&log, "has been blocked via wrappers", interrupted)?;
+    }
+
+    heading("The blocked file");
+    show(Command::new("cat").arg(files.join("portsentry.blocked")))?;
+    heading("hosts.deny");
+    show(Command::new("cat").arg(files.join("hosts.deny")))?;
+    heading("The kernel's own map, which does the dropping");
+    for map in ["BLOCKED_V4", "BLOCKED_V6"] {
+        show(Command::new("bpftool").args(["map", "dump", "pinned"]).arg(format!("{PINS}/{map}")))?;
+    }
+    go_on()?;
+
+    heading("The scanner tries again, over IPv4 and IPv6, and gets nothing");
+    for target in ["192.0.2.1", "2001:db8::1"] {
+        scan(target, go_on)?;
+    }
+
+    heading("portsentry stops");
+    daemon.terminate()?;
+    println!("\nThe scan was seen, logged and dropped. Nothing of this is left on the machine.");
+    Ok(())
+}
+
+fn config(files: &Path) -> String {
+    let files = files.display();
+    format!(
+        "{CONFIG}IGNORE_FILE=\"{files}/portsentry.ignore\"\nHISTORY_FILE=\"{files}/portsentry.history\"\n\
+         BLOCKED_FILE=\"{files}/portsentry.blocked\"\nWRAPPER_HOSTS_DENY=\"{files}/hosts.deny\"\n\
+         PIN_PATH=\"{PINS}\"\n"
+    )
+}
+
+fn scan(target: &str, go_on: impl Fn() -> Result<()>) -> Result<()> {
+    let mut nmap = inside(SCANNER, "nmap");
+    nmap.args(["-n", "-Pn", "-sS", "-p", "1-200", "--max-retries", "0", "-T5", "--host-timeout", "20s"]);
+    if target.contains(':') {
+        nmap.arg("-6");
+    }
+    show(nmap.arg(target))?;
+    go_on()
+}
+
+/// Waits until a line of the daemon's log holds `text`.
+fn wait_for(log: &mpsc::Receiver<String>, text: &str, interrupted: &AtomicBool) -> Result<()> {
+    for _ in 0..100 {
+        ensure_running(interrupted)?;
+        match log.recv_timeout(Duration::from_millis(200)) {
+            Ok(line) if line.contains(text) => return Ok(()),
+            Ok(_) | Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                bail!("portsentry has ended; its last words are above")
+            }
+        }
+    }
+    bail!("portsentry did not log \"{text}\" within 20 seconds")
+}
+
+fn ensure_running(interrupted: &AtomicBool) -> Result<()> {
+    ensure!(!interrupted.load(Ordering::Relaxed), "interrupted");
+    Ok(())
+}
+
+fn heading(text: &str) {
+    println!("\n== {text}\n");
+}

@@ -1,0 +1,34 @@
+//! Where things are in the checkout. It must not make them.
+
+use std::path::{Path, PathBuf};
+
+/// The checkout.
+pub(crate) fn root() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
+}
+
+/// Where cargo builds for the host.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// What is needed to build the kernel program and isn't part of a Rust toolchain.
+pub(crate) fn tools() -> PathBuf {
+    root().join("target/bpf-tools")
+}
+
+/// The kernel program's own target directory.
+pub(crate) fn ebpf_target() -> PathBuf {
+    root().join("target/bpf")
+}
+
+/// The kernel program, where `portsentry/build.rs` looks for it.
+pub(crate) fn object() -> PathBuf {
+    ebpf_target().join("portsentry.o")
+}
+
+/// The optimised daemon.
+pub(crate) fn daemon() -> PathBuf {
+    target().join("release/portsentry")
+}

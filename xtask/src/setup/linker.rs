@@ -1,0 +1,59 @@
+//! bpf-linker, which turns bitcode into a BPF object. It must not link with it.
+
+use std::{path::PathBuf, process::Command};
+
+use anyhow::Result;
+
+use super::Toolchain;
+use crate::{paths, shell};
+
+/// The last version that needs no LLVM development files: it loads the compiler's own LLVM when it runs.
+const VERSION: &str = "0.10.3";
+
+/// The linker.
+#[derive(Debug)]
+pub(crate) struct Linker {
+    /// The program.
+    pub(crate) program: PathBuf,
+    /// The folder that holds the only LLVM it may load.
+    pub(crate) llvm: PathBuf,
+}
+
+impl Linker {
+    /// Finds it, or builds it.
+    pub(crate) fn find_or_install(toolchain: &Toolchain) -> Result<Self> {
+        let llvm = toolchain.llvm_folder()?;
+        let own = paths::tools().join("bin/bpf-linker");
+        let candidates = [Some(own.clone()), shell::find("bpf-linker")];
+        for program in candidates.into_iter().flatten().filter(|program| program.exists()) {
+            let linker = Self { program, llvm: llvm.clone() };
+            if linker.is_right() {
+                return Ok(linker);
+            }
+        }
+        shell::step(&format!("building bpf-linker {VERSION} (two minutes on two cores)"));
+        shell::run(
+            Command::new("cargo")
+                .args([
+                    "install",
+                    "--quiet",
+                    "bpf-linker",
+                    "--version",
+                    VERSION,
+                    "--locked",
+                    "--force",
+                    "--root",
+                ])
+                .arg(paths::tools())
+                .current_dir(paths::root())
+                .env_remove("CARGO_TARGET_DIR"),
+        )?;
+        Ok(Self { program: own, llvm })
+    }
+
+    fn is_right(&self) -> bool {
+        let mut command = Command::new(&self.program);
+        let version = shell::output(command.arg("--version").env("LD_LIBRARY_PATH", &self.llvm));
+        version.is_ok_and(|version| version.split_whitespace().any(|word| word == VERSION))
+    }
+}
