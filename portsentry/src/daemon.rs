@@ -12,7 +12,6 @@ pub mod territory;
 use std::{io, sync::mpsc::sync_channel, thread};
 
 use ipnet::IpNet;
-use tokio::io::unix::AsyncFd;
 
 use self::{
     files::Files,
@@ -75,12 +74,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let pins = Pins::open(&config.pin_path)?;
     let (mut kernel, ring) = Load::from_config(&config, debug).load(pins)?;
     watch(&mut kernel, &config, modes)?;
-    let log = match debug {
-        true => Some(AsyncFd::register(kernel.logger()?).map_err(|error| {
-            Error::System { what: "listening to the debug log", source: error.into() }
-        })?),
-        false => None,
-    };
+    let log = if debug { Some(kernel.logger()?) } else { None };
     let mut journal = Journal::open(&config);
     journal.starting(&config, modes);
     let territory = (ignored, config.protected_networks.clone());

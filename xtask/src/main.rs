@@ -12,6 +12,8 @@ mod setup;
 mod shell;
 mod test;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
 #[derive(Parser)]
@@ -33,14 +35,24 @@ enum Verb {
     Lint,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Verb::parse() {
+fn main() -> ExitCode {
+    match run(&Verb::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: &Verb) -> anyhow::Result<()> {
+    match verb {
         Verb::Setup => setup::run(),
         Verb::BuildEbpf => build_ebpf::run().map(drop),
         Verb::Build => build::run(),
-        Verb::Run(arguments) => run::run(&arguments),
+        Verb::Run(arguments) => run::run(arguments),
         Verb::Demo => demo::run(),
-        Verb::Test(arguments) => test::run(&arguments),
+        Verb::Test(arguments) => test::run(arguments),
         Verb::Lint => lint::run(),
     }
 }

@@ -3,7 +3,6 @@
 //! It must not do anything slow: what it reads goes to the keeper's thread, and what that can't take is counted.
 
 use std::{
-    future::pending,
     io,
     sync::mpsc::{SyncSender, TrySendError},
     time::Duration,
@@ -12,7 +11,6 @@ use std::{
 use aya_log::EbpfLogger;
 use futures_util::{Stream, StreamExt};
 use tokio::{
-    io::unix::AsyncFd,
     signal::unix::{SignalKind, signal},
     time::{Instant, interval_at, sleep},
 };
@@ -32,7 +30,7 @@ const SETTLE: Duration = Duration::from_millis(100);
 const REFRESH: Duration = Duration::from_secs(10);
 
 /// Where the kernel program's own debugging messages come from.
-pub type DebugLog = AsyncFd<EbpfLogger<&'static dyn log::Log>>;
+pub type DebugLog = EbpfLogger<&'static dyn log::Log>;
 
 /// Reads until a signal to stop, and passes on what it reads to `keeper`.
 pub async fn run(
@@ -49,6 +47,9 @@ pub async fn run(
         tokio::select! {
             () = sleep(pause) => {
                 let read = drain(&mut ring, &keeper)?;
+                if let Some(log) = &mut debug {
+                    log.flush();
+                }
                 pause = if read > 0 { BUSY } else { IDLE.min(pause * 2) };
             }
             _ = changes.next() => {
@@ -57,7 +58,6 @@ pub async fn run(
                 tell_host(&observer, &keeper).await?;
             }
             _ = refresh.tick() => tell_host(&observer, &keeper).await?,
-            () = flush(debug.as_mut()) => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -90,15 +90,6 @@ async fn tell_host(observer: &Observer, keeper: &SyncSender<Message>) -> io::Res
     match keeper.try_send(Message::Host(host)) {
         Err(TrySendError::Disconnected(_)) => Err(gone()),
         _ => Ok(()),
-    }
-}
-
-/// Waits for the kernel program's messages and logs them; without a debug log, for ever.
-async fn flush(debug: Option<&mut DebugLog>) {
-    let Some(log) = debug else { return pending().await };
-    if let Ok(mut ready) = log.readable_mut().await {
-        ready.get_inner_mut().flush();
-        ready.clear_ready();
     }
 }
 
