@@ -175,7 +175,7 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
             // SAFETY: fields of a map's value.
             unsafe {
                 (*tally).last_ns = now_ns;
-                return (atomic::add(&raw mut (*tally).hits, 1) + 1) as u32;
+                return (atomic::fetch_add(&raw mut (*tally).hits, 1) + 1) as u32;
             }
         }
         let _ = maps::SOURCES.insert(key, Tally { hits: 1, last_ns: now_ns }, u64::from(BPF_NOEXIST));
