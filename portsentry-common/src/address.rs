@@ -11,7 +11,9 @@ pub trait Address: Copy + PartialEq + Pod {
     const VERSION: u8;
 
     /// Whether one host can be meant: neither unspecified, loopback, multicast nor broadcast
-    /// (RFC 1122 section 3.2.1.3, RFC 4291 section 2.4).
+    /// (RFC 1122 section 3.2.1.3, RFC 4291 section 2.4), nor an IPv4-mapped IPv6 address, which belongs in no
+    /// packet: Linux drops those (draft-itojun-v6ops-v4mapped-harmful-02), and here they would be taken for
+    /// the IPv4 address.
     fn is_unicast(self) -> bool;
 
     /// The address in 16 octets, IPv4 as IPv4-mapped (RFC 4291 section 2.5.5.2).
@@ -75,7 +77,8 @@ impl Address for Ipv6 {
     fn is_unicast(self) -> bool {
         let [a, b, c, d] = self.words();
         let unspecified_or_loopback = a | b | c == 0 && u32::from_be(d) <= 1;
-        !unspecified_or_loopback && self.octets[0] != 0xff
+        let mapped = a | b == 0 && c == 0xffff_u32.to_be();
+        !unspecified_or_loopback && !mapped && self.octets[0] != 0xff
     }
 
     #[inline(always)]
@@ -136,6 +139,7 @@ mod tests {
             ("::", false),
             ("::1", false),
             ("ff02::1", false),
+            ("::ffff:192.0.2.1", false),
         ] {
             let address: Ipv6Addr = text.parse().unwrap();
             assert_eq!(Ipv6::from(address).is_unicast(), expected, "{text}");
