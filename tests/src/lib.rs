@@ -1,1 +1,16 @@
-//! Network namespaces, real scanners and packets through the kernel.
+//! Frames through the rules, in the kernel and in userspace: what both are given, and what becomes of it.
+//!
+//! Nothing here may repeat a rule: what must happen stands in the [`table`], what happens is asked of both.
+
+#![allow(clippy::missing_panics_doc, reason = "what can't be prepared for a test fails it")]
+
+pub mod expect;
+pub mod frames;
+pub mod kernel;
+pub mod model;
+pub mod namespace;
+pub mod outcome;
+pub mod place;
+pub mod scenario;
+pub mod sockets;
+pub mod table;

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::shell;
 
 /// Programs, and the packages that have them.
-const NEEDED: [(&str, &str); 11] = [
+const NEEDED: [(&str, &str); 10] = [
     ("ip", "iproute2"),
     ("bpftool", "bpftool"),
     ("nmap", "nmap"),
@@ -18,7 +18,6 @@ const NEEDED: [(&str, &str); 11] = [
     ("tcpdump", "tcpdump"),
     ("ethtool", "ethtool"),
     ("nsenter", "util-linux"),
-    ("ping", "iputils-ping"),
 ];
 
 /// Installs the packages of the programs that are missing.

@@ -1,0 +1,146 @@
+//! What must become of a packet, in a few words. It must not be computed by the rules that are tested.
+
+use std::time::SystemTime;
+
+use portsentry::policy::Sighting;
+use portsentry_common::{
+    classify::{Kind, Protocol},
+    counter::{COUNTERS, Counter},
+    decide::Verdict,
+    judge::Action,
+};
+
+use crate::{
+    frames::{Packet, Segment},
+    outcome::Outcome,
+};
+
+/// What must become of a packet.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    action: Action,
+    told: Option<(Kind, Verdict, u32)>,
+    counted: Vec<Counter>,
+}
+
+/// It passes, and leaves no trace.
+#[must_use]
+pub fn passes() -> Expected {
+    Expected { action: Action::Pass, told: None, counted: Vec::new() }
+}
+
+/// It passes and counts as this, once.
+#[must_use]
+pub fn passes_as(counter: Counter) -> Expected {
+    Expected { counted: vec![counter], ..passes() }
+}
+
+/// A service or connection explains it.
+#[must_use]
+pub fn is_served() -> Expected {
+    passes_as(Counter::Served)
+}
+
+/// Its source is blocked.
+#[must_use]
+pub fn is_dropped() -> Expected {
+    Expected { action: Action::Drop, told: None, counted: vec![Counter::Dropped] }
+}
+
+/// It is the first probe of its source, told, dropped, and the source blocked.
+#[must_use]
+pub fn blocks(kind: Kind) -> Expected {
+    blocks_at(kind, 1)
+}
+
+/// It is the `hits`th probe of its source, told, dropped, and the source blocked.
+#[must_use]
+pub fn blocks_at(kind: Kind, hits: u32) -> Expected {
+    let counted =
+        vec![Counter::Probes, counter(kind), Counter::DroppedProbes, Counter::Blocked, Counter::Told];
+    Expected { action: Action::Drop, told: Some((kind, Verdict::Block, hits)), counted }
+}
+
+/// It is dropped and told, but its source finds no more room in the blocked map.
+#[must_use]
+pub fn finds_no_room(kind: Kind) -> Expected {
+    let counted =
+        vec![Counter::Probes, counter(kind), Counter::DroppedProbes, Counter::BlockedFull, Counter::Told];
+    Expected { action: Action::Drop, told: Some((kind, Verdict::Full, 1)), counted }
+}
+
+/// It passes and is told as the `hits`th probe of its source.
+#[must_use]
+pub fn is_told(kind: Kind, verdict: Verdict, hits: u32) -> Expected {
+    let counted = vec![Counter::Probes, counter(kind), Counter::Told];
+    Expected { action: Action::Pass, told: Some((kind, verdict, hits)), counted }
+}
+
+/// It passes and is told, because its source is ignored.
+#[must_use]
+pub fn is_ignored(kind: Kind) -> Expected {
+    let counted = vec![Counter::Probes, counter(kind), Counter::Ignored, Counter::Told];
+    Expected { action: Action::Pass, told: Some((kind, Verdict::Ignored, 0)), counted }
+}
+
+impl Expected {
+    /// As it says, but not told, for the reason that `counter` counts.
+    #[must_use]
+    pub fn untold(mut self, counter: Counter) -> Self {
+        self.told = None;
+        self.counted.retain(|counted| *counted != Counter::Told);
+        self.counted.push(counter);
+        self
+    }
+
+    /// What must become of `packet`, sent from `seat`. What is told of it follows from its description.
+    #[must_use]
+    pub fn of(&self, packet: &Packet, seat: u8) -> Outcome {
+        let (source, destination) = (packet.source(seat), packet.destination());
+        let told = self.told.map(|(kind, verdict, hits)| {
+            let (protocol, flags) = match packet.segment() {
+                Segment::Tcp(_) if kind == Kind::Fragment => (Protocol::Tcp, 0),
+                Segment::Tcp(flags) => (Protocol::Tcp, flags),
+                Segment::Udp => (Protocol::Udp, 0),
+                Segment::Other(number) => panic!("protocol {number} has no probes"),
+            };
+            Sighting {
+                time: SystemTime::UNIX_EPOCH,
+                source: source.ip(),
+                destination: destination.ip(),
+                source_port: source.port(),
+                port: destination.port(),
+                protocol,
+                kind,
+                flags,
+                options: Some(packet.has_options()),
+                interface: 1,
+                vlan: packet.innermost_vlan(),
+                hits,
+                verdict,
+            }
+        });
+        let names = self.counted.iter().map(|counter| (name(*counter), 1));
+        Outcome { action: self.action, told: told.into_iter().collect(), counted: names.collect() }
+    }
+}
+
+/// The counter of a kind of probe.
+fn counter(kind: Kind) -> Counter {
+    match kind {
+        Kind::Syn => Counter::Syn,
+        Kind::Fin => Counter::Fin,
+        Kind::Null => Counter::Null,
+        Kind::Xmas => Counter::Xmas,
+        Kind::Unknown => Counter::Unknown,
+        Kind::Maimon => Counter::Maimon,
+        Kind::Ack => Counter::Ack,
+        Kind::Fragment => Counter::Fragment,
+        Kind::Udp => Counter::Udp,
+        Kind::Connect => panic!("no packet is a completed connection"),
+    }
+}
+
+fn name(counter: Counter) -> &'static str {
+    COUNTERS.iter().find(|(other, ..)| *other == counter).map(|(_, name, _)| *name).expect("every counter")
+}

@@ -1,0 +1,296 @@
+//! Frames as they might come off the wire, sound or damaged, from a description that reads as one.
+//!
+//! It must not know the rules. Transport checksums stay zero: nothing looks at them, and a probe with a bad one
+//! counts like any other.
+
+mod headers;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+pub use headers::{ACK, CWR, ECE, Extension, FIN, PSH, RST, SYN, URG, XMAS};
+
+/// Where a header begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// The Ethernet header.
+    Link,
+    /// The IP header.
+    Network,
+    /// Past IPv4 options and IPv6 extension headers.
+    Transport,
+}
+
+/// What follows the IP headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// TCP with these control bits.
+    Tcp(u8),
+    /// UDP.
+    Udp,
+    /// Another protocol, by its number.
+    Other(u8),
+}
+
+/// The part of the datagram that a packet carries, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Part {
+    offset: usize,
+    length: usize,
+    more: bool,
+}
+
+/// A packet in the making.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    source: Option<SocketAddr>,
+    destination: SocketAddr,
+    tags: Vec<(u16, u16)>,
+    ethertype: Option<u16>,
+    options: usize,
+    extensions: Vec<Extension>,
+    segment: Segment,
+    payload: usize,
+    part: Option<Part>,
+    damage: Vec<(Layer, usize, Vec<u8>)>,
+    end: Option<(Layer, usize)>,
+    padding: usize,
+}
+
+/// A TCP segment with these control bits.
+#[must_use]
+pub fn tcp(flags: u8) -> Packet {
+    Packet::new(Segment::Tcp(flags))
+}
+
+/// A UDP datagram.
+#[must_use]
+pub fn udp() -> Packet {
+    Packet::new(Segment::Udp)
+}
+
+/// A packet of another protocol.
+#[must_use]
+pub fn protocol(number: u8) -> Packet {
+    Packet::new(Segment::Other(number))
+}
+
+/// The source of packets that name none: in the bystanders' documentation networks, one for each `seat`.
+#[must_use]
+pub fn seat(number: u8, version_of: SocketAddr) -> SocketAddr {
+    const PORT: u16 = 40_000;
+    let address: IpAddr = match version_of {
+        SocketAddr::V4(_) => Ipv4Addr::new(192, 0, 2, number).into(),
+        SocketAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0xbad, 0, 0, 0, 0, number.into()).into(),
+    };
+    (address, PORT).into()
+}
+
+impl Packet {
+    fn new(segment: Segment) -> Self {
+        Self {
+            source: None,
+            destination: (Ipv4Addr::UNSPECIFIED, 0).into(),
+            tags: Vec::new(),
+            ethertype: None,
+            options: 0,
+            extensions: Vec::new(),
+            segment,
+            payload: 0,
+            part: None,
+            damage: Vec::new(),
+            end: None,
+            padding: 0,
+        }
+    }
+
+    /// Comes from this address and port, such as `192.0.2.1:40000` or `[2001:db8::1]:40000`.
+    #[must_use]
+    pub fn from(mut self, source: &str) -> Self {
+        self.source = Some(source.parse().expect("an address and port"));
+        self
+    }
+
+    /// Goes to this address and port.
+    #[must_use]
+    pub fn to(mut self, destination: &str) -> Self {
+        self.destination = destination.parse().expect("an address and port");
+        self
+    }
+
+    /// With a further VLAN tag (IEEE 802.1Q).
+    #[must_use]
+    pub fn vlan(mut self, identifier: u16) -> Self {
+        self.tags.push((0x8100, identifier));
+        self
+    }
+
+    /// With a further service tag (IEEE 802.1ad).
+    #[must_use]
+    pub fn service_vlan(mut self, identifier: u16) -> Self {
+        self.tags.push((0x88a8, identifier));
+        self
+    }
+
+    /// Announced by another Ethertype than its own.
+    #[must_use]
+    pub fn announced_as(mut self, ethertype: u16) -> Self {
+        self.ethertype = Some(ethertype);
+        self
+    }
+
+    /// With so many bytes of IPv4 options, a multiple of 4 up to 40.
+    #[must_use]
+    pub fn ipv4_options(mut self, length: usize) -> Self {
+        self.options = length;
+        self
+    }
+
+    /// With a further IPv6 extension header.
+    #[must_use]
+    pub fn extension(mut self, extension: Extension) -> Self {
+        self.extensions.push(extension);
+        self
+    }
+
+    /// With so many bytes behind the transport header.
+    #[must_use]
+    pub fn payload(mut self, length: usize) -> Self {
+        self.payload = length;
+        self
+    }
+
+    /// Only the first `length` bytes from the transport header on, as a first fragment.
+    #[must_use]
+    pub fn first_fragment(self, length: usize) -> Self {
+        self.fragment(Part { offset: 0, length, more: true })
+    }
+
+    /// Only what follows the first `offset` bytes from the transport header on, as the last fragment.
+    #[must_use]
+    pub fn last_fragment(self, offset: usize) -> Self {
+        self.fragment(Part { offset, length: usize::MAX, more: false })
+    }
+
+    /// Only `length` bytes from `offset` on, as a fragment in the middle.
+    #[must_use]
+    pub fn middle_fragment(self, offset: usize, length: usize) -> Self {
+        self.fragment(Part { offset, length, more: true })
+    }
+
+    /// Only the first `length` bytes from the transport header on, and the IP header says so.
+    #[must_use]
+    pub fn carrying(mut self, length: usize) -> Self {
+        self.part = Some(Part { offset: 0, length, more: false });
+        self
+    }
+
+    /// With `bytes` written over what stands `offset` bytes into `layer`.
+    #[must_use]
+    pub fn with(mut self, layer: Layer, offset: usize, bytes: &[u8]) -> Self {
+        self.damage.push((layer, offset, bytes.to_vec()));
+        self
+    }
+
+    /// Ends `length` bytes into `layer`, whatever the headers say.
+    #[must_use]
+    pub fn cut(mut self, layer: Layer, length: usize) -> Self {
+        self.end = Some((layer, length));
+        self
+    }
+
+    /// With bytes behind the IP packet, as in short Ethernet frames.
+    #[must_use]
+    pub fn padding(mut self, length: usize) -> Self {
+        self.padding = length;
+        self
+    }
+
+    fn fragment(mut self, part: Part) -> Self {
+        if self.destination.is_ipv6() {
+            let offset = u16::try_from(part.offset).expect("an offset in a datagram");
+            self.extensions.push(Extension::Fragment { offset, more: part.more });
+        }
+        self.part = Some(part);
+        self
+    }
+
+    /// Where it comes from, if it is sent from `seat`.
+    #[must_use]
+    pub fn source(&self, number: u8) -> SocketAddr {
+        self.source.unwrap_or_else(|| seat(number, self.destination))
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub fn destination(&self) -> SocketAddr {
+        self.destination
+    }
+
+    /// What follows the IP headers.
+    #[must_use]
+    pub fn segment(&self) -> Segment {
+        self.segment
+    }
+
+    /// Whether it has IPv4 options, or extension headers other than for fragments.
+    #[must_use]
+    pub fn has_options(&self) -> bool {
+        let is_option = |extension: &Extension| !matches!(extension, Extension::Fragment { .. });
+        self.options > 0 || self.extensions.iter().any(is_option)
+    }
+
+    /// The identifier of the innermost VLAN tag, 0 without one.
+    #[must_use]
+    pub fn innermost_vlan(&self) -> u16 {
+        self.tags.last().map_or(0, |(_, identifier)| *identifier)
+    }
+
+    /// The frame, sent from `seat` unless the packet names a source.
+    #[must_use]
+    pub fn frame(&self, seat: u8) -> Vec<u8> {
+        let mut frame = headers::link(&self.tags, self.ethertype.unwrap_or(self.own_ethertype()));
+        let network = frame.len();
+        let segment = self.carried(seat);
+        frame.extend(self.network(seat, &segment));
+        let transport = frame.len() - segment.len();
+        frame.resize(frame.len() + self.padding, 0);
+        let start = |layer: Layer| match layer {
+            Layer::Link => 0,
+            Layer::Network => network,
+            Layer::Transport => transport,
+        };
+        for (layer, offset, bytes) in &self.damage {
+            let at = start(*layer) + offset;
+            frame[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        if let Some((layer, length)) = self.end {
+            frame.truncate(start(layer) + length);
+        }
+        frame
+    }
+
+    fn own_ethertype(&self) -> u16 {
+        if self.destination.is_ipv4() { 0x0800 } else { 0x86dd }
+    }
+
+    fn carried(&self, seat: u8) -> Vec<u8> {
+        let ports = (self.source(seat).port(), self.destination.port());
+        let whole = headers::transport(self.segment, ports, self.payload);
+        let Some(Part { offset, length, .. }) = self.part else { return whole };
+        whole.into_iter().skip(offset).take(length).collect()
+    }
+
+    fn network(&self, seat: u8, segment: &[u8]) -> Vec<u8> {
+        let protocol = headers::number(self.segment);
+        match (self.source(seat).ip(), self.destination.ip()) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let fragment = self.part.map_or((0, false), |part| (part.offset, part.more));
+                headers::ipv4((source, destination), protocol, self.options, fragment, segment)
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                headers::ipv6((source, destination), protocol, &self.extensions, segment)
+            }
+            ends => panic!("a packet can't join two address families: {ends:?}"),
+        }
+    }
+}

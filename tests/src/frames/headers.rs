@@ -1,0 +1,185 @@
+//! Single headers, written by etherparse. It must not damage them.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use etherparse::{
+    EtherType, Ethernet2Header, IpAuthHeader, IpFragOffset, IpNumber, Ipv4Header, Ipv6FragmentHeader,
+    Ipv6Header, Ipv6RawExtHeader, SingleVlanHeader, TcpHeader, UdpHeader, VlanId, VlanPcp,
+};
+
+use super::Segment;
+
+/// TCP's control bits (RFC 9293 section 3.1, RFC 3168), written down once more than in the rules on purpose.
+pub const FIN: u8 = 1;
+/// Synchronise.
+pub const SYN: u8 = 2;
+/// Reset.
+pub const RST: u8 = 4;
+/// Push.
+pub const PSH: u8 = 8;
+/// Acknowledge.
+pub const ACK: u8 = 16;
+/// Urgent.
+pub const URG: u8 = 32;
+/// ECN echo.
+pub const ECE: u8 = 64;
+/// Congestion window reduced.
+pub const CWR: u8 = 128;
+/// What `nmap -sX` sends.
+pub const XMAS: u8 = FIN | PSH | URG;
+
+const HOPS: u8 = 64;
+
+/// An IPv6 extension header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extension {
+    /// Hop-by-hop options, of so many octets times eight.
+    HopByHop(usize),
+    /// A routing header, of so many octets times eight.
+    Routing(usize),
+    /// Destination options, of so many octets times eight.
+    DestinationOptions(usize),
+    /// A fragment header.
+    Fragment {
+        /// In bytes, a multiple of 8.
+        offset: u16,
+        /// Whether further fragments follow.
+        more: bool,
+    },
+    /// An authentication header with a check value of so many bytes, a multiple of 4.
+    Authentication(usize),
+}
+
+impl Extension {
+    /// A fragment header around a whole datagram (RFC 6946).
+    pub const ATOMIC_FRAGMENT: Self = Self::Fragment { offset: 0, more: false };
+
+    fn number(self) -> IpNumber {
+        match self {
+            Self::HopByHop(_) => IpNumber::IPV6_HEADER_HOP_BY_HOP,
+            Self::Routing(_) => IpNumber::IPV6_ROUTE_HEADER,
+            Self::DestinationOptions(_) => IpNumber::IPV6_DESTINATION_OPTIONS,
+            Self::Fragment { .. } => IpNumber::IPV6_FRAGMENTATION_HEADER,
+            Self::Authentication(_) => IpNumber::AUTHENTICATION_HEADER,
+        }
+    }
+
+    fn bytes(self, next: IpNumber) -> Vec<u8> {
+        match self {
+            Self::HopByHop(octets) | Self::Routing(octets) | Self::DestinationOptions(octets) => {
+                let payload = vec![0; 8 * octets - 2];
+                Ipv6RawExtHeader::new_raw(next, &payload).expect("octets times eight").to_bytes().to_vec()
+            }
+            Self::Fragment { offset, more } => {
+                let offset = IpFragOffset::try_new(offset / 8).expect("an offset in a datagram");
+                Ipv6FragmentHeader::new(next, offset, more, 1).to_bytes().to_vec()
+            }
+            Self::Authentication(length) => {
+                let check = vec![0; length];
+                IpAuthHeader::new(next, 1, 1, &check).expect("words of a check value").to_bytes().to_vec()
+            }
+        }
+    }
+}
+
+/// The Ethernet header, and VLAN tags given as Ethertype and identifier.
+pub(super) fn link(tags: &[(u16, u16)], ethertype: u16) -> Vec<u8> {
+    let announced = tags.iter().map(|(ethertype, _)| *ethertype).chain([ethertype]);
+    let mut announced = announced.map(EtherType);
+    let ether_type = announced.next().unwrap_or_default();
+    let mut bytes = Ethernet2Header { source: [2; 6], destination: [6; 6], ether_type }.to_bytes().to_vec();
+    for ((_, identifier), ether_type) in tags.iter().zip(announced) {
+        let vlan_id = VlanId::try_new(*identifier).expect("twelve bits");
+        // The priority and eligibility bits share a field with the identifier, which must not take them in.
+        let pcp = VlanPcp::try_new(5).expect("three bits");
+        bytes.extend(SingleVlanHeader { pcp, drop_eligible_indicator: true, vlan_id, ether_type }.to_bytes());
+    }
+    bytes
+}
+
+/// An IPv4 packet; `offset` in bytes.
+pub(super) fn ipv4(
+    (source, destination): (Ipv4Addr, Ipv4Addr),
+    protocol: IpNumber,
+    options: usize,
+    (offset, more): (usize, bool),
+    segment: &[u8],
+) -> Vec<u8> {
+    let ends = [source.octets(), destination.octets()];
+    let mut header = Ipv4Header::new(0, HOPS, protocol, ends[0], ends[1]).expect("no payload");
+    // No operation (RFC 791), which etherparse's default of zeroes, "end of options", would not be.
+    header.options = vec![1; options].as_slice().try_into().expect("words of options");
+    header.set_payload_len(segment.len()).expect("a datagram's length");
+    let units = u16::try_from(offset / 8).expect("an offset in a datagram");
+    header.fragment_offset = IpFragOffset::try_new(units).expect("an offset in a datagram");
+    header.more_fragments = more;
+    header.dont_fragment = offset == 0 && !more;
+    header.header_checksum = header.calc_header_checksum();
+    [&header.to_bytes(), segment].concat()
+}
+
+/// An IPv6 packet.
+pub(super) fn ipv6(
+    (source, destination): (Ipv6Addr, Ipv6Addr),
+    protocol: IpNumber,
+    extensions: &[Extension],
+    segment: &[u8],
+) -> Vec<u8> {
+    let mut next_header = protocol;
+    let mut payload = segment.to_vec();
+    for extension in extensions.iter().rev() {
+        payload.splice(..0, extension.bytes(next_header));
+        next_header = extension.number();
+    }
+    let header = Ipv6Header {
+        payload_length: u16::try_from(payload.len()).expect("a datagram's length"),
+        next_header,
+        hop_limit: HOPS,
+        source: source.octets(),
+        destination: destination.octets(),
+        ..Ipv6Header::default()
+    };
+    [&header.to_bytes()[..], &payload].concat()
+}
+
+/// A segment's IP protocol number.
+pub(super) fn number(segment: Segment) -> IpNumber {
+    match segment {
+        Segment::Tcp(_) => IpNumber::TCP,
+        Segment::Udp => IpNumber::UDP,
+        Segment::Other(number) => IpNumber(number),
+    }
+}
+
+/// Transport header and payload; source and destination port in host byte order.
+pub(super) fn transport(segment: Segment, ports: (u16, u16), payload: usize) -> Vec<u8> {
+    let mut bytes = match segment {
+        Segment::Tcp(flags) => tcp(flags, ports),
+        Segment::Udp => {
+            let length = u16::try_from(UdpHeader::LEN + payload).expect("a datagram's length");
+            UdpHeader { source_port: ports.0, destination_port: ports.1, length, checksum: 0 }
+                .to_bytes()
+                .to_vec()
+        }
+        // ICMP's echo request, or any eight bytes.
+        Segment::Other(_) => vec![8, 0, 0, 0, 0, 1, 0, 1],
+    };
+    bytes.resize(bytes.len() + payload, b'x');
+    bytes
+}
+
+fn tcp(flags: u8, (source_port, port): (u16, u16)) -> Vec<u8> {
+    let is_set = |bit: u8| flags & bit != 0;
+    let header = TcpHeader {
+        fin: is_set(FIN),
+        syn: is_set(SYN),
+        rst: is_set(RST),
+        psh: is_set(PSH),
+        ack: is_set(ACK),
+        urg: is_set(URG),
+        ece: is_set(ECE),
+        cwr: is_set(CWR),
+        ..TcpHeader::new(source_port, port, 1, 1024)
+    };
+    header.to_bytes().to_vec()
+}

@@ -1,0 +1,132 @@
+//! The judge in the kernel: the real program, loaded and run frame by frame. It must not attach it anywhere.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use portsentry::{
+    kernel::{Kernel, Load, Pins, Ring, Watched},
+    policy::Sighting,
+};
+use portsentry_common::{
+    block::Block,
+    classify::Protocol::{self, Tcp, Udp},
+    counter::Counters,
+};
+
+use crate::{
+    outcome::{Judge, Outcome, timeless_block},
+    place,
+    scenario::Scenario,
+};
+
+/// The loaded program, with maps of its own.
+pub struct InKernel {
+    kernel: Kernel,
+    ring: Ring,
+    counters: Counters,
+    // Dropped last: the pins of maps that are still open can be removed, but read better the other way round.
+    _pins: PinDirectory,
+}
+
+impl InKernel {
+    /// Loads the program for `scenario`; its sockets are the network namespace's.
+    #[must_use]
+    pub fn new(scenario: &Scenario) -> Self {
+        let directory = PinDirectory::new();
+        let pins = Pins::open(&directory.0).expect("a directory for pins");
+        let load = Load {
+            settings: scenario.settings,
+            max_blocked: scenario.max_blocked,
+            max_sources: 1 << 16,
+            ring_size: scenario.ring_size,
+            debug: false,
+        };
+        let (mut kernel, ring) = load.load(pins).unwrap_or_else(|error| panic!("{error}"));
+        for (map, protocol, is_watched) in [
+            (Watched::ListedTcp, Tcp, place::is_listed as fn(Protocol, u16) -> bool),
+            (Watched::ListedUdp, Udp, place::is_listed),
+            (Watched::AdvancedTcp, Tcp, place::is_advanced),
+            (Watched::AdvancedUdp, Udp, place::is_advanced),
+        ] {
+            kernel.watch(map, &bitmap(|port| is_watched(protocol, port))).expect("a bitmap is written");
+        }
+        let local = place::local().into_iter().map(|(network, locality)| (network, locality as u32));
+        kernel.local.replace(&local.collect()).expect("localities are written");
+        let ignored = place::ignored().into_iter().map(|(network, exempt)| (network, exempt as u32));
+        kernel.ignored.replace(&ignored.collect()).expect("ignored networks are written");
+        for (source, block) in &scenario.blocked {
+            kernel.blocked.insert(*source, block).expect("a block is written");
+        }
+        let counters = kernel.counters().expect("counters are read");
+        Self { kernel, ring, counters, _pins: directory }
+    }
+
+    /// Runs the program `times` over on `frame`; what it told waits in the ring.
+    pub fn repeat(&mut self, frame: &[u8], times: u32) -> Outcome {
+        let trial = self.kernel.try_frame(frame, times).unwrap_or_else(|error| panic!("{error}"));
+        let before = self.counters;
+        self.counters = self.kernel.counters().expect("counters are read");
+        Outcome::new(trial.action, Vec::new(), &before, &self.counters)
+    }
+
+    /// Everything that waits in the ring.
+    pub fn told(&mut self) -> Vec<Sighting> {
+        let told = std::iter::from_fn(|| self.ring.next_sighting()).collect();
+        assert_eq!(self.ring.unreadable(), 0, "the daemon can read every record");
+        told
+    }
+}
+
+impl Judge for InKernel {
+    fn judge(&mut self, frame: &[u8]) -> Outcome {
+        let before = self.counters;
+        let Outcome { action, .. } = self.repeat(frame, 1);
+        Outcome::new(action, self.told(), &before, &self.counters)
+    }
+
+    fn blocked(&self) -> BTreeMap<IpAddr, Block> {
+        let blocked = self.kernel.blocked.read().expect("blocks are read");
+        blocked.into_iter().map(|(source, block)| (source, timeless_block(block))).collect()
+    }
+}
+
+fn bitmap(is_watched: impl Fn(u16) -> bool) -> Box<[u64; 1024]> {
+    let mut words = Box::new([0; 1024]);
+    for port in (0..=u16::MAX).filter(|port| is_watched(*port)) {
+        words[usize::from(port / 64)] |= 1 << (port % 64);
+    }
+    words
+}
+
+/// A directory for pins that nobody else uses, removed in the end.
+struct PinDirectory(PathBuf);
+
+impl PinDirectory {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self(format!("/sys/fs/bpf/portsentry-test-{}-{number}", process::id()).into())
+    }
+}
+
+impl Drop for PinDirectory {
+    fn drop(&mut self) {
+        remove(&self.0);
+    }
+}
+
+/// Removes a directory and what is in it; bpffs has no entries that `remove_dir_all` could tell apart safely.
+fn remove(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { remove(&path) } else { drop(fs::remove_file(path)) }
+    }
+    // A failed clean-up must not hide why the test failed.
+    let _ = fs::remove_dir(directory);
+}

@@ -1,0 +1,188 @@
+//! The judge in userspace: the same rules, with ordinary collections for the kernel's maps and sockets.
+//!
+//! It must not repeat what the rules decide, only answer what they ask. Its clock stands still.
+
+mod sockets;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, HashMap, HashSet},
+    net::{IpAddr, Ipv6Addr},
+};
+
+use bytemuck::Zeroable;
+use ipnet::IpNet;
+use portsentry::kernel::{decode, monotonic_ns};
+use portsentry_common::{
+    address::Address,
+    block::Block,
+    classify::{Kind, Protocol},
+    counter::{Counter, Counters},
+    event::Event,
+    judge::judge,
+    settings::Settings,
+    world::{Entry, Flow, Hosts, Locality, Sight, World},
+};
+
+use crate::{
+    outcome::{Judge, Outcome, timeless_block},
+    place,
+    scenario::Scenario,
+};
+
+/// A ring's record is rounded up to 8 bytes and has a header of 8 (the kernel's `kernel/bpf/ringbuf.c`).
+const RECORD: usize = 8 + size_of::<Event>();
+
+/// The rules' world, in memory.
+#[derive(Debug)]
+pub struct Model {
+    scenario: Scenario,
+    local: BTreeMap<IpNet, Locality>,
+    ignored: Vec<IpNet>,
+    now_ns: u64,
+    blocked: RefCell<HashMap<IpAddr, Block>>,
+    tallies: RefCell<HashMap<IpAddr, u32>>,
+    sights: RefCell<HashSet<(IpAddr, u16, Kind)>>,
+    told: RefCell<Vec<Event>>,
+    spent: Cell<u32>,
+    counters: RefCell<Counters>,
+}
+
+impl Model {
+    /// The world as `scenario` has it.
+    #[must_use]
+    pub fn new(scenario: &Scenario) -> Self {
+        Self {
+            local: place::local(),
+            ignored: place::ignored().into_keys().collect(),
+            now_ns: monotonic_ns().unsigned_abs(),
+            blocked: RefCell::new(scenario.blocked.iter().copied().collect()),
+            tallies: RefCell::default(),
+            sights: RefCell::default(),
+            told: RefCell::default(),
+            spent: Cell::new(0),
+            counters: RefCell::new(Counters::zeroed()),
+            scenario: scenario.clone(),
+        }
+    }
+}
+
+impl Judge for Model {
+    fn judge(&mut self, frame: &[u8]) -> Outcome {
+        let before = *self.counters.borrow();
+        let action = judge(frame, self);
+        let told = self.told.take();
+        let told = told.iter().filter_map(|event| decode(bytemuck::bytes_of(event))).collect();
+        Outcome::new(action, told, &before, &self.counters.borrow())
+    }
+
+    fn blocked(&self) -> BTreeMap<IpAddr, Block> {
+        self.blocked.borrow().iter().map(|(source, block)| (*source, timeless_block(*block))).collect()
+    }
+}
+
+impl World for Model {
+    fn settings(&self) -> &Settings {
+        &self.scenario.settings
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    fn interface(&self) -> u32 {
+        const LOOPBACK: u32 = 1;
+        LOOPBACK
+    }
+
+    fn count(&self, counter: Counter) {
+        let mut counters = self.counters.borrow_mut();
+        let words: &mut [u64] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut *counters));
+        words[counter as usize] += 1;
+    }
+
+    fn is_watched(&self, protocol: Protocol, port: u16) -> bool {
+        place::is_listed(protocol, port) || place::is_advanced(protocol, port)
+    }
+
+    fn may_tell(&self, _: u64) -> bool {
+        self.spent.get() < self.scenario.settings.event_rate
+    }
+
+    fn tell(&self, event: &Event) -> bool {
+        self.spent.set(self.spent.get() + 1);
+        let mut told = self.told.borrow_mut();
+        // A ring never fills up to its last byte.
+        let fits = (told.len() + 1) * RECORD < self.scenario.ring_size as usize;
+        if fits {
+            told.push(*event);
+        }
+        fits
+    }
+}
+
+impl<A: Address> Hosts<A> for Model {
+    fn is_blocked(&self, source: A) -> bool {
+        let mut blocked = self.blocked.borrow_mut();
+        let Some(block) = blocked.get_mut(&ip(source)) else { return false };
+        if block.is_over(self.now_ns) {
+            return false;
+        }
+        block.dropped += 1;
+        true
+    }
+
+    fn is_ignored(&self, source: A) -> bool {
+        let source = ip(source);
+        self.ignored.iter().any(|network| network.contains(&source))
+    }
+
+    fn locality(&self, destination: A) -> Locality {
+        let destination = ip(destination);
+        let holding = self.local.iter().filter(|(network, _)| network.contains(&destination));
+        holding
+            .max_by_key(|(network, _)| network.prefix_len())
+            .map_or(Locality::Foreign, |(_, locality)| *locality)
+    }
+
+    /// Never: the kernel program saves time by this, and reaches the same verdict without.
+    fn was_served(&self, _: &Flow<A>) -> bool {
+        false
+    }
+
+    fn is_served(&self, flow: &Flow<A>) -> bool {
+        sockets::explain(&self.scenario.sockets, flow)
+    }
+
+    fn tally(&self, source: A, _: u64) -> u32 {
+        let mut tallies = self.tallies.borrow_mut();
+        let hits = tallies.entry(ip(source)).or_default();
+        *hits += 1;
+        *hits
+    }
+
+    /// The window is taken to be endless, unless it is 0.
+    fn is_repeat(&self, sight: &Sight<A>, _: u64) -> bool {
+        let is_new = self.sights.borrow_mut().insert((ip(sight.source), sight.port, sight.kind));
+        !is_new && self.scenario.settings.repeat_ns > 0
+    }
+
+    fn block(&self, source: A, block: &Block) -> Entry {
+        let mut blocked = self.blocked.borrow_mut();
+        let source = ip(source);
+        let entered = blocked.keys().filter(|other| other.is_ipv4() == source.is_ipv4()).count();
+        match blocked.get(&source) {
+            Some(standing) if !standing.is_over(self.now_ns) => return Entry::Already,
+            None if entered >= self.scenario.max_blocked as usize => return Entry::Full,
+            _ => {}
+        }
+        blocked.insert(source, *block);
+        Entry::Entered
+    }
+}
+
+/// The address, in its own family: an IPv4-mapped IPv6 address stays one.
+fn ip<A: Address>(address: A) -> IpAddr {
+    let mapped = Ipv6Addr::from(address.to_mapped());
+    if A::VERSION == 4 { mapped.to_canonical() } else { mapped.into() }
+}

@@ -1,0 +1,31 @@
+//! Which packets a set of sockets explains, as Linux looks sockets up. It must not open any.
+
+use std::net::{IpAddr, SocketAddr};
+
+use portsentry_common::{address::Address, classify::Protocol, world::Flow};
+
+use super::ip;
+use crate::sockets::Socket;
+
+/// Whether one of `sockets` explains `flow`.
+pub(super) fn explain<A: Address>(sockets: &[Socket], flow: &Flow<A>) -> bool {
+    let local = SocketAddr::new(ip(flow.destination), flow.probe.port);
+    let pair = (local, SocketAddr::new(ip(flow.source), flow.probe.source_port));
+    sockets.iter().any(|socket| match (flow.probe.protocol, *socket) {
+        (Protocol::Tcp, Socket::Listener(at)) | (Protocol::Udp, Socket::Bound(at)) => takes(at, local),
+        (Protocol::Tcp, Socket::Connection(ends)) | (Protocol::Udp, Socket::Connected(ends)) => ends == pair,
+        // Its peer may still send what belongs to the connection, but nothing that would open one.
+        (Protocol::Tcp, Socket::TimeWait(ends)) => ends == pair && flow.probe.kind.is_connected(),
+        _ => false,
+    })
+}
+
+/// Whether a socket bound to `at` takes what is sent to `local`; one on `[::]` takes both address families.
+fn takes(at: SocketAddr, local: SocketAddr) -> bool {
+    let is_address = match at.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => local.is_ipv4(),
+        IpAddr::V6(ip) if ip.is_unspecified() => true,
+        ip => ip == local.ip(),
+    };
+    is_address && at.port() == local.port()
+}

@@ -1,0 +1,52 @@
+//! A network namespace of a thread's own, with the host's addresses and sockets. It must not load the program.
+
+use std::{
+    io::Write,
+    panic::resume_unwind,
+    process::{Command, Stdio},
+    thread,
+};
+
+use nix::{
+    sched::{CloneFlags, unshare},
+    unistd::geteuid,
+};
+
+use crate::{
+    place::{OWN, PEERS},
+    sockets::Socket,
+};
+
+/// Runs `test` in a fresh network namespace with `sockets` open in it; `BPF_PROG_TEST_RUN` takes frames to come
+/// in on that namespace's loopback interface.
+pub fn with_sockets<T: Send>(sockets: &[Socket], test: impl FnOnce() -> T + Send) -> T {
+    assert!(
+        geteuid().is_root(),
+        "this test loads the kernel program and makes a network namespace, which takes root: run it as root"
+    );
+    let in_namespace = || {
+        unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace of one's own");
+        bring_up();
+        let open: Vec<_> = sockets.iter().map(Socket::open).collect();
+        let result = test();
+        drop(open);
+        result
+    };
+    thread::scope(|scope| scope.spawn(in_namespace).join()).unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+fn bring_up() {
+    let mut script = "link set lo up\n".to_owned();
+    for address in OWN.iter().chain(&PEERS) {
+        let length = if address.contains(':') { "128 nodad" } else { "32" };
+        let (length, flags) = length.split_once(' ').unwrap_or((length, ""));
+        script += &format!("address add {address}/{length} dev lo {flags}\n");
+    }
+    let mut ip = Command::new("ip")
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("`ip` of the Debian package iproute2");
+    ip.stdin.take().expect("a pipe").write_all(script.as_bytes()).expect("`ip` reads its script");
+    assert!(ip.wait().expect("`ip` ends").success(), "`ip` refused:\n{script}");
+}

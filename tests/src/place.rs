@@ -1,0 +1,104 @@
+//! The host that every frame arrives at: its addresses, watched ports, networks and sockets.
+//!
+//! It must not open or load anything. All addresses are of the documentation's networks (RFC 5737, RFC 3849).
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use ipnet::IpNet;
+use portsentry::kernel::Exempt;
+use portsentry_common::{
+    classify::Protocol::{self, Tcp, Udp},
+    world::Locality,
+};
+
+use crate::sockets::Socket;
+
+/// The host's own addresses.
+pub const OWN: [&str; 5] = ["198.51.100.1", "198.51.100.2", "203.0.113.1", "2001:db8::1", "2001:db8::2"];
+/// Others' addresses, from which real connections to the host's sockets are made.
+pub const PEERS: [&str; 2] = ["192.0.2.200", "2001:db8:bad::c8"];
+/// Networks behind this host; an address of its own lies in the first.
+const PROTECTED: [&str; 2] = ["203.0.113.0/24", "2001:db8:100::/48"];
+const IGNORED: [&str; 2] = ["192.0.2.240/28", "2001:db8:fee::/48"];
+
+/// Ports watched by list.
+const LISTED: [(Protocol, &[u16]); 2] = [(Tcp, &[1025, 8080, 65_535]), (Udp, &[1025, 1900, 65_535])];
+/// Ports below 1024 that are not watched in advanced mode.
+const EXCLUDED: [(Protocol, u16); 2] = [(Tcp, 113), (Udp, 520)];
+
+/// Whether the port is watched by list.
+#[must_use]
+pub fn is_listed(protocol: Protocol, port: u16) -> bool {
+    LISTED.iter().any(|(listed, ports)| *listed == protocol && ports.contains(&port))
+}
+
+/// Whether the port is watched in advanced mode.
+#[must_use]
+pub fn is_advanced(protocol: Protocol, port: u16) -> bool {
+    (1..1024).contains(&port) && !EXCLUDED.contains(&(protocol, port))
+}
+
+/// Whose addresses the networks hold.
+#[must_use]
+pub fn local() -> BTreeMap<IpNet, Locality> {
+    let own = OWN.into_iter().map(|address| (IpNet::from(ip(address)), Locality::Own));
+    let protected = PROTECTED.into_iter().map(|network| (net(network), Locality::Protected));
+    own.chain(protected).collect()
+}
+
+/// The networks that are never blocked.
+#[must_use]
+pub fn ignored() -> BTreeMap<IpNet, Exempt> {
+    let own = OWN.into_iter().map(|address| (IpNet::from(ip(address)), Exempt::Own));
+    let ignored = IGNORED.into_iter().map(|network| (net(network), Exempt::Ignored));
+    own.chain(ignored).collect()
+}
+
+/// The sockets that are open, in the order in which they can be opened.
+#[must_use]
+pub fn sockets() -> Vec<Socket> {
+    [connections(), services()].concat()
+}
+
+/// Sockets that explain packets from anywhere, or none at all.
+#[must_use]
+pub fn services() -> Vec<Socket> {
+    let listeners = [
+        "198.51.100.1:22",
+        "0.0.0.0:80",
+        "[::]:443",
+        "[2001:db8::1]:25",
+        "127.0.0.1:631",
+        "[::1]:631",
+        "203.0.113.1:22",
+    ];
+    let bound =
+        ["198.51.100.1:53", "0.0.0.0:123", "[::]:161", "[2001:db8::1]:53", "127.0.0.1:323", "[::1]:323"];
+    let listeners = listeners.map(|at| Socket::Listener(at.parse().expect("an address and port")));
+    let bound = bound.map(|at| Socket::Bound(at.parse().expect("an address and port")));
+    listeners.into_iter().chain(bound).collect()
+}
+
+/// Sockets that explain packets of their peers only.
+fn connections() -> Vec<Socket> {
+    let pair = |local: &str, peer: &str| {
+        (local.parse().expect("an address and port"), peer.parse().expect("an address and port"))
+    };
+    vec![
+        Socket::TimeWait(pair("198.51.100.1:990", "192.0.2.200:50001")),
+        Socket::TimeWait(pair("198.51.100.1:80", "192.0.2.200:50002")),
+        Socket::TimeWait(pair("[2001:db8::1]:990", "[2001:db8:bad::c8]:50001")),
+        Socket::Connection(pair("198.51.100.1:8080", "192.0.2.200:50000")),
+        Socket::Connection(pair("[2001:db8::1]:8080", "[2001:db8:bad::c8]:50000")),
+        Socket::Connected(pair("198.51.100.1:1025", "192.0.2.200:53")),
+        Socket::Connected(pair("[2001:db8::1]:1025", "[2001:db8:bad::c8]:53")),
+    ]
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+fn net(text: &str) -> IpNet {
+    text.parse().expect("a network")
+}

@@ -1,0 +1,70 @@
+//! Sockets, told so that they can be opened for real and imitated. It must not know which packets they explain.
+
+use std::net::SocketAddr;
+
+use socket2::{Domain, Protocol, SockAddr, Type};
+
+/// A socket's own end, and its peer's.
+pub type Pair = (SocketAddr, SocketAddr);
+
+/// A socket that a packet may be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Socket {
+    /// A TCP socket that listens; on `[::]` for both address families.
+    Listener(SocketAddr),
+    /// An established TCP connection.
+    Connection(Pair),
+    /// A TCP connection that this end has closed first.
+    TimeWait(Pair),
+    /// A UDP socket, bound and not connected.
+    Bound(SocketAddr),
+    /// A UDP socket that takes its peer's datagrams only.
+    Connected(Pair),
+}
+
+/// A socket that is open until this is dropped.
+#[derive(Debug)]
+pub struct Open(#[expect(dead_code, reason = "held, not used")] Vec<socket2::Socket>);
+
+impl Socket {
+    /// Opens it in this thread's network namespace.
+    #[must_use]
+    pub fn open(&self) -> Open {
+        let opened = match *self {
+            Self::Listener(local) => listen(local).map(|listener| vec![listener]),
+            Self::Connection(pair) => connection(pair),
+            Self::TimeWait(pair) => connection(pair).map(|ends| {
+                // The host's end closes first, and then the peer's: the host's waits.
+                ends.into_iter().for_each(drop);
+                Vec::new()
+            }),
+            Self::Bound(local) => bind(local, Type::DGRAM).map(|socket| vec![socket]),
+            Self::Connected((local, peer)) => bind(local, Type::DGRAM)
+                .and_then(|socket| socket.connect(&SockAddr::from(peer)).map(|()| vec![socket])),
+        };
+        Open(opened.unwrap_or_else(|error| panic!("{self:?} can't be opened: {error}")))
+    }
+}
+
+fn bind(local: SocketAddr, r#type: Type) -> std::io::Result<socket2::Socket> {
+    let protocol = if r#type == Type::STREAM { Protocol::TCP } else { Protocol::UDP };
+    let socket = socket2::Socket::new(Domain::for_address(local), r#type, Some(protocol))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&local.into())?;
+    Ok(socket)
+}
+
+fn listen(local: SocketAddr) -> std::io::Result<socket2::Socket> {
+    let listener = bind(local, Type::STREAM)?;
+    listener.listen(8)?;
+    Ok(listener)
+}
+
+/// The host's end and its peer's; nothing listens any more.
+fn connection((local, peer): Pair) -> std::io::Result<Vec<socket2::Socket>> {
+    let listener = listen(local)?;
+    let outside = bind(peer, Type::STREAM)?;
+    outside.connect(&local.into())?;
+    let (inside, _) = listener.accept()?;
+    Ok(vec![inside, outside])
+}

@@ -1,0 +1,69 @@
+//! What must become of which packets: stories of a packet or a few, each from a source of its own.
+//!
+//! It must not run anything: kernel and userspace are both held to it.
+
+mod ends;
+mod ipv4;
+mod ipv6;
+mod link;
+mod malformed;
+mod settings;
+mod sockets;
+mod transport;
+
+use crate::{expect::Expected, frames::Packet, scenario::Scenario};
+
+/// Packets of one source, one after the other, and what must become of each.
+#[derive(Clone, Debug)]
+pub struct Story {
+    /// The rule that it tells, as a sentence.
+    pub what: &'static str,
+    /// Packet by packet.
+    pub steps: Vec<(Packet, Expected)>,
+}
+
+/// Stories of one subject, under the same settings.
+#[derive(Clone, Debug)]
+pub struct Chapter {
+    /// The subject.
+    pub what: &'static str,
+    /// The settings.
+    pub scenario: Scenario,
+    /// In no particular order; the nth is sent from seat n, counted from 1.
+    pub stories: Vec<Story>,
+}
+
+impl Chapter {
+    /// The stories, each with the seat that it is sent from.
+    pub fn seated(&self) -> impl Iterator<Item = (u8, &Story)> {
+        // Seats from here on belong to peers and ignored networks (see `place`).
+        assert!(self.stories.len() < 200, "chapter \"{}\" has more stories than seats", self.what);
+        (1..).zip(&self.stories)
+    }
+}
+
+/// The whole table.
+#[must_use]
+pub fn chapters() -> Vec<Chapter> {
+    let default = [
+        ("Ethernet", link::stories()),
+        ("IPv4", ipv4::stories()),
+        ("IPv6", ipv6::stories()),
+        ("TCP and UDP", transport::stories()),
+        ("malformed packets", malformed::stories()),
+        ("sources and destinations", ends::stories()),
+        ("sockets", sockets::stories()),
+    ];
+    let default = default.map(|(what, stories)| Chapter { what, scenario: Scenario::default(), stories });
+    default.into_iter().chain(settings::chapters()).collect()
+}
+
+/// A packet, and what must become of it.
+fn story(what: &'static str, packet: Packet, expected: Expected) -> Story {
+    Story { what, steps: vec![(packet, expected)] }
+}
+
+/// Packets, and what must become of each.
+fn series<const N: usize>(what: &'static str, steps: [(Packet, Expected); N]) -> Story {
+    Story { what, steps: steps.into() }
+}

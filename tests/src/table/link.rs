@@ -1,0 +1,59 @@
+//! Ethernet and VLAN tags.
+
+use portsentry_common::{classify::Kind, counter::Counter};
+
+use super::{Story, series, story};
+use crate::{
+    expect::{blocks, is_dropped, passes, passes_as},
+    frames::{Layer, SYN, protocol, tcp, udp},
+};
+
+pub(super) fn stories() -> Vec<Story> {
+    let probe = || tcp(SYN).to("198.51.100.1:23");
+    let probe_v6 = || tcp(SYN).to("[2001:db8::1]:23");
+    vec![
+        story("a probe within a VLAN is told with its tag", probe().vlan(7), blocks(Kind::Syn)),
+        story("a probe over IPv6 within a VLAN is told with its tag", probe_v6().vlan(7), blocks(Kind::Syn)),
+        story("a priority tag is no VLAN", probe().vlan(0), blocks(Kind::Syn)),
+        story("of two tags the inner is told", probe().service_vlan(100).vlan(200), blocks(Kind::Syn)),
+        story("two customer tags are as good", probe_v6().vlan(4095).vlan(1), blocks(Kind::Syn)),
+        story("a third tag hides a probe", probe().vlan(1).vlan(2).vlan(3), passes()),
+        series(
+            "a source that is blocked is blocked in every VLAN",
+            [(probe(), blocks(Kind::Syn)), (udp().to("198.51.100.1:69").vlan(3).vlan(9), is_dropped())],
+        ),
+        story("an Ethertype that isn't IP is none of ours", probe().announced_as(0x0806), passes()),
+        story("a length in the Ethertype's place is none of ours", probe().announced_as(46), passes()),
+        story(
+            "an IPv4 packet that is announced as IPv6 can't be read",
+            probe().announced_as(0x86dd).padding(20),
+            passes_as(Counter::MalformedIpv6),
+        ),
+        story(
+            "an IPv6 packet that is announced as IPv4 can't be read",
+            probe_v6().announced_as(0x0800),
+            passes_as(Counter::MalformedIpv4),
+        ),
+        story(
+            "a frame that ends within its first tag can't be read",
+            probe().vlan(7).cut(Layer::Link, 17),
+            passes_as(Counter::MalformedLink),
+        ),
+        story(
+            "a frame that ends within its second tag can't be read",
+            probe().vlan(7).vlan(8).cut(Layer::Link, 21),
+            passes_as(Counter::MalformedLink),
+        ),
+        story(
+            "a frame that is announced as IPv4 and ends there can't be read",
+            probe().cut(Layer::Link, 14),
+            passes_as(Counter::MalformedIpv4),
+        ),
+        story("a short frame's padding isn't part of the packet", probe().padding(6), blocks(Kind::Syn)),
+        story("ICMP probes no port", protocol(1).to("198.51.100.1:0"), passes()),
+        story("ICMPv6 probes no port", protocol(58).to("[2001:db8::1]:0"), passes()),
+        story("a tunnel's packets probe no port", protocol(4).to("198.51.100.1:0"), passes()),
+        story("no next header probes no port", protocol(59).to("[2001:db8::1]:0"), passes()),
+        story("an encrypted packet probes no port", protocol(50).to("[2001:db8::1]:0"), passes()),
+    ]
+}

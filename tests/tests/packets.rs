@@ -1,0 +1,67 @@
+//! Packets through the kernel program, and through the same rules in userspace, as a table of sentences.
+
+use portsentry_tests::{
+    kernel::InKernel,
+    model::Model,
+    namespace::with_sockets,
+    outcome::Judge,
+    place,
+    table::{Chapter, chapters},
+};
+
+/// What is not as the table says, in sentences.
+fn differences(chapter: &Chapter, judge: &mut impl Judge) -> Vec<String> {
+    let mut differences = Vec::new();
+    for (seat, story) in chapter.seated() {
+        for (step, (packet, expected)) in (1..).zip(&story.steps) {
+            let (expected, found) = (expected.of(packet, seat), judge.judge(&packet.frame(seat)));
+            if expected != found {
+                differences.push(format!(
+                    "{}: {} (packet {step})\nexpected {expected:?}\n   found {found:?}",
+                    chapter.what, story.what
+                ));
+            }
+        }
+    }
+    differences
+}
+
+fn assert_none(differences: &[String]) {
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+}
+
+#[test]
+fn the_table_holds_in_userspace() {
+    let chapters = chapters();
+    let judged = chapters.iter().map(|chapter| differences(chapter, &mut Model::new(&chapter.scenario)));
+    assert_none(&judged.collect::<Vec<_>>().concat());
+}
+
+#[test]
+fn the_table_holds_in_the_kernel() {
+    with_sockets(&place::sockets(), || {
+        let mut all = Vec::new();
+        for chapter in chapters() {
+            let mut kernel = InKernel::new(&chapter.scenario);
+            let mut model = Model::new(&chapter.scenario);
+            all.extend(differences(&chapter, &mut kernel));
+            differences(&chapter, &mut model);
+            let (in_kernel, in_model) = (kernel.blocked(), model.blocked());
+            if in_kernel != in_model {
+                all.push(format!("blocked by {}\nkernel {in_kernel:?}\n model {in_model:?}", chapter.what));
+            }
+        }
+        assert_none(&all);
+    });
+}
+
+#[test]
+fn a_sentence_is_told_once() {
+    for chapter in chapters() {
+        let mut sentences: Vec<_> = chapter.stories.iter().map(|story| story.what).collect();
+        sentences.sort_unstable();
+        let all = sentences.len();
+        sentences.dedup();
+        assert_eq!(sentences.len(), all, "two stories of \"{}\" have the same name", chapter.what);
+    }
+}
