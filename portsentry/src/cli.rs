@@ -3,6 +3,7 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
+use portsentry_common::classify::Protocol;
 
 use crate::config::{Config, Interfaces, LogFormat, LogOutput};
 
@@ -12,6 +13,8 @@ const DEFAULT_CONFIG: &str = "/etc/portsentry/portsentry.conf";
 
 /// Catches port scans in the kernel and drops who makes them.
 #[derive(Clone, Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags")]
+#[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
 #[command(
     version,
     disable_version_flag = true,
@@ -79,6 +82,7 @@ enum Output {
 
 /// Which ports are watched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a mode of its own, and any of them may be on")]
 pub struct Modes {
     /// `TCP_PORTS`.
     pub listed_tcp: bool,
@@ -88,6 +92,20 @@ pub struct Modes {
     pub advanced_tcp: bool,
     /// Those below `ADVANCED_PORTS_UDP`.
     pub advanced_udp: bool,
+}
+
+impl Modes {
+    /// What `$MODE$` stands for in `format` where a probe of `protocol` led to the action.
+    #[must_use]
+    pub const fn name(self, protocol: Protocol, format: LogFormat) -> &'static str {
+        match (format, protocol) {
+            (LogFormat::Revival, _) => "stealth",
+            (_, Protocol::Tcp) if self.advanced_tcp => "atcp",
+            (_, Protocol::Tcp) => "stcp",
+            (_, Protocol::Udp) if self.advanced_udp => "audp",
+            (_, Protocol::Udp) => "sudp",
+        }
+    }
 }
 
 impl Cli {

@@ -2,9 +2,7 @@
 //!
 //! It must not hold rules of its own; where a decision is needed, `policy` has it.
 
-mod files;
 pub mod host;
-mod journal;
 mod keeper;
 mod reader;
 pub mod territory;
@@ -14,15 +12,14 @@ use std::{io, sync::mpsc::sync_channel, thread};
 use ipnet::IpNet;
 
 use self::{
-    files::Files,
     host::{Host, Observer},
-    journal::Journal,
     keeper::Keeper,
 };
 use crate::{
     cli::Modes,
     config::{Config, Interfaces},
     kernel::{self, Kernel, Load, Mode, Pins, Watched},
+    sink::{Files, Journal},
 };
 
 /// Messages that wait for the keeper at the most; a sighting takes about 100 bytes.
@@ -75,10 +72,10 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let (mut kernel, ring) = Load::from_config(&config, debug).load(pins)?;
     watch(&mut kernel, &config, modes)?;
     let log = if debug { Some(kernel.logger()?) } else { None };
-    let mut journal = Journal::open(&config);
+    let mut journal = Journal::new(&config);
     journal.starting(&config, modes);
-    let territory = (ignored, config.protected_networks.clone());
-    let mut keeper = Keeper::start(kernel, journal, Files::open(&config), host, territory)?;
+    let sinks = (journal, Files::new(&config, modes));
+    let mut keeper = Keeper::start(kernel, sinks, host, ignored, &config)?;
     attach(&mut keeper, &interfaces, &config)?;
     keeper.journal().active();
 
@@ -136,7 +133,7 @@ fn attach(keeper: &mut Keeper, interfaces: &[(String, u32)], config: &Config) ->
     keeper.kernel().detach_all_but(&indices)?;
     for (name, _) in interfaces {
         match keeper.kernel().attach(name, only) {
-            Ok(attachment) => keeper.journal().attached(&attachment),
+            Ok(attachment) => keeper.journal().note(&attachment),
             Err(error) => {
                 keeper.kernel().detach_all_but(&[])?;
                 return Err(error.into());

@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// Runs the daemon until it is told to stop. What goes wrong is said on standard error.
+#[must_use]
 pub fn run(cli: &Cli) -> Exit {
     let options = match options(cli) {
         Ok(options) => options,

@@ -16,10 +16,12 @@ use portsentry_common::{
     counter::{Counter, Counters},
 };
 
-use super::{files::Files, host::Host, journal::Journal, territory};
+use super::{host::Host, territory};
 use crate::{
+    config::{Config, Response},
     kernel::{self, Kernel},
     policy::{Action, Hold, Ledger, Record, Sighting, Standing, TakeOver, respond},
+    sink::{Files, Journal},
 };
 
 /// How often the map is compared with the ledger, and files that could not be written are tried again.
@@ -48,20 +50,48 @@ pub struct Keeper {
     protected: Vec<IpNet>,
     host: Host,
     counted: Counters,
+    responses: Responses,
+    next_flush: Instant,
+}
+
+/// `BLOCK_TCP` and `BLOCK_UDP`.
+#[derive(Clone, Copy, Debug)]
+struct Responses {
+    tcp: Response,
+    udp: Response,
+}
+
+impl Responses {
+    fn of(self, protocol: Protocol) -> Response {
+        match protocol {
+            Protocol::Tcp => self.tcp,
+            Protocol::Udp => self.udp,
+        }
+    }
 }
 
 impl Keeper {
     /// Takes over what an earlier run left in the files and the kernel's map, and makes the two agree.
     pub fn start(
         kernel: Kernel,
-        journal: Journal,
-        files: Files,
+        (journal, files): (Journal, Files),
         host: Host,
-        (ignored, protected): (Vec<IpNet>, Vec<IpNet>),
+        ignored: Vec<IpNet>,
+        config: &Config,
     ) -> Result<Self, kernel::Error> {
         let counted = kernel.counters()?;
-        let ledger = Ledger::default();
-        let mut keeper = Self { kernel, journal, files, ledger, ignored, protected, host, counted };
+        let mut keeper = Self {
+            kernel,
+            journal,
+            files,
+            ledger: Ledger::default(),
+            ignored,
+            protected: config.protected_networks.clone(),
+            host,
+            counted,
+            responses: Responses { tcp: config.block_tcp, udp: config.block_udp },
+            next_flush: Instant::now(),
+        };
         keeper.set_territory()?;
         keeper.take_over()?;
         Ok(keeper)
@@ -97,28 +127,19 @@ impl Keeper {
     }
 
     fn on_sighting(&mut self, sighting: &Sighting) {
-        for action in respond(&mut self.ledger, sighting) {
+        let (record, source) = (sighting.record(), sighting.source.into());
+        let response = self.responses.of(sighting.protocol);
+        for action in respond(&mut self.ledger, sighting, response) {
             match action {
-                Action::Attack => self.journal.attack(sighting),
-                Action::Notice => self.journal.notice(sighting),
-                Action::LeaveAlone => self.journal.left_alone(sighting.protocol),
+                Action::Attack => self.journal.attack(sighting, &source),
+                Action::Notice => self.journal.notice(sighting, &source),
+                Action::LeaveAlone => self.journal.left_alone(sighting.protocol, sighting.source),
                 Action::Full => self.journal.full(sighting.source),
-                Action::Record => {
-                    let hold =
-                        Hold { since: sighting.time, port: sighting.port, protocol: sighting.protocol };
-                    self.record(Record { source: sighting.source, hold }, Some(sighting));
-                }
+                Action::Report => self.files.report(&record, sighting, &source),
+                Action::Record => self.files.record(&record, Some(sighting), &source),
+                Action::Kill => self.files.deny(&record),
+                Action::Run => {}
             }
-        }
-    }
-
-    /// Writes down a block. The files are written on the next tick, or before the next message that waits.
-    fn record(&mut self, record: Record, sighting: Option<&Sighting>) {
-        if let Err(problem) = self.files.record(record, sighting) {
-            self.journal.trouble(&problem);
-        }
-        if let Some(line) = self.files.deny(record.source) {
-            self.journal.denied(record.source, &line);
         }
     }
 
@@ -128,13 +149,13 @@ impl Keeper {
         }
         self.host = host;
         if let Err(error) = self.set_territory() {
-            self.journal.trouble(&error);
+            self.journal.error(&error);
         }
         let exempt = territory::exempt(&self.host, &self.ignored);
         let freed: Vec<IpAddr> =
             self.ledger.sources().filter(|source| territory::is_exempt(&exempt, *source)).collect();
         for source in freed {
-            self.lift(source);
+            self.lift(source, "its address is never blocked");
         }
     }
 
@@ -144,19 +165,20 @@ impl Keeper {
         self.kernel.local.replace(&territory::local(&self.host, &self.protected))
     }
 
-    fn lift(&mut self, source: IpAddr) {
+    fn lift(&mut self, source: IpAddr, why: &str) {
         if let Err(error) = self.kernel.blocked.remove(source) {
-            self.journal.trouble(&error);
+            self.journal.error(&error);
             return;
         }
-        self.ledger.lift(source);
-        self.files.lift(source);
-        self.journal.lifted(source);
+        if let Some(record) = self.ledger.lift(source) {
+            self.files.lift(&record);
+        }
+        self.journal.lifted(source, why);
     }
 
     fn on_tick(&mut self) {
         if let Err(error) = self.sweep() {
-            self.journal.trouble(&error);
+            self.journal.error(&error);
         }
         self.flush();
     }
@@ -176,26 +198,36 @@ impl Keeper {
     }
 
     fn record_unrecorded(&mut self) -> Result<(), kernel::Error> {
-        for standing in standings(&self.kernel)? {
-            if !standing.mirrored && self.ledger.enter(standing.source, standing.hold) {
-                self.record(Record { source: standing.source, hold: standing.hold }, None);
+        for Standing { source, hold, mirrored } in standings(&self.kernel)? {
+            if !mirrored && self.ledger.enter(source, hold) {
+                let record = Record { source, hold };
+                self.files.record(&record, None, &source.into());
+                self.files.deny(&record);
             }
         }
         Ok(())
     }
 
-    /// Writes the files that need it, and marks in the map what they show now.
+    /// Writes the files that need it, and marks in the map what they show now. Large files are written so seldom
+    /// that it takes a fifth of the time at the most.
     fn flush(&mut self) {
-        match self.files.flush(&self.ledger) {
-            Ok(shown) => {
-                for source in shown {
-                    if let Err(error) = self.mark(source) {
-                        self.journal.trouble(&error);
-                    }
-                }
-            }
-            Err(problem) => self.journal.trouble(&problem),
+        let begin = Instant::now();
+        if begin < self.next_flush {
+            return;
         }
+        let done = self.files.flush(&self.ledger);
+        for news in done.news {
+            self.journal.note(&news);
+        }
+        for denied in done.denied {
+            self.journal.denied(denied.source, &denied.line);
+        }
+        for source in done.shown {
+            if let Err(error) = self.mark(source) {
+                self.journal.error(&error);
+            }
+        }
+        self.next_flush = Instant::now() + begin.elapsed() * 4;
     }
 
     fn mark(&mut self, source: IpAddr) -> Result<(), kernel::Error> {
@@ -208,9 +240,9 @@ impl Keeper {
     }
 
     fn take_over(&mut self) -> Result<(), kernel::Error> {
-        let (lines, faults) = self.files.read();
-        for fault in faults {
-            self.journal.trouble(&fault);
+        let (lines, problems) = self.files.read();
+        for problem in problems {
+            self.journal.error(&problem);
         }
         let exempt = territory::exempt(&self.host, &self.ignored);
         let standings = standings(&self.kernel)?;
@@ -218,26 +250,34 @@ impl Keeper {
         let TakeOver { block, lift, record } = self.ledger.take_over(lines.as_deref(), &standings, is_exempt);
         for Record { source, hold } in block {
             if let Err(error) = self.kernel.blocked.insert(source, &restored(&hold)) {
-                self.journal.trouble(&error);
+                self.journal.error(&error);
             }
         }
         for source in lift {
-            self.lift(source);
+            self.lift(source, "the blocked file or the ignore file says so");
         }
-        for found in record {
-            self.record(found, None);
+        for record in &record {
+            self.files.show(record);
         }
-        for source in self.ledger.sources().collect::<Vec<_>>() {
-            self.files.deny(source);
+        let (unwritten, problem) = self.files.unwritten(record);
+        if let Some(problem) = problem {
+            self.journal.error(&problem);
+        }
+        for record in unwritten {
+            self.files.record(&record, None, &record.source.into());
+        }
+        for record in self.ledger.records() {
+            self.files.deny(&record);
         }
         self.flush();
         Ok(())
     }
 
     fn stop(mut self) {
+        self.next_flush = Instant::now();
         self.on_tick();
         if let Err(error) = self.kernel.detach_all_but(&[]) {
-            self.journal.trouble(&error);
+            self.journal.error(&error);
         }
         self.journal.stopping();
     }
