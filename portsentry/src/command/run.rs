@@ -1,5 +1,7 @@
 //! Starts the daemon in the foreground. It must not contain what the daemon does.
 
+use std::{io::ErrorKind, path::Path};
+
 use anyhow::Context;
 
 use crate::{
@@ -41,11 +43,23 @@ pub fn run(cli: &Cli) -> Exit {
 fn options(cli: &Cli) -> Result<Options, Vec<LoadError>> {
     let (mut config, warnings) = Config::load(&cli.config_file).map_err(|error| vec![error])?;
     cli.override_config(&mut config);
-    let (ignored, more) = ignore::load(&config.ignore_file).map_err(|error| vec![error])?;
-    for report in [warnings, more] {
+    let (ignored, more) = match ignore::load(&config.ignore_file) {
+        Err(LoadError::Io { path, source }) if is_default(&path) && source.kind() == ErrorKind::NotFound => {
+            eprintln!("warning: {} is missing, so nobody is ignored but this host itself", path.display());
+            (Vec::new(), None)
+        }
+        Err(error) => return Err(vec![error]),
+        Ok((ignored, report)) => (ignored, Some(report)),
+    };
+    for report in std::iter::once(warnings).chain(more) {
         if !report.is_empty() {
             eprintln!("{}", report.to_string().trim_end());
         }
     }
     Ok(Options { modes: cli.modes(), config, ignored, debug: cli.debug })
+}
+
+/// A file that nobody asked for by name may be missing.
+fn is_default(ignore_file: &Path) -> bool {
+    ignore_file == Config::default().ignore_file
 }
