@@ -4,6 +4,7 @@
 //! It must not decide: what follows from a sighting or a difference is `policy`'s.
 
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     sync::mpsc::{Receiver, RecvTimeoutError},
     time::{Duration, Instant, SystemTime},
@@ -16,10 +17,13 @@ use portsentry_common::{
     counter::{Counter, Counters},
 };
 
-use super::{host::Host, territory};
+use super::{
+    host::{Host, Interface},
+    interfaces, territory,
+};
 use crate::{
-    config::{Config, Response},
-    kernel::{self, Kernel},
+    config::{Config, Interfaces, Response, XdpMode},
+    kernel::{self, Kernel, Mode},
     policy::{Action, Hold, Ledger, Record, Sighting, Standing, TakeOver, respond},
     sink::{Files, Journal},
 };
@@ -36,8 +40,23 @@ pub enum Message {
     Host(Host),
     /// The ring's reader had to leave out this many sightings, because the keeper was behind.
     Lost(u64),
-    /// Write what is left, detach, and end.
-    Stop,
+    /// The configuration was read again and is wrong, for these reasons.
+    Refused(Vec<String>),
+    /// Log a summary.
+    Summary,
+    /// Write what is left, and end.
+    Stop(Finish),
+}
+
+/// What becomes of the kernel's side when the keeper ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// It is detached; the maps stay pinned.
+    Detach,
+    /// It stays attached for another process.
+    Leave,
+    /// It stays attached for this process's next configuration.
+    Hand,
 }
 
 /// The thread's state.
@@ -47,11 +66,16 @@ pub struct Keeper {
     files: Files,
     ledger: Ledger,
     ignored: Vec<IpNet>,
-    protected: Vec<IpNet>,
+    rules: territory::Rules,
     host: Host,
     counted: Counters,
     responses: Responses,
     next_flush: Instant,
+    interfaces: Interfaces,
+    mode: Option<Mode>,
+    attached: BTreeSet<Interface>,
+    /// Interfaces that could not be attached to, by index.
+    refused: BTreeSet<u32>,
 }
 
 /// `BLOCK_TCP` and `BLOCK_UDP`.
@@ -86,20 +110,23 @@ impl Keeper {
             files,
             ledger: Ledger::default(),
             ignored,
-            protected: config.protected_networks.clone(),
+            rules: territory::Rules::new(config),
             host,
             counted,
             responses: Responses { tcp: config.block_tcp, udp: config.block_udp },
             next_flush: Instant::now(),
+            interfaces: config.interfaces.clone(),
+            mode: match config.xdp_mode {
+                XdpMode::Auto => None,
+                XdpMode::Native => Some(Mode::Native),
+                XdpMode::Generic => Some(Mode::Generic),
+            },
+            attached: BTreeSet::new(),
+            refused: BTreeSet::new(),
         };
         keeper.set_territory()?;
         keeper.take_over()?;
         Ok(keeper)
-    }
-
-    /// The kernel's side, to attach it.
-    pub fn kernel(&mut self) -> &mut Kernel {
-        &mut self.kernel
     }
 
     /// The log.
@@ -110,20 +137,26 @@ impl Keeper {
     /// Does what it is told until it is told to stop, or nobody is left to tell it anything.
     pub fn run(mut self, messages: &Receiver<Message>) {
         let mut next = Instant::now() + TICK;
-        loop {
+        let finish = loop {
             match messages.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Message::Sighting(sighting)) => self.on_sighting(&sighting),
                 Ok(Message::Host(host)) => self.on_host(host),
                 Ok(Message::Lost(count)) => self.journal.lost(count),
                 Err(RecvTimeoutError::Timeout) => {}
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Message::Refused(problems)) => {
+                    problems.iter().for_each(|problem| self.journal.error(problem));
+                    self.journal.note(&"The configuration stays as it was");
+                }
+                Ok(Message::Summary) => self.summarize(),
+                Ok(Message::Stop(finish)) => break finish,
+                Err(RecvTimeoutError::Disconnected) => break Finish::Leave,
             }
             if Instant::now() >= next {
                 self.on_tick();
                 next = Instant::now() + TICK;
             }
-        }
-        self.stop();
+        };
+        self.stop(finish);
     }
 
     fn on_sighting(&mut self, sighting: &Sighting) {
@@ -148,6 +181,7 @@ impl Keeper {
             return;
         }
         self.host = host;
+        self.follow_interfaces();
         if let Err(error) = self.set_territory() {
             self.journal.error(&error);
         }
@@ -162,7 +196,7 @@ impl Keeper {
     /// The kernel's network maps follow the host.
     fn set_territory(&mut self) -> Result<(), kernel::Error> {
         self.kernel.ignored.replace(&territory::exempt(&self.host, &self.ignored))?;
-        self.kernel.local.replace(&territory::local(&self.host, &self.protected))
+        self.kernel.local.replace(&territory::local(&self.host, &self.rules))
     }
 
     fn lift(&mut self, source: IpAddr, why: &str) {
@@ -273,13 +307,80 @@ impl Keeper {
         Ok(())
     }
 
-    fn stop(mut self) {
+    fn summarize(&mut self) {
+        match self.kernel.counters() {
+            Ok(counters) => {
+                let count = |counter| counters.get(counter);
+                self.journal.note(&format!(
+                    "Summary: {} sources blocked, {} probes, {} packets of blocked sources dropped, {} interfaces \
+                     watched, {} probes not logged",
+                    self.ledger.len(),
+                    count(Counter::Probes),
+                    count(Counter::Dropped),
+                    self.attached.len(),
+                    count(Counter::OverRate) + count(Counter::RingFull),
+                ));
+            }
+            Err(error) => self.journal.error(&error),
+        }
+    }
+
+    fn stop(mut self, finish: Finish) {
         self.next_flush = Instant::now();
         self.on_tick();
-        if let Err(error) = self.kernel.detach_all_but(&[]) {
+        if finish == Finish::Detach
+            && let Err(error) = self.kernel.detach_all_but(&[])
+        {
             self.journal.error(&error);
         }
-        self.journal.stopping();
+        if finish != Finish::Hand {
+            self.journal.stopping();
+        }
+    }
+
+    /// Attaches to every interface that is wanted and there. One that fails takes back those that are new.
+    pub fn attach_all(&mut self) -> Result<(), kernel::Error> {
+        let before: Vec<u32> = self.kernel.attached().collect();
+        for interface in interfaces::present(&self.interfaces, &self.host) {
+            match self.kernel.attach(&interface.name, self.mode) {
+                Ok(attachment) => {
+                    self.journal.note(&attachment);
+                    self.attached.insert(interface);
+                }
+                Err(error) => {
+                    self.kernel.detach_all_but(&before)?;
+                    return Err(error);
+                }
+            }
+        }
+        let kept: Vec<u32> = self.attached.iter().map(|interface| interface.index).collect();
+        self.kernel.detach_all_but(&kept)
+    }
+
+    /// Follows interfaces that come and go.
+    fn follow_interfaces(&mut self) {
+        let present: BTreeSet<Interface> =
+            interfaces::present(&self.interfaces, &self.host).into_iter().collect();
+        for gone in self.attached.difference(&present).cloned().collect::<Vec<_>>() {
+            self.attached.remove(&gone);
+            self.journal.note(&format!("{}: no longer there", gone.name));
+        }
+        for new in present.difference(&self.attached).cloned().collect::<Vec<_>>() {
+            match self.kernel.attach(&new.name, self.mode) {
+                Ok(attachment) => {
+                    self.journal.note(&attachment);
+                    self.refused.remove(&new.index);
+                    self.attached.insert(new);
+                }
+                Err(error) if self.refused.insert(new.index) => self.journal.error(&error),
+                // It is tried again whenever the host changes, and was told of once.
+                Err(_) => {}
+            }
+        }
+        let kept: Vec<u32> = self.attached.iter().map(|interface| interface.index).collect();
+        if let Err(error) = self.kernel.detach_all_but(&kept) {
+            self.journal.error(&error);
+        }
     }
 }
 

@@ -190,6 +190,11 @@ impl Kernel {
         link::attach(program(&mut self.ebpf)?, &self.pins, (interface, index), only)
     }
 
+    /// The indices of the interfaces that a program of ours is attached to.
+    pub fn attached(&self) -> impl Iterator<Item = u32> {
+        self.pins.links()
+    }
+
     /// Detaches from every interface whose index isn't in `keep`.
     pub fn detach_all_but(&self, keep: &[u32]) -> Result<(), Error> {
         self.pins
@@ -235,7 +240,7 @@ pub enum Watched {
 }
 
 impl Watched {
-    fn map(self) -> &'static str {
+    pub(super) const fn map(self) -> &'static str {
         match self {
             Self::ListedTcp => "WATCHED_TCP",
             Self::ListedUdp => "WATCHED_UDP",
