@@ -68,7 +68,7 @@ pub struct Cli {
     /// Log the kernel program's own debugging messages
     #[arg(short, long)]
     pub debug: bool,
-    /// Say more
+    /// Tell also of probes that nothing is done about, as 2.x's log does
     #[arg(short, long)]
     pub verbose: bool,
     /// Print the version
@@ -174,6 +174,7 @@ impl Cli {
             let is_syslog = self.is_classic() || self.daemon;
             config.log_output = if is_syslog { LogOutput::Syslog } else { LogOutput::Stdout };
         }
+        config.log_notices |= self.verbose;
         config.checks_services &= !self.no_service_check;
         config.checks_destination &= !self.no_local_check;
         if config.log_format == LogFormat::Auto {

@@ -107,6 +107,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `LOG_OUTPUT`
     pub log_output: LogOutput,
+    /// 1.2's format, too, tells of probes of ignored sources and of those below the trigger; `-v` turns that on.
+    pub log_notices: bool,
 }
 
 impl Default for Config {
@@ -148,6 +150,7 @@ impl Default for Config {
             xdp_mode: XdpMode::Auto,
             log_format: LogFormat::Auto,
             log_output: LogOutput::Auto,
+            log_notices: false,
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeSet,
     net::IpAddr,
+    path::PathBuf,
     sync::mpsc::{Receiver, RecvTimeoutError},
     time::{Duration, Instant, SystemTime},
 };
@@ -22,10 +23,10 @@ use super::{
     interfaces, territory,
 };
 use crate::{
-    config::{Config, Interfaces, Response, XdpMode},
+    config::{Config, Interfaces, Response, XdpMode, ignore},
     kernel::{self, Kernel, Mode},
-    policy::{Action, Hold, Ledger, Record, Sighting, Standing, TakeOver, respond},
-    sink::{Files, Journal},
+    policy::{Action, Edit, Hold, Ledger, Record, Sighting, Standing, TakeOver, respond},
+    sink::{Files, Journal, Watch},
 };
 
 /// How often the map is compared with the ledger, and files that could not be written are tried again.
@@ -74,6 +75,8 @@ pub struct Keeper {
     interfaces: Interfaces,
     mode: Option<Mode>,
     attached: BTreeSet<Interface>,
+    ignore_file: PathBuf,
+    ignore_watch: Watch,
     /// Interfaces that could not be attached to, by index.
     refused: BTreeSet<u32>,
 }
@@ -123,6 +126,8 @@ impl Keeper {
             },
             attached: BTreeSet::new(),
             refused: BTreeSet::new(),
+            ignore_watch: Watch::new(&config.ignore_file),
+            ignore_file: config.ignore_file.clone(),
         };
         keeper.set_territory()?;
         keeper.take_over()?;
@@ -182,6 +187,11 @@ impl Keeper {
         }
         self.host = host;
         self.follow_interfaces();
+        self.on_territory();
+    }
+
+    /// Puts into effect who is never blocked and whose ports are watched.
+    fn on_territory(&mut self) {
         if let Err(error) = self.set_territory() {
             self.journal.error(&error);
         }
@@ -210,7 +220,51 @@ impl Keeper {
         self.journal.lifted(source, why);
     }
 
+    /// Follows an administrator who edits the blocked file or the ignore file.
+    fn follow_edits(&mut self) {
+        if self.ignore_watch.has_changed(&self.ignore_file) {
+            self.ignore_watch.know(&self.ignore_file);
+            match ignore::load(&self.ignore_file) {
+                Ok((ignored, _)) => {
+                    self.ignored = ignored;
+                    self.journal.note(&format!("{} was read again", self.ignore_file.display()));
+                    self.on_territory();
+                }
+                Err(error) => self.journal.error(&format!("{error}; the ignored networks stay as they were")),
+            }
+        }
+        let Some((lines, problems)) = self.files.edited() else { return };
+        for problem in problems {
+            self.journal.error(&problem);
+        }
+        let exempt = territory::exempt(&self.host, &self.ignored);
+        let Edit { block, lift, exempt } = self.ledger.edit(
+            &lines,
+            |source| territory::is_exempt(&exempt, source),
+            |source| self.files.is_unshown(source),
+        );
+        for source in exempt {
+            self.journal.error(&format!("the blocked file names {source}, which is never blocked"));
+        }
+        for source in lift {
+            self.lift(source, "its line was taken out of the blocked file");
+        }
+        for record in block {
+            if let Err(error) = self.kernel.blocked.insert(record.source, &restored(&record.hold)) {
+                self.journal.error(&error);
+                continue;
+            }
+            self.ledger.enter(record.source, record.hold);
+            self.files.show(&record);
+            self.files.deny(&record);
+            self.journal.note(&format!("Host {} is blocked: the blocked file names it", record.source));
+        }
+        // The file is written as we write it, and without what can't be acted on.
+        self.files.rewrite();
+    }
+
     fn on_tick(&mut self) {
+        self.follow_edits();
         if let Err(error) = self.sweep() {
             self.journal.error(&error);
         }
@@ -339,12 +393,15 @@ impl Keeper {
     }
 
     /// Attaches to every interface that is wanted and there. One that fails takes back those that are new.
-    pub fn attach_all(&mut self) -> Result<(), kernel::Error> {
+    /// A program of ours that is replaced is worth a line only if `tells_all`.
+    pub fn attach_all(&mut self, tells_all: bool) -> Result<(), kernel::Error> {
         let before: Vec<u32> = self.kernel.attached().collect();
         for interface in interfaces::present(&self.interfaces, &self.host) {
             match self.kernel.attach(&interface.name, self.mode) {
                 Ok(attachment) => {
-                    self.journal.note(&attachment);
+                    if tells_all || attachment.mode.is_some() {
+                        self.journal.note(&attachment);
+                    }
                     self.attached.insert(interface);
                 }
                 Err(error) => {

@@ -71,7 +71,7 @@ impl Session {
         }
         let files = Files::new(config, *modes);
         let mut keeper = Keeper::start(kernel, (journal, files), host, ignored.clone(), config)?;
-        keeper.attach_all()?;
+        keeper.attach_all(matches!(begin, Begin::Start))?;
         if let Begin::Start = begin {
             keeper.journal().active();
         }
