@@ -142,7 +142,9 @@ impl Journal {
 
     /// Something that somebody has to look at.
     pub fn error(&mut self, problem: &dyn Display) {
-        self.admin(&format!("ERROR: {problem}"));
+        for (number, line) in problem.to_string().lines().enumerate() {
+            self.admin(&if number == 0 { format!("ERROR: {line}") } else { line.to_owned() });
+        }
     }
 
     /// Anything else that an administrator wants to know.
