@@ -80,6 +80,7 @@ impl Load {
             tcp_response: respond(config.block_tcp) as u8,
             udp_response: respond(config.block_udp) as u8,
             ack_probes: ack_probes as u8,
+            served_ticks: Settings::SERVED_TICKS,
             ..Settings::UNSET
         };
         let Config { max_blocked, max_sources, ring_size, .. } = *config;
