@@ -9,3 +9,4 @@ pub mod daemon;
 pub mod exit;
 pub mod kernel;
 pub mod policy;
+pub mod sink;

@@ -42,7 +42,7 @@ fn bring_up() {
     for address in OWN.iter().chain(&PEERS) {
         let length = if address.contains(':') { "128 nodad" } else { "32" };
         let (length, flags) = length.split_once(' ').unwrap_or((length, ""));
-        script += &format!("address add {address}/{length} dev lo {flags}\n");
+        script.extend(["address add ", address, "/", length, " dev lo ", flags, "\n"]);
     }
     let mut ip = Command::new("ip")
         .args(["-batch", "-"])

@@ -37,16 +37,11 @@ impl Outcome {
         let counted = COUNTERS.iter().map(|(counter, name, _)| (*name, growth(*counter)));
         Self {
             action,
-            told: told.into_iter().map(timeless).collect(),
+            // No two judges share a clock.
+            told: told.into_iter().map(|told| Sighting { time: SystemTime::UNIX_EPOCH, ..told }).collect(),
             counted: counted.filter(|(_, growth)| *growth > 0).collect(),
         }
     }
-}
-
-/// `sighting` without its time, which no two judges share.
-#[must_use]
-pub fn timeless(sighting: Sighting) -> Sighting {
-    Sighting { time: SystemTime::UNIX_EPOCH, ..sighting }
 }
 
 /// `block` without its times, except whether it ends at all.

@@ -3,8 +3,12 @@
 //!
 //! It must not decide: what follows from a sighting or a difference is `policy`'s.
 
+mod follow;
+
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
+    path::PathBuf,
     sync::mpsc::{Receiver, RecvTimeoutError},
     time::{Duration, Instant, SystemTime},
 };
@@ -16,10 +20,15 @@ use portsentry_common::{
     counter::{Counter, Counters},
 };
 
-use super::{files::Files, host::Host, journal::Journal, territory};
+use super::{
+    host::{Host, Interface},
+    territory,
+};
 use crate::{
-    kernel::{self, Kernel},
+    config::{Config, Interfaces, Response, XdpMode},
+    kernel::{self, Kernel, Mode},
     policy::{Action, Hold, Ledger, Record, Sighting, Standing, TakeOver, respond},
+    sink::{Files, Journal, Watch},
 };
 
 /// How often the map is compared with the ledger, and files that could not be written are tried again.
@@ -34,8 +43,23 @@ pub enum Message {
     Host(Host),
     /// The ring's reader had to leave out this many sightings, because the keeper was behind.
     Lost(u64),
-    /// Write what is left, detach, and end.
-    Stop,
+    /// The configuration was read again and is wrong, for these reasons.
+    Refused(Vec<String>),
+    /// Log a summary.
+    Summary,
+    /// Write what is left, and end.
+    Stop(Finish),
+}
+
+/// What becomes of the kernel's side when the keeper ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// It is detached; the maps stay pinned.
+    Detach,
+    /// It stays attached for another process.
+    Leave,
+    /// It stays attached for this process's next configuration.
+    Hand,
 }
 
 /// The thread's state.
@@ -45,31 +69,71 @@ pub struct Keeper {
     files: Files,
     ledger: Ledger,
     ignored: Vec<IpNet>,
-    protected: Vec<IpNet>,
+    rules: territory::Rules,
     host: Host,
     counted: Counters,
+    responses: Responses,
+    next_flush: Instant,
+    interfaces: Interfaces,
+    mode: Option<Mode>,
+    attached: BTreeSet<Interface>,
+    ignore_file: PathBuf,
+    ignore_watch: Watch,
+    /// Interfaces that could not be attached to, by index.
+    refused: BTreeSet<u32>,
+}
+
+/// `BLOCK_TCP` and `BLOCK_UDP`.
+#[derive(Clone, Copy, Debug)]
+struct Responses {
+    tcp: Response,
+    udp: Response,
+}
+
+impl Responses {
+    fn of(self, protocol: Protocol) -> Response {
+        match protocol {
+            Protocol::Tcp => self.tcp,
+            Protocol::Udp => self.udp,
+        }
+    }
 }
 
 impl Keeper {
     /// Takes over what an earlier run left in the files and the kernel's map, and makes the two agree.
     pub fn start(
         kernel: Kernel,
-        journal: Journal,
-        files: Files,
+        (journal, files): (Journal, Files),
         host: Host,
-        (ignored, protected): (Vec<IpNet>, Vec<IpNet>),
+        ignored: Vec<IpNet>,
+        config: &Config,
     ) -> Result<Self, kernel::Error> {
         let counted = kernel.counters()?;
-        let ledger = Ledger::default();
-        let mut keeper = Self { kernel, journal, files, ledger, ignored, protected, host, counted };
+        let mut keeper = Self {
+            kernel,
+            journal,
+            files,
+            ledger: Ledger::default(),
+            ignored,
+            rules: territory::Rules::new(config),
+            host,
+            counted,
+            responses: Responses { tcp: config.block_tcp, udp: config.block_udp },
+            next_flush: Instant::now(),
+            interfaces: config.interfaces.clone(),
+            mode: match config.xdp_mode {
+                XdpMode::Auto => None,
+                XdpMode::Native => Some(Mode::Native),
+                XdpMode::Generic => Some(Mode::Generic),
+            },
+            attached: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            ignore_watch: Watch::new(&config.ignore_file),
+            ignore_file: config.ignore_file.clone(),
+        };
         keeper.set_territory()?;
         keeper.take_over()?;
         Ok(keeper)
-    }
-
-    /// The kernel's side, to attach it.
-    pub fn kernel(&mut self) -> &mut Kernel {
-        &mut self.kernel
     }
 
     /// The log.
@@ -80,83 +144,60 @@ impl Keeper {
     /// Does what it is told until it is told to stop, or nobody is left to tell it anything.
     pub fn run(mut self, messages: &Receiver<Message>) {
         let mut next = Instant::now() + TICK;
-        loop {
+        let finish = loop {
             match messages.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Message::Sighting(sighting)) => self.on_sighting(&sighting),
                 Ok(Message::Host(host)) => self.on_host(host),
                 Ok(Message::Lost(count)) => self.journal.lost(count),
                 Err(RecvTimeoutError::Timeout) => {}
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Message::Refused(problems)) => {
+                    problems.iter().for_each(|problem| self.journal.error(problem));
+                    self.journal.note(&"The configuration stays as it was");
+                }
+                Ok(Message::Summary) => self.summarize(),
+                Ok(Message::Stop(finish)) => break finish,
+                Err(RecvTimeoutError::Disconnected) => break Finish::Leave,
             }
             if Instant::now() >= next {
                 self.on_tick();
                 next = Instant::now() + TICK;
             }
-        }
-        self.stop();
+        };
+        self.stop(finish);
     }
 
     fn on_sighting(&mut self, sighting: &Sighting) {
-        for action in respond(&mut self.ledger, sighting) {
+        let (record, source) = (sighting.record(), sighting.source.into());
+        let response = self.responses.of(sighting.protocol);
+        for action in respond(&mut self.ledger, sighting, response) {
             match action {
-                Action::Attack => self.journal.attack(sighting),
-                Action::Notice => self.journal.notice(sighting),
-                Action::LeaveAlone => self.journal.left_alone(sighting.protocol),
+                Action::Attack => self.journal.attack(sighting, &source),
+                Action::Notice => self.journal.notice(sighting, &source),
+                Action::LeaveAlone => self.journal.left_alone(sighting.protocol, sighting.source),
                 Action::Full => self.journal.full(sighting.source),
-                Action::Record => {
-                    let hold =
-                        Hold { since: sighting.time, port: sighting.port, protocol: sighting.protocol };
-                    self.record(Record { source: sighting.source, hold }, Some(sighting));
-                }
+                Action::Report => self.files.report(&record, sighting, &source),
+                Action::Record => self.files.record(&record, Some(sighting), &source),
+                Action::Kill => self.files.deny(&record),
+                Action::Run => {}
             }
         }
     }
 
-    /// Writes down a block. The files are written on the next tick, or before the next message that waits.
-    fn record(&mut self, record: Record, sighting: Option<&Sighting>) {
-        if let Err(problem) = self.files.record(record, sighting) {
-            self.journal.trouble(&problem);
-        }
-        if let Some(line) = self.files.deny(record.source) {
-            self.journal.denied(record.source, &line);
-        }
-    }
-
-    fn on_host(&mut self, host: Host) {
-        if host == self.host {
-            return;
-        }
-        self.host = host;
-        if let Err(error) = self.set_territory() {
-            self.journal.trouble(&error);
-        }
-        let exempt = territory::exempt(&self.host, &self.ignored);
-        let freed: Vec<IpAddr> =
-            self.ledger.sources().filter(|source| territory::is_exempt(&exempt, *source)).collect();
-        for source in freed {
-            self.lift(source);
-        }
-    }
-
-    /// The kernel's network maps follow the host.
-    fn set_territory(&mut self) -> Result<(), kernel::Error> {
-        self.kernel.ignored.replace(&territory::exempt(&self.host, &self.ignored))?;
-        self.kernel.local.replace(&territory::local(&self.host, &self.protected))
-    }
-
-    fn lift(&mut self, source: IpAddr) {
+    fn lift(&mut self, source: IpAddr, why: &str) {
         if let Err(error) = self.kernel.blocked.remove(source) {
-            self.journal.trouble(&error);
+            self.journal.error(&error);
             return;
         }
-        self.ledger.lift(source);
-        self.files.lift(source);
-        self.journal.lifted(source);
+        if let Some(record) = self.ledger.lift(source) {
+            self.files.lift(&record);
+        }
+        self.journal.lifted(source, why);
     }
 
     fn on_tick(&mut self) {
+        self.follow_edits();
         if let Err(error) = self.sweep() {
-            self.journal.trouble(&error);
+            self.journal.error(&error);
         }
         self.flush();
     }
@@ -176,26 +217,36 @@ impl Keeper {
     }
 
     fn record_unrecorded(&mut self) -> Result<(), kernel::Error> {
-        for standing in standings(&self.kernel)? {
-            if !standing.mirrored && self.ledger.enter(standing.source, standing.hold) {
-                self.record(Record { source: standing.source, hold: standing.hold }, None);
+        for Standing { source, hold, mirrored } in standings(&self.kernel)? {
+            if !mirrored && self.ledger.enter(source, hold) {
+                let record = Record { source, hold };
+                self.files.record(&record, None, &source.into());
+                self.files.deny(&record);
             }
         }
         Ok(())
     }
 
-    /// Writes the files that need it, and marks in the map what they show now.
+    /// Writes the files that need it, and marks in the map what they show now. Large files are written so seldom
+    /// that it takes a fifth of the time at the most.
     fn flush(&mut self) {
-        match self.files.flush(&self.ledger) {
-            Ok(shown) => {
-                for source in shown {
-                    if let Err(error) = self.mark(source) {
-                        self.journal.trouble(&error);
-                    }
-                }
-            }
-            Err(problem) => self.journal.trouble(&problem),
+        let begin = Instant::now();
+        if begin < self.next_flush {
+            return;
         }
+        let done = self.files.flush(&self.ledger);
+        for news in done.news {
+            self.journal.note(&news);
+        }
+        for denied in done.denied {
+            self.journal.denied(denied.source, &denied.line);
+        }
+        for source in done.shown {
+            if let Err(error) = self.mark(source) {
+                self.journal.error(&error);
+            }
+        }
+        self.next_flush = Instant::now() + begin.elapsed() * 4;
     }
 
     fn mark(&mut self, source: IpAddr) -> Result<(), kernel::Error> {
@@ -208,9 +259,9 @@ impl Keeper {
     }
 
     fn take_over(&mut self) -> Result<(), kernel::Error> {
-        let (lines, faults) = self.files.read();
-        for fault in faults {
-            self.journal.trouble(&fault);
+        let (lines, problems) = self.files.read();
+        for problem in problems {
+            self.journal.error(&problem);
         }
         let exempt = territory::exempt(&self.host, &self.ignored);
         let standings = standings(&self.kernel)?;
@@ -218,28 +269,58 @@ impl Keeper {
         let TakeOver { block, lift, record } = self.ledger.take_over(lines.as_deref(), &standings, is_exempt);
         for Record { source, hold } in block {
             if let Err(error) = self.kernel.blocked.insert(source, &restored(&hold)) {
-                self.journal.trouble(&error);
+                self.journal.error(&error);
             }
         }
         for source in lift {
-            self.lift(source);
+            self.lift(source, "the blocked file or the ignore file says so");
         }
-        for found in record {
-            self.record(found, None);
+        for record in &record {
+            self.files.show(record);
         }
-        for source in self.ledger.sources().collect::<Vec<_>>() {
-            self.files.deny(source);
+        let (unwritten, problem) = self.files.unwritten(record);
+        if let Some(problem) = problem {
+            self.journal.error(&problem);
+        }
+        for record in unwritten {
+            self.files.record(&record, None, &record.source.into());
+        }
+        for record in self.ledger.records() {
+            self.files.deny(&record);
         }
         self.flush();
         Ok(())
     }
 
-    fn stop(mut self) {
-        self.on_tick();
-        if let Err(error) = self.kernel.detach_all_but(&[]) {
-            self.journal.trouble(&error);
+    fn summarize(&mut self) {
+        match self.kernel.counters() {
+            Ok(counters) => {
+                let count = |counter| counters.get(counter);
+                self.journal.note(&format!(
+                    "Summary: {} sources blocked, {} probes, {} packets of blocked sources dropped, {} interfaces \
+                     watched, {} probes not logged",
+                    self.ledger.len(),
+                    count(Counter::Probes),
+                    count(Counter::Dropped),
+                    self.attached.len(),
+                    count(Counter::OverRate) + count(Counter::RingFull),
+                ));
+            }
+            Err(error) => self.journal.error(&error),
         }
-        self.journal.stopping();
+    }
+
+    fn stop(mut self, finish: Finish) {
+        self.next_flush = Instant::now();
+        self.on_tick();
+        if finish == Finish::Detach
+            && let Err(error) = self.kernel.detach_all_but(&[])
+        {
+            self.journal.error(&error);
+        }
+        if finish != Finish::Hand {
+            self.journal.stopping();
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! It must not read or write either.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::IpAddr,
     time::SystemTime,
 };
@@ -21,9 +21,15 @@ pub struct Hold {
     pub protocol: Protocol,
 }
 
-/// The blocked sources by address.
+/// Sources that are remembered as reported; when it is full it is begun anew, and some are reported again.
+const REPORTED: usize = 65_536;
+
+/// The blocked sources by address, and those that the configuration leaves alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ledger(BTreeMap<IpAddr, Hold>);
+pub struct Ledger {
+    blocked: BTreeMap<IpAddr, Hold>,
+    reported: HashSet<IpAddr>,
+}
 
 /// A block in the kernel's map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,10 +62,21 @@ pub struct TakeOver {
     pub record: Vec<Record>,
 }
 
+/// What follows from an edited blocked file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edit {
+    /// To be blocked: their line is new.
+    pub block: Vec<Record>,
+    /// To be unblocked: their line is gone.
+    pub lift: Vec<IpAddr>,
+    /// Their line is new, but they are never blocked.
+    pub exempt: Vec<IpAddr>,
+}
+
 impl Ledger {
     /// Enters a source; `false` if it stands there already.
     pub fn enter(&mut self, source: IpAddr, hold: Hold) -> bool {
-        match self.0.entry(source) {
+        match self.blocked.entry(source) {
             std::collections::btree_map::Entry::Vacant(vacant) => {
                 vacant.insert(hold);
                 true
@@ -68,37 +85,64 @@ impl Ledger {
         }
     }
 
-    /// Takes a source out; `false` if it wasn't there.
-    pub fn lift(&mut self, source: IpAddr) -> bool {
-        self.0.remove(&source).is_some()
+    /// Takes a source out; returns what was said of it if it was there.
+    pub fn lift(&mut self, source: IpAddr) -> Option<Record> {
+        self.blocked.remove(&source).map(|hold| Record { source, hold })
+    }
+
+    /// Remembers that a source reached the trigger and is left alone; `false` if that is known already.
+    pub fn report(&mut self, source: IpAddr) -> bool {
+        if self.reported.len() >= REPORTED && !self.reported.contains(&source) {
+            self.reported.clear();
+        }
+        self.reported.insert(source)
     }
 
     /// Whether the source is blocked.
     #[must_use]
     pub fn holds(&self, source: IpAddr) -> bool {
-        self.0.contains_key(&source)
+        self.blocked.contains_key(&source)
     }
 
     /// How many sources are blocked.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.blocked.len()
     }
 
     /// Whether nobody is blocked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.blocked.is_empty()
     }
 
     /// The blocked sources in the order of their addresses.
     pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
-        self.0.iter().map(|(source, hold)| Record { source: *source, hold: *hold })
+        self.blocked.iter().map(|(source, hold)| Record { source: *source, hold: *hold })
     }
 
     /// Their addresses.
     pub fn sources(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.0.keys().copied()
+        self.blocked.keys().copied()
+    }
+
+    /// What follows from the `lines` of a blocked file that an administrator has edited. Sources that the file has
+    /// not shown yet can't have been taken out of it.
+    #[must_use]
+    pub fn edit(
+        &self,
+        lines: &[Record],
+        is_exempt: impl Fn(IpAddr) -> bool,
+        is_unshown: impl Fn(IpAddr) -> bool,
+    ) -> Edit {
+        let named: BTreeSet<IpAddr> = lines.iter().map(|line| line.source).collect();
+        let (exempt, block): (Vec<Record>, Vec<Record>) =
+            lines.iter().filter(|line| !self.holds(line.source)).partition(|line| is_exempt(line.source));
+        Edit {
+            block,
+            lift: self.sources().filter(|source| !named.contains(source) && !is_unshown(*source)).collect(),
+            exempt: exempt.into_iter().map(|line| line.source).collect(),
+        }
     }
 
     /// Brings together the blocked file's lines and the kernel's map at start, and what follows from it. A `file`
@@ -192,6 +236,18 @@ mod tests {
         let then = ledger.take_over(None, &[standing(A, true), standing(B, false)], nobody);
         assert_eq!(then, TakeOver { record: vec![line(B, 9)], ..TakeOver::default() });
         assert_eq!(ledger.len(), 2);
+    }
+
+    #[test]
+    fn an_edited_file_blocks_and_lifts() {
+        let [c, d, e] = [3, 4, 5].map(|last| IpAddr::from([192, 0, 2, last]));
+        let mut ledger = Ledger::default();
+        for source in [A, B, c] {
+            ledger.enter(source, hold(1));
+        }
+        let edit =
+            ledger.edit(&[line(A, 7), line(d, 2), line(e, 3)], |source| source == e, |source| source == c);
+        assert_eq!(edit, Edit { block: vec![line(d, 2)], lift: vec![B], exempt: vec![e] });
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use portsentry_common::decide::Verdict;
 
-use super::{Hold, Ledger, Sighting};
+use super::{Ledger, Sighting};
+use crate::config::Response;
 
 /// One thing to do about a sighting, in the order given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,25 +17,31 @@ pub enum Action {
     LeaveAlone,
     /// Log that the blocked map is full.
     Full,
-    /// Write the block to the history, the blocked file and `hosts.deny`.
+    /// Write to the history that the trigger was reached, and nobody blocked.
+    Report,
+    /// Write the block to the history and the blocked file.
     Record,
+    /// Take the `KILL_*` actions.
+    Kill,
+    /// Run `KILL_RUN_CMD` alone.
+    Run,
 }
 
-/// What is to be done about `sighting`; a block it tells of enters `ledger`.
-pub fn respond(ledger: &mut Ledger, sighting: &Sighting) -> &'static [Action] {
+/// What is to be done about `sighting`, where the configuration says `response` for its protocol; a block it tells
+/// of enters `ledger`.
+pub fn respond(ledger: &mut Ledger, sighting: &Sighting, response: Response) -> &'static [Action] {
     match sighting.verdict {
         Verdict::Counted | Verdict::Noticed | Verdict::Ignored => &[Action::Notice],
-        Verdict::Report => &[Action::Attack, Action::LeaveAlone],
         Verdict::Full => &[Action::Attack, Action::Full],
-        Verdict::Block => {
-            let hold = Hold { since: sighting.time, port: sighting.port, protocol: sighting.protocol };
-            // A source that was found in the map before its event was read is recorded already.
-            if ledger.enter(sighting.source, hold) {
-                &[Action::Attack, Action::Record]
-            } else {
-                &[Action::Attack]
-            }
+        // As in 1.2, which took no second look at a source that it had acted on.
+        Verdict::Report if !ledger.report(sighting.source) => &[Action::Attack],
+        Verdict::Report if response == Response::CommandOnly => {
+            &[Action::Attack, Action::Report, Action::Run]
         }
+        Verdict::Report => &[Action::Attack, Action::LeaveAlone, Action::Report],
+        // A source that was found in the map before its event was read is recorded already.
+        Verdict::Block if !ledger.enter(sighting.source, sighting.hold()) => &[Action::Attack],
+        Verdict::Block => &[Action::Attack, Action::Record, Action::Kill],
     }
 }
 
@@ -66,20 +73,29 @@ mod tests {
 
     #[test]
     fn only_a_block_is_recorded_and_only_once() {
-        for (verdict, expected) in [
-            (Verdict::Counted, &[Action::Notice][..]),
-            (Verdict::Noticed, &[Action::Notice]),
-            (Verdict::Ignored, &[Action::Notice]),
-            (Verdict::Report, &[Action::Attack, Action::LeaveAlone]),
-            (Verdict::Full, &[Action::Attack, Action::Full]),
-            (Verdict::Block, &[Action::Attack, Action::Record]),
+        for (verdict, response, expected) in [
+            (Verdict::Counted, Response::Block, &[Action::Notice][..]),
+            (Verdict::Noticed, Response::Block, &[Action::Notice]),
+            (Verdict::Ignored, Response::Block, &[Action::Notice]),
+            (Verdict::Report, Response::LogOnly, &[Action::Attack, Action::LeaveAlone, Action::Report]),
+            (Verdict::Report, Response::CommandOnly, &[Action::Attack, Action::Report, Action::Run]),
+            (Verdict::Full, Response::Block, &[Action::Attack, Action::Full]),
+            (Verdict::Block, Response::Block, &[Action::Attack, Action::Record, Action::Kill]),
         ] {
             let mut ledger = Ledger::default();
-            assert_eq!(respond(&mut ledger, &sighting(verdict)), expected, "{verdict:?}");
+            assert_eq!(respond(&mut ledger, &sighting(verdict), response), expected, "{verdict:?}");
             assert_eq!(ledger.holds([192, 0, 2, 9].into()), verdict == Verdict::Block);
         }
-        let mut ledger = Ledger::default();
-        respond(&mut ledger, &sighting(Verdict::Block));
-        assert_eq!(respond(&mut ledger, &sighting(Verdict::Block)), &[Action::Attack]);
+    }
+
+    #[test]
+    fn a_source_is_acted_on_once() {
+        for (verdict, response) in
+            [(Verdict::Block, Response::Block), (Verdict::Report, Response::CommandOnly)]
+        {
+            let mut ledger = Ledger::default();
+            respond(&mut ledger, &sighting(verdict), response);
+            assert_eq!(respond(&mut ledger, &sighting(verdict), response), &[Action::Attack], "{verdict:?}");
+        }
     }
 }

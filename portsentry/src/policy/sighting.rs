@@ -7,6 +7,8 @@ use portsentry_common::{
     decide::Verdict,
 };
 
+use super::{Hold, Record};
+
 /// A probe that the kernel told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
@@ -36,4 +38,18 @@ pub struct Sighting {
     pub hits: u32,
     /// What the kernel did about it.
     pub verdict: Verdict,
+}
+
+impl Sighting {
+    /// What the files say of a block that this probe led to.
+    #[must_use]
+    pub const fn hold(&self) -> Hold {
+        Hold { since: self.time, port: self.port, protocol: self.protocol }
+    }
+
+    /// The block that this probe led to.
+    #[must_use]
+    pub const fn record(&self) -> Record {
+        Record { source: self.source, hold: self.hold() }
+    }
 }

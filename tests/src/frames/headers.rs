@@ -83,8 +83,8 @@ impl Extension {
 }
 
 /// The Ethernet header, and VLAN tags given as Ethertype and identifier.
-pub(super) fn link(tags: &[(u16, u16)], ethertype: u16) -> Vec<u8> {
-    let announced = tags.iter().map(|(ethertype, _)| *ethertype).chain([ethertype]);
+pub(super) fn link(tags: &[(u16, u16)], payload: u16) -> Vec<u8> {
+    let announced = tags.iter().map(|(tag, _)| *tag).chain([payload]);
     let mut announced = announced.map(EtherType);
     let ether_type = announced.next().unwrap_or_default();
     let mut bytes = Ethernet2Header { source: [2; 6], destination: [6; 6], ether_type }.to_bytes().to_vec();

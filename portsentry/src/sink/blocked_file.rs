@@ -1,0 +1,214 @@
+//! The blocked file: what is blocked now, a line each, as 1.2 wrote it. It must not touch the disk.
+
+use std::{
+    fmt::Write,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::{Duration, SystemTime},
+};
+
+use jiff::tz::TimeZone;
+use portsentry_common::classify::Protocol;
+
+use super::classic;
+use crate::policy::{Hold, Record};
+
+/// A line that says nothing that can be acted on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} is neither an address nor a line of PortSentry's, and is left out: \"{}\"", text.escape_debug())]
+pub struct Fault {
+    /// Counted from 1.
+    pub line: usize,
+    /// The line.
+    pub text: String,
+}
+
+/// Reads a blocked file: lines of 1.2's, addresses alone as an administrator adds them, or 2.x's binary form.
+/// `now` is when an address without a time is taken to have been blocked.
+#[must_use]
+pub fn parse(content: &[u8], now: SystemTime) -> (Vec<Record>, Vec<Fault>) {
+    if let Some(addresses) = parse_revival(content) {
+        return (addresses.into_iter().map(|source| bare(source, now)).collect(), Vec::new());
+    }
+    let (mut records, mut faults) = (Vec::new(), Vec::new());
+    for (number, line) in (1..).zip(String::from_utf8_lossy(content).lines()) {
+        let words = line.split('#').next().unwrap_or_default();
+        if words.trim().is_empty() {
+            continue;
+        }
+        match parse_line(words, now) {
+            Some(record) => records.push(record),
+            None => faults.push(Fault { line: number, text: line.chars().take(100).collect() }),
+        }
+    }
+    (records, faults)
+}
+
+/// A line cut short must not name somebody else, so a line of 1.2's is taken only with its last word.
+fn parse_line(line: &str, now: SystemTime) -> Option<Record> {
+    match *line.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
+        [address] => Some(bare(source(address)?, now)),
+        [seconds, "-", _date, _time, "Host:", host, "Port:", port, protocol, "Blocked"] => {
+            let protocol = match protocol {
+                "TCP" => Protocol::Tcp,
+                "UDP" => Protocol::Udp,
+                _ => return None,
+            };
+            let (_, address) = host.rsplit_once('/')?;
+            let since = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))?;
+            let hold = Hold { since, port: port.parse().ok()?, protocol };
+            Some(Record { source: source(address)?, hold })
+        }
+        _ => None,
+    }
+}
+
+fn source(text: &str) -> Option<IpAddr> {
+    let address = text.parse::<IpAddr>().ok()?.to_canonical();
+    let is_host = match address {
+        IpAddr::V4(address) => !address.is_broadcast() && !address.is_multicast() && address.octets()[0] != 0,
+        IpAddr::V6(address) => !address.is_unspecified() && !address.is_multicast(),
+    };
+    (is_host && !address.is_loopback()).then_some(address)
+}
+
+fn bare(source: IpAddr, now: SystemTime) -> Record {
+    Record { source, hold: Hold { since: now, port: 0, protocol: Protocol::Tcp } }
+}
+
+/// 2.x's file: for each source `sa_family_t` in the machine's order, then `in_addr` or `in6_addr`. `None` for text,
+/// which never begins with so small a number.
+fn parse_revival(content: &[u8]) -> Option<Vec<IpAddr>> {
+    // <sys/socket.h>
+    const INET: u16 = 2;
+    const INET6: u16 = 10;
+    let mut rest = content;
+    let mut addresses = Vec::new();
+    loop {
+        let Some((family, after)) = rest.split_first_chunk::<2>() else {
+            return (!addresses.is_empty()).then_some(addresses);
+        };
+        let address: IpAddr = match u16::from_ne_bytes(*family) {
+            INET => {
+                let Some((octets, after)) = after.split_first_chunk::<4>() else { return Some(addresses) };
+                rest = after;
+                Ipv4Addr::from(*octets).into()
+            }
+            INET6 => {
+                let Some((octets, after)) = after.split_first_chunk::<16>() else { return Some(addresses) };
+                rest = after;
+                Ipv6Addr::from(*octets).into()
+            }
+            _ => return (!addresses.is_empty()).then_some(addresses),
+        };
+        addresses.extend(source(&address.to_string()));
+    }
+}
+
+/// The file's text for what is blocked now.
+#[must_use]
+pub fn render(records: impl Iterator<Item = Record>, zone: &TimeZone) -> String {
+    let mut text = String::new();
+    for Record { source, hold } in records {
+        let line = classic::record(hold.since, &source.into(), hold.port, hold.protocol, "Blocked", zone);
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "{line}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn record(source: &str, second: u64, port: u16, protocol: Protocol) -> Record {
+        let since = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        Record { source: source.parse().unwrap(), hold: Hold { since, port, protocol } }
+    }
+
+    #[test]
+    fn lines_of_both_kinds_are_read() {
+        let text = "1795389179 - 11/22/2026 23:12:59 Host: 192.0.2.9/192.0.2.9 Port: 1 TCP Blocked\n\
+                    \n# a comment\n 2001:db8::9 # a guest\n\
+                    1795389180 - 11/22/2026 23:13:00 Host: a.example/198.51.100.7 Port: 69 UDP Blocked\n\
+                    ::ffff:192.0.2.4";
+        let expected = [
+            record("192.0.2.9", 1_795_389_179, 1, Protocol::Tcp),
+            record("2001:db8::9", 0, 0, Protocol::Tcp),
+            record("198.51.100.7", 1_795_389_180, 69, Protocol::Udp),
+            record("192.0.2.4", 0, 0, Protocol::Tcp),
+        ];
+        assert_eq!(parse(text.as_bytes(), NOW), (expected.to_vec(), vec![]));
+    }
+
+    #[test]
+    fn what_names_no_host_for_sure_is_a_fault() {
+        for line in [
+            "1795389179 - 11/22/2026 23:12:59 Host: 192.0.2.9/192.0.2.1",
+            "1795389179 - 11/22/2026 23:12:59 Host: 192.0.2.9/192.0.2.9 Port: 1 TC",
+            "1795389179 - 11/22/2026 23:12:59 Host: 192.0.2.9/192.0.2.9 Port: 99999 TCP Blocked",
+            "1795389179 - 11/22/2026 23:12:59 Host: 192.0.2.9/192.0.2.9 Port: 1 TCP Reported",
+            "0.0.0.0",
+            "255.255.255.255",
+            "224.0.0.5",
+            "127.0.0.1",
+            "ff02::1",
+            "::1",
+            "scanner.example",
+            "192.0.2.1 192.0.2.2",
+        ] {
+            let text = format!("192.0.2.3\n{line}\n");
+            let expected = vec![Fault { line: 2, text: line.into() }];
+            assert_eq!(
+                parse(text.as_bytes(), NOW),
+                (vec![bare([192, 0, 2, 3].into(), NOW)], expected),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_binary_file_of_2_is_read() {
+        let mut content = 2_u16.to_ne_bytes().to_vec();
+        content.extend([192, 0, 2, 9]);
+        content.extend(10_u16.to_ne_bytes());
+        content.extend("2001:db8::9".parse::<Ipv6Addr>().unwrap().octets());
+        content.extend(2_u16.to_ne_bytes());
+        content.extend([192, 0]);
+        let (records, faults) = parse(&content, NOW);
+        let sources: Vec<_> = records.iter().map(|record| record.source.to_string()).collect();
+        assert_eq!((sources.as_slice(), faults), (&["192.0.2.9".into(), "2001:db8::9".into()][..], vec![]));
+    }
+
+    proptest! {
+        #[test]
+        fn no_content_panics(content: Vec<u8>) {
+            let (records, faults) = parse(&content, NOW);
+            prop_assert!(records.len() + faults.len() <= content.len());
+        }
+
+        #[test]
+        fn what_is_written_is_read(
+            sources in prop::collection::btree_map(any::<u32>(), (0..4_000_000_000_u64, any::<u16>()), 0..20)
+        ) {
+            let records: Vec<Record> = sources
+                .iter()
+                .map(|(number, (second, port))| record(&Ipv4Addr::from(*number).to_string(), *second, *port, Protocol::Udp))
+                .filter(|record| source(&record.source.to_string()).is_some())
+                .collect();
+            let text = render(records.iter().copied(), &TimeZone::UTC);
+            prop_assert_eq!(parse(text.as_bytes(), NOW), (records, vec![]));
+        }
+
+        #[test]
+        fn a_file_cut_short_names_nobody_new(second in 0..4_000_000_000_u64, port: u16, cut in 0..90_usize) {
+            let whole = record("192.0.2.123", second, port, Protocol::Tcp);
+            let text = render([whole].into_iter(), &TimeZone::UTC);
+            let (records, _) = parse(&text.as_bytes()[..cut.min(text.len())], NOW);
+            prop_assert!(records.iter().all(|record| *record == whole));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The lines of PortSentry 1.2, byte for byte. It must not write them.
+
+use std::time::SystemTime;
+
+use jiff::{Timestamp, tz::TimeZone};
+use portsentry_common::{
+    classify::{Kind, Protocol},
+    parse::TcpFlags,
+};
+
+use super::Named;
+use crate::policy::Sighting;
+
+/// What 1.2 calls the kind of a probe. (`TCP NULL scan` has a space in front there, which makes two after the colon.)
+#[must_use]
+pub fn scan_type(kind: Kind, flags: u8) -> String {
+    match kind {
+        Kind::Syn => "TCP SYN/Normal scan".into(),
+        Kind::Fin => "TCP FIN scan".into(),
+        Kind::Null => " TCP NULL scan".into(),
+        Kind::Xmas => "TCP XMAS scan".into(),
+        Kind::Maimon => "TCP Maimon scan".into(),
+        Kind::Ack => "TCP ACK scan".into(),
+        Kind::Fragment => "TCP fragment scan".into(),
+        Kind::Udp => "UDP scan".into(),
+        Kind::Connect => "Connect".into(),
+        Kind::Unknown => unknown_type(flags),
+    }
+}
+
+/// How both PortSentrys spell out a combination of control bits that has no name.
+pub(super) fn unknown_type(flags: u8) -> String {
+    let bit = |mask: u8| u8::from(flags & mask != 0);
+    format!(
+        "Unknown Type: TCP Packet Flags: SYN: {} FIN: {} ACK: {} PSH: {} URG: {} RST: {}",
+        bit(TcpFlags::SYN),
+        bit(TcpFlags::FIN),
+        bit(TcpFlags::ACK),
+        bit(TcpFlags::PSH),
+        bit(TcpFlags::URG),
+        bit(TcpFlags::RST)
+    )
+}
+
+/// The line of a probe, and the one that follows where it had IP options.
+pub fn attack(sighting: &Sighting, source: &Named<'_>) -> impl Iterator<Item = String> {
+    let Sighting { kind, flags, protocol, port, options, .. } = *sighting;
+    let end = format!("from host: {source} to {} port: {port}", protocol.name());
+    let options = (options == Some(true))
+        .then(|| format!("attackalert: Packet {end} has IP options set (detection avoidance technique)."));
+    std::iter::once(format!("attackalert: {} {end}", scan_type(kind, flags))).chain(options)
+}
+
+/// A probe that nothing is done about, in words that no filter for attacks takes for one.
+#[must_use]
+pub fn notice(sighting: &Sighting, source: &Named<'_>, why: &str) -> String {
+    let Sighting { kind, flags, protocol, port, .. } = *sighting;
+    let what = scan_type(kind, flags);
+    format!(
+        "adminalert: Noted only ({why}): {}, source {source}, {} port {port}",
+        what.trim(),
+        protocol.name()
+    )
+}
+
+/// A line of the blocked file and the history, without a line end: the time in seconds and as local time, the
+/// source, the port of the probe, and what was done.
+#[must_use]
+pub fn record(
+    time: SystemTime,
+    source: &Named<'_>,
+    port: u16,
+    protocol: Protocol,
+    done: &str,
+    zone: &TimeZone,
+) -> String {
+    let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
+    let local = time.to_zoned(zone.clone()).strftime("%m/%d/%Y %H:%M:%S");
+    format!("{} - {local} Host: {source} Port: {port} {} {done}", time.as_second(), protocol.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sink::journal::tests::sighting;
+
+    #[test]
+    fn every_kind_has_the_words_of_1_2() {
+        let source = Named::from(std::net::IpAddr::from([192, 0, 2, 9]));
+        for (kind, flags, expected) in [
+            (Kind::Syn, 2, "attackalert: TCP SYN/Normal scan from host: 192.0.2.9/192.0.2.9 to TCP port: 11"),
+            (Kind::Fin, 1, "attackalert: TCP FIN scan from host: 192.0.2.9/192.0.2.9 to TCP port: 11"),
+            (Kind::Xmas, 0x29, "attackalert: TCP XMAS scan from host: 192.0.2.9/192.0.2.9 to TCP port: 11"),
+            (Kind::Null, 0, "attackalert:  TCP NULL scan from host: 192.0.2.9/192.0.2.9 to TCP port: 11"),
+            (
+                Kind::Unknown,
+                3,
+                "attackalert: Unknown Type: TCP Packet Flags: SYN: 1 FIN: 1 ACK: 0 PSH: 0 URG: 0 RST: 0 from \
+                 host: 192.0.2.9/192.0.2.9 to TCP port: 11",
+            ),
+            (Kind::Connect, 0, "attackalert: Connect from host: 192.0.2.9/192.0.2.9 to TCP port: 11"),
+        ] {
+            let sighting = Sighting { kind, flags, ..sighting() };
+            assert_eq!(attack(&sighting, &source).collect::<Vec<_>>(), [expected]);
+        }
+        let udp = Sighting { kind: Kind::Udp, protocol: Protocol::Udp, port: 69, flags: 0, ..sighting() };
+        let expected = "attackalert: UDP scan from host: 192.0.2.9/192.0.2.9 to UDP port: 69";
+        assert_eq!(attack(&udp, &source).collect::<Vec<_>>(), [expected]);
+    }
+
+    #[test]
+    fn ip_options_have_a_line_of_their_own() {
+        let source = Named { address: [192, 0, 2, 9].into(), name: Some("scanner.example") };
+        let sighting = Sighting { options: Some(true), ..sighting() };
+        let lines: Vec<_> = attack(&sighting, &source).collect();
+        assert_eq!(
+            lines,
+            [
+                "attackalert: TCP SYN/Normal scan from host: scanner.example/192.0.2.9 to TCP port: 11",
+                "attackalert: Packet from host: scanner.example/192.0.2.9 to TCP port: 11 has IP options set \
+                 (detection avoidance technique).",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_record_is_a_line_of_1_2s_blocked_file() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_389_179_999);
+        let source = Named::from(std::net::IpAddr::from([192, 0, 2, 9]));
+        assert_eq!(
+            record(time, &source, 1, Protocol::Tcp, "Blocked", &TimeZone::UTC),
+            "1795389179 - 11/22/2026 23:12:59 Host: 192.0.2.9/192.0.2.9 Port: 1 TCP Blocked"
+        );
+    }
+}

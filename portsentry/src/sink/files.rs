@@ -1,0 +1,359 @@
+//! The files that follow the kernel's map: history, `hosts.deny` and blocked file, in that order. It must not
+//! decide who stands in them.
+//!
+//! The history comes first and is looked into at start, so that a daemon that dies between two files neither
+//! forgets a line nor writes one twice.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt::Display,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime},
+};
+
+use jiff::tz::TimeZone;
+
+use super::{
+    Named, blocked_file, classic,
+    history::{self, History},
+    hosts_deny,
+    replace::{self, ReplaceError},
+    revival,
+    stamp::Watch,
+};
+use crate::{
+    cli::Modes,
+    config::{Config, DenyLine, LogFormat, Values},
+    policy::{Ledger, Record, Sighting},
+};
+
+/// The mode of a file that wasn't there.
+const MODE: u32 = 0o644;
+/// How long it is waited at the most until a file that could not be written is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// What 1.2 appended to `BLOCKED_FILE`.
+const SUFFIXES: [&str; 6] = ["tcp", "udp", "stcp", "sudp", "atcp", "audp"];
+
+/// The files.
+#[derive(Debug)]
+pub struct Files {
+    history: History,
+    history_trouble: Trouble,
+    deny: Option<Deny>,
+    blocked: PathBuf,
+    blocked_trouble: Trouble,
+    /// The blocked file differs from the ledger.
+    is_behind: bool,
+    /// The blocked file's content as this process knows it.
+    known: Option<Vec<u8>>,
+    watch: Watch,
+    /// Sources that the blocked file shows only after the next flush.
+    unshown: Vec<IpAddr>,
+    format: LogFormat,
+    modes: Modes,
+    zone: TimeZone,
+}
+
+/// `hosts.deny` and what is to change in it.
+#[derive(Debug)]
+struct Deny {
+    path: PathBuf,
+    line: DenyLine,
+    add: Vec<(IpAddr, String)>,
+    remove: Vec<String>,
+    trouble: Trouble,
+}
+
+/// A line that was entered in `hosts.deny`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// Whom it names.
+    pub source: IpAddr,
+    /// The line.
+    pub line: String,
+}
+
+/// What a flush did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// Sources that the blocked file shows from now on.
+    pub shown: Vec<IpAddr>,
+    /// Lines that are new in `hosts.deny`.
+    pub denied: Vec<Denied>,
+    /// Files that can't be written, or can be again. Each is told once.
+    pub news: Vec<String>,
+}
+
+impl Files {
+    /// The files that `config` names; `modes` tell what `$MODE$` stands for.
+    #[must_use]
+    pub fn new(config: &Config, modes: Modes) -> Self {
+        let deny = config.kill_hosts_deny.clone().map(|line| Deny {
+            path: config.wrapper_hosts_deny.clone(),
+            line,
+            add: Vec::new(),
+            remove: Vec::new(),
+            trouble: Trouble::default(),
+        });
+        Self {
+            history: History::new(config.history_file.clone()),
+            history_trouble: Trouble::default(),
+            deny,
+            blocked: config.blocked_file.clone(),
+            blocked_trouble: Trouble::default(),
+            is_behind: false,
+            known: None,
+            watch: Watch::new(&config.blocked_file),
+            unshown: Vec::new(),
+            format: config.log_format,
+            modes,
+            zone: TimeZone::system(),
+        }
+    }
+
+    /// What the blocked file says, or `None` if there is none; and what is wrong with it. Where there is none, the
+    /// files of 1.2's modes are read instead.
+    pub fn read(&mut self) -> (Option<Vec<Record>>, Vec<String>) {
+        let mut problems = Vec::new();
+        self.watch.know(&self.blocked);
+        self.known = content(&self.blocked, &mut problems);
+        let records = if let Some(content) = &self.known {
+            Some(records(&self.blocked, content, &mut problems))
+        } else {
+            let classic = SUFFIXES.iter().filter_map(|suffix| {
+                let mut path = self.blocked.clone().into_os_string();
+                path.push(format!(".{suffix}"));
+                let path = PathBuf::from(path);
+                let content = content(&path, &mut problems)?;
+                Some(records(&path, &content, &mut problems))
+            });
+            classic.reduce(|all, more| [all, more].concat())
+        };
+        self.is_behind |= records.is_none() || !problems.is_empty();
+        (records, problems)
+    }
+
+    /// What the blocked file says if somebody else has edited it, and what is wrong with it.
+    pub fn edited(&mut self) -> Option<(Vec<Record>, Vec<String>)> {
+        if !self.watch.has_changed(&self.blocked) {
+            return None;
+        }
+        let mut problems = Vec::new();
+        self.watch.know(&self.blocked);
+        let Some(content) = content(&self.blocked, &mut problems) else {
+            // A file that is gone lifts nothing; it is written again.
+            self.known = None;
+            self.is_behind = true;
+            return None;
+        };
+        if self.known.as_ref() == Some(&content) {
+            return None;
+        }
+        let records = records(&self.blocked, &content, &mut problems);
+        self.is_behind |= !problems.is_empty();
+        self.known = Some(content);
+        Some((records, problems))
+    }
+
+    /// Whether the blocked file is still to show `source`.
+    #[must_use]
+    pub fn is_unshown(&self, source: IpAddr) -> bool {
+        self.unshown.contains(&source)
+    }
+
+    /// Those of `records` that the history lacks: what an earlier run had no time to write.
+    #[must_use]
+    pub fn unwritten(&self, records: Vec<Record>) -> (Vec<Record>, Option<String>) {
+        match self.history.recent() {
+            Ok(recent) => {
+                (records.into_iter().filter(|record| !history::is_written(&recent, record)).collect(), None)
+            }
+            Err(error) => {
+                (records, Some(format!("{} can't be read: {error}", self.history.path().display())))
+            }
+        }
+    }
+
+    /// Writes a block down, with the probe that led to it where that is known.
+    pub fn record(&mut self, record: &Record, sighting: Option<&Sighting>, source: &Named<'_>) {
+        let line = self.history_line(record, sighting, source, "Blocked");
+        self.history.append(line);
+        self.show(record);
+    }
+
+    /// Writes down that a source reached the trigger and was left alone.
+    pub fn report(&mut self, record: &Record, sighting: &Sighting, source: &Named<'_>) {
+        let line = self.history_line(record, Some(sighting), source, "Reported");
+        self.history.append(line);
+    }
+
+    /// Has the blocked file show a block that the history has.
+    pub fn show(&mut self, record: &Record) {
+        self.is_behind = true;
+        self.unshown.push(record.source);
+    }
+
+    /// Has the blocked file written as the ledger says.
+    pub fn rewrite(&mut self) {
+        self.is_behind = true;
+    }
+
+    /// Has `hosts.deny` name a source.
+    pub fn deny(&mut self, record: &Record) {
+        let mode = self.modes.name(record.hold.protocol, self.format);
+        if let Some(deny) = &mut self.deny {
+            let line = deny.line(record, mode);
+            deny.remove.retain(|removed| *removed != line);
+            deny.add.push((record.source, line));
+        }
+    }
+
+    /// Takes a source that is no longer blocked out of the files.
+    pub fn lift(&mut self, record: &Record) {
+        self.is_behind = true;
+        self.unshown.retain(|source| *source != record.source);
+        let mode = self.modes.name(record.hold.protocol, self.format);
+        if let Some(deny) = &mut self.deny {
+            let line = deny.line(record, mode);
+            deny.add.retain(|(_, added)| *added != line);
+            deny.remove.push(line);
+        }
+    }
+
+    /// Writes what has changed. A file that can't be written is tried again later, ever more seldom.
+    pub fn flush(&mut self, ledger: &Ledger) -> Flushed {
+        let mut done = Flushed::default();
+        let now = Instant::now();
+        if self.history_trouble.is_over(now) {
+            let path = self.history.path().to_path_buf();
+            let written = self.history.flush();
+            if let Ok(dropped) = written
+                && dropped > 0
+            {
+                done.news.push(format!("{}: {dropped} lines were lost meanwhile", path.display()));
+            }
+            let problem = written.err().map(|error| format!("{} can't be written: {error}", path.display()));
+            done.news.extend(self.history_trouble.note(problem, &path.display(), now));
+        }
+        if let Some(deny) = &mut self.deny {
+            deny.flush(&mut done, now);
+        }
+        if self.is_behind && self.blocked_trouble.is_over(now) {
+            let text = blocked_file::render(ledger.records(), &self.zone).into_bytes();
+            let is_edited = Cell::new(false);
+            let replaced = replace::update(&self.blocked, MODE, |old| {
+                // What somebody has written meanwhile is to be read first.
+                is_edited.set(old.is_some() && old != self.known.as_deref());
+                (!is_edited.get() && old != Some(text.as_slice())).then(|| text.clone())
+            });
+            if replaced.is_ok() && !is_edited.get() {
+                self.is_behind = false;
+                self.known = Some(text);
+                self.watch.know(&self.blocked);
+                done.shown = std::mem::take(&mut self.unshown);
+            }
+            let problem = replaced.err().map(|error| error.to_string());
+            done.news.extend(self.blocked_trouble.note(problem, &self.blocked.display(), now));
+        }
+        done
+    }
+
+    fn history_line(
+        &self,
+        record: &Record,
+        sighting: Option<&Sighting>,
+        source: &Named<'_>,
+        done: &str,
+    ) -> String {
+        let hold = &record.hold;
+        match (self.format, sighting) {
+            (LogFormat::Revival, Some(sighting)) => {
+                revival::stamp(sighting.time, &self.zone) + &revival::scan(sighting, source)
+            }
+            (LogFormat::Revival, None) => {
+                revival::stamp(hold.since, &self.zone) + &revival::block(record, source)
+            }
+            _ => classic::record(hold.since, source, hold.port, hold.protocol, done, &self.zone),
+        }
+    }
+}
+
+fn content(path: &Path, problems: &mut Vec<String>) -> Option<Vec<u8>> {
+    replace::read(path).unwrap_or_else(|error| {
+        problems.push(error.to_string());
+        None
+    })
+}
+
+fn records(path: &Path, content: &[u8], problems: &mut Vec<String>) -> Vec<Record> {
+    let (records, faults) = blocked_file::parse(content, SystemTime::now());
+    problems.extend(faults.iter().map(|fault| format!("{}: {fault}", path.display())));
+    records
+}
+
+impl Deny {
+    fn line(&self, record: &Record, mode: &str) -> String {
+        let values = Values { target: record.source, port: record.hold.port, mode, proof: "" };
+        self.line.render(&values).trim().to_owned()
+    }
+
+    fn flush(&mut self, done: &mut Flushed, now: Instant) {
+        if (self.add.is_empty() && self.remove.is_empty()) || !self.trouble.is_over(now) {
+            return;
+        }
+        let lines: Vec<String> = self.add.iter().map(|(_, line)| line.clone()).collect();
+        let added = RefCell::new(Vec::new());
+        let replaced: Result<(), ReplaceError> = replace::update(&self.path, MODE, |old| {
+            let (new, lines) = hosts_deny::edit(old.unwrap_or_default(), &lines, &self.remove)?;
+            added.replace(lines);
+            Some(new)
+        });
+        if replaced.is_ok() {
+            self.remove.clear();
+            let added = added.into_inner();
+            let is_new = |line: &String| added.contains(line);
+            let denied = self.add.drain(..).filter(|(_, line)| is_new(line));
+            done.denied = denied.map(|(source, line)| Denied { source, line }).collect();
+        }
+        let problem = replaced.err().map(|error| error.to_string());
+        done.news.extend(self.trouble.note(problem, &self.path.display(), now));
+    }
+}
+
+/// A file's trouble: told once when it begins and once when it ends, and waited for ever longer.
+#[derive(Debug, Default)]
+struct Trouble {
+    problem: Option<String>,
+    pause: Duration,
+    until: Option<Instant>,
+}
+
+impl Trouble {
+    /// Whether it is time to try again.
+    fn is_over(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| now >= until)
+    }
+
+    /// Takes note of how an attempt ended; returns what there is to tell.
+    fn note(&mut self, problem: Option<String>, file: &dyn Display, now: Instant) -> Option<String> {
+        if problem.is_some() {
+            self.pause = (self.pause * 2).clamp(Duration::from_secs(1), LONGEST_PAUSE);
+            self.until = Some(now + self.pause);
+        } else {
+            self.until = None;
+            self.pause = Duration::ZERO;
+        }
+        if problem == self.problem {
+            return None;
+        }
+        self.problem = problem;
+        Some(self.problem.as_ref().map_or_else(
+            || format!("{file} can be written again; nothing was lost"),
+            |problem| format!("ERROR: {problem}; it is tried again, and blocks hold meanwhile"),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests;

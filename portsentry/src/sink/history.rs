@@ -1,0 +1,209 @@
+//! The history: a line for every block ever made, only ever appended to. It must not lose a line that a full disk
+//! holds up for a while.
+
+use std::{
+    collections::VecDeque,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    net::IpAddr,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::PathBuf,
+    time::SystemTime,
+};
+
+use jiff::{Timestamp, fmt::strtime};
+use nix::fcntl::OFlag;
+
+use crate::policy::Record;
+
+/// Lines that wait at the most, about 6 MB; the oldest are dropped and counted.
+const WAITING: usize = 65_536;
+/// How far back it is looked for what an earlier run wrote last, in bytes.
+const TAIL: u64 = 4 << 20;
+/// How much the two times of a block may differ, in seconds, as one is the kernel's and one is rounded.
+const ROUNDING: i64 = 2;
+
+/// The file, which is opened for each batch so that it may be rotated at any time.
+#[derive(Debug)]
+pub struct History {
+    path: PathBuf,
+    waiting: VecDeque<String>,
+    dropped: u64,
+}
+
+impl History {
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, waiting: VecDeque::new(), dropped: 0 }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    /// Appends a line at the next [`History::flush`].
+    pub fn append(&mut self, line: String) {
+        if self.waiting.len() == WAITING {
+            self.waiting.pop_front();
+            self.dropped += 1;
+        }
+        self.waiting.push_back(line);
+    }
+
+    /// Writes what waits; what can't be written goes on waiting. Returns how many lines were dropped before.
+    pub fn flush(&mut self) -> io::Result<u64> {
+        if self.waiting.is_empty() {
+            return Ok(0);
+        }
+        let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.read(true).append(true).create(true).mode(0o640).custom_flags(flags).open(&self.path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        let length = file.metadata()?.len();
+        let mut text = String::new();
+        if is_torn(&file, length)? {
+            text.push('\n');
+        }
+        for line in &self.waiting {
+            text.push_str(line);
+            text.push('\n');
+        }
+        if let Err(error) = file.write_all(text.as_bytes()) {
+            // A part of it may have been written. Where it can't be taken back (an append-only file), the next
+            // flush begins a line of its own.
+            let _ = file.set_len(length);
+            return Err(error);
+        }
+        self.waiting.clear();
+        Ok(std::mem::take(&mut self.dropped))
+    }
+
+    /// What an earlier run wrote last: sources, and the seconds at which they were blocked.
+    pub fn recent(&self) -> io::Result<Vec<(IpAddr, i64)>> {
+        let mut file = match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let length = fs::metadata(&self.path)?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+        let mut tail = Vec::new();
+        file.take(TAIL).read_to_end(&mut tail)?;
+        Ok(String::from_utf8_lossy(&tail).lines().filter_map(read_line).collect())
+    }
+}
+
+/// Whether `record` is among the `recent` lines.
+pub fn is_written(recent: &[(IpAddr, i64)], record: &Record) -> bool {
+    let since = record.hold.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+    recent.iter().any(|(source, at)| *source == record.source && (at - since).abs() <= ROUNDING)
+}
+
+/// The source and time of a history line of either format.
+fn read_line(line: &str) -> Option<(IpAddr, i64)> {
+    let (time, rest) = line.split_once(' ')?;
+    if let Some((_, rest)) = rest.split_once("Host: ") {
+        let host = rest.split(' ').next()?;
+        return Some((host.rsplit_once('/')?.1.parse().ok()?, time.parse().ok()?));
+    }
+    let source = rest.strip_prefix("Scan from: [")?.split(']').next()?;
+    let parsed = strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", time).ok()?;
+    let time: Timestamp = parsed.to_timestamp().ok()?;
+    Some((source.parse().ok()?, time.as_second()))
+}
+
+fn is_torn(file: &File, length: u64) -> io::Result<bool> {
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.read_at(&mut last, length - 1)?;
+    }
+    Ok(last != [b'\n'])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::tz::TimeZone;
+    use portsentry_common::classify::Protocol;
+
+    use super::*;
+    use crate::{
+        policy::Hold,
+        sink::{classic, revival},
+    };
+
+    fn history() -> (tempfile::TempDir, History) {
+        let dir = tempfile::tempdir().unwrap();
+        let history = History::new(dir.path().join("history"));
+        (dir, history)
+    }
+
+    #[test]
+    fn lines_are_appended_whole() {
+        let (_dir, mut history) = history();
+        history.append("first".into());
+        history.flush().unwrap();
+        fs::write(&history.path, "first\ntor").unwrap();
+        history.append("second".into());
+        history.append("third".into());
+        history.flush().unwrap();
+        assert_eq!(fs::read_to_string(&history.path).unwrap(), "first\ntor\nsecond\nthird\n");
+    }
+
+    #[test]
+    fn a_rotated_file_is_begun_anew() {
+        let (dir, mut history) = history();
+        history.append("first".into());
+        history.flush().unwrap();
+        fs::rename(&history.path, dir.path().join("old")).unwrap();
+        history.append("second".into());
+        history.flush().unwrap();
+        assert_eq!(fs::read_to_string(&history.path).unwrap(), "second\n");
+    }
+
+    #[test]
+    fn lines_wait_for_a_file_that_can_not_be_written() {
+        let (dir, mut history) = history();
+        let missing = dir.path().join("folder");
+        history.path = missing.join("history");
+        for number in 0..WAITING + 3 {
+            history.append(number.to_string());
+        }
+        assert!(history.flush().is_err());
+        fs::create_dir(&missing).unwrap();
+        assert_eq!(history.flush().unwrap(), 3);
+        let text = fs::read_to_string(&history.path).unwrap();
+        assert_eq!((text.lines().next(), text.lines().count()), (Some("3"), WAITING));
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let (dir, mut history) = history();
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &history.path).unwrap();
+        history.append("line".into());
+        assert!(history.flush().is_err());
+    }
+
+    #[test]
+    fn what_was_written_is_known_again_in_either_format() {
+        let (_dir, mut history) = history();
+        let since = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_389_179_999);
+        let hold = Hold { since, port: 1, protocol: Protocol::Tcp };
+        let record = |last| Record { source: [192, 0, 2, last].into(), hold };
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        history.append(classic::record(since, &record(1).source.into(), 1, Protocol::Tcp, "Blocked", &zone));
+        history.append(revival::stamp(since, &zone) + &revival::block(&record(2), &record(2).source.into()));
+        history.append("torn 192.0.2.3".into());
+        history.flush().unwrap();
+        let recent = history.recent().unwrap();
+        assert!(is_written(&recent, &record(1)));
+        assert!(is_written(&recent, &record(2)));
+        assert!(!is_written(&recent, &record(3)));
+        let later = Hold { since: since + Duration::from_secs(10), ..hold };
+        assert!(!is_written(&recent, &Record { hold: later, ..record(1) }));
+    }
+}

@@ -1,0 +1,62 @@
+//! Where log lines go. It must not know what they say.
+
+use std::{io::Write, path::Path};
+
+use super::syslog::Syslog;
+use crate::config::{Config, LogOutput};
+
+/// Standard output or the system log.
+#[derive(Debug)]
+pub enum Output {
+    /// Standard output. What a reader that went away would have got is lost, as with any program.
+    Stdout,
+    /// The system log.
+    Syslog(Syslog),
+    /// Kept for a test to look at.
+    #[cfg(test)]
+    Kept(Vec<String>),
+}
+
+impl Output {
+    /// The output that `config` names.
+    pub fn new(config: &Config) -> Self {
+        match config.log_output {
+            LogOutput::Syslog => {
+                Self::Syslog(Syslog::new(Path::new("/dev/log"), config.syslog_facility, config.syslog_level))
+            }
+            LogOutput::Auto | LogOutput::Stdout => Self::Stdout,
+        }
+    }
+
+    /// Writes one line. Control characters are spelt out, so that nothing can pass for a line of its own or reach
+    /// a terminal.
+    pub fn write(&mut self, line: &str) {
+        let line = visible(line);
+        match self {
+            // Not println, which panics when the reader has gone.
+            Self::Stdout => drop(writeln!(std::io::stdout().lock(), "{line}")),
+            Self::Syslog(syslog) => syslog.send(&line),
+            #[cfg(test)]
+            Self::Kept(lines) => lines.push(line),
+        }
+    }
+}
+
+fn visible(line: &str) -> String {
+    let spell = |c: char| match c {
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    if line.contains(char::is_control) { line.chars().map(spell).collect() } else { line.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_spelt_out() {
+        assert_eq!(visible("a\nattackalert: b\u{1b}[2J\u{9b}"), "a\\nattackalert: b\\u{1b}[2J\\u{9b}");
+        assert_eq!(visible("café"), "café");
+    }
+}

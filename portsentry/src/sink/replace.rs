@@ -1,0 +1,238 @@
+//! Replaces a file as a whole: readers see the old one or the new one. It must not know what is in it.
+
+use std::{
+    fs::{self, File, Metadata, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
+    path::{Path, PathBuf},
+};
+
+use nix::{fcntl::OFlag, unistd::geteuid};
+
+/// The largest file that is read, in bytes: a million lines of the blocked file are 80 MB.
+const LARGEST: u64 = 1 << 28;
+
+/// Why a file was not read or replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplaceError {
+    /// The system refused.
+    #[error("{path} can't be {what}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It isn't a regular file, or a symbolic link that somebody else than root made.
+    #[error("{0} is not a regular file, or a link that somebody else than root made: remove it")]
+    Untrusted(PathBuf),
+    /// It is larger than 256 MiB.
+    #[error("{0} is larger than 256 MiB")]
+    TooLarge(PathBuf),
+    /// Somebody else keeps changing it.
+    #[error("{0} was changed by somebody else at the same time, again and again")]
+    Contended(PathBuf),
+}
+
+/// The file's content, or `None` if there is none.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, ReplaceError> {
+    Ok(open(path)?.map(|(content, _)| content))
+}
+
+/// Replaces the file by what `edit` makes of its content, unless that is `None`. An old file's owner and mode are
+/// kept, a new one's mode is `mode`. A change that somebody makes meanwhile is taken into account.
+pub fn update(
+    path: &Path,
+    mode: u32,
+    edit: impl Fn(Option<&[u8]>) -> Option<Vec<u8>>,
+) -> Result<(), ReplaceError> {
+    let path = &target(path)?;
+    for _ in 0..10 {
+        let old = open(path)?;
+        let Some(new) = edit(old.as_ref().map(|(content, _)| content.as_slice())) else { return Ok(()) };
+        let old = old.map(|(_, metadata)| metadata);
+        let beside = beside(path);
+        let written = write(&beside, &new, mode, old.as_ref())
+            .map(|()| is_same(old.as_ref(), fs::symlink_metadata(path).ok().as_ref()))
+            .and_then(|same| if same { fs::rename(&beside, path).map(|()| true) } else { Ok(false) });
+        if !matches!(written, Ok(true)) {
+            // The next attempt removes what is left of this one, should that fail here.
+            let _ = fs::remove_file(&beside);
+        }
+        match written {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(source) => return Err(ReplaceError::Io { path: path.clone(), what: "replaced", source }),
+        }
+    }
+    Err(ReplaceError::Contended(path.clone()))
+}
+
+/// Where the new content is written before it takes the file's name.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.portsentry-new"))
+}
+
+fn write(beside: &Path, content: &[u8], mode: u32, old: Option<&Metadata>) -> io::Result<()> {
+    if let Err(error) = fs::remove_file(beside)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
+    if let Some(old) = old {
+        let new = file.metadata()?;
+        if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+            fchown(&file, Some(old.uid()), Some(old.gid()))?;
+        }
+    }
+    let mode = old.map_or(mode, |old| old.mode() & 0o7777);
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Follows a symbolic link that root made, as some keep `/etc/hosts.deny` elsewhere.
+fn target(path: &Path) -> Result<PathBuf, ReplaceError> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_symlink() => {
+            if !is_ours(&metadata) {
+                return Err(ReplaceError::Untrusted(path.into()));
+            }
+            fs::canonicalize(path).map_err(|source| ReplaceError::Io {
+                path: path.into(),
+                what: "found",
+                source,
+            })
+        }
+        _ => Ok(path.into()),
+    }
+}
+
+fn is_ours(metadata: &Metadata) -> bool {
+    [0, geteuid().as_raw()].contains(&metadata.uid())
+}
+
+fn open(path: &Path) -> Result<Option<(Vec<u8>, Metadata)>, ReplaceError> {
+    let path = &target(path)?;
+    let failed = |source| ReplaceError::Io { path: path.clone(), what: "read", source };
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let file: File = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(ReplaceError::Untrusted(path.clone()));
+    }
+    let mut content = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut content).map_err(failed)?;
+    if content.len() as u64 > LARGEST {
+        return Err(ReplaceError::TooLarge(path.clone()));
+    }
+    Ok(Some((content, metadata)))
+}
+
+fn is_same(old: Option<&Metadata>, new: Option<&Metadata>) -> bool {
+    let identity = |file: &Metadata| (file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec());
+    old.map(identity) == new.map(identity)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::Cell,
+        os::unix::fs::{PermissionsExt, symlink},
+    };
+
+    use super::*;
+
+    fn append(text: &'static str) -> impl Fn(Option<&[u8]>) -> Option<Vec<u8>> {
+        move |old| Some([old.unwrap_or_default(), text.as_bytes()].concat())
+    }
+
+    #[test]
+    fn a_new_file_has_the_mode_asked_for_and_nothing_is_left_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(beside(&path), "left by a daemon that was killed").unwrap();
+        update(&path, 0o640, append("text")).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "text");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_old_file_keeps_its_mode_and_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "a").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
+        let is_root = geteuid().is_root();
+        if is_root {
+            std::os::unix::fs::chown(&path, Some(12), Some(34)).unwrap();
+        }
+        update(&path, 0o640, append("b")).unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "ab");
+        assert_eq!(metadata.mode() & 0o7777, 0o604);
+        assert!(!is_root || (metadata.uid(), metadata.gid()) == (12, 34));
+    }
+
+    #[test]
+    fn a_link_of_roots_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, real) = (dir.path().join("link"), dir.path().join("real"));
+        fs::write(&real, "a").unwrap();
+        symlink(&real, &path).unwrap();
+        update(&path, 0o640, append("b")).unwrap();
+        assert!(path.is_symlink());
+        assert_eq!(fs::read_to_string(&real).unwrap(), "ab");
+    }
+
+    #[test]
+    fn a_link_of_somebody_else_is_not_followed() {
+        // Only root can give a link away.
+        if !geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (path, real) = (dir.path().join("link"), dir.path().join("real"));
+        fs::write(&real, "a").unwrap();
+        symlink(&real, &path).unwrap();
+        std::os::unix::fs::lchown(&path, Some(12), None).unwrap();
+        assert!(matches!(update(&path, 0o640, append("b")), Err(ReplaceError::Untrusted(_))));
+        assert_eq!(fs::read_to_string(&real).unwrap(), "a");
+    }
+
+    #[test]
+    fn somebody_elses_change_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "a").unwrap();
+        let first = Cell::new(true);
+        let edit = |old: Option<&[u8]>| {
+            if first.replace(false) {
+                fs::write(&path, "somebody's\n").unwrap();
+            }
+            append("ours")(old)
+        };
+        update(&path, 0o640, edit).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "somebody's\nours");
+    }
+
+    #[test]
+    fn what_can_not_be_replaced_is_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("folder");
+        fs::create_dir(&path).unwrap();
+        assert!(matches!(update(&path, 0o640, append("b")), Err(ReplaceError::Untrusted(_))));
+        let missing = dir.path().join("missing/file");
+        let message = update(&missing, 0o640, append("b")).unwrap_err().to_string();
+        assert!(message.contains("missing/file can't be replaced: No such file"), "{message}");
+    }
+}

@@ -1,0 +1,140 @@
+//! The lines of PortSentry 2.x, byte for byte. It must not write them.
+
+use std::time::SystemTime;
+
+use jiff::{Timestamp, tz::TimeZone};
+use portsentry_common::{
+    classify::{Kind, Protocol},
+    decide::Verdict,
+};
+
+use super::{Named, classic};
+use crate::policy::{Record, Sighting};
+
+/// What 2.x calls the kind of a probe.
+#[must_use]
+pub fn scan_type(kind: Kind, flags: u8) -> String {
+    match kind {
+        Kind::Udp => "UDP".into(),
+        kind => classic::scan_type(kind, flags).trim_start().to_owned(),
+    }
+}
+
+/// The line of a probe. One that nothing is done about begins with other words, as filters for 2.x ban whoever is
+/// named after `Scan from:` without looking at the flags that follow.
+#[must_use]
+pub fn scan(sighting: &Sighting, source: &Named<'_>) -> String {
+    let Sighting { kind, flags, protocol, port, options, verdict, .. } = *sighting;
+    let begin = match verdict {
+        Verdict::Block | Verdict::Report | Verdict::Full => "Scan from",
+        Verdict::Counted | Verdict::Noticed | Verdict::Ignored => "Noted only, from",
+    };
+    let options = match options {
+        Some(true) => "set",
+        Some(false) => "not set",
+        None => "unknown",
+    };
+    // Whether it was ignored, reached the trigger, is left alone by configuration, was blocked.
+    let [ignored, triggered, noblock, blocked] = match verdict {
+        Verdict::Ignored => ["true", "unset", "unset", "unset"],
+        Verdict::Counted | Verdict::Noticed => ["false", "false", "unset", "unset"],
+        Verdict::Report => ["false", "true", "true", "false"],
+        Verdict::Full => ["false", "true", "false", "false"],
+        Verdict::Block => ["false", "true", "false", "true"],
+    };
+    line(
+        begin,
+        source,
+        (protocol, port),
+        &scan_type(kind, flags),
+        options,
+        [ignored, triggered, noblock, blocked],
+    )
+}
+
+/// The line of a block whose probe wasn't told, or was told before it could be written.
+#[must_use]
+pub fn block(record: &Record, source: &Named<'_>) -> String {
+    let (protocol, port) = (record.hold.protocol, record.hold.port);
+    line("Scan from", source, (protocol, port), "unknown", "unknown", ["false", "true", "false", "true"])
+}
+
+fn line(
+    begin: &str,
+    source: &Named<'_>,
+    (protocol, port): (Protocol, u16),
+    kind: &str,
+    options: &str,
+    [ignored, triggered, noblock, blocked]: [&str; 4],
+) -> String {
+    format!(
+        "{begin}: [{}] ({}) protocol: [{}] port: [{port}] type: [{kind}] IP opts: [{options}] ignored: \
+         [{ignored}] triggered: [{triggered}] noblock: [{noblock}] blocked: [{blocked}]",
+        source.address,
+        source.name(),
+        protocol.name(),
+    )
+}
+
+/// The time in front of a history line, with a space behind it.
+#[must_use]
+pub fn stamp(time: SystemTime, zone: &TimeZone) -> String {
+    let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
+    time.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S.%3f%z ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sink::journal::tests::sighting;
+
+    #[test]
+    fn a_block_has_the_words_of_2() {
+        let sighting = Sighting { port: 425, verdict: Verdict::Block, ..sighting() };
+        assert_eq!(
+            scan(&sighting, &sighting.source.into()),
+            "Scan from: [192.0.2.9] (192.0.2.9) protocol: [TCP] port: [425] type: [TCP SYN/Normal scan] IP opts: \
+             [not set] ignored: [false] triggered: [true] noblock: [false] blocked: [true]"
+        );
+    }
+
+    #[test]
+    fn who_is_left_alone_is_not_named_after_scan_from() {
+        for (verdict, is_scan) in [
+            (Verdict::Block, true),
+            (Verdict::Report, true),
+            (Verdict::Full, true),
+            (Verdict::Counted, false),
+            (Verdict::Noticed, false),
+            (Verdict::Ignored, false),
+        ] {
+            let sighting = Sighting { verdict, ..sighting() };
+            let line = scan(&sighting, &sighting.source.into());
+            assert_eq!(line.contains("Scan from: ["), is_scan, "{line}");
+        }
+    }
+
+    #[test]
+    fn types_are_those_of_2() {
+        for (kind, flags, expected) in [
+            (Kind::Null, 0, "TCP NULL scan"),
+            (Kind::Udp, 0, "UDP"),
+            (Kind::Connect, 0, "Connect"),
+            (
+                Kind::Unknown,
+                0x20,
+                "Unknown Type: TCP Packet Flags: SYN: 0 FIN: 0 ACK: 0 PSH: 0 URG: 1 RST: 0",
+            ),
+        ] {
+            assert_eq!(scan_type(kind, flags), expected);
+        }
+    }
+
+    #[test]
+    fn the_time_has_milliseconds_and_an_offset() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_390_812_990);
+        assert_eq!(stamp(time, &TimeZone::UTC), "2026-11-22T23:40:12.990+0000 ");
+    }
+}

@@ -1,0 +1,133 @@
+//! The system log, by its datagram socket (RFC 3164). It must not wait: what the socket can't take is counted.
+//!
+//! Libraries for this block on a stuck log, which would hold up the files.
+
+use std::{
+    io,
+    os::unix::net::UnixDatagram,
+    path::{Path, PathBuf},
+    process,
+    time::SystemTime,
+};
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::config::{Facility, Level};
+
+/// A connection to the system log, made when there is something to say and made anew when it breaks.
+#[derive(Debug)]
+pub struct Syslog {
+    path: PathBuf,
+    priority: u8,
+    zone: TimeZone,
+    socket: Option<UnixDatagram>,
+    /// Lines lost since the last that got through.
+    lost: u64,
+}
+
+impl Syslog {
+    /// The log at `path`, usually `/dev/log`.
+    pub fn new(path: &Path, facility: Facility, level: Level) -> Self {
+        let priority = (facility as u8) << 3 | level as u8;
+        Self { path: path.into(), priority, zone: TimeZone::system(), socket: None, lost: 0 }
+    }
+
+    /// Sends one line, after saying how many were lost before it.
+    pub fn send(&mut self, line: &str) {
+        if self.lost > 0 {
+            let loss =
+                format!("adminalert: {} log lines were lost, as the system log did not take them", self.lost);
+            if self.try_send(&loss).is_ok() {
+                self.lost = 0;
+            }
+        }
+        if self.try_send(line).is_err() {
+            self.lost += 1;
+        }
+    }
+
+    fn try_send(&mut self, line: &str) -> io::Result<()> {
+        let now = Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH);
+        let time = now.to_zoned(self.zone.clone()).strftime("%b %e %H:%M:%S");
+        let message = format!("<{}>{time} portsentry[{}]: {line}", self.priority, process::id());
+        // A log that was restarted has a new socket under the old name.
+        for _ in 0..2 {
+            let socket = match self.socket.take() {
+                Some(socket) => socket,
+                None => connect(&self.path)?,
+            };
+            match socket.send(message.as_bytes()) {
+                Ok(_) => {
+                    self.socket = Some(socket);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.socket = Some(socket);
+                    return Err(error);
+                }
+                Err(_) => {}
+            }
+        }
+        Err(io::ErrorKind::NotConnected.into())
+    }
+}
+
+fn connect(path: &Path) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(path)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receive(socket: &UnixDatagram) -> String {
+        let mut bytes = [0; 4096];
+        let length = socket.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_line_has_priority_time_and_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let log = UnixDatagram::bind(&path).unwrap();
+        Syslog::new(&path, Facility::Daemon, Level::Notice).send("adminalert: hello");
+        let line = receive(&log);
+        assert!(line.starts_with("<29>"), "{line}");
+        assert!(line.ends_with(&format!(" portsentry[{}]: adminalert: hello", process::id())), "{line}");
+        assert_eq!(line.len() - line.find(" portsentry").unwrap() + "<29>Nov 22 23:12:59".len(), line.len());
+    }
+
+    #[test]
+    fn a_restarted_log_is_found_again_and_told_what_it_missed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut syslog = Syslog::new(&path, Facility::Daemon, Level::Notice);
+        syslog.send("nobody hears this");
+        let log = UnixDatagram::bind(&path).unwrap();
+        syslog.send("first");
+        assert!(receive(&log).contains("1 log lines were lost"));
+        assert!(receive(&log).ends_with("first"));
+        drop(log);
+        std::fs::remove_file(&path).unwrap();
+        let log = UnixDatagram::bind(&path).unwrap();
+        syslog.send("second");
+        assert!(receive(&log).ends_with("second"));
+    }
+
+    #[test]
+    fn a_stuck_log_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let log = UnixDatagram::bind(&path).unwrap();
+        let mut syslog = Syslog::new(&path, Facility::Daemon, Level::Notice);
+        for _ in 0..100_000 {
+            syslog.send("line");
+        }
+        assert!(syslog.lost > 0);
+        receive(&log);
+    }
+}
