@@ -10,7 +10,7 @@ use crate::{
     counter::Counter,
     decide::{Verdict, counts, decide},
     event::Event,
-    frame::Frame,
+    frame::{Bytes, Frame},
     parse::{Datagram, Link, Malformed, Network, Plain, link},
     settings::{AckProbes, Settings},
     world::{Entry, Flow, Hosts, Locality, Sight, World},
@@ -30,7 +30,7 @@ pub enum Action {
 #[inline(always)]
 pub fn judge<F, W>(frame: &F, world: &W) -> Action
 where
-    F: Frame + ?Sized,
+    F: Frame,
     W: Hosts<Ipv4> + Hosts<Ipv6>,
 {
     glance(frame, world).unwrap_or_else(|| examine(frame, world))
@@ -41,34 +41,31 @@ where
 #[inline(always)]
 pub fn glance<F, W>(frame: &F, world: &W) -> Option<Action>
 where
-    F: Frame + ?Sized,
+    F: Frame,
     W: Hosts<Ipv4> + Hosts<Ipv6>,
 {
-    let link = link(frame).ok()?;
+    let bytes = frame.bytes();
+    let link = link(bytes).ok()?;
     match link.network {
-        Network::Ipv4 => glance_at::<Ipv4, F, W>(frame, link.length, world),
-        Network::Ipv6 => glance_at::<Ipv6, F, W>(frame, link.length, world),
+        Network::Ipv4 => glance_at::<Ipv4, _, _>(bytes.skip(link.length), world),
+        Network::Ipv6 => glance_at::<Ipv6, _, _>(bytes.skip(link.length), world),
         Network::Other => Some(Action::Pass),
     }
 }
 
 #[inline(always)]
-fn glance_at<A, F, W>(frame: &F, offset: usize, world: &W) -> Option<Action>
+fn glance_at<A, B, W>(packet: B, world: &W) -> Option<Action>
 where
     A: Plain,
-    F: Frame + ?Sized,
+    B: Bytes,
     W: Hosts<A>,
 {
-    let prefix = A::prefix(frame, offset)?;
-    if world.may_be_blocked(A::bit_of(prefix)) {
-        let source = A::source(frame, offset).ok()?;
-        if is_blocked(source, world) {
-            return Some(Action::Drop);
-        }
+    if world.may_be_blocked(A::bit_of(A::prefix(packet)?)) && is_blocked(A::source(packet).ok()?, world) {
+        return Some(Action::Drop);
     }
-    let datagram = A::plain(frame, offset)?;
-    let transport = datagram.transport(frame).ok()?;
-    if !frame.reaches(datagram.transport + datagram.remaining) {
+    let datagram = A::plain(packet)?;
+    let transport = datagram.transport(packet).ok()?;
+    if !packet.reaches(datagram.transport + datagram.remaining) {
         return None;
     }
     let harmless = classify(&transport).is_none_or(|probe| is_harmless(datagram.destination, &probe, world));
@@ -79,10 +76,10 @@ where
 #[inline(always)]
 pub fn examine<F, W>(frame: &F, world: &W) -> Action
 where
-    F: Frame + ?Sized,
+    F: Frame,
     W: Hosts<Ipv4> + Hosts<Ipv6>,
 {
-    let judged = link(frame).and_then(|link| match link.network {
+    let judged = link(frame.bytes()).and_then(|link| match link.network {
         Network::Ipv4 => packet::<Ipv4, F, W>(frame, &link, world),
         Network::Ipv6 => packet::<Ipv6, F, W>(frame, &link, world),
         Network::Other => Ok(Action::Pass),
@@ -97,15 +94,15 @@ where
 fn packet<A, F, W>(frame: &F, link: &Link, world: &W) -> Result<Action, Malformed>
 where
     A: Plain,
-    F: Frame + ?Sized,
+    F: Frame,
     W: Hosts<A>,
 {
-    let source = A::source(frame, link.length)?;
+    let source = A::source(frame.bytes().skip(link.length))?;
     if world.may_be_blocked(source.bit()) && is_blocked(source, world) {
         return Ok(Action::Drop);
     }
     let datagram = A::datagram(frame, link.length)?;
-    let transport = datagram.transport(frame)?;
+    let transport = datagram.transport(frame.bytes())?;
     let Some(probe) = classify(&transport) else { return Ok(Action::Pass) };
     let flow = Flow { source, destination: datagram.destination, probe };
     if is_harmless(flow.destination, &probe, world) || is_explained(&flow, world) {
@@ -123,12 +120,14 @@ fn is_blocked<A, W: Hosts<A>>(source: A, world: &W) -> bool {
     is_blocked
 }
 
-/// Whether a packet can be no probe, or one that nobody looks for, or belongs to what was served a moment ago.
+/// Whether a packet can be no probe, as far as that costs next to nothing: what explained another to the same
+/// destination a moment ago explains it too, or nobody looks for it.
 #[inline(always)]
 fn is_harmless<A, W: Hosts<A>>(destination: A, probe: &Probe, world: &W) -> bool {
-    !is_sought(probe, world.settings())
-        || world.was_served(destination, probe)
+    let is_alike = probe.kind.is_connected() || probe.kind == Kind::Udp;
+    is_alike && world.was_explained(destination, probe)
         || !world.is_watched(probe.protocol, probe.port)
+        || !is_sought(probe, world.settings())
 }
 
 /// Whether the settings want this kind at all.
@@ -142,8 +141,12 @@ fn is_sought(probe: &Probe, settings: &Settings) -> bool {
 #[inline(always)]
 fn is_explained<A: Address, W: Hosts<A>>(flow: &Flow<A>, world: &W) -> bool {
     match world.locality(flow.destination) {
-        Locality::Foreign => return true,
+        Locality::Foreign => {
+            world.remember(flow.destination, &flow.probe);
+            return true;
+        }
         Locality::Own if world.is_served(flow) => {
+            world.remember(flow.destination, &flow.probe);
             world.count(Counter::Served);
             return true;
         }
@@ -173,7 +176,7 @@ fn may_answer_protected(probe: &Probe) -> bool {
 fn answer<A, F, W>(frame: &F, link: &Link, datagram: &Datagram<A>, flow: &Flow<A>, world: &W) -> Action
 where
     A: Address,
-    F: Frame + ?Sized,
+    F: Frame,
     W: Hosts<A>,
 {
     let Flow { source, probe, .. } = *flow;

@@ -1,6 +1,5 @@
 //! A frame as `BPF_PROG_TEST_RUN` hands it to the program. It must not interpret it.
 
-use bytemuck::AnyBitPattern;
 use portsentry_common::frame::Frame;
 
 /// What of a frame lies in its first buffer: a page of 4 KiB less the headroom and the kernel's own record at its
@@ -11,13 +10,11 @@ pub const FIRST_BUFFER: usize = 4096 - 256 - 320;
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a>(pub &'a [u8]);
 
-impl Frame for Received<'_> {
-    fn read<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
-        self.0[..self.0.len().min(FIRST_BUFFER)].read(offset)
-    }
+impl<'a> Frame for Received<'a> {
+    type Bytes = &'a [u8];
 
-    fn reaches(&self, length: usize) -> bool {
-        length <= self.0.len().min(FIRST_BUFFER)
+    fn bytes(&self) -> &'a [u8] {
+        &self.0[..self.0.len().min(FIRST_BUFFER)]
     }
 
     fn holds(&self, length: usize) -> bool {
