@@ -17,7 +17,7 @@ fn main() {
             tcp_response: 1,
             udp_response: 1,
             ack_probes: AckProbes::Report as u8,
-            served_ticks: Settings::SERVED_TICKS,
+            explained_jiffies: Settings::EXPLAINED_JIFFIES,
             ..Settings::UNSET
         },
         max_blocked: blocked + 1000,

@@ -9,7 +9,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{
     address::{Address, Ipv4, Ipv6},
-    frame::Rewrite,
+    frame::{Bytes, Rewrite},
     parse::{Datagram, Fragment, Link},
     world::Flow,
 };
@@ -42,7 +42,7 @@ pub trait Challenged: Address {
     /// The sum of the pseudo-header's addresses (RFC 9293 section 3.1, RFC 8200 section 8.1).
     fn sum(flow: &Flow<Self>) -> u64;
     /// Writes the IP header of an answer with a TCP header of `length` bytes; `false` if the frame is too short.
-    fn write<F: Rewrite + ?Sized>(frame: &F, offset: usize, flow: &Flow<Self>, length: usize) -> bool;
+    fn write<F: Rewrite>(frame: &F, offset: usize, flow: &Flow<Self>, length: usize) -> bool;
 }
 
 /// The cookie for a SYN of `flow` with the sequence number `isn`, at `now_ns` of `CLOCK_MONOTONIC`.
@@ -86,13 +86,15 @@ pub fn is_answerable<A: Challenged>(link: &Link, datagram: &Datagram<A>) -> bool
 pub fn write<A, F>(frame: &F, link: &Link, flow: &Flow<A>, secrets: &Secrets, now_ns: u64) -> bool
 where
     A: Challenged,
-    F: Rewrite + ?Sized,
+    F: Rewrite,
 {
     const SYN_ACK: u32 = 0x12;
     const WINDOW: u32 = 0xffff;
     const GROUP: u16 = 0x0100_u16.to_be();
     let tcp = link.length + A::HEADER;
-    let (Some(macs), Some(received)) = (frame.read::<[[u16; 3]; 2]>(0), frame.read::<[u32; 5]>(tcp)) else {
+    let (Some(macs), Some(received)) =
+        (frame.bytes().read::<[[u16; 3]; 2]>(0), frame.bytes().read::<[u32; 5]>(tcp))
+    else {
         return false;
     };
     let (to, from) = (macs[0], macs[1]);
@@ -154,7 +156,7 @@ impl Challenged for Ipv4 {
     }
 
     #[inline(always)]
-    fn write<F: Rewrite + ?Sized>(frame: &F, offset: usize, flow: &Flow<Self>, length: usize) -> bool {
+    fn write<F: Rewrite>(frame: &F, offset: usize, flow: &Flow<Self>, length: usize) -> bool {
         const DONT_FRAGMENT: u32 = 0x4000;
         let mut words = [
             0x4500 << 16 | (Self::HEADER + length) as u32,
@@ -194,7 +196,7 @@ impl Challenged for Ipv6 {
     }
 
     #[inline(always)]
-    fn write<F: Rewrite + ?Sized>(frame: &F, offset: usize, flow: &Flow<Self>, length: usize) -> bool {
+    fn write<F: Rewrite>(frame: &F, offset: usize, flow: &Flow<Self>, length: usize) -> bool {
         let words = [0x6000_0000, (length as u32) << 16 | u32::from(crate::parse::TCP) << 8 | 64];
         frame.write(offset, words.map(u32::to_be))
             && frame.write(offset + 8, flow.destination.words())

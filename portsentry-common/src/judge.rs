@@ -13,10 +13,10 @@ use crate::{
     classify::{Kind, Probe, classify},
     counter::Counter,
     fence::may_answer,
-    frame::{Frame, Rewrite},
+    frame::{Bytes, Frame, Rewrite},
     parse::{Link, Malformed, Network, Plain, link},
     settings::{AckProbes, Settings},
-    world::{Flow, Hosts, Locality},
+    world::{Flow, Hosts, Locality, World},
 };
 
 /// What happens to a frame.
@@ -35,7 +35,7 @@ pub enum Action {
 #[inline(always)]
 pub fn judge<F, W>(frame: &F, world: &W) -> Action
 where
-    F: Rewrite + ?Sized,
+    F: Rewrite,
     W: Hosts<Ipv4> + Hosts<Ipv6>,
 {
     glance(frame, world).unwrap_or_else(|| examine(frame, world))
@@ -46,27 +46,27 @@ where
 #[inline(always)]
 pub fn glance<F, W>(frame: &F, world: &W) -> Option<Action>
 where
-    F: Frame + ?Sized,
+    F: Frame,
     W: Hosts<Ipv4> + Hosts<Ipv6>,
 {
-    let link = link(frame).ok()?;
+    let bytes = frame.bytes();
+    let link = link(bytes).ok()?;
     match link.network {
-        Network::Ipv4 => glance_at::<Ipv4, F, W>(frame, link.length, world),
-        Network::Ipv6 => glance_at::<Ipv6, F, W>(frame, link.length, world),
+        Network::Ipv4 => glance_at::<Ipv4, _, _>(bytes.skip(link.length), world),
+        Network::Ipv6 => glance_at::<Ipv6, _, _>(bytes.skip(link.length), world),
         Network::Other => Some(Action::Pass),
     }
 }
 
 #[inline(always)]
-fn glance_at<A, F, W>(frame: &F, offset: usize, world: &W) -> Option<Action>
+fn glance_at<A, B, W>(packet: B, world: &W) -> Option<Action>
 where
     A: Plain,
-    F: Frame + ?Sized,
+    B: Bytes,
     W: Hosts<A>,
 {
-    let prefix = A::prefix(frame, offset)?;
-    if world.may_be_blocked(A::bit_of(prefix)) {
-        let source = A::source(frame, offset).ok()?;
+    if world.may_be_blocked(A::bit_of(A::prefix(packet)?)) {
+        let source = A::source(packet).ok()?;
         if is_blocked(source, world) {
             return Some(Action::Drop);
         }
@@ -74,9 +74,9 @@ where
             return None;
         }
     }
-    let datagram = A::plain(frame, offset)?;
-    let transport = datagram.transport(frame).ok()?;
-    if !frame.reaches(datagram.transport + datagram.remaining) {
+    let datagram = A::plain(packet)?;
+    let transport = datagram.transport(packet).ok()?;
+    if !packet.reaches(datagram.transport + datagram.remaining) {
         return None;
     }
     let harmless = classify(&transport).is_none_or(|probe| is_harmless(datagram.destination, &probe, world));
@@ -87,16 +87,39 @@ where
 #[inline(always)]
 pub fn examine<F, W>(frame: &F, world: &W) -> Action
 where
-    F: Rewrite + ?Sized,
+    F: Rewrite,
     W: Hosts<Ipv4> + Hosts<Ipv6>,
 {
-    let judged = link(frame).and_then(|link| match link.network {
-        Network::Ipv4 => packet::<Ipv4, F, W>(frame, &link, world),
-        Network::Ipv6 => packet::<Ipv6, F, W>(frame, &link, world),
-        Network::Other => Ok(Action::Pass),
-    });
+    match network(frame, world) {
+        Network::Ipv4 => examine_as::<Ipv4, F, W>(frame, world),
+        Network::Ipv6 => examine_as::<Ipv6, F, W>(frame, world),
+        Network::Other => Action::Pass,
+    }
+}
+
+/// What `frame` carries; nothing, and counted, if it ends before that.
+#[inline(always)]
+pub fn network<F: Frame, W: World>(frame: &F, world: &W) -> Network {
+    match link(frame.bytes()) {
+        Ok(link) => link.network,
+        Err(cause) => {
+            world.count_malformed(cause);
+            Network::Other
+        }
+    }
+}
+
+/// Judges a frame that carries a packet of one address family.
+#[inline(always)]
+pub fn examine_as<A, F, W>(frame: &F, world: &W) -> Action
+where
+    A: Plain + Challenged,
+    F: Rewrite,
+    W: Hosts<A>,
+{
+    let judged = link(frame.bytes()).and_then(|link| packet::<A, F, W>(frame, &link, world));
     judged.unwrap_or_else(|cause| {
-        world.count(cause.into());
+        world.count_malformed(cause);
         Action::Pass
     })
 }
@@ -105,17 +128,17 @@ where
 fn packet<A, F, W>(frame: &F, link: &Link, world: &W) -> Result<Action, Malformed>
 where
     A: Plain + Challenged,
-    F: Rewrite + ?Sized,
+    F: Rewrite,
     W: Hosts<A>,
 {
-    let source = A::source(frame, link.length)?;
+    let source = A::source(frame.bytes().skip(link.length))?;
     let is_near = world.may_be_blocked(source.bit());
     if is_near && is_blocked(source, world) {
         return Ok(Action::Drop);
     }
     let is_fenced = is_near && world.is_fenced(source);
     let datagram = A::datagram(frame, link.length)?;
-    let transport = datagram.transport(frame)?;
+    let transport = datagram.transport(frame.bytes())?;
     if is_fenced {
         return Ok(fenced(frame, link, source, &datagram, &transport, world));
     }
@@ -136,12 +159,14 @@ fn is_blocked<A, W: Hosts<A>>(source: A, world: &W) -> bool {
     is_blocked
 }
 
-/// Whether a packet can be no probe, or one that nobody looks for, or belongs to what was served a moment ago.
+/// Whether a packet can be no probe, as far as that costs next to nothing: what explained another to the same
+/// destination a moment ago explains it too, or nobody looks for it.
 #[inline(always)]
 fn is_harmless<A, W: Hosts<A>>(destination: A, probe: &Probe, world: &W) -> bool {
-    !is_sought(probe, world.settings())
-        || world.was_served(destination, probe)
+    let is_alike = probe.kind.is_connected() || probe.kind == Kind::Udp;
+    is_alike && world.was_explained(destination, probe)
         || !world.is_watched(probe.protocol, probe.port)
+        || !is_sought(probe, world.settings())
 }
 
 /// Whether the settings want this kind at all.
@@ -155,8 +180,12 @@ fn is_sought(probe: &Probe, settings: &Settings) -> bool {
 #[inline(always)]
 fn is_explained<A: Address, W: Hosts<A>>(flow: &Flow<A>, world: &W) -> bool {
     match world.locality(flow.destination) {
-        Locality::Foreign => return true,
+        Locality::Foreign => {
+            world.remember(flow.destination, &flow.probe);
+            return true;
+        }
         Locality::Own if world.is_served(flow) => {
+            world.remember(flow.destination, &flow.probe);
             world.count(Counter::Served);
             return true;
         }

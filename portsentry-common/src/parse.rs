@@ -21,7 +21,7 @@ pub use transport::{TcpFlags, Transport};
 
 use crate::{
     address::{Address, Ipv4, Ipv6},
-    frame::Frame,
+    frame::{Bytes, Frame},
 };
 
 /// IP protocol number of TCP.
@@ -64,7 +64,7 @@ pub struct Datagram<A> {
     pub destination: A,
     /// The transport protocol's number.
     pub protocol: u8,
-    /// Offset of the transport header in the frame, in bytes.
+    /// Offset of the transport header, in bytes from where the parser began.
     pub transport: usize,
     /// Bytes of transport header and payload that this packet carries.
     pub remaining: usize,
@@ -78,41 +78,41 @@ pub struct Datagram<A> {
 
 /// Parses what is specific to an address family.
 pub trait Parse: Address {
-    /// The source address of the packet whose IP header starts at `offset`.
-    fn source<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Self, Malformed>;
+    /// The source address of a packet from its IP header on.
+    fn source<B: Bytes>(packet: B) -> Result<Self, Malformed>;
 
     /// The network layer that starts at `offset`.
-    fn datagram<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Datagram<Self>, Malformed>;
+    fn datagram<F: Frame>(frame: &F, offset: usize) -> Result<Datagram<Self>, Malformed>;
 }
 
 impl Parse for Ipv4 {
     #[inline(always)]
-    fn source<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Self, Malformed> {
-        frame.read(offset + ipv4::SOURCE).map(Self::from_word).ok_or(Malformed::Ipv4)
+    fn source<B: Bytes>(packet: B) -> Result<Self, Malformed> {
+        packet.read(ipv4::SOURCE).map(Self::from_word).ok_or(Malformed::Ipv4)
     }
 
     #[inline(always)]
-    fn datagram<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Datagram<Self>, Malformed> {
+    fn datagram<F: Frame>(frame: &F, offset: usize) -> Result<Datagram<Self>, Malformed> {
         ipv4::datagram(frame, offset)
     }
 }
 
 impl Parse for Ipv6 {
     #[inline(always)]
-    fn source<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Self, Malformed> {
-        frame.read(offset + ipv6::SOURCE).map(Self::from_halves).ok_or(Malformed::Ipv6)
+    fn source<B: Bytes>(packet: B) -> Result<Self, Malformed> {
+        ipv6::address(packet, ipv6::SOURCE).ok_or(Malformed::Ipv6)
     }
 
     #[inline(always)]
-    fn datagram<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Datagram<Self>, Malformed> {
+    fn datagram<F: Frame>(frame: &F, offset: usize) -> Result<Datagram<Self>, Malformed> {
         ipv6::datagram(frame, offset)
     }
 }
 
 impl<A> Datagram<A> {
-    /// The transport header, as far as the rules need it.
+    /// The transport header in the bytes that the network layer was read from, as far as the rules need it.
     #[inline(always)]
-    pub fn transport<F: Frame + ?Sized>(&self, frame: &F) -> Result<Transport, Malformed> {
-        transport::transport(frame, self)
+    pub fn transport<B: Bytes>(&self, packet: B) -> Result<Transport, Malformed> {
+        transport::transport(packet, self)
     }
 }

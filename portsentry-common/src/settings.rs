@@ -50,9 +50,9 @@ pub struct Settings {
     pub udp_response: u8,
     /// An [`AckProbes`].
     pub ack_probes: u8,
-    /// For how many ticks of 2^24 ns (17 ms) a socket that was found explains further packets to its port; 0 for
-    /// asking at each packet.
-    pub served_ticks: u8,
+    /// For how many jiffies what explained a datagram or ACK explains further ones to its destination and port; 0
+    /// for asking anew at each packet.
+    pub explained_jiffies: u8,
     /// New fences a second that each CPU may make.
     pub fence_rate: u32,
     /// SYNs a second that each CPU may answer with a cookie; 0 for none.
@@ -80,7 +80,7 @@ impl Settings {
         tcp_response: 0,
         udp_response: 0,
         ack_probes: 0,
-        served_ticks: 0,
+        explained_jiffies: 0,
         fence_rate: 0,
         challenge_rate: 0,
         first_ephemeral: 0,
@@ -88,8 +88,9 @@ impl Settings {
         padding: 0,
     };
 
-    /// What [`Settings::served_ticks`] ordinarily is: about a second.
-    pub const SERVED_TICKS: u8 = 64;
+    /// What [`Settings::explained_jiffies`] ordinarily is: a second on most kernels (250 jiffies), a quarter of one
+    /// on others.
+    pub const EXPLAINED_JIFFIES: u8 = 250;
 
     /// Whether a source without proof is fenced rather than blocked.
     #[inline(always)]

@@ -9,6 +9,7 @@ use crate::{
     classify::{Kind, Probe, Protocol},
     counter::Counter,
     event::Event,
+    parse::Malformed,
     settings::Settings,
 };
 
@@ -96,6 +97,11 @@ pub trait World {
     /// Adds one to `counter`.
     fn count(&self, counter: Counter);
 
+    /// Adds one to the counter of a cause.
+    fn count_malformed(&self, cause: Malformed) {
+        self.count(cause.into());
+    }
+
     /// Whether `port` (host byte order) is watched, by list or in advanced mode.
     fn is_watched(&self, protocol: Protocol, port: u16) -> bool;
 
@@ -124,9 +130,12 @@ pub trait Hosts<A>: World {
     /// Whose address `destination` is.
     fn locality(&self, destination: A) -> Locality;
 
-    /// Whether a service or connection was found shortly before for this destination and port. Cheap; `false`
-    /// only means that [`Hosts::is_served`] must tell.
-    fn was_served(&self, destination: A, probe: &Probe) -> bool;
+    /// Whether the destination alone, or a socket on it, explained a packet shortly before that went to the same
+    /// port: see [`Hosts::remember`]. Cheap; `false` only means that the others must tell.
+    fn was_explained(&self, destination: A, probe: &Probe) -> bool;
+
+    /// Remembers for [`Settings::explained_jiffies`] that packets to this destination and port are explained.
+    fn remember(&self, destination: A, probe: &Probe);
 
     /// Whether a socket explains the packet at this moment: one that listens or is bound on the destination,
     /// or an existing connection between the two ends. One in TIME-WAIT explains only what belongs to it.

@@ -2,27 +2,53 @@
 
 use aya_ebpf::{EbpfContext, helpers::generated::bpf_xdp_get_buff_len, programs::XdpContext};
 use bytemuck::{AnyBitPattern, NoUninit};
-use portsentry_common::frame::{Frame, Rewrite};
+use portsentry_common::frame::{Bytes, Frame, Rewrite};
 
-/// The first buffer of a received frame, between bounds that the verifier knows.
+/// A received frame.
 pub struct XdpFrame<'a> {
     context: &'a XdpContext,
-    start: usize,
-    end: usize,
+    bytes: Packet,
 }
 
 impl<'a> XdpFrame<'a> {
     #[inline(always)]
     pub fn new(context: &'a XdpContext) -> Self {
-        Self { context, start: context.data(), end: context.data_end() }
+        Self { context, bytes: Packet { start: context.data(), end: context.data_end() } }
     }
 }
 
 impl Frame for XdpFrame<'_> {
+    type Bytes = Packet;
+
+    #[inline(always)]
+    fn bytes(&self) -> Packet {
+        self.bytes
+    }
+
+    #[inline(always)]
+    fn holds(&self, length: usize) -> bool {
+        self.bytes.reaches(length) || length <= self.length()
+    }
+
+    #[inline(always)]
+    fn length(&self) -> usize {
+        // SAFETY: the context is the one that the kernel handed to the program.
+        unsafe { bpf_xdp_get_buff_len(self.context.as_ptr().cast()) as usize }
+    }
+}
+
+/// A frame's first buffer, between bounds that the verifier knows.
+#[derive(Clone, Copy)]
+pub struct Packet {
+    start: usize,
+    end: usize,
+}
+
+impl Bytes for Packet {
     /// Loads by whole words: `read_unaligned` would become one load for each byte, which doubles the cost of
     /// an honest packet. Every kernel that this is built for takes unaligned loads from packets.
     #[inline(always)]
-    fn read<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
+    fn read<T: AnyBitPattern>(self, offset: usize) -> Option<T> {
         let at = self.start + offset;
         if at + size_of::<T>() > self.end {
             return None;
@@ -33,27 +59,21 @@ impl Frame for XdpFrame<'_> {
     }
 
     #[inline(always)]
-    fn reaches(&self, length: usize) -> bool {
+    fn reaches(self, length: usize) -> bool {
         self.start + length <= self.end
     }
 
     #[inline(always)]
-    fn holds(&self, length: usize) -> bool {
-        self.reaches(length) || length <= self.length()
-    }
-
-    #[inline(always)]
-    fn length(&self) -> usize {
-        // SAFETY: the context is the one that the kernel handed to the program.
-        unsafe { bpf_xdp_get_buff_len(self.context.as_ptr().cast()) as usize }
+    fn skip(self, length: usize) -> Self {
+        Self { start: self.start + length, ..self }
     }
 }
 
 impl Rewrite for XdpFrame<'_> {
     #[inline(always)]
     fn write<T: NoUninit>(&self, offset: usize, value: T) -> bool {
-        let at = self.start + offset;
-        if at + size_of::<T>() > self.end {
+        let at = self.bytes.start + offset;
+        if at + size_of::<T>() > self.bytes.end {
             return false;
         }
         // SAFETY: the bounds were checked against `data_end`, and XDP programs own the frame while they run. For

@@ -4,6 +4,8 @@
 
 mod family;
 
+use core::arch::asm;
+
 use aya_ebpf::{
     EbpfContext,
     bindings::{BPF_ANY, BPF_NOEXIST, BPF_RB_NO_WAKEUP},
@@ -14,16 +16,23 @@ use aya_log_ebpf::debug;
 use portsentry_common::{
     block::Block,
     challenge::Secrets,
-    classify::{Kind, Probe, Protocol},
-    counter::Counter,
+    classify::{Probe, Protocol},
+    counter::{COUNTERS, Counter},
     event::Event,
     gate,
+    parse::Malformed,
     settings::Settings,
     state::{Budget, SightKey, Tally},
     world::{Allowance, Entry, Flow, Hosts, Locality, Sight, World},
 };
 
-use crate::{atomic, kernel::family::Family, maps, sockets};
+use crate::{
+    atomic,
+    explained::{self, EXPLAINED},
+    maps, sockets,
+};
+
+pub use self::family::Family;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -42,18 +51,18 @@ impl<'a> Kernel<'a> {
 impl World for Kernel<'_> {
     #[inline(always)]
     fn settings(&self) -> &Settings {
+        let mut settings = &raw const maps::SETTINGS;
         // The optimiser must not take the initial value for the one that the loader writes.
-        let settings = core::hint::black_box(&raw const maps::SETTINGS).cast::<Settings>();
+        // SAFETY: nothing is done.
+        unsafe { asm!("/* {0} */", inout(reg) settings, options(pure, nomem, nostack, preserves_flags)) };
         // SAFETY: a `Global` is its value, which is plain data that nobody writes once the program runs.
-        unsafe { &*settings }
+        unsafe { &*settings.cast::<Settings>() }
     }
 
     #[inline(always)]
     fn now_ns(&self) -> u64 {
         let Settings { first_jiffy, jiffy_ns, .. } = self.settings();
-        // SAFETY: the helper has no preconditions.
-        let jiffies = unsafe { bpf_jiffies64() };
-        jiffies.wrapping_sub(*first_jiffy).wrapping_mul(*jiffy_ns)
+        jiffies().wrapping_sub(*first_jiffy).wrapping_mul(*jiffy_ns)
     }
 
     #[inline(always)]
@@ -63,9 +72,16 @@ impl World for Kernel<'_> {
 
     #[inline(always)]
     fn count(&self, counter: Counter) {
-        let Some(counters) = maps::COUNTERS.get_ptr_mut(0) else { return };
-        // SAFETY: a counter's number is its word's place in `Counters`, and the value is this CPU's own.
-        unsafe { *counters.cast::<u64>().add(counter as usize) += 1 };
+        count(counter as usize);
+    }
+
+    #[inline(always)]
+    fn count_malformed(&self, cause: Malformed) {
+        // A number that is computed: the verifier must see its bound, which the optimiser knows too well to keep.
+        let index = core::hint::black_box(Counter::from(cause) as usize);
+        if index < COUNTERS.len() {
+            count(index);
+        }
     }
 
     #[inline(always)]
@@ -124,7 +140,7 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     #[inline(always)]
     fn may_be_blocked(&self, bit: u32) -> bool {
         let (word, mask) = gate::place(bit);
-        let gate = A::gate(word + generation());
+        let gate = A::gate(word + self.settings().gate);
         gate.copied().unwrap_or(0) & mask != 0
     }
 
@@ -152,32 +168,25 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn was_served(&self, destination: A, probe: &Probe) -> bool {
-        let cached = match probe.kind {
-            Kind::Udp => maps::SERVED_UDP.get(u32::from(probe.port)),
-            Kind::Ack | Kind::Maimon => maps::SERVED_TCP.get(u32::from(probe.port)),
-            _ => None,
-        };
-        let Some(&served) = cached else { return false };
-        let age = ticks(self.now_ns()).wrapping_sub(served as u32);
-        (served >> 32) as u32 == destination.tag() && age < u32::from(self.settings().served_ticks)
+    fn was_explained(&self, destination: A, probe: &Probe) -> bool {
+        let (place, tag) = explained::place(destination.hash(probe));
+        let explained = EXPLAINED.read(place);
+        let age = (jiffies() as u32).wrapping_sub(explained as u32);
+        (explained >> 32) as u32 == tag && age < u32::from(self.settings().explained_jiffies)
+    }
+
+    #[inline(always)]
+    fn remember(&self, destination: A, probe: &Probe) {
+        let (place, tag) = explained::place(destination.hash(probe));
+        EXPLAINED.write(place, u64::from(tag) << 32 | u64::from(jiffies() as u32));
     }
 
     #[inline(always)]
     fn is_served(&self, flow: &Flow<A>) -> bool {
-        let (explained, cache) = match flow.probe.protocol {
-            Protocol::Tcp => (sockets::explains_tcp(self.context.as_ptr(), flow), &maps::SERVED_TCP),
-            Protocol::Udp => (sockets::explains_udp(self.context.as_ptr(), flow), &maps::SERVED_UDP),
-        };
-        if !explained {
-            return false;
+        match flow.probe.protocol {
+            Protocol::Tcp => sockets::explains_tcp(self.context.as_ptr(), flow),
+            Protocol::Udp => sockets::explains_udp(self.context.as_ptr(), flow),
         }
-        if let Some(served) = cache.get_ptr_mut(u32::from(flow.probe.port)) {
-            let found = u64::from(flow.destination.tag()) << 32 | u64::from(ticks(self.now_ns()));
-            // SAFETY: an aligned word of an array; a race loses one of two true answers.
-            unsafe { *served = found };
-        }
-        true
     }
 
     #[inline(always)]
@@ -260,6 +269,14 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     }
 }
 
+/// Adds one to the counter with a number below `COUNTERS`' length.
+#[inline(always)]
+fn count(index: usize) {
+    let Some(counters) = maps::COUNTERS.get_ptr_mut(0) else { return };
+    // SAFETY: a counter's number is its word's place in `Counters`, and the value is this CPU's own.
+    unsafe { *counters.cast::<u64>().add(index) += 1 };
+}
+
 /// Sets a source's bit in both generations of its gate.
 #[inline(always)]
 fn open_gate<A: Family>(source: A) {
@@ -272,16 +289,9 @@ fn open_gate<A: Family>(source: A) {
     }
 }
 
-/// Offset of the gate generation that counts. On every packet's way, and cheaper so than by `settings`.
+/// The kernel's tick counter; the verifier makes it a load.
 #[inline(always)]
-fn generation() -> u32 {
-    let settings = (&raw const maps::SETTINGS).cast::<Settings>();
-    // SAFETY: as in `settings`; volatile, for the optimiser must not take the initial value for the loader's.
-    unsafe { (&raw const (*settings).gate).read_volatile() }
-}
-
-/// Time in units of 2^24 ns (17 ms), for which 32 bits last two years.
-#[inline(always)]
-fn ticks(now_ns: u64) -> u32 {
-    (now_ns >> 24) as u32
+fn jiffies() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_jiffies64() }
 }

@@ -3,11 +3,12 @@
 //! It must not hold a rule of its own.
 #![no_std]
 #![no_main]
-#![feature(core_intrinsics)]
+#![feature(asm_experimental_arch, core_intrinsics)]
 #![allow(missing_docs, reason = "the `xdp` macro leaves the program's out")]
 #![allow(internal_features, reason = "the BPF target has no stable atomic read-modify-write")]
 
 mod atomic;
+mod explained;
 mod frame;
 mod kernel;
 mod maps;
@@ -22,9 +23,17 @@ use aya_ebpf::{
     macros::xdp,
     programs::XdpContext,
 };
-use portsentry_common::judge::{Action, examine, glance};
+use portsentry_common::{
+    address::{Ipv4, Ipv6},
+    challenge::Challenged,
+    judge::{Action, examine_as, glance, network},
+    parse::{Network, Plain},
+};
 
-use crate::{frame::XdpFrame, kernel::Kernel};
+use crate::{
+    frame::XdpFrame,
+    kernel::{Family, Kernel},
+};
 
 /// Judges every frame that an interface receives.
 #[xdp(frags)]
@@ -32,15 +41,20 @@ pub fn portsentry(context: XdpContext) -> u32 {
     match glance(&XdpFrame::new(&context), &Kernel::new(&context)) {
         Some(Action::Pass) => XDP_PASS,
         Some(Action::Drop) => XDP_DROP,
-        Some(Action::Answer) | None => thoroughly(context.as_ptr().cast()),
+        Some(Action::Answer) | None => match network(&XdpFrame::new(&context), &Kernel::new(&context)) {
+            Network::Ipv4 => thoroughly::<Ipv4>(context.as_ptr().cast()),
+            Network::Ipv6 => thoroughly::<Ipv6>(context.as_ptr().cast()),
+            Network::Other => XDP_PASS,
+        },
     }
 }
 
-/// For the few frames that a glance doesn't settle; apart, so that its needs don't burden the others.
+/// For the few frames that a glance doesn't settle; apart, and one for each address family, for the sake of the
+/// stack, which is small.
 #[inline(never)]
-fn thoroughly(context: *mut xdp_md) -> u32 {
+fn thoroughly<A: Family + Plain + Challenged>(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    match examine(&XdpFrame::new(&context), &Kernel::new(&context)) {
+    match examine_as::<A, _, _>(&XdpFrame::new(&context), &Kernel::new(&context)) {
         Action::Pass => XDP_PASS,
         Action::Drop => XDP_DROP,
         Action::Answer => XDP_TX,

@@ -67,10 +67,6 @@ pub static IGNORED_V6: LpmTrie<Octets, u32, 16384> = LpmTrie::new();
 pub static LOCAL_V4: LpmTrie<Ipv4, u32, 4096> = LpmTrie::new();
 #[btf_map]
 pub static LOCAL_V6: LpmTrie<Octets, u32, 4096> = LpmTrie::new();
-#[btf_map]
-pub static SERVED_TCP: Array<u64, 65_536> = Array::new();
-#[btf_map]
-pub static SERVED_UDP: Array<u64, 65_536> = Array::new();
 
 #[btf_map]
 pub static SOURCES: LruHashMap<Ipv6, Tally, 1> = LruHashMap::new();

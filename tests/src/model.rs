@@ -170,9 +170,11 @@ impl<A: Address> Hosts<A> for Model {
     }
 
     /// Never: the kernel program saves time by this, and reaches the same verdict without.
-    fn was_served(&self, _: A, _: &Probe) -> bool {
+    fn was_explained(&self, _: A, _: &Probe) -> bool {
         false
     }
+
+    fn remember(&self, _: A, _: &Probe) {}
 
     fn is_served(&self, flow: &Flow<A>) -> bool {
         sockets::explain(&self.scenario.sockets, flow)

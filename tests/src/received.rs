@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use bytemuck::{AnyBitPattern, NoUninit};
+use bytemuck::NoUninit;
 use portsentry_common::frame::{Frame, Rewrite};
 
 /// What of a frame lies in its first buffer: a page of 4 KiB less the headroom and the kernel's own record at its
@@ -11,45 +11,46 @@ pub const FIRST_BUFFER: usize = 4096 - 256 - 320;
 
 /// A frame in a first buffer, and in further ones if it is longer.
 #[derive(Clone, Debug)]
-pub struct Received(RefCell<Vec<u8>>);
+pub struct Received<'a> {
+    frame: &'a [u8],
+    /// As the rules leave it; they read nothing that they have written.
+    rewritten: RefCell<Vec<u8>>,
+}
 
-impl Received {
+impl<'a> Received<'a> {
     /// The frame as it came.
     #[must_use]
-    pub fn new(frame: &[u8]) -> Self {
-        Self(RefCell::new(frame.to_vec()))
+    pub fn new(frame: &'a [u8]) -> Self {
+        Self { frame, rewritten: RefCell::new(frame.to_vec()) }
     }
 
     /// The frame as the rules have left it.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
-        self.0.into_inner()
+        self.rewritten.into_inner()
     }
 }
 
-impl Frame for Received {
-    fn read<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
-        let frame = self.0.borrow();
-        frame[..frame.len().min(FIRST_BUFFER)].read(offset)
-    }
+impl<'a> Frame for Received<'a> {
+    type Bytes = &'a [u8];
 
-    fn reaches(&self, length: usize) -> bool {
-        length <= self.length().min(FIRST_BUFFER)
+    fn bytes(&self) -> &'a [u8] {
+        &self.frame[..self.frame.len().min(FIRST_BUFFER)]
     }
 
     fn holds(&self, length: usize) -> bool {
-        length <= self.length()
+        length <= self.frame.len()
     }
 
     fn length(&self) -> usize {
-        self.0.borrow().len()
+        self.frame.len()
     }
 }
 
-impl Rewrite for Received {
+impl Rewrite for Received<'_> {
     fn write<T: NoUninit>(&self, offset: usize, value: T) -> bool {
         let bytes = bytemuck::bytes_of(&value);
-        let mut frame = self.0.borrow_mut();
+        let mut frame = self.rewritten.borrow_mut();
         let end = frame.len().min(FIRST_BUFFER);
         frame[..end].get_mut(offset..offset + bytes.len()).map(|place| place.copy_from_slice(bytes)).is_some()
     }

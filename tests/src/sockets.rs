@@ -1,6 +1,11 @@
 //! Sockets, told so that they can be opened for real and imitated. It must not know which packets they explain.
 
-use std::net::SocketAddr;
+use std::{
+    io::ErrorKind,
+    net::SocketAddr,
+    thread,
+    time::{Duration, Instant},
+};
 
 use socket2::{Domain, Protocol, SockAddr, Type};
 
@@ -64,7 +69,21 @@ fn listen(local: SocketAddr) -> std::io::Result<socket2::Socket> {
 fn connection((local, peer): Pair) -> std::io::Result<Vec<socket2::Socket>> {
     let listener = listen(local)?;
     let outside = bind(peer, Type::STREAM)?;
-    outside.connect(&local.into())?;
+    connect(&outside, &local.into())?;
     let (inside, _) = listener.accept()?;
     Ok(vec![inside, outside])
+}
+
+/// Connects, once the kernel has its routes to a namespace's fresh addresses, which it makes in its own time.
+fn connect(socket: &socket2::Socket, to: &SockAddr) -> std::io::Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let start = Instant::now();
+    loop {
+        match socket.connect(to) {
+            Err(error) if error.kind() == ErrorKind::NetworkUnreachable && start.elapsed() < PATIENCE => {
+                thread::yield_now();
+            }
+            result => return result,
+        }
+    }
 }

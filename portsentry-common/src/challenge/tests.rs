@@ -4,7 +4,7 @@ use core::{
 };
 use std::{hash::Hasher, vec, vec::Vec};
 
-use bytemuck::{AnyBitPattern, NoUninit};
+use bytemuck::NoUninit;
 use proptest::prelude::*;
 
 use super::*;
@@ -17,30 +17,34 @@ use crate::{
 const SECRETS: Secrets = Secrets { keys: [[1, 2], [3, 4]], current: 0 };
 
 /// A frame that can be rewritten.
-struct Writable(RefCell<Vec<u8>>);
+struct Writable<'a>(&'a [u8], RefCell<Vec<u8>>);
 
-impl Frame for Writable {
-    fn read<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
-        self.0.borrow().as_slice().read(offset)
-    }
-
-    fn reaches(&self, length: usize) -> bool {
-        self.0.borrow().as_slice().reaches(length)
-    }
-
-    fn holds(&self, length: usize) -> bool {
-        self.0.borrow().as_slice().holds(length)
-    }
-
-    fn length(&self) -> usize {
-        self.0.borrow().len()
+impl<'a> Writable<'a> {
+    fn new(frame: &'a [u8]) -> Self {
+        Self(frame, RefCell::new(frame.to_vec()))
     }
 }
 
-impl Rewrite for Writable {
+impl<'a> Frame for Writable<'a> {
+    type Bytes = &'a [u8];
+
+    fn bytes(&self) -> &'a [u8] {
+        self.0
+    }
+
+    fn holds(&self, length: usize) -> bool {
+        length <= self.0.len()
+    }
+
+    fn length(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Rewrite for Writable<'_> {
     fn write<T: NoUninit>(&self, offset: usize, value: T) -> bool {
         let bytes = bytemuck::bytes_of(&value);
-        let mut frame = self.0.borrow_mut();
+        let mut frame = self.1.borrow_mut();
         frame.get_mut(offset..offset + bytes.len()).map(|place| place.copy_from_slice(bytes)).is_some()
     }
 }
@@ -113,10 +117,12 @@ fn the_answer_is_a_right_syn_ack() {
             let mut header = vec![0x45, 0, 0, total, 0, 0, 0, 0, 64, 6, 0, 0];
             header.extend([192, 0, 2, 9, 198, 51, 100, 1]);
             let before = syn(tags, &header, options);
-            let frame = Writable(RefCell::new(before.clone()));
-            let link = link(&frame).unwrap();
+            let frame = Writable::new(&before);
+            let link = link(frame.bytes()).unwrap();
             let flow = v4(0xc000_0209, 40_000, 11);
             assert!(write(&frame, &link, &flow, &SECRETS, 99));
+            let after = frame.1.into_inner();
+            let frame = Writable::new(&after);
             let datagram = Ipv4::datagram(&frame, link.length).unwrap();
             assert_eq!(datagram.destination, flow.source);
             let expected = Transport::Tcp {
@@ -124,8 +130,7 @@ fn the_answer_is_a_right_syn_ack() {
                 port: 40_000,
                 flags: TcpFlags(TcpFlags::SYN | TcpFlags::ACK),
             };
-            assert_eq!(datagram.transport(&frame), Ok(expected));
-            let after = frame.0.into_inner();
+            assert_eq!(datagram.transport(frame.bytes()), Ok(expected));
             assert_eq!(after.len(), before.len());
             assert_eq!((&after[..6], &after[6..12]), (&before[6..12], &before[..6]));
             let ip = &after[link.length..][..20 + datagram.remaining];
@@ -146,13 +151,14 @@ fn an_ipv6_answer_is_right_too() {
     let mut header = vec![0x60, 0, 0, 0, 0, 24, 6, 64];
     header.extend(source.octets());
     header.extend(destination.octets());
-    let frame = Writable(RefCell::new(syn(&[], &header, &[2, 4, 5, 160])));
-    let link = link(&frame).unwrap();
+    let before = syn(&[], &header, &[2, 4, 5, 160]);
+    let frame = Writable::new(&before);
+    let link = link(frame.bytes()).unwrap();
     let flow = flow(Ipv6::from(source), Ipv6::from(destination), 40_000, 11);
     assert!(write(&frame, &link, &flow, &SECRETS, 99));
-    let datagram = Ipv6::datagram(&frame, link.length).unwrap();
+    let after = frame.1.into_inner();
+    let datagram = Ipv6::datagram(&Writable::new(&after), link.length).unwrap();
     assert_eq!((datagram.destination, datagram.remaining), (flow.source, 24));
-    let after = frame.0.into_inner();
     let pseudo = [&after[22..54], &[0, 0, 0, 24, 0, 0, 0, 6], &after[54..78]].concat();
     assert_eq!(sum(&pseudo), 0xffff);
 }
@@ -163,11 +169,10 @@ fn a_frame_for_several_hosts_is_not_answered() {
     header.extend([192, 0, 2, 9, 198, 51, 100, 1]);
     let mut frame = syn(&[], &header, &[]);
     frame[0] |= 1;
-    let before = frame.clone();
-    let frame = Writable(RefCell::new(frame));
-    let link = link(&frame).unwrap();
-    assert!(!write(&frame, &link, &v4(0xc000_0209, 40_000, 11), &SECRETS, 99));
-    assert_eq!(frame.0.into_inner(), before);
+    let writable = Writable::new(&frame);
+    let link = link(&*frame).unwrap();
+    assert!(!write(&writable, &link, &v4(0xc000_0209, 40_000, 11), &SECRETS, 99));
+    assert_eq!(writable.1.into_inner(), frame);
 }
 
 proptest! {

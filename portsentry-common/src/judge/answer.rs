@@ -24,7 +24,7 @@ pub(super) fn answer<A, F, W>(
 ) -> Action
 where
     A: Challenged,
-    F: Rewrite + ?Sized,
+    F: Rewrite,
     W: Hosts<A>,
 {
     let Flow { probe, .. } = *flow;
@@ -67,7 +67,7 @@ pub(super) fn event<A, F, W>(
 ) -> Event
 where
     A: Address,
-    F: Frame + ?Sized,
+    F: Frame,
     W: World,
 {
     let Flow { source, destination, probe } = *flow;

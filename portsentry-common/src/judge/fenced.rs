@@ -14,7 +14,7 @@ use crate::{
     counter::Counter,
     decide::Verdict,
     fence::{Doing, doing},
-    frame::{Frame, Rewrite},
+    frame::{Bytes, Frame, Rewrite},
     parse::{Datagram, Link, TcpFlags, Transport},
     world::{Allowance, Flow, Hosts},
 };
@@ -31,7 +31,7 @@ pub(super) fn fenced<A, F, W>(
 ) -> Action
 where
     A: Challenged,
-    F: Rewrite + ?Sized,
+    F: Rewrite,
     W: Hosts<A>,
 {
     let now_ns = world.now_ns();
@@ -75,7 +75,7 @@ pub(super) fn challenge<A, F, W>(
 ) -> bool
 where
     A: Challenged,
-    F: Rewrite + ?Sized,
+    F: Rewrite,
     W: Hosts<A>,
 {
     if world.settings().challenge_rate == 0
@@ -98,7 +98,7 @@ where
 fn acknowledges<A, F, W>(frame: &F, datagram: &Datagram<A>, flow: &Flow<A>, now_ns: u64, world: &W) -> bool
 where
     A: Challenged,
-    F: Frame + ?Sized,
+    F: Frame,
     W: Hosts<A>,
 {
     let Probe { kind, flags, protocol, port, .. } = flow.probe;
@@ -111,7 +111,7 @@ where
         return false;
     }
     let (Some(secrets), Some([sequence, acknowledged])) =
-        (world.secrets(), frame.read::<[u32; 2]>(datagram.transport + 4))
+        (world.secrets(), frame.bytes().read::<[u32; 2]>(datagram.transport + 4))
     else {
         return false;
     };
@@ -127,7 +127,7 @@ where
 fn prove<A, F, W>(frame: &F, link: &Link, datagram: &Datagram<A>, flow: &Flow<A>, now_ns: u64, world: &W)
 where
     A: Address,
-    F: Frame + ?Sized,
+    F: Frame,
     W: Hosts<A>,
 {
     let probe = Probe { kind: Kind::Connect, ..flow.probe };

@@ -1,7 +1,10 @@
 //! The IPv4 header, RFC 791. It must not look past it.
 
 use super::{Datagram, Fragment, Malformed};
-use crate::{address::Ipv4, frame::Frame};
+use crate::{
+    address::Ipv4,
+    frame::{Bytes, Frame},
+};
 
 /// Offset of the source address in the header.
 pub(super) const SOURCE: usize = 12;
@@ -11,8 +14,8 @@ const MORE: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 
 #[inline(always)]
-pub(super) fn datagram<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Datagram<Ipv4>, Malformed> {
-    let words = frame.read::<[u32; 5]>(offset).ok_or(Malformed::Ipv4)?;
+pub(super) fn datagram<F: Frame>(frame: &F, offset: usize) -> Result<Datagram<Ipv4>, Malformed> {
+    let words = frame.bytes().read::<[u32; 5]>(offset).ok_or(Malformed::Ipv4)?;
     let first = u32::from_be(words[0]);
     let header = ((first >> 24) & 0xf) as usize * 4;
     let total = (first & 0xffff) as usize;

@@ -1,7 +1,10 @@
 //! The IPv6 header and its extension headers, RFC 8200. It must not look past them.
 
 use super::{Datagram, Fragment, Malformed};
-use crate::{address::Ipv6, frame::Frame};
+use crate::{
+    address::Ipv6,
+    frame::{Bytes, Frame},
+};
 
 /// Offset of the source address in the header.
 pub(super) const SOURCE: usize = 8;
@@ -18,9 +21,9 @@ const AUTHENTICATION: u8 = 51;
 const DESTINATION_OPTIONS: u8 = 60;
 
 #[inline(always)]
-pub(super) fn datagram<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Datagram<Ipv6>, Malformed> {
-    let [first, second] = frame.read::<[u32; 2]>(offset).ok_or(Malformed::Ipv6)?;
-    let destination = frame.read(offset + DESTINATION).map(Ipv6::from_halves).ok_or(Malformed::Ipv6)?;
+pub(super) fn datagram<F: Frame>(frame: &F, offset: usize) -> Result<Datagram<Ipv6>, Malformed> {
+    let [first, second] = frame.bytes().read::<[u32; 2]>(offset).ok_or(Malformed::Ipv6)?;
+    let destination = address(frame.bytes(), offset + DESTINATION).ok_or(Malformed::Ipv6)?;
     let second = u32::from_be(second);
     let payload = (second >> 16) as usize;
     if u32::from_be(first) >> 28 != 6 || !frame.holds(offset + HEADER + payload) {
@@ -36,9 +39,17 @@ pub(super) fn datagram<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Da
         ttl: second as u8,
     };
     if is_extension(datagram.protocol) {
-        walk(frame, &mut datagram)?;
+        walk(frame.bytes(), &mut datagram)?;
     }
     Ok(datagram)
+}
+
+/// The address at `offset`. Its end is read first, so that one check of the bounds is left.
+#[inline(always)]
+pub(super) fn address<B: Bytes>(packet: B, offset: usize) -> Option<Ipv6> {
+    let low = packet.read(offset + 8)?;
+    let high = packet.read(offset)?;
+    Some(Ipv6::from_halves([high, low]))
 }
 
 #[inline(always)]
@@ -48,10 +59,10 @@ pub(super) fn is_extension(next: u8) -> bool {
 
 /// Follows the chain to the transport header, or to where a later fragment's ends.
 #[inline(always)]
-fn walk<F: Frame + ?Sized>(frame: &F, datagram: &mut Datagram<Ipv6>) -> Result<(), Malformed> {
+fn walk<B: Bytes>(packet: B, datagram: &mut Datagram<Ipv6>) -> Result<(), Malformed> {
     for _ in 0..MAX_EXTENSIONS {
         let [next, length, high, low] =
-            frame.read::<[u8; 4]>(datagram.transport).ok_or(Malformed::Extensions)?;
+            packet.read::<[u8; 4]>(datagram.transport).ok_or(Malformed::Extensions)?;
         let length = match datagram.protocol {
             FRAGMENT => {
                 let position = u16::from_be_bytes([high, low]);

@@ -1,7 +1,7 @@
 //! Ethernet and VLAN tags. It must not look past them.
 
 use super::Malformed;
-use crate::frame::Frame;
+use crate::frame::Bytes;
 
 const IPV4: u16 = 0x0800_u16.to_be();
 const IPV6: u16 = 0x86dd_u16.to_be();
@@ -48,7 +48,7 @@ impl Link {
 
 /// The Ethernet header of `frame` and up to two VLAN tags; behind a third, the network is [`Network::Other`].
 #[inline(always)]
-pub fn link<F: Frame + ?Sized>(frame: &F) -> Result<Link, Malformed> {
+pub fn link<B: Bytes>(frame: B) -> Result<Link, Malformed> {
     let ethertype = frame.read::<u16>(12).ok_or(Malformed::Link)?;
     if ethertype != CUSTOMER_TAG && ethertype != SERVICE_TAG {
         return Ok(Link::new(ethertype, 14, 0));

@@ -1,7 +1,7 @@
 //! The TCP and UDP headers, as far as the rules need them. It must not judge flags or ports.
 
 use super::{Datagram, Fragment, Malformed, TCP, UDP};
-use crate::frame::Frame;
+use crate::frame::Bytes;
 
 const TCP_HEADER: usize = 20;
 /// The part of a TCP header that ends with its control bits and window.
@@ -59,27 +59,24 @@ pub enum Transport {
 }
 
 #[inline(always)]
-pub(super) fn transport<A, F: Frame + ?Sized>(
-    frame: &F,
-    datagram: &Datagram<A>,
-) -> Result<Transport, Malformed> {
+pub(super) fn transport<A, B: Bytes>(packet: B, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
     if datagram.fragment == Fragment::Later {
         return Ok(Transport::Other);
     }
     match datagram.protocol {
-        TCP => tcp(frame, datagram),
-        UDP => udp(frame, datagram),
+        TCP => tcp(packet, datagram),
+        UDP => udp(packet, datagram),
         _ => Ok(Transport::Other),
     }
 }
 
 #[inline(always)]
-fn tcp<A, F: Frame + ?Sized>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
+fn tcp<A, B: Bytes>(packet: B, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
     let least = if datagram.fragment == Fragment::First { TCP_CONTROL } else { TCP_HEADER };
     if datagram.remaining < least {
-        return tiny_tcp(frame, datagram);
+        return tiny_tcp(packet, datagram);
     }
-    let words = frame.read::<[u32; 4]>(datagram.transport).ok_or(Malformed::Tcp)?;
+    let words = packet.read::<[u32; 4]>(datagram.transport).ok_or(Malformed::Tcp)?;
     let [source_port, port] = ports(words[0]);
     let control = u32::from_be(words[3]);
     let header = (control >> 28) as usize * 4;
@@ -91,20 +88,20 @@ fn tcp<A, F: Frame + ?Sized>(frame: &F, datagram: &Datagram<A>) -> Result<Transp
 }
 
 #[inline(always)]
-fn tiny_tcp<A, F: Frame + ?Sized>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
+fn tiny_tcp<A, B: Bytes>(packet: B, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
     if datagram.fragment != Fragment::First || datagram.remaining < 4 {
         return Err(Malformed::Tcp);
     }
-    let [source_port, port] = ports(frame.read(datagram.transport).ok_or(Malformed::Tcp)?);
+    let [source_port, port] = ports(packet.read(datagram.transport).ok_or(Malformed::Tcp)?);
     Ok(Transport::TinyTcp { source_port, port })
 }
 
 #[inline(always)]
-fn udp<A, F: Frame + ?Sized>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
+fn udp<A, B: Bytes>(packet: B, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
     if datagram.remaining < UDP_HEADER {
         return Err(Malformed::Udp);
     }
-    let words = frame.read::<[u32; 2]>(datagram.transport).ok_or(Malformed::Udp)?;
+    let words = packet.read::<[u32; 2]>(datagram.transport).ok_or(Malformed::Udp)?;
     let [source_port, port] = ports(words[0]);
     let length = (u32::from_be(words[1]) >> 16) as usize;
     // Zero stands for a jumbogram (RFC 2675 section 4), which Linux takes as the rest of the packet.

@@ -7,6 +7,7 @@ use aya_ebpf::{
 use portsentry_common::{
     address::{Address, Ipv4, Ipv6},
     block::Block,
+    classify::{Probe, Protocol},
     gate::Gated,
     world::Entry,
 };
@@ -33,8 +34,9 @@ pub trait Family: Address + Gated + Tuple {
     fn ignored(self) -> bool;
     /// The number of the locality that holds the address, if any.
     fn local(self) -> Option<u32>;
-    /// 32 bits by which two of the host's addresses can be told apart.
-    fn tag(self) -> u32;
+    /// A hash of the address as a packet's destination, with the port and protocol of `probe`. The 49 bits that
+    /// count are the uppermost.
+    fn hash(self, probe: &Probe) -> u64;
 
     /// Enters a block unless one stands that isn't over at `now_ns`.
     #[inline(always)]
@@ -114,9 +116,11 @@ impl Family for Ipv4 {
         maps::LOCAL_V4.get(&Key::new(32, self)).copied()
     }
 
+    /// Multiplication by an odd number: no two destinations have the same 49 bits.
     #[inline(always)]
-    fn tag(self) -> u32 {
-        self.number()
+    fn hash(self, probe: &Probe) -> u64 {
+        let word: u32 = bytemuck::cast(self);
+        (u64::from(word) << 32 | port(probe)).wrapping_mul(ODD)
     }
 }
 
@@ -168,8 +172,17 @@ impl Family for Ipv6 {
     }
 
     #[inline(always)]
-    fn tag(self) -> u32 {
-        let [a, b, c, d] = self.words();
-        a ^ b.rotate_left(8) ^ c.rotate_left(16) ^ d.rotate_left(24)
+    fn hash(self, probe: &Probe) -> u64 {
+        let [high, low] = self.halves();
+        (high.wrapping_mul(ODD) ^ low).wrapping_mul(ODD).wrapping_add(port(probe)).wrapping_mul(ODD)
     }
+}
+
+/// 2^64 divided by the golden ratio, which spreads well (Knuth, TAOCP 6.4).
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Port and protocol in the bits 15 to 31.
+#[inline(always)]
+fn port(probe: &Probe) -> u64 {
+    u64::from(probe.port) << 16 | u64::from(probe.protocol == Protocol::Udp) << 15
 }

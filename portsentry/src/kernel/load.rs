@@ -90,7 +90,7 @@ impl Load {
             tcp_response: respond(config.block_tcp) as u8,
             udp_response: respond(config.block_udp) as u8,
             ack_probes: ack_probes as u8,
-            served_ticks: Settings::SERVED_TICKS,
+            explained_jiffies: Settings::EXPLAINED_JIFFIES,
             ..Settings::UNSET
         };
         let Config { max_blocked, max_fenced, max_sources, ring_size, .. } = *config;
@@ -159,7 +159,7 @@ impl Load {
         })
     }
 
-    fn layouts(&self) -> [Layout; 23] {
+    fn layouts(&self) -> [Layout; 21] {
         const WORD: u32 = 8;
         let Self { max_blocked, max_fenced, max_sources, ring_size, .. } = *self;
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -181,8 +181,6 @@ impl Load {
             ("IGNORED_V6", 20, 4, None),
             ("LOCAL_V4", 8, 4, None),
             ("LOCAL_V6", 20, 4, None),
-            ("SERVED_TCP", 4, WORD, None),
-            ("SERVED_UDP", 4, WORD, None),
             ("SOURCES", 16, size(size_of::<state::Tally>()), Some(max_sources)),
             ("SIGHTS", size(size_of::<state::SightKey>()), WORD, Some(max_sources)),
             ("BUDGET", 4, size(size_of::<state::Budget>()), None),
