@@ -11,6 +11,7 @@ mod journal;
 mod output;
 mod replace;
 pub mod revival;
+pub mod runner;
 mod syslog;
 
 use std::{fmt, net::IpAddr};
