@@ -10,6 +10,7 @@ pub mod hosts_deny;
 mod journal;
 mod output;
 mod replace;
+pub mod resolver;
 pub mod revival;
 pub mod runner;
 mod syslog;

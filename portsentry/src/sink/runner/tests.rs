@@ -186,10 +186,10 @@ fn stopping_leaves_no_process_behind() {
     let directory = tempfile::tempdir().unwrap();
     let pipe = directory.path().join("pipe");
     nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).unwrap();
-    let hang = "echo $$; exec 3> \"$1\"; exec sleep 1000";
+    let endless = "echo $$; exec 3> \"$1\"; exec sleep 1000";
     let (runner, ran) = start(Settings::default());
     let tasks =
-        ["echo $$", hang, "true"].map(|script| task(&["sh", "-c", script, "sh", pipe.to_str().unwrap()]));
+        ["echo $$", endless, "true"].map(|script| task(&["sh", "-c", script, "sh", pipe.to_str().unwrap()]));
     runner.submit(job(1, tasks.into())).unwrap();
     let first = ran.recv_timeout(PATIENCE).unwrap();
     // Opens once the second command does.
