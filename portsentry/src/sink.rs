@@ -13,6 +13,7 @@ mod replace;
 pub mod resolver;
 pub mod revival;
 pub mod runner;
+mod stamp;
 mod syslog;
 
 use std::{fmt, net::IpAddr};
@@ -20,6 +21,7 @@ use std::{fmt, net::IpAddr};
 pub use files::{Denied, Files, Flushed};
 pub use journal::Journal;
 pub use replace::ReplaceError;
+pub use stamp::Watch;
 
 /// A source as lines name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

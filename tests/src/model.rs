@@ -16,7 +16,7 @@ use portsentry::kernel::{decode, monotonic_ns};
 use portsentry_common::{
     address::Address,
     block::Block,
-    classify::{Kind, Protocol},
+    classify::{Kind, Probe, Protocol},
     counter::{Counter, Counters},
     event::Event,
     judge::judge,
@@ -27,6 +27,7 @@ use portsentry_common::{
 use crate::{
     outcome::{Judge, Outcome, timeless_block},
     place,
+    received::Received,
     scenario::Scenario,
 };
 
@@ -70,7 +71,7 @@ impl Model {
 impl Judge for Model {
     fn judge(&mut self, frame: &[u8]) -> Outcome {
         let before = *self.counters.borrow();
-        let action = judge(frame, self);
+        let action = judge(&Received(frame), self);
         let told = self.told.take();
         let told = told.iter().filter_map(|event| decode(bytemuck::bytes_of(event))).collect();
         Outcome::new(action, told, &before, &self.counters.borrow())
@@ -122,6 +123,10 @@ impl World for Model {
 }
 
 impl<A: Address> Hosts<A> for Model {
+    fn may_be_blocked(&self, _: u32) -> bool {
+        true
+    }
+
     fn is_blocked(&self, source: A) -> bool {
         let mut blocked = self.blocked.borrow_mut();
         let Some(block) = blocked.get_mut(&ip(source)) else { return false };
@@ -146,7 +151,7 @@ impl<A: Address> Hosts<A> for Model {
     }
 
     /// Never: the kernel program saves time by this, and reaches the same verdict without.
-    fn was_served(&self, _: &Flow<A>) -> bool {
+    fn was_served(&self, _: A, _: &Probe) -> bool {
         false
     }
 
