@@ -15,6 +15,7 @@ pub mod revival;
 pub mod runner;
 mod stamp;
 mod syslog;
+pub mod watch;
 
 use std::{fmt, net::IpAddr};
 
