@@ -173,6 +173,23 @@ fn silence_takes_its_time_and_no_more_room_than_allowed() {
 }
 
 #[test]
+fn the_time_limit_is_for_all_questions_together() {
+    let (sender, asked) = channel();
+    let (server, _) = serve(move |question, record_type| {
+        sender.send(question.to_owned()).unwrap();
+        (record_type == RecordType::PTR)
+            .then(|| ["n1", "n2", "n3", "n4"].map(|label| pointer(&[label.as_bytes()])).into())
+    });
+    let settings = Settings { time_limit: Duration::from_millis(300), ..Settings::default() };
+    let (resolver, answers) = start(server, settings);
+    assert_eq!(resolver.resolve(source(1)), Answer::Asked);
+    assert_eq!(answers.recv_timeout(PATIENCE).unwrap(), (source(1), None));
+    resolver.stop();
+    let asked: Vec<String> = asked.try_iter().collect();
+    assert!(asked.contains(&"n1.".to_owned()) && !asked.contains(&"n4.".to_owned()), "{asked:?}");
+}
+
+#[test]
 fn an_answer_that_comes_late_counts_for_nothing() {
     let (release, held) = channel::<()>();
     let (server, questions) = serve(move |question, _| {
