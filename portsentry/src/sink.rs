@@ -10,9 +10,12 @@ pub mod hosts_deny;
 mod journal;
 mod output;
 mod replace;
+pub mod resolver;
 pub mod revival;
+pub mod runner;
 mod stamp;
 mod syslog;
+pub mod watch;
 
 use std::{fmt, net::IpAddr};
 
