@@ -1,0 +1,162 @@
+//! A running daemon. It must not know what a test expects of it.
+
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::{Family, Lab, Log, Portsentry, Probe, maps, mentions};
+
+/// A running daemon; killed when dropped. Its pins go with the lab.
+#[derive(Debug)]
+pub struct Daemon<'lab> {
+    setup: Portsentry<'lab>,
+    child: Child,
+    log: Log,
+}
+
+/// What is left of a daemon: how it ended, and all that it said.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The exit code, unless a signal ended it.
+    pub code: Option<i32>,
+    /// Its lines, errors among them.
+    pub lines: Vec<String>,
+}
+
+impl Ended {
+    /// The lines as one text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.lines.join("\n")
+    }
+}
+
+impl<'lab> Daemon<'lab> {
+    pub(super) fn spawn(setup: Portsentry<'lab>, mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let log = Log::default();
+        log.follow(child.stdout.take().expect("a pipe"));
+        log.follow(child.stderr.take().expect("a pipe"));
+        Self { setup, child, log }
+    }
+
+    /// The lab that it runs in.
+    #[must_use]
+    pub fn lab(&self) -> &'lab Lab {
+        self.setup.lab()
+    }
+
+    /// What it was started with.
+    #[must_use]
+    pub fn setup(&self) -> &Portsentry<'lab> {
+        &self.setup
+    }
+
+    /// What it prints.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Every line about what was received up to now: a probe from a new address is sent behind it all, and the line
+    /// about that one waited for.
+    #[must_use]
+    pub fn settle(&self) -> Vec<String> {
+        let source = self.lab().source(Family::V4);
+        let port = SocketAddr::new(Family::V4.host(), 1);
+        let probe = if self.setup.is_udp_only() { Probe::udp } else { Probe::tcp };
+        // A connection's SYN is repeated until it is let go.
+        let _probe = probe(&self.lab().scanner, source, port);
+        self.log.wait_for(&source.to_string())
+    }
+
+    /// Every line that names `source`, about what was received up to now.
+    #[must_use]
+    pub fn lines_about(&self, source: IpAddr) -> Vec<String> {
+        self.settle().into_iter().filter(|line| mentions(line, source)).collect()
+    }
+
+    /// Waits until all files and the log show that `source` is blocked.
+    pub fn wait_for_block(&self, source: IpAddr) {
+        self.log.wait_for(&format!("Host {source} has been blocked via wrappers"));
+    }
+
+    /// The lines of a file that it was configured with, by the setting's name; none if it isn't there.
+    #[must_use]
+    pub fn file(&self, setting: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.setup.setting(setting)).unwrap_or_default();
+        assert!(text.is_empty() || text.ends_with('\n'), "{setting} ends in a torn line:\n{text}");
+        text.lines().map(Into::into).collect()
+    }
+
+    /// The lines of a file that name `source`.
+    #[must_use]
+    pub fn file_about(&self, setting: &str, source: IpAddr) -> Vec<String> {
+        self.file(setting).into_iter().filter(|line| mentions(line, source)).collect()
+    }
+
+    /// Where its maps are pinned.
+    #[must_use]
+    pub fn pins(&self) -> PathBuf {
+        self.setup.setting("PIN_PATH").into()
+    }
+
+    /// The sources in the kernel's blocked maps.
+    #[must_use]
+    pub fn blocked(&self) -> Vec<IpAddr> {
+        maps::blocked(&self.pins())
+    }
+
+    /// Packets dropped since the maps were made.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        maps::counter(&self.pins(), portsentry_common::counter::Counter::Dropped)
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("a signal is sent");
+    }
+
+    /// Asks it to end and waits for that; its pins stay.
+    pub fn terminate(self) -> Ended {
+        self.signal(Signal::SIGTERM);
+        self.end()
+    }
+
+    /// Kills it at once; its pins stay.
+    pub fn kill(self) -> Ended {
+        self.signal(Signal::SIGKILL);
+        self.end()
+    }
+
+    /// Waits for its end; its pins stay.
+    pub(super) fn end(mut self) -> Ended {
+        let lines = self.log.whole();
+        let code = self.child.wait().as_ref().ok().and_then(ExitStatus::code);
+        Ended { code, lines }
+    }
+}
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        // It may have ended before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

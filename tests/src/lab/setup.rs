@@ -1,0 +1,166 @@
+//! A daemon yet to be started: its configuration file and its flags. It must not know what they mean.
+
+use std::{
+    env,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{Daemon, Ended, INTERFACE, Lab};
+
+/// Settings that tests share: enough ports for a scan, and every file and pin in the lab's own places.
+const DEFAULTS: [(&str, &str); 7] = [
+    ("TCP_PORTS", "1,7,11,15,79,80,111,119,143"),
+    ("UDP_PORTS", "1,7,9,69,161,513"),
+    ("BLOCK_TCP", "1"),
+    ("BLOCK_UDP", "1"),
+    ("KILL_HOSTS_DENY", "ALL: $TARGET$ : DENY"),
+    ("SCAN_TRIGGER", "0"),
+    ("LOG_FORMAT", "classic"),
+];
+
+/// The daemon's program: `PORTSENTRY_BIN`, or the one that stands beside this test.
+#[must_use]
+pub fn binary() -> PathBuf {
+    let beside = || {
+        let test = env::current_exe().expect("a test knows where it is");
+        test.ancestors().nth(2).expect("a test is below a directory of targets").join("portsentry")
+    };
+    let binary = env::var_os("PORTSENTRY_BIN").map_or_else(beside, PathBuf::from);
+    assert!(binary.exists(), "{} is missing: run `cargo build -p portsentry`", binary.display());
+    binary
+}
+
+/// A daemon yet to be started.
+#[derive(Clone, Debug)]
+pub struct Portsentry<'lab> {
+    lab: &'lab Lab,
+    flags: Vec<String>,
+    settings: Vec<(String, String)>,
+    config: Option<String>,
+    ignored: String,
+}
+
+impl<'lab> Portsentry<'lab> {
+    pub(super) fn new(lab: &'lab Lab, flags: &str) -> Self {
+        let files = lab.files().display();
+        let mut new = Self {
+            lab,
+            flags: flags.split_whitespace().map(Into::into).collect(),
+            settings: Vec::new(),
+            config: None,
+            ignored: String::new(),
+        };
+        for (key, value) in DEFAULTS {
+            new = new.with(key, value);
+        }
+        new.with("IGNORE_FILE", &format!("{files}/portsentry.ignore"))
+            .with("HISTORY_FILE", &format!("{files}/portsentry.history"))
+            .with("BLOCKED_FILE", &format!("{files}/portsentry.blocked"))
+            .with("WRAPPER_HOSTS_DENY", &format!("{files}/hosts.deny"))
+            .with("PIN_PATH", &lab.pins().display().to_string())
+    }
+
+    /// Sets `key`, in place of what it was set to before.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: &str) -> Self {
+        self.settings.retain(|(set, _)| set != key);
+        self.settings.push((key.into(), value.into()));
+        self
+    }
+
+    /// Leaves `key` out.
+    #[must_use]
+    pub fn without(mut self, key: &str) -> Self {
+        self.settings.retain(|(set, _)| set != key);
+        self
+    }
+
+    /// Uses `text` for a configuration file, in place of all settings.
+    #[must_use]
+    pub fn with_config(mut self, text: &str) -> Self {
+        self.config = Some(text.into());
+        self
+    }
+
+    /// Enters `network` in the ignore file.
+    #[must_use]
+    pub fn ignoring(mut self, network: impl ToString) -> Self {
+        self.ignored += &network.to_string();
+        self.ignored += "\n";
+        self
+    }
+
+    /// What `key` is set to.
+    #[must_use]
+    pub fn setting(&self, key: &str) -> &str {
+        let found = self.settings.iter().find(|(set, _)| set == key);
+        found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("{key} isn't set"))
+    }
+
+    /// The lab that it is to run in.
+    #[must_use]
+    pub fn lab(&self) -> &'lab Lab {
+        self.lab
+    }
+
+    /// Whether the flags have UDP watched and TCP not.
+    pub(super) fn is_udp_only(&self) -> bool {
+        let has =
+            |letter| self.flags.iter().any(|flag| flag.ends_with("tcp") == letter && flag.ends_with('p'));
+        has(false) && !has(true)
+    }
+
+    /// Writes its files and starts it; it watches when this returns.
+    #[must_use]
+    pub fn start(&self) -> Daemon<'lab> {
+        let daemon = Daemon::spawn(self.clone(), self.command());
+        daemon.log().wait_for("is now active and listening");
+        daemon
+    }
+
+    /// Starts one that can't run, and returns its last words.
+    #[must_use]
+    pub fn fail(&self) -> Ended {
+        Daemon::spawn(self.clone(), self.command()).end()
+    }
+
+    /// As [`Portsentry::fail`], by way of another command that `wrap` makes of the daemon's.
+    #[must_use]
+    pub fn fail_in(&self, wrap: impl FnOnce(Command) -> Command) -> Ended {
+        Daemon::spawn(self.clone(), wrap(self.command())).end()
+    }
+
+    /// Writes its files; the command that starts it.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let config = self.write_files();
+        let mut command = self.lab.host.command(binary());
+        command.args(["-l", "stdout", "-c"]).arg(config).args(&self.flags);
+        if !self.flags.iter().any(|flag| flag == "-i") {
+            command.args(["-i", INTERFACE]);
+        }
+        command
+    }
+
+    /// Where the configuration file is.
+    #[must_use]
+    pub fn config_path(&self) -> PathBuf {
+        self.lab.files().join("portsentry.conf")
+    }
+
+    fn write_files(&self) -> PathBuf {
+        let write = |path: &Path, text: &str| fs::write(path, text).expect("a file is written");
+        write(&self.lab.files().join("portsentry.ignore"), &self.ignored);
+        let text = self.config.clone().unwrap_or_else(|| {
+            self.settings.iter().fold(String::new(), |mut text, (key, value)| {
+                let _ = writeln!(text, "{key}=\"{value}\"");
+                text
+            })
+        });
+        write(&self.config_path(), &text);
+        self.config_path()
+    }
+}
