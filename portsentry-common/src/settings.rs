@@ -48,8 +48,9 @@ pub struct Settings {
     pub udp_response: u8,
     /// An [`AckProbes`].
     pub ack_probes: u8,
-    /// Always 0.
-    pub reserved: u8,
+    /// For how many ticks of 2^24 ns (17 ms) a socket that was found explains further packets to its port; 0 for
+    /// asking at each packet.
+    pub served_ticks: u8,
     /// Offset in words of the gate's generation that counts: 0 or [`crate::gate::WORDS`].
     pub gate: u32,
 }
@@ -68,9 +69,12 @@ impl Settings {
         tcp_response: 0,
         udp_response: 0,
         ack_probes: 0,
-        reserved: 0,
+        served_ticks: 0,
         gate: 0,
     };
+
+    /// What [`Settings::served_ticks`] ordinarily is: about a second.
+    pub const SERVED_TICKS: u8 = 64;
 
     /// Whether a source that reaches the trigger by `protocol` is to be blocked.
     #[inline(always)]

@@ -148,7 +148,7 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
         };
         let Some(&served) = cached else { return false };
         let age = ticks(self.now_ns()).wrapping_sub(served as u32);
-        (served >> 32) as u32 == flow.destination.tag() && age < SERVED_TICKS
+        (served >> 32) as u32 == flow.destination.tag() && age < u32::from(self.settings().served_ticks)
     }
 
     #[inline(always)]
@@ -225,9 +225,6 @@ fn generation() -> u32 {
     // SAFETY: as in `settings`; volatile, for the optimiser must not take the initial value for the loader's.
     unsafe { (&raw const (*settings).gate).read_volatile() }
 }
-
-/// How long a socket found explains further packets to its port: 64 ticks, about a second.
-const SERVED_TICKS: u32 = 64;
 
 /// Time in units of 2^24 ns (17 ms), for which 32 bits last two years.
 #[inline(always)]

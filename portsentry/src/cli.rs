@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use portsentry_common::classify::Protocol;
 
 use crate::config::{Config, Interfaces, LogFormat, LogOutput};
@@ -53,18 +53,38 @@ pub struct Cli {
     /// Where the log goes
     #[arg(short = 'l', long = "logoutput", value_name = "OUTPUT")]
     log_output: Option<Output>,
+    /// Count packets to any address that passes, not only to this host's
+    #[arg(short = 'L', long = "disable-local-check")]
+    no_local_check: bool,
+    /// Count packets to ports on which a service listens, too
+    #[arg(short = 'S', long = "disable-service-check")]
+    no_service_check: bool,
+    /// Go to the background, and log to syslog unless -l says otherwise
+    #[arg(short = 'D', long)]
+    daemon: bool,
     /// The configuration file
-    #[arg(short = 'c', long = "configfile", value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    #[arg(short = 'c', long = "configfile", value_name = "FILE", default_value = DEFAULT_CONFIG, global = true)]
     pub config_file: PathBuf,
     /// Log the kernel program's own debugging messages
     #[arg(short, long)]
     pub debug: bool,
-    /// Say more
+    /// Tell also of probes that nothing is done about, as 2.x's log does
     #[arg(short, long)]
     pub verbose: bool,
     /// Print the version
     #[arg(short = 'V', long, action = clap::ArgAction::Version)]
     version: Option<bool>,
+    /// What to do instead of watching.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+/// Commands beside the flags of the two PortSentrys.
+#[derive(Clone, Copy, Debug, Subcommand)]
+#[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
+pub enum Verb {
+    /// Say whether the configuration is right, and what would be watched, blocked and run
+    Check,
 }
 
 /// How 2.x captured packets.
@@ -111,10 +131,15 @@ impl Modes {
 impl Cli {
     /// Reads the program's arguments, its name first; `clap` has the words for what is wrong with them.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        Self::try_parse_from(arguments.into_iter().map(|argument| {
+        let mut cli = Self::try_parse_from(arguments.into_iter().map(|argument| {
             let is_classic = CLASSIC.iter().any(|mode| argument == *mode);
             if is_classic { OsString::from(format!("-{}", argument.to_string_lossy())) } else { argument }
-        }))
+        }))?;
+        // A process in the background is somewhere else when it reads the file again.
+        if let Ok(path) = std::path::absolute(&cli.config_file) {
+            cli.config_file = path;
+        }
+        Ok(cli)
     }
 
     /// The modes asked for: 2.x's default unless one of 1.2's is named.
@@ -146,11 +171,21 @@ impl Cli {
             None => {}
         }
         if config.log_output == LogOutput::Auto {
-            config.log_output = if self.is_classic() { LogOutput::Syslog } else { LogOutput::Stdout };
+            let is_syslog = self.is_classic() || self.daemon;
+            config.log_output = if is_syslog { LogOutput::Syslog } else { LogOutput::Stdout };
         }
+        config.log_notices |= self.verbose;
+        config.checks_services &= !self.no_service_check;
+        config.checks_destination &= !self.no_local_check;
         if config.log_format == LogFormat::Auto {
             config.log_format = if self.is_classic() { LogFormat::Classic } else { LogFormat::Revival };
         }
+    }
+
+    /// Whether to go to the background: on demand, and with 1.2's flags unless the log is to be seen.
+    #[must_use]
+    pub fn is_background(&self, config: &Config) -> bool {
+        self.daemon || (self.is_classic() && config.log_output == LogOutput::Syslog)
     }
 
     fn is_classic(&self) -> bool {

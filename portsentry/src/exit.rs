@@ -18,6 +18,17 @@ pub enum Exit {
     Kernel = 4,
 }
 
+impl TryFrom<i32> for Exit {
+    type Error = i32;
+
+    fn try_from(code: i32) -> Result<Self, i32> {
+        [Self::Success, Self::Failure, Self::Usage, Self::Configuration, Self::Kernel]
+            .into_iter()
+            .find(|exit| *exit as i32 == code)
+            .ok_or(code)
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

@@ -4,6 +4,7 @@
 
 mod bitmap;
 mod blocked;
+mod claim;
 mod clock;
 mod counters;
 mod error;
@@ -16,6 +17,7 @@ mod ring;
 mod trial;
 
 pub use blocked::Blocked;
+pub use claim::Claim;
 pub use clock::{Clock, monotonic_at, monotonic_ns, wall_time};
 pub use error::Error;
 pub use link::{Attachment, Mode};

@@ -6,6 +6,6 @@ pub mod ledger;
 mod response;
 pub mod sighting;
 
-pub use ledger::{Hold, Ledger, Record, Standing, TakeOver};
+pub use ledger::{Edit, Hold, Ledger, Record, Standing, TakeOver};
 pub use response::{Action, respond};
 pub use sighting::Sighting;

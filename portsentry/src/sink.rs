@@ -11,6 +11,7 @@ mod journal;
 mod output;
 mod replace;
 pub mod revival;
+mod stamp;
 mod syslog;
 
 use std::{fmt, net::IpAddr};
@@ -18,6 +19,7 @@ use std::{fmt, net::IpAddr};
 pub use files::{Denied, Files, Flushed};
 pub use journal::Journal;
 pub use replace::ReplaceError;
+pub use stamp::Watch;
 
 /// A source as lines name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,12 +7,14 @@
 
 pub mod expect;
 pub mod frames;
+pub mod generate;
 pub mod kernel;
 pub mod lab;
 pub mod model;
 pub mod namespace;
 pub mod outcome;
 pub mod place;
+pub mod received;
 pub mod scenario;
 pub mod sockets;
 pub mod table;

@@ -27,6 +27,7 @@ use portsentry_common::{
 use crate::{
     outcome::{Judge, Outcome, timeless_block},
     place,
+    received::Received,
     scenario::Scenario,
 };
 
@@ -70,7 +71,7 @@ impl Model {
 impl Judge for Model {
     fn judge(&mut self, frame: &[u8]) -> Outcome {
         let before = *self.counters.borrow();
-        let action = judge(frame, self);
+        let action = judge(&Received(frame), self);
         let told = self.told.take();
         let told = told.iter().filter_map(|event| decode(bytemuck::bytes_of(event))).collect();
         Outcome::new(action, told, &before, &self.counters.borrow())

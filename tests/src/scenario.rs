@@ -35,6 +35,7 @@ impl Default for Scenario {
                 tcp_response: Response::Block as u8,
                 udp_response: Response::Block as u8,
                 ack_probes: AckProbes::Report as u8,
+                served_ticks: Settings::SERVED_TICKS,
                 ..Settings::zeroed()
             },
             max_blocked: 1024,

@@ -1,65 +1,59 @@
-//! Starts the daemon in the foreground. It must not contain what the daemon does.
-
-use std::{io::ErrorKind, path::Path};
+//! Starts the daemon, in the foreground or behind the terminal. It must not contain what the daemon does.
 
 use anyhow::Context;
 
+use super::{
+    background::{self, Child},
+    options,
+};
 use crate::{
     cli::Cli,
-    config::{Config, LoadError, ignore},
-    daemon::{self, Options},
+    daemon::{self, Error},
     exit::Exit,
 };
 
-/// Runs the daemon until it is told to stop. What goes wrong is said on standard error.
-#[must_use]
-pub fn run(cli: &Cli) -> Exit {
-    let options = match options(cli) {
-        Ok(options) => options,
+/// Runs the daemon until it is told to stop.
+pub(super) fn run(cli: &Cli) -> Exit {
+    let (options, warnings) = match options::read(cli) {
+        Ok(read) => read,
         Err(errors) => {
-            for error in errors {
-                eprintln!("{}", error.to_string().trim_end());
-            }
+            options::lines(&errors).iter().for_each(|line| eprintln!("{line}"));
             return Exit::Configuration;
         }
     };
+    warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    let child = if cli.is_background(&options.config) {
+        match background::split() {
+            Ok(background::Side::Parent(exit)) => return exit,
+            Ok(background::Side::Child(child)) => Some(child),
+            Err(error) => {
+                eprintln!("portsentry: going to the background: {error}");
+                return Exit::Failure;
+            }
+        }
+    } else {
+        None
+    };
+    let reread = || {
+        let (options, warnings) = options::read(cli).map_err(|errors| options::lines(&errors))?;
+        warnings.iter().for_each(|warning| eprintln!("{warning}"));
+        Ok(options)
+    };
+    let active = || child.into_iter().for_each(Child::detach);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = runtime
         .context("starting the event loop")
-        .and_then(|runtime| runtime.block_on(daemon::run(options)).map_err(Into::into));
+        .and_then(|runtime| runtime.block_on(daemon::run(options, &reread, active)).map_err(Into::into));
     match ended {
         Ok(()) => Exit::Success,
         Err(error) => {
             eprintln!("portsentry: {error:#}");
-            let is_kernel = error
-                .downcast_ref::<daemon::Error>()
-                .is_some_and(|error| matches!(error, daemon::Error::Kernel(_) | daemon::Error::NoInterface));
-            if is_kernel { Exit::Kernel } else { Exit::Failure }
+            let error = error.downcast_ref::<Error>();
+            if matches!(error, Some(Error::Kernel(_) | Error::NoInterface)) {
+                Exit::Kernel
+            } else {
+                Exit::Failure
+            }
         }
     }
-}
-
-/// Reads the configuration and the ignore file; the errors of both, if there are any.
-fn options(cli: &Cli) -> Result<Options, Vec<LoadError>> {
-    let (mut config, warnings) = Config::load(&cli.config_file).map_err(|error| vec![error])?;
-    cli.override_config(&mut config);
-    let (ignored, more) = match ignore::load(&config.ignore_file) {
-        Err(LoadError::Io { path, source }) if is_default(&path) && source.kind() == ErrorKind::NotFound => {
-            eprintln!("warning: {} is missing, so nobody is ignored but this host itself", path.display());
-            (Vec::new(), None)
-        }
-        Err(error) => return Err(vec![error]),
-        Ok((ignored, report)) => (ignored, Some(report)),
-    };
-    for report in std::iter::once(warnings).chain(more) {
-        if !report.is_empty() {
-            eprintln!("{}", report.to_string().trim_end());
-        }
-    }
-    Ok(Options { modes: cli.modes(), config, ignored, debug: cli.debug })
-}
-
-/// A file that nobody asked for by name may be missing.
-fn is_default(ignore_file: &Path) -> bool {
-    ignore_file == Config::default().ignore_file
 }

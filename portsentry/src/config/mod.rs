@@ -33,6 +33,7 @@ pub use template::{Command, DenyLine, Values};
 /// What the configuration file says, with the defaults for what it does not. [`keys::KEYS`] has the meaning
 /// of each setting in full.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are switches in the file, too")]
 pub struct Config {
     /// `TCP_PORTS`
     pub ports_tcp: PortSet,
@@ -80,6 +81,10 @@ pub struct Config {
     pub syslog_level: Level,
     /// `INTERFACES`
     pub interfaces: Interfaces,
+    /// Packets to a port on which a service listens don't count; 2.x's `-S` turns that off.
+    pub checks_services: bool,
+    /// Only packets to this host and to `PROTECTED_NETWORKS` count; 2.x's `-L` turns that off.
+    pub checks_destination: bool,
     /// `PROTECTED_NETWORKS`, truncated to their prefixes.
     pub protected_networks: Vec<IpNet>,
     /// `PIN_PATH`, absolute.
@@ -102,6 +107,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `LOG_OUTPUT`
     pub log_output: LogOutput,
+    /// 1.2's format, too, tells of probes of ignored sources and of those below the trigger; `-v` turns that on.
+    pub log_notices: bool,
 }
 
 impl Default for Config {
@@ -130,6 +137,8 @@ impl Default for Config {
             syslog_facility: Facility::Daemon,
             syslog_level: Level::Notice,
             interfaces: Interfaces::AllButLoopback,
+            checks_services: true,
+            checks_destination: true,
             protected_networks: Vec::new(),
             pin_path: "/sys/fs/bpf/portsentry".into(),
             max_blocked: 65536,
@@ -141,6 +150,7 @@ impl Default for Config {
             xdp_mode: XdpMode::Auto,
             log_format: LogFormat::Auto,
             log_output: LogOutput::Auto,
+            log_notices: false,
         }
     }
 }

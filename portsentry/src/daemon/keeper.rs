@@ -3,8 +3,12 @@
 //!
 //! It must not decide: what follows from a sighting or a difference is `policy`'s.
 
+mod follow;
+
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
+    path::PathBuf,
     sync::mpsc::{Receiver, RecvTimeoutError},
     time::{Duration, Instant, SystemTime},
 };
@@ -16,12 +20,15 @@ use portsentry_common::{
     counter::{Counter, Counters},
 };
 
-use super::{host::Host, territory};
+use super::{
+    host::{Host, Interface},
+    territory,
+};
 use crate::{
-    config::{Config, Response},
-    kernel::{self, Kernel},
+    config::{Config, Interfaces, Response, XdpMode},
+    kernel::{self, Kernel, Mode},
     policy::{Action, Hold, Ledger, Record, Sighting, Standing, TakeOver, respond},
-    sink::{Files, Journal},
+    sink::{Files, Journal, Watch},
 };
 
 /// How often the map is compared with the ledger, and files that could not be written are tried again.
@@ -36,8 +43,23 @@ pub enum Message {
     Host(Host),
     /// The ring's reader had to leave out this many sightings, because the keeper was behind.
     Lost(u64),
-    /// Write what is left, detach, and end.
-    Stop,
+    /// The configuration was read again and is wrong, for these reasons.
+    Refused(Vec<String>),
+    /// Log a summary.
+    Summary,
+    /// Write what is left, and end.
+    Stop(Finish),
+}
+
+/// What becomes of the kernel's side when the keeper ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// It is detached; the maps stay pinned.
+    Detach,
+    /// It stays attached for another process.
+    Leave,
+    /// It stays attached for this process's next configuration.
+    Hand,
 }
 
 /// The thread's state.
@@ -47,11 +69,18 @@ pub struct Keeper {
     files: Files,
     ledger: Ledger,
     ignored: Vec<IpNet>,
-    protected: Vec<IpNet>,
+    rules: territory::Rules,
     host: Host,
     counted: Counters,
     responses: Responses,
     next_flush: Instant,
+    interfaces: Interfaces,
+    mode: Option<Mode>,
+    attached: BTreeSet<Interface>,
+    ignore_file: PathBuf,
+    ignore_watch: Watch,
+    /// Interfaces that could not be attached to, by index.
+    refused: BTreeSet<u32>,
 }
 
 /// `BLOCK_TCP` and `BLOCK_UDP`.
@@ -86,20 +115,25 @@ impl Keeper {
             files,
             ledger: Ledger::default(),
             ignored,
-            protected: config.protected_networks.clone(),
+            rules: territory::Rules::new(config),
             host,
             counted,
             responses: Responses { tcp: config.block_tcp, udp: config.block_udp },
             next_flush: Instant::now(),
+            interfaces: config.interfaces.clone(),
+            mode: match config.xdp_mode {
+                XdpMode::Auto => None,
+                XdpMode::Native => Some(Mode::Native),
+                XdpMode::Generic => Some(Mode::Generic),
+            },
+            attached: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            ignore_watch: Watch::new(&config.ignore_file),
+            ignore_file: config.ignore_file.clone(),
         };
         keeper.set_territory()?;
         keeper.take_over()?;
         Ok(keeper)
-    }
-
-    /// The kernel's side, to attach it.
-    pub fn kernel(&mut self) -> &mut Kernel {
-        &mut self.kernel
     }
 
     /// The log.
@@ -110,20 +144,26 @@ impl Keeper {
     /// Does what it is told until it is told to stop, or nobody is left to tell it anything.
     pub fn run(mut self, messages: &Receiver<Message>) {
         let mut next = Instant::now() + TICK;
-        loop {
+        let finish = loop {
             match messages.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Message::Sighting(sighting)) => self.on_sighting(&sighting),
                 Ok(Message::Host(host)) => self.on_host(host),
                 Ok(Message::Lost(count)) => self.journal.lost(count),
                 Err(RecvTimeoutError::Timeout) => {}
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Message::Refused(problems)) => {
+                    problems.iter().for_each(|problem| self.journal.error(problem));
+                    self.journal.note(&"The configuration stays as it was");
+                }
+                Ok(Message::Summary) => self.summarize(),
+                Ok(Message::Stop(finish)) => break finish,
+                Err(RecvTimeoutError::Disconnected) => break Finish::Leave,
             }
             if Instant::now() >= next {
                 self.on_tick();
                 next = Instant::now() + TICK;
             }
-        }
-        self.stop();
+        };
+        self.stop(finish);
     }
 
     fn on_sighting(&mut self, sighting: &Sighting) {
@@ -143,28 +183,6 @@ impl Keeper {
         }
     }
 
-    fn on_host(&mut self, host: Host) {
-        if host == self.host {
-            return;
-        }
-        self.host = host;
-        if let Err(error) = self.set_territory() {
-            self.journal.error(&error);
-        }
-        let exempt = territory::exempt(&self.host, &self.ignored);
-        let freed: Vec<IpAddr> =
-            self.ledger.sources().filter(|source| territory::is_exempt(&exempt, *source)).collect();
-        for source in freed {
-            self.lift(source, "its address is never blocked");
-        }
-    }
-
-    /// The kernel's network maps follow the host.
-    fn set_territory(&mut self) -> Result<(), kernel::Error> {
-        self.kernel.ignored.replace(&territory::exempt(&self.host, &self.ignored))?;
-        self.kernel.local.replace(&territory::local(&self.host, &self.protected))
-    }
-
     fn lift(&mut self, source: IpAddr, why: &str) {
         if let Err(error) = self.kernel.blocked.remove(source) {
             self.journal.error(&error);
@@ -177,6 +195,7 @@ impl Keeper {
     }
 
     fn on_tick(&mut self) {
+        self.follow_edits();
         if let Err(error) = self.sweep() {
             self.journal.error(&error);
         }
@@ -273,13 +292,35 @@ impl Keeper {
         Ok(())
     }
 
-    fn stop(mut self) {
+    fn summarize(&mut self) {
+        match self.kernel.counters() {
+            Ok(counters) => {
+                let count = |counter| counters.get(counter);
+                self.journal.note(&format!(
+                    "Summary: {} sources blocked, {} probes, {} packets of blocked sources dropped, {} interfaces \
+                     watched, {} probes not logged",
+                    self.ledger.len(),
+                    count(Counter::Probes),
+                    count(Counter::Dropped),
+                    self.attached.len(),
+                    count(Counter::OverRate) + count(Counter::RingFull),
+                ));
+            }
+            Err(error) => self.journal.error(&error),
+        }
+    }
+
+    fn stop(mut self, finish: Finish) {
         self.next_flush = Instant::now();
         self.on_tick();
-        if let Err(error) = self.kernel.detach_all_but(&[]) {
+        if finish == Finish::Detach
+            && let Err(error) = self.kernel.detach_all_but(&[])
+        {
             self.journal.error(&error);
         }
-        self.journal.stopping();
+        if finish != Finish::Hand {
+            self.journal.stopping();
+        }
     }
 }
 

@@ -15,7 +15,11 @@ use tokio::{
     time::{Instant, interval_at, sleep},
 };
 
-use super::{host::Observer, keeper::Message};
+use super::{
+    Options, Reread,
+    host::Observer,
+    keeper::{Finish, Message},
+};
 use crate::kernel::Ring;
 
 /// The pause between reads while events come. At 4 MiB of ring this takes 13 million events a second.
@@ -29,6 +33,14 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// How often the host is read without a sign of change: resolvers change in a file.
 const REFRESH: Duration = Duration::from_secs(10);
 
+/// Why reading ended.
+pub enum End {
+    /// A signal said to stop.
+    Stop,
+    /// A signal said to read the configuration again, which is right.
+    Reload(Box<Options>),
+}
+
 /// Where the kernel program's own debugging messages come from.
 pub type DebugLog = EbpfLogger<&'static dyn log::Log>;
 
@@ -38,12 +50,15 @@ pub async fn run(
     mut debug: Option<DebugLog>,
     (observer, mut changes): (Observer, impl Stream<Item = ()> + Unpin),
     keeper: SyncSender<Message>,
-) -> io::Result<()> {
+    (reread, must_stay): (&Reread<'_>, &dyn Fn() -> bool),
+) -> io::Result<End> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut summary = signal(SignalKind::user_defined1())?;
     let mut refresh = interval_at(Instant::now() + REFRESH, REFRESH);
     let mut pause = BUSY;
-    loop {
+    let end = loop {
         tokio::select! {
             () = sleep(pause) => {
                 let read = drain(&mut ring, &keeper)?;
@@ -58,12 +73,23 @@ pub async fn run(
                 tell_host(&observer, &keeper).await?;
             }
             _ = refresh.tick() => tell_host(&observer, &keeper).await?,
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = hangup.recv() => match reread() {
+                Ok(options) => break End::Reload(Box::new(options)),
+                Err(problems) => keeper.send(Message::Refused(problems)).map_err(|_| gone())?,
+            },
+            _ = summary.recv() => keeper.send(Message::Summary).map_err(|_| gone())?,
+            _ = terminate.recv() => break End::Stop,
+            _ = interrupt.recv() => break End::Stop,
         }
-    }
+    };
     drain(&mut ring, &keeper)?;
-    keeper.send(Message::Stop).map_err(|_| gone())
+    let finish = match end {
+        End::Reload(_) => Finish::Hand,
+        End::Stop if must_stay() => Finish::Leave,
+        End::Stop => Finish::Detach,
+    };
+    keeper.send(Message::Stop(finish)).map_err(|_| gone())?;
+    Ok(end)
 }
 
 /// Passes on what the ring holds, up to a batch; returns how much it read.

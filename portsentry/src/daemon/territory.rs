@@ -4,11 +4,37 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use portsentry_common::world::Locality;
 
 use super::host::Host;
-use crate::kernel::Exempt;
+use crate::{config::Config, kernel::Exempt};
+
+/// Addresses of several hosts, to which nothing counts: multicast (RFC 5771, RFC 4291) and broadcast (RFC 919).
+const SEVERAL: [&str; 3] = ["224.0.0.0/4", "255.255.255.255/32", "ff00::/8"];
+
+/// What the configuration says of whose ports are watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Networks behind this host.
+    pub protected: Vec<IpNet>,
+    /// Only packets to this host and to the protected networks count.
+    pub checks_destination: bool,
+    /// Packets to a port on which a service listens don't count.
+    pub checks_services: bool,
+}
+
+impl Rules {
+    /// As `config` says.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            protected: config.protected_networks.clone(),
+            checks_destination: config.checks_destination,
+            checks_services: config.checks_services,
+        }
+    }
+}
 
 /// The networks that are never blocked, and why. An address of the host's own outranks the other reasons.
 #[must_use]
@@ -36,12 +62,19 @@ pub fn is_exempt(networks: &BTreeMap<IpNet, u32>, address: IpAddr) -> bool {
     networks.keys().any(|network| network.contains(&address))
 }
 
-/// The networks whose ports are watched: the host's own addresses, and `protected` ones less the network and
+/// The networks whose ports are watched: the host's own addresses, and protected ones less the network and
 /// broadcast addresses of IPv4 (RFC 919), to which nothing counts.
 #[must_use]
-pub fn local(host: &Host, protected: &[IpNet]) -> BTreeMap<IpNet, u32> {
+pub fn local(host: &Host, rules: &Rules) -> BTreeMap<IpNet, u32> {
     let mut networks = BTreeMap::new();
-    for network in protected {
+    if !rules.checks_destination {
+        networks.insert(IpNet::V4(Ipv4Net::default()), Locality::Protected as u32);
+        networks.insert(IpNet::V6(Ipv6Net::default()), Locality::Protected as u32);
+        for several in SEVERAL {
+            networks.extend(several.parse::<IpNet>().map(|network| (network, Locality::Foreign as u32)));
+        }
+    }
+    for network in &rules.protected {
         networks.insert(network.trunc(), Locality::Protected as u32);
         if let IpNet::V4(network) = network {
             for address in ends(*network) {
@@ -49,8 +82,10 @@ pub fn local(host: &Host, protected: &[IpNet]) -> BTreeMap<IpNet, u32> {
             }
         }
     }
+    // Without a look at the services an own address is like one behind this host.
+    let own = if rules.checks_services { Locality::Own } else { Locality::Protected };
     for address in &host.addresses {
-        networks.insert((*address).into(), Locality::Own as u32);
+        networks.insert((*address).into(), own as u32);
     }
     networks
 }
@@ -99,9 +134,14 @@ mod tests {
         assert!(!is_exempt(&networks, address("192.0.2.2")));
     }
 
+    fn rules() -> Rules {
+        let protected = vec![network("192.0.2.0/24"), network("198.51.100.2/31")];
+        Rules { protected, checks_destination: true, checks_services: true }
+    }
+
     #[test]
     fn protected_networks_lose_their_ends_and_keep_own_addresses_apart() {
-        let networks = local(&host(), &[network("192.0.2.0/24"), network("198.51.100.2/31")]);
+        let networks = local(&host(), &rules());
         let expected = [
             ("192.0.2.0/24", Locality::Protected),
             ("192.0.2.0/32", Locality::Foreign),
@@ -111,5 +151,26 @@ mod tests {
             ("2001:db8::1/128", Locality::Own),
         ];
         assert_eq!(networks, expected.map(|(text, kind)| (network(text), kind as u32)).into());
+    }
+
+    #[test]
+    fn without_the_local_check_every_single_host_counts() {
+        let networks = local(&host(), &Rules { checks_destination: false, ..rules() });
+        for (text, kind) in [
+            ("0.0.0.0/0", Locality::Protected),
+            ("::/0", Locality::Protected),
+            ("224.0.0.0/4", Locality::Foreign),
+            ("255.255.255.255/32", Locality::Foreign),
+            ("ff00::/8", Locality::Foreign),
+            ("192.0.2.1/32", Locality::Own),
+        ] {
+            assert_eq!(networks.get(&network(text)), Some(&(kind as u32)), "{text}");
+        }
+    }
+
+    #[test]
+    fn without_the_service_check_own_addresses_are_like_those_behind() {
+        let networks = local(&host(), &Rules { checks_services: false, ..rules() });
+        assert_eq!(networks.get(&network("192.0.2.1/32")), Some(&(Locality::Protected as u32)));
     }
 }

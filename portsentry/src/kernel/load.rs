@@ -7,6 +7,7 @@ use aya::{
     maps::{Map, MapData, MapError, MapInfo, PerCpuArray, RingBuf},
     programs::{ProgramError, Xdp},
 };
+use nix::sys::signal::{SigSet, SigmaskHow};
 use portsentry_common::{
     block::Block,
     counter::Counters,
@@ -79,6 +80,7 @@ impl Load {
             tcp_response: respond(config.block_tcp) as u8,
             udp_response: respond(config.block_udp) as u8,
             ack_probes: ack_probes as u8,
+            served_ticks: Settings::SERVED_TICKS,
             ..Settings::UNSET
         };
         let Config { max_blocked, max_sources, ring_size, .. } = *config;
@@ -190,6 +192,11 @@ impl Kernel {
         link::attach(program(&mut self.ebpf)?, &self.pins, (interface, index), only)
     }
 
+    /// The indices of the interfaces that a program of ours is attached to.
+    pub fn attached(&self) -> impl Iterator<Item = u32> {
+        self.pins.links()
+    }
+
     /// Detaches from every interface whose index isn't in `keep`.
     pub fn detach_all_but(&self, keep: &[u32]) -> Result<(), Error> {
         self.pins
@@ -235,7 +242,7 @@ pub enum Watched {
 }
 
 impl Watched {
-    fn map(self) -> &'static str {
+    pub(super) const fn map(self) -> &'static str {
         match self {
             Self::ListedTcp => "WATCHED_TCP",
             Self::ListedUdp => "WATCHED_UDP",
@@ -276,7 +283,12 @@ fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, Error> {
 }
 
 fn verify(program: &mut Xdp) -> Result<(), Error> {
-    program.load().map_err(|error| match error {
+    // A signal makes the verifier give up (EAGAIN), and the loader try again with a log, which takes seconds.
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK).unwrap_or_else(|_| SigSet::empty());
+    let loaded = program.load();
+    // The mask was this thread's, so the kernel takes it.
+    let _ = before.thread_set_mask();
+    loaded.map_err(|error| match error {
         ProgramError::LoadError { ref io_error, ref verifier_log } => match io_error.raw_os_error() {
             Some(number) if number == nix::Error::EPERM as i32 => Error::Privileges,
             _ => Error::Refused(format!("{io_error}\n{verifier_log}")),

@@ -62,6 +62,17 @@ pub struct TakeOver {
     pub record: Vec<Record>,
 }
 
+/// What follows from an edited blocked file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edit {
+    /// To be blocked: their line is new.
+    pub block: Vec<Record>,
+    /// To be unblocked: their line is gone.
+    pub lift: Vec<IpAddr>,
+    /// Their line is new, but they are never blocked.
+    pub exempt: Vec<IpAddr>,
+}
+
 impl Ledger {
     /// Enters a source; `false` if it stands there already.
     pub fn enter(&mut self, source: IpAddr, hold: Hold) -> bool {
@@ -113,6 +124,25 @@ impl Ledger {
     /// Their addresses.
     pub fn sources(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.blocked.keys().copied()
+    }
+
+    /// What follows from the `lines` of a blocked file that an administrator has edited. Sources that the file has
+    /// not shown yet can't have been taken out of it.
+    #[must_use]
+    pub fn edit(
+        &self,
+        lines: &[Record],
+        is_exempt: impl Fn(IpAddr) -> bool,
+        is_unshown: impl Fn(IpAddr) -> bool,
+    ) -> Edit {
+        let named: BTreeSet<IpAddr> = lines.iter().map(|line| line.source).collect();
+        let (exempt, block): (Vec<Record>, Vec<Record>) =
+            lines.iter().filter(|line| !self.holds(line.source)).partition(|line| is_exempt(line.source));
+        Edit {
+            block,
+            lift: self.sources().filter(|source| !named.contains(source) && !is_unshown(*source)).collect(),
+            exempt: exempt.into_iter().map(|line| line.source).collect(),
+        }
     }
 
     /// Brings together the blocked file's lines and the kernel's map at start, and what follows from it. A `file`
@@ -206,6 +236,18 @@ mod tests {
         let then = ledger.take_over(None, &[standing(A, true), standing(B, false)], nobody);
         assert_eq!(then, TakeOver { record: vec![line(B, 9)], ..TakeOver::default() });
         assert_eq!(ledger.len(), 2);
+    }
+
+    #[test]
+    fn an_edited_file_blocks_and_lifts() {
+        let [c, d, e] = [3, 4, 5].map(|last| IpAddr::from([192, 0, 2, last]));
+        let mut ledger = Ledger::default();
+        for source in [A, B, c] {
+            ledger.enter(source, hold(1));
+        }
+        let edit =
+            ledger.edit(&[line(A, 7), line(d, 2), line(e, 3)], |source| source == e, |source| source == c);
+        assert_eq!(edit, Edit { block: vec![line(d, 2)], lift: vec![B], exempt: vec![e] });
     }
 
     #[test]

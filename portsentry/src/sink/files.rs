@@ -5,10 +5,10 @@
 //! forgets a line nor writes one twice.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt::Display,
     net::IpAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -20,6 +20,7 @@ use super::{
     hosts_deny,
     replace::{self, ReplaceError},
     revival,
+    stamp::Watch,
 };
 use crate::{
     cli::Modes,
@@ -44,6 +45,9 @@ pub struct Files {
     blocked_trouble: Trouble,
     /// The blocked file differs from the ledger.
     is_behind: bool,
+    /// The blocked file's content as this process knows it.
+    known: Option<Vec<u8>>,
+    watch: Watch,
     /// Sources that the blocked file shows only after the next flush.
     unshown: Vec<IpAddr>,
     format: LogFormat,
@@ -99,6 +103,8 @@ impl Files {
             blocked: config.blocked_file.clone(),
             blocked_trouble: Trouble::default(),
             is_behind: false,
+            known: None,
+            watch: Watch::new(&config.blocked_file),
             unshown: Vec::new(),
             format: config.log_format,
             modes,
@@ -110,28 +116,50 @@ impl Files {
     /// files of 1.2's modes are read instead.
     pub fn read(&mut self) -> (Option<Vec<Record>>, Vec<String>) {
         let mut problems = Vec::new();
-        let mut read = |path: &PathBuf| match replace::read(path) {
-            Ok(None) => None,
-            Ok(Some(content)) => {
-                let (records, faults) = blocked_file::parse(&content, SystemTime::now());
-                problems.extend(faults.iter().map(|fault| format!("{}: {fault}", path.display())));
-                Some(records)
-            }
-            Err(error) => {
-                problems.push(error.to_string());
-                None
-            }
-        };
-        let records = read(&self.blocked).or_else(|| {
+        self.watch.know(&self.blocked);
+        self.known = content(&self.blocked, &mut problems);
+        let records = if let Some(content) = &self.known {
+            Some(records(&self.blocked, content, &mut problems))
+        } else {
             let classic = SUFFIXES.iter().filter_map(|suffix| {
                 let mut path = self.blocked.clone().into_os_string();
                 path.push(format!(".{suffix}"));
-                read(&path.into())
+                let path = PathBuf::from(path);
+                let content = content(&path, &mut problems)?;
+                Some(records(&path, &content, &mut problems))
             });
             classic.reduce(|all, more| [all, more].concat())
-        });
-        self.is_behind |= !problems.is_empty();
+        };
+        self.is_behind |= records.is_none() || !problems.is_empty();
         (records, problems)
+    }
+
+    /// What the blocked file says if somebody else has edited it, and what is wrong with it.
+    pub fn edited(&mut self) -> Option<(Vec<Record>, Vec<String>)> {
+        if !self.watch.has_changed(&self.blocked) {
+            return None;
+        }
+        let mut problems = Vec::new();
+        self.watch.know(&self.blocked);
+        let Some(content) = content(&self.blocked, &mut problems) else {
+            // A file that is gone lifts nothing; it is written again.
+            self.known = None;
+            self.is_behind = true;
+            return None;
+        };
+        if self.known.as_ref() == Some(&content) {
+            return None;
+        }
+        let records = records(&self.blocked, &content, &mut problems);
+        self.is_behind |= !problems.is_empty();
+        self.known = Some(content);
+        Some((records, problems))
+    }
+
+    /// Whether the blocked file is still to show `source`.
+    #[must_use]
+    pub fn is_unshown(&self, source: IpAddr) -> bool {
+        self.unshown.contains(&source)
     }
 
     /// Those of `records` that the history lacks: what an earlier run had no time to write.
@@ -164,6 +192,11 @@ impl Files {
     pub fn show(&mut self, record: &Record) {
         self.is_behind = true;
         self.unshown.push(record.source);
+    }
+
+    /// Has the blocked file written as the ledger says.
+    pub fn rewrite(&mut self) {
+        self.is_behind = true;
     }
 
     /// Has `hosts.deny` name a source.
@@ -208,11 +241,16 @@ impl Files {
         }
         if self.is_behind && self.blocked_trouble.is_over(now) {
             let text = blocked_file::render(ledger.records(), &self.zone).into_bytes();
+            let is_edited = Cell::new(false);
             let replaced = replace::update(&self.blocked, MODE, |old| {
-                (old != Some(text.as_slice())).then(|| text.clone())
+                // What somebody has written meanwhile is to be read first.
+                is_edited.set(old.is_some() && old != self.known.as_deref());
+                (!is_edited.get() && old != Some(text.as_slice())).then(|| text.clone())
             });
-            if replaced.is_ok() {
+            if replaced.is_ok() && !is_edited.get() {
                 self.is_behind = false;
+                self.known = Some(text);
+                self.watch.know(&self.blocked);
                 done.shown = std::mem::take(&mut self.unshown);
             }
             let problem = replaced.err().map(|error| error.to_string());
@@ -239,6 +277,19 @@ impl Files {
             _ => classic::record(hold.since, source, hold.port, hold.protocol, done, &self.zone),
         }
     }
+}
+
+fn content(path: &Path, problems: &mut Vec<String>) -> Option<Vec<u8>> {
+    replace::read(path).unwrap_or_else(|error| {
+        problems.push(error.to_string());
+        None
+    })
+}
+
+fn records(path: &Path, content: &[u8], problems: &mut Vec<String>) -> Vec<Record> {
+    let (records, faults) = blocked_file::parse(content, SystemTime::now());
+    problems.extend(faults.iter().map(|fault| format!("{}: {fault}", path.display())));
+    records
 }
 
 impl Deny {

@@ -18,6 +18,7 @@ const NAMED_PORTS: usize = 64;
 #[derive(Debug)]
 pub struct Journal {
     format: LogFormat,
+    tells_notices: bool,
     output: Output,
 }
 
@@ -25,7 +26,11 @@ impl Journal {
     /// The log in the format and to the place that `config` says.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { format: config.log_format, output: Output::new(config) }
+        Self {
+            format: config.log_format,
+            tells_notices: config.log_notices || config.log_format == LogFormat::Revival,
+            output: Output::new(config),
+        }
     }
 
     /// What is watched, when the daemon starts.
@@ -81,8 +86,11 @@ impl Journal {
         }
     }
 
-    /// A probe that nothing is done about.
+    /// A probe that nothing is done about. 1.2 does not tell of it unless asked to say more.
     pub fn notice(&mut self, sighting: &Sighting, source: &Named<'_>) {
+        if !self.tells_notices {
+            return;
+        }
         let why = match sighting.verdict {
             Verdict::Ignored => "ignored source".to_owned(),
             Verdict::Counted => format!("hit {}, below SCAN_TRIGGER", sighting.hits),
@@ -134,7 +142,9 @@ impl Journal {
 
     /// Something that somebody has to look at.
     pub fn error(&mut self, problem: &dyn Display) {
-        self.admin(&format!("ERROR: {problem}"));
+        for (number, line) in problem.to_string().lines().enumerate() {
+            self.admin(&if number == 0 { format!("ERROR: {line}") } else { line.to_owned() });
+        }
     }
 
     /// Anything else that an administrator wants to know.
@@ -209,7 +219,7 @@ pub(super) mod tests {
     }
 
     fn lines(format: LogFormat, write: impl FnOnce(&mut Journal)) -> Vec<String> {
-        let mut journal = Journal { format, output: Output::Kept(Vec::new()) };
+        let mut journal = Journal { format, tells_notices: false, output: Output::Kept(Vec::new()) };
         write(&mut journal);
         match journal.output {
             Output::Kept(lines) => lines,

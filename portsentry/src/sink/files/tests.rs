@@ -79,6 +79,25 @@ fn the_files_of_1_2_are_read_where_ours_is_missing() {
 }
 
 #[test]
+fn an_edit_is_read_before_the_file_is_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut files, mut ledger) = (files(&dir), Ledger::default());
+    block(&mut files, &mut ledger, &record(9));
+    files.flush(&ledger);
+    assert_eq!(files.edited(), None);
+    let path = dir.path().join("blocked");
+    fs::write(&path, "192.0.2.77\n").unwrap();
+    block(&mut files, &mut ledger, &record(10));
+    assert_eq!(files.flush(&ledger).shown, [] as [IpAddr; 0]);
+    assert_eq!(files.edited(), None);
+    let (lines, problems) = files.edited().unwrap();
+    assert_eq!((lines.len(), lines[0].source, problems.len()), (1, [192, 0, 2, 77].into(), 0));
+    assert!(files.is_unshown(record(10).source) && !files.is_unshown(record(9).source));
+    assert_eq!(files.flush(&ledger).shown, [record(10).source]);
+    assert_eq!(files.edited(), None);
+}
+
+#[test]
 fn trouble_is_told_once_and_nothing_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let (mut files, mut ledger) = (files(&dir), Ledger::default());

@@ -1,0 +1,126 @@
+//! `portsentry check`: whether the configuration is right, and what it means. It must not start anything.
+
+use std::fmt::Write;
+
+use portsentry_common::classify::Protocol;
+
+use super::options;
+use crate::{
+    cli::{Cli, Modes},
+    config::{Config, Interfaces, PortSet, Response, Values},
+    daemon::Options,
+    exit::Exit,
+};
+
+/// Prints what would be watched, blocked and run.
+pub(super) fn run(cli: &Cli) -> Exit {
+    match options::read(cli) {
+        Ok((options, warnings)) => {
+            warnings.iter().for_each(|warning| eprintln!("{warning}"));
+            print!("{}", describe(&cli.config_file.display().to_string(), &options));
+            Exit::Success
+        }
+        Err(errors) => {
+            options::lines(&errors).iter().for_each(|line| eprintln!("{line}"));
+            Exit::Configuration
+        }
+    }
+}
+
+fn describe(file: &str, options: &Options) -> String {
+    let Options { config, modes, ignored, .. } = options;
+    let mut text = format!("{file} is right. It means:\n");
+    let mut say = |what: &str, it: String| {
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "  {what:<12} {it}");
+    };
+    for (what, ports) in watched(config, *modes) {
+        say(
+            "watched",
+            format!("{what} {}", if ports.is_empty() { "no port".into() } else { ports.to_string() }),
+        );
+    }
+    say(
+        "interfaces",
+        match &config.interfaces {
+            Interfaces::All => "all".into(),
+            Interfaces::AllButLoopback => "all but loopback".into(),
+            Interfaces::Named(names) => names.join(", "),
+        },
+    );
+    for network in &config.protected_networks {
+        say("protected", network.to_string());
+    }
+    for network in ignored {
+        say("ignored", network.to_string());
+    }
+    let hit = config.scan_trigger.max(1);
+    for (protocol, response) in [(Protocol::Tcp, config.block_tcp), (Protocol::Udp, config.block_udp)] {
+        let then = match response {
+            Response::LogOnly => "it is logged, and nothing else",
+            Response::Block => "its source is blocked in the kernel, and the actions below are taken",
+            Response::CommandOnly => "KILL_RUN_CMD is run, and nothing else",
+        };
+        say("on a probe", format!("{} number {hit} of a source: {then}", protocol.name()));
+    }
+    for (what, argv) in actions(config, *modes) {
+        say("action", format!("{what}: {argv}"));
+    }
+    say("history", config.history_file.display().to_string());
+    say("blocked", config.blocked_file.display().to_string());
+    say("maps", config.pin_path.display().to_string());
+    text
+}
+
+fn watched(config: &Config, modes: Modes) -> Vec<(&'static str, PortSet)> {
+    [
+        (modes.listed_tcp, "TCP", config.ports_tcp.clone()),
+        (modes.listed_udp, "UDP", config.ports_udp.clone()),
+        (modes.advanced_tcp, "TCP", config.advanced_tcp()),
+        (modes.advanced_udp, "UDP", config.advanced_udp()),
+    ]
+    .into_iter()
+    .filter(|(is_on, _, _)| *is_on)
+    .map(|(_, what, ports)| (what, ports))
+    .collect()
+}
+
+/// The actions in the order in which they are taken, for an example.
+fn actions(config: &Config, modes: Modes) -> Vec<(&'static str, String)> {
+    let mode = modes.name(Protocol::Tcp, config.log_format);
+    let values = Values { target: [192, 0, 2, 9].into(), port: 111, mode, proof: "" };
+    let shown = |argv: Vec<String>| format!("{argv:?}");
+    let command = config.kill_run_cmd.as_ref().map(|it| ("KILL_RUN_CMD", shown(it.argv(&values))));
+    let deny = config.kill_hosts_deny.as_ref().map(|it| {
+        let line = it.render(&values);
+        ("KILL_HOSTS_DENY", format!("{line:?} into {}", config.wrapper_hosts_deny.display()))
+    });
+    let route = config.kill_route.as_ref().map(|it| ("KILL_ROUTE", shown(it.argv(&values))));
+    let order = if config.kill_run_cmd_first { [command, deny, route] } else { [deny, route, command] };
+    order.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_what_is_watched_and_run() {
+        let text = "TCP_PORTS=\"1,11\"\nBLOCK_TCP=\"1\"\nSCAN_TRIGGER=\"2\"\nKILL_RUN_CMD_FIRST=\"1\"\n\
+                    KILL_RUN_CMD=\"/bin/page $TARGET$ $PORT$\"\nKILL_HOSTS_DENY=\"ALL: $TARGET$\"\n";
+        let (mut config, _) = Config::parse(text, "test").unwrap();
+        config.log_format = crate::config::LogFormat::Classic;
+        let modes = Modes { listed_tcp: true, ..Modes::default() };
+        let ignored = vec!["127.0.0.0/8".parse().unwrap()];
+        let said = describe("test", &Options { config, modes, ignored, debug: false });
+        for line in [
+            "  watched      TCP 1,11\n",
+            "  ignored      127.0.0.0/8\n",
+            "  on a probe   TCP number 2 of a source: its source is blocked in the kernel",
+            "  action       KILL_RUN_CMD: [\"/bin/page\", \"192.0.2.9\", \"111\"]\n  action       KILL_HOSTS_DENY: \
+             \"ALL: 192.0.2.9\" into /etc/hosts.deny\n",
+        ] {
+            assert!(said.contains(line), "{line}\n{said}");
+        }
+    }
+}

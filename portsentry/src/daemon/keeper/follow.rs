@@ -1,0 +1,134 @@
+//! The keeper follows what changes around it: the host's addresses and interfaces, and files that an administrator
+//! edits. It must not look for changes in the kernel's map: that is the keeper's own tick.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use super::{
+    super::{
+        host::{Host, Interface},
+        interfaces, territory,
+    },
+    Keeper, restored,
+};
+use crate::{config::ignore, kernel, policy::Edit};
+
+impl Keeper {
+    pub(super) fn on_host(&mut self, host: Host) {
+        if host == self.host {
+            return;
+        }
+        self.host = host;
+        self.follow_interfaces();
+        self.on_territory();
+    }
+
+    /// Puts into effect who is never blocked and whose ports are watched.
+    fn on_territory(&mut self) {
+        if let Err(error) = self.set_territory() {
+            self.journal.error(&error);
+        }
+        let exempt = territory::exempt(&self.host, &self.ignored);
+        let freed: Vec<IpAddr> =
+            self.ledger.sources().filter(|source| territory::is_exempt(&exempt, *source)).collect();
+        for source in freed {
+            self.lift(source, "its address is never blocked");
+        }
+    }
+
+    /// The kernel's network maps follow the host.
+    pub(super) fn set_territory(&mut self) -> Result<(), kernel::Error> {
+        self.kernel.ignored.replace(&territory::exempt(&self.host, &self.ignored))?;
+        self.kernel.local.replace(&territory::local(&self.host, &self.rules))
+    }
+
+    /// Follows an administrator who edits the blocked file or the ignore file.
+    pub(super) fn follow_edits(&mut self) {
+        if self.ignore_watch.has_changed(&self.ignore_file) {
+            self.ignore_watch.know(&self.ignore_file);
+            match ignore::load(&self.ignore_file) {
+                Ok((ignored, _)) => {
+                    self.ignored = ignored;
+                    self.journal.note(&format!("{} was read again", self.ignore_file.display()));
+                    self.on_territory();
+                }
+                Err(error) => self.journal.error(&format!("{error}; the ignored networks stay as they were")),
+            }
+        }
+        let Some((lines, problems)) = self.files.edited() else { return };
+        for problem in problems {
+            self.journal.error(&problem);
+        }
+        let exempt = territory::exempt(&self.host, &self.ignored);
+        let Edit { block, lift, exempt } = self.ledger.edit(
+            &lines,
+            |source| territory::is_exempt(&exempt, source),
+            |source| self.files.is_unshown(source),
+        );
+        for source in exempt {
+            self.journal.error(&format!("the blocked file names {source}, which is never blocked"));
+        }
+        for source in lift {
+            self.lift(source, "its line was taken out of the blocked file");
+        }
+        for record in block {
+            if let Err(error) = self.kernel.blocked.insert(record.source, &restored(&record.hold)) {
+                self.journal.error(&error);
+                continue;
+            }
+            self.ledger.enter(record.source, record.hold);
+            self.files.show(&record);
+            self.files.deny(&record);
+            self.journal.note(&format!("Host {} is blocked: the blocked file names it", record.source));
+        }
+        // The file is written as we write it, and without what can't be acted on.
+        self.files.rewrite();
+    }
+
+    /// Attaches to every interface that is wanted and there. One that fails takes back those that are new.
+    /// A program of ours that is replaced is worth a line only if `tells_all`.
+    pub fn attach_all(&mut self, tells_all: bool) -> Result<(), kernel::Error> {
+        let before: Vec<u32> = self.kernel.attached().collect();
+        for interface in interfaces::present(&self.interfaces, &self.host) {
+            match self.kernel.attach(&interface.name, self.mode) {
+                Ok(attachment) => {
+                    if tells_all || attachment.mode.is_some() {
+                        self.journal.note(&attachment);
+                    }
+                    self.attached.insert(interface);
+                }
+                Err(error) => {
+                    self.kernel.detach_all_but(&before)?;
+                    return Err(error);
+                }
+            }
+        }
+        let kept: Vec<u32> = self.attached.iter().map(|interface| interface.index).collect();
+        self.kernel.detach_all_but(&kept)
+    }
+
+    /// Follows interfaces that come and go.
+    fn follow_interfaces(&mut self) {
+        let present: BTreeSet<Interface> =
+            interfaces::present(&self.interfaces, &self.host).into_iter().collect();
+        for gone in self.attached.difference(&present).cloned().collect::<Vec<_>>() {
+            self.attached.remove(&gone);
+            self.journal.note(&format!("{}: no longer there", gone.name));
+        }
+        for new in present.difference(&self.attached).cloned().collect::<Vec<_>>() {
+            match self.kernel.attach(&new.name, self.mode) {
+                Ok(attachment) => {
+                    self.journal.note(&attachment);
+                    self.refused.remove(&new.index);
+                    self.attached.insert(new);
+                }
+                Err(error) if self.refused.insert(new.index) => self.journal.error(&error),
+                // It is tried again whenever the host changes, and was told of once.
+                Err(_) => {}
+            }
+        }
+        let kept: Vec<u32> = self.attached.iter().map(|interface| interface.index).collect();
+        if let Err(error) = self.kernel.detach_all_but(&kept) {
+            self.journal.error(&error);
+        }
+    }
+}
