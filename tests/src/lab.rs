@@ -26,7 +26,6 @@ mod scanners;
 mod service;
 mod setup;
 mod sweep;
-mod tagged;
 
 use self::maps::remove_pins;
 pub use self::{
@@ -38,7 +37,6 @@ pub use self::{
     records::{classic_record, mentions},
     service::{Reach, Service},
     setup::{Portsentry, binary},
-    tagged::Tag,
 };
 
 /// The two address families.
@@ -141,7 +139,9 @@ impl Lab {
 
     fn plug_in(&self, member: &Namespace, number: u16) {
         self.switch.ip(&format!(
-            "link add port{number} type veth peer name {INTERFACE} netns {}\nlink set port{number} master br0 up",
+            "link add port{number} type veth peer name {INTERFACE} address {} netns {}\n\
+             link set port{number} master br0 up",
+            hardware_address(number),
             member.name()
         ));
         member.ip(&format!(
@@ -149,6 +149,26 @@ impl Lab {
             adding(Family::V4.member(number), Family::V4, INTERFACE),
             adding(Family::V6.member(number), Family::V6, INTERFACE),
         ));
+    }
+
+    /// Tells the scanner the host's Ethernet address, so that it needs no answer to find the host.
+    pub fn introduce_host_to_scanner(&self) {
+        for family in FAMILIES {
+            self.scanner.ip(&format!(
+                "neighbour replace {} lladdr {} dev {INTERFACE} nud permanent",
+                family.host(),
+                hardware_address(1)
+            ));
+        }
+    }
+
+    /// Has VLAN tags stand in the frames themselves, not beside them as between drivers that take them off.
+    pub fn keep_tags_in_frames(&self) {
+        for port in 1..=3 {
+            for offload in ["tx-vlan-hw-insert", "tx-vlan-stag-hw-insert"] {
+                self.switch.run("ethtool", &["-K", &format!("port{port}"), offload, "off"]);
+            }
+        }
     }
 
     /// A new address for the scanner, which nobody has seen anything from.
@@ -197,6 +217,12 @@ impl Default for Lab {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The Ethernet address of the network's member of that number: a locally administered one.
+#[must_use]
+pub fn hardware_address(number: u16) -> String {
+    format!("02:00:00:00:00:{number:02x}")
 }
 
 /// The line for `ip` that gives `interface` an address. Nobody else on this network can have it, which IPv6 need

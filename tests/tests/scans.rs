@@ -93,7 +93,7 @@ const IPV4: &[Scan] = &[
 fn assert_consequences(family: Family, scans: &[Scan]) {
     let lab = Lab::new();
     let services = [lab.serve_tcp(8080), lab.serve_udp(8080)];
-    let daemon = lab.portsentry("-stcp -sudp").start();
+    let daemon = lab.portsentry("-stcp -sudp -v").start();
     for (words, lines, then) in scans {
         let source = lab.source(family);
         lab.nmap(source, words);

@@ -73,22 +73,27 @@ impl<'lab> Daemon<'lab> {
         self.child.id()
     }
 
-    /// Every line about what was received up to now: a probe from a new address is sent behind it all, and the line
-    /// about that one waited for.
-    #[must_use]
+    /// Every line about what was received up to now: a new source is sent behind it all, and its line waited for.
     pub fn settle(&self) -> Vec<String> {
         let source = self.lab().source(Family::V4);
-        let port = SocketAddr::new(Family::V4.host(), 1);
-        let probe = if self.setup.is_udp_only() { Probe::udp } else { Probe::tcp };
+        let (probe, ports) = if self.setup.is_udp_only() {
+            (Probe::udp as fn(_, _, _) -> _, [1, 7, 9])
+        } else {
+            (Probe::tcp as fn(_, _, _) -> _, [1, 7, 11])
+        };
+        let hits = self.setup.setting("SCAN_TRIGGER").parse().unwrap_or(1).max(1);
+        let ports = ports.iter().take(hits).map(|port| SocketAddr::new(Family::V4.host(), *port));
         // A connection's SYN is repeated until it is let go.
-        let _probe = probe(&self.lab().scanner, source, port);
+        let _probes: Vec<_> = ports.map(|port| probe(&self.lab().scanner, source, port)).collect();
         self.log.wait_for(&source.to_string())
     }
 
-    /// Every line that names `source`, about what was received up to now.
+    /// Every line about what was received from `source` up to now. Its line in `hosts.deny` is told later, when that
+    /// is written.
     #[must_use]
     pub fn lines_about(&self, source: IpAddr) -> Vec<String> {
-        self.settle().into_iter().filter(|line| mentions(line, source)).collect()
+        let lines = self.settle().into_iter().filter(|line| mentions(line, source));
+        lines.filter(|line| !line.contains("has been blocked via")).collect()
     }
 
     /// Waits until all files and the log show that `source` is blocked.
@@ -122,10 +127,10 @@ impl<'lab> Daemon<'lab> {
         maps::blocked(&self.pins())
     }
 
-    /// Packets dropped since the maps were made.
+    /// A counter of the kernel program's by its name, since the maps were made.
     #[must_use]
-    pub fn dropped(&self) -> u64 {
-        maps::counter(&self.pins(), portsentry_common::counter::Counter::Dropped)
+    pub fn counter(&self, name: &str) -> u64 {
+        maps::counter(&self.pins(), name)
     }
 
     /// Sends a signal.

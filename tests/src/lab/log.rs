@@ -2,10 +2,13 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    net::IpAddr,
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
+
+use super::mentions;
 
 /// How long anything is waited for: far longer than it takes, as nobody waits where a test passes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,6 +48,12 @@ impl Log {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
+    }
+
+    /// The lines so far that name `source`.
+    #[must_use]
+    pub fn lines_about(&self, source: IpAddr) -> Vec<String> {
+        self.lines().into_iter().filter(|line| mentions(line, source)).collect()
     }
 
     /// The lines, once there are no more to come.

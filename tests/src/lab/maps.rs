@@ -7,7 +7,6 @@ use std::{
     process::Command,
 };
 
-use portsentry_common::counter::Counter;
 use serde_json::Value;
 
 /// The sources in the blocked maps below `pins`.
@@ -20,18 +19,11 @@ pub(super) fn blocked(pins: &Path) -> Vec<IpAddr> {
     sources.concat()
 }
 
-/// A counter, summed over the CPUs.
-pub(super) fn counter(pins: &Path, counter: Counter) -> u64 {
+/// A counter by its field's name, summed over the CPUs.
+pub(super) fn counter(pins: &Path, name: &str) -> u64 {
     let entries = dump(&pins.join("COUNTERS"));
-    let counters =
-        entries.iter().flat_map(|entry| entry["formatted"]["values"].as_array().into_iter().flatten());
-    counters
-        .map(|cpu| {
-            let values = &cpu["value"];
-            let values = values.as_array().or_else(|| values.as_object()?.values().next()?.as_array());
-            values.and_then(|values| values[counter as usize].as_u64()).unwrap_or_else(|| panic!("{cpu}"))
-        })
-        .sum()
+    let cpus = entries.iter().flat_map(|entry| entry["formatted"]["values"].as_array().into_iter().flatten());
+    cpus.map(|cpu| cpu["value"][name].as_u64().unwrap_or_else(|| panic!("{name} isn't in {cpu}"))).sum()
 }
 
 /// A pinned map's entries, as bpftool prints them in JSON.

@@ -51,7 +51,9 @@ impl Lab {
 }
 
 impl Service {
-    fn start(host: &Namespace, protocol: Protocol, port: u16) -> Self {
+    /// A service in `namespace`.
+    #[must_use]
+    pub fn start(namespace: &Namespace, protocol: Protocol, port: u16) -> Self {
         let r#type = if protocol == Protocol::Tcp { Type::STREAM } else { Type::DGRAM };
         let open = || -> io::Result<Socket> {
             let socket = Socket::new(Domain::IPV6, r#type, None)?;
@@ -63,7 +65,8 @@ impl Service {
             }
             Ok(socket)
         };
-        let socket = host.enter(open).unwrap_or_else(|error| panic!("a service on port {port}: {error}"));
+        let socket =
+            namespace.enter(open).unwrap_or_else(|error| panic!("a service on port {port}: {error}"));
         let own = socket.try_clone().expect("a socket's second handle");
         let thread = thread::spawn(move || match protocol {
             Protocol::Tcp => answer_tcp(&own.into()),
