@@ -3,6 +3,8 @@
 //!
 //! It must not touch the machine's own network, nor outlive the test that made it.
 
+#![allow(clippy::must_use_candidate, reason = "a laboratory's functions are called for what they do")]
+
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
@@ -52,8 +54,8 @@ pub enum Family {
 pub const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 impl Family {
-    /// The address of the network's member of that number: in 192.0.2.0/24 (RFC 5737) or 2001:db8::/64 (RFC 3849).
-    #[must_use]
+    /// The address of the network's member of that number: in `192.0.2.0/24` (RFC 5737) or
+    /// `2001:db8::/64` (RFC 3849).
     pub fn member(self, number: u16) -> IpAddr {
         match self {
             Self::V4 => {
@@ -65,19 +67,16 @@ impl Family {
     }
 
     /// The host that is scanned.
-    #[must_use]
     pub fn host(self) -> IpAddr {
         self.member(1)
     }
 
     /// Somebody who only uses the host's services.
-    #[must_use]
     pub fn bystander(self) -> IpAddr {
         self.member(3)
     }
 
     /// Bits of the network's prefix.
-    #[must_use]
     pub fn prefix(self) -> u8 {
         match self {
             Self::V4 => 24,
@@ -109,7 +108,6 @@ pub struct Lab {
 
 impl Lab {
     /// Builds it.
-    #[must_use]
     pub fn new() -> Self {
         static SWEPT: Once = Once::new();
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -172,7 +170,6 @@ impl Lab {
     }
 
     /// A new address for the scanner, which nobody has seen anything from.
-    #[must_use]
     pub fn source(&self, family: Family) -> IpAddr {
         let number = self.next_source.fetch_add(1, Ordering::Relaxed);
         assert!(number <= LAST_SOURCE, "a lab has {} sources", LAST_SOURCE - FIRST_SOURCE + 1);
@@ -182,25 +179,21 @@ impl Lab {
     }
 
     /// A directory for files, removed with the lab.
-    #[must_use]
     pub fn files(&self) -> &Path {
         self.files.path()
     }
 
     /// Where a daemon in this lab pins its maps, unless told otherwise.
-    #[must_use]
     pub fn pins(&self) -> PathBuf {
         format!("{}{}-lab-{}", sweep::PINS, process::id(), self.number).into()
     }
 
     /// Where a second daemon could pin its maps.
-    #[must_use]
     pub fn other_pins(&self) -> PathBuf {
         format!("{}-other", self.pins().display()).into()
     }
 
     /// A daemon on this lab's host, yet to be started, with 1.2's `flags` or 2.x's.
-    #[must_use]
     pub fn portsentry(&self, flags: &str) -> Portsentry<'_> {
         Portsentry::new(self, flags)
     }
@@ -220,7 +213,6 @@ impl Default for Lab {
 }
 
 /// The Ethernet address of the network's member of that number: a locally administered one.
-#[must_use]
 pub fn hardware_address(number: u16) -> String {
     format!("02:00:00:00:00:{number:02x}")
 }

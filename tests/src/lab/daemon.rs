@@ -33,7 +33,6 @@ pub struct Ended {
 
 impl Ended {
     /// The lines as one text.
-    #[must_use]
     pub fn text(&self) -> String {
         self.lines.join("\n")
     }
@@ -50,25 +49,21 @@ impl<'lab> Daemon<'lab> {
     }
 
     /// The lab that it runs in.
-    #[must_use]
     pub fn lab(&self) -> &'lab Lab {
         self.setup.lab()
     }
 
     /// What it was started with.
-    #[must_use]
     pub fn setup(&self) -> &Portsentry<'lab> {
         &self.setup
     }
 
     /// What it prints.
-    #[must_use]
     pub fn log(&self) -> &Log {
         &self.log
     }
 
     /// Its process.
-    #[must_use]
     pub fn process(&self) -> u32 {
         self.child.id()
     }
@@ -90,7 +85,6 @@ impl<'lab> Daemon<'lab> {
 
     /// Every line about what was received from `source` up to now. Its line in `hosts.deny` is told later, when that
     /// is written.
-    #[must_use]
     pub fn lines_about(&self, source: IpAddr) -> Vec<String> {
         let lines = self.settle().into_iter().filter(|line| mentions(line, source));
         lines.filter(|line| !line.contains("has been blocked via")).collect()
@@ -102,7 +96,6 @@ impl<'lab> Daemon<'lab> {
     }
 
     /// The lines of a file that it was configured with, by the setting's name; none if it isn't there.
-    #[must_use]
     pub fn file(&self, setting: &str) -> Vec<String> {
         let text = fs::read_to_string(self.setup.setting(setting)).unwrap_or_default();
         assert!(text.is_empty() || text.ends_with('\n'), "{setting} ends in a torn line:\n{text}");
@@ -110,25 +103,21 @@ impl<'lab> Daemon<'lab> {
     }
 
     /// The lines of a file that name `source`.
-    #[must_use]
     pub fn file_about(&self, setting: &str, source: IpAddr) -> Vec<String> {
         self.file(setting).into_iter().filter(|line| mentions(line, source)).collect()
     }
 
     /// Where its maps are pinned.
-    #[must_use]
     pub fn pins(&self) -> PathBuf {
         self.setup.setting("PIN_PATH").into()
     }
 
     /// The sources in the kernel's blocked maps.
-    #[must_use]
     pub fn blocked(&self) -> Vec<IpAddr> {
         maps::blocked(&self.pins())
     }
 
     /// A counter of the kernel program's by its name, since the maps were made.
-    #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
         maps::counter(&self.pins(), name)
     }

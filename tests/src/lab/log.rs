@@ -45,19 +45,16 @@ impl Log {
     }
 
     /// The lines so far.
-    #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
     }
 
     /// The lines so far that name `source`.
-    #[must_use]
     pub fn lines_about(&self, source: IpAddr) -> Vec<String> {
         self.lines().into_iter().filter(|line| mentions(line, source)).collect()
     }
 
     /// The lines, once there are no more to come.
-    #[must_use]
     pub fn whole(&self) -> Vec<String> {
         self.wait(|state| (state.open == 0).then(|| state.lines.clone()))
             .unwrap_or_else(|lines| panic!("the log does not end:\n{}", lines.join("\n")))

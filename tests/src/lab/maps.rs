@@ -27,7 +27,6 @@ pub(super) fn counter(pins: &Path, name: &str) -> u64 {
 }
 
 /// A pinned map's entries, as bpftool prints them in JSON.
-#[must_use]
 pub fn dump(map: &Path) -> Vec<Value> {
     let dumped = Command::new("bpftool").args(["-j", "map", "dump", "pinned"]).arg(map).output();
     let dumped = dumped.expect("`bpftool` of the Debian package bpftool");

@@ -21,7 +21,6 @@ pub struct Namespace {
 
 impl Namespace {
     /// Makes one of that name.
-    #[must_use]
     pub fn new(name: &str) -> Self {
         // `ip` prepares the directory of names on first use, which two at a time can't.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -32,7 +31,6 @@ impl Namespace {
     }
 
     /// Its name.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -60,7 +58,6 @@ impl Namespace {
     }
 
     /// A command to run in it. (Not by `ip netns exec`, which mounts a /sys without bpffs.)
-    #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.path().display())).arg(program).stdin(Stdio::null());

@@ -12,13 +12,11 @@ pub struct Probe(#[expect(dead_code, reason = "held, not used")] Socket);
 
 impl Probe {
     /// Sends a SYN from `source`, in `namespace`, to `port`.
-    #[must_use]
     pub fn tcp(namespace: &Namespace, source: IpAddr, port: SocketAddr) -> Self {
         Self::send(namespace, source, port, Type::STREAM)
     }
 
     /// Sends a datagram from `source`, in `namespace`, to `port`.
-    #[must_use]
     pub fn udp(namespace: &Namespace, source: IpAddr, port: SocketAddr) -> Self {
         Self::send(namespace, source, port, Type::DGRAM)
     }

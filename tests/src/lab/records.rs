@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use regex::Regex;
 
 /// Whether `line` names `source`, and not merely an address that begins or ends like it.
-#[must_use]
 pub fn mentions(line: &str, source: IpAddr) -> bool {
     let name = source.to_string();
     let is_part = |character: char| character.is_ascii_hexdigit() || ":.".contains(character);
@@ -21,7 +20,6 @@ pub fn mentions(line: &str, source: IpAddr) -> bool {
 }
 
 /// Whether `line` is 1.2's of a source that was blocked, in the blocked file and the history.
-#[must_use]
 pub fn classic_record(line: &str, source: IpAddr, port: u16, protocol: &str) -> bool {
     let form = Regex::new(r"^\d+ - \d{2}/\d{2}/\d{4} \d{2}:\d{2}:\d{2} (.*)$").expect("a regular expression");
     form.captures(line)

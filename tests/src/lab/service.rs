@@ -38,13 +38,11 @@ pub struct Service {
 
 impl Lab {
     /// A TCP service on the host.
-    #[must_use]
     pub fn serve_tcp(&self, port: u16) -> Service {
         Service::start(&self.host, Protocol::Tcp, port)
     }
 
     /// A UDP service on the host.
-    #[must_use]
     pub fn serve_udp(&self, port: u16) -> Service {
         Service::start(&self.host, Protocol::Udp, port)
     }
@@ -52,7 +50,6 @@ impl Lab {
 
 impl Service {
     /// A service in `namespace`.
-    #[must_use]
     pub fn start(namespace: &Namespace, protocol: Protocol, port: u16) -> Self {
         let r#type = if protocol == Protocol::Tcp { Type::STREAM } else { Type::DGRAM };
         let open = || -> io::Result<Socket> {
@@ -76,7 +73,6 @@ impl Service {
     }
 
     /// Whether a client at `source`, in `namespace`, reaches it.
-    #[must_use]
     pub fn answers(&self, namespace: &Namespace, source: IpAddr, reach: Reach) -> bool {
         let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
         let port = SocketAddr::new(host, self.port);

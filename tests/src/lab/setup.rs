@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    fmt::Write,
+    fmt::{Display, Write},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -22,7 +22,6 @@ const DEFAULTS: [(&str, &str); 7] = [
 ];
 
 /// The daemon's program: `PORTSENTRY_BIN`, or the one that stands beside this test.
-#[must_use]
 pub fn binary() -> PathBuf {
     let beside = || {
         let test = env::current_exe().expect("a test knows where it is");
@@ -87,21 +86,18 @@ impl<'lab> Portsentry<'lab> {
 
     /// Enters `network` in the ignore file.
     #[must_use]
-    pub fn ignoring(mut self, network: impl ToString) -> Self {
-        self.ignored += &network.to_string();
-        self.ignored += "\n";
+    pub fn ignoring(mut self, network: impl Display) -> Self {
+        let _ = writeln!(self.ignored, "{network}");
         self
     }
 
     /// What `key` is set to.
-    #[must_use]
     pub fn setting(&self, key: &str) -> &str {
         let found = self.settings.iter().find(|(set, _)| set == key);
-        found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("{key} isn't set"))
+        found.map_or_else(|| panic!("{key} isn't set"), |(_, value)| value.as_str())
     }
 
     /// The lab that it is to run in.
-    #[must_use]
     pub fn lab(&self) -> &'lab Lab {
         self.lab
     }
@@ -114,7 +110,6 @@ impl<'lab> Portsentry<'lab> {
     }
 
     /// Writes its files and starts it; it watches when this returns.
-    #[must_use]
     pub fn start(&self) -> Daemon<'lab> {
         let daemon = Daemon::spawn(self.clone(), self.command());
         daemon.log().wait_for("is now active and listening");
@@ -122,19 +117,16 @@ impl<'lab> Portsentry<'lab> {
     }
 
     /// Starts one that can't run, and returns its last words.
-    #[must_use]
     pub fn fail(&self) -> Ended {
         Daemon::spawn(self.clone(), self.command()).end()
     }
 
     /// As [`Portsentry::fail`], by way of another command that `wrap` makes of the daemon's.
-    #[must_use]
     pub fn fail_in(&self, wrap: impl FnOnce(Command) -> Command) -> Ended {
         Daemon::spawn(self.clone(), wrap(self.command())).end()
     }
 
     /// Writes its files; the command that starts it.
-    #[must_use]
     pub fn command(&self) -> Command {
         let config = self.write_files();
         let mut command = self.lab.host.command(binary());
@@ -146,7 +138,6 @@ impl<'lab> Portsentry<'lab> {
     }
 
     /// Where the configuration file is.
-    #[must_use]
     pub fn config_path(&self) -> PathBuf {
         self.lab.files().join("portsentry.conf")
     }
