@@ -53,11 +53,18 @@ impl Ipv4 {
 }
 
 impl Ipv6 {
-    /// The address whose octets lie in memory as those of `words` do.
+    /// The address whose octets lie in memory as those of `halves` do.
     #[inline(always)]
     #[must_use]
-    pub fn from_words(words: [u32; 4]) -> Self {
-        bytemuck::cast(words)
+    pub fn from_halves(halves: [u64; 2]) -> Self {
+        bytemuck::cast(halves)
+    }
+
+    /// The address as two words in wire order.
+    #[inline(always)]
+    #[must_use]
+    pub fn halves(self) -> [u64; 2] {
+        bytemuck::cast(self)
     }
 
     /// The address as four words in wire order.

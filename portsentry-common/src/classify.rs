@@ -143,6 +143,10 @@ pub fn tcp(flags: TcpFlags) -> Option<Kind> {
     const URG: u8 = TcpFlags::URG;
 
     let bits = flags.0 & (FIN | SYN | RST | PSH | ACK | URG);
+    // First what nearly every packet is.
+    if bits & (FIN | SYN | RST | ACK) == ACK {
+        return Some(Kind::Ack);
+    }
     match bits {
         SYN => Some(Kind::Syn),
         FIN => Some(Kind::Fin),
@@ -152,8 +156,7 @@ pub fn tcp(flags: TcpFlags) -> Option<Kind> {
         _ if bits & RST != 0 => None,
         _ if bits & ACK == 0 => Some(Kind::Unknown),
         _ if bits & SYN != 0 => None,
-        _ if bits & FIN != 0 => Some(Kind::Maimon),
-        _ => Some(Kind::Ack),
+        _ => Some(Kind::Maimon),
     }
 }
 

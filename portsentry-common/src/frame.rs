@@ -10,6 +10,9 @@ pub trait Frame {
     /// the part of the frame that can be read directly.
     fn read<T: AnyBitPattern>(&self, offset: usize) -> Option<T>;
 
+    /// Whether the frame's first `length` bytes can be read directly.
+    fn reaches(&self, length: usize) -> bool;
+
     /// Whether the frame is at least `length` bytes long, counting what cannot be read directly (the
     /// further buffers of a multi-buffer XDP frame).
     fn holds(&self, length: usize) -> bool;
@@ -23,6 +26,11 @@ impl Frame for [u8] {
     fn read<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
         let bytes = self.get(offset..offset.checked_add(size_of::<T>())?)?;
         bytemuck::try_pod_read_unaligned(bytes).ok()
+    }
+
+    #[inline(always)]
+    fn reaches(&self, length: usize) -> bool {
+        length <= self.len()
     }
 
     #[inline(always)]

@@ -3,6 +3,8 @@
 //! A set bit means "look it up", a clear one "nobody here". It may err towards a look-up only: whoever enters
 //! a block sets the bit, and clearing needs a rebuild that no writer can race (see the daemon's `kernel` room).
 
+use bytemuck::AnyBitPattern;
+
 use crate::address::{Ipv4, Ipv6};
 
 /// Bits of a gate: one for each IPv4 /24, and as many for hashes of the IPv6 /48.
@@ -12,24 +14,43 @@ pub const WORDS: u32 = BITS / 64;
 
 /// An address's bit in its family's gate.
 pub trait Gated {
-    /// Number of the bit, below [`BITS`].
+    /// What of the address decides on the bit; its octets lie in memory as the address's do.
+    type Prefix: AnyBitPattern;
+
+    /// Number of the bit, below [`BITS`], of an address that begins with `prefix`.
+    fn bit_of(prefix: Self::Prefix) -> u32;
+
+    /// Number of the address's bit, below [`BITS`].
     fn bit(self) -> u32;
 }
 
 impl Gated for Ipv4 {
+    type Prefix = u32;
+
+    #[inline(always)]
+    fn bit_of(prefix: u32) -> u32 {
+        u32::from_be(prefix) >> 8
+    }
+
     #[inline(always)]
     fn bit(self) -> u32 {
-        self.number() >> 8
+        Self::bit_of(bytemuck::cast(self))
     }
 }
 
 impl Gated for Ipv6 {
+    type Prefix = u64;
+
     /// By multiplicative hashing (Knuth, TAOCP 6.4) of the /48.
     #[inline(always)]
+    fn bit_of(prefix: u64) -> u32 {
+        let network = u64::from_be(prefix) >> 16;
+        (network.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u32
+    }
+
+    #[inline(always)]
     fn bit(self) -> u32 {
-        let [high, low, ..] = self.words();
-        let prefix = u64::from(u32::from_be(high)) << 16 | u64::from(u32::from_be(low) >> 16);
-        (prefix.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u32
+        Self::bit_of(self.halves()[0])
     }
 }
 

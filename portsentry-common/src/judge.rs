@@ -11,7 +11,7 @@ use crate::{
     decide::{Verdict, counts, decide},
     event::Event,
     frame::Frame,
-    parse::{Datagram, Link, Malformed, Network, Parse, link},
+    parse::{Datagram, Link, Malformed, Network, Plain, link},
     settings::{AckProbes, Settings},
     world::{Entry, Flow, Hosts, Locality, Sight, World},
 };
@@ -33,6 +33,55 @@ where
     F: Frame + ?Sized,
     W: Hosts<Ipv4> + Hosts<Ipv6>,
 {
+    glance(frame, world).unwrap_or_else(|| examine(frame, world))
+}
+
+/// What [`examine`] would find, if it can be told at a glance: the frame holds a packet of the common make, and
+/// its source is blocked, or it can't be a probe. Nearly every frame is settled here.
+#[inline(always)]
+pub fn glance<F, W>(frame: &F, world: &W) -> Option<Action>
+where
+    F: Frame + ?Sized,
+    W: Hosts<Ipv4> + Hosts<Ipv6>,
+{
+    let link = link(frame).ok()?;
+    match link.network {
+        Network::Ipv4 => glance_at::<Ipv4, F, W>(frame, link.length, world),
+        Network::Ipv6 => glance_at::<Ipv6, F, W>(frame, link.length, world),
+        Network::Other => Some(Action::Pass),
+    }
+}
+
+#[inline(always)]
+fn glance_at<A, F, W>(frame: &F, offset: usize, world: &W) -> Option<Action>
+where
+    A: Plain,
+    F: Frame + ?Sized,
+    W: Hosts<A>,
+{
+    let prefix = A::prefix(frame, offset)?;
+    if world.may_be_blocked(A::bit_of(prefix)) {
+        let source = A::source(frame, offset).ok()?;
+        if is_blocked(source, world) {
+            return Some(Action::Drop);
+        }
+    }
+    let datagram = A::plain(frame, offset)?;
+    let transport = datagram.transport(frame).ok()?;
+    if !frame.reaches(datagram.transport + datagram.remaining) {
+        return None;
+    }
+    let harmless = classify(&transport).is_none_or(|probe| is_harmless(datagram.destination, &probe, world));
+    harmless.then_some(Action::Pass)
+}
+
+/// Judges `frame` by every question there is.
+#[inline(always)]
+pub fn examine<F, W>(frame: &F, world: &W) -> Action
+where
+    F: Frame + ?Sized,
+    W: Hosts<Ipv4> + Hosts<Ipv6>,
+{
     let judged = link(frame).and_then(|link| match link.network {
         Network::Ipv4 => packet::<Ipv4, F, W>(frame, &link, world),
         Network::Ipv6 => packet::<Ipv6, F, W>(frame, &link, world),
@@ -47,26 +96,39 @@ where
 #[inline(always)]
 fn packet<A, F, W>(frame: &F, link: &Link, world: &W) -> Result<Action, Malformed>
 where
-    A: Parse,
+    A: Plain,
     F: Frame + ?Sized,
     W: Hosts<A>,
 {
     let source = A::source(frame, link.length)?;
-    if world.is_blocked(source) {
-        world.count(Counter::Dropped);
+    if world.may_be_blocked(source.bit()) && is_blocked(source, world) {
         return Ok(Action::Drop);
     }
     let datagram = A::datagram(frame, link.length)?;
     let transport = datagram.transport(frame)?;
     let Some(probe) = classify(&transport) else { return Ok(Action::Pass) };
-    if !world.is_watched(probe.protocol, probe.port) || !is_sought(&probe, world.settings()) {
-        return Ok(Action::Pass);
-    }
     let flow = Flow { source, destination: datagram.destination, probe };
-    if is_explained(&flow, world) {
+    if is_harmless(flow.destination, &probe, world) || is_explained(&flow, world) {
         return Ok(Action::Pass);
     }
     Ok(answer(frame, link, &datagram, &flow, world))
+}
+
+#[inline(always)]
+fn is_blocked<A, W: Hosts<A>>(source: A, world: &W) -> bool {
+    let is_blocked = world.is_blocked(source);
+    if is_blocked {
+        world.count(Counter::Dropped);
+    }
+    is_blocked
+}
+
+/// Whether a packet can be no probe, or one that nobody looks for, or belongs to what was served a moment ago.
+#[inline(always)]
+fn is_harmless<A, W: Hosts<A>>(destination: A, probe: &Probe, world: &W) -> bool {
+    !is_sought(probe, world.settings())
+        || world.was_served(destination, probe)
+        || !world.is_watched(probe.protocol, probe.port)
 }
 
 /// Whether the settings want this kind at all.
@@ -79,9 +141,6 @@ fn is_sought(probe: &Probe, settings: &Settings) -> bool {
 /// single host, a service or connection expects it, or it may be the answer to a protected host.
 #[inline(always)]
 fn is_explained<A: Address, W: Hosts<A>>(flow: &Flow<A>, world: &W) -> bool {
-    if world.was_served(flow) {
-        return true;
-    }
     match world.locality(flow.destination) {
         Locality::Foreign => return true,
         Locality::Own if world.is_served(flow) => {

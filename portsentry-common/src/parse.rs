@@ -11,10 +11,12 @@
 mod ipv4;
 mod ipv6;
 mod link;
+mod plain;
 mod transport;
 
 pub use ipv6::MAX_EXTENSIONS;
 pub use link::{Link, Network, link};
+pub use plain::Plain;
 pub use transport::{TcpFlags, Transport};
 
 use crate::{
@@ -98,7 +100,7 @@ impl Parse for Ipv4 {
 impl Parse for Ipv6 {
     #[inline(always)]
     fn source<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Self, Malformed> {
-        frame.read(offset + ipv6::SOURCE).map(Self::from_words).ok_or(Malformed::Ipv6)
+        frame.read(offset + ipv6::SOURCE).map(Self::from_halves).ok_or(Malformed::Ipv6)
     }
 
     #[inline(always)]

@@ -94,6 +94,10 @@ pub trait World {
 
 /// What is kept for each address family.
 pub trait Hosts<A>: World {
+    /// Whether anybody is blocked whose address has this bit in the gate (see [`crate::gate`]). Cheap; `true` only
+    /// means that [`Hosts::is_blocked`] must tell.
+    fn may_be_blocked(&self, bit: u32) -> bool;
+
     /// Whether `source` is blocked now; if it is, adds one to its dropped packets.
     fn is_blocked(&self, source: A) -> bool;
 
@@ -105,7 +109,7 @@ pub trait Hosts<A>: World {
 
     /// Whether a service or connection was found shortly before for this destination and port. Cheap; `false`
     /// only means that [`Hosts::is_served`] must tell.
-    fn was_served(&self, flow: &Flow<A>) -> bool;
+    fn was_served(&self, destination: A, probe: &Probe) -> bool;
 
     /// Whether a socket explains the packet at this moment: one that listens or is bound on the destination,
     /// or an existing connection between the two ends. One in TIME-WAIT explains only what belongs to it.

@@ -33,8 +33,13 @@ impl Frame for XdpFrame<'_> {
     }
 
     #[inline(always)]
+    fn reaches(&self, length: usize) -> bool {
+        self.start + length <= self.end
+    }
+
+    #[inline(always)]
     fn holds(&self, length: usize) -> bool {
-        self.start + length <= self.end || length <= self.length()
+        self.reaches(length) || length <= self.length()
     }
 
     #[inline(always)]

@@ -13,7 +13,7 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use portsentry_common::{
     block::Block,
-    classify::{Kind, Protocol},
+    classify::{Kind, Probe, Protocol},
     counter::Counter,
     event::Event,
     gate,
@@ -112,12 +112,14 @@ impl World for Kernel<'_> {
 
 impl<A: Family> Hosts<A> for Kernel<'_> {
     #[inline(always)]
-    fn is_blocked(&self, source: A) -> bool {
-        let (word, mask) = gate::place(source.bit());
+    fn may_be_blocked(&self, bit: u32) -> bool {
+        let (word, mask) = gate::place(bit);
         let gate = A::gate(word + generation());
-        if gate.copied().unwrap_or(0) & mask == 0 {
-            return false;
-        }
+        gate.copied().unwrap_or(0) & mask != 0
+    }
+
+    #[inline(always)]
+    fn is_blocked(&self, source: A) -> bool {
         let Some(block) = A::blocked(source) else { return false };
         // SAFETY: a hash map's value stays readable for the program's run, even if it is deleted meanwhile.
         let block = unsafe { &mut *block };
@@ -140,15 +142,15 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn was_served(&self, flow: &Flow<A>) -> bool {
-        let cached = match flow.probe.kind {
-            Kind::Udp => maps::SERVED_UDP.get(u32::from(flow.probe.port)),
-            Kind::Ack | Kind::Maimon => maps::SERVED_TCP.get(u32::from(flow.probe.port)),
+    fn was_served(&self, destination: A, probe: &Probe) -> bool {
+        let cached = match probe.kind {
+            Kind::Udp => maps::SERVED_UDP.get(u32::from(probe.port)),
+            Kind::Ack | Kind::Maimon => maps::SERVED_TCP.get(u32::from(probe.port)),
             _ => None,
         };
         let Some(&served) = cached else { return false };
         let age = ticks(self.now_ns()).wrapping_sub(served as u32);
-        (served >> 32) as u32 == flow.destination.tag() && age < u32::from(self.settings().served_ticks)
+        (served >> 32) as u32 == destination.tag() && age < u32::from(self.settings().served_ticks)
     }
 
     #[inline(always)]

@@ -14,18 +14,33 @@ mod maps;
 mod sockets;
 
 use aya_ebpf::{
-    bindings::xdp_action::{XDP_DROP, XDP_PASS},
+    EbpfContext,
+    bindings::{
+        xdp_action::{XDP_DROP, XDP_PASS},
+        xdp_md,
+    },
     macros::xdp,
     programs::XdpContext,
 };
-use portsentry_common::judge::{Action, judge};
+use portsentry_common::judge::{Action, examine, glance};
 
 use crate::{frame::XdpFrame, kernel::Kernel};
 
 /// Judges every frame that an interface receives.
 #[xdp(frags)]
 pub fn portsentry(context: XdpContext) -> u32 {
-    match judge(&XdpFrame::new(&context), &Kernel::new(&context)) {
+    match glance(&XdpFrame::new(&context), &Kernel::new(&context)) {
+        Some(Action::Pass) => XDP_PASS,
+        Some(Action::Drop) => XDP_DROP,
+        None => thoroughly(context.as_ptr().cast()),
+    }
+}
+
+/// For the few frames that a glance doesn't settle; apart, so that its needs don't burden the others.
+#[inline(never)]
+fn thoroughly(context: *mut xdp_md) -> u32 {
+    let context = XdpContext::new(context);
+    match examine(&XdpFrame::new(&context), &Kernel::new(&context)) {
         Action::Pass => XDP_PASS,
         Action::Drop => XDP_DROP,
     }

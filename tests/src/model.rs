@@ -16,7 +16,7 @@ use portsentry::kernel::{decode, monotonic_ns};
 use portsentry_common::{
     address::Address,
     block::Block,
-    classify::{Kind, Protocol},
+    classify::{Kind, Probe, Protocol},
     counter::{Counter, Counters},
     event::Event,
     judge::judge,
@@ -123,6 +123,10 @@ impl World for Model {
 }
 
 impl<A: Address> Hosts<A> for Model {
+    fn may_be_blocked(&self, _: u32) -> bool {
+        true
+    }
+
     fn is_blocked(&self, source: A) -> bool {
         let mut blocked = self.blocked.borrow_mut();
         let Some(block) = blocked.get_mut(&ip(source)) else { return false };
@@ -147,7 +151,7 @@ impl<A: Address> Hosts<A> for Model {
     }
 
     /// Never: the kernel program saves time by this, and reaches the same verdict without.
-    fn was_served(&self, _: &Flow<A>) -> bool {
+    fn was_served(&self, _: A, _: &Probe) -> bool {
         false
     }
 

@@ -2,9 +2,11 @@
 
 use std::{
     io::Write,
+    net::UdpSocket,
     panic::resume_unwind,
     process::{Command, Stdio},
     thread,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -49,4 +51,18 @@ fn bring_up() {
         .expect("`ip` of the Debian package iproute2");
     ip.stdin.take().expect("a pipe").write_all(script.as_bytes()).expect("`ip` reads its script");
     assert!(ip.wait().expect("`ip` ends").success(), "`ip` refused:\n{script}");
+    for address in OWN.iter().chain(&PEERS) {
+        await_route(address);
+    }
+}
+
+/// Waits until the kernel has a route to one of its own IPv6 addresses, which it makes in its own time.
+fn await_route(address: &str) {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let start = Instant::now();
+    let connect = || UdpSocket::bind((address, 0)).and_then(|socket| socket.connect((address, 9)));
+    while let Err(error) = connect() {
+        assert!(start.elapsed() < PATIENCE, "{address} can't be reached: {error}");
+        thread::yield_now();
+    }
 }

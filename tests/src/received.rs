@@ -16,6 +16,10 @@ impl Frame for Received<'_> {
         self.0[..self.0.len().min(FIRST_BUFFER)].read(offset)
     }
 
+    fn reaches(&self, length: usize) -> bool {
+        length <= self.0.len().min(FIRST_BUFFER)
+    }
+
     fn holds(&self, length: usize) -> bool {
         self.0.holds(length)
     }

@@ -5,6 +5,7 @@ use crate::{address::Ipv4, frame::Frame};
 
 /// Offset of the source address in the header.
 pub(super) const SOURCE: usize = 12;
+pub(super) const DESTINATION: usize = 16;
 /// "More fragments", in the word of flags and fragment offset.
 const MORE: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;

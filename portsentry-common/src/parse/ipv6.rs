@@ -5,8 +5,8 @@ use crate::{address::Ipv6, frame::Frame};
 
 /// Offset of the source address in the header.
 pub(super) const SOURCE: usize = 8;
-const DESTINATION: usize = 24;
-const HEADER: usize = 40;
+pub(super) const DESTINATION: usize = 24;
+pub(super) const HEADER: usize = 40;
 /// How many extension headers are walked. RFC 8200 section 4.1 recommends at most one of each of the five
 /// kinds (destination options twice); a longer chain passes unread and is counted.
 pub const MAX_EXTENSIONS: usize = 8;
@@ -20,7 +20,7 @@ const DESTINATION_OPTIONS: u8 = 60;
 #[inline(always)]
 pub(super) fn datagram<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Datagram<Ipv6>, Malformed> {
     let [first, second] = frame.read::<[u32; 2]>(offset).ok_or(Malformed::Ipv6)?;
-    let destination = frame.read(offset + DESTINATION).map(Ipv6::from_words).ok_or(Malformed::Ipv6)?;
+    let destination = frame.read(offset + DESTINATION).map(Ipv6::from_halves).ok_or(Malformed::Ipv6)?;
     let second = u32::from_be(second);
     let payload = (second >> 16) as usize;
     if u32::from_be(first) >> 28 != 6 || !frame.holds(offset + HEADER + payload) {
@@ -42,7 +42,7 @@ pub(super) fn datagram<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<Da
 }
 
 #[inline(always)]
-fn is_extension(next: u8) -> bool {
+pub(super) fn is_extension(next: u8) -> bool {
     matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS)
 }
 
