@@ -29,11 +29,10 @@ mod service;
 mod setup;
 mod sweep;
 
-use self::maps::remove_pins;
 pub use self::{
     daemon::{Daemon, Ended},
     log::Log,
-    maps::dump,
+    maps::{dump, remove_pins},
     namespace::Namespace,
     probes::Probe,
     records::{classic_record, mentions},

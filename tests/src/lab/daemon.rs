@@ -5,6 +5,8 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -12,7 +14,10 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{Family, Lab, Log, Portsentry, Probe, maps, mentions};
+use super::{Family, Lab, Log, Portsentry, Probe, log::PATIENCE, maps, mentions};
+
+/// What no event tells of is looked at this often.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// A running daemon; killed when dropped. Its pins go with the lab.
 #[derive(Debug)]
@@ -93,6 +98,15 @@ impl<'lab> Daemon<'lab> {
     /// Waits until all files and the log show that `source` is blocked.
     pub fn wait_for_block(&self, source: IpAddr) {
         self.log.wait_for(&format!("Host {source} has been blocked via wrappers"));
+    }
+
+    /// Waits until `holds`, asked again and again; `what` says what is waited for.
+    pub fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(Instant::now() < deadline, "in vain: {what}. The log:\n{}", self.log.lines().join("\n"));
+            thread::sleep(BETWEEN_LOOKS);
+        }
     }
 
     /// The lines of a file that it was configured with, by the setting's name; none if it isn't there.
