@@ -184,12 +184,8 @@ fn a_line_taken_out_while_no_daemon_ran_lifts_the_block() {
     }
     let lines = daemon.file("BLOCKED_FILE");
     daemon.kill();
-    let kept: String = lines
-        .iter()
-        .filter(|line| !line.contains(&lifted.to_string()))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    fs::write(setup.setting("BLOCKED_FILE"), kept).expect("an administrator's edit");
+    let kept: Vec<_> = lines.iter().filter(|line| !line.contains(&lifted.to_string())).cloned().collect();
+    fs::write(setup.setting("BLOCKED_FILE"), kept.join("\n") + "\n").expect("an administrator's edit");
     let daemon = setup.start();
     assert_eq!(daemon.blocked(), [held]);
     assert!(service.answers(&lab.scanner, lifted, Reach::Expected));
