@@ -19,6 +19,7 @@ use nix::unistd::geteuid;
 use tempfile::TempDir;
 
 mod daemon;
+mod installed;
 mod log;
 mod maps;
 mod namespace;
@@ -31,6 +32,7 @@ mod sweep;
 
 pub use self::{
     daemon::{Daemon, Ended},
+    installed::Syslog,
     log::Log,
     maps::{dump, remove_pins},
     namespace::Namespace,

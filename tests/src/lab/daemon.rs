@@ -111,7 +111,7 @@ impl<'lab> Daemon<'lab> {
 
     /// The lines of a file that it was configured with, by the setting's name; none if it isn't there.
     pub fn file(&self, setting: &str) -> Vec<String> {
-        let text = fs::read_to_string(self.setup.setting(setting)).unwrap_or_default();
+        let text = fs::read_to_string(self.setup.path(setting)).unwrap_or_default();
         assert!(text.is_empty() || text.ends_with('\n'), "{setting} ends in a torn line:\n{text}");
         text.lines().map(Into::into).collect()
     }
@@ -123,7 +123,12 @@ impl<'lab> Daemon<'lab> {
 
     /// Where its maps are pinned.
     pub fn pins(&self) -> PathBuf {
-        self.setup.setting("PIN_PATH").into()
+        let path = self.setup.setting("PIN_PATH");
+        if self.setup.is_installed() {
+            format!("/proc/{}/root{path}", self.process()).into()
+        } else {
+            path.into()
+        }
     }
 
     /// The sources in the kernel's blocked maps.

@@ -8,7 +8,9 @@ use std::{
     process::Command,
 };
 
-use super::{Daemon, Ended, INTERFACE, Lab};
+use portsentry::config::Config;
+
+use super::{Daemon, Ended, INTERFACE, Lab, installed};
 
 /// Settings that tests share: enough ports for a scan, and every file and pin in the lab's own places.
 const DEFAULTS: [(&str, &str); 7] = [
@@ -39,6 +41,7 @@ pub struct Portsentry<'lab> {
     flags: Vec<String>,
     settings: Vec<(String, String)>,
     config: Option<String>,
+    is_installed: bool,
     ignored: String,
 }
 
@@ -50,6 +53,7 @@ impl<'lab> Portsentry<'lab> {
             flags: flags.split_whitespace().map(Into::into).collect(),
             settings: Vec::new(),
             config: None,
+            is_installed: false,
             ignored: String::new(),
         };
         for (key, value) in DEFAULTS {
@@ -82,6 +86,35 @@ impl<'lab> Portsentry<'lab> {
     pub fn with_config(mut self, text: &str) -> Self {
         self.config = Some(text.into());
         self
+    }
+
+    /// Installs it: `text` becomes the configuration file in `/etc`, with the paths that it names, and it is started
+    /// by its flags alone.
+    #[must_use]
+    pub fn installed(mut self, text: &str) -> Self {
+        let (config, _) = Config::parse(text, "portsentry.conf").unwrap_or_else(|report| panic!("{report}"));
+        for (key, path) in [
+            ("IGNORE_FILE", config.ignore_file),
+            ("HISTORY_FILE", config.history_file),
+            ("BLOCKED_FILE", config.blocked_file),
+            ("WRAPPER_HOSTS_DENY", config.wrapper_hosts_deny),
+            ("PIN_PATH", config.pin_path),
+        ] {
+            self = self.with(key, &path.display().to_string());
+        }
+        self.is_installed = true;
+        self.with("SCAN_TRIGGER", &config.scan_trigger.to_string()).with_config(text)
+    }
+
+    /// Whether it has files and maps of its own, of which other programs know nothing.
+    pub(super) fn is_installed(&self) -> bool {
+        self.is_installed
+    }
+
+    /// Where the file is that `key` names.
+    pub fn path(&self, key: &str) -> PathBuf {
+        let path = PathBuf::from(self.setting(key));
+        if self.is_installed { installed::place(self.lab, &path) } else { path }
     }
 
     /// Enters `network` in the ignore file.
@@ -128,6 +161,12 @@ impl<'lab> Portsentry<'lab> {
 
     /// Writes its files; the command that starts it.
     pub fn command(&self) -> Command {
+        if self.is_installed {
+            installed::furnish(self.lab, self.config.as_deref().unwrap_or_default(), &self.ignored);
+            let mut command = installed::command(self.lab);
+            command.arg(binary()).args(&self.flags);
+            return command;
+        }
         let config = self.write_files();
         let mut command = self.lab.host.command(binary());
         command.args(["-l", "stdout", "-c"]).arg(config).args(&self.flags);
