@@ -150,6 +150,16 @@ impl Lab {
         ));
     }
 
+    /// Joins the host and the scanner by a second cable, in interfaces named `eth1`; their addresses on it.
+    pub fn plug_in_second(&self) -> (IpAddr, IpAddr) {
+        let [host, scanner] = [1, 2].map(|member| Ipv4Addr::new(203, 0, 113, member));
+        self.host.ip(&format!("link add eth1 type veth peer name eth1 netns {}", self.scanner.name()));
+        for (namespace, address) in [(&self.host, host), (&self.scanner, scanner)] {
+            namespace.ip(&format!("address add {address}/24 dev eth1\nlink set eth1 up"));
+        }
+        (host.into(), scanner.into())
+    }
+
     /// Tells the scanner the host's Ethernet address, so that it needs no answer to find the host.
     pub fn introduce_host_to_scanner(&self) {
         for family in FAMILIES {

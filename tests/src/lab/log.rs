@@ -54,6 +54,11 @@ impl Log {
         self.lines().into_iter().filter(|line| mentions(line, source)).collect()
     }
 
+    /// How many lines so far hold `text`.
+    pub fn count(&self, text: &str) -> usize {
+        self.lines().iter().filter(|line| line.contains(text)).count()
+    }
+
     /// The lines, once there are no more to come.
     pub fn whole(&self) -> Vec<String> {
         self.wait(|state| (state.open == 0).then(|| state.lines.clone()))

@@ -26,6 +26,8 @@ pub enum Reach {
     Expected,
     /// A moment: it isn't.
     Unexpected,
+    /// Hardly, as it asks again and again.
+    AtOnce,
 }
 
 /// A service that sends back what it gets, over IPv4 and IPv6; ended when dropped.
@@ -75,8 +77,17 @@ impl Service {
     /// Whether a client at `source`, in `namespace`, reaches it.
     pub fn answers(&self, namespace: &Namespace, source: IpAddr, reach: Reach) -> bool {
         let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+        self.answers_at(namespace, source, host, reach)
+    }
+
+    /// As [`Service::answers`], at another of the host's addresses.
+    pub fn answers_at(&self, namespace: &Namespace, source: IpAddr, host: IpAddr, reach: Reach) -> bool {
         let port = SocketAddr::new(host, self.port);
-        let patience = if reach == Reach::Expected { PATIENCE } else { IMPATIENCE };
+        let patience = match reach {
+            Reach::Expected => PATIENCE,
+            Reach::Unexpected => IMPATIENCE,
+            Reach::AtOnce => IMPATIENCE / 20,
+        };
         let ask = match self.protocol {
             Protocol::Tcp => ask_tcp,
             Protocol::Udp => ask_udp,

@@ -4,7 +4,7 @@ use std::{
     env,
     fmt::{Display, Write},
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
 };
 
@@ -182,15 +182,19 @@ impl<'lab> Portsentry<'lab> {
     }
 
     fn write_files(&self) -> PathBuf {
-        let write = |path: &Path, text: &str| fs::write(path, text).expect("a file is written");
-        write(&self.lab.files().join("portsentry.ignore"), &self.ignored);
+        fs::write(self.lab.files().join("portsentry.ignore"), &self.ignored).expect("an ignore file");
+        self.write();
+        self.config_path()
+    }
+
+    /// Writes the configuration file, for a daemon that runs to read again.
+    pub fn write(&self) {
         let text = self.config.clone().unwrap_or_else(|| {
             self.settings.iter().fold(String::new(), |mut text, (key, value)| {
                 let _ = writeln!(text, "{key}=\"{value}\"");
                 text
             })
         });
-        write(&self.config_path(), &text);
-        self.config_path()
+        fs::write(self.config_path(), text).expect("a configuration file");
     }
 }
