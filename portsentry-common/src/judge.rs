@@ -3,17 +3,20 @@
 //! It must not know where the answers of its [`World`] come from. Cheap questions come first: the dominant
 //! packet's source is not blocked, and it can be no probe.
 
+mod answer;
+mod fenced;
+
+use self::{answer::answer, fenced::fenced};
 use crate::{
     address::{Address, Ipv4, Ipv6},
-    block::{Block, Origin},
+    challenge::Challenged,
     classify::{Kind, Probe, classify},
     counter::Counter,
-    decide::{Verdict, counts, decide},
-    event::Event,
-    frame::Frame,
-    parse::{Datagram, Link, Malformed, Network, Plain, link},
+    fence::may_answer,
+    frame::{Frame, Rewrite},
+    parse::{Link, Malformed, Network, Plain, link},
     settings::{AckProbes, Settings},
-    world::{Entry, Flow, Hosts, Locality, Sight, World},
+    world::{Flow, Hosts, Locality},
 };
 
 /// What happens to a frame.
@@ -23,6 +26,8 @@ pub enum Action {
     Pass,
     /// It is gone.
     Drop,
+    /// It was made its own answer and goes back where it came from.
+    Answer,
 }
 
 /// Judges `frame`. What can't be parsed passes and is counted by its cause, except that a blocked source's
@@ -30,7 +35,7 @@ pub enum Action {
 #[inline(always)]
 pub fn judge<F, W>(frame: &F, world: &W) -> Action
 where
-    F: Frame + ?Sized,
+    F: Rewrite + ?Sized,
     W: Hosts<Ipv4> + Hosts<Ipv6>,
 {
     glance(frame, world).unwrap_or_else(|| examine(frame, world))
@@ -65,6 +70,9 @@ where
         if is_blocked(source, world) {
             return Some(Action::Drop);
         }
+        if world.is_fenced(source) {
+            return None;
+        }
     }
     let datagram = A::plain(frame, offset)?;
     let transport = datagram.transport(frame).ok()?;
@@ -79,7 +87,7 @@ where
 #[inline(always)]
 pub fn examine<F, W>(frame: &F, world: &W) -> Action
 where
-    F: Frame + ?Sized,
+    F: Rewrite + ?Sized,
     W: Hosts<Ipv4> + Hosts<Ipv6>,
 {
     let judged = link(frame).and_then(|link| match link.network {
@@ -96,16 +104,21 @@ where
 #[inline(always)]
 fn packet<A, F, W>(frame: &F, link: &Link, world: &W) -> Result<Action, Malformed>
 where
-    A: Plain,
-    F: Frame + ?Sized,
+    A: Plain + Challenged,
+    F: Rewrite + ?Sized,
     W: Hosts<A>,
 {
     let source = A::source(frame, link.length)?;
-    if world.may_be_blocked(source.bit()) && is_blocked(source, world) {
+    let is_near = world.may_be_blocked(source.bit());
+    if is_near && is_blocked(source, world) {
         return Ok(Action::Drop);
     }
+    let is_fenced = is_near && world.is_fenced(source);
     let datagram = A::datagram(frame, link.length)?;
     let transport = datagram.transport(frame)?;
+    if is_fenced {
+        return Ok(fenced(frame, link, source, &datagram, &transport, world));
+    }
     let Some(probe) = classify(&transport) else { return Ok(Action::Pass) };
     let flow = Flow { source, destination: datagram.destination, probe };
     if is_harmless(flow.destination, &probe, world) || is_explained(&flow, world) {
@@ -161,125 +174,8 @@ fn is_explained<A: Address, W: Hosts<A>>(flow: &Flow<A>, world: &W) -> bool {
 /// its sockets can't be asked. Datagrams count only from a client's port to a well-known one.
 #[inline(always)]
 fn may_answer_protected(probe: &Probe) -> bool {
-    const WELL_KNOWN: u16 = 1024;
     match probe.kind {
-        Kind::Udp => probe.source_port < WELL_KNOWN || probe.port >= WELL_KNOWN,
+        Kind::Udp => may_answer(probe),
         kind => kind.is_connected(),
     }
-}
-
-/// Counts a probe, reaches the verdict, carries it out and tells it.
-#[inline(always)]
-fn answer<A, F, W>(frame: &F, link: &Link, datagram: &Datagram<A>, flow: &Flow<A>, world: &W) -> Action
-where
-    A: Address,
-    F: Frame + ?Sized,
-    W: Hosts<A>,
-{
-    let Flow { source, probe, .. } = *flow;
-    let now_ns = world.now_ns();
-    world.count(Counter::Probes);
-    world.count(probe.kind.into());
-    let (verdict, hits) = verdict(flow, now_ns, world);
-    let mut event = Event {
-        time_ns: now_ns,
-        source: source.to_mapped(),
-        destination: flow.destination.to_mapped(),
-        interface: world.interface(),
-        hits,
-        source_port: probe.source_port,
-        port: probe.port,
-        vlan: link.vlan,
-        length: u16::try_from(frame.length()).unwrap_or(u16::MAX),
-        protocol: probe.protocol as u8,
-        kind: probe.kind as u8,
-        flags: probe.flags,
-        verdict: verdict as u8,
-        ttl: datagram.ttl,
-        options: u8::from(datagram.options),
-        version: A::VERSION,
-        reserved: 0,
-    };
-    if verdict != Verdict::Block {
-        tell(&event, flow, world);
-        return Action::Pass;
-    }
-    world.count(Counter::DroppedProbes);
-    match world.block(source, &block(&event, world.settings())) {
-        Entry::Entered => {
-            world.count(Counter::Blocked);
-            tell_at_once(&event, world);
-        }
-        Entry::Already => {}
-        Entry::Full => {
-            world.count(Counter::BlockedFull);
-            event.verdict = Verdict::Full as u8;
-            tell(&event, flow, world);
-        }
-    }
-    Action::Drop
-}
-
-/// The verdict, and which probe of its source this is (0 if it doesn't count).
-#[inline(always)]
-fn verdict<A: Address, W: Hosts<A>>(flow: &Flow<A>, now_ns: u64, world: &W) -> (Verdict, u32) {
-    let settings = world.settings();
-    if world.is_ignored(flow.source) {
-        world.count(Counter::Ignored);
-        return (Verdict::Ignored, 0);
-    }
-    if !counts(&flow.probe, settings) {
-        return (Verdict::Noticed, 0);
-    }
-    // A trigger that the first probe reaches needs no memory, which spares it under a flood.
-    let hits = if settings.trigger > 1 { world.tally(flow.source, now_ns) } else { 1 };
-    (decide(&flow.probe, hits, settings), hits)
-}
-
-/// The block that `event` leads to.
-#[inline(always)]
-fn block(event: &Event, settings: &Settings) -> Block {
-    let until_ns = if settings.block_ns == 0 { 0 } else { event.time_ns.wrapping_add(settings.block_ns) };
-    Block {
-        since_ns: event.time_ns.cast_signed(),
-        until_ns,
-        dropped: 0,
-        hits: event.hits,
-        interface: event.interface,
-        port: event.port,
-        protocol: event.protocol,
-        kind: event.kind,
-        flags: event.flags,
-        origin: Origin::Trigger as u8,
-        mirrored: 0,
-        reserved: 0,
-    }
-}
-
-/// Tells `event` unless the rate is exceeded or it repeats one told before.
-#[inline(always)]
-fn tell<A: Address, W: Hosts<A>>(event: &Event, flow: &Flow<A>, world: &W) {
-    let sight = Sight { source: flow.source, port: flow.probe.port, kind: flow.probe.kind };
-    if !world.may_tell(event.time_ns) {
-        world.count(Counter::OverRate);
-    } else if world.is_repeat(&sight, event.time_ns) {
-        world.count(Counter::Repeated);
-    } else {
-        hand_over(event, world);
-    }
-}
-
-/// Tells of a block, which can't repeat; if the rate forbids it, the daemon finds it in the map.
-#[inline(always)]
-fn tell_at_once<W: World>(event: &Event, world: &W) {
-    if world.may_tell(event.time_ns) {
-        hand_over(event, world);
-    } else {
-        world.count(Counter::OverRate);
-    }
-}
-
-#[inline(always)]
-fn hand_over<W: World>(event: &Event, world: &W) {
-    world.count(if world.tell(event) { Counter::Told } else { Counter::RingFull });
 }

@@ -32,6 +32,8 @@ pub enum AckProbes {
 pub struct Settings {
     /// How long a block lasts, in nanoseconds; 0 for good.
     pub block_ns: u64,
+    /// How long a fence lasts, in nanoseconds; 0 if a source is blocked without proof.
+    pub fence_ns: u64,
     /// Within which time a repeat of the same source, port and kind isn't told again, in nanoseconds.
     pub repeat_ns: u64,
     /// Length of a jiffy in nanoseconds.
@@ -51,16 +53,25 @@ pub struct Settings {
     /// For how many ticks of 2^24 ns (17 ms) a socket that was found explains further packets to its port; 0 for
     /// asking at each packet.
     pub served_ticks: u8,
+    /// New fences a second that each CPU may make.
+    pub fence_rate: u32,
+    /// SYNs a second that each CPU may answer with a cookie; 0 for none.
+    pub challenge_rate: u32,
+    /// The lowest port of our own outbound datagrams (`ip_local_port_range`).
+    pub first_ephemeral: u32,
     /// Offset in words of the gate's generation that counts: 0 or [`crate::gate::WORDS`].
     pub gate: u32,
+    /// Always 0.
+    pub padding: u32,
 }
 
-const _: () = assert!(size_of::<Settings>() == 48);
+const _: () = assert!(size_of::<Settings>() == 72);
 
 impl Settings {
     /// What stands in the object file, until a loader writes the real ones.
     pub const UNSET: Self = Self {
         block_ns: 0,
+        fence_ns: 0,
         repeat_ns: 0,
         jiffy_ns: 0,
         first_jiffy: 0,
@@ -70,11 +81,22 @@ impl Settings {
         udp_response: 0,
         ack_probes: 0,
         served_ticks: 0,
+        fence_rate: 0,
+        challenge_rate: 0,
+        first_ephemeral: 0,
         gate: 0,
+        padding: 0,
     };
 
     /// What [`Settings::served_ticks`] ordinarily is: about a second.
     pub const SERVED_TICKS: u8 = 64;
+
+    /// Whether a source without proof is fenced rather than blocked.
+    #[inline(always)]
+    #[must_use]
+    pub const fn fences(&self) -> bool {
+        self.fence_ns != 0
+    }
 
     /// Whether a source that reaches the trigger by `protocol` is to be blocked.
     #[inline(always)]

@@ -28,14 +28,20 @@ pub struct SightKey {
     pub reserved: [u8; 5],
 }
 
-/// The events that one CPU has told in the current second.
+/// What one CPU has spent of its allowances in the current second.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Budget {
     /// When the second began, nanoseconds of `CLOCK_MONOTONIC`.
     pub start_ns: u64,
     /// Events told since.
-    pub used: u64,
+    pub told: u32,
+    /// Fences made since.
+    pub fenced: u32,
+    /// SYNs answered since.
+    pub answered: u32,
+    /// Acknowledgements checked since.
+    pub checked: u32,
 }
 
-const _: () = assert!(size_of::<Tally>() == 16 && size_of::<SightKey>() == 24 && size_of::<Budget>() == 16);
+const _: () = assert!(size_of::<Tally>() == 16 && size_of::<SightKey>() == 24 && size_of::<Budget>() == 24);

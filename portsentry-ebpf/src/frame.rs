@@ -1,8 +1,8 @@
 //! The XDP context as a [`Frame`]. It must not interpret what it reads.
 
 use aya_ebpf::{EbpfContext, helpers::generated::bpf_xdp_get_buff_len, programs::XdpContext};
-use bytemuck::AnyBitPattern;
-use portsentry_common::frame::Frame;
+use bytemuck::{AnyBitPattern, NoUninit};
+use portsentry_common::frame::{Frame, Rewrite};
 
 /// The first buffer of a received frame, between bounds that the verifier knows.
 pub struct XdpFrame<'a> {
@@ -46,5 +46,19 @@ impl Frame for XdpFrame<'_> {
     fn length(&self) -> usize {
         // SAFETY: the context is the one that the kernel handed to the program.
         unsafe { bpf_xdp_get_buff_len(self.context.as_ptr().cast()) as usize }
+    }
+}
+
+impl Rewrite for XdpFrame<'_> {
+    #[inline(always)]
+    fn write<T: NoUninit>(&self, offset: usize, value: T) -> bool {
+        let at = self.start + offset;
+        if at + size_of::<T>() > self.end {
+            return false;
+        }
+        // SAFETY: the bounds were checked against `data_end`, and XDP programs own the frame while they run. For
+        // the alignment see `read`.
+        unsafe { *(at as *mut T) = value };
+        true
     }
 }

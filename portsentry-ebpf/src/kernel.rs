@@ -13,13 +13,14 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use portsentry_common::{
     block::Block,
+    challenge::Secrets,
     classify::{Kind, Probe, Protocol},
     counter::Counter,
     event::Event,
     gate,
     settings::Settings,
-    state::{SightKey, Tally},
-    world::{Entry, Flow, Hosts, Locality, Sight, World},
+    state::{Budget, SightKey, Tally},
+    world::{Allowance, Entry, Flow, Hosts, Locality, Sight, World},
 };
 
 use crate::{atomic, kernel::family::Family, maps, sockets};
@@ -78,23 +79,32 @@ impl World for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn may_tell(&self, now_ns: u64) -> bool {
+    fn spend(&self, allowance: Allowance, now_ns: u64) -> bool {
         let Some(budget) = maps::BUDGET.get_ptr_mut(0) else { return false };
         // SAFETY: the value is this CPU's own, and programs don't preempt each other on a CPU's queue.
         let budget = unsafe { &mut *budget };
         if now_ns.wrapping_sub(budget.start_ns) >= SECOND_NS {
-            budget.start_ns = now_ns;
-            budget.used = 0;
+            *budget = Budget { start_ns: now_ns, ..Budget::default() };
         }
-        budget.used < u64::from(self.settings().event_rate)
+        let Settings { event_rate, fence_rate, challenge_rate, .. } = *self.settings();
+        let (spent, limit) = match allowance {
+            Allowance::Tell => (&mut budget.told, event_rate),
+            Allowance::Fence => (&mut budget.fenced, fence_rate),
+            Allowance::Answer => (&mut budget.answered, challenge_rate),
+            Allowance::Check => (&mut budget.checked, challenge_rate),
+        };
+        let may = *spent < limit;
+        *spent = spent.wrapping_add(u32::from(may));
+        may
+    }
+
+    #[inline(always)]
+    fn secrets(&self) -> Option<&Secrets> {
+        maps::SECRETS.get(0)
     }
 
     #[inline(always)]
     fn tell(&self, event: &Event) -> bool {
-        if let Some(budget) = maps::BUDGET.get_ptr_mut(0) {
-            // SAFETY: as in `may_tell`.
-            unsafe { (*budget).used += 1 };
-        }
         debug!(
             self.context,
             "{:i} to port {}: protocol {}, kind {}, flags {:x}, verdict {}",
@@ -209,14 +219,56 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     fn block(&self, source: A, block: &Block) -> Entry {
         // The map before the gate: whoever rebuilds a gate clears it first and reads the map then.
         let entry = A::enter(source, block, self.now_ns());
-        let (word, mask) = gate::place(source.bit());
-        for generation in [0, gate::WORDS] {
-            if let Some(word) = A::gate_mut(word + generation) {
-                // SAFETY: a word of an array.
-                unsafe { atomic::set_bits(word, mask) };
-            }
-        }
+        open_gate(source);
         entry
+    }
+
+    #[inline(always)]
+    fn is_fenced(&self, source: A) -> bool {
+        let Some(fence) = A::fenced(source) else { return false };
+        // SAFETY: as in `is_blocked`.
+        unsafe { !(*fence).is_over(self.now_ns()) }
+    }
+
+    #[inline(always)]
+    fn count_fenced(&self, source: A) {
+        let Some(fence) = A::fenced(source) else { return };
+        // SAFETY: a field of a map's value.
+        unsafe { atomic::add(&raw mut (*fence).dropped, 1) };
+    }
+
+    #[inline(always)]
+    fn fence(&self, source: A, block: &Block) -> Entry {
+        let entry = A::enter_fence(source, block, self.now_ns());
+        open_gate(source);
+        entry
+    }
+
+    #[inline(always)]
+    fn unfence(&self, source: A) {
+        A::remove_fence(source);
+    }
+
+    #[inline(always)]
+    fn is_connected(&self, flow: &Flow<A>) -> bool {
+        sockets::is_connected(self.context.as_ptr(), flow)
+    }
+
+    #[inline(always)]
+    fn is_expected(&self, flow: &Flow<A>) -> bool {
+        sockets::is_expected(self.context.as_ptr(), flow, self.settings().first_ephemeral)
+    }
+}
+
+/// Sets a source's bit in both generations of its gate.
+#[inline(always)]
+fn open_gate<A: Family>(source: A) {
+    let (word, mask) = gate::place(source.bit());
+    for generation in [0, gate::WORDS] {
+        if let Some(word) = A::gate_mut(word + generation) {
+            // SAFETY: a word of an array.
+            unsafe { atomic::set_bits(word, mask) };
+        }
     }
 }
 

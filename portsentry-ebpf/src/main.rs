@@ -16,7 +16,7 @@ mod sockets;
 use aya_ebpf::{
     EbpfContext,
     bindings::{
-        xdp_action::{XDP_DROP, XDP_PASS},
+        xdp_action::{XDP_DROP, XDP_PASS, XDP_TX},
         xdp_md,
     },
     macros::xdp,
@@ -32,7 +32,7 @@ pub fn portsentry(context: XdpContext) -> u32 {
     match glance(&XdpFrame::new(&context), &Kernel::new(&context)) {
         Some(Action::Pass) => XDP_PASS,
         Some(Action::Drop) => XDP_DROP,
-        None => thoroughly(context.as_ptr().cast()),
+        Some(Action::Answer) | None => thoroughly(context.as_ptr().cast()),
     }
 }
 
@@ -43,6 +43,7 @@ fn thoroughly(context: *mut xdp_md) -> u32 {
     match examine(&XdpFrame::new(&context), &Kernel::new(&context)) {
         Action::Pass => XDP_PASS,
         Action::Drop => XDP_DROP,
+        Action::Answer => XDP_TX,
     }
 }
 

@@ -10,6 +10,7 @@ use aya_ebpf::{
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Block,
+    challenge::Secrets,
     counter::Counters,
     event::Event,
     gate,
@@ -41,6 +42,14 @@ pub static ADVANCED_UDP: Array<u64, BITMAP> = Array::new();
 pub static BLOCKED_V4: HashMap<Ipv4, Block, 1> = HashMap::new();
 #[btf_map]
 pub static BLOCKED_V6: HashMap<Ipv6, Block, 1> = HashMap::new();
+/// Sources that probed without proof. The oldest give way, as anybody can forge as many as he likes.
+#[btf_map]
+pub static FENCED_V4: LruHashMap<Ipv4, Block, 1> = LruHashMap::new();
+#[btf_map]
+pub static FENCED_V6: LruHashMap<Ipv6, Block, 1> = LruHashMap::new();
+/// The cookies' keys, which the daemon changes now and then.
+#[btf_map]
+pub static SECRETS: Array<Secrets, 1> = Array::new();
 #[btf_map]
 pub static GATE_V4: Array<u64, GATE, MMAPABLE> = Array::new();
 #[btf_map]

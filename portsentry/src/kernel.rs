@@ -14,6 +14,7 @@ mod load;
 mod networks;
 mod pins;
 mod ring;
+mod secrets;
 mod trial;
 
 pub use blocked::Blocked;

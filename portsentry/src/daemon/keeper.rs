@@ -4,18 +4,18 @@
 //! It must not decide: what follows from a sighting or a difference is `policy`'s.
 
 mod follow;
+mod sources;
 
+use self::sources::Terms;
 use std::{
     collections::BTreeSet,
-    net::IpAddr,
     path::PathBuf,
     sync::mpsc::{Receiver, RecvTimeoutError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use ipnet::IpNet;
 use portsentry_common::{
-    block::{Block, Origin},
     classify::Protocol,
     counter::{Counter, Counters},
 };
@@ -27,7 +27,7 @@ use super::{
 use crate::{
     config::{Config, Interfaces, Response, XdpMode},
     kernel::{self, Kernel, Mode},
-    policy::{Action, Hold, Ledger, Record, Sighting, Standing, TakeOver, respond},
+    policy::{Action, Ledger, Sighting, respond},
     sink::{Files, Journal, Watch},
 };
 
@@ -73,6 +73,8 @@ pub struct Keeper {
     host: Host,
     counted: Counters,
     responses: Responses,
+    terms: Terms,
+    kills_on_proof: bool,
     next_flush: Instant,
     interfaces: Interfaces,
     mode: Option<Mode>,
@@ -119,6 +121,8 @@ impl Keeper {
             host,
             counted,
             responses: Responses { tcp: config.block_tcp, udp: config.block_udp },
+            terms: Terms { block: config.block_time, fence: config.fence_time },
+            kills_on_proof: config.kill_on_proof,
             next_flush: Instant::now(),
             interfaces: config.interfaces.clone(),
             mode: match config.xdp_mode {
@@ -168,9 +172,12 @@ impl Keeper {
 
     fn on_sighting(&mut self, sighting: &Sighting) {
         let (record, source) = (sighting.record(), sighting.source.into());
-        let response = self.responses.of(sighting.protocol);
-        for action in respond(&mut self.ledger, sighting, response) {
+        let response = (self.responses.of(sighting.protocol), self.kills_on_proof);
+        let until = self.terms.until(&record.hold);
+        for action in respond(&mut self.ledger, sighting, until, response) {
             match action {
+                Action::Fence => self.journal.fenced(sighting.source, self.terms.fence.as_secs()),
+                Action::Block => self.journal.blocked(sighting.source, sighting.proof),
                 Action::Attack => self.journal.attack(sighting, &source),
                 Action::Notice => self.journal.notice(sighting, &source),
                 Action::LeaveAlone => self.journal.left_alone(sighting.protocol, sighting.source),
@@ -183,19 +190,9 @@ impl Keeper {
         }
     }
 
-    fn lift(&mut self, source: IpAddr, why: &str) {
-        if let Err(error) = self.kernel.blocked.remove(source) {
-            self.journal.error(&error);
-            return;
-        }
-        if let Some(record) = self.ledger.lift(source) {
-            self.files.lift(&record);
-        }
-        self.journal.lifted(source, why);
-    }
-
     fn on_tick(&mut self) {
         self.follow_edits();
+        self.lift_over();
         if let Err(error) = self.sweep() {
             self.journal.error(&error);
         }
@@ -212,17 +209,6 @@ impl Keeper {
         if is_untold {
             self.journal.untold(untold);
             self.record_unrecorded()?;
-        }
-        Ok(())
-    }
-
-    fn record_unrecorded(&mut self) -> Result<(), kernel::Error> {
-        for Standing { source, hold, mirrored } in standings(&self.kernel)? {
-            if !mirrored && self.ledger.enter(source, hold) {
-                let record = Record { source, hold };
-                self.files.record(&record, None, &source.into());
-                self.files.deny(&record);
-            }
         }
         Ok(())
     }
@@ -249,57 +235,12 @@ impl Keeper {
         self.next_flush = Instant::now() + begin.elapsed() * 4;
     }
 
-    fn mark(&mut self, source: IpAddr) -> Result<(), kernel::Error> {
-        match self.kernel.blocked.get(source)? {
-            Some(block) if block.mirrored == 0 => {
-                self.kernel.blocked.insert(source, &Block { mirrored: 1, ..block })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn take_over(&mut self) -> Result<(), kernel::Error> {
-        let (lines, problems) = self.files.read();
-        for problem in problems {
-            self.journal.error(&problem);
-        }
-        let exempt = territory::exempt(&self.host, &self.ignored);
-        let standings = standings(&self.kernel)?;
-        let is_exempt = |source| territory::is_exempt(&exempt, source);
-        let TakeOver { block, lift, record } = self.ledger.take_over(lines.as_deref(), &standings, is_exempt);
-        for Record { source, hold } in block {
-            if let Err(error) = self.kernel.blocked.insert(source, &restored(&hold)) {
-                self.journal.error(&error);
-            }
-        }
-        for Record { source, hold } in lift {
-            // It is lifted in every file, as if it had been held up to now.
-            self.ledger.enter(source, hold);
-            self.lift(source, "the blocked file or the ignore file says so");
-        }
-        for record in &record {
-            self.files.show(record);
-        }
-        let (unwritten, problem) = self.files.unwritten(record);
-        if let Some(problem) = problem {
-            self.journal.error(&problem);
-        }
-        for record in unwritten {
-            self.files.record(&record, None, &record.source.into());
-        }
-        for record in self.ledger.records() {
-            self.files.deny(&record);
-        }
-        self.flush();
-        Ok(())
-    }
-
     fn summarize(&mut self) {
         match self.kernel.counters() {
             Ok(counters) => {
                 let count = |counter| counters.get(counter);
                 self.journal.note(&format!(
-                    "Summary: {} sources blocked, {} probes, {} packets of blocked sources dropped, {} interfaces \
+                    "Summary: {} sources blocked or fenced, {} probes, {} packets of blocked sources dropped, {} interfaces \
                      watched, {} probes not logged",
                     self.ledger.len(),
                     count(Counter::Probes),
@@ -323,35 +264,5 @@ impl Keeper {
         if finish != Finish::Hand {
             self.journal.stopping();
         }
-    }
-}
-
-/// The blocks in the kernel's map that aren't over.
-fn standings(kernel: &Kernel) -> Result<Vec<Standing>, kernel::Error> {
-    let now = u64::try_from(kernel::monotonic_ns()).unwrap_or_default();
-    let blocks = kernel.blocked.read()?.into_iter();
-    Ok(blocks
-        .filter(|(_, block)| !block.is_over(now))
-        .map(|(source, block)| Standing {
-            source,
-            hold: Hold {
-                since: kernel::wall_time(block.since_ns),
-                port: block.port,
-                protocol: Protocol::try_from(block.protocol).unwrap_or(Protocol::Tcp),
-            },
-            mirrored: block.mirrored != 0,
-        })
-        .collect())
-}
-
-/// The block of a source that the blocked file names.
-fn restored(hold: &Hold) -> Block {
-    Block {
-        since_ns: kernel::monotonic_at(hold.since.min(SystemTime::now())),
-        port: hold.port,
-        protocol: hold.protocol as u8,
-        origin: Origin::File as u8,
-        mirrored: 1,
-        ..bytemuck::Zeroable::zeroed()
     }
 }

@@ -1,6 +1,6 @@
 //! Loading the kernel program, with maps of an earlier run where they fit. It must not attach it to anything.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc, time::Duration};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -10,6 +10,7 @@ use aya::{
 use nix::sys::signal::{SigSet, SigmaskHow};
 use portsentry_common::{
     block::Block,
+    challenge::Secrets,
     counter::Counters,
     event::Event,
     gate,
@@ -21,7 +22,7 @@ use crate::config::{self, Config};
 
 use super::{
     Attachment, Blocked, Clock, Error, Mode, Networks, Pins, Ring, Trial, bitmap, counters, gate::Gate, link,
-    trial,
+    secrets, trial,
 };
 
 /// The kernel program as `cargo xtask build-ebpf` made it.
@@ -36,6 +37,8 @@ pub struct Load {
     pub settings: Settings,
     /// Entries of each blocked map.
     pub max_blocked: u32,
+    /// Entries of each fenced map.
+    pub max_fenced: u32,
     /// Sources that the state engine remembers.
     pub max_sources: u32,
     /// The ring's size in bytes, a power of two and a multiple of the page size.
@@ -51,6 +54,8 @@ pub struct Kernel {
     counters: PerCpuArray<MapData, counters::Raw>,
     /// Who is blocked.
     pub blocked: Blocked,
+    /// Who is fenced.
+    pub fenced: Blocked,
     /// Networks that are never blocked.
     pub ignored: Networks,
     /// Networks whose ports are watched.
@@ -75,6 +80,11 @@ impl Load {
         };
         let settings = Settings {
             repeat_ns: u64::try_from(config.repeat_window.as_nanos()).unwrap_or(u64::MAX),
+            block_ns: nanoseconds(config.block_time),
+            fence_ns: if config.block_unproven { 0 } else { nanoseconds(config.fence_time) },
+            fence_rate: config.fence_rate,
+            challenge_rate: if config.challenge { config.challenge_rate } else { 0 },
+            first_ephemeral: first_ephemeral(),
             event_rate: config.event_rate,
             trigger: config.scan_trigger,
             tcp_response: respond(config.block_tcp) as u8,
@@ -83,8 +93,8 @@ impl Load {
             served_ticks: Settings::SERVED_TICKS,
             ..Settings::UNSET
         };
-        let Config { max_blocked, max_sources, ring_size, .. } = *config;
-        Self { settings, max_blocked, max_sources, ring_size, debug }
+        let Config { max_blocked, max_fenced, max_sources, ring_size, .. } = *config;
+        Self { settings, max_blocked, max_fenced, max_sources, ring_size, debug }
     }
 
     /// Loads the program with maps pinned in `pins`.
@@ -103,13 +113,16 @@ impl Load {
         let mut ebpf = self.open(&pins, &layouts)?;
         let gate = Gate::new(data(map_ref(&ebpf, "GATE_V4")?)?, data(map_ref(&ebpf, "GATE_V6")?)?)?;
         gate.clear(self.settings.gate);
-        let blocked = Blocked::new(
-            take(&mut ebpf, "BLOCKED_V4")?,
-            take(&mut ebpf, "BLOCKED_V6")?,
-            gate,
-            self.max_blocked,
-        );
-        blocked.fill_gate()?;
+        let gate = Arc::new(gate);
+        let mut sources = |names: [&'static str; 2], capacity| -> Result<Blocked, Error> {
+            let (v4, v6) = (take(&mut ebpf, names[0])?, take(&mut ebpf, names[1])?);
+            let sources = Blocked::new(names, v4, v6, Arc::clone(&gate), capacity);
+            sources.fill_gate()?;
+            Ok(sources)
+        };
+        let blocked = sources(["BLOCKED_V4", "BLOCKED_V6"], self.max_blocked)?;
+        let fenced = sources(["FENCED_V4", "FENCED_V6"], self.max_fenced)?;
+        secrets::renew(ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)?;
         verify(program(&mut ebpf)?)?;
         let ring = Ring::new(take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?);
         let networks = |ebpf: &mut Ebpf, names: [&'static str; 2]| -> Result<Networks, Error> {
@@ -118,6 +131,7 @@ impl Load {
         let kernel = Kernel {
             counters: take(&mut ebpf, "COUNTERS")?,
             blocked,
+            fenced,
             ignored: networks(&mut ebpf, ["IGNORED_V4", "IGNORED_V6"])?,
             local: networks(&mut ebpf, ["LOCAL_V4", "LOCAL_V6"])?,
             ebpf,
@@ -145,9 +159,9 @@ impl Load {
         })
     }
 
-    fn layouts(&self) -> [Layout; 20] {
+    fn layouts(&self) -> [Layout; 23] {
         const WORD: u32 = 8;
-        let Self { max_blocked, max_sources, ring_size, .. } = *self;
+        let Self { max_blocked, max_fenced, max_sources, ring_size, .. } = *self;
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         let block = size(size_of::<Block>());
         [
@@ -157,6 +171,9 @@ impl Load {
             ("ADVANCED_UDP", 4, WORD, None),
             ("BLOCKED_V4", 4, block, Some(max_blocked)),
             ("BLOCKED_V6", 16, block, Some(max_blocked)),
+            ("FENCED_V4", 4, block, Some(max_fenced)),
+            ("FENCED_V6", 16, block, Some(max_fenced)),
+            (secrets::MAP, 4, size(size_of::<Secrets>()), None),
             ("GATE_V4", 4, WORD, None),
             ("GATE_V6", 4, WORD, None),
             ("GATE_GENERATION", 4, 4, None),
@@ -226,6 +243,17 @@ impl Kernel {
         let mut map = aya::maps::Array::<_, u32>::try_from(Map::Array(data)).map_err(Error::map(NAME))?;
         map.set(0, offset, 0).map_err(Error::map(NAME))
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The lowest port that the kernel gives to sockets that ask for none; what it is by default if it can't be read.
+fn first_ephemeral() -> u32 {
+    const DEFAULT: u32 = 32_768;
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(DEFAULT)
 }
 
 /// The port bitmaps.

@@ -177,7 +177,7 @@ impl Files {
 
     /// Writes a block down, with the probe that led to it where that is known.
     pub fn record(&mut self, record: &Record, sighting: Option<&Sighting>, source: &Named<'_>) {
-        let line = self.history_line(record, sighting, source, "Blocked");
+        let line = self.history_line(record, sighting, source, blocked_file::done(&record.hold));
         self.history.append(line);
         self.show(record);
     }
@@ -294,7 +294,8 @@ fn records(path: &Path, content: &[u8], problems: &mut Vec<String>) -> Vec<Recor
 
 impl Deny {
     fn line(&self, record: &Record, mode: &str) -> String {
-        let values = Values { target: record.source, port: record.hold.port, mode, proof: "" };
+        let values =
+            Values { target: record.source, port: record.hold.port, mode, proof: record.hold.proof.name() };
         self.line.render(&values).trim().to_owned()
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, net::IpAddr};
 
-use portsentry_common::{classify::Protocol, decide::Verdict};
+use portsentry_common::{block::Proof, classify::Protocol, decide::Verdict};
 
 use super::{Named, classic, output::Output, revival};
 use crate::{
@@ -116,6 +116,19 @@ impl Journal {
         ));
     }
 
+    /// The kernel fences `source` from now on.
+    pub fn fenced(&mut self, source: IpAddr, seconds: u64) {
+        self.attack_line(&format!(
+            "Host {source} has been fenced for {seconds} seconds (proof: none): what could open anything is dropped, \
+             its connections go on"
+        ));
+    }
+
+    /// The kernel blocks `source` from now on.
+    pub fn blocked(&mut self, source: IpAddr, proof: Proof) {
+        self.attack_line(&format!("Host {source} has been blocked in the kernel (proof: {})", proof.name()));
+    }
+
     /// `hosts.deny` names `source` from now on.
     pub fn denied(&mut self, source: IpAddr, line: &str) {
         self.attack_line(&format!("Host {source} has been blocked via wrappers with string: \"{line}\""));
@@ -215,6 +228,7 @@ pub(super) mod tests {
             vlan: 0,
             hits: 1,
             verdict: Verdict::Block,
+            proof: Proof::None,
         }
     }
 

@@ -88,11 +88,13 @@ impl<'lab> Daemon<'lab> {
         self.log.wait_for(&source.to_string())
     }
 
-    /// Every line about what was received from `source` up to now. Its line in `hosts.deny` is told later, when that
-    /// is written.
+    /// Every line about what was received from `source` up to now, but for the lines about what followed: some of
+    /// those come later, when files have been written.
     pub fn lines_about(&self, source: IpAddr) -> Vec<String> {
         let lines = self.settle().into_iter().filter(|line| mentions(line, source));
-        lines.filter(|line| !line.contains("has been blocked via")).collect()
+        let follows =
+            |line: &String| ["has been blocked", "has been fenced"].iter().any(|it| line.contains(it));
+        lines.filter(|line| !follows(line)).collect()
     }
 
     /// Waits until all files and the log show that `source` is blocked.

@@ -13,7 +13,7 @@ use portsentry::config::Config;
 use super::{Daemon, Ended, INTERFACE, Lab, installed};
 
 /// Settings that tests share: enough ports for a scan, and every file and pin in the lab's own places.
-const DEFAULTS: [(&str, &str); 7] = [
+const DEFAULTS: [(&str, &str); 8] = [
     ("TCP_PORTS", "1,7,11,15,79,80,111,119,143"),
     ("UDP_PORTS", "1,7,9,69,161,513"),
     ("BLOCK_TCP", "1"),
@@ -21,6 +21,8 @@ const DEFAULTS: [(&str, &str); 7] = [
     ("KILL_HOSTS_DENY", "ALL: $TARGET$ : DENY"),
     ("SCAN_TRIGGER", "0"),
     ("LOG_FORMAT", "classic"),
+    // As PortSentry always did. What may be forged has tests of its own.
+    ("BLOCK_UNPROVEN", "1"),
 ];
 
 /// The daemon's program: `PORTSENTRY_BIN`, or the one that stands beside this test.

@@ -8,7 +8,7 @@ use super::{
         host::{Host, Interface},
         interfaces, territory,
     },
-    Keeper, restored,
+    Keeper,
 };
 use crate::{config::ignore, kernel, policy::Edit};
 
@@ -70,8 +70,9 @@ impl Keeper {
         for source in lift {
             self.lift(source, "its line was taken out of the blocked file");
         }
-        for record in block {
-            if let Err(error) = self.kernel.blocked.insert(record.source, &restored(&record.hold)) {
+        for mut record in block {
+            record.hold.until = self.terms.until(&record.hold);
+            if let Err(error) = self.restore(&record) {
                 self.journal.error(&error);
                 continue;
             }
