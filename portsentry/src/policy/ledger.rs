@@ -64,8 +64,8 @@ pub struct Record {
 pub struct TakeOver {
     /// To be blocked in the kernel: the file names them, the map doesn't.
     pub block: Vec<Record>,
-    /// To be unblocked in the kernel: their line was taken out of the file, or they are never blocked.
-    pub lift: Vec<IpAddr>,
+    /// To be unblocked, and taken out of the files: their line was taken out of one, or they are never blocked.
+    pub lift: Vec<Record>,
     /// To be recorded: the kernel blocked them while no daemon was there.
     pub record: Vec<Record>,
 }
@@ -187,13 +187,16 @@ impl Ledger {
         let standing: BTreeSet<IpAddr> = map.iter().map(|standing| standing.source).collect();
         for record in file.unwrap_or_default() {
             let Record { source, hold } = *record;
-            if !is_exempt(source) && self.enter(source, hold) && !standing.contains(&source) {
+            let stands = standing.contains(&source);
+            if is_exempt(source) && !stands {
+                then.lift.push(*record);
+            } else if !is_exempt(source) && self.enter(source, hold) && !stands {
                 then.block.push(*record);
             }
         }
         for Standing { source, hold, mirrored } in map.iter().copied() {
             if is_exempt(source) || (mirrored && file.is_some() && !self.holds(source)) {
-                then.lift.push(source);
+                then.lift.push(Record { source, hold });
             } else if self.enter(source, hold) && !mirrored {
                 then.record.push(Record { source, hold });
             }
@@ -248,7 +251,7 @@ mod tests {
     fn a_line_taken_out_lifts_the_block() {
         let mut ledger = Ledger::default();
         let then = ledger.take_over(Some(&[]), &[standing(A, true)], nobody);
-        assert_eq!(then, TakeOver { lift: vec![A], ..TakeOver::default() });
+        assert_eq!(then, TakeOver { lift: vec![line(A, 9)], ..TakeOver::default() });
         assert!(ledger.is_empty());
     }
 
@@ -295,8 +298,11 @@ mod tests {
     #[test]
     fn who_is_never_blocked_is_lifted_and_left_out() {
         let mut ledger = Ledger::default();
-        let then = ledger.take_over(Some(&[line(A, 1)]), &[standing(A, true), standing(B, true)], |_| true);
-        assert_eq!(then, TakeOver { lift: vec![A, B], ..TakeOver::default() });
+        let c = IpAddr::from([192, 0, 2, 3]);
+        let lines = [line(A, 1), line(c, 1)];
+        let then = ledger.take_over(Some(&lines), &[standing(A, true), standing(B, true)], |_| true);
+        let lift = vec![line(c, 1), line(A, 9), line(B, 9)];
+        assert_eq!(then, TakeOver { lift, ..TakeOver::default() });
         assert!(ledger.is_empty());
     }
 }

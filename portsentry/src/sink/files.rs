@@ -130,7 +130,7 @@ impl Files {
             });
             classic.reduce(|all, more| [all, more].concat())
         };
-        self.is_behind |= records.is_none() || !problems.is_empty();
+        self.is_behind |= self.known.is_none() || !problems.is_empty();
         (records, problems)
     }
 

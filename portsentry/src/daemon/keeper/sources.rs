@@ -120,7 +120,9 @@ impl Keeper {
                 self.journal.error(&error);
             }
         }
-        for source in lift {
+        for Record { source, hold } in lift {
+            // It is lifted in every file, as if it had been held up to now.
+            self.ledger.enter(source, hold);
             self.lift(source, "the blocked file or the ignore file says so");
         }
         for record in &record {
