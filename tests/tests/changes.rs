@@ -158,7 +158,7 @@ fn a_summary_is_logged_on_demand() {
     let daemon = lab.portsentry("-stcp").start();
     block(&lab, &daemon, Family::V4);
     daemon.signal(Signal::SIGUSR1);
-    daemon.log().wait_for("adminalert: Summary: 1 sources blocked, 1 probes, ");
+    daemon.log().wait_for("adminalert: Summary: 1 sources blocked or fenced, 1 probes, ");
 }
 
 #[test]
