@@ -5,7 +5,7 @@
 //! connections, and we ours to it.
 
 use crate::{
-    classify::{Kind, Probe, Protocol, classify},
+    classify::{Kind, Probe, Protocol, tcp},
     parse::{Datagram, Fragment, TCP, TcpFlags, Transport, UDP},
     world::{Flow, Hosts, Locality},
 };
@@ -76,13 +76,15 @@ const fn opens_at_once(kind: Kind) -> bool {
 /// The probe that a packet may be, or, for a segment that only ever answers, one of kind ACK with its flags.
 #[inline(always)]
 fn segment(transport: &Transport) -> Option<Probe> {
-    match (classify(transport), *transport) {
-        (Some(probe), _) => Some(probe),
-        (None, Transport::Tcp { source_port, port, flags }) => {
-            Some(Probe { protocol: Protocol::Tcp, kind: Kind::Ack, source_port, port, flags: flags.0 })
+    let (protocol, kind, [source_port, port], flags) = match *transport {
+        Transport::Tcp { source_port, port, flags } => {
+            (Protocol::Tcp, tcp(flags).unwrap_or(Kind::Ack), [source_port, port], flags.0)
         }
-        _ => None,
-    }
+        Transport::TinyTcp { source_port, port } => (Protocol::Tcp, Kind::Fragment, [source_port, port], 0),
+        Transport::Udp { source_port, port } => (Protocol::Udp, Kind::Udp, [source_port, port], 0),
+        Transport::Other => return None,
+    };
+    Some(Probe { protocol, kind, source_port, port, flags })
 }
 
 const _: () = assert!(TCP == Protocol::Tcp as u8 && UDP == Protocol::Udp as u8);

@@ -97,6 +97,20 @@ where
     }
 }
 
+#[inline(always)]
+fn examine_as<A, F, W>(frame: &F, world: &W) -> Action
+where
+    A: Plain + Challenged,
+    F: Rewrite,
+    W: Hosts<A>,
+{
+    match standing::<A, F, W>(frame, world) {
+        Standing::Blocked => Action::Drop,
+        Standing::Fenced => examine_fenced::<A, F, W>(frame, world),
+        Standing::Free => examine_free::<A, F, W>(frame, world),
+    }
+}
+
 /// What `frame` carries; nothing, and counted, if it ends before that.
 #[inline(always)]
 pub fn network<F: Frame, W: World>(frame: &F, world: &W) -> Network {
@@ -109,15 +123,62 @@ pub fn network<F: Frame, W: World>(frame: &F, world: &W) -> Network {
     }
 }
 
-/// Judges a frame that carries a packet of one address family.
+/// How the sender of a packet stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is neither of the others, or can't be read.
+    Free,
+    /// It is fenced.
+    Fenced,
+    /// It is blocked.
+    Blocked,
+}
+
+/// How the sender of the packet of this address family in `frame` stands.
 #[inline(always)]
-pub fn examine_as<A, F, W>(frame: &F, world: &W) -> Action
+pub fn standing<A, F, W>(frame: &F, world: &W) -> Standing
+where
+    A: Plain,
+    F: Frame,
+    W: Hosts<A>,
+{
+    let Ok(link) = link(frame.bytes()) else { return Standing::Free };
+    let Ok(source) = A::source(frame.bytes().skip(link.length)) else { return Standing::Free };
+    if !world.may_be_blocked(source.bit()) {
+        Standing::Free
+    } else if is_blocked(source, world) {
+        Standing::Blocked
+    } else if world.is_fenced(source) {
+        Standing::Fenced
+    } else {
+        Standing::Free
+    }
+}
+
+/// Judges a packet of this address family whose sender is neither blocked nor fenced.
+#[inline(always)]
+pub fn examine_free<A, F, W>(frame: &F, world: &W) -> Action
 where
     A: Plain + Challenged,
     F: Rewrite,
     W: Hosts<A>,
 {
-    let judged = link(frame.bytes()).and_then(|link| packet::<A, F, W>(frame, &link, world));
+    let judged = link(frame.bytes()).and_then(|link| free::<A, F, W>(frame, &link, world));
+    judged.unwrap_or_else(|cause| {
+        world.count_malformed(cause);
+        Action::Pass
+    })
+}
+
+/// Judges a packet of this address family whose sender is fenced.
+#[inline(always)]
+pub fn examine_fenced<A, F, W>(frame: &F, world: &W) -> Action
+where
+    A: Plain + Challenged,
+    F: Rewrite,
+    W: Hosts<A>,
+{
+    let judged = link(frame.bytes()).and_then(|link| fenced::<A, F, W>(frame, &link, world));
     judged.unwrap_or_else(|cause| {
         world.count_malformed(cause);
         Action::Pass
@@ -125,23 +186,15 @@ where
 }
 
 #[inline(always)]
-fn packet<A, F, W>(frame: &F, link: &Link, world: &W) -> Result<Action, Malformed>
+fn free<A, F, W>(frame: &F, link: &Link, world: &W) -> Result<Action, Malformed>
 where
     A: Plain + Challenged,
     F: Rewrite,
     W: Hosts<A>,
 {
     let source = A::source(frame.bytes().skip(link.length))?;
-    let is_near = world.may_be_blocked(source.bit());
-    if is_near && is_blocked(source, world) {
-        return Ok(Action::Drop);
-    }
-    let is_fenced = is_near && world.is_fenced(source);
     let datagram = A::datagram(frame, link.length)?;
     let transport = datagram.transport(frame.bytes())?;
-    if is_fenced {
-        return Ok(fenced(frame, link, source, &datagram, &transport, world));
-    }
     let Some(probe) = classify(&transport) else { return Ok(Action::Pass) };
     let flow = Flow { source, destination: datagram.destination, probe };
     if is_harmless(flow.destination, &probe, world) || is_explained(&flow, world) {

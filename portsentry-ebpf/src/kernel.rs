@@ -32,7 +32,7 @@ use crate::{
     maps, sockets,
 };
 
-pub use self::family::Family;
+use self::family::Family;
 
 const SECOND_NS: u64 = 1_000_000_000;
 

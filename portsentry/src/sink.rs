@@ -13,7 +13,6 @@ mod replace;
 pub mod resolver;
 pub mod revival;
 pub mod runner;
-mod stamp;
 mod syslog;
 pub mod watch;
 
@@ -22,7 +21,6 @@ use std::{fmt, net::IpAddr};
 pub use files::{Denied, Files, Flushed};
 pub use journal::Journal;
 pub use replace::ReplaceError;
-pub use stamp::Watch;
 
 /// A source as lines name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,31 +15,27 @@ use crate::{
     decide::Verdict,
     fence::{Doing, doing},
     frame::{Bytes, Frame, Rewrite},
-    parse::{Datagram, Link, TcpFlags, Transport},
+    parse::{Datagram, Link, Malformed, Plain, TcpFlags},
     world::{Allowance, Flow, Hosts},
 };
 
 /// Judges a packet of a fenced source.
 #[inline(always)]
-pub(super) fn fenced<A, F, W>(
-    frame: &F,
-    link: &Link,
-    source: A,
-    datagram: &Datagram<A>,
-    transport: &Transport,
-    world: &W,
-) -> Action
+pub(super) fn fenced<A, F, W>(frame: &F, link: &Link, world: &W) -> Result<Action, Malformed>
 where
-    A: Challenged,
+    A: Challenged + Plain,
     F: Rewrite,
     W: Hosts<A>,
 {
+    let source = A::source(frame.bytes().skip(link.length))?;
+    let datagram = &A::datagram(frame, link.length)?;
+    let transport = &datagram.transport(frame.bytes())?;
     let now_ns = world.now_ns();
     let destination = datagram.destination;
     match doing(source, datagram, transport, world) {
         Doing::Belongs => {
             world.count(Counter::PassedFenced);
-            return Action::Pass;
+            return Ok(Action::Pass);
         }
         Doing::Acknowledges(probe) => {
             let flow = Flow { source, destination, probe };
@@ -53,14 +49,14 @@ where
                 && world.is_watched(probe.protocol, probe.port)
                 && !is_explained(&flow, world);
             if is_trap && challenge(frame, link, datagram, &flow, now_ns, world) {
-                return Action::Answer;
+                return Ok(Action::Answer);
             }
         }
         Doing::Opens(None) => {}
     }
     world.count(Counter::DroppedFenced);
     world.count_fenced(source);
-    Action::Drop
+    Ok(Action::Drop)
 }
 
 /// Makes of a SYN its own answer with a cookie, if that is wanted and possible.

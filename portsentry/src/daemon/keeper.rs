@@ -3,10 +3,12 @@
 //!
 //! It must not decide: what follows from a sighting or a difference is `policy`'s.
 
+mod act;
 mod follow;
 mod sources;
+mod tell;
 
-use self::sources::Terms;
+use self::{act::Actions, sources::Terms, tell::Names};
 use std::{
     collections::BTreeSet,
     path::PathBuf,
@@ -25,10 +27,11 @@ use super::{
     territory,
 };
 use crate::{
+    cli::Modes,
     config::{Config, Interfaces, Response, XdpMode},
     kernel::{self, Kernel, Mode},
     policy::{Action, Ledger, Sighting, respond},
-    sink::{Files, Journal, Watch},
+    sink::{Files, Journal},
 };
 
 /// How often the map is compared with the ledger, and files that could not be written are tried again.
@@ -45,6 +48,8 @@ pub enum Message {
     Lost(u64),
     /// The configuration was read again and is wrong, for these reasons.
     Refused(Vec<String>),
+    /// A file that the daemon reads may have changed.
+    Changed(PathBuf),
     /// Log a summary.
     Summary,
     /// Write what is left, and end.
@@ -80,7 +85,8 @@ pub struct Keeper {
     mode: Option<Mode>,
     attached: BTreeSet<Interface>,
     ignore_file: PathBuf,
-    ignore_watch: Watch,
+    actions: Actions,
+    names: Names,
     /// Interfaces that could not be attached to, by index.
     refused: BTreeSet<u32>,
 }
@@ -108,9 +114,12 @@ impl Keeper {
         (journal, files): (Journal, Files),
         host: Host,
         ignored: Vec<IpNet>,
-        config: &Config,
+        (config, modes): (&Config, Modes),
     ) -> Result<Self, kernel::Error> {
         let counted = kernel.counters()?;
+        let actions = Actions::new(config, modes)
+            .map_err(|source| kernel::Error::System { what: "starting a thread for commands", source })?;
+        let (names, problem) = Names::new(config);
         let mut keeper = Self {
             kernel,
             journal,
@@ -132,9 +141,13 @@ impl Keeper {
             },
             attached: BTreeSet::new(),
             refused: BTreeSet::new(),
-            ignore_watch: Watch::new(&config.ignore_file),
             ignore_file: config.ignore_file.clone(),
+            actions,
+            names,
         };
+        if let Some(problem) = problem {
+            keeper.journal.error(&format!("{problem}; sources are not named"));
+        }
         keeper.set_territory()?;
         keeper.take_over()?;
         Ok(keeper)
@@ -159,9 +172,12 @@ impl Keeper {
                     self.journal.note(&"The configuration stays as it was");
                 }
                 Ok(Message::Summary) => self.summarize(),
+                Ok(Message::Changed(path)) => self.on_change(&path),
                 Ok(Message::Stop(finish)) => break finish,
                 Err(RecvTimeoutError::Disconnected) => break Finish::Leave,
             }
+            self.on_reports();
+            self.on_names();
             if Instant::now() >= next {
                 self.on_tick();
                 next = Instant::now() + TICK;
@@ -171,27 +187,22 @@ impl Keeper {
     }
 
     fn on_sighting(&mut self, sighting: &Sighting) {
-        let (record, source) = (sighting.record(), sighting.source.into());
+        let record = sighting.record();
         let response = (self.responses.of(sighting.protocol), self.kills_on_proof);
         let until = self.terms.until(&record.hold);
-        for action in respond(&mut self.ledger, sighting, until, response) {
+        let actions = respond(&mut self.ledger, sighting, until, response);
+        self.tell(sighting, actions);
+        for action in actions {
             match action {
-                Action::Fence => self.journal.fenced(sighting.source, self.terms.fence.as_secs()),
-                Action::Block => self.journal.blocked(sighting.source, sighting.proof),
-                Action::Attack => self.journal.attack(sighting, &source),
-                Action::Notice => self.journal.notice(sighting, &source),
-                Action::LeaveAlone => self.journal.left_alone(sighting.protocol, sighting.source),
-                Action::Full => self.journal.full(sighting.source),
-                Action::Report => self.files.report(&record, sighting, &source),
-                Action::Record => self.files.record(&record, Some(sighting), &source),
-                Action::Kill => self.files.deny(&record),
-                Action::Run => {}
+                Action::Record => self.files.show(&record),
+                Action::Kill => self.kill(&record),
+                Action::Run => self.run_command(&record),
+                _ => {}
             }
         }
     }
 
     fn on_tick(&mut self) {
-        self.follow_edits();
         self.lift_over();
         if let Err(error) = self.sweep() {
             self.journal.error(&error);
@@ -233,6 +244,9 @@ impl Keeper {
             }
         }
         self.next_flush = Instant::now() + begin.elapsed() * 4;
+        if done.is_edited {
+            self.on_blocked_file();
+        }
     }
 
     fn summarize(&mut self) {
@@ -254,6 +268,8 @@ impl Keeper {
     }
 
     fn stop(mut self, finish: Finish) {
+        self.stop_names();
+        self.stop_actions();
         self.next_flush = Instant::now();
         self.on_tick();
         if finish == Finish::Detach

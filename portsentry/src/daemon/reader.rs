@@ -20,7 +20,7 @@ use super::{
     host::Observer,
     keeper::{Finish, Message},
 };
-use crate::kernel::Ring;
+use crate::{kernel::Ring, sink::watch::Watch};
 
 /// The pause between reads while events come. At 4 MiB of ring this takes 13 million events a second.
 const BUSY: Duration = Duration::from_millis(5);
@@ -30,8 +30,8 @@ const IDLE: Duration = Duration::from_millis(100);
 const BATCH: usize = 8192;
 /// How long changes of the host are collected before it is read again.
 const SETTLE: Duration = Duration::from_millis(100);
-/// How often the host is read without a sign of change: resolvers change in a file.
-const REFRESH: Duration = Duration::from_secs(10);
+/// How often the host is read without a sign of change, should one have been missed.
+const REFRESH: Duration = Duration::from_mins(1);
 
 /// Why reading ended.
 pub enum End {
@@ -49,6 +49,7 @@ pub async fn run(
     mut ring: Ring,
     mut debug: Option<DebugLog>,
     (observer, mut changes): (Observer, impl Stream<Item = ()> + Unpin),
+    mut files: Watch,
     keeper: SyncSender<Message>,
     (reread, must_stay): (&Reread<'_>, &dyn Fn() -> bool),
 ) -> io::Result<End> {
@@ -70,6 +71,10 @@ pub async fn run(
             _ = changes.next() => {
                 sleep(SETTLE).await;
                 while futures_util::FutureExt::now_or_never(changes.next()).is_some() {}
+                tell_host(&observer, &keeper).await?;
+            }
+            path = files.changed() => {
+                keeper.send(Message::Changed(path?)).map_err(|_| gone())?;
                 tell_host(&observer, &keeper).await?;
             }
             _ = refresh.tick() => tell_host(&observer, &keeper).await?,

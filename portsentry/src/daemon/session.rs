@@ -1,14 +1,20 @@
 //! One configuration's time: from taking over what runs to handing it on. It must not outlive a change of the
 //! configuration: the next session takes over from it, as from a daemon that died.
 
-use std::{io, pin::Pin, sync::mpsc::sync_channel, thread};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::mpsc::sync_channel,
+    thread,
+};
 
 use futures_util::Stream;
 use portsentry_common::classify::Protocol;
 
 use super::{
     Error, Options, Reread,
-    host::Observer,
+    host::{Observer, RESOLVERS},
     interfaces,
     keeper::Keeper,
     reader::{self, DebugLog, End},
@@ -17,7 +23,7 @@ use crate::{
     cli::Modes,
     config::Config,
     kernel::{Claim, Kernel, Load, Pins, Ring, Watched},
-    sink::{Files, Journal},
+    sink::{Files, Journal, watch::Watch},
 };
 
 /// Messages that wait for the keeper at the most; a sighting takes about 100 bytes.
@@ -41,6 +47,7 @@ pub struct Session {
     debug: Option<DebugLog>,
     observer: Observer,
     changes: Pin<Box<dyn Stream<Item = ()>>>,
+    watch: Watch,
 }
 
 impl Session {
@@ -69,26 +76,29 @@ impl Session {
                 journal.error(&format!("{problem}; the configuration stays as it was"));
             }
         }
+        // Before they are read: what changes from here on is told.
+        let read = [&config.blocked_file, &config.ignore_file].into_iter().map(PathBuf::as_path);
+        let watch = Watch::new(read.chain(RESOLVERS.map(Path::new))).map_err(system("watching files"))?;
         let files = Files::new(config, *modes);
-        let mut keeper = Keeper::start(kernel, (journal, files), host, ignored.clone(), config)?;
+        let mut keeper = Keeper::start(kernel, (journal, files), host, ignored.clone(), (config, *modes))?;
         keeper.attach_all(matches!(begin, Begin::Start))?;
         if let Begin::Start = begin {
             keeper.journal().active();
         }
-        Ok(Self { keeper, ring, debug, observer, changes: Box::pin(changes) })
+        Ok(Self { keeper, ring, debug, observer, changes: Box::pin(changes), watch })
     }
 
     /// Reads and acts until a signal says otherwise.
     /// `must_stay` tells whether the program is to stay attached after a stop.
     pub async fn serve(self, reread: &Reread<'_>, must_stay: &dyn Fn() -> bool) -> Result<End, Error> {
-        let Self { keeper, ring, debug, observer, changes } = self;
+        let Self { keeper, ring, debug, observer, changes, watch } = self;
         let system = |what| move |source| Error::System { what, source };
         let (sender, receiver) = sync_channel(QUEUE);
         let thread = thread::Builder::new()
             .name("keeper".into())
             .spawn(move || keeper.run(&receiver))
             .map_err(system("starting a thread"))?;
-        let read = reader::run(ring, debug, (observer, changes), sender, (reread, must_stay)).await;
+        let read = reader::run(ring, debug, (observer, changes), watch, sender, (reread, must_stay)).await;
         let kept =
             thread.join().map_err(|_| io::Error::other("the thread that keeps the files has panicked"));
         kept.and(read).map_err(system("running"))

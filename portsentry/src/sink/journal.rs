@@ -4,7 +4,12 @@ use std::{fmt::Display, net::IpAddr};
 
 use portsentry_common::{block::Proof, classify::Protocol, decide::Verdict};
 
-use super::{Named, classic, output::Output, revival};
+use super::{
+    Named, classic,
+    output::Output,
+    revival,
+    runner::{self, Outcome, Purpose, Ran},
+};
 use crate::{
     cli::Modes,
     config::{Config, LogFormat, PortSet},
@@ -132,6 +137,34 @@ impl Journal {
     /// `hosts.deny` names `source` from now on.
     pub fn denied(&mut self, source: IpAddr, line: &str) {
         self.attack_line(&format!("Host {source} has been blocked via wrappers with string: \"{line}\""));
+    }
+
+    /// A command has ended, in the words of 1.2 if it did what it was for.
+    pub fn ran(&mut self, ran: &Ran) {
+        let Ran { source, purpose, shown, outcome } = ran;
+        match (outcome, purpose) {
+            (Outcome::Done(output), Purpose::Route) => {
+                self.attack_line(&format!(
+                    "Host {source} has been blocked via dropped route using command: \"{shown}\""
+                ));
+                self.said(source, output);
+            }
+            (Outcome::Done(output), Purpose::Command) => {
+                self.attack_line(&format!(
+                    "External command run for host: {source} using command: \"{shown}\""
+                ));
+                self.said(source, output);
+            }
+            (outcome, purpose) => {
+                self.error(&format!("{} for host {source}: \"{shown}\" {outcome}", purpose.key()));
+            }
+        }
+    }
+
+    fn said(&mut self, source: &IpAddr, output: &runner::Output) {
+        if !output.is_empty() {
+            self.admin(&format!("The command for host {source} said: \"{output}\""));
+        }
     }
 
     /// `source` is no longer blocked.

@@ -48,6 +48,17 @@ pub enum Purpose {
     Command,
 }
 
+impl Purpose {
+    /// The setting's name.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Route => "KILL_ROUTE",
+            Self::Command => "KILL_RUN_CMD",
+        }
+    }
+}
+
 /// A command with its macros replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {

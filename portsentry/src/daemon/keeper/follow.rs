@@ -1,7 +1,7 @@
 //! The keeper follows what changes around it: the host's addresses and interfaces, and files that an administrator
 //! edits. It must not look for changes in the kernel's map: that is the keeper's own tick.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
 use super::{
     super::{
@@ -41,19 +41,31 @@ impl Keeper {
         self.kernel.local.replace(&territory::local(&self.host, &self.rules))
     }
 
-    /// Follows an administrator who edits the blocked file or the ignore file.
-    pub(super) fn follow_edits(&mut self) {
-        if self.ignore_watch.has_changed(&self.ignore_file) {
-            self.ignore_watch.know(&self.ignore_file);
-            match ignore::load(&self.ignore_file) {
-                Ok((ignored, _)) => {
-                    self.ignored = ignored;
-                    self.journal.note(&format!("{} was read again", self.ignore_file.display()));
-                    self.on_territory();
-                }
-                Err(error) => self.journal.error(&format!("{error}; the ignored networks stay as they were")),
-            }
+    /// Reads a file again that may have changed.
+    pub(super) fn on_change(&mut self, path: &Path) {
+        if path == self.ignore_file {
+            self.on_ignore_file();
+        } else if let Err(error) = self.names.reload() {
+            self.journal.error(&error);
         }
+        // Whatever the path: what is as known costs a look.
+        self.on_blocked_file();
+    }
+
+    fn on_ignore_file(&mut self) {
+        match ignore::load(&self.ignore_file) {
+            Ok((ignored, _)) if ignored == self.ignored => {}
+            Ok((ignored, _)) => {
+                self.ignored = ignored;
+                self.journal.note(&format!("{} was read again", self.ignore_file.display()));
+                self.on_territory();
+            }
+            Err(error) => self.journal.error(&format!("{error}; the ignored networks stay as they were")),
+        }
+    }
+
+    /// Follows an administrator who edits the blocked file.
+    pub(super) fn on_blocked_file(&mut self) {
         let Some((lines, problems)) = self.files.edited() else { return };
         for problem in problems {
             self.journal.error(&problem);
