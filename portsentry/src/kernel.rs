@@ -15,6 +15,7 @@ mod networks;
 mod pins;
 mod ring;
 mod secrets;
+mod trap;
 mod trial;
 
 pub use blocked::Blocked;
@@ -26,4 +27,5 @@ pub use load::{Kernel, Load, Watched};
 pub use networks::{Exempt, Networks};
 pub use pins::Pins;
 pub use ring::{Ring, decode};
+pub use trap::{Place, Traps};
 pub use trial::Trial;

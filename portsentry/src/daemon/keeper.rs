@@ -20,17 +20,22 @@ use ipnet::IpNet;
 use portsentry_common::{
     classify::Protocol,
     counter::{Counter, Counters},
+    decide::Verdict,
 };
 
 use super::{
     host::{Host, Interface},
     territory,
+    trap::Visit,
 };
 use crate::{
-    cli::Modes,
     config::{Config, Interfaces, Response, XdpMode},
     kernel::{self, Kernel, Mode},
-    policy::{Action, Ledger, Sighting, respond},
+    modes::Modes,
+    policy::{
+        Action, Ledger, Sighting, respond,
+        trap::{self, Visits},
+    },
     sink::{Files, Journal},
 };
 
@@ -42,6 +47,8 @@ const TICK: Duration = Duration::from_millis(500);
 pub enum Message {
     /// The kernel told of a probe.
     Sighting(Sighting),
+    /// Somebody came to a trap.
+    Visit(Visit),
     /// The host's addresses, gateways or resolvers may have changed.
     Host(Host),
     /// The ring's reader had to leave out this many sightings, because the keeper was behind.
@@ -79,6 +86,9 @@ pub struct Keeper {
     counted: Counters,
     responses: Responses,
     terms: Terms,
+    visits: Visits,
+    trigger: u32,
+    is_fencing: bool,
     kills_on_proof: bool,
     next_flush: Instant,
     interfaces: Interfaces,
@@ -131,6 +141,9 @@ impl Keeper {
             counted,
             responses: Responses { tcp: config.block_tcp, udp: config.block_udp },
             terms: Terms { block: config.block_time, fence: config.fence_time },
+            visits: Visits::default(),
+            trigger: config.scan_trigger,
+            is_fencing: !config.block_unproven,
             kills_on_proof: config.kill_on_proof,
             next_flush: Instant::now(),
             interfaces: config.interfaces.clone(),
@@ -164,6 +177,7 @@ impl Keeper {
         let finish = loop {
             match messages.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Message::Sighting(sighting)) => self.on_sighting(&sighting),
+                Ok(Message::Visit(visit)) => self.on_visit(&visit),
                 Ok(Message::Host(host)) => self.on_host(host),
                 Ok(Message::Lost(count)) => self.journal.lost(count),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -200,6 +214,37 @@ impl Keeper {
                 _ => {}
             }
         }
+    }
+
+    /// Judges a visit to a trap, and blocks or fences in the kernel what the kernel could not judge itself.
+    fn on_visit(&mut self, visit: &Visit) {
+        let Visit { time, source: from, destination, protocol } = *visit;
+        let source = from.ip().to_canonical();
+        let response = self.responses.of(protocol);
+        let rules = trap::Rules { trigger: self.trigger, response, fences: self.is_fencing };
+        let (verdict, hits, proof) = self.visits.judge(source, protocol, self.is_exempt(source), rules);
+        let sighting = Sighting {
+            time,
+            source,
+            destination: destination.ip().to_canonical(),
+            source_port: from.port(),
+            port: destination.port(),
+            protocol,
+            kind: trap::kind(protocol),
+            flags: 0,
+            options: None,
+            interface: 0,
+            vlan: 0,
+            hits,
+            verdict,
+            proof,
+        };
+        if matches!(verdict, Verdict::Block | Verdict::Fence)
+            && let Err(error) = self.enter(&sighting)
+        {
+            self.journal.error(&error);
+        }
+        self.on_sighting(&sighting);
     }
 
     fn on_tick(&mut self) {

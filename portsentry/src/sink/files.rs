@@ -22,8 +22,8 @@ use super::{
     revival,
 };
 use crate::{
-    cli::Modes,
     config::{Config, DenyLine, LogFormat, Values},
+    modes::Modes,
     policy::{Ledger, Record, Sighting},
 };
 

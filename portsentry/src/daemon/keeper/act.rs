@@ -11,8 +11,8 @@ use std::{
 
 use super::Keeper;
 use crate::{
-    cli::Modes,
     config::{Command, Config, LogFormat, Values},
+    modes::Modes,
     policy::Record,
     sink::runner::{Change, Job, Limit, Purpose, Ran, Runner, Settings, Task},
 };

@@ -14,7 +14,7 @@ use portsentry_common::{
 use super::{super::territory, Keeper};
 use crate::{
     kernel::{self, Blocked, Kernel},
-    policy::{Hold, Record, Standing, TakeOver},
+    policy::{Hold, Record, Sighting, Standing, TakeOver},
 };
 
 /// How long blocks and fences last.
@@ -53,6 +53,29 @@ impl Keeper {
     pub(super) fn restore(&mut self, record: &Record) -> Result<(), kernel::Error> {
         let map = if record.hold.is_fence { &mut self.kernel.fenced } else { &mut self.kernel.blocked };
         map.insert(record.source, &restored(&record.hold))
+    }
+
+    /// Enters the source of a visit to a trap in the kernel's maps.
+    pub(super) fn enter(&mut self, sighting: &Sighting) -> Result<(), kernel::Error> {
+        let Record { source, mut hold } = sighting.record();
+        hold.until = self.terms.until(&hold);
+        let block = Block {
+            origin: Origin::Trigger as u8,
+            kind: sighting.kind as u8,
+            hits: sighting.hits,
+            mirrored: 0,
+            ..restored(&hold)
+        };
+        if hold.is_fence {
+            self.kernel.fenced.insert(source, &block)
+        } else {
+            self.kernel.blocked.insert(source, &block)
+        }
+    }
+
+    /// Whether `source` is never blocked.
+    pub(super) fn is_exempt(&self, source: IpAddr) -> bool {
+        territory::is_exempt(&territory::exempt(&self.host, &self.ignored), source)
     }
 
     /// Lifts what is over, unless the kernel has begun it anew.
