@@ -42,6 +42,9 @@ use crate::{
 /// How often the map is compared with the ledger, and files that could not be written are tried again.
 const TICK: Duration = Duration::from_millis(500);
 
+/// How long a key makes cookies. It checks them for as long again.
+const RENEWAL: Duration = Duration::from_hours(1);
+
 /// What the keeper is told.
 #[derive(Debug)]
 pub enum Message {
@@ -91,6 +94,7 @@ pub struct Keeper {
     is_fencing: bool,
     kills_on_proof: bool,
     next_flush: Instant,
+    next_renewal: Instant,
     interfaces: Interfaces,
     mode: Option<Mode>,
     challenges: bool,
@@ -147,6 +151,7 @@ impl Keeper {
             is_fencing: !config.block_unproven,
             kills_on_proof: config.kill_on_proof,
             next_flush: Instant::now(),
+            next_renewal: Instant::now() + RENEWAL,
             interfaces: config.interfaces.clone(),
             mode: match config.xdp_mode {
                 XdpMode::Auto => None,
@@ -251,6 +256,12 @@ impl Keeper {
 
     fn on_tick(&mut self) {
         self.lift_over();
+        if self.challenges && Instant::now() >= self.next_renewal {
+            self.next_renewal = Instant::now() + RENEWAL;
+            if let Err(error) = self.kernel.renew_secrets() {
+                self.journal.error(&error);
+            }
+        }
         if let Err(error) = self.sweep() {
             self.journal.error(&error);
         }

@@ -242,6 +242,11 @@ impl Kernel {
         trap::set(&mut self.ebpf, sockets)
     }
 
+    /// Puts a fresh key in the place of the older of the two that the challenge's cookies are made with.
+    pub fn renew_secrets(&mut self) -> Result<(), Error> {
+        secrets::renew(self.ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)
+    }
+
     /// Starts passing on the program's own debugging messages to `log`.
     pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, Error> {
         aya_log::EbpfLogger::init(&mut self.ebpf).map_err(|_| Error::Missing("AYA_LOGS".into()))
