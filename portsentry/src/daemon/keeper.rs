@@ -92,6 +92,8 @@ pub struct Keeper {
     visits: Visits,
     trigger: u32,
     is_fencing: bool,
+    /// `MAX_FENCED`, for both address families together.
+    max_fenced: usize,
     kills_on_proof: bool,
     next_flush: Instant,
     next_renewal: Instant,
@@ -149,6 +151,7 @@ impl Keeper {
             visits: Visits::default(),
             trigger: config.scan_trigger,
             is_fencing: !config.block_unproven,
+            max_fenced: config.max_fenced as usize * 2,
             kills_on_proof: config.kill_on_proof,
             next_flush: Instant::now(),
             next_renewal: Instant::now() + RENEWAL,
@@ -256,6 +259,7 @@ impl Keeper {
 
     fn on_tick(&mut self) {
         self.lift_over();
+        self.forget_surplus();
         if self.challenges && Instant::now() >= self.next_renewal {
             self.next_renewal = Instant::now() + RENEWAL;
             if let Err(error) = self.kernel.renew_secrets() {
