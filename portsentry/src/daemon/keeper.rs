@@ -42,6 +42,8 @@ use crate::{
 /// How often the map is compared with the ledger, and files that could not be written are tried again.
 const TICK: Duration = Duration::from_millis(500);
 
+/// Lines of `hosts.deny` that are logged one by one each time that it is written.
+const DENIED: usize = 500;
 /// How long a key makes cookies. It checks them for as long again.
 const RENEWAL: Duration = Duration::from_hours(1);
 
@@ -297,8 +299,12 @@ impl Keeper {
         for news in done.news {
             self.journal.note(&news);
         }
-        for denied in done.denied {
+        for denied in done.denied.iter().take(DENIED) {
             self.journal.denied(denied.source, &denied.line);
+        }
+        if done.denied.len() > DENIED {
+            self.journal
+                .note(&format!("{} more hosts were entered in hosts.deny", done.denied.len() - DENIED));
         }
         for source in done.shown {
             if let Err(error) = self.mark(source) {
