@@ -2,7 +2,7 @@
 //!
 //! It must not decide what is blocked or reported: it loads, attaches, reads and writes.
 
-mod bitmap;
+pub mod bitmap;
 mod blocked;
 mod claim;
 mod clock;

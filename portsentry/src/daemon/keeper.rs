@@ -178,6 +178,11 @@ impl Keeper {
         Ok(keeper)
     }
 
+    /// The kernel's side.
+    pub fn kernel(&mut self) -> &mut Kernel {
+        &mut self.kernel
+    }
+
     /// The log.
     pub fn journal(&mut self) -> &mut Journal {
         &mut self.journal

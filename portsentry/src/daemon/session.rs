@@ -78,7 +78,6 @@ impl Session {
         }
         let (mut kernel, ring) = Load::from_config(config, modes, options.debug).load(pins)?;
         let debug = if options.debug { Some(kernel.logger()?) } else { None };
-        watch(&mut kernel, config, modes)?;
         let traps = set_traps(&mut kernel, modes)?;
         let mut journal = Journal::new(config);
         match begin {
@@ -98,6 +97,8 @@ impl Session {
         let files = Files::new(config, modes);
         let mut keeper = Keeper::start(kernel, (journal, files), host, ignored.clone(), (config, modes))?;
         keeper.attach_all(matches!(begin, Begin::Start))?;
+        // Last, so that a program of other modes never sees them; whoever waits for them goes by these.
+        watch_ports(keeper.kernel(), config, modes)?;
         if let Begin::Start = begin {
             keeper.journal().active();
         }
@@ -136,7 +137,7 @@ impl Session {
 }
 
 /// The ports that each bitmap is to hold.
-fn bitmaps(config: &Config, modes: Modes) -> [(Watched, Option<PortSet>); 4] {
+pub fn bitmaps(config: &Config, modes: Modes) -> [(Watched, Option<PortSet>); 4] {
     let listed = |protocol| match protocol {
         Protocol::Tcp => config.ports_tcp.clone(),
         Protocol::Udp => config.ports_udp.clone(),
@@ -162,7 +163,7 @@ fn set_traps(kernel: &mut Kernel, modes: Modes) -> Result<Option<(Sockets, Traps
 }
 
 /// Writes what the modes of all processes together watch.
-fn watch(kernel: &mut Kernel, config: &Config, modes: Modes) -> Result<(), Error> {
+fn watch_ports(kernel: &mut Kernel, config: &Config, modes: Modes) -> Result<(), Error> {
     const NONE: [u64; 1024] = [0; 1024];
     for (watched, ports) in bitmaps(config, modes) {
         kernel.watch(watched, ports.as_ref().map_or(&NONE, PortSet::words))?;
