@@ -2,8 +2,12 @@
 
 mod background;
 mod check;
+mod list;
+mod observed;
 mod options;
 mod run;
+mod show;
+mod table;
 
 use crate::{
     cli::{Cli, Verb},
@@ -13,8 +17,9 @@ use crate::{
 /// Does what the command line says. What goes wrong is said on standard error.
 #[must_use]
 pub fn run(cli: &Cli) -> Exit {
-    match cli.verb {
+    match &cli.verb {
         None => run::run(cli),
         Some(Verb::Check) => check::run(cli),
+        Some(Verb::List(list)) => list::run(cli, list),
     }
 }

@@ -1,0 +1,38 @@
+//! How a command's answer leaves it: to standard output, times as programs read them. It must not form the answer.
+
+use std::{
+    io::{self, Write},
+    time::SystemTime,
+};
+
+use serde::Serializer;
+
+use super::table;
+use crate::exit::Exit;
+
+/// Prints `text`. Whoever reads may stop early (`| head`), which is no failure.
+pub(super) fn print(text: &str) -> Exit {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("portsentry: writing to standard output: {error}");
+            Exit::Failure
+        }
+        _ => Exit::Success,
+    }
+}
+
+/// A time as RFC 3339 has it.
+pub(super) fn seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&table::universal(*time))
+}
+
+/// As [`seconds`], or null.
+pub(super) fn seconds_if_any<S: Serializer>(
+    time: &Option<SystemTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => seconds(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
