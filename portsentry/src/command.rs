@@ -2,16 +2,19 @@
 
 mod background;
 mod check;
+mod hold;
 mod list;
 mod observed;
 mod options;
 mod run;
 mod show;
+mod status;
 mod table;
 
 use crate::{
     cli::{Cli, Verb},
     exit::Exit,
+    sink::Change,
 };
 
 /// Does what the command line says. What goes wrong is said on standard error.
@@ -21,5 +24,8 @@ pub fn run(cli: &Cli) -> Exit {
         None => run::run(cli),
         Some(Verb::Check) => check::run(cli),
         Some(Verb::List(list)) => list::run(cli, list),
+        Some(Verb::Status(status)) => status::run(cli, *status),
+        Some(Verb::Block(named)) => hold::run(cli, Change::Block, named),
+        Some(Verb::Unblock(named)) => hold::run(cli, Change::Unblock, named),
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod blocked_file;
 pub mod classic;
+mod edit;
 mod files;
 mod history;
 pub mod hosts_deny;
@@ -18,6 +19,7 @@ pub mod watch;
 
 use std::{fmt, net::IpAddr};
 
+pub use edit::{Change, Edited, edit};
 pub use files::{Denied, Files, Flushed};
 pub use journal::Journal;
 pub use replace::ReplaceError;

@@ -13,6 +13,12 @@ pub enum Verb {
     Check,
     /// List the blocked and the fenced sources, also while no daemon runs
     List(List),
+    /// Say whether enforcement is attached (exit status 0) or not (1), and what was counted
+    Status(Status),
+    /// Block addresses by way of the blocked file, which the daemon follows
+    Block(Hold),
+    /// Unblock addresses by way of the blocked file, which the daemon follows
+    Unblock(Hold),
 }
 
 /// What `list` takes.
@@ -30,6 +36,22 @@ pub struct List {
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `status` takes.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Status {
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `block` and `unblock` take.
+#[derive(Clone, Debug, Args)]
+pub struct Hold {
+    /// IPv4 or IPv6 addresses
+    #[arg(required = true, value_name = "ADDRESS")]
+    pub addresses: Vec<IpAddr>,
 }
 
 /// What may be done to a source.

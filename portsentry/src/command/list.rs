@@ -1,6 +1,6 @@
 //! `portsentry list`: who is blocked and fenced, as the kernel's maps say. It must not change anything.
 
-use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr, time::SystemTime};
+use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr};
 
 use jiff::tz::TimeZone;
 use portsentry_common::{
@@ -10,7 +10,8 @@ use portsentry_common::{
 use serde::Serialize;
 
 use super::{
-    observed, show,
+    observed,
+    show::{self, Time},
     table::{self, Align},
 };
 use crate::{
@@ -25,11 +26,9 @@ use crate::{
 struct Listed {
     address: IpAddr,
     state: State,
-    #[serde(serialize_with = "show::seconds")]
-    since: SystemTime,
+    since: Time,
     /// `None` for never.
-    #[serde(serialize_with = "show::seconds_if_any")]
-    until: Option<SystemTime>,
+    until: Option<Time>,
     proof: &'static str,
     port: u16,
     protocol: Option<&'static str>,
@@ -71,12 +70,12 @@ impl Listed {
         // The address alone, as an administrator writes it, has neither port nor kind.
         let protocol = Protocol::try_from(block.protocol).ok().filter(|_| block.port != 0);
         let until =
-            (block.until_ns != 0).then(|| wall_time(i64::try_from(block.until_ns).unwrap_or(i64::MAX)));
+            (block.until_ns != 0).then(|| Time(wall_time(i64::try_from(block.until_ns).unwrap_or(i64::MAX))));
         let kind = Kind::try_from(block.kind).ok();
         Self {
             address,
             state,
-            since: wall_time(block.since_ns),
+            since: Time(wall_time(block.since_ns)),
             until,
             proof: Proof::try_from(block.proof).map_or("unknown", Proof::name),
             port: block.port,
@@ -129,8 +128,8 @@ fn row(source: &Listed, zone: &TimeZone) -> [String; 9] {
     [
         source.address.to_string(),
         state.into(),
-        table::local(source.since, zone),
-        source.until.map_or_else(|| "for good".into(), |until| table::local(until, zone)),
+        table::local(source.since.0, zone),
+        source.until.map_or_else(|| "for good".into(), |until| table::local(until.0, zone)),
         source.proof.into(),
         source.protocol.map_or_else(|| "-".into(), |protocol| format!("{}/{protocol}", source.port)),
         source.kind.clone().unwrap_or_else(|| "-".into()),
@@ -141,7 +140,7 @@ fn row(source: &Listed, zone: &TimeZone) -> [String; 9] {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
 
@@ -150,7 +149,7 @@ mod tests {
         Listed {
             address: address.parse().unwrap(),
             state: State::Blocked,
-            since,
+            since: Time(since),
             until: None,
             proof: "none",
             port: 11,
@@ -163,7 +162,7 @@ mod tests {
 
     fn fenced(address: &str, second: u64) -> Listed {
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
-        let until = Some(since + Duration::from_mins(5));
+        let until = Some(Time(since + Duration::from_mins(5)));
         Listed { state: State::Fenced, until, ..listed(address, second, 3) }
     }
 

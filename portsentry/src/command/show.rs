@@ -5,7 +5,7 @@ use std::{
     time::SystemTime,
 };
 
-use serde::Serializer;
+use serde::{Serialize, Serializer};
 
 use super::table;
 use crate::exit::Exit;
@@ -21,18 +21,12 @@ pub(super) fn print(text: &str) -> Exit {
     }
 }
 
-/// A time as RFC 3339 has it.
-pub(super) fn seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&table::universal(*time))
-}
+/// A time that programs read as RFC 3339 has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Time(pub SystemTime);
 
-/// As [`seconds`], or null.
-pub(super) fn seconds_if_any<S: Serializer>(
-    time: &Option<SystemTime>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => seconds(time, serializer),
-        None => serializer.serialize_none(),
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&table::universal(self.0))
     }
 }

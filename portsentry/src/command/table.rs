@@ -33,17 +33,14 @@ pub(super) fn render<const N: usize>(columns: [(&str, Align); N], rows: &[[Strin
 
 /// `text` with its control characters escaped.
 pub(super) fn plain(text: &str) -> String {
-    text.chars()
-        .flat_map(|character| {
-            let escaped = character.is_control();
-            let shown: Box<dyn Iterator<Item = char>> = if escaped {
-                Box::new(character.escape_default())
-            } else {
-                Box::new(std::iter::once(character))
-            };
-            shown
-        })
-        .collect()
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, character| {
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+        shown
+    })
 }
 
 /// A time on the clock of `zone`.
@@ -71,7 +68,7 @@ mod tests {
         let rows = [["192.0.2.9", "7"], ["a\u{1b}[31m", "12345"]].map(|row| row.map(String::from));
         assert_eq!(
             render([("ADDRESS", Align::Left), ("HITS", Align::Right)], &rows),
-            "ADDRESS         HITS\n192.0.2.9          7\na\\u{1b}[31m  12345\n"
+            "ADDRESS       HITS\n192.0.2.9        7\na\\u{1b}[31m  12345\n"
         );
     }
 

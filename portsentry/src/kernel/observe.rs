@@ -16,6 +16,9 @@ use portsentry_common::{block::Block, counter::Counters};
 
 use super::{Error, blocked::Raw, counters};
 
+/// A map of sources whose addresses have `N` octets.
+type Entries<const N: usize> = HashMap<MapData, [u8; N], Raw>;
+
 /// A directory of pins.
 #[derive(Debug)]
 pub struct Observer {
@@ -130,10 +133,8 @@ impl Observer {
         MapInfo::from_pin(self.pin(name)).map_err(Error::map(name))
     }
 
-    fn hash<const N: usize>(
-        &self,
-        name: &'static str,
-    ) -> Result<(HashMap<MapData, [u8; N], Raw>, usize), Error> {
+    /// The map, and how many of its entries are read at the most.
+    fn hash<const N: usize>(&self, name: &'static str) -> Result<(Entries<N>, usize), Error> {
         let data = self.data(name)?;
         let info = data.info().map_err(Error::map(name))?;
         let is_lru = matches!(info.map_type(), Ok(aya::maps::MapType::LruHash));
