@@ -7,7 +7,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Parser, ValueEnum};
 use portsentry_common::classify::Protocol;
 
-pub use self::verb::{Hold, List, Sort, State, Status, Verb};
+pub use self::verb::{Doctor, History, Hold, List, Sort, State, Status, Verb};
 use crate::config::{Config, Interfaces, LogFormat, LogOutput};
 
 /// PortSentry 1.2's modes, which have a single dash and more than one letter.

@@ -2,10 +2,13 @@
 
 mod background;
 mod check;
+mod doctor;
+mod history;
 mod hold;
 mod list;
 mod observed;
 mod options;
+mod paper;
 mod run;
 mod show;
 mod status;
@@ -27,5 +30,9 @@ pub fn run(cli: &Cli) -> Exit {
         Some(Verb::Status(status)) => status::run(cli, *status),
         Some(Verb::Block(named)) => hold::run(cli, Change::Block, named),
         Some(Verb::Unblock(named)) => hold::run(cli, Change::Unblock, named),
+        Some(Verb::History(history)) => history::run(cli, history),
+        Some(Verb::Doctor(doctor)) => doctor::run(cli, *doctor),
+        Some(Verb::Completions { shell }) => paper::completions(*shell),
+        Some(Verb::Man { command }) => paper::man(command.as_deref()),
     }
 }

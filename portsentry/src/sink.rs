@@ -10,6 +10,7 @@ mod history;
 pub mod hosts_deny;
 mod journal;
 mod output;
+mod past;
 mod replace;
 pub mod resolver;
 pub mod revival;
@@ -22,6 +23,7 @@ use std::{fmt, net::IpAddr};
 pub use edit::{Change, Edited, edit};
 pub use files::{Denied, Files, Flushed};
 pub use journal::Journal;
+pub use past::{Deed, Past};
 pub use replace::ReplaceError;
 
 /// A source as lines name it.

@@ -30,7 +30,8 @@ struct Listed {
     /// `None` for never.
     until: Option<Time>,
     proof: &'static str,
-    port: u16,
+    /// `None` where an administrator named the source.
+    port: Option<u16>,
     protocol: Option<&'static str>,
     kind: Option<String>,
     hits: u32,
@@ -78,7 +79,7 @@ impl Listed {
             since: Time(wall_time(block.since_ns)),
             until,
             proof: Proof::try_from(block.proof).map_or("unknown", Proof::name),
-            port: block.port,
+            port: protocol.map(|_| block.port),
             protocol: protocol.map(Protocol::name),
             kind: kind.map(|kind| classic::scan_type(kind, block.flags).trim().to_owned()),
             hits: block.hits,
@@ -131,7 +132,10 @@ fn row(source: &Listed, zone: &TimeZone) -> [String; 9] {
         table::local(source.since.0, zone),
         source.until.map_or_else(|| "for good".into(), |until| table::local(until.0, zone)),
         source.proof.into(),
-        source.protocol.map_or_else(|| "-".into(), |protocol| format!("{}/{protocol}", source.port)),
+        source
+            .port
+            .zip(source.protocol)
+            .map_or_else(|| "-".into(), |(port, protocol)| format!("{port}/{protocol}")),
         source.kind.clone().unwrap_or_else(|| "-".into()),
         source.hits.to_string(),
         source.dropped.to_string(),
@@ -152,7 +156,7 @@ mod tests {
             since: Time(since),
             until: None,
             proof: "none",
-            port: 11,
+            port: Some(11),
             protocol: Some("TCP"),
             kind: Some("TCP SYN/Normal scan".into()),
             hits: 1,
@@ -201,8 +205,13 @@ mod tests {
 
     #[test]
     fn a_table_is_for_people() {
-        let administrators =
-            Listed { protocol: None, kind: None, proof: "administrator", ..listed("2001:db8::9", 0, 0) };
+        let administrators = Listed {
+            port: None,
+            protocol: None,
+            kind: None,
+            proof: "administrator",
+            ..listed("2001:db8::9", 0, 0)
+        };
         assert_eq!(
             render(&[fenced("192.0.2.9", 0), administrators], &TimeZone::UTC),
             "ADDRESS      STATE    SINCE                UNTIL                PROOF            PORT  KIND                 HITS  DROPPED\n\
@@ -243,7 +252,7 @@ mod tests {
         let source = Listed::new([192, 0, 2, 9].into(), State::Blocked, &block);
         assert_eq!(
             (source.until, source.proof, source.port, source.protocol, source.hits, source.dropped),
-            (None, "cookie", 69, Some("UDP"), 2, 4)
+            (None, "cookie", Some(69), Some("UDP"), 2, 4)
         );
         assert_eq!(source.kind.as_deref(), Some("UDP scan"));
         let odd = Listed::new(
