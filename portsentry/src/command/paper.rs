@@ -22,7 +22,8 @@ pub(super) fn man(verb: Option<&str>) -> Exit {
         return Exit::Usage;
     };
     let mut text = Vec::new();
-    match clap_mangen::Man::new(command).render(&mut text) {
+    let source = concat!("portsentry ", env!("CARGO_PKG_VERSION"));
+    match clap_mangen::Man::new(command).source(source).render(&mut text) {
         Ok(()) => show::print(&String::from_utf8_lossy(&text)),
         Err(error) => {
             eprintln!("portsentry: {error}");

@@ -138,6 +138,7 @@ fn mode(link: &Link) -> Finding {
     let (name, driver) = (&link.name, driver(link));
     match link.kind.as_deref() {
         _ if runs_native(link) => Finding::ok(name, format!("driver {driver}: runs XDP natively")),
+        _ if link.is_loopback => Finding::ok(name, "is the loopback interface: generic XDP"),
         Some("vlan") => Finding::warning(
             name,
             "is a VLAN on another interface: generic XDP, which costs more for each packet",
