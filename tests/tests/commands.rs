@@ -87,7 +87,9 @@ fn lists_and_status_are_true_with_the_daemon_alive_dead_and_stopped() {
         assert!(dropped(source) > before, "what is dropped meanwhile is counted for {source}");
     }
 
-    let ended = setup.start().terminate();
+    let daemon = setup.start();
+    daemon.settle();
+    let ended = daemon.terminate();
     assert_eq!(ended.code, Some(0), "{}", ended.text());
     let stopped = say(&setup, "status");
     assert_eq!(stopped.code, 1, "{}", stopped.out);
@@ -159,9 +161,7 @@ fn the_next_daemon_follows_what_was_asked_while_none_ran() {
     lab.nmap(freed, "-sS -p 11");
     daemon.wait_for_block(freed);
     daemon.wait_until("the blocked file follows", || !daemon.file_about("BLOCKED_FILE", freed).is_empty());
-    // Only what the files are known to show is lifted by a line that is gone.
-    daemon.terminate();
-    setup.start().kill();
+    daemon.kill();
     let said = say(&setup, &format!("unblock {freed}"));
     assert!(said.out.contains("the kernel holds it until then"), "{}", said.out);
     let said = say(&setup, &format!("block {added}"));
