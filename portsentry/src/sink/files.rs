@@ -29,11 +29,11 @@ use crate::{
 };
 
 /// The mode of a file that wasn't there.
-const MODE: u32 = 0o644;
+pub(super) const MODE: u32 = 0o644;
 /// How long it is waited at the most until a file that could not be written is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// What 1.2 appended to `BLOCKED_FILE`.
-const SUFFIXES: [&str; 6] = ["tcp", "udp", "stcp", "sudp", "atcp", "audp"];
+pub(super) const SUFFIXES: [&str; 6] = ["tcp", "udp", "stcp", "sudp", "atcp", "audp"];
 
 /// The files.
 #[derive(Debug)]
