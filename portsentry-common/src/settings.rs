@@ -48,9 +48,9 @@ pub struct Settings {
     pub udp_response: u8,
     /// An [`AckProbes`].
     pub ack_probes: u8,
-    /// For how many jiffies what explained a datagram or ACK explains further ones to its destination and port; 0
-    /// for asking anew at each packet.
-    pub explained_jiffies: u8,
+    /// 1 if what explained a datagram or ACK explains further ones to its destination and port for a moment, 0 for
+    /// asking anew at each packet.
+    pub remembers: u8,
     /// Offset in words of the gate's generation that counts: 0 or [`crate::gate::WORDS`].
     pub gate: u32,
 }
@@ -69,13 +69,9 @@ impl Settings {
         tcp_response: 0,
         udp_response: 0,
         ack_probes: 0,
-        explained_jiffies: 0,
+        remembers: 0,
         gate: 0,
     };
-
-    /// What [`Settings::explained_jiffies`] ordinarily is: a second on most kernels (250 jiffies), a quarter of one
-    /// on others.
-    pub const EXPLAINED_JIFFIES: u8 = 250;
 
     /// Whether a source that reaches the trigger by `protocol` is to be blocked.
     #[inline(always)]

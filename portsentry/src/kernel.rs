@@ -21,7 +21,7 @@ pub use claim::Claim;
 pub use clock::{Clock, monotonic_at, monotonic_ns, wall_time};
 pub use error::Error;
 pub use link::{Attachment, Mode};
-pub use load::{Kernel, Load, Watched};
+pub use load::{Kernel, Load, OBJECT, Watched};
 pub use networks::{Exempt, Networks};
 pub use pins::Pins;
 pub use ring::{Ring, decode};
