@@ -55,8 +55,6 @@ pub fn run(program: &Program, world: &mut World, frame: &[u8]) -> Result<Run> {
         let instruction = *machine.program.instructions.get(at).context("the program runs past its end")?;
         machine.run.instructions += 1;
         ensure!(machine.run.instructions < ENDLESS, "the program doesn't end");
-            println!("{at:5} {instruction:?}");
-        }
         let next = machine.step(at, &instruction).with_context(|| format!("{instruction:?} at {at}"))?;
         let Some(next) = next else { break };
         at = next;

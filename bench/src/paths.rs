@@ -102,8 +102,6 @@ pub fn count() -> Result<BTreeMap<&'static str, Run>> {
     let count = |path: Path| {
         let frame = path.packet.frame(0);
         let first = machine::run(&program, &mut world, &frame).context(path.name)?;
-            println!("### {}", path.name);
-        }
         let run = machine::run(&program, &mut world, &frame).context(path.name)?;
         let action = if path.passes { PASS } else { DROP };
         ensure!([first.action, run.action] == [action; 2], "{}: {first:?}, then {run:?}", path.name);

@@ -24,7 +24,50 @@ impl TryFrom<u8> for Origin {
     }
 }
 
-/// A blocked source: why, since when, until when. The names are what `bpftool map dump` prints.
+/// How sure it is that the source itself sent what it is blocked or fenced for. The numbers cross the kernel
+/// boundary.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Proof {
+    /// Not at all: somebody may have forged its address. Such a source is fenced, or blocked if the configuration
+    /// asks for no proof.
+    None = 0,
+    /// It acknowledged our cookie: it received our answer to its SYN, and meant it.
+    Cookie = 1,
+    /// It completed a connection to a trap of ours.
+    Connection = 2,
+    /// An administrator says so.
+    Administrator = 3,
+}
+
+impl TryFrom<u8> for Proof {
+    type Error = u8;
+
+    fn try_from(number: u8) -> Result<Self, u8> {
+        match number {
+            0 => Ok(Self::None),
+            1 => Ok(Self::Cookie),
+            2 => Ok(Self::Connection),
+            3 => Ok(Self::Administrator),
+            other => Err(other),
+        }
+    }
+}
+
+impl Proof {
+    /// As the log and `$PROOF$` name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Cookie => "cookie",
+            Self::Connection => "connection",
+            Self::Administrator => "administrator",
+        }
+    }
+}
+
+/// A blocked or fenced source: why, since when, until when. The names are what `bpftool map dump` prints.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Block {
@@ -50,8 +93,8 @@ pub struct Block {
     pub origin: u8,
     /// 1 once the daemon has written the block to its files: one that then lacks its line was lifted there.
     pub mirrored: u8,
-    /// Always 0.
-    pub reserved: u8,
+    /// A [`Proof`].
+    pub proof: u8,
 }
 
 const _: () = assert!(size_of::<Block>() == 40);

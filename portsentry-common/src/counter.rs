@@ -60,6 +60,22 @@ counters! {
     Blocked => blocked,
     /// Sources that could not be entered because a blocked map was full.
     BlockedFull => blocked_full,
+    /// Sources entered in the fenced maps.
+    Fenced => fenced,
+    /// Probes that should have fenced their source: this second's fences were used up.
+    OverFences => over_fences,
+    /// Packets dropped because their source is fenced and they could open something.
+    DroppedFenced => dropped_fenced,
+    /// Packets of fenced sources that passed, as they belong to something.
+    PassedFenced => passed_fenced,
+    /// SYNs answered with a cookie.
+    Answered => answered,
+    /// Sources proven by acknowledging a cookie.
+    Proven => proven,
+    /// Acknowledgements of a fenced source that acknowledged no cookie of ours.
+    Unproven => unproven,
+    /// SYNs and datagrams handed to the daemon's own sockets.
+    Steered => steered,
     /// Probes told to the daemon.
     Told => told,
     /// Probes not told: the same source, port and kind was told shortly before.

@@ -21,13 +21,15 @@ pub enum Verdict {
     Ignored = 5,
     /// The trigger is reached, but the blocked map is full; the packet is dropped all the same.
     Full = 6,
+    /// The trigger is reached, and nothing proves that the source itself sent the probe.
+    Fence = 7,
 }
 
 impl TryFrom<u8> for Verdict {
     type Error = u8;
 
     fn try_from(number: u8) -> Result<Self, u8> {
-        [Self::Counted, Self::Block, Self::Report, Self::Noticed, Self::Ignored, Self::Full]
+        [Self::Counted, Self::Block, Self::Report, Self::Noticed, Self::Ignored, Self::Full, Self::Fence]
             .into_iter()
             .find(|verdict| *verdict as u8 == number)
             .ok_or(number)
@@ -47,10 +49,12 @@ pub const fn counts(probe: &Probe, settings: &Settings) -> bool {
 pub const fn decide(probe: &Probe, hits: u32, settings: &Settings) -> Verdict {
     if hits < settings.trigger {
         Verdict::Counted
-    } else if settings.blocks(probe.protocol) {
-        Verdict::Block
-    } else {
+    } else if !settings.blocks(probe.protocol) {
         Verdict::Report
+    } else if settings.fences() {
+        Verdict::Fence
+    } else {
+        Verdict::Block
     }
 }
 
@@ -82,6 +86,13 @@ mod tests {
             let settings = Settings { trigger, tcp_response: Response::Block as u8, ..Settings::zeroed() };
             assert_eq!(decide(&syn, hits, &settings), expected, "trigger {trigger}, hit {hits}");
         }
+    }
+
+    #[test]
+    fn without_proof_a_source_is_only_fenced() {
+        let settings = Settings { tcp_response: Response::Block as u8, fence_ns: 1, ..Settings::zeroed() };
+        assert_eq!(decide(&probe(Kind::Syn, Protocol::Tcp), 1, &settings), Verdict::Fence);
+        assert_eq!(decide(&probe(Kind::Udp, Protocol::Udp), 1, &settings), Verdict::Report);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! It must not interpret what it reads.
 
-use bytemuck::AnyBitPattern;
+use bytemuck::{AnyBitPattern, NoUninit};
 
 /// Bytes that can be read directly, in the order in which they came off the wire.
 pub trait Bytes: Copy {
@@ -32,6 +32,12 @@ pub trait Frame {
 
     /// Length of the whole frame in bytes.
     fn length(&self) -> usize;
+}
+
+/// A frame that can be made its own answer.
+pub trait Rewrite: Frame {
+    /// Puts `value` at `offset` bytes; `false` if that does not lie wholly in the part that can be written directly.
+    fn write<T: NoUninit>(&self, offset: usize, value: T) -> bool;
 }
 
 impl Bytes for &[u8] {

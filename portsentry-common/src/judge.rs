@@ -3,19 +3,22 @@
 //! It must not know where the answers of its [`World`] come from. Cheap questions come first: the dominant
 //! packet's source is not blocked, and it can be no probe.
 
+mod answer;
+mod fenced;
+
 use core::hint::cold_path;
 
+use self::{answer::answer, fenced::fenced};
 use crate::{
     address::{Address, Ipv4, Ipv6},
-    block::{Block, Origin},
+    challenge::Challenged,
     classify::{self, Kind, Probe, Protocol, classify},
     counter::Counter,
-    decide::{Verdict, counts, decide},
-    event::Event,
-    frame::{Bytes, Frame},
-    parse::{Datagram, ETHERNET, Link, Malformed, Network, Plain, TCP, UDP, link},
+    fence::may_answer,
+    frame::{Bytes, Frame, Rewrite},
+    parse::{ETHERNET, Link, Malformed, Network, Plain, TCP, UDP, link},
     settings::{AckProbes, Settings},
-    world::{Entry, Flow, Hosts, Locality, Sight, World},
+    world::{Flow, Hosts, Locality, World},
 };
 
 /// What happens to a frame.
@@ -25,6 +28,8 @@ pub enum Action {
     Pass,
     /// It is gone.
     Drop,
+    /// It was made its own answer and goes back where it came from.
+    Answer,
 }
 
 /// Judges `frame`. What can't be parsed passes and is counted by its cause, except that a blocked source's
@@ -32,7 +37,7 @@ pub enum Action {
 #[inline(always)]
 pub fn judge<F, W>(frame: &F, world: &W) -> Action
 where
-    F: Frame,
+    F: Rewrite,
     W: Hosts<Ipv4> + Hosts<Ipv6>,
 {
     glance(frame, world).unwrap_or_else(|| examine(frame, world))
@@ -74,8 +79,14 @@ where
     B: Bytes,
     W: Hosts<A>,
 {
-    if world.may_be_blocked(A::bit_of(A::prefix(packet)?)) && is_blocked(A::source(packet).ok()?, world) {
-        return Some(Action::Drop);
+    if world.may_be_blocked(A::bit_of(A::prefix(packet)?)) {
+        let source = A::source(packet).ok()?;
+        if is_blocked(source, world) {
+            return Some(Action::Drop);
+        }
+        if world.is_fenced(source) {
+            return None;
+        }
     }
     let payload = A::payload(packet)?;
     match payload.protocol {
@@ -111,38 +122,126 @@ where
 #[inline(always)]
 pub fn examine<F, W>(frame: &F, world: &W) -> Action
 where
-    F: Frame,
+    F: Rewrite,
     W: Hosts<Ipv4> + Hosts<Ipv6>,
 {
-    let judged = link(frame.bytes()).and_then(|link| match link.network {
-        Network::Ipv4 => packet::<Ipv4, F, W>(frame, &link, world),
-        Network::Ipv6 => packet::<Ipv6, F, W>(frame, &link, world),
-        Network::Other => Ok(Action::Pass),
-    });
-    judged.unwrap_or_else(|cause| {
-        world.count(cause.into());
-        Action::Pass
-    })
+    match network(frame, world) {
+        Network::Ipv4 => examine_as::<Ipv4, F, W>(frame, world),
+        Network::Ipv6 => examine_as::<Ipv6, F, W>(frame, world),
+        Network::Other => Action::Pass,
+    }
 }
 
 #[inline(always)]
-fn packet<A, F, W>(frame: &F, link: &Link, world: &W) -> Result<Action, Malformed>
+fn examine_as<A, F, W>(frame: &F, world: &W) -> Action
+where
+    A: Plain + Challenged,
+    F: Rewrite,
+    W: Hosts<A>,
+{
+    match standing::<A, F, W>(frame, world) {
+        Standing::Blocked => Action::Drop,
+        Standing::Fenced => examine_fenced::<A, F, W>(frame, world),
+        Standing::Free => examine_free::<A, F, W>(frame, world),
+    }
+}
+
+/// What `frame` carries; nothing, and counted, if it ends before that.
+#[inline(always)]
+pub fn network<F: Frame, W: World>(frame: &F, world: &W) -> Network {
+    match link(frame.bytes()) {
+        Ok(link) => link.network,
+        Err(cause) => {
+            world.count_malformed(cause);
+            Network::Other
+        }
+    }
+}
+
+/// How the sender of a packet stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is neither of the others, or can't be read.
+    Free,
+    /// It is fenced.
+    Fenced,
+    /// It is blocked.
+    Blocked,
+}
+
+/// How the sender of the packet of this address family in `frame` stands.
+#[inline(always)]
+pub fn standing<A, F, W>(frame: &F, world: &W) -> Standing
 where
     A: Plain,
     F: Frame,
     W: Hosts<A>,
 {
-    let source = A::source(frame.bytes().skip(link.length))?;
-    if world.may_be_blocked(source.bit()) && is_blocked(source, world) {
-        return Ok(Action::Drop);
+    let Ok(link) = link(frame.bytes()) else { return Standing::Free };
+    let Ok(source) = A::source(frame.bytes().skip(link.length)) else { return Standing::Free };
+    if !world.may_be_blocked(source.bit()) {
+        Standing::Free
+    } else if is_blocked(source, world) {
+        Standing::Blocked
+    } else if world.is_fenced(source) {
+        Standing::Fenced
+    } else {
+        Standing::Free
     }
+}
+
+/// Judges a packet of this address family whose sender is neither blocked nor fenced.
+#[inline(always)]
+pub fn examine_free<A, F, W>(frame: &F, world: &W) -> Action
+where
+    A: Plain + Challenged,
+    F: Rewrite,
+    W: Hosts<A>,
+{
+    let judged = link(frame.bytes()).and_then(|link| free::<A, F, W>(frame, &link, world));
+    judged.unwrap_or_else(|cause| {
+        world.count_malformed(cause);
+        Action::Pass
+    })
+}
+
+/// Judges a packet of this address family whose sender is fenced.
+#[inline(always)]
+pub fn examine_fenced<A, F, W>(frame: &F, world: &W) -> Action
+where
+    A: Plain + Challenged,
+    F: Rewrite,
+    W: Hosts<A>,
+{
+    let judged = link(frame.bytes()).and_then(|link| fenced::<A, F, W>(frame, &link, world));
+    judged.unwrap_or_else(|cause| {
+        world.count_malformed(cause);
+        Action::Pass
+    })
+}
+
+#[inline(always)]
+fn free<A, F, W>(frame: &F, link: &Link, world: &W) -> Result<Action, Malformed>
+where
+    A: Plain + Challenged,
+    F: Rewrite,
+    W: Hosts<A>,
+{
+    let source = A::source(frame.bytes().skip(link.length))?;
     let datagram = A::datagram(frame, link.length)?;
     let transport = datagram.transport(frame.bytes())?;
     let Some(probe) = classify(&transport) else { return Ok(Action::Pass) };
     let flow = Flow { source, destination: datagram.destination, probe };
-    if is_harmless(flow.destination, probe.protocol, probe.port, probe.kind, world)
-        || is_explained(&flow, world)
-    {
+    if is_harmless(flow.destination, probe.protocol, probe.port, probe.kind, world) {
+        return Ok(Action::Pass);
+    }
+    let is_trap = is_trap(&probe, world);
+    if is_trap && !is_open(&probe) || is_explained(&flow, world) {
+        return Ok(Action::Pass);
+    }
+    if is_trap {
+        world.count(Counter::Steered);
+        world.steer(&flow);
         return Ok(Action::Pass);
     }
     Ok(answer(frame, link, &datagram, &flow, world))
@@ -163,6 +262,18 @@ fn is_blocked<A, W: Hosts<A>>(source: A, world: &W) -> bool {
 fn is_harmless<A, W: Hosts<A>>(destination: A, protocol: Protocol, port: u16, kind: Kind, world: &W) -> bool {
     let is_alike = kind.is_connected() || kind == Kind::Udp;
     is_alike && world.was_explained(destination, protocol, port) || !world.is_watched(protocol, port)
+}
+
+/// Whether a probe's port is a trap that takes what comes, so that it is told by the daemon's socket.
+#[inline(always)]
+fn is_trap<W: World>(probe: &Probe, world: &W) -> bool {
+    world.settings().is_trap(probe.protocol) && world.is_listed(probe.protocol, probe.port)
+}
+
+/// Whether a socket would take it for a beginning; the other kinds are nothing to a trap, as to 1.2's `-tcp`.
+#[inline(always)]
+fn is_open(probe: &Probe) -> bool {
+    matches!(probe.kind, Kind::Syn | Kind::Udp)
 }
 
 /// Whether the settings want this kind at all.
@@ -204,125 +315,8 @@ fn is_explained<A: Address, W: Hosts<A>>(flow: &Flow<A>, world: &W) -> bool {
 /// its sockets can't be asked. Datagrams count only from a client's port to a well-known one.
 #[inline(always)]
 fn may_answer_protected(probe: &Probe) -> bool {
-    const WELL_KNOWN: u16 = 1024;
     match probe.kind {
-        Kind::Udp => probe.source_port < WELL_KNOWN || probe.port >= WELL_KNOWN,
+        Kind::Udp => may_answer(probe),
         kind => kind.is_connected(),
     }
-}
-
-/// Counts a probe, reaches the verdict, carries it out and tells it.
-#[inline(always)]
-fn answer<A, F, W>(frame: &F, link: &Link, datagram: &Datagram<A>, flow: &Flow<A>, world: &W) -> Action
-where
-    A: Address,
-    F: Frame,
-    W: Hosts<A>,
-{
-    let Flow { source, probe, .. } = *flow;
-    let now_ns = world.now_ns();
-    world.count(Counter::Probes);
-    world.count(probe.kind.into());
-    let (verdict, hits) = verdict(flow, now_ns, world);
-    let mut event = Event {
-        time_ns: now_ns,
-        source: source.to_mapped(),
-        destination: flow.destination.to_mapped(),
-        interface: world.interface(),
-        hits,
-        source_port: probe.source_port,
-        port: probe.port,
-        vlan: link.vlan,
-        length: u16::try_from(frame.length()).unwrap_or(u16::MAX),
-        protocol: probe.protocol as u8,
-        kind: probe.kind as u8,
-        flags: probe.flags,
-        verdict: verdict as u8,
-        ttl: datagram.ttl,
-        options: u8::from(datagram.options),
-        version: A::VERSION,
-        reserved: 0,
-    };
-    if verdict != Verdict::Block {
-        tell(&event, flow, world);
-        return Action::Pass;
-    }
-    world.count(Counter::DroppedProbes);
-    match world.block(source, &block(&event, world.settings())) {
-        Entry::Entered => {
-            world.count(Counter::Blocked);
-            tell_at_once(&event, world);
-        }
-        Entry::Already => {}
-        Entry::Full => {
-            world.count(Counter::BlockedFull);
-            event.verdict = Verdict::Full as u8;
-            tell(&event, flow, world);
-        }
-    }
-    Action::Drop
-}
-
-/// The verdict, and which probe of its source this is (0 if it doesn't count).
-#[inline(always)]
-fn verdict<A: Address, W: Hosts<A>>(flow: &Flow<A>, now_ns: u64, world: &W) -> (Verdict, u32) {
-    let settings = world.settings();
-    if world.is_ignored(flow.source) {
-        world.count(Counter::Ignored);
-        return (Verdict::Ignored, 0);
-    }
-    if !counts(&flow.probe, settings) {
-        return (Verdict::Noticed, 0);
-    }
-    // A trigger that the first probe reaches needs no memory, which spares it under a flood.
-    let hits = if settings.trigger > 1 { world.tally(flow.source, now_ns) } else { 1 };
-    (decide(&flow.probe, hits, settings), hits)
-}
-
-/// The block that `event` leads to.
-#[inline(always)]
-fn block(event: &Event, settings: &Settings) -> Block {
-    let until_ns = if settings.block_ns == 0 { 0 } else { event.time_ns.wrapping_add(settings.block_ns) };
-    Block {
-        since_ns: event.time_ns.cast_signed(),
-        until_ns,
-        dropped: 0,
-        hits: event.hits,
-        interface: event.interface,
-        port: event.port,
-        protocol: event.protocol,
-        kind: event.kind,
-        flags: event.flags,
-        origin: Origin::Trigger as u8,
-        mirrored: 0,
-        reserved: 0,
-    }
-}
-
-/// Tells `event` unless the rate is exceeded or it repeats one told before.
-#[inline(always)]
-fn tell<A: Address, W: Hosts<A>>(event: &Event, flow: &Flow<A>, world: &W) {
-    let sight = Sight { source: flow.source, port: flow.probe.port, kind: flow.probe.kind };
-    if !world.may_tell(event.time_ns) {
-        world.count(Counter::OverRate);
-    } else if world.is_repeat(&sight, event.time_ns) {
-        world.count(Counter::Repeated);
-    } else {
-        hand_over(event, world);
-    }
-}
-
-/// Tells of a block, which can't repeat; if the rate forbids it, the daemon finds it in the map.
-#[inline(always)]
-fn tell_at_once<W: World>(event: &Event, world: &W) {
-    if world.may_tell(event.time_ns) {
-        hand_over(event, world);
-    } else {
-        world.count(Counter::OverRate);
-    }
-}
-
-#[inline(always)]
-fn hand_over<W: World>(event: &Event, world: &W) {
-    world.count(if world.tell(event) { Counter::Told } else { Counter::RingFull });
 }

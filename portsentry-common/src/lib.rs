@@ -10,10 +10,12 @@ extern crate std;
 
 pub mod address;
 pub mod block;
+pub mod challenge;
 pub mod classify;
 pub mod counter;
 pub mod decide;
 pub mod event;
+pub mod fence;
 pub mod frame;
 pub mod gate;
 pub mod judge;

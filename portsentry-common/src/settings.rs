@@ -32,6 +32,8 @@ pub enum AckProbes {
 pub struct Settings {
     /// How long a block lasts, in nanoseconds; 0 for good.
     pub block_ns: u64,
+    /// How long a fence lasts, in nanoseconds; 0 if a source is blocked without proof.
+    pub fence_ns: u64,
     /// Within which time a repeat of the same source, port and kind isn't told again, in nanoseconds.
     pub repeat_ns: u64,
     /// Length of a jiffy in nanoseconds.
@@ -51,16 +53,31 @@ pub struct Settings {
     /// 1 if what explained a datagram or ACK explains further ones to its destination and port for a moment, 0 for
     /// asking anew at each packet.
     pub remembers: u8,
+    /// New fences a second that each CPU may make.
+    pub fence_rate: u32,
+    /// SYNs a second that each CPU may answer with a cookie; 0 for none.
+    pub challenge_rate: u32,
+    /// The lowest port of our own outbound datagrams (`ip_local_port_range`).
+    pub first_ephemeral: u32,
     /// Offset in words of the gate's generation that counts: 0 or [`crate::gate::WORDS`].
     pub gate: u32,
+    /// Protocols whose listed ports are traps that take what comes (1.2's `-tcp` and `-udp`): bit 0 for TCP, bit 1
+    /// for UDP.
+    pub traps: u32,
 }
 
-const _: () = assert!(size_of::<Settings>() == 48);
+const _: () = assert!(size_of::<Settings>() == 72);
 
 impl Settings {
+    /// The bit for TCP in [`Settings::traps`].
+    pub const TCP_TRAPS: u32 = 1;
+    /// The bit for UDP in [`Settings::traps`].
+    pub const UDP_TRAPS: u32 = 2;
+
     /// What stands in the object file, until a loader writes the real ones.
     pub const UNSET: Self = Self {
         block_ns: 0,
+        fence_ns: 0,
         repeat_ns: 0,
         jiffy_ns: 0,
         first_jiffy: 0,
@@ -70,8 +87,30 @@ impl Settings {
         udp_response: 0,
         ack_probes: 0,
         remembers: 0,
+        fence_rate: 0,
+        challenge_rate: 0,
+        first_ephemeral: 0,
         gate: 0,
+        traps: 0,
     };
+
+    /// Whether the listed ports of `protocol` take what comes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_trap(&self, protocol: crate::classify::Protocol) -> bool {
+        let bit = match protocol {
+            crate::classify::Protocol::Tcp => Self::TCP_TRAPS,
+            crate::classify::Protocol::Udp => Self::UDP_TRAPS,
+        };
+        self.traps & bit != 0
+    }
+
+    /// Whether a source without proof is fenced rather than blocked.
+    #[inline(always)]
+    #[must_use]
+    pub const fn fences(&self) -> bool {
+        self.fence_ns != 0
+    }
 
     /// Whether a source that reaches the trigger by `protocol` is to be blocked.
     #[inline(always)]

@@ -5,9 +5,11 @@
 
 use crate::{
     block::Block,
+    challenge::Secrets,
     classify::{Kind, Probe, Protocol},
     counter::Counter,
     event::Event,
+    parse::Malformed,
     settings::Settings,
 };
 
@@ -33,6 +35,19 @@ impl From<Option<u32>> for Locality {
             _ => Self::Foreign,
         }
     }
+}
+
+/// What each CPU may do only so often in a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Allowance {
+    /// Tell the daemon of a probe.
+    Tell,
+    /// Fence a source.
+    Fence,
+    /// Answer a SYN with a cookie.
+    Answer,
+    /// Check whether an acknowledgement is of a cookie.
+    Check,
 }
 
 /// What became of a block that was to be entered.
@@ -82,11 +97,22 @@ pub trait World {
     /// Adds one to `counter`.
     fn count(&self, counter: Counter);
 
+    /// Adds one to the counter of a cause.
+    fn count_malformed(&self, cause: Malformed) {
+        self.count(cause.into());
+    }
+
     /// Whether `port` (host byte order) is watched, by list or in advanced mode.
     fn is_watched(&self, protocol: Protocol, port: u16) -> bool;
 
-    /// Whether an event may be told at `now_ns` without exceeding the event rate.
-    fn may_tell(&self, now_ns: u64) -> bool;
+    /// Whether `port` (host byte order) is watched by list.
+    fn is_listed(&self, protocol: Protocol, port: u16) -> bool;
+
+    /// Takes one of this second's `allowance`; `false` if none is left at `now_ns`.
+    fn spend(&self, allowance: Allowance, now_ns: u64) -> bool;
+
+    /// The secrets of the cookies, if there are any.
+    fn secrets(&self) -> Option<&Secrets>;
 
     /// Hands `event` to the daemon; `false` if the ring is full.
     fn tell(&self, event: &Event) -> bool;
@@ -126,4 +152,25 @@ pub trait Hosts<A>: World {
 
     /// Enters `source` in the blocked map, unless a block that isn't over stands there.
     fn block(&self, source: A, block: &Block) -> Entry;
+
+    /// Whether `source` is fenced now.
+    fn is_fenced(&self, source: A) -> bool;
+
+    /// Adds one to the dropped packets of a fenced source.
+    fn count_fenced(&self, source: A);
+
+    /// Enters `source` in the fenced map, unless a fence that isn't over stands there.
+    fn fence(&self, source: A, block: &Block) -> Entry;
+
+    /// Takes `source` out of the fenced map.
+    fn unfence(&self, source: A);
+
+    /// Has the packet of `flow` handed to the daemon's own socket, unless another socket takes it.
+    fn steer(&self, flow: &Flow<A>);
+
+    /// Whether a connection between the two ends exists, in any state that takes its segments.
+    fn is_connected(&self, flow: &Flow<A>) -> bool;
+
+    /// Whether a UDP socket of ours waits for the datagram: one connected to its source, or on an ephemeral port.
+    fn is_expected(&self, flow: &Flow<A>) -> bool;
 }

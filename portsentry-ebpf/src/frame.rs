@@ -1,8 +1,8 @@
 //! The XDP context as a [`Frame`]. It must not interpret what it reads.
 
 use aya_ebpf::{EbpfContext, helpers::generated::bpf_xdp_get_buff_len, programs::XdpContext};
-use bytemuck::AnyBitPattern;
-use portsentry_common::frame::{Bytes, Frame};
+use bytemuck::{AnyBitPattern, NoUninit};
+use portsentry_common::frame::{Bytes, Frame, Rewrite};
 
 /// A received frame.
 pub struct XdpFrame<'a> {
@@ -66,5 +66,19 @@ impl Bytes for Packet {
     #[inline(always)]
     fn skip(self, length: usize) -> Self {
         Self { start: self.start + length, ..self }
+    }
+}
+
+impl Rewrite for XdpFrame<'_> {
+    #[inline(always)]
+    fn write<T: NoUninit>(&self, offset: usize, value: T) -> bool {
+        let at = self.bytes.start + offset;
+        if at + size_of::<T>() > self.bytes.end {
+            return false;
+        }
+        // SAFETY: the bounds were checked against `data_end`, and XDP programs own the frame while they run. For
+        // the alignment see `read`.
+        unsafe { *(at as *mut T) = value };
+        true
     }
 }

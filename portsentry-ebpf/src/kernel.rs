@@ -13,16 +13,20 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use portsentry_common::{
     block::Block,
-    classify::Protocol,
-    counter::Counter,
+    challenge::Secrets,
+    classify::{Probe, Protocol},
+    counter::{COUNTERS, Counter},
     event::Event,
     gate,
+    parse::Malformed,
     settings::Settings,
-    state::{SightKey, Tally},
-    world::{Entry, Flow, Hosts, Locality, Sight, World},
+    state::{Budget, SightKey, SteerKey, Tally},
+    world::{Allowance, Entry, Flow, Hosts, Locality, Sight, World},
 };
 
-use crate::{atomic, explained::EXPLAINED, kernel::family::Family, maps, sockets};
+use crate::{atomic, explained::EXPLAINED, maps, sockets};
+
+use self::family::Family;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -72,9 +76,16 @@ impl World for Kernel<'_> {
 
     #[inline(always)]
     fn count(&self, counter: Counter) {
-        let Some(counters) = maps::COUNTERS.get_ptr_mut(0) else { return };
-        // SAFETY: a counter's number is its word's place in `Counters`, and the value is this CPU's own.
-        unsafe { *counters.cast::<u64>().add(counter as usize) += 1 };
+        count(counter as usize);
+    }
+
+    #[inline(always)]
+    fn count_malformed(&self, cause: Malformed) {
+        // A number that is computed: the verifier must see its bound, which the optimiser knows too well to keep.
+        let index = core::hint::black_box(Counter::from(cause) as usize);
+        if index < COUNTERS.len() {
+            count(index);
+        }
     }
 
     #[inline(always)]
@@ -88,23 +99,42 @@ impl World for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn may_tell(&self, now_ns: u64) -> bool {
+    fn is_listed(&self, protocol: Protocol, port: u16) -> bool {
+        let (word, mask) = (u32::from(port) / 64, 1 << (port % 64));
+        let listed = match protocol {
+            Protocol::Tcp => maps::WATCHED_TCP.get(word),
+            Protocol::Udp => maps::WATCHED_UDP.get(word),
+        };
+        listed.copied().unwrap_or(0) & mask != 0
+    }
+
+    #[inline(always)]
+    fn spend(&self, allowance: Allowance, now_ns: u64) -> bool {
         let Some(budget) = maps::BUDGET.get_ptr_mut(0) else { return false };
         // SAFETY: the value is this CPU's own, and programs don't preempt each other on a CPU's queue.
         let budget = unsafe { &mut *budget };
         if now_ns.wrapping_sub(budget.start_ns) >= SECOND_NS {
-            budget.start_ns = now_ns;
-            budget.used = 0;
+            *budget = Budget { start_ns: now_ns, ..Budget::default() };
         }
-        budget.used < u64::from(self.settings().event_rate)
+        let Settings { event_rate, fence_rate, challenge_rate, .. } = *self.settings();
+        let (spent, limit) = match allowance {
+            Allowance::Tell => (&mut budget.told, event_rate),
+            Allowance::Fence => (&mut budget.fenced, fence_rate),
+            Allowance::Answer => (&mut budget.answered, challenge_rate),
+            Allowance::Check => (&mut budget.checked, challenge_rate),
+        };
+        let may = *spent < limit;
+        *spent = spent.wrapping_add(u32::from(may));
+        may
+    }
+
+    #[inline(always)]
+    fn secrets(&self) -> Option<&Secrets> {
+        maps::SECRETS.get(0)
     }
 
     #[inline(always)]
     fn tell(&self, event: &Event) -> bool {
-        if let Some(budget) = maps::BUDGET.get_ptr_mut(0) {
-            // SAFETY: as in `may_tell`.
-            unsafe { (*budget).used += 1 };
-        }
         debug!(
             self.context,
             "{:i} to port {}: protocol {}, kind {}, flags {:x}, verdict {}",
@@ -210,13 +240,72 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     fn block(&self, source: A, block: &Block) -> Entry {
         // The map before the gate: whoever rebuilds a gate clears it first and reads the map then.
         let entry = A::enter(source, block, self.now_ns());
-        let (word, mask) = gate::place(source.bit());
-        for generation in [0, gate::WORDS] {
-            if let Some(word) = A::gate_mut(word + generation) {
-                // SAFETY: a word of an array.
-                unsafe { atomic::set_bits(word, mask) };
-            }
-        }
+        open_gate(source);
         entry
+    }
+
+    #[inline(always)]
+    fn is_fenced(&self, source: A) -> bool {
+        let Some(fence) = A::fenced(source) else { return false };
+        // SAFETY: as in `is_blocked`.
+        unsafe { !(*fence).is_over(self.now_ns()) }
+    }
+
+    #[inline(always)]
+    fn count_fenced(&self, source: A) {
+        let Some(fence) = A::fenced(source) else { return };
+        // SAFETY: a field of a map's value.
+        unsafe { atomic::add(&raw mut (*fence).dropped, 1) };
+    }
+
+    #[inline(always)]
+    fn fence(&self, source: A, block: &Block) -> Entry {
+        let entry = A::enter_fence(source, block, self.now_ns());
+        open_gate(source);
+        entry
+    }
+
+    #[inline(always)]
+    fn unfence(&self, source: A) {
+        A::remove_fence(source);
+    }
+
+    #[inline(always)]
+    fn steer(&self, flow: &Flow<A>) {
+        let Probe { protocol, source_port, port, .. } = flow.probe;
+        let source = flow.source.to_mapped();
+        let key = SteerKey { source, source_port, port, protocol: protocol as u8, reserved: [0; 3] };
+        // An LRU map that can't take it leaves the port closed.
+        let _ = maps::STEERED.insert(key, 1, u64::from(BPF_ANY));
+    }
+
+    #[inline(always)]
+    fn is_connected(&self, flow: &Flow<A>) -> bool {
+        sockets::is_connected(self.context.as_ptr(), flow)
+    }
+
+    #[inline(always)]
+    fn is_expected(&self, flow: &Flow<A>) -> bool {
+        sockets::is_expected(self.context.as_ptr(), flow, self.settings().first_ephemeral)
+    }
+}
+
+/// Adds one to the counter with a number below `COUNTERS`' length.
+#[inline(always)]
+fn count(index: usize) {
+    let Some(counters) = maps::COUNTERS.get_ptr_mut(0) else { return };
+    // SAFETY: a counter's number is its word's place in `Counters`, and the value is this CPU's own.
+    unsafe { *counters.cast::<u64>().add(index) += 1 };
+}
+
+/// Sets a source's bit in both generations of its gate.
+#[inline(always)]
+fn open_gate<A: Family>(source: A) {
+    let (word, mask) = gate::place(source.bit());
+    for generation in [0, gate::WORDS] {
+        if let Some(word) = A::gate_mut(word + generation) {
+            // SAFETY: a word of an array.
+            unsafe { atomic::set_bits(word, mask) };
+        }
     }
 }

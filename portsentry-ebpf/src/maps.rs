@@ -4,17 +4,18 @@
 
 use aya_ebpf::{
     Global,
-    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, SockMap},
     macros::btf_map,
 };
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Block,
+    challenge::Secrets,
     counter::Counters,
     event::Event,
     gate,
     settings::Settings,
-    state::{Budget, SightKey, Tally},
+    state::{Budget, SightKey, SteerKey, Tally},
 };
 
 /// An IPv6 address in an LPM key, whose layout has no room for alignment.
@@ -41,6 +42,14 @@ pub static ADVANCED_UDP: Array<u64, BITMAP> = Array::new();
 pub static BLOCKED_V4: HashMap<Ipv4, Block, 1> = HashMap::new();
 #[btf_map]
 pub static BLOCKED_V6: HashMap<Ipv6, Block, 1> = HashMap::new();
+/// Sources that probed without proof. The oldest give way, as anybody can forge as many as he likes.
+#[btf_map]
+pub static FENCED_V4: LruHashMap<Ipv4, Block, 1> = LruHashMap::new();
+#[btf_map]
+pub static FENCED_V6: LruHashMap<Ipv6, Block, 1> = LruHashMap::new();
+/// The cookies' keys, which the daemon changes now and then.
+#[btf_map]
+pub static SECRETS: Array<Secrets, 1> = Array::new();
 #[btf_map]
 pub static GATE_V4: Array<u64, GATE, MMAPABLE> = Array::new();
 #[btf_map]
@@ -59,6 +68,12 @@ pub static LOCAL_V4: LpmTrie<Ipv4, u32, 4096> = LpmTrie::new();
 #[btf_map]
 pub static LOCAL_V6: LpmTrie<Octets, u32, 4096> = LpmTrie::new();
 
+/// What is to be handed to the daemon's own sockets.
+#[btf_map]
+pub static STEERED: LruHashMap<SteerKey, u32, 1> = LruHashMap::new();
+/// Those sockets: TCP over IPv4 and IPv6, UDP over IPv4 and IPv6.
+#[btf_map]
+pub static TRAPS: SockMap<4> = SockMap::new();
 #[btf_map]
 pub static SOURCES: LruHashMap<Ipv6, Tally, 1> = LruHashMap::new();
 #[btf_map]

@@ -16,6 +16,8 @@ use portsentry_common::{
 
 /// `TCP_TIME_WAIT` of the kernel's `include/net/tcp_states.h`.
 const TIME_WAIT: u32 = 6;
+/// `TCP_LISTEN` of the same.
+const LISTEN: u32 = 10;
 
 /// An address family's `bpf_sock_tuple`.
 pub trait Tuple: Copy {
@@ -82,14 +84,46 @@ fn tcp_state<A: Tuple>(context: *mut c_void, flow: &Flow<A>, source_port: u16) -
         return None;
     }
     // SAFETY: the look-up returned a referenced socket.
-    let state = unsafe { (*socket).state };
+    let (state, port) = unsafe { ((*socket).state, (*socket).src_port) };
     release(socket);
-    Some(state)
+    // The look-up runs `sk_lookup` programs, too: a listener on another port is the daemon's own.
+    let is_own = state == LISTEN && port != u32::from(flow.probe.port);
+    if is_own { None } else { Some(state) }
+}
+
+/// Whether a connection between the two ends takes the segments of `flow`.
+#[inline(always)]
+pub fn is_connected<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> bool {
+    tcp_state::<A>(context, flow, flow.probe.source_port).is_some_and(|state| state != LISTEN)
 }
 
 /// Whether a UDP socket explains `flow`: one that is bound on the destination, and not connected elsewhere.
 #[inline(always)]
 pub fn explains_udp<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> bool {
+    udp_socket(context, flow).is_some_and(|socket| {
+        // SAFETY: the look-up returned a referenced socket.
+        let port = unsafe { (*socket).src_port };
+        release(socket);
+        // As for TCP.
+        port == u32::from(flow.probe.port)
+    })
+}
+
+/// Whether a UDP socket waits for the datagrams of `flow`: one connected to its source, or on a port of
+/// `first_ephemeral` or above, from which only our own questions are asked.
+#[inline(always)]
+pub fn is_expected<A: Tuple>(context: *mut c_void, flow: &Flow<A>, first_ephemeral: u32) -> bool {
+    udp_socket(context, flow).is_some_and(|socket| {
+        // SAFETY: the look-up returned a referenced socket.
+        let (peer, port) = unsafe { ((*socket).dst_port, (*socket).src_port) };
+        release(socket);
+        peer != 0 || port >= first_ephemeral
+    })
+}
+
+/// The socket that a datagram of `flow` would reach, to be released.
+#[inline(always)]
+fn udp_socket<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> Option<*mut bpf_sock> {
     let Probe { source_port, .. } = flow.probe;
     let mut tuple = A::tuple(flow, source_port);
     // SAFETY: as for TCP.
@@ -102,11 +136,7 @@ pub fn explains_udp<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> bool {
             0,
         )
     };
-    if socket.is_null() {
-        return false;
-    }
-    release(socket);
-    true
+    if socket.is_null() { None } else { Some(socket) }
 }
 
 #[inline(always)]

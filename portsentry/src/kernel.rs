@@ -14,6 +14,8 @@ mod load;
 mod networks;
 mod pins;
 mod ring;
+mod secrets;
+mod trap;
 mod trial;
 
 pub use blocked::Blocked;
@@ -25,4 +27,5 @@ pub use load::{Kernel, Load, OBJECT, Watched};
 pub use networks::{Exempt, Networks};
 pub use pins::Pins;
 pub use ring::{Ring, decode};
+pub use trap::{Place, Traps};
 pub use trial::Trial;

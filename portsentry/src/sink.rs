@@ -10,16 +10,17 @@ pub mod hosts_deny;
 mod journal;
 mod output;
 mod replace;
+pub mod resolver;
 pub mod revival;
-mod stamp;
+pub mod runner;
 mod syslog;
+pub mod watch;
 
 use std::{fmt, net::IpAddr};
 
 pub use files::{Denied, Files, Flushed};
 pub use journal::Journal;
 pub use replace::ReplaceError;
-pub use stamp::Watch;
 
 /// A source as lines name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use portsentry::policy::Sighting;
 use portsentry_common::{
+    block::Proof,
     classify::{Kind, Protocol},
     counter::{COUNTERS, Counter},
     decide::Verdict,
@@ -118,6 +119,7 @@ impl Expected {
                 vlan: packet.innermost_vlan(),
                 hits,
                 verdict,
+                proof: if kind == Kind::Connect { Proof::Cookie } else { Proof::None },
             }
         });
         let names = self.counted.iter().map(|counter| (name(*counter), 1));

@@ -43,6 +43,7 @@ impl InKernel {
         let load = Load {
             settings: scenario.settings,
             max_blocked: scenario.max_blocked,
+            max_fenced: 1024,
             max_sources: 1 << 16,
             ring_size: scenario.ring_size,
             debug: false,

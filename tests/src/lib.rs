@@ -1,4 +1,5 @@
-//! Frames through the rules, in the kernel and in userspace: what both are given, and what becomes of it.
+//! Frames through the rules, in the kernel and in userspace: what both are given, and what becomes of it; and the
+//! laboratory in which the daemon meets real scanners.
 //!
 //! Nothing here may repeat a rule: what must happen stands in the [`table`], what happens is asked of both.
 
@@ -8,6 +9,7 @@ pub mod expect;
 pub mod frames;
 pub mod generate;
 pub mod kernel;
+pub mod lab;
 pub mod model;
 pub mod namespace;
 pub mod outcome;

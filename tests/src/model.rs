@@ -5,7 +5,7 @@
 mod sockets;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     collections::{BTreeMap, HashMap, HashSet},
     net::{IpAddr, Ipv6Addr},
 };
@@ -16,12 +16,13 @@ use portsentry::kernel::{decode, monotonic_ns};
 use portsentry_common::{
     address::Address,
     block::Block,
-    classify::{Kind, Protocol},
+    challenge::Secrets,
+    classify::{Kind, Probe, Protocol},
     counter::{Counter, Counters},
     event::Event,
     judge::judge,
     settings::Settings,
-    world::{Entry, Flow, Hosts, Locality, Sight, World},
+    world::{Allowance, Entry, Flow, Hosts, Locality, Sight, World},
 };
 
 use crate::{
@@ -45,7 +46,9 @@ pub struct Model {
     tallies: RefCell<HashMap<IpAddr, u32>>,
     sights: RefCell<HashSet<(IpAddr, u16, Kind)>>,
     told: RefCell<Vec<Event>>,
-    spent: Cell<u32>,
+    spent: RefCell<HashMap<Allowance, u32>>,
+    secrets: Secrets,
+    fenced: RefCell<HashMap<IpAddr, Block>>,
     counters: RefCell<Counters>,
 }
 
@@ -61,7 +64,9 @@ impl Model {
             tallies: RefCell::default(),
             sights: RefCell::default(),
             told: RefCell::default(),
-            spent: Cell::new(0),
+            spent: RefCell::default(),
+            secrets: Secrets { keys: [[1, 2], [3, 4]], current: 0 },
+            fenced: RefCell::default(),
             counters: RefCell::new(Counters::zeroed()),
             scenario: scenario.clone(),
         }
@@ -71,7 +76,7 @@ impl Model {
 impl Judge for Model {
     fn judge(&mut self, frame: &[u8]) -> Outcome {
         let before = *self.counters.borrow();
-        let action = judge(&Received(frame), self);
+        let action = judge(&Received::new(frame), self);
         let told = self.told.take();
         let told = told.iter().filter_map(|event| decode(bytemuck::bytes_of(event))).collect();
         Outcome::new(action, told, &before, &self.counters.borrow())
@@ -106,12 +111,30 @@ impl World for Model {
         place::is_listed(protocol, port) || place::is_advanced(protocol, port)
     }
 
-    fn may_tell(&self, _: u64) -> bool {
-        self.spent.get() < self.scenario.settings.event_rate
+    fn is_listed(&self, protocol: Protocol, port: u16) -> bool {
+        place::is_listed(protocol, port)
+    }
+
+    /// Its clock stands still, so all is spent in one second.
+    fn spend(&self, allowance: Allowance, _: u64) -> bool {
+        let settings = &self.scenario.settings;
+        let limit = match allowance {
+            Allowance::Tell => settings.event_rate,
+            Allowance::Fence => settings.fence_rate,
+            Allowance::Answer | Allowance::Check => settings.challenge_rate,
+        };
+        let mut spent = self.spent.borrow_mut();
+        let spent = spent.entry(allowance).or_default();
+        let may = *spent < limit;
+        *spent += u32::from(may);
+        may
+    }
+
+    fn secrets(&self) -> Option<&Secrets> {
+        Some(&self.secrets)
     }
 
     fn tell(&self, event: &Event) -> bool {
-        self.spent.set(self.spent.get() + 1);
         let mut told = self.told.borrow_mut();
         // A ring never fills up to its last byte.
         let fits = (told.len() + 1) * RECORD < self.scenario.ring_size as usize;
@@ -185,6 +208,39 @@ impl<A: Address> Hosts<A> for Model {
         }
         blocked.insert(source, *block);
         Entry::Entered
+    }
+
+    fn is_fenced(&self, source: A) -> bool {
+        self.fenced.borrow().get(&ip(source)).is_some_and(|fence| !fence.is_over(self.now_ns))
+    }
+
+    fn count_fenced(&self, source: A) {
+        if let Some(fence) = self.fenced.borrow_mut().get_mut(&ip(source)) {
+            fence.dropped += 1;
+        }
+    }
+
+    fn fence(&self, source: A, block: &Block) -> Entry {
+        if Hosts::is_fenced(self, source) {
+            return Entry::Already;
+        }
+        self.fenced.borrow_mut().insert(ip(source), *block);
+        Entry::Entered
+    }
+
+    fn unfence(&self, source: A) {
+        self.fenced.borrow_mut().remove(&ip(source));
+    }
+
+    /// No packet goes further than the rules.
+    fn steer(&self, _: &Flow<A>) {}
+
+    fn is_connected(&self, flow: &Flow<A>) -> bool {
+        sockets::connect(&self.scenario.sockets, flow)
+    }
+
+    fn is_expected(&self, flow: &Flow<A>) -> bool {
+        sockets::expect(&self.scenario.sockets, flow, self.scenario.settings.first_ephemeral)
     }
 }
 

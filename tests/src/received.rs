@@ -1,27 +1,57 @@
 //! A frame as `BPF_PROG_TEST_RUN` hands it to the program. It must not interpret it.
 
-use portsentry_common::frame::Frame;
+use std::cell::RefCell;
+
+use bytemuck::NoUninit;
+use portsentry_common::frame::{Frame, Rewrite};
 
 /// What of a frame lies in its first buffer: a page of 4 KiB less the headroom and the kernel's own record at its
 /// end (`bpf_prog_test_run_xdp` of the kernel's `net/bpf/test_run.c`). The rest can only be counted.
 pub const FIRST_BUFFER: usize = 4096 - 256 - 320;
 
 /// A frame in a first buffer, and in further ones if it is longer.
-#[derive(Clone, Copy, Debug)]
-pub struct Received<'a>(pub &'a [u8]);
+#[derive(Clone, Debug)]
+pub struct Received<'a> {
+    frame: &'a [u8],
+    /// As the rules leave it; they read nothing that they have written.
+    rewritten: RefCell<Vec<u8>>,
+}
+
+impl<'a> Received<'a> {
+    /// The frame as it came.
+    #[must_use]
+    pub fn new(frame: &'a [u8]) -> Self {
+        Self { frame, rewritten: RefCell::new(frame.to_vec()) }
+    }
+
+    /// The frame as the rules have left it.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.rewritten.into_inner()
+    }
+}
 
 impl<'a> Frame for Received<'a> {
     type Bytes = &'a [u8];
 
     fn bytes(&self) -> &'a [u8] {
-        &self.0[..self.0.len().min(FIRST_BUFFER)]
+        &self.frame[..self.frame.len().min(FIRST_BUFFER)]
     }
 
     fn holds(&self, length: usize) -> bool {
-        self.0.holds(length)
+        length <= self.frame.len()
     }
 
     fn length(&self) -> usize {
-        self.0.len()
+        self.frame.len()
+    }
+}
+
+impl Rewrite for Received<'_> {
+    fn write<T: NoUninit>(&self, offset: usize, value: T) -> bool {
+        let bytes = bytemuck::bytes_of(&value);
+        let mut frame = self.rewritten.borrow_mut();
+        let end = frame.len().min(FIRST_BUFFER);
+        frame[..end].get_mut(offset..offset + bytes.len()).map(|place| place.copy_from_slice(bytes)).is_some()
     }
 }

@@ -22,6 +22,12 @@ pub trait Family: Address + Gated + Tuple {
     fn gate_mut(index: u32) -> Option<*mut u64>;
     /// The block of this very address.
     fn blocked(self) -> Option<*mut Block>;
+    /// The fence around this very address.
+    fn fenced(self) -> Option<*mut Block>;
+    /// Inserts a fence; `flags` as of `bpf_map_update_elem`.
+    fn insert_fence(self, block: &Block, flags: u32) -> Result<(), i32>;
+    /// Removes a fence.
+    fn remove_fence(self);
     /// Inserts a block; `flags` as of `bpf_map_update_elem`.
     fn insert(self, block: &Block, flags: u32) -> Result<(), i32>;
     /// Whether a network that is never blocked holds the address.
@@ -49,6 +55,17 @@ pub trait Family: Address + Gated + Tuple {
             Err(_) => Entry::Full,
         }
     }
+
+    /// Enters a fence unless one stands that isn't over at `now_ns`.
+    #[inline(always)]
+    fn enter_fence(self, block: &Block, now_ns: u64) -> Entry {
+        // SAFETY: as in `enter`.
+        let standing = self.fenced().is_some_and(|block| unsafe { !(*block).is_over(now_ns) });
+        if standing {
+            return Entry::Already;
+        }
+        self.insert_fence(block, BPF_ANY).map_or(Entry::Full, |()| Entry::Entered)
+    }
 }
 
 impl Family for Ipv4 {
@@ -65,6 +82,22 @@ impl Family for Ipv4 {
     #[inline(always)]
     fn blocked(self) -> Option<*mut Block> {
         maps::BLOCKED_V4.get_ptr_mut(self)
+    }
+
+    #[inline(always)]
+    fn fenced(self) -> Option<*mut Block> {
+        maps::FENCED_V4.get_ptr_mut(self)
+    }
+
+    #[inline(always)]
+    fn insert_fence(self, block: &Block, flags: u32) -> Result<(), i32> {
+        maps::FENCED_V4.insert(self, block, u64::from(flags))
+    }
+
+    #[inline(always)]
+    fn remove_fence(self) {
+        // That there is none any more is as well.
+        let _ = maps::FENCED_V4.remove(self);
     }
 
     #[inline(always)]
@@ -104,6 +137,22 @@ impl Family for Ipv6 {
     #[inline(always)]
     fn blocked(self) -> Option<*mut Block> {
         maps::BLOCKED_V6.get_ptr_mut(self)
+    }
+
+    #[inline(always)]
+    fn fenced(self) -> Option<*mut Block> {
+        maps::FENCED_V6.get_ptr_mut(self)
+    }
+
+    #[inline(always)]
+    fn insert_fence(self, block: &Block, flags: u32) -> Result<(), i32> {
+        maps::FENCED_V6.insert(self, block, u64::from(flags))
+    }
+
+    #[inline(always)]
+    fn remove_fence(self) {
+        // That there is none any more is as well.
+        let _ = maps::FENCED_V6.remove(self);
     }
 
     #[inline(always)]

@@ -230,6 +230,90 @@ pub const KEYS: &[Key] = &[
         set: |c, v, r| put(&mut c.scan_trigger, value::number(v, 0..=u32::MAX, r)),
     },
     Key {
+        name: "BLOCK_UNPROVEN",
+        origin: Origin::Ours,
+        form: "0 or 1",
+        default: "0",
+        meaning: "1 blocks every source that reaches the trigger, as PortSentry always did, also one whose address \
+                  somebody has forged. 0 fences it until it proves that it sent the probe: what could open \
+                  anything is dropped, its connections go on.",
+        set: |c, v, r| put(&mut c.block_unproven, value::switch(v, r)),
+    },
+    Key {
+        name: "BLOCK_TIME",
+        origin: Origin::Ours,
+        form: "seconds, 0 to 4294967295",
+        default: "0",
+        meaning: "How long a block lasts; 0 is for good.",
+        set: |c, v, r| {
+            put(
+                &mut c.block_time,
+                value::number(v, 0..=u32::MAX, r).map(|it| Duration::from_secs(it.into())),
+            );
+        },
+    },
+    Key {
+        name: "FENCE_TIME",
+        origin: Origin::Ours,
+        form: "seconds, 1 to 86400",
+        default: "300",
+        meaning: "How long a fence lasts.",
+        set: |c, v, r| {
+            put(&mut c.fence_time, value::number(v, 1..=86400, r).map(|it| Duration::from_secs(it.into())));
+        },
+    },
+    Key {
+        name: "MAX_FENCED",
+        origin: Origin::Ours,
+        form: "1 to 16777216",
+        default: "65536",
+        meaning: "Sources that can be fenced at a time, for IPv4 and as many for IPv6. When it is full the oldest gives way.",
+        set: |c, v, r| put(&mut c.max_fenced, value::number(v, 1..=1 << 24, r)),
+    },
+    Key {
+        name: "FENCE_RATE",
+        origin: Origin::Ours,
+        form: "1 to 10000000",
+        default: "10000",
+        meaning: "Sources a second that each CPU fences at most, so that a flood of forged ones turns the fences over \
+                  slowly. A probe that comes on top is dropped all the same.",
+        set: |c, v, r| put(&mut c.fence_rate, value::number(v, 1..=10_000_000, r)),
+    },
+    Key {
+        name: "CHALLENGE",
+        origin: Origin::Ours,
+        form: "0 or 1",
+        default: "0",
+        meaning: "1 answers a SYN to a watched port with a cookie. A source that acknowledges it has proven that it sent \
+                  the SYN, and is blocked.",
+        set: |c, v, r| put(&mut c.challenge, value::switch(v, r)),
+    },
+    Key {
+        name: "CHALLENGE_RATE",
+        origin: Origin::Ours,
+        form: "1 to 10000000",
+        default: "1000",
+        meaning: "SYNs a second that each CPU answers at most.",
+        set: |c, v, r| put(&mut c.challenge_rate, value::number(v, 1..=10_000_000, r)),
+    },
+    Key {
+        name: "KILL_ON_PROOF",
+        origin: Origin::Ours,
+        form: "0 or 1",
+        default: "0",
+        meaning: "1 takes the KILL actions only against a source that has proven itself; 0 takes them at the trigger.",
+        set: |c, v, r| put(&mut c.kill_on_proof, value::switch(v, r)),
+    },
+    Key {
+        name: "ACTION_RATE",
+        origin: Origin::Ours,
+        form: "1 to 100000",
+        default: "50",
+        meaning: "Sources a second against which KILL actions are taken at most. What is left out is logged; the \
+                  kernel's own dropping has no such limit.",
+        set: |c, v, r| put(&mut c.action_rate, value::number(v, 1..=100_000, r)),
+    },
+    Key {
         name: "PORT_BANNER",
         origin: Origin::Both,
         form: "text",

@@ -89,6 +89,24 @@ pub struct Config {
     pub protected_networks: Vec<IpNet>,
     /// `PIN_PATH`, absolute.
     pub pin_path: PathBuf,
+    /// `BLOCK_UNPROVEN`
+    pub block_unproven: bool,
+    /// `BLOCK_TIME`, in whole seconds; zero is for good.
+    pub block_time: Duration,
+    /// `FENCE_TIME`, in whole seconds.
+    pub fence_time: Duration,
+    /// `MAX_FENCED`: entries for each address family.
+    pub max_fenced: u32,
+    /// `FENCE_RATE`: fences a second and CPU.
+    pub fence_rate: u32,
+    /// `CHALLENGE`
+    pub challenge: bool,
+    /// `CHALLENGE_RATE`: answers a second and CPU.
+    pub challenge_rate: u32,
+    /// `KILL_ON_PROOF`
+    pub kill_on_proof: bool,
+    /// `ACTION_RATE`: sources a second.
+    pub action_rate: u32,
     /// `MAX_BLOCKED`: entries for each address family.
     pub max_blocked: u32,
     /// `MAX_SOURCES`: sources remembered.
@@ -141,6 +159,15 @@ impl Default for Config {
             checks_destination: true,
             protected_networks: Vec::new(),
             pin_path: "/sys/fs/bpf/portsentry".into(),
+            block_unproven: false,
+            block_time: Duration::ZERO,
+            fence_time: Duration::from_mins(5),
+            max_fenced: 65536,
+            fence_rate: 10_000,
+            challenge: false,
+            challenge_rate: 1000,
+            kill_on_proof: false,
+            action_rate: 50,
             max_blocked: 65536,
             max_sources: 65536,
             ring_size: 4 << 20,

@@ -108,6 +108,8 @@ fn every_setting_of_ours_is_read() {
         "INTERFACES=\"eth0,eth1\"\nPROTECTED_NETWORKS=\"192.0.2.9/24, 2001:db8::/48\"\nPIN_PATH=\"/p\"\n\
          MAX_BLOCKED=\"16777216\"\nMAX_SOURCES=\"1\"\nRING_SIZE=\"4096\"\nEVENT_RATE=\"5\"\nREPEAT_WINDOW=\"0\"\n\
          ACK_PROBES=\"count\"\nXDP_MODE=\"generic\"\nLOG_FORMAT=\"classic\"\nLOG_OUTPUT=\"syslog\"\n\
+         BLOCK_UNPROVEN=\"1\"\nBLOCK_TIME=\"7\"\nFENCE_TIME=\"8\"\nMAX_FENCED=\"9\"\nFENCE_RATE=\"10\"\nCHALLENGE=\"1\"\n\
+         CHALLENGE_RATE=\"11\"\nKILL_ON_PROOF=\"1\"\nACTION_RATE=\"12\"\n\
          SYSLOG_FACILITY=\"LOG_LOCAL0\"\nSYSLOG_LEVEL=\"warning\"\nWRAPPER_HOSTS_DENY=\"/h\"\n",
     );
     assert_eq!(config.interfaces, Interfaces::Named(vec!["eth0".into(), "eth1".into()]));
@@ -118,6 +120,11 @@ fn every_setting_of_ours_is_read() {
         (Path::new("/p"), Path::new("/h"))
     );
     assert_eq!((config.max_blocked, config.max_sources, config.ring_size), (1 << 24, 1, 4096));
+    assert!(config.block_unproven && config.challenge && config.kill_on_proof);
+    let seconds = Duration::from_secs;
+    assert_eq!((config.block_time, config.fence_time), (seconds(7), seconds(8)));
+    assert_eq!((config.max_fenced, config.fence_rate), (9, 10));
+    assert_eq!((config.challenge_rate, config.action_rate), (11, 12));
     assert_eq!((config.event_rate, config.repeat_window), (5, Duration::ZERO));
     assert_eq!((config.ack_probes, config.xdp_mode), (AckProbes::Count, XdpMode::Generic));
     assert_eq!((config.log_format, config.log_output), (LogFormat::Classic, LogOutput::Syslog));

@@ -3,48 +3,63 @@
 //!
 //! It must not decide: what follows from a sighting or a difference is `policy`'s.
 
+mod act;
 mod follow;
+mod sources;
+mod tell;
 
+use self::{act::Actions, sources::Terms, tell::Names};
 use std::{
     collections::BTreeSet,
-    net::IpAddr,
     path::PathBuf,
     sync::mpsc::{Receiver, RecvTimeoutError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use ipnet::IpNet;
 use portsentry_common::{
-    block::{Block, Origin},
     classify::Protocol,
     counter::{Counter, Counters},
+    decide::Verdict,
 };
 
 use super::{
     host::{Host, Interface},
     territory,
+    trap::Visit,
 };
 use crate::{
     config::{Config, Interfaces, Response, XdpMode},
     kernel::{self, Kernel, Mode},
-    policy::{Action, Hold, Ledger, Record, Sighting, Standing, TakeOver, respond},
-    sink::{Files, Journal, Watch},
+    modes::Modes,
+    policy::{
+        Action, Ledger, Sighting, respond,
+        trap::{self, Visits},
+    },
+    sink::{Files, Journal},
 };
 
 /// How often the map is compared with the ledger, and files that could not be written are tried again.
 const TICK: Duration = Duration::from_millis(500);
+
+/// How long a key makes cookies. It checks them for as long again.
+const RENEWAL: Duration = Duration::from_hours(1);
 
 /// What the keeper is told.
 #[derive(Debug)]
 pub enum Message {
     /// The kernel told of a probe.
     Sighting(Sighting),
+    /// Somebody came to a trap.
+    Visit(Visit),
     /// The host's addresses, gateways or resolvers may have changed.
     Host(Host),
     /// The ring's reader had to leave out this many sightings, because the keeper was behind.
     Lost(u64),
     /// The configuration was read again and is wrong, for these reasons.
     Refused(Vec<String>),
+    /// A file that the daemon reads may have changed.
+    Changed(PathBuf),
     /// Log a summary.
     Summary,
     /// Write what is left, and end.
@@ -73,12 +88,20 @@ pub struct Keeper {
     host: Host,
     counted: Counters,
     responses: Responses,
+    terms: Terms,
+    visits: Visits,
+    trigger: u32,
+    is_fencing: bool,
+    kills_on_proof: bool,
     next_flush: Instant,
+    next_renewal: Instant,
     interfaces: Interfaces,
     mode: Option<Mode>,
+    challenges: bool,
     attached: BTreeSet<Interface>,
     ignore_file: PathBuf,
-    ignore_watch: Watch,
+    actions: Actions,
+    names: Names,
     /// Interfaces that could not be attached to, by index.
     refused: BTreeSet<u32>,
 }
@@ -106,9 +129,12 @@ impl Keeper {
         (journal, files): (Journal, Files),
         host: Host,
         ignored: Vec<IpNet>,
-        config: &Config,
+        (config, modes): (&Config, Modes),
     ) -> Result<Self, kernel::Error> {
         let counted = kernel.counters()?;
+        let actions = Actions::new(config, modes)
+            .map_err(|source| kernel::Error::System { what: "starting a thread for commands", source })?;
+        let (names, problem) = Names::new(config);
         let mut keeper = Self {
             kernel,
             journal,
@@ -119,18 +145,29 @@ impl Keeper {
             host,
             counted,
             responses: Responses { tcp: config.block_tcp, udp: config.block_udp },
+            terms: Terms { block: config.block_time, fence: config.fence_time },
+            visits: Visits::default(),
+            trigger: config.scan_trigger,
+            is_fencing: !config.block_unproven,
+            kills_on_proof: config.kill_on_proof,
             next_flush: Instant::now(),
+            next_renewal: Instant::now() + RENEWAL,
             interfaces: config.interfaces.clone(),
             mode: match config.xdp_mode {
                 XdpMode::Auto => None,
                 XdpMode::Native => Some(Mode::Native),
                 XdpMode::Generic => Some(Mode::Generic),
             },
+            challenges: config.challenge,
             attached: BTreeSet::new(),
             refused: BTreeSet::new(),
-            ignore_watch: Watch::new(&config.ignore_file),
             ignore_file: config.ignore_file.clone(),
+            actions,
+            names,
         };
+        if let Some(problem) = problem {
+            keeper.journal.error(&format!("{problem}; sources are not named"));
+        }
         keeper.set_territory()?;
         keeper.take_over()?;
         Ok(keeper)
@@ -147,6 +184,7 @@ impl Keeper {
         let finish = loop {
             match messages.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Message::Sighting(sighting)) => self.on_sighting(&sighting),
+                Ok(Message::Visit(visit)) => self.on_visit(&visit),
                 Ok(Message::Host(host)) => self.on_host(host),
                 Ok(Message::Lost(count)) => self.journal.lost(count),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -155,9 +193,12 @@ impl Keeper {
                     self.journal.note(&"The configuration stays as it was");
                 }
                 Ok(Message::Summary) => self.summarize(),
+                Ok(Message::Changed(path)) => self.on_change(&path),
                 Ok(Message::Stop(finish)) => break finish,
                 Err(RecvTimeoutError::Disconnected) => break Finish::Leave,
             }
+            self.on_reports();
+            self.on_names();
             if Instant::now() >= next {
                 self.on_tick();
                 next = Instant::now() + TICK;
@@ -167,35 +208,60 @@ impl Keeper {
     }
 
     fn on_sighting(&mut self, sighting: &Sighting) {
-        let (record, source) = (sighting.record(), sighting.source.into());
-        let response = self.responses.of(sighting.protocol);
-        for action in respond(&mut self.ledger, sighting, response) {
+        let record = sighting.record();
+        let response = (self.responses.of(sighting.protocol), self.kills_on_proof);
+        let until = self.terms.until(&record.hold);
+        let actions = respond(&mut self.ledger, sighting, until, response);
+        self.tell(sighting, actions);
+        for action in actions {
             match action {
-                Action::Attack => self.journal.attack(sighting, &source),
-                Action::Notice => self.journal.notice(sighting, &source),
-                Action::LeaveAlone => self.journal.left_alone(sighting.protocol, sighting.source),
-                Action::Full => self.journal.full(sighting.source),
-                Action::Report => self.files.report(&record, sighting, &source),
-                Action::Record => self.files.record(&record, Some(sighting), &source),
-                Action::Kill => self.files.deny(&record),
-                Action::Run => {}
+                Action::Record => self.files.show(&record),
+                Action::Kill => self.kill(&record),
+                Action::Run => self.run_command(&record),
+                _ => {}
             }
         }
     }
 
-    fn lift(&mut self, source: IpAddr, why: &str) {
-        if let Err(error) = self.kernel.blocked.remove(source) {
+    /// Judges a visit to a trap, and blocks or fences in the kernel what the kernel could not judge itself.
+    fn on_visit(&mut self, visit: &Visit) {
+        let Visit { time, source: from, destination, protocol } = *visit;
+        let source = from.ip().to_canonical();
+        let response = self.responses.of(protocol);
+        let rules = trap::Rules { trigger: self.trigger, response, fences: self.is_fencing };
+        let (verdict, hits, proof) = self.visits.judge(source, protocol, self.is_exempt(source), rules);
+        let sighting = Sighting {
+            time,
+            source,
+            destination: destination.ip().to_canonical(),
+            source_port: from.port(),
+            port: destination.port(),
+            protocol,
+            kind: trap::kind(protocol),
+            flags: 0,
+            options: None,
+            interface: 0,
+            vlan: 0,
+            hits,
+            verdict,
+            proof,
+        };
+        if matches!(verdict, Verdict::Block | Verdict::Fence)
+            && let Err(error) = self.enter(&sighting)
+        {
             self.journal.error(&error);
-            return;
         }
-        if let Some(record) = self.ledger.lift(source) {
-            self.files.lift(&record);
-        }
-        self.journal.lifted(source, why);
+        self.on_sighting(&sighting);
     }
 
     fn on_tick(&mut self) {
-        self.follow_edits();
+        self.lift_over();
+        if self.challenges && Instant::now() >= self.next_renewal {
+            self.next_renewal = Instant::now() + RENEWAL;
+            if let Err(error) = self.kernel.renew_secrets() {
+                self.journal.error(&error);
+            }
+        }
         if let Err(error) = self.sweep() {
             self.journal.error(&error);
         }
@@ -212,17 +278,6 @@ impl Keeper {
         if is_untold {
             self.journal.untold(untold);
             self.record_unrecorded()?;
-        }
-        Ok(())
-    }
-
-    fn record_unrecorded(&mut self) -> Result<(), kernel::Error> {
-        for Standing { source, hold, mirrored } in standings(&self.kernel)? {
-            if !mirrored && self.ledger.enter(source, hold) {
-                let record = Record { source, hold };
-                self.files.record(&record, None, &source.into());
-                self.files.deny(&record);
-            }
         }
         Ok(())
     }
@@ -247,49 +302,9 @@ impl Keeper {
             }
         }
         self.next_flush = Instant::now() + begin.elapsed() * 4;
-    }
-
-    fn mark(&mut self, source: IpAddr) -> Result<(), kernel::Error> {
-        match self.kernel.blocked.get(source)? {
-            Some(block) if block.mirrored == 0 => {
-                self.kernel.blocked.insert(source, &Block { mirrored: 1, ..block })
-            }
-            _ => Ok(()),
+        if done.is_edited {
+            self.on_blocked_file();
         }
-    }
-
-    fn take_over(&mut self) -> Result<(), kernel::Error> {
-        let (lines, problems) = self.files.read();
-        for problem in problems {
-            self.journal.error(&problem);
-        }
-        let exempt = territory::exempt(&self.host, &self.ignored);
-        let standings = standings(&self.kernel)?;
-        let is_exempt = |source| territory::is_exempt(&exempt, source);
-        let TakeOver { block, lift, record } = self.ledger.take_over(lines.as_deref(), &standings, is_exempt);
-        for Record { source, hold } in block {
-            if let Err(error) = self.kernel.blocked.insert(source, &restored(&hold)) {
-                self.journal.error(&error);
-            }
-        }
-        for source in lift {
-            self.lift(source, "the blocked file or the ignore file says so");
-        }
-        for record in &record {
-            self.files.show(record);
-        }
-        let (unwritten, problem) = self.files.unwritten(record);
-        if let Some(problem) = problem {
-            self.journal.error(&problem);
-        }
-        for record in unwritten {
-            self.files.record(&record, None, &record.source.into());
-        }
-        for record in self.ledger.records() {
-            self.files.deny(&record);
-        }
-        self.flush();
-        Ok(())
     }
 
     fn summarize(&mut self) {
@@ -297,7 +312,7 @@ impl Keeper {
             Ok(counters) => {
                 let count = |counter| counters.get(counter);
                 self.journal.note(&format!(
-                    "Summary: {} sources blocked, {} probes, {} packets of blocked sources dropped, {} interfaces \
+                    "Summary: {} sources blocked or fenced, {} probes, {} packets of blocked sources dropped, {} interfaces \
                      watched, {} probes not logged",
                     self.ledger.len(),
                     count(Counter::Probes),
@@ -311,6 +326,8 @@ impl Keeper {
     }
 
     fn stop(mut self, finish: Finish) {
+        self.stop_names();
+        self.stop_actions();
         self.next_flush = Instant::now();
         self.on_tick();
         if finish == Finish::Detach
@@ -321,35 +338,5 @@ impl Keeper {
         if finish != Finish::Hand {
             self.journal.stopping();
         }
-    }
-}
-
-/// The blocks in the kernel's map that aren't over.
-fn standings(kernel: &Kernel) -> Result<Vec<Standing>, kernel::Error> {
-    let now = u64::try_from(kernel::monotonic_ns()).unwrap_or_default();
-    let blocks = kernel.blocked.read()?.into_iter();
-    Ok(blocks
-        .filter(|(_, block)| !block.is_over(now))
-        .map(|(source, block)| Standing {
-            source,
-            hold: Hold {
-                since: kernel::wall_time(block.since_ns),
-                port: block.port,
-                protocol: Protocol::try_from(block.protocol).unwrap_or(Protocol::Tcp),
-            },
-            mirrored: block.mirrored != 0,
-        })
-        .collect())
-}
-
-/// The block of a source that the blocked file names.
-fn restored(hold: &Hold) -> Block {
-    Block {
-        since_ns: kernel::monotonic_at(hold.since.min(SystemTime::now())),
-        port: hold.port,
-        protocol: hold.protocol as u8,
-        origin: Origin::File as u8,
-        mirrored: 1,
-        ..bytemuck::Zeroable::zeroed()
     }
 }

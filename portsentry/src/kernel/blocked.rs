@@ -1,6 +1,6 @@
-//! The blocked maps: the truth about who is blocked. It must not write files or decide who belongs there.
+//! The blocked and the fenced maps: the truth about who is. It must not write files or decide who belongs there.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use aya::maps::{HashMap, MapData, MapError};
 use portsentry_common::{
@@ -12,34 +12,35 @@ use portsentry_common::{
 use super::{Error, error::os_error, gate::Gate};
 
 pub(super) type Raw = [u8; size_of::<Block>()];
-const V4: &str = "BLOCKED_V4";
-const V6: &str = "BLOCKED_V6";
 
-/// Both families' blocked maps, and the gates before them.
+/// Both families' maps of blocked or of fenced sources, and the gates before them.
 #[derive(Debug)]
 pub struct Blocked {
     v4: HashMap<MapData, [u8; 4], Raw>,
     v6: HashMap<MapData, [u8; 16], Raw>,
-    gate: Gate,
+    names: [&'static str; 2],
+    gate: Arc<Gate>,
     capacity: u32,
 }
 
 impl Blocked {
     pub(super) fn new(
+        names: [&'static str; 2],
         v4: HashMap<MapData, [u8; 4], Raw>,
         v6: HashMap<MapData, [u8; 16], Raw>,
-        gate: Gate,
+        gate: Arc<Gate>,
         capacity: u32,
     ) -> Self {
-        Self { v4, v6, gate, capacity }
+        Self { v4, v6, names, gate, capacity }
     }
 
     /// Enters or replaces a block.
     pub fn insert(&mut self, source: IpAddr, block: &Block) -> Result<(), Error> {
         let value: Raw = bytemuck::cast(*block);
+        let [v4, v6] = self.names;
         let (name, inserted) = match source {
-            IpAddr::V4(source) => (V4, self.v4.insert(source.octets(), value, 0)),
-            IpAddr::V6(source) => (V6, self.v6.insert(source.octets(), value, 0)),
+            IpAddr::V4(source) => (v4, self.v4.insert(source.octets(), value, 0)),
+            IpAddr::V6(source) => (v6, self.v6.insert(source.octets(), value, 0)),
         };
         inserted.map_err(|error| self.failure(name, error))?;
         self.open_gate(source);
@@ -49,9 +50,10 @@ impl Blocked {
     /// Lifts a block; that none stood is no error. The gate keeps its bit, which costs a look-up, until the next
     /// start rebuilds it.
     pub fn remove(&mut self, source: IpAddr) -> Result<(), Error> {
+        let [v4, v6] = self.names;
         let (name, removed) = match source {
-            IpAddr::V4(source) => (V4, self.v4.remove(&source.octets())),
-            IpAddr::V6(source) => (V6, self.v6.remove(&source.octets())),
+            IpAddr::V4(source) => (v4, self.v4.remove(&source.octets())),
+            IpAddr::V6(source) => (v6, self.v6.remove(&source.octets())),
         };
         match removed {
             Err(error) if !is_absent(&error) => Err(Error::Map { map: name, source: error }),
@@ -61,9 +63,10 @@ impl Blocked {
 
     /// The block of `source`, over or not.
     pub fn get(&self, source: IpAddr) -> Result<Option<Block>, Error> {
+        let [v4, v6] = self.names;
         let (name, found) = match source {
-            IpAddr::V4(source) => (V4, self.v4.get(&source.octets(), 0)),
-            IpAddr::V6(source) => (V6, self.v6.get(&source.octets(), 0)),
+            IpAddr::V4(source) => (v4, self.v4.get(&source.octets(), 0)),
+            IpAddr::V6(source) => (v6, self.v6.get(&source.octets(), 0)),
         };
         match found {
             Ok(value) => Ok(Some(bytemuck::pod_read_unaligned(&value))),
@@ -74,12 +77,13 @@ impl Blocked {
 
     /// Every block, over or not, as they stand while the maps are walked.
     pub fn read(&self) -> Result<Vec<(IpAddr, Block)>, Error> {
+        let [name_v4, name_v6] = self.names;
         let v4 = self.v4.iter().map(|entry| {
-            let (octets, value) = entry.map_err(Error::map(V4))?;
+            let (octets, value) = entry.map_err(Error::map(name_v4))?;
             Ok((IpAddr::from(octets), bytemuck::pod_read_unaligned(&value)))
         });
         let v6 = self.v6.iter().map(|entry| {
-            let (octets, value) = entry.map_err(Error::map(V6))?;
+            let (octets, value) = entry.map_err(Error::map(name_v6))?;
             Ok((IpAddr::from(octets), bytemuck::pod_read_unaligned(&value)))
         });
         v4.chain(v6).collect()

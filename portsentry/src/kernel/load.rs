@@ -1,6 +1,6 @@
 //! Loading the kernel program, with maps of an earlier run where they fit. It must not attach it to anything.
 
-use std::path::Path;
+use std::{os::fd::AsRawFd, path::Path, sync::Arc, time::Duration};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -10,6 +10,8 @@ use aya::{
 use nix::sys::signal::{SigSet, SigmaskHow};
 use portsentry_common::{
     block::Block,
+    challenge::Secrets,
+    classify::Protocol,
     counter::Counters,
     event::Event,
     gate,
@@ -17,11 +19,14 @@ use portsentry_common::{
     state,
 };
 
-use crate::config::{self, Config};
+use crate::{
+    config::{self, Config},
+    modes::Modes,
+};
 
 use super::{
-    Attachment, Blocked, Clock, Error, Mode, Networks, Pins, Ring, Trial, bitmap, counters, gate::Gate, link,
-    trial,
+    Attachment, Blocked, Clock, Error, Mode, Networks, Pins, Place, Ring, Traps, Trial, bitmap, counters,
+    gate::Gate, link, secrets, trap, trial,
 };
 
 /// The kernel program as `cargo xtask build-ebpf` made it, in ELF.
@@ -36,6 +41,8 @@ pub struct Load {
     pub settings: Settings,
     /// Entries of each blocked map.
     pub max_blocked: u32,
+    /// Entries of each fenced map.
+    pub max_fenced: u32,
     /// Sources that the state engine remembers.
     pub max_sources: u32,
     /// The ring's size in bytes, a power of two and a multiple of the page size.
@@ -51,6 +58,8 @@ pub struct Kernel {
     counters: PerCpuArray<MapData, counters::Raw>,
     /// Who is blocked.
     pub blocked: Blocked,
+    /// Who is fenced.
+    pub fenced: Blocked,
     /// Networks that are never blocked.
     pub ignored: Networks,
     /// Networks whose ports are watched.
@@ -63,7 +72,7 @@ type Layout = (&'static str, u32, u32, Option<u32>);
 impl Load {
     /// As a configuration wants it.
     #[must_use]
-    pub fn from_config(config: &Config, debug: bool) -> Self {
+    pub fn from_config(config: &Config, modes: Modes, debug: bool) -> Self {
         let respond = |response| match response {
             config::Response::Block => Response::Block,
             config::Response::LogOnly | config::Response::CommandOnly => Response::Report,
@@ -75,6 +84,13 @@ impl Load {
         };
         let settings = Settings {
             repeat_ns: u64::try_from(config.repeat_window.as_nanos()).unwrap_or(u64::MAX),
+            block_ns: nanoseconds(config.block_time),
+            fence_ns: if config.block_unproven { 0 } else { nanoseconds(config.fence_time) },
+            fence_rate: config.fence_rate,
+            challenge_rate: if config.challenge { config.challenge_rate } else { 0 },
+            first_ephemeral: first_ephemeral(),
+            traps: if modes.is_connect(Protocol::Tcp) { Settings::TCP_TRAPS } else { 0 }
+                + if modes.is_connect(Protocol::Udp) { Settings::UDP_TRAPS } else { 0 },
             event_rate: config.event_rate,
             trigger: config.scan_trigger,
             tcp_response: respond(config.block_tcp) as u8,
@@ -83,8 +99,8 @@ impl Load {
             remembers: 1,
             ..Settings::UNSET
         };
-        let Config { max_blocked, max_sources, ring_size, .. } = *config;
-        Self { settings, max_blocked, max_sources, ring_size, debug }
+        let Config { max_blocked, max_fenced, max_sources, ring_size, .. } = *config;
+        Self { settings, max_blocked, max_fenced, max_sources, ring_size, debug }
     }
 
     /// Loads the program with maps pinned in `pins`.
@@ -103,13 +119,16 @@ impl Load {
         let mut ebpf = self.open(&pins, &layouts)?;
         let gate = Gate::new(data(map_ref(&ebpf, "GATE_V4")?)?, data(map_ref(&ebpf, "GATE_V6")?)?)?;
         gate.clear(self.settings.gate);
-        let blocked = Blocked::new(
-            take(&mut ebpf, "BLOCKED_V4")?,
-            take(&mut ebpf, "BLOCKED_V6")?,
-            gate,
-            self.max_blocked,
-        );
-        blocked.fill_gate()?;
+        let gate = Arc::new(gate);
+        let mut sources = |names: [&'static str; 2], capacity| -> Result<Blocked, Error> {
+            let (v4, v6) = (take(&mut ebpf, names[0])?, take(&mut ebpf, names[1])?);
+            let sources = Blocked::new(names, v4, v6, Arc::clone(&gate), capacity);
+            sources.fill_gate()?;
+            Ok(sources)
+        };
+        let blocked = sources(["BLOCKED_V4", "BLOCKED_V6"], self.max_blocked)?;
+        let fenced = sources(["FENCED_V4", "FENCED_V6"], self.max_fenced)?;
+        secrets::renew(ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)?;
         verify(program(&mut ebpf)?)?;
         let ring = Ring::new(take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?);
         let networks = |ebpf: &mut Ebpf, names: [&'static str; 2]| -> Result<Networks, Error> {
@@ -118,6 +137,7 @@ impl Load {
         let kernel = Kernel {
             counters: take(&mut ebpf, "COUNTERS")?,
             blocked,
+            fenced,
             ignored: networks(&mut ebpf, ["IGNORED_V4", "IGNORED_V6"])?,
             local: networks(&mut ebpf, ["LOCAL_V4", "LOCAL_V6"])?,
             ebpf,
@@ -145,9 +165,9 @@ impl Load {
         })
     }
 
-    fn layouts(&self) -> [Layout; 18] {
+    fn layouts(&self) -> [Layout; 22] {
         const WORD: u32 = 8;
-        let Self { max_blocked, max_sources, ring_size, .. } = *self;
+        let Self { max_blocked, max_fenced, max_sources, ring_size, .. } = *self;
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         let block = size(size_of::<Block>());
         [
@@ -157,6 +177,9 @@ impl Load {
             ("ADVANCED_UDP", 4, WORD, None),
             ("BLOCKED_V4", 4, block, Some(max_blocked)),
             ("BLOCKED_V6", 16, block, Some(max_blocked)),
+            ("FENCED_V4", 4, block, Some(max_fenced)),
+            ("FENCED_V6", 16, block, Some(max_fenced)),
+            (secrets::MAP, 4, size(size_of::<Secrets>()), None),
             ("GATE_V4", 4, WORD, None),
             ("GATE_V6", 4, WORD, None),
             ("GATE_GENERATION", 4, 4, None),
@@ -164,6 +187,7 @@ impl Load {
             ("IGNORED_V6", 20, 4, None),
             ("LOCAL_V4", 8, 4, None),
             ("LOCAL_V6", 20, 4, None),
+            ("STEERED", size(size_of::<state::SteerKey>()), 4, Some(max_sources)),
             ("SOURCES", 16, size(size_of::<state::Tally>()), Some(max_sources)),
             ("SIGHTS", size(size_of::<state::SightKey>()), WORD, Some(max_sources)),
             ("BUDGET", 4, size(size_of::<state::Budget>()), None),
@@ -213,6 +237,16 @@ impl Kernel {
         counters::read(&self.counters)
     }
 
+    /// Has the kernel hand connections and datagrams to traps to `sockets`, for as long as the result is kept.
+    pub fn set_traps(&mut self, sockets: &[(Place, &dyn AsRawFd)]) -> Result<Traps, Error> {
+        trap::set(&mut self.ebpf, sockets)
+    }
+
+    /// Puts a fresh key in the place of the older of the two that the challenge's cookies are made with.
+    pub fn renew_secrets(&mut self) -> Result<(), Error> {
+        secrets::renew(self.ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)
+    }
+
     /// Starts passing on the program's own debugging messages to `log`.
     pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, Error> {
         aya_log::EbpfLogger::init(&mut self.ebpf).map_err(|_| Error::Missing("AYA_LOGS".into()))
@@ -224,6 +258,17 @@ impl Kernel {
         let mut map = aya::maps::Array::<_, u32>::try_from(Map::Array(data)).map_err(Error::map(NAME))?;
         map.set(0, offset, 0).map_err(Error::map(NAME))
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The lowest port that the kernel gives to sockets that ask for none; what it is by default if it can't be read.
+fn first_ephemeral() -> u32 {
+    const DEFAULT: u32 = 32_768;
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(DEFAULT)
 }
 
 /// The port bitmaps.

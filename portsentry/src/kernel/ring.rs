@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use aya::maps::{MapData, RingBuf};
 use portsentry_common::{
+    block::Proof,
     classify::{Kind, Protocol},
     decide::Verdict,
     event::Event,
@@ -51,6 +52,7 @@ impl Ring {
 #[must_use]
 pub fn decode(record: &[u8]) -> Option<Sighting> {
     let event: Event = bytemuck::try_pod_read_unaligned(record).ok()?;
+    let kind = Kind::try_from(event.kind).ok()?;
     Some(Sighting {
         time: clock::wall_time(i64::try_from(event.time_ns).ok()?),
         source: address(event.source.octets),
@@ -58,13 +60,15 @@ pub fn decode(record: &[u8]) -> Option<Sighting> {
         source_port: event.source_port,
         port: event.port,
         protocol: Protocol::try_from(event.protocol).ok()?,
-        kind: Kind::try_from(event.kind).ok()?,
+        kind,
         flags: event.flags,
         options: Some(event.options != 0),
         interface: event.interface,
         vlan: event.vlan,
         hits: event.hits,
         verdict: Verdict::try_from(event.verdict).ok()?,
+        // To the kernel program a completed connection is one whose cookie was acknowledged.
+        proof: if kind == Kind::Connect { Proof::Cookie } else { Proof::None },
     })
 }
 

@@ -20,6 +20,7 @@ pub struct Trial {
 
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
+const XDP_TX: u32 = 3;
 
 /// Runs `program` on `frame` (at least 14 bytes) `times` over.
 pub(super) fn run(program: &Xdp, frame: &[u8], times: u32) -> Result<Trial, Error> {
@@ -28,6 +29,7 @@ pub(super) fn run(program: &Xdp, frame: &[u8], times: u32) -> Result<Trial, Erro
     let action = match result.return_value {
         XDP_DROP => Action::Drop,
         XDP_PASS => Action::Pass,
+        XDP_TX => Action::Answer,
         other => return Err(Error::Refused(format!("the program returned {other}"))),
     };
     Ok(Trial { action, duration: result.duration })

@@ -8,17 +8,23 @@ use std::{
     time::SystemTime,
 };
 
-use portsentry_common::classify::Protocol;
+use portsentry_common::{block::Proof, classify::Protocol};
 
 /// What the files say of a blocked source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// When it was blocked.
+    /// When it was blocked or fenced.
     pub since: SystemTime,
+    /// When that ends; `None` for never.
+    pub until: Option<SystemTime>,
     /// Port of the probe that led to it; 0 where an administrator wrote the address alone.
     pub port: u16,
     /// That probe's transport protocol.
     pub protocol: Protocol,
+    /// What proves that the source itself sent it.
+    pub proof: Proof,
+    /// It is fenced, not blocked.
+    pub is_fence: bool,
 }
 
 /// Sources that are remembered as reported; when it is full it is begun anew, and some are reported again.
@@ -28,6 +34,8 @@ const REPORTED: usize = 65_536;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     blocked: BTreeMap<IpAddr, Hold>,
+    /// When blocks and fences end.
+    ends: BTreeSet<(SystemTime, IpAddr)>,
     reported: HashSet<IpAddr>,
 }
 
@@ -56,8 +64,8 @@ pub struct Record {
 pub struct TakeOver {
     /// To be blocked in the kernel: the file names them, the map doesn't.
     pub block: Vec<Record>,
-    /// To be unblocked in the kernel: their line was taken out of the file, or they are never blocked.
-    pub lift: Vec<IpAddr>,
+    /// To be unblocked, and taken out of the files: their line was taken out of one, or they are never blocked.
+    pub lift: Vec<Record>,
     /// To be recorded: the kernel blocked them while no daemon was there.
     pub record: Vec<Record>,
 }
@@ -74,20 +82,36 @@ pub struct Edit {
 }
 
 impl Ledger {
-    /// Enters a source; `false` if it stands there already.
+    /// Enters a source; `false` if it stands there already. A block takes the place of a fence.
     pub fn enter(&mut self, source: IpAddr, hold: Hold) -> bool {
-        match self.blocked.entry(source) {
-            std::collections::btree_map::Entry::Vacant(vacant) => {
-                vacant.insert(hold);
-                true
-            }
-            std::collections::btree_map::Entry::Occupied(_) => false,
+        match self.blocked.get(&source) {
+            Some(standing) if !standing.is_fence || hold.is_fence => return false,
+            _ => {}
         }
+        self.lift(source);
+        self.ends.extend(hold.until.map(|until| (until, source)));
+        self.blocked.insert(source, hold);
+        true
     }
 
     /// Takes a source out; returns what was said of it if it was there.
     pub fn lift(&mut self, source: IpAddr) -> Option<Record> {
-        self.blocked.remove(&source).map(|hold| Record { source, hold })
+        let hold = self.blocked.remove(&source)?;
+        if let Some(until) = hold.until {
+            self.ends.remove(&(until, source));
+        }
+        Some(Record { source, hold })
+    }
+
+    /// The sources whose time is over at `now`.
+    pub fn over(&self, now: SystemTime) -> impl Iterator<Item = IpAddr> + '_ {
+        self.ends.iter().take_while(move |(until, _)| *until <= now).map(|(_, source)| *source)
+    }
+
+    /// What is said of a source.
+    #[must_use]
+    pub fn get(&self, source: IpAddr) -> Option<&Hold> {
+        self.blocked.get(&source)
     }
 
     /// Remembers that a source reached the trigger and is left alone; `false` if that is known already.
@@ -137,12 +161,17 @@ impl Ledger {
     ) -> Edit {
         let named: BTreeSet<IpAddr> = lines.iter().map(|line| line.source).collect();
         let (exempt, block): (Vec<Record>, Vec<Record>) =
-            lines.iter().filter(|line| !self.holds(line.source)).partition(|line| is_exempt(line.source));
+            lines.iter().filter(|line| self.is_news(line)).partition(|line| is_exempt(line.source));
         Edit {
             block,
             lift: self.sources().filter(|source| !named.contains(source) && !is_unshown(*source)).collect(),
             exempt: exempt.into_iter().map(|line| line.source).collect(),
         }
+    }
+
+    /// Whether a line says more than that a source is held as it is.
+    fn is_news(&self, line: &Record) -> bool {
+        self.get(line.source).is_none_or(|hold| hold.is_fence && !line.hold.is_fence)
     }
 
     /// Brings together the blocked file's lines and the kernel's map at start, and what follows from it. A `file`
@@ -158,13 +187,16 @@ impl Ledger {
         let standing: BTreeSet<IpAddr> = map.iter().map(|standing| standing.source).collect();
         for record in file.unwrap_or_default() {
             let Record { source, hold } = *record;
-            if !is_exempt(source) && self.enter(source, hold) && !standing.contains(&source) {
+            let stands = standing.contains(&source);
+            if is_exempt(source) && !stands {
+                then.lift.push(*record);
+            } else if !is_exempt(source) && self.enter(source, hold) && !stands {
                 then.block.push(*record);
             }
         }
         for Standing { source, hold, mirrored } in map.iter().copied() {
             if is_exempt(source) || (mirrored && file.is_some() && !self.holds(source)) {
-                then.lift.push(source);
+                then.lift.push(Record { source, hold });
             } else if self.enter(source, hold) && !mirrored {
                 then.record.push(Record { source, hold });
             }
@@ -184,7 +216,7 @@ mod tests {
 
     fn hold(second: u64) -> Hold {
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
-        Hold { since, port: 1, protocol: Protocol::Tcp }
+        Hold { since, until: None, port: 1, protocol: Protocol::Tcp, proof: Proof::None, is_fence: false }
     }
 
     fn line(source: IpAddr, second: u64) -> Record {
@@ -219,7 +251,7 @@ mod tests {
     fn a_line_taken_out_lifts_the_block() {
         let mut ledger = Ledger::default();
         let then = ledger.take_over(Some(&[]), &[standing(A, true)], nobody);
-        assert_eq!(then, TakeOver { lift: vec![A], ..TakeOver::default() });
+        assert_eq!(then, TakeOver { lift: vec![line(A, 9)], ..TakeOver::default() });
         assert!(ledger.is_empty());
     }
 
@@ -239,6 +271,19 @@ mod tests {
     }
 
     #[test]
+    fn a_fence_ends_and_a_block_takes_its_place() {
+        let at = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        let fence = |end| Hold { is_fence: true, until: Some(at(end)), ..hold(1) };
+        let mut ledger = Ledger::default();
+        assert!(ledger.enter(A, fence(5)) && ledger.enter(B, fence(6)) && !ledger.enter(B, fence(9)));
+        assert_eq!(ledger.over(at(5)).collect::<Vec<_>>(), [A]);
+        assert!(ledger.enter(B, hold(2)) && !ledger.enter(B, fence(9)));
+        assert_eq!(ledger.over(at(9)).collect::<Vec<_>>(), [A]);
+        assert_eq!(ledger.lift(A).map(|record| record.hold), Some(fence(5)));
+        assert_eq!(ledger.over(at(9)).count(), 0);
+    }
+
+    #[test]
     fn an_edited_file_blocks_and_lifts() {
         let [c, d, e] = [3, 4, 5].map(|last| IpAddr::from([192, 0, 2, last]));
         let mut ledger = Ledger::default();
@@ -253,8 +298,11 @@ mod tests {
     #[test]
     fn who_is_never_blocked_is_lifted_and_left_out() {
         let mut ledger = Ledger::default();
-        let then = ledger.take_over(Some(&[line(A, 1)]), &[standing(A, true), standing(B, true)], |_| true);
-        assert_eq!(then, TakeOver { lift: vec![A, B], ..TakeOver::default() });
+        let c = IpAddr::from([192, 0, 2, 3]);
+        let lines = [line(A, 1), line(c, 1)];
+        let then = ledger.take_over(Some(&lines), &[standing(A, true), standing(B, true)], |_| true);
+        let lift = vec![line(c, 1), line(A, 9), line(B, 9)];
+        assert_eq!(then, TakeOver { lift, ..TakeOver::default() });
         assert!(ledger.is_empty());
     }
 }

@@ -1,8 +1,10 @@
 //! Sighting to actions. It must not carry them out.
 
-use portsentry_common::decide::Verdict;
+use std::time::SystemTime;
 
-use super::{Ledger, Sighting};
+use portsentry_common::{block::Proof, decide::Verdict};
+
+use super::{Hold, Ledger, Sighting};
 use crate::config::Response;
 
 /// One thing to do about a sighting, in the order given.
@@ -21,34 +23,52 @@ pub enum Action {
     Report,
     /// Write the block to the history and the blocked file.
     Record,
+    /// Log that the source is fenced.
+    Fence,
+    /// Log that the source is blocked.
+    Block,
     /// Take the `KILL_*` actions.
     Kill,
     /// Run `KILL_RUN_CMD` alone.
     Run,
 }
 
-/// What is to be done about `sighting`, where the configuration says `response` for its protocol; a block it tells
-/// of enters `ledger`.
-pub fn respond(ledger: &mut Ledger, sighting: &Sighting, response: Response) -> &'static [Action] {
+/// What is to be done about `sighting`, where the configuration says `response` for its protocol, and whether the
+/// `KILL_*` actions wait for proof; a block it tells of, which lasts until `until`, enters `ledger`.
+pub fn respond(
+    ledger: &mut Ledger,
+    sighting: &Sighting,
+    until: Option<SystemTime>,
+    (response, kills_on_proof): (Response, bool),
+) -> &'static [Action] {
+    use Action::{Attack, Block, Fence, Full, Kill, LeaveAlone, Notice, Record, Report, Run};
+    let is_proven = sighting.proof != Proof::None;
     match sighting.verdict {
-        Verdict::Counted | Verdict::Noticed | Verdict::Ignored => &[Action::Notice],
-        Verdict::Full => &[Action::Attack, Action::Full],
+        Verdict::Counted | Verdict::Noticed | Verdict::Ignored => &[Notice],
+        Verdict::Full => &[Attack, Full],
         // As in 1.2, which took no second look at a source that it had acted on.
-        Verdict::Report if !ledger.report(sighting.source) => &[Action::Attack],
-        Verdict::Report if response == Response::CommandOnly => {
-            &[Action::Attack, Action::Report, Action::Run]
+        Verdict::Report if !ledger.report(sighting.source) => &[Attack],
+        Verdict::Report if response == Response::CommandOnly => &[Attack, Report, Run],
+        Verdict::Report => &[Attack, LeaveAlone, Report],
+        Verdict::Block | Verdict::Fence => {
+            let was_fenced = ledger.get(sighting.source).is_some_and(|hold| hold.is_fence);
+            let is_new = ledger.enter(sighting.source, Hold { until, ..sighting.hold() });
+            let is_fence = sighting.verdict == Verdict::Fence;
+            let kills = if kills_on_proof { is_proven } else { !was_fenced };
+            match (is_new, is_fence, kills) {
+                // A source that was found in the map before its event was read is recorded already.
+                (false, _, _) => &[Attack],
+                (true, true, true) => &[Attack, Fence, Record, Kill],
+                (true, true, false) => &[Attack, Fence, Record],
+                (true, false, true) => &[Attack, Block, Record, Kill],
+                (true, false, false) => &[Attack, Block, Record],
+            }
         }
-        Verdict::Report => &[Action::Attack, Action::LeaveAlone, Action::Report],
-        // A source that was found in the map before its event was read is recorded already.
-        Verdict::Block if !ledger.enter(sighting.source, sighting.hold()) => &[Action::Attack],
-        Verdict::Block => &[Action::Attack, Action::Record, Action::Kill],
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use portsentry_common::classify::{Kind, Protocol};
 
     use super::*;
@@ -68,34 +88,57 @@ mod tests {
             vlan: 0,
             hits: 1,
             verdict,
+            proof: Proof::None,
         }
     }
 
     #[test]
-    fn only_a_block_is_recorded_and_only_once() {
+    fn each_verdict_has_its_actions() {
+        use Action::{Attack, Block, Fence, Full, Kill, LeaveAlone, Notice, Record, Report, Run};
         for (verdict, response, expected) in [
-            (Verdict::Counted, Response::Block, &[Action::Notice][..]),
-            (Verdict::Noticed, Response::Block, &[Action::Notice]),
-            (Verdict::Ignored, Response::Block, &[Action::Notice]),
-            (Verdict::Report, Response::LogOnly, &[Action::Attack, Action::LeaveAlone, Action::Report]),
-            (Verdict::Report, Response::CommandOnly, &[Action::Attack, Action::Report, Action::Run]),
-            (Verdict::Full, Response::Block, &[Action::Attack, Action::Full]),
-            (Verdict::Block, Response::Block, &[Action::Attack, Action::Record, Action::Kill]),
+            (Verdict::Counted, Response::Block, &[Notice][..]),
+            (Verdict::Noticed, Response::Block, &[Notice]),
+            (Verdict::Ignored, Response::Block, &[Notice]),
+            (Verdict::Report, Response::LogOnly, &[Attack, LeaveAlone, Report]),
+            (Verdict::Report, Response::CommandOnly, &[Attack, Report, Run]),
+            (Verdict::Full, Response::Block, &[Attack, Full]),
+            (Verdict::Fence, Response::Block, &[Attack, Fence, Record, Kill]),
+            (Verdict::Block, Response::Block, &[Attack, Block, Record, Kill]),
         ] {
             let mut ledger = Ledger::default();
-            assert_eq!(respond(&mut ledger, &sighting(verdict), response), expected, "{verdict:?}");
-            assert_eq!(ledger.holds([192, 0, 2, 9].into()), verdict == Verdict::Block);
+            assert_eq!(
+                respond(&mut ledger, &sighting(verdict), None, (response, false)),
+                expected,
+                "{verdict:?}"
+            );
+            let is_held = matches!(verdict, Verdict::Block | Verdict::Fence);
+            assert_eq!(ledger.holds([192, 0, 2, 9].into()), is_held);
         }
     }
 
     #[test]
-    fn a_source_is_acted_on_once() {
-        for (verdict, response) in
-            [(Verdict::Block, Response::Block), (Verdict::Report, Response::CommandOnly)]
-        {
+    fn actions_are_taken_once_at_the_trigger_or_on_proof() {
+        use Action::{Attack, Block, Fence, Kill, Record};
+        let proven = Sighting { proof: Proof::Cookie, ..sighting(Verdict::Block) };
+        for (on_proof, first, second) in [
+            (false, &[Attack, Fence, Record, Kill][..], &[Attack, Block, Record][..]),
+            (true, &[Attack, Fence, Record], &[Attack, Block, Record, Kill]),
+        ] {
             let mut ledger = Ledger::default();
-            respond(&mut ledger, &sighting(verdict), response);
-            assert_eq!(respond(&mut ledger, &sighting(verdict), response), &[Action::Attack], "{verdict:?}");
+            let response = (Response::Block, on_proof);
+            assert_eq!(respond(&mut ledger, &sighting(Verdict::Fence), None, response), first);
+            assert_eq!(respond(&mut ledger, &proven, None, response), second);
+            assert_eq!(respond(&mut ledger, &proven, None, response), &[Attack]);
+        }
+    }
+
+    #[test]
+    fn a_source_that_is_left_alone_is_reported_once() {
+        for response in [Response::LogOnly, Response::CommandOnly] {
+            let mut ledger = Ledger::default();
+            respond(&mut ledger, &sighting(Verdict::Report), None, (response, false));
+            let again = respond(&mut ledger, &sighting(Verdict::Report), None, (response, false));
+            assert_eq!(again, &[Action::Attack]);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{net::IpAddr, time::SystemTime};
 
 use portsentry_common::{
+    block::Proof,
     classify::{Kind, Protocol},
     decide::Verdict,
 };
@@ -38,13 +39,22 @@ pub struct Sighting {
     pub hits: u32,
     /// What the kernel did about it.
     pub verdict: Verdict,
+    /// What proves that the source itself sent it.
+    pub proof: Proof,
 }
 
 impl Sighting {
     /// What the files say of a block that this probe led to.
     #[must_use]
     pub const fn hold(&self) -> Hold {
-        Hold { since: self.time, port: self.port, protocol: self.protocol }
+        Hold {
+            since: self.time,
+            until: None,
+            port: self.port,
+            protocol: self.protocol,
+            proof: self.proof,
+            is_fence: matches!(self.verdict, Verdict::Fence),
+        }
     }
 
     /// The block that this probe led to.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
-use portsentry_common::classify::Protocol;
+use portsentry_common::{block::Proof, classify::Protocol};
 
 use super::classic;
 use crate::policy::{Hold, Record};
@@ -47,7 +47,18 @@ pub fn parse(content: &[u8], now: SystemTime) -> (Vec<Record>, Vec<Fault>) {
 fn parse_line(line: &str, now: SystemTime) -> Option<Record> {
     match *line.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
         [address] => Some(bare(source(address)?, now)),
-        [seconds, "-", _date, _time, "Host:", host, "Port:", port, protocol, "Blocked"] => {
+        [
+            seconds,
+            "-",
+            _date,
+            _time,
+            "Host:",
+            host,
+            "Port:",
+            port,
+            protocol,
+            done @ ("Blocked" | "Fenced"),
+        ] => {
             let protocol = match protocol {
                 "TCP" => Protocol::Tcp,
                 "UDP" => Protocol::Udp,
@@ -55,7 +66,9 @@ fn parse_line(line: &str, now: SystemTime) -> Option<Record> {
             };
             let (_, address) = host.rsplit_once('/')?;
             let since = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))?;
-            let hold = Hold { since, port: port.parse().ok()?, protocol };
+            let is_fence = done == "Fenced";
+            let proof = Proof::None;
+            let hold = Hold { since, until: None, port: port.parse().ok()?, protocol, proof, is_fence };
             Some(Record { source: source(address)?, hold })
         }
         _ => None,
@@ -72,7 +85,9 @@ fn source(text: &str) -> Option<IpAddr> {
 }
 
 fn bare(source: IpAddr, now: SystemTime) -> Record {
-    Record { source, hold: Hold { since: now, port: 0, protocol: Protocol::Tcp } }
+    let proof = Proof::Administrator;
+    let protocol = Protocol::Tcp;
+    Record { source, hold: Hold { since: now, until: None, port: 0, protocol, proof, is_fence: false } }
 }
 
 /// 2.x's file: for each source `sa_family_t` in the machine's order, then `in_addr` or `in6_addr`. `None` for text,
@@ -104,12 +119,18 @@ fn parse_revival(content: &[u8]) -> Option<Vec<IpAddr>> {
     }
 }
 
+/// The last word of a line.
+#[must_use]
+pub const fn done(hold: &Hold) -> &'static str {
+    if hold.is_fence { "Fenced" } else { "Blocked" }
+}
+
 /// The file's text for what is blocked now.
 #[must_use]
 pub fn render(records: impl Iterator<Item = Record>, zone: &TimeZone) -> String {
     let mut text = String::new();
     for Record { source, hold } in records {
-        let line = classic::record(hold.since, &source.into(), hold.port, hold.protocol, "Blocked", zone);
+        let line = classic::record(hold.since, &source.into(), hold.port, hold.protocol, done(&hold), zone);
         // Writing to a string can't fail.
         let _ = writeln!(text, "{line}");
     }
@@ -126,7 +147,9 @@ mod tests {
 
     fn record(source: &str, second: u64, port: u16, protocol: Protocol) -> Record {
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
-        Record { source: source.parse().unwrap(), hold: Hold { since, port, protocol } }
+        let proof = if port == 0 { Proof::Administrator } else { Proof::None };
+        let hold = Hold { since, until: None, port, protocol, proof, is_fence: false };
+        Record { source: source.parse().unwrap(), hold }
     }
 
     #[test]
@@ -192,7 +215,7 @@ mod tests {
 
         #[test]
         fn what_is_written_is_read(
-            sources in prop::collection::btree_map(any::<u32>(), (0..4_000_000_000_u64, any::<u16>()), 0..20)
+            sources in prop::collection::btree_map(any::<u32>(), (0..4_000_000_000_u64, 1..=u16::MAX), 0..20)
         ) {
             let records: Vec<Record> = sources
                 .iter()
@@ -204,7 +227,7 @@ mod tests {
         }
 
         #[test]
-        fn a_file_cut_short_names_nobody_new(second in 0..4_000_000_000_u64, port: u16, cut in 0..90_usize) {
+        fn a_file_cut_short_names_nobody_new(second in 0..4_000_000_000_u64, port in 1..=u16::MAX, cut in 0..90_usize) {
             let whole = record("192.0.2.123", second, port, Protocol::Tcp);
             let text = render([whole].into_iter(), &TimeZone::UTC);
             let (records, _) = parse(&text.as_bytes()[..cut.min(text.len())], NOW);

@@ -5,7 +5,7 @@
 //! forgets a line nor writes one twice.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     fmt::Display,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -20,11 +20,10 @@ use super::{
     hosts_deny,
     replace::{self, ReplaceError},
     revival,
-    stamp::Watch,
 };
 use crate::{
-    cli::Modes,
     config::{Config, DenyLine, LogFormat, Values},
+    modes::Modes,
     policy::{Ledger, Record, Sighting},
 };
 
@@ -47,7 +46,8 @@ pub struct Files {
     is_behind: bool,
     /// The blocked file's content as this process knows it.
     known: Option<Vec<u8>>,
-    watch: Watch,
+    /// Content of somebody else's that the last flush came upon.
+    foreign: Option<Vec<u8>>,
     /// Sources that the blocked file shows only after the next flush.
     unshown: Vec<IpAddr>,
     format: LogFormat,
@@ -81,6 +81,8 @@ pub struct Flushed {
     pub shown: Vec<IpAddr>,
     /// Lines that are new in `hosts.deny`.
     pub denied: Vec<Denied>,
+    /// Somebody else has written the blocked file, and it is to be read.
+    pub is_edited: bool,
     /// Files that can't be written, or can be again. Each is told once.
     pub news: Vec<String>,
 }
@@ -104,7 +106,7 @@ impl Files {
             blocked_trouble: Trouble::default(),
             is_behind: false,
             known: None,
-            watch: Watch::new(&config.blocked_file),
+            foreign: None,
             unshown: Vec::new(),
             format: config.log_format,
             modes,
@@ -116,7 +118,6 @@ impl Files {
     /// files of 1.2's modes are read instead.
     pub fn read(&mut self) -> (Option<Vec<Record>>, Vec<String>) {
         let mut problems = Vec::new();
-        self.watch.know(&self.blocked);
         self.known = content(&self.blocked, &mut problems);
         let records = if let Some(content) = &self.known {
             Some(records(&self.blocked, content, &mut problems))
@@ -130,19 +131,16 @@ impl Files {
             });
             classic.reduce(|all, more| [all, more].concat())
         };
-        self.is_behind |= records.is_none() || !problems.is_empty();
+        self.is_behind |= self.known.is_none() || !problems.is_empty();
         (records, problems)
     }
 
     /// What the blocked file says if somebody else has edited it, and what is wrong with it.
     pub fn edited(&mut self) -> Option<(Vec<Record>, Vec<String>)> {
-        if !self.watch.has_changed(&self.blocked) {
-            return None;
-        }
         let mut problems = Vec::new();
-        self.watch.know(&self.blocked);
         let Some(content) = content(&self.blocked, &mut problems) else {
             // A file that is gone lifts nothing; it is written again.
+            self.foreign = None;
             self.known = None;
             self.is_behind = true;
             return None;
@@ -152,6 +150,7 @@ impl Files {
         }
         let records = records(&self.blocked, &content, &mut problems);
         self.is_behind |= !problems.is_empty();
+        self.foreign = None;
         self.known = Some(content);
         Some((records, problems))
     }
@@ -175,11 +174,10 @@ impl Files {
         }
     }
 
-    /// Writes a block down, with the probe that led to it where that is known.
+    /// Writes a block down in the history, with the probe that led to it where that is known.
     pub fn record(&mut self, record: &Record, sighting: Option<&Sighting>, source: &Named<'_>) {
-        let line = self.history_line(record, sighting, source, "Blocked");
+        let line = self.history_line(record, sighting, source, blocked_file::done(&record.hold));
         self.history.append(line);
-        self.show(record);
     }
 
     /// Writes down that a source reached the trigger and was left alone.
@@ -241,18 +239,22 @@ impl Files {
         }
         if self.is_behind && self.blocked_trouble.is_over(now) {
             let text = blocked_file::render(ledger.records(), &self.zone).into_bytes();
-            let is_edited = Cell::new(false);
+            let foreign = RefCell::new(None);
             let replaced = replace::update(&self.blocked, MODE, |old| {
                 // What somebody has written meanwhile is to be read first.
-                is_edited.set(old.is_some() && old != self.known.as_deref());
-                (!is_edited.get() && old != Some(text.as_slice())).then(|| text.clone())
+                let is_edited = old.is_some() && old != self.known.as_deref();
+                foreign.replace(if is_edited { old.map(<[u8]>::to_vec) } else { None });
+                (!is_edited && old != Some(text.as_slice())).then(|| text.clone())
             });
-            if replaced.is_ok() && !is_edited.get() {
+            let foreign = foreign.into_inner();
+            if replaced.is_ok() && foreign.is_none() {
                 self.is_behind = false;
                 self.known = Some(text);
-                self.watch.know(&self.blocked);
                 done.shown = std::mem::take(&mut self.unshown);
             }
+            // An editor that is still writing must not be taken for somebody who deletes lines.
+            done.is_edited = foreign.is_some() && foreign == self.foreign;
+            self.foreign = foreign;
             let problem = replaced.err().map(|error| error.to_string());
             done.news.extend(self.blocked_trouble.note(problem, &self.blocked.display(), now));
         }
@@ -294,7 +296,8 @@ fn records(path: &Path, content: &[u8], problems: &mut Vec<String>) -> Vec<Recor
 
 impl Deny {
     fn line(&self, record: &Record, mode: &str) -> String {
-        let values = Values { target: record.source, port: record.hold.port, mode, proof: "" };
+        let values =
+            Values { target: record.source, port: record.hold.port, mode, proof: record.hold.proof.name() };
         self.line.render(&values).trim().to_owned()
     }
 

@@ -128,7 +128,7 @@ mod tests {
     use std::time::Duration;
 
     use jiff::tz::TimeZone;
-    use portsentry_common::classify::Protocol;
+    use portsentry_common::{block::Proof, classify::Protocol};
 
     use super::*;
     use crate::{
@@ -192,7 +192,8 @@ mod tests {
     fn what_was_written_is_known_again_in_either_format() {
         let (_dir, mut history) = history();
         let since = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_389_179_999);
-        let hold = Hold { since, port: 1, protocol: Protocol::Tcp };
+        let proof = Proof::None;
+        let hold = Hold { since, until: None, port: 1, protocol: Protocol::Tcp, proof, is_fence: false };
         let record = |last| Record { source: [192, 0, 2, last].into(), hold };
         let zone = TimeZone::fixed(jiff::tz::offset(2));
         history.append(classic::record(since, &record(1).source.into(), 1, Protocol::Tcp, "Blocked", &zone));

@@ -2,12 +2,17 @@
 
 use std::{fmt::Display, net::IpAddr};
 
-use portsentry_common::{classify::Protocol, decide::Verdict};
+use portsentry_common::{block::Proof, classify::Protocol, decide::Verdict};
 
-use super::{Named, classic, output::Output, revival};
+use super::{
+    Named, classic,
+    output::Output,
+    revival,
+    runner::{self, Outcome, Purpose, Ran},
+};
 use crate::{
-    cli::Modes,
     config::{Config, LogFormat, PortSet},
+    modes::Modes,
     policy::Sighting,
 };
 
@@ -37,8 +42,8 @@ impl Journal {
     pub fn starting(&mut self, config: &Config, modes: Modes) {
         self.admin(&format!("PortSentry {} is starting.", self.version()));
         for (is_on, protocol, ports) in [
-            (modes.listed_tcp, Protocol::Tcp, &config.ports_tcp),
-            (modes.listed_udp, Protocol::Udp, &config.ports_udp),
+            (modes.is_listed(Protocol::Tcp), Protocol::Tcp, &config.ports_tcp),
+            (modes.is_listed(Protocol::Udp), Protocol::Udp, &config.ports_udp),
         ] {
             if is_on {
                 for port in named(ports) {
@@ -50,8 +55,18 @@ impl Journal {
             }
         }
         for (is_on, protocol, bound, excluded) in [
-            (modes.advanced_tcp, Protocol::Tcp, config.advanced_ports_tcp, &config.advanced_exclude_tcp),
-            (modes.advanced_udp, Protocol::Udp, config.advanced_ports_udp, &config.advanced_exclude_udp),
+            (
+                modes.is_advanced(Protocol::Tcp),
+                Protocol::Tcp,
+                config.advanced_ports_tcp,
+                &config.advanced_exclude_tcp,
+            ),
+            (
+                modes.is_advanced(Protocol::Udp),
+                Protocol::Udp,
+                config.advanced_ports_udp,
+                &config.advanced_exclude_udp,
+            ),
         ] {
             if is_on {
                 self.admin(&format!("Advanced mode will monitor first {bound} ports"));
@@ -116,9 +131,50 @@ impl Journal {
         ));
     }
 
+    /// The kernel fences `source` from now on.
+    pub fn fenced(&mut self, source: IpAddr, seconds: u64) {
+        self.attack_line(&format!(
+            "Host {source} has been fenced for {seconds} seconds (proof: none): what could open anything is dropped, \
+             its connections go on"
+        ));
+    }
+
+    /// The kernel blocks `source` from now on.
+    pub fn blocked(&mut self, source: IpAddr, proof: Proof) {
+        self.attack_line(&format!("Host {source} has been blocked in the kernel (proof: {})", proof.name()));
+    }
+
     /// `hosts.deny` names `source` from now on.
     pub fn denied(&mut self, source: IpAddr, line: &str) {
         self.attack_line(&format!("Host {source} has been blocked via wrappers with string: \"{line}\""));
+    }
+
+    /// A command has ended, in the words of 1.2 if it did what it was for.
+    pub fn ran(&mut self, ran: &Ran) {
+        let Ran { source, purpose, shown, outcome } = ran;
+        match (outcome, purpose) {
+            (Outcome::Done(output), Purpose::Route) => {
+                self.attack_line(&format!(
+                    "Host {source} has been blocked via dropped route using command: \"{shown}\""
+                ));
+                self.said(source, output);
+            }
+            (Outcome::Done(output), Purpose::Command) => {
+                self.attack_line(&format!(
+                    "External command run for host: {source} using command: \"{shown}\""
+                ));
+                self.said(source, output);
+            }
+            (outcome, purpose) => {
+                self.error(&format!("{} for host {source}: \"{shown}\" {outcome}", purpose.key()));
+            }
+        }
+    }
+
+    fn said(&mut self, source: &IpAddr, output: &runner::Output) {
+        if !output.is_empty() {
+            self.admin(&format!("The command for host {source} said: \"{output}\""));
+        }
     }
 
     /// `source` is no longer blocked.
@@ -198,6 +254,8 @@ pub(super) mod tests {
 
     use portsentry_common::classify::Kind;
 
+    use crate::modes::Mode;
+
     use super::*;
 
     pub(in crate::sink) fn sighting() -> Sighting {
@@ -215,6 +273,7 @@ pub(super) mod tests {
             vlan: 0,
             hits: 1,
             verdict: Verdict::Block,
+            proof: Proof::None,
         }
     }
 
@@ -231,7 +290,7 @@ pub(super) mod tests {
     fn the_start_has_the_words_of_1_2() {
         let text = "TCP_PORTS=\"1,11\"\nADVANCED_EXCLUDE_UDP=\"67\"\nADVANCED_PORTS_UDP=\"512\"";
         let (config, _) = Config::parse(text, "test").unwrap();
-        let modes = Modes { listed_tcp: true, advanced_udp: true, ..Modes::default() };
+        let modes = [Mode::Stcp, Mode::Audp].into_iter().collect();
         let written = lines(LogFormat::Classic, |journal| {
             journal.starting(&config, modes);
             journal.active();

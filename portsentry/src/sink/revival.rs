@@ -26,7 +26,7 @@ pub fn scan_type(kind: Kind, flags: u8) -> String {
 pub fn scan(sighting: &Sighting, source: &Named<'_>) -> String {
     let Sighting { kind, flags, protocol, port, options, verdict, .. } = *sighting;
     let begin = match verdict {
-        Verdict::Block | Verdict::Report | Verdict::Full => "Scan from",
+        Verdict::Block | Verdict::Fence | Verdict::Report | Verdict::Full => "Scan from",
         Verdict::Counted | Verdict::Noticed | Verdict::Ignored => "Noted only, from",
     };
     let options = match options {
@@ -40,7 +40,7 @@ pub fn scan(sighting: &Sighting, source: &Named<'_>) -> String {
         Verdict::Counted | Verdict::Noticed => ["false", "false", "unset", "unset"],
         Verdict::Report => ["false", "true", "true", "false"],
         Verdict::Full => ["false", "true", "false", "false"],
-        Verdict::Block => ["false", "true", "false", "true"],
+        Verdict::Block | Verdict::Fence => ["false", "true", "false", "true"],
     };
     line(
         begin,

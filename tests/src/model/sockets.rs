@@ -9,8 +9,8 @@ use crate::sockets::Socket;
 
 /// Whether one of `sockets` explains `flow`.
 pub(super) fn explain<A: Address>(sockets: &[Socket], flow: &Flow<A>) -> bool {
-    let local = SocketAddr::new(ip(flow.destination), flow.probe.port);
-    let pair = (local, SocketAddr::new(ip(flow.source), flow.probe.source_port));
+    let pair = pair(flow);
+    let local = pair.0;
     sockets.iter().any(|socket| match (flow.probe.protocol, *socket) {
         (Protocol::Tcp, Socket::Listener(at)) | (Protocol::Udp, Socket::Bound(at)) => takes(at, local),
         (Protocol::Tcp, Socket::Connection(ends)) | (Protocol::Udp, Socket::Connected(ends)) => ends == pair,
@@ -18,6 +18,30 @@ pub(super) fn explain<A: Address>(sockets: &[Socket], flow: &Flow<A>) -> bool {
         (Protocol::Tcp, Socket::TimeWait(ends)) => ends == pair && flow.probe.kind.is_connected(),
         _ => false,
     })
+}
+
+/// Whether one of `sockets` is a connection that takes the segments of `flow`.
+pub(super) fn connect<A: Address>(sockets: &[Socket], flow: &Flow<A>) -> bool {
+    let pair = pair(flow);
+    sockets.iter().any(|socket| match *socket {
+        Socket::Connection(ends) | Socket::TimeWait(ends) => ends == pair,
+        _ => false,
+    })
+}
+
+/// Whether one of `sockets` waits for a datagram of `flow`.
+pub(super) fn expect<A: Address>(sockets: &[Socket], flow: &Flow<A>, first_ephemeral: u32) -> bool {
+    let pair = pair(flow);
+    sockets.iter().any(|socket| match *socket {
+        Socket::Connected(ends) => ends == pair,
+        Socket::Bound(at) => takes(at, pair.0) && u32::from(at.port()) >= first_ephemeral,
+        _ => false,
+    })
+}
+
+fn pair<A: Address>(flow: &Flow<A>) -> (SocketAddr, SocketAddr) {
+    let local = SocketAddr::new(ip(flow.destination), flow.probe.port);
+    (local, SocketAddr::new(ip(flow.source), flow.probe.source_port))
 }
 
 /// Whether a socket bound to `at` takes what is sent to `local`; one on `[::]` takes both address families.

@@ -1,16 +1,20 @@
 //! The keeper follows what changes around it: the host's addresses and interfaces, and files that an administrator
 //! edits. It must not look for changes in the kernel's map: that is the keeper's own tick.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
 use super::{
     super::{
         host::{Host, Interface},
         interfaces, territory,
     },
-    Keeper, restored,
+    Keeper,
 };
-use crate::{config::ignore, kernel, policy::Edit};
+use crate::{
+    config::ignore,
+    kernel::{self, Attachment, Mode},
+    policy::Edit,
+};
 
 impl Keeper {
     pub(super) fn on_host(&mut self, host: Host) {
@@ -41,19 +45,31 @@ impl Keeper {
         self.kernel.local.replace(&territory::local(&self.host, &self.rules))
     }
 
-    /// Follows an administrator who edits the blocked file or the ignore file.
-    pub(super) fn follow_edits(&mut self) {
-        if self.ignore_watch.has_changed(&self.ignore_file) {
-            self.ignore_watch.know(&self.ignore_file);
-            match ignore::load(&self.ignore_file) {
-                Ok((ignored, _)) => {
-                    self.ignored = ignored;
-                    self.journal.note(&format!("{} was read again", self.ignore_file.display()));
-                    self.on_territory();
-                }
-                Err(error) => self.journal.error(&format!("{error}; the ignored networks stay as they were")),
-            }
+    /// Reads a file again that may have changed.
+    pub(super) fn on_change(&mut self, path: &Path) {
+        if path == self.ignore_file {
+            self.on_ignore_file();
+        } else if let Err(error) = self.names.reload() {
+            self.journal.error(&error);
         }
+        // Whatever the path: what is as known costs a look.
+        self.on_blocked_file();
+    }
+
+    fn on_ignore_file(&mut self) {
+        match ignore::load(&self.ignore_file) {
+            Ok((ignored, _)) if ignored == self.ignored => {}
+            Ok((ignored, _)) => {
+                self.ignored = ignored;
+                self.journal.note(&format!("{} was read again", self.ignore_file.display()));
+                self.on_territory();
+            }
+            Err(error) => self.journal.error(&format!("{error}; the ignored networks stay as they were")),
+        }
+    }
+
+    /// Follows an administrator who edits the blocked file.
+    pub(super) fn on_blocked_file(&mut self) {
         let Some((lines, problems)) = self.files.edited() else { return };
         for problem in problems {
             self.journal.error(&problem);
@@ -70,8 +86,9 @@ impl Keeper {
         for source in lift {
             self.lift(source, "its line was taken out of the blocked file");
         }
-        for record in block {
-            if let Err(error) = self.kernel.blocked.insert(record.source, &restored(&record.hold)) {
+        for mut record in block {
+            record.hold.until = self.terms.until(&record.hold);
+            if let Err(error) = self.restore(&record) {
                 self.journal.error(&error);
                 continue;
             }
@@ -84,12 +101,26 @@ impl Keeper {
         self.files.rewrite();
     }
 
+    /// Attaches to one interface. What a challenge answers from a veth in native mode is lost unless its peer, too, has
+    /// an XDP program (the kernel's `drivers/net/veth.c`), so there it is generic.
+    fn attach(&mut self, interface: &Interface) -> Result<Attachment, kernel::Error> {
+        if !(self.challenges && interface.is_veth && self.mode.is_none()) {
+            return self.kernel.attach(&interface.name, self.mode);
+        }
+        let mut attachment = self.kernel.attach(&interface.name, Some(Mode::Generic))?;
+        if attachment.mode.is_some() {
+            attachment.reason =
+                Some("CHALLENGE is on, and answers sent from a native veth can be lost".into());
+        }
+        Ok(attachment)
+    }
+
     /// Attaches to every interface that is wanted and there. One that fails takes back those that are new.
     /// A program of ours that is replaced is worth a line only if `tells_all`.
     pub fn attach_all(&mut self, tells_all: bool) -> Result<(), kernel::Error> {
         let before: Vec<u32> = self.kernel.attached().collect();
         for interface in interfaces::present(&self.interfaces, &self.host) {
-            match self.kernel.attach(&interface.name, self.mode) {
+            match self.attach(&interface) {
                 Ok(attachment) => {
                     if tells_all || attachment.mode.is_some() {
                         self.journal.note(&attachment);
@@ -115,7 +146,7 @@ impl Keeper {
             self.journal.note(&format!("{}: no longer there", gone.name));
         }
         for new in present.difference(&self.attached).cloned().collect::<Vec<_>>() {
-            match self.kernel.attach(&new.name, self.mode) {
+            match self.attach(&new) {
                 Ok(attachment) => {
                     self.journal.note(&attachment);
                     self.refused.remove(&new.index);

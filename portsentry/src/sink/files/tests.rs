@@ -1,6 +1,6 @@
 use std::fs;
 
-use portsentry_common::classify::Protocol;
+use portsentry_common::{block::Proof, classify::Protocol};
 
 use super::*;
 use crate::policy::Hold;
@@ -18,12 +18,23 @@ fn files(dir: &tempfile::TempDir) -> Files {
 
 fn record(last: u8) -> Record {
     let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_389_179);
-    Record { source: [192, 0, 2, last].into(), hold: Hold { since, port: 1, protocol: Protocol::Tcp } }
+    Record {
+        source: [192, 0, 2, last].into(),
+        hold: Hold {
+            since,
+            until: None,
+            port: 1,
+            protocol: Protocol::Tcp,
+            proof: Proof::None,
+            is_fence: false,
+        },
+    }
 }
 
 fn block(files: &mut Files, ledger: &mut Ledger, record: &Record) {
     ledger.enter(record.source, record.hold);
     files.record(record, None, &record.source.into());
+    files.show(record);
     files.deny(record);
 }
 
@@ -88,8 +99,10 @@ fn an_edit_is_read_before_the_file_is_written_again() {
     let path = dir.path().join("blocked");
     fs::write(&path, "192.0.2.77\n").unwrap();
     block(&mut files, &mut ledger, &record(10));
-    assert_eq!(files.flush(&ledger).shown, [] as [IpAddr; 0]);
-    assert_eq!(files.edited(), None);
+    for is_edited in [false, true] {
+        let done = files.flush(&ledger);
+        assert_eq!((done.shown, done.is_edited), (vec![], is_edited));
+    }
     let (lines, problems) = files.edited().unwrap();
     assert_eq!((lines.len(), lines[0].source, problems.len()), (1, [192, 0, 2, 77].into(), 0));
     assert!(files.is_unshown(record(10).source) && !files.is_unshown(record(9).source));

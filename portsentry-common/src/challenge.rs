@@ -1,0 +1,268 @@
+//! The challenge: a SYN to a trap is answered with a cookie, and whoever acknowledges it has sent that SYN and
+//! meant it (SYN cookies, RFC 4987 section 3.6). It must not keep state, nor judge who is challenged.
+//!
+//! An RST proves nothing: a host whose address was forged sends one to every answer that it did not ask for.
+
+#![expect(clippy::cast_possible_truncation, reason = "headers and sums are put together from parts of words")]
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::{
+    address::{Address, Ipv4, Ipv6},
+    frame::{Bytes, Rewrite},
+    parse::{Datagram, Fragment, Link},
+    world::Flow,
+};
+
+/// A cookie is taken in the time slot in which it was made and in the next; this is a slot's length in nanoseconds
+/// as a power of two: 34 seconds.
+const SLOT: u32 = 35;
+/// The bits of a cookie that say which key and slot it was made with.
+const MARK: u32 = 0b11;
+/// The size of a TCP header that offers a maximum segment size, and of one that doesn't.
+const HEADER: [usize; 2] = [24, 20];
+
+/// The secrets of the cookies: two, of which one makes new cookies and both check them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Secrets {
+    /// The keys of the hash.
+    pub keys: [[u64; 2]; 2],
+    /// Which of them makes cookies: 0 or 1.
+    pub current: u64,
+}
+
+/// An address family whose packets can be answered.
+pub trait Challenged: Address {
+    /// Size of the IP header without options or extensions.
+    const HEADER: usize;
+
+    /// Both addresses into the hash.
+    fn absorb(flow: &Flow<Self>, hash: SipHash) -> SipHash;
+    /// The sum of the pseudo-header's addresses (RFC 9293 section 3.1, RFC 8200 section 8.1).
+    fn sum(flow: &Flow<Self>) -> u64;
+    /// Writes the IP header of an answer with a TCP header of `length` bytes; `false` if the frame is too short.
+    fn write<F: Rewrite>(frame: &F, offset: usize, flow: &Flow<Self>, length: usize) -> bool;
+}
+
+/// The cookie for a SYN of `flow` with the sequence number `isn`, at `now_ns` of `CLOCK_MONOTONIC`.
+#[inline(always)]
+pub fn cookie<A: Challenged>(secrets: &Secrets, flow: &Flow<A>, isn: u32, now_ns: u64) -> u32 {
+    make(secrets, secrets.current & 1, flow, isn, now_ns >> SLOT)
+}
+
+/// Whether `cookie` was made for a SYN of `flow` with the sequence number `isn`, in this slot or the last.
+#[inline(always)]
+pub fn is_genuine<A: Challenged>(
+    secrets: &Secrets,
+    flow: &Flow<A>,
+    isn: u32,
+    cookie: u32,
+    now_ns: u64,
+) -> bool {
+    let now = now_ns >> SLOT;
+    let is_now = now & 1 == u64::from(cookie >> 1) & 1;
+    let slot = if is_now { now } else { now.wrapping_sub(1) };
+    make(secrets, u64::from(cookie & 1), flow, isn, slot) == cookie
+}
+
+#[inline(always)]
+fn make<A: Challenged>(secrets: &Secrets, index: u64, flow: &Flow<A>, isn: u32, slot: u64) -> u32 {
+    let key = if index == 0 { secrets.keys[0] } else { secrets.keys[1] };
+    let ports = u64::from(flow.probe.source_port) << 16 | u64::from(flow.probe.port);
+    let hash = A::absorb(flow, SipHash::new(key)).absorb(ports << 32 | u64::from(isn)).absorb(slot).finish();
+    hash as u32 & !MARK | (slot as u32 & 1) << 1 | index as u32 & 1
+}
+
+/// Whether a SYN can be answered in its own frame: all of it is there, in headers without options.
+#[inline(always)]
+pub fn is_answerable<A: Challenged>(link: &Link, datagram: &Datagram<A>) -> bool {
+    datagram.fragment == Fragment::Whole && datagram.transport == link.length + A::HEADER
+}
+
+/// Makes of the SYN in `frame` its own answer: SYN with ACK, and the cookie for a sequence number. The answer is
+/// never longer than what was received. `false` if the frame can't be written, or isn't for a single host.
+#[inline(always)]
+pub fn write<A, F>(frame: &F, link: &Link, flow: &Flow<A>, secrets: &Secrets, now_ns: u64) -> bool
+where
+    A: Challenged,
+    F: Rewrite,
+{
+    const SYN_ACK: u32 = 0x12;
+    const WINDOW: u32 = 0xffff;
+    const GROUP: u16 = 0x0100_u16.to_be();
+    let tcp = link.length + A::HEADER;
+    let (Some(macs), Some(received)) =
+        (frame.bytes().read::<[[u16; 3]; 2]>(0), frame.bytes().read::<[u32; 5]>(tcp))
+    else {
+        return false;
+    };
+    let (to, from) = (macs[0], macs[1]);
+    if (to[0] | from[0]) & GROUP != 0 {
+        return false;
+    }
+    let isn = u32::from_be(received[1]);
+    let offers_size = u32::from_be(received[3]) >> 28 >= 6;
+    let length = HEADER[usize::from(!offers_size)];
+    let size = 0x0204_0000 + 1500 - (A::HEADER as u32 + 20);
+    let mut words = [
+        u32::from(flow.probe.port) << 16 | u32::from(flow.probe.source_port),
+        cookie(secrets, flow, isn, now_ns),
+        isn.wrapping_add(1),
+        (length as u32 / 4) << 28 | SYN_ACK << 16 | WINDOW,
+        0,
+    ];
+    let mut sum = A::sum(flow) + u64::from(crate::parse::TCP) + length as u64;
+    for word in words {
+        sum += halves(word);
+    }
+    if offers_size {
+        sum += halves(size);
+    }
+    words[4] = u32::from(checksum(sum)) << 16;
+    let is_written = A::write(frame, link.length, flow, length)
+        && frame.write(0, [from, to])
+        && frame.write(tcp, words.map(u32::to_be));
+    is_written && (!offers_size || frame.write(tcp + 20, size.to_be()))
+}
+
+/// The two halves of a word of a header, for the Internet checksum (RFC 1071).
+#[inline(always)]
+const fn halves(word: u32) -> u64 {
+    (word >> 16) as u64 + (word & 0xffff) as u64
+}
+
+/// The Internet checksum of a sum of less than 2^48.
+#[inline(always)]
+const fn checksum(sum: u64) -> u16 {
+    let sum = (sum >> 32) + (sum & 0xffff_ffff);
+    let sum = (sum >> 16) + (sum & 0xffff);
+    let sum = (sum >> 16) + (sum & 0xffff);
+    let sum = (sum >> 16) + (sum & 0xffff);
+    !(sum as u16)
+}
+
+impl Challenged for Ipv4 {
+    const HEADER: usize = 20;
+
+    #[inline(always)]
+    fn absorb(flow: &Flow<Self>, hash: SipHash) -> SipHash {
+        hash.absorb(u64::from(flow.source.number()) << 32 | u64::from(flow.destination.number()))
+    }
+
+    #[inline(always)]
+    fn sum(flow: &Flow<Self>) -> u64 {
+        halves(flow.source.number()) + halves(flow.destination.number())
+    }
+
+    #[inline(always)]
+    fn write<F: Rewrite>(frame: &F, offset: usize, flow: &Flow<Self>, length: usize) -> bool {
+        const DONT_FRAGMENT: u32 = 0x4000;
+        let mut words = [
+            0x4500 << 16 | (Self::HEADER + length) as u32,
+            DONT_FRAGMENT,
+            64 << 24 | u32::from(crate::parse::TCP) << 16,
+            flow.destination.number(),
+            flow.source.number(),
+        ];
+        let mut sum = 0;
+        for word in words {
+            sum += halves(word);
+        }
+        words[2] |= u32::from(checksum(sum));
+        frame.write(offset, words.map(u32::to_be))
+    }
+}
+
+impl Challenged for Ipv6 {
+    const HEADER: usize = 40;
+
+    #[inline(always)]
+    fn absorb(flow: &Flow<Self>, hash: SipHash) -> SipHash {
+        let [[a, b], [c, d]] = [flow.source, flow.destination].map(bytemuck::cast);
+        hash.absorb(a).absorb(b).absorb(c).absorb(d)
+    }
+
+    #[inline(always)]
+    fn sum(flow: &Flow<Self>) -> u64 {
+        let mut sum = 0;
+        for word in flow.source.words() {
+            sum += halves(u32::from_be(word));
+        }
+        for word in flow.destination.words() {
+            sum += halves(u32::from_be(word));
+        }
+        sum
+    }
+
+    #[inline(always)]
+    fn write<F: Rewrite>(frame: &F, offset: usize, flow: &Flow<Self>, length: usize) -> bool {
+        let words = [0x6000_0000, (length as u32) << 16 | u32::from(crate::parse::TCP) << 8 | 64];
+        frame.write(offset, words.map(u32::to_be))
+            && frame.write(offset + 8, flow.destination.words())
+            && frame.write(offset + 24, flow.source.words())
+    }
+}
+
+/// SipHash-1-3 of whole words (Aumasson and Bernstein, 2012), as the kernel uses it for its own SYN cookies.
+#[derive(Clone, Copy)]
+pub struct SipHash {
+    state: [u64; 4],
+    length: u64,
+}
+
+impl SipHash {
+    /// Begins with a key.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new([low, high]: [u64; 2]) -> Self {
+        let state = [
+            low ^ 0x736f_6d65_7073_6575,
+            high ^ 0x646f_7261_6e64_6f6d,
+            low ^ 0x6c79_6765_6e65_7261,
+            high ^ 0x7465_6462_7974_6573,
+        ];
+        Self { state, length: 0 }
+    }
+
+    /// Takes in eight bytes, little-endian.
+    #[inline(always)]
+    #[must_use]
+    pub const fn absorb(mut self, word: u64) -> Self {
+        self.state[3] ^= word;
+        self = self.round();
+        self.state[0] ^= word;
+        self.length += 8;
+        self
+    }
+
+    /// The hash of what was taken in.
+    #[inline(always)]
+    #[must_use]
+    pub const fn finish(self) -> u64 {
+        let end = self.length << 56;
+        let mut hash = self.absorb(end);
+        hash.state[2] ^= 0xff;
+        let [a, b, c, d] = hash.round().round().round().state;
+        a ^ b ^ c ^ d
+    }
+
+    #[inline(always)]
+    const fn round(self) -> Self {
+        let [mut a, mut b, mut c, mut d] = self.state;
+        a = a.wrapping_add(b);
+        b = b.rotate_left(13) ^ a;
+        a = a.rotate_left(32);
+        c = c.wrapping_add(d);
+        d = d.rotate_left(16) ^ c;
+        a = a.wrapping_add(d);
+        d = d.rotate_left(21) ^ a;
+        c = c.wrapping_add(b);
+        b = b.rotate_left(17) ^ c;
+        c = c.rotate_left(32);
+        Self { state: [a, b, c, d], ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests;

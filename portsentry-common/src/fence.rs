@@ -1,0 +1,90 @@
+//! What a fenced source may still send: whatever belongs to what exists or answers what we asked, and nothing that
+//! could open anything. It must not fence or lift.
+//!
+//! A source is fenced because packets in its name probed; its address may be forged. So it must keep its
+//! connections, and we ours to it.
+
+use crate::{
+    classify::{Kind, Probe, Protocol, tcp},
+    parse::{Datagram, Fragment, TCP, TcpFlags, Transport, UDP},
+    world::{Flow, Hosts, Locality},
+};
+
+/// Protocols that open associations of their own beside TCP and UDP: DCCP, SCTP, UDP-Lite.
+const OPENING: [u8; 3] = [33, 132, 136];
+
+/// What a packet of a fenced source does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// It belongs to what exists, or harms nobody: it passes.
+    Belongs,
+    /// It could open something: it is dropped.
+    Opens(Option<Probe>),
+    /// It acknowledges something that no socket of ours has sent: it is dropped, unless it acknowledges a cookie.
+    Acknowledges(Probe),
+}
+
+/// What the packet with `transport` from `source` does.
+#[inline(always)]
+pub fn doing<A, W>(source: A, datagram: &Datagram<A>, transport: &Transport, world: &W) -> Doing
+where
+    A: Copy,
+    W: Hosts<A>,
+{
+    let Some(probe) = segment(transport) else {
+        let opens = datagram.fragment != Fragment::Later && OPENING.contains(&datagram.protocol);
+        return if opens { Doing::Opens(None) } else { Doing::Belongs };
+    };
+    let flow = Flow { source, destination: datagram.destination, probe };
+    if opens_at_once(probe.kind) {
+        return Doing::Opens(Some(probe));
+    }
+    if probe.flags & TcpFlags::RST != 0 {
+        return Doing::Belongs;
+    }
+    match (probe.protocol, world.locality(datagram.destination)) {
+        (Protocol::Tcp, Locality::Own) if world.is_connected(&flow) => Doing::Belongs,
+        (Protocol::Tcp, Locality::Own) => Doing::Acknowledges(probe),
+        // The sockets of a host behind us can't be asked.
+        (Protocol::Tcp, Locality::Protected | Locality::Foreign) => Doing::Belongs,
+        (Protocol::Udp, Locality::Own) if is_lease(&probe) || world.is_expected(&flow) => Doing::Belongs,
+        (Protocol::Udp, Locality::Protected | Locality::Foreign) if may_answer(&probe) => Doing::Belongs,
+        (Protocol::Udp, _) => Doing::Opens(Some(probe)),
+    }
+}
+
+/// Whether a datagram may answer one of a host's whose sockets can't be asked: only those from a client's port to a
+/// well-known one can't.
+#[inline(always)]
+#[must_use]
+pub const fn may_answer(probe: &Probe) -> bool {
+    const WELL_KNOWN: u16 = 1024;
+    probe.source_port < WELL_KNOWN || probe.port >= WELL_KNOWN
+}
+
+/// Whether it may be the answer of a DHCP server, to which no UDP socket need be bound (RFC 2131 section 4.1).
+#[inline(always)]
+const fn is_lease(probe: &Probe) -> bool {
+    probe.source_port == 67 && probe.port == 68
+}
+
+#[inline(always)]
+const fn opens_at_once(kind: Kind) -> bool {
+    matches!(kind, Kind::Syn | Kind::Fin | Kind::Null | Kind::Xmas | Kind::Unknown | Kind::Fragment)
+}
+
+/// The probe that a packet may be, or, for a segment that only ever answers, one of kind ACK with its flags.
+#[inline(always)]
+fn segment(transport: &Transport) -> Option<Probe> {
+    let (protocol, kind, [source_port, port], flags) = match *transport {
+        Transport::Tcp { source_port, port, flags } => {
+            (Protocol::Tcp, tcp(flags).unwrap_or(Kind::Ack), [source_port, port], flags.0)
+        }
+        Transport::TinyTcp { source_port, port } => (Protocol::Tcp, Kind::Fragment, [source_port, port], 0),
+        Transport::Udp { source_port, port } => (Protocol::Udp, Kind::Udp, [source_port, port], 0),
+        Transport::Other => return None,
+    };
+    Some(Probe { protocol, kind, source_port, port, flags })
+}
+
+const _: () = assert!(TCP == Protocol::Tcp as u8 && UDP == Protocol::Udp as u8);

@@ -1,0 +1,215 @@
+//! The blocked and fenced sources in the kernel's maps, and how the keeper's ledger and the files follow them. It must
+//! not decide who belongs there.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
+
+use portsentry_common::{
+    block::{Block, Origin, Proof},
+    classify::Protocol,
+};
+
+use super::{super::territory, Keeper};
+use crate::{
+    kernel::{self, Blocked, Kernel},
+    policy::{Hold, Record, Sighting, Standing, TakeOver},
+};
+
+/// How long blocks and fences last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// `BLOCK_TIME`; zero is for good.
+    pub block: Duration,
+    /// `FENCE_TIME`.
+    pub fence: Duration,
+}
+
+impl Terms {
+    /// When `hold` ends. What an administrator enters stays until he takes it out.
+    pub(super) fn until(&self, hold: &Hold) -> Option<SystemTime> {
+        let term = if hold.is_fence { self.fence } else { self.block };
+        let ends = hold.is_fence || (!term.is_zero() && hold.proof != Proof::Administrator);
+        if ends { hold.since.checked_add(term) } else { None }
+    }
+}
+
+impl Keeper {
+    /// Lifts a block or fence.
+    pub(super) fn lift(&mut self, source: IpAddr, why: &str) {
+        let removed = self.kernel.blocked.remove(source).and_then(|()| self.kernel.fenced.remove(source));
+        if let Err(error) = removed {
+            self.journal.error(&error);
+            return;
+        }
+        if let Some(record) = self.ledger.lift(source) {
+            self.files.lift(&record);
+        }
+        self.journal.lifted(source, why);
+    }
+
+    /// Enters a source that the blocked file names.
+    pub(super) fn restore(&mut self, record: &Record) -> Result<(), kernel::Error> {
+        let map = if record.hold.is_fence { &mut self.kernel.fenced } else { &mut self.kernel.blocked };
+        map.insert(record.source, &restored(&record.hold))
+    }
+
+    /// Enters the source of a visit to a trap in the kernel's maps.
+    pub(super) fn enter(&mut self, sighting: &Sighting) -> Result<(), kernel::Error> {
+        let Record { source, mut hold } = sighting.record();
+        hold.until = self.terms.until(&hold);
+        let block = Block {
+            origin: Origin::Trigger as u8,
+            kind: sighting.kind as u8,
+            hits: sighting.hits,
+            mirrored: 0,
+            ..restored(&hold)
+        };
+        if hold.is_fence {
+            self.kernel.fenced.insert(source, &block)
+        } else {
+            self.kernel.blocked.insert(source, &block)
+        }
+    }
+
+    /// Whether `source` is never blocked.
+    pub(super) fn is_exempt(&self, source: IpAddr) -> bool {
+        territory::is_exempt(&territory::exempt(&self.host, &self.ignored), source)
+    }
+
+    /// Lifts what is over, unless the kernel has begun it anew.
+    pub(super) fn lift_over(&mut self) {
+        let over: Vec<IpAddr> = self.ledger.over(SystemTime::now()).collect();
+        for source in over {
+            match standing_of(&self.kernel, source) {
+                Ok(Some(Standing { hold, .. })) => {
+                    self.ledger.lift(source);
+                    self.ledger.enter(source, hold);
+                }
+                Ok(None) => self.lift(source, "its time is over"),
+                Err(error) => self.journal.error(&error),
+            }
+        }
+    }
+
+    /// Finds what the kernel has entered and not told.
+    pub(super) fn record_unrecorded(&mut self) -> Result<(), kernel::Error> {
+        for Standing { source, hold, mirrored } in standings(&self.kernel)? {
+            if !mirrored && self.ledger.enter(source, hold) {
+                let record = Record { source, hold };
+                self.files.record(&record, None, &source.into());
+                self.files.deny(&record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes in the map that the files have shown a source.
+    pub(super) fn mark(&mut self, source: IpAddr) -> Result<(), kernel::Error> {
+        for map in [&mut self.kernel.blocked, &mut self.kernel.fenced] {
+            if let Some(block) = map.get(source)?
+                && block.mirrored == 0
+            {
+                map.insert(source, &Block { mirrored: 1, ..block })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the files, the kernel's maps and the ledger agree when the daemon starts.
+    pub(super) fn take_over(&mut self) -> Result<(), kernel::Error> {
+        let (mut lines, problems) = self.files.read();
+        let now = SystemTime::now();
+        for line in lines.iter_mut().flatten() {
+            line.hold.until = self.terms.until(&line.hold);
+        }
+        if let Some(lines) = &mut lines {
+            let all = lines.len();
+            lines.retain(|line| line.hold.until.is_none_or(|until| until > now));
+            if lines.len() < all {
+                self.files.rewrite();
+            }
+        }
+        for problem in problems {
+            self.journal.error(&problem);
+        }
+        let exempt = territory::exempt(&self.host, &self.ignored);
+        let standings = standings(&self.kernel)?;
+        let is_exempt = |source| territory::is_exempt(&exempt, source);
+        let TakeOver { block, lift, record } = self.ledger.take_over(lines.as_deref(), &standings, is_exempt);
+        for record in block {
+            if let Err(error) = self.restore(&record) {
+                self.journal.error(&error);
+            }
+        }
+        for Record { source, hold } in lift {
+            // It is lifted in every file, as if it had been held up to now.
+            self.ledger.enter(source, hold);
+            self.lift(source, "the blocked file or the ignore file says so");
+        }
+        for record in &record {
+            self.files.show(record);
+        }
+        let (unwritten, problem) = self.files.unwritten(record);
+        if let Some(problem) = problem {
+            self.journal.error(&problem);
+        }
+        for record in unwritten {
+            self.files.record(&record, None, &record.source.into());
+        }
+        for record in self.ledger.records() {
+            self.files.deny(&record);
+        }
+        self.flush();
+        Ok(())
+    }
+}
+
+/// The blocks and fences in the kernel's maps that aren't over.
+fn standings(kernel: &Kernel) -> Result<Vec<Standing>, kernel::Error> {
+    let of = |map: &Blocked, is_fence| -> Result<Vec<Standing>, kernel::Error> {
+        Ok(map.read()?.iter().filter_map(|(source, block)| standing(*source, block, is_fence)).collect())
+    };
+    // A source that is in both is blocked.
+    Ok([of(&kernel.blocked, false)?, of(&kernel.fenced, true)?].concat())
+}
+
+/// What the kernel's maps say of one source now.
+fn standing_of(kernel: &Kernel, source: IpAddr) -> Result<Option<Standing>, kernel::Error> {
+    let blocked = kernel.blocked.get(source)?.and_then(|block| standing(source, &block, false));
+    let fenced = kernel.fenced.get(source)?.and_then(|block| standing(source, &block, true));
+    Ok(blocked.or(fenced))
+}
+
+fn standing(source: IpAddr, block: &Block, is_fence: bool) -> Option<Standing> {
+    let now = u64::try_from(kernel::monotonic_ns()).unwrap_or_default();
+    if block.is_over(now) {
+        return None;
+    }
+    let until = i64::try_from(block.until_ns).ok().filter(|until| *until != 0);
+    let hold = Hold {
+        since: kernel::wall_time(block.since_ns),
+        until: until.map(kernel::wall_time),
+        port: block.port,
+        protocol: Protocol::try_from(block.protocol).unwrap_or(Protocol::Tcp),
+        proof: Proof::try_from(block.proof).unwrap_or(Proof::None),
+        is_fence,
+    };
+    Some(Standing { source, hold, mirrored: block.mirrored != 0 })
+}
+
+/// The entry of a source that the blocked file names.
+fn restored(hold: &Hold) -> Block {
+    let until = hold.until.map_or(0, kernel::monotonic_at);
+    Block {
+        since_ns: kernel::monotonic_at(hold.since.min(SystemTime::now())),
+        until_ns: u64::try_from(until).unwrap_or(1),
+        port: hold.port,
+        protocol: hold.protocol as u8,
+        origin: Origin::File as u8,
+        proof: hold.proof as u8,
+        mirrored: 1,
+        ..bytemuck::Zeroable::zeroed()
+    }
+}

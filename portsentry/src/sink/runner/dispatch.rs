@@ -1,0 +1,86 @@
+//! Which command runs when: in order for one source, side by side for several. It must not know what running
+//! one is.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    future::Future,
+    net::IpAddr,
+    vec,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, watch},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+use super::{Job, Order, Outcome, Ran, Task};
+
+/// Set once the commands that run are to be ended.
+pub(super) type Stop = watch::Receiver<bool>;
+
+/// A command that has run, and those of its job that are left.
+type Step = (IpAddr, Ran, vec::IntoIter<Task>);
+
+/// Carries out orders until it is told to stop, or nobody is left to give any.
+pub(super) async fn dispatch<F>(
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    at_once: usize,
+    run: impl Fn(Vec<String>, Stop) -> F,
+    mut report: impl FnMut(Ran),
+) where
+    F: Future<Output = Outcome> + Send + 'static,
+{
+    let (stop, stopped) = watch::channel(false);
+    let mut running = JoinSet::<Step>::new();
+    let mut busy = HashSet::new();
+    let mut waiting = VecDeque::<(Job, OwnedSemaphorePermit)>::new();
+    let mut deadline = None;
+    let start = |running: &mut JoinSet<Step>, source, mut tasks: vec::IntoIter<Task>| {
+        let Some(mut task) = tasks.next() else { return false };
+        let outcome = run(std::mem::take(&mut task.argv), stopped.clone());
+        running.spawn(async move { (source, Ran::new(source, task, outcome.await), tasks) });
+        true
+    };
+    loop {
+        while running.len() < at_once
+            && let Some(next) = waiting.iter().position(|(job, _)| !busy.contains(&job.source))
+            && let Some((job, _place)) = waiting.remove(next)
+        {
+            if start(&mut running, job.source, job.tasks.into_iter()) {
+                busy.insert(job.source);
+            }
+        }
+        if deadline.is_some() && running.is_empty() && waiting.is_empty() {
+            return;
+        }
+        tokio::select! {
+            order = orders.recv(), if deadline.is_none() => match order {
+                Some(Order::Run(job, place)) => waiting.push_back((job, place)),
+                Some(Order::Stop(patience)) => deadline = Some(Instant::now() + patience),
+                None => deadline = Some(Instant::now()),
+            },
+            Some(finished) = running.join_next() => {
+                // A command's future has nothing in it that panics, and nobody aborts it.
+                let Ok((source, ran, rest)) = finished else { continue };
+                report(ran);
+                let goes_on = if *stop.borrow() {
+                    Job { source, tasks: rest.collect() }.refused().for_each(&mut report);
+                    false
+                } else {
+                    start(&mut running, source, rest)
+                };
+                if !goes_on {
+                    busy.remove(&source);
+                }
+            }
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() && !*stop.borrow() => {
+                stop.send_replace(true);
+                waiting.drain(..).flat_map(|(job, _)| job.refused()).for_each(&mut report);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! How many new external actions a second there may be: a token bucket (after RFC 2697's single bucket). It must
+//! not read a clock.
+
+use std::time::Duration;
+
+/// Grants that many actions a second, and as many at once after a second of rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    per_second: u32,
+    /// In parts of an action: a nanosecond brings `per_second` of [`ACTION`].
+    level: u64,
+    at: Duration,
+    left_out: u64,
+}
+
+/// One action, in the bucket's unit.
+const ACTION: u64 = 1_000_000_000;
+
+/// That actions begin to be left out, or no longer are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// This action is the first that is left out.
+    Began,
+    /// For a second fewer were asked for than granted.
+    Ended {
+        /// The actions left out since it began.
+        left_out: u64,
+    },
+}
+
+impl Limit {
+    /// `per_second` actions a second, the first second's all at once; 0 grants none.
+    #[must_use]
+    pub fn new(per_second: u32) -> Self {
+        let mut limit = Self { per_second, level: 0, at: Duration::ZERO, left_out: 0 };
+        limit.level = limit.full();
+        limit
+    }
+
+    /// Whether one more action may be taken at `now`, a time since any fixed moment, and whether that changes
+    /// something worth a line in the log.
+    pub fn grant(&mut self, now: Duration) -> (bool, Option<Change>) {
+        let ended = self.tick(now);
+        if self.level >= ACTION {
+            self.level -= ACTION;
+            return (true, ended);
+        }
+        self.left_out += 1;
+        (false, (self.left_out == 1).then_some(Change::Began))
+    }
+
+    /// Whether actions are no longer left out at `now`; to be asked now and then, as no action may come to ask it.
+    pub fn tick(&mut self, now: Duration) -> Option<Change> {
+        let passed = now.saturating_sub(self.at).as_nanos();
+        self.at = self.at.max(now);
+        let gained = u64::try_from(passed).unwrap_or(u64::MAX).saturating_mul(self.per_second.into());
+        self.level = self.level.saturating_add(gained).min(self.full());
+        let is_rested = self.left_out > 0 && self.level == self.full() && self.per_second > 0;
+        is_rested.then(|| Change::Ended { left_out: std::mem::take(&mut self.left_out) })
+    }
+
+    fn full(&self) -> u64 {
+        u64::from(self.per_second) * ACTION
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug)]
+    enum Step {
+        Ask(bool, Option<Change>),
+        Tick(Option<Change>),
+    }
+    use Change::{Began, Ended};
+    use Step::{Ask, Tick};
+
+    #[test]
+    fn limits_and_says_so_once() {
+        for (per_second, steps) in [
+            (2, &[(0, Ask(true, None)), (0, Ask(true, None)), (0, Ask(false, Some(Began)))][..]),
+            (
+                2,
+                &[
+                    (0, Ask(true, None)),
+                    (499, Ask(true, None)),
+                    (500, Ask(true, None)),
+                    (1000, Ask(true, None)),
+                ],
+            ),
+            (
+                2,
+                &[
+                    (0, Ask(true, None)),
+                    (0, Ask(true, None)),
+                    (0, Ask(false, Some(Began))),
+                    (1, Ask(false, None)),
+                    (500, Ask(true, None)),
+                    (999, Ask(false, None)),
+                    (1000, Ask(true, None)),
+                    (1999, Tick(None)),
+                    (2000, Tick(Some(Ended { left_out: 3 }))),
+                    (2001, Tick(None)),
+                    (2001, Ask(true, None)),
+                ],
+            ),
+            // An action can be what tells that it has ended.
+            (
+                1,
+                &[
+                    (0, Ask(true, None)),
+                    (0, Ask(false, Some(Began))),
+                    (1000, Ask(true, Some(Ended { left_out: 1 }))),
+                ],
+            ),
+            // A clock that goes back brings nothing, and takes nothing.
+            (
+                1,
+                &[
+                    (5000, Ask(true, None)),
+                    (0, Ask(false, Some(Began))),
+                    (5999, Ask(false, None)),
+                    (1, Tick(None)),
+                ],
+            ),
+            (0, &[(0, Ask(false, Some(Began))), (9000, Ask(false, None)), (99_000, Tick(None))]),
+            (u32::MAX, &[(0, Ask(true, None)), (u64::MAX, Ask(true, None))]),
+        ] {
+            let mut limit = Limit::new(per_second);
+            for (index, (at, step)) in steps.iter().enumerate() {
+                let now = Duration::from_millis(*at);
+                match step {
+                    Ask(granted, change) => {
+                        assert_eq!(limit.grant(now), (*granted, *change), "{per_second}: {index}");
+                    }
+                    Tick(change) => assert_eq!(limit.tick(now), *change, "{per_second}: {index}"),
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_grants_more_than_it_may(per_second in 1..50_u32, pauses in prop::collection::vec(0..300_u64, 1..200)) {
+            let mut limit = Limit::new(per_second);
+            let (mut now, mut granted, mut told, mut refused) = (Duration::ZERO, 0, 0, 0);
+            let mut count = |change| if let Some(Ended { left_out }) = change { told += left_out };
+            for pause in pauses {
+                now += Duration::from_millis(pause);
+                let (grants, change) = limit.grant(now);
+                count(change);
+                granted += u64::from(grants);
+                refused += u64::from(!grants);
+            }
+            prop_assert!(granted * 1000 <= u64::from(per_second) * (1000 + u64::try_from(now.as_millis()).unwrap()));
+            count(limit.tick(now + Duration::from_secs(1)));
+            prop_assert_eq!(told, refused);
+        }
+    }
+}

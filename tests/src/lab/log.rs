@@ -1,0 +1,99 @@
+//! What a program prints, line by line as it comes. It must not judge it.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::IpAddr,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::mentions;
+
+/// How long anything is waited for: far longer than it takes, as nobody waits where a test passes.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The lines that a program has printed so far, its errors among them.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    shared: Arc<(Mutex<State>, Condvar)>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: Vec<String>,
+    open: usize,
+}
+
+impl Log {
+    /// Follows `output` until it ends.
+    pub(super) fn follow(&self, output: impl Read + Send + 'static) {
+        self.change(|state| state.open += 1);
+        let log = self.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                log.change(|state| state.lines.push(line));
+            }
+            log.change(|state| state.open -= 1);
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let (state, changed) = &*self.shared;
+        change(&mut state.lock().unwrap_or_else(PoisonError::into_inner));
+        changed.notify_all();
+    }
+
+    /// The lines so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
+    }
+
+    /// The lines so far that name `source`.
+    pub fn lines_about(&self, source: IpAddr) -> Vec<String> {
+        self.lines().into_iter().filter(|line| mentions(line, source)).collect()
+    }
+
+    /// How many lines so far hold `text`.
+    pub fn count(&self, text: &str) -> usize {
+        self.lines().iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// The lines, once there are no more to come.
+    pub fn whole(&self) -> Vec<String> {
+        self.wait(|state| (state.open == 0).then(|| state.lines.clone()))
+            .unwrap_or_else(|lines| panic!("the log does not end:\n{}", lines.join("\n")))
+    }
+
+    /// Waits for a line that holds `text`, and returns those before it.
+    pub fn wait_for(&self, text: &str) -> Vec<String> {
+        self.find(text).unwrap_or_else(|lines| {
+            panic!("no line with \"{text}\" came; all there is:\n{}", lines.join("\n"))
+        })
+    }
+
+    /// As [`Log::wait_for`]; all lines if none of them holds `text`.
+    pub(super) fn find(&self, text: &str) -> Result<Vec<String>, Vec<String>> {
+        self.wait(|state| {
+            let at = state.lines.iter().position(|line| line.contains(text));
+            at.map(|at| state.lines[..at].to_vec())
+        })
+    }
+
+    /// Waits until there is an answer, and gives up with the lines so far when none can come any more.
+    fn wait<T>(&self, answer: impl Fn(&State) -> Option<T>) -> Result<T, Vec<String>> {
+        let (state, changed) = &*self.shared;
+        let deadline = Instant::now() + PATIENCE;
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(answer) = answer(&state) {
+                return Ok(answer);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.open == 0 {
+                return Err(state.lines.clone());
+            }
+            state = changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}

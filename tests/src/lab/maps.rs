@@ -1,0 +1,59 @@
+//! The kernel's side, as an administrator sees it with bpftool. It must not write.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv6Addr},
+    path::Path,
+    process::Command,
+};
+
+use serde_json::Value;
+
+/// The sources in the blocked maps below `pins`.
+pub(super) fn blocked(pins: &Path) -> Vec<IpAddr> {
+    sources(pins, ["BLOCKED_V4", "BLOCKED_V6"])
+}
+
+/// The sources in the fenced maps below `pins`.
+pub(super) fn fenced(pins: &Path) -> Vec<IpAddr> {
+    sources(pins, ["FENCED_V4", "FENCED_V6"])
+}
+
+fn sources(pins: &Path, maps: [&str; 2]) -> Vec<IpAddr> {
+    let entries = maps.iter().flat_map(|map| dump(&pins.join(map)));
+    entries.map(|entry| address(&entry["formatted"]["key"]["octets"])).collect()
+}
+
+/// A counter by its field's name, summed over the CPUs.
+pub(super) fn counter(pins: &Path, name: &str) -> u64 {
+    let entries = dump(&pins.join("COUNTERS"));
+    let cpus = entries.iter().flat_map(|entry| entry["formatted"]["values"].as_array().into_iter().flatten());
+    cpus.map(|cpu| cpu["value"][name].as_u64().unwrap_or_else(|| panic!("{name} isn't in {cpu}"))).sum()
+}
+
+/// A pinned map's entries, as bpftool prints them in JSON.
+pub fn dump(map: &Path) -> Vec<Value> {
+    let dumped = Command::new("bpftool").args(["-j", "map", "dump", "pinned"]).arg(map).output();
+    let dumped = dumped.expect("`bpftool` of the Debian package bpftool");
+    let problem = String::from_utf8_lossy(&dumped.stderr);
+    assert!(dumped.status.success(), "bpftool map dump pinned {}: {problem}", map.display());
+    serde_json::from_slice(&dumped.stdout).expect("bpftool prints JSON")
+}
+
+fn address(octets: &Value) -> IpAddr {
+    let octets: Vec<u8> = serde_json::from_value(octets.clone()).expect("an address has octets");
+    if let Ok(octets) = <[u8; 4]>::try_from(octets.as_slice()) {
+        return octets.into();
+    }
+    Ipv6Addr::from(<[u8; 16]>::try_from(octets).expect("an IPv6 address has 16")).into()
+}
+
+/// Removes a directory of pins; bpffs has no entries that `remove_dir_all` could tell apart safely.
+pub fn remove_pins(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { remove_pins(&path) } else { drop(fs::remove_file(path)) }
+    }
+    // A failed clean-up must not hide why the test failed.
+    let _ = fs::remove_dir(directory);
+}

@@ -1,0 +1,53 @@
+//! Real scanners, run by the scanner. It must not know what they are expected to find.
+
+use std::net::IpAddr;
+
+use super::{Family, INTERFACE, Lab, hardware_address};
+
+impl Lab {
+    /// Runs nmap from `source` against the host, and returns what it found in its "grepable" format. No port is
+    /// asked twice, and silence is taken for an answer soon.
+    pub fn nmap(&self, source: IpAddr, words: &str) -> String {
+        let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+        let (source, host) = (source.to_string(), host.to_string());
+        let mut arguments = vec!["-n", "-Pn", "--max-retries", "0", "-oG", "-"];
+        arguments.extend(["--initial-rtt-timeout", "150ms", "--max-rtt-timeout", "150ms"]);
+        arguments.extend(["-S", &source, "-e", INTERFACE]);
+        if host.contains(':') {
+            arguments.push("-6");
+        }
+        arguments.extend(words.split(' '));
+        arguments.push(&host);
+        self.scanner.run("nmap", &arguments)
+    }
+
+    /// Runs masscan from `source`, IPv4, against the host.
+    pub fn masscan(&self, source: IpAddr, words: &str) -> String {
+        let (source, host, router) = (source.to_string(), Family::V4.host().to_string(), hardware_address(1));
+        let mut arguments = vec!["--interface", INTERFACE, "--source-ip", &source, "--router-mac", &router];
+        arguments.extend(["--wait", "0"]);
+        arguments.extend(words.split(' '));
+        arguments.push(&host);
+        self.scanner.run("masscan", &arguments)
+    }
+
+    /// Has hping3 send one packet from `source`, IPv4, to the host. That nothing comes back is no failure.
+    pub fn hping3(&self, source: IpAddr, words: &str) {
+        let (source, host) = (source.to_string(), Family::V4.host().to_string());
+        let mut hping3 = self.scanner.command("hping3");
+        hping3.args(["-n", "-q", "-c", "1", "-i", "u1", "-a", &source]).args(words.split(' ')).arg(host);
+        let ended = hping3.output().expect("`hping3` of the Debian package hping3");
+        let text = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(text.contains("1 packets transmitted"), "hping3 {words}: {text}");
+    }
+
+    /// Has scapy send packets, each an expression for what follows the Ethernet header.
+    pub fn scapy(&self, packets: &[String]) {
+        let frames = packets.iter().map(|packet| format!("Ether(dst='{}')/{packet}", hardware_address(1)));
+        let frames = frames.collect::<Vec<_>>().join(",\n");
+        let script =
+            format!("from scapy.all import *\nsendp([{frames}], iface='{INTERFACE}', verbose=False)\n");
+        // Debian installs scapy for its own Python.
+        self.scanner.run("/usr/bin/python3", &["-c", &script]);
+    }
+}

@@ -1,0 +1,234 @@
+//! What changes while the daemon runs, and that it follows: files that an administrator edits, its configuration, the
+//! host's addresses, routes and interfaces.
+
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+};
+
+use nix::sys::signal::Signal;
+use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Probe, Reach};
+
+fn block(lab: &Lab, daemon: &Daemon<'_>, family: Family) -> IpAddr {
+    let source = lab.source(family);
+    lab.nmap(source, "-sS -p 11");
+    daemon.wait_for_block(source);
+    source
+}
+
+#[test]
+fn a_line_taken_out_of_the_blocked_file_lets_its_host_in() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let daemon = lab.portsentry("-stcp").start();
+    let [lifted, held] = FAMILIES.map(|family| block(&lab, &daemon, family));
+    let path = daemon.setup().path("BLOCKED_FILE");
+    fs::write(&path, daemon.file_about("BLOCKED_FILE", held).join("\n")).expect("an administrator's edit");
+    daemon.log().wait_for(&format!("adminalert: Host {lifted} is no longer blocked"));
+    assert_eq!(daemon.blocked(), [held]);
+    assert!(service.answers(&lab.scanner, lifted, Reach::Expected));
+    assert!(!service.answers(&lab.scanner, held, Reach::Unexpected));
+    daemon.wait_until("hosts.deny follows", || daemon.file_about("WRAPPER_HOSTS_DENY", lifted).is_empty());
+    assert_eq!(daemon.file_about("WRAPPER_HOSTS_DENY", held).len(), 1);
+    assert_eq!(daemon.file_about("BLOCKED_FILE", held).len(), 1);
+    // It starts from the beginning.
+    lab.nmap(lifted, "-sS -p 15");
+    daemon.wait_until("it is blocked again", || daemon.blocked().contains(&lifted));
+    daemon.wait_until("its history has both", || daemon.file_about("HISTORY_FILE", lifted).len() == 2);
+}
+
+#[test]
+fn a_line_added_to_the_blocked_file_blocks_its_host() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let daemon = lab.portsentry("-stcp").start();
+    let before = block(&lab, &daemon, Family::V4);
+    let added = FAMILIES.map(|family| lab.source(family));
+    assert!(added.iter().all(|source| service.answers(&lab.scanner, *source, Reach::Expected)));
+    let mut lines = daemon.file("BLOCKED_FILE");
+    lines.extend(added.map(|source| source.to_string()));
+    // Nobody can be locked out of his own host.
+    lines.push(Family::V4.host().to_string());
+    fs::write(daemon.setup().path("BLOCKED_FILE"), lines.join("\n")).expect("an administrator's edit");
+    for source in added {
+        daemon.log().wait_for(&format!("Host {source} is blocked: the blocked file names it"));
+        daemon.wait_for_block(source);
+        assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
+    }
+    let host = Family::V4.host();
+    daemon.log().wait_for(&format!("the blocked file names {host}, which is never blocked"));
+    let mut expected = [&[before], &added[..]].concat();
+    let mut blocked = daemon.blocked();
+    expected.sort_unstable();
+    blocked.sort_unstable();
+    assert_eq!(blocked, expected);
+    daemon.wait_until("the file is put right", || daemon.file_about("BLOCKED_FILE", host).is_empty());
+    assert_eq!(daemon.file("BLOCKED_FILE").len(), 3);
+}
+
+#[test]
+fn other_peoples_lines_in_hosts_deny_survive() {
+    const THEIRS: &str = "# mine\nsshd: 198.51.100.0/24\nALL: 192.0.2.9 : DENY";
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let path = setup.path("WRAPPER_HOSTS_DENY");
+    fs::write(&path, THEIRS).expect("somebody's file");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).expect("somebody's mode");
+    std::os::unix::fs::chown(&path, Some(12), Some(34)).expect("somebody's file");
+    let daemon = setup.start();
+    let source = block(&lab, &daemon, Family::V4);
+    let with_ours = format!("{THEIRS}\nALL: {source} : DENY\n");
+    assert_eq!(fs::read_to_string(&path).expect("it is there"), with_ours);
+    fs::write(daemon.setup().path("BLOCKED_FILE"), "").expect("an administrator's edit");
+    daemon.wait_until("our line goes", || {
+        fs::read_to_string(&path).is_ok_and(|text| text == format!("{THEIRS}\n"))
+    });
+    let metadata = fs::metadata(&path).expect("it is there");
+    assert_eq!((metadata.mode() & 0o777, metadata.uid(), metadata.gid()), (0o604, 12, 34));
+}
+
+#[test]
+fn a_source_that_becomes_ignored_is_let_in() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let daemon = lab.portsentry("-stcp").start();
+    let [freed, held] = FAMILIES.map(|family| block(&lab, &daemon, family));
+    let path = daemon.setup().path("IGNORE_FILE");
+    fs::write(&path, format!("{freed}/32")).expect("an administrator's edit");
+    daemon.log().wait_for(&format!("Host {freed} is no longer blocked"));
+    assert_eq!(daemon.blocked(), [held]);
+    assert!(service.answers(&lab.scanner, freed, Reach::Expected));
+    lab.nmap(freed, "-sS -p 11,15");
+    daemon.settle();
+    assert!(!daemon.blocked().contains(&freed));
+    // What makes no sense changes nothing.
+    fs::write(&path, "192.0.2.0/33\n").expect("an administrator's mistake");
+    daemon.log().wait_for("the ignored networks stay as they were");
+    lab.nmap(freed, "-sS -p 11,15");
+    daemon.settle();
+    assert!(!daemon.blocked().contains(&freed));
+}
+
+#[test]
+fn a_hangup_has_the_configuration_read_again() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let blocked = block(&lab, &daemon, Family::V4);
+    setup.clone().with("TCP_PORTS", "1,7,11,5000-5010").write();
+    daemon.signal(Signal::SIGHUP);
+    daemon.log().wait_for("The configuration was read again and is in effect");
+    let [old, new] = [lab.source(Family::V4), lab.source(Family::V6)];
+    lab.nmap(old, "-sS -p 15");
+    lab.nmap(new, "-sS -p 5005");
+    assert_eq!(daemon.lines_about(old), [""; 0]);
+    let attack = format!("attackalert: TCP SYN/Normal scan from host: {new}/{new} to TCP port: 5005");
+    assert_eq!(daemon.lines_about(new), [attack]);
+    assert!(daemon.blocked().contains(&blocked), "who was blocked still is");
+    assert_eq!(daemon.file_about("HISTORY_FILE", blocked).len(), 1);
+    // A wrong one leaves everything as it is.
+    setup.clone().with("TCP_PORTS", "1,x").write();
+    daemon.signal(Signal::SIGHUP);
+    daemon.log().wait_for("The configuration stays as it was");
+    let source = lab.source(Family::V4);
+    lab.nmap(source, "-sS -p 5006");
+    assert_eq!(daemon.lines_about(source).len(), 1);
+    assert_eq!(daemon.terminate().code, Some(0));
+}
+
+#[test]
+fn no_packet_of_a_blocked_source_passes_while_it_is_reloaded() {
+    let lab = Lab::new();
+    let service = lab.serve_udp(8080);
+    let daemon = lab.portsentry("-stcp").start();
+    let source = block(&lab, &daemon, Family::V4);
+    for round in 1..=5 {
+        daemon.signal(Signal::SIGHUP);
+        while daemon.log().count("The configuration was read again and is in effect") < round {
+            assert!(!service.answers(&lab.scanner, source, Reach::AtOnce), "round {round}");
+        }
+    }
+    service.assert_open_to_bystander(&lab);
+}
+
+#[test]
+fn a_summary_is_logged_on_demand() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-stcp").start();
+    block(&lab, &daemon, Family::V4);
+    daemon.signal(Signal::SIGUSR1);
+    daemon.log().wait_for("adminalert: Summary: 1 sources blocked or fenced, 1 probes, ");
+}
+
+#[test]
+fn a_new_gateway_is_let_in_and_a_new_address_is_watched() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let daemon = lab.portsentry("-stcp").start();
+    let gateway = block(&lab, &daemon, Family::V4);
+    lab.host.ip(&format!("route add default via {gateway}"));
+    daemon.log().wait_for(&format!("Host {gateway} is no longer blocked: its address is never blocked"));
+    assert!(service.answers(&lab.scanner, gateway, Reach::Expected));
+    lab.host.ip("address add 192.0.2.99/24 dev eth0");
+    let source = lab.source(Family::V4);
+    daemon.wait_until("the new address is watched", || {
+        let _probe = Probe::tcp(&lab.scanner, source, SocketAddr::new(Family::V4.member(99), 11));
+        daemon.blocked().contains(&source)
+    });
+}
+
+#[test]
+fn an_interface_that_comes_is_watched_and_one_that_goes_is_let_go() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-stcp -i ALL_NLO").start();
+    let (host, scanner) = lab.plug_in_second(&lab.scanner);
+    daemon.log().wait_for("adminalert: eth1: native XDP");
+    daemon.wait_until("probes on it count", || {
+        let _probe = Probe::tcp(&lab.scanner, scanner, SocketAddr::new(host, 11));
+        daemon.blocked().contains(&scanner)
+    });
+    lab.host.ip("link delete eth1");
+    daemon.log().wait_for("adminalert: eth1: no longer there");
+    let source = lab.source(Family::V4);
+    lab.nmap(source, "-sS -p 11");
+    assert_eq!(daemon.lines_about(source).len(), 1, "the first goes on");
+    assert_eq!(daemon.terminate().code, Some(0));
+}
+
+#[test]
+fn a_source_blocked_on_one_interface_is_blocked_on_all() {
+    let lab = Lab::new();
+    let (host, scanner) = lab.plug_in_second(&lab.scanner);
+    let service = lab.serve_tcp(8080);
+    let daemon = lab.portsentry("-stcp -i eth0 -i eth1").start();
+    let ask = || service.answers_at(&lab.scanner, scanner, host, Reach::Expected);
+    assert!(ask());
+    // The second interface's address, forged on the first.
+    lab.scapy(&[format!("IP(src='{scanner}', dst='{}')/TCP(dport=11, flags='S')", Family::V4.host())]);
+    daemon.wait_for_block(scanner);
+    assert!(!service.answers_at(&lab.scanner, scanner, host, Reach::Unexpected));
+    service.assert_open_to_bystander(&lab);
+}
+
+#[test]
+fn checks_of_destination_and_services_can_be_switched_off() {
+    let lab = Lab::new();
+    let _service = lab.serve_tcp(80);
+    // Scapy wants to know a way to wherever it sends to.
+    lab.scanner.ip(&format!("route add default via {}", Family::V4.host()));
+    let foreign = |source: IpAddr| format!("IP(src='{source}', dst='198.51.100.9')/TCP(dport=11, flags='S')");
+    for (flags, counts_foreign, counts_served) in
+        [("--stealth", false, false), ("--stealth -L", true, false), ("--stealth -S", false, true)]
+    {
+        let daemon = lab.portsentry(flags).start();
+        let [to_foreign, to_served] = [lab.source(Family::V4), lab.source(Family::V4)];
+        lab.scapy(&[foreign(to_foreign)]);
+        lab.nmap(to_served, "-sS -p 80");
+        daemon.settle();
+        let blocked = daemon.blocked();
+        assert_eq!(blocked.contains(&to_foreign), counts_foreign, "{flags}");
+        assert_eq!(blocked.contains(&to_served), counts_served, "{flags}");
+        daemon.terminate();
+    }
+}

@@ -1,0 +1,202 @@
+//! What is wrong is said at once, with what to do about it, and leaves nothing half done.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use portsentry_tests::lab::{Ended, Family, INTERFACE, Lab, Portsentry, binary, by_way_of};
+
+/// The exit codes, as `portsentry --help` lists them.
+const USAGE: i32 = 2;
+const CONFIGURATION: i32 = 3;
+const KERNEL: i32 = 4;
+
+fn assert_says(ended: &Ended, code: i32, texts: &[&str]) {
+    for text in texts {
+        assert!(ended.text().contains(text), "\"{text}\" isn't in:\n{}", ended.text());
+    }
+    assert_eq!(ended.code, Some(code), "{}", ended.text());
+}
+
+/// Nothing is attached.
+fn assert_untouched(lab: &Lab) {
+    let link = lab.host.run("ip", &["link", "show", INTERFACE]);
+    assert!(!link.contains("xdp"), "{link}");
+}
+
+#[test]
+fn an_interface_that_is_missing() {
+    let lab = Lab::new();
+    let ended = lab.portsentry("-stcp -i eth7").fail();
+    assert_says(&ended, KERNEL, &["interface eth7 does not exist", "`ip link` lists those that do"]);
+    let ended = lab.portsentry(&format!("-stcp -i {INTERFACE} -i eth7")).fail();
+    assert_says(&ended, KERNEL, &["interface eth7 does not exist"]);
+    assert_untouched(&lab);
+}
+
+#[test]
+fn no_interface_at_all() {
+    let lab = Lab::new();
+    lab.host.ip(&format!("link delete {INTERFACE}"));
+    let ended = lab.portsentry("-stcp -i ALL_NLO").fail();
+    assert_says(&ended, KERNEL, &["there is no interface to watch", "-i or INTERFACES"]);
+}
+
+#[test]
+fn privileges_that_are_missing() {
+    let lab = Lab::new();
+    let needs = ["portsentry: ", "needs root, or the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"];
+    // Root in name only, as in many a container.
+    let ended = lab.portsentry("-stcp").fail_in(by_way_of("exec setpriv --bounding-set=-all \"$@\""));
+    assert_says(&ended, KERNEL, &needs);
+    // Somebody else, who may not be let into the directory that the program is in.
+    fs::set_permissions(lab.files(), fs::Permissions::from_mode(0o755)).expect("a directory for everybody");
+    fs::copy(binary(), lab.files().join("portsentry")).expect("a copy of the program");
+    let wrapper = format!(
+        "shift; exec setpriv --reuid=65534 --regid=65534 --clear-groups {}/portsentry \"$@\"",
+        lab.files().display()
+    );
+    let ended = lab.portsentry("-stcp").fail_in(by_way_of(&wrapper));
+    assert_says(&ended, KERNEL, &needs);
+    assert_untouched(&lab);
+}
+
+#[test]
+fn a_kernel_without_type_information() {
+    let lab = Lab::new();
+    let ended =
+        lab.portsentry("-stcp").fail_in(by_way_of("mount -t tmpfs none /sys/kernel/btf; exec \"$@\""));
+    assert_says(
+        &ended,
+        KERNEL,
+        &["has no BTF (/sys/kernel/btf/vmlinux is missing)", "CONFIG_DEBUG_INFO_BTF=y"],
+    );
+    assert_untouched(&lab);
+}
+
+#[test]
+fn pins_outside_a_bpf_filesystem() {
+    let lab = Lab::new();
+    let ended = lab.portsentry("-stcp").fail_in(by_way_of("umount --lazy /sys/fs/bpf; exec \"$@\""));
+    assert_says(&ended, KERNEL, &["mount -t bpf bpf /sys/fs/bpf"]);
+    let elsewhere = lab.files().join("pins");
+    let ended = lab.portsentry("-stcp").with("PIN_PATH", &elsewhere.display().to_string()).fail();
+    assert_says(&ended, KERNEL, &["is not on bpffs; mount it with `mount -t bpf bpf /sys/fs/bpf`"]);
+    assert!(!elsewhere.exists(), "nothing is left behind");
+    assert_untouched(&lab);
+}
+
+#[test]
+fn an_interface_that_another_program_holds() {
+    let lab = Lab::new();
+    let other = lab.other_pins().display().to_string();
+    for mode in ["native", "generic"] {
+        let first = lab.portsentry("-stcp").with("XDP_MODE", mode).start();
+        let ended = lab.portsentry("-stcp").with("PIN_PATH", &other).fail();
+        assert_says(
+            &ended,
+            KERNEL,
+            &[
+                "interface eth0 already has another XDP program",
+                "`ip link set eth0 xdp off` (or xdpgeneric, xdpdrv)",
+            ],
+        );
+        let source = lab.source(Family::V4);
+        lab.nmap(source, "-sS -p 11");
+        assert_eq!(first.lines_about(source).len(), 1, "the first goes on");
+        first.terminate();
+    }
+}
+
+#[test]
+fn another_daemon_on_the_same_pins() {
+    let lab = Lab::new();
+    let first = lab.portsentry("-stcp").start();
+    let ended = lab.portsentry("-stcp").fail();
+    let pins = lab.pins().display().to_string();
+    let running = format!("another portsentry works with the maps in {pins}");
+    assert_says(&ended, KERNEL, &[&running, "stop it first, or give this one a PIN_PATH of its own"]);
+    let source = lab.source(Family::V4);
+    lab.nmap(source, "-sS -p 11");
+    assert_eq!(first.lines_about(source).len(), 1, "the first goes on");
+    assert_eq!(first.terminate().code, Some(0));
+}
+
+#[test]
+fn a_configuration_whose_errors_are_all_told_at_once() {
+    let lab = Lab::new();
+    let file = lab.files().display();
+    let text = format!(
+        "TCP_PORTS=\"1,11,70000\"\nIGNORE_FILE=\"{file}/portsentry.ignore\"\nSCAN_TRIGGER=\"often\"\n\
+         BLOCK_TCP=\"3\"\nKILL_ROUTE=\"/sbin/route add\"\nNO_SUCH_SETTING=\"1\"\n"
+    );
+    let ended = lab.portsentry("-stcp").with_config(&text).fail();
+    let config = lab.files().join("portsentry.conf");
+    let at = |place: &str| format!("{}:{place}", config.display());
+    assert_says(
+        &ended,
+        CONFIGURATION,
+        &[
+            &at("1:17"),
+            &at("3:15"),
+            &at("4:12"),
+            &at("5:13"),
+            &at("6:1"),
+            "TCP_PORTS=\"1,11,70000\"",
+            "^^^^^",
+        ],
+    );
+    let errors = ended.lines.iter().filter(|line| line.starts_with("error")).count();
+    let warnings = ended.lines.iter().filter(|line| line.starts_with("warning")).count();
+    assert_eq!((errors, warnings), (4, 1), "{}", ended.text());
+    assert_untouched(&lab);
+}
+
+#[test]
+fn a_configuration_that_is_missing_or_not_to_be_trusted() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp -i eth0");
+    let config = setup.config_path();
+    let started_after = |change: &dyn Fn(&Path)| {
+        setup.fail_in(|command| {
+            change(&config);
+            command
+        })
+    };
+    let ended = started_after(&|path| fs::remove_file(path).expect("it was there"));
+    assert_says(&ended, CONFIGURATION, &["portsentry.conf can't be read: No such file or directory"]);
+    let ended = started_after(&|path| {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666)).expect("everybody may write");
+    });
+    assert_says(&ended, CONFIGURATION, &["portsentry.conf can be written by everybody", "chmod o-w"]);
+    fs::remove_file(&config).expect("it was there");
+    let ended = started_after(&|path| {
+        std::os::unix::fs::chown(path, Some(65534), None).expect("root gives it away");
+    });
+    assert_says(&ended, CONFIGURATION, &["portsentry.conf belongs to user 65534", "chown root"]);
+    assert_untouched(&lab);
+}
+
+#[test]
+fn an_ignore_file_that_is_missing_or_wrong() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let ended = setup.clone().with("IGNORE_FILE", "/nowhere/portsentry.ignore").fail();
+    assert_says(
+        &ended,
+        CONFIGURATION,
+        &["/nowhere/portsentry.ignore can't be read: No such file or directory"],
+    );
+    let ended = setup.ignoring("192.0.2.0/24").ignoring("192.0.2.0/33").ignoring("no.such").fail();
+    let file = lab.files().join("portsentry.ignore");
+    let at = |place: &str| format!("{}:{place}", file.display());
+    assert_says(&ended, CONFIGURATION, &[&at("2:"), &at("3:1"), "^"]);
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense() {
+    let lab = Lab::new();
+    for flags in ["-xtcp", "-stcp --no-such-flag", "-stcp extra", "-m nothing"] {
+        let ended: Ended = Portsentry::fail(&lab.portsentry(flags));
+        assert_says(&ended, USAGE, &["error: "]);
+    }
+    assert_untouched(&lab);
+}

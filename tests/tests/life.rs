@@ -1,0 +1,232 @@
+//! A daemon's life and death: nothing that it knew is forgotten, and nothing that it wrote is doubled or torn.
+
+use std::{fs, net::IpAddr, net::SocketAddr};
+
+use nix::sys::signal::Signal;
+use portsentry_tests::lab::{
+    Daemon, FAMILIES, Family, INTERFACE, Lab, Portsentry, Probe, Reach, classic_record, remove_pins,
+};
+
+/// Every source stands in the kernel's map, and once in every file.
+fn assert_held_once(daemon: &Daemon<'_>, sources: &[IpAddr]) {
+    let blocked = daemon.blocked();
+    for source in sources {
+        assert_eq!(blocked.iter().filter(|found| *found == source).count(), 1, "{source} in the map");
+        for file in ["BLOCKED_FILE", "HISTORY_FILE"] {
+            let records = daemon.file_about(file, *source);
+            assert_eq!(records.len(), 1, "{source} in {file}: {records:?}");
+            assert!(classic_record(&records[0], *source, (11, "TCP", "Blocked")), "{file}: {}", records[0]);
+        }
+        assert_eq!(daemon.file_about("WRAPPER_HOSTS_DENY", *source).len(), 1, "{source} in hosts.deny");
+    }
+    for file in ["BLOCKED_FILE", "HISTORY_FILE", "WRAPPER_HOSTS_DENY"] {
+        assert_eq!(daemon.file(file).len(), sources.len(), "{file} has lines of nobody");
+    }
+}
+
+fn probe(lab: &Lab, source: IpAddr) -> Probe {
+    let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+    Probe::tcp(&lab.scanner, source, SocketAddr::new(host, 11))
+}
+
+/// Whether the host's interface runs an XDP program.
+fn is_attached(lab: &Lab) -> bool {
+    lab.host.run("ip", &["link", "show", INTERFACE]).contains("xdp")
+}
+
+/// A probe that is not told of ends the wait: whoever was blocked in the map alone is recorded by then.
+fn wait_until_recorded(daemon: &Daemon<'_>, sources: &[IpAddr]) {
+    let is_recorded = || {
+        let denied = daemon.file("WRAPPER_HOSTS_DENY");
+        sources.iter().all(|source| {
+            denied.iter().any(|line| line.contains(&source.to_string()))
+                && !daemon.file_about("BLOCKED_FILE", *source).is_empty()
+        })
+    };
+    daemon.wait_until("every block is recorded", is_recorded);
+}
+
+#[test]
+fn a_killed_daemon_forgets_nobody_and_doubles_nothing() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let setup = lab.portsentry("-stcp");
+    let mut sources = Vec::new();
+    for round in 0..6 {
+        let daemon = setup.start();
+        let mut probes = Vec::new();
+        for number in 0..8 {
+            let source = lab.source(FAMILIES[number % 2]);
+            sources.push(source);
+            probes.push(probe(&lab, source));
+            // Each round's daemon is killed at another moment of its work.
+            if number == round {
+                daemon.wait_for_block(sources[sources.len() - 1 - number]);
+            }
+        }
+        daemon.kill();
+        assert!(is_attached(&lab), "the kernel program outlives the daemon");
+        // One who comes while nobody is there is blocked all the same.
+        let source = lab.source(Family::V4);
+        sources.push(source);
+        let _probe = probe(&lab, source);
+        assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
+    }
+    service.assert_open_to_bystander(&lab);
+    let daemon = setup.start();
+    wait_until_recorded(&daemon, &sources);
+    assert_held_once(&daemon, &sources);
+    // What is on disk when it starts again is what is there in the end.
+    daemon.terminate();
+    let daemon = setup.start();
+    assert_held_once(&daemon, &sources);
+}
+
+#[test]
+fn who_is_blocked_stays_so_while_the_daemon_is_dead() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let sources = FAMILIES.map(|family| lab.source(family));
+    for source in sources {
+        assert!(service.answers(&lab.scanner, source, Reach::Expected));
+        lab.nmap(source, "-sS -p 11");
+        daemon.wait_for_block(source);
+    }
+    daemon.kill();
+    for source in sources {
+        assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} gets through");
+    }
+    service.assert_open_to_bystander(&lab);
+    let daemon = setup.start();
+    assert!(
+        daemon
+            .log()
+            .lines()
+            .iter()
+            .any(|line| line.contains("took over from the program that an earlier run left")),
+        "{:#?}",
+        daemon.log().lines()
+    );
+    assert_held_once(&daemon, &sources);
+    assert!(daemon.counter("dropped") >= 2, "what was dropped meanwhile is counted");
+}
+
+#[test]
+fn a_stopped_daemon_has_written_everything_and_detached() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let daemon = lab.portsentry("-stcp").start();
+    let setup = daemon.setup().clone();
+    let sources: Vec<_> = (0..10).map(|_| lab.source(Family::V4)).collect();
+    let _probes: Vec<_> = sources.iter().map(|source| probe(&lab, *source)).collect();
+    let ended = daemon.terminate();
+    assert_eq!(ended.code, Some(0), "{}", ended.text());
+    assert_eq!(
+        ended.lines[ended.lines.len() - 2..],
+        ["securityalert: PortSentry is shutting down", "adminalert: PortSentry is shutting down"]
+    );
+    for source in &sources {
+        let attack = format!("attackalert: TCP SYN/Normal scan from host: {source}/{source} to TCP port: 11");
+        let denied = format!(
+            "attackalert: Host {source} has been blocked via wrappers with string: \"ALL: {source} : DENY\""
+        );
+        for line in [attack, denied] {
+            assert_eq!(ended.lines.iter().filter(|found| **found == line).count(), 1, "{line}");
+        }
+        for file in ["BLOCKED_FILE", "HISTORY_FILE", "WRAPPER_HOSTS_DENY"] {
+            let text = fs::read_to_string(setup.setting(file)).expect("the file is there");
+            assert_eq!(text.lines().filter(|line| line.contains(&source.to_string())).count(), 1, "{file}");
+        }
+        assert!(service.answers(&lab.scanner, *source, Reach::Expected), "{source} is let in again");
+    }
+    assert!(!is_attached(&lab));
+}
+
+/// Blocks sources and ends, so that only the files know.
+fn leave_files(lab: &Lab, setup: &Portsentry<'_>) -> [IpAddr; 2] {
+    let daemon = setup.start();
+    let sources = FAMILIES.map(|family| lab.source(family));
+    for source in sources {
+        lab.nmap(source, "-sS -p 11");
+        daemon.wait_for_block(source);
+    }
+    daemon.terminate();
+    remove_pins(&lab.pins());
+    sources
+}
+
+#[test]
+fn blocks_are_taken_over_from_the_blocked_file() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let setup = lab.portsentry("-stcp");
+    let sources = leave_files(&lab, &setup);
+    let daemon = setup.start();
+    assert_held_once(&daemon, &sources);
+    for source in sources {
+        assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
+        assert_eq!(daemon.lines_about(source), [""; 0], "that isn't news");
+    }
+}
+
+#[test]
+fn a_line_taken_out_while_no_daemon_ran_lifts_the_block() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let [lifted, held] = [lab.source(Family::V4), lab.source(Family::V4)];
+    for source in [lifted, held] {
+        lab.nmap(source, "-sS -p 11");
+        daemon.wait_for_block(source);
+    }
+    let lines = daemon.file("BLOCKED_FILE");
+    daemon.kill();
+    let kept: Vec<_> = lines.iter().filter(|line| !line.contains(&lifted.to_string())).cloned().collect();
+    fs::write(setup.setting("BLOCKED_FILE"), kept.join("\n") + "\n").expect("an administrator's edit");
+    let daemon = setup.start();
+    assert_eq!(daemon.blocked(), [held]);
+    assert!(service.answers(&lab.scanner, lifted, Reach::Expected));
+    assert!(!service.answers(&lab.scanner, held, Reach::Unexpected));
+    daemon.wait_until("hosts.deny follows", || daemon.file_about("WRAPPER_HOSTS_DENY", lifted).is_empty());
+    assert_eq!(daemon.file_about("HISTORY_FILE", lifted).len(), 1, "history is history");
+}
+
+#[test]
+fn the_files_of_1_2s_modes_are_taken_over() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp -sudp");
+    let [by_tcp, by_udp] = [lab.source(Family::V4), lab.source(Family::V4)];
+    for (suffix, source, protocol) in [("stcp", by_tcp, "TCP"), ("sudp", by_udp, "UDP")] {
+        let path = format!("{}.{suffix}", setup.setting("BLOCKED_FILE"));
+        let line =
+            format!("1795389179 - 11/22/2026 23:12:59 Host: {source}/{source} Port: 1 {protocol} Blocked\n");
+        fs::write(path, line).expect("a file of 1.2's");
+    }
+    let daemon = setup.start();
+    let mut blocked = daemon.blocked();
+    blocked.sort_unstable();
+    assert_eq!(blocked, [by_tcp, by_udp]);
+    for (source, protocol) in [(by_tcp, "TCP"), (by_udp, "UDP")] {
+        daemon
+            .wait_until("the blocked file shows it", || daemon.file_about("BLOCKED_FILE", source).len() == 1);
+        assert!(classic_record(
+            &daemon.file_about("BLOCKED_FILE", source)[0],
+            source,
+            (1, protocol, "Blocked")
+        ));
+    }
+}
+
+#[test]
+fn a_hundred_blocks_at_once_are_all_in_the_files() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-stcp").start();
+    let sources: Vec<_> = (0..100).map(|number| lab.source(FAMILIES[number % 2])).collect();
+    let _probes: Vec<_> = sources.iter().map(|source| probe(&lab, *source)).collect();
+    daemon.signal(Signal::SIGUSR1);
+    wait_until_recorded(&daemon, &sources);
+    assert_held_once(&daemon, &sources);
+}
