@@ -16,6 +16,13 @@ use super::{
 const ARRAY: u32 = 2;
 const PER_CPU_ARRAY: u32 = 6;
 
+/// Length of the kernel's `struct bpf_sock`, and offsets of its fields.
+const SOCKET: usize = 80;
+const SOCKET_PORT: usize = 44;
+const SOCKET_STATE: usize = 72;
+/// `TCP_LISTEN`.
+const LISTEN: u8 = 10;
+
 /// Maps, sockets and a clock.
 #[derive(Debug, Default)]
 pub struct World {
@@ -103,8 +110,12 @@ impl World {
         let tuple = self.memory.bytes(tuple, length)?;
         let address = (length - 4) / 2;
         let end = [&tuple[address..2 * address], &tuple[length - 2..]].concat();
-        let open = self.sockets.contains(&end);
-        // `struct bpf_sock` is 80 bytes long; its state, LISTEN, doesn't matter.
-        Ok(if open { self.memory.add(vec![0; 80]) } else { 0 })
+        if !self.sockets.contains(&end) {
+            return Ok(0);
+        }
+        let mut socket = vec![0; SOCKET];
+        socket[SOCKET_PORT..][..2].copy_from_slice(&[tuple[length - 1], tuple[length - 2]]);
+        socket[SOCKET_STATE] = LISTEN;
+        Ok(self.memory.add(socket))
     }
 }
