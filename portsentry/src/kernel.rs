@@ -26,7 +26,7 @@ pub use clock::{Clock, monotonic_at, monotonic_ns, wall_time};
 pub use error::Error;
 pub use ethtool::{Ethtool, Offloads, Queues};
 pub use link::{Attachment, Mode};
-pub use load::{Kernel, Load, Watched};
+pub use load::{Kernel, Load, OBJECT, Watched};
 pub use networks::{Exempt, Networks};
 pub use observe::{Fill, Observer, Sources};
 pub use pins::Pins;

@@ -29,8 +29,8 @@ use super::{
     gate::Gate, link, secrets, trap, trial,
 };
 
-/// The kernel program as `cargo xtask build-ebpf` made it.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portsentry.o"));
+/// The kernel program as `cargo xtask build-ebpf` made it, in ELF.
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portsentry.o"));
 const PROGRAM: &str = "portsentry";
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
@@ -96,7 +96,7 @@ impl Load {
             tcp_response: respond(config.block_tcp) as u8,
             udp_response: respond(config.block_udp) as u8,
             ack_probes: ack_probes as u8,
-            explained_jiffies: Settings::EXPLAINED_JIFFIES,
+            remembers: 1,
             ..Settings::UNSET
         };
         let Config { max_blocked, max_fenced, max_sources, ring_size, .. } = *config;
