@@ -197,7 +197,16 @@ where
     let transport = datagram.transport(frame.bytes())?;
     let Some(probe) = classify(&transport) else { return Ok(Action::Pass) };
     let flow = Flow { source, destination: datagram.destination, probe };
-    if is_harmless(flow.destination, &probe, world) || is_explained(&flow, world) {
+    if is_harmless(flow.destination, &probe, world) {
+        return Ok(Action::Pass);
+    }
+    let is_trap = is_trap(&probe, world);
+    if is_trap && !is_open(&probe) || is_explained(&flow, world) {
+        return Ok(Action::Pass);
+    }
+    if is_trap {
+        world.count(Counter::Steered);
+        world.steer(&flow);
         return Ok(Action::Pass);
     }
     Ok(answer(frame, link, &datagram, &flow, world))
@@ -220,6 +229,18 @@ fn is_harmless<A, W: Hosts<A>>(destination: A, probe: &Probe, world: &W) -> bool
     is_alike && world.was_explained(destination, probe)
         || !world.is_watched(probe.protocol, probe.port)
         || !is_sought(probe, world.settings())
+}
+
+/// Whether a probe's port is a trap that takes what comes, so that it is told by the daemon's socket.
+#[inline(always)]
+fn is_trap<W: World>(probe: &Probe, world: &W) -> bool {
+    world.settings().is_trap(probe.protocol) && world.is_listed(probe.protocol, probe.port)
+}
+
+/// Whether a socket would take it for a beginning; the other kinds are nothing to a trap, as to 1.2's `-tcp`.
+#[inline(always)]
+fn is_open(probe: &Probe) -> bool {
+    matches!(probe.kind, Kind::Syn | Kind::Udp)
 }
 
 /// Whether the settings want this kind at all.

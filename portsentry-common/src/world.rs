@@ -105,6 +105,9 @@ pub trait World {
     /// Whether `port` (host byte order) is watched, by list or in advanced mode.
     fn is_watched(&self, protocol: Protocol, port: u16) -> bool;
 
+    /// Whether `port` (host byte order) is watched by list.
+    fn is_listed(&self, protocol: Protocol, port: u16) -> bool;
+
     /// Takes one of this second's `allowance`; `false` if none is left at `now_ns`.
     fn spend(&self, allowance: Allowance, now_ns: u64) -> bool;
 
@@ -161,6 +164,9 @@ pub trait Hosts<A>: World {
 
     /// Takes `source` out of the fenced map.
     fn unfence(&self, source: A);
+
+    /// Has the packet of `flow` handed to the daemon's own socket, unless another socket takes it.
+    fn steer(&self, flow: &Flow<A>);
 
     /// Whether a connection between the two ends exists, in any state that takes its segments.
     fn is_connected(&self, flow: &Flow<A>) -> bool;

@@ -22,7 +22,7 @@ use portsentry_common::{
     gate,
     parse::Malformed,
     settings::Settings,
-    state::{Budget, SightKey, Tally},
+    state::{Budget, SightKey, SteerKey, Tally},
     world::{Allowance, Entry, Flow, Hosts, Locality, Sight, World},
 };
 
@@ -92,6 +92,16 @@ impl World for Kernel<'_> {
             Protocol::Udp => (maps::WATCHED_UDP.get(word), maps::ADVANCED_UDP.get(word)),
         };
         (listed.copied().unwrap_or(0) | advanced.copied().unwrap_or(0)) & mask != 0
+    }
+
+    #[inline(always)]
+    fn is_listed(&self, protocol: Protocol, port: u16) -> bool {
+        let (word, mask) = (u32::from(port) / 64, 1 << (port % 64));
+        let listed = match protocol {
+            Protocol::Tcp => maps::WATCHED_TCP.get(word),
+            Protocol::Udp => maps::WATCHED_UDP.get(word),
+        };
+        listed.copied().unwrap_or(0) & mask != 0
     }
 
     #[inline(always)]
@@ -256,6 +266,15 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     #[inline(always)]
     fn unfence(&self, source: A) {
         A::remove_fence(source);
+    }
+
+    #[inline(always)]
+    fn steer(&self, flow: &Flow<A>) {
+        let Probe { protocol, source_port, port, .. } = flow.probe;
+        let source = flow.source.to_mapped();
+        let key = SteerKey { source, source_port, port, protocol: protocol as u8, reserved: [0; 3] };
+        // An LRU map that can't take it leaves the port closed.
+        let _ = maps::STEERED.insert(key, 1, u64::from(BPF_ANY));
     }
 
     #[inline(always)]

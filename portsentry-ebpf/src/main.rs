@@ -13,6 +13,7 @@ mod frame;
 mod kernel;
 mod maps;
 mod sockets;
+mod steer;
 
 use aya_ebpf::{
     EbpfContext,

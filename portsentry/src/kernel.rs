@@ -17,6 +17,7 @@ mod observe;
 mod pins;
 mod ring;
 mod secrets;
+mod trap;
 mod trial;
 
 pub use blocked::Blocked;
@@ -30,4 +31,5 @@ pub use networks::{Exempt, Networks};
 pub use observe::{Fill, Observer, Sources};
 pub use pins::Pins;
 pub use ring::{Ring, decode};
+pub use trap::{Place, Traps};
 pub use trial::Trial;

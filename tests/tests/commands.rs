@@ -31,8 +31,8 @@ fn say(setup: &Portsentry<'_>, words: &str) -> Said {
 /// The entry of `source` in a list.
 fn entry(setup: &Portsentry<'_>, words: &str, source: IpAddr) -> Option<Value> {
     let listed = say(setup, words).json();
-    let entries = listed.as_array().expect("a list").iter();
-    entries.filter(|entry| entry["address"] == source.to_string()).cloned().next()
+    let mut entries = listed.as_array().expect("a list").iter();
+    entries.find(|entry| entry["address"] == source.to_string()).cloned()
 }
 
 #[test]
