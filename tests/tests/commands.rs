@@ -233,7 +233,7 @@ fn the_doctor_tells_what_is_in_the_way() {
     {
         assert!(healthy.out.contains(line), "{line}\n{}", healthy.out);
     }
-    let challenging = setup.clone().with("CHALLENGE", "1");
+    let challenging = setup.clone().with("CHALLENGE", "1").with("XDP_MODE", "native");
     challenging.command();
     assert!(say(&challenging, "doctor").out.contains("vanish unless the other end runs"));
 
