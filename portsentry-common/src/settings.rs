@@ -50,9 +50,9 @@ pub struct Settings {
     pub udp_response: u8,
     /// An [`AckProbes`].
     pub ack_probes: u8,
-    /// For how many jiffies what explained a datagram or ACK explains further ones to its destination and port; 0
-    /// for asking anew at each packet.
-    pub explained_jiffies: u8,
+    /// 1 if what explained a datagram or ACK explains further ones to its destination and port for a moment, 0 for
+    /// asking anew at each packet.
+    pub remembers: u8,
     /// New fences a second that each CPU may make.
     pub fence_rate: u32,
     /// SYNs a second that each CPU may answer with a cookie; 0 for none.
@@ -86,17 +86,13 @@ impl Settings {
         tcp_response: 0,
         udp_response: 0,
         ack_probes: 0,
-        explained_jiffies: 0,
+        remembers: 0,
         fence_rate: 0,
         challenge_rate: 0,
         first_ephemeral: 0,
         gate: 0,
         traps: 0,
     };
-
-    /// What [`Settings::explained_jiffies`] ordinarily is: a second on most kernels (250 jiffies), a quarter of one
-    /// on others.
-    pub const EXPLAINED_JIFFIES: u8 = 250;
 
     /// Whether the listed ports of `protocol` take what comes.
     #[inline(always)]

@@ -135,10 +135,10 @@ pub trait Hosts<A>: World {
 
     /// Whether the destination alone, or a socket on it, explained a packet shortly before that went to the same
     /// port: see [`Hosts::remember`]. Cheap; `false` only means that the others must tell.
-    fn was_explained(&self, destination: A, probe: &Probe) -> bool;
+    fn was_explained(&self, destination: A, protocol: Protocol, port: u16) -> bool;
 
-    /// Remembers for [`Settings::explained_jiffies`] that packets to this destination and port are explained.
-    fn remember(&self, destination: A, probe: &Probe);
+    /// Remembers for a moment that packets to this destination and port are explained, if the settings say so.
+    fn remember(&self, flow: &Flow<A>);
 
     /// Whether a socket explains the packet at this moment: one that listens or is bound on the destination,
     /// or an existing connection between the two ends. One in TIME-WAIT explains only what belongs to it.

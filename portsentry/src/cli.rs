@@ -1,9 +1,12 @@
 //! The command line: the flags of PortSentry 1.2 and of 2.x. It must not act on them.
 
+mod verb;
+
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, ValueEnum};
 
+pub use self::verb::{Doctor, History, Hold, List, Sort, State, Status, Verb};
 use crate::{
     config::{Config, Interfaces, LogFormat, LogOutput},
     modes::{Mode, Modes},
@@ -83,14 +86,6 @@ pub struct Cli {
     /// What to do instead of watching.
     #[command(subcommand)]
     pub verb: Option<Verb>,
-}
-
-/// Commands beside the flags of the two PortSentrys.
-#[derive(Clone, Copy, Debug, Subcommand)]
-#[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
-pub enum Verb {
-    /// Say whether the configuration is right, and what would be watched, blocked and run
-    Check,
 }
 
 /// How 2.x captured packets.

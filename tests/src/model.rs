@@ -17,7 +17,7 @@ use portsentry_common::{
     address::Address,
     block::Block,
     challenge::Secrets,
-    classify::{Kind, Probe, Protocol},
+    classify::{Kind, Protocol},
     counter::{Counter, Counters},
     event::Event,
     judge::judge,
@@ -174,11 +174,11 @@ impl<A: Address> Hosts<A> for Model {
     }
 
     /// Never: the kernel program saves time by this, and reaches the same verdict without.
-    fn was_explained(&self, _: A, _: &Probe) -> bool {
+    fn was_explained(&self, _: A, _: Protocol, _: u16) -> bool {
         false
     }
 
-    fn remember(&self, _: A, _: &Probe) {}
+    fn remember(&self, _: &Flow<A>) {}
 
     fn is_served(&self, flow: &Flow<A>) -> bool {
         sockets::explain(&self.scenario.sockets, flow)

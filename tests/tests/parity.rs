@@ -58,7 +58,7 @@ fn scenarios() -> Vec<(&'static str, Scenario)> {
     ];
     let scenario = |change: Change| {
         let scenario = Scenario::with(|settings| {
-            settings.explained_jiffies = 0;
+            settings.remembers = 0;
             change(settings);
         });
         Scenario { max_blocked: 1 << 16, ..scenario }

@@ -3,17 +3,15 @@
 
 use std::{path::Path, thread, time::Duration};
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::interval,
-};
+use tokio::time::interval;
 
 use super::{
     Error, Options, Reread,
-    session::{Begin, Session},
+    session::{Begin, Session, bitmaps},
+    signals::{Asked, Signals},
 };
 use crate::{
-    kernel::{self, Claim},
+    kernel::{self, Claim, bitmap},
     modes::{MODES, Modes},
     sink::Journal,
 };
@@ -79,37 +77,65 @@ pub enum Wait {
 pub async fn run(
     options: &mut Options,
     claims: &mut Claims,
-    reread: &Reread<'_>,
+    (reread, signals): (&Reread<'_>, &mut Signals),
     active: impl FnOnce(),
 ) -> Result<Wait, Error> {
-    let system = |source| Error::System { what: "listening to signals", source };
-    let mut terminate = signal(SignalKind::terminate()).map_err(system)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(system)?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(system)?;
     claims.set(&options.config.pin_path, options.modes)?;
     let mut journal = Journal::new(&options.config);
     journal.starting(&options.config, options.modes);
     journal.note(&"Another portsentry is in charge of the kernel's maps, and watches for this one, too");
-    journal.active();
-    active();
+    let mut active = Some(active);
     let mut attempts = interval(PAUSE);
     loop {
         tokio::select! {
             _ = attempts.tick() => match Session::start(options, &Begin::Start, claims).await {
-                Err(Error::Kernel(kernel::Error::Running(_))) => {}
-                begun => return begun.map(Box::new).map(Wait::Begun),
-            },
-            _ = hangup.recv() => match reread() {
-                Ok(new) => {
-                    *options = new;
-                    journal.note(&"The configuration was read again");
+                Err(Error::Kernel(kernel::Error::Running(_))) => {
+                    if is_watched(options) && let Some(active) = active.take() {
+                        journal.active();
+                        active();
+                    }
                 }
-                Err(problems) => problems.iter().for_each(|problem| journal.error(problem)),
+                begun => {
+                    if let (Ok(_), Some(active)) = (&begun, active.take()) {
+                        active();
+                    }
+                    return begun.map(Box::new).map(Wait::Begun);
+                }
             },
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            asked = signals.next() => match asked {
+                Asked::Stop => break,
+                Asked::Summary => journal.note(&"Another portsentry is in charge; ask that one"),
+                Asked::Reread => match reread() {
+                    Ok(new) => {
+                        *options = new;
+                        journal.note(&"The configuration was read again");
+                    }
+                    Err(problems) => problems.iter().for_each(|problem| journal.error(problem)),
+                },
+            },
         }
     }
     journal.stopping();
     Ok(Wait::Stopped)
+}
+
+/// Leaves the maps to the processes that go on: only what they stand for is watched from now on.
+pub fn leave(options: &Options, claims: &Claims) -> Result<(), Error> {
+    const NONE: [u64; 1024] = [0; 1024];
+    let directory = &options.config.pin_path;
+    let others = claims.others(directory)?;
+    if !others.is_empty() {
+        for (watched, ports) in bitmaps(&options.config, others) {
+            bitmap::set(directory, watched, ports.as_ref().map_or(&NONE, |ports| ports.words()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the one in charge watches what this process stands for.
+fn is_watched(options: &Options) -> bool {
+    let Options { config, modes, .. } = options;
+    let wanted = bitmaps(config, *modes);
+    let mut wanted = wanted.iter().filter_map(|(watched, ports)| Some((watched, ports.as_ref()?)));
+    wanted.all(|(watched, ports)| bitmap::holds(&config.pin_path, *watched, ports.words()).unwrap_or(false))
 }

@@ -42,6 +42,11 @@ use crate::{
 /// How often the map is compared with the ledger, and files that could not be written are tried again.
 const TICK: Duration = Duration::from_millis(500);
 
+/// Lines of `hosts.deny` that are logged one by one each time that it is written.
+const DENIED: usize = 500;
+/// How long a key makes cookies. It checks them for as long again.
+const RENEWAL: Duration = Duration::from_hours(1);
+
 /// What the keeper is told.
 #[derive(Debug)]
 pub enum Message {
@@ -89,10 +94,14 @@ pub struct Keeper {
     visits: Visits,
     trigger: u32,
     is_fencing: bool,
+    /// `MAX_FENCED`, for both address families together.
+    max_fenced: usize,
     kills_on_proof: bool,
     next_flush: Instant,
+    next_renewal: Instant,
     interfaces: Interfaces,
     mode: Option<Mode>,
+    challenges: bool,
     attached: BTreeSet<Interface>,
     ignore_file: PathBuf,
     actions: Actions,
@@ -144,14 +153,17 @@ impl Keeper {
             visits: Visits::default(),
             trigger: config.scan_trigger,
             is_fencing: !config.block_unproven,
+            max_fenced: config.max_fenced as usize * 2,
             kills_on_proof: config.kill_on_proof,
             next_flush: Instant::now(),
+            next_renewal: Instant::now() + RENEWAL,
             interfaces: config.interfaces.clone(),
             mode: match config.xdp_mode {
                 XdpMode::Auto => None,
                 XdpMode::Native => Some(Mode::Native),
                 XdpMode::Generic => Some(Mode::Generic),
             },
+            challenges: config.challenge,
             attached: BTreeSet::new(),
             refused: BTreeSet::new(),
             ignore_file: config.ignore_file.clone(),
@@ -164,6 +176,11 @@ impl Keeper {
         keeper.set_territory()?;
         keeper.take_over()?;
         Ok(keeper)
+    }
+
+    /// The kernel's side.
+    pub fn kernel(&mut self) -> &mut Kernel {
+        &mut self.kernel
     }
 
     /// The log.
@@ -249,6 +266,13 @@ impl Keeper {
 
     fn on_tick(&mut self) {
         self.lift_over();
+        self.forget_surplus();
+        if self.challenges && Instant::now() >= self.next_renewal {
+            self.next_renewal = Instant::now() + RENEWAL;
+            if let Err(error) = self.kernel.renew_secrets() {
+                self.journal.error(&error);
+            }
+        }
         if let Err(error) = self.sweep() {
             self.journal.error(&error);
         }
@@ -280,8 +304,12 @@ impl Keeper {
         for news in done.news {
             self.journal.note(&news);
         }
-        for denied in done.denied {
+        for denied in done.denied.iter().take(DENIED) {
             self.journal.denied(denied.source, &denied.line);
+        }
+        if done.denied.len() > DENIED {
+            self.journal
+                .note(&format!("{} more hosts were entered in hosts.deny", done.denied.len() - DENIED));
         }
         for source in done.shown {
             if let Err(error) = self.mark(source) {

@@ -19,6 +19,7 @@ use super::{
     interfaces,
     keeper::Keeper,
     reader::{self, DebugLog, End},
+    signals::Signals,
     trap::Sockets,
 };
 use crate::{
@@ -78,7 +79,6 @@ impl Session {
         }
         let (mut kernel, ring) = Load::from_config(config, modes, options.debug).load(pins)?;
         let debug = if options.debug { Some(kernel.logger()?) } else { None };
-        watch(&mut kernel, config, modes)?;
         let traps = set_traps(&mut kernel, modes)?;
         let mut journal = Journal::new(config);
         match begin {
@@ -98,6 +98,8 @@ impl Session {
         let files = Files::new(config, modes);
         let mut keeper = Keeper::start(kernel, (journal, files), host, ignored.clone(), (config, modes))?;
         keeper.attach_all(matches!(begin, Begin::Start))?;
+        // Last, so that a program of other modes never sees them; whoever waits for them goes by these.
+        watch_ports(keeper.kernel(), config, modes)?;
         if let Begin::Start = begin {
             keeper.journal().active();
         }
@@ -116,7 +118,12 @@ impl Session {
 
     /// Reads and acts until a signal says otherwise.
     /// `others` tells for which modes other processes stand now.
-    pub async fn serve(self, reread: &Reread<'_>, others: &dyn Fn() -> Modes) -> Result<End, Error> {
+    pub async fn serve(
+        self,
+        signals: &mut Signals,
+        reread: &Reread<'_>,
+        others: &dyn Fn() -> Modes,
+    ) -> Result<End, Error> {
         let Self { keeper, ring, debug, observer, changes, watch, others: known, traps, banner } = self;
         let system = |what| move |source| Error::System { what, source };
         let (sender, receiver) = sync_channel(QUEUE);
@@ -127,7 +134,8 @@ impl Session {
         // Dropped when reading ends: the keeper must not be told of anything after it was told to stop.
         let trapping = traps.map(|(sockets, link)| (sockets.serve(banner.as_deref(), &sender), link));
         let read =
-            reader::run(ring, debug, (observer, changes), watch, sender, (reread, others, known)).await;
+            reader::run(ring, debug, (observer, changes), watch, sender, signals, (reread, others, known))
+                .await;
         drop(trapping);
         let kept =
             thread.join().map_err(|_| io::Error::other("the thread that keeps the files has panicked"));
@@ -136,7 +144,7 @@ impl Session {
 }
 
 /// The ports that each bitmap is to hold.
-fn bitmaps(config: &Config, modes: Modes) -> [(Watched, Option<PortSet>); 4] {
+pub fn bitmaps(config: &Config, modes: Modes) -> [(Watched, Option<PortSet>); 4] {
     let listed = |protocol| match protocol {
         Protocol::Tcp => config.ports_tcp.clone(),
         Protocol::Udp => config.ports_udp.clone(),
@@ -162,7 +170,7 @@ fn set_traps(kernel: &mut Kernel, modes: Modes) -> Result<Option<(Sockets, Traps
 }
 
 /// Writes what the modes of all processes together watch.
-fn watch(kernel: &mut Kernel, config: &Config, modes: Modes) -> Result<(), Error> {
+fn watch_ports(kernel: &mut Kernel, config: &Config, modes: Modes) -> Result<(), Error> {
     const NONE: [u64; 1024] = [0; 1024];
     for (watched, ports) in bitmaps(config, modes) {
         kernel.watch(watched, ports.as_ref().map_or(&NONE, PortSet::words))?;

@@ -29,8 +29,8 @@ use super::{
     gate::Gate, link, secrets, trap, trial,
 };
 
-/// The kernel program as `cargo xtask build-ebpf` made it.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portsentry.o"));
+/// The kernel program as `cargo xtask build-ebpf` made it, in ELF.
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portsentry.o"));
 const PROGRAM: &str = "portsentry";
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
@@ -96,7 +96,7 @@ impl Load {
             tcp_response: respond(config.block_tcp) as u8,
             udp_response: respond(config.block_udp) as u8,
             ack_probes: ack_probes as u8,
-            explained_jiffies: Settings::EXPLAINED_JIFFIES,
+            remembers: 1,
             ..Settings::UNSET
         };
         let Config { max_blocked, max_fenced, max_sources, ring_size, .. } = *config;
@@ -240,6 +240,11 @@ impl Kernel {
     /// Has the kernel hand connections and datagrams to traps to `sockets`, for as long as the result is kept.
     pub fn set_traps(&mut self, sockets: &[(Place, &dyn AsRawFd)]) -> Result<Traps, Error> {
         trap::set(&mut self.ebpf, sockets)
+    }
+
+    /// Puts a fresh key in the place of the older of the two that the challenge's cookies are made with.
+    pub fn renew_secrets(&mut self) -> Result<(), Error> {
+        secrets::renew(self.ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)
     }
 
     /// Starts passing on the program's own debugging messages to `log`.

@@ -93,6 +93,25 @@ impl Keeper {
         }
     }
 
+    /// Forgets fences that the kernel's map had no room for any more: a flood of forged sources must not fill the
+    /// memory and the files.
+    pub(super) fn forget_surplus(&mut self) {
+        let surplus: Vec<IpAddr> = self.ledger.surplus(self.max_fenced).collect();
+        if surplus.is_empty() {
+            return;
+        }
+        self.journal
+            .note(&format!("{} fences are lifted, as more came than MAX_FENCED allows", surplus.len()));
+        for source in surplus {
+            if let Err(error) = self.kernel.fenced.remove(source) {
+                self.journal.error(&error);
+            }
+            if let Some(record) = self.ledger.lift(source) {
+                self.files.lift(&record);
+            }
+        }
+    }
+
     /// Finds what the kernel has entered and not told.
     pub(super) fn record_unrecorded(&mut self) -> Result<(), kernel::Error> {
         for Standing { source, hold, mirrored } in standings(&self.kernel)? {
