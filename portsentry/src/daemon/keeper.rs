@@ -316,6 +316,7 @@ impl Keeper {
                 self.journal.error(&error);
             }
         }
+        self.on_denied();
         self.next_flush = Instant::now() + begin.elapsed() * 4;
         if done.is_edited {
             self.on_blocked_file();
@@ -342,6 +343,9 @@ impl Keeper {
 
     fn stop(mut self, finish: Finish) {
         self.stop_names();
+        // Before the commands end, as some wait for a file, and again after, as some files wait for a command.
+        self.next_flush = Instant::now();
+        self.flush();
         self.stop_actions();
         self.next_flush = Instant::now();
         self.on_tick();

@@ -110,6 +110,8 @@ fn bound(address: SocketAddr, kind: Type) -> io::Result<Socket> {
 
 fn listener(address: std::net::IpAddr) -> io::Result<TcpListener> {
     let socket = bound(SocketAddr::new(address, 0), Type::STREAM)?;
+    // Inherited by what is accepted: a service may take its port though a connection to the trap lingers there.
+    socket.set_reuse_address(true)?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
 }

@@ -33,6 +33,8 @@ pub(super) struct Actions {
     is_command_first: bool,
     /// Sources whose other actions wait for the command.
     waiting: HashMap<IpAddr, Record>,
+    /// Commands that wait until `hosts.deny` is written.
+    behind_deny: Vec<(Record, &'static [Purpose])>,
     modes: Modes,
     format: LogFormat,
 }
@@ -54,6 +56,7 @@ impl Actions {
             command: config.kill_run_cmd.clone(),
             is_command_first: config.kill_run_cmd_first,
             waiting: HashMap::new(),
+            behind_deny: Vec::new(),
             modes,
             format: config.log_format,
         })
@@ -86,7 +89,14 @@ impl Keeper {
         }
         self.files.deny(record);
         if runs {
-            self.submit(record, &[Purpose::Route, Purpose::Command]);
+            self.actions.behind_deny.push((*record, &[Purpose::Route, Purpose::Command]));
+        }
+    }
+
+    /// Goes on with what waited for `hosts.deny`.
+    pub(super) fn on_denied(&mut self) {
+        for (record, purposes) in std::mem::take(&mut self.actions.behind_deny) {
+            self.submit(&record, purposes);
         }
     }
 
@@ -120,7 +130,7 @@ impl Keeper {
             && let Some(record) = self.actions.waiting.remove(&ran.source)
         {
             self.files.deny(&record);
-            self.submit(&record, &[Purpose::Route]);
+            self.actions.behind_deny.push((record, &[Purpose::Route]));
         }
     }
 
