@@ -138,6 +138,11 @@ impl<'lab> Daemon<'lab> {
         maps::blocked(&self.pins())
     }
 
+    /// The sources in the kernel's fenced maps.
+    pub fn fenced(&self) -> Vec<IpAddr> {
+        maps::fenced(&self.pins())
+    }
+
     /// A counter of the kernel program's by its name, since the maps were made.
     pub fn counter(&self, name: &str) -> u64 {
         maps::counter(&self.pins(), name)

@@ -11,7 +11,16 @@ use serde_json::Value;
 
 /// The sources in the blocked maps below `pins`.
 pub(super) fn blocked(pins: &Path) -> Vec<IpAddr> {
-    let sources = ["BLOCKED_V4", "BLOCKED_V6"].map(|map| {
+    sources(pins, ["BLOCKED_V4", "BLOCKED_V6"])
+}
+
+/// The sources in the fenced maps below `pins`.
+pub(super) fn fenced(pins: &Path) -> Vec<IpAddr> {
+    sources(pins, ["FENCED_V4", "FENCED_V6"])
+}
+
+fn sources(pins: &Path, maps: [&str; 2]) -> Vec<IpAddr> {
+    let sources = maps.map(|map| {
         let entries = dump(&pins.join(map));
         let sources = entries.iter().map(|entry| address(&entry["formatted"]["key"]["octets"]));
         sources.collect::<Vec<_>>()
