@@ -74,6 +74,8 @@ counters! {
     Proven => proven,
     /// Acknowledgements of a fenced source that acknowledged no cookie of ours.
     Unproven => unproven,
+    /// SYNs and datagrams handed to the daemon's own sockets.
+    Steered => steered,
     /// Probes told to the daemon.
     Told => told,
     /// Probes not told: the same source, port and kind was told shortly before.

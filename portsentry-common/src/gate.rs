@@ -44,7 +44,8 @@ impl Gated for Ipv6 {
     /// By multiplicative hashing (Knuth, TAOCP 6.4) of the /48.
     #[inline(always)]
     fn bit_of(prefix: u64) -> u32 {
-        let network = u64::from_be(prefix) >> 16;
+        // The first six octets are the lower ones of a little-endian number.
+        let network = u64::from_le(prefix) << 16;
         (network.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u32
     }
 

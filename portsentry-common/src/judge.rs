@@ -6,15 +6,17 @@
 mod answer;
 mod fenced;
 
+use core::hint::cold_path;
+
 use self::{answer::answer, fenced::fenced};
 use crate::{
     address::{Address, Ipv4, Ipv6},
     challenge::Challenged,
-    classify::{Kind, Probe, classify},
+    classify::{self, Kind, Probe, Protocol, classify},
     counter::Counter,
     fence::may_answer,
     frame::{Bytes, Frame, Rewrite},
-    parse::{Link, Malformed, Network, Plain, link},
+    parse::{ETHERNET, Link, Malformed, Network, Plain, TCP, UDP, link},
     settings::{AckProbes, Settings},
     world::{Flow, Hosts, Locality, World},
 };
@@ -49,12 +51,24 @@ where
     F: Frame,
     W: Hosts<Ipv4> + Hosts<Ipv6>,
 {
+    /// Up to the end of a UDP header over IPv4, so that one check of the bounds serves most of what is read.
+    const COMMON: usize = ETHERNET + 20 + 8;
     let bytes = frame.bytes();
+    if !bytes.reaches(COMMON) {
+        return None;
+    }
     let link = link(bytes).ok()?;
-    match link.network {
-        Network::Ipv4 => glance_at::<Ipv4, _, _>(bytes.skip(link.length), world),
-        Network::Ipv6 => glance_at::<Ipv6, _, _>(bytes.skip(link.length), world),
-        Network::Other => Some(Action::Pass),
+    // Each of the four apart, and each transport in it: joined, they would share registers, and spill them.
+    match link {
+        Link { network: Network::Ipv4, length: ETHERNET, .. } => {
+            glance_at::<Ipv4, _, _>(bytes.skip(ETHERNET), world)
+        }
+        Link { network: Network::Ipv6, length: ETHERNET, .. } => {
+            glance_at::<Ipv6, _, _>(bytes.skip(ETHERNET), world)
+        }
+        Link { network: Network::Ipv4, length, .. } => glance_at::<Ipv4, _, _>(bytes.skip(length), world),
+        Link { network: Network::Ipv6, length, .. } => glance_at::<Ipv6, _, _>(bytes.skip(length), world),
+        Link { network: Network::Other, .. } => Some(Action::Pass),
     }
 }
 
@@ -74,13 +88,34 @@ where
             return None;
         }
     }
-    let datagram = A::plain(packet)?;
-    let transport = datagram.transport(packet).ok()?;
-    if !packet.reaches(datagram.transport + datagram.remaining) {
-        return None;
+    let payload = A::payload(packet)?;
+    match payload.protocol {
+        TCP => {
+            let flags = payload.tcp(packet)?;
+            let Some(kind) = classify::tcp(flags) else { return Some(Action::Pass) };
+            settle::<A, _, _>(packet, Protocol::Tcp, payload.port(packet)?, kind, world)
+        }
+        UDP => {
+            payload.udp(packet)?;
+            settle::<A, _, _>(packet, Protocol::Udp, payload.port(packet)?, Kind::Udp, world)
+        }
+        protocol => {
+            cold_path();
+            let is_settled = !A::is_extension(protocol) && payload.is_within(packet);
+            is_settled.then_some(Action::Pass)
+        }
     }
-    let harmless = classify(&transport).is_none_or(|probe| is_harmless(datagram.destination, &probe, world));
-    harmless.then_some(Action::Pass)
+}
+
+/// [`glance`] past the headers.
+#[inline(always)]
+fn settle<A, B, W>(packet: B, protocol: Protocol, port: u16, kind: Kind, world: &W) -> Option<Action>
+where
+    A: Plain,
+    B: Bytes,
+    W: Hosts<A>,
+{
+    is_harmless(A::destination(packet)?, protocol, port, kind, world).then_some(Action::Pass)
 }
 
 /// Judges `frame` by every question there is.
@@ -197,7 +232,16 @@ where
     let transport = datagram.transport(frame.bytes())?;
     let Some(probe) = classify(&transport) else { return Ok(Action::Pass) };
     let flow = Flow { source, destination: datagram.destination, probe };
-    if is_harmless(flow.destination, &probe, world) || is_explained(&flow, world) {
+    if is_harmless(flow.destination, probe.protocol, probe.port, probe.kind, world) {
+        return Ok(Action::Pass);
+    }
+    let is_trap = is_trap(&probe, world);
+    if is_trap && !is_open(&probe) || is_explained(&flow, world) {
+        return Ok(Action::Pass);
+    }
+    if is_trap {
+        world.count(Counter::Steered);
+        world.steer(&flow);
         return Ok(Action::Pass);
     }
     Ok(answer(frame, link, &datagram, &flow, world))
@@ -213,32 +257,47 @@ fn is_blocked<A, W: Hosts<A>>(source: A, world: &W) -> bool {
 }
 
 /// Whether a packet can be no probe, as far as that costs next to nothing: what explained another to the same
-/// destination a moment ago explains it too, or nobody looks for it.
+/// destination a moment ago explains it too, or nobody watches the port.
 #[inline(always)]
-fn is_harmless<A, W: Hosts<A>>(destination: A, probe: &Probe, world: &W) -> bool {
-    let is_alike = probe.kind.is_connected() || probe.kind == Kind::Udp;
-    is_alike && world.was_explained(destination, probe)
-        || !world.is_watched(probe.protocol, probe.port)
-        || !is_sought(probe, world.settings())
+fn is_harmless<A, W: Hosts<A>>(destination: A, protocol: Protocol, port: u16, kind: Kind, world: &W) -> bool {
+    let is_alike = kind.is_connected() || kind == Kind::Udp;
+    is_alike && world.was_explained(destination, protocol, port) || !world.is_watched(protocol, port)
+}
+
+/// Whether a probe's port is a trap that takes what comes, so that it is told by the daemon's socket.
+#[inline(always)]
+fn is_trap<W: World>(probe: &Probe, world: &W) -> bool {
+    world.settings().is_trap(probe.protocol) && world.is_listed(probe.protocol, probe.port)
+}
+
+/// Whether a socket would take it for a beginning; the other kinds are nothing to a trap, as to 1.2's `-tcp`.
+#[inline(always)]
+fn is_open(probe: &Probe) -> bool {
+    matches!(probe.kind, Kind::Syn | Kind::Udp)
 }
 
 /// Whether the settings want this kind at all.
 #[inline(always)]
-fn is_sought(probe: &Probe, settings: &Settings) -> bool {
-    !probe.kind.is_connected() || settings.ack_probes != AckProbes::Off as u8
+fn is_sought(kind: Kind, settings: &Settings) -> bool {
+    !kind.is_connected() || settings.ack_probes != AckProbes::Off as u8
 }
 
-/// Whether something innocent explains a packet to a watched port: it isn't for us, it cannot come from a
-/// single host, a service or connection expects it, or it may be the answer to a protected host.
+/// Whether a packet to a watched port is no probe: nobody looks for its kind, or something innocent explains it. It
+/// isn't for us, it cannot come from a single host, a service or connection expects it, or it may be the answer to
+/// a protected host.
 #[inline(always)]
 fn is_explained<A: Address, W: Hosts<A>>(flow: &Flow<A>, world: &W) -> bool {
+    if !is_sought(flow.probe.kind, world.settings()) {
+        world.remember(flow);
+        return true;
+    }
     match world.locality(flow.destination) {
         Locality::Foreign => {
-            world.remember(flow.destination, &flow.probe);
+            world.remember(flow);
             return true;
         }
         Locality::Own if world.is_served(flow) => {
-            world.remember(flow.destination, &flow.probe);
+            world.remember(flow);
             world.count(Counter::Served);
             return true;
         }

@@ -15,7 +15,7 @@ mod plain;
 mod transport;
 
 pub use ipv6::MAX_EXTENSIONS;
-pub use link::{Link, Network, link};
+pub use link::{ETHERNET, Link, Network, link};
 pub use plain::Plain;
 pub use transport::{TcpFlags, Transport};
 

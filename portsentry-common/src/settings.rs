@@ -50,9 +50,9 @@ pub struct Settings {
     pub udp_response: u8,
     /// An [`AckProbes`].
     pub ack_probes: u8,
-    /// For how many jiffies what explained a datagram or ACK explains further ones to its destination and port; 0
-    /// for asking anew at each packet.
-    pub explained_jiffies: u8,
+    /// 1 if what explained a datagram or ACK explains further ones to its destination and port for a moment, 0 for
+    /// asking anew at each packet.
+    pub remembers: u8,
     /// New fences a second that each CPU may make.
     pub fence_rate: u32,
     /// SYNs a second that each CPU may answer with a cookie; 0 for none.
@@ -61,13 +61,19 @@ pub struct Settings {
     pub first_ephemeral: u32,
     /// Offset in words of the gate's generation that counts: 0 or [`crate::gate::WORDS`].
     pub gate: u32,
-    /// Always 0.
-    pub padding: u32,
+    /// Protocols whose listed ports are traps that take what comes (1.2's `-tcp` and `-udp`): bit 0 for TCP, bit 1
+    /// for UDP.
+    pub traps: u32,
 }
 
 const _: () = assert!(size_of::<Settings>() == 72);
 
 impl Settings {
+    /// The bit for TCP in [`Settings::traps`].
+    pub const TCP_TRAPS: u32 = 1;
+    /// The bit for UDP in [`Settings::traps`].
+    pub const UDP_TRAPS: u32 = 2;
+
     /// What stands in the object file, until a loader writes the real ones.
     pub const UNSET: Self = Self {
         block_ns: 0,
@@ -80,17 +86,24 @@ impl Settings {
         tcp_response: 0,
         udp_response: 0,
         ack_probes: 0,
-        explained_jiffies: 0,
+        remembers: 0,
         fence_rate: 0,
         challenge_rate: 0,
         first_ephemeral: 0,
         gate: 0,
-        padding: 0,
+        traps: 0,
     };
 
-    /// What [`Settings::explained_jiffies`] ordinarily is: a second on most kernels (250 jiffies), a quarter of one
-    /// on others.
-    pub const EXPLAINED_JIFFIES: u8 = 250;
+    /// Whether the listed ports of `protocol` take what comes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_trap(&self, protocol: crate::classify::Protocol) -> bool {
+        let bit = match protocol {
+            crate::classify::Protocol::Tcp => Self::TCP_TRAPS,
+            crate::classify::Protocol::Udp => Self::UDP_TRAPS,
+        };
+        self.traps & bit != 0
+    }
 
     /// Whether a source without proof is fenced rather than blocked.
     #[inline(always)]

@@ -28,6 +28,22 @@ pub struct SightKey {
     pub reserved: [u8; 5],
 }
 
+/// A packet that is to be handed to the daemon's own sockets.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct SteerKey {
+    /// Where it says it came from; IPv4 as IPv4-mapped.
+    pub source: Ipv6,
+    /// Port that it comes from, host byte order.
+    pub source_port: u16,
+    /// Port that it goes to, host byte order.
+    pub port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Always 0.
+    pub reserved: [u8; 3],
+}
+
 /// What one CPU has spent of its allowances in the current second.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -44,4 +60,9 @@ pub struct Budget {
     pub checked: u32,
 }
 
-const _: () = assert!(size_of::<Tally>() == 16 && size_of::<SightKey>() == 24 && size_of::<Budget>() == 24);
+const _: () = assert!(
+    size_of::<Tally>() == 16
+        && size_of::<SightKey>() == 24
+        && size_of::<SteerKey>() == 24
+        && size_of::<Budget>() == 24
+);

@@ -105,6 +105,9 @@ pub trait World {
     /// Whether `port` (host byte order) is watched, by list or in advanced mode.
     fn is_watched(&self, protocol: Protocol, port: u16) -> bool;
 
+    /// Whether `port` (host byte order) is watched by list.
+    fn is_listed(&self, protocol: Protocol, port: u16) -> bool;
+
     /// Takes one of this second's `allowance`; `false` if none is left at `now_ns`.
     fn spend(&self, allowance: Allowance, now_ns: u64) -> bool;
 
@@ -132,10 +135,10 @@ pub trait Hosts<A>: World {
 
     /// Whether the destination alone, or a socket on it, explained a packet shortly before that went to the same
     /// port: see [`Hosts::remember`]. Cheap; `false` only means that the others must tell.
-    fn was_explained(&self, destination: A, probe: &Probe) -> bool;
+    fn was_explained(&self, destination: A, protocol: Protocol, port: u16) -> bool;
 
-    /// Remembers for [`Settings::explained_jiffies`] that packets to this destination and port are explained.
-    fn remember(&self, destination: A, probe: &Probe);
+    /// Remembers for a moment that packets to this destination and port are explained, if the settings say so.
+    fn remember(&self, flow: &Flow<A>);
 
     /// Whether a socket explains the packet at this moment: one that listens or is bound on the destination,
     /// or an existing connection between the two ends. One in TIME-WAIT explains only what belongs to it.
@@ -161,6 +164,9 @@ pub trait Hosts<A>: World {
 
     /// Takes `source` out of the fenced map.
     fn unfence(&self, source: A);
+
+    /// Has the packet of `flow` handed to the daemon's own socket, unless another socket takes it.
+    fn steer(&self, flow: &Flow<A>);
 
     /// Whether a connection between the two ends exists, in any state that takes its segments.
     fn is_connected(&self, flow: &Flow<A>) -> bool;

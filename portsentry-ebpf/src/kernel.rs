@@ -4,8 +4,6 @@
 
 mod family;
 
-use core::arch::asm;
-
 use aya_ebpf::{
     EbpfContext,
     bindings::{BPF_ANY, BPF_NOEXIST, BPF_RB_NO_WAKEUP},
@@ -22,47 +20,53 @@ use portsentry_common::{
     gate,
     parse::Malformed,
     settings::Settings,
-    state::{Budget, SightKey, Tally},
+    state::{Budget, SightKey, SteerKey, Tally},
     world::{Allowance, Entry, Flow, Hosts, Locality, Sight, World},
 };
 
-use crate::{
-    atomic,
-    explained::{self, EXPLAINED},
-    maps, sockets,
-};
+use crate::{atomic, explained::EXPLAINED, maps, sockets};
 
 use self::family::Family;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
+/// A single setting, for what is on every packet's way: cheaper than by [`World::settings`].
+macro_rules! setting {
+    ($field:ident) => {{
+        let settings = (&raw const maps::SETTINGS).cast::<Settings>();
+        // SAFETY: as in `settings`; volatile, for the optimiser must not take the initial value for the loader's.
+        unsafe { (&raw const (*settings).$field).read_volatile() }
+    }};
+}
+
 /// The kernel, as one packet's judgement sees it.
 pub struct Kernel<'a> {
     context: &'a XdpContext,
+    jiffies: u64,
 }
 
 impl<'a> Kernel<'a> {
     #[inline(always)]
     pub fn new(context: &'a XdpContext) -> Self {
-        Self { context }
+        // Once and early: a call, if only to the compiler, costs registers.
+        // SAFETY: the helper has no preconditions; the verifier makes it a load.
+        Self { context, jiffies: unsafe { bpf_jiffies64() } }
     }
 }
 
 impl World for Kernel<'_> {
     #[inline(always)]
     fn settings(&self) -> &Settings {
-        let mut settings = &raw const maps::SETTINGS;
         // The optimiser must not take the initial value for the one that the loader writes.
-        // SAFETY: nothing is done.
-        unsafe { asm!("/* {0} */", inout(reg) settings, options(pure, nomem, nostack, preserves_flags)) };
+        let settings = core::hint::black_box(&raw const maps::SETTINGS).cast::<Settings>();
         // SAFETY: a `Global` is its value, which is plain data that nobody writes once the program runs.
-        unsafe { &*settings.cast::<Settings>() }
+        unsafe { &*settings }
     }
 
     #[inline(always)]
     fn now_ns(&self) -> u64 {
         let Settings { first_jiffy, jiffy_ns, .. } = self.settings();
-        jiffies().wrapping_sub(*first_jiffy).wrapping_mul(*jiffy_ns)
+        self.jiffies.wrapping_sub(*first_jiffy).wrapping_mul(*jiffy_ns)
     }
 
     #[inline(always)]
@@ -92,6 +96,16 @@ impl World for Kernel<'_> {
             Protocol::Udp => (maps::WATCHED_UDP.get(word), maps::ADVANCED_UDP.get(word)),
         };
         (listed.copied().unwrap_or(0) | advanced.copied().unwrap_or(0)) & mask != 0
+    }
+
+    #[inline(always)]
+    fn is_listed(&self, protocol: Protocol, port: u16) -> bool {
+        let (word, mask) = (u32::from(port) / 64, 1 << (port % 64));
+        let listed = match protocol {
+            Protocol::Tcp => maps::WATCHED_TCP.get(word),
+            Protocol::Udp => maps::WATCHED_UDP.get(word),
+        };
+        listed.copied().unwrap_or(0) & mask != 0
     }
 
     #[inline(always)]
@@ -140,7 +154,7 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     #[inline(always)]
     fn may_be_blocked(&self, bit: u32) -> bool {
         let (word, mask) = gate::place(bit);
-        let gate = A::gate(word + self.settings().gate);
+        let gate = A::gate(word + setting!(gate));
         gate.copied().unwrap_or(0) & mask != 0
     }
 
@@ -168,17 +182,15 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn was_explained(&self, destination: A, probe: &Probe) -> bool {
-        let (place, tag) = explained::place(destination.hash(probe));
-        let explained = EXPLAINED.read(place);
-        let age = (jiffies() as u32).wrapping_sub(explained as u32);
-        (explained >> 32) as u32 == tag && age < u32::from(self.settings().explained_jiffies)
+    fn was_explained(&self, destination: A, protocol: Protocol, port: u16) -> bool {
+        EXPLAINED.holds(destination.hash(protocol, port), self.jiffies)
     }
 
     #[inline(always)]
-    fn remember(&self, destination: A, probe: &Probe) {
-        let (place, tag) = explained::place(destination.hash(probe));
-        EXPLAINED.write(place, u64::from(tag) << 32 | u64::from(jiffies() as u32));
+    fn remember(&self, flow: &Flow<A>) {
+        if self.settings().remembers != 0 {
+            EXPLAINED.enter(flow.destination.hash(flow.probe.protocol, flow.probe.port), self.jiffies);
+        }
     }
 
     #[inline(always)]
@@ -259,6 +271,15 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     }
 
     #[inline(always)]
+    fn steer(&self, flow: &Flow<A>) {
+        let Probe { protocol, source_port, port, .. } = flow.probe;
+        let source = flow.source.to_mapped();
+        let key = SteerKey { source, source_port, port, protocol: protocol as u8, reserved: [0; 3] };
+        // An LRU map that can't take it leaves the port closed.
+        let _ = maps::STEERED.insert(key, 1, u64::from(BPF_ANY));
+    }
+
+    #[inline(always)]
     fn is_connected(&self, flow: &Flow<A>) -> bool {
         sockets::is_connected(self.context.as_ptr(), flow)
     }
@@ -287,11 +308,4 @@ fn open_gate<A: Family>(source: A) {
             unsafe { atomic::set_bits(word, mask) };
         }
     }
-}
-
-/// The kernel's tick counter; the verifier makes it a load.
-#[inline(always)]
-fn jiffies() -> u64 {
-    // SAFETY: the helper has no preconditions.
-    unsafe { bpf_jiffies64() }
 }

@@ -3,7 +3,7 @@
 //! It must not hold a rule of its own.
 #![no_std]
 #![no_main]
-#![feature(asm_experimental_arch, core_intrinsics)]
+#![feature(core_intrinsics)]
 #![allow(missing_docs, reason = "the `xdp` macro leaves the program's out")]
 #![allow(internal_features, reason = "the BPF target has no stable atomic read-modify-write")]
 
@@ -13,6 +13,7 @@ mod frame;
 mod kernel;
 mod maps;
 mod sockets;
+mod steer;
 
 use aya_ebpf::{
     EbpfContext,

@@ -4,7 +4,7 @@
 
 use aya_ebpf::{
     Global,
-    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, SockMap},
     macros::btf_map,
 };
 use portsentry_common::{
@@ -15,7 +15,7 @@ use portsentry_common::{
     event::Event,
     gate,
     settings::Settings,
-    state::{Budget, SightKey, Tally},
+    state::{Budget, SightKey, SteerKey, Tally},
 };
 
 /// An IPv6 address in an LPM key, whose layout has no room for alignment.
@@ -68,6 +68,12 @@ pub static LOCAL_V4: LpmTrie<Ipv4, u32, 4096> = LpmTrie::new();
 #[btf_map]
 pub static LOCAL_V6: LpmTrie<Octets, u32, 4096> = LpmTrie::new();
 
+/// What is to be handed to the daemon's own sockets.
+#[btf_map]
+pub static STEERED: LruHashMap<SteerKey, u32, 1> = LruHashMap::new();
+/// Those sockets: TCP over IPv4 and IPv6, UDP over IPv4 and IPv6.
+#[btf_map]
+pub static TRAPS: SockMap<4> = SockMap::new();
 #[btf_map]
 pub static SOURCES: LruHashMap<Ipv6, Tally, 1> = LruHashMap::new();
 #[btf_map]

@@ -84,9 +84,11 @@ fn tcp_state<A: Tuple>(context: *mut c_void, flow: &Flow<A>, source_port: u16) -
         return None;
     }
     // SAFETY: the look-up returned a referenced socket.
-    let state = unsafe { (*socket).state };
+    let (state, port) = unsafe { ((*socket).state, (*socket).src_port) };
     release(socket);
-    Some(state)
+    // The look-up runs `sk_lookup` programs, too: a listener on another port is the daemon's own.
+    let is_own = state == LISTEN && port != u32::from(flow.probe.port);
+    if is_own { None } else { Some(state) }
 }
 
 /// Whether a connection between the two ends takes the segments of `flow`.
@@ -99,8 +101,11 @@ pub fn is_connected<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> bool {
 #[inline(always)]
 pub fn explains_udp<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> bool {
     udp_socket(context, flow).is_some_and(|socket| {
+        // SAFETY: the look-up returned a referenced socket.
+        let port = unsafe { (*socket).src_port };
         release(socket);
-        true
+        // As for TCP.
+        port == u32::from(flow.probe.port)
     })
 }
 

@@ -1,11 +1,16 @@
 //! The command line: the flags of PortSentry 1.2 and of 2.x. It must not act on them.
 
+mod verb;
+
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Parser, Subcommand, ValueEnum};
-use portsentry_common::classify::Protocol;
+use clap::{Parser, ValueEnum};
 
-use crate::config::{Config, Interfaces, LogFormat, LogOutput};
+pub use self::verb::{Doctor, History, Hold, List, Sort, State, Status, Verb};
+use crate::{
+    config::{Config, Interfaces, LogFormat, LogOutput},
+    modes::{Mode, Modes},
+};
 
 /// PortSentry 1.2's modes, which have a single dash and more than one letter.
 const CLASSIC: [&str; 6] = ["-tcp", "-udp", "-stcp", "-sudp", "-atcp", "-audp"];
@@ -20,7 +25,8 @@ const DEFAULT_CONFIG: &str = "/etc/portsentry/portsentry.conf";
     disable_version_flag = true,
     max_term_width = 100,
     after_help = "Modes of PortSentry 1.2, any number of them:\n  \
-        -tcp, -stcp   watch TCP_PORTS\n  -udp, -sudp   watch UDP_PORTS\n  \
+        -stcp, -sudp  watch TCP_PORTS, UDP_PORTS\n  \
+        -tcp, -udp    take connections to TCP_PORTS, datagrams to UDP_PORTS\n  \
         -atcp         watch every TCP port below ADVANCED_PORTS_TCP but ADVANCED_EXCLUDE_TCP\n  \
         -audp         watch every UDP port below ADVANCED_PORTS_UDP but ADVANCED_EXCLUDE_UDP\n\
         Without one, TCP_PORTS and UDP_PORTS are watched. A port on which a service listens is never\n\
@@ -44,6 +50,9 @@ pub struct Cli {
     /// Watch TCP_PORTS and UDP_PORTS without binding them (the default)
     #[arg(long)]
     stealth: bool,
+    /// Take connections to TCP_PORTS and datagrams to UDP_PORTS, and show PORT_BANNER
+    #[arg(long, conflicts_with = "stealth")]
+    connect: bool,
     /// Accepted for 2.x; XDP serves instead
     #[arg(short, long, value_name = "METHOD", hide = true)]
     method: Option<Method>,
@@ -79,14 +88,6 @@ pub struct Cli {
     pub verb: Option<Verb>,
 }
 
-/// Commands beside the flags of the two PortSentrys.
-#[derive(Clone, Copy, Debug, Subcommand)]
-#[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
-pub enum Verb {
-    /// Say whether the configuration is right, and what would be watched, blocked and run
-    Check,
-}
-
 /// How 2.x captured packets.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Method {
@@ -98,34 +99,6 @@ enum Method {
 enum Output {
     Stdout,
     Syslog,
-}
-
-/// Which ports are watched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a mode of its own, and any of them may be on")]
-pub struct Modes {
-    /// `TCP_PORTS`.
-    pub listed_tcp: bool,
-    /// `UDP_PORTS`.
-    pub listed_udp: bool,
-    /// Those below `ADVANCED_PORTS_TCP`.
-    pub advanced_tcp: bool,
-    /// Those below `ADVANCED_PORTS_UDP`.
-    pub advanced_udp: bool,
-}
-
-impl Modes {
-    /// What `$MODE$` stands for in `format` where a probe of `protocol` led to the action.
-    #[must_use]
-    pub const fn name(self, protocol: Protocol, format: LogFormat) -> &'static str {
-        match (format, protocol) {
-            (LogFormat::Revival, _) => "stealth",
-            (_, Protocol::Tcp) if self.advanced_tcp => "atcp",
-            (_, Protocol::Tcp) => "stcp",
-            (_, Protocol::Udp) if self.advanced_udp => "audp",
-            (_, Protocol::Udp) => "sudp",
-        }
-    }
 }
 
 impl Cli {
@@ -142,19 +115,22 @@ impl Cli {
         Ok(cli)
     }
 
-    /// The modes asked for: 2.x's default unless one of 1.2's is named.
+    /// The modes asked for: 2.x's unless one of 1.2's is named.
     #[must_use]
     pub fn modes(&self) -> Modes {
-        if !self.is_classic() {
-            return Modes { listed_tcp: true, listed_udp: true, ..Modes::default() };
-        }
-        let listed = self.stealth;
-        Modes {
-            listed_tcp: listed || self.tcp || self.stcp,
-            listed_udp: listed || self.udp || self.sudp,
-            advanced_tcp: self.atcp,
-            advanced_udp: self.audp,
-        }
+        let classic = [
+            (self.tcp, Mode::Tcp),
+            (self.udp, Mode::Udp),
+            (self.stcp, Mode::Stcp),
+            (self.sudp, Mode::Sudp),
+            (self.atcp, Mode::Atcp),
+            (self.audp, Mode::Audp),
+        ];
+        let named = classic.into_iter().filter(|(is_on, _)| *is_on).map(|(_, mode)| mode);
+        let connect = [Mode::Tcp, Mode::Udp].into_iter().filter(|_| self.connect);
+        let is_stealth = self.stealth || !(self.is_classic() || self.connect);
+        let stealth = [Mode::Stcp, Mode::Sudp].into_iter().filter(|_| is_stealth);
+        named.chain(connect).chain(stealth).collect()
     }
 
     /// Puts what the command line says over what `config` says.
@@ -203,20 +179,19 @@ mod tests {
 
     #[test]
     fn modes_select_what_is_watched() {
-        const NONE: Modes =
-            Modes { listed_tcp: false, listed_udp: false, advanced_tcp: false, advanced_udp: false };
         for (line, expected) in [
-            ("portsentry", Modes { listed_tcp: true, listed_udp: true, ..NONE }),
-            ("portsentry --stealth", Modes { listed_tcp: true, listed_udp: true, ..NONE }),
-            ("portsentry -tcp", Modes { listed_tcp: true, ..NONE }),
-            ("portsentry -stcp", Modes { listed_tcp: true, ..NONE }),
-            ("portsentry -udp", Modes { listed_udp: true, ..NONE }),
-            ("portsentry -sudp", Modes { listed_udp: true, ..NONE }),
-            ("portsentry -atcp", Modes { advanced_tcp: true, ..NONE }),
-            ("portsentry -atcp -audp", Modes { advanced_tcp: true, advanced_udp: true, ..NONE }),
-            ("portsentry -stcp -audp", Modes { listed_tcp: true, advanced_udp: true, ..NONE }),
+            ("portsentry", &[Mode::Stcp, Mode::Sudp][..]),
+            ("portsentry --stealth", &[Mode::Stcp, Mode::Sudp]),
+            ("portsentry --connect", &[Mode::Tcp, Mode::Udp]),
+            ("portsentry -tcp", &[Mode::Tcp]),
+            ("portsentry -stcp", &[Mode::Stcp]),
+            ("portsentry -udp", &[Mode::Udp]),
+            ("portsentry -sudp", &[Mode::Sudp]),
+            ("portsentry -atcp", &[Mode::Atcp]),
+            ("portsentry -atcp -audp", &[Mode::Atcp, Mode::Audp]),
+            ("portsentry -stcp -audp", &[Mode::Stcp, Mode::Audp]),
         ] {
-            assert_eq!(read(line).unwrap().modes(), expected, "{line}");
+            assert_eq!(read(line).unwrap().modes(), expected.iter().copied().collect(), "{line}");
         }
     }
 

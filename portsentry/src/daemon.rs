@@ -9,17 +9,18 @@ mod keeper;
 mod reader;
 mod session;
 pub mod territory;
+mod trap;
 
 use std::io;
 
 use ipnet::IpNet;
 
 use self::{
-    companion::Wait,
+    companion::{Claims, Wait},
     reader::End,
     session::{Begin, Session},
 };
-use crate::{cli::Modes, config::Config, kernel};
+use crate::{config::Config, kernel, modes::Modes};
 
 /// What a daemon is started with.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ pub enum Error {
 
 /// Runs until a signal to stop. `active` is called once everything is watched.
 pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce()) -> Result<(), Error> {
-    let mut claims = Vec::new();
+    let mut claims = Claims::default();
     let mut session = match Session::start(&options, &Begin::Start, &mut claims).await {
         Err(Error::Kernel(kernel::Error::Running(_))) => {
             match companion::run(&mut options, &mut claims, reread, active).await? {
@@ -76,20 +77,20 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
         }
     };
     loop {
-        let must_stay = || companion::others_watch(&options, &claims).unwrap_or(true);
-        match session.serve(reread, &must_stay).await? {
-            End::Stop => return companion::release(&options, &mut claims),
-            End::Reload(new) => {
-                session = match Session::start(&new, &Begin::Reload, &mut claims).await {
-                    Ok(session) => {
-                        options = *new;
-                        session
-                    }
-                    Err(error) => {
-                        Session::start(&options, &Begin::Fallback(error.to_string()), &mut claims).await?
-                    }
-                };
+        // What can't be asked is taken to be as it was: nobody else.
+        let others = || claims.others(&options.config.pin_path).unwrap_or_default();
+        let (new, begin) = match session.serve(reread, &others).await? {
+            End::Stop => return companion::leave(&options, &claims),
+            End::Regroup => (None, Begin::Regroup),
+            End::Reload(new) => (Some(*new), Begin::Reload),
+        };
+        let next = new.as_ref().unwrap_or(&options);
+        session = match Session::start(next, &begin, &mut claims).await {
+            Ok(session) => {
+                options = new.unwrap_or(options);
+                session
             }
-        }
+            Err(error) => Session::start(&options, &Begin::Fallback(error.to_string()), &mut claims).await?,
+        };
     }
 }

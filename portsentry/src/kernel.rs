@@ -2,28 +2,34 @@
 //!
 //! It must not decide what is blocked or reported: it loads, attaches, reads and writes.
 
-mod bitmap;
+pub mod bitmap;
 mod blocked;
 mod claim;
 mod clock;
 mod counters;
 mod error;
+mod ethtool;
 mod gate;
 mod link;
 mod load;
 mod networks;
+mod observe;
 mod pins;
 mod ring;
 mod secrets;
+mod trap;
 mod trial;
 
 pub use blocked::Blocked;
 pub use claim::Claim;
 pub use clock::{Clock, monotonic_at, monotonic_ns, wall_time};
 pub use error::Error;
+pub use ethtool::{Ethtool, Offloads, Queues};
 pub use link::{Attachment, Mode};
-pub use load::{Kernel, Load, Watched};
+pub use load::{Kernel, Load, OBJECT, Watched};
 pub use networks::{Exempt, Networks};
+pub use observe::{Fill, Observer, Sources};
 pub use pins::Pins;
 pub use ring::{Ring, decode};
+pub use trap::{Place, Traps};
 pub use trial::Trial;

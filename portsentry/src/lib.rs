@@ -8,5 +8,6 @@ pub mod config;
 pub mod daemon;
 pub mod exit;
 pub mod kernel;
+pub mod modes;
 pub mod policy;
 pub mod sink;

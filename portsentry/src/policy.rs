@@ -5,6 +5,7 @@
 pub mod ledger;
 mod response;
 pub mod sighting;
+pub mod trap;
 
 pub use ledger::{Edit, Hold, Ledger, Record, Standing, TakeOver};
 pub use response::{Action, respond};

@@ -4,11 +4,13 @@
 
 pub mod blocked_file;
 pub mod classic;
+mod edit;
 mod files;
 mod history;
 pub mod hosts_deny;
 mod journal;
 mod output;
+mod past;
 mod replace;
 pub mod resolver;
 pub mod revival;
@@ -18,8 +20,10 @@ pub mod watch;
 
 use std::{fmt, net::IpAddr};
 
+pub use edit::{Change, Edited, edit};
 pub use files::{Denied, Files, Flushed};
 pub use journal::Journal;
+pub use past::{Deed, Past};
 pub use replace::ReplaceError;
 
 /// A source as lines name it.

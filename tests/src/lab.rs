@@ -37,7 +37,7 @@ pub use self::{
     installed::Syslog,
     log::Log,
     maps::{dump, remove_pins},
-    namespace::Namespace,
+    namespace::{Namespace, by_way_of},
     probes::Probe,
     records::{classic_record, mentions},
     service::{Reach, Service},
@@ -153,14 +153,14 @@ impl Lab {
         ));
     }
 
-    /// Joins the host and the scanner by a second cable, in interfaces named `eth1`; their addresses on it.
-    pub fn plug_in_second(&self) -> (IpAddr, IpAddr) {
-        let [host, scanner] = [1, 2].map(|member| Ipv4Addr::new(203, 0, 113, member));
-        self.host.ip(&format!("link add eth1 type veth peer name eth1 netns {}", self.scanner.name()));
-        for (namespace, address) in [(&self.host, host), (&self.scanner, scanner)] {
+    /// Joins the host and `member` by a second cable, in interfaces named `eth1`; their addresses on it.
+    pub fn plug_in_second(&self, member: &Namespace) -> (IpAddr, IpAddr) {
+        let [host, other] = [1, 2].map(|number| Ipv4Addr::new(203, 0, 113, number));
+        self.host.ip(&format!("link add eth1 type veth peer name eth1 netns {}", member.name()));
+        for (namespace, address) in [(&self.host, host), (member, other)] {
             namespace.ip(&format!("address add {address}/24 dev eth1\nlink set eth1 up"));
         }
-        (host.into(), scanner.into())
+        (host.into(), other.into())
     }
 
     /// Tells the scanner the host's Ethernet address, so that it needs no answer to find the host.

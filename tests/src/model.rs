@@ -111,6 +111,10 @@ impl World for Model {
         place::is_listed(protocol, port) || place::is_advanced(protocol, port)
     }
 
+    fn is_listed(&self, protocol: Protocol, port: u16) -> bool {
+        place::is_listed(protocol, port)
+    }
+
     /// Its clock stands still, so all is spent in one second.
     fn spend(&self, allowance: Allowance, _: u64) -> bool {
         let settings = &self.scenario.settings;
@@ -170,11 +174,11 @@ impl<A: Address> Hosts<A> for Model {
     }
 
     /// Never: the kernel program saves time by this, and reaches the same verdict without.
-    fn was_explained(&self, _: A, _: &Probe) -> bool {
+    fn was_explained(&self, _: A, _: Protocol, _: u16) -> bool {
         false
     }
 
-    fn remember(&self, _: A, _: &Probe) {}
+    fn remember(&self, _: &Flow<A>) {}
 
     fn is_served(&self, flow: &Flow<A>) -> bool {
         sockets::explain(&self.scenario.sockets, flow)
@@ -227,6 +231,9 @@ impl<A: Address> Hosts<A> for Model {
     fn unfence(&self, source: A) {
         self.fenced.borrow_mut().remove(&ip(source));
     }
+
+    /// No packet goes further than the rules.
+    fn steer(&self, _: &Flow<A>) {}
 
     fn is_connected(&self, flow: &Flow<A>) -> bool {
         sockets::connect(&self.scenario.sockets, flow)

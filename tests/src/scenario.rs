@@ -35,7 +35,7 @@ impl Default for Scenario {
                 tcp_response: Response::Block as u8,
                 udp_response: Response::Block as u8,
                 ack_probes: AckProbes::Report as u8,
-                explained_jiffies: Settings::EXPLAINED_JIFFIES,
+                remembers: 1,
                 ..Settings::zeroed()
             },
             max_blocked: 1024,

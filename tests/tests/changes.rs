@@ -182,7 +182,7 @@ fn a_new_gateway_is_let_in_and_a_new_address_is_watched() {
 fn an_interface_that_comes_is_watched_and_one_that_goes_is_let_go() {
     let lab = Lab::new();
     let daemon = lab.portsentry("-stcp -i ALL_NLO").start();
-    let (host, scanner) = lab.plug_in_second();
+    let (host, scanner) = lab.plug_in_second(&lab.scanner);
     daemon.log().wait_for("adminalert: eth1: native XDP");
     daemon.wait_until("probes on it count", || {
         let _probe = Probe::tcp(&lab.scanner, scanner, SocketAddr::new(host, 11));
@@ -199,7 +199,7 @@ fn an_interface_that_comes_is_watched_and_one_that_goes_is_let_go() {
 #[test]
 fn a_source_blocked_on_one_interface_is_blocked_on_all() {
     let lab = Lab::new();
-    let (host, scanner) = lab.plug_in_second();
+    let (host, scanner) = lab.plug_in_second(&lab.scanner);
     let service = lab.serve_tcp(8080);
     let daemon = lab.portsentry("-stcp -i eth0 -i eth1").start();
     let ask = || service.answers_at(&lab.scanner, scanner, host, Reach::Expected);

@@ -1,8 +1,8 @@
 //! What is wrong is said at once, with what to do about it, and leaves nothing half done.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use portsentry_tests::lab::{Ended, Family, INTERFACE, Lab, Portsentry, binary};
+use portsentry_tests::lab::{Ended, Family, INTERFACE, Lab, Portsentry, binary, by_way_of};
 
 /// The exit codes, as `portsentry --help` lists them.
 const USAGE: i32 = 2;
@@ -20,20 +20,6 @@ fn assert_says(ended: &Ended, code: i32, texts: &[&str]) {
 fn assert_untouched(lab: &Lab) {
     let link = lab.host.run("ip", &["link", "show", INTERFACE]);
     assert!(!link.contains("xdp"), "{link}");
-}
-
-/// The daemon's command by way of `wrapper`, a shell's script that ends by running `"$@"`, in the same namespace.
-fn by_way_of(wrapper: &str) -> impl FnOnce(Command) -> Command {
-    move |daemon| {
-        let mut arguments = daemon.get_args();
-        let mut command = Command::new(daemon.get_program());
-        // What comes first is the namespace to enter.
-        command
-            .args(arguments.next())
-            .args(["unshare", "--mount", "sh", "-euc", wrapper, "sh"])
-            .args(arguments);
-        command
-    }
 }
 
 #[test]

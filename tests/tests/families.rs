@@ -6,7 +6,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, classic_record};
+use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Reach, classic_record};
 use regex::Regex;
 
 const DEBIAN: &str = include_str!("../../portsentry/testdata/debian-1.2.conf");
@@ -123,7 +123,7 @@ fn reported_probes_have_the_lines_of_2_x() {
             );
             // The blocked file has 1.2's lines in either format.
             let record = &daemon.file_about("BLOCKED_FILE", source)[0];
-            assert!(classic_record(record, source, port, protocol), "{record}");
+            assert!(classic_record(record, source, (port, protocol, "Blocked")), "{record}");
         }
     }
     assert_eq!(daemon.terminate().lines.last().map(String::as_str), Some("Portsentry is shutting down"));
@@ -175,10 +175,11 @@ fn a_debian_1_2_file_runs_unchanged() {
         let attack = format!("attackalert: {kind} from host: {source}/{source} to {protocol} port: {port}");
         assert!(daemon.lines_about(source).contains(&attack), "{attack}\n{:#?}", daemon.log().lines());
         daemon.wait_for_block(source);
-        assert!(daemon.blocked().contains(&source));
+        assert!(daemon.fenced().contains(&source));
+        assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
         for file in ["BLOCKED_FILE", "HISTORY_FILE"] {
             let records = daemon.file_about(file, source);
-            assert!(classic_record(&records[0], source, port, protocol), "{file}: {records:?}");
+            assert!(classic_record(&records[0], source, (port, protocol, "Fenced")), "{file}: {records:?}");
         }
         let deny = if family == Family::V4 { source.to_string() } else { format!("[{source}]") };
         assert_eq!(daemon.file_about("WRAPPER_HOSTS_DENY", source), [format!("ALL: {deny} : DENY")]);
@@ -195,19 +196,20 @@ fn a_2_x_file_runs_unchanged() {
     let source = lab.source(Family::V6);
     // In a range of its list; at the second hit.
     lab.nmap(source, "-sS -p 514");
-    assert!(!daemon.blocked().contains(&source));
+    assert!(!daemon.fenced().contains(&source));
     lab.nmap(source, "-sF -p 514");
     let line = format!(
         "Scan from: [{source}] ({source}) protocol: [TCP] port: [514] type: [TCP FIN scan] IP opts: [not set] ignored: \
          [false] triggered: [true] noblock: [false] blocked: [true]"
     );
     assert!(daemon.lines_about(source).contains(&line), "{:#?}", daemon.log().lines());
-    assert!(daemon.blocked().contains(&source));
+    assert!(daemon.fenced().contains(&source));
+    assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
     // BLOCK_UDP="2" blocks nobody.
     let source = lab.source(Family::V4);
     lab.nmap(source, "-sU -p 517,518");
     assert!(!daemon.lines_about(source).is_empty());
-    assert!(!daemon.blocked().contains(&source));
+    assert!(!daemon.fenced().contains(&source));
     service.assert_open_to_bystander(&lab);
 }
 

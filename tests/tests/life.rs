@@ -15,7 +15,7 @@ fn assert_held_once(daemon: &Daemon<'_>, sources: &[IpAddr]) {
         for file in ["BLOCKED_FILE", "HISTORY_FILE"] {
             let records = daemon.file_about(file, *source);
             assert_eq!(records.len(), 1, "{source} in {file}: {records:?}");
-            assert!(classic_record(&records[0], *source, 11, "TCP"), "{file}: {}", records[0]);
+            assert!(classic_record(&records[0], *source, (11, "TCP", "Blocked")), "{file}: {}", records[0]);
         }
         assert_eq!(daemon.file_about("WRAPPER_HOSTS_DENY", *source).len(), 1, "{source} in hosts.deny");
     }
@@ -212,7 +212,11 @@ fn the_files_of_1_2s_modes_are_taken_over() {
     for (source, protocol) in [(by_tcp, "TCP"), (by_udp, "UDP")] {
         daemon
             .wait_until("the blocked file shows it", || daemon.file_about("BLOCKED_FILE", source).len() == 1);
-        assert!(classic_record(&daemon.file_about("BLOCKED_FILE", source)[0], source, 1, protocol));
+        assert!(classic_record(
+            &daemon.file_about("BLOCKED_FILE", source)[0],
+            source,
+            (1, protocol, "Blocked")
+        ));
     }
 }
 

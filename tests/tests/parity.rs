@@ -29,7 +29,7 @@ const HOUR_NS: u64 = 3_600_000_000_000;
 /// has none.
 fn scenarios() -> Vec<(&'static str, Scenario)> {
     type Change = fn(&mut Settings);
-    let changes: [(&'static str, Change); 7] = [
+    let changes: [(&'static str, Change); 8] = [
         ("the first probe blocks", |_| {}),
         ("the third probe blocks", |settings| settings.trigger = 3),
         ("ACK probes count, and TCP is only reported", |settings| {
@@ -49,6 +49,7 @@ fn scenarios() -> Vec<(&'static str, Scenario)> {
             settings.first_ephemeral = 32_768;
             settings.trigger = 2;
         }),
+        ("listed ports are traps", |settings| settings.traps = Settings::TCP_TRAPS | Settings::UDP_TRAPS),
         ("nothing is told twice", |settings| {
             settings.repeat_ns = HOUR_NS;
             settings.trigger = 2;
@@ -57,7 +58,7 @@ fn scenarios() -> Vec<(&'static str, Scenario)> {
     ];
     let scenario = |change: Change| {
         let scenario = Scenario::with(|settings| {
-            settings.explained_jiffies = 0;
+            settings.remembers = 0;
             change(settings);
         });
         Scenario { max_blocked: 1 << 16, ..scenario }

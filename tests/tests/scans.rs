@@ -132,7 +132,10 @@ fn assert_consequence(daemon: &Daemon<'_>, source: IpAddr, lines: &[&str], then:
             for file in ["BLOCKED_FILE", "HISTORY_FILE"] {
                 let records = daemon.file_about(file, source);
                 let [record] = records.as_slice() else { panic!("{what}: {records:?} in {file}") };
-                assert!(classic_record(record, source, port, protocol), "{what}: {record} in {file}");
+                assert!(
+                    classic_record(record, source, (port, protocol, "Blocked")),
+                    "{what}: {record} in {file}"
+                );
             }
             let deny = if source.is_ipv4() {
                 format!("ALL: {source} : DENY")

@@ -12,6 +12,9 @@ const SERVICE_TAG: u16 = 0x88a8_u16.to_be();
 /// The identifier's twelve bits in a tag.
 const VLAN_ID: u16 = 0x0fff;
 
+/// Length of the Ethernet header without tags, in bytes.
+pub const ETHERNET: usize = 14;
+
 /// What the frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
@@ -51,7 +54,7 @@ impl Link {
 pub fn link<B: Bytes>(frame: B) -> Result<Link, Malformed> {
     let ethertype = frame.read::<u16>(12).ok_or(Malformed::Link)?;
     if ethertype != CUSTOMER_TAG && ethertype != SERVICE_TAG {
-        return Ok(Link::new(ethertype, 14, 0));
+        return Ok(Link::new(ethertype, ETHERNET, 0));
     }
     let [tag, ethertype] = frame.read::<[u16; 2]>(14).ok_or(Malformed::Link)?;
     if ethertype != CUSTOMER_TAG && ethertype != SERVICE_TAG {

@@ -1,23 +1,44 @@
 //! Packets of the common make: no IPv4 options or IPv6 extension headers, no fragments, nothing amiss.
 //!
 //! It must not read any others: those are left to the thorough parser, and so is saying what is wrong with them.
+//! Each value is read where it is needed, and on its own: what is read early or together costs registers.
 
-use super::{Datagram, Fragment, Parse, ipv4, ipv6};
+use super::{
+    Parse, TcpFlags, ipv4, ipv6,
+    transport::{TCP_HEADER, UDP_HEADER},
+};
 use crate::{
     address::{Ipv4, Ipv6},
     frame::Bytes,
     gate::Gated,
 };
 
-/// An address family whose plain packets are read by as few loads as it takes.
+/// What a plain packet carries. Whether all of it is there is checked after the transport header is read: the
+/// other way round, the compiler would leave out that header's own check, which the kernel's verifier insists on.
+#[derive(Clone, Copy, Debug)]
+pub struct Payload {
+    /// The transport protocol's number.
+    pub protocol: u8,
+    /// Offset in the packet, in bytes.
+    pub offset: usize,
+    /// Bytes.
+    pub length: usize,
+}
+
+/// An address family whose plain packets are read by as few loads as it takes. All packets begin with the IP
+/// header.
 pub trait Plain: Parse + Gated {
-    /// What decides on the source's bit in the gate, of a packet from its IP header on.
+    /// What decides on the source's bit in the gate.
     fn prefix<B: Bytes>(packet: B) -> Option<Self::Prefix>;
 
-    /// The network layer of a packet from its IP header on, or `None` if it isn't plain. Whether all of it is
-    /// there remains to be checked, after the transport header is read: the other way round, the compiler would
-    /// leave out that header's own check, which the kernel's verifier insists on.
-    fn plain<B: Bytes>(packet: B) -> Option<Datagram<Self>>;
+    /// Where the packet says it is going.
+    fn destination<B: Bytes>(packet: B) -> Option<Self>;
+
+    /// What the packet carries, or `None` if it isn't plain.
+    fn payload<B: Bytes>(packet: B) -> Option<Payload>;
+
+    /// Whether that number stands for an extension header, so that the packet isn't plain.
+    fn is_extension(protocol: u8) -> bool;
 }
 
 impl Plain for Ipv4 {
@@ -27,29 +48,28 @@ impl Plain for Ipv4 {
     }
 
     #[inline(always)]
-    fn plain<B: Bytes>(packet: B) -> Option<Datagram<Self>> {
+    fn destination<B: Bytes>(packet: B) -> Option<Self> {
+        packet.read(ipv4::DESTINATION).map(Self::from_word)
+    }
+
+    #[inline(always)]
+    fn payload<B: Bytes>(packet: B) -> Option<Payload> {
         const HEADER: usize = 20;
         /// Version and header length, "more fragments" and fragment offset, in the header's first eight bytes.
         const SHAPE: u64 = 0xff00_0000_0000_3fff_u64.to_be();
         /// Version 4, a header of five words, neither of the others.
         const PLAIN: u64 = 0x4500_0000_0000_0000_u64.to_be();
 
-        let destination = packet.read(ipv4::DESTINATION).map(Self::from_word)?;
+        let protocol = packet.read(9)?;
         let first = packet.read::<u64>(0)?;
-        let [_, _, ttl, protocol] = packet.read::<[u8; 4]>(6)?;
         let total = usize::from((u64::from_be(first) >> 32) as u16);
-        if first & SHAPE != PLAIN || total < HEADER {
-            return None;
-        }
-        Some(Datagram {
-            destination,
-            protocol,
-            transport: HEADER,
-            remaining: total - HEADER,
-            fragment: Fragment::Whole,
-            options: false,
-            ttl,
-        })
+        let is_plain = first & SHAPE == PLAIN && total >= HEADER;
+        is_plain.then(|| Payload { protocol, offset: HEADER, length: total - HEADER })
+    }
+
+    #[inline(always)]
+    fn is_extension(_: u8) -> bool {
+        false
     }
 }
 
@@ -60,21 +80,51 @@ impl Plain for Ipv6 {
     }
 
     #[inline(always)]
-    fn plain<B: Bytes>(packet: B) -> Option<Datagram<Self>> {
-        let destination = ipv6::address(packet, ipv6::DESTINATION)?;
-        let [version, ..] = packet.read::<[u8; 4]>(0)?;
-        let [high, low, protocol, ttl] = packet.read::<[u8; 4]>(4)?;
-        if version >> 4 != 6 || ipv6::is_extension(protocol) {
-            return None;
-        }
-        Some(Datagram {
-            destination,
-            protocol,
-            transport: ipv6::HEADER,
-            remaining: usize::from(u16::from_be_bytes([high, low])),
-            fragment: Fragment::Whole,
-            options: false,
-            ttl,
-        })
+    fn destination<B: Bytes>(packet: B) -> Option<Self> {
+        ipv6::address(packet, ipv6::DESTINATION)
+    }
+
+    #[inline(always)]
+    fn payload<B: Bytes>(packet: B) -> Option<Payload> {
+        let protocol = packet.read(6)?;
+        let length = usize::from(packet.read(4).map(u16::from_be)?);
+        let is_plain = packet.read::<u8>(0)? >> 4 == 6;
+        is_plain.then_some(Payload { protocol, offset: ipv6::HEADER, length })
+    }
+
+    #[inline(always)]
+    fn is_extension(protocol: u8) -> bool {
+        ipv6::is_extension(protocol)
+    }
+}
+
+impl Payload {
+    /// Whether all of it is there to be read.
+    #[inline(always)]
+    pub fn is_within<B: Bytes>(&self, packet: B) -> bool {
+        packet.reaches(self.offset + self.length)
+    }
+
+    /// The control bits of its TCP header, or `None` if something is amiss.
+    #[inline(always)]
+    pub fn tcp<B: Bytes>(&self, packet: B) -> Option<TcpFlags> {
+        let flags = packet.read(self.offset + 13).map(TcpFlags)?;
+        let header = usize::from(packet.read::<u8>(self.offset + 12)? >> 4) * 4;
+        let is_sound = header >= TCP_HEADER && header <= self.length && self.is_within(packet);
+        is_sound.then_some(flags)
+    }
+
+    /// Checks its UDP header: `None` if that's length isn't the packet's, or something else is amiss.
+    #[inline(always)]
+    pub fn udp<B: Bytes>(&self, packet: B) -> Option<()> {
+        let length = usize::from(packet.read(self.offset + 4).map(u16::from_be)?);
+        let is_sound = length >= UDP_HEADER && length == self.length && self.is_within(packet);
+        is_sound.then_some(())
+    }
+
+    /// The destination port of its TCP or UDP header, host byte order.
+    #[inline(always)]
+    pub fn port<B: Bytes>(&self, packet: B) -> Option<u16> {
+        packet.read(self.offset + 2).map(u16::from_be)
     }
 }

@@ -3,10 +3,10 @@
 use super::{Datagram, Fragment, Malformed, TCP, UDP};
 use crate::frame::Bytes;
 
-const TCP_HEADER: usize = 20;
+pub(super) const TCP_HEADER: usize = 20;
 /// The part of a TCP header that ends with its control bits and window.
 const TCP_CONTROL: usize = 16;
-const UDP_HEADER: usize = 8;
+pub(super) const UDP_HEADER: usize = 8;
 
 /// The control bits of a TCP header (RFC 9293 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use aya_ebpf::{
 use portsentry_common::{
     address::{Address, Ipv4, Ipv6},
     block::Block,
-    classify::{Probe, Protocol},
+    classify::Protocol,
     gate::Gated,
     world::Entry,
 };
@@ -34,9 +34,8 @@ pub trait Family: Address + Gated + Tuple {
     fn ignored(self) -> bool;
     /// The number of the locality that holds the address, if any.
     fn local(self) -> Option<u32>;
-    /// A hash of the address as a packet's destination, with the port and protocol of `probe`. The 49 bits that
-    /// count are the uppermost.
-    fn hash(self, probe: &Probe) -> u64;
+    /// A hash of the address with a protocol and port. The 49 bits that count are the uppermost.
+    fn hash(self, protocol: Protocol, port: u16) -> u64;
 
     /// Enters a block unless one stands that isn't over at `now_ns`.
     #[inline(always)]
@@ -118,9 +117,9 @@ impl Family for Ipv4 {
 
     /// Multiplication by an odd number: no two destinations have the same 49 bits.
     #[inline(always)]
-    fn hash(self, probe: &Probe) -> u64 {
+    fn hash(self, protocol: Protocol, port: u16) -> u64 {
         let word: u32 = bytemuck::cast(self);
-        (u64::from(word) << 32 | port(probe)).wrapping_mul(ODD)
+        (u64::from(word) << 32 | end(protocol, port)).wrapping_mul(ODD)
     }
 }
 
@@ -172,17 +171,17 @@ impl Family for Ipv6 {
     }
 
     #[inline(always)]
-    fn hash(self, probe: &Probe) -> u64 {
+    fn hash(self, protocol: Protocol, port: u16) -> u64 {
         let [high, low] = self.halves();
-        (high.wrapping_mul(ODD) ^ low).wrapping_mul(ODD).wrapping_add(port(probe)).wrapping_mul(ODD)
+        (high.wrapping_mul(ODD) ^ low).wrapping_add(end(protocol, port)).wrapping_mul(ODD)
     }
 }
 
 /// 2^64 divided by the golden ratio, which spreads well (Knuth, TAOCP 6.4).
 const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Port and protocol in the bits 15 to 31.
+/// Port and protocol in the bits 15 to 31; the port as it comes off the wire, which spares swapping its bytes.
 #[inline(always)]
-fn port(probe: &Probe) -> u64 {
-    u64::from(probe.port) << 16 | u64::from(probe.protocol == Protocol::Udp) << 15
+fn end(protocol: Protocol, port: u16) -> u64 {
+    u64::from(port.to_be()) << 16 | u64::from(protocol == Protocol::Udp) << 15
 }

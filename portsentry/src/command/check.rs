@@ -6,10 +6,11 @@ use portsentry_common::classify::Protocol;
 
 use super::options;
 use crate::{
-    cli::{Cli, Modes},
+    cli::Cli,
     config::{Config, Interfaces, PortSet, Response, Values},
     daemon::Options,
     exit::Exit,
+    modes::Modes,
 };
 
 /// Prints what would be watched, blocked and run.
@@ -74,10 +75,10 @@ fn describe(file: &str, options: &Options) -> String {
 
 fn watched(config: &Config, modes: Modes) -> Vec<(&'static str, PortSet)> {
     [
-        (modes.listed_tcp, "TCP", config.ports_tcp.clone()),
-        (modes.listed_udp, "UDP", config.ports_udp.clone()),
-        (modes.advanced_tcp, "TCP", config.advanced_tcp()),
-        (modes.advanced_udp, "UDP", config.advanced_udp()),
+        (modes.is_listed(Protocol::Tcp), "TCP", config.ports_tcp.clone()),
+        (modes.is_listed(Protocol::Udp), "UDP", config.ports_udp.clone()),
+        (modes.is_advanced(Protocol::Tcp), "TCP", config.advanced_tcp()),
+        (modes.is_advanced(Protocol::Udp), "UDP", config.advanced_udp()),
     ]
     .into_iter()
     .filter(|(is_on, _, _)| *is_on)
@@ -103,6 +104,7 @@ fn actions(config: &Config, modes: Modes) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::modes::Mode;
 
     #[test]
     fn it_says_what_is_watched_and_run() {
@@ -110,7 +112,7 @@ mod tests {
                     KILL_RUN_CMD=\"/bin/page $TARGET$ $PORT$\"\nKILL_HOSTS_DENY=\"ALL: $TARGET$\"\n";
         let (mut config, _) = Config::parse(text, "test").unwrap();
         config.log_format = crate::config::LogFormat::Classic;
-        let modes = Modes { listed_tcp: true, ..Modes::default() };
+        let modes = [Mode::Stcp].into_iter().collect();
         let ignored = vec!["127.0.0.0/8".parse().unwrap()];
         let said = describe("test", &Options { config, modes, ignored, debug: false });
         for line in [

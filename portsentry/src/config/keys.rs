@@ -376,7 +376,7 @@ pub const KEYS: &[Key] = &[
         name: "EVENT_RATE",
         origin: Origin::Ours,
         form: "1 to 10000000",
-        default: "10000",
+        default: "1000",
         meaning: "Probes a second that each CPU tells the daemon at most. The rest is counted and, where it must \
                   be, blocked all the same.",
         set: |c, v, r| put(&mut c.event_rate, value::number(v, 1..=10_000_000, r)),

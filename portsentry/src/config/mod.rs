@@ -171,7 +171,7 @@ impl Default for Config {
             max_blocked: 65536,
             max_sources: 65536,
             ring_size: 4 << 20,
-            event_rate: 10_000,
+            event_rate: 1000,
             repeat_window: Duration::from_mins(1),
             ack_probes: AckProbes::Log,
             xdp_mode: XdpMode::Auto,

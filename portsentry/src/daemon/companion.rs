@@ -1,8 +1,7 @@
-//! A process that watches further ports with the maps of a daemon that runs already, as `portsentry -audp` beside
-//! `portsentry -atcp`. It must not read the ring or touch the files: that is done by the other, until it ends and
-//! this one takes its place.
+//! Processes that share one set of maps, as `portsentry -audp` beside `portsentry -atcp`: one does the work for all,
+//! the others stand for their modes, and take its place when it ends. This must not read the ring or touch files.
 
-use std::{io, time::Duration};
+use std::{path::Path, thread, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -14,12 +13,59 @@ use super::{
     session::{Begin, Session, bitmaps},
 };
 use crate::{
-    kernel::{self, Claim},
+    kernel::{self, Claim, bitmap},
+    modes::{MODES, Modes},
     sink::Journal,
 };
 
 /// How often it is tried to take the other's place. The kernel goes on without either.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// How often and after which pauses it is tried to claim a mode.
+const LOOKS: usize = 10;
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The modes that this process stands for.
+#[derive(Debug, Default)]
+pub struct Claims {
+    modes: Modes,
+    held: Vec<Claim>,
+}
+
+impl Claims {
+    /// Claims `modes` and no others; an error if another process has one of them.
+    pub fn set(&mut self, directory: &Path, modes: Modes) -> Result<(), Error> {
+        if self.modes == modes && !modes.is_empty() {
+            return Ok(());
+        }
+        *self = Self::default();
+        for mode in modes.iter() {
+            // Whoever looks whether a mode is taken holds its name for a moment.
+            let mut attempts = (0..LOOKS).map(|_| {
+                let claim = Claim::new(directory, mode.name());
+                if matches!(claim, Ok(None)) {
+                    thread::sleep(LOOK);
+                }
+                claim
+            });
+            let claim = attempts.find_map(Result::transpose).transpose()?;
+            self.held.push(claim.ok_or_else(|| kernel::Error::Running(directory.into()))?);
+        }
+        self.modes = modes;
+        Ok(())
+    }
+
+    /// The modes for which other processes stand.
+    pub fn others(&self, directory: &Path) -> Result<Modes, Error> {
+        let mut others = Vec::new();
+        for mode in MODES {
+            if !self.modes.has(mode) && Claim::new(directory, mode.name())?.is_none() {
+                others.push(mode);
+            }
+        }
+        Ok(others.into_iter().collect())
+    }
+}
 
 /// How the wait ended.
 pub enum Wait {
@@ -29,10 +75,10 @@ pub enum Wait {
     Stopped,
 }
 
-/// Watches what `options` say until the daemon in charge ends.
+/// Stands for the modes of `options` until the daemon in charge ends.
 pub async fn run(
     options: &mut Options,
-    claims: &mut Vec<Claim>,
+    claims: &mut Claims,
     reread: &Reread<'_>,
     active: impl FnOnce(),
 ) -> Result<Wait, Error> {
@@ -40,24 +86,32 @@ pub async fn run(
     let mut terminate = signal(SignalKind::terminate()).map_err(system)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(system)?;
-    claim(options, claims)?;
+    claims.set(&options.config.pin_path, options.modes)?;
     let mut journal = Journal::new(&options.config);
     journal.starting(&options.config, options.modes);
-    journal.note(&"Another portsentry is in charge of the kernel's maps; this one watches with it");
-    journal.active();
-    active();
+    journal.note(&"Another portsentry is in charge of the kernel's maps, and watches for this one, too");
+    let mut active = Some(active);
     let mut attempts = interval(PAUSE);
     loop {
         tokio::select! {
             _ = attempts.tick() => match Session::start(options, &Begin::Start, claims).await {
-                Err(Error::Kernel(kernel::Error::Running(_))) => {}
-                begun => return begun.map(Box::new).map(Wait::Begun),
+                Err(Error::Kernel(kernel::Error::Running(_))) => {
+                    if is_watched(options) && let Some(active) = active.take() {
+                        journal.active();
+                        active();
+                    }
+                }
+                begun => {
+                    if let (Ok(_), Some(active)) = (&begun, active.take()) {
+                        active();
+                    }
+                    return begun.map(Box::new).map(Wait::Begun);
+                }
             },
             _ = hangup.recv() => match reread() {
                 Ok(new) => {
                     *options = new;
-                    claim(options, claims)?;
-                    journal.note(&"The configuration was read again and is in effect");
+                    journal.note(&"The configuration was read again");
                 }
                 Err(problems) => problems.iter().for_each(|problem| journal.error(problem)),
             },
@@ -65,48 +119,27 @@ pub async fn run(
             _ = interrupt.recv() => break,
         }
     }
-    release(options, claims)?;
     journal.stopping();
     Ok(Wait::Stopped)
 }
 
-/// Claims and writes the bitmaps of this process's modes, and gives up those that it no longer has.
-fn claim(options: &Options, claims: &mut Vec<Claim>) -> Result<(), Error> {
+/// Leaves the maps to the processes that go on: only what they stand for is watched from now on.
+pub fn leave(options: &Options, claims: &Claims) -> Result<(), Error> {
+    const NONE: [u64; 1024] = [0; 1024];
     let directory = &options.config.pin_path;
-    for (watched, ports) in bitmaps(&options.config, options.modes) {
-        let held = claims.iter().position(|claim| claim.watched() == watched);
-        match (held, ports) {
-            (Some(index), Some(ports)) => claims[index].write(directory, ports.words())?,
-            (Some(index), None) => claims.swap_remove(index).write(directory, &[0; 1024])?,
-            (None, Some(ports)) => {
-                let claim = Claim::new(directory, watched)?;
-                let claim = claim.ok_or_else(|| kernel::Error::Running(directory.clone()))?;
-                claim.write(directory, ports.words())?;
-                claims.push(claim);
-            }
-            (None, None) => {}
+    let others = claims.others(directory)?;
+    if !others.is_empty() {
+        for (watched, ports) in bitmaps(&options.config, others) {
+            bitmap::set(directory, watched, ports.as_ref().map_or(&NONE, |ports| ports.words()))?;
         }
     }
     Ok(())
 }
 
-/// Empties the bitmaps that this process has claimed.
-pub fn release(options: &Options, claims: &mut Vec<Claim>) -> Result<(), Error> {
-    for claim in claims.drain(..) {
-        claim.write(&options.config.pin_path, &[0; 1024])?;
-    }
-    Ok(())
-}
-
-/// Whether another process has claimed a bitmap, and so relies on the program to stay attached.
-pub fn others_watch(options: &Options, claims: &[Claim]) -> io::Result<bool> {
-    let bitmaps = bitmaps(&options.config, options.modes);
-    for (watched, _) in bitmaps {
-        let is_ours = claims.iter().any(|claim| claim.watched() == watched);
-        let free = Claim::new(&options.config.pin_path, watched).map_err(io::Error::other)?;
-        if !is_ours && free.is_none() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// Whether the one in charge watches what this process stands for.
+fn is_watched(options: &Options) -> bool {
+    let Options { config, modes, .. } = options;
+    let wanted = bitmaps(config, *modes);
+    let mut wanted = wanted.iter().filter_map(|(watched, ports)| Some((watched, ports.as_ref()?)));
+    wanted.all(|(watched, ports)| bitmap::holds(&config.pin_path, *watched, ports.words()).unwrap_or(false))
 }

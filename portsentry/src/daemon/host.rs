@@ -13,7 +13,7 @@ use rtnetlink::{
     Handle, MulticastGroup, RouteMessageBuilder, new_multicast_connection,
     packet_route::{
         address::AddressAttribute,
-        link::{LinkAttribute, LinkFlags},
+        link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo},
         route::{RouteAddress, RouteAttribute, RouteMessage, RouteVia},
     },
 };
@@ -30,6 +30,8 @@ pub struct Interface {
     pub name: String,
     /// It is the loopback interface.
     pub is_loopback: bool,
+    /// It is one end of a virtual cable, as containers have.
+    pub is_veth: bool,
 }
 
 /// The host at one moment.
@@ -68,6 +70,10 @@ impl Observer {
         let mut host = Host { resolvers: resolvers(), ..Host::default() };
         let mut links = self.0.link().get().execute();
         while let Some(link) = links.try_next().await? {
+            let is_veth = link.attributes.iter().any(|attribute| match attribute {
+                LinkAttribute::LinkInfo(infos) => infos.contains(&LinkInfo::Kind(InfoKind::Veth)),
+                _ => false,
+            });
             let name = link.attributes.into_iter().find_map(|attribute| match attribute {
                 LinkAttribute::IfName(name) => Some(name),
                 _ => None,
@@ -77,6 +83,7 @@ impl Observer {
                 index: link.header.index,
                 name,
                 is_loopback,
+                is_veth,
             }));
         }
         let mut addresses = self.0.address().get().execute();

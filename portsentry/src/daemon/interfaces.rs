@@ -27,7 +27,12 @@ mod tests {
     use super::*;
 
     fn host() -> Host {
-        let interface = |index, name: &str| Interface { index, name: name.into(), is_loopback: name == "lo" };
+        let interface = |index, name: &str| Interface {
+            index,
+            name: name.into(),
+            is_loopback: name == "lo",
+            is_veth: false,
+        };
         Host { interfaces: [interface(1, "lo"), interface(2, "eth0")].into(), ..Host::default() }
     }
 

@@ -20,28 +20,40 @@ use ipnet::IpNet;
 use portsentry_common::{
     classify::Protocol,
     counter::{Counter, Counters},
+    decide::Verdict,
 };
 
 use super::{
     host::{Host, Interface},
     territory,
+    trap::Visit,
 };
 use crate::{
-    cli::Modes,
     config::{Config, Interfaces, Response, XdpMode},
     kernel::{self, Kernel, Mode},
-    policy::{Action, Ledger, Sighting, respond},
+    modes::Modes,
+    policy::{
+        Action, Ledger, Sighting, respond,
+        trap::{self, Visits},
+    },
     sink::{Files, Journal},
 };
 
 /// How often the map is compared with the ledger, and files that could not be written are tried again.
 const TICK: Duration = Duration::from_millis(500);
 
+/// Lines of `hosts.deny` that are logged one by one each time that it is written.
+const DENIED: usize = 500;
+/// How long a key makes cookies. It checks them for as long again.
+const RENEWAL: Duration = Duration::from_hours(1);
+
 /// What the keeper is told.
 #[derive(Debug)]
 pub enum Message {
     /// The kernel told of a probe.
     Sighting(Sighting),
+    /// Somebody came to a trap.
+    Visit(Visit),
     /// The host's addresses, gateways or resolvers may have changed.
     Host(Host),
     /// The ring's reader had to leave out this many sightings, because the keeper was behind.
@@ -79,10 +91,17 @@ pub struct Keeper {
     counted: Counters,
     responses: Responses,
     terms: Terms,
+    visits: Visits,
+    trigger: u32,
+    is_fencing: bool,
+    /// `MAX_FENCED`, for both address families together.
+    max_fenced: usize,
     kills_on_proof: bool,
     next_flush: Instant,
+    next_renewal: Instant,
     interfaces: Interfaces,
     mode: Option<Mode>,
+    challenges: bool,
     attached: BTreeSet<Interface>,
     ignore_file: PathBuf,
     actions: Actions,
@@ -131,14 +150,20 @@ impl Keeper {
             counted,
             responses: Responses { tcp: config.block_tcp, udp: config.block_udp },
             terms: Terms { block: config.block_time, fence: config.fence_time },
+            visits: Visits::default(),
+            trigger: config.scan_trigger,
+            is_fencing: !config.block_unproven,
+            max_fenced: config.max_fenced as usize * 2,
             kills_on_proof: config.kill_on_proof,
             next_flush: Instant::now(),
+            next_renewal: Instant::now() + RENEWAL,
             interfaces: config.interfaces.clone(),
             mode: match config.xdp_mode {
                 XdpMode::Auto => None,
                 XdpMode::Native => Some(Mode::Native),
                 XdpMode::Generic => Some(Mode::Generic),
             },
+            challenges: config.challenge,
             attached: BTreeSet::new(),
             refused: BTreeSet::new(),
             ignore_file: config.ignore_file.clone(),
@@ -153,6 +178,11 @@ impl Keeper {
         Ok(keeper)
     }
 
+    /// The kernel's side.
+    pub fn kernel(&mut self) -> &mut Kernel {
+        &mut self.kernel
+    }
+
     /// The log.
     pub fn journal(&mut self) -> &mut Journal {
         &mut self.journal
@@ -164,6 +194,7 @@ impl Keeper {
         let finish = loop {
             match messages.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Message::Sighting(sighting)) => self.on_sighting(&sighting),
+                Ok(Message::Visit(visit)) => self.on_visit(&visit),
                 Ok(Message::Host(host)) => self.on_host(host),
                 Ok(Message::Lost(count)) => self.journal.lost(count),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -202,8 +233,46 @@ impl Keeper {
         }
     }
 
+    /// Judges a visit to a trap, and blocks or fences in the kernel what the kernel could not judge itself.
+    fn on_visit(&mut self, visit: &Visit) {
+        let Visit { time, source: from, destination, protocol } = *visit;
+        let source = from.ip().to_canonical();
+        let response = self.responses.of(protocol);
+        let rules = trap::Rules { trigger: self.trigger, response, fences: self.is_fencing };
+        let (verdict, hits, proof) = self.visits.judge(source, protocol, self.is_exempt(source), rules);
+        let sighting = Sighting {
+            time,
+            source,
+            destination: destination.ip().to_canonical(),
+            source_port: from.port(),
+            port: destination.port(),
+            protocol,
+            kind: trap::kind(protocol),
+            flags: 0,
+            options: None,
+            interface: 0,
+            vlan: 0,
+            hits,
+            verdict,
+            proof,
+        };
+        if matches!(verdict, Verdict::Block | Verdict::Fence)
+            && let Err(error) = self.enter(&sighting)
+        {
+            self.journal.error(&error);
+        }
+        self.on_sighting(&sighting);
+    }
+
     fn on_tick(&mut self) {
         self.lift_over();
+        self.forget_surplus();
+        if self.challenges && Instant::now() >= self.next_renewal {
+            self.next_renewal = Instant::now() + RENEWAL;
+            if let Err(error) = self.kernel.renew_secrets() {
+                self.journal.error(&error);
+            }
+        }
         if let Err(error) = self.sweep() {
             self.journal.error(&error);
         }
@@ -235,8 +304,12 @@ impl Keeper {
         for news in done.news {
             self.journal.note(&news);
         }
-        for denied in done.denied {
+        for denied in done.denied.iter().take(DENIED) {
             self.journal.denied(denied.source, &denied.line);
+        }
+        if done.denied.len() > DENIED {
+            self.journal
+                .note(&format!("{} more hosts were entered in hosts.deny", done.denied.len() - DENIED));
         }
         for source in done.shown {
             if let Err(error) = self.mark(source) {

@@ -12,7 +12,7 @@ use aya_log::EbpfLogger;
 use futures_util::{Stream, StreamExt};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    time::{Instant, interval_at, sleep},
+    time::{Instant, interval, interval_at, sleep},
 };
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
     host::Observer,
     keeper::{Finish, Message},
 };
-use crate::{kernel::Ring, sink::watch::Watch};
+use crate::{kernel::Ring, modes::Modes, sink::watch::Watch};
 
 /// The pause between reads while events come. At 4 MiB of ring this takes 13 million events a second.
 const BUSY: Duration = Duration::from_millis(5);
@@ -33,12 +33,17 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// How often the host is read without a sign of change, should one have been missed.
 const REFRESH: Duration = Duration::from_mins(1);
 
+/// How often it is looked for other processes that share the maps.
+const REGROUP: Duration = Duration::from_millis(300);
+
 /// Why reading ended.
 pub enum End {
     /// A signal said to stop.
     Stop,
     /// A signal said to read the configuration again, which is right.
     Reload(Box<Options>),
+    /// Other processes stand for other modes than before.
+    Regroup,
 }
 
 /// Where the kernel program's own debugging messages come from.
@@ -51,13 +56,14 @@ pub async fn run(
     (observer, mut changes): (Observer, impl Stream<Item = ()> + Unpin),
     mut files: Watch,
     keeper: SyncSender<Message>,
-    (reread, must_stay): (&Reread<'_>, &dyn Fn() -> bool),
+    (reread, others, known): (&Reread<'_>, &dyn Fn() -> Modes, Modes),
 ) -> io::Result<End> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut summary = signal(SignalKind::user_defined1())?;
     let mut refresh = interval_at(Instant::now() + REFRESH, REFRESH);
+    let mut regroup = interval(REGROUP);
     let mut pause = BUSY;
     let end = loop {
         tokio::select! {
@@ -77,6 +83,9 @@ pub async fn run(
                 keeper.send(Message::Changed(path?)).map_err(|_| gone())?;
                 tell_host(&observer, &keeper).await?;
             }
+            _ = regroup.tick() => if others() != known {
+                break End::Regroup;
+            },
             _ = refresh.tick() => tell_host(&observer, &keeper).await?,
             _ = hangup.recv() => match reread() {
                 Ok(options) => break End::Reload(Box::new(options)),
@@ -89,8 +98,8 @@ pub async fn run(
     };
     drain(&mut ring, &keeper)?;
     let finish = match end {
-        End::Reload(_) => Finish::Hand,
-        End::Stop if must_stay() => Finish::Leave,
+        End::Reload(_) | End::Regroup => Finish::Hand,
+        End::Stop if !others().is_empty() => Finish::Leave,
         End::Stop => Finish::Detach,
     };
     keeper.send(Message::Stop(finish)).map_err(|_| gone())?;

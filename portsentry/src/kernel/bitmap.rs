@@ -1,8 +1,10 @@
 //! The port bitmaps. It must not know which ports are watched, or why.
 
-use aya::maps::{Array, MapData};
+use std::path::Path;
 
-use super::Error;
+use aya::maps::{Array, Map, MapData};
+
+use super::{Error, Watched};
 
 /// Writes the bits of 65,536 ports, bit `port % 64` of word `port / 64`.
 pub(super) fn write(
@@ -14,4 +16,24 @@ pub(super) fn write(
         map.set(index, word, 0).map_err(Error::map(name))?;
     }
     Ok(())
+}
+
+/// Writes the bitmap pinned in `directory`.
+pub fn set(directory: &Path, watched: Watched, words: &[u64; 1024]) -> Result<(), Error> {
+    let name = watched.map();
+    let mut data = MapData::from_pin(directory.join(name)).map(Map::Array).map_err(Error::map(name))?;
+    write(&mut Array::try_from(&mut data).map_err(Error::map(name))?, name, words)
+}
+
+/// Whether the bitmap pinned in `directory` holds these bits, whoever has written them.
+pub fn holds(directory: &Path, watched: Watched, words: &[u64; 1024]) -> Result<bool, Error> {
+    let name = watched.map();
+    let data = MapData::from_pin(directory.join(name)).map(Map::Array).map_err(Error::map(name))?;
+    let map: Array<MapData, u64> = Array::try_from(data).map_err(Error::map(name))?;
+    for (index, word) in (0..).zip(words) {
+        if map.get(&index, 0).map_err(Error::map(name))? != *word {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

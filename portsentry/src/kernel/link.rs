@@ -58,7 +58,7 @@ impl fmt::Display for Attachment {
             }
             (Some(mode), None) => write!(formatter, "{interface}: {} XDP", mode.name()),
             (Some(mode), Some(reason)) => {
-                write!(formatter, "{interface}: {} XDP, because the driver answered: {reason}", mode.name())
+                write!(formatter, "{interface}: {} XDP, because {reason}", mode.name())
             }
         }
     }
@@ -86,7 +86,9 @@ pub(super) fn attach(
                     reason: None,
                 });
             }
-            Err(error) if is_unable(&error) => (Mode::Generic, Some(answer(&error).to_string())),
+            Err(error) if is_unable(&error) => {
+                (Mode::Generic, Some(format!("the driver answered: {}", answer(&error))))
+            }
             Err(error) => return Err(failure(name, Mode::Native, error)),
         },
     };

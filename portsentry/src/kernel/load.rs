@@ -1,6 +1,6 @@
 //! Loading the kernel program, with maps of an earlier run where they fit. It must not attach it to anything.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{os::fd::AsRawFd, path::Path, sync::Arc, time::Duration};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -11,6 +11,7 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use portsentry_common::{
     block::Block,
     challenge::Secrets,
+    classify::Protocol,
     counter::Counters,
     event::Event,
     gate,
@@ -18,15 +19,18 @@ use portsentry_common::{
     state,
 };
 
-use crate::config::{self, Config};
-
-use super::{
-    Attachment, Blocked, Clock, Error, Mode, Networks, Pins, Ring, Trial, bitmap, counters, gate::Gate, link,
-    secrets, trial,
+use crate::{
+    config::{self, Config},
+    modes::Modes,
 };
 
-/// The kernel program as `cargo xtask build-ebpf` made it.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portsentry.o"));
+use super::{
+    Attachment, Blocked, Clock, Error, Mode, Networks, Pins, Place, Ring, Traps, Trial, bitmap, counters,
+    gate::Gate, link, secrets, trap, trial,
+};
+
+/// The kernel program as `cargo xtask build-ebpf` made it, in ELF.
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portsentry.o"));
 const PROGRAM: &str = "portsentry";
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
@@ -68,7 +72,7 @@ type Layout = (&'static str, u32, u32, Option<u32>);
 impl Load {
     /// As a configuration wants it.
     #[must_use]
-    pub fn from_config(config: &Config, debug: bool) -> Self {
+    pub fn from_config(config: &Config, modes: Modes, debug: bool) -> Self {
         let respond = |response| match response {
             config::Response::Block => Response::Block,
             config::Response::LogOnly | config::Response::CommandOnly => Response::Report,
@@ -85,12 +89,14 @@ impl Load {
             fence_rate: config.fence_rate,
             challenge_rate: if config.challenge { config.challenge_rate } else { 0 },
             first_ephemeral: first_ephemeral(),
+            traps: if modes.is_connect(Protocol::Tcp) { Settings::TCP_TRAPS } else { 0 }
+                + if modes.is_connect(Protocol::Udp) { Settings::UDP_TRAPS } else { 0 },
             event_rate: config.event_rate,
             trigger: config.scan_trigger,
             tcp_response: respond(config.block_tcp) as u8,
             udp_response: respond(config.block_udp) as u8,
             ack_probes: ack_probes as u8,
-            explained_jiffies: Settings::EXPLAINED_JIFFIES,
+            remembers: 1,
             ..Settings::UNSET
         };
         let Config { max_blocked, max_fenced, max_sources, ring_size, .. } = *config;
@@ -159,7 +165,7 @@ impl Load {
         })
     }
 
-    fn layouts(&self) -> [Layout; 21] {
+    fn layouts(&self) -> [Layout; 22] {
         const WORD: u32 = 8;
         let Self { max_blocked, max_fenced, max_sources, ring_size, .. } = *self;
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -181,6 +187,7 @@ impl Load {
             ("IGNORED_V6", 20, 4, None),
             ("LOCAL_V4", 8, 4, None),
             ("LOCAL_V6", 20, 4, None),
+            ("STEERED", size(size_of::<state::SteerKey>()), 4, Some(max_sources)),
             ("SOURCES", 16, size(size_of::<state::Tally>()), Some(max_sources)),
             ("SIGHTS", size(size_of::<state::SightKey>()), WORD, Some(max_sources)),
             ("BUDGET", 4, size(size_of::<state::Budget>()), None),
@@ -228,6 +235,16 @@ impl Kernel {
     /// The counters, summed over the CPUs.
     pub fn counters(&self) -> Result<Counters, Error> {
         counters::read(&self.counters)
+    }
+
+    /// Has the kernel hand connections and datagrams to traps to `sockets`, for as long as the result is kept.
+    pub fn set_traps(&mut self, sockets: &[(Place, &dyn AsRawFd)]) -> Result<Traps, Error> {
+        trap::set(&mut self.ebpf, sockets)
+    }
+
+    /// Puts a fresh key in the place of the older of the two that the challenge's cookies are made with.
+    pub fn renew_secrets(&mut self) -> Result<(), Error> {
+        secrets::renew(self.ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)
     }
 
     /// Starts passing on the program's own debugging messages to `log`.

@@ -34,8 +34,10 @@ const REPORTED: usize = 65_536;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     blocked: BTreeMap<IpAddr, Hold>,
-    /// When blocks and fences end.
+    /// When blocks end.
     ends: BTreeSet<(SystemTime, IpAddr)>,
+    /// When fences end.
+    fence_ends: BTreeSet<(SystemTime, IpAddr)>,
     reported: HashSet<IpAddr>,
 }
 
@@ -89,9 +91,16 @@ impl Ledger {
             _ => {}
         }
         self.lift(source);
-        self.ends.extend(hold.until.map(|until| (until, source)));
+        let ends = if hold.is_fence { &mut self.fence_ends } else { &mut self.ends };
+        ends.extend(hold.until.map(|until| (until, source)));
         self.blocked.insert(source, hold);
         true
+    }
+
+    /// The fences that end first, of those beyond `most`: the kernel's map has let the oldest go, too.
+    pub fn surplus(&self, most: usize) -> impl Iterator<Item = IpAddr> + '_ {
+        let count = self.fence_ends.len().saturating_sub(most);
+        self.fence_ends.iter().take(count).map(|(_, source)| *source)
     }
 
     /// Takes a source out; returns what was said of it if it was there.
@@ -99,13 +108,17 @@ impl Ledger {
         let hold = self.blocked.remove(&source)?;
         if let Some(until) = hold.until {
             self.ends.remove(&(until, source));
+            self.fence_ends.remove(&(until, source));
         }
         Some(Record { source, hold })
     }
 
     /// The sources whose time is over at `now`.
-    pub fn over(&self, now: SystemTime) -> impl Iterator<Item = IpAddr> + '_ {
-        self.ends.iter().take_while(move |(until, _)| *until <= now).map(|(_, source)| *source)
+    pub fn over(&self, now: SystemTime) -> impl Iterator<Item = IpAddr> {
+        let of = move |ends: &'_ BTreeSet<(SystemTime, IpAddr)>| {
+            ends.iter().take_while(|(until, _)| *until <= now).map(|(_, source)| *source).collect::<Vec<_>>()
+        };
+        of(&self.ends).into_iter().chain(of(&self.fence_ends))
     }
 
     /// What is said of a source.
@@ -281,6 +294,19 @@ mod tests {
         assert_eq!(ledger.over(at(9)).collect::<Vec<_>>(), [A]);
         assert_eq!(ledger.lift(A).map(|record| record.hold), Some(fence(5)));
         assert_eq!(ledger.over(at(9)).count(), 0);
+    }
+
+    #[test]
+    fn fences_beyond_a_number_are_the_oldest() {
+        let mut ledger = Ledger::default();
+        for second in [3, 1, 2] {
+            let until = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+            let hold = Hold { is_fence: true, until: Some(until), ..hold(0) };
+            ledger.enter([192, 0, 2, u8::try_from(second).unwrap()].into(), hold);
+        }
+        ledger.enter([198, 51, 100, 1].into(), hold(0));
+        assert_eq!(ledger.surplus(3).count(), 0);
+        assert_eq!(ledger.surplus(1).collect::<Vec<_>>(), [A, B]);
     }
 
     #[test]

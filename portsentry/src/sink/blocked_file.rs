@@ -77,11 +77,23 @@ fn parse_line(line: &str, now: SystemTime) -> Option<Record> {
 
 fn source(text: &str) -> Option<IpAddr> {
     let address = text.parse::<IpAddr>().ok()?.to_canonical();
-    let is_host = match address {
+    is_host(address).then_some(address)
+}
+
+/// Whether `address` can be another host's.
+#[must_use]
+pub const fn is_host(address: IpAddr) -> bool {
+    let is_single = match address {
         IpAddr::V4(address) => !address.is_broadcast() && !address.is_multicast() && address.octets()[0] != 0,
         IpAddr::V6(address) => !address.is_unspecified() && !address.is_multicast(),
     };
-    (is_host && !address.is_loopback()).then_some(address)
+    is_single && !address.is_loopback()
+}
+
+/// Whether the content is lines, not 2.x's binary form.
+#[must_use]
+pub fn is_text(content: &[u8]) -> bool {
+    parse_revival(content).is_none()
 }
 
 fn bare(source: IpAddr, now: SystemTime) -> Record {

@@ -6,6 +6,7 @@
 
 use std::{
     cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
     fmt::Display,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -22,17 +23,17 @@ use super::{
     revival,
 };
 use crate::{
-    cli::Modes,
     config::{Config, DenyLine, LogFormat, Values},
+    modes::Modes,
     policy::{Ledger, Record, Sighting},
 };
 
 /// The mode of a file that wasn't there.
-const MODE: u32 = 0o644;
+pub(super) const MODE: u32 = 0o644;
 /// How long it is waited at the most until a file that could not be written is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// What 1.2 appended to `BLOCKED_FILE`.
-const SUFFIXES: [&str; 6] = ["tcp", "udp", "stcp", "sudp", "atcp", "audp"];
+pub(super) const SUFFIXES: [&str; 6] = ["tcp", "udp", "stcp", "sudp", "atcp", "audp"];
 
 /// The files.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ pub struct Files {
     /// Content of somebody else's that the last flush came upon.
     foreign: Option<Vec<u8>>,
     /// Sources that the blocked file shows only after the next flush.
-    unshown: Vec<IpAddr>,
+    unshown: BTreeSet<IpAddr>,
     format: LogFormat,
     modes: Modes,
     zone: TimeZone,
@@ -60,8 +61,9 @@ pub struct Files {
 struct Deny {
     path: PathBuf,
     line: DenyLine,
-    add: Vec<(IpAddr, String)>,
-    remove: Vec<String>,
+    /// By line, so that a flood's worth of them is found quickly.
+    add: BTreeMap<String, IpAddr>,
+    remove: BTreeSet<String>,
     trouble: Trouble,
 }
 
@@ -94,8 +96,8 @@ impl Files {
         let deny = config.kill_hosts_deny.clone().map(|line| Deny {
             path: config.wrapper_hosts_deny.clone(),
             line,
-            add: Vec::new(),
-            remove: Vec::new(),
+            add: BTreeMap::new(),
+            remove: BTreeSet::new(),
             trouble: Trouble::default(),
         });
         Self {
@@ -107,7 +109,7 @@ impl Files {
             is_behind: false,
             known: None,
             foreign: None,
-            unshown: Vec::new(),
+            unshown: BTreeSet::new(),
             format: config.log_format,
             modes,
             zone: TimeZone::system(),
@@ -189,7 +191,7 @@ impl Files {
     /// Has the blocked file show a block that the history has.
     pub fn show(&mut self, record: &Record) {
         self.is_behind = true;
-        self.unshown.push(record.source);
+        self.unshown.insert(record.source);
     }
 
     /// Has the blocked file written as the ledger says.
@@ -202,20 +204,20 @@ impl Files {
         let mode = self.modes.name(record.hold.protocol, self.format);
         if let Some(deny) = &mut self.deny {
             let line = deny.line(record, mode);
-            deny.remove.retain(|removed| *removed != line);
-            deny.add.push((record.source, line));
+            deny.remove.remove(&line);
+            deny.add.insert(line, record.source);
         }
     }
 
     /// Takes a source that is no longer blocked out of the files.
     pub fn lift(&mut self, record: &Record) {
         self.is_behind = true;
-        self.unshown.retain(|source| *source != record.source);
+        self.unshown.remove(&record.source);
         let mode = self.modes.name(record.hold.protocol, self.format);
         if let Some(deny) = &mut self.deny {
             let line = deny.line(record, mode);
-            deny.add.retain(|(_, added)| *added != line);
-            deny.remove.push(line);
+            deny.add.remove(&line);
+            deny.remove.insert(line);
         }
     }
 
@@ -250,7 +252,7 @@ impl Files {
             if replaced.is_ok() && foreign.is_none() {
                 self.is_behind = false;
                 self.known = Some(text);
-                done.shown = std::mem::take(&mut self.unshown);
+                done.shown = std::mem::take(&mut self.unshown).into_iter().collect();
             }
             // An editor that is still writing must not be taken for somebody who deletes lines.
             done.is_edited = foreign.is_some() && foreign == self.foreign;
@@ -305,19 +307,18 @@ impl Deny {
         if (self.add.is_empty() && self.remove.is_empty()) || !self.trouble.is_over(now) {
             return;
         }
-        let lines: Vec<String> = self.add.iter().map(|(_, line)| line.clone()).collect();
         let added = RefCell::new(Vec::new());
         let replaced: Result<(), ReplaceError> = replace::update(&self.path, MODE, |old| {
-            let (new, lines) = hosts_deny::edit(old.unwrap_or_default(), &lines, &self.remove)?;
+            let (new, lines) = hosts_deny::edit(old.unwrap_or_default(), self.add.keys(), &self.remove)?;
             added.replace(lines);
             Some(new)
         });
         if replaced.is_ok() {
             self.remove.clear();
-            let added = added.into_inner();
-            let is_new = |line: &String| added.contains(line);
-            let denied = self.add.drain(..).filter(|(_, line)| is_new(line));
-            done.denied = denied.map(|(source, line)| Denied { source, line }).collect();
+            let mut asked = std::mem::take(&mut self.add);
+            let denied = added.into_inner().into_iter();
+            done.denied =
+                denied.filter_map(|line| asked.remove(&line).map(|source| Denied { source, line })).collect();
         }
         let problem = replaced.err().map(|error| error.to_string());
         done.news.extend(self.trouble.note(problem, &self.path.display(), now));

@@ -11,9 +11,9 @@ use std::{
     time::SystemTime,
 };
 
-use jiff::{Timestamp, fmt::strtime};
 use nix::fcntl::OFlag;
 
+use super::Past;
 use crate::policy::Record;
 
 /// Lines that wait at the most, about 6 MB; the oldest are dropped and counted.
@@ -104,15 +104,9 @@ pub fn is_written(recent: &[(IpAddr, i64)], record: &Record) -> bool {
 
 /// The source and time of a history line of either format.
 fn read_line(line: &str) -> Option<(IpAddr, i64)> {
-    let (time, rest) = line.split_once(' ')?;
-    if let Some((_, rest)) = rest.split_once("Host: ") {
-        let host = rest.split(' ').next()?;
-        return Some((host.rsplit_once('/')?.1.parse().ok()?, time.parse().ok()?));
-    }
-    let source = rest.strip_prefix("Scan from: [")?.split(']').next()?;
-    let parsed = strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", time).ok()?;
-    let time: Timestamp = parsed.to_timestamp().ok()?;
-    Some((source.parse().ok()?, time.as_second()))
+    let past = Past::read(line)?;
+    let since = past.time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some((past.source, i64::try_from(since.as_secs()).ok()?))
 }
 
 fn is_torn(file: &File, length: u64) -> io::Result<bool> {

@@ -1,11 +1,15 @@
 //! `hosts.deny`: our lines come and go, everybody else's stay as they are. It must not touch the disk.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// The file's new content, and which of `add` are new in it; `None` if nothing changes. A line that stands there
 /// already is not added again.
 #[must_use]
-pub fn edit(content: &[u8], add: &[String], remove: &[String]) -> Option<(Vec<u8>, Vec<String>)> {
+pub fn edit<'a>(
+    content: &[u8],
+    add: impl Iterator<Item = &'a String>,
+    remove: &BTreeSet<String>,
+) -> Option<(Vec<u8>, Vec<String>)> {
     let remove: HashSet<&[u8]> = remove.iter().map(String::as_bytes).collect();
     let mut new = Vec::with_capacity(content.len());
     let mut present = HashSet::new();
@@ -47,7 +51,7 @@ mod tests {
 
     fn edited(content: &str, add: &[&str], remove: &[&str]) -> String {
         let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
-        let new = edit(content.as_bytes(), &owned(add), &owned(remove));
+        let new = edit(content.as_bytes(), owned(add).iter(), &owned(remove).into_iter().collect());
         new.map_or_else(|| content.to_owned(), |(new, _)| String::from_utf8(new).unwrap())
     }
 
@@ -72,19 +76,19 @@ mod tests {
     #[test]
     fn only_new_lines_are_told() {
         let add = ["ALL: a".to_owned(), "ALL: b".to_owned()];
-        let (_, added) = edit(b"ALL: a\n", &add, &[]).unwrap();
+        let (_, added) = edit(b"ALL: a\n", add.iter(), &BTreeSet::new()).unwrap();
         assert_eq!(added, ["ALL: b"]);
-        assert_eq!(edit(b"ALL: a\nALL: b\n", &add, &[]), None);
+        assert_eq!(edit(b"ALL: a\nALL: b\n", add.iter(), &BTreeSet::new()), None);
     }
 
     proptest! {
         #[test]
         fn other_peoples_lines_survive(content: Vec<u8>) {
             let line = ["ALL: 192.0.2.9 : DENY".to_owned()];
-            let Some((new, _)) = edit(&content, &line, &[]) else { return Ok(()) };
+            let Some((new, _)) = edit(&content, line.iter(), &BTreeSet::new()) else { return Ok(()) };
             prop_assert!(new.starts_with(&content));
             // Nothing but the line ends that ours needed are left when it is taken out.
-            let (old, _) = edit(&new, &[], &line).unwrap();
+            let (old, _) = edit(&new, [].iter(), &line.clone().into()).unwrap();
             prop_assert!(old.starts_with(&content) && old[content.len()..].iter().all(|byte| *byte == b'\n'));
         }
     }

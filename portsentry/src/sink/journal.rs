@@ -11,8 +11,8 @@ use super::{
     runner::{self, Outcome, Purpose, Ran},
 };
 use crate::{
-    cli::Modes,
     config::{Config, LogFormat, PortSet},
+    modes::Modes,
     policy::Sighting,
 };
 
@@ -42,8 +42,8 @@ impl Journal {
     pub fn starting(&mut self, config: &Config, modes: Modes) {
         self.admin(&format!("PortSentry {} is starting.", self.version()));
         for (is_on, protocol, ports) in [
-            (modes.listed_tcp, Protocol::Tcp, &config.ports_tcp),
-            (modes.listed_udp, Protocol::Udp, &config.ports_udp),
+            (modes.is_listed(Protocol::Tcp), Protocol::Tcp, &config.ports_tcp),
+            (modes.is_listed(Protocol::Udp), Protocol::Udp, &config.ports_udp),
         ] {
             if is_on {
                 for port in named(ports) {
@@ -55,8 +55,18 @@ impl Journal {
             }
         }
         for (is_on, protocol, bound, excluded) in [
-            (modes.advanced_tcp, Protocol::Tcp, config.advanced_ports_tcp, &config.advanced_exclude_tcp),
-            (modes.advanced_udp, Protocol::Udp, config.advanced_ports_udp, &config.advanced_exclude_udp),
+            (
+                modes.is_advanced(Protocol::Tcp),
+                Protocol::Tcp,
+                config.advanced_ports_tcp,
+                &config.advanced_exclude_tcp,
+            ),
+            (
+                modes.is_advanced(Protocol::Udp),
+                Protocol::Udp,
+                config.advanced_ports_udp,
+                &config.advanced_exclude_udp,
+            ),
         ] {
             if is_on {
                 self.admin(&format!("Advanced mode will monitor first {bound} ports"));
@@ -244,6 +254,8 @@ pub(super) mod tests {
 
     use portsentry_common::classify::Kind;
 
+    use crate::modes::Mode;
+
     use super::*;
 
     pub(in crate::sink) fn sighting() -> Sighting {
@@ -278,7 +290,7 @@ pub(super) mod tests {
     fn the_start_has_the_words_of_1_2() {
         let text = "TCP_PORTS=\"1,11\"\nADVANCED_EXCLUDE_UDP=\"67\"\nADVANCED_PORTS_UDP=\"512\"";
         let (config, _) = Config::parse(text, "test").unwrap();
-        let modes = Modes { listed_tcp: true, advanced_udp: true, ..Modes::default() };
+        let modes = [Mode::Stcp, Mode::Audp].into_iter().collect();
         let written = lines(LogFormat::Classic, |journal| {
             journal.starting(&config, modes);
             journal.active();

@@ -73,8 +73,9 @@ impl<'lab> Daemon<'lab> {
         self.child.id()
     }
 
-    /// Every line about what was received up to now: a new source is sent behind it all, and its line waited for.
-    pub fn settle(&self) -> Vec<String> {
+    /// Waits until what was received up to now is in the log: a probe from a new source is sent behind it all, and
+    /// its line waited for.
+    pub fn settle(&self) {
         let source = self.lab().source(Family::V4);
         let (probe, ports) = if self.setup.is_udp_only() {
             (Probe::udp as fn(_, _, _) -> _, [1, 7, 9])
@@ -85,16 +86,21 @@ impl<'lab> Daemon<'lab> {
         let ports = ports.iter().take(hits).map(|port| SocketAddr::new(Family::V4.host(), *port));
         // A connection's SYN is repeated until it is let go.
         let _probes: Vec<_> = ports.map(|port| probe(&self.lab().scanner, source, port)).collect();
-        self.log.wait_for(&source.to_string())
+        self.log.wait_for(&source.to_string());
     }
 
-    /// Every line about what was received from `source` up to now, but for the lines about what followed: some of
-    /// those come later, when files have been written.
+    /// Every line about what was received from `source` up to now, but for those about what followed: some of them
+    /// come later, when files have been written.
     pub fn lines_about(&self, source: IpAddr) -> Vec<String> {
-        let lines = self.settle().into_iter().filter(|line| mentions(line, source));
+        self.settle();
+        self.told_of(source)
+    }
+
+    /// As [`Daemon::lines_about`], of what is in the log already.
+    pub fn told_of(&self, source: IpAddr) -> Vec<String> {
         let follows =
             |line: &String| ["has been blocked", "has been fenced"].iter().any(|it| line.contains(it));
-        lines.filter(|line| !follows(line)).collect()
+        self.log.lines_about(source).into_iter().filter(|line| !follows(line)).collect()
     }
 
     /// Waits until all files and the log show that `source` is blocked.

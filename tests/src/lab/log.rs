@@ -67,12 +67,16 @@ impl Log {
 
     /// Waits for a line that holds `text`, and returns those before it.
     pub fn wait_for(&self, text: &str) -> Vec<String> {
-        let found = self.wait(|state| {
+        self.find(text).unwrap_or_else(|lines| {
+            panic!("no line with \"{text}\" came; all there is:\n{}", lines.join("\n"))
+        })
+    }
+
+    /// As [`Log::wait_for`]; all lines if none of them holds `text`.
+    pub(super) fn find(&self, text: &str) -> Result<Vec<String>, Vec<String>> {
+        self.wait(|state| {
             let at = state.lines.iter().position(|line| line.contains(text));
             at.map(|at| state.lines[..at].to_vec())
-        });
-        found.unwrap_or_else(|lines| {
-            panic!("no line with \"{text}\" came; all there is:\n{}", lines.join("\n"))
         })
     }
 

@@ -20,12 +20,8 @@ pub(super) fn fenced(pins: &Path) -> Vec<IpAddr> {
 }
 
 fn sources(pins: &Path, maps: [&str; 2]) -> Vec<IpAddr> {
-    let sources = maps.map(|map| {
-        let entries = dump(&pins.join(map));
-        let sources = entries.iter().map(|entry| address(&entry["formatted"]["key"]["octets"]));
-        sources.collect::<Vec<_>>()
-    });
-    sources.concat()
+    let entries = maps.iter().flat_map(|map| dump(&pins.join(map)));
+    entries.map(|entry| address(&entry["formatted"]["key"]["octets"])).collect()
 }
 
 /// A counter by its field's name, summed over the CPUs.

@@ -84,6 +84,21 @@ impl Namespace {
     }
 }
 
+/// A command for a namespace by way of `wrapper`: a shell's script with mounts of its own, that ends by running
+/// `"$@"`.
+pub fn by_way_of(wrapper: &str) -> impl FnOnce(Command) -> Command {
+    move |command| {
+        let mut arguments = command.get_args();
+        let mut detour = Command::new(command.get_program());
+        // What comes first is the namespace to enter.
+        detour
+            .args(arguments.next())
+            .args(["unshare", "--mount", "sh", "-euc", wrapper, "sh"])
+            .args(arguments);
+        detour
+    }
+}
+
 impl Drop for Namespace {
     fn drop(&mut self) {
         // A failed clean-up must not hide why the test failed.

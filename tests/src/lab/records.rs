@@ -19,11 +19,11 @@ pub fn mentions(line: &str, source: IpAddr) -> bool {
     })
 }
 
-/// Whether `line` is 1.2's of a source that was blocked, in the blocked file and the history.
-pub fn classic_record(line: &str, source: IpAddr, port: u16, protocol: &str) -> bool {
+/// Whether `line` is 1.2's of a source that was blocked (or whatever was `done`), in the blocked file and the history.
+pub fn classic_record(line: &str, source: IpAddr, (port, protocol, done): (u16, &str, &str)) -> bool {
     let form = Regex::new(r"^\d+ - \d{2}/\d{2}/\d{4} \d{2}:\d{2}:\d{2} (.*)$").expect("a regular expression");
     form.captures(line)
-        .is_some_and(|found| found[1] == format!("Host: {source}/{source} Port: {port} {protocol} Blocked"))
+        .is_some_and(|found| found[1] == format!("Host: {source}/{source} Port: {port} {protocol} {done}"))
 }
 
 #[cfg(test)]

@@ -132,6 +132,10 @@ impl<'lab> Portsentry<'lab> {
         found.map_or_else(|| panic!("{key} isn't set"), |(_, value)| value.as_str())
     }
 
+    fn has(&self, key: &str) -> bool {
+        self.settings.iter().any(|(set, _)| set == key)
+    }
+
     /// The lab that it is to run in.
     pub fn lab(&self) -> &'lab Lab {
         self.lab
@@ -146,9 +150,24 @@ impl<'lab> Portsentry<'lab> {
 
     /// Writes its files and starts it; it watches when this returns.
     pub fn start(&self) -> Daemon<'lab> {
-        let daemon = Daemon::spawn(self.clone(), self.command());
-        daemon.log().wait_for("is now active and listening");
+        self.start_in(|command| command)
+    }
+
+    /// As [`Portsentry::start`], by way of another command that `wrap` makes of the daemon's.
+    #[must_use]
+    pub fn start_in(&self, wrap: impl FnOnce(Command) -> Command) -> Daemon<'lab> {
+        let daemon = Daemon::spawn(self.clone(), wrap(self.command()));
+        if let Err(lines) = daemon.log().find("is now active and listening") {
+            let code = daemon.kill().code;
+            panic!("it does not start, and ends with {code:?} (or a signal):\n{}", lines.join("\n"));
+        }
         daemon
+    }
+
+    /// As [`Portsentry::start`], of one that says elsewhere that it watches.
+    #[must_use]
+    pub fn start_silent(&self) -> Daemon<'lab> {
+        Daemon::spawn(self.clone(), self.command())
     }
 
     /// Starts one that can't run, and returns its last words.
@@ -172,7 +191,7 @@ impl<'lab> Portsentry<'lab> {
         let config = self.write_files();
         let mut command = self.lab.host.command(binary());
         command.args(["-l", "stdout", "-c"]).arg(config).args(&self.flags);
-        if !self.flags.iter().any(|flag| flag == "-i") {
+        if !self.flags.iter().any(|flag| flag == "-i") && !self.has("INTERFACES") {
             command.args(["-i", INTERFACE]);
         }
         command

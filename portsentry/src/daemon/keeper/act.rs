@@ -11,8 +11,8 @@ use std::{
 
 use super::Keeper;
 use crate::{
-    cli::Modes,
     config::{Command, Config, LogFormat, Values},
+    modes::Modes,
     policy::Record,
     sink::runner::{Change, Job, Limit, Purpose, Ran, Runner, Settings, Task},
 };
@@ -75,16 +75,17 @@ impl Actions {
 }
 
 impl Keeper {
-    /// Takes all actions against a source: (command if first) `hosts.deny`, route, (command if last).
+    /// Takes all actions against a source: (command if first) `hosts.deny`, route, (command if last). The commands are
+    /// limited; `hosts.deny` shows everybody, as the blocked file does.
     pub(super) fn kill(&mut self, record: &Record) {
-        if !self.may_act() {
-            return;
-        }
-        if self.actions.is_command_first && self.actions.command.is_some() {
+        let runs = self.actions.runner.is_some() && self.may_act();
+        if runs && self.actions.is_command_first && self.actions.command.is_some() {
             self.actions.waiting.insert(record.source, *record);
             self.submit(record, &[Purpose::Command]);
-        } else {
-            self.files.deny(record);
+            return;
+        }
+        self.files.deny(record);
+        if runs {
             self.submit(record, &[Purpose::Route, Purpose::Command]);
         }
     }

@@ -10,7 +10,11 @@ use super::{
     },
     Keeper,
 };
-use crate::{config::ignore, kernel, policy::Edit};
+use crate::{
+    config::ignore,
+    kernel::{self, Attachment, Mode},
+    policy::Edit,
+};
 
 impl Keeper {
     pub(super) fn on_host(&mut self, host: Host) {
@@ -97,12 +101,26 @@ impl Keeper {
         self.files.rewrite();
     }
 
+    /// Attaches to one interface. What a challenge answers from a veth in native mode is lost unless its peer, too, has
+    /// an XDP program (the kernel's `drivers/net/veth.c`), so there it is generic.
+    fn attach(&mut self, interface: &Interface) -> Result<Attachment, kernel::Error> {
+        if !(self.challenges && interface.is_veth && self.mode.is_none()) {
+            return self.kernel.attach(&interface.name, self.mode);
+        }
+        let mut attachment = self.kernel.attach(&interface.name, Some(Mode::Generic))?;
+        if attachment.mode.is_some() {
+            attachment.reason =
+                Some("CHALLENGE is on, and answers sent from a native veth can be lost".into());
+        }
+        Ok(attachment)
+    }
+
     /// Attaches to every interface that is wanted and there. One that fails takes back those that are new.
     /// A program of ours that is replaced is worth a line only if `tells_all`.
     pub fn attach_all(&mut self, tells_all: bool) -> Result<(), kernel::Error> {
         let before: Vec<u32> = self.kernel.attached().collect();
         for interface in interfaces::present(&self.interfaces, &self.host) {
-            match self.kernel.attach(&interface.name, self.mode) {
+            match self.attach(&interface) {
                 Ok(attachment) => {
                     if tells_all || attachment.mode.is_some() {
                         self.journal.note(&attachment);
@@ -128,7 +146,7 @@ impl Keeper {
             self.journal.note(&format!("{}: no longer there", gone.name));
         }
         for new in present.difference(&self.attached).cloned().collect::<Vec<_>>() {
-            match self.kernel.attach(&new.name, self.mode) {
+            match self.attach(&new) {
                 Ok(attachment) => {
                     self.journal.note(&attachment);
                     self.refused.remove(&new.index);

@@ -14,7 +14,7 @@ use portsentry_common::{
 use super::{super::territory, Keeper};
 use crate::{
     kernel::{self, Blocked, Kernel},
-    policy::{Hold, Record, Standing, TakeOver},
+    policy::{Hold, Record, Sighting, Standing, TakeOver},
 };
 
 /// How long blocks and fences last.
@@ -55,6 +55,29 @@ impl Keeper {
         map.insert(record.source, &restored(&record.hold))
     }
 
+    /// Enters the source of a visit to a trap in the kernel's maps.
+    pub(super) fn enter(&mut self, sighting: &Sighting) -> Result<(), kernel::Error> {
+        let Record { source, mut hold } = sighting.record();
+        hold.until = self.terms.until(&hold);
+        let block = Block {
+            origin: Origin::Trigger as u8,
+            kind: sighting.kind as u8,
+            hits: sighting.hits,
+            mirrored: 0,
+            ..restored(&hold)
+        };
+        if hold.is_fence {
+            self.kernel.fenced.insert(source, &block)
+        } else {
+            self.kernel.blocked.insert(source, &block)
+        }
+    }
+
+    /// Whether `source` is never blocked.
+    pub(super) fn is_exempt(&self, source: IpAddr) -> bool {
+        territory::is_exempt(&territory::exempt(&self.host, &self.ignored), source)
+    }
+
     /// Lifts what is over, unless the kernel has begun it anew.
     pub(super) fn lift_over(&mut self) {
         let over: Vec<IpAddr> = self.ledger.over(SystemTime::now()).collect();
@@ -66,6 +89,25 @@ impl Keeper {
                 }
                 Ok(None) => self.lift(source, "its time is over"),
                 Err(error) => self.journal.error(&error),
+            }
+        }
+    }
+
+    /// Forgets fences that the kernel's map had no room for any more: a flood of forged sources must not fill the
+    /// memory and the files.
+    pub(super) fn forget_surplus(&mut self) {
+        let surplus: Vec<IpAddr> = self.ledger.surplus(self.max_fenced).collect();
+        if surplus.is_empty() {
+            return;
+        }
+        self.journal
+            .note(&format!("{} fences are lifted, as more came than MAX_FENCED allows", surplus.len()));
+        for source in surplus {
+            if let Err(error) = self.kernel.fenced.remove(source) {
+                self.journal.error(&error);
+            }
+            if let Some(record) = self.ledger.lift(source) {
+                self.files.lift(&record);
             }
         }
     }

@@ -1,0 +1,140 @@
+//! A BPF machine that counts what it executes: how long a path through the kernel program is, without noise.
+//!
+//! It must not verify anything: it runs what the kernel has accepted. Integers are little-endian, as in the object.
+
+mod helpers;
+mod instruction;
+mod memory;
+mod program;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail, ensure};
+
+pub use self::{helpers::World, program::Program};
+use self::{instruction::Instruction, memory::Memory};
+
+/// What a run has come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// The program's answer.
+    pub action: u32,
+    /// Instructions executed, those of the kernel's helpers aside.
+    pub instructions: u64,
+    /// Calls of the kernel's helpers, by helper and map.
+    pub calls: BTreeMap<String, u64>,
+}
+
+/// The registers, and where to go back to.
+struct Machine<'a> {
+    program: &'a Program,
+    world: &'a mut World,
+    registers: [u64; 11],
+    returns: Vec<(usize, [u64; 4], u64)>,
+    run: Run,
+}
+
+/// More than any path can have.
+const ENDLESS: u64 = 1_000_000;
+/// Bytes of a function's stack.
+const STACK: u64 = 512;
+const RETURN: usize = 0;
+const CONTEXT: usize = 1;
+const SAVED: std::ops::Range<usize> = 6..10;
+const FRAME: usize = 10;
+
+/// Runs `program` on `frame`.
+pub fn run(program: &Program, world: &mut World, frame: &[u8]) -> Result<Run> {
+    let (context, stack) = world.memory.receive(frame);
+    let mut machine =
+        Machine { program, world, registers: [0; 11], returns: Vec::new(), run: Run::default() };
+    machine.registers[CONTEXT] = context;
+    machine.registers[FRAME] = stack + STACK;
+    let mut at = 0;
+    loop {
+        let instruction = *machine.program.instructions.get(at).context("the program runs past its end")?;
+        machine.run.instructions += 1;
+        ensure!(machine.run.instructions < ENDLESS, "the program doesn't end");
+        let next = machine.step(at, &instruction).with_context(|| format!("{instruction:?} at {at}"))?;
+        let Some(next) = next else { break };
+        at = next;
+    }
+    machine.run.action = u32::try_from(machine.registers[RETURN] & 0xffff_ffff)?;
+    Ok(machine.run)
+}
+
+impl Machine<'_> {
+    /// Executes one instruction; `None` at the program's end.
+    fn step(&mut self, at: usize, instruction: &Instruction) -> Result<Option<usize>> {
+        let mut next = at + 1;
+        match *instruction {
+            Instruction::Alu { wide, operation, to, operand } => {
+                let value = instruction::alu(operation, wide, self.registers[to], self.value(operand));
+                self.registers[to] = value.with_context(|| format!("no arithmetic {operation:#x}"))?;
+            }
+            Instruction::Swap { to, bits } => {
+                self.registers[to] = instruction::swap(self.registers[to], bits)
+            }
+            Instruction::Load { to, from, offset, size } => {
+                let address = self.registers[from].wrapping_add_signed(offset);
+                self.registers[to] = self.world.memory.load(address, size)?;
+            }
+            Instruction::Store { to, offset, size, operand } => {
+                let address = self.registers[to].wrapping_add_signed(offset);
+                self.world.memory.store(address, size, self.value(operand))?;
+            }
+            Instruction::Atomic { to, offset, size, operation, register } => {
+                let address = self.registers[to].wrapping_add_signed(offset);
+                let old = self.world.memory.load(address, size)?;
+                let (new, fetches) = instruction::atomic(operation, old, self.registers[register])?;
+                self.world.memory.store(address, size, new)?;
+                if fetches {
+                    self.registers[register] = old;
+                }
+            }
+            Instruction::Constant { to, value } => {
+                self.registers[to] = value;
+                next = at + 2;
+            }
+            Instruction::Jump { wide, condition, left, right, by } => {
+                let (left, right) = (self.registers[left], self.value(right));
+                let taken = instruction::compare(condition, wide, left, right);
+                if taken.with_context(|| format!("no condition {condition:#x}"))? {
+                    next = next.checked_add_signed(by).context("a jump to nowhere")?;
+                }
+            }
+            Instruction::Helper { number } => self.help(number)?,
+            Instruction::Call { by } => {
+                let saved = std::array::from_fn(|index| self.registers[SAVED.start + index]);
+                self.returns.push((next, saved, self.registers[FRAME]));
+                self.registers[FRAME] += STACK;
+                next = next.checked_add_signed(by).context("a call of nothing")?;
+            }
+            Instruction::Exit => {
+                let Some((back, saved, frame)) = self.returns.pop() else { return Ok(None) };
+                self.registers[SAVED].copy_from_slice(&saved);
+                self.registers[FRAME] = frame;
+                next = back;
+            }
+            Instruction::Unknown(code) => bail!("no instruction {code:#x}"),
+        }
+        Ok(Some(next))
+    }
+
+    fn value(&self, operand: instruction::Operand) -> u64 {
+        match operand {
+            instruction::Operand::Register(register) => self.registers[register],
+            instruction::Operand::Immediate(value) => value,
+        }
+    }
+
+    fn help(&mut self, number: i32) -> Result<()> {
+        let arguments = std::array::from_fn(|index| self.registers[CONTEXT + index]);
+        let (name, value) = self.world.help(self.program, number, arguments)?;
+        *self.run.calls.entry(name).or_default() += 1;
+        // The verifier lets nobody rely on them; neither does this.
+        self.registers[CONTEXT..SAVED.start].fill(0xdead_dead_dead_dead);
+        self.registers[RETURN] = value;
+        Ok(())
+    }
+}

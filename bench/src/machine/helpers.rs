@@ -1,0 +1,121 @@
+//! The kernel's helpers, as far as the measured paths call them, over maps in memory.
+//!
+//! It must not imitate what no measured path needs.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use aya_obj::Map;
+
+use super::{
+    memory::Memory,
+    program::{Program, handle, value_address},
+};
+
+/// Kinds of maps (`enum bpf_map_type`).
+const ARRAY: u32 = 2;
+const PER_CPU_ARRAY: u32 = 6;
+
+/// Length of the kernel's `struct bpf_sock`, and offsets of its fields.
+const SOCKET: usize = 80;
+const SOCKET_PORT: usize = 44;
+const SOCKET_STATE: usize = 72;
+/// `TCP_LISTEN`.
+const LISTEN: u8 = 10;
+
+/// Maps, sockets and a clock.
+#[derive(Debug, Default)]
+pub struct World {
+    pub(super) memory: Memory,
+    entries: BTreeMap<(usize, Vec<u8>), u64>,
+    sockets: Vec<Vec<u8>>,
+}
+
+impl World {
+    /// The maps of `program`, empty, arrays and data aside.
+    pub fn new(program: &Program) -> Self {
+        let mut world = Self::default();
+        for (number, (_, map)) in (0..).zip(&program.maps) {
+            let bytes = match map.map_type() {
+                ARRAY if !map.data().is_empty() => map.data().to_vec(),
+                ARRAY => vec![0; map.value_size() as usize * map.max_entries() as usize],
+                PER_CPU_ARRAY => vec![0; map.value_size() as usize],
+                _ => Vec::new(),
+            };
+            let address = world.memory.add(bytes);
+            debug_assert_eq!(address, value_address(number));
+        }
+        world
+    }
+
+    /// Enters a value in the map called `name`.
+    pub fn enter(&mut self, program: &Program, name: &str, key: &[u8], value: &[u8]) -> Result<()> {
+        let number = program.maps.iter().position(|(other, _)| other == name);
+        let number = number.with_context(|| format!("no map {name}"))?;
+        let address = match self.find(number, &program.maps[number].1, key) {
+            Some(address) => address,
+            None => {
+                let address = self.memory.add(vec![0; value.len()]);
+                self.entries.insert((number, key.to_vec()), address);
+                address
+            }
+        };
+        self.memory.bytes_mut(address, value.len())?.copy_from_slice(value);
+        Ok(())
+    }
+
+    /// Opens a listening TCP or bound UDP socket, by address and port in network byte order.
+    pub fn listen(&mut self, end: Vec<u8>) {
+        self.sockets.push(end);
+    }
+
+    /// Carries out the helper, and says by which name it is to be counted.
+    pub(super) fn help(
+        &mut self,
+        program: &Program,
+        number: i32,
+        arguments: [u64; 5],
+    ) -> Result<(String, u64)> {
+        let [first, second, third, ..] = arguments;
+        Ok(match number {
+            1 => {
+                let index = usize::try_from(first - handle(0))?;
+                let (name, map) = program.maps.get(index).context("no such map")?;
+                let key = self.memory.bytes(second, map.key_size() as usize)?.to_vec();
+                (format!("look-up in {name}"), self.find(index, map, &key).unwrap_or(0))
+            }
+            85 | 99 => ("socket look-up".into(), self.socket(second, usize::try_from(third)?)?),
+            86 => ("socket release".into(), 0),
+            // Inlined by the verifier to a load.
+            118 => ("jiffies".into(), 1000),
+            _ => bail!("no helper {number}"),
+        })
+    }
+
+    /// The address of a map's value.
+    fn find(&self, number: usize, map: &Map, key: &[u8]) -> Option<u64> {
+        let base = value_address(u32::try_from(number).ok()?);
+        match map.map_type() {
+            ARRAY | PER_CPU_ARRAY => {
+                let index = u32::from_le_bytes(key.try_into().ok()?);
+                (index < map.max_entries()).then(|| base + u64::from(index) * u64::from(map.value_size()))
+            }
+            // Tries hold only whole addresses here.
+            _ => self.entries.get(&(number, key.to_vec())).copied(),
+        }
+    }
+
+    /// A socket's address, if one is open at the tuple's destination.
+    fn socket(&mut self, tuple: u64, length: usize) -> Result<u64> {
+        let tuple = self.memory.bytes(tuple, length)?;
+        let address = (length - 4) / 2;
+        let end = [&tuple[address..2 * address], &tuple[length - 2..]].concat();
+        if !self.sockets.contains(&end) {
+            return Ok(0);
+        }
+        let mut socket = vec![0; SOCKET];
+        socket[SOCKET_PORT..][..2].copy_from_slice(&[tuple[length - 1], tuple[length - 2]]);
+        socket[SOCKET_STATE] = LISTEN;
+        Ok(self.memory.add(socket))
+    }
+}

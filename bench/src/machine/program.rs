@@ -1,0 +1,65 @@
+//! The kernel program's object, relocated and decoded. It must not run.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use anyhow::{Context, Result};
+use aya_obj::{Map, Object, generated::bpf_insn};
+use portsentry_common::settings::Settings;
+
+use super::instruction::Instruction;
+
+/// The constant of two words, and in its source register what it stands for.
+const CONSTANT: u8 = 0x18;
+const MAP: u8 = 1;
+const MAP_VALUE: u8 = 2;
+
+/// A program and its maps.
+#[derive(Debug)]
+pub struct Program {
+    pub(super) instructions: Vec<Instruction>,
+    pub(super) maps: Vec<(String, Map)>,
+}
+
+impl Program {
+    /// The program called `name` of `object`, with `settings`.
+    pub fn parse(object: &[u8], name: &str, settings: &Settings) -> Result<Self> {
+        let mut object = Object::parse(object).context("the object can't be parsed")?;
+        object.patch_map_data(HashMap::from([("SETTINGS", (bytemuck::bytes_of(settings), true))]))?;
+        let maps: BTreeMap<_, _> = object.maps.drain().collect();
+        let maps: Vec<_> = maps.into_iter().collect();
+        let sections: HashSet<_> = object.functions.keys().map(|(section, _)| *section).collect();
+        let numbered = (0..).zip(&maps).map(|(number, (name, map))| (name.as_str(), number, map));
+        object.relocate_maps(numbered, &sections)?;
+        object.relocate_calls(&sections)?;
+        let program = object.programs.get(name).with_context(|| format!("no program {name}"))?;
+        let function = object.functions.get(&program.function_key()).context("a program without code")?;
+        let raw = &function.instructions;
+        let instructions = (0..raw.len()).map(|at| decode(raw, at)).collect();
+        Ok(Self { instructions, maps })
+    }
+}
+
+/// Where a map's value begins (for data sections), or by which number helpers know the map.
+pub(super) fn value_address(map: u32) -> u64 {
+    u64::from(map + 1) << 24
+}
+
+/// What stands for a map as an argument.
+pub(super) fn handle(map: u32) -> u64 {
+    0xffff_0000_0000 | u64::from(map)
+}
+
+fn decode(raw: &[bpf_insn], at: usize) -> Instruction {
+    let first = &raw[at];
+    if first.code != CONSTANT {
+        return Instruction::decode(first);
+    }
+    let low = u64::from(first.imm.cast_unsigned());
+    let high = raw.get(at + 1).map_or(0, |second| u64::from(second.imm.cast_unsigned()));
+    let value = match first.src_reg() {
+        MAP => handle(first.imm.cast_unsigned()),
+        MAP_VALUE => value_address(first.imm.cast_unsigned()) + high,
+        _ => high << 32 | low,
+    };
+    Instruction::Constant { to: first.dst_reg().into(), value }
+}

@@ -1,0 +1,153 @@
+//! The paths through the kernel program that matter, and how long each is. It must not measure time.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
+
+use anyhow::{Context, Result, ensure};
+use portsentry::kernel::OBJECT;
+use portsentry_common::{
+    block::Block,
+    gate::{self, Gated},
+    settings::{AckProbes, Response, Settings},
+    world::Locality,
+};
+use portsentry_tests::frames::{ACK, PSH, Packet, RST, SYN, tcp, udp};
+
+use crate::machine::{self, Program, Run, World};
+
+const PASS: u32 = 2;
+const DROP: u32 = 1;
+
+/// A packet, and what must become of it.
+#[derive(Clone, Debug)]
+pub struct Path {
+    /// What it is, in a few words.
+    pub name: &'static str,
+    /// The packet.
+    pub packet: Packet,
+    /// Whether it passes.
+    pub passes: bool,
+}
+
+/// A source that is blocked, of each address family.
+pub const BLOCKED: [&str; 2] = ["192.0.2.66", "2001:db8:bad::66"];
+/// The host's own addresses.
+pub const OWN: [&str; 2] = ["198.51.100.1", "2001:db8::1"];
+/// The port of its services, over TCP and UDP.
+pub const SERVED: u16 = 443;
+/// A port that isn't watched.
+pub const UNWATCHED: u16 = 113;
+
+/// The paths, the same for IPv4 and IPv6. Sources of honest packets share no bit of the gate with a blocked one.
+#[must_use]
+pub fn paths() -> Vec<Path> {
+    let v4 = |port: u16| format!("198.51.100.1:{port}");
+    let v6 = |port: u16| format!("[2001:db8::1]:{port}");
+    let data = || tcp(PSH | ACK).payload(100);
+    let datagram = || udp().payload(100);
+    let honest = |packet: Packet| {
+        let source =
+            if packet.destination().is_ipv6() { "[2001:db8:900d::1]:40000" } else { "203.0.113.9:40000" };
+        packet.from(source)
+    };
+    let blocked = |packet: Packet| {
+        let source = if packet.destination().is_ipv6() { BLOCKED[1] } else { BLOCKED[0] };
+        packet.from(&SocketAddr::new(source.parse().expect("an address"), 40_000).to_string())
+    };
+    let path = |name, packet| Path { name, packet: honest(packet), passes: true };
+    let gone = |name, packet| Path { name, packet: blocked(packet), passes: false };
+    vec![
+        path("TCP data to a service, IPv4", data().to(&v4(SERVED))),
+        path("TCP data to a service, IPv6", data().to(&v6(SERVED))),
+        path("UDP to a service, IPv4", datagram().to(&v4(SERVED))),
+        path("UDP to a service, IPv6", datagram().to(&v6(SERVED))),
+        path("TCP data to a service, IPv4 in a VLAN", data().to(&v4(SERVED)).vlan(7)),
+        path("TCP data to a service, IPv6 in a VLAN", data().to(&v6(SERVED)).vlan(7)),
+        path("forwarded TCP data, IPv4", data().to("203.0.113.80:443")),
+        path("forwarded TCP data, IPv6", data().to("[2001:db8:f::80]:443")),
+        path("TCP data to a port that isn't watched, IPv4", data().to(&v4(UNWATCHED))),
+        path("TCP data to a port that isn't watched, IPv6", data().to(&v6(UNWATCHED))),
+        path("UDP to a port that isn't watched, IPv4", datagram().to(&v4(UNWATCHED))),
+        path("UDP to a port that isn't watched, IPv6", datagram().to(&v6(UNWATCHED))),
+        path("a reset, IPv4", tcp(RST).to(&v4(SERVED))),
+        path("a reset, IPv6", tcp(RST).to(&v6(SERVED))),
+        path("a SYN to a service, IPv4", tcp(SYN).to(&v4(SERVED))),
+        path("a SYN to a service, IPv6", tcp(SYN).to(&v6(SERVED))),
+        path("no IP", data().to(&v4(SERVED)).announced_as(0x0806)),
+        gone("a blocked source, IPv4", tcp(SYN).to(&v4(1))),
+        gone("a blocked source, IPv6", tcp(SYN).to(&v6(1))),
+    ]
+}
+
+/// The settings under which paths are measured.
+#[must_use]
+pub fn settings() -> Settings {
+    Settings {
+        event_rate: 1000,
+        trigger: 1,
+        tcp_response: Response::Block as u8,
+        udp_response: Response::Block as u8,
+        ack_probes: AckProbes::Report as u8,
+        remembers: 1,
+        ..Settings::UNSET
+    }
+}
+
+/// Counts each path's instructions and calls, once what is remembered of its destination is fresh.
+pub fn count() -> Result<BTreeMap<&'static str, Run>> {
+    let program = Program::parse(OBJECT, "portsentry", &settings())?;
+    let mut world = world(&program)?;
+    let count = |path: Path| {
+        let frame = path.packet.frame(0);
+        let first = machine::run(&program, &mut world, &frame).context(path.name)?;
+        let run = machine::run(&program, &mut world, &frame).context(path.name)?;
+        let action = if path.passes { PASS } else { DROP };
+        ensure!([first.action, run.action] == [action; 2], "{}: {first:?}, then {run:?}", path.name);
+        Ok((path.name, run))
+    };
+    paths().into_iter().map(count).collect()
+}
+
+/// Every port is watched but one, one serves, and a source of each address family is blocked.
+fn world(program: &Program) -> Result<World> {
+    let mut world = World::new(program);
+    for map in ["ADVANCED_TCP", "ADVANCED_UDP"] {
+        for word in 0_u32..1024 {
+            let bits = if word == u32::from(UNWATCHED) / 64 { !(1 << (UNWATCHED % 64)) } else { u64::MAX };
+            world.enter(program, map, &word.to_le_bytes(), &bits.to_le_bytes())?;
+        }
+    }
+    for address in OWN {
+        let octets = octets(address);
+        let length = u32::try_from(octets.len() * 8)?;
+        let map = if octets.len() == 4 { "LOCAL_V4" } else { "LOCAL_V6" };
+        let key = [&length.to_le_bytes()[..], &octets].concat();
+        world.enter(program, map, &key, &(Locality::Own as u32).to_le_bytes())?;
+        world.listen([&octets[..], &SERVED.to_be_bytes()].concat());
+    }
+    for address in BLOCKED {
+        let octets = octets(address);
+        let (map, gate, bit) = match address.parse().context("an address")? {
+            IpAddr::V4(address) => {
+                ("BLOCKED_V4", "GATE_V4", portsentry_common::address::Ipv4::from(address).bit())
+            }
+            IpAddr::V6(address) => {
+                ("BLOCKED_V6", "GATE_V6", portsentry_common::address::Ipv6::from(address).bit())
+            }
+        };
+        let block: Block = bytemuck::Zeroable::zeroed();
+        world.enter(program, map, &octets, bytemuck::bytes_of(&block))?;
+        let (word, mask) = gate::place(bit);
+        world.enter(program, gate, &word.to_le_bytes(), &mask.to_le_bytes())?;
+    }
+    Ok(world)
+}
+
+fn octets(address: &str) -> Vec<u8> {
+    match address.parse().expect("an address") {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}

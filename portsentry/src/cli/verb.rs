@@ -1,0 +1,178 @@
+//! The commands beside the two PortSentrys' flags, and what they take. It must not do them.
+
+use std::{net::IpAddr, str::FromStr};
+
+use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use ipnet::IpNet;
+use jiff::{Span, Timestamp, Zoned, civil::DateTime, tz::TimeZone};
+
+/// Commands beside the flags of the two PortSentrys.
+#[derive(Clone, Debug, Subcommand)]
+#[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
+pub enum Verb {
+    /// Say whether the configuration is right, and what would be watched, blocked and run
+    Check,
+    /// List the blocked and the fenced sources, also while no daemon runs
+    List(List),
+    /// Say whether enforcement is attached (exit status 0) or not (1), and what was counted
+    Status(Status),
+    /// Block addresses by way of the blocked file, which the daemon follows
+    Block(Hold),
+    /// Unblock addresses by way of the blocked file, which the daemon follows
+    Unblock(Hold),
+    /// Show what was done to whom, from the history file
+    History(History),
+    /// Say before attaching what speaks for and against it here (exit status 1 if something prevents it)
+    Doctor(Doctor),
+    /// Print completions for a shell
+    Completions {
+        /// Which
+        shell: Shell,
+    },
+    /// Print the manual page, in roff
+    Man {
+        /// Of this command alone
+        command: Option<String>,
+    },
+}
+
+/// What `list` takes.
+#[derive(Clone, Debug, Args)]
+pub struct List {
+    /// Only sources in this state
+    #[arg(long)]
+    pub state: Option<State>,
+    /// Only sources in this network, such as 192.0.2.0/24
+    #[arg(long, value_parser = network)]
+    pub network: Option<IpNet>,
+    /// In which order
+    #[arg(long, value_enum, default_value_t = Sort::Since)]
+    pub sort: Sort,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `status` takes.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Status {
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `block` and `unblock` take.
+#[derive(Clone, Debug, Args)]
+pub struct Hold {
+    /// IPv4 or IPv6 addresses
+    #[arg(required = true, value_name = "ADDRESS")]
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What `history` takes.
+#[derive(Clone, Debug, Args)]
+pub struct History {
+    /// Only this address, or addresses in this network
+    #[arg(long, value_parser = network)]
+    pub address: Option<IpNet>,
+    /// Only what came later: a time (2026-11-23, 2026-11-23T10:00, with or without Z) or how long ago (2h, 3days)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub since: Option<Timestamp>,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `doctor` takes.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Doctor {
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What may be done to a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// All its packets are dropped
+    Blocked,
+    /// It can open nothing; what it has open goes on
+    Fenced,
+}
+
+/// Orders of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    /// The oldest first
+    Since,
+    /// Whose packets were dropped most first
+    Dropped,
+    /// By address, IPv4 first
+    Address,
+}
+
+/// An address or a network; of an address, the network that holds it alone.
+fn network(text: &str) -> Result<IpNet, String> {
+    let host = IpAddr::from_str(text).map(|address| IpNet::from(address.to_canonical()));
+    host.or_else(|_| text.parse().map(|network: IpNet| network.trunc()))
+        .map_err(|_| "write 192.0.2.7, 192.0.2.0/24, 2001:db8::7 or 2001:db8::/32".into())
+}
+
+/// A moment, on the local clock unless it says which; or the time that has gone by since.
+fn since(text: &str) -> Result<Timestamp, String> {
+    moment(text, &Zoned::now()).ok_or_else(|| {
+        "write a time such as 2026-11-23, 2026-11-23T10:00 or 2026-11-23T10:00Z, or how long ago: 2h, 3days".into()
+    })
+}
+
+fn moment(text: &str, now: &Zoned) -> Option<Timestamp> {
+    let exact = || text.parse::<Timestamp>().ok();
+    let local =
+        |zone: &TimeZone| Some(text.parse::<DateTime>().ok()?.to_zoned(zone.clone()).ok()?.timestamp());
+    let ago = || Some(now.checked_sub(text.parse::<Span>().ok()?.abs()).ok()?.timestamp());
+    exact().or_else(|| local(now.time_zone())).or_else(ago)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_times_or_how_long_ago() {
+        let now: Zoned = "2026-11-23T12:00:00+01:00[+01:00]".parse().unwrap();
+        for (text, expected) in [
+            ("2026-11-23T10:00:00Z", Some("2026-11-23T10:00:00Z")),
+            ("2026-11-23T10:00", Some("2026-11-23T09:00:00Z")),
+            ("2026-11-23 10:00:30", Some("2026-11-23T09:00:30Z")),
+            ("2026-11-23", Some("2026-11-22T23:00:00Z")),
+            ("2h", Some("2026-11-23T09:00:00Z")),
+            ("3days", Some("2026-11-20T11:00:00Z")),
+            ("1d 2h", Some("2026-11-22T09:00:00Z")),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|text| text.parse().unwrap());
+            assert_eq!(moment(text, &now), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn networks_are_addresses_or_prefixes() {
+        for (text, expected) in [
+            ("192.0.2.7", Some("192.0.2.7/32")),
+            ("192.0.2.7/24", Some("192.0.2.0/24")),
+            ("::ffff:192.0.2.7", Some("192.0.2.7/32")),
+            ("2001:db8::7", Some("2001:db8::7/128")),
+            ("host.example", None),
+            ("192.0.2.7/33", None),
+        ] {
+            assert_eq!(
+                network(text).ok().map(|network| network.to_string()),
+                expected.map(Into::into),
+                "{text}"
+            );
+        }
+    }
+}

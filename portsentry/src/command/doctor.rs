@@ -1,0 +1,145 @@
+//! `portsentry doctor`: what speaks for and against attaching here, before anything is attached. It must not change
+//! anything.
+
+mod interface;
+mod links;
+mod system;
+
+use serde::Serialize;
+
+use super::{observed, options, show, table};
+use crate::{
+    cli::{Cli, Doctor},
+    config::Interfaces,
+    exit::Exit,
+    kernel::Observer,
+};
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Finding {
+    /// An interface's name, or `kernel`.
+    about: String,
+    level: Level,
+    what: String,
+    /// What to do.
+    remedy: Option<String>,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    Ok,
+    Warning,
+    Problem,
+}
+
+impl Level {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Problem => "problem",
+        }
+    }
+}
+
+impl Finding {
+    fn ok(about: &str, what: impl Into<String>) -> Self {
+        Self { about: about.into(), level: Level::Ok, what: what.into(), remedy: None }
+    }
+
+    fn warning(about: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { level: Level::Warning, remedy: Some(remedy.into()), ..Self::ok(about, what) }
+    }
+
+    fn problem(about: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { level: Level::Problem, remedy: Some(remedy.into()), ..Self::ok(about, what) }
+    }
+}
+
+/// Prints what was found; the exit code says whether something prevents watching.
+pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
+    let config = match options::read(cli) {
+        Ok((options, _)) => options.config,
+        Err(errors) => {
+            options::lines(&errors).iter().for_each(|line| eprintln!("{line}"));
+            return Exit::Configuration;
+        }
+    };
+    let mut findings = system::findings(&config.pin_path);
+    // Without the right to look at the pins, a program of ours passes for somebody else's.
+    let pinned = Observer::open(&config.pin_path).ok().flatten();
+    let pinned = pinned.map(|observer| observer.links()).unwrap_or_default();
+    match links::read() {
+        Ok(links) => {
+            let wanted = links.iter().filter(|link| match &config.interfaces {
+                Interfaces::All => true,
+                Interfaces::AllButLoopback => !link.is_loopback,
+                Interfaces::Named(names) => names.contains(&link.name),
+            });
+            let place = interface::Place { pinned: &pinned, answers: config.challenge, cpus: system::cpus() };
+            findings.extend(wanted.flat_map(|link| interface::findings(link, &place)));
+            if let Interfaces::Named(names) = &config.interfaces {
+                let is_there = |name: &String| links.iter().any(|link| link.name == *name);
+                findings.extend(names.iter().filter(|name| !is_there(name)).map(|name| {
+                    Finding::problem(
+                        name,
+                        "there is no such interface",
+                        "`ip link` lists those that there are",
+                    )
+                }));
+            }
+        }
+        Err(error) => findings.push(Finding::problem(
+            "kernel",
+            format!("its interfaces can't be read: {error}"),
+            "run this in the network namespace that is to be watched",
+        )),
+    }
+    let has_problem = findings.iter().any(|finding| finding.level == Level::Problem);
+    let text = if doctor.json { observed::json(&findings) } else { render(&findings) };
+    match show::print(&text) {
+        Exit::Success if has_problem => Exit::Failure,
+        exit => exit,
+    }
+}
+
+fn render(findings: &[Finding]) -> String {
+    let width = findings.iter().map(|finding| finding.about.chars().count()).max().unwrap_or(0);
+    let lines = findings.iter().map(|Finding { about, level, what, remedy }| {
+        let remedy = remedy.as_ref().map(|remedy| format!("\n{:10}{:width$}-> {remedy}", "", ""));
+        let line = format!("{:8}  {about:width$}  {what}", level.name());
+        table::plain(&line) + &remedy.unwrap_or_default() + "\n"
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_a_line_with_what_to_do_below() {
+        let findings = [
+            Finding::ok("kernel", "type information is there"),
+            Finding::warning("eth0", "LRO is on", "switch it off"),
+            Finding::problem("eth0", "occupied", "free it"),
+        ];
+        assert_eq!(
+            render(&findings),
+            "ok        kernel  type information is there\n\
+             warning   eth0    LRO is on\n                -> switch it off\n\
+             problem   eth0    occupied\n                -> free it\n"
+        );
+    }
+
+    #[test]
+    fn programs_read_levels_in_small_letters() {
+        let value: serde_json::Value =
+            serde_json::from_str(&observed::json(&[Finding::problem("eth0", "a", "b")])).unwrap();
+        let expected = serde_json::json!([{"about": "eth0", "level": "problem", "what": "a", "remedy": "b"}]);
+        assert_eq!(value, expected);
+    }
+}

@@ -1,0 +1,301 @@
+//! What an interface's description means for XDP. It must not ask the system.
+
+use super::{Finding, links::Link};
+
+/// Drivers that run XDP programs natively, from the kernel's `drivers/net` (those that answer `ndo_bpf`).
+const NATIVE: [&str; 45] = [
+    "atlantic",
+    "bnxt_en",
+    "bonding",
+    "cpsw",
+    "dpaa2-eth",
+    "dpaa_eth",
+    "ena",
+    "fec",
+    "fsl_dpa",
+    "fsl_dpaa2_eth",
+    "fsl_enetc",
+    "fsl_enetc_vf",
+    "fun",
+    "gve",
+    "hv_netvsc",
+    "i40e",
+    "ice",
+    "icssg-prueth",
+    "igb",
+    "igc",
+    "ionic",
+    "ixgbe",
+    "ixgbevf",
+    "lan966x-switch",
+    "mana",
+    "mlx4_en",
+    "mlx5_core",
+    "mtk_soc_eth",
+    "mvneta",
+    "mvpp2",
+    "netdevsim",
+    "netsec",
+    "nfp",
+    "nicvf",
+    "octeontx2-nicpf",
+    "qede",
+    "sfc",
+    "sfc_ef100",
+    "st_gmac",
+    "stmmac",
+    "tsnep",
+    "tun",
+    "veth",
+    "virtio_net",
+    "vmxnet3",
+];
+/// Of these, cards that rebuild their queues when a program comes or goes.
+const RESETTING: [&str; 14] = [
+    "atlantic",
+    "bnxt_en",
+    "ena",
+    "gve",
+    "i40e",
+    "ice",
+    "igb",
+    "igc",
+    "ixgbe",
+    "ixgbevf",
+    "mlx4_en",
+    "mlx5_core",
+    "nfp",
+    "qede",
+];
+/// The largest MTU whose frames fit in one page with what the kernel keeps beside them: 4096 bytes less 256 of
+/// headroom, 320 of `skb_shared_info`, and Ethernet's header with two VLAN tags.
+const ONE_PAGE: u32 = 4096 - 256 - 320 - 22;
+
+/// What there is to know beside the interface.
+pub(super) struct Place<'a> {
+    /// The interfaces, by index, that run our program.
+    pub pinned: &'a [u32],
+    /// Probes are answered (`CHALLENGE`).
+    pub answers: bool,
+    pub cpus: u32,
+}
+
+/// What there is to say of `link`.
+pub(super) fn findings(link: &Link, place: &Place<'_>) -> Vec<Finding> {
+    let is_ours = link.xdp.is_some() && place.pinned.contains(&link.index);
+    let mut found = vec![occupant(link, is_ours)];
+    if !link.is_ethernet {
+        found.push(Finding::warning(
+            &link.name,
+            "its packets have no Ethernet header, which the program reads: nothing is recognised here",
+            "name the interfaces to watch in INTERFACES, without this one",
+        ));
+        return found;
+    }
+    found.push(mode(link));
+    found.extend(answers(link, place));
+    found.push(size(link));
+    found.extend(offloads(link));
+    found.extend(queues(link, place.cpus));
+    if !is_ours && runs_native(link) && RESETTING.contains(&driver(link)) {
+        found.push(Finding::warning(
+            &link.name,
+            "attaching rebuilds this card's queues: the link may be gone for some seconds",
+            "start portsentry at a quiet time; later starts replace the program in place",
+        ));
+    }
+    found
+}
+
+fn driver(link: &Link) -> &str {
+    link.driver.as_deref().or(link.kind.as_deref()).unwrap_or("unknown")
+}
+
+fn runs_native(link: &Link) -> bool {
+    NATIVE.contains(&driver(link))
+}
+
+fn occupant(link: &Link, is_ours: bool) -> Finding {
+    let name = &link.name;
+    match link.xdp {
+        None => Finding::ok(name, "no XDP program is attached"),
+        Some(running) if is_ours => {
+            let mode = if running.is_native { "natively" } else { "in generic mode" };
+            Finding::ok(name, format!("runs portsentry's program already, {mode}"))
+        }
+        Some(running) => Finding::problem(
+            name,
+            format!("runs somebody else's XDP program (number {})", running.program),
+            format!(
+                "`bpftool prog show id {}` tells what it is, `ip link set {name} xdp off` removes it",
+                running.program
+            ),
+        ),
+    }
+}
+
+fn mode(link: &Link) -> Finding {
+    let (name, driver) = (&link.name, driver(link));
+    match link.kind.as_deref() {
+        _ if runs_native(link) => Finding::ok(name, format!("driver {driver}: runs XDP natively")),
+        _ if link.is_loopback => Finding::ok(name, "is the loopback interface: generic XDP"),
+        Some("vlan") => Finding::warning(
+            name,
+            "is a VLAN on another interface: generic XDP, which costs more for each packet",
+            "watch the interface below instead; VLAN tags are understood",
+        ),
+        Some("bridge") => Finding::warning(
+            name,
+            "is a bridge: generic XDP, and only for what this host itself receives",
+            "watch the bridge's ports instead to have it all, natively where they can",
+        ),
+        _ => Finding::warning(
+            name,
+            format!(
+                "driver {driver}: not known to run XDP natively; generic XDP serves, and costs more for each packet"
+            ),
+            "XDP_MODE=\"auto\" tries the native way first, and says which it was",
+        ),
+    }
+}
+
+/// On a veth, what XDP sends back vanishes unless the peer runs a program, too.
+fn answers(link: &Link, place: &Place<'_>) -> Option<Finding> {
+    (place.answers && driver(link) == "veth").then(|| {
+        Finding::warning(
+            &link.name,
+            "is one end of a veth pair: answers to probes (CHALLENGE) vanish unless the other end runs an XDP program",
+            "attach one that only passes at the other end, or set XDP_MODE=\"generic\", or CHALLENGE=\"0\"",
+        )
+    })
+}
+
+fn size(link: &Link) -> Finding {
+    let (name, mtu) = (&link.name, link.mtu);
+    if mtu <= ONE_PAGE || !runs_native(link) {
+        return Finding::ok(name, format!("MTU {mtu}"));
+    }
+    Finding::warning(
+        name,
+        format!(
+            "MTU {mtu}: frames of more than one page, which not every native driver can give to a program"
+        ),
+        format!("if it attaches in generic mode, set the MTU to {ONE_PAGE} or less to have the native one"),
+    )
+}
+
+fn offloads(link: &Link) -> Vec<Finding> {
+    let name = &link.name;
+    let Some(offloads) = link.offloads else { return Vec::new() };
+    let joins = if offloads.joins {
+        Finding::warning(
+            name,
+            "LRO is on: several drivers refuse native XDP with it",
+            format!("`ethtool -K {name} lro off`"),
+        )
+    } else {
+        Finding::ok(name, "LRO is off")
+    };
+    let tags = if offloads.strips_tags {
+        "VLAN tags are taken off by the card: frames are judged without them, whatever the VLAN"
+    } else {
+        "VLAN tags stay in the frames, where the program reads up to two"
+    };
+    vec![joins, Finding::ok(name, tags)]
+}
+
+fn queues(link: &Link, cpus: u32) -> Option<Finding> {
+    let (name, queues) = (&link.name, link.queues?);
+    let could = queues.most.min(cpus);
+    let said = format!("{} of {} receive queues on {cpus} CPUs", queues.set, queues.most);
+    // The queues of a pair of veth are worth something only if both ends have them.
+    if queues.set >= could || driver(link) == "veth" {
+        return Some(Finding::ok(name, said));
+    }
+    let remedy = format!("`ethtool -L {name} combined {could}` has all CPUs judge packets");
+    Some(Finding::warning(name, said, remedy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Level, links::Running},
+        *,
+    };
+    use crate::kernel::{Offloads, Queues};
+
+    fn card(driver: &str) -> Link {
+        Link {
+            index: 2,
+            name: "eth0".into(),
+            is_loopback: false,
+            is_ethernet: true,
+            kind: None,
+            driver: Some(driver.into()),
+            mtu: 1500,
+            queues: Some(Queues { set: 4, most: 8 }),
+            offloads: Some(Offloads { joins: false, strips_tags: true }),
+            xdp: None,
+        }
+    }
+
+    fn of_kind(kind: &str) -> Link {
+        Link { kind: Some(kind.into()), ..card(kind) }
+    }
+
+    const PLACE: Place<'_> = Place { pinned: &[], answers: true, cpus: 4 };
+
+    /// What isn't well.
+    fn worries(link: &Link, place: &Place<'_>) -> Vec<(Level, String)> {
+        let worries = findings(link, place).into_iter().filter(|finding| finding.level != Level::Ok);
+        worries.map(|finding| (finding.level, finding.what)).collect()
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_interface_is_told() {
+        use Level::{Problem, Warning};
+        let running = Some(Running { program: 7, is_native: true });
+        for (link, expected) in [
+            (card("virtio_net"), &[][..]),
+            (card("mlx5_core"), &[(Warning, "the link may be gone")]),
+            (card("e1000e"), &[(Warning, "driver e1000e: not known to run XDP natively")]),
+            (of_kind("veth"), &[(Warning, "vanish unless the other end")]),
+            (of_kind("vlan"), &[(Warning, "is a VLAN on another interface")]),
+            (of_kind("bridge"), &[(Warning, "is a bridge")]),
+            (Link { mtu: 9000, ..card("virtio_net") }, &[(Warning, "MTU 9000")]),
+            (Link { mtu: 65536, ..card("unknown") }, &[(Warning, "not known")]),
+            (
+                Link { offloads: Some(Offloads { joins: true, strips_tags: false }), ..card("virtio_net") },
+                &[(Warning, "LRO is on")],
+            ),
+            (
+                Link { queues: Some(Queues { set: 1, most: 8 }), ..card("virtio_net") },
+                &[(Warning, "1 of 8 receive queues on 4 CPUs")],
+            ),
+            (
+                Link { xdp: running, ..card("virtio_net") },
+                &[(Problem, "somebody else's XDP program (number 7)")],
+            ),
+            (Link { is_ethernet: false, ..of_kind("wireguard") }, &[(Warning, "no Ethernet header")]),
+        ] {
+            let found = worries(&link, &PLACE);
+            assert_eq!(found.len(), expected.len(), "{found:?}");
+            for ((level, what), (expected_level, words)) in found.iter().zip(expected) {
+                assert!(level == expected_level && what.contains(words), "{what}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_program_of_ours_is_no_problem_and_resets_nothing() {
+        let link = Link { xdp: Some(Running { program: 7, is_native: false }), ..card("mlx5_core") };
+        let place = Place { pinned: &[2], ..PLACE };
+        assert_eq!(worries(&link, &place), []);
+        assert!(findings(&link, &place)[0].what.contains("in generic mode"));
+    }
+
+    #[test]
+    fn without_answers_a_veth_is_as_good_as_any() {
+        assert_eq!(worries(&of_kind("veth"), &Place { answers: false, ..PLACE }), []);
+    }
+}

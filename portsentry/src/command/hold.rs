@@ -1,0 +1,197 @@
+//! `portsentry block` and `portsentry unblock`, by editing the blocked file, which a running daemon follows.
+//!
+//! It must not touch the kernel's maps: the daemon writes those.
+
+use std::{collections::BTreeSet, net::IpAddr, path::Path};
+
+use ipnet::IpNet;
+
+use super::{observed, options, show};
+use crate::{
+    cli::{Cli, Hold},
+    daemon::{Options, host, territory},
+    exit::Exit,
+    kernel::{Exempt, Observer, Sources},
+    sink::{Change, blocked_file, edit},
+};
+
+/// Blocks or unblocks the addresses that were named, or none of them if one can't be.
+pub(super) fn run(cli: &Cli, change: Change, hold: &Hold) -> Exit {
+    let options = match options::read(cli) {
+        Ok((options, _)) => options,
+        Err(errors) => {
+            options::lines(&errors).iter().for_each(|line| eprintln!("{line}"));
+            return Exit::Configuration;
+        }
+    };
+    let sources: BTreeSet<IpAddr> = hold.addresses.iter().map(IpAddr::to_canonical).collect();
+    if change == Change::Block {
+        let refused = match refuse(&sources, &options) {
+            Ok(refused) => refused,
+            Err(problem) => {
+                eprintln!("portsentry: {problem}");
+                return Exit::Failure;
+            }
+        };
+        if !refused.is_empty() {
+            refused.iter().for_each(|line| eprintln!("portsentry: {line}"));
+            eprintln!("portsentry: nothing was changed");
+            return Exit::Failure;
+        }
+    }
+    let path = &options.config.blocked_file;
+    let edited = match edit(path, change, &sources) {
+        Ok(edited) => edited,
+        Err(error) => {
+            eprintln!("portsentry: {error}");
+            return Exit::Failure;
+        }
+    };
+    let observer = match observed::observer(&options.config) {
+        Ok(observer) => observer,
+        Err(exit) => return exit,
+    };
+    let situation = Situation {
+        change,
+        runs: observer.as_ref().is_some_and(|observer| observer.daemon().is_some()),
+        held: observer.as_ref().map(held).unwrap_or_default(),
+    };
+    let changed = edited.changed.iter().map(|source| (source, situation.changed(*source).to_owned()));
+    let unchanged = edited.unchanged.iter().map(|source| (source, situation.unchanged(*source, path)));
+    let lines: Vec<_> =
+        changed.chain(unchanged).map(|(source, said)| format!("{source}: {said}\n")).collect();
+    match show::print(&lines.concat()) {
+        Exit::Success if situation.has_failed(&edited.unchanged) => Exit::Failure,
+        exit => exit,
+    }
+}
+
+/// What there is to know about what will follow.
+struct Situation {
+    change: Change,
+    /// A daemon runs.
+    runs: bool,
+    /// Whom the kernel holds.
+    held: BTreeSet<IpAddr>,
+}
+
+impl Situation {
+    fn changed(&self, source: IpAddr) -> &'static str {
+        match (self.change, self.runs) {
+            (Change::Block, true) => "is being blocked by the running daemon",
+            (Change::Block, false) => "will be blocked when a daemon starts; none runs",
+            (Change::Unblock, true) => "is being unblocked by the running daemon",
+            (Change::Unblock, false) if self.held.contains(&source) => {
+                "will be unblocked when a daemon starts; none runs, and the kernel holds it until then"
+            }
+            (Change::Unblock, false) => "is no longer in the blocked file; no daemon runs that would hold it",
+        }
+    }
+
+    fn unchanged(&self, source: IpAddr, path: &Path) -> String {
+        let path = path.display();
+        match self.change {
+            Change::Block => format!("is blocked already, {path} says"),
+            Change::Unblock if self.held.contains(&source) => format!(
+                "is held by the kernel, but not yet in {path}: unblock it once a running daemon has written it there"
+            ),
+            Change::Unblock => format!("is not in {path}"),
+        }
+    }
+
+    /// Whether somebody who should be free is not.
+    fn has_failed(&self, unchanged: &[IpAddr]) -> bool {
+        self.change == Change::Unblock && unchanged.iter().any(|source| self.held.contains(source))
+    }
+}
+
+fn held(observer: &Observer) -> BTreeSet<IpAddr> {
+    let sources =
+        [Sources::Blocked, Sources::Fenced].map(|which| observer.sources(which).unwrap_or_default());
+    sources.into_iter().flat_map(std::collections::BTreeMap::into_keys).collect()
+}
+
+/// Who of `sources` is never blocked, and why.
+fn refuse(sources: &BTreeSet<IpAddr>, options: &Options) -> Result<Vec<String>, String> {
+    let host = this_host().map_err(|problem| format!("reading this host's addresses: {problem}"))?;
+    let exempt = territory::exempt(&host, &options.ignored);
+    let why = |source: &IpAddr| {
+        if !blocked_file::is_host(*source) {
+            return Some(format!("{source} is no address of a single other host"));
+        }
+        // The reason that outranks the others stands at the most narrow network.
+        let found = exempt.iter().filter(|(network, _)| network.contains(source));
+        let (network, reason) = found.max_by_key(|(network, _)| network.prefix_len())?;
+        Some(format!(
+            "{source} is never blocked: {}",
+            reason_of(*reason, network, &options.config.ignore_file)
+        ))
+    };
+    Ok(sources.iter().filter_map(why).collect())
+}
+
+fn reason_of(reason: u32, network: &IpNet, ignore_file: &Path) -> String {
+    if reason == Exempt::Own as u32 {
+        "it is this host's own address".into()
+    } else if reason == Exempt::Gateway as u32 {
+        "it is a gateway of this host's".into()
+    } else if reason == Exempt::Resolver as u32 {
+        "it is a name server of this host's".into()
+    } else {
+        format!("{} ignores {network}", ignore_file.display())
+    }
+}
+
+fn this_host() -> Result<host::Host, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| error.to_string())?.block_on(async {
+        let (observer, _changes) = host::Observer::connect().map_err(|error| error.to_string())?;
+        observer.read().await.map_err(|error| error.to_string())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 9));
+
+    #[test]
+    fn it_says_what_will_happen() {
+        for (change, runs, is_held, expected) in [
+            (Change::Block, true, false, "is being blocked by"),
+            (Change::Block, false, false, "will be blocked when a daemon starts"),
+            (Change::Unblock, true, true, "is being unblocked by"),
+            (Change::Unblock, false, true, "the kernel holds it until then"),
+            (Change::Unblock, false, false, "no daemon runs that would hold it"),
+        ] {
+            let held = if is_held { [A].into() } else { BTreeSet::new() };
+            let said = Situation { change, runs, held }.changed(A);
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+
+    #[test]
+    fn who_stays_held_is_a_failure() {
+        for (change, is_held, expected) in
+            [(Change::Unblock, true, true), (Change::Unblock, false, false), (Change::Block, true, false)]
+        {
+            let held = if is_held { [A].into() } else { BTreeSet::new() };
+            assert_eq!(Situation { change, runs: false, held }.has_failed(&[A]), expected);
+        }
+    }
+
+    #[test]
+    fn reasons_are_told() {
+        let file = Path::new("/etc/portsentry/portsentry.ignore");
+        let network = "192.0.2.0/24".parse().unwrap();
+        for (reason, expected) in [
+            (Exempt::Own, "it is this host's own address"),
+            (Exempt::Gateway, "it is a gateway of this host's"),
+            (Exempt::Resolver, "it is a name server of this host's"),
+            (Exempt::Ignored, "/etc/portsentry/portsentry.ignore ignores 192.0.2.0/24"),
+        ] {
+            assert_eq!(reason_of(reason as u32, &network, file), expected);
+        }
+    }
+}

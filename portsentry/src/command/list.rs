@@ -1,0 +1,265 @@
+//! `portsentry list`: who is blocked and fenced, as the kernel's maps say. It must not change anything.
+
+use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr};
+
+use jiff::tz::TimeZone;
+use portsentry_common::{
+    block::{Block, Proof},
+    classify::{Kind, Protocol},
+};
+use serde::Serialize;
+
+use super::{
+    observed,
+    show::{self, Time},
+    table::{self, Align},
+};
+use crate::{
+    cli::{Cli, List, Sort, State},
+    exit::Exit,
+    kernel::{self, Observer, Sources, monotonic_ns, wall_time},
+    sink::classic,
+};
+
+/// A source as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Listed {
+    address: IpAddr,
+    state: State,
+    since: Time,
+    /// `None` for never.
+    until: Option<Time>,
+    proof: &'static str,
+    /// `None` where an administrator named the source.
+    port: Option<u16>,
+    protocol: Option<&'static str>,
+    kind: Option<String>,
+    hits: u32,
+    dropped: u64,
+}
+
+/// Prints the list.
+pub(super) fn run(cli: &Cli, list: &List) -> Exit {
+    let read = || {
+        let observer = observed::observer(&observed::config(cli)?)?;
+        let sources = observer.as_ref().map_or_else(|| Ok(Vec::new()), read);
+        sources.map_err(|error| observed::failure(&error))
+    };
+    let listed = match read() {
+        Ok(sources) => arrange(sources, list),
+        Err(exit) => return exit,
+    };
+    let text = if list.json { observed::json(&listed) } else { render(&listed, &TimeZone::system()) };
+    show::print(&text)
+}
+
+/// Every source that is blocked or fenced now.
+fn read(observer: &Observer) -> Result<Vec<Listed>, kernel::Error> {
+    let now = monotonic_ns();
+    let blocked = observer.sources(Sources::Blocked)?;
+    let mut fenced = observer.sources(Sources::Fenced)?;
+    fenced.retain(|address, _| !blocked.contains_key(address));
+    let listed = |sources: BTreeMap<IpAddr, Block>, state| {
+        let standing = sources.into_iter().filter(move |(_, block)| !block.is_over(now.unsigned_abs()));
+        standing.map(move |(address, block)| Listed::new(address, state, &block)).collect::<Vec<_>>()
+    };
+    Ok([listed(blocked, State::Blocked), listed(fenced, State::Fenced)].concat())
+}
+
+impl Listed {
+    fn new(address: IpAddr, state: State, block: &Block) -> Self {
+        // The address alone, as an administrator writes it, has neither port nor kind.
+        let protocol = Protocol::try_from(block.protocol).ok().filter(|_| block.port != 0);
+        let until =
+            (block.until_ns != 0).then(|| Time(wall_time(i64::try_from(block.until_ns).unwrap_or(i64::MAX))));
+        let kind = Kind::try_from(block.kind).ok();
+        Self {
+            address,
+            state,
+            since: Time(wall_time(block.since_ns)),
+            until,
+            proof: Proof::try_from(block.proof).map_or("unknown", Proof::name),
+            port: protocol.map(|_| block.port),
+            protocol: protocol.map(Protocol::name),
+            kind: kind.map(|kind| classic::scan_type(kind, block.flags).trim().to_owned()),
+            hits: block.hits,
+            dropped: block.dropped,
+        }
+    }
+}
+
+fn arrange(mut sources: Vec<Listed>, list: &List) -> Vec<Listed> {
+    sources.retain(|source| {
+        list.state.is_none_or(|state| source.state == state)
+            && list.network.is_none_or(|network| network.contains(&source.address))
+    });
+    match list.sort {
+        Sort::Since => sources.sort_by_key(|source| (source.since, source.address)),
+        Sort::Dropped => sources.sort_by_key(|source| (Reverse(source.dropped), source.address)),
+        Sort::Address => sources.sort_by_key(|source| source.address),
+    }
+    sources
+}
+
+fn render(listed: &[Listed], zone: &TimeZone) -> String {
+    use Align::{Left, Right};
+    if listed.is_empty() {
+        return "no source is blocked or fenced\n".into();
+    }
+    let columns = [
+        ("ADDRESS", Left),
+        ("STATE", Left),
+        ("SINCE", Left),
+        ("UNTIL", Left),
+        ("PROOF", Left),
+        ("PORT", Right),
+        ("KIND", Left),
+        ("HITS", Right),
+        ("DROPPED", Right),
+    ];
+    let rows: Vec<_> = listed.iter().map(|source| row(source, zone)).collect();
+    table::render(columns, &rows)
+}
+
+fn row(source: &Listed, zone: &TimeZone) -> [String; 9] {
+    let state = match source.state {
+        State::Blocked => "blocked",
+        State::Fenced => "fenced",
+    };
+    [
+        source.address.to_string(),
+        state.into(),
+        table::local(source.since.0, zone),
+        source.until.map_or_else(|| "for good".into(), |until| table::local(until.0, zone)),
+        source.proof.into(),
+        source
+            .port
+            .zip(source.protocol)
+            .map_or_else(|| "-".into(), |(port, protocol)| format!("{port}/{protocol}")),
+        source.kind.clone().unwrap_or_else(|| "-".into()),
+        source.hits.to_string(),
+        source.dropped.to_string(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    fn listed(address: &str, second: u64, dropped: u64) -> Listed {
+        let since = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        Listed {
+            address: address.parse().unwrap(),
+            state: State::Blocked,
+            since: Time(since),
+            until: None,
+            proof: "none",
+            port: Some(11),
+            protocol: Some("TCP"),
+            kind: Some("TCP SYN/Normal scan".into()),
+            hits: 1,
+            dropped,
+        }
+    }
+
+    fn fenced(address: &str, second: u64) -> Listed {
+        let since = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        let until = Some(Time(since + Duration::from_mins(5)));
+        Listed { state: State::Fenced, until, ..listed(address, second, 3) }
+    }
+
+    const ALL: List = List { state: None, network: None, sort: Sort::Since, json: false };
+
+    fn addresses(list: &List) -> Vec<String> {
+        let sources = vec![
+            listed("192.0.2.9", 30, 5),
+            listed("2001:db8::9", 10, 9),
+            listed("192.0.2.10", 20, 7),
+            fenced("198.51.100.7", 40),
+        ];
+        arrange(sources, list).iter().map(|source| source.address.to_string()).collect()
+    }
+
+    #[test]
+    fn lists_are_filtered_and_sorted() {
+        let network = |text: &str| Some(text.parse().unwrap());
+        for (list, expected) in [
+            (ALL, &["2001:db8::9", "192.0.2.10", "192.0.2.9", "198.51.100.7"][..]),
+            (
+                List { sort: Sort::Dropped, ..ALL },
+                &["2001:db8::9", "192.0.2.10", "192.0.2.9", "198.51.100.7"],
+            ),
+            (
+                List { sort: Sort::Address, ..ALL },
+                &["192.0.2.9", "192.0.2.10", "198.51.100.7", "2001:db8::9"],
+            ),
+            (List { state: Some(State::Fenced), ..ALL }, &["198.51.100.7"]),
+            (List { network: network("192.0.2.0/24"), ..ALL }, &["192.0.2.10", "192.0.2.9"]),
+            (List { network: network("2001:db8::9/128"), ..ALL }, &["2001:db8::9"]),
+        ] {
+            assert_eq!(addresses(&list), expected, "{list:?}");
+        }
+    }
+
+    #[test]
+    fn a_table_is_for_people() {
+        let administrators = Listed {
+            port: None,
+            protocol: None,
+            kind: None,
+            proof: "administrator",
+            ..listed("2001:db8::9", 0, 0)
+        };
+        assert_eq!(
+            render(&[fenced("192.0.2.9", 0), administrators], &TimeZone::UTC),
+            "ADDRESS      STATE    SINCE                UNTIL                PROOF            PORT  KIND                 HITS  DROPPED\n\
+             192.0.2.9    fenced   1970-01-01 00:00:00  1970-01-01 00:05:00  none           11/TCP  TCP SYN/Normal scan     1        3\n\
+             2001:db8::9  blocked  1970-01-01 00:00:00  for good             administrator       -  -                       1        0\n"
+        );
+        assert_eq!(render(&[], &TimeZone::UTC), "no source is blocked or fenced\n");
+    }
+
+    #[test]
+    fn json_is_for_programs() {
+        let value: serde_json::Value =
+            serde_json::from_str(&observed::json(&[fenced("192.0.2.9", 0)])).unwrap();
+        let expected = serde_json::json!([{
+            "address": "192.0.2.9", "state": "fenced", "since": "1970-01-01T00:00:00Z",
+            "until": "1970-01-01T00:05:00Z", "proof": "none", "port": 11, "protocol": "TCP",
+            "kind": "TCP SYN/Normal scan", "hits": 1, "dropped": 3
+        }]);
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn a_block_is_listed_as_the_map_holds_it() {
+        let block = Block {
+            since_ns: monotonic_ns(),
+            until_ns: 0,
+            dropped: 4,
+            hits: 2,
+            interface: 2,
+            port: 69,
+            protocol: 17,
+            kind: Kind::Udp as u8,
+            flags: 0,
+            origin: 1,
+            mirrored: 1,
+            proof: Proof::Cookie as u8,
+        };
+        let source = Listed::new([192, 0, 2, 9].into(), State::Blocked, &block);
+        assert_eq!(
+            (source.until, source.proof, source.port, source.protocol, source.hits, source.dropped),
+            (None, "cookie", Some(69), Some("UDP"), 2, 4)
+        );
+        assert_eq!(source.kind.as_deref(), Some("UDP scan"));
+        let odd = Listed::new(
+            [192, 0, 2, 9].into(),
+            State::Blocked,
+            &Block { kind: 99, proof: 99, port: 0, ..block },
+        );
+        assert_eq!((odd.kind, odd.proof, odd.protocol), (None, "unknown", None));
+    }
+}

@@ -1,0 +1,198 @@
+//! `portsentry status`: whether enforcement is attached, who runs it, and what it has counted. It must not change
+//! anything.
+
+use std::fmt::Write;
+
+use nix::net::if_::if_indextoname;
+use portsentry_common::counter::{COUNTERS, Counters};
+use serde::{Serialize, Serializer};
+
+use super::{observed, show};
+use crate::{
+    cli::{Cli, Status},
+    exit::Exit,
+    kernel::{self, Fill, Observer, Sources},
+};
+
+/// What there is to say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Report {
+    /// A kernel program of ours is attached to an interface.
+    is_attached: bool,
+    interfaces: Vec<Interface>,
+    /// The running daemon's process.
+    daemon: Option<i32>,
+    /// `None` where no maps are pinned.
+    maps: Option<Maps>,
+}
+
+/// An interface for which a link is pinned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Interface {
+    index: u32,
+    /// `None` if there is none of that index: it is gone, or in another network namespace.
+    name: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Maps {
+    blocked: Fill,
+    fenced: Fill,
+    /// In bytes.
+    ring: u32,
+    #[serde(serialize_with = "by_name")]
+    counters: Counters,
+}
+
+/// Prints the state; the exit code says whether enforcement is attached.
+pub(super) fn run(cli: &Cli, status: Status) -> Exit {
+    let read = || {
+        let config = observed::config(cli)?;
+        let observer = observed::observer(&config)?;
+        let report = read(observer.as_ref()).map_err(|error| observed::failure(&error))?;
+        Ok((report, config.pin_path))
+    };
+    let (report, pins) = match read() {
+        Ok(read) => read,
+        Err(exit) => return exit,
+    };
+    let text =
+        if status.json { observed::json(&report) } else { render(&report, &pins.display().to_string()) };
+    match show::print(&text) {
+        Exit::Success if !report.is_attached => Exit::Failure,
+        exit => exit,
+    }
+}
+
+fn read(observer: Option<&Observer>) -> Result<Report, kernel::Error> {
+    let Some(observer) = observer else {
+        return Ok(Report { is_attached: false, interfaces: Vec::new(), daemon: None, maps: None });
+    };
+    let name = |index| if_indextoname(index).ok().map(|name| name.to_string_lossy().into_owned());
+    let interfaces: Vec<_> =
+        observer.links().into_iter().map(|index| Interface { index, name: name(index) }).collect();
+    Ok(Report {
+        is_attached: interfaces.iter().any(|interface| interface.name.is_some()),
+        interfaces,
+        daemon: observer.daemon(),
+        maps: Some(Maps {
+            blocked: observer.fill(Sources::Blocked)?,
+            fenced: observer.fill(Sources::Fenced)?,
+            ring: observer.ring_size()?,
+            counters: observer.counters()?,
+        }),
+    })
+}
+
+fn render(report: &Report, pins: &str) -> String {
+    let mut text = String::new();
+    let mut say = |what: &str, it: String| {
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "{what:<12} {it}");
+    };
+    say("enforcement", enforcement(report));
+    say(
+        "daemon",
+        match (report.daemon, report.is_attached) {
+            (Some(process), _) => format!("runs as process {process}"),
+            (None, true) => {
+                "does not run; the kernel goes on without it, and files and log stand still".into()
+            }
+            (None, false) => "does not run".into(),
+        },
+    );
+    let Some(maps) = &report.maps else {
+        say("maps", format!("none in {pins}"));
+        return text;
+    };
+    say("maps", pins.into());
+    for (what, Fill { ipv4, ipv6, capacity }) in [("blocked", maps.blocked), ("fenced", maps.fenced)] {
+        say(what, format!("{ipv4} of {capacity} IPv4, {ipv6} of {capacity} IPv6"));
+    }
+    say("ring", format!("{} KiB", maps.ring / 1024));
+    text.push_str("\nCounted since the maps were made:\n");
+    let counted: Vec<_> =
+        COUNTERS.iter().map(|(counter, _, meaning)| (maps.counters.get(*counter), meaning.trim())).collect();
+    for (count, meaning) in counted.iter().filter(|(count, _)| *count != 0) {
+        let _ = writeln!(text, "{count:>12}  {}", meaning.trim_end_matches('.'));
+    }
+    if counted.iter().all(|(count, _)| *count == 0) {
+        text.push_str("             nothing yet\n");
+    }
+    text
+}
+
+fn enforcement(report: &Report) -> String {
+    let names: Vec<_> = report.interfaces.iter().filter_map(|found| found.name.as_deref()).collect();
+    let lost: Vec<_> = report.interfaces.iter().filter(|found| found.name.is_none()).collect();
+    let mut said = if names.is_empty() {
+        "attached to no interface".into()
+    } else {
+        format!("attached to {}", names.join(", "))
+    };
+    for Interface { index, .. } in lost {
+        let _ = write!(said, "; interface number {index} is gone, or in another network namespace");
+    }
+    said
+}
+
+fn by_name<S: Serializer>(counters: &Counters, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(COUNTERS.iter().map(|(counter, name, _)| (name, counters.get(*counter))))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable;
+
+    use super::*;
+
+    fn report() -> Report {
+        let interface = |index, name: Option<&str>| Interface { index, name: name.map(str::to_owned) };
+        Report {
+            is_attached: true,
+            interfaces: vec![interface(2, Some("eth0")), interface(9, None)],
+            daemon: Some(4711),
+            maps: Some(Maps {
+                blocked: Fill { ipv4: 3, ipv6: 1, capacity: 65536 },
+                fenced: Fill { ipv4: 0, ipv6: 2, capacity: 1024 },
+                ring: 4 << 20,
+                counters: Counters { probes: 12, dropped: 345, ..Counters::zeroed() },
+            }),
+        }
+    }
+
+    #[test]
+    fn people_read_what_has_happened() {
+        let pins = "/sys/fs/bpf/portsentry";
+        assert_eq!(
+            render(&report(), pins),
+            "enforcement  attached to eth0; interface number 9 is gone, or in another network namespace\n\
+             daemon       runs as process 4711\n\
+             maps         /sys/fs/bpf/portsentry\n\
+             blocked      3 of 65536 IPv4, 1 of 65536 IPv6\n\
+             fenced       0 of 1024 IPv4, 2 of 1024 IPv6\n\
+             ring         4096 KiB\n\n\
+             Counted since the maps were made:\n          \
+             12  Probes of any kind to a watched port, whatever became of them\n         \
+             345  Packets dropped because their source is blocked\n"
+        );
+        let dead = render(&Report { daemon: None, ..report() }, pins);
+        assert!(dead.contains("does not run; the kernel goes on"), "{dead}");
+        let nothing = Report { is_attached: false, interfaces: Vec::new(), daemon: None, maps: None };
+        assert_eq!(
+            render(&nothing, pins),
+            "enforcement  attached to no interface\ndaemon       does not run\n\
+             maps         none in /sys/fs/bpf/portsentry\n"
+        );
+    }
+
+    #[test]
+    fn programs_read_every_counter() {
+        let value: serde_json::Value = serde_json::from_str(&observed::json(&report())).unwrap();
+        assert_eq!(value["maps"]["counters"]["dropped"], 345);
+        assert_eq!(value["maps"]["counters"].as_object().unwrap().len(), COUNTERS.len());
+        assert_eq!(value["maps"]["blocked"], serde_json::json!({"ipv4": 3, "ipv6": 1, "capacity": 65536}));
+        assert_eq!(value["interfaces"][0], serde_json::json!({"index": 2, "name": "eth0"}));
+        assert_eq!((&value["is_attached"], &value["daemon"]), (&true.into(), &4711.into()));
+    }
+}

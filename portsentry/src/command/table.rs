@@ -1,0 +1,81 @@
+//! Tables for people: columns under headings, and times. It must not know what they are about.
+
+use std::time::SystemTime;
+
+use jiff::{Timestamp, tz::TimeZone};
+
+/// Where a column's cells stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Align {
+    Left,
+    Right,
+}
+
+/// The rows under their headings, each column as wide as it must be. A cell's control characters are shown escaped,
+/// as a terminal would act on them.
+pub(super) fn render<const N: usize>(columns: [(&str, Align); N], rows: &[[String; N]]) -> String {
+    let headings = columns.map(|(heading, _)| heading.to_owned());
+    let rows: Vec<[String; N]> =
+        std::iter::once(&headings).chain(rows).map(|row| row.each_ref().map(|cell| plain(cell))).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(columns).zip(widths).map(|((cell, (_, align)), width)| match align {
+            Align::Left => format!("{cell:<width$}"),
+            Align::Right => format!("{cell:>width$}"),
+        });
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// `text` with its control characters escaped.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, character| {
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+        shown
+    })
+}
+
+/// A time on the clock of `zone`.
+pub(super) fn local(time: SystemTime, zone: &TimeZone) -> String {
+    stamp(time).to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// A time for programs (RFC 3339), in whole seconds.
+pub(super) fn universal(time: SystemTime) -> String {
+    stamp(time).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Rounds to the second, as a block's times are the kernel's counted back from now, which never comes out the same.
+fn stamp(time: SystemTime) -> Timestamp {
+    let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
+    time.round(jiff::Unit::Second).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_they_must_be() {
+        let rows = [["192.0.2.9", "7"], ["a\u{1b}[31m", "12345"]].map(|row| row.map(String::from));
+        assert_eq!(
+            render([("ADDRESS", Align::Left), ("HITS", Align::Right)], &rows),
+            "ADDRESS       HITS\n192.0.2.9        7\na\\u{1b}[31m  12345\n"
+        );
+    }
+
+    #[test]
+    fn times_are_whole_seconds() {
+        let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_795_389_178_999);
+        assert_eq!(local(time, &TimeZone::UTC), "2026-11-22 23:12:59");
+        assert_eq!(universal(time), "2026-11-22T23:12:59Z");
+    }
+}

@@ -1,0 +1,226 @@
+//! The connect modes: takes what the kernel steers to our sockets, shows the banner, and tells of it. It must not
+//! judge, nor let anybody hold up anybody else.
+
+use std::{
+    io::{self, IoSliceMut},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::{AsFd, AsRawFd},
+    sync::{Arc, mpsc::SyncSender},
+    time::{Duration, SystemTime},
+};
+
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockaddrLike, SockaddrStorage, recvmsg, setsockopt, sockopt,
+};
+use portsentry_common::classify::Protocol;
+use socket2::{Domain, Socket, Type};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, Interest},
+    net::{TcpListener, TcpStream, UdpSocket},
+    sync::Semaphore,
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::keeper::Message;
+use crate::kernel::Place;
+
+/// Connections that are open at a time; further ones wait in the listener's queue.
+const AT_ONCE: usize = 1024;
+/// Connections that wait to be taken.
+const BACKLOG: i32 = 4096;
+/// How long a connection is kept for the banner to be taken.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The largest datagram that is looked at, of which nothing but the ends matters.
+const DATAGRAM: usize = 2048;
+
+/// Somebody came to a trap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// When.
+    pub time: SystemTime,
+    /// Who.
+    pub source: SocketAddr,
+    /// Where to.
+    pub destination: SocketAddr,
+    /// By which protocol.
+    pub protocol: Protocol,
+}
+
+/// The sockets of the traps. They are bound to loopback addresses, so that nobody reaches them unsteered.
+#[derive(Debug)]
+pub struct Sockets {
+    tcp: Vec<(Place, TcpListener)>,
+    udp: Vec<(Place, UdpSocket)>,
+}
+
+impl Sockets {
+    /// Opens them. Without IPv6 on this host, those for IPv4 do.
+    pub fn open(tcp: bool, udp: bool) -> io::Result<Self> {
+        let mut sockets = Self { tcp: Vec::new(), udp: Vec::new() };
+        if tcp {
+            sockets.tcp.push((Place::TcpV4, listener(Ipv4Addr::LOCALHOST.into())?));
+            sockets.tcp.extend(listener(Ipv6Addr::LOCALHOST.into()).ok().map(|it| (Place::TcpV6, it)));
+        }
+        if udp {
+            sockets.udp.push((Place::UdpV4, datagrams(Ipv4Addr::LOCALHOST.into())?));
+            sockets.udp.extend(datagrams(Ipv6Addr::LOCALHOST.into()).ok().map(|it| (Place::UdpV6, it)));
+        }
+        Ok(sockets)
+    }
+
+    /// Each with its place, for the kernel.
+    pub fn places(&self) -> Vec<(Place, &dyn AsRawFd)> {
+        let tcp = self.tcp.iter().map(|(place, socket)| (*place, socket as &dyn AsRawFd));
+        tcp.chain(self.udp.iter().map(|(place, socket)| (*place, socket as &dyn AsRawFd))).collect()
+    }
+
+    /// Takes what comes, for as long as the result is kept.
+    pub fn serve(self, banner: Option<&str>, keeper: &SyncSender<Message>) -> Serving {
+        // A line, as PortSentry sends it.
+        let banner: Arc<[u8]> = banner.map_or_else(Vec::new, |text| format!("{text}\n").into_bytes()).into();
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let tcp = self.tcp.into_iter().map(|(_, listener)| {
+            tokio::spawn(accept(listener, Arc::clone(&banner), Arc::clone(&places), keeper.clone()))
+        });
+        let udp = self
+            .udp
+            .into_iter()
+            .map(|(_, socket)| tokio::spawn(receive(socket, Arc::clone(&banner), keeper.clone())));
+        Serving(tcp.chain(udp).collect())
+    }
+}
+
+/// Tasks that end with their handle.
+#[derive(Debug)]
+pub struct Serving(Vec<JoinHandle<()>>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+fn bound(address: SocketAddr, kind: Type) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn listener(address: std::net::IpAddr) -> io::Result<TcpListener> {
+    let socket = bound(SocketAddr::new(address, 0), Type::STREAM)?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn datagrams(address: std::net::IpAddr) -> io::Result<UdpSocket> {
+    let socket = bound(SocketAddr::new(address, 0), Type::DGRAM)?;
+    // To whom a datagram was sent, port included.
+    if address.is_ipv4() {
+        setsockopt(&socket, sockopt::Ipv4OrigDstAddr, &true)?;
+    } else {
+        setsockopt(&socket, sockopt::Ipv6OrigDstAddr, &true)?;
+    }
+    UdpSocket::from_std(socket.into())
+}
+
+async fn accept(
+    listener: TcpListener,
+    banner: Arc<[u8]>,
+    places: Arc<Semaphore>,
+    keeper: SyncSender<Message>,
+) {
+    loop {
+        // The semaphore is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok((stream, source)) = listener.accept().await else {
+            // Too many open files, or a connection that is gone: neither ends the trap.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        // The address that the source meant, as the kernel did not change it.
+        let Ok(destination) = stream.local_addr() else { continue };
+        tell(&keeper, source, destination, Protocol::Tcp);
+        let banner = Arc::clone(&banner);
+        tokio::spawn(async move {
+            // What does not take the banner in time goes without.
+            let _ = timeout(PATIENCE, show(stream, &banner)).await;
+            drop(place);
+        });
+    }
+}
+
+/// Sends the banner and closes, after what the other end sends has been read: closing before that would have the
+/// kernel reset the connection, and the banner with it.
+async fn show(mut stream: TcpStream, banner: &[u8]) -> io::Result<()> {
+    stream.write_all(banner).await?;
+    stream.shutdown().await?;
+    let mut rest = [0; 1024];
+    let mut patience: u32 = 64;
+    while patience > 0 && stream.read(&mut rest).await? > 0 {
+        patience -= 1;
+    }
+    Ok(())
+}
+
+async fn receive(socket: UdpSocket, banner: Arc<[u8]>, keeper: SyncSender<Message>) {
+    loop {
+        let received = socket.async_io(Interest::READABLE, || receive_one(&socket)).await;
+        let Ok(Some((source, destination))) = received else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        tell(&keeper, source, destination, Protocol::Udp);
+        // One answer is as much as a lost packet: nothing depends on it.
+        let _ = answer(source, destination, &banner);
+    }
+}
+
+/// A datagram's two ends.
+fn receive_one(socket: &UdpSocket) -> io::Result<Option<(SocketAddr, SocketAddr)>> {
+    let mut bytes = [0; DATAGRAM];
+    let mut buffers = [IoSliceMut::new(&mut bytes)];
+    let mut control = nix::cmsg_space!([u8; 64]);
+    let flags = MsgFlags::MSG_DONTWAIT;
+    let message =
+        recvmsg::<SockaddrStorage>(socket.as_fd().as_raw_fd(), &mut buffers, Some(&mut control), flags)?;
+    let destination = message.cmsgs()?.find_map(|control| match control {
+        ControlMessageOwned::Ipv4OrigDstAddr(address) => {
+            Some(SocketAddr::V4(nix::sys::socket::SockaddrIn::from(address).into()))
+        }
+        ControlMessageOwned::Ipv6OrigDstAddr(address) => {
+            Some(SocketAddr::V6(nix::sys::socket::SockaddrIn6::from(address).into()))
+        }
+        _ => None,
+    });
+    let source = message.address.and_then(|address| to_std(&address));
+    Ok(source.zip(destination))
+}
+
+fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
+    match address.family()? {
+        AddressFamily::Inet => address.as_sockaddr_in().map(|it| SocketAddr::V4((*it).into())),
+        AddressFamily::Inet6 => address.as_sockaddr_in6().map(|it| SocketAddr::V6((*it).into())),
+        _ => None,
+    }
+}
+
+/// Answers from where the datagram went to. The socket is connected, so that it takes nobody else's.
+fn answer(source: SocketAddr, destination: SocketAddr, banner: &[u8]) -> io::Result<()> {
+    if banner.is_empty() {
+        return Ok(());
+    }
+    let socket = Socket::new(Domain::for_address(destination), Type::DGRAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&destination.into())?;
+    socket.connect(&source.into())?;
+    socket.send(banner).map(drop)
+}
+
+fn tell(keeper: &SyncSender<Message>, source: SocketAddr, destination: SocketAddr, protocol: Protocol) {
+    let visit = Visit { time: SystemTime::now(), source, destination, protocol };
+    // A keeper that is behind misses it; the next visit is told.
+    let _ = keeper.try_send(Message::Visit(visit));
+}

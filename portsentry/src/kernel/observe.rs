@@ -1,0 +1,209 @@
+//! What an earlier or a running daemon left pinned, for whoever only looks: it works with the daemon alive or dead.
+//!
+//! It must not write, load a program, or take the lock by which daemons keep each other out.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    net::IpAddr,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use aya::maps::{HashMap, Map, MapData, MapError, MapInfo, PerCpuArray};
+use nix::sys::stat::{major, minor};
+use portsentry_common::{block::Block, counter::Counters};
+
+use super::{Error, blocked::Raw, counters};
+
+/// A map of sources whose addresses have `N` octets.
+type Entries<const N: usize> = HashMap<MapData, [u8; N], Raw>;
+
+/// A directory of pins.
+#[derive(Debug)]
+pub struct Observer {
+    directory: PathBuf,
+}
+
+/// How full a pair of maps is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Fill {
+    /// Sources with IPv4 addresses.
+    pub ipv4: usize,
+    /// Sources with IPv6 addresses.
+    pub ipv6: usize,
+    /// How many the map of each family takes.
+    pub capacity: u32,
+}
+
+/// Which pair of maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sources {
+    /// Those of whom everything is dropped.
+    Blocked,
+    /// Those who can open nothing.
+    Fenced,
+}
+
+impl Sources {
+    const fn maps(self) -> [&'static str; 2] {
+        match self {
+            Self::Blocked => ["BLOCKED_V4", "BLOCKED_V6"],
+            Self::Fenced => ["FENCED_V4", "FENCED_V6"],
+        }
+    }
+}
+
+impl Observer {
+    /// Looks at `directory`; `None` if nothing of ours is pinned there.
+    pub fn open(directory: &Path) -> Result<Option<Self>, Error> {
+        match fs::read_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                let problem = if error.kind() == io::ErrorKind::PermissionDenied {
+                    "looking at what is pinned here needs root".into()
+                } else {
+                    error.to_string()
+                };
+                return Err(Error::Pins { path: directory.into(), problem });
+            }
+            Ok(_) => {}
+        }
+        let observer = Self { directory: directory.into() };
+        Ok(observer.pin("COUNTERS").exists().then_some(observer))
+    }
+
+    /// The sources in a pair of maps, over or not, in the order of their addresses.
+    pub fn sources(&self, which: Sources) -> Result<BTreeMap<IpAddr, Block>, Error> {
+        let [v4, v6] = which.maps();
+        let mut sources = self.entries::<4>(v4)?;
+        sources.extend(self.entries::<16>(v6)?);
+        Ok(sources)
+    }
+
+    /// How full a pair of maps is.
+    pub fn fill(&self, which: Sources) -> Result<Fill, Error> {
+        let [v4, v6] = which.maps();
+        Ok(Fill {
+            ipv4: self.keys::<4>(v4)?,
+            ipv6: self.keys::<16>(v6)?,
+            capacity: self.info(v4)?.max_entries(),
+        })
+    }
+
+    /// The ring's size in bytes.
+    pub fn ring_size(&self) -> Result<u32, Error> {
+        Ok(self.info("EVENTS")?.max_entries())
+    }
+
+    /// The counters since the maps were made, summed over the CPUs.
+    pub fn counters(&self) -> Result<Counters, Error> {
+        const NAME: &str = "COUNTERS";
+        let map = Map::PerCpuArray(self.data(NAME)?);
+        counters::read(&PerCpuArray::try_from(map).map_err(Error::map(NAME))?)
+    }
+
+    /// The indices of the interfaces for which links are pinned, in order.
+    #[must_use]
+    pub fn links(&self) -> Vec<u32> {
+        let entries = fs::read_dir(self.directory.join("links")).into_iter().flatten();
+        let mut links: Vec<u32> =
+            entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+        links.sort_unstable();
+        links
+    }
+
+    /// The process that holds the lock, which is the daemon that runs.
+    #[must_use]
+    pub fn daemon(&self) -> Option<i32> {
+        let directory = fs::metadata(&self.directory).ok()?;
+        let locks = fs::read_to_string("/proc/locks").ok()?;
+        holder(&locks, (major(directory.dev()), minor(directory.dev()), directory.ino()))
+    }
+
+    fn pin(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    fn data(&self, name: &'static str) -> Result<MapData, Error> {
+        MapData::from_pin(self.pin(name)).map_err(Error::map(name))
+    }
+
+    fn info(&self, name: &'static str) -> Result<MapInfo, Error> {
+        MapInfo::from_pin(self.pin(name)).map_err(Error::map(name))
+    }
+
+    /// The map, and how many of its entries are read at the most.
+    fn hash<const N: usize>(&self, name: &'static str) -> Result<(Entries<N>, usize), Error> {
+        let data = self.data(name)?;
+        let info = data.info().map_err(Error::map(name))?;
+        let is_lru = matches!(info.map_type(), Ok(aya::maps::MapType::LruHash));
+        let map = if is_lru { Map::LruHashMap(data) } else { Map::HashMap(data) };
+        let map = HashMap::try_from(map).map_err(|error| match error {
+            MapError::InvalidKeySize { .. } | MapError::InvalidValueSize { .. } => Error::Pins {
+                path: self.pin(name),
+                problem: "was made by another version of portsentry; use that version's commands".into(),
+            },
+            source => Error::Map { map: name, source },
+        })?;
+        // Where entries vanish while a map is walked, the kernel begins anew: twice its size is enough of that.
+        Ok((map, 2 * info.max_entries() as usize))
+    }
+
+    fn entries<const N: usize>(&self, name: &'static str) -> Result<BTreeMap<IpAddr, Block>, Error>
+    where
+        IpAddr: From<[u8; N]>,
+    {
+        let (map, most) = self.hash::<N>(name)?;
+        let entries = map.iter().take(most).map(|entry| {
+            let (octets, value) = entry.map_err(Error::map(name))?;
+            Ok((IpAddr::from(octets), bytemuck::pod_read_unaligned(&value)))
+        });
+        entries.collect()
+    }
+
+    fn keys<const N: usize>(&self, name: &'static str) -> Result<usize, Error> {
+        let (map, most) = self.hash::<N>(name)?;
+        let keys: Result<std::collections::HashSet<[u8; N]>, MapError> = map.keys().take(most).collect();
+        keys.map(|keys| keys.len()).map_err(Error::map(name))
+    }
+}
+
+/// The process that holds a flock on the file of that device and inode, from the text of `/proc/locks` (proc(5)).
+fn holder(locks: &str, (major, minor, inode): (u64, u64, u64)) -> Option<i32> {
+    let file = format!("{major:02x}:{minor:02x}:{inode}");
+    locks.lines().find_map(|line| match *line.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
+        [_, "FLOCK", _, "WRITE", process, locked, ..] if locked == file => process.parse().ok(),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCKS: &str = "1: POSIX  ADVISORY  WRITE 314 fd:00:17 0 EOF\n\
+                         2: FLOCK  ADVISORY  WRITE 4711 00:1d:17 0 EOF\n\
+                         2: -> FLOCK  ADVISORY  WRITE 4712 00:1d:18 0 EOF\n\
+                         3: FLOCK  ADVISORY  READ 999 00:1d:19 0 EOF\n";
+
+    #[test]
+    fn the_holder_of_a_lock_is_found_by_its_file() {
+        for (file, expected) in [
+            ((0, 0x1d, 17), Some(4711)),
+            ((0xfd, 0, 17), None),
+            ((0, 0x1d, 1), None),
+            ((0, 0x1d, 18), None),
+            ((0, 0x1d, 19), None),
+        ] {
+            assert_eq!(holder(LOCKS, file), expected, "{file:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_observed_where_nothing_is_pinned() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(Observer::open(directory.path()).unwrap().is_none());
+        assert!(Observer::open(&directory.path().join("missing")).unwrap().is_none());
+    }
+}

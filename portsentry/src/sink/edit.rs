@@ -1,0 +1,165 @@
+//! Edits the blocked file as an administrator does with an editor: line by line, and what isn't meant stays as it is.
+//!
+//! It must not know whether a daemon reads the file.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use super::{
+    blocked_file,
+    files::{MODE, SUFFIXES},
+    replace::{self, ReplaceError},
+};
+
+/// What an edit changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edited {
+    /// Sources whose line is new, or gone.
+    pub changed: Vec<IpAddr>,
+    /// Those for whom nothing had to be changed.
+    pub unchanged: Vec<IpAddr>,
+}
+
+/// Which way the file is edited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Each source has a line that blocks it.
+    Block,
+    /// No source has a line.
+    Unblock,
+}
+
+/// Edits the blocked file at `path`, which is replaced as a whole or left alone. Where there is none, it begins with
+/// what the files of 1.2's modes say, as a daemon no longer reads those once there is one.
+pub fn edit(path: &Path, change: Change, sources: &BTreeSet<IpAddr>) -> Result<Edited, ReplaceError> {
+    let edited = RefCell::new(Edited::default());
+    let classic = classic(path)?;
+    replace::update(path, MODE, |old| {
+        let (new, done) = rewrite(old.unwrap_or(&classic), change, sources);
+        let is_new = !done.changed.is_empty();
+        edited.replace(done);
+        is_new.then_some(new)
+    })?;
+    Ok(edited.into_inner())
+}
+
+/// The content of the files of 1.2's modes.
+fn classic(path: &Path) -> Result<Vec<u8>, ReplaceError> {
+    let mut all = Vec::new();
+    for suffix in SUFFIXES {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{suffix}"));
+        all.extend(replace::read(&PathBuf::from(beside))?.unwrap_or_default());
+        if all.last().is_some_and(|last| *last != b'\n') {
+            all.push(b'\n');
+        }
+    }
+    Ok(all)
+}
+
+fn rewrite(old: &[u8], change: Change, sources: &BTreeSet<IpAddr>) -> (Vec<u8>, Edited) {
+    let old = if blocked_file::is_text(old) { old.to_vec() } else { text_of(old) };
+    let mut held = BTreeSet::new();
+    let mut new = Vec::with_capacity(old.len());
+    for line in old.split_inclusive(|byte| *byte == b'\n') {
+        let record = blocked_file::parse(line, SystemTime::UNIX_EPOCH).0.pop();
+        let meant = record.filter(|record| sources.contains(&record.source));
+        let is_kept = match (change, meant) {
+            (_, None) => true,
+            // A block takes the place of a fence.
+            (Change::Block, Some(record)) => !record.hold.is_fence,
+            (Change::Unblock, Some(_)) => false,
+        };
+        if is_kept {
+            new.extend_from_slice(line);
+        }
+        let counts = change == Change::Unblock || is_kept;
+        held.extend(meant.filter(|_| counts).map(|record| record.source));
+    }
+    let (is_held, is_not): (Vec<IpAddr>, Vec<IpAddr>) =
+        sources.iter().partition(|source| held.contains(source));
+    if change == Change::Unblock {
+        return (new, Edited { changed: is_held, unchanged: is_not });
+    }
+    if new.last().is_some_and(|last| *last != b'\n') {
+        new.push(b'\n');
+    }
+    for source in &is_not {
+        new.extend_from_slice(format!("{source}\n").as_bytes());
+    }
+    (new, Edited { changed: is_not, unchanged: is_held })
+}
+
+/// 2.x's binary file as addresses alone.
+fn text_of(old: &[u8]) -> Vec<u8> {
+    let (records, _) = blocked_file::parse(old, SystemTime::UNIX_EPOCH);
+    records.iter().flat_map(|record| format!("{}\n", record.source).into_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const FILE: &str = "# mine\n\
+         1795389179 - 11/22/2026 23:12:59 Host: a.example/192.0.2.9 Port: 1 TCP Blocked\n\
+         1795389180 - 11/22/2026 23:13:00 Host: 192.0.2.8/192.0.2.8 Port: 7 UDP Fenced\n\
+         nonsense 192.0.2.7\n2001:db8::9 # a guest\n192.0.2.6";
+
+    fn sources(text: &str) -> BTreeSet<IpAddr> {
+        text.split_whitespace().map(|word| word.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn only_the_lines_that_are_meant_change() {
+        let lines: Vec<&str> = FILE.lines().collect();
+        for (change, named, expected, changed) in [
+            (Change::Unblock, "192.0.2.9", [&lines[..1], &lines[2..]].concat(), "192.0.2.9"),
+            (Change::Unblock, "192.0.2.8", [&lines[..2], &lines[3..]].concat(), "192.0.2.8"),
+            (Change::Unblock, "2001:db8::9 192.0.2.6", lines[..4].to_vec(), "192.0.2.6 2001:db8::9"),
+            (Change::Unblock, "192.0.2.7", lines.clone(), ""),
+            (Change::Block, "192.0.2.9 192.0.2.6", lines.clone(), ""),
+            (Change::Block, "192.0.2.7", [&lines[..], &["192.0.2.7"]].concat(), "192.0.2.7"),
+            (Change::Block, "192.0.2.8", [&lines[..2], &lines[3..], &["192.0.2.8"]].concat(), "192.0.2.8"),
+        ] {
+            let (new, done) = rewrite(FILE.as_bytes(), change, &sources(named));
+            let new = String::from_utf8(new).unwrap();
+            assert_eq!(new.lines().collect::<Vec<_>>(), expected, "{change:?} {named}");
+            assert_eq!(done.changed, sources(changed).into_iter().collect::<Vec<_>>(), "{change:?} {named}");
+            assert_eq!(done.changed.len() + done.unchanged.len(), sources(named).len());
+        }
+    }
+
+    #[test]
+    fn the_binary_file_of_2_becomes_text() {
+        let mut old = 2_u16.to_ne_bytes().to_vec();
+        old.extend([192, 0, 2, 9]);
+        let (new, _) = rewrite(&old, Change::Block, &sources("192.0.2.1"));
+        assert_eq!(new, b"192.0.2.9\n192.0.2.1\n");
+    }
+
+    #[test]
+    fn the_files_of_1_2s_modes_are_not_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("blocked");
+        fs::write(directory.path().join("blocked.stcp"), "192.0.2.1").unwrap();
+        fs::write(directory.path().join("blocked.sudp"), "192.0.2.2\n").unwrap();
+        edit(&path, Change::Block, &sources("192.0.2.3")).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "192.0.2.1\n192.0.2.2\n192.0.2.3\n");
+    }
+
+    #[test]
+    fn a_file_that_says_it_already_is_not_touched() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("blocked");
+        let done = edit(&path, Change::Unblock, &sources("192.0.2.3")).unwrap();
+        assert_eq!(done.unchanged, [IpAddr::from([192, 0, 2, 3])]);
+        assert!(!path.exists());
+    }
+}

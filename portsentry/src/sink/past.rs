@@ -1,0 +1,167 @@
+//! Reads the history's lines, those of 1.2 and those of 2.x. It must not touch the disk.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
+
+use jiff::{Timestamp, fmt::strtime};
+use portsentry_common::classify::Protocol;
+
+/// What a line of the history says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// When it was done.
+    pub time: SystemTime,
+    /// To whom.
+    pub source: IpAddr,
+    /// The source's name, where the line has one.
+    pub name: Option<String>,
+    /// Port of the probe; 0 where an administrator named the source.
+    pub port: u16,
+    /// That probe's transport protocol.
+    pub protocol: Protocol,
+    /// What kind of probe it was, in the words of 2.x; 1.2's lines don't say.
+    pub kind: Option<String>,
+    /// What was done.
+    pub deed: Deed,
+}
+
+/// What was done to a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Deed {
+    /// It was blocked. (2.x's lines say so of fences, too.)
+    Blocked,
+    /// It was fenced.
+    Fenced,
+    /// It was left alone, as configured.
+    Reported,
+}
+
+impl Deed {
+    /// As people read it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Fenced => "fenced",
+            Self::Reported => "reported",
+        }
+    }
+}
+
+impl Past {
+    /// What `line` says; `None` if it is torn or somebody else's.
+    #[must_use]
+    pub fn read(line: &str) -> Option<Self> {
+        let (time, rest) = line.split_once(' ')?;
+        if rest.starts_with("- ") { classic(time, rest) } else { revival(time, rest) }
+    }
+}
+
+/// `- DATE TIME Host: NAME/ADDRESS Port: PORT PROTOCOL DONE`
+fn classic(seconds: &str, rest: &str) -> Option<Past> {
+    let ["-", _date, _time, "Host:", host, "Port:", port, protocol, done] =
+        *rest.split_ascii_whitespace().collect::<Vec<_>>().as_slice()
+    else {
+        return None;
+    };
+    let (name, address) = host.rsplit_once('/')?;
+    let deed = match done {
+        "Blocked" => Deed::Blocked,
+        "Fenced" => Deed::Fenced,
+        "Reported" => Deed::Reported,
+        _ => return None,
+    };
+    Some(Past {
+        time: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))?,
+        source: address.parse().ok()?,
+        name: (name != address).then(|| name.to_owned()),
+        port: port.parse().ok()?,
+        protocol: protocol_named(protocol)?,
+        kind: None,
+        deed,
+    })
+}
+
+/// `Scan from: [ADDRESS] (NAME) protocol: [PROTOCOL] port: [PORT] type: [KIND] ... blocked: [true]`
+fn revival(time: &str, rest: &str) -> Option<Past> {
+    let rest = rest.strip_prefix("Scan from: [")?;
+    let (address, rest) = rest.split_once("] (")?;
+    let (name, rest) = rest.split_once(") protocol: [")?;
+    let (protocol, rest) = rest.split_once("] port: [")?;
+    let (port, rest) = rest.split_once("] type: [")?;
+    let (kind, rest) = rest.split_once("] IP opts: [")?;
+    let deed = match rest.rsplit_once(" blocked: [")?.1 {
+        "true]" => Deed::Blocked,
+        "false]" | "unset]" => Deed::Reported,
+        _ => return None,
+    };
+    let time: Timestamp = strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", time).ok()?.to_timestamp().ok()?;
+    Some(Past {
+        time: time.into(),
+        source: address.parse().ok()?,
+        name: (name != address).then(|| name.to_owned()),
+        port: port.parse().ok()?,
+        protocol: protocol_named(protocol)?,
+        kind: (kind != "unknown").then(|| kind.to_owned()),
+        deed,
+    })
+}
+
+fn protocol_named(name: &str) -> Option<Protocol> {
+    [Protocol::Tcp, Protocol::Udp].into_iter().find(|protocol| protocol.name() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CLASSIC: &str = "1795389179 - 11/22/2026 23:12:59 Host: a.example/192.0.2.9 Port: 1 TCP Fenced";
+    const REVIVAL: &str = "2026-11-22T23:40:12.990+0000 Scan from: [2001:db8::9] (2001:db8::9) protocol: [UDP] port: \
+         [69] type: [UDP] IP opts: [not set] ignored: [false] triggered: [true] noblock: [false] blocked: [true]";
+
+    #[test]
+    fn lines_of_both_formats_are_read() {
+        let classic = Past {
+            time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_389_179),
+            source: [192, 0, 2, 9].into(),
+            name: Some("a.example".into()),
+            port: 1,
+            protocol: Protocol::Tcp,
+            kind: None,
+            deed: Deed::Fenced,
+        };
+        assert_eq!(Past::read(CLASSIC), Some(classic));
+        let revival = Past {
+            time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_390_812_990),
+            source: "2001:db8::9".parse().unwrap(),
+            name: None,
+            port: 69,
+            protocol: Protocol::Udp,
+            kind: Some("UDP".into()),
+            deed: Deed::Blocked,
+        };
+        assert_eq!(Past::read(REVIVAL), Some(revival));
+        let reported =
+            REVIVAL.replace("noblock: [false] blocked: [true]", "noblock: [true] blocked: [false]");
+        assert_eq!(Past::read(&reported).map(|past| past.deed), Some(Deed::Reported));
+    }
+
+    proptest! {
+        #[test]
+        fn a_torn_line_says_nothing(cut in 1..70_usize) {
+            for line in [CLASSIC, REVIVAL] {
+                prop_assert_eq!(Past::read(&line[..line.len() - cut]), None);
+            }
+        }
+
+        #[test]
+        fn no_line_panics(line in ".{0,100}|[0-9]{1,5} - a b Host: .{0,20}|[0-9T:-]{5,30} Scan from: \\[.{0,40}") {
+            let _ = Past::read(&line);
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The commands beside the classic flags, with a daemon that runs, one that was killed, and none.
+
+use std::{ffi::OsString, fs, net::IpAddr, path::Path, process::Command};
+
+use portsentry::cli::Cli;
+use portsentry_tests::lab::{FAMILIES, Family, INTERFACE, Lab, Portsentry, Reach, binary};
+use serde_json::Value;
+
+/// What a command printed, and its exit code.
+struct Said {
+    out: String,
+    errors: String,
+    code: i32,
+}
+
+impl Said {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}{}", self.out, self.errors))
+    }
+}
+
+/// Runs `portsentry WORDS` beside a daemon of that set-up.
+fn say(setup: &Portsentry<'_>, words: &str) -> Said {
+    let mut command = setup.lab().host.command(binary());
+    command.arg("-c").arg(setup.config_path()).args(words.split_whitespace());
+    let ended = command.output().expect("portsentry starts");
+    let [out, errors] = [ended.stdout, ended.stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
+    Said { out, errors, code: ended.status.code().expect("no signal") }
+}
+
+/// The entry of `source` in a list.
+fn entry(setup: &Portsentry<'_>, words: &str, source: IpAddr) -> Option<Value> {
+    let listed = say(setup, words).json();
+    let entries = listed.as_array().expect("a list").iter();
+    entries.filter(|entry| entry["address"] == source.to_string()).cloned().next()
+}
+
+#[test]
+fn lists_and_status_are_true_with_the_daemon_alive_dead_and_stopped() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let sources = FAMILIES.map(|family| lab.source(family));
+    for source in sources {
+        lab.nmap(source, "-sS -p 11");
+        daemon.wait_for_block(source);
+        let entry = entry(&setup, "list --json", source).expect("it is listed");
+        assert_eq!(
+            (
+                &entry["state"],
+                &entry["port"],
+                &entry["protocol"],
+                &entry["kind"],
+                &entry["until"],
+                &entry["hits"]
+            ),
+            (
+                &"blocked".into(),
+                &11.into(),
+                &"TCP".into(),
+                &"TCP SYN/Normal scan".into(),
+                &Value::Null,
+                &1.into()
+            )
+        );
+    }
+    let alive = say(&setup, "status --json");
+    let status = alive.json();
+    assert_eq!((alive.code, &status["daemon"]), (0, &daemon.process().into()));
+    assert_eq!(status["interfaces"][0]["name"], INTERFACE);
+    assert_eq!(status["maps"]["counters"]["probes"], daemon.counter("probes"));
+    assert_eq!(
+        (&status["maps"]["blocked"]["ipv4"], &status["maps"]["blocked"]["ipv6"]),
+        (&1.into(), &1.into())
+    );
+    let table = say(&setup, "list --sort address").out;
+    assert!(table.starts_with("ADDRESS") && table.lines().count() == 3, "{table}");
+
+    daemon.kill();
+    let dead = say(&setup, "status --json");
+    assert_eq!((dead.code, &dead.json()["daemon"]), (0, &Value::Null), "the kernel goes on");
+    let dropped =
+        |source| entry(&setup, "list --json", source).expect("it is still listed")["dropped"].as_u64();
+    for source in sources {
+        let before = dropped(source);
+        lab.nmap(source, "-sS -p 12");
+        assert!(dropped(source) > before, "what is dropped meanwhile is counted for {source}");
+    }
+
+    let daemon = setup.start();
+    daemon.settle();
+    let ended = daemon.terminate();
+    assert_eq!(ended.code, Some(0), "{}", ended.text());
+    let stopped = say(&setup, "status");
+    assert_eq!(stopped.code, 1, "{}", stopped.out);
+    assert!(stopped.out.starts_with("enforcement  attached to no interface\n"), "{}", stopped.out);
+}
+
+#[test]
+fn looking_keeps_no_daemon_from_starting() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    setup.command();
+    let said = say(&setup, "list");
+    assert_eq!((said.out.as_str(), said.code), ("no source is blocked or fenced\n", 0));
+    assert!(!Path::new(setup.setting("PIN_PATH")).exists(), "looking makes nothing");
+    assert_eq!(say(&setup, "status").code, 1);
+}
+
+#[test]
+fn who_is_fenced_is_listed_as_fenced() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp").with("BLOCK_UNPROVEN", "0").with("FENCE_TIME", "600");
+    let _daemon = setup.start();
+    let [fenced, blocked] = [lab.source(Family::V4), lab.source(Family::V4)];
+    lab.nmap(fenced, "-sF -p 7");
+    assert_eq!(say(&setup, &format!("block {blocked}")).code, 0);
+    let found = entry(&setup, "list --json --state fenced", fenced).expect("it is listed");
+    assert_eq!((&found["state"], &found["proof"]), (&"fenced".into(), &"none".into()));
+    assert!(found["until"].is_string(), "{found}");
+    assert_eq!(entry(&setup, "list --json --state fenced", blocked), None);
+    assert_eq!(entry(&setup, "list --json --state blocked", fenced), None);
+    assert_eq!(entry(&setup, &format!("list --json --network {blocked}"), fenced), None);
+}
+
+#[test]
+fn a_running_daemon_follows_block_and_unblock() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    for source in FAMILIES.map(|family| lab.source(family)) {
+        let blocked = say(&setup, &format!("block {source}"));
+        assert_eq!(
+            (blocked.out, blocked.code),
+            (format!("{source}: is being blocked by the running daemon\n"), 0)
+        );
+        daemon.wait_until("the kernel follows", || daemon.blocked().contains(&source));
+        assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
+        let found = entry(&setup, "list --json", source).expect("it is listed");
+        assert_eq!((&found["proof"], &found["port"]), (&"administrator".into(), &Value::Null));
+        daemon
+            .wait_until("hosts.deny follows", || !daemon.file_about("WRAPPER_HOSTS_DENY", source).is_empty());
+
+        let freed = say(&setup, &format!("unblock {source}"));
+        assert_eq!(
+            (freed.out, freed.code),
+            (format!("{source}: is being unblocked by the running daemon\n"), 0)
+        );
+        daemon.wait_until("the kernel follows", || !daemon.blocked().contains(&source));
+        assert!(service.answers(&lab.scanner, source, Reach::Expected));
+    }
+}
+
+#[test]
+fn the_next_daemon_follows_what_was_asked_while_none_ran() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let [freed, added] = [lab.source(Family::V4), lab.source(Family::V6)];
+    lab.nmap(freed, "-sS -p 11");
+    daemon.wait_for_block(freed);
+    daemon.wait_until("the blocked file follows", || !daemon.file_about("BLOCKED_FILE", freed).is_empty());
+    daemon.kill();
+    let said = say(&setup, &format!("unblock {freed}"));
+    assert!(said.out.contains("the kernel holds it until then"), "{}", said.out);
+    let said = say(&setup, &format!("block {added}"));
+    assert!(said.out.contains("will be blocked when a daemon starts"), "{}", said.out);
+    let daemon = setup.start();
+    assert_eq!(daemon.blocked(), [added]);
+}
+
+#[test]
+fn who_is_never_blocked_is_refused_and_nothing_else_is_done() {
+    let lab = Lab::new();
+    let ignored = lab.source(Family::V4);
+    let setup = lab.portsentry("-stcp").ignoring(ignored);
+    let daemon = setup.start();
+    let other = lab.source(Family::V4);
+    for (refused, why) in [
+        (Family::V4.host(), "it is this host's own address"),
+        (Family::V6.host(), "it is this host's own address"),
+        (ignored, "ignores"),
+        ([127, 0, 0, 1].into(), "is no address of a single other host"),
+        ([224, 0, 0, 5].into(), "is no address of a single other host"),
+    ] {
+        let said = say(&setup, &format!("block {other} {refused}"));
+        assert_eq!((said.out.as_str(), said.code), ("", 1));
+        assert!(said.errors.contains(&refused.to_string()) && said.errors.contains(why), "{}", said.errors);
+    }
+    assert_eq!(daemon.file("BLOCKED_FILE"), [""; 0]);
+    assert_eq!(daemon.blocked(), [] as [IpAddr; 0]);
+    let said = say(&setup, &format!("unblock {other}"));
+    assert!(said.code == 0 && said.out.contains("is not in"), "{}", said.out);
+}
+
+#[test]
+fn the_history_is_read_in_both_formats() {
+    let lab = Lab::new();
+    let mut setup = lab.portsentry("-stcp");
+    let sources = ["classic", "revival"].map(|format| {
+        setup = setup.clone().with("LOG_FORMAT", format);
+        let daemon = setup.start();
+        let source = lab.source(Family::V4);
+        lab.nmap(source, "-sS -p 11");
+        daemon.wait_until("the history follows", || !daemon.file_about("HISTORY_FILE", source).is_empty());
+        daemon.terminate();
+        source
+    });
+    for source in sources {
+        let found = entry(&setup, "history --json", source).expect("it is in the history");
+        assert_eq!(
+            (&found["port"], &found["protocol"], &found["deed"]),
+            (&11.into(), &"TCP".into(), &"blocked".into())
+        );
+        let only = say(&setup, &format!("history --json --address {source}")).json();
+        assert_eq!(only.as_array().map(Vec::len), Some(1), "{only}");
+    }
+    assert_eq!(say(&setup, "history --json --since 1h").json().as_array().map(Vec::len), Some(2));
+    assert_eq!(say(&setup, "history --json --since 2100-01-01").json(), Value::Array(Vec::new()));
+    assert_eq!(say(&setup, "history").out.lines().count(), 3);
+}
+
+#[test]
+fn the_doctor_tells_what_is_in_the_way() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp").with("INTERFACES", INTERFACE);
+    setup.command();
+    let healthy = say(&setup, "doctor");
+    assert_eq!(healthy.code, 0, "{}", healthy.out);
+    for line in
+        ["no XDP program is attached", "driver veth: runs XDP natively", "type information (BTF) is there"]
+    {
+        assert!(healthy.out.contains(line), "{line}\n{}", healthy.out);
+    }
+    let challenging = setup.clone().with("CHALLENGE", "1");
+    challenging.command();
+    assert!(say(&challenging, "doctor").out.contains("vanish unless the other end runs"));
+
+    let other = setup.clone().with("PIN_PATH", &lab.other_pins().display().to_string());
+    let daemon = other.start();
+    let own = say(&other, "doctor");
+    assert!(own.code == 0 && own.out.contains("runs portsentry's program already, natively"), "{}", own.out);
+    setup.command();
+    let occupied = say(&setup, "doctor --json");
+    assert_eq!(occupied.code, 1);
+    let problems = occupied.json();
+    let problems =
+        problems.as_array().expect("a list").iter().filter(|finding| finding["level"] == "problem");
+    let problems: Vec<_> = problems.map(|finding| finding["what"].as_str().unwrap_or_default()).collect();
+    assert!(problems.len() == 1 && problems[0].contains("somebody else's XDP program"), "{problems:?}");
+    daemon.terminate();
+
+    let missing = say(&setup, "-i nowhere0 doctor");
+    assert!(missing.code == 1 && missing.out.contains("there is no such interface"), "{}", missing.out);
+}
+
+#[test]
+fn completions_are_scripts_of_their_shell() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("");
+    let script = lab.files().join("portsentry.bash");
+    fs::write(&script, say(&setup, "completions bash").out).expect("a file");
+    let checked = Command::new("bash").arg("-n").arg(&script).output().expect("bash");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let page = say(&setup, "man list").out;
+    assert!(page.contains(".SH NAME"), "{page}");
+}
+
+#[test]
+fn every_command_of_the_documentation_is_one() {
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/commands.md"))
+        .expect("docs/commands.md");
+    let commands: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    assert!(commands.len() >= 8, "{commands:?}");
+    for line in commands {
+        let words = line.split_whitespace().take_while(|word| !["|", ">", "&&"].contains(word));
+        let read = Cli::read(words.map(OsString::from));
+        assert!(read.is_ok(), "{line}: {:?}", read.err());
+    }
+}

@@ -1,0 +1,156 @@
+//! The connect modes: connections and datagrams to traps are taken, shown the banner and told.
+
+use std::{
+    io::{ErrorKind, Read},
+    net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
+    time::Duration,
+};
+
+use portsentry_tests::lab::{FAMILIES, Family, Lab, Namespace, Reach};
+use socket2::{Domain, Socket, Type};
+
+const BANNER: &str = "GO AWAY\n";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection from `source` in `namespace`.
+fn connect(namespace: &Namespace, source: IpAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
+    namespace.enter(|| {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+        socket.connect_timeout(&to.into(), PATIENCE)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        Ok(socket.into())
+    })
+}
+
+fn read(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("the whole banner, and then an end");
+    text
+}
+
+#[test]
+fn a_connection_is_shown_the_banner_told_and_proof_enough() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-tcp").with("PORT_BANNER", "GO AWAY").with("BLOCK_UNPROVEN", "0").start();
+    for family in FAMILIES {
+        let source = lab.source(family);
+        let stream = connect(&lab.scanner, source, SocketAddr::new(family.host(), 11)).expect("a connection");
+        assert_eq!(read(stream), BANNER);
+        daemon.wait_for_block(source);
+        daemon.log().wait_for(&format!("attackalert: Connect from host: {source}/{source} to TCP port: 11"));
+        daemon.log().wait_for(&format!("Host {source} has been blocked in the kernel (proof: connection)"));
+        let refused = connect(&lab.scanner, source, SocketAddr::new(family.host(), 15));
+        assert_eq!(refused.expect_err("nothing passes").kind(), ErrorKind::TimedOut);
+    }
+}
+
+#[test]
+fn only_completed_connections_are_told() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-tcp").with("BLOCK_TCP", "0").start();
+    for family in FAMILIES {
+        let [stealthy, open] = [lab.source(family), lab.source(family)];
+        for words in ["-sS -p 11", "-sF -p 11", "-sN -p 11", "-sX -p 11"] {
+            lab.nmap(stealthy, words);
+        }
+        lab.nmap(open, "-sT -p 11");
+        let line = format!("attackalert: Connect from host: {open}/{open} to TCP port: 11");
+        daemon.log().wait_for(&line);
+        assert_eq!(daemon.lines_about(stealthy), [""; 0]);
+    }
+}
+
+#[test]
+fn other_ports_refuse_and_services_go_before() {
+    let lab = Lab::new();
+    let before = lab.serve_tcp(80);
+    let daemon = lab.portsentry("-tcp").start();
+    let after = lab.serve_tcp(143);
+    for family in FAMILIES {
+        let source = lab.source(family);
+        let refused = connect(&lab.scanner, source, SocketAddr::new(family.host(), 4444));
+        assert_eq!(refused.expect_err("nobody listens").kind(), ErrorKind::ConnectionRefused);
+        assert!(before.answers(&lab.scanner, source, Reach::Expected));
+        assert!(after.answers(&lab.scanner, source, Reach::Expected));
+        assert_eq!(daemon.lines_about(source), [""; 0]);
+    }
+    drop(after);
+    let source = lab.source(Family::V4);
+    connect(&lab.scanner, source, SocketAddr::new(Family::V4.host(), 143)).expect("a trap again");
+    daemon.log().wait_for(&format!("Connect from host: {source}/{source} to TCP port: 143"));
+}
+
+#[test]
+fn the_banner_is_read_on_a_thousand_ports_at_once() {
+    let lab = Lab::new();
+    let settings = [("TCP_PORTS", "1001-2000"), ("PORT_BANNER", "GO AWAY"), ("BLOCK_TCP", "0")];
+    let setup = settings.iter().fold(lab.portsentry("-tcp"), |setup, (key, value)| setup.with(key, value));
+    let _daemon = setup.start();
+    let source = lab.source(Family::V4);
+    let open: Vec<TcpStream> = (1001..=2000)
+        .map(|port| {
+            connect(&lab.scanner, source, SocketAddr::new(Family::V4.host(), port)).expect("a connection")
+        })
+        .collect();
+    assert!(open.into_iter().all(|stream| read(stream) == BANNER));
+}
+
+#[test]
+fn a_datagram_is_answered_with_the_banner_from_where_it_went_to() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-udp").with("PORT_BANNER", "GO AWAY").with("BLOCK_UNPROVEN", "0");
+    let daemon = setup.start();
+    for family in FAMILIES {
+        let source = lab.source(family);
+        let answer = lab.scanner.enter(|| {
+            let socket = UdpSocket::bind(SocketAddr::new(source, 0))?;
+            socket.connect(SocketAddr::new(family.host(), 7))?;
+            socket.set_read_timeout(Some(PATIENCE))?;
+            socket.send(b"hello")?;
+            let mut bytes = [0; 64];
+            let length = socket.recv(&mut bytes)?;
+            Ok::<_, std::io::Error>(String::from_utf8_lossy(&bytes[..length]).into_owned())
+        });
+        assert_eq!(answer.expect("an answer"), BANNER);
+        daemon.log().wait_for(&format!("attackalert: UDP scan from host: {source}/{source} to UDP port: 7"));
+        // Anybody could have sent it.
+        daemon.log().wait_for(&format!("Host {source} has been fenced"));
+    }
+}
+
+#[test]
+fn visits_count_towards_the_trigger_and_ignored_ones_do_not() {
+    let lab = Lab::new();
+    let [ignored, counted] = [lab.source(Family::V4), lab.source(Family::V4)];
+    let daemon = lab.portsentry("-tcp").with("SCAN_TRIGGER", "2").ignoring(ignored).start();
+    for port in [1, 7, 11, 15] {
+        connect(&lab.scanner, ignored, SocketAddr::new(Family::V4.host(), port)).expect("a connection");
+    }
+    connect(&lab.scanner, counted, SocketAddr::new(Family::V4.host(), 1)).expect("a first connection");
+    connect(&lab.scanner, counted, SocketAddr::new(Family::V4.host(), 7)).expect("a second connection");
+    daemon.wait_for_block(counted);
+    assert_eq!(daemon.blocked(), [counted]);
+    assert_eq!(daemon.lines_about(ignored), [""; 0]);
+}
+
+#[test]
+fn processes_side_by_side_share_one_set_of_maps() {
+    let lab = Lab::new();
+    let first = lab.portsentry("-tcp").start();
+    let second = lab.portsentry("-audp").start();
+    second.log().wait_for("Another portsentry is in charge");
+    first.log().wait_for("Watching for all processes together: tcp, audp");
+    let [over_tcp, over_udp, later] = [(); 3].map(|()| lab.source(Family::V4));
+    lab.nmap(over_tcp, "-sT -p 11");
+    lab.nmap(over_udp, "-sU -p 500");
+    first.wait_for_block(over_tcp);
+    first.wait_for_block(over_udp);
+    drop(first.terminate());
+    // The one that is left takes over, with its own mode alone.
+    second.log().wait_for("took over from the program that an earlier run left");
+    lab.nmap(later, "-sU -p 501");
+    second.log().wait_for(&format!("UDP scan from host: {later}/{later} to UDP port: 501"));
+    let third = lab.portsentry("-audp").fail();
+    assert!(third.text().contains("another portsentry works with the maps"), "{}", third.text());
+}
