@@ -2,15 +2,13 @@
 //! cookie in it is proven. That a cookie ends with its slots is tested beside the rule, as no test sets the kernel's
 //! clock.
 
-use std::net::{IpAddr, SocketAddr};
-
 use portsentry_common::{
     block::{Block, Proof},
     judge::Action,
     settings::Settings,
 };
 use portsentry_tests::{
-    frames::{ACK, FIN, Layer, PSH, Packet, RST, SYN, tcp, udp},
+    frames::{ACK, FIN, Layer, PSH, Packet, RST, SYN, seat, tcp, udp},
     kernel::InKernel,
     lab::{Segment, segment},
     namespace::with_sockets,
@@ -75,16 +73,12 @@ fn is_proven(kernel: &mut InKernel, packet: &Packet) -> bool {
     outcome.counted.contains_key("proven")
 }
 
-fn address(end: &str) -> IpAddr {
-    end.parse::<SocketAddr>().expect("an address and port").ip()
-}
-
 #[test]
 fn a_syn_becomes_a_sound_answer() {
-    for (ends, size) in ENDS.into_iter().zip(SIZES) {
-        within(
-            |_| {},
-            |kernel| {
+    within(
+        |_| {},
+        |kernel| {
+            for (ends, size) in ENDS.into_iter().zip(SIZES) {
                 for packet in [syn(ends), syn_with_options(ends), syn_with_options(ends).vlan(7)] {
                     let received = packet.frame(0);
                     let answer = answer(kernel, &packet);
@@ -112,28 +106,31 @@ fn a_syn_becomes_a_sound_answer() {
 
 #[test]
 fn whoever_acknowledges_the_cookie_is_blocked() {
-    for ends in ENDS {
-        for (flags, payload) in [(ACK, 0), (ACK | PSH, 100), (ACK | FIN, 0)] {
-            within(
-                |_| {},
-                |kernel| {
-                    let cookie = answer(kernel, &syn(ends)).tcp.sequence_number;
-                    assert!(kernel.blocked().is_empty(), "a SYN proves nothing");
-                    let right = acknowledgement(ends, ISN, cookie).payload(payload);
-                    let right = right.with(Layer::Transport, 13, &[flags]);
-                    let wanted = flags & FIN == 0;
-                    assert_eq!(is_proven(kernel, &right), wanted, "flags {flags:#x}");
-                    let blocked = kernel.blocked();
-                    let proof = blocked.get(&address(ends.0)).map(|Block { proof, .. }| *proof);
-                    assert_eq!(proof, wanted.then_some(Proof::Cookie as u8));
-                    if wanted {
-                        let anything = udp().from(ends.0).to(ends.1);
-                        assert_eq!(kernel.judge(&anything.frame(0)).counted.get("dropped"), Some(&1));
-                    }
-                },
-            );
-        }
-    }
+    within(
+        |_| {},
+        |kernel| {
+            // A FIN with the acknowledgement is no handshake's end.
+            let endings = [(ACK, 0, true), (ACK | PSH, 100, true), (ACK | FIN, 0, false)];
+            for ((client, trap), (number, (flags, payload, is_proof))) in
+                ENDS.into_iter().flat_map(|ends| (1..).zip(endings).map(move |ending| (ends, ending)))
+            {
+                let client = seat(number, trap.parse().expect("an address and port"));
+                let ends = (client.to_string(), trap);
+                let ends = (ends.0.as_str(), ends.1);
+                let cookie = answer(kernel, &syn(ends)).tcp.sequence_number;
+                assert!(!kernel.blocked().contains_key(&client.ip()), "a SYN proves nothing");
+                let right = acknowledgement(ends, ISN, cookie).payload(payload);
+                let right = right.with(Layer::Transport, 13, &[flags]);
+                assert_eq!(is_proven(kernel, &right), is_proof, "flags {flags:#x}");
+                let proof = kernel.blocked().get(&client.ip()).map(|Block { proof, .. }| *proof);
+                assert_eq!(proof, is_proof.then_some(Proof::Cookie as u8));
+                if is_proof {
+                    let anything = udp().from(ends.0).to(trap);
+                    assert_eq!(kernel.judge(&anything.frame(0)).counted.get("dropped"), Some(&1));
+                }
+            }
+        },
+    );
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A router in the switch's place, between the host and everybody else: what the host sends to a forged address
 //! reaches its owner. It must not know who forges.
 
+use std::net::IpAddr;
+
 use super::{FAMILIES, Family, INTERFACE, Lab, hardware_address};
 
 /// The router's number among the network's members, behind the scanner's sources.
@@ -8,7 +10,7 @@ const ROUTER: u16 = 255 - 2;
 
 impl Family {
     /// The router, which is the host's gateway.
-    pub fn router(self) -> std::net::IpAddr {
+    pub fn router(self) -> IpAddr {
         self.member(ROUTER)
     }
 }
@@ -48,5 +50,13 @@ impl Lab {
             }
         }
         lab
+    }
+
+    /// Has the router take the scanner for `address`, of which the scanner's system knows nothing: it resets no
+    /// connection in its name.
+    pub fn phantom(&self, address: IpAddr) -> IpAddr {
+        let scanner = hardware_address(2);
+        self.switch.ip(&format!("neighbour replace {address} lladdr {scanner} dev br0 nud permanent"));
+        address
     }
 }

@@ -122,7 +122,7 @@ pub fn segment(frame: &[u8]) -> Option<Segment> {
 
 /// The address of an interface for packet sockets (packet(7)).
 fn link_address(protocol: u16, index: u32) -> SockAddr {
-    let init = |storage: *mut _, length: *mut libc::socklen_t| {
+    let init = |storage: *mut socket2::SockAddrStorage, length: *mut libc::socklen_t| {
         let address = libc::sockaddr_ll {
             sll_family: libc::AF_PACKET as u16,
             sll_protocol: protocol.to_be(),
