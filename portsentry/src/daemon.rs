@@ -8,6 +8,7 @@ pub mod interfaces;
 mod keeper;
 mod reader;
 mod session;
+mod signals;
 pub mod territory;
 mod trap;
 
@@ -19,6 +20,7 @@ use self::{
     companion::{Claims, Wait},
     reader::End,
     session::{Begin, Session},
+    signals::Signals,
 };
 use crate::{config::Config, kernel, modes::Modes};
 
@@ -62,10 +64,12 @@ pub enum Error {
 
 /// Runs until a signal to stop. `active` is called once everything is watched.
 pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce()) -> Result<(), Error> {
+    let listening = Signals::new();
+    let mut signals = listening.map_err(|source| Error::System { what: "listening to signals", source })?;
     let mut claims = Claims::default();
     let mut session = match Session::start(&options, &Begin::Start, &mut claims).await {
         Err(Error::Kernel(kernel::Error::Running(_))) => {
-            match companion::run(&mut options, &mut claims, reread, active).await? {
+            match companion::run(&mut options, &mut claims, (reread, &mut signals), active).await? {
                 Wait::Stopped => return Ok(()),
                 Wait::Begun(session) => *session,
             }
@@ -79,7 +83,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
     loop {
         // What can't be asked is taken to be as it was: nobody else.
         let others = || claims.others(&options.config.pin_path).unwrap_or_default();
-        let (new, begin) = match session.serve(reread, &others).await? {
+        let (new, begin) = match session.serve(&mut signals, reread, &others).await? {
             End::Stop => return companion::leave(&options, &claims),
             End::Regroup => (None, Begin::Regroup),
             End::Reload(new) => (Some(*new), Begin::Reload),

@@ -17,7 +17,7 @@ use portsentry_common::{
     address::Address,
     block::Block,
     challenge::Secrets,
-    classify::{Kind, Probe, Protocol},
+    classify::{Kind, Protocol},
     counter::{Counter, Counters},
     event::Event,
     judge::judge,

@@ -24,7 +24,8 @@ fn a_line_taken_out_of_the_blocked_file_lets_its_host_in() {
     let daemon = lab.portsentry("-stcp").start();
     let [lifted, held] = FAMILIES.map(|family| block(&lab, &daemon, family));
     let path = daemon.setup().path("BLOCKED_FILE");
-    fs::write(&path, daemon.file_about("BLOCKED_FILE", held).join("\n")).expect("an administrator's edit");
+    fs::write(&path, daemon.file_about("BLOCKED_FILE", held).join("\n") + "\n")
+        .expect("an administrator's edit");
     daemon.log().wait_for(&format!("adminalert: Host {lifted} is no longer blocked"));
     assert_eq!(daemon.blocked(), [held]);
     assert!(service.answers(&lab.scanner, lifted, Reach::Expected));
@@ -50,7 +51,7 @@ fn a_line_added_to_the_blocked_file_blocks_its_host() {
     lines.extend(added.map(|source| source.to_string()));
     // Nobody can be locked out of his own host.
     lines.push(Family::V4.host().to_string());
-    fs::write(daemon.setup().path("BLOCKED_FILE"), lines.join("\n")).expect("an administrator's edit");
+    fs::write(daemon.setup().path("BLOCKED_FILE"), lines.join("\n") + "\n").expect("an administrator's edit");
     for source in added {
         daemon.log().wait_for(&format!("Host {source} is blocked: the blocked file names it"));
         daemon.wait_for_block(source);

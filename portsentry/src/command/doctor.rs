@@ -79,7 +79,11 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
                 Interfaces::AllButLoopback => !link.is_loopback,
                 Interfaces::Named(names) => names.contains(&link.name),
             });
-            let place = interface::Place { pinned: &pinned, answers: config.challenge, cpus: system::cpus() };
+            let place = interface::Place {
+                pinned: &pinned,
+                answers: config.challenge.then_some(config.xdp_mode),
+                cpus: system::cpus(),
+            };
             findings.extend(wanted.flat_map(|link| interface::findings(link, &place)));
             if let Interfaces::Named(names) = &config.interfaces {
                 let is_there = |name: &String| links.iter().any(|link| link.name == *name);

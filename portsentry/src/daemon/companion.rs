@@ -3,14 +3,12 @@
 
 use std::{path::Path, thread, time::Duration};
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::interval,
-};
+use tokio::time::interval;
 
 use super::{
     Error, Options, Reread,
     session::{Begin, Session, bitmaps},
+    signals::{Asked, Signals},
 };
 use crate::{
     kernel::{self, Claim, bitmap},
@@ -79,13 +77,9 @@ pub enum Wait {
 pub async fn run(
     options: &mut Options,
     claims: &mut Claims,
-    reread: &Reread<'_>,
+    (reread, signals): (&Reread<'_>, &mut Signals),
     active: impl FnOnce(),
 ) -> Result<Wait, Error> {
-    let system = |source| Error::System { what: "listening to signals", source };
-    let mut terminate = signal(SignalKind::terminate()).map_err(system)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(system)?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(system)?;
     claims.set(&options.config.pin_path, options.modes)?;
     let mut journal = Journal::new(&options.config);
     journal.starting(&options.config, options.modes);
@@ -108,15 +102,17 @@ pub async fn run(
                     return begun.map(Box::new).map(Wait::Begun);
                 }
             },
-            _ = hangup.recv() => match reread() {
-                Ok(new) => {
-                    *options = new;
-                    journal.note(&"The configuration was read again");
-                }
-                Err(problems) => problems.iter().for_each(|problem| journal.error(problem)),
+            asked = signals.next() => match asked {
+                Asked::Stop => break,
+                Asked::Summary => journal.note(&"Another portsentry is in charge; ask that one"),
+                Asked::Reread => match reread() {
+                    Ok(new) => {
+                        *options = new;
+                        journal.note(&"The configuration was read again");
+                    }
+                    Err(problems) => problems.iter().for_each(|problem| journal.error(problem)),
+                },
             },
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
         }
     }
     journal.stopping();

@@ -10,15 +10,13 @@ use std::{
 
 use aya_log::EbpfLogger;
 use futures_util::{Stream, StreamExt};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::{Instant, interval, interval_at, sleep},
-};
+use tokio::time::{Instant, interval, interval_at, sleep};
 
 use super::{
     Options, Reread,
     host::Observer,
     keeper::{Finish, Message},
+    signals::{Asked, Signals},
 };
 use crate::{kernel::Ring, modes::Modes, sink::watch::Watch};
 
@@ -56,12 +54,9 @@ pub async fn run(
     (observer, mut changes): (Observer, impl Stream<Item = ()> + Unpin),
     mut files: Watch,
     keeper: SyncSender<Message>,
+    signals: &mut Signals,
     (reread, others, known): (&Reread<'_>, &dyn Fn() -> Modes, Modes),
 ) -> io::Result<End> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut summary = signal(SignalKind::user_defined1())?;
     let mut refresh = interval_at(Instant::now() + REFRESH, REFRESH);
     let mut regroup = interval(REGROUP);
     let mut pause = BUSY;
@@ -87,13 +82,14 @@ pub async fn run(
                 break End::Regroup;
             },
             _ = refresh.tick() => tell_host(&observer, &keeper).await?,
-            _ = hangup.recv() => match reread() {
-                Ok(options) => break End::Reload(Box::new(options)),
-                Err(problems) => keeper.send(Message::Refused(problems)).map_err(|_| gone())?,
+            asked = signals.next() => match asked {
+                Asked::Stop => break End::Stop,
+                Asked::Summary => keeper.send(Message::Summary).map_err(|_| gone())?,
+                Asked::Reread => match reread() {
+                    Ok(options) => break End::Reload(Box::new(options)),
+                    Err(problems) => keeper.send(Message::Refused(problems)).map_err(|_| gone())?,
+                },
             },
-            _ = summary.recv() => keeper.send(Message::Summary).map_err(|_| gone())?,
-            _ = terminate.recv() => break End::Stop,
-            _ = interrupt.recv() => break End::Stop,
         }
     };
     drain(&mut ring, &keeper)?;

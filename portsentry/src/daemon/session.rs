@@ -19,6 +19,7 @@ use super::{
     interfaces,
     keeper::Keeper,
     reader::{self, DebugLog, End},
+    signals::Signals,
     trap::Sockets,
 };
 use crate::{
@@ -117,7 +118,12 @@ impl Session {
 
     /// Reads and acts until a signal says otherwise.
     /// `others` tells for which modes other processes stand now.
-    pub async fn serve(self, reread: &Reread<'_>, others: &dyn Fn() -> Modes) -> Result<End, Error> {
+    pub async fn serve(
+        self,
+        signals: &mut Signals,
+        reread: &Reread<'_>,
+        others: &dyn Fn() -> Modes,
+    ) -> Result<End, Error> {
         let Self { keeper, ring, debug, observer, changes, watch, others: known, traps, banner } = self;
         let system = |what| move |source| Error::System { what, source };
         let (sender, receiver) = sync_channel(QUEUE);
@@ -128,7 +134,8 @@ impl Session {
         // Dropped when reading ends: the keeper must not be told of anything after it was told to stop.
         let trapping = traps.map(|(sockets, link)| (sockets.serve(banner.as_deref(), &sender), link));
         let read =
-            reader::run(ring, debug, (observer, changes), watch, sender, (reread, others, known)).await;
+            reader::run(ring, debug, (observer, changes), watch, sender, signals, (reread, others, known))
+                .await;
         drop(trapping);
         let kept =
             thread.join().map_err(|_| io::Error::other("the thread that keeps the files has panicked"));

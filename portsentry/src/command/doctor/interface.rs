@@ -1,6 +1,7 @@
 //! What an interface's description means for XDP. It must not ask the system.
 
 use super::{Finding, links::Link};
+use crate::config::XdpMode;
 
 /// Drivers that run XDP programs natively, from the kernel's `drivers/net` (those that answer `ndo_bpf`).
 const NATIVE: [&str; 45] = [
@@ -75,8 +76,8 @@ const ONE_PAGE: u32 = 4096 - 256 - 320 - 22;
 pub(super) struct Place<'a> {
     /// The interfaces, by index, that run our program.
     pub pinned: &'a [u32],
-    /// Probes are answered (`CHALLENGE`).
-    pub answers: bool,
+    /// How to attach where probes are answered (`CHALLENGE`).
+    pub answers: Option<XdpMode>,
     pub cpus: u32,
 }
 
@@ -161,13 +162,19 @@ fn mode(link: &Link) -> Finding {
 
 /// On a veth, what XDP sends back vanishes unless the peer runs a program, too.
 fn answers(link: &Link, place: &Place<'_>) -> Option<Finding> {
-    (place.answers && driver(link) == "veth").then(|| {
-        Finding::warning(
-            &link.name,
+    let name = &link.name;
+    match place.answers.filter(|_| driver(link) == "veth")? {
+        XdpMode::Auto => Some(Finding::ok(
+            name,
+            "is one end of a veth pair, and CHALLENGE is on: it gets generic XDP, which loses no answers",
+        )),
+        XdpMode::Native => Some(Finding::warning(
+            name,
             "is one end of a veth pair: answers to probes (CHALLENGE) vanish unless the other end runs an XDP program",
-            "attach one that only passes at the other end, or set XDP_MODE=\"generic\", or CHALLENGE=\"0\"",
-        )
-    })
+            "attach one that only passes at the other end, or set XDP_MODE=\"auto\"",
+        )),
+        XdpMode::Generic => None,
+    }
 }
 
 fn size(link: &Link) -> Finding {
@@ -243,7 +250,7 @@ mod tests {
         Link { kind: Some(kind.into()), ..card(kind) }
     }
 
-    const PLACE: Place<'_> = Place { pinned: &[], answers: true, cpus: 4 };
+    const PLACE: Place<'_> = Place { pinned: &[], answers: Some(XdpMode::Auto), cpus: 4 };
 
     /// What isn't well.
     fn worries(link: &Link, place: &Place<'_>) -> Vec<(Level, String)> {
@@ -259,7 +266,6 @@ mod tests {
             (card("virtio_net"), &[][..]),
             (card("mlx5_core"), &[(Warning, "the link may be gone")]),
             (card("e1000e"), &[(Warning, "driver e1000e: not known to run XDP natively")]),
-            (of_kind("veth"), &[(Warning, "vanish unless the other end")]),
             (of_kind("vlan"), &[(Warning, "is a VLAN on another interface")]),
             (of_kind("bridge"), &[(Warning, "is a bridge")]),
             (Link { mtu: 9000, ..card("virtio_net") }, &[(Warning, "MTU 9000")]),
@@ -295,7 +301,15 @@ mod tests {
     }
 
     #[test]
-    fn without_answers_a_veth_is_as_good_as_any() {
-        assert_eq!(worries(&of_kind("veth"), &Place { answers: false, ..PLACE }), []);
+    fn answers_are_lost_on_a_veth_only_where_it_must_be_native() {
+        for (answers, is_lost) in [
+            (None, false),
+            (Some(XdpMode::Auto), false),
+            (Some(XdpMode::Generic), false),
+            (Some(XdpMode::Native), true),
+        ] {
+            let worries = worries(&of_kind("veth"), &Place { answers, ..PLACE });
+            assert_eq!(worries.len(), usize::from(is_lost), "{answers:?}: {worries:?}");
+        }
     }
 }
