@@ -76,6 +76,14 @@ impl InKernel {
         Outcome::new(trial.action, Vec::new(), &before, &self.counters)
     }
 
+    /// Runs the program on `frame`: what became of it, and the frame as it was left.
+    pub fn rewrite(&mut self, frame: &[u8]) -> (Outcome, Vec<u8>) {
+        let trial = self.kernel.try_frame(frame, 1).unwrap_or_else(|error| panic!("{error}"));
+        let before = self.counters;
+        self.counters = self.kernel.counters().expect("counters are read");
+        (Outcome::new(trial.action, self.told(), &before, &self.counters), trial.frame)
+    }
+
     /// Everything that waits in the ring.
     pub fn told(&mut self) -> Vec<Sighting> {
         let told = std::iter::from_fn(|| self.ring.next_sighting()).collect();

@@ -25,10 +25,12 @@ mod maps;
 mod namespace;
 mod probes;
 mod records;
+mod router;
 mod scanners;
 mod service;
 mod setup;
 mod sweep;
+mod wire;
 
 pub use self::{
     daemon::{Daemon, Ended},
@@ -40,6 +42,7 @@ pub use self::{
     records::{classic_record, mentions},
     service::{Reach, Service},
     setup::{Portsentry, binary},
+    wire::{Segment, Wire, segment},
 };
 
 /// The two address families.

@@ -10,10 +10,12 @@ use portsentry_common::judge::Action;
 use super::Error;
 
 /// What the program made of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trial {
     /// The verdict.
     pub action: Action,
+    /// The frame as the program left it.
+    pub frame: Vec<u8>,
     /// The time that one run took on average, as the kernel measured it.
     pub duration: Duration,
 }
@@ -24,7 +26,14 @@ const XDP_TX: u32 = 3;
 
 /// Runs `program` on `frame` (at least 14 bytes) `times` over.
 pub(super) fn run(program: &Xdp, frame: &[u8], times: u32) -> Result<Trial, Error> {
-    let options = TestRunOptions { data_in: Some(frame), repeat: times, ..TestRunOptions::new() };
+    // The program shortens frames, and never makes them longer.
+    let mut left = vec![0; frame.len()];
+    let options = TestRunOptions {
+        data_in: Some(frame),
+        data_out: Some(&mut left),
+        repeat: times,
+        ..TestRunOptions::new()
+    };
     let result = program.test_run(options)?;
     let action = match result.return_value {
         XDP_DROP => Action::Drop,
@@ -32,5 +41,6 @@ pub(super) fn run(program: &Xdp, frame: &[u8], times: u32) -> Result<Trial, Erro
         XDP_TX => Action::Answer,
         other => return Err(Error::Refused(format!("the program returned {other}"))),
     };
-    Ok(Trial { action, duration: result.duration })
+    left.truncate(usize::try_from(result.data_size_out).unwrap_or(usize::MAX));
+    Ok(Trial { action, frame: left, duration: result.duration })
 }

@@ -1,0 +1,62 @@
+//! A router in the switch's place, between the host and everybody else: what the host sends to a forged address
+//! reaches its owner. It must not know who forges.
+
+use std::net::IpAddr;
+
+use super::{FAMILIES, Family, INTERFACE, Lab, hardware_address};
+
+/// The router's number among the network's members, behind the scanner's sources.
+const ROUTER: u16 = 255 - 2;
+
+impl Family {
+    /// The router, which is the host's gateway.
+    pub fn router(self) -> IpAddr {
+        self.member(ROUTER)
+    }
+}
+
+impl Lab {
+    /// A lab whose host is behind a router. The others reach it through the router as if it still were the host.
+    pub fn routed() -> Self {
+        let lab = Self::new();
+        let port = "port1";
+        lab.switch.run("sysctl", &["-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]);
+        // Forged sources come from where their owners don't live.
+        let any = ["net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.br0.rp_filter=0"];
+        lab.switch.run("sysctl", &[&["-qw"][..], &any].concat());
+        // Scanners are told the host's Ethernet address, which is the router's on their side.
+        lab.switch.ip(&format!(
+            "link set {port} nomaster\nlink set {port} addrgenmode none\nlink set br0 address {}\n",
+            hardware_address(1)
+        ));
+        for family in FAMILIES {
+            let (host, router, prefix) = (family.host(), family.router(), family.prefix());
+            let (single, nodad) = if family == Family::V4 { (32, "") } else { (128, " nodad") };
+            lab.switch.ip(&format!(
+                "address add {router}/{prefix} dev br0{nodad}\nroute add {host}/{single} dev {port}\n"
+            ));
+            lab.host.ip(&format!(
+                "address del {host}/{prefix} dev {INTERFACE}\n\
+                 address add {host}/{single} dev {INTERFACE}{nodad}\n\
+                 route add {router}/{single} dev {INTERFACE}\n\
+                 route add default via {router} src {host}\n"
+            ));
+            // The router answers for its address on the host's side, too.
+            if family == Family::V6 {
+                lab.switch.ip(&format!("address add {router}/{single} dev {port} nodad\n"));
+            }
+            for namespace in [&lab.scanner, &lab.bystander] {
+                namespace.ip(&format!("route add {host}/{single} via {router} dev {INTERFACE}\n"));
+            }
+        }
+        lab
+    }
+
+    /// Has the router take the scanner for `address`, of which the scanner's system knows nothing: it resets no
+    /// connection in its name.
+    pub fn phantom(&self, address: IpAddr) -> IpAddr {
+        let scanner = hardware_address(2);
+        self.switch.ip(&format!("neighbour replace {address} lladdr {scanner} dev br0 nud permanent"));
+        address
+    }
+}

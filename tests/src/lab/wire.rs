@@ -1,0 +1,148 @@
+//! Frames put on a namespace's wire and taken off it as they are. It must not know what they are for.
+
+use std::{
+    io::Read,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use etherparse::{NetSlice, SlicedPacket, TcpHeader, TransportSlice};
+use nix::{libc, net::if_::if_nametoindex};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::{INTERFACE, Namespace, hardware_address, log::PATIENCE};
+use crate::frames::{Layer, Packet};
+
+/// How long an answer is waited for that is expected not to come.
+const IMPATIENCE: Duration = Duration::from_millis(300);
+
+/// A namespace's interface, without the network stack.
+#[derive(Debug)]
+pub struct Wire {
+    socket: Socket,
+}
+
+/// A TCP segment that was received, with its ends and all of its frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Where it says it came from.
+    pub source: SocketAddr,
+    /// Where it goes.
+    pub destination: SocketAddr,
+    /// Its TCP header.
+    pub tcp: TcpHeader,
+    /// Whether all checksums are right.
+    pub is_sound: bool,
+    /// The frame, from its Ethernet header on.
+    pub frame: Vec<u8>,
+}
+
+impl Wire {
+    /// Opens the wire of `namespace`.
+    pub fn open(namespace: &Namespace) -> Self {
+        namespace.enter(|| {
+            let protocol = libc::ETH_P_ALL.cast_unsigned() as u16;
+            let index = if_nametoindex(INTERFACE).expect("the interface's index");
+            let kind = socket2::Protocol::from(i32::from(protocol.to_be()));
+            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(kind)).expect("a packet socket");
+            socket.bind(&link_address(protocol, index)).expect("a packet socket is bound");
+            socket.set_recv_buffer_size(8 << 20).expect("a buffer");
+            Self { socket }
+        })
+    }
+
+    /// Sends `packet` to the host, or to the router in front of it.
+    pub fn send(&self, packet: &Packet) {
+        let to = octets(&hardware_address(1));
+        let own = octets(&hardware_address(2));
+        let frame = packet.clone().with(Layer::Link, 0, &to).with(Layer::Link, 6, &own).frame(0);
+        self.socket.send(&frame).expect("a frame is sent");
+    }
+
+    /// Sends a frame as it is.
+    pub fn send_frame(&self, frame: &[u8]) {
+        self.socket.send(frame).expect("a frame is sent");
+    }
+
+    /// The next segment that `is_wanted`, which must come.
+    pub fn expect(&self, what: &str, is_wanted: impl Fn(&Segment) -> bool) -> Segment {
+        self.next(PATIENCE, is_wanted).unwrap_or_else(|| panic!("{what} did not come"))
+    }
+
+    /// The next segment that `is_wanted`, if it comes within a moment.
+    pub fn hear(&self, is_wanted: impl Fn(&Segment) -> bool) -> Option<Segment> {
+        self.next(IMPATIENCE, is_wanted)
+    }
+
+    fn next(&self, patience: Duration, is_wanted: impl Fn(&Segment) -> bool) -> Option<Segment> {
+        let deadline = Instant::now() + patience;
+        let mut bytes = vec![0; 1 << 16];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            self.socket.set_read_timeout(Some(left)).expect("a limit");
+            let Ok(length) = (&self.socket).read(&mut bytes) else { continue };
+            if let Some(segment) = segment(&bytes[..length]).filter(&is_wanted) {
+                return Some(segment);
+            }
+        }
+    }
+}
+
+/// The TCP segment in `frame`, if it holds one.
+pub fn segment(frame: &[u8]) -> Option<Segment> {
+    let sliced = SlicedPacket::from_ethernet(frame).ok()?;
+    let Some(TransportSlice::Tcp(tcp)) = &sliced.transport else { return None };
+    let header = tcp.to_header();
+    let (source, destination, expected, is_sound): (std::net::IpAddr, std::net::IpAddr, _, _) =
+        match sliced.net.as_ref()? {
+            NetSlice::Ipv4(ip) => {
+                let ip = ip.header();
+                let expected = tcp.calc_checksum_ipv4(ip.source(), ip.destination()).ok()?;
+                let is_sound = ip.to_header().calc_header_checksum() == ip.header_checksum();
+                (ip.source_addr().into(), ip.destination_addr().into(), expected, is_sound)
+            }
+            NetSlice::Ipv6(ip) => {
+                let ip = ip.header();
+                let expected = tcp.calc_checksum_ipv6(ip.source(), ip.destination()).ok()?;
+                (ip.source_addr().into(), ip.destination_addr().into(), expected, true)
+            }
+            NetSlice::Arp(_) => return None,
+        };
+    Some(Segment {
+        source: (source, header.source_port).into(),
+        destination: (destination, header.destination_port).into(),
+        is_sound: is_sound && expected == header.checksum,
+        tcp: header,
+        frame: frame.to_vec(),
+    })
+}
+
+/// The address of an interface for packet sockets (packet(7)).
+fn link_address(protocol: u16, index: u32) -> SockAddr {
+    let init = |storage: *mut socket2::SockAddrStorage, length: *mut libc::socklen_t| {
+        let address = libc::sockaddr_ll {
+            sll_family: libc::AF_PACKET as u16,
+            sll_protocol: protocol.to_be(),
+            sll_ifindex: index.cast_signed(),
+            sll_hatype: 0,
+            sll_pkttype: 0,
+            sll_halen: 0,
+            sll_addr: [0; 8],
+        };
+        // SAFETY: the storage has room for every socket address.
+        unsafe { storage.cast::<libc::sockaddr_ll>().write(address) };
+        // SAFETY: the length is the storage's own.
+        unsafe { length.write(size_of::<libc::sockaddr_ll>() as libc::socklen_t) };
+        Ok(())
+    };
+    // SAFETY: a whole address of its family is written, and its length.
+    let address = unsafe { SockAddr::try_init(init) };
+    address.expect("writing an address can't fail").1
+}
+
+fn octets(hardware_address: &str) -> Vec<u8> {
+    hardware_address.split(':').map(|octet| u8::from_str_radix(octet, 16).expect("an octet")).collect()
+}

@@ -1,0 +1,229 @@
+//! The challenge in the kernel, frame by frame: a SYN to a trap becomes its own answer, and only who acknowledges the
+//! cookie in it is proven. That a cookie ends with its slots is tested beside the rule, as no test sets the kernel's
+//! clock.
+
+use portsentry_common::{
+    block::{Block, Proof},
+    judge::Action,
+    settings::Settings,
+};
+use portsentry_tests::{
+    frames::{ACK, FIN, Layer, PSH, Packet, RST, SYN, seat, tcp, udp},
+    kernel::InKernel,
+    lab::{Segment, segment},
+    namespace::with_sockets,
+    outcome::Judge,
+    place,
+    scenario::Scenario,
+};
+
+const HOUR_NS: u64 = 3_600_000_000_000;
+/// A client and the trap that it asks for, over IPv4 and IPv6.
+const ENDS: [(&str, &str); 2] =
+    [("192.0.2.9:40000", "198.51.100.1:111"), ("[2001:db8:bad::9]:40000", "[2001:db8::1]:111")];
+/// The largest segment that an Ethernet of 1500 bytes carries, in TCP's option (RFC 9293 section 3.7.1).
+const SIZES: [u16; 2] = [1460, 1440];
+const ISN: u32 = 0xffff_ffff;
+
+fn challenging(settings: &mut Settings) {
+    settings.fence_ns = HOUR_NS;
+    settings.fence_rate = u32::MAX;
+    settings.challenge_rate = u32::MAX;
+    settings.first_ephemeral = 32_768;
+}
+
+fn within(change: impl FnOnce(&mut Settings) + Send, test: impl FnOnce(&mut InKernel) + Send) {
+    with_sockets(&place::sockets(), || {
+        let scenario = Scenario::with(|settings| {
+            challenging(settings);
+            change(settings);
+        });
+        test(&mut InKernel::new(&scenario));
+    });
+}
+
+fn syn((client, trap): (&str, &str)) -> Packet {
+    tcp(SYN).from(client).to(trap).with(Layer::Transport, 4, &ISN.to_be_bytes())
+}
+
+/// The SYN with room for options behind the header, as every system sends it.
+fn syn_with_options(ends: (&str, &str)) -> Packet {
+    syn(ends).payload(20).with(Layer::Transport, 12, &[0xa0])
+}
+
+fn acknowledgement((client, trap): (&str, &str), isn: u32, cookie: u32) -> Packet {
+    tcp(ACK).from(client).to(trap).with(Layer::Transport, 4, &isn.wrapping_add(1).to_be_bytes()).with(
+        Layer::Transport,
+        8,
+        &cookie.wrapping_add(1).to_be_bytes(),
+    )
+}
+
+/// Has `packet` answered, and returns the answer.
+fn answer(kernel: &mut InKernel, packet: &Packet) -> Segment {
+    let (outcome, frame) = kernel.rewrite(&packet.frame(0));
+    assert_eq!(outcome.action, Action::Answer, "{packet:?}: {outcome:?}");
+    assert_eq!(outcome.counted.get("answered"), Some(&1));
+    segment(&frame).expect("an answer is a TCP segment")
+}
+
+fn is_proven(kernel: &mut InKernel, packet: &Packet) -> bool {
+    let outcome = kernel.judge(&packet.frame(0));
+    assert_eq!(outcome.action, Action::Drop, "no acknowledgement of a trap passes");
+    outcome.counted.contains_key("proven")
+}
+
+#[test]
+fn a_syn_becomes_a_sound_answer() {
+    within(
+        |_| {},
+        |kernel| {
+            for (ends, size) in ENDS.into_iter().zip(SIZES) {
+                for packet in [syn(ends), syn_with_options(ends), syn_with_options(ends).vlan(7)] {
+                    let received = packet.frame(0);
+                    let answer = answer(kernel, &packet);
+                    assert_eq!(
+                        [answer.source, answer.destination].map(|end| end.to_string()),
+                        [ends.1, ends.0]
+                    );
+                    assert!(answer.is_sound, "checksums: {answer:?}");
+                    assert!(answer.frame.len() <= received.len(), "no answer is longer than what it answers");
+                    assert_eq!(answer.frame[..6], received[6..12], "it goes to whom the SYN came from");
+                    assert_eq!(answer.frame[6..12], received[..6]);
+                    let network = if packet.innermost_vlan() == 0 { 14 } else { 18 };
+                    assert_eq!(answer.frame[12..network], received[12..network], "tag and Ethertype");
+                    let header = &answer.tcp;
+                    assert!(header.syn && header.ack && !header.rst && !header.fin && !header.psh);
+                    assert_eq!(header.acknowledgment_number, ISN.wrapping_add(1));
+                    let offer = [[2, 4], size.to_be_bytes()].concat();
+                    let has_room = packet.frame(0).len() > syn(ends).vlan(7).frame(0).len();
+                    assert_eq!(header.options.as_slice(), if has_room { &offer[..] } else { &[] });
+                }
+            },
+        );
+    }
+}
+
+#[test]
+fn whoever_acknowledges_the_cookie_is_blocked() {
+    within(
+        |_| {},
+        |kernel| {
+            // A FIN with the acknowledgement is no handshake's end.
+            let endings = [(ACK, 0, true), (ACK | PSH, 100, true), (ACK | FIN, 0, false)];
+            for ((client, trap), (number, (flags, payload, is_proof))) in
+                ENDS.into_iter().flat_map(|ends| (1..).zip(endings).map(move |ending| (ends, ending)))
+            {
+                let client = seat(number, trap.parse().expect("an address and port"));
+                let ends = (client.to_string(), trap);
+                let ends = (ends.0.as_str(), ends.1);
+                let cookie = answer(kernel, &syn(ends)).tcp.sequence_number;
+                assert!(!kernel.blocked().contains_key(&client.ip()), "a SYN proves nothing");
+                let right = acknowledgement(ends, ISN, cookie).payload(payload);
+                let right = right.with(Layer::Transport, 13, &[flags]);
+                assert_eq!(is_proven(kernel, &right), is_proof, "flags {flags:#x}");
+                let proof = kernel.blocked().get(&client.ip()).map(|Block { proof, .. }| *proof);
+                assert_eq!(proof, is_proof.then_some(Proof::Cookie as u8));
+                if is_proof {
+                    let anything = udp().from(ends.0).to(trap);
+                    assert_eq!(kernel.judge(&anything.frame(0)).counted.get("dropped"), Some(&1));
+                }
+            }
+        },
+    );
+}
+
+#[test]
+fn a_cookie_is_good_for_its_own_connection_only() {
+    let others = [
+        // The client's other port, another trap, another of our addresses, another client.
+        [("192.0.2.9:40001", "198.51.100.1:111"), ("[2001:db8:bad::9]:40001", "[2001:db8::1]:111")],
+        [("192.0.2.9:40000", "198.51.100.1:112"), ("[2001:db8:bad::9]:40000", "[2001:db8::1]:112")],
+        [("192.0.2.9:40000", "198.51.100.2:111"), ("[2001:db8:bad::9]:40000", "[2001:db8::2]:111")],
+        [("192.0.2.10:40000", "198.51.100.1:111"), ("[2001:db8:bad::a]:40000", "[2001:db8::1]:111")],
+    ];
+    for (family, ends) in ENDS.into_iter().enumerate() {
+        within(
+            |_| {},
+            |kernel| {
+                let cookie = answer(kernel, &syn(ends)).tcp.sequence_number;
+                // Whoever isn't fenced isn't asked for proof at all.
+                let other_client = others[3][family].0;
+                let trap = ["198.51.100.1:79", "[2001:db8::1]:79"][family];
+                answer(kernel, &tcp(SYN).from(other_client).to(trap));
+                for other in others.map(|other| other[family]) {
+                    assert!(!is_proven(kernel, &acknowledgement(other, ISN, cookie)), "{other:?}");
+                }
+                for (isn, cookie) in [
+                    (ISN.wrapping_add(1), cookie),
+                    (ISN, cookie.wrapping_add(1)),
+                    (ISN, cookie.wrapping_sub(1)),
+                    (ISN, cookie ^ 1),
+                    (ISN, cookie ^ 2),
+                    (ISN, !cookie),
+                    (ISN, 0),
+                ] {
+                    assert!(!is_proven(kernel, &acknowledgement(ends, isn, cookie)), "{isn:#x} {cookie:#x}");
+                }
+                assert!(kernel.blocked().is_empty());
+                assert!(is_proven(kernel, &acknowledgement(ends, ISN, cookie)), "the right one still is");
+            },
+        );
+    }
+}
+
+#[test]
+fn a_reset_proves_nothing() {
+    for ends in ENDS {
+        within(
+            |_| {},
+            |kernel| {
+                let cookie = answer(kernel, &syn(ends)).tcp.sequence_number;
+                for flags in [RST, RST | ACK] {
+                    let reset = acknowledgement(ends, ISN, cookie).with(Layer::Transport, 13, &[flags]);
+                    let outcome = kernel.judge(&reset.frame(0));
+                    assert_eq!(outcome.action, Action::Pass, "a reset harms nobody");
+                    assert!(!outcome.counted.contains_key("proven"));
+                }
+                assert!(kernel.blocked().is_empty());
+            },
+        );
+    }
+}
+
+#[test]
+fn nobody_is_challenged_who_should_not_be() {
+    let cases: [(&str, fn(&mut Settings), Packet); 6] = [
+        ("challenges are off", |settings| settings.challenge_rate = 0, syn(ENDS[0])),
+        ("an ignored source", |_| {}, tcp(SYN).from("192.0.2.241:40000").to(ENDS[0].1)),
+        ("a port with a service", |_| {}, tcp(SYN).from(ENDS[0].0).to("198.51.100.1:80")),
+        ("a port that isn't watched", |_| {}, tcp(SYN).from(ENDS[0].0).to("198.51.100.1:113")),
+        ("a packet with IPv4 options", |_| {}, syn(ENDS[0]).ipv4_options(4)),
+        ("another probe than a SYN", |_| {}, tcp(FIN).from(ENDS[0].0).to(ENDS[0].1)),
+    ];
+    for (what, change, packet) in cases {
+        within(change, |kernel| {
+            let sent = packet.frame(0);
+            let (outcome, left) = kernel.rewrite(&sent);
+            assert_ne!(outcome.action, Action::Answer, "{what}");
+            assert_eq!(left, sent, "{what}: the frame is left alone");
+        });
+    }
+}
+
+#[test]
+fn answers_are_limited() {
+    const RATE: u32 = 3;
+    within(
+        |settings| settings.challenge_rate = RATE,
+        |kernel| {
+            // A second of the kernel's may begin meanwhile.
+            let answered = (0..100u8).filter(|client| {
+                let packet = tcp(SYN).from(&format!("192.0.2.{client}:40000")).to(ENDS[0].1);
+                kernel.judge(&packet.frame(0)).action == Action::Answer
+            });
+            let answered = answered.count();
+            assert!((RATE as usize..=2 * RATE as usize).contains(&answered), "{answered} answers");
+        },
+    );
+}

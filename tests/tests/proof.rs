@@ -1,0 +1,214 @@
+//! Real scanners against a host that asks for proof: whoever completes a handshake is blocked, whoever doesn't is
+//! fenced at once and learns nothing more, and a reset proves nothing. The host is behind a router.
+
+use std::net::{IpAddr, SocketAddr};
+
+use portsentry_tests::{
+    frames::{ACK, Layer, PSH, Packet, SYN, tcp},
+    lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Reach, Segment, Wire},
+};
+
+const TRAP: u16 = 11;
+const SERVICE: u16 = 8080;
+/// Neither watched nor served.
+const CLOSED: u16 = 8081;
+
+/// A daemon that asks for proof.
+fn asking(lab: &Lab) -> Portsentry<'_> {
+    let portsentry = lab.portsentry("-stcp -sudp").with("BLOCK_UNPROVEN", "0").with("CHALLENGE", "1");
+    portsentry.with("XDP_MODE", "generic")
+}
+
+fn assert_proven(daemon: &Daemon<'_>, source: IpAddr, what: &str) {
+    daemon.log().wait_for(&format!("Host {source} has been blocked in the kernel (proof: cookie)"));
+    daemon.wait_for_block(source);
+    assert!(daemon.blocked().contains(&source), "{what}: {source} isn't blocked");
+    assert!(!daemon.fenced().contains(&source), "{what}: {source} is still fenced");
+    let is_recorded =
+        || daemon.file_about("BLOCKED_FILE", source).iter().any(|line| line.ends_with(" Blocked"));
+    daemon.wait_until("the blocked file has it", is_recorded);
+}
+
+fn assert_fenced(daemon: &Daemon<'_>, source: IpAddr, what: &str) {
+    daemon.log().wait_for(&format!("Host {source} has been fenced for"));
+    assert!(daemon.fenced().contains(&source), "{what}: {source} isn't fenced");
+    assert!(!daemon.blocked().contains(&source), "{what}: {source} is blocked without proof");
+}
+
+/// What a scanner learnt of a port, in nmap's words.
+fn state(found: &str, port: u16) -> String {
+    let at = found.find(&format!(" {port}/")).unwrap_or_else(|| panic!("{port} isn't in {found}"));
+    found[at..].split('/').nth(1).unwrap_or_default().to_owned()
+}
+
+fn client(source: IpAddr, port: u16, trap: SocketAddr, flags: u8) -> Packet {
+    tcp(flags).from(&SocketAddr::new(source, port).to_string()).to(&trap.to_string())
+}
+
+fn acknowledging(packet: Packet, answer: &Segment) -> Packet {
+    let next = answer.tcp.acknowledgment_number.to_be_bytes();
+    let acknowledged = answer.tcp.sequence_number.wrapping_add(1).to_be_bytes();
+    packet.with(Layer::Transport, 4, &next).with(Layer::Transport, 8, &acknowledged)
+}
+
+fn is_answer_to(port: u16) -> impl Fn(&Segment) -> bool {
+    move |segment| segment.destination.port() == port && segment.tcp.syn && segment.tcp.ack
+}
+
+#[test]
+fn whoever_completes_a_handshake_is_blocked() {
+    let lab = Lab::routed();
+    let service = lab.serve_tcp(SERVICE);
+    let daemon = asking(&lab).start();
+    for family in FAMILIES {
+        let source = lab.source(family);
+        lab.nmap(source, "-sT -p 11");
+        assert_proven(&daemon, source, "nmap -sT");
+        assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} is dropped");
+    }
+    for family in FAMILIES {
+        let source = lab.source(family);
+        let connected = lab.scanner.enter(|| {
+            let socket = socket2::Socket::new(
+                socket2::Domain::for_address(SocketAddr::new(source, 0)),
+                socket2::Type::STREAM,
+                None,
+            )?;
+            socket.bind(&SocketAddr::new(source, 0).into())?;
+            socket.connect(&SocketAddr::new(family.host(), TRAP).into())
+        });
+        connected.expect("a trap looks open");
+        assert_proven(&daemon, source, "connect()");
+    }
+    let masscan = lab.source(Family::V4);
+    lab.masscan(masscan, "-p11 --banners --wait 2");
+    assert_proven(&daemon, masscan, "masscan --banners");
+    service.assert_open_to_bystander(&lab);
+}
+
+#[test]
+fn a_worm_that_makes_its_own_segments_is_blocked() {
+    let lab = Lab::routed();
+    let daemon = asking(&lab).start();
+    let wire = Wire::open(&lab.scanner);
+    for family in FAMILIES {
+        // The scanner's system knows nothing of the connection, and resets it; that must not help the worm.
+        let source = lab.source(family);
+        let trap = SocketAddr::new(family.host(), TRAP);
+        wire.send(&client(source, 31_337, trap, SYN));
+        let answer = wire.expect("the answer", is_answer_to(31_337));
+        assert!(answer.is_sound, "{answer:?}");
+        assert_fenced(&daemon, source, "a SYN alone");
+        wire.send(&acknowledging(client(source, 31_337, trap, ACK | PSH).payload(40), &answer));
+        assert_proven(&daemon, source, "SYN and ACK");
+    }
+}
+
+#[test]
+fn whoever_completes_none_is_fenced_and_learns_nothing() {
+    let lab = Lab::routed();
+    let services = [lab.serve_tcp(SERVICE), lab.serve_udp(SERVICE)];
+    let daemon = asking(&lab).start();
+    for family in FAMILIES {
+        for (words, trap) in [("-sS", 11), ("-sF", 11), ("-sN", 11), ("-sX", 11), ("-sU --data-length 5", 69)]
+        {
+            let before = lab.nmap(lab.source(family), &format!("{words} -r -p {SERVICE},{CLOSED}"));
+            assert_ne!(state(&before, SERVICE), state(&before, CLOSED), "{words} tells them apart: {before}");
+            let source = lab.source(family);
+            let found = lab.nmap(source, &format!("{words} -r -p {trap},{SERVICE},{CLOSED}"));
+            assert_fenced(&daemon, source, words);
+            assert_eq!(state(&found, SERVICE), state(&found, CLOSED), "{words}: {found}");
+        }
+    }
+    services.iter().for_each(|service| service.assert_open_to_bystander(&lab));
+}
+
+#[test]
+fn masscan_and_zmap_are_fenced_and_learn_nothing() {
+    let lab = Lab::routed();
+    let _service = lab.serve_tcp(SERVICE);
+    let daemon = asking(&lab).start();
+    let zmap = |source: IpAddr, port: u16| {
+        let (source, port) = (source.to_string(), port.to_string());
+        let host = Family::V4.host().to_string();
+        let mut words = vec!["-q", "-p", &port, "-S", &source, "-i", "eth0", "-b", "/dev/null"];
+        words.extend(["-G", "02:00:00:00:00:01", "-r", "100", "-c", "1", "-o", "-", &host]);
+        lab.scanner.run("zmap", &words).contains(&host)
+    };
+    let masscan = |source: IpAddr, port: u16| {
+        lab.masscan(source, &format!("-p{port} --wait 1")).contains(&format!("open port {port}/tcp"))
+    };
+    let source = lab.source(Family::V4);
+    assert!(masscan(source, SERVICE), "masscan finds services");
+    masscan(source, TRAP);
+    assert_fenced(&daemon, source, "masscan");
+    assert!(!masscan(source, SERVICE), "masscan has learnt of a service");
+    let source = lab.source(Family::V4);
+    assert!(zmap(source, SERVICE), "zmap finds services");
+    zmap(source, TRAP);
+    assert_fenced(&daemon, source, "zmap");
+    assert!(!zmap(source, SERVICE), "zmap has learnt of a service");
+}
+
+/// A scanner's system resets what it did not ask for, and so does that of a bystander whose address was forged. The
+/// two resets are printed, and are the same but for whom they are from.
+#[test]
+fn rst_proves_nothing() {
+    let lab = Lab::routed();
+    let daemon = asking(&lab).start();
+    let [attacker, victim] = [&lab.scanner, &lab.host].map(Wire::open);
+    for family in FAMILIES {
+        let (guilty, innocent) = (lab.source(family), family.bystander());
+        let trap = SocketAddr::new(family.host(), TRAP);
+        let [from_guilty, from_innocent] = [guilty, innocent].map(|source| {
+            attacker.send(&client(source, 50_000, trap, SYN));
+            victim.expect("the reset", |segment| segment.source.ip() == source && segment.tcp.rst)
+        });
+        println!("A scanner's reset:            {}\n  {:?}", from_guilty.source, from_guilty.tcp);
+        println!("A forged bystander's reset:   {}\n  {:?}", from_innocent.source, from_innocent.tcp);
+        let anonymous = |segment: &Segment| {
+            let mut tcp = segment.tcp.clone();
+            tcp.checksum = 0;
+            (tcp, segment.frame.len())
+        };
+        assert_eq!(anonymous(&from_guilty), anonymous(&from_innocent));
+        for source in [guilty, innocent] {
+            assert_fenced(&daemon, source, "a reset");
+        }
+    }
+    assert!(daemon.blocked().is_empty(), "a reset has proven something");
+}
+
+#[test]
+fn no_cookie_is_taken_from_whom_it_was_not_made_for() {
+    const GUESSES: u32 = 2000;
+    let lab = Lab::routed();
+    let daemon = asking(&lab).start();
+    let wire = Wire::open(&lab.scanner);
+    for family in FAMILIES {
+        let [owner, thief] = [60, 61].map(|number| lab.phantom(family.member(number)));
+        let trap = SocketAddr::new(family.host(), TRAP);
+        let other_trap = SocketAddr::new(family.host(), 15);
+        wire.send(&client(thief, 1000, trap, SYN));
+        wire.expect("the thief's answer", is_answer_to(1000));
+        wire.send(&client(owner, 1001, trap, SYN));
+        let answer = wire.expect("the owner's answer", is_answer_to(1001));
+        for stolen in [
+            client(owner, 1001, other_trap, ACK),
+            client(owner, 1002, trap, ACK),
+            client(thief, 1001, trap, ACK),
+            client(thief, 1000, trap, ACK),
+        ] {
+            wire.send(&acknowledging(stolen, &answer));
+        }
+        for guess in 0..GUESSES {
+            let guess = guess.wrapping_mul(0x9e37_79b9).to_be_bytes();
+            wire.send(&client(owner, 1001, trap, ACK).with(Layer::Transport, 8, &guess));
+        }
+        daemon.settle();
+        assert!(!daemon.blocked().contains(&owner) && !daemon.blocked().contains(&thief));
+        wire.send(&acknowledging(client(owner, 1001, trap, ACK), &answer));
+        assert_proven(&daemon, owner, "its own cookie");
+    }
+    assert_eq!(daemon.counter("proven"), 2);
+}
