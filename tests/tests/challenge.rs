@@ -99,9 +99,9 @@ fn a_syn_becomes_a_sound_answer() {
                     let has_room = packet.frame(0).len() > syn(ends).vlan(7).frame(0).len();
                     assert_eq!(header.options.as_slice(), if has_room { &offer[..] } else { &[] });
                 }
-            },
-        );
-    }
+            }
+        },
+    );
 }
 
 #[test]
