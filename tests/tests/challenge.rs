@@ -111,7 +111,7 @@ fn whoever_acknowledges_the_cookie_is_blocked() {
         |kernel| {
             // A FIN with the acknowledgement is no handshake's end.
             let endings = [(ACK, 0, true), (ACK | PSH, 100, true), (ACK | FIN, 0, false)];
-            for ((client, trap), (number, (flags, payload, is_proof))) in
+            for ((_, trap), (number, (flags, payload, is_proof))) in
                 ENDS.into_iter().flat_map(|ends| (1..).zip(endings).map(move |ending| (ends, ending)))
             {
                 let client = seat(number, trap.parse().expect("an address and port"));
@@ -193,7 +193,8 @@ fn a_reset_proves_nothing() {
 
 #[test]
 fn nobody_is_challenged_who_should_not_be() {
-    let cases: [(&str, fn(&mut Settings), Packet); 6] = [
+    type Case = (&'static str, fn(&mut Settings), Packet);
+    let cases: [Case; 6] = [
         ("challenges are off", |settings| settings.challenge_rate = 0, syn(ENDS[0])),
         ("an ignored source", |_| {}, tcp(SYN).from("192.0.2.241:40000").to(ENDS[0].1)),
         ("a port with a service", |_| {}, tcp(SYN).from(ENDS[0].0).to("198.51.100.1:80")),

@@ -41,7 +41,7 @@ impl Wire {
     /// Opens the wire of `namespace`.
     pub fn open(namespace: &Namespace) -> Self {
         namespace.enter(|| {
-            let protocol = libc::ETH_P_ALL.cast_unsigned() as u16;
+            let protocol = u16::try_from(libc::ETH_P_ALL).expect("an Ethertype");
             let index = if_nametoindex(INTERFACE).expect("the interface's index");
             let kind = socket2::Protocol::from(i32::from(protocol.to_be()));
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(kind)).expect("a packet socket");
@@ -124,7 +124,7 @@ pub fn segment(frame: &[u8]) -> Option<Segment> {
 fn link_address(protocol: u16, index: u32) -> SockAddr {
     let init = |storage: *mut socket2::SockAddrStorage, length: *mut libc::socklen_t| {
         let address = libc::sockaddr_ll {
-            sll_family: libc::AF_PACKET as u16,
+            sll_family: libc::sa_family_t::try_from(libc::AF_PACKET).unwrap_or_default(),
             sll_protocol: protocol.to_be(),
             sll_ifindex: index.cast_signed(),
             sll_hatype: 0,
@@ -135,7 +135,9 @@ fn link_address(protocol: u16, index: u32) -> SockAddr {
         // SAFETY: the storage has room for every socket address.
         unsafe { storage.cast::<libc::sockaddr_ll>().write(address) };
         // SAFETY: the length is the storage's own.
-        unsafe { length.write(size_of::<libc::sockaddr_ll>() as libc::socklen_t) };
+        unsafe {
+            length.write(libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).unwrap_or_default());
+        };
         Ok(())
     };
     // SAFETY: a whole address of its family is written, and its length.
