@@ -32,7 +32,7 @@ fn main() {
         max_sources: 1 << 16,
         max_fenced: 1 << 16,
         ring_size: 1 << 20,
-        debug: false,
+        debug: std::env::var_os("DEBUG").is_some(),
     };
     let place = portsentry_tests::place::sockets();
     portsentry_tests::namespace::with_sockets(&place, move || {
@@ -75,7 +75,7 @@ fn main() {
             ("blocked v6", tcp(SYN).to("[2001:db8::1]:443").from("[2001:dba:bad::66]:44")),
         ];
         let repeat = 50_000;
-        let rounds = 30;
+        let rounds = std::env::var("ROUNDS").map_or(30, |s| s.parse().unwrap());
         let f = tcp(ACK).to("198.51.100.1:22").frame(1);
         let mut floors = vec![];
         let mut all: Vec<Vec<i64>> = vec![vec![]; cases.len()];

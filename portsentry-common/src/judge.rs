@@ -21,15 +21,16 @@ use crate::{
     world::{Flow, Hosts, Locality, World},
 };
 
-/// What happens to a frame.
+/// What happens to a frame. The numbers are those of the kernel's `enum xdp_action`.
+#[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// It goes on to the network stack.
-    Pass,
     /// It is gone.
-    Drop,
+    Drop = 1,
+    /// It goes on to the network stack.
+    Pass = 2,
     /// It was made its own answer and goes back where it came from.
-    Answer,
+    Answer = 3,
 }
 
 /// Judges `frame`. What can't be parsed passes and is counted by its cause, except that a blocked source's

@@ -15,15 +15,7 @@ mod maps;
 mod sockets;
 mod steer;
 
-use aya_ebpf::{
-    EbpfContext,
-    bindings::{
-        xdp_action::{XDP_DROP, XDP_PASS, XDP_TX},
-        xdp_md,
-    },
-    macros::xdp,
-    programs::XdpContext,
-};
+use aya_ebpf::{EbpfContext, bindings::xdp_md, macros::xdp, programs::XdpContext};
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     judge::{Action, Standing, examine_fenced, examine_free, glance, network, standing},
@@ -36,7 +28,7 @@ use crate::{frame::XdpFrame, kernel::Kernel};
 #[xdp(frags)]
 pub fn portsentry(context: XdpContext) -> u32 {
     match glance(&XdpFrame::new(&context), &Kernel::new(&context)) {
-        Some(action) => verdict(action),
+        Some(action) => action as u32,
         None => thoroughly(context.as_ptr().cast()),
     }
 }
@@ -49,16 +41,16 @@ pub fn thoroughly(context: *mut xdp_md) -> u32 {
     let inside = XdpContext::new(context);
     match network(&XdpFrame::new(&inside), &Kernel::new(&inside)) {
         Network::Ipv4 => match standing::<Ipv4, _, _>(&XdpFrame::new(&inside), &Kernel::new(&inside)) {
-            Standing::Blocked => XDP_DROP,
+            Standing::Blocked => Action::Drop as u32,
             Standing::Fenced => fenced_ipv4(context),
             Standing::Free => free_ipv4(context),
         },
         Network::Ipv6 => match standing::<Ipv6, _, _>(&XdpFrame::new(&inside), &Kernel::new(&inside)) {
-            Standing::Blocked => XDP_DROP,
+            Standing::Blocked => Action::Drop as u32,
             Standing::Fenced => fenced_ipv6(context),
             Standing::Free => free_ipv6(context),
         },
-        Network::Other => XDP_PASS,
+        Network::Other => Action::Pass as u32,
     }
 }
 
@@ -67,7 +59,7 @@ pub fn thoroughly(context: *mut xdp_md) -> u32 {
 #[inline(never)]
 pub fn free_ipv4(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    verdict(examine_free::<Ipv4, _, _>(&XdpFrame::new(&context), &Kernel::new(&context)))
+    examine_free::<Ipv4, _, _>(&XdpFrame::new(&context), &Kernel::new(&context)) as u32
 }
 
 /// The same for IPv6.
@@ -75,7 +67,7 @@ pub fn free_ipv4(context: *mut xdp_md) -> u32 {
 #[inline(never)]
 pub fn free_ipv6(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    verdict(examine_free::<Ipv6, _, _>(&XdpFrame::new(&context), &Kernel::new(&context)))
+    examine_free::<Ipv6, _, _>(&XdpFrame::new(&context), &Kernel::new(&context)) as u32
 }
 
 /// An IPv4 packet whose sender is fenced.
@@ -83,7 +75,7 @@ pub fn free_ipv6(context: *mut xdp_md) -> u32 {
 #[inline(never)]
 pub fn fenced_ipv4(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    verdict(examine_fenced::<Ipv4, _, _>(&XdpFrame::new(&context), &Kernel::new(&context)))
+    examine_fenced::<Ipv4, _, _>(&XdpFrame::new(&context), &Kernel::new(&context)) as u32
 }
 
 /// The same for IPv6.
@@ -91,16 +83,7 @@ pub fn fenced_ipv4(context: *mut xdp_md) -> u32 {
 #[inline(never)]
 pub fn fenced_ipv6(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    verdict(examine_fenced::<Ipv6, _, _>(&XdpFrame::new(&context), &Kernel::new(&context)))
-}
-
-#[inline(always)]
-fn verdict(action: Action) -> u32 {
-    match action {
-        Action::Pass => XDP_PASS,
-        Action::Drop => XDP_DROP,
-        Action::Answer => XDP_TX,
-    }
+    examine_fenced::<Ipv6, _, _>(&XdpFrame::new(&context), &Kernel::new(&context)) as u32
 }
 
 #[panic_handler]

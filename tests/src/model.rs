@@ -20,7 +20,7 @@ use portsentry_common::{
     classify::{Kind, Protocol},
     counter::{Counter, Counters},
     event::Event,
-    judge::judge,
+    judge::{Action, examine, judge},
     settings::Settings,
     world::{Allowance, Entry, Flow, Hosts, Locality, Sight, World},
 };
@@ -73,13 +73,24 @@ impl Model {
     }
 }
 
-impl Judge for Model {
-    fn judge(&mut self, frame: &[u8]) -> Outcome {
+impl Model {
+    /// Judges a frame as if the program never settled any at a glance.
+    pub fn examine(&mut self, frame: &[u8]) -> Outcome {
+        self.outcome(|model| examine(&Received::new(frame), model))
+    }
+
+    fn outcome(&self, judge: impl FnOnce(&Self) -> Action) -> Outcome {
         let before = *self.counters.borrow();
-        let action = judge(&Received::new(frame), self);
+        let action = judge(self);
         let told = self.told.take();
         let told = told.iter().filter_map(|event| decode(bytemuck::bytes_of(event))).collect();
         Outcome::new(action, told, &before, &self.counters.borrow())
+    }
+}
+
+impl Judge for Model {
+    fn judge(&mut self, frame: &[u8]) -> Outcome {
+        self.outcome(|model| judge(&Received::new(frame), model))
     }
 
     fn blocked(&self) -> BTreeMap<IpAddr, Block> {

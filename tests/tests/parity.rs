@@ -127,6 +127,20 @@ fn at_random(cases: u64, seed: u64) {
 }
 
 #[test]
+fn a_glance_tells_what_an_examination_would() {
+    let seed = number("PARITY_SEED", SEED);
+    for (what, scenario) in scenarios() {
+        let mut generator = Generator::new(seed);
+        let (mut glancing, mut examining) = (Model::new(&scenario), Model::new(&scenario));
+        for case in 0..RUN {
+            let frame = generator.frame();
+            let (glanced, examined) = (glancing.judge(&frame), examining.examine(&frame));
+            assert_eq!(glanced, examined, "PARITY_SEED={seed}, case {case}, where {what}: {frame:02x?}");
+        }
+    }
+}
+
+#[test]
 fn frames_at_random_reach_every_counter() {
     // These take a map, a ring or a second that is full.
     const FULL: [&str; 3] = ["blocked_full", "over_rate", "ring_full"];
