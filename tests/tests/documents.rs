@@ -13,7 +13,7 @@ fn documents() -> Vec<(String, String)> {
     let of = |directory: &str| {
         let entries = fs::read_dir(root().join(directory)).expect("a directory");
         let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"));
-        let names = names.filter(|name| name.ends_with(".md"));
+        let names = names.filter(|name| name.strip_suffix(".md").is_some());
         names.map(|name| format!("{directory}/{name}")).collect::<Vec<_>>()
     };
     let paths = [of("."), of("docs")].concat();
@@ -26,8 +26,8 @@ fn documents() -> Vec<(String, String)> {
 /// The tests of each file in `tests/tests`.
 fn tests_of(file: &str) -> Option<BTreeSet<String>> {
     let text = fs::read_to_string(root().join("tests/tests").join(format!("{file}.rs"))).ok()?;
-    let test = Regex::new(r"#\[test\]\s+fn (\w+)").expect("a pattern");
-    Some(test.captures_iter(&text).map(|found| found[1].to_owned()).collect())
+    let pattern = Regex::new(r"#\[test\]\s+fn (\w+)").expect("a pattern");
+    Some(pattern.captures_iter(&text).map(|found| found[1].to_owned()).collect())
 }
 
 #[test]
