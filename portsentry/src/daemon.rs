@@ -22,7 +22,11 @@ use self::{
     session::{Begin, Session},
     signals::Signals,
 };
-use crate::{config::Config, kernel, modes::Modes};
+use crate::{
+    config::{BlockList, Config},
+    kernel,
+    modes::Modes,
+};
 
 /// What a daemon is started with.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub struct Options {
     pub modes: Modes,
     /// The ignore file's networks.
     pub ignored: Vec<IpNet>,
+    /// Whom the block list names.
+    pub listed: BlockList,
     /// Log the kernel program's own debugging messages.
     pub debug: bool,
 }

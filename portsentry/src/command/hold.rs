@@ -2,6 +2,8 @@
 //!
 //! It must not touch the kernel's maps while a daemon runs: that one writes them.
 
+mod networks;
+
 use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
 use ipnet::IpNet;
@@ -24,10 +26,15 @@ pub(super) fn run(cli: &Cli, change: Change, hold: &Hold) -> Exit {
             return Exit::Configuration;
         }
     };
-    let sources: BTreeSet<IpAddr> = hold.addresses.iter().map(IpAddr::to_canonical).collect();
+    let (hosts, mut networks): (BTreeSet<IpNet>, BTreeSet<IpNet>) =
+        hold.addresses.iter().partition(|network| network.prefix_len() == network.max_prefix_len());
+    let sources: BTreeSet<IpAddr> = hosts.iter().map(IpNet::addr).collect();
+    if change == Change::Unblock {
+        networks.extend(hosts.iter().filter(|host| options.listed.names(host.addr())));
+    }
     if change == Change::Block {
         let refused = match refuse(&sources, &options) {
-            Ok(refused) => refused,
+            Ok(refused) => [refused, networks::refused(&networks)].concat(),
             Err(problem) => {
                 eprintln!("portsentry: {problem}");
                 return Exit::Failure;
@@ -68,8 +75,15 @@ pub(super) fn run(cli: &Cli, change: Change, hold: &Hold) -> Exit {
     };
     let changed = edited.changed.iter().map(|source| (source, situation.changed().to_owned()));
     let unchanged = edited.unchanged.iter().map(|source| (source, situation.unchanged(*source, path)));
-    let lines: Vec<_> =
-        changed.chain(unchanged).map(|(source, said)| format!("{source}: {said}\n")).collect();
+    let networks = match networks::hold(&options, change, &networks, runs) {
+        Ok(lines) => lines,
+        Err(exit) => return exit,
+    };
+    let lines: Vec<_> = changed
+        .chain(unchanged)
+        .map(|(source, said)| format!("{source}: {said}\n"))
+        .chain(networks)
+        .collect();
     match show::print(&lines.concat()) {
         Exit::Success if situation.has_failed(&edited.unchanged) => Exit::Failure,
         exit => exit,

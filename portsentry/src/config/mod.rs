@@ -9,6 +9,7 @@ use std::{
 
 use ipnet::IpNet;
 
+pub mod block_list;
 mod choice;
 pub mod ignore;
 mod interfaces;
@@ -23,6 +24,7 @@ mod span;
 mod template;
 mod value;
 
+pub use block_list::BlockList;
 pub use choice::{AckProbes, Facility, Level, LogFormat, LogOutput, Response, XdpMode};
 pub use interfaces::Interfaces;
 pub use ports::PortSet;

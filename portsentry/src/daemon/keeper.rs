@@ -5,6 +5,7 @@
 
 mod act;
 mod follow;
+mod lists;
 mod sources;
 mod tell;
 
@@ -29,7 +30,7 @@ use super::{
     trap::Visit,
 };
 use crate::{
-    config::{Config, Interfaces, Response, XdpMode},
+    config::{BlockList, Config, Interfaces, Response, XdpMode},
     kernel::{self, Kernel, Mode},
     modes::Modes,
     policy::{
@@ -86,6 +87,8 @@ pub struct Keeper {
     files: Files,
     ledger: Ledger,
     ignored: Vec<IpNet>,
+    /// Whom the block list names.
+    listed: BlockList,
     rules: territory::Rules,
     host: Host,
     counted: Counters,
@@ -104,6 +107,7 @@ pub struct Keeper {
     challenges: bool,
     attached: BTreeSet<Interface>,
     ignore_file: PathBuf,
+    block_list: PathBuf,
     actions: Actions,
     names: Names,
     /// Interfaces that could not be attached to, by index.
@@ -132,7 +136,7 @@ impl Keeper {
         kernel: Kernel,
         (journal, files): (Journal, Files),
         host: Host,
-        ignored: Vec<IpNet>,
+        (ignored, listed): (Vec<IpNet>, BlockList),
         (config, modes): (&Config, Modes),
     ) -> Result<Self, kernel::Error> {
         let counted = kernel.counters()?;
@@ -145,6 +149,7 @@ impl Keeper {
             files,
             ledger: Ledger::default(),
             ignored,
+            listed,
             rules: territory::Rules::new(config),
             host,
             counted,
@@ -167,6 +172,7 @@ impl Keeper {
             attached: BTreeSet::new(),
             refused: BTreeSet::new(),
             ignore_file: config.ignore_file.clone(),
+            block_list: config.block_list.clone(),
             actions,
             names,
         };
@@ -175,6 +181,9 @@ impl Keeper {
         }
         keeper.set_territory()?;
         keeper.take_over()?;
+        if let Err(error) = keeper.set_listed() {
+            keeper.journal.error(&error);
+        }
         Ok(keeper)
     }
 

@@ -78,7 +78,7 @@ impl Blocked {
     /// Enters or replaces many blocks at once.
     pub fn insert_all(&mut self, blocks: &[(IpAddr, Block)]) -> Result<(), Error> {
         let [v4, v6] = self.names;
-        let (mut in_v4, mut in_v6): (Vec<([u8; 4], Raw)>, Vec<([u8; 16], Raw)>) = Default::default();
+        let (mut in_v4, mut in_v6) = (Vec::<([u8; 4], Raw)>::new(), Vec::<([u8; 16], Raw)>::new());
         for (source, block) in blocks {
             match source {
                 IpAddr::V4(source) => in_v4.push((source.octets(), bytemuck::cast(*block))),
@@ -98,7 +98,7 @@ impl Blocked {
 
     /// Lifts many blocks at once, as [`Blocked::remove`].
     pub fn remove_all(&mut self, sources: impl IntoIterator<Item = IpAddr>) -> Result<(), Error> {
-        let (mut in_v4, mut in_v6): (Vec<[u8; 4]>, Vec<[u8; 16]>) = Default::default();
+        let (mut in_v4, mut in_v6) = (Vec::<[u8; 4]>::new(), Vec::<[u8; 16]>::new());
         for source in sources {
             match source {
                 IpAddr::V4(source) => in_v4.push(source.octets()),

@@ -39,6 +39,7 @@ impl Keeper {
     /// Lifts a block or fence.
     pub(super) fn lift(&mut self, source: IpAddr, why: &str) {
         let removed = self.kernel.blocked.remove(source).and_then(|()| self.kernel.fenced.remove(source));
+        let removed = removed.and_then(|()| self.list_again(source));
         if let Err(error) = removed {
             self.journal.error(&error);
             return;
@@ -204,7 +205,8 @@ fn standing_of(kernel: &Kernel, source: IpAddr) -> Result<Option<Standing>, kern
 
 fn standing(source: IpAddr, block: &Block, is_fence: bool) -> Option<Standing> {
     let now = u64::try_from(kernel::monotonic_ns()).unwrap_or_default();
-    if block.is_over(now) {
+    // Whom the list names no file of ours does.
+    if block.is_over(now) || block.origin == Origin::List as u8 {
         return None;
     }
     let until = i64::try_from(block.until_ns).ok().filter(|until| *until != 0);
