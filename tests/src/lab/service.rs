@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::AsRawFd,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::sys::socket::{MsgFlags, SockaddrStorage, recvfrom, sendto};
@@ -92,9 +92,18 @@ impl Service {
             Protocol::Tcp => ask_tcp,
             Protocol::Udp => ask_udp,
         };
-        namespace
-            .enter(|| ask(SocketAddr::new(source, 0), port, patience))
-            .is_ok_and(|answer| answer == *GREETING)
+        let started = Instant::now();
+        loop {
+            match namespace.enter(|| ask(SocketAddr::new(source, 0), port, patience)) {
+                Ok(answer) => return answer == *GREETING,
+                // The link's neighbour discovery failed while the source was blocked, and begins again.
+                Err(error)
+                    if reach == Reach::Expected
+                        && error.kind() == io::ErrorKind::HostUnreachable
+                        && started.elapsed() < patience => {}
+                Err(_) => return false,
+            }
+        }
     }
 
     /// Fails unless the bystander reaches it over both address families.
