@@ -9,6 +9,17 @@ use aya::{Ebpf, EbpfLoader, maps::ProgramArray, programs::Xdp};
 
 pub(crate) use self::elf::MapDefinition;
 
+/// Arithmetic operations.
+pub(crate) mod operation {
+    pub(crate) const ADD: u8 = 0x00;
+    pub(crate) const MULTIPLY: u8 = 0x20;
+    pub(crate) const AND: u8 = 0x50;
+    pub(crate) const SHIFT_RIGHT: u8 = 0x70;
+    pub(crate) const REMAINDER: u8 = 0x90;
+    pub(crate) const XOR: u8 = 0xa0;
+    pub(crate) const MOVE: u8 = 0xb0;
+}
+
 /// A program in the making.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Code {
@@ -79,6 +90,17 @@ impl Code {
         self.push(0x0c | operation, (to, from), 0, 0)
     }
 
+    /// Calls a helper of the kernel's, by its number; the result is in register 0, and 1 to 5 are lost.
+    pub(crate) fn call(self, helper: i32) -> Self {
+        self.push(0x85, (0, 0), 0, helper)
+    }
+
+    /// Ends by sending the frame out of an interface.
+    pub(crate) fn send(self, interface: u32) -> Self {
+        const REDIRECT: i32 = 23;
+        self.constant(1, interface.into()).constant(2, 0).call(REDIRECT).push(0x95, (0, 0), 0, 0)
+    }
+
     /// Starts again from `start` when `register`'s lower half has come to `end`.
     pub(crate) fn wrap(self, register: u8, start: u32, end: u32) -> Self {
         let [start, end] = [start, end].map(u32::cast_signed);
@@ -88,11 +110,7 @@ impl Code {
     /// Hands the frame over to the program in slot 0 of the map called [`NEXT`].
     pub(crate) fn hand_over(self) -> Self {
         const TAIL_CALL: i32 = 12;
-        self.push(0xbf, (1, CONTEXT), 0, 0)
-            .map(2, NEXT)
-            .push(0xb7, (3, 0), 0, 0)
-            .push(0x85, (0, 0), 0, TAIL_CALL)
-            .answer(0)
+        self.push(0xbf, (1, CONTEXT), 0, 0).map(2, NEXT).push(0xb7, (3, 0), 0, 0).call(TAIL_CALL).answer(0)
     }
 
     /// Looks up in `map` the key of whole words that stands at `offset` of the frame.

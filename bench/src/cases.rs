@@ -122,7 +122,7 @@ fn is_comparable(path: &Path) -> bool {
         .any(|start| path.name.starts_with(start) && !path.name.ends_with("VLAN"))
 }
 
-fn hot<'a>(path: &Path, name: String, program: &'a Xdp, floor: &'a Xdp) -> Contender<'a> {
+pub(crate) fn hot<'a>(path: &Path, name: String, program: &'a Xdp, floor: &'a Xdp) -> Contender<'a> {
     let action = if path.passes { PASS } else { DROP };
     Contender { name, program, floor, frame: path.packet.frame(0), action, walk: None, repeat: REPEAT }
 }
@@ -146,7 +146,7 @@ fn bare_look_up(bed: &Bed, family: Family) -> Result<Ebpf> {
 
 impl Led {
     /// Data to a service from one source after another.
-    fn walk(
+    pub(crate) fn walk(
         family: Family,
         name: String,
         (program, floor): (&Xdp, &Ebpf),
@@ -188,7 +188,7 @@ impl Led {
         })
     }
 
-    fn contender(&self) -> Result<Contender<'_>> {
+    pub(crate) fn contender(&self) -> Result<Contender<'_>> {
         Ok(Contender {
             name: self.name.clone(),
             program: self.own.program()?,

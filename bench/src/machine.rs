@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use self::instruction::Instruction;
 pub use self::{helpers::World, program::Program};
-use self::{instruction::Instruction, memory::Memory};
 
 /// What a run has come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,32 +1,37 @@
 //! What the kernel program costs, side by side with others. It must not run but by hand: `cargo xtask bench`.
 
+mod baseline;
 mod bed;
 mod bytecode;
 mod cases;
+mod classic;
+mod cli;
+mod curve;
 mod directory;
+mod live;
 mod machine;
 mod paths;
+mod picture;
+mod rate;
+mod report;
+mod run;
+mod sender;
 mod sources;
+mod table;
 mod turns;
+mod veth;
 mod xdp_filter;
 
-use portsentry_tests::sockets::Socket;
+use std::process::ExitCode;
 
-fn main() -> anyhow::Result<()> {
-    if std::env::args().nth(1).as_deref() == Some("paths") {
-        for (name, run) in paths::count()? {
-            println!("{name:50} {:4} {:?}", run.instructions, run.calls);
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match cli::Arguments::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
         }
-        return Ok(());
     }
-    let n: u32 = std::env::args().nth(1).map_or(1_000_000, |s| s.parse().unwrap());
-    let r: u32 = std::env::args().nth(2).map_or(30, |s| s.parse().unwrap());
-    let any: std::net::SocketAddr = "[::]:443".parse()?;
-    portsentry_tests::namespace::with_sockets(&[Socket::Listener(any), Socket::Bound(any)], || {
-        let cases = cases::Cases::load(n)?;
-        for c in turns::measure(&cases.contenders()?, r)? {
-            println!("{c:?}");
-        }
-        Ok(())
-    })
 }

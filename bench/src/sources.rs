@@ -7,16 +7,13 @@ use std::{
     ops::Range,
 };
 
-use crate::bytecode::{Code, FRAME};
+use crate::bytecode::{
+    Code, FRAME,
+    operation::{ADD, MOVE, MULTIPLY, SHIFT_RIGHT, XOR},
+};
 
 /// How many honest sources a walk goes through.
 pub(crate) const HONEST: u32 = 1 << 20;
-
-const ADD: u8 = 0x00;
-const MULTIPLY: u8 = 0x20;
-const SHIFT_RIGHT: u8 = 0x70;
-const XOR: u8 = 0xa0;
-const MOVE: u8 = 0xb0;
 
 /// The finaliser of `MurmurHash3` (Appleby): shifts, and a factor after all but the last. One number for each number.
 const MIX: [(u32, Option<u32>); 3] = [(16, Some(0x85eb_ca6b)), (13, Some(0xc2b2_ae35)), (16, None)];
@@ -24,6 +21,20 @@ const MIX: [(u32, Option<u32>); 3] = [(16, Some(0x85eb_ca6b)), (13, Some(0xc2b2_
 fn mix(number: u32) -> u32 {
     MIX.into_iter()
         .fold(number, |mixed, (shift, factor)| (mixed ^ mixed >> shift).wrapping_mul(factor.unwrap_or(1)))
+}
+
+/// The same as instructions, on the lower half of `register`; `free` is left with anything.
+pub(crate) fn mixing(code: Code, register: u8, free: u8) -> Code {
+    MIX.into_iter().fold(code, |code, (shift, factor)| {
+        let code = code
+            .alu32_by(MOVE, free, register)
+            .alu32(SHIFT_RIGHT, free, shift.cast_signed())
+            .alu32_by(XOR, register, free);
+        match factor {
+            Some(factor) => code.alu32(MULTIPLY, register, factor.cast_signed()),
+            None => code,
+        }
+    })
 }
 
 /// An address family of the sources.
@@ -80,22 +91,13 @@ impl Family {
         const MIXED: u8 = 5;
         const SHIFTED: u8 = 1;
         let at = i16::try_from(slot).unwrap_or(i16::MAX);
-        let mut code = Code::with_frame(slot + 4)
+        let code = Code::with_frame(slot + 4)
             .load(4, NUMBER, FRAME, at)
             .alu32(ADD, NUMBER, 1)
             .wrap(NUMBER, sources.start, sources.end)
             .store(4, FRAME, at, NUMBER)
             .alu32_by(MOVE, MIXED, NUMBER);
-        for (shift, factor) in MIX {
-            code = code
-                .alu32_by(MOVE, SHIFTED, MIXED)
-                .alu32(SHIFT_RIGHT, SHIFTED, shift.cast_signed())
-                .alu32_by(XOR, MIXED, SHIFTED);
-            if let Some(factor) = factor {
-                code = code.alu32(MULTIPLY, MIXED, factor.cast_signed());
-            }
-        }
         let octets = if self == Self::V4 { 0 } else { 2 };
-        code.store(4, FRAME, self.place() + octets, MIXED)
+        mixing(code, MIXED, SHIFTED).store(4, FRAME, self.place() + octets, MIXED)
     }
 }

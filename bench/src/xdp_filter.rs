@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{PerCpuHashMap, PerCpuValues},
-    programs::Xdp,
+    programs::{Xdp, XdpMode},
     util::nr_cpus,
 };
 
@@ -24,7 +24,10 @@ const PROGRAM: &str = "xdpfilt_alw_ip";
 const AS_SOURCE: u64 = 1;
 
 /// The loaded program.
-pub(crate) struct XdpFilter(Ebpf, Directory);
+pub(crate) struct XdpFilter {
+    ebpf: Ebpf,
+    _pins: Directory,
+}
 
 impl XdpFilter {
     /// Loads it, unless it isn't installed; drops `entries` sources of each address family and those blocked by name.
@@ -39,8 +42,8 @@ impl XdpFilter {
         for family in FAMILIES {
             loader.map_max_entries(map(family), entries + 16);
         }
-        let mut filter = Self(loader.load_file(OBJECT).context(OBJECT)?, pins);
-        xdp_mut(&mut filter.0, PROGRAM)?.load().context(OBJECT)?;
+        let mut filter = Self { ebpf: loader.load_file(OBJECT).context(OBJECT)?, _pins: pins };
+        xdp_mut(&mut filter.ebpf, PROGRAM)?.load().context(OBJECT)?;
         for family in FAMILIES {
             filter.fill(family, entries).context(map(family))?;
         }
@@ -48,7 +51,13 @@ impl XdpFilter {
     }
 
     pub(crate) fn program(&self) -> Result<&Xdp> {
-        Ok(self.0.program(PROGRAM).context(PROGRAM)?.try_into()?)
+        Ok(self.ebpf.program(PROGRAM).context(PROGRAM)?.try_into()?)
+    }
+
+    /// Attaches it to an interface of this network namespace.
+    pub(crate) fn attach(&mut self, interface: &str) -> Result<()> {
+        xdp_mut(&mut self.ebpf, PROGRAM)?.attach(interface, XdpMode::Driver).context(PROGRAM)?;
+        Ok(())
     }
 
     fn fill(&mut self, family: Family, entries: u32) -> Result<()> {
@@ -56,7 +65,7 @@ impl XdpFilter {
         let named = named.collect::<Result<Vec<IpAddr>, _>>()?;
         let sources = (0..entries).map(|number| family.source(number)).chain(named);
         let flags = PerCpuValues::try_from(vec![AS_SOURCE; nr_cpus().map_err(|(_, error)| error)?])?;
-        let map = self.0.map_mut(map(family)).context("no such map")?;
+        let map = self.ebpf.map_mut(map(family)).context("no such map")?;
         match family {
             Family::V4 => {
                 let mut map = PerCpuHashMap::<_, [u8; 4], u64>::try_from(map)?;
