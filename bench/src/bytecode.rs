@@ -70,7 +70,8 @@ impl Code {
 
     /// `to = value`.
     pub(crate) fn constant(self, to: u8, value: u64) -> Self {
-        let [low, high] = [value, value >> 32].map(|half| (half as u32).cast_signed());
+        let [a, b, c, d, rest @ ..] = value.to_le_bytes();
+        let [low, high] = [[a, b, c, d], rest].map(i32::from_le_bytes);
         self.push(0x18, (to, 0), 0, low).push(0, (0, 0), 0, high)
     }
 

@@ -73,7 +73,7 @@ impl Machine<'_> {
                 self.registers[to] = value.with_context(|| format!("no arithmetic {operation:#x}"))?;
             }
             Instruction::Swap { to, bits } => {
-                self.registers[to] = instruction::swap(self.registers[to], bits)
+                self.registers[to] = instruction::swap(self.registers[to], bits);
             }
             Instruction::Load { to, from, offset, size } => {
                 let address = self.registers[from].wrapping_add_signed(offset);

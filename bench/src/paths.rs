@@ -138,8 +138,8 @@ fn world(program: &Program) -> Result<World> {
         };
         let block: Block = bytemuck::Zeroable::zeroed();
         world.enter(program, map, &octets, bytemuck::bytes_of(&block))?;
-        let (word, mask) = gate::place(bit);
-        world.enter(program, gate, &word.to_le_bytes(), &mask.to_le_bytes())?;
+        let (place, mask) = gate::place(bit);
+        world.enter(program, gate, &place.to_le_bytes(), &mask.to_le_bytes())?;
     }
     Ok(world)
 }

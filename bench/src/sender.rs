@@ -20,7 +20,8 @@ use crate::{
 const BATCH: u32 = 64;
 
 /// Where in an untagged IPv4 frame the checksum of the IP header stands, and where that header.
-const CHECKSUM: usize = 24;
+const PLACE: i16 = 24;
+const CHECKSUM: usize = PLACE as usize;
 const HEADER: std::ops::Range<usize> = 14..34;
 
 /// The loaded program, and where it sends from.
@@ -74,7 +75,7 @@ fn from_anywhere(frame: &[u8], sources: u32) -> Code {
         .alu32(AND, SOURCE, 0xffff)
         .alu32_by(ADD, SUM, SOURCE)
         .alu32(ADD, SUM, sum_of_the_rest(frame).cast_signed());
-    fold(fold(code)).alu32(XOR, SUM, 0xffff).store(2, FRAME, CHECKSUM as i16, SUM)
+    fold(fold(code)).alu32(XOR, SUM, 0xffff).store(2, FRAME, PLACE, SUM)
 }
 
 /// The Internet checksum's sum (RFC 1071, little-endian) of the header but its source and the checksum itself.

@@ -75,7 +75,7 @@ impl<'lab> Daemon<'lab> {
         let times = fields.split(' ').skip(11).take(4).map(str::parse::<u32>);
         let ticks = times.collect::<Result<Vec<_>, _>>()?.into_iter().sum::<u32>();
         let second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.context("a clock tick")?;
-        Ok(f64::from(ticks) / second as f64)
+        Ok(f64::from(ticks) / f64::from(u32::try_from(second)?))
     }
 
     pub(super) fn memory_mib(&self) -> Result<u64> {
