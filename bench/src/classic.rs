@@ -85,7 +85,7 @@ fn scan(lab: &Lab) -> Result<f64> {
 
 /// SYNs from random addresses to a watched port, at the rate at which the kernel can send them; how many.
 fn flood(lab: &Lab) -> Result<u64> {
-    const AT_ONCE: u32 = 100_000;
+    const AT_ONCE: u32 = 250_000;
     let syn = tcp(SYN).from("192.0.2.2:40000").to(&format!("{}:7", Family::V4.host()));
     let mut frame = syn.frame(0);
     frame[..6].copy_from_slice(&HOST);
