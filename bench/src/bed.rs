@@ -1,10 +1,11 @@
 //! Our kernel program, loaded with as many blocked sources as wanted. It must not attach or measure it.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use anyhow::{Context, Result};
 use aya::programs::Xdp;
 use bytemuck::Zeroable;
+use ipnet::IpNet;
 use portsentry::kernel::{Kernel, Load, Pins, Ring, Watched};
 use portsentry_common::{block::Block, gate::Gated, settings::Settings, world::Locality};
 
@@ -24,6 +25,8 @@ pub(crate) struct Making {
     pub(crate) ports: u32,
     /// Networks of each address family that are never blocked.
     pub(crate) ignored: u32,
+    /// Blocked networks of each address family.
+    pub(crate) networks: u32,
 }
 
 /// The loaded program. Its sockets and addresses are the network namespace's.
@@ -38,7 +41,7 @@ impl Making {
     /// Every port watched in advanced mode.
     pub(crate) fn new(blocked: u32) -> Self {
         let settings = Settings { event_rate: 0, fence_ns: 1, ..settings() };
-        Self { settings, blocked, ports: 1 << 16, ignored: 0 }
+        Self { settings, blocked, ports: 1 << 16, ignored: 0, networks: 0 }
     }
 
     /// Loads it.
@@ -47,6 +50,7 @@ impl Making {
         let load = Load {
             settings: self.settings,
             max_blocked: self.capacity(),
+            max_networks: 2 * self.networks.max(1),
             max_fenced: 1 << 16,
             max_sources: 1 << 16,
             ring_size: 1 << 20,
@@ -57,6 +61,7 @@ impl Making {
         bed.watch(self.ports)?;
         bed.know_networks(self.ignored)?;
         bed.block()?;
+        bed.block_networks(self.networks)?;
         Ok(bed)
     }
 
@@ -86,22 +91,27 @@ impl Bed {
     }
 
     fn know_networks(&mut self, ignored: u32) -> Result<()> {
-        let own = OWN.map(|address| Ok((address.parse::<std::net::IpAddr>()?.into(), Locality::Own as u32)));
+        let own = OWN.map(|address| Ok((address.parse::<IpAddr>()?.into(), Locality::Own as u32)));
         self.kernel.local.replace(&own.into_iter().collect::<Result<_>>()?)?;
-        // From the other end of the sources, which no walk comes to.
-        let sources = (0..ignored).flat_map(|number| FAMILIES.map(|family| family.source(u32::MAX - number)));
-        Ok(self.kernel.ignored.replace(&sources.map(|source| (source.into(), 1)).collect())?)
+        let networks = distant(ignored).map(|source| (source.into(), 1));
+        Ok(self.kernel.ignored.replace(&networks.collect())?)
+    }
+
+    fn block_networks(&mut self, count: u32) -> Result<()> {
+        let networks = distant(count).map(|source| {
+            let length = if source.is_ipv4() { 24 } else { 48 };
+            Ok((IpNet::new(source, length)?.trunc(), Block::zeroed()))
+        });
+        Ok(self.kernel.networks.replace(&networks.collect::<Result<_>>()?)?)
     }
 
     fn block(&mut self) -> Result<()> {
         let block = Block::zeroed();
         let spared = HONEST.map(|address| bit(address.parse().unwrap_or([0; 4].into())));
         for (family, spared) in FAMILIES.into_iter().zip(spared) {
-            for source in (0..self.blocked).map(|number| family.source(number)) {
-                if bit(source) != spared {
-                    self.kernel.blocked.insert(source, &block)?;
-                }
-            }
+            let sources = (0..self.blocked).map(|number| family.source(number));
+            let blocks = sources.filter(|source| bit(*source) != spared).map(|source| (source, block));
+            self.kernel.blocked.insert_all(&blocks.collect::<Vec<_>>())?;
         }
         for address in BLOCKED {
             self.kernel.blocked.insert(address.parse().context(address)?, &block)?;
@@ -114,6 +124,11 @@ impl Bed {
         let block = Block { until_ns: u64::MAX, ..Block::zeroed() };
         Ok(self.kernel.fenced.insert(address.parse().context("an address")?, &block)?)
     }
+}
+
+/// Sources of each address family that no walk comes to: numbered from the other end.
+fn distant(count: u32) -> impl Iterator<Item = IpAddr> {
+    (0..count).flat_map(|number| FAMILIES.map(|family| family.source(u32::MAX - number)))
 }
 
 /// The names of the blocked maps.
@@ -130,9 +145,9 @@ const fn capacity(blocked: u32) -> u32 {
 }
 
 /// The address's bit in its family's gate.
-fn bit(address: std::net::IpAddr) -> u32 {
+fn bit(address: IpAddr) -> u32 {
     match address {
-        std::net::IpAddr::V4(address) => portsentry_common::address::Ipv4::from(address).bit(),
-        std::net::IpAddr::V6(address) => portsentry_common::address::Ipv6::from(address).bit(),
+        IpAddr::V4(address) => portsentry_common::address::Ipv4::from(address).bit(),
+        IpAddr::V6(address) => portsentry_common::address::Ipv6::from(address).bit(),
     }
 }

@@ -71,9 +71,10 @@ pub(crate) fn by_others(rounds: u32) -> Result<Vec<Curve>> {
     const INTERFACES: u32 = 16;
     let floors = Floors::load(PASS)?;
     let base = || Making::new(1_000);
-    let makings: [(&str, [(u32, Making); 2]); 3] = [
+    let makings: [(&str, [(u32, Making); 2]); 4] = [
         ("watched ports", [444, 1 << 16].map(|ports| (ports, Making { ports, ..base() }))),
         ("ignored networks", [1, 8_000].map(|ignored| (ignored, Making { ignored, ..base() }))),
+        ("blocked networks", [0, 8_000].map(|networks| (networks, Making { networks, ..base() }))),
         ("interfaces", [1, INTERFACES].map(|count| (count, base()))),
     ];
     let mut beds = Vec::new();

@@ -32,7 +32,7 @@ impl Display for Tables<'_> {
         if !report.by_blocked.is_empty() {
             curves(out, "ns above the floor, by how many are blocked", &report.by_blocked)?;
         }
-        for what in ["watched ports", "ignored networks", "interfaces"] {
+        for what in ["watched ports", "ignored networks", "blocked networks", "interfaces"] {
             let curves_of: Vec<Curve> =
                 report.by_others.iter().filter(|curve| curve.name.ends_with(what)).cloned().collect();
             if !curves_of.is_empty() {
