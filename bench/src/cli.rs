@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 1_000_000, value_name = "N")]
     blocked: u32,
     /// Rounds in which everything takes its turn
-    #[arg(long, default_value_t = 45, value_name = "N")]
+    #[arg(long, default_value_t = 30, value_name = "N")]
     rounds: u32,
     /// Only these parts; then nothing is written
     #[arg(long, value_delimiter = ',', value_name = "PARTS")]
