@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use self::instruction::Instruction;
 pub use self::{helpers::World, program::Program};
-use self::{instruction::Instruction, memory::Memory};
 
 /// What a run has come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Machine<'_> {
                 self.registers[to] = value.with_context(|| format!("no arithmetic {operation:#x}"))?;
             }
             Instruction::Swap { to, bits } => {
-                self.registers[to] = instruction::swap(self.registers[to], bits)
+                self.registers[to] = instruction::swap(self.registers[to], bits);
             }
             Instruction::Load { to, from, offset, size } => {
                 let address = self.registers[from].wrapping_add_signed(offset);

@@ -33,6 +33,8 @@ pub struct Path {
 
 /// A source that is blocked, of each address family.
 pub const BLOCKED: [&str; 2] = ["192.0.2.66", "2001:db8:bad::66"];
+/// An honest source, of each address family: it shares no bit of the gate with a blocked one.
+pub const HONEST: [&str; 2] = ["203.0.113.9", "2001:db8:900d::1"];
 /// The host's own addresses.
 pub const OWN: [&str; 2] = ["198.51.100.1", "2001:db8::1"];
 /// The port of its services, over TCP and UDP.
@@ -40,22 +42,19 @@ pub const SERVED: u16 = 443;
 /// A port that isn't watched.
 pub const UNWATCHED: u16 = 113;
 
-/// The paths, the same for IPv4 and IPv6. Sources of honest packets share no bit of the gate with a blocked one.
+/// The paths, the same for IPv4 and IPv6.
 #[must_use]
 pub fn paths() -> Vec<Path> {
     let v4 = |port: u16| format!("198.51.100.1:{port}");
     let v6 = |port: u16| format!("[2001:db8::1]:{port}");
     let data = || tcp(PSH | ACK).payload(100);
     let datagram = || udp().payload(100);
-    let honest = |packet: Packet| {
-        let source =
-            if packet.destination().is_ipv6() { "[2001:db8:900d::1]:40000" } else { "203.0.113.9:40000" };
-        packet.from(source)
-    };
-    let blocked = |packet: Packet| {
-        let source = if packet.destination().is_ipv6() { BLOCKED[1] } else { BLOCKED[0] };
+    let sent_by = |sources: [&str; 2], packet: Packet| {
+        let source = sources[usize::from(packet.destination().is_ipv6())];
         packet.from(&SocketAddr::new(source.parse().expect("an address"), 40_000).to_string())
     };
+    let honest = |packet| sent_by(HONEST, packet);
+    let blocked = |packet| sent_by(BLOCKED, packet);
     let path = |name, packet| Path { name, packet: honest(packet), passes: true };
     let gone = |name, packet| Path { name, packet: blocked(packet), passes: false };
     vec![
@@ -139,8 +138,8 @@ fn world(program: &Program) -> Result<World> {
         };
         let block: Block = bytemuck::Zeroable::zeroed();
         world.enter(program, map, &octets, bytemuck::bytes_of(&block))?;
-        let (word, mask) = gate::place(bit);
-        world.enter(program, gate, &word.to_le_bytes(), &mask.to_le_bytes())?;
+        let (place, mask) = gate::place(bit);
+        world.enter(program, gate, &place.to_le_bytes(), &mask.to_le_bytes())?;
     }
     Ok(world)
 }

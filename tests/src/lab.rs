@@ -185,6 +185,11 @@ impl Lab {
         }
     }
 
+    /// Has the switch poll the scanner's port, so that the scanner can send frames without socket buffers.
+    pub fn poll_scanner(&self) {
+        self.switch.run("ethtool", &["-K", "port2", "gro", "on"]);
+    }
+
     /// A new address for the scanner, which nobody has seen anything from.
     pub fn source(&self, family: Family) -> IpAddr {
         let number = self.next_source.fetch_add(1, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 //!
 //! It must not depend on the `portsentry` crate, which can't be built before the kernel program is.
 
+mod bench;
 mod build;
 mod build_ebpf;
 mod demo;
@@ -31,6 +32,8 @@ enum Verb {
     Demo,
     /// Run every test; needs root
     Test(test::Arguments),
+    /// Measure what a packet costs, side by side with xdp-filter, nftables and PortSentry 1.2; needs root
+    Bench(bench::Arguments),
     /// Check formatting, lints and licences
     Lint,
 }
@@ -53,6 +56,7 @@ fn run(verb: &Verb) -> anyhow::Result<()> {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Demo => demo::run(),
         Verb::Test(arguments) => test::run(arguments),
+        Verb::Bench(arguments) => bench::run(arguments),
         Verb::Lint => lint::run(),
     }
 }

@@ -32,3 +32,13 @@ pub(crate) fn object() -> PathBuf {
 pub(crate) fn daemon() -> PathBuf {
     target().join("release/portsentry")
 }
+
+/// The optimised bench.
+pub(crate) fn bench() -> PathBuf {
+    target().join("release/portsentry-bench")
+}
+
+/// Debian's `PortSentry` 1.2, unpacked for the bench.
+pub(crate) fn classic() -> PathBuf {
+    tools().join("portsentry-1.2")
+}

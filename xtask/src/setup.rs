@@ -8,7 +8,7 @@ use std::{path::Path, process::Command};
 
 use anyhow::{Result, bail};
 
-use crate::shell;
+use crate::{paths, shell};
 
 pub(crate) use linker::Linker;
 pub(crate) use toolchain::Toolchain;
@@ -31,6 +31,17 @@ pub(crate) fn scan() -> Result<()> {
     root("this")?;
     bpffs()?;
     packages::install_missing()
+}
+
+/// What is measured beside ours; what can't be had is said and left out.
+pub(crate) fn bench() -> Result<()> {
+    scan()?;
+    for had in [packages::install_missing_rivals(), packages::unpack("portsentry", &paths::classic())] {
+        if let Err(error) = had {
+            shell::step(&format!("what is missing won't be measured: {error:#}"));
+        }
+    }
+    Ok(())
 }
 
 /// Fails unless this process is root.

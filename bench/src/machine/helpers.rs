@@ -52,14 +52,11 @@ impl World {
     pub fn enter(&mut self, program: &Program, name: &str, key: &[u8], value: &[u8]) -> Result<()> {
         let number = program.maps.iter().position(|(other, _)| other == name);
         let number = number.with_context(|| format!("no map {name}"))?;
-        let address = match self.find(number, &program.maps[number].1, key) {
-            Some(address) => address,
-            None => {
-                let address = self.memory.add(vec![0; value.len()]);
-                self.entries.insert((number, key.to_vec()), address);
-                address
-            }
-        };
+        let address = self.find(number, &program.maps[number].1, key).unwrap_or_else(|| {
+            let address = self.memory.add(vec![0; value.len()]);
+            self.entries.insert((number, key.to_vec()), address);
+            address
+        });
         self.memory.bytes_mut(address, value.len())?.copy_from_slice(value);
         Ok(())
     }

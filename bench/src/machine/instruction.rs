@@ -1,5 +1,10 @@
 //! BPF's instructions (RFC 9669), decoded and their arithmetic. It must not touch memory.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "narrow instructions take the lower halves of registers"
+)]
+
 use anyhow::{Result, bail};
 use aya_obj::generated::bpf_insn;
 
@@ -37,7 +42,7 @@ const PSEUDO_CALL: u8 = 1;
 
 impl Instruction {
     /// The instruction, other than the constants of two words, which the program resolves.
-    pub(super) fn decode(raw: &bpf_insn) -> Self {
+    pub(super) fn decode(raw: bpf_insn) -> Self {
         let (class, operation) = (raw.code & 7, raw.code & 0xf0);
         let (to, from) = (usize::from(raw.dst_reg()), usize::from(raw.src_reg()));
         let immediate = Operand::Immediate(sign_extend(raw.imm));

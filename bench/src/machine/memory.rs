@@ -29,6 +29,7 @@ impl Memory {
     }
 
     /// Lays out `frame` and a context for it, and empties the stack; the context's address and the stack's.
+    #[expect(clippy::cast_possible_truncation, reason = "no address here has more than 32 bits")]
     pub(super) fn receive(&mut self, frame: &[u8]) -> (u64, u64) {
         let received = self.received;
         let [context, packet, stack] =

@@ -52,7 +52,7 @@ pub(super) fn handle(map: u32) -> u64 {
 fn decode(raw: &[bpf_insn], at: usize) -> Instruction {
     let first = &raw[at];
     if first.code != CONSTANT {
-        return Instruction::decode(first);
+        return Instruction::decode(*first);
     }
     let low = u64::from(first.imm.cast_unsigned());
     let high = raw.get(at + 1).map_or(0, |second| u64::from(second.imm.cast_unsigned()));

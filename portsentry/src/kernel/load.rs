@@ -242,6 +242,12 @@ impl Kernel {
         trial::run(program(&mut self.ebpf)?, frame, times)
     }
 
+    /// The loaded program, for what leads frames to it without attaching it: the bench.
+    pub fn program(&self) -> Result<&Xdp, Error> {
+        let program = self.ebpf.program(PROGRAM).ok_or_else(|| Error::Missing(PROGRAM.into()))?;
+        program.try_into().map_err(Error::Program)
+    }
+
     /// The counters, summed over the CPUs.
     pub fn counters(&self) -> Result<Counters, Error> {
         counters::read(&self.counters)

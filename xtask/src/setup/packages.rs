@@ -1,8 +1,8 @@
 //! The Debian packages whose programs the demonstration and the tests run. It must not touch other packages.
 
-use std::process::Command;
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::shell;
 
@@ -20,9 +20,37 @@ const NEEDED: [(&str, &str); 10] = [
     ("nsenter", "util-linux"),
 ];
 
+/// The same for what the bench measures beside ours.
+const RIVALS: [(&str, &str); 2] = [("xdp-filter", "xdp-tools"), ("nft", "nftables")];
+
 /// Installs the packages of the programs that are missing.
 pub(super) fn install_missing() -> Result<()> {
-    let missing = NEEDED.iter().filter(|(program, _)| shell::find(program).is_none());
+    install_missing_of(&NEEDED)
+}
+
+/// The same for the bench's.
+pub(super) fn install_missing_rivals() -> Result<()> {
+    install_missing_of(&RIVALS)
+}
+
+/// Fetches a Debian package and unpacks it into `directory`, without installing it: nothing of it is started.
+pub(super) fn unpack(package: &str, directory: &Path) -> Result<()> {
+    if directory.exists() {
+        return Ok(());
+    }
+    shell::step(&format!("fetching {package}"));
+    let fetched = tempfile::tempdir().context("a directory for a package")?;
+    // Fetching gives up root, for whom the directory is.
+    fs::set_permissions(fetched.path(), fs::Permissions::from_mode(0o777)).context("a directory's mode")?;
+    let mut apt = Command::new("apt-get");
+    shell::output(apt.current_dir(fetched.path()).args(["-qq", "download", package]))?;
+    let file = fs::read_dir(fetched.path())?.next().context("a package")??.path();
+    fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    shell::run(Command::new("dpkg").arg("-x").arg(file).arg(directory))
+}
+
+fn install_missing_of(programs: &[(&str, &str)]) -> Result<()> {
+    let missing = programs.iter().filter(|(program, _)| shell::find(program).is_none());
     let missing: Vec<&str> = missing.map(|(_, package)| *package).collect();
     if missing.is_empty() { Ok(()) } else { install(&missing) }
 }

@@ -1,0 +1,153 @@
+//! Our kernel program, loaded with as many blocked sources as wanted. It must not attach or measure it.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use anyhow::{Context, Result};
+use aya::programs::Xdp;
+use bytemuck::Zeroable;
+use ipnet::IpNet;
+use portsentry::kernel::{Kernel, Load, Pins, Ring, Watched};
+use portsentry_common::{block::Block, gate::Gated, settings::Settings, world::Locality};
+
+use crate::{
+    directory::Directory,
+    paths::{BLOCKED, HONEST, OWN, UNWATCHED, settings},
+    sources::{FAMILIES, Family},
+};
+
+/// How it is to be loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Making {
+    pub(crate) settings: Settings,
+    /// Blocked sources of each address family.
+    pub(crate) blocked: u32,
+    /// Watched ports of each protocol, from 0 on, but [`UNWATCHED`].
+    pub(crate) ports: u32,
+    /// Networks of each address family that are never blocked.
+    pub(crate) ignored: u32,
+    /// Blocked networks of each address family.
+    pub(crate) networks: u32,
+}
+
+/// The loaded program. Its sockets and addresses are the network namespace's.
+pub(crate) struct Bed {
+    pub(crate) kernel: Kernel,
+    blocked: u32,
+    _ring: Ring,
+    pins: Directory,
+}
+
+impl Making {
+    /// Every port watched in advanced mode.
+    pub(crate) fn new(blocked: u32) -> Self {
+        let settings = Settings { event_rate: 0, fence_ns: 1, ..settings() };
+        Self { settings, blocked, ports: 1 << 16, ignored: 0, networks: 0 }
+    }
+
+    /// Loads it.
+    pub(crate) fn load(&self) -> Result<Bed> {
+        let pins = Directory::new()?;
+        let load = Load {
+            settings: self.settings,
+            max_blocked: self.capacity(),
+            max_networks: 2 * self.networks.max(1),
+            max_fenced: 1 << 16,
+            max_sources: 1 << 16,
+            ring_size: 1 << 20,
+            debug: false,
+        };
+        let (kernel, ring) = load.load(Pins::open(pins.path())?)?;
+        let mut bed = Bed { kernel, blocked: self.blocked, _ring: ring, pins };
+        bed.watch(self.ports)?;
+        bed.know_networks(self.ignored)?;
+        bed.block()?;
+        bed.block_networks(self.networks)?;
+        Ok(bed)
+    }
+
+    /// Entries of each blocked map.
+    fn capacity(&self) -> u32 {
+        capacity(self.blocked)
+    }
+}
+
+impl Bed {
+    pub(crate) fn program(&self) -> Result<&Xdp> {
+        Ok(self.kernel.program()?)
+    }
+
+    /// Where the map of that name is pinned, and its entries if it is one of the blocked.
+    pub(crate) fn blocked_map(&self, name: &str) -> (PathBuf, u32) {
+        (self.pins.path().join(name), capacity(self.blocked))
+    }
+
+    fn watch(&mut self, ports: u32) -> Result<()> {
+        let mut words = Box::new([0_u64; 1024]);
+        for port in (0..ports).filter(|port| *port != u32::from(UNWATCHED)) {
+            words[port as usize / 64] |= 1 << (port % 64);
+        }
+        self.kernel.watch(Watched::AdvancedTcp, &words)?;
+        Ok(self.kernel.watch(Watched::AdvancedUdp, &words)?)
+    }
+
+    fn know_networks(&mut self, ignored: u32) -> Result<()> {
+        let own = OWN.map(|address| Ok((address.parse::<IpAddr>()?.into(), Locality::Own as u32)));
+        self.kernel.local.replace(&own.into_iter().collect::<Result<_>>()?)?;
+        let networks = distant(ignored).map(|source| (source.into(), 1));
+        Ok(self.kernel.ignored.replace(&networks.collect())?)
+    }
+
+    fn block_networks(&mut self, count: u32) -> Result<()> {
+        let networks = distant(count).map(|source| {
+            let length = if source.is_ipv4() { 24 } else { 48 };
+            Ok((IpNet::new(source, length)?.trunc(), Block::zeroed()))
+        });
+        Ok(self.kernel.networks.replace(&networks.collect::<Result<_>>()?)?)
+    }
+
+    fn block(&mut self) -> Result<()> {
+        let block = Block::zeroed();
+        let spared = HONEST.map(|address| bit(address.parse().unwrap_or([0; 4].into())));
+        for (family, spared) in FAMILIES.into_iter().zip(spared) {
+            let sources = (0..self.blocked).map(|number| family.source(number));
+            let blocks = sources.filter(|source| bit(*source) != spared).map(|source| (source, block));
+            self.kernel.blocked.insert_all(&blocks.collect::<Vec<_>>())?;
+        }
+        for address in BLOCKED {
+            self.kernel.blocked.insert(address.parse().context(address)?, &block)?;
+        }
+        Ok(())
+    }
+
+    /// Fences a source for good.
+    pub(crate) fn fence(&mut self, address: &str) -> Result<()> {
+        let block = Block { until_ns: u64::MAX, ..Block::zeroed() };
+        Ok(self.kernel.fenced.insert(address.parse().context("an address")?, &block)?)
+    }
+}
+
+/// Sources of each address family that no walk comes to: numbered from the other end.
+fn distant(count: u32) -> impl Iterator<Item = IpAddr> {
+    (0..count).flat_map(|number| FAMILIES.map(|family| family.source(u32::MAX - number)))
+}
+
+/// The names of the blocked maps.
+pub(crate) const fn blocked_name(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "BLOCKED_V4",
+        Family::V6 => "BLOCKED_V6",
+    }
+}
+
+/// Room for those who are blocked by name, too.
+const fn capacity(blocked: u32) -> u32 {
+    blocked + 16
+}
+
+/// The address's bit in its family's gate.
+fn bit(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(address) => portsentry_common::address::Ipv4::from(address).bit(),
+        IpAddr::V6(address) => portsentry_common::address::Ipv6::from(address).bit(),
+    }
+}

@@ -1,0 +1,186 @@
+//! Small kernel programs, written instruction by instruction: what measurements start from and are led by.
+//!
+//! It must not measure. Instructions are those of RFC 9669; registers go by their numbers.
+
+mod elf;
+
+use anyhow::{Context, Result};
+use aya::{Ebpf, EbpfLoader, maps::ProgramArray, programs::Xdp};
+
+pub(crate) use self::elf::MapDefinition;
+
+/// Arithmetic operations.
+pub(crate) mod operation {
+    pub(crate) const ADD: u8 = 0x00;
+    pub(crate) const MULTIPLY: u8 = 0x20;
+    pub(crate) const AND: u8 = 0x50;
+    pub(crate) const SHIFT_RIGHT: u8 = 0x70;
+    pub(crate) const REMAINDER: u8 = 0x90;
+    pub(crate) const XOR: u8 = 0xa0;
+    pub(crate) const MOVE: u8 = 0xb0;
+}
+
+/// A program in the making.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Code {
+    bytes: Vec<u8>,
+    /// Where the address of a map is to stand, and which.
+    maps: Vec<(usize, &'static str)>,
+}
+
+/// Registers that [`Code::with_frame`] fills: the context and where the frame begins.
+pub(crate) const CONTEXT: u8 = 6;
+pub(crate) const FRAME: u8 = 7;
+
+impl Code {
+    fn push(mut self, code: u8, registers: (u8, u8), offset: i16, immediate: i32) -> Self {
+        self.bytes.extend([code, registers.0 | registers.1 << 4]);
+        self.bytes.extend(offset.to_le_bytes());
+        self.bytes.extend(immediate.to_le_bytes());
+        self
+    }
+
+    /// Ends with `action`.
+    pub(crate) fn answer(self, action: u32) -> Self {
+        self.push(0xb7, (0, 0), 0, action.cast_signed()).push(0x95, (0, 0), 0, 0)
+    }
+
+    /// Begins with a frame of `length` bytes; a shorter one is given up (`XDP_ABORTED`).
+    pub(crate) fn with_frame(length: usize) -> Self {
+        let length = i32::try_from(length).unwrap_or(i32::MAX);
+        Self::default()
+            .push(0xbf, (CONTEXT, 1), 0, 0)
+            .load(4, FRAME, CONTEXT, 0)
+            .load(4, 3, CONTEXT, 4)
+            .push(0xbf, (2, FRAME), 0, 0)
+            .push(0x07, (2, 0), 0, length)
+            .push(0xbd, (2, 3), 2, 0)
+            .answer(0)
+    }
+
+    /// `to = *(from + offset)`, `size` bytes.
+    pub(crate) fn load(self, size: u8, to: u8, from: u8, offset: i16) -> Self {
+        self.push(0x61 | width(size), (to, from), offset, 0)
+    }
+
+    /// `*(to + offset) = from`, `size` bytes.
+    pub(crate) fn store(self, size: u8, to: u8, offset: i16, from: u8) -> Self {
+        self.push(0x63 | width(size), (to, from), offset, 0)
+    }
+
+    /// `to = value`.
+    pub(crate) fn constant(self, to: u8, value: u64) -> Self {
+        let [a, b, c, d, rest @ ..] = value.to_le_bytes();
+        let [low, high] = [[a, b, c, d], rest].map(i32::from_le_bytes);
+        self.push(0x18, (to, 0), 0, low).push(0, (0, 0), 0, high)
+    }
+
+    /// `to =` the map.
+    fn map(mut self, to: u8, name: &'static str) -> Self {
+        self.maps.push((self.bytes.len(), name));
+        self.constant(to, 0)
+    }
+
+    /// An arithmetic operation on the lower halves, with a constant.
+    pub(crate) fn alu32(self, operation: u8, to: u8, constant: i32) -> Self {
+        self.push(0x04 | operation, (to, 0), 0, constant)
+    }
+
+    /// The same between two registers.
+    pub(crate) fn alu32_by(self, operation: u8, to: u8, from: u8) -> Self {
+        self.push(0x0c | operation, (to, from), 0, 0)
+    }
+
+    /// Calls a helper of the kernel's, by its number; the result is in register 0, and 1 to 5 are lost.
+    pub(crate) fn call(self, helper: i32) -> Self {
+        self.push(0x85, (0, 0), 0, helper)
+    }
+
+    /// Ends by sending the frame out of an interface.
+    pub(crate) fn send(self, interface: u32) -> Self {
+        const REDIRECT: i32 = 23;
+        self.constant(1, interface.into()).constant(2, 0).call(REDIRECT).push(0x95, (0, 0), 0, 0)
+    }
+
+    /// Starts again from `start` when `register`'s lower half has come to `end`.
+    pub(crate) fn wrap(self, register: u8, start: u32, end: u32) -> Self {
+        let [start, end] = [start, end].map(u32::cast_signed);
+        self.push(0xa6, (register, 0), 1, end).push(0xb4, (register, 0), 0, start)
+    }
+
+    /// Hands the frame over to the program in slot 0 of the map called [`NEXT`].
+    pub(crate) fn hand_over(self) -> Self {
+        const TAIL_CALL: i32 = 12;
+        self.push(0xbf, (1, CONTEXT), 0, 0).map(2, NEXT).push(0xb7, (3, 0), 0, 0).call(TAIL_CALL).answer(0)
+    }
+
+    /// Looks up in `map` the key of whole words that stands at `offset` of the frame.
+    pub(crate) fn look_up(mut self, map: &'static str, offset: i16, words: i16) -> Self {
+        const LOOK_UP: i32 = 1;
+        for word in 0..words {
+            let place = -4 * words + 4 * word;
+            self = self.load(4, 1, FRAME, offset + 4 * word).store(4, 10, place, 1);
+        }
+        self.map(1, map).push(0xbf, (2, 10), 0, 0).push(0x07, (2, 0), 0, -4 * i32::from(words)).push(
+            0x85,
+            (0, 0),
+            0,
+            LOOK_UP,
+        )
+    }
+
+    /// Loads it into the kernel; `xdp.frags` for one that may be led to ours.
+    pub(crate) fn load_as(&self, section: &str, maps: &[MapDefinition]) -> Result<Ebpf> {
+        let object = elf::write(&self.bytes, &self.maps, section, maps)?;
+        let mut loader = EbpfLoader::new();
+        for map in maps {
+            if let Some(pin) = &map.pin {
+                loader.map_pin_path(map.name, pin);
+            }
+        }
+        let mut ebpf = loader.load(&object).context("loading a program of the bench's own")?;
+        xdp_mut(&mut ebpf, elf::PROGRAM)?.load().context("verifying a program of the bench's own")?;
+        Ok(ebpf)
+    }
+}
+
+/// The map of the program to be handed over to.
+pub(crate) const NEXT: &str = "NEXT";
+
+/// A program that leads to another: what it does to the frame comes first.
+#[derive(Debug)]
+pub(crate) struct Leader(Ebpf);
+
+impl Leader {
+    /// Loads `code`, followed by handing over to `next`. Both must take frames in several buffers, or neither.
+    pub(crate) fn load(code: Code, next: &Xdp, takes_buffers: bool) -> Result<Self> {
+        let section = if takes_buffers { "xdp.frags" } else { "xdp" };
+        let mut ebpf = code.hand_over().load_as(section, &[MapDefinition::programs(NEXT)])?;
+        let map = ebpf.map_mut(NEXT).context("a program array")?;
+        ProgramArray::try_from(map)?.set(0, next.fd()?, 0).context("handing over to a program")?;
+        Ok(Self(ebpf))
+    }
+
+    pub(crate) fn program(&self) -> Result<&Xdp> {
+        own(&self.0)
+    }
+}
+
+/// The program of [`Code::load_as`].
+pub(crate) fn own(ebpf: &Ebpf) -> Result<&Xdp> {
+    Ok(ebpf.program(elf::PROGRAM).context("a program of the bench's own")?.try_into()?)
+}
+
+pub(crate) fn xdp_mut<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
+    Ok(ebpf.program_mut(name).with_context(|| format!("no program {name}"))?.try_into()?)
+}
+
+/// The bits of a load or store that say how wide it is.
+const fn width(size: u8) -> u8 {
+    match size {
+        1 => 0x10,
+        2 => 0x08,
+        8 => 0x18,
+        _ => 0x00,
+    }
+}

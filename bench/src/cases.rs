@@ -1,0 +1,214 @@
+//! What is measured: packets, and the programs that they go through. It must not measure.
+
+use std::ops::Range;
+
+use anyhow::{Context, Result};
+use aya::{Ebpf, programs::Xdp};
+use portsentry_common::{block::Block, settings::Settings};
+use portsentry_tests::frames::{SYN, tcp};
+
+use crate::{
+    bed::{Bed, Making, blocked_name},
+    bytecode::{Code, FRAME, Leader, MapDefinition, own},
+    paths::{HONEST as HONEST_SOURCES, Path, paths},
+    sources::{FAMILIES, Family, HONEST},
+    turns::Contender,
+    xdp_filter::XdpFilter,
+};
+
+pub(crate) const DROP: u32 = 1;
+pub(crate) const PASS: u32 = 2;
+const ANSWER: u32 = 3;
+
+/// What precedes the name of a path that is measured in Debian's program.
+pub(crate) const PEER: &str = "xdp-filter: ";
+/// A source that is fenced.
+const FENCED: &str = "192.0.2.77";
+/// Runs in a sample.
+pub(crate) const REPEAT: u32 = 20_000;
+
+/// The program that returns at once, in both makes.
+pub(crate) struct Floors {
+    pub(crate) frags: Ebpf,
+    pub(crate) plain: Ebpf,
+}
+
+impl Floors {
+    pub(crate) fn load(action: u32) -> Result<Self> {
+        let code = Code::default().answer(action);
+        Ok(Self { frags: code.load_as("xdp.frags", &[])?, plain: code.load_as("xdp", &[])? })
+    }
+}
+
+/// A program with what leads every frame to it, and what that costs by itself.
+pub(crate) struct Led {
+    name: String,
+    own: Leader,
+    floor: Leader,
+    frame: Vec<u8>,
+    action: u32,
+    walk: Option<(usize, Range<u32>)>,
+}
+
+/// Everything that is loaded.
+pub(crate) struct Cases {
+    floors: Floors,
+    bed: Bed,
+    filter: Option<XdpFilter>,
+    led: Vec<Led>,
+    // What others lead to.
+    _others: (Bed, Bed, [Ebpf; 2], Option<XdpFilter>),
+}
+
+impl Cases {
+    /// Loads everything, with so many blocked sources of each address family.
+    pub(crate) fn load(blocked: u32) -> Result<Self> {
+        let floors = Floors::load(PASS)?;
+        let mut bed = Making::new(blocked).load()?;
+        bed.fence(FENCED)?;
+        let large = XdpFilter::load(blocked)?;
+        let [bare_v4, bare_v6] = FAMILIES.map(|family| bare_look_up(&bed, family));
+        let bare = [bare_v4?, bare_v6?];
+        let (quiet, challenging) = (probed(0)?, probed(u32::MAX)?);
+        let mut led = Vec::new();
+        for (family, bare) in FAMILIES.into_iter().zip(&bare) {
+            let name = family.name();
+            let walk = |what: &str, program, action, sources| {
+                Led::walk(family, format!("{what}, {name}"), (program, &floors.frags), action, sources)
+            };
+            led.push(walk("honest sources at random", bed.program()?, PASS, blocked..blocked + HONEST)?);
+            if blocked > 0 {
+                led.push(walk("blocked sources at random", bed.program()?, DROP, 0..blocked)?);
+                led.push(walk("one look-up at random", own(bare)?, DROP, 0..blocked)?);
+                if let Some(large) = &large {
+                    let name = format!("{PEER}blocked sources at random, {name}");
+                    let programs = (large.program()?, &floors.plain);
+                    led.push(Led::walk(family, name, programs, DROP, 0..blocked)?);
+                }
+            }
+            led.push(Led::probe(family, "a probe, answered", &challenging, ANSWER, &floors)?);
+            led.push(Led::probe(family, "a probe, dropped", &quiet, DROP, &floors)?);
+        }
+        Ok(Self { floors, bed, filter: XdpFilter::load(0)?, led, _others: (quiet, challenging, bare, large) })
+    }
+
+    /// Everything that is to be measured in turns.
+    pub(crate) fn contenders(&self) -> Result<Vec<Contender<'_>>> {
+        let floor = own(&self.floors.frags)?;
+        let mut contenders = Vec::new();
+        for path in paths() {
+            contenders.push(hot(&path, path.name.into(), self.bed.program()?, floor));
+        }
+        let fenced = tcp(SYN).from(&format!("{FENCED}:40000")).to("198.51.100.1:443");
+        let fenced = Path { name: "a SYN of a fenced source, IPv4", packet: fenced, passes: false };
+        contenders.push(hot(&fenced, fenced.name.into(), self.bed.program()?, floor));
+        if let Some(filter) = &self.filter {
+            for path in paths().iter().filter(|path| is_comparable(path)) {
+                let name = format!("{PEER}{}", path.name);
+                contenders.push(hot(path, name, filter.program()?, own(&self.floors.plain)?));
+            }
+        }
+        for led in &self.led {
+            contenders.push(led.contender()?);
+        }
+        Ok(contenders)
+    }
+}
+
+/// Whether Debian's program, which knows nothing of ports, has something to do with the packet.
+fn is_comparable(path: &Path) -> bool {
+    ["TCP data to a service, IP", "UDP to a service", "a blocked source"]
+        .iter()
+        .any(|start| path.name.starts_with(start) && !path.name.ends_with("VLAN"))
+}
+
+pub(crate) fn hot<'a>(path: &Path, name: String, program: &'a Xdp, floor: &'a Xdp) -> Contender<'a> {
+    let action = if path.passes { PASS } else { DROP };
+    Contender { name, program, floor, frame: path.packet.frame(0), action, walk: None, repeat: REPEAT }
+}
+
+/// A bed for probes, none of which is fenced, so that each goes the whole way.
+fn probed(challenge_rate: u32) -> Result<Bed> {
+    let making = Making::new(0);
+    Making { settings: Settings { challenge_rate, fence_rate: 0, ..making.settings }, ..making }.load()
+}
+
+/// A program that only looks the source up among the blocked: what a look-up costs that isn't in the cache.
+fn bare_look_up(bed: &Bed, family: Family) -> Result<Ebpf> {
+    let name = blocked_name(family);
+    let (pin, entries) = bed.blocked_map(name);
+    let value = u32::try_from(size_of::<Block>())?;
+    let words = family.words();
+    let map = MapDefinition::pinned(name, 4 * u32::try_from(words)?, value, entries, pin);
+    let code = Code::with_frame(54).look_up(name, family.place(), words).answer(DROP);
+    code.load_as("xdp.frags", &[map]).context(name)
+}
+
+impl Led {
+    /// Data to a service from one source after another.
+    pub(crate) fn walk(
+        family: Family,
+        name: String,
+        (program, floor): (&Xdp, &Ebpf),
+        action: u32,
+        sources: Range<u32>,
+    ) -> Result<Self> {
+        let start = format!("TCP data to a service, {}", family.name());
+        let path = paths().into_iter().find(|path| path.name == start).context("a path")?;
+        let frame = path.packet.frame(0);
+        let slot = frame.len() - 4;
+        let lead = || family.walk(slot, &sources);
+        let frags = !name.starts_with(PEER);
+        Ok(Self {
+            own: Leader::load(lead(), program, frags).with_context(|| name.clone())?,
+            floor: Leader::load(lead(), own(floor)?, frags)?,
+            name,
+            frame,
+            action,
+            walk: Some((slot, sources)),
+        })
+    }
+
+    /// A SYN to a watched port without a service. The program rewrites what it answers, so that it is written anew
+    /// each time.
+    fn probe(family: Family, what: &str, bed: &Bed, action: u32, floors: &Floors) -> Result<Self> {
+        let (source, host) = match family {
+            Family::V4 => (format!("{}:40000", HONEST_SOURCES[0]), "198.51.100.1:7"),
+            Family::V6 => (format!("[{}]:40000", HONEST_SOURCES[1]), "[2001:db8::1]:7"),
+        };
+        let frame = tcp(SYN).from(&source).to(host).frame(0);
+        let lead = || frame.chunks(8).zip(0..).fold(Code::with_frame(frame.len()), restore);
+        Ok(Self {
+            name: format!("{what}, {}", family.name()),
+            own: Leader::load(lead(), bed.program()?, true)?,
+            floor: Leader::load(lead(), own(&floors.frags)?, true)?,
+            frame: frame.clone(),
+            action,
+            walk: None,
+        })
+    }
+
+    pub(crate) fn contender(&self) -> Result<Contender<'_>> {
+        Ok(Contender {
+            name: self.name.clone(),
+            program: self.own.program()?,
+            floor: self.floor.program()?,
+            frame: self.frame.clone(),
+            action: self.action,
+            walk: self.walk.clone(),
+            repeat: REPEAT,
+        })
+    }
+}
+
+/// Writes the eight bytes of that number, or as many as there are: two, four or six.
+fn restore(code: Code, (bytes, number): (&[u8], i16)) -> Code {
+    const VALUE: u8 = 5;
+    let whole = |bytes: &[u8]| bytes.iter().rev().fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
+    if bytes.len() == 8 {
+        return code.constant(VALUE, whole(bytes)).store(8, FRAME, 8 * number, VALUE);
+    }
+    bytes.chunks(2).zip(0..).fold(code, |code, (pair, place)| {
+        code.constant(VALUE, whole(pair)).store(2, FRAME, 8 * number + 2 * place, VALUE)
+    })
+}

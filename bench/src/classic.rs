@@ -1,0 +1,100 @@
+//! Beside Debian's PortSentry 1.2: what a flood costs the daemon, and what a fast scan learns.
+//!
+//! It must not use the machine's own network or files. Both watch every TCP port below 1024 in advanced stealth mode.
+
+mod daemon;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use portsentry_common::classify::Protocol;
+use portsentry_tests::{
+    frames::{SYN, tcp},
+    lab::{Family, Lab, Service},
+};
+use serde::{Deserialize, Serialize};
+
+use self::daemon::Daemon;
+use crate::{report::Report, sender::Sender, turns::quantile};
+
+/// Well-known ports that serve, spread over those that are scanned.
+const SERVED: [u16; 6] = [22, 80, 110, 443, 587, 993];
+const FLOOD: Duration = Duration::from_secs(5);
+/// The host's Ethernet address in a lab.
+const HOST: [u8; 6] = [2, 0, 0, 0, 0, 1];
+/// Scans, each from a source of its own.
+const SCANS: usize = 7;
+
+/// What one of the two did.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub(crate) struct Classic {
+    pub(crate) name: String,
+    /// SYNs from random addresses to a watched port, in five seconds.
+    pub(crate) flood_sent: u64,
+    /// Of a core, of the daemon and the commands that it ran.
+    pub(crate) flood_cpu: f64,
+    /// Resident after the flood.
+    pub(crate) memory_mib: u64,
+    /// Services of six that a scan from 1 to 1023 found open: median, fewest and most.
+    pub(crate) leaked: [f64; 3],
+}
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    Debian,
+    Ours,
+}
+
+/// Measures both.
+pub(crate) fn measure(report: &mut Report) {
+    for (which, name) in [(Which::Debian, "PortSentry 1.2 (Debian)"), (Which::Ours, "portsentry")] {
+        match classic(which, name) {
+            Ok(classic) => report.classic.push(classic),
+            Err(error) => report.missing.push(format!("flood and leak of {name}: {error:#}")),
+        }
+    }
+}
+
+fn classic(which: Which, name: &str) -> Result<Classic> {
+    let lab = Lab::new();
+    lab.introduce_host_to_scanner();
+    lab.poll_scanner();
+    let services = SERVED.map(|port| Service::start(&lab.host, Protocol::Tcp, port));
+    let daemon = Daemon::start(&lab, which)?;
+    let mut found = Vec::new();
+    for _ in 0..SCANS {
+        found.push(scan(&lab)?);
+    }
+    let (before, begun) = (daemon.cpu_seconds()?, Instant::now());
+    let flood_sent = flood(&lab)?;
+    let flood_cpu = (daemon.cpu_seconds()? - before) / begun.elapsed().as_secs_f64();
+    let memory_mib = daemon.memory_mib()?;
+    drop(services);
+    let leaked = [2, 0, 4].map(|quarters| quantile(found.iter().copied(), quarters));
+    Ok(Classic { name: name.into(), flood_sent, flood_cpu, memory_mib, leaked })
+}
+
+/// The services that a fast scan finds.
+fn scan(lab: &Lab) -> Result<f64> {
+    let source = lab.source(Family::V4);
+    let found = lab.nmap(source, "-sS -T5 --min-rate 5000 -p 1-1023");
+    let found = SERVED.iter().filter(|port| found.contains(&format!("{port}/open/")));
+    Ok(f64::from(u32::try_from(found.count())?))
+}
+
+/// SYNs from random addresses to a watched port, at the rate at which the kernel can send them; how many.
+fn flood(lab: &Lab) -> Result<u64> {
+    const AT_ONCE: u32 = 250_000;
+    let syn = tcp(SYN).from("192.0.2.2:40000").to(&format!("{}:7", Family::V4.host()));
+    let mut frame = syn.frame(0);
+    frame[..6].copy_from_slice(&HOST);
+    let sender = Sender::new(&lab.scanner, frame, Some(u32::MAX / 2))?;
+    let begun = Instant::now();
+    let mut sent = 0;
+    while begun.elapsed() < FLOOD {
+        sender.send(AT_ONCE)?;
+        sent += u64::from(AT_ONCE);
+    }
+    Ok(sent)
+}

@@ -1,0 +1,136 @@
+//! One of the two daemons, on a lab's host. It must not judge it.
+
+use std::{
+    env, fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use portsentry_tests::lab::{self, Lab};
+
+use super::Which;
+
+/// Names Debian's program: one that is unpacked only, for an installed one would be started with the machine, and may
+/// be ours.
+const PROGRAM: &str = "PORTSENTRY_CLASSIC";
+/// As Debian's default, but that it blocks: by a route, as it suggests for Linux.
+const CONFIG: &str = r#"TCP_PORTS="1,7,11"
+UDP_PORTS="1,7,9"
+ADVANCED_PORTS_TCP="1024"
+ADVANCED_PORTS_UDP="1024"
+ADVANCED_EXCLUDE_TCP="113,139"
+ADVANCED_EXCLUDE_UDP="520,138,137,67"
+IGNORE_FILE="/etc/portsentry/portsentry.ignore"
+HISTORY_FILE="/var/lib/portsentry/portsentry.history"
+BLOCKED_FILE="/var/lib/portsentry/portsentry.blocked"
+RESOLVE_HOST="0"
+BLOCK_UDP="1"
+BLOCK_TCP="1"
+KILL_ROUTE="ip route add blackhole $TARGET$"
+SCAN_TRIGGER="0"
+"#;
+/// Its files in place of the machine's.
+const MOUNTS: &str = r#"
+for directory in /etc/portsentry /var/lib/portsentry; do
+    mount -t tmpfs none "${directory%/*}"
+    mkdir "$directory"
+    mount --bind "$1" "$directory"
+done
+exec "$2" -atcp
+"#;
+
+/// A daemon that watches.
+pub(super) enum Daemon<'lab> {
+    Debian { process: u32 },
+    Ours(Box<lab::Daemon<'lab>>),
+}
+
+impl<'lab> Daemon<'lab> {
+    pub(super) fn start(lab: &'lab Lab, which: Which) -> Result<Self> {
+        match which {
+            Which::Debian => debian(lab),
+            Which::Ours => {
+                let setup =
+                    lab.portsentry("-atcp").without("BLOCK_UNPROVEN").with("ADVANCED_PORTS_TCP", "1024");
+                Ok(Self::Ours(Box::new(setup.start())))
+            }
+        }
+    }
+
+    fn process(&self) -> u32 {
+        match self {
+            Self::Debian { process } => *process,
+            Self::Ours(daemon) => daemon.process(),
+        }
+    }
+
+    /// Its own time and that of the commands it ran (proc(5)).
+    pub(super) fn cpu_seconds(&self) -> Result<f64> {
+        let path = format!("/proc/{}/stat", self.process());
+        let text = fs::read_to_string(&path).context("the daemon is gone")?;
+        let (_, fields) = text.rsplit_once(") ").context(path)?;
+        let times = fields.split(' ').skip(11).take(4).map(str::parse::<u32>);
+        let ticks = times.collect::<Result<Vec<_>, _>>()?.into_iter().sum::<u32>();
+        let second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.context("a clock tick")?;
+        Ok(f64::from(ticks) / f64::from(u32::try_from(second)?))
+    }
+
+    pub(super) fn memory_mib(&self) -> Result<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.process()))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a size")?;
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib.div_ceil(1024))
+    }
+}
+
+fn debian(lab: &Lab) -> Result<Daemon<'_>> {
+    let program = env::var_os(PROGRAM).map(PathBuf::from).filter(|program| program.exists());
+    let program = program.context("Debian's package portsentry is missing")?;
+    fs::write(lab.files().join("portsentry.conf"), CONFIG)?;
+    for name in
+        ["portsentry.ignore", "portsentry.ignore.static", "portsentry.history", "portsentry.blocked.atcp"]
+    {
+        fs::write(lab.files().join(name), "")?;
+    }
+    let started = lab
+        .host
+        .command("unshare")
+        .args(["--mount", "sh", "-euc", MOUNTS, "sh"])
+        .arg(lab.files())
+        .arg(program)
+        .stdout(Stdio::null())
+        .status()?;
+    ensure!(started.success(), "it doesn't start: {started}");
+    for _ in 0..100 {
+        let is_watching = lab.host.run("cat", &["/proc/net/raw"]).lines().count() > 1;
+        let process = processes(lab)?.into_iter().find(|process| is_portsentry(*process));
+        if let (true, Some(process)) = (is_watching, process) {
+            return Ok(Daemon::Debian { process });
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    bail!("it does not watch within ten seconds")
+}
+
+/// What runs on the host.
+fn processes(lab: &Lab) -> Result<Vec<u32>> {
+    let listed = Command::new("ip").args(["netns", "pids", lab.host.name()]).output()?;
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    listed.split_whitespace().map(|process| Ok(process.parse()?)).collect()
+}
+
+fn is_portsentry(process: u32) -> bool {
+    fs::read_to_string(format!("/proc/{process}/comm")).is_ok_and(|name| name.trim() == "portsentry")
+}
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        if let Self::Debian { process } = self {
+            // It may be gone.
+            let _ = Command::new("kill").arg(process.to_string()).status();
+        }
+    }
+}

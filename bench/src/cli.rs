@@ -1,0 +1,119 @@
+//! What is asked for on the command line. It must not measure or judge.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, ValueEnum};
+use portsentry_tests::{namespace::with_sockets, sockets::Socket};
+
+use crate::{
+    baseline, cases::Cases, classic, curve, live, picture, report::Report, run::Run, table::Tables, turns,
+    veth,
+};
+
+/// Measures what a packet costs, side by side with others, in one run.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", about)]
+pub(crate) struct Arguments {
+    /// Blocked sources of each address family, beside which packets are measured
+    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
+    blocked: u32,
+    /// Rounds in which everything takes its turn
+    #[arg(long, default_value_t = 30, value_name = "N")]
+    rounds: u32,
+    /// Only these parts; then nothing is written
+    #[arg(long, value_delimiter = ',', value_name = "PARTS")]
+    only: Vec<Part>,
+    /// Where the figures and the picture are written
+    #[arg(long, default_value = "docs/bench", value_name = "DIRECTORY")]
+    out: PathBuf,
+    /// Put the figures of two files side by side, which must be of one run
+    #[arg(long, num_args = 2, value_name = "FILE")]
+    compare: Vec<PathBuf>,
+    /// Count the instructions on each path, as `bench/paths.txt` holds them; no root needed
+    #[arg(long)]
+    paths: bool,
+}
+
+/// A part of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// What each packet costs
+    Costs,
+    /// The same from nobody blocked to four million
+    Curve,
+    /// Live frames
+    Live,
+    /// Through a veth pair, beside nftables
+    Veth,
+    /// Beside PortSentry 1.2
+    Classic,
+}
+
+impl Arguments {
+    /// Does it.
+    pub(crate) fn run(&self) -> Result<()> {
+        if self.paths {
+            print!("{}", baseline::text()?);
+            return Ok(());
+        }
+        if let [one, other] = &self.compare[..] {
+            return compare(one, other);
+        }
+        ensure!(nix::unistd::geteuid().is_root(), "the bench loads programs into the kernel: run it as root");
+        let mut report = Report::new(Run::begin(self.blocked, self.rounds));
+        self.measure(&mut report)?;
+        print!("{}", Tables(&report));
+        if self.only.is_empty() {
+            std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
+            report.write(&self.out.join("bench.json"))?;
+            picture::draw(&report, &self.out.join("curve.svg"))?;
+        }
+        Ok(())
+    }
+
+    fn has(&self, part: Part) -> bool {
+        let wanted = self.only.is_empty() || self.only.contains(&part);
+        if wanted {
+            eprintln!("bench: {part:?}");
+        }
+        wanted
+    }
+
+    fn measure(&self, report: &mut Report) -> Result<()> {
+        let (blocked, rounds) = (self.blocked, self.rounds);
+        let any = "[::]:443".parse().context("an address")?;
+        with_sockets(&[Socket::Listener(any), Socket::Bound(any)], || -> Result<()> {
+            if self.has(Part::Costs) {
+                report.costs = turns::measure(&Cases::load(blocked)?.contenders()?, rounds)?;
+            }
+            if self.has(Part::Curve) {
+                report.by_blocked = curve::by_blocked(rounds / 2)?;
+                report.by_others = curve::by_others(rounds / 2)?;
+            }
+            if self.has(Part::Live) {
+                report.live = live::rates(blocked, rounds / 3)?;
+            }
+            Ok(())
+        })?;
+        if self.has(Part::Veth) {
+            veth::rates(blocked, rounds / 5, report)?;
+        }
+        if self.has(Part::Classic) {
+            classic::measure(report);
+        }
+        Ok(())
+    }
+}
+
+/// Puts what two files of one run say of the same side by side.
+fn compare(one: &std::path::Path, other: &std::path::Path) -> Result<()> {
+    let (one, other) = (Report::read(one)?, Report::read(other)?);
+    one.run.ensure_same(&other.run)?;
+    for cost in &one.costs {
+        if let Some(other) = other.cost(&cost.name) {
+            println!("{}: {:+.1} and {:+.1} ns", cost.name, cost.above_floor_ns, other.above_floor_ns);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! The one run that figures come from. It must not say anything that wasn't asked of the machine itself.
+
+use std::{env, fs};
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+/// Which machine, which kernel, when and how. Figures are comparable within one only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// The processor, how many of it, and whether they are virtual.
+    pub(crate) machine: String,
+    pub(crate) kernel: String,
+    pub(crate) command: String,
+    /// When it began, with the zone.
+    pub(crate) date: String,
+    /// The machine's load average then: of all that ran beside it.
+    pub(crate) load: String,
+    /// Blocked sources of each address family.
+    pub(crate) blocked: u32,
+    /// Rounds of everything.
+    pub(crate) rounds: u32,
+}
+
+impl Run {
+    /// This run.
+    pub(crate) fn begin(blocked: u32, rounds: u32) -> Self {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let processors = read("/proc/cpuinfo");
+        let field = |name: &str| {
+            let line = processors.lines().find(|line| line.starts_with(name));
+            line.and_then(|line| line.split_once(": ")).map_or("unknown", |(_, value)| value)
+        };
+        let count = processors.lines().filter(|line| line.starts_with("processor")).count();
+        let is_virtual = field("flags").split(' ').any(|flag| flag == "hypervisor");
+        let machine =
+            format!("{count} {}CPUs, {}", if is_virtual { "virtual " } else { "" }, field("model name"));
+        let arguments: Vec<String> = env::args().skip(1).collect();
+        Self {
+            machine,
+            kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease").trim()),
+            command: ["cargo xtask bench".into(), arguments.join(" ")].join(" ").trim().into(),
+            date: jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S %z").to_string(),
+            load: read("/proc/loadavg").split(' ').take(1).collect(),
+            blocked,
+            rounds,
+        }
+    }
+
+    /// Fails unless figures of this and of `other` may stand side by side.
+    pub(crate) fn ensure_same(&self, other: &Self) -> Result<()> {
+        let parts = [
+            ("machine", &self.machine, &other.machine),
+            ("kernel", &self.kernel, &other.kernel),
+            ("command", &self.command, &other.command),
+            ("date", &self.date, &other.date),
+        ];
+        let differing = parts.into_iter().filter(|(_, one, other)| one != other);
+        let differing: Vec<String> =
+            differing.map(|(what, one, other)| format!("  {what}: {one} / {other}")).collect();
+        ensure!(
+            differing.is_empty(),
+            "figures of different runs say nothing beside each other; measure both in one run:\n{}",
+            differing.join("\n")
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_figures_of_one_run_are_compared() {
+        let run = Run::begin(1, 1);
+        assert!(run.ensure_same(&run.clone()).is_ok());
+        for other in [
+            Run { machine: "another".into(), ..run.clone() },
+            Run { kernel: "another".into(), ..run.clone() },
+            Run { command: "another".into(), ..run.clone() },
+            Run { date: "another".into(), ..run.clone() },
+        ] {
+            assert!(run.ensure_same(&other).is_err(), "{other:?}");
+        }
+    }
+}

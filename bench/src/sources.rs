@@ -1,0 +1,103 @@
+//! Sources by number: the same in the maps and in the programs that walk them.
+//!
+//! It must not remember any: a million of them cost no memory that could disturb what is measured.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::Range,
+};
+
+use crate::bytecode::{
+    Code, FRAME,
+    operation::{ADD, MOVE, MULTIPLY, SHIFT_RIGHT, XOR},
+};
+
+/// How many honest sources a walk goes through.
+pub(crate) const HONEST: u32 = 1 << 20;
+
+/// The finaliser of `MurmurHash3` (Appleby): shifts, and a factor after all but the last. One number for each number.
+const MIX: [(u32, Option<u32>); 3] = [(16, Some(0x85eb_ca6b)), (13, Some(0xc2b2_ae35)), (16, None)];
+
+fn mix(number: u32) -> u32 {
+    MIX.into_iter()
+        .fold(number, |mixed, (shift, factor)| (mixed ^ mixed >> shift).wrapping_mul(factor.unwrap_or(1)))
+}
+
+/// The same as instructions, on the lower half of `register`; `free` is left with anything.
+pub(crate) fn mixing(code: Code, register: u8, free: u8) -> Code {
+    MIX.into_iter().fold(code, |code, (shift, factor)| {
+        let code = code
+            .alu32_by(MOVE, free, register)
+            .alu32(SHIFT_RIGHT, free, shift.cast_signed())
+            .alu32_by(XOR, register, free);
+        match factor {
+            Some(factor) => code.alu32(MULTIPLY, register, factor.cast_signed()),
+            None => code,
+        }
+    })
+}
+
+/// An address family of the sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+}
+
+pub(crate) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+impl Family {
+    /// As it is called.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+
+    /// The source of that number: anywhere in IPv4, and one in each of as many /48s of IPv6.
+    pub(crate) fn source(self, number: u32) -> IpAddr {
+        let [a, b, c, d] = mix(number).to_le_bytes();
+        match self {
+            Self::V4 => Ipv4Addr::new(a, b, c, d).into(),
+            Self::V6 => {
+                let mut octets = Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 1).octets();
+                octets[2..6].copy_from_slice(&[a, b, c, d]);
+                octets.into()
+            }
+        }
+    }
+
+    /// Where in an untagged frame the source address begins.
+    pub(crate) const fn place(self) -> i16 {
+        match self {
+            Self::V4 => 26,
+            Self::V6 => 22,
+        }
+    }
+
+    /// Words of an address.
+    pub(crate) const fn words(self) -> i16 {
+        match self {
+            Self::V4 => 1,
+            Self::V6 => 4,
+        }
+    }
+
+    /// Instructions that make each frame come from the next of the sources, whose number stands in the frame's bytes
+    /// from `slot` on.
+    pub(crate) fn walk(self, slot: usize, sources: &Range<u32>) -> Code {
+        const NUMBER: u8 = 4;
+        const MIXED: u8 = 5;
+        const SHIFTED: u8 = 1;
+        let at = i16::try_from(slot).unwrap_or(i16::MAX);
+        let code = Code::with_frame(slot + 4)
+            .load(4, NUMBER, FRAME, at)
+            .alu32(ADD, NUMBER, 1)
+            .wrap(NUMBER, sources.start, sources.end)
+            .store(4, FRAME, at, NUMBER)
+            .alu32_by(MOVE, MIXED, NUMBER);
+        let octets = if self == Self::V4 { 0 } else { 2 };
+        mixing(code, MIXED, SHIFTED).store(4, FRAME, self.place() + octets, MIXED)
+    }
+}

@@ -1,0 +1,155 @@
+//! A run in words, as Markdown: ratios, for that is what differs least between machines. It must not measure.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::{cases::PEER, classic::Classic, curve::Curve, rate::Rate, report::Report, turns::Cost};
+
+/// What the project wants to keep below, in nanoseconds above the floor.
+const TARGETS: [(&str, f64); 6] = [
+    ("TCP data to a service, IPv4", 8.0),
+    ("TCP data to a service, IPv6", 8.0),
+    ("UDP to a service, IPv4", 8.0),
+    ("UDP to a service, IPv6", 8.0),
+    ("a blocked source, IPv4", 40.0),
+    ("a blocked source, IPv6", 40.0),
+];
+/// What a challenge may cost above a packet that is only parsed.
+const CHALLENGE: f64 = 30.0;
+
+/// The tables.
+pub(crate) struct Tables<'a>(pub(crate) &'a Report);
+
+impl Display for Tables<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let report = self.0;
+        let run = &report.run;
+        writeln!(out, "{}, {}, load {}", run.machine, run.kernel, run.load)?;
+        writeln!(out, "{}: `{}`", run.date, run.command)?;
+        if !report.costs.is_empty() {
+            costs(out, report)?;
+            challenge(out, report)?;
+        }
+        if !report.by_blocked.is_empty() {
+            curves(out, "ns above the floor, by how many are blocked", &report.by_blocked)?;
+        }
+        for what in ["watched ports", "ignored networks", "blocked networks", "interfaces"] {
+            let curves_of: Vec<Curve> =
+                report.by_others.iter().filter(|curve| curve.name.ends_with(what)).cloned().collect();
+            if !curves_of.is_empty() {
+                curves(out, &format!("ns above the floor, by how many {what}"), &curves_of)?;
+            }
+        }
+        rates(out, "Frames received and handled, a second", &report.live)?;
+        rates(out, "Through a veth pair, packets a second", &report.veth)?;
+        classic(out, &report.classic)?;
+        report.missing.iter().try_for_each(|missing| writeln!(out, "\nNot measured: {missing}"))
+    }
+}
+
+fn costs(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
+    let blocked = report.run.blocked;
+    writeln!(
+        out,
+        "\n| packet, {blocked} sources blocked | ns above the floor | target | xdp-filter | ratio |"
+    )?;
+    writeln!(out, "|---|---|---|---|---|")?;
+    for cost in report.costs.iter().filter(|cost| !cost.name.starts_with(PEER)) {
+        let peer = report.cost(&format!("{PEER}{}", cost.name));
+        let ratio = peer.map(|peer| format!("{:.2}", cost.above_floor_ns / peer.above_floor_ns));
+        let target =
+            TARGETS.iter().find(|(name, _)| *name == cost.name).map(|(_, most)| verdict(cost, *most));
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {} |",
+            cost.name,
+            spread(cost),
+            target.unwrap_or_default(),
+            peer.map(spread).unwrap_or_default(),
+            ratio.unwrap_or_default()
+        )?;
+    }
+    Ok(())
+}
+
+/// What a challenge costs, above the same probe without one and above a packet that is only parsed.
+fn challenge(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
+    writeln!(out, "\n| a probe answered with a cookie | IPv4 | IPv6 | target |\n|---|---|---|---|")?;
+    for (above, target) in [("a probe, dropped", ""), ("a reset", "parsing")] {
+        let difference = |family: &str| {
+            let answered = report.cost(&format!("a probe, answered, {family}"))?.above_floor_ns;
+            Some(answered - report.cost(&format!("{above}, {family}"))?.above_floor_ns)
+        };
+        let [v4, v6] = ["IPv4", "IPv6"].map(|family| difference(family).unwrap_or(f64::NAN));
+        let what = if target.is_empty() { "above the same, not answered" } else { "above parsing alone" };
+        let is_met = if v4.max(v6) <= CHALLENGE { "met" } else { "missed" };
+        writeln!(out, "| ns {what} | {v4:+.0} | {v6:+.0} | {CHALLENGE}: {is_met} |")?;
+    }
+    Ok(())
+}
+
+fn verdict(cost: &Cost, most: f64) -> String {
+    let is_met = if cost.above_floor_ns <= most { "met" } else { "missed" };
+    format!("{most}: {is_met}")
+}
+
+/// The median, and where half of the samples lie.
+fn spread(cost: &Cost) -> String {
+    let [low, high] = cost.quartiles_ns;
+    format!("{:+.1} ({low:.1} to {high:.1})", cost.above_floor_ns)
+}
+
+fn curves(out: &mut Formatter<'_>, title: &str, curves: &[Curve]) -> fmt::Result {
+    let mut counts: Vec<u32> =
+        curves.iter().flat_map(|curve| &curve.points).map(|(count, _)| *count).collect();
+    counts.sort_unstable();
+    counts.dedup();
+    let cells = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
+    let heads = counts.iter().map(u32::to_string);
+    writeln!(out, "\n{}", cells([title.to_owned()].into_iter().chain(heads).collect()))?;
+    writeln!(out, "|{}", "---|".repeat(counts.len() + 1))?;
+    for curve in curves {
+        let cost = |count: &u32| {
+            let point = curve.points.iter().find(|(other, _)| other == count);
+            point.map(|(_, cost)| format!("{:+.1}", cost.above_floor_ns)).unwrap_or_default()
+        };
+        writeln!(
+            out,
+            "{}",
+            cells([curve.name.clone()].into_iter().chain(counts.iter().map(cost)).collect())
+        )?;
+    }
+    Ok(())
+}
+
+/// Rates under names such as "drop: portsentry", each beside the first of its kind.
+fn rates(out: &mut Formatter<'_>, title: &str, rates: &[Rate]) -> fmt::Result {
+    if rates.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n| {title} | median | best | ratio to the first |\n|---|---|---|---|")?;
+    for rate in rates {
+        let kind = |rate: &Rate| rate.name.split(": ").next().map(str::to_owned);
+        let first = rates.iter().find(|other| kind(other) == kind(rate)).unwrap_or(rate);
+        let ratio = rate.packets_per_second / first.packets_per_second;
+        writeln!(out, "| {} | {:.0} | {:.0} | {ratio:.2} |", rate.name, rate.packets_per_second, rate.best)?;
+    }
+    Ok(())
+}
+
+fn classic(out: &mut Formatter<'_>, daemons: &[Classic]) -> fmt::Result {
+    if daemons.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n| | {} |", daemons.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join(" | "))?;
+    writeln!(out, "|---|{}", "---|".repeat(daemons.len()))?;
+    let mut row = |what: &str, cell: &dyn Fn(&Classic) -> String| {
+        writeln!(out, "| {what} | {} |", daemons.iter().map(cell).collect::<Vec<_>>().join(" | "))
+    };
+    row("SYNs sent to watched ports in the flood", &|daemon| daemon.flood_sent.to_string())?;
+    row("the daemon's CPU time, share of a core", &|daemon| format!("{:.0} %", daemon.flood_cpu * 100.0))?;
+    row("the daemon's memory after it, MiB", &|daemon| daemon.memory_mib.to_string())?;
+    row("services learned of six by a fast scan", &|daemon| {
+        let [median, fewest, most] = daemon.leaked;
+        format!("{median} ({fewest} to {most})")
+    })
+}

@@ -1,0 +1,67 @@
+//! Packets through a veth pair into a host that drops or takes them, by ours, by nftables, or by nothing.
+//!
+//! It must not use the machine's own network. The sender is a program in the kernel, so that it doesn't set the pace;
+//! frames arrive as a driver would hand them over, before any socket buffer is made of them.
+
+mod guard;
+mod pair;
+
+use anyhow::{Context, Result, ensure};
+
+use self::{guard::Guard, pair::Pair};
+use crate::{
+    paths::paths,
+    rate::{Measurement, in_turns},
+    report::Report,
+    sender::Sender,
+};
+
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Traffic {
+    /// From blocked sources, at random.
+    Blocked,
+    /// UDP to a service.
+    Honest,
+}
+
+/// Measures all guards in turns.
+pub(crate) fn rates(blocked: u32, rounds: u32, report: &mut Report) -> Result<()> {
+    let mut hosts = Vec::new();
+    for guard in Guard::ALL {
+        let pair = Pair::new()?;
+        match guard.set_up(&pair, blocked) {
+            Ok(standing) => hosts.push((guard, pair, standing)),
+            Err(error) => report.missing.push(format!("{} on a veth pair: {error:#}", guard.name())),
+        }
+    }
+    let path = paths().into_iter().find(|path| path.name == "UDP to a service, IPv4").context("a path")?;
+    let frame = path.packet.frame(0);
+    let mut measurements: Vec<Measurement<'_>> = Vec::new();
+    for traffic in [Traffic::Blocked, Traffic::Honest] {
+        for (guard, pair, _) in &hosts {
+            let drops = traffic == Traffic::Blocked && *guard != Guard::None;
+            let does = if traffic == Traffic::Blocked { "from blocked sources" } else { "honest UDP" };
+            let sources = (traffic == Traffic::Blocked).then_some(blocked);
+            let sender = Sender::new(&pair.sender, frame.clone(), sources)?;
+            let measure = move || measure(pair, &sender, drops);
+            measurements.push((format!("{does}: {}", guard.name()), Box::new(measure)));
+        }
+    }
+    report.veth = in_turns(measurements, rounds)?;
+    Ok(())
+}
+
+/// Packets in a run.
+const FRAMES: u32 = 200_000;
+
+/// Packets that the host received a second, nearly all of which must have come to the service, or nearly none: the
+/// stack takes no source for one that no single host can have, and frames may still be on their way.
+fn measure(pair: &Pair, sender: &Sender<'_>, drops: bool) -> Result<f64> {
+    let before = (pair.received()?, pair.delivered()?);
+    let took = sender.send(FRAMES)?;
+    let (received, delivered) = (pair.received()? - before.0, pair.delivered()? - before.1);
+    let share = delivered / received;
+    ensure!(if drops { share < 0.02 } else { share > 0.85 }, "{delivered} of {received} came to the service");
+    Ok(received / took)
+}
