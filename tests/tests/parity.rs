@@ -1,10 +1,13 @@
-//! The kernel program and the same rules in userspace agree on frames that nobody thought of.
+//! Three judges agree on frames that nobody thought of: the kernel program, the same rules in userspace, and an
+//! oracle that etherparse reads frames for and that knows the rules from the documents.
 //!
-//! `PARITY_CASES` (10,000 unless set) says how many, `PARITY_SEED` which; a frame on which they differ is kept in
-//! `tests/corpus/`, and everything there is judged first in each run.
+//! `PARITY_CASES` (10,000 unless set) says how many, `PARITY_SEED` which; every fourth is the next combination of
+//! headers, of which a million cases hold all. A frame on which the judges differ is kept in `tests/corpus/`, and
+//! everything there is judged first in each run.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
     fs,
     path::{Path, PathBuf},
     str::FromStr,
@@ -15,7 +18,13 @@ use portsentry_common::{
     settings::{AckProbes, Response, Settings},
 };
 use portsentry_tests::{
-    generate::Generator, kernel::InKernel, model::Model, namespace::with_sockets, outcome::Judge, place,
+    generate::{COMBINATIONS, Generator, combination},
+    kernel::InKernel,
+    model::Model,
+    namespace::with_sockets,
+    oracle::Oracle,
+    outcome::Judge,
+    place,
     scenario::Scenario,
 };
 
@@ -29,7 +38,7 @@ const HOUR_NS: u64 = 3_600_000_000_000;
 /// has none.
 fn scenarios() -> Vec<(&'static str, Scenario)> {
     type Change = fn(&mut Settings);
-    let changes: [(&'static str, Change); 8] = [
+    let changes: [(&'static str, Change); 9] = [
         ("the first probe blocks", |_| {}),
         ("the third probe blocks", |settings| settings.trigger = 3),
         ("ACK probes count, and TCP is only reported", |settings| {
@@ -42,12 +51,17 @@ fn scenarios() -> Vec<(&'static str, Scenario)> {
             settings.fence_rate = u32::MAX;
             settings.first_ephemeral = 1900;
         }),
-        ("probes fence, a few at a time, and are challenged", |settings| {
+        ("probes fence, and are challenged", |settings| {
             settings.fence_ns = HOUR_NS;
-            settings.fence_rate = 20;
+            settings.fence_rate = u32::MAX;
             settings.challenge_rate = u32::MAX;
             settings.first_ephemeral = 32_768;
             settings.trigger = 2;
+        }),
+        // A rate between would depend on how many seconds the kernel takes.
+        ("no fence is left, and probes are challenged", |settings| {
+            settings.fence_ns = HOUR_NS;
+            settings.challenge_rate = u32::MAX;
         }),
         ("listed ports are traps", |settings| settings.traps = Settings::TCP_TRAPS | Settings::UDP_TRAPS),
         ("nothing is told twice", |settings| {
@@ -66,28 +80,33 @@ fn scenarios() -> Vec<(&'static str, Scenario)> {
     changes.into_iter().map(|(what, change)| (what, scenario(change))).collect()
 }
 
-/// Both judges, from one beginning.
-struct Pair {
+/// All judges, from one beginning.
+struct Bench {
     kernel: InKernel,
     model: Model,
+    oracle: Oracle,
 }
 
-impl Pair {
+impl Bench {
     fn new(scenario: &Scenario) -> Self {
-        Self { kernel: InKernel::new(scenario), model: Model::new(scenario) }
+        Self { kernel: InKernel::new(scenario), model: Model::new(scenario), oracle: Oracle::new(scenario) }
     }
 
-    /// How the two differ on `frame`, in words.
+    /// How they differ on `frame`, in words.
     fn differ(&mut self, frame: &[u8]) -> Option<String> {
-        let (in_kernel, in_model) = (self.kernel.judge(frame), self.model.judge(frame));
-        (in_kernel != in_model).then(|| format!("kernel {in_kernel:?}\n model {in_model:?}"))
+        let Self { kernel, model, oracle } = self;
+        apart([kernel.judge(frame), model.judge(frame), oracle.judge(frame)])
     }
 
     /// How those who are blocked differ, in words.
     fn differ_in_the_end(&self) -> Option<String> {
-        let (in_kernel, in_model) = (self.kernel.blocked(), self.model.blocked());
-        (in_kernel != in_model).then(|| format!("blocked by\nkernel {in_kernel:?}\n model {in_model:?}"))
+        apart([self.kernel.blocked(), self.model.blocked(), self.oracle.blocked()])
     }
+}
+
+fn apart<T: Debug + PartialEq>([kernel, model, oracle]: [T; 3]) -> Option<String> {
+    let is_one = kernel == model && model == oracle;
+    (!is_one).then(|| format!("kernel {kernel:?}\n model {model:?}\noracle {oracle:?}"))
 }
 
 #[test]
@@ -102,29 +121,38 @@ fn frames_are_judged_alike() {
 fn what_once_differed() {
     let frames = kept();
     for (what, scenario) in scenarios() {
-        let mut pair = Pair::new(&scenario);
+        let mut bench = Bench::new(&scenario);
         for (path, frame) in &frames {
-            assert_eq!(pair.differ(frame), None, "{}, where {what}", path.display());
+            assert_eq!(bench.differ(frame), None, "{}, where {what}", path.display());
         }
-        assert_eq!(pair.differ_in_the_end(), None, "where {what}");
+        assert_eq!(bench.differ_in_the_end(), None, "where {what}");
     }
 }
 
 fn at_random(cases: u64, seed: u64) {
     let mut generator = Generator::new(seed);
     for (run, (what, scenario)) in (0..cases.div_ceil(RUN)).zip(scenarios().iter().cycle()) {
-        let mut pair = Pair::new(scenario);
+        let mut bench = Bench::new(scenario);
         let end = cases.min((run + 1) * RUN);
         for case in run * RUN..end {
-            let frame = generator.frame();
-            if let Some(difference) = pair.differ(&frame) {
+            let frame = frame(case, &mut generator);
+            if let Some(difference) = bench.differ(&frame) {
                 let kept = keep(&frame, seed, case);
                 panic!("PARITY_SEED={seed}, case {case}, where {what}: {kept}\n{difference}");
             }
         }
-        assert_eq!(pair.differ_in_the_end(), None, "PARITY_SEED={seed}, up to case {end}, where {what}");
+        assert_eq!(bench.differ_in_the_end(), None, "PARITY_SEED={seed}, up to case {end}, where {what}");
     }
 }
+
+/// Each fourth frame is a combination of headers, the others are made at random.
+fn frame(case: u64, generator: &mut Generator) -> Vec<u8> {
+    let number = usize::try_from(case / 4).expect("cases that can be counted");
+    if case.is_multiple_of(4) { combination(number) } else { generator.frame() }
+}
+
+/// What the first lines here promise.
+const _: () = assert!(COMBINATIONS <= 250_000);
 
 #[test]
 fn a_glance_tells_what_an_examination_would() {
