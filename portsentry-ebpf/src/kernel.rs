@@ -20,15 +20,13 @@ use portsentry_common::{
     gate,
     parse::Malformed,
     settings::Settings,
-    state::{Budget, SightKey, SteerKey, Tally},
+    state::{SightKey, SteerKey, Tally},
     world::{Allowance, Entry, Flow, Hosts, Locality, Sight, World},
 };
 
 use crate::{atomic, explained::EXPLAINED, maps, sockets};
 
 use self::family::Family;
-
-const SECOND_NS: u64 = 1_000_000_000;
 
 /// A single setting, for what is on every packet's way: cheaper than by [`World::settings`].
 macro_rules! setting {
@@ -113,19 +111,7 @@ impl World for Kernel<'_> {
         let Some(budget) = maps::BUDGET.get_ptr_mut(0) else { return false };
         // SAFETY: the value is this CPU's own, and programs don't preempt each other on a CPU's queue.
         let budget = unsafe { &mut *budget };
-        if now_ns.wrapping_sub(budget.start_ns) >= SECOND_NS {
-            *budget = Budget { start_ns: now_ns, ..Budget::default() };
-        }
-        let Settings { event_rate, fence_rate, challenge_rate, .. } = *self.settings();
-        let (spent, limit) = match allowance {
-            Allowance::Tell => (&mut budget.told, event_rate),
-            Allowance::Fence => (&mut budget.fenced, fence_rate),
-            Allowance::Answer => (&mut budget.answered, challenge_rate),
-            Allowance::Check => (&mut budget.checked, challenge_rate),
-        };
-        let may = *spent < limit;
-        *spent = spent.wrapping_add(u32::from(may));
-        may
+        budget.spend(allowance, self.settings(), now_ns)
     }
 
     #[inline(always)]

@@ -10,12 +10,13 @@ use aya_ebpf::{
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Block,
+    budget::Budget,
     challenge::Secrets,
     counter::Counters,
     event::Event,
     gate,
     settings::Settings,
-    state::{Budget, SightKey, SteerKey, Tally},
+    state::{SightKey, SteerKey, Tally},
 };
 
 /// An IPv6 address in an LPM key, whose layout has no room for alignment.

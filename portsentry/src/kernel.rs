@@ -19,6 +19,7 @@ mod ring;
 mod secrets;
 mod trap;
 mod trial;
+mod unattended;
 
 pub use blocked::Blocked;
 pub use claim::Claim;
@@ -33,3 +34,4 @@ pub use pins::Pins;
 pub use ring::{Ring, decode};
 pub use trap::{Place, Traps};
 pub use trial::Trial;
+pub use unattended::Unattended;

@@ -1,7 +1,7 @@
 //! Three judges agree on frames that nobody thought of: the kernel program, the same rules in userspace, and an
 //! oracle that etherparse reads frames for and that knows the rules from the documents.
 //!
-//! `PARITY_CASES` (10,000 unless set) says how many, `PARITY_SEED` which; every fourth is the next combination of
+//! `PARITY_CASES` (18,000 unless set) says how many, `PARITY_SEED` which; every fourth is the next combination of
 //! headers, of which a million cases hold all. A frame on which the judges differ is kept in `tests/corpus/`, and
 //! everything there is judged first in each run.
 
@@ -28,7 +28,7 @@ use portsentry_tests::{
     scenario::Scenario,
 };
 
-const CASES: u64 = 10_000;
+const CASES: u64 = 18_000;
 const SEED: u64 = 0x5eed;
 /// Frames that a loaded program judges before it is loaded anew: what they leave behind is compared at the end.
 const RUN: u64 = 2_000;
@@ -51,15 +51,14 @@ fn scenarios() -> Vec<(&'static str, Scenario)> {
             settings.fence_rate = u32::MAX;
             settings.first_ephemeral = 1900;
         }),
-        ("probes fence, and are challenged", |settings| {
+        ("probes fence and are challenged", |settings| {
             settings.fence_ns = HOUR_NS;
             settings.fence_rate = u32::MAX;
             settings.challenge_rate = u32::MAX;
             settings.first_ephemeral = 32_768;
             settings.trigger = 2;
         }),
-        // A rate between would depend on how many seconds the kernel takes.
-        ("no fence is left, and probes are challenged", |settings| {
+        ("no fence can be made, but SYNs are challenged", |settings| {
             settings.fence_ns = HOUR_NS;
             settings.challenge_rate = u32::MAX;
         }),
@@ -170,7 +169,7 @@ fn a_glance_tells_what_an_examination_would() {
 
 #[test]
 fn frames_at_random_reach_every_counter() {
-    // These take a map, a ring or a second that is full.
+    // These take a map, a ring or an allowance that is used up.
     const FULL: [&str; 3] = ["blocked_full", "over_rate", "ring_full"];
     // No cookie is guessed; tests/challenge.rs earns one.
     let mut reached: BTreeSet<&str> = FULL.into_iter().chain(["proven"]).collect();

@@ -10,6 +10,7 @@ use aya::{
 use nix::sys::signal::{SigSet, SigmaskHow};
 use portsentry_common::{
     block::Block,
+    budget::Budget,
     challenge::Secrets,
     classify::Protocol,
     counter::Counters,
@@ -190,7 +191,7 @@ impl Load {
             ("STEERED", size(size_of::<state::SteerKey>()), 4, Some(max_sources)),
             ("SOURCES", 16, size(size_of::<state::Tally>()), Some(max_sources)),
             ("SIGHTS", size(size_of::<state::SightKey>()), WORD, Some(max_sources)),
-            ("BUDGET", 4, size(size_of::<state::Budget>()), None),
+            ("BUDGET", 4, size(size_of::<Budget>()), None),
             ("COUNTERS", 4, size(size_of::<Counters>()), None),
             // A ring has neither keys nor values; the size of its records guards against another version's.
             ("EVENTS", 0, 0, Some(ring_size.max(size(size_of::<Event>())))),

@@ -43,10 +43,11 @@ impl Keeper {
             self.journal.error(&error);
             return;
         }
-        if let Some(record) = self.ledger.lift(source) {
-            self.files.lift(&record);
+        let lifted = self.ledger.lift(source);
+        if let Some(record) = &lifted {
+            self.files.lift(record);
         }
-        self.journal.lifted(source, why);
+        self.journal.lifted(source, lifted.is_some_and(|record| record.hold.is_fence), why);
     }
 
     /// Enters a source that the blocked file names.
