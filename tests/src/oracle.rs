@@ -14,6 +14,7 @@ use std::{
 };
 
 use bytemuck::Zeroable;
+use ipnet::IpNet;
 use portsentry::policy::Sighting;
 use portsentry_common::{
     block::{Block, Origin},
@@ -39,6 +40,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Oracle {
     scenario: Scenario,
+    local: BTreeMap<IpNet, Locality>,
+    ignored: Vec<IpNet>,
     blocked: BTreeMap<IpAddr, Block>,
     fenced: BTreeSet<IpAddr>,
     fences_left: u32,
@@ -80,6 +83,8 @@ impl Oracle {
     #[must_use]
     pub fn new(scenario: &Scenario) -> Self {
         Self {
+            local: place::local(),
+            ignored: place::ignored().into_keys().collect(),
             blocked: scenario.blocked.iter().copied().collect(),
             fenced: BTreeSet::new(),
             fences_left: scenario.settings.fence_rate,
@@ -139,7 +144,7 @@ impl Oracle {
             return Some(&[]);
         }
         let sockets = &self.scenario.sockets;
-        let is_innocent = match (locality(seen.packet.destination), seen.protocol) {
+        let is_innocent = match (self.locality(seen.packet.destination), seen.protocol) {
             (Locality::Foreign, _) => return Some(&[]),
             (Locality::Own, Protocol::Tcp) => {
                 seen.ends().have_a_tcp_service(sockets, seen.is_of_a_connection())
@@ -161,7 +166,7 @@ impl Oracle {
     /// A packet that nothing explains.
     fn probe(&mut self, seen: Seen<'_>) -> Finding {
         let mut counted = vec!["probes", counter(seen.kind)];
-        let is_ignored = place::ignored().into_keys().any(|network| network.contains(&seen.source));
+        let is_ignored = self.ignored.iter().any(|network| network.contains(&seen.source));
         let counts = !seen.is_of_a_connection() || self.settings().ack_probes == AckProbes::Count as u8;
         if is_ignored || !counts {
             counted.extend(is_ignored.then_some("ignored"));
@@ -238,7 +243,7 @@ impl Oracle {
             let opens = packet.part != Part::Later && OPENING.contains(&packet.protocol);
             return if opens { dropped() } else { passes() };
         };
-        let locality = locality(packet.destination);
+        let locality = self.locality(packet.destination);
         let sockets = &self.scenario.sockets;
         let belongs = match (seen.protocol, seen.kind) {
             (Protocol::Udp, _) if locality == Locality::Own => {
@@ -277,6 +282,12 @@ impl Oracle {
         finding
     }
 
+    /// Whose address it is; of two networks that hold it, the smaller says so.
+    fn locality(&self, destination: IpAddr) -> Locality {
+        let holding = self.local.iter().filter(|(network, _)| network.contains(&destination));
+        holding.max_by_key(|(network, _)| network.prefix_len()).map_or(Locality::Foreign, |(_, whose)| *whose)
+    }
+
     fn is_trap(&self, seen: &Seen<'_>) -> bool {
         let bit = match seen.protocol {
             Protocol::Tcp => Settings::TCP_TRAPS,
@@ -302,10 +313,4 @@ impl Oracle {
 
 fn is_watched(seen: &Seen<'_>) -> bool {
     place::is_listed(seen.protocol, seen.port()) || place::is_advanced(seen.protocol, seen.port())
-}
-
-/// Whose address it is; of two networks that hold it, the smaller says so.
-fn locality(destination: IpAddr) -> Locality {
-    let holding = place::local().into_iter().filter(|(network, _)| network.contains(&destination));
-    holding.max_by_key(|(network, _)| network.prefix_len()).map_or(Locality::Foreign, |(_, whose)| whose)
 }
