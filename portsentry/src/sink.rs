@@ -20,7 +20,7 @@ pub mod watch;
 
 use std::{fmt, net::IpAddr};
 
-pub use edit::{Change, Edited, edit};
+pub use edit::{Change, Edited, edit, rewrite};
 pub use files::{Denied, Files, Flushed};
 pub use journal::Journal;
 pub use past::{Deed, Past};

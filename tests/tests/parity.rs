@@ -13,10 +13,7 @@ use std::{
     str::FromStr,
 };
 
-use portsentry_common::{
-    counter::COUNTERS,
-    settings::{AckProbes, Response, Settings},
-};
+use portsentry_common::counter::COUNTERS;
 use portsentry_tests::{
     generate::{COMBINATIONS, Generator, combination},
     kernel::InKernel,
@@ -25,59 +22,13 @@ use portsentry_tests::{
     oracle::Oracle,
     outcome::Judge,
     place,
-    scenario::Scenario,
+    scenario::{Scenario, every_way},
 };
 
 const CASES: u64 = 18_000;
 const SEED: u64 = 0x5eed;
 /// Frames that a loaded program judges before it is loaded anew: what they leave behind is compared at the end.
 const RUN: u64 = 2_000;
-const HOUR_NS: u64 = 3_600_000_000_000;
-
-/// Every way that the settings lead, each without the memory for sockets: the model, whose clock stands still,
-/// has none.
-fn scenarios() -> Vec<(&'static str, Scenario)> {
-    type Change = fn(&mut Settings);
-    let changes: [(&'static str, Change); 9] = [
-        ("the first probe blocks", |_| {}),
-        ("the third probe blocks", |settings| settings.trigger = 3),
-        ("ACK probes count, and TCP is only reported", |settings| {
-            settings.ack_probes = AckProbes::Count as u8;
-            settings.tcp_response = Response::Report as u8;
-        }),
-        ("ACK probes are nothing", |settings| settings.ack_probes = AckProbes::Off as u8),
-        ("the first probe fences", |settings| {
-            settings.fence_ns = HOUR_NS;
-            settings.fence_rate = u32::MAX;
-            settings.first_ephemeral = 1900;
-        }),
-        ("probes fence and are challenged", |settings| {
-            settings.fence_ns = HOUR_NS;
-            settings.fence_rate = u32::MAX;
-            settings.challenge_rate = u32::MAX;
-            settings.first_ephemeral = 32_768;
-            settings.trigger = 2;
-        }),
-        ("no fence can be made, but SYNs are challenged", |settings| {
-            settings.fence_ns = HOUR_NS;
-            settings.challenge_rate = u32::MAX;
-        }),
-        ("listed ports are traps", |settings| settings.traps = Settings::TCP_TRAPS | Settings::UDP_TRAPS),
-        ("nothing is told twice", |settings| {
-            settings.repeat_ns = HOUR_NS;
-            settings.trigger = 2;
-            settings.udp_response = Response::Report as u8;
-        }),
-    ];
-    let scenario = |change: Change| {
-        let scenario = Scenario::with(|settings| {
-            settings.remembers = 0;
-            change(settings);
-        });
-        Scenario { max_blocked: 1 << 16, ..scenario }
-    };
-    changes.into_iter().map(|(what, change)| (what, scenario(change))).collect()
-}
 
 /// All judges, from one beginning.
 struct Bench {
@@ -117,7 +68,7 @@ fn frames_are_judged_alike() {
 
 fn what_once_differed() {
     let frames = kept();
-    for (what, scenario) in scenarios() {
+    for (what, scenario) in every_way() {
         let mut bench = Bench::new(&scenario);
         for (path, frame) in &frames {
             assert_eq!(bench.differ(frame), None, "{}, where {what}", path.display());
@@ -128,7 +79,7 @@ fn what_once_differed() {
 
 fn at_random(cases: u64, seed: u64) {
     let mut generator = Generator::new(seed);
-    for (run, (what, scenario)) in (0..cases.div_ceil(RUN)).zip(scenarios().iter().cycle()) {
+    for (run, (what, scenario)) in (0..cases.div_ceil(RUN)).zip(every_way().iter().cycle()) {
         let cases = run * RUN..cases.min((run + 1) * RUN);
         // A socket in TIME-WAIT is gone after a minute.
         with_sockets(&place::sockets(), || {
@@ -158,7 +109,7 @@ const _: () = assert!(COMBINATIONS <= 250_000);
 #[test]
 fn a_glance_tells_what_an_examination_would() {
     let seed = number("PARITY_SEED", SEED);
-    for (what, scenario) in scenarios() {
+    for (what, scenario) in every_way() {
         let mut generator = Generator::new(seed);
         let (mut glancing, mut examining) = (Model::new(&scenario), Model::new(&scenario));
         for case in 0..RUN {
@@ -175,7 +126,7 @@ fn frames_at_random_reach_every_counter() {
     const FULL: [&str; 3] = ["blocked_full", "over_rate", "ring_full"];
     // No cookie is guessed; tests/challenge.rs earns one.
     let mut reached: BTreeSet<&str> = FULL.into_iter().chain(["proven"]).collect();
-    for (_, scenario) in scenarios() {
+    for (_, scenario) in every_way() {
         let mut generator = Generator::new(SEED);
         let mut model = Model::new(&scenario);
         reached.extend((0..RUN).flat_map(|_| model.judge(&generator.frame()).counted.into_keys()));

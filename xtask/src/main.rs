@@ -5,6 +5,7 @@
 mod build;
 mod build_ebpf;
 mod demo;
+mod fuzz;
 mod lint;
 mod paths;
 mod run;
@@ -31,6 +32,8 @@ enum Verb {
     Demo,
     /// Run every test; needs root
     Test(test::Arguments),
+    /// Let the fuzzer look for what the tests did not think of
+    Fuzz(fuzz::Arguments),
     /// Check formatting, lints and licences
     Lint,
 }
@@ -53,6 +56,7 @@ fn run(verb: &Verb) -> anyhow::Result<()> {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Demo => demo::run(),
         Verb::Test(arguments) => test::run(arguments),
+        Verb::Fuzz(arguments) => fuzz::run(arguments),
         Verb::Lint => lint::run(),
     }
 }
