@@ -1,6 +1,7 @@
 //! `cargo xtask fuzz`: LLVM's fuzzer on each target, two at a time. It must not know what a target checks.
 //!
-//! The compiler's coverage pass takes no nightly. What the fuzzer has learnt stays in `target/fuzz/corpus/`, so that a
+//! The compiler's coverage pass (`fuzz/coverage`) takes no nightly; almost nothing that is fuzzed is unsafe, so no
+//! sanitizer is needed. What the fuzzer has learnt stays in `target/fuzz/corpus/`, so that a
 //! longer run goes on where the last one ended; an input that fails is kept in `fuzz/findings/`, which the tests replay.
 
 use std::{
@@ -14,18 +15,6 @@ use clap::Args;
 
 use crate::{build_ebpf, paths, shell};
 
-/// Coverage of edges by counters, and of what is compared with what; as cargo-fuzz has it, without a sanitizer, as
-/// almost nothing here is unsafe.
-const COVERAGE: [&str; 7] = [
-    "--cfg fuzzing",
-    "-C passes=sancov-module",
-    "-C llvm-args=-sanitizer-coverage-level=4",
-    "-C llvm-args=-sanitizer-coverage-inline-8bit-counters",
-    "-C llvm-args=-sanitizer-coverage-pc-table",
-    "-C llvm-args=-sanitizer-coverage-trace-compares",
-    "-C codegen-units=1",
-];
-const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 /// How many run at the same time.
 const ABREAST: usize = 2;
 
@@ -80,11 +69,11 @@ fn build() -> Result<PathBuf> {
             "--bin",
             "fuzz",
         ])
-        .args(["--profile", "fuzz", "--target", TRIPLE, "--target-dir"])
+        .args(["--profile", "fuzz", "--target-dir"])
         .arg(&folder)
-        .env("RUSTFLAGS", COVERAGE.join(" "));
+        .env("RUSTC_WORKSPACE_WRAPPER", paths::root().join("fuzz/coverage"));
     shell::run(&mut cargo)?;
-    Ok(folder.join(TRIPLE).join("fuzz/fuzz"))
+    Ok(folder.join("fuzz/fuzz"))
 }
 
 /// The targets' names, which are their files'.

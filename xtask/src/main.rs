@@ -12,6 +12,7 @@ mod run;
 mod setup;
 mod shell;
 mod test;
+mod unsafety;
 
 use std::process::ExitCode;
 
@@ -34,8 +35,10 @@ enum Verb {
     Test(test::Arguments),
     /// Let the fuzzer look for what the tests did not think of
     Fuzz(fuzz::Arguments),
-    /// Check formatting, lints and licences
+    /// Check formatting, lints, dependencies and the list of unsafe code
     Lint,
+    /// Write the list of unsafe code, docs/unsafe.md
+    Unsafety,
 }
 
 fn main() -> ExitCode {
@@ -58,5 +61,6 @@ fn run(verb: &Verb) -> anyhow::Result<()> {
         Verb::Test(arguments) => test::run(arguments),
         Verb::Fuzz(arguments) => fuzz::run(arguments),
         Verb::Lint => lint::run(),
+        Verb::Unsafety => unsafety::run(),
     }
 }
