@@ -22,6 +22,7 @@ mod daemon;
 mod installed;
 mod log;
 mod maps;
+mod names;
 mod namespace;
 mod probes;
 mod records;
@@ -37,6 +38,7 @@ pub use self::{
     installed::Syslog,
     log::Log,
     maps::{dump, remove_pins},
+    names::Names,
     namespace::{Namespace, by_way_of},
     probes::Probe,
     records::{classic_record, mentions},
