@@ -11,7 +11,8 @@ pub(super) fn check(data: &[u8]) {
         Ok((networks, report)) => {
             assert!(!report.has_errors());
             assert!(networks.iter().all(|network| *network == network.trunc()));
-            let again: String = networks.iter().map(|network: &IpNet| format!("{network}\n")).collect();
+            let lines: Vec<String> = networks.iter().map(IpNet::to_string).collect();
+            let again = lines.join("\n");
             let (read, _) = parse(&again, "ignore").unwrap_or_else(|report| panic!("{again}\n{report}"));
             assert_eq!(read, networks);
         }

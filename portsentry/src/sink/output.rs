@@ -40,7 +40,7 @@ impl Output {
             Self::Stdout => drop(writeln!(std::io::stdout().lock(), "{line}")),
             Self::Syslog(syslog) => syslog.send(&line),
             #[cfg(test)]
-            Self::Kept(lines) => lines.push(line),
+            Self::Kept(lines) => lines.push(line.into_owned()),
         }
     }
 }
