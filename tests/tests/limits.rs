@@ -133,7 +133,7 @@ fn a_map_that_is_full_keeps_whom_it_holds() {
     assert_eq!(daemon.counter("blocked_full"), 8);
     assert_held_once(&daemon, held);
     // Whoever is let out makes room.
-    let rest: String = daemon.file("BLOCKED_FILE")[1..].iter().map(|line| format!("{line}\n")).collect();
+    let rest = daemon.file("BLOCKED_FILE")[1..].join("\n") + "\n";
     let new = daemon.setup().path("BLOCKED_FILE").with_file_name("edited");
     fs::write(&new, rest).expect("an edited file");
     fs::rename(&new, daemon.setup().path("BLOCKED_FILE")).expect("it takes the file's place");
