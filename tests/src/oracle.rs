@@ -15,7 +15,7 @@ use std::{
 
 use bytemuck::Zeroable;
 use ipnet::IpNet;
-use portsentry::policy::Sighting;
+use portsentry::{kernel::monotonic_ns, policy::Sighting};
 use portsentry_common::{
     block::{Block, Origin},
     classify::{Kind, Protocol},
@@ -42,7 +42,9 @@ pub struct Oracle {
     scenario: Scenario,
     local: BTreeMap<IpNet, Locality>,
     ignored: Vec<IpNet>,
+    /// Those whose block is over stand here, too, as in the map.
     blocked: BTreeMap<IpAddr, Block>,
+    now_ns: u64,
     fenced: BTreeSet<IpAddr>,
     fences_left: u32,
     hits: BTreeMap<IpAddr, u32>,
@@ -86,6 +88,7 @@ impl Oracle {
             local: place::local(),
             ignored: place::ignored().into_keys().collect(),
             blocked: scenario.blocked.iter().copied().collect(),
+            now_ns: monotonic_ns().unsigned_abs(),
             fenced: BTreeSet::new(),
             fences_left: scenario.settings.fence_rate,
             hits: BTreeMap::new(),
@@ -104,8 +107,7 @@ impl Oracle {
             Reading::Unreadable(counter) => return Finding::of(Action::Pass, &[counter]),
             Reading::Ip(ip) => ip,
         };
-        if let Some(block) = ip.source.and_then(|source| self.blocked.get_mut(&source)) {
-            block.dropped += 1;
+        if ip.source.is_some_and(|source| self.is_blocked(source)) {
             return Finding::of(Action::Drop, &["dropped"]);
         }
         let (source, packet) = match (ip.source, &ip.rest) {
@@ -120,6 +122,23 @@ impl Oracle {
             Some(seen) => self.free(seen),
             None => Finding::passes(),
         }
+    }
+
+    /// By its own block, which counts what it drops, or by the narrowest network that holds it, unless it is ignored.
+    fn is_blocked(&mut self, source: IpAddr) -> bool {
+        let is_over = |block: &Block| block.until_ns != 0 && block.until_ns <= self.now_ns;
+        if let Some(block) = self.blocked.get_mut(&source).filter(|block| !is_over(block)) {
+            block.dropped += 1;
+            return true;
+        }
+        // An IPv4 address in IPv6's clothes is in no IPv4 network: an IPv6 packet can't speak for one.
+        let holding = self.scenario.networks.iter().filter(|(network, _)| network.contains(&source));
+        let narrowest = holding.max_by_key(|(network, _)| network.prefix_len());
+        narrowest.is_some_and(|(_, block)| !is_over(block)) && !self.is_ignored(source)
+    }
+
+    fn is_ignored(&self, source: IpAddr) -> bool {
+        self.ignored.iter().any(|network| network.contains(&source))
     }
 
     /// A packet of somebody in good standing.
@@ -166,7 +185,7 @@ impl Oracle {
     /// A packet that nothing explains.
     fn probe(&mut self, seen: Seen<'_>) -> Finding {
         let mut counted = vec!["probes", counter(seen.kind)];
-        let is_ignored = self.ignored.iter().any(|network| network.contains(&seen.source));
+        let is_ignored = self.is_ignored(seen.source);
         let counts = !seen.is_of_a_connection() || self.settings().ack_probes == AckProbes::Count as u8;
         if is_ignored || !counts {
             counted.extend(is_ignored.then_some("ignored"));

@@ -120,5 +120,14 @@ pub fn every_way() -> Vec<(&'static str, Scenario)> {
         });
         Scenario { max_blocked: 1 << 16, ..scenario }
     };
-    changes.into_iter().map(|(what, change)| (what, scenario(change))).collect()
+    let mut ways: Vec<_> = changes.into_iter().map(|(what, change)| (what, scenario(change))).collect();
+    let networks = scenario(|_| {});
+    // Some hold strangers of the generator's, one an ignored network; within one that is blocked, another's time is over.
+    let networks = networks
+        .blocked_network("203.0.64.0/20", 0)
+        .blocked_network("203.0.70.0/24", 1)
+        .blocked_network("192.0.2.0/24", 0)
+        .blocked_network("2001:db8:3::/48", u64::MAX);
+    ways.push(("networks are blocked", networks));
+    ways
 }

@@ -38,12 +38,12 @@ fn the_table_holds_in_userspace() {
     assert_none(&judged.collect::<Vec<_>>().concat());
 }
 
-/// The oracle knows neither rates nor sizes, and its clock stands still.
+/// The oracle knows neither rates nor sizes.
 #[test]
 fn the_table_holds_for_the_oracle() {
-    let chapters = chapters().into_iter().filter(|Chapter { scenario, .. }| {
-        scenario.settings.event_rate > 0 && scenario.max_blocked > 1 && scenario.blocked.is_empty()
-    });
+    let chapters = chapters()
+        .into_iter()
+        .filter(|Chapter { scenario, .. }| scenario.settings.event_rate > 0 && scenario.max_blocked > 1);
     let judged: Vec<_> =
         chapters.map(|chapter| differences(&chapter, &mut Oracle::new(&chapter.scenario))).collect();
     assert!(judged.len() > 10, "most chapters are held to it: {}", judged.len());

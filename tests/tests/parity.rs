@@ -1,7 +1,7 @@
 //! Three judges agree on frames that nobody thought of: the kernel program, the same rules in userspace, and an
 //! oracle that etherparse reads frames for and that knows the rules from the documents.
 //!
-//! `PARITY_CASES` (18,000 unless set) says how many, `PARITY_SEED` which; every fourth is the next combination of
+//! `PARITY_CASES` (20,000 unless set) says how many, `PARITY_SEED` which; every fourth is the next combination of
 //! headers, of which a million cases hold all. A frame on which the judges differ is kept in `tests/corpus/`, and
 //! everything there is judged first in each run.
 
@@ -25,7 +25,7 @@ use portsentry_tests::{
     scenario::{Scenario, every_way},
 };
 
-const CASES: u64 = 18_000;
+const CASES: u64 = 20_000;
 const SEED: u64 = 0x5eed;
 /// Frames that a loaded program judges before it is loaded anew: what they leave behind is compared at the end.
 const RUN: u64 = 2_000;

@@ -52,8 +52,9 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         .chain((0..2000).map(|_| generator.frame()))
         .filter(|frame| frame.len() <= MOST)
         .collect();
+    let every = every_way().len();
     let input = |(number, frames): (usize, &[Vec<u8>])| {
-        let mut input = vec![u8::try_from(number % 9).unwrap_or_default()];
+        let mut input = vec![u8::try_from(number % every).unwrap_or_default()];
         for frame in frames {
             input.push(u8::try_from(frame.len()).unwrap_or_default());
             input.extend(frame);
