@@ -10,10 +10,10 @@ pub trait Address: Copy + PartialEq + Pod {
     /// 4 or 6, as in the version field of the IP header.
     const VERSION: u8;
 
-    /// Whether one host can be meant: neither unspecified, loopback, multicast nor broadcast
-    /// (RFC 1122 section 3.2.1.3, RFC 4291 section 2.4), nor an IPv4-mapped IPv6 address, which belongs in no
-    /// packet: Linux drops those (draft-itojun-v6ops-v4mapped-harmful-02), and here they would be taken for
-    /// the IPv4 address.
+    /// Whether one host can be meant: neither unspecified (all of `0.0.0.0/8`), loopback, multicast nor the broadcast
+    /// address (RFC 1122 section 3.2.1.3, RFC 4291 section 2.4; Linux takes the rest of `240.0.0.0/4` for hosts), nor
+    /// an IPv4-mapped IPv6 address, which belongs in no packet: Linux drops those
+    /// (draft-itojun-v6ops-v4mapped-harmful-02), and here they would be taken for the IPv4 address.
     fn is_unicast(self) -> bool;
 
     /// The address in 16 octets, IPv4 as IPv4-mapped (RFC 4291 section 2.5.5.2).
@@ -81,7 +81,7 @@ impl Address for Ipv4 {
     #[inline(always)]
     fn is_unicast(self) -> bool {
         let first = self.number() >> 24;
-        first != 0 && first != 127 && first < 224
+        first != 0 && first != 127 && first >> 4 != 14 && self.number() != u32::MAX
     }
 
     #[inline(always)]
@@ -148,6 +148,9 @@ mod tests {
             ("0.1.2.3", false),
             ("127.0.0.1", false),
             ("224.0.0.5", false),
+            ("239.255.255.255", false),
+            ("240.0.0.1", true),
+            ("255.255.255.254", true),
             ("255.255.255.255", false),
         ] {
             let address: Ipv4Addr = text.parse().unwrap();

@@ -28,6 +28,32 @@ pub struct SightKey {
     pub reserved: [u8; 5],
 }
 
+/// What a blocked network is found by: the IP version, so that no IPv6 network holds an IPv4 host, and the address. A
+/// prefix counts [`NetworkKey::VERSION_BITS`] before the address's own; with a size that is no multiple of eight, the
+/// value behind it would not be aligned.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct NetworkKey {
+    /// 4 or 6.
+    pub version: u64,
+    /// IPv4 as IPv4-mapped.
+    pub address: Ipv6,
+}
+
+impl NetworkKey {
+    /// Bits of [`NetworkKey::version`].
+    pub const VERSION_BITS: u32 = 64;
+    /// Bits of the whole key.
+    pub const BITS: u32 = 192;
+
+    /// The key as the map takes it.
+    #[inline(always)]
+    #[must_use]
+    pub fn octets(self) -> [u8; 24] {
+        bytemuck::cast(self)
+    }
+}
+
 /// A packet that is to be handed to the daemon's own sockets.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]

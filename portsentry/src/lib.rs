@@ -11,3 +11,4 @@ pub mod kernel;
 pub mod modes;
 pub mod policy;
 pub mod sink;
+pub mod visible;

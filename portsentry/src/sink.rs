@@ -22,7 +22,7 @@ pub mod watch;
 use std::{fmt, net::IpAddr};
 
 pub use block_list::edit_list;
-pub use edit::{Change, Edited, edit};
+pub use edit::{Change, Edited, edit, rewrite};
 pub use files::{Denied, Files, Flushed};
 pub use journal::Journal;
 pub use past::{Deed, Past};

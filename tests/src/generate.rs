@@ -2,6 +2,7 @@
 //!
 //! The same generator, seeded alike, makes the same frames.
 
+mod combination;
 mod damage;
 
 use std::{
@@ -10,6 +11,8 @@ use std::{
 };
 
 use fastrand::Rng;
+
+pub use combination::{COMBINATIONS, combination};
 
 use crate::{
     frames::{ACK, Extension, FIN, Packet, SYN, XMAS, protocol, tcp, udp},

@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod lab;
 pub mod model;
 pub mod namespace;
+pub mod oracle;
 pub mod outcome;
 pub mod place;
 pub mod received;

@@ -162,7 +162,7 @@ impl<A: Address> Hosts<A> for Model {
     }
 
     fn is_in_blocked_network(&self, source: A) -> bool {
-        let source = ip(source).to_canonical();
+        let source = ip(source);
         let holding = self.scenario.networks.iter().filter(|(network, _)| network.contains(&source));
         let narrowest = holding.max_by_key(|(network, _)| network.prefix_len());
         let is_ignored = self.ignored.iter().any(|network| network.contains(&source));

@@ -75,3 +75,59 @@ impl Scenario {
         self
     }
 }
+
+/// Every way that the settings lead, each without the memory for sockets: the model, whose clock stands still,
+/// has none. Each with what it is, in words.
+#[must_use]
+pub fn every_way() -> Vec<(&'static str, Scenario)> {
+    const HOUR_NS: u64 = 3_600_000_000_000;
+    type Change = fn(&mut Settings);
+    let changes: [(&'static str, Change); 9] = [
+        ("the first probe blocks", |_| {}),
+        ("the third probe blocks", |settings| settings.trigger = 3),
+        ("ACK probes count, and TCP is only reported", |settings| {
+            settings.ack_probes = AckProbes::Count as u8;
+            settings.tcp_response = Response::Report as u8;
+        }),
+        ("ACK probes are nothing", |settings| settings.ack_probes = AckProbes::Off as u8),
+        ("the first probe fences", |settings| {
+            settings.fence_ns = HOUR_NS;
+            settings.fence_rate = u32::MAX;
+            settings.first_ephemeral = 1900;
+        }),
+        ("probes fence and are challenged", |settings| {
+            settings.fence_ns = HOUR_NS;
+            settings.fence_rate = u32::MAX;
+            settings.challenge_rate = u32::MAX;
+            settings.first_ephemeral = 32_768;
+            settings.trigger = 2;
+        }),
+        ("no fence can be made, but SYNs are challenged", |settings| {
+            settings.fence_ns = HOUR_NS;
+            settings.challenge_rate = u32::MAX;
+        }),
+        ("listed ports are traps", |settings| settings.traps = Settings::TCP_TRAPS | Settings::UDP_TRAPS),
+        ("nothing is told twice", |settings| {
+            settings.repeat_ns = HOUR_NS;
+            settings.trigger = 2;
+            settings.udp_response = Response::Report as u8;
+        }),
+    ];
+    let scenario = |change: Change| {
+        let scenario = Scenario::with(|settings| {
+            settings.remembers = 0;
+            change(settings);
+        });
+        Scenario { max_blocked: 1 << 16, ..scenario }
+    };
+    let mut ways: Vec<_> = changes.into_iter().map(|(what, change)| (what, scenario(change))).collect();
+    let networks = scenario(|_| {});
+    // Some hold strangers of the generator's, one an ignored network; within one that is blocked, another's time is over.
+    let networks = networks
+        .blocked_network("203.0.64.0/20", 0)
+        .blocked_network("203.0.70.0/24", 1)
+        .blocked_network("192.0.2.0/24", 0)
+        .blocked_network("2001:db8:3::/48", u64::MAX);
+    ways.push(("networks are blocked", networks));
+    ways
+}

@@ -1,9 +1,10 @@
-//! Packets through the kernel program, and through the same rules in userspace, as a table of sentences.
+//! Packets through the kernel program, the same rules in userspace, and an oracle of its own, as a table of sentences.
 
 use portsentry_tests::{
     kernel::InKernel,
     model::Model,
     namespace::with_sockets,
+    oracle::Oracle,
     outcome::Judge,
     place,
     table::{Chapter, chapters},
@@ -35,6 +36,18 @@ fn the_table_holds_in_userspace() {
     let chapters = chapters();
     let judged = chapters.iter().map(|chapter| differences(chapter, &mut Model::new(&chapter.scenario)));
     assert_none(&judged.collect::<Vec<_>>().concat());
+}
+
+/// The oracle knows neither rates nor sizes.
+#[test]
+fn the_table_holds_for_the_oracle() {
+    let chapters = chapters()
+        .into_iter()
+        .filter(|Chapter { scenario, .. }| scenario.settings.event_rate > 0 && scenario.max_blocked > 1);
+    let judged: Vec<_> =
+        chapters.map(|chapter| differences(&chapter, &mut Oracle::new(&chapter.scenario))).collect();
+    assert!(judged.len() > 10, "most chapters are held to it: {}", judged.len());
+    assert_none(&judged.concat());
 }
 
 #[test]

@@ -1,27 +1,10 @@
-//! `cargo xtask lint`: formatting, lints and licences. It must not change a file.
+//! `cargo xtask lint`: formatting, lints, dependencies and the list of unsafe code. It must not change a file.
 
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use cargo_metadata::MetadataCommand;
 
-use crate::{build_ebpf, paths, setup, shell};
-
-/// Licences that a program under MIT or Apache-2.0 may build on.
-const PERMISSIVE: [&str; 12] = [
-    "MIT",
-    "Apache-2.0",
-    "Apache-2.0 WITH LLVM-exception",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "0BSD",
-    "ISC",
-    "Zlib",
-    "Unicode-3.0",
-    "Unlicense",
-    "CC0-1.0",
-    "BSL-1.0",
-];
+use crate::{build_ebpf, paths, setup, shell, unsafety};
 
 /// Runs all checks; the first that fails ends it.
 pub(crate) fn run() -> Result<()> {
@@ -40,45 +23,31 @@ pub(crate) fn run() -> Result<()> {
     let flags = cargo.get_envs().find(|(name, _)| *name == "RUSTFLAGS").and_then(|(_, value)| value);
     let flags = format!("{} -D warnings", flags.unwrap_or_default().to_string_lossy());
     shell::run(cargo.args(["--quiet", "--release"]).env("RUSTFLAGS", flags))?;
-    licences()
+    dependencies()?;
+    shell::step("the list of unsafe code");
+    unsafety::check()
 }
 
-/// Every dependency offers a licence that this project can build on.
-fn licences() -> Result<()> {
-    shell::step("licences");
-    let metadata = MetadataCommand::new().current_dir(paths::root()).exec().context("cargo metadata")?;
-    let foreign: Vec<String> = metadata
-        .packages
-        .iter()
-        .filter(|package| !is_permissive(package.license.as_deref().unwrap_or_default()))
-        .map(|package| format!("{} {}: {:?}", package.name, package.version, package.license))
-        .collect();
-    ensure!(foreign.is_empty(), "dependencies without a permissive licence:\n{}", foreign.join("\n"));
-    Ok(())
-}
-
-/// Whether an SPDX expression can be met with permissive licences: one of each group joined by OR.
-fn is_permissive(expression: &str) -> bool {
-    let plain = expression.replace(['(', ')'], "").replace('/', " OR ");
-    plain.split(" AND ").all(|group| group.split(" OR ").any(|licence| PERMISSIVE.contains(&licence.trim())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_licence_must_be_offered_in_every_group() {
-        for (expression, expected) in [
-            ("MIT", true),
-            ("MIT/Apache-2.0", true),
-            ("MIT OR GPL-3.0-only", true),
-            ("GPL-3.0-only", false),
-            ("(MIT OR Apache-2.0) AND Unicode-3.0", true),
-            ("MIT AND GPL-2.0-only", false),
-            ("", false),
-        ] {
-            assert_eq!(is_permissive(expression), expected, "{expression}");
-        }
+/// Licences, duplicates and origins of all dependencies; advisories where their list can be fetched.
+fn dependencies() -> Result<()> {
+    shell::step("dependencies: licences, duplicates, origins");
+    let deny = setup::deny::find_or_install()?;
+    let check = |what: &[&str]| {
+        let mut command = Command::new(&deny);
+        command
+            .current_dir(paths::root())
+            .args(["--log-level", "error", "check", "--hide-inclusion-graph"])
+            .args(what);
+        command
+    };
+    shell::run(&mut check(&["licenses", "bans", "sources"]))?;
+    shell::step("dependencies: advisories");
+    let output = check(&["advisories"]).output().with_context(|| deny.display().to_string())?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("failed to fetch advisory database") {
+        shell::step("advisories were not checked: their list can't be fetched from here");
+        return Ok(());
     }
+    ensure!(output.status.success(), "{said}");
+    Ok(())
 }

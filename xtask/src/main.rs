@@ -6,12 +6,14 @@ mod bench;
 mod build;
 mod build_ebpf;
 mod demo;
+mod fuzz;
 mod lint;
 mod paths;
 mod run;
 mod setup;
 mod shell;
 mod test;
+mod unsafety;
 
 use std::process::ExitCode;
 
@@ -34,8 +36,12 @@ enum Verb {
     Test(test::Arguments),
     /// Measure what a packet costs, side by side with xdp-filter, nftables and PortSentry 1.2; needs root
     Bench(bench::Arguments),
-    /// Check formatting, lints and licences
+    /// Let the fuzzer look for what the tests did not think of
+    Fuzz(fuzz::Arguments),
+    /// Check formatting, lints, dependencies and the list of unsafe code
     Lint,
+    /// Write the list of unsafe code, docs/unsafe.md
+    Unsafety,
 }
 
 fn main() -> ExitCode {
@@ -57,6 +63,8 @@ fn run(verb: &Verb) -> anyhow::Result<()> {
         Verb::Demo => demo::run(),
         Verb::Test(arguments) => test::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),
+        Verb::Fuzz(arguments) => fuzz::run(arguments),
         Verb::Lint => lint::run(),
+        Verb::Unsafety => unsafety::run(),
     }
 }

@@ -1,5 +1,6 @@
 //! Installs what building and testing take, where it is missing. It must not build the project.
 
+pub(crate) mod deny;
 mod linker;
 mod packages;
 pub(crate) mod toolchain;

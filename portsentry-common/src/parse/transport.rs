@@ -4,7 +4,8 @@ use super::{Datagram, Fragment, Malformed, TCP, UDP};
 use crate::frame::Bytes;
 
 pub(super) const TCP_HEADER: usize = 20;
-/// The part of a TCP header that ends with its control bits and window.
+/// The part of a TCP header that holds its control bits: fragments are cut at multiples of eight (RFC 791), and Linux
+/// takes no more of others.
 const TCP_CONTROL: usize = 16;
 pub(super) const UDP_HEADER: usize = 8;
 
@@ -39,7 +40,7 @@ pub enum Transport {
         /// The control bits.
         flags: TcpFlags,
     },
-    /// A first fragment that ends before TCP's control bits (RFC 1858 section 3.1), which no ordinary
+    /// A first fragment of less than 16 bytes, without TCP's control bits (RFC 1858 section 3.1), which no ordinary
     /// stack sends; ports in host byte order.
     TinyTcp {
         /// Port that it comes from.

@@ -9,6 +9,7 @@ use portsentry_common::{
     block::Block,
     classify::Protocol,
     gate::Gated,
+    state::NetworkKey,
     world::Entry,
 };
 
@@ -26,7 +27,7 @@ pub trait Family: Address + Gated + Tuple {
     #[inline(always)]
     fn blocked_network(self) -> Option<*mut Block> {
         let [high, low] = self.to_mapped().halves();
-        let block = blocked_network(high, low);
+        let block = blocked_network(u64::from(Self::VERSION), high, low);
         (!block.is_null()).then_some(block)
     }
     /// The fence around this very address.
@@ -184,12 +185,12 @@ impl Family for Ipv6 {
     }
 }
 
-/// The block of the narrowest network that holds the address of these halves; null for none. A function of its own, as
-/// the key would take room on the stack of everybody who asks.
+/// The block of the narrowest network of that IP version that holds the address of these halves; null for none. A
+/// function of its own, as the key would take room on the stack of everybody who asks.
 #[inline(never)]
-fn blocked_network(high: u64, low: u64) -> *mut Block {
-    let octets: [u8; 16] = bytemuck::cast([high, low]);
-    let block = maps::BLOCKED_NETWORKS.get(&Key::new(128, octets));
+fn blocked_network(version: u64, high: u64, low: u64) -> *mut Block {
+    let key = NetworkKey { version, address: Ipv6::from_halves([high, low]) };
+    let block = maps::BLOCKED_NETWORKS.get(&Key::new(NetworkKey::BITS, key.octets()));
     block.map_or(core::ptr::null_mut(), |block| core::ptr::from_ref(block).cast_mut())
 }
 

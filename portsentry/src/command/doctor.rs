@@ -113,7 +113,8 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
 fn render(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.about.chars().count()).max().unwrap_or(0);
     let lines = findings.iter().map(|Finding { about, level, what, remedy }| {
-        let remedy = remedy.as_ref().map(|remedy| format!("\n{:10}{:width$}-> {remedy}", "", ""));
+        let remedy =
+            remedy.as_ref().map(|remedy| format!("\n{:10}{:width$}-> {}", "", "", table::plain(remedy)));
         let line = format!("{:8}  {about:width$}  {what}", level.name());
         table::plain(&line) + &remedy.unwrap_or_default() + "\n"
     });

@@ -4,6 +4,8 @@ use std::time::SystemTime;
 
 use jiff::{Timestamp, tz::TimeZone};
 
+use crate::visible::visible;
+
 /// Where a column's cells stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Align {
@@ -31,16 +33,9 @@ pub(super) fn render<const N: usize>(columns: [(&str, Align); N], rows: &[[Strin
     text
 }
 
-/// `text` with its control characters escaped.
+/// `text` as it may be shown on a terminal.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, character| {
-        if character.is_control() {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
-        shown
-    })
+    visible(text).into_owned()
 }
 
 /// A time on the clock of `zone`.

@@ -17,6 +17,7 @@ pub mod keys;
 mod lexer;
 mod network;
 mod parse;
+mod place;
 mod ports;
 mod read;
 mod report;

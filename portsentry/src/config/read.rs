@@ -11,7 +11,7 @@ use std::{
 use nix::{fcntl::OFlag, unistd::geteuid};
 use thiserror::Error;
 
-use super::report::Report;
+use super::{place, report::Report};
 
 /// The largest file read, in bytes: many times what the longest configuration needs.
 const LARGEST: u64 = 1 << 20;
@@ -50,6 +50,28 @@ pub enum LoadError {
         /// How large one may be.
         mebibytes: u64,
     },
+    /// Everybody may put another file in its place.
+    #[error(
+        "{path} is below {directory}, where everybody may write, so it isn't trusted: chmod o-w {directory}"
+    )]
+    WorldWritableDirectory {
+        /// The file.
+        path: PathBuf,
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// Somebody else than root or the user that this process runs as may put another file in its place.
+    #[error(
+        "{path} is below {directory}, which belongs to user {uid}, so it isn't trusted: chown root {directory}"
+    )]
+    DirectoryOwner {
+        /// The file.
+        path: PathBuf,
+        /// The directory.
+        directory: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
     /// It is not UTF-8.
     #[error("{path}:{line}: not UTF-8 text; if it is Latin-1, convert it: iconv -f latin1 -t utf-8 {path}")]
     NotUtf8 {
@@ -71,9 +93,10 @@ pub(super) fn read(path: &Path) -> Result<String, LoadError> {
 pub(super) fn read_up_to(path: &Path, largest: u64) -> Result<String, LoadError> {
     let file_path = || path.to_path_buf();
     let failed = |source| LoadError::Io { path: file_path(), source };
+    let found = place::find(path)?;
     // Without O_NONBLOCK, opening a pipe would wait for its writer.
-    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
-    let file = file.map_err(failed)?;
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(found).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
         return Err(LoadError::NotAFile(file_path()));

@@ -1,34 +1,33 @@
 //! The map of blocked networks, and the gates before it. It must not know where they come from.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv6Addr},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, net::Ipv6Addr, sync::Arc};
 
 use aya::maps::{
     MapData, MapError,
     lpm_trie::{Key, LpmTrie},
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use portsentry_common::block::Block;
+use portsentry_common::{block::Block, state::NetworkKey};
 
 use super::{Error, blocked::Raw, gate::Gate};
 
 pub(super) const MAP: &str = "BLOCKED_NETWORKS";
+/// The octets of a [`NetworkKey`].
+type Octets = [u8; size_of::<NetworkKey>()];
+
 /// Bits of the prefix of IPv4-mapped IPv6 addresses (RFC 4291, section 2.5.5.2).
 const MAPPED: u8 = 96;
 
 /// Blocked networks of both families.
 #[derive(Debug)]
 pub struct BlockedNetworks {
-    map: LpmTrie<MapData, [u8; 16], Raw>,
+    map: LpmTrie<MapData, Octets, Raw>,
     gate: Arc<Gate>,
     capacity: u32,
 }
 
 impl BlockedNetworks {
-    pub(super) fn new(map: LpmTrie<MapData, [u8; 16], Raw>, gate: Arc<Gate>, capacity: u32) -> Self {
+    pub(super) fn new(map: LpmTrie<MapData, Octets, Raw>, gate: Arc<Gate>, capacity: u32) -> Self {
         Self { map, gate, capacity }
     }
 
@@ -68,7 +67,7 @@ impl BlockedNetworks {
     }
 }
 
-pub(super) fn read(map: &LpmTrie<MapData, [u8; 16], Raw>) -> Result<BTreeMap<IpNet, Block>, Error> {
+pub(super) fn read(map: &LpmTrie<MapData, Octets, Raw>) -> Result<BTreeMap<IpNet, Block>, Error> {
     let entries = map.iter().map(|entry| {
         let (key, value) = entry.map_err(Error::map(MAP))?;
         Ok(network(&key).map(|network| (network, bytemuck::pod_read_unaligned(&value))))
@@ -76,20 +75,22 @@ pub(super) fn read(map: &LpmTrie<MapData, [u8; 16], Raw>) -> Result<BTreeMap<IpN
     entries.filter_map(Result::transpose).collect()
 }
 
-fn key(network: IpNet) -> Key<[u8; 16]> {
-    let (address, length) = match network {
-        IpNet::V4(network) => (network.network().to_ipv6_mapped(), network.prefix_len() + MAPPED),
-        IpNet::V6(network) => (network.network(), network.prefix_len()),
+fn key(network: IpNet) -> Key<Octets> {
+    let (version, address, length) = match network {
+        IpNet::V4(network) => (4, network.network().to_ipv6_mapped(), network.prefix_len() + MAPPED),
+        IpNet::V6(network) => (6, network.network(), network.prefix_len()),
     };
-    Key::new(u32::from(length), address.octets())
+    let key = NetworkKey { version, address: address.into() };
+    Key::new(NetworkKey::VERSION_BITS + u32::from(length), key.octets())
 }
 
-/// `None` for a prefix length that the kernel would not have taken.
-fn network(key: &Key<[u8; 16]>) -> Option<IpNet> {
-    let address = Ipv6Addr::from(key.data());
-    let length = u8::try_from(key.prefix_len()).ok()?;
-    match (IpAddr::from(address).to_canonical(), length.checked_sub(MAPPED)) {
-        (IpAddr::V4(address), Some(length)) => Ipv4Net::new(address, length).map(IpNet::V4).ok(),
+/// `None` for a key that is none of ours.
+fn network(key: &Key<Octets>) -> Option<IpNet> {
+    let NetworkKey { version, address } = bytemuck::pod_read_unaligned(&key.data());
+    let length = u8::try_from(key.prefix_len().checked_sub(NetworkKey::VERSION_BITS)?).ok()?;
+    let address = Ipv6Addr::from(address);
+    match version {
+        4 => Ipv4Net::new(address.to_ipv4_mapped()?, length.checked_sub(MAPPED)?).map(IpNet::V4).ok(),
         _ => Ipv6Net::new(address, length).map(IpNet::V6).ok(),
     }
 }
@@ -100,12 +101,18 @@ mod tests {
 
     #[test]
     fn networks_are_keys_and_back() {
-        for text in
-            ["192.0.2.0/24", "10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32", "2001:db8::1/128", "fe80::/10"]
-        {
+        for text in [
+            "192.0.2.0/24",
+            "0.0.0.0/0",
+            "192.0.2.1/32",
+            "2001:db8::/32",
+            "2001:db8::1/128",
+            "::/0",
+            "::ffff:0:0/96",
+        ] {
             let expected: IpNet = text.parse().unwrap();
             assert_eq!(network(&key(expected)), Some(expected));
         }
-        assert_eq!(key("192.0.2.0/24".parse().unwrap()).prefix_len(), 120);
+        assert_eq!(key("192.0.2.0/24".parse().unwrap()).prefix_len(), 64 + 120);
     }
 }

@@ -31,20 +31,27 @@ pub fn parse(content: &[u8], now: SystemTime) -> (Vec<Record>, Vec<Fault>) {
     }
     let (mut records, mut faults) = (Vec::new(), Vec::new());
     for (number, line) in (1..).zip(String::from_utf8_lossy(content).lines()) {
-        let words = line.split('#').next().unwrap_or_default();
-        if words.trim().is_empty() {
-            continue;
-        }
-        match parse_line(words, now) {
+        match read_line(line, now) {
             Some(record) => records.push(record),
+            None if words(line).is_empty() => {}
             None => faults.push(Fault { line: number, text: line.chars().take(100).collect() }),
         }
     }
     (records, faults)
 }
 
+/// What a line of the text form says of a source, if anything.
+pub(super) fn read_line(line: &str, now: SystemTime) -> Option<Record> {
+    parse_words(words(line), now)
+}
+
+/// A line without its comment.
+fn words(line: &str) -> &str {
+    line.split('#').next().unwrap_or_default().trim()
+}
+
 /// A line cut short must not name somebody else, so a line of 1.2's is taken only with its last word.
-fn parse_line(line: &str, now: SystemTime) -> Option<Record> {
+fn parse_words(line: &str, now: SystemTime) -> Option<Record> {
     match *line.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
         [address] => Some(bare(source(address)?, now)),
         [

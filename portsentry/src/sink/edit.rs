@@ -66,13 +66,15 @@ fn classic(path: &Path) -> Result<Vec<u8>, ReplaceError> {
     Ok(all)
 }
 
-fn rewrite(old: &[u8], change: Change, sources: &BTreeSet<IpAddr>) -> (Vec<u8>, Edited) {
+/// The file's new content, and what changed in it.
+#[must_use]
+pub fn rewrite(old: &[u8], change: Change, sources: &BTreeSet<IpAddr>) -> (Vec<u8>, Edited) {
     let old = if blocked_file::is_text(old) { old.to_vec() } else { text_of(old) };
     let mut held = BTreeSet::new();
     let mut removed = Vec::new();
     let mut new = Vec::with_capacity(old.len());
     for line in old.split_inclusive(|byte| *byte == b'\n') {
-        let record = blocked_file::parse(line, SystemTime::UNIX_EPOCH).0.pop();
+        let record = blocked_file::read_line(&String::from_utf8_lossy(line), SystemTime::UNIX_EPOCH);
         let meant = record.filter(|record| sources.contains(&record.source));
         let is_kept = match (change, meant) {
             (_, None) => true,
@@ -87,6 +89,10 @@ fn rewrite(old: &[u8], change: Change, sources: &BTreeSet<IpAddr>) -> (Vec<u8>, 
         }
         let counts = change == Change::Unblock || is_kept;
         held.extend(meant.filter(|_| counts).map(|record| record.source));
+    }
+    // What lay behind a removed line must not be taken for 2.x's form now that it comes first.
+    if !blocked_file::is_text(&new) {
+        new.splice(..0, *b"#\n");
     }
     let (is_held, is_not): (Vec<IpAddr>, Vec<IpAddr>) =
         sources.iter().partition(|source| held.contains(source));
@@ -149,6 +155,13 @@ mod tests {
         old.extend([192, 0, 2, 9]);
         let (new, _) = rewrite(&old, Change::Block, &sources("192.0.2.1"));
         assert_eq!(new, b"192.0.2.9\n192.0.2.1\n");
+    }
+
+    #[test]
+    fn a_text_file_stays_one() {
+        let old = b"192.0.2.9\n\x02\0\xc0\0\x02\x07".as_slice();
+        let (new, _) = rewrite(old, Change::Unblock, &sources("192.0.2.9"));
+        assert_eq!(new, [b"#\n", &old[10..]].concat());
     }
 
     #[test]

@@ -3,10 +3,10 @@
 
 use std::{
     collections::VecDeque,
-    fs::{self, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     net::IpAddr,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::PathBuf,
     time::SystemTime,
 };
@@ -22,6 +22,9 @@ const WAITING: usize = 65_536;
 const TAIL: u64 = 4 << 20;
 /// How much the two times of a block may differ, in seconds, as one is the kernel's and one is rounded.
 const ROUNDING: i64 = 2;
+
+/// No link is followed, no pipe waited for.
+const FLAGS: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK);
 
 /// The file, which is opened for each batch so that it may be rotated at any time.
 #[derive(Debug)]
@@ -55,14 +58,10 @@ impl History {
         if self.waiting.is_empty() {
             return Ok(0);
         }
-        let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
         let mut options = OpenOptions::new();
-        let mut file =
-            options.read(true).append(true).create(true).mode(0o640).custom_flags(flags).open(&self.path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
-        }
-        let length = file.metadata()?.len();
+        options.read(true).append(true).create(true).mode(0o640).custom_flags(FLAGS.bits());
+        let mut file = options.open(&self.path)?;
+        let length = length_of(&file)?;
         let mut text = String::new();
         if is_torn(&file, length)? {
             text.push('\n');
@@ -83,16 +82,29 @@ impl History {
 
     /// What an earlier run wrote last: sources, and the seconds at which they were blocked.
     pub fn recent(&self) -> io::Result<Vec<(IpAddr, i64)>> {
-        let mut file = match File::open(&self.path) {
+        let mut file = match OpenOptions::new().read(true).custom_flags(FLAGS.bits()).open(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other?,
         };
-        let length = fs::metadata(&self.path)?.len();
+        let length = length_of(&file)?;
         file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
         let mut tail = Vec::new();
         file.take(TAIL).read_to_end(&mut tail)?;
         Ok(String::from_utf8_lossy(&tail).lines().filter_map(read_line).collect())
     }
+}
+
+/// A regular file's length in bytes. One that has another name beside this one may be anything: a link by somebody who
+/// may make names here, but not write what they stand for.
+fn length_of(file: &File) -> io::Result<u64> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    if metadata.nlink() > 1 {
+        return Err(io::Error::other("it has another name somewhere else (a hard link): remove one of them"));
+    }
+    Ok(metadata.len())
 }
 
 /// Whether `record` is among the `recent` lines.
@@ -119,7 +131,7 @@ fn is_torn(file: &File, length: u64) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{fs, time::Duration};
 
     use jiff::tz::TimeZone;
     use portsentry_common::{block::Proof, classify::Protocol};
@@ -180,6 +192,19 @@ mod tests {
         std::os::unix::fs::symlink(dir.path().join("elsewhere"), &history.path).unwrap();
         history.append("line".into());
         assert!(history.flush().is_err());
+        assert!(history.recent().is_err());
+    }
+
+    #[test]
+    fn another_name_of_a_file_is_not_written_to() {
+        let (dir, mut history) = history();
+        let precious = dir.path().join("precious");
+        fs::write(&precious, "root:x:0:0\n").unwrap();
+        fs::hard_link(&precious, &history.path).unwrap();
+        history.append("line".into());
+        let problem = history.flush().unwrap_err().to_string();
+        assert!(problem.contains("hard link"), "{problem}");
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "root:x:0:0\n");
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use std::{io::Write, path::Path};
 
 use super::syslog::Syslog;
-use crate::config::{Config, LogOutput};
+use crate::{
+    config::{Config, LogOutput},
+    visible::visible,
+};
 
 /// Standard output or the system log.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ impl Output {
         }
     }
 
-    /// Writes one line. Control characters are spelt out, so that nothing can pass for a line of its own or reach
+    /// Writes one line. What a terminal acts on is spelt out, so that nothing can pass for a line of its own or reach
     /// a terminal.
     pub fn write(&mut self, line: &str) {
         let line = visible(line);
@@ -37,26 +40,7 @@ impl Output {
             Self::Stdout => drop(writeln!(std::io::stdout().lock(), "{line}")),
             Self::Syslog(syslog) => syslog.send(&line),
             #[cfg(test)]
-            Self::Kept(lines) => lines.push(line),
+            Self::Kept(lines) => lines.push(line.into_owned()),
         }
-    }
-}
-
-fn visible(line: &str) -> String {
-    let spell = |c: char| match c {
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    };
-    if line.contains(char::is_control) { line.chars().map(spell).collect() } else { line.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_characters_are_spelt_out() {
-        assert_eq!(visible("a\nattackalert: b\u{1b}[2J\u{9b}"), "a\\nattackalert: b\\u{1b}[2J\\u{9b}");
-        assert_eq!(visible("café"), "café");
     }
 }

@@ -28,6 +28,9 @@ pub enum ReplaceError {
     /// It isn't a regular file, or a symbolic link that somebody else than root made.
     #[error("{0} is not a regular file, or a link that somebody else than root made: remove it")]
     Untrusted(PathBuf),
+    /// Everybody may write to it.
+    #[error("{0} can be written by everybody, so it isn't trusted: chmod o-w {0}")]
+    WorldWritable(PathBuf),
     /// It is larger than 256 MiB.
     #[error("{0} is larger than 256 MiB")]
     TooLarge(PathBuf),
@@ -129,6 +132,9 @@ fn open(path: &Path) -> Result<Option<(Vec<u8>, Metadata)>, ReplaceError> {
     if !metadata.is_file() {
         return Err(ReplaceError::Untrusted(path.clone()));
     }
+    if metadata.mode() & 0o002 != 0 {
+        return Err(ReplaceError::WorldWritable(path.clone()));
+    }
     let mut content = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut content).map_err(failed)?;
     if content.len() as u64 > LARGEST {
@@ -207,6 +213,18 @@ mod tests {
         std::os::unix::fs::lchown(&path, Some(12), None).unwrap();
         assert!(matches!(update(&path, 0o640, append("b")), Err(ReplaceError::Untrusted(_))));
         assert_eq!(fs::read_to_string(&real).unwrap(), "a");
+    }
+
+    #[test]
+    fn a_file_that_everybody_may_write_to_is_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "a").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o646)).unwrap();
+        let message = read(&path).unwrap_err().to_string();
+        assert!(message.contains("written by everybody") && message.contains("chmod o-w"), "{message}");
+        assert!(matches!(update(&path, 0o640, append("b")), Err(ReplaceError::WorldWritable(_))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a");
     }
 
     #[test]

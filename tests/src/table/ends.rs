@@ -135,6 +135,9 @@ fn implausible() -> Vec<Story> {
             from_v6("[::ffff:192.0.2.205]:1"),
             is_implausible(),
         ),
+        story("the last group is one", from("239.255.255.255:1"), is_implausible()),
+        story("a source in the once reserved range is a host", from("240.0.0.1:1"), blocks(Kind::Syn)),
+        story("the address before everybody's is a host", from("255.255.255.254:1"), blocks(Kind::Syn)),
         story("a link-local source is a host", from_v6("[fe80::1]:1"), blocks(Kind::Syn)),
     ]
 }

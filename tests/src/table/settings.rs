@@ -295,6 +295,7 @@ fn networks() -> Chapter {
             .blocked_network("192.0.2.128/25", 0)
             .blocked_network("192.0.2.192/30", 1)
             .blocked_network("2001:db8:bad::/48", 0)
+            .blocked_network("::/16", 0)
             .blocked_network("2001:db8:bad:7::/64", u64::MAX),
         stories: vec![
             story("who is in a blocked network is dropped", silent().from("192.0.2.130:1"), is_dropped()),
@@ -308,6 +309,13 @@ fn networks() -> Chapter {
             ),
             story("over IPv6, too", silent_v6().from("[2001:db8:bad::1]:1"), is_dropped()),
             story("and in a network within", silent_v6().from("[2001:db8:bad:7::1]:1"), is_dropped()),
+            series(
+                "an IPv6 network that holds all mapped addresses holds no IPv4 host",
+                [
+                    (tcp(SYN).to(OWN).from("192.0.2.125:1"), blocks(Kind::Syn)),
+                    (silent().from("192.0.2.124:1"), passes()),
+                ],
+            ),
             story("and not beside it", silent_v6().from("[2001:db8:bae::1]:1"), passes()),
             story(
                 "what can't be parsed is dropped, too",

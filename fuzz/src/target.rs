@@ -1,0 +1,38 @@
+//! The targets, a file each. It must not check anything itself.
+
+mod blocked_file;
+mod configuration;
+mod event;
+mod frame;
+mod history;
+mod hosts_deny;
+mod ignore_file;
+mod name;
+
+/// Something that takes bytes from outside.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// What `cargo xtask fuzz` calls it.
+    pub name: &'static str,
+    /// Panics if what must hold for any input doesn't for `data`.
+    pub check: fn(data: &[u8]),
+    /// Inputs to begin with, of every kind that it takes.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+/// All of them, in the order of the names.
+pub const TARGETS: &[Target] = &[
+    Target { name: "blocked_file", check: blocked_file::check, seeds: blocked_file::seeds },
+    Target { name: "configuration", check: configuration::check, seeds: configuration::seeds },
+    Target { name: "event", check: event::check, seeds: event::seeds },
+    Target { name: "frame", check: frame::check, seeds: frame::seeds },
+    Target { name: "history", check: history::check, seeds: history::seeds },
+    Target { name: "hosts_deny", check: hosts_deny::check, seeds: hosts_deny::seeds },
+    Target { name: "ignore_file", check: ignore_file::check, seeds: ignore_file::seeds },
+    Target { name: "name", check: name::check, seeds: name::seeds },
+];
+
+/// Texts as inputs.
+fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}

@@ -1,0 +1,76 @@
+//! The blocked file: what is read is read again once it was written; an administrator's edit touches nobody else's line.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::SystemTime,
+};
+
+use jiff::tz::TimeZone;
+use portsentry::{
+    policy::Record,
+    sink::{Change, blocked_file, rewrite},
+};
+use portsentry_common::classify::Protocol;
+
+use super::texts;
+
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+pub(super) fn check(data: &[u8]) {
+    let (records, faults) = blocked_file::parse(data, NOW);
+    assert!(records.len() + faults.len() <= data.len());
+    assert!(records.iter().all(|record| blocked_file::is_host(record.source)));
+    let text = blocked_file::render(records.iter().copied(), &TimeZone::UTC);
+    let (again, faults) = blocked_file::parse(text.as_bytes(), NOW);
+    assert_eq!(faults, [], "{text}");
+    assert_eq!(said(&again), said(&records), "what is written is read:\n{text}");
+    edit(data, &records);
+}
+
+/// What the file says of them. It has no place for a proof, and none for times after the year 9999.
+fn said(records: &[Record]) -> Vec<(IpAddr, u16, Protocol, bool)> {
+    let said =
+        |record: &Record| (record.source, record.hold.port, record.hold.protocol, record.hold.is_fence);
+    records.iter().map(said).collect()
+}
+
+fn edit(data: &[u8], records: &[Record]) {
+    let Some(first) = records.first() else { return };
+    let sources = BTreeSet::from([first.source, IpAddr::from([192, 0, 2, 99])]);
+    for change in [Change::Block, Change::Unblock] {
+        let (new, edited) = rewrite(data, change, &sources);
+        assert_eq!(edited.changed.len() + edited.unchanged.len(), sources.len());
+        let (after, _) = blocked_file::parse(&new, NOW);
+        let others = |records: &[Record]| -> BTreeMap<IpAddr, usize> {
+            let others = records.iter().filter(|record| !sources.contains(&record.source));
+            others.fold(BTreeMap::new(), |mut counts, record| {
+                *counts.entry(record.source).or_default() += 1;
+                counts
+            })
+        };
+        assert_eq!(others(records), others(&after), "nobody else is touched");
+        for source in &sources {
+            let holds: Vec<_> = after.iter().filter(|record| record.source == *source).collect();
+            match change {
+                Change::Block => assert!(holds.iter().any(|record| !record.hold.is_fence)),
+                Change::Unblock => assert!(holds.is_empty()),
+            }
+        }
+        assert!(rewrite(&new, change, &sources).1.changed.is_empty(), "nothing is left to do");
+    }
+}
+
+pub(super) fn seeds() -> Vec<Vec<u8>> {
+    let mut revival = 2_u16.to_ne_bytes().to_vec();
+    revival.extend([192, 0, 2, 9]);
+    revival.extend(10_u16.to_ne_bytes());
+    revival.extend([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
+    let mut seeds = texts(&[
+        "# mine\n1795389179 - 11/22/2026 23:12:59 Host: a.example/192.0.2.9 Port: 1 TCP Blocked\n",
+        "1795389180 - 11/22/2026 23:13:00 Host: 192.0.2.8/192.0.2.8 Port: 7 UDP Fenced\n2001:db8::9 # a guest\n",
+        "::ffff:192.0.2.4\n192.0.2.3\r\n\t192.0.2.2\n0.0.0.0\nff02::1\nnonsense 192.0.2.1",
+    ]);
+    seeds.push(revival);
+    seeds
+}

@@ -1,0 +1,65 @@
+//! Frames through the rules: whatever comes, they find what the oracle finds, at a glance and by examination.
+//!
+//! An input is the number of a scenario, then frames, each behind its length in a byte.
+
+use std::cell::OnceCell;
+
+use portsentry_tests::{
+    generate::{COMBINATIONS, Generator, combination},
+    model::Model,
+    oracle::Oracle,
+    outcome::Judge,
+    scenario::{Scenario, every_way},
+};
+
+/// An Ethernet header, which the kernel lets no frame be shorter than.
+const LEAST: usize = 14;
+const MOST: usize = u8::MAX as usize;
+
+thread_local! {
+    static SCENARIOS: OnceCell<Vec<Scenario>> = const { OnceCell::new() };
+}
+
+pub(super) fn check(data: &[u8]) {
+    let Some((number, frames)) = data.split_first() else { return };
+    SCENARIOS.with(|scenarios| {
+        let scenarios =
+            scenarios.get_or_init(|| every_way().into_iter().map(|(_, scenario)| scenario).collect());
+        judge(&scenarios[usize::from(*number) % scenarios.len()], frames);
+    });
+}
+
+fn judge(scenario: &Scenario, mut frames: &[u8]) {
+    let (mut model, mut examining) = (Model::new(scenario), Model::new(scenario));
+    let mut oracle = Oracle::new(scenario);
+    while let Some((length, rest)) = frames.split_first() {
+        let (frame, rest) = rest.split_at(rest.len().min(usize::from(*length)));
+        frames = rest;
+        if frame.len() >= LEAST {
+            let judged = model.judge(frame);
+            assert_eq!(judged, examining.examine(frame), "a glance finds what an examination does");
+            assert_eq!(judged, oracle.judge(frame), "the rules find what the oracle does");
+        }
+    }
+    assert_eq!(model.blocked(), oracle.blocked());
+}
+
+pub(super) fn seeds() -> Vec<Vec<u8>> {
+    let mut generator = Generator::new(1);
+    let frames: Vec<Vec<u8>> = (0..COMBINATIONS)
+        .step_by(COMBINATIONS / 400)
+        .map(combination)
+        .chain((0..2000).map(|_| generator.frame()))
+        .filter(|frame| frame.len() <= MOST)
+        .collect();
+    let every = every_way().len();
+    let input = |(number, frames): (usize, &[Vec<u8>])| {
+        let mut input = vec![u8::try_from(number % every).unwrap_or_default()];
+        for frame in frames {
+            input.push(u8::try_from(frame.len()).unwrap_or_default());
+            input.extend(frame);
+        }
+        input
+    };
+    frames.chunks(4).enumerate().map(input).collect()
+}

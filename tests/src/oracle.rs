@@ -1,0 +1,335 @@
+//! A third judge, independent of the rules: etherparse reads the frame, and what must become of it is written down
+//! here once more from the documents (README, ARCHITECTURE, `docs/proof.md`, the doc comments).
+//!
+//! It must not call a rule of `portsentry-common`: only the words for what is found are shared. Its clock stands
+//! still, and nothing it remembers is full.
+
+mod dissect;
+mod seen;
+mod sockets;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use bytemuck::Zeroable;
+use ipnet::IpNet;
+use portsentry::{kernel::monotonic_ns, policy::Sighting};
+use portsentry_common::{
+    block::{Block, Origin},
+    classify::{Kind, Protocol},
+    decide::Verdict,
+    judge::Action,
+    settings::{AckProbes, Response, Settings},
+    world::Locality,
+};
+
+use self::{
+    dissect::{Ip, Packet, Part, Reading, dissect},
+    seen::{Seen, counter, seen, segment, sighting},
+    sockets::is_one_host,
+};
+use crate::{
+    outcome::{Judge, Outcome, timeless_block},
+    place,
+    scenario::Scenario,
+};
+
+/// What the oracle knows of the host, and remembers of others.
+#[derive(Clone, Debug)]
+pub struct Oracle {
+    scenario: Scenario,
+    local: BTreeMap<IpNet, Locality>,
+    ignored: Vec<IpNet>,
+    /// Those whose block is over stand here, too, as in the map.
+    blocked: BTreeMap<IpAddr, Block>,
+    now_ns: u64,
+    fenced: BTreeSet<IpAddr>,
+    fences_left: u32,
+    hits: BTreeMap<IpAddr, u32>,
+    told: BTreeSet<(IpAddr, u16, u8)>,
+}
+
+/// What becomes of one frame, as it is found out.
+#[derive(Debug)]
+struct Finding {
+    action: Action,
+    told: Vec<Sighting>,
+    counted: Vec<&'static str>,
+}
+
+impl Finding {
+    fn of(action: Action, counted: &[&'static str]) -> Self {
+        Self { action, told: Vec::new(), counted: counted.to_vec() }
+    }
+
+    fn passes() -> Self {
+        Self::of(Action::Pass, &[])
+    }
+}
+
+impl Judge for Oracle {
+    fn judge(&mut self, frame: &[u8]) -> Outcome {
+        let Finding { action, told, counted } = self.find(frame);
+        Outcome { action, told, counted: counted.into_iter().map(|name| (name, 1)).collect() }
+    }
+
+    fn blocked(&self) -> BTreeMap<IpAddr, Block> {
+        self.blocked.iter().map(|(source, block)| (*source, timeless_block(*block))).collect()
+    }
+}
+
+impl Oracle {
+    /// Before the first frame.
+    #[must_use]
+    pub fn new(scenario: &Scenario) -> Self {
+        Self {
+            local: place::local(),
+            ignored: place::ignored().into_keys().collect(),
+            blocked: scenario.blocked.iter().copied().collect(),
+            now_ns: monotonic_ns().unsigned_abs(),
+            fenced: BTreeSet::new(),
+            fences_left: scenario.settings.fence_rate,
+            hits: BTreeMap::new(),
+            told: BTreeSet::new(),
+            scenario: scenario.clone(),
+        }
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.scenario.settings
+    }
+
+    fn find(&mut self, frame: &[u8]) -> Finding {
+        let ip = match dissect(frame) {
+            Reading::NotIp => return Finding::passes(),
+            Reading::Unreadable(counter) => return Finding::of(Action::Pass, &[counter]),
+            Reading::Ip(ip) => ip,
+        };
+        if ip.source.is_some_and(|source| self.is_blocked(source)) {
+            return Finding::of(Action::Drop, &["dropped"]);
+        }
+        let (source, packet) = match (ip.source, &ip.rest) {
+            (Some(source), Ok(packet)) => (source, packet),
+            (_, Err(counter)) => return Finding::of(Action::Pass, &[counter]),
+            (None, Ok(_)) => unreachable!("a packet that could be read has a source"),
+        };
+        if self.fenced.contains(&source) {
+            return self.fenced(source, &ip, packet);
+        }
+        match seen(source, &ip, packet) {
+            Some(seen) => self.free(seen),
+            None => Finding::passes(),
+        }
+    }
+
+    /// By its own block, which counts what it drops, or by the narrowest network that holds it, unless it is ignored.
+    fn is_blocked(&mut self, source: IpAddr) -> bool {
+        let is_over = |block: &Block| block.until_ns != 0 && block.until_ns <= self.now_ns;
+        if let Some(block) = self.blocked.get_mut(&source).filter(|block| !is_over(block)) {
+            block.dropped += 1;
+            return true;
+        }
+        // An IPv4 address in IPv6's clothes is in no IPv4 network: an IPv6 packet can't speak for one.
+        let holding = self.scenario.networks.iter().filter(|(network, _)| network.contains(&source));
+        let narrowest = holding.max_by_key(|(network, _)| network.prefix_len());
+        narrowest.is_some_and(|(_, block)| !is_over(block)) && !self.is_ignored(source)
+    }
+
+    fn is_ignored(&self, source: IpAddr) -> bool {
+        self.ignored.iter().any(|network| network.contains(&source))
+    }
+
+    /// A packet of somebody in good standing.
+    fn free(&mut self, seen: Seen<'_>) -> Finding {
+        if !is_watched(&seen) {
+            return Finding::passes();
+        }
+        let is_trap = self.is_trap(&seen);
+        if is_trap && ![Kind::Syn, Kind::Udp].contains(&seen.kind) {
+            return Finding::passes();
+        }
+        match self.explanation(&seen) {
+            Some(counted) => Finding::of(Action::Pass, counted),
+            None if is_trap => Finding::of(Action::Pass, &["steered"]),
+            None => self.probe(seen),
+        }
+    }
+
+    /// Why a packet to a watched port is none the less no probe, as the counters name it.
+    fn explanation(&self, seen: &Seen<'_>) -> Option<&'static [&'static str]> {
+        if seen.is_of_a_connection() && self.settings().ack_probes == AckProbes::Off as u8 {
+            return Some(&[]);
+        }
+        let sockets = &self.scenario.sockets;
+        let is_innocent = match (self.locality(seen.packet.destination), seen.protocol) {
+            (Locality::Foreign, _) => return Some(&[]),
+            (Locality::Own, Protocol::Tcp) => {
+                seen.ends().have_a_tcp_service(sockets, seen.is_of_a_connection())
+            }
+            (Locality::Own, Protocol::Udp) => seen.ends().have_a_udp_service(sockets),
+            (Locality::Protected, Protocol::Tcp) if seen.is_of_a_connection() => return Some(&[]),
+            (Locality::Protected, Protocol::Udp) if seen.may_answer_a_datagram() => return Some(&[]),
+            (Locality::Protected, _) => false,
+        };
+        if is_innocent {
+            Some(&["served"])
+        } else if is_one_host(seen.source) {
+            None
+        } else {
+            Some(&["implausible"])
+        }
+    }
+
+    /// A packet that nothing explains.
+    fn probe(&mut self, seen: Seen<'_>) -> Finding {
+        let mut counted = vec!["probes", counter(seen.kind)];
+        let is_ignored = self.is_ignored(seen.source);
+        let counts = !seen.is_of_a_connection() || self.settings().ack_probes == AckProbes::Count as u8;
+        if is_ignored || !counts {
+            counted.extend(is_ignored.then_some("ignored"));
+            let verdict = if is_ignored { Verdict::Ignored } else { Verdict::Noticed };
+            return self.told(&seen, verdict, 0, counted);
+        }
+        let hits = self.hits.entry(seen.source).or_default();
+        *hits += 1;
+        let hits = if self.scenario.settings.trigger > 1 { *hits } else { 1 };
+        if hits < self.settings().trigger {
+            return self.told(&seen, Verdict::Counted, hits, counted);
+        }
+        let response = match seen.protocol {
+            Protocol::Tcp => self.settings().tcp_response,
+            Protocol::Udp => self.settings().udp_response,
+        };
+        if response == Response::Report as u8 {
+            return self.told(&seen, Verdict::Report, hits, counted);
+        }
+        if self.settings().fence_ns > 0 {
+            return self.fence(&seen, hits, counted);
+        }
+        self.blocked.insert(seen.source, self.block(&seen, hits));
+        counted.extend(["dropped_probes", "blocked", "told"]);
+        Finding { action: Action::Drop, told: vec![sighting(&seen, Verdict::Block, hits)], counted }
+    }
+
+    /// A probe that its source passes with: told, unless it was told before.
+    fn told(
+        &mut self,
+        seen: &Seen<'_>,
+        verdict: Verdict,
+        hits: u32,
+        mut counted: Vec<&'static str>,
+    ) -> Finding {
+        let is_new = self.told.insert((seen.source, seen.port(), seen.kind as u8));
+        let is_told = is_new || self.settings().repeat_ns == 0;
+        counted.push(if is_told { "told" } else { "repeated" });
+        let told = is_told.then(|| sighting(seen, verdict, hits));
+        Finding { action: Action::Pass, told: told.into_iter().collect(), counted }
+    }
+
+    fn fence(&mut self, seen: &Seen<'_>, hits: u32, mut counted: Vec<&'static str>) -> Finding {
+        let mut told = Vec::new();
+        if self.fences_left > 0 {
+            self.fences_left -= 1;
+            self.fenced.insert(seen.source);
+            counted.extend(["fenced", "told"]);
+            told.push(sighting(seen, Verdict::Fence, hits));
+        } else {
+            counted.push("over_fences");
+        }
+        let is_answered = self.answers(seen);
+        counted.push(if is_answered { "answered" } else { "dropped_probes" });
+        Finding { action: if is_answered { Action::Answer } else { Action::Drop }, told, counted }
+    }
+
+    /// Whether a SYN to a trap is answered with a cookie: it is whole and plain, and between two hosts.
+    fn answers(&self, seen: &Seen<'_>) -> bool {
+        self.settings().challenge_rate > 0
+            && seen.kind == Kind::Syn
+            && seen.packet.part == Part::Whole
+            && seen.packet.is_bare
+            && seen.ip.is_between_hosts
+    }
+
+    /// A packet of a fenced source: what could open something is dropped.
+    fn fenced(&mut self, source: IpAddr, ip: &Ip, packet: &Packet) -> Finding {
+        /// SCTP, DCCP and UDP-Lite open associations, too.
+        const OPENING: [u8; 3] = [132, 33, 136];
+        let passes = || Finding::of(Action::Pass, &["passed_fenced"]);
+        let dropped = || Finding::of(Action::Drop, &["dropped_fenced"]);
+        let Some(seen) = segment(source, ip, packet) else {
+            let opens = packet.part != Part::Later && OPENING.contains(&packet.protocol);
+            return if opens { dropped() } else { passes() };
+        };
+        let locality = self.locality(packet.destination);
+        let sockets = &self.scenario.sockets;
+        let belongs = match (seen.protocol, seen.kind) {
+            (Protocol::Udp, _) if locality == Locality::Own => {
+                seen.ports == [67, 68]
+                    || seen.ends().await_a_datagram(sockets, self.settings().first_ephemeral)
+            }
+            (Protocol::Udp, _) => seen.may_answer_a_datagram(),
+            (_, Kind::Syn) => return self.fenced_syn(&seen),
+            (_, Kind::Ack | Kind::Maimon) if seen.flags & 4 != 0 => true,
+            (_, Kind::Ack | Kind::Maimon) if locality == Locality::Own => seen.ends().are_connected(sockets),
+            (_, Kind::Ack | Kind::Maimon) => true,
+            _ => false,
+        };
+        if belongs {
+            return passes();
+        }
+        let mut finding = dropped();
+        let is_plain_ack = seen.kind == Kind::Ack && seen.flags & 2 == 0;
+        if is_plain_ack && self.settings().challenge_rate > 0 && is_watched(&seen) {
+            // Nobody guesses a cookie.
+            finding.counted.push("unproven");
+        }
+        finding
+    }
+
+    fn fenced_syn(&self, seen: &Seen<'_>) -> Finding {
+        let mut finding = Finding::of(Action::Drop, &["dropped_fenced"]);
+        if !is_watched(seen) {
+            return finding;
+        }
+        match self.explanation(seen) {
+            Some(counted) => finding.counted.extend(counted),
+            None if self.answers(seen) => finding = Finding::of(Action::Answer, &["answered"]),
+            None => {}
+        }
+        finding
+    }
+
+    /// Whose address it is; of two networks that hold it, the smaller says so.
+    fn locality(&self, destination: IpAddr) -> Locality {
+        let holding = self.local.iter().filter(|(network, _)| network.contains(&destination));
+        holding.max_by_key(|(network, _)| network.prefix_len()).map_or(Locality::Foreign, |(_, whose)| *whose)
+    }
+
+    fn is_trap(&self, seen: &Seen<'_>) -> bool {
+        let bit = match seen.protocol {
+            Protocol::Tcp => Settings::TCP_TRAPS,
+            Protocol::Udp => Settings::UDP_TRAPS,
+        };
+        self.settings().traps & bit != 0 && place::is_listed(seen.protocol, seen.port())
+    }
+
+    fn block(&self, seen: &Seen<'_>, hits: u32) -> Block {
+        Block {
+            until_ns: u64::from(self.settings().block_ns > 0),
+            hits,
+            interface: 1,
+            port: seen.port(),
+            protocol: seen.protocol as u8,
+            kind: seen.kind as u8,
+            flags: seen.flags,
+            origin: Origin::Trigger as u8,
+            ..Block::zeroed()
+        }
+    }
+}
+
+fn is_watched(seen: &Seen<'_>) -> bool {
+    place::is_listed(seen.protocol, seen.port()) || place::is_advanced(seen.protocol, seen.port())
+}

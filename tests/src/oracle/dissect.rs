@@ -1,0 +1,264 @@
+//! A frame taken apart by etherparse, up to what a probe can be told from. It must not judge.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use etherparse::{
+    EtherType, Ethernet2HeaderSlice, IpNumber, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice,
+    Ipv6RawExtHeaderSlice, SingleVlanSlice, TcpHeaderSlice, UdpHeaderSlice,
+};
+
+use crate::received::FIRST_BUFFER;
+
+/// How many extension headers are read (`MAX_EXTENSIONS`).
+const EXTENSIONS: usize = 8;
+/// What of a header has to lie in the first buffer, in bytes.
+const IPV4: usize = 20;
+const IPV6: usize = 40;
+const EXTENSION: usize = 4;
+const TCP: usize = 16;
+const UDP: usize = 8;
+
+/// What the frame holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// No IP packet, or one behind more than two tags.
+    NotIp,
+    /// It ends before its Ethertype; counted by this name.
+    Unreadable(&'static str),
+    /// An IP packet.
+    Ip(Ip),
+}
+
+/// An IP packet: its source, and what else could be read or what was amiss, as the counter is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ip {
+    /// `None` if the frame ends before it.
+    pub source: Option<IpAddr>,
+    pub vlan: u16,
+    /// Neither end of the link is a group.
+    pub is_between_hosts: bool,
+    pub rest: Result<Packet, &'static str>,
+}
+
+/// What else an IP packet says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Packet {
+    pub destination: IpAddr,
+    /// The number of what follows the IP headers.
+    pub protocol: u8,
+    pub part: Part,
+    /// IPv4 options, or extension headers other than for fragments.
+    pub has_options: bool,
+    /// Nothing stands between the IP header's fixed part and the transport's.
+    pub is_bare: bool,
+    pub transport: Transport,
+}
+
+/// What of a datagram is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Whole,
+    First,
+    Later,
+}
+
+/// The transport header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    Tcp {
+        ports: [u16; 2],
+        /// The control bits, CWR highest and FIN lowest.
+        flags: u8,
+    },
+    /// A first fragment without TCP's control bits.
+    Tiny {
+        ports: [u16; 2],
+    },
+    Udp {
+        ports: [u16; 2],
+    },
+    None,
+}
+
+/// Takes `frame` apart.
+pub(super) fn dissect(frame: &[u8]) -> Reading {
+    const LINK: &str = "malformed_link";
+    let Ok(ethernet) = Ethernet2HeaderSlice::from_slice(frame) else { return Reading::Unreadable(LINK) };
+    let is_group = |address: [u8; 6]| address[0] & 1 == 1;
+    let is_between_hosts = !is_group(ethernet.source()) && !is_group(ethernet.destination());
+    let (mut announced, mut at, mut vlan) = (ethernet.ether_type(), ethernet.slice().len(), 0);
+    for _ in 0..2 {
+        if ![EtherType::VLAN_TAGGED_FRAME, EtherType::PROVIDER_BRIDGING].contains(&announced) {
+            break;
+        }
+        let Ok(tag) = SingleVlanSlice::from_slice(&frame[at..]) else { return Reading::Unreadable(LINK) };
+        (announced, vlan) = (tag.ether_type(), tag.vlan_identifier().value());
+        at += tag.header_slice().len();
+    }
+    let (source, rest) = match announced {
+        EtherType::IPV4 => {
+            let source = frame.get(at + 12..at + 16).and_then(|octets| <[u8; 4]>::try_from(octets).ok());
+            (source.map(|octets| Ipv4Addr::from(octets).into()), ipv4(frame, at).ok_or("malformed_ipv4"))
+        }
+        EtherType::IPV6 => {
+            let source = frame.get(at + 8..at + 24).and_then(|octets| <[u8; 16]>::try_from(octets).ok());
+            (source.map(|octets| Ipv6Addr::from(octets).into()), ipv6(frame, at).ok_or("malformed_ipv6"))
+        }
+        _ => return Reading::NotIp,
+    };
+    let rest = rest.and_then(|network| packet(frame, &network?));
+    Reading::Ip(Ip { source, vlan, is_between_hosts, rest })
+}
+
+/// The network layer, and where what it carries begins and ends.
+struct Network {
+    destination: IpAddr,
+    protocol: IpNumber,
+    part: Part,
+    has_options: bool,
+    is_bare: bool,
+    at: usize,
+    end: usize,
+}
+
+/// `None` if the header contradicts itself or the frame.
+fn ipv4(frame: &[u8], at: usize) -> Option<Result<Network, &'static str>> {
+    let header = Ipv4HeaderSlice::from_slice(&frame[at..]).ok()?;
+    let payload = usize::from(header.payload_len().ok()?);
+    let carried = at + header.slice().len();
+    let end = carried + payload;
+    if end > frame.len() || at + IPV4 > FIRST_BUFFER {
+        return None;
+    }
+    let has_options = !header.options().is_empty();
+    Some(Ok(Network {
+        destination: header.destination_addr().into(),
+        protocol: header.protocol(),
+        part: part(header.fragments_offset().value(), header.more_fragments()),
+        has_options,
+        is_bare: !has_options,
+        at: carried,
+        end,
+    }))
+}
+
+/// `None` if the header contradicts itself or the frame, an error if an extension header does.
+fn ipv6(frame: &[u8], start: usize) -> Option<Result<Network, &'static str>> {
+    let header = Ipv6HeaderSlice::from_slice(&frame[start..]).ok()?;
+    let at = start + header.slice().len();
+    let end = at + usize::from(header.payload_length());
+    if end > frame.len() || start + IPV6 > FIRST_BUFFER {
+        return None;
+    }
+    let network = Network {
+        destination: header.destination_addr().into(),
+        protocol: header.next_header(),
+        part: Part::Whole,
+        has_options: false,
+        is_bare: true,
+        at,
+        end,
+    };
+    Some(chain(frame, network).ok_or("malformed_extensions"))
+}
+
+/// Follows the extension headers.
+fn chain(frame: &[u8], mut network: Network) -> Option<Network> {
+    for number in 0.. {
+        let is_extension = [
+            IpNumber::IPV6_HEADER_HOP_BY_HOP,
+            IpNumber::IPV6_ROUTE_HEADER,
+            IpNumber::IPV6_FRAGMENTATION_HEADER,
+            IpNumber::AUTHENTICATION_HEADER,
+            IpNumber::IPV6_DESTINATION_OPTIONS,
+        ]
+        .contains(&network.protocol);
+        if !is_extension || network.part == Part::Later {
+            return Some(network);
+        }
+        if number == EXTENSIONS || network.at + EXTENSION > FIRST_BUFFER {
+            return None;
+        }
+        let rest = &frame[network.at..network.end];
+        let (next, length) = match network.protocol {
+            IpNumber::IPV6_FRAGMENTATION_HEADER => {
+                let header = Ipv6FragmentHeaderSlice::from_slice(rest).ok()?;
+                let found = part(header.fragment_offset().value(), header.more_fragments());
+                // A second header makes no whole of a part.
+                network.part = if found == Part::Whole { network.part } else { found };
+                (header.next_header(), header.slice().len())
+            }
+            // By hand (RFC 4302 section 2.2): etherparse refuses one that is shorter than its fields, Linux doesn't.
+            IpNumber::AUTHENTICATION_HEADER => {
+                let length = 4 * (usize::from(*rest.get(1)?) + 2);
+                (IpNumber(rest[0]), rest.get(..length)?.len())
+            }
+            _ => {
+                let header = Ipv6RawExtHeaderSlice::from_slice(rest).ok()?;
+                (header.next_header(), header.slice().len())
+            }
+        };
+        network.has_options |= network.protocol != IpNumber::IPV6_FRAGMENTATION_HEADER;
+        network.is_bare = false;
+        network.at += length;
+        network.protocol = next;
+    }
+    None
+}
+
+fn part(offset: u16, more: bool) -> Part {
+    match (offset, more) {
+        (0, false) => Part::Whole,
+        (0, true) => Part::First,
+        _ => Part::Later,
+    }
+}
+
+fn packet(frame: &[u8], network: &Network) -> Result<Packet, &'static str> {
+    let Network { destination, protocol, part, has_options, is_bare, at, end } = *network;
+    let carried = &frame[at..end];
+    let transport = match protocol {
+        _ if part == Part::Later => Transport::None,
+        IpNumber::TCP => tcp(carried, part, FIRST_BUFFER.saturating_sub(at)).ok_or("malformed_tcp")?,
+        IpNumber::UDP => udp(carried, part, FIRST_BUFFER.saturating_sub(at)).ok_or("malformed_udp")?,
+        _ => Transport::None,
+    };
+    Ok(Packet { destination, protocol: protocol.0, part, has_options, is_bare, transport })
+}
+
+fn tcp(carried: &[u8], part: Part, readable: usize) -> Option<Transport> {
+    let ports = |octets: &[u8; 4]| {
+        [u16::from_be_bytes([octets[0], octets[1]]), u16::from_be_bytes([octets[2], octets[3]])]
+    };
+    if part == Part::First && carried.len() < TCP {
+        let ports = ports(carried.first_chunk()?);
+        return (readable >= 4).then_some(Transport::Tiny { ports });
+    }
+    // The rest of a first fragment's header comes with the next.
+    let missing = if part == Part::First { [0; 60].as_slice() } else { &[] };
+    let whole = [carried, missing].concat();
+    let header = TcpHeaderSlice::from_slice(&whole).ok().filter(|_| readable >= TCP)?;
+    let bits = [
+        header.fin(),
+        header.syn(),
+        header.rst(),
+        header.psh(),
+        header.ack(),
+        header.urg(),
+        header.ece(),
+        header.cwr(),
+    ];
+    let flags = (0..).zip(bits).map(|(place, is_set)| u8::from(is_set) << place).sum();
+    Some(Transport::Tcp { ports: [header.source_port(), header.destination_port()], flags })
+}
+
+fn udp(carried: &[u8], part: Part, readable: usize) -> Option<Transport> {
+    let header = UdpHeaderSlice::from_slice(carried).ok().filter(|_| readable >= UDP)?;
+    let is_possible = match usize::from(header.length()) {
+        // The rest of the packet, whatever that is (RFC 2675 section 4).
+        0 => true,
+        1..UDP => false,
+        length => part == Part::First || length <= carried.len(),
+    };
+    is_possible.then(|| Transport::Udp { ports: [header.source_port(), header.destination_port()] })
+}

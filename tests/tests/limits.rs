@@ -1,0 +1,187 @@
+//! Limits that are reached and daemons that are killed at any moment: blocks hold, the log says what happened, and all
+//! files are whole in the end.
+//!
+//! `KILLS` (6 unless set) says how often a daemon is killed.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    process::Command,
+    str::FromStr,
+    thread,
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+use portsentry_tests::{
+    frames::{SYN, tcp},
+    lab::{Daemon, Family, INTERFACE, Lab, Reach, Wire, mentions},
+};
+
+const FILES: [&str; 3] = ["BLOCKED_FILE", "HISTORY_FILE", "WRAPPER_HOSTS_DENY"];
+
+/// A stranger of that number, of one address family or the other.
+fn stranger(number: u16) -> IpAddr {
+    if number.is_multiple_of(2) {
+        Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 1).to_bits() + u32::from(number)).into()
+    } else {
+        Ipv6Addr::new(0x2001, 0xdb8, 0x5eed, 0, 0, 0, 0, number).into()
+    }
+}
+
+/// Puts a probe of somebody's on the wire.
+fn probe(wire: &Wire, source: IpAddr) {
+    let family = if source.is_ipv4() { Family::V4 } else { Family::V6 };
+    let ends = [SocketAddr::new(source, 40_000), SocketAddr::new(family.host(), 11)];
+    wire.send(&tcp(SYN).from(&ends[0].to_string()).to(&ends[1].to_string()));
+}
+
+/// Waits until the map and all files name each of `sources`; no file names one twice, or anybody else.
+fn assert_held_once(daemon: &Daemon<'_>, sources: &[IpAddr]) {
+    let expected: BTreeSet<IpAddr> = sources.iter().copied().collect();
+    daemon.wait_until("all are in the map", || expected.is_subset(&daemon.blocked().into_iter().collect()));
+    for file in FILES {
+        daemon.wait_until("all are in the files", || daemon.file(file).len() >= sources.len());
+        let lines = daemon.file(file);
+        assert_eq!(lines.len(), sources.len(), "{file} names nobody twice, and nobody else");
+        for source in sources {
+            assert!(lines.iter().any(|line| mentions(line, *source)), "{source} isn't in {file}");
+        }
+    }
+}
+
+/// Sets a limit of a process that runs, both what it may reach and raise it to.
+fn limit(daemon: &Daemon<'_>, what: &str, value: &str) {
+    let process = daemon.process().to_string();
+    let arguments = ["--pid", &process, &format!("--{what}={value}:")];
+    let status = Command::new("prlimit").args(arguments).status().expect("prlimit of util-linux");
+    assert!(status.success(), "prlimit {}: {status}", arguments.join(" "));
+}
+
+#[test]
+fn no_more_files_can_be_opened() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let daemon = lab.portsentry("-stcp").start();
+    let wire = Wire::open(&lab.scanner);
+    limit(&daemon, "nofile", "3");
+    let sources: Vec<IpAddr> = (0..4).map(stranger).collect();
+    sources.iter().for_each(|source| probe(&wire, *source));
+    for name in ["portsentry.history", "portsentry.blocked", "hosts.deny"] {
+        let is_told = |line: &String| {
+            line.contains("ERROR: ") && line.contains(name) && line.contains("Too many open files")
+        };
+        daemon.wait_until("each file was tried", || daemon.log().lines().iter().any(is_told));
+    }
+    let blocked: BTreeSet<IpAddr> = daemon.blocked().into_iter().collect();
+    assert!(sources.iter().all(|source| blocked.contains(source)), "blocks are made all the same");
+    limit(&daemon, "nofile", "1024");
+    assert_held_once(&daemon, &sources);
+    service.assert_open_to_bystander(&lab);
+}
+
+#[test]
+fn no_more_memory_is_to_be_had() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let wire = Wire::open(&lab.scanner);
+    let daemon = setup.start();
+    // Nothing may be mapped any more. Whether it lives on with what it has is open; what it enforces isn't.
+    limit(&daemon, "as", "1");
+    let service = lab.serve_tcp(8080);
+    let mut sources: Vec<IpAddr> = (0..60).map(stranger).collect();
+    sources.push(lab.source(Family::V4));
+    sources.iter().for_each(|source| probe(&wire, *source));
+    assert!(!service.answers(&lab.scanner, sources[60], Reach::Unexpected), "it is blocked");
+    service.assert_open_to_bystander(&lab);
+    daemon.kill();
+    assert_held_once(&setup.start(), &sources);
+}
+
+#[test]
+fn a_ring_that_is_full_loses_words_but_no_block() {
+    /// Twice what the ring holds: a record takes 72 bytes.
+    const SOURCES: u16 = 120;
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-stcp").with("RING_SIZE", "4096").with("EVENT_RATE", "1000000").start();
+    let wire = Wire::open(&lab.scanner);
+    daemon.signal(Signal::SIGSTOP);
+    let sources: Vec<IpAddr> = (0..SOURCES).map(stranger).collect();
+    sources.iter().for_each(|source| probe(&wire, *source));
+    daemon.wait_until("all are blocked", || daemon.counter("blocked") == u64::from(SOURCES));
+    let lost = daemon.counter("ring_full");
+    assert!(lost > 0, "the ring was full");
+    daemon.signal(Signal::SIGCONT);
+    assert_held_once(&daemon, &sources);
+    daemon.log().wait_for(&format!("{lost} probes were not logged"));
+}
+
+#[test]
+fn a_map_that_is_full_keeps_whom_it_holds() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-stcp").with("MAX_BLOCKED", "4").start();
+    let wire = Wire::open(&lab.scanner);
+    let sources: Vec<IpAddr> = (0..12).map(|number| stranger(2 * number)).collect();
+    let (held, late) = sources.split_at(4);
+    held.iter().for_each(|source| probe(&wire, *source));
+    assert_held_once(&daemon, held);
+    for source in late {
+        probe(&wire, *source);
+        daemon.log().wait_for(&format!("ERROR: Could not block host {source}"));
+    }
+    assert_eq!(daemon.counter("blocked_full"), 8);
+    assert_held_once(&daemon, held);
+    // Whoever is let out makes room.
+    let rest = daemon.file("BLOCKED_FILE")[1..].join("\n") + "\n";
+    let new = daemon.setup().path("BLOCKED_FILE").with_file_name("edited");
+    fs::write(&new, rest).expect("an edited file");
+    fs::rename(&new, daemon.setup().path("BLOCKED_FILE")).expect("it takes the file's place");
+    daemon.wait_until("one is let out", || daemon.blocked().len() == 3);
+    probe(&wire, late[0]);
+    daemon.wait_until("another is blocked", || daemon.blocked().contains(&late[0]));
+}
+
+#[test]
+fn killed_at_any_moment_it_forgets_nobody_and_tears_nothing() {
+    let kills: u16 =
+        std::env::var("KILLS").map_or(6, |text| u16::from_str(&text).expect("KILLS is a number"));
+    let seed = fastrand::u64(..);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let setup = lab.portsentry("-stcp");
+    let wire = Wire::open(&lab.scanner);
+    let mut sources = Vec::new();
+    let come = |sources: &mut Vec<IpAddr>| {
+        let source = stranger(u16::try_from(sources.len()).expect("a few hundred"));
+        probe(&wire, source);
+        sources.push(source);
+    };
+    drop(setup.start());
+    for _ in 0..kills {
+        let daemon = setup.start_silent();
+        // At its start, at work, or at rest: the moment is what this is about, so it is the clock's.
+        for _ in 0..3 {
+            thread::sleep(Duration::from_millis(random.u64(..400)));
+            come(&mut sources);
+        }
+        thread::sleep(Duration::from_millis(random.u64(..50)));
+        daemon.kill();
+        let link = lab.host.run("ip", &["link", "show", INTERFACE]);
+        assert!(link.contains("xdp"), "seed {seed}: the program outlives the daemon: {link}");
+        come(&mut sources);
+    }
+    println!("seed {seed}: {kills} kills, {} sources", sources.len());
+    let daemon = setup.start();
+    assert_held_once(&daemon, &sources);
+    service.assert_open_to_bystander(&lab);
+    // What an earlier run has left of a file is gone, too.
+    let names: BTreeSet<_> = fs::read_dir(lab.files())
+        .expect("the lab's files")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    let expected =
+        ["hosts.deny", "portsentry.blocked", "portsentry.conf", "portsentry.history", "portsentry.ignore"];
+    assert_eq!(names, expected.map(str::to_owned).into(), "seed {seed}");
+}

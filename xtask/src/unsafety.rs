@@ -1,0 +1,126 @@
+//! `cargo xtask unsafety`: the list of all unsafe code with its reasons, `docs/unsafe.md`, made from the `SAFETY:`
+//! comments. It must not judge a reason; that each has one is clippy's matter.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::paths;
+
+const PACKAGES: [&str; 7] =
+    ["portsentry-ebpf", "portsentry-common", "portsentry", "tests", "fuzz", "bench", "xtask"];
+const HEAD: &str = "# Unsafe code
+
+All of it, with what makes it sound, from the `SAFETY:` comments: `cargo xtask unsafety` writes this page, and
+`cargo xtask lint` fails if it is out of date. Packages that aren't named have none.
+";
+
+/// Writes the page.
+pub(crate) fn run() -> Result<()> {
+    fs::write(page(), list()?).with_context(|| page().display().to_string())
+}
+
+/// Fails if the page isn't what the sources say.
+pub(crate) fn check() -> Result<()> {
+    let written = fs::read_to_string(page()).with_context(|| page().display().to_string())?;
+    ensure!(written == list()?, "docs/unsafe.md is out of date: cargo xtask unsafety");
+    Ok(())
+}
+
+fn page() -> PathBuf {
+    paths::root().join("docs/unsafe.md")
+}
+
+fn list() -> Result<String> {
+    let mut page = HEAD.to_owned();
+    for package in PACKAGES {
+        let mut files = Vec::new();
+        sources(&paths::root().join(package), &mut files)?;
+        files.sort();
+        let mut rows = String::new();
+        for file in &files {
+            let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            let name = file.strip_prefix(paths::root()).unwrap_or(file).display();
+            for Reason { place, reason } in reasons(&text) {
+                writeln!(rows, "| `{name}` | {place} | {} |", reason.replace('|', "\\|"))?;
+            }
+        }
+        if !rows.is_empty() {
+            write!(page, "\n## {package}\n\n| file | in | why it is sound |\n|---|---|---|\n{rows}")?;
+        }
+    }
+    Ok(page)
+}
+
+/// The Rust files below `folder`, other than what was built.
+fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() && !path.ends_with("target") {
+            sources(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Why some unsafe code is sound.
+#[derive(Debug, PartialEq, Eq)]
+struct Reason {
+    /// The function that it is in, or what it is.
+    place: String,
+    reason: String,
+}
+
+fn reasons(text: &str) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let mut function = String::new();
+    let mut lines = text.lines().map(str::trim).peekable();
+    while let Some(line) = lines.next() {
+        if let Some(name) = function_named(line) {
+            name.clone_into(&mut function);
+        }
+        let Some(first) = line.strip_prefix("// SAFETY:") else { continue };
+        let mut reason = first.trim().to_owned();
+        while let Some(more) = lines.peek().and_then(|next| next.strip_prefix("//")) {
+            reason = format!("{reason} {}", more.trim());
+            lines.next();
+        }
+        let next = lines.peek().copied().unwrap_or_default();
+        let is_implementation = next.starts_with("unsafe impl");
+        let place = if is_implementation { next.trim_end_matches(['{', '}', ' ']) } else { &function };
+        reasons.push(Reason { place: format!("`{place}`"), reason });
+    }
+    reasons
+}
+
+/// The name of the function that begins on `line`.
+fn function_named(line: &str) -> Option<&str> {
+    let is_code = !line.starts_with("//");
+    let (before, after) = line.split_once("fn ").filter(|_| is_code)?;
+    let is_function = before.is_empty() || before.ends_with(' ');
+    let end = after.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(after.len());
+    (is_function && end > 0).then(|| &after[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_with_its_place() {
+        let text = "// SAFETY: plain data\nunsafe impl Sync for A {}\npub(crate) fn go(a: u8) {\n    // SAFETY: the first\n    \
+                    // and the second line.\n    let a = unsafe { b() };\n}\n// a fn that isn't one\n";
+        let reason = |place: &str, reason: &str| Reason { place: place.into(), reason: reason.into() };
+        let expected = [
+            reason("`unsafe impl Sync for A`", "plain data"),
+            reason("`go`", "the first and the second line."),
+        ];
+        assert_eq!(reasons(text), expected);
+    }
+}
