@@ -9,6 +9,7 @@ mod keeper;
 mod reader;
 mod session;
 mod signals;
+mod supervisor;
 pub mod territory;
 mod trap;
 
@@ -66,10 +67,24 @@ pub enum Error {
 pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce()) -> Result<(), Error> {
     let listening = Signals::new();
     let mut signals = listening.map_err(|source| Error::System { what: "listening to signals", source })?;
+    let reread = || {
+        supervisor::reloading();
+        // A new configuration is in effect once the next session has begun.
+        reread().inspect_err(|_| supervisor::ready())
+    };
+    let active = || {
+        supervisor::ready();
+        active();
+    };
     let mut claims = Claims::default();
     let mut session = match Session::start(&options, &Begin::Start, &mut claims).await {
         Err(Error::Kernel(kernel::Error::Running(_))) => {
-            match companion::run(&mut options, &mut claims, (reread, &mut signals), active).await? {
+            let waiting = companion::run(&mut options, &mut claims, (&reread, &mut signals), active);
+            let waited = tokio::select! {
+                waited = waiting => waited?,
+                never = supervisor::watch(&[]) => match never {},
+            };
+            match waited {
                 Wait::Stopped => return Ok(()),
                 Wait::Begun(session) => *session,
             }
@@ -83,7 +98,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
     loop {
         // What can't be asked is taken to be as it was: nobody else.
         let others = || claims.others(&options.config.pin_path).unwrap_or_default();
-        let (new, begin) = match session.serve(&mut signals, reread, &others).await? {
+        let (new, begin) = match session.serve(&mut signals, &reread, &others).await? {
             End::Stop => return companion::leave(&options, &claims),
             End::Regroup => (None, Begin::Regroup),
             End::Reload(new) => (Some(*new), Begin::Reload),
@@ -96,5 +111,6 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
             }
             Err(error) => Session::start(&options, &Begin::Fallback(error.to_string()), &mut claims).await?,
         };
+        supervisor::ready();
     }
 }

@@ -9,6 +9,7 @@ use super::{
     Error, Options, Reread,
     session::{Begin, Session, bitmaps},
     signals::{Asked, Signals},
+    supervisor,
 };
 use crate::{
     kernel::{self, Claim, bitmap},
@@ -109,12 +110,14 @@ pub async fn run(
                     Ok(new) => {
                         *options = new;
                         journal.note(&"The configuration was read again");
+                        supervisor::ready();
                     }
                     Err(problems) => problems.iter().for_each(|problem| journal.error(problem)),
                 },
             },
         }
     }
+    supervisor::stopping();
     journal.stopping();
     Ok(Wait::Stopped)
 }

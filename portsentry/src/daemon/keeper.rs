@@ -25,6 +25,7 @@ use portsentry_common::{
 
 use super::{
     host::{Host, Interface},
+    supervisor::{self, Pulse},
     territory,
     trap::Visit,
 };
@@ -108,6 +109,9 @@ pub struct Keeper {
     names: Names,
     /// Interfaces that could not be attached to, by index.
     refused: BTreeSet<u32>,
+    pulse: Pulse,
+    /// What the supervisor was last told.
+    status: String,
 }
 
 /// `BLOCK_TCP` and `BLOCK_UDP`.
@@ -169,6 +173,8 @@ impl Keeper {
             ignore_file: config.ignore_file.clone(),
             actions,
             names,
+            pulse: Pulse::default(),
+            status: String::new(),
         };
         if let Some(problem) = problem {
             keeper.journal.error(&format!("{problem}; sources are not named"));
@@ -186,6 +192,11 @@ impl Keeper {
     /// The log.
     pub fn journal(&mut self) -> &mut Journal {
         &mut self.journal
+    }
+
+    /// Where the thread gives signs of life.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Does what it is told until it is told to stop, or nobody is left to tell it anything.
@@ -207,6 +218,7 @@ impl Keeper {
                 Ok(Message::Stop(finish)) => break finish,
                 Err(RecvTimeoutError::Disconnected) => break Finish::Leave,
             }
+            self.pulse.beat();
             self.on_reports();
             self.on_names();
             if Instant::now() >= next {
@@ -277,6 +289,18 @@ impl Keeper {
             self.journal.error(&error);
         }
         self.flush();
+        self.tell_status();
+    }
+
+    /// Tells the supervisor what there is to see, when it is something else than before.
+    fn tell_status(&mut self) {
+        let sources = self.ledger.len();
+        let status =
+            format!("Watching {} interfaces, {sources} sources blocked or fenced", self.attached.len());
+        if status != self.status {
+            supervisor::status(&status);
+            self.status = status;
+        }
     }
 
     /// Finds blocks that the kernel made and whose events were not told, and reports what the ring left out.

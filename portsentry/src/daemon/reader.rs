@@ -17,6 +17,7 @@ use super::{
     host::Observer,
     keeper::{Finish, Message},
     signals::{Asked, Signals},
+    supervisor::Pulse,
 };
 use crate::{kernel::Ring, modes::Modes, sink::watch::Watch};
 
@@ -49,7 +50,7 @@ pub type DebugLog = EbpfLogger<&'static dyn log::Log>;
 
 /// Reads until a signal to stop, and passes on what it reads to `keeper`.
 pub async fn run(
-    mut ring: Ring,
+    (mut ring, pulse): (Ring, Pulse),
     mut debug: Option<DebugLog>,
     (observer, mut changes): (Observer, impl Stream<Item = ()> + Unpin),
     mut files: Watch,
@@ -64,6 +65,7 @@ pub async fn run(
         tokio::select! {
             () = sleep(pause) => {
                 let read = drain(&mut ring, &keeper)?;
+                pulse.beat();
                 if let Some(log) = &mut debug {
                     log.flush();
                 }

@@ -20,6 +20,7 @@ use super::{
     keeper::Keeper,
     reader::{self, DebugLog, End},
     signals::Signals,
+    supervisor::{self, Pulse},
     trap::Sockets,
 };
 use crate::{
@@ -126,6 +127,7 @@ impl Session {
     ) -> Result<End, Error> {
         let Self { keeper, ring, debug, observer, changes, watch, others: known, traps, banner } = self;
         let system = |what| move |source| Error::System { what, source };
+        let pulses = [keeper.pulse(), Pulse::default()];
         let (sender, receiver) = sync_channel(QUEUE);
         let thread = thread::Builder::new()
             .name("keeper".into())
@@ -133,9 +135,16 @@ impl Session {
             .map_err(system("starting a thread"))?;
         // Dropped when reading ends: the keeper must not be told of anything after it was told to stop.
         let trapping = traps.map(|(sockets, link)| (sockets.serve(banner.as_deref(), &sender), link));
-        let read =
-            reader::run(ring, debug, (observer, changes), watch, sender, signals, (reread, others, known))
-                .await;
+        let ring = (ring, pulses[1].clone());
+        let reading =
+            reader::run(ring, debug, (observer, changes), watch, sender, signals, (reread, others, known));
+        let read = tokio::select! {
+            read = reading => read,
+            never = supervisor::watch(&pulses) => match never {},
+        };
+        if matches!(read, Ok(End::Stop) | Err(_)) {
+            supervisor::stopping();
+        }
         drop(trapping);
         let kept =
             thread.join().map_err(|_| io::Error::other("the thread that keeps the files has panicked"));
