@@ -10,4 +10,5 @@ pub mod exit;
 pub mod kernel;
 pub mod modes;
 pub mod policy;
+pub mod sandbox;
 pub mod sink;

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     kernel::{self, Claim, bitmap},
     modes::{MODES, Modes},
+    sandbox::Sandbox,
     sink::Journal,
 };
 
@@ -77,19 +78,23 @@ pub enum Wait {
 /// Stands for the modes of `options` until the daemon in charge ends.
 pub async fn run(
     options: &mut Options,
-    claims: &mut Claims,
+    (claims, sandbox): (&mut Claims, &Sandbox),
     (reread, signals): (&Reread<'_>, &mut Signals),
     active: impl FnOnce(),
 ) -> Result<Wait, Error> {
     claims.set(&options.config.pin_path, options.modes)?;
+    let confined = sandbox.enter(&options.config)?;
     let mut journal = Journal::new(&options.config);
     journal.starting(&options.config, options.modes);
     journal.note(&"Another portsentry is in charge of the kernel's maps, and watches for this one, too");
+    if let Some(news) = confined {
+        journal.note(&news);
+    }
     let mut active = Some(active);
     let mut attempts = interval(PAUSE);
     loop {
         tokio::select! {
-            _ = attempts.tick() => match Session::start(options, &Begin::Start, claims).await {
+            _ = attempts.tick() => match Session::start(options, &Begin::Start, claims, sandbox).await {
                 Err(Error::Kernel(kernel::Error::Running(_))) => {
                     if is_watched(options) && let Some(active) = active.take() {
                         journal.active();

@@ -27,6 +27,7 @@ use crate::{
     config::{Config, PortSet},
     kernel::{Kernel, Load, Pins, Ring, Traps, Watched},
     modes::Modes,
+    sandbox::Sandbox,
     sink::{Files, Journal, watch::Watch},
 };
 
@@ -62,11 +63,17 @@ pub struct Session {
 
 impl Session {
     /// Loads, takes over what an earlier session left, and attaches. `claims` are the modes that this process
-    /// stands for.
-    pub async fn start(options: &Options, begin: &Begin, claims: &mut Claims) -> Result<Self, Error> {
+    /// stands for. Privileges that `options` have no use for are given up on the way.
+    pub async fn start(
+        options: &Options,
+        begin: &Begin,
+        claims: &mut Claims,
+        sandbox: &Sandbox,
+    ) -> Result<Self, Error> {
         let Options { config, modes: own, ignored, .. } = options;
         let pins = Pins::open(&config.pin_path)?;
         claims.set(&config.pin_path, *own)?;
+        let confined = sandbox.enter(config)?;
         let others = claims.others(&config.pin_path)?;
         let modes = own.and(others);
         let system = |what| move |source| Error::System { what, source };
@@ -92,6 +99,9 @@ impl Session {
             Begin::Fallback(problem) => {
                 journal.error(&format!("{problem}; the configuration stays as it was"));
             }
+        }
+        if let Some(news) = confined {
+            journal.note(&news);
         }
         // Before they are read: what changes from here on is told.
         let read = [&config.blocked_file, &config.ignore_file].into_iter().map(PathBuf::as_path);
