@@ -110,6 +110,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
         // What can't be asked is taken to be as it was: nobody else.
         let others = || claims.others(&options.config.pin_path).unwrap_or_default();
         let (new, begin) = match session.serve(&mut signals, &reread, &others).await? {
+            End::Leave => return Ok(()),
             End::Stop => return companion::leave(&options, &claims),
             End::Regroup => (None, Begin::Regroup),
             End::Reload(new) => (Some(*new), Begin::Reload),

@@ -6,6 +6,8 @@ mod build;
 mod build_ebpf;
 mod demo;
 mod lint;
+mod package;
+mod papers;
 mod paths;
 mod run;
 mod setup;
@@ -29,6 +31,10 @@ enum Verb {
     Run(run::Arguments),
     /// Show a scan seen, logged and dropped, between two network namespaces
     Demo,
+    /// Make manual pages, completions and the reference of the settings anew from the code
+    Papers,
+    /// Build the Debian package
+    Package(package::Arguments),
     /// Run every test; needs root
     Test(test::Arguments),
     /// Check formatting, lints and licences
@@ -52,6 +58,8 @@ fn run(verb: &Verb) -> anyhow::Result<()> {
         Verb::Build => build::run(),
         Verb::Run(arguments) => run::run(arguments),
         Verb::Demo => demo::run(),
+        Verb::Papers => papers::run(),
+        Verb::Package(arguments) => package::run(arguments).map(drop),
         Verb::Test(arguments) => test::run(arguments),
         Verb::Lint => lint::run(),
     }

@@ -109,7 +109,7 @@ pub async fn run(
                 }
             },
             asked = signals.next() => match asked {
-                Asked::Stop => break,
+                Asked::Stop | Asked::Leave => break,
                 Asked::Summary => journal.note(&"Another portsentry is in charge; ask that one"),
                 Asked::Reread => match reread() {
                     Ok(new) => {

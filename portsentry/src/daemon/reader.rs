@@ -39,6 +39,8 @@ const REGROUP: Duration = Duration::from_millis(300);
 pub enum End {
     /// A signal said to stop.
     Stop,
+    /// A signal said to stop, and to leave what is attached.
+    Leave,
     /// A signal said to read the configuration again, which is right.
     Reload(Box<Options>),
     /// Other processes stand for other modes than before.
@@ -86,6 +88,7 @@ pub async fn run(
             _ = refresh.tick() => tell_host(&observer, &keeper).await?,
             asked = signals.next() => match asked {
                 Asked::Stop => break End::Stop,
+                Asked::Leave => break End::Leave,
                 Asked::Summary => keeper.send(Message::Summary).map_err(|_| gone())?,
                 Asked::Reread => match reread() {
                     Ok(options) => break End::Reload(Box::new(options)),
@@ -97,6 +100,7 @@ pub async fn run(
     drain(&mut ring, &keeper)?;
     let finish = match end {
         End::Reload(_) | End::Regroup => Finish::Hand,
+        End::Leave => Finish::Leave,
         End::Stop if !others().is_empty() => Finish::Leave,
         End::Stop => Finish::Detach,
     };

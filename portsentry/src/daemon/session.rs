@@ -152,7 +152,7 @@ impl Session {
             read = reading => read,
             never = supervisor::watch(&pulses) => match never {},
         };
-        if matches!(read, Ok(End::Stop) | Err(_)) {
+        if matches!(read, Ok(End::Stop | End::Leave) | Err(_)) {
             supervisor::stopping();
         }
         drop(trapping);
