@@ -21,6 +21,7 @@ use tempfile::TempDir;
 mod daemon;
 mod installed;
 mod log;
+mod machine;
 mod maps;
 mod namespace;
 mod probes;
@@ -36,6 +37,7 @@ pub use self::{
     daemon::{Daemon, Ended},
     installed::Syslog,
     log::Log,
+    machine::Machine,
     maps::{dump, remove_pins},
     namespace::{Namespace, by_way_of},
     probes::Probe,

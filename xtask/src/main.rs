@@ -59,7 +59,7 @@ fn run(verb: &Verb) -> anyhow::Result<()> {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Demo => demo::run(),
         Verb::Papers => papers::run(),
-        Verb::Package(arguments) => package::run(arguments).map(drop),
+        Verb::Package(arguments) => package::run(arguments),
         Verb::Test(arguments) => test::run(arguments),
         Verb::Lint => lint::run(),
     }
