@@ -23,15 +23,13 @@ pub(super) fn completions(shell: Shell) -> Exit {
 
 /// Prints the manual page of the program, of one of its commands, or of its configuration file.
 pub(super) fn man(name: Option<&str>) -> Exit {
-    let page = match name {
-        Some(SETTINGS) => Ok(settings::page(SETTINGS)),
-        name => match find(name) {
-            Some(command) => page(command),
-            None => {
-                eprintln!("portsentry: there is no command of that name");
-                return Exit::Usage;
-            }
-        },
+    let page = match (name, find(name)) {
+        (Some(SETTINGS), _) => Ok(settings::page(SETTINGS)),
+        (_, Some(command)) => page(command),
+        (_, None) => {
+            eprintln!("portsentry: there is no command of that name");
+            return Exit::Usage;
+        }
     };
     match page {
         Ok(text) => show::print(&text),
