@@ -44,25 +44,4 @@ pub struct SteerKey {
     pub reserved: [u8; 3],
 }
 
-/// What one CPU has spent of its allowances in the current second.
-#[repr(C)]
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Pod, Zeroable)]
-pub struct Budget {
-    /// When the second began, nanoseconds of `CLOCK_MONOTONIC`.
-    pub start_ns: u64,
-    /// Events told since.
-    pub told: u32,
-    /// Fences made since.
-    pub fenced: u32,
-    /// SYNs answered since.
-    pub answered: u32,
-    /// Acknowledgements checked since.
-    pub checked: u32,
-}
-
-const _: () = assert!(
-    size_of::<Tally>() == 16
-        && size_of::<SightKey>() == 24
-        && size_of::<SteerKey>() == 24
-        && size_of::<Budget>() == 24
-);
+const _: () = assert!(size_of::<Tally>() == 16 && size_of::<SightKey>() == 24 && size_of::<SteerKey>() == 24);

@@ -20,15 +20,13 @@ use portsentry_common::{
     gate,
     parse::Malformed,
     settings::Settings,
-    state::{Budget, SightKey, SteerKey, Tally},
+    state::{SightKey, SteerKey, Tally},
     world::{Allowance, Entry, Flow, Hosts, Locality, Sight, World},
 };
 
 use crate::{atomic, explained::EXPLAINED, maps, sockets};
 
 use self::family::Family;
-
-const SECOND_NS: u64 = 1_000_000_000;
 
 /// A single setting, for what is on every packet's way: cheaper than by [`World::settings`].
 macro_rules! setting {
@@ -51,6 +49,21 @@ impl<'a> Kernel<'a> {
         // Once and early: a call, if only to the compiler, costs registers.
         // SAFETY: the helper has no preconditions; the verifier makes it a load.
         Self { context, jiffies: unsafe { bpf_jiffies64() } }
+    }
+}
+
+impl Kernel<'_> {
+    /// Whether a block isn't over; if so, adds one to its dropped packets.
+    #[inline(always)]
+    fn is_in_force(&self, block: *mut Block) -> bool {
+        // SAFETY: a map's value stays readable for the program's run, even if it is deleted meanwhile.
+        let until_ns = unsafe { (*block).until_ns };
+        if until_ns != 0 && self.now_ns() >= until_ns {
+            return false;
+        }
+        // SAFETY: a field of a map's value.
+        unsafe { atomic::add(&raw mut (*block).dropped, 1) };
+        true
     }
 }
 
@@ -113,19 +126,7 @@ impl World for Kernel<'_> {
         let Some(budget) = maps::BUDGET.get_ptr_mut(0) else { return false };
         // SAFETY: the value is this CPU's own, and programs don't preempt each other on a CPU's queue.
         let budget = unsafe { &mut *budget };
-        if now_ns.wrapping_sub(budget.start_ns) >= SECOND_NS {
-            *budget = Budget { start_ns: now_ns, ..Budget::default() };
-        }
-        let Settings { event_rate, fence_rate, challenge_rate, .. } = *self.settings();
-        let (spent, limit) = match allowance {
-            Allowance::Tell => (&mut budget.told, event_rate),
-            Allowance::Fence => (&mut budget.fenced, fence_rate),
-            Allowance::Answer => (&mut budget.answered, challenge_rate),
-            Allowance::Check => (&mut budget.checked, challenge_rate),
-        };
-        let may = *spent < limit;
-        *spent = spent.wrapping_add(u32::from(may));
-        may
+        budget.spend(allowance, self.settings(), now_ns)
     }
 
     #[inline(always)]
@@ -161,14 +162,12 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     #[inline(always)]
     fn is_blocked(&self, source: A) -> bool {
         let Some(block) = A::blocked(source) else { return false };
-        // SAFETY: a hash map's value stays readable for the program's run, even if it is deleted meanwhile.
-        let block = unsafe { &mut *block };
-        if block.until_ns != 0 && block.is_over(self.now_ns()) {
-            return false;
-        }
-        // SAFETY: a field of a map's value.
-        unsafe { atomic::add(&raw mut block.dropped, 1) };
-        true
+        self.is_in_force(block)
+    }
+
+    #[inline(always)]
+    fn is_in_blocked_network(&self, source: A) -> bool {
+        A::blocked_network(source).is_some_and(|block| !A::ignored(source) && self.is_in_force(block))
     }
 
     #[inline(always)]

@@ -24,7 +24,7 @@ use self::{
     signals::Signals,
 };
 use crate::{
-    config::Config,
+    config::{BlockList, Config},
     kernel,
     modes::Modes,
     sandbox::{self, Sandbox},
@@ -39,6 +39,8 @@ pub struct Options {
     pub modes: Modes,
     /// The ignore file's networks.
     pub ignored: Vec<IpNet>,
+    /// Whom the block list names.
+    pub listed: BlockList,
     /// Log the kernel program's own debugging messages.
     pub debug: bool,
 }

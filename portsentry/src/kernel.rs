@@ -2,8 +2,10 @@
 //!
 //! It must not decide what is blocked or reported: it loads, attaches, reads and writes.
 
+mod batch;
 pub mod bitmap;
 mod blocked;
+mod blocked_networks;
 mod claim;
 mod clock;
 mod counters;
@@ -19,8 +21,10 @@ mod ring;
 mod secrets;
 mod trap;
 mod trial;
+mod unattended;
 
 pub use blocked::Blocked;
+pub use blocked_networks::BlockedNetworks;
 pub use claim::Claim;
 pub use clock::{Clock, monotonic_at, monotonic_ns, wall_time};
 pub use error::Error;
@@ -33,3 +37,4 @@ pub use pins::Pins;
 pub use ring::{Ring, decode};
 pub use trap::{Place, Traps};
 pub use trial::Trial;
+pub use unattended::Unattended;

@@ -2,6 +2,7 @@
 //!
 //! It must not decide what is written about whom, nor know `kernel`.
 
+mod block_list;
 pub mod blocked_file;
 pub mod classic;
 mod edit;
@@ -20,6 +21,7 @@ pub mod watch;
 
 use std::{fmt, net::IpAddr};
 
+pub use block_list::edit_list;
 pub use edit::{Change, Edited, edit};
 pub use files::{Denied, Files, Flushed};
 pub use journal::Journal;

@@ -23,6 +23,7 @@ mod installed;
 mod log;
 mod machine;
 mod maps;
+mod names;
 mod namespace;
 mod probes;
 mod records;
@@ -39,6 +40,7 @@ pub use self::{
     log::Log,
     machine::Machine,
     maps::{dump, remove_pins},
+    names::Names,
     namespace::{Namespace, by_way_of},
     probes::Probe,
     records::{classic_record, mentions},

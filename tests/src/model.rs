@@ -16,6 +16,7 @@ use portsentry::kernel::{decode, monotonic_ns};
 use portsentry_common::{
     address::Address,
     block::Block,
+    budget::Budget,
     challenge::Secrets,
     classify::{Kind, Protocol},
     counter::{Counter, Counters},
@@ -46,7 +47,7 @@ pub struct Model {
     tallies: RefCell<HashMap<IpAddr, u32>>,
     sights: RefCell<HashSet<(IpAddr, u16, Kind)>>,
     told: RefCell<Vec<Event>>,
-    spent: RefCell<HashMap<Allowance, u32>>,
+    budget: RefCell<Budget>,
     secrets: Secrets,
     fenced: RefCell<HashMap<IpAddr, Block>>,
     counters: RefCell<Counters>,
@@ -64,7 +65,7 @@ impl Model {
             tallies: RefCell::default(),
             sights: RefCell::default(),
             told: RefCell::default(),
-            spent: RefCell::default(),
+            budget: RefCell::default(),
             secrets: Secrets { keys: [[1, 2], [3, 4]], current: 0 },
             fenced: RefCell::default(),
             counters: RefCell::new(Counters::zeroed()),
@@ -126,19 +127,8 @@ impl World for Model {
         place::is_listed(protocol, port)
     }
 
-    /// Its clock stands still, so all is spent in one second.
-    fn spend(&self, allowance: Allowance, _: u64) -> bool {
-        let settings = &self.scenario.settings;
-        let limit = match allowance {
-            Allowance::Tell => settings.event_rate,
-            Allowance::Fence => settings.fence_rate,
-            Allowance::Answer | Allowance::Check => settings.challenge_rate,
-        };
-        let mut spent = self.spent.borrow_mut();
-        let spent = spent.entry(allowance).or_default();
-        let may = *spent < limit;
-        *spent += u32::from(may);
-        may
+    fn spend(&self, allowance: Allowance, now_ns: u64) -> bool {
+        self.budget.borrow_mut().spend(allowance, &self.scenario.settings, now_ns)
     }
 
     fn secrets(&self) -> Option<&Secrets> {
@@ -169,6 +159,14 @@ impl<A: Address> Hosts<A> for Model {
         }
         block.dropped += 1;
         true
+    }
+
+    fn is_in_blocked_network(&self, source: A) -> bool {
+        let source = ip(source).to_canonical();
+        let holding = self.scenario.networks.iter().filter(|(network, _)| network.contains(&source));
+        let narrowest = holding.max_by_key(|(network, _)| network.prefix_len());
+        let is_ignored = self.ignored.iter().any(|network| network.contains(&source));
+        narrowest.is_some_and(|(_, block)| !is_ignored && !block.is_over(self.now_ns))
     }
 
     fn is_ignored(&self, source: A) -> bool {

@@ -153,21 +153,26 @@ fn a_running_daemon_follows_block_and_unblock() {
 }
 
 #[test]
-fn the_next_daemon_follows_what_was_asked_while_none_ran() {
+fn what_is_asked_while_no_daemon_runs_is_done_at_once() {
     let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
     let setup = lab.portsentry("-stcp");
     let daemon = setup.start();
     let [freed, added] = [lab.source(Family::V4), lab.source(Family::V6)];
     lab.nmap(freed, "-sS -p 11");
     daemon.wait_for_block(freed);
-    daemon.wait_until("the blocked file follows", || !daemon.file_about("BLOCKED_FILE", freed).is_empty());
+    daemon.wait_until("hosts.deny follows", || !daemon.file_about("WRAPPER_HOSTS_DENY", freed).is_empty());
     daemon.kill();
     let said = say(&setup, &format!("unblock {freed}"));
-    assert!(said.out.contains("the kernel holds it until then"), "{}", said.out);
+    assert!(said.code == 0 && said.out.contains("is unblocked; no daemon runs"), "{}", said.out);
+    assert!(service.answers(&lab.scanner, freed, Reach::Expected));
     let said = say(&setup, &format!("block {added}"));
-    assert!(said.out.contains("will be blocked when a daemon starts"), "{}", said.out);
+    assert!(said.code == 0 && said.out.contains("is blocked; no daemon runs"), "{}", said.out);
+    assert!(!service.answers(&lab.scanner, added, Reach::Unexpected));
     let daemon = setup.start();
     assert_eq!(daemon.blocked(), [added]);
+    daemon.wait_until("hosts.deny follows", || !daemon.file_about("WRAPPER_HOSTS_DENY", added).is_empty());
+    assert_eq!(daemon.file_about("WRAPPER_HOSTS_DENY", freed), [""; 0]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The kernel program and the same rules in userspace agree on frames that nobody thought of.
 //!
-//! `PARITY_CASES` (10,000 unless set) says how many, `PARITY_SEED` which; a frame on which they differ is kept in
+//! `PARITY_CASES` (18,000 unless set) says how many, `PARITY_SEED` which; a frame on which they differ is kept in
 //! `tests/corpus/`, and everything there is judged first in each run.
 
 use std::{
@@ -19,7 +19,7 @@ use portsentry_tests::{
     scenario::Scenario,
 };
 
-const CASES: u64 = 10_000;
+const CASES: u64 = 18_000;
 const SEED: u64 = 0x5eed;
 /// Frames that a loaded program judges before it is loaded anew: what they leave behind is compared at the end.
 const RUN: u64 = 2_000;
@@ -29,7 +29,7 @@ const HOUR_NS: u64 = 3_600_000_000_000;
 /// has none.
 fn scenarios() -> Vec<(&'static str, Scenario)> {
     type Change = fn(&mut Settings);
-    let changes: [(&'static str, Change); 8] = [
+    let changes: [(&'static str, Change); 9] = [
         ("the first probe blocks", |_| {}),
         ("the third probe blocks", |settings| settings.trigger = 3),
         ("ACK probes count, and TCP is only reported", |settings| {
@@ -42,12 +42,16 @@ fn scenarios() -> Vec<(&'static str, Scenario)> {
             settings.fence_rate = u32::MAX;
             settings.first_ephemeral = 1900;
         }),
-        ("probes fence, a few at a time, and are challenged", |settings| {
+        ("probes fence and are challenged", |settings| {
             settings.fence_ns = HOUR_NS;
-            settings.fence_rate = 20;
+            settings.fence_rate = u32::MAX;
             settings.challenge_rate = u32::MAX;
             settings.first_ephemeral = 32_768;
             settings.trigger = 2;
+        }),
+        ("no fence can be made, but SYNs are challenged", |settings| {
+            settings.fence_ns = HOUR_NS;
+            settings.challenge_rate = u32::MAX;
         }),
         ("listed ports are traps", |settings| settings.traps = Settings::TCP_TRAPS | Settings::UDP_TRAPS),
         ("nothing is told twice", |settings| {
@@ -142,7 +146,7 @@ fn a_glance_tells_what_an_examination_would() {
 
 #[test]
 fn frames_at_random_reach_every_counter() {
-    // These take a map, a ring or a second that is full.
+    // These take a map, a ring or an allowance that is used up.
     const FULL: [&str; 3] = ["blocked_full", "over_rate", "ring_full"];
     // No cookie is guessed; tests/challenge.rs earns one.
     let mut reached: BTreeSet<&str> = FULL.into_iter().chain(["proven"]).collect();

@@ -65,9 +65,9 @@ pub struct Status {
 /// What `block` and `unblock` take.
 #[derive(Clone, Debug, Args)]
 pub struct Hold {
-    /// IPv4 or IPv6 addresses
-    #[arg(required = true, value_name = "ADDRESS")]
-    pub addresses: Vec<IpAddr>,
+    /// IPv4 or IPv6 addresses, or networks such as 192.0.2.0/24
+    #[arg(required = true, value_name = "ADDRESS", value_parser = network)]
+    pub addresses: Vec<IpNet>,
 }
 
 /// What `history` takes.

@@ -29,7 +29,7 @@ pub(super) fn run(cli: &Cli) -> Exit {
 }
 
 fn describe(file: &str, options: &Options) -> String {
-    let Options { config, modes, ignored, .. } = options;
+    let Options { config, modes, ignored, listed, .. } = options;
     let mut text = format!("{file} is right. It means:\n");
     let mut say = |what: &str, it: String| {
         // Writing to a string can't fail.
@@ -55,11 +55,21 @@ fn describe(file: &str, options: &Options) -> String {
     for network in ignored {
         say("ignored", network.to_string());
     }
+    if !listed.is_empty() {
+        let (hosts, networks) = (listed.hosts.len(), listed.networks.len());
+        let list = config.block_list.display();
+        say("blocked", format!("{hosts} hosts and {networks} networks, which {list} names"));
+    }
     let hit = config.scan_trigger.max(1);
     for (protocol, response) in [(Protocol::Tcp, config.block_tcp), (Protocol::Udp, config.block_udp)] {
         let then = match response {
             Response::LogOnly => "it is logged, and nothing else",
-            Response::Block => "its source is blocked in the kernel, and the actions below are taken",
+            Response::Block if config.block_unproven => {
+                "its source is blocked in the kernel, and the actions below are taken"
+            }
+            Response::Block => {
+                "its source is fenced in the kernel, or blocked if it is proven, and the actions below are taken"
+            }
             Response::CommandOnly => "KILL_RUN_CMD is run, and nothing else",
         };
         say("on a probe", format!("{} number {hit} of a source: {then}", protocol.name()));
@@ -104,7 +114,7 @@ fn actions(config: &Config, modes: Modes) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::modes::Mode;
+    use crate::{config::BlockList, modes::Mode};
 
     #[test]
     fn it_says_what_is_watched_and_run() {
@@ -114,11 +124,12 @@ mod tests {
         config.log_format = crate::config::LogFormat::Classic;
         let modes = [Mode::Stcp].into_iter().collect();
         let ignored = vec!["127.0.0.0/8".parse().unwrap()];
-        let said = describe("test", &Options { config, modes, ignored, debug: false });
+        let said =
+            describe("test", &Options { config, modes, ignored, listed: BlockList::default(), debug: false });
         for line in [
             "  watched      TCP 1,11\n",
             "  ignored      127.0.0.0/8\n",
-            "  on a probe   TCP number 2 of a source: its source is blocked in the kernel",
+            "  on a probe   TCP number 2 of a source: its source is fenced in the kernel",
             "  action       KILL_RUN_CMD: [\"/bin/page\", \"192.0.2.9\", \"111\"]\n  action       KILL_HOSTS_DENY: \
              \"ALL: 192.0.2.9\" into /etc/hosts.deny\n",
         ] {

@@ -1,6 +1,8 @@
 //! `portsentry block` and `portsentry unblock`, by editing the blocked file, which a running daemon follows.
 //!
-//! It must not touch the kernel's maps: the daemon writes those.
+//! It must not touch the kernel's maps while a daemon runs: that one writes them.
+
+mod networks;
 
 use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
@@ -11,8 +13,8 @@ use crate::{
     cli::{Cli, Hold},
     daemon::{Options, host, territory},
     exit::Exit,
-    kernel::{Exempt, Observer, Sources},
-    sink::{Change, blocked_file, edit},
+    kernel::{self, Exempt, Observer, Sources, Unattended},
+    sink::{Change, Edited, Files, blocked_file, edit},
 };
 
 /// Blocks or unblocks the addresses that were named, or none of them if one can't be.
@@ -24,10 +26,15 @@ pub(super) fn run(cli: &Cli, change: Change, hold: &Hold) -> Exit {
             return Exit::Configuration;
         }
     };
-    let sources: BTreeSet<IpAddr> = hold.addresses.iter().map(IpAddr::to_canonical).collect();
+    let (hosts, mut networks): (BTreeSet<IpNet>, BTreeSet<IpNet>) =
+        hold.addresses.iter().partition(|network| network.prefix_len() == network.max_prefix_len());
+    let sources: BTreeSet<IpAddr> = hosts.iter().map(IpNet::addr).collect();
+    if change == Change::Unblock {
+        networks.extend(hosts.iter().filter(|host| options.listed.names(host.addr())));
+    }
     if change == Change::Block {
         let refused = match refuse(&sources, &options) {
-            Ok(refused) => refused,
+            Ok(refused) => [refused, networks::refused(&networks)].concat(),
             Err(problem) => {
                 eprintln!("portsentry: {problem}");
                 return Exit::Failure;
@@ -51,19 +58,49 @@ pub(super) fn run(cli: &Cli, change: Change, hold: &Hold) -> Exit {
         Ok(observer) => observer,
         Err(exit) => return exit,
     };
+    let runs = observer.as_ref().is_some_and(|observer| observer.daemon().is_some());
+    let enforced = match if runs { Ok(None) } else { enter(&options.config.pin_path, change, &edited) } {
+        Ok(enforced) => enforced,
+        Err(error) => return observed::failure(&error),
+    };
+    if !runs {
+        let problems = Files::new(&options.config, options.modes).allow(&edited.removed);
+        problems.iter().for_each(|problem| eprintln!("portsentry: {problem}"));
+    }
     let situation = Situation {
         change,
-        runs: observer.as_ref().is_some_and(|observer| observer.daemon().is_some()),
+        runs,
+        is_enforced: enforced.unwrap_or_default(),
         held: observer.as_ref().map(held).unwrap_or_default(),
     };
-    let changed = edited.changed.iter().map(|source| (source, situation.changed(*source).to_owned()));
+    let changed = edited.changed.iter().map(|source| (source, situation.changed().to_owned()));
     let unchanged = edited.unchanged.iter().map(|source| (source, situation.unchanged(*source, path)));
-    let lines: Vec<_> =
-        changed.chain(unchanged).map(|(source, said)| format!("{source}: {said}\n")).collect();
+    let networks = match networks::hold(&options, change, &networks, runs) {
+        Ok(lines) => lines,
+        Err(exit) => return exit,
+    };
+    let lines: Vec<_> = changed
+        .chain(unchanged)
+        .map(|(source, said)| format!("{source}: {said}\n"))
+        .chain(networks)
+        .collect();
     match show::print(&lines.concat()) {
         Exit::Success if situation.has_failed(&edited.unchanged) => Exit::Failure,
         exit => exit,
     }
+}
+
+/// Enters what was asked in the kernel's maps where no daemon runs that would; says whether it is enforced, if there
+/// are maps.
+fn enter(pins: &Path, change: Change, edited: &Edited) -> Result<Option<bool>, kernel::Error> {
+    let Some(mut maps) = Unattended::open(pins)? else { return Ok(None) };
+    let (changed, unchanged) = (edited.changed.iter(), edited.unchanged.iter());
+    match change {
+        Change::Block => changed.copied().try_for_each(|source| maps.block(source))?,
+        // The kernel may hold what no file has named yet.
+        Change::Unblock => changed.chain(unchanged).copied().try_for_each(|source| maps.unblock(source))?,
+    }
+    Ok(Some(maps.is_enforced()))
 }
 
 /// What there is to know about what will follow.
@@ -71,20 +108,25 @@ struct Situation {
     change: Change,
     /// A daemon runs.
     runs: bool,
+    /// None runs, but the program that one left attached does what the maps say.
+    is_enforced: bool,
     /// Whom the kernel holds.
     held: BTreeSet<IpAddr>,
 }
 
 impl Situation {
-    fn changed(&self, source: IpAddr) -> &'static str {
-        match (self.change, self.runs) {
-            (Change::Block, true) => "is being blocked by the running daemon",
-            (Change::Block, false) => "will be blocked when a daemon starts; none runs",
-            (Change::Unblock, true) => "is being unblocked by the running daemon",
-            (Change::Unblock, false) if self.held.contains(&source) => {
-                "will be unblocked when a daemon starts; none runs, and the kernel holds it until then"
+    fn changed(&self) -> &'static str {
+        match (self.change, self.runs, self.is_enforced) {
+            (Change::Block, true, _) => "is being blocked by the running daemon",
+            (Change::Block, false, true) => {
+                "is blocked; no daemon runs, and hosts.deny follows when one starts"
             }
-            (Change::Unblock, false) => "is no longer in the blocked file; no daemon runs that would hold it",
+            (Change::Block, false, false) => "will be blocked when a daemon starts; none runs",
+            (Change::Unblock, true, _) => "is being unblocked by the running daemon",
+            (Change::Unblock, false, true) => "is unblocked; no daemon runs",
+            (Change::Unblock, false, false) => {
+                "is no longer in the blocked file; no daemon runs that would hold it"
+            }
         }
     }
 
@@ -156,17 +198,21 @@ mod tests {
 
     const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 9));
 
+    fn situation(change: Change, runs: bool, is_enforced: bool, is_held: bool) -> Situation {
+        Situation { change, runs, is_enforced, held: is_held.then_some(A).into_iter().collect() }
+    }
+
     #[test]
     fn it_says_what_will_happen() {
-        for (change, runs, is_held, expected) in [
-            (Change::Block, true, false, "is being blocked by"),
+        for (change, runs, is_enforced, expected) in [
+            (Change::Block, true, true, "is being blocked by"),
+            (Change::Block, false, true, "is blocked; no daemon runs"),
             (Change::Block, false, false, "will be blocked when a daemon starts"),
             (Change::Unblock, true, true, "is being unblocked by"),
-            (Change::Unblock, false, true, "the kernel holds it until then"),
+            (Change::Unblock, false, true, "is unblocked; no daemon runs"),
             (Change::Unblock, false, false, "no daemon runs that would hold it"),
         ] {
-            let held = if is_held { [A].into() } else { BTreeSet::new() };
-            let said = Situation { change, runs, held }.changed(A);
+            let said = situation(change, runs, is_enforced, false).changed();
             assert!(said.contains(expected), "{said}");
         }
     }
@@ -176,8 +222,7 @@ mod tests {
         for (change, is_held, expected) in
             [(Change::Unblock, true, true), (Change::Unblock, false, false), (Change::Block, true, false)]
         {
-            let held = if is_held { [A].into() } else { BTreeSet::new() };
-            assert_eq!(Situation { change, runs: false, held }.has_failed(&[A]), expected);
+            assert_eq!(situation(change, true, true, is_held).has_failed(&[A]), expected);
         }
     }
 

@@ -4,7 +4,7 @@ use std::{io::ErrorKind, path::Path};
 
 use crate::{
     cli::Cli,
-    config::{Config, LoadError, ignore},
+    config::{Config, LoadError, block_list, ignore},
     daemon::Options,
 };
 
@@ -32,7 +32,8 @@ pub fn read(cli: &Cli) -> Result<(Options, Vec<String>), Vec<LoadError>> {
             ignored
         }
     };
-    Ok((Options { modes: cli.modes(), config, ignored, debug: cli.debug }, warnings))
+    let listed = block_list::load(&config.block_list).map_err(|error| vec![error])?;
+    Ok((Options { modes: cli.modes(), config, ignored, listed, debug: cli.debug }, warnings))
 }
 
 /// What is wrong, line by line.

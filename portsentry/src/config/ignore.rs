@@ -38,7 +38,7 @@ pub fn load(path: &Path) -> Result<(Vec<IpNet>, Report), LoadError> {
 }
 
 /// What a line says: all before white space or a comment.
-fn entry(line: Span<'_>) -> Span<'_> {
+pub(super) fn entry(line: Span<'_>) -> Span<'_> {
     let line = line.trim();
     let end = line.text().find(|c: char| c.is_ascii_whitespace() || c == '#');
     end.map_or(line, |end| line.split_at(end).0)

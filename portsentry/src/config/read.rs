@@ -42,9 +42,14 @@ pub enum LoadError {
         /// Its owner.
         uid: u32,
     },
-    /// It is larger than 1 MiB.
-    #[error("{0} is larger than 1 MiB, which no configuration is")]
-    TooLarge(PathBuf),
+    /// It is larger than any that somebody means.
+    #[error("{path} is larger than {mebibytes} MiB, which no such file is")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// How large one may be.
+        mebibytes: u64,
+    },
     /// It is not UTF-8.
     #[error("{path}:{line}: not UTF-8 text; if it is Latin-1, convert it: iconv -f latin1 -t utf-8 {path}")]
     NotUtf8 {
@@ -59,6 +64,11 @@ pub enum LoadError {
 }
 
 pub(super) fn read(path: &Path) -> Result<String, LoadError> {
+    read_up_to(path, LARGEST)
+}
+
+/// As [`read`], of a file that may have `largest` bytes.
+pub(super) fn read_up_to(path: &Path, largest: u64) -> Result<String, LoadError> {
     let file_path = || path.to_path_buf();
     let failed = |source| LoadError::Io { path: file_path(), source };
     // Without O_NONBLOCK, opening a pipe would wait for its writer.
@@ -75,9 +85,9 @@ pub(super) fn read(path: &Path) -> Result<String, LoadError> {
         return Err(LoadError::Owner { path: file_path(), uid: metadata.uid() });
     }
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(LoadError::TooLarge(file_path()));
+    file.take(largest + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > largest {
+        return Err(LoadError::TooLarge { path: file_path(), mebibytes: largest >> 20 });
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];

@@ -5,6 +5,7 @@
 
 mod act;
 mod follow;
+mod lists;
 mod sources;
 mod tell;
 
@@ -30,7 +31,7 @@ use super::{
     trap::Visit,
 };
 use crate::{
-    config::{Config, Interfaces, Response, XdpMode},
+    config::{BlockList, Config, Interfaces, Response, XdpMode},
     kernel::{self, Kernel, Mode},
     modes::Modes,
     policy::{
@@ -87,6 +88,8 @@ pub struct Keeper {
     files: Files,
     ledger: Ledger,
     ignored: Vec<IpNet>,
+    /// Whom the block list names.
+    listed: BlockList,
     rules: territory::Rules,
     host: Host,
     counted: Counters,
@@ -105,6 +108,7 @@ pub struct Keeper {
     challenges: bool,
     attached: BTreeSet<Interface>,
     ignore_file: PathBuf,
+    block_list: PathBuf,
     actions: Actions,
     names: Names,
     /// Interfaces that could not be attached to, by index.
@@ -136,7 +140,7 @@ impl Keeper {
         kernel: Kernel,
         (journal, files): (Journal, Files),
         host: Host,
-        ignored: Vec<IpNet>,
+        (ignored, listed): (Vec<IpNet>, BlockList),
         (config, modes): (&Config, Modes),
     ) -> Result<Self, kernel::Error> {
         let counted = kernel.counters()?;
@@ -149,6 +153,7 @@ impl Keeper {
             files,
             ledger: Ledger::default(),
             ignored,
+            listed,
             rules: territory::Rules::new(config),
             host,
             counted,
@@ -171,6 +176,7 @@ impl Keeper {
             attached: BTreeSet::new(),
             refused: BTreeSet::new(),
             ignore_file: config.ignore_file.clone(),
+            block_list: config.block_list.clone(),
             actions,
             names,
             pulse: Pulse::default(),
@@ -181,6 +187,9 @@ impl Keeper {
         }
         keeper.set_territory()?;
         keeper.take_over()?;
+        if let Err(error) = keeper.set_listed() {
+            keeper.journal.error(&error);
+        }
         Ok(keeper)
     }
 

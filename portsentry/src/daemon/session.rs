@@ -70,7 +70,7 @@ impl Session {
         claims: &mut Claims,
         sandbox: &Sandbox,
     ) -> Result<Self, Error> {
-        let Options { config, modes: own, ignored, .. } = options;
+        let Options { config, modes: own, ignored, listed, .. } = options;
         let pins = Pins::open(&config.pin_path)?;
         claims.set(&config.pin_path, *own)?;
         let confined = sandbox.enter(config)?;
@@ -103,11 +103,24 @@ impl Session {
         if let Some(news) = confined {
             journal.note(&news);
         }
+        if matches!(begin, Begin::Start)
+            && let Some(maps) = crate::kernel::Observer::open(&config.pin_path)?
+        {
+            let mebibytes = maps.memory()?.div_ceil(1 << 20);
+            journal.note(&format!("The kernel's maps take {mebibytes} MiB"));
+        }
         // Before they are read: what changes from here on is told.
-        let read = [&config.blocked_file, &config.ignore_file].into_iter().map(PathBuf::as_path);
+        let read =
+            [&config.blocked_file, &config.ignore_file, &config.block_list].into_iter().map(PathBuf::as_path);
         let watch = Watch::new(read.chain(RESOLVERS.map(Path::new))).map_err(system("watching files"))?;
         let files = Files::new(config, modes);
-        let mut keeper = Keeper::start(kernel, (journal, files), host, ignored.clone(), (config, modes))?;
+        let mut keeper = Keeper::start(
+            kernel,
+            (journal, files),
+            host,
+            (ignored.clone(), listed.clone()),
+            (config, modes),
+        )?;
         keeper.attach_all(matches!(begin, Begin::Start))?;
         // Last, so that a program of other modes never sees them; whoever waits for them goes by these.
         watch_ports(keeper.kernel(), config, modes)?;

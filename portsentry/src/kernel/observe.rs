@@ -6,15 +6,19 @@ use std::{
     collections::BTreeMap,
     fs, io,
     net::IpAddr,
-    os::unix::fs::MetadataExt,
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::fs::MetadataExt,
+    },
     path::{Path, PathBuf},
 };
 
-use aya::maps::{HashMap, Map, MapData, MapError, MapInfo, PerCpuArray};
+use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
+use ipnet::IpNet;
 use nix::sys::stat::{major, minor};
 use portsentry_common::{block::Block, counter::Counters};
 
-use super::{Error, blocked::Raw, counters};
+use super::{Error, blocked::Raw, blocked_networks, counters};
 
 /// A map of sources whose addresses have `N` octets.
 type Entries<const N: usize> = HashMap<MapData, [u8; N], Raw>;
@@ -94,6 +98,27 @@ impl Observer {
     /// The ring's size in bytes.
     pub fn ring_size(&self) -> Result<u32, Error> {
         Ok(self.info("EVENTS")?.max_entries())
+    }
+
+    /// The memory that the pinned maps take, in bytes, as the kernel accounts for it (`memlock` in proc(5)'s fdinfo).
+    pub fn memory(&self) -> Result<u64, Error> {
+        let failed = |source| Error::System { what: "reading the pinned maps' sizes", source };
+        let mut sum = 0;
+        for entry in fs::read_dir(&self.directory).map_err(failed)? {
+            let Ok(map) = MapData::from_pin(entry.map_err(failed)?.path()) else { continue };
+            let number = map.fd().as_fd().as_raw_fd();
+            let text = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).map_err(failed)?;
+            let memory =
+                text.lines().find_map(|line| line.strip_prefix("memlock:")?.trim().parse::<u64>().ok());
+            sum += memory.unwrap_or_default();
+        }
+        Ok(sum)
+    }
+
+    /// The blocked networks.
+    pub fn networks(&self) -> Result<BTreeMap<IpNet, Block>, Error> {
+        let map = LpmTrie::try_from(Map::LpmTrie(self.data(blocked_networks::MAP)?));
+        blocked_networks::read(&map.map_err(Error::map(blocked_networks::MAP))?)
     }
 
     /// The counters since the maps were made, summed over the CPUs.

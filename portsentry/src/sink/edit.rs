@@ -10,6 +10,8 @@ use std::{
     time::SystemTime,
 };
 
+use crate::policy::Record;
+
 use super::{
     blocked_file,
     files::{MODE, SUFFIXES},
@@ -23,6 +25,8 @@ pub struct Edited {
     pub changed: Vec<IpAddr>,
     /// Those for whom nothing had to be changed.
     pub unchanged: Vec<IpAddr>,
+    /// What the lines said that are gone.
+    pub removed: Vec<Record>,
 }
 
 /// Which way the file is edited.
@@ -65,6 +69,7 @@ fn classic(path: &Path) -> Result<Vec<u8>, ReplaceError> {
 fn rewrite(old: &[u8], change: Change, sources: &BTreeSet<IpAddr>) -> (Vec<u8>, Edited) {
     let old = if blocked_file::is_text(old) { old.to_vec() } else { text_of(old) };
     let mut held = BTreeSet::new();
+    let mut removed = Vec::new();
     let mut new = Vec::with_capacity(old.len());
     for line in old.split_inclusive(|byte| *byte == b'\n') {
         let record = blocked_file::parse(line, SystemTime::UNIX_EPOCH).0.pop();
@@ -77,6 +82,8 @@ fn rewrite(old: &[u8], change: Change, sources: &BTreeSet<IpAddr>) -> (Vec<u8>, 
         };
         if is_kept {
             new.extend_from_slice(line);
+        } else {
+            removed.extend(meant);
         }
         let counts = change == Change::Unblock || is_kept;
         held.extend(meant.filter(|_| counts).map(|record| record.source));
@@ -84,7 +91,7 @@ fn rewrite(old: &[u8], change: Change, sources: &BTreeSet<IpAddr>) -> (Vec<u8>, 
     let (is_held, is_not): (Vec<IpAddr>, Vec<IpAddr>) =
         sources.iter().partition(|source| held.contains(source));
     if change == Change::Unblock {
-        return (new, Edited { changed: is_held, unchanged: is_not });
+        return (new, Edited { changed: is_held, unchanged: is_not, removed });
     }
     if new.last().is_some_and(|last| *last != b'\n') {
         new.push(b'\n');
@@ -92,7 +99,7 @@ fn rewrite(old: &[u8], change: Change, sources: &BTreeSet<IpAddr>) -> (Vec<u8>, 
     for source in &is_not {
         new.extend_from_slice(format!("{source}\n").as_bytes());
     }
-    (new, Edited { changed: is_not, unchanged: is_held })
+    (new, Edited { changed: is_not, unchanged: is_held, removed })
 }
 
 /// 2.x's binary file as addresses alone.

@@ -221,6 +221,16 @@ impl Files {
         }
     }
 
+    /// Takes lifted blocks out of `hosts.deny` alone, and returns what is in the way of that.
+    pub fn allow(&mut self, records: &[Record]) -> Vec<String> {
+        records.iter().for_each(|record| self.lift(record));
+        let mut done = Flushed::default();
+        if let Some(deny) = &mut self.deny {
+            deny.flush(&mut done, Instant::now());
+        }
+        done.news
+    }
+
     /// Writes what has changed. A file that can't be written is tried again later, ever more seldom.
     pub fn flush(&mut self, ledger: &Ledger) -> Flushed {
         let mut done = Flushed::default();

@@ -177,9 +177,10 @@ impl Journal {
         }
     }
 
-    /// `source` is no longer blocked.
-    pub fn lifted(&mut self, source: IpAddr, why: &str) {
-        self.admin(&format!("Host {source} is no longer blocked: {why}"));
+    /// `source` is no longer blocked, or fenced.
+    pub fn lifted(&mut self, source: IpAddr, was_fence: bool, why: &str) {
+        let held = if was_fence { "fenced" } else { "blocked" };
+        self.admin(&format!("Host {source} is no longer {held}: {why}"));
     }
 
     /// The files kept the log so busy that `count` probes were not logged.

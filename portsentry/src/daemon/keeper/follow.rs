@@ -37,6 +37,11 @@ impl Keeper {
         for source in freed {
             self.lift(source, "its address is never blocked");
         }
+        if !self.listed.is_empty()
+            && let Err(error) = self.set_listed()
+        {
+            self.journal.error(&error);
+        }
     }
 
     /// The kernel's network maps follow the host.
@@ -49,6 +54,8 @@ impl Keeper {
     pub(super) fn on_change(&mut self, path: &Path) {
         if path == self.ignore_file {
             self.on_ignore_file();
+        } else if path == self.block_list {
+            self.on_block_list();
         } else if let Err(error) = self.names.reload() {
             self.journal.error(&error);
         }

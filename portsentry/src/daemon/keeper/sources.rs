@@ -39,14 +39,16 @@ impl Keeper {
     /// Lifts a block or fence.
     pub(super) fn lift(&mut self, source: IpAddr, why: &str) {
         let removed = self.kernel.blocked.remove(source).and_then(|()| self.kernel.fenced.remove(source));
+        let removed = removed.and_then(|()| self.list_again(source));
         if let Err(error) = removed {
             self.journal.error(&error);
             return;
         }
-        if let Some(record) = self.ledger.lift(source) {
-            self.files.lift(&record);
+        let lifted = self.ledger.lift(source);
+        if let Some(record) = &lifted {
+            self.files.lift(record);
         }
-        self.journal.lifted(source, why);
+        self.journal.lifted(source, lifted.is_some_and(|record| record.hold.is_fence), why);
     }
 
     /// Enters a source that the blocked file names.
@@ -203,7 +205,8 @@ fn standing_of(kernel: &Kernel, source: IpAddr) -> Result<Option<Standing>, kern
 
 fn standing(source: IpAddr, block: &Block, is_fence: bool) -> Option<Standing> {
     let now = u64::try_from(kernel::monotonic_ns()).unwrap_or_default();
-    if block.is_over(now) {
+    // Whom the list names no file of ours does.
+    if block.is_over(now) || block.origin == Origin::List as u8 {
         return None;
     }
     let until = i64::try_from(block.until_ns).ok().filter(|until| *until != 0);

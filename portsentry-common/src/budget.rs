@@ -1,0 +1,104 @@
+//! What one CPU may do in a second. It must not know what its allowances are spent on.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::{settings::Settings, world::Allowance};
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// What one CPU has left of its allowances: for each, when it is whole again, nanoseconds of `CLOCK_MONOTONIC`.
+///
+/// It comes back bit by bit (the generic cell rate algorithm of ITU-T I.371), so that who comes after a flood needn't
+/// wait for the next second. At most a second's worth is spent at once.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Budget {
+    /// Events to tell.
+    pub tell_ns: u64,
+    /// Fences to make.
+    pub fence_ns: u64,
+    /// SYNs to answer.
+    pub answer_ns: u64,
+    /// Acknowledgements to check.
+    pub check_ns: u64,
+}
+
+const _: () = assert!(size_of::<Budget>() == 32);
+
+impl Budget {
+    /// Takes one of an allowance; `false` if nothing of it is left at `now_ns`.
+    #[inline(always)]
+    pub fn spend(&mut self, allowance: Allowance, settings: &Settings, now_ns: u64) -> bool {
+        let (whole_ns, rate) = match allowance {
+            Allowance::Tell => (&mut self.tell_ns, settings.event_rate),
+            Allowance::Fence => (&mut self.fence_ns, settings.fence_rate),
+            Allowance::Answer => (&mut self.answer_ns, settings.challenge_rate),
+            Allowance::Check => (&mut self.check_ns, settings.challenge_rate),
+        };
+        let Some(each_ns) = SECOND_NS.checked_div(u64::from(rate)) else { return false };
+        let owed_ns = whole_ns.saturating_sub(now_ns) + each_ns;
+        // The time of the last one can't be more than a second ahead, whatever an earlier program left here.
+        let may = owed_ns <= SECOND_NS || owed_ns > 2 * SECOND_NS;
+        if may {
+            *whole_ns = now_ns + if owed_ns <= SECOND_NS { owed_ns } else { each_ns };
+        }
+        may
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn spend(budget: &mut Budget, rate: u32, now_ns: u64) -> bool {
+        budget.spend(Allowance::Fence, &Settings { fence_rate: rate, ..Settings::UNSET }, now_ns)
+    }
+
+    #[test]
+    fn a_seconds_worth_goes_at_once_and_comes_back_bit_by_bit() {
+        let mut budget = Budget::default();
+        let now = 77 * SECOND_NS;
+        assert_eq!((0..100).filter(|_| spend(&mut budget, 10, now)).count(), 10);
+        assert!(!spend(&mut budget, 10, now + SECOND_NS / 10 - 1));
+        assert!(spend(&mut budget, 10, now + SECOND_NS / 10));
+        assert!(!spend(&mut budget, 10, now + SECOND_NS / 10));
+    }
+
+    #[test]
+    fn none_is_none_and_most_is_no_limit() {
+        let mut budget = Budget::default();
+        assert!((0..10).all(|now| !spend(&mut budget, 0, now)));
+        assert!((0..1_000_000).all(|_| spend(&mut budget, u32::MAX, 5)));
+    }
+
+    #[test]
+    fn allowances_are_apart() {
+        let settings = Settings { event_rate: 1, fence_rate: 1, challenge_rate: 1, ..Settings::UNSET };
+        let mut budget = Budget::default();
+        for allowance in [Allowance::Tell, Allowance::Fence, Allowance::Answer, Allowance::Check] {
+            assert!(budget.spend(allowance, &settings, 9));
+            assert!(!budget.spend(allowance, &settings, 9));
+        }
+    }
+
+    #[test]
+    fn what_another_boot_left_does_not_stop_it() {
+        let mut budget = Budget { fence_ns: 1000 * SECOND_NS, ..Budget::default() };
+        assert!(spend(&mut budget, 1, 5) && !spend(&mut budget, 1, 6));
+    }
+
+    proptest! {
+        #[test]
+        fn no_more_than_the_rate(rate in 1u32..5000, steps in prop::collection::vec(0u64..3_000_000, 1..3000)) {
+            let (mut budget, mut now, mut spent) = (Budget::default(), SECOND_NS, 0u64);
+            for step in steps {
+                now += step;
+                spent += u64::from(spend(&mut budget, rate, now));
+            }
+            let each = SECOND_NS / u64::from(rate);
+            prop_assert!(spent * each <= now, "{spent} in {} ns", now - SECOND_NS);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The block list: hosts and networks that are blocked for as long as it names them, in the ignore file's syntax.
+//! Must not apply it.
+
+use std::{collections::BTreeSet, io::ErrorKind, net::IpAddr, path::Path};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::{
+    Config,
+    ignore::entry,
+    network::network,
+    read::{LoadError, read_up_to},
+    report::Report,
+    span::lines,
+};
+
+/// The largest list read, in bytes: more than ten million lines.
+const LARGEST: u64 = 1 << 28;
+/// The shortest prefixes that are taken: shorter ones hold so many that they are a slip of the pen.
+const SHORTEST_V4: u8 = 8;
+/// Shorter ones would hold the IPv4-mapped addresses, too (RFC 4291, section 2.5.5.2), which stand for IPv4 in the
+/// kernel's map.
+const SHORTEST_V6: u8 = 16;
+
+/// What a block list names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockList {
+    /// Single addresses, each once, in order.
+    pub hosts: Vec<IpAddr>,
+    /// Networks.
+    pub networks: BTreeSet<IpNet>,
+}
+
+impl BlockList {
+    /// Whether it names this very address.
+    #[must_use]
+    pub fn names(&self, source: IpAddr) -> bool {
+        self.hosts.binary_search(&source).is_ok()
+    }
+
+    /// The hosts of `network` that it names.
+    #[must_use]
+    pub fn hosts_in(&self, network: &IpNet) -> &[IpAddr] {
+        let first = self.hosts.partition_point(|host| *host < network.network());
+        let end = self.hosts.partition_point(|host| *host <= network.broadcast());
+        self.hosts.get(first..end).unwrap_or_default()
+    }
+
+    /// Whether it names nobody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty() && self.networks.is_empty()
+    }
+}
+
+/// Reads a block list. What can't be read is an error, and so are networks that hold almost everybody.
+pub fn parse(text: &str, file: &str) -> Result<BlockList, Report> {
+    let mut report = Report::new(file);
+    let mut list = BlockList::default();
+    for line in lines(text) {
+        let entry = entry(line);
+        if entry.is_empty() {
+            continue;
+        }
+        let Some(network) = network(entry, &mut report) else { continue };
+        let longest = if network.addr().is_ipv4() { 32 } else { 128 };
+        if network.prefix_len() == longest {
+            list.hosts.push(network.addr());
+        } else if let Some(problem) = is_too_much(&network) {
+            report.error(entry, problem);
+        } else {
+            list.networks.insert(network);
+        }
+    }
+    list.hosts.sort_unstable();
+    list.hosts.dedup();
+    report.into_result(list).map(|(list, _)| list)
+}
+
+/// Reads the block list at `path`, if it is one that can be trusted (see [`LoadError`]). The default one may be
+/// missing.
+pub fn load(path: &Path) -> Result<BlockList, LoadError> {
+    match read_up_to(path, LARGEST) {
+        Ok(text) => Ok(parse(&text, &path.to_string_lossy())?),
+        Err(LoadError::Io { source, .. })
+            if source.kind() == ErrorKind::NotFound && path == Config::default().block_list =>
+        {
+            Ok(BlockList::default())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What a line of a block list names, if it can be read.
+#[must_use]
+pub fn network_of(line: &str) -> Option<IpNet> {
+    let line = lines(line).next()?;
+    network(entry(line), &mut Report::new(""))
+}
+
+/// What is wrong with a network that nobody can mean.
+#[must_use]
+pub fn is_too_much(network: &IpNet) -> Option<String> {
+    let mapped = Ipv6Net::new_assert(std::net::Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96);
+    let is_short = match network {
+        IpNet::V4(network) => network.prefix_len() < SHORTEST_V4 || *network == Ipv4Net::default(),
+        IpNet::V6(network) => network.prefix_len() < SHORTEST_V6 || network.contains(&mapped),
+    };
+    is_short.then(|| {
+        format!("{network} holds too many to be blocked: a prefix has {SHORTEST_V4} bits at least, of IPv6 {SHORTEST_V6}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_networks_are_told_apart() {
+        let text =
+            "# a list\n192.0.2.7\n192.0.2.9/24 ; a comment\n2001:db8::1\n\n192.0.2.7/32\n2001:db8:1::/48\n";
+        let list = parse(text, "list").unwrap();
+        let hosts: Vec<IpAddr> = ["192.0.2.7", "2001:db8::1"].map(|text| text.parse().unwrap()).into();
+        assert_eq!(list.hosts, hosts);
+        assert!(list.names(hosts[0]) && !list.names([192, 0, 2, 9].into()));
+        for (network, expected) in [
+            ("192.0.2.0/24", &hosts[..1]),
+            ("192.0.2.8/29", &[]),
+            ("::/0", &hosts[1..]),
+            ("0.0.0.0/0", &hosts[..1]),
+        ] {
+            assert_eq!(list.hosts_in(&network.parse().unwrap()), expected, "{network}");
+        }
+        assert_eq!(
+            list.networks,
+            ["192.0.2.0/24", "2001:db8:1::/48"].map(|text| text.parse().unwrap()).into()
+        );
+    }
+
+    #[test]
+    fn what_nobody_can_mean_is_an_error() {
+        let text =
+            "0.0.0.0/0\n::/0\n10.0.0.0/7\n10.0.0.0/8\n::/96\n::/80\n2001::/15\n2001::/16\nhost.example\n";
+        let report = parse(text, "list").unwrap_err();
+        let lines: Vec<_> = report.iter().map(super::super::report::Diagnostic::line).collect();
+        assert_eq!(lines, [1, 2, 3, 6, 7, 9]);
+    }
+}

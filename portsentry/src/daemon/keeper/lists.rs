@@ -1,0 +1,76 @@
+//! The keeper follows the block list: who it names is blocked in the kernel's maps, and in no file of ours. It must not
+//! write the list.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    net::IpAddr,
+};
+
+use portsentry_common::block::{Block, Origin, Proof};
+
+use super::{super::territory, Keeper};
+use crate::{config::block_list, kernel};
+
+impl Keeper {
+    /// Reads the block list again.
+    pub(super) fn on_block_list(&mut self) {
+        match block_list::load(&self.block_list) {
+            Ok(list) if list == self.listed => {}
+            Ok(list) => {
+                self.listed = list;
+                match self.set_listed() {
+                    Ok(()) => self.journal.note(&format!(
+                        "{} was read again: {} hosts and {} networks are blocked by it",
+                        self.block_list.display(),
+                        self.listed.hosts.len(),
+                        self.listed.networks.len()
+                    )),
+                    Err(error) => self.journal.error(&error),
+                }
+            }
+            Err(error) => self.journal.error(&format!("{error}; the list stays as it was")),
+        }
+    }
+
+    /// Has the kernel block a source by the list whose other block is lifted.
+    pub(super) fn list_again(&mut self, source: IpAddr) -> Result<(), kernel::Error> {
+        if self.listed.names(source) && !self.is_exempt(source) {
+            self.kernel.blocked.insert(source, &listed())?;
+        }
+        Ok(())
+    }
+
+    /// Has the kernel block exactly whom the list names, but for those who are never blocked. Who is blocked for
+    /// another reason, too, stays as he is.
+    pub(super) fn set_listed(&mut self) -> Result<(), kernel::Error> {
+        let exempt = territory::exempt(&self.host, &self.ignored);
+        let held: HashMap<IpAddr, u8> =
+            self.kernel.blocked.read()?.into_iter().map(|(source, block)| (source, block.origin)).collect();
+        let exempt: HashSet<&IpAddr> =
+            exempt.keys().flat_map(|network| self.listed.hosts_in(network)).collect();
+        let is_wanted = |source: &IpAddr| self.listed.names(*source) && !exempt.contains(source);
+        let gone =
+            held.iter().filter(|(source, origin)| **origin == Origin::List as u8 && !is_wanted(source));
+        let gone: Vec<IpAddr> = gone.map(|(source, _)| *source).collect();
+        self.kernel.blocked.remove_all(gone)?;
+        let block = listed();
+        let new = self.listed.hosts.iter().filter(|source| !held.contains_key(source) && is_wanted(source));
+        let new: Vec<(IpAddr, Block)> = new.map(|source| (*source, block)).collect();
+        let networks: BTreeMap<_, _> = self.listed.networks.iter().map(|network| (*network, block)).collect();
+        // Both, whatever becomes of the first.
+        let hosts = self.kernel.blocked.insert_all(&new);
+        self.kernel.networks.replace(&networks)?;
+        hosts
+    }
+}
+
+/// The block of whom the list names.
+fn listed() -> Block {
+    Block {
+        since_ns: kernel::monotonic_ns(),
+        origin: Origin::List as u8,
+        proof: Proof::Administrator as u8,
+        mirrored: 1,
+        ..bytemuck::Zeroable::zeroed()
+    }
+}

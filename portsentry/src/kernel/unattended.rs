@@ -1,0 +1,101 @@
+//! The maps of blocked and fenced sources where no daemon runs, for an administrator's word. It must not load or
+//! attach anything.
+
+use std::{collections::BTreeSet, net::IpAddr, path::Path, sync::Arc};
+
+use aya::maps::{HashMap, LpmTrie, Map, MapData};
+use ipnet::IpNet;
+use portsentry_common::{
+    block::{Block, Origin, Proof},
+    classify::Protocol,
+};
+
+use super::{Blocked, BlockedNetworks, Error, Observer, Pins, blocked_networks, clock, gate::Gate};
+
+/// What a daemon left pinned. As long as it is open, none can start.
+#[derive(Debug)]
+pub struct Unattended {
+    blocked: Blocked,
+    fenced: Blocked,
+    networks: BlockedNetworks,
+    pins: Pins,
+}
+
+impl Unattended {
+    /// Opens what is pinned in `directory`; `None` if nothing of ours is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Running`] if a daemon runs; others where the maps can't be opened or are another version's.
+    pub fn open(directory: &Path) -> Result<Option<Self>, Error> {
+        let Some(observer) = Observer::open(directory)? else { return Ok(None) };
+        // Another version's maps are refused.
+        observer.sources(super::Sources::Blocked)?;
+        let pins = Pins::open(directory)?;
+        let data = |name: &'static str| MapData::from_pin(pins.map(name)).map_err(Error::map(name));
+        let gate = Arc::new(Gate::new(&data("GATE_V4")?, &data("GATE_V6")?)?);
+        let open = |names: [&'static str; 2], kind: fn(MapData) -> Map| -> Result<Blocked, Error> {
+            let [v4, v6] = names;
+            let capacity = data(v4)?.info().map_err(Error::map(v4))?.max_entries();
+            Ok(Blocked::new(
+                names,
+                HashMap::try_from(kind(data(v4)?)).map_err(Error::map(v4))?,
+                HashMap::try_from(kind(data(v6)?)).map_err(Error::map(v6))?,
+                Arc::clone(&gate),
+                capacity,
+            ))
+        };
+        let blocked = open(["BLOCKED_V4", "BLOCKED_V6"], Map::HashMap)?;
+        let fenced = open(["FENCED_V4", "FENCED_V6"], Map::LruHashMap)?;
+        let capacity =
+            data(blocked_networks::MAP)?.info().map_err(Error::map(blocked_networks::MAP))?.max_entries();
+        let networks = LpmTrie::try_from(Map::LpmTrie(data(blocked_networks::MAP)?));
+        let networks = networks.map_err(Error::map(blocked_networks::MAP))?;
+        let networks = BlockedNetworks::new(networks, gate, capacity);
+        Ok(Some(Self { blocked, fenced, networks, pins }))
+    }
+
+    /// Whether the program is attached to an interface, so that what the maps say is done.
+    #[must_use]
+    pub fn is_enforced(&self) -> bool {
+        self.pins.links().next().is_some()
+    }
+
+    /// Blocks `source` for good, as the blocked file says already.
+    pub fn block(&mut self, source: IpAddr) -> Result<(), Error> {
+        self.blocked.insert(source, &administrators())
+    }
+
+    /// Blocks networks, as the block list says already.
+    pub fn block_networks(&mut self, networks: &BTreeSet<IpNet>) -> Result<(), Error> {
+        let mut wanted = self.networks.read()?;
+        let block = Block { origin: Origin::List as u8, ..administrators() };
+        wanted.extend(networks.iter().map(|network| (*network, block)));
+        self.networks.replace(&wanted)
+    }
+
+    /// Lifts the blocks of networks.
+    pub fn unblock_networks(&mut self, networks: &BTreeSet<IpNet>) -> Result<(), Error> {
+        let mut wanted = self.networks.read()?;
+        wanted.retain(|network, _| !networks.contains(network));
+        self.networks.replace(&wanted)
+    }
+
+    /// Lifts the block or fence of `source`.
+    pub fn unblock(&mut self, source: IpAddr) -> Result<(), Error> {
+        self.blocked.remove(source)?;
+        self.fenced.remove(source)
+    }
+}
+
+/// A block for good by an administrator's word.
+fn administrators() -> Block {
+    Block {
+        since_ns: clock::monotonic_ns(),
+        protocol: Protocol::Tcp as u8,
+        origin: Origin::File as u8,
+        proof: Proof::Administrator as u8,
+        mirrored: 1,
+        ..bytemuck::Zeroable::zeroed()
+    }
+}

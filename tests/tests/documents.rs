@@ -1,0 +1,60 @@
+//! What the documents promise is there: the tests that they name as shown by, and the files that they lead to.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use regex::Regex;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The documents, by their path from the root.
+fn documents() -> Vec<(String, String)> {
+    let of = |directory: &str| {
+        let entries = fs::read_dir(root().join(directory)).expect("a directory");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"));
+        let names = names.filter(|name| name.strip_suffix(".md").is_some());
+        names.map(|name| format!("{directory}/{name}")).collect::<Vec<_>>()
+    };
+    let paths = [of("."), of("docs")].concat();
+    paths
+        .into_iter()
+        .map(|path| (path.clone(), fs::read_to_string(root().join(path)).expect("text")))
+        .collect()
+}
+
+/// The tests of each file in `tests/tests`.
+fn tests_of(file: &str) -> Option<BTreeSet<String>> {
+    let text = fs::read_to_string(root().join("tests/tests").join(format!("{file}.rs"))).ok()?;
+    let pattern = Regex::new(r"#\[test\]\s+fn (\w+)").expect("a pattern");
+    Some(pattern.captures_iter(&text).map(|found| found[1].to_owned()).collect())
+}
+
+#[test]
+fn the_tests_that_documents_name_exist() {
+    let named = Regex::new(r"`([a-z]\w+) (\w+_\w+)`|--test ([a-z]\w+)(?: (\w+))?").expect("a pattern");
+    let mut count = 0;
+    for (path, text) in documents() {
+        for found in named.captures_iter(&text) {
+            let part = |number| found.get(number).map(|part| part.as_str());
+            let Some(file) = part(1).or(part(3)) else { continue };
+            let tests = tests_of(file).unwrap_or_else(|| panic!("{path} names tests/tests/{file}.rs"));
+            if let Some(test) = part(2).or(part(4)) {
+                assert!(tests.contains(test), "{path} names {test} of tests/tests/{file}.rs");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 40, "only {count} tests are named");
+}
+
+#[test]
+fn what_documents_lead_to_exists() {
+    let link = Regex::new(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)").expect("a pattern");
+    for (path, text) in documents() {
+        let directory = root().join(&path).parent().expect("a directory").to_path_buf();
+        for found in link.captures_iter(&text) {
+            assert!(directory.join(&found[1]).exists(), "{path} leads to {}", &found[1]);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The block list: hosts and networks that an administrator, or somebody's list, names.
+
+use std::{fs, net::IpAddr, path::PathBuf};
+
+use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Reach, Service, dump};
+
+fn listing<'lab>(lab: &'lab Lab, text: &str) -> (Portsentry<'lab>, PathBuf) {
+    let path = lab.files().join("portsentry.blocklist");
+    fs::write(&path, text).expect("a list");
+    (lab.portsentry("-stcp").with("BLOCK_LIST", &path.display().to_string()), path)
+}
+
+fn is_open(service: &Service, lab: &Lab, source: IpAddr, reach: Reach) -> bool {
+    service.answers(&lab.scanner, source, reach)
+}
+
+fn networks(daemon: &Daemon<'_>) -> usize {
+    dump(&daemon.pins().join("BLOCKED_NETWORKS")).len()
+}
+
+#[test]
+fn whom_a_list_names_is_blocked_for_as_long_as_it_does() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let hosts = FAMILIES.map(|family| lab.source(family));
+    let networked = FAMILIES.map(|family| lab.source(family));
+    let ignored = lab.source(Family::V4);
+    let text = format!(
+        "# somebody's list\n{}\n{} ; why\n{}/30\n{}/126\n{ignored}\n",
+        hosts[0], hosts[1], networked[0], networked[1]
+    );
+    let (setup, path) = listing(&lab, &text);
+    let setup = setup.ignoring(ignored);
+    let daemon = setup.start();
+    for source in hosts.into_iter().chain(networked) {
+        assert!(!is_open(&service, &lab, source, Reach::Unexpected), "{source} is listed");
+    }
+    assert!(is_open(&service, &lab, ignored, Reach::Expected), "who is ignored is never blocked");
+    // The list is a file of its own, and no other repeats it.
+    for file in ["BLOCKED_FILE", "WRAPPER_HOSTS_DENY", "HISTORY_FILE"] {
+        assert_eq!(daemon.file(file), [""; 0], "{file}");
+    }
+    let daemon = {
+        daemon.kill();
+        setup.start()
+    };
+    for source in hosts.into_iter().chain(networked) {
+        assert!(!is_open(&service, &lab, source, Reach::Unexpected), "{source} is listed still");
+    }
+    fs::write(&path, format!("{}\n", hosts[1])).expect("a list");
+    daemon.log().wait_for("was read again: 1 hosts and 0 networks are blocked by it");
+    assert!(!is_open(&service, &lab, hosts[1], Reach::Unexpected));
+    for source in [hosts[0], networked[0], networked[1]] {
+        assert!(is_open(&service, &lab, source, Reach::Expected), "{source} isn't listed any more");
+    }
+    fs::write(&path, "0.0.0.0/0\n").expect("a list");
+    daemon.log().wait_for("0.0.0.0/0 holds too many to be blocked");
+    daemon.log().wait_for("the list stays as it was");
+    assert!(is_open(&service, &lab, hosts[0], Reach::Expected));
+}
+
+#[test]
+fn a_command_blocks_and_unblocks_networks() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let (setup, path) = listing(&lab, "");
+    let daemon = setup.start();
+    let command = |verb: &str, network: &str| {
+        let mut command = lab.host.command(portsentry_tests::lab::binary());
+        command.arg("-c").arg(setup.config_path()).args([verb, network]);
+        let done = command.output().expect("it runs");
+        let text = [done.stdout, done.stderr].concat();
+        (done.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+    let sources = FAMILIES.map(|family| lab.source(family));
+    let named = [format!("{}/28", sources[0]), format!("{}/124", sources[1])];
+    for (held, (source, network)) in sources.into_iter().zip(&named).enumerate() {
+        let (code, said) = command("block", network);
+        assert!(code == Some(0) && said.contains("is being blocked by the running daemon"), "{said}");
+        daemon.wait_until("the kernel follows", || networks(&daemon) > held);
+        assert!(!is_open(&service, &lab, source, Reach::Unexpected));
+    }
+    for network in ["0.0.0.0/0", "::/0", "10.0.0.0/7"] {
+        let (code, said) = command("block", network);
+        assert!(
+            code == Some(1) && said.contains("holds too many") && said.contains("nothing was changed"),
+            "{said}"
+        );
+    }
+    daemon.kill();
+    for (source, network) in sources.into_iter().zip(&named) {
+        let (code, said) = command("unblock", network);
+        assert!(code == Some(0) && said.contains("is unblocked; no daemon runs"), "{said}");
+        assert!(is_open(&service, &lab, source, Reach::Expected));
+    }
+    assert_eq!(fs::read_to_string(path).expect("the list"), "");
+}
+
+#[test]
+fn a_listed_scanner_is_listed_again_when_its_block_is_lifted() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let (setup, path) = listing(&lab, "");
+    let daemon = setup.start();
+    let scanner = lab.source(Family::V4);
+    lab.nmap(scanner, "-sS -p 11");
+    daemon.wait_for_block(scanner);
+    daemon.wait_until("the blocked file follows", || !daemon.file_about("BLOCKED_FILE", scanner).is_empty());
+    fs::write(&path, format!("{scanner}\n")).expect("a list");
+    daemon.log().wait_for("was read again: 1 hosts");
+    fs::write(setup.path("BLOCKED_FILE"), "").expect("the blocked file");
+    daemon.log().wait_for(&format!("Host {scanner} is no longer blocked"));
+    assert!(!is_open(&service, &lab, scanner, Reach::Unexpected), "the list names it");
+    fs::write(&path, "").expect("a list");
+    daemon.wait_until("the list lets go", || is_open(&service, &lab, scanner, Reach::AtOnce));
+}
+
+#[test]
+fn a_hundred_thousand_hosts_are_blocked_and_taken_over() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let listed = lab.source(Family::V6);
+    let both = |number: u32| format!("198.18.{}.{}\n2001:db8:9:{number:x}::1\n", number >> 8, number & 0xff);
+    let text: String = (0..50_000).map(both).collect();
+    let (setup, path) = listing(&lab, &format!("{text}{listed}\n"));
+    let setup = setup.with("MAX_BLOCKED", "60000");
+    let daemon = setup.start();
+    assert!(!is_open(&service, &lab, listed, Reach::Unexpected));
+    daemon.kill();
+    let daemon = setup.start();
+    assert!(!is_open(&service, &lab, listed, Reach::Unexpected));
+    fs::write(&path, text).expect("a list");
+    daemon.log().wait_for("was read again: 100000 hosts");
+    assert!(is_open(&service, &lab, listed, Reach::Expected));
+}
