@@ -8,7 +8,7 @@ mod hold;
 mod list;
 mod observed;
 mod options;
-mod paper;
+pub mod papers;
 mod run;
 mod show;
 mod status;
@@ -32,7 +32,7 @@ pub fn run(cli: &Cli) -> Exit {
         Some(Verb::Unblock(named)) => hold::run(cli, Change::Unblock, named),
         Some(Verb::History(history)) => history::run(cli, history),
         Some(Verb::Doctor(doctor)) => doctor::run(cli, *doctor),
-        Some(Verb::Completions { shell }) => paper::completions(*shell),
-        Some(Verb::Man { command }) => paper::man(command.as_deref()),
+        Some(Verb::Completions { shell }) => papers::completions(*shell),
+        Some(Verb::Man { command }) => papers::man(command.as_deref()),
     }
 }

@@ -9,6 +9,7 @@ mod keeper;
 mod reader;
 mod session;
 mod signals;
+mod supervisor;
 pub mod territory;
 mod trap;
 
@@ -26,6 +27,7 @@ use crate::{
     config::{BlockList, Config},
     kernel,
     modes::Modes,
+    sandbox::{self, Sandbox},
 };
 
 /// What a daemon is started with.
@@ -58,6 +60,9 @@ pub enum Error {
     /// There is no interface to watch.
     #[error("there is no interface to watch: name one with -i or INTERFACES (`ip link` lists them)")]
     NoInterface,
+    /// Privileges could not be given up.
+    #[error("entering the sandbox (SANDBOX=\"0\" goes without): {0}")]
+    Sandbox(#[from] sandbox::Error),
     /// Anything else that the system refused.
     #[error("{what}: {source}")]
     System {
@@ -72,10 +77,27 @@ pub enum Error {
 pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce()) -> Result<(), Error> {
     let listening = Signals::new();
     let mut signals = listening.map_err(|source| Error::System { what: "listening to signals", source })?;
+    let sandbox = Sandbox::default();
+    let reread = || {
+        supervisor::reloading();
+        // A new configuration is in effect once the next session has begun.
+        let admitted = |options: Options| sandbox.admits(&options.config).map(|()| options);
+        reread().and_then(admitted).inspect_err(|_| supervisor::ready())
+    };
+    let active = || {
+        supervisor::ready();
+        active();
+    };
     let mut claims = Claims::default();
-    let mut session = match Session::start(&options, &Begin::Start, &mut claims).await {
+    let mut session = match Session::start(&options, &Begin::Start, &mut claims, &sandbox).await {
         Err(Error::Kernel(kernel::Error::Running(_))) => {
-            match companion::run(&mut options, &mut claims, (reread, &mut signals), active).await? {
+            let waiting =
+                companion::run(&mut options, (&mut claims, &sandbox), (&reread, &mut signals), active);
+            let waited = tokio::select! {
+                waited = waiting => waited?,
+                never = supervisor::watch(&[]) => match never {},
+            };
+            match waited {
                 Wait::Stopped => return Ok(()),
                 Wait::Begun(session) => *session,
             }
@@ -89,18 +111,23 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
     loop {
         // What can't be asked is taken to be as it was: nobody else.
         let others = || claims.others(&options.config.pin_path).unwrap_or_default();
-        let (new, begin) = match session.serve(&mut signals, reread, &others).await? {
+        let (new, begin) = match session.serve(&mut signals, &reread, &others).await? {
+            End::Leave => return Ok(()),
             End::Stop => return companion::leave(&options, &claims),
             End::Regroup => (None, Begin::Regroup),
             End::Reload(new) => (Some(*new), Begin::Reload),
         };
         let next = new.as_ref().unwrap_or(&options);
-        session = match Session::start(next, &begin, &mut claims).await {
+        session = match Session::start(next, &begin, &mut claims, &sandbox).await {
             Ok(session) => {
                 options = new.unwrap_or(options);
                 session
             }
-            Err(error) => Session::start(&options, &Begin::Fallback(error.to_string()), &mut claims).await?,
+            Err(error) => {
+                let begin = Begin::Fallback(error.to_string());
+                Session::start(&options, &begin, &mut claims, &sandbox).await?
+            }
         };
+        supervisor::ready();
     }
 }

@@ -10,5 +10,6 @@ pub mod exit;
 pub mod kernel;
 pub mod modes;
 pub mod policy;
+pub mod sandbox;
 pub mod sink;
 pub mod visible;

@@ -21,6 +21,7 @@ use tempfile::TempDir;
 mod daemon;
 mod installed;
 mod log;
+mod machine;
 mod maps;
 mod names;
 mod namespace;
@@ -37,6 +38,7 @@ pub use self::{
     daemon::{Daemon, Ended},
     installed::Syslog,
     log::Log,
+    machine::Machine,
     maps::{dump, remove_pins},
     names::Names,
     namespace::{Namespace, by_way_of},

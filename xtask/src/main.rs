@@ -8,6 +8,8 @@ mod build_ebpf;
 mod demo;
 mod fuzz;
 mod lint;
+mod package;
+mod papers;
 mod paths;
 mod run;
 mod setup;
@@ -32,6 +34,10 @@ enum Verb {
     Run(run::Arguments),
     /// Show a scan seen, logged and dropped, between two network namespaces
     Demo,
+    /// Make manual pages, completions and the reference of the settings anew from the code
+    Papers,
+    /// Build the Debian package
+    Package(package::Arguments),
     /// Run every test; needs root
     Test(test::Arguments),
     /// Measure what a packet costs, side by side with xdp-filter, nftables and PortSentry 1.2; needs root
@@ -61,6 +67,8 @@ fn run(verb: &Verb) -> anyhow::Result<()> {
         Verb::Build => build::run(),
         Verb::Run(arguments) => run::run(arguments),
         Verb::Demo => demo::run(),
+        Verb::Papers => papers::run(),
+        Verb::Package(arguments) => package::run(arguments),
         Verb::Test(arguments) => test::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),
         Verb::Fuzz(arguments) => fuzz::run(arguments),

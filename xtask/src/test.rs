@@ -5,7 +5,7 @@ use std::{ffi::OsString, process::Command};
 use anyhow::Result;
 use clap::Args;
 
-use crate::{build_ebpf, paths, setup, shell};
+use crate::{build_ebpf, package, paths, setup, shell};
 
 /// What is passed on.
 #[derive(Args)]
@@ -26,5 +26,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     shell::step("building the daemon and the tests (two minutes the first time)");
     shell::run(cargo("build").args(["--quiet", "--package", "portsentry"]))?;
+    package::run(&package::FOR_TESTS)?;
     shell::run(cargo("test").args(&arguments.cargo))
 }

@@ -32,7 +32,7 @@ pub enum Verb {
     },
     /// Print the manual page, in roff
     Man {
-        /// Of this command alone
+        /// Of this command alone, or of portsentry.conf
         command: Option<String>,
     },
 }

@@ -439,4 +439,23 @@ pub const KEYS: &[Key] = &[
         meaning: "Where the kernel's maps are kept, for bpftool and for the next start.",
         set: |c, v, r| c.pin_path = value::absolute(v, r),
     },
+    Key {
+        name: "SANDBOX",
+        origin: Origin::Ours,
+        form: "0 or 1",
+        default: "1",
+        meaning: "1 gives up, once the daemon has started, being root (see RUN_AS), capabilities that it has no use \
+                  for, and writing outside of its files' directories. With KILL_ROUTE or KILL_RUN_CMD nothing is given \
+                  up, as what they run needs it.",
+        set: |c, v, r| put(&mut c.sandbox, value::switch(v, r)),
+    },
+    Key {
+        name: "RUN_AS",
+        origin: Origin::Ours,
+        form: "user",
+        default: "",
+        meaning: "The user that the daemon becomes in its sandbox. Without it, that is portsentry if there is such a \
+                  user, else root.",
+        set: |c, v, _| c.run_as = Some(v.trim().text().to_owned()),
+    },
 ];

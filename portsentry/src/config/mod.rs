@@ -94,6 +94,10 @@ pub struct Config {
     pub protected_networks: Vec<IpNet>,
     /// `PIN_PATH`, absolute.
     pub pin_path: PathBuf,
+    /// `SANDBOX`
+    pub sandbox: bool,
+    /// `RUN_AS`
+    pub run_as: Option<String>,
     /// `BLOCK_UNPROVEN`
     pub block_unproven: bool,
     /// `BLOCK_TIME`, in whole seconds; zero is for good.
@@ -167,6 +171,8 @@ impl Default for Config {
             checks_destination: true,
             protected_networks: Vec::new(),
             pin_path: "/sys/fs/bpf/portsentry".into(),
+            sandbox: true,
+            run_as: None,
             block_unproven: false,
             block_time: Duration::ZERO,
             fence_time: Duration::from_mins(5),

@@ -109,7 +109,7 @@ fn every_setting_of_ours_is_read() {
          MAX_BLOCKED=\"16777216\"\nMAX_SOURCES=\"1\"\nRING_SIZE=\"4096\"\nEVENT_RATE=\"5\"\nREPEAT_WINDOW=\"0\"\n\
          ACK_PROBES=\"count\"\nXDP_MODE=\"generic\"\nLOG_FORMAT=\"classic\"\nLOG_OUTPUT=\"syslog\"\n\
          BLOCK_UNPROVEN=\"1\"\nBLOCK_TIME=\"7\"\nFENCE_TIME=\"8\"\nMAX_FENCED=\"9\"\nFENCE_RATE=\"10\"\nCHALLENGE=\"1\"\n\
-         CHALLENGE_RATE=\"11\"\nKILL_ON_PROOF=\"1\"\nACTION_RATE=\"12\"\n\
+         SANDBOX=\"0\"\nRUN_AS=\"nobody\"\nCHALLENGE_RATE=\"11\"\nKILL_ON_PROOF=\"1\"\nACTION_RATE=\"12\"\n\
          SYSLOG_FACILITY=\"LOG_LOCAL0\"\nSYSLOG_LEVEL=\"warning\"\nWRAPPER_HOSTS_DENY=\"/h\"\n",
     );
     assert_eq!(config.interfaces, Interfaces::Named(vec!["eth0".into(), "eth1".into()]));
@@ -121,6 +121,7 @@ fn every_setting_of_ours_is_read() {
     );
     assert_eq!((config.max_blocked, config.max_sources, config.ring_size), (1 << 24, 1, 4096));
     assert!(config.block_unproven && config.challenge && config.kill_on_proof);
+    assert_eq!((config.sandbox, config.run_as.as_deref()), (false, Some("nobody")));
     let seconds = Duration::from_secs;
     assert_eq!((config.block_time, config.fence_time), (seconds(7), seconds(8)));
     assert_eq!((config.max_fenced, config.fence_rate), (9, 10));

@@ -9,10 +9,12 @@ use super::{
     Error, Options, Reread,
     session::{Begin, Session, bitmaps},
     signals::{Asked, Signals},
+    supervisor,
 };
 use crate::{
     kernel::{self, Claim, bitmap},
     modes::{MODES, Modes},
+    sandbox::Sandbox,
     sink::Journal,
 };
 
@@ -76,19 +78,23 @@ pub enum Wait {
 /// Stands for the modes of `options` until the daemon in charge ends.
 pub async fn run(
     options: &mut Options,
-    claims: &mut Claims,
+    (claims, sandbox): (&mut Claims, &Sandbox),
     (reread, signals): (&Reread<'_>, &mut Signals),
     active: impl FnOnce(),
 ) -> Result<Wait, Error> {
     claims.set(&options.config.pin_path, options.modes)?;
+    let confined = sandbox.enter(&options.config)?;
     let mut journal = Journal::new(&options.config);
     journal.starting(&options.config, options.modes);
     journal.note(&"Another portsentry is in charge of the kernel's maps, and watches for this one, too");
+    if let Some(news) = confined {
+        journal.note(&news);
+    }
     let mut active = Some(active);
     let mut attempts = interval(PAUSE);
     loop {
         tokio::select! {
-            _ = attempts.tick() => match Session::start(options, &Begin::Start, claims).await {
+            _ = attempts.tick() => match Session::start(options, &Begin::Start, claims, sandbox).await {
                 Err(Error::Kernel(kernel::Error::Running(_))) => {
                     if is_watched(options) && let Some(active) = active.take() {
                         journal.active();
@@ -103,18 +109,20 @@ pub async fn run(
                 }
             },
             asked = signals.next() => match asked {
-                Asked::Stop => break,
+                Asked::Stop | Asked::Leave => break,
                 Asked::Summary => journal.note(&"Another portsentry is in charge; ask that one"),
                 Asked::Reread => match reread() {
                     Ok(new) => {
                         *options = new;
                         journal.note(&"The configuration was read again");
+                        supervisor::ready();
                     }
                     Err(problems) => problems.iter().for_each(|problem| journal.error(problem)),
                 },
             },
         }
     }
+    supervisor::stopping();
     journal.stopping();
     Ok(Wait::Stopped)
 }

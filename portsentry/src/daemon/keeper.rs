@@ -26,6 +26,7 @@ use portsentry_common::{
 
 use super::{
     host::{Host, Interface},
+    supervisor::{self, Pulse},
     territory,
     trap::Visit,
 };
@@ -112,6 +113,9 @@ pub struct Keeper {
     names: Names,
     /// Interfaces that could not be attached to, by index.
     refused: BTreeSet<u32>,
+    pulse: Pulse,
+    /// What the supervisor was last told.
+    status: String,
 }
 
 /// `BLOCK_TCP` and `BLOCK_UDP`.
@@ -175,6 +179,8 @@ impl Keeper {
             block_list: config.block_list.clone(),
             actions,
             names,
+            pulse: Pulse::default(),
+            status: String::new(),
         };
         if let Some(problem) = problem {
             keeper.journal.error(&format!("{problem}; sources are not named"));
@@ -197,6 +203,11 @@ impl Keeper {
         &mut self.journal
     }
 
+    /// Where the thread gives signs of life.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
     /// Does what it is told until it is told to stop, or nobody is left to tell it anything.
     pub fn run(mut self, messages: &Receiver<Message>) {
         let mut next = Instant::now() + TICK;
@@ -216,6 +227,7 @@ impl Keeper {
                 Ok(Message::Stop(finish)) => break finish,
                 Err(RecvTimeoutError::Disconnected) => break Finish::Leave,
             }
+            self.pulse.beat();
             self.on_reports();
             self.on_names();
             if Instant::now() >= next {
@@ -286,6 +298,18 @@ impl Keeper {
             self.journal.error(&error);
         }
         self.flush();
+        self.tell_status();
+    }
+
+    /// Tells the supervisor what there is to see, when it is something else than before.
+    fn tell_status(&mut self) {
+        let sources = self.ledger.len();
+        let status =
+            format!("Watching {} interfaces, {sources} sources blocked or fenced", self.attached.len());
+        if status != self.status {
+            supervisor::status(&status);
+            self.status = status;
+        }
     }
 
     /// Finds blocks that the kernel made and whose events were not told, and reports what the ring left out.

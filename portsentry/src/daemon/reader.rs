@@ -17,6 +17,7 @@ use super::{
     host::Observer,
     keeper::{Finish, Message},
     signals::{Asked, Signals},
+    supervisor::Pulse,
 };
 use crate::{kernel::Ring, modes::Modes, sink::watch::Watch};
 
@@ -38,6 +39,8 @@ const REGROUP: Duration = Duration::from_millis(300);
 pub enum End {
     /// A signal said to stop.
     Stop,
+    /// A signal said to stop, and to leave what is attached.
+    Leave,
     /// A signal said to read the configuration again, which is right.
     Reload(Box<Options>),
     /// Other processes stand for other modes than before.
@@ -49,7 +52,7 @@ pub type DebugLog = EbpfLogger<&'static dyn log::Log>;
 
 /// Reads until a signal to stop, and passes on what it reads to `keeper`.
 pub async fn run(
-    mut ring: Ring,
+    (mut ring, pulse): (Ring, Pulse),
     mut debug: Option<DebugLog>,
     (observer, mut changes): (Observer, impl Stream<Item = ()> + Unpin),
     mut files: Watch,
@@ -64,6 +67,7 @@ pub async fn run(
         tokio::select! {
             () = sleep(pause) => {
                 let read = drain(&mut ring, &keeper)?;
+                pulse.beat();
                 if let Some(log) = &mut debug {
                     log.flush();
                 }
@@ -84,6 +88,7 @@ pub async fn run(
             _ = refresh.tick() => tell_host(&observer, &keeper).await?,
             asked = signals.next() => match asked {
                 Asked::Stop => break End::Stop,
+                Asked::Leave => break End::Leave,
                 Asked::Summary => keeper.send(Message::Summary).map_err(|_| gone())?,
                 Asked::Reread => match reread() {
                     Ok(options) => break End::Reload(Box::new(options)),
@@ -95,6 +100,7 @@ pub async fn run(
     drain(&mut ring, &keeper)?;
     let finish = match end {
         End::Reload(_) | End::Regroup => Finish::Hand,
+        End::Leave => Finish::Leave,
         End::Stop if !others().is_empty() => Finish::Leave,
         End::Stop => Finish::Detach,
     };

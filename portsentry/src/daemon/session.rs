@@ -20,12 +20,14 @@ use super::{
     keeper::Keeper,
     reader::{self, DebugLog, End},
     signals::Signals,
+    supervisor::{self, Pulse},
     trap::Sockets,
 };
 use crate::{
     config::{Config, PortSet},
     kernel::{Kernel, Load, Pins, Ring, Traps, Watched},
     modes::Modes,
+    sandbox::Sandbox,
     sink::{Files, Journal, watch::Watch},
 };
 
@@ -61,11 +63,17 @@ pub struct Session {
 
 impl Session {
     /// Loads, takes over what an earlier session left, and attaches. `claims` are the modes that this process
-    /// stands for.
-    pub async fn start(options: &Options, begin: &Begin, claims: &mut Claims) -> Result<Self, Error> {
+    /// stands for. Privileges that `options` have no use for are given up on the way.
+    pub async fn start(
+        options: &Options,
+        begin: &Begin,
+        claims: &mut Claims,
+        sandbox: &Sandbox,
+    ) -> Result<Self, Error> {
         let Options { config, modes: own, ignored, listed, .. } = options;
         let pins = Pins::open(&config.pin_path)?;
         claims.set(&config.pin_path, *own)?;
+        let confined = sandbox.enter(config)?;
         let others = claims.others(&config.pin_path)?;
         let modes = own.and(others);
         let system = |what| move |source| Error::System { what, source };
@@ -91,6 +99,9 @@ impl Session {
             Begin::Fallback(problem) => {
                 journal.error(&format!("{problem}; the configuration stays as it was"));
             }
+        }
+        if let Some(news) = confined {
+            journal.note(&news);
         }
         if matches!(begin, Begin::Start)
             && let Some(maps) = crate::kernel::Observer::open(&config.pin_path)?
@@ -139,6 +150,7 @@ impl Session {
     ) -> Result<End, Error> {
         let Self { keeper, ring, debug, observer, changes, watch, others: known, traps, banner } = self;
         let system = |what| move |source| Error::System { what, source };
+        let pulses = [keeper.pulse(), Pulse::default()];
         let (sender, receiver) = sync_channel(QUEUE);
         let thread = thread::Builder::new()
             .name("keeper".into())
@@ -146,9 +158,16 @@ impl Session {
             .map_err(system("starting a thread"))?;
         // Dropped when reading ends: the keeper must not be told of anything after it was told to stop.
         let trapping = traps.map(|(sockets, link)| (sockets.serve(banner.as_deref(), &sender), link));
-        let read =
-            reader::run(ring, debug, (observer, changes), watch, sender, signals, (reread, others, known))
-                .await;
+        let ring = (ring, pulses[1].clone());
+        let reading =
+            reader::run(ring, debug, (observer, changes), watch, sender, signals, (reread, others, known));
+        let read = tokio::select! {
+            read = reading => read,
+            never = supervisor::watch(&pulses) => match never {},
+        };
+        if matches!(read, Ok(End::Stop | End::Leave) | Err(_)) {
+            supervisor::stopping();
+        }
         drop(trapping);
         let kept =
             thread.join().map_err(|_| io::Error::other("the thread that keeps the files has panicked"));

@@ -10,6 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub enum Asked {
     /// SIGTERM or SIGINT: stop.
     Stop,
+    /// SIGUSR2: stop, and leave enforcement to the kernel and to the next daemon.
+    Leave,
     /// SIGHUP: read the configuration again.
     Reread,
     /// SIGUSR1: log a summary.
@@ -23,6 +25,7 @@ pub struct Signals {
     interrupt: Signal,
     hangup: Signal,
     summary: Signal,
+    leave: Signal,
 }
 
 impl Signals {
@@ -33,6 +36,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
             summary: signal(SignalKind::user_defined1())?,
+            leave: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -43,6 +47,7 @@ impl Signals {
             _ = self.interrupt.recv() => Asked::Stop,
             _ = self.hangup.recv() => Asked::Reread,
             _ = self.summary.recv() => Asked::Summary,
+            _ = self.leave.recv() => Asked::Leave,
         }
     }
 }

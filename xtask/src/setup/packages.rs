@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Programs, and the packages that have them.
-const NEEDED: [(&str, &str); 10] = [
+const NEEDED: [(&str, &str); 13] = [
     ("ip", "iproute2"),
     ("bpftool", "bpftool"),
     ("nmap", "nmap"),
@@ -18,6 +18,9 @@ const NEEDED: [(&str, &str); 10] = [
     ("tcpdump", "tcpdump"),
     ("ethtool", "ethtool"),
     ("nsenter", "util-linux"),
+    ("systemd-analyze", "systemd"),
+    ("adduser", "adduser"),
+    ("ping", "iputils-ping"),
 ];
 
 /// The same for what the bench measures beside ours.

@@ -1,0 +1,13 @@
+//! Writes what is made from the code into the tree that is named: `cargo xtask papers`. It must not make it.
+
+use std::{env, fs, io, path::PathBuf};
+
+fn main() -> io::Result<()> {
+    let root = PathBuf::from(env::args_os().nth(1).unwrap_or_else(|| ".".into()));
+    for (place, text) in portsentry::command::papers::all()? {
+        let place = root.join(place);
+        fs::create_dir_all(place.parent().unwrap_or(&root))?;
+        fs::write(place, text)?;
+    }
+    Ok(())
+}

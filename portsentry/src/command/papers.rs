@@ -1,0 +1,128 @@
+//! What a package installs beside the program: completions, manual pages and the reference of the settings, made from
+//! the command line and the table of settings themselves. It must not install them.
+
+mod settings;
+
+use std::{io, path::PathBuf};
+
+use clap::{Command, CommandFactory};
+use clap_complete::Shell;
+
+use super::show;
+use crate::{cli::Cli, exit::Exit};
+
+/// The section of the manual with commands for administrators.
+const SECTION: &str = "8";
+/// The manual's page about the configuration file.
+const SETTINGS: &str = "portsentry.conf";
+
+/// Prints the completions for `shell`.
+pub(super) fn completions(shell: Shell) -> Exit {
+    show::print(&completion(shell))
+}
+
+/// Prints the manual page of the program, of one of its commands, or of its configuration file.
+pub(super) fn man(name: Option<&str>) -> Exit {
+    let page = match (name, find(name)) {
+        (Some(SETTINGS), _) => Ok(settings::page(SETTINGS)),
+        (_, Some(command)) => page(command),
+        (_, None) => {
+            eprintln!("portsentry: there is no command of that name");
+            return Exit::Usage;
+        }
+    };
+    match page {
+        Ok(text) => show::print(&text),
+        Err(error) => {
+            eprintln!("portsentry: {error}");
+            Exit::Failure
+        }
+    }
+}
+
+/// Every file that is made from the code, with its place in the project's tree.
+pub fn all() -> io::Result<Vec<(PathBuf, String)>> {
+    let mut papers = vec![
+        ("docs/settings.md".into(), settings::reference()),
+        (format!("pkg/man/{SETTINGS}.5").into(), settings::page(SETTINGS)),
+        ("pkg/completions/portsentry.bash".into(), completion(Shell::Bash)),
+        ("pkg/completions/_portsentry".into(), completion(Shell::Zsh)),
+        ("pkg/completions/portsentry.fish".into(), completion(Shell::Fish)),
+    ];
+    for name in std::iter::once(None).chain(verbs().iter().map(|verb| Some(verb.as_str()))) {
+        let place = name.map_or_else(String::new, |name| format!("-{name}"));
+        if let Some(command) = find(name) {
+            papers.push((format!("pkg/man/portsentry{place}.{SECTION}").into(), page(command)?));
+        }
+    }
+    Ok(papers)
+}
+
+fn completion(shell: Shell) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "portsentry", &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn page(command: Command) -> io::Result<String> {
+    let mut text = Vec::new();
+    let manual = clap_mangen::Man::new(command)
+        .section(SECTION)
+        .source(concat!("portsentry ", env!("CARGO_PKG_VERSION")));
+    manual.render(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The names of the commands that have a page.
+fn verbs() -> Vec<String> {
+    let whole = Cli::command();
+    let shown = whole.get_subcommands().filter(|verb| !verb.is_hide_set());
+    shown.map(|verb| verb.get_name().to_owned()).collect()
+}
+
+/// The command that a page is about. The page of one beside the flags is called `portsentry-NAME`.
+fn find(verb: Option<&str>) -> Option<Command> {
+    let mut whole = Cli::command();
+    whole.build();
+    let Some(verb) = verb else { return Some(whole) };
+    whole.find_subcommand(verb).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_in_the_tree_is_what_the_code_makes() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let papers = all().unwrap();
+        assert!(papers.len() > 12);
+        for (place, text) in &papers {
+            let kept = std::fs::read_to_string(root.join(place)).unwrap_or_default();
+            assert!(kept == *text, "{} is out of date: run `cargo xtask papers`", place.display());
+        }
+    }
+
+    #[test]
+    fn every_command_has_a_page() {
+        let verbs = verbs();
+        assert!(verbs.len() > 7, "{verbs:?}");
+        for verb in &verbs {
+            let page = page(find(Some(verb)).unwrap()).unwrap();
+            assert!(page.contains(".SH NAME") && page.contains(&format!("portsentry\\-{verb}")), "{page}");
+        }
+        assert!(find(Some("nothing")).is_none());
+    }
+
+    #[test]
+    fn every_shell_is_told_every_command() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let text = completion(shell);
+            for verb in ["list", "unblock", "doctor"] {
+                assert!(text.contains(verb), "{shell}: {verb}");
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The reference of the settings, as a manual page and as a document. It must not say of a setting what
+//! [`KEYS`] does not.
+
+use std::fmt::Write;
+
+use clap_mangen::roff::{Roff, bold, italic, roman};
+
+use crate::config::keys::{KEYS, Key, Origin};
+
+const INTRODUCTION: &str = "Settings are written KEY=\"value\", one a line; KEY = \"value\" is understood, too. What \
+                            begins with # is a comment. The configuration of PortSentry 1.2 or 2.x can be used as it \
+                            is. What isn't understood is warned of, and what is wrong is refused, with its line; \
+                            \"portsentry check\" does that without starting anything. SIGHUP has the file read again.";
+
+/// The manual page called `name`.
+pub(super) fn page(name: &str) -> String {
+    let mut page = Roff::new();
+    page.control("TH", [name, "5", "", concat!("portsentry ", env!("CARGO_PKG_VERSION"))]);
+    page.control("SH", ["NAME"]).text([roman(format!("{name} - settings of portsentry(8)"))]);
+    page.control("SH", ["DESCRIPTION"]).text([roman(INTRODUCTION)]);
+    page.control("SH", ["SETTINGS"]);
+    for key in KEYS {
+        page.control("TP", []).text([bold(key.name), roman("="), italic(key.form)]);
+        page.text([roman(format!("{} {} {}", sentence(key.meaning), default(key), origin(key.origin)))]);
+    }
+    page.control("SH", ["SEE ALSO"]).text([bold("portsentry"), roman("(8)")]);
+    page.to_roff()
+}
+
+/// The same as a document in Markdown.
+pub(super) fn reference() -> String {
+    let mut text =
+        format!("# Settings\n\n<!-- Made from the code: `cargo xtask papers`. -->\n\n{INTRODUCTION}\n");
+    for key in KEYS {
+        // Writing to a string can't fail.
+        let _ = write!(
+            text,
+            "\n## {}\n\n{}\n\n- Value: {}\n- {}\n- {}\n",
+            key.name,
+            sentence(key.meaning),
+            key.form,
+            default(key),
+            origin(key.origin)
+        );
+    }
+    text
+}
+
+fn sentence(meaning: &str) -> String {
+    meaning.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn default(key: &Key) -> String {
+    if key.default.is_empty() { "Without it: none.".into() } else { format!("Without it: {}.", key.default) }
+}
+
+fn origin(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Both => "A setting of PortSentry 1.2 and 2.x.",
+        Origin::Classic => "A setting of PortSentry 1.2.",
+        Origin::CompileTime => "Fixed in PortSentry 1.x when it was compiled.",
+        Origin::Ours => "New here.",
+    }
+}

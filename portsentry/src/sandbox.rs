@@ -1,0 +1,185 @@
+//! What the daemon gives up once it has what it needs: capabilities, being root, and writing anywhere but where its
+//! files are. It must not be entered by a process that runs commands for an administrator: those need it all.
+//!
+//! Capabilities and landlock rules are a thread's own and are inherited by those that it starts, so it is entered
+//! before there are any.
+
+mod places;
+mod privileges;
+
+use std::{
+    cell::OnceCell,
+    io,
+    path::{Path, PathBuf},
+};
+
+use landlock::{
+    ABI, AccessFs, BitFlags, PathBeneath, PathFd, PathFdError, RestrictionStatus, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus,
+};
+
+use self::privileges::{Account, Privileges};
+use crate::config::Config;
+
+/// The newest rights that are known here. What the kernel has not is left out (`landlock(7)`).
+const RIGHTS: ABI = ABI::V5;
+/// Where a process that leaves its terminal has its output go.
+const NULL: &str = "/dev/null";
+
+/// Why privileges were not given up. The daemon doesn't go on with more of them than its configuration says.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system refused.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// `RUN_AS` names nobody.
+    #[error("RUN_AS names {0}, and there is no such user: `adduser --system --no-create-home {0}` makes one")]
+    NoUser(String),
+    /// Landlock's rules could not be made.
+    #[error("landlock: {0}")]
+    Rules(#[from] RulesetError),
+    /// A directory that a rule is for could not be opened.
+    #[error("landlock: {0}")]
+    Place(#[from] PathFdError),
+}
+
+/// Whether, and how far, this process is confined.
+#[derive(Debug, Default)]
+pub struct Sandbox(OnceCell<Walls>);
+
+/// What a confined process can still do.
+#[derive(Debug)]
+struct Walls {
+    /// Directories that it can write to, without symbolic links.
+    places: Vec<PathBuf>,
+    privileges: Privileges,
+}
+
+impl Sandbox {
+    /// Gives up what `config` has no use for, unless that was done before. Returns what an administrator should know
+    /// of it. The directory of the pins is there by now.
+    pub fn enter(&self, config: &Config) -> Result<Option<&'static str>, Error> {
+        if self.0.get().is_some() || !is_wanted(config) {
+            return Ok(None);
+        }
+        let account = Account::find(config.run_as.as_deref())?;
+        places::own(&config.pin_path, account)?;
+        let places = places::written(config);
+        let privileges = Privileges::needed(account, &places::owners(config));
+        // Landlock first: it asks for nothing but a promise never to gain privileges.
+        let status = restrict(&places)?;
+        privileges.keep(account)?;
+        self.0.get_or_init(|| Walls { places, privileges });
+        let has_none = status.ruleset == RulesetStatus::NotEnforced;
+        Ok(has_none
+            .then_some("this kernel has no landlock: files are guarded by their owners and modes alone"))
+    }
+
+    /// What stands in the way of `config` in a process that is confined already, line by line.
+    pub fn admits(&self, config: &Config) -> Result<(), Vec<String>> {
+        let Some(walls) = self.0.get() else { return Ok(()) };
+        let mut problems = Vec::new();
+        if !is_wanted(config) {
+            let what =
+                if config.sandbox { "KILL_ROUTE and KILL_RUN_CMD take" } else { "SANDBOX=\"0\" takes" };
+            problems.push(format!("{what} privileges that this process has given up: restart portsentry"));
+            return Err(problems);
+        }
+        for place in places::written(config) {
+            if !walls.places.iter().any(|within| place.starts_with(within)) {
+                let place = place.display();
+                problems.push(format!(
+                    "{place} is outside of what this process may write to: restart portsentry"
+                ));
+            }
+        }
+        let account = Account::find(config.run_as.as_deref()).ok();
+        let needed = account.map(|account| Privileges::needed(account, &places::owners(config)));
+        if !needed.is_some_and(|needed| needed.is_within(&walls.privileges)) {
+            problems
+                .push("RUN_AS, or files of other owners, take other privileges: restart portsentry".into());
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+fn is_wanted(config: &Config) -> bool {
+    config.sandbox && config.kill_route.is_none() && config.kill_run_cmd.is_none()
+}
+
+/// Has the kernel refuse to write elsewhere than to `places`, and to execute anything.
+fn restrict(places: &[PathBuf]) -> Result<RestrictionStatus, Error> {
+    let write = AccessFs::from_write(RIGHTS);
+    let mut rules = Ruleset::default().handle_access(write | AccessFs::Execute)?.create()?;
+    for place in places {
+        rules = rules.add_rule(rule(place, write)?)?;
+    }
+    let file = AccessFs::from_file(RIGHTS) & write;
+    Ok(rules.add_rule(rule(Path::new(NULL), file)?)?.restrict_self()?)
+}
+
+fn rule(path: &Path, access: BitFlags<AccessFs>) -> Result<PathBeneath<PathFd>, Error> {
+    Ok(PathBeneath::new(PathFd::new(path)?, access))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(directory: &Path) -> Config {
+        Config {
+            history_file: directory.join("history"),
+            blocked_file: directory.join("blocked"),
+            pin_path: directory.join("pins"),
+            ..Config::default()
+        }
+    }
+
+    fn confined(config: &Config) -> Sandbox {
+        let account = Account::find(None).unwrap();
+        let privileges = Privileges::needed(account, &places::owners(config));
+        Sandbox(Walls { places: places::written(config), privileges }.into())
+    }
+
+    #[test]
+    fn a_confined_process_refuses_what_it_can_not_do_any_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let before = config(directory.path());
+        let (commands, _) = Config::parse("KILL_RUN_CMD=\"/bin/true\"", "test").unwrap();
+        let elsewhere = directory.path().with_extension("elsewhere");
+        for (after, expected) in [
+            (before.clone(), None),
+            (Config { history_file: directory.path().join("other"), ..before.clone() }, None),
+            (Config { history_file: elsewhere.join("history"), ..before.clone() }, Some("is outside")),
+            (Config { kill_run_cmd: commands.kill_run_cmd, ..before.clone() }, Some("KILL_RUN_CMD")),
+            (Config { sandbox: false, ..before.clone() }, Some("SANDBOX")),
+            (Config { run_as: Some("nobody at all".into()), ..before.clone() }, Some("RUN_AS")),
+        ] {
+            let answer = confined(&before).admits(&after);
+            match expected {
+                None => assert_eq!(answer, Ok(())),
+                Some(text) => {
+                    assert!(answer.is_err_and(|problems| problems.concat().contains(text)), "{text}");
+                }
+            }
+            assert_eq!(Sandbox::default().admits(&after), Ok(()));
+        }
+    }
+
+    #[test]
+    fn nothing_is_given_up_where_commands_are_run() {
+        let (commands, _) =
+            Config::parse("KILL_ROUTE=\"/sbin/ip route add blackhole $TARGET$\"", "test").unwrap();
+        let (off, _) = Config::parse("SANDBOX=\"0\"", "test").unwrap();
+        for config in [commands, off] {
+            let sandbox = Sandbox::default();
+            assert_eq!(sandbox.enter(&config).unwrap(), None);
+            assert!(sandbox.0.get().is_none());
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Where the daemon writes, as its configuration says. It must not write there.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    os::unix::fs::{MetadataExt, lchown},
+    path::{Path, PathBuf},
+};
+
+use super::{Error, privileges::Account};
+use crate::config::Config;
+
+/// The directories that the daemon writes to: its files are replaced as a whole, beside the old one.
+pub(super) fn written(config: &Config) -> Vec<PathBuf> {
+    let directories = files(config).iter().flat_map(|file| directories(file)).collect::<BTreeSet<_>>();
+    directories.into_iter().chain([existing(&config.pin_path)]).collect()
+}
+
+/// Who owns the files that are written, and the directories that they are in.
+pub(super) fn owners(config: &Config) -> BTreeSet<u32> {
+    let files = files(config);
+    let places = files.iter().flat_map(|file| directories(file));
+    let there = files.iter().filter_map(|file| fs::canonicalize(file).ok());
+    places.chain(there).filter_map(|path| Some(fs::metadata(path).ok()?.uid())).collect()
+}
+
+/// Makes the pins in `directory` those of `account`. It can be entered by its owner alone.
+pub(super) fn own(directory: &Path, account: Account) -> Result<(), Error> {
+    let failed = |source| Error::System { what: "taking over the pins", source };
+    give(directory, account).map_err(failed)
+}
+
+fn give(path: &Path, account: Account) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.uid() != account.user {
+        lchown(path, Some(account.user), Some(account.group))?;
+    }
+    if metadata.is_dir() {
+        fs::read_dir(path)?.try_for_each(|entry| give(&entry?.path(), account))?;
+    }
+    Ok(())
+}
+
+/// All files that are written.
+fn files(config: &Config) -> Vec<&Path> {
+    let deny = config.kill_hosts_deny.as_ref().map(|_| config.wrapper_hosts_deny.as_path());
+    [config.history_file.as_path(), &config.blocked_file].into_iter().chain(deny).collect()
+}
+
+/// The directory of a file; and, where that is a link, the one that it leads to.
+fn directories(file: &Path) -> Vec<PathBuf> {
+    let directory = |file: &Path| existing(file.parent().unwrap_or(Path::new("/")));
+    let target = fs::canonicalize(file).ok().map(|target| directory(&target));
+    [directory(file)].into_iter().chain(target).collect()
+}
+
+/// `path` without symbolic links, or of what leads there as much as there is: what lacks may be made later.
+fn existing(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    path.ancestors().find_map(|at| fs::canonicalize(at).ok()).unwrap_or_else(|| "/".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn directories_are_those_of_the_files_and_of_what_links_lead_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        for name in ["etc", "state", "pins"] {
+            fs::create_dir(root.join(name)).unwrap();
+        }
+        fs::write(root.join("state/hosts.deny"), "").unwrap();
+        symlink(root.join("state/hosts.deny"), root.join("etc/hosts.deny")).unwrap();
+        let (with_deny, _) = Config::parse("KILL_HOSTS_DENY=\"ALL: $TARGET$\"", "test").unwrap();
+        let config = Config {
+            history_file: root.join("state/history"),
+            blocked_file: root.join("missing/folder/blocked"),
+            wrapper_hosts_deny: root.join("etc/hosts.deny"),
+            pin_path: root.join("pins"),
+            ..Config::default()
+        };
+        let [etc, state, pins] = ["etc", "state", "pins"].map(|name| root.join(name));
+        assert_eq!(written(&config), [root.clone(), state.clone(), pins.clone()]);
+        let config = Config { kill_hosts_deny: with_deny.kill_hosts_deny, ..config };
+        assert_eq!(written(&config), [root, etc, state, pins]);
+    }
+}

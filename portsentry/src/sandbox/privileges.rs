@@ -1,0 +1,121 @@
+//! Capabilities, and as whom the daemon runs. It must not know what they are used for elsewhere.
+
+use std::{collections::BTreeSet, io};
+
+use caps::{CapSet, Capability, CapsHashSet, errors::CapsError};
+use nix::{
+    sys::prctl::set_keepcaps,
+    unistd::{Gid, Uid, User, getegid, geteuid, setgroups, setresgid, setresuid},
+};
+
+use super::Error;
+
+/// Who the daemon runs as when a user of that name is there and `RUN_AS` names nobody else.
+const USER: &str = "portsentry";
+
+/// What reading and writing maps, replacing the program and attaching to new interfaces take.
+const ALWAYS: [Capability; 3] = [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON];
+/// What somebody else than root needs to find bpffs, and to read a configuration that is root's alone.
+const READING: [Capability; 1] = [Capability::CAP_DAC_READ_SEARCH];
+/// What replacing files of others takes, with their owner and mode.
+const FOREIGN: [Capability; 3] =
+    [Capability::CAP_DAC_OVERRIDE, Capability::CAP_CHOWN, Capability::CAP_FOWNER];
+
+/// A user and its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Account {
+    pub user: u32,
+    pub group: u32,
+}
+
+/// Capabilities.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Privileges(CapsHashSet);
+
+impl Account {
+    /// The user called `name`; without a name, [`USER`] if there is one, or else whoever this process runs as. Only
+    /// root can become somebody else.
+    pub(super) fn find(name: Option<&str>) -> Result<Self, Error> {
+        let failed = |errno: nix::Error| Error::System { what: "looking for a user", source: errno.into() };
+        let current = Self { user: geteuid().as_raw(), group: getegid().as_raw() };
+        let user = User::from_name(name.unwrap_or(USER)).map_err(failed)?;
+        match (user, name) {
+            (Some(user), _) if current.user == 0 => {
+                Ok(Self { user: user.uid.as_raw(), group: user.gid.as_raw() })
+            }
+            (None, Some(name)) => Err(Error::NoUser(name.into())),
+            _ => Ok(current),
+        }
+    }
+
+    fn is_current(self) -> bool {
+        geteuid().as_raw() == self.user
+    }
+
+    /// Becomes this user, with the capabilities that the process may have.
+    fn assume(self) -> nix::Result<()> {
+        let (user, group) = (Uid::from_raw(self.user), Gid::from_raw(self.group));
+        set_keepcaps(true)?;
+        setgroups(&[])?;
+        setresgid(group, group, group)?;
+        setresuid(user, user, user)
+    }
+}
+
+impl Privileges {
+    /// What `account` needs to write files of `owners`.
+    pub(super) fn needed(account: Account, owners: &BTreeSet<u32>) -> Self {
+        let mut needed = CapsHashSet::from(ALWAYS);
+        if account.user != 0 {
+            needed.extend(READING);
+        }
+        if owners.iter().any(|owner| *owner != account.user) {
+            needed.extend(FOREIGN);
+        }
+        Self(needed)
+    }
+
+    /// Whether `other` has all of these.
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        self.0.is_subset(&other.0)
+    }
+
+    /// Becomes `account`, and gives up all but these: for good, and also for what would be executed.
+    pub(super) fn keep(&self, account: Account) -> Result<(), Error> {
+        let failed = |what| move |error: CapsError| Error::System { what, source: io::Error::other(error) };
+        let had = caps::read(None, CapSet::Effective).map_err(failed("reading capabilities"))?;
+        if had.contains(&Capability::CAP_SETPCAP) {
+            for unneeded in caps::runtime::thread_all_supported().difference(&self.0) {
+                caps::drop(None, CapSet::Bounding, *unneeded).map_err(failed("bounding capabilities"))?;
+            }
+        }
+        if !account.is_current() {
+            account
+                .assume()
+                .map_err(|errno| Error::System { what: "becoming another user", source: errno.into() })?;
+        }
+        let permitted = caps::read(None, CapSet::Permitted).map_err(failed("reading capabilities"))?;
+        let kept: CapsHashSet = permitted.intersection(&self.0).copied().collect();
+        caps::clear(None, CapSet::Inheritable).map_err(failed("giving up capabilities"))?;
+        for set in [CapSet::Effective, CapSet::Permitted] {
+            caps::set(None, set, &kept).map_err(failed("giving up capabilities"))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_are_as_few_as_the_files_allow() {
+        for (user, owners, expected) in
+            [(0, vec![], 3), (0, vec![0], 3), (0, vec![0, 7], 6), (7, vec![7], 4), (7, vec![0, 7], 7)]
+        {
+            let needed = Privileges::needed(Account { user, group: 0 }, &owners.iter().copied().collect());
+            assert_eq!(needed.0.len(), expected, "{user} {owners:?}");
+            assert!(needed.0.is_superset(&CapsHashSet::from(ALWAYS)));
+        }
+    }
+}

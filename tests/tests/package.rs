@@ -1,0 +1,180 @@
+//! The Debian package alone, on a machine with systemd: in the place of Debian's own 1.2, a first scan, an upgrade
+//! over the running daemon, restarts and crashes, and removal.
+
+use std::{
+    fs,
+    io::Read,
+    net::IpAddr,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use portsentry_tests::lab::{FAMILIES, Family, Lab, Machine, Reach, binary};
+
+/// `capabilities(7)`: `BPF`, `PERFMON`, `NET_ADMIN`, `DAC_READ_SEARCH`
+const CAPABILITIES: &str = "000000c000001004";
+
+/// What a 1.2 of Debian's would have left for its successor: modes of its administrator's choice.
+const CLASSIC: &str = r"
+mkdir -p /tmp/classic/DEBIAN /tmp/classic/etc/default /tmp/classic/usr/sbin
+printf 'Package: portsentry\nVersion: 1.2-14\nArchitecture: all\nMaintainer: a test <test@localhost>\nDescription: 1.2\n' \
+    > /tmp/classic/DEBIAN/control
+echo /etc/default/portsentry > /tmp/classic/DEBIAN/conffiles
+printf 'TCP_MODE=tcp\nUDP_MODE=udp\n' > /tmp/classic/etc/default/portsentry
+echo 1.2 > /tmp/classic/usr/sbin/portsentry
+dpkg-deb --build /tmp/classic /tmp/classic.deb
+dpkg --install /tmp/classic.deb
+sed -i 's/=tcp/=stcp/; s/=udp/=audp/' /etc/default/portsentry
+";
+
+/// The packages that `cargo xtask package --debug` makes: two revisions of one version.
+fn package(revision: u8) -> PathBuf {
+    let target = binary().ancestors().nth(2).expect("a directory of targets").join("debian");
+    let path = target.join(format!("test-{revision}.deb"));
+    assert!(path.exists(), "{} is missing: run `cargo xtask package --debug`", path.display());
+    path
+}
+
+struct Host<'lab> {
+    lab: &'lab Lab,
+    machine: Machine,
+}
+
+impl Host<'_> {
+    fn install(&self, revision: u8) {
+        fs::copy(package(revision), self.lab.files().join("package.deb")).expect("a package");
+        let path = self.lab.files().join("package.deb");
+        let mut command = self.machine.command("cat > /tmp/package.deb");
+        command.stdin(fs::File::open(path).expect("a package"));
+        assert!(command.status().is_ok_and(|status| status.success()));
+        self.machine.run("dpkg --install --force-confold /tmp/package.deb");
+    }
+
+    fn property(&self, name: &str) -> String {
+        self.machine.run(&format!("systemctl show --property {name} --value portsentry")).trim().to_owned()
+    }
+
+    fn journal(&self) -> String {
+        self.machine.run("journalctl --unit portsentry --output cat --no-pager")
+    }
+
+    fn is_active(&self) -> bool {
+        self.property("ActiveState") == "active" && self.property("SubState") == "running"
+    }
+
+    /// Scans, and waits until the scanner is blocked.
+    fn block(&self, family: Family) -> IpAddr {
+        let source = self.lab.source(family);
+        self.lab.nmap(source, "-sS -p 1-20 --max-retries 0");
+        self.machine.wait_until("the blocked file shows the scanner", || {
+            let file = self.machine.run("cat /var/lib/portsentry/portsentry.blocked");
+            file.contains(&format!("Host: {source}/{source} "))
+        });
+        source
+    }
+
+    /// Begins to send to the host, without an end.
+    fn keep_sending(&self, source: IpAddr) -> Sender {
+        let mut ping = self.lab.scanner.command("ping");
+        let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+        ping.args(["-n", "-i", "0.002", "-I", &source.to_string(), &host.to_string()]);
+        Sender(ping.stdout(Stdio::piped()).spawn().expect("`ping`"))
+    }
+}
+
+struct Sender(Child);
+
+impl Sender {
+    /// How many packets it sent, and how many answers it got. The last may still have been on its way.
+    fn end(mut self) -> (usize, usize) {
+        let process = Pid::from_raw(self.0.id().cast_signed());
+        kill(process, Signal::SIGINT).expect("a signal is sent");
+        let mut text = String::new();
+        self.0.stdout.take().expect("a pipe").read_to_string(&mut text).expect("text");
+        self.0.wait().expect("it ends");
+        let summary = text.lines().find(|line| line.contains("packets transmitted")).expect("a summary");
+        let mut numbers = summary.split_whitespace().filter_map(|word| word.parse().ok());
+        (numbers.next().expect("a number"), numbers.next().expect("another"))
+    }
+}
+
+#[test]
+fn a_package_lives_from_the_first_scan_to_the_purge() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let host = Host { machine: lab.boot(), lab: &lab };
+    let machine = &host.machine;
+    // What happens to be installed on the machine that this one is made of.
+    machine.run("dpkg --purge --force-depends portsentry portsentry-xdp || :; rm -rf /etc/portsentry");
+    machine.run(CLASSIC);
+
+    host.install(1);
+    assert!(host.is_active(), "{}", host.journal());
+    let classic = machine.run("dpkg-query --show --showformat '${db:Status-Status}' portsentry || :");
+    assert_eq!(classic, "config-files", "1.2 is gone");
+    assert!(machine.run("systemctl is-enabled portsentry").contains("enabled"));
+    let process = host.property("MainPID");
+    let arguments = machine.run(&format!("tr '\\0' ' ' < /proc/{process}/cmdline"));
+    assert!(arguments.contains("-stcp -audp"), "the administrator's modes are kept: {arguments}");
+
+    // What is shipped blocks nobody. (Unproven sources are fenced: other tests have that.)
+    machine.run(
+        "sed -i 's/^BLOCK_TCP=.*/BLOCK_TCP=\"1\"/; s/^BLOCK_UNPROVEN=.*/BLOCK_UNPROVEN=\"1\"/' \
+             /etc/portsentry/portsentry.conf; systemctl reload portsentry",
+    );
+    machine.wait_until("it reloads", || host.journal().contains("was read again and is in effect"));
+    let sources = FAMILIES.map(|family| host.block(family));
+    let status = machine.run(&format!("cat /proc/{process}/status"));
+    let user = machine.run("id --user portsentry").trim().to_owned();
+    assert!(status.contains(&format!("Uid:\t{user}\t{user}\t{user}\t{user}\n")), "{status}");
+    assert!(status.contains(&format!("CapEff:\t{CAPABILITIES}\n")), "{status}");
+    assert!(!host.journal().contains("landlock"), "{}", host.journal());
+    let shown = host.property("StatusText");
+    assert_eq!(shown, "Watching 1 interfaces, 2 sources blocked or fenced");
+
+    // Who is blocked gets no answer while the daemon is replaced, started anew, and killed.
+    let senders = sources.map(|source| host.keep_sending(source));
+    let honest = host.keep_sending(lab.source(Family::V4));
+    host.install(2);
+    assert!(machine.run("dpkg-query --show --showformat '${Version}' portsentry-xdp").ends_with("-2"));
+    assert_ne!(host.property("MainPID"), process, "another process runs");
+    assert!(host.is_active());
+    machine.run("systemctl restart portsentry");
+    machine.run("systemctl kill --signal KILL portsentry");
+    machine.wait_until("systemd starts it anew", || host.property("NRestarts") == "1" && host.is_active());
+    for sender in senders {
+        let (sent, answered) = sender.end();
+        assert!(sent > 1000 && answered == 0, "{answered} of {sent} packets of a blocked source got through");
+    }
+    let (sent, answered) = honest.end();
+    assert!(answered > 1000 && sent - answered <= 1, "of {sent} honest packets, {answered} were answered");
+    let late = host.block(Family::V4);
+    for source in sources.into_iter().chain([late]) {
+        assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} gets through");
+    }
+    service.assert_open_to_bystander(&lab);
+    assert!(machine.run("man --where 8 portsentry; man --where 5 portsentry.conf").lines().count() == 2);
+
+    machine.run("dpkg --purge portsentry-xdp portsentry");
+    let left = machine.run("find /etc /usr /var /run /sys/fs/bpf -name '*portsentry*'");
+    assert_eq!(left, "", "this is left");
+    assert!(machine.try_run("getent passwd portsentry").is_err(), "its user is left");
+    for source in sources {
+        let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+        assert!(service.answers_at(&lab.scanner, source, host, Reach::Expected), "{source} is still blocked");
+    }
+}
+
+/// What systemd itself says of the unit's hardening: 0 is best, 10 is none.
+#[test]
+fn the_unit_is_hardened() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut command = Command::new("systemd-analyze");
+    command.args(["security", "--offline=true", "--threshold=30", "--no-pager"]);
+    let checked = command.arg(root.join("pkg/portsentry.service")).output().expect("`systemd-analyze`");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+}
