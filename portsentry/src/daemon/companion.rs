@@ -108,7 +108,7 @@ pub async fn run(
                 Asked::Reread => match reread() {
                     Ok(new) => {
                         *options = new;
-                        journal.note(&"The configuration was read again");
+                        journal.reloaded("The configuration was read again");
                     }
                     Err(problems) => problems.iter().for_each(|problem| journal.error(problem)),
                 },

@@ -196,7 +196,7 @@ impl Keeper {
                 Ok(Message::Sighting(sighting)) => self.on_sighting(&sighting),
                 Ok(Message::Visit(visit)) => self.on_visit(&visit),
                 Ok(Message::Host(host)) => self.on_host(host),
-                Ok(Message::Lost(count)) => self.journal.lost(count),
+                Ok(Message::Lost(count)) => self.journal.behind(count),
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Message::Refused(problems)) => {
                     problems.iter().for_each(|problem| self.journal.error(problem));
@@ -277,6 +277,7 @@ impl Keeper {
             self.journal.error(&error);
         }
         self.flush();
+        self.journal.tick();
     }
 
     /// Finds blocks that the kernel made and whose events were not told, and reports what the ring left out.
@@ -308,8 +309,7 @@ impl Keeper {
             self.journal.denied(denied.source, &denied.line);
         }
         if done.denied.len() > DENIED {
-            self.journal
-                .note(&format!("{} more hosts were entered in hosts.deny", done.denied.len() - DENIED));
+            self.journal.denied_more(done.denied.len() - DENIED);
         }
         for source in done.shown {
             if let Err(error) = self.mark(source) {

@@ -83,10 +83,10 @@ impl Session {
         let mut journal = Journal::new(config);
         match begin {
             Begin::Start => journal.starting(config, *own),
-            Begin::Reload => journal.note(&"The configuration was read again and is in effect"),
+            Begin::Reload => journal.reloaded("The configuration was read again and is in effect"),
             Begin::Regroup => {
                 let names: Vec<_> = modes.iter().map(crate::modes::Mode::name).collect();
-                journal.note(&format!("Watching for all processes together: {}", names.join(", ")));
+                journal.reloaded(&format!("Watching for all processes together: {}", names.join(", ")));
             }
             Begin::Fallback(problem) => {
                 journal.error(&format!("{problem}; the configuration stays as it was"));

@@ -157,12 +157,8 @@ impl Keeper {
     fn log_limit(&mut self, change: Option<Change>) {
         match change {
             None => {}
-            Some(Change::Began) => self.journal.error(
-                &"more sources call for KILL actions than ACTION_RATE allows; the kernel drops the others all the same",
-            ),
-            Some(Change::Ended { left_out }) => self.journal.note(&format!(
-                "KILL actions are taken again; they were left out against {left_out} sources"
-            )),
+            Some(Change::Began) => self.journal.actions_limited(),
+            Some(Change::Ended { left_out }) => self.journal.actions_resumed(left_out),
         }
     }
 }

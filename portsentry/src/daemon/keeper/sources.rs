@@ -101,8 +101,7 @@ impl Keeper {
         if surplus.is_empty() {
             return;
         }
-        self.journal
-            .note(&format!("{} fences are lifted, as more came than MAX_FENCED allows", surplus.len()));
+        self.journal.surplus(surplus.len());
         for source in surplus {
             if let Err(error) = self.kernel.fenced.remove(source) {
                 self.journal.error(&error);
@@ -118,6 +117,7 @@ impl Keeper {
         for Standing { source, hold, mirrored } in standings(&self.kernel)? {
             if !mirrored && self.ledger.enter(source, hold) {
                 let record = Record { source, hold };
+                self.journal.found(&record);
                 self.files.record(&record, None, &source.into());
                 self.files.deny(&record);
             }
@@ -176,6 +176,7 @@ impl Keeper {
             self.journal.error(&problem);
         }
         for record in unwritten {
+            self.journal.found(&record);
             self.files.record(&record, None, &record.source.into());
         }
         for record in self.ledger.records() {
