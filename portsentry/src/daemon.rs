@@ -12,7 +12,7 @@ mod signals;
 pub mod territory;
 mod trap;
 
-use std::io;
+use std::{io, sync::Arc};
 
 use ipnet::IpNet;
 
@@ -22,7 +22,12 @@ use self::{
     session::{Begin, Session},
     signals::Signals,
 };
-use crate::{config::Config, kernel, modes::Modes};
+use crate::{
+    config::Config,
+    kernel,
+    metrics::{Board, Server},
+    modes::Modes,
+};
 
 /// What a daemon is started with.
 #[derive(Debug)]
@@ -67,9 +72,11 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
     let listening = Signals::new();
     let mut signals = listening.map_err(|source| Error::System { what: "listening to signals", source })?;
     let mut claims = Claims::default();
-    let mut session = match Session::start(&options, &Begin::Start, &mut claims).await {
+    let board = Arc::new(Board::default());
+    let mut server = Server::default();
+    let mut session = match Session::start(&options, &Begin::Start, &mut claims, &board).await {
         Err(Error::Kernel(kernel::Error::Running(_))) => {
-            match companion::run(&mut options, &mut claims, (reread, &mut signals), active).await? {
+            match companion::run(&mut options, &mut claims, &board, (reread, &mut signals), active).await? {
                 Wait::Stopped => return Ok(()),
                 Wait::Begun(session) => *session,
             }
@@ -81,6 +88,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
         }
     };
     loop {
+        server.follow(options.config.metrics_listen, &board);
         // What can't be asked is taken to be as it was: nobody else.
         let others = || claims.others(&options.config.pin_path).unwrap_or_default();
         let (new, begin) = match session.serve(&mut signals, reread, &others).await? {
@@ -89,12 +97,14 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
             End::Reload(new) => (Some(*new), Begin::Reload),
         };
         let next = new.as_ref().unwrap_or(&options);
-        session = match Session::start(next, &begin, &mut claims).await {
+        session = match Session::start(next, &begin, &mut claims, &board).await {
             Ok(session) => {
                 options = new.unwrap_or(options);
                 session
             }
-            Err(error) => Session::start(&options, &Begin::Fallback(error.to_string()), &mut claims).await?,
+            Err(error) => {
+                Session::start(&options, &Begin::Fallback(error.to_string()), &mut claims, &board).await?
+            }
         };
     }
 }

@@ -1,7 +1,7 @@
 //! Processes that share one set of maps, as `portsentry -audp` beside `portsentry -atcp`: one does the work for all,
 //! the others stand for their modes, and take its place when it ends. This must not read the ring or touch files.
 
-use std::{path::Path, thread, time::Duration};
+use std::{path::Path, sync::Arc, thread, time::Duration};
 
 use tokio::time::interval;
 
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     kernel::{self, Claim, bitmap},
+    metrics::Board,
     modes::{MODES, Modes},
     sink::Journal,
 };
@@ -77,6 +78,7 @@ pub enum Wait {
 pub async fn run(
     options: &mut Options,
     claims: &mut Claims,
+    board: &Arc<Board>,
     (reread, signals): (&Reread<'_>, &mut Signals),
     active: impl FnOnce(),
 ) -> Result<Wait, Error> {
@@ -88,7 +90,7 @@ pub async fn run(
     let mut attempts = interval(PAUSE);
     loop {
         tokio::select! {
-            _ = attempts.tick() => match Session::start(options, &Begin::Start, claims).await {
+            _ = attempts.tick() => match Session::start(options, &Begin::Start, claims, board).await {
                 Err(Error::Kernel(kernel::Error::Running(_))) => {
                     if is_watched(options) && let Some(active) = active.take() {
                         journal.active();

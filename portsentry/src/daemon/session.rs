@@ -5,7 +5,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     pin::Pin,
-    sync::mpsc::sync_channel,
+    sync::{Arc, mpsc::sync_channel},
     thread,
 };
 
@@ -25,6 +25,7 @@ use super::{
 use crate::{
     config::{Config, PortSet},
     kernel::{Kernel, Load, Pins, Ring, Traps, Watched},
+    metrics::Board,
     modes::Modes,
     sink::{Files, Journal, watch::Watch},
 };
@@ -62,7 +63,12 @@ pub struct Session {
 impl Session {
     /// Loads, takes over what an earlier session left, and attaches. `claims` are the modes that this process
     /// stands for.
-    pub async fn start(options: &Options, begin: &Begin, claims: &mut Claims) -> Result<Self, Error> {
+    pub async fn start(
+        options: &Options,
+        begin: &Begin,
+        claims: &mut Claims,
+        board: &Arc<Board>,
+    ) -> Result<Self, Error> {
         let Options { config, modes: own, ignored, .. } = options;
         let pins = Pins::open(&config.pin_path)?;
         claims.set(&config.pin_path, *own)?;
@@ -96,10 +102,19 @@ impl Session {
         let read = [&config.blocked_file, &config.ignore_file].into_iter().map(PathBuf::as_path);
         let watch = Watch::new(read.chain(RESOLVERS.map(Path::new))).map_err(system("watching files"))?;
         let files = Files::new(config, modes);
-        let mut keeper = Keeper::start(kernel, (journal, files), host, ignored.clone(), (config, modes))?;
+        let mut keeper = Keeper::start(
+            kernel,
+            (journal, files),
+            host,
+            ignored.clone(),
+            (config, modes),
+            Arc::clone(board),
+        )?;
         keeper.attach_all(matches!(begin, Begin::Start))?;
         // Last, so that a program of other modes never sees them; whoever waits for them goes by these.
         watch_ports(keeper.kernel(), config, modes)?;
+        board.reloaded(!matches!(begin, Begin::Fallback(_)));
+        keeper.show();
         if let Begin::Start = begin {
             keeper.journal().active();
         }

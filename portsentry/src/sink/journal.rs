@@ -52,10 +52,7 @@ impl Journal {
     /// Tells what has become of the events that were told.
     pub fn tick(&mut self) {
         let news: Vec<String> = self.events.iter().flat_map(Writer::news).collect();
-        for news in news {
-            let is_error = news.starts_with("ERROR");
-            self.admin(&Event::new(if is_error { Action::Error } else { Action::Note }), &news);
-        }
+        news.iter().for_each(|news| self.news(news));
     }
 
     /// Lines or events that were lost up to now, by where they should have gone.
@@ -311,6 +308,12 @@ impl Journal {
     /// Something that somebody has to look at.
     pub fn error(&mut self, problem: &dyn Display) {
         self.problem(&Event::new(Action::Error), &problem.to_string());
+    }
+
+    /// What somebody else has words for; an error begins with `ERROR: `.
+    pub fn news(&mut self, news: &str) {
+        let is_error = news.starts_with("ERROR: ");
+        self.admin(&Event::new(if is_error { Action::Error } else { Action::Note }), news);
     }
 
     /// Anything else that an administrator wants to know.

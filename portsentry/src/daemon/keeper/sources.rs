@@ -44,6 +44,7 @@ impl Keeper {
             return;
         }
         let lifted = self.ledger.lift(source);
+        self.board.count_lifted(1);
         if let Some(record) = &lifted {
             self.files.lift(record);
         }
@@ -102,6 +103,7 @@ impl Keeper {
             return;
         }
         self.journal.surplus(surplus.len());
+        self.board.count_lifted(surplus.len());
         for source in surplus {
             if let Err(error) = self.kernel.fenced.remove(source) {
                 self.journal.error(&error);
