@@ -1,4 +1,4 @@
-//! The board in Prometheus' words (OpenMetrics 1.0). The one place where a metric is made known; `docs/metrics.md` is
+//! The board as text for Prometheus (version 1.0 of its open format). The one place where a metric is made known; `docs/metrics.md` is
 //! held to it.
 //!
 //! It must not ask anybody but the board and the process itself.
@@ -98,7 +98,7 @@ pub fn render(state: &State, now: Instant) -> String {
     let mut text = String::new();
     // Writing to a string can't fail. Each of the two ends the text, so the first's end goes.
     let _ = encode(&mut text, &registry);
-    text.truncate(text.len() - text.ends_with(END).then_some(END.len()).unwrap_or_default());
+    text.truncate(text.strip_suffix(END).unwrap_or(&text).len());
     let _ = encode(&mut text, &process);
     text
 }

@@ -2,6 +2,7 @@
 //! the daemon: where it can't listen, that is told and tried again.
 
 use std::{
+    collections::VecDeque,
     io,
     net::SocketAddr,
     sync::Arc,
@@ -9,12 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    net::TcpListener,
-    runtime,
-    sync::{Semaphore, oneshot},
-    time::sleep,
-};
+use tokio::{net::TcpListener, runtime, sync::oneshot, task::AbortHandle, time::sleep};
 
 use super::{
     board::Board,
@@ -22,11 +18,11 @@ use super::{
     http::{self, Answer},
 };
 
-/// Clients that are answered at a time; others wait until one of these is done or its time is over.
+/// Clients that are answered at a time. The oldest gives way to another: whoever asks properly is done at once.
 const CLIENTS: usize = 64;
 /// How long it is waited until it is tried again to listen.
 const PAUSE: Duration = Duration::from_secs(1);
-/// As OpenMetrics says it is.
+/// The media type of the metrics' format.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What listens, as the configuration last said.
@@ -100,21 +96,23 @@ async fn listen(address: SocketAddr, board: &Arc<Board>) {
 }
 
 async fn accept(listener: &TcpListener, board: &Arc<Board>) {
-    let room = Arc::new(Semaphore::new(CLIENTS));
+    let mut clients: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((client, _)) => {
-                let board = Arc::clone(board);
-                tokio::spawn(async move {
-                    // A client that goes away, or is sent away, is no news.
-                    let _ = http::serve(client, |path| page(path, &board)).await;
-                    drop(place);
-                });
-            }
-            // Out of descriptors, for instance: that passes.
-            Err(_) => sleep(PAUSE).await,
+        // Out of descriptors, for instance: that passes.
+        let Ok((client, _)) = listener.accept().await else {
+            sleep(PAUSE).await;
+            continue;
+        };
+        clients.retain(|client| !client.is_finished());
+        if clients.len() >= CLIENTS
+            && let Some(oldest) = clients.pop_front()
+        {
+            oldest.abort();
         }
+        let board = Arc::clone(board);
+        // A client that goes away, or is sent away, is no news.
+        let serving = tokio::spawn(async move { drop(http::serve(client, |path| page(path, &board)).await) });
+        clients.push_back(serving.abort_handle());
     }
 }
 
