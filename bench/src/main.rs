@@ -30,6 +30,7 @@ fn main() {
         },
         max_blocked: blocked + 1000,
         max_sources: 1 << 16,
+        max_networks: 1024,
         max_fenced: 1 << 16,
         ring_size: 1 << 20,
         debug: std::env::var_os("DEBUG").is_some(),

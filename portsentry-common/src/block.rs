@@ -10,6 +10,8 @@ pub enum Origin {
     Trigger = 1,
     /// The blocked file: an earlier run, or an administrator's line.
     File = 2,
+    /// The block list.
+    List = 3,
 }
 
 impl TryFrom<u8> for Origin {
@@ -19,6 +21,7 @@ impl TryFrom<u8> for Origin {
         match number {
             1 => Ok(Self::Trigger),
             2 => Ok(Self::File),
+            3 => Ok(Self::List),
             other => Err(other),
         }
     }

@@ -249,8 +249,8 @@ where
 }
 
 #[inline(always)]
-fn is_blocked<A, W: Hosts<A>>(source: A, world: &W) -> bool {
-    let is_blocked = world.is_blocked(source);
+fn is_blocked<A: Address, W: Hosts<A>>(source: A, world: &W) -> bool {
+    let is_blocked = world.is_blocked(source) || world.is_in_blocked_network(source);
     if is_blocked {
         world.count(Counter::Dropped);
     }

@@ -127,6 +127,10 @@ pub trait Hosts<A>: World {
     /// Whether `source` is blocked now; if it is, adds one to its dropped packets.
     fn is_blocked(&self, source: A) -> bool;
 
+    /// Whether a blocked network holds `source`, and no ignored one does; if so, adds one to its dropped packets.
+    /// Asked only of those who [`Hosts::may_be_blocked`].
+    fn is_in_blocked_network(&self, source: A) -> bool;
+
     /// Whether `source` is ignored, or one of the addresses that are never blocked.
     fn is_ignored(&self, source: A) -> bool;
 

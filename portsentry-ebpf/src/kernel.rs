@@ -52,6 +52,21 @@ impl<'a> Kernel<'a> {
     }
 }
 
+impl Kernel<'_> {
+    /// Whether a block isn't over; if so, adds one to its dropped packets.
+    #[inline(always)]
+    fn is_in_force(&self, block: *mut Block) -> bool {
+        // SAFETY: a map's value stays readable for the program's run, even if it is deleted meanwhile.
+        let until_ns = unsafe { (*block).until_ns };
+        if until_ns != 0 && self.now_ns() >= until_ns {
+            return false;
+        }
+        // SAFETY: a field of a map's value.
+        unsafe { atomic::add(&raw mut (*block).dropped, 1) };
+        true
+    }
+}
+
 impl World for Kernel<'_> {
     #[inline(always)]
     fn settings(&self) -> &Settings {
@@ -147,14 +162,12 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     #[inline(always)]
     fn is_blocked(&self, source: A) -> bool {
         let Some(block) = A::blocked(source) else { return false };
-        // SAFETY: a hash map's value stays readable for the program's run, even if it is deleted meanwhile.
-        let block = unsafe { &mut *block };
-        if block.until_ns != 0 && block.is_over(self.now_ns()) {
-            return false;
-        }
-        // SAFETY: a field of a map's value.
-        unsafe { atomic::add(&raw mut block.dropped, 1) };
-        true
+        self.is_in_force(block)
+    }
+
+    #[inline(always)]
+    fn is_in_blocked_network(&self, source: A) -> bool {
+        A::blocked_network(source).is_some_and(|block| !A::ignored(source) && self.is_in_force(block))
     }
 
     #[inline(always)]

@@ -43,6 +43,10 @@ pub static ADVANCED_UDP: Array<u64, BITMAP> = Array::new();
 pub static BLOCKED_V4: HashMap<Ipv4, Block, 1> = HashMap::new();
 #[btf_map]
 pub static BLOCKED_V6: HashMap<Ipv6, Block, 1> = HashMap::new();
+/// Blocked networks of both families, IPv4 as IPv4-mapped IPv6 (RFC 4291, section 2.5.5.2): a value behind a key of
+/// four octets would not be aligned.
+#[btf_map]
+pub static BLOCKED_NETWORKS: LpmTrie<Octets, Block, 1> = LpmTrie::new();
 /// Sources that probed without proof. The oldest give way, as anybody can forge as many as he likes.
 #[btf_map]
 pub static FENCED_V4: LruHashMap<Ipv4, Block, 1> = LruHashMap::new();

@@ -2,8 +2,10 @@
 //!
 //! It must not decide what is blocked or reported: it loads, attaches, reads and writes.
 
+mod batch;
 pub mod bitmap;
 mod blocked;
+mod blocked_networks;
 mod claim;
 mod clock;
 mod counters;
@@ -22,6 +24,7 @@ mod trial;
 mod unattended;
 
 pub use blocked::Blocked;
+pub use blocked_networks::BlockedNetworks;
 pub use claim::Claim;
 pub use clock::{Clock, monotonic_at, monotonic_ns, wall_time};
 pub use error::Error;

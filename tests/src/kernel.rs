@@ -43,6 +43,7 @@ impl InKernel {
         let load = Load {
             settings: scenario.settings,
             max_blocked: scenario.max_blocked,
+            max_networks: 1024,
             max_fenced: 1024,
             max_sources: 1 << 16,
             ring_size: scenario.ring_size,
@@ -64,6 +65,7 @@ impl InKernel {
         for (source, block) in &scenario.blocked {
             kernel.blocked.insert(*source, block).expect("a block is written");
         }
+        kernel.networks.replace(&scenario.networks.iter().copied().collect()).expect("networks are written");
         let counters = kernel.counters().expect("counters are read");
         Self { kernel, ring, counters, _pins: directory }
     }

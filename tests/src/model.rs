@@ -161,6 +161,14 @@ impl<A: Address> Hosts<A> for Model {
         true
     }
 
+    fn is_in_blocked_network(&self, source: A) -> bool {
+        let source = ip(source).to_canonical();
+        let holding = self.scenario.networks.iter().filter(|(network, _)| network.contains(&source));
+        let narrowest = holding.max_by_key(|(network, _)| network.prefix_len());
+        let is_ignored = self.ignored.iter().any(|network| network.contains(&source));
+        narrowest.is_some_and(|(_, block)| !is_ignored && !block.is_over(self.now_ns))
+    }
+
     fn is_ignored(&self, source: A) -> bool {
         let source = ip(source);
         self.ignored.iter().any(|network| network.contains(&source))

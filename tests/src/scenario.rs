@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use bytemuck::Zeroable;
+use ipnet::IpNet;
 use portsentry_common::{
     block::{Block, Origin},
     settings::{AckProbes, Response, Settings},
@@ -21,6 +22,8 @@ pub struct Scenario {
     pub ring_size: u32,
     /// Who is blocked from the start.
     pub blocked: Vec<(IpAddr, Block)>,
+    /// Which networks are blocked.
+    pub networks: Vec<(IpNet, Block)>,
     /// The sockets that are open.
     pub sockets: Vec<Socket>,
 }
@@ -41,6 +44,7 @@ impl Default for Scenario {
             max_blocked: 1024,
             ring_size: 1 << 20,
             blocked: Vec::new(),
+            networks: Vec::new(),
             sockets: crate::place::sockets(),
         }
     }
@@ -60,6 +64,14 @@ impl Scenario {
     pub fn blocked(mut self, source: &str, until_ns: u64) -> Self {
         let source = source.parse().expect("an address");
         self.blocked.push((source, Block { until_ns, origin: Origin::File as u8, ..Block::zeroed() }));
+        self
+    }
+
+    /// With `network` blocked, until a time as above.
+    #[must_use]
+    pub fn blocked_network(mut self, network: &str, until_ns: u64) -> Self {
+        let network = network.parse().expect("a network");
+        self.networks.push((network, Block { until_ns, origin: Origin::List as u8, ..Block::zeroed() }));
         self
     }
 }

@@ -22,6 +22,13 @@ pub trait Family: Address + Gated + Tuple {
     fn gate_mut(index: u32) -> Option<*mut u64>;
     /// The block of this very address.
     fn blocked(self) -> Option<*mut Block>;
+    /// The block of the narrowest network that holds the address.
+    #[inline(always)]
+    fn blocked_network(self) -> Option<*mut Block> {
+        let [high, low] = self.to_mapped().halves();
+        let block = blocked_network(high, low);
+        (!block.is_null()).then_some(block)
+    }
     /// The fence around this very address.
     fn fenced(self) -> Option<*mut Block>;
     /// Inserts a fence; `flags` as of `bpf_map_update_elem`.
@@ -175,6 +182,15 @@ impl Family for Ipv6 {
         let [high, low] = self.halves();
         (high.wrapping_mul(ODD) ^ low).wrapping_add(end(protocol, port)).wrapping_mul(ODD)
     }
+}
+
+/// The block of the narrowest network that holds the address of these halves; null for none. A function of its own, as
+/// the key would take room on the stack of everybody who asks.
+#[inline(never)]
+fn blocked_network(high: u64, low: u64) -> *mut Block {
+    let octets: [u8; 16] = bytemuck::cast([high, low]);
+    let block = maps::BLOCKED_NETWORKS.get(&Key::new(128, octets));
+    block.map_or(core::ptr::null_mut(), |block| core::ptr::from_ref(block).cast_mut())
 }
 
 /// 2^64 divided by the golden ratio, which spreads well (Knuth, TAOCP 6.4).

@@ -139,6 +139,15 @@ pub const KEYS: &[Key] = &[
         set: |c, v, r| c.ignore_file = value::file(v, r),
     },
     Key {
+        name: "BLOCK_LIST",
+        origin: Origin::Ours,
+        form: "path",
+        default: "/etc/portsentry/portsentry.blocklist",
+        meaning: "Hosts and networks that are blocked for as long as the file names them, one a line, as in the \
+                  ignore file. It is read again when it changes; the default one may be missing.",
+        set: |c, v, r| c.block_list = value::file(v, r),
+    },
+    Key {
         name: "HISTORY_FILE",
         origin: Origin::Both,
         form: "path",
@@ -414,6 +423,14 @@ pub const KEYS: &[Key] = &[
         default: "65536",
         meaning: "Sources that can be blocked at a time, for IPv4 and as many for IPv6.",
         set: |c, v, r| put(&mut c.max_blocked, value::number(v, 1..=1 << 24, r)),
+    },
+    Key {
+        name: "MAX_NETWORKS",
+        origin: Origin::Ours,
+        form: "1 to 16777216",
+        default: "65536",
+        meaning: "Networks that can be blocked at a time.",
+        set: |c, v, r| put(&mut c.max_networks, value::number(v, 1..=1 << 24, r)),
     },
     Key {
         name: "MAX_SOURCES",

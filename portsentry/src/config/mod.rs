@@ -51,6 +51,8 @@ pub struct Config {
     pub advanced_exclude_udp: PortSet,
     /// `IGNORE_FILE`
     pub ignore_file: PathBuf,
+    /// `BLOCK_LIST`
+    pub block_list: PathBuf,
     /// `HISTORY_FILE`
     pub history_file: PathBuf,
     /// `BLOCKED_FILE`, as written: 1.2 appends the mode to it.
@@ -97,6 +99,8 @@ pub struct Config {
     pub block_time: Duration,
     /// `FENCE_TIME`, in whole seconds.
     pub fence_time: Duration,
+    /// `MAX_NETWORKS`: blocked networks, of both address families together.
+    pub max_networks: u32,
     /// `MAX_FENCED`: entries for each address family.
     pub max_fenced: u32,
     /// `FENCE_RATE`: fences a second and CPU.
@@ -145,6 +149,7 @@ impl Default for Config {
             advanced_exclude_tcp: PortSet::new(),
             advanced_exclude_udp: PortSet::new(),
             ignore_file: "/etc/portsentry/portsentry.ignore".into(),
+            block_list: "/etc/portsentry/portsentry.blocklist".into(),
             history_file: "/var/lib/portsentry/portsentry.history".into(),
             blocked_file: "/var/lib/portsentry/portsentry.blocked".into(),
             resolve_host: false,
@@ -168,6 +173,7 @@ impl Default for Config {
             block_unproven: false,
             block_time: Duration::ZERO,
             fence_time: Duration::from_mins(5),
+            max_networks: 65536,
             max_fenced: 65536,
             fence_rate: 10_000,
             challenge: false,

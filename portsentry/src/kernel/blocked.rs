@@ -1,15 +1,15 @@
 //! The blocked and the fenced maps: the truth about who is. It must not write files or decide who belongs there.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, os::fd::AsFd, sync::Arc};
 
-use aya::maps::{HashMap, MapData, MapError};
+use aya::maps::{HashMap, IterableMap, MapData, MapError};
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Block,
     gate::Gated,
 };
 
-use super::{Error, error::os_error, gate::Gate};
+use super::{Error, batch, error::os_error, gate::Gate};
 
 pub(super) type Raw = [u8; size_of::<Block>()];
 
@@ -75,18 +75,49 @@ impl Blocked {
         }
     }
 
+    /// Enters or replaces many blocks at once.
+    pub fn insert_all(&mut self, blocks: &[(IpAddr, Block)]) -> Result<(), Error> {
+        let [v4, v6] = self.names;
+        let (mut in_v4, mut in_v6): (Vec<([u8; 4], Raw)>, Vec<([u8; 16], Raw)>) = Default::default();
+        for (source, block) in blocks {
+            match source {
+                IpAddr::V4(source) => in_v4.push((source.octets(), bytemuck::cast(*block))),
+                IpAddr::V6(source) => in_v6.push((source.octets(), bytemuck::cast(*block))),
+            }
+        }
+        let done = batch::update(self.v4.map().fd().as_fd(), &in_v4).map_err(|error| (v4, error));
+        let done = done
+            .and_then(|()| batch::update(self.v6.map().fd().as_fd(), &in_v6).map_err(|error| (v6, error)));
+        // Also where it failed half way.
+        blocks.iter().for_each(|(source, _)| self.open_gate(*source));
+        done.map_err(|(map, error)| match error.raw_os_error() {
+            Some(number) if number == nix::Error::E2BIG as i32 => self.full(map),
+            _ => Error::System { what: "writing many blocks", source: error },
+        })
+    }
+
+    /// Lifts many blocks at once, as [`Blocked::remove`].
+    pub fn remove_all(&mut self, sources: impl IntoIterator<Item = IpAddr>) -> Result<(), Error> {
+        let (mut in_v4, mut in_v6): (Vec<[u8; 4]>, Vec<[u8; 16]>) = Default::default();
+        for source in sources {
+            match source {
+                IpAddr::V4(source) => in_v4.push(source.octets()),
+                IpAddr::V6(source) => in_v6.push(source.octets()),
+            }
+        }
+        let done = batch::delete(self.v4.map().fd().as_fd(), &in_v4)
+            .and_then(|()| batch::delete(self.v6.map().fd().as_fd(), &in_v6));
+        done.map_err(|source| Error::System { what: "lifting many blocks", source })
+    }
+
     /// Every block, over or not, as they stand while the maps are walked.
     pub fn read(&self) -> Result<Vec<(IpAddr, Block)>, Error> {
-        let [name_v4, name_v6] = self.names;
-        let v4 = self.v4.iter().map(|entry| {
-            let (octets, value) = entry.map_err(Error::map(name_v4))?;
-            Ok((IpAddr::from(octets), bytemuck::pod_read_unaligned(&value)))
-        });
-        let v6 = self.v6.iter().map(|entry| {
-            let (octets, value) = entry.map_err(Error::map(name_v6))?;
-            Ok((IpAddr::from(octets), bytemuck::pod_read_unaligned(&value)))
-        });
-        v4.chain(v6).collect()
+        let failed = |source| Error::System { what: "reading all blocks", source };
+        let v4 = batch::read::<[u8; 4], Raw>(self.v4.map().fd().as_fd(), self.capacity).map_err(failed)?;
+        let v6 = batch::read::<[u8; 16], Raw>(self.v6.map().fd().as_fd(), self.capacity).map_err(failed)?;
+        let v4 = v4.into_iter().map(|(octets, value)| (octets.into(), bytemuck::pod_read_unaligned(&value)));
+        let v6 = v6.into_iter().map(|(octets, value)| (octets.into(), bytemuck::pod_read_unaligned(&value)));
+        Ok(v4.chain(v6).collect())
     }
 
     /// Sets the gate's bit of every blocked source.
@@ -106,11 +137,13 @@ impl Blocked {
 
     fn failure(&self, map: &'static str, source: MapError) -> Error {
         match os_error(&source) {
-            Some(number) if number == nix::Error::E2BIG as i32 => {
-                Error::Full { map, capacity: self.capacity, remedy: "raise MAX_BLOCKED, or unblock sources" }
-            }
+            Some(number) if number == nix::Error::E2BIG as i32 => self.full(map),
             _ => Error::Map { map, source },
         }
+    }
+
+    fn full(&self, map: &'static str) -> Error {
+        Error::Full { map, capacity: self.capacity, remedy: "raise MAX_BLOCKED, or unblock sources" }
     }
 }
 

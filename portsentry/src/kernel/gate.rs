@@ -6,6 +6,7 @@
 
 use std::{
     ffi::c_void,
+    net::Ipv6Addr,
     num::NonZeroUsize,
     os::fd::AsFd,
     ptr::NonNull,
@@ -13,13 +14,19 @@ use std::{
 };
 
 use aya::maps::MapData;
+use ipnet::IpNet;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use portsentry_common::gate::{self, place};
+use portsentry_common::{
+    address::{Ipv4, Ipv6},
+    gate::{self, Gated, place},
+};
 
 use super::Error;
 
 const WORDS: usize = gate::WORDS as usize;
 const BYTES: usize = 2 * WORDS * 8;
+/// Of this length an IPv6 prefix has a sixteenth as many /48s as the gate has bits.
+const SHORTEST: u8 = 28;
 
 /// Both families' gates.
 #[derive(Debug)]
@@ -48,6 +55,28 @@ impl Gate {
 
     pub(super) fn set_v6(&self, bit: u32) {
         self.v6.set(bit);
+    }
+
+    /// Sets the bits of all that `network` holds. Of an IPv6 network shorter than [`SHORTEST`] these are taken to be
+    /// all bits.
+    pub(super) fn set_network(&self, network: IpNet) {
+        match network {
+            IpNet::V4(network) => {
+                let first = Ipv4::from(network.network()).bit();
+                let last = Ipv4::from(network.broadcast()).bit();
+                (first..=last).for_each(|bit| self.v4.set(bit));
+            }
+            IpNet::V6(network) if network.prefix_len() < SHORTEST => {
+                (0..gate::BITS).for_each(|bit| self.v6.set(bit));
+            }
+            IpNet::V6(network) => {
+                let first = network.network().to_bits() >> 80;
+                let count = 1u128 << 48u8.saturating_sub(network.prefix_len());
+                for site in first..first + count {
+                    self.v6.set(Ipv6::from(Ipv6Addr::from_bits(site << 80)).bit());
+                }
+            }
+        }
     }
 }
 

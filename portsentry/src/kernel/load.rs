@@ -26,8 +26,8 @@ use crate::{
 };
 
 use super::{
-    Attachment, Blocked, Clock, Error, Mode, Networks, Pins, Place, Ring, Traps, Trial, bitmap, counters,
-    gate::Gate, link, secrets, trap, trial,
+    Attachment, Blocked, BlockedNetworks, Clock, Error, Mode, Networks, Pins, Place, Ring, Traps, Trial,
+    bitmap, blocked_networks, counters, gate::Gate, link, secrets, trap, trial,
 };
 
 /// The kernel program as `cargo xtask build-ebpf` made it, in ELF.
@@ -42,6 +42,8 @@ pub struct Load {
     pub settings: Settings,
     /// Entries of each blocked map.
     pub max_blocked: u32,
+    /// Entries of the map of blocked networks.
+    pub max_networks: u32,
     /// Entries of each fenced map.
     pub max_fenced: u32,
     /// Sources that the state engine remembers.
@@ -59,6 +61,8 @@ pub struct Kernel {
     counters: PerCpuArray<MapData, counters::Raw>,
     /// Who is blocked.
     pub blocked: Blocked,
+    /// Which networks are blocked.
+    pub networks: BlockedNetworks,
     /// Who is fenced.
     pub fenced: Blocked,
     /// Networks that are never blocked.
@@ -100,8 +104,8 @@ impl Load {
             remembers: 1,
             ..Settings::UNSET
         };
-        let Config { max_blocked, max_fenced, max_sources, ring_size, .. } = *config;
-        Self { settings, max_blocked, max_fenced, max_sources, ring_size, debug }
+        let Config { max_blocked, max_networks, max_fenced, max_sources, ring_size, .. } = *config;
+        Self { settings, max_blocked, max_networks, max_fenced, max_sources, ring_size, debug }
     }
 
     /// Loads the program with maps pinned in `pins`.
@@ -129,18 +133,22 @@ impl Load {
         };
         let blocked = sources(["BLOCKED_V4", "BLOCKED_V6"], self.max_blocked)?;
         let fenced = sources(["FENCED_V4", "FENCED_V6"], self.max_fenced)?;
+        let networks = take(&mut ebpf, blocked_networks::MAP)?;
+        let networks = BlockedNetworks::new(networks, Arc::clone(&gate), self.max_networks);
+        networks.fill_gate()?;
         secrets::renew(ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)?;
         verify(program(&mut ebpf)?)?;
         let ring = Ring::new(take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?);
-        let networks = |ebpf: &mut Ebpf, names: [&'static str; 2]| -> Result<Networks, Error> {
+        let pair = |ebpf: &mut Ebpf, names: [&'static str; 2]| -> Result<Networks, Error> {
             Ok(Networks::new(names, take(ebpf, names[0])?, take(ebpf, names[1])?))
         };
         let kernel = Kernel {
             counters: take(&mut ebpf, "COUNTERS")?,
             blocked,
+            networks,
             fenced,
-            ignored: networks(&mut ebpf, ["IGNORED_V4", "IGNORED_V6"])?,
-            local: networks(&mut ebpf, ["LOCAL_V4", "LOCAL_V6"])?,
+            ignored: pair(&mut ebpf, ["IGNORED_V4", "IGNORED_V6"])?,
+            local: pair(&mut ebpf, ["LOCAL_V4", "LOCAL_V6"])?,
             ebpf,
             pins,
         };
@@ -166,9 +174,9 @@ impl Load {
         })
     }
 
-    fn layouts(&self) -> [Layout; 22] {
+    fn layouts(&self) -> [Layout; 23] {
         const WORD: u32 = 8;
-        let Self { max_blocked, max_fenced, max_sources, ring_size, .. } = *self;
+        let Self { max_blocked, max_networks, max_fenced, max_sources, ring_size, .. } = *self;
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         let block = size(size_of::<Block>());
         [
@@ -178,6 +186,7 @@ impl Load {
             ("ADVANCED_UDP", 4, WORD, None),
             ("BLOCKED_V4", 4, block, Some(max_blocked)),
             ("BLOCKED_V6", 16, block, Some(max_blocked)),
+            (blocked_networks::MAP, 20, block, Some(max_networks)),
             ("FENCED_V4", 4, block, Some(max_fenced)),
             ("FENCED_V6", 16, block, Some(max_fenced)),
             (secrets::MAP, 4, size(size_of::<Secrets>()), None),

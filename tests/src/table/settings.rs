@@ -29,6 +29,7 @@ pub(super) fn chapters() -> Vec<Chapter> {
         over_rate(),
         no_room(),
         standing(),
+        networks(),
     ]
 }
 
@@ -281,6 +282,41 @@ fn standing() -> Chapter {
                 ],
             ),
             story("a neighbour of blocked sources is not blocked", silent(), passes()),
+        ],
+    }
+}
+
+fn networks() -> Chapter {
+    let silent = || tcp(SYN).to("198.51.100.1:113");
+    let silent_v6 = || tcp(SYN).to("[2001:db8::1]:113");
+    Chapter {
+        what: "networks are blocked",
+        scenario: Scenario::default()
+            .blocked_network("192.0.2.128/25", 0)
+            .blocked_network("192.0.2.192/30", 1)
+            .blocked_network("2001:db8:bad::/48", 0)
+            .blocked_network("2001:db8:bad:7::/64", u64::MAX),
+        stories: vec![
+            story("who is in a blocked network is dropped", silent().from("192.0.2.130:1"), is_dropped()),
+            story("at a blocked network's end, too", silent().from("192.0.2.239:1"), is_dropped()),
+            story("who is beside it passes", silent().from("192.0.2.127:1"), passes()),
+            story("of an ignored network in it nothing is dropped", silent().from("192.0.2.244:1"), passes()),
+            story("the narrowest decides, and its time may be over", silent().from("192.0.2.194:1"), passes()),
+            story("over IPv6, too", silent_v6().from("[2001:db8:bad::1]:1"), is_dropped()),
+            story("and in a network within", silent_v6().from("[2001:db8:bad:7::1]:1"), is_dropped()),
+            story("and not beside it", silent_v6().from("[2001:db8:bae::1]:1"), passes()),
+            story(
+                "what can't be parsed is dropped, too",
+                silent().from("192.0.2.130:1").first_fragment(8),
+                is_dropped(),
+            ),
+            series(
+                "who is beside it is blocked as anybody",
+                [
+                    (tcp(SYN).to(OWN).from("192.0.2.126:1"), blocks(Kind::Syn)),
+                    (silent().from("192.0.2.126:1"), is_dropped()),
+                ],
+            ),
         ],
     }
 }

@@ -1,0 +1,125 @@
+//! Many entries of a hash map in one system call (`BPF_MAP_*_BATCH`, Linux 5.6), which aya 0.14 doesn't offer. It must
+//! not know what the entries are.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd},
+};
+
+use bytemuck::{Pod, Zeroable};
+use nix::libc;
+
+/// Commands of bpf(2), from the kernel's `include/uapi/linux/bpf.h`.
+const LOOKUP: libc::c_long = 24;
+const UPDATE: libc::c_long = 26;
+const DELETE: libc::c_long = 27;
+
+/// Entries handed over at a time: a few megabytes.
+const CHUNK: usize = 65_536;
+
+/// The `batch` member of `union bpf_attr`.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Attributes {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map: u32,
+    element_flags: u64,
+    flags: u64,
+}
+
+/// Inserts or replaces entries. If one fails, those before it are in the map.
+pub(super) fn update<K: Pod, V: Pod>(map: impl AsFd, entries: &[(K, V)]) -> io::Result<()> {
+    for chunk in entries.chunks(CHUNK) {
+        let keys: Vec<K> = chunk.iter().map(|(key, _)| *key).collect();
+        let values: Vec<V> = chunk.iter().map(|(_, value)| *value).collect();
+        let mut attributes = attributes(&map, chunk.len());
+        attributes.keys = keys.as_ptr().addr() as u64;
+        attributes.values = values.as_ptr().addr() as u64;
+        // SAFETY: both arrays are as long as `count` says, of the map's key and value sizes, and outlive the call.
+        unsafe { bpf(UPDATE, &mut attributes) }?;
+    }
+    Ok(())
+}
+
+/// Deletes entries; that one isn't there is no error.
+pub(super) fn delete<K: Pod>(map: impl AsFd, keys: &[K]) -> io::Result<()> {
+    let mut left = keys;
+    while !left.is_empty() {
+        let chunk = &left[..left.len().min(CHUNK)];
+        let mut attributes = attributes(&map, chunk.len());
+        attributes.keys = chunk.as_ptr().addr() as u64;
+        // SAFETY: the array is as long as `count` says, of the map's key size, and outlives the call.
+        let done = match unsafe { bpf(DELETE, &mut attributes) } {
+            Ok(()) => chunk.len(),
+            // The kernel stops at the first that isn't there.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => attributes.count as usize + 1,
+            Err(error) => return Err(error),
+        };
+        left = left.get(done..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// All entries of a hash map of at most `capacity`, as they stand while it is walked; nothing comes twice unless
+/// others change the map meanwhile.
+pub(super) fn read<K: Pod, V: Pod>(map: impl AsFd, capacity: u32) -> io::Result<Vec<(K, V)>> {
+    let mut entries = Vec::new();
+    // The place in the map, which is at most as long as a key, but of four octets at least.
+    let (mut place, mut next) = ([0u8; 64], [0u8; 64]);
+    let mut is_first = true;
+    let mut size = CHUNK.min(capacity as usize).max(1);
+    loop {
+        let (mut keys, mut values) = (vec![K::zeroed(); size], vec![V::zeroed(); size]);
+        let mut attributes = attributes(&map, size);
+        attributes.in_batch = if is_first { 0 } else { place.as_mut_ptr().addr() as u64 };
+        attributes.out_batch = next.as_mut_ptr().addr() as u64;
+        attributes.keys = keys.as_mut_ptr().addr() as u64;
+        attributes.values = values.as_mut_ptr().addr() as u64;
+        // SAFETY: both arrays are as long as `count` says, of the map's key and value sizes; the places are longer
+        // than any key of ours; all outlive the call.
+        let done = unsafe { bpf(LOOKUP, &mut attributes) };
+        let is_last = match done {
+            Ok(()) => false,
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => true,
+            // A bucket holds more than there is room for.
+            Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && size < 1 << 24 => {
+                size *= 2;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let count = attributes.count as usize;
+        entries.extend(keys.into_iter().zip(values).take(count));
+        // Whoever fills the map while it is read must not keep its reader for ever.
+        if is_last || entries.len() > 2 * capacity as usize {
+            return Ok(entries);
+        }
+        place = next;
+        is_first = false;
+    }
+}
+
+fn attributes(map: &impl AsFd, count: usize) -> Attributes {
+    Attributes {
+        count: u32::try_from(count).unwrap_or(u32::MAX),
+        map: map.as_fd().as_raw_fd().cast_unsigned(),
+        ..Attributes::zeroed()
+    }
+}
+
+/// bpf(2).
+///
+/// # Safety
+///
+/// The addresses in `attributes` must be of memory that `command` may read and write for as much as `count` says.
+unsafe fn bpf(command: libc::c_long, attributes: &mut Attributes) -> io::Result<()> {
+    // SAFETY: the attributes are a prefix of the kernel's union, of the size that is said; the rest is the caller's.
+    let done = unsafe {
+        libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<Attributes>())
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,111 @@
+//! The map of blocked networks, and the gates before it. It must not know where they come from.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
+
+use aya::maps::{
+    MapData, MapError,
+    lpm_trie::{Key, LpmTrie},
+};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use portsentry_common::block::Block;
+
+use super::{Error, blocked::Raw, gate::Gate};
+
+pub(super) const MAP: &str = "BLOCKED_NETWORKS";
+/// Bits of the prefix of IPv4-mapped IPv6 addresses (RFC 4291, section 2.5.5.2).
+const MAPPED: u8 = 96;
+
+/// Blocked networks of both families.
+#[derive(Debug)]
+pub struct BlockedNetworks {
+    map: LpmTrie<MapData, [u8; 16], Raw>,
+    gate: Arc<Gate>,
+    capacity: u32,
+}
+
+impl BlockedNetworks {
+    pub(super) fn new(map: LpmTrie<MapData, [u8; 16], Raw>, gate: Arc<Gate>, capacity: u32) -> Self {
+        Self { map, gate, capacity }
+    }
+
+    /// Makes the map hold exactly the networks of `wanted`: first adds, then removes. What it holds already stays as
+    /// it is, with the packets that it counted.
+    pub fn replace(&mut self, wanted: &BTreeMap<IpNet, Block>) -> Result<(), Error> {
+        let held = self.read()?;
+        for (network, block) in wanted.iter().filter(|(network, _)| !held.contains_key(network)) {
+            let value: Raw = bytemuck::cast(*block);
+            self.map.insert(&key(*network), value, 0).map_err(|error| self.failure(error))?;
+            self.gate.set_network(*network);
+        }
+        for network in held.keys().filter(|network| !wanted.contains_key(network)) {
+            self.map.remove(&key(*network)).map_err(Error::map(MAP))?;
+        }
+        Ok(())
+    }
+
+    /// The networks, and what the map says of them.
+    pub fn read(&self) -> Result<BTreeMap<IpNet, Block>, Error> {
+        read(&self.map)
+    }
+
+    /// Sets the gate's bits of every network.
+    pub(super) fn fill_gate(&self) -> Result<(), Error> {
+        self.read()?.into_keys().for_each(|network| self.gate.set_network(network));
+        Ok(())
+    }
+
+    fn failure(&self, source: MapError) -> Error {
+        match super::error::os_error(&source) {
+            Some(number) if number == nix::Error::ENOSPC as i32 => {
+                Error::Full { map: MAP, capacity: self.capacity, remedy: "raise MAX_NETWORKS, or name fewer" }
+            }
+            _ => Error::Map { map: MAP, source },
+        }
+    }
+}
+
+pub(super) fn read(map: &LpmTrie<MapData, [u8; 16], Raw>) -> Result<BTreeMap<IpNet, Block>, Error> {
+    let entries = map.iter().map(|entry| {
+        let (key, value) = entry.map_err(Error::map(MAP))?;
+        Ok(network(&key).map(|network| (network, bytemuck::pod_read_unaligned(&value))))
+    });
+    entries.filter_map(Result::transpose).collect()
+}
+
+fn key(network: IpNet) -> Key<[u8; 16]> {
+    let (address, length) = match network {
+        IpNet::V4(network) => (network.network().to_ipv6_mapped(), network.prefix_len() + MAPPED),
+        IpNet::V6(network) => (network.network(), network.prefix_len()),
+    };
+    Key::new(u32::from(length), address.octets())
+}
+
+/// `None` for a prefix length that the kernel would not have taken.
+fn network(key: &Key<[u8; 16]>) -> Option<IpNet> {
+    let address = Ipv6Addr::from(key.data());
+    let length = u8::try_from(key.prefix_len()).ok()?;
+    match (IpAddr::from(address).to_canonical(), length.checked_sub(MAPPED)) {
+        (IpAddr::V4(address), Some(length)) => Ipv4Net::new(address, length).map(IpNet::V4).ok(),
+        _ => Ipv6Net::new(address, length).map(IpNet::V6).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_keys_and_back() {
+        for text in
+            ["192.0.2.0/24", "10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32", "2001:db8::1/128", "fe80::/10"]
+        {
+            let expected: IpNet = text.parse().unwrap();
+            assert_eq!(network(&key(expected)), Some(expected));
+        }
+        assert_eq!(key("192.0.2.0/24".parse().unwrap()).prefix_len(), 120);
+    }
+}
