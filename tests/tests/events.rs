@@ -287,6 +287,29 @@ fn standard_output_takes_events_beside_the_lines() {
 }
 
 #[test]
+fn a_reader_that_hangs_holds_nothing_else_up() {
+    let lab = Lab::new();
+    let pipe = lab.files().join("pipe");
+    // Standard output is a pipe that is read up to the event that says that it watches, and not any further.
+    let stuck = format!(
+        "mkfifo {0}; exec 3<>{0}; sed -u '/now active and listening/q' <{0} & exec \"$@\" >{0}",
+        pipe.display()
+    );
+    let config = "TCP_PORTS=\"11,15\"\nBLOCK_TCP=\"1\"\nBLOCK_UNPROVEN=\"1\"\nLOG_OUTPUT=\"syslog\"\n\
+                  LOG_FORMAT=\"classic\"\nJSON_LOG=\"-\"\n";
+    let daemon = lab.portsentry("--stealth -i eth0").installed(config).start_in(by_way_of(&stuck));
+    let probe = |number| format!("IP(src='10.9.8.{number}', dst='{}')/TCP(dport=11)", Family::V4.host());
+    lab.scapy(&(1..255).map(probe).collect::<Vec<_>>());
+    let source = lab.source(Family::V4);
+    lab.nmap(source, "-sS -p 11");
+    daemon.wait_until("the files follow", || {
+        let lines = daemon.file("BLOCKED_FILE");
+        lines.len() == 255 && lines.iter().any(|line| line.contains(&source.to_string()))
+    });
+    assert_eq!(daemon.terminate().code, Some(0), "it ends without what can't be written");
+}
+
+#[test]
 fn the_journal_gets_the_lines_with_their_fields() {
     let lab = Lab::new();
     let journal = lab.journal();

@@ -212,6 +212,10 @@ impl Journal {
 
     /// The kernel has blocked or fenced a source, and its probe was not told of. The log has no line for it.
     pub fn found(&mut self, record: &Record) {
+        // There may be a million of them.
+        if self.events.is_none() {
+            return;
+        }
         let Record { source, hold } = record;
         let why = "found in the kernel's map; its probe was not told of";
         let event = Event::new(hold_action(hold)).about(*source).hold(hold).with(Field::EventReason, why);
