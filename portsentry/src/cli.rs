@@ -99,6 +99,7 @@ enum Method {
 enum Output {
     Stdout,
     Syslog,
+    Journald,
 }
 
 impl Cli {
@@ -144,6 +145,7 @@ impl Cli {
         match self.log_output {
             Some(Output::Stdout) => config.log_output = LogOutput::Stdout,
             Some(Output::Syslog) => config.log_output = LogOutput::Syslog,
+            Some(Output::Journald) => config.log_output = LogOutput::Journald,
             None => {}
         }
         if config.log_output == LogOutput::Auto {
@@ -161,7 +163,7 @@ impl Cli {
     /// Whether to go to the background: on demand, and with 1.2's flags unless the log is to be seen.
     #[must_use]
     pub fn is_background(&self, config: &Config) -> bool {
-        self.daemon || (self.is_classic() && config.log_output == LogOutput::Syslog)
+        self.daemon || (self.is_classic() && config.log_output != LogOutput::Stdout)
     }
 
     fn is_classic(&self) -> bool {

@@ -13,19 +13,20 @@ mod supervisor;
 pub mod territory;
 mod trap;
 
-use std::io;
+use std::{io, sync::Arc};
 
 use ipnet::IpNet;
 
 use self::{
     companion::{Claims, Wait},
     reader::End,
-    session::{Begin, Session},
+    session::{Begin, Lasting, Session},
     signals::Signals,
 };
 use crate::{
     config::{BlockList, Config},
     kernel,
+    metrics::{Board, Server},
     modes::Modes,
     sandbox::{self, Sandbox},
 };
@@ -88,11 +89,12 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
         supervisor::ready();
         active();
     };
-    let mut claims = Claims::default();
-    let mut session = match Session::start(&options, &Begin::Start, &mut claims, &sandbox).await {
+    let mut lasting =
+        Lasting { claims: Claims::default(), sandbox: &sandbox, board: Arc::new(Board::default()) };
+    let mut server = Server::default();
+    let mut session = match Session::start(&options, &Begin::Start, &mut lasting).await {
         Err(Error::Kernel(kernel::Error::Running(_))) => {
-            let waiting =
-                companion::run(&mut options, (&mut claims, &sandbox), (&reread, &mut signals), active);
+            let waiting = companion::run(&mut options, &mut lasting, (&reread, &mut signals), active);
             let waited = tokio::select! {
                 waited = waiting => waited?,
                 never = supervisor::watch(&[]) => match never {},
@@ -109,23 +111,23 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
         }
     };
     loop {
+        server.follow(options.config.metrics_listen, &lasting.board);
         // What can't be asked is taken to be as it was: nobody else.
-        let others = || claims.others(&options.config.pin_path).unwrap_or_default();
+        let others = || lasting.claims.others(&options.config.pin_path).unwrap_or_default();
         let (new, begin) = match session.serve(&mut signals, &reread, &others).await? {
             End::Leave => return Ok(()),
-            End::Stop => return companion::leave(&options, &claims),
+            End::Stop => return companion::leave(&options, &lasting.claims),
             End::Regroup => (None, Begin::Regroup),
             End::Reload(new) => (Some(*new), Begin::Reload),
         };
         let next = new.as_ref().unwrap_or(&options);
-        session = match Session::start(next, &begin, &mut claims, &sandbox).await {
+        session = match Session::start(next, &begin, &mut lasting).await {
             Ok(session) => {
                 options = new.unwrap_or(options);
                 session
             }
             Err(error) => {
-                let begin = Begin::Fallback(error.to_string());
-                Session::start(&options, &begin, &mut claims, &sandbox).await?
+                Session::start(&options, &Begin::Fallback(error.to_string()), &mut lasting).await?
             }
         };
         supervisor::ready();

@@ -8,6 +8,7 @@ pub mod config;
 pub mod daemon;
 pub mod exit;
 pub mod kernel;
+pub mod metrics;
 pub mod modes;
 pub mod policy;
 pub mod sandbox;

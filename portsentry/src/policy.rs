@@ -7,6 +7,6 @@ mod response;
 pub mod sighting;
 pub mod trap;
 
-pub use ledger::{Edit, Hold, Ledger, Record, Standing, TakeOver};
+pub use ledger::{Census, Edit, Hold, Ledger, Record, Standing, TakeOver};
 pub use response::{Action, respond};
 pub use sighting::Sighting;

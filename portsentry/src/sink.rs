@@ -1,4 +1,4 @@
-//! What the daemon writes: log lines, history, blocked file and `hosts.deny`.
+//! What the daemon writes: log lines, events, history, blocked file and `hosts.deny`.
 //!
 //! It must not decide what is written about whom, nor know `kernel`.
 
@@ -6,10 +6,13 @@ mod block_list;
 pub mod blocked_file;
 pub mod classic;
 mod edit;
+pub mod event;
 mod files;
 mod history;
 pub mod hosts_deny;
 mod journal;
+mod journald;
+mod json_log;
 mod output;
 mod past;
 mod replace;

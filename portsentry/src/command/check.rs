@@ -77,6 +77,13 @@ fn describe(file: &str, options: &Options) -> String {
     for (what, argv) in actions(config, *modes) {
         say("action", format!("{what}: {argv}"));
     }
+    say("log", format!("{} lines to {}", config.log_format, config.log_output));
+    if let Some(log) = &config.json_log {
+        say("events", format!("as JSON to {log}"));
+    }
+    if let Some(address) = config.metrics_listen {
+        say("metrics", format!("http://{address}/metrics and http://{address}/healthz"));
+    }
     say("history", config.history_file.display().to_string());
     say("blocked", config.blocked_file.display().to_string());
     say("maps", config.pin_path.display().to_string());
@@ -119,7 +126,8 @@ mod tests {
     #[test]
     fn it_says_what_is_watched_and_run() {
         let text = "TCP_PORTS=\"1,11\"\nBLOCK_TCP=\"1\"\nSCAN_TRIGGER=\"2\"\nKILL_RUN_CMD_FIRST=\"1\"\n\
-                    KILL_RUN_CMD=\"/bin/page $TARGET$ $PORT$\"\nKILL_HOSTS_DENY=\"ALL: $TARGET$\"\n";
+                    KILL_RUN_CMD=\"/bin/page $TARGET$ $PORT$\"\nKILL_HOSTS_DENY=\"ALL: $TARGET$\"\n\
+                    JSON_LOG=\"-\"\nLOG_OUTPUT=\"journald\"\nMETRICS_LISTEN=\"127.0.0.1:9911\"\n";
         let (mut config, _) = Config::parse(text, "test").unwrap();
         config.log_format = crate::config::LogFormat::Classic;
         let modes = [Mode::Stcp].into_iter().collect();
@@ -132,6 +140,7 @@ mod tests {
             "  on a probe   TCP number 2 of a source: its source is fenced in the kernel",
             "  action       KILL_RUN_CMD: [\"/bin/page\", \"192.0.2.9\", \"111\"]\n  action       KILL_HOSTS_DENY: \
              \"ALL: 192.0.2.9\" into /etc/hosts.deny\n",
+            "  log          classic lines to journald\n  events       as JSON to stdout\n  metrics      http://127.0.0.1:9911/metrics ",
         ] {
             assert!(said.contains(line), "{line}\n{said}");
         }

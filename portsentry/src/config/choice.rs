@@ -104,6 +104,8 @@ choices! {
         Stdout: "stdout",
         /// To the system log.
         Syslog: "syslog",
+        /// To systemd's journal, with fields.
+        Journald: "journald",
     }
 
     /// `SYSLOG_FACILITY`, with the numbers of RFC 5424, section 6.2.1.

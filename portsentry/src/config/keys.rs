@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     Config,
     choice::{choice, syslog_choice},
-    interfaces, network, ports,
+    interfaces, monitoring, network, ports,
     report::Report,
     span::Span,
     template, value,
@@ -341,9 +341,10 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "LOG_OUTPUT",
         origin: Origin::Ours,
-        form: "auto, stdout or syslog",
+        form: "auto, stdout, syslog or journald",
         default: "auto",
-        meaning: "Where log lines go. auto is syslog for 1.2's flags and stdout for 2.x's; -l overrides it.",
+        meaning: "Where log lines go. auto is syslog for 1.2's flags and stdout for 2.x's. journald \
+                  gets what the lines say in fields, too. -l overrides it.",
         set: |c, v, r| put(&mut c.log_output, choice(v, r)),
     },
     Key {
@@ -351,7 +352,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::CompileTime,
         form: "syslog facility, as daemon or local0",
         default: "daemon",
-        meaning: "Facility of the lines sent to syslog.",
+        meaning: "Facility of the lines sent to syslog or journald.",
         set: |c, v, r| put(&mut c.syslog_facility, syslog_choice(v, r)),
     },
     Key {
@@ -359,8 +360,25 @@ pub const KEYS: &[Key] = &[
         origin: Origin::CompileTime,
         form: "syslog level, as notice or warning",
         default: "notice",
-        meaning: "Level of the lines sent to syslog.",
+        meaning: "Level of the lines sent to syslog or journald.",
         set: |c, v, r| put(&mut c.syslog_level, syslog_choice(v, r)),
+    },
+    Key {
+        name: "JSON_LOG",
+        origin: Origin::Ours,
+        form: "path, or - or stdout",
+        default: "",
+        meaning: "Where events go as JSON, one a line, beside the log lines: to the end of a file, which may be rotated at \
+                  any time, or to standard output. docs/events.md has their fields.",
+        set: |c, v, r| c.json_log = Some(monitoring::json_log(v, r)),
+    },
+    Key {
+        name: "METRICS_LISTEN",
+        origin: Origin::Ours,
+        form: "address:port, as 127.0.0.1:9911",
+        default: "",
+        meaning: "Where /metrics (for Prometheus) and /healthz answer to HTTP. docs/metrics.md has the names.",
+        set: |c, v, r| c.metrics_listen = monitoring::listen(v, r),
     },
     Key {
         name: "CONFIG_FILE",

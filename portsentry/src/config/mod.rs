@@ -2,7 +2,7 @@
 //! Must not act on a setting, nor touch anything but the file that it is asked to read.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,6 +15,7 @@ pub mod ignore;
 mod interfaces;
 pub mod keys;
 mod lexer;
+mod monitoring;
 mod network;
 mod parse;
 mod place;
@@ -28,6 +29,7 @@ mod value;
 pub use block_list::BlockList;
 pub use choice::{AckProbes, Facility, Level, LogFormat, LogOutput, Response, XdpMode};
 pub use interfaces::Interfaces;
+pub use monitoring::JsonLog;
 pub use ports::PortSet;
 pub use read::LoadError;
 pub use report::{Diagnostic, Report, Severity};
@@ -136,6 +138,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `LOG_OUTPUT`
     pub log_output: LogOutput,
+    /// `JSON_LOG`; `None` for no events.
+    pub json_log: Option<JsonLog>,
+    /// `METRICS_LISTEN`; `None` for no metrics.
+    pub metrics_listen: Option<SocketAddr>,
     /// 1.2's format, too, tells of probes of ignored sources and of those below the trigger; `-v` turns that on.
     pub log_notices: bool,
 }
@@ -192,6 +198,8 @@ impl Default for Config {
             xdp_mode: XdpMode::Auto,
             log_format: LogFormat::Auto,
             log_output: LogOutput::Auto,
+            json_log: None,
+            metrics_listen: None,
             log_notices: false,
         }
     }

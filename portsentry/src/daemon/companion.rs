@@ -7,14 +7,13 @@ use tokio::time::interval;
 
 use super::{
     Error, Options, Reread,
-    session::{Begin, Session, bitmaps},
+    session::{Begin, Lasting, Session, bitmaps},
     signals::{Asked, Signals},
     supervisor,
 };
 use crate::{
     kernel::{self, Claim, bitmap},
     modes::{MODES, Modes},
-    sandbox::Sandbox,
     sink::Journal,
 };
 
@@ -78,12 +77,12 @@ pub enum Wait {
 /// Stands for the modes of `options` until the daemon in charge ends.
 pub async fn run(
     options: &mut Options,
-    (claims, sandbox): (&mut Claims, &Sandbox),
+    lasting: &mut Lasting<'_>,
     (reread, signals): (&Reread<'_>, &mut Signals),
     active: impl FnOnce(),
 ) -> Result<Wait, Error> {
-    claims.set(&options.config.pin_path, options.modes)?;
-    let confined = sandbox.enter(&options.config)?;
+    lasting.claims.set(&options.config.pin_path, options.modes)?;
+    let confined = lasting.sandbox.enter(&options.config)?;
     let mut journal = Journal::new(&options.config);
     journal.starting(&options.config, options.modes);
     journal.note(&"Another portsentry is in charge of the kernel's maps, and watches for this one, too");
@@ -94,7 +93,7 @@ pub async fn run(
     let mut attempts = interval(PAUSE);
     loop {
         tokio::select! {
-            _ = attempts.tick() => match Session::start(options, &Begin::Start, claims, sandbox).await {
+            _ = attempts.tick() => match Session::start(options, &Begin::Start, lasting).await {
                 Err(Error::Kernel(kernel::Error::Running(_))) => {
                     if is_watched(options) && let Some(active) = active.take() {
                         journal.active();
@@ -114,7 +113,7 @@ pub async fn run(
                 Asked::Reread => match reread() {
                     Ok(new) => {
                         *options = new;
-                        journal.note(&"The configuration was read again");
+                        journal.reloaded("The configuration was read again");
                         supervisor::ready();
                     }
                     Err(problems) => problems.iter().for_each(|problem| journal.error(problem)),

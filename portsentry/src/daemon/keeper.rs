@@ -6,14 +6,18 @@
 mod act;
 mod follow;
 mod lists;
+mod show;
 mod sources;
 mod tell;
 
-use self::{act::Actions, sources::Terms, tell::Names};
+use self::{act::Actions, show::Limits, sources::Terms, tell::Names};
 use std::{
     collections::BTreeSet,
     path::PathBuf,
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     time::{Duration, Instant},
 };
 
@@ -33,6 +37,7 @@ use super::{
 use crate::{
     config::{BlockList, Config, Interfaces, Response, XdpMode},
     kernel::{self, Kernel, Mode},
+    metrics::Board,
     modes::Modes,
     policy::{
         Action, Ledger, Sighting, respond,
@@ -111,6 +116,8 @@ pub struct Keeper {
     block_list: PathBuf,
     actions: Actions,
     names: Names,
+    board: Arc<Board>,
+    limits: Limits,
     /// Interfaces that could not be attached to, by index.
     refused: BTreeSet<u32>,
     pulse: Pulse,
@@ -142,6 +149,7 @@ impl Keeper {
         host: Host,
         (ignored, listed): (Vec<IpNet>, BlockList),
         (config, modes): (&Config, Modes),
+        board: Arc<Board>,
     ) -> Result<Self, kernel::Error> {
         let counted = kernel.counters()?;
         let actions = Actions::new(config, modes)
@@ -181,6 +189,8 @@ impl Keeper {
             names,
             pulse: Pulse::default(),
             status: String::new(),
+            board,
+            limits: Limits::new(config),
         };
         if let Some(problem) = problem {
             keeper.journal.error(&format!("{problem}; sources are not named"));
@@ -216,11 +226,15 @@ impl Keeper {
                 Ok(Message::Sighting(sighting)) => self.on_sighting(&sighting),
                 Ok(Message::Visit(visit)) => self.on_visit(&visit),
                 Ok(Message::Host(host)) => self.on_host(host),
-                Ok(Message::Lost(count)) => self.journal.lost(count),
+                Ok(Message::Lost(count)) => {
+                    self.board.count_left_out(count);
+                    self.journal.behind(count);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Message::Refused(problems)) => {
                     problems.iter().for_each(|problem| self.journal.error(problem));
                     self.journal.note(&"The configuration stays as it was");
+                    self.board.reloaded(false);
                 }
                 Ok(Message::Summary) => self.summarize(),
                 Ok(Message::Changed(path)) => self.on_change(&path),
@@ -310,6 +324,8 @@ impl Keeper {
             supervisor::status(&status);
             self.status = status;
         }
+        self.journal.tick();
+        self.show();
     }
 
     /// Finds blocks that the kernel made and whose events were not told, and reports what the ring left out.
@@ -335,20 +351,20 @@ impl Keeper {
         }
         let done = self.files.flush(&self.ledger);
         for news in done.news {
-            self.journal.note(&news);
+            self.journal.news(&news);
         }
         for denied in done.denied.iter().take(DENIED) {
             self.journal.denied(denied.source, &denied.line);
         }
         if done.denied.len() > DENIED {
-            self.journal
-                .note(&format!("{} more hosts were entered in hosts.deny", done.denied.len() - DENIED));
+            self.journal.denied_more(done.denied.len() - DENIED);
         }
         for source in done.shown {
             if let Err(error) = self.mark(source) {
                 self.journal.error(&error);
             }
         }
+        self.board.count_denied(done.denied.len());
         self.on_denied();
         self.next_flush = Instant::now() + begin.elapsed() * 4;
         if done.is_edited {

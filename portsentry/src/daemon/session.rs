@@ -5,7 +5,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     pin::Pin,
-    sync::mpsc::sync_channel,
+    sync::{Arc, mpsc::sync_channel},
     thread,
 };
 
@@ -26,6 +26,7 @@ use super::{
 use crate::{
     config::{Config, PortSet},
     kernel::{Kernel, Load, Pins, Ring, Traps, Watched},
+    metrics::Board,
     modes::Modes,
     sandbox::Sandbox,
     sink::{Files, Journal, watch::Watch},
@@ -47,6 +48,16 @@ pub enum Begin {
     Fallback(String),
 }
 
+/// What lasts longer than a session.
+pub struct Lasting<'a> {
+    /// The modes that this process stands for.
+    pub claims: Claims,
+    /// What this process has given up.
+    pub sandbox: &'a Sandbox,
+    /// What is shown to who measures.
+    pub board: Arc<Board>,
+}
+
 /// A daemon that watches, before it has begun to read what it sees.
 pub struct Session {
     keeper: Keeper,
@@ -62,14 +73,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// Loads, takes over what an earlier session left, and attaches. `claims` are the modes that this process
-    /// stands for. Privileges that `options` have no use for are given up on the way.
+    /// Loads, takes over what an earlier session left, and attaches. Privileges that `options` have no use for are
+    /// given up on the way.
     pub async fn start(
         options: &Options,
         begin: &Begin,
-        claims: &mut Claims,
-        sandbox: &Sandbox,
+        lasting: &mut Lasting<'_>,
     ) -> Result<Self, Error> {
+        let Lasting { claims, sandbox, board } = lasting;
         let Options { config, modes: own, ignored, listed, .. } = options;
         let pins = Pins::open(&config.pin_path)?;
         claims.set(&config.pin_path, *own)?;
@@ -91,10 +102,10 @@ impl Session {
         let mut journal = Journal::new(config);
         match begin {
             Begin::Start => journal.starting(config, *own),
-            Begin::Reload => journal.note(&"The configuration was read again and is in effect"),
+            Begin::Reload => journal.reloaded("The configuration was read again and is in effect"),
             Begin::Regroup => {
                 let names: Vec<_> = modes.iter().map(crate::modes::Mode::name).collect();
-                journal.note(&format!("Watching for all processes together: {}", names.join(", ")));
+                journal.reloaded(&format!("Watching for all processes together: {}", names.join(", ")));
             }
             Begin::Fallback(problem) => {
                 journal.error(&format!("{problem}; the configuration stays as it was"));
@@ -120,10 +131,13 @@ impl Session {
             host,
             (ignored.clone(), listed.clone()),
             (config, modes),
+            Arc::clone(board),
         )?;
         keeper.attach_all(matches!(begin, Begin::Start))?;
         // Last, so that a program of other modes never sees them; whoever waits for them goes by these.
         watch_ports(keeper.kernel(), config, modes)?;
+        board.reloaded(!matches!(begin, Begin::Fallback(_)));
+        keeper.show();
         if let Begin::Start = begin {
             keeper.journal().active();
         }

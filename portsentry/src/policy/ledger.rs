@@ -30,6 +30,22 @@ pub struct Hold {
 /// Sources that are remembered as reported; when it is full it is begun anew, and some are reported again.
 const REPORTED: usize = 65_536;
 
+/// How many sources are blocked and fenced, IPv4 and IPv6 apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Blocked.
+    pub blocked: [usize; 2],
+    /// Fenced.
+    pub fenced: [usize; 2],
+}
+
+impl Census {
+    fn of(&mut self, source: IpAddr, hold: &Hold) -> &mut usize {
+        let [ipv4, ipv6] = if hold.is_fence { &mut self.fenced } else { &mut self.blocked };
+        if source.is_ipv4() { ipv4 } else { ipv6 }
+    }
+}
+
 /// The blocked sources by address, and those that the configuration leaves alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
@@ -39,6 +55,7 @@ pub struct Ledger {
     /// When fences end.
     fence_ends: BTreeSet<(SystemTime, IpAddr)>,
     reported: HashSet<IpAddr>,
+    census: Census,
 }
 
 /// A block in the kernel's map.
@@ -93,6 +110,7 @@ impl Ledger {
         self.lift(source);
         let ends = if hold.is_fence { &mut self.fence_ends } else { &mut self.ends };
         ends.extend(hold.until.map(|until| (until, source)));
+        *self.census.of(source, &hold) += 1;
         self.blocked.insert(source, hold);
         true
     }
@@ -103,9 +121,16 @@ impl Ledger {
         self.fence_ends.iter().take(count).map(|(_, source)| *source)
     }
 
+    /// How many stand there.
+    #[must_use]
+    pub const fn census(&self) -> Census {
+        self.census
+    }
+
     /// Takes a source out; returns what was said of it if it was there.
     pub fn lift(&mut self, source: IpAddr) -> Option<Record> {
         let hold = self.blocked.remove(&source)?;
+        *self.census.of(source, &hold) -= 1;
         if let Some(until) = hold.until {
             self.ends.remove(&(until, source));
             self.fence_ends.remove(&(until, source));

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Error, privileges::Account};
-use crate::config::Config;
+use crate::config::{Config, JsonLog};
 
 /// The directories that the daemon writes to: its files are replaced as a whole, beside the old one.
 pub(super) fn written(config: &Config) -> Vec<PathBuf> {
@@ -44,7 +44,11 @@ fn give(path: &Path, account: Account) -> io::Result<()> {
 /// All files that are written.
 fn files(config: &Config) -> Vec<&Path> {
     let deny = config.kill_hosts_deny.as_ref().map(|_| config.wrapper_hosts_deny.as_path());
-    [config.history_file.as_path(), &config.blocked_file].into_iter().chain(deny).collect()
+    let events = match &config.json_log {
+        Some(JsonLog::File(path)) => Some(path.as_path()),
+        _ => None,
+    };
+    [config.history_file.as_path(), &config.blocked_file].into_iter().chain(deny).chain(events).collect()
 }
 
 /// The directory of a file; and, where that is a link, the one that it leads to.
@@ -70,7 +74,7 @@ mod tests {
     fn directories_are_those_of_the_files_and_of_what_links_lead_to() {
         let directory = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(directory.path()).unwrap();
-        for name in ["etc", "state", "pins"] {
+        for name in ["etc", "state", "pins", "log"] {
             fs::create_dir(root.join(name)).unwrap();
         }
         fs::write(root.join("state/hosts.deny"), "").unwrap();
@@ -83,9 +87,11 @@ mod tests {
             pin_path: root.join("pins"),
             ..Config::default()
         };
-        let [etc, state, pins] = ["etc", "state", "pins"].map(|name| root.join(name));
+        let [etc, state, pins, log] = ["etc", "state", "pins", "log"].map(|name| root.join(name));
         assert_eq!(written(&config), [root.clone(), state.clone(), pins.clone()]);
         let config = Config { kill_hosts_deny: with_deny.kill_hosts_deny, ..config };
-        assert_eq!(written(&config), [root, etc, state, pins]);
+        assert_eq!(written(&config), [root.clone(), etc.clone(), state.clone(), pins.clone()]);
+        let config = Config { json_log: Some(JsonLog::File(log.join("events.json"))), ..config };
+        assert_eq!(written(&config), [root, etc, log, state, pins]);
     }
 }

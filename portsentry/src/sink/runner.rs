@@ -137,6 +137,20 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// One word for it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::Failed { .. } => "failed",
+            Self::TimedOut(_) => "timed_out",
+            Self::Stopped(_) => "stopped",
+            Self::NotStarted(_) => "not_started",
+            Self::Unknown(_) => "unknown",
+            Self::Refused => "refused",
+        }
+    }
+
     /// Whether the command did what it was for.
     #[must_use]
     pub fn is_done(&self) -> bool {

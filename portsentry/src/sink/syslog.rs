@@ -22,6 +22,8 @@ pub struct Syslog {
     zone: TimeZone,
     socket: Option<UnixDatagram>,
     /// Lines lost since the last that got through.
+    untold: u64,
+    /// All that were lost.
     lost: u64,
 }
 
@@ -29,21 +31,29 @@ impl Syslog {
     /// The log at `path`, usually `/dev/log`.
     pub fn new(path: &Path, facility: Facility, level: Level) -> Self {
         let priority = (facility as u8) << 3 | level as u8;
-        Self { path: path.into(), priority, zone: TimeZone::system(), socket: None, lost: 0 }
+        Self { path: path.into(), priority, zone: TimeZone::system(), socket: None, untold: 0, lost: 0 }
     }
 
     /// Sends one line, after saying how many were lost before it.
     pub fn send(&mut self, line: &str) {
-        if self.lost > 0 {
-            let loss =
-                format!("adminalert: {} log lines were lost, as the system log did not take them", self.lost);
+        if self.untold > 0 {
+            let loss = format!(
+                "adminalert: {} log lines were lost, as the system log did not take them",
+                self.untold
+            );
             if self.try_send(&loss).is_ok() {
-                self.lost = 0;
+                self.untold = 0;
             }
         }
         if self.try_send(line).is_err() {
+            self.untold += 1;
             self.lost += 1;
         }
+    }
+
+    /// Lines that were lost, all told.
+    pub fn lost(&self) -> u64 {
+        self.lost
     }
 
     fn try_send(&mut self, line: &str) -> io::Result<()> {

@@ -12,11 +12,14 @@ use super::{Lab, log::PATIENCE};
 
 /// What a fresh machine has, all of it in the lab's directory, and the daemon in the midst of it.
 const MOUNTS: &str = r#"
-for name in etc var dev; do mount --bind "$1/$name" "/$name"; done
+for name in etc var dev run; do mount --bind "$1/$name" "/$name"; done
 mount -t bpf bpf /sys/fs/bpf
 shift
 exec "$@"
 "#;
+
+/// Where systemd's journal listens.
+const JOURNAL: &str = "/run/systemd/journal";
 
 /// The directory of the lab that the daemon takes for `path`.
 pub(super) fn place(lab: &Lab, path: &Path) -> PathBuf {
@@ -26,7 +29,7 @@ pub(super) fn place(lab: &Lab, path: &Path) -> PathBuf {
 /// Furnishes the lab's directory, with `config` and `ignore` in `/etc/portsentry`.
 pub(super) fn furnish(lab: &Lab, config: &str, ignored: &str) {
     let place = |path: &str| place(lab, Path::new(path));
-    for directory in ["/etc/portsentry", "/var/lib/portsentry", "/var/run/portsentry", "/dev"] {
+    for directory in ["/etc/portsentry", "/var/lib/portsentry", "/var/run/portsentry", "/dev", JOURNAL] {
         fs::create_dir_all(place(directory)).expect("a directory");
     }
     fs::write(place("/etc/portsentry/portsentry.conf"), config).expect("a configuration file");
@@ -42,14 +45,23 @@ pub(super) fn command(lab: &Lab) -> Command {
     command
 }
 
-/// A system log, which keeps what it gets.
+/// A system log or a journal, which keeps what it gets.
 #[derive(Debug)]
 pub struct Syslog(UnixDatagram);
 
 impl Lab {
     /// The system log of a daemon that is installed in this lab.
     pub fn syslog(&self) -> Syslog {
-        let path = place(self, Path::new("/dev/log"));
+        self.log_at("/dev/log")
+    }
+
+    /// The journal of a daemon that is installed in this lab.
+    pub fn journal(&self) -> Syslog {
+        self.log_at(&format!("{JOURNAL}/socket"))
+    }
+
+    fn log_at(&self, path: &str) -> Syslog {
+        let path = place(self, Path::new(path));
         fs::create_dir_all(path.parent().unwrap_or(&path)).expect("a directory");
         let socket = UnixDatagram::bind(path).expect("a socket for a log");
         socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
@@ -65,11 +77,11 @@ impl Syslog {
         String::from_utf8(bytes[..length].to_vec()).expect("text")
     }
 
-    /// The next line that ends with `text`.
+    /// The next line that holds `text`.
     pub fn wait_for(&self, text: &str) -> String {
         loop {
             let line = self.next();
-            if line.ends_with(text) {
+            if line.contains(text) {
                 return line;
             }
         }

@@ -126,6 +126,7 @@ impl Keeper {
 
     fn on_report(&mut self, ran: &Ran) {
         self.journal.ran(ran);
+        self.board.count_command(ran);
         if ran.purpose == Purpose::Command
             && let Some(record) = self.actions.waiting.remove(&ran.source)
         {
@@ -157,12 +158,8 @@ impl Keeper {
     fn log_limit(&mut self, change: Option<Change>) {
         match change {
             None => {}
-            Some(Change::Began) => self.journal.error(
-                &"more sources call for KILL actions than ACTION_RATE allows; the kernel drops the others all the same",
-            ),
-            Some(Change::Ended { left_out }) => self.journal.note(&format!(
-                "KILL actions are taken again; they were left out against {left_out} sources"
-            )),
+            Some(Change::Began) => self.journal.actions_limited(),
+            Some(Change::Ended { left_out }) => self.journal.actions_resumed(left_out),
         }
     }
 }

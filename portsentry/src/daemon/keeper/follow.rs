@@ -102,7 +102,7 @@ impl Keeper {
             self.ledger.enter(record.source, record.hold);
             self.files.show(&record);
             self.files.deny(&record);
-            self.journal.note(&format!("Host {} is blocked: the blocked file names it", record.source));
+            self.journal.restored(&record);
         }
         // The file is written as we write it, and without what can't be acted on.
         self.files.rewrite();

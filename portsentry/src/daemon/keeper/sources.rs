@@ -45,6 +45,7 @@ impl Keeper {
             return;
         }
         let lifted = self.ledger.lift(source);
+        self.board.count_lifted(1);
         if let Some(record) = &lifted {
             self.files.lift(record);
         }
@@ -102,8 +103,8 @@ impl Keeper {
         if surplus.is_empty() {
             return;
         }
-        self.journal
-            .note(&format!("{} fences are lifted, as more came than MAX_FENCED allows", surplus.len()));
+        self.journal.surplus(surplus.len());
+        self.board.count_lifted(surplus.len());
         for source in surplus {
             if let Err(error) = self.kernel.fenced.remove(source) {
                 self.journal.error(&error);
@@ -119,6 +120,7 @@ impl Keeper {
         for Standing { source, hold, mirrored } in standings(&self.kernel)? {
             if !mirrored && self.ledger.enter(source, hold) {
                 let record = Record { source, hold };
+                self.journal.found(&record);
                 self.files.record(&record, None, &source.into());
                 self.files.deny(&record);
             }
@@ -177,6 +179,7 @@ impl Keeper {
             self.journal.error(&problem);
         }
         for record in unwritten {
+            self.journal.found(&record);
             self.files.record(&record, None, &record.source.into());
         }
         for record in self.ledger.records() {

@@ -100,11 +100,16 @@ impl Keeper {
         for action in actions {
             match action {
                 Action::Attack => self.journal.attack(sighting, &source),
-                Action::Fence => self.journal.fenced(sighting.source, self.terms.fence.as_secs()),
-                Action::Block => self.journal.blocked(sighting.source, sighting.proof),
+                Action::Fence => {
+                    let term = (self.terms.fence.as_secs(), self.terms.until(&record.hold));
+                    self.journal.fenced(sighting, &source, term);
+                }
+                Action::Block => {
+                    self.journal.blocked(sighting, &source, self.terms.until(&record.hold));
+                }
                 Action::Notice => self.journal.notice(sighting, &source),
-                Action::LeaveAlone => self.journal.left_alone(sighting.protocol, sighting.source),
-                Action::Full => self.journal.full(sighting.source),
+                Action::LeaveAlone => self.journal.left_alone(sighting, &source),
+                Action::Full => self.journal.full(sighting, &source),
                 Action::Report => self.files.report(&record, sighting, &source),
                 Action::Record => self.files.record(&record, Some(sighting), &source),
                 Action::Kill | Action::Run => {}

@@ -1,0 +1,97 @@
+//! What programs that watch the daemon are given: events in JSON, metrics over HTTP.
+//! Must not open either.
+
+use std::{fmt, net::SocketAddr, path::PathBuf};
+
+use super::{report::Report, span::Span, value};
+
+/// `JSON_LOG`: where events in JSON go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JsonLog {
+    /// To standard output.
+    Stdout,
+    /// To the end of a file.
+    File(PathBuf),
+}
+
+/// As in the configuration.
+impl fmt::Display for JsonLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("stdout"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// A file, or `-` or `stdout` for standard output.
+pub(super) fn json_log(value: Span<'_>, report: &mut Report) -> JsonLog {
+    match value.trim().text() {
+        "-" | "stdout" => JsonLog::Stdout,
+        _ => JsonLog::File(value::file(value, report)),
+    }
+}
+
+/// An address and port to answer on. Other hosts are let in only by an address that is written out: whoever can
+/// ask, learns who is blocked by numbers, and how well the daemon is.
+pub(super) fn listen(value: Span<'_>, report: &mut Report) -> Option<SocketAddr> {
+    const HELP: &str = "write 127.0.0.1:9911 or [::1]:9911";
+    let value = value.trim();
+    let Ok(address) = value.text().parse::<SocketAddr>() else {
+        let message = format!("\"{}\" is not an address with a port", value.text().escape_debug());
+        report.error(value, message).help(HELP);
+        return None;
+    };
+    if address.port() == 0 {
+        report.error(value, "there is no port 0: ports are 1 to 65535").help(HELP);
+    } else if address.ip().is_unspecified() {
+        report.error(value, "this answers on every address of this host").help(HELP);
+    } else if !address.ip().to_canonical().is_loopback() {
+        report.warn(value, "this is not a loopback address, so other hosts can read the metrics");
+    }
+    Some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::span::lines;
+    use super::*;
+
+    #[test]
+    fn metrics_are_for_this_host_unless_an_address_says_otherwise() {
+        for (text, address, errors, warnings) in [
+            ("127.0.0.1:9911", true, 0, 0),
+            (" [::1]:9911 ", true, 0, 0),
+            ("127.9.9.9:1", true, 0, 0),
+            ("192.0.2.1:9911", true, 0, 1),
+            ("[2001:db8::1]:9911", true, 0, 1),
+            ("0.0.0.0:9911", true, 1, 0),
+            ("[::]:9911", true, 1, 0),
+            ("127.0.0.1:0", true, 1, 0),
+            (":9911", false, 1, 0),
+            ("9911", false, 1, 0),
+            ("localhost:9911", false, 1, 0),
+            ("127.0.0.1", false, 1, 0),
+            ("127.0.0.1:65536", false, 1, 0),
+        ] {
+            let mut report = Report::new("test");
+            let found = listen(lines(text).next().unwrap(), &mut report);
+            let all = report.iter().count();
+            assert_eq!((found.is_some(), all), (address, errors + warnings), "{text}");
+            assert_eq!(report.has_errors(), errors > 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn events_go_to_a_file_or_to_standard_output() {
+        for (text, expected) in [
+            ("-", JsonLog::Stdout),
+            (" stdout", JsonLog::Stdout),
+            ("/var/log/x y.json", JsonLog::File("/var/log/x y.json".into())),
+        ] {
+            let mut report = Report::new("test");
+            assert_eq!(json_log(lines(text).next().unwrap(), &mut report), expected);
+            assert!(report.is_empty());
+        }
+    }
+}

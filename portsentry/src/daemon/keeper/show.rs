@@ -1,0 +1,36 @@
+//! What the keeper puts on the board, for metrics and health checks. It must not do anything else.
+
+use super::Keeper;
+use crate::{config::Config, metrics::Glance};
+
+/// What the configuration allows at the most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    blocked: u32,
+    fenced: u32,
+    ring: u32,
+}
+
+impl Limits {
+    pub(super) const fn new(config: &Config) -> Self {
+        Self { blocked: config.max_blocked, fenced: config.max_fenced, ring: config.ring_size }
+    }
+}
+
+impl Keeper {
+    /// Shows what there is to see now, and tells the log what there is to tell of showing it.
+    pub fn show(&mut self) {
+        for news in self.board.news() {
+            self.journal.news(&news);
+        }
+        self.board.show(Glance {
+            counters: self.counted,
+            census: self.ledger.census(),
+            max_blocked: self.limits.blocked,
+            max_fenced: self.limits.fenced,
+            ring_size: self.limits.ring,
+            attached: self.attached.iter().map(|interface| interface.name.clone()).collect(),
+            lost: self.journal.lost(),
+        });
+    }
+}

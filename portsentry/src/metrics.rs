@@ -1,0 +1,12 @@
+//! What Prometheus and health checks are told, over HTTP.
+//!
+//! It must not look into the kernel or hold anything up: it shows what the keeper has put on the board.
+
+mod board;
+mod exposition;
+mod http;
+mod process;
+mod server;
+
+pub use board::{Board, Glance};
+pub use server::Server;

@@ -1,0 +1,182 @@
+//! What the daemon shows of itself: the keeper writes it down, whoever is asked reads it. It must not be locked for
+//! longer than that takes.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytemuck::Zeroable;
+use portsentry_common::counter::Counters;
+
+use crate::{policy::Census, sink::runner::Ran};
+
+/// How long the keeper may be silent. It writes twice a second; a new session takes a moment to begin.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// The board.
+#[derive(Debug, Default)]
+pub struct Board {
+    state: Mutex<State>,
+}
+
+/// All that stands on it.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    pub started: SystemTime,
+    pub glance: Option<(Instant, Glance)>,
+    /// By action and result.
+    pub actions: BTreeMap<(&'static str, &'static str), u64>,
+    pub lifted: u64,
+    /// Sightings that the reader had to leave out.
+    pub left_out: u64,
+    /// Whether the configuration was right when it was last read, and when it last was.
+    pub reload: (bool, SystemTime),
+    /// What the log is to be told.
+    news: Vec<String>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let now = SystemTime::now();
+        Self {
+            started: now,
+            glance: None,
+            actions: BTreeMap::new(),
+            lifted: 0,
+            left_out: 0,
+            reload: (true, now),
+            news: Vec::new(),
+        }
+    }
+}
+
+/// What the keeper sees at a glance.
+#[derive(Clone, Debug)]
+pub struct Glance {
+    /// The kernel's counters.
+    pub counters: Counters,
+    /// Who is blocked or fenced, by numbers.
+    pub census: Census,
+    /// How many may be blocked, for each address family.
+    pub max_blocked: u32,
+    /// How many may be fenced, for each address family.
+    pub max_fenced: u32,
+    /// The ring's size in bytes.
+    pub ring_size: u32,
+    /// The interfaces that a program of ours is attached to.
+    pub attached: Vec<String>,
+    /// Lines and events that were lost, by where they should have gone.
+    pub lost: [(&'static str, u64); 2],
+}
+
+impl Default for Glance {
+    fn default() -> Self {
+        Self {
+            counters: Counters::zeroed(),
+            census: Census::default(),
+            max_blocked: 0,
+            max_fenced: 0,
+            ring_size: 0,
+            attached: Vec::new(),
+            lost: [("log", 0), ("json", 0)],
+        }
+    }
+}
+
+impl Board {
+    /// Writes down what the keeper sees now.
+    pub fn show(&self, glance: Glance) {
+        self.state().glance = Some((Instant::now(), glance));
+    }
+
+    /// Counts a command that has ended, or could not be run.
+    pub fn count_command(&self, ran: &Ran) {
+        *self.state().actions.entry((ran.purpose.key(), ran.outcome.word())).or_default() += 1;
+    }
+
+    /// Counts lines that `hosts.deny` has got.
+    pub fn count_denied(&self, count: usize) {
+        if count > 0 {
+            *self.state().actions.entry(("KILL_HOSTS_DENY", "done")).or_default() += count as u64;
+        }
+    }
+
+    /// Counts sources that are no longer blocked or fenced.
+    pub fn count_lifted(&self, count: usize) {
+        self.state().lifted += count as u64;
+    }
+
+    /// Counts sightings that were left out as the keeper was behind.
+    pub fn count_left_out(&self, count: u64) {
+        self.state().left_out += count;
+    }
+
+    /// Notes whether the configuration was right when it was read.
+    pub fn reloaded(&self, is_right: bool) {
+        let mut state = self.state();
+        state.reload.0 = is_right;
+        if is_right {
+            state.reload.1 = SystemTime::now();
+        }
+    }
+
+    /// Has the log tell of something.
+    pub(super) fn report(&self, news: String) {
+        self.state().news.push(news);
+    }
+
+    /// What the log is to tell.
+    pub fn news(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().news)
+    }
+
+    pub(super) fn copy(&self) -> State {
+        self.state().clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is whole, so what a panicked thread left is as good as any.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Why portsentry doesn't do what it is for; nothing if it does.
+    pub fn trouble(&self, now: Instant) -> Option<String> {
+        let Some((at, glance)) = &self.glance else { return Some("it has not begun to watch".into()) };
+        let silence = now.saturating_duration_since(*at);
+        if silence > SILENCE {
+            let seconds = silence.as_secs();
+            return Some(format!(
+                "the thread that keeps the files has not been heard of for {seconds} seconds"
+            ));
+        }
+        glance.attached.is_empty().then(|| "it is attached to no interface".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_well_while_the_keeper_writes_and_an_interface_is_watched() {
+        let board = Board::default();
+        let trouble = |later: u64| board.copy().trouble(Instant::now() + Duration::from_secs(later));
+        assert!(trouble(0).unwrap().contains("not begun"));
+        board.show(Glance { attached: vec!["eth0".into()], ..Glance::default() });
+        assert_eq!((trouble(0), trouble(9)), (None, None));
+        assert!(trouble(12).unwrap().contains("for 12 seconds"));
+        board.show(Glance::default());
+        assert!(trouble(0).unwrap().contains("no interface"));
+    }
+
+    #[test]
+    fn news_are_told_once() {
+        let board = Board::default();
+        board.report("something".into());
+        assert_eq!((board.news().len(), board.news().len()), (1, 0));
+    }
+}

@@ -1,0 +1,231 @@
+//! The board as text for Prometheus (version 1.0 of its open format). The one place where a metric is made known; `docs/metrics.md` is
+//! held to it.
+//!
+//! It must not ask anybody but the board and the process itself.
+
+use std::{
+    sync::atomic::AtomicU64,
+    time::{Duration, Instant, SystemTime},
+};
+
+use portsentry_common::counter::{COUNTERS, Counter};
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter as Count, family::Family, gauge::Gauge, info::Info},
+    registry::{Registry, Unit},
+};
+
+use super::{
+    board::{Glance, State},
+    process,
+};
+
+type Labels = Vec<(&'static str, String)>;
+type Counts = Family<Labels, Count>;
+type Gauges = Family<Labels, Gauge>;
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// A family of metrics that shows some of the kernel's counters: its name, its label, its help.
+type Shown = (&'static str, &'static str, &'static str);
+
+const PROBES: Shown = ("probes", "kind", "Probes of watched ports, whatever became of them");
+const DROPPED: Shown = ("dropped_packets", "reason", "Packets that the kernel program dropped");
+const EXPLAINED: Shown =
+    ("explained_packets", "reason", "Packets to watched ports that don't count as probes, by why");
+const ENTERED: Shown = ("entered_sources", "state", "Sources that the kernel program has blocked or fenced");
+const REFUSED: Shown =
+    ("refused_sources", "reason", "Sources that the kernel program could not block or fence");
+const PASSED: Shown = ("passed_packets", "reason", "Packets that passed although their source is held");
+const CHALLENGES: Shown = ("challenges", "result", "SYNs answered with a cookie, and what came of it");
+const EVENTS: Shown = ("events", "result", "Probes told to the daemon, or why they were not");
+const MALFORMED: Shown = ("malformed_packets", "header", "Packets that pass as they can't be taken apart");
+const STEERED: Shown = ("steered_packets", "to", "SYNs and datagrams handed to the daemon's own sockets");
+
+const FAMILIES: [Shown; 10] =
+    [PROBES, DROPPED, EXPLAINED, ENTERED, REFUSED, PASSED, CHALLENGES, EVENTS, MALFORMED, STEERED];
+
+/// The family that shows a counter, and its label's value there. Nothing shows the sum of all probes: Prometheus adds.
+const fn shown(counter: Counter) -> Option<(Shown, &'static str)> {
+    Some(match counter {
+        Counter::Probes => return None,
+        Counter::Syn => (PROBES, "syn"),
+        Counter::Fin => (PROBES, "fin"),
+        Counter::Null => (PROBES, "null"),
+        Counter::Xmas => (PROBES, "xmas"),
+        Counter::Unknown => (PROBES, "unknown"),
+        Counter::Maimon => (PROBES, "maimon"),
+        Counter::Ack => (PROBES, "ack"),
+        Counter::Fragment => (PROBES, "fragment"),
+        Counter::Udp => (PROBES, "udp"),
+        Counter::Dropped => (DROPPED, "blocked"),
+        Counter::DroppedProbes => (DROPPED, "probe"),
+        Counter::DroppedFenced => (DROPPED, "fenced"),
+        Counter::Served => (EXPLAINED, "served"),
+        Counter::Ignored => (EXPLAINED, "ignored"),
+        Counter::Implausible => (EXPLAINED, "implausible"),
+        Counter::Blocked => (ENTERED, "blocked"),
+        Counter::Fenced => (ENTERED, "fenced"),
+        Counter::BlockedFull => (REFUSED, "blocked_full"),
+        Counter::OverFences => (REFUSED, "fence_rate"),
+        Counter::PassedFenced => (PASSED, "fenced"),
+        Counter::Answered => (CHALLENGES, "answered"),
+        Counter::Proven => (CHALLENGES, "proven"),
+        Counter::Unproven => (CHALLENGES, "unproven"),
+        Counter::Steered => (STEERED, "trap"),
+        Counter::Told => (EVENTS, "told"),
+        Counter::Repeated => (EVENTS, "repeated"),
+        Counter::OverRate => (EVENTS, "over_rate"),
+        Counter::RingFull => (EVENTS, "ring_full"),
+        Counter::MalformedLink => (MALFORMED, "link"),
+        Counter::MalformedIpv4 => (MALFORMED, "ipv4"),
+        Counter::MalformedIpv6 => (MALFORMED, "ipv6"),
+        Counter::MalformedExtensions => (MALFORMED, "extensions"),
+        Counter::MalformedTcp => (MALFORMED, "tcp"),
+        Counter::MalformedUdp => (MALFORMED, "udp"),
+    })
+}
+
+/// All metrics as text.
+pub fn render(state: &State, now: Instant) -> String {
+    let mut registry = Registry::with_prefix("portsentry");
+    daemon(&mut registry, state, now);
+    if let Some((_, glance)) = &state.glance {
+        kernel(&mut registry, glance);
+        held(&mut registry, glance);
+    }
+    let mut process = Registry::default();
+    of_process(&mut process);
+    let mut text = String::new();
+    // Writing to a string can't fail. Each of the two ends the text, so the first's end goes.
+    let _ = encode(&mut text, &registry);
+    text.truncate(text.strip_suffix(END).unwrap_or(&text).len());
+    let _ = encode(&mut text, &process);
+    text
+}
+
+const END: &str = "# EOF\n";
+
+fn kernel(registry: &mut Registry, glance: &Glance) {
+    for (name, label, help) in FAMILIES {
+        let family = Counts::default();
+        for (counter, _, _) in COUNTERS {
+            if let Some(((of, ..), value)) = shown(*counter)
+                && of == name
+            {
+                family.get_or_create(&vec![(label, value.into())]).inc_by(glance.counters.get(*counter));
+            }
+        }
+        registry.register(name, help, family);
+    }
+}
+
+fn held(registry: &mut Registry, glance: &Glance) {
+    let Glance { census, max_blocked, max_fenced, .. } = glance;
+    let most = |most: u32| [most as usize; 2];
+    for (name, help, [ipv4, ipv6]) in [
+        ("blocked_sources", "Sources that are blocked now", census.blocked),
+        ("blocked_sources_max", "Sources that can be blocked at a time (MAX_BLOCKED)", most(*max_blocked)),
+        ("fenced_sources", "Sources that are fenced now", census.fenced),
+        ("fenced_sources_max", "Sources that can be fenced at a time (MAX_FENCED)", most(*max_fenced)),
+    ] {
+        let family = Gauges::default();
+        for (value, count) in [("ipv4", ipv4), ("ipv6", ipv6)] {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            family.get_or_create(&vec![("family", value.into())]).set(count);
+        }
+        registry.register(name, help, family);
+    }
+    let attached = Gauges::default();
+    for interface in &glance.attached {
+        attached.get_or_create(&vec![("interface", interface.clone())]).set(1);
+    }
+    registry.register(
+        "interface_attached",
+        "1 for each interface that the kernel program is attached to",
+        attached,
+    );
+    let ring: Gauge = Gauge::default();
+    ring.set(glance.ring_size.into());
+    registry.register_with_unit(
+        "ring_size",
+        "Size of the ring through which probes are told",
+        Unit::Bytes,
+        ring,
+    );
+    let lost = Counts::default();
+    for (output, count) in glance.lost {
+        lost.get_or_create(&vec![("output", output.into())]).inc_by(count);
+    }
+    registry.register("lost_lines", "Log lines and JSON events that could not be written", lost);
+}
+
+fn daemon(registry: &mut Registry, state: &State, now: Instant) {
+    registry.register("build", "The program", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+    registry.register_with_unit(
+        "start_time",
+        "When the daemon started, since 1970",
+        Unit::Seconds,
+        at(state.started),
+    );
+    let healthy: Gauge = Gauge::default();
+    healthy.set(state.trouble(now).is_none().into());
+    registry.register("healthy", "1 if /healthz says that all is well", healthy);
+    let silence = state.glance.as_ref().map_or(Duration::ZERO, |(at, _)| now.saturating_duration_since(*at));
+    let help = "How old the figures of the kernel and the held sources are";
+    registry.register_with_unit("keeper_age", help, Unit::Seconds, seconds(silence));
+    let successful: Gauge = Gauge::default();
+    successful.set(state.reload.0.into());
+    registry.register(
+        "config_last_reload_successful",
+        "1 if the configuration was right when last read",
+        successful,
+    );
+    let help = "When the configuration last was right, since 1970";
+    registry.register_with_unit(
+        "config_last_reload_success_timestamp",
+        help,
+        Unit::Seconds,
+        at(state.reload.1),
+    );
+    let actions = Counts::default();
+    for ((action, result), count) in &state.actions {
+        let labels = vec![("action", action.to_lowercase()), ("result", (*result).into())];
+        actions.get_or_create(&labels).inc_by(*count);
+    }
+    registry.register("actions", "KILL actions, by what became of them", actions);
+    for (name, help, count) in [
+        ("lifted_sources", "Sources that were let in again", state.lifted),
+        ("left_out_probes", "Probes that were not logged, as the log was behind", state.left_out),
+    ] {
+        let counter: Count = Count::default();
+        counter.inc_by(count);
+        registry.register(name, help, counter);
+    }
+}
+
+fn of_process(registry: &mut Registry) {
+    let cpu: Count<f64, AtomicU64> = Count::default();
+    cpu.inc_by(process::cpu_seconds());
+    registry.register_with_unit("process_cpu", "Time on the CPU", Unit::Seconds, cpu);
+    let gauge = |value: u64| -> Gauge {
+        let gauge = Gauge::default();
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        gauge
+    };
+    let resident = gauge(process::resident_bytes());
+    registry.register_with_unit("process_resident_memory", "Memory in use", Unit::Bytes, resident);
+    registry.register("process_open_fds", "Descriptors that are open", gauge(process::open_fds()));
+}
+
+fn at(time: SystemTime) -> Seconds {
+    seconds(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+fn seconds(duration: Duration) -> Seconds {
+    let gauge = Seconds::default();
+    gauge.set(duration.as_secs_f64());
+    gauge
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+use std::collections::BTreeSet;
+
+use portsentry_common::counter::Counters;
+
+use super::*;
+use crate::{
+    metrics::Board,
+    policy::Census,
+    sink::runner::{Outcome, Purpose, Ran},
+};
+
+const DOCUMENT: &str = include_str!("../../../../docs/metrics.md");
+const DASHBOARD: &str = include_str!("../../../../etc/grafana-portsentry.json");
+
+/// A board on which everything stands; each of the kernel's counters has its place, from 1, for its value.
+fn rendered() -> String {
+    let board = Board::default();
+    let words: Vec<u64> = (1..).take(COUNTERS.len()).collect();
+    board.show(Glance {
+        counters: bytemuck::pod_read_unaligned::<Counters>(bytemuck::cast_slice(&words)),
+        census: Census { blocked: [7, 8], fenced: [9, 10] },
+        max_blocked: 65_536,
+        max_fenced: 1024,
+        ring_size: 4 << 20,
+        attached: vec!["eth0".into()],
+        lost: [("log", 3), ("json", 4)],
+    });
+    let source = [192, 0, 2, 9].into();
+    for outcome in [Outcome::Refused, Outcome::Refused, Outcome::Done(crate::sink::runner::Output::default())]
+    {
+        board.count_command(&Ran { source, purpose: Purpose::Route, shown: String::new(), outcome });
+    }
+    board.count_denied(5);
+    board.count_lifted(6);
+    board.count_left_out(11);
+    render(&board.copy(), Instant::now())
+}
+
+fn samples(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '))
+}
+
+/// The names of the metrics, without their labels.
+fn names(text: &str) -> BTreeSet<&str> {
+    samples(text).filter_map(|(sample, _)| sample.split('{').next()).collect()
+}
+
+#[test]
+fn every_counter_of_the_kernel_is_shown_once() {
+    let text = rendered();
+    for (value, (counter, name, _)) in (1..).zip(COUNTERS) {
+        let Some(((family, label, _), word)) = shown(*counter) else {
+            assert_eq!(*name, "probes");
+            continue;
+        };
+        let line = format!("portsentry_{family}_total{{{label}=\"{word}\"}} {value}");
+        assert_eq!(text.lines().filter(|it| *it == line).count(), 1, "{name}: {line}\n{text}");
+    }
+}
+
+#[test]
+fn everything_else_has_its_figure() {
+    let text = rendered();
+    for line in [
+        "portsentry_blocked_sources{family=\"ipv4\"} 7",
+        "portsentry_blocked_sources{family=\"ipv6\"} 8",
+        "portsentry_blocked_sources_max{family=\"ipv6\"} 65536",
+        "portsentry_fenced_sources{family=\"ipv4\"} 9",
+        "portsentry_fenced_sources_max{family=\"ipv4\"} 1024",
+        "portsentry_ring_size_bytes 4194304",
+        "portsentry_interface_attached{interface=\"eth0\"} 1",
+        "portsentry_lost_lines_total{output=\"json\"} 4",
+        "portsentry_actions_total{action=\"kill_route\",result=\"refused\"} 2",
+        "portsentry_actions_total{action=\"kill_route\",result=\"done\"} 1",
+        "portsentry_actions_total{action=\"kill_hosts_deny\",result=\"done\"} 5",
+        "portsentry_lifted_sources_total 6",
+        "portsentry_left_out_probes_total 11",
+        "portsentry_healthy 1",
+        "portsentry_config_last_reload_successful 1",
+        concat!("portsentry_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn the_text_is_openmetrics() {
+    let text = rendered();
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    assert_eq!(text.matches("# EOF").count(), 1);
+    for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
+        let words: Vec<_> = line.split(' ').collect();
+        let [_, _, name, r#type] = words[..] else { panic!("{line}") };
+        assert!(["counter", "gauge", "info"].contains(&r#type), "{line}");
+        let sample = match r#type {
+            "counter" => format!("{name}_total"),
+            "info" => format!("{name}_info"),
+            _ => name.to_owned(),
+        };
+        // One that nothing was counted of yet has no sample.
+        assert!(names(&text).contains(sample.as_str()), "{line}");
+    }
+    assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE")).count(), names(&text).len());
+}
+
+#[test]
+fn a_daemon_that_has_not_begun_has_figures_too() {
+    let text = render(&Board::default().copy(), Instant::now());
+    assert!(text.contains("\nportsentry_healthy 0\n") && text.ends_with("# EOF\n"), "{text}");
+}
+
+#[test]
+fn the_document_has_every_metric_and_no_other() {
+    let rows = DOCUMENT.lines().filter_map(|line| line.strip_prefix("| `"));
+    let documented: BTreeSet<&str> = rows.filter_map(|row| row.split(['`', '{']).next()).collect();
+    assert_eq!(documented, names(&rendered()));
+    for (sample, _) in samples(&rendered()) {
+        let labels = sample.split_once('{').map_or("", |(_, labels)| labels.trim_end_matches('}'));
+        for label in
+            labels.split(',').filter_map(|label| label.split('=').next()).filter(|label| !label.is_empty())
+        {
+            assert!(DOCUMENT.contains(&format!("`{label}`")), "{label} of {sample}");
+        }
+    }
+}
+
+/// All texts of that name, wherever they stand.
+fn texts<'a>(name: &str, value: &'a serde_json::Value, found: &mut Vec<&'a str>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            for (key, value) in object {
+                if key == name {
+                    found.extend(value.as_str());
+                }
+                texts(name, value, found);
+            }
+        }
+        serde_json::Value::Array(values) => values.iter().for_each(|value| texts(name, value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_dashboard_asks_for_what_there_is() {
+    let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).unwrap();
+    let (mut asked, text) = (Vec::new(), rendered());
+    texts("expr", &dashboard, &mut asked);
+    let there = names(&text);
+    assert!(asked.len() > 10, "{asked:?}");
+    for expression in asked {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let words = expression.split(|c| !is_part(c));
+        let metrics: Vec<_> =
+            words.filter(|word| word.starts_with("portsentry_") || word.starts_with("process_")).collect();
+        assert!(!metrics.is_empty(), "{expression}");
+        for metric in metrics {
+            assert!(there.contains(metric), "{metric} in {expression}");
+        }
+    }
+    let mut titles = Vec::new();
+    texts("title", &dashboard, &mut titles);
+    assert!(titles.iter().all(|title| !title.is_empty()));
+}

@@ -1,0 +1,175 @@
+//! As much of HTTP/1.1 (RFC 9112) as it takes to answer `GET /metrics` and `GET /healthz`, one request a connection.
+//! It must not wait for a client, or read more of one, than the limits say.
+
+use std::{io, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::timeout,
+};
+
+/// Bytes of a request at the most, up to the empty line.
+const LIMIT: usize = 8192;
+/// How long a client may take to ask, and again to take the answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How much of what a client sends too much is read, so that it sees the answer.
+const SURPLUS: u64 = 65_536;
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status with its reason.
+    pub status: &'static str,
+    /// The media type of the text.
+    pub media: &'static str,
+    /// The text.
+    pub text: String,
+}
+
+impl Answer {
+    /// Plain words.
+    pub fn words(status: &'static str, text: impl Into<String>) -> Self {
+        Self { status, media: "text/plain; charset=utf-8", text: text.into() + "\n" }
+    }
+}
+
+/// Answers one client with what `page` says about the path that it asks for; `None` for a path that there isn't.
+pub async fn serve(
+    mut client: impl AsyncRead + AsyncWrite + Unpin,
+    page: impl Fn(&str) -> Option<Answer>,
+) -> io::Result<()> {
+    let head = match timeout(PATIENCE, read_head(&mut client)).await {
+        Ok(head) => head?,
+        Err(_) => return send(&mut client, &Answer::words("408 Request Timeout", "too slow"), false).await,
+    };
+    let (answer, is_head) = match head.as_deref().map(request) {
+        None => (Answer::words("431 Request Header Fields Too Large", "too long"), false),
+        Some(None) => (Answer::words("400 Bad Request", "not understood"), false),
+        Some(Some(("GET" | "HEAD", path))) if page(path).is_none() => {
+            (Answer::words("404 Not Found", "there are /metrics and /healthz"), false)
+        }
+        Some(Some((method @ ("GET" | "HEAD"), path))) => {
+            let answer = page(path).unwrap_or_else(|| Answer::words("404 Not Found", ""));
+            (answer, method == "HEAD")
+        }
+        Some(Some(_)) => (Answer::words("405 Method Not Allowed", "there is only GET"), false),
+    };
+    send(&mut client, &answer, is_head).await
+}
+
+/// What comes up to the empty line; `None` if it is too long.
+async fn read_head(client: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
+    let mut head = Vec::with_capacity(512);
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        if head.len() >= LIMIT {
+            return Ok(None);
+        }
+        let room = LIMIT - head.len();
+        if (&mut *client).take(room as u64).read_buf(&mut head).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(Some(head))
+}
+
+/// The method, and the path without its query.
+fn request(head: &[u8]) -> Option<(&str, &str)> {
+    let line = head.split(|byte| *byte == b'\r').next()?;
+    let mut words = std::str::from_utf8(line).ok()?.split(' ');
+    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+    let is_http = version.starts_with("HTTP/1.") && words.next().is_none();
+    let path = target.split('?').next()?;
+    (is_http && path.starts_with('/')).then_some((method, path))
+}
+
+async fn send(
+    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    answer: &Answer,
+    is_head: bool,
+) -> io::Result<()> {
+    let Answer { status, media, text } = answer;
+    let body = if is_head { "" } else { text };
+    let response = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {media}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
+         X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}",
+        text.len()
+    );
+    let exchange = async {
+        client.write_all(response.as_bytes()).await?;
+        client.shutdown().await?;
+        // A connection that is closed while something is unread takes the answer with it.
+        tokio::io::copy(&mut client.take(SURPLUS), &mut tokio::io::sink()).await
+    };
+    timeout(PATIENCE, exchange).await.map_err(io::Error::from)?.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+
+    fn page(path: &str) -> Option<Answer> {
+        (path == "/metrics").then(|| Answer::words("200 OK", "figures"))
+    }
+
+    async fn ask(request: &[u8]) -> String {
+        let (mut client, server) = duplex(1 << 17);
+        client.write_all(request).await.unwrap();
+        let answer = async {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            drop(client);
+            answer
+        };
+        let (_, answer) = tokio::join!(serve(server, page), answer);
+        answer
+    }
+
+    #[tokio::test]
+    async fn each_request_has_its_status() {
+        let long = format!("GET /metrics HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(LIMIT));
+        for (request, status, text) in [
+            ("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "200 OK", "figures\n"),
+            ("GET /metrics?x=y HTTP/1.0\r\n\r\n", "200 OK", "figures\n"),
+            ("HEAD /metrics HTTP/1.1\r\n\r\n", "200 OK", ""),
+            ("GET / HTTP/1.1\r\n\r\n", "404 Not Found", "there are /metrics and /healthz\n"),
+            ("POST /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed", "there is only GET\n"),
+            ("GET metrics HTTP/1.1\r\n\r\n", "400 Bad Request", "not understood\n"),
+            ("GET /metrics\r\n\r\n", "400 Bad Request", "not understood\n"),
+            ("GET /metrics HTTP/2 x\r\n\r\n", "400 Bad Request", "not understood\n"),
+            ("\r\n\r\n", "400 Bad Request", "not understood\n"),
+            (&long, "431 Request Header Fields Too Large", "too long\n"),
+        ] {
+            let answer = ask(request.as_bytes()).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}: {answer}");
+            assert_eq!(answer.split_once("\r\n\r\n").map(|(_, text)| text), Some(text), "{request}");
+        }
+        assert!(ask(b"HEAD /metrics HTTP/1.1\r\n\r\n").await.contains("Content-Length: 8\r\n"));
+        assert!(ask(b"GET /\xff HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_is_sent_away() {
+        let (mut client, server) = duplex(1024);
+        client.write_all(b"GET /metrics HT").await.unwrap();
+        let answer = async {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            drop(client);
+            answer
+        };
+        let (_, answer) = tokio::join!(serve(server, page), answer);
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_no_answer_is_left() {
+        // There is room for a request, but for no answer.
+        let (mut client, server) = duplex(32);
+        client.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await.unwrap();
+        let error = serve(server, page).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(client);
+    }
+}

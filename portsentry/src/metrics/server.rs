@@ -1,0 +1,200 @@
+//! Answers HTTP on a thread of its own, so that no client is ever in the way of the ring or the files. It must not end
+//! the daemon: where it can't listen, that is told and tried again.
+
+use std::{
+    collections::VecDeque,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::{net::TcpListener, runtime, sync::oneshot, task::AbortHandle, time::sleep};
+
+use super::{
+    board::Board,
+    exposition,
+    http::{self, Answer},
+};
+
+/// Clients that are answered at a time. The oldest gives way to another: whoever asks properly is done at once.
+const CLIENTS: usize = 64;
+/// How long it is waited until it is tried again to listen.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The media type of the metrics' format.
+const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What listens, as the configuration last said.
+#[derive(Debug, Default)]
+pub struct Server {
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    address: SocketAddr,
+    /// Dropped to end the thread.
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Server {
+    /// Listens at `address` from now on, and nowhere else. What listens there already goes on.
+    pub fn follow(&mut self, address: Option<SocketAddr>, board: &Arc<Board>) {
+        if self.running.as_ref().map(|running| running.address) == address {
+            return;
+        }
+        self.running = None;
+        let started = address.map(|address| Running::start(address, Arc::clone(board))).transpose();
+        match started {
+            Ok(running) => self.running = running,
+            Err(error) => board.report(format!("ERROR: starting a thread for METRICS_LISTEN: {error}")),
+        }
+    }
+}
+
+impl Running {
+    fn start(address: SocketAddr, board: Arc<Board>) -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = thread::Builder::new().name("metrics".into()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = listen(address, &board) => {}
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // It ends at its next step, of which none takes long; if it has panicked, that has been shown.
+        let _ = self.thread.take().map(thread::JoinHandle::join);
+    }
+}
+
+async fn listen(address: SocketAddr, board: &Arc<Board>) {
+    let mut has_told = false;
+    let listener = loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => break listener,
+            Err(error) if !has_told => {
+                board.report(format!("ERROR: METRICS_LISTEN: {address}: {error}; it is tried again"));
+                has_told = true;
+            }
+            Err(_) => {}
+        }
+        sleep(PAUSE).await;
+    };
+    board.report(format!("Metrics are at http://{address}/metrics"));
+    accept(&listener, board).await;
+}
+
+async fn accept(listener: &TcpListener, board: &Arc<Board>) {
+    let mut clients: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        // Out of descriptors, for instance: that passes.
+        let Ok((client, _)) = listener.accept().await else {
+            sleep(PAUSE).await;
+            continue;
+        };
+        clients.retain(|client| !client.is_finished());
+        if clients.len() >= CLIENTS
+            && let Some(oldest) = clients.pop_front()
+        {
+            oldest.abort();
+        }
+        let board = Arc::clone(board);
+        // A client that goes away, or is sent away, is no news.
+        let serving = tokio::spawn(async move { drop(http::serve(client, |path| page(path, &board)).await) });
+        clients.push_back(serving.abort_handle());
+    }
+}
+
+fn page(path: &str, board: &Board) -> Option<Answer> {
+    let now = Instant::now();
+    match path {
+        "/metrics" => {
+            let text = exposition::render(&board.copy(), now);
+            Some(Answer { status: "200 OK", media: METRICS, text })
+        }
+        "/healthz" => Some(match board.copy().trouble(now) {
+            None => Answer::words("200 OK", "ok"),
+            Some(trouble) => Answer::words("503 Service Unavailable", trouble),
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpStream,
+    };
+
+    use super::*;
+    use crate::metrics::Glance;
+
+    fn free_port() -> SocketAddr {
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    /// Waits until the board has news.
+    fn news(board: &Board) -> Vec<String> {
+        loop {
+            let news = board.news();
+            if !news.is_empty() {
+                return news;
+            }
+            thread::yield_now();
+        }
+    }
+
+    fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn it_answers_where_it_is_told_to() {
+        let board = Arc::new(Board::default());
+        let mut server = Server::default();
+        let first = free_port();
+        server.follow(Some(first), &board);
+        assert_eq!(news(&board), [format!("Metrics are at http://{first}/metrics")]);
+        assert!(get(first, "/healthz").starts_with("HTTP/1.1 503 "));
+        board.show(Glance { attached: vec!["eth0".into()], ..Glance::default() });
+        assert!(get(first, "/healthz").ends_with("\r\n\r\nok\n"));
+        assert!(get(first, "/metrics").contains("\nportsentry_healthy 1\n"));
+        let second = free_port();
+        server.follow(Some(second), &board);
+        news(&board);
+        assert!(TcpStream::connect(first).is_err());
+        assert!(get(second, "/metrics").ends_with("# EOF\n"));
+        server.follow(None, &board);
+        assert!(TcpStream::connect(second).is_err());
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_told_once_and_tried_again() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let board = Arc::new(Board::default());
+        let mut server = Server::default();
+        server.follow(Some(address), &board);
+        let told = news(&board);
+        assert!(told.len() == 1 && told[0].contains("it is tried again"), "{told:?}");
+        drop(taken);
+        assert_eq!(news(&board), [format!("Metrics are at http://{address}/metrics")]);
+        server.follow(None, &board);
+    }
+}

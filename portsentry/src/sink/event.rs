@@ -1,0 +1,303 @@
+//! What happened, in fields, for programs to read: one event, whether it goes to a file as JSON or to the journal.
+//!
+//! It must not write it, nor decide what is worth an event.
+
+mod field;
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use nix::net::if_::if_indextoname;
+use portsentry_common::{
+    classify::{Kind, Protocol},
+    decide::Verdict,
+    parse::TcpFlags,
+};
+use serde_json::{Map, Value};
+
+pub use self::field::{FIELDS, Field, Form};
+use super::Named;
+use crate::policy::{Hold, Sighting};
+
+/// The version of the schema in `docs/events.md`. It grows when a field changes its meaning or goes; fields may come
+/// without it.
+pub const SCHEMA: u32 = 1;
+/// The version of the Elastic Common Schema whose names are used.
+const ECS: &str = "8.17.0";
+
+/// Defines [`Action`] and [`ACTIONS`].
+macro_rules! actions {
+    ($($(#[doc = $doc:literal])+ $name:ident => $word:literal, $kind:literal, $category:literal, $types:expr;)+) => {
+        /// What happened (`event.action`).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Action {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        /// Every action: its word, ECS's kind, category and types of it, its meaning.
+        pub const ACTIONS: &[(Action, &str, &str, &str, &[&str], &str)] =
+            &[$((Action::$name, $word, $kind, $category, $types, concat!($($doc),+)),)+];
+
+        impl Action {
+            const fn row(self) -> (&'static str, &'static str, &'static str, &'static [&'static str]) {
+                match self {
+                    $(Self::$name => ($word, $kind, $category, $types),)+
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    /// A probe was told of, also of an ignored source or below the trigger (`portsentry.verdict`).
+    Probe => "probe", "alert", "network", &["connection", "info"];
+    /// A source is blocked: all its packets are dropped.
+    Block => "block", "alert", "intrusion_detection", &["denied"];
+    /// A source is fenced: it can open nothing, what it has open goes on.
+    Fence => "fence", "alert", "intrusion_detection", &["denied"];
+    /// A source is no longer blocked or fenced; or `portsentry.count` of them, where they are too many to name.
+    Lift => "lift", "event", "intrusion_detection", &["allowed"];
+    /// A source reached the trigger, and the configuration says not to act on it.
+    Spare => "spare", "alert", "intrusion_detection", &["info"];
+    /// A source could not be blocked: the map is full.
+    Full => "full", "alert", "intrusion_detection", &["error"];
+    /// `hosts.deny` names a source from now on.
+    Deny => "deny", "event", "configuration", &["change"];
+    /// A command has ended, or could not be run.
+    Command => "command", "event", "process", &["end"];
+    /// Something was left out: `portsentry.count` of what `event.reason` says.
+    Loss => "loss", "event", "network", &["info"];
+    /// The daemon starts.
+    Start => "start", "event", "process", &["start"];
+    /// Everything is watched from now on.
+    Active => "active", "event", "process", &["info"];
+    /// The configuration was read again, or the processes that share the maps have changed.
+    Reload => "reload", "event", "configuration", &["change"];
+    /// The daemon stops.
+    Stop => "stop", "event", "process", &["end"];
+    /// Anything else that an administrator wants to know.
+    Note => "note", "event", "process", &["info"];
+    /// Something that somebody has to look at.
+    Error => "error", "event", "process", &["error"];
+}
+
+impl Action {
+    /// Its word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        self.row().0
+    }
+
+    const fn level(self) -> &'static str {
+        match self {
+            Self::Error | Self::Full => "error",
+            Self::Probe | Self::Block | Self::Fence | Self::Spare | Self::Loss => "warning",
+            Self::Lift | Self::Deny | Self::Command | Self::Start | Self::Reload | Self::Stop => "notice",
+            Self::Active | Self::Note => "info",
+        }
+    }
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    action: Action,
+    time: SystemTime,
+    fields: Vec<(Field, Value)>,
+}
+
+impl Event {
+    /// One that happens now.
+    #[must_use]
+    pub fn new(action: Action) -> Self {
+        Self { action, time: SystemTime::now(), fields: Vec::new() }
+    }
+
+    /// Whether somebody has to look at it.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.action.level() == "error"
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn with(mut self, field: Field, value: impl Into<Value>) -> Self {
+        self.fields.push((field, value.into()));
+        self
+    }
+
+    /// Adds whom it is about.
+    #[must_use]
+    pub fn about(self, source: impl Into<std::net::IpAddr>) -> Self {
+        let source = source.into();
+        let family = if source.is_ipv4() { "ipv4" } else { "ipv6" };
+        self.with(Field::SourceIp, source.to_string()).with(Field::NetworkType, family)
+    }
+
+    /// Adds all that is known of a probe. The event happened when it came.
+    #[must_use]
+    pub fn probe(mut self, sighting: &Sighting, source: &Named<'_>) -> Self {
+        self.time = sighting.time;
+        let mut event = self
+            .about(sighting.source)
+            .with(Field::SourcePort, sighting.source_port)
+            .with(Field::DestinationIp, sighting.destination.to_string())
+            .with(Field::DestinationPort, sighting.port)
+            .with(Field::Transport, transport(sighting.protocol))
+            .with(Field::Kind, kind(sighting.kind))
+            .with(Field::Hits, sighting.hits)
+            .with(Field::Verdict, verdict(sighting.verdict))
+            .with(Field::Proof, sighting.proof.name());
+        if let Some(name) = source.name {
+            event = event.with(Field::SourceDomain, name);
+        }
+        // A connection to a trap has no flags of its own.
+        if sighting.protocol == Protocol::Tcp && sighting.kind != Kind::Connect {
+            event = event.with(Field::Flags, flags(sighting.flags));
+        }
+        if let Some(options) = sighting.options {
+            event = event.with(Field::Options, options);
+        }
+        if sighting.interface != 0 {
+            event = event.with(Field::InterfaceId, sighting.interface.to_string());
+            if let Ok(name) = if_indextoname(sighting.interface) {
+                event = event.with(Field::InterfaceName, name.to_string_lossy());
+            }
+        }
+        if sighting.vlan != 0 {
+            event = event.with(Field::VlanId, sighting.vlan.to_string());
+        }
+        event
+    }
+
+    /// Adds what is known of a block or fence whose probe isn't at hand. The event happened when it was made.
+    #[must_use]
+    pub fn hold(mut self, hold: &Hold) -> Self {
+        self.time = hold.since;
+        let event = self.with(Field::Proof, hold.proof.name()).until(hold.until);
+        // An administrator names an address alone.
+        if hold.port == 0 {
+            return event;
+        }
+        event.with(Field::DestinationPort, hold.port).with(Field::Transport, transport(hold.protocol))
+    }
+
+    /// Adds when a block or fence ends, unless it doesn't.
+    #[must_use]
+    pub fn until(self, until: Option<SystemTime>) -> Self {
+        match until {
+            Some(until) => self.with(Field::Until, stamp(until)),
+            None => self,
+        }
+    }
+
+    /// The event as one line of JSON; `message` are the log's words for it.
+    #[must_use]
+    pub fn json(&self, message: &str) -> String {
+        let (word, kind, category, types) = self.action.row();
+        let mut object = Map::new();
+        let common = [
+            (Field::Timestamp, Value::from(stamp(self.time))),
+            (Field::Message, message.into()),
+            (Field::Level, self.action.level().into()),
+            (Field::Ecs, ECS.into()),
+            (Field::EventKind, kind.into()),
+            (Field::EventAction, word.into()),
+            (Field::EventCategory, vec![category].into()),
+            (Field::EventType, types.to_vec().into()),
+            (Field::EventModule, "portsentry".into()),
+            (Field::ObserverVersion, env!("CARGO_PKG_VERSION").into()),
+            (Field::Schema, SCHEMA.into()),
+        ];
+        for (field, value) in common.into_iter().chain(self.fields.iter().cloned()) {
+            insert(&mut object, field.name(), value);
+        }
+        Value::Object(object).to_string()
+    }
+
+    /// The event's fields in the journal, by their names there.
+    pub fn journal(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let own = [(Field::EventAction, self.action.word().into()), (Field::Schema, SCHEMA.into())];
+        own.into_iter().chain(self.fields.iter().cloned()).filter_map(|(field, value)| {
+            let text = match value {
+                Value::String(text) => text,
+                Value::Array(values) => values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+                other => other.to_string(),
+            };
+            Some((field.journal()?, text))
+        })
+    }
+}
+
+/// Enters a value under a name whose dots stand for objects within objects.
+fn insert(object: &mut Map<String, Value>, name: &str, value: Value) {
+    match name.split_once('.') {
+        None => {
+            object.insert(name.into(), value);
+        }
+        Some((outer, rest)) => {
+            let inner = object.entry(outer).or_insert_with(|| Map::new().into());
+            // No field's name is the beginning of another's, so this is always an object.
+            if let Value::Object(inner) = inner {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn stamp(time: SystemTime) -> String {
+    let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
+    format!("{time:.3}")
+}
+
+const fn transport(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+    }
+}
+
+const fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Syn => "syn",
+        Kind::Fin => "fin",
+        Kind::Null => "null",
+        Kind::Xmas => "xmas",
+        Kind::Unknown => "unknown",
+        Kind::Maimon => "maimon",
+        Kind::Ack => "ack",
+        Kind::Fragment => "fragment",
+        Kind::Udp => "udp",
+        Kind::Connect => "connect",
+    }
+}
+
+const fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Counted => "counted",
+        Verdict::Block => "block",
+        Verdict::Report => "report",
+        Verdict::Noticed => "noticed",
+        Verdict::Ignored => "ignored",
+        Verdict::Full => "full",
+        Verdict::Fence => "fence",
+    }
+}
+
+/// The names of TCP's control bits (RFC 9293, section 3.1) that are set, from the lowest.
+fn flags(bits: u8) -> Vec<&'static str> {
+    let names = [
+        (TcpFlags::FIN, "FIN"),
+        (TcpFlags::SYN, "SYN"),
+        (TcpFlags::RST, "RST"),
+        (TcpFlags::PSH, "PSH"),
+        (TcpFlags::ACK, "ACK"),
+        (TcpFlags::URG, "URG"),
+        (0x40, "ECE"),
+        (0x80, "CWR"),
+    ];
+    names.into_iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| name).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! What the log says of the `KILL_*` actions. It must not take them.
+
+use std::net::IpAddr;
+
+use super::{
+    super::{
+        event::{Action, Event, Field},
+        runner::{Outcome, Purpose, Ran},
+    },
+    Journal, loss,
+};
+
+impl Journal {
+    /// `hosts.deny` names `source` from now on.
+    pub fn denied(&mut self, source: IpAddr, line: &str) {
+        let event = Event::new(Action::Deny).about(source).with(Field::CommandLine, line);
+        let event = event.with(Field::Setting, "KILL_HOSTS_DENY");
+        let text = format!("Host {source} has been blocked via wrappers with string: \"{line}\"");
+        self.attack_line(&event, &text);
+    }
+
+    /// `hosts.deny` names so many more sources than are told of one by one.
+    pub fn denied_more(&mut self, count: usize) {
+        let event =
+            Event::new(Action::Deny).with(Field::Count, count).with(Field::Setting, "KILL_HOSTS_DENY");
+        self.admin(&event, &format!("{count} more hosts were entered in hosts.deny"));
+    }
+
+    /// A command has ended, in the words of 1.2 if it did what it was for.
+    pub fn ran(&mut self, ran: &Ran) {
+        let Ran { source, purpose, shown, outcome } = ran;
+        let event = command_event(ran);
+        let done = match (outcome, purpose) {
+            (Outcome::Done(output), Purpose::Route) => {
+                let how = format!("has been blocked via dropped route using command: \"{shown}\"");
+                Some((format!("Host {source} {how}"), output))
+            }
+            (Outcome::Done(output), Purpose::Command) => {
+                Some((format!("External command run for host: {source} using command: \"{shown}\""), output))
+            }
+            _ => None,
+        };
+        let Some((text, output)) = done else {
+            let problem = format!("{} for host {source}: \"{shown}\" {outcome}", purpose.key());
+            return self.problem(&event, &problem);
+        };
+        let mut lines = vec![self.worded("attackalert: ", &text)];
+        if !output.is_empty() {
+            let said = format!("The command for host {source} said: \"{output}\"");
+            lines.push(self.worded("adminalert: ", &said));
+        }
+        self.say(&event, &lines);
+    }
+
+    /// More sources call for KILL actions than `ACTION_RATE` allows.
+    pub fn actions_limited(&mut self) {
+        let problem = "more sources call for KILL actions than ACTION_RATE allows; the kernel drops the others all \
+                       the same";
+        self.problem(&Event::new(Action::Error), problem);
+    }
+
+    /// KILL actions are taken again; they were left out against so many sources.
+    pub fn actions_resumed(&mut self, left_out: u64) {
+        let text = format!("KILL actions are taken again; they were left out against {left_out} sources");
+        self.admin(&loss(left_out, "KILL actions: more sources than ACTION_RATE allows"), &text);
+    }
+}
+
+fn command_event(ran: &Ran) -> Event {
+    let outcome = if ran.outcome.is_done() { "success" } else { "failure" };
+    let event = Event::new(Action::Command)
+        .about(ran.source)
+        .with(Field::Setting, ran.purpose.key())
+        .with(Field::CommandLine, ran.shown.as_str())
+        .with(Field::EventOutcome, outcome);
+    let code = match &ran.outcome {
+        Outcome::Done(_) => Some(0),
+        Outcome::Failed { status, .. } => status.code(),
+        _ => None,
+    };
+    match code {
+        Some(code) => event.with(Field::ExitCode, code),
+        None => event,
+    }
+}

@@ -1,0 +1,111 @@
+//! What the log says when the daemon starts, changes and stops. It must not know why it does.
+
+use portsentry_common::classify::Protocol;
+
+use super::{
+    super::event::{Action, Event},
+    Journal,
+};
+use crate::{
+    config::{Config, LogFormat, PortSet},
+    modes::Modes,
+};
+
+/// Ports that are named one by one at the start; longer lists are summed up as ranges.
+const NAMED_PORTS: usize = 64;
+
+impl Journal {
+    /// What is watched, when the daemon starts.
+    pub fn starting(&mut self, config: &Config, modes: Modes) {
+        self.admin(&Event::new(Action::Start), &format!("PortSentry {} is starting.", self.version()));
+        for line in self.announcements(config, modes) {
+            self.output.write(&line, &Event::new(Action::Start));
+        }
+    }
+
+    /// The lines on what is watched.
+    fn announcements(&self, config: &Config, modes: Modes) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut say = |text: &str| lines.push(self.worded("adminalert: ", text));
+        for (is_on, protocol, ports) in [
+            (modes.is_listed(Protocol::Tcp), Protocol::Tcp, &config.ports_tcp),
+            (modes.is_listed(Protocol::Udp), Protocol::Udp, &config.ports_udp),
+        ] {
+            if is_on {
+                for port in named(ports) {
+                    say(&format!("Going into stealth listen mode on {} port: {port}", protocol.name()));
+                }
+            }
+        }
+        for (is_on, protocol, bound, excluded) in [
+            (
+                modes.is_advanced(Protocol::Tcp),
+                Protocol::Tcp,
+                config.advanced_ports_tcp,
+                &config.advanced_exclude_tcp,
+            ),
+            (
+                modes.is_advanced(Protocol::Udp),
+                Protocol::Udp,
+                config.advanced_ports_udp,
+                &config.advanced_exclude_udp,
+            ),
+        ] {
+            if is_on {
+                say(&format!("Advanced mode will monitor first {bound} ports"));
+                for port in named(excluded) {
+                    // 1.2 has a space at the end of this line.
+                    say(&format!("Advanced mode will manually exclude port: {port} "));
+                }
+                for port in named(excluded) {
+                    let name = protocol.name();
+                    say(&format!(
+                        "Advanced Stealth scan detection mode activated. Ignored {name} port: {port}"
+                    ));
+                }
+            }
+        }
+        lines
+    }
+
+    /// The daemon watches from now on.
+    pub fn active(&mut self) {
+        let text = match self.format {
+            LogFormat::Revival => "Portsentry is now active and listening.",
+            _ => "PortSentry is now active and listening.",
+        };
+        self.admin(&Event::new(Action::Active), text);
+    }
+
+    /// Another configuration is in effect, or the processes that share the maps have changed.
+    pub fn reloaded(&mut self, what: &str) {
+        self.admin(&Event::new(Action::Reload), what);
+    }
+
+    /// The last words.
+    pub fn stopping(&mut self) {
+        let event = Event::new(Action::Stop);
+        if self.format == LogFormat::Revival {
+            return self.admin(&event, "Portsentry is shutting down");
+        }
+        self.output.write("securityalert: PortSentry is shutting down", &event);
+        self.admin(&event, "PortSentry is shutting down");
+    }
+
+    /// 1.2's scripts look for its version; everybody else gets ours.
+    fn version(&self) -> &'static str {
+        match self.format {
+            LogFormat::Revival => env!("CARGO_PKG_VERSION"),
+            _ => "1.2",
+        }
+    }
+}
+
+/// The ports one by one where they are few, else as ranges.
+fn named(ports: &PortSet) -> Vec<String> {
+    if ports.len() <= NAMED_PORTS {
+        ports.iter().map(|port| port.to_string()).collect()
+    } else {
+        vec![ports.to_string()]
+    }
+}

@@ -1,0 +1,154 @@
+//! What the log says of probes and of their sources. It must not decide what is done about either.
+
+use std::{net::IpAddr, time::SystemTime};
+
+use portsentry_common::decide::Verdict;
+
+use super::{
+    super::{
+        Named, classic,
+        event::{Action, Event, Field},
+        revival,
+    },
+    Journal, loss,
+};
+use crate::{
+    config::LogFormat,
+    policy::{Hold, Record, Sighting},
+};
+
+/// How long a fence lasts, in seconds, and until when.
+pub type Term = (u64, Option<SystemTime>);
+
+impl Journal {
+    /// A probe whose source reached the trigger.
+    pub fn attack(&mut self, sighting: &Sighting, source: &Named<'_>) {
+        let event = Event::new(Action::Probe).probe(sighting, source);
+        if self.format == LogFormat::Revival {
+            self.say(&event, &[revival::scan(sighting, source)]);
+        } else {
+            self.say(&event, &classic::attack(sighting, source).collect::<Vec<_>>());
+        }
+    }
+
+    /// A probe that nothing is done about. 1.2 does not tell of it unless asked to say more; it is an event anyhow.
+    pub fn notice(&mut self, sighting: &Sighting, source: &Named<'_>) {
+        let why = match sighting.verdict {
+            Verdict::Ignored => "ignored source".to_owned(),
+            Verdict::Counted => format!("hit {}, below SCAN_TRIGGER", sighting.hits),
+            _ => "may belong to a forgotten connection".to_owned(),
+        };
+        let line = match self.format {
+            LogFormat::Revival => revival::scan(sighting, source),
+            _ => classic::notice(sighting, source, &why),
+        };
+        let event = Event::new(Action::Probe).probe(sighting, source).with(Field::EventReason, why);
+        if self.tells_notices {
+            self.output.write(&line, &event);
+        }
+        self.tell(&event, &line);
+    }
+
+    /// The configuration says not to act on the source of `sighting`.
+    pub fn left_alone(&mut self, sighting: &Sighting, source: &Named<'_>) {
+        let name = sighting.protocol.name();
+        let event = Event::new(Action::Spare).probe(sighting, source);
+        let lines = [
+            self.worded(
+                "attackalert: ",
+                &format!("Ignoring {name} response per configuration file setting."),
+            ),
+            self.worded(
+                "adminalert: ",
+                &format!("Host {} would have been blocked with BLOCK_{name}=\"1\"", source.address),
+            ),
+        ];
+        self.say(&event, &lines);
+    }
+
+    /// The blocked map has no room for the source of `sighting`.
+    pub fn full(&mut self, sighting: &Sighting, source: &Named<'_>) {
+        let event = Event::new(Action::Full).probe(sighting, source);
+        let source = source.address;
+        self.admin(
+            &event,
+            &format!("ERROR: Could not block host {source}: as many are blocked as MAX_BLOCKED allows"),
+        );
+    }
+
+    /// The kernel fences the source of `sighting` for so many `seconds`.
+    pub fn fenced(&mut self, sighting: &Sighting, source: &Named<'_>, (seconds, until): Term) {
+        let event = Event::new(Action::Fence).probe(sighting, source).until(until);
+        let source = source.address;
+        self.attack_line(
+            &event,
+            &format!(
+                "Host {source} has been fenced for {seconds} seconds (proof: none): what could open anything is \
+                 dropped, its connections go on"
+            ),
+        );
+    }
+
+    /// The kernel blocks the source of `sighting` from now on.
+    pub fn blocked(&mut self, sighting: &Sighting, source: &Named<'_>, until: Option<SystemTime>) {
+        let event = Event::new(Action::Block).probe(sighting, source).until(until);
+        let (source, proof) = (source.address, sighting.proof.name());
+        self.attack_line(&event, &format!("Host {source} has been blocked in the kernel (proof: {proof})"));
+    }
+
+    /// An administrator's line in the blocked file blocks a source.
+    pub fn restored(&mut self, record: &Record) {
+        let Record { source, hold } = record;
+        let event = Event::new(hold_action(hold)).about(*source).hold(hold);
+        self.admin(&event, &format!("Host {source} is blocked: the blocked file names it"));
+    }
+
+    /// The kernel has blocked or fenced a source, and its probe was not told of. The log has no line for it.
+    pub fn found(&mut self, record: &Record) {
+        // There may be a million of them.
+        if self.events.is_none() {
+            return;
+        }
+        let Record { source, hold } = record;
+        let why = "found in the kernel's map; its probe was not told of";
+        let event = Event::new(hold_action(hold)).about(*source).hold(hold).with(Field::EventReason, why);
+        let what = if hold.is_fence { "fenced" } else { "blocked" };
+        self.tell(
+            &event,
+            &format!("Host {source} has been {what} in the kernel (proof: {})", hold.proof.name()),
+        );
+    }
+
+    /// `source` is no longer blocked, or fenced.
+    pub fn lifted(&mut self, source: IpAddr, was_fence: bool, why: &str) {
+        let event = Event::new(Action::Lift).about(source).with(Field::EventReason, why);
+        let held = if was_fence { "fenced" } else { "blocked" };
+        self.admin(&event, &format!("Host {source} is no longer {held}: {why}"));
+    }
+
+    /// So many fences are lifted, as the kernel's map has let them go.
+    pub fn surplus(&mut self, count: usize) {
+        let why = "more came than MAX_FENCED allows";
+        let event = Event::new(Action::Lift).with(Field::Count, count).with(Field::EventReason, why);
+        self.admin(&event, &format!("{count} fences are lifted, as {why}"));
+    }
+
+    /// The files kept the log so busy that `count` probes were not logged.
+    pub fn behind(&mut self, count: u64) {
+        let text =
+            format!("{count} probes were not logged, as the log was behind; blocks were made all the same");
+        self.admin(&loss(count, "probes: the log was behind"), &text);
+    }
+
+    /// The kernel program did not tell of `count` probes.
+    pub fn untold(&mut self, count: u64) {
+        let text = format!(
+            "{count} probes were not logged, as more came than EVENT_RATE allows; blocks were made all the same"
+        );
+        self.admin(&loss(count, "probes: more came than EVENT_RATE or RING_SIZE allows"), &text);
+    }
+}
+
+const fn hold_action(hold: &Hold) -> Action {
+    if hold.is_fence { Action::Fence } else { Action::Block }
+}

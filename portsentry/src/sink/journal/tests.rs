@@ -1,0 +1,91 @@
+use std::{net::IpAddr, time::SystemTime};
+
+use portsentry_common::{
+    block::Proof,
+    classify::{Kind, Protocol},
+    decide::Verdict,
+};
+
+use super::*;
+use crate::{modes::Mode, policy::Sighting};
+
+pub(in crate::sink) fn sighting() -> Sighting {
+    Sighting {
+        time: SystemTime::UNIX_EPOCH,
+        source: [192, 0, 2, 9].into(),
+        destination: [198, 51, 100, 1].into(),
+        source_port: 40_000,
+        port: 11,
+        protocol: Protocol::Tcp,
+        kind: Kind::Syn,
+        flags: 2,
+        options: Some(false),
+        interface: 1,
+        vlan: 0,
+        hits: 1,
+        verdict: Verdict::Block,
+        proof: Proof::None,
+    }
+}
+
+fn lines(format: LogFormat, write: impl FnOnce(&mut Journal)) -> Vec<String> {
+    let mut journal =
+        Journal { format, tells_notices: false, output: Output::Kept(Vec::new()), events: None };
+    write(&mut journal);
+    match journal.output {
+        Output::Kept(lines) => lines,
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn the_start_has_the_words_of_1_2() {
+    let text = "TCP_PORTS=\"1,11\"\nADVANCED_EXCLUDE_UDP=\"67\"\nADVANCED_PORTS_UDP=\"512\"";
+    let (config, _) = Config::parse(text, "test").unwrap();
+    let modes = [Mode::Stcp, Mode::Audp].into_iter().collect();
+    let written = lines(LogFormat::Classic, |journal| {
+        journal.starting(&config, modes);
+        journal.active();
+        journal.stopping();
+    });
+    assert_eq!(
+        written,
+        [
+            "adminalert: PortSentry 1.2 is starting.",
+            "adminalert: Going into stealth listen mode on TCP port: 1",
+            "adminalert: Going into stealth listen mode on TCP port: 11",
+            "adminalert: Advanced mode will monitor first 512 ports",
+            "adminalert: Advanced mode will manually exclude port: 67 ",
+            "adminalert: Advanced Stealth scan detection mode activated. Ignored UDP port: 67",
+            "adminalert: PortSentry is now active and listening.",
+            "securityalert: PortSentry is shutting down",
+            "adminalert: PortSentry is shutting down",
+        ]
+    );
+}
+
+#[test]
+fn start_and_end_have_the_words_of_2() {
+    let written = lines(LogFormat::Revival, |journal| {
+        journal.active();
+        journal.stopping();
+    });
+    assert_eq!(written, ["Portsentry is now active and listening.", "Portsentry is shutting down"]);
+}
+
+#[test]
+fn actions_have_the_words_of_1_2() {
+    let source = IpAddr::from([192, 0, 2, 9]);
+    let written = lines(LogFormat::Classic, |journal| {
+        journal.denied(source, "ALL: 192.0.2.9 : DENY");
+        journal.left_alone(&sighting(), &source.into());
+    });
+    assert_eq!(
+        written,
+        [
+            "attackalert: Host 192.0.2.9 has been blocked via wrappers with string: \"ALL: 192.0.2.9 : DENY\"",
+            "attackalert: Ignoring TCP response per configuration file setting.",
+            "adminalert: Host 192.0.2.9 would have been blocked with BLOCK_TCP=\"1\"",
+        ]
+    );
+}

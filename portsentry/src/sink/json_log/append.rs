@@ -1,0 +1,134 @@
+//! Whole lines to the end of a file that others may rotate, cut or write to at any time. It must not keep the file
+//! open: the next lines go to whatever then has its name.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::Path,
+};
+
+use nix::fcntl::OFlag;
+
+/// Appends `lines`; says how many are there in full, and what prevented the others. A file that isn't there is made,
+/// for its owner and group to read.
+pub fn append(path: &Path, lines: &[String]) -> (usize, io::Result<()>) {
+    match open(path) {
+        Ok((file, length)) => write(file, length, lines),
+        Err(error) => (0, Err(error)),
+    }
+}
+
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    // A pipe or a terminal could hold us up, and a link could lead to a file of somebody else's.
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+    let mut options = OpenOptions::new();
+    let file = options.read(true).append(true).create(true).mode(0o640).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    Ok((file, metadata.len()))
+}
+
+fn write(mut file: File, length: u64, lines: &[String]) -> (usize, io::Result<()>) {
+    let mut text = Vec::new();
+    match is_torn(&file, length) {
+        Ok(is_torn) => text.extend(is_torn.then_some(b'\n')),
+        Err(error) => return (0, Err(error)),
+    }
+    let begin = text.len();
+    for line in lines {
+        text.extend(line.as_bytes());
+        text.push(b'\n');
+    }
+    let (written, result) = write_most(&mut file, &text);
+    let is_whole = |byte: &&u8| **byte == b'\n';
+    let there = text.get(begin..written).unwrap_or_default().iter().filter(is_whole).count();
+    if result.is_err() {
+        let last = text.get(..written).unwrap_or_default().iter().rposition(|byte| *byte == b'\n');
+        let whole = length + last.map_or(0, |at| at as u64 + 1);
+        // The beginning of a line is taken back, unless somebody has written behind it. Where that can't be done (an
+        // append-only file), the next lines begin on a line of their own.
+        if file.metadata().is_ok_and(|metadata| metadata.len() == length + written as u64) {
+            let _ = file.set_len(whole);
+        }
+    }
+    (there, result)
+}
+
+/// How many bytes were written, and why not all.
+fn write_most(file: &mut File, text: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while let Some(rest) = text.get(written..).filter(|rest| !rest.is_empty()) {
+        match file.write(rest) {
+            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(more) => written += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
+}
+
+fn is_torn(file: &File, length: u64) -> io::Result<bool> {
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.read_at(&mut last, length - 1)?;
+    }
+    Ok(last != [b'\n'])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn lines(lines: &[&str]) -> Vec<String> {
+        lines.iter().map(|line| (*line).to_owned()).collect()
+    }
+
+    #[test]
+    fn lines_are_appended_whole_and_a_rotated_file_is_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        assert!(matches!(append(&path, &lines(&["a", "b"])), (2, Ok(()))));
+        fs::write(&path, "a\nb\ntor").unwrap();
+        assert!(matches!(append(&path, &lines(&["c"])), (1, Ok(()))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a\nb\ntor\nc\n");
+        fs::rename(&path, dir.path().join("log.1")).unwrap();
+        assert!(matches!(append(&path, &lines(&["d"])), (1, Ok(()))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "d\n");
+    }
+
+    #[test]
+    fn a_full_disk_leaves_whole_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        fs::write(&path, "old\n").unwrap();
+        let (mut file, length) = open(&path).unwrap();
+        // As a disk with room for a line and a half leaves it.
+        file.write_all(b"a\nhal").unwrap();
+        drop(file);
+        let (file, _) = open(&path).unwrap();
+        assert!(is_torn(&file, length + 5).unwrap());
+        // The limit of a device that is always full: nothing gets there, and nothing is taken for written.
+        let full = OpenOptions::new().read(true).append(true).open("/dev/full").unwrap();
+        let (there, result) = write(full, 0, &lines(&["x"]));
+        assert_eq!((there, result.unwrap_err().raw_os_error()), (0, Some(nix::libc::ENOSPC)));
+    }
+
+    #[test]
+    fn neither_links_nor_pipes_are_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &link).unwrap();
+        let pipe = dir.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for path in [&link, &pipe, &dir.path().to_path_buf()] {
+            assert!(matches!(append(path, &lines(&["x"])), (0, Err(_))), "{path:?}");
+        }
+        assert!(!dir.path().join("elsewhere").exists());
+    }
+}
