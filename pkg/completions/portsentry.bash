@@ -106,11 +106,11 @@ _portsentry() {
                     return 0
                     ;;
                 --logoutput)
-                    COMPREPLY=($(compgen -W "stdout syslog" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "stdout syslog journald" -- "${cur}"))
                     return 0
                     ;;
                 -l)
-                    COMPREPLY=($(compgen -W "stdout syslog" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "stdout syslog journald" -- "${cur}"))
                     return 0
                     ;;
                 --configfile)

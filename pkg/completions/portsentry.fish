@@ -28,7 +28,8 @@ complete -c portsentry -n "__fish_portsentry_needs_command" -s m -l method -d 'A
 raw\t''"
 complete -c portsentry -n "__fish_portsentry_needs_command" -s i -l interface -d 'Watch this interface; ALL, ALL_NLO (all but loopback) or a name, repeatable' -r
 complete -c portsentry -n "__fish_portsentry_needs_command" -s l -l logoutput -d 'Where the log goes' -r -f -a "stdout\t''
-syslog\t''"
+syslog\t''
+journald\t''"
 complete -c portsentry -n "__fish_portsentry_needs_command" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_needs_command" -l tcp
 complete -c portsentry -n "__fish_portsentry_needs_command" -l udp
