@@ -126,9 +126,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
                 options = new.unwrap_or(options);
                 session
             }
-            Err(error) => {
-                Session::start(&options, &Begin::Fallback(error.to_string()), &mut lasting).await?
-            }
+            Err(error) => Session::start(&options, &Begin::Fallback(error.to_string()), &mut lasting).await?,
         };
         supervisor::ready();
     }

@@ -70,7 +70,7 @@ impl Sandbox {
         let account = Account::find(config.run_as.as_deref())?;
         places::own(&config.pin_path, account)?;
         let places = places::written(config);
-        let privileges = Privileges::needed(account, &places::owners(config));
+        let privileges = needed(account, config);
         // Landlock first: it asks for nothing but a promise never to gain privileges.
         let status = restrict(&places)?;
         privileges.keep(account)?;
@@ -99,10 +99,12 @@ impl Sandbox {
             }
         }
         let account = Account::find(config.run_as.as_deref()).ok();
-        let needed = account.map(|account| Privileges::needed(account, &places::owners(config)));
+        let needed = account.map(|account| needed(account, config));
         if !needed.is_some_and(|needed| needed.is_within(&walls.privileges)) {
-            problems
-                .push("RUN_AS, or files of other owners, take other privileges: restart portsentry".into());
+            problems.push(
+                "RUN_AS, PORT_BANNER or files of other owners take other privileges: restart portsentry"
+                    .into(),
+            );
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
@@ -110,6 +112,10 @@ impl Sandbox {
 
 fn is_wanted(config: &Config) -> bool {
     config.sandbox && config.kill_route.is_none() && config.kill_run_cmd.is_none()
+}
+
+fn needed(account: Account, config: &Config) -> Privileges {
+    Privileges::needed(account, &places::owners(config), config.port_banner.is_some())
 }
 
 /// Has the kernel refuse to write elsewhere than to `places`, and to execute anything.
@@ -142,7 +148,7 @@ mod tests {
 
     fn confined(config: &Config) -> Sandbox {
         let account = Account::find(None).unwrap();
-        let privileges = Privileges::needed(account, &places::owners(config));
+        let privileges = needed(account, config);
         Sandbox(Walls { places: places::written(config), privileges }.into())
     }
 

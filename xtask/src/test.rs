@@ -27,5 +27,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     shell::step("building the daemon and the tests (two minutes the first time)");
     shell::run(cargo("build").args(["--quiet", "--package", "portsentry"]))?;
     package::run(&package::FOR_TESTS)?;
-    shell::run(cargo("test").args(&arguments.cargo))
+    shell::run(cargo("test").arg("--no-fail-fast").args(&arguments.cargo))
 }

@@ -75,11 +75,7 @@ pub struct Session {
 impl Session {
     /// Loads, takes over what an earlier session left, and attaches. Privileges that `options` have no use for are
     /// given up on the way.
-    pub async fn start(
-        options: &Options,
-        begin: &Begin,
-        lasting: &mut Lasting<'_>,
-    ) -> Result<Self, Error> {
+    pub async fn start(options: &Options, begin: &Begin, lasting: &mut Lasting<'_>) -> Result<Self, Error> {
         let Lasting { claims, sandbox, board } = lasting;
         let Options { config, modes: own, ignored, listed, .. } = options;
         let pins = Pins::open(&config.pin_path)?;

@@ -186,7 +186,7 @@ impl Load {
             ("ADVANCED_UDP", 4, WORD, None),
             ("BLOCKED_V4", 4, block, Some(max_blocked)),
             ("BLOCKED_V6", 16, block, Some(max_blocked)),
-            (blocked_networks::MAP, 20, block, Some(max_networks)),
+            (blocked_networks::MAP, 4 + size(size_of::<state::NetworkKey>()), block, Some(max_networks)),
             ("FENCED_V4", 4, block, Some(max_fenced)),
             ("FENCED_V6", 16, block, Some(max_fenced)),
             (secrets::MAP, 4, size(size_of::<Secrets>()), None),

@@ -20,6 +20,8 @@ const READING: [Capability; 1] = [Capability::CAP_DAC_READ_SEARCH];
 /// What replacing files of others takes, with their owner and mode.
 const FOREIGN: [Capability; 3] =
     [Capability::CAP_DAC_OVERRIDE, Capability::CAP_CHOWN, Capability::CAP_FOWNER];
+/// What answering a datagram with the banner takes, from the port that it went to.
+const ANSWERING: [Capability; 1] = [Capability::CAP_NET_BIND_SERVICE];
 
 /// A user and its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,14 +65,17 @@ impl Account {
 }
 
 impl Privileges {
-    /// What `account` needs to write files of `owners`.
-    pub(super) fn needed(account: Account, owners: &BTreeSet<u32>) -> Self {
+    /// What `account` needs to write files of `owners`, and to answer from privileged ports if it does.
+    pub(super) fn needed(account: Account, owners: &BTreeSet<u32>, answers: bool) -> Self {
         let mut needed = CapsHashSet::from(ALWAYS);
         if account.user != 0 {
             needed.extend(READING);
         }
         if owners.iter().any(|owner| *owner != account.user) {
             needed.extend(FOREIGN);
+        }
+        if answers {
+            needed.extend(ANSWERING);
         }
         Self(needed)
     }
@@ -113,7 +118,10 @@ mod tests {
         for (user, owners, expected) in
             [(0, vec![], 3), (0, vec![0], 3), (0, vec![0, 7], 6), (7, vec![7], 4), (7, vec![0, 7], 7)]
         {
-            let needed = Privileges::needed(Account { user, group: 0 }, &owners.iter().copied().collect());
+            let owners = owners.iter().copied().collect();
+            let needed = |answers| Privileges::needed(Account { user, group: 0 }, &owners, answers);
+            assert_eq!(needed(true).0.len(), expected + 1, "{user} {owners:?}");
+            let needed = needed(false);
             assert_eq!(needed.0.len(), expected, "{user} {owners:?}");
             assert!(needed.0.is_superset(&CapsHashSet::from(ALWAYS)));
         }
