@@ -70,7 +70,8 @@ impl Proof {
     }
 }
 
-/// A blocked or fenced source: why, since when, until when. The names are what `bpftool map dump` prints.
+/// A blocked or fenced source: why, since when, until when. The names are what `bpftool map dump` prints. Later versions
+/// may add fields at the end, and change nothing else: they take over the entries of earlier ones.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Block {

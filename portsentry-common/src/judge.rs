@@ -80,7 +80,7 @@ where
     B: Bytes,
     W: Hosts<A>,
 {
-    if world.may_be_blocked(A::bit_of(A::prefix(packet)?)) {
+    if world.may_be_blocked(A::bit_of(A::prefix(packet)?)) && is_enforced(world) {
         let source = A::source(packet).ok()?;
         if is_blocked(source, world) {
             return Some(Action::Drop);
@@ -180,7 +180,7 @@ where
 {
     let Ok(link) = link(frame.bytes()) else { return Standing::Free };
     let Ok(source) = A::source(frame.bytes().skip(link.length)) else { return Standing::Free };
-    if !world.may_be_blocked(source.bit()) {
+    if !world.may_be_blocked(source.bit()) || !is_enforced(world) {
         Standing::Free
     } else if is_blocked(source, world) {
         Standing::Blocked
@@ -255,6 +255,15 @@ fn is_blocked<A: Address, W: Hosts<A>>(source: A, world: &W) -> bool {
         world.count(Counter::Dropped);
     }
     is_blocked
+}
+
+/// Whether anything is dropped at all: not once the daemon, who could lift a block, has been dead for longer than the
+/// settings allow (`OPEN_AFTER`).
+#[inline(always)]
+fn is_enforced<W: World>(world: &W) -> bool {
+    let open_after_ns = world.settings().open_after_ns;
+    // A heartbeat may be later than a clock that is as coarse as a tick.
+    open_after_ns == 0 || world.now_ns().saturating_sub(world.heartbeat_ns()) < open_after_ns
 }
 
 /// Whether a packet can be no probe, as far as that costs next to nothing: what explained another to the same

@@ -40,6 +40,8 @@ pub struct Settings {
     pub jiffy_ns: u64,
     /// The jiffies counter at the origin of `CLOCK_MONOTONIC`.
     pub first_jiffy: u64,
+    /// How long the daemon may give no sign of life before nothing is dropped any more, in nanoseconds; 0 for ever.
+    pub open_after_ns: u64,
     /// Events a second that each CPU may put into the ring.
     pub event_rate: u32,
     /// Act on the nth probe of a source (`SCAN_TRIGGER`; 0 and 1: the first).
@@ -66,7 +68,7 @@ pub struct Settings {
     pub traps: u32,
 }
 
-const _: () = assert!(size_of::<Settings>() == 72);
+const _: () = assert!(size_of::<Settings>() == 80);
 
 impl Settings {
     /// The bit for TCP in [`Settings::traps`].
@@ -81,6 +83,7 @@ impl Settings {
         repeat_ns: 0,
         jiffy_ns: 0,
         first_jiffy: 0,
+        open_after_ns: 0,
         event_rate: 0,
         trigger: 0,
         tcp_response: 0,

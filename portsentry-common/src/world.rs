@@ -91,6 +91,9 @@ pub trait World {
     /// Nanoseconds of `CLOCK_MONOTONIC`, as fine as a tick.
     fn now_ns(&self) -> u64;
 
+    /// When the daemon last gave a sign of life, in nanoseconds of `CLOCK_MONOTONIC`.
+    fn heartbeat_ns(&self) -> u64;
+
     /// Index of the interface the frame came in on.
     fn interface(&self) -> u32;
 

@@ -83,6 +83,11 @@ impl World for Kernel<'_> {
     }
 
     #[inline(always)]
+    fn heartbeat_ns(&self) -> u64 {
+        maps::HEARTBEAT.get(0).copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
     fn interface(&self) -> u32 {
         self.context.ingress_ifindex() as u32
     }

@@ -63,6 +63,10 @@ pub static GATE_V6: Array<u64, GATE, MMAPABLE> = Array::new();
 #[btf_map]
 pub static GATE_GENERATION: Array<u32, 1> = Array::new();
 
+/// When the daemon last gave a sign of life, nanoseconds of `CLOCK_MONOTONIC`.
+#[btf_map]
+pub static HEARTBEAT: Array<u64, 1> = Array::new();
+
 #[btf_map]
 pub static IGNORED_V4: LpmTrie<Ipv4, u32, 16384> = LpmTrie::new();
 #[btf_map]

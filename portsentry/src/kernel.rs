@@ -12,6 +12,8 @@ mod counters;
 mod error;
 mod ethtool;
 mod gate;
+mod heartbeat;
+mod inherit;
 mod link;
 mod load;
 mod networks;

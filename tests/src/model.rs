@@ -108,6 +108,11 @@ impl World for Model {
         self.now_ns
     }
 
+    /// Never.
+    fn heartbeat_ns(&self) -> u64 {
+        0
+    }
+
     fn interface(&self) -> u32 {
         const LOOPBACK: u32 = 1;
         LOOPBACK

@@ -107,7 +107,7 @@ impl Oracle {
             Reading::Unreadable(counter) => return Finding::of(Action::Pass, &[counter]),
             Reading::Ip(ip) => ip,
         };
-        if ip.source.is_some_and(|source| self.is_blocked(source)) {
+        if ip.source.is_some_and(|source| !self.is_abandoned() && self.is_blocked(source)) {
             return Finding::of(Action::Drop, &["dropped"]);
         }
         let (source, packet) = match (ip.source, &ip.rest) {
@@ -115,13 +115,18 @@ impl Oracle {
             (_, Err(counter)) => return Finding::of(Action::Pass, &[counter]),
             (None, Ok(_)) => unreachable!("a packet that could be read has a source"),
         };
-        if self.fenced.contains(&source) {
+        if self.fenced.contains(&source) && !self.is_abandoned() {
             return self.fenced(source, &ip, packet);
         }
         match seen(source, &ip, packet) {
             Some(seen) => self.free(seen),
             None => Finding::passes(),
         }
+    }
+
+    /// `OPEN_AFTER`, with a daemon that never gave a sign of life: nobody is held off.
+    fn is_abandoned(&self) -> bool {
+        self.settings().open_after_ns > 0
     }
 
     /// By its own block, which counts what it drops, or by the narrowest network that holds it, unless it is ignored.
@@ -202,7 +207,7 @@ impl Oracle {
             Protocol::Tcp => self.settings().tcp_response,
             Protocol::Udp => self.settings().udp_response,
         };
-        if response == Response::Report as u8 {
+        if response == Response::Report as u8 || self.is_abandoned() {
             return self.told(&seen, Verdict::Report, hits, counted);
         }
         if self.settings().fence_ns > 0 {

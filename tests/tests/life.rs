@@ -230,3 +230,70 @@ fn a_hundred_blocks_at_once_are_all_in_the_files() {
     wait_until_recorded(&daemon, &sources);
     assert_held_once(&daemon, &sources);
 }
+
+#[test]
+fn who_is_blocked_passes_once_the_daemon_is_long_dead() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let setup = lab.portsentry("-stcp").with("OPEN_AFTER", "10");
+    let daemon = setup.start();
+    let sources = FAMILIES.map(|family| lab.source(family));
+    for source in sources {
+        lab.nmap(source, "-sS -p 11");
+        daemon.wait_for_block(source);
+    }
+    daemon.kill();
+    for source in sources {
+        assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} gets through at once");
+    }
+    for source in sources {
+        assert!(service.answers(&lab.scanner, source, Reach::Expected), "{source} never gets through");
+    }
+    let daemon = setup.start();
+    for source in sources {
+        assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} gets through again");
+    }
+    assert_held_once(&daemon, &sources);
+}
+
+/// Makes a map as another version might have, with an entry for `source` whose block is for good.
+fn leave_map(lab: &Lab, name: &str, source: IpAddr, value_size: usize) {
+    let octets = match source {
+        IpAddr::V4(source) => source.octets().to_vec(),
+        IpAddr::V6(source) => source.octets().to_vec(),
+    };
+    let path = lab.pins().join(name).display().to_string();
+    let words = |octets: &[u8]| octets.iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
+    let create = format!(
+        "map create {path} type hash key {} value {value_size} entries 1000 name {name}",
+        octets.len()
+    );
+    let mut value = vec![0; value_size];
+    // `port` and `protocol` of a `Block`, where there are any.
+    value.splice(
+        32.min(value_size)..,
+        [11, 0, 6].into_iter().chain([0; 64]).take(value_size.saturating_sub(32)),
+    );
+    let update = format!("map update pinned {path} key {} value {}", words(&octets), words(&value));
+    for command in [create, update] {
+        lab.host.run("bpftool", &command.split(' ').collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn blocks_in_maps_of_another_version_stay_in_force() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let setup = lab.portsentry("-stcp");
+    let [shorter, longer] = FAMILIES.map(|family| lab.source(family));
+    fs::create_dir_all(lab.pins()).expect("a directory of pins");
+    leave_map(&lab, "BLOCKED_V4", shorter, 32);
+    leave_map(&lab, "BLOCKED_V6", longer, 56);
+    let daemon = setup.start();
+    for source in [shorter, longer] {
+        assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} gets through");
+        daemon.wait_until("it is recorded", || daemon.file_about("BLOCKED_FILE", source).len() == 1);
+    }
+    assert!(daemon.file_about("BLOCKED_FILE", longer)[0].contains("Port: 11 TCP Blocked"));
+    service.assert_open_to_bystander(&lab);
+}

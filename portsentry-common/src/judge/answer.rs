@@ -1,6 +1,6 @@
 //! What is done about a probe: counted, blocked or fenced, told. It must not ask whether it is one.
 
-use super::{Action, fenced::challenge};
+use super::{Action, fenced::challenge, is_enforced};
 use crate::{
     address::Address,
     block::{Block, Origin, Proof},
@@ -134,7 +134,10 @@ fn verdict<A: Address, W: Hosts<A>>(flow: &Flow<A>, now_ns: u64, world: &W) -> (
     }
     // A trigger that the first probe reaches needs no memory, which spares it under a flood.
     let hits = if settings.trigger > 1 { world.tally(flow.source, now_ns) } else { 1 };
-    (decide(&flow.probe, hits, settings), hits)
+    match decide(&flow.probe, hits, settings) {
+        Verdict::Block | Verdict::Fence if !is_enforced(world) => (Verdict::Report, hits),
+        verdict => (verdict, hits),
+    }
 }
 
 /// The block or fence that `event` leads to, for `length_ns` nanoseconds or, if that is 0, for good.

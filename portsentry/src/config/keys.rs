@@ -262,6 +262,15 @@ pub const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "OPEN_AFTER",
+        origin: Origin::Ours,
+        form: "seconds, 0 or 10 to 4294967295",
+        default: "0",
+        meaning: "Once the daemon has been dead for so long, nobody is held off any more until it is back: fenced and \
+                  blocked sources pass. 0 keeps them off.",
+        set: |c, v, r| put(&mut c.open_after, value::patience(v, r)),
+    },
+    Key {
         name: "FENCE_TIME",
         origin: Origin::Ours,
         form: "seconds, 1 to 86400",

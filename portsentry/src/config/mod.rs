@@ -104,6 +104,8 @@ pub struct Config {
     pub block_unproven: bool,
     /// `BLOCK_TIME`, in whole seconds; zero is for good.
     pub block_time: Duration,
+    /// `OPEN_AFTER`, in whole seconds; zero is never.
+    pub open_after: Duration,
     /// `FENCE_TIME`, in whole seconds.
     pub fence_time: Duration,
     /// `MAX_NETWORKS`: blocked networks, of both address families together.
@@ -181,6 +183,7 @@ impl Default for Config {
             run_as: None,
             block_unproven: false,
             block_time: Duration::ZERO,
+            open_after: Duration::ZERO,
             fence_time: Duration::from_mins(5),
             max_networks: 65536,
             max_fenced: 65536,

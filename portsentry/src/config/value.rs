@@ -1,7 +1,7 @@
 //! Numbers, switches and paths as they stand in a setting.
 //! Must not know which setting.
 
-use std::{ops::RangeInclusive, path::PathBuf};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{report::Report, span::Span};
 
@@ -29,6 +29,18 @@ pub(super) fn ring_size(value: Span<'_>, report: &mut Report) -> Option<u32> {
         report.error(value.trim(), message).help(format!("the next one is {}", size.next_power_of_two()));
     }
     Some(size)
+}
+
+/// Seconds that a busy daemon never takes to give a sign of life, or 0 for no limit.
+pub(super) fn patience(value: Span<'_>, report: &mut Report) -> Option<Duration> {
+    const LEAST: u32 = 10;
+    let seconds = number(value, 0..=u32::MAX, report)?;
+    if (1..LEAST).contains(&seconds) {
+        let message = format!("{seconds} is out of range: it can be 0, or {LEAST} to {}", u32::MAX);
+        report.error(value.trim(), message);
+        return None;
+    }
+    Some(Duration::from_secs(seconds.into()))
 }
 
 /// `1` or `0`.

@@ -300,6 +300,9 @@ impl Keeper {
     }
 
     fn on_tick(&mut self) {
+        if let Err(error) = self.kernel.beat() {
+            self.journal.error(&error);
+        }
         self.lift_over();
         self.forget_surplus();
         if self.challenges && Instant::now() >= self.next_renewal {

@@ -67,13 +67,27 @@ pub(super) fn delete<K: Pod>(map: impl AsFd, keys: &[K]) -> io::Result<()> {
 /// All entries of a hash map of at most `capacity`, as they stand while it is walked; nothing comes twice unless
 /// others change the map meanwhile.
 pub(super) fn read<K: Pod, V: Pod>(map: impl AsFd, capacity: u32) -> io::Result<Vec<(K, V)>> {
-    let mut entries = Vec::new();
+    let octets = read_octets(map, capacity, (size_of::<K>(), size_of::<V>()))?;
+    let keys = octets.keys.chunks_exact(size_of::<K>()).map(bytemuck::pod_read_unaligned);
+    Ok(keys.zip(octets.values.chunks_exact(size_of::<V>()).map(bytemuck::pod_read_unaligned)).collect())
+}
+
+/// Entries of a map, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Octets {
+    pub keys: Vec<u8>,
+    pub values: Vec<u8>,
+}
+
+/// As [`read`], where only the sizes of a key and of a value are known; they must be the map's.
+pub(super) fn read_octets(map: impl AsFd, capacity: u32, (key, value): (usize, usize)) -> io::Result<Octets> {
+    let mut all = Octets::default();
     // The place in the map, which is at most as long as a key, but of four octets at least.
     let (mut place, mut next) = ([0u8; 64], [0u8; 64]);
     let mut is_first = true;
     let mut size = CHUNK.min(capacity as usize).max(1);
     loop {
-        let (mut keys, mut values) = (vec![K::zeroed(); size], vec![V::zeroed(); size]);
+        let (mut keys, mut values) = (vec![0u8; size * key], vec![0u8; size * value]);
         let mut attributes = attributes(&map, size);
         attributes.in_batch = if is_first { 0 } else { place.as_mut_ptr().addr() as u64 };
         attributes.out_batch = next.as_mut_ptr().addr() as u64;
@@ -93,10 +107,11 @@ pub(super) fn read<K: Pod, V: Pod>(map: impl AsFd, capacity: u32) -> io::Result<
             Err(error) => return Err(error),
         };
         let count = attributes.count as usize;
-        entries.extend(keys.into_iter().zip(values).take(count));
+        all.keys.extend(keys.iter().take(count * key));
+        all.values.extend(values.iter().take(count * value));
         // Whoever fills the map while it is read must not keep its reader for ever.
-        if is_last || entries.len() > 2 * capacity as usize {
-            return Ok(entries);
+        if is_last || all.keys.len() > 2 * capacity as usize * key {
+            return Ok(all);
         }
         place = next;
         is_first = false;

@@ -34,6 +34,11 @@ impl Blocked {
         Self { v4, v6, names, gate, capacity }
     }
 
+    /// How many of each address family there is room for.
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity as usize
+    }
+
     /// Enters or replaces a block.
     pub fn insert(&mut self, source: IpAddr, block: &Block) -> Result<(), Error> {
         let value: Raw = bytemuck::cast(*block);

@@ -27,7 +27,11 @@ use crate::{
 
 use super::{
     Attachment, Blocked, BlockedNetworks, Clock, Error, Mode, Networks, Pins, Place, Ring, Traps, Trial,
-    bitmap, blocked_networks, counters, gate::Gate, link, secrets, trap, trial,
+    bitmap, blocked_networks, counters,
+    gate::Gate,
+    heartbeat,
+    inherit::{BLOCKED, FENCED, Inheritance},
+    link, secrets, trap, trial,
 };
 
 /// The kernel program as `cargo xtask build-ebpf` made it, in ELF.
@@ -91,6 +95,7 @@ impl Load {
             repeat_ns: u64::try_from(config.repeat_window.as_nanos()).unwrap_or(u64::MAX),
             block_ns: nanoseconds(config.block_time),
             fence_ns: if config.block_unproven { 0 } else { nanoseconds(config.fence_time) },
+            open_after_ns: nanoseconds(config.open_after),
             fence_rate: config.fence_rate,
             challenge_rate: if config.challenge { config.challenge_rate } else { 0 },
             first_ephemeral: first_ephemeral(),
@@ -114,8 +119,11 @@ impl Load {
             return Err(Error::NoBtf(BTF.into()));
         }
         let layouts = self.layouts();
+        let mut inheritance = Inheritance::default();
         for layout in &layouts {
-            drop_misfit(&pins, layout)?;
+            if let Some(misfit) = drop_misfit(&pins, layout)? {
+                inheritance.take(layout.0, &misfit);
+            }
         }
         let clock = Clock::measure()?;
         self.settings.jiffy_ns = clock.jiffy_ns;
@@ -131,12 +139,14 @@ impl Load {
             sources.fill_gate()?;
             Ok(sources)
         };
-        let blocked = sources(["BLOCKED_V4", "BLOCKED_V6"], self.max_blocked)?;
-        let fenced = sources(["FENCED_V4", "FENCED_V6"], self.max_fenced)?;
+        let mut blocked = sources(BLOCKED, self.max_blocked)?;
+        let mut fenced = sources(FENCED, self.max_fenced)?;
+        inheritance.leave(&mut blocked, &mut fenced)?;
         let networks = take(&mut ebpf, blocked_networks::MAP)?;
         let networks = BlockedNetworks::new(networks, Arc::clone(&gate), self.max_networks);
         networks.fill_gate()?;
         secrets::renew(ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)?;
+        heartbeat::beat(ebpf.map_mut(heartbeat::MAP).ok_or_else(|| Error::Missing(heartbeat::MAP.into()))?)?;
         verify(program(&mut ebpf)?)?;
         let ring = Ring::new(take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?);
         let pair = |ebpf: &mut Ebpf, names: [&'static str; 2]| -> Result<Networks, Error> {
@@ -174,7 +184,7 @@ impl Load {
         })
     }
 
-    fn layouts(&self) -> [Layout; 23] {
+    fn layouts(&self) -> [Layout; 24] {
         const WORD: u32 = 8;
         let Self { max_blocked, max_networks, max_fenced, max_sources, ring_size, .. } = *self;
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -193,6 +203,7 @@ impl Load {
             ("GATE_V4", 4, WORD, None),
             ("GATE_V6", 4, WORD, None),
             ("GATE_GENERATION", 4, 4, None),
+            (heartbeat::MAP, 4, WORD, None),
             ("IGNORED_V4", 8, 4, None),
             ("IGNORED_V6", 20, 4, None),
             ("LOCAL_V4", 8, 4, None),
@@ -258,6 +269,13 @@ impl Kernel {
         trap::set(&mut self.ebpf, sockets)
     }
 
+    /// Gives a sign of life, without which the program drops nothing after `OPEN_AFTER`.
+    pub fn beat(&mut self) -> Result<(), Error> {
+        heartbeat::beat(
+            self.ebpf.map_mut(heartbeat::MAP).ok_or_else(|| Error::Missing(heartbeat::MAP.into()))?,
+        )
+    }
+
     /// Puts a fresh key in the place of the older of the two that the challenge's cookies are made with.
     pub fn renew_secrets(&mut self) -> Result<(), Error> {
         secrets::renew(self.ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)
@@ -311,12 +329,12 @@ impl Watched {
     }
 }
 
-/// Removes the pin of a map that another version or another size was configured for. A program that still runs
-/// keeps using it until it is replaced.
-fn drop_misfit(pins: &Pins, (name, key, value, entries): &Layout) -> Result<(), Error> {
+/// Removes the pin of a map that another version or another size was configured for, which it returns. A program that
+/// still runs keeps using it until it is replaced.
+fn drop_misfit(pins: &Pins, (name, key, value, entries): &Layout) -> Result<Option<MapData>, Error> {
     let path = pins.map(name);
     if !path.exists() {
-        return Ok(());
+        return Ok(None);
     }
     let fits = MapInfo::from_pin(&path).is_ok_and(|info| {
         info.key_size() == *key
@@ -324,9 +342,11 @@ fn drop_misfit(pins: &Pins, (name, key, value, entries): &Layout) -> Result<(), 
             && entries.is_none_or(|entries| info.max_entries() == entries)
     });
     if fits {
-        return Ok(());
+        return Ok(None);
     }
-    std::fs::remove_file(&path).map_err(|error| Error::Pins { path, problem: error.to_string() })
+    let misfit = MapData::from_pin(&path).ok();
+    std::fs::remove_file(&path).map_err(|error| Error::Pins { path, problem: error.to_string() })?;
+    Ok(misfit)
 }
 
 /// The offset of the gate generation that no attached program reads.

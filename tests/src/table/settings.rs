@@ -29,6 +29,7 @@ pub(super) fn chapters() -> Vec<Chapter> {
         over_rate(),
         no_room(),
         standing(),
+        abandoned(),
         networks(),
     ]
 }
@@ -232,6 +233,32 @@ fn no_room() -> Chapter {
                     (tcp(SYN).to(OWN_V6), blocks(Kind::Syn)),
                     (tcp(SYN).to(OWN_V6).from("[2001:db8:bad::d0]:1"), finds_no_room(Kind::Syn)),
                 ],
+            ),
+        ],
+    }
+}
+
+/// `OPEN_AFTER`, and a daemon that never gave a sign of life.
+fn abandoned() -> Chapter {
+    let syn = || tcp(SYN).to(OWN).from("192.0.2.9:1");
+    Chapter {
+        what: "the daemon is long dead, and nobody is held off",
+        scenario: Scenario::with(|settings| {
+            settings.open_after_ns = 1;
+            settings.fence_ns = 1;
+        })
+        .blocked("192.0.2.209", 0)
+        .blocked_network("2001:db8:3::/48", 0),
+        stories: vec![
+            series(
+                "a probe is told, and passes again and again",
+                [(syn(), is_told(Kind::Syn, Report, 1)), (syn(), is_told(Kind::Syn, Report, 1))],
+            ),
+            story("who is blocked passes", tcp(SYN).to("198.51.100.1:113").from("192.0.2.209:1"), passes()),
+            story(
+                "who is in a blocked network passes",
+                tcp(SYN).to("[2001:db8::1]:113").from("[2001:db8:3::1]:1"),
+                passes(),
             ),
         ],
     }

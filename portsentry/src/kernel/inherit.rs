@@ -1,0 +1,88 @@
+//! Blocks and fences in maps of another version or another size, taken over into ours. It must not decide who is held.
+
+use std::{net::IpAddr, os::fd::AsFd};
+
+use aya::maps::MapData;
+use bytemuck::Zeroable;
+use portsentry_common::block::Block;
+
+use super::{Blocked, Error, batch, monotonic_ns};
+
+/// The maps of blocked sources, IPv4 and IPv6.
+pub(super) const BLOCKED: [&str; 2] = ["BLOCKED_V4", "BLOCKED_V6"];
+/// The same of fenced ones.
+pub(super) const FENCED: [&str; 2] = ["FENCED_V4", "FENCED_V6"];
+
+/// What was found in maps that were let go.
+#[derive(Debug, Default)]
+pub(super) struct Inheritance {
+    blocked: Vec<(IpAddr, Block)>,
+    fenced: Vec<(IpAddr, Block)>,
+}
+
+impl Inheritance {
+    /// Takes what isn't over out of the map that was called `name`, if it is one of sources. What can't be read is left: the blocked
+    /// file names everybody, too.
+    pub(super) fn take(&mut self, name: &str, map: &MapData) {
+        let heirs = if BLOCKED.contains(&name) {
+            &mut self.blocked
+        } else if FENCED.contains(&name) {
+            &mut self.fenced
+        } else {
+            return;
+        };
+        let now_ns = monotonic_ns().unsigned_abs();
+        let found = read(map).unwrap_or_default().into_iter();
+        heirs.extend(found.filter(|(_, block)| !block.is_over(now_ns)));
+    }
+
+    /// Hands it over: the newest, as many as there is room for.
+    pub(super) fn leave(self, blocked: &mut Blocked, fenced: &mut Blocked) -> Result<(), Error> {
+        for (mut heirs, map) in [(self.blocked, blocked), (self.fenced, fenced)] {
+            heirs.sort_by_key(|(_, block)| std::cmp::Reverse(block.since_ns));
+            for is_v4 in [true, false] {
+                let family = heirs.iter().filter(|(source, _)| source.is_ipv4() == is_v4).copied();
+                map.insert_all(&family.take(map.capacity()).collect::<Vec<_>>())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The entries of a map whose keys are addresses, and whose values begin as a [`Block`] does.
+fn read(map: &MapData) -> Option<Vec<(IpAddr, Block)>> {
+    let info = map.info().ok()?;
+    let (key, value) = (info.key_size() as usize, info.value_size() as usize);
+    if key != 4 && key != 16 || value == 0 {
+        return None;
+    }
+    let octets = batch::read_octets(map.fd().as_fd(), info.max_entries(), (key, value)).ok()?;
+    let address = |octets: &[u8]| match <[u8; 4]>::try_from(octets) {
+        Ok(octets) => Some(IpAddr::from(octets)),
+        Err(_) => <[u8; 16]>::try_from(octets).ok().map(IpAddr::from),
+    };
+    let entries = octets.keys.chunks_exact(key).zip(octets.values.chunks_exact(value));
+    Some(entries.filter_map(|(key, value)| Some((address(key)?, begun(value)))).collect())
+}
+
+/// What of a value ours has room for; what the other's lacks is zero.
+fn begun(value: &[u8]) -> Block {
+    let mut block = Block::zeroed();
+    let ours = bytemuck::bytes_of_mut(&mut block);
+    let length = ours.len().min(value.len());
+    ours[..length].copy_from_slice(&value[..length]);
+    block
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_versions_have_in_common_is_taken() {
+        let block = Block { since_ns: -7, until_ns: 9, port: 11, proof: 1, ..Block::zeroed() };
+        let longer = [bytemuck::bytes_of(&block), &[1; 24]].concat();
+        assert_eq!(begun(&longer), block);
+        assert_eq!(begun(&longer[..16]), Block { port: 0, proof: 0, ..block });
+    }
+}
