@@ -3,6 +3,7 @@
 //! It must not hold rules of its own; where a decision is needed, `policy` has it.
 
 mod companion;
+mod control;
 pub mod host;
 pub mod interfaces;
 mod keeper;
@@ -18,6 +19,7 @@ use ipnet::IpNet;
 
 use self::{
     companion::{Claims, Wait},
+    control::Control,
     reader::End,
     session::{Begin, Session},
     signals::Signals,
@@ -80,10 +82,14 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
             session
         }
     };
+    let mut control = Control::default();
     loop {
+        if let Err(error) = control.open(&options.config) {
+            session.complain(&error);
+        }
         // What can't be asked is taken to be as it was: nobody else.
         let others = || claims.others(&options.config.pin_path).unwrap_or_default();
-        let (new, begin) = match session.serve(&mut signals, reread, &others).await? {
+        let (new, begin) = match session.serve((&mut signals, &mut control), reread, &others).await? {
             End::Stop => return companion::leave(&options, &claims),
             End::Regroup => (None, Begin::Regroup),
             End::Reload(new) => (Some(*new), Begin::Reload),

@@ -5,12 +5,14 @@
 pub mod blocked_file;
 pub mod classic;
 mod edit;
+pub mod evidence;
 mod files;
 mod history;
 pub mod hosts_deny;
 mod journal;
 mod output;
 mod past;
+pub mod remark;
 mod replace;
 pub mod resolver;
 pub mod revival;
@@ -24,7 +26,7 @@ pub use edit::{Change, Edited, edit};
 pub use files::{Denied, Files, Flushed};
 pub use journal::Journal;
 pub use past::{Deed, Past};
-pub use replace::ReplaceError;
+pub use replace::{ReplaceError, read};
 
 /// A source as lines name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use aya::maps::{HashMap, Map, MapData, MapError, MapInfo, PerCpuArray};
 use nix::sys::stat::{major, minor};
 use portsentry_common::{block::Block, counter::Counters};
 
-use super::{Error, blocked::Raw, counters};
+use super::{Error, Waiting, blocked::Raw, counters};
 
 /// A map of sources whose addresses have `N` octets.
 type Entries<const N: usize> = HashMap<MapData, [u8; N], Raw>;
@@ -96,6 +96,11 @@ impl Observer {
         Ok(self.info("EVENTS")?.max_entries())
     }
 
+    /// The ring's size and what waits in it.
+    pub fn ring(&self) -> Result<Waiting, Error> {
+        super::ring::waiting(&self.pin("EVENTS"))
+    }
+
     /// The counters since the maps were made, summed over the CPUs.
     pub fn counters(&self) -> Result<Counters, Error> {
         const NAME: &str = "COUNTERS";
@@ -116,7 +121,13 @@ impl Observer {
     /// The process that holds the lock, which is the daemon that runs.
     #[must_use]
     pub fn daemon(&self) -> Option<i32> {
-        let directory = fs::metadata(&self.directory).ok()?;
+        Self::locked_by(&self.directory)
+    }
+
+    /// The process that holds the lock on `directory`, whatever is pinned there.
+    #[must_use]
+    pub fn locked_by(directory: &Path) -> Option<i32> {
+        let directory = fs::metadata(directory).ok()?;
         let locks = fs::read_to_string("/proc/locks").ok()?;
         holder(&locks, (major(directory.dev()), minor(directory.dev()), directory.ino()))
     }

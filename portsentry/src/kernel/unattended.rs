@@ -1,7 +1,7 @@
 //! The maps of blocked and fenced sources where no daemon runs, for an administrator's word. It must not load or
 //! attach anything.
 
-use std::{net::IpAddr, path::Path, sync::Arc};
+use std::{net::IpAddr, path::Path, sync::Arc, time::SystemTime};
 
 use aya::maps::{HashMap, Map, MapData};
 use portsentry_common::{
@@ -54,10 +54,12 @@ impl Unattended {
         self.pins.links().next().is_some()
     }
 
-    /// Blocks `source` for good, as the blocked file says already.
-    pub fn block(&mut self, source: IpAddr) -> Result<(), Error> {
+    /// Blocks `source` until then or for good, as the blocked file says already.
+    pub fn block(&mut self, source: IpAddr, until: Option<SystemTime>) -> Result<(), Error> {
+        let until = until.map_or(0, clock::monotonic_at);
         let block = Block {
             since_ns: clock::monotonic_ns(),
+            until_ns: u64::try_from(until).unwrap_or(1),
             protocol: Protocol::Tcp as u8,
             origin: Origin::File as u8,
             proof: Proof::Administrator as u8,

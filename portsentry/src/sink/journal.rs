@@ -1,6 +1,6 @@
 //! The log: which line is written, in which PortSentry's words. It must not decide what is worth a line.
 
-use std::{fmt::Display, net::IpAddr};
+use std::{fmt::Display, net::IpAddr, time::SystemTime};
 
 use portsentry_common::{block::Proof, classify::Protocol, decide::Verdict};
 
@@ -25,6 +25,7 @@ pub struct Journal {
     format: LogFormat,
     tells_notices: bool,
     output: Output,
+    last_error: Option<(SystemTime, String)>,
 }
 
 impl Journal {
@@ -35,6 +36,7 @@ impl Journal {
             format: config.log_format,
             tells_notices: config.log_notices || config.log_format == LogFormat::Revival,
             output: Output::new(config),
+            last_error: None,
         }
     }
 
@@ -199,9 +201,16 @@ impl Journal {
 
     /// Something that somebody has to look at.
     pub fn error(&mut self, problem: &dyn Display) {
+        self.last_error = Some((SystemTime::now(), problem.to_string()));
         for (number, line) in problem.to_string().lines().enumerate() {
             self.admin(&if number == 0 { format!("ERROR: {line}") } else { line.to_owned() });
         }
+    }
+
+    /// The last thing that went wrong, and when.
+    #[must_use]
+    pub fn last_error(&self) -> Option<&(SystemTime, String)> {
+        self.last_error.as_ref()
     }
 
     /// Anything else that an administrator wants to know.
@@ -272,6 +281,8 @@ pub(super) mod tests {
             options: Some(false),
             interface: 1,
             vlan: 0,
+            length: 0,
+            ttl: 0,
             hits: 1,
             verdict: Verdict::Block,
             proof: Proof::None,

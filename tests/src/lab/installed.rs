@@ -12,7 +12,7 @@ use super::{Lab, log::PATIENCE};
 
 /// What a fresh machine has, all of it in the lab's directory, and the daemon in the midst of it.
 const MOUNTS: &str = r#"
-for name in etc var dev; do mount --bind "$1/$name" "/$name"; done
+for name in etc var dev run; do mount --bind "$1/$name" "/$name"; done
 mount -t bpf bpf /sys/fs/bpf
 shift
 exec "$@"
@@ -26,7 +26,7 @@ pub(super) fn place(lab: &Lab, path: &Path) -> PathBuf {
 /// Furnishes the lab's directory, with `config` and `ignore` in `/etc/portsentry`.
 pub(super) fn furnish(lab: &Lab, config: &str, ignored: &str) {
     let place = |path: &str| place(lab, Path::new(path));
-    for directory in ["/etc/portsentry", "/var/lib/portsentry", "/var/run/portsentry", "/dev"] {
+    for directory in ["/etc/portsentry", "/var/lib/portsentry", "/var/run/portsentry", "/dev", "/run"] {
         fs::create_dir_all(place(directory)).expect("a directory");
     }
     fs::write(place("/etc/portsentry/portsentry.conf"), config).expect("a configuration file");

@@ -301,7 +301,11 @@ fn networks() -> Chapter {
             story("at a blocked network's end, too", silent().from("192.0.2.239:1"), is_dropped()),
             story("who is beside it passes", silent().from("192.0.2.127:1"), passes()),
             story("of an ignored network in it nothing is dropped", silent().from("192.0.2.244:1"), passes()),
-            story("the narrowest decides, and its time may be over", silent().from("192.0.2.194:1"), passes()),
+            story(
+                "the narrowest decides, and its time may be over",
+                silent().from("192.0.2.194:1"),
+                passes(),
+            ),
             story("over IPv6, too", silent_v6().from("[2001:db8:bad::1]:1"), is_dropped()),
             story("and in a network within", silent_v6().from("[2001:db8:bad:7::1]:1"), is_dropped()),
             story("and not beside it", silent_v6().from("[2001:db8:bae::1]:1"), passes()),
