@@ -6,7 +6,9 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
 
-pub use self::verb::{Doctor, History, Hold, List, Sort, State, Status, Verb};
+pub use self::verb::{
+    Block, Deed, Doctor, Down, History, List, Sort, State, Status, Top, Unblock, Verb, Why,
+};
 use crate::{
     config::{Config, Interfaces, LogFormat, LogOutput},
     modes::{Mode, Modes},

@@ -3,6 +3,7 @@
 mod background;
 mod check;
 mod doctor;
+mod down;
 mod history;
 mod hold;
 mod list;
@@ -13,11 +14,12 @@ mod run;
 mod show;
 mod status;
 mod table;
+mod top;
+mod why;
 
 use crate::{
     cli::{Cli, Verb},
     exit::Exit,
-    sink::Change,
 };
 
 /// Does what the command line says. What goes wrong is said on standard error.
@@ -28,8 +30,11 @@ pub fn run(cli: &Cli) -> Exit {
         Some(Verb::Check) => check::run(cli),
         Some(Verb::List(list)) => list::run(cli, list),
         Some(Verb::Status(status)) => status::run(cli, *status),
-        Some(Verb::Block(named)) => hold::run(cli, Change::Block, named),
-        Some(Verb::Unblock(named)) => hold::run(cli, Change::Unblock, named),
+        Some(Verb::Why(why)) => why::run(cli, *why),
+        Some(Verb::Top(top)) => top::run(cli, *top),
+        Some(Verb::Block(block)) => hold::block(cli, block),
+        Some(Verb::Unblock(unblock)) => hold::unblock(cli, unblock),
+        Some(Verb::Down(down)) => down::run(cli, *down),
         Some(Verb::History(history)) => history::run(cli, history),
         Some(Verb::Doctor(doctor)) => doctor::run(cli, *doctor),
         Some(Verb::Completions { shell }) => papers::completions(*shell),

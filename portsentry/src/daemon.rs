@@ -3,6 +3,7 @@
 //! It must not hold rules of its own; where a decision is needed, `policy` has it.
 
 mod companion;
+mod control;
 pub mod host;
 pub mod interfaces;
 mod keeper;
@@ -19,6 +20,7 @@ use ipnet::IpNet;
 
 use self::{
     companion::{Claims, Wait},
+    control::Control,
     reader::End,
     session::{Begin, Lasting, Session},
     signals::Signals,
@@ -110,11 +112,15 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
             session
         }
     };
+    let mut control = Control::default();
     loop {
+        if let Err(error) = control.open(&options.config) {
+            session.complain(&error);
+        }
         server.follow(options.config.metrics_listen, &lasting.board);
         // What can't be asked is taken to be as it was: nobody else.
         let others = || lasting.claims.others(&options.config.pin_path).unwrap_or_default();
-        let (new, begin) = match session.serve(&mut signals, &reread, &others).await? {
+        let (new, begin) = match session.serve((&mut signals, &mut control), &reread, &others).await? {
             End::Leave => return Ok(()),
             End::Stop => return companion::leave(&options, &lasting.claims),
             End::Regroup => (None, Begin::Regroup),

@@ -5,8 +5,10 @@
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod control;
 pub mod daemon;
 pub mod exit;
+pub mod instant;
 pub mod kernel;
 pub mod metrics;
 pub mod modes;

@@ -69,6 +69,9 @@ impl Sandbox {
         }
         let account = Account::find(config.run_as.as_deref())?;
         places::own(&config.pin_path, account)?;
+        if let Some(socket) = &config.control_socket {
+            places::make_room(socket, account)?;
+        }
         let places = places::written(config);
         let privileges = needed(account, config);
         // Landlock first: it asks for nothing but a promise never to gain privileges.
@@ -142,6 +145,8 @@ mod tests {
             history_file: directory.join("history"),
             blocked_file: directory.join("blocked"),
             pin_path: directory.join("pins"),
+            evidence_file: None,
+            control_socket: None,
             ..Config::default()
         }
     }

@@ -7,6 +7,7 @@ pub mod blocked_file;
 pub mod classic;
 mod edit;
 pub mod event;
+pub mod evidence;
 mod files;
 mod history;
 pub mod hosts_deny;
@@ -15,6 +16,7 @@ mod journald;
 mod json_log;
 mod output;
 mod past;
+pub mod remark;
 mod replace;
 pub mod resolver;
 pub mod revival;
@@ -29,7 +31,7 @@ pub use edit::{Change, Edited, edit, rewrite};
 pub use files::{Denied, Files, Flushed};
 pub use journal::Journal;
 pub use past::{Deed, Past};
-pub use replace::ReplaceError;
+pub use replace::{ReplaceError, read};
 
 /// A source as lines name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

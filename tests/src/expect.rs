@@ -117,6 +117,8 @@ impl Expected {
                 options: Some(packet.has_options()),
                 interface: 1,
                 vlan: packet.innermost_vlan(),
+                length: 0,
+                ttl: 0,
                 hits,
                 verdict,
                 proof: if kind == Kind::Connect { Proof::Cookie } else { Proof::None },

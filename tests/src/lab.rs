@@ -28,6 +28,7 @@ mod namespace;
 mod probes;
 mod records;
 mod router;
+mod said;
 mod scanners;
 mod service;
 mod setup;
@@ -44,6 +45,7 @@ pub use self::{
     namespace::{Namespace, by_way_of},
     probes::Probe,
     records::{classic_record, mentions},
+    said::Said,
     service::{Reach, Service},
     setup::{Portsentry, binary},
     wire::{Segment, Wire, segment},

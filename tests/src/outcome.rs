@@ -37,11 +37,15 @@ impl Outcome {
         let counted = COUNTERS.iter().map(|(counter, name, _)| (*name, growth(*counter)));
         Self {
             action,
-            // No two judges share a clock.
-            told: told.into_iter().map(|told| Sighting { time: SystemTime::UNIX_EPOCH, ..told }).collect(),
+            told: told.into_iter().map(timeless).collect(),
             counted: counted.filter(|(_, growth)| *growth > 0).collect(),
         }
     }
+}
+
+/// `told` without its time, as no two judges share a clock, and without what no rule looks at.
+fn timeless(told: Sighting) -> Sighting {
+    Sighting { time: SystemTime::UNIX_EPOCH, length: 0, ttl: 0, ..told }
 }
 
 /// `block` without its times, except whether it ends at all.

@@ -9,7 +9,7 @@ use std::{
 use jiff::tz::TimeZone;
 use portsentry::{
     policy::Record,
-    sink::{Change, blocked_file, rewrite},
+    sink::{Change, blocked_file, remark::Remark, rewrite},
 };
 use portsentry_common::classify::Protocol;
 
@@ -38,8 +38,8 @@ fn said(records: &[Record]) -> Vec<(IpAddr, u16, Protocol, bool)> {
 fn edit(data: &[u8], records: &[Record]) {
     let Some(first) = records.first() else { return };
     let sources = BTreeSet::from([first.source, IpAddr::from([192, 0, 2, 99])]);
-    for change in [Change::Block, Change::Unblock] {
-        let (new, edited) = rewrite(data, change, &sources);
+    for change in [Change::Block(Remark::default()), Change::Unblock] {
+        let (new, edited) = rewrite(data, &change, &sources);
         assert_eq!(edited.changed.len() + edited.unchanged.len(), sources.len());
         let (after, _) = blocked_file::parse(&new, NOW);
         let others = |records: &[Record]| -> BTreeMap<IpAddr, usize> {
@@ -53,11 +53,11 @@ fn edit(data: &[u8], records: &[Record]) {
         for source in &sources {
             let holds: Vec<_> = after.iter().filter(|record| record.source == *source).collect();
             match change {
-                Change::Block => assert!(holds.iter().any(|record| !record.hold.is_fence)),
+                Change::Block(_) => assert!(holds.iter().any(|record| !record.hold.is_fence)),
                 Change::Unblock => assert!(holds.is_empty()),
             }
         }
-        assert!(rewrite(&new, change, &sources).1.changed.is_empty(), "nothing is left to do");
+        assert!(rewrite(&new, &change, &sources).1.changed.is_empty(), "nothing is left to do");
     }
 }
 

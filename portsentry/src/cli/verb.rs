@@ -1,11 +1,14 @@
 //! The commands beside the two PortSentrys' flags, and what they take. It must not do them.
 
-use std::{net::IpAddr, str::FromStr};
+use std::{net::IpAddr, str::FromStr, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use ipnet::IpNet;
-use jiff::{Span, Timestamp, Zoned, civil::DateTime, tz::TimeZone};
+use jiff::{Span, SpanRelativeTo, Timestamp, Zoned, civil::DateTime, tz::TimeZone};
+
+/// The longest block but one for good, in seconds: a hundred years.
+const LONGEST_TERM: u64 = 100 * 365 * 86400;
 
 /// Commands beside the flags of the two PortSentrys.
 #[derive(Clone, Debug, Subcommand)]
@@ -17,12 +20,18 @@ pub enum Verb {
     List(List),
     /// Say whether enforcement is attached (exit status 0) or not (1), and what was counted
     Status(Status),
-    /// Block addresses by way of the blocked file, which the daemon follows
-    Block(Hold),
-    /// Unblock addresses by way of the blocked file, which the daemon follows
-    Unblock(Hold),
+    /// Show everything that is known of an address: whether it is held, why, and the packets that led to it
+    Why(Why),
+    /// Watch what comes and what is dropped, live, also while no daemon runs
+    Top(Top),
+    /// Block addresses, also while no daemon runs
+    Block(Block),
+    /// Unblock addresses, also while no daemon runs
+    Unblock(Unblock),
     /// Show what was done to whom, from the history file
     History(History),
+    /// End the daemon if one runs, detach from every interface and remove all pins
+    Down(Down),
     /// Say before attaching what speaks for and against it here (exit status 1 if something prevents it)
     Doctor(Doctor),
     /// Print completions for a shell
@@ -46,6 +55,9 @@ pub struct List {
     /// Only sources in this network, such as 192.0.2.0/24
     #[arg(long, value_parser = network)]
     pub network: Option<IpNet>,
+    /// Only sources whose last probe was of a kind whose name has this in it, in any case: syn, xmas, udp
+    #[arg(long)]
+    pub kind: Option<String>,
     /// In which order
     #[arg(long, value_enum, default_value_t = Sort::Since)]
     pub sort: Sort,
@@ -62,12 +74,55 @@ pub struct Status {
     pub json: bool,
 }
 
-/// What `block` and `unblock` take.
+/// What `block` takes.
 #[derive(Clone, Debug, Args)]
-pub struct Hold {
+pub struct Block {
     /// IPv4 or IPv6 addresses, or networks such as 192.0.2.0/24
     #[arg(required = true, value_name = "ADDRESS", value_parser = network)]
     pub addresses: Vec<IpNet>,
+    /// For how long, as 90s, 2h or 3days; for good without
+    #[arg(long = "for", value_name = "TIME", value_parser = term)]
+    pub term: Option<Duration>,
+    /// Why, for the blocked file and `why`
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// What `unblock` takes.
+#[derive(Clone, Debug, Args)]
+pub struct Unblock {
+    /// IPv4 or IPv6 addresses, or networks such as 192.0.2.0/24
+    #[arg(required = true, value_name = "ADDRESS", value_parser = network)]
+    pub addresses: Vec<IpNet>,
+}
+
+/// What `why` takes.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Why {
+    /// An IPv4 or IPv6 address
+    pub address: IpAddr,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `top` takes.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Top {
+    /// Seconds between two looks
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub interval: u64,
+    /// Print one frame as text after one interval, and end
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// What `down` takes.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Down {
+    /// Seconds that the daemon may take to end
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub patience: u64,
 }
 
 /// What `history` takes.
@@ -79,6 +134,12 @@ pub struct History {
     /// Only what came later: a time (2026-11-23, 2026-11-23T10:00, with or without Z) or how long ago (2h, 3days)
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<Timestamp>,
+    /// Only probes of a kind whose name has this in it, in any case: syn, xmas, udp (1.2's lines tell no kind)
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Only where this was done
+    #[arg(long)]
+    pub deed: Option<Deed>,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
@@ -90,6 +151,17 @@ pub struct Doctor {
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// What the history tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Deed {
+    /// All packets were dropped from then on
+    Blocked,
+    /// It could open nothing from then on
+    Fenced,
+    /// It was left alone, as configured
+    Reported,
 }
 
 /// What may be done to a source.
@@ -111,6 +183,10 @@ pub enum Sort {
     Dropped,
     /// By address, IPv4 first
     Address,
+    /// Who is let in first; those held for good last
+    Until,
+    /// Who probed most first
+    Hits,
 }
 
 /// An address or a network; of an address, the network that holds it alone.
@@ -118,6 +194,16 @@ fn network(text: &str) -> Result<IpNet, String> {
     let host = IpAddr::from_str(text).map(|address| IpNet::from(address.to_canonical()));
     host.or_else(|_| text.parse().map(|network: IpNet| network.trunc()))
         .map_err(|_| "write 192.0.2.7, 192.0.2.0/24, 2001:db8::7 or 2001:db8::/32".into())
+}
+
+/// How long, in whole seconds; days have 24 hours.
+fn term(text: &str) -> Result<Duration, String> {
+    let read = || {
+        let span: Span = text.parse().ok()?;
+        let exact = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+        u64::try_from(exact.as_secs()).ok().filter(|seconds| (1..=LONGEST_TERM).contains(seconds))
+    };
+    read().map(Duration::from_secs).ok_or_else(|| "write how long, such as 90s, 2h or 3days".into())
 }
 
 /// A moment, on the local clock unless it says which; or the time that has gone by since.
@@ -155,6 +241,26 @@ mod tests {
         ] {
             let expected = expected.map(|text| text.parse().unwrap());
             assert_eq!(moment(text, &now), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn terms_are_whole_seconds() {
+        for (text, expected) in [
+            ("90s", Some(90)),
+            ("2h", Some(7200)),
+            ("1h 30m", Some(5400)),
+            ("3days", Some(3 * 86400)),
+            ("2 weeks", Some(14 * 86400)),
+            ("PT5M", Some(300)),
+            ("0s", None),
+            ("-2h", None),
+            ("1 month", None),
+            ("200 years", None),
+            ("90", None),
+            ("soon", None),
+        ] {
+            assert_eq!(term(text).ok(), expected.map(Duration::from_secs), "{text}");
         }
     }
 

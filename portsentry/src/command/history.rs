@@ -17,14 +17,14 @@ use super::{
     table::{self, Align},
 };
 use crate::{
-    cli::{Cli, History},
+    cli::{self, Cli, History},
     exit::Exit,
     sink::{Deed, Past},
 };
 
 /// A line as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Entry {
+pub(super) struct Entry {
     time: Time,
     address: IpAddr,
     name: Option<String>,
@@ -57,7 +57,7 @@ pub(super) fn run(cli: &Cli, history: &History) -> Exit {
 }
 
 /// What is asked for, and how many lines say nothing. A file that isn't there is one without lines.
-fn read(path: &Path, history: &History) -> io::Result<(Vec<Entry>, usize)> {
+pub(super) fn read(path: &Path, history: &History) -> io::Result<(Vec<Entry>, usize)> {
     match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok((Vec::new(), 0)),
         file => select(BufReader::new(file?), history),
@@ -80,7 +80,24 @@ fn select(lines: impl BufRead, history: &History) -> io::Result<(Vec<Entry>, usi
 
 fn is_wanted(past: &Past, history: &History) -> bool {
     history.address.is_none_or(|network| network.contains(&past.source))
+        && history.kind.as_ref().is_none_or(|kind| is_of(past.kind.as_deref(), kind))
+        && history.deed.is_none_or(|deed| past.deed == deed.into())
         && history.since.is_none_or(|since| past.time >= SystemTime::from(since))
+}
+
+/// Whether a kind's name has `part` in it, in any case.
+pub(super) fn is_of(kind: Option<&str>, part: &str) -> bool {
+    kind.is_some_and(|kind| kind.to_lowercase().contains(&part.to_lowercase()))
+}
+
+impl From<cli::Deed> for Deed {
+    fn from(deed: cli::Deed) -> Self {
+        match deed {
+            cli::Deed::Blocked => Self::Blocked,
+            cli::Deed::Fenced => Self::Fenced,
+            cli::Deed::Reported => Self::Reported,
+        }
+    }
 }
 
 impl From<Past> for Entry {
@@ -99,7 +116,7 @@ impl From<Past> for Entry {
     }
 }
 
-fn render(entries: &[Entry], zone: &TimeZone) -> String {
+pub(super) fn render(entries: &[Entry], zone: &TimeZone) -> String {
     use Align::{Left, Right};
     if entries.is_empty() {
         return "the history has no such line\n".into();
@@ -130,11 +147,13 @@ mod tests {
          2026-11-22T23:40:12.990+0000 Scan from: [2001:db8::9] (2001:db8::9) protocol: [UDP] port: [69] type: [UDP] \
          IP opts: [not set] ignored: [false] triggered: [true] noblock: [true] blocked: [false]\n";
 
+    const ALL: History = History { address: None, since: None, kind: None, deed: None, json: false };
+
     fn selected(address: Option<&str>, since: Option<&str>) -> (Vec<Entry>, usize) {
         let history = History {
             address: address.map(|text| text.parse().unwrap()),
             since: since.map(|text| text.parse().unwrap()),
-            json: false,
+            ..ALL
         };
         select(FILE.as_bytes(), &history).unwrap()
     }
@@ -154,6 +173,22 @@ mod tests {
                 (found.as_slice(), torn),
                 (&expected.iter().map(ToString::to_string).collect::<Vec<_>>()[..], 1)
             );
+        }
+    }
+
+    #[test]
+    fn lines_are_chosen_by_kind_and_deed() {
+        for (kind, deed, expected) in [
+            (Some("udp"), None, &["2001:db8::9"][..]),
+            (Some("xmas"), None, &[]),
+            (None, Some(cli::Deed::Blocked), &["192.0.2.9", "192.0.2.10"]),
+            (None, Some(cli::Deed::Reported), &["2001:db8::9"]),
+            (Some("UDP"), Some(cli::Deed::Fenced), &[]),
+        ] {
+            let history = History { kind: kind.map(Into::into), deed, ..ALL };
+            let (entries, _) = select(FILE.as_bytes(), &history).unwrap();
+            let found: Vec<_> = entries.iter().map(|entry| entry.address.to_string()).collect();
+            assert_eq!(found, expected, "{kind:?} {deed:?}");
         }
     }
 
@@ -182,8 +217,7 @@ mod tests {
     #[test]
     fn a_history_that_is_not_there_has_no_lines() {
         let directory = tempfile::tempdir().unwrap();
-        let history = History { address: None, since: None, json: false };
-        assert_eq!(read(&directory.path().join("history"), &history).unwrap(), (Vec::new(), 0));
+        assert_eq!(read(&directory.path().join("history"), &ALL).unwrap(), (Vec::new(), 0));
         assert_eq!(render(&[], &TimeZone::UTC), "the history has no such line\n");
     }
 }

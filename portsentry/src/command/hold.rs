@@ -1,24 +1,52 @@
-//! `portsentry block` and `portsentry unblock`, by editing the blocked file, which a running daemon follows.
+//! `portsentry block` and `portsentry unblock`: by the running daemon at its control socket, or by editing the blocked
+//! file, which a daemon follows that can't be asked.
 //!
 //! It must not touch the kernel's maps while a daemon runs: that one writes them.
 
 mod networks;
 
-use std::{collections::BTreeSet, net::IpAddr, path::Path};
+use std::{collections::BTreeSet, net::IpAddr, path::Path, time::SystemTime};
 
 use ipnet::IpNet;
+use serde::Deserialize;
 
-use super::{observed, options, show};
+use super::{observed, options, show, table};
 use crate::{
-    cli::{Cli, Hold},
+    cli::{Block, Cli, Unblock},
+    control::{Code, Refusal, Request, client},
     daemon::{Options, host, territory},
     exit::Exit,
+    instant::stamp,
     kernel::{self, Exempt, Observer, Sources, Unattended},
-    sink::{Change, Edited, Files, blocked_file, edit},
+    sink::{
+        Change, Edited, Files, blocked_file, edit,
+        remark::{Remark, shortened},
+    },
 };
 
-/// Blocks or unblocks the addresses that were named, or none of them if one can't be.
-pub(super) fn run(cli: &Cli, change: Change, hold: &Hold) -> Exit {
+/// Addresses in a request, which has room for about twice as many.
+const AT_ONCE: usize = 50;
+
+/// Blocks the addresses that were named, or none of them if one can't be.
+pub(super) fn block(cli: &Cli, block: &Block) -> Exit {
+    let until = block.term.and_then(|term| SystemTime::now().checked_add(term));
+    let reason = block.reason.as_deref().map(shortened);
+    let request = |addresses| Request::Block {
+        addresses,
+        seconds: block.term.map(|term| term.as_secs()),
+        reason: reason.clone(),
+    };
+    let change =
+        Change::Block(Remark { until: until.map(|until| stamp(until).into()), reason: reason.clone() });
+    run(cli, &change, &block.addresses, &request)
+}
+
+/// Unblocks the addresses that were named.
+pub(super) fn unblock(cli: &Cli, unblock: &Unblock) -> Exit {
+    run(cli, &Change::Unblock, &unblock.addresses, &|addresses| Request::Unblock { addresses })
+}
+
+fn run(cli: &Cli, change: &Change, addresses: &[IpNet], request: &dyn Fn(Vec<IpAddr>) -> Request) -> Exit {
     let options = match options::read(cli) {
         Ok((options, _)) => options,
         Err(errors) => {
@@ -27,14 +55,13 @@ pub(super) fn run(cli: &Cli, change: Change, hold: &Hold) -> Exit {
         }
     };
     let (hosts, mut networks): (BTreeSet<IpNet>, BTreeSet<IpNet>) =
-        hold.addresses.iter().partition(|network| network.prefix_len() == network.max_prefix_len());
+        addresses.iter().partition(|network| network.prefix_len() == network.max_prefix_len());
     let sources: BTreeSet<IpAddr> = hosts.iter().map(IpNet::addr).collect();
-    if change == Change::Unblock {
+    if *change == Change::Unblock {
         networks.extend(hosts.iter().filter(|host| options.listed.names(host.addr())));
-    }
-    if change == Change::Block {
+    } else {
         let refused = match refuse(&sources, &options) {
-            Ok(refused) => [refused, networks::refused(&networks)].concat(),
+            Ok(refused) => [refused, networks::refused(change, &networks)].concat(),
             Err(problem) => {
                 eprintln!("portsentry: {problem}");
                 return Exit::Failure;
@@ -46,8 +73,68 @@ pub(super) fn run(cli: &Cli, change: Change, hold: &Hold) -> Exit {
             return Exit::Failure;
         }
     }
+    let hosts = if sources.is_empty() {
+        Exit::Success
+    } else {
+        ask(&options, change, &sources, request).unwrap_or_else(|| do_it(&options, change, &sources))
+    };
+    let networks =
+        if networks.is_empty() { Exit::Success } else { networks::hold(&options, change, &networks) };
+    if hosts == Exit::Success { networks } else { hosts }
+}
+
+/// Has the running daemon do it; `None` if none can be asked.
+fn ask(
+    options: &Options,
+    change: &Change,
+    sources: &BTreeSet<IpAddr>,
+    request: &dyn Fn(Vec<IpAddr>) -> Request,
+) -> Option<Exit> {
+    #[derive(Deserialize)]
+    struct Done {
+        changed: Vec<IpAddr>,
+        unchanged: Vec<IpAddr>,
+    }
+    let socket = options.config.control_socket.as_deref()?;
+    let (done, not_needed) = match change {
+        Change::Block(_) => ("is blocked by the running daemon", "is blocked already"),
+        Change::Unblock => ("is unblocked by the running daemon", "is not blocked"),
+    };
+    let sources: Vec<IpAddr> = sources.iter().copied().collect();
+    for (turn, some) in sources.chunks(AT_ONCE).enumerate() {
+        let answer = match client::ask(socket, &request(some.to_vec())) {
+            // It has ended meanwhile, or never ran.
+            None if turn == 0 => return None,
+            None => Err(Refusal::new(Code::Failed, "the daemon has ended meanwhile")),
+            Some(answer) => answer,
+        };
+        let answer = answer.and_then(|value| {
+            serde_json::from_value::<Done>(value)
+                .map_err(|error| Refusal::new(Code::Failed, error.to_string()))
+        });
+        match answer {
+            Ok(Done { changed, unchanged }) => {
+                let lines = changed.iter().map(|source| format!("{source}: {done}\n"));
+                let others = unchanged.iter().map(|source| format!("{source}: {not_needed}\n"));
+                match show::print(&lines.chain(others).collect::<String>()) {
+                    Exit::Success => {}
+                    exit => return Some(exit),
+                }
+            }
+            Err(refusal) => {
+                refusal.details.iter().for_each(|line| eprintln!("portsentry: {}", table::plain(line)));
+                eprintln!("portsentry: {}", table::plain(&refusal.message));
+                return Some(Exit::Failure);
+            }
+        }
+    }
+    Some(Exit::Success)
+}
+
+/// Does it by the blocked file, and in the kernel's maps if no daemon runs that would follow that.
+fn do_it(options: &Options, change: &Change, sources: &BTreeSet<IpAddr>) -> Exit {
     let path = &options.config.blocked_file;
-    let edited = match edit(path, change, &sources) {
+    let edited = match edit(path, change, sources) {
         Ok(edited) => edited,
         Err(error) => {
             eprintln!("portsentry: {error}");
@@ -75,15 +162,8 @@ pub(super) fn run(cli: &Cli, change: Change, hold: &Hold) -> Exit {
     };
     let changed = edited.changed.iter().map(|source| (source, situation.changed().to_owned()));
     let unchanged = edited.unchanged.iter().map(|source| (source, situation.unchanged(*source, path)));
-    let networks = match networks::hold(&options, change, &networks, runs) {
-        Ok(lines) => lines,
-        Err(exit) => return exit,
-    };
-    let lines: Vec<_> = changed
-        .chain(unchanged)
-        .map(|(source, said)| format!("{source}: {said}\n"))
-        .chain(networks)
-        .collect();
+    let lines: Vec<_> =
+        changed.chain(unchanged).map(|(source, said)| format!("{source}: {said}\n")).collect();
     match show::print(&lines.concat()) {
         Exit::Success if situation.has_failed(&edited.unchanged) => Exit::Failure,
         exit => exit,
@@ -92,11 +172,11 @@ pub(super) fn run(cli: &Cli, change: Change, hold: &Hold) -> Exit {
 
 /// Enters what was asked in the kernel's maps where no daemon runs that would; says whether it is enforced, if there
 /// are maps.
-fn enter(pins: &Path, change: Change, edited: &Edited) -> Result<Option<bool>, kernel::Error> {
+fn enter(pins: &Path, change: &Change, edited: &Edited) -> Result<Option<bool>, kernel::Error> {
     let Some(mut maps) = Unattended::open(pins)? else { return Ok(None) };
     let (changed, unchanged) = (edited.changed.iter(), edited.unchanged.iter());
     match change {
-        Change::Block => changed.copied().try_for_each(|source| maps.block(source))?,
+        Change::Block(remark) => changed.copied().try_for_each(|source| maps.block(source, remark.until))?,
         // The kernel may hold what no file has named yet.
         Change::Unblock => changed.chain(unchanged).copied().try_for_each(|source| maps.unblock(source))?,
     }
@@ -104,8 +184,8 @@ fn enter(pins: &Path, change: Change, edited: &Edited) -> Result<Option<bool>, k
 }
 
 /// What there is to know about what will follow.
-struct Situation {
-    change: Change,
+struct Situation<'a> {
+    change: &'a Change,
     /// A daemon runs.
     runs: bool,
     /// None runs, but the program that one left attached does what the maps say.
@@ -114,14 +194,14 @@ struct Situation {
     held: BTreeSet<IpAddr>,
 }
 
-impl Situation {
+impl Situation<'_> {
     fn changed(&self) -> &'static str {
         match (self.change, self.runs, self.is_enforced) {
-            (Change::Block, true, _) => "is being blocked by the running daemon",
-            (Change::Block, false, true) => {
+            (Change::Block(_), true, _) => "is being blocked by the running daemon",
+            (Change::Block(_), false, true) => {
                 "is blocked; no daemon runs, and hosts.deny follows when one starts"
             }
-            (Change::Block, false, false) => "will be blocked when a daemon starts; none runs",
+            (Change::Block(_), false, false) => "will be blocked when a daemon starts; none runs",
             (Change::Unblock, true, _) => "is being unblocked by the running daemon",
             (Change::Unblock, false, true) => "is unblocked; no daemon runs",
             (Change::Unblock, false, false) => {
@@ -133,7 +213,7 @@ impl Situation {
     fn unchanged(&self, source: IpAddr, path: &Path) -> String {
         let path = path.display();
         match self.change {
-            Change::Block => format!("is blocked already, {path} says"),
+            Change::Block(_) => format!("is blocked already, {path} says"),
             Change::Unblock if self.held.contains(&source) => format!(
                 "is held by the kernel, but not yet in {path}: unblock it once a running daemon has written it there"
             ),
@@ -143,7 +223,7 @@ impl Situation {
 
     /// Whether somebody who should be free is not.
     fn has_failed(&self, unchanged: &[IpAddr]) -> bool {
-        self.change == Change::Unblock && unchanged.iter().any(|source| self.held.contains(source))
+        *self.change == Change::Unblock && unchanged.iter().any(|source| self.held.contains(source))
     }
 }
 
@@ -154,7 +234,7 @@ fn held(observer: &Observer) -> BTreeSet<IpAddr> {
 }
 
 /// Who of `sources` is never blocked, and why.
-fn refuse(sources: &BTreeSet<IpAddr>, options: &Options) -> Result<Vec<String>, String> {
+pub(super) fn refuse(sources: &BTreeSet<IpAddr>, options: &Options) -> Result<Vec<String>, String> {
     let host = this_host().map_err(|problem| format!("reading this host's addresses: {problem}"))?;
     let exempt = territory::exempt(&host, &options.ignored);
     let why = |source: &IpAddr| {
@@ -198,21 +278,23 @@ mod tests {
 
     const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 9));
 
-    fn situation(change: Change, runs: bool, is_enforced: bool, is_held: bool) -> Situation {
+    const BLOCK: Change = Change::Block(Remark { until: None, reason: None });
+
+    fn situation(change: &Change, runs: bool, is_enforced: bool, is_held: bool) -> Situation<'_> {
         Situation { change, runs, is_enforced, held: is_held.then_some(A).into_iter().collect() }
     }
 
     #[test]
     fn it_says_what_will_happen() {
         for (change, runs, is_enforced, expected) in [
-            (Change::Block, true, true, "is being blocked by"),
-            (Change::Block, false, true, "is blocked; no daemon runs"),
-            (Change::Block, false, false, "will be blocked when a daemon starts"),
+            (BLOCK, true, true, "is being blocked by"),
+            (BLOCK, false, true, "is blocked; no daemon runs"),
+            (BLOCK, false, false, "will be blocked when a daemon starts"),
             (Change::Unblock, true, true, "is being unblocked by"),
             (Change::Unblock, false, true, "is unblocked; no daemon runs"),
             (Change::Unblock, false, false, "no daemon runs that would hold it"),
         ] {
-            let said = situation(change, runs, is_enforced, false).changed();
+            let said = situation(&change, runs, is_enforced, false).changed();
             assert!(said.contains(expected), "{said}");
         }
     }
@@ -220,9 +302,9 @@ mod tests {
     #[test]
     fn who_stays_held_is_a_failure() {
         for (change, is_held, expected) in
-            [(Change::Unblock, true, true), (Change::Unblock, false, false), (Change::Block, true, false)]
+            [(Change::Unblock, true, true), (Change::Unblock, false, false), (BLOCK, true, false)]
         {
-            assert_eq!(situation(change, true, true, is_held).has_failed(&[A]), expected);
+            assert_eq!(situation(&change, true, true, is_held).has_failed(&[A]), expected);
         }
     }
 

@@ -10,40 +10,50 @@ use portsentry_common::{
 use serde::Serialize;
 
 use super::{
+    history::is_of,
     observed,
     show::{self, Time},
     table::{self, Align},
 };
 use crate::{
     cli::{Cli, List, Sort, State},
+    config::Config,
     exit::Exit,
     kernel::{self, Observer, Sources, monotonic_ns, wall_time},
-    sink::classic,
+    sink::{self, blocked_file, classic},
 };
+
+/// Columns of the table where nobody has a reason.
+const COLUMNS: usize = 9;
 
 /// A source as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Listed {
-    address: IpAddr,
-    state: State,
-    since: Time,
+pub(super) struct Listed {
+    pub(super) address: IpAddr,
+    pub(super) state: State,
+    pub(super) since: Time,
     /// `None` for never.
-    until: Option<Time>,
-    proof: &'static str,
+    pub(super) until: Option<Time>,
+    pub(super) proof: &'static str,
     /// `None` where an administrator named the source.
-    port: Option<u16>,
-    protocol: Option<&'static str>,
-    kind: Option<String>,
-    hits: u32,
-    dropped: u64,
+    pub(super) port: Option<u16>,
+    pub(super) protocol: Option<&'static str>,
+    pub(super) kind: Option<String>,
+    pub(super) hits: u32,
+    pub(super) dropped: u64,
+    /// An administrator's, from the blocked file.
+    pub(super) reason: Option<String>,
 }
 
 /// Prints the list.
 pub(super) fn run(cli: &Cli, list: &List) -> Exit {
     let read = || {
-        let observer = observed::observer(&observed::config(cli)?)?;
+        let config = observed::config(cli)?;
+        let observer = observed::observer(&config)?;
         let sources = observer.as_ref().map_or_else(|| Ok(Vec::new()), read);
-        sources.map_err(|error| observed::failure(&error))
+        let mut sources = sources.map_err(|error| observed::failure(&error))?;
+        explain(&mut sources, &config);
+        Ok(sources)
     };
     let listed = match read() {
         Ok(sources) => arrange(sources, list),
@@ -53,8 +63,20 @@ pub(super) fn run(cli: &Cli, list: &List) -> Exit {
     show::print(&text)
 }
 
+/// Enters the reasons that the blocked file has. Without it, there are none.
+fn explain(sources: &mut [Listed], config: &Config) {
+    let content = sink::read(&config.blocked_file).unwrap_or_else(|error| {
+        eprintln!("portsentry: {error}");
+        None
+    });
+    let mut reasons = blocked_file::reasons(&content.unwrap_or_default());
+    for source in sources.iter_mut().filter(|source| source.state == State::Blocked) {
+        source.reason = reasons.remove(&source.address);
+    }
+}
+
 /// Every source that is blocked or fenced now.
-fn read(observer: &Observer) -> Result<Vec<Listed>, kernel::Error> {
+pub(super) fn read(observer: &Observer) -> Result<Vec<Listed>, kernel::Error> {
     let now = monotonic_ns();
     let blocked = observer.sources(Sources::Blocked)?;
     let mut fenced = observer.sources(Sources::Fenced)?;
@@ -84,6 +106,7 @@ impl Listed {
             kind: kind.map(|kind| classic::scan_type(kind, block.flags).trim().to_owned()),
             hits: block.hits,
             dropped: block.dropped,
+            reason: None,
         }
     }
 }
@@ -91,11 +114,14 @@ impl Listed {
 fn arrange(mut sources: Vec<Listed>, list: &List) -> Vec<Listed> {
     sources.retain(|source| {
         list.state.is_none_or(|state| source.state == state)
+            && list.kind.as_ref().is_none_or(|kind| is_of(source.kind.as_deref(), kind))
             && list.network.is_none_or(|network| network.contains(&source.address))
     });
     match list.sort {
         Sort::Since => sources.sort_by_key(|source| (source.since, source.address)),
         Sort::Dropped => sources.sort_by_key(|source| (Reverse(source.dropped), source.address)),
+        Sort::Until => sources.sort_by_key(|source| (source.until.is_none(), source.until, source.address)),
+        Sort::Hits => sources.sort_by_key(|source| (Reverse(source.hits), source.address)),
         Sort::Address => sources.sort_by_key(|source| source.address),
     }
     sources
@@ -118,10 +144,23 @@ fn render(listed: &[Listed], zone: &TimeZone) -> String {
         ("DROPPED", Right),
     ];
     let rows: Vec<_> = listed.iter().map(|source| row(source, zone)).collect();
-    table::render(columns, &rows)
+    if listed.iter().all(|source| source.reason.is_none()) {
+        return table::render(columns, &rows);
+    }
+    let reason = |source: &Listed| source.reason.clone().unwrap_or_else(|| "-".into());
+    let rows: Vec<_> =
+        rows.into_iter().zip(listed).map(|(row, source)| with_last(row, reason(source))).collect();
+    table::render(with_last(columns, ("REASON", Left)), &rows)
 }
 
-fn row(source: &Listed, zone: &TimeZone) -> [String; 9] {
+/// A row of one more column.
+fn with_last<T>(row: [T; COLUMNS], last: T) -> [T; COLUMNS + 1] {
+    let mut cells = row.into_iter().chain([last]);
+    // There are as many as the result has room for.
+    std::array::from_fn(|_| cells.next().unwrap_or_else(|| unreachable!()))
+}
+
+fn row(source: &Listed, zone: &TimeZone) -> [String; COLUMNS] {
     let state = match source.state {
         State::Blocked => "blocked",
         State::Fenced => "fenced",
@@ -161,6 +200,7 @@ mod tests {
             kind: Some("TCP SYN/Normal scan".into()),
             hits: 1,
             dropped,
+            reason: None,
         }
     }
 
@@ -170,7 +210,7 @@ mod tests {
         Listed { state: State::Fenced, until, ..listed(address, second, 3) }
     }
 
-    const ALL: List = List { state: None, network: None, sort: Sort::Since, json: false };
+    const ALL: List = List { state: None, network: None, kind: None, sort: Sort::Since, json: false };
 
     fn addresses(list: &List) -> Vec<String> {
         let sources = vec![
@@ -197,6 +237,12 @@ mod tests {
             ),
             (List { state: Some(State::Fenced), ..ALL }, &["198.51.100.7"]),
             (List { network: network("192.0.2.0/24"), ..ALL }, &["192.0.2.10", "192.0.2.9"]),
+            (List { sort: Sort::Until, ..ALL }, &["198.51.100.7", "192.0.2.9", "192.0.2.10", "2001:db8::9"]),
+            (
+                List { kind: Some("SYN".into()), sort: Sort::Hits, ..ALL },
+                &["192.0.2.9", "192.0.2.10", "198.51.100.7", "2001:db8::9"],
+            ),
+            (List { kind: Some("xmas".into()), ..ALL }, &[]),
             (List { network: network("2001:db8::9/128"), ..ALL }, &["2001:db8::9"]),
         ] {
             assert_eq!(addresses(&list), expected, "{list:?}");
@@ -218,6 +264,10 @@ mod tests {
              192.0.2.9    fenced   1970-01-01 00:00:00  1970-01-01 00:05:00  none           11/TCP  TCP SYN/Normal scan     1        3\n\
              2001:db8::9  blocked  1970-01-01 00:00:00  for good             administrator       -  -                       1        0\n"
         );
+        let explained = Listed { reason: Some("a guest".into()), ..fenced("192.0.2.9", 0) };
+        let table = render(&[explained, fenced("192.0.2.8", 0)], &TimeZone::UTC);
+        let ends: Vec<_> = table.lines().map(|line| line.rsplit("  ").next().unwrap_or_default()).collect();
+        assert_eq!(ends, ["REASON", "a guest", "-"]);
         assert_eq!(render(&[], &TimeZone::UTC), "no source is blocked or fenced\n");
     }
 
@@ -228,7 +278,7 @@ mod tests {
         let expected = serde_json::json!([{
             "address": "192.0.2.9", "state": "fenced", "since": "1970-01-01T00:00:00Z",
             "until": "1970-01-01T00:05:00Z", "proof": "none", "port": 11, "protocol": "TCP",
-            "kind": "TCP SYN/Normal scan", "hits": 1, "dropped": 3
+            "kind": "TCP SYN/Normal scan", "hits": 1, "dropped": 3, "reason": null
         }]);
         assert_eq!(value, expected);
     }

@@ -1,14 +1,9 @@
 //! How a command's answer leaves it: to standard output, times as programs read them. It must not form the answer.
 
-use std::{
-    io::{self, Write},
-    time::SystemTime,
-};
+use std::io::{self, Write};
 
-use serde::{Serialize, Serializer};
-
-use super::table;
 use crate::exit::Exit;
+pub(super) use crate::instant::Time;
 
 /// Prints `text`. Whoever reads may stop early (`| head`), which is no failure.
 pub(super) fn print(text: &str) -> Exit {
@@ -18,15 +13,5 @@ pub(super) fn print(text: &str) -> Exit {
             Exit::Failure
         }
         _ => Exit::Success,
-    }
-}
-
-/// A time that programs read as RFC 3339 has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Time(pub SystemTime);
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&table::universal(self.0))
     }
 }

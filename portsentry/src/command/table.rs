@@ -2,7 +2,9 @@
 
 use std::time::SystemTime;
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
+
+use crate::instant::stamp;
 
 use crate::visible::visible;
 
@@ -43,17 +45,6 @@ pub(super) fn local(time: SystemTime, zone: &TimeZone) -> String {
     stamp(time).to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// A time for programs (RFC 3339), in whole seconds.
-pub(super) fn universal(time: SystemTime) -> String {
-    stamp(time).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// Rounds to the second, as a block's times are the kernel's counted back from now, which never comes out the same.
-fn stamp(time: SystemTime) -> Timestamp {
-    let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
-    time.round(jiff::Unit::Second).unwrap_or(time)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +62,5 @@ mod tests {
     fn times_are_whole_seconds() {
         let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_795_389_178_999);
         assert_eq!(local(time, &TimeZone::UTC), "2026-11-22 23:12:59");
-        assert_eq!(universal(time), "2026-11-22T23:12:59Z");
     }
 }

@@ -86,6 +86,16 @@ choices! {
         Generic: "generic",
     }
 
+    /// `ON_STOP`: what becomes of the kernel's side when the daemon is told to end.
+    OnStop {
+        /// The program is detached; the maps stay, and the next start takes them over.
+        Detach: "detach",
+        /// The program stays attached and goes on dropping.
+        Keep: "keep",
+        /// The program is detached, and nothing stays pinned.
+        Remove: "remove",
+    }
+
     /// `LOG_FORMAT`: whose log lines are written.
     LogFormat {
         /// Those of the PortSentry whose command line flags are used.

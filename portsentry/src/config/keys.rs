@@ -164,6 +164,15 @@ pub const KEYS: &[Key] = &[
         set: |c, v, r| c.blocked_file = value::file(v, r),
     },
     Key {
+        name: "EVIDENCE_FILE",
+        origin: Origin::Ours,
+        form: "path, or off",
+        default: "/var/lib/portsentry/portsentry.evidence",
+        meaning: "The packets that led to each block, for `portsentry why`. At 4 MiB it is begun anew, and the one \
+                  before kept beside it with .1 at its end.",
+        set: |c, v, r| c.evidence_file = value::unless_off(v, r),
+    },
+    Key {
         name: "RESOLVE_HOST",
         origin: Origin::Both,
         form: "0 or 1",
@@ -448,6 +457,32 @@ pub const KEYS: &[Key] = &[
         default: "65536",
         meaning: "Sources whose hits are remembered at a time. It bounds what a flood of forged sources can take.",
         set: |c, v, r| put(&mut c.max_sources, value::number(v, 1..=1 << 24, r)),
+    },
+    Key {
+        name: "CONTROL_SOCKET",
+        origin: Origin::Ours,
+        form: "path, or off",
+        default: "/run/portsentry/control.sock",
+        meaning: "Where the running daemon can be asked how it is and, by root, told what to do.",
+        set: |c, v, r| c.control_socket = value::unless_off(v, r),
+    },
+    Key {
+        name: "CONTROL_GROUP",
+        origin: Origin::Ours,
+        form: "group, by name or number",
+        default: "",
+        meaning: "Who but root may ask at CONTROL_SOCKET; everybody, if there is none. They can't change anything.",
+        set: |c, v, _| c.control_group = Some(v.trim().text().to_owned()),
+    },
+    Key {
+        name: "ON_STOP",
+        origin: Origin::Ours,
+        form: "detach, keep or remove",
+        default: "detach",
+        meaning: "What becomes of the kernel's side when the daemon is told to end: its program is detached and its \
+                  maps stay for the next start, it goes on dropping who is blocked (`portsentry down` takes it \
+                  off), or nothing of it stays.",
+        set: |c, v, r| put(&mut c.on_stop, choice(v, r)),
     },
     Key {
         name: "XDP_MODE",

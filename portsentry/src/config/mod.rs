@@ -27,7 +27,7 @@ mod template;
 mod value;
 
 pub use block_list::BlockList;
-pub use choice::{AckProbes, Facility, Level, LogFormat, LogOutput, Response, XdpMode};
+pub use choice::{AckProbes, Facility, Level, LogFormat, LogOutput, OnStop, Response, XdpMode};
 pub use interfaces::Interfaces;
 pub use monitoring::JsonLog;
 pub use ports::PortSet;
@@ -134,6 +134,14 @@ pub struct Config {
     pub repeat_window: Duration,
     /// `ACK_PROBES`
     pub ack_probes: AckProbes,
+    /// `EVIDENCE_FILE`; `None` for off.
+    pub evidence_file: Option<PathBuf>,
+    /// `CONTROL_SOCKET`, absolute; `None` for off.
+    pub control_socket: Option<PathBuf>,
+    /// `CONTROL_GROUP`: a group's name or number.
+    pub control_group: Option<String>,
+    /// `ON_STOP`
+    pub on_stop: OnStop,
     /// `XDP_MODE`
     pub xdp_mode: XdpMode,
     /// `LOG_FORMAT`
@@ -198,6 +206,10 @@ impl Default for Config {
             event_rate: 1000,
             repeat_window: Duration::from_mins(1),
             ack_probes: AckProbes::Log,
+            evidence_file: Some("/var/lib/portsentry/portsentry.evidence".into()),
+            control_socket: Some("/run/portsentry/control.sock".into()),
+            control_group: None,
+            on_stop: OnStop::Detach,
             xdp_mode: XdpMode::Auto,
             log_format: LogFormat::Auto,
             log_output: LogOutput::Auto,

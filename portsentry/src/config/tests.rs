@@ -111,7 +111,7 @@ fn every_setting_of_ours_is_read() {
          BLOCK_UNPROVEN=\"1\"\nBLOCK_TIME=\"7\"\nOPEN_AFTER=\"13\"\nFENCE_TIME=\"8\"\nMAX_FENCED=\"9\"\nFENCE_RATE=\"10\"\nCHALLENGE=\"1\"\n\
          SANDBOX=\"0\"\nRUN_AS=\"nobody\"\nCHALLENGE_RATE=\"11\"\nKILL_ON_PROOF=\"1\"\nACTION_RATE=\"12\"\n\
          SYSLOG_FACILITY=\"LOG_LOCAL0\"\nSYSLOG_LEVEL=\"warning\"\nWRAPPER_HOSTS_DENY=\"/h\"\n\
-         JSON_LOG=\"/e\"\nMETRICS_LISTEN=\"[::1]:9911\"\n",
+         EVIDENCE_FILE=\"off\"\nCONTROL_SOCKET=\"/s\"\nCONTROL_GROUP=\"adm\"\nON_STOP=\"keep\"\nJSON_LOG=\"/e\"\nMETRICS_LISTEN=\"[::1]:9911\"\n",
     );
     assert_eq!(config.interfaces, Interfaces::Named(vec!["eth0".into(), "eth1".into()]));
     assert!(config.protects("192.0.2.1".parse().unwrap()) && config.protects("2001:db8::7".parse().unwrap()));
@@ -129,6 +129,8 @@ fn every_setting_of_ours_is_read() {
     assert_eq!((config.max_fenced, config.fence_rate), (9, 10));
     assert_eq!((config.challenge_rate, config.action_rate), (11, 12));
     assert_eq!((config.event_rate, config.repeat_window), (5, Duration::ZERO));
+    assert_eq!((config.evidence_file, config.control_socket.as_deref()), (None, Some(Path::new("/s"))));
+    assert_eq!((config.control_group.as_deref(), config.on_stop), (Some("adm"), OnStop::Keep));
     assert_eq!((config.ack_probes, config.xdp_mode), (AckProbes::Count, XdpMode::Generic));
     assert_eq!((config.log_format, config.log_output), (LogFormat::Classic, LogOutput::Syslog));
     assert_eq!((config.syslog_facility, config.syslog_level), (Facility::Local0, Level::Warning));

@@ -84,6 +84,11 @@ pub(super) fn absolute(value: Span<'_>, report: &mut Report) -> PathBuf {
     path
 }
 
+/// A path from the root, or `off`.
+pub(super) fn unless_off(value: Span<'_>, report: &mut Report) -> Option<PathBuf> {
+    (value.trim().text() != "off").then(|| absolute(value, report))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::span::lines;

@@ -130,6 +130,10 @@ pub async fn run(
 pub fn leave(options: &Options, claims: &Claims) -> Result<(), Error> {
     const NONE: [u64; 1024] = [0; 1024];
     let directory = &options.config.pin_path;
+    if !directory.exists() {
+        // Nothing was to stay.
+        return Ok(());
+    }
     let others = claims.others(directory)?;
     if !others.is_empty() {
         for (watched, ports) in bitmaps(&options.config, others) {

@@ -4,6 +4,7 @@
 //! It must not decide: what follows from a sighting or a difference is `policy`'s.
 
 mod act;
+mod asked;
 mod follow;
 mod lists;
 mod show;
@@ -29,6 +30,7 @@ use portsentry_common::{
 };
 
 use super::{
+    control::Asked,
     host::{Host, Interface},
     supervisor::{self, Pulse},
     territory,
@@ -71,6 +73,8 @@ pub enum Message {
     Changed(PathBuf),
     /// Log a summary.
     Summary,
+    /// Somebody asks at the control socket.
+    Asked(Asked),
     /// Write what is left, and end.
     Stop(Finish),
 }
@@ -80,6 +84,8 @@ pub enum Message {
 pub enum Finish {
     /// It is detached; the maps stay pinned.
     Detach,
+    /// It is detached, and nothing stays pinned.
+    Remove,
     /// It stays attached for another process.
     Leave,
     /// It stays attached for this process's next configuration.
@@ -118,6 +124,8 @@ pub struct Keeper {
     names: Names,
     board: Arc<Board>,
     limits: Limits,
+    /// Sightings that the keeper was too late for.
+    lost: u64,
     /// Interfaces that could not be attached to, by index.
     refused: BTreeSet<u32>,
     pulse: Pulse,
@@ -191,6 +199,7 @@ impl Keeper {
             status: String::new(),
             board,
             limits: Limits::new(config),
+            lost: 0,
         };
         if let Some(problem) = problem {
             keeper.journal.error(&format!("{problem}; sources are not named"));
@@ -228,8 +237,13 @@ impl Keeper {
                 Ok(Message::Visit(visit)) => self.on_visit(&visit),
                 Ok(Message::Host(host)) => self.on_host(host),
                 Ok(Message::Lost(count)) => {
+                    self.lost += count;
                     self.board.count_left_out(count);
                     self.journal.behind(count);
+                }
+                Ok(Message::Asked(Asked { request, answer })) => {
+                    // Who asked may have gone.
+                    let _ = answer.send(self.on_asked(request));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Message::Refused(problems)) => {
@@ -258,6 +272,7 @@ impl Keeper {
         let response = (self.responses.of(sighting.protocol), self.kills_on_proof);
         let until = self.terms.until(&record.hold);
         let actions = respond(&mut self.ledger, sighting, until, response);
+        self.files.see(sighting, self.ledger.holds(sighting.source));
         self.tell(sighting, actions);
         for action in actions {
             match action {
@@ -288,6 +303,8 @@ impl Keeper {
             options: None,
             interface: 0,
             vlan: 0,
+            length: 0,
+            ttl: 0,
             hits,
             verdict,
             proof,
@@ -402,9 +419,12 @@ impl Keeper {
         self.stop_actions();
         self.next_flush = Instant::now();
         self.on_tick();
-        if finish == Finish::Detach
-            && let Err(error) = self.kernel.detach_all_but(&[])
-        {
+        let ended = match finish {
+            Finish::Detach => self.kernel.detach_all_but(&[]),
+            Finish::Remove => self.kernel.remove_pins(),
+            Finish::Leave | Finish::Hand => Ok(()),
+        };
+        if let Err(error) = ended {
             self.journal.error(&error);
         }
         if finish != Finish::Hand {

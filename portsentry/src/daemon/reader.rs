@@ -10,16 +10,27 @@ use std::{
 
 use aya_log::EbpfLogger;
 use futures_util::{Stream, StreamExt};
-use tokio::time::{Instant, interval, interval_at, sleep};
+use serde_json::{Value, json};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, interval, interval_at, sleep},
+};
 
 use super::{
     Options, Reread,
+    control::{Asked as Question, Control},
     host::Observer,
     keeper::{Finish, Message},
     signals::{Asked, Signals},
     supervisor::Pulse,
 };
-use crate::{kernel::Ring, modes::Modes, sink::watch::Watch};
+use crate::{
+    config::OnStop,
+    control::{Answer, Code, Refusal, Request},
+    kernel::Ring,
+    modes::Modes,
+    sink::watch::Watch,
+};
 
 /// The pause between reads while events come. At 4 MiB of ring this takes 13 million events a second.
 const BUSY: Duration = Duration::from_millis(5);
@@ -57,8 +68,8 @@ pub async fn run(
     (observer, mut changes): (Observer, impl Stream<Item = ()> + Unpin),
     mut files: Watch,
     keeper: SyncSender<Message>,
-    signals: &mut Signals,
-    (reread, others, known): (&Reread<'_>, &dyn Fn() -> Modes, Modes),
+    (signals, control): (&mut Signals, &mut Control),
+    (on_stop, reread, others, known): (OnStop, &Reread<'_>, &dyn Fn() -> Modes, Modes),
 ) -> io::Result<End> {
     let mut refresh = interval_at(Instant::now() + REFRESH, REFRESH);
     let mut regroup = interval(REGROUP);
@@ -86,6 +97,20 @@ pub async fn run(
                 break End::Regroup;
             },
             _ = refresh.tick() => tell_host(&observer, &keeper).await?,
+            Question { request, answer } = control.next() => match request {
+                Request::Reload {} => match reread() {
+                    Ok(options) => {
+                        let _ = answer.send(Ok(json!({})));
+                        break End::Reload(Box::new(options));
+                    }
+                    Err(problems) => {
+                        let _ = answer.send(Err(wrong(&problems)));
+                        keeper.send(Message::Refused(problems)).map_err(|_| gone())?;
+                    }
+                },
+                Request::Status {} => pass(&keeper, status(request, answer, control.life()))?,
+                _ => pass(&keeper, Question { request, answer })?,
+            },
             asked = signals.next() => match asked {
                 Asked::Stop => break End::Stop,
                 Asked::Leave => break End::Leave,
@@ -102,7 +127,11 @@ pub async fn run(
         End::Reload(_) | End::Regroup => Finish::Hand,
         End::Leave => Finish::Leave,
         End::Stop if !others().is_empty() => Finish::Leave,
-        End::Stop => Finish::Detach,
+        End::Stop => match on_stop {
+            OnStop::Detach => Finish::Detach,
+            OnStop::Keep => Finish::Leave,
+            OnStop::Remove => Finish::Remove,
+        },
     };
     keeper.send(Message::Stop(finish)).map_err(|_| gone())?;
     Ok(end)
@@ -133,6 +162,36 @@ async fn tell_host(observer: &Observer, keeper: &SyncSender<Message>) -> io::Res
         Err(TrySendError::Disconnected(_)) => Err(gone()),
         _ => Ok(()),
     }
+}
+
+/// Passes a question on. If the keeper is behind it is dropped, which its asker notices.
+fn pass(keeper: &SyncSender<Message>, question: Question) -> io::Result<()> {
+    match keeper.try_send(Message::Asked(question)) {
+        Err(TrySendError::Disconnected(_)) => Err(gone()),
+        _ => Ok(()),
+    }
+}
+
+/// A question for the keeper's health, whose answer gains what is known of the process's `life`.
+fn status(request: Request, answer: oneshot::Sender<Answer>, mut life: Value) -> Question {
+    let (inner, answered) = oneshot::channel::<Answer>();
+    tokio::spawn(async move {
+        // An answer that is dropped is the asker's to notice.
+        let Ok(health) = answered.await else { return };
+        let whole = health.map(|mut health| {
+            if let (Some(life), Some(health)) = (life.as_object_mut(), health.as_object_mut()) {
+                life.append(health);
+            }
+            life
+        });
+        let _ = answer.send(whole);
+    });
+    Question { request, answer: inner }
+}
+
+fn wrong(problems: &[String]) -> Refusal {
+    let message = "the configuration is wrong, and stays as it was".into();
+    Refusal { code: Code::Refused, message, details: problems.to_vec() }
 }
 
 fn gone() -> io::Error {

@@ -2,6 +2,7 @@
 //! configuration: the next session takes over from it, as from a daemon that died.
 
 use std::{
+    fmt::Display,
     io,
     path::{Path, PathBuf},
     pin::Pin,
@@ -15,6 +16,7 @@ use portsentry_common::classify::Protocol;
 use super::{
     Error, Options, Reread,
     companion::Claims,
+    control::Control,
     host::{Observer, RESOLVERS},
     interfaces,
     keeper::Keeper,
@@ -24,7 +26,7 @@ use super::{
     trap::Sockets,
 };
 use crate::{
-    config::{Config, PortSet},
+    config::{Config, OnStop, PortSet},
     kernel::{Kernel, Load, Pins, Ring, Traps, Watched},
     metrics::Board,
     modes::Modes,
@@ -70,6 +72,7 @@ pub struct Session {
     others: Modes,
     traps: Option<(Sockets, Traps)>,
     banner: Option<String>,
+    on_stop: OnStop,
 }
 
 impl Session {
@@ -147,18 +150,25 @@ impl Session {
             others,
             traps,
             banner: config.port_banner.clone(),
+            on_stop: config.on_stop,
         })
+    }
+
+    /// Logs what doesn't prevent watching.
+    pub fn complain(&mut self, problem: &dyn Display) {
+        self.keeper.journal().error(problem);
     }
 
     /// Reads and acts until a signal says otherwise.
     /// `others` tells for which modes other processes stand now.
     pub async fn serve(
         self,
-        signals: &mut Signals,
+        (signals, control): (&mut Signals, &mut Control),
         reread: &Reread<'_>,
         others: &dyn Fn() -> Modes,
     ) -> Result<End, Error> {
-        let Self { keeper, ring, debug, observer, changes, watch, others: known, traps, banner } = self;
+        let Self { keeper, ring, debug, observer, changes, watch, others: known, traps, banner, on_stop } =
+            self;
         let system = |what| move |source| Error::System { what, source };
         let pulses = [keeper.pulse(), Pulse::default()];
         let (sender, receiver) = sync_channel(QUEUE);
@@ -169,8 +179,9 @@ impl Session {
         // Dropped when reading ends: the keeper must not be told of anything after it was told to stop.
         let trapping = traps.map(|(sockets, link)| (sockets.serve(banner.as_deref(), &sender), link));
         let ring = (ring, pulses[1].clone());
+        let finish = (on_stop, reread, others, known);
         let reading =
-            reader::run(ring, debug, (observer, changes), watch, sender, signals, (reread, others, known));
+            reader::run(ring, debug, (observer, changes), watch, sender, (signals, control), finish);
         let read = tokio::select! {
             read = reading => read,
             never = supervisor::watch(&pulses) => match never {},

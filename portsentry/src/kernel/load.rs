@@ -27,11 +27,11 @@ use crate::{
 
 use super::{
     Attachment, Blocked, BlockedNetworks, Clock, Error, Mode, Networks, Pins, Place, Ring, Traps, Trial,
-    bitmap, blocked_networks, counters,
+    Waiting, bitmap, blocked_networks, counters,
     gate::Gate,
     heartbeat,
     inherit::{BLOCKED, FENCED, Inheritance},
-    link, secrets, trap, trial,
+    link, ring, secrets, trap, trial,
 };
 
 /// The kernel program as `cargo xtask build-ebpf` made it, in ELF.
@@ -246,6 +246,16 @@ impl Kernel {
             .links()
             .filter(|index| !keep.contains(index))
             .try_for_each(|index| link::detach(&self.pins, index))
+    }
+
+    /// Detaches from every interface, and removes all pins.
+    pub fn remove_pins(&self) -> Result<(), Error> {
+        self.pins.remove_all().map(drop)
+    }
+
+    /// The ring's size and what waits in it.
+    pub fn ring(&self) -> Result<Waiting, Error> {
+        ring::waiting(&self.pins.map("EVENTS"))
     }
 
     /// Runs the program on `frame` (at least 14 bytes) `times` over, without attaching it.

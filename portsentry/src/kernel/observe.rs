@@ -18,7 +18,7 @@ use ipnet::IpNet;
 use nix::sys::stat::{major, minor};
 use portsentry_common::{block::Block, counter::Counters};
 
-use super::{Error, blocked::Raw, blocked_networks, counters};
+use super::{Error, Waiting, blocked::Raw, blocked_networks, counters};
 
 /// A map of sources whose addresses have `N` octets.
 type Entries<const N: usize> = HashMap<MapData, [u8; N], Raw>;
@@ -121,6 +121,11 @@ impl Observer {
         blocked_networks::read(&map.map_err(Error::map(blocked_networks::MAP))?)
     }
 
+    /// The ring's size and what waits in it.
+    pub fn ring(&self) -> Result<Waiting, Error> {
+        super::ring::waiting(&self.pin("EVENTS"))
+    }
+
     /// The counters since the maps were made, summed over the CPUs.
     pub fn counters(&self) -> Result<Counters, Error> {
         const NAME: &str = "COUNTERS";
@@ -141,7 +146,13 @@ impl Observer {
     /// The process that holds the lock, which is the daemon that runs.
     #[must_use]
     pub fn daemon(&self) -> Option<i32> {
-        let directory = fs::metadata(&self.directory).ok()?;
+        Self::locked_by(&self.directory)
+    }
+
+    /// The process that holds the lock on `directory`, whatever is pinned there.
+    #[must_use]
+    pub fn locked_by(directory: &Path) -> Option<i32> {
+        let directory = fs::metadata(directory).ok()?;
         let locks = fs::read_to_string("/proc/locks").ok()?;
         holder(&locks, (major(directory.dev()), minor(directory.dev()), directory.ino()))
     }

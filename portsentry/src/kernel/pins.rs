@@ -16,6 +16,31 @@ use nix::{
 
 use super::Error;
 
+/// What was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Links, each of which held the program to an interface.
+    pub links: usize,
+    /// Maps.
+    pub maps: usize,
+}
+
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |error: io::Error| Error::Pins { path: directory.into(), problem: error.to_string() };
+    let entries = fs::read_dir(directory).map_err(failed)?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
+}
+
+/// Somebody else may have removed it meanwhile.
+fn remove<'a>(path: &'a Path, by: fn(&'a Path) -> io::Result<()>) -> Result<(), Error> {
+    match by(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::Pins { path: path.into(), problem: error.to_string() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The pins of one daemon, locked against a second.
 #[derive(Debug)]
 pub struct Pins {
@@ -58,6 +83,37 @@ impl Pins {
     #[must_use]
     pub fn link(&self, interface: u32) -> PathBuf {
         self.directory.join("links").join(interface.to_string())
+    }
+
+    /// Removes everything, the links first, as nothing must be enforced by maps that are half gone. The names of what
+    /// was removed. The lock goes with the directory.
+    pub fn remove_all(&self) -> Result<Removed, Error> {
+        let mut removed = Removed::default();
+        let links = self.directory.join("links");
+        for path in entries(&links)? {
+            remove(&path, fs::remove_file)?;
+            removed.links += 1;
+        }
+        for path in entries(&self.directory)? {
+            if path.is_dir() {
+                for inner in entries(&path)? {
+                    remove(&inner, if inner.is_dir() { fs::remove_dir } else { fs::remove_file })?;
+                }
+                remove(&path, fs::remove_dir)?;
+            } else {
+                remove(&path, fs::remove_file)?;
+                removed.maps += 1;
+            }
+        }
+        match fs::remove_dir(&self.directory) {
+            // A daemon that has given up its privileges leaves the directory, empty.
+            Err(error)
+                if ![io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied].contains(&error.kind()) =>
+            {
+                Err(Error::Pins { path: self.directory.clone(), problem: error.to_string() })
+            }
+            _ => Ok(removed),
+        }
     }
 
     /// The interface indices for which links are pinned.

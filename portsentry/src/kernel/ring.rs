@@ -1,8 +1,16 @@
 //! The ring of events, from the kernel's record to a [`Sighting`]. It must not decide what is done about one.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    num::NonZeroUsize,
+    path::Path,
+};
 
 use aya::maps::{MapData, RingBuf};
+use nix::{
+    sys::mman::{MapFlags, ProtFlags, mmap, munmap},
+    unistd::{SysconfVar, sysconf},
+};
 use portsentry_common::{
     block::Proof,
     classify::{Kind, Protocol},
@@ -10,7 +18,7 @@ use portsentry_common::{
     event::Event,
 };
 
-use super::clock;
+use super::{Error, clock};
 use crate::policy::Sighting;
 
 /// The reader's end of the ring.
@@ -65,11 +73,49 @@ pub fn decode(record: &[u8]) -> Option<Sighting> {
         options: Some(event.options != 0),
         interface: event.interface,
         vlan: event.vlan,
+        length: event.length,
+        ttl: event.ttl,
         hits: event.hits,
         verdict: Verdict::try_from(event.verdict).ok()?,
         // To the kernel program a completed connection is one whose cookie was acknowledged.
         proof: if kind == Kind::Connect { Proof::Cookie } else { Proof::None },
     })
+}
+
+/// The ring's size and what waits in it, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Waiting {
+    /// Its size.
+    pub size: u32,
+    /// What waits.
+    pub used: u32,
+}
+
+/// How full the ring pinned at `pin` is. Its first two pages begin with how far it was read and written, each a
+/// word (the kernel's `kernel/bpf/ringbuf.c`); whoever may open it may look at them.
+pub(super) fn waiting(pin: &Path) -> Result<Waiting, Error> {
+    const NAME: &str = "EVENTS";
+    let failed = |source: std::io::Error| Error::System { what: "looking at the ring", source };
+    let data = MapData::from_pin(pin).map_err(Error::map(NAME))?;
+    let size = data.info().map_err(Error::map(NAME))?.max_entries();
+    let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|size| usize::try_from(size).ok());
+    let page =
+        page.and_then(NonZeroUsize::new).ok_or_else(|| failed(std::io::ErrorKind::Unsupported.into()))?;
+    let word = |offset: i64| -> Result<u64, Error> {
+        // SAFETY: a mapping of its own, of a length that isn't zero.
+        let mapped =
+            unsafe { mmap(None, page, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, data.fd(), offset) };
+        let mapped = mapped.map_err(|errno| failed(errno.into()))?;
+        // SAFETY: a mapping begins at a page's start, and is longer than the word, which only the kernel writes.
+        let word = unsafe { mapped.cast::<u64>().read_volatile() };
+        // SAFETY: it was mapped above with that length, and nothing refers to it.
+        let _ = unsafe { munmap(mapped, page.get()) };
+        Ok(word)
+    };
+    let read = word(0)?;
+    let written = word(i64::try_from(page.get()).unwrap_or_default())?;
+    let used = u32::try_from(written.saturating_sub(read)).unwrap_or(u32::MAX).min(size);
+    Ok(Waiting { size, used })
 }
 
 fn address(octets: [u8; 16]) -> IpAddr {

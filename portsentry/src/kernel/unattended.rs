@@ -1,7 +1,7 @@
 //! The maps of blocked and fenced sources where no daemon runs, for an administrator's word. It must not load or
 //! attach anything.
 
-use std::{collections::BTreeSet, net::IpAddr, path::Path, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, path::Path, sync::Arc, time::SystemTime};
 
 use aya::maps::{HashMap, LpmTrie, Map, MapData};
 use ipnet::IpNet;
@@ -61,9 +61,11 @@ impl Unattended {
         self.pins.links().next().is_some()
     }
 
-    /// Blocks `source` for good, as the blocked file says already.
-    pub fn block(&mut self, source: IpAddr) -> Result<(), Error> {
-        self.blocked.insert(source, &administrators())
+    /// Blocks `source` until then or for good, as the blocked file says already.
+    pub fn block(&mut self, source: IpAddr, until: Option<SystemTime>) -> Result<(), Error> {
+        let until = until.map_or(0, clock::monotonic_at);
+        let until_ns = u64::try_from(until).unwrap_or(1);
+        self.blocked.insert(source, &Block { until_ns, ..administrators() })
     }
 
     /// Blocks networks, as the block list says already.

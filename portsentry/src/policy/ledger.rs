@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     net::IpAddr,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use portsentry_common::{block::Proof, classify::Protocol};
@@ -25,6 +25,21 @@ pub struct Hold {
     pub proof: Proof,
     /// It is fenced, not blocked.
     pub is_fence: bool,
+}
+
+/// How much the times of a hold may differ: one may be the kernel's, and one is written in whole seconds.
+const ROUNDING: Duration = Duration::from_secs(2);
+
+impl Hold {
+    /// Whether an administrator has written another end than `other`'s.
+    fn has_other_terms_than(&self, other: &Self) -> bool {
+        let Some(until) = self.until.filter(|_| self.proof == Proof::Administrator) else { return false };
+        let is_near = |other: SystemTime| {
+            let apart = until.duration_since(other).unwrap_or_else(|error| error.duration());
+            apart < ROUNDING
+        };
+        !other.until.is_some_and(is_near)
+    }
 }
 
 /// Sources that are remembered as reported; when it is full it is begun anew, and some are reported again.
@@ -209,7 +224,8 @@ impl Ledger {
 
     /// Whether a line says more than that a source is held as it is.
     fn is_news(&self, line: &Record) -> bool {
-        self.get(line.source).is_none_or(|hold| hold.is_fence && !line.hold.is_fence)
+        self.get(line.source)
+            .is_none_or(|hold| (hold.is_fence && !line.hold.is_fence) || line.hold.has_other_terms_than(hold))
     }
 
     /// Brings together the blocked file's lines and the kernel's map at start, and what follows from it. A `file`
@@ -222,10 +238,10 @@ impl Ledger {
         is_exempt: impl Fn(IpAddr) -> bool,
     ) -> TakeOver {
         let mut then = TakeOver::default();
-        let standing: BTreeSet<IpAddr> = map.iter().map(|standing| standing.source).collect();
+        let standing: BTreeMap<IpAddr, Hold> = map.iter().map(|it| (it.source, it.hold)).collect();
         for record in file.unwrap_or_default() {
             let Record { source, hold } = *record;
-            let stands = standing.contains(&source);
+            let stands = standing.get(&source).is_some_and(|standing| !hold.has_other_terms_than(standing));
             if is_exempt(source) && !stands {
                 then.lift.push(*record);
             } else if !is_exempt(source) && self.enter(source, hold) && !stands {
@@ -245,8 +261,6 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -332,6 +346,30 @@ mod tests {
         ledger.enter([198, 51, 100, 1].into(), hold(0));
         assert_eq!(ledger.surplus(3).count(), 0);
         assert_eq!(ledger.surplus(1).collect::<Vec<_>>(), [A, B]);
+    }
+
+    #[test]
+    fn an_administrators_terms_are_news_once() {
+        let until = |second| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(second));
+        let with = |second| {
+            let hold = Hold { until: until(second), proof: Proof::Administrator, ..hold(1) };
+            Record { source: A, hold }
+        };
+        let mut ledger = Ledger::default();
+        ledger.enter(A, hold(1));
+        assert_eq!(ledger.edit(&[with(50)], nobody, nobody).block, [with(50)]);
+        let then = ledger.clone().take_over(Some(&[with(50)]), &[standing(A, true)], nobody);
+        assert_eq!(then, TakeOver::default(), "it is held already");
+        let then = Ledger::default().take_over(Some(&[with(50)]), &[standing(A, true)], nobody);
+        assert_eq!(then, TakeOver { block: vec![with(50)], ..TakeOver::default() });
+        ledger.lift(A);
+        ledger.enter(A, with(50).hold);
+        assert_eq!(ledger.edit(&[with(51)], nobody, nobody), Edit::default(), "as near as rounding");
+        assert_eq!(
+            ledger.edit(&[line(A, 1)], nobody, nobody),
+            Edit::default(),
+            "no terms are no other terms"
+        );
     }
 
     #[test]

@@ -86,6 +86,8 @@ mod tests {
             options: Some(false),
             interface: 1,
             vlan: 0,
+            length: 0,
+            ttl: 0,
             hits: 1,
             verdict,
             proof: Proof::None,

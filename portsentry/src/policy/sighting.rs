@@ -35,6 +35,10 @@ pub struct Sighting {
     pub interface: u32,
     /// Identifier of the innermost VLAN tag, 0 without one.
     pub vlan: u16,
+    /// Length of its frame in bytes; 0 where that isn't known.
+    pub length: u16,
+    /// Its time to live, or hop limit; 0 where that isn't known.
+    pub ttl: u8,
     /// The source's probes so far; 0 if it doesn't count.
     pub hits: u32,
     /// What the kernel did about it.

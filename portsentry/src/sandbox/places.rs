@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
-    os::unix::fs::{MetadataExt, lchown},
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, lchown},
     path::{Path, PathBuf},
 };
 
@@ -12,7 +13,7 @@ use crate::config::{Config, JsonLog};
 
 /// The directories that the daemon writes to: its files are replaced as a whole, beside the old one.
 pub(super) fn written(config: &Config) -> Vec<PathBuf> {
-    let directories = files(config).iter().flat_map(|file| directories(file)).collect::<BTreeSet<_>>();
+    let directories = files(config).into_iter().flat_map(directories).collect::<BTreeSet<_>>();
     directories.into_iter().chain([existing(&config.pin_path)]).collect()
 }
 
@@ -28,6 +29,22 @@ pub(super) fn owners(config: &Config) -> BTreeSet<u32> {
 pub(super) fn own(directory: &Path, account: Account) -> Result<(), Error> {
     let failed = |source| Error::System { what: "taking over the pins", source };
     give(directory, account).map_err(failed)
+}
+
+/// Makes the directory of the control socket, if there is none, for `account`; one that nothing is in becomes its own.
+pub(super) fn make_room(socket: &Path, account: Account) -> Result<(), Error> {
+    let Some(directory) = socket.parent() else { return Ok(()) };
+    let made = || -> io::Result<()> {
+        if !directory.exists() {
+            DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+        }
+        let is_root = fs::symlink_metadata(directory)?.uid() == 0;
+        if is_root && account.user != 0 && fs::read_dir(directory)?.next().is_none() {
+            lchown(directory, Some(account.user), Some(account.group))?;
+        }
+        Ok(())
+    };
+    made().map_err(|source| Error::System { what: "making the directory of CONTROL_SOCKET", source })
 }
 
 fn give(path: &Path, account: Account) -> io::Result<()> {
@@ -48,7 +65,11 @@ fn files(config: &Config) -> Vec<&Path> {
         Some(JsonLog::File(path)) => Some(path.as_path()),
         _ => None,
     };
-    [config.history_file.as_path(), &config.blocked_file].into_iter().chain(deny).chain(events).collect()
+    let others = [config.evidence_file.as_deref(), config.control_socket.as_deref(), deny, events];
+    [config.history_file.as_path(), &config.blocked_file]
+        .into_iter()
+        .chain(others.into_iter().flatten())
+        .collect()
 }
 
 /// The directory of a file; and, where that is a link, the one that it leads to.
@@ -85,6 +106,8 @@ mod tests {
             blocked_file: root.join("missing/folder/blocked"),
             wrapper_hosts_deny: root.join("etc/hosts.deny"),
             pin_path: root.join("pins"),
+            evidence_file: None,
+            control_socket: None,
             ..Config::default()
         };
         let [etc, state, pins, log] = ["etc", "state", "pins", "log"].map(|name| root.join(name));
@@ -92,6 +115,12 @@ mod tests {
         let config = Config { kill_hosts_deny: with_deny.kill_hosts_deny, ..config };
         assert_eq!(written(&config), [root.clone(), etc.clone(), state.clone(), pins.clone()]);
         let config = Config { json_log: Some(JsonLog::File(log.join("events.json"))), ..config };
-        assert_eq!(written(&config), [root, etc, log, state, pins]);
+        assert_eq!(written(&config), [root.clone(), etc.clone(), log.clone(), state.clone(), pins.clone()]);
+        let [evidence_file, control_socket] =
+            ["evidence", "run"].map(|name| Some(root.join(name).join("file")));
+        let run = root.join("run");
+        make_room(control_socket.as_deref().unwrap(), Account::find(None).unwrap()).unwrap();
+        let config = Config { evidence_file, control_socket, ..config };
+        assert_eq!(written(&config), [root, etc, log, run, state, pins]);
     }
 }

@@ -17,7 +17,7 @@ use crate::config::block_list::network_of;
 /// file is replaced as a whole or left alone.
 pub fn edit_list(
     path: &Path,
-    change: Change,
+    change: &Change,
     networks: &BTreeSet<IpNet>,
 ) -> Result<BTreeSet<IpNet>, ReplaceError> {
     let changed = RefCell::new(BTreeSet::new());
@@ -30,17 +30,17 @@ pub fn edit_list(
     Ok(changed.into_inner())
 }
 
-fn rewrite(old: &[u8], change: Change, networks: &BTreeSet<IpNet>) -> (Vec<u8>, BTreeSet<IpNet>) {
+fn rewrite(old: &[u8], change: &Change, networks: &BTreeSet<IpNet>) -> (Vec<u8>, BTreeSet<IpNet>) {
     let mut named = BTreeSet::new();
     let mut new = Vec::with_capacity(old.len());
     for line in old.split_inclusive(|byte| *byte == b'\n') {
         let meant = std::str::from_utf8(line).ok().and_then(network_of).filter(|it| networks.contains(it));
         named.extend(meant);
-        if change == Change::Block || meant.is_none() {
+        if *change != Change::Unblock || meant.is_none() {
             new.extend_from_slice(line);
         }
     }
-    if change == Change::Unblock {
+    if *change == Change::Unblock {
         return (new, named);
     }
     if new.last().is_some_and(|last| *last != b'\n') {
@@ -55,23 +55,24 @@ fn rewrite(old: &[u8], change: Change, networks: &BTreeSet<IpNet>) -> (Vec<u8>, 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::remark::Remark, *};
 
     #[test]
     fn only_the_lines_that_are_meant_change() {
         let net =
             |text: &str| text.split_whitespace().map(|it| it.parse().unwrap()).collect::<BTreeSet<IpNet>>();
         let old = "# mine\n192.0.2.0/24 # a reason\n2001:db8::/32\nnonsense";
+        let block = Change::Block(Remark::default());
         for (change, named, expected, changed) in [
-            (Change::Block, "192.0.2.0/24", old.to_owned(), ""),
-            (Change::Block, "10.0.0.0/8", format!("{old}\n10.0.0.0/8\n"), "10.0.0.0/8"),
+            (&block, "192.0.2.0/24", old.to_owned(), ""),
+            (&block, "10.0.0.0/8", format!("{old}\n10.0.0.0/8\n"), "10.0.0.0/8"),
             (
-                Change::Unblock,
+                &Change::Unblock,
                 "192.0.2.0/24 10.0.0.0/8",
                 "# mine\n2001:db8::/32\nnonsense".to_owned(),
                 "192.0.2.0/24",
             ),
-            (Change::Unblock, "192.0.2.0/25", old.to_owned(), ""),
+            (&Change::Unblock, "192.0.2.0/25", old.to_owned(), ""),
         ] {
             let (new, done) = rewrite(old.as_bytes(), change, &net(named));
             assert_eq!(done, net(changed), "{change:?} {named}");

@@ -1,6 +1,7 @@
 //! The blocked file: what is blocked now, a line each, as 1.2 wrote it. It must not touch the disk.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::{Duration, SystemTime},
@@ -9,7 +10,7 @@ use std::{
 use jiff::tz::TimeZone;
 use portsentry_common::{block::Proof, classify::Protocol};
 
-use super::classic;
+use super::{classic, remark::Remark};
 use crate::policy::{Hold, Record};
 
 /// A line that says nothing that can be acted on.
@@ -33,7 +34,7 @@ pub fn parse(content: &[u8], now: SystemTime) -> (Vec<Record>, Vec<Fault>) {
     for (number, line) in (1..).zip(String::from_utf8_lossy(content).lines()) {
         match read_line(line, now) {
             Some(record) => records.push(record),
-            None if words(line).is_empty() => {}
+            None if line.split('#').next().unwrap_or_default().trim().is_empty() => {}
             None => faults.push(Fault { line: number, text: line.chars().take(100).collect() }),
         }
     }
@@ -42,12 +43,27 @@ pub fn parse(content: &[u8], now: SystemTime) -> (Vec<Record>, Vec<Fault>) {
 
 /// What a line of the text form says of a source, if anything.
 pub(super) fn read_line(line: &str, now: SystemTime) -> Option<Record> {
-    parse_words(words(line), now)
+    let (words, remark) = line.split_once('#').unwrap_or((line, ""));
+    Some(terms(parse_words(words, now)?, &Remark::read(remark)))
 }
 
-/// A line without its comment.
-fn words(line: &str) -> &str {
-    line.split('#').next().unwrap_or_default().trim()
+/// Why an administrator has sources blocked, where their lines say so.
+#[must_use]
+pub fn reasons(content: &[u8]) -> BTreeMap<IpAddr, String> {
+    let reason = |line: &str| {
+        let (words, remark) = line.split_once('#')?;
+        let reason = Remark::read(remark).reason?;
+        Some((parse_words(words, SystemTime::UNIX_EPOCH)?.source, reason))
+    };
+    String::from_utf8_lossy(content).lines().filter_map(reason).collect()
+}
+
+/// Only an administrator remarks on a line.
+fn terms(record: Record, remark: &Remark) -> Record {
+    if remark.is_empty() || record.hold.is_fence {
+        return record;
+    }
+    Record { hold: Hold { until: remark.until, proof: Proof::Administrator, ..record.hold }, ..record }
 }
 
 /// A line cut short must not name somebody else, so a line of 1.2's is taken only with its last word.
@@ -74,8 +90,10 @@ fn parse_words(line: &str, now: SystemTime) -> Option<Record> {
             let (_, address) = host.rsplit_once('/')?;
             let since = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))?;
             let is_fence = done == "Fenced";
-            let proof = Proof::None;
-            let hold = Hold { since, until: None, port: port.parse().ok()?, protocol, proof, is_fence };
+            let port = port.parse().ok()?;
+            // No probe goes to port 0: it was an administrator's address alone.
+            let proof = if port == 0 { Proof::Administrator } else { Proof::None };
+            let hold = Hold { since, until: None, port, protocol, proof, is_fence };
             Some(Record { source: source(address)?, hold })
         }
         _ => None,
@@ -144,14 +162,23 @@ pub const fn done(hold: &Hold) -> &'static str {
     if hold.is_fence { "Fenced" } else { "Blocked" }
 }
 
-/// The file's text for what is blocked now.
+/// The file's text for what is blocked now, with the `reasons` of administrators.
 #[must_use]
-pub fn render(records: impl Iterator<Item = Record>, zone: &TimeZone) -> String {
+pub fn render(
+    records: impl Iterator<Item = Record>,
+    reasons: &BTreeMap<IpAddr, String>,
+    zone: &TimeZone,
+) -> String {
     let mut text = String::new();
     for Record { source, hold } in records {
         let line = classic::record(hold.since, &source.into(), hold.port, hold.protocol, done(&hold), zone);
+        // How long other blocks last is the configuration's.
+        let remark = match hold.proof {
+            Proof::Administrator => Remark { until: hold.until, reason: reasons.get(&source).cloned() },
+            _ => Remark::default(),
+        };
         // Writing to a string can't fail.
-        let _ = writeln!(text, "{line}");
+        let _ = writeln!(text, "{line}{remark}");
     }
     text
 }
@@ -184,6 +211,28 @@ mod tests {
             record("192.0.2.4", 0, 0, Protocol::Tcp),
         ];
         assert_eq!(parse(text.as_bytes(), NOW), (expected.to_vec(), vec![]));
+    }
+
+    #[test]
+    fn an_administrators_terms_are_written_and_read() {
+        let until = Some(NOW + Duration::from_secs(1_795_400_000));
+        let mut for_long = record("192.0.2.9", 1_795_389_179, 11, Protocol::Tcp);
+        for_long.hold = Hold { until, proof: Proof::Administrator, ..for_long.hold };
+        let of_the_configuration = record("192.0.2.10", 5, 7, Protocol::Tcp);
+        let configured = Hold { until, ..of_the_configuration.hold };
+        let reasons = BTreeMap::from([([192, 0, 2, 9].into(), "a \"guest\" # no more".to_owned())]);
+        let records = [for_long, Record { hold: configured, ..of_the_configuration }];
+        let text = render(records.into_iter(), &reasons, &TimeZone::UTC);
+        assert_eq!(
+            text.lines().next(),
+            Some(
+                "1795389179 - 11/22/2026 23:12:59 Host: 192.0.2.9/192.0.2.9 Port: 11 TCP Blocked # until \
+                 2026-11-23T02:13:20Z because \"a \\\"guest\\\" # no more\""
+            )
+        );
+        // BLOCK_TIME is the configuration's, which may be another one next time.
+        assert_eq!(parse(text.as_bytes(), NOW), (vec![for_long, of_the_configuration], vec![]));
+        assert_eq!(super::reasons(text.as_bytes()), reasons);
     }
 
     #[test]
@@ -241,14 +290,14 @@ mod tests {
                 .map(|(number, (second, port))| record(&Ipv4Addr::from(*number).to_string(), *second, *port, Protocol::Udp))
                 .filter(|record| source(&record.source.to_string()).is_some())
                 .collect();
-            let text = render(records.iter().copied(), &TimeZone::UTC);
+            let text = render(records.iter().copied(), &BTreeMap::new(), &TimeZone::UTC);
             prop_assert_eq!(parse(text.as_bytes(), NOW), (records, vec![]));
         }
 
         #[test]
         fn a_file_cut_short_names_nobody_new(second in 0..4_000_000_000_u64, port in 1..=u16::MAX, cut in 0..90_usize) {
             let whole = record("192.0.2.123", second, port, Protocol::Tcp);
-            let text = render([whole].into_iter(), &TimeZone::UTC);
+            let text = render([whole].into_iter(), &BTreeMap::new(), &TimeZone::UTC);
             let (records, _) = parse(&text.as_bytes()[..cut.min(text.len())], NOW);
             prop_assert!(records.iter().all(|record| *record == whole));
         }

@@ -15,6 +15,7 @@ use crate::policy::Record;
 use super::{
     blocked_file,
     files::{MODE, SUFFIXES},
+    remark::Remark,
     replace::{self, ReplaceError},
 };
 
@@ -30,17 +31,17 @@ pub struct Edited {
 }
 
 /// Which way the file is edited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Each source has a line that blocks it.
-    Block,
+    /// Each source has a line that blocks it, with this remark. An empty one leaves the lines that there are.
+    Block(Remark),
     /// No source has a line.
     Unblock,
 }
 
 /// Edits the blocked file at `path`, which is replaced as a whole or left alone. Where there is none, it begins with
 /// what the files of 1.2's modes say, as a daemon no longer reads those once there is one.
-pub fn edit(path: &Path, change: Change, sources: &BTreeSet<IpAddr>) -> Result<Edited, ReplaceError> {
+pub fn edit(path: &Path, change: &Change, sources: &BTreeSet<IpAddr>) -> Result<Edited, ReplaceError> {
     let edited = RefCell::new(Edited::default());
     let classic = classic(path)?;
     replace::update(path, MODE, |old| {
@@ -68,7 +69,7 @@ fn classic(path: &Path) -> Result<Vec<u8>, ReplaceError> {
 
 /// The file's new content, and what changed in it.
 #[must_use]
-pub fn rewrite(old: &[u8], change: Change, sources: &BTreeSet<IpAddr>) -> (Vec<u8>, Edited) {
+pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpAddr>) -> (Vec<u8>, Edited) {
     let old = if blocked_file::is_text(old) { old.to_vec() } else { text_of(old) };
     let mut held = BTreeSet::new();
     let mut removed = Vec::new();
@@ -78,8 +79,8 @@ pub fn rewrite(old: &[u8], change: Change, sources: &BTreeSet<IpAddr>) -> (Vec<u
         let meant = record.filter(|record| sources.contains(&record.source));
         let is_kept = match (change, meant) {
             (_, None) => true,
-            // A block takes the place of a fence.
-            (Change::Block, Some(record)) => !record.hold.is_fence,
+            // A block takes the place of a fence, and terms that of others.
+            (Change::Block(remark), Some(record)) => !record.hold.is_fence && remark.is_empty(),
             (Change::Unblock, Some(_)) => false,
         };
         if is_kept {
@@ -87,7 +88,7 @@ pub fn rewrite(old: &[u8], change: Change, sources: &BTreeSet<IpAddr>) -> (Vec<u
         } else {
             removed.extend(meant);
         }
-        let counts = change == Change::Unblock || is_kept;
+        let counts = *change == Change::Unblock || is_kept;
         held.extend(meant.filter(|_| counts).map(|record| record.source));
     }
     // What lay behind a removed line must not be taken for 2.x's form now that it comes first.
@@ -96,14 +97,14 @@ pub fn rewrite(old: &[u8], change: Change, sources: &BTreeSet<IpAddr>) -> (Vec<u
     }
     let (is_held, is_not): (Vec<IpAddr>, Vec<IpAddr>) =
         sources.iter().partition(|source| held.contains(source));
-    if change == Change::Unblock {
+    let Change::Block(remark) = change else {
         return (new, Edited { changed: is_held, unchanged: is_not, removed });
-    }
+    };
     if new.last().is_some_and(|last| *last != b'\n') {
         new.push(b'\n');
     }
     for source in &is_not {
-        new.extend_from_slice(format!("{source}\n").as_bytes());
+        new.extend_from_slice(format!("{source}{remark}\n").as_bytes());
     }
     (new, Edited { changed: is_not, unchanged: is_held, removed })
 }
@@ -125,6 +126,8 @@ mod tests {
          1795389180 - 11/22/2026 23:13:00 Host: 192.0.2.8/192.0.2.8 Port: 7 UDP Fenced\n\
          nonsense 192.0.2.7\n2001:db8::9 # a guest\n192.0.2.6";
 
+    const BLOCK: Change = Change::Block(Remark { until: None, reason: None });
+
     fn sources(text: &str) -> BTreeSet<IpAddr> {
         text.split_whitespace().map(|word| word.parse().unwrap()).collect()
     }
@@ -137,11 +140,11 @@ mod tests {
             (Change::Unblock, "192.0.2.8", [&lines[..2], &lines[3..]].concat(), "192.0.2.8"),
             (Change::Unblock, "2001:db8::9 192.0.2.6", lines[..4].to_vec(), "192.0.2.6 2001:db8::9"),
             (Change::Unblock, "192.0.2.7", lines.clone(), ""),
-            (Change::Block, "192.0.2.9 192.0.2.6", lines.clone(), ""),
-            (Change::Block, "192.0.2.7", [&lines[..], &["192.0.2.7"]].concat(), "192.0.2.7"),
-            (Change::Block, "192.0.2.8", [&lines[..2], &lines[3..], &["192.0.2.8"]].concat(), "192.0.2.8"),
+            (BLOCK, "192.0.2.9 192.0.2.6", lines.clone(), ""),
+            (BLOCK, "192.0.2.7", [&lines[..], &["192.0.2.7"]].concat(), "192.0.2.7"),
+            (BLOCK, "192.0.2.8", [&lines[..2], &lines[3..], &["192.0.2.8"]].concat(), "192.0.2.8"),
         ] {
-            let (new, done) = rewrite(FILE.as_bytes(), change, &sources(named));
+            let (new, done) = rewrite(FILE.as_bytes(), &change, &sources(named));
             let new = String::from_utf8(new).unwrap();
             assert_eq!(new.lines().collect::<Vec<_>>(), expected, "{change:?} {named}");
             assert_eq!(done.changed, sources(changed).into_iter().collect::<Vec<_>>(), "{change:?} {named}");
@@ -150,17 +153,29 @@ mod tests {
     }
 
     #[test]
+    fn terms_take_the_place_of_others() {
+        let until = Some(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_795_400_000));
+        let change = Change::Block(Remark { until, reason: Some("a guest".into()) });
+        let (new, done) = rewrite(b"192.0.2.9 # mine\n192.0.2.8\n", &change, &sources("192.0.2.9"));
+        assert_eq!(
+            String::from_utf8(new).unwrap(),
+            "192.0.2.8\n192.0.2.9 # until 2026-11-23T02:13:20Z because \"a guest\"\n"
+        );
+        assert_eq!(done.changed, [IpAddr::from([192, 0, 2, 9])]);
+    }
+
+    #[test]
     fn the_binary_file_of_2_becomes_text() {
         let mut old = 2_u16.to_ne_bytes().to_vec();
         old.extend([192, 0, 2, 9]);
-        let (new, _) = rewrite(&old, Change::Block, &sources("192.0.2.1"));
+        let (new, _) = rewrite(&old, &BLOCK, &sources("192.0.2.1"));
         assert_eq!(new, b"192.0.2.9\n192.0.2.1\n");
     }
 
     #[test]
     fn a_text_file_stays_one() {
         let old = b"192.0.2.9\n\x02\0\xc0\0\x02\x07".as_slice();
-        let (new, _) = rewrite(old, Change::Unblock, &sources("192.0.2.9"));
+        let (new, _) = rewrite(old, &Change::Unblock, &sources("192.0.2.9"));
         assert_eq!(new, [b"#\n", &old[10..]].concat());
     }
 
@@ -170,7 +185,7 @@ mod tests {
         let path = directory.path().join("blocked");
         fs::write(directory.path().join("blocked.stcp"), "192.0.2.1").unwrap();
         fs::write(directory.path().join("blocked.sudp"), "192.0.2.2\n").unwrap();
-        edit(&path, Change::Block, &sources("192.0.2.3")).unwrap();
+        edit(&path, &BLOCK, &sources("192.0.2.3")).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "192.0.2.1\n192.0.2.2\n192.0.2.3\n");
     }
 
@@ -178,7 +193,7 @@ mod tests {
     fn a_file_that_says_it_already_is_not_touched() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("blocked");
-        let done = edit(&path, Change::Unblock, &sources("192.0.2.3")).unwrap();
+        let done = edit(&path, &Change::Unblock, &sources("192.0.2.3")).unwrap();
         assert_eq!(done.unchanged, [IpAddr::from([192, 0, 2, 3])]);
         assert!(!path.exists());
     }

@@ -17,6 +17,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     Named, blocked_file, classic,
+    evidence::Evidence,
     history::{self, History},
     hosts_deny,
     replace::{self, ReplaceError},
@@ -40,6 +41,8 @@ pub(super) const SUFFIXES: [&str; 6] = ["tcp", "udp", "stcp", "sudp", "atcp", "a
 pub struct Files {
     history: History,
     history_trouble: Trouble,
+    evidence: Option<Evidence>,
+    evidence_trouble: Trouble,
     deny: Option<Deny>,
     blocked: PathBuf,
     blocked_trouble: Trouble,
@@ -49,6 +52,8 @@ pub struct Files {
     known: Option<Vec<u8>>,
     /// Content of somebody else's that the last flush came upon.
     foreign: Option<Vec<u8>>,
+    /// Why an administrator has sources blocked.
+    reasons: BTreeMap<IpAddr, String>,
     /// Sources that the blocked file shows only after the next flush.
     unshown: BTreeSet<IpAddr>,
     format: LogFormat,
@@ -103,12 +108,15 @@ impl Files {
         Self {
             history: History::new(config.history_file.clone()),
             history_trouble: Trouble::default(),
+            evidence: config.evidence_file.clone().map(Evidence::new),
+            evidence_trouble: Trouble::default(),
             deny,
             blocked: config.blocked_file.clone(),
             blocked_trouble: Trouble::default(),
             is_behind: false,
             known: None,
             foreign: None,
+            reasons: BTreeMap::new(),
             unshown: BTreeSet::new(),
             format: config.log_format,
             modes,
@@ -133,6 +141,7 @@ impl Files {
             });
             classic.reduce(|all, more| [all, more].concat())
         };
+        self.reasons = self.known.as_deref().map(blocked_file::reasons).unwrap_or_default();
         self.is_behind |= self.known.is_none() || !problems.is_empty();
         (records, problems)
     }
@@ -151,6 +160,7 @@ impl Files {
             return None;
         }
         let records = records(&self.blocked, &content, &mut problems);
+        self.reasons.extend(blocked_file::reasons(&content));
         self.is_behind |= !problems.is_empty();
         self.foreign = None;
         self.known = Some(content);
@@ -188,10 +198,23 @@ impl Files {
         self.history.append(line);
     }
 
+    /// Takes note of a packet, should its source be blocked, or be so now.
+    pub fn see(&mut self, sighting: &Sighting, is_held: bool) {
+        if let Some(evidence) = &mut self.evidence {
+            evidence.see(sighting, is_held);
+        }
+    }
+
     /// Has the blocked file show a block that the history has.
     pub fn show(&mut self, record: &Record) {
         self.is_behind = true;
         self.unshown.insert(record.source);
+    }
+
+    /// Has the blocked file tell why an administrator has `source` blocked.
+    pub fn explain(&mut self, source: IpAddr, reason: String) {
+        self.is_behind = true;
+        self.reasons.insert(source, reason);
     }
 
     /// Has the blocked file written as the ledger says.
@@ -213,6 +236,7 @@ impl Files {
     pub fn lift(&mut self, record: &Record) {
         self.is_behind = true;
         self.unshown.remove(&record.source);
+        self.reasons.remove(&record.source);
         let mode = self.modes.name(record.hold.protocol, self.format);
         if let Some(deny) = &mut self.deny {
             let line = deny.line(record, mode);
@@ -246,11 +270,17 @@ impl Files {
             let problem = written.err().map(|error| format!("{} can't be written: {error}", path.display()));
             done.news.extend(self.history_trouble.note(problem, &path.display(), now));
         }
+        if let Some(evidence) = self.evidence.as_mut().filter(|_| self.evidence_trouble.is_over(now)) {
+            let problem = evidence.flush().err();
+            let problem =
+                problem.map(|error| format!("{} can't be written: {error}", evidence.path().display()));
+            done.news.extend(self.evidence_trouble.note(problem, &evidence.path().display(), now));
+        }
         if let Some(deny) = &mut self.deny {
             deny.flush(&mut done, now);
         }
         if self.is_behind && self.blocked_trouble.is_over(now) {
-            let text = blocked_file::render(ledger.records(), &self.zone).into_bytes();
+            let text = blocked_file::render(ledger.records(), &self.reasons, &self.zone).into_bytes();
             let foreign = RefCell::new(None);
             let replaced = replace::update(&self.blocked, MODE, |old| {
                 // What somebody has written meanwhile is to be read first.

@@ -5,7 +5,7 @@ mod actions;
 mod life;
 mod probes;
 
-use std::fmt::Display;
+use std::{fmt::Display, time::SystemTime};
 
 use super::{
     event::{Action, Event, Field},
@@ -25,6 +25,7 @@ pub struct Journal {
     output: Output,
     /// `JSON_LOG`
     events: Option<Writer>,
+    last_error: Option<(SystemTime, String)>,
 }
 
 impl Journal {
@@ -36,6 +37,7 @@ impl Journal {
             tells_notices: config.log_notices || config.log_format == LogFormat::Revival,
             output: Output::new(config),
             events: None,
+            last_error: None,
         };
         match config.json_log.as_ref().map(Writer::start).transpose() {
             Ok(events) => journal.events = events,
@@ -67,12 +69,19 @@ impl Journal {
         self.admin(&Event::new(if is_error { Action::Error } else { Action::Note }), news);
     }
 
+    /// The last thing that went wrong, and when.
+    #[must_use]
+    pub fn last_error(&self) -> Option<&(SystemTime, String)> {
+        self.last_error.as_ref()
+    }
+
     /// Anything else that an administrator wants to know.
     pub fn note(&mut self, what: &dyn Display) {
         self.admin(&Event::new(Action::Note), &what.to_string());
     }
 
     fn problem(&mut self, event: &Event, problem: &str) {
+        self.last_error = Some((SystemTime::now(), problem.to_owned()));
         let line = |(number, line): (usize, &str)| {
             let text = if number == 0 { format!("ERROR: {line}") } else { line.to_owned() };
             self.worded("adminalert: ", &text)

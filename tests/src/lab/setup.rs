@@ -65,6 +65,8 @@ impl<'lab> Portsentry<'lab> {
             .with("HISTORY_FILE", &format!("{files}/portsentry.history"))
             .with("BLOCKED_FILE", &format!("{files}/portsentry.blocked"))
             .with("WRAPPER_HOSTS_DENY", &format!("{files}/hosts.deny"))
+            .with("EVIDENCE_FILE", &format!("{files}/portsentry.evidence"))
+            .with("CONTROL_SOCKET", &format!("{files}/run/control.sock"))
             .with("PIN_PATH", &lab.pins().display().to_string())
     }
 

@@ -116,6 +116,8 @@ pub(super) fn sighting(seen: &Seen<'_>, verdict: Verdict, hits: u32) -> Sighting
         options: Some(seen.packet.has_options),
         interface: 1,
         vlan: seen.ip.vlan,
+        length: 0,
+        ttl: 0,
         hits,
         verdict,
         proof: Proof::None,

@@ -2,10 +2,11 @@
 //!
 //! It must not touch the kernel's maps while a daemon runs.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Display};
 
 use ipnet::IpNet;
 
+use super::super::{observed, show};
 use crate::{
     config::block_list::is_too_much,
     daemon::Options,
@@ -15,40 +16,48 @@ use crate::{
 };
 
 /// What is in the way of blocking `networks`.
-pub(super) fn refused(networks: &BTreeSet<IpNet>) -> Vec<String> {
-    networks.iter().filter_map(is_too_much).collect()
+pub(super) fn refused(change: &Change, networks: &BTreeSet<IpNet>) -> Vec<String> {
+    let has_terms = matches!(change, Change::Block(remark) if !remark.is_empty());
+    let termless = networks.iter().filter(|_| has_terms).map(|network| {
+        format!("{network} is a network: the block list says neither until when nor why (--for, --reason)")
+    });
+    networks.iter().filter_map(is_too_much).chain(termless).collect()
 }
 
-/// Does it; returns a line for each network.
-pub(super) fn hold(
-    options: &Options,
-    change: Change,
-    networks: &BTreeSet<IpNet>,
-    runs: bool,
-) -> Result<Vec<String>, Exit> {
+/// Does it, and prints a line for each network.
+pub(super) fn hold(options: &Options, change: &Change, networks: &BTreeSet<IpNet>) -> Exit {
     let path = &options.config.block_list;
-    let failed = |error: &dyn std::fmt::Display| {
+    let observer = match observed::observer(&options.config) {
+        Ok(observer) => observer,
+        Err(exit) => return exit,
+    };
+    let runs = observer.is_some_and(|observer| observer.daemon().is_some());
+    let failed = |error: &dyn Display| {
         eprintln!("portsentry: {error}");
         Exit::Failure
     };
-    let changed = edit_list(path, change, networks).map_err(|error| failed(&error))?;
-    if !runs
-        && let Some(mut maps) = Unattended::open(&options.config.pin_path).map_err(|error| failed(&error))?
-    {
-        match change {
-            Change::Block => maps.block_networks(&changed),
-            Change::Unblock => maps.unblock_networks(networks),
+    let changed = match edit_list(path, change, networks) {
+        Ok(changed) => changed,
+        Err(error) => return failed(&error),
+    };
+    if !runs {
+        let done = Unattended::open(&options.config.pin_path).and_then(|maps| match (maps, change) {
+            (None, _) => Ok(()),
+            (Some(mut maps), Change::Block(_)) => maps.block_networks(&changed),
+            (Some(mut maps), Change::Unblock) => maps.unblock_networks(networks),
+        });
+        if let Err(error) = done {
+            return failed(&error);
         }
-        .map_err(|error| failed(&error))?;
     }
     let path = path.display();
     let said = |network: &IpNet| match (change, changed.contains(network), runs) {
-        (Change::Block, true, true) => "is being blocked by the running daemon".into(),
-        (Change::Block, true, false) => "is blocked; no daemon runs".into(),
-        (Change::Block, false, _) => format!("is blocked already, {path} says"),
+        (Change::Block(_), true, true) => "is being blocked by the running daemon".into(),
+        (Change::Block(_), true, false) => "is blocked; no daemon runs".into(),
+        (Change::Block(_), false, _) => format!("is blocked already, {path} says"),
         (Change::Unblock, true, true) => "is being unblocked by the running daemon".into(),
         (Change::Unblock, true, false) => "is unblocked; no daemon runs".into(),
         (Change::Unblock, false, _) => format!("is not in {path}"),
     };
-    Ok(networks.iter().map(|network| format!("{network}: {}\n", said(network))).collect())
+    show::print(&networks.iter().map(|network| format!("{network}: {}\n", said(network))).collect::<String>())
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     config::ignore,
     kernel::{self, Attachment, Mode},
-    policy::Edit,
+    policy::{Edit, Hold, Record},
 };
 
 impl Keeper {
@@ -101,17 +101,35 @@ impl Keeper {
         }
         for mut record in block {
             record.hold.until = self.terms.until(&record.hold);
-            if let Err(error) = self.restore(&record) {
-                self.journal.error(&error);
-                continue;
+            match self.hold(&record) {
+                Ok(()) => self.journal.restored(&record, "the blocked file names it"),
+                Err(error) => self.journal.error(&error),
             }
-            self.ledger.enter(record.source, record.hold);
-            self.files.show(&record);
-            self.files.deny(&record);
-            self.journal.restored(&record);
         }
         // The file is written as we write it, and without what can't be acted on.
         self.files.rewrite();
+    }
+
+    /// Blocks a source on an administrator's word. Of one that is blocked already, only the terms change.
+    pub(super) fn hold(&mut self, record: &Record) -> Result<(), kernel::Error> {
+        let Record { source, hold } = *record;
+        let before = self.ledger.get(source).copied();
+        let hold = match before {
+            Some(old) if !old.is_fence => Hold { until: hold.until, proof: hold.proof, ..old },
+            _ => hold,
+        };
+        let record = Record { source, hold };
+        self.restore(&record)?;
+        if before.is_some_and(|old| (old.port, old.proof) != (hold.port, hold.proof))
+            && let Some(old) = self.ledger.lift(source)
+        {
+            self.files.lift(&old);
+        }
+        self.ledger.lift(source);
+        self.ledger.enter(source, hold);
+        self.files.show(&record);
+        self.files.deny(&record);
+        Ok(())
     }
 
     /// Attaches to one interface. What a challenge answers from a veth in native mode is lost unless its peer, too, has

@@ -27,8 +27,11 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// When `hold` ends. What an administrator enters stays until he takes it out.
+    /// When `hold` ends. What an administrator enters stays until he takes it out, or until he says.
     pub(super) fn until(&self, hold: &Hold) -> Option<SystemTime> {
+        if hold.until.is_some() && hold.proof == Proof::Administrator {
+            return hold.until;
+        }
         let term = if hold.is_fence { self.fence } else { self.block };
         let ends = hold.is_fence || (!term.is_zero() && hold.proof != Proof::Administrator);
         if ends { hold.since.checked_add(term) } else { None }
@@ -36,13 +39,13 @@ impl Terms {
 }
 
 impl Keeper {
-    /// Lifts a block or fence.
-    pub(super) fn lift(&mut self, source: IpAddr, why: &str) {
+    /// Lifts a block or fence; whether the kernel has let go.
+    pub(super) fn lift(&mut self, source: IpAddr, why: &str) -> bool {
         let removed = self.kernel.blocked.remove(source).and_then(|()| self.kernel.fenced.remove(source));
         let removed = removed.and_then(|()| self.list_again(source));
         if let Err(error) = removed {
             self.journal.error(&error);
-            return;
+            return false;
         }
         let lifted = self.ledger.lift(source);
         self.board.count_lifted(1);
@@ -50,12 +53,22 @@ impl Keeper {
             self.files.lift(record);
         }
         self.journal.lifted(source, lifted.is_some_and(|record| record.hold.is_fence), why);
+        true
     }
 
     /// Enters a source that the blocked file names.
     pub(super) fn restore(&mut self, record: &Record) -> Result<(), kernel::Error> {
-        let map = if record.hold.is_fence { &mut self.kernel.fenced } else { &mut self.kernel.blocked };
-        map.insert(record.source, &restored(&record.hold))
+        let Record { source, hold } = *record;
+        let map = if hold.is_fence { &mut self.kernel.fenced } else { &mut self.kernel.blocked };
+        let new = restored(&hold);
+        // What the kernel knows of a block, other terms leave as it is.
+        let block = map.get(source)?.map_or(new, |old| Block {
+            until_ns: new.until_ns,
+            proof: new.proof,
+            mirrored: new.mirrored,
+            ..old
+        });
+        map.insert(source, &block)
     }
 
     /// Enters the source of a visit to a trap in the kernel's maps.
@@ -90,7 +103,7 @@ impl Keeper {
                     self.ledger.lift(source);
                     self.ledger.enter(source, hold);
                 }
-                Ok(None) => self.lift(source, "its time is over"),
+                Ok(None) => drop(self.lift(source, "its time is over")),
                 Err(error) => self.journal.error(&error),
             }
         }

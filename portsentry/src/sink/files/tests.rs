@@ -79,7 +79,7 @@ fn the_files_of_1_2_are_read_where_ours_is_missing() {
     let dir = tempfile::tempdir().unwrap();
     let mut files = files(&dir);
     assert_eq!(files.read().0, None);
-    let line = |last| blocked_file::render(std::iter::once(record(last)), &TimeZone::UTC);
+    let line = |last| blocked_file::render(std::iter::once(record(last)), &BTreeMap::new(), &TimeZone::UTC);
     fs::write(dir.path().join("blocked.atcp"), line(1)).unwrap();
     fs::write(dir.path().join("blocked.sudp"), line(2) + "torn").unwrap();
     let (records, problems) = files.read();

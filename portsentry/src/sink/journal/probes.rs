@@ -96,11 +96,11 @@ impl Journal {
         self.attack_line(&event, &format!("Host {source} has been blocked in the kernel (proof: {proof})"));
     }
 
-    /// An administrator's line in the blocked file blocks a source.
-    pub fn restored(&mut self, record: &Record) {
+    /// An administrator's word blocks a source.
+    pub fn restored(&mut self, record: &Record, why: &str) {
         let Record { source, hold } = record;
         let event = Event::new(hold_action(hold)).about(*source).hold(hold);
-        self.admin(&event, &format!("Host {source} is blocked: the blocked file names it"));
+        self.admin(&event, &format!("Host {source} is blocked: {why}"));
     }
 
     /// The kernel has blocked or fenced a source, and its probe was not told of. The log has no line for it.

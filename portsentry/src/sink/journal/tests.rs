@@ -22,6 +22,8 @@ pub(in crate::sink) fn sighting() -> Sighting {
         options: Some(false),
         interface: 1,
         vlan: 0,
+        length: 0,
+        ttl: 0,
         hits: 1,
         verdict: Verdict::Block,
         proof: Proof::None,
@@ -29,8 +31,13 @@ pub(in crate::sink) fn sighting() -> Sighting {
 }
 
 fn lines(format: LogFormat, write: impl FnOnce(&mut Journal)) -> Vec<String> {
-    let mut journal =
-        Journal { format, tells_notices: false, output: Output::Kept(Vec::new()), events: None };
+    let mut journal = Journal {
+        format,
+        tells_notices: false,
+        output: Output::Kept(Vec::new()),
+        events: None,
+        last_error: None,
+    };
     write(&mut journal);
     match journal.output {
         Output::Kept(lines) => lines,

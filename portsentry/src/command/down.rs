@@ -1,0 +1,121 @@
+//! `portsentry down`: ends the daemon, and takes everything off the kernel. It must not touch the files, whose blocks
+//! the next start takes over.
+
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::{observed, show};
+use crate::{
+    cli::{Cli, Down},
+    exit::Exit,
+    kernel::{self, Observer, Pins, Removed},
+};
+
+/// How often it is looked whether the daemon has ended.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Takes everything down, and says what that was.
+pub(super) fn run(cli: &Cli, down: Down) -> Exit {
+    let directory = match observed::config(cli) {
+        Ok(config) => config.pin_path,
+        Err(exit) => return exit,
+    };
+    let ended = match end(&directory, Duration::from_secs(down.patience)) {
+        Ok(ended) => ended,
+        Err(problem) => {
+            eprintln!("portsentry: {problem}; nothing was removed");
+            return Exit::Failure;
+        }
+    };
+    let text: String =
+        ended.iter().map(|process| format!("the daemon, process {process}, has ended\n")).collect();
+    match remove(&directory) {
+        Ok(removed) => show::print(&(text + &describe(removed, &directory))),
+        Err(error) => {
+            show::print(&text);
+            observed::failure(&error)
+        }
+    }
+}
+
+/// Ends every process that holds the lock, one after the other, as those that share the maps take each other's place.
+fn end(directory: &Path, patience: Duration) -> Result<Vec<i32>, String> {
+    let deadline = Instant::now() + patience;
+    let mut ended: Vec<i32> = Vec::new();
+    // A directory that can't be looked at has an error of its own, when it is removed.
+    while let Some(process) = holder(directory) {
+        if ended.last() != Some(&process) {
+            kill(Pid::from_raw(process), Signal::SIGTERM)
+                .map_err(|errno| format!("ending the daemon, process {process}: {errno}"))?;
+            ended.push(process);
+        }
+        if Instant::now() >= deadline {
+            return Err(format!("the daemon, process {process}, was asked to end and has not; see its log"));
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(ended)
+}
+
+/// A process that holds the maps, or stands for a mode and would take their place.
+fn holder(directory: &Path) -> Option<i32> {
+    let watchers = fs::read_dir(directory.join("watchers")).into_iter().flatten();
+    let watchers = watchers.filter_map(|entry| Some(entry.ok()?.path()));
+    std::iter::once(directory.to_path_buf()).chain(watchers).find_map(|path| Observer::locked_by(&path))
+}
+
+fn remove(directory: &Path) -> Result<Option<Removed>, kernel::Error> {
+    // Else it would be made.
+    if !directory.exists() {
+        return Ok(None);
+    }
+    Pins::open(directory)?.remove_all().map(Some)
+}
+
+fn describe(removed: Option<Removed>, directory: &Path) -> String {
+    let directory = directory.display();
+    let Some(Removed { links, maps }) = removed else {
+        return format!("nothing is pinned in {directory}\n");
+    };
+    let interfaces = match links {
+        0 => "no interface had to be detached from".into(),
+        1 => "detached from one interface".into(),
+        more => format!("detached from {more} interfaces"),
+    };
+    format!("{interfaces}; {maps} maps were removed with {directory}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_what_was_there() {
+        let said = |removed| describe(removed, Path::new("/p"));
+        assert_eq!(said(None), "nothing is pinned in /p\n");
+        for (links, expected) in
+            [(0, "no interface had to be"), (1, "from one interface;"), (2, "from 2 interfaces; 3 maps")]
+        {
+            let said = said(Some(Removed { links, maps: 3 }));
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_made_where_nothing_is() {
+        let files = tempfile::tempdir().unwrap();
+        let missing = files.path().join("missing");
+        assert_eq!(end(&missing, Duration::ZERO), Ok(Vec::new()));
+        assert!(matches!(remove(&missing), Ok(None)));
+        assert!(!missing.exists());
+    }
+}

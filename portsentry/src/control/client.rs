@@ -1,0 +1,40 @@
+//! Asks a running daemon at its control socket. It must not do anything itself.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    time::Duration,
+};
+
+use super::{Answer, Code, Refusal, Request, answer};
+
+/// How long the daemon may take, which is longer than it takes to begin a new session.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Bytes of an answer at the most.
+const LONGEST: u64 = 1 << 20;
+
+/// Asks at `socket`; `None` if nobody listens there.
+pub fn ask(socket: &Path, request: &Request) -> Option<Answer> {
+    let stream = match UnixStream::connect(socket) {
+        Ok(stream) => stream,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let problem = format!("{}: {error}", socket.display());
+            return Some(Err(Refusal::new(Code::Forbidden, problem)));
+        }
+        Err(_) => return None,
+    };
+    let failed = |error: io::Error| {
+        Err(Refusal::new(Code::Failed, format!("asking the daemon at {}: {error}", socket.display())))
+    };
+    Some(exchange(stream, request).map_or_else(failed, |line| answer(&line)))
+}
+
+fn exchange(mut stream: UnixStream, request: &Request) -> io::Result<Vec<u8>> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(request.line().as_bytes())?;
+    let mut line = Vec::new();
+    BufReader::new(stream.take(LONGEST)).read_until(b'\n', &mut line)?;
+    Ok(line)
+}

@@ -1,0 +1,184 @@
+//! Listens at the control socket, and passes on what may be asked. It must not do what is asked, nor let anybody hold
+//! up the daemon: who asks has little room and little time, and root never waits behind others.
+
+mod place;
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::{Semaphore, mpsc, oneshot},
+    task::{AbortHandle, JoinSet},
+    time::timeout,
+};
+
+use self::place::Place;
+use crate::{
+    config::Config,
+    control::{Answer, Code, LONGEST, Refusal, Request, line},
+    instant::Time,
+};
+
+/// Clients at a time, of root and of others.
+const ROOTS: usize = 8;
+const OTHERS: usize = 16;
+/// How long a client may take to ask, and to take the answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an answer may take; a new session begins in less.
+const ANSWER: Duration = Duration::from_secs(10);
+/// What waits to be answered at the most.
+const QUEUE: usize = ROOTS + OTHERS;
+
+/// A question, and where the answer goes.
+#[derive(Debug)]
+pub struct Asked {
+    /// What is asked.
+    pub request: Request,
+    /// Who takes the answer; he may have gone.
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// The socket, for as long as the process serves, over all its sessions.
+#[derive(Debug)]
+pub struct Control {
+    settings: Option<(PathBuf, Option<String>)>,
+    listening: Option<(Place, AbortHandle)>,
+    sender: mpsc::Sender<Asked>,
+    receiver: mpsc::Receiver<Asked>,
+    started: (Time, Instant),
+    sessions: u64,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let started = (Time::now(), Instant::now());
+        Self { settings: None, listening: None, sender, receiver, started, sessions: 0 }
+    }
+}
+
+impl Control {
+    /// Listens where `config` says, for one more session.
+    pub fn open(&mut self, config: &Config) -> Result<(), place::Error> {
+        self.sessions += 1;
+        let settings = config.control_socket.clone().map(|path| (path, config.control_group.clone()));
+        if self.listening.is_some() && self.settings == settings {
+            return Ok(());
+        }
+        self.close();
+        let Some((path, group)) = &settings else { return Ok(()) };
+        let (place, listener) = Place::take(path, group.as_deref())?;
+        let task = tokio::spawn(accept(listener, self.sender.clone()));
+        self.listening = Some((place, task.abort_handle()));
+        self.settings = settings;
+        Ok(())
+    }
+
+    /// Listens no longer.
+    pub fn close(&mut self) {
+        if let Some((_place, task)) = self.listening.take() {
+            task.abort();
+        }
+    }
+
+    /// Waits for the next question.
+    pub async fn next(&mut self) -> Asked {
+        match self.receiver.recv().await {
+            Some(asked) => asked,
+            // Never, as a sender is kept.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What is known here of the process, for its health.
+    #[must_use]
+    pub fn life(&self) -> Value {
+        let (started, since) = self.started;
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "process": std::process::id(),
+            "started": started,
+            "uptime": since.elapsed().as_secs(),
+            "sessions": self.sessions,
+        })
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+async fn accept(listener: UnixListener, sender: mpsc::Sender<Asked>) {
+    let [roots, others] = [ROOTS, OTHERS].map(|count| Arc::new(Semaphore::new(count)));
+    // They end with this task.
+    let mut clients = JoinSet::new();
+    loop {
+        while clients.try_join_next().is_some() {}
+        let Ok((stream, _)) = listener.accept().await else {
+            // Too many open files.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let Ok(peer) = stream.peer_cred() else { continue };
+        let is_root = peer.uid() == 0;
+        let places = if is_root { &roots } else { &others };
+        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+            // What fits into the socket's buffer, which is empty, at once or not at all.
+            let said = line(&Err(Refusal::new(Code::Busy, "too many ask at a time")));
+            let _ = stream.try_write(said.as_bytes());
+            continue;
+        };
+        let sender = sender.clone();
+        clients.spawn(async move {
+            serve(stream, is_root, &sender).await;
+            drop(place);
+        });
+    }
+}
+
+async fn serve(mut stream: UnixStream, is_root: bool, sender: &mpsc::Sender<Asked>) {
+    let answer = match timeout(PATIENCE, read(&mut stream)).await {
+        Err(_) => Err(Refusal::new(Code::TooSlow, "the request did not come in time")),
+        Ok(Err(_)) => return,
+        Ok(Ok(None)) => {
+            Err(Refusal::new(Code::TooLong, format!("a request has {LONGEST} bytes at the most")))
+        }
+        Ok(Ok(Some(line))) => match Request::read(&line) {
+            Ok(request) if !is_root && !request.only_looks() => {
+                Err(Refusal::new(Code::Forbidden, "only root may change anything"))
+            }
+            Ok(request) => ask(request, sender).await,
+            Err(refusal) => Err(refusal),
+        },
+    };
+    // Who does not take the answer in time goes without.
+    let _ = timeout(PATIENCE, stream.write_all(line(&answer).as_bytes())).await;
+}
+
+/// The request, or `None` if it is too long.
+async fn read(stream: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
+    let most = u64::try_from(LONGEST).unwrap_or(u64::MAX);
+    let mut line = Vec::new();
+    BufReader::new(stream.take(most)).read_until(b'\n', &mut line).await?;
+    Ok((line.len() < LONGEST || line.ends_with(b"\n")).then_some(line))
+}
+
+async fn ask(request: Request, sender: &mpsc::Sender<Asked>) -> Answer {
+    let busy = || Refusal::new(Code::Busy, "the daemon is busy; ask again");
+    let (answer, answered) = oneshot::channel();
+    sender.try_send(Asked { request, answer }).map_err(|_| busy())?;
+    match timeout(ANSWER, answered).await {
+        Ok(Ok(answer)) => answer,
+        // The daemon drops what it can't take.
+        _ => Err(busy()),
+    }
+}

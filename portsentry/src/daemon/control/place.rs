@@ -1,0 +1,133 @@
+//! Where the control socket is, and who may reach it. It must not take connections.
+
+use std::{
+    fs::{self, DirBuilder, Metadata, Permissions},
+    io,
+    os::unix::{
+        fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown},
+        net::UnixStream,
+    },
+    path::{Path, PathBuf},
+};
+
+use nix::unistd::{Group, geteuid};
+use tokio::net::UnixListener;
+
+/// Why nobody can be listened to.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody can ask at CONTROL_SOCKET {path}: {problem}")]
+pub struct Error {
+    path: PathBuf,
+    problem: String,
+}
+
+/// The socket's name, which goes with this.
+#[derive(Debug)]
+pub struct Place {
+    path: PathBuf,
+    /// Device and inode.
+    identity: (u64, u64),
+}
+
+impl Place {
+    /// Listens at `path`, for `group` or for everybody. What a dead process left there is taken away.
+    pub fn take(path: &Path, group: Option<&str>) -> Result<(Self, UnixListener), Error> {
+        let at = |problem: String| Error { path: path.into(), problem };
+        let failed = |error: io::Error| at(error.to_string());
+        let group = group.map(|name| number(name).ok_or_else(|| at(format!("there is no group {name}"))));
+        let group = group.transpose()?;
+        make_room(path).map_err(at)?;
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        // Until now only its owner could connect, unless the umask is odd.
+        if group.is_some() {
+            chown(path, None, group).map_err(failed)?;
+        }
+        let mode = if group.is_some() { 0o660 } else { 0o666 };
+        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
+        let identity = identity(&fs::symlink_metadata(path).map_err(failed)?);
+        Ok((Self { path: path.into(), identity }, listener))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Another's is left alone.
+        if fs::symlink_metadata(&self.path).is_ok_and(|found| identity(&found) == self.identity) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+fn number(group: &str) -> Option<u32> {
+    let named = || Group::from_name(group).ok().flatten().map(|group| group.gid.as_raw());
+    group.parse().ok().or_else(named)
+}
+
+/// Makes the directory if it is absent, and removes a socket that nobody listens at.
+fn make_room(path: &Path) -> Result<(), String> {
+    let directory = path.parent().ok_or("it has no directory")?;
+    let problem = |error: io::Error| error.to_string();
+    if !directory.exists() {
+        DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(problem)?;
+    }
+    let found = fs::metadata(directory).map_err(problem)?;
+    let is_ours = [0, geteuid().as_raw()].contains(&found.uid());
+    let is_open = found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0;
+    if !is_ours || is_open {
+        return Err(format!("others may write to {}", directory.display()));
+    }
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(problem(error)),
+        Ok(found) if !found.file_type().is_socket() => Err("there is something that is no socket".into()),
+        Ok(_) if UnixStream::connect(path).is_ok() => Err("another process listens there".into()),
+        Ok(_) => fs::remove_file(path).map_err(problem),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(path: &Path) -> Result<(Place, UnixListener), Error> {
+        Place::take(path, None)
+    }
+
+    #[tokio::test]
+    async fn a_place_is_made_and_left() {
+        let files = tempfile::tempdir().unwrap();
+        let path = files.path().join("run/control.sock");
+        let (place, listener) = take(&path).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+        assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o755, 0o666));
+        assert!(take(&path).unwrap_err().to_string().contains("another process listens"));
+        drop(listener);
+        let (second, _listener) = take(&path).unwrap();
+        drop(place);
+        assert!(path.exists(), "it is another's now");
+        drop(second);
+        assert!(!path.exists());
+        let group = nix::unistd::getegid().to_string();
+        let (_place, _listener) = Place::take(&path, Some(&group)).unwrap();
+        assert_eq!(mode(&path), 0o660);
+        assert!(Place::take(&path, Some("no-such-group")).unwrap_err().to_string().contains("no group"));
+    }
+
+    #[tokio::test]
+    async fn what_others_could_have_put_there_is_refused() {
+        let files = tempfile::tempdir().unwrap();
+        let path = files.path().join("control.sock");
+        fs::write(&path, "precious").unwrap();
+        assert!(take(&path).unwrap_err().to_string().contains("no socket"));
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(files.path().join("elsewhere"), &path).unwrap();
+        assert!(take(&path).is_err());
+        fs::remove_file(&path).unwrap();
+        fs::set_permissions(files.path(), Permissions::from_mode(0o777)).unwrap();
+        assert!(take(&path).unwrap_err().to_string().contains("others may write"));
+    }
+}

@@ -1,0 +1,59 @@
+//! Moments as programs read them. It must not format them for people.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A time that programs read as RFC 3339 has it, in UTC and whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time(pub SystemTime);
+
+impl Time {
+    /// The current one.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(SystemTime::now())
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&universal(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let time: Timestamp = text.parse().map_err(serde::de::Error::custom)?;
+        Ok(Self(time.into()))
+    }
+}
+
+/// A time for programs (RFC 3339), in whole seconds.
+#[must_use]
+pub fn universal(time: SystemTime) -> String {
+    stamp(time).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Rounds to the second, as a block's times are the kernel's counted back from now, which never comes out the same.
+#[must_use]
+pub fn stamp(time: SystemTime) -> Timestamp {
+    let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
+    time.round(jiff::Unit::Second).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_whole_seconds() {
+        let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_795_389_178_999);
+        assert_eq!(universal(time), "2026-11-22T23:12:59Z");
+        let text = serde_json::to_string(&Time(time)).unwrap();
+        let read: Time = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+    }
+}

@@ -1,0 +1,241 @@
+//! The packets that led to each block, a line of JSON each. It must not grow without bounds, whatever comes: neither in
+//! memory nor on the disk.
+
+use std::{
+    collections::VecDeque,
+    fs, io,
+    net::IpAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use lru::LruCache;
+use portsentry_common::decide::Verdict;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    classic,
+    history::History,
+    replace::{self, ReplaceError},
+};
+use crate::policy::Sighting;
+
+/// Sources whose packets are remembered that may yet lead to a block.
+const SOURCES: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+/// Packets of each that are remembered: the last ones.
+const PENDING: usize = 16;
+/// Packets of a held source that are written down, as a fenced one may go on probing.
+const MOST: u32 = 64;
+/// At this size, in bytes, the file is begun anew.
+const LARGEST: u64 = 4 << 20;
+
+/// A packet as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// When, RFC 3339 in UTC with milliseconds.
+    pub time: String,
+    /// Where it says it came from.
+    pub source: IpAddr,
+    /// Port that it came from.
+    pub source_port: u16,
+    /// Where it went.
+    pub destination: IpAddr,
+    /// Port that it went to.
+    pub port: u16,
+    /// TCP or UDP.
+    pub protocol: String,
+    /// Its kind, in 1.2's words.
+    pub kind: String,
+    /// TCP's control bits as received.
+    pub flags: u8,
+    /// Index of the interface it came in on; 0 for a trap's socket.
+    pub interface: u32,
+    /// Identifier of the innermost VLAN tag, 0 without one.
+    pub vlan: u16,
+    /// Length of the frame in bytes; `None` where that isn't known.
+    pub length: Option<u16>,
+    /// Time to live, or hop limit; `None` where that isn't known.
+    pub ttl: Option<u8>,
+    /// The source's probes so far; 0 if it doesn't count.
+    pub hits: u32,
+    /// What was done about it.
+    pub verdict: String,
+    /// What proves that the source itself sent it.
+    pub proof: String,
+}
+
+impl From<&Sighting> for Seen {
+    fn from(sighting: &Sighting) -> Self {
+        let time = Timestamp::try_from(sighting.time).unwrap_or(Timestamp::UNIX_EPOCH);
+        Self {
+            time: time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+            source: sighting.source,
+            source_port: sighting.source_port,
+            destination: sighting.destination,
+            port: sighting.port,
+            protocol: sighting.protocol.name().into(),
+            kind: classic::scan_type(sighting.kind, sighting.flags).trim().into(),
+            flags: sighting.flags,
+            interface: sighting.interface,
+            vlan: sighting.vlan,
+            length: (sighting.length != 0).then_some(sighting.length),
+            ttl: (sighting.ttl != 0).then_some(sighting.ttl),
+            hits: sighting.hits,
+            verdict: format!("{:?}", sighting.verdict).to_lowercase(),
+            proof: sighting.proof.name().into(),
+        }
+    }
+}
+
+/// The file, and what may yet have to be written to it.
+#[derive(Debug)]
+pub struct Evidence {
+    file: History,
+    pending: LruCache<IpAddr, VecDeque<Seen>>,
+    written: LruCache<IpAddr, u32>,
+}
+
+impl Evidence {
+    /// A file that is there is appended to.
+    pub fn new(path: PathBuf) -> Self {
+        Self { file: History::new(path), pending: LruCache::new(SOURCES), written: LruCache::new(SOURCES) }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Takes note of a packet: written down with those before it if its source is held, else remembered.
+    pub fn see(&mut self, sighting: &Sighting, is_held: bool) {
+        let seen = Seen::from(sighting);
+        let decides = matches!(sighting.verdict, Verdict::Block | Verdict::Fence);
+        if !decides && !is_held {
+            let pending = self.pending.get_or_insert_mut(sighting.source, VecDeque::new);
+            if pending.len() == PENDING {
+                pending.pop_front();
+            }
+            pending.push_back(seen);
+            return;
+        }
+        if decides && sighting.verdict == Verdict::Block {
+            self.written.pop(&sighting.source);
+        }
+        let before = self.pending.pop(&sighting.source).unwrap_or_default();
+        let written = self.written.get_or_insert_mut(sighting.source, || 0);
+        for seen in before.into_iter().chain([seen]) {
+            if *written < MOST {
+                *written += 1;
+                // What is serialized has string keys and no failing parts.
+                self.file.append(serde_json::to_string(&seen).unwrap_or_default());
+            }
+        }
+    }
+
+    /// Writes what waits. A file that is large is kept as the one before.
+    pub fn flush(&mut self) -> io::Result<u64> {
+        let path = self.file.path();
+        // A link is never renamed away: writing to it is refused.
+        if fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() >= LARGEST) {
+            fs::rename(path, before(path))?;
+        }
+        self.file.flush()
+    }
+}
+
+/// Where the file before the one at `path` is.
+fn before(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".1");
+    name.into()
+}
+
+/// What was seen of `source`, in the order of time; of a million packets, the last.
+pub fn read(path: &Path, source: IpAddr) -> Result<Vec<Seen>, ReplaceError> {
+    let mut all = Vec::new();
+    for path in [before(path), path.to_path_buf()] {
+        let content = replace::read(&path)?.unwrap_or_default();
+        // The address alone is looked for first, as most lines are others'.
+        let mention = format!("\"{source}\"");
+        let text = String::from_utf8_lossy(&content);
+        let lines = text.lines().filter(|line| line.contains(&mention));
+        all.extend(
+            lines
+                .filter_map(|line| serde_json::from_str::<Seen>(line).ok())
+                .filter(|seen| seen.source == source),
+        );
+    }
+    all.sort_by(|one, other| one.time.cmp(&other.time));
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::journal::tests::sighting;
+
+    fn evidence() -> (tempfile::TempDir, Evidence) {
+        let files = tempfile::tempdir().unwrap();
+        let evidence = Evidence::new(files.path().join("evidence"));
+        (files, evidence)
+    }
+
+    fn probe(last: u8, port: u16, verdict: Verdict) -> Sighting {
+        Sighting { source: [192, 0, 2, last].into(), port, verdict, length: 60, ..sighting() }
+    }
+
+    fn ports(evidence: &mut Evidence, last: u8) -> Vec<u16> {
+        evidence.flush().unwrap();
+        let seen = read(evidence.path(), [192, 0, 2, last].into()).unwrap();
+        seen.iter().map(|seen| seen.port).collect()
+    }
+
+    #[test]
+    fn what_led_to_a_block_is_written_and_nothing_else() {
+        let (_files, mut evidence) = evidence();
+        for port in 1..=20 {
+            evidence.see(&probe(9, port, Verdict::Counted), false);
+        }
+        evidence.see(&probe(8, 1, Verdict::Counted), false);
+        assert_eq!(ports(&mut evidence, 9), [0; 0]);
+        evidence.see(&probe(9, 21, Verdict::Block), true);
+        evidence.see(&probe(9, 22, Verdict::Counted), true);
+        assert_eq!(ports(&mut evidence, 9), (5..=22).collect::<Vec<_>>());
+        assert_eq!(ports(&mut evidence, 8), [0; 0]);
+    }
+
+    #[test]
+    fn a_fenced_source_writes_so_much_and_its_proof() {
+        let (_files, mut evidence) = evidence();
+        for port in 1..=100 {
+            evidence.see(&probe(9, port, Verdict::Fence), true);
+        }
+        assert_eq!(ports(&mut evidence, 9).len(), MOST as usize);
+        evidence.see(&probe(9, 500, Verdict::Block), true);
+        assert!(ports(&mut evidence, 9).contains(&500));
+    }
+
+    #[test]
+    fn a_large_file_is_kept_once() {
+        let (_files, mut evidence) = evidence();
+        evidence.see(&probe(9, 1, Verdict::Block), true);
+        evidence.flush().unwrap();
+        let first = fs::read_to_string(evidence.path()).unwrap();
+        let filler = "-".repeat(usize::try_from(LARGEST).unwrap());
+        fs::write(evidence.path(), format!("{first}{filler}\n")).unwrap();
+        evidence.see(&probe(9, 2, Verdict::Block), true);
+        assert_eq!(ports(&mut evidence, 9), [1, 2]);
+        assert!(fs::metadata(evidence.path()).unwrap().len() < LARGEST);
+    }
+
+    #[test]
+    fn sources_beyond_a_number_are_forgotten() {
+        let (_files, mut evidence) = evidence();
+        for number in 0..u32::try_from(SOURCES.get()).unwrap() + 1 {
+            let source = std::net::Ipv4Addr::from(0x0a00_0000 + number).into();
+            evidence.see(&Sighting { source, ..probe(0, 1, Verdict::Counted) }, false);
+        }
+        assert_eq!(evidence.pending.len(), SOURCES.get());
+    }
+}

@@ -1,0 +1,39 @@
+//! What a command of portsentry's printed. It must not know what is expected of it.
+
+use serde_json::Value;
+
+use super::{Portsentry, binary};
+
+/// What a command printed, and its exit code.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// To standard output.
+    pub out: String,
+    /// To standard error.
+    pub errors: String,
+    /// The exit code.
+    pub code: i32,
+}
+
+impl Said {
+    /// The output as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}{}", self.out, self.errors))
+    }
+}
+
+impl Portsentry<'_> {
+    /// Runs `portsentry WORDS` beside a daemon of this set-up. No word has a space in it.
+    pub fn say(&self, words: &str) -> Said {
+        self.say_words(&words.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// As [`Portsentry::say`], of words that may have spaces in them.
+    pub fn say_words(&self, words: &[&str]) -> Said {
+        let mut command = self.lab().host.command(binary());
+        command.arg("-c").arg(self.config_path()).args(words);
+        let ended = command.output().expect("portsentry starts");
+        let [out, errors] = [ended.stdout, ended.stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
+        Said { out, errors, code: ended.status.code().expect("no signal") }
+    }
+}
