@@ -28,6 +28,9 @@ _portsentry() {
             portsentry,doctor)
                 cmd="portsentry__subcmd__doctor"
                 ;;
+            portsentry,down)
+                cmd="portsentry__subcmd__down"
+                ;;
             portsentry,help)
                 cmd="portsentry__subcmd__help"
                 ;;
@@ -43,8 +46,14 @@ _portsentry() {
             portsentry,status)
                 cmd="portsentry__subcmd__status"
                 ;;
+            portsentry,top)
+                cmd="portsentry__subcmd__top"
+                ;;
             portsentry,unblock)
                 cmd="portsentry__subcmd__unblock"
+                ;;
+            portsentry,why)
+                cmd="portsentry__subcmd__why"
                 ;;
             portsentry__subcmd__help,block)
                 cmd="portsentry__subcmd__help__subcmd__block"
@@ -57,6 +66,9 @@ _portsentry() {
                 ;;
             portsentry__subcmd__help,doctor)
                 cmd="portsentry__subcmd__help__subcmd__doctor"
+                ;;
+            portsentry__subcmd__help,down)
+                cmd="portsentry__subcmd__help__subcmd__down"
                 ;;
             portsentry__subcmd__help,help)
                 cmd="portsentry__subcmd__help__subcmd__help"
@@ -73,8 +85,14 @@ _portsentry() {
             portsentry__subcmd__help,status)
                 cmd="portsentry__subcmd__help__subcmd__status"
                 ;;
+            portsentry__subcmd__help,top)
+                cmd="portsentry__subcmd__help__subcmd__top"
+                ;;
             portsentry__subcmd__help,unblock)
                 cmd="portsentry__subcmd__help__subcmd__unblock"
+                ;;
+            portsentry__subcmd__help,why)
+                cmd="portsentry__subcmd__help__subcmd__why"
                 ;;
             *)
                 ;;
@@ -83,7 +101,7 @@ _portsentry() {
 
     case "${cmd}" in
         portsentry)
-            opts="-m -i -l -L -S -D -c -d -v -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --disable-service-check --daemon --configfile --debug --verbose --version --help check list status block unblock history doctor completions man help"
+            opts="-m -i -l -L -S -D -c -d -v -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --disable-service-check --daemon --configfile --debug --verbose --version --help check list status why top block unblock history down doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -129,12 +147,20 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__block)
-            opts="-c -h --configfile --help"
+            opts="-c -h --for --reason --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --configfile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -216,8 +242,34 @@ _portsentry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        portsentry__subcmd__down)
+            opts="-c -h --patience --configfile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --patience)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --configfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         portsentry__subcmd__help)
-            opts="check list status block unblock history doctor completions man help"
+            opts="check list status why top block unblock history down doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -273,6 +325,20 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__help__subcmd__doctor)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        portsentry__subcmd__help__subcmd__down)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -356,6 +422,20 @@ _portsentry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        portsentry__subcmd__help__subcmd__top)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         portsentry__subcmd__help__subcmd__unblock)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -370,8 +450,22 @@ _portsentry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        portsentry__subcmd__help__subcmd__why)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         portsentry__subcmd__history)
-            opts="-c -h --address --since --json --configfile --help"
+            opts="-c -h --address --since --kind --deed --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -383,6 +477,14 @@ _portsentry() {
                     ;;
                 --since)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deed)
+                    COMPREPLY=($(compgen -W "blocked fenced reported" -- "${cur}"))
                     return 0
                     ;;
                 --configfile)
@@ -401,7 +503,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__list)
-            opts="-c -h --state --network --sort --json --configfile --help"
+            opts="-c -h --state --network --kind --sort --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -415,8 +517,12 @@ _portsentry() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --kind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --sort)
-                    COMPREPLY=($(compgen -W "since dropped address" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "since dropped address until hits" -- "${cur}"))
                     return 0
                     ;;
                 --configfile)
@@ -478,8 +584,56 @@ _portsentry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        portsentry__subcmd__top)
+            opts="-c -h --interval --once --configfile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --configfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         portsentry__subcmd__unblock)
             opts="-c -h --configfile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --configfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        portsentry__subcmd__why)
+            opts="-c -h --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

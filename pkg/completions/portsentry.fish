@@ -49,9 +49,12 @@ complete -c portsentry -n "__fish_portsentry_needs_command" -s h -l help -d 'Pri
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "check" -d 'Say whether the configuration is right, and what would be watched, blocked and run'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "list" -d 'List the blocked and the fenced sources, also while no daemon runs'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "status" -d 'Say whether enforcement is attached (exit status 0) or not (1), and what was counted'
-complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "block" -d 'Block addresses by way of the blocked file, which the daemon follows'
-complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "unblock" -d 'Unblock addresses by way of the blocked file, which the daemon follows'
+complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "why" -d 'Show everything that is known of an address: whether it is held, why, and the packets that led to it'
+complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "top" -d 'Watch what comes and what is dropped, live, also while no daemon runs'
+complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "block" -d 'Block addresses, also while no daemon runs'
+complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "unblock" -d 'Unblock addresses, also while no daemon runs'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "history" -d 'Show what was done to whom, from the history file'
+complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "down" -d 'End the daemon if one runs, detach from every interface and remove all pins'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "doctor" -d 'Say before attaching what speaks for and against it here (exit status 1 if something prevents it)'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "man" -d 'Print the manual page, in roff'
@@ -61,24 +64,43 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand check" -s h -l hel
 complete -c portsentry -n "__fish_portsentry_using_subcommand list" -l state -d 'Only sources in this state' -r -f -a "blocked\t'All its packets are dropped'
 fenced\t'It can open nothing; what it has open goes on'"
 complete -c portsentry -n "__fish_portsentry_using_subcommand list" -l network -d 'Only sources in this network, such as 192.0.2.0/24' -r
+complete -c portsentry -n "__fish_portsentry_using_subcommand list" -l kind -d 'Only sources whose last probe was of a kind whose name has this in it, in any case: syn, xmas, udp' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand list" -l sort -d 'In which order' -r -f -a "since\t'The oldest first'
 dropped\t'Whose packets were dropped most first'
-address\t'By address, IPv4 first'"
+address\t'By address, IPv4 first'
+until\t'Who is let in first; those held for good last'
+hits\t'Who probed most first'"
 complete -c portsentry -n "__fish_portsentry_using_subcommand list" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand list" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c portsentry -n "__fish_portsentry_using_subcommand status" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand status" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand status" -s h -l help -d 'Print help'
+complete -c portsentry -n "__fish_portsentry_using_subcommand why" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand why" -l json -d 'Print JSON, for programs'
+complete -c portsentry -n "__fish_portsentry_using_subcommand why" -s h -l help -d 'Print help'
+complete -c portsentry -n "__fish_portsentry_using_subcommand top" -l interval -d 'Seconds between two looks' -r
+complete -c portsentry -n "__fish_portsentry_using_subcommand top" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand top" -l once -d 'Print one frame as text after one interval, and end'
+complete -c portsentry -n "__fish_portsentry_using_subcommand top" -s h -l help -d 'Print help'
+complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l for -d 'For how long, as 90s, 2h or 3days; for good without' -r
+complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l reason -d 'Why, for the blocked file and `why`' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l address -d 'Only this address, or addresses in this network' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l since -d 'Only what came later: a time (2026-11-23, 2026-11-23T10:00, with or without Z) or how long ago (2h, 3days)' -r
+complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l kind -d 'Only probes of a kind whose name has this in it, in any case: syn, xmas, udp (1.2\'s lines tell no kind)' -r
+complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l deed -d 'Only where this was done' -r -f -a "blocked\t'All packets were dropped from then on'
+fenced\t'It could open nothing from then on'
+reported\t'It was left alone, as configured'"
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l json -d 'Print JSON, for programs'
-complete -c portsentry -n "__fish_portsentry_using_subcommand history" -s h -l help -d 'Print help'
+complete -c portsentry -n "__fish_portsentry_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c portsentry -n "__fish_portsentry_using_subcommand down" -l patience -d 'Seconds that the daemon may take to end' -r
+complete -c portsentry -n "__fish_portsentry_using_subcommand down" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand down" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand doctor" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand doctor" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand doctor" -s h -l help -d 'Print help'
@@ -86,13 +108,16 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand completions" -s c 
 complete -c portsentry -n "__fish_portsentry_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand man" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand man" -s h -l help -d 'Print help'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status block unblock history doctor completions man help" -f -a "check" -d 'Say whether the configuration is right, and what would be watched, blocked and run'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status block unblock history doctor completions man help" -f -a "list" -d 'List the blocked and the fenced sources, also while no daemon runs'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status block unblock history doctor completions man help" -f -a "status" -d 'Say whether enforcement is attached (exit status 0) or not (1), and what was counted'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status block unblock history doctor completions man help" -f -a "block" -d 'Block addresses by way of the blocked file, which the daemon follows'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status block unblock history doctor completions man help" -f -a "unblock" -d 'Unblock addresses by way of the blocked file, which the daemon follows'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status block unblock history doctor completions man help" -f -a "history" -d 'Show what was done to whom, from the history file'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status block unblock history doctor completions man help" -f -a "doctor" -d 'Say before attaching what speaks for and against it here (exit status 1 if something prevents it)'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status block unblock history doctor completions man help" -f -a "completions" -d 'Print completions for a shell'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status block unblock history doctor completions man help" -f -a "man" -d 'Print the manual page, in roff'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status block unblock history doctor completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status why top block unblock history down doctor completions man help" -f -a "check" -d 'Say whether the configuration is right, and what would be watched, blocked and run'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status why top block unblock history down doctor completions man help" -f -a "list" -d 'List the blocked and the fenced sources, also while no daemon runs'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status why top block unblock history down doctor completions man help" -f -a "status" -d 'Say whether enforcement is attached (exit status 0) or not (1), and what was counted'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status why top block unblock history down doctor completions man help" -f -a "why" -d 'Show everything that is known of an address: whether it is held, why, and the packets that led to it'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status why top block unblock history down doctor completions man help" -f -a "top" -d 'Watch what comes and what is dropped, live, also while no daemon runs'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status why top block unblock history down doctor completions man help" -f -a "block" -d 'Block addresses, also while no daemon runs'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status why top block unblock history down doctor completions man help" -f -a "unblock" -d 'Unblock addresses, also while no daemon runs'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status why top block unblock history down doctor completions man help" -f -a "history" -d 'Show what was done to whom, from the history file'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status why top block unblock history down doctor completions man help" -f -a "down" -d 'End the daemon if one runs, detach from every interface and remove all pins'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status why top block unblock history down doctor completions man help" -f -a "doctor" -d 'Say before attaching what speaks for and against it here (exit status 1 if something prevents it)'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status why top block unblock history down doctor completions man help" -f -a "completions" -d 'Print completions for a shell'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status why top block unblock history down doctor completions man help" -f -a "man" -d 'Print the manual page, in roff'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from check list status why top block unblock history down doctor completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -21,7 +21,7 @@ pub(super) fn check(data: &[u8]) {
     let (records, faults) = blocked_file::parse(data, NOW);
     assert!(records.len() + faults.len() <= data.len());
     assert!(records.iter().all(|record| blocked_file::is_host(record.source)));
-    let text = blocked_file::render(records.iter().copied(), &TimeZone::UTC);
+    let text = blocked_file::render(records.iter().copied(), &blocked_file::reasons(data), &TimeZone::UTC);
     let (again, faults) = blocked_file::parse(text.as_bytes(), NOW);
     assert_eq!(faults, [], "{text}");
     assert_eq!(said(&again), said(&records), "what is written is read:\n{text}");

@@ -165,10 +165,10 @@ mod tests {
         let text = super::super::text(&super::super::sample::tests::view(), (100, 40));
         for expected in [
             "portsentry  attached to eth0  no daemon runs",
-            "│probes                  10             30│",
+            "│probes                         10             30│",
             "│blocked IPv4 #######............. 3 of 8",
-            "│SYN                     10             30│",
-            "│11/TCP                                 2│",
+            "│SYN                            10             30│",
+            "│11/TCP                                         2│",
             "│192.0.2.1                               blocked         20           45      3 11/TCP TCP SYN/",
             "q quits",
         ] {

@@ -1,16 +1,19 @@
 //! Where the control socket is, and who may reach it. It must not take connections.
 
 use std::{
-    fs::{self, DirBuilder, Metadata, Permissions},
+    fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions},
     io,
     os::unix::{
-        fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown},
+        fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown},
         net::UnixStream,
     },
     path::{Path, PathBuf},
 };
 
-use nix::unistd::{Group, geteuid};
+use nix::{
+    fcntl::OFlag,
+    unistd::{Group, geteuid},
+};
 use tokio::net::UnixListener;
 
 /// Why nobody can be listened to.
@@ -25,8 +28,8 @@ pub struct Error {
 #[derive(Debug)]
 pub struct Place {
     path: PathBuf,
-    /// Device and inode.
-    identity: (u64, u64),
+    /// As long as it is open, no other file has its inode.
+    file: File,
 }
 
 impl Place {
@@ -44,20 +47,23 @@ impl Place {
         }
         let mode = if group.is_some() { 0o660 } else { 0o666 };
         fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
-        let identity = identity(&fs::symlink_metadata(path).map_err(failed)?);
-        Ok((Self { path: path.into(), identity }, listener))
+        let flags = (OFlag::O_PATH | OFlag::O_NOFOLLOW).bits();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+        Ok((Self { path: path.into(), file }, listener))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         // Another's is left alone.
-        if fs::symlink_metadata(&self.path).is_ok_and(|found| identity(&found) == self.identity) {
+        let [found, own] = [fs::symlink_metadata(&self.path), self.file.metadata()];
+        if found.is_ok_and(|found| own.is_ok_and(|own| identity(&own) == identity(&found))) {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
+/// Device and inode.
 fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
