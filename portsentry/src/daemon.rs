@@ -91,8 +91,12 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
         supervisor::ready();
         active();
     };
-    let mut lasting =
-        Lasting { claims: Claims::default(), sandbox: &sandbox, board: Arc::new(Board::default()) };
+    let mut lasting = Lasting {
+        claims: Claims::default(),
+        sandbox: &sandbox,
+        board: Arc::new(Board::default()),
+        control: Control::default(),
+    };
     let mut server = Server::default();
     let mut session = match Session::start(&options, &Begin::Start, &mut lasting).await {
         Err(Error::Kernel(kernel::Error::Running(_))) => {
@@ -112,15 +116,12 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
             session
         }
     };
-    let mut control = Control::default();
     loop {
-        if let Err(error) = control.open(&options.config) {
-            session.complain(&error);
-        }
         server.follow(options.config.metrics_listen, &lasting.board);
         // What can't be asked is taken to be as it was: nobody else.
-        let others = || lasting.claims.others(&options.config.pin_path).unwrap_or_default();
-        let (new, begin) = match session.serve((&mut signals, &mut control), &reread, &others).await? {
+        let Lasting { claims, control, .. } = &mut lasting;
+        let others = || claims.others(&options.config.pin_path).unwrap_or_default();
+        let (new, begin) = match session.serve((&mut signals, control), &reread, &others).await? {
             End::Leave => return Ok(()),
             End::Stop => return companion::leave(&options, &lasting.claims),
             End::Regroup => (None, Begin::Regroup),

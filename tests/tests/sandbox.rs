@@ -119,6 +119,8 @@ fn a_daemon_that_is_told_to_is_not_root() {
         .clone()
         .with("HISTORY_FILE", &place("history"))
         .with("BLOCKED_FILE", &place("blocked"))
+        .with("EVIDENCE_FILE", &place("evidence"))
+        .with("CONTROL_SOCKET", &lab.files().join("run/control.sock").display().to_string())
         .with("WRAPPER_HOSTS_DENY", &place("hosts.deny"));
     let daemon = own.start();
     assert_confined(&daemon, ALWAYS | DAC_READ_SEARCH, user);

@@ -2,7 +2,6 @@
 //! configuration: the next session takes over from it, as from a daemon that died.
 
 use std::{
-    fmt::Display,
     io,
     path::{Path, PathBuf},
     pin::Pin,
@@ -58,6 +57,8 @@ pub struct Lasting<'a> {
     pub sandbox: &'a Sandbox,
     /// What is shown to who measures.
     pub board: Arc<Board>,
+    /// Where this process can be asked.
+    pub control: Control,
 }
 
 /// A daemon that watches, before it has begun to read what it sees.
@@ -79,7 +80,7 @@ impl Session {
     /// Loads, takes over what an earlier session left, and attaches. Privileges that `options` have no use for are
     /// given up on the way.
     pub async fn start(options: &Options, begin: &Begin, lasting: &mut Lasting<'_>) -> Result<Self, Error> {
-        let Lasting { claims, sandbox, board } = lasting;
+        let Lasting { claims, sandbox, board, control } = lasting;
         let Options { config, modes: own, ignored, listed, .. } = options;
         let pins = Pins::open(&config.pin_path)?;
         claims.set(&config.pin_path, *own)?;
@@ -137,6 +138,9 @@ impl Session {
         watch_ports(keeper.kernel(), config, modes)?;
         board.reloaded(!matches!(begin, Begin::Fallback(_)));
         keeper.show();
+        if let Err(error) = control.open(config) {
+            keeper.journal().error(&error);
+        }
         if let Begin::Start = begin {
             keeper.journal().active();
         }
@@ -152,11 +156,6 @@ impl Session {
             banner: config.port_banner.clone(),
             on_stop: config.on_stop,
         })
-    }
-
-    /// Logs what doesn't prevent watching.
-    pub fn complain(&mut self, problem: &dyn Display) {
-        self.keeper.journal().error(problem);
     }
 
     /// Reads and acts until a signal says otherwise.
