@@ -17,12 +17,14 @@ const PROGRAMS: &[&str] = &[
     "bpftool",
     "cat",
     "curl",
+    "echo",
     "grep",
     "ip",
     "journalctl",
     "nft",
     "nmap",
     "portsentry",
+    "rm",
     "sed",
     "systemctl",
     "tail",
@@ -107,4 +109,9 @@ fn read(path: &str, machine: impl FnOnce(&Lab) -> Machine, least: usize, are_wor
 #[test]
 fn the_kernels_side_can_be_looked_into() {
     read("docs/looking-into-it.md", at_work, 12, true);
+}
+
+#[test]
+fn the_first_hour_goes_as_told() {
+    read("docs/first-hour.md", fresh, 20, true);
 }
