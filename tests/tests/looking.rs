@@ -115,3 +115,8 @@ fn the_kernels_side_can_be_looked_into() {
 fn the_first_hour_goes_as_told() {
     read("docs/first-hour.md", fresh, 20, true);
 }
+
+#[test]
+fn a_gateways_commands_do_what_is_said() {
+    read("docs/gateway.md", at_work, 8, true);
+}
