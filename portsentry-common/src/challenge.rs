@@ -70,7 +70,7 @@ pub fn is_genuine<A: Challenged>(
 fn make<A: Challenged>(secrets: &Secrets, index: u64, flow: &Flow<A>, isn: u32, slot: u64) -> u32 {
     let key = if index == 0 { secrets.keys[0] } else { secrets.keys[1] };
     let ports = u64::from(flow.probe.source_port) << 16 | u64::from(flow.probe.port);
-    let hash = A::absorb(flow, SipHash::new(key)).absorb(ports << 32 | u64::from(isn)).absorb(slot).finish();
+    let hash = A::absorb(flow, SipHash::new(key)).absorb(ports << 32 | u64::from(isn)).finish(slot);
     hash as u32 & !MARK | (slot as u32 & 1) << 1 | index as u32 & 1
 }
 
@@ -236,11 +236,12 @@ impl SipHash {
         self
     }
 
-    /// The hash of what was taken in.
+    /// The hash of what was taken in and of the lower seven bytes of `tail`, little-endian: the last block has room for
+    /// those beside the length.
     #[inline(always)]
     #[must_use]
-    pub const fn finish(self) -> u64 {
-        let end = self.length << 56;
+    pub const fn finish(self, tail: u64) -> u64 {
+        let end = (self.length + 7) << 56 | tail << 8 >> 8;
         let mut hash = self.absorb(end);
         hash.state[2] ^= 0xff;
         let [a, b, c, d] = hash.round().round().round().state;

@@ -134,10 +134,10 @@ fn a_package_lives_from_the_first_scan_to_the_purge() {
     machine.wait_until("systemd starts it anew", || host.property("NRestarts") == "1" && host.is_active());
     for sender in senders {
         let (sent, answered) = sender.end();
-        assert!(sent > 1000 && answered == 0, "{answered} of {sent} packets of a blocked source got through");
+        assert!(sent > 100 && answered == 0, "{answered} of {sent} packets of a blocked source got through");
     }
     let (sent, answered) = honest.end();
-    assert!(answered > 1000 && sent - answered <= 1, "of {sent} honest packets, {answered} were answered");
+    assert!(answered > 100 && sent - answered <= 1, "of {sent} honest packets, {answered} were answered");
     let late = host.block(Family::V4);
     for source in sources.into_iter().chain([late]) {
         assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} gets through");

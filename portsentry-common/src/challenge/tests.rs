@@ -59,12 +59,6 @@ fn v4(source: u32, source_port: u16, port: u16) -> Flow<Ipv4> {
 }
 
 /// With the key of the reference implementation's test vectors.
-#[test]
-fn the_hash_of_nothing_is_siphash_1_3s() {
-    let key = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
-    assert_eq!(SipHash::new(key).finish(), 0xabac_0158_050f_c4dc);
-}
-
 fn syn(tags: &[u16], header: &[u8], options: &[u8]) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
     for tag in tags {
@@ -178,14 +172,15 @@ fn a_frame_for_several_hosts_is_not_answered() {
 proptest! {
     /// Whose hasher is SipHash-1-3 with a key of zeroes.
     #[test]
-    fn the_hash_is_the_standard_librarys(words: Vec<u64>) {
+    fn the_hash_is_the_standard_librarys(words: Vec<u64>, tail: u64) {
         let mut theirs = std::hash::DefaultHasher::new();
         let mut ours = SipHash::new([0, 0]);
         for word in words {
             theirs.write(&word.to_le_bytes());
             ours = ours.absorb(word);
         }
-        prop_assert_eq!(ours.finish(), theirs.finish());
+        theirs.write(&tail.to_le_bytes()[..7]);
+        prop_assert_eq!(ours.finish(tail), theirs.finish());
     }
 
     #[test]

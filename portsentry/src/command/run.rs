@@ -47,9 +47,13 @@ pub(super) fn run(cli: &Cli) -> Exit {
     match ended {
         Ok(()) => Exit::Success,
         Err(error) => {
-            eprintln!("portsentry: {error:#}");
-            let error = error.downcast_ref::<Error>();
-            if matches!(error, Some(Error::Kernel(_) | Error::NoInterface)) {
+            let ours = error.downcast_ref::<Error>();
+            match ours {
+                // It says all there is to its causes.
+                Some(ours) => eprintln!("portsentry: {ours}"),
+                None => eprintln!("portsentry: {error:#}"),
+            }
+            if matches!(ours, Some(Error::Kernel(_) | Error::NoInterface)) {
                 Exit::Kernel
             } else {
                 Exit::Failure

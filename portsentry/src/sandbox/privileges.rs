@@ -40,7 +40,11 @@ impl Account {
     pub(super) fn find(name: Option<&str>) -> Result<Self, Error> {
         let failed = |errno: nix::Error| Error::System { what: "looking for a user", source: errno.into() };
         let current = Self { user: geteuid().as_raw(), group: getegid().as_raw() };
-        let user = User::from_name(name.unwrap_or(USER)).map_err(failed)?;
+        let user = match User::from_name(name.unwrap_or(USER)) {
+            // getpwnam(3): there is no such user, or nothing that says who there is.
+            Err(nix::Error::ENOENT | nix::Error::ESRCH) => None,
+            found => found.map_err(failed)?,
+        };
         match (user, name) {
             (Some(user), _) if current.user == 0 => {
                 Ok(Self { user: user.uid.as_raw(), group: user.gid.as_raw() })

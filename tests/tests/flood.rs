@@ -1,0 +1,86 @@
+//! A flood: everything is counted, and neither the log nor the files nor the memory grow with it.
+
+use std::{fs, net::IpAddr};
+
+use portsentry_tests::lab::{Daemon, Family, INTERFACE, Lab};
+
+/// Router solicitations and multicast reports that all in the lab may send meanwhile.
+const STRAY: u64 = 64;
+
+/// Frames that the host's interface has received.
+fn received(lab: &Lab) -> u64 {
+    let shown = lab.host.run("ip", &["-stats", "-json", "link", "show", INTERFACE]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    shown[0]["stats64"]["rx"]["packets"].as_u64().expect("a number")
+}
+
+/// Five seconds of SYNs to a watched port, as fast as they can be sent. Returns how many arrived.
+fn flood(lab: &Lab, daemon: &Daemon<'_>, from: &[&str]) -> u64 {
+    let before = received(lab);
+    let host = Family::V4.host().to_string();
+    let flood = ["5", "hping3", "-n", "-q", "--flood", "-S", "-p", "11", &host];
+    let ended = lab.scanner.command("timeout").args(flood).args(from).output().expect("timeout of coreutils");
+    assert_eq!(ended.status.code(), Some(124), "{}", String::from_utf8_lossy(&ended.stderr));
+    daemon.settle();
+    received(lab) - before
+}
+
+fn assert_counted(arrived: u64, counted: u64) {
+    assert!(arrived > 10_000, "{arrived} is no flood");
+    assert!(counted <= arrived && arrived - counted <= STRAY, "{counted} of {arrived} were counted");
+}
+
+/// The daemon's largest size so far, in KiB.
+fn peak(daemon: &Daemon<'_>) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.process())).expect("a status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a size");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+#[test]
+fn a_flood_from_everywhere_is_counted_and_leaves_little_behind() {
+    const MAX_FENCED: usize = 1024;
+    const FENCE_RATE: usize = 200;
+    const EVENT_RATE: usize = 50;
+    let lab = Lab::new();
+    lab.introduce_host_to_scanner();
+    let settings = [("MAX_FENCED", MAX_FENCED), ("FENCE_RATE", FENCE_RATE), ("EVENT_RATE", EVENT_RATE)];
+    let setup = lab.portsentry("-stcp").with("BLOCK_UNPROVEN", "0");
+    let setup = settings.iter().fold(setup, |setup, (key, value)| setup.with(key, &value.to_string()));
+    let daemon = setup.start();
+    let small = peak(&daemon);
+    let arrived = flood(&lab, &daemon, &["--rand-source"]);
+    let counted = ["probes", "implausible", "dropped_fenced"].map(|name| daemon.counter(name));
+    assert_counted(arrived, counted.iter().sum());
+    let told = ["told", "repeated", "over_rate", "ring_full"].map(|name| daemon.counter(name));
+    assert!(told.iter().sum::<u64>() <= arrived && told[2] > 0, "{told:?}");
+    daemon.log().wait_for("probes were not logged, as more came than EVENT_RATE allows");
+
+    // What each CPU may do in a second, over eight seconds at the most, and what goes at once.
+    let cpus = std::thread::available_parallelism().expect("CPUs").get();
+    let most = |rate: usize| rate * cpus * 9;
+    // What is told has up to two lines of its own, and each fence one of hosts.deny's.
+    let lines = daemon.log().lines().len();
+    assert!(lines <= most(EVENT_RATE) * 2 + most(FENCE_RATE) + 200, "{lines} lines");
+    let blocked = daemon.file("BLOCKED_FILE").len();
+    assert!(blocked <= 2 * MAX_FENCED + most(EVENT_RATE), "{blocked} lines in the blocked file");
+    let history = daemon.file("HISTORY_FILE").len();
+    assert!(history <= most(FENCE_RATE) + most(EVENT_RATE), "{history} lines in the history");
+    let large = peak(&daemon);
+    assert!(large < small + 32 * 1024, "{small} KiB became {large}");
+}
+
+#[test]
+fn a_flood_from_one_is_counted_and_told_once() {
+    let lab = Lab::new();
+    lab.introduce_host_to_scanner();
+    let daemon = lab.portsentry("-stcp").start();
+    let source: IpAddr = lab.source(Family::V4);
+    let arrived = flood(&lab, &daemon, &["-a", &source.to_string()]);
+    let counted = ["probes", "dropped"].map(|name| daemon.counter(name));
+    assert_counted(arrived, counted.iter().sum());
+    daemon.wait_for_block(source);
+    assert_eq!(daemon.told_of(source).len(), 1);
+    assert_eq!(daemon.file_about("BLOCKED_FILE", source).len(), 1);
+    assert_eq!(daemon.file_about("HISTORY_FILE", source).len(), 1);
+}
