@@ -120,3 +120,22 @@ fn the_first_hour_goes_as_told() {
 fn a_gateways_commands_do_what_is_said() {
     read("docs/gateway.md", at_work, 8, true);
 }
+
+/// What commands print is shown there by way of example, of other hosts and times.
+#[test]
+fn the_commands_of_all_other_documents_work() {
+    for path in [
+        "README.md",
+        "docs/bench.md",
+        "docs/coming-from-portsentry.md",
+        "docs/commands.md",
+        "docs/events.md",
+        "docs/fuzzing.md",
+        "docs/metrics.md",
+        "docs/proof.md",
+        "docs/system.md",
+        "docs/threat-model.md",
+    ] {
+        read(path, at_work, 0, false);
+    }
+}
