@@ -38,10 +38,30 @@ const NOT_RUN: &str = "<!-- not run";
 /// What starts a line that is typed, where a block also shows what is printed.
 const PROMPT: &str = "$ ";
 
+/// The documents, by their paths from the root of the tree.
+#[must_use]
+pub fn paths() -> Vec<String> {
+    let of = |directory: &str| {
+        let entries = fs::read_dir(root().join(directory)).expect("a directory");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"));
+        let names = names.filter(|name| name.strip_suffix(".md").is_some());
+        names
+            .map(|name| format!("{directory}/{name}").trim_start_matches("./").to_owned())
+            .collect::<Vec<_>>()
+    };
+    [of("."), of("docs")].concat()
+}
+
+/// The root of the tree.
+#[must_use]
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
 /// The text of a document, by its path from the root of the tree.
 #[must_use]
 pub fn read(path: &str) -> String {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let path = root().join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

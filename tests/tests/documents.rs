@@ -1,26 +1,13 @@
 //! What the documents promise is there: the tests that they name as shown by, and the files that they lead to.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, fs};
 
+use portsentry_tests::document::{self, root};
 use regex::Regex;
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
 /// The documents, by their path from the root.
-fn documents() -> Vec<(String, String)> {
-    let of = |directory: &str| {
-        let entries = fs::read_dir(root().join(directory)).expect("a directory");
-        let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"));
-        let names = names.filter(|name| name.strip_suffix(".md").is_some());
-        names.map(|name| format!("{directory}/{name}")).collect::<Vec<_>>()
-    };
-    let paths = [of("."), of("docs")].concat();
-    paths
-        .into_iter()
-        .map(|path| (path.clone(), fs::read_to_string(root().join(path)).expect("text")))
-        .collect()
+fn documents() -> impl Iterator<Item = (String, String)> {
+    document::paths().into_iter().map(|path| (path.clone(), document::read(&path)))
 }
 
 /// The tests of each file in `tests/tests`.

@@ -4,6 +4,7 @@
 use std::{
     io::Read,
     net::IpAddr,
+    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
