@@ -19,7 +19,7 @@ fn tests_of(file: &str) -> Option<BTreeSet<String>> {
 
 #[test]
 fn the_tests_that_documents_name_exist() {
-    let named = Regex::new(r"`([a-z]\w+) (\w+_\w+)`|--test ([a-z]\w+)(?: (\w+))?").expect("a pattern");
+    let named = Regex::new(r"`([a-z]\w+)\s+(\w+_\w+)`|--test ([a-z]\w+)(?: (\w+))?").expect("a pattern");
     let mut count = 0;
     for (path, text) in documents() {
         for found in named.captures_iter(&text) {
