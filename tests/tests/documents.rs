@@ -45,3 +45,17 @@ fn what_documents_lead_to_exists() {
         }
     }
 }
+
+#[test]
+fn the_tasks_that_documents_name_exist() {
+    let verbs = document::read("xtask/src/main.rs");
+    let named = Regex::new(r"cargo xtask ([a-z][a-z-]*)").expect("a pattern");
+    for (path, text) in documents() {
+        for found in named.captures_iter(&text) {
+            let words = found[1].split('-').map(|word| word[..1].to_uppercase() + &word[1..]);
+            let verb = words.collect::<String>();
+            let is_one = ["(", ","].iter().any(|end| verbs.contains(&format!("    {verb}{end}")));
+            assert!(is_one, "{path} names cargo xtask {}", &found[1]);
+        }
+    }
+}
