@@ -131,7 +131,7 @@ fn a_package_lives_from_the_first_scan_to_the_purge() {
     assert_ne!(host.property("MainPID"), process, "another process runs");
     assert!(host.is_active());
     machine.run("systemctl restart portsentry");
-    machine.run("systemctl kill --signal KILL portsentry");
+    machine.run("kill -9 $(systemctl show --property MainPID --value portsentry)");
     machine.wait_until("systemd starts it anew", || host.property("NRestarts") == "1" && host.is_active());
     for sender in senders {
         let (sent, answered) = sender.end();

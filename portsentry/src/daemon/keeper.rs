@@ -220,6 +220,7 @@ impl Keeper {
 
     /// Does what it is told until it is told to stop, or nobody is left to tell it anything.
     pub fn run(mut self, messages: &Receiver<Message>) {
+        self.catch_up();
         let mut next = Instant::now() + TICK;
         let finish = loop {
             match messages.recv_timeout(next.saturating_duration_since(Instant::now())) {

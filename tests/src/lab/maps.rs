@@ -37,7 +37,9 @@ pub fn dump(map: &Path) -> Vec<Value> {
     let dumped = dumped.expect("`bpftool` of the Debian package bpftool");
     let problem = String::from_utf8_lossy(&dumped.stderr);
     assert!(dumped.status.success(), "bpftool map dump pinned {}: {problem}", map.display());
-    serde_json::from_slice(&dumped.stdout).expect("bpftool prints JSON")
+    let entries: Vec<Value> = serde_json::from_slice(&dumped.stdout).expect("bpftool prints JSON");
+    // What was deleted while bpftool walked the map has an error for a value.
+    entries.into_iter().filter(|entry| entry["value"]["error"].is_null()).collect()
 }
 
 fn address(octets: &Value) -> IpAddr {

@@ -10,7 +10,7 @@ use etherparse::{NetSlice, SlicedPacket, TcpHeader, TransportSlice};
 use nix::{libc, net::if_::if_nametoindex};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::{INTERFACE, Namespace, hardware_address, log::PATIENCE};
+use super::{Family, INTERFACE, Namespace, hardware_address, log::PATIENCE};
 use crate::frames::{Layer, Packet};
 
 /// How long an answer is waited for that is expected not to come.
@@ -40,8 +40,23 @@ pub struct Segment {
 impl Wire {
     /// Opens the wire of `namespace`.
     pub fn open(namespace: &Namespace) -> Self {
+        Self::open_for(namespace, libc::ETH_P_ALL)
+    }
+
+    /// The same for packets of one address family, and without what goes out: it is not deaf for its own noise.
+    pub fn ear(namespace: &Namespace, family: Family) -> Self {
+        Self::open_for(
+            namespace,
+            match family {
+                Family::V4 => libc::ETH_P_IP,
+                Family::V6 => libc::ETH_P_IPV6,
+            },
+        )
+    }
+
+    fn open_for(namespace: &Namespace, ethertype: libc::c_int) -> Self {
         namespace.enter(|| {
-            let protocol = u16::try_from(libc::ETH_P_ALL).expect("an Ethertype");
+            let protocol = u16::try_from(ethertype).expect("an Ethertype");
             let index = if_nametoindex(INTERFACE).expect("the interface's index");
             let kind = socket2::Protocol::from(i32::from(protocol.to_be()));
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(kind)).expect("a packet socket");

@@ -50,6 +50,12 @@ impl Keeper {
         self.kernel.local.replace(&territory::local(&self.host, &self.rules))
     }
 
+    /// Reads again what was read before it was watched.
+    pub(super) fn catch_up(&mut self) {
+        self.on_ignore_file();
+        self.on_block_list();
+    }
+
     /// Reads a file again that may have changed.
     pub(super) fn on_change(&mut self, path: &Path) {
         if path == self.ignore_file {

@@ -1,0 +1,106 @@
+//! The gate before the blocked maps, while everybody who writes it does so at once. It may err towards a look-up, never
+//! towards letting a blocked source through.
+
+use std::{
+    fs,
+    net::IpAddr,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+};
+
+use etherparse::PacketBuilder;
+use nix::sys::signal::Signal;
+use portsentry_tests::lab::{FAMILIES, Family, Lab, Wire};
+
+const SERVICE: u16 = 8080;
+const RELOADS: usize = 6;
+const REWRITES: usize = 12;
+
+/// Members of the scanner's networks, which have one bit of the gate in common, by number.
+fn members(numbers: std::ops::Range<u16>) -> impl Iterator<Item = (Family, IpAddr)> + Clone {
+    numbers.flat_map(|number| FAMILIES.map(|family| (family, family.member(number))))
+}
+
+/// A SYN with sound checksums, which a service answers.
+fn syn(family: Family, source: IpAddr, port: u16) -> Vec<u8> {
+    let link = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 1]);
+    let network = match (source, family.host()) {
+        (IpAddr::V4(source), IpAddr::V4(host)) => link.ipv4(source.octets(), host.octets(), 64),
+        (IpAddr::V6(source), IpAddr::V6(host)) => link.ipv6(source.octets(), host.octets(), 64),
+        _ => unreachable!("a member of the family"),
+    };
+    let mut frame = Vec::new();
+    network.tcp(40_000, port, 1, 1024).syn().write(&mut frame, &[]).expect("a frame");
+    frame
+}
+
+fn write_list(path: &Path, sources: impl Iterator<Item = (Family, IpAddr)>) {
+    let text: String = sources.map(|(_, source)| format!("{source}\n")).collect();
+    let new = path.with_extension("new");
+    fs::write(&new, text).expect("a list");
+    fs::rename(new, path).expect("the list is replaced");
+}
+
+#[test]
+fn nobody_who_is_blocked_passes_while_blocks_come_and_go() {
+    let lab = Lab::new();
+    let _service = lab.serve_tcp(SERVICE);
+    let victims = members(20..52);
+    let list = lab.files().join("portsentry.blocklist");
+    write_list(&list, victims.clone());
+    let setup =
+        lab.portsentry("-stcp").with("BLOCK_LIST", &list.display().to_string()).with("BLOCK_TIME", "1");
+    let daemon = setup.start();
+    let wire = Wire::open(&lab.scanner);
+    let ears = FAMILIES.map(|family| Wire::ear(&lab.scanner, family));
+    let honest = FAMILIES.map(|family| (family, lab.source(family)));
+    let goes_on = AtomicBool::new(true);
+    let sent = thread::scope(|scope| {
+        // The kernel blocks these, and lets them go a second later, when the daemon takes them out of the map.
+        scope.spawn(|| {
+            let wire = Wire::open(&lab.scanner);
+            let probes: Vec<_> = members(60..99).map(|(family, source)| syn(family, source, 11)).collect();
+            while goes_on.load(Relaxed) {
+                probes.iter().for_each(|probe| wire.send_frame(probe));
+            }
+        });
+        // The list gains and loses others.
+        let rewriting = scope.spawn(|| {
+            for round in 0..REWRITES {
+                let is_longer = round % 2 == 0;
+                write_list(&list, victims.clone().chain(members(110..if is_longer { 150 } else { 110 })));
+                let others = || daemon.blocked().contains(&Family::V6.member(149));
+                daemon.wait_until("the kernel follows", || others() == is_longer);
+            }
+        });
+        // A reload clears and fills one generation of the gate, and has the next program read it.
+        let reloading = scope.spawn(|| {
+            for round in 1..=RELOADS {
+                daemon.signal(Signal::SIGHUP);
+                let done = || daemon.log().count("The configuration was read again and is in effect");
+                daemon.wait_until("it is in effect", || done() >= round);
+            }
+        });
+        let packets: Vec<_> = victims.clone().map(|(family, source)| syn(family, source, SERVICE)).collect();
+        let mut sent = 0;
+        while !(rewriting.is_finished() && reloading.is_finished()) {
+            packets.iter().for_each(|packet| wire.send_frame(packet));
+            sent += packets.len();
+        }
+        goes_on.store(false, Relaxed);
+        sent
+    });
+    assert!(sent > 1000, "{sent} packets say little");
+    for (ear, (family, honest)) in ears.iter().zip(honest) {
+        // A frame may still be lost in what the others left on the wire.
+        let first = (0..50).find_map(|_| {
+            wire.send_frame(&syn(family, honest, SERVICE));
+            ear.hear(|segment| segment.source.port() == SERVICE)
+        });
+        let first = first.expect("an answer");
+        assert_eq!(first.destination.ip(), honest, "of {sent} packets, this is the first that was answered");
+    }
+    assert!(daemon.counter("blocked") > 78, "blocks end and are made again");
+    daemon.log().wait_for("is no longer blocked: its time is over");
+}
