@@ -5,6 +5,7 @@
 
 #![allow(clippy::missing_panics_doc, reason = "what can't be prepared for a test fails it")]
 
+pub mod document;
 pub mod expect;
 pub mod frames;
 pub mod generate;

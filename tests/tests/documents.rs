@@ -1,26 +1,13 @@
 //! What the documents promise is there: the tests that they name as shown by, and the files that they lead to.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, fs};
 
+use portsentry_tests::document::{self, root};
 use regex::Regex;
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
 /// The documents, by their path from the root.
-fn documents() -> Vec<(String, String)> {
-    let of = |directory: &str| {
-        let entries = fs::read_dir(root().join(directory)).expect("a directory");
-        let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"));
-        let names = names.filter(|name| name.strip_suffix(".md").is_some());
-        names.map(|name| format!("{directory}/{name}")).collect::<Vec<_>>()
-    };
-    let paths = [of("."), of("docs")].concat();
-    paths
-        .into_iter()
-        .map(|path| (path.clone(), fs::read_to_string(root().join(path)).expect("text")))
-        .collect()
+fn documents() -> impl Iterator<Item = (String, String)> {
+    document::paths().into_iter().map(|path| (path.clone(), document::read(&path)))
 }
 
 /// The tests of each file in `tests/tests`.
@@ -32,7 +19,7 @@ fn tests_of(file: &str) -> Option<BTreeSet<String>> {
 
 #[test]
 fn the_tests_that_documents_name_exist() {
-    let named = Regex::new(r"`([a-z]\w+) (\w+_\w+)`|--test ([a-z]\w+)(?: (\w+))?").expect("a pattern");
+    let named = Regex::new(r"`([a-z]\w+)\s+(\w+_\w+)`|--test ([a-z]\w+)(?: (\w+))?").expect("a pattern");
     let mut count = 0;
     for (path, text) in documents() {
         for found in named.captures_iter(&text) {
@@ -55,6 +42,20 @@ fn what_documents_lead_to_exists() {
         let directory = root().join(&path).parent().expect("a directory").to_path_buf();
         for found in link.captures_iter(&text) {
             assert!(directory.join(&found[1]).exists(), "{path} leads to {}", &found[1]);
+        }
+    }
+}
+
+#[test]
+fn the_tasks_that_documents_name_exist() {
+    let verbs = document::read("xtask/src/main.rs");
+    let named = Regex::new(r"cargo xtask ([a-z][a-z-]*)").expect("a pattern");
+    for (path, text) in documents() {
+        for found in named.captures_iter(&text) {
+            let words = found[1].split('-').map(|word| word[..1].to_uppercase() + &word[1..]);
+            let verb = words.collect::<String>();
+            let is_one = ["(", ","].iter().any(|end| verbs.contains(&format!("    {verb}{end}")));
+            assert!(is_one, "{path} names cargo xtask {}", &found[1]);
         }
     }
 }

@@ -6,7 +6,10 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Reach, classic_record};
+use portsentry_tests::{
+    document,
+    lab::{Daemon, FAMILIES, Family, Lab, Reach, classic_record},
+};
 use regex::Regex;
 
 const DEBIAN: &str = include_str!("../../portsentry/testdata/debian-1.2.conf");
@@ -25,7 +28,12 @@ const FILTERS: [&str; 3] = [
 
 /// Whom fail2ban would ban for these lines.
 fn banned(lines: &[String]) -> Vec<IpAddr> {
-    let filters = FILTERS.map(|filter| Regex::new(&filter.replace("<HOST>", HOST)).expect("a filter"));
+    banned_by(&FILTERS, lines)
+}
+
+fn banned_by(filters: &[&str], lines: &[String]) -> Vec<IpAddr> {
+    let filters = filters.iter().map(|filter| Regex::new(&filter.replace("<HOST>", HOST)).expect("a filter"));
+    let filters: Vec<_> = filters.collect();
     let found = lines.iter().flat_map(|line| filters.iter().filter_map(|filter| filter.captures(line)));
     let mut banned: Vec<IpAddr> = found.map(|found| found["host"].parse().expect("an address")).collect();
     banned.sort_unstable();
@@ -79,6 +87,27 @@ fn log_watchers_ban_who_is_blocked_and_nobody_else() {
             of_the_log.iter().all(|banned| daemon.blocked().contains(banned)),
             "{format}: {of_the_log:?}"
         );
+    }
+}
+
+#[test]
+fn log_watchers_ban_nobody_whose_address_may_be_forged() {
+    let text = document::read("docs/coming-from-psad-and-fail2ban.md");
+    let documented = text.lines().find_map(|line| line.trim().strip_prefix("failregex = "));
+    for (format, filter) in [("classic", FILTERS[1]), ("revival", documented.expect("a filter"))] {
+        let lab = Lab::new();
+        let settings = lab.portsentry("-stcp").with("LOG_FORMAT", format).with("BLOCK_UNPROVEN", "0");
+        let daemon = settings.with("CHALLENGE", "1").start();
+        for family in FAMILIES {
+            let [fenced, proven] = [lab.source(family), lab.source(family)];
+            lab.nmap(fenced, "-sS -p 11");
+            lab.nmap(proven, "-sT -p 11");
+            daemon.wait_until("the history follows", || {
+                banned_by(&[filter], &daemon.file("HISTORY_FILE")).contains(&proven)
+            });
+            assert!(!daemon.file_about("HISTORY_FILE", fenced).is_empty(), "{format}");
+            assert!(!banned_by(&[filter], &daemon.file("HISTORY_FILE")).contains(&fenced), "{format}");
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 //! over the running daemon, restarts and crashes, and removal.
 
 use std::{
-    fs,
     io::Read,
     net::IpAddr,
     path::PathBuf,
@@ -13,7 +12,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use portsentry_tests::lab::{FAMILIES, Family, Lab, Machine, Reach, binary};
+use portsentry_tests::lab::{FAMILIES, Family, Lab, Machine, Reach};
 
 /// `capabilities(7)`: `BPF`, `PERFMON`, `NET_ADMIN`, `DAC_READ_SEARCH`
 const CAPABILITIES: &str = "000000c000001004";
@@ -31,14 +30,6 @@ dpkg --install /tmp/classic.deb
 sed -i 's/=tcp/=stcp/; s/=udp/=audp/' /etc/default/portsentry
 ";
 
-/// The packages that `cargo xtask package --debug` makes: two revisions of one version.
-fn package(revision: u8) -> PathBuf {
-    let target = binary().ancestors().nth(2).expect("a directory of targets").join("debian");
-    let path = target.join(format!("test-{revision}.deb"));
-    assert!(path.exists(), "{} is missing: run `cargo xtask package --debug`", path.display());
-    path
-}
-
 struct Host<'lab> {
     lab: &'lab Lab,
     machine: Machine,
@@ -46,11 +37,7 @@ struct Host<'lab> {
 
 impl Host<'_> {
     fn install(&self, revision: u8) {
-        fs::copy(package(revision), self.lab.files().join("package.deb")).expect("a package");
-        let path = self.lab.files().join("package.deb");
-        let mut command = self.machine.command("cat > /tmp/package.deb");
-        command.stdin(fs::File::open(path).expect("a package"));
-        assert!(command.status().is_ok_and(|status| status.success()));
+        self.machine.bring_package(revision, "/tmp/package.deb");
         self.machine.run("dpkg --install --force-confold /tmp/package.deb");
     }
 

@@ -219,7 +219,8 @@ pub(super) fn deny_line(value: Span<'_>, report: &mut Report) -> Option<DenyLine
 }
 
 fn require_target(value: Span<'_>, report: &mut Report) {
-    if !value.text().contains("$TARGET$") {
+    // As it is replaced: of `$PORT$TARGET$` only the port is a macro.
+    if !Text::new(value.text()).0.contains(&Piece::Macro(Macro::Target)) {
         report
             .error(value, "$TARGET$ is missing, so this would name no host")
             .help("$TARGET$ is replaced by the address");

@@ -2,13 +2,14 @@
 //! first process and the lab's host's network. It must not change anything of the machine that it is made of.
 
 use std::{
-    fs,
+    fs::{self, File},
+    path::PathBuf,
     process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use super::{Lab, log::PATIENCE};
+use super::{Lab, binary, log::PATIENCE};
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// What a machine's own environment is.
@@ -83,6 +84,13 @@ impl Machine {
         command
     }
 
+    /// Puts a package at `path` on it: of the two revisions of one version that `cargo xtask package --debug` makes.
+    pub fn bring_package(&self, revision: u8, path: &str) {
+        let mut command = self.command(&format!("cat > {path}"));
+        command.stdin(File::open(package(revision)).expect("a package"));
+        assert!(command.status().is_ok_and(|status| status.success()), "{path} can't be written");
+    }
+
     /// What a script prints, errors included, if it succeeds; else that it does not.
     pub fn try_run(&self, script: &str) -> Result<String, String> {
         let Output { status, stdout, stderr } = self.command(script).output().expect("a command starts");
@@ -103,6 +111,13 @@ impl Machine {
             thread::sleep(BETWEEN_LOOKS);
         }
     }
+}
+
+fn package(revision: u8) -> PathBuf {
+    let target = binary().ancestors().nth(2).expect("a directory of targets").join("debian");
+    let path = target.join(format!("test-{revision}.deb"));
+    assert!(path.exists(), "{} is missing: run `cargo xtask package --debug`", path.display());
+    path
 }
 
 impl Drop for Machine {

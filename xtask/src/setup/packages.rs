@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Programs, and the packages that have them.
-const NEEDED: [(&str, &str); 13] = [
+const NEEDED: [(&str, &str); 16] = [
     ("ip", "iproute2"),
     ("bpftool", "bpftool"),
     ("nmap", "nmap"),
@@ -21,6 +21,9 @@ const NEEDED: [(&str, &str); 13] = [
     ("systemd-analyze", "systemd"),
     ("adduser", "adduser"),
     ("ping", "iputils-ping"),
+    ("nft", "nftables"),
+    ("jq", "jq"),
+    ("curl", "curl"),
 ];
 
 /// The same for what the bench measures beside ours.

@@ -127,11 +127,14 @@ fn faults_of_a_command() {
 
 #[test]
 fn an_address_is_required_where_it_is_needed() {
-    let line = lines("/sbin/route add reject").next().unwrap();
-    let mut report = Report::new("test");
-    command_with_target(line, &mut report);
-    deny_line(line, &mut report);
-    assert_eq!(report.iter().filter(|d| d.message().starts_with("$TARGET$ is missing")).count(), 2);
+    for text in ["/sbin/route add reject", "/sbin/route add $PORT$TARGET$"] {
+        let line = lines(text).next().unwrap();
+        let mut report = Report::new("test");
+        command_with_target(line, &mut report);
+        deny_line(line, &mut report);
+        let missing = report.iter().filter(|d| d.message().starts_with("$TARGET$ is missing"));
+        assert_eq!(missing.count(), 2, "{text}");
+    }
 }
 
 #[test]

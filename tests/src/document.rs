@@ -1,0 +1,162 @@
+//! The documents' commands, as a reader would type them, with what the document says that they print. It must not know
+//! where they are run.
+
+use std::{fs, mem, path::PathBuf};
+
+/// A command of a document's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// What to type.
+    pub line: String,
+    /// What the document shows of its output; in part, with other times and numbers.
+    pub shown: Vec<String>,
+}
+
+impl Command {
+    /// The program that is run.
+    #[must_use]
+    pub fn program(&self) -> &str {
+        program(&self.line)
+    }
+
+    /// Whether the document has it refused: portsentry's errors begin with its name.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.shown.first().is_some_and(|line| line.starts_with("portsentry: "))
+    }
+
+    /// The words that the document shows; not numbers, times and addresses, which are others each time.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        let words =
+            self.shown.iter().flat_map(|line| line.split(|c: char| !c.is_ascii_alphabetic() && c != '_'));
+        words.filter(|word| word.len() > 2)
+    }
+}
+
+/// What says, in the line before it, that a block's commands can't be run by a test. A reason follows.
+const NOT_RUN: &str = "<!-- not run";
+/// What starts a line that is typed, where a block also shows what is printed.
+const PROMPT: &str = "$ ";
+
+/// The documents, by their paths from the root of the tree.
+#[must_use]
+pub fn paths() -> Vec<String> {
+    let of = |directory: &str| {
+        let entries = fs::read_dir(root().join(directory)).expect("a directory");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"));
+        let names = names.filter(|name| name.strip_suffix(".md").is_some());
+        names
+            .map(|name| format!("{directory}/{name}").trim_start_matches("./").to_owned())
+            .collect::<Vec<_>>()
+    };
+    [of("."), of("docs")].concat()
+}
+
+/// The root of the tree.
+#[must_use]
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The text of a document, by its path from the root of the tree.
+#[must_use]
+pub fn read(path: &str) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The commands in a document's blocks of code that run one of `programs`, in their order. A block is indented by four
+/// spaces or stands between fences.
+#[must_use]
+pub fn commands(text: &str, programs: &[&str]) -> Vec<Command> {
+    let is_one = |line: &&str| programs.contains(&program(line));
+    let mut commands = Vec::new();
+    for block in blocks(text) {
+        if !block.iter().any(|line| line.starts_with(PROMPT)) {
+            let lines = block.into_iter().filter(is_one);
+            commands.extend(lines.map(|line| Command { line: line.into(), shown: Vec::new() }));
+            continue;
+        }
+        let mut last = None;
+        for line in block {
+            match line.strip_prefix(PROMPT) {
+                Some(typed) => commands.extend(
+                    last.replace(Command { line: typed.into(), shown: Vec::new() })
+                        .filter(|command: &Command| is_one(&command.line.as_str())),
+                ),
+                None => {
+                    if let Some(command) = &mut last {
+                        command.shown.push(line.into());
+                    }
+                }
+            }
+        }
+        commands.extend(last.filter(|command| is_one(&command.line.as_str())));
+    }
+    commands
+}
+
+fn program(line: &str) -> &str {
+    line.split_whitespace().next().unwrap_or_default()
+}
+
+/// The blocks of code but for those that are marked, each by its lines.
+fn blocks(text: &str) -> Vec<Vec<&str>> {
+    let mut blocks = Vec::new();
+    let mut block = Vec::new();
+    let (mut is_fenced, mut is_marked) = (false, false);
+    for line in text.lines().chain([""]) {
+        let is_fence = line.starts_with("```");
+        let indented = line.strip_prefix("    ").filter(|_| !is_fenced);
+        if is_fenced && !is_fence {
+            block.push(line);
+        } else if let Some(code) = indented {
+            block.push(code);
+        } else if line.is_empty() && !is_fenced && !block.is_empty() {
+            // Within an indented block, or its end.
+        } else {
+            is_fenced ^= is_fence;
+            let ended = mem::take(&mut block);
+            if !ended.is_empty() {
+                blocks.extend((!is_marked).then_some(ended));
+                is_marked = false;
+            }
+            if !line.is_empty() && !is_fence {
+                is_marked = line.starts_with(NOT_RUN);
+            }
+        }
+    }
+    blocks.extend((!block.is_empty() && !is_marked).then_some(block));
+    blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_found_in_blocks_of_both_kinds_with_what_is_shown() {
+        let text = "a b\n\n    a 1\n\n    KEY=1\n    b 2\n\nText, a 3.\n\n```console\n$ a 4\nsays  \"it\"\n$ c\nno\n\
+                    $ b 5\n```\n<!-- not run: no -->\n\n    a 6\n\nMore:\n\n    $ a 7\n    x\n";
+        let found = commands(text, &["a", "b"]);
+        let found: Vec<_> = found.iter().map(|it| (it.line.as_str(), it.shown.join("|"))).collect();
+        let shown = |line, shown: &str| (line, shown.to_owned());
+        assert_eq!(
+            found,
+            [
+                shown("a 1", ""),
+                shown("b 2", ""),
+                shown("a 4", "says  \"it\""),
+                shown("b 5", ""),
+                shown("a 7", "x")
+            ]
+        );
+    }
+
+    #[test]
+    fn words_are_what_stays_the_same_each_time() {
+        let shown = vec!["\"since_ns\": 1423, 192.0.2.1 ...".into(), "is no TCP".into()];
+        let command = Command { line: "a 1".into(), shown };
+        assert_eq!(command.words().collect::<Vec<_>>(), ["since_ns", "TCP"]);
+    }
+}

@@ -1,0 +1,155 @@
+//! A gateway that translates addresses, or is a bridge: what docs/gateway.md says of it.
+
+use std::{
+    io::{Read, Write},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    time::Duration,
+};
+
+use portsentry_common::classify::Protocol;
+use portsentry_tests::lab::{Daemon, Family, Lab, Probe, Reach, Service};
+use socket2::{Domain, Socket, Type};
+
+/// How long is waited for what may come.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long for what may not.
+const IMPATIENCE: Duration = Duration::from_millis(500);
+
+/// Makes the host a gateway for the bystander, whose address behind it is returned; `rules` are nftables'.
+fn make_gateway(lab: &Lab, rules: &str) -> IpAddr {
+    let (_, client) = lab.plug_in_second(&lab.bystander);
+    lab.host.run("sysctl", &["-qw", "net.ipv4.ip_forward=1"]);
+    lab.bystander.ip("route add 192.0.2.100/30 via 203.0.113.1");
+    lab.host.run("nft", &[&format!("add table ip nat; {rules}")]);
+    client
+}
+
+const MASQUERADE: &str = "add chain ip nat out { type nat hook postrouting priority 100; }; \
+     add rule ip nat out oifname eth0 masquerade";
+
+/// A connection of a client's behind the gateway to a server before it.
+struct Talk {
+    client: TcpStream,
+    server: TcpStream,
+}
+
+impl Talk {
+    fn begin(lab: &Lab, client: IpAddr, server: IpAddr) -> Self {
+        let listener =
+            lab.scanner.enter(|| TcpListener::bind(SocketAddr::new(server, 0))).expect("a listener");
+        let at = listener.local_addr().expect("a port");
+        let connect = || {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            socket.bind(&SocketAddr::new(client, 0).into())?;
+            socket.connect_timeout(&at.into(), PATIENCE)?;
+            Ok::<TcpStream, std::io::Error>(socket.into())
+        };
+        let client = lab.bystander.enter(connect).expect("a connection through the gateway");
+        let (server, peer) = listener.accept().expect("it is accepted");
+        assert_eq!(peer.ip(), Family::V4.host(), "the gateway's own address is seen");
+        Self { client, server }
+    }
+
+    /// Whether what the server says comes through.
+    fn goes_on(&mut self, patience: Duration) -> bool {
+        self.client.set_read_timeout(Some(patience)).expect("a limit");
+        self.server.write_all(b"hello").expect("it is sent");
+        self.client.read_exact(&mut [0; 5]).is_ok()
+    }
+}
+
+fn fence(lab: &Lab, daemon: &Daemon<'_>, source: IpAddr) {
+    let _probe = Probe::tcp(&lab.scanner, source, SocketAddr::new(Family::V4.host(), 11));
+    daemon.wait_until("it is fenced", || daemon.fenced().contains(&source));
+}
+
+#[test]
+fn a_fence_cuts_translated_connections_unless_no_services_are_looked_for() {
+    for (flags, goes_on) in [("-stcp", false), ("-stcp -S", true)] {
+        let lab = Lab::new();
+        let client = make_gateway(&lab, MASQUERADE);
+        let server = lab.source(Family::V4);
+        let daemon = lab.portsentry(flags).with("BLOCK_UNPROVEN", "0").start();
+        let mut talk = Talk::begin(&lab, client, server);
+        assert!(talk.goes_on(PATIENCE));
+        fence(&lab, &daemon, server);
+        let patience = if goes_on { PATIENCE } else { IMPATIENCE };
+        assert_eq!(talk.goes_on(patience), goes_on, "{flags}");
+    }
+}
+
+#[test]
+fn an_answer_to_a_translated_datagram_is_a_probe_unless_no_services_are_looked_for() {
+    for (flags, is_probe) in [("-sudp", true), ("-sudp -S", false)] {
+        let lab = Lab::new();
+        let client = make_gateway(&lab, MASQUERADE);
+        let server = lab.source(Family::V4);
+        // Whatever port the client gets is watched, and the gateway keeps it.
+        let daemon = lab.portsentry(flags).with("UDP_PORTS", "1,7,9,1024-65535").start();
+        let socket = |address| move || UdpSocket::bind(SocketAddr::new(address, 0)).expect("a socket");
+        let (asking, answering) = (lab.bystander.enter(socket(client)), lab.scanner.enter(socket(server)));
+        answering.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        asking.set_read_timeout(Some(if is_probe { IMPATIENCE } else { PATIENCE })).expect("a limit");
+        asking.send_to(b"hello", answering.local_addr().expect("a port")).expect("a question is sent");
+        let (_, asked_by) = answering.recv_from(&mut [0; 5]).expect("a question through the gateway");
+        answering.send_to(b"hello", asked_by).expect("an answer is sent");
+        assert_eq!(asking.recv(&mut [0; 5]).is_err(), is_probe, "{flags}");
+        assert_eq!(!daemon.lines_about(server).is_empty(), is_probe, "{flags}");
+    }
+}
+
+#[test]
+fn a_port_that_is_forwarded_is_a_trap_unless_it_is_left_out() {
+    const FORWARD: &str = "add chain ip nat in { type nat hook prerouting priority -100; }; \
+         add rule ip nat in iifname eth0 tcp dport 79 dnat to 203.0.113.2";
+    for (ports, is_trap) in [("1,7,11,79", true), ("1,7,11", false)] {
+        let lab = Lab::new();
+        make_gateway(&lab, FORWARD);
+        let service = Service::start(&lab.bystander, Protocol::Tcp, 79);
+        let client = lab.source(Family::V4);
+        let daemon = lab.portsentry("-stcp").with("TCP_PORTS", ports).start();
+        let reach = if is_trap { Reach::Unexpected } else { Reach::Expected };
+        assert_eq!(service.answers(&lab.scanner, client, reach), !is_trap, "{ports}");
+        assert_eq!(!daemon.lines_about(client).is_empty(), is_trap, "{ports}");
+    }
+}
+
+/// Joins the host's interfaces by a bridge, which gets its addresses; the address of the bystander's behind it.
+fn make_bridge(lab: &Lab) -> IpAddr {
+    lab.plug_in_second(&lab.bystander);
+    let host = Family::V4.host();
+    lab.host.ip(&format!(
+        "link add br0 type bridge mcast_snooping 0\nlink set eth0 master br0\nlink set eth1 master br0\n\
+         address flush dev eth0\naddress flush dev eth1\naddress add {host}/24 dev br0\nlink set br0 up\n"
+    ));
+    let behind = Family::V4.member(77);
+    lab.bystander.ip(&format!("link set eth0 down\naddress add {behind}/24 dev eth1\n"));
+    behind
+}
+
+#[test]
+fn what_goes_through_a_bridge_is_seen_at_its_ports() {
+    for (interface, is_seen) in [("eth0", true), ("br0", false)] {
+        let lab = Lab::new();
+        let behind = make_bridge(&lab);
+        let daemon =
+            lab.portsentry(&format!("-stcp -i {interface}")).with("PROTECTED_NETWORKS", "192.0.2.77/32");
+        let daemon = daemon.start();
+        let source = lab.source(Family::V4);
+        let _probe = Probe::tcp(&lab.scanner, source, SocketAddr::new(behind, 11));
+        assert_eq!(!daemon.lines_about(source).is_empty(), is_seen, "{interface}");
+    }
+}
+
+#[test]
+fn a_probe_counts_at_the_bridge_and_at_its_port() {
+    for (interfaces, counts_twice) in [("-i ALL_NLO", true), ("-i eth0 -i eth1", false)] {
+        let lab = Lab::new();
+        make_bridge(&lab);
+        let daemon = lab.portsentry(&format!("-stcp {interfaces}")).with("SCAN_TRIGGER", "2").start();
+        let source = lab.source(Family::V4);
+        lab.hping3(source, "-S -p 11");
+        daemon.settle();
+        assert_eq!(daemon.blocked().contains(&source), counts_twice, "{interfaces}");
+    }
+}

@@ -1,0 +1,135 @@
+//! What the documents have a reader type is typed: on a Debian machine with the package installed, in the documents'
+//! order. What they show of an output is there, but for its numbers.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use portsentry_tests::{
+    document::{self, Command},
+    lab::{INTERFACE, Lab, Machine},
+};
+
+/// Programs that are run; `nmap` by the scanner, all others on the machine.
+const PROGRAMS: &[&str] = &[
+    "apt-get",
+    "bpftool",
+    "cat",
+    "curl",
+    "echo",
+    "grep",
+    "ip",
+    "journalctl",
+    "nft",
+    "nmap",
+    "portsentry",
+    "rm",
+    "sed",
+    "systemctl",
+    "tail",
+];
+/// Files are written, and the journal is, a moment after what they tell of.
+const PATIENCE: Duration = Duration::from_secs(20);
+const BETWEEN_TRIES: Duration = Duration::from_millis(200);
+
+/// Where the documents have the package lie.
+const PACKAGE: &str = "/tmp/portsentry-xdp_0.1.0-1_amd64.deb";
+/// What documents take for granted that don't say how to install: blocking is on, and so are metrics.
+const SETTINGS: &str = r#"
+sed -i 's/^BLOCK_\(TCP\|UDP\)=.*/BLOCK_\1="1"/; s/^#\(METRICS_LISTEN\)/\1/' /etc/portsentry/portsentry.conf
+systemctl restart portsentry
+portsentry block 203.0.113.0/24
+"#;
+/// Who has scanned before: one who completed a handshake, and one who did not.
+const PROVEN: [&str; 2] = ["192.0.2.9", "2001:db8::9"];
+const UNPROVEN: [&str; 2] = ["192.0.2.10", "2001:db8::a"];
+
+/// A machine as it was before its administrator began to read.
+fn fresh(lab: &Lab) -> Machine {
+    let machine = lab.boot();
+    machine.run("dpkg --purge --force-depends portsentry portsentry-xdp || :; rm -rf /etc/portsentry");
+    machine.bring_package(1, PACKAGE);
+    machine
+}
+
+/// One on which portsentry blocks, and somebody is blocked, somebody fenced, and a network blocked.
+fn at_work(lab: &Lab) -> Machine {
+    let machine = fresh(lab);
+    machine.run(&format!("dpkg --install {PACKAGE}"));
+    machine.run(SETTINGS);
+    for (addresses, scan) in [(PROVEN, "-sT -p 79"), (UNPROVEN, "-sS -p 79")] {
+        for address in addresses {
+            let bits = if address.contains(':') { "128 nodad" } else { "32" };
+            lab.scanner.ip(&format!("address add {address}/{bits} dev {INTERFACE}"));
+            lab.nmap(address.parse().expect("an address"), scan);
+        }
+    }
+    machine
+}
+
+/// Runs it, again and again until it prints what is shown.
+fn follow(lab: &Lab, machine: &Machine, path: &str, command: &Command, are_words_shown: bool) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let said = if command.program() == "nmap" {
+            let words: Vec<_> = command.line.split_whitespace().skip(1).collect();
+            Ok(lab.scanner.run("nmap", &words))
+        } else {
+            machine.try_run(&command.line)
+        };
+        let lacks = |text: &str| {
+            let words = command.words().filter(|word| are_words_shown && !text.contains(*word));
+            words.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let problem = match &said {
+            Ok(text) | Err(text) if said.is_err() == command.is_refused() => {
+                let lacks = lacks(text);
+                (!lacks.is_empty()).then(|| format!("{text}\nlacks {lacks:?}"))
+            }
+            Ok(text) | Err(text) => Some(text.clone()),
+        };
+        let Some(problem) = problem else { return };
+        assert!(Instant::now() < deadline, "{path}: {}\n{problem}", command.line);
+        thread::sleep(BETWEEN_TRIES);
+    }
+}
+
+/// Follows a document from its beginning to its end.
+fn read(path: &str, machine: impl FnOnce(&Lab) -> Machine, least: usize, are_words_shown: bool) {
+    let commands = document::commands(&document::read(path), PROGRAMS);
+    assert!(commands.len() >= least, "{path} has only {commands:#?}");
+    let lab = Lab::new();
+    let machine = machine(&lab);
+    for command in &commands {
+        follow(&lab, &machine, path, command, are_words_shown);
+    }
+}
+
+#[test]
+fn the_kernels_side_can_be_looked_into() {
+    read("docs/looking-into-it.md", at_work, 12, true);
+}
+
+#[test]
+fn the_first_hour_goes_as_told() {
+    read("docs/first-hour.md", fresh, 20, true);
+}
+
+#[test]
+fn a_gateways_commands_do_what_is_said() {
+    read("docs/gateway.md", at_work, 8, true);
+}
+
+/// What commands print is shown there by way of example, of other hosts and times.
+#[test]
+fn the_commands_of_all_other_documents_work() {
+    const READ: [&str; 3] = ["docs/first-hour.md", "docs/gateway.md", "docs/looking-into-it.md"];
+    let others = document::paths().into_iter().filter(|path| !READ.contains(&path.as_str()));
+    let others = others.filter(|path| !document::commands(&document::read(path), PROGRAMS).is_empty());
+    let others: Vec<_> = others.collect();
+    assert!(others.iter().any(|path| path == "docs/commands.md"), "{others:?}");
+    for path in others {
+        read(&path, at_work, 1, false);
+    }
+}
