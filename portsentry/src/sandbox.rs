@@ -105,7 +105,7 @@ impl Sandbox {
         let needed = account.map(|account| needed(account, config));
         if !needed.is_some_and(|needed| needed.is_within(&walls.privileges)) {
             problems.push(
-                "RUN_AS, PORT_BANNER or files of other owners take other privileges: restart portsentry"
+                "RUN_AS, PORT_BANNER, CONTROL_GROUP or files of other owners take other privileges: restart portsentry"
                     .into(),
             );
         }
@@ -118,7 +118,9 @@ fn is_wanted(config: &Config) -> bool {
 }
 
 fn needed(account: Account, config: &Config) -> Privileges {
-    Privileges::needed(account, &places::owners(config), config.port_banner.is_some())
+    let answers = config.port_banner.as_ref().map(|_| privileges::ANSWERING);
+    let grants = config.control_group.as_ref().map(|_| privileges::GRANTING);
+    Privileges::needed(account, &places::owners(config), answers.into_iter().chain(grants))
 }
 
 /// Has the kernel refuse to write elsewhere than to `places`, and to execute anything.

@@ -21,7 +21,9 @@ const READING: [Capability; 1] = [Capability::CAP_DAC_READ_SEARCH];
 const FOREIGN: [Capability; 3] =
     [Capability::CAP_DAC_OVERRIDE, Capability::CAP_CHOWN, Capability::CAP_FOWNER];
 /// What answering a datagram with the banner takes, from the port that it went to.
-const ANSWERING: [Capability; 1] = [Capability::CAP_NET_BIND_SERVICE];
+pub(super) const ANSWERING: Capability = Capability::CAP_NET_BIND_SERVICE;
+/// What giving the control socket to a group takes.
+pub(super) const GRANTING: Capability = Capability::CAP_CHOWN;
 
 /// A user and its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +71,12 @@ impl Account {
 }
 
 impl Privileges {
-    /// What `account` needs to write files of `owners`, and to answer from privileged ports if it does.
-    pub(super) fn needed(account: Account, owners: &BTreeSet<u32>, answers: bool) -> Self {
+    /// What `account` needs to write files of `owners`, and whatever else its configuration takes.
+    pub(super) fn needed(
+        account: Account,
+        owners: &BTreeSet<u32>,
+        others: impl IntoIterator<Item = Capability>,
+    ) -> Self {
         let mut needed = CapsHashSet::from(ALWAYS);
         if account.user != 0 {
             needed.extend(READING);
@@ -78,9 +84,7 @@ impl Privileges {
         if owners.iter().any(|owner| *owner != account.user) {
             needed.extend(FOREIGN);
         }
-        if answers {
-            needed.extend(ANSWERING);
-        }
+        needed.extend(others);
         Self(needed)
     }
 
@@ -123,9 +127,9 @@ mod tests {
             [(0, vec![], 3), (0, vec![0], 3), (0, vec![0, 7], 6), (7, vec![7], 4), (7, vec![0, 7], 7)]
         {
             let owners = owners.iter().copied().collect();
-            let needed = |answers| Privileges::needed(Account { user, group: 0 }, &owners, answers);
-            assert_eq!(needed(true).0.len(), expected + 1, "{user} {owners:?}");
-            let needed = needed(false);
+            let needed = |others| Privileges::needed(Account { user, group: 0 }, &owners, others);
+            assert_eq!(needed(Some(ANSWERING)).0.len(), expected + 1, "{user} {owners:?}");
+            let needed = needed(None);
             assert_eq!(needed.0.len(), expected, "{user} {owners:?}");
             assert!(needed.0.is_superset(&CapsHashSet::from(ALWAYS)));
         }
