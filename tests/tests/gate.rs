@@ -36,9 +36,9 @@ fn syn(family: Family, source: IpAddr, port: u16) -> Vec<u8> {
 }
 
 fn write_list(path: &Path, sources: impl Iterator<Item = (Family, IpAddr)>) {
-    let text: String = sources.map(|(_, source)| format!("{source}\n")).collect();
+    let lines: Vec<_> = sources.map(|(_, source)| format!("{source}\n")).collect();
     let new = path.with_extension("new");
-    fs::write(&new, text).expect("a list");
+    fs::write(&new, lines.concat()).expect("a list");
     fs::rename(new, path).expect("the list is replaced");
 }
 

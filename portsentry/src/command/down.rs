@@ -36,8 +36,11 @@ pub(super) fn run(cli: &Cli, down: Down) -> Exit {
             return Exit::Failure;
         }
     };
-    let text: String =
-        ended.iter().map(|process| format!("the daemon, process {process}, has ended\n")).collect();
+    let text = ended
+        .iter()
+        .map(|process| format!("the daemon, process {process}, has ended\n"))
+        .collect::<Vec<_>>()
+        .concat();
     match remove(&directory) {
         Ok(removed) => show::print(&(text + &describe(removed, &directory))),
         Err(error) => {

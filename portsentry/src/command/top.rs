@@ -99,7 +99,9 @@ fn watch(
         while event::poll(next.saturating_duration_since(Instant::now()))? {
             match event::read()? {
                 Event::Key(key) if is_end(key) => return Ok(()),
-                Event::Resize(..) => drop(terminal.draw(|frame| frame::draw(frame, &view))?),
+                Event::Resize(..) => {
+                    terminal.draw(|frame| frame::draw(frame, &view))?;
+                }
                 _ => {}
             }
         }

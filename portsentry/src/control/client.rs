@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const LONGEST: u64 = 1 << 20;
 
 /// Asks at `socket`; `None` if nobody listens there.
+#[must_use]
 pub fn ask(socket: &Path, request: &Request) -> Option<Answer> {
     let stream = match UnixStream::connect(socket) {
         Ok(stream) => stream,

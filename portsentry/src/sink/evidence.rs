@@ -98,11 +98,13 @@ pub struct Evidence {
 
 impl Evidence {
     /// A file that is there is appended to.
+    #[must_use]
     pub fn new(path: PathBuf) -> Self {
         Self { file: History::new(path), pending: LruCache::new(SOURCES), written: LruCache::new(SOURCES) }
     }
 
     /// Where it is.
+    #[must_use]
     pub fn path(&self) -> &Path {
         self.file.path()
     }
@@ -232,7 +234,7 @@ mod tests {
     #[test]
     fn sources_beyond_a_number_are_forgotten() {
         let (_files, mut evidence) = evidence();
-        for number in 0..u32::try_from(SOURCES.get()).unwrap() + 1 {
+        for number in 0..=u32::try_from(SOURCES.get()).unwrap() {
             let source = std::net::Ipv4Addr::from(0x0a00_0000 + number).into();
             evidence.see(&Sighting { source, ..probe(0, 1, Verdict::Counted) }, false);
         }

@@ -59,5 +59,6 @@ pub(super) fn hold(options: &Options, change: &Change, networks: &BTreeSet<IpNet
         (Change::Unblock, true, false) => "is unblocked; no daemon runs".into(),
         (Change::Unblock, false, _) => format!("is not in {path}"),
     };
-    show::print(&networks.iter().map(|network| format!("{network}: {}\n", said(network))).collect::<String>())
+    let lines: Vec<_> = networks.iter().map(|network| format!("{network}: {}\n", said(network))).collect();
+    show::print(&lines.concat())
 }

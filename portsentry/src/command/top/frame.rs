@@ -64,8 +64,12 @@ fn warning() -> Style {
 fn rates_table(frame: &mut Frame<'_>, area: Rect, title: &'static str, rates: &[Rate]) {
     let rows = rates.iter().map(|rate| {
         let style = if rate.a_second > 0.0 { Style::new().fg(Color::Green) } else { Style::new() };
-        Row::new([Cell::from(rate.what), right(speed(rate.a_second), 12), right(rate.total.to_string(), 14)])
-            .style(style)
+        Row::new([
+            Cell::from(rate.what),
+            right(&speed(rate.a_second), 12),
+            right(&rate.total.to_string(), 14),
+        ])
+        .style(style)
     });
     let widths = [Constraint::Fill(1), Constraint::Length(12), Constraint::Length(14)];
     frame.render_widget(Table::new(rows, widths).block(Block::bordered().title(title)), area);
@@ -86,7 +90,7 @@ fn gauges(frame: &mut Frame<'_>, area: Rect, gauges: &[Gauge]) {
 
 fn ports(frame: &mut Frame<'_>, area: Rect, ports: &[(String, usize)]) {
     let rows =
-        ports.iter().map(|(port, count)| Row::new([Cell::from(port.as_str()), right(count.to_string(), 8)]));
+        ports.iter().map(|(port, count)| Row::new([Cell::from(port.as_str()), right(&count.to_string(), 8)]));
     let widths = [Constraint::Fill(1), Constraint::Length(8)];
     let block = Block::bordered().title(" ports, by held sources that probed them last ");
     frame.render_widget(Table::new(rows, widths).block(block), area);
@@ -101,9 +105,9 @@ fn held(frame: &mut Frame<'_>, area: Rect, sources: &[Source]) {
         Row::new([
             Cell::from(source.address.to_string()),
             Cell::from(state).style(style),
-            right(speed(source.a_second), 10),
-            right(source.dropped.to_string(), 12),
-            right(source.hits.to_string(), 6),
+            right(&speed(source.a_second), 10),
+            right(&source.dropped.to_string(), 12),
+            right(&source.hits.to_string(), 6),
             Cell::from(source.probe.as_str()),
         ])
     });
@@ -118,9 +122,9 @@ fn held(frame: &mut Frame<'_>, area: Rect, sources: &[Source]) {
     let heading = Row::new([
         Cell::from("ADDRESS"),
         Cell::from("STATE"),
-        right("DROPPED/S".into(), 10),
-        right("DROPPED".into(), 12),
-        right("HITS".into(), 6),
+        right("DROPPED/S", 10),
+        right("DROPPED", 12),
+        right("HITS", 6),
         Cell::from("LAST PROBE"),
     ])
     .style(Style::new().add_modifier(Modifier::BOLD));
@@ -128,7 +132,7 @@ fn held(frame: &mut Frame<'_>, area: Rect, sources: &[Source]) {
     frame.render_widget(Table::new(rows, widths).header(heading).block(block), area);
 }
 
-fn right(text: String, width: usize) -> Cell<'static> {
+fn right(text: &str, width: usize) -> Cell<'static> {
     Cell::from(format!("{text:>width$}"))
 }
 
