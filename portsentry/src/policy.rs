@@ -5,8 +5,10 @@
 pub mod ledger;
 mod response;
 pub mod sighting;
+mod terms;
 pub mod trap;
 
 pub use ledger::{Census, Edit, Hold, Ledger, Record, Standing, TakeOver};
 pub use response::{Action, respond};
 pub use sighting::Sighting;
+pub use terms::{Offences, Terms};

@@ -4,7 +4,7 @@ use std::{fs, net::IpAddr, net::SocketAddr};
 
 use nix::sys::signal::Signal;
 use portsentry_tests::lab::{
-    Daemon, FAMILIES, Family, INTERFACE, Lab, Portsentry, Probe, Reach, classic_record, remove_pins,
+    Daemon, FAMILIES, Family, INTERFACE, Lab, Portsentry, Probe, Reach, classic_record, dump, remove_pins,
 };
 
 /// Every source stands in the kernel's map, and once in every file.
@@ -296,4 +296,48 @@ fn blocks_in_maps_of_another_version_stay_in_force() {
     }
     assert!(daemon.file_about("BLOCKED_FILE", longer)[0].contains("Port: 11 TCP Blocked"));
     service.assert_open_to_bystander(&lab);
+}
+
+/// For how many seconds the kernel holds `source`, from the block's beginning to its end.
+fn held_seconds(lab: &Lab, source: IpAddr) -> u64 {
+    let IpAddr::V4(source) = source else { unreachable!("an IPv4 source") };
+    let entries = dump(&lab.pins().join("BLOCKED_V4"));
+    let entry = entries
+        .iter()
+        .find(|entry| entry["formatted"]["key"]["octets"] == serde_json::json!(source.octets()));
+    let value = &entry.expect("the block")["formatted"]["value"];
+    let nanoseconds = |name: &str| value[name].as_u64().expect("a time");
+    // A block begins at a tick of the clock, and what is restored at a whole second.
+    (nanoseconds("until_ns") - nanoseconds("since_ns") + 500_000_000) / 1_000_000_000
+}
+
+#[test]
+fn who_comes_back_stays_blocked_for_longer() {
+    let lab = Lab::new();
+    let settings = [("BLOCK_TIME", "1"), ("BLOCK_TIME_FACTOR", "60"), ("MAX_BLOCK_TIME", "600")];
+    let setup = settings.iter().fold(lab.portsentry("-stcp"), |setup, (key, value)| setup.with(key, value));
+    let daemon = setup.start();
+    let [source, other] = [lab.source(Family::V4), lab.source(Family::V4)];
+    lab.nmap(source, "-sS -p 11");
+    daemon.log().wait_for(&format!("Host {source} is no longer blocked: its time is over"));
+    lab.nmap(source, "-sS -p 11");
+    daemon.log().wait_for(&format!("Host {source} came back: its block number 2 lasts 60 seconds"));
+    daemon.wait_until("the history has it", || daemon.file_about("HISTORY_FILE", source).len() == 2);
+    assert_eq!(held_seconds(&lab, source), 60);
+    daemon.kill();
+    let daemon = setup.start();
+    assert_eq!(held_seconds(&lab, source), 60);
+    // As after a reboot: only the files know.
+    daemon.terminate();
+    remove_pins(&lab.pins());
+    let daemon = setup.start();
+    assert_eq!(held_seconds(&lab, source), 60);
+    // By the blocked file's line it is let in, but not forgotten.
+    fs::write(setup.setting("BLOCKED_FILE"), "").expect("an administrator's edit");
+    daemon.log().wait_for(&format!("Host {source} is no longer blocked"));
+    lab.nmap(source, "-sS -p 11");
+    daemon.log().wait_for(&format!("Host {source} came back: its block number 3 lasts 600 seconds"));
+    lab.nmap(other, "-sS -p 11");
+    daemon.log().wait_for(&format!("Host {other} is no longer blocked: its time is over"));
+    assert!(!daemon.log().lines().iter().any(|line| line.contains(&format!("Host {other} came back"))));
 }

@@ -271,6 +271,28 @@ pub const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "BLOCK_TIME_FACTOR",
+        origin: Origin::Ours,
+        form: "number, 1 to 1000",
+        default: "1",
+        meaning: "Each further block of a source lasts so many times as long as the one before. The last 4 MiB of \
+                  HISTORY_FILE say who was blocked before.",
+        set: |c, v, r| put(&mut c.block_time_factor, value::number(v, 1..=1000, r)),
+    },
+    Key {
+        name: "MAX_BLOCK_TIME",
+        origin: Origin::Ours,
+        form: "seconds, 0 to 4294967295",
+        default: "0",
+        meaning: "What BLOCK_TIME_FACTOR can make of BLOCK_TIME at the most; 0 is no bound.",
+        set: |c, v, r| {
+            put(
+                &mut c.max_block_time,
+                value::number(v, 0..=u32::MAX, r).map(|it| Duration::from_secs(it.into())),
+            );
+        },
+    },
+    Key {
         name: "OPEN_AFTER",
         origin: Origin::Ours,
         form: "seconds, 0 or 10 to 4294967295",

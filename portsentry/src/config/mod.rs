@@ -104,6 +104,10 @@ pub struct Config {
     pub block_unproven: bool,
     /// `BLOCK_TIME`, in whole seconds; zero is for good.
     pub block_time: Duration,
+    /// `BLOCK_TIME_FACTOR`
+    pub block_time_factor: u32,
+    /// `MAX_BLOCK_TIME`, in whole seconds; zero is no bound.
+    pub max_block_time: Duration,
     /// `OPEN_AFTER`, in whole seconds; zero is never.
     pub open_after: Duration,
     /// `FENCE_TIME`, in whole seconds.
@@ -191,6 +195,8 @@ impl Default for Config {
             run_as: None,
             block_unproven: false,
             block_time: Duration::ZERO,
+            block_time_factor: 1,
+            max_block_time: Duration::ZERO,
             open_after: Duration::ZERO,
             fence_time: Duration::from_mins(5),
             max_networks: 65536,

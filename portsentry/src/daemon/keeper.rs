@@ -11,7 +11,7 @@ mod show;
 mod sources;
 mod tell;
 
-use self::{act::Actions, show::Limits, sources::Terms, tell::Names};
+use self::{act::Actions, show::Limits, tell::Names};
 use std::{
     collections::BTreeSet,
     path::PathBuf,
@@ -42,7 +42,7 @@ use crate::{
     metrics::Board,
     modes::Modes,
     policy::{
-        Action, Ledger, Sighting, respond,
+        Action, Ledger, Offences, Sighting, Terms, respond,
         trap::{self, Visits},
     },
     sink::{Files, Journal},
@@ -106,6 +106,7 @@ pub struct Keeper {
     counted: Counters,
     responses: Responses,
     terms: Terms,
+    offences: Offences,
     visits: Visits,
     trigger: u32,
     is_fencing: bool,
@@ -174,7 +175,13 @@ impl Keeper {
             host,
             counted,
             responses: Responses { tcp: config.block_tcp, udp: config.block_udp },
-            terms: Terms { block: config.block_time, fence: config.fence_time },
+            terms: Terms {
+                block: config.block_time,
+                factor: config.block_time_factor,
+                longest: config.max_block_time,
+                fence: config.fence_time,
+            },
+            offences: Offences::default(),
             visits: Visits::default(),
             trigger: config.scan_trigger,
             is_fencing: !config.block_unproven,
@@ -270,7 +277,14 @@ impl Keeper {
     fn on_sighting(&mut self, sighting: &Sighting) {
         let record = sighting.record();
         let response = (self.responses.of(sighting.protocol), self.kills_on_proof);
-        let until = self.terms.until(&record.hold);
+        let is_new = self.ledger.get(sighting.source).is_none_or(|hold| hold.is_fence);
+        if sighting.verdict == Verdict::Block
+            && is_new
+            && let Err(error) = self.offend(sighting.source, &record.hold)
+        {
+            self.journal.error(&error);
+        }
+        let until = self.until(sighting.source, &record.hold);
         let actions = respond(&mut self.ledger, sighting, until, response);
         self.files.see(sighting, self.ledger.holds(sighting.source));
         self.tell(sighting, actions);

@@ -198,6 +198,13 @@ impl Files {
         self.history.append(line);
     }
 
+    /// Who the history says was blocked, as often as it says so. What can't be read says nothing; writing to it will say
+    /// why.
+    #[must_use]
+    pub fn once_blocked(&self) -> Vec<IpAddr> {
+        self.history.blocked().unwrap_or_default()
+    }
+
     /// Takes note of a packet, should its source be blocked, or be so now.
     pub fn see(&mut self, sighting: &Sighting, is_held: bool) {
         if let Some(evidence) = &mut self.evidence {

@@ -13,7 +13,7 @@ use std::{
 
 use nix::fcntl::OFlag;
 
-use super::Past;
+use super::{Deed, Past};
 use crate::policy::Record;
 
 /// Lines that wait at the most, about 6 MB; the oldest are dropped and counted.
@@ -82,15 +82,26 @@ impl History {
 
     /// What an earlier run wrote last: sources, and the seconds at which they were blocked.
     pub fn recent(&self) -> io::Result<Vec<(IpAddr, i64)>> {
+        Ok(self.tail()?.lines().filter_map(read_line).collect())
+    }
+
+    /// Who was blocked of late, as often as he was.
+    pub fn blocked(&self) -> io::Result<Vec<IpAddr>> {
+        let blocked = |line| Past::read(line).filter(|past| past.deed == Deed::Blocked);
+        Ok(self.tail()?.lines().filter_map(blocked).map(|past| past.source).collect())
+    }
+
+    /// The end of the file.
+    fn tail(&self) -> io::Result<String> {
         let mut file = match OpenOptions::new().read(true).custom_flags(FLAGS.bits()).open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
             other => other?,
         };
         let length = length_of(&file)?;
         file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
         let mut tail = Vec::new();
         file.take(TAIL).read_to_end(&mut tail)?;
-        Ok(String::from_utf8_lossy(&tail).lines().filter_map(read_line).collect())
+        Ok(String::from_utf8_lossy(&tail).into_owned())
     }
 }
 

@@ -100,7 +100,7 @@ impl Keeper {
             self.lift(source, "its line was taken out of the blocked file");
         }
         for mut record in block {
-            record.hold.until = self.terms.until(&record.hold);
+            record.hold.until = self.until(record.source, &record.hold);
             match self.hold(&record) {
                 Ok(()) => self.journal.restored(&record, "the blocked file names it"),
                 Err(error) => self.journal.error(&error),

@@ -1,10 +1,7 @@
 //! The blocked and fenced sources in the kernel's maps, and how the keeper's ledger and the files follow them. It must
 //! not decide who belongs there.
 
-use std::{
-    net::IpAddr,
-    time::{Duration, SystemTime},
-};
+use std::{net::IpAddr, time::SystemTime};
 
 use portsentry_common::{
     block::{Block, Origin, Proof},
@@ -16,27 +13,6 @@ use crate::{
     kernel::{self, Blocked, Kernel},
     policy::{Hold, Record, Sighting, Standing, TakeOver},
 };
-
-/// How long blocks and fences last.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
-    /// `BLOCK_TIME`; zero is for good.
-    pub block: Duration,
-    /// `FENCE_TIME`.
-    pub fence: Duration,
-}
-
-impl Terms {
-    /// When `hold` ends. What an administrator enters stays until he takes it out, or until he says.
-    pub(super) fn until(&self, hold: &Hold) -> Option<SystemTime> {
-        if hold.until.is_some() && hold.proof == Proof::Administrator {
-            return hold.until;
-        }
-        let term = if hold.is_fence { self.fence } else { self.block };
-        let ends = hold.is_fence || (!term.is_zero() && hold.proof != Proof::Administrator);
-        if ends { hold.since.checked_add(term) } else { None }
-    }
-}
 
 impl Keeper {
     /// Lifts a block or fence; whether the kernel has let go.
@@ -54,6 +30,26 @@ impl Keeper {
         }
         self.journal.lifted(source, lifted.is_some_and(|record| record.hold.is_fence), why);
         true
+    }
+
+    /// When the block or fence of `source` ends.
+    pub(super) fn until(&self, source: IpAddr, hold: &Hold) -> Option<SystemTime> {
+        self.terms.until(hold, self.offences.of(source))
+    }
+
+    /// Counts one more block of `source`, which the kernel has made for the first one's term, and has it last as long
+    /// as this one is to.
+    pub(super) fn offend(&mut self, source: IpAddr, hold: &Hold) -> Result<(), kernel::Error> {
+        let times = self.offences.add(source);
+        if !self.terms.lengthens(times) {
+            return Ok(());
+        }
+        let seconds = self.terms.block_for(times).as_secs();
+        self.journal
+            .note(&format!("Host {source} came back: its block number {times} lasts {seconds} seconds"));
+        let until = self.until(source, hold);
+        let Some(block) = self.kernel.blocked.get(source)? else { return Ok(()) };
+        self.kernel.blocked.insert(source, &Block { until_ns: end_ns(until), ..block })
     }
 
     /// Enters a source that the blocked file names.
@@ -74,7 +70,7 @@ impl Keeper {
     /// Enters the source of a visit to a trap in the kernel's maps.
     pub(super) fn enter(&mut self, sighting: &Sighting) -> Result<(), kernel::Error> {
         let Record { source, mut hold } = sighting.record();
-        hold.until = self.terms.until(&hold);
+        hold.until = self.until(source, &hold);
         let block = Block {
             origin: Origin::Trigger as u8,
             kind: sighting.kind as u8,
@@ -132,6 +128,9 @@ impl Keeper {
     pub(super) fn record_unrecorded(&mut self) -> Result<(), kernel::Error> {
         for Standing { source, hold, mirrored } in standings(&self.kernel)? {
             if !mirrored && self.ledger.enter(source, hold) {
+                if !hold.is_fence {
+                    self.offend(source, &hold)?;
+                }
                 let record = Record { source, hold };
                 self.journal.found(&record);
                 self.files.record(&record, None, &source.into());
@@ -155,10 +154,13 @@ impl Keeper {
 
     /// Makes the files, the kernel's maps and the ledger agree when the daemon starts.
     pub(super) fn take_over(&mut self) -> Result<(), kernel::Error> {
+        for source in self.files.once_blocked() {
+            self.offences.add(source);
+        }
         let (mut lines, problems) = self.files.read();
         let now = SystemTime::now();
         for line in lines.iter_mut().flatten() {
-            line.hold.until = self.terms.until(&line.hold);
+            line.hold.until = self.until(line.source, &line.hold);
         }
         if let Some(lines) = &mut lines {
             let all = lines.len();
@@ -192,6 +194,9 @@ impl Keeper {
             self.journal.error(&problem);
         }
         for record in unwritten {
+            if !record.hold.is_fence {
+                self.offend(record.source, &record.hold)?;
+            }
             self.journal.found(&record);
             self.files.record(&record, None, &record.source.into());
         }
@@ -237,12 +242,16 @@ fn standing(source: IpAddr, block: &Block, is_fence: bool) -> Option<Standing> {
     Some(Standing { source, hold, mirrored: block.mirrored != 0 })
 }
 
+/// An end as the kernel's maps have it; what is over is over.
+fn end_ns(until: Option<SystemTime>) -> u64 {
+    u64::try_from(until.map_or(0, kernel::monotonic_at)).unwrap_or(1)
+}
+
 /// The entry of a source that the blocked file names.
 fn restored(hold: &Hold) -> Block {
-    let until = hold.until.map_or(0, kernel::monotonic_at);
     Block {
         since_ns: kernel::monotonic_at(hold.since.min(SystemTime::now())),
-        until_ns: u64::try_from(until).unwrap_or(1),
+        until_ns: end_ns(hold.until),
         port: hold.port,
         protocol: hold.protocol as u8,
         origin: Origin::File as u8,

@@ -101,11 +101,11 @@ impl Keeper {
             match action {
                 Action::Attack => self.journal.attack(sighting, &source),
                 Action::Fence => {
-                    let term = (self.terms.fence.as_secs(), self.terms.until(&record.hold));
+                    let term = (self.terms.fence.as_secs(), self.until(record.source, &record.hold));
                     self.journal.fenced(sighting, &source, term);
                 }
                 Action::Block => {
-                    self.journal.blocked(sighting, &source, self.terms.until(&record.hold));
+                    self.journal.blocked(sighting, &source, self.until(record.source, &record.hold));
                 }
                 Action::Notice => self.journal.notice(sighting, &source),
                 Action::LeaveAlone => self.journal.left_alone(sighting, &source),

@@ -1,0 +1,145 @@
+//! How long blocks and fences last: longer for who comes again. It must not know the present time.
+
+use std::{
+    net::IpAddr,
+    num::NonZeroUsize,
+    time::{Duration, SystemTime},
+};
+
+use lru::LruCache;
+use portsentry_common::block::Proof;
+
+use super::Hold;
+
+/// Sources whose earlier blocks are remembered; the longest unseen are forgotten first.
+const SOURCES: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+
+/// How long blocks and fences last.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// `BLOCK_TIME`; zero is for good.
+    pub block: Duration,
+    /// `BLOCK_TIME_FACTOR`: how many times as long as the last one each further block of a source lasts.
+    pub factor: u32,
+    /// `MAX_BLOCK_TIME`; zero is no bound.
+    pub longest: Duration,
+    /// `FENCE_TIME`.
+    pub fence: Duration,
+}
+
+impl Terms {
+    /// When `hold` ends, if its source is blocked for that many `times` by now. What an administrator enters stays
+    /// until he takes it out, or until he says.
+    #[must_use]
+    pub fn until(&self, hold: &Hold, times: u32) -> Option<SystemTime> {
+        if hold.proof == Proof::Administrator && !hold.is_fence {
+            return hold.until;
+        }
+        let term = if hold.is_fence { self.fence } else { self.block_for(times) };
+        if hold.is_fence || !term.is_zero() { hold.since.checked_add(term) } else { None }
+    }
+
+    /// Whether the block that a source is under for that many `times` lasts longer than its first.
+    #[must_use]
+    pub fn lengthens(&self, times: u32) -> bool {
+        self.block_for(times) > self.block
+    }
+
+    /// How long a block lasts whose source is blocked for that many `times`.
+    #[must_use]
+    pub fn block_for(&self, times: u32) -> Duration {
+        let longest = if self.longest.is_zero() { Duration::MAX } else { self.longest.max(self.block) };
+        let factor = self.factor.checked_pow(times.saturating_sub(1));
+        let term = factor.and_then(|factor| self.block.checked_mul(factor));
+        term.unwrap_or(Duration::MAX).min(longest)
+    }
+}
+
+/// How often each source was blocked.
+#[derive(Debug)]
+pub struct Offences(LruCache<IpAddr, u32>);
+
+impl Default for Offences {
+    fn default() -> Self {
+        Self(LruCache::new(SOURCES))
+    }
+}
+
+impl Offences {
+    /// One more of `source`; returns how many there are.
+    pub fn add(&mut self, source: IpAddr) -> u32 {
+        let times = self.0.get_or_insert_mut(source, || 0);
+        *times = times.saturating_add(1);
+        *times
+    }
+
+    /// How many there are of `source`.
+    #[must_use]
+    pub fn of(&self, source: IpAddr) -> u32 {
+        self.0.peek(&source).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portsentry_common::classify::Protocol;
+
+    use super::*;
+
+    const fn terms(block: u64, factor: u32, longest: u64) -> Terms {
+        let [block, longest, fence] =
+            [Duration::from_secs(block), Duration::from_secs(longest), Duration::from_secs(5)];
+        Terms { block, factor, longest, fence }
+    }
+
+    #[test]
+    fn each_block_is_longer_than_the_last_up_to_a_bound() {
+        for (terms, times, expected) in [
+            (terms(60, 1, 0), 9, 60),
+            (terms(60, 4, 0), 0, 60),
+            (terms(60, 4, 0), 1, 60),
+            (terms(60, 4, 0), 2, 240),
+            (terms(60, 4, 0), 3, 960),
+            (terms(60, 4, 500), 3, 500),
+            (terms(60, 4, 500), u32::MAX, 500),
+            (terms(60, 4, 10), 1, 60),
+            (terms(0, 4, 500), 3, 0),
+        ] {
+            assert_eq!(terms.block_for(times), Duration::from_secs(expected), "{terms:?}, {times} times");
+            assert_eq!(terms.lengthens(times), times > 1 && expected > terms.block.as_secs());
+        }
+    }
+
+    #[test]
+    fn fences_and_an_administrators_blocks_have_their_own_ends() {
+        let since = SystemTime::UNIX_EPOCH;
+        let at = |second| Some(since + Duration::from_secs(second));
+        let hold = Hold {
+            since,
+            until: None,
+            port: 1,
+            protocol: Protocol::Tcp,
+            proof: Proof::None,
+            is_fence: false,
+        };
+        let terms = terms(60, 2, 0);
+        let asked = |until| Hold { until, proof: Proof::Administrator, ..hold };
+        for (hold, expected) in [
+            (hold, at(120)),
+            (Hold { is_fence: true, ..hold }, at(5)),
+            (asked(None), None),
+            (asked(at(7)), at(7)),
+        ] {
+            assert_eq!(terms.until(&hold, 2), expected, "{hold:?}");
+        }
+        assert_eq!(self::terms(0, 2, 0).until(&hold, 2), None);
+    }
+
+    #[test]
+    fn offences_are_counted_for_each() {
+        let [a, b] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
+        let mut offences = Offences::default();
+        assert_eq!([offences.add(a), offences.add(a), offences.add(b)], [1, 2, 1]);
+        assert_eq!([offences.of(a), offences.of(b), offences.of([192, 0, 2, 3].into())], [2, 1, 0]);
+    }
+}
