@@ -78,7 +78,7 @@ fn no_more_are_blocked_than_allowed_and_that_is_said() {
     ));
     let blocked = daemon.blocked();
     assert!(sources[..4].iter().all(|source| blocked.contains(source)), "nobody gives way: {blocked:?}");
-    assert_eq!(daemon.file("BLOCKED_FILE").len(), 4);
+    daemon.wait_until("the blocked file follows", || daemon.file("BLOCKED_FILE").len() == 4);
     // IPv6 has a map of its own.
     let source = lab.source(Family::V6);
     lab.nmap(source, "-sS -p 11");
