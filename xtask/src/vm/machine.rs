@@ -1,8 +1,8 @@
 //! A machine in qemu, told by its console alone. It must not know what it runs.
 
 use std::{
-    fs,
-    io::{BufRead, BufReader},
+    fs::File,
+    io::{BufRead, BufReader, Write},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::mpsc::{self, RecvTimeoutError},
@@ -49,6 +49,7 @@ impl Machine {
                 }
             }
         });
+        let mut log = File::create(&self.log).with_context(|| self.log.display().to_string())?;
         let mut said = Vec::new();
         let ended = loop {
             match lines.recv_timeout(patience.saturating_sub(start.elapsed())) {
@@ -56,6 +57,7 @@ impl Machine {
                     if line.starts_with("vm: ") || line.starts_with("test ") {
                         println!("{:>5}  {:>4} s  {line}", self.name, start.elapsed().as_secs());
                     }
+                    writeln!(log, "{line}").with_context(|| self.log.display().to_string())?;
                     said.push(line);
                 }
                 Err(RecvTimeoutError::Disconnected) => break "it ended",
@@ -63,7 +65,6 @@ impl Machine {
             }
         };
         drop(qemu);
-        fs::write(&self.log, said.join("\n")).with_context(|| self.log.display().to_string())?;
         if said.iter().any(|line| line == PASSED) {
             return Ok(start.elapsed());
         }
