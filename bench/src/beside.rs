@@ -9,9 +9,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use portsentry_tests::lab::{Family, Lab};
+use aya::programs::XdpMode;
+use portsentry_tests::lab::{Family, INTERFACE, Lab};
 
 use crate::{
+    bytecode::{Code, own_mut},
+    cases::PASS,
     classic::{Daemon, Which, flood},
     rate::{Measurement, in_turns},
     report::Report,
@@ -41,18 +44,22 @@ enum Honest {
     Udp,
 }
 
-/// Measures with and without portsentry, in turns.
+/// Measures with portsentry and without, in turns. Without it a program stands there that returns at once: a veth pair
+/// with an XDP program carries no large segments, whatever the program does.
 pub(crate) fn rates(rounds: u32, report: &mut Report) -> Result<()> {
     let (without, with) = (Lab::new(), Lab::new());
     for lab in [&without, &with] {
         lab.introduce_host_to_scanner();
         lab.poll_scanner();
     }
+    let mut nothing = Code::default().answer(PASS).load_as("xdp.frags", &[])?;
+    let program = own_mut(&mut nothing)?;
+    without.host.enter(|| program.attach(INTERFACE, XdpMode::Driver))?;
     let _daemon = Daemon::start(&with, Which::Ours)?;
     let mut measurements: Vec<Measurement<'_>> = Vec::new();
     for honest in [Honest::Tcp, Honest::Udp] {
         for flood in [Flood::None, Flood::Forged, Flood::Single] {
-            for (lab, guard) in [(&without, "nobody"), (&with, "portsentry")] {
+            for (lab, guard) in [(&without, "returning at once"), (&with, "portsentry")] {
                 let name = format!("{}, {}: {guard}", honest.name(), flood.name());
                 measurements.push((name, Box::new(move || measure(lab, honest, flood))));
             }
@@ -86,8 +93,8 @@ fn measure(lab: &Lab, honest: Honest, beside: Flood) -> Result<f64> {
     let (client, service) = connected(lab, honest)?;
     let (is_over, bytes) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
-        let sending = scope.spawn(|| send(client, &is_over));
-        let receiving = scope.spawn(|| receive(service, &is_over, &bytes));
+        let sending = scope.spawn(|| send(&client, &is_over));
+        let receiving = scope.spawn(|| receive(&service, &is_over, &bytes));
         let (begun, before) = (Instant::now(), bytes.load(Ordering::Relaxed));
         let done = match beside {
             Flood::None => {
@@ -138,10 +145,10 @@ fn connected(lab: &Lab, honest: Honest) -> Result<(End, End)> {
     Ok(ends)
 }
 
-fn send(client: End, is_over: &AtomicBool) -> io::Result<()> {
+fn send(client: &End, is_over: &AtomicBool) -> io::Result<()> {
     let words = vec![0; 1 << 16];
     while !is_over.load(Ordering::Relaxed) {
-        let sent = match &client {
+        let sent = match client {
             End::Stream(stream) => (&*stream).write(&words),
             End::Datagrams(socket) => socket.send(&words[..1400]),
         };
@@ -150,10 +157,10 @@ fn send(client: End, is_over: &AtomicBool) -> io::Result<()> {
     Ok(())
 }
 
-fn receive(service: End, is_over: &AtomicBool, bytes: &AtomicU64) -> io::Result<()> {
+fn receive(service: &End, is_over: &AtomicBool, bytes: &AtomicU64) -> io::Result<()> {
     let mut words = vec![0; 1 << 16];
     while !is_over.load(Ordering::Relaxed) {
-        let came = match &service {
+        let came = match service {
             End::Stream(stream) => (&*stream).read(&mut words),
             End::Datagrams(socket) => socket.recv(&mut words),
         };
