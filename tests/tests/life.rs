@@ -277,9 +277,13 @@ fn who_is_blocked_passes_once_the_daemon_is_long_dead() {
     for source in sources {
         assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} gets through at once");
     }
+    let said = setup.say("status").out;
+    assert!(said.contains("the kernel goes on without it for ") && said.contains("(OPEN_AFTER)"), "{said}");
     for source in sources {
         assert!(service.answers(&lab.scanner, source, Reach::Expected), "{source} never gets through");
     }
+    let said = setup.say("status").out;
+    assert!(said.contains("nothing is dropped any more (OPEN_AFTER)"), "{said}");
     let daemon = setup.start();
     for source in sources {
         assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} gets through again");
