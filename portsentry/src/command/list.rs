@@ -89,7 +89,6 @@ fn name(address: IpNet) -> String {
     host(address).map_or_else(|| address.to_string(), |address| address.to_string())
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn named<S: serde::Serializer>(address: &IpNet, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&name(*address))
 }
