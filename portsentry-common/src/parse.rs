@@ -46,6 +46,13 @@ pub enum Malformed {
     Udp,
 }
 
+/// An IP header's first eight bytes, in host byte order. Its lengths are cut out of all of them: of a number that was
+/// swapped by itself the verifier of Linux 6.12 doesn't know that it has but 16 bits, and refuses it as an offset.
+#[inline(always)]
+fn beginning<B: Bytes>(packet: B, offset: usize) -> Option<u64> {
+    packet.read(offset).map(u64::from_be)
+}
+
 /// What of an IP datagram a packet carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fragment {

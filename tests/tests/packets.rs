@@ -52,20 +52,23 @@ fn the_table_holds_for_the_oracle() {
 
 #[test]
 fn the_table_holds_in_the_kernel() {
-    with_sockets(&place::sockets(), || {
-        let mut all = Vec::new();
-        for chapter in chapters() {
-            let mut kernel = InKernel::new(&chapter.scenario);
-            let mut model = Model::new(&chapter.scenario);
-            all.extend(differences(&chapter, &mut kernel));
-            differences(&chapter, &mut model);
-            let (in_kernel, in_model) = (kernel.blocked(), model.blocked());
-            if in_kernel != in_model {
-                all.push(format!("blocked by {}\nkernel {in_kernel:?}\n model {in_model:?}", chapter.what));
-            }
-        }
-        assert_none(&all);
-    });
+    let mut all = Vec::new();
+    for chapter in chapters() {
+        // Anew for each, as a connection's end is remembered for a minute, in which not every machine reads them all.
+        all.extend(with_sockets(&place::sockets(), || differences_in_the_kernel(&chapter)));
+    }
+    assert_none(&all);
+}
+
+fn differences_in_the_kernel(chapter: &Chapter) -> Vec<String> {
+    let (mut kernel, mut model) = (InKernel::new(&chapter.scenario), Model::new(&chapter.scenario));
+    let mut all = differences(chapter, &mut kernel);
+    differences(chapter, &mut model);
+    let (in_kernel, in_model) = (kernel.blocked(), model.blocked());
+    if in_kernel != in_model {
+        all.push(format!("blocked by {}\nkernel {in_kernel:?}\n model {in_model:?}", chapter.what));
+    }
+    all
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod setup;
 mod shell;
 mod test;
 mod unsafety;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,8 @@ enum Verb {
     Test(test::Arguments),
     /// Measure what a packet costs, side by side with xdp-filter, nftables and PortSentry 1.2; needs root
     Bench(bench::Arguments),
+    /// Show that the kernel program works on Debian's kernels, each booted in a machine of its own
+    Vm(vm::Arguments),
     /// Let the fuzzer look for what the tests did not think of
     Fuzz(fuzz::Arguments),
     /// Check formatting, lints, dependencies and the list of unsafe code
@@ -71,6 +74,7 @@ fn run(verb: &Verb) -> anyhow::Result<()> {
         Verb::Package(arguments) => package::run(arguments),
         Verb::Test(arguments) => test::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),
+        Verb::Vm(arguments) => vm::run(arguments),
         Verb::Fuzz(arguments) => fuzz::run(arguments),
         Verb::Lint => lint::run(),
         Verb::Unsafety => unsafety::run(),

@@ -33,6 +33,16 @@ pub(crate) fn daemon() -> PathBuf {
     target().join("release/portsentry")
 }
 
+/// Where cargo puts what it doesn't optimise.
+pub(crate) fn debug() -> PathBuf {
+    target().join("debug")
+}
+
+/// Kernels, and what boots them.
+pub(crate) fn vm() -> PathBuf {
+    root().join("target/vm")
+}
+
 /// The optimised bench.
 pub(crate) fn bench() -> PathBuf {
     target().join("release/portsentry-bench")

@@ -12,6 +12,7 @@ use anyhow::{Result, bail};
 use crate::{paths, shell};
 
 pub(crate) use linker::Linker;
+pub(crate) use packages::unpack;
 pub(crate) use toolchain::Toolchain;
 
 /// Everything: `cargo xtask setup`.
@@ -37,12 +38,18 @@ pub(crate) fn scan() -> Result<()> {
 /// What is measured beside ours; what can't be had is said and left out.
 pub(crate) fn bench() -> Result<()> {
     scan()?;
-    for had in [packages::install_missing_rivals(), packages::unpack("portsentry", &paths::classic())] {
+    for had in [packages::install_missing_rivals(), unpack("portsentry", &paths::classic())] {
         if let Err(error) = had {
             shell::step(&format!("what is missing won't be measured: {error:#}"));
         }
     }
     Ok(())
+}
+
+/// What booting other kernels takes, and what is run there.
+pub(crate) fn vm() -> Result<()> {
+    packages::install_missing()?;
+    packages::install_missing_of_vm()
 }
 
 /// Fails unless this process is root.

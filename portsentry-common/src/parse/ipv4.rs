@@ -15,17 +15,17 @@ const FRAGMENT_OFFSET: u16 = 0x1fff;
 
 #[inline(always)]
 pub(super) fn datagram<F: Frame>(frame: &F, offset: usize) -> Result<Datagram<Ipv4>, Malformed> {
-    let words = frame.bytes().read::<[u32; 5]>(offset).ok_or(Malformed::Ipv4)?;
-    let first = u32::from_be(words[0]);
-    let header = ((first >> 24) & 0xf) as usize * 4;
-    let total = (first & 0xffff) as usize;
-    if first >> 28 != 4 || header < 20 || total < header || !frame.holds(offset + total) {
+    let [third, _, destination] = frame.bytes().read::<[u32; 3]>(offset + 8).ok_or(Malformed::Ipv4)?;
+    let beginning = super::beginning(frame.bytes(), offset).ok_or(Malformed::Ipv4)?;
+    let header = ((beginning >> 56) & 0xf) as usize * 4;
+    let total = usize::from((beginning >> 32) as u16);
+    if beginning >> 60 != 4 || header < 20 || total < header || !frame.holds(offset + total) {
         return Err(Malformed::Ipv4);
     }
-    let fragment = u32::from_be(words[1]) as u16;
-    let third = u32::from_be(words[2]);
+    let fragment = beginning as u16;
+    let third = u32::from_be(third);
     Ok(Datagram {
-        destination: Ipv4::from_word(words[4]),
+        destination: Ipv4::from_word(destination),
         protocol: (third >> 16) as u8,
         transport: offset + header,
         remaining: total - header,

@@ -22,21 +22,20 @@ const DESTINATION_OPTIONS: u8 = 60;
 
 #[inline(always)]
 pub(super) fn datagram<F: Frame>(frame: &F, offset: usize) -> Result<Datagram<Ipv6>, Malformed> {
-    let [first, second] = frame.bytes().read::<[u32; 2]>(offset).ok_or(Malformed::Ipv6)?;
+    let beginning = super::beginning(frame.bytes(), offset).ok_or(Malformed::Ipv6)?;
     let destination = address(frame.bytes(), offset + DESTINATION).ok_or(Malformed::Ipv6)?;
-    let second = u32::from_be(second);
-    let payload = (second >> 16) as usize;
-    if u32::from_be(first) >> 28 != 6 || !frame.holds(offset + HEADER + payload) {
+    let payload = usize::from((beginning >> 16) as u16);
+    if beginning >> 60 != 6 || !frame.holds(offset + HEADER + payload) {
         return Err(Malformed::Ipv6);
     }
     let mut datagram = Datagram {
         destination,
-        protocol: (second >> 8) as u8,
+        protocol: (beginning >> 8) as u8,
         transport: offset + HEADER,
         remaining: payload,
         fragment: Fragment::Whole,
         options: false,
-        ttl: second as u8,
+        ttl: beginning as u8,
     };
     if is_extension(datagram.protocol) {
         walk(frame.bytes(), &mut datagram)?;

@@ -87,7 +87,7 @@ impl Plain for Ipv6 {
     #[inline(always)]
     fn payload<B: Bytes>(packet: B) -> Option<Payload> {
         let protocol = packet.read(6)?;
-        let length = usize::from(packet.read(4).map(u16::from_be)?);
+        let length = usize::from((super::beginning(packet, 0)? >> 16) as u16);
         let is_plain = packet.read::<u8>(0)? >> 4 == 6;
         is_plain.then_some(Payload { protocol, offset: ipv6::HEADER, length })
     }

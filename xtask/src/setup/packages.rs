@@ -30,6 +30,10 @@ const NEEDED: [(&str, &str); 17] = [
 /// The same for what the bench measures beside ours.
 const RIVALS: [(&str, &str); 2] = [("xdp-filter", "xdp-tools"), ("nft", "nftables")];
 
+/// The same for what other kernels are booted by.
+const VM: [(&str, &str); 3] =
+    [("qemu-system-x86_64", "qemu-system-x86"), ("busybox", "busybox-static"), ("xz", "xz-utils")];
+
 /// Installs the packages of the programs that are missing.
 pub(super) fn install_missing() -> Result<()> {
     install_missing_of(&NEEDED)
@@ -40,8 +44,13 @@ pub(super) fn install_missing_rivals() -> Result<()> {
     install_missing_of(&RIVALS)
 }
 
+/// The same for other kernels.
+pub(super) fn install_missing_of_vm() -> Result<()> {
+    install_missing_of(&VM)
+}
+
 /// Fetches a Debian package and unpacks it into `directory`, without installing it: nothing of it is started.
-pub(super) fn unpack(package: &str, directory: &Path) -> Result<()> {
+pub(crate) fn unpack(package: &str, directory: &Path) -> Result<()> {
     if directory.exists() {
         return Ok(());
     }

@@ -7,8 +7,8 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use super::Finding;
 
 const KERNEL: &str = "kernel";
-/// Links of XDP programs, by which one is replaced without a gap.
-const OLDEST: (u32, u32) = (5, 9);
+/// Frames in several buffers, which the program asks the length of (`docs/kernels.md`).
+const OLDEST: (u32, u32) = (5, 18);
 /// The oldest kernel of a Debian that is still maintained.
 const USUAL: (u32, u32) = (6, 1);
 /// capabilities(7): what loading and attaching takes; `CAP_SYS_ADMIN` holds for the first two as well.
@@ -42,7 +42,8 @@ fn version(release: &str) -> Finding {
         );
     };
     if (major, minor) < OLDEST {
-        let what = format!("Linux {release} has no links for XDP programs");
+        let what =
+            format!("Linux {release} has no XDP for frames in several buffers, and won't load the program");
         return Finding::problem(KERNEL, what, "boot Linux 6.1 or later");
     }
     if (major, minor) < USUAL {
@@ -115,7 +116,9 @@ mod tests {
             ("6.12.48+deb13-amd64", Level::Ok),
             ("6.1.0-40-amd64", Level::Ok),
             ("10.0", Level::Ok),
-            ("5.15.0-91-generic", Level::Warning),
+            ("5.19.0-50-generic", Level::Warning),
+            ("5.18.0", Level::Warning),
+            ("5.15.0-91-generic", Level::Problem),
             ("5.4.0", Level::Problem),
             ("4.19.0-26", Level::Problem),
             ("", Level::Warning),

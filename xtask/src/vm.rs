@@ -1,0 +1,75 @@
+//! `cargo xtask vm`: the kernel program on other kernels than this machine's, each in a machine of its own (qemu). It
+//! must not load anything here.
+
+mod guest;
+mod initramfs;
+mod linux;
+mod machine;
+
+use std::{process::Command, thread, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use self::{guest::Guest, linux::Linux, machine::Machine};
+use crate::{build_ebpf, paths, setup, shell};
+
+/// On which kernels, and how.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Run on the processor itself (KVM), not emulated: faster, where it works
+    #[arg(long)]
+    kvm: bool,
+    /// Seconds that a machine may take
+    #[arg(long, default_value_t = 900)]
+    patience: u64,
+    /// Series of kernels, of which the newest that apt knows is taken
+    #[arg(default_values = ["6.1", "6.12"])]
+    series: Vec<String>,
+}
+
+/// Fetches the kernels, builds what is run, and boots all machines at the same time; fails if any does.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    setup::vm()?;
+    let kernels =
+        arguments.series.iter().map(|series| Linux::find_or_fetch(series)).collect::<Result<Vec<_>>>()?;
+    build_ebpf::run()?;
+    shell::step("building the daemon and the tests (two minutes the first time)");
+    shell::run(Command::new("cargo").current_dir(paths::root()).args([
+        "build",
+        "--quiet",
+        "--package",
+        "portsentry",
+    ]))?;
+    let guest = Guest::build()?;
+    let machines: Vec<_> = kernels.iter().map(|linux| machine(&guest, linux)).collect::<Result<_>>()?;
+    shell::step("booting");
+    let patience = Duration::from_secs(arguments.patience);
+    let run = |machine: &Machine| machine.run(arguments.kvm, patience);
+    let ended: Vec<_> = thread::scope(|scope| {
+        let started: Vec<_> = machines.iter().map(|machine| scope.spawn(|| run(machine))).collect();
+        started.into_iter().map(thread::ScopedJoinHandle::join).collect()
+    });
+    let mut failed = Vec::new();
+    for (linux, ended) in kernels.iter().zip(ended) {
+        match ended {
+            Ok(Ok(took)) => println!("Linux {}: passed in {} s", linux.release, took.as_secs()),
+            Ok(Err(error)) => failed.push(format!("Linux {}: {error:#}", linux.release)),
+            Err(_) => bail!("a thread panicked"),
+        }
+    }
+    ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    Ok(())
+}
+
+fn machine(guest: &Guest, linux: &Linux) -> Result<Machine> {
+    let folder = paths::vm();
+    let initramfs = folder.join(format!("linux-{}.cpio", linux.series));
+    guest.pack(linux, &initramfs).with_context(|| format!("making {}", initramfs.display()))?;
+    Ok(Machine {
+        name: linux.series.clone(),
+        kernel: linux.image.clone(),
+        initramfs,
+        log: folder.join(format!("linux-{}.log", linux.series)),
+    })
+}

@@ -1,0 +1,88 @@
+//! What a machine runs: the packet table, scans, and a clock that is set, with the programs that these take. It must
+//! not know the kernel.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::{initramfs::Initramfs, linux::Linux};
+use crate::{paths, shell};
+
+/// The machine's first process.
+const INIT: &str = include_str!("init.sh");
+/// The tests that it runs, and their arguments.
+pub(super) const TESTS: [(&str, &str); 3] =
+    [("packets", "in_the_kernel"), ("scans", ""), ("clock", "--ignored")];
+/// Programs of this machine's that the tests run.
+const PROGRAMS: [&str; 5] = ["ip", "nsenter", "bpftool", "ethtool", "nmap"];
+/// What nmap reads for a scan.
+const FILES: [&str; 6] = [
+    "/usr/share/nmap/nmap-services",
+    "/usr/share/nmap/nmap-payloads",
+    "/usr/share/nmap/nmap-protocols",
+    "/usr/share/nmap/nmap-mac-prefixes",
+    "/etc/protocols",
+    "/etc/services",
+];
+const FOLDERS: [&str; 8] = ["/dev", "/etc", "/proc", "/root", "/run", "/sys", "/tmp", "/var"];
+
+/// All that is the same for every kernel.
+pub(super) struct Guest(Initramfs);
+
+impl Guest {
+    /// Builds the tests, and gathers everything.
+    pub(super) fn build() -> Result<Self> {
+        let mut files = Initramfs::default();
+        FOLDERS.iter().for_each(|folder| files.folder(folder));
+        files.write("/init", INIT.as_bytes());
+        let tests: Vec<_> = TESTS.iter().map(|(test, arguments)| format!("{test} {arguments}\n")).collect();
+        files.write("/portsentry/tests", tests.concat().as_bytes());
+        let busybox = shell::find("busybox").context("`busybox` of the package busybox-static")?;
+        files.copy(&busybox, Path::new("/bin/busybox"));
+        for program in PROGRAMS {
+            let path = shell::find(program).with_context(|| format!("`{program}` is missing"))?;
+            files.program(&path, &path)?;
+        }
+        FILES.iter().map(Path::new).for_each(|file| files.copy(file, file));
+        // A test looks for the daemon one folder up, as where cargo builds.
+        files.program(&paths::debug().join("portsentry"), Path::new("/portsentry/portsentry"))?;
+        for (name, path) in built()? {
+            files.program(&path, &Path::new("/portsentry/deps").join(name))?;
+        }
+        Ok(Self(files))
+    }
+
+    /// Writes all of it for a machine with this kernel.
+    pub(super) fn pack(&self, linux: &Linux, archive: &Path) -> Result<()> {
+        let mut files = self.0.clone();
+        for (number, module) in linux.modules()?.iter().enumerate() {
+            files.write(&format!("/portsentry/modules/{number}.ko"), module);
+        }
+        files.pack(archive)
+    }
+}
+
+/// Builds the tests; their names and programs.
+fn built() -> Result<Vec<(String, PathBuf)>> {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(paths::root()).args(["test", "--quiet", "--no-run", "--message-format", "json"]);
+    cargo.args(["--package", "portsentry-tests"]);
+    for (test, _) in TESTS {
+        cargo.args(["--test", test]);
+    }
+    let said = shell::output(&mut cargo)?;
+    let programs: Vec<_> = said.lines().filter_map(program).collect();
+    ensure!(programs.len() == TESTS.len(), "cargo built {} tests of {}", programs.len(), TESTS.len());
+    Ok(programs)
+}
+
+/// The name and path of a program that cargo says it has built.
+fn program(message: &str) -> Option<(String, PathBuf)> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let path = message["executable"].as_str()?;
+    Some((message["target"]["name"].as_str()?.into(), path.into()))
+}

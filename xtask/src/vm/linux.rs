@@ -1,0 +1,79 @@
+//! Debian's kernels, unpacked and not installed. It must not boot them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{paths, setup, shell};
+
+/// What the lab's networks are made of, in the order in which it is loaded.
+const MODULES: [&str; 4] = ["net/llc/llc", "net/802/stp", "net/bridge/bridge", "drivers/net/veth"];
+
+/// A kernel with its modules.
+pub(super) struct Linux {
+    /// What it was asked for by, as `6.1`.
+    pub(super) series: String,
+    /// Its full name, as `uname -r` has it.
+    pub(super) release: String,
+    /// What is booted.
+    pub(super) image: PathBuf,
+    modules: PathBuf,
+}
+
+impl Linux {
+    /// The kernel that was fetched before, or else the newest of its series.
+    pub(super) fn find_or_fetch(series: &str) -> Result<Self> {
+        let folder = paths::vm().join(format!("linux-{series}"));
+        if !folder.exists() {
+            setup::unpack(&newest(series)?, &folder)?;
+        }
+        let (release, modules) = only(&folder.join("lib/modules"))?;
+        let image = folder.join("boot").join(format!("vmlinuz-{release}"));
+        Ok(Self { series: series.into(), release, image, modules: modules.join("kernel") })
+    }
+
+    /// The modules' contents, in the order in which they are to be loaded.
+    pub(super) fn modules(&self) -> Result<Vec<Vec<u8>>> {
+        MODULES.iter().map(|module| self.module(module)).collect()
+    }
+
+    fn module(&self, name: &str) -> Result<Vec<u8>> {
+        let plain = self.modules.join(format!("{name}.ko"));
+        if plain.exists() {
+            return fs::read(&plain).with_context(|| plain.display().to_string());
+        }
+        let packed = self.modules.join(format!("{name}.ko.xz"));
+        let unpacked = Command::new("xz").args(["-dc"]).arg(&packed).output().context("`xz` of xz-utils")?;
+        anyhow::ensure!(unpacked.status.success(), "{} can't be unpacked", packed.display());
+        Ok(unpacked.stdout)
+    }
+}
+
+/// The package of the newest kernel of a series. The unsigned ones alone can be had without what signs them.
+fn newest(series: &str) -> Result<String> {
+    let names = format!("^linux-image-{}[.].*-cloud-amd64-unsigned$", series.replace('.', "[.]"));
+    let found = shell::output(Command::new("apt-cache").args(["search", "--names-only", &names]))?;
+    let packages = found.lines().filter_map(|line| line.split_whitespace().next());
+    let newest = packages.max_by_key(|package| numbers(package));
+    newest.map(Into::into).with_context(|| {
+        format!("apt knows no Linux {series} for clouds: is it in a release or backports that apt looks at?")
+    })
+}
+
+/// The numbers in a name, by which versions are compared.
+fn numbers(name: &str) -> Vec<u64> {
+    name.split(|character: char| !character.is_ascii_digit())
+        .filter_map(|digits| digits.parse().ok())
+        .collect()
+}
+
+/// The name and path of the only thing in a folder.
+fn only(folder: &Path) -> Result<(String, PathBuf)> {
+    let read = || fs::read_dir(folder)?.next().transpose();
+    let entry = read().ok().flatten().with_context(|| format!("nothing is in {}", folder.display()))?;
+    Ok((entry.file_name().to_string_lossy().into_owned(), entry.path()))
+}
