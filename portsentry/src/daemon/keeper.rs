@@ -5,6 +5,7 @@
 
 mod act;
 mod asked;
+mod clock;
 mod follow;
 mod lists;
 mod show;
@@ -19,7 +20,7 @@ use std::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use ipnet::IpNet;
@@ -130,6 +131,8 @@ pub struct Keeper {
     limits: Limits,
     /// Sightings that the keeper was too late for.
     lost: u64,
+    /// When the kernel's clock began, by the wall clock as it was set when the ledger was last told.
+    clock_origin: SystemTime,
     /// Interfaces that could not be attached to, by index.
     refused: BTreeSet<u32>,
     pulse: Pulse,
@@ -212,6 +215,7 @@ impl Keeper {
             board,
             limits: Limits::new(config),
             lost: 0,
+            clock_origin: clock::origin(),
         };
         if let Some(problem) = problem {
             keeper.journal.error(&format!("{problem}; sources are not named"));
@@ -244,7 +248,9 @@ impl Keeper {
         self.catch_up();
         let mut next = Instant::now() + TICK;
         let finish = loop {
-            match messages.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            let message = messages.recv_timeout(next.saturating_duration_since(Instant::now()));
+            self.follow_clock();
+            match message {
                 Ok(Message::Sighting(sighting)) => self.on_sighting(&sighting),
                 Ok(Message::Visit(visit)) => self.on_visit(&visit),
                 Ok(Message::Host(host)) => self.on_host(host),

@@ -2,6 +2,8 @@
 //!
 //! It must not read or write either.
 
+mod clock;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     net::IpAddr,

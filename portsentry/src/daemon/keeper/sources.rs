@@ -1,7 +1,7 @@
 //! The blocked and fenced sources in the kernel's maps, and how the keeper's ledger and the files follow them. It must
 //! not decide who belongs there.
 
-use std::{net::IpAddr, time::SystemTime};
+use std::{collections::BTreeMap, net::IpAddr, time::SystemTime};
 
 use portsentry_common::{
     block::{Block, Origin, Proof},
@@ -159,8 +159,21 @@ impl Keeper {
         }
         let (mut lines, problems) = self.files.read();
         let now = SystemTime::now();
+        let standings = standings(&self.kernel)?;
+        let in_kernel: BTreeMap<_, _> =
+            standings.iter().map(|standing| (standing.source, standing.hold)).collect();
         for line in lines.iter_mut().flatten() {
             line.hold.until = self.until(line.source, &line.hold);
+            // The kernel's clock is never set. An end that an administrator writes is a moment, by the wall clock.
+            if let Some(hold) = in_kernel.get(&line.source)
+                && line.hold.is_fence == hold.is_fence
+                && line.hold.proof != Proof::Administrator
+            {
+                if line.hold.is_apart_from(hold) {
+                    self.files.rewrite();
+                }
+                (line.hold.since, line.hold.until) = (hold.since, hold.until);
+            }
         }
         if let Some(lines) = &mut lines {
             let all = lines.len();
@@ -173,7 +186,6 @@ impl Keeper {
             self.journal.error(&problem);
         }
         let exempt = territory::exempt(&self.host, &self.ignored);
-        let standings = standings(&self.kernel)?;
         let is_exempt = |source| territory::is_exempt(&exempt, source);
         let TakeOver { block, lift, record } = self.ledger.take_over(lines.as_deref(), &standings, is_exempt);
         for record in block {

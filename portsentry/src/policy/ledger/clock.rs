@@ -1,0 +1,65 @@
+//! What the ledger makes of a clock that is set: blocks last by another one. It must not ask for the time.
+
+use std::time::SystemTime;
+
+use super::{Hold, Ledger, ROUNDING};
+
+impl Hold {
+    /// Whether it began at another moment than `other`.
+    #[must_use]
+    pub fn is_apart_from(&self, other: &Self) -> bool {
+        let apart = self.since.duration_since(other.since).unwrap_or_else(|error| error.duration());
+        apart >= ROUNDING
+    }
+}
+
+impl Ledger {
+    /// Moves all times by as much as `to` is after `from`, which are the same moment by the clock as it was and is.
+    pub fn shift(&mut self, from: SystemTime, to: SystemTime) {
+        let moved = |time: SystemTime| {
+            let moved = match to.duration_since(from) {
+                Ok(ahead) => time.checked_add(ahead),
+                Err(behind) => time.checked_sub(behind.duration()),
+            };
+            moved.unwrap_or(time)
+        };
+        for hold in self.blocked.values_mut() {
+            hold.since = moved(hold.since);
+            hold.until = hold.until.map(moved);
+        }
+        for ends in [&mut self.ends, &mut self.fence_ends] {
+            *ends = ends.iter().map(|(until, source)| (moved(*until), *source)).collect();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use portsentry_common::{block::Proof, classify::Protocol};
+
+    use super::*;
+
+    #[test]
+    fn blocks_last_as_long_whatever_the_clock_is_set_to() {
+        let at = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        let source = [192, 0, 2, 1].into();
+        let (port, protocol, proof) = (1, Protocol::Tcp, Proof::None);
+        for is_fence in [false, true] {
+            let hold = Hold { since: at(1000), until: Some(at(1060)), port, protocol, proof, is_fence };
+            let mut ledger = Ledger::default();
+            ledger.enter(source, hold);
+            let unset = ledger.clone();
+            ledger.shift(at(10), at(510));
+            assert_eq!(ledger.get(source).map(|hold| hold.since), Some(at(1500)));
+            assert_eq!(ledger.over(at(1559)).count(), 0);
+            assert_eq!(ledger.over(at(1560)).count(), 1);
+            ledger.shift(at(510), at(10));
+            assert_eq!(ledger, unset);
+            ledger.shift(at(510), at(10));
+            assert!(ledger.lift(source).is_some());
+            assert_eq!(ledger, Ledger::default(), "nothing is left of its times");
+        }
+    }
+}
