@@ -171,6 +171,11 @@ pub(crate) fn own(ebpf: &Ebpf) -> Result<&Xdp> {
     Ok(ebpf.program(elf::PROGRAM).context("a program of the bench's own")?.try_into()?)
 }
 
+/// The same, to change.
+pub(crate) fn own_mut(ebpf: &mut Ebpf) -> Result<&mut Xdp> {
+    xdp_mut(ebpf, elf::PROGRAM)
+}
+
 pub(crate) fn xdp_mut<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
     Ok(ebpf.program_mut(name).with_context(|| format!("no program {name}"))?.try_into()?)
 }

@@ -14,11 +14,12 @@ use portsentry_tests::{
 };
 use serde::{Deserialize, Serialize};
 
-use self::daemon::Daemon;
+pub(crate) use self::daemon::Daemon;
 use crate::{report::Report, sender::Sender, turns::quantile};
 
 /// Well-known ports that serve, spread over those that are scanned.
 const SERVED: [u16; 6] = [22, 80, 110, 443, 587, 993];
+/// How long the flood lasts.
 const FLOOD: Duration = Duration::from_secs(5);
 /// The host's Ethernet address in a lab.
 const HOST: [u8; 6] = [2, 0, 0, 0, 0, 1];
@@ -41,7 +42,7 @@ pub(crate) struct Classic {
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Which {
+pub(crate) enum Which {
     Debian,
     Ours,
 }
@@ -67,7 +68,7 @@ fn classic(which: Which, name: &str) -> Result<Classic> {
         found.push(scan(&lab)?);
     }
     let (before, begun) = (daemon.cpu_seconds()?, Instant::now());
-    let flood_sent = flood(&lab)?;
+    let flood_sent = flood(&lab, Some(u32::MAX / 2), FLOOD)?;
     let flood_cpu = (daemon.cpu_seconds()? - before) / begun.elapsed().as_secs_f64();
     let memory_mib = daemon.memory_mib()?;
     drop(services);
@@ -83,16 +84,17 @@ fn scan(lab: &Lab) -> Result<f64> {
     Ok(f64::from(u32::try_from(found.count())?))
 }
 
-/// SYNs from random addresses to a watched port, at the rate at which the kernel can send them; how many.
-fn flood(lab: &Lab) -> Result<u64> {
-    const AT_ONCE: u32 = 250_000;
-    let syn = tcp(SYN).from("192.0.2.2:40000").to(&format!("{}:7", Family::V4.host()));
+/// SYNs to a watched port from the first so many sources, or from one, at the rate at which the kernel can send them;
+/// how many.
+pub(crate) fn flood(lab: &Lab, sources: Option<u32>, time: Duration) -> Result<u64> {
+    const AT_ONCE: u32 = 50_000;
+    let syn = tcp(SYN).from("192.0.2.99:40000").to(&format!("{}:7", Family::V4.host()));
     let mut frame = syn.frame(0);
     frame[..6].copy_from_slice(&HOST);
-    let sender = Sender::new(&lab.scanner, frame, Some(u32::MAX / 2))?;
+    let sender = Sender::new(&lab.scanner, frame, sources)?;
     let begun = Instant::now();
     let mut sent = 0;
-    while begun.elapsed() < FLOOD {
+    while begun.elapsed() < time {
         sender.send(AT_ONCE)?;
         sent += u64::from(AT_ONCE);
     }

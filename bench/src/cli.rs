@@ -7,8 +7,8 @@ use clap::{Parser, ValueEnum};
 use portsentry_tests::{namespace::with_sockets, sockets::Socket};
 
 use crate::{
-    baseline, cases::Cases, classic, curve, live, picture, report::Report, run::Run, table::Tables, turns,
-    veth,
+    baseline, beside, cases::Cases, classic, curve, live, picture, report::Report, run::Run, table::Tables,
+    turns, veth,
 };
 
 /// Measures what a packet costs, side by side with others, in one run.
@@ -46,6 +46,8 @@ enum Part {
     Live,
     /// Through a veth pair, beside nftables
     Veth,
+    /// Honest throughput beside a flood
+    Beside,
     /// Beside PortSentry 1.2
     Classic,
 }
@@ -98,6 +100,9 @@ impl Arguments {
         })?;
         if self.has(Part::Veth) {
             veth::rates(blocked, rounds / 5, report)?;
+        }
+        if self.has(Part::Beside) {
+            beside::rates(rounds / 5, report)?;
         }
         if self.has(Part::Classic) {
             classic::measure(report);

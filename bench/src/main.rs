@@ -2,6 +2,7 @@
 
 mod baseline;
 mod bed;
+mod beside;
 mod bytecode;
 mod cases;
 mod classic;

@@ -21,6 +21,9 @@ pub(crate) struct Report {
     pub(crate) live: Vec<Rate>,
     /// Packets a second through a veth pair.
     pub(crate) veth: Vec<Rate>,
+    /// Bytes a second of honest traffic, beside a flood.
+    #[serde(default)]
+    pub(crate) beside: Vec<Rate>,
     /// Beside PortSentry 1.2.
     pub(crate) classic: Vec<Classic>,
     /// What couldn't be measured, and why.
@@ -36,6 +39,7 @@ impl Report {
             by_others: Vec::new(),
             live: Vec::new(),
             veth: Vec::new(),
+            beside: Vec::new(),
             classic: Vec::new(),
             missing: Vec::new(),
         }

@@ -41,6 +41,7 @@ impl Display for Tables<'_> {
         }
         rates(out, "Frames received and handled, a second", &report.live)?;
         rates(out, "Through a veth pair, packets a second", &report.veth)?;
+        rates(out, "Honest traffic beside a flood, a second", &report.beside)?;
         classic(out, &report.classic)?;
         report.missing.iter().try_for_each(|missing| writeln!(out, "\nNot measured: {missing}"))
     }

@@ -2,6 +2,7 @@
 
 mod blocked_file;
 mod configuration;
+mod control;
 mod event;
 mod frame;
 mod history;
@@ -24,6 +25,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "blocked_file", check: blocked_file::check, seeds: blocked_file::seeds },
     Target { name: "configuration", check: configuration::check, seeds: configuration::seeds },
+    Target { name: "control", check: control::check, seeds: control::seeds },
     Target { name: "event", check: event::check, seeds: event::seeds },
     Target { name: "frame", check: frame::check, seeds: frame::seeds },
     Target { name: "history", check: history::check, seeds: history::seeds },

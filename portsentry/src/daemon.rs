@@ -92,6 +92,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
         active();
     };
     let mut lasting = Lasting {
+        pins: None,
         claims: Claims::default(),
         sandbox: &sandbox,
         board: Arc::new(Board::default()),

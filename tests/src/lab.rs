@@ -32,6 +32,7 @@ mod said;
 mod scanners;
 mod service;
 mod setup;
+mod stream;
 mod sweep;
 mod wire;
 
@@ -48,6 +49,7 @@ pub use self::{
     said::Said,
     service::{Reach, Service},
     setup::{Portsentry, binary},
+    stream::Stream,
     wire::{Segment, Wire, segment},
 };
 

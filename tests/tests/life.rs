@@ -114,6 +114,37 @@ fn who_is_blocked_stays_so_while_the_daemon_is_dead() {
 }
 
 #[test]
+fn twenty_restarts_and_kills_let_nothing_pass_and_lose_nothing() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp").with("ON_STOP", "keep");
+    let mut daemon = setup.start();
+    let sources = FAMILIES.map(|family| lab.source(family));
+    for source in sources {
+        lab.nmap(source, "-sS -p 11");
+        daemon.wait_for_block(source);
+    }
+    let blocked = sources.map(|source| lab.keep_sending(source));
+    let honest = FAMILIES.map(|family| lab.keep_sending(lab.source(family)));
+    for round in 0..20 {
+        if round % 2 == 0 {
+            daemon.terminate()
+        } else {
+            daemon.kill()
+        };
+        daemon = setup.start();
+    }
+    for stream in blocked {
+        let (sent, answered) = stream.end();
+        assert!(sent > 500 && answered == 0, "{answered} of {sent} packets of a blocked source got through");
+    }
+    for stream in honest {
+        let (sent, answered) = stream.end();
+        assert!(answered > 500 && sent - answered <= 1, "of {sent} honest packets {answered} were answered");
+    }
+    assert_held_once(&daemon, &sources);
+}
+
+#[test]
 fn a_stopped_daemon_has_written_everything_and_detached() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
@@ -246,9 +277,13 @@ fn who_is_blocked_passes_once_the_daemon_is_long_dead() {
     for source in sources {
         assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} gets through at once");
     }
+    let said = setup.say("status").out;
+    assert!(said.contains("the kernel goes on without it for ") && said.contains("(OPEN_AFTER)"), "{said}");
     for source in sources {
         assert!(service.answers(&lab.scanner, source, Reach::Expected), "{source} never gets through");
     }
+    let said = setup.say("status").out;
+    assert!(said.contains("nothing is dropped any more (OPEN_AFTER)"), "{said}");
     let daemon = setup.start();
     for source in sources {
         assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} gets through again");

@@ -2,6 +2,7 @@
 
 use std::{fs, net::IpAddr, path::PathBuf};
 
+use ipnet::IpNet;
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Reach, Service, dump};
 
 fn listing<'lab>(lab: &'lab Lab, text: &str) -> (Portsentry<'lab>, PathBuf) {
@@ -80,6 +81,14 @@ fn a_command_blocks_and_unblocks_networks() {
         daemon.wait_until("the kernel follows", || networks(&daemon) > held);
         assert!(!is_open(&service, &lab, source, Reach::Unexpected));
     }
+    let shown = named.clone().map(|network| network.parse::<IpNet>().expect("a network").trunc().to_string());
+    let listed = setup.say("list --sort address --json").json();
+    let addresses: Vec<_> =
+        listed.as_array().expect("a list").iter().map(|held| held["address"].clone()).collect();
+    assert_eq!(addresses, shown.clone().map(serde_json::Value::from), "{listed}");
+    assert!(setup.say("status").out.contains("networks     2 blocked\n"));
+    let why = setup.say(&format!("why {}", sources[0])).out;
+    assert!(why.contains("blocked: everything") && why.contains(&format!("network   {}", shown[0])), "{why}");
     for network in ["0.0.0.0/0", "::/0", "10.0.0.0/7"] {
         let (code, said) = command("block", network);
         assert!(

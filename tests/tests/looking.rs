@@ -38,7 +38,7 @@ const PACKAGE: &str = "/tmp/portsentry-xdp_0.1.0-1_amd64.deb";
 /// What documents take for granted that don't say how to install: blocking is on, and so are metrics.
 const SETTINGS: &str = r#"
 sed -i 's/^BLOCK_\(TCP\|UDP\)=.*/BLOCK_\1="1"/; s/^#\(METRICS_LISTEN\)/\1/' /etc/portsentry/portsentry.conf
-systemctl restart portsentry
+systemctl restart portsentry || { journalctl --unit portsentry --output cat --no-pager; false; }
 portsentry block 203.0.113.0/24
 "#;
 /// Who has scanned before: one who completed a handshake, and one who did not.

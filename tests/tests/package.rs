@@ -1,17 +1,8 @@
 //! The Debian package alone, on a machine with systemd: in the place of Debian's own 1.2, a first scan, an upgrade
 //! over the running daemon, restarts and crashes, and removal.
 
-use std::{
-    io::Read,
-    net::IpAddr,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-};
+use std::{net::IpAddr, path::PathBuf, process::Command};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use portsentry_tests::lab::{FAMILIES, Family, Lab, Machine, Reach};
 
 /// `capabilities(7)`: `BPF`, `PERFMON`, `NET_ADMIN`, `DAC_READ_SEARCH`
@@ -63,30 +54,6 @@ impl Host<'_> {
         });
         source
     }
-
-    /// Begins to send to the host, without an end.
-    fn keep_sending(&self, source: IpAddr) -> Sender {
-        let mut ping = self.lab.scanner.command("ping");
-        let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
-        ping.args(["-n", "-i", "0.002", "-I", &source.to_string(), &host.to_string()]);
-        Sender(ping.stdout(Stdio::piped()).spawn().expect("`ping`"))
-    }
-}
-
-struct Sender(Child);
-
-impl Sender {
-    /// How many packets it sent, and how many answers it got. The last may still have been on its way.
-    fn end(mut self) -> (usize, usize) {
-        let process = Pid::from_raw(self.0.id().cast_signed());
-        kill(process, Signal::SIGINT).expect("a signal is sent");
-        let mut text = String::new();
-        self.0.stdout.take().expect("a pipe").read_to_string(&mut text).expect("text");
-        self.0.wait().expect("it ends");
-        let summary = text.lines().find(|line| line.contains("packets transmitted")).expect("a summary");
-        let mut numbers = summary.split_whitespace().filter_map(|word| word.parse().ok());
-        (numbers.next().expect("a number"), numbers.next().expect("another"))
-    }
 }
 
 #[test]
@@ -124,8 +91,8 @@ fn a_package_lives_from_the_first_scan_to_the_purge() {
     assert_eq!(shown, "Watching 1 interfaces, 2 sources blocked or fenced");
 
     // Who is blocked gets no answer while the daemon is replaced, started anew, and killed.
-    let senders = sources.map(|source| host.keep_sending(source));
-    let honest = host.keep_sending(lab.source(Family::V4));
+    let senders = sources.map(|source| lab.keep_sending(source));
+    let honest = lab.keep_sending(lab.source(Family::V4));
     host.install(2);
     assert!(machine.run("dpkg-query --show --showformat '${Version}' portsentry-xdp").ends_with("-2"));
     assert_ne!(host.property("MainPID"), process, "another process runs");

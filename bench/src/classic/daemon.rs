@@ -43,13 +43,13 @@ exec "$2" -atcp
 "#;
 
 /// A daemon that watches.
-pub(super) enum Daemon<'lab> {
+pub(crate) enum Daemon<'lab> {
     Debian { process: u32 },
     Ours(Box<lab::Daemon<'lab>>),
 }
 
 impl<'lab> Daemon<'lab> {
-    pub(super) fn start(lab: &'lab Lab, which: Which) -> Result<Self> {
+    pub(crate) fn start(lab: &'lab Lab, which: Which) -> Result<Self> {
         match which {
             Which::Debian => debian(lab),
             Which::Ours => {
@@ -68,7 +68,7 @@ impl<'lab> Daemon<'lab> {
     }
 
     /// Its own time and that of the commands it ran (proc(5)).
-    pub(super) fn cpu_seconds(&self) -> Result<f64> {
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
         let path = format!("/proc/{}/stat", self.process());
         let text = fs::read_to_string(&path).context("the daemon is gone")?;
         let (_, fields) = text.rsplit_once(") ").context(path)?;
@@ -78,7 +78,7 @@ impl<'lab> Daemon<'lab> {
         Ok(f64::from(ticks) / f64::from(u32::try_from(second)?))
     }
 
-    pub(super) fn memory_mib(&self) -> Result<u64> {
+    pub(crate) fn memory_mib(&self) -> Result<u64> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.process()))?;
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a size")?;
         let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;

@@ -1,7 +1,9 @@
-//! `portsentry list`: who is blocked and fenced, as the kernel's maps say. It must not change anything.
+//! `portsentry list`: who is blocked and fenced, hosts and networks, as the kernel's maps say. It must not change
+//! anything.
 
 use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr};
 
+use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use portsentry_common::{
     block::{Block, Proof},
@@ -29,7 +31,9 @@ const COLUMNS: usize = 9;
 /// A source as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Listed {
-    pub(super) address: IpAddr,
+    /// A host, or a network that an administrator or a list has named.
+    #[serde(serialize_with = "named")]
+    pub(super) address: IpNet,
     pub(super) state: State,
     pub(super) since: Time,
     /// `None` for never.
@@ -71,8 +75,22 @@ fn explain(sources: &mut [Listed], config: &Config) {
     });
     let mut reasons = blocked_file::reasons(&content.unwrap_or_default());
     for source in sources.iter_mut().filter(|source| source.state == State::Blocked) {
-        source.reason = reasons.remove(&source.address);
+        source.reason = host(source.address).and_then(|address| reasons.remove(&address));
     }
+}
+
+/// The one address that it is, unless it is a network.
+fn host(address: IpNet) -> Option<IpAddr> {
+    (address.prefix_len() == address.max_prefix_len()).then_some(address.addr())
+}
+
+/// As people write it: a host without a prefix.
+fn name(address: IpNet) -> String {
+    host(address).map_or_else(|| address.to_string(), |address| address.to_string())
+}
+
+fn named<S: serde::Serializer>(address: &IpNet, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&name(*address))
 }
 
 /// Every source that is blocked or fenced now.
@@ -83,13 +101,15 @@ pub(super) fn read(observer: &Observer) -> Result<Vec<Listed>, kernel::Error> {
     fenced.retain(|address, _| !blocked.contains_key(address));
     let listed = |sources: BTreeMap<IpAddr, Block>, state| {
         let standing = sources.into_iter().filter(move |(_, block)| !block.is_over(now.unsigned_abs()));
-        standing.map(move |(address, block)| Listed::new(address, state, &block)).collect::<Vec<_>>()
+        standing.map(move |(address, block)| Listed::new(address.into(), state, &block)).collect::<Vec<_>>()
     };
-    Ok([listed(blocked, State::Blocked), listed(fenced, State::Fenced)].concat())
+    let networks = observer.networks()?.into_iter();
+    let networks = networks.map(|(network, block)| Listed::new(network, State::Blocked, &block)).collect();
+    Ok([listed(blocked, State::Blocked), listed(fenced, State::Fenced), networks].concat())
 }
 
 impl Listed {
-    fn new(address: IpAddr, state: State, block: &Block) -> Self {
+    fn new(address: IpNet, state: State, block: &Block) -> Self {
         // The address alone, as an administrator writes it, has neither port nor kind.
         let protocol = Protocol::try_from(block.protocol).ok().filter(|_| block.port != 0);
         let until =
@@ -115,7 +135,9 @@ fn arrange(mut sources: Vec<Listed>, list: &List) -> Vec<Listed> {
     sources.retain(|source| {
         list.state.is_none_or(|state| source.state == state)
             && list.kind.as_ref().is_none_or(|kind| is_of(source.kind.as_deref(), kind))
-            && list.network.is_none_or(|network| network.contains(&source.address))
+            && list
+                .network
+                .is_none_or(|network| network.contains(&source.address) || source.address.contains(&network))
     });
     match list.sort {
         Sort::Since => sources.sort_by_key(|source| (source.since, source.address)),
@@ -166,7 +188,7 @@ fn row(source: &Listed, zone: &TimeZone) -> [String; COLUMNS] {
         State::Fenced => "fenced",
     };
     [
-        source.address.to_string(),
+        name(source.address),
         state.into(),
         table::local(source.since.0, zone),
         source.until.map_or_else(|| "for good".into(), |until| table::local(until.0, zone)),
@@ -190,7 +212,7 @@ mod tests {
     fn listed(address: &str, second: u64, dropped: u64) -> Listed {
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
         Listed {
-            address: address.parse().unwrap(),
+            address: address.parse::<IpAddr>().unwrap().into(),
             state: State::Blocked,
             since: Time(since),
             until: None,
@@ -219,7 +241,7 @@ mod tests {
             listed("192.0.2.10", 20, 7),
             fenced("198.51.100.7", 40),
         ];
-        arrange(sources, list).iter().map(|source| source.address.to_string()).collect()
+        arrange(sources, list).iter().map(|source| name(source.address)).collect()
     }
 
     #[test]
@@ -299,17 +321,18 @@ mod tests {
             mirrored: 1,
             proof: Proof::Cookie as u8,
         };
-        let source = Listed::new([192, 0, 2, 9].into(), State::Blocked, &block);
+        let source = Listed::new(IpAddr::from([192, 0, 2, 9]).into(), State::Blocked, &block);
         assert_eq!(
             (source.until, source.proof, source.port, source.protocol, source.hits, source.dropped),
             (None, "cookie", Some(69), Some("UDP"), 2, 4)
         );
         assert_eq!(source.kind.as_deref(), Some("UDP scan"));
         let odd = Listed::new(
-            [192, 0, 2, 9].into(),
+            "203.0.113.0/24".parse().unwrap(),
             State::Blocked,
             &Block { kind: 99, proof: 99, port: 0, ..block },
         );
+        assert_eq!(name(odd.address), "203.0.113.0/24");
         assert_eq!((odd.kind, odd.proof, odd.protocol), (None, "unknown", None));
     }
 }

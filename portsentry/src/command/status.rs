@@ -1,7 +1,7 @@
 //! `portsentry status`: whether enforcement is attached, who runs it, and what it has counted. It must not change
 //! anything.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use nix::net::if_::if_indextoname;
 use portsentry_common::counter::{COUNTERS, Counters};
@@ -38,8 +38,16 @@ struct Interface {
 struct Maps {
     blocked: Fill,
     fenced: Fill,
+    /// Blocked networks.
+    networks: usize,
     /// In bytes.
     ring: u32,
+    /// Of all maps, in bytes.
+    memory: u64,
+    /// Seconds since a daemon's last sign of life.
+    silence: Option<u64>,
+    /// Seconds of silence after which nothing is dropped any more (`OPEN_AFTER`); 0 for never.
+    open_after: u64,
     #[serde(serialize_with = "by_name")]
     counters: Counters,
 }
@@ -49,7 +57,7 @@ pub(super) fn run(cli: &Cli, status: Status) -> Exit {
     let read = || {
         let config = observed::config(cli)?;
         let observer = observed::observer(&config)?;
-        let report = read(observer.as_ref()).map_err(|error| observed::failure(&error))?;
+        let report = read(observer.as_ref(), config.open_after).map_err(|error| observed::failure(&error))?;
         Ok((report, config.pin_path))
     };
     let (report, pins) = match read() {
@@ -64,7 +72,7 @@ pub(super) fn run(cli: &Cli, status: Status) -> Exit {
     }
 }
 
-fn read(observer: Option<&Observer>) -> Result<Report, kernel::Error> {
+fn read(observer: Option<&Observer>, open_after: Duration) -> Result<Report, kernel::Error> {
     let Some(observer) = observer else {
         return Ok(Report { is_attached: false, interfaces: Vec::new(), daemon: None, maps: None });
     };
@@ -78,7 +86,11 @@ fn read(observer: Option<&Observer>) -> Result<Report, kernel::Error> {
         maps: Some(Maps {
             blocked: observer.fill(Sources::Blocked)?,
             fenced: observer.fill(Sources::Fenced)?,
+            networks: observer.networks()?.len(),
             ring: observer.ring_size()?,
+            memory: observer.memory()?,
+            silence: observer.silence()?.map(|silence| silence.as_secs()),
+            open_after: open_after.as_secs(),
             counters: observer.counters()?,
         }),
     })
@@ -95,9 +107,7 @@ fn render(report: &Report, pins: &str) -> String {
         "daemon",
         match (report.daemon, report.is_attached) {
             (Some(process), _) => format!("runs as process {process}"),
-            (None, true) => {
-                "does not run; the kernel goes on without it, and files and log stand still".into()
-            }
+            (None, true) => dead(report.maps.as_ref()),
             (None, false) => "does not run".into(),
         },
     );
@@ -109,7 +119,11 @@ fn render(report: &Report, pins: &str) -> String {
     for (what, Fill { ipv4, ipv6, capacity }) in [("blocked", maps.blocked), ("fenced", maps.fenced)] {
         say(what, format!("{ipv4} of {capacity} IPv4, {ipv6} of {capacity} IPv6"));
     }
+    if maps.networks > 0 {
+        say("networks", format!("{} blocked", maps.networks));
+    }
     say("ring", format!("{} KiB", maps.ring / 1024));
+    say("memory", format!("{} MiB in all maps", maps.memory.div_ceil(1 << 20)));
     text.push_str("\nCounted since the maps were made:\n");
     let counted: Vec<_> =
         COUNTERS.iter().map(|(counter, _, meaning)| (maps.counters.get(*counter), meaning.trim())).collect();
@@ -120,6 +134,20 @@ fn render(report: &Report, pins: &str) -> String {
         text.push_str("             nothing yet\n");
     }
     text
+}
+
+/// What a kernel program without a daemon does.
+fn dead(maps: Option<&Maps>) -> String {
+    match maps.map(|maps| (maps.open_after, maps.silence)) {
+        Some((open_after @ 1.., Some(silence))) if silence >= open_after => {
+            format!("has not run for {silence} seconds; nothing is dropped any more (OPEN_AFTER)")
+        }
+        Some((open_after @ 1.., Some(silence))) => {
+            let left = open_after - silence;
+            format!("does not run; the kernel goes on without it for {left} seconds (OPEN_AFTER)")
+        }
+        _ => "does not run; the kernel goes on without it, and files and log stand still".into(),
+    }
 }
 
 fn enforcement(report: &Report) -> String {
@@ -155,7 +183,11 @@ mod tests {
             maps: Some(Maps {
                 blocked: Fill { ipv4: 3, ipv6: 1, capacity: 65536 },
                 fenced: Fill { ipv4: 0, ipv6: 2, capacity: 1024 },
+                networks: 2,
                 ring: 4 << 20,
+                memory: 60 << 20,
+                silence: Some(3),
+                open_after: 0,
                 counters: Counters { probes: 12, dropped: 345, ..Counters::zeroed() },
             }),
         }
@@ -171,13 +203,25 @@ mod tests {
              maps         /sys/fs/bpf/portsentry\n\
              blocked      3 of 65536 IPv4, 1 of 65536 IPv6\n\
              fenced       0 of 1024 IPv4, 2 of 1024 IPv6\n\
-             ring         4096 KiB\n\n\
+             networks     2 blocked\n\
+             ring         4096 KiB\n\
+             memory       60 MiB in all maps\n\n\
              Counted since the maps were made:\n          \
              12  Probes of any kind to a watched port, whatever became of them\n         \
              345  Packets dropped because their source is blocked\n"
         );
         let dead = render(&Report { daemon: None, ..report() }, pins);
         assert!(dead.contains("does not run; the kernel goes on"), "{dead}");
+        let opening = |open_after| {
+            let maps = report().maps.map(|maps| Maps { open_after, ..maps });
+            render(&Report { daemon: None, maps, ..report() }, pins)
+        };
+        assert!(opening(5).contains("goes on without it for 2 seconds (OPEN_AFTER)"), "{}", opening(5));
+        assert!(
+            opening(3).contains("has not run for 3 seconds; nothing is dropped any more"),
+            "{}",
+            opening(3)
+        );
         let nothing = Report { is_attached: false, interfaces: Vec::new(), daemon: None, maps: None };
         assert_eq!(
             render(&nothing, pins),

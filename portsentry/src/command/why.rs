@@ -91,7 +91,9 @@ fn read(options: &Options, address: IpAddr) -> Result<Report, Exit> {
         .map_err(|error| failed(&format!("{} can't be read: {error}", config.history_file.display())))?;
     let evidence = config.evidence_file.as_deref().map(|path| evidence::read(path, address));
     let exempt = hold::refuse(&BTreeSet::from([address]), options).map_err(|problem| failed(&problem))?;
-    let held = listed.into_iter().find(|listed| listed.address == address);
+    // Of what holds it, the narrowest decides, which is the host itself if it is listed.
+    let held = listed.into_iter().filter(|listed| listed.address.contains(&address));
+    let held = held.max_by_key(|listed| listed.address.prefix_len());
     Ok(Report {
         address,
         held: held.map(|held| list::Listed { reason, ..held }),
@@ -114,6 +116,9 @@ fn render(report: &Report, zone: &TimeZone) -> String {
     say("state", &state(report));
     let time = |time: Time| table::local(time.0, zone);
     if let Some(held) = &report.held {
+        if held.address.prefix_len() < held.address.max_prefix_len() {
+            say("network", &held.address.to_string());
+        }
         say("since", &time(held.since));
         say("until", &held.until.map_or_else(|| "for good".into(), time));
         say("proof", held.proof);

@@ -58,7 +58,7 @@ impl Claims {
     pub fn others(&self, directory: &Path) -> Result<Modes, Error> {
         let mut others = Vec::new();
         for mode in MODES {
-            if !self.modes.has(mode) && Claim::new(directory, mode.name())?.is_none() {
+            if !self.modes.has(mode) && Claim::is_taken(directory, mode.name())? {
                 others.push(mode);
             }
         }

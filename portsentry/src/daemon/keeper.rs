@@ -115,6 +115,9 @@ pub struct Keeper {
     max_fenced: usize,
     kills_on_proof: bool,
     next_flush: Instant,
+    next_sweep: Instant,
+    /// Probes that the kernel has not told of, and whose sources are still to be found.
+    untold: u64,
     next_renewal: Instant,
     interfaces: Interfaces,
     mode: Option<Mode>,
@@ -191,6 +194,8 @@ impl Keeper {
             max_fenced: config.max_fenced as usize * 2,
             kills_on_proof: config.kill_on_proof,
             next_flush: Instant::now(),
+            next_sweep: Instant::now(),
+            untold: 0,
             next_renewal: Instant::now() + RENEWAL,
             interfaces: config.interfaces.clone(),
             mode: match config.xdp_mode {
@@ -369,22 +374,28 @@ impl Keeper {
         self.show();
     }
 
-    /// Finds blocks that the kernel made and whose events were not told, and reports what the ring left out.
+    /// Finds blocks that the kernel made and whose events were not told, and reports what the ring left out. Large maps
+    /// are searched so seldom that it takes a tenth of the time at the most.
     fn sweep(&mut self) -> Result<(), kernel::Error> {
         let counters = self.kernel.counters()?;
         let grown = |counter: Counter| counters.get(counter).wrapping_sub(self.counted.get(counter));
         let untold = grown(Counter::OverRate) + grown(Counter::RingFull);
-        let is_untold = untold > 0;
         self.counted = counters;
-        if is_untold {
+        if untold > 0 {
             self.journal.untold(untold);
+            self.untold += untold;
+        }
+        let begin = Instant::now();
+        if self.untold > 0 && begin >= self.next_sweep {
             self.record_unrecorded()?;
+            self.untold = 0;
+            self.next_sweep = Instant::now() + begin.elapsed() * 9;
         }
         Ok(())
     }
 
     /// Writes the files that need it, and marks in the map what they show now. Large files are written so seldom
-    /// that it takes a fifth of the time at the most.
+    /// that it takes a tenth of the time at the most.
     fn flush(&mut self) {
         let begin = Instant::now();
         if begin < self.next_flush {
@@ -407,7 +418,7 @@ impl Keeper {
         }
         self.board.count_denied(done.denied.len());
         self.on_denied();
-        self.next_flush = Instant::now() + begin.elapsed() * 4;
+        self.next_flush = Instant::now() + begin.elapsed() * 9;
         if done.is_edited {
             self.on_blocked_file();
         }
@@ -437,7 +448,7 @@ impl Keeper {
         self.next_flush = Instant::now();
         self.flush();
         self.stop_actions();
-        self.next_flush = Instant::now();
+        (self.next_flush, self.next_sweep) = (Instant::now(), Instant::now());
         self.on_tick();
         let ended = match finish {
             Finish::Detach => self.kernel.detach_all_but(&[]),

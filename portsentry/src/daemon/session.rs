@@ -51,6 +51,8 @@ pub enum Begin {
 
 /// What lasts longer than a session.
 pub struct Lasting<'a> {
+    /// The pins, lest another process take them from one session before the next has them.
+    pub pins: Option<Pins>,
     /// The modes that this process stands for.
     pub claims: Claims,
     /// What this process has given up.
@@ -80,9 +82,10 @@ impl Session {
     /// Loads, takes over what an earlier session left, and attaches. Privileges that `options` have no use for are
     /// given up on the way.
     pub async fn start(options: &Options, begin: &Begin, lasting: &mut Lasting<'_>) -> Result<Self, Error> {
-        let Lasting { claims, sandbox, board, control } = lasting;
+        let Lasting { pins, claims, sandbox, board, control } = lasting;
         let Options { config, modes: own, ignored, listed, .. } = options;
-        let pins = Pins::open(&config.pin_path)?;
+        let held = pins.take().filter(|pins| pins.are_in(&config.pin_path));
+        let pins = pins.insert(held.map_or_else(|| Pins::open(&config.pin_path), Ok)?).clone();
         claims.set(&config.pin_path, *own)?;
         let confined = sandbox.enter(config)?;
         let others = claims.others(&config.pin_path)?;

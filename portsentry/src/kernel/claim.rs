@@ -26,4 +26,12 @@ impl Claim {
         let file = File::open(&path).map_err(failed)?;
         Ok(Flock::lock(file, FlockArg::LockExclusiveNonblock).ok().map(Self))
     }
+
+    /// Whether a process has `name`. Nothing is made for it where nobody ever had.
+    pub fn is_taken(directory: &Path, name: &str) -> Result<bool, Error> {
+        if !directory.join("watchers").join(name).exists() {
+            return Ok(false);
+        }
+        Self::new(directory, name).map(|claim| claim.is_none())
+    }
 }

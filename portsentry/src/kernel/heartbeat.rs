@@ -1,11 +1,21 @@
 //! The daemon's sign of life in the kernel's maps. It must not know what follows when it fails to come.
 
+use std::time::Duration;
+
 use aya::maps::{Array, Map, MapData};
 
 use super::{Error, monotonic_ns};
 
 /// The map's name.
 pub(super) const MAP: &str = "HEARTBEAT";
+
+/// How long ago the last sign of life was given; `None` if none ever was.
+pub(super) fn silence(data: MapData) -> Result<Option<Duration>, Error> {
+    let map: Array<MapData, u64> = Array::try_from(Map::Array(data)).map_err(Error::map(MAP))?;
+    let beaten = map.get(&0, 0).map_err(Error::map(MAP))?;
+    let since = monotonic_ns().unsigned_abs().saturating_sub(beaten);
+    Ok((beaten != 0).then_some(Duration::from_nanos(since)))
+}
 
 /// Gives a sign of life.
 pub(super) fn beat(map: &mut Map) -> Result<(), Error> {

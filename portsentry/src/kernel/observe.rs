@@ -11,6 +11,7 @@ use std::{
         unix::fs::MetadataExt,
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
@@ -18,7 +19,7 @@ use ipnet::IpNet;
 use nix::sys::stat::{major, minor};
 use portsentry_common::{block::Block, counter::Counters};
 
-use super::{Error, Waiting, blocked::Raw, blocked_networks, counters};
+use super::{Error, Waiting, blocked::Raw, blocked_networks, counters, heartbeat};
 
 /// A map of sources whose addresses have `N` octets.
 type Entries<const N: usize> = HashMap<MapData, [u8; N], Raw>;
@@ -119,6 +120,11 @@ impl Observer {
     pub fn networks(&self) -> Result<BTreeMap<IpNet, Block>, Error> {
         let map = LpmTrie::try_from(Map::LpmTrie(self.data(blocked_networks::MAP)?));
         blocked_networks::read(&map.map_err(Error::map(blocked_networks::MAP))?)
+    }
+
+    /// How long ago a daemon gave its last sign of life; `None` if none ever did.
+    pub fn silence(&self) -> Result<Option<Duration>, Error> {
+        heartbeat::silence(self.data(heartbeat::MAP)?)
     }
 
     /// The ring's size and what waits in it.

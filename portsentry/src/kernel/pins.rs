@@ -5,8 +5,9 @@
 use std::{
     fs::{self, DirBuilder, File},
     io,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use nix::{
@@ -41,11 +42,11 @@ fn remove<'a>(path: &'a Path, by: fn(&'a Path) -> io::Result<()>) -> Result<(), 
     }
 }
 
-/// The pins of one daemon, locked against a second.
-#[derive(Debug)]
+/// The pins of one daemon, locked against a second for as long as one of its clones lives.
+#[derive(Clone, Debug)]
 pub struct Pins {
     directory: PathBuf,
-    _lock: Flock<File>,
+    lock: Arc<Flock<File>>,
 }
 
 impl Pins {
@@ -70,7 +71,16 @@ impl Pins {
         let file = File::open(directory).map_err(|error| at(directory, error.to_string()))?;
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, _)| Error::Running(directory.into()))?;
-        Ok(Self { directory: directory.into(), _lock: lock })
+        Ok(Self { directory: directory.into(), lock: Arc::new(lock) })
+    }
+
+    /// Whether these are the pins in `directory`, which somebody may have removed or made anew.
+    #[must_use]
+    pub fn are_in(&self, directory: &Path) -> bool {
+        let number = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let [locked, there] =
+            [self.lock.metadata(), fs::metadata(directory)].map(|found| found.ok().map(number));
+        self.directory == directory && locked == there && directory.join("links").is_dir()
     }
 
     /// Where the map of that name is pinned.

@@ -11,7 +11,7 @@ use std::{
 use super::mentions;
 
 /// How long anything is waited for: far longer than it takes, as nobody waits where a test passes.
-pub(super) const PATIENCE: Duration = Duration::from_mins(2);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The lines that a program has printed so far, its errors among them.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Programs, and the packages that have them.
-const NEEDED: [(&str, &str); 16] = [
+const NEEDED: [(&str, &str); 17] = [
     ("ip", "iproute2"),
     ("bpftool", "bpftool"),
     ("nmap", "nmap"),
@@ -24,6 +24,7 @@ const NEEDED: [(&str, &str); 16] = [
     ("nft", "nftables"),
     ("jq", "jq"),
     ("curl", "curl"),
+    ("tmux", "tmux"),
 ];
 
 /// The same for what the bench measures beside ours.

@@ -1,0 +1,177 @@
+//! Honest throughput beside a flood, with portsentry and without. It must not judge the daemon.
+
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use aya::programs::XdpMode;
+use portsentry_tests::lab::{Family, INTERFACE, Lab};
+
+use crate::{
+    bytecode::{Code, own_mut},
+    cases::PASS,
+    classic::{Daemon, Which, flood},
+    rate::{Measurement, in_turns},
+    report::Report,
+};
+
+/// How long each run lasts.
+const RUN: Duration = Duration::from_secs(1);
+/// How long the service waits for a word before it looks whether the run is over.
+const GLANCE: Duration = Duration::from_millis(20);
+/// One that a service has, among those that are watched.
+const PORT: u16 = 443;
+
+/// What comes beside the honest traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flood {
+    None,
+    /// Each SYN from another source.
+    Forged,
+    /// From one source, which is cut off at once.
+    Single,
+}
+
+/// What the honest client and the service speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Honest {
+    Tcp,
+    Udp,
+}
+
+/// Measures with portsentry and without, in turns. Without it a program stands there that returns at once: a veth pair
+/// with an XDP program carries no large segments, whatever the program does.
+pub(crate) fn rates(rounds: u32, report: &mut Report) -> Result<()> {
+    let (without, with) = (Lab::new(), Lab::new());
+    for lab in [&without, &with] {
+        lab.introduce_host_to_scanner();
+        lab.poll_scanner();
+    }
+    let mut nothing = Code::default().answer(PASS).load_as("xdp.frags", &[])?;
+    let program = own_mut(&mut nothing)?;
+    without.host.enter(|| program.attach(INTERFACE, XdpMode::Driver))?;
+    let _daemon = Daemon::start(&with, Which::Ours)?;
+    let mut measurements: Vec<Measurement<'_>> = Vec::new();
+    for honest in [Honest::Tcp, Honest::Udp] {
+        for flood in [Flood::None, Flood::Forged, Flood::Single] {
+            for (lab, guard) in [(&without, "returning at once"), (&with, "portsentry")] {
+                let name = format!("{}, {}: {guard}", honest.name(), flood.name());
+                measurements.push((name, Box::new(move || measure(lab, honest, flood))));
+            }
+        }
+    }
+    report.beside = in_turns(measurements, rounds)?;
+    Ok(())
+}
+
+impl Flood {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::None => "no flood",
+            Self::Forged => "SYNs from forged sources",
+            Self::Single => "SYNs from one source",
+        }
+    }
+}
+
+impl Honest {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP, bytes",
+            Self::Udp => "UDP, bytes",
+        }
+    }
+}
+
+/// Bytes a second that came to the service.
+fn measure(lab: &Lab, honest: Honest, beside: Flood) -> Result<f64> {
+    let (client, service) = connected(lab, honest)?;
+    let (is_over, bytes) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        let sending = scope.spawn(|| send(&client, &is_over));
+        let receiving = scope.spawn(|| receive(&service, &is_over, &bytes));
+        let (begun, before) = (Instant::now(), bytes.load(Ordering::Relaxed));
+        let done = match beside {
+            Flood::None => {
+                thread::sleep(RUN);
+                Ok(0)
+            }
+            Flood::Forged => flood(lab, Some(u32::MAX / 2), RUN),
+            Flood::Single => flood(lab, None, RUN),
+        };
+        let (came, took) = (bytes.load(Ordering::Relaxed) - before, begun.elapsed());
+        is_over.store(true, Ordering::Relaxed);
+        for thread in [sending, receiving] {
+            thread.join().map_err(|_| anyhow!("a thread of the honest traffic has died"))??;
+        }
+        done?;
+        ensure!(came > 0, "nothing comes through");
+        // A second's bytes are far from what an f64 can't hold.
+        #[expect(clippy::cast_precision_loss)]
+        Ok(came as f64 / took.as_secs_f64())
+    })
+}
+
+/// Both ends of what the honest traffic goes through.
+enum End {
+    Stream(TcpStream),
+    Datagrams(UdpSocket),
+}
+
+fn connected(lab: &Lab, honest: Honest) -> Result<(End, End)> {
+    let at = SocketAddr::new(Family::V4.host(), PORT);
+    let ends = match honest {
+        Honest::Tcp => {
+            let listener = lab.host.enter(|| TcpListener::bind(at))?;
+            let client = lab.scanner.enter(|| TcpStream::connect(at)).context("the service")?;
+            let (service, _) = listener.accept()?;
+            client.set_write_timeout(Some(GLANCE))?;
+            service.set_read_timeout(Some(GLANCE))?;
+            (End::Stream(client), End::Stream(service))
+        }
+        Honest::Udp => {
+            let service = lab.host.enter(|| UdpSocket::bind(at))?;
+            let client = lab.scanner.enter(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))?;
+            client.connect(at)?;
+            service.set_read_timeout(Some(GLANCE))?;
+            (End::Datagrams(client), End::Datagrams(service))
+        }
+    };
+    Ok(ends)
+}
+
+fn send(client: &End, is_over: &AtomicBool) -> io::Result<()> {
+    let words = vec![0; 1 << 16];
+    while !is_over.load(Ordering::Relaxed) {
+        let sent = match client {
+            End::Stream(stream) => (&*stream).write(&words),
+            End::Datagrams(socket) => socket.send(&words[..1400]),
+        };
+        unless_it_waits(sent)?;
+    }
+    Ok(())
+}
+
+fn receive(service: &End, is_over: &AtomicBool, bytes: &AtomicU64) -> io::Result<()> {
+    let mut words = vec![0; 1 << 16];
+    while !is_over.load(Ordering::Relaxed) {
+        let came = match service {
+            End::Stream(stream) => (&*stream).read(&mut words),
+            End::Datagrams(socket) => socket.recv(&mut words),
+        };
+        bytes.fetch_add(unless_it_waits(came)? as u64, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+fn unless_it_waits(result: io::Result<usize>) -> io::Result<usize> {
+    match result {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(0),
+        result => result,
+    }
+}

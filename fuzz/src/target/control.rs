@@ -1,0 +1,33 @@
+//! Lines at the control socket, of either side: what is read is read again once it was written, and nobody but who may
+//! change something is taken for one who only looks.
+
+use portsentry::control::{Request, answer, line};
+
+use super::texts;
+
+pub(super) fn check(data: &[u8]) {
+    match Request::read(data) {
+        Ok(request) => {
+            let written = request.line();
+            assert_eq!(written.find('\n'), Some(written.len() - 1), "one line");
+            assert_eq!(request.only_looks(), matches!(request, Request::Status {}));
+            assert_eq!(Request::read(written.as_bytes()), Ok(request));
+        }
+        Err(refusal) => assert_eq!(answer(line(&Err(refusal.clone())).as_bytes()), Err(refusal)),
+    }
+    let written = line(&answer(data));
+    assert_eq!(written.find('\n'), Some(written.len() - 1), "one line");
+    assert_eq!(answer(written.as_bytes()).is_ok(), answer(data).is_ok_and(|done| !done.is_null()));
+}
+
+pub(super) fn seeds() -> Vec<Vec<u8>> {
+    texts(&[
+        "{\"v\":1,\"do\":\"status\"}\n",
+        "{\"v\":1,\"do\":\"block\",\"addresses\":[\"192.0.2.9\",\"2001:db8::9\"],\"seconds\":60,\"reason\":\"a \\u001b\\n\"}\n",
+        "{\"v\":1,\"do\":\"unblock\",\"addresses\":[]}\n",
+        "{\"v\":1,\"do\":\"reload\"}\n",
+        "{\"v\":2,\"do\":\"summary\"}\n",
+        "{\"v\":1,\"ok\":{\"changed\":[]}}\n",
+        "{\"v\":1,\"error\":{\"code\":\"refused\",\"message\":\"no\",\"details\":[\"a\\nb\"]}}\n",
+    ])
+}

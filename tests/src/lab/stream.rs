@@ -1,0 +1,53 @@
+//! A stream of packets from one source, which is answered as long as nothing drops it. It must not expect either.
+
+use std::{
+    io::Read,
+    net::IpAddr,
+    process::{Child, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::{Family, Lab};
+
+/// Five hundred echo requests a second; ended when dropped.
+pub struct Stream(Child);
+
+impl Lab {
+    /// Begins to send from `source` to the host, without an end.
+    pub fn keep_sending(&self, source: IpAddr) -> Stream {
+        let mut ping = self.scanner.command("ping");
+        let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+        ping.args(["-n", "-i", "0.002", "-I", &source.to_string(), &host.to_string()]);
+        Stream(ping.stdout(Stdio::piped()).spawn().expect("`ping`"))
+    }
+}
+
+impl Stream {
+    /// How many packets it sent, and how many answers it got. The last may still have been on its way.
+    ///
+    /// # Panics
+    ///
+    /// If `ping` doesn't say.
+    pub fn end(mut self) -> (usize, usize) {
+        let process = Pid::from_raw(self.0.id().cast_signed());
+        kill(process, Signal::SIGINT).expect("a signal is sent");
+        let mut text = String::new();
+        self.0.stdout.take().expect("a pipe").read_to_string(&mut text).expect("text");
+        self.0.wait().expect("it ends");
+        let summary = text.lines().find(|line| line.contains("packets transmitted")).expect("a summary");
+        let mut numbers = summary.split_whitespace().filter_map(|word| word.parse().ok());
+        (numbers.next().expect("a number"), numbers.next().expect("another"))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // It has ended, if it was asked to.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,213 @@
+//! What an administrator sees on a terminal: `top`, live in tmux, and what `why` and `down` say.
+
+use std::{fs, process::Command, time::Instant};
+
+use portsentry_tests::lab::{Family, INTERFACE, Lab, Portsentry, Reach, binary};
+
+/// A terminal of 100 columns and 40 lines, with a shell in it; gone when dropped.
+struct Terminal(String);
+
+impl Terminal {
+    fn open(lab: &Lab) -> Self {
+        let terminal = Self(format!("portsentry-test-{}", lab.host.name()));
+        let mut shell = lab.host.command("tmux");
+        shell.args([
+            "-L",
+            &terminal.0,
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-x",
+            "100",
+            "-y",
+            "40",
+            "sh",
+        ]);
+        assert!(shell.status().expect("tmux of the Debian package tmux").success());
+        terminal
+    }
+
+    fn tmux(&self, words: &[&str]) -> String {
+        let ended = Command::new("tmux").args(["-L", &self.0]).args(words).output().expect("tmux");
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8_lossy(&ended.stdout).into_owned()
+    }
+
+    fn press(&self, keys: &[&str]) {
+        self.tmux(&[&["send-keys"], keys].concat());
+    }
+
+    /// What it shows once that holds.
+    fn wait_until(&self, what: &str, holds: impl Fn(&str) -> bool) -> String {
+        let begun = Instant::now();
+        loop {
+            let shown = self.tmux(&["capture-pane", "-p"]);
+            if holds(&shown) {
+                return shown;
+            }
+            assert!(begun.elapsed().as_secs() < 30, "in vain: {what}\n{shown}");
+        }
+    }
+
+    /// Begins `portsentry top`, and says when it is over.
+    fn top(&self, setup: &Portsentry<'_>) {
+        let line = format!("{} -c {} top; echo over: $?", binary().display(), setup.config_path().display());
+        self.press(&["-l", &line]);
+        self.press(&["Enter"]);
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // It may be gone with its last shell.
+        let _ = Command::new("tmux").args(["-L", &self.0, "kill-server"]).status();
+    }
+}
+
+#[test]
+fn top_shows_what_comes_while_it_comes() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let terminal = Terminal::open(&lab);
+    terminal.top(&setup);
+    let attached = format!("attached to {INTERFACE}  daemon {}", daemon.process());
+    let shown = terminal.wait_until("it is drawn", |shown| shown.contains(&attached));
+    assert!(shown.contains("q quits") && !shown.contains("192.0.2."), "{shown}");
+
+    let source = lab.source(Family::V4);
+    lab.nmap(source, "-sX -p 11");
+    let line =
+        |shown: &str| shown.lines().find(|line| line.contains(&format!("{source} "))).map(str::to_owned);
+    let shown = terminal.wait_until("the source is shown", |shown| line(shown).is_some());
+    let line = line(&shown).expect("a line");
+    assert!(line.contains("blocked") && line.contains("11/TCP") && line.contains("XMAS"), "{line}");
+
+    let stream = lab.keep_sending(source);
+    terminal.wait_until("what is dropped a second is shown", |shown| {
+        let of = |line: &str| line.split_whitespace().nth(3)?.parse::<f64>().ok();
+        shown
+            .lines()
+            .find(|line| line.contains(&format!("{source} ")))
+            .and_then(of)
+            .is_some_and(|rate| rate > 50.0)
+    });
+    assert_eq!(stream.end().1, 0);
+
+    daemon.kill();
+    terminal.wait_until("the daemon's death is shown", |shown| shown.contains("no daemon runs"));
+    terminal.press(&["q"]);
+    let shown = terminal.wait_until("it ends", |shown| shown.contains("over: 0"));
+    assert!(!shown.contains("held sources"), "the terminal is as it was: {shown}");
+
+    terminal.top(&setup);
+    terminal.wait_until("it is drawn again", |shown| shown.contains("held sources"));
+    terminal.tmux(&["resize-window", "-x", "60", "-y", "15"]);
+    terminal.wait_until("it fits", |shown| shown.lines().count() <= 15 && shown.contains("q quits"));
+    terminal.press(&["C-c"]);
+    terminal.wait_until("an interrupt ends it, too", |shown| shown.contains("over: 0"));
+}
+
+#[test]
+fn one_frame_is_text() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let source = lab.source(Family::V6);
+    lab.nmap(source, "-sS -p 11");
+    daemon.wait_for_block(source);
+    let said = setup.say("top --once");
+    assert_eq!((said.code, said.errors.as_str()), (0, ""));
+    assert!(said.out.contains(&source.to_string()) && !said.out.contains('\x1b'), "{}", said.out);
+    let said = setup.say("top");
+    assert!(said.code == 1 && said.errors.contains("this is no terminal"), "{said:?}");
+}
+
+#[test]
+fn why_tells_the_packets_that_led_to_a_block() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp").with("SCAN_TRIGGER", "2");
+    let daemon = setup.start();
+    let source = lab.source(Family::V4);
+    lab.nmap(source, "-sF -p 1,7,11 -g 40001");
+    daemon.wait_for_block(source);
+    daemon.wait_until("the blocked file follows", || !daemon.file_about("BLOCKED_FILE", source).is_empty());
+    let said = setup.say(&format!("why {source} --json")).json();
+    assert_eq!((&said["held"]["state"], &said["is_enforced"]), (&"blocked".into(), &true.into()), "{said}");
+    assert_eq!(said["daemon"], daemon.process(), "{said}");
+    let packets = said["evidence"].as_array().expect("packets");
+    assert!(packets.len() >= 2, "each probe up to the block: {said}");
+    for packet in packets {
+        let told = [&packet["source"], &packet["protocol"], &packet["destination"]];
+        assert_eq!(told, [&source.to_string(), "TCP", &Family::V4.host().to_string()], "{packet}");
+        assert_eq!((&packet["flags"], &packet["source_port"]), (&1.into(), &40001.into()), "{packet}");
+        assert!([1, 7, 11].map(Into::into).contains(&packet["port"]), "{packet}");
+        assert!(packet["kind"].as_str().is_some_and(|kind| kind.contains("FIN")), "{packet}");
+    }
+    assert_eq!(packets.last().expect("the last")["verdict"], "block", "{said}");
+
+    let said = setup.say(&format!("why {source}"));
+    assert!(said.out.contains("blocked: everything from it is dropped\n"), "{}", said.out);
+    assert!(said.out.contains("FIN") && said.out.contains(INTERFACE), "{}", said.out);
+    daemon.kill();
+    let said = setup.say(&format!("why {source}"));
+    assert!(said.out.contains("by the kernel alone as no daemon runs"), "{}", said.out);
+    let own = Family::V4.host();
+    assert!(setup.say(&format!("why {own}")).out.contains("is never blocked: it is this host's own address"));
+    let other = lab.source(Family::V4);
+    let said = setup.say(&format!("why {other}"));
+    assert!(said.code == 0 && said.out.contains("neither blocked nor fenced"), "{}", said.out);
+}
+
+fn is_attached(lab: &Lab) -> bool {
+    lab.host.run("ip", &["link", "show", INTERFACE]).contains("xdp")
+}
+
+#[test]
+fn down_leaves_nothing_in_the_kernel_and_everything_in_the_files() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let setup = lab.portsentry("-stcp").with("ON_STOP", "keep");
+    let daemon = setup.start();
+    let (source, process, pins) = (lab.source(Family::V4), daemon.process(), daemon.pins());
+    lab.nmap(source, "-sS -p 11");
+    daemon.wait_for_block(source);
+    let said = setup.say("down");
+    assert_eq!((said.code, said.errors.as_str()), (0, ""));
+    assert!(said.out.contains(&format!("the daemon, process {process}, has ended")), "{}", said.out);
+    assert!(said.out.contains("detached from one interface"), "{}", said.out);
+    assert!(!is_attached(&lab) && !pins.exists());
+    assert!(service.answers(&lab.scanner, source, Reach::Expected));
+    let said = setup.say("down");
+    assert!(said.code == 0 && said.out.contains("nothing is pinned in"), "{said:?}");
+    let daemon = setup.start();
+    assert_eq!(daemon.blocked(), [source], "the next start takes it over");
+    assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
+    // One that was killed is taken down as well.
+    daemon.kill();
+    assert!(is_attached(&lab));
+    assert_eq!(setup.say("down").code, 0);
+    assert!(!is_attached(&lab));
+}
+
+#[test]
+fn what_stays_when_it_is_stopped_is_as_configured() {
+    for (on_stop, is_dropping, has_pins) in
+        [("detach", false, true), ("keep", true, true), ("remove", false, false)]
+    {
+        let lab = Lab::new();
+        let service = lab.serve_tcp(8080);
+        let daemon = lab.portsentry("-stcp").with("ON_STOP", on_stop).start();
+        let (source, pins) = (lab.source(Family::V4), daemon.pins());
+        lab.nmap(source, "-sS -p 11");
+        daemon.wait_for_block(source);
+        assert_eq!(daemon.terminate().code, Some(0));
+        let reach = if is_dropping { Reach::Unexpected } else { Reach::Expected };
+        assert_eq!(service.answers(&lab.scanner, source, reach), !is_dropping, "{on_stop}");
+        // A daemon that has given up its rights leaves the directory, empty.
+        let entries = fs::read_dir(&pins).into_iter().flatten();
+        let left: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
+        assert_eq!((is_attached(&lab), !left.is_empty()), (is_dropping, has_pins), "{on_stop}: {left:?}");
+    }
+}
