@@ -51,6 +51,8 @@ pub(crate) fn rates(rounds: u32, report: &mut Report) -> Result<()> {
     for lab in [&without, &with] {
         lab.introduce_host_to_scanner();
         lab.poll_scanner();
+        // Resets to forged sources have a way to go, as on any host.
+        lab.host.ip(&format!("route add default via {}", Family::V4.member(2)));
     }
     let mut nothing = Code::default().answer(PASS).load_as("xdp.frags", &[])?;
     let program = own_mut(&mut nothing)?;

@@ -375,7 +375,7 @@ impl Keeper {
     }
 
     /// Finds blocks that the kernel made and whose events were not told, and reports what the ring left out. Large maps
-    /// are searched so seldom that it takes a tenth of the time at the most.
+    /// are searched so seldom that it takes a twentieth of the time at the most.
     fn sweep(&mut self) -> Result<(), kernel::Error> {
         let counters = self.kernel.counters()?;
         let grown = |counter: Counter| counters.get(counter).wrapping_sub(self.counted.get(counter));
@@ -387,15 +387,16 @@ impl Keeper {
         }
         let begin = Instant::now();
         if self.untold > 0 && begin >= self.next_sweep {
-            self.record_unrecorded()?;
-            self.untold = 0;
-            self.next_sweep = Instant::now() + begin.elapsed() * 9;
+            if self.record_unrecorded()? {
+                self.untold = 0;
+            }
+            self.next_sweep = Instant::now() + begin.elapsed() * 19;
         }
         Ok(())
     }
 
     /// Writes the files that need it, and marks in the map what they show now. Large files are written so seldom
-    /// that it takes a tenth of the time at the most.
+    /// that it takes a twentieth of the time at the most.
     fn flush(&mut self) {
         let begin = Instant::now();
         if begin < self.next_flush {
@@ -418,7 +419,7 @@ impl Keeper {
         }
         self.board.count_denied(done.denied.len());
         self.on_denied();
-        self.next_flush = Instant::now() + begin.elapsed() * 9;
+        self.next_flush = Instant::now() + begin.elapsed() * 19;
         if done.is_edited {
             self.on_blocked_file();
         }

@@ -14,6 +14,9 @@ use crate::{
     policy::{Hold, Record, Sighting, Standing, TakeOver},
 };
 
+/// Fences that are found and written down at a time.
+const FENCES: usize = 500;
+
 impl Keeper {
     /// Lifts a block or fence; whether the kernel has let go.
     pub(super) fn lift(&mut self, source: IpAddr, why: &str) -> bool {
@@ -124,10 +127,16 @@ impl Keeper {
         }
     }
 
-    /// Finds what the kernel has entered and not told.
-    pub(super) fn record_unrecorded(&mut self) -> Result<(), kernel::Error> {
+    /// Finds what the kernel has entered and not told: all blocks, and of fences, which a flood makes by the thousand, so
+    /// many at a time. Whether that was all.
+    pub(super) fn record_unrecorded(&mut self) -> Result<bool, kernel::Error> {
+        let mut fences = 0;
         for Standing { source, hold, mirrored } in standings(&self.kernel)? {
-            if !mirrored && self.ledger.enter(source, hold) {
+            if mirrored || (hold.is_fence && fences > FENCES) {
+                continue;
+            }
+            if self.ledger.enter(source, hold) {
+                fences += usize::from(hold.is_fence);
                 if !hold.is_fence {
                     self.offend(source, &hold)?;
                 }
@@ -137,7 +146,7 @@ impl Keeper {
                 self.files.deny(&record);
             }
         }
-        Ok(())
+        Ok(fences <= FENCES)
     }
 
     /// Notes in the map that the files have shown a source.
