@@ -61,6 +61,19 @@ impl Request {
         serde_json::from_value(members.into()).map_err(|error| malformed(error.to_string()))
     }
 
+    /// What a client's `line` asks, if that may be asked by root, or by somebody else.
+    pub fn admit(line: &[u8], is_root: bool) -> Result<Self, Refusal> {
+        if line.len() > LONGEST {
+            let problem = format!("a request has {LONGEST} bytes at the most");
+            return Err(Refusal::new(Code::TooLong, problem));
+        }
+        let request = Self::read(line)?;
+        if !is_root && !request.only_looks() {
+            return Err(Refusal::new(Code::Forbidden, "only root may change anything"));
+        }
+        Ok(request)
+    }
+
     /// As a line.
     #[must_use]
     pub fn line(&self) -> String {

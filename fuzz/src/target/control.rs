@@ -1,7 +1,7 @@
-//! Lines at the control socket, of either side: what is read is read again once it was written, and nobody but who may
-//! change something is taken for one who only looks.
+//! Lines at the control socket, of either side: what is read is read again once it was written, and nobody but root may
+//! change anything.
 
-use portsentry::control::{Request, answer, line};
+use portsentry::control::{LONGEST, Request, answer, line};
 
 use super::texts;
 
@@ -10,10 +10,14 @@ pub(super) fn check(data: &[u8]) {
         Ok(request) => {
             let written = request.line();
             assert_eq!(written.find('\n'), Some(written.len() - 1), "one line");
-            assert_eq!(request.only_looks(), matches!(request, Request::Status {}));
             assert_eq!(Request::read(written.as_bytes()), Ok(request));
         }
         Err(refusal) => assert_eq!(answer(line(&Err(refusal.clone())).as_bytes()), Err(refusal)),
+    }
+    assert!(matches!(Request::admit(data, false), Ok(Request::Status {}) | Err(_)));
+    for is_root in [false, true] {
+        let padded = [data, &b" ".repeat(LONGEST)].concat();
+        assert!(padded.len() == LONGEST || Request::admit(&padded, is_root).is_err());
     }
     let written = line(&answer(data));
     assert_eq!(written.find('\n'), Some(written.len() - 1), "one line");

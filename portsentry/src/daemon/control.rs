@@ -149,13 +149,7 @@ async fn serve(mut stream: UnixStream, is_root: bool, sender: &mpsc::Sender<Aske
     let answer = match timeout(PATIENCE, read(&mut stream)).await {
         Err(_) => Err(Refusal::new(Code::TooSlow, "the request did not come in time")),
         Ok(Err(_)) => return,
-        Ok(Ok(None)) => {
-            Err(Refusal::new(Code::TooLong, format!("a request has {LONGEST} bytes at the most")))
-        }
-        Ok(Ok(Some(line))) => match Request::read(&line) {
-            Ok(request) if !is_root && !request.only_looks() => {
-                Err(Refusal::new(Code::Forbidden, "only root may change anything"))
-            }
+        Ok(Ok(line)) => match Request::admit(&line, is_root) {
             Ok(request) => ask(request, sender).await,
             Err(refusal) => Err(refusal),
         },
@@ -164,12 +158,12 @@ async fn serve(mut stream: UnixStream, is_root: bool, sender: &mpsc::Sender<Aske
     let _ = timeout(PATIENCE, stream.write_all(line(&answer).as_bytes())).await;
 }
 
-/// The request, or `None` if it is too long.
-async fn read(stream: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
-    let most = u64::try_from(LONGEST).unwrap_or(u64::MAX);
+/// The request; of one that is too long, a byte more than it may have.
+async fn read(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
+    let most = u64::try_from(LONGEST).map_or(u64::MAX, |most| most + 1);
     let mut line = Vec::new();
     BufReader::new(stream.take(most)).read_until(b'\n', &mut line).await?;
-    Ok((line.len() < LONGEST || line.ends_with(b"\n")).then_some(line))
+    Ok(line)
 }
 
 async fn ask(request: Request, sender: &mpsc::Sender<Asked>) -> Answer {
