@@ -59,10 +59,14 @@ fn bind(local: SocketAddr, r#type: Type) -> std::io::Result<socket2::Socket> {
     Ok(socket)
 }
 
+/// Listens, once the kernel has let go of those that listened before, which it does in its own time.
 fn listen(local: SocketAddr) -> std::io::Result<socket2::Socket> {
-    let listener = bind(local, Type::STREAM)?;
-    listener.listen(8)?;
-    Ok(listener)
+    let open = || {
+        let listener = bind(local, Type::STREAM)?;
+        listener.listen(8)?;
+        Ok(listener)
+    };
+    patiently(ErrorKind::AddrInUse, open)
 }
 
 /// The host's end and its peer's; nothing listens any more.
@@ -76,13 +80,16 @@ fn connection((local, peer): Pair) -> std::io::Result<Vec<socket2::Socket>> {
 
 /// Connects, once the kernel has its routes to a namespace's fresh addresses, which it makes in its own time.
 fn connect(socket: &socket2::Socket, to: &SockAddr) -> std::io::Result<()> {
+    patiently(ErrorKind::NetworkUnreachable, || socket.connect(to))
+}
+
+/// Tries for as long as that is what is wrong, and there is patience.
+fn patiently<T>(with: ErrorKind, attempt: impl Fn() -> std::io::Result<T>) -> std::io::Result<T> {
     const PATIENCE: Duration = Duration::from_secs(10);
     let start = Instant::now();
     loop {
-        match socket.connect(to) {
-            Err(error) if error.kind() == ErrorKind::NetworkUnreachable && start.elapsed() < PATIENCE => {
-                thread::yield_now();
-            }
+        match attempt() {
+            Err(error) if error.kind() == with && start.elapsed() < PATIENCE => thread::yield_now(),
             result => return result,
         }
     }
