@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     fs,
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
@@ -148,11 +148,5 @@ fn sweep() {
     for namespace in [HOST, SCANNER] {
         let _ = Command::new("ip").args(["netns", "delete", namespace]).stderr(Stdio::null()).status();
     }
-    let pins = PathBuf::from(PINS);
-    for directory in [pins.join("links"), pins] {
-        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            let _ = fs::remove_file(entry.path());
-        }
-        let _ = fs::remove_dir(&directory);
-    }
+    let _ = fs::remove_dir_all(PINS);
 }
