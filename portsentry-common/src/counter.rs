@@ -14,7 +14,7 @@ macro_rules! counters {
 
         /// The counters of one CPU. The names are what `bpftool map dump` prints.
         #[repr(C)]
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
         pub struct Counters {
             $($(#[doc = $doc])+ pub $field: u64,)+
         }

@@ -15,6 +15,7 @@ mod tell;
 use self::{act::Actions, show::Limits, tell::Names};
 use std::{
     collections::BTreeSet,
+    mem,
     path::PathBuf,
     sync::{
         Arc,
@@ -159,14 +160,14 @@ impl Responses {
 impl Keeper {
     /// Takes over what an earlier run left in the files and the kernel's map, and makes the two agree.
     pub fn start(
-        kernel: Kernel,
+        mut kernel: Kernel,
         (journal, files): (Journal, Files),
         host: Host,
         (ignored, listed): (Vec<IpNet>, BlockList),
         (config, modes): (&Config, Modes),
         board: Arc<Board>,
     ) -> Result<Self, kernel::Error> {
-        let counted = kernel.counters()?;
+        let found = mem::take(&mut kernel.found);
         let actions = Actions::new(config, modes)
             .map_err(|source| kernel::Error::System { what: "starting a thread for commands", source })?;
         let (names, problem) = Names::new(config);
@@ -179,7 +180,7 @@ impl Keeper {
             listed,
             rules: territory::Rules::new(config),
             host,
-            counted,
+            counted: found.counters,
             responses: Responses { tcp: config.block_tcp, udp: config.block_udp },
             terms: Terms {
                 block: config.block_time,
@@ -221,8 +222,8 @@ impl Keeper {
             keeper.journal.error(&format!("{problem}; sources are not named"));
         }
         keeper.set_territory()?;
-        keeper.take_over()?;
-        if let Err(error) = keeper.set_listed() {
+        keeper.take_over(&found)?;
+        if let Err(error) = keeper.set_listed_beside(&found.blocked) {
             keeper.journal.error(&error);
         }
         Ok(keeper)

@@ -43,13 +43,35 @@ pub fn monotonic_ns() -> i64 {
         .map_or(0, |now| now.tv_sec().saturating_mul(1_000_000_000).saturating_add(now.tv_nsec()))
 }
 
+/// What both clocks say at one moment: asking them anew for each of a million blocks takes longer than all the rest.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub monotonic_ns: i64,
+    wall: SystemTime,
+}
+
+impl Moment {
+    /// Asks both.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { monotonic_ns: monotonic_ns(), wall: SystemTime::now() }
+    }
+
+    /// The wall clock's time at `monotonic_ns`.
+    #[must_use]
+    pub fn wall_time(&self, at_ns: i64) -> SystemTime {
+        let ago = self.monotonic_ns.saturating_sub(at_ns);
+        let distance = Duration::from_nanos(ago.unsigned_abs());
+        if ago >= 0 { self.wall.checked_sub(distance) } else { self.wall.checked_add(distance) }
+            .unwrap_or(self.wall)
+    }
+}
+
 /// The wall clock's time at `monotonic_ns`.
 #[must_use]
 pub fn wall_time(at_ns: i64) -> SystemTime {
-    let ago = monotonic_ns().saturating_sub(at_ns);
-    let distance = Duration::from_nanos(ago.unsigned_abs());
-    let now = SystemTime::now();
-    if ago >= 0 { now.checked_sub(distance) } else { now.checked_add(distance) }.unwrap_or(now)
+    Moment::now().wall_time(at_ns)
 }
 
 /// The nanoseconds of `CLOCK_MONOTONIC` at `time`, negative for before the machine started.

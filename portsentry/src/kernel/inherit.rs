@@ -1,12 +1,13 @@
-//! Blocks and fences in maps of another version or another size, taken over into ours. It must not decide who is held.
+//! Blocks and fences that an earlier run left, also in maps of another version or another size. It must not decide who is
+//! held.
 
 use std::{net::IpAddr, os::fd::AsFd};
 
-use aya::maps::MapData;
+use aya::maps::{MapData, PerCpuArray};
 use bytemuck::Zeroable;
-use portsentry_common::block::Block;
+use portsentry_common::{block::Block, counter::Counters};
 
-use super::{Blocked, Error, batch, monotonic_ns};
+use super::{Blocked, BlockedNetworks, Error, batch, counters, monotonic_ns};
 
 /// The maps of blocked sources, IPv4 and IPv6.
 pub(super) const BLOCKED: [&str; 2] = ["BLOCKED_V4", "BLOCKED_V6"];
@@ -46,6 +47,31 @@ impl Inheritance {
             }
         }
         Ok(())
+    }
+}
+
+/// What stood in the maps when they were taken over. What a program of an earlier run enters after that, it tells of, or
+/// counts as untold.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Who was blocked, over or not.
+    pub blocked: Vec<(IpAddr, Block)>,
+    /// Who was fenced, over or not.
+    pub fenced: Vec<(IpAddr, Block)>,
+    /// The counters, from before the maps were read.
+    pub counters: Counters,
+}
+
+impl Found {
+    /// Reads it, and sets the gates' bits.
+    pub(super) fn take(
+        counters: &PerCpuArray<MapData, counters::Raw>,
+        [blocked, fenced]: [&Blocked; 2],
+        networks: &BlockedNetworks,
+    ) -> Result<Self, Error> {
+        let counters = counters::read(counters)?;
+        networks.fill_gate()?;
+        Ok(Self { blocked: blocked.fill_gate()?, fenced: fenced.fill_gate()?, counters })
     }
 }
 

@@ -1,23 +1,18 @@
 //! Loading the kernel program, with maps of an earlier run where they fit. It must not attach it to anything.
 
-use std::{os::fd::AsRawFd, path::Path, sync::Arc, time::Duration};
+use std::{os::fd::AsRawFd, path::Path, sync::Arc, thread, time::Duration};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{Map, MapData, MapError, MapInfo, PerCpuArray, RingBuf},
+    maps::{Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::{ProgramError, Xdp},
 };
 use nix::sys::signal::{SigSet, SigmaskHow};
 use portsentry_common::{
-    block::Block,
-    budget::Budget,
-    challenge::Secrets,
     classify::Protocol,
     counter::Counters,
-    event::Event,
     gate,
     settings::{AckProbes, Response, Settings},
-    state,
 };
 
 use crate::{
@@ -30,7 +25,8 @@ use super::{
     Waiting, bitmap, blocked_networks, counters,
     gate::Gate,
     heartbeat,
-    inherit::{BLOCKED, FENCED, Inheritance},
+    inherit::{BLOCKED, FENCED, Found, Inheritance},
+    layout::{Layout, drop_misfit},
     link, ring, secrets, trap, trial,
 };
 
@@ -73,10 +69,9 @@ pub struct Kernel {
     pub ignored: Networks,
     /// Networks whose ports are watched.
     pub local: Networks,
+    /// What stood there when the maps were taken over.
+    pub found: Found,
 }
-
-/// A map's name, with its key's and value's size, and the entries it is made with where the object doesn't say.
-type Layout = (&'static str, u32, u32, Option<u32>);
 
 impl Load {
     /// As a configuration wants it.
@@ -135,25 +130,31 @@ impl Load {
         let gate = Arc::new(gate);
         let mut sources = |names: [&'static str; 2], capacity| -> Result<Blocked, Error> {
             let (v4, v6) = (take(&mut ebpf, names[0])?, take(&mut ebpf, names[1])?);
-            let sources = Blocked::new(names, v4, v6, Arc::clone(&gate), capacity);
-            sources.fill_gate()?;
-            Ok(sources)
+            Ok(Blocked::new(names, v4, v6, Arc::clone(&gate), capacity))
         };
         let mut blocked = sources(BLOCKED, self.max_blocked)?;
         let mut fenced = sources(FENCED, self.max_fenced)?;
         inheritance.leave(&mut blocked, &mut fenced)?;
         let networks = take(&mut ebpf, blocked_networks::MAP)?;
         let networks = BlockedNetworks::new(networks, Arc::clone(&gate), self.max_networks);
-        networks.fill_gate()?;
+        let counters = take(&mut ebpf, "COUNTERS")?;
         secrets::renew(ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)?;
         heartbeat::beat(ebpf.map_mut(heartbeat::MAP).ok_or_else(|| Error::Missing(heartbeat::MAP.into()))?)?;
-        verify(program(&mut ebpf)?)?;
+        let program = program(&mut ebpf)?;
+        // The verifier takes as long as a walk through a million blocks.
+        let (verified, found) = thread::scope(|scope| {
+            let found = scope.spawn(|| Found::take(&counters, [&blocked, &fenced], &networks));
+            (verify(program), found.join())
+        });
+        verified?;
+        let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let ring = Ring::new(take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?);
         let pair = |ebpf: &mut Ebpf, names: [&'static str; 2]| -> Result<Networks, Error> {
             Ok(Networks::new(names, take(ebpf, names[0])?, take(ebpf, names[1])?))
         };
         let kernel = Kernel {
-            counters: take(&mut ebpf, "COUNTERS")?,
+            counters,
+            found,
             blocked,
             networks,
             fenced,
@@ -182,40 +183,6 @@ impl Load {
             Some(nix::Error::EPERM | nix::Error::EACCES) => Error::Privileges,
             _ => error.into(),
         })
-    }
-
-    fn layouts(&self) -> [Layout; 24] {
-        const WORD: u32 = 8;
-        let Self { max_blocked, max_networks, max_fenced, max_sources, ring_size, .. } = *self;
-        let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        let block = size(size_of::<Block>());
-        [
-            ("WATCHED_TCP", 4, WORD, None),
-            ("WATCHED_UDP", 4, WORD, None),
-            ("ADVANCED_TCP", 4, WORD, None),
-            ("ADVANCED_UDP", 4, WORD, None),
-            ("BLOCKED_V4", 4, block, Some(max_blocked)),
-            ("BLOCKED_V6", 16, block, Some(max_blocked)),
-            (blocked_networks::MAP, 4 + size(size_of::<state::NetworkKey>()), block, Some(max_networks)),
-            ("FENCED_V4", 4, block, Some(max_fenced)),
-            ("FENCED_V6", 16, block, Some(max_fenced)),
-            (secrets::MAP, 4, size(size_of::<Secrets>()), None),
-            ("GATE_V4", 4, WORD, None),
-            ("GATE_V6", 4, WORD, None),
-            ("GATE_GENERATION", 4, 4, None),
-            (heartbeat::MAP, 4, WORD, None),
-            ("IGNORED_V4", 8, 4, None),
-            ("IGNORED_V6", 20, 4, None),
-            ("LOCAL_V4", 8, 4, None),
-            ("LOCAL_V6", 20, 4, None),
-            ("STEERED", size(size_of::<state::SteerKey>()), 4, Some(max_sources)),
-            ("SOURCES", 16, size(size_of::<state::Tally>()), Some(max_sources)),
-            ("SIGHTS", size(size_of::<state::SightKey>()), WORD, Some(max_sources)),
-            ("BUDGET", 4, size(size_of::<Budget>()), None),
-            ("COUNTERS", 4, size(size_of::<Counters>()), None),
-            // A ring has neither keys nor values; the size of its records guards against another version's.
-            ("EVENTS", 0, 0, Some(ring_size.max(size(size_of::<Event>())))),
-        ]
     }
 }
 
@@ -337,26 +304,6 @@ impl Watched {
             Self::AdvancedUdp => "ADVANCED_UDP",
         }
     }
-}
-
-/// Removes the pin of a map that another version or another size was configured for, which it returns. A program that
-/// still runs keeps using it until it is replaced.
-fn drop_misfit(pins: &Pins, (name, key, value, entries): &Layout) -> Result<Option<MapData>, Error> {
-    let path = pins.map(name);
-    if !path.exists() {
-        return Ok(None);
-    }
-    let fits = MapInfo::from_pin(&path).is_ok_and(|info| {
-        info.key_size() == *key
-            && info.value_size() == *value
-            && entries.is_none_or(|entries| info.max_entries() == entries)
-    });
-    if fits {
-        return Ok(None);
-    }
-    let misfit = MapData::from_pin(&path).ok();
-    std::fs::remove_file(&path).map_err(|error| Error::Pins { path, problem: error.to_string() })?;
-    Ok(misfit)
 }
 
 /// The offset of the gate generation that no attached program reads.

@@ -230,27 +230,26 @@ impl Ledger {
             .is_none_or(|hold| (hold.is_fence && !line.hold.is_fence) || line.hold.has_other_terms_than(hold))
     }
 
-    /// Brings together the blocked file's lines and the kernel's map at start, and what follows from it. A `file`
+    /// Brings together the blocked file's lines and the kernel's map, by source, at start, and what follows from it. A `file`
     /// of `None` is one that wasn't there, which lifts nothing. A block that the file has shown before and shows
     /// no longer was lifted there; one that it never showed was made while no daemon was there.
     pub fn take_over(
         &mut self,
         file: Option<&[Record]>,
-        map: &[Standing],
+        map: &BTreeMap<IpAddr, Standing>,
         is_exempt: impl Fn(IpAddr) -> bool,
     ) -> TakeOver {
         let mut then = TakeOver::default();
-        let standing: BTreeMap<IpAddr, Hold> = map.iter().map(|it| (it.source, it.hold)).collect();
         for record in file.unwrap_or_default() {
             let Record { source, hold } = *record;
-            let stands = standing.get(&source).is_some_and(|standing| !hold.has_other_terms_than(standing));
+            let stands = map.get(&source).is_some_and(|standing| !hold.has_other_terms_than(&standing.hold));
             if is_exempt(source) && !stands {
                 then.lift.push(*record);
             } else if !is_exempt(source) && self.enter(source, hold) && !stands {
                 then.block.push(*record);
             }
         }
-        for Standing { source, hold, mirrored } in map.iter().copied() {
+        for Standing { source, hold, mirrored } in map.values().copied() {
             if is_exempt(source) || (mirrored && file.is_some() && !self.holds(source)) {
                 then.lift.push(Record { source, hold });
             } else if self.enter(source, hold) && !mirrored {
@@ -281,6 +280,10 @@ mod tests {
         Standing { source, hold: hold(9), mirrored }
     }
 
+    fn map<const N: usize>(standings: [Standing; N]) -> BTreeMap<IpAddr, Standing> {
+        standings.map(|standing| (standing.source, standing)).into()
+    }
+
     fn nobody(_: IpAddr) -> bool {
         false
     }
@@ -288,7 +291,7 @@ mod tests {
     #[test]
     fn a_line_without_a_block_is_blocked_again() {
         let mut ledger = Ledger::default();
-        let then = ledger.take_over(Some(&[line(A, 1), line(A, 2)]), &[], nobody);
+        let then = ledger.take_over(Some(&[line(A, 1), line(A, 2)]), &map([]), nobody);
         assert_eq!(then, TakeOver { block: vec![line(A, 1)], ..TakeOver::default() });
         assert_eq!(ledger.records().collect::<Vec<_>>(), [line(A, 1)]);
     }
@@ -296,7 +299,7 @@ mod tests {
     #[test]
     fn a_line_and_a_block_agree() {
         let mut ledger = Ledger::default();
-        let then = ledger.take_over(Some(&[line(A, 1)]), &[standing(A, true)], nobody);
+        let then = ledger.take_over(Some(&[line(A, 1)]), &map([standing(A, true)]), nobody);
         assert_eq!(then, TakeOver::default());
         assert!(ledger.holds(A));
     }
@@ -304,7 +307,7 @@ mod tests {
     #[test]
     fn a_line_taken_out_lifts_the_block() {
         let mut ledger = Ledger::default();
-        let then = ledger.take_over(Some(&[]), &[standing(A, true)], nobody);
+        let then = ledger.take_over(Some(&[]), &map([standing(A, true)]), nobody);
         assert_eq!(then, TakeOver { lift: vec![line(A, 9)], ..TakeOver::default() });
         assert!(ledger.is_empty());
     }
@@ -312,14 +315,14 @@ mod tests {
     #[test]
     fn a_block_made_without_a_daemon_is_recorded() {
         let mut ledger = Ledger::default();
-        let then = ledger.take_over(Some(&[]), &[standing(A, false)], nobody);
+        let then = ledger.take_over(Some(&[]), &map([standing(A, false)]), nobody);
         assert_eq!(then, TakeOver { record: vec![line(A, 9)], ..TakeOver::default() });
     }
 
     #[test]
     fn a_missing_file_lifts_nothing() {
         let mut ledger = Ledger::default();
-        let then = ledger.take_over(None, &[standing(A, true), standing(B, false)], nobody);
+        let then = ledger.take_over(None, &map([standing(A, true), standing(B, false)]), nobody);
         assert_eq!(then, TakeOver { record: vec![line(B, 9)], ..TakeOver::default() });
         assert_eq!(ledger.len(), 2);
     }
@@ -360,9 +363,9 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.enter(A, hold(1));
         assert_eq!(ledger.edit(&[with(50)], nobody, nobody).block, [with(50)]);
-        let then = ledger.clone().take_over(Some(&[with(50)]), &[standing(A, true)], nobody);
+        let then = ledger.clone().take_over(Some(&[with(50)]), &map([standing(A, true)]), nobody);
         assert_eq!(then, TakeOver::default(), "it is held already");
-        let then = Ledger::default().take_over(Some(&[with(50)]), &[standing(A, true)], nobody);
+        let then = Ledger::default().take_over(Some(&[with(50)]), &map([standing(A, true)]), nobody);
         assert_eq!(then, TakeOver { block: vec![with(50)], ..TakeOver::default() });
         ledger.lift(A);
         ledger.enter(A, with(50).hold);
@@ -391,7 +394,7 @@ mod tests {
         let mut ledger = Ledger::default();
         let c = IpAddr::from([192, 0, 2, 3]);
         let lines = [line(A, 1), line(c, 1)];
-        let then = ledger.take_over(Some(&lines), &[standing(A, true), standing(B, true)], |_| true);
+        let then = ledger.take_over(Some(&lines), &map([standing(A, true), standing(B, true)]), |_| true);
         let lift = vec![line(c, 1), line(A, 9), line(B, 9)];
         assert_eq!(then, TakeOver { lift, ..TakeOver::default() });
         assert!(ledger.is_empty());

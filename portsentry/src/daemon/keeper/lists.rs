@@ -2,7 +2,7 @@
 //! write the list.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     net::IpAddr,
 };
 
@@ -43,18 +43,29 @@ impl Keeper {
     /// Has the kernel block exactly whom the list names, but for those who are never blocked. Who is blocked for
     /// another reason, too, stays as he is.
     pub(super) fn set_listed(&mut self) -> Result<(), kernel::Error> {
+        let blocked = self.kernel.blocked.read()?;
+        self.set_listed_beside(&blocked)
+    }
+
+    /// As [`Keeper::set_listed`], where the kernel's map is known; what the ledger has entered since then counts, too.
+    pub(super) fn set_listed_beside(&mut self, blocked: &[(IpAddr, Block)]) -> Result<(), kernel::Error> {
         let exempt = territory::exempt(&self.host, &self.ignored);
-        let held: HashMap<IpAddr, u8> =
-            self.kernel.blocked.read()?.into_iter().map(|(source, block)| (source, block.origin)).collect();
+        // In order, as the list is: a search near the last one is a short one.
+        let mut held: Vec<(IpAddr, u8)> =
+            blocked.iter().map(|(source, block)| (*source, block.origin)).collect();
+        held.sort_unstable();
         let exempt: HashSet<&IpAddr> =
             exempt.keys().flat_map(|network| self.listed.hosts_in(network)).collect();
         let is_wanted = |source: &IpAddr| self.listed.names(*source) && !exempt.contains(source);
-        let gone =
-            held.iter().filter(|(source, origin)| **origin == Origin::List as u8 && !is_wanted(source));
-        let gone: Vec<IpAddr> = gone.map(|(source, _)| *source).collect();
+        let is_held = |source: &IpAddr| {
+            held.binary_search_by_key(source, |(source, _)| *source).is_ok()
+                || self.ledger.get(*source).is_some_and(|hold| !hold.is_fence)
+        };
+        let gone = held.iter().filter(|(source, origin)| *origin == Origin::List as u8 && !is_wanted(source));
+        let gone = gone.map(|(source, _)| *source);
         self.kernel.blocked.remove_all(gone)?;
         let block = listed();
-        let new = self.listed.hosts.iter().filter(|source| !held.contains_key(source) && is_wanted(source));
+        let new = self.listed.hosts.iter().filter(|source| !is_held(source) && !exempt.contains(source));
         let new: Vec<(IpAddr, Block)> = new.map(|source| (*source, block)).collect();
         let networks: BTreeMap<_, _> = self.listed.networks.iter().map(|network| (*network, block)).collect();
         // Both, whatever becomes of the first.

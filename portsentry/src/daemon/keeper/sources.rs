@@ -10,7 +10,7 @@ use portsentry_common::{
 
 use super::{super::territory, Keeper};
 use crate::{
-    kernel::{self, Blocked, Kernel},
+    kernel::{self, Found, Kernel, Moment},
     policy::{Hold, Record, Sighting, Standing, TakeOver},
 };
 
@@ -131,7 +131,8 @@ impl Keeper {
     /// many at a time. Whether that was all.
     pub(super) fn record_unrecorded(&mut self) -> Result<bool, kernel::Error> {
         let mut fences = 0;
-        for Standing { source, hold, mirrored } in standings(&self.kernel)? {
+        let (blocked, fenced) = (self.kernel.blocked.read()?, self.kernel.fenced.read()?);
+        for Standing { source, hold, mirrored } in standings(&blocked, &fenced) {
             if mirrored || (hold.is_fence && fences > FENCES) {
                 continue;
             }
@@ -162,19 +163,18 @@ impl Keeper {
     }
 
     /// Makes the files, the kernel's maps and the ledger agree when the daemon starts.
-    pub(super) fn take_over(&mut self) -> Result<(), kernel::Error> {
+    pub(super) fn take_over(&mut self, found: &Found) -> Result<(), kernel::Error> {
         for source in self.files.once_blocked() {
             self.offences.add(source);
         }
         let (mut lines, problems) = self.files.read();
         let now = SystemTime::now();
-        let standings = standings(&self.kernel)?;
-        let in_kernel: BTreeMap<_, _> =
-            standings.iter().map(|standing| (standing.source, standing.hold)).collect();
+        let standings: BTreeMap<IpAddr, Standing> =
+            standings(&found.blocked, &found.fenced).map(|standing| (standing.source, standing)).collect();
         for line in lines.iter_mut().flatten() {
             line.hold.until = self.until(line.source, &line.hold);
             // The kernel's clock is never set. An end that an administrator writes is a moment, by the wall clock.
-            if let Some(hold) = in_kernel.get(&line.source)
+            if let Some(Standing { hold, .. }) = standings.get(&line.source)
                 && line.hold.is_fence == hold.is_fence
                 && line.hold.proof != Proof::Administrator
             {
@@ -229,32 +229,31 @@ impl Keeper {
     }
 }
 
-/// The blocks and fences in the kernel's maps that aren't over.
-fn standings(kernel: &Kernel) -> Result<Vec<Standing>, kernel::Error> {
-    let of = |map: &Blocked, is_fence| -> Result<Vec<Standing>, kernel::Error> {
-        Ok(map.read()?.iter().filter_map(|(source, block)| standing(*source, block, is_fence)).collect())
-    };
-    // A source that is in both is blocked.
-    Ok([of(&kernel.blocked, false)?, of(&kernel.fenced, true)?].concat())
+/// The fences and blocks that aren't over. A source that is in both comes twice: it is blocked.
+fn standings(blocked: &[(IpAddr, Block)], fenced: &[(IpAddr, Block)]) -> impl Iterator<Item = Standing> {
+    let now = Moment::now();
+    let fences = fenced.iter().filter_map(move |(source, block)| standing(*source, block, true, now));
+    fences.chain(blocked.iter().filter_map(move |(source, block)| standing(*source, block, false, now)))
 }
 
 /// What the kernel's maps say of one source now.
 fn standing_of(kernel: &Kernel, source: IpAddr) -> Result<Option<Standing>, kernel::Error> {
-    let blocked = kernel.blocked.get(source)?.and_then(|block| standing(source, &block, false));
-    let fenced = kernel.fenced.get(source)?.and_then(|block| standing(source, &block, true));
+    let now = Moment::now();
+    let blocked = kernel.blocked.get(source)?.and_then(|block| standing(source, &block, false, now));
+    let fenced = kernel.fenced.get(source)?.and_then(|block| standing(source, &block, true, now));
     Ok(blocked.or(fenced))
 }
 
-fn standing(source: IpAddr, block: &Block, is_fence: bool) -> Option<Standing> {
-    let now = u64::try_from(kernel::monotonic_ns()).unwrap_or_default();
+fn standing(source: IpAddr, block: &Block, is_fence: bool, now: Moment) -> Option<Standing> {
+    let now_ns = u64::try_from(now.monotonic_ns).unwrap_or_default();
     // Whom the list names no file of ours does.
-    if block.is_over(now) || block.origin == Origin::List as u8 {
+    if block.is_over(now_ns) || block.origin == Origin::List as u8 {
         return None;
     }
     let until = i64::try_from(block.until_ns).ok().filter(|until| *until != 0);
     let hold = Hold {
-        since: kernel::wall_time(block.since_ns),
-        until: until.map(kernel::wall_time),
+        since: now.wall_time(block.since_ns),
+        until: until.map(|until| now.wall_time(until)),
         port: block.port,
         protocol: Protocol::try_from(block.protocol).unwrap_or(Protocol::Tcp),
         proof: Proof::try_from(block.proof).unwrap_or(Proof::None),

@@ -1,0 +1,72 @@
+//! The maps that outlive a daemon: what each has to look like, and what becomes of one that doesn't. It must not know what
+//! stands in them.
+
+use aya::maps::{MapData, MapInfo};
+use portsentry_common::{
+    block::Block, budget::Budget, challenge::Secrets, counter::Counters, event::Event, state,
+};
+
+use super::{Error, Load, Pins, blocked_networks, heartbeat, secrets};
+
+/// A map's name, with its key's and value's size, and the entries it is made with where the object doesn't say.
+pub(super) type Layout = (&'static str, u32, u32, Option<u32>);
+
+impl Load {
+    /// The maps that are pinned.
+    pub(super) fn layouts(&self) -> [Layout; 24] {
+        const WORD: u32 = 8;
+        let Self { max_blocked, max_networks, max_fenced, max_sources, ring_size, .. } = *self;
+        let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let block = size(size_of::<Block>());
+        [
+            ("WATCHED_TCP", 4, WORD, None),
+            ("WATCHED_UDP", 4, WORD, None),
+            ("ADVANCED_TCP", 4, WORD, None),
+            ("ADVANCED_UDP", 4, WORD, None),
+            ("BLOCKED_V4", 4, block, Some(max_blocked)),
+            ("BLOCKED_V6", 16, block, Some(max_blocked)),
+            (blocked_networks::MAP, 4 + size(size_of::<state::NetworkKey>()), block, Some(max_networks)),
+            ("FENCED_V4", 4, block, Some(max_fenced)),
+            ("FENCED_V6", 16, block, Some(max_fenced)),
+            (secrets::MAP, 4, size(size_of::<Secrets>()), None),
+            ("GATE_V4", 4, WORD, None),
+            ("GATE_V6", 4, WORD, None),
+            ("GATE_GENERATION", 4, 4, None),
+            (heartbeat::MAP, 4, WORD, None),
+            ("IGNORED_V4", 8, 4, None),
+            ("IGNORED_V6", 20, 4, None),
+            ("LOCAL_V4", 8, 4, None),
+            ("LOCAL_V6", 20, 4, None),
+            ("STEERED", size(size_of::<state::SteerKey>()), 4, Some(max_sources)),
+            ("SOURCES", 16, size(size_of::<state::Tally>()), Some(max_sources)),
+            ("SIGHTS", size(size_of::<state::SightKey>()), WORD, Some(max_sources)),
+            ("BUDGET", 4, size(size_of::<Budget>()), None),
+            ("COUNTERS", 4, size(size_of::<Counters>()), None),
+            // A ring has neither keys nor values; the size of its records guards against another version's.
+            ("EVENTS", 0, 0, Some(ring_size.max(size(size_of::<Event>())))),
+        ]
+    }
+}
+
+/// Removes the pin of a map that another version or another size was configured for, which it returns. A program that
+/// still runs keeps using it until it is replaced.
+pub(super) fn drop_misfit(
+    pins: &Pins,
+    (name, key, value, entries): &Layout,
+) -> Result<Option<MapData>, Error> {
+    let path = pins.map(name);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let fits = MapInfo::from_pin(&path).is_ok_and(|info| {
+        info.key_size() == *key
+            && info.value_size() == *value
+            && entries.is_none_or(|entries| info.max_entries() == entries)
+    });
+    if fits {
+        return Ok(None);
+    }
+    let misfit = MapData::from_pin(&path).ok();
+    std::fs::remove_file(&path).map_err(|error| Error::Pins { path, problem: error.to_string() })?;
+    Ok(misfit)
+}
