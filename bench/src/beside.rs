@@ -1,6 +1,7 @@
 //! Honest throughput beside a flood, with portsentry and without. It must not judge the daemon.
 
 use std::{
+    fmt,
     io::{self, ErrorKind, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -15,26 +16,30 @@ use portsentry_tests::lab::{Family, INTERFACE, Lab};
 use crate::{
     bytecode::{Code, own_mut},
     cases::PASS,
-    classic::{Daemon, Which, flood},
+    classic::{Daemon, Which},
+    paced::Paced,
     rate::{Measurement, in_turns},
     report::Report,
+    turns::quantile,
 };
 
 /// How long each run lasts.
 const RUN: Duration = Duration::from_secs(1);
 /// How long the service waits for a word before it looks whether the run is over.
 const GLANCE: Duration = Duration::from_millis(20);
+/// Odd, so that no source comes again: the golden ratio of 32 bits, which spreads them over all there are.
+const SPREAD: u32 = 0x9e37_79b1;
 /// One that a service has, among those that are watched.
 const PORT: u16 = 443;
 
-/// What comes beside the honest traffic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What comes beside the honest traffic, in SYNs a second.
+#[derive(Clone, Copy, Debug)]
 enum Flood {
     None,
-    /// Each SYN from another source.
-    Forged,
+    /// Each from another source; as many as can be sent, if no pace is set.
+    Forged(Option<f64>),
     /// From one source, which is cut off at once.
-    Single,
+    Single(f64),
 }
 
 /// What the honest client and the service speak.
@@ -46,6 +51,9 @@ enum Honest {
 
 /// Measures with portsentry and without, in turns. Without it a program stands there that returns at once: a veth pair
 /// with an XDP program carries no large segments, whatever the program does.
+///
+/// Both get the same flood: as many SYNs a second as the machine can send without portsentry. Who sends them runs on the
+/// same CPUs, and would send the more the less they cost the host.
 pub(crate) fn rates(rounds: u32, report: &mut Report) -> Result<()> {
     let (without, with) = (Lab::new(), Lab::new());
     for lab in [&without, &with] {
@@ -58,12 +66,14 @@ pub(crate) fn rates(rounds: u32, report: &mut Report) -> Result<()> {
     let program = own_mut(&mut nothing)?;
     without.host.enter(|| program.attach(INTERFACE, XdpMode::Driver))?;
     let _daemon = Daemon::start(&with, Which::Ours)?;
+    let pace = pace(&without)?;
+    eprintln!("bench: {pace:.0} SYNs a second");
     let mut measurements: Vec<Measurement<'_>> = Vec::new();
     for honest in [Honest::Tcp, Honest::Udp] {
-        for flood in [Flood::None, Flood::Forged, Flood::Single] {
+        for flood in [Flood::None, Flood::Forged(Some(pace)), Flood::Single(pace)] {
             for (lab, guard) in [(&without, "returning at once"), (&with, "portsentry")] {
-                let name = format!("{}, {}: {guard}", honest.name(), flood.name());
-                measurements.push((name, Box::new(move || measure(lab, honest, flood))));
+                let name = format!("{}, {flood}: {guard}", honest.name());
+                measurements.push((name, Box::new(move || Ok(measure(lab, honest, flood)?.honest))));
             }
         }
     }
@@ -71,12 +81,18 @@ pub(crate) fn rates(rounds: u32, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-impl Flood {
-    const fn name(self) -> &'static str {
+/// SYNs a second that the machine sends beside honest traffic when nothing holds it back: the median of a few runs.
+fn pace(lab: &Lab) -> Result<f64> {
+    let runs = (0..5).map(|_| Ok(measure(lab, Honest::Tcp, Flood::Forged(None))?.flood));
+    Ok(quantile(runs.collect::<Result<Vec<_>>>()?.into_iter(), 2))
+}
+
+impl fmt::Display for Flood {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::None => "no flood",
-            Self::Forged => "SYNs from forged sources",
-            Self::Single => "SYNs from one source",
+            Self::None => formatter.write_str("no flood"),
+            Self::Forged(_) => formatter.write_str("SYNs from forged sources"),
+            Self::Single(_) => formatter.write_str("SYNs from one source"),
         }
     }
 }
@@ -90,32 +106,42 @@ impl Honest {
     }
 }
 
-/// Bytes a second that came to the service.
-fn measure(lab: &Lab, honest: Honest, beside: Flood) -> Result<f64> {
+/// What one run was like.
+struct Rates {
+    /// Bytes a second that came to the service.
+    honest: f64,
+    /// SYNs a second that were sent beside it.
+    flood: f64,
+}
+
+fn measure(lab: &Lab, honest: Honest, beside: Flood) -> Result<Rates> {
     let (client, service) = connected(lab, honest)?;
     let (is_over, bytes) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         let sending = scope.spawn(|| send(&client, &is_over));
         let receiving = scope.spawn(|| receive(&service, &is_over, &bytes));
         let (begun, before) = (Instant::now(), bytes.load(Ordering::Relaxed));
-        let done = match beside {
+        let paced = Paced::new(lab);
+        let sent = match beside {
             Flood::None => {
                 thread::sleep(RUN);
-                Ok(0)
+                0
             }
-            Flood::Forged => flood(lab, Some(u32::MAX / 2), RUN),
-            Flood::Single => flood(lab, None, RUN),
+            Flood::Forged(pace) => {
+                paced.send(pace, RUN, |count| Some(Ipv4Addr::from_bits(count.wrapping_mul(SPREAD))))
+            }
+            Flood::Single(pace) => paced.send(Some(pace), RUN, |_| None),
         };
         let (came, took) = (bytes.load(Ordering::Relaxed) - before, begun.elapsed());
         is_over.store(true, Ordering::Relaxed);
         for thread in [sending, receiving] {
             thread.join().map_err(|_| anyhow!("a thread of the honest traffic has died"))??;
         }
-        done?;
         ensure!(came > 0, "nothing comes through");
         // A second's bytes are far from what an f64 can't hold.
         #[expect(clippy::cast_precision_loss)]
-        Ok(came as f64 / took.as_secs_f64())
+        let [honest, flood] = [came, sent].map(|count| count as f64 / took.as_secs_f64());
+        Ok(Rates { honest, flood })
     })
 }
 

@@ -11,6 +11,7 @@ mod curve;
 mod directory;
 mod live;
 mod machine;
+mod paced;
 mod paths;
 mod picture;
 mod rate;

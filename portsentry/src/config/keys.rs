@@ -323,7 +323,7 @@ pub const KEYS: &[Key] = &[
         name: "FENCE_RATE",
         origin: Origin::Ours,
         form: "1 to 10000000",
-        default: "10000",
+        default: "1000",
         meaning: "Sources a second that each CPU fences at most, so that a flood of forged ones turns the fences over \
                   slowly. A probe that comes on top is dropped all the same.",
         set: |c, v, r| put(&mut c.fence_rate, value::number(v, 1..=10_000_000, r)),

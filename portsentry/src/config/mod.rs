@@ -201,7 +201,7 @@ impl Default for Config {
             fence_time: Duration::from_mins(5),
             max_networks: 65536,
             max_fenced: 65536,
-            fence_rate: 10_000,
+            fence_rate: 1000,
             challenge: false,
             challenge_rate: 1000,
             kill_on_proof: false,

@@ -55,6 +55,9 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// Lines of `hosts.deny` that are logged one by one each time that it is written.
 const DENIED: usize = 500;
+/// How far the keeper gives way to others: the kernel drops without it, and what a flood has it write down is nobody's
+/// hurry.
+const NICE: i32 = 10;
 /// How long a key makes cookies. It checks them for as long again.
 const RENEWAL: Duration = Duration::from_hours(1);
 
@@ -246,6 +249,8 @@ impl Keeper {
 
     /// Does what it is told until it is told to stop, or nobody is left to tell it anything.
     pub fn run(mut self, messages: &Receiver<Message>) {
+        // A thread's own on Linux (setpriority(2)). Without it all goes on.
+        let _ = rustix::process::nice(NICE);
         self.catch_up();
         let mut next = Instant::now() + TICK;
         let finish = loop {

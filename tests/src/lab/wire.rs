@@ -54,6 +54,11 @@ impl Wire {
         )
     }
 
+    /// The same without anything that comes in: it costs the interface nothing but what is sent.
+    pub fn mouth(namespace: &Namespace) -> Self {
+        Self::open_for(namespace, 0)
+    }
+
     fn open_for(namespace: &Namespace, ethertype: libc::c_int) -> Self {
         namespace.enter(|| {
             let protocol = u16::try_from(ethertype).expect("an Ethertype");
