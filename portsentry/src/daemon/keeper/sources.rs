@@ -130,14 +130,14 @@ impl Keeper {
     /// Finds what the kernel has entered and not told: all blocks, and of fences, which a flood makes by the thousand, so
     /// many at a time. Whether that was all.
     pub(super) fn record_unrecorded(&mut self) -> Result<bool, kernel::Error> {
-        let mut fences = 0;
+        let mut found = 0;
         let (blocked, fenced) = (self.kernel.blocked.read()?, self.kernel.fenced.read()?);
         for Standing { source, hold, mirrored } in standings(&blocked, &fenced) {
-            if mirrored || (hold.is_fence && fences > FENCES) {
+            if mirrored || (hold.is_fence && found == FENCES) {
                 continue;
             }
             if self.ledger.enter(source, hold) {
-                fences += usize::from(hold.is_fence);
+                found += usize::from(hold.is_fence);
                 if !hold.is_fence {
                     self.offend(source, &hold)?;
                 }
@@ -147,7 +147,7 @@ impl Keeper {
                 self.files.deny(&record);
             }
         }
-        Ok(fences <= FENCES)
+        Ok(found < FENCES)
     }
 
     /// Notes in the map that the files have shown a source.
@@ -230,10 +230,15 @@ impl Keeper {
 }
 
 /// The fences and blocks that aren't over. A source that is in both comes twice: it is blocked.
-fn standings(blocked: &[(IpAddr, Block)], fenced: &[(IpAddr, Block)]) -> impl Iterator<Item = Standing> {
+fn standings<'a>(
+    blocked: &'a [(IpAddr, Block)],
+    fenced: &'a [(IpAddr, Block)],
+) -> impl Iterator<Item = Standing> + use<'a> {
     let now = Moment::now();
-    let fences = fenced.iter().filter_map(move |(source, block)| standing(*source, block, true, now));
-    fences.chain(blocked.iter().filter_map(move |(source, block)| standing(*source, block, false, now)))
+    let each = [(fenced, true), (blocked, false)].into_iter();
+    each.flat_map(move |(map, is_fence)| {
+        map.iter().filter_map(move |(source, block)| standing(*source, block, is_fence, now))
+    })
 }
 
 /// What the kernel's maps say of one source now.
