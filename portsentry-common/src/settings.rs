@@ -61,11 +61,11 @@ pub struct Settings {
     pub challenge_rate: u32,
     /// The lowest port of our own outbound datagrams (`ip_local_port_range`).
     pub first_ephemeral: u32,
-    /// Offset in words of the gate's generation that counts: 0 or [`crate::gate::WORDS`].
-    pub gate: u32,
     /// Protocols whose listed ports are traps that take what comes (1.2's `-tcp` and `-udp`): bit 0 for TCP, bit 1
     /// for UDP.
     pub traps: u32,
+    /// Always 0.
+    pub reserved: u32,
 }
 
 const _: () = assert!(size_of::<Settings>() == 80);
@@ -93,8 +93,8 @@ impl Settings {
         fence_rate: 0,
         challenge_rate: 0,
         first_ephemeral: 0,
-        gate: 0,
         traps: 0,
+        reserved: 0,
     };
 
     /// Whether the listed ports of `protocol` take what comes.

@@ -28,15 +28,6 @@ use crate::{atomic, explained::EXPLAINED, maps, sockets};
 
 use self::family::Family;
 
-/// A single setting, for what is on every packet's way: cheaper than by [`World::settings`].
-macro_rules! setting {
-    ($field:ident) => {{
-        let settings = (&raw const maps::SETTINGS).cast::<Settings>();
-        // SAFETY: as in `settings`; volatile, for the optimiser must not take the initial value for the loader's.
-        unsafe { (&raw const (*settings).$field).read_volatile() }
-    }};
-}
-
 /// The kernel, as one packet's judgement sees it.
 pub struct Kernel<'a> {
     context: &'a XdpContext,
@@ -160,7 +151,8 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     #[inline(always)]
     fn may_be_blocked(&self, bit: u32) -> bool {
         let (word, mask) = gate::place(bit);
-        let gate = A::gate(word + setting!(gate));
+        let generation = maps::GATE_GENERATION.get(0).copied().unwrap_or(0);
+        let gate = A::gate(word + generation);
         gate.copied().unwrap_or(0) & mask != 0
     }
 

@@ -59,7 +59,7 @@ pub static GATE_V4: Array<u64, GATE, MMAPABLE> = Array::new();
 #[btf_map]
 pub static GATE_V6: Array<u64, GATE, MMAPABLE> = Array::new();
 
-/// The gate generation of the program that is attached; only the daemon writes and reads it.
+/// Offset in words of the gates' generation that counts: 0 or [`gate::WORDS`]. Only the daemon writes it.
 #[btf_map]
 pub static GATE_GENERATION: Array<u32, 1> = Array::new();
 

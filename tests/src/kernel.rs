@@ -70,6 +70,11 @@ impl InKernel {
         Self { kernel, ring, counters, _pins: directory }
     }
 
+    /// Its maps, and what can be done with them.
+    pub fn kernel(&mut self) -> &mut Kernel {
+        &mut self.kernel
+    }
+
     /// Runs the program `times` over on `frame`; what it told waits in the ring.
     pub fn repeat(&mut self, frame: &[u8], times: u32) -> Outcome {
         let trial = self.kernel.try_frame(frame, times).unwrap_or_else(|error| panic!("{error}"));

@@ -14,7 +14,7 @@ use crate::sockets::Socket;
 /// Settings, sizes, and what stands in the maps at first.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// The program's settings, clock and gate aside.
+    /// The program's settings, clock aside.
     pub settings: Settings,
     /// How many sources of each address family may be blocked.
     pub max_blocked: u32,

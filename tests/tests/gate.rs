@@ -3,15 +3,22 @@
 
 use std::{
     fs,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     path::Path,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
 };
 
+use bytemuck::Zeroable;
 use etherparse::PacketBuilder;
 use nix::sys::signal::Signal;
-use portsentry_tests::lab::{FAMILIES, Family, Lab, Wire};
+use portsentry_common::{block::Block, judge::Action};
+use portsentry_tests::{
+    kernel::InKernel,
+    lab::{FAMILIES, Family, Lab, Wire, dump},
+    outcome::Judge,
+    scenario::Scenario,
+};
 
 const SERVICE: u16 = 8080;
 const RELOADS: usize = 6;
@@ -40,6 +47,51 @@ fn write_list(path: &Path, sources: impl Iterator<Item = (Family, IpAddr)>) {
     let new = path.with_extension("new");
     fs::write(&new, lines.concat()).expect("a list");
     fs::rename(new, path).expect("the list is replaced");
+}
+
+#[test]
+fn renewed_gates_keep_the_bits_of_whom_they_stand_before() {
+    const NETWORKS: u8 = 200;
+    let source = |number: u8| {
+        [IpAddr::from([198, 18, number, 7]), IpAddr::from([0x2001, 0xdb8, number.into(), 0, 0, 0, 0, 7])]
+    };
+    let mut judge = InKernel::new(&Scenario::default());
+    let bits = judge.kernel().gate_bits().unwrap();
+    for source in (0..NETWORKS).flat_map(source) {
+        judge.kernel().blocked.insert(source, &Block::zeroed()).unwrap();
+    }
+    for source in (NETWORKS / 2..NETWORKS).flat_map(source) {
+        judge.kernel().blocked.remove(source).unwrap();
+    }
+    let crowded = judge.kernel().gate_bits().unwrap();
+    assert!(crowded > bits + usize::from(NETWORKS), "{crowded} bits after {bits}: who has gone leaves his");
+    // Either generation.
+    for _ in 0..2 {
+        judge.kernel().renew_gates().unwrap();
+        let left = judge.kernel().gate_bits().unwrap();
+        assert!(left <= bits + usize::from(NETWORKS), "{left} bits after {bits}");
+        for source in (0..NETWORKS / 2).flat_map(source) {
+            let [v4, v6] = FAMILIES;
+            let family = if source.is_ipv4() { v4 } else { v6 };
+            assert_eq!(judge.judge(&syn(family, source, SERVICE)).action, Action::Drop, "{source}");
+        }
+    }
+}
+
+#[test]
+fn gates_are_renewed_when_many_bits_are_stale() {
+    let lab = Lab::new();
+    let list = lab.files().join("portsentry.blocklist");
+    fs::write(&list, "").expect("a list");
+    let setup = lab.portsentry("-stcp").with("MAX_BLOCKED", "400000");
+    let daemon = setup.with("BLOCK_LIST", &list.display().to_string()).start();
+    let generation = || dump(&daemon.pins().join("GATE_GENERATION"))[0]["value"].clone();
+    let before = generation();
+    // As many networks of 24 bits, each with a bit of its own.
+    let hosts = (0..300_000u32).map(|number| Ipv4Addr::from_bits(0x1000_0001 + (number << 8)));
+    fs::write(&list, hosts.map(|host| format!("{host}\n")).collect::<String>()).expect("a list");
+    daemon.log().wait_for("300000 hosts and 0 networks are blocked by it");
+    daemon.wait_until("the gates are renewed", || generation() != before);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod lists;
 mod show;
 mod sources;
 mod tell;
+mod upkeep;
 
 use self::{act::Actions, show::Limits, tell::Names};
 use std::{
@@ -34,7 +35,7 @@ use portsentry_common::{
 use super::{
     control::Asked,
     host::{Host, Interface},
-    supervisor::{self, Pulse},
+    supervisor::Pulse,
     territory,
     trap::Visit,
 };
@@ -53,13 +54,9 @@ use crate::{
 /// How often the map is compared with the ledger, and files that could not be written are tried again.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Lines of `hosts.deny` that are logged one by one each time that it is written.
-const DENIED: usize = 500;
 /// How far the keeper gives way to others: the kernel drops without it, and what a flood has it write down is nobody's
 /// hurry.
 const NICE: i32 = 10;
-/// How long a key makes cookies. It checks them for as long again.
-const RENEWAL: Duration = Duration::from_hours(1);
 
 /// What the keeper is told.
 #[derive(Debug)]
@@ -123,6 +120,9 @@ pub struct Keeper {
     /// Probes that the kernel has not told of, and whose sources are still to be found.
     untold: u64,
     next_renewal: Instant,
+    next_look: Instant,
+    /// Bits of the gates that were set when they were last renewed.
+    gate_bits: usize,
     interfaces: Interfaces,
     mode: Option<Mode>,
     challenges: bool,
@@ -200,7 +200,9 @@ impl Keeper {
             next_flush: Instant::now(),
             next_sweep: Instant::now(),
             untold: 0,
-            next_renewal: Instant::now() + RENEWAL,
+            next_renewal: Instant::now() + upkeep::RENEWAL,
+            next_look: Instant::now() + upkeep::LOOK,
+            gate_bits: 0,
             interfaces: config.interfaces.clone(),
             mode: match config.xdp_mode {
                 XdpMode::Auto => None,
@@ -229,6 +231,7 @@ impl Keeper {
         if let Err(error) = keeper.set_listed_beside(&found.blocked) {
             keeper.journal.error(&error);
         }
+        keeper.gate_bits = keeper.kernel.gate_bits()?;
         Ok(keeper)
     }
 
@@ -346,89 +349,6 @@ impl Keeper {
             self.journal.error(&error);
         }
         self.on_sighting(&sighting);
-    }
-
-    fn on_tick(&mut self) {
-        if let Err(error) = self.kernel.beat() {
-            self.journal.error(&error);
-        }
-        self.lift_over();
-        self.forget_surplus();
-        if self.challenges && Instant::now() >= self.next_renewal {
-            self.next_renewal = Instant::now() + RENEWAL;
-            if let Err(error) = self.kernel.renew_secrets() {
-                self.journal.error(&error);
-            }
-        }
-        if let Err(error) = self.sweep() {
-            self.journal.error(&error);
-        }
-        self.flush();
-        self.tell_status();
-    }
-
-    /// Tells the supervisor what there is to see, when it is something else than before.
-    fn tell_status(&mut self) {
-        let sources = self.ledger.len();
-        let status =
-            format!("Watching {} interfaces, {sources} sources blocked or fenced", self.attached.len());
-        if status != self.status {
-            supervisor::status(&status);
-            self.status = status;
-        }
-        self.journal.tick();
-        self.show();
-    }
-
-    /// Finds blocks that the kernel made and whose events were not told, and reports what the ring left out. Large maps
-    /// are searched so seldom that it takes a twentieth of the time at the most.
-    fn sweep(&mut self) -> Result<(), kernel::Error> {
-        let counters = self.kernel.counters()?;
-        let grown = |counter: Counter| counters.get(counter).wrapping_sub(self.counted.get(counter));
-        let untold = grown(Counter::OverRate) + grown(Counter::RingFull);
-        self.counted = counters;
-        if untold > 0 {
-            self.journal.untold(untold);
-            self.untold += untold;
-        }
-        let begin = Instant::now();
-        if self.untold > 0 && begin >= self.next_sweep {
-            if self.record_unrecorded()? {
-                self.untold = 0;
-            }
-            self.next_sweep = Instant::now() + begin.elapsed() * 19;
-        }
-        Ok(())
-    }
-
-    /// Writes the files that need it, and marks in the map what they show now. Large files are written so seldom
-    /// that it takes a twentieth of the time at the most.
-    fn flush(&mut self) {
-        let begin = Instant::now();
-        if begin < self.next_flush {
-            return;
-        }
-        let done = self.files.flush(&self.ledger);
-        for news in done.news {
-            self.journal.news(&news);
-        }
-        for denied in done.denied.iter().take(DENIED) {
-            self.journal.denied(denied.source, &denied.line);
-        }
-        if done.denied.len() > DENIED {
-            self.journal.denied_more(done.denied.len() - DENIED);
-        }
-        for source in done.shown {
-            if let Err(error) = self.mark(source) {
-                self.journal.error(&error);
-            }
-        }
-        self.board.count_denied(done.denied.len());
-        self.on_denied();
-        self.next_flush = Instant::now() + begin.elapsed() * 19;
-        if done.is_edited {
-            self.on_blocked_file();
-        }
     }
 
     fn summarize(&mut self) {

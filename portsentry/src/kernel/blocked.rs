@@ -52,8 +52,8 @@ impl Blocked {
         Ok(())
     }
 
-    /// Lifts a block; that none stood is no error. The gate keeps its bit, which costs a look-up, until the next
-    /// start rebuilds it.
+    /// Lifts a block; that none stood is no error. The gate keeps its bit, which costs a look-up, until it is
+    /// renewed.
     pub fn remove(&mut self, source: IpAddr) -> Result<(), Error> {
         let [v4, v6] = self.names;
         let (name, removed) = match source {

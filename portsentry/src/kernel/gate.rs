@@ -1,8 +1,8 @@
 //! The gates before the blocked maps, through shared memory. It must not know who is blocked.
 //!
-//! A gate has two generations; every writer sets bits in both, and the attached program reads one. To drop stale
-//! bits, the idle generation is cleared, filled again from the maps, and read by the next program. A block that
-//! the kernel enters meanwhile is in the map before its bits are set, so it is found either way.
+//! A gate has two generations; every writer sets bits in both, and programs read one. To drop stale bits, the idle
+//! generation is cleared, filled again from the maps, and takes its turn. A block that the kernel enters meanwhile is in
+//! the map before its bits are set, so it is found either way.
 
 use std::{
     ffi::c_void,
@@ -13,7 +13,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use aya::maps::MapData;
+use aya::maps::{Array, MapData};
 use ipnet::IpNet;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use portsentry_common::{
@@ -40,13 +40,21 @@ impl Gate {
         Ok(Self { v4: Bits::map(v4)?, v6: Bits::map(v6)? })
     }
 
-    /// Clears the generation that begins at word `offset`, which no attached program may read.
+    /// Clears the generation that begins at word `offset`, which no program may read.
     pub(super) fn clear(&self, offset: u32) {
         for bits in [&self.v4, &self.v6] {
             for word in bits.words().iter().skip(offset as usize).take(WORDS) {
                 word.store(0, Ordering::Relaxed);
             }
         }
+    }
+
+    /// How many bits are set of the generation that begins at word `offset`.
+    pub(super) fn count(&self, offset: u32) -> usize {
+        let words = [&self.v4, &self.v6]
+            .into_iter()
+            .flat_map(|bits| bits.words().iter().skip(offset as usize).take(WORDS));
+        words.map(|word| word.load(Ordering::Relaxed).count_ones() as usize).sum()
     }
 
     pub(super) fn set_v4(&self, bit: u32) {
@@ -77,6 +85,34 @@ impl Gate {
                 }
             }
         }
+    }
+}
+
+/// The map that says where the generation begins that programs read, in words.
+pub(super) const GENERATION: &str = "GATE_GENERATION";
+
+/// Which of the two generations programs read.
+pub(super) struct Generation(Array<MapData, u32>);
+
+impl Generation {
+    pub(super) const fn new(map: Array<MapData, u32>) -> Self {
+        Self(map)
+    }
+
+    /// Where the one begins that they read.
+    pub(super) fn current(&self) -> Result<u32, Error> {
+        self.0.get(&0, 0).map_err(Error::map(GENERATION))
+    }
+
+    /// Where the one begins that they don't.
+    pub(super) fn idle(&self) -> Result<u32, Error> {
+        Ok(if self.current()? == 0 { gate::WORDS } else { 0 })
+    }
+
+    /// Has them read that one.
+    pub(super) fn turn(&mut self) -> Result<(), Error> {
+        let idle = self.idle()?;
+        self.0.set(0, idle, 0).map_err(Error::map(GENERATION))
     }
 }
 

@@ -6,7 +6,7 @@ use portsentry_common::{
     block::Block, budget::Budget, challenge::Secrets, counter::Counters, event::Event, state,
 };
 
-use super::{Error, Load, Pins, blocked_networks, heartbeat, secrets};
+use super::{Error, Load, Pins, blocked_networks, gate, heartbeat, secrets};
 
 /// A map's name, with its key's and value's size, and the entries it is made with where the object doesn't say.
 pub(super) type Layout = (&'static str, u32, u32, Option<u32>);
@@ -31,7 +31,7 @@ impl Load {
             (secrets::MAP, 4, size(size_of::<Secrets>()), None),
             ("GATE_V4", 4, WORD, None),
             ("GATE_V6", 4, WORD, None),
-            ("GATE_GENERATION", 4, 4, None),
+            (gate::GENERATION, 4, 4, None),
             (heartbeat::MAP, 4, WORD, None),
             ("IGNORED_V4", 8, 4, None),
             ("IGNORED_V6", 20, 4, None),

@@ -11,7 +11,6 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use portsentry_common::{
     classify::Protocol,
     counter::Counters,
-    gate,
     settings::{AckProbes, Response, Settings},
 };
 
@@ -23,7 +22,7 @@ use crate::{
 use super::{
     Attachment, Blocked, BlockedNetworks, Clock, Error, Mode, Networks, Pins, Place, Ring, Traps, Trial,
     Waiting, bitmap, blocked_networks, counters,
-    gate::Gate,
+    gate::{self, Gate, Generation},
     heartbeat,
     inherit::{BLOCKED, FENCED, Found, Inheritance},
     layout::{Layout, drop_misfit},
@@ -38,7 +37,7 @@ const BTF: &str = "/sys/kernel/btf/vmlinux";
 /// How the program is to be loaded.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// Its read-only settings; the clock and the gate are filled in here.
+    /// Its read-only settings; the clock is filled in here.
     pub settings: Settings,
     /// Entries of each blocked map.
     pub max_blocked: u32,
@@ -59,6 +58,8 @@ pub struct Kernel {
     ebpf: Ebpf,
     pins: Pins,
     counters: PerCpuArray<MapData, counters::Raw>,
+    gate: Arc<Gate>,
+    generation: Generation,
     /// Who is blocked.
     pub blocked: Blocked,
     /// Which networks are blocked.
@@ -123,10 +124,10 @@ impl Load {
         let clock = Clock::measure()?;
         self.settings.jiffy_ns = clock.jiffy_ns;
         self.settings.first_jiffy = clock.first_jiffy;
-        self.settings.gate = other_generation(&pins);
         let mut ebpf = self.open(&pins, &layouts)?;
         let gate = Gate::new(data(map_ref(&ebpf, "GATE_V4")?)?, data(map_ref(&ebpf, "GATE_V6")?)?)?;
-        gate.clear(self.settings.gate);
+        let mut generation = Generation::new(take(&mut ebpf, gate::GENERATION)?);
+        gate.clear(generation.idle()?);
         let gate = Arc::new(gate);
         let mut sources = |names: [&'static str; 2], capacity| -> Result<Blocked, Error> {
             let (v4, v6) = (take(&mut ebpf, names[0])?, take(&mut ebpf, names[1])?);
@@ -148,6 +149,7 @@ impl Load {
         });
         verified?;
         let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        generation.turn()?;
         let ring = Ring::new(take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?);
         let pair = |ebpf: &mut Ebpf, names: [&'static str; 2]| -> Result<Networks, Error> {
             Ok(Networks::new(names, take(ebpf, names[0])?, take(ebpf, names[1])?))
@@ -155,6 +157,8 @@ impl Load {
         let kernel = Kernel {
             counters,
             found,
+            gate,
+            generation,
             blocked,
             networks,
             fenced,
@@ -163,7 +167,6 @@ impl Load {
             ebpf,
             pins,
         };
-        kernel.note_generation(self.settings.gate)?;
         Ok((kernel, ring))
     }
 
@@ -258,16 +261,23 @@ impl Kernel {
         secrets::renew(self.ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)
     }
 
+    /// How many bits of the gates are set, IPv4 and IPv6 together: packets of sources behind them cost look-ups.
+    pub fn gate_bits(&self) -> Result<usize, Error> {
+        Ok(self.gate.count(self.generation.current()?))
+    }
+
+    /// Drops the bits of the gates that nobody needs any more.
+    pub fn renew_gates(&mut self) -> Result<(), Error> {
+        self.gate.clear(self.generation.idle()?);
+        self.blocked.fill_gate()?;
+        self.fenced.fill_gate()?;
+        self.networks.fill_gate()?;
+        self.generation.turn()
+    }
+
     /// Starts passing on the program's own debugging messages to `log`.
     pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, Error> {
         aya_log::EbpfLogger::init(&mut self.ebpf).map_err(|_| Error::Missing("AYA_LOGS".into()))
-    }
-
-    fn note_generation(&self, offset: u32) -> Result<(), Error> {
-        const NAME: &str = "GATE_GENERATION";
-        let data = MapData::from_pin(self.pins.map(NAME)).map_err(Error::map(NAME))?;
-        let mut map = aya::maps::Array::<_, u32>::try_from(Map::Array(data)).map_err(Error::map(NAME))?;
-        map.set(0, offset, 0).map_err(Error::map(NAME))
     }
 }
 
@@ -304,13 +314,6 @@ impl Watched {
             Self::AdvancedUdp => "ADVANCED_UDP",
         }
     }
-}
-
-/// The offset of the gate generation that no attached program reads.
-fn other_generation(pins: &Pins) -> u32 {
-    let current = MapData::from_pin(pins.map("GATE_GENERATION"))
-        .and_then(|data| aya::maps::Array::<_, u32>::try_from(Map::Array(data))?.get(&0, 0));
-    if matches!(current, Ok(0)) { gate::WORDS } else { 0 }
 }
 
 fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, Error> {
