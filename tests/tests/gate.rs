@@ -88,8 +88,8 @@ fn gates_are_renewed_when_many_bits_are_stale() {
     let generation = || dump(&daemon.pins().join("GATE_GENERATION"))[0]["value"].clone();
     let before = generation();
     // As many networks of 24 bits, each with a bit of its own.
-    let hosts = (0..300_000u32).map(|number| Ipv4Addr::from_bits(0x1000_0001 + (number << 8)));
-    fs::write(&list, hosts.map(|host| format!("{host}\n")).collect::<String>()).expect("a list");
+    let hosts = (0..300_000u32).map(|number| Ipv4Addr::from_bits(0x1000_0001 + (number << 8)).into());
+    write_list(&list, hosts.map(|host| (Family::V4, host)));
     daemon.log().wait_for("300000 hosts and 0 networks are blocked by it");
     daemon.wait_until("the gates are renewed", || generation() != before);
 }
