@@ -22,7 +22,7 @@ const SERVED: [u16; 6] = [22, 80, 110, 443, 587, 993];
 /// How long the flood lasts.
 const FLOOD: Duration = Duration::from_secs(5);
 /// The host's Ethernet address in a lab.
-pub(crate) const HOST: [u8; 6] = [2, 0, 0, 0, 0, 1];
+const HOST: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// Scans, each from a source of its own.
 const SCANS: usize = 7;
 

@@ -7,13 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portsentry_tests::{
-    frames::{SYN, tcp},
-    lab::{Family, Lab, Wire},
-};
+use portsentry_tests::lab::{Family, Lab, Wire, syn};
 
-use crate::classic::HOST;
-
+/// A watched one.
+const PORT: u16 = 7;
 /// Frames sent between two looks at the clock.
 const AT_ONCE: u32 = 16;
 /// How long to wait when ahead.
@@ -36,9 +33,7 @@ thread_local! {
 
 impl Paced {
     pub(crate) fn new(lab: &Lab) -> Self {
-        let syn = tcp(SYN).from("192.0.2.99:40000").to(&format!("{}:7", Family::V4.host()));
-        let mut frame = syn.frame(0);
-        frame[..6].copy_from_slice(&HOST);
+        let frame = syn((Family::V4.member(99), 40_000).into(), (Family::V4.host(), PORT).into());
         Self { wire: Wire::mouth(&lab.scanner), frame }
     }
 

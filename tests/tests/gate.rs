@@ -10,12 +10,11 @@ use std::{
 };
 
 use bytemuck::Zeroable;
-use etherparse::PacketBuilder;
 use nix::sys::signal::Signal;
 use portsentry_common::{block::Block, judge::Action};
 use portsentry_tests::{
     kernel::InKernel,
-    lab::{FAMILIES, Family, Lab, Wire, dump},
+    lab::{self, FAMILIES, Family, Lab, Wire, dump},
     outcome::Judge,
     scenario::Scenario,
 };
@@ -29,17 +28,9 @@ fn members(numbers: std::ops::Range<u16>) -> impl Iterator<Item = (Family, IpAdd
     numbers.flat_map(|number| FAMILIES.map(|family| (family, family.member(number))))
 }
 
-/// A SYN with sound checksums, which a service answers.
+/// A SYN of `source`, which a service answers.
 fn syn(family: Family, source: IpAddr, port: u16) -> Vec<u8> {
-    let link = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 1]);
-    let network = match (source, family.host()) {
-        (IpAddr::V4(source), IpAddr::V4(host)) => link.ipv4(source.octets(), host.octets(), 64),
-        (IpAddr::V6(source), IpAddr::V6(host)) => link.ipv6(source.octets(), host.octets(), 64),
-        _ => unreachable!("a member of the family"),
-    };
-    let mut frame = Vec::new();
-    network.tcp(40_000, port, 1, 1024).syn().write(&mut frame, &[]).expect("a frame");
-    frame
+    lab::syn((source, 40_000).into(), (family.host(), port).into())
 }
 
 fn write_list(path: &Path, sources: impl Iterator<Item = (Family, IpAddr)>) {

@@ -2,11 +2,11 @@
 
 use std::{
     io::Read,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
-use etherparse::{NetSlice, SlicedPacket, TcpHeader, TransportSlice};
+use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TcpHeader, TransportSlice};
 use nix::{libc, net::if_::if_nametoindex};
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -111,26 +111,42 @@ impl Wire {
     }
 }
 
+/// A SYN from the scanner's interface to the host's with sound checksums, which a service answers.
+///
+/// # Panics
+///
+/// If the two are not of one address family.
+pub fn syn(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
+    let link = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 1]);
+    let network = match (from.ip(), to.ip()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => link.ipv4(from.octets(), to.octets(), 64),
+        (IpAddr::V6(from), IpAddr::V6(to)) => link.ipv6(from.octets(), to.octets(), 64),
+        _ => panic!("{from} and {to} are of two families"),
+    };
+    let mut frame = Vec::new();
+    network.tcp(from.port(), to.port(), 1, 1024).syn().write(&mut frame, &[]).expect("a frame");
+    frame
+}
+
 /// The TCP segment in `frame`, if it holds one.
 pub fn segment(frame: &[u8]) -> Option<Segment> {
     let sliced = SlicedPacket::from_ethernet(frame).ok()?;
     let Some(TransportSlice::Tcp(tcp)) = &sliced.transport else { return None };
     let header = tcp.to_header();
-    let (source, destination, expected, is_sound): (std::net::IpAddr, std::net::IpAddr, _, _) =
-        match sliced.net.as_ref()? {
-            NetSlice::Ipv4(ip) => {
-                let ip = ip.header();
-                let expected = tcp.calc_checksum_ipv4(ip.source(), ip.destination()).ok()?;
-                let is_sound = ip.to_header().calc_header_checksum() == ip.header_checksum();
-                (ip.source_addr().into(), ip.destination_addr().into(), expected, is_sound)
-            }
-            NetSlice::Ipv6(ip) => {
-                let ip = ip.header();
-                let expected = tcp.calc_checksum_ipv6(ip.source(), ip.destination()).ok()?;
-                (ip.source_addr().into(), ip.destination_addr().into(), expected, true)
-            }
-            NetSlice::Arp(_) => return None,
-        };
+    let (source, destination, expected, is_sound): (IpAddr, IpAddr, _, _) = match sliced.net.as_ref()? {
+        NetSlice::Ipv4(ip) => {
+            let ip = ip.header();
+            let expected = tcp.calc_checksum_ipv4(ip.source(), ip.destination()).ok()?;
+            let is_sound = ip.to_header().calc_header_checksum() == ip.header_checksum();
+            (ip.source_addr().into(), ip.destination_addr().into(), expected, is_sound)
+        }
+        NetSlice::Ipv6(ip) => {
+            let ip = ip.header();
+            let expected = tcp.calc_checksum_ipv6(ip.source(), ip.destination()).ok()?;
+            (ip.source_addr().into(), ip.destination_addr().into(), expected, true)
+        }
+        NetSlice::Arp(_) => return None,
+    };
     Some(Segment {
         source: (source, header.source_port).into(),
         destination: (destination, header.destination_port).into(),
