@@ -147,6 +147,11 @@ impl Lab {
         lab
     }
 
+    /// Whether a program stands before the host's interface.
+    pub fn is_attached(&self) -> bool {
+        self.host.run("ip", &["link", "show", INTERFACE]).contains("xdp")
+    }
+
     fn plug_in(&self, member: &Namespace, number: u16) {
         self.switch.ip(&format!(
             "link add port{number} type veth peer name {INTERFACE} address {} netns {}\n\

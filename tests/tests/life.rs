@@ -4,7 +4,7 @@ use std::{fs, net::IpAddr, net::SocketAddr};
 
 use nix::sys::signal::Signal;
 use portsentry_tests::lab::{
-    Daemon, FAMILIES, Family, INTERFACE, Lab, Portsentry, Probe, Reach, classic_record, dump, remove_pins,
+    Daemon, FAMILIES, Family, Lab, Portsentry, Probe, Reach, classic_record, dump, remove_pins,
 };
 
 /// Every source stands in the kernel's map, and once in every file.
@@ -27,11 +27,6 @@ fn assert_held_once(daemon: &Daemon<'_>, sources: &[IpAddr]) {
 fn probe(lab: &Lab, source: IpAddr) -> Probe {
     let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
     Probe::tcp(&lab.scanner, source, SocketAddr::new(host, 11))
-}
-
-/// Whether the host's interface runs an XDP program.
-fn is_attached(lab: &Lab) -> bool {
-    lab.host.run("ip", &["link", "show", INTERFACE]).contains("xdp")
 }
 
 /// A probe that is not told of ends the wait: whoever was blocked in the map alone is recorded by then.
@@ -65,7 +60,7 @@ fn a_killed_daemon_forgets_nobody_and_doubles_nothing() {
             }
         }
         daemon.kill();
-        assert!(is_attached(&lab), "the kernel program outlives the daemon");
+        assert!(lab.is_attached(), "the kernel program outlives the daemon");
         // One who comes while nobody is there is blocked all the same.
         let source = lab.source(Family::V4);
         sources.push(source);
@@ -172,7 +167,7 @@ fn a_stopped_daemon_has_written_everything_and_detached() {
         }
         assert!(service.answers(&lab.scanner, *source, Reach::Expected), "{source} is let in again");
     }
-    assert!(!is_attached(&lab));
+    assert!(!lab.is_attached());
 }
 
 /// Blocks sources and ends, so that only the files know.

@@ -160,10 +160,6 @@ fn why_tells_the_packets_that_led_to_a_block() {
     assert!(said.code == 0 && said.out.contains("neither blocked nor fenced"), "{}", said.out);
 }
 
-fn is_attached(lab: &Lab) -> bool {
-    lab.host.run("ip", &["link", "show", INTERFACE]).contains("xdp")
-}
-
 #[test]
 fn down_leaves_nothing_in_the_kernel_and_everything_in_the_files() {
     let lab = Lab::new();
@@ -177,7 +173,7 @@ fn down_leaves_nothing_in_the_kernel_and_everything_in_the_files() {
     assert_eq!((said.code, said.errors.as_str()), (0, ""));
     assert!(said.out.contains(&format!("the daemon, process {process}, has ended")), "{}", said.out);
     assert!(said.out.contains("detached from one interface"), "{}", said.out);
-    assert!(!is_attached(&lab) && !pins.exists());
+    assert!(!lab.is_attached() && !pins.exists());
     assert!(service.answers(&lab.scanner, source, Reach::Expected));
     let said = setup.say("down");
     assert!(said.code == 0 && said.out.contains("nothing is pinned in"), "{said:?}");
@@ -186,9 +182,9 @@ fn down_leaves_nothing_in_the_kernel_and_everything_in_the_files() {
     assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
     // One that was killed is taken down as well.
     daemon.kill();
-    assert!(is_attached(&lab));
+    assert!(lab.is_attached());
     assert_eq!(setup.say("down").code, 0);
-    assert!(!is_attached(&lab));
+    assert!(!lab.is_attached());
 }
 
 #[test]
@@ -208,6 +204,6 @@ fn what_stays_when_it_is_stopped_is_as_configured() {
         // A daemon that has given up its rights leaves the directory, empty.
         let entries = fs::read_dir(&pins).into_iter().flatten();
         let left: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
-        assert_eq!((is_attached(&lab), !left.is_empty()), (is_dropping, has_pins), "{on_stop}: {left:?}");
+        assert_eq!((lab.is_attached(), !left.is_empty()), (is_dropping, has_pins), "{on_stop}: {left:?}");
     }
 }

@@ -33,6 +33,12 @@ pub struct Hold {
 const ROUNDING: Duration = Duration::from_secs(2);
 
 impl Hold {
+    /// A block without an end, which nothing proves.
+    #[must_use]
+    pub const fn for_good(since: SystemTime, port: u16, protocol: Protocol) -> Self {
+        Self { since, until: None, port, protocol, proof: Proof::None, is_fence: false }
+    }
+
     /// Whether an administrator has written another end than `other`'s.
     fn has_other_terms_than(&self, other: &Self) -> bool {
         let Some(until) = self.until.filter(|_| self.proof == Proof::Administrator) else { return false };
@@ -269,7 +275,7 @@ mod tests {
 
     fn hold(second: u64) -> Hold {
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
-        Hold { since, until: None, port: 1, protocol: Protocol::Tcp, proof: Proof::None, is_fence: false }
+        Hold::for_good(since, 1, Protocol::Tcp)
     }
 
     fn line(source: IpAddr, second: u64) -> Record {

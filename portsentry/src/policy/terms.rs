@@ -114,14 +114,7 @@ mod tests {
     fn fences_and_an_administrators_blocks_have_their_own_ends() {
         let since = SystemTime::UNIX_EPOCH;
         let at = |second| Some(since + Duration::from_secs(second));
-        let hold = Hold {
-            since,
-            until: None,
-            port: 1,
-            protocol: Protocol::Tcp,
-            proof: Proof::None,
-            is_fence: false,
-        };
+        let hold = Hold::for_good(since, 1, Protocol::Tcp);
         let terms = terms(60, 2, 0);
         let asked = |until| Hold { until, proof: Proof::Administrator, ..hold };
         for (hold, expected) in [

@@ -124,7 +124,7 @@ pub fn is_text(content: &[u8]) -> bool {
 fn bare(source: IpAddr, now: SystemTime) -> Record {
     let proof = Proof::Administrator;
     let protocol = Protocol::Tcp;
-    Record { source, hold: Hold { since: now, until: None, port: 0, protocol, proof, is_fence: false } }
+    Record { source, hold: Hold { proof, ..Hold::for_good(now, 0, protocol) } }
 }
 
 /// 2.x's file: for each source `sa_family_t` in the machine's order, then `in_addr` or `in6_addr`. `None` for text,

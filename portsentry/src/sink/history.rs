@@ -223,7 +223,7 @@ mod tests {
         let (_dir, mut history) = history();
         let since = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_389_179_999);
         let proof = Proof::None;
-        let hold = Hold { since, until: None, port: 1, protocol: Protocol::Tcp, proof, is_fence: false };
+        let hold = Hold { proof, ..Hold::for_good(since, 1, Protocol::Tcp) };
         let record = |last| Record { source: [192, 0, 2, last].into(), hold };
         let zone = TimeZone::fixed(jiff::tz::offset(2));
         history.append(classic::record(since, &record(1).source.into(), 1, Protocol::Tcp, "Blocked", &zone));

@@ -72,7 +72,7 @@ impl Keeper {
         let (mut changed, mut details) = (Vec::new(), Vec::new());
         for source in wanted {
             let proof = Proof::Administrator;
-            let hold = Hold { since, until, port: 0, protocol: Protocol::Tcp, proof, is_fence: false };
+            let hold = Hold { until, proof, ..Hold::for_good(since, 0, Protocol::Tcp) };
             let record = Record { source, hold };
             match self.hold(&record) {
                 Ok(()) => {

@@ -1,6 +1,6 @@
 use std::fs;
 
-use portsentry_common::{block::Proof, classify::Protocol};
+use portsentry_common::classify::Protocol;
 
 use super::*;
 use crate::policy::Hold;
@@ -18,17 +18,7 @@ fn files(dir: &tempfile::TempDir) -> Files {
 
 fn record(last: u8) -> Record {
     let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_389_179);
-    Record {
-        source: [192, 0, 2, last].into(),
-        hold: Hold {
-            since,
-            until: None,
-            port: 1,
-            protocol: Protocol::Tcp,
-            proof: Proof::None,
-            is_fence: false,
-        },
-    }
+    Record { source: [192, 0, 2, last].into(), hold: Hold::for_good(since, 1, Protocol::Tcp) }
 }
 
 fn block(files: &mut Files, ledger: &mut Ledger, record: &Record) {
