@@ -62,6 +62,7 @@ impl Making {
         bed.know_networks(self.ignored)?;
         bed.block()?;
         bed.block_networks(self.networks)?;
+        bed.kernel.settle_gates()?;
         Ok(bed)
     }
 

@@ -130,16 +130,17 @@ fn world(program: &Program) -> Result<World> {
         let octets = octets(address);
         let (map, gate, bit) = match address.parse().context("an address")? {
             IpAddr::V4(address) => {
-                ("BLOCKED_V4", "GATE_V4", portsentry_common::address::Ipv4::from(address).bit())
+                ("BLOCKED_V4", ".bss.gate_v4", portsentry_common::address::Ipv4::from(address).bit())
             }
             IpAddr::V6(address) => {
-                ("BLOCKED_V6", "GATE_V6", portsentry_common::address::Ipv6::from(address).bit())
+                ("BLOCKED_V6", ".bss.gate_v6", portsentry_common::address::Ipv6::from(address).bit())
             }
         };
         let block: Block = bytemuck::Zeroable::zeroed();
         world.enter(program, map, &octets, bytemuck::bytes_of(&block))?;
         let (place, mask) = gate::place(bit);
-        world.enter(program, gate, &place.to_le_bytes(), &mask.to_le_bytes())?;
+        let bits = [vec![0; place as usize * 8], mask.to_le_bytes().to_vec()].concat();
+        world.enter(program, gate, &[0; 4], &bits)?;
     }
     Ok(world)
 }

@@ -2,6 +2,7 @@
 //!
 //! A set bit means "look it up", a clear one "nobody here". It may err towards a look-up only: whoever enters
 //! a block sets the bit, and clearing needs a rebuild that no writer can race (see the daemon's `kernel` room).
+//! For that a gate has two generations of bits. All writers set both, and programs read one.
 
 use bytemuck::AnyBitPattern;
 
@@ -9,8 +10,14 @@ use crate::address::{Ipv4, Ipv6};
 
 /// Bits of a gate: one for each IPv4 /24, and as many for hashes of the IPv6 /48.
 pub const BITS: u32 = 1 << 24;
-/// A gate's length in 64-bit words: 2 MiB.
+/// A generation's length in 64-bit words: 2 MiB.
 pub const WORDS: u32 = BITS / 64;
+/// Where the two generations begin, in words.
+pub const GENERATIONS: [u32; 2] = [0, WORDS];
+/// Where in a gate, in words, it says which generation programs read, by where that begins.
+pub const CURRENT: u32 = 2 * WORDS;
+/// A gate's length in 64-bit words: both generations, and which is read.
+pub const LENGTH: u32 = CURRENT + 1;
 
 /// An address's bit in its family's gate.
 pub trait Gated {

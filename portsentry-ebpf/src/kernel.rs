@@ -17,7 +17,6 @@ use portsentry_common::{
     classify::{Probe, Protocol},
     counter::{COUNTERS, Counter},
     event::Event,
-    gate,
     parse::Malformed,
     settings::Settings,
     state::{SightKey, SteerKey, Tally},
@@ -150,10 +149,7 @@ impl World for Kernel<'_> {
 impl<A: Family> Hosts<A> for Kernel<'_> {
     #[inline(always)]
     fn may_be_blocked(&self, bit: u32) -> bool {
-        let (word, mask) = gate::place(bit);
-        let generation = maps::GATE_GENERATION.get(0).copied().unwrap_or(0);
-        let gate = A::gate(word + generation);
-        gate.copied().unwrap_or(0) & mask != 0
+        A::gate().is_set(bit)
     }
 
     #[inline(always)]
@@ -236,7 +232,7 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     fn block(&self, source: A, block: &Block) -> Entry {
         // The map before the gate: whoever rebuilds a gate clears it first and reads the map then.
         let entry = A::enter(source, block, self.now_ns());
-        open_gate(source);
+        A::gate().set(source.bit());
         entry
     }
 
@@ -257,7 +253,7 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     #[inline(always)]
     fn fence(&self, source: A, block: &Block) -> Entry {
         let entry = A::enter_fence(source, block, self.now_ns());
-        open_gate(source);
+        A::gate().set(source.bit());
         entry
     }
 
@@ -292,16 +288,4 @@ fn count(index: usize) {
     let Some(counters) = maps::COUNTERS.get_ptr_mut(0) else { return };
     // SAFETY: a counter's number is its word's place in `Counters`, and the value is this CPU's own.
     unsafe { *counters.cast::<u64>().add(index) += 1 };
-}
-
-/// Sets a source's bit in both generations of its gate.
-#[inline(always)]
-fn open_gate<A: Family>(source: A) {
-    let (word, mask) = gate::place(source.bit());
-    for generation in [0, gate::WORDS] {
-        if let Some(word) = A::gate_mut(word + generation) {
-            // SAFETY: a word of an array.
-            unsafe { atomic::set_bits(word, mask) };
-        }
-    }
 }

@@ -10,6 +10,7 @@
 mod atomic;
 mod explained;
 mod frame;
+mod gate;
 mod kernel;
 mod maps;
 mod sockets;

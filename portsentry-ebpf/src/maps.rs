@@ -14,7 +14,6 @@ use portsentry_common::{
     challenge::Secrets,
     counter::Counters,
     event::Event,
-    gate,
     settings::Settings,
     state::{SightKey, SteerKey, Tally},
 };
@@ -23,8 +22,6 @@ use portsentry_common::{
 type Octets = [u8; 16];
 
 const BITMAP: usize = 65_536 / 64;
-const GATE: usize = 2 * gate::WORDS as usize;
-const MMAPABLE: usize = aya_ebpf::bindings::BPF_F_MMAPABLE as usize;
 
 /// Set by the daemon before the program is loaded.
 #[unsafe(no_mangle)]
@@ -54,14 +51,6 @@ pub static FENCED_V6: LruHashMap<Ipv6, Block, 1> = LruHashMap::new();
 /// The cookies' keys, which the daemon changes now and then.
 #[btf_map]
 pub static SECRETS: Array<Secrets, 1> = Array::new();
-#[btf_map]
-pub static GATE_V4: Array<u64, GATE, MMAPABLE> = Array::new();
-#[btf_map]
-pub static GATE_V6: Array<u64, GATE, MMAPABLE> = Array::new();
-
-/// Offset in words of the gates' generation that counts: 0 or [`gate::WORDS`]. Only the daemon writes it.
-#[btf_map]
-pub static GATE_GENERATION: Array<u32, 1> = Array::new();
 
 /// When the daemon last gave a sign of life, nanoseconds of `CLOCK_MONOTONIC`.
 #[btf_map]

@@ -66,6 +66,7 @@ impl InKernel {
             kernel.blocked.insert(*source, block).expect("a block is written");
         }
         kernel.networks.replace(&scenario.networks.iter().copied().collect()).expect("networks are written");
+        kernel.settle_gates().expect("the gates are filled");
         let counters = kernel.counters().expect("counters are read");
         Self { kernel, ring, counters, _pins: directory }
     }

@@ -4,6 +4,7 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr},
+    ops::Range,
     path::Path,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
@@ -11,10 +12,11 @@ use std::{
 
 use bytemuck::Zeroable;
 use nix::sys::signal::Signal;
+use portsentry::kernel::Observer;
 use portsentry_common::{block::Block, judge::Action};
 use portsentry_tests::{
     kernel::InKernel,
-    lab::{self, FAMILIES, Family, Lab, Wire, dump},
+    lab::{self, FAMILIES, Family, Lab, Wire},
     outcome::Judge,
     scenario::Scenario,
 };
@@ -24,7 +26,7 @@ const RELOADS: usize = 6;
 const REWRITES: usize = 12;
 
 /// Members of the scanner's networks, which have one bit of the gate in common, by number.
-fn members(numbers: std::ops::Range<u16>) -> impl Iterator<Item = (Family, IpAddr)> + Clone {
+fn members(numbers: Range<u16>) -> impl Iterator<Item = (Family, IpAddr)> + Clone {
     numbers.flat_map(|number| FAMILIES.map(|family| (family, family.member(number))))
 }
 
@@ -47,19 +49,19 @@ fn renewed_gates_keep_the_bits_of_whom_they_stand_before() {
         [IpAddr::from([198, 18, number, 7]), IpAddr::from([0x2001, 0xdb8, number.into(), 0, 0, 0, 0, 7])]
     };
     let mut judge = InKernel::new(&Scenario::default());
-    let bits = judge.kernel().gate_bits().unwrap();
+    let bits = judge.kernel().gate_bits();
     for source in (0..NETWORKS).flat_map(source) {
         judge.kernel().blocked.insert(source, &Block::zeroed()).unwrap();
     }
     for source in (NETWORKS / 2..NETWORKS).flat_map(source) {
         judge.kernel().blocked.remove(source).unwrap();
     }
-    let crowded = judge.kernel().gate_bits().unwrap();
+    let crowded = judge.kernel().gate_bits();
     assert!(crowded > bits + usize::from(NETWORKS), "{crowded} bits after {bits}: who has gone leaves his");
     // Either generation.
     for _ in 0..2 {
         judge.kernel().renew_gates().unwrap();
-        let left = judge.kernel().gate_bits().unwrap();
+        let left = judge.kernel().gate_bits();
         assert!(left <= bits + usize::from(NETWORKS), "{left} bits after {bits}");
         for source in (0..NETWORKS / 2).flat_map(source) {
             let [v4, v6] = FAMILIES;
@@ -76,13 +78,19 @@ fn gates_are_renewed_when_many_bits_are_stale() {
     fs::write(&list, "").expect("a list");
     let setup = lab.portsentry("-stcp").with("MAX_BLOCKED", "400000");
     let daemon = setup.with("BLOCK_LIST", &list.display().to_string()).start();
-    let generation = || dump(&daemon.pins().join("GATE_GENERATION"))[0]["value"].clone();
-    let before = generation();
+    let kernel = Observer::open(&daemon.pins()).unwrap().expect("pins");
     // As many networks of 24 bits, each with a bit of its own.
-    let hosts = (0..300_000u32).map(|number| Ipv4Addr::from_bits(0x1000_0001 + (number << 8)).into());
-    write_list(&list, hosts.map(|host| (Family::V4, host)));
-    daemon.log().wait_for("300000 hosts and 0 networks are blocked by it");
-    daemon.wait_until("the gates are renewed", || generation() != before);
+    let block = |numbers: Range<u32>| {
+        let count = numbers.len();
+        let hosts = numbers.map(|number| Ipv4Addr::from_bits(0x1000_0001 + (number << 8)).into());
+        write_list(&list, hosts.map(|host| (Family::V4, host)));
+        daemon.log().wait_for(&format!("{count} hosts and 0 networks are blocked by it"));
+    };
+    block(0..100_000);
+    assert!(kernel.gate_bits().unwrap() >= 100_000);
+    block(100_000..400_000);
+    let is_renewed = || (300_000..310_000).contains(&kernel.gate_bits().unwrap());
+    daemon.wait_until("the bits of the hundred thousand are gone", is_renewed);
 }
 
 #[test]

@@ -13,14 +13,16 @@ use portsentry_common::{
     world::Entry,
 };
 
-use crate::{maps, sockets::Tuple};
+use crate::{
+    gate::{GATE_V4, GATE_V6, Gate},
+    maps,
+    sockets::Tuple,
+};
 
 /// An address family with maps of its own.
 pub trait Family: Address + Gated + Tuple {
-    /// The gate's word at `index`.
-    fn gate(index: u32) -> Option<&'static u64>;
-    /// The gate's word at `index`, to set bits in.
-    fn gate_mut(index: u32) -> Option<*mut u64>;
+    /// The family's gate.
+    fn gate() -> &'static Gate;
     /// The block of this very address.
     fn blocked(self) -> Option<*mut Block>;
     /// The block of the narrowest network that holds the address.
@@ -78,13 +80,8 @@ pub trait Family: Address + Gated + Tuple {
 
 impl Family for Ipv4 {
     #[inline(always)]
-    fn gate(index: u32) -> Option<&'static u64> {
-        maps::GATE_V4.get(index)
-    }
-
-    #[inline(always)]
-    fn gate_mut(index: u32) -> Option<*mut u64> {
-        maps::GATE_V4.get_ptr_mut(index)
+    fn gate() -> &'static Gate {
+        &GATE_V4
     }
 
     #[inline(always)]
@@ -133,13 +130,8 @@ impl Family for Ipv4 {
 
 impl Family for Ipv6 {
     #[inline(always)]
-    fn gate(index: u32) -> Option<&'static u64> {
-        maps::GATE_V6.get(index)
-    }
-
-    #[inline(always)]
-    fn gate_mut(index: u32) -> Option<*mut u64> {
-        maps::GATE_V6.get_ptr_mut(index)
+    fn gate() -> &'static Gate {
+        &GATE_V6
     }
 
     #[inline(always)]

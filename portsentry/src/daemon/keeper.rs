@@ -231,7 +231,6 @@ impl Keeper {
         if let Err(error) = keeper.set_listed_beside(&found.blocked) {
             keeper.journal.error(&error);
         }
-        keeper.gate_bits = keeper.kernel.gate_bits()?;
         Ok(keeper)
     }
 

@@ -125,11 +125,10 @@ impl Blocked {
         Ok(v4.chain(v6).collect())
     }
 
-    /// Sets the gate's bit of every source, and returns them as [`Blocked::read`].
-    pub(super) fn fill_gate(&self) -> Result<Vec<(IpAddr, Block)>, Error> {
-        let all = self.read()?;
-        all.iter().for_each(|(source, _)| self.open_gate(*source));
-        Ok(all)
+    /// Sets the gate's bit of every source.
+    pub(super) fn fill_gate(&self) -> Result<(), Error> {
+        self.read()?.iter().for_each(|(source, _)| self.open_gate(*source));
+        Ok(())
     }
 
     fn open_gate(&self, source: IpAddr) {

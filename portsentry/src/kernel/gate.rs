@@ -3,30 +3,75 @@
 //! A gate has two generations; every writer sets bits in both, and programs read one. To drop stale bits, the idle
 //! generation is cleared, filled again from the maps, and takes its turn. A block that the kernel enters meanwhile is in
 //! the map before its bits are set, so it is found either way.
+//!
+//! Each program has gates of its own, as only what is the program's data is read without a look-up. They begin wide open:
+//! as long as an earlier program still enters blocks, whose bits it sets in its own gates, everybody is looked up.
 
 use std::{
     ffi::c_void,
+    fs,
     net::Ipv6Addr,
     num::NonZeroUsize,
     os::fd::AsFd,
+    path::{Path, PathBuf},
     ptr::NonNull,
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use aya::maps::{Array, MapData};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, IterableMap, Map, MapData},
+};
 use ipnet::IpNet;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use portsentry_common::{
     address::{Ipv4, Ipv6},
-    gate::{self, Gated, place},
+    gate::{self, CURRENT, GENERATIONS, Gated, LENGTH, place},
 };
 
-use super::Error;
+use super::{Error, Pins};
 
 const WORDS: usize = gate::WORDS as usize;
-const BYTES: usize = 2 * WORDS * 8;
+const BYTES: usize = LENGTH as usize * 8;
 /// Of this length an IPv6 prefix has a sixteenth as many /48s as the gate has bits.
 const SHORTEST: u8 = 28;
+
+/// Where the gates of the program that is attached are pinned, IPv4's and IPv6's.
+const PINS: [&str; 2] = ["GATE_V4", "GATE_V6"];
+/// Where those of one that is yet to be attached are.
+const NEXT: [&str; 2] = ["GATE_V4_NEXT", "GATE_V6_NEXT"];
+/// The program's sections that they stand for.
+const SECTIONS: [&str; 2] = [".bss.gate_v4", ".bss.gate_v6"];
+
+/// Makes fresh gates and has `loader` take them.
+pub(super) fn make(pins: &Pins, loader: &mut EbpfLoader<'_>) -> Result<(), Error> {
+    /// `BPF_F_MMAPABLE` of the kernel's `include/uapi/linux/bpf.h` (Linux 5.5), which the loader does not set itself.
+    const MMAPABLE: u32 = 1 << 10;
+    for (name, section) in NEXT.into_iter().zip(SECTIONS) {
+        let path = pins.map(name);
+        // One that an earlier daemon died before it took.
+        if path.exists() {
+            fs::remove_file(&path).map_err(|error| failed(path.clone(), &error))?;
+        }
+        let map = Array::<_, [u64; LENGTH as usize]>::create(1, MMAPABLE).map_err(Error::map(name))?;
+        map.map().pin(&path).map_err(|error| failed(path.clone(), &error))?;
+        loader.map_pin_path(section, path);
+    }
+    Ok(())
+}
+
+/// Pins the gates of a program that has been attached where those are looked for.
+pub(super) fn settle(pins: &Pins) -> Result<(), Error> {
+    for (next, name) in NEXT.into_iter().zip(PINS) {
+        let path = pins.map(next);
+        fs::rename(&path, pins.map(name)).map_err(|error| failed(path, &error))?;
+    }
+    Ok(())
+}
+
+fn failed(path: PathBuf, error: &dyn std::error::Error) -> Error {
+    Error::Pins { path, problem: error.to_string() }
+}
 
 /// Both families' gates.
 #[derive(Debug)]
@@ -36,24 +81,48 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn new(v4: &MapData, v6: &MapData) -> Result<Self, Error> {
-        Ok(Self { v4: Bits::map(v4)?, v6: Bits::map(v6)? })
+    /// Those of a program that has been loaded with [`make`]'s.
+    pub(super) fn of(ebpf: &Ebpf) -> Result<Self, Error> {
+        let [v4, v6] = SECTIONS.map(|section| match ebpf.map(section) {
+            Some(Map::Array(map)) => Bits::map(map),
+            _ => Err(Error::Missing(section.into())),
+        });
+        Ok(Self { v4: v4?, v6: v6? })
     }
 
-    /// Clears the generation that begins at word `offset`, which no program may read.
-    pub(super) fn clear(&self, offset: u32) {
-        for bits in [&self.v4, &self.v6] {
-            for word in bits.words().iter().skip(offset as usize).take(WORDS) {
-                word.store(0, Ordering::Relaxed);
-            }
+    /// Those that are pinned in `directory`.
+    pub(super) fn pinned(directory: &Path) -> Result<Self, Error> {
+        let [v4, v6] =
+            PINS.map(|name| Bits::map(&MapData::from_pin(directory.join(name)).map_err(Error::map(name))?));
+        Ok(Self { v4: v4?, v6: v6? })
+    }
+
+    fn bits(&self) -> [&Bits; 2] {
+        [&self.v4, &self.v6]
+    }
+
+    /// Sets every bit that programs read.
+    pub(super) fn open_wide(&self) {
+        for bits in self.bits() {
+            bits.generation(bits.current()).for_each(|word| word.store(u64::MAX, Ordering::Relaxed));
         }
     }
 
-    /// How many bits are set of the generation that begins at word `offset`.
-    pub(super) fn count(&self, offset: u32) -> usize {
-        let words = [&self.v4, &self.v6]
-            .into_iter()
-            .flat_map(|bits| bits.words().iter().skip(offset as usize).take(WORDS));
+    /// Clears the generation that programs don't read, has `fill` set bits, and has programs read it.
+    pub(super) fn renew<T, E>(&self, fill: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        for bits in self.bits() {
+            bits.generation(bits.idle()).for_each(|word| word.store(0, Ordering::Relaxed));
+        }
+        let filled = fill()?;
+        for bits in self.bits() {
+            bits.words()[CURRENT as usize].store(bits.idle().into(), Ordering::Release);
+        }
+        Ok(filled)
+    }
+
+    /// How many of the bits are set that programs read.
+    pub(super) fn count(&self) -> usize {
+        let words = self.bits().into_iter().flat_map(|bits| bits.generation(bits.current()));
         words.map(|word| word.load(Ordering::Relaxed).count_ones() as usize).sum()
     }
 
@@ -88,34 +157,6 @@ impl Gate {
     }
 }
 
-/// The map that says where the generation begins that programs read, in words.
-pub(super) const GENERATION: &str = "GATE_GENERATION";
-
-/// Which of the two generations programs read.
-pub(super) struct Generation(Array<MapData, u32>);
-
-impl Generation {
-    pub(super) const fn new(map: Array<MapData, u32>) -> Self {
-        Self(map)
-    }
-
-    /// Where the one begins that they read.
-    pub(super) fn current(&self) -> Result<u32, Error> {
-        self.0.get(&0, 0).map_err(Error::map(GENERATION))
-    }
-
-    /// Where the one begins that they don't.
-    pub(super) fn idle(&self) -> Result<u32, Error> {
-        Ok(if self.current()? == 0 { gate::WORDS } else { 0 })
-    }
-
-    /// Has them read that one.
-    pub(super) fn turn(&mut self) -> Result<(), Error> {
-        let idle = self.idle()?;
-        self.0.set(0, idle, 0).map_err(Error::map(GENERATION))
-    }
-}
-
 /// One family's gate in shared memory.
 #[derive(Debug)]
 struct Bits(NonNull<c_void>);
@@ -134,18 +175,37 @@ impl Bits {
         memory.map(Self).map_err(|errno| Error::System { what: "mapping a gate", source: errno.into() })
     }
 
-    fn words(&self) -> &[AtomicU64; 2 * WORDS] {
+    fn words(&self) -> &[AtomicU64; LENGTH as usize] {
         // SAFETY: the mapping is that long, aligned to a page, lives as long as `self`, and any bits are a word.
         unsafe { self.0.cast().as_ref() }
     }
 
     fn set(&self, bit: u32) {
         let (word, mask) = place(bit);
-        for generation in [0, WORDS] {
-            if let Some(word) = self.words().get(word as usize + generation) {
+        for generation in GENERATIONS {
+            if let Some(word) = self.words().get((word + generation) as usize) {
                 word.fetch_or(mask, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Where the generation begins that programs read, in words.
+    fn current(&self) -> u32 {
+        if self.words()[CURRENT as usize].load(Ordering::Acquire) == 0 {
+            GENERATIONS[0]
+        } else {
+            GENERATIONS[1]
+        }
+    }
+
+    /// Where the one begins that they don't.
+    fn idle(&self) -> u32 {
+        GENERATIONS[usize::from(self.current() == GENERATIONS[0])]
+    }
+
+    /// The words of the generation that begins there.
+    fn generation(&self, first: u32) -> impl Iterator<Item = &AtomicU64> {
+        self.words().iter().skip(first as usize).take(WORDS)
     }
 }
 

@@ -6,14 +6,14 @@ use portsentry_common::{
     block::Block, budget::Budget, challenge::Secrets, counter::Counters, event::Event, state,
 };
 
-use super::{Error, Load, Pins, blocked_networks, gate, heartbeat, secrets};
+use super::{Error, Load, Pins, blocked_networks, heartbeat, secrets};
 
 /// A map's name, with its key's and value's size, and the entries it is made with where the object doesn't say.
 pub(super) type Layout = (&'static str, u32, u32, Option<u32>);
 
 impl Load {
     /// The maps that are pinned.
-    pub(super) fn layouts(&self) -> [Layout; 24] {
+    pub(super) fn layouts(&self) -> [Layout; 21] {
         const WORD: u32 = 8;
         let Self { max_blocked, max_networks, max_fenced, max_sources, ring_size, .. } = *self;
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -29,9 +29,6 @@ impl Load {
             ("FENCED_V4", 4, block, Some(max_fenced)),
             ("FENCED_V6", 16, block, Some(max_fenced)),
             (secrets::MAP, 4, size(size_of::<Secrets>()), None),
-            ("GATE_V4", 4, WORD, None),
-            ("GATE_V6", 4, WORD, None),
-            (gate::GENERATION, 4, 4, None),
             (heartbeat::MAP, 4, WORD, None),
             ("IGNORED_V4", 8, 4, None),
             ("IGNORED_V6", 20, 4, None),

@@ -22,7 +22,7 @@ use crate::{
 use super::{
     Attachment, Blocked, BlockedNetworks, Clock, Error, Mode, Networks, Pins, Place, Ring, Traps, Trial,
     Waiting, bitmap, blocked_networks, counters,
-    gate::{self, Gate, Generation},
+    gate::{self, Gate},
     heartbeat,
     inherit::{BLOCKED, FENCED, Found, Inheritance},
     layout::{Layout, drop_misfit},
@@ -59,7 +59,6 @@ pub struct Kernel {
     pins: Pins,
     counters: PerCpuArray<MapData, counters::Raw>,
     gate: Arc<Gate>,
-    generation: Generation,
     /// Who is blocked.
     pub blocked: Blocked,
     /// Which networks are blocked.
@@ -125,10 +124,8 @@ impl Load {
         self.settings.jiffy_ns = clock.jiffy_ns;
         self.settings.first_jiffy = clock.first_jiffy;
         let mut ebpf = self.open(&pins, &layouts)?;
-        let gate = Gate::new(data(map_ref(&ebpf, "GATE_V4")?)?, data(map_ref(&ebpf, "GATE_V6")?)?)?;
-        let mut generation = Generation::new(take(&mut ebpf, gate::GENERATION)?);
-        gate.clear(generation.idle()?);
-        let gate = Arc::new(gate);
+        let gate = Arc::new(Gate::of(&ebpf)?);
+        gate.open_wide();
         let mut sources = |names: [&'static str; 2], capacity| -> Result<Blocked, Error> {
             let (v4, v6) = (take(&mut ebpf, names[0])?, take(&mut ebpf, names[1])?);
             Ok(Blocked::new(names, v4, v6, Arc::clone(&gate), capacity))
@@ -144,12 +141,11 @@ impl Load {
         let program = program(&mut ebpf)?;
         // The verifier takes as long as a walk through a million blocks.
         let (verified, found) = thread::scope(|scope| {
-            let found = scope.spawn(|| Found::take(&counters, [&blocked, &fenced], &networks));
+            let found = scope.spawn(|| Found::take(&counters, [&blocked, &fenced]));
             (verify(program), found.join())
         });
         verified?;
         let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        generation.turn()?;
         let ring = Ring::new(take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?);
         let pair = |ebpf: &mut Ebpf, names: [&'static str; 2]| -> Result<Networks, Error> {
             Ok(Networks::new(names, take(ebpf, names[0])?, take(ebpf, names[1])?))
@@ -158,7 +154,6 @@ impl Load {
             counters,
             found,
             gate,
-            generation,
             blocked,
             networks,
             fenced,
@@ -182,6 +177,7 @@ impl Load {
                 loader.map_max_entries(name, *entries);
             }
         }
+        gate::make(pins, &mut loader)?;
         loader.load(OBJECT).map_err(|error| match super::error::os_error(&error).map(nix::Error::from_raw) {
             Some(nix::Error::EPERM | nix::Error::EACCES) => Error::Privileges,
             _ => error.into(),
@@ -262,17 +258,25 @@ impl Kernel {
     }
 
     /// How many bits of the gates are set, IPv4 and IPv6 together: packets of sources behind them cost look-ups.
-    pub fn gate_bits(&self) -> Result<usize, Error> {
-        Ok(self.gate.count(self.generation.current()?))
+    #[must_use]
+    pub fn gate_bits(&self) -> usize {
+        self.gate.count()
+    }
+
+    /// Has the program, which has looked everybody up so far, go by its gates: to be called once no other program enters
+    /// blocks any more.
+    pub fn settle_gates(&self) -> Result<(), Error> {
+        self.renew_gates()?;
+        gate::settle(&self.pins)
     }
 
     /// Drops the bits of the gates that nobody needs any more.
-    pub fn renew_gates(&mut self) -> Result<(), Error> {
-        self.gate.clear(self.generation.idle()?);
-        self.blocked.fill_gate()?;
-        self.fenced.fill_gate()?;
-        self.networks.fill_gate()?;
-        self.generation.turn()
+    pub fn renew_gates(&self) -> Result<(), Error> {
+        self.gate.renew(|| {
+            self.blocked.fill_gate()?;
+            self.fenced.fill_gate()?;
+            self.networks.fill_gate()
+        })
     }
 
     /// Starts passing on the program's own debugging messages to `log`.
@@ -334,17 +338,6 @@ fn verify(program: &mut Xdp) -> Result<(), Error> {
         },
         error => Error::Program(error),
     })
-}
-
-fn map_ref<'a>(ebpf: &'a Ebpf, name: &str) -> Result<&'a Map, Error> {
-    ebpf.map(name).ok_or_else(|| Error::Missing(name.into()))
-}
-
-fn data(map: &Map) -> Result<&MapData, Error> {
-    match map {
-        Map::Array(data) => Ok(data),
-        _ => Err(Error::Missing("gate".into())),
-    }
 }
 
 fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, Error> {

@@ -19,7 +19,7 @@ use ipnet::IpNet;
 use nix::sys::stat::{major, minor};
 use portsentry_common::{block::Block, counter::Counters};
 
-use super::{Error, Waiting, blocked::Raw, blocked_networks, counters, heartbeat};
+use super::{Error, Waiting, blocked::Raw, blocked_networks, counters, gate::Gate, heartbeat};
 
 /// A map of sources whose addresses have `N` octets.
 type Entries<const N: usize> = HashMap<MapData, [u8; N], Raw>;
@@ -120,6 +120,11 @@ impl Observer {
     pub fn networks(&self) -> Result<BTreeMap<IpNet, Block>, Error> {
         let map = LpmTrie::try_from(Map::LpmTrie(self.data(blocked_networks::MAP)?));
         blocked_networks::read(&map.map_err(Error::map(blocked_networks::MAP))?)
+    }
+
+    /// How many bits of the gates are set, IPv4 and IPv6 together: packets of sources behind them cost look-ups.
+    pub fn gate_bits(&self) -> Result<usize, Error> {
+        Ok(Gate::pinned(&self.directory)?.count())
     }
 
     /// How long ago a daemon gave its last sign of life; `None` if none ever did.

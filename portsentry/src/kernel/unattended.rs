@@ -33,7 +33,7 @@ impl Unattended {
         observer.sources(super::Sources::Blocked)?;
         let pins = Pins::open(directory)?;
         let data = |name: &'static str| MapData::from_pin(pins.map(name)).map_err(Error::map(name));
-        let gate = Arc::new(Gate::new(&data("GATE_V4")?, &data("GATE_V6")?)?);
+        let gate = Arc::new(Gate::pinned(directory)?);
         let open = |names: [&'static str; 2], kind: fn(MapData) -> Map| -> Result<Blocked, Error> {
             let [v4, v6] = names;
             let capacity = data(v4)?.info().map_err(Error::map(v4))?.max_entries();

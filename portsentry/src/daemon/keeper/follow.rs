@@ -165,7 +165,10 @@ impl Keeper {
             }
         }
         let kept: Vec<u32> = self.attached.iter().map(|interface| interface.index).collect();
-        self.kernel.detach_all_but(&kept)
+        self.kernel.detach_all_but(&kept)?;
+        self.kernel.settle_gates()?;
+        self.gate_bits = self.kernel.gate_bits();
+        Ok(())
     }
 
     /// Follows interfaces that come and go.

@@ -114,9 +114,9 @@ impl Keeper {
         if begin < self.next_look {
             return Ok(());
         }
-        if self.kernel.gate_bits()? > 2 * self.gate_bits + FEW {
+        if self.kernel.gate_bits() > 2 * self.gate_bits + FEW {
             self.kernel.renew_gates()?;
-            self.gate_bits = self.kernel.gate_bits()?;
+            self.gate_bits = self.kernel.gate_bits();
         }
         self.next_look = after(begin).max(begin + LOOK);
         Ok(())
