@@ -10,7 +10,7 @@ use crate::{machine::Run, paths};
 pub(crate) fn text() -> Result<String> {
     let mut text = String::new();
     for (name, run) in paths::count()? {
-        writeln!(text, "{}", line(name, &run))?;
+        writeln!(text, "{}", line(&name, &run))?;
     }
     Ok(text)
 }
@@ -43,8 +43,8 @@ mod tests {
         let baseline = baseline();
         let mut grown = Vec::new();
         for (name, run) in paths::count().expect("every path runs") {
-            let now = line(name, &run);
-            let (instructions, calls) = baseline.get(name).copied().unwrap_or_default();
+            let now = line(&name, &run);
+            let (instructions, calls) = baseline.get(name.as_str()).copied().unwrap_or_default();
             if run.instructions > instructions + MARGIN || !now.ends_with(&format!("; {calls}")) {
                 grown.push(format!("{now}\n  was: {instructions} instructions; {calls}"));
             }

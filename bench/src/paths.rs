@@ -19,6 +19,7 @@ use crate::machine::{self, Program, Run, World};
 
 const PASS: u32 = 2;
 const DROP: u32 = 1;
+const ANSWER: u32 = 3;
 
 /// A packet, and what must become of it.
 #[derive(Clone, Debug)]
@@ -94,8 +95,32 @@ pub fn settings() -> Settings {
     }
 }
 
-/// Counts each path's instructions and calls, once what is remembered of its destination is fresh.
-pub fn count() -> Result<BTreeMap<&'static str, Run>> {
+/// The same under which probes are: nobody is fenced, so that each goes the whole way.
+#[must_use]
+pub fn probing(challenge_rate: u32) -> Settings {
+    Settings { event_rate: 0, fence_ns: 1, fence_rate: 0, challenge_rate, ..settings() }
+}
+
+/// Counts each path's instructions and calls.
+pub fn count() -> Result<BTreeMap<String, Run>> {
+    let mut counts = count_settled()?;
+    for (what, challenge_rate, action) in [("dropped", 0, DROP), ("answered", u32::MAX, ANSWER)] {
+        let program = Program::parse(OBJECT, "portsentry", &probing(challenge_rate))?;
+        for (address, source, family) in
+            [("198.51.100.1:7", HONEST[0], "IPv4"), ("[2001:db8::1]:7", HONEST[1], "IPv6")]
+        {
+            let source = SocketAddr::new(source.parse()?, 40_000).to_string();
+            let frame = tcp(SYN).from(&source).to(address).frame(0);
+            let run = machine::run(&program, &mut world(&program)?, &frame)?;
+            ensure!(run.action == action, "a probe over {family}: {run:?}");
+            counts.insert(format!("a probe, {what}, {family}"), run);
+        }
+    }
+    Ok(counts)
+}
+
+/// The paths of [`paths`], once what is remembered of their destinations is fresh.
+fn count_settled() -> Result<BTreeMap<String, Run>> {
     let program = Program::parse(OBJECT, "portsentry", &settings())?;
     let mut world = world(&program)?;
     let count = |path: Path| {
@@ -104,7 +129,7 @@ pub fn count() -> Result<BTreeMap<&'static str, Run>> {
         let run = machine::run(&program, &mut world, &frame).context(path.name)?;
         let action = if path.passes { PASS } else { DROP };
         ensure!([first.action, run.action] == [action; 2], "{}: {first:?}, then {run:?}", path.name);
-        Ok((path.name, run))
+        Ok((path.name.to_owned(), run))
     };
     paths().into_iter().map(count).collect()
 }
@@ -139,7 +164,7 @@ fn world(program: &Program) -> Result<World> {
         let block: Block = bytemuck::Zeroable::zeroed();
         world.enter(program, map, &octets, bytemuck::bytes_of(&block))?;
         let (place, mask) = gate::place(bit);
-        let bits = [vec![0; place as usize * 8], mask.to_le_bytes().to_vec()].concat();
+        let bits = [vec![0; place * 8], mask.to_le_bytes().to_vec()].concat();
         world.enter(program, gate, &[0; 4], &bits)?;
     }
     Ok(world)

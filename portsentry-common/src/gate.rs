@@ -8,16 +8,16 @@ use bytemuck::AnyBitPattern;
 
 use crate::address::{Ipv4, Ipv6};
 
-/// Bits of a gate: one for each IPv4 /24, and as many for hashes of the IPv6 /48.
+/// Bits of a generation: one for each IPv4 /24, and as many for hashes of the IPv6 /48.
 pub const BITS: u32 = 1 << 24;
 /// A generation's length in 64-bit words: 2 MiB.
-pub const WORDS: u32 = BITS / 64;
-/// Where the two generations begin, in words.
-pub const GENERATIONS: [u32; 2] = [0, WORDS];
-/// Where in a gate, in words, it says which generation programs read, by where that begins.
-pub const CURRENT: u32 = 2 * WORDS;
-/// A gate's length in 64-bit words: both generations, and which is read.
-pub const LENGTH: u32 = CURRENT + 1;
+pub const WORDS: usize = BITS as usize / 64;
+/// Words of a gate before its bits. The first says which generation programs read, by how many bytes its words lie behind
+/// the first one's: 0 or 8.
+pub const HEAD: usize = 32;
+/// A gate's length in 64-bit words: the words of both generations in turns, with room for whatever the lowest byte of
+/// the first says, which spares programs a check.
+pub const LENGTH: usize = HEAD + 2 * WORDS + 32;
 
 /// An address's bit in its family's gate.
 pub trait Gated {
@@ -34,9 +34,10 @@ pub trait Gated {
 impl Gated for Ipv4 {
     type Prefix = u32;
 
+    /// The three octets as they lie in memory, which spares swapping them.
     #[inline(always)]
     fn bit_of(prefix: u32) -> u32 {
-        u32::from_be(prefix) >> 8
+        u32::from_le(prefix) & 0x00ff_ffff
     }
 
     #[inline(always)]
@@ -62,11 +63,12 @@ impl Gated for Ipv6 {
     }
 }
 
-/// The word of a gate that holds `bit`, and the bit's mask in it.
+/// The word that holds `bit` in the first generation, by its place in a gate, and the bit's mask in it. In the second it
+/// is the word after that.
 #[inline(always)]
 #[must_use]
-pub const fn place(bit: u32) -> (u32, u64) {
-    (bit / 64 % WORDS, 1 << (bit % 64))
+pub const fn place(bit: u32) -> (usize, u64) {
+    (HEAD + bit as usize / 64 % WORDS * 2, 1 << (bit % 64))
 }
 
 #[cfg(test)]
@@ -83,7 +85,7 @@ mod tests {
             let one = Ipv4::from(Ipv4Addr::from(address));
             let other = Ipv4::from(Ipv4Addr::from(address & !0xff | u32::from(host)));
             prop_assert_eq!(one.bit(), other.bit());
-            prop_assert_eq!(one.bit(), address >> 8);
+            prop_assert_eq!(one.bit().swap_bytes() >> 8, address >> 8);
         }
 
         #[test]

@@ -16,7 +16,7 @@ use crate::{
     counter::Counter,
     fence::may_answer,
     frame::{Bytes, Frame, Rewrite},
-    parse::{ETHERNET, Link, Malformed, Network, Plain, TCP, UDP, link},
+    parse::{ETHERNET, ETHERTYPE, IPV4, IPV6, Link, Malformed, Network, Payload, Plain, TCP, UDP, link},
     settings::{AckProbes, Settings},
     world::{Flow, Hosts, Locality, World},
 };
@@ -46,6 +46,9 @@ where
 
 /// What [`examine`] would find, if it can be told at a glance: the frame holds a packet of the common make, and
 /// its source is blocked, or it can't be a probe. Nearly every frame is settled here.
+///
+/// It is written as a straight line for the most frequent packets: what comes together again, or is still needed after
+/// a call, costs registers, which BPF has few of.
 #[inline(always)]
 pub fn glance<F, W>(frame: &F, world: &W) -> Option<Action>
 where
@@ -58,30 +61,45 @@ where
     if !bytes.reaches(COMMON) {
         return None;
     }
-    let link = link(bytes).ok()?;
-    // Each of the four apart, and each transport in it: joined, they would share registers, and spill them.
-    match link {
-        Link { network: Network::Ipv4, length: ETHERNET, .. } => {
-            glance_at::<Ipv4, _, _>(bytes.skip(ETHERNET), world)
-        }
-        Link { network: Network::Ipv6, length: ETHERNET, .. } => {
-            glance_at::<Ipv6, _, _>(bytes.skip(ETHERNET), world)
-        }
-        Link { network: Network::Ipv4, length, .. } => glance_at::<Ipv4, _, _>(bytes.skip(length), world),
-        Link { network: Network::Ipv6, length, .. } => glance_at::<Ipv6, _, _>(bytes.skip(length), world),
-        Link { network: Network::Other, .. } => Some(Action::Pass),
+    let ethertype = bytes.read::<u16>(ETHERTYPE)?;
+    if ethertype == IPV4 {
+        return glance_at::<Ipv4, _, _>(frame, bytes.skip(ETHERNET), world);
+    }
+    if ethertype == IPV6 {
+        return glance_at::<Ipv6, _, _>(frame, bytes.skip(ETHERNET), world);
+    }
+    cold_path();
+    let Link { network, length, .. } = link(bytes).ok()?;
+    match network {
+        Network::Ipv4 => glance_at::<Ipv4, _, _>(frame, bytes.skip(length), world),
+        Network::Ipv6 => glance_at::<Ipv6, _, _>(frame, bytes.skip(length), world),
+        Network::Other => Some(Action::Pass),
     }
 }
 
 #[inline(always)]
-fn glance_at<A, B, W>(packet: B, world: &W) -> Option<Action>
+fn glance_at<A, F, W>(frame: &F, packet: F::Bytes, world: &W) -> Option<Action>
 where
     A: Plain,
-    B: Bytes,
+    F: Frame,
     W: Hosts<A>,
 {
-    if world.may_be_blocked(A::bit_of(A::prefix(packet)?)) && is_enforced(world) {
-        let source = A::source(packet).ok()?;
+    if world.may_be_blocked(A::bit_of(A::prefix(packet)?)) {
+        cold_path();
+        return glance_at_held::<A, F, W>(frame, A::source(packet).ok()?, world);
+    }
+    glance_past::<A, _, _>(packet, world)
+}
+
+/// [`glance`] at a packet whose source may be blocked or fenced.
+#[inline(always)]
+fn glance_at_held<A, F, W>(frame: &F, source: A, world: &W) -> Option<Action>
+where
+    A: Plain,
+    F: Frame,
+    W: Hosts<A>,
+{
+    if is_enforced(world) {
         if is_blocked(source, world) {
             return Some(Action::Drop);
         }
@@ -89,34 +107,43 @@ where
             return None;
         }
     }
-    let payload = A::payload(packet)?;
-    match payload.protocol {
-        TCP => {
-            let flags = payload.tcp(packet)?;
-            let Some(kind) = classify::tcp(flags) else { return Some(Action::Pass) };
-            settle::<A, _, _>(packet, Protocol::Tcp, payload.port(packet)?, kind, world)
-        }
-        UDP => {
-            payload.udp(packet)?;
-            settle::<A, _, _>(packet, Protocol::Udp, payload.port(packet)?, Kind::Udp, world)
-        }
-        protocol => {
-            cold_path();
-            let is_settled = !A::is_extension(protocol) && payload.is_within(packet);
-            is_settled.then_some(Action::Pass)
-        }
-    }
+    let bytes = frame.bytes();
+    glance_past::<A, _, _>(bytes.skip(link(bytes).ok()?.length), world)
 }
 
-/// [`glance`] past the headers.
+/// [`glance`] at a packet whose source is neither blocked nor fenced.
 #[inline(always)]
-fn settle<A, B, W>(packet: B, protocol: Protocol, port: u16, kind: Kind, world: &W) -> Option<Action>
+fn glance_past<A, B, W>(packet: B, world: &W) -> Option<Action>
 where
     A: Plain,
     B: Bytes,
     W: Hosts<A>,
 {
-    is_harmless(A::destination(packet)?, protocol, port, kind, world).then_some(Action::Pass)
+    let payload = A::payload(packet)?;
+    if payload.protocol == TCP {
+        let kind = classify::tcp(payload.tcp(packet)?);
+        let Some(kind) = kind else { return Some(Action::Pass) };
+        return settle::<A, _, _>(packet, &payload, Protocol::Tcp, kind, world);
+    }
+    if payload.protocol == UDP {
+        payload.udp(packet)?;
+        return settle::<A, _, _>(packet, &payload, Protocol::Udp, Kind::Udp, world);
+    }
+    cold_path();
+    let is_settled = !A::is_extension(payload.protocol) && payload.is_within(packet);
+    is_settled.then_some(Action::Pass)
+}
+
+/// [`glance`] past the headers.
+#[inline(always)]
+fn settle<A, B, W>(packet: B, payload: &Payload, protocol: Protocol, kind: Kind, world: &W) -> Option<Action>
+where
+    A: Plain,
+    B: Bytes,
+    W: Hosts<A>,
+{
+    let (destination, port) = A::end(packet, payload)?;
+    is_harmless(destination, protocol, port, kind, world).then_some(Action::Pass)
 }
 
 /// Judges `frame` by every question there is.

@@ -16,7 +16,8 @@ mod transport;
 
 pub use ipv6::MAX_EXTENSIONS;
 pub use link::{ETHERNET, Link, Network, link};
-pub use plain::Plain;
+pub(crate) use link::{ETHERTYPE, IPV4, IPV6};
+pub use plain::{Payload, Plain};
 pub use transport::{TcpFlags, Transport};
 
 use crate::{

@@ -4,49 +4,56 @@
 
 use core::cell::UnsafeCell;
 
-/// In the program's own data, which is read without a look-up.
+/// In the program's own data, which is read without a look-up. Each protocol has a table, so that none needs to stand
+/// in it.
 #[unsafe(no_mangle)]
-pub static EXPLAINED: Explained = Explained(UnsafeCell::new([0; PLACES]));
+pub static EXPLAINED_TCP: Explained = Explained::EMPTY;
+#[unsafe(no_mangle)]
+pub static EXPLAINED_UDP: Explained = Explained::EMPTY;
 
-const PLACES: usize = 1 << 17;
+const PLACES: usize = 1 << 16;
 /// How long an entry holds, in jiffies: a second on most kernels, a quarter of one on some.
-const MOMENT: u32 = 250;
+const MOMENT: u64 = 250;
 
-/// A word for each place: the tag in its upper half, when it was entered in its lower.
+/// For each place which destination stands there, and the tick at which it was entered.
 #[repr(transparent)]
-pub struct Explained(UnsafeCell<[u64; PLACES]>);
+pub struct Explained(UnsafeCell<[[u64; 2]; PLACES]>);
 
-// SAFETY: its words are aligned, and read and written whole; a race loses one of two true entries.
+// SAFETY: its words are aligned, and read and written whole; a race gives an entry another's time, which is as recent.
 unsafe impl Sync for Explained {}
 
 impl Explained {
-    /// Whether `hash` was entered a moment before `jiffies`.
+    const EMPTY: Self = Self(UnsafeCell::new([[0; 2]; PLACES]));
+
+    /// Whether `destination` was entered a moment before `jiffies`.
     #[inline(always)]
-    pub fn holds(&self, hash: u64, jiffies: u64) -> bool {
-        // SAFETY: `at` is in the table.
-        let word = unsafe { self.at(hash).read_volatile() };
-        (word >> 32) as u32 == tag(hash) && (jiffies as u32).wrapping_sub(word as u32) < MOMENT
+    pub fn holds(&self, destination: u64, jiffies: u64) -> bool {
+        let at = self.at(destination);
+        // SAFETY: both are words of the table.
+        unsafe {
+            at.read_volatile() == destination && jiffies.wrapping_sub(at.add(1).read_volatile()) < MOMENT
+        }
     }
 
-    /// Enters `hash` at `jiffies`.
+    /// Enters `destination` at `jiffies`.
     #[inline(always)]
-    pub fn enter(&self, hash: u64, jiffies: u64) {
-        let word = u64::from(tag(hash)) << 32 | u64::from(jiffies as u32);
+    pub fn enter(&self, destination: u64, jiffies: u64) {
+        let at = self.at(destination);
         // SAFETY: as above.
-        unsafe { self.at(hash).write_volatile(word) };
+        unsafe {
+            at.write_volatile(destination);
+            at.add(1).write_volatile(jiffies);
+        }
     }
 
-    /// The place of a hash, by its upper 17 bits.
+    /// The place of a destination, by multiplicative hashing (Knuth, TAOCP 6.4).
     #[inline(always)]
-    fn at(&self, hash: u64) -> *mut u64 {
-        let place = (hash >> 47) as usize;
+    fn at(&self, destination: u64) -> *mut u64 {
+        let place = (destination.wrapping_mul(ODD) >> 48) as usize;
         // SAFETY: it is a place of the table.
-        unsafe { self.0.get().cast::<u64>().add(place % PLACES) }
+        unsafe { self.0.get().cast::<u64>().add(2 * (place % PLACES)) }
     }
 }
 
-/// The next 32 bits of a hash, which tell apart those who share a place.
-#[inline(always)]
-fn tag(hash: u64) -> u32 {
-    (hash >> 15) as u32
-}
+/// 2^64 divided by the golden ratio, which spreads well.
+pub const ODD: u64 = 0x9e37_79b9_7f4a_7c15;

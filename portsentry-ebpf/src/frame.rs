@@ -7,27 +7,27 @@ use portsentry_common::frame::{Bytes, Frame, Rewrite};
 /// A received frame.
 pub struct XdpFrame<'a> {
     context: &'a XdpContext,
-    bytes: Packet,
 }
 
 impl<'a> XdpFrame<'a> {
     #[inline(always)]
     pub fn new(context: &'a XdpContext) -> Self {
-        Self { context, bytes: Packet { start: context.data(), end: context.data_end() } }
+        Self { context }
     }
 }
 
 impl Frame for XdpFrame<'_> {
     type Bytes = Packet;
 
+    /// Read from the context each time, so that the bounds need not be kept over a helper's call.
     #[inline(always)]
     fn bytes(&self) -> Packet {
-        self.bytes
+        Packet { start: self.context.data(), end: self.context.data_end() }
     }
 
     #[inline(always)]
     fn holds(&self, length: usize) -> bool {
-        self.bytes.reaches(length) || length <= self.length()
+        self.bytes().reaches(length) || length <= self.length()
     }
 
     #[inline(always)]
@@ -72,8 +72,9 @@ impl Bytes for Packet {
 impl Rewrite for XdpFrame<'_> {
     #[inline(always)]
     fn write<T: NoUninit>(&self, offset: usize, value: T) -> bool {
-        let at = self.bytes.start + offset;
-        if at + size_of::<T>() > self.bytes.end {
+        let bytes = self.bytes();
+        let at = bytes.start + offset;
+        if at + size_of::<T>() > bytes.end {
             return false;
         }
         // SAFETY: the bounds were checked against `data_end`, and XDP programs own the frame while they run. For

@@ -4,7 +4,7 @@
 
 use core::cell::UnsafeCell;
 
-use portsentry_common::gate::{CURRENT, GENERATIONS, LENGTH, place};
+use portsentry_common::gate::{LENGTH, place};
 
 use crate::atomic;
 
@@ -16,24 +16,24 @@ pub static GATE_V4: Gate = Gate::CLEAR;
 #[unsafe(link_section = ".bss.gate_v6")]
 pub static GATE_V6: Gate = Gate::CLEAR;
 
-/// Words of bits, then where the generation begins that counts.
+/// Which generation counts, then words of bits.
 #[repr(transparent)]
-pub struct Gate(UnsafeCell<[u64; LENGTH as usize]>);
+pub struct Gate(UnsafeCell<[u64; LENGTH]>);
 
 // SAFETY: its words are aligned, read whole, and written atomically.
 unsafe impl Sync for Gate {}
 
 impl Gate {
-    const CLEAR: Self = Self(UnsafeCell::new([0; LENGTH as usize]));
+    const CLEAR: Self = Self(UnsafeCell::new([0; LENGTH]));
 
     /// Whether `bit` is set in the generation that counts.
     #[inline(always)]
     pub fn is_set(&self, bit: u32) -> bool {
         let (word, mask) = place(bit);
-        // SAFETY: both are words of the gate.
+        // SAFETY: the gate is long enough for any byte.
         let bits = unsafe {
-            let current = self.word(CURRENT).read_volatile() as u32;
-            self.word((word + current) % CURRENT).read_volatile()
+            let current = self.word(0).cast::<u8>().read_volatile();
+            self.word(word).byte_add(usize::from(current)).read_volatile()
         };
         bits & mask != 0
     }
@@ -42,15 +42,15 @@ impl Gate {
     #[inline(always)]
     pub fn set(&self, bit: u32) {
         let (word, mask) = place(bit);
-        for generation in GENERATIONS {
+        for generation in 0..2 {
             // SAFETY: a word of the gate, which every writer writes atomically.
             unsafe { atomic::set_bits(self.word(word + generation), mask) };
         }
     }
 
     #[inline(always)]
-    fn word(&self, index: u32) -> *mut u64 {
+    fn word(&self, index: usize) -> *mut u64 {
         // SAFETY: callers stay below `LENGTH`.
-        unsafe { self.0.get().cast::<u64>().add(index as usize) }
+        unsafe { self.0.get().cast::<u64>().add(index) }
     }
 }

@@ -23,7 +23,11 @@ use portsentry_common::{
     world::{Allowance, Entry, Flow, Hosts, Locality, Sight, World},
 };
 
-use crate::{atomic, explained::EXPLAINED, maps, sockets};
+use crate::{
+    atomic,
+    explained::{EXPLAINED_TCP, EXPLAINED_UDP, Explained},
+    maps, sockets,
+};
 
 use self::family::Family;
 
@@ -175,13 +179,14 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
 
     #[inline(always)]
     fn was_explained(&self, destination: A, protocol: Protocol, port: u16) -> bool {
-        EXPLAINED.holds(destination.hash(protocol, port), self.jiffies)
+        explained(protocol).holds(destination.with_port(port), self.jiffies)
     }
 
     #[inline(always)]
     fn remember(&self, flow: &Flow<A>) {
         if self.settings().remembers != 0 {
-            EXPLAINED.enter(flow.destination.hash(flow.probe.protocol, flow.probe.port), self.jiffies);
+            let Probe { protocol, port, .. } = flow.probe;
+            explained(protocol).enter(flow.destination.with_port(port), self.jiffies);
         }
     }
 
@@ -288,4 +293,13 @@ fn count(index: usize) {
     let Some(counters) = maps::COUNTERS.get_ptr_mut(0) else { return };
     // SAFETY: a counter's number is its word's place in `Counters`, and the value is this CPU's own.
     unsafe { *counters.cast::<u64>().add(index) += 1 };
+}
+
+/// What was explained of a protocol.
+#[inline(always)]
+fn explained(protocol: Protocol) -> &'static Explained {
+    match protocol {
+        Protocol::Tcp => &EXPLAINED_TCP,
+        Protocol::Udp => &EXPLAINED_UDP,
+    }
 }

@@ -28,7 +28,8 @@ use crate::{frame::XdpFrame, kernel::Kernel};
 /// Judges every frame that an interface receives.
 #[xdp(frags)]
 pub fn portsentry(context: XdpContext) -> u32 {
-    if let Some(action) = glance(&XdpFrame::new(&context), &Kernel::new(&context)) {
+    let kernel = Kernel::new(&context);
+    if let Some(action) = glance(&XdpFrame::new(&context), &kernel) {
         return action as u32;
     }
     let context = context.as_ptr().cast();

@@ -81,10 +81,20 @@ impl World {
                 let key = self.memory.bytes(second, map.key_size() as usize)?.to_vec();
                 (format!("look-up in {name}"), self.find(index, map, &key).unwrap_or(0))
             }
+            2 => {
+                let index = usize::try_from(first - handle(0))?;
+                let (name, map) = program.maps.get(index).context("no such map")?;
+                let name = name.clone();
+                let key = self.memory.bytes(second, map.key_size() as usize)?.to_vec();
+                let value = self.memory.bytes(third, map.value_size() as usize)?.to_vec();
+                self.enter(program, &name, &key, &value)?;
+                (format!("entry in {name}"), 0)
+            }
             85 | 99 => ("socket look-up".into(), self.socket(second, usize::try_from(third)?)?),
             86 => ("socket release".into(), 0),
             // Inlined by the verifier to a load.
             118 => ("jiffies".into(), 1000),
+            188 => ("length".into(), self.memory.frame_length()),
             _ => bail!("no helper {number}"),
         })
     }

@@ -44,6 +44,12 @@ impl Memory {
         (context, stack)
     }
 
+    /// Length of the frame, in bytes.
+    pub(super) fn frame_length(&self) -> u64 {
+        let packet = self.received.and_then(|[_, packet, _]| self.segments.get(&packet));
+        packet.map_or(0, |packet| packet.len() as u64)
+    }
+
     /// The integer of `size` bytes at `address`.
     pub(super) fn load(&self, address: u64, size: usize) -> Result<u64> {
         let mut word = [0; 8];

@@ -9,6 +9,8 @@ use crate::{
 /// Offset of the source address in the header.
 pub(super) const SOURCE: usize = 12;
 pub(super) const DESTINATION: usize = 16;
+/// Length of a header without options, in bytes.
+pub(super) const LEAST: usize = 20;
 /// "More fragments", in the word of flags and fragment offset.
 const MORE: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
@@ -19,7 +21,7 @@ pub(super) fn datagram<F: Frame>(frame: &F, offset: usize) -> Result<Datagram<Ip
     let beginning = super::beginning(frame.bytes(), offset).ok_or(Malformed::Ipv4)?;
     let header = ((beginning >> 56) & 0xf) as usize * 4;
     let total = usize::from((beginning >> 32) as u16);
-    if beginning >> 60 != 4 || header < 20 || total < header || !frame.holds(offset + total) {
+    if beginning >> 60 != 4 || header < LEAST || total < header || !frame.holds(offset + total) {
         return Err(Malformed::Ipv4);
     }
     let fragment = beginning as u16;
@@ -34,7 +36,7 @@ pub(super) fn datagram<F: Frame>(frame: &F, offset: usize) -> Result<Datagram<Ip
             (0, _) => Fragment::First,
             _ => Fragment::Later,
         },
-        options: header > 20,
+        options: header > LEAST,
         ttl: (third >> 24) as u8,
     })
 }

@@ -3,14 +3,19 @@
 use super::Malformed;
 use crate::frame::Bytes;
 
-const IPV4: u16 = 0x0800_u16.to_be();
-const IPV6: u16 = 0x86dd_u16.to_be();
+/// `EtherType` of IPv4 as it stands in the frame.
+pub(crate) const IPV4: u16 = 0x0800_u16.to_be();
+/// `EtherType` of IPv6 as it stands in the frame.
+pub(crate) const IPV6: u16 = 0x86dd_u16.to_be();
 /// IEEE 802.1Q.
 const CUSTOMER_TAG: u16 = 0x8100_u16.to_be();
 /// IEEE 802.1ad.
 const SERVICE_TAG: u16 = 0x88a8_u16.to_be();
 /// The identifier's twelve bits in a tag.
 const VLAN_ID: u16 = 0x0fff;
+
+/// Offset of the `EtherType`, in bytes.
+pub(crate) const ETHERTYPE: usize = 12;
 
 /// Length of the Ethernet header without tags, in bytes.
 pub const ETHERNET: usize = 14;
@@ -52,7 +57,7 @@ impl Link {
 /// The Ethernet header of `frame` and up to two VLAN tags; behind a third, the network is [`Network::Other`].
 #[inline(always)]
 pub fn link<B: Bytes>(frame: B) -> Result<Link, Malformed> {
-    let ethertype = frame.read::<u16>(12).ok_or(Malformed::Link)?;
+    let ethertype = frame.read::<u16>(ETHERTYPE).ok_or(Malformed::Link)?;
     if ethertype != CUSTOMER_TAG && ethertype != SERVICE_TAG {
         return Ok(Link::new(ethertype, ETHERNET, 0));
     }

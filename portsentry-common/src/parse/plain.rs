@@ -19,10 +19,10 @@ use crate::{
 pub struct Payload {
     /// The transport protocol's number.
     pub protocol: u8,
-    /// Offset in the packet, in bytes.
+    /// Where in the packet it begins, in bytes.
     pub offset: usize,
-    /// Bytes.
-    pub length: usize,
+    /// Where in the packet it says to end, in bytes.
+    pub end: usize,
 }
 
 /// An address family whose plain packets are read by as few loads as it takes. All packets begin with the IP
@@ -31,8 +31,8 @@ pub trait Plain: Parse + Gated {
     /// What decides on the source's bit in the gate.
     fn prefix<B: Bytes>(packet: B) -> Option<Self::Prefix>;
 
-    /// Where the packet says it is going.
-    fn destination<B: Bytes>(packet: B) -> Option<Self>;
+    /// Where the packet says it is going: an address, and the port in its TCP or UDP header, host byte order.
+    fn end<B: Bytes>(packet: B, payload: &Payload) -> Option<(Self, u16)>;
 
     /// What the packet carries, or `None` if it isn't plain.
     fn payload<B: Bytes>(packet: B) -> Option<Payload>;
@@ -47,24 +47,25 @@ impl Plain for Ipv4 {
         packet.read(ipv4::SOURCE)
     }
 
+    /// The address and both ports lie side by side, and fit in one load.
     #[inline(always)]
-    fn destination<B: Bytes>(packet: B) -> Option<Self> {
-        packet.read(ipv4::DESTINATION).map(Self::from_word)
+    fn end<B: Bytes>(packet: B, _: &Payload) -> Option<(Self, u16)> {
+        let ends = packet.read::<u64>(ipv4::DESTINATION)?;
+        let (destination, port) = (ends.to_le() as u32, (ends.to_le() >> 48) as u16);
+        Some((Self::from_word(destination.to_le()), u16::from_be(port)))
     }
 
     #[inline(always)]
     fn payload<B: Bytes>(packet: B) -> Option<Payload> {
-        const HEADER: usize = 20;
         /// Version and header length, "more fragments" and fragment offset, in the header's first eight bytes.
         const SHAPE: u64 = 0xff00_0000_0000_3fff_u64.to_be();
         /// Version 4, a header of five words, neither of the others.
         const PLAIN: u64 = 0x4500_0000_0000_0000_u64.to_be();
 
         let protocol = packet.read(9)?;
-        let first = packet.read::<u64>(0)?;
-        let total = usize::from((u64::from_be(first) >> 32) as u16);
-        let is_plain = first & SHAPE == PLAIN && total >= HEADER;
-        is_plain.then(|| Payload { protocol, offset: HEADER, length: total - HEADER })
+        let is_plain = packet.read::<u64>(0)? & SHAPE == PLAIN;
+        let end = usize::from(u16::from_be(packet.read(2)?));
+        is_plain.then_some(Payload { protocol, offset: ipv4::LEAST, end })
     }
 
     #[inline(always)]
@@ -80,16 +81,17 @@ impl Plain for Ipv6 {
     }
 
     #[inline(always)]
-    fn destination<B: Bytes>(packet: B) -> Option<Self> {
-        ipv6::address(packet, ipv6::DESTINATION)
+    fn end<B: Bytes>(packet: B, payload: &Payload) -> Option<(Self, u16)> {
+        let port = packet.read(payload.offset + 2).map(u16::from_be)?;
+        Some((ipv6::address(packet, ipv6::DESTINATION)?, port))
     }
 
     #[inline(always)]
     fn payload<B: Bytes>(packet: B) -> Option<Payload> {
         let protocol = packet.read(6)?;
-        let length = usize::from((super::beginning(packet, 0)? >> 16) as u16);
+        let length = usize::from(u16::from_be(packet.read(4)?));
         let is_plain = packet.read::<u8>(0)? >> 4 == 6;
-        is_plain.then_some(Payload { protocol, offset: ipv6::HEADER, length })
+        is_plain.then_some(Payload { protocol, offset: ipv6::HEADER, end: ipv6::HEADER + length })
     }
 
     #[inline(always)]
@@ -102,29 +104,24 @@ impl Payload {
     /// Whether all of it is there to be read.
     #[inline(always)]
     pub fn is_within<B: Bytes>(&self, packet: B) -> bool {
-        packet.reaches(self.offset + self.length)
+        self.offset <= self.end && packet.reaches(self.end)
     }
 
     /// The control bits of its TCP header, or `None` if something is amiss.
     #[inline(always)]
     pub fn tcp<B: Bytes>(&self, packet: B) -> Option<TcpFlags> {
-        let flags = packet.read(self.offset + 13).map(TcpFlags)?;
-        let header = usize::from(packet.read::<u8>(self.offset + 12)? >> 4) * 4;
-        let is_sound = header >= TCP_HEADER && header <= self.length && self.is_within(packet);
-        is_sound.then_some(flags)
+        // Both bytes in one load: the header's length and the control bits.
+        let [length, flags] = packet.read::<u16>(self.offset + 12)?.to_ne_bytes();
+        let header = usize::from(length >> 4) * 4;
+        let is_sound = header >= TCP_HEADER && self.offset + header <= self.end && packet.reaches(self.end);
+        is_sound.then_some(TcpFlags(flags))
     }
 
     /// Checks its UDP header: `None` if that's length isn't the packet's, or something else is amiss.
     #[inline(always)]
     pub fn udp<B: Bytes>(&self, packet: B) -> Option<()> {
         let length = usize::from(packet.read(self.offset + 4).map(u16::from_be)?);
-        let is_sound = length >= UDP_HEADER && length == self.length && self.is_within(packet);
+        let is_sound = length >= UDP_HEADER && self.offset + length == self.end && packet.reaches(self.end);
         is_sound.then_some(())
-    }
-
-    /// The destination port of its TCP or UDP header, host byte order.
-    #[inline(always)]
-    pub fn port<B: Bytes>(&self, packet: B) -> Option<u16> {
-        packet.read(self.offset + 2).map(u16::from_be)
     }
 }

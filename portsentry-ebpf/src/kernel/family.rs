@@ -7,13 +7,13 @@ use aya_ebpf::{
 use portsentry_common::{
     address::{Address, Ipv4, Ipv6},
     block::Block,
-    classify::Protocol,
     gate::Gated,
     state::NetworkKey,
     world::Entry,
 };
 
 use crate::{
+    explained::ODD,
     gate::{GATE_V4, GATE_V6, Gate},
     maps,
     sockets::Tuple,
@@ -44,8 +44,8 @@ pub trait Family: Address + Gated + Tuple {
     fn ignored(self) -> bool;
     /// The number of the locality that holds the address, if any.
     fn local(self) -> Option<u32>;
-    /// A hash of the address with a protocol and port. The 49 bits that count are the uppermost.
-    fn hash(self, protocol: Protocol, port: u16) -> u64;
+    /// The address with a port, as a number: no two of IPv4 have the same, and hardly two of IPv6.
+    fn with_port(self, port: u16) -> u64;
 
     /// Enters a block unless one stands that isn't over at `now_ns`.
     #[inline(always)]
@@ -120,11 +120,10 @@ impl Family for Ipv4 {
         maps::LOCAL_V4.get(&Key::new(32, self)).copied()
     }
 
-    /// Multiplication by an odd number: no two destinations have the same 49 bits.
     #[inline(always)]
-    fn hash(self, protocol: Protocol, port: u16) -> u64 {
+    fn with_port(self, port: u16) -> u64 {
         let word: u32 = bytemuck::cast(self);
-        (u64::from(word) << 32 | end(protocol, port)).wrapping_mul(ODD)
+        u64::from(word) | at_end(port)
     }
 }
 
@@ -171,9 +170,9 @@ impl Family for Ipv6 {
     }
 
     #[inline(always)]
-    fn hash(self, protocol: Protocol, port: u16) -> u64 {
+    fn with_port(self, port: u16) -> u64 {
         let [high, low] = self.halves();
-        (high.wrapping_mul(ODD) ^ low).wrapping_add(end(protocol, port)).wrapping_mul(ODD)
+        high.wrapping_mul(ODD).wrapping_add(low) ^ at_end(port)
     }
 }
 
@@ -186,11 +185,8 @@ fn blocked_network(version: u64, high: u64, low: u64) -> *mut Block {
     block.map_or(core::ptr::null_mut(), |block| core::ptr::from_ref(block).cast_mut())
 }
 
-/// 2^64 divided by the golden ratio, which spreads well (Knuth, TAOCP 6.4).
-const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Port and protocol in the bits 15 to 31; the port as it comes off the wire, which spares swapping its bytes.
+/// The port where an IPv4 packet has it behind its destination and the other port, so that one load gives both.
 #[inline(always)]
-fn end(protocol: Protocol, port: u16) -> u64 {
-    u64::from(port.to_be()) << 16 | u64::from(protocol == Protocol::Udp) << 15
+fn at_end(port: u16) -> u64 {
+    u64::from(port.to_be()) << 48
 }

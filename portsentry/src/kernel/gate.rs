@@ -26,13 +26,12 @@ use ipnet::IpNet;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use portsentry_common::{
     address::{Ipv4, Ipv6},
-    gate::{self, CURRENT, GENERATIONS, Gated, LENGTH, place},
+    gate::{self, Gated, HEAD, LENGTH, WORDS, place},
 };
 
 use super::{Error, Pins};
 
-const WORDS: usize = gate::WORDS as usize;
-const BYTES: usize = LENGTH as usize * 8;
+const BYTES: usize = LENGTH * 8;
 /// Of this length an IPv6 prefix has a sixteenth as many /48s as the gate has bits.
 const SHORTEST: u8 = 28;
 
@@ -53,7 +52,7 @@ pub(super) fn make(pins: &Pins, loader: &mut EbpfLoader<'_>) -> Result<(), Error
         if path.exists() {
             fs::remove_file(&path).map_err(|error| failed(path.clone(), &error))?;
         }
-        let map = Array::<_, [u64; LENGTH as usize]>::create(1, MMAPABLE).map_err(Error::map(name))?;
+        let map = Array::<_, [u64; LENGTH]>::create(1, MMAPABLE).map_err(Error::map(name))?;
         map.map().pin(&path).map_err(|error| failed(path.clone(), &error))?;
         loader.map_pin_path(section, path);
     }
@@ -115,7 +114,7 @@ impl Gate {
         }
         let filled = fill()?;
         for bits in self.bits() {
-            bits.words()[CURRENT as usize].store(bits.idle().into(), Ordering::Release);
+            bits.words()[0].store(8 * bits.idle() as u64, Ordering::Release);
         }
         Ok(filled)
     }
@@ -175,37 +174,31 @@ impl Bits {
         memory.map(Self).map_err(|errno| Error::System { what: "mapping a gate", source: errno.into() })
     }
 
-    fn words(&self) -> &[AtomicU64; LENGTH as usize] {
+    fn words(&self) -> &[AtomicU64; LENGTH] {
         // SAFETY: the mapping is that long, aligned to a page, lives as long as `self`, and any bits are a word.
         unsafe { self.0.cast().as_ref() }
     }
 
     fn set(&self, bit: u32) {
         let (word, mask) = place(bit);
-        for generation in GENERATIONS {
-            if let Some(word) = self.words().get((word + generation) as usize) {
-                word.fetch_or(mask, Ordering::Relaxed);
-            }
+        for word in self.words().iter().skip(word).take(2) {
+            word.fetch_or(mask, Ordering::Relaxed);
         }
     }
 
-    /// Where the generation begins that programs read, in words.
-    fn current(&self) -> u32 {
-        if self.words()[CURRENT as usize].load(Ordering::Acquire) == 0 {
-            GENERATIONS[0]
-        } else {
-            GENERATIONS[1]
-        }
+    /// The generation that programs read: 0 or 1.
+    fn current(&self) -> usize {
+        usize::from(self.words()[0].load(Ordering::Acquire) != 0)
     }
 
-    /// Where the one begins that they don't.
-    fn idle(&self) -> u32 {
-        GENERATIONS[usize::from(self.current() == GENERATIONS[0])]
+    /// The one that they don't.
+    fn idle(&self) -> usize {
+        1 - self.current()
     }
 
-    /// The words of the generation that begins there.
-    fn generation(&self, first: u32) -> impl Iterator<Item = &AtomicU64> {
-        self.words().iter().skip(first as usize).take(WORDS)
+    /// The words of a generation.
+    fn generation(&self, number: usize) -> impl Iterator<Item = &AtomicU64> {
+        self.words().iter().skip(HEAD + number).step_by(2).take(WORDS)
     }
 }
 
