@@ -5,8 +5,6 @@ use bytemuck::{Pod, Zeroable};
 use crate::{settings::Settings, world::Allowance};
 
 const SECOND_NS: u64 = 1_000_000_000;
-/// The same in half a word, which divides faster.
-const SECOND_NS_SHORT: u32 = 1_000_000_000;
 
 /// What one CPU has left of its allowances: for each, when it is whole again, nanoseconds of `CLOCK_MONOTONIC`.
 ///
@@ -31,13 +29,16 @@ impl Budget {
     /// Takes one of an allowance; `false` if nothing of it is left at `now_ns`.
     #[inline(always)]
     pub fn spend(&mut self, allowance: Allowance, settings: &Settings, now_ns: u64) -> bool {
-        let (whole_ns, rate) = match allowance {
-            Allowance::Tell => (&mut self.tell_ns, settings.event_rate),
-            Allowance::Fence => (&mut self.fence_ns, settings.fence_rate),
-            Allowance::Answer => (&mut self.answer_ns, settings.challenge_rate),
-            Allowance::Check => (&mut self.check_ns, settings.challenge_rate),
+        let (whole_ns, each_ns) = match allowance {
+            Allowance::Tell => (&mut self.tell_ns, settings.event_each_ns),
+            Allowance::Fence => (&mut self.fence_ns, settings.fence_each_ns),
+            Allowance::Answer => (&mut self.answer_ns, settings.challenge_each_ns),
+            Allowance::Check => (&mut self.check_ns, settings.challenge_each_ns),
         };
-        let Some(each_ns) = SECOND_NS_SHORT.checked_div(rate).map(u64::from) else { return false };
+        if each_ns == Settings::NEVER {
+            return false;
+        }
+        let each_ns = u64::from(each_ns);
         let owed_ns = whole_ns.saturating_sub(now_ns) + each_ns;
         // The time of the last one can't be more than a second ahead, whatever an earlier program left here.
         let may = owed_ns <= SECOND_NS || owed_ns > 2 * SECOND_NS;
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     fn spend(budget: &mut Budget, rate: u32, now_ns: u64) -> bool {
-        budget.spend(Allowance::Fence, &Settings { fence_rate: rate, ..Settings::UNSET }, now_ns)
+        budget.spend(Allowance::Fence, &Settings { fence_rate: rate, ..Settings::UNSET }.paced(), now_ns)
     }
 
     #[test]
@@ -77,7 +78,8 @@ mod tests {
 
     #[test]
     fn allowances_are_apart() {
-        let settings = Settings { event_rate: 1, fence_rate: 1, challenge_rate: 1, ..Settings::UNSET };
+        let settings =
+            Settings { event_rate: 1, fence_rate: 1, challenge_rate: 1, ..Settings::UNSET }.paced();
         let mut budget = Budget::default();
         for allowance in [Allowance::Tell, Allowance::Fence, Allowance::Answer, Allowance::Check] {
             assert!(budget.spend(allowance, &settings, 9));

@@ -19,6 +19,8 @@ use crate::{
 const SLOT: u32 = 35;
 /// The bits of a cookie that say which key and slot it was made with.
 const MARK: u32 = 0b11;
+/// An odd number, by which each bit of a sequence number changes one that counts.
+const SPREAD: u32 = 0x9e37_79b9;
 /// The size of a TCP header that offers a maximum segment size, and of one that doesn't.
 const HEADER: [usize; 2] = [24, 20];
 
@@ -39,7 +41,7 @@ pub trait Challenged: Address {
 
     /// Both addresses into the hash.
     fn absorb(flow: &Flow<Self>, hash: SipHash) -> SipHash;
-    /// The sum of the pseudo-header's addresses (RFC 9293 section 3.1, RFC 8200 section 8.1).
+    /// The sum of the pseudo-header's addresses (RFC 9293 section 3.1, RFC 8200 section 8.1), in words of wire order.
     fn sum(flow: &Flow<Self>) -> u64;
     /// Writes the IP header of an answer with a TCP header of `length` bytes; `false` if the frame is too short.
     fn write<F: Rewrite>(frame: &F, offset: usize, flow: &Flow<Self>, length: usize) -> bool;
@@ -66,12 +68,15 @@ pub fn is_genuine<A: Challenged>(
     make(secrets, u64::from(cookie & 1), flow, isn, slot) == cookie
 }
 
+/// The sequence number is added, not hashed, as in the kernel's own cookies (`net/ipv4/syncookies.c`): who knows one
+/// cookie of a connection has had it sent to him, and could have another.
 #[inline(always)]
 fn make<A: Challenged>(secrets: &Secrets, index: u64, flow: &Flow<A>, isn: u32, slot: u64) -> u32 {
     let key = if index == 0 { secrets.keys[0] } else { secrets.keys[1] };
     let ports = u64::from(flow.probe.source_port) << 16 | u64::from(flow.probe.port);
-    let hash = A::absorb(flow, SipHash::new(key)).absorb(ports << 32 | u64::from(isn)).finish(slot);
-    hash as u32 & !MARK | (slot as u32 & 1) << 1 | index as u32 & 1
+    let hash = A::absorb(flow, SipHash::new(key)).finish(slot << 32 | ports);
+    let spread = isn.wrapping_mul(SPREAD);
+    (hash as u32).wrapping_add(spread) & !MARK | (slot as u32 & 1) << 1 | index as u32 & 1
 }
 
 /// Whether a SYN can be answered in its own frame: all of it is there, in headers without options.
@@ -88,58 +93,68 @@ where
     A: Challenged,
     F: Rewrite,
 {
-    const SYN_ACK: u32 = 0x12;
-    const WINDOW: u32 = 0xffff;
-    const GROUP: u16 = 0x0100_u16.to_be();
+    /// The group bit (IEEE 802) of an address that begins with this word.
+    const GROUP: u32 = 0x0100_0000_u32.to_be();
     let tcp = link.length + A::HEADER;
-    let (Some(macs), Some(received)) =
-        (frame.bytes().read::<[[u16; 3]; 2]>(0), frame.bytes().read::<[u32; 5]>(tcp))
-    else {
-        return false;
-    };
-    let (to, from) = (macs[0], macs[1]);
-    if (to[0] | from[0]) & GROUP != 0 {
+    // The later one first, so that one check of the bounds is left.
+    let Some(received) = frame.bytes().read::<[u32; 4]>(tcp) else { return false };
+    let Some(macs) = frame.bytes().read::<[u32; 3]>(0) else { return false };
+    let macs = swap(macs);
+    if (macs[0] | macs[1].rotate_right(16)) & GROUP != 0 {
         return false;
     }
     let isn = u32::from_be(received[1]);
+    // Four more bytes offer a size, if there is room for them.
     let offers_size = u32::from_be(received[3]) >> 28 >= 6;
-    let length = HEADER[usize::from(!offers_size)];
-    let size = 0x0204_0000 + 1500 - (A::HEADER as u32 + 20);
+    let (length, begin, size) = if offers_size {
+        (HEADER[0], BEGIN[0], (0x0204_0000 + 1500 - (A::HEADER as u32 + 20)).to_be())
+    } else {
+        (HEADER[1], BEGIN[1], 0)
+    };
     let mut words = [
-        u32::from(flow.probe.port) << 16 | u32::from(flow.probe.source_port),
-        cookie(secrets, flow, isn, now_ns),
-        isn.wrapping_add(1),
-        (length as u32 / 4) << 28 | SYN_ACK << 16 | WINDOW,
+        received[0].rotate_left(16),
+        cookie(secrets, flow, isn, now_ns).to_be(),
+        isn.wrapping_add(1).to_be(),
+        begin,
         0,
     ];
-    let mut sum = A::sum(flow) + u64::from(crate::parse::TCP) + length as u64;
+    let mut sum = A::sum(flow) + u64::from((u32::from(crate::parse::TCP) + length as u32).to_be());
     for word in words {
-        sum += halves(word);
+        sum += u64::from(word);
     }
-    if offers_size {
-        sum += halves(size);
-    }
-    words[4] = u32::from(checksum(sum)) << 16;
-    let is_written = A::write(frame, link.length, flow, length)
-        && frame.write(0, [from, to])
-        && frame.write(tcp, words.map(u32::to_be));
-    is_written && (!offers_size || frame.write(tcp + 20, size.to_be()))
+    words[4] = checksum(sum + u64::from(size));
+    let is_written =
+        A::write(frame, link.length, flow, length) && frame.write(0, macs) && frame.write(tcp, words);
+    is_written && (!offers_size || frame.write(tcp + 20, size))
 }
 
-/// The two halves of a word of a header, for the Internet checksum (RFC 1071).
+/// The fourth word of an answer's TCP header, with and without the offer of a size: its length, SYN with ACK, and the
+/// largest window.
+const BEGIN: [u32; 2] = [0x6012_ffff_u32.to_be(), 0x5012_ffff_u32.to_be()];
+
+/// Both addresses of an Ethernet header in each other's place.
 #[inline(always)]
-const fn halves(word: u32) -> u64 {
-    (word >> 16) as u64 + (word & 0xffff) as u64
+fn swap([a, b, c]: [u32; 3]) -> [u32; 3] {
+    let [a, b, c] = [a, b, c].map(u32::from_le);
+    [b >> 16 | c << 16, c >> 16 | a << 16, a >> 16 | b << 16].map(u32::to_le)
 }
 
-/// The Internet checksum of a sum of less than 2^48.
+/// The Internet checksum (RFC 1071) of a sum of less than 2^48 of words in wire order, as it stands in the upper half of
+/// such a word: sums may be taken in any order of the bytes.
 #[inline(always)]
-const fn checksum(sum: u64) -> u16 {
+const fn checksum(sum: u64) -> u32 {
     let sum = (sum >> 32) + (sum & 0xffff_ffff);
     let sum = (sum >> 16) + (sum & 0xffff);
     let sum = (sum >> 16) + (sum & 0xffff);
     let sum = (sum >> 16) + (sum & 0xffff);
-    !(sum as u16)
+    u32::from_ne_bytes(upper(!(sum as u16)))
+}
+
+/// The bytes of `half` in the first two of four.
+#[inline(always)]
+const fn upper(half: u16) -> [u8; 4] {
+    let [a, b] = half.to_ne_bytes();
+    [a, b, 0, 0]
 }
 
 impl Challenged for Ipv4 {
@@ -147,30 +162,26 @@ impl Challenged for Ipv4 {
 
     #[inline(always)]
     fn absorb(flow: &Flow<Self>, hash: SipHash) -> SipHash {
-        hash.absorb(u64::from(flow.source.number()) << 32 | u64::from(flow.destination.number()))
+        let [source, destination]: [u32; 2] = [flow.source, flow.destination].map(bytemuck::cast);
+        hash.absorb(u64::from(source) << 32 | u64::from(destination))
     }
 
     #[inline(always)]
     fn sum(flow: &Flow<Self>) -> u64 {
-        halves(flow.source.number()) + halves(flow.destination.number())
+        let [source, destination]: [u32; 2] = [flow.source, flow.destination].map(bytemuck::cast);
+        u64::from(source) + u64::from(destination)
     }
 
     #[inline(always)]
     fn write<F: Rewrite>(frame: &F, offset: usize, flow: &Flow<Self>, length: usize) -> bool {
-        const DONT_FRAGMENT: u32 = 0x4000;
-        let mut words = [
-            0x4500 << 16 | (Self::HEADER + length) as u32,
-            DONT_FRAGMENT,
-            64 << 24 | u32::from(crate::parse::TCP) << 16,
-            flow.destination.number(),
-            flow.source.number(),
-        ];
-        let mut sum = 0;
-        for word in words {
-            sum += halves(word);
-        }
-        words[2] |= u32::from(checksum(sum));
-        frame.write(offset, words.map(u32::to_be))
+        const DONT_FRAGMENT: u32 = 0x4000_u32.to_be();
+        const LIVES_LONG: u32 = (64 << 24 | (crate::parse::TCP as u32) << 16).to_be();
+        let first = (0x4500 << 16 | (Self::HEADER + length) as u32).to_be();
+        let sum = u64::from(first) + u64::from(DONT_FRAGMENT) + u64::from(LIVES_LONG) + Self::sum(flow);
+        // The checksum is in the lower half of its word.
+        let third = LIVES_LONG | checksum(sum).rotate_right(16);
+        let [source, destination]: [u32; 2] = [flow.source, flow.destination].map(bytemuck::cast);
+        frame.write(offset, [first, DONT_FRAGMENT, third, destination, source])
     }
 }
 
@@ -187,10 +198,10 @@ impl Challenged for Ipv6 {
     fn sum(flow: &Flow<Self>) -> u64 {
         let mut sum = 0;
         for word in flow.source.words() {
-            sum += halves(u32::from_be(word));
+            sum += u64::from(word);
         }
         for word in flow.destination.words() {
-            sum += halves(u32::from_be(word));
+            sum += u64::from(word);
         }
         sum
     }

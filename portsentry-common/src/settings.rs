@@ -64,11 +64,16 @@ pub struct Settings {
     /// Protocols whose listed ports are traps that take what comes (1.2's `-tcp` and `-udp`): bit 0 for TCP, bit 1
     /// for UDP.
     pub traps: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// How long each CPU's allowance of an event takes to come back, in nanoseconds;
+    /// [`Settings::NEVER`] where there is none. They follow from the rates: see [`Settings::paced`].
+    pub event_each_ns: u32,
+    /// The same of a fence.
+    pub fence_each_ns: u32,
+    /// The same of an answer.
+    pub challenge_each_ns: u32,
 }
 
-const _: () = assert!(size_of::<Settings>() == 80);
+const _: () = assert!(size_of::<Settings>() == 88);
 
 impl Settings {
     /// The bit for TCP in [`Settings::traps`].
@@ -94,8 +99,30 @@ impl Settings {
         challenge_rate: 0,
         first_ephemeral: 0,
         traps: 0,
-        reserved: 0,
+        event_each_ns: Self::NEVER,
+        fence_each_ns: Self::NEVER,
+        challenge_each_ns: Self::NEVER,
     };
+
+    /// What doesn't come back.
+    pub const NEVER: u32 = u32::MAX;
+
+    /// The same, with the times that follow from the rates: a division is too dear for each packet.
+    #[must_use]
+    pub const fn paced(self) -> Self {
+        const fn each_ns(rate: u32) -> u32 {
+            match 1_000_000_000_u32.checked_div(rate) {
+                Some(ns) => ns,
+                None => Settings::NEVER,
+            }
+        }
+        Self {
+            event_each_ns: each_ns(self.event_rate),
+            fence_each_ns: each_ns(self.fence_rate),
+            challenge_each_ns: each_ns(self.challenge_rate),
+            ..self
+        }
+    }
 
     /// Whether the listed ports of `protocol` take what comes.
     #[inline(always)]

@@ -69,7 +69,7 @@ impl Model {
             secrets: Secrets { keys: [[1, 2], [3, 4]], current: 0 },
             fenced: RefCell::default(),
             counters: RefCell::new(Counters::zeroed()),
-            scenario: scenario.clone(),
+            scenario: Scenario { settings: scenario.settings.paced(), ..scenario.clone() },
         }
     }
 }

@@ -24,7 +24,8 @@ impl Program {
     /// The program called `name` of `object`, with `settings`.
     pub fn parse(object: &[u8], name: &str, settings: &Settings) -> Result<Self> {
         let mut object = Object::parse(object).context("the object can't be parsed")?;
-        object.patch_map_data(HashMap::from([("SETTINGS", (bytemuck::bytes_of(settings), true))]))?;
+        object
+            .patch_map_data(HashMap::from([("SETTINGS", (bytemuck::bytes_of(&settings.paced()), true))]))?;
         let maps: BTreeMap<_, _> = object.maps.drain().collect();
         let maps: Vec<_> = maps.into_iter().collect();
         let sections: HashSet<_> = object.functions.keys().map(|(section, _)| *section).collect();

@@ -123,6 +123,7 @@ impl Load {
         let clock = Clock::measure()?;
         self.settings.jiffy_ns = clock.jiffy_ns;
         self.settings.first_jiffy = clock.first_jiffy;
+        self.settings = self.settings.paced();
         let mut ebpf = self.open(&pins, &layouts)?;
         let gate = Arc::new(Gate::of(&ebpf)?);
         gate.open_wide();
