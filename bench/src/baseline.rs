@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_baseline_knows_no_paths_that_are_gone() {
-        let names: Vec<&str> = paths::count().expect("every path runs").into_keys().collect();
+        let names: Vec<String> = paths::count().expect("every path runs").into_keys().collect();
         let known: Vec<&str> = baseline().into_keys().collect();
         assert_eq!(known, names);
     }

@@ -15,6 +15,8 @@ pub const WORDS: usize = BITS as usize / 64;
 /// Words of a gate before its bits. The first says which generation programs read, by how many bytes its words lie behind
 /// the first one's: 0 or 8.
 pub const HEAD: usize = 32;
+/// The word of a gate's head that isn't 0 if a network is blocked, so that nobody looks for one where there are none.
+pub const NETWORKS: usize = 1;
 /// A gate's length in 64-bit words: the words of both generations in turns, with room for whatever the lowest byte of
 /// the first says, which spares programs a check.
 pub const LENGTH: usize = HEAD + 2 * WORDS + 32;

@@ -4,7 +4,7 @@
 
 use core::cell::UnsafeCell;
 
-use portsentry_common::gate::{LENGTH, place};
+use portsentry_common::gate::{LENGTH, NETWORKS, place};
 
 use crate::atomic;
 
@@ -36,6 +36,13 @@ impl Gate {
             self.word(word).byte_add(usize::from(current)).read_volatile()
         };
         bits & mask != 0
+    }
+
+    /// Whether a network may be blocked.
+    #[inline(always)]
+    pub fn has_networks(&self) -> bool {
+        // SAFETY: a word of the gate.
+        unsafe { self.word(NETWORKS).read_volatile() != 0 }
     }
 
     /// Sets `bit` in both generations.

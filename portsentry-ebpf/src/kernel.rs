@@ -164,7 +164,8 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
 
     #[inline(always)]
     fn is_in_blocked_network(&self, source: A) -> bool {
-        A::blocked_network(source).is_some_and(|block| !A::ignored(source) && self.is_in_force(block))
+        A::gate().has_networks()
+            && A::blocked_network(source).is_some_and(|block| !A::ignored(source) && self.is_in_force(block))
     }
 
     #[inline(always)]

@@ -35,6 +35,8 @@ impl BlockedNetworks {
     /// it is, with the packets that it counted.
     pub fn replace(&mut self, wanted: &BTreeMap<IpNet, Block>) -> Result<(), Error> {
         let held = self.read()?;
+        // Before the first, and until after the last.
+        self.gate.set_networks(true);
         for (network, block) in wanted.iter().filter(|(network, _)| !held.contains_key(network)) {
             let value: Raw = bytemuck::cast(*block);
             self.map.insert(&key(*network), value, 0).map_err(|error| self.failure(error))?;
@@ -43,6 +45,7 @@ impl BlockedNetworks {
         for network in held.keys().filter(|network| !wanted.contains_key(network)) {
             self.map.remove(&key(*network)).map_err(Error::map(MAP))?;
         }
+        self.gate.set_networks(!wanted.is_empty());
         Ok(())
     }
 
@@ -53,7 +56,9 @@ impl BlockedNetworks {
 
     /// Sets the gate's bits of every network.
     pub(super) fn fill_gate(&self) -> Result<(), Error> {
-        self.read()?.into_keys().for_each(|network| self.gate.set_network(network));
+        let networks = self.read()?;
+        self.gate.set_networks(!networks.is_empty());
+        networks.into_keys().for_each(|network| self.gate.set_network(network));
         Ok(())
     }
 

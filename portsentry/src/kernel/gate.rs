@@ -26,7 +26,7 @@ use ipnet::IpNet;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use portsentry_common::{
     address::{Ipv4, Ipv6},
-    gate::{self, Gated, HEAD, LENGTH, WORDS, place},
+    gate::{self, Gated, HEAD, LENGTH, NETWORKS, WORDS, place},
 };
 
 use super::{Error, Pins};
@@ -100,8 +100,9 @@ impl Gate {
         [&self.v4, &self.v6]
     }
 
-    /// Sets every bit that programs read.
+    /// Sets every bit that programs read, and has them look for networks.
     pub(super) fn open_wide(&self) {
+        self.set_networks(true);
         for bits in self.bits() {
             bits.generation(bits.current()).for_each(|word| word.store(u64::MAX, Ordering::Relaxed));
         }
@@ -117,6 +118,13 @@ impl Gate {
             bits.words()[0].store(8 * bits.idle() as u64, Ordering::Release);
         }
         Ok(filled)
+    }
+
+    /// Whether programs look for blocked networks at all.
+    pub(super) fn set_networks(&self, are_any: bool) {
+        for bits in self.bits() {
+            bits.words()[NETWORKS].store(are_any.into(), Ordering::Release);
+        }
     }
 
     /// How many of the bits are set that programs read.
