@@ -7,8 +7,8 @@ use clap::{Parser, ValueEnum};
 use portsentry_tests::{namespace::with_sockets, sockets::Socket};
 
 use crate::{
-    baseline, beside, cases::Cases, classic, curve, live, picture, report::Report, run::Run, table::Tables,
-    turns, veth,
+    baseline, beside, cases::Cases, classic, curve, live, picture, report::Report, run::Run, scale,
+    table::Tables, turns, veth,
 };
 
 /// Measures what a packet costs, side by side with others, in one run.
@@ -48,6 +48,8 @@ enum Part {
     Veth,
     /// Honest throughput beside a flood
     Beside,
+    /// Many sources, loaded and taken over
+    Scale,
     /// Beside PortSentry 1.2
     Classic,
 }
@@ -103,6 +105,9 @@ impl Arguments {
         }
         if self.has(Part::Beside) {
             beside::rates(rounds / 5, report)?;
+        }
+        if self.has(Part::Scale) {
+            scale::spans(blocked, rounds / 10, report)?;
         }
         if self.has(Part::Classic) {
             classic::measure(report);

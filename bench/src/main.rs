@@ -17,6 +17,7 @@ mod picture;
 mod rate;
 mod report;
 mod run;
+mod scale;
 mod sender;
 mod sources;
 mod table;

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{classic::Classic, curve::Curve, rate::Rate, run::Run, turns::Cost};
+use crate::{classic::Classic, curve::Curve, rate::Rate, run::Run, scale::Span, turns::Cost};
 
 /// What a run has found. Parts that weren't asked for, or couldn't be measured, are empty.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
@@ -24,6 +24,9 @@ pub(crate) struct Report {
     /// Bytes a second of honest traffic, beside a flood.
     #[serde(default)]
     pub(crate) beside: Vec<Rate>,
+    /// Many sources, loaded and taken over.
+    #[serde(default)]
+    pub(crate) scale: Vec<Span>,
     /// Beside PortSentry 1.2.
     pub(crate) classic: Vec<Classic>,
     /// What couldn't be measured, and why.
@@ -40,6 +43,7 @@ impl Report {
             live: Vec::new(),
             veth: Vec::new(),
             beside: Vec::new(),
+            scale: Vec::new(),
             classic: Vec::new(),
             missing: Vec::new(),
         }

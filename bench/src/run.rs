@@ -1,6 +1,6 @@
 //! The one run that figures come from. It must not say anything that wasn't asked of the machine itself.
 
-use std::{env, fs};
+use std::{env, fs, process::Command};
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,9 @@ pub(crate) struct Run {
     pub(crate) machine: String,
     pub(crate) kernel: String,
     pub(crate) command: String,
+    /// Of which version of the source, as git names it.
+    #[serde(default)]
+    pub(crate) version: String,
     /// When it began, with the zone.
     pub(crate) date: String,
     /// The machine's load average then: of all that ran beside it.
@@ -40,6 +43,7 @@ impl Run {
             machine,
             kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease").trim()),
             command: ["cargo xtask bench".into(), arguments.join(" ")].join(" ").trim().into(),
+            version: version(),
             date: jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S %z").to_string(),
             load: read("/proc/loadavg").split(' ').take(1).collect(),
             blocked,
@@ -65,6 +69,12 @@ impl Run {
         );
         Ok(())
     }
+}
+
+/// What git says of the checkout; nothing where there is no git.
+fn version() -> String {
+    let said = Command::new("git").args(["describe", "--always", "--dirty"]).output();
+    said.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -2,7 +2,15 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::{cases::PEER, classic::Classic, curve::Curve, rate::Rate, report::Report, turns::Cost};
+use crate::{
+    cases::PEER,
+    classic::Classic,
+    curve::Curve,
+    rate::Rate,
+    report::Report,
+    scale::{Span, TARGET},
+    turns::Cost,
+};
 
 /// What the project wants to keep below, in nanoseconds above the floor.
 const TARGETS: [(&str, f64); 6] = [
@@ -24,7 +32,7 @@ impl Display for Tables<'_> {
         let report = self.0;
         let run = &report.run;
         writeln!(out, "{}, {}, load {}", run.machine, run.kernel, run.load)?;
-        writeln!(out, "{}: `{}`", run.date, run.command)?;
+        writeln!(out, "{}: `{}` of {}", run.date, run.command, run.version)?;
         if !report.costs.is_empty() {
             costs(out, report)?;
             challenge(out, report)?;
@@ -41,7 +49,8 @@ impl Display for Tables<'_> {
         }
         rates(out, "Frames received and handled, a second", &report.live)?;
         rates(out, "Through a veth pair, packets a second", &report.veth)?;
-        rates(out, "Honest traffic beside a flood, a second", &report.beside)?;
+        beside(out, &report.beside)?;
+        scale(out, &report.scale)?;
         classic(out, &report.classic)?;
         report.missing.iter().try_for_each(|missing| writeln!(out, "\nNot measured: {missing}"))
     }
@@ -133,6 +142,36 @@ fn rates(out: &mut Formatter<'_>, title: &str, rates: &[Rate]) -> fmt::Result {
         let first = rates.iter().find(|other| kind(other) == kind(rate)).unwrap_or(rate);
         let ratio = rate.packets_per_second / first.packets_per_second;
         writeln!(out, "| {} | {:.0} | {:.0} | {ratio:.2} |", rate.name, rate.packets_per_second, rate.best)?;
+    }
+    Ok(())
+}
+
+/// Honest traffic beside a flood: what is left of it beside the same flood without us.
+fn beside(out: &mut Formatter<'_>, rates: &[Rate]) -> fmt::Result {
+    /// Of honest traffic, at least so much is to be left.
+    const TARGET: f64 = 0.9;
+    if rates.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n| Honest traffic, a second | returning at once | portsentry | ratio | target |")?;
+    writeln!(out, "|---|---|---|---|---|")?;
+    for pair in rates.chunks_exact(2) {
+        let [without, with] = [0, 1].map(|number| pair[number].packets_per_second);
+        let (what, _) = pair[0].name.split_once(": ").unwrap_or((&pair[0].name, ""));
+        let is_met = if with >= TARGET * without { "met" } else { "missed" };
+        writeln!(out, "| {what} | {without:.0} | {with:.0} | {:.2} | {TARGET}: {is_met} |", with / without)?;
+    }
+    Ok(())
+}
+
+fn scale(out: &mut Formatter<'_>, spans: &[Span]) -> fmt::Result {
+    if spans.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n| many sources | seconds | longest | target |\n|---|---|---|---|")?;
+    for Span { name, seconds, most } in spans {
+        let is_met = if *seconds <= TARGET { "met" } else { "missed" };
+        writeln!(out, "| {name} | {seconds:.2} | {most:.2} | {TARGET}: {is_met} |")?;
     }
     Ok(())
 }

@@ -125,10 +125,11 @@ impl Blocked {
         Ok(v4.chain(v6).collect())
     }
 
-    /// Sets the gate's bit of every source.
-    pub(super) fn fill_gate(&self) -> Result<(), Error> {
-        self.read()?.iter().for_each(|(source, _)| self.open_gate(*source));
-        Ok(())
+    /// Sets the gate's bit of every source, and returns them as [`Blocked::read`].
+    pub(super) fn fill_gate(&self) -> Result<Vec<(IpAddr, Block)>, Error> {
+        let all = self.read()?;
+        all.iter().for_each(|(source, _)| self.open_gate(*source));
+        Ok(all)
     }
 
     fn open_gate(&self, source: IpAddr) {

@@ -16,6 +16,8 @@ use std::{
     path::{Path, PathBuf},
     ptr::NonNull,
     sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::Duration,
 };
 
 use aya::{
@@ -28,6 +30,7 @@ use portsentry_common::{
     address::{Ipv4, Ipv6},
     gate::{self, Gated, HEAD, LENGTH, NETWORKS, WORDS, place},
 };
+use rustix::thread::{MembarrierCommand, membarrier};
 
 use super::{Error, Pins};
 
@@ -66,6 +69,16 @@ pub(super) fn settle(pins: &Pins) -> Result<(), Error> {
         fs::rename(&path, pins.map(name)).map_err(|error| failed(path, &error))?;
     }
     Ok(())
+}
+
+/// Waits until whatever programs were running have ended: one that is attached no more may still enter a block.
+pub(super) fn let_programs_end() {
+    /// A program runs for microseconds, and nothing interrupts it for long.
+    const LONG: Duration = Duration::from_millis(100);
+    // A grace period of the kernel's RCU, under which programs run (membarrier(2)). Kernels with nohz_full refuse it.
+    if membarrier(MembarrierCommand::Global).is_err() {
+        thread::sleep(LONG);
+    }
 }
 
 fn failed(path: PathBuf, error: &dyn std::error::Error) -> Error {
@@ -114,10 +127,15 @@ impl Gate {
             bits.generation(bits.idle()).for_each(|word| word.store(0, Ordering::Relaxed));
         }
         let filled = fill()?;
+        self.turn();
+        Ok(filled)
+    }
+
+    /// Has programs read the generation that they didn't.
+    pub(super) fn turn(&self) {
         for bits in self.bits() {
             bits.words()[0].store(8 * bits.idle() as u64, Ordering::Release);
         }
-        Ok(filled)
     }
 
     /// Whether programs look for blocked networks at all.

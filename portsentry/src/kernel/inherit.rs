@@ -7,7 +7,7 @@ use aya::maps::{MapData, PerCpuArray};
 use bytemuck::Zeroable;
 use portsentry_common::{block::Block, counter::Counters};
 
-use super::{Blocked, Error, batch, counters, monotonic_ns};
+use super::{Blocked, BlockedNetworks, Error, batch, counters, monotonic_ns};
 
 /// The maps of blocked sources, IPv4 and IPv6.
 pub(super) const BLOCKED: [&str; 2] = ["BLOCKED_V4", "BLOCKED_V6"];
@@ -63,13 +63,15 @@ pub struct Found {
 }
 
 impl Found {
-    /// Reads it.
+    /// Reads it, and sets the gates' bits.
     pub(super) fn take(
         counters: &PerCpuArray<MapData, counters::Raw>,
         [blocked, fenced]: [&Blocked; 2],
+        networks: &BlockedNetworks,
     ) -> Result<Self, Error> {
         let counters = counters::read(counters)?;
-        Ok(Self { blocked: blocked.read()?, fenced: fenced.read()?, counters })
+        networks.fill_gate()?;
+        Ok(Self { blocked: blocked.fill_gate()?, fenced: fenced.fill_gate()?, counters })
     }
 }
 

@@ -10,7 +10,7 @@ use aya::{
 use nix::sys::signal::{SigSet, SigmaskHow};
 use portsentry_common::{
     classify::Protocol,
-    counter::Counters,
+    counter::{Counter, Counters},
     settings::{AckProbes, Response, Settings},
 };
 
@@ -59,6 +59,9 @@ pub struct Kernel {
     pins: Pins,
     counters: PerCpuArray<MapData, counters::Raw>,
     gate: Arc<Gate>,
+    /// How many sources programs had entered in the maps before those were read into the gates; nothing where an earlier
+    /// program counts elsewhere.
+    entered: Option<u64>,
     /// Who is blocked.
     pub blocked: Blocked,
     /// Which networks are blocked.
@@ -115,9 +118,11 @@ impl Load {
         }
         let layouts = self.layouts();
         let mut inheritance = Inheritance::default();
+        let mut are_known = true;
         for layout in &layouts {
             if let Some(misfit) = drop_misfit(&pins, layout)? {
                 inheritance.take(layout.0, &misfit);
+                are_known = false;
             }
         }
         let clock = Clock::measure()?;
@@ -142,7 +147,7 @@ impl Load {
         let program = program(&mut ebpf)?;
         // The verifier takes as long as a walk through a million blocks.
         let (verified, found) = thread::scope(|scope| {
-            let found = scope.spawn(|| Found::take(&counters, [&blocked, &fenced]));
+            let found = scope.spawn(|| Found::take(&counters, [&blocked, &fenced], &networks));
             (verify(program), found.join())
         });
         verified?;
@@ -152,6 +157,7 @@ impl Load {
             Ok(Networks::new(names, take(ebpf, names[0])?, take(ebpf, names[1])?))
         };
         let kernel = Kernel {
+            entered: are_known.then(|| entered(&found.counters)),
             counters,
             found,
             gate,
@@ -264,10 +270,15 @@ impl Kernel {
         self.gate.count()
     }
 
-    /// Has the program, which has looked everybody up so far, go by its gates: to be called once no other program enters
-    /// blocks any more.
+    /// Has the program, which has looked everybody up so far, go by its gates: to be called once no other program is
+    /// attached, so that none enters blocks any more.
     pub fn settle_gates(&self) -> Result<(), Error> {
-        self.renew_gates()?;
+        gate::let_programs_end();
+        if self.entered == Some(entered(&self.counters()?)) {
+            self.gate.turn();
+        } else {
+            self.renew_gates()?;
+        }
         gate::settle(&self.pins)
     }
 
@@ -284,6 +295,11 @@ impl Kernel {
     pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, Error> {
         aya_log::EbpfLogger::init(&mut self.ebpf).map_err(|_| Error::Missing("AYA_LOGS".into()))
     }
+}
+
+/// How many sources programs have entered in the maps.
+fn entered(counters: &Counters) -> u64 {
+    counters.get(Counter::Blocked).wrapping_add(counters.get(Counter::Fenced))
 }
 
 fn nanoseconds(time: Duration) -> u64 {
