@@ -34,6 +34,8 @@ pub struct Path {
 
 /// A source that is blocked, of each address family.
 pub const BLOCKED: [&str; 2] = ["192.0.2.66", "2001:db8:bad::66"];
+/// An honest source next to that, whose bit of the gate is set.
+pub const NEIGHBOURS: [&str; 2] = ["192.0.2.67", "2001:db8:bad::67"];
 /// An honest source, of each address family: it shares no bit of the gate with a blocked one.
 pub const HONEST: [&str; 2] = ["203.0.113.9", "2001:db8:900d::1"];
 /// The host's own addresses.
@@ -56,6 +58,7 @@ pub fn paths() -> Vec<Path> {
     };
     let honest = |packet| sent_by(HONEST, packet);
     let blocked = |packet| sent_by(BLOCKED, packet);
+    let neighbour = |name, packet| Path { name, packet: sent_by(NEIGHBOURS, packet), passes: true };
     let path = |name, packet| Path { name, packet: honest(packet), passes: true };
     let gone = |name, packet| Path { name, packet: blocked(packet), passes: false };
     vec![
@@ -71,6 +74,8 @@ pub fn paths() -> Vec<Path> {
         path("TCP data to a port that isn't watched, IPv6", data().to(&v6(UNWATCHED))),
         path("UDP to a port that isn't watched, IPv4", datagram().to(&v4(UNWATCHED))),
         path("UDP to a port that isn't watched, IPv6", datagram().to(&v6(UNWATCHED))),
+        neighbour("TCP data from a blocked source's neighbour, IPv4", data().to(&v4(SERVED))),
+        neighbour("TCP data from a blocked source's neighbour, IPv6", data().to(&v6(SERVED))),
         path("a reset, IPv4", tcp(RST).to(&v4(SERVED))),
         path("a reset, IPv6", tcp(RST).to(&v6(SERVED))),
         path("a SYN to a service, IPv4", tcp(SYN).to(&v4(SERVED))),
@@ -78,6 +83,8 @@ pub fn paths() -> Vec<Path> {
         path("no IP", data().to(&v4(SERVED)).announced_as(0x0806)),
         gone("a blocked source, IPv4", tcp(SYN).to(&v4(1))),
         gone("a blocked source, IPv6", tcp(SYN).to(&v6(1))),
+        gone("a blocked source, IPv4 in a VLAN", tcp(SYN).to(&v4(1)).vlan(7)),
+        gone("a blocked source, IPv6 in a VLAN", tcp(SYN).to(&v6(1)).vlan(7)),
     ]
 }
 
