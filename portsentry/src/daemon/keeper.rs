@@ -69,6 +69,8 @@ pub enum Message {
     Host(Host),
     /// The ring's reader had to leave out this many sightings, because the keeper was behind.
     Lost(u64),
+    /// What the kernel program says of itself.
+    Debug(Vec<String>),
     /// The configuration was read again and is wrong, for these reasons.
     Refused(Vec<String>),
     /// A file that the daemon reads may have changed.
@@ -267,6 +269,7 @@ impl Keeper {
                     self.board.count_left_out(count);
                     self.journal.behind(count);
                 }
+                Ok(Message::Debug(lines)) => lines.iter().for_each(|line| self.journal.debug(line)),
                 Ok(Message::Asked(Asked { request, answer })) => {
                     // Who asked may have gone.
                     let _ = answer.send(self.on_asked(request));

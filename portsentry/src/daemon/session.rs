@@ -19,14 +19,14 @@ use super::{
     host::{Observer, RESOLVERS},
     interfaces,
     keeper::Keeper,
-    reader::{self, DebugLog, End},
+    reader::{self, End},
     signals::Signals,
     supervisor::{self, Pulse},
     trap::Sockets,
 };
 use crate::{
     config::{Config, OnStop, PortSet},
-    kernel::{Kernel, Load, Pins, Ring, Traps, Watched},
+    kernel::{DebugLog, Kernel, Load, Pins, Ring, Traps, Watched},
     metrics::Board,
     modes::Modes,
     sandbox::Sandbox,
@@ -119,7 +119,7 @@ impl Session {
             }
         }
         let (mut kernel, ring) = Load::from_config(config, modes, options.debug).load(pins)?;
-        let debug = if options.debug { Some(kernel.logger()?) } else { None };
+        let debug = if options.debug { Some(kernel.debug_log()?) } else { None };
         let traps = set_traps(&mut kernel, modes)?;
         let mut journal = Journal::new(config);
         match begin {

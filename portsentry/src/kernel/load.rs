@@ -20,8 +20,8 @@ use crate::{
 };
 
 use super::{
-    Attachment, Blocked, BlockedNetworks, Clock, Error, Mode, Networks, Pins, Place, Ring, Traps, Trial,
-    Waiting, bitmap, blocked_networks, counters,
+    Attachment, Blocked, BlockedNetworks, Clock, DebugLog, Error, Mode, Networks, Pins, Place, Ring, Traps,
+    Trial, Waiting, bitmap, blocked_networks, counters,
     gate::{self, Gate},
     heartbeat,
     inherit::{BLOCKED, FENCED, Found, Inheritance},
@@ -279,9 +279,9 @@ impl Kernel {
         })
     }
 
-    /// Starts passing on the program's own debugging messages to `log`.
-    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, Error> {
-        aya_log::EbpfLogger::init(&mut self.ebpf).map_err(|_| Error::Missing("AYA_LOGS".into()))
+    /// The program's own debugging messages, for whoever asks first.
+    pub fn debug_log(&mut self) -> Result<DebugLog, Error> {
+        DebugLog::of(&mut self.ebpf)
     }
 }
 
