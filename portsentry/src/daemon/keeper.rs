@@ -12,6 +12,7 @@ mod show;
 mod sources;
 mod tell;
 mod upkeep;
+mod visits;
 
 use self::{act::Actions, show::Limits, tell::Names};
 use std::{
@@ -194,7 +195,11 @@ impl Keeper {
                 fence: config.fence_time,
             },
             offences: Offences::default(),
-            visits: Visits::default(),
+            visits: Visits::new(trap::Limits {
+                repeat_window: config.repeat_window,
+                event_rate: config.event_rate,
+                fence_rate: config.fence_rate,
+            }),
             trigger: config.scan_trigger,
             is_fencing: !config.block_unproven,
             max_fenced: config.max_fenced as usize * 2,
@@ -318,39 +323,6 @@ impl Keeper {
                 _ => {}
             }
         }
-    }
-
-    /// Judges a visit to a trap, and blocks or fences in the kernel what the kernel could not judge itself.
-    fn on_visit(&mut self, visit: &Visit) {
-        let Visit { time, source: from, destination, protocol } = *visit;
-        let source = from.ip().to_canonical();
-        let response = self.responses.of(protocol);
-        let rules = trap::Rules { trigger: self.trigger, response, fences: self.is_fencing };
-        let (verdict, hits, proof) = self.visits.judge(source, protocol, self.is_exempt(source), rules);
-        let sighting = Sighting {
-            time,
-            source,
-            destination: destination.ip().to_canonical(),
-            source_port: from.port(),
-            port: destination.port(),
-            protocol,
-            kind: trap::kind(protocol),
-            flags: 0,
-            options: None,
-            interface: 0,
-            vlan: 0,
-            length: 0,
-            ttl: 0,
-            hits,
-            verdict,
-            proof,
-        };
-        if matches!(verdict, Verdict::Block | Verdict::Fence)
-            && let Err(error) = self.enter(&sighting)
-        {
-            self.journal.error(&error);
-        }
-        self.on_sighting(&sighting);
     }
 
     fn summarize(&mut self) {

@@ -88,6 +88,15 @@ impl Keeper {
         }
     }
 
+    /// What the kernel's maps say of `source` now.
+    pub(super) fn standing(&self, source: IpAddr) -> Result<Option<Standing>, kernel::Error> {
+        let now = Moment::now();
+        let Kernel { blocked, fenced, .. } = &self.kernel;
+        let blocked = blocked.get(source)?.and_then(|block| standing(source, &block, false, now));
+        let fenced = fenced.get(source)?.and_then(|block| standing(source, &block, true, now));
+        Ok(blocked.or(fenced))
+    }
+
     /// Whether `source` is never blocked.
     pub(super) fn is_exempt(&self, source: IpAddr) -> bool {
         territory::is_exempt(&territory::exempt(&self.host, &self.ignored), source)
@@ -97,7 +106,7 @@ impl Keeper {
     pub(super) fn lift_over(&mut self) {
         let over: Vec<IpAddr> = self.ledger.over(SystemTime::now()).collect();
         for source in over {
-            match standing_of(&self.kernel, source) {
+            match self.standing(source) {
                 Ok(Some(Standing { hold, .. })) => {
                     self.ledger.lift(source);
                     self.ledger.enter(source, hold);
@@ -239,14 +248,6 @@ fn standings<'a>(
     each.flat_map(move |(map, is_fence)| {
         map.iter().filter_map(move |(source, block)| standing(*source, block, is_fence, now))
     })
-}
-
-/// What the kernel's maps say of one source now.
-fn standing_of(kernel: &Kernel, source: IpAddr) -> Result<Option<Standing>, kernel::Error> {
-    let now = Moment::now();
-    let blocked = kernel.blocked.get(source)?.and_then(|block| standing(source, &block, false, now));
-    let fenced = kernel.fenced.get(source)?.and_then(|block| standing(source, &block, true, now));
-    Ok(blocked.or(fenced))
 }
 
 fn standing(source: IpAddr, block: &Block, is_fence: bool, now: Moment) -> Option<Standing> {
