@@ -46,6 +46,8 @@ pub struct Options {
     pub listed: BlockList,
     /// Log the kernel program's own debugging messages.
     pub debug: bool,
+    /// What the files are to be warned of, each in a line; to be logged where nobody sees standard error.
+    pub warnings: Vec<String>,
 }
 
 /// Reads the options anew; otherwise what is wrong with them, each line for the log.

@@ -139,6 +139,24 @@ fn a_hangup_has_the_configuration_read_again() {
 }
 
 #[test]
+fn warnings_of_files_that_are_read_again_are_in_the_log() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    setup.clone().with("NO_SUCH", "1").write();
+    daemon.signal(Signal::SIGHUP);
+    let config = setup.config_path().display().to_string();
+    let warning = daemon.log().wait_for("warning: there is no setting NO_SUCH; it is passed over").len();
+    let line = daemon.log().lines()[warning].clone();
+    assert!(line.starts_with(&format!("adminalert: {config}:")), "{line}");
+    let ignored = setup.path("IGNORE_FILE");
+    fs::write(&ignored, "0.0.0.0/0\n").expect("an administrator's edit");
+    daemon
+        .log()
+        .wait_for(&format!("adminalert: {}:1:1: warning: this ignores every source", ignored.display()));
+}
+
+#[test]
 fn no_packet_of_a_blocked_source_passes_while_it_is_reloaded() {
     let lab = Lab::new();
     let service = lab.serve_udp(8080);

@@ -114,6 +114,7 @@ pub async fn run(
                     Ok(new) => {
                         *options = new;
                         journal.reloaded("The configuration was read again");
+                        options.warnings.iter().for_each(|warning| journal.note(warning));
                         supervisor::ready();
                     }
                     Err(problems) => problems.iter().for_each(|problem| journal.error(problem)),

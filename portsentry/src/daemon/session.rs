@@ -124,7 +124,10 @@ impl Session {
         let mut journal = Journal::new(config);
         match begin {
             Begin::Start | Begin::Succeed => journal.starting(config, *own),
-            Begin::Reload => journal.reloaded("The configuration was read again and is in effect"),
+            Begin::Reload => {
+                journal.reloaded("The configuration was read again and is in effect");
+                options.warnings.iter().for_each(|warning| journal.note(warning));
+            }
             Begin::Regroup => {
                 let names: Vec<_> = modes.iter().map(crate::modes::Mode::name).collect();
                 journal.reloaded(&format!("Watching for all processes together: {}", names.join(", ")));

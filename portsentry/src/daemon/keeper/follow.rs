@@ -72,9 +72,10 @@ impl Keeper {
     fn on_ignore_file(&mut self) {
         match ignore::load(&self.ignore_file) {
             Ok((ignored, _)) if ignored == self.ignored => {}
-            Ok((ignored, _)) => {
+            Ok((ignored, report)) => {
                 self.ignored = ignored;
                 self.journal.note(&format!("{} was read again", self.ignore_file.display()));
+                report.iter().for_each(|warning| self.journal.note(&warning.in_one_line()));
                 self.on_territory();
             }
             Err(error) => self.journal.error(&format!("{error}; the ignored networks stay as they were")),
