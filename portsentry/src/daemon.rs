@@ -99,6 +99,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
         sandbox: &sandbox,
         board: Arc::new(Board::default()),
         control: Control::default(),
+        memory: None,
     };
     let mut server = Server::default();
     let mut session = match Session::start(&options, &Begin::Start, &mut lasting).await {

@@ -157,6 +157,27 @@ fn warnings_of_files_that_are_read_again_are_in_the_log() {
 }
 
 #[test]
+fn what_the_maps_take_is_said_again_when_it_has_changed() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let said = || {
+        let mut lines = daemon.log().lines();
+        lines.retain(|line| line.starts_with("adminalert: The kernel's maps take "));
+        lines
+    };
+    for (round, limit) in [(1, "65536"), (2, "262144")] {
+        setup.clone().with("MAX_BLOCKED", limit).write();
+        daemon.signal(Signal::SIGHUP);
+        let news = "The configuration was read again and is in effect";
+        daemon.wait_until("it is read again", || daemon.log().count(news) == round);
+    }
+    daemon.wait_until("it is said again", || said().len() > 1);
+    let said = said();
+    assert!(said.len() == 2 && said[0] != said[1], "{said:#?}");
+}
+
+#[test]
 fn no_packet_of_a_blocked_source_passes_while_it_is_reloaded() {
     let lab = Lab::new();
     let service = lab.serve_udp(8080);

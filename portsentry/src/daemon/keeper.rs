@@ -122,6 +122,8 @@ pub struct Keeper {
     next_sweep: Instant,
     /// Probes that the kernel has not told of, and whose sources are still to be found.
     untold: u64,
+    /// Sources that the keeper found no room for in the blocked maps, beside those that the kernel counts.
+    no_room: u64,
     next_renewal: Instant,
     next_look: Instant,
     /// Bits of the gates that were set when they were last renewed.
@@ -207,6 +209,7 @@ impl Keeper {
             next_flush: Instant::now(),
             next_sweep: Instant::now(),
             untold: 0,
+            no_room: 0,
             next_renewal: Instant::now() + upkeep::RENEWAL,
             next_look: Instant::now() + upkeep::LOOK,
             gate_bits: 0,

@@ -76,6 +76,8 @@ pub struct Lasting<'a> {
     pub board: Arc<Board>,
     /// Where this process can be asked.
     pub control: Control,
+    /// How many mebibytes the log last said that the kernel's maps take.
+    pub memory: Option<u64>,
 }
 
 /// A daemon that watches, before it has begun to read what it sees.
@@ -97,7 +99,7 @@ impl Session {
     /// Loads, takes over what an earlier session left, and attaches. Privileges that `options` have no use for are
     /// given up on the way.
     pub async fn start(options: &Options, begin: &Begin, lasting: &mut Lasting<'_>) -> Result<Self, Error> {
-        let Lasting { pins, claims, sandbox, board, control } = lasting;
+        let Lasting { pins, claims, sandbox, board, control, memory } = lasting;
         let Options { config, modes: own, ignored, listed, .. } = options;
         let held = pins.take().filter(|pins| pins.are_in(&config.pin_path));
         let pins = pins.insert(held.map_or_else(|| Pins::open(&config.pin_path), Ok)?).clone();
@@ -142,12 +144,6 @@ impl Session {
         for name in missing {
             journal.note(&format!("{name}: not there; it is watched as soon as it comes"));
         }
-        if begin.is_first()
-            && let Some(maps) = crate::kernel::Observer::open(&config.pin_path)?
-        {
-            let mebibytes = maps.memory()?.div_ceil(1 << 20);
-            journal.note(&format!("The kernel's maps take {mebibytes} MiB"));
-        }
         // Before they are read: what changes from here on is told.
         let read =
             [&config.blocked_file, &config.ignore_file, &config.block_list].into_iter().map(PathBuf::as_path);
@@ -164,6 +160,12 @@ impl Session {
         keeper.attach_all(begin.is_first(), begin.needs_interfaces())?;
         // Last, so that a program of other modes never sees them; whoever waits for them goes by these.
         watch_ports(keeper.kernel(), config, modes)?;
+        if let Some(maps) = crate::kernel::Observer::open(&config.pin_path)? {
+            let mebibytes = maps.memory()?.div_ceil(1 << 20);
+            if memory.replace(mebibytes) != Some(mebibytes) {
+                keeper.journal().note(&format!("The kernel's maps take {mebibytes} MiB"));
+            }
+        }
         board.reloaded(!matches!(begin, Begin::Fallback(_)));
         keeper.show();
         if let Err(error) = control.open(config) {

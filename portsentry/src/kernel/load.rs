@@ -132,7 +132,7 @@ impl Load {
         };
         let mut blocked = sources(BLOCKED, self.max_blocked)?;
         let mut fenced = sources(FENCED, self.max_fenced)?;
-        inheritance.leave(&mut blocked, &mut fenced)?;
+        let left_out = inheritance.leave(&mut blocked, &mut fenced)?;
         let networks = take(&mut ebpf, blocked_networks::MAP)?;
         let networks = BlockedNetworks::new(networks, Arc::clone(&gate), self.max_networks);
         let counters = take(&mut ebpf, "COUNTERS")?;
@@ -146,6 +146,7 @@ impl Load {
         });
         verified?;
         let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let found = Found { left_out, ..found };
         let ring = Ring::new(take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?);
         let pair = |ebpf: &mut Ebpf, names: [&'static str; 2]| -> Result<Networks, Error> {
             Ok(Networks::new(names, take(ebpf, names[0])?, take(ebpf, names[1])?))

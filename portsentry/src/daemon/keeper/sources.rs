@@ -1,7 +1,11 @@
 //! The blocked and fenced sources in the kernel's maps, and how the keeper's ledger and the files follow them. It must
 //! not decide who belongs there.
 
-use std::{collections::BTreeMap, net::IpAddr, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::SystemTime,
+};
 
 use portsentry_common::{
     block::{Block, Origin, Proof},
@@ -206,10 +210,21 @@ impl Keeper {
         let exempt = territory::exempt(&self.host, &self.ignored);
         let is_exempt = |source| territory::is_exempt(&exempt, source);
         let TakeOver { block, lift, record } = self.ledger.take_over(lines.as_deref(), &standings, is_exempt);
+        // Whom the file has never shown nobody else remembers.
+        let is_lost =
+            |block: &Block| block.origin != Origin::List as u8 && (block.mirrored == 0 || lines.is_none());
+        let lost = found.left_out.iter().filter(|(_, block)| is_lost(block)).map(|(source, _)| *source);
+        let mut homeless: BTreeSet<IpAddr> = lost.collect();
         for record in block {
-            if let Err(error) = self.restore(&record) {
-                self.journal.error(&error);
+            match self.restore(&record) {
+                Ok(()) => {}
+                Err(kernel::Error::Full { .. }) => drop(homeless.insert(record.source)),
+                Err(error) => self.journal.error(&error),
             }
+        }
+        if !homeless.is_empty() {
+            self.journal.no_room(homeless.len());
+            self.no_room += homeless.len() as u64;
         }
         for Record { source, hold } in lift {
             // It is lifted in every file, as if it had been held up to now.

@@ -74,7 +74,10 @@ impl Keeper {
         }
         match self.enter(sighting) {
             Ok(()) => return Some(true),
-            Err(kernel::Error::Full { .. }) => sighting.verdict = Verdict::Full,
+            Err(kernel::Error::Full { .. }) => {
+                sighting.verdict = Verdict::Full;
+                self.no_room += 1;
+            }
             Err(error) => self.journal.error(&error),
         }
         Some(false)

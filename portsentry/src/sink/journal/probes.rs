@@ -76,6 +76,15 @@ impl Journal {
         );
     }
 
+    /// So many sources that were blocked before find no room in maps that are smaller now.
+    pub fn no_room(&mut self, count: usize) {
+        let problem = format!(
+            "{count} sources that were blocked before are not blocked any more: MAX_BLOCKED allows no more; raise it, or \
+             unblock sources"
+        );
+        self.problem(&Event::new(Action::Full).with(Field::Count, count), &problem);
+    }
+
     /// The kernel fences the source of `sighting` for so many `seconds`.
     pub fn fenced(&mut self, sighting: &Sighting, source: &Named<'_>, (seconds, until): Term) {
         let event = Event::new(Action::Fence).probe(sighting, source).until(until);
