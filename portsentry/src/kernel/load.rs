@@ -178,11 +178,8 @@ impl Load {
                 loader.map_max_entries(name, *entries);
             }
         }
-        gate::make(pins, &mut loader)?;
-        loader.load(OBJECT).map_err(|error| match super::error::os_error(&error).map(nix::Error::from_raw) {
-            Some(nix::Error::EPERM | nix::Error::EACCES) => Error::Privileges,
-            _ => error.into(),
-        })
+        gate::make(pins, &mut loader).map_err(denied)?;
+        loader.load(OBJECT).map_err(|error| denied(error.into()))
     }
 }
 
@@ -283,6 +280,14 @@ impl Kernel {
     /// The program's own debugging messages, for whoever asks first.
     pub fn debug_log(&mut self) -> Result<DebugLog, Error> {
         DebugLog::of(&mut self.ebpf)
+    }
+}
+
+/// What the first call of the kernel's fails with if this process lacks the rights.
+fn denied(error: Error) -> Error {
+    match super::error::os_error(&error).map(nix::Error::from_raw) {
+        Some(nix::Error::EPERM | nix::Error::EACCES) => Error::Privileges,
+        _ => error,
     }
 }
 
