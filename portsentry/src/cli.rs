@@ -138,11 +138,14 @@ impl Cli {
 
     /// Puts what the command line says over what `config` says.
     pub fn override_config(&self, config: &mut Config) {
-        match self.interfaces.as_slice() {
-            [] => {}
-            [word] if word == "ALL" || word == "any" => config.interfaces = Interfaces::All,
-            [word] if word == "ALL_NLO" => config.interfaces = Interfaces::AllButLoopback,
-            names => config.interfaces = Interfaces::Named(names.to_vec()),
+        // A word means more than any name beside it.
+        let has = |word: &str| self.interfaces.iter().any(|name| name == word);
+        if has("ALL") || has("any") {
+            config.interfaces = Interfaces::All;
+        } else if has("ALL_NLO") {
+            config.interfaces = Interfaces::AllButLoopback;
+        } else if !self.interfaces.is_empty() {
+            config.interfaces = Interfaces::Named(self.interfaces.clone());
         }
         match self.log_output {
             Some(Output::Stdout) => config.log_output = LogOutput::Stdout,
@@ -219,11 +222,62 @@ mod tests {
             ("portsentry", Interfaces::AllButLoopback),
             ("portsentry -i ALL", Interfaces::All),
             ("portsentry -i any", Interfaces::All),
+            ("portsentry -i ALL_NLO", Interfaces::AllButLoopback),
+            ("portsentry -i ALL -i eth0", Interfaces::All),
+            ("portsentry -i eth0 -i any", Interfaces::All),
+            ("portsentry -i eth0 -i ALL_NLO", Interfaces::AllButLoopback),
+            ("portsentry -i ALL_NLO -i ALL", Interfaces::All),
             ("portsentry -i eth0 -i eth1", Interfaces::Named(vec!["eth0".into(), "eth1".into()])),
+            ("portsentry -ieth0 --interface=eth1", Interfaces::Named(vec!["eth0".into(), "eth1".into()])),
         ] {
             let mut config = Config::default();
             read(line).unwrap().override_config(&mut config);
             assert_eq!(config.interfaces, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_flag_of_2_x_means_what_it_meant() {
+        type Meaning = fn(&(Cli, Config)) -> bool;
+        let with = |line: &str| {
+            let cli = read(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let mut config = Config::default();
+            cli.override_config(&mut config);
+            (cli, config)
+        };
+        let plain = with("portsentry");
+        let table: [(&[&str], Meaning); 12] = [
+            (&["--stealth"], |(cli, _)| cli.modes().has(Mode::Stcp) && !cli.modes().has(Mode::Tcp)),
+            (&["--connect"], |(cli, _)| cli.modes().has(Mode::Tcp) && !cli.modes().has(Mode::Stcp)),
+            (&["-m pcap", "-m raw", "--method pcap", "--method raw"], |(cli, _)| cli.method.is_some()),
+            (&["-i eth0", "--interface eth0"], |(_, it)| {
+                it.interfaces == Interfaces::Named(vec!["eth0".into()])
+            }),
+            (&["-L", "--disable-local-check"], |(_, it)| !it.checks_destination),
+            (&["-S", "--disable-service-check"], |(_, it)| !it.checks_services),
+            (&["-l syslog", "--logoutput syslog"], |(_, it)| it.log_output == LogOutput::Syslog),
+            (&["-l stdout -D", "--logoutput stdout -D"], |(cli, it)| {
+                cli.is_background(it) && it.log_output == LogOutput::Stdout
+            }),
+            (&["-c /x", "--configfile /x"], |(cli, _)| cli.config_file.as_os_str() == "/x"),
+            (&["-D", "--daemon"], |(cli, it)| cli.is_background(it) && it.log_output == LogOutput::Syslog),
+            (&["-d", "--debug"], |(cli, _)| cli.debug),
+            (&["-v", "--verbose"], |(_, it)| it.log_notices),
+        ];
+        for (number, (flags, holds)) in table.into_iter().enumerate() {
+            assert!(number == 0 || !holds(&plain), "without {flags:?}");
+            for flag in flags {
+                assert!(holds(&with(&format!("portsentry {flag}"))), "{flag}");
+            }
+        }
+        for (flags, kind) in [
+            (["-V", "--version"], clap::error::ErrorKind::DisplayVersion),
+            (["-h", "--help"], clap::error::ErrorKind::DisplayHelp),
+        ] {
+            for flag in flags {
+                let shown = read(&format!("portsentry {flag}")).unwrap_err();
+                assert_eq!(shown.kind(), kind, "{flag}");
+            }
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Options {
     pub listed: BlockList,
     /// Log the kernel program's own debugging messages.
     pub debug: bool,
+    /// What the files are to be warned of, each in a line; to be logged where nobody sees standard error.
+    pub warnings: Vec<String>,
 }
 
 /// Reads the options anew; otherwise what is wrong with them, each line for the log.
@@ -97,6 +99,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
         sandbox: &sandbox,
         board: Arc::new(Board::default()),
         control: Control::default(),
+        memory: None,
     };
     let mut server = Server::default();
     let mut session = match Session::start(&options, &Begin::Start, &mut lasting).await {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Probe, Reach};
+use portsentry_tests::lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Probe, Reach};
 
 fn block(lab: &Lab, daemon: &Daemon<'_>, family: Family) -> IpAddr {
     let source = lab.source(family);
@@ -139,6 +139,45 @@ fn a_hangup_has_the_configuration_read_again() {
 }
 
 #[test]
+fn warnings_of_files_that_are_read_again_are_in_the_log() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    setup.clone().with("NO_SUCH", "1").write();
+    daemon.signal(Signal::SIGHUP);
+    let config = setup.config_path().display().to_string();
+    let warning = daemon.log().wait_for("warning: there is no setting NO_SUCH; it is passed over").len();
+    let line = daemon.log().lines()[warning].clone();
+    assert!(line.starts_with(&format!("adminalert: {config}:")), "{line}");
+    let ignored = setup.path("IGNORE_FILE");
+    fs::write(&ignored, "0.0.0.0/0\n").expect("an administrator's edit");
+    daemon
+        .log()
+        .wait_for(&format!("adminalert: {}:1:1: warning: this ignores every source", ignored.display()));
+}
+
+#[test]
+fn what_the_maps_take_is_said_again_when_it_has_changed() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let said = || {
+        let mut lines = daemon.log().lines();
+        lines.retain(|line| line.starts_with("adminalert: The kernel's maps take "));
+        lines
+    };
+    for (round, limit) in [(1, "65536"), (2, "262144")] {
+        setup.clone().with("MAX_BLOCKED", limit).write();
+        daemon.signal(Signal::SIGHUP);
+        let news = "The configuration was read again and is in effect";
+        daemon.wait_until("it is read again", || daemon.log().count(news) == round);
+    }
+    daemon.wait_until("it is said again", || said().len() > 1);
+    let said = said();
+    assert!(said.len() == 2 && said[0] != said[1], "{said:#?}");
+}
+
+#[test]
 fn no_packet_of_a_blocked_source_passes_while_it_is_reloaded() {
     let lab = Lab::new();
     let service = lab.serve_udp(8080);
@@ -195,6 +234,58 @@ fn an_interface_that_comes_is_watched_and_one_that_goes_is_let_go() {
     lab.nmap(source, "-sS -p 11");
     assert_eq!(daemon.lines_about(source).len(), 1, "the first goes on");
     assert_eq!(daemon.terminate().code, Some(0));
+}
+
+#[test]
+fn an_interface_that_is_away_at_a_hangup_is_watched_once_it_is_back() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let (host, earlier) = lab.plug_in_second(&lab.scanner);
+    let daemon = lab.portsentry("-stcp -i eth0 -i eth1").start();
+    let probe = |source| Probe::tcp(&lab.scanner, source, SocketAddr::new(host, 11));
+    let _probe = probe(earlier);
+    daemon.wait_for_block(earlier);
+    lab.host.ip("link delete eth1");
+    daemon.log().wait_for("adminalert: eth1: no longer there");
+    daemon.signal(Signal::SIGHUP);
+    daemon.log().wait_for("The configuration was read again and is in effect");
+    daemon.log().wait_for("adminalert: eth1: not there; it is watched as soon as it comes");
+    block(&lab, &daemon, Family::V4);
+    lab.plug_in_second(&lab.scanner);
+    lab.scanner.ip("address add 203.0.113.3/24 dev eth1");
+    daemon.wait_until("it is watched again", || daemon.log().count("adminalert: eth1: native XDP") == 2);
+    assert!(!service.answers_at(&lab.scanner, earlier, host, Reach::Unexpected));
+    let later = IpAddr::from([203, 0, 113, 3]);
+    assert!(service.answers_at(&lab.scanner, later, host, Reach::Expected));
+    let _probe = probe(later);
+    daemon.wait_for_block(later);
+    assert_eq!(daemon.log().count("eth1: not there"), 1, "it is said once");
+    assert_eq!(daemon.terminate().code, Some(0));
+}
+
+#[test]
+fn a_process_that_takes_over_goes_on_without_an_interface_that_it_can_not_have() {
+    let lab = Lab::new();
+    lab.plug_in_second(&lab.scanner);
+    let first = lab.portsentry("-stcp -i eth0 -i eth1").start();
+    lab.host.ip("link delete eth1");
+    first.log().wait_for("adminalert: eth1: no longer there");
+    let second = lab.portsentry("-audp -i eth0 -i eth1 -i eth2").start();
+    first.log().wait_for("Watching for all processes together: stcp, audp");
+    first.log().wait_for("adminalert: eth1: not there");
+    // Somebody else's program on an interface that only the second wants.
+    let shown = lab.host.run("ip", &["-json", "link", "show", INTERFACE]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    lab.host.ip("link add eth2 type veth peer name eth3");
+    let program = shown[0]["xdp"]["prog"]["id"].to_string();
+    lab.host.run("bpftool", &["net", "attach", "xdpgeneric", "id", &program, "dev", "eth2"]);
+    drop(first.terminate());
+    second.log().wait_for("adminalert: eth1: not there");
+    second.log().wait_for("adminalert: ERROR: interface eth2 already has another XDP program");
+    let source = lab.source(Family::V4);
+    lab.nmap(source, "-sU -p 500");
+    second.wait_for_block(source);
+    assert_eq!(second.terminate().code, Some(0));
 }
 
 #[test]

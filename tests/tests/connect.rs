@@ -135,6 +135,58 @@ fn visits_count_towards_the_trigger_and_ignored_ones_do_not() {
 }
 
 #[test]
+fn a_repeated_connection_is_no_news() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-tcp").with("BLOCK_TCP", "0").start();
+    let source = lab.source(Family::V4);
+    for port in [11, 15] {
+        for _ in 0..100 {
+            connect(&lab.scanner, source, SocketAddr::new(Family::V4.host(), port)).expect("a connection");
+        }
+    }
+    let lines =
+        [11, 15].map(|port| format!("attackalert: Connect from host: {source}/{source} to TCP port: {port}"));
+    daemon.log().wait_for(&lines[1]);
+    daemon.settle();
+    assert_eq!(lines.each_ref().map(|line| daemon.log().count(line)), [1, 1]);
+}
+
+#[test]
+fn who_connects_is_blocked_whatever_the_rate_of_events() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let daemon = lab.portsentry("-tcp").with("EVENT_RATE", "1").with("BLOCK_UNPROVEN", "0").start();
+    let sources: Vec<_> = (0..12).map(|number| lab.source(FAMILIES[number % 2])).collect();
+    for source in &sources {
+        let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+        connect(&lab.scanner, *source, SocketAddr::new(host, 11)).expect("a connection");
+    }
+    daemon.log().wait_for("probes were not logged, as more came than EVENT_RATE allows");
+    for source in &sources {
+        daemon.wait_for_block(*source);
+        assert!(daemon.blocked().contains(source));
+        assert_eq!(daemon.file_about("BLOCKED_FILE", *source).len(), 1);
+        assert_eq!(daemon.file_about("HISTORY_FILE", *source).len(), 1);
+    }
+    service.assert_open_to_bystander(&lab);
+}
+
+#[test]
+fn who_finds_no_more_room_is_not_said_to_be_blocked() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-tcp").with("MAX_BLOCKED", "1").start();
+    let [held, late] = [lab.source(Family::V4), lab.source(Family::V4)];
+    connect(&lab.scanner, held, SocketAddr::new(Family::V4.host(), 11)).expect("a connection");
+    daemon.wait_for_block(held);
+    connect(&lab.scanner, late, SocketAddr::new(Family::V4.host(), 11)).expect("a connection");
+    daemon
+        .log()
+        .wait_for(&format!("ERROR: Could not block host {late}: as many are blocked as MAX_BLOCKED allows"));
+    assert_eq!(daemon.blocked(), [held]);
+    assert_eq!(daemon.file_about("BLOCKED_FILE", late), [""; 0]);
+}
+
+#[test]
 fn processes_side_by_side_share_one_set_of_maps() {
     let lab = Lab::new();
     let first = lab.portsentry("-tcp").start();

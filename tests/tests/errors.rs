@@ -151,6 +151,30 @@ fn a_configuration_whose_errors_are_all_told_at_once() {
 }
 
 #[test]
+fn all_files_are_told_of_at_once() {
+    let lab = Lab::new();
+    let files = lab.files();
+    let list = files.join("blocklist");
+    fs::write(&list, "10.0.0.0/2\n").expect("a block list");
+    let setup = lab.portsentry("-stcp").with("BLOCK_LIST", &list.display().to_string());
+    let setup = setup.with("SCAN_TRIGGER", "often").with("NO_SUCH", "1");
+    let setup = setup.ignoring("192.0.2.0/33").ignoring("0.0.0.0/0");
+    let ended = setup.fail();
+    for (file, texts) in [
+        ("portsentry.conf", &["often", "there is no setting NO_SUCH"][..]),
+        ("portsentry.ignore", &["192.0.2.0/33", "this ignores every source"]),
+        ("blocklist", &["10.0.0.0/2"]),
+    ] {
+        let path = files.join(file).display().to_string();
+        assert_says(&ended, CONFIGURATION, &[&[path.as_str()], texts].concat());
+    }
+    // A file whose only fault is a warning is told of beside one that is wrong.
+    let ended = setup.with("SCAN_TRIGGER", "1").fail();
+    assert_says(&ended, CONFIGURATION, &["there is no setting NO_SUCH", "192.0.2.0/33"]);
+    assert_untouched(&lab);
+}
+
+#[test]
 fn a_configuration_that_is_missing_or_not_to_be_trusted() {
     let lab = Lab::new();
     let setup = lab.portsentry("-stcp -i eth0");

@@ -192,6 +192,10 @@ fn a_debian_1_2_file_runs_unchanged() {
     let service = lab.serve_tcp(80);
     let daemon = lab.portsentry("-stcp -sudp -l stdout").installed(DEBIAN).start();
     assert_eq!(warnings(&daemon), [""; 0], "nothing in it is strange");
+    for (protocol, count) in [("TCP", 66), ("UDP", 21)] {
+        let line = format!("adminalert: Going into stealth listen mode on {protocol} port: ");
+        assert_eq!(daemon.log().count(&line), count, "{:#?}", daemon.log().lines());
+    }
     for (family, words, port, protocol, kind) in [
         (Family::V4, "-sS -p 111", 111, "TCP", "TCP SYN/Normal scan"),
         (Family::V6, "-sX -p 54320", 54320, "TCP", "TCP XMAS scan"),

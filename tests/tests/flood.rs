@@ -1,11 +1,22 @@
 //! A flood: everything is counted, and neither the log nor the files nor the memory grow with it.
 
-use std::{fs, net::IpAddr};
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+};
 
-use portsentry_tests::lab::{Daemon, Family, INTERFACE, Lab};
+use portsentry_tests::lab::{Daemon, Family, INTERFACE, Lab, Probe};
 
 /// Router solicitations and multicast reports that all in the lab may send meanwhile.
 const STRAY: u64 = 64;
+
+/// What is sent: SYNs, or datagrams, to a watched port.
+const SYNS: [&str; 3] = ["-S", "-p", "11"];
+const DATAGRAMS: [&str; 3] = ["--udp", "-p", "69"];
+
+const MAX_FENCED: usize = 1024;
+const FENCE_RATE: usize = 200;
+const EVENT_RATE: usize = 50;
 
 /// Frames that the host's interface has received.
 fn received(lab: &Lab) -> u64 {
@@ -14,14 +25,14 @@ fn received(lab: &Lab) -> u64 {
     shown[0]["stats64"]["rx"]["packets"].as_u64().expect("a number")
 }
 
-/// Five seconds of SYNs to a watched port, as fast as they can be sent. Returns how many arrived.
-fn flood(lab: &Lab, daemon: &Daemon<'_>, from: &[&str]) -> u64 {
+/// Five seconds of probes, as fast as they can be sent. Returns how many arrived.
+fn flood(lab: &Lab, what: [&str; 3], from: &[&str]) -> u64 {
     let before = received(lab);
     let host = Family::V4.host().to_string();
-    let flood = ["5", "hping3", "-n", "-q", "--flood", "-S", "-p", "11", &host];
-    let ended = lab.scanner.command("timeout").args(flood).args(from).output().expect("timeout of coreutils");
+    let flood = ["5", "hping3", "-n", "-q", "--flood", &host];
+    let mut command = lab.scanner.command("timeout");
+    let ended = command.args(flood).args(what).args(from).output().expect("timeout of coreutils");
     assert_eq!(ended.status.code(), Some(124), "{}", String::from_utf8_lossy(&ended.stderr));
-    daemon.settle();
     received(lab) - before
 }
 
@@ -37,19 +48,21 @@ fn peak(daemon: &Daemon<'_>) -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
+/// A daemon with narrow limits, for which addresses may be forged.
+fn limited<'lab>(lab: &'lab Lab, flags: &str) -> Daemon<'lab> {
+    let settings = [("MAX_FENCED", MAX_FENCED), ("FENCE_RATE", FENCE_RATE), ("EVENT_RATE", EVENT_RATE)];
+    let setup = lab.portsentry(flags).with("BLOCK_UNPROVEN", "0");
+    settings.iter().fold(setup, |setup, (key, value)| setup.with(key, &value.to_string())).start()
+}
+
 #[test]
 fn a_flood_from_everywhere_is_counted_and_leaves_little_behind() {
-    const MAX_FENCED: usize = 1024;
-    const FENCE_RATE: usize = 200;
-    const EVENT_RATE: usize = 50;
     let lab = Lab::new();
     lab.introduce_host_to_scanner();
-    let settings = [("MAX_FENCED", MAX_FENCED), ("FENCE_RATE", FENCE_RATE), ("EVENT_RATE", EVENT_RATE)];
-    let setup = lab.portsentry("-stcp").with("BLOCK_UNPROVEN", "0");
-    let setup = settings.iter().fold(setup, |setup, (key, value)| setup.with(key, &value.to_string()));
-    let daemon = setup.start();
+    let daemon = limited(&lab, "-stcp");
     let small = peak(&daemon);
-    let arrived = flood(&lab, &daemon, &["--rand-source"]);
+    let arrived = flood(&lab, SYNS, &["--rand-source"]);
+    daemon.settle();
     let counted = ["probes", "implausible", "dropped_fenced"].map(|name| daemon.counter(name));
     assert_counted(arrived, counted.iter().sum());
     let told = ["told", "repeated", "over_rate", "ring_full"].map(|name| daemon.counter(name));
@@ -76,11 +89,41 @@ fn a_flood_from_one_is_counted_and_told_once() {
     lab.introduce_host_to_scanner();
     let daemon = lab.portsentry("-stcp").start();
     let source: IpAddr = lab.source(Family::V4);
-    let arrived = flood(&lab, &daemon, &["-a", &source.to_string()]);
+    let arrived = flood(&lab, SYNS, &["-a", &source.to_string()]);
+    daemon.settle();
     let counted = ["probes", "dropped"].map(|name| daemon.counter(name));
     assert_counted(arrived, counted.iter().sum());
     daemon.wait_for_block(source);
     assert_eq!(daemon.told_of(source).len(), 1);
     assert_eq!(daemon.file_about("BLOCKED_FILE", source).len(), 1);
     assert_eq!(daemon.file_about("HISTORY_FILE", source).len(), 1);
+}
+
+#[test]
+fn a_flood_of_datagrams_to_a_trap_leaves_little_behind() {
+    /// Seconds that the flood and what follows take at the most, and what goes at once.
+    const SECONDS: usize = 9;
+    let lab = Lab::new();
+    lab.introduce_host_to_scanner();
+    let daemon = limited(&lab, "-udp");
+    let small = peak(&daemon);
+    let arrived = flood(&lab, DATAGRAMS, &["--rand-source"]);
+    assert!(arrived > 10_000, "{arrived} is no flood");
+    // Right behind the flood a datagram finds no room.
+    let source = lab.source(Family::V4);
+    daemon.wait_until("it is over", || {
+        let _probe = Probe::udp(&lab.scanner, source, SocketAddr::new(Family::V4.host(), 69));
+        !daemon.log().lines_about(source).is_empty()
+    });
+    daemon.log().wait_for("probes were not logged, as more came than EVENT_RATE allows");
+    daemon.log().wait_for("their sources not fenced, as more came than FENCE_RATE allows");
+    // What is told has up to two lines of its own, and each fence one of hosts.deny's.
+    let lines = daemon.log().lines().len();
+    assert!(lines <= (2 * EVENT_RATE + FENCE_RATE) * SECONDS + 200, "{lines} lines");
+    let denied = daemon.file("WRAPPER_HOSTS_DENY").len();
+    assert!(denied <= FENCE_RATE * SECONDS, "{denied} lines in hosts.deny");
+    let history = daemon.file("HISTORY_FILE").len();
+    assert!(history <= FENCE_RATE * SECONDS, "{history} lines in the history");
+    let large = peak(&daemon);
+    assert!(large < small + 32 * 1024, "{small} KiB became {large}");
 }

@@ -114,7 +114,9 @@ fn a_ring_that_is_full_loses_words_but_no_block() {
     assert!(lost > 0, "the ring was full");
     daemon.signal(Signal::SIGCONT);
     assert_held_once(&daemon, &sources);
-    daemon.log().wait_for(&format!("{lost} probes were not logged"));
+    let told = format!("{lost} probes were not logged, as the ring was full: raise RING_SIZE");
+    daemon.log().wait_for(&told);
+    assert_eq!(daemon.log().count("EVENT_RATE"), 0, "there is nothing else to raise");
 }
 
 #[test]
@@ -140,6 +142,46 @@ fn a_map_that_is_full_keeps_whom_it_holds() {
     daemon.wait_until("one is let out", || daemon.blocked().len() == 3);
     probe(&wire, late[0]);
     daemon.wait_until("another is blocked", || daemon.blocked().contains(&late[0]));
+}
+
+#[test]
+fn smaller_maps_say_who_finds_no_room_in_them() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp").with("MAX_BLOCKED", "8");
+    let daemon = setup.start();
+    let wire = Wire::open(&lab.scanner);
+    let sources: Vec<IpAddr> = (0..8).map(|number| stranger(2 * number)).collect();
+    sources.iter().for_each(|source| probe(&wire, *source));
+    assert_held_once(&daemon, &sources);
+    setup.clone().with("MAX_BLOCKED", "3").write();
+    daemon.signal(Signal::SIGHUP);
+    let why =
+        "sources that were blocked before are not blocked any more: MAX_BLOCKED allows no more; raise it";
+    daemon.log().wait_for(&format!("adminalert: ERROR: 5 {why}"));
+    daemon.log().wait_for("The configuration was read again and is in effect");
+    assert_eq!(daemon.blocked().len(), 3);
+    daemon.terminate();
+    let daemon = setup.clone().with("MAX_BLOCKED", "2").start();
+    daemon.log().wait_for(&format!("adminalert: ERROR: 6 {why}"));
+    assert_eq!(daemon.log().count("ERROR"), 1, "it is said in one line");
+    daemon.terminate();
+    // The remedy helps.
+    assert_held_once(&setup.start(), &sources);
+}
+
+#[test]
+fn blocks_that_are_over_make_room() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-stcp").with("MAX_BLOCKED", "2").with("BLOCK_TIME", "2").start();
+    let wire = Wire::open(&lab.scanner);
+    let [first, second, late] = [0, 2, 4].map(stranger);
+    [first, second, late].iter().for_each(|source| probe(&wire, *source));
+    daemon.log().wait_for(&format!("ERROR: Could not block host {late}"));
+    for source in [first, second] {
+        daemon.log().wait_for(&format!("Host {source} is no longer blocked: its time is over"));
+    }
+    probe(&wire, late);
+    daemon.log().wait_for(&format!("Host {late} has been blocked in the kernel"));
 }
 
 #[test]

@@ -142,3 +142,25 @@ fn a_hundred_thousand_hosts_are_blocked_and_taken_over() {
     daemon.log().wait_for("was read again: 100000 hosts");
     assert!(is_open(&service, &lab, listed, Reach::Expected));
 }
+
+#[test]
+fn a_list_that_finds_no_room_says_what_to_raise() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let source = lab.source(Family::V4);
+    let (setup, _) =
+        listing(&lab, "198.18.0.1\n198.18.0.2\n198.18.0.3\n10.0.0.0/16\n10.1.0.0/16\n10.2.0.0/16\n");
+    let daemon = setup.with("MAX_BLOCKED", "2").with("MAX_NETWORKS", "2").start();
+    daemon
+        .log()
+        .wait_for("ERROR: map BLOCKED_V4 is full with 2 entries; raise MAX_BLOCKED, or unblock sources");
+    daemon
+        .log()
+        .wait_for("ERROR: map BLOCKED_NETWORKS is full with 2 entries; raise MAX_NETWORKS, or name fewer");
+    assert_eq!(
+        (daemon.blocked().len(), networks(&daemon)),
+        (2, 2),
+        "as many are blocked as there is room for"
+    );
+    assert!(is_open(&service, &lab, source, Reach::Expected));
+}

@@ -58,6 +58,21 @@ fn wait_for_health(daemon: &Daemon<'_>, status: u16, text: &str) {
 }
 
 #[test]
+fn who_finds_no_room_in_smaller_maps_is_counted() {
+    let lab = Lab::new();
+    let setup = setup(&lab, "-stcp");
+    let daemon = setup.start();
+    for _ in 0..3 {
+        let source = lab.source(Family::V4);
+        lab.nmap(source, "-sS -p 11");
+        daemon.wait_for_block(source);
+    }
+    daemon.terminate();
+    let daemon = setup.with("MAX_BLOCKED", "1").start();
+    wait_for(&daemon, "portsentry_refused_sources_total{reason=\"blocked_full\"}", 2.0);
+}
+
+#[test]
 fn a_scan_shows_in_the_metrics() {
     let lab = Lab::new();
     let daemon = setup(&lab, "-stcp -sudp").with("KILL_RUN_CMD", "false $TARGET$").start();

@@ -1,6 +1,6 @@
 //! Settings that no other test is about, each seen to do what it says.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use portsentry_common::classify::Protocol;
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Probe, Reach, Service};
@@ -105,7 +105,7 @@ fn what_exceeds_the_rate_of_events_is_blocked_and_recorded_all_the_same() {
     let lab = Lab::new();
     let daemon = lab.portsentry("-stcp").with("EVENT_RATE", "1").start();
     let sources: Vec<_> = (0..12).map(|number| lab.source(FAMILIES[number % 2])).collect();
-    let probe = |source: &std::net::IpAddr| {
+    let probe = |source: &IpAddr| {
         let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
         Probe::tcp(&lab.scanner, *source, SocketAddr::new(host, 11))
     };
@@ -116,6 +116,28 @@ fn what_exceeds_the_rate_of_events_is_blocked_and_recorded_all_the_same() {
         daemon.wait_for_block(*source);
         assert_eq!(daemon.file_about("BLOCKED_FILE", *source).len(), 1);
         assert_eq!(daemon.file_about("HISTORY_FILE", *source).len(), 1);
+    }
+}
+
+#[test]
+fn the_kernel_program_speaks_for_itself_only_if_asked_to() {
+    let lab = Lab::new();
+    for (flags, speaks) in [("-stcp -d", true), ("-stcp", false)] {
+        let daemon = lab.portsentry(flags).start();
+        for family in FAMILIES {
+            let source = lab.source(family);
+            lab.nmap(source, "-sS -p 11");
+            let mapped =
+                if let IpAddr::V4(source) = source { source.to_ipv6_mapped().into() } else { source };
+            let line =
+                format!("adminalert: Kernel program: {mapped} to port 11: protocol 6, kind 1, flags 2, ");
+            if speaks {
+                daemon.log().wait_for(&line);
+            }
+            daemon.settle();
+            assert_eq!(daemon.log().count(&line), usize::from(speaks), "{flags}");
+        }
+        daemon.terminate();
     }
 }
 

@@ -21,8 +21,8 @@ pub(super) fn run(cli: &Cli) -> Exit {
             print!("{}", describe(&cli.config_file.display().to_string(), &options));
             Exit::Success
         }
-        Err(errors) => {
-            options::lines(&errors).iter().for_each(|line| eprintln!("{line}"));
+        Err(lines) => {
+            lines.iter().for_each(|line| eprintln!("{line}"));
             Exit::Configuration
         }
     }
@@ -132,8 +132,10 @@ mod tests {
         config.log_format = crate::config::LogFormat::Classic;
         let modes = [Mode::Stcp].into_iter().collect();
         let ignored = vec!["127.0.0.0/8".parse().unwrap()];
-        let said =
-            describe("test", &Options { config, modes, ignored, listed: BlockList::default(), debug: false });
+        let said = describe(
+            "test",
+            &Options { config, modes, ignored, listed: BlockList::default(), debug: false, warnings: vec![] },
+        );
         for line in [
             "  watched      TCP 1,11\n",
             "  ignored      127.0.0.0/8\n",

@@ -63,8 +63,8 @@ impl Finding {
 pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
     let config = match options::read(cli) {
         Ok((options, _)) => options.config,
-        Err(errors) => {
-            options::lines(&errors).iter().for_each(|line| eprintln!("{line}"));
+        Err(lines) => {
+            lines.iter().for_each(|line| eprintln!("{line}"));
             return Exit::Configuration;
         }
     };

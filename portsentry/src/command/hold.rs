@@ -49,8 +49,8 @@ pub(super) fn unblock(cli: &Cli, unblock: &Unblock) -> Exit {
 fn run(cli: &Cli, change: &Change, addresses: &[IpNet], request: &dyn Fn(Vec<IpAddr>) -> Request) -> Exit {
     let options = match options::read(cli) {
         Ok((options, _)) => options,
-        Err(errors) => {
-            options::lines(&errors).iter().for_each(|line| eprintln!("{line}"));
+        Err(lines) => {
+            lines.iter().for_each(|line| eprintln!("{line}"));
             return Exit::Configuration;
         }
     };

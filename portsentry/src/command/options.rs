@@ -2,46 +2,84 @@
 
 use std::{io::ErrorKind, path::Path};
 
+use ipnet::IpNet;
+
 use crate::{
     cli::Cli,
-    config::{Config, LoadError, block_list, ignore},
+    config::{BlockList, Config, Diagnostic, LoadError, Report, block_list, ignore},
     daemon::Options,
 };
 
-/// Reads everything that a daemon needs to know, and what is to be warned of; or what is wrong with it.
-pub fn read(cli: &Cli) -> Result<(Options, Vec<String>), Vec<LoadError>> {
-    let (mut config, report) = Config::load(&cli.config_file).map_err(|error| vec![error])?;
+/// Reads everything that a daemon needs to know, and what is to be warned of; or, line by line, all that is to be said of
+/// the files where one of them is wrong.
+pub fn read(cli: &Cli) -> Result<(Options, Vec<String>), Vec<String>> {
+    let mut findings = Findings::default();
+    let read = Config::read(&cli.config_file);
+    // What can't be read names no other files.
+    let (mut config, report) = read.map_err(|error| lines(&[error.to_string()]))?;
+    findings.add(&report);
     cli.override_config(&mut config);
-    let mut warnings = Vec::new();
-    if !report.is_empty() {
-        warnings.push(report.to_string().trim_end().to_owned());
+    let ignored = ignored(&config.ignore_file, &mut findings);
+    let listed = block_list::load(&config.block_list).unwrap_or_else(|error| {
+        findings.fail(&error);
+        BlockList::default()
+    });
+    let Findings { is_wrong, texts, warnings } = findings;
+    if is_wrong {
+        return Err(lines(&texts));
     }
-    let ignored = match ignore::load(&config.ignore_file) {
+    Ok((Options { modes: cli.modes(), config, ignored, listed, debug: cli.debug, warnings }, texts))
+}
+
+fn ignored(file: &Path, findings: &mut Findings) -> Vec<IpNet> {
+    match ignore::load(file) {
+        Ok((ignored, report)) => {
+            findings.add(&report);
+            return ignored;
+        }
         Err(LoadError::Io { path, source }) if is_default(&path) && source.kind() == ErrorKind::NotFound => {
-            warnings.push(format!(
+            findings.warn(format!(
                 "warning: {} is missing, so nobody is ignored but this host, its gateways and resolvers",
                 path.display()
             ));
-            Vec::new()
         }
-        Err(error) => return Err(vec![error]),
-        Ok((ignored, report)) => {
-            if !report.is_empty() {
-                warnings.push(report.to_string().trim_end().to_owned());
-            }
-            ignored
-        }
-    };
-    let listed = block_list::load(&config.block_list).map_err(|error| vec![error])?;
-    Ok((Options { modes: cli.modes(), config, ignored, listed, debug: cli.debug }, warnings))
+        Err(error) => findings.fail(&error),
+    }
+    Vec::new()
 }
 
-/// What is wrong, line by line.
-pub fn lines(errors: &[LoadError]) -> Vec<String> {
-    errors
-        .iter()
-        .flat_map(|error| error.to_string().trim_end().lines().map(str::to_owned).collect::<Vec<_>>())
-        .collect()
+/// What there is to say of the files.
+#[derive(Default)]
+struct Findings {
+    is_wrong: bool,
+    /// All of it, as a terminal shows it.
+    texts: Vec<String>,
+    /// The same in single lines, for a log.
+    warnings: Vec<String>,
+}
+
+impl Findings {
+    fn add(&mut self, report: &Report) {
+        self.is_wrong |= report.has_errors();
+        if !report.is_empty() {
+            self.texts.push(report.to_string().trim_end().to_owned());
+            self.warnings.extend(report.iter().map(Diagnostic::in_one_line));
+        }
+    }
+
+    fn warn(&mut self, warning: String) {
+        self.texts.push(warning.clone());
+        self.warnings.push(warning);
+    }
+
+    fn fail(&mut self, error: &LoadError) {
+        self.is_wrong = true;
+        self.texts.push(error.to_string());
+    }
+}
+
+fn lines(texts: &[String]) -> Vec<String> {
+    texts.iter().flat_map(|text| text.trim_end().lines().map(str::to_owned)).collect()
 }
 
 /// A file that nobody asked for by name may be missing.

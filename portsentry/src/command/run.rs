@@ -16,8 +16,8 @@ use crate::{
 pub(super) fn run(cli: &Cli) -> Exit {
     let (options, warnings) = match options::read(cli) {
         Ok(read) => read,
-        Err(errors) => {
-            options::lines(&errors).iter().for_each(|line| eprintln!("{line}"));
+        Err(lines) => {
+            lines.iter().for_each(|line| eprintln!("{line}"));
             return Exit::Configuration;
         }
     };
@@ -34,11 +34,7 @@ pub(super) fn run(cli: &Cli) -> Exit {
     } else {
         None
     };
-    let reread = || {
-        let (options, warnings) = options::read(cli).map_err(|errors| options::lines(&errors))?;
-        warnings.iter().for_each(|warning| eprintln!("{warning}"));
-        Ok(options)
-    };
+    let reread = || options::read(cli).map(|(options, _)| options);
     let active = || child.into_iter().for_each(Child::detach);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = runtime

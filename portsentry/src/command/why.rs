@@ -53,8 +53,8 @@ struct Line {
 pub(super) fn run(cli: &Cli, why: Why) -> Exit {
     let options = match options::read(cli) {
         Ok((options, _)) => options,
-        Err(errors) => {
-            options::lines(&errors).iter().for_each(|line| eprintln!("{line}"));
+        Err(lines) => {
+            lines.iter().for_each(|line| eprintln!("{line}"));
             return Exit::Configuration;
         }
     };

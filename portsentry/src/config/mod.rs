@@ -232,6 +232,12 @@ impl Config {
         parse::parse(text, file)
     }
 
+    /// Reads the configuration file at `path`, whatever its report says of it: where a setting is wrong it has its
+    /// default.
+    pub fn read(path: &Path) -> Result<(Self, Report), LoadError> {
+        Ok(parse::read(&read::read(path)?, &path.to_string_lossy()))
+    }
+
     /// Reads the configuration file at `path`, if it is one that can be trusted (see [`LoadError`]).
     pub fn load(path: &Path) -> Result<(Self, Report), LoadError> {
         Ok(Self::parse(&read::read(path)?, &path.to_string_lossy())?)

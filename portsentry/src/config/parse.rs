@@ -11,6 +11,12 @@ use super::{
 };
 
 pub(super) fn parse(text: &str, file: &str) -> Result<(Config, Report), Report> {
+    let (config, report) = read(text, file);
+    if report.has_errors() { Err(report) } else { Ok((config, report)) }
+}
+
+/// What is right in `text`, whatever else is in it.
+pub(super) fn read(text: &str, file: &str) -> (Config, Report) {
     let mut config = Config::default();
     let mut report = Report::new(file);
     let mut set = HashMap::new();
@@ -28,7 +34,8 @@ pub(super) fn parse(text: &str, file: &str) -> Result<(Config, Report), Report> 
         }
     }
     check(&config, file, &set, &mut report);
-    report.into_result(config)
+    report.sort();
+    (config, report)
 }
 
 /// The value that each key was given.

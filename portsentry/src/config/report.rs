@@ -138,9 +138,14 @@ impl Report {
         Added(self.diagnostics.last_mut())
     }
 
+    /// Puts what was found in the order of the lines.
+    pub(super) fn sort(&mut self) {
+        self.diagnostics.sort_by_key(|d| (d.line, d.span.start));
+    }
+
     /// The report itself when it holds no error.
     pub(super) fn into_result<T>(mut self, value: T) -> Result<(T, Self), Self> {
-        self.diagnostics.sort_by_key(|d| (d.line, d.span.start));
+        self.sort();
         if self.has_errors() { Err(self) } else { Ok((value, self)) }
     }
 

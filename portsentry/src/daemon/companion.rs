@@ -93,7 +93,7 @@ pub async fn run(
     let mut attempts = interval(PAUSE);
     loop {
         tokio::select! {
-            _ = attempts.tick() => match Session::start(options, &Begin::Start, lasting).await {
+            _ = attempts.tick() => match Session::start(options, &Begin::Succeed, lasting).await {
                 Err(Error::Kernel(kernel::Error::Running(_))) => {
                     if is_watched(options) && let Some(active) = active.take() {
                         journal.active();
@@ -114,6 +114,7 @@ pub async fn run(
                     Ok(new) => {
                         *options = new;
                         journal.reloaded("The configuration was read again");
+                        options.warnings.iter().for_each(|warning| journal.note(warning));
                         supervisor::ready();
                     }
                     Err(problems) => problems.iter().for_each(|problem| journal.error(problem)),

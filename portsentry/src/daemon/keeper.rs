@@ -12,6 +12,7 @@ mod show;
 mod sources;
 mod tell;
 mod upkeep;
+mod visits;
 
 use self::{act::Actions, show::Limits, tell::Names};
 use std::{
@@ -69,6 +70,8 @@ pub enum Message {
     Host(Host),
     /// The ring's reader had to leave out this many sightings, because the keeper was behind.
     Lost(u64),
+    /// What the kernel program says of itself.
+    Debug(Vec<String>),
     /// The configuration was read again and is wrong, for these reasons.
     Refused(Vec<String>),
     /// A file that the daemon reads may have changed.
@@ -119,6 +122,8 @@ pub struct Keeper {
     next_sweep: Instant,
     /// Probes that the kernel has not told of, and whose sources are still to be found.
     untold: u64,
+    /// Sources that the keeper found no room for in the blocked maps, beside those that the kernel counts.
+    no_room: u64,
     next_renewal: Instant,
     next_look: Instant,
     /// Bits of the gates that were set when they were last renewed.
@@ -192,7 +197,11 @@ impl Keeper {
                 fence: config.fence_time,
             },
             offences: Offences::default(),
-            visits: Visits::default(),
+            visits: Visits::new(trap::Limits {
+                repeat_window: config.repeat_window,
+                event_rate: config.event_rate,
+                fence_rate: config.fence_rate,
+            }),
             trigger: config.scan_trigger,
             is_fencing: !config.block_unproven,
             max_fenced: config.max_fenced as usize * 2,
@@ -200,6 +209,7 @@ impl Keeper {
             next_flush: Instant::now(),
             next_sweep: Instant::now(),
             untold: 0,
+            no_room: 0,
             next_renewal: Instant::now() + upkeep::RENEWAL,
             next_look: Instant::now() + upkeep::LOOK,
             gate_bits: 0,
@@ -267,6 +277,7 @@ impl Keeper {
                     self.board.count_left_out(count);
                     self.journal.behind(count);
                 }
+                Ok(Message::Debug(lines)) => lines.iter().for_each(|line| self.journal.debug(line)),
                 Ok(Message::Asked(Asked { request, answer })) => {
                     // Who asked may have gone.
                     let _ = answer.send(self.on_asked(request));
@@ -315,39 +326,6 @@ impl Keeper {
                 _ => {}
             }
         }
-    }
-
-    /// Judges a visit to a trap, and blocks or fences in the kernel what the kernel could not judge itself.
-    fn on_visit(&mut self, visit: &Visit) {
-        let Visit { time, source: from, destination, protocol } = *visit;
-        let source = from.ip().to_canonical();
-        let response = self.responses.of(protocol);
-        let rules = trap::Rules { trigger: self.trigger, response, fences: self.is_fencing };
-        let (verdict, hits, proof) = self.visits.judge(source, protocol, self.is_exempt(source), rules);
-        let sighting = Sighting {
-            time,
-            source,
-            destination: destination.ip().to_canonical(),
-            source_port: from.port(),
-            port: destination.port(),
-            protocol,
-            kind: trap::kind(protocol),
-            flags: 0,
-            options: None,
-            interface: 0,
-            vlan: 0,
-            length: 0,
-            ttl: 0,
-            hits,
-            verdict,
-            proof,
-        };
-        if matches!(verdict, Verdict::Block | Verdict::Fence)
-            && let Err(error) = self.enter(&sighting)
-        {
-            self.journal.error(&error);
-        }
-        self.on_sighting(&sighting);
     }
 
     fn summarize(&mut self) {

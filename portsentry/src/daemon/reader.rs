@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use aya_log::EbpfLogger;
 use futures_util::{Stream, StreamExt};
 use serde_json::{Value, json};
 use tokio::{
@@ -27,7 +26,7 @@ use super::{
 use crate::{
     config::OnStop,
     control::{Answer, Code, Refusal, Request},
-    kernel::Ring,
+    kernel::{DebugLog, Ring},
     modes::Modes,
     sink::watch::Watch,
 };
@@ -58,9 +57,6 @@ pub enum End {
     Regroup,
 }
 
-/// Where the kernel program's own debugging messages come from.
-pub type DebugLog = EbpfLogger<&'static dyn log::Log>;
-
 /// Reads until a signal to stop, and passes on what it reads to `keeper`.
 pub async fn run(
     (mut ring, pulse): (Ring, Pulse),
@@ -79,8 +75,9 @@ pub async fn run(
             () = sleep(pause) => {
                 let read = drain(&mut ring, &keeper)?;
                 pulse.beat();
-                if let Some(log) = &mut debug {
-                    log.flush();
+                if let Some(lines) = debug.as_mut().map(DebugLog::read).filter(|lines| !lines.is_empty()) {
+                    // What finds no room is left out: nobody's safety depends on it.
+                    let _ = keeper.try_send(Message::Debug(lines));
                 }
                 pause = if read > 0 { BUSY } else { IDLE.min(pause * 2) };
             }

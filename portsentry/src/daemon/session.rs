@@ -19,14 +19,14 @@ use super::{
     host::{Observer, RESOLVERS},
     interfaces,
     keeper::Keeper,
-    reader::{self, DebugLog, End},
+    reader::{self, End},
     signals::Signals,
     supervisor::{self, Pulse},
     trap::Sockets,
 };
 use crate::{
     config::{Config, OnStop, PortSet},
-    kernel::{Kernel, Load, Pins, Ring, Traps, Watched},
+    kernel::{DebugLog, Kernel, Load, Pins, Ring, Traps, Watched},
     metrics::Board,
     modes::Modes,
     sandbox::Sandbox,
@@ -41,12 +41,27 @@ const QUEUE: usize = 16_384;
 pub enum Begin {
     /// The daemon starts.
     Start,
+    /// The process that was in charge has ended, and this one takes its place.
+    Succeed,
     /// The configuration was read again.
     Reload,
     /// Another process that shares the maps has come or gone.
     Regroup,
     /// A new configuration could not be put into effect, for this reason; the old one goes on.
     Fallback(String),
+}
+
+impl Begin {
+    /// Whether this is the first that the log hears of what is watched.
+    const fn is_first(&self) -> bool {
+        matches!(self, Self::Start | Self::Succeed)
+    }
+
+    /// Whether an interface that can't be watched is a reason not to begin. Not where nothing else could take this
+    /// session's place: it goes on without.
+    const fn needs_interfaces(&self) -> bool {
+        matches!(self, Self::Start | Self::Reload)
+    }
 }
 
 /// What lasts longer than a session.
@@ -61,6 +76,8 @@ pub struct Lasting<'a> {
     pub board: Arc<Board>,
     /// Where this process can be asked.
     pub control: Control,
+    /// How many mebibytes the log last said that the kernel's maps take.
+    pub memory: Option<u64>,
 }
 
 /// A daemon that watches, before it has begun to read what it sees.
@@ -82,7 +99,7 @@ impl Session {
     /// Loads, takes over what an earlier session left, and attaches. Privileges that `options` have no use for are
     /// given up on the way.
     pub async fn start(options: &Options, begin: &Begin, lasting: &mut Lasting<'_>) -> Result<Self, Error> {
-        let Lasting { pins, claims, sandbox, board, control } = lasting;
+        let Lasting { pins, claims, sandbox, board, control, memory } = lasting;
         let Options { config, modes: own, ignored, listed, .. } = options;
         let held = pins.take().filter(|pins| pins.are_in(&config.pin_path));
         let pins = pins.insert(held.map_or_else(|| Pins::open(&config.pin_path), Ok)?).clone();
@@ -93,19 +110,26 @@ impl Session {
         let system = |what| move |source| Error::System { what, source };
         let (observer, changes) = Observer::connect().map_err(system("opening a routing socket"))?;
         let host = observer.read().await?;
-        if let Some(name) = interfaces::missing(&config.interfaces, &host) {
-            return Err(crate::kernel::Error::NoInterface(name.to_owned()).into());
-        }
-        if interfaces::present(&config.interfaces, &host).is_empty() {
-            return Err(Error::NoInterface);
+        let missing: Vec<&str> = interfaces::missing(&config.interfaces, &host).collect();
+        // Later on an interface may be away for a moment. It is watched again once it is back.
+        if matches!(begin, Begin::Start) {
+            if let Some(name) = missing.first() {
+                return Err(crate::kernel::Error::NoInterface((*name).to_owned()).into());
+            }
+            if interfaces::present(&config.interfaces, &host).is_empty() {
+                return Err(Error::NoInterface);
+            }
         }
         let (mut kernel, ring) = Load::from_config(config, modes, options.debug).load(pins)?;
-        let debug = if options.debug { Some(kernel.logger()?) } else { None };
+        let debug = if options.debug { Some(kernel.debug_log()?) } else { None };
         let traps = set_traps(&mut kernel, modes)?;
         let mut journal = Journal::new(config);
         match begin {
-            Begin::Start => journal.starting(config, *own),
-            Begin::Reload => journal.reloaded("The configuration was read again and is in effect"),
+            Begin::Start | Begin::Succeed => journal.starting(config, *own),
+            Begin::Reload => {
+                journal.reloaded("The configuration was read again and is in effect");
+                options.warnings.iter().for_each(|warning| journal.note(warning));
+            }
             Begin::Regroup => {
                 let names: Vec<_> = modes.iter().map(crate::modes::Mode::name).collect();
                 journal.reloaded(&format!("Watching for all processes together: {}", names.join(", ")));
@@ -117,11 +141,8 @@ impl Session {
         if let Some(news) = confined {
             journal.note(&news);
         }
-        if matches!(begin, Begin::Start)
-            && let Some(maps) = crate::kernel::Observer::open(&config.pin_path)?
-        {
-            let mebibytes = maps.memory()?.div_ceil(1 << 20);
-            journal.note(&format!("The kernel's maps take {mebibytes} MiB"));
+        for name in missing {
+            journal.note(&format!("{name}: not there; it is watched as soon as it comes"));
         }
         // Before they are read: what changes from here on is told.
         let read =
@@ -136,15 +157,21 @@ impl Session {
             (config, modes),
             Arc::clone(board),
         )?;
-        keeper.attach_all(matches!(begin, Begin::Start))?;
+        keeper.attach_all(begin.is_first(), begin.needs_interfaces())?;
         // Last, so that a program of other modes never sees them; whoever waits for them goes by these.
         watch_ports(keeper.kernel(), config, modes)?;
+        if let Some(maps) = crate::kernel::Observer::open(&config.pin_path)? {
+            let mebibytes = maps.memory()?.div_ceil(1 << 20);
+            if memory.replace(mebibytes) != Some(mebibytes) {
+                keeper.journal().note(&format!("The kernel's maps take {mebibytes} MiB"));
+            }
+        }
         board.reloaded(!matches!(begin, Begin::Fallback(_)));
         keeper.show();
         if let Err(error) = control.open(config) {
             keeper.journal().error(&error);
         }
-        if let Begin::Start = begin {
+        if begin.is_first() {
             keeper.journal().active();
         }
         Ok(Self {

@@ -5,7 +5,10 @@ use std::{
     io::{self, IoSliceMut},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, AsRawFd},
-    sync::{Arc, mpsc::SyncSender},
+    sync::{
+        Arc,
+        mpsc::{SyncSender, TrySendError},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -19,7 +22,7 @@ use tokio::{
     net::{TcpListener, TcpStream, UdpSocket},
     sync::Semaphore,
     task::JoinHandle,
-    time::timeout,
+    time::{interval, sleep, timeout},
 };
 
 use super::keeper::Message;
@@ -31,6 +34,10 @@ const AT_ONCE: usize = 1024;
 const BACKLOG: i32 = 4096;
 /// How long a connection is kept for the banner to be taken.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The pause after which a connection is told again to a keeper that was behind.
+const PAUSE: Duration = Duration::from_millis(5);
+/// How often it is told that datagrams were left out.
+const MOMENT: Duration = Duration::from_millis(500);
 /// The largest datagram that is looked at, of which nothing but the ends matters.
 const DATAGRAM: usize = 2048;
 
@@ -138,14 +145,15 @@ async fn accept(
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((stream, source)) = listener.accept().await else {
             // Too many open files, or a connection that is gone: neither ends the trap.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
             continue;
         };
         // The address that the source meant, as the kernel did not change it.
         let Ok(destination) = stream.local_addr() else { continue };
-        tell(&keeper, source, destination, Protocol::Tcp);
-        let banner = Arc::clone(&banner);
+        let (banner, keeper) = (Arc::clone(&banner), keeper.clone());
+        let visit = visit(source, destination, Protocol::Tcp);
         tokio::spawn(async move {
+            tell(&keeper, visit).await;
             // What does not take the banner in time goes without.
             let _ = timeout(PATIENCE, show(stream, &banner)).await;
             drop(place);
@@ -167,13 +175,26 @@ async fn show(mut stream: TcpStream, banner: &[u8]) -> io::Result<()> {
 }
 
 async fn receive(socket: UdpSocket, banner: Arc<[u8]>, keeper: SyncSender<Message>) {
+    let (mut lost, mut moments) = (0, interval(MOMENT));
     loop {
-        let received = socket.async_io(Interest::READABLE, || receive_one(&socket)).await;
+        let received = tokio::select! {
+            received = socket.async_io(Interest::READABLE, || receive_one(&socket)) => received,
+            _ = moments.tick(), if lost > 0 => {
+                if keeper.try_send(Message::Lost(lost)).is_ok() {
+                    lost = 0;
+                }
+                continue;
+            }
+        };
         let Ok(Some((source, destination))) = received else {
             tokio::task::yield_now().await;
             continue;
         };
-        tell(&keeper, source, destination, Protocol::Udp);
+        let visit = visit(source, destination, Protocol::Udp);
+        // Datagrams come faster than anybody could keep.
+        if keeper.try_send(Message::Visit(visit)).is_err() {
+            lost += 1;
+        }
         // One answer is as much as a lost packet: nothing depends on it.
         let _ = answer(source, destination, &banner);
     }
@@ -221,8 +242,13 @@ fn answer(source: SocketAddr, destination: SocketAddr, banner: &[u8]) -> io::Res
     socket.send(banner).map(drop)
 }
 
-fn tell(keeper: &SyncSender<Message>, source: SocketAddr, destination: SocketAddr, protocol: Protocol) {
-    let visit = Visit { time: SystemTime::now(), source, destination, protocol };
-    // A keeper that is behind misses it; the next visit is told.
-    let _ = keeper.try_send(Message::Visit(visit));
+fn visit(source: SocketAddr, destination: SocketAddr, protocol: Protocol) -> Visit {
+    Visit { time: SystemTime::now(), source, destination, protocol }
+}
+
+/// Tells of a connection, for which a keeper that is behind is waited: who completes one is always blocked.
+async fn tell(keeper: &SyncSender<Message>, visit: Visit) {
+    while let Err(TrySendError::Full(_)) = keeper.try_send(Message::Visit(visit)) {
+        sleep(PAUSE).await;
+    }
 }

@@ -37,17 +37,26 @@ impl Inheritance {
         heirs.extend(found.filter(|(_, block)| !block.is_over(now_ns)));
     }
 
-    /// Hands it over: the newest, as many as there is room for.
-    pub(super) fn leave(self, blocked: &mut Blocked, fenced: &mut Blocked) -> Result<(), Error> {
-        for (mut heirs, map) in [(self.blocked, blocked), (self.fenced, fenced)] {
-            heirs.sort_by_key(|(_, block)| std::cmp::Reverse(block.since_ns));
-            for is_v4 in [true, false] {
-                let family = heirs.iter().filter(|(source, _)| source.is_ipv4() == is_v4).copied();
-                map.insert_all(&family.take(map.capacity()).collect::<Vec<_>>())?;
-            }
-        }
-        Ok(())
+    /// Hands it over: the newest, as many as there is room for. The blocks for which there is none; of fences the oldest
+    /// always give way.
+    pub(super) fn leave(
+        self,
+        blocked: &mut Blocked,
+        fenced: &mut Blocked,
+    ) -> Result<Vec<(IpAddr, Block)>, Error> {
+        hand_over(self.fenced, fenced)?;
+        hand_over(self.blocked, blocked)
     }
+}
+
+/// Enters the newest, and returns those that found no room.
+fn hand_over(mut heirs: Vec<(IpAddr, Block)>, map: &mut Blocked) -> Result<Vec<(IpAddr, Block)>, Error> {
+    heirs.sort_by_key(|(_, block)| std::cmp::Reverse(block.since_ns));
+    let (mut v4, mut v6): (Vec<_>, Vec<_>) = heirs.into_iter().partition(|(source, _)| source.is_ipv4());
+    let left_out = [&mut v4, &mut v6].map(|family| family.split_off(family.len().min(map.capacity())));
+    map.insert_all(&v4)?;
+    map.insert_all(&v6)?;
+    Ok(left_out.concat())
 }
 
 /// What stood in the maps when they were taken over. What a program of an earlier run enters after that, it tells of, or
@@ -60,6 +69,8 @@ pub struct Found {
     pub fenced: Vec<(IpAddr, Block)>,
     /// The counters, from before the maps were read.
     pub counters: Counters,
+    /// Who was blocked in maps of another size, and found no room in these.
+    pub left_out: Vec<(IpAddr, Block)>,
 }
 
 impl Found {
@@ -71,7 +82,8 @@ impl Found {
     ) -> Result<Self, Error> {
         let counters = counters::read(counters)?;
         networks.fill_gate()?;
-        Ok(Self { blocked: blocked.fill_gate()?, fenced: fenced.fill_gate()?, counters })
+        let (blocked, fenced) = (blocked.fill_gate()?, fenced.fill_gate()?);
+        Ok(Self { blocked, fenced, counters, left_out: Vec::new() })
     }
 }
 

@@ -20,8 +20,8 @@ use crate::{
 };
 
 use super::{
-    Attachment, Blocked, BlockedNetworks, Clock, Error, Mode, Networks, Pins, Place, Ring, Traps, Trial,
-    Waiting, bitmap, blocked_networks, counters,
+    Attachment, Blocked, BlockedNetworks, Clock, DebugLog, Error, Mode, Networks, Pins, Place, Ring, Traps,
+    Trial, Waiting, bitmap, blocked_networks, counters,
     gate::{self, Gate},
     heartbeat,
     inherit::{BLOCKED, FENCED, Found, Inheritance},
@@ -138,7 +138,7 @@ impl Load {
         };
         let mut blocked = sources(BLOCKED, self.max_blocked)?;
         let mut fenced = sources(FENCED, self.max_fenced)?;
-        inheritance.leave(&mut blocked, &mut fenced)?;
+        let left_out = inheritance.leave(&mut blocked, &mut fenced)?;
         let networks = take(&mut ebpf, blocked_networks::MAP)?;
         let networks = BlockedNetworks::new(networks, Arc::clone(&gate), self.max_networks);
         let counters = take(&mut ebpf, "COUNTERS")?;
@@ -152,6 +152,7 @@ impl Load {
         });
         verified?;
         let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let found = Found { left_out, ..found };
         let ring = Ring::new(take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?);
         let pair = |ebpf: &mut Ebpf, names: [&'static str; 2]| -> Result<Networks, Error> {
             Ok(Networks::new(names, take(ebpf, names[0])?, take(ebpf, names[1])?))
@@ -184,11 +185,8 @@ impl Load {
                 loader.map_max_entries(name, *entries);
             }
         }
-        gate::make(pins, &mut loader)?;
-        loader.load(OBJECT).map_err(|error| match super::error::os_error(&error).map(nix::Error::from_raw) {
-            Some(nix::Error::EPERM | nix::Error::EACCES) => Error::Privileges,
-            _ => error.into(),
-        })
+        gate::make(pins, &mut loader).map_err(denied)?;
+        loader.load(OBJECT).map_err(|error| denied(error.into()))
     }
 }
 
@@ -291,9 +289,17 @@ impl Kernel {
         })
     }
 
-    /// Starts passing on the program's own debugging messages to `log`.
-    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, Error> {
-        aya_log::EbpfLogger::init(&mut self.ebpf).map_err(|_| Error::Missing("AYA_LOGS".into()))
+    /// The program's own debugging messages, for whoever asks first.
+    pub fn debug_log(&mut self) -> Result<DebugLog, Error> {
+        DebugLog::of(&mut self.ebpf)
+    }
+}
+
+/// What the first call of the kernel's fails with if this process lacks the rights.
+fn denied(error: Error) -> Error {
+    match super::error::os_error(&error).map(nix::Error::from_raw) {
+        Some(nix::Error::EPERM | nix::Error::EACCES) => Error::Privileges,
+        _ => error,
     }
 }
 

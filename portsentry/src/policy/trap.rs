@@ -1,22 +1,38 @@
 //! What is to be done about a connection or datagram that a trap took: the kernel program's rules for those that it
-//! doesn't see as probes. It must not know sockets.
+//! doesn't see as probes. It must not know sockets, nor read a clock.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, mem, net::IpAddr, num::NonZeroUsize, time::Duration};
 
+use lru::LruCache;
 use portsentry_common::{
     block::Proof,
+    budget::Budget,
     classify::{Kind, Protocol},
     decide::Verdict,
+    settings::Settings,
+    world::Allowance,
 };
 
 use crate::config::Response;
 
 /// Sources that are counted at a time; when they are too many, counting begins anew.
 const COUNTED: usize = 65_536;
+/// Visits that are remembered as told; the longest untold are forgotten first.
+const TOLD: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
-/// How often sources have come to the traps.
-#[derive(Clone, Debug, Default)]
-pub struct Visits(HashMap<IpAddr, u32>);
+/// How often sources have come to the traps, and what of it was told.
+#[derive(Debug)]
+pub struct Visits {
+    counted: HashMap<IpAddr, u32>,
+    /// When each was told last, in nanoseconds.
+    told: LruCache<Sight, u64>,
+    budget: Budget,
+    limits: Settings,
+    left_out: LeftOut,
+}
+
+/// What makes a visit a repeat of one told before: its source, port and protocol.
+pub type Sight = (IpAddr, u16, Protocol);
 
 /// The rules' settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +45,41 @@ pub struct Rules {
     pub fences: bool,
 }
 
+/// What may be told and made of visits; the daemon counts as one CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `REPEAT_WINDOW`
+    pub repeat_window: Duration,
+    /// `EVENT_RATE`
+    pub event_rate: u32,
+    /// `FENCE_RATE`
+    pub fence_rate: u32,
+}
+
+/// Visits that the limits left out, but for repeats, which are no news.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// They were not told.
+    pub untold: u64,
+    /// Their sources were not fenced.
+    pub unfenced: u64,
+}
+
 impl Visits {
+    /// No visits so far.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let Limits { repeat_window, event_rate, fence_rate } = limits;
+        let repeat_ns = u64::try_from(repeat_window.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            counted: HashMap::new(),
+            told: LruCache::new(TOLD),
+            budget: Budget::default(),
+            limits: Settings { repeat_ns, event_rate, fence_rate, ..Settings::UNSET },
+            left_out: LeftOut::default(),
+        }
+    }
+
     /// The verdict on a visit, which visit of its source it is (0 if it doesn't count), and its proof.
     pub fn judge(
         &mut self,
@@ -43,10 +93,10 @@ impl Visits {
         if is_exempt {
             return (Verdict::Ignored, 0, proof);
         }
-        if self.0.len() >= COUNTED && !self.0.contains_key(&source) {
-            self.0.clear();
+        if self.counted.len() >= COUNTED && !self.counted.contains_key(&source) {
+            self.counted.clear();
         }
-        let visits = self.0.entry(source).or_default();
+        let visits = self.counted.entry(source).or_default();
         *visits = visits.saturating_add(1);
         let verdict = match rules.response {
             _ if *visits < rules.trigger => Verdict::Counted,
@@ -55,6 +105,33 @@ impl Visits {
             Response::LogOnly | Response::CommandOnly => Verdict::Report,
         };
         (verdict, *visits, proof)
+    }
+
+    /// Whether one more source may be fenced at `now_ns`, nanoseconds since any fixed moment.
+    pub fn may_fence(&mut self, now_ns: u64) -> bool {
+        let may = self.budget.spend(Allowance::Fence, &self.limits, now_ns);
+        self.left_out.unfenced += u64::from(!may);
+        may
+    }
+
+    /// Whether a visit may be told at `now_ns`. One that has `entered` its source in the kernel's maps is no repeat.
+    pub fn may_tell(&mut self, sight: Sight, entered: bool, now_ns: u64) -> bool {
+        let told_ns = self.told.get(&sight);
+        let is_repeat = told_ns.is_some_and(|told_ns| now_ns.wrapping_sub(*told_ns) < self.limits.repeat_ns);
+        if is_repeat && !entered {
+            return false;
+        }
+        let may = self.budget.spend(Allowance::Tell, &self.limits, now_ns);
+        if may {
+            self.told.put(sight, now_ns);
+        }
+        self.left_out.untold += u64::from(!may);
+        may
+    }
+
+    /// What was left out since this was last asked.
+    pub fn left_out(&mut self) -> LeftOut {
+        mem::take(&mut self.left_out)
     }
 }
 
@@ -68,41 +145,4 @@ pub const fn kind(protocol: Protocol) -> Kind {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_connection_proves_and_a_datagram_does_not() {
-        for (trigger, response, fences, protocol, is_exempt, expected) in [
-            (0, Response::Block, true, Protocol::Tcp, false, (Verdict::Block, 1, Proof::Connection)),
-            (1, Response::Block, true, Protocol::Udp, false, (Verdict::Fence, 1, Proof::None)),
-            (1, Response::Block, false, Protocol::Udp, false, (Verdict::Block, 1, Proof::None)),
-            (2, Response::Block, true, Protocol::Tcp, false, (Verdict::Counted, 1, Proof::Connection)),
-            (1, Response::LogOnly, true, Protocol::Tcp, false, (Verdict::Report, 1, Proof::Connection)),
-            (1, Response::CommandOnly, true, Protocol::Udp, false, (Verdict::Report, 1, Proof::None)),
-            (1, Response::Block, true, Protocol::Tcp, true, (Verdict::Ignored, 0, Proof::Connection)),
-        ] {
-            let rules = Rules { trigger, response, fences };
-            let judged = Visits::default().judge([192, 0, 2, 9].into(), protocol, is_exempt, rules);
-            assert_eq!(judged, expected, "{rules:?} {protocol:?}");
-        }
-    }
-
-    #[test]
-    fn visits_count_up_to_the_trigger() {
-        let rules = Rules { trigger: 2, response: Response::Block, fences: true };
-        let mut visits = Visits::default();
-        let mut judge = || visits.judge([192, 0, 2, 9].into(), Protocol::Tcp, false, rules).0;
-        assert_eq!([judge(), judge()], [Verdict::Counted, Verdict::Block]);
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let rules = Rules { trigger: 3, response: Response::Block, fences: true };
-        let mut visits = Visits::default();
-        for number in 0..u32::try_from(COUNTED).unwrap() + 7 {
-            visits.judge(IpAddr::from(number.to_be_bytes()), Protocol::Tcp, false, rules);
-        }
-        assert_eq!(visits.0.len(), 7);
-    }
-}
+mod tests;

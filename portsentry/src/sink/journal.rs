@@ -80,6 +80,11 @@ impl Journal {
         self.admin(&Event::new(Action::Note), &what.to_string());
     }
 
+    /// What the kernel program says of itself.
+    pub fn debug(&mut self, line: &str) {
+        self.note(&format!("Kernel program: {line}"));
+    }
+
     fn problem(&mut self, event: &Event, problem: &str) {
         self.last_error = Some((SystemTime::now(), problem.to_owned()));
         let line = |(number, line): (usize, &str)| {

@@ -72,9 +72,10 @@ impl Keeper {
     fn on_ignore_file(&mut self) {
         match ignore::load(&self.ignore_file) {
             Ok((ignored, _)) if ignored == self.ignored => {}
-            Ok((ignored, _)) => {
+            Ok((ignored, report)) => {
                 self.ignored = ignored;
                 self.journal.note(&format!("{} was read again", self.ignore_file.display()));
+                report.iter().for_each(|warning| self.journal.note(&warning.in_one_line()));
                 self.on_territory();
             }
             Err(error) => self.journal.error(&format!("{error}; the ignored networks stay as they were")),
@@ -146,9 +147,9 @@ impl Keeper {
         Ok(attachment)
     }
 
-    /// Attaches to every interface that is wanted and there. One that fails takes back those that are new.
-    /// A program of ours that is replaced is worth a line only if `tells_all`.
-    pub fn attach_all(&mut self, tells_all: bool) -> Result<(), kernel::Error> {
+    /// Attaches to every interface that is wanted and there. One that fails takes back those that are new if
+    /// `needs_all`; else the log says so. A program of ours that is replaced is worth a line only if `tells_all`.
+    pub fn attach_all(&mut self, tells_all: bool, needs_all: bool) -> Result<(), kernel::Error> {
         let before: Vec<u32> = self.kernel.attached().collect();
         for interface in interfaces::present(&self.interfaces, &self.host) {
             match self.attach(&interface) {
@@ -158,9 +159,13 @@ impl Keeper {
                     }
                     self.attached.insert(interface);
                 }
-                Err(error) => {
+                Err(error) if needs_all => {
                     self.kernel.detach_all_but(&before)?;
                     return Err(error);
+                }
+                Err(error) => {
+                    self.refused.insert(interface.index);
+                    self.journal.error(&error);
                 }
             }
         }

@@ -70,8 +70,13 @@ impl Keeper {
         let networks: BTreeMap<_, _> = self.listed.networks.iter().map(|network| (*network, block)).collect();
         // Both, whatever becomes of the first.
         let hosts = self.kernel.blocked.insert_all(&new);
-        self.kernel.networks.replace(&networks)?;
-        hosts
+        match (hosts, self.kernel.networks.replace(&networks)) {
+            (Err(hosts), Err(networks)) => {
+                self.journal.error(&hosts);
+                Err(networks)
+            }
+            (hosts, networks) => hosts.and(networks),
+        }
     }
 }
 

@@ -23,8 +23,10 @@ impl Keeper {
         for news in self.board.news() {
             self.journal.news(&news);
         }
+        let mut counters = self.counted;
+        counters.blocked_full += self.no_room;
         self.board.show(Glance {
-            counters: self.counted,
+            counters,
             census: self.ledger.census(),
             max_blocked: self.limits.blocked,
             max_fenced: self.limits.fenced,

@@ -1,7 +1,11 @@
 //! The blocked and fenced sources in the kernel's maps, and how the keeper's ledger and the files follow them. It must
 //! not decide who belongs there.
 
-use std::{collections::BTreeMap, net::IpAddr, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::SystemTime,
+};
 
 use portsentry_common::{
     block::{Block, Origin, Proof},
@@ -88,6 +92,15 @@ impl Keeper {
         }
     }
 
+    /// What the kernel's maps say of `source` now.
+    pub(super) fn standing(&self, source: IpAddr) -> Result<Option<Standing>, kernel::Error> {
+        let now = Moment::now();
+        let Kernel { blocked, fenced, .. } = &self.kernel;
+        let blocked = blocked.get(source)?.and_then(|block| standing(source, &block, false, now));
+        let fenced = fenced.get(source)?.and_then(|block| standing(source, &block, true, now));
+        Ok(blocked.or(fenced))
+    }
+
     /// Whether `source` is never blocked.
     pub(super) fn is_exempt(&self, source: IpAddr) -> bool {
         territory::is_exempt(&territory::exempt(&self.host, &self.ignored), source)
@@ -97,7 +110,7 @@ impl Keeper {
     pub(super) fn lift_over(&mut self) {
         let over: Vec<IpAddr> = self.ledger.over(SystemTime::now()).collect();
         for source in over {
-            match standing_of(&self.kernel, source) {
+            match self.standing(source) {
                 Ok(Some(Standing { hold, .. })) => {
                     self.ledger.lift(source);
                     self.ledger.enter(source, hold);
@@ -197,10 +210,21 @@ impl Keeper {
         let exempt = territory::exempt(&self.host, &self.ignored);
         let is_exempt = |source| territory::is_exempt(&exempt, source);
         let TakeOver { block, lift, record } = self.ledger.take_over(lines.as_deref(), &standings, is_exempt);
+        // Whom the file has never shown nobody else remembers.
+        let is_lost =
+            |block: &Block| block.origin != Origin::List as u8 && (block.mirrored == 0 || lines.is_none());
+        let lost = found.left_out.iter().filter(|(_, block)| is_lost(block)).map(|(source, _)| *source);
+        let mut homeless: BTreeSet<IpAddr> = lost.collect();
         for record in block {
-            if let Err(error) = self.restore(&record) {
-                self.journal.error(&error);
+            match self.restore(&record) {
+                Ok(()) => {}
+                Err(kernel::Error::Full { .. }) => drop(homeless.insert(record.source)),
+                Err(error) => self.journal.error(&error),
             }
+        }
+        if !homeless.is_empty() {
+            self.journal.no_room(homeless.len());
+            self.no_room += homeless.len() as u64;
         }
         for Record { source, hold } in lift {
             // It is lifted in every file, as if it had been held up to now.
@@ -239,14 +263,6 @@ fn standings<'a>(
     each.flat_map(move |(map, is_fence)| {
         map.iter().filter_map(move |(source, block)| standing(*source, block, is_fence, now))
     })
-}
-
-/// What the kernel's maps say of one source now.
-fn standing_of(kernel: &Kernel, source: IpAddr) -> Result<Option<Standing>, kernel::Error> {
-    let now = Moment::now();
-    let blocked = kernel.blocked.get(source)?.and_then(|block| standing(source, &block, false, now));
-    let fenced = kernel.fenced.get(source)?.and_then(|block| standing(source, &block, true, now));
-    Ok(blocked.or(fenced))
 }
 
 fn standing(source: IpAddr, block: &Block, is_fence: bool, now: Moment) -> Option<Standing> {

@@ -61,11 +61,15 @@ impl Keeper {
     fn sweep(&mut self) -> Result<(), kernel::Error> {
         let counters = self.kernel.counters()?;
         let grown = |counter: Counter| counters.get(counter).wrapping_sub(self.counted.get(counter));
-        let untold = grown(Counter::OverRate) + grown(Counter::RingFull);
+        let (over_rate, ring_full) = (grown(Counter::OverRate), grown(Counter::RingFull));
         self.counted = counters;
-        if untold > 0 {
-            self.journal.untold(untold);
-            self.untold += untold;
+        self.untold += over_rate + ring_full;
+        let over_rate = over_rate + self.tell_left_out();
+        if over_rate > 0 {
+            self.journal.over_rate(over_rate);
+        }
+        if ring_full > 0 {
+            self.journal.ring_full(ring_full);
         }
         let begin = Instant::now();
         if self.untold > 0 && begin >= self.next_sweep {

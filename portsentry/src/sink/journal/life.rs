@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Ports that are named one by one at the start; longer lists are summed up as ranges.
-const NAMED_PORTS: usize = 64;
+const NAMED_PORTS: usize = 1024;
 
 impl Journal {
     /// What is watched, when the daemon starts.
@@ -32,8 +32,9 @@ impl Journal {
             (modes.is_listed(Protocol::Udp), Protocol::Udp, &config.ports_udp),
         ] {
             if is_on {
+                let mode = if modes.is_connect(protocol) { "listen mode" } else { "stealth listen mode" };
                 for port in named(ports) {
-                    say(&format!("Going into stealth listen mode on {} port: {port}", protocol.name()));
+                    say(&format!("Going into {mode} on {} port: {port}", protocol.name()));
                 }
             }
         }

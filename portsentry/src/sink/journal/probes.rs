@@ -76,6 +76,15 @@ impl Journal {
         );
     }
 
+    /// So many sources that were blocked before find no room in maps that are smaller now.
+    pub fn no_room(&mut self, count: usize) {
+        let problem = format!(
+            "{count} sources that were blocked before are not blocked any more: MAX_BLOCKED allows no more; raise it, or \
+             unblock sources"
+        );
+        self.problem(&Event::new(Action::Full).with(Field::Count, count), &problem);
+    }
+
     /// The kernel fences the source of `sighting` for so many `seconds`.
     pub fn fenced(&mut self, sighting: &Sighting, source: &Named<'_>, (seconds, until): Term) {
         let event = Event::new(Action::Fence).probe(sighting, source).until(until);
@@ -140,12 +149,26 @@ impl Journal {
         self.admin(&loss(count, "probes: the log was behind"), &text);
     }
 
-    /// The kernel program did not tell of `count` probes.
-    pub fn untold(&mut self, count: u64) {
-        let text = format!(
-            "{count} probes were not logged, as more came than EVENT_RATE allows; blocks were made all the same"
-        );
-        self.admin(&loss(count, "probes: more came than EVENT_RATE or RING_SIZE allows"), &text);
+    /// `count` probes were not told of, for the rate.
+    pub fn over_rate(&mut self, count: u64) {
+        self.untold(count, "more came than EVENT_RATE allows");
+    }
+
+    /// The kernel program could not tell of `count` probes.
+    pub fn ring_full(&mut self, count: u64) {
+        self.untold(count, "the ring was full: raise RING_SIZE");
+    }
+
+    fn untold(&mut self, count: u64, why: &str) {
+        let text = format!("{count} probes were not logged, as {why}; blocks were made all the same");
+        self.admin(&loss(count, &format!("probes: {why}")), &text);
+    }
+
+    /// The sources of `count` datagrams to traps were not fenced.
+    pub fn unfenced(&mut self, count: u64) {
+        let why = "more came than FENCE_RATE allows";
+        let text = format!("{count} datagrams were not logged, and their sources not fenced, as {why}");
+        self.admin(&loss(count, &format!("datagrams: {why}")), &text);
     }
 }
 

@@ -72,6 +72,26 @@ fn the_start_has_the_words_of_1_2() {
 }
 
 #[test]
+fn ports_are_named_one_by_one_with_the_word_for_their_mode() {
+    for (modes, expected) in [
+        (&[Mode::Tcp][..], "adminalert: Going into listen mode on TCP port: "),
+        (&[Mode::Udp], "adminalert: Going into listen mode on UDP port: "),
+        (&[Mode::Sudp], "adminalert: Going into stealth listen mode on UDP port: "),
+        // Watching goes before.
+        (&[Mode::Tcp, Mode::Stcp], "adminalert: Going into stealth listen mode on TCP port: "),
+    ] {
+        let listed = |ports| {
+            let (config, _) =
+                Config::parse(&format!("TCP_PORTS={ports}\nUDP_PORTS={ports}"), "test").unwrap();
+            lines(LogFormat::Classic, |journal| journal.starting(&config, modes.iter().copied().collect()))
+        };
+        let each: Vec<String> = (1..=1024).map(|port| format!("{expected}{port}")).collect();
+        assert_eq!(listed("\"1-1024\"")[1..], each, "{modes:?}");
+        assert_eq!(listed("\"1-1025\"")[1..], [format!("{expected}1-1025")], "{modes:?}");
+    }
+}
+
+#[test]
 fn start_and_end_have_the_words_of_2() {
     let written = lines(LogFormat::Revival, |journal| {
         journal.active();
