@@ -5,6 +5,7 @@ use std::{
     fs,
     net::{IpAddr, SocketAddr},
     os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
 };
 
 use nix::sys::signal::Signal;
@@ -177,6 +178,35 @@ fn a_new_gateway_is_let_in_and_a_new_address_is_watched() {
         let _probe = Probe::tcp(&lab.scanner, source, SocketAddr::new(Family::V4.member(99), 11));
         daemon.blocked().contains(&source)
     });
+}
+
+#[test]
+fn a_new_name_server_is_let_in() {
+    const CONFIG: &str = "TCP_PORTS=\"11\"\nIGNORE_FILE=\"/etc/portsentry/portsentry.ignore\"\nBLOCK_TCP=\"1\"\n\
+                          KILL_HOSTS_DENY=\"ALL: $TARGET$ : DENY\"\nBLOCK_UNPROVEN=\"1\"\n";
+    type Change = fn(&Path, &str);
+    let changes: [(&str, Change); 3] = [
+        ("made", |resolv, text| fs::write(resolv, text).expect("a new file")),
+        ("written to", |resolv, text| fs::write(resolv, text).expect("a file")),
+        ("replaced", |resolv, text| {
+            let new = resolv.with_extension("new");
+            fs::write(&new, text).expect("a new file");
+            fs::rename(&new, resolv).expect("a file in the place of another");
+        }),
+    ];
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let daemon = lab.portsentry("-stcp -l stdout").installed(CONFIG).start();
+    let resolv = lab.files().join("etc/resolv.conf");
+    let mut servers = Vec::new();
+    for ((what, change), family) in changes.into_iter().zip(FAMILIES.into_iter().cycle()) {
+        let source = block(&lab, &daemon, family);
+        servers.push(format!("nameserver {source}\n"));
+        change(&resolv, &servers.concat());
+        daemon.log().wait_for(&format!("Host {source} is no longer blocked: its address is never blocked"));
+        assert_eq!(daemon.blocked(), [] as [IpAddr; 0], "the file is {what}");
+        assert!(service.answers(&lab.scanner, source, Reach::Expected), "the file is {what}");
+    }
 }
 
 #[test]
