@@ -342,10 +342,14 @@ impl Keeper {
             verdict,
             proof,
         };
-        if matches!(verdict, Verdict::Block | Verdict::Fence)
-            && let Err(error) = self.enter(&sighting)
-        {
-            self.journal.error(&error);
+        if matches!(verdict, Verdict::Block | Verdict::Fence) {
+            // It came before its source was held off, and says nothing new.
+            if self.is_held(source, verdict) {
+                return;
+            }
+            if let Err(error) = self.enter(&sighting) {
+                self.journal.error(&error);
+            }
         }
         self.on_sighting(&sighting);
     }

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, net::IpAddr, time::SystemTime};
 use portsentry_common::{
     block::{Block, Origin, Proof},
     classify::Protocol,
+    decide::Verdict,
 };
 
 use super::{super::territory, Keeper};
@@ -86,6 +87,14 @@ impl Keeper {
         } else {
             self.kernel.blocked.insert(source, &block)
         }
+    }
+
+    /// Whether `source` is held already as `verdict` has it, or more firmly, by the kernel and the ledger.
+    pub(super) fn is_held(&self, source: IpAddr, verdict: Verdict) -> bool {
+        let is_enough = |hold: &Hold| !hold.is_fence || verdict == Verdict::Fence;
+        self.ledger.get(source).is_some_and(is_enough)
+            && standing_of(&self.kernel, source)
+                .is_ok_and(|standing| standing.is_some_and(|standing| is_enough(&standing.hold)))
     }
 
     /// Whether `source` is never blocked.
