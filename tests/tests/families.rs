@@ -116,6 +116,42 @@ fn log_watchers_ban_nobody_whose_address_may_be_forged() {
     }
 }
 
+/// The line about the kernel is ours; all others are the old ones', to the letter.
+#[test]
+fn a_block_has_these_lines_and_no_others() {
+    const CLASSIC: [&str; 5] = [
+        "attackalert: TCP SYN/Normal scan from host: @/@ to TCP port: 11",
+        "attackalert: Host @ has been blocked in the kernel (proof: none)",
+        "attackalert: Host @ has been blocked via wrappers with string: \"ALL: @ : DENY\"",
+        "attackalert: Host @ has been blocked via dropped route using command: \"true route @\"",
+        "attackalert: External command run for host: @ using command: \"true command @\"",
+    ];
+    const REVIVAL: [&str; 5] = [
+        "Scan from: [@] (@) protocol: [TCP] port: [11] type: [TCP SYN/Normal scan] IP opts: [not set] ignored: [false] \
+         triggered: [true] noblock: [false] blocked: [true]",
+        "Host @ has been blocked in the kernel (proof: none)",
+        "Host @ has been blocked via wrappers with string: \"ALL: @ : DENY\"",
+        "Host @ has been blocked via dropped route using command: \"true route @\"",
+        "External command run for host: @ using command: \"true command @\"",
+    ];
+    for (format, expected) in [("classic", CLASSIC), ("revival", REVIVAL)] {
+        let lab = Lab::new();
+        let setup =
+            lab.portsentry("-stcp").with("LOG_FORMAT", format).with("KILL_ROUTE", "true route $TARGET$");
+        let daemon = setup.with("KILL_RUN_CMD", "true command $TARGET$").start();
+        let before = daemon.log().lines().len();
+        let source = lab.source(Family::V4);
+        lab.nmap(source, "-sS -p 11");
+        let expected = expected.map(|line| line.replace('@', &source.to_string()));
+        daemon.log().wait_for(&expected[4]);
+        assert_eq!(daemon.log().lines()[before..], expected, "{format}");
+        // Of a block, log watchers know the history and 2.x's first line.
+        let stamped: Vec<_> = expected.iter().map(|line| behind_a_time(line)).collect();
+        let news = [&expected[1..], &stamped[1..]].concat();
+        assert_eq!(banned(&news), [] as [IpAddr; 0], "{format}");
+    }
+}
+
 #[test]
 fn reported_probes_have_the_lines_of_2_x() {
     let lab = Lab::new();
