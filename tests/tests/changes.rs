@@ -9,7 +9,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Probe, Reach};
+use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Probe, Reach, Wire, stranger};
 
 fn block(lab: &Lab, daemon: &Daemon<'_>, family: Family) -> IpAddr {
     let source = lab.source(family);
@@ -152,6 +152,45 @@ fn no_packet_of_a_blocked_source_passes_while_it_is_reloaded() {
         }
     }
     service.assert_open_to_bystander(&lab);
+}
+
+#[test]
+fn no_new_source_is_missed_while_it_is_reloaded() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-stcp").start();
+    let wire = Wire::mouth(&lab.scanner);
+    let mut strangers = (0..).map(stranger);
+    let mut sources = Vec::new();
+    for round in 1..=5 {
+        daemon.signal(Signal::SIGHUP);
+        while daemon.log().count("The configuration was read again and is in effect") < round {
+            let source = strangers.next().expect("another stranger");
+            wire.probe(source);
+            daemon.wait_until("its one packet blocks it", || daemon.blocked().contains(&source));
+            sources.push(source);
+        }
+    }
+    assert!(sources.len() >= 5, "some come during each: {sources:?}");
+    let blocked = daemon.blocked();
+    assert!(sources.iter().all(|source| blocked.contains(source)), "all still are in the end");
+    daemon.wait_until("the file has them all", || daemon.file("BLOCKED_FILE").len() == sources.len());
+}
+
+#[test]
+fn a_hangup_has_another_ignore_file_read() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let [freed, held] = FAMILIES.map(|family| block(&lab, &daemon, family));
+    let other = lab.files().join("other.ignore");
+    fs::write(&other, format!("{freed}\n")).expect("an ignore file");
+    setup.with("IGNORE_FILE", &other.display().to_string()).write();
+    daemon.signal(Signal::SIGHUP);
+    daemon.log().wait_for(&format!("Host {freed} is no longer blocked"));
+    daemon.log().wait_for("The configuration was read again and is in effect");
+    lab.nmap(freed, "-sS -p 11,15");
+    daemon.settle();
+    assert!(!daemon.blocked().contains(&freed) && daemon.blocked().contains(&held));
 }
 
 #[test]

@@ -50,11 +50,11 @@ fn a_name_that_leads_back_is_used() {
             (liar, &liar.to_string()),
             (nameless, &nameless.to_string()),
         ] {
-            let named = |text: &str| text.replace("NAME", name).replace("ADDRESS", &source.to_string());
+            let spelt = |text: &str| text.replace("NAME", name).replace("ADDRESS", &source.to_string());
             scan(&lab, source);
-            daemon.log().wait_for(&named(in_log));
+            daemon.log().wait_for(&spelt(in_log));
             daemon.wait_until("the history follows", || {
-                daemon.file("HISTORY_FILE").iter().any(|line| line.contains(&named(in_history)))
+                daemon.file("HISTORY_FILE").iter().any(|line| line.contains(&spelt(in_history)))
             });
         }
         assert_eq!(daemon.log().count("bank.example"), 0, "{format}");
