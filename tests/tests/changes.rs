@@ -91,6 +91,30 @@ fn other_peoples_lines_in_hosts_deny_survive() {
 }
 
 #[test]
+fn a_line_of_ours_in_hosts_deny_that_was_there_before_survives() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let setup = lab.portsentry("-stcp");
+    let source = lab.source(Family::V4);
+    let theirs = format!("ALL: {source} : DENY\n");
+    fs::write(setup.path("WRAPPER_HOSTS_DENY"), &theirs).expect("an administrator's line");
+    let daemon = setup.start();
+    lab.nmap(source, "-sS -p 11");
+    daemon.wait_until("the blocked file notes it", || {
+        daemon.file_about("BLOCKED_FILE", source).iter().any(|line| line.ends_with(" # denied before"))
+    });
+    // It is remembered.
+    daemon.terminate();
+    let daemon = setup.start();
+    let other = block(&lab, &daemon, Family::V6);
+    fs::write(setup.path("BLOCKED_FILE"), "").expect("an administrator's edit");
+    daemon.log().wait_for(&format!("Host {source} is no longer blocked"));
+    daemon.wait_until("our line goes", || daemon.file_about("WRAPPER_HOSTS_DENY", other).is_empty());
+    assert_eq!(daemon.file("WRAPPER_HOSTS_DENY"), [theirs.trim()]);
+    assert!(service.answers(&lab.scanner, source, Reach::Expected));
+}
+
+#[test]
 fn a_source_that_becomes_ignored_is_let_in() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);

@@ -145,6 +145,7 @@ impl Keeper {
             if mirrored || (hold.is_fence && found == FENCES) {
                 continue;
             }
+            let was_fenced = self.ledger.get(source).is_some();
             if self.ledger.enter(source, hold) {
                 found += usize::from(hold.is_fence);
                 if !hold.is_fence {
@@ -153,7 +154,11 @@ impl Keeper {
                 let record = Record { source, hold };
                 self.journal.found(&record);
                 self.files.record(&record, None, &source.into());
-                self.files.deny(&record);
+                if was_fenced {
+                    self.files.deny_still(&record);
+                } else {
+                    self.files.deny(&record);
+                }
             }
         }
         Ok(found < FENCES)
@@ -231,7 +236,7 @@ impl Keeper {
             self.files.record(&record, None, &record.source.into());
         }
         for record in self.ledger.records() {
-            self.files.deny(&record);
+            self.files.deny_still(&record);
         }
         self.flush();
         Ok(())
