@@ -6,6 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
+    time::{Duration, Instant},
 };
 
 use nix::sys::signal::Signal;
@@ -247,6 +248,8 @@ fn a_new_gateway_is_let_in_and_a_new_address_is_watched() {
 fn a_new_name_server_is_let_in() {
     const CONFIG: &str = "TCP_PORTS=\"11\"\nIGNORE_FILE=\"/etc/portsentry/portsentry.ignore\"\nBLOCK_TCP=\"1\"\n\
                           KILL_HOSTS_DENY=\"ALL: $TARGET$ : DENY\"\nBLOCK_UNPROVEN=\"1\"\n";
+    /// How often the host is looked at in any case.
+    const EVERY: Duration = Duration::from_mins(1);
     type Change = fn(&Path, &str);
     let changes: [(&str, Change); 3] = [
         ("made", |resolv, text| fs::write(resolv, text).expect("a new file")),
@@ -262,11 +265,16 @@ fn a_new_name_server_is_let_in() {
     let daemon = lab.portsentry("-stcp -l stdout").installed(CONFIG).start();
     let resolv = lab.files().join("etc/resolv.conf");
     let mut servers = Vec::new();
-    for ((what, change), family) in changes.into_iter().zip(FAMILIES.into_iter().cycle()) {
-        let source = block(&lab, &daemon, family);
+    for (number, (what, change)) in (1..).zip(changes) {
+        let source = block(&lab, &daemon, FAMILIES[number % 2]);
+        // The host is looked at anew whenever a file has changed. This one's change is told after all before it.
+        fs::write(daemon.setup().path("IGNORE_FILE"), format!("198.51.100.{number}\n")).expect("a file");
+        daemon.wait_until("it is read", || daemon.log().count("portsentry.ignore was read again") == number);
         servers.push(format!("nameserver {source}\n"));
+        let begin = Instant::now();
         change(&resolv, &servers.concat());
         daemon.log().wait_for(&format!("Host {source} is no longer blocked: its address is never blocked"));
+        assert!(begin.elapsed() < EVERY / 2, "the file is {what}, and that isn't noticed");
         assert_eq!(daemon.blocked(), [] as [IpAddr; 0], "the file is {what}");
         assert!(service.answers(&lab.scanner, source, Reach::Expected), "the file is {what}");
     }
