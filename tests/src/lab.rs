@@ -50,7 +50,7 @@ pub use self::{
     service::{Reach, Service},
     setup::{Portsentry, binary},
     stream::Stream,
-    wire::{Segment, Wire, segment, syn},
+    wire::{Segment, Wire, segment, stranger, syn},
 };
 
 /// The two address families.

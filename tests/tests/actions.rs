@@ -153,6 +153,24 @@ fn what_fails_is_said_to_have_failed() {
 }
 
 #[test]
+fn a_route_to_a_dead_host_is_made() {
+    // Nobody has it.
+    let dead = Family::V4.member(250);
+    let lab = Lab::new();
+    let command = format!("ip route add $TARGET$ via {dead}");
+    let daemon = lab.portsentry("-stcp").with("KILL_ROUTE", &command).start();
+    let source = lab.source(Family::V4);
+    let route = || lab.host.run("ip", &["route", "get", &source.to_string()]);
+    assert!(!route().contains("via"), "{}", route());
+    lab.nmap(source, "-sS -p 11");
+    let made = command.replace("$TARGET$", &source.to_string());
+    daemon.log().wait_for(&format!(
+        "attackalert: Host {source} has been blocked via dropped route using command: \"{made}\""
+    ));
+    assert!(route().starts_with(&format!("{source} via {dead} dev eth0 ")), "{}", route());
+}
+
+#[test]
 fn a_slow_command_holds_nothing_up() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);

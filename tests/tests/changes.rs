@@ -5,10 +5,12 @@ use std::{
     fs,
     net::{IpAddr, SocketAddr},
     os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+    time::{Duration, Instant},
 };
 
 use nix::sys::signal::Signal;
-use portsentry_tests::lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Probe, Reach};
+use portsentry_tests::lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Probe, Reach, Wire, stranger};
 
 fn block(lab: &Lab, daemon: &Daemon<'_>, family: Family) -> IpAddr {
     let source = lab.source(family);
@@ -87,6 +89,30 @@ fn other_peoples_lines_in_hosts_deny_survive() {
     });
     let metadata = fs::metadata(&path).expect("it is there");
     assert_eq!((metadata.mode() & 0o777, metadata.uid(), metadata.gid()), (0o604, 12, 34));
+}
+
+#[test]
+fn a_line_of_ours_in_hosts_deny_that_was_there_before_survives() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let setup = lab.portsentry("-stcp");
+    let source = lab.source(Family::V4);
+    let theirs = format!("ALL: {source} : DENY\n");
+    fs::write(setup.path("WRAPPER_HOSTS_DENY"), &theirs).expect("an administrator's line");
+    let daemon = setup.start();
+    lab.nmap(source, "-sS -p 11");
+    daemon.wait_until("the blocked file notes it", || {
+        daemon.file_about("BLOCKED_FILE", source).iter().any(|line| line.ends_with(" # denied before"))
+    });
+    // It is remembered.
+    daemon.terminate();
+    let daemon = setup.start();
+    let other = block(&lab, &daemon, Family::V6);
+    fs::write(setup.path("BLOCKED_FILE"), "").expect("an administrator's edit");
+    daemon.log().wait_for(&format!("Host {source} is no longer blocked"));
+    daemon.wait_until("our line goes", || daemon.file_about("WRAPPER_HOSTS_DENY", other).is_empty());
+    assert_eq!(daemon.file("WRAPPER_HOSTS_DENY"), [theirs.trim()]);
+    assert!(service.answers(&lab.scanner, source, Reach::Expected));
 }
 
 #[test]
@@ -193,6 +219,45 @@ fn no_packet_of_a_blocked_source_passes_while_it_is_reloaded() {
 }
 
 #[test]
+fn no_new_source_is_missed_while_it_is_reloaded() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-stcp").start();
+    let wire = Wire::mouth(&lab.scanner);
+    let mut strangers = (0..).map(stranger);
+    let mut sources = Vec::new();
+    for round in 1..=5 {
+        daemon.signal(Signal::SIGHUP);
+        while daemon.log().count("The configuration was read again and is in effect") < round {
+            let source = strangers.next().expect("another stranger");
+            wire.probe(source);
+            daemon.wait_until("its one packet blocks it", || daemon.blocked().contains(&source));
+            sources.push(source);
+        }
+    }
+    assert!(sources.len() >= 5, "some come during each: {sources:?}");
+    let blocked = daemon.blocked();
+    assert!(sources.iter().all(|source| blocked.contains(source)), "all still are in the end");
+    daemon.wait_until("the file has them all", || daemon.file("BLOCKED_FILE").len() == sources.len());
+}
+
+#[test]
+fn a_hangup_has_another_ignore_file_read() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let [freed, held] = FAMILIES.map(|family| block(&lab, &daemon, family));
+    let other = lab.files().join("other.ignore");
+    fs::write(&other, format!("{freed}\n")).expect("an ignore file");
+    setup.with("IGNORE_FILE", &other.display().to_string()).write();
+    daemon.signal(Signal::SIGHUP);
+    daemon.log().wait_for(&format!("Host {freed} is no longer blocked"));
+    daemon.log().wait_for("The configuration was read again and is in effect");
+    lab.nmap(freed, "-sS -p 11,15");
+    daemon.settle();
+    assert!(!daemon.blocked().contains(&freed) && daemon.blocked().contains(&held));
+}
+
+#[test]
 fn a_summary_is_logged_on_demand() {
     let lab = Lab::new();
     let daemon = lab.portsentry("-stcp").start();
@@ -216,6 +281,42 @@ fn a_new_gateway_is_let_in_and_a_new_address_is_watched() {
         let _probe = Probe::tcp(&lab.scanner, source, SocketAddr::new(Family::V4.member(99), 11));
         daemon.blocked().contains(&source)
     });
+}
+
+#[test]
+fn a_new_name_server_is_let_in() {
+    const CONFIG: &str = "TCP_PORTS=\"11\"\nIGNORE_FILE=\"/etc/portsentry/portsentry.ignore\"\nBLOCK_TCP=\"1\"\n\
+                          KILL_HOSTS_DENY=\"ALL: $TARGET$ : DENY\"\nBLOCK_UNPROVEN=\"1\"\n";
+    /// How often the host is looked at in any case.
+    const EVERY: Duration = Duration::from_mins(1);
+    type Change = fn(&Path, &str);
+    let changes: [(&str, Change); 3] = [
+        ("made", |resolv, text| fs::write(resolv, text).expect("a new file")),
+        ("written to", |resolv, text| fs::write(resolv, text).expect("a file")),
+        ("replaced", |resolv, text| {
+            let new = resolv.with_extension("new");
+            fs::write(&new, text).expect("a new file");
+            fs::rename(&new, resolv).expect("a file in the place of another");
+        }),
+    ];
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let daemon = lab.portsentry("-stcp -l stdout").installed(CONFIG).start();
+    let resolv = lab.files().join("etc/resolv.conf");
+    let mut servers = Vec::new();
+    for (number, (what, change)) in (1..).zip(changes) {
+        let source = block(&lab, &daemon, FAMILIES[number % 2]);
+        // The host is looked at anew whenever a file has changed. This one's change is told after all before it.
+        fs::write(daemon.setup().path("IGNORE_FILE"), format!("198.51.100.{number}\n")).expect("a file");
+        daemon.wait_until("it is read", || daemon.log().count("portsentry.ignore was read again") == number);
+        servers.push(format!("nameserver {source}\n"));
+        let begin = Instant::now();
+        change(&resolv, &servers.concat());
+        daemon.log().wait_for(&format!("Host {source} is no longer blocked: its address is never blocked"));
+        assert!(begin.elapsed() < EVERY / 2, "the file is {what}, and that isn't noticed");
+        assert_eq!(daemon.blocked(), [] as [IpAddr; 0], "the file is {what}");
+        assert!(service.answers(&lab.scanner, source, Reach::Expected), "the file is {what}");
+    }
 }
 
 #[test]

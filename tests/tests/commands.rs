@@ -153,6 +153,26 @@ fn what_is_asked_while_no_daemon_runs_is_done_at_once() {
 }
 
 #[test]
+fn whom_hosts_deny_named_before_it_names_after_an_unblock_without_a_daemon() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let [theirs, ours] = FAMILIES.map(|family| lab.source(family));
+    let line = format!("ALL: {theirs} : DENY\n");
+    fs::write(setup.path("WRAPPER_HOSTS_DENY"), &line).expect("an administrator's line");
+    let daemon = setup.start();
+    for source in [theirs, ours] {
+        lab.nmap(source, "-sS -p 11");
+    }
+    daemon.wait_for_block(ours);
+    daemon.wait_until("both are in the file", || daemon.file("BLOCKED_FILE").len() == 2);
+    daemon.terminate();
+    let said = say(&setup, &format!("unblock {theirs} {ours}"));
+    assert_eq!(said.code, 0, "{}", said.out);
+    let left = fs::read_to_string(setup.path("WRAPPER_HOSTS_DENY")).expect("it is there");
+    assert_eq!(left, line);
+}
+
+#[test]
 fn who_is_never_blocked_is_refused_and_nothing_else_is_done() {
     let lab = Lab::new();
     let ignored = lab.source(Family::V4);

@@ -120,6 +120,25 @@ fn a_datagram_is_answered_with_the_banner_from_where_it_went_to() {
 }
 
 #[test]
+fn datagrams_that_come_together_are_told_once() {
+    for unproven in ["0", "1"] {
+        let lab = Lab::new();
+        let daemon = lab.portsentry("-udp").with("BLOCK_UNPROVEN", unproven).start();
+        for family in FAMILIES {
+            let source = lab.source(family);
+            lab.scanner.enter(|| {
+                let socket = UdpSocket::bind(SocketAddr::new(source, 0)).expect("a socket");
+                for _ in 0..20 {
+                    socket.send_to(b"hello", SocketAddr::new(family.host(), 7)).expect("a datagram is sent");
+                }
+            });
+            let line = format!("attackalert: UDP scan from host: {source}/{source} to UDP port: 7");
+            assert_eq!(daemon.lines_about(source), [line]);
+        }
+    }
+}
+
+#[test]
 fn visits_count_towards_the_trigger_and_ignored_ones_do_not() {
     let lab = Lab::new();
     let [ignored, counted] = [lab.source(Family::V4), lab.source(Family::V4)];

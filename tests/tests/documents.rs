@@ -36,6 +36,24 @@ fn the_tests_that_documents_name_exist() {
 }
 
 #[test]
+fn the_unit_tests_that_documents_name_exist() {
+    let named = Regex::new(r"`(\w+(?:::\w+)*)::tests::(\w+)`").expect("a pattern");
+    let mut count = 0;
+    for (path, text) in documents() {
+        for found in named.captures_iter(&text) {
+            let module = root().join("portsentry/src").join(found[1].replace("::", "/"));
+            let files = [module.with_extension("rs"), module.join("tests.rs"), module.join("mod.rs")];
+            let test = format!("fn {}(", &found[2]);
+            let exists =
+                files.iter().any(|file| fs::read_to_string(file).is_ok_and(|text| text.contains(&test)));
+            assert!(exists, "{path} names {}", &found[0]);
+            count += 1;
+        }
+    }
+    assert!(count > 5, "only {count} unit tests are named");
+}
+
+#[test]
 fn what_documents_lead_to_exists() {
     let link = Regex::new(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)").expect("a pattern");
     for (path, text) in documents() {

@@ -106,6 +106,32 @@ fn an_interface_that_another_program_holds() {
     }
 }
 
+/// Most programs attach theirs as `bpftool` does, without a link.
+#[test]
+fn an_interface_that_holds_a_program_of_bpftools() {
+    let lab = Lab::new();
+    let first = lab.portsentry("-stcp").start();
+    // Any XDP program will do, and this one is at hand.
+    let shown = lab.host.run("bpftool", &["-j", "net", "show", "dev", INTERFACE]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("bpftool prints JSON");
+    let number = shown[0]["xdp"][0]["id"].to_string();
+    let pins = lab.other_pins();
+    fs::create_dir(&pins).expect("a directory for pins");
+    let pin = pins.join("foreign").display().to_string();
+    lab.host.run("bpftool", &["prog", "pin", "id", &number, &pin]);
+    first.terminate();
+    lab.host.run("bpftool", &["net", "attach", "xdp", "pinned", &pin, "dev", INTERFACE]);
+    let ended = lab.portsentry("-stcp").fail();
+    assert_says(
+        &ended,
+        KERNEL,
+        &["interface eth0 already has another XDP program", "`ip link set eth0 xdp off`"],
+    );
+    assert!(lab.is_attached(), "the other goes on");
+    lab.host.ip("link set eth0 xdp off");
+    lab.portsentry("-stcp").start();
+}
+
 #[test]
 fn another_daemon_on_the_same_pins() {
     let lab = Lab::new();

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use portsentry_tests::lab::{Family, Lab};
+use portsentry_tests::lab::{FAMILIES, Family, Lab};
 
 fn syn(source: IpAddr, port: u16) -> String {
     format!("attackalert: TCP SYN/Normal scan from host: {source}/{source} to TCP port: {port}")
@@ -121,13 +121,19 @@ fn a_decoy_gets_its_own_line_and_nobody_else_is_blocked() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
     let daemon = lab.portsentry("-stcp").start();
-    let [decoy, scanner] = [lab.source(Family::V4), lab.source(Family::V4)];
-    lab.nmap(scanner, &format!("-sS -p 11 -D {decoy},ME"));
-    assert_eq!(daemon.lines_about(decoy), [syn(decoy, 11)]);
-    assert_eq!(daemon.told_of(scanner), [syn(scanner, 11)]);
-    let mut blocked = daemon.blocked();
-    blocked.retain(|source| ![decoy, scanner].contains(source));
-    assert_eq!(blocked.len(), 1, "nobody but them and who settled it");
+    let mut expected = Vec::new();
+    for family in FAMILIES {
+        let [decoy, scanner] = [lab.source(family), lab.source(family)];
+        lab.nmap(scanner, &format!("-sS -p 11 -D {decoy},ME"));
+        expected.extend([decoy, scanner]);
+    }
+    daemon.settle();
+    for source in &expected {
+        assert_eq!(daemon.told_of(*source), [syn(*source, 11)]);
+    }
+    let (known, others): (Vec<_>, Vec<_>) =
+        daemon.blocked().into_iter().partition(|source| expected.contains(source));
+    assert_eq!((known.len(), others.len()), (4, 1), "nobody but them and who settled it");
     service.assert_open_to_bystander(&lab);
 }
 

@@ -46,6 +46,11 @@ fn in_syslog_file(line: &str) -> String {
     format!("Nov 22 23:12:59 host portsentry[4711]: {line}")
 }
 
+/// As the second filter wants 2.x's lines: behind one word, as 2.x's history has its time.
+fn behind_a_time(line: &str) -> String {
+    format!("2026-11-22T23:40:12.990+0000 {line}")
+}
+
 #[test]
 fn log_watchers_ban_who_is_blocked_and_nobody_else() {
     for format in ["classic", "revival"] {
@@ -72,21 +77,21 @@ fn log_watchers_ban_who_is_blocked_and_nobody_else() {
         for source in &blocked {
             daemon.wait_for_block(*source);
         }
+        blocked.sort_unstable();
         // The one whose probe settled it all is blocked as well.
         let is_known = |address: &IpAddr| blocked.contains(address);
-        let (mut in_history, others): (Vec<_>, Vec<_>) =
+        let (in_history, others): (Vec<_>, Vec<_>) =
             banned(&daemon.file("HISTORY_FILE")).into_iter().partition(is_known);
-        in_history.sort_unstable();
-        blocked.sort_unstable();
         assert_eq!(in_history, blocked, "{format}");
         assert!(others.iter().all(|other| daemon.blocked().contains(other)), "{format}: {others:?}");
-        let log: Vec<_> =
-            daemon.log().lines().iter().flat_map(|line| [line.clone(), in_syslog_file(line)]).collect();
-        let of_the_log = banned(&log);
-        assert!(
-            of_the_log.iter().all(|banned| daemon.blocked().contains(banned)),
-            "{format}: {of_the_log:?}"
-        );
+        let lines = daemon.log().lines();
+        let kept = lines.iter().flat_map(|line| [line.clone(), in_syslog_file(line), behind_a_time(line)]);
+        let (of_the_log, others): (Vec<_>, Vec<_>) =
+            banned(&kept.collect::<Vec<_>>()).into_iter().partition(is_known);
+        // No filter in the field reads 1.2's log lines.
+        let expected = if format == "revival" { &blocked[..] } else { &[] };
+        assert_eq!(of_the_log, expected, "{format}");
+        assert!(others.iter().all(|other| daemon.blocked().contains(other)), "{format}: {others:?}");
     }
 }
 
@@ -108,6 +113,42 @@ fn log_watchers_ban_nobody_whose_address_may_be_forged() {
             assert!(!daemon.file_about("HISTORY_FILE", fenced).is_empty(), "{format}");
             assert!(!banned_by(&[filter], &daemon.file("HISTORY_FILE")).contains(&fenced), "{format}");
         }
+    }
+}
+
+/// The line about the kernel is ours; all others are the old ones', to the letter.
+#[test]
+fn a_block_has_these_lines_and_no_others() {
+    const CLASSIC: [&str; 5] = [
+        "attackalert: TCP SYN/Normal scan from host: @/@ to TCP port: 11",
+        "attackalert: Host @ has been blocked in the kernel (proof: none)",
+        "attackalert: Host @ has been blocked via wrappers with string: \"ALL: @ : DENY\"",
+        "attackalert: Host @ has been blocked via dropped route using command: \"true route @\"",
+        "attackalert: External command run for host: @ using command: \"true command @\"",
+    ];
+    const REVIVAL: [&str; 5] = [
+        "Scan from: [@] (@) protocol: [TCP] port: [11] type: [TCP SYN/Normal scan] IP opts: [not set] ignored: [false] \
+         triggered: [true] noblock: [false] blocked: [true]",
+        "Host @ has been blocked in the kernel (proof: none)",
+        "Host @ has been blocked via wrappers with string: \"ALL: @ : DENY\"",
+        "Host @ has been blocked via dropped route using command: \"true route @\"",
+        "External command run for host: @ using command: \"true command @\"",
+    ];
+    for (format, expected) in [("classic", CLASSIC), ("revival", REVIVAL)] {
+        let lab = Lab::new();
+        let setup =
+            lab.portsentry("-stcp").with("LOG_FORMAT", format).with("KILL_ROUTE", "true route $TARGET$");
+        let daemon = setup.with("KILL_RUN_CMD", "true command $TARGET$").start();
+        let before = daemon.log().lines().len();
+        let source = lab.source(Family::V4);
+        lab.nmap(source, "-sS -p 11");
+        let expected = expected.map(|line| line.replace('@', &source.to_string()));
+        daemon.log().wait_for(&expected[4]);
+        assert_eq!(daemon.log().lines()[before..], expected, "{format}");
+        // Of a block, log watchers know the history and 2.x's first line.
+        let stamped: Vec<_> = expected.iter().map(|line| behind_a_time(line)).collect();
+        let news = [&expected[1..], &stamped[1..]].concat();
+        assert_eq!(banned(&news), [] as [IpAddr; 0], "{format}");
     }
 }
 
@@ -281,6 +322,36 @@ fn an_old_rc_local_starts_it_in_the_background_and_it_talks_to_syslog() {
     kill(daemon.0, Signal::SIGTERM).expect("it is told to stop");
     syslog.wait_for("securityalert: PortSentry is shutting down");
     syslog.wait_for("adminalert: PortSentry is shutting down");
+}
+
+#[test]
+fn a_daemon_of_2_x_goes_to_the_background_and_talks_to_syslog() {
+    let lab = Lab::new();
+    let syslog = lab.syslog();
+    let mut started = lab.portsentry("-D").installed(REVIVAL).command().spawn().expect("it starts");
+    // It is read meanwhile: it has no room for all the lines.
+    let line = syslog.wait_for("Portsentry is now active and listening.");
+    let status = started.wait().expect("it goes to the background");
+    assert!(status.success(), "{status}");
+    let form = Regex::new(r"^<29>\w{3} [ \d]\d \d{2}:\d{2}:\d{2} portsentry\[(\d+)\]: (.*)$");
+    let form = form.expect("an expression");
+    let said = |line: &str| {
+        let found = form.captures(line).unwrap_or_else(|| panic!("{line}"));
+        (found[1].parse().expect("a number"), found[2].to_owned())
+    };
+    let daemon = Background(Pid::from_raw(said(&line).0));
+    let source = lab.source(Family::V4);
+    lab.nmap(source, "-sS -p 514,515");
+    let hit = |triggered| {
+        let (_, line) = said(&syslog.wait_for(&format!("Scan from: [{source}]")));
+        assert!(line.contains(triggered), "{line}");
+        line
+    };
+    let line = hit("triggered: [true] noblock: [false] blocked: [true]");
+    let form = format!("Scan from: [{source}] ({source}) protocol: [TCP] port: [51");
+    assert!(line.starts_with(&form), "{line}");
+    kill(daemon.0, Signal::SIGTERM).expect("it is told to stop");
+    syslog.wait_for("Portsentry is shutting down");
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! A daemon's life and death: nothing that it knew is forgotten, and nothing that it wrote is doubled or torn.
 
-use std::{fs, net::IpAddr, net::SocketAddr};
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
 
 use nix::sys::signal::Signal;
 use portsentry_tests::lab::{
@@ -39,6 +43,27 @@ fn wait_until_recorded(daemon: &Daemon<'_>, sources: &[IpAddr]) {
         })
     };
     daemon.wait_until("every block is recorded", is_recorded);
+}
+
+#[test]
+fn both_files_follow_the_map_within_a_second() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-stcp").start();
+    let follow = |number: usize| {
+        let source = lab.source(FAMILIES[number % 2]);
+        let _probe = probe(&lab, source);
+        daemon.wait_until("the kernel blocks it", || daemon.blocked().contains(&source));
+        let begin = Instant::now();
+        daemon.wait_until("both files show it", || {
+            ["BLOCKED_FILE", "WRAPPER_HOSTS_DENY"]
+                .iter()
+                .all(|file| !daemon.file_about(file, source).is_empty())
+        });
+        begin.elapsed()
+    };
+    let mut delays: Vec<_> = (0..10).map(follow).collect();
+    delays.sort_unstable();
+    assert!(delays[5] < Duration::from_secs(1), "{delays:?}");
 }
 
 #[test]

@@ -3,39 +3,12 @@
 //!
 //! `KILLS` (6 unless set) says how often a daemon is killed.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    process::Command,
-    str::FromStr,
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fs, net::IpAddr, process::Command, str::FromStr, thread, time::Duration};
 
 use nix::sys::signal::Signal;
-use portsentry_tests::{
-    frames::{SYN, tcp},
-    lab::{Daemon, Family, INTERFACE, Lab, Reach, Wire, mentions},
-};
+use portsentry_tests::lab::{Daemon, Family, INTERFACE, Lab, Reach, Wire, mentions, stranger};
 
 const FILES: [&str; 3] = ["BLOCKED_FILE", "HISTORY_FILE", "WRAPPER_HOSTS_DENY"];
-
-/// A stranger of that number, of one address family or the other.
-fn stranger(number: u16) -> IpAddr {
-    if number.is_multiple_of(2) {
-        Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 1).to_bits() + u32::from(number)).into()
-    } else {
-        Ipv6Addr::new(0x2001, 0xdb8, 0x5eed, 0, 0, 0, 0, number).into()
-    }
-}
-
-/// Puts a probe of somebody's on the wire.
-fn probe(wire: &Wire, source: IpAddr) {
-    let family = if source.is_ipv4() { Family::V4 } else { Family::V6 };
-    let ends = [SocketAddr::new(source, 40_000), SocketAddr::new(family.host(), 11)];
-    wire.send(&tcp(SYN).from(&ends[0].to_string()).to(&ends[1].to_string()));
-}
 
 /// Waits until the map and all files name each of `sources`; no file names one twice, or anybody else.
 fn assert_held_once(daemon: &Daemon<'_>, sources: &[IpAddr]) {
@@ -67,7 +40,7 @@ fn no_more_files_can_be_opened() {
     let wire = Wire::open(&lab.scanner);
     limit(&daemon, "nofile", "3");
     let sources: Vec<IpAddr> = (0..4).map(stranger).collect();
-    sources.iter().for_each(|source| probe(&wire, *source));
+    sources.iter().for_each(|source| wire.probe(*source));
     for name in ["portsentry.history", "portsentry.blocked", "hosts.deny"] {
         let is_told = |line: &String| {
             line.contains("ERROR: ") && line.contains(name) && line.contains("Too many open files")
@@ -92,7 +65,7 @@ fn no_more_memory_is_to_be_had() {
     let service = lab.serve_tcp(8080);
     let mut sources: Vec<IpAddr> = (0..60).map(stranger).collect();
     sources.push(lab.source(Family::V4));
-    sources.iter().for_each(|source| probe(&wire, *source));
+    sources.iter().for_each(|source| wire.probe(*source));
     assert!(!service.answers(&lab.scanner, sources[60], Reach::Unexpected), "it is blocked");
     service.assert_open_to_bystander(&lab);
     daemon.kill();
@@ -108,7 +81,7 @@ fn a_ring_that_is_full_loses_words_but_no_block() {
     let wire = Wire::open(&lab.scanner);
     daemon.signal(Signal::SIGSTOP);
     let sources: Vec<IpAddr> = (0..SOURCES).map(stranger).collect();
-    sources.iter().for_each(|source| probe(&wire, *source));
+    sources.iter().for_each(|source| wire.probe(*source));
     daemon.wait_until("all are blocked", || daemon.counter("blocked") == u64::from(SOURCES));
     let lost = daemon.counter("ring_full");
     assert!(lost > 0, "the ring was full");
@@ -126,10 +99,10 @@ fn a_map_that_is_full_keeps_whom_it_holds() {
     let wire = Wire::open(&lab.scanner);
     let sources: Vec<IpAddr> = (0..12).map(|number| stranger(2 * number)).collect();
     let (held, late) = sources.split_at(4);
-    held.iter().for_each(|source| probe(&wire, *source));
+    held.iter().for_each(|source| wire.probe(*source));
     assert_held_once(&daemon, held);
     for source in late {
-        probe(&wire, *source);
+        wire.probe(*source);
         daemon.log().wait_for(&format!("ERROR: Could not block host {source}"));
     }
     assert_eq!(daemon.counter("blocked_full"), 8);
@@ -140,7 +113,7 @@ fn a_map_that_is_full_keeps_whom_it_holds() {
     fs::write(&new, rest).expect("an edited file");
     fs::rename(&new, daemon.setup().path("BLOCKED_FILE")).expect("it takes the file's place");
     daemon.wait_until("one is let out", || daemon.blocked().len() == 3);
-    probe(&wire, late[0]);
+    wire.probe(late[0]);
     daemon.wait_until("another is blocked", || daemon.blocked().contains(&late[0]));
 }
 
@@ -151,7 +124,7 @@ fn smaller_maps_say_who_finds_no_room_in_them() {
     let daemon = setup.start();
     let wire = Wire::open(&lab.scanner);
     let sources: Vec<IpAddr> = (0..8).map(|number| stranger(2 * number)).collect();
-    sources.iter().for_each(|source| probe(&wire, *source));
+    sources.iter().for_each(|source| wire.probe(*source));
     assert_held_once(&daemon, &sources);
     setup.clone().with("MAX_BLOCKED", "3").write();
     daemon.signal(Signal::SIGHUP);
@@ -175,12 +148,12 @@ fn blocks_that_are_over_make_room() {
     let daemon = lab.portsentry("-stcp").with("MAX_BLOCKED", "2").with("BLOCK_TIME", "2").start();
     let wire = Wire::open(&lab.scanner);
     let [first, second, late] = [0, 2, 4].map(stranger);
-    [first, second, late].iter().for_each(|source| probe(&wire, *source));
+    [first, second, late].iter().for_each(|source| wire.probe(*source));
     daemon.log().wait_for(&format!("ERROR: Could not block host {late}"));
     for source in [first, second] {
         daemon.log().wait_for(&format!("Host {source} is no longer blocked: its time is over"));
     }
-    probe(&wire, late);
+    wire.probe(late);
     daemon.log().wait_for(&format!("Host {late} has been blocked in the kernel"));
 }
 
@@ -197,7 +170,7 @@ fn killed_at_any_moment_it_forgets_nobody_and_tears_nothing() {
     let mut sources = Vec::new();
     let come = |sources: &mut Vec<IpAddr>| {
         let source = stranger(u16::try_from(sources.len()).expect("a few hundred"));
-        probe(&wire, source);
+        wire.probe(source);
         sources.push(source);
     };
     drop(setup.start());

@@ -1,8 +1,9 @@
 //! `RESOLVE_HOST`: names of scanners in the log, from a name server that may be the scanner's own.
 
-use std::{fs, net::IpAddr};
+use std::{fs, net::IpAddr, path::Path, process};
 
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Names, Portsentry, by_way_of};
+use tempfile::Builder;
 
 /// A daemon whose name server is the host's own.
 fn resolving<'lab>(lab: &'lab Lab, portsentry: &Portsentry<'lab>) -> Daemon<'lab> {
@@ -18,32 +19,46 @@ fn scan(lab: &Lab, source: IpAddr) {
 
 #[test]
 fn a_name_that_leads_back_is_used() {
-    let lab = Lab::new();
-    let [v4, v6, liar, nameless] = [Family::V4, Family::V6, Family::V4, Family::V4].map(|it| lab.source(it));
-    let names = Names::default()
-        .with(v4, &[b"four", b"example"])
-        .leading_to(&[b"four", b"example"], v4)
-        .with(v6, &[b"six", b"example"])
-        .leading_to(&[b"six", b"example"], v6)
-        // Whoever owns an address may give it anybody's name.
-        .with(liar, &[b"bank", b"example"])
-        .leading_to(&[b"bank", b"example"], Family::V4.bystander());
-    names.serve(&lab);
-    let daemon = resolving(&lab, &lab.portsentry("-stcp"));
-    for (source, name) in [
-        (v4, "four.example"),
-        (v6, "six.example"),
-        (liar, &liar.to_string()),
-        (nameless, &nameless.to_string()),
+    for (format, in_log, in_history) in [
+        (
+            "classic",
+            "attackalert: TCP SYN/Normal scan from host: NAME/ADDRESS to TCP",
+            "Host: NAME/ADDRESS Port: 11",
+        ),
+        (
+            "revival",
+            "Scan from: [ADDRESS] (NAME) protocol: [TCP]",
+            "Scan from: [ADDRESS] (NAME) protocol: [TCP]",
+        ),
     ] {
-        scan(&lab, source);
-        let line = format!("attackalert: TCP SYN/Normal scan from host: {name}/{source} to TCP port: 11");
-        daemon.log().wait_for(&line);
-        daemon.wait_until("the history follows", || {
-            daemon.file("HISTORY_FILE").iter().any(|line| line.contains(&format!("Host: {name}/{source} ")))
-        });
+        let lab = Lab::new();
+        let [v4, v6, liar, nameless] =
+            [Family::V4, Family::V6, Family::V4, Family::V4].map(|it| lab.source(it));
+        let names = Names::default()
+            .with(v4, &[b"four", b"example"])
+            .leading_to(&[b"four", b"example"], v4)
+            .with(v6, &[b"six", b"example"])
+            .leading_to(&[b"six", b"example"], v6)
+            // Whoever owns an address may give it anybody's name.
+            .with(liar, &[b"bank", b"example"])
+            .leading_to(&[b"bank", b"example"], Family::V4.bystander());
+        names.serve(&lab);
+        let daemon = resolving(&lab, &lab.portsentry("-stcp").with("LOG_FORMAT", format));
+        for (source, name) in [
+            (v4, "four.example"),
+            (v6, "six.example"),
+            (liar, &liar.to_string()),
+            (nameless, &nameless.to_string()),
+        ] {
+            let spelt = |text: &str| text.replace("NAME", name).replace("ADDRESS", &source.to_string());
+            scan(&lab, source);
+            daemon.log().wait_for(&spelt(in_log));
+            daemon.wait_until("the history follows", || {
+                daemon.file("HISTORY_FILE").iter().any(|line| line.contains(&spelt(in_history)))
+            });
+        }
+        assert_eq!(daemon.log().count("bank.example"), 0, "{format}");
     }
-    assert_eq!(daemon.log().count("bank.example"), 0);
 }
 
 #[test]
@@ -67,23 +82,31 @@ fn a_name_never_delays_a_block() {
 
 #[test]
 fn nothing_but_a_name_comes_out_of_a_name_server() {
-    const HOSTILE: [&[u8]; 8] = [
-        b"$(touch pwned)",
-        b"`touch pwned`;touch pwned",
-        b"a\nattackalert: Host 198.51.100.9 has been blocked",
-        b"\x1b]0;pwned\x07\x1b[2J",
-        b"a b/192.0.2.9 to TCP port: 1",
-        b"..%n%s%x",
-        b"-rf",
-        b"\xff\xfe\x00",
-    ];
     let lab = Lab::new();
-    let sources = HOSTILE.map(|_| lab.source(Family::V4));
-    let names = sources.iter().zip(HOSTILE).fold(Names::default(), |names, (source, label)| {
+    // Where the command may write to; in lower case, as names may be spelt. Without a path it would be in `/`.
+    let name = format!("pwn-{}", process::id());
+    let place = Builder::new().prefix(&name).rand_bytes(0).tempdir().expect("a directory");
+    let (marker, at_root) = (place.path().join("pwned"), Path::new("/pwned"));
+    let touch = format!("touch {}", marker.display());
+    let hostile: [Vec<u8>; 11] = [
+        format!("$({touch})").into(),
+        format!("`{touch}`").into(),
+        format!("x;{touch}").into(),
+        format!("x\n{touch}\n").into(),
+        b"$(touch pwned)`touch pwned`;touch pwned".into(),
+        b"a\nattackalert: Host 198.51.100.9 has been blocked".into(),
+        b"\x1b]0;pwned\x07\x1b[2J".into(),
+        b"a b/192.0.2.9 to TCP port: 1".into(),
+        b"..%n%s%x".into(),
+        b"-rf".into(),
+        b"\xff\xfe\x00".into(),
+    ];
+    let sources = hostile.each_ref().map(|_| lab.source(Family::V4));
+    let names = sources.iter().zip(&hostile).fold(Names::default(), |names, (source, label)| {
         names.with(*source, &[label, b"example"]).leading_to(&[label, b"example"], *source)
     });
     names.serve(&lab);
-    let ran = lab.files().join("ran");
+    let ran = place.path().join("ran");
     let command = format!("echo $TARGET$ >> {}", ran.display());
     let setup = lab.portsentry("-stcp").with("KILL_RUN_CMD", &command);
     let daemon = resolving(&lab, &setup);
@@ -95,5 +118,5 @@ fn nothing_but_a_name_comes_out_of_a_name_server() {
         });
     }
     daemon.terminate();
-    assert!(!lab.files().join("pwned").exists() && !fs::exists("pwned").expect("a directory"));
+    assert!(!marker.exists() && !at_root.exists(), "a name has been executed");
 }

@@ -50,6 +50,18 @@ fn a_gateway_watches_over_the_networks_behind_it() {
 }
 
 #[test]
+fn each_interface_says_how_it_is_watched_and_why() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-stcp -i ALL").start();
+    for line in [
+        "adminalert: eth0: native XDP",
+        "adminalert: lo: generic XDP, because the driver answered: Operation not supported (os error 95)",
+    ] {
+        assert!(has_line(&daemon, line), "{line}\n{:#?}", daemon.log().lines());
+    }
+}
+
+#[test]
 fn generic_mode_does_the_same() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);

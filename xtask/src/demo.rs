@@ -5,8 +5,9 @@
 mod stage;
 
 use std::{
+    fmt::Write,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{
         Arc,
@@ -17,6 +18,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
 
 use self::stage::{HOST, PINS, Running, SCANNER, Stage, inside, show};
 use crate::{build, paths, setup};
@@ -29,35 +31,46 @@ SCAN_TRIGGER="0"
 KILL_HOSTS_DENY="ALL: $TARGET$ : DENY"
 "#;
 
+/// What is shown.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Show this daemon instead of building one
+    #[arg(long, value_name = "FILE")]
+    daemon: Option<PathBuf>,
+}
+
 /// Sets up, builds, and runs the demonstration.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::scan()?;
-    build::run()?;
+    if arguments.daemon.is_none() {
+        build::run()?;
+    }
+    let binary = arguments.daemon.clone().unwrap_or_else(paths::daemon);
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("catching signals")?;
     }
-    let ended = play(&interrupted);
+    let ended = play(&binary, &interrupted);
     if interrupted.load(Ordering::Relaxed) {
         bail!("interrupted; namespaces, pins and files are removed");
     }
     ended
 }
 
-fn play(interrupted: &AtomicBool) -> Result<()> {
+fn play(binary: &Path, interrupted: &AtomicBool) -> Result<()> {
     let go_on = || ensure_running(interrupted);
     heading("Two hosts in network namespaces: one runs portsentry and a web server, one scans");
     let stage = Stage::open()?;
     let files = stage.files();
     fs::write(files.join("portsentry.ignore"), "127.0.0.1/32\n::1/128\n")
         .context("writing the ignore file")?;
+    fs::write(files.join("portsentry.blocklist"), "").context("writing the block list")?;
     fs::write(files.join("portsentry.conf"), config(files)).context("writing portsentry.conf")?;
     let _server = Running::spawn(inside(HOST, "ncat").args(["-lk", "80"]).stdout(Stdio::null()))?;
     go_on()?;
 
     heading("portsentry starts; its log follows as it comes");
-    let binary = paths::daemon();
-    let mut portsentry = inside(HOST, &binary);
+    let mut portsentry = inside(HOST, binary);
     portsentry
         .args(["-stcp", "-sudp", "-l", "stdout", "-i", "eth0", "-c"])
         .arg(files.join("portsentry.conf"));
@@ -74,8 +87,10 @@ fn play(interrupted: &AtomicBool) -> Result<()> {
     show(Command::new("cat").arg(files.join("portsentry.blocked")))?;
     heading("hosts.deny");
     show(Command::new("cat").arg(files.join("hosts.deny")))?;
-    heading("The kernel's own map, which does the dropping");
-    for map in ["BLOCKED_V4", "BLOCKED_V6"] {
+    heading(
+        "The kernel's own maps, which do the dropping: the scanner is fenced, as anybody could have sent that",
+    );
+    for map in ["FENCED_V4", "FENCED_V6"] {
         show(Command::new("bpftool").args(["map", "dump", "pinned"]).arg(format!("{PINS}/{map}")))?;
     }
     go_on()?;
@@ -93,11 +108,20 @@ fn play(interrupted: &AtomicBool) -> Result<()> {
 
 fn config(files: &Path) -> String {
     let files = files.display();
-    format!(
-        "{CONFIG}IGNORE_FILE=\"{files}/portsentry.ignore\"\nHISTORY_FILE=\"{files}/portsentry.history\"\n\
-         BLOCKED_FILE=\"{files}/portsentry.blocked\"\nWRAPPER_HOSTS_DENY=\"{files}/hosts.deny\"\n\
-         PIN_PATH=\"{PINS}\"\n"
-    )
+    let mut text = format!("{CONFIG}PIN_PATH=\"{PINS}\"\n");
+    // Each that has a place in the system when it isn't set.
+    for (key, file) in [
+        ("IGNORE_FILE", "portsentry.ignore"),
+        ("HISTORY_FILE", "portsentry.history"),
+        ("BLOCKED_FILE", "portsentry.blocked"),
+        ("EVIDENCE_FILE", "portsentry.evidence"),
+        ("BLOCK_LIST", "portsentry.blocklist"),
+        ("CONTROL_SOCKET", "run/control.sock"),
+        ("WRAPPER_HOSTS_DENY", "hosts.deny"),
+    ] {
+        let _ = writeln!(text, "{key}=\"{files}/{file}\"");
+    }
+    text
 }
 
 fn scan(target: &str, go_on: impl Fn() -> Result<()>) -> Result<()> {

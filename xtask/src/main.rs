@@ -34,7 +34,7 @@ enum Verb {
     /// Build, then start the daemon as root with the given arguments
     Run(run::Arguments),
     /// Show a scan seen, logged and dropped, between two network namespaces
-    Demo,
+    Demo(demo::Arguments),
     /// Make manual pages, completions and the reference of the settings anew from the code
     Papers,
     /// Build the Debian package
@@ -69,7 +69,7 @@ fn run(verb: &Verb) -> anyhow::Result<()> {
         Verb::BuildEbpf => build_ebpf::run().map(drop),
         Verb::Build => build::run(),
         Verb::Run(arguments) => run::run(arguments),
-        Verb::Demo => demo::run(),
+        Verb::Demo(arguments) => demo::run(arguments),
         Verb::Papers => papers::run(),
         Verb::Package(arguments) => package::run(arguments),
         Verb::Test(arguments) => test::run(arguments),

@@ -21,7 +21,12 @@ pub(super) fn check(data: &[u8]) {
     let (records, faults) = blocked_file::parse(data, NOW);
     assert!(records.len() + faults.len() <= data.len());
     assert!(records.iter().all(|record| blocked_file::is_host(record.source)));
-    let text = blocked_file::render(records.iter().copied(), &blocked_file::reasons(data), &TimeZone::UTC);
+    let text = blocked_file::render(
+        records.iter().copied(),
+        &blocked_file::reasons(data),
+        &blocked_file::denied_before(data),
+        &TimeZone::UTC,
+    );
     let (again, faults) = blocked_file::parse(text.as_bytes(), NOW);
     assert_eq!(faults, [], "{text}");
     assert_eq!(said(&again), said(&records), "what is written is read:\n{text}");
@@ -69,6 +74,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = texts(&[
         "# mine\n1795389179 - 11/22/2026 23:12:59 Host: a.example/192.0.2.9 Port: 1 TCP Blocked\n",
         "1795389180 - 11/22/2026 23:13:00 Host: 192.0.2.8/192.0.2.8 Port: 7 UDP Fenced\n2001:db8::9 # a guest\n",
+        "192.0.2.5 # until 2026-11-23T12:00:00Z because \"a # guest\" # denied before\n",
         "::ffff:192.0.2.4\n192.0.2.3\r\n\t192.0.2.2\n0.0.0.0\nff02::1\nnonsense 192.0.2.1",
     ]);
     seeds.push(revival);

@@ -134,6 +134,9 @@ fn ask(
 /// Does it by the blocked file, and in the kernel's maps if no daemon runs that would follow that.
 fn do_it(options: &Options, change: &Change, sources: &BTreeSet<IpAddr>) -> Exit {
     let path = &options.config.blocked_file;
+    let mut files = Files::new(&options.config, options.modes);
+    // Some of the lines that are to go may say something of `hosts.deny`. What is wrong with others is no matter here.
+    drop(files.read());
     let edited = match edit(path, change, sources) {
         Ok(edited) => edited,
         Err(error) => {
@@ -151,7 +154,7 @@ fn do_it(options: &Options, change: &Change, sources: &BTreeSet<IpAddr>) -> Exit
         Err(error) => return observed::failure(&error),
     };
     if !runs {
-        let problems = Files::new(&options.config, options.modes).allow(&edited.removed);
+        let problems = files.allow(&edited.removed);
         problems.iter().for_each(|problem| eprintln!("portsentry: {problem}"));
     }
     let situation = Situation {

@@ -1,7 +1,7 @@
 //! The blocked file: what is blocked now, a line each, as 1.2 wrote it. It must not touch the disk.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::{Duration, SystemTime},
@@ -12,6 +12,10 @@ use portsentry_common::{block::Proof, classify::Protocol};
 
 use super::{classic, remark::Remark};
 use crate::policy::{Hold, Record};
+
+/// Ends the line of a source whose line in `hosts.deny` stood there before we would have written it. Others take it for
+/// a comment.
+const DENIED_BEFORE: &str = "# denied before";
 
 /// A line that says nothing that can be acted on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +47,7 @@ pub fn parse(content: &[u8], now: SystemTime) -> (Vec<Record>, Vec<Fault>) {
 
 /// What a line of the text form says of a source, if anything.
 pub(super) fn read_line(line: &str, now: SystemTime) -> Option<Record> {
+    let line = without_end(line).unwrap_or(line);
     let (words, remark) = line.split_once('#').unwrap_or((line, ""));
     Some(terms(parse_words(words, now)?, &Remark::read(remark)))
 }
@@ -51,11 +56,23 @@ pub(super) fn read_line(line: &str, now: SystemTime) -> Option<Record> {
 #[must_use]
 pub fn reasons(content: &[u8]) -> BTreeMap<IpAddr, String> {
     let reason = |line: &str| {
-        let (words, remark) = line.split_once('#')?;
+        let (words, remark) = without_end(line).unwrap_or(line).split_once('#')?;
         let reason = Remark::read(remark).reason?;
         Some((parse_words(words, SystemTime::UNIX_EPOCH)?.source, reason))
     };
     String::from_utf8_lossy(content).lines().filter_map(reason).collect()
+}
+
+/// Whom a line of `hosts.deny` named before we would have written it.
+#[must_use]
+pub fn denied_before(content: &[u8]) -> BTreeSet<IpAddr> {
+    let text = String::from_utf8_lossy(content);
+    let lines = text.lines().filter(|line| without_end(line).is_some());
+    lines.filter_map(|line| Some(read_line(line, SystemTime::UNIX_EPOCH)?.source)).collect()
+}
+
+fn without_end(line: &str) -> Option<&str> {
+    line.trim_end().strip_suffix(DENIED_BEFORE)
 }
 
 /// Only an administrator remarks on a line.
@@ -162,11 +179,12 @@ pub const fn done(hold: &Hold) -> &'static str {
     if hold.is_fence { "Fenced" } else { "Blocked" }
 }
 
-/// The file's text for what is blocked now, with the `reasons` of administrators.
+/// The file's text for what is blocked now, with the `reasons` of administrators, and whom `hosts.deny` named before.
 #[must_use]
 pub fn render(
     records: impl Iterator<Item = Record>,
     reasons: &BTreeMap<IpAddr, String>,
+    denied_before: &BTreeSet<IpAddr>,
     zone: &TimeZone,
 ) -> String {
     let mut text = String::new();
@@ -177,8 +195,9 @@ pub fn render(
             Proof::Administrator => Remark { until: hold.until, reason: reasons.get(&source).cloned() },
             _ => Remark::default(),
         };
+        let end = if denied_before.contains(&source) { format!(" {DENIED_BEFORE}") } else { String::new() };
         // Writing to a string can't fail.
-        let _ = writeln!(text, "{line}{remark}");
+        let _ = writeln!(text, "{line}{remark}{end}");
     }
     text
 }
@@ -222,17 +241,19 @@ mod tests {
         let configured = Hold { until, ..of_the_configuration.hold };
         let reasons = BTreeMap::from([([192, 0, 2, 9].into(), "a \"guest\" # no more".to_owned())]);
         let records = [for_long, Record { hold: configured, ..of_the_configuration }];
-        let text = render(records.into_iter(), &reasons, &TimeZone::UTC);
+        let denied_before = records.map(|record| record.source).into();
+        let text = render(records.into_iter(), &reasons, &denied_before, &TimeZone::UTC);
         assert_eq!(
             text.lines().next(),
             Some(
                 "1795389179 - 11/22/2026 23:12:59 Host: 192.0.2.9/192.0.2.9 Port: 11 TCP Blocked # until \
-                 2026-11-23T02:13:20Z because \"a \\\"guest\\\" # no more\""
+                 2026-11-23T02:13:20Z because \"a \\\"guest\\\" # no more\" # denied before"
             )
         );
         // BLOCK_TIME is the configuration's, which may be another one next time.
         assert_eq!(parse(text.as_bytes(), NOW), (vec![for_long, of_the_configuration], vec![]));
         assert_eq!(super::reasons(text.as_bytes()), reasons);
+        assert_eq!(super::denied_before(text.as_bytes()), denied_before);
     }
 
     #[test]
@@ -290,14 +311,14 @@ mod tests {
                 .map(|(number, (second, port))| record(&Ipv4Addr::from(*number).to_string(), *second, *port, Protocol::Udp))
                 .filter(|record| source(&record.source.to_string()).is_some())
                 .collect();
-            let text = render(records.iter().copied(), &BTreeMap::new(), &TimeZone::UTC);
+            let text = render(records.iter().copied(), &BTreeMap::new(), &BTreeSet::new(), &TimeZone::UTC);
             prop_assert_eq!(parse(text.as_bytes(), NOW), (records, vec![]));
         }
 
         #[test]
         fn a_file_cut_short_names_nobody_new(second in 0..4_000_000_000_u64, port in 1..=u16::MAX, cut in 0..90_usize) {
             let whole = record("192.0.2.123", second, port, Protocol::Tcp);
-            let text = render([whole].into_iter(), &BTreeMap::new(), &TimeZone::UTC);
+            let text = render([whole].into_iter(), &BTreeMap::new(), &BTreeSet::new(), &TimeZone::UTC);
             let (records, _) = parse(&text.as_bytes()[..cut.min(text.len())], NOW);
             prop_assert!(records.iter().all(|record| *record == whole));
         }

@@ -4,6 +4,8 @@
 //! The history comes first and is looked into at start, so that a daemon that dies between two files neither
 //! forgets a line nor writes one twice.
 
+mod deny;
+
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
@@ -15,16 +17,15 @@ use std::{
 
 use jiff::tz::TimeZone;
 
+use self::deny::Deny;
 use super::{
     Named, blocked_file, classic,
     evidence::Evidence,
     history::{self, History},
-    hosts_deny,
-    replace::{self, ReplaceError},
-    revival,
+    replace, revival,
 };
 use crate::{
-    config::{Config, DenyLine, LogFormat, Values},
+    config::{Config, LogFormat},
     modes::Modes,
     policy::{Ledger, Record, Sighting},
 };
@@ -54,22 +55,13 @@ pub struct Files {
     foreign: Option<Vec<u8>>,
     /// Why an administrator has sources blocked.
     reasons: BTreeMap<IpAddr, String>,
+    /// Whom `hosts.deny` named before we would have: those lines aren't ours.
+    denied_before: BTreeSet<IpAddr>,
     /// Sources that the blocked file shows only after the next flush.
     unshown: BTreeSet<IpAddr>,
     format: LogFormat,
     modes: Modes,
     zone: TimeZone,
-}
-
-/// `hosts.deny` and what is to change in it.
-#[derive(Debug)]
-struct Deny {
-    path: PathBuf,
-    line: DenyLine,
-    /// By line, so that a flood's worth of them is found quickly.
-    add: BTreeMap<String, IpAddr>,
-    remove: BTreeSet<String>,
-    trouble: Trouble,
 }
 
 /// A line that was entered in `hosts.deny`.
@@ -98,13 +90,8 @@ impl Files {
     /// The files that `config` names; `modes` tell what `$MODE$` stands for.
     #[must_use]
     pub fn new(config: &Config, modes: Modes) -> Self {
-        let deny = config.kill_hosts_deny.clone().map(|line| Deny {
-            path: config.wrapper_hosts_deny.clone(),
-            line,
-            add: BTreeMap::new(),
-            remove: BTreeSet::new(),
-            trouble: Trouble::default(),
-        });
+        let deny = config.kill_hosts_deny.clone();
+        let deny = deny.map(|line| Deny::new(config.wrapper_hosts_deny.clone(), line));
         Self {
             history: History::new(config.history_file.clone()),
             history_trouble: Trouble::default(),
@@ -117,6 +104,7 @@ impl Files {
             known: None,
             foreign: None,
             reasons: BTreeMap::new(),
+            denied_before: BTreeSet::new(),
             unshown: BTreeSet::new(),
             format: config.log_format,
             modes,
@@ -142,6 +130,7 @@ impl Files {
             classic.reduce(|all, more| [all, more].concat())
         };
         self.reasons = self.known.as_deref().map(blocked_file::reasons).unwrap_or_default();
+        self.denied_before = self.known.as_deref().map(blocked_file::denied_before).unwrap_or_default();
         self.is_behind |= self.known.is_none() || !problems.is_empty();
         (records, problems)
     }
@@ -161,6 +150,7 @@ impl Files {
         }
         let records = records(&self.blocked, &content, &mut problems);
         self.reasons.extend(blocked_file::reasons(&content));
+        self.denied_before.extend(blocked_file::denied_before(&content));
         self.is_behind |= !problems.is_empty();
         self.foreign = None;
         self.known = Some(content);
@@ -229,13 +219,20 @@ impl Files {
         self.is_behind = true;
     }
 
-    /// Has `hosts.deny` name a source.
+    /// Has `hosts.deny` name a source from now on.
     pub fn deny(&mut self, record: &Record) {
+        self.ask_for(record, true);
+    }
+
+    /// Has `hosts.deny` name a source that it should name already.
+    pub fn deny_still(&mut self, record: &Record) {
+        self.ask_for(record, false);
+    }
+
+    fn ask_for(&mut self, record: &Record, is_new: bool) {
         let mode = self.modes.name(record.hold.protocol, self.format);
         if let Some(deny) = &mut self.deny {
-            let line = deny.line(record, mode);
-            deny.remove.remove(&line);
-            deny.add.insert(line, record.source);
+            deny.add(record, mode, is_new);
         }
     }
 
@@ -244,11 +241,10 @@ impl Files {
         self.is_behind = true;
         self.unshown.remove(&record.source);
         self.reasons.remove(&record.source);
+        let is_ours = !self.denied_before.remove(&record.source);
         let mode = self.modes.name(record.hold.protocol, self.format);
         if let Some(deny) = &mut self.deny {
-            let line = deny.line(record, mode);
-            deny.add.remove(&line);
-            deny.remove.insert(line);
+            deny.remove(record, mode, is_ours);
         }
     }
 
@@ -284,10 +280,13 @@ impl Files {
             done.news.extend(self.evidence_trouble.note(problem, &evidence.path().display(), now));
         }
         if let Some(deny) = &mut self.deny {
-            deny.flush(&mut done, now);
+            let others = deny.flush(&mut done, now);
+            self.is_behind |= !others.is_empty();
+            self.denied_before.extend(others);
         }
         if self.is_behind && self.blocked_trouble.is_over(now) {
-            let text = blocked_file::render(ledger.records(), &self.reasons, &self.zone).into_bytes();
+            let text = blocked_file::render(ledger.records(), &self.reasons, &self.denied_before, &self.zone);
+            let text = text.into_bytes();
             let foreign = RefCell::new(None);
             let replaced = replace::update(&self.blocked, MODE, |old| {
                 // What somebody has written meanwhile is to be read first.
@@ -341,35 +340,6 @@ fn records(path: &Path, content: &[u8], problems: &mut Vec<String>) -> Vec<Recor
     let (records, faults) = blocked_file::parse(content, SystemTime::now());
     problems.extend(faults.iter().map(|fault| format!("{}: {fault}", path.display())));
     records
-}
-
-impl Deny {
-    fn line(&self, record: &Record, mode: &str) -> String {
-        let values =
-            Values { target: record.source, port: record.hold.port, mode, proof: record.hold.proof.name() };
-        self.line.render(&values).trim().to_owned()
-    }
-
-    fn flush(&mut self, done: &mut Flushed, now: Instant) {
-        if (self.add.is_empty() && self.remove.is_empty()) || !self.trouble.is_over(now) {
-            return;
-        }
-        let added = RefCell::new(Vec::new());
-        let replaced: Result<(), ReplaceError> = replace::update(&self.path, MODE, |old| {
-            let (new, lines) = hosts_deny::edit(old.unwrap_or_default(), self.add.keys(), &self.remove)?;
-            added.replace(lines);
-            Some(new)
-        });
-        if replaced.is_ok() {
-            self.remove.clear();
-            let mut asked = std::mem::take(&mut self.add);
-            let denied = added.into_inner().into_iter();
-            done.denied =
-                denied.filter_map(|line| asked.remove(&line).map(|source| Denied { source, line })).collect();
-        }
-        let problem = replaced.err().map(|error| error.to_string());
-        done.news.extend(self.trouble.note(problem, &self.path.display(), now));
-    }
 }
 
 /// A file's trouble: told once when it begins and once when it ends, and waited for ever longer.

@@ -2,7 +2,7 @@
 
 use std::{
     io::Read,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -11,7 +11,7 @@ use nix::{libc, net::if_::if_nametoindex};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::{Family, INTERFACE, Namespace, hardware_address, log::PATIENCE};
-use crate::frames::{Layer, Packet};
+use crate::frames::{Layer, Packet, SYN, tcp};
 
 /// How long an answer is waited for that is expected not to come.
 const IMPATIENCE: Duration = Duration::from_millis(300);
@@ -79,6 +79,13 @@ impl Wire {
         self.socket.send(&frame).expect("a frame is sent");
     }
 
+    /// Sends a SYN of somebody's to a port of the host's that is watched.
+    pub fn probe(&self, source: IpAddr) {
+        let family = if source.is_ipv4() { Family::V4 } else { Family::V6 };
+        let ends = [SocketAddr::new(source, 40_000), SocketAddr::new(family.host(), 11)];
+        self.send(&tcp(SYN).from(&ends[0].to_string()).to(&ends[1].to_string()));
+    }
+
     /// Sends a frame as it is.
     pub fn send_frame(&self, frame: &[u8]) {
         self.socket.send(frame).expect("a frame is sent");
@@ -108,6 +115,15 @@ impl Wire {
                 return Some(segment);
             }
         }
+    }
+}
+
+/// A stranger of that number, of one address family or the other. He has no interface.
+pub fn stranger(number: u16) -> IpAddr {
+    if number.is_multiple_of(2) {
+        Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 1).to_bits() + u32::from(number)).into()
+    } else {
+        Ipv6Addr::new(0x2001, 0xdb8, 0x5eed, 0, 0, 0, 0, number).into()
     }
 }
 

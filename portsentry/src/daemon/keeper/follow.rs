@@ -121,15 +121,19 @@ impl Keeper {
         };
         let record = Record { source, hold };
         self.restore(&record)?;
-        if before.is_some_and(|old| (old.port, old.proof) != (hold.port, hold.proof))
-            && let Some(old) = self.ledger.lift(source)
+        let is_denied = before.is_some_and(|old| (old.port, old.proof) == (hold.port, hold.proof));
+        if let Some(old) = self.ledger.lift(source)
+            && !is_denied
         {
             self.files.lift(&old);
         }
-        self.ledger.lift(source);
         self.ledger.enter(source, hold);
         self.files.show(&record);
-        self.files.deny(&record);
+        if is_denied {
+            self.files.deny_still(&record);
+        } else {
+            self.files.deny(&record);
+        }
         Ok(())
     }
 

@@ -149,6 +149,7 @@ impl Keeper {
             if mirrored || (hold.is_fence && found == FENCES) {
                 continue;
             }
+            let was_fenced = self.ledger.get(source).is_some();
             if self.ledger.enter(source, hold) {
                 found += usize::from(hold.is_fence);
                 if !hold.is_fence {
@@ -157,7 +158,11 @@ impl Keeper {
                 let record = Record { source, hold };
                 self.journal.found(&record);
                 self.files.record(&record, None, &source.into());
-                self.files.deny(&record);
+                if was_fenced {
+                    self.files.deny_still(&record);
+                } else {
+                    self.files.deny(&record);
+                }
             }
         }
         Ok(found < FENCES)
@@ -246,7 +251,7 @@ impl Keeper {
             self.files.record(&record, None, &record.source.into());
         }
         for record in self.ledger.records() {
-            self.files.deny(&record);
+            self.files.deny_still(&record);
         }
         self.flush();
         Ok(())

@@ -59,9 +59,46 @@ fn a_block_that_the_files_have_is_not_written_twice() {
     let mut second = files(&dir);
     assert_eq!(second.read(), (Some(vec![record(9)]), vec![]));
     assert_eq!(second.unwritten(vec![record(9), record(10)]), (vec![record(10)], None));
-    second.deny(&record(9));
+    second.deny_still(&record(9));
     assert_eq!(second.flush(&ledger).denied, []);
     assert_eq!(fs::read_to_string(dir.path().join("hosts.deny")).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn a_line_that_was_there_before_stays_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("hosts.deny");
+    fs::write(&path, "ALL: 192.0.2.9 : DENY\n").unwrap();
+    let mut ledger = Ledger::default();
+    let mut first = files(&dir);
+    for number in [9, 10] {
+        block(&mut first, &mut ledger, &record(number));
+    }
+    first.flush(&ledger);
+    let mut second = files(&dir);
+    second.read();
+    for number in [9, 10] {
+        second.deny_still(&record(number));
+        second.flush(&ledger);
+        ledger.lift(record(number).source);
+        second.lift(&record(number));
+    }
+    second.flush(&ledger);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "ALL: 192.0.2.9 : DENY\n");
+    // What is lifted before it was written was not written.
+    block(&mut second, &mut ledger, &record(9));
+    second.lift(&record(9));
+    second.flush(&ledger);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "ALL: 192.0.2.9 : DENY\n");
+    // What is taken out and put in again at once is ours.
+    block(&mut second, &mut ledger, &record(10));
+    second.flush(&ledger);
+    second.lift(&record(10));
+    second.deny(&record(10));
+    second.flush(&ledger);
+    second.lift(&record(10));
+    second.flush(&ledger);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "ALL: 192.0.2.9 : DENY\n");
 }
 
 #[test]
@@ -69,7 +106,14 @@ fn the_files_of_1_2_are_read_where_ours_is_missing() {
     let dir = tempfile::tempdir().unwrap();
     let mut files = files(&dir);
     assert_eq!(files.read().0, None);
-    let line = |last| blocked_file::render(std::iter::once(record(last)), &BTreeMap::new(), &TimeZone::UTC);
+    let line = |last| {
+        blocked_file::render(
+            std::iter::once(record(last)),
+            &BTreeMap::new(),
+            &BTreeSet::new(),
+            &TimeZone::UTC,
+        )
+    };
     fs::write(dir.path().join("blocked.atcp"), line(1)).unwrap();
     fs::write(dir.path().join("blocked.sudp"), line(2) + "torn").unwrap();
     let (records, problems) = files.read();
