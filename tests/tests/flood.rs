@@ -1,11 +1,18 @@
 //! A flood: everything is counted, and neither the log nor the files nor the memory grow with it.
 
-use std::{fs, net::IpAddr};
+use std::{fs, net::IpAddr, time::Duration};
 
 use portsentry_tests::lab::{Daemon, Family, INTERFACE, Lab};
 
 /// Router solicitations and multicast reports that all in the lab may send meanwhile.
 const STRAY: u64 = 64;
+
+/// How long a flood is, in seconds.
+const FLOOD: u64 = 5;
+/// What the daemon may work meanwhile: three fifths of a core. To read each packet takes more than there is.
+const MOST_WORK: Duration = Duration::from_secs(FLOOD * 3 / 5);
+/// What a flood may add to the daemon's size, in KiB.
+const MOST_MORE: u64 = 32 * 1024;
 
 /// Frames that the host's interface has received.
 fn received(lab: &Lab) -> u64 {
@@ -14,20 +21,33 @@ fn received(lab: &Lab) -> u64 {
     shown[0]["stats64"]["rx"]["packets"].as_u64().expect("a number")
 }
 
-/// Five seconds of SYNs to a watched port, as fast as they can be sent. Returns how many arrived.
+/// SYNs to a watched port, as fast as they can be sent. Returns how many arrived.
 fn flood(lab: &Lab, daemon: &Daemon<'_>, from: &[&str]) -> u64 {
-    let before = received(lab);
+    let (before, worked) = (received(lab), worked(daemon));
     let host = Family::V4.host().to_string();
-    let flood = ["5", "hping3", "-n", "-q", "--flood", "-S", "-p", "11", &host];
+    let seconds = FLOOD.to_string();
+    let flood = [seconds.as_str(), "hping3", "-n", "-q", "--flood", "-S", "-p", "11", &host];
     let ended = lab.scanner.command("timeout").args(flood).args(from).output().expect("timeout of coreutils");
     assert_eq!(ended.status.code(), Some(124), "{}", String::from_utf8_lossy(&ended.stderr));
     daemon.settle();
+    let work = self::worked(daemon) - worked;
+    assert!(work < MOST_WORK, "the daemon worked for {work:?} on a flood of {FLOOD} seconds");
     received(lab) - before
 }
 
 fn assert_counted(arrived: u64, counted: u64) {
     assert!(arrived > 10_000, "{arrived} is no flood");
     assert!(counted <= arrived && arrived - counted <= STRAY, "{counted} of {arrived} were counted");
+}
+
+/// How long the daemon has worked so far, for itself and in the kernel (`utime` and `stime` of proc(5)'s stat).
+fn worked(daemon: &Daemon<'_>) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.process())).expect("a state");
+    let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
+    let times = fields.split_whitespace().skip(11).take(2);
+    let ticks: u64 = times.map(|time| time.parse::<u64>().expect("a number")).sum();
+    // Userspace is told of a hundredth of a second, whatever the kernel's own tick is.
+    Duration::from_millis(10 * ticks)
 }
 
 /// The daemon's largest size so far, in KiB.
@@ -67,7 +87,7 @@ fn a_flood_from_everywhere_is_counted_and_leaves_little_behind() {
     let history = daemon.file("HISTORY_FILE").len();
     assert!(history <= most(FENCE_RATE) + most(EVENT_RATE), "{history} lines in the history");
     let large = peak(&daemon);
-    assert!(large < small + 32 * 1024, "{small} KiB became {large}");
+    assert!(large < small + MOST_MORE, "{small} KiB became {large}");
 }
 
 #[test]
@@ -76,6 +96,7 @@ fn a_flood_from_one_is_counted_and_told_once() {
     lab.introduce_host_to_scanner();
     let daemon = lab.portsentry("-stcp").start();
     let source: IpAddr = lab.source(Family::V4);
+    let (small, said) = (peak(&daemon), daemon.log().lines().len());
     let arrived = flood(&lab, &daemon, &["-a", &source.to_string()]);
     let counted = ["probes", "dropped"].map(|name| daemon.counter(name));
     assert_counted(arrived, counted.iter().sum());
@@ -83,4 +104,9 @@ fn a_flood_from_one_is_counted_and_told_once() {
     assert_eq!(daemon.told_of(source).len(), 1);
     assert_eq!(daemon.file_about("BLOCKED_FILE", source).len(), 1);
     assert_eq!(daemon.file_about("HISTORY_FILE", source).len(), 1);
+    // Two for each who is blocked: him, and who closed the line in `settle`.
+    let said = daemon.log().lines().len() - said;
+    assert!(said <= 10, "{said} lines");
+    let large = peak(&daemon);
+    assert!(large < small + MOST_MORE, "{small} KiB became {large}");
 }
