@@ -11,7 +11,7 @@ use core::intrinsics::{AtomicOrdering, atomic_or, atomic_xadd};
 /// `word` must be valid and aligned: a field of a map's value.
 #[inline(always)]
 pub unsafe fn add(word: *mut u64, value: u64) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller has a valid, aligned word: a field of a map's value.
     unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(word, value) };
 }
 
@@ -25,7 +25,7 @@ pub unsafe fn add(word: *mut u64, value: u64) {
 /// `word` must be valid and aligned: a field of a map's value.
 #[inline(always)]
 pub unsafe fn fetch_add(word: *mut u64, value: u64) -> u64 {
-    // SAFETY: the caller's.
+    // SAFETY: as in `add`, the caller has a valid, aligned word.
     unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(word, value) }
 }
 
@@ -36,6 +36,6 @@ pub unsafe fn fetch_add(word: *mut u64, value: u64) -> u64 {
 /// `word` must be valid and aligned: a map's value.
 #[inline(always)]
 pub unsafe fn set_bits(word: *mut u64, mask: u64) {
-    // SAFETY: the caller's.
+    // SAFETY: as in `add`, the caller has a valid, aligned word.
     unsafe { atomic_or::<u64, u64, { AtomicOrdering::Relaxed }>(word, mask) };
 }

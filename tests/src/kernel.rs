@@ -76,6 +76,12 @@ impl InKernel {
         &mut self.kernel
     }
 
+    /// The same for several threads at once.
+    #[must_use]
+    pub fn look(&self) -> &Kernel {
+        &self.kernel
+    }
+
     /// Runs the program `times` over on `frame`; what it told waits in the ring.
     pub fn repeat(&mut self, frame: &[u8], times: u32) -> Outcome {
         let trial = self.kernel.try_frame(frame, times).unwrap_or_else(|error| panic!("{error}"));

@@ -21,9 +21,18 @@ const IGNORED: [&str; 2] = ["198.51.100.7", "2001:db8:1::7"];
 /// Everybody who must never be blocked, as an attacker might write them into a packet.
 fn untouchable(family: Family) -> Vec<IpAddr> {
     let others: &[&str] = match family {
-        Family::V4 => {
-            &["127.0.0.1", "0.0.0.0", "0.1.2.3", "224.0.0.5", "239.1.2.3", "255.255.255.255", "192.0.2.3"]
-        }
+        Family::V4 => &[
+            "127.0.0.1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "224.0.0.5",
+            "239.1.2.3",
+            "255.255.255.255",
+            // The network's own broadcast addresses (RFC 919, and as of old).
+            "192.0.2.255",
+            "192.0.2.0",
+            "192.0.2.3",
+        ],
         Family::V6 => &["::1", "::", "ff02::1", "ff0e::5", "::ffff:192.0.2.77", "2001:db8::3"],
     };
     let at = usize::from(family == Family::V6);

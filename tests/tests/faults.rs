@@ -115,6 +115,37 @@ fn a_file_system_that_is_read_only() {
 }
 
 #[test]
+fn files_that_are_immutable() {
+    let lab = Lab::new();
+    let directory = lab.files().join("fixed");
+    fs::create_dir(&directory).expect("a directory");
+    let image = lab.files().join("image");
+    // A file system that knows the attribute.
+    let mount = format!(
+        "truncate -s 8M {1}; mkfs.ext4 -q {1}; mount -o loop {1} {0}; cd {0}; rmdir lost+found; \
+         touch history blocked hosts.deny; chattr +i *; cd /; exec \"$@\"",
+        directory.display(),
+        image.display()
+    );
+    let daemon = with_files_in(lab.portsentry("-stcp"), &directory).start_in(by_way_of(&mount));
+    let sources = [block(&daemon)];
+    wait_for_trouble(&daemon, "Operation not permitted");
+    assert!(daemon.blocked().contains(&sources[0]), "the block stands");
+    let process = daemon.process().to_string();
+    let freed = Command::new("nsenter")
+        .args(["--target", &process, "--mount", "chattr", "-i"])
+        .args(["history", "blocked", "hosts.deny"].map(|file| directory.join(file)))
+        .status();
+    assert!(freed.is_ok_and(|status| status.success()));
+    let inside = Path::new("/proc")
+        .join(&process)
+        .join("root")
+        .join(directory.strip_prefix("/").expect("an absolute path"));
+    assert_written(&daemon, &sources, |file| fs::read_to_string(inside.join(file)).unwrap_or_default());
+    assert_told_once(&daemon);
+}
+
+#[test]
 fn a_daemon_that_dies_before_it_could_write_has_it_written_by_the_next() {
     let lab = Lab::new();
     let directory = lab.files().join("late");

@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 use portsentry_tests::lab::{Daemon, Family, INTERFACE, Lab, Probe};
@@ -17,6 +18,12 @@ const DATAGRAMS: [&str; 3] = ["--udp", "-p", "69"];
 const MAX_FENCED: usize = 1024;
 const FENCE_RATE: usize = 200;
 const EVENT_RATE: usize = 50;
+/// How long a flood is, in seconds.
+const FLOOD: u64 = 5;
+/// What the daemon may work meanwhile: three fifths of a core. To read each packet takes more than there is.
+const MOST_WORK: Duration = Duration::from_secs(FLOOD * 3 / 5);
+/// What a flood may add to the daemon's size, in KiB.
+const MOST_MORE: u64 = 32 * 1024;
 
 /// Frames that the host's interface has received.
 fn received(lab: &Lab) -> u64 {
@@ -25,20 +32,33 @@ fn received(lab: &Lab) -> u64 {
     shown[0]["stats64"]["rx"]["packets"].as_u64().expect("a number")
 }
 
-/// Five seconds of probes, as fast as they can be sent. Returns how many arrived.
-fn flood(lab: &Lab, what: [&str; 3], from: &[&str]) -> u64 {
-    let before = received(lab);
+/// As many probes as can be sent. Returns how many arrived.
+fn flood(lab: &Lab, daemon: &Daemon<'_>, what: [&str; 3], from: &[&str]) -> u64 {
+    let (before, work) = (received(lab), worked(daemon));
     let host = Family::V4.host().to_string();
-    let flood = ["5", "hping3", "-n", "-q", "--flood", &host];
+    let seconds = FLOOD.to_string();
+    let flood = [seconds.as_str(), "hping3", "-n", "-q", "--flood", &host];
     let mut command = lab.scanner.command("timeout");
     let ended = command.args(flood).args(what).args(from).output().expect("timeout of coreutils");
     assert_eq!(ended.status.code(), Some(124), "{}", String::from_utf8_lossy(&ended.stderr));
+    let work = worked(daemon).saturating_sub(work);
+    assert!(work < MOST_WORK, "the daemon worked for {work:?} on a flood of {FLOOD} seconds");
     received(lab) - before
 }
 
 fn assert_counted(arrived: u64, counted: u64) {
     assert!(arrived > 10_000, "{arrived} is no flood");
     assert!(counted <= arrived && arrived - counted <= STRAY, "{counted} of {arrived} were counted");
+}
+
+/// How long the daemon has worked so far, for itself and in the kernel (`utime` and `stime` of proc(5)'s stat).
+fn worked(daemon: &Daemon<'_>) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.process())).expect("a state");
+    let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
+    let times = fields.split_whitespace().skip(11).take(2);
+    let ticks: u64 = times.map(|time| time.parse::<u64>().expect("a number")).sum();
+    // Userspace is told of a hundredth of a second, whatever the kernel's own tick is.
+    Duration::from_millis(10 * ticks)
 }
 
 /// The daemon's largest size so far, in KiB.
@@ -61,7 +81,7 @@ fn a_flood_from_everywhere_is_counted_and_leaves_little_behind() {
     lab.introduce_host_to_scanner();
     let daemon = limited(&lab, "-stcp");
     let small = peak(&daemon);
-    let arrived = flood(&lab, SYNS, &["--rand-source"]);
+    let arrived = flood(&lab, &daemon, SYNS, &["--rand-source"]);
     daemon.settle();
     let counted = ["probes", "implausible", "dropped_fenced"].map(|name| daemon.counter(name));
     assert_counted(arrived, counted.iter().sum());
@@ -80,7 +100,7 @@ fn a_flood_from_everywhere_is_counted_and_leaves_little_behind() {
     let history = daemon.file("HISTORY_FILE").len();
     assert!(history <= most(FENCE_RATE) + most(EVENT_RATE), "{history} lines in the history");
     let large = peak(&daemon);
-    assert!(large < small + 32 * 1024, "{small} KiB became {large}");
+    assert!(large < small + MOST_MORE, "{small} KiB became {large}");
 }
 
 #[test]
@@ -89,7 +109,8 @@ fn a_flood_from_one_is_counted_and_told_once() {
     lab.introduce_host_to_scanner();
     let daemon = lab.portsentry("-stcp").start();
     let source: IpAddr = lab.source(Family::V4);
-    let arrived = flood(&lab, SYNS, &["-a", &source.to_string()]);
+    let (small, said) = (peak(&daemon), daemon.log().lines().len());
+    let arrived = flood(&lab, &daemon, SYNS, &["-a", &source.to_string()]);
     daemon.settle();
     let counted = ["probes", "dropped"].map(|name| daemon.counter(name));
     assert_counted(arrived, counted.iter().sum());
@@ -97,6 +118,11 @@ fn a_flood_from_one_is_counted_and_told_once() {
     assert_eq!(daemon.told_of(source).len(), 1);
     assert_eq!(daemon.file_about("BLOCKED_FILE", source).len(), 1);
     assert_eq!(daemon.file_about("HISTORY_FILE", source).len(), 1);
+    // Two for each who is blocked: him, and who closed the line in `settle`.
+    let said = daemon.log().lines().len() - said;
+    assert!(said <= 10, "{said} lines");
+    let large = peak(&daemon);
+    assert!(large < small + MOST_MORE, "{small} KiB became {large}");
 }
 
 #[test]
@@ -107,7 +133,7 @@ fn a_flood_of_datagrams_to_a_trap_leaves_little_behind() {
     lab.introduce_host_to_scanner();
     let daemon = limited(&lab, "-udp");
     let small = peak(&daemon);
-    let arrived = flood(&lab, DATAGRAMS, &["--rand-source"]);
+    let arrived = flood(&lab, &daemon, DATAGRAMS, &["--rand-source"]);
     assert!(arrived > 10_000, "{arrived} is no flood");
     // Right behind the flood a datagram finds no room.
     let source = lab.source(Family::V4);

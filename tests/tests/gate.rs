@@ -16,18 +16,43 @@ use portsentry::kernel::Observer;
 use portsentry_common::{block::Block, judge::Action};
 use portsentry_tests::{
     kernel::InKernel,
-    lab::{self, FAMILIES, Family, Lab, Wire},
+    lab::{self, FAMILIES, Family, INTERFACE, Lab, Wire, hardware_address},
     outcome::Judge,
     scenario::Scenario,
 };
 
 const SERVICE: u16 = 8080;
-const RELOADS: usize = 6;
-const REWRITES: usize = 12;
+const RELOADS: usize = 2;
+const REWRITES: usize = 4;
+/// Strangers of each family whom the kernel blocks at a time.
+const CHURN: u16 = 10;
 
-/// Members of the scanner's networks, which have one bit of the gate in common, by number.
-fn members(numbers: Range<u16>) -> impl Iterator<Item = (Family, IpAddr)> + Clone {
-    numbers.flat_map(|number| FAMILIES.map(|family| (family, family.member(number))))
+/// A stranger of that number, behind a bit of the gate that is nobody else's: of a /24 or a /48 of his own.
+fn stranger(family: Family, number: u16) -> IpAddr {
+    match family {
+        Family::V4 => {
+            let [high, low] = number.to_be_bytes();
+            [10, high, low, 7].into()
+        }
+        Family::V6 => [0x2001, 0xdb8, number + 1, 0, 0, 0, 0, 7].into(),
+    }
+}
+
+/// Strangers of both families, by number.
+fn strangers(numbers: Range<u16>) -> impl Iterator<Item = (Family, IpAddr)> + Clone {
+    numbers.flat_map(|number| FAMILIES.map(|family| (family, stranger(family, number))))
+}
+
+/// Has the host answer strangers by way of the scanner, and ask nobody first.
+fn send_answers_to_scanner(lab: &Lab) {
+    for (family, networks) in FAMILIES.into_iter().zip(["10.0.0.0/8", "2001:db8::/32"]) {
+        let scanner = family.member(2);
+        lab.host.ip(&format!(
+            "neighbour replace {scanner} lladdr {} dev {INTERFACE} nud permanent\n\
+             route add {networks} via {scanner}",
+            hardware_address(2)
+        ));
+    }
 }
 
 /// A SYN of `source`, which a service answers.
@@ -94,10 +119,47 @@ fn gates_are_renewed_when_many_bits_are_stale() {
 }
 
 #[test]
+fn nobody_whom_the_kernel_blocks_passes_while_gates_are_renewed() {
+    const SOURCES: u16 = 5000;
+    /// Past those of whom the scenario knows.
+    const FIRST: u16 = 5000;
+    let scenario = Scenario { max_blocked: 2 * u32::from(SOURCES), ..Scenario::default() };
+    let judge = InKernel::new(&scenario);
+    let kernel = judge.look();
+    let goes_on = AtomicBool::new(true);
+    thread::scope(|scope| {
+        let renewing = scope.spawn(|| {
+            let mut renewals = 0;
+            while goes_on.load(Relaxed) {
+                kernel.renew_gates().unwrap();
+                renewals += 1;
+            }
+            renewals
+        });
+        let passed = strangers(FIRST..FIRST + SOURCES).find(|(_, source)| {
+            let own = if source.is_ipv4() { "198.51.100.1" } else { "2001:db8::1" };
+            let own: IpAddr = own.parse().unwrap();
+            let verdict = |port| {
+                let frame = lab::syn((*source, 40_000).into(), (own, port).into());
+                kernel.try_frame(&frame, 1).unwrap().action
+            };
+            let trip = verdict(11);
+            // More than once, as the turn of a generation may come between.
+            !(trip == Action::Drop && (0..4).all(|_| verdict(SERVICE) == Action::Drop))
+        });
+        goes_on.store(false, Relaxed);
+        let renewals: u32 = renewing.join().unwrap();
+        assert_eq!(passed, None, "after {renewals} renewals");
+        assert!(renewals > 20, "{renewals} renewals say little");
+    });
+}
+
+#[test]
 fn nobody_who_is_blocked_passes_while_blocks_come_and_go() {
     let lab = Lab::new();
+    send_answers_to_scanner(&lab);
     let _service = lab.serve_tcp(SERVICE);
-    let victims = members(20..52);
+    let victims = strangers(0..32);
     let list = lab.files().join("portsentry.blocklist");
     write_list(&list, victims.clone());
     let setup =
@@ -105,27 +167,32 @@ fn nobody_who_is_blocked_passes_while_blocks_come_and_go() {
     let daemon = setup.start();
     let wire = Wire::open(&lab.scanner);
     let ears = FAMILIES.map(|family| Wire::ear(&lab.scanner, family));
-    let honest = FAMILIES.map(|family| (family, lab.source(family)));
-    let goes_on = AtomicBool::new(true);
-    let sent = thread::scope(|scope| {
-        // The kernel blocks these, and lets them go a second later, when the daemon takes them out of the map.
-        scope.spawn(|| {
-            let wire = Wire::open(&lab.scanner);
-            let probes: Vec<_> = members(60..99).map(|(family, source)| syn(family, source, 11)).collect();
-            while goes_on.load(Relaxed) {
-                probes.iter().for_each(|probe| wire.send_frame(probe));
-            }
-        });
+    let honest = strangers(u16::MAX - 1..u16::MAX);
+    // Whoever isn't blocked is heard, and the first who is heard must be him.
+    let hear_honest = |sent: u64| {
+        for (ear, (family, honest)) in ears.iter().zip(honest.clone()) {
+            wire.send_frame(&syn(family, honest, SERVICE));
+            let first = ear.expect("an answer", |segment| segment.source.port() == SERVICE);
+            assert_eq!(
+                first.destination.ip(),
+                honest,
+                "of {sent} packets, this is the first that was answered"
+            );
+        }
+    };
+    hear_honest(0);
+    let dropped = || daemon.counter("dropped");
+    let (sent, churned) = thread::scope(|scope| {
         // The list gains and loses others.
         let rewriting = scope.spawn(|| {
             for round in 0..REWRITES {
                 let is_longer = round % 2 == 0;
-                write_list(&list, victims.clone().chain(members(110..if is_longer { 150 } else { 110 })));
-                let others = || daemon.blocked().contains(&Family::V6.member(149));
+                write_list(&list, victims.clone().chain(strangers(40..if is_longer { 80 } else { 40 })));
+                let others = || daemon.blocked().contains(&stranger(Family::V6, 79));
                 daemon.wait_until("the kernel follows", || others() == is_longer);
             }
         });
-        // A reload clears and fills one generation of the gate, and has the next program read it.
+        // A reload has the next program begin with gates of its own.
         let reloading = scope.spawn(|| {
             for round in 1..=RELOADS {
                 daemon.signal(Signal::SIGHUP);
@@ -134,24 +201,26 @@ fn nobody_who_is_blocked_passes_while_blocks_come_and_go() {
             }
         });
         let packets: Vec<_> = victims.clone().map(|(family, source)| syn(family, source, SERVICE)).collect();
-        let mut sent = 0;
+        let (mut sent, mut churned, mut rounds) = (0, 0, 0);
         while !(rewriting.is_finished() && reloading.is_finished()) {
             packets.iter().for_each(|packet| wire.send_frame(packet));
-            sent += packets.len();
+            // The kernel blocks these, and lets them go a second later, when the daemon takes them out of the map.
+            let new = if rounds % 4 == 0 { CHURN } else { 0 };
+            for (family, source) in strangers(100 + churned..100 + churned + new) {
+                wire.send_frame(&syn(family, source, 11));
+                wire.send_frame(&syn(family, source, SERVICE));
+            }
+            rounds += 1;
+            churned += new;
+            sent += packets.len() as u64 + 2 * u64::from(new);
+            // No more than the wire holds. What isn't dropped was answered, or got lost.
+            daemon.wait_until("all that the blocked have sent is dropped", || dropped() >= sent);
         }
-        goes_on.store(false, Relaxed);
-        sent
+        (sent, churned)
     });
     assert!(sent > 1000, "{sent} packets say little");
-    for (ear, (family, honest)) in ears.iter().zip(honest) {
-        // A frame may still be lost in what the others left on the wire.
-        let first = (0..50).find_map(|_| {
-            wire.send_frame(&syn(family, honest, SERVICE));
-            ear.hear(|segment| segment.source.port() == SERVICE)
-        });
-        let first = first.expect("an answer");
-        assert_eq!(first.destination.ip(), honest, "of {sent} packets, this is the first that was answered");
-    }
-    assert!(daemon.counter("blocked") > 78, "blocks end and are made again");
+    hear_honest(sent);
+    assert_eq!(dropped(), sent, "nobody else's packet is dropped");
+    assert_eq!(daemon.counter("blocked"), 2 * u64::from(churned), "each of them was blocked by the kernel");
     daemon.log().wait_for("is no longer blocked: its time is over");
 }

@@ -128,8 +128,12 @@ fn nothing_grows_or_stays_or_gets_lost() {
         let_in(&lab, &services[0], &daemon, &mut held);
         std::thread::yield_now();
     }
-    let settled = |daemon: &Daemon<'_>| daemon.blocked().is_empty() && daemon.file("BLOCKED_FILE").is_empty();
-    daemon.wait_until("every block has ended, in the files as well", || settled(&daemon));
+    let ended = || {
+        let held = [daemon.blocked(), daemon.fenced()].concat();
+        held.is_empty()
+            && ["BLOCKED_FILE", "WRAPPER_HOSTS_DENY"].iter().all(|file| daemon.file(file).is_empty())
+    };
+    daemon.wait_until("every block and fence has ended, in the files as well", ended);
 
     assert_eq!(daemon.counter("probes"), sum(&daemon, &KINDS), "kinds of probes");
     assert_eq!(daemon.counter("probes"), sum(&daemon, &TOLD), "probes told, or not and why");

@@ -1,5 +1,5 @@
 //! `cargo xtask unsafety`: the list of all unsafe code with its reasons, `docs/unsafe.md`, made from the `SAFETY:`
-//! comments. It must not judge a reason; that each has one is clippy's matter.
+//! comments. It must not judge a reason, but lists no code without one.
 
 use std::{
     fmt::Write as _,
@@ -45,6 +45,11 @@ fn list() -> Result<String> {
         for file in &files {
             let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
             let name = file.strip_prefix(paths::root()).unwrap_or(file).display();
+            let bare = unreasoned(&text);
+            ensure!(
+                bare.is_empty(),
+                "{name}: unsafe without a SAFETY: comment or section before lines {bare:?}"
+            );
             for Reason { place, reason } in reasons(&text) {
                 writeln!(rows, "| `{name}` | {place} | {} |", reason.replace('|', "\\|"))?;
             }
@@ -99,6 +104,33 @@ fn reasons(text: &str) -> Vec<Reason> {
     reasons
 }
 
+/// The numbers of the lines on which something unsafe begins that no reason stands before: a `SAFETY:` comment, or the
+/// section for callers of an unsafe function.
+fn unreasoned(text: &str) -> Vec<usize> {
+    let mut bare = Vec::new();
+    // Whether the comments and attributes right before have a reason.
+    let (mut is_reasoned, mut is_described) = (false, false);
+    for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+        if line.starts_with("//") || line.starts_with("#[") {
+            is_reasoned |= line.starts_with("// SAFETY:");
+            is_described |= line.starts_with("/// # Safety");
+            continue;
+        }
+        // A function's reason is for its callers; `unsafe` in a string is none.
+        let code = line.split('"').step_by(2).collect::<Vec<_>>().join("");
+        let is_function = code.contains("unsafe fn ") || code.contains("unsafe extern ");
+        let is_code = code.contains("unsafe {") || code.contains("unsafe impl ");
+        if is_function && !(is_described || is_reasoned) || is_code && !is_reasoned {
+            bare.push(number);
+        }
+        // A statement may begin on a line and be unsafe on the next.
+        if code.ends_with([';', '{', '}', ',']) || code.is_empty() {
+            (is_reasoned, is_described) = (false, false);
+        }
+    }
+    bare
+}
+
 /// The name of the function that begins on `line`.
 fn function_named(line: &str) -> Option<&str> {
     let is_code = !line.starts_with("//");
@@ -122,5 +154,13 @@ mod tests {
             reason("`go`", "the first and the second line."),
         ];
         assert_eq!(reasons(text), expected);
+    }
+
+    #[test]
+    fn what_has_no_reason_is_found() {
+        let text = "// SAFETY: plain data\nUNSAFE impl Sync for A {}\nUNSAFE impl Send for A {}\n/// # Safety\n///\n/// A word.\n\
+                    #[inline]\npub UNSAFE fn go() {}\npub UNSAFE fn stay() {}\n// SAFETY: the first\nlet a =\n    UNSAFE { b() };\n\
+                    let a = UNSAFE { b() };\n// a comment\nlet a = UNSAFE { b() };\nlet a = \"UNSAFE { b() }\";\n";
+        assert_eq!(unreasoned(&text.replace("UNSAFE", "unsafe")), [3, 9, 13, 15]);
     }
 }

@@ -7,7 +7,9 @@ use portsentry::kernel::decode;
 use portsentry_common::{classify::KINDS, event::Event};
 
 pub(super) fn check(data: &[u8]) {
-    let Some(sighting) = decode(data) else { return };
+    let decoded = decode(data);
+    assert_eq!(decoded.is_some(), is_sensible(data), "{data:02x?}");
+    let Some(sighting) = decoded else { return };
     let event: Event = bytemuck::pod_read_unaligned(data);
     let address = |octets: [u8; 16]| IpAddr::from(Ipv6Addr::from(octets)).to_canonical();
     assert_eq!(sighting.source, address(event.source.octets));
@@ -16,6 +18,15 @@ pub(super) fn check(data: &[u8]) {
     assert_eq!((sighting.kind as u8, sighting.verdict as u8), (event.kind, event.verdict));
     assert_eq!((sighting.protocol as u8, sighting.flags), (event.protocol, event.flags));
     assert_eq!((sighting.hits, sighting.vlan, sighting.interface), (event.hits, event.vlan, event.interface));
+}
+
+/// Whether `data` is as long as a record, and all of its numbers stand for something.
+fn is_sensible(data: &[u8]) -> bool {
+    let Ok(event) = bytemuck::try_pod_read_unaligned::<Event>(data) else { return false };
+    i64::try_from(event.time_ns).is_ok()
+        && KINDS.iter().any(|kind| *kind as u8 == event.kind)
+        && [6, 17].contains(&event.protocol)
+        && (1..=7).contains(&event.verdict)
 }
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures_util::{Stream, StreamExt, TryStreamExt};
+use ipnet::Ipv4Net;
 use rtnetlink::{
     Handle, MulticastGroup, RouteMessageBuilder, new_multicast_connection,
     packet_route::{
@@ -41,6 +42,8 @@ pub struct Host {
     pub interfaces: BTreeSet<Interface>,
     /// Its addresses on all of them.
     pub addresses: BTreeSet<IpAddr>,
+    /// The broadcast addresses of the networks that it is in.
+    pub broadcasts: BTreeSet<IpAddr>,
     /// The next hops of its routes.
     pub gateways: BTreeSet<IpAddr>,
     /// Its name servers.
@@ -98,6 +101,13 @@ impl Observer {
                 _ => None,
             });
             host.addresses.extend(local.or(address));
+            if let Some(IpAddr::V4(address)) = local.or(address) {
+                host.broadcasts.extend(broadcasts(address, message.header.prefix_len));
+            }
+            host.broadcasts.extend(message.attributes.iter().find_map(|attribute| match attribute {
+                AddressAttribute::Broadcast(address) => Some(IpAddr::from(*address)),
+                _ => None,
+            }));
         }
         let requests =
             [RouteMessageBuilder::<Ipv4Addr>::new().build(), RouteMessageBuilder::<Ipv6Addr>::new().build()];
@@ -108,6 +118,15 @@ impl Observer {
             }
         }
         Ok(host)
+    }
+}
+
+/// The broadcast addresses of the network with `address` in it, RFC 919's and the older one (RFC 1122, 3.3.6); a /31 has
+/// none (RFC 3021).
+fn broadcasts(address: Ipv4Addr, prefix: u8) -> Vec<IpAddr> {
+    match Ipv4Net::new(address, prefix) {
+        Ok(network) if prefix <= 30 => [network.broadcast(), network.network()].map(IpAddr::V4).into(),
+        _ => Vec::new(),
     }
 }
 
@@ -152,6 +171,14 @@ mod tests {
         let expected: Vec<IpAddr> =
             ["192.0.2.53", "2001:db8::53", "fe80::1"].map(|text| text.parse().unwrap()).into();
         assert_eq!(nameservers(text), expected);
+    }
+
+    #[test]
+    fn a_network_has_two_broadcast_addresses_unless_it_is_too_small() {
+        let of = |prefix| broadcasts(Ipv4Addr::new(192, 0, 2, 9), prefix);
+        let expected: [IpAddr; 2] = ["192.0.2.15", "192.0.2.8"].map(|text| text.parse().unwrap());
+        assert_eq!(of(29), expected);
+        assert!(of(31).is_empty() && of(32).is_empty());
     }
 
     #[tokio::test]

@@ -36,7 +36,7 @@ impl Rules {
     }
 }
 
-/// The networks that are never blocked, and why. An address of the host's own outranks the other reasons.
+/// The networks that are never blocked, and why: who has a broadcast address is nobody, and it is among the host's own. An address of the host's own outranks the other reasons.
 #[must_use]
 pub fn exempt(host: &Host, ignored: &[IpNet]) -> BTreeMap<IpNet, u32> {
     let mut networks = BTreeMap::new();
@@ -50,7 +50,7 @@ pub fn exempt(host: &Host, ignored: &[IpNet]) -> BTreeMap<IpNet, u32> {
     for gateway in &host.gateways {
         add((*gateway).into(), Exempt::Gateway);
     }
-    for address in &host.addresses {
+    for address in host.broadcasts.iter().chain(&host.addresses) {
         add((*address).into(), Exempt::Own);
     }
     networks
@@ -113,6 +113,7 @@ mod tests {
     fn host() -> Host {
         Host {
             addresses: [address("192.0.2.1"), address("2001:db8::1")].into(),
+            broadcasts: [address("192.0.2.255")].into(),
             gateways: [address("192.0.2.254"), address("192.0.2.1")].into(),
             resolvers: [address("192.0.2.53")].into(),
             ..Host::default()
@@ -120,12 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn own_addresses_gateways_resolvers_and_ignored_networks_are_exempt() {
+    fn own_and_broadcast_addresses_gateways_resolvers_and_ignored_networks_are_exempt() {
         let networks = exempt(&host(), &[network("198.51.100.7/24")]);
         let expected = [
             ("192.0.2.1/32", Exempt::Own),
             ("192.0.2.53/32", Exempt::Resolver),
             ("192.0.2.254/32", Exempt::Gateway),
+            ("192.0.2.255/32", Exempt::Own),
             ("198.51.100.0/24", Exempt::Ignored),
             ("2001:db8::1/128", Exempt::Own),
         ];

@@ -230,8 +230,8 @@ impl Kernel {
     }
 
     /// Runs the program on `frame` (at least 14 bytes) `times` over, without attaching it.
-    pub fn try_frame(&mut self, frame: &[u8], times: u32) -> Result<Trial, Error> {
-        trial::run(program(&mut self.ebpf)?, frame, times)
+    pub fn try_frame(&self, frame: &[u8], times: u32) -> Result<Trial, Error> {
+        trial::run(self.program()?, frame, times)
     }
 
     /// The loaded program, for what leads frames to it without attaching it: the bench.
