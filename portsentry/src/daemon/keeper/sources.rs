@@ -1,7 +1,11 @@
 //! The blocked and fenced sources in the kernel's maps, and how the keeper's ledger and the files follow them. It must
 //! not decide who belongs there.
 
-use std::{collections::BTreeMap, net::IpAddr, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::SystemTime,
+};
 
 use portsentry_common::{
     block::{Block, Origin, Proof},
@@ -11,7 +15,7 @@ use portsentry_common::{
 use super::{super::territory, Keeper};
 use crate::{
     kernel::{self, Found, Kernel, Moment},
-    policy::{Hold, Record, Sighting, Standing, TakeOver},
+    policy::{Hold, Record, Sighting, Standing, TakeOver, calls_for_kill},
 };
 
 /// Fences that are found and written down at a time.
@@ -136,6 +140,7 @@ impl Keeper {
             if mirrored || (hold.is_fence && found == FENCES) {
                 continue;
             }
+            let was_fenced = self.ledger.get(source).is_some_and(|hold| hold.is_fence);
             if self.ledger.enter(source, hold) {
                 found += usize::from(hold.is_fence);
                 if !hold.is_fence {
@@ -144,7 +149,10 @@ impl Keeper {
                 let record = Record { source, hold };
                 self.journal.found(&record);
                 self.files.record(&record, None, &source.into());
-                self.files.deny(&record);
+                self.files.show(&record);
+                if calls_for_kill(&hold, was_fenced, self.kills_on_proof) {
+                    self.kill(&record);
+                }
             }
         }
         Ok(found < FENCES)
@@ -181,7 +189,8 @@ impl Keeper {
                 if line.hold.is_apart_from(hold) {
                     self.files.rewrite();
                 }
-                (line.hold.since, line.hold.until) = (hold.since, hold.until);
+                // Nor does the file say what proved the source.
+                line.hold = Hold { since: hold.since, until: hold.until, proof: hold.proof, ..line.hold };
             }
         }
         if let Some(lines) = &mut lines {
@@ -214,15 +223,23 @@ impl Keeper {
         if let Some(problem) = problem {
             self.journal.error(&problem);
         }
+        let new: BTreeSet<IpAddr> = unwritten.iter().map(|record| record.source).collect();
+        let fences = lines.iter().flatten().filter(|line| line.hold.is_fence);
+        let fenced: BTreeSet<IpAddr> = fences.map(|line| line.source).collect();
         for record in unwritten {
             if !record.hold.is_fence {
                 self.offend(record.source, &record.hold)?;
             }
             self.journal.found(&record);
             self.files.record(&record, None, &record.source.into());
+            if calls_for_kill(&record.hold, fenced.contains(&record.source), self.kills_on_proof) {
+                self.kill(&record);
+            }
         }
-        for record in self.ledger.records() {
-            self.files.deny(&record);
+        for record in self.ledger.records().filter(|record| !new.contains(&record.source)) {
+            if calls_for_kill(&record.hold, false, self.kills_on_proof) {
+                self.files.deny(&record);
+            }
         }
         self.flush();
         Ok(())
