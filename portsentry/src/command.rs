@@ -26,7 +26,7 @@ use crate::{
 #[must_use]
 pub fn run(cli: &Cli) -> Exit {
     match &cli.verb {
-        None => run::run(cli),
+        None | Some(Verb::Run(_)) => run::run(cli),
         Some(Verb::Check) => check::run(cli),
         Some(Verb::List(list)) => list::run(cli, list),
         Some(Verb::Status(status)) => status::run(cli, *status),

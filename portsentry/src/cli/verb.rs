@@ -7,6 +7,8 @@ use clap_complete::Shell;
 use ipnet::IpNet;
 use jiff::{Span, SpanRelativeTo, Timestamp, Zoned, civil::DateTime, tz::TimeZone};
 
+use super::Flags;
+
 /// The longest block but one for good, in seconds: a hundred years.
 const LONGEST_TERM: u64 = 100 * 365 * 86400;
 
@@ -14,6 +16,8 @@ const LONGEST_TERM: u64 = 100 * 365 * 86400;
 #[derive(Clone, Debug, Subcommand)]
 #[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
 pub enum Verb {
+    /// Watch, as without a command, and with the same flags
+    Run(Box<Flags>),
     /// Say whether the configuration is right, and what would be watched, blocked and run
     Check,
     /// List the blocked and the fenced sources, also while no daemon runs

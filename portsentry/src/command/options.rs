@@ -33,7 +33,7 @@ pub fn read(cli: &Cli) -> Result<(Options, Vec<String>), Vec<LoadError>> {
         }
     };
     let listed = block_list::load(&config.block_list).map_err(|error| vec![error])?;
-    Ok((Options { modes: cli.modes(), config, ignored, listed, debug: cli.debug }, warnings))
+    Ok((Options { modes: cli.modes(), config, ignored, listed, debug: cli.is_debugged() }, warnings))
 }
 
 /// What is wrong, line by line.
