@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use nix::sys::signal::Signal;
 use portsentry_tests::{
     frames::{ACK, Layer, PSH, Packet, SYN, tcp},
     lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Reach, Segment, Wire},
@@ -216,4 +217,32 @@ fn no_cookie_is_taken_from_whom_it_was_not_made_for() {
         assert_proven(&daemon, owner, "its own cookie");
         assert_eq!(daemon.counter("proven"), proven + 1);
     }
+}
+
+#[test]
+fn answers_come_also_where_an_earlier_session_was_attached_natively() {
+    let lab = Lab::routed();
+    let setup = asking(&lab).with("XDP_MODE", "auto");
+    let daemon = setup.clone().with("CHALLENGE", "0").start();
+    assert_eq!(daemon.log().count("eth0: native XDP"), 1);
+    setup.write();
+    daemon.signal(Signal::SIGHUP);
+    daemon.log().wait_for("eth0: generic XDP in the place of an earlier run's native one");
+    for family in FAMILIES {
+        let source = lab.source(family);
+        lab.nmap(source, "-sT -p 11");
+        assert_proven(&daemon, source, "nmap -sT");
+    }
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_until("it begins anew", || daemon.log().count("was read again and is in effect") == 2);
+    assert_eq!(daemon.log().count("generic XDP"), 1, "the generic program is replaced in place");
+}
+
+#[test]
+fn answers_that_are_lost_are_told_of_before() {
+    let lab = Lab::routed();
+    let daemon = asking(&lab).with("XDP_MODE", "native").start();
+    daemon
+        .log()
+        .wait_for("eth0: native XDP, and CHALLENGE is on: its answers are lost unless the veth's other end");
 }
