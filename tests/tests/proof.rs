@@ -239,6 +239,29 @@ fn answers_come_also_where_an_earlier_session_was_attached_natively() {
 }
 
 #[test]
+fn a_handshake_proves_in_every_mode_whoever_computes_the_sums() {
+    for mode in ["native", "generic"] {
+        let lab = Lab::routed();
+        if mode == "native" {
+            lab.pass_at_router();
+        }
+        let service = lab.serve_tcp(SERVICE);
+        let daemon = asking(&lab).with("XDP_MODE", mode).start();
+        daemon.log().wait_for(&format!("eth0: {mode} XDP"));
+        for is_offloaded in [false, true] {
+            lab.offload_sums(is_offloaded);
+            for family in FAMILIES {
+                let source = lab.source(family);
+                assert!(service.answers(&lab.scanner, source, Reach::Expected), "{mode}: {source} is let in");
+                lab.nmap(source, "-sT -p 11");
+                assert_proven(&daemon, source, &format!("{mode}, sums offloaded: {is_offloaded}"));
+                assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} is dropped");
+            }
+        }
+    }
+}
+
+#[test]
 fn answers_that_are_lost_are_told_of_before() {
     let lab = Lab::routed();
     let daemon = asking(&lab).with("XDP_MODE", "native").start();
