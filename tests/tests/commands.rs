@@ -198,6 +198,12 @@ fn the_history_is_read_in_both_formats() {
         let only = say(&setup, &format!("history --json --address {source}")).json();
         assert_eq!(only.as_array().map(Vec::len), Some(1), "{only}");
     }
+    for source in sources {
+        let words = format!("history --json --kind syn --address {source}");
+        let found = entry(&setup, &words, source).expect("its kind is known, whatever the line says");
+        assert_eq!((&found["proof"], &found["deed"]), (&"none".into(), &"blocked".into()), "{found}");
+    }
+    assert_eq!(say(&setup, "history --json --kind xmas").json(), Value::Array(Vec::new()));
     assert_eq!(say(&setup, "history --json --since 1h").json().as_array().map(Vec::len), Some(2));
     assert_eq!(say(&setup, "history --json --since 2100-01-01").json(), Value::Array(Vec::new()));
     assert_eq!(say(&setup, "history").out.lines().count(), 3);

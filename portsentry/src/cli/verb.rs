@@ -138,7 +138,7 @@ pub struct History {
     /// Only what came later: a time (2026-11-23, 2026-11-23T10:00, with or without Z) or how long ago (2h, 3days)
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<Timestamp>,
-    /// Only probes of a kind whose name has this in it, in any case: syn, xmas, udp (1.2's lines tell no kind)
+    /// Only probes of a kind whose name has this in it, in any case: syn, xmas, udp; that of 1.2's lines is in EVIDENCE_FILE
     #[arg(long)]
     pub kind: Option<String>,
     /// Only where this was done

@@ -16,7 +16,7 @@ use std::{
 use jiff::tz::TimeZone;
 
 use super::{
-    Named, blocked_file, classic,
+    Decided, Named, blocked_file, classic,
     evidence::Evidence,
     history::{self, History},
     hosts_deny,
@@ -203,6 +203,15 @@ impl Files {
     #[must_use]
     pub fn once_blocked(&self) -> Vec<IpAddr> {
         self.history.blocked().unwrap_or_default()
+    }
+
+    /// What the evidence says of past blocks, and what is wrong with it.
+    #[must_use]
+    pub fn decided(&self) -> (Decided, Option<String>) {
+        match Decided::read(self.evidence.as_ref().map(Evidence::path)) {
+            Ok(decided) => (decided, None),
+            Err(error) => (Decided::default(), Some(error.to_string())),
+        }
     }
 
     /// Takes note of a packet, should its source be blocked, or be so now.

@@ -170,6 +170,26 @@ impl Keeper {
         Ok(())
     }
 
+    /// What proved those whom only the file knows, as after a reboot, is in the evidence: the file doesn't tell.
+    fn recall_proofs(&mut self, lines: &mut [Record], standings: &BTreeMap<IpAddr, Standing>) {
+        let is_forgotten = |line: &&mut Record| {
+            line.hold.proof == Proof::None && !line.hold.is_fence && !standings.contains_key(&line.source)
+        };
+        let mut forgotten = lines.iter_mut().filter(is_forgotten).peekable();
+        if forgotten.peek().is_none() {
+            return;
+        }
+        let (decided, problem) = self.files.decided();
+        if let Some(problem) = problem {
+            self.journal.error(&problem);
+        }
+        for line in forgotten {
+            if let Some(decision) = decided.at(line.source, line.hold.since, false) {
+                line.hold.proof = decision.proof;
+            }
+        }
+    }
+
     /// Makes the files, the kernel's maps and the ledger agree when the daemon starts.
     pub(super) fn take_over(&mut self, found: &Found) -> Result<(), kernel::Error> {
         for source in self.files.once_blocked() {
@@ -179,6 +199,9 @@ impl Keeper {
         let now = SystemTime::now();
         let standings: BTreeMap<IpAddr, Standing> =
             standings(&found.blocked, &found.fenced).map(|standing| (standing.source, standing)).collect();
+        if let Some(lines) = &mut lines {
+            self.recall_proofs(lines, &standings);
+        }
         for line in lines.iter_mut().flatten() {
             line.hold.until = self.until(line.source, &line.hold);
             // The kernel's clock is never set. An end that an administrator writes is a moment, by the wall clock.
