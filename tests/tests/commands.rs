@@ -1,9 +1,9 @@
 //! The commands beside the classic flags, with a daemon that runs, one that was killed, and none.
 
-use std::{ffi::OsString, fs, net::IpAddr, path::Path, process::Command};
+use std::{ffi::OsString, fs, net::IpAddr, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use portsentry::cli::Cli;
-use portsentry_tests::lab::{FAMILIES, Family, INTERFACE, Lab, Portsentry, Reach, Said};
+use portsentry_tests::lab::{FAMILIES, Family, INTERFACE, Lab, Portsentry, Reach, Said, binary};
 use serde_json::Value;
 
 /// Runs `portsentry WORDS` beside a daemon of that set-up.
@@ -207,6 +207,52 @@ fn the_history_is_read_in_both_formats() {
     assert_eq!(say(&setup, "history --json --since 1h").json().as_array().map(Vec::len), Some(2));
     assert_eq!(say(&setup, "history --json --since 2100-01-01").json(), Value::Array(Vec::new()));
     assert_eq!(say(&setup, "history").out.lines().count(), 3);
+}
+
+#[test]
+fn who_may_not_look_is_told_so() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let _daemon = setup.start();
+    // Program and configuration are everybody's, as when installed.
+    fs::set_permissions(lab.files(), fs::Permissions::from_mode(0o755)).expect("a directory for everybody");
+    let program = lab.files().join("portsentry");
+    fs::copy(binary(), &program).expect("a copy of the program");
+    for words in ["list", "status", "why 192.0.2.9", "top --once"] {
+        let mut command = lab.host.command("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&program);
+        command.arg("-c").arg(setup.config_path());
+        let ended = command.args(words.split(' ')).output().expect("setpriv of util-linux");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(4), "{words}: {said}");
+        assert!(said.contains("looking at what is pinned here needs root"), "{words}: {said}");
+    }
+}
+
+#[test]
+fn a_block_for_a_time_has_its_reason_and_ends() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let assert_blocked_for_a_while = |source: IpAddr| {
+        let source_text = source.to_string();
+        let said = setup.say_words(&["block", &source_text, "--for", "2s", "--reason", "a b"]);
+        assert_eq!(said.code, 0, "{said:?}");
+        let held = entry(&setup, "list --json", source).expect("it is listed");
+        assert_eq!((&held["reason"], &held["proof"]), (&"a b".into(), &"administrator".into()), "{held}");
+        assert!(held["until"].is_string(), "{held}");
+        let why = say(&setup, &format!("why {source}")).out;
+        assert!(why.contains("a b") && !why.contains("for good"), "{why}");
+    };
+    let let_in = |source: IpAddr| service.answers(&lab.scanner, source, Reach::Expected);
+    let sources = FAMILIES.map(|family| lab.source(family));
+    assert_blocked_for_a_while(sources[0]);
+    daemon.log().wait_for(&format!("Host {} is no longer blocked: its time is over", sources[0]));
+    assert!(let_in(sources[0]), "its time is over");
+    daemon.kill();
+    assert_blocked_for_a_while(sources[1]);
+    assert!(let_in(sources[1]), "the kernel knows the time, whoever is dead");
 }
 
 #[test]
