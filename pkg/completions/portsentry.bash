@@ -183,7 +183,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__check)
-            opts="-c -h --configfile --help"
+            opts="-c -h --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -651,7 +651,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__top)
-            opts="-c -h --interval --once --configfile --help"
+            opts="-c -h --interval --once --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -82,6 +82,7 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s d -l debug
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s v -l verbose -d 'Tell also of probes that nothing is done about, as 2.x\'s log does'
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand check" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand check" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand check" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand list" -l state -d 'Only sources in this state' -r -f -a "blocked\t'All its packets are dropped'
 fenced\t'It can open nothing; what it has open goes on'"
@@ -104,6 +105,7 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand why" -s h -l help 
 complete -c portsentry -n "__fish_portsentry_using_subcommand top" -l interval -d 'Seconds between two looks' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand top" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand top" -l once -d 'Print one frame as text after one interval, and end'
+complete -c portsentry -n "__fish_portsentry_using_subcommand top" -l json -d 'Print that frame as JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand top" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l for -d 'For how long, as 90s, 2h or 3days; for good without' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l reason -d 'Why, for the blocked file and `why`' -r

@@ -27,7 +27,7 @@ use crate::{
 pub fn run(cli: &Cli) -> Exit {
     match &cli.verb {
         None | Some(Verb::Run(_)) => run::run(cli),
-        Some(Verb::Check) => check::run(cli),
+        Some(Verb::Check(check)) => check::run(cli, *check),
         Some(Verb::List(list)) => list::run(cli, list),
         Some(Verb::Status(status)) => status::run(cli, *status),
         Some(Verb::Why(why)) => why::run(cli, *why),

@@ -210,6 +210,30 @@ fn the_history_is_read_in_both_formats() {
 }
 
 #[test]
+fn programs_are_told_what_a_check_and_a_frame_show() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let source = lab.source(Family::V4);
+    lab.nmap(source, "-sS -p 11");
+    daemon.wait_for_block(source);
+    let frame = say(&setup, "top --once --json").json();
+    assert_eq!(frame["interfaces"], serde_json::json!([INTERFACE]), "{frame}");
+    assert_eq!(frame["daemon"], daemon.process(), "{frame}");
+    assert_eq!(frame["sources"][0]["address"], source.to_string(), "{frame}");
+    assert_eq!(say(&setup, "top --json").code, 2, "a frame is asked for");
+    let checked = say(&setup, "check --json").json();
+    assert_eq!((&checked["is_right"], &checked["errors"]), (&true.into(), &Value::Array(Vec::new())));
+    let ports = serde_json::json!({"about": "watched", "what": "TCP 1,7,11,15,79-80,111,119,143"});
+    assert!(checked["means"].as_array().expect("a list").contains(&ports), "{checked}");
+    setup.with("BLOCK_TCP", "7").write();
+    let said = daemon.setup().say("check --json");
+    let checked = said.json();
+    assert_eq!((said.code, &checked["is_right"]), (3, &false.into()), "{checked}");
+    assert!(checked["errors"].to_string().contains("BLOCK_TCP"), "{checked}");
+}
+
+#[test]
 fn who_may_not_look_is_told_so() {
     let lab = Lab::new();
     let setup = lab.portsentry("-stcp");

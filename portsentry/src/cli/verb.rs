@@ -19,7 +19,7 @@ pub enum Verb {
     /// Watch, as without a command, and with the same flags
     Run(Box<Flags>),
     /// Say whether the configuration is right, and what would be watched, blocked and run
-    Check,
+    Check(Check),
     /// List the blocked and the fenced sources, also while no daemon runs
     List(List),
     /// Say whether enforcement is attached (exit status 0) or not (1), and what was counted
@@ -48,6 +48,14 @@ pub enum Verb {
         /// Of this command alone, or of portsentry.conf
         command: Option<String>,
     },
+}
+
+/// What `check` takes.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Check {
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `list` takes.
@@ -119,6 +127,9 @@ pub struct Top {
     /// Print one frame as text after one interval, and end
     #[arg(long)]
     pub once: bool,
+    /// Print that frame as JSON, for programs
+    #[arg(long, requires = "once")]
+    pub json: bool,
 }
 
 /// What `down` takes.
