@@ -43,6 +43,9 @@ _portsentry() {
             portsentry,man)
                 cmd="portsentry__subcmd__man"
                 ;;
+            portsentry,run)
+                cmd="portsentry__subcmd__run"
+                ;;
             portsentry,status)
                 cmd="portsentry__subcmd__status"
                 ;;
@@ -82,6 +85,9 @@ _portsentry() {
             portsentry__subcmd__help,man)
                 cmd="portsentry__subcmd__help__subcmd__man"
                 ;;
+            portsentry__subcmd__help,run)
+                cmd="portsentry__subcmd__help__subcmd__run"
+                ;;
             portsentry__subcmd__help,status)
                 cmd="portsentry__subcmd__help__subcmd__status"
                 ;;
@@ -101,7 +107,7 @@ _portsentry() {
 
     case "${cmd}" in
         portsentry)
-            opts="-m -i -l -L -S -D -c -d -v -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --disable-service-check --daemon --configfile --debug --verbose --version --help check list status why top block unblock history down doctor completions man help"
+            opts="-m -i -l -L -S -D -d -v -c -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --disable-service-check --daemon --debug --verbose --configfile --version --help run check list status why top block unblock history down doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -177,7 +183,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__check)
-            opts="-c -h --configfile --help"
+            opts="-c -h --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -269,7 +275,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__help)
-            opts="check list status why top block unblock history down doctor completions man help"
+            opts="run check list status why top block unblock history down doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -395,6 +401,20 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__help__subcmd__man)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        portsentry__subcmd__help__subcmd__run)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -562,6 +582,52 @@ _portsentry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        portsentry__subcmd__run)
+            opts="-m -i -l -L -S -D -d -v -c -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --disable-service-check --daemon --debug --verbose --configfile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --method)
+                    COMPREPLY=($(compgen -W "pcap raw" -- "${cur}"))
+                    return 0
+                    ;;
+                -m)
+                    COMPREPLY=($(compgen -W "pcap raw" -- "${cur}"))
+                    return 0
+                    ;;
+                --interface)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --logoutput)
+                    COMPREPLY=($(compgen -W "stdout syslog journald" -- "${cur}"))
+                    return 0
+                    ;;
+                -l)
+                    COMPREPLY=($(compgen -W "stdout syslog journald" -- "${cur}"))
+                    return 0
+                    ;;
+                --configfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         portsentry__subcmd__status)
             opts="-c -h --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -585,7 +651,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__top)
-            opts="-c -h --interval --once --configfile --help"
+            opts="-c -h --interval --once --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

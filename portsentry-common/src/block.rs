@@ -68,6 +68,13 @@ impl Proof {
             Self::Administrator => "administrator",
         }
     }
+
+    /// The proof of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::None, Self::Cookie, Self::Connection, Self::Administrator];
+        all.into_iter().find(|proof| proof.name() == name)
+    }
 }
 
 /// A blocked or fenced source: why, since when, until when. The names are what `bpftool map dump` prints. Later versions

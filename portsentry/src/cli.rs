@@ -4,10 +4,10 @@ mod verb;
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 
 pub use self::verb::{
-    Block, Deed, Doctor, Down, History, List, Sort, State, Status, Top, Unblock, Verb, Why,
+    Block, Check, Deed, Doctor, Down, History, List, Sort, State, Status, Top, Unblock, Verb, Why,
 };
 use crate::{
     config::{Config, Interfaces, LogFormat, LogOutput},
@@ -20,7 +20,6 @@ const DEFAULT_CONFIG: &str = "/etc/portsentry/portsentry.conf";
 
 /// Catches port scans in the kernel and drops who makes them.
 #[derive(Clone, Debug, Parser)]
-#[expect(clippy::struct_excessive_bools, reason = "they are flags")]
 #[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
 #[command(
     version,
@@ -37,6 +36,24 @@ const DEFAULT_CONFIG: &str = "/etc/portsentry/portsentry.conf";
         4 kernel, interface or privileges"
 )]
 pub struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    /// The configuration file
+    #[arg(short = 'c', long = "configfile", value_name = "FILE", default_value = DEFAULT_CONFIG, global = true)]
+    pub config_file: PathBuf,
+    /// Print the version
+    #[arg(short = 'V', long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
+    /// What to do instead of watching.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+/// What is watched, and how: the flags of both PortSentrys.
+#[derive(Clone, Debug, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags")]
+#[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
+pub struct Flags {
     #[arg(long, hide = true)]
     tcp: bool,
     #[arg(long, hide = true)]
@@ -73,21 +90,12 @@ pub struct Cli {
     /// Go to the background, and log to syslog unless -l says otherwise
     #[arg(short = 'D', long)]
     daemon: bool,
-    /// The configuration file
-    #[arg(short = 'c', long = "configfile", value_name = "FILE", default_value = DEFAULT_CONFIG, global = true)]
-    pub config_file: PathBuf,
     /// Log the kernel program's own debugging messages
     #[arg(short, long)]
-    pub debug: bool,
+    debug: bool,
     /// Tell also of probes that nothing is done about, as 2.x's log does
     #[arg(short, long)]
-    pub verbose: bool,
-    /// Print the version
-    #[arg(short = 'V', long, action = clap::ArgAction::Version)]
-    version: Option<bool>,
-    /// What to do instead of watching.
-    #[command(subcommand)]
-    pub verb: Option<Verb>,
+    verbose: bool,
 }
 
 /// How 2.x captured packets.
@@ -111,6 +119,9 @@ impl Cli {
             let is_classic = CLASSIC.iter().any(|mode| argument == *mode);
             if is_classic { OsString::from(format!("-{}", argument.to_string_lossy())) } else { argument }
         }))?;
+        if let Some(Verb::Run(flags)) = cli.verb.take_if(|verb| matches!(verb, Verb::Run(_))) {
+            cli.flags.add(*flags);
+        }
         // A process in the background is somewhere else when it reads the file again.
         if let Ok(path) = std::path::absolute(&cli.config_file) {
             cli.config_file = path;
@@ -122,16 +133,16 @@ impl Cli {
     #[must_use]
     pub fn modes(&self) -> Modes {
         let classic = [
-            (self.tcp, Mode::Tcp),
-            (self.udp, Mode::Udp),
-            (self.stcp, Mode::Stcp),
-            (self.sudp, Mode::Sudp),
-            (self.atcp, Mode::Atcp),
-            (self.audp, Mode::Audp),
+            (self.flags.tcp, Mode::Tcp),
+            (self.flags.udp, Mode::Udp),
+            (self.flags.stcp, Mode::Stcp),
+            (self.flags.sudp, Mode::Sudp),
+            (self.flags.atcp, Mode::Atcp),
+            (self.flags.audp, Mode::Audp),
         ];
         let named = classic.into_iter().filter(|(is_on, _)| *is_on).map(|(_, mode)| mode);
-        let connect = [Mode::Tcp, Mode::Udp].into_iter().filter(|_| self.connect);
-        let is_stealth = self.stealth || !(self.is_classic() || self.connect);
+        let connect = [Mode::Tcp, Mode::Udp].into_iter().filter(|_| self.flags.connect);
+        let is_stealth = self.flags.stealth || !(self.is_classic() || self.flags.connect);
         let stealth = [Mode::Stcp, Mode::Sudp].into_iter().filter(|_| is_stealth);
         named.chain(connect).chain(stealth).collect()
     }
@@ -139,27 +150,27 @@ impl Cli {
     /// Puts what the command line says over what `config` says.
     pub fn override_config(&self, config: &mut Config) {
         // A word means more than any name beside it.
-        let has = |word: &str| self.interfaces.iter().any(|name| name == word);
+        let has = |word: &str| self.flags.interfaces.iter().any(|name| name == word);
         if has("ALL") || has("any") {
             config.interfaces = Interfaces::All;
         } else if has("ALL_NLO") {
             config.interfaces = Interfaces::AllButLoopback;
-        } else if !self.interfaces.is_empty() {
-            config.interfaces = Interfaces::Named(self.interfaces.clone());
+        } else if !self.flags.interfaces.is_empty() {
+            config.interfaces = Interfaces::Named(self.flags.interfaces.clone());
         }
-        match self.log_output {
+        match self.flags.log_output {
             Some(Output::Stdout) => config.log_output = LogOutput::Stdout,
             Some(Output::Syslog) => config.log_output = LogOutput::Syslog,
             Some(Output::Journald) => config.log_output = LogOutput::Journald,
             None => {}
         }
         if config.log_output == LogOutput::Auto {
-            let is_syslog = self.is_classic() || self.daemon;
+            let is_syslog = self.is_classic() || self.flags.daemon;
             config.log_output = if is_syslog { LogOutput::Syslog } else { LogOutput::Stdout };
         }
-        config.log_notices |= self.verbose;
-        config.checks_services &= !self.no_service_check;
-        config.checks_destination &= !self.no_local_check;
+        config.log_notices |= self.flags.verbose;
+        config.checks_services &= !self.flags.no_service_check;
+        config.checks_destination &= !self.flags.no_local_check;
         if config.log_format == LogFormat::Auto {
             config.log_format = if self.is_classic() { LogFormat::Classic } else { LogFormat::Revival };
         }
@@ -168,11 +179,43 @@ impl Cli {
     /// Whether to go to the background: on demand, and with 1.2's flags unless the log is to be seen.
     #[must_use]
     pub fn is_background(&self, config: &Config) -> bool {
-        self.daemon || (self.is_classic() && config.log_output != LogOutput::Stdout)
+        self.flags.daemon || (self.is_classic() && config.log_output != LogOutput::Stdout)
     }
 
-    fn is_classic(&self) -> bool {
-        self.tcp || self.udp || self.stcp || self.sudp || self.atcp || self.audp
+    /// Whether the kernel program's own debugging messages are wanted.
+    #[must_use]
+    pub const fn is_debugged(&self) -> bool {
+        self.flags.debug
+    }
+
+    const fn is_classic(&self) -> bool {
+        let Flags { tcp, udp, stcp, sudp, atcp, audp, .. } = self.flags;
+        tcp || udp || stcp || sudp || atcp || audp
+    }
+}
+
+impl Flags {
+    /// Adds what stands behind `run` to what stands before it.
+    fn add(&mut self, behind: Self) {
+        for (flag, more) in [
+            (&mut self.tcp, behind.tcp),
+            (&mut self.udp, behind.udp),
+            (&mut self.stcp, behind.stcp),
+            (&mut self.sudp, behind.sudp),
+            (&mut self.atcp, behind.atcp),
+            (&mut self.audp, behind.audp),
+            (&mut self.stealth, behind.stealth),
+            (&mut self.connect, behind.connect),
+            (&mut self.no_local_check, behind.no_local_check),
+            (&mut self.no_service_check, behind.no_service_check),
+            (&mut self.daemon, behind.daemon),
+            (&mut self.debug, behind.debug),
+            (&mut self.verbose, behind.verbose),
+        ] {
+            *flag |= more;
+        }
+        self.interfaces.extend(behind.interfaces);
+        self.log_output = behind.log_output.or(self.log_output);
     }
 }
 
@@ -249,7 +292,7 @@ mod tests {
         let table: [(&[&str], Meaning); 12] = [
             (&["--stealth"], |(cli, _)| cli.modes().has(Mode::Stcp) && !cli.modes().has(Mode::Tcp)),
             (&["--connect"], |(cli, _)| cli.modes().has(Mode::Tcp) && !cli.modes().has(Mode::Stcp)),
-            (&["-m pcap", "-m raw", "--method pcap", "--method raw"], |(cli, _)| cli.method.is_some()),
+            (&["-m pcap", "-m raw", "--method pcap", "--method raw"], |(cli, _)| cli.flags.method.is_some()),
             (&["-i eth0", "--interface eth0"], |(_, it)| {
                 it.interfaces == Interfaces::Named(vec!["eth0".into()])
             }),
@@ -261,7 +304,7 @@ mod tests {
             }),
             (&["-c /x", "--configfile /x"], |(cli, _)| cli.config_file.as_os_str() == "/x"),
             (&["-D", "--daemon"], |(cli, it)| cli.is_background(it) && it.log_output == LogOutput::Syslog),
-            (&["-d", "--debug"], |(cli, _)| cli.debug),
+            (&["-d", "--debug"], |(cli, _)| cli.is_debugged()),
             (&["-v", "--verbose"], |(_, it)| it.log_notices),
         ];
         for (number, (flags, holds)) in table.into_iter().enumerate() {
@@ -282,9 +325,29 @@ mod tests {
     }
 
     #[test]
+    fn run_takes_the_flags_that_none_takes() {
+        for line in ["", " -stcp", " --connect -l stdout", " -i eth0 -i eth1 -D", " -L -S -d -v"] {
+            let alone = read(&format!("portsentry{line}")).unwrap();
+            for line in [format!("portsentry run{line}"), format!("portsentry{line} run")] {
+                assert_eq!(format!("{:?}", read(&line).unwrap()), format!("{alone:?}"), "{line}");
+            }
+        }
+        let both = read("portsentry -stcp -i eth0 run -sudp -i eth1 -c /other").unwrap();
+        assert_eq!(both.modes(), [Mode::Stcp, Mode::Sudp].into_iter().collect());
+        assert_eq!(both.flags.interfaces, ["eth0", "eth1"]);
+        assert_eq!(both.config_file, PathBuf::from("/other"));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
-        for line in ["portsentry -xtcp", "portsentry -m nothing", "portsentry -l nowhere", "portsentry extra"]
-        {
+        for line in [
+            "portsentry -xtcp",
+            "portsentry -m nothing",
+            "portsentry -l nowhere",
+            "portsentry extra",
+            "portsentry run extra",
+            "portsentry list -stcp",
+        ] {
             assert!(read(line).is_err(), "{line}");
         }
     }

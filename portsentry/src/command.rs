@@ -26,8 +26,8 @@ use crate::{
 #[must_use]
 pub fn run(cli: &Cli) -> Exit {
     match &cli.verb {
-        None => run::run(cli),
-        Some(Verb::Check) => check::run(cli),
+        None | Some(Verb::Run(_)) => run::run(cli),
+        Some(Verb::Check(check)) => check::run(cli, *check),
         Some(Verb::List(list)) => list::run(cli, list),
         Some(Verb::Status(status)) => status::run(cli, *status),
         Some(Verb::Why(why)) => why::run(cli, *why),

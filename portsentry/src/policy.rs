@@ -9,6 +9,6 @@ mod terms;
 pub mod trap;
 
 pub use ledger::{Census, Edit, Hold, Ledger, Record, Standing, TakeOver};
-pub use response::{Action, respond};
+pub use response::{Action, calls_for_kill, respond};
 pub use sighting::Sighting;
 pub use terms::{Offences, Terms};

@@ -5,6 +5,7 @@
 mod block_list;
 pub mod blocked_file;
 pub mod classic;
+mod decided;
 mod edit;
 pub mod event;
 pub mod evidence;
@@ -27,6 +28,7 @@ pub mod watch;
 use std::{fmt, net::IpAddr};
 
 pub use block_list::edit_list;
+pub use decided::{Decided, Decision};
 pub use edit::{Change, Edited, edit, rewrite};
 pub use files::{Denied, Files, Flushed};
 pub use journal::Journal;

@@ -1,9 +1,9 @@
 //! The commands beside the classic flags, with a daemon that runs, one that was killed, and none.
 
-use std::{ffi::OsString, fs, net::IpAddr, path::Path, process::Command};
+use std::{ffi::OsString, fs, net::IpAddr, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use portsentry::cli::Cli;
-use portsentry_tests::lab::{FAMILIES, Family, INTERFACE, Lab, Portsentry, Reach, Said};
+use portsentry_tests::lab::{FAMILIES, Family, INTERFACE, Lab, Portsentry, Reach, Said, binary};
 use serde_json::Value;
 
 /// Runs `portsentry WORDS` beside a daemon of that set-up.
@@ -218,9 +218,85 @@ fn the_history_is_read_in_both_formats() {
         let only = say(&setup, &format!("history --json --address {source}")).json();
         assert_eq!(only.as_array().map(Vec::len), Some(1), "{only}");
     }
+    for source in sources {
+        let words = format!("history --json --kind syn --address {source}");
+        let found = entry(&setup, &words, source).expect("its kind is known, whatever the line says");
+        assert_eq!((&found["proof"], &found["deed"]), (&"none".into(), &"blocked".into()), "{found}");
+    }
+    assert_eq!(say(&setup, "history --json --kind xmas").json(), Value::Array(Vec::new()));
     assert_eq!(say(&setup, "history --json --since 1h").json().as_array().map(Vec::len), Some(2));
     assert_eq!(say(&setup, "history --json --since 2100-01-01").json(), Value::Array(Vec::new()));
     assert_eq!(say(&setup, "history").out.lines().count(), 3);
+}
+
+#[test]
+fn programs_are_told_what_a_check_and_a_frame_show() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let source = lab.source(Family::V4);
+    lab.nmap(source, "-sS -p 11");
+    daemon.wait_for_block(source);
+    let frame = say(&setup, "top --once --json").json();
+    assert_eq!(frame["interfaces"], serde_json::json!([INTERFACE]), "{frame}");
+    assert_eq!(frame["daemon"], daemon.process(), "{frame}");
+    assert_eq!(frame["sources"][0]["address"], source.to_string(), "{frame}");
+    assert_eq!(say(&setup, "top --json").code, 2, "a frame is asked for");
+    let checked = say(&setup, "check --json").json();
+    assert_eq!((&checked["is_right"], &checked["errors"]), (&true.into(), &Value::Array(Vec::new())));
+    let ports = serde_json::json!({"about": "watched", "what": "TCP 1,7,11,15,79-80,111,119,143"});
+    assert!(checked["means"].as_array().expect("a list").contains(&ports), "{checked}");
+    setup.with("BLOCK_TCP", "7").write();
+    let said = daemon.setup().say("check --json");
+    let checked = said.json();
+    assert_eq!((said.code, &checked["is_right"]), (3, &false.into()), "{checked}");
+    assert!(checked["errors"].to_string().contains("BLOCK_TCP"), "{checked}");
+}
+
+#[test]
+fn who_may_not_look_is_told_so() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let _daemon = setup.start();
+    // Program and configuration are everybody's, as when installed.
+    fs::set_permissions(lab.files(), fs::Permissions::from_mode(0o755)).expect("a directory for everybody");
+    let program = lab.files().join("portsentry");
+    fs::copy(binary(), &program).expect("a copy of the program");
+    for words in ["list", "status", "why 192.0.2.9", "top --once"] {
+        let mut command = lab.host.command("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&program);
+        command.arg("-c").arg(setup.config_path());
+        let ended = command.args(words.split(' ')).output().expect("setpriv of util-linux");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(4), "{words}: {said}");
+        assert!(said.contains("looking at what is pinned here needs root"), "{words}: {said}");
+    }
+}
+
+#[test]
+fn a_block_for_a_time_has_its_reason_and_ends() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let assert_blocked_for_a_while = |source: IpAddr| {
+        let source_text = source.to_string();
+        let said = setup.say_words(&["block", &source_text, "--for", "2s", "--reason", "a b"]);
+        assert_eq!(said.code, 0, "{said:?}");
+        let held = entry(&setup, "list --json", source).expect("it is listed");
+        assert_eq!((&held["reason"], &held["proof"]), (&"a b".into(), &"administrator".into()), "{held}");
+        assert!(held["until"].is_string(), "{held}");
+        let why = say(&setup, &format!("why {source}")).out;
+        assert!(why.contains("a b") && !why.contains("for good"), "{why}");
+    };
+    let let_in = |source: IpAddr| service.answers(&lab.scanner, source, Reach::Expected);
+    let sources = FAMILIES.map(|family| lab.source(family));
+    assert_blocked_for_a_while(sources[0]);
+    daemon.log().wait_for(&format!("Host {} is no longer blocked: its time is over", sources[0]));
+    assert!(let_in(sources[0]), "its time is over");
+    daemon.kill();
+    assert_blocked_for_a_while(sources[1]);
+    assert!(let_in(sources[1]), "the kernel knows the time, whoever is dead");
 }
 
 #[test]

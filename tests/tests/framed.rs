@@ -2,6 +2,7 @@
 //! and when the fence is over all is as before. The host is behind a router, so that its answers reach the framed.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     process::{Child, Stdio},
@@ -11,7 +12,7 @@ use std::{
 use portsentry_common::classify::Protocol;
 use portsentry_tests::{
     frames::{Packet, SYN, tcp, udp},
-    lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Probe, Reach, Service, Wire},
+    lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Probe, Reach, Service, Wire, by_way_of},
 };
 
 const TRAP: u16 = 11;
@@ -225,6 +226,37 @@ fn the_gateway_is_neither_fenced_nor_blocked() {
     for family in FAMILIES {
         let gateway = family.router();
         assert!(!daemon.blocked().contains(&gateway) && !daemon.fenced().contains(&gateway), "{gateway}");
+    }
+    ties.hold();
+}
+
+#[test]
+fn the_name_server_is_neither_fenced_nor_blocked() {
+    let lab = Lab::routed();
+    let resolvers = FAMILIES.map(|family| format!("nameserver {}\n", family.bystander())).concat();
+    let file = lab.files().join("resolv.conf");
+    fs::write(&file, resolvers).expect("a file");
+    let mount = format!("mount --bind {} /etc/resolv.conf; exec \"$@\"", file.display());
+    let daemon = asking(&lab).start_in(by_way_of(&mount));
+    let wire = Wire::open(&lab.scanner);
+    let mut ties = Ties::new(&lab, Family::V4);
+    let resolver = Family::V4.bystander();
+    for words in [
+        format!("-a {resolver} -i u200 -S -p {TRAP} -s {NAMES} -k"),
+        format!("-a {resolver} -i u200 -2 -p {UDP_TRAP} -s {NAMES} -k"),
+    ] {
+        let mut forger = Forger::start(&lab, &words);
+        (0..20).for_each(|_| ties.hold());
+        assert!(forger.goes_on(), "hping3 {words} has ended");
+    }
+    for family in FAMILIES {
+        let ends = [SocketAddr::new(family.bystander(), NAMES), SocketAddr::new(family.host(), TRAP)];
+        wire.send(&tcp(SYN).from(&ends[0].to_string()).to(&ends[1].to_string()));
+    }
+    daemon.settle();
+    assert!(daemon.counter("ignored") > 0, "the name server's probes are seen");
+    for resolver in FAMILIES.map(Family::bystander) {
+        assert!(!daemon.blocked().contains(&resolver) && !daemon.fenced().contains(&resolver), "{resolver}");
     }
     ties.hold();
 }

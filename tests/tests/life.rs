@@ -396,3 +396,14 @@ fn who_comes_back_stays_blocked_for_longer() {
     daemon.log().wait_for(&format!("Host {other} is no longer blocked: its time is over"));
     assert!(!daemon.log().lines().iter().any(|line| line.contains(&format!("Host {other} came back"))));
 }
+
+#[test]
+fn run_is_another_name_for_no_command() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("run -stcp").start();
+    let source = lab.source(Family::V4);
+    lab.nmap(source, "-sS -p 11");
+    daemon.wait_for_block(source);
+    assert!(daemon.log().lines()[1].ends_with("Going into stealth listen mode on TCP port: 1"));
+    assert_eq!(daemon.terminate().code, Some(0));
+}

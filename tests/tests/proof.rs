@@ -3,9 +3,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use nix::sys::signal::Signal;
 use portsentry_tests::{
     frames::{ACK, Layer, PSH, Packet, SYN, tcp},
-    lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Reach, Segment, Wire},
+    lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Reach, Segment, Wire, remove_pins},
 };
 
 const TRAP: u16 = 11;
@@ -216,4 +217,114 @@ fn no_cookie_is_taken_from_whom_it_was_not_made_for() {
         assert_proven(&daemon, owner, "its own cookie");
         assert_eq!(daemon.counter("proven"), proven + 1);
     }
+}
+
+/// The keys are renewed at each reload: a cookie is good while its key still checks, and not when that is replaced.
+#[test]
+fn an_old_cookie_is_not_taken() {
+    let lab = Lab::routed();
+    let daemon = asking(&lab).with("FENCE_TIME", "3600").start();
+    let wire = Wire::open(&lab.scanner);
+    let mut renewals = 0;
+    for family in FAMILIES {
+        let [early, late] = [60, 61].map(|number| lab.phantom(family.member(number)));
+        let trap = SocketAddr::new(family.host(), TRAP);
+        let answers = [(early, 1000), (late, 1001)].map(|(source, port)| {
+            wire.send(&client(source, port, trap, SYN));
+            wire.expect("the answer", is_answer_to(port))
+        });
+        let mut renew = || {
+            renewals += 1;
+            daemon.signal(Signal::SIGHUP);
+            let is_done = || daemon.log().count("was read again and is in effect") == renewals;
+            daemon.wait_until("the keys are renewed", is_done);
+        };
+        renew();
+        wire.send(&acknowledging(client(early, 1000, trap, ACK), &answers[0]));
+        assert_proven(&daemon, early, "a cookie of the key before");
+        renew();
+        wire.send(&acknowledging(client(late, 1001, trap, ACK), &answers[1]));
+        daemon.settle();
+        assert_fenced(&daemon, late, "a cookie of a key that is no more");
+        // A fresh one is taken: it was the cookie's age alone.
+        wire.send(&client(late, 1002, trap, SYN));
+        let fresh = wire.expect("the answer", is_answer_to(1002));
+        wire.send(&acknowledging(client(late, 1002, trap, ACK), &fresh));
+        assert_proven(&daemon, late, "a fresh cookie");
+    }
+}
+
+#[test]
+fn answers_come_also_where_an_earlier_session_was_attached_natively() {
+    let lab = Lab::routed();
+    let setup = asking(&lab).with("XDP_MODE", "auto");
+    let daemon = setup.clone().with("CHALLENGE", "0").start();
+    assert_eq!(daemon.log().count("eth0: native XDP"), 1);
+    setup.write();
+    daemon.signal(Signal::SIGHUP);
+    daemon.log().wait_for("eth0: generic XDP in the place of an earlier run's native one");
+    for family in FAMILIES {
+        let source = lab.source(family);
+        lab.nmap(source, "-sT -p 11");
+        assert_proven(&daemon, source, "nmap -sT");
+    }
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_until("it begins anew", || daemon.log().count("was read again and is in effect") == 2);
+    assert_eq!(daemon.log().count("generic XDP"), 1, "the generic program is replaced in place");
+}
+
+#[test]
+fn a_handshake_proves_in_every_mode_whoever_computes_the_sums() {
+    for mode in ["native", "generic"] {
+        let lab = Lab::routed();
+        if mode == "native" {
+            lab.pass_at_router();
+        }
+        let service = lab.serve_tcp(SERVICE);
+        let daemon = asking(&lab).with("XDP_MODE", mode).start();
+        daemon.log().wait_for(&format!("eth0: {mode} XDP"));
+        for is_offloaded in [false, true] {
+            lab.offload_sums(is_offloaded);
+            for family in FAMILIES {
+                let source = lab.source(family);
+                assert!(service.answers(&lab.scanner, source, Reach::Expected), "{mode}: {source} is let in");
+                lab.nmap(source, "-sT -p 11");
+                assert_proven(&daemon, source, &format!("{mode}, sums offloaded: {is_offloaded}"));
+                assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} is dropped");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_proof_outlives_a_reboot() {
+    let lab = Lab::routed();
+    let setup = asking(&lab);
+    let daemon = setup.start();
+    let source = lab.source(Family::V4);
+    lab.nmap(source, "-sT -p 11");
+    assert_proven(&daemon, source, "nmap -sT");
+    let proof = |command: &str| {
+        let lines = setup.say(command).json();
+        let lines = lines.as_array().expect("a list").iter();
+        let blocked = lines.filter(|line| line["deed"] == "blocked" || line["state"] == "blocked");
+        blocked.map(|line| line["proof"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (proof("list --json"), proof("history --json")),
+        (vec!["cookie".into()], vec!["cookie".into()])
+    );
+    daemon.terminate();
+    remove_pins(&lab.pins());
+    let _daemon = setup.start();
+    assert_eq!(proof("list --json"), ["cookie"], "only the files know");
+}
+
+#[test]
+fn answers_that_are_lost_are_told_of_before() {
+    let lab = Lab::routed();
+    let daemon = asking(&lab).with("XDP_MODE", "native").start();
+    daemon
+        .log()
+        .wait_for("eth0: native XDP, and CHALLENGE is on: its answers are lost unless the veth's other end");
 }

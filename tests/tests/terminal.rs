@@ -81,6 +81,9 @@ fn top_shows_what_comes_while_it_comes() {
     let line =
         |shown: &str| shown.lines().find(|line| line.contains(&format!("{source} "))).map(str::to_owned);
     let shown = terminal.wait_until("the source is shown", |shown| line(shown).is_some());
+    for panel in [" kinds of probes", " ports", " fill "] {
+        assert!(shown.contains(panel), "there is no panel \"{panel}\": {shown}");
+    }
     let line = line(&shown).expect("a line");
     assert!(line.contains("blocked") && line.contains("11/TCP") && line.contains("XMAS"), "{line}");
 

@@ -7,6 +7,8 @@ use clap_complete::Shell;
 use ipnet::IpNet;
 use jiff::{Span, SpanRelativeTo, Timestamp, Zoned, civil::DateTime, tz::TimeZone};
 
+use super::Flags;
+
 /// The longest block but one for good, in seconds: a hundred years.
 const LONGEST_TERM: u64 = 100 * 365 * 86400;
 
@@ -14,8 +16,10 @@ const LONGEST_TERM: u64 = 100 * 365 * 86400;
 #[derive(Clone, Debug, Subcommand)]
 #[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
 pub enum Verb {
+    /// Watch, as without a command, and with the same flags
+    Run(Box<Flags>),
     /// Say whether the configuration is right, and what would be watched, blocked and run
-    Check,
+    Check(Check),
     /// List the blocked and the fenced sources, also while no daemon runs
     List(List),
     /// Say whether enforcement is attached (exit status 0) or not (1), and what was counted
@@ -44,6 +48,14 @@ pub enum Verb {
         /// Of this command alone, or of portsentry.conf
         command: Option<String>,
     },
+}
+
+/// What `check` takes.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Check {
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `list` takes.
@@ -115,6 +127,9 @@ pub struct Top {
     /// Print one frame as text after one interval, and end
     #[arg(long)]
     pub once: bool,
+    /// Print that frame as JSON, for programs
+    #[arg(long, requires = "once")]
+    pub json: bool,
 }
 
 /// What `down` takes.
@@ -134,7 +149,7 @@ pub struct History {
     /// Only what came later: a time (2026-11-23, 2026-11-23T10:00, with or without Z) or how long ago (2h, 3days)
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<Timestamp>,
-    /// Only probes of a kind whose name has this in it, in any case: syn, xmas, udp (1.2's lines tell no kind)
+    /// Only probes of a kind whose name has this in it, in any case: syn, xmas, udp; that of 1.2's lines is in `EVIDENCE_FILE`
     #[arg(long)]
     pub kind: Option<String>,
     /// Only where this was done

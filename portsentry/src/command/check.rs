@@ -4,22 +4,58 @@ use std::fmt::Write;
 
 use portsentry_common::classify::Protocol;
 
-use super::options;
+use serde::Serialize;
+
+use super::{observed, options, show};
 use crate::{
-    cli::Cli,
+    cli::{Check, Cli},
     config::{Config, Interfaces, PortSet, Response, Values},
     daemon::Options,
     exit::Exit,
     modes::Modes,
 };
 
+/// What a program is told.
+#[derive(Debug, Default, Serialize)]
+struct Checked {
+    file: String,
+    is_right: bool,
+    errors: Vec<String>,
+    warnings: Vec<String>,
+    means: Vec<Fact>,
+}
+
+/// Something that the configuration means.
+#[derive(Debug, Serialize)]
+struct Fact {
+    about: &'static str,
+    what: String,
+}
+
 /// Prints what would be watched, blocked and run.
-pub(super) fn run(cli: &Cli) -> Exit {
+pub(super) fn run(cli: &Cli, check: Check) -> Exit {
+    let file = cli.config_file.display().to_string();
     match options::read(cli) {
+        Ok((options, warnings)) if check.json => {
+            let means = facts(&options);
+            let warnings = warnings.iter().map(ToString::to_string).collect();
+            show::print(&observed::json(&Checked {
+                file,
+                is_right: true,
+                warnings,
+                means,
+                ..Checked::default()
+            }))
+        }
         Ok((options, warnings)) => {
             warnings.iter().for_each(|warning| eprintln!("{warning}"));
-            print!("{}", describe(&cli.config_file.display().to_string(), &options));
-            Exit::Success
+            show::print(&describe(&file, &facts(&options)))
+        }
+        Err(errors) if check.json => {
+            match show::print(&observed::json(&Checked { file, errors, ..Checked::default() })) {
+                Exit::Success => Exit::Configuration,
+                exit => exit,
+            }
         }
         Err(lines) => {
             lines.iter().for_each(|line| eprintln!("{line}"));
@@ -28,13 +64,19 @@ pub(super) fn run(cli: &Cli) -> Exit {
     }
 }
 
-fn describe(file: &str, options: &Options) -> String {
-    let Options { config, modes, ignored, listed, .. } = options;
+fn describe(file: &str, facts: &[Fact]) -> String {
     let mut text = format!("{file} is right. It means:\n");
-    let mut say = |what: &str, it: String| {
+    for Fact { about, what } in facts {
         // Writing to a string can't fail.
-        let _ = writeln!(text, "  {what:<12} {it}");
-    };
+        let _ = writeln!(text, "  {about:<12} {what}");
+    }
+    text
+}
+
+fn facts(options: &Options) -> Vec<Fact> {
+    let Options { config, modes, ignored, listed, .. } = options;
+    let mut facts = Vec::new();
+    let mut say = |about, what| facts.push(Fact { about, what });
     for (what, ports) in watched(config, *modes) {
         say(
             "watched",
@@ -87,7 +129,7 @@ fn describe(file: &str, options: &Options) -> String {
     say("history", config.history_file.display().to_string());
     say("blocked", config.blocked_file.display().to_string());
     say("maps", config.pin_path.display().to_string());
-    text
+    facts
 }
 
 fn watched(config: &Config, modes: Modes) -> Vec<(&'static str, PortSet)> {
@@ -132,10 +174,9 @@ mod tests {
         config.log_format = crate::config::LogFormat::Classic;
         let modes = [Mode::Stcp].into_iter().collect();
         let ignored = vec!["127.0.0.0/8".parse().unwrap()];
-        let said = describe(
-            "test",
-            &Options { config, modes, ignored, listed: BlockList::default(), debug: false, warnings: vec![] },
-        );
+        let options =
+            Options { config, modes, ignored, listed: BlockList::default(), debug: false, warnings: vec![] };
+        let said = describe("test", &facts(&options));
         for line in [
             "  watched      TCP 1,11\n",
             "  ignored      127.0.0.0/8\n",

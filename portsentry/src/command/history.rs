@@ -9,6 +9,7 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
+use portsentry_common::block::Proof;
 use serde::Serialize;
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     cli::{self, Cli, History},
     exit::Exit,
-    sink::{Deed, Past},
+    sink::{Decided, Deed, Past},
 };
 
 /// A line as it is shown.
@@ -32,6 +33,8 @@ pub(super) struct Entry {
     port: Option<u16>,
     protocol: Option<&'static str>,
     kind: Option<String>,
+    /// What proved the source; `None` where nothing tells.
+    proof: Option<&'static str>,
     deed: Deed,
 }
 
@@ -42,7 +45,11 @@ pub(super) fn run(cli: &Cli, history: &History) -> Exit {
         Err(exit) => return exit,
     };
     let path = &config.history_file;
-    let (entries, torn) = match read(path, history) {
+    let decided = Decided::read(config.evidence_file.as_deref()).unwrap_or_else(|error| {
+        eprintln!("portsentry: {error}; kinds and proofs are shown as far as the history itself has them");
+        Decided::default()
+    });
+    let (entries, torn) = match read(path, history, &decided) {
         Ok(read) => read,
         Err(error) => {
             eprintln!("portsentry: {} can't be read: {error}", path.display());
@@ -57,32 +64,37 @@ pub(super) fn run(cli: &Cli, history: &History) -> Exit {
 }
 
 /// What is asked for, and how many lines say nothing. A file that isn't there is one without lines.
-pub(super) fn read(path: &Path, history: &History) -> io::Result<(Vec<Entry>, usize)> {
+/// What the lines don't say themselves is taken from what was `decided`.
+pub(super) fn read(path: &Path, history: &History, decided: &Decided) -> io::Result<(Vec<Entry>, usize)> {
     match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok((Vec::new(), 0)),
-        file => select(BufReader::new(file?), history),
+        file => select(BufReader::new(file?), history, decided),
     }
 }
 
-fn select(lines: impl BufRead, history: &History) -> io::Result<(Vec<Entry>, usize)> {
+fn select(lines: impl BufRead, history: &History, decided: &Decided) -> io::Result<(Vec<Entry>, usize)> {
     let (mut entries, mut torn) = (Vec::new(), 0);
     for line in lines.split(b'\n') {
         let line = line?;
         let line = String::from_utf8_lossy(&line);
         match Past::read(&line) {
-            Some(past) if is_wanted(&past, history) => entries.push(past.into()),
-            Some(_) => {}
+            Some(past) => {
+                let entry = Entry::new(past, decided);
+                if is_wanted(&entry, history) {
+                    entries.push(entry);
+                }
+            }
             None => torn += usize::from(!line.trim().is_empty()),
         }
     }
     Ok((entries, torn))
 }
 
-fn is_wanted(past: &Past, history: &History) -> bool {
-    history.address.is_none_or(|network| network.contains(&past.source))
-        && history.kind.as_ref().is_none_or(|kind| is_of(past.kind.as_deref(), kind))
-        && history.deed.is_none_or(|deed| past.deed == deed.into())
-        && history.since.is_none_or(|since| past.time >= SystemTime::from(since))
+fn is_wanted(entry: &Entry, history: &History) -> bool {
+    history.address.is_none_or(|network| network.contains(&entry.address))
+        && history.kind.as_ref().is_none_or(|kind| is_of(entry.kind.as_deref(), kind))
+        && history.deed.is_none_or(|deed| entry.deed == deed.into())
+        && history.since.is_none_or(|since| entry.time.0 >= SystemTime::from(since))
 }
 
 /// Whether a kind's name has `part` in it, in any case.
@@ -100,17 +112,26 @@ impl From<cli::Deed> for Deed {
     }
 }
 
-impl From<Past> for Entry {
-    fn from(past: Past) -> Self {
+impl Entry {
+    fn new(past: Past, decided: &Decided) -> Self {
         let Past { time, source, name, port, protocol, kind, deed } = past;
         let is_probe = port != 0;
+        let at = |is_fence| decided.at(source, time, is_fence);
+        // 2.x's lines call a fence a block.
+        let decision = match deed {
+            Deed::Blocked => at(false).or_else(|| kind.as_ref().and_then(|_| at(true))),
+            Deed::Fenced => at(true),
+            Deed::Reported => None,
+        };
+        let proof = if is_probe { decision.map(|it| it.proof) } else { Some(Proof::Administrator) };
         Self {
             time: Time(time),
             address: source,
             name,
             port: is_probe.then_some(port),
             protocol: is_probe.then(|| protocol.name()),
-            kind,
+            kind: kind.or_else(|| decision.map(|it| it.kind.clone())),
+            proof: proof.map(Proof::name),
             deed,
         }
     }
@@ -121,14 +142,22 @@ pub(super) fn render(entries: &[Entry], zone: &TimeZone) -> String {
     if entries.is_empty() {
         return "the history has no such line\n".into();
     }
-    let columns =
-        [("TIME", Left), ("ADDRESS", Left), ("DEED", Left), ("PORT", Right), ("KIND", Left), ("NAME", Left)];
+    let columns = [
+        ("TIME", Left),
+        ("ADDRESS", Left),
+        ("DEED", Left),
+        ("PROOF", Left),
+        ("PORT", Right),
+        ("KIND", Left),
+        ("NAME", Left),
+    ];
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
     let rows = entries.iter().map(|entry| {
         [
             table::local(entry.time.0, zone),
             entry.address.to_string(),
             entry.deed.name().into(),
+            entry.proof.unwrap_or("-").into(),
             or_none(entry.port.zip(entry.protocol).map(|(port, protocol)| format!("{port}/{protocol}"))),
             or_none(entry.kind.clone()),
             or_none(entry.name.clone()),
@@ -155,7 +184,7 @@ mod tests {
             since: since.map(|text| text.parse().unwrap()),
             ..ALL
         };
-        select(FILE.as_bytes(), &history).unwrap()
+        select(FILE.as_bytes(), &history, &Decided::default()).unwrap()
     }
 
     #[test]
@@ -186,7 +215,7 @@ mod tests {
             (Some("UDP"), Some(cli::Deed::Fenced), &[]),
         ] {
             let history = History { kind: kind.map(Into::into), deed, ..ALL };
-            let (entries, _) = select(FILE.as_bytes(), &history).unwrap();
+            let (entries, _) = select(FILE.as_bytes(), &history, &Decided::default()).unwrap();
             let found: Vec<_> = entries.iter().map(|entry| entry.address.to_string()).collect();
             assert_eq!(found, expected, "{kind:?} {deed:?}");
         }
@@ -196,10 +225,10 @@ mod tests {
     fn a_table_is_for_people() {
         assert_eq!(
             render(&selected(None, None).0, &TimeZone::UTC),
-            "TIME                 ADDRESS      DEED        PORT  KIND  NAME\n\
-             2026-11-22 23:12:59  192.0.2.9    blocked    1/TCP  -     a.example\n\
-             2026-11-22 23:13:00  192.0.2.10   blocked        -  -     -\n\
-             2026-11-22 23:40:13  2001:db8::9  reported  69/UDP  UDP   -\n"
+            "TIME                 ADDRESS      DEED      PROOF            PORT  KIND  NAME\n\
+             2026-11-22 23:12:59  192.0.2.9    blocked   -               1/TCP  -     a.example\n\
+             2026-11-22 23:13:00  192.0.2.10   blocked   administrator       -  -     -\n\
+             2026-11-22 23:40:13  2001:db8::9  reported  -              69/UDP  UDP   -\n"
         );
     }
 
@@ -209,7 +238,7 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&observed::json(&entries)).unwrap();
         let expected = serde_json::json!([{
             "time": "2026-11-22T23:12:59Z", "address": "192.0.2.9", "name": "a.example", "port": 1,
-            "protocol": "TCP", "kind": null, "deed": "blocked"
+            "protocol": "TCP", "kind": null, "proof": null, "deed": "blocked"
         }]);
         assert_eq!(value, expected);
     }
@@ -217,7 +246,10 @@ mod tests {
     #[test]
     fn a_history_that_is_not_there_has_no_lines() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(read(&directory.path().join("history"), &ALL).unwrap(), (Vec::new(), 0));
+        assert_eq!(
+            read(&directory.path().join("history"), &ALL, &Decided::default()).unwrap(),
+            (Vec::new(), 0)
+        );
         assert_eq!(render(&[], &TimeZone::UTC), "the history has no such line\n");
     }
 }

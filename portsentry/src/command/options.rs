@@ -28,7 +28,7 @@ pub fn read(cli: &Cli) -> Result<(Options, Vec<String>), Vec<String>> {
     if is_wrong {
         return Err(lines(&texts));
     }
-    Ok((Options { modes: cli.modes(), config, ignored, listed, debug: cli.debug, warnings }, texts))
+    Ok((Options { modes: cli.modes(), config, ignored, listed, debug: cli.is_debugged(), warnings }, texts))
 }
 
 fn ignored(file: &Path, findings: &mut Findings) -> Vec<IpNet> {

@@ -37,7 +37,7 @@ pub(super) fn run(cli: &Cli, top: Top) -> Exit {
     };
     let interval = Duration::from_secs(top.interval);
     if top.once {
-        return once(&config, interval);
+        return once(&config, interval, top.json);
     }
     if !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
         eprintln!("portsentry: this is no terminal; --once prints one frame as text");
@@ -117,7 +117,7 @@ fn is_end(key: KeyEvent) -> bool {
         && (interrupts || matches!(key.code, KeyCode::Char('q' | 'Q') | KeyCode::Esc))
 }
 
-fn once(config: &Config, interval: Duration) -> Exit {
+fn once(config: &Config, interval: Duration, is_json: bool) -> Exit {
     let look = || {
         let first = look(config)?;
         thread::sleep(interval);
@@ -125,6 +125,7 @@ fn once(config: &Config, interval: Duration) -> Exit {
         Ok::<_, kernel::Error>(View::new(&first, &second))
     };
     match look() {
+        Ok(view) if is_json => show::print(&observed::json(&view)),
         Ok(view) => show::print(&text(&view, SIZE)),
         Err(error) => observed::failure(&error),
     }

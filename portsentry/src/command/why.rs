@@ -17,7 +17,7 @@ use crate::{
     daemon::Options,
     exit::Exit,
     sink::{
-        self, blocked_file,
+        self, Decided, blocked_file,
         evidence::{self, Seen},
     },
 };
@@ -87,7 +87,8 @@ fn read(options: &Options, address: IpAddr) -> Result<Report, Exit> {
     });
     let wanted =
         History { address: Some(IpNet::from(address)), since: None, kind: None, deed: None, json: false };
-    let (history, _) = history::read(&config.history_file, &wanted)
+    let decided = Decided::read(config.evidence_file.as_deref()).map_err(|error| failed(&error))?;
+    let (history, _) = history::read(&config.history_file, &wanted, &decided)
         .map_err(|error| failed(&format!("{} can't be read: {error}", config.history_file.display())))?;
     let evidence = config.evidence_file.as_deref().map(|path| evidence::read(path, address));
     let exempt = hold::refuse(&BTreeSet::from([address]), options).map_err(|problem| failed(&problem))?;

@@ -342,7 +342,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "1 to 10000000",
         default: "1000",
-        meaning: "SYNs a second that each CPU answers at most.",
+        meaning: "SYNs a second that are answered at most, and acknowledgements that are checked. The CPUs share it in equal \
+                  parts, of at least one.",
         set: |c, v, r| put(&mut c.challenge_rate, value::number(v, 1..=10_000_000, r)),
     },
     Key {

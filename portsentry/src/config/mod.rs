@@ -120,7 +120,7 @@ pub struct Config {
     pub fence_rate: u32,
     /// `CHALLENGE`
     pub challenge: bool,
-    /// `CHALLENGE_RATE`: answers a second and CPU.
+    /// `CHALLENGE_RATE`: answers a second, of all CPUs together.
     pub challenge_rate: u32,
     /// `KILL_ON_PROOF`
     pub kill_on_proof: bool,

@@ -3,7 +3,10 @@
 //! Links are pinned, so that a daemon that dies leaves enforcement in place, and the next one replaces the
 //! program without a gap.
 
-use std::{fmt, io};
+use std::{
+    fmt, io, thread,
+    time::{Duration, Instant},
+};
 
 use aya::programs::{
     ProgramError, Xdp, XdpMode,
@@ -12,6 +15,10 @@ use aya::programs::{
 };
 
 use super::{Error, Pins, error::os_error};
+
+/// How long the kernel may take to detach a program at the most, and how often it is tried.
+const PATIENCE: Duration = Duration::from_secs(2);
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(1);
 
 /// How frames reach the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,22 +52,24 @@ pub struct Attachment {
     pub interface: String,
     /// The mode, or `None` where a running program was replaced in the mode it had.
     pub mode: Option<Mode>,
-    /// Why it isn't native, where that was tried.
+    /// An earlier run's native program was detached for it, as the kernel has no native and generic ones at a time.
+    pub was_native: bool,
+    /// Why it isn't native, where that was tried; or what that means.
     pub reason: Option<String>,
 }
 
 impl fmt::Display for Attachment {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { interface, mode, reason } = self;
-        match (mode, reason) {
-            (None, _) => {
-                write!(formatter, "{interface}: took over from the program that an earlier run left")
-            }
-            (Some(mode), None) => write!(formatter, "{interface}: {} XDP", mode.name()),
-            (Some(mode), Some(reason)) => {
-                write!(formatter, "{interface}: {} XDP, because {reason}", mode.name())
-            }
+        let Self { interface, mode, was_native, reason } = self;
+        match mode {
+            None => write!(formatter, "{interface}: took over from the program that an earlier run left")?,
+            Some(mode) => write!(formatter, "{interface}: {} XDP", mode.name())?,
         }
+        if *was_native {
+            formatter
+                .write_str(" in the place of an earlier run's native one, after a moment without either")?;
+        }
+        reason.iter().try_for_each(|reason| write!(formatter, ", {reason}"))
     }
 }
 
@@ -73,8 +82,9 @@ pub(super) fn attach(
     only: Option<Mode>,
 ) -> Result<Attachment, Error> {
     let interface = name.to_owned();
+    let was_native = only == Some(Mode::Generic) && give_way(program, pins, (name, index))?;
     if take_over(program, pins, index)? {
-        return Ok(Attachment { interface, mode: None, reason: None });
+        return Ok(Attachment { interface, mode: None, was_native, reason: None });
     }
     let (mode, reason) = match only {
         Some(mode) => (mode, None),
@@ -83,18 +93,45 @@ pub(super) fn attach(
                 return pin(program, pins, index, link).map(|()| Attachment {
                     interface,
                     mode: Some(Mode::Native),
+                    was_native,
                     reason: None,
                 });
             }
             Err(error) if is_unable(&error) => {
-                (Mode::Generic, Some(format!("the driver answered: {}", answer(&error))))
+                (Mode::Generic, Some(format!("because the driver answered: {}", answer(&error))))
             }
             Err(error) => return Err(failure(name, Mode::Native, error)),
         },
     };
-    let link = program.attach_to_if_index(index, mode.flags()).map_err(|error| failure(name, mode, error))?;
+    let begin = Instant::now();
+    let attached = loop {
+        match program.attach_to_if_index(index, mode.flags()) {
+            // The kernel detaches what was let go a moment later.
+            Err(error) if was_native && is(&error, nix::Error::EEXIST) && begin.elapsed() < PATIENCE => {
+                thread::sleep(BETWEEN_ATTEMPTS);
+            }
+            attached => break attached,
+        }
+    };
+    let link = attached.map_err(|error| failure(name, mode, error))?;
     pin(program, pins, index, link)?;
-    Ok(Attachment { interface, mode: Some(mode), reason })
+    Ok(Attachment { interface, mode: Some(mode), was_native, reason })
+}
+
+/// Detaches an earlier run's program that is native, for a generic one; whether it was. Which it is nothing tells but
+/// an attempt: the kernel refuses a second program of the same mode as busy, and one of the other as existing.
+fn give_way(program: &mut Xdp, pins: &Pins, (name, index): (&str, u32)) -> Result<bool, Error> {
+    let path = pins.link(index);
+    if !path.exists() {
+        return Ok(false);
+    }
+    match program.attach_to_if_index(index, Mode::Generic.flags()) {
+        // What was pinned is attached to nothing any more.
+        Ok(attempt) => program.detach(attempt).map(|()| false).map_err(Error::from),
+        Err(error) if is(&error, nix::Error::EEXIST) => detach(pins, index).map(|()| true),
+        Err(error) if is(&error, nix::Error::EBUSY) => Ok(false),
+        Err(error) => Err(failure(name, Mode::Generic, error)),
+    }
 }
 
 /// Detaches from the interface with that index, if a link is pinned for it.
@@ -124,11 +161,13 @@ fn take_over(program: &mut Xdp, pins: &Pins, index: u32) -> Result<bool, Error> 
     match replaced {
         // The pin keeps the link alive; this process's handle is let go.
         Ok(link) => program.take_link(link).map(drop).map(|()| true).map_err(Error::from),
-        Err(error) if os_error(&error) == Some(nix::Error::ENOLINK as i32) => {
-            detach(pins, index).map(|()| false)
-        }
+        Err(error) if is(&error, nix::Error::ENOLINK) => detach(pins, index).map(|()| false),
         Err(error) => Err(error.into()),
     }
+}
+
+fn is(error: &ProgramError, number: nix::Error) -> bool {
+    os_error(error) == Some(number as i32)
 }
 
 fn io_error(error: &impl fmt::Display) -> ProgramError {

@@ -95,7 +95,7 @@ impl Load {
             fence_ns: if config.block_unproven { 0 } else { nanoseconds(config.fence_time) },
             open_after_ns: nanoseconds(config.open_after),
             fence_rate: config.fence_rate,
-            challenge_rate: if config.challenge { config.challenge_rate } else { 0 },
+            challenge_rate: if config.challenge { each_cpus(config.challenge_rate, cpus()) } else { 0 },
             first_ephemeral: first_ephemeral(),
             traps: if modes.is_connect(Protocol::Tcp) { Settings::TCP_TRAPS } else { 0 }
                 + if modes.is_connect(Protocol::Udp) { Settings::UDP_TRAPS } else { 0 },
@@ -188,6 +188,16 @@ impl Load {
         gate::make(pins, &mut loader).map_err(denied)?;
         loader.load(OBJECT).map_err(|error| denied(error.into()))
     }
+}
+
+/// Each CPU's share of a rate that is the whole host's; no CPU goes without.
+fn each_cpus(rate: u32, cpus: u32) -> u32 {
+    (rate / cpus.max(1)).max(1)
+}
+
+/// The CPUs that are online.
+fn cpus() -> u32 {
+    aya::util::online_cpus().map_or(1, |cpus| u32::try_from(cpus.len()).unwrap_or(u32::MAX))
 }
 
 impl Kernel {
@@ -366,4 +376,18 @@ fn verify(program: &mut Xdp) -> Result<(), Error> {
 fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, Error> {
     let map = ebpf.take_map(name).ok_or_else(|| Error::Missing(name.into()))?;
     T::try_from(map).map_err(Error::map(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hosts_rate_is_shared_by_its_cpus() {
+        for (rate, cpus, expected) in [(1000, 1, 1000), (1000, 2, 500), (1000, 64, 15), (1, 8, 1), (7, 0, 7)]
+        {
+            assert_eq!(each_cpus(rate, cpus), expected, "{rate} among {cpus}");
+        }
+        assert!(cpus() >= 1);
+    }
 }

@@ -33,6 +33,13 @@ pub enum Action {
     Run,
 }
 
+/// Whether the `KILL_*` actions are taken against a source that is held now and wasn't before, or was only fenced;
+/// `on_proof` is `KILL_ON_PROOF`.
+#[must_use]
+pub fn calls_for_kill(hold: &Hold, was_fenced: bool, on_proof: bool) -> bool {
+    if on_proof { hold.proof != Proof::None } else { !was_fenced }
+}
+
 /// What is to be done about `sighting`, where the configuration says `response` for its protocol, and whether the
 /// `KILL_*` actions wait for proof; a block it tells of, which lasts until `until`, enters `ledger`.
 pub fn respond(
@@ -42,7 +49,6 @@ pub fn respond(
     (response, kills_on_proof): (Response, bool),
 ) -> &'static [Action] {
     use Action::{Attack, Block, Fence, Full, Kill, LeaveAlone, Notice, Record, Report, Run};
-    let is_proven = sighting.proof != Proof::None;
     match sighting.verdict {
         Verdict::Counted | Verdict::Noticed | Verdict::Ignored => &[Notice],
         Verdict::Full => &[Attack, Full],
@@ -54,7 +60,7 @@ pub fn respond(
             let was_fenced = ledger.get(sighting.source).is_some_and(|hold| hold.is_fence);
             let is_new = ledger.enter(sighting.source, Hold { until, ..sighting.hold() });
             let is_fence = sighting.verdict == Verdict::Fence;
-            let kills = if kills_on_proof { is_proven } else { !was_fenced };
+            let kills = calls_for_kill(&sighting.hold(), was_fenced, kills_on_proof);
             match (is_new, is_fence, kills) {
                 // A source that was found in the map before its event was read is recorded already.
                 (false, _, _) => &[Attack],

@@ -155,20 +155,28 @@ fn before(path: &Path) -> PathBuf {
 
 /// What was seen of `source`, in the order of time; of a million packets, the last.
 pub fn read(path: &Path, source: IpAddr) -> Result<Vec<Seen>, ReplaceError> {
+    // The address alone is looked for first, as most lines are others'.
+    let mention = format!("\"{source}\"");
+    let mut all = lines(path, |line| line.contains(&mention))?;
+    all.retain(|seen| seen.source == source);
+    all.sort_by(|one, other| one.time.cmp(&other.time));
+    Ok(all)
+}
+
+/// What was seen of everybody.
+pub(super) fn all(path: &Path) -> Result<Vec<Seen>, ReplaceError> {
+    lines(path, |_| true)
+}
+
+/// The packets in those lines of the file and the one before that are wanted.
+fn lines(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Seen>, ReplaceError> {
     let mut all = Vec::new();
     for path in [before(path), path.to_path_buf()] {
         let content = replace::read(&path)?.unwrap_or_default();
-        // The address alone is looked for first, as most lines are others'.
-        let mention = format!("\"{source}\"");
         let text = String::from_utf8_lossy(&content);
-        let lines = text.lines().filter(|line| line.contains(&mention));
-        all.extend(
-            lines
-                .filter_map(|line| serde_json::from_str::<Seen>(line).ok())
-                .filter(|seen| seen.source == source),
-        );
+        let lines = text.lines().filter(|line| is_wanted(line));
+        all.extend(lines.filter_map(|line| serde_json::from_str::<Seen>(line).ok()));
     }
-    all.sort_by(|one, other| one.time.cmp(&other.time));
     Ok(all)
 }
 

@@ -19,7 +19,7 @@ use jiff::tz::TimeZone;
 
 use self::deny::Deny;
 use super::{
-    Named, blocked_file, classic,
+    Decided, Named, blocked_file, classic,
     evidence::Evidence,
     history::{self, History},
     replace, revival,
@@ -193,6 +193,15 @@ impl Files {
     #[must_use]
     pub fn once_blocked(&self) -> Vec<IpAddr> {
         self.history.blocked().unwrap_or_default()
+    }
+
+    /// What the evidence says of past blocks, and what is wrong with it.
+    #[must_use]
+    pub fn decided(&self) -> (Decided, Option<String>) {
+        match Decided::read(self.evidence.as_ref().map(Evidence::path)) {
+            Ok(decided) => (decided, None),
+            Err(error) => (Decided::default(), Some(error.to_string())),
+        }
     }
 
     /// Takes note of a packet, should its source be blocked, or be so now.

@@ -3,6 +3,9 @@
 
 use std::net::IpAddr;
 
+use portsentry::kernel::{Load, Mode, Pins};
+use portsentry_common::settings::Settings;
+
 use super::{FAMILIES, Family, INTERFACE, Lab, hardware_address};
 
 /// The router's number among the network's members, behind the scanner's sources.
@@ -50,6 +53,31 @@ impl Lab {
             }
         }
         lab
+    }
+
+    /// Has the router's end of the host's cable run a program that passes everything, as it watches nothing: what a
+    /// native program at a veth sends back is lost unless the other end runs one, too (the kernel's
+    /// `drivers/net/veth.c`).
+    pub fn pass_at_router(&self) {
+        let pins = Pins::open(&self.other_pins()).expect("a directory for pins");
+        let settings = Settings::UNSET;
+        let (max_blocked, max_networks, max_fenced, max_sources) = (16, 16, 16, 16);
+        let ring_size = 4096;
+        let load =
+            Load { settings, max_blocked, max_networks, max_fenced, max_sources, ring_size, debug: false };
+        self.switch.enter(|| {
+            let (mut kernel, _ring) = load.load(pins).unwrap_or_else(|error| panic!("{error}"));
+            let attached = kernel.attach("port1", Some(Mode::Native));
+            attached.unwrap_or_else(|error| panic!("{error}"));
+        });
+    }
+
+    /// Has sums be computed by the interfaces, which between namespaces leave them undone, or by the system that sends.
+    pub fn offload_sums(&self, is_on: bool) {
+        let word = if is_on { "on" } else { "off" };
+        for namespace in [&self.host, &self.scanner] {
+            namespace.run("ethtool", &["-K", INTERFACE, "rx", word, "tx", word]);
+        }
     }
 
     /// Has the router take the scanner for `address`, of which the scanner's system knows nothing: it resets no

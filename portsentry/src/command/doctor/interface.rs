@@ -94,7 +94,7 @@ pub(super) fn findings(link: &Link, place: &Place<'_>) -> Vec<Finding> {
         return found;
     }
     found.push(mode(link));
-    found.extend(answers(link, place));
+    found.extend(answers(link, place, is_ours));
     found.push(size(link));
     found.extend(offloads(link));
     found.extend(queues(link, place.cpus));
@@ -161,9 +161,16 @@ fn mode(link: &Link) -> Finding {
 }
 
 /// On a veth, what XDP sends back vanishes unless the peer runs a program, too.
-fn answers(link: &Link, place: &Place<'_>) -> Option<Finding> {
+fn answers(link: &Link, place: &Place<'_>, is_ours: bool) -> Option<Finding> {
     let name = &link.name;
+    let is_native = is_ours && link.xdp.is_some_and(|running| running.is_native);
     match place.answers.filter(|_| driver(link) == "veth")? {
+        XdpMode::Auto | XdpMode::Generic if is_native => Some(Finding::warning(
+            name,
+            "is one end of a veth pair with our program in native mode: answers to probes (CHALLENGE) vanish unless the \
+             other end runs an XDP program",
+            "reload or restart portsentry, which puts it into generic mode",
+        )),
         XdpMode::Auto => Some(Finding::ok(
             name,
             "is one end of a veth pair, and CHALLENGE is on: it gets generic XDP, which loses no answers",
@@ -310,6 +317,11 @@ mod tests {
         ] {
             let worries = worries(&of_kind("veth"), &Place { answers, ..PLACE });
             assert_eq!(worries.len(), usize::from(is_lost), "{answers:?}: {worries:?}");
+        }
+        for is_native in [false, true] {
+            let link = Link { xdp: Some(Running { program: 7, is_native }), ..of_kind("veth") };
+            let worries = worries(&link, &Place { pinned: &[2], ..PLACE });
+            assert_eq!(worries.len(), usize::from(is_native), "it is attached already: {worries:?}");
         }
     }
 }

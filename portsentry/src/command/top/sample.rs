@@ -14,6 +14,7 @@ use portsentry_common::{
     classify::{Kind, Protocol},
     counter::{Counter, Counters},
 };
+use serde::Serialize;
 
 use crate::{
     cli::State,
@@ -106,7 +107,7 @@ impl Maps {
 }
 
 /// What is shown.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(super) struct View {
     pub interfaces: Vec<String>,
     pub daemon: Option<i32>,
@@ -121,7 +122,7 @@ pub(super) struct View {
 }
 
 /// Something that is counted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Rate {
     pub what: &'static str,
     pub a_second: f64,
@@ -129,7 +130,7 @@ pub(super) struct Rate {
 }
 
 /// A held source.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Source {
     pub address: IpAddr,
     pub state: State,
@@ -141,7 +142,7 @@ pub(super) struct Source {
 }
 
 /// How full something is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Gauge {
     pub what: &'static str,
     pub used: u64,

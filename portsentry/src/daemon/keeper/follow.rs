@@ -140,14 +140,19 @@ impl Keeper {
     /// Attaches to one interface. What a challenge answers from a veth in native mode is lost unless its peer, too, has
     /// an XDP program (the kernel's `drivers/net/veth.c`), so there it is generic.
     fn attach(&mut self, interface: &Interface) -> Result<Attachment, kernel::Error> {
-        if !(self.challenges && interface.is_veth && self.mode.is_none()) {
+        if !(self.challenges && interface.is_veth) {
             return self.kernel.attach(&interface.name, self.mode);
         }
-        let mut attachment = self.kernel.attach(&interface.name, Some(Mode::Generic))?;
-        if attachment.mode.is_some() {
-            attachment.reason =
-                Some("CHALLENGE is on, and answers sent from a native veth can be lost".into());
-        }
+        let mut attachment = self.kernel.attach(&interface.name, self.mode.or(Some(Mode::Generic)))?;
+        let reason = match self.mode {
+            None => "because CHALLENGE is on, and answers sent from a native veth can be lost",
+            Some(Mode::Native) => {
+                "and CHALLENGE is on: its answers are lost unless the veth's other end runs an XDP program, too; \
+                 XDP_MODE=\"auto\" loses none"
+            }
+            Some(Mode::Generic) => return Ok(attachment),
+        };
+        attachment.reason = attachment.mode.map(|_| reason.into());
         Ok(attachment)
     }
 

@@ -15,7 +15,7 @@ use portsentry_common::{
 use super::{super::territory, Keeper};
 use crate::{
     kernel::{self, Found, Kernel, Moment},
-    policy::{Hold, Record, Sighting, Standing, TakeOver},
+    policy::{Hold, Record, Sighting, Standing, TakeOver, calls_for_kill},
 };
 
 /// Fences that are found and written down at a time.
@@ -149,7 +149,7 @@ impl Keeper {
             if mirrored || (hold.is_fence && found == FENCES) {
                 continue;
             }
-            let was_fenced = self.ledger.get(source).is_some();
+            let was_fenced = self.ledger.get(source).is_some_and(|hold| hold.is_fence);
             if self.ledger.enter(source, hold) {
                 found += usize::from(hold.is_fence);
                 if !hold.is_fence {
@@ -158,10 +158,9 @@ impl Keeper {
                 let record = Record { source, hold };
                 self.journal.found(&record);
                 self.files.record(&record, None, &source.into());
-                if was_fenced {
-                    self.files.deny_still(&record);
-                } else {
-                    self.files.deny(&record);
+                self.files.show(&record);
+                if calls_for_kill(&hold, was_fenced, self.kills_on_proof) {
+                    self.kill(&record);
                 }
             }
         }
@@ -180,6 +179,26 @@ impl Keeper {
         Ok(())
     }
 
+    /// What proved those whom only the file knows, as after a reboot, is in the evidence: the file doesn't tell.
+    fn recall_proofs(&mut self, lines: &mut [Record], standings: &BTreeMap<IpAddr, Standing>) {
+        let is_forgotten = |line: &&mut Record| {
+            line.hold.proof == Proof::None && !line.hold.is_fence && !standings.contains_key(&line.source)
+        };
+        let mut forgotten = lines.iter_mut().filter(is_forgotten).peekable();
+        if forgotten.peek().is_none() {
+            return;
+        }
+        let (decided, problem) = self.files.decided();
+        if let Some(problem) = problem {
+            self.journal.error(&problem);
+        }
+        for line in forgotten {
+            if let Some(decision) = decided.at(line.source, line.hold.since, false) {
+                line.hold.proof = decision.proof;
+            }
+        }
+    }
+
     /// Makes the files, the kernel's maps and the ledger agree when the daemon starts.
     pub(super) fn take_over(&mut self, found: &Found) -> Result<(), kernel::Error> {
         for source in self.files.once_blocked() {
@@ -189,6 +208,9 @@ impl Keeper {
         let now = SystemTime::now();
         let standings: BTreeMap<IpAddr, Standing> =
             standings(&found.blocked, &found.fenced).map(|standing| (standing.source, standing)).collect();
+        if let Some(lines) = &mut lines {
+            self.recall_proofs(lines, &standings);
+        }
         for line in lines.iter_mut().flatten() {
             line.hold.until = self.until(line.source, &line.hold);
             // The kernel's clock is never set. An end that an administrator writes is a moment, by the wall clock.
@@ -199,7 +221,8 @@ impl Keeper {
                 if line.hold.is_apart_from(hold) {
                     self.files.rewrite();
                 }
-                (line.hold.since, line.hold.until) = (hold.since, hold.until);
+                // Nor does the file say what proved the source.
+                line.hold = Hold { since: hold.since, until: hold.until, proof: hold.proof, ..line.hold };
             }
         }
         if let Some(lines) = &mut lines {
@@ -243,15 +266,23 @@ impl Keeper {
         if let Some(problem) = problem {
             self.journal.error(&problem);
         }
+        let new: BTreeSet<IpAddr> = unwritten.iter().map(|record| record.source).collect();
+        let shown = lines.iter().flatten().filter(|line| line.hold.is_fence);
+        let fenced: BTreeSet<IpAddr> = shown.map(|line| line.source).collect();
         for record in unwritten {
             if !record.hold.is_fence {
                 self.offend(record.source, &record.hold)?;
             }
             self.journal.found(&record);
             self.files.record(&record, None, &record.source.into());
+            if calls_for_kill(&record.hold, fenced.contains(&record.source), self.kills_on_proof) {
+                self.kill(&record);
+            }
         }
-        for record in self.ledger.records() {
-            self.files.deny_still(&record);
+        for record in self.ledger.records().filter(|record| !new.contains(&record.source)) {
+            if calls_for_kill(&record.hold, false, self.kills_on_proof) {
+                self.files.deny_still(&record);
+            }
         }
         self.flush();
         Ok(())

@@ -1,0 +1,102 @@
+//! What the evidence says of blocks and fences that other files tell less of: the kind of the probe, and what proved its
+//! source. It must not touch the files.
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use jiff::Timestamp;
+use portsentry_common::block::Proof;
+
+use super::{
+    ReplaceError,
+    evidence::{self, Seen},
+};
+
+/// How much two times of the same block may differ: one is in whole seconds.
+const ROUNDING: Duration = Duration::from_secs(2);
+
+/// A packet that led to a block or a fence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// When.
+    pub time: SystemTime,
+    /// It led to a fence, not to a block.
+    pub is_fence: bool,
+    /// Its kind, in 1.2's words.
+    pub kind: String,
+    /// What proves that the source itself sent it.
+    pub proof: Proof,
+}
+
+/// All that the evidence tells of, by source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided(BTreeMap<IpAddr, Vec<Decision>>);
+
+impl Decided {
+    /// What the evidence at `path` says; nothing where there is none.
+    pub fn read(path: Option<&Path>) -> Result<Self, ReplaceError> {
+        Ok(path.map(evidence::all).transpose()?.unwrap_or_default().into_iter().collect())
+    }
+
+    /// What was decided about `source` at about that time.
+    #[must_use]
+    pub fn at(&self, source: IpAddr, time: SystemTime, is_fence: bool) -> Option<&Decision> {
+        let apart = |decision: &&Decision| {
+            let earlier = decision.time.duration_since(time);
+            earlier.unwrap_or_else(|error| error.duration())
+        };
+        let near = self.0.get(&source)?.iter().filter(|decision| decision.is_fence == is_fence);
+        near.filter(|decision| apart(decision) <= ROUNDING).min_by_key(apart)
+    }
+}
+
+impl FromIterator<Seen> for Decided {
+    fn from_iter<T: IntoIterator<Item = Seen>>(all: T) -> Self {
+        let mut decided = Self::default();
+        for seen in all {
+            let is_fence = seen.verdict == "fence";
+            let Some((time, proof)) = seen.time.parse::<Timestamp>().ok().zip(Proof::named(&seen.proof))
+            else {
+                continue;
+            };
+            if is_fence || seen.verdict == "block" {
+                let decision = Decision { time: time.into(), is_fence, kind: seen.kind, proof };
+                decided.0.entry(seen.source).or_default().push(decision);
+            }
+        }
+        decided
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portsentry_common::decide::Verdict;
+
+    use super::*;
+    use crate::{policy::Sighting, sink::journal::tests::sighting};
+
+    #[test]
+    fn a_decision_is_found_by_source_time_and_what_was_decided() {
+        let fence = Sighting { verdict: Verdict::Fence, ..sighting() };
+        let block = Sighting {
+            verdict: Verdict::Block,
+            proof: Proof::Cookie,
+            time: fence.time + Duration::from_secs(1),
+            ..fence.clone()
+        };
+        let counted = Sighting { verdict: Verdict::Counted, proof: Proof::Connection, ..fence.clone() };
+        let decided: Decided = [&fence, &block, &counted].into_iter().map(Seen::from).collect();
+        let proof = |seconds: u64, is_fence| {
+            let time = fence.time + Duration::from_secs(seconds);
+            decided.at(fence.source, time, is_fence).map(|decision| decision.proof)
+        };
+        assert_eq!((proof(0, true), proof(0, false)), (Some(Proof::None), Some(Proof::Cookie)));
+        assert_eq!((proof(3, true), proof(3, false)), (None, Some(Proof::Cookie)));
+        assert_eq!(proof(4, false), None);
+        assert_eq!(decided.at([203, 0, 113, 250].into(), fence.time, true), None);
+    }
+}
