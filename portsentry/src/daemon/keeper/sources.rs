@@ -248,14 +248,14 @@ impl Keeper {
         }
         let new: BTreeSet<IpAddr> = unwritten.iter().map(|record| record.source).collect();
         let fences = lines.iter().flatten().filter(|line| line.hold.is_fence);
-        let fenced: BTreeSet<IpAddr> = fences.map(|line| line.source).collect();
+        let once_fenced: BTreeSet<IpAddr> = fences.map(|line| line.source).collect();
         for record in unwritten {
             if !record.hold.is_fence {
                 self.offend(record.source, &record.hold)?;
             }
             self.journal.found(&record);
             self.files.record(&record, None, &record.source.into());
-            if calls_for_kill(&record.hold, fenced.contains(&record.source), self.kills_on_proof) {
+            if calls_for_kill(&record.hold, once_fenced.contains(&record.source), self.kills_on_proof) {
                 self.kill(&record);
             }
         }
