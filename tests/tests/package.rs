@@ -44,13 +44,23 @@ impl Host<'_> {
         self.property("ActiveState") == "active" && self.property("SubState") == "running"
     }
 
+    /// Scans, and waits until the scanner is fenced.
+    fn fence(&self, family: Family) -> IpAddr {
+        self.scan(family, "Fenced")
+    }
+
     /// Scans, and waits until the scanner is blocked.
     fn block(&self, family: Family) -> IpAddr {
+        self.scan(family, "Blocked")
+    }
+
+    fn scan(&self, family: Family, done: &str) -> IpAddr {
         let source = self.lab.source(family);
         self.lab.nmap(source, "-sS -p 1-20 --max-retries 0");
         self.machine.wait_until("the blocked file shows the scanner", || {
             let file = self.machine.run("cat /var/lib/portsentry/portsentry.blocked");
-            file.contains(&format!("Host: {source}/{source} "))
+            let about = format!("Host: {source}/{source} ");
+            file.lines().any(|line| line.contains(&about) && line.ends_with(done))
         });
         source
     }
@@ -121,6 +131,38 @@ fn a_package_lives_from_the_first_scan_to_the_purge() {
         let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
         assert!(service.answers_at(&lab.scanner, source, host, Reach::Expected), "{source} is still blocked");
     }
+}
+
+/// The lines of what is moved away and of what is begun are each whole, and nothing is told to the daemon.
+#[test]
+fn its_files_are_rotated_while_it_runs() {
+    const FILES: [&str; 2] = ["/var/lib/portsentry/portsentry.history", "/var/log/portsentry.json"];
+    let lab = Lab::new();
+    let host = Host { machine: lab.boot(), lab: &lab };
+    let machine = &host.machine;
+    machine.run("dpkg --purge --force-depends portsentry portsentry-xdp || :; rm -rf /etc/portsentry");
+    host.install(1);
+    machine.run(
+        "sed -i 's/^BLOCK_TCP=.*/BLOCK_TCP=\"1\"/' /etc/portsentry/portsentry.conf; \
+         echo 'JSON_LOG=\"/var/log/portsentry.json\"' >> /etc/portsentry/portsentry.conf; \
+         systemctl restart portsentry",
+    );
+    let names =
+        |file: &str, source: IpAddr| machine.run(&format!("cat {file}")).contains(&source.to_string());
+    let before = host.fence(Family::V4);
+    FILES.iter().for_each(|file| machine.wait_until("it is told", || names(file, before)));
+    let tried = machine.run("logrotate --debug /etc/logrotate.d/portsentry 2>&1");
+    assert!(!tried.contains("error:") && FILES.iter().all(|file| tried.contains(file)), "{tried}");
+    machine.run("logrotate --force --state /tmp/state /etc/logrotate.d/portsentry");
+    for file in FILES {
+        assert!(names(&format!("{file}.1"), before) && !names(file, before), "{file} was not rotated");
+    }
+    let after = host.fence(Family::V6);
+    for file in FILES {
+        machine.wait_until("the new file is written to", || names(file, after));
+        assert!(!names(&format!("{file}.1"), after), "{file}.1 is still written to");
+    }
+    assert!(host.is_active(), "{}", host.journal());
 }
 
 /// What systemd itself says of the unit's hardening: 0 is best, 10 is none.

@@ -141,6 +141,7 @@ pub struct Down {
 }
 
 /// What `history` takes.
+#[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
 #[derive(Clone, Debug, Args)]
 pub struct History {
     /// Only this address, or addresses in this network

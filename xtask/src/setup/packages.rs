@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Programs, and the packages that have them.
-const NEEDED: [(&str, &str); 17] = [
+const NEEDED: [(&str, &str); 18] = [
     ("ip", "iproute2"),
     ("bpftool", "bpftool"),
     ("nmap", "nmap"),
@@ -25,6 +25,7 @@ const NEEDED: [(&str, &str); 17] = [
     ("jq", "jq"),
     ("curl", "curl"),
     ("tmux", "tmux"),
+    ("logrotate", "logrotate"),
 ];
 
 /// The same for what the bench measures beside ours.

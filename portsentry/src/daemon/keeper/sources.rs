@@ -243,7 +243,12 @@ impl Keeper {
             |block: &Block| block.origin != Origin::List as u8 && (block.mirrored == 0 || lines.is_none());
         let lost = found.left_out.iter().filter(|(_, block)| is_lost(block)).map(|(source, _)| *source);
         let mut homeless: BTreeSet<IpAddr> = lost.collect();
-        for record in block {
+        // All at once whom the map lacks; one by one where some find no room, or the map knows more than the file.
+        let is_fresh = |record: &Record| !record.hold.is_fence && !standings.contains_key(&record.source);
+        let fresh = block.iter().filter(|record| is_fresh(record));
+        let fresh: Vec<_> = fresh.map(|record| (record.source, restored(&record.hold))).collect();
+        let are_in = self.kernel.blocked.insert_all(&fresh).is_ok();
+        for record in block.into_iter().filter(|record| !(are_in && is_fresh(record))) {
             match self.restore(&record) {
                 Ok(()) => {}
                 Err(kernel::Error::Full { .. }) => drop(homeless.insert(record.source)),
@@ -267,15 +272,15 @@ impl Keeper {
             self.journal.error(&problem);
         }
         let new: BTreeSet<IpAddr> = unwritten.iter().map(|record| record.source).collect();
-        let shown = lines.iter().flatten().filter(|line| line.hold.is_fence);
-        let fenced: BTreeSet<IpAddr> = shown.map(|line| line.source).collect();
+        let fences = lines.iter().flatten().filter(|line| line.hold.is_fence);
+        let once_fenced: BTreeSet<IpAddr> = fences.map(|line| line.source).collect();
         for record in unwritten {
             if !record.hold.is_fence {
                 self.offend(record.source, &record.hold)?;
             }
             self.journal.found(&record);
             self.files.record(&record, None, &record.source.into());
-            if calls_for_kill(&record.hold, fenced.contains(&record.source), self.kills_on_proof) {
+            if calls_for_kill(&record.hold, once_fenced.contains(&record.source), self.kills_on_proof) {
                 self.kill(&record);
             }
         }
