@@ -63,8 +63,10 @@ impl Plain for Ipv4 {
         const PLAIN: u64 = 0x4500_0000_0000_0000_u64.to_be();
 
         let protocol = packet.read(9)?;
-        let is_plain = packet.read::<u64>(0)? & SHAPE == PLAIN;
-        let end = usize::from(u16::from_be(packet.read(2)?));
+        let first = packet.read::<u64>(0)?;
+        let is_plain = first & SHAPE == PLAIN;
+        // Cut out of a word that was swapped as a whole: older verifiers know no bounds of a half that was.
+        let end = usize::from((u64::from_be(first) >> 32) as u16);
         is_plain.then_some(Payload { protocol, offset: ipv4::LEAST, end })
     }
 
@@ -89,7 +91,7 @@ impl Plain for Ipv6 {
     #[inline(always)]
     fn payload<B: Bytes>(packet: B) -> Option<Payload> {
         let protocol = packet.read(6)?;
-        let length = usize::from(u16::from_be(packet.read(4)?));
+        let length = usize::from((super::beginning(packet, 0)? >> 16) as u16);
         let is_plain = packet.read::<u8>(0)? >> 4 == 6;
         is_plain.then_some(Payload { protocol, offset: ipv6::HEADER, end: ipv6::HEADER + length })
     }
