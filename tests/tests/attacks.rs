@@ -209,7 +209,6 @@ fn the_name_of_an_interface_reaches_no_terminal() {
     let text = daemon.log().lines().join("\n");
     assert!(text.contains("\\u{1b}[2Jx"), "it is watched, and told in words: {text}");
     assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
-    let doctor = lab.host.command(portsentry_tests::lab::binary()).arg("doctor").output().expect("it starts");
-    let said = String::from_utf8_lossy(&doctor.stdout);
+    let said = daemon.setup().say("doctor").out;
     assert!(said.contains("[2Jx") && !said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
 }

@@ -75,7 +75,7 @@ impl Visits {
             counted: HashMap::new(),
             told: LruCache::new(TOLD),
             budget: Budget::default(),
-            limits: Settings { repeat_ns, event_rate, fence_rate, ..Settings::UNSET },
+            limits: Settings { repeat_ns, event_rate, fence_rate, ..Settings::UNSET }.paced(),
             left_out: LeftOut::default(),
         }
     }
