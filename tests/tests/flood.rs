@@ -32,17 +32,25 @@ fn received(lab: &Lab) -> u64 {
     shown[0]["stats64"]["rx"]["packets"].as_u64().expect("a number")
 }
 
+/// SYNs, which the kernel judges: the daemon has little to do with them.
+fn flood_of_syns(lab: &Lab, daemon: &Daemon<'_>, from: &[&str]) -> u64 {
+    let work = worked(daemon);
+    let arrived = flood(lab, SYNS, from);
+    daemon.settle();
+    let work = worked(daemon).saturating_sub(work);
+    assert!(work < MOST_WORK, "the daemon worked for {work:?} on a flood of {FLOOD} seconds");
+    arrived
+}
+
 /// As many probes as can be sent. Returns how many arrived.
-fn flood(lab: &Lab, daemon: &Daemon<'_>, what: [&str; 3], from: &[&str]) -> u64 {
-    let (before, work) = (received(lab), worked(daemon));
+fn flood(lab: &Lab, what: [&str; 3], from: &[&str]) -> u64 {
+    let before = received(lab);
     let host = Family::V4.host().to_string();
     let seconds = FLOOD.to_string();
     let flood = [seconds.as_str(), "hping3", "-n", "-q", "--flood", &host];
     let mut command = lab.scanner.command("timeout");
     let ended = command.args(flood).args(what).args(from).output().expect("timeout of coreutils");
     assert_eq!(ended.status.code(), Some(124), "{}", String::from_utf8_lossy(&ended.stderr));
-    let work = worked(daemon).saturating_sub(work);
-    assert!(work < MOST_WORK, "the daemon worked for {work:?} on a flood of {FLOOD} seconds");
     received(lab) - before
 }
 
@@ -81,8 +89,7 @@ fn a_flood_from_everywhere_is_counted_and_leaves_little_behind() {
     lab.introduce_host_to_scanner();
     let daemon = limited(&lab, "-stcp");
     let small = peak(&daemon);
-    let arrived = flood(&lab, &daemon, SYNS, &["--rand-source"]);
-    daemon.settle();
+    let arrived = flood_of_syns(&lab, &daemon, &["--rand-source"]);
     let counted = ["probes", "implausible", "dropped_fenced"].map(|name| daemon.counter(name));
     assert_counted(arrived, counted.iter().sum());
     let told = ["told", "repeated", "over_rate", "ring_full"].map(|name| daemon.counter(name));
@@ -110,8 +117,7 @@ fn a_flood_from_one_is_counted_and_told_once() {
     let daemon = lab.portsentry("-stcp").start();
     let source: IpAddr = lab.source(Family::V4);
     let (small, said) = (peak(&daemon), daemon.log().lines().len());
-    let arrived = flood(&lab, &daemon, SYNS, &["-a", &source.to_string()]);
-    daemon.settle();
+    let arrived = flood_of_syns(&lab, &daemon, &["-a", &source.to_string()]);
     let counted = ["probes", "dropped"].map(|name| daemon.counter(name));
     assert_counted(arrived, counted.iter().sum());
     daemon.wait_for_block(source);
@@ -133,7 +139,7 @@ fn a_flood_of_datagrams_to_a_trap_leaves_little_behind() {
     lab.introduce_host_to_scanner();
     let daemon = limited(&lab, "-udp");
     let small = peak(&daemon);
-    let arrived = flood(&lab, &daemon, DATAGRAMS, &["--rand-source"]);
+    let arrived = flood(&lab, DATAGRAMS, &["--rand-source"]);
     assert!(arrived > 10_000, "{arrived} is no flood");
     // Right behind the flood a datagram finds no room.
     let source = lab.source(Family::V4);

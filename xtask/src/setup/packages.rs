@@ -7,17 +7,19 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Programs, and the packages that have them.
-const NEEDED: [(&str, &str); 18] = [
+const NEEDED: [(&str, &str); 20] = [
     ("ip", "iproute2"),
     ("bpftool", "bpftool"),
     ("nmap", "nmap"),
     ("ncat", "ncat"),
     ("masscan", "masscan"),
+    ("zmap", "zmap"),
     ("hping3", "hping3"),
     ("scapy", "python3-scapy"),
     ("tcpdump", "tcpdump"),
     ("ethtool", "ethtool"),
     ("nsenter", "util-linux"),
+    ("mkfs.ext4", "e2fsprogs"),
     ("systemd-analyze", "systemd"),
     ("adduser", "adduser"),
     ("ping", "iputils-ping"),

@@ -12,6 +12,8 @@ use crate::kernel;
 const SHARE: u32 = 20;
 /// Lines of `hosts.deny` that are logged one by one each time that it is written.
 const DENIED: usize = 500;
+/// Within this time files are written again unless that takes long.
+const SOON: Duration = Duration::from_millis(200);
 /// How long a key makes cookies. It checks them for as long again.
 pub(super) const RENEWAL: Duration = Duration::from_hours(1);
 /// How often the gates' bits are counted.
@@ -82,7 +84,7 @@ impl Keeper {
     }
 
     /// Writes the files that need it, and marks in the map what they show now. Large files are written so seldom
-    /// that it takes its [`SHARE`] of the time at the most.
+    /// that it takes its [`SHARE`] of the time at the most; small ones soon, also on a slow disk.
     pub(super) fn flush(&mut self) {
         let begin = Instant::now();
         if begin < self.next_flush {
@@ -105,7 +107,7 @@ impl Keeper {
         }
         self.board.count_denied(done.denied.len());
         self.on_denied();
-        self.next_flush = after(begin);
+        self.next_flush = after(begin).min(Instant::now() + SOON.max(begin.elapsed() * 4));
         if done.is_edited {
             self.on_blocked_file();
         }
