@@ -8,7 +8,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use portsentry_tests::lab::{Daemon, Family, Lab, Portsentry, Reach, by_way_of, counter};
+use portsentry_tests::lab::{Daemon, Family, Lab, Portsentry, Reach, by_way_of, counter, remove_pins};
 
 /// The daemon's files in a directory of their own.
 fn with_files_in<'lab>(setup: Portsentry<'lab>, directory: &Path) -> Portsentry<'lab> {
@@ -267,4 +267,19 @@ fn bpffs_that_is_unmounted_under_the_daemon() {
     service.assert_open_to_bystander(&lab);
     // With these go the pins.
     drop(mounts);
+}
+
+#[test]
+fn links_that_are_removed_under_the_daemon_stay_away_until_it_is_told() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let daemon = lab.portsentry("-stcp").start();
+    let source = block(&daemon);
+    remove_pins(&lab.pins().join("links"));
+    daemon.log().wait_for("was removed under the running daemon, which detaches the program; SIGHUP");
+    assert!(service.answers(&lab.scanner, source, Reach::Expected), "whoever was locked out is let in");
+    daemon.signal(Signal::SIGHUP);
+    daemon.log().wait_for("The configuration was read again and is in effect");
+    daemon.wait_until("it is attached again", || lab.is_attached());
+    assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
 }
