@@ -117,7 +117,7 @@ impl Pins {
         self.directory.join("links")
     }
 
-    /// A path to the directory that is locked, wherever its own leads (proc_pid_fd(5)).
+    /// A path to the directory that is locked, wherever its own leads (`proc_pid_fd(5)`).
     pub(super) fn behind(&self) -> PathBuf {
         format!("/proc/self/fd/{}", self.lock.as_raw_fd()).into()
     }
