@@ -153,7 +153,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__block)
-            opts="-c -h --for --reason --configfile --help"
+            opts="-c -h --for --reason --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -677,7 +677,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__unblock)
-            opts="-c -h --configfile --help"
+            opts="-c -h --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -110,8 +110,10 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand top" -s h -l help 
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l for -d 'For how long, as 90s, 2h or 3days; for good without' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l reason -d 'Why, for the blocked file and `why`' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l address -d 'Only this address, or addresses in this network' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l since -d 'Only what came later: a time (2026-11-23, 2026-11-23T10:00, with or without Z) or how long ago (2h, 3days)' -r

@@ -129,6 +129,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
             End::Leave => return Ok(()),
             End::Stop => return companion::leave(&options, &lasting.claims),
             End::Regroup => (None, Begin::Regroup),
+            End::PinnedAnew => (None, Begin::PinnedAnew),
             End::Reload(new) => (Some(*new), Begin::Reload),
         };
         let next = new.as_ref().unwrap_or(&options);

@@ -23,6 +23,9 @@ use crate::config::Config;
 
 /// The newest rights that are known here. What the kernel has not is left out (`landlock(7)`).
 const RIGHTS: ABI = ABI::V5;
+/// What it takes to pin maps and links in a directory of their own, and to replace them.
+const PINNING: [AccessFs; 4] =
+    [AccessFs::MakeDir, AccessFs::MakeReg, AccessFs::RemoveFile, AccessFs::RemoveDir];
 /// Where a process that leaves its terminal has its output go.
 const NULL: &str = "/dev/null";
 
@@ -75,7 +78,7 @@ impl Sandbox {
         let places = places::written(config);
         let privileges = needed(account, config);
         // Landlock first: it asks for nothing but a promise never to gain privileges.
-        let status = restrict(&places)?;
+        let status = restrict(&places, places::remounted(config).as_deref())?;
         privileges.keep(account)?;
         self.0.get_or_init(|| Walls { places, privileges });
         let has_none = status.ruleset == RulesetStatus::NotEnforced;
@@ -123,12 +126,16 @@ fn needed(account: Account, config: &Config) -> Privileges {
     Privileges::needed(account, &places::owners(config), answers.into_iter().chain(grants))
 }
 
-/// Has the kernel refuse to write elsewhere than to `places`, and to execute anything.
-fn restrict(places: &[PathBuf]) -> Result<RestrictionStatus, Error> {
+/// Has the kernel refuse to write elsewhere than to `places`, and to execute anything. Below `mounts` pins may be made and
+/// removed, and no file written.
+fn restrict(places: &[PathBuf], mounts: Option<&Path>) -> Result<RestrictionStatus, Error> {
     let write = AccessFs::from_write(RIGHTS);
     let mut rules = Ruleset::default().handle_access(write | AccessFs::Execute)?.create()?;
     for place in places {
         rules = rules.add_rule(rule(place, write)?)?;
+    }
+    if let Some(mounts) = mounts {
+        rules = rules.add_rule(rule(mounts, PINNING.into_iter().collect())?)?;
     }
     let file = AccessFs::from_file(RIGHTS) & write;
     Ok(rules.add_rule(rule(Path::new(NULL), file)?)?.restrict_self()?)

@@ -41,7 +41,7 @@ pub use self::{
     installed::Syslog,
     log::Log,
     machine::Machine,
-    maps::{dump, remove_pins},
+    maps::{counter, dump, remove_pins},
     names::Names,
     namespace::{Namespace, by_way_of},
     probes::Probe,

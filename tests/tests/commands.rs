@@ -130,6 +130,28 @@ fn a_running_daemon_follows_block_and_unblock() {
 }
 
 #[test]
+fn programs_are_told_what_a_block_and_an_unblock_changed() {
+    let lab = Lab::new();
+    let list = lab.files().join("list");
+    fs::write(&list, "").expect("a block list");
+    let setup = lab.portsentry("-stcp").with("BLOCK_LIST", &list.display().to_string());
+    let [source, other] = FAMILIES.map(|family| lab.source(family).to_string());
+    let network = "198.51.100.0/24";
+    let told = |words: &str, changed: &[&str], unchanged: &[&str], code| {
+        let said = say(&setup, words);
+        let expected = serde_json::json!({"changed": changed, "unchanged": unchanged});
+        assert_eq!((said.json(), said.code), (expected, code), "{words}: {}", said.errors);
+    };
+    let daemon = setup.start();
+    told(&format!("block --json {source}"), &[&source], &[], 0);
+    told(&format!("block --json {source} {other} {network}"), &[&other, network], &[&source], 0);
+    told(&format!("block --json {source} {}", Family::V4.host()), &[], &[], 1);
+    daemon.kill();
+    told(&format!("unblock --json {source} {network}"), &[&source, network], &[], 0);
+    told(&format!("unblock --json {source} {other}"), &[&other], &[&source], 0);
+}
+
+#[test]
 fn what_is_asked_while_no_daemon_runs_is_done_at_once() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);

@@ -1,8 +1,14 @@
 //! Files that can't be written or read as they should be: blocks hold, it is said once, and nothing is lost.
 
-use std::{fs, net::IpAddr, path::Path, process::Command};
+use std::{
+    fs::{self, File},
+    net::IpAddr,
+    path::Path,
+    process::Command,
+};
 
-use portsentry_tests::lab::{Daemon, Family, Lab, Portsentry, Reach, by_way_of};
+use nix::sys::signal::Signal;
+use portsentry_tests::lab::{Daemon, Family, Lab, Portsentry, Reach, by_way_of, counter, remove_pins};
 
 /// The daemon's files in a directory of their own.
 fn with_files_in<'lab>(setup: Portsentry<'lab>, directory: &Path) -> Portsentry<'lab> {
@@ -203,4 +209,77 @@ fn a_link_of_somebody_elses_is_not_followed() {
     }
     assert_eq!(fs::read_to_string(&victim).expect("it is there"), "precious\n");
     assert!(daemon.blocked().contains(&source));
+}
+
+/// Runs a command with the daemon's own mounts.
+fn run_inside(daemon: &Daemon<'_>, words: &[&str]) {
+    let process = daemon.process().to_string();
+    let status = Command::new("nsenter").args(["--target", &process, "--mount"]).args(words).status();
+    assert!(status.is_ok_and(|status| status.success()), "{words:?}");
+}
+
+#[test]
+fn bpffs_that_is_unmounted_under_the_daemon() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    // Beneath it is no other.
+    let mount = "umount --lazy /sys/fs/bpf; mount -t bpf bpf /sys/fs/bpf; exec \"$@\"";
+    let daemon = lab.portsentry("-stcp").start_in(by_way_of(mount));
+    let mounts = File::open(format!("/proc/{}/ns/mnt", daemon.process())).expect("its mounts");
+    let mut sources = Vec::new();
+    let another_is_blocked = |sources: &mut Vec<IpAddr>| {
+        let source = lab.source(Family::V4);
+        lab.nmap(source, "-sS -p 11");
+        daemon.wait_for_block(source);
+        sources.push(source);
+    };
+    let assert_dropped = |sources: &[IpAddr]| {
+        for source in sources {
+            assert!(!service.answers(&lab.scanner, *source, Reach::Unexpected), "{source} gets through");
+        }
+    };
+    another_is_blocked(&mut sources);
+
+    run_inside(&daemon, &["umount", "--lazy", "/sys/fs/bpf"]);
+    let trouble = "is out of sight, as bpffs was unmounted";
+    daemon.log().wait_for(trouble);
+    // There is nothing now that a next session could take over.
+    daemon.signal(Signal::SIGHUP);
+    daemon.log().wait_for("ERROR: what is pinned is out of sight: mount bpffs first");
+    assert_dropped(&sources);
+    another_is_blocked(&mut sources);
+    assert_dropped(&sources);
+
+    run_inside(&daemon, &["mount", "-t", "bpf", "bpf", "/sys/fs/bpf"]);
+    daemon.log().wait_for(&format!("All is pinned in {} again", lab.pins().display()));
+    assert_eq!(daemon.log().count(trouble), 1, "it is said once");
+    another_is_blocked(&mut sources);
+    assert_dropped(&sources);
+    let inside = Path::new("/proc").join(daemon.process().to_string()).join("root");
+    let pins = inside.join(lab.pins().strip_prefix("/").expect("an absolute path"));
+    assert_eq!(fs::read_dir(pins.join("links")).expect("pins").count(), 1);
+    assert_eq!(daemon.log().count("eth0: "), 1, "the program was replaced in place, not attached anew");
+    assert_eq!(counter(&pins, "blocked"), 3, "the maps are those from before");
+
+    daemon.kill();
+    assert!(lab.is_attached(), "the new pins hold");
+    assert_dropped(&sources);
+    service.assert_open_to_bystander(&lab);
+    // With these go the pins.
+    drop(mounts);
+}
+
+#[test]
+fn links_that_are_removed_under_the_daemon_stay_away_until_it_is_told() {
+    let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
+    let daemon = lab.portsentry("-stcp").start();
+    let source = block(&daemon);
+    remove_pins(&lab.pins().join("links"));
+    daemon.log().wait_for("was removed under the running daemon, which detaches the program; SIGHUP");
+    assert!(service.answers(&lab.scanner, source, Reach::Expected), "whoever was locked out is let in");
+    daemon.signal(Signal::SIGHUP);
+    daemon.log().wait_for("The configuration was read again and is in effect");
+    daemon.wait_until("it is attached again", || lab.is_attached());
+    assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
 }

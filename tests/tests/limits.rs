@@ -54,22 +54,52 @@ fn no_more_files_can_be_opened() {
     service.assert_open_to_bystander(&lab);
 }
 
-#[test]
-fn no_more_memory_is_to_be_had() {
+/// Sources come while nothing may be mapped any more, then `happens`. Whether the daemon lives on with what it has is open;
+/// what it enforces isn't, nor that all is written down in the end, nor that it says what it died of. Whether it did.
+fn dies_without_memory(happens: impl FnOnce(&Daemon<'_>)) -> bool {
     let lab = Lab::new();
+    let service = lab.serve_tcp(8080);
     let setup = lab.portsentry("-stcp");
     let wire = Wire::open(&lab.scanner);
-    let daemon = setup.start();
-    // Nothing may be mapped any more. Whether it lives on with what it has is open; what it enforces isn't.
+    let mut daemon = setup.start();
+    let mut sources = vec![lab.source(Family::V4)];
+    wire.probe(sources[0]);
+    daemon.wait_for_block(sources[0]);
     limit(&daemon, "as", "1");
-    let service = lab.serve_tcp(8080);
-    let mut sources: Vec<IpAddr> = (0..60).map(stranger).collect();
-    sources.push(lab.source(Family::V4));
-    sources.iter().for_each(|source| wire.probe(*source));
-    assert!(!service.answers(&lab.scanner, sources[60], Reach::Unexpected), "it is blocked");
+    sources.extend((0..60).map(stranger));
+    sources[1..].iter().for_each(|source| wire.probe(*source));
+    happens(&daemon);
+    assert!(!service.answers(&lab.scanner, sources[0], Reach::Unexpected), "it is blocked");
     service.assert_open_to_bystander(&lab);
-    daemon.kill();
-    assert_held_once(&setup.start(), &sources);
+    let is_written = || FILES.iter().all(|file| daemon.file(file).len() >= sources.len());
+    daemon.wait_until("it catches up or ends", || daemon.has_ended() || is_written());
+    let has_died = daemon.has_ended();
+    if has_died {
+        let text = daemon.kill().text();
+        let told = ["memory allocation of", "Cannot allocate memory"];
+        assert!(told.iter().any(|words| text.contains(words)), "it doesn't say what it died of:\n{text}");
+        daemon = setup.start();
+    } else {
+        limit(&daemon, "as", "unlimited");
+        daemon.signal(Signal::SIGHUP);
+        daemon.log().wait_for("The configuration was read again and is in effect");
+    }
+    assert_held_once(&daemon, &sources);
+    has_died
+}
+
+#[test]
+fn no_more_memory_is_to_be_had() {
+    dies_without_memory(|_| ());
+}
+
+#[test]
+fn no_memory_for_a_new_session_ends_the_daemon_and_the_next_takes_over() {
+    let dies = dies_without_memory(|daemon| {
+        daemon.signal(Signal::SIGHUP);
+        daemon.wait_until("it ends", || daemon.has_ended());
+    });
+    assert!(dies);
 }
 
 #[test]

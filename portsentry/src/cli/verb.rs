@@ -98,6 +98,9 @@ pub struct Block {
     /// Why, for the blocked file and `why`
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `unblock` takes.
@@ -106,6 +109,9 @@ pub struct Unblock {
     /// IPv4 or IPv6 addresses, or networks such as 192.0.2.0/24
     #[arg(required = true, value_name = "ADDRESS", value_parser = network)]
     pub addresses: Vec<IpNet>,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `why` takes.

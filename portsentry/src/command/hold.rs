@@ -4,13 +4,15 @@
 //! It must not touch the kernel's maps while a daemon runs: that one writes them.
 
 mod networks;
+mod report;
 
 use std::{collections::BTreeSet, net::IpAddr, path::Path, time::SystemTime};
 
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::{observed, options, show, table};
+use self::report::Report;
+use super::{observed, options, table};
 use crate::{
     cli::{Block, Cli, Unblock},
     control::{Code, Refusal, Request, client},
@@ -38,15 +40,21 @@ pub(super) fn block(cli: &Cli, block: &Block) -> Exit {
     };
     let change =
         Change::Block(Remark { until: until.map(|until| stamp(until).into()), reason: reason.clone() });
-    run(cli, &change, &block.addresses, &request)
+    run(cli, &change, (&block.addresses, block.json), &request)
 }
 
 /// Unblocks the addresses that were named.
 pub(super) fn unblock(cli: &Cli, unblock: &Unblock) -> Exit {
-    run(cli, &Change::Unblock, &unblock.addresses, &|addresses| Request::Unblock { addresses })
+    let request = |addresses| Request::Unblock { addresses };
+    run(cli, &Change::Unblock, (&unblock.addresses, unblock.json), &request)
 }
 
-fn run(cli: &Cli, change: &Change, addresses: &[IpNet], request: &dyn Fn(Vec<IpAddr>) -> Request) -> Exit {
+fn run(
+    cli: &Cli,
+    change: &Change,
+    (addresses, is_json): (&[IpNet], bool),
+    request: &dyn Fn(Vec<IpAddr>) -> Request,
+) -> Exit {
     let options = match options::read(cli) {
         Ok((options, _)) => options,
         Err(lines) => {
@@ -54,13 +62,28 @@ fn run(cli: &Cli, change: &Change, addresses: &[IpNet], request: &dyn Fn(Vec<IpA
             return Exit::Configuration;
         }
     };
+    let mut report = Report::default();
+    let done = carry_out(&options, change, addresses, request, &mut report);
+    match report.print(is_json) {
+        Exit::Success => done,
+        failed => failed,
+    }
+}
+
+fn carry_out(
+    options: &Options,
+    change: &Change,
+    addresses: &[IpNet],
+    request: &dyn Fn(Vec<IpAddr>) -> Request,
+    report: &mut Report,
+) -> Exit {
     let (hosts, mut networks): (BTreeSet<IpNet>, BTreeSet<IpNet>) =
         addresses.iter().partition(|network| network.prefix_len() == network.max_prefix_len());
     let sources: BTreeSet<IpAddr> = hosts.iter().map(IpNet::addr).collect();
     if *change == Change::Unblock {
         networks.extend(hosts.iter().filter(|host| options.listed.names(host.addr())));
     } else {
-        let refused = match refuse(&sources, &options) {
+        let refused = match refuse(&sources, options) {
             Ok(refused) => [refused, networks::refused(change, &networks)].concat(),
             Err(problem) => {
                 eprintln!("portsentry: {problem}");
@@ -76,10 +99,11 @@ fn run(cli: &Cli, change: &Change, addresses: &[IpNet], request: &dyn Fn(Vec<IpA
     let hosts = if sources.is_empty() {
         Exit::Success
     } else {
-        ask(&options, change, &sources, request).unwrap_or_else(|| do_it(&options, change, &sources))
+        ask(options, change, &sources, request, report)
+            .unwrap_or_else(|| do_it(options, change, &sources, report))
     };
     let networks =
-        if networks.is_empty() { Exit::Success } else { networks::hold(&options, change, &networks) };
+        if networks.is_empty() { Exit::Success } else { networks::hold(options, change, &networks, report) };
     if hosts == Exit::Success { networks } else { hosts }
 }
 
@@ -89,6 +113,7 @@ fn ask(
     change: &Change,
     sources: &BTreeSet<IpAddr>,
     request: &dyn Fn(Vec<IpAddr>) -> Request,
+    report: &mut Report,
 ) -> Option<Exit> {
     #[derive(Deserialize)]
     struct Done {
@@ -114,12 +139,8 @@ fn ask(
         });
         match answer {
             Ok(Done { changed, unchanged }) => {
-                let lines = changed.iter().map(|source| format!("{source}: {done}\n"));
-                let others = unchanged.iter().map(|source| format!("{source}: {not_needed}\n"));
-                match show::print(&lines.chain(others).collect::<String>()) {
-                    Exit::Success => {}
-                    exit => return Some(exit),
-                }
+                changed.iter().for_each(|source| report.change(source, done));
+                unchanged.iter().for_each(|source| report.leave(source, not_needed));
             }
             Err(refusal) => {
                 refusal.details.iter().for_each(|line| eprintln!("portsentry: {}", table::plain(line)));
@@ -132,7 +153,7 @@ fn ask(
 }
 
 /// Does it by the blocked file, and in the kernel's maps if no daemon runs that would follow that.
-fn do_it(options: &Options, change: &Change, sources: &BTreeSet<IpAddr>) -> Exit {
+fn do_it(options: &Options, change: &Change, sources: &BTreeSet<IpAddr>, report: &mut Report) -> Exit {
     let path = &options.config.blocked_file;
     let mut files = Files::new(&options.config, options.modes);
     // Some of the lines that are to go may say something of `hosts.deny`. What is wrong with others is no matter here.
@@ -163,14 +184,9 @@ fn do_it(options: &Options, change: &Change, sources: &BTreeSet<IpAddr>) -> Exit
         is_enforced: enforced.unwrap_or_default(),
         held: observer.as_ref().map(held).unwrap_or_default(),
     };
-    let changed = edited.changed.iter().map(|source| (source, situation.changed().to_owned()));
-    let unchanged = edited.unchanged.iter().map(|source| (source, situation.unchanged(*source, path)));
-    let lines: Vec<_> =
-        changed.chain(unchanged).map(|(source, said)| format!("{source}: {said}\n")).collect();
-    match show::print(&lines.concat()) {
-        Exit::Success if situation.has_failed(&edited.unchanged) => Exit::Failure,
-        exit => exit,
-    }
+    edited.changed.iter().for_each(|source| report.change(source, situation.changed()));
+    edited.unchanged.iter().for_each(|source| report.leave(source, situation.unchanged(*source, path)));
+    if situation.has_failed(&edited.unchanged) { Exit::Failure } else { Exit::Success }
 }
 
 /// Enters what was asked in the kernel's maps where no daemon runs that would; says whether it is enforced, if there

@@ -32,6 +32,7 @@ use portsentry_common::{
     counter::{Counter, Counters},
     decide::Verdict,
 };
+use tokio::sync::Notify;
 
 use super::{
     control::Asked,
@@ -145,6 +146,10 @@ pub struct Keeper {
     /// Interfaces that could not be attached to, by index.
     refused: BTreeSet<u32>,
     pulse: Pulse,
+    /// Told when the maps and links were pinned anew.
+    pinned: Arc<Notify>,
+    /// What was last said of the pins.
+    pins_trouble: Option<String>,
     /// What the supervisor was last told.
     status: String,
 }
@@ -227,6 +232,8 @@ impl Keeper {
             actions,
             names,
             pulse: Pulse::default(),
+            pinned: Arc::default(),
+            pins_trouble: None,
             status: String::new(),
             board,
             limits: Limits::new(config),
@@ -257,6 +264,11 @@ impl Keeper {
     /// Where the thread gives signs of life.
     pub fn pulse(&self) -> Pulse {
         self.pulse.clone()
+    }
+
+    /// What is told when the maps and links were pinned anew, for a new session to take them over.
+    pub fn pinned(&self) -> Arc<Notify> {
+        Arc::clone(&self.pinned)
     }
 
     /// Does what it is told until it is told to stop, or nobody is left to tell it anything.

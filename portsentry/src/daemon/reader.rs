@@ -11,7 +11,7 @@ use std::{
 use futures_util::{Stream, StreamExt};
 use serde_json::{Value, json};
 use tokio::{
-    sync::oneshot,
+    sync::{Notify, oneshot},
     time::{Instant, interval, interval_at, sleep},
 };
 
@@ -55,6 +55,8 @@ pub enum End {
     Reload(Box<Options>),
     /// Other processes stand for other modes than before.
     Regroup,
+    /// What was out of sight has been pinned anew.
+    PinnedAnew,
 }
 
 /// Reads until a signal to stop, and passes on what it reads to `keeper`.
@@ -64,7 +66,7 @@ pub async fn run(
     (observer, mut changes): (Observer, impl Stream<Item = ()> + Unpin),
     mut files: Watch,
     keeper: SyncSender<Message>,
-    (signals, control): (&mut Signals, &mut Control),
+    (signals, control, pinned): (&mut Signals, &mut Control, &Notify),
     (on_stop, reread, others, known): (OnStop, &Reread<'_>, &dyn Fn() -> Modes, Modes),
 ) -> io::Result<End> {
     let mut refresh = interval_at(Instant::now() + REFRESH, REFRESH);
@@ -93,6 +95,7 @@ pub async fn run(
             _ = regroup.tick() => if others() != known {
                 break End::Regroup;
             },
+            () = pinned.notified() => break End::PinnedAnew,
             _ = refresh.tick() => tell_host(&observer, &keeper).await?,
             Question { request, answer } = control.next() => match request {
                 Request::Reload {} => match reread() {
@@ -121,7 +124,7 @@ pub async fn run(
     };
     drain(&mut ring, &keeper)?;
     let finish = match end {
-        End::Reload(_) | End::Regroup => Finish::Hand,
+        End::Reload(_) | End::Regroup | End::PinnedAnew => Finish::Hand,
         End::Leave => Finish::Leave,
         End::Stop if !others().is_empty() => Finish::Leave,
         End::Stop => match on_stop {

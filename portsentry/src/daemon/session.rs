@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     config::{Config, OnStop, PortSet},
-    kernel::{DebugLog, Kernel, Load, Pins, Ring, Traps, Watched},
+    kernel::{DebugLog, Kernel, Load, Pins, Ring, Traps, Watched, Whereabouts},
     metrics::Board,
     modes::Modes,
     sandbox::Sandbox,
@@ -35,6 +35,9 @@ use crate::{
 
 /// Messages that wait for the keeper at the most; a sighting takes about 100 bytes.
 const QUEUE: usize = 16_384;
+
+/// Why the configuration isn't read now.
+const HIDDEN: &str = "what is pinned is out of sight: mount bpffs first";
 
 /// What the log says when a session begins.
 #[derive(Debug)]
@@ -47,6 +50,8 @@ pub enum Begin {
     Reload,
     /// Another process that shares the maps has come or gone.
     Regroup,
+    /// What was out of sight has been pinned anew.
+    PinnedAnew,
     /// A new configuration could not be put into effect, for this reason; the old one goes on.
     Fallback(String),
 }
@@ -93,6 +98,7 @@ pub struct Session {
     traps: Option<(Sockets, Traps)>,
     banner: Option<String>,
     on_stop: OnStop,
+    pins: Pins,
 }
 
 impl Session {
@@ -101,7 +107,13 @@ impl Session {
     pub async fn start(options: &Options, begin: &Begin, lasting: &mut Lasting<'_>) -> Result<Self, Error> {
         let Lasting { pins, claims, sandbox, board, control, memory } = lasting;
         let Options { config, modes: own, ignored, listed, .. } = options;
-        let held = pins.take().filter(|pins| pins.are_in(&config.pin_path));
+        let before = pins.take();
+        let had = before.is_some();
+        let held = before.filter(|pins| pins.are_in(&config.pin_path));
+        if had && held.is_none() {
+            // They stand where the pins were.
+            *claims = Claims::default();
+        }
         let pins = pins.insert(held.map_or_else(|| Pins::open(&config.pin_path), Ok)?).clone();
         claims.set(&config.pin_path, *own)?;
         let confined = sandbox.enter(config)?;
@@ -120,7 +132,7 @@ impl Session {
                 return Err(Error::NoInterface);
             }
         }
-        let (mut kernel, ring) = Load::from_config(config, modes, options.debug).load(pins)?;
+        let (mut kernel, ring) = Load::from_config(config, modes, options.debug).load(pins.clone())?;
         let debug = if options.debug { Some(kernel.debug_log()?) } else { None };
         let traps = set_traps(&mut kernel, modes)?;
         let mut journal = Journal::new(config);
@@ -133,6 +145,9 @@ impl Session {
             Begin::Regroup => {
                 let names: Vec<_> = modes.iter().map(crate::modes::Mode::name).collect();
                 journal.reloaded(&format!("Watching for all processes together: {}", names.join(", ")));
+            }
+            Begin::PinnedAnew => {
+                journal.reloaded(&format!("All is pinned in {} again", config.pin_path.display()));
             }
             Begin::Fallback(problem) => {
                 journal.error(&format!("{problem}; the configuration stays as it was"));
@@ -185,6 +200,7 @@ impl Session {
             traps,
             banner: config.port_banner.clone(),
             on_stop: config.on_stop,
+            pins,
         })
     }
 
@@ -196,9 +212,27 @@ impl Session {
         reread: &Reread<'_>,
         others: &dyn Fn() -> Modes,
     ) -> Result<End, Error> {
-        let Self { keeper, ring, debug, observer, changes, watch, others: known, traps, banner, on_stop } =
-            self;
+        let Self {
+            keeper,
+            ring,
+            debug,
+            observer,
+            changes,
+            watch,
+            others: known,
+            traps,
+            banner,
+            on_stop,
+            pins,
+        } = self;
+        // Without them there is nothing that a next session could take over.
+        let are_hidden = || pins.whereabouts() == Whereabouts::Hidden;
+        let reread: &Reread<'_> = &|| {
+            if are_hidden() { Err(vec![HIDDEN.into()]) } else { reread() }
+        };
+        let others: &dyn Fn() -> Modes = &|| if are_hidden() { known } else { others() };
         let system = |what| move |source| Error::System { what, source };
+        let pinned = keeper.pinned();
         let pulses = [keeper.pulse(), Pulse::default()];
         let (sender, receiver) = sync_channel(QUEUE);
         let thread = thread::Builder::new()
@@ -210,7 +244,7 @@ impl Session {
         let ring = (ring, pulses[1].clone());
         let finish = (on_stop, reread, others, known);
         let reading =
-            reader::run(ring, debug, (observer, changes), watch, sender, (signals, control), finish);
+            reader::run(ring, debug, (observer, changes), watch, sender, (signals, control, &pinned), finish);
         let read = tokio::select! {
             read = reading => read,
             never = supervisor::watch(&pulses) => match never {},

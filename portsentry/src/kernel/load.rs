@@ -234,6 +234,11 @@ impl Kernel {
         self.pins.remove_all().map(drop)
     }
 
+    /// Looks after the pins, and pins anew what is out of sight; `false` if that was done, and a new session is to go by it.
+    pub fn keep_pins(&self) -> Result<bool, Error> {
+        self.pins.keep()
+    }
+
     /// The ring's size and what waits in it.
     pub fn ring(&self) -> Result<Waiting, Error> {
         ring::waiting(&self.pins.map("EVENTS"))

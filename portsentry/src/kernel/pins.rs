@@ -5,7 +5,10 @@
 use std::{
     fs::{self, DirBuilder, File},
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{DirBuilderExt, MetadataExt},
+    },
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -26,7 +29,18 @@ pub struct Removed {
     pub maps: usize,
 }
 
-fn entries(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+/// Where the path of a directory of pins leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// To the directory.
+    There,
+    /// Elsewhere, and the directory is still there: something is mounted over it, or it was unmounted.
+    Hidden,
+    /// Nowhere, as somebody has removed it, or the links in it.
+    Removed,
+}
+
+pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     let failed = |error: io::Error| Error::Pins { path: directory.into(), problem: error.to_string() };
     let entries = fs::read_dir(directory).map_err(failed)?;
     entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
@@ -77,10 +91,35 @@ impl Pins {
     /// Whether these are the pins in `directory`, which somebody may have removed or made anew.
     #[must_use]
     pub fn are_in(&self, directory: &Path) -> bool {
-        let number = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-        let [locked, there] =
-            [self.lock.metadata(), fs::metadata(directory)].map(|found| found.ok().map(number));
-        self.directory == directory && locked == there && directory.join("links").is_dir()
+        self.directory == directory && self.whereabouts() == Whereabouts::There
+    }
+
+    /// Where they are now.
+    #[must_use]
+    pub fn whereabouts(&self) -> Whereabouts {
+        let locked = self.lock.metadata().ok();
+        let number = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
+        let there = fs::metadata(&self.directory).ok();
+        if locked.as_ref().map(number) != there.as_ref().map(number) {
+            let is_whole = locked.is_some_and(|metadata| metadata.nlink() > 0);
+            return if is_whole { Whereabouts::Hidden } else { Whereabouts::Removed };
+        }
+        if self.links_directory().is_dir() { Whereabouts::There } else { Whereabouts::Removed }
+    }
+
+    /// The directory's path.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Where the links are.
+    pub(super) fn links_directory(&self) -> PathBuf {
+        self.directory.join("links")
+    }
+
+    /// A path to the directory that is locked, wherever its own leads (`proc_pid_fd(5)`).
+    pub(super) fn behind(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.lock.as_raw_fd()).into()
     }
 
     /// Where the map of that name is pinned.
@@ -92,14 +131,14 @@ impl Pins {
     /// Where the link of the interface with that index is pinned. (A name may hold dots, which bpffs refuses.)
     #[must_use]
     pub fn link(&self, interface: u32) -> PathBuf {
-        self.directory.join("links").join(interface.to_string())
+        self.links_directory().join(interface.to_string())
     }
 
     /// Removes everything, the links first, as nothing must be enforced by maps that are half gone. The names of what
     /// was removed. The lock goes with the directory.
     pub fn remove_all(&self) -> Result<Removed, Error> {
         let mut removed = Removed::default();
-        let links = self.directory.join("links");
+        let links = self.links_directory();
         for path in entries(&links)? {
             remove(&path, fs::remove_file)?;
             removed.links += 1;
@@ -128,7 +167,7 @@ impl Pins {
 
     /// The interface indices for which links are pinned.
     pub fn links(&self) -> impl Iterator<Item = u32> {
-        let entries = fs::read_dir(self.directory.join("links")).into_iter().flatten();
+        let entries = fs::read_dir(self.links_directory()).into_iter().flatten();
         entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
     }
 }

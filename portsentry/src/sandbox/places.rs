@@ -9,12 +9,20 @@ use std::{
 };
 
 use super::{Error, privileges::Account};
-use crate::config::{Config, JsonLog};
+use crate::{
+    config::{Config, JsonLog},
+    kernel::mounted_in,
+};
 
 /// The directories that the daemon writes to: its files are replaced as a whole, beside the old one.
 pub(super) fn written(config: &Config) -> Vec<PathBuf> {
     let directories = files(config).into_iter().flat_map(directories).collect::<BTreeSet<_>>();
     directories.into_iter().chain([existing(&config.pin_path)]).collect()
+}
+
+/// Where bpffs is mounted in, beneath which it is mounted again if it was unmounted.
+pub(super) fn remounted(config: &Config) -> Option<PathBuf> {
+    mounted_in(&existing(&config.pin_path)).map(Path::to_path_buf)
 }
 
 /// Who owns the files that are written, and the directories that they are in.

@@ -10,7 +10,10 @@ use std::{
 };
 
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        signal::{Signal, kill},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid},
+    },
     unistd::Pid,
 };
 
@@ -152,6 +155,13 @@ impl<'lab> Daemon<'lab> {
     /// A counter of the kernel program's by its name, since the maps were made.
     pub fn counter(&self, name: &str) -> u64 {
         maps::counter(&self.pins(), name)
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let process = Pid::from_raw(self.child.id().cast_signed());
+        waitid(Id::Pid(process), flags).is_ok_and(|status| status != WaitStatus::StillAlive)
     }
 
     /// Sends a signal.

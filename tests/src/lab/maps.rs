@@ -25,7 +25,7 @@ fn sources(pins: &Path, maps: [&str; 2]) -> Vec<IpAddr> {
 }
 
 /// A counter by its field's name, summed over the CPUs.
-pub(super) fn counter(pins: &Path, name: &str) -> u64 {
+pub fn counter(pins: &Path, name: &str) -> u64 {
     let entries = dump(&pins.join("COUNTERS"));
     let cpus = entries.iter().flat_map(|entry| entry["formatted"]["values"].as_array().into_iter().flatten());
     cpus.map(|cpu| cpu["value"][name].as_u64().unwrap_or_else(|| panic!("{name} isn't in {cpu}"))).sum()

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt::Display};
 
 use ipnet::IpNet;
 
-use super::super::{observed, show};
+use super::{super::observed, Report};
 use crate::{
     config::block_list::is_too_much,
     daemon::Options,
@@ -24,8 +24,13 @@ pub(super) fn refused(change: &Change, networks: &BTreeSet<IpNet>) -> Vec<String
     networks.iter().filter_map(is_too_much).chain(termless).collect()
 }
 
-/// Does it, and prints a line for each network.
-pub(super) fn hold(options: &Options, change: &Change, networks: &BTreeSet<IpNet>) -> Exit {
+/// Does it, and reports of each network.
+pub(super) fn hold(
+    options: &Options,
+    change: &Change,
+    networks: &BTreeSet<IpNet>,
+    report: &mut Report,
+) -> Exit {
     let path = &options.config.block_list;
     let observer = match observed::observer(&options.config) {
         Ok(observer) => observer,
@@ -59,6 +64,12 @@ pub(super) fn hold(options: &Options, change: &Change, networks: &BTreeSet<IpNet
         (Change::Unblock, true, false) => "is unblocked; no daemon runs".into(),
         (Change::Unblock, false, _) => format!("is not in {path}"),
     };
-    let lines: Vec<_> = networks.iter().map(|network| format!("{network}: {}\n", said(network))).collect();
-    show::print(&lines.concat())
+    for network in networks {
+        if changed.contains(network) {
+            report.change(network, said(network));
+        } else {
+            report.leave(network, said(network));
+        }
+    }
+    Exit::Success
 }

@@ -41,8 +41,24 @@ impl Keeper {
         if let Err(error) = self.renew_gates() {
             self.journal.error(&error);
         }
+        self.keep_pins();
         self.flush();
         self.tell_status();
+    }
+
+    /// Looks after the pins, and says once what is wrong with them.
+    fn keep_pins(&mut self) {
+        match self.kernel.keep_pins() {
+            Ok(true) => self.pins_trouble = None,
+            Ok(false) => self.pinned.notify_one(),
+            Err(error) => {
+                let trouble = error.to_string();
+                if self.pins_trouble.as_ref() != Some(&trouble) {
+                    self.journal.error(&trouble);
+                    self.pins_trouble = Some(trouble);
+                }
+            }
+        }
     }
 
     /// Tells the supervisor what there is to see, when it is something else than before.

@@ -1,0 +1,58 @@
+//! What `block` and `unblock` say of what they did, to people or to programs. It must not do anything.
+
+use std::fmt::{Display, Write};
+
+use serde::Serialize;
+
+use super::super::{observed, show};
+use crate::exit::Exit;
+
+/// What became of the addresses and networks that were named; programs are told as the control socket answers.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    changed: Vec<String>,
+    unchanged: Vec<String>,
+    #[serde(skip)]
+    lines: String,
+}
+
+impl Report {
+    /// `what` is now as was asked, or about to be.
+    pub(super) fn change(&mut self, what: impl Display, said: impl Display) {
+        self.changed.push(what.to_string());
+        self.say(what, said);
+    }
+
+    /// `what` stays as it was.
+    pub(super) fn leave(&mut self, what: impl Display, said: impl Display) {
+        self.unchanged.push(what.to_string());
+        self.say(what, said);
+    }
+
+    fn say(&mut self, what: impl Display, said: impl Display) {
+        // Writing to a string can't fail.
+        let _ = writeln!(self.lines, "{what}: {said}");
+    }
+
+    /// Prints it.
+    pub(super) fn print(&self, is_json: bool) -> Exit {
+        if is_json { show::print(&observed::json(self)) } else { show::print(&self.lines) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn people_and_programs_are_told_the_same() {
+        let mut report = Report::default();
+        report.change("192.0.2.9", "is blocked");
+        report.leave("192.0.2.0/24", "is blocked already");
+        assert_eq!(report.lines, "192.0.2.9: is blocked\n192.0.2.0/24: is blocked already\n");
+        let expected = json!({"changed": ["192.0.2.9"], "unchanged": ["192.0.2.0/24"]});
+        assert_eq!(serde_json::to_value(&report).unwrap(), expected);
+    }
+}

@@ -1,0 +1,91 @@
+//! Pins whose path leads elsewhere, as bpffs was unmounted or something is mounted over it: what is pinned there lives for
+//! as long as its directory is open, which the lock has it, and is pinned at the path once more when bpffs is there again.
+//! It must not attach anything.
+
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+use aya::{
+    maps::MapData,
+    programs::links::{FdLink, PinnedLink},
+};
+use nix::{
+    sys::statfs::{BPF_FS_MAGIC, statfs},
+    unistd::geteuid,
+};
+
+use super::{
+    Error, Pins,
+    pins::{Whereabouts, entries},
+};
+
+impl Pins {
+    /// Whether the pins are where they were; if not, what that means, and what to do. What only went out of sight is
+    /// pinned anew if it can be: then `Ok(false)`, and whoever uses these pins is to open them again.
+    pub(super) fn keep(&self) -> Result<bool, Error> {
+        let path = self.directory();
+        let failed = |problem: &str| Error::Pins { path: path.into(), problem: problem.into() };
+        match self.whereabouts() {
+            Whereabouts::There => return Ok(true),
+            Whereabouts::Removed => {
+                return Err(failed(
+                    "was removed under the running daemon, which detaches the program; SIGHUP attaches it again",
+                ));
+            }
+            Whereabouts::Hidden => {}
+        }
+        if !path.ancestors().find(|at| at.exists()).is_some_and(is_bpffs) {
+            return Err(failed(
+                "is out of sight, as bpffs was unmounted: what is enforced lasts as long as this process, and no \
+                 longer. Mount it (`mount -t bpf bpf /sys/fs/bpf`), and all is pinned there again",
+            ));
+        }
+        let new = Self::open(path).map_err(|error| match error {
+            Error::Privileges => failed(&format!(
+                "this process may not make it; `install -d -m 700 -o {} {}` does",
+                geteuid(),
+                path.display()
+            )),
+            error => error,
+        })?;
+        self.copy_to(&new).map(|()| false)
+    }
+
+    /// Pins maps and links where `new` has them. The links come last: what they enforce must be whole.
+    fn copy_to(&self, new: &Self) -> Result<(), Error> {
+        let failed = |path: &Path, problem: &dyn ToString| Error::Pins {
+            path: path.into(),
+            problem: problem.to_string(),
+        };
+        let old = self.behind();
+        for (from, to) in
+            [(old.clone(), new.directory().to_owned()), (old.join("links"), new.links_directory())]
+        {
+            let is_link = from.ends_with("links");
+            for path in entries(&from)?.into_iter().filter(|path| !path.is_dir()) {
+                let Some(at) = path.file_name().map(|name| to.join(name)).filter(|at| !at.exists()) else {
+                    continue;
+                };
+                if is_link {
+                    let link = PinnedLink::from_pin(&path).map_err(|error| failed(&path, &error))?;
+                    FdLink::from(link).pin(&at).map_err(|error| failed(&at, &error))?;
+                } else {
+                    let map = MapData::from_pin(&path).map_err(|error| failed(&path, &error))?;
+                    map.pin(&at).map_err(|error| failed(&at, &error))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_bpffs(path: &Path) -> bool {
+    statfs(path).is_ok_and(|filesystem| filesystem.filesystem_type() == BPF_FS_MAGIC)
+}
+
+/// The directory that the file system of `path` is mounted in: beneath it is whatever is mounted there next.
+#[must_use]
+pub fn mounted_in(path: &Path) -> Option<&Path> {
+    let device = |at: &Path| fs::metadata(at).map(|metadata| metadata.dev()).ok();
+    let own = device(path)?;
+    path.ancestors().find(|at| device(at) != Some(own))
+}
