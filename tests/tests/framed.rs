@@ -12,7 +12,7 @@ use std::{
 use portsentry_common::classify::Protocol;
 use portsentry_tests::{
     frames::{Packet, SYN, tcp, udp},
-    lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Probe, Reach, Service, Wire, by_way_of},
+    lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Portsentry, Probe, Reach, Service, Wire, by_way_of},
 };
 
 const TRAP: u16 = 11;
@@ -108,15 +108,26 @@ impl<'lab> Ties<'lab> {
     }
 }
 
+/// Frames that the scanner has sent.
+fn sent(lab: &Lab) -> u64 {
+    let shown = lab.scanner.run("ip", &["-stats", "-json", "link", "show", INTERFACE]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    shown[0]["stats64"]["tx"]["packets"].as_u64().expect("a number")
+}
+
 /// A program that forges, ended when dropped.
 struct Forger(Child);
 
 impl Forger {
-    /// hping3 in the scanner's namespace; `words` without the host.
-    fn start(lab: &Lab, words: &str) -> Self {
+    /// hping3 in the scanner's namespace, once it has begun to send; `words` without the host.
+    fn start(daemon: &Daemon<'_>, lab: &Lab, words: &str) -> Self {
+        const SOME: u64 = 20;
+        let before = sent(lab);
         let mut hping3 = lab.scanner.command("hping3");
         hping3.args(["-n", "-q"]).args(words.split(' ')).arg(Family::V4.host().to_string());
-        Self(hping3.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("hping3"))
+        let forger = Self(hping3.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("hping3"));
+        daemon.wait_until("the forger sends", || sent(lab) >= before + SOME);
+        forger
     }
 
     /// Whether it has not ended by itself.
@@ -154,7 +165,7 @@ fn a_framed_bystander_keeps_every_tie_and_is_free_again() {
         format!("-a {bystander} -i u200 -F -P -U -p {TRAP}"),
         format!("-a {bystander} -i u200 -F -p {TALK} -s {talk} -k"),
     ] {
-        let mut forger = Forger::start(&lab, &words);
+        let mut forger = Forger::start(&daemon, &lab, &words);
         for _ in 0..20 {
             ties.hold();
         }
@@ -213,7 +224,7 @@ fn the_gateway_is_neither_fenced_nor_blocked() {
     let wire = Wire::open(&lab.scanner);
     let mut ties = Ties::new(&lab, Family::V4);
     let gateway = Family::V4.router();
-    let mut forger = Forger::start(&lab, &format!("-a {gateway} -i u200 -S -p {TRAP}"));
+    let mut forger = Forger::start(&daemon, &lab, &format!("-a {gateway} -i u200 -S -p {TRAP}"));
     for _ in 0..20 {
         ties.hold();
     }
@@ -247,7 +258,7 @@ fn the_name_server_is_neither_fenced_nor_blocked() {
         format!("-a {resolver} -i u200 -S -p {TRAP} -s {NAMES} -k"),
         format!("-a {resolver} -i u200 -2 -p {UDP_TRAP} -s {NAMES} -k"),
     ] {
-        let mut forger = Forger::start(&lab, &words);
+        let mut forger = Forger::start(&daemon, &lab, &words);
         (0..20).for_each(|_| ties.hold());
         assert!(forger.goes_on(), "hping3 {words} has ended");
     }
