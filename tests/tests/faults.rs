@@ -219,12 +219,22 @@ fn run_inside(daemon: &Daemon<'_>, words: &[&str]) {
 }
 
 #[test]
-fn bpffs_that_is_unmounted_under_the_daemon() {
+fn bpffs_that_is_unmounted_under_a_daemon_of_roots() {
+    unmount_under("root");
+}
+
+#[test]
+fn bpffs_that_is_unmounted_under_somebody_elses_daemon() {
+    unmount_under("nobody");
+}
+
+/// Unmounts bpffs under the daemon, mounts it again, and kills the daemon: who is blocked stays so all along.
+fn unmount_under(user: &str) {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
     // Beneath it is no other.
     let mount = "umount --lazy /sys/fs/bpf; mount -t bpf bpf /sys/fs/bpf; exec \"$@\"";
-    let daemon = lab.portsentry("-stcp").start_in(by_way_of(mount));
+    let daemon = lab.portsentry("-stcp").with("RUN_AS", user).start_in(by_way_of(mount));
     let mounts = File::open(format!("/proc/{}/ns/mnt", daemon.process())).expect("its mounts");
     let mut sources = Vec::new();
     let another_is_blocked = |sources: &mut Vec<IpAddr>| {
