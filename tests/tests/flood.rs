@@ -27,9 +27,7 @@ const MOST_MORE: u64 = 32 * 1024;
 
 /// Frames that the host's interface has received.
 fn received(lab: &Lab) -> u64 {
-    let shown = lab.host.run("ip", &["-stats", "-json", "link", "show", INTERFACE]);
-    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
-    shown[0]["stats64"]["rx"]["packets"].as_u64().expect("a number")
+    lab.host.frames(INTERFACE, "rx")
 }
 
 /// SYNs, which the kernel judges: the daemon has little to do with them.

@@ -110,9 +110,7 @@ impl<'lab> Ties<'lab> {
 
 /// Frames that the scanner has sent.
 fn sent(lab: &Lab) -> u64 {
-    let shown = lab.scanner.run("ip", &["-stats", "-json", "link", "show", INTERFACE]);
-    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
-    shown[0]["stats64"]["tx"]["packets"].as_u64().expect("a number")
+    lab.scanner.frames(INTERFACE, "tx")
 }
 
 /// A program that forges, ended when dropped.

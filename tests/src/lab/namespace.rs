@@ -64,6 +64,13 @@ impl Namespace {
         command
     }
 
+    /// Frames that an interface has received (`rx`) or sent (`tx`).
+    pub fn frames(&self, interface: &str, way: &str) -> u64 {
+        let shown = self.run("ip", &["-stats", "-json", "link", "show", interface]);
+        let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+        shown[0]["stats64"][way]["packets"].as_u64().expect("a number")
+    }
+
     /// Runs a command in it; what it printed, errors included, if it succeeds.
     pub fn run(&self, program: &str, arguments: &[&str]) -> String {
         let ended = self.command(program).args(arguments).output().expect("a command starts");
