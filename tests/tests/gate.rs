@@ -97,6 +97,25 @@ fn renewed_gates_keep_the_bits_of_whom_they_stand_before() {
 }
 
 #[test]
+fn a_blocked_network_sets_its_own_bits_and_no_others() {
+    const NETWORK: &str = "198.18.16.0/20";
+    let bits = InKernel::new(&Scenario::default()).kernel().gate_bits();
+    let networks = vec![(NETWORK.parse().unwrap(), Block::zeroed())];
+    let mut judge = InKernel::new(&Scenario { networks, ..Scenario::default() });
+    assert_eq!(judge.kernel().gate_bits() - bits, 16, "one for each /24");
+    for (source, expected) in [
+        ([198, 18, 15, 255], Action::Pass),
+        ([198, 18, 16, 0], Action::Drop),
+        ([198, 18, 23, 7], Action::Drop),
+        ([198, 18, 31, 255], Action::Drop),
+        ([198, 18, 32, 0], Action::Pass),
+    ] {
+        let frame = syn(Family::V4, source.into(), SERVICE);
+        assert_eq!(judge.judge(&frame).action, expected, "{source:?}");
+    }
+}
+
+#[test]
 fn gates_are_renewed_when_many_bits_are_stale() {
     let lab = Lab::new();
     let list = lab.files().join("portsentry.blocklist");

@@ -10,7 +10,7 @@
 use std::{
     ffi::c_void,
     fs,
-    net::Ipv6Addr,
+    net::{Ipv4Addr, Ipv6Addr},
     num::NonZeroUsize,
     os::fd::AsFd,
     path::{Path, PathBuf},
@@ -164,9 +164,10 @@ impl Gate {
     pub(super) fn set_network(&self, network: IpNet) {
         match network {
             IpNet::V4(network) => {
-                let first = Ipv4::from(network.network()).bit();
-                let last = Ipv4::from(network.broadcast()).bit();
-                (first..=last).for_each(|bit| self.v4.set(bit));
+                let [first, last] = [network.network(), network.broadcast()].map(|end| end.to_bits() >> 8);
+                for neighbours in first..=last {
+                    self.v4.set(Ipv4::from(Ipv4Addr::from_bits(neighbours << 8)).bit());
+                }
             }
             IpNet::V6(network) if network.prefix_len() < SHORTEST => {
                 (0..gate::BITS).for_each(|bit| self.v6.set(bit));
