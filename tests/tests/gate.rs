@@ -98,11 +98,24 @@ fn renewed_gates_keep_the_bits_of_whom_they_stand_before() {
 
 #[test]
 fn a_blocked_network_sets_its_own_bits_and_no_others() {
-    const NETWORK: &str = "198.18.16.0/20";
     let bits = InKernel::new(&Scenario::default()).kernel().gate_bits();
-    let networks = vec![(NETWORK.parse().unwrap(), Block::zeroed())];
-    let mut judge = InKernel::new(&Scenario { networks, ..Scenario::default() });
-    assert_eq!(judge.kernel().gate_bits() - bits, 16, "one for each /24");
+    let blocking = |network: &str| {
+        let networks = vec![(network.parse().unwrap(), Block::zeroed())];
+        InKernel::new(&Scenario { networks, ..Scenario::default() })
+    };
+    for (network, expected) in [
+        ("198.18.16.0/20", 16),
+        ("198.18.16.0/24", 1),
+        ("198.18.16.128/25", 1),
+        ("198.18.16.7/32", 1),
+        ("2001:db8:10::/46", 4),
+        ("2001:db8:10::/48", 1),
+        ("2001:db8:10:8000::/49", 1),
+        ("2001:db8:10::7/128", 1),
+    ] {
+        assert_eq!(blocking(network).kernel().gate_bits() - bits, expected, "{network}");
+    }
+    let mut judge = blocking("198.18.16.0/20");
     for (source, expected) in [
         ([198, 18, 15, 255], Action::Pass),
         ([198, 18, 16, 0], Action::Drop),

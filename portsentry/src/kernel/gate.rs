@@ -10,7 +10,6 @@
 use std::{
     ffi::c_void,
     fs,
-    net::{Ipv4Addr, Ipv6Addr},
     num::NonZeroUsize,
     os::fd::AsFd,
     path::{Path, PathBuf},
@@ -24,7 +23,7 @@ use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, IterableMap, Map, MapData},
 };
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use portsentry_common::{
     address::{Ipv4, Ipv6},
@@ -163,22 +162,13 @@ impl Gate {
     /// all bits.
     pub(super) fn set_network(&self, network: IpNet) {
         match network {
-            IpNet::V4(network) => {
-                let [first, last] = [network.network(), network.broadcast()].map(|end| end.to_bits() >> 8);
-                for neighbours in first..=last {
-                    self.v4.set(Ipv4::from(Ipv4Addr::from_bits(neighbours << 8)).bit());
-                }
-            }
+            IpNet::V4(network) => Ipv4Subnets::new(network.network(), network.broadcast(), 24)
+                .for_each(|subnet| self.v4.set(Ipv4::from(subnet.network()).bit())),
             IpNet::V6(network) if network.prefix_len() < SHORTEST => {
                 (0..gate::BITS).for_each(|bit| self.v6.set(bit));
             }
-            IpNet::V6(network) => {
-                let first = network.network().to_bits() >> 80;
-                let count = 1u128 << 48u8.saturating_sub(network.prefix_len());
-                for site in first..first + count {
-                    self.v6.set(Ipv6::from(Ipv6Addr::from_bits(site << 80)).bit());
-                }
-            }
+            IpNet::V6(network) => Ipv6Subnets::new(network.network(), network.broadcast(), 48)
+                .for_each(|subnet| self.v6.set(Ipv6::from(subnet.network()).bit())),
         }
     }
 }
