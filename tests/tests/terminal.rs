@@ -73,19 +73,20 @@ fn top_shows_what_comes_while_it_comes() {
     let terminal = Terminal::open(&lab);
     terminal.top(&setup);
     let attached = format!("attached to {INTERFACE}  daemon {}", daemon.process());
-    let shown = terminal.wait_until("it is drawn", |shown| shown.contains(&attached));
-    assert!(shown.contains("q quits") && !shown.contains("192.0.2."), "{shown}");
+    let drawn = |shown: &str| shown.contains(&attached) && shown.contains("q quits");
+    let shown = terminal.wait_until("it is drawn to the last line", drawn);
+    assert!(!shown.contains("192.0.2."), "{shown}");
 
     let source = lab.source(Family::V4);
     lab.nmap(source, "-sX -p 11");
     let line =
         |shown: &str| shown.lines().find(|line| line.contains(&format!("{source} "))).map(str::to_owned);
-    let shown = terminal.wait_until("the source is shown", |shown| line(shown).is_some());
+    let shown = terminal.wait_until("the source is shown, with all about it", |shown| {
+        line(shown).is_some_and(|line| ["blocked", "11/TCP", "XMAS"].iter().all(|told| line.contains(told)))
+    });
     for panel in [" kinds of probes", " ports", " fill "] {
         assert!(shown.contains(panel), "there is no panel \"{panel}\": {shown}");
     }
-    let line = line(&shown).expect("a line");
-    assert!(line.contains("blocked") && line.contains("11/TCP") && line.contains("XMAS"), "{line}");
 
     let stream = lab.keep_sending(source);
     terminal.wait_until("what is dropped a second is shown", |shown| {
