@@ -170,8 +170,7 @@ fn world(program: &Program) -> Result<World> {
         };
         let block: Block = bytemuck::Zeroable::zeroed();
         world.enter(program, map, &octets, bytemuck::bytes_of(&block))?;
-        let (place, mask) = gate::place(bit);
-        let bits = [vec![0; place * 8], mask.to_le_bytes().to_vec()].concat();
+        let bits = [vec![0; gate::word_of(bit) * 8], gate::mask_of(bit).to_le_bytes().to_vec()].concat();
         world.enter(program, gate, &[0; 4], &bits)?;
     }
     Ok(world)

@@ -3,7 +3,7 @@
 //! It must not know ports, sources or connections: a kind says what a packet would be if nothing else
 //! explained it.
 
-use crate::parse::{TcpFlags, Transport};
+use crate::parse::{TcpControl, TcpFlags, Transport};
 
 /// The kinds of probe. The numbers cross the kernel boundary.
 #[repr(u8)]
@@ -130,6 +130,14 @@ pub fn classify(transport: &Transport) -> Option<Probe> {
     }
 }
 
+/// Whether those control bits, as they lie in the header, are nearly every packet's: [`tcp`] makes [`Kind::Ack`] of them.
+#[inline(always)]
+#[must_use]
+pub fn is_ack(control: TcpControl) -> bool {
+    const MASK: u8 = TcpFlags::FIN | TcpFlags::SYN | TcpFlags::RST | TcpFlags::ACK;
+    control.has(MASK, TcpFlags::ACK)
+}
+
 /// The kind of probe that TCP's control bits make, or `None` for what only ever answers: SYN with ACK, and
 /// RST (with or without ACK), which scans of others with our address forged send us.
 #[inline(always)]
@@ -143,7 +151,6 @@ pub fn tcp(flags: TcpFlags) -> Option<Kind> {
     const URG: u8 = TcpFlags::URG;
 
     let bits = flags.0 & (FIN | SYN | RST | PSH | ACK | URG);
-    // First what nearly every packet is.
     if bits & (FIN | SYN | RST | ACK) == ACK {
         return Some(Kind::Ack);
     }

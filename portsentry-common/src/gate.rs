@@ -17,16 +17,22 @@ pub const WORDS: usize = BITS as usize / 64;
 pub const HEAD: usize = 32;
 /// The word of a gate's head that isn't 0 if a network is blocked, so that nobody looks for one where there are none.
 pub const NETWORKS: usize = 1;
+/// The word of a gate's head that says which moment's explanations count, in its upper half, or 0 for none's: programs have it
+/// follow the clock, and the daemon clears it with every sign of life, so that it doesn't stand still where all packets are
+/// explained.
+pub const MOMENT: usize = 2;
 /// A gate's length in 64-bit words: the words of both generations in turns, with room for whatever the lowest byte of
 /// the first says, which spares programs a check.
 pub const LENGTH: usize = HEAD + 2 * WORDS + 32;
 
 /// An address's bit in its family's gate.
 pub trait Gated {
-    /// What of the address decides on the bit; its octets lie in memory as the address's do.
+    /// What of a packet decides on the bit, as one load gives it.
     type Prefix: AnyBitPattern;
+    /// Where a [`Gated::Prefix`] begins, in octets behind the address's first.
+    const PREFIX: isize;
 
-    /// Number of the bit, below [`BITS`], of an address that begins with `prefix`.
+    /// Number of the bit, below [`BITS`], of the address whose beginning lies in `prefix`.
     fn bit_of(prefix: Self::Prefix) -> u32;
 
     /// Number of the address's bit, below [`BITS`].
@@ -35,43 +41,64 @@ pub trait Gated {
 
 impl Gated for Ipv4 {
     type Prefix = u32;
+    /// Three octets at the upper end of a little-endian number, where a shift cuts them out.
+    const PREFIX: isize = -1;
 
     /// The three octets as they lie in memory, which spares swapping them.
     #[inline(always)]
     fn bit_of(prefix: u32) -> u32 {
-        u32::from_le(prefix) & 0x00ff_ffff
+        u32::from_le(prefix) >> 8
     }
 
     #[inline(always)]
     fn bit(self) -> u32 {
-        Self::bit_of(bytemuck::cast(self))
+        let address: u32 = bytemuck::cast(self);
+        u32::from_le(address) & 0x00ff_ffff
     }
 }
 
 impl Gated for Ipv6 {
-    type Prefix = u64;
+    type Prefix = u32;
+    const PREFIX: isize = 2;
 
-    /// By multiplicative hashing (Knuth, TAOCP 6.4) of the /48.
+    /// By multiplicative hashing (Knuth, TAOCP 6.4) of the /48's last four octets: the first two differ little, and so the
+    /// factor takes no instruction of its own.
     #[inline(always)]
-    fn bit_of(prefix: u64) -> u32 {
-        // The first six octets are the lower ones of a little-endian number.
-        let network = u64::from_le(prefix) << 16;
-        (network.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u32
+    fn bit_of(prefix: u32) -> u32 {
+        u32::from_le(prefix).wrapping_mul(0x9e37_79b9) >> 8
     }
 
     #[inline(always)]
     fn bit(self) -> u32 {
-        Self::bit_of(self.halves()[0])
+        let [_, _, c, d, e, f, ..] = self.octets;
+        Self::bit_of(u32::from_ne_bytes([c, d, e, f]))
     }
 }
 
-/// The word that holds `bit` in the first generation, by its place in a gate, and the bit's mask in it. In the second it
-/// is the word after that.
+/// Where a bit of the first generation stands in a gate. In the second, it is in the word after that.
+///
+/// The upper bits of its number count within the word: IPv4 networks of a /16 lie together.
 #[inline(always)]
 #[must_use]
-pub const fn place(bit: u32) -> (usize, u64) {
-    (HEAD + bit as usize / 64 % WORDS * 2, 1 << (bit % 64))
+pub const fn word_of(bit: u32) -> usize {
+    HEAD + bit as usize % WORDS * 2
 }
+
+/// The word with that bit alone.
+#[inline(always)]
+#[must_use]
+pub const fn mask_of(bit: u32) -> u64 {
+    HIGHEST >> (bit >> WORDS.ilog2())
+}
+
+/// Whether `word`, the one at [`word_of`] that bit, has it. Counted from the highest, where the sign tells without a mask.
+#[inline(always)]
+#[must_use]
+pub const fn is_set(word: u64, bit: u32) -> bool {
+    (word << (bit >> WORDS.ilog2())).cast_signed() < 0
+}
+
+const HIGHEST: u64 = 1 << 63;
 
 #[cfg(test)]
 mod tests {
@@ -88,6 +115,32 @@ mod tests {
             let other = Ipv4::from(Ipv4Addr::from(address & !0xff | u32::from(host)));
             prop_assert_eq!(one.bit(), other.bit());
             prop_assert_eq!(one.bit().swap_bytes() >> 8, address >> 8);
+        }
+
+        #[test]
+        fn a_packet_has_its_source_s_bit(address: u32, before: u8) {
+            let [a, b, c, _] = address.to_be_bytes();
+            let bit = Ipv4::from(Ipv4Addr::from(address)).bit();
+            prop_assert_eq!(Ipv4::bit_of(u32::from_ne_bytes([before, a, b, c])), bit);
+        }
+
+        #[test]
+        fn a_packet_has_its_ipv6_source_s_bit(address: u128) {
+            let [_, _, c, d, e, f, ..] = address.to_be_bytes();
+            let bit = Ipv6::from(Ipv6Addr::from(address)).bit();
+            prop_assert_eq!(Ipv6::bit_of(u32::from_ne_bytes([c, d, e, f])), bit);
+        }
+
+        #[test]
+        fn every_bit_has_a_place_of_its_own(one in 0..BITS, other in 0..BITS) {
+            prop_assert!((HEAD..HEAD + 2 * WORDS).contains(&word_of(one)) && mask_of(one).is_power_of_two());
+            prop_assert_eq!((word_of(one), mask_of(one)) == (word_of(other), mask_of(other)), one == other);
+        }
+
+        #[test]
+        fn a_bit_is_set_by_its_mask_alone(bit in 0..BITS, word: u64) {
+            prop_assert!(is_set(word | mask_of(bit), bit));
+            prop_assert!(!is_set(word & !mask_of(bit), bit));
         }
 
         #[test]

@@ -16,9 +16,9 @@ mod transport;
 
 pub use ipv6::MAX_EXTENSIONS;
 pub use link::{ETHERNET, Link, Network, link};
-pub(crate) use link::{ETHERTYPE, IPV4, IPV6};
-pub use plain::{Payload, Plain};
-pub use transport::{TcpFlags, Transport};
+pub(crate) use link::{ETHERTYPE, TAG, is_tag};
+pub use plain::{IP, Plain};
+pub use transport::{TcpControl, TcpFlags, Transport};
 
 use crate::{
     address::{Address, Ipv4, Ipv6},

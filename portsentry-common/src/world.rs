@@ -121,17 +121,25 @@ pub trait World {
     fn tell(&self, event: &Event) -> bool;
 }
 
-/// What is kept for each address family.
-pub trait Hosts<A>: World {
-    /// Whether anybody is blocked whose address has this bit in the gate (see [`crate::gate`]). Cheap; `true` only
-    /// means that [`Hosts::is_blocked`] must tell.
+/// What spares nearly every packet all other questions.
+pub trait Shortcuts<A> {
+    /// Whether anybody is blocked or fenced whose address has this bit in the gate (see [`crate::gate`]). `true` only means
+    /// that [`Hosts::is_blocked`] and [`Hosts::is_fenced`] must tell.
     fn may_be_blocked(&self, bit: u32) -> bool;
 
+    /// Whether the destination alone, a socket on it, or that nobody watches the port (host byte order), explained a packet
+    /// shortly before that went to the same: see [`Hosts::remember`]. `false` only means that the others must tell.
+    fn was_explained(&self, destination: A, protocol: Protocol, port: u16) -> bool;
+}
+
+/// What is kept for each address family. Those who are asked for at any rate are handed over where they lie: that is how a map
+/// wants them, and a copy would cost stack.
+pub trait Hosts<A>: World + Shortcuts<A> {
     /// Whether `source` is blocked now; if it is, adds one to its dropped packets.
-    fn is_blocked(&self, source: A) -> bool;
+    fn is_blocked(&self, source: &A) -> bool;
 
     /// Whether a blocked network holds `source`, and no ignored one does; if so, adds one to its dropped packets.
-    /// Asked only of those who [`Hosts::may_be_blocked`].
+    /// Asked only of those who [`Shortcuts::may_be_blocked`].
     fn is_in_blocked_network(&self, source: A) -> bool;
 
     /// Whether `source` is ignored, or one of the addresses that are never blocked.
@@ -140,12 +148,9 @@ pub trait Hosts<A>: World {
     /// Whose address `destination` is.
     fn locality(&self, destination: A) -> Locality;
 
-    /// Whether the destination alone, or a socket on it, explained a packet shortly before that went to the same
-    /// port: see [`Hosts::remember`]. Cheap; `false` only means that the others must tell.
-    fn was_explained(&self, destination: A, protocol: Protocol, port: u16) -> bool;
-
-    /// Remembers for a moment that packets to this destination and port are explained, if the settings say so.
-    fn remember(&self, flow: &Flow<A>);
+    /// Remembers for a moment that packets to this destination and port (host byte order) are explained, if the settings
+    /// say so.
+    fn remember(&self, destination: A, protocol: Protocol, port: u16);
 
     /// Whether a socket explains the packet at this moment: one that listens or is bound on the destination,
     /// or an existing connection between the two ends. One in TIME-WAIT explains only what belongs to it.
@@ -161,7 +166,7 @@ pub trait Hosts<A>: World {
     fn block(&self, source: A, block: &Block) -> Entry;
 
     /// Whether `source` is fenced now.
-    fn is_fenced(&self, source: A) -> bool;
+    fn is_fenced(&self, source: &A) -> bool;
 
     /// Adds one to the dropped packets of a fenced source.
     fn count_fenced(&self, source: A);

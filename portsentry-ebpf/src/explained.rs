@@ -7,53 +7,49 @@ use core::cell::UnsafeCell;
 /// In the program's own data, which is read without a look-up. Each protocol has a table, so that none needs to stand
 /// in it.
 #[unsafe(no_mangle)]
-pub static EXPLAINED_TCP: Explained = Explained::EMPTY;
+pub static EXPLAINED_TCP_V4: Explained<1> = Explained::EMPTY;
 #[unsafe(no_mangle)]
-pub static EXPLAINED_UDP: Explained = Explained::EMPTY;
+pub static EXPLAINED_TCP_V6: Explained<2> = Explained::EMPTY;
+#[unsafe(no_mangle)]
+pub static EXPLAINED_UDP_V4: Explained<1> = Explained::EMPTY;
+#[unsafe(no_mangle)]
+pub static EXPLAINED_UDP_V6: Explained<2> = Explained::EMPTY;
 
-const PLACES: usize = 1 << 16;
-/// How long an entry holds, in jiffies: a second on most kernels, a quarter of one on some.
-const MOMENT: u64 = 250;
+/// One for each sum of two 16-bit numbers.
+const PLACES: usize = 1 << 17;
 
-/// For each place which destination stands there, and the tick at which it was entered.
+/// A table of entries of so many words.
 #[repr(transparent)]
-pub struct Explained(UnsafeCell<[[u64; 2]; PLACES]>);
+pub struct Explained<const WORDS: usize>(UnsafeCell<[[u64; WORDS]; PLACES]>);
 
-// SAFETY: its words are aligned, and read and written whole; a race gives an entry another's time, which is as recent.
-unsafe impl Sync for Explained {}
+// SAFETY: its words are aligned, and read and written whole; a race gives an entry another's word, and whom that matches
+// lets a packet pass for a moment.
+unsafe impl<const WORDS: usize> Sync for Explained<WORDS> {}
 
-impl Explained {
-    const EMPTY: Self = Self(UnsafeCell::new([[0; 2]; PLACES]));
+impl<const WORDS: usize> Explained<WORDS> {
+    const EMPTY: Self = Self(UnsafeCell::new([[0; WORDS]; PLACES]));
 
-    /// Whether `destination` was entered a moment before `jiffies`.
+    /// Whether `entry` stands at `place`.
     #[inline(always)]
-    pub fn holds(&self, destination: u64, jiffies: u64) -> bool {
-        let at = self.at(destination);
-        // SAFETY: both are words of the table.
-        unsafe {
-            at.read_volatile() == destination && jiffies.wrapping_sub(at.add(1).read_volatile()) < MOMENT
+    pub fn holds(&self, place: usize, entry: [u64; WORDS]) -> bool {
+        let at = self.at(place);
+        // SAFETY: words of the table.
+        (0..WORDS).all(|word| unsafe { at.add(word).read_volatile() } == entry[word])
+    }
+
+    /// Puts `entry` at `place`.
+    #[inline(always)]
+    pub fn enter(&self, place: usize, entry: [u64; WORDS]) {
+        let at = self.at(place);
+        for (word, value) in entry.into_iter().enumerate() {
+            // SAFETY: a word of the table.
+            unsafe { at.add(word).write_volatile(value) };
         }
     }
 
-    /// Enters `destination` at `jiffies`.
     #[inline(always)]
-    pub fn enter(&self, destination: u64, jiffies: u64) {
-        let at = self.at(destination);
-        // SAFETY: as above.
-        unsafe {
-            at.write_volatile(destination);
-            at.add(1).write_volatile(jiffies);
-        }
-    }
-
-    /// The place of a destination, by multiplicative hashing (Knuth, TAOCP 6.4).
-    #[inline(always)]
-    fn at(&self, destination: u64) -> *mut u64 {
-        let place = (destination.wrapping_mul(ODD) >> 48) as usize;
-        // SAFETY: it is a place of the table.
-        unsafe { self.0.get().cast::<u64>().add(2 * (place % PLACES)) }
+    fn at(&self, place: usize) -> *mut u64 {
+        // SAFETY: there are as many places as there are numbers.
+        unsafe { self.0.get().cast::<u64>().add(place % PLACES * WORDS) }
     }
 }
-
-/// 2^64 divided by the golden ratio, which spreads well.
-pub const ODD: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -4,7 +4,7 @@
 
 use core::cell::UnsafeCell;
 
-use portsentry_common::gate::{LENGTH, NETWORKS, place};
+use portsentry_common::gate::{LENGTH, MOMENT, NETWORKS, is_set, mask_of, word_of};
 
 use crate::atomic;
 
@@ -16,7 +16,17 @@ pub static GATE_V4: Gate = Gate::CLEAR;
 #[unsafe(link_section = ".bss.gate_v6")]
 pub static GATE_V6: Gate = Gate::CLEAR;
 
-/// Which generation counts, then words of bits.
+/// A moment is as many jiffies long as this has bits: a second on most kernels, a quarter of one on some.
+const MOMENT_BITS: u32 = 8;
+
+/// The moment of that tick, its number in the upper half of a word; never 0 in practice, as jiffies begin near 2^32
+/// (`INITIAL_JIFFIES`).
+#[inline(always)]
+pub fn moment(jiffies: u64) -> u64 {
+    jiffies >> MOMENT_BITS << 32
+}
+
+/// Which generation counts, what else is in a gate's head, then words of bits.
 #[repr(transparent)]
 pub struct Gate(UnsafeCell<[u64; LENGTH]>);
 
@@ -29,13 +39,14 @@ impl Gate {
     /// Whether `bit` is set in the generation that counts.
     #[inline(always)]
     pub fn is_set(&self, bit: u32) -> bool {
-        let (word, mask) = place(bit);
         // SAFETY: the gate is long enough for any byte.
-        let bits = unsafe {
+        let word = unsafe {
             let current = self.word(0).cast::<u8>().read_volatile();
-            self.word(word).byte_add(usize::from(current)).read_volatile()
+            // Counted in 32 bits, which spares a shift.
+            let at = (word_of(bit) as u32 * 8) as usize;
+            self.word(0).byte_add(usize::from(current)).byte_add(at).read_volatile()
         };
-        bits & mask != 0
+        is_set(word, bit)
     }
 
     /// Whether a network may be blocked.
@@ -45,13 +56,29 @@ impl Gate {
         unsafe { self.word(NETWORKS).read_volatile() != 0 }
     }
 
+    /// The moment whose explanations count, as a [`moment`], or 0 for none's.
+    #[inline(always)]
+    pub fn moment(&self) -> u64 {
+        // SAFETY: a word of the gate.
+        unsafe { self.word(MOMENT).read_volatile() }
+    }
+
+    /// Has the explanations of that tick's moment count, and no others.
+    #[inline(always)]
+    pub fn follow(&self, jiffies: u64) {
+        let moment = moment(jiffies);
+        if self.moment() != moment {
+            // SAFETY: a word of the gate; whoever writes it at the same time writes the same, or 0.
+            unsafe { self.word(MOMENT).write_volatile(moment) };
+        }
+    }
+
     /// Sets `bit` in both generations.
     #[inline(always)]
     pub fn set(&self, bit: u32) {
-        let (word, mask) = place(bit);
         for generation in 0..2 {
             // SAFETY: a word of the gate, which every writer writes atomically.
-            unsafe { atomic::set_bits(self.word(word + generation), mask) };
+            unsafe { atomic::set_bits(self.word(word_of(bit) + generation), mask_of(bit)) };
         }
     }
 

@@ -4,6 +4,8 @@
 
 mod family;
 
+use core::ptr::with_exposed_provenance;
+
 use aya_ebpf::{
     EbpfContext,
     bindings::{BPF_ANY, BPF_NOEXIST, BPF_RB_NO_WAKEUP},
@@ -20,14 +22,10 @@ use portsentry_common::{
     parse::Malformed,
     settings::Settings,
     state::{SightKey, SteerKey, Tally},
-    world::{Allowance, Entry, Flow, Hosts, Locality, Sight, World},
+    world::{Allowance, Entry, Flow, Hosts, Locality, Shortcuts, Sight, World},
 };
 
-use crate::{
-    atomic,
-    explained::{EXPLAINED_TCP, EXPLAINED_UDP, Explained},
-    maps, sockets,
-};
+use crate::{atomic, gate::moment, maps, opaque::opaque, sockets};
 
 use self::family::Family;
 
@@ -47,6 +45,12 @@ impl<'a> Kernel<'a> {
 }
 
 impl Kernel<'_> {
+    /// Has what is explained in this moment count, and nothing older.
+    #[inline(always)]
+    pub fn follow_clock<A: Family>(&self) {
+        A::gate().follow(self.jiffies);
+    }
+
     /// Whether a block isn't over; if so, adds one to its dropped packets.
     #[inline(always)]
     fn is_in_force(&self, block: *mut Block) -> bool {
@@ -65,9 +69,9 @@ impl World for Kernel<'_> {
     #[inline(always)]
     fn settings(&self) -> &Settings {
         // The optimiser must not take the initial value for the one that the loader writes.
-        let settings = core::hint::black_box(&raw const maps::SETTINGS).cast::<Settings>();
+        let settings = opaque((&raw const maps::SETTINGS).expose_provenance());
         // SAFETY: a `Global` is its value, which is plain data that nobody writes once the program runs.
-        unsafe { &*settings }
+        unsafe { &*with_exposed_provenance(settings) }
     }
 
     #[inline(always)]
@@ -94,7 +98,7 @@ impl World for Kernel<'_> {
     #[inline(always)]
     fn count_malformed(&self, cause: Malformed) {
         // A number that is computed: the verifier must see its bound, which the optimiser knows too well to keep.
-        let index = core::hint::black_box(Counter::from(cause) as usize);
+        let index = opaque(Counter::from(cause) as usize);
         if index < COUNTERS.len() {
             count(index);
         }
@@ -102,12 +106,7 @@ impl World for Kernel<'_> {
 
     #[inline(always)]
     fn is_watched(&self, protocol: Protocol, port: u16) -> bool {
-        let (word, mask) = (u32::from(port) / 64, 1 << (port % 64));
-        let (listed, advanced) = match protocol {
-            Protocol::Tcp => (maps::WATCHED_TCP.get(word), maps::ADVANCED_TCP.get(word)),
-            Protocol::Udp => (maps::WATCHED_UDP.get(word), maps::ADVANCED_UDP.get(word)),
-        };
-        (listed.copied().unwrap_or(0) | advanced.copied().unwrap_or(0)) & mask != 0
+        is_watched(protocol, port)
     }
 
     #[inline(always)]
@@ -150,22 +149,43 @@ impl World for Kernel<'_> {
     }
 }
 
-impl<A: Family> Hosts<A> for Kernel<'_> {
+/// What the program tells without calling a helper: from data of its own.
+pub struct Data;
+
+impl<A: Family> Shortcuts<A> for Data {
     #[inline(always)]
     fn may_be_blocked(&self, bit: u32) -> bool {
         A::gate().is_set(bit)
     }
 
     #[inline(always)]
-    fn is_blocked(&self, source: A) -> bool {
-        let Some(block) = A::blocked(source) else { return false };
+    fn was_explained(&self, destination: A, protocol: Protocol, port: u16) -> bool {
+        destination.is_explained(protocol, port.swap_bytes().into(), A::gate().moment())
+    }
+}
+
+impl<A: Family> Shortcuts<A> for Kernel<'_> {
+    #[inline(always)]
+    fn may_be_blocked(&self, bit: u32) -> bool {
+        Shortcuts::<A>::may_be_blocked(&Data, bit)
+    }
+
+    #[inline(always)]
+    fn was_explained(&self, destination: A, protocol: Protocol, port: u16) -> bool {
+        destination.is_explained(protocol, swapped(port), A::gate().moment())
+    }
+}
+
+impl<A: Family> Hosts<A> for Kernel<'_> {
+    #[inline(always)]
+    fn is_blocked(&self, source: &A) -> bool {
+        let Some(block) = source.blocked() else { return false };
         self.is_in_force(block)
     }
 
     #[inline(always)]
     fn is_in_blocked_network(&self, source: A) -> bool {
-        A::gate().has_networks()
-            && A::blocked_network(source).is_some_and(|block| !A::ignored(source) && self.is_in_force(block))
+        A::gate().has_networks() && A::blocked_network(source).is_some_and(|block| self.is_in_force(block))
     }
 
     #[inline(always)]
@@ -179,15 +199,10 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn was_explained(&self, destination: A, protocol: Protocol, port: u16) -> bool {
-        explained(protocol).holds(destination.with_port(port), self.jiffies)
-    }
-
-    #[inline(always)]
-    fn remember(&self, flow: &Flow<A>) {
+    fn remember(&self, destination: A, protocol: Protocol, port: u16) {
         if self.settings().remembers != 0 {
-            let Probe { protocol, port, .. } = flow.probe;
-            explained(protocol).enter(flow.destination.with_port(port), self.jiffies);
+            self.follow_clock::<A>();
+            destination.explain(protocol, swapped(port), moment(self.jiffies));
         }
     }
 
@@ -215,12 +230,7 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
 
     #[inline(always)]
     fn is_repeat(&self, sight: &Sight<A>, now_ns: u64) -> bool {
-        let key = SightKey {
-            source: sight.source.to_mapped(),
-            port: sight.port,
-            kind: sight.kind as u8,
-            reserved: [0; 5],
-        };
+        let key = SightKey::new(sight.source.to_mapped(), sight.port, sight.kind as u8);
         if let Some(told) = maps::SIGHTS.get_ptr_mut(key) {
             // SAFETY: an aligned word of a map's value.
             let told = unsafe { &mut *told };
@@ -243,15 +253,15 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn is_fenced(&self, source: A) -> bool {
-        let Some(fence) = A::fenced(source) else { return false };
+    fn is_fenced(&self, source: &A) -> bool {
+        let Some(fence) = source.fenced() else { return false };
         // SAFETY: as in `is_blocked`.
         unsafe { !(*fence).is_over(self.now_ns()) }
     }
 
     #[inline(always)]
     fn count_fenced(&self, source: A) {
-        let Some(fence) = A::fenced(source) else { return };
+        let Some(fence) = source.fenced() else { return };
         // SAFETY: a field of a map's value.
         unsafe { atomic::add(&raw mut (*fence).dropped, 1) };
     }
@@ -271,8 +281,7 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     #[inline(always)]
     fn steer(&self, flow: &Flow<A>) {
         let Probe { protocol, source_port, port, .. } = flow.probe;
-        let source = flow.source.to_mapped();
-        let key = SteerKey { source, source_port, port, protocol: protocol as u8, reserved: [0; 3] };
+        let key = SteerKey::new(flow.source.to_mapped(), source_port, port, protocol as u8);
         // An LRU map that can't take it leaves the port closed.
         let _ = maps::STEERED.insert(key, 1, u64::from(BPF_ANY));
     }
@@ -288,6 +297,17 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     }
 }
 
+/// Whether `port` (host byte order) is watched, by list or in advanced mode.
+#[inline(always)]
+pub fn is_watched(protocol: Protocol, port: u16) -> bool {
+    let (word, mask) = (u32::from(port) / 64, 1 << (port % 64));
+    let (listed, advanced) = match protocol {
+        Protocol::Tcp => (maps::WATCHED_TCP.get(word), maps::ADVANCED_TCP.get(word)),
+        Protocol::Udp => (maps::WATCHED_UDP.get(word), maps::ADVANCED_UDP.get(word)),
+    };
+    (listed.copied().unwrap_or(0) | advanced.copied().unwrap_or(0)) & mask != 0
+}
+
 /// Adds one to the counter with a number below `COUNTERS`' length.
 #[inline(always)]
 fn count(index: usize) {
@@ -296,11 +316,8 @@ fn count(index: usize) {
     unsafe { *counters.cast::<u64>().add(index) += 1 };
 }
 
-/// What was explained of a protocol.
+/// A port in network byte order, and within its bounds: a number that was swapped has none for Linux 6.1 and 6.12.
 #[inline(always)]
-fn explained(protocol: Protocol) -> &'static Explained {
-    match protocol {
-        Protocol::Tcp => &EXPLAINED_TCP,
-        Protocol::Udp => &EXPLAINED_UDP,
-    }
+fn swapped(port: u16) -> usize {
+    opaque(port.swap_bytes().into()) & usize::from(u16::MAX)
 }

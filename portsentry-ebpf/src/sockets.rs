@@ -23,6 +23,8 @@ const LISTEN: u32 = 10;
 pub trait Tuple: Copy {
     /// Source and destination address, then source and destination port, in network byte order.
     type Words;
+    /// Its size in bytes, which the words may exceed.
+    const SIZE: u32;
 
     /// The tuple of `flow`, with `source_port` in host byte order for its source port.
     fn tuple(flow: &Flow<Self>, source_port: u16) -> Self::Words;
@@ -30,6 +32,8 @@ pub trait Tuple: Copy {
 
 impl Tuple for Ipv4 {
     type Words = [u32; 3];
+
+    const SIZE: u32 = 12;
 
     #[inline(always)]
     fn tuple(flow: &Flow<Self>, source_port: u16) -> [u32; 3] {
@@ -39,13 +43,15 @@ impl Tuple for Ipv4 {
 }
 
 impl Tuple for Ipv6 {
-    type Words = [u32; 9];
+    type Words = [u64; 5];
+
+    const SIZE: u32 = 36;
 
     #[inline(always)]
-    fn tuple(flow: &Flow<Self>, source_port: u16) -> [u32; 9] {
-        let [a, b, c, d] = flow.source.words();
-        let [e, f, g, h] = flow.destination.words();
-        [a, b, c, d, e, f, g, h, ports(source_port, flow.probe.port)]
+    fn tuple(flow: &Flow<Self>, source_port: u16) -> [u64; 5] {
+        let [a, b] = flow.source.halves();
+        let [c, d] = flow.destination.halves();
+        [a, b, c, d, u64::from(ports(source_port, flow.probe.port))]
     }
 }
 
@@ -72,13 +78,7 @@ fn tcp_state<A: Tuple>(context: *mut c_void, flow: &Flow<A>, source_port: u16) -
     let mut tuple = A::tuple(flow, source_port);
     // SAFETY: the context is the kernel's; the tuple is initialised and of an address family's size.
     let socket = unsafe {
-        bpf_skc_lookup_tcp(
-            context,
-            (&raw mut tuple).cast(),
-            size_of::<A::Words>() as u32,
-            BPF_F_CURRENT_NETNS as i64 as u64,
-            0,
-        )
+        bpf_skc_lookup_tcp(context, (&raw mut tuple).cast(), A::SIZE, BPF_F_CURRENT_NETNS as i64 as u64, 0)
     };
     if socket.is_null() {
         return None;
@@ -128,13 +128,7 @@ fn udp_socket<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> Option<*mut bpf
     let mut tuple = A::tuple(flow, source_port);
     // SAFETY: as for TCP.
     let socket = unsafe {
-        bpf_sk_lookup_udp(
-            context,
-            (&raw mut tuple).cast(),
-            size_of::<A::Words>() as u32,
-            BPF_F_CURRENT_NETNS as i64 as u64,
-            0,
-        )
+        bpf_sk_lookup_udp(context, (&raw mut tuple).cast(), A::SIZE, BPF_F_CURRENT_NETNS as i64 as u64, 0)
     };
     if socket.is_null() { None } else { Some(socket) }
 }

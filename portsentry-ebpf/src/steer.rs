@@ -58,7 +58,7 @@ fn steer(context: &SkLookupContext) -> Option<()> {
         UDP => index + 2,
         _ => return None,
     };
-    let key = SteerKey { source, source_port, port, protocol, reserved: [0; 3] };
+    let key = SteerKey::new(source, source_port, port, protocol);
     STEERED.get_ptr_mut(key)?;
     // Without a socket in that place the daemon is gone, and the port is as closed as it was.
     TRAPS.redirect_sk_lookup(context, index, 0).ok()

@@ -23,7 +23,7 @@ use portsentry_common::{
     event::Event,
     judge::{Action, examine, judge},
     settings::Settings,
-    world::{Allowance, Entry, Flow, Hosts, Locality, Sight, World},
+    world::{Allowance, Entry, Flow, Hosts, Locality, Shortcuts, Sight, World},
 };
 
 use crate::{
@@ -151,14 +151,21 @@ impl World for Model {
     }
 }
 
-impl<A: Address> Hosts<A> for Model {
+/// None: the kernel program saves time by them, and reaches the same verdict without.
+impl<A: Address> Shortcuts<A> for Model {
     fn may_be_blocked(&self, _: u32) -> bool {
         true
     }
 
-    fn is_blocked(&self, source: A) -> bool {
+    fn was_explained(&self, _: A, _: Protocol, _: u16) -> bool {
+        false
+    }
+}
+
+impl<A: Address> Hosts<A> for Model {
+    fn is_blocked(&self, source: &A) -> bool {
         let mut blocked = self.blocked.borrow_mut();
-        let Some(block) = blocked.get_mut(&ip(source)) else { return false };
+        let Some(block) = blocked.get_mut(&ip(*source)) else { return false };
         if block.is_over(self.now_ns) {
             return false;
         }
@@ -187,12 +194,7 @@ impl<A: Address> Hosts<A> for Model {
             .map_or(Locality::Foreign, |(_, locality)| *locality)
     }
 
-    /// Never: the kernel program saves time by this, and reaches the same verdict without.
-    fn was_explained(&self, _: A, _: Protocol, _: u16) -> bool {
-        false
-    }
-
-    fn remember(&self, _: &Flow<A>) {}
+    fn remember(&self, _: A, _: Protocol, _: u16) {}
 
     fn is_served(&self, flow: &Flow<A>) -> bool {
         sockets::explain(&self.scenario.sockets, flow)
@@ -224,8 +226,8 @@ impl<A: Address> Hosts<A> for Model {
         Entry::Entered
     }
 
-    fn is_fenced(&self, source: A) -> bool {
-        self.fenced.borrow().get(&ip(source)).is_some_and(|fence| !fence.is_over(self.now_ns))
+    fn is_fenced(&self, source: &A) -> bool {
+        self.fenced.borrow().get(&ip(*source)).is_some_and(|fence| !fence.is_over(self.now_ns))
     }
 
     fn count_fenced(&self, source: A) {
@@ -235,7 +237,7 @@ impl<A: Address> Hosts<A> for Model {
     }
 
     fn fence(&self, source: A, block: &Block) -> Entry {
-        if Hosts::is_fenced(self, source) {
+        if Hosts::is_fenced(self, &source) {
             return Entry::Already;
         }
         self.fenced.borrow_mut().insert(ip(source), *block);

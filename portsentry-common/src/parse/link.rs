@@ -4,9 +4,9 @@ use super::Malformed;
 use crate::frame::Bytes;
 
 /// `EtherType` of IPv4 as it stands in the frame.
-pub(crate) const IPV4: u16 = 0x0800_u16.to_be();
+pub(super) const IPV4: u16 = 0x0800_u16.to_be();
 /// `EtherType` of IPv6 as it stands in the frame.
-pub(crate) const IPV6: u16 = 0x86dd_u16.to_be();
+pub(super) const IPV6: u16 = 0x86dd_u16.to_be();
 /// IEEE 802.1Q.
 const CUSTOMER_TAG: u16 = 0x8100_u16.to_be();
 /// IEEE 802.1ad.
@@ -16,6 +16,9 @@ const VLAN_ID: u16 = 0x0fff;
 
 /// Offset of the `EtherType`, in bytes.
 pub(crate) const ETHERTYPE: usize = 12;
+
+/// Length of a VLAN tag, in bytes.
+pub(crate) const TAG: usize = 4;
 
 /// Length of the Ethernet header without tags, in bytes.
 pub const ETHERNET: usize = 14;
@@ -29,6 +32,18 @@ pub enum Network {
     Ipv6,
     /// Nothing that can probe a port.
     Other,
+}
+
+impl Network {
+    /// What follows that `EtherType`, as it stands in the frame.
+    #[inline(always)]
+    pub(crate) fn of(ethertype: u16) -> Self {
+        match ethertype {
+            IPV4 => Self::Ipv4,
+            IPV6 => Self::Ipv6,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// The link layer of a frame.
@@ -45,24 +60,25 @@ pub struct Link {
 impl Link {
     #[inline(always)]
     fn new(ethertype: u16, length: usize, vlan: u16) -> Self {
-        let network = match ethertype {
-            IPV4 => Network::Ipv4,
-            IPV6 => Network::Ipv6,
-            _ => Network::Other,
-        };
-        Self { network, length, vlan }
+        Self { network: Network::of(ethertype), length, vlan }
     }
+}
+
+/// Whether that `EtherType`, as it stands in the frame, is a VLAN tag's.
+#[inline(always)]
+pub(crate) fn is_tag(ethertype: u16) -> bool {
+    ethertype == CUSTOMER_TAG || ethertype == SERVICE_TAG
 }
 
 /// The Ethernet header of `frame` and up to two VLAN tags; behind a third, the network is [`Network::Other`].
 #[inline(always)]
 pub fn link<B: Bytes>(frame: B) -> Result<Link, Malformed> {
     let ethertype = frame.read::<u16>(ETHERTYPE).ok_or(Malformed::Link)?;
-    if ethertype != CUSTOMER_TAG && ethertype != SERVICE_TAG {
+    if !is_tag(ethertype) {
         return Ok(Link::new(ethertype, ETHERNET, 0));
     }
     let [tag, ethertype] = frame.read::<[u16; 2]>(14).ok_or(Malformed::Link)?;
-    if ethertype != CUSTOMER_TAG && ethertype != SERVICE_TAG {
+    if !is_tag(ethertype) {
         return Ok(Link::new(ethertype, 18, u16::from_be(tag) & VLAN_ID));
     }
     let [tag, ethertype] = frame.read::<[u16; 2]>(18).ok_or(Malformed::Link)?;

@@ -1,11 +1,14 @@
 //! Packets of the common make: no IPv4 options or IPv6 extension headers, no fragments, nothing amiss.
 //!
 //! It must not read any others: those are left to the thorough parser, and so is saying what is wrong with them.
-//! Each value is read where it is needed, and on its own: what is read early or together costs registers.
+//! All packets begin with their `EtherType`, whether or not a VLAN tag came before it, so that one load gives that and
+//! the IP header's first fields. Other values are read where they are needed, and on their own: what is read early
+//! or together costs registers.
 
 use super::{
-    Parse, TcpFlags, ipv4, ipv6,
-    transport::{TCP_HEADER, UDP_HEADER},
+    Parse, TCP, UDP, ipv4, ipv6,
+    link::{IPV4, IPV6},
+    transport::{TCP_HEADER, TcpControl, UDP_HEADER},
 };
 use crate::{
     address::{Ipv4, Ipv6},
@@ -13,117 +16,186 @@ use crate::{
     gate::Gated,
 };
 
-/// What a plain packet carries. Whether all of it is there is checked after the transport header is read: the
-/// other way round, the compiler would leave out that header's own check, which the kernel's verifier insists on.
-#[derive(Clone, Copy, Debug)]
-pub struct Payload {
-    /// The transport protocol's number.
-    pub protocol: u8,
-    /// Where in the packet it begins, in bytes.
-    pub offset: usize,
-    /// Where in the packet it says to end, in bytes.
-    pub end: usize,
-}
+/// Length of the `EtherType`, after which the IP header begins, in bytes.
+pub const IP: usize = size_of::<u16>();
 
-/// An address family whose plain packets are read by as few loads as it takes. All packets begin with the IP
-/// header.
+/// A packet's first four bytes, as they lie in memory.
+pub type Beginning = u32;
+
+/// An address family whose plain packets are read by as few loads as it takes.
 pub trait Plain: Parse + Gated {
+    /// What says which protocol the packet carries.
+    type Carrier: Copy;
+    /// Where the transport header begins, in bytes.
+    const TRANSPORT: usize;
+    /// From where on the packet's length field counts, in bytes.
+    const COUNTED: usize;
+
+    /// Whether the packet is of this family, and as far as this much of it tells, plain.
+    fn begins(beginning: Beginning) -> bool;
+
+    /// How many bits of the IP header's first 64 come after its length field.
+    const AFTER_LENGTH: u32;
+
+    /// The packet's length field. Cut out of a word that was swapped as a whole: older verifiers know no bounds of a half
+    /// that was.
+    #[inline(always)]
+    fn length<B: Bytes>(packet: B) -> Option<usize> {
+        packet.read(IP).map(|word| usize::from((u64::from_be(word) >> Self::AFTER_LENGTH) as u16))
+    }
+
     /// What decides on the source's bit in the gate.
     fn prefix<B: Bytes>(packet: B) -> Option<Self::Prefix>;
 
-    /// Where the packet says it is going: an address, and the port in its TCP or UDP header, host byte order.
-    fn end<B: Bytes>(packet: B, payload: &Payload) -> Option<(Self, u16)>;
+    /// The part of the packet that says what it carries.
+    fn carrier<B: Bytes>(packet: B) -> Option<Self::Carrier>;
 
-    /// What the packet carries, or `None` if it isn't plain.
-    fn payload<B: Bytes>(packet: B) -> Option<Payload>;
+    /// Whether that is TCP, and the packet is plain.
+    fn is_tcp(carrier: Self::Carrier) -> bool;
 
-    /// Whether that number stands for an extension header, so that the packet isn't plain.
-    fn is_extension(protocol: u8) -> bool;
+    /// Whether that is UDP, and the packet is plain.
+    fn is_udp(carrier: Self::Carrier) -> bool;
+
+    /// Whether the packet is plain.
+    fn is_plain(carrier: Self::Carrier) -> bool;
+
+    /// Where the packet says it is going.
+    fn destination<B: Bytes>(packet: B) -> Option<Self>;
+
+    /// The port in the TCP or UDP header that the packet goes to, host byte order.
+    #[inline(always)]
+    fn port<B: Bytes>(packet: B) -> Option<u16> {
+        packet.read(Self::TRANSPORT + 2).map(u16::from_be)
+    }
+
+    /// The part of the TCP header that holds its control bits, or `None` if the packet ends before it.
+    #[inline(always)]
+    fn tcp<B: Bytes>(packet: B) -> Option<TcpControl> {
+        packet.read(Self::TRANSPORT + 12)
+    }
+
+    /// Whether nothing is amiss with the packet of that TCP header.
+    #[inline(always)]
+    fn is_sound_tcp<B: Bytes>(packet: B, control: TcpControl) -> bool {
+        let header = control.header();
+        header >= TCP_HEADER && Self::is_sound(packet, |payload| header <= payload)
+    }
+
+    /// Whether nothing is amiss with the packet and its UDP header, whose length is the packet's.
+    #[inline(always)]
+    fn is_sound_udp<B: Bytes>(packet: B) -> bool {
+        let Some(datagram) = packet.read(Self::TRANSPORT + 4).map(u16::from_be).map(usize::from) else {
+            return false;
+        };
+        datagram >= UDP_HEADER && Self::is_sound(packet, |payload| datagram == payload)
+    }
+
+    /// Whether the packet's length fits what it carries, and as much is there to be read. Asked after the transport header
+    /// is read: the other way round, the compiler would leave out that header's own check, which the kernel's
+    /// verifier insists on.
+    #[inline(always)]
+    fn is_sound<B: Bytes>(packet: B, fits: impl Fn(usize) -> bool) -> bool {
+        let Some(length) = Self::length(packet) else { return false };
+        let Some(payload) = length.checked_sub(Self::TRANSPORT - Self::COUNTED) else { return false };
+        fits(payload) && packet.reaches(Self::COUNTED + length)
+    }
 }
 
+/// "More fragments" and fragment offset, and the protocol, in four bytes of the IPv4 header.
+const WHOLE_OF: u32 = u32::from_ne_bytes([0x3f, 0xff, 0, 0xff]);
+
 impl Plain for Ipv4 {
+    type Carrier = u32;
+    const TRANSPORT: usize = IP + ipv4::LEAST;
+    const COUNTED: usize = IP;
+    const AFTER_LENGTH: u32 = 32;
+
+    /// Version 4 and a header of five words.
+    #[inline(always)]
+    fn begins(beginning: Beginning) -> bool {
+        const SHAPE: Beginning = Beginning::from_ne_bytes([0xff, 0xff, 0xff, 0]);
+        const PLAIN: Beginning = {
+            let [high, low] = IPV4.to_ne_bytes();
+            Beginning::from_ne_bytes([high, low, 0x45, 0])
+        };
+        beginning & SHAPE == PLAIN
+    }
+
     #[inline(always)]
     fn prefix<B: Bytes>(packet: B) -> Option<u32> {
-        packet.read(ipv4::SOURCE)
-    }
-
-    /// The address and both ports lie side by side, and fit in one load.
-    #[inline(always)]
-    fn end<B: Bytes>(packet: B, _: &Payload) -> Option<(Self, u16)> {
-        let ends = packet.read::<u64>(ipv4::DESTINATION)?;
-        let (destination, port) = (ends.to_le() as u32, (ends.to_le() >> 48) as u16);
-        Some((Self::from_word(destination.to_le()), u16::from_be(port)))
+        packet.read((IP + ipv4::SOURCE).wrapping_add_signed(Self::PREFIX))
     }
 
     #[inline(always)]
-    fn payload<B: Bytes>(packet: B) -> Option<Payload> {
-        /// Version and header length, "more fragments" and fragment offset, in the header's first eight bytes.
-        const SHAPE: u64 = 0xff00_0000_0000_3fff_u64.to_be();
-        /// Version 4, a header of five words, neither of the others.
-        const PLAIN: u64 = 0x4500_0000_0000_0000_u64.to_be();
-
-        let protocol = packet.read(9)?;
-        let first = packet.read::<u64>(0)?;
-        let is_plain = first & SHAPE == PLAIN;
-        // Cut out of a word that was swapped as a whole: older verifiers know no bounds of a half that was.
-        let end = usize::from((u64::from_be(first) >> 32) as u16);
-        is_plain.then_some(Payload { protocol, offset: ipv4::LEAST, end })
+    fn carrier<B: Bytes>(packet: B) -> Option<u32> {
+        packet.read(IP + 6)
     }
 
     #[inline(always)]
-    fn is_extension(_: u8) -> bool {
-        false
+    fn is_tcp(carrier: u32) -> bool {
+        carrier & WHOLE_OF == u32::from_ne_bytes([0, 0, 0, TCP])
+    }
+
+    #[inline(always)]
+    fn is_udp(carrier: u32) -> bool {
+        carrier & WHOLE_OF == u32::from_ne_bytes([0, 0, 0, UDP])
+    }
+
+    #[inline(always)]
+    fn is_plain(carrier: u32) -> bool {
+        carrier & u32::from_ne_bytes([0x3f, 0xff, 0, 0]) == 0
+    }
+
+    #[inline(always)]
+    fn destination<B: Bytes>(packet: B) -> Option<Self> {
+        packet.read(IP + ipv4::DESTINATION).map(Self::from_word)
     }
 }
 
 impl Plain for Ipv6 {
+    type Carrier = u8;
+    const TRANSPORT: usize = IP + ipv6::HEADER;
+    const COUNTED: usize = IP + ipv6::HEADER;
+    const AFTER_LENGTH: u32 = 16;
+
+    /// Version 6.
     #[inline(always)]
-    fn prefix<B: Bytes>(packet: B) -> Option<u64> {
-        packet.read(ipv6::SOURCE)
+    fn begins(beginning: Beginning) -> bool {
+        const SHAPE: Beginning = Beginning::from_ne_bytes([0xff, 0xff, 0xf0, 0]);
+        const PLAIN: Beginning = {
+            let [high, low] = IPV6.to_ne_bytes();
+            Beginning::from_ne_bytes([high, low, 0x60, 0])
+        };
+        beginning & SHAPE == PLAIN
     }
 
     #[inline(always)]
-    fn end<B: Bytes>(packet: B, payload: &Payload) -> Option<(Self, u16)> {
-        let port = packet.read(payload.offset + 2).map(u16::from_be)?;
-        Some((ipv6::address(packet, ipv6::DESTINATION)?, port))
+    fn prefix<B: Bytes>(packet: B) -> Option<u32> {
+        packet.read((IP + ipv6::SOURCE).wrapping_add_signed(Self::PREFIX))
     }
 
     #[inline(always)]
-    fn payload<B: Bytes>(packet: B) -> Option<Payload> {
-        let protocol = packet.read(6)?;
-        let length = usize::from((super::beginning(packet, 0)? >> 16) as u16);
-        let is_plain = packet.read::<u8>(0)? >> 4 == 6;
-        is_plain.then_some(Payload { protocol, offset: ipv6::HEADER, end: ipv6::HEADER + length })
+    fn carrier<B: Bytes>(packet: B) -> Option<u8> {
+        packet.read(IP + 6)
     }
 
     #[inline(always)]
-    fn is_extension(protocol: u8) -> bool {
-        ipv6::is_extension(protocol)
-    }
-}
-
-impl Payload {
-    /// Whether all of it is there to be read.
-    #[inline(always)]
-    pub fn is_within<B: Bytes>(&self, packet: B) -> bool {
-        self.offset <= self.end && packet.reaches(self.end)
+    fn is_tcp(carrier: u8) -> bool {
+        carrier == TCP
     }
 
-    /// The control bits of its TCP header, or `None` if something is amiss.
     #[inline(always)]
-    pub fn tcp<B: Bytes>(&self, packet: B) -> Option<TcpFlags> {
-        // Both bytes in one load: the header's length and the control bits.
-        let [length, flags] = packet.read::<u16>(self.offset + 12)?.to_ne_bytes();
-        let header = usize::from(length >> 4) * 4;
-        let is_sound = header >= TCP_HEADER && self.offset + header <= self.end && packet.reaches(self.end);
-        is_sound.then_some(TcpFlags(flags))
+    fn is_udp(carrier: u8) -> bool {
+        carrier == UDP
     }
 
-    /// Checks its UDP header: `None` if that's length isn't the packet's, or something else is amiss.
     #[inline(always)]
-    pub fn udp<B: Bytes>(&self, packet: B) -> Option<()> {
-        let length = usize::from(packet.read(self.offset + 4).map(u16::from_be)?);
-        let is_sound = length >= UDP_HEADER && self.offset + length == self.end && packet.reaches(self.end);
-        is_sound.then_some(())
+    fn is_plain(carrier: u8) -> bool {
+        !ipv6::is_extension(carrier)
+    }
+
+    #[inline(always)]
+    fn destination<B: Bytes>(packet: B) -> Option<Self> {
+        ipv6::address(packet, IP + ipv6::DESTINATION)
     }
 }

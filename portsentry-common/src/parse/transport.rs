@@ -1,5 +1,7 @@
 //! The TCP and UDP headers, as far as the rules need them. It must not judge flags or ports.
 
+use bytemuck::AnyBitPattern;
+
 use super::{Datagram, Fragment, Malformed, TCP, UDP};
 use crate::frame::Bytes;
 
@@ -26,6 +28,34 @@ impl TcpFlags {
     pub const ACK: u8 = 0x10;
     /// The urgent pointer is meant.
     pub const URG: u8 = 0x20;
+}
+
+/// The header's length and the control bits, as they lie in a TCP header.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, AnyBitPattern)]
+pub struct TcpControl(u16);
+
+impl TcpControl {
+    /// Length of the header, in bytes.
+    #[inline(always)]
+    #[must_use]
+    pub fn header(self) -> usize {
+        usize::from(self.0.to_ne_bytes()[0] >> 4) * 4
+    }
+
+    /// The control bits.
+    #[inline(always)]
+    #[must_use]
+    pub fn flags(self) -> TcpFlags {
+        TcpFlags(self.0.to_ne_bytes()[1])
+    }
+
+    /// Whether of the control bits in `mask` those are set that are in `set`. Spares a shift.
+    #[inline(always)]
+    #[must_use]
+    pub fn has(self, mask: u8, set: u8) -> bool {
+        self.0 & u16::from_ne_bytes([0, mask]) == u16::from_ne_bytes([0, set])
+    }
 }
 
 /// A transport header.

@@ -4,16 +4,18 @@ use aya_ebpf::{
     bindings::{BPF_ANY, BPF_NOEXIST},
     btf_maps::lpm_trie::Key,
 };
+use bytemuck::Pod;
 use portsentry_common::{
     address::{Address, Ipv4, Ipv6},
     block::Block,
+    classify::Protocol,
     gate::Gated,
     state::NetworkKey,
     world::Entry,
 };
 
 use crate::{
-    explained::ODD,
+    explained::{EXPLAINED_TCP_V4, EXPLAINED_TCP_V6, EXPLAINED_UDP_V4, EXPLAINED_UDP_V6},
     gate::{GATE_V4, GATE_V6, Gate},
     maps,
     sockets::Tuple,
@@ -24,8 +26,8 @@ pub trait Family: Address + Gated + Tuple {
     /// The family's gate.
     fn gate() -> &'static Gate;
     /// The block of this very address.
-    fn blocked(self) -> Option<*mut Block>;
-    /// The block of the narrowest network that holds the address.
+    fn blocked(&self) -> Option<*mut Block>;
+    /// The block of the narrowest network that holds the address, unless it is ignored.
     #[inline(always)]
     fn blocked_network(self) -> Option<*mut Block> {
         let [high, low] = self.to_mapped().halves();
@@ -33,7 +35,7 @@ pub trait Family: Address + Gated + Tuple {
         (!block.is_null()).then_some(block)
     }
     /// The fence around this very address.
-    fn fenced(self) -> Option<*mut Block>;
+    fn fenced(&self) -> Option<*mut Block>;
     /// Inserts a fence; `flags` as of `bpf_map_update_elem`.
     fn insert_fence(self, block: &Block, flags: u32) -> Result<(), i32>;
     /// Removes a fence.
@@ -44,8 +46,10 @@ pub trait Family: Address + Gated + Tuple {
     fn ignored(self) -> bool;
     /// The number of the locality that holds the address, if any.
     fn local(self) -> Option<u32>;
-    /// The address with a port, as a number: no two of IPv4 have the same, and hardly two of IPv6.
-    fn with_port(self, port: u16) -> u64;
+    /// Whether the address and port (network byte order) were explained in `moment`.
+    fn is_explained(self, protocol: Protocol, port: usize, moment: u64) -> bool;
+    /// Has them be explained in `moment`.
+    fn explain(self, protocol: Protocol, port: usize, moment: u64);
 
     /// Enters a block unless one stands that isn't over at `now_ns`.
     #[inline(always)]
@@ -85,12 +89,12 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
-    fn blocked(self) -> Option<*mut Block> {
+    fn blocked(&self) -> Option<*mut Block> {
         maps::BLOCKED_V4.get_ptr_mut(self)
     }
 
     #[inline(always)]
-    fn fenced(self) -> Option<*mut Block> {
+    fn fenced(&self) -> Option<*mut Block> {
         maps::FENCED_V4.get_ptr_mut(self)
     }
 
@@ -112,18 +116,30 @@ impl Family for Ipv4 {
 
     #[inline(always)]
     fn ignored(self) -> bool {
-        maps::IGNORED_V4.get(&Key::new(32, self)).is_some()
+        maps::IGNORED_V4.get(Whole::of(bytemuck::cast::<_, [u32; 1]>(self)).key()).is_some()
     }
 
     #[inline(always)]
     fn local(self) -> Option<u32> {
-        maps::LOCAL_V4.get(&Key::new(32, self)).copied()
+        maps::LOCAL_V4.get(Whole::of(bytemuck::cast::<_, [u32; 1]>(self)).key()).copied()
     }
 
     #[inline(always)]
-    fn with_port(self, port: u16) -> u64 {
-        let word: u32 = bytemuck::cast(self);
-        u64::from(word) | at_end(port)
+    fn is_explained(self, protocol: Protocol, port: usize, moment: u64) -> bool {
+        let (place, entry) = explained_v4(self, port, moment);
+        match protocol {
+            Protocol::Tcp => EXPLAINED_TCP_V4.holds(place, entry),
+            Protocol::Udp => EXPLAINED_UDP_V4.holds(place, entry),
+        }
+    }
+
+    #[inline(always)]
+    fn explain(self, protocol: Protocol, port: usize, moment: u64) {
+        let (place, entry) = explained_v4(self, port, moment);
+        match protocol {
+            Protocol::Tcp => EXPLAINED_TCP_V4.enter(place, entry),
+            Protocol::Udp => EXPLAINED_UDP_V4.enter(place, entry),
+        }
     }
 }
 
@@ -134,12 +150,12 @@ impl Family for Ipv6 {
     }
 
     #[inline(always)]
-    fn blocked(self) -> Option<*mut Block> {
+    fn blocked(&self) -> Option<*mut Block> {
         maps::BLOCKED_V6.get_ptr_mut(self)
     }
 
     #[inline(always)]
-    fn fenced(self) -> Option<*mut Block> {
+    fn fenced(&self) -> Option<*mut Block> {
         maps::FENCED_V6.get_ptr_mut(self)
     }
 
@@ -161,32 +177,83 @@ impl Family for Ipv6 {
 
     #[inline(always)]
     fn ignored(self) -> bool {
-        maps::IGNORED_V6.get(&Key::new(128, self.octets)).is_some()
+        maps::IGNORED_V6.get(Whole::of(self.words()).key()).is_some()
     }
 
     #[inline(always)]
     fn local(self) -> Option<u32> {
-        maps::LOCAL_V6.get(&Key::new(128, self.octets)).copied()
+        maps::LOCAL_V6.get(Whole::of(self.words()).key()).copied()
     }
 
     #[inline(always)]
-    fn with_port(self, port: u16) -> u64 {
-        let [high, low] = self.halves();
-        high.wrapping_mul(ODD).wrapping_add(low) ^ at_end(port)
+    fn is_explained(self, protocol: Protocol, port: usize, moment: u64) -> bool {
+        let (place, entry) = explained_v6(self, port, moment);
+        match protocol {
+            Protocol::Tcp => EXPLAINED_TCP_V6.holds(place, entry),
+            Protocol::Udp => EXPLAINED_UDP_V6.holds(place, entry),
+        }
+    }
+
+    #[inline(always)]
+    fn explain(self, protocol: Protocol, port: usize, moment: u64) {
+        let (place, entry) = explained_v6(self, port, moment);
+        match protocol {
+            Protocol::Tcp => EXPLAINED_TCP_V6.enter(place, entry),
+            Protocol::Udp => EXPLAINED_UDP_V6.enter(place, entry),
+        }
     }
 }
 
-/// The block of the narrowest network of that IP version that holds the address of these halves; null for none. A
-/// function of its own, as the key would take room on the stack of everybody who asks.
-#[inline(never)]
-fn blocked_network(version: u64, high: u64, low: u64) -> *mut Block {
-    let key = NetworkKey { version, address: Ipv6::from_halves([high, low]) };
-    let block = maps::BLOCKED_NETWORKS.get(&Key::new(NetworkKey::BITS, key.octets()));
-    block.map_or(core::ptr::null_mut(), |block| core::ptr::from_ref(block).cast_mut())
+/// A key of a trie that stands for all of its words. Aya's [`Key`] has the same layout, but is packed, so that it would
+/// be put together byte by byte, and a look-up would wait for each.
+#[repr(C)]
+struct Whole<const WORDS: usize> {
+    length: u32,
+    words: [u32; WORDS],
 }
 
-/// The port where an IPv4 packet has it behind its destination and the other port, so that one load gives both.
+impl<const WORDS: usize> Whole<WORDS> {
+    #[inline(always)]
+    const fn of(words: [u32; WORDS]) -> Self {
+        Self { length: u32::BITS * WORDS as u32, words }
+    }
+
+    /// As the key of a trie whose data are that long.
+    #[inline(always)]
+    fn key<K: Pod>(&self) -> &Key<K> {
+        const { assert!(size_of::<Key<K>>() == size_of::<Self>()) };
+        // SAFETY: a length, then data, for which any bits do; it is as long, and aligned better.
+        unsafe { &*(&raw const *self).cast() }
+    }
+}
+
+/// The block of the narrowest network of that IP version that holds the address of these halves, unless the address is
+/// ignored; null for none. A function of its own, as the keys would take room on the stack of everybody who asks.
+#[inline(never)]
+fn blocked_network(version: u64, high: u64, low: u64) -> *mut Block {
+    let address = Ipv6::from_halves([high, low]);
+    let key = Whole::of(bytemuck::cast::<_, [u32; 6]>(NetworkKey { version, address }));
+    let Some(block) = maps::BLOCKED_NETWORKS.get(key.key()) else { return core::ptr::null_mut() };
+    let [_, _, _, last] = address.words();
+    let is_ignored =
+        if version == u64::from(Ipv4::VERSION) { Ipv4::from_word(last).ignored() } else { address.ignored() };
+    if is_ignored { core::ptr::null_mut() } else { core::ptr::from_ref(block).cast_mut() }
+}
+
+/// Where an address and port stand among the explained, and as what. The place is the port plus the address's last
+/// octets, so that hosts with the same services don't share it; as these are in the entry, that needs no port. A sum is
+/// a mixture of two numbers whose bounds every verifier knows; of an exclusive or, Linux 6.1's knows none.
 #[inline(always)]
-fn at_end(port: u16) -> u64 {
-    u64::from(port.to_be()) << 48
+fn explained_v4(address: Ipv4, port: usize, moment: u64) -> (usize, [u64; 1]) {
+    let word: u32 = bytemuck::cast(address);
+    let last = (u32::from_le(word) >> 16) as usize;
+    (last + port, [u64::from(word) | moment])
+}
+
+/// The same for IPv6.
+#[inline(always)]
+fn explained_v6(address: Ipv6, port: usize, moment: u64) -> (usize, [u64; 2]) {
+    let [high, low] = address.halves();
+    let last = (u64::from_le(low) >> 48) as usize;
+    (last + port, [high, low ^ moment])
 }

@@ -27,7 +27,7 @@ use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use portsentry_common::{
     address::{Ipv4, Ipv6},
-    gate::{self, Gated, HEAD, LENGTH, NETWORKS, WORDS, place},
+    gate::{self, Gated, HEAD, LENGTH, MOMENT, NETWORKS, WORDS, mask_of, word_of},
 };
 use rustix::thread::{MembarrierCommand, membarrier};
 
@@ -144,6 +144,13 @@ impl Gate {
         }
     }
 
+    /// Has nothing count as explained until programs meet the next packet that isn't.
+    pub(super) fn forget(&self) {
+        for bits in self.bits() {
+            bits.words()[MOMENT].store(0, Ordering::Relaxed);
+        }
+    }
+
     /// How many of the bits are set that programs read.
     pub(super) fn count(&self) -> usize {
         let words = self.bits().into_iter().flat_map(|bits| bits.generation(bits.current()));
@@ -197,9 +204,8 @@ impl Bits {
     }
 
     fn set(&self, bit: u32) {
-        let (word, mask) = place(bit);
-        for word in self.words().iter().skip(word).take(2) {
-            word.fetch_or(mask, Ordering::Relaxed);
+        for word in self.words().iter().skip(word_of(bit)).take(2) {
+            word.fetch_or(mask_of(bit), Ordering::Relaxed);
         }
     }
 

@@ -265,8 +265,10 @@ impl Kernel {
         trap::set(&mut self.ebpf, sockets)
     }
 
-    /// Gives a sign of life, without which the program drops nothing after `OPEN_AFTER`.
+    /// Gives a sign of life, without which the program drops nothing after `OPEN_AFTER`. It also ends what the program takes
+    /// for explained: where every packet is, nothing else would.
     pub fn beat(&mut self) -> Result<(), Error> {
+        self.gate.forget();
         heartbeat::beat(
             self.ebpf.map_mut(heartbeat::MAP).ok_or_else(|| Error::Missing(heartbeat::MAP.into()))?,
         )
