@@ -249,7 +249,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__down)
-            opts="-c -h --patience --configfile --help"
+            opts="-c -h --patience --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -126,6 +126,7 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l json -
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c portsentry -n "__fish_portsentry_using_subcommand down" -l patience -d 'Seconds that the daemon may take to end' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand down" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand down" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand down" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand doctor" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand doctor" -l json -d 'Print JSON, for programs'

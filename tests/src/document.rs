@@ -65,11 +65,34 @@ pub fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The commands in a document's blocks of code that run one of `programs`, in their order. A block is indented by four
-/// spaces or stands between fences.
+/// Programs whose commands are run as they stand in the documents (`tests/tests/looking.rs`); `nmap` by the scanner, all
+/// others on the machine.
+pub const TYPED: &[&str] = &[
+    "apt-get",
+    "bpftool",
+    "cat",
+    "curl",
+    "echo",
+    "grep",
+    "ip",
+    "journalctl",
+    "ln",
+    "mv",
+    "nft",
+    "nmap",
+    "portsentry",
+    "rm",
+    "sed",
+    "sysctl",
+    "systemctl",
+    "tail",
+];
+
+/// The commands in a document's blocks of code that run one of the programs that `is_wanted`, in their order. A block is
+/// indented by four spaces or stands between fences.
 #[must_use]
-pub fn commands(text: &str, programs: &[&str]) -> Vec<Command> {
-    let is_one = |line: &&str| programs.contains(&program(line));
+pub fn commands(text: &str, is_wanted: impl Fn(&str) -> bool) -> Vec<Command> {
+    let is_one = |line: &&str| is_wanted(program(line));
     let mut commands = Vec::new();
     for block in blocks(text) {
         if !block.iter().any(|line| line.starts_with(PROMPT)) {
@@ -96,8 +119,23 @@ pub fn commands(text: &str, programs: &[&str]) -> Vec<Command> {
     commands
 }
 
+/// The first block of code below the first line that has `words` in it: what the document has its reader put in a file.
+#[must_use]
+pub fn block_below(text: &str, words: &str) -> Option<String> {
+    let (_, below) = text.split_once(words)?;
+    let block = blocks(below).into_iter().next()?;
+    Some(block.join("\n") + "\n")
+}
+
+/// The reasons that a document has for commands which no test runs as they stand there.
+#[must_use]
+pub fn reasons(text: &str) -> Vec<&str> {
+    text.lines().filter_map(|line| line.strip_prefix(NOT_RUN)).collect()
+}
+
+/// The first word that sets no variable.
 fn program(line: &str) -> &str {
-    line.split_whitespace().next().unwrap_or_default()
+    line.split_whitespace().find(|word| !word.contains('=')).unwrap_or_default()
 }
 
 /// The blocks of code but for those that are marked, each by its lines.
@@ -138,7 +176,7 @@ mod tests {
     fn commands_are_found_in_blocks_of_both_kinds_with_what_is_shown() {
         let text = "a b\n\n    a 1\n\n    KEY=1\n    b 2\n\nText, a 3.\n\n```console\n$ a 4\nsays  \"it\"\n$ c\nno\n\
                     $ b 5\n```\n<!-- not run: no -->\n\n    a 6\n\nMore:\n\n    $ a 7\n    x\n";
-        let found = commands(text, &["a", "b"]);
+        let found = commands(text, |program| ["a", "b"].contains(&program));
         let found: Vec<_> = found.iter().map(|it| (it.line.as_str(), it.shown.join("|"))).collect();
         let shown = |line, shown: &str| (line, shown.to_owned());
         assert_eq!(
@@ -151,6 +189,14 @@ mod tests {
                 shown("a 7", "x")
             ]
         );
+    }
+
+    #[test]
+    fn a_file_is_the_block_below_its_name() {
+        let text = "In `a`:\n\n    1\n    2\n\nin `b`:\n\n    3\n";
+        assert_eq!(block_below(text, "`a`").as_deref(), Some("1\n2\n"));
+        assert_eq!(block_below(text, "`b`").as_deref(), Some("3\n"));
+        assert_eq!(block_below(text, "`c`"), None);
     }
 
     #[test]

@@ -355,14 +355,39 @@ fn the_doctor_tells_what_is_in_the_way() {
     assert!(missing.code == 1 && missing.out.contains("there is no such interface"), "{}", missing.out);
 }
 
+/// How each shell is asked what begins with `un`, its script being the first argument.
+const BASH: &str = r#". "$0"; COMP_WORDS=(portsentry un); COMP_CWORD=1
+_portsentry portsentry un portsentry; printf '%s\n' "${COMPREPLY[@]}""#;
+const FISH: &str = r#"source $argv[1]; complete --do-complete "portsentry un""#;
+const ZSH: &str = r#"zmodload zsh/zpty; zpty z zsh -f -i
+zpty -w z "PS1=; autoload -Uz compinit; compinit -u -D; . $0; compdef _portsentry portsentry; echo re''ady"
+zpty -r -m z answer '*ready*'
+zpty -w -n z $'portsentry un\t'; zpty -r -m z answer '*unblock*'; print -r -- $answer; zpty -d z"#;
+
 #[test]
 fn completions_are_scripts_of_their_shell() {
     let lab = Lab::new();
     let setup = lab.portsentry("");
-    let script = lab.files().join("portsentry.bash");
-    fs::write(&script, say(&setup, "completions bash").out).expect("a file");
-    let checked = Command::new("bash").arg("-n").arg(&script).output().expect("bash");
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let run = |shell: &str, words: &[&str]| {
+        let mut command = Command::new("timeout");
+        let ran = command.args(["20", shell]).args(words).output().expect("`timeout` of coreutils");
+        let said = String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned();
+        assert!(ran.status.success(), "{shell}: {said}");
+        said
+    };
+    for shell in ["bash", "zsh", "fish"] {
+        let path = lab.files().join(format!("portsentry.{shell}"));
+        fs::write(&path, say(&setup, &format!("completions {shell}")).out).expect("a file");
+        let path = path.to_str().expect("a path in UTF-8");
+        run(shell, &["-n", path]);
+        // Each shell is asked what may follow; zsh completes only at its prompt, where it is typed to.
+        let offered = match shell {
+            "bash" => run(shell, &["-c", BASH, path]),
+            "fish" => run(shell, &["-c", FISH, path]),
+            _ => run(shell, &["-f", "-c", ZSH, path]),
+        };
+        assert!(offered.contains("unblock") && !offered.contains("history"), "{shell}: {offered}");
+    }
     let page = say(&setup, "man list").out;
     assert!(page.contains(".SH NAME"), "{page}");
 }

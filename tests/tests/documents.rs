@@ -77,3 +77,34 @@ fn the_tasks_that_documents_name_exist() {
         }
     }
 }
+
+/// Everything that a reader may type: by `looking` and `fail2ban`, or in the very words by one of the scripts of CI.
+#[test]
+fn every_command_is_run() {
+    let scripts = [".ci/run", ".ci/nightly"].map(document::read).concat();
+    let scripts: BTreeSet<_> = scripts.lines().map(str::trim).collect();
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let search: Vec<_> = std::env::split_paths(&search).collect();
+    let is_program = |name: &str| {
+        !name.is_empty()
+            && !name.contains('/')
+            && search.iter().any(|directory| directory.join(name).is_file())
+    };
+    let of_tests = Regex::new(r"tests/tests/\w+\.rs").expect("a pattern");
+    let mut count = 0;
+    for (path, text) in documents() {
+        for command in document::commands(&text, |name| is_program(name) || document::TYPED.contains(&name)) {
+            let program = command.program();
+            let is_typed = document::TYPED.contains(&program) || program.starts_with("fail2ban-");
+            let line = command.line.split("  #").next().unwrap_or_default().trim();
+            assert!(is_typed || scripts.contains(line), "{path} has a command that nobody runs: {line}");
+            count += 1;
+        }
+        for reason in document::reasons(&text) {
+            let test = of_tests.find(reason);
+            let test = test.unwrap_or_else(|| panic!("{path}: which test runs it?{reason}"));
+            assert!(root().join(test.as_str()).exists(), "{path} names {}", test.as_str());
+        }
+    }
+    assert!(count > 100, "only {count} commands are found");
+}

@@ -187,7 +187,9 @@ fn down_leaves_nothing_in_the_kernel_and_everything_in_the_files() {
     // One that was killed is taken down as well.
     daemon.kill();
     assert!(lab.is_attached());
-    assert_eq!(setup.say("down").code, 0);
+    let said = setup.say("down --json");
+    assert_eq!((said.code, &said.json()["removed"]["links"]), (0, &1.into()), "{}", said.out);
+    assert_eq!(setup.say("down --json").json()["removed"], serde_json::Value::Null);
     assert!(!lab.is_attached());
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use crate::{paths, shell};
 
 pub(crate) use linker::Linker;
-pub(crate) use packages::unpack;
+pub(crate) use packages::{fetch, unpack};
 pub(crate) use toolchain::Toolchain;
 
 /// Everything: `cargo xtask setup`.

@@ -27,5 +27,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     shell::step("building the daemon and the tests (two minutes the first time)");
     shell::run(cargo("build").args(["--quiet", "--package", "portsentry"]))?;
     package::run(&package::FOR_TESTS)?;
+    // A machine of the tests' own installs it.
+    setup::fetch("fail2ban", &paths::target().join("debian/fail2ban.deb"))?;
     shell::run(cargo("test").arg("--no-fail-fast").args(&arguments.cargo))
 }

@@ -144,6 +144,9 @@ pub struct Down {
     /// Seconds that the daemon may take to end
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub patience: u64,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `history` takes.

@@ -12,6 +12,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde::Serialize;
 
 use super::{observed, show};
 use crate::{
@@ -36,18 +37,22 @@ pub(super) fn run(cli: &Cli, down: Down) -> Exit {
             return Exit::Failure;
         }
     };
-    let text = ended
-        .iter()
-        .map(|process| format!("the daemon, process {process}, has ended\n"))
-        .collect::<Vec<_>>()
-        .concat();
-    match remove(&directory) {
-        Ok(removed) => show::print(&(text + &describe(removed, &directory))),
-        Err(error) => {
-            show::print(&text);
-            observed::failure(&error)
-        }
-    }
+    let removal = remove(&directory);
+    let removed = removal.as_ref().copied().unwrap_or_default();
+    let done = Done { ended: &ended, pins: &directory, removed };
+    let shown = show::print(&if down.json { observed::json(&done) } else { done.describe(removal.is_ok()) });
+    removal.map_or_else(|error| observed::failure(&error), |_| shown)
+}
+
+/// What was taken down; also what programs read.
+#[derive(Serialize)]
+struct Done<'a> {
+    /// The daemon's processes, which ended.
+    ended: &'a [i32],
+    /// The directory of the pins.
+    pins: &'a Path,
+    /// Nothing, if nothing is pinned there any more or was.
+    removed: Option<Removed>,
 }
 
 /// Ends every process that holds the lock, one after the other, as those that share the maps take each other's place.
@@ -84,17 +89,26 @@ fn remove(directory: &Path) -> Result<Option<Removed>, kernel::Error> {
     Pins::open(directory)?.remove_all().map(Some)
 }
 
-fn describe(removed: Option<Removed>, directory: &Path) -> String {
-    let directory = directory.display();
-    let Some(Removed { links, maps }) = removed else {
-        return format!("nothing is pinned in {directory}\n");
-    };
-    let interfaces = match links {
-        0 => "no interface had to be detached from".into(),
-        1 => "detached from one interface".into(),
-        more => format!("detached from {more} interfaces"),
-    };
-    format!("{interfaces}; {maps} maps were removed with {directory}\n")
+impl Done<'_> {
+    /// In words; of the pins only if it `is_known` what became of them.
+    fn describe(&self, is_known: bool) -> String {
+        let ended = self.ended.iter().map(|process| format!("the daemon, process {process}, has ended\n"));
+        let ended: String = ended.collect();
+        if is_known { ended + &self.describe_pins() } else { ended }
+    }
+
+    fn describe_pins(&self) -> String {
+        let pins = self.pins.display();
+        let Some(Removed { links, maps }) = self.removed else {
+            return format!("nothing is pinned in {pins}\n");
+        };
+        let interfaces = match links {
+            0 => "no interface had to be detached from".into(),
+            1 => "detached from one interface".into(),
+            more => format!("detached from {more} interfaces"),
+        };
+        format!("{interfaces}; {maps} maps were removed with {pins}\n")
+    }
 }
 
 #[cfg(test)]
@@ -103,7 +117,7 @@ mod tests {
 
     #[test]
     fn it_says_what_was_there() {
-        let said = |removed| describe(removed, Path::new("/p"));
+        let said = |removed| Done { ended: &[], pins: Path::new("/p"), removed }.describe(true);
         assert_eq!(said(None), "nothing is pinned in /p\n");
         for (links, expected) in
             [(0, "no interface had to be"), (1, "from one interface;"), (2, "from 2 interfaces; 3 maps")]
@@ -111,6 +125,14 @@ mod tests {
             let said = said(Some(Removed { links, maps: 3 }));
             assert!(said.contains(expected), "{said}");
         }
+    }
+
+    #[test]
+    fn programs_are_told_the_same() {
+        let removed = Some(Removed { links: 1, maps: 34 });
+        let done = serde_json::to_value(Done { ended: &[7], pins: Path::new("/p"), removed }).unwrap();
+        let expected = serde_json::json!({"ended": [7], "pins": "/p", "removed": {"links": 1, "maps": 34}});
+        assert_eq!(done, expected);
     }
 
     #[test]

@@ -32,11 +32,12 @@ pub struct History {
     path: PathBuf,
     waiting: VecDeque<String>,
     dropped: u64,
+    is_begun: bool,
 }
 
 impl History {
     pub fn new(path: PathBuf) -> Self {
-        Self { path, waiting: VecDeque::new(), dropped: 0 }
+        Self { path, waiting: VecDeque::new(), dropped: 0, is_begun: false }
     }
 
     /// Where it is.
@@ -54,14 +55,21 @@ impl History {
     }
 
     /// Writes what waits; what can't be written goes on waiting. Returns how many lines were dropped before.
+    ///
+    /// The first time the file is made, also if there is nothing to write: log watchers such as fail2ban refuse to start
+    /// without it.
     pub fn flush(&mut self) -> io::Result<u64> {
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() && self.is_begun {
             return Ok(0);
         }
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true).mode(0o640).custom_flags(FLAGS.bits());
         let mut file = options.open(&self.path)?;
         let length = length_of(&file)?;
+        self.is_begun = true;
+        if self.waiting.is_empty() {
+            return Ok(0);
+        }
         let mut text = String::new();
         if is_torn(&file, length)? {
             text.push('\n');
@@ -157,6 +165,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let history = History::new(dir.path().join("history"));
         (dir, history)
+    }
+
+    #[test]
+    fn it_is_there_before_its_first_line() {
+        let (_dir, mut history) = history();
+        history.flush().unwrap();
+        assert_eq!(fs::read_to_string(&history.path).unwrap(), "");
+        fs::remove_file(&history.path).unwrap();
+        history.flush().unwrap();
+        assert!(!history.path.exists(), "only once: a rotated file comes back with its first line");
     }
 
     #[test]

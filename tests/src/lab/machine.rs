@@ -3,7 +3,6 @@
 
 use std::{
     fs::{self, File},
-    path::PathBuf,
     process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
@@ -86,8 +85,22 @@ impl Machine {
 
     /// Puts a package at `path` on it: of the two revisions of one version that `cargo xtask package --debug` makes.
     pub fn bring_package(&self, revision: u8, path: &str) {
+        self.bring(&format!("test-{revision}.deb"), path);
+    }
+
+    /// Puts one of the packages that `cargo xtask test` has ready at `path` on it.
+    pub fn bring(&self, package: &str, path: &str) {
+        let directory = binary().ancestors().nth(2).expect("a directory of targets").join("debian");
+        let file = directory.join(package);
+        let file = File::open(&file)
+            .unwrap_or_else(|error| panic!("{}: {error}; `cargo xtask test` brings it", file.display()));
+        self.write(path, file);
+    }
+
+    /// Writes what `content` has to a file on it.
+    pub fn write(&self, path: &str, content: impl Into<Stdio>) {
         let mut command = self.command(&format!("cat > {path}"));
-        command.stdin(File::open(package(revision)).expect("a package"));
+        command.stdin(content);
         assert!(command.status().is_ok_and(|status| status.success()), "{path} can't be written");
     }
 
@@ -111,13 +124,6 @@ impl Machine {
             thread::sleep(BETWEEN_LOOKS);
         }
     }
-}
-
-fn package(revision: u8) -> PathBuf {
-    let target = binary().ancestors().nth(2).expect("a directory of targets").join("debian");
-    let path = target.join(format!("test-{revision}.deb"));
-    assert!(path.exists(), "{} is missing: run `cargo xtask package --debug`", path.display());
-    path
 }
 
 impl Drop for Machine {

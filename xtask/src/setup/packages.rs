@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Programs, and the packages that have them.
-const NEEDED: [(&str, &str); 20] = [
+const NEEDED: [(&str, &str); 22] = [
     ("ip", "iproute2"),
     ("bpftool", "bpftool"),
     ("nmap", "nmap"),
@@ -28,6 +28,8 @@ const NEEDED: [(&str, &str); 20] = [
     ("curl", "curl"),
     ("tmux", "tmux"),
     ("logrotate", "logrotate"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
 ];
 
 /// The same for what the bench measures beside ours.
@@ -57,15 +59,33 @@ pub(crate) fn unpack(package: &str, directory: &Path) -> Result<()> {
     if directory.exists() {
         return Ok(());
     }
+    let fetched = tempfile::tempdir().context("a directory for a package")?;
+    let file = fetched.path().join("package.deb");
+    fetch(package, &file)?;
+    fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    shell::run(Command::new("dpkg").arg("-x").arg(file).arg(directory))
+}
+
+/// Fetches a Debian package as `file`, without installing it.
+pub(crate) fn fetch(package: &str, file: &Path) -> Result<()> {
+    if file.exists() {
+        return Ok(());
+    }
     shell::step(&format!("fetching {package}"));
     let fetched = tempfile::tempdir().context("a directory for a package")?;
     // Fetching gives up root, for whom the directory is.
     fs::set_permissions(fetched.path(), fs::Permissions::from_mode(0o777)).context("a directory's mode")?;
-    let mut apt = Command::new("apt-get");
-    shell::output(apt.current_dir(fetched.path()).args(["-qq", "download", package]))?;
-    let file = fs::read_dir(fetched.path())?.next().context("a package")??.path();
-    fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
-    shell::run(Command::new("dpkg").arg("-x").arg(file).arg(directory))
+    let apt = |words: &[&str]| {
+        shell::output(Command::new("apt-get").current_dir(fetched.path()).arg("-qq").args(words))
+    };
+    let download = ["download", package];
+    // Lists of long ago name versions that are gone.
+    apt(&download).or_else(|_| apt(&["update"]).and_then(|_| apt(&download)))?;
+    let found = fs::read_dir(fetched.path())?.next().context("a package")??.path();
+    if let Some(directory) = file.parent() {
+        fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    }
+    fs::copy(&found, file).map(drop).with_context(|| file.display().to_string())
 }
 
 fn install_missing_of(programs: &[(&str, &str)]) -> Result<()> {

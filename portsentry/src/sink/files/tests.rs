@@ -8,8 +8,10 @@ use crate::policy::Hold;
 fn files(dir: &tempfile::TempDir) -> Files {
     let path = |name: &str| dir.path().join(name).display().to_string();
     let text = format!(
-        "KILL_HOSTS_DENY=\"ALL: $TARGET$ : DENY\"\nHISTORY_FILE=\"{}\"\nBLOCKED_FILE=\"{}\"\nWRAPPER_HOSTS_DENY=\"{}\"\n",
+        "KILL_HOSTS_DENY=\"ALL: $TARGET$ : DENY\"\nHISTORY_FILE=\"{}\"\nEVIDENCE_FILE=\"{}\"\nBLOCKED_FILE=\"{}\"\n\
+         WRAPPER_HOSTS_DENY=\"{}\"\n",
         path("history"),
+        path("evidence"),
         path("blocked"),
         path("hosts.deny")
     );
