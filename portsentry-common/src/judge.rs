@@ -84,23 +84,28 @@ where
     W: Shortcuts<Ipv4> + Shortcuts<Ipv6>,
 {
     let bytes = frame.bytes();
-    if !bytes.reaches(ETHERTYPE + COMMON) {
-        cold_path();
-        return then(Glance::Unsettled);
-    }
     let packet = bytes.skip(ETHERTYPE);
-    glance_from(packet, world, &then, || {
-        let is_tagged = packet.read(0).is_some_and(is_tag);
-        if !is_tagged || !packet.reaches(TAG + COMMON) {
-            cold_path();
-            return then(Glance::Unsettled);
-        }
-        glance_from(packet.skip(TAG), world, &then, || then(Glance::Unsettled))
+    let unsettled = || {
+        cold_path();
+        then(Glance::Unsettled)
+    };
+    let is_tagged = || packet.read(0).is_some_and(is_tag) && packet.reaches(TAG + COMMON);
+    if bytes.reaches(ETHERTYPE + AMPLE) {
+        return glance_from(packet, world, &then, || {
+            if is_tagged() { glance_from(packet.skip(TAG), world, &then, unsettled) } else { unsettled() }
+        });
+    }
+    if !bytes.reaches(ETHERTYPE + COMMON) {
+        return unsettled();
+    }
+    glance_at_short(packet, world, &then, || {
+        if is_tagged() { glance_at_short(packet.skip(TAG), world, &then, unsettled) } else { unsettled() }
     })
 }
 
-/// Up to an IPv6 header's end and TCP's control bits over IPv4, counted from the `EtherType`, so that one check of the bounds
-/// serves most of what is read. Ethernet sends no frame shorter than 60 bytes.
+/// Up to TCP's control bits over IPv6, counted from the `EtherType`, so that one check of the bounds serves all that is read.
+const AMPLE: usize = IP + 54;
+/// Up to TCP's control bits over IPv4. Ethernet sends no frame shorter than 60 bytes.
 const COMMON: usize = IP + 40;
 
 /// A glance at a packet from its `EtherType` on; `otherwise`, if it is neither IPv4 nor IPv6 of the common make.
@@ -110,14 +115,25 @@ where
     B: Bytes,
     W: Shortcuts<Ipv4> + Shortcuts<Ipv6>,
 {
-    let Some(beginning) = packet.read(0) else { return then(Glance::Unsettled) };
-    if Ipv4::begins(beginning) {
+    glance_at_short(packet, world, &then, || {
+        if packet.read(0).is_some_and(Ipv6::begins) {
+            return glance_as::<Ipv6, _, _, _>(packet, Glance::NearIpv6, world, &then);
+        }
+        cold_path();
+        otherwise()
+    })
+}
+
+/// The same of a packet that may be shorter than [`AMPLE`]: over IPv4, many are that only acknowledge.
+#[inline(always)]
+fn glance_at_short<B, W, R>(packet: B, world: &W, then: impl Fn(Glance) -> R, otherwise: impl Fn() -> R) -> R
+where
+    B: Bytes,
+    W: Shortcuts<Ipv4>,
+{
+    if packet.read(0).is_some_and(Ipv4::begins) {
         return glance_as::<Ipv4, _, _, _>(packet, Glance::NearIpv4, world, then);
     }
-    if Ipv6::begins(beginning) {
-        return glance_as::<Ipv6, _, _, _>(packet, Glance::NearIpv6, world, then);
-    }
-    cold_path();
     otherwise()
 }
 
