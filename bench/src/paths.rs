@@ -170,7 +170,9 @@ fn world(program: &Program) -> Result<World> {
         };
         let block: Block = bytemuck::Zeroable::zeroed();
         world.enter(program, map, &octets, bytemuck::bytes_of(&block))?;
-        let bits = [vec![0; gate::word_of(bit) * 8], gate::mask_of(bit).to_le_bytes().to_vec()].concat();
+        let bits =
+            [vec![0; gate::HEAD * 8 + gate::word_of(bit) * 4], gate::mask_of(bit).to_le_bytes().to_vec()]
+                .concat();
         world.enter(program, gate, &[0; 4], &bits)?;
     }
     Ok(world)

@@ -18,6 +18,9 @@ pub trait Address: Copy + PartialEq + Pod {
 
     /// The address in 16 octets, IPv4 as IPv4-mapped (RFC 4291 section 2.5.5.2).
     fn to_mapped(self) -> Ipv6;
+
+    /// The last two octets, as they lie in memory.
+    fn ending(self) -> u16;
 }
 
 /// An IPv4 address.
@@ -89,6 +92,12 @@ impl Address for Ipv4 {
         let word: u32 = bytemuck::cast(self);
         bytemuck::cast([0, 0, 0xffff_u32.to_be(), word])
     }
+
+    #[inline(always)]
+    fn ending(self) -> u16 {
+        let word: u32 = bytemuck::cast(self);
+        (u32::from_le(word) >> 16) as u16
+    }
 }
 
 impl Address for Ipv6 {
@@ -105,6 +114,12 @@ impl Address for Ipv6 {
     #[inline(always)]
     fn to_mapped(self) -> Ipv6 {
         self
+    }
+
+    #[inline(always)]
+    fn ending(self) -> u16 {
+        let [_, low] = self.halves();
+        (u64::from_le(low) >> 48) as u16
     }
 }
 

@@ -1,29 +1,29 @@
 //! The gate before the blocked maps: one bit says that nobody near a source is blocked.
 //!
 //! A set bit means "look it up", a clear one "nobody here". It may err towards a look-up only: whoever enters
-//! a block sets the bit, and clearing needs a rebuild that no writer can race (see the daemon's `kernel` room).
-//! For that a gate has two generations of bits. All writers set both, and programs read one.
+//! a block sets the bit, and clearing needs a renewal that no writer can race (see the daemon's `kernel` room).
+//! For that each bit has two copies in one word. All writers set both at once, and programs take either for it.
 
 use bytemuck::AnyBitPattern;
 
 use crate::address::{Ipv4, Ipv6};
 
-/// Bits of a generation: one for each IPv4 /24, and as many for hashes of the IPv6 /48.
+/// Bits of a gate: one for each IPv4 /24, and as many for hashes of the IPv6 /48.
 pub const BITS: u32 = 1 << 24;
-/// A generation's length in 64-bit words: 2 MiB.
-pub const WORDS: usize = BITS as usize / 64;
-/// Words of a gate before its bits. The first says which generation programs read, by how many bytes its words lie behind
-/// the first one's: 0 or 8.
-pub const HEAD: usize = 32;
+/// How many 32-bit words hold them, with both copies: 4 MiB.
+pub const WORDS: usize = BITS as usize / 16;
+/// A word's first copies. The second ones follow in the same order.
+pub const FIRST_COPIES: u32 = 0xffff;
+/// Length of a gate's head, which comes before its bits, in 64-bit words: a cache line.
+pub const HEAD: usize = 8;
 /// The word of a gate's head that isn't 0 if a network is blocked, so that nobody looks for one where there are none.
-pub const NETWORKS: usize = 1;
+pub const NETWORKS: usize = 0;
 /// The word of a gate's head that says which moment's explanations count, in its upper half, or 0 for none's: programs have it
 /// follow the clock, and the daemon clears it with every sign of life, so that it doesn't stand still where all packets are
 /// explained.
-pub const MOMENT: usize = 2;
-/// A gate's length in 64-bit words: the words of both generations in turns, with room for whatever the lowest byte of
-/// the first says, which spares programs a check.
-pub const LENGTH: usize = HEAD + 2 * WORDS + 32;
+pub const MOMENT: usize = 1;
+/// A gate's length in 64-bit words.
+pub const LENGTH: usize = HEAD + WORDS / 2;
 
 /// An address's bit in its family's gate.
 pub trait Gated {
@@ -75,30 +75,30 @@ impl Gated for Ipv6 {
     }
 }
 
-/// Where a bit of the first generation stands in a gate. In the second, it is in the word after that.
+/// The 32-bit word of a gate's that a bit stands in, counted from the end of its head.
 ///
 /// The upper bits of its number count within the word: IPv4 networks of a /16 lie together.
 #[inline(always)]
 #[must_use]
 pub const fn word_of(bit: u32) -> usize {
-    HEAD + bit as usize % WORDS * 2
+    bit as usize % WORDS
 }
 
-/// The word with that bit alone.
+/// The word with both copies of that bit alone.
 #[inline(always)]
 #[must_use]
-pub const fn mask_of(bit: u32) -> u64 {
-    HIGHEST >> (bit >> WORDS.ilog2())
+pub const fn mask_of(bit: u32) -> u32 {
+    BOTH << (bit >> WORDS.ilog2())
 }
 
-/// Whether `word`, the one at [`word_of`] that bit, has it. Counted from the highest, where the sign tells without a mask.
+/// Whether `word`, the one at [`word_of`] that bit, has a copy of it.
 #[inline(always)]
 #[must_use]
-pub const fn is_set(word: u64, bit: u32) -> bool {
-    (word << (bit >> WORDS.ilog2())).cast_signed() < 0
+pub const fn is_set(word: u32, bit: u32) -> bool {
+    (word >> (bit >> WORDS.ilog2())) & BOTH != 0
 }
 
-const HIGHEST: u64 = 1 << 63;
+const BOTH: u32 = 1 | 1 << FIRST_COPIES.count_ones();
 
 #[cfg(test)]
 mod tests {
@@ -133,13 +133,14 @@ mod tests {
 
         #[test]
         fn every_bit_has_a_place_of_its_own(one in 0..BITS, other in 0..BITS) {
-            prop_assert!((HEAD..HEAD + 2 * WORDS).contains(&word_of(one)) && mask_of(one).is_power_of_two());
+            prop_assert!(word_of(one) < WORDS && mask_of(one).count_ones() == 2);
             prop_assert_eq!((word_of(one), mask_of(one)) == (word_of(other), mask_of(other)), one == other);
         }
 
         #[test]
-        fn a_bit_is_set_by_its_mask_alone(bit in 0..BITS, word: u64) {
-            prop_assert!(is_set(word | mask_of(bit), bit));
+        fn either_copy_of_a_bit_sets_it(bit in 0..BITS, word: u32) {
+            let (first, second) = (mask_of(bit) & FIRST_COPIES, mask_of(bit) & !FIRST_COPIES);
+            prop_assert!(is_set(word | first, bit) && is_set(word | second, bit));
             prop_assert!(!is_set(word & !mask_of(bit), bit));
         }
 

@@ -16,7 +16,7 @@ use crate::{
     counter::Counter,
     fence::may_answer,
     frame::{Bytes, Frame, Rewrite},
-    parse::{ETHERTYPE, IP, Link, Malformed, Network, Plain, TAG, is_tag, link},
+    parse::{CUSTOMER_TAG, ETHERTYPE, IP, IPV4, IPV6, Link, Malformed, Network, Plain, TAG, link},
     settings::{AckProbes, Settings},
     world::{Flow, Hosts, Locality, Shortcuts, World},
 };
@@ -71,9 +71,10 @@ pub enum Glance {
     Unsettled,
 }
 
-/// A glance at a frame. It is made for the most frequent packets, those of connections, and datagrams, with one VLAN tag at most,
-/// whose destination and port were explained a moment ago: their way is a straight line that calls nothing, saves no registers,
-/// and checks no lengths, as what explained another explains them whatever those say.
+/// A glance at a frame. It is made for the most frequent packets, those of connections, and datagrams, with one VLAN tag
+/// at most (IEEE 802.1Q), whose destination and port were explained a moment ago: their way is a straight line that calls
+/// nothing, saves no registers, and checks neither lengths nor IPv6's version, as what explained another explains
+/// them whatever those say.
 ///
 /// What it finds goes to `then`, in as many places as there are findings: were they brought together, the compiler would have
 /// to tell them apart again.
@@ -89,7 +90,7 @@ where
         cold_path();
         then(Glance::Unsettled)
     };
-    let is_tagged = || packet.read(0).is_some_and(is_tag) && packet.reaches(TAG + COMMON);
+    let is_tagged = || packet.read(0) == Some(CUSTOMER_TAG) && packet.reaches(TAG + COMMON);
     if bytes.reaches(ETHERTYPE + AMPLE) {
         return glance_from(packet, world, &then, || {
             if is_tagged() { glance_from(packet.skip(TAG), world, &then, unsettled) } else { unsettled() }
@@ -116,7 +117,7 @@ where
     W: Shortcuts<Ipv4> + Shortcuts<Ipv6>,
 {
     glance_at_short(packet, world, &then, || {
-        if packet.read(0).is_some_and(Ipv6::begins) {
+        if packet.read(0) == Some(IPV6) {
             return glance_as::<Ipv6, _, _, _>(packet, Glance::NearIpv6, world, &then);
         }
         cold_path();
@@ -131,7 +132,7 @@ where
     B: Bytes,
     W: Shortcuts<Ipv4>,
 {
-    if packet.read(0).is_some_and(Ipv4::begins) {
+    if packet.read(0) == Some(IPV4) {
         return glance_as::<Ipv4, _, _, _>(packet, Glance::NearIpv4, world, then);
     }
     otherwise()
@@ -144,6 +145,10 @@ where
     B: Bytes,
     W: Shortcuts<A>,
 {
+    if !A::is_in_place(packet) {
+        cold_path();
+        return then(Glance::Unsettled);
+    }
     let Some(prefix) = A::prefix(packet) else { return then(Glance::Unsettled) };
     if world.may_be_blocked(A::bit_of(prefix)) {
         cold_path();
@@ -167,8 +172,9 @@ where
     B: Bytes,
     W: Shortcuts<A>,
 {
-    if let (Some(port), Some(destination)) = (A::port(packet), A::destination(packet))
-        && world.was_explained(destination, protocol, port)
+    if let (Some(port), Some(ending), Some(destination)) =
+        (A::port(packet), A::destination_ending(packet), A::destination(packet))
+        && world.was_explained(destination, ending, protocol, port)
     {
         return then(Glance::Settled(Action::Pass));
     }
@@ -242,7 +248,7 @@ where
     let port = A::port(packet)?;
     let destination = A::destination(packet)?;
     let may_be_explained = kind.is_some_and(may_be_explained);
-    if may_be_explained && world.was_explained(destination, protocol, port) {
+    if may_be_explained && world.was_explained(destination, destination.ending(), protocol, port) {
         return Some(Action::Pass);
     }
     if !is_sound() || kind.is_some() && world.is_watched(protocol, port) {
@@ -427,8 +433,12 @@ fn is_enforced<W: World>(world: &W) -> bool {
 /// Whether a packet can be no probe, as far as that costs next to nothing: what explained another to the same
 /// destination a moment ago explains it too, or nobody watches the port.
 #[inline(always)]
-fn is_harmless<A, W: Hosts<A>>(destination: A, protocol: Protocol, port: u16, kind: Kind, world: &W) -> bool {
-    may_be_explained(kind) && world.was_explained(destination, protocol, port)
+fn is_harmless<A, W>(destination: A, protocol: Protocol, port: u16, kind: Kind, world: &W) -> bool
+where
+    A: Address,
+    W: Hosts<A>,
+{
+    may_be_explained(kind) && world.was_explained(destination, destination.ending(), protocol, port)
         || !world.is_watched(protocol, port)
 }
 

@@ -15,8 +15,8 @@ mod plain;
 mod transport;
 
 pub use ipv6::MAX_EXTENSIONS;
+pub(crate) use link::{CUSTOMER_TAG, ETHERTYPE, IPV4, IPV6, TAG};
 pub use link::{ETHERNET, Link, Network, link};
-pub(crate) use link::{ETHERTYPE, TAG, is_tag};
 pub use plain::{IP, Plain};
 pub use transport::{TcpControl, TcpFlags, Transport};
 

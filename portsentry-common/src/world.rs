@@ -128,8 +128,9 @@ pub trait Shortcuts<A> {
     fn may_be_blocked(&self, bit: u32) -> bool;
 
     /// Whether the destination alone, a socket on it, or that nobody watches the port (host byte order), explained a packet
-    /// shortly before that went to the same: see [`Hosts::remember`]. `false` only means that the others must tell.
-    fn was_explained(&self, destination: A, protocol: Protocol, port: u16) -> bool;
+    /// shortly before that went to the same: see [`Hosts::remember`]. `false` only means that the others must tell. `ending`
+    /// is the destination's: who has it in a packet reads it there, which spares cutting it out.
+    fn was_explained(&self, destination: A, ending: u16, protocol: Protocol, port: u16) -> bool;
 }
 
 /// What is kept for each address family. Those who are asked for at any rate are handed over where they lie: that is how a map

@@ -35,7 +35,7 @@ pub unsafe fn fetch_add(word: *mut u64, value: u64) -> u64 {
 ///
 /// `word` must be valid and aligned: a map's value.
 #[inline(always)]
-pub unsafe fn set_bits(word: *mut u64, mask: u64) {
+pub unsafe fn set_bits(word: *mut u32, mask: u32) {
     // SAFETY: as in `add`, the caller has a valid, aligned word.
-    unsafe { atomic_or::<u64, u64, { AtomicOrdering::Relaxed }>(word, mask) };
+    unsafe { atomic_or::<u32, u32, { AtomicOrdering::Relaxed }>(word, mask) };
 }

@@ -4,7 +4,7 @@
 
 use core::cell::UnsafeCell;
 
-use portsentry_common::gate::{LENGTH, MOMENT, NETWORKS, is_set, mask_of, word_of};
+use portsentry_common::gate::{HEAD, LENGTH, MOMENT, NETWORKS, is_set, mask_of, word_of};
 
 use crate::atomic;
 
@@ -26,7 +26,7 @@ pub fn moment(jiffies: u64) -> u64 {
     jiffies >> MOMENT_BITS << 32
 }
 
-/// Which generation counts, what else is in a gate's head, then words of bits.
+/// A head, then words of bits.
 #[repr(transparent)]
 pub struct Gate(UnsafeCell<[u64; LENGTH]>);
 
@@ -36,17 +36,11 @@ unsafe impl Sync for Gate {}
 impl Gate {
     const CLEAR: Self = Self(UnsafeCell::new([0; LENGTH]));
 
-    /// Whether `bit` is set in the generation that counts.
+    /// Whether `bit` is set.
     #[inline(always)]
     pub fn is_set(&self, bit: u32) -> bool {
-        // SAFETY: the gate is long enough for any byte.
-        let word = unsafe {
-            let current = self.word(0).cast::<u8>().read_volatile();
-            // Counted in 32 bits, which spares a shift.
-            let at = (word_of(bit) as u32 * 8) as usize;
-            self.word(0).byte_add(usize::from(current)).byte_add(at).read_volatile()
-        };
-        is_set(word, bit)
+        // SAFETY: a word of the gate.
+        is_set(unsafe { self.bits(bit).read_volatile() }, bit)
     }
 
     /// Whether a network may be blocked.
@@ -73,13 +67,18 @@ impl Gate {
         }
     }
 
-    /// Sets `bit` in both generations.
+    /// Sets `bit`, both copies at once.
     #[inline(always)]
     pub fn set(&self, bit: u32) {
-        for generation in 0..2 {
-            // SAFETY: a word of the gate, which every writer writes atomically.
-            unsafe { atomic::set_bits(self.word(word_of(bit) + generation), mask_of(bit)) };
-        }
+        // SAFETY: a word of the gate, which every writer writes atomically.
+        unsafe { atomic::set_bits(self.bits(bit), mask_of(bit)) };
+    }
+
+    /// The word that `bit` stands in.
+    #[inline(always)]
+    fn bits(&self, bit: u32) -> *mut u32 {
+        // SAFETY: the head and as many words as there are numbers for are the gate's. Counted in 32 bits, which spares a shift.
+        unsafe { self.word(HEAD).cast::<u32>().byte_add((word_of(bit) as u32 * 4) as usize) }
     }
 
     #[inline(always)]

@@ -25,7 +25,7 @@ use portsentry_common::{
     world::{Allowance, Entry, Flow, Hosts, Locality, Shortcuts, Sight, World},
 };
 
-use crate::{atomic, gate::moment, maps, opaque::opaque, sockets};
+use crate::{atomic, explained::place, gate::moment, maps, opaque::opaque, sockets};
 
 use self::family::Family;
 
@@ -159,8 +159,8 @@ impl<A: Family> Shortcuts<A> for Data {
     }
 
     #[inline(always)]
-    fn was_explained(&self, destination: A, protocol: Protocol, port: u16) -> bool {
-        destination.is_explained(protocol, port.swap_bytes().into(), A::gate().moment())
+    fn was_explained(&self, destination: A, ending: u16, protocol: Protocol, port: u16) -> bool {
+        destination.is_explained(protocol, place(ending, port.swap_bytes().into()), A::gate().moment())
     }
 }
 
@@ -171,8 +171,8 @@ impl<A: Family> Shortcuts<A> for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn was_explained(&self, destination: A, protocol: Protocol, port: u16) -> bool {
-        destination.is_explained(protocol, swapped(port), A::gate().moment())
+    fn was_explained(&self, destination: A, ending: u16, protocol: Protocol, port: u16) -> bool {
+        destination.is_explained(protocol, place(ending, swapped(port)), A::gate().moment())
     }
 }
 
@@ -202,7 +202,8 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     fn remember(&self, destination: A, protocol: Protocol, port: u16) {
         if self.settings().remembers != 0 {
             self.follow_clock::<A>();
-            destination.explain(protocol, swapped(port), moment(self.jiffies));
+            let place = place(destination.ending(), swapped(port));
+            destination.explain(protocol, place, moment(self.jiffies));
         }
     }
 

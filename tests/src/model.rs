@@ -157,7 +157,7 @@ impl<A: Address> Shortcuts<A> for Model {
         true
     }
 
-    fn was_explained(&self, _: A, _: Protocol, _: u16) -> bool {
+    fn was_explained(&self, _: A, _: u16, _: Protocol, _: u16) -> bool {
         false
     }
 }

@@ -4,11 +4,11 @@ use super::Malformed;
 use crate::frame::Bytes;
 
 /// `EtherType` of IPv4 as it stands in the frame.
-pub(super) const IPV4: u16 = 0x0800_u16.to_be();
+pub(crate) const IPV4: u16 = 0x0800_u16.to_be();
 /// `EtherType` of IPv6 as it stands in the frame.
-pub(super) const IPV6: u16 = 0x86dd_u16.to_be();
+pub(crate) const IPV6: u16 = 0x86dd_u16.to_be();
 /// IEEE 802.1Q.
-const CUSTOMER_TAG: u16 = 0x8100_u16.to_be();
+pub(crate) const CUSTOMER_TAG: u16 = 0x8100_u16.to_be();
 /// IEEE 802.1ad.
 const SERVICE_TAG: u16 = 0x88a8_u16.to_be();
 /// The identifier's twelve bits in a tag.
@@ -66,7 +66,7 @@ impl Link {
 
 /// Whether that `EtherType`, as it stands in the frame, is a VLAN tag's.
 #[inline(always)]
-pub(crate) fn is_tag(ethertype: u16) -> bool {
+fn is_tag(ethertype: u16) -> bool {
     ethertype == CUSTOMER_TAG || ethertype == SERVICE_TAG
 }
 

@@ -34,6 +34,9 @@ pub trait Plain: Parse + Gated {
     /// Whether the packet is of this family, and as far as this much of it tells, plain.
     fn begins(beginning: Beginning) -> bool;
 
+    /// Whether a packet of this family's `EtherType` has its fields where a plain one has them.
+    fn is_in_place<B: Bytes>(packet: B) -> bool;
+
     /// How many bits of the IP header's first 64 come after its length field.
     const AFTER_LENGTH: u32;
 
@@ -61,6 +64,12 @@ pub trait Plain: Parse + Gated {
 
     /// Where the packet says it is going.
     fn destination<B: Bytes>(packet: B) -> Option<Self>;
+
+    /// That address's last two octets, as they lie in memory. They end where the transport header begins.
+    #[inline(always)]
+    fn destination_ending<B: Bytes>(packet: B) -> Option<u16> {
+        packet.read(Self::TRANSPORT - 2)
+    }
 
     /// The port in the TCP or UDP header that the packet goes to, host byte order.
     #[inline(always)]
@@ -121,6 +130,12 @@ impl Plain for Ipv4 {
         beginning & SHAPE == PLAIN
     }
 
+    /// Its header's length says.
+    #[inline(always)]
+    fn is_in_place<B: Bytes>(packet: B) -> bool {
+        packet.read(IP) == Some(0x45_u8)
+    }
+
     #[inline(always)]
     fn prefix<B: Bytes>(packet: B) -> Option<u32> {
         packet.read((IP + ipv4::SOURCE).wrapping_add_signed(Self::PREFIX))
@@ -167,6 +182,12 @@ impl Plain for Ipv6 {
             Beginning::from_ne_bytes([high, low, 0x60, 0])
         };
         beginning & SHAPE == PLAIN
+    }
+
+    /// All have: its header is as long as any.
+    #[inline(always)]
+    fn is_in_place<B: Bytes>(_: B) -> bool {
+        true
     }
 
     #[inline(always)]

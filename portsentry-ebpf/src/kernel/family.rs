@@ -46,10 +46,10 @@ pub trait Family: Address + Gated + Tuple {
     fn ignored(self) -> bool;
     /// The number of the locality that holds the address, if any.
     fn local(self) -> Option<u32>;
-    /// Whether the address and port (network byte order) were explained in `moment`.
-    fn is_explained(self, protocol: Protocol, port: usize, moment: u64) -> bool;
-    /// Has them be explained in `moment`.
-    fn explain(self, protocol: Protocol, port: usize, moment: u64);
+    /// Whether the address was explained in `moment` with the port of that place.
+    fn is_explained(self, protocol: Protocol, place: usize, moment: u64) -> bool;
+    /// Has it be explained in `moment` with that port.
+    fn explain(self, protocol: Protocol, place: usize, moment: u64);
 
     /// Enters a block unless one stands that isn't over at `now_ns`.
     #[inline(always)]
@@ -125,8 +125,8 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
-    fn is_explained(self, protocol: Protocol, port: usize, moment: u64) -> bool {
-        let (place, entry) = explained_v4(self, port, moment);
+    fn is_explained(self, protocol: Protocol, place: usize, moment: u64) -> bool {
+        let entry = explained_v4(self, moment);
         match protocol {
             Protocol::Tcp => EXPLAINED_TCP_V4.holds(place, entry),
             Protocol::Udp => EXPLAINED_UDP_V4.holds(place, entry),
@@ -134,8 +134,8 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
-    fn explain(self, protocol: Protocol, port: usize, moment: u64) {
-        let (place, entry) = explained_v4(self, port, moment);
+    fn explain(self, protocol: Protocol, place: usize, moment: u64) {
+        let entry = explained_v4(self, moment);
         match protocol {
             Protocol::Tcp => EXPLAINED_TCP_V4.enter(place, entry),
             Protocol::Udp => EXPLAINED_UDP_V4.enter(place, entry),
@@ -186,8 +186,8 @@ impl Family for Ipv6 {
     }
 
     #[inline(always)]
-    fn is_explained(self, protocol: Protocol, port: usize, moment: u64) -> bool {
-        let (place, entry) = explained_v6(self, port, moment);
+    fn is_explained(self, protocol: Protocol, place: usize, moment: u64) -> bool {
+        let entry = explained_v6(self, moment);
         match protocol {
             Protocol::Tcp => EXPLAINED_TCP_V6.holds(place, entry),
             Protocol::Udp => EXPLAINED_UDP_V6.holds(place, entry),
@@ -195,8 +195,8 @@ impl Family for Ipv6 {
     }
 
     #[inline(always)]
-    fn explain(self, protocol: Protocol, port: usize, moment: u64) {
-        let (place, entry) = explained_v6(self, port, moment);
+    fn explain(self, protocol: Protocol, place: usize, moment: u64) {
+        let entry = explained_v6(self, moment);
         match protocol {
             Protocol::Tcp => EXPLAINED_TCP_V6.enter(place, entry),
             Protocol::Udp => EXPLAINED_UDP_V6.enter(place, entry),
@@ -240,20 +240,15 @@ fn blocked_network(version: u64, high: u64, low: u64) -> *mut Block {
     if is_ignored { core::ptr::null_mut() } else { core::ptr::from_ref(block).cast_mut() }
 }
 
-/// Where an address and port stand among the explained, and as what. The place is the port plus the address's last
-/// octets, so that hosts with the same services don't share it; as these are in the entry, that needs no port. A sum is
-/// a mixture of two numbers whose bounds every verifier knows; of an exclusive or, Linux 6.1's knows none.
+/// What stands for an address among the explained.
 #[inline(always)]
-fn explained_v4(address: Ipv4, port: usize, moment: u64) -> (usize, [u64; 1]) {
-    let word: u32 = bytemuck::cast(address);
-    let last = (u32::from_le(word) >> 16) as usize;
-    (last + port, [u64::from(word) | moment])
+fn explained_v4(address: Ipv4, moment: u64) -> [u64; 1] {
+    [u64::from(bytemuck::cast::<_, u32>(address)) | moment]
 }
 
 /// The same for IPv6.
 #[inline(always)]
-fn explained_v6(address: Ipv6, port: usize, moment: u64) -> (usize, [u64; 2]) {
+fn explained_v6(address: Ipv6, moment: u64) -> [u64; 2] {
     let [high, low] = address.halves();
-    let last = (u64::from_le(low) >> 48) as usize;
-    (last + port, [high, low ^ moment])
+    [high, low ^ moment]
 }

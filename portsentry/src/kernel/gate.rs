@@ -1,8 +1,8 @@
 //! The gates before the blocked maps, through shared memory. It must not know who is blocked.
 //!
-//! A gate has two generations; every writer sets bits in both, and programs read one. To drop stale bits, the idle
-//! generation is cleared, filled again from the maps, and takes its turn. A block that the kernel enters meanwhile is in
-//! the map before its bits are set, so it is found either way.
+//! Each bit has two copies in one word; every writer sets both at once, and programs take either for it. To drop stale bits,
+//! the first copies are cleared and set again from the maps, then the second become as the first. A block that the
+//! kernel enters meanwhile is in the map before its bit is set, so it is found either way.
 //!
 //! Each program has gates of its own, as only what is the program's data is read without a look-up. They begin wide open:
 //! as long as an earlier program still enters blocks, whose bits it sets in its own gates, everybody is looked up.
@@ -14,7 +14,7 @@ use std::{
     os::fd::AsFd,
     path::{Path, PathBuf},
     ptr::NonNull,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
     thread,
     time::Duration,
 };
@@ -27,7 +27,7 @@ use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use portsentry_common::{
     address::{Ipv4, Ipv6},
-    gate::{self, Gated, HEAD, LENGTH, MOMENT, NETWORKS, WORDS, mask_of, word_of},
+    gate::{self, FIRST_COPIES, Gated, HEAD, LENGTH, MOMENT, NETWORKS, WORDS, mask_of, word_of},
 };
 use rustix::thread::{MembarrierCommand, membarrier};
 
@@ -112,49 +112,60 @@ impl Gate {
         [&self.v4, &self.v6]
     }
 
-    /// Sets every bit that programs read, and has them look for networks.
+    /// Sets the second copy of every bit, and has programs look for networks.
     pub(super) fn open_wide(&self) {
         self.set_networks(true);
-        for bits in self.bits() {
-            bits.generation(bits.current()).for_each(|word| word.store(u64::MAX, Ordering::Relaxed));
-        }
+        self.change(|word| word | !FIRST_COPIES);
     }
 
-    /// Clears the generation that programs don't read, has `fill` set bits, and has programs read it.
+    /// Clears the first copies, has `fill` set bits, and has the second copies follow.
     pub(super) fn renew<T, E>(&self, fill: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        for bits in self.bits() {
-            bits.generation(bits.idle()).for_each(|word| word.store(0, Ordering::Relaxed));
-        }
+        self.change(|word| word & !FIRST_COPIES);
         let filled = fill()?;
-        self.turn();
+        self.close();
         Ok(filled)
     }
 
-    /// Has programs read the generation that they didn't.
-    pub(super) fn turn(&self) {
+    /// Clears the second copies of bits whose first ones are clear.
+    pub(super) fn close(&self) {
+        self.change(|word| (word & FIRST_COPIES) | (word & FIRST_COPIES) << FIRST_COPIES.count_ones());
+    }
+
+    /// Has every word become what `change` makes of it, whoever sets bits meanwhile. Most stay as they are, and are but read.
+    fn change(&self, change: impl Fn(u32) -> u32) {
         for bits in self.bits() {
-            bits.words()[0].store(8 * bits.idle() as u64, Ordering::Release);
+            for word in bits.words() {
+                let mut old = word.load(Ordering::Relaxed);
+                while change(old) != old {
+                    match word.compare_exchange_weak(old, change(old), Ordering::Relaxed, Ordering::Relaxed) {
+                        Ok(_) => break,
+                        Err(new) => old = new,
+                    }
+                }
+            }
         }
     }
 
     /// Whether programs look for blocked networks at all.
     pub(super) fn set_networks(&self, are_any: bool) {
         for bits in self.bits() {
-            bits.words()[NETWORKS].store(are_any.into(), Ordering::Release);
+            bits.head()[NETWORKS].store(are_any.into(), Ordering::Release);
         }
     }
 
     /// Has nothing count as explained until programs meet the next packet that isn't.
     pub(super) fn forget(&self) {
         for bits in self.bits() {
-            bits.words()[MOMENT].store(0, Ordering::Relaxed);
+            bits.head()[MOMENT].store(0, Ordering::Relaxed);
         }
     }
 
-    /// How many of the bits are set that programs read.
+    /// How many bits are set.
     pub(super) fn count(&self) -> usize {
-        let words = self.bits().into_iter().flat_map(|bits| bits.generation(bits.current()));
-        words.map(|word| word.load(Ordering::Relaxed).count_ones() as usize).sum()
+        let words = self.bits().into_iter().flat_map(Bits::words).map(|word| word.load(Ordering::Relaxed));
+        words
+            .map(|word| ((word | word >> FIRST_COPIES.count_ones()) & FIRST_COPIES).count_ones() as usize)
+            .sum()
     }
 
     pub(super) fn set_v4(&self, bit: u32) {
@@ -180,6 +191,15 @@ impl Gate {
     }
 }
 
+/// A gate as it lies in memory.
+#[repr(C)]
+struct Memory {
+    head: [AtomicU64; HEAD],
+    words: [AtomicU32; WORDS],
+}
+
+const _: () = assert!(size_of::<Memory>() == BYTES);
+
 /// One family's gate in shared memory.
 #[derive(Debug)]
 struct Bits(NonNull<c_void>);
@@ -198,30 +218,21 @@ impl Bits {
         memory.map(Self).map_err(|errno| Error::System { what: "mapping a gate", source: errno.into() })
     }
 
-    fn words(&self) -> &[AtomicU64; LENGTH] {
+    fn memory(&self) -> &Memory {
         // SAFETY: the mapping is that long, aligned to a page, lives as long as `self`, and any bits are a word.
         unsafe { self.0.cast().as_ref() }
     }
 
+    fn head(&self) -> &[AtomicU64; HEAD] {
+        &self.memory().head
+    }
+
+    fn words(&self) -> &[AtomicU32; WORDS] {
+        &self.memory().words
+    }
+
     fn set(&self, bit: u32) {
-        for word in self.words().iter().skip(word_of(bit)).take(2) {
-            word.fetch_or(mask_of(bit), Ordering::Relaxed);
-        }
-    }
-
-    /// The generation that programs read: 0 or 1.
-    fn current(&self) -> usize {
-        usize::from(self.words()[0].load(Ordering::Acquire) != 0)
-    }
-
-    /// The one that they don't.
-    fn idle(&self) -> usize {
-        1 - self.current()
-    }
-
-    /// The words of a generation.
-    fn generation(&self, number: usize) -> impl Iterator<Item = &AtomicU64> {
-        self.words().iter().skip(HEAD + number).step_by(2).take(WORDS)
+        self.words()[word_of(bit)].fetch_or(mask_of(bit), Ordering::Relaxed);
     }
 }
 

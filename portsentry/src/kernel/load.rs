@@ -290,7 +290,7 @@ impl Kernel {
     pub fn settle_gates(&self) -> Result<(), Error> {
         gate::let_programs_end();
         if self.entered == Some(entered(&self.counters()?)) {
-            self.gate.turn();
+            self.gate.close();
         } else {
             self.renew_gates()?;
         }
