@@ -28,8 +28,8 @@ const HEADER: [usize; 2] = [24, 20];
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Secrets {
-    /// The keys of the hash.
-    pub keys: [[u64; 2]; 2],
+    /// The hashes as they begin with each key, which spares making them from it.
+    pub keys: [SipHash; 2],
     /// Which of them makes cookies: 0 or 1.
     pub current: u64,
 }
@@ -39,6 +39,9 @@ pub trait Challenged: Address {
     /// Size of the IP header without options or extensions.
     const HEADER: usize;
 
+    /// How many words of the hash both addresses are.
+    const WORDS: u64;
+
     /// Both addresses into the hash.
     fn absorb(flow: &Flow<Self>, hash: SipHash) -> SipHash;
     /// The sum of the pseudo-header's addresses (RFC 9293 section 3.1, RFC 8200 section 8.1), in words of wire order.
@@ -47,13 +50,15 @@ pub trait Challenged: Address {
     fn write<F: Rewrite>(frame: &F, offset: usize, flow: &Flow<Self>, length: usize) -> bool;
 }
 
-/// The cookie for a SYN of `flow` with the sequence number `isn`, at `now_ns` of `CLOCK_MONOTONIC`.
+/// The cookie for a SYN of `flow` with these ports and the sequence number `isn`, at `now_ns` of `CLOCK_MONOTONIC`; all three
+/// as they stand in segments.
 #[inline(always)]
-pub fn cookie<A: Challenged>(secrets: &Secrets, flow: &Flow<A>, isn: u32, now_ns: u64) -> u32 {
-    make(secrets, secrets.current & 1, flow, isn, now_ns >> SLOT)
+fn cookie<A: Challenged>(secrets: &Secrets, flow: &Flow<A>, ports: u32, isn: u32, now_ns: u64) -> u32 {
+    make(secrets, secrets.current & 1, flow, ports, isn, now_ns >> SLOT)
 }
 
-/// Whether `cookie` was made for a SYN of `flow` with the sequence number `isn`, in this slot or the last.
+/// Whether `cookie` was made for a SYN of `flow` with the sequence number `isn`, in this slot or the last; both as they stand
+/// in segments.
 #[inline(always)]
 pub fn is_genuine<A: Challenged>(
     secrets: &Secrets,
@@ -65,16 +70,28 @@ pub fn is_genuine<A: Challenged>(
     let now = now_ns >> SLOT;
     let is_now = now & 1 == u64::from(cookie >> 1) & 1;
     let slot = if is_now { now } else { now.wrapping_sub(1) };
-    make(secrets, u64::from(cookie & 1), flow, isn, slot) == cookie
+    make(secrets, u64::from(cookie & 1), flow, ports(flow), isn, slot) == cookie
+}
+
+/// Both ports, as they stand in a segment.
+#[inline(always)]
+fn ports<A>(flow: &Flow<A>) -> u32 {
+    (u32::from(flow.probe.source_port) << 16 | u32::from(flow.probe.port)).to_be()
 }
 
 /// The sequence number is added, not hashed, as in the kernel's own cookies (`net/ipv4/syncookies.c`): who knows one
 /// cookie of a connection has had it sent to him, and could have another.
 #[inline(always)]
-fn make<A: Challenged>(secrets: &Secrets, index: u64, flow: &Flow<A>, isn: u32, slot: u64) -> u32 {
-    let key = if index == 0 { secrets.keys[0] } else { secrets.keys[1] };
-    let ports = u64::from(flow.probe.source_port) << 16 | u64::from(flow.probe.port);
-    let hash = A::absorb(flow, SipHash::new(key)).finish(slot << 32 | ports);
+fn make<A: Challenged>(
+    secrets: &Secrets,
+    index: u64,
+    flow: &Flow<A>,
+    ports: u32,
+    isn: u32,
+    slot: u64,
+) -> u32 {
+    let hash = if index == 0 { secrets.keys[0] } else { secrets.keys[1] };
+    let hash = A::absorb(flow, hash).finish(A::WORDS, slot << 32 | u64::from(ports));
     let spread = isn.wrapping_mul(SPREAD);
     (hash as u32).wrapping_add(spread) & !MARK | (slot as u32 & 1) << 1 | index as u32 & 1
 }
@@ -93,17 +110,15 @@ where
     A: Challenged,
     F: Rewrite,
 {
-    /// The group bit (IEEE 802) of an address that begins with this word.
-    const GROUP: u32 = 0x0100_0000_u32.to_be();
+    /// The group bit (IEEE 802) of an address that begins with this half of a word.
+    const GROUP: u16 = 0x0100_u16.to_be();
     let tcp = link.length + A::HEADER;
     // The later one first, so that one check of the bounds is left.
     let Some(received) = frame.bytes().read::<[u32; 4]>(tcp) else { return false };
-    let Some(macs) = frame.bytes().read::<[u32; 3]>(0) else { return false };
-    let macs = swap(macs);
-    if (macs[0] | macs[1].rotate_right(16)) & GROUP != 0 {
+    let Some([to, from]) = frame.bytes().read::<[[u16; 3]; 2]>(0) else { return false };
+    if (to[0] | from[0]) & GROUP != 0 {
         return false;
     }
-    let isn = u32::from_be(received[1]);
     // Four more bytes offer a size, if there is room for them.
     let offers_size = u32::from_be(received[3]) >> 28 >= 6;
     let (length, begin, size) = if offers_size {
@@ -111,10 +126,11 @@ where
     } else {
         (HEADER[1], BEGIN[1], 0)
     };
+    let isn = received[1];
     let mut words = [
         received[0].rotate_left(16),
-        cookie(secrets, flow, isn, now_ns).to_be(),
-        isn.wrapping_add(1).to_be(),
+        cookie(secrets, flow, received[0], isn, now_ns),
+        u32::from_be(isn).wrapping_add(1).to_be(),
         begin,
         0,
     ];
@@ -124,7 +140,7 @@ where
     }
     words[4] = checksum(sum + u64::from(size));
     let is_written =
-        A::write(frame, link.length, flow, length) && frame.write(0, macs) && frame.write(tcp, words);
+        A::write(frame, link.length, flow, length) && frame.write(0, [from, to]) && frame.write(tcp, words);
     is_written && (!offers_size || frame.write(tcp + 20, size))
 }
 
@@ -132,18 +148,11 @@ where
 /// largest window.
 const BEGIN: [u32; 2] = [0x6012_ffff_u32.to_be(), 0x5012_ffff_u32.to_be()];
 
-/// Both addresses of an Ethernet header in each other's place.
-#[inline(always)]
-fn swap([a, b, c]: [u32; 3]) -> [u32; 3] {
-    let [a, b, c] = [a, b, c].map(u32::from_le);
-    [b >> 16 | c << 16, c >> 16 | a << 16, a >> 16 | b << 16].map(u32::to_le)
-}
-
-/// The Internet checksum (RFC 1071) of a sum of less than 2^48 of words in wire order, as it stands in the upper half of
+/// The Internet checksum (RFC 1071) of a sum of less than 2^40 of words in wire order, as it stands in the upper half of
 /// such a word: sums may be taken in any order of the bytes.
 #[inline(always)]
 const fn checksum(sum: u64) -> u32 {
-    let sum = (sum >> 32) + (sum & 0xffff_ffff);
+    // Below 2^25, below 2^17, and no more than a half.
     let sum = (sum >> 16) + (sum & 0xffff);
     let sum = (sum >> 16) + (sum & 0xffff);
     let sum = (sum >> 16) + (sum & 0xffff);
@@ -159,6 +168,7 @@ const fn upper(half: u16) -> [u8; 4] {
 
 impl Challenged for Ipv4 {
     const HEADER: usize = 20;
+    const WORDS: u64 = 1;
 
     #[inline(always)]
     fn absorb(flow: &Flow<Self>, hash: SipHash) -> SipHash {
@@ -187,6 +197,7 @@ impl Challenged for Ipv4 {
 
 impl Challenged for Ipv6 {
     const HEADER: usize = 40;
+    const WORDS: u64 = 4;
 
     #[inline(always)]
     fn absorb(flow: &Flow<Self>, hash: SipHash) -> SipHash {
@@ -209,17 +220,16 @@ impl Challenged for Ipv6 {
     #[inline(always)]
     fn write<F: Rewrite>(frame: &F, offset: usize, flow: &Flow<Self>, length: usize) -> bool {
         let words = [0x6000_0000, (length as u32) << 16 | u32::from(crate::parse::TCP) << 8 | 64];
-        frame.write(offset, words.map(u32::to_be))
-            && frame.write(offset + 8, flow.destination.words())
-            && frame.write(offset + 24, flow.source.words())
+        let ([a, b], [c, d]) = (flow.destination.halves(), flow.source.halves());
+        frame.write(offset + 8, [a, b, c, d]) && frame.write(offset, words.map(u32::to_be))
     }
 }
 
 /// SipHash-1-3 of whole words (Aumasson and Bernstein, 2012), as the kernel uses it for its own SYN cookies.
-#[derive(Clone, Copy)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct SipHash {
     state: [u64; 4],
-    length: u64,
 }
 
 impl SipHash {
@@ -233,7 +243,7 @@ impl SipHash {
             low ^ 0x6c79_6765_6e65_7261,
             high ^ 0x7465_6462_7974_6573,
         ];
-        Self { state, length: 0 }
+        Self { state }
     }
 
     /// Takes in eight bytes, little-endian.
@@ -243,16 +253,15 @@ impl SipHash {
         self.state[3] ^= word;
         self = self.round();
         self.state[0] ^= word;
-        self.length += 8;
         self
     }
 
-    /// The hash of what was taken in and of the lower seven bytes of `tail`, little-endian: the last block has room for
-    /// those beside the length.
+    /// The hash of so many `words` that were taken in, and of the lower seven bytes of `tail`, little-endian: the last block
+    /// has room for those beside the length.
     #[inline(always)]
     #[must_use]
-    pub const fn finish(self, tail: u64) -> u64 {
-        let end = (self.length + 7) << 56 | tail << 8 >> 8;
+    pub const fn finish(self, words: u64, tail: u64) -> u64 {
+        let end = (8 * words + 7) << 56 | tail << 8 >> 8;
         let mut hash = self.absorb(end);
         hash.state[2] ^= 0xff;
         let [a, b, c, d] = hash.round().round().round().state;
@@ -272,7 +281,7 @@ impl SipHash {
         c = c.wrapping_add(b);
         b = b.rotate_left(17) ^ c;
         c = c.rotate_left(32);
-        Self { state: [a, b, c, d], ..self }
+        Self { state: [a, b, c, d] }
     }
 }
 

@@ -70,8 +70,9 @@ impl Gated for Ipv6 {
 
     #[inline(always)]
     fn bit(self) -> u32 {
-        let [_, _, c, d, e, f, ..] = self.octets;
-        Self::bit_of(u32::from_ne_bytes([c, d, e, f]))
+        // Cut out of words: were octets taken, the compiler would handle the address by octets wherever it goes.
+        let [start, rest, ..] = self.words().map(u32::from_le);
+        Self::bit_of((start >> 16 | rest << 16).to_le())
     }
 }
 

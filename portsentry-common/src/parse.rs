@@ -66,12 +66,16 @@ pub enum Fragment {
 }
 
 /// The network layer of a packet whose source is already known.
+///
+/// It begins with an octet because a `Result` of it has its error begin there, too: were that the address, the compiler would
+/// handle it by octets wherever it goes.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagram<A> {
-    /// Where the packet says it is going.
-    pub destination: A,
     /// The transport protocol's number.
     pub protocol: u8,
+    /// Where the packet says it is going.
+    pub destination: A,
     /// Offset of the transport header, in bytes from where the parser began.
     pub transport: usize,
     /// Bytes of transport header and payload that this packet carries.

@@ -111,8 +111,7 @@ where
     else {
         return false;
     };
-    let isn = u32::from_be(sequence).wrapping_sub(1);
-    let cookie = u32::from_be(acknowledged).wrapping_sub(1);
+    let [isn, cookie] = [sequence, acknowledged].map(|number| u32::from_be(number).wrapping_sub(1).to_be());
     let is_genuine = is_genuine(secrets, flow, isn, cookie, now_ns);
     world.count(if is_genuine { Counter::Proven } else { Counter::Unproven });
     is_genuine
