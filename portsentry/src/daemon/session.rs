@@ -62,6 +62,27 @@ impl Begin {
         matches!(self, Self::Start | Self::Succeed)
     }
 
+    /// Tells the log what is in effect. The last step of a beginning: whoever waits for the news goes by it at once.
+    fn announce(&self, journal: &mut Journal, options: &Options, modes: Modes) {
+        match self {
+            Self::Start | Self::Succeed => journal.active(),
+            Self::Reload => {
+                journal.reloaded("The configuration was read again and is in effect");
+                options.warnings.iter().for_each(|warning| journal.note(warning));
+            }
+            Self::Regroup => {
+                let names: Vec<_> = modes.iter().map(crate::modes::Mode::name).collect();
+                journal.reloaded(&format!("Watching for all processes together: {}", names.join(", ")));
+            }
+            Self::PinnedAnew => {
+                journal.reloaded(&format!("All is pinned in {} again", options.config.pin_path.display()));
+            }
+            Self::Fallback(problem) => {
+                journal.error(&format!("{problem}; the configuration stays as it was"));
+            }
+        }
+    }
+
     /// Whether an interface that can't be watched is a reason not to begin. Not where nothing else could take this
     /// session's place: it goes on without.
     const fn needs_interfaces(&self) -> bool {
@@ -136,22 +157,8 @@ impl Session {
         let debug = if options.debug { Some(kernel.debug_log()?) } else { None };
         let traps = set_traps(&mut kernel, modes)?;
         let mut journal = Journal::new(config);
-        match begin {
-            Begin::Start | Begin::Succeed => journal.starting(config, *own),
-            Begin::Reload => {
-                journal.reloaded("The configuration was read again and is in effect");
-                options.warnings.iter().for_each(|warning| journal.note(warning));
-            }
-            Begin::Regroup => {
-                let names: Vec<_> = modes.iter().map(crate::modes::Mode::name).collect();
-                journal.reloaded(&format!("Watching for all processes together: {}", names.join(", ")));
-            }
-            Begin::PinnedAnew => {
-                journal.reloaded(&format!("All is pinned in {} again", config.pin_path.display()));
-            }
-            Begin::Fallback(problem) => {
-                journal.error(&format!("{problem}; the configuration stays as it was"));
-            }
+        if begin.is_first() {
+            journal.starting(config, *own);
         }
         if let Some(news) = confined {
             journal.note(&news);
@@ -186,9 +193,7 @@ impl Session {
         if let Err(error) = control.open(config) {
             keeper.journal().error(&error);
         }
-        if begin.is_first() {
-            keeper.journal().active();
-        }
+        begin.announce(keeper.journal(), options, modes);
         Ok(Self {
             keeper,
             ring,
