@@ -77,9 +77,7 @@ impl Begin {
             Self::PinnedAnew => {
                 journal.reloaded(&format!("All is pinned in {} again", options.config.pin_path.display()));
             }
-            Self::Fallback(problem) => {
-                journal.error(&format!("{problem}; the configuration stays as it was"));
-            }
+            Self::Fallback(_) => {}
         }
     }
 
@@ -157,8 +155,13 @@ impl Session {
         let debug = if options.debug { Some(kernel.debug_log()?) } else { None };
         let traps = set_traps(&mut kernel, modes)?;
         let mut journal = Journal::new(config);
-        if begin.is_first() {
-            journal.starting(config, *own);
+        match begin {
+            Begin::Start | Begin::Succeed => journal.starting(config, *own),
+            // At once, lest the reason be lost where the old configuration can't be had either.
+            Begin::Fallback(problem) => {
+                journal.error(&format!("{problem}; the configuration stays as it was"));
+            }
+            Begin::Reload | Begin::Regroup | Begin::PinnedAnew => {}
         }
         if let Some(news) = confined {
             journal.note(&news);
