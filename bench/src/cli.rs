@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// Only these parts; then nothing is written
     #[arg(long, value_delimiter = ',', value_name = "PARTS")]
     only: Vec<Part>,
+    /// Of the costs, only those of packets whose names contain this; then nothing is written
+    #[arg(long, value_name = "TEXT")]
+    packet: Option<String>,
     /// Where the figures and the picture are written
     #[arg(long, default_value = "docs/bench", value_name = "DIRECTORY")]
     out: PathBuf,
@@ -68,7 +71,7 @@ impl Arguments {
         let mut report = Report::new(Run::begin(self.blocked, self.rounds));
         self.measure(&mut report)?;
         print!("{}", Tables(&report));
-        if self.only.is_empty() {
+        if self.only.is_empty() && self.packet.is_none() {
             std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
             report.write(&self.out.join("bench.json"))?;
             picture::draw(&report, &self.out.join("curve.svg"))?;
@@ -77,7 +80,11 @@ impl Arguments {
     }
 
     fn has(&self, part: Part) -> bool {
-        let wanted = self.only.is_empty() || self.only.contains(&part);
+        let wanted = if self.only.is_empty() {
+            self.packet.is_none() || part == Part::Costs
+        } else {
+            self.only.contains(&part)
+        };
         if wanted {
             eprintln!("bench: {part:?}");
         }
@@ -89,7 +96,12 @@ impl Arguments {
         let any = "[::]:443".parse().context("an address")?;
         with_sockets(&[Socket::Listener(any), Socket::Bound(any)], || -> Result<()> {
             if self.has(Part::Costs) {
-                report.costs = turns::measure(&Cases::load(blocked)?.contenders()?, rounds)?;
+                let cases = Cases::load(blocked)?;
+                let mut contenders = cases.contenders()?;
+                if let Some(packet) = &self.packet {
+                    contenders.retain(|contender| contender.name.contains(packet.as_str()));
+                }
+                report.costs = turns::measure(&contenders, rounds)?;
             }
             if self.has(Part::Curve) {
                 report.by_blocked = curve::by_blocked(rounds / 2)?;

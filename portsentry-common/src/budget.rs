@@ -38,12 +38,12 @@ impl Budget {
         if each_ns == Settings::NEVER {
             return false;
         }
-        let each_ns = u64::from(each_ns);
-        let owed_ns = whole_ns.saturating_sub(now_ns) + each_ns;
-        // The time of the last one can't be more than a second ahead, whatever an earlier program left here.
-        let may = owed_ns <= SECOND_NS || owed_ns > 2 * SECOND_NS;
+        let ahead_ns = whole_ns.wrapping_sub(now_ns);
+        // It can't be more than a second ahead, whatever an earlier program left here: then it has passed.
+        let owed_ns = if ahead_ns > SECOND_NS { 0 } else { ahead_ns } + u64::from(each_ns);
+        let may = owed_ns <= SECOND_NS;
         if may {
-            *whole_ns = now_ns + if owed_ns <= SECOND_NS { owed_ns } else { each_ns };
+            *whole_ns = now_ns + owed_ns;
         }
         may
     }

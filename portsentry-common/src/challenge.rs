@@ -5,11 +5,14 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "headers and sums are put together from parts of words")]
 
+mod siphash;
+
 use bytemuck::{Pod, Zeroable};
 
+pub use self::siphash::{Key, SipHash};
 use crate::{
     address::{Address, Ipv4, Ipv6},
-    frame::{Bytes, Rewrite},
+    frame::{Bytes, Rewrite, Room},
     parse::{Datagram, Fragment, Link},
     world::Flow,
 };
@@ -21,15 +24,12 @@ const SLOT: u32 = 35;
 const MARK: u32 = 0b11;
 /// An odd number, by which each bit of a sequence number changes one that counts.
 const SPREAD: u32 = 0x9e37_79b9;
-/// The size of a TCP header that offers a maximum segment size, and of one that doesn't.
-const HEADER: [usize; 2] = [24, 20];
-
 /// The secrets of the cookies: two, of which one makes new cookies and both check them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Secrets {
-    /// The hashes as they begin with each key, which spares making them from it.
-    pub keys: [SipHash; 2],
+    /// Both keys.
+    pub keys: [Key; 2],
     /// Which of them makes cookies: 0 or 1.
     pub current: u64,
 }
@@ -42,12 +42,12 @@ pub trait Challenged: Address {
     /// How many words of the hash both addresses are.
     const WORDS: u64;
 
-    /// Both addresses into the hash.
-    fn absorb(flow: &Flow<Self>, hash: SipHash) -> SipHash;
+    /// A hash of both addresses.
+    fn hash(flow: &Flow<Self>, key: &Key) -> SipHash;
     /// The sum of the pseudo-header's addresses (RFC 9293 section 3.1, RFC 8200 section 8.1), in words of wire order.
     fn sum(flow: &Flow<Self>) -> u64;
-    /// Writes the IP header of an answer with a TCP header of `length` bytes; `false` if the frame is too short.
-    fn write<F: Rewrite>(frame: &F, offset: usize, flow: &Flow<Self>, length: usize) -> bool;
+    /// Writes the IP header of an answer with a TCP header of five words and so many `more`; `false` if there is no room.
+    fn write<R: Room>(room: R, offset: usize, flow: &Flow<Self>, more: u64) -> bool;
 }
 
 /// The cookie for a SYN of `flow` with these ports and the sequence number `isn`, at `now_ns` of `CLOCK_MONOTONIC`; all three
@@ -90,8 +90,8 @@ fn make<A: Challenged>(
     isn: u32,
     slot: u64,
 ) -> u32 {
-    let hash = if index == 0 { secrets.keys[0] } else { secrets.keys[1] };
-    let hash = A::absorb(flow, hash).finish(A::WORDS, slot << 32 | u64::from(ports));
+    let key = &secrets.keys[(index & 1) as usize];
+    let hash = A::hash(flow, key).finish(A::WORDS, slot << 32 | u64::from(ports));
     let spread = isn.wrapping_mul(SPREAD);
     (hash as u32).wrapping_add(spread) & !MARK | (slot as u32 & 1) << 1 | index as u32 & 1
 }
@@ -110,60 +110,57 @@ where
     A: Challenged,
     F: Rewrite,
 {
-    /// The group bit (IEEE 802) of an address that begins with this half of a word.
-    const GROUP: u16 = 0x0100_u16.to_be();
+    /// The group bit (IEEE 802) of an address that begins with this word.
+    const GROUP: u32 = 0x0100_0000_u32.to_be();
+    /// The fourth word of a TCP header of five words, SYN with ACK, and the largest window; and what a sixth adds.
+    const BEGIN: [u32; 2] = [0x5012_ffff_u32.to_be(), 0x1000_0000_u32.to_be()];
+    /// Protocol and length of the pseudo-header; and what a sixth word adds.
+    const PSEUDO: [u32; 2] = [(crate::parse::TCP as u32 + 20).to_be(), 4_u32.to_be()];
     let tcp = link.length + A::HEADER;
-    // The later one first, so that one check of the bounds is left.
-    let Some(received) = frame.bytes().read::<[u32; 4]>(tcp) else { return false };
-    let Some([to, from]) = frame.bytes().read::<[[u16; 3]; 2]>(0) else { return false };
-    if (to[0] | from[0]) & GROUP != 0 {
+    let size = (0x0204_0000 + 1500 - (A::HEADER as u32 + 20)).to_be();
+    let (bytes, room) = (frame.bytes(), frame.room());
+    // The last one first, so that one check of the bounds is left.
+    let Some([ports, isn, _, control]) = bytes.read::<[u32; 4]>(tcp) else { return false };
+    let (Some(to), Some(to_rest), Some(from), Some(from_rest)) =
+        (bytes.read::<u32>(0), bytes.read::<u16>(4), bytes.read::<u32>(6), bytes.read::<u16>(10))
+    else {
+        return false;
+    };
+    if (to | from) & GROUP != 0 {
         return false;
     }
-    // Four more bytes offer a size, if there is room for them.
-    let offers_size = u32::from_be(received[3]) >> 28 >= 6;
-    let (length, begin, size) = if offers_size {
-        (HEADER[0], BEGIN[0], (0x0204_0000 + 1500 - (A::HEADER as u32 + 20)).to_be())
-    } else {
-        (HEADER[1], BEGIN[1], 0)
-    };
-    let isn = received[1];
-    let mut words = [
-        received[0].rotate_left(16),
-        cookie(secrets, flow, received[0], isn, now_ns),
-        u32::from_be(isn).wrapping_add(1).to_be(),
-        begin,
-        0,
-    ];
-    let mut sum = A::sum(flow) + u64::from((u32::from(crate::parse::TCP) + length as u32).to_be());
-    for word in words {
-        sum += u64::from(word);
-    }
-    words[4] = checksum(sum + u64::from(size));
+    // One word more offers a size, if there is room for it. A number instead of a condition, as each would be a branch.
+    let [offset, ..] = control.to_ne_bytes();
+    let more = (u64::from(offset & 0xf0) + 0xa0) >> 8;
+    let is_begun = room.write(0, from)
+        && room.write(4, from_rest)
+        && room.write(6, to)
+        && room.write(10, to_rest)
+        && A::write(room, link.length, flow, more)
+        && room.write(tcp, ports.rotate_left(16));
+    let acknowledged = u32::from_be(isn).wrapping_add(1).to_be();
+    let begin = BEGIN[0] + more as u32 * BEGIN[1];
+    let fixed = u64::from(BEGIN[0]) + u64::from(PSEUDO[0]);
+    let varying = u64::from(BEGIN[1]) + u64::from(PSEUDO[1]) + u64::from(size);
+    let sum = A::sum(flow)
+        + u64::from(ports)
+        + u64::from(acknowledged)
+        + fixed % 0xffff
+        + more * (varying % 0xffff);
+    let is_begun = is_begun && room.write(tcp + 8, [acknowledged, begin]);
+    let cookie = cookie(secrets, flow, ports, isn, now_ns);
+    let [a, b] = checksum(sum + u64::from(cookie)).to_ne_bytes();
     let is_written =
-        A::write(frame, link.length, flow, length) && frame.write(0, [from, to]) && frame.write(tcp, words);
-    is_written && (!offers_size || frame.write(tcp + 20, size))
+        is_begun && room.write(tcp + 4, cookie) && room.write(tcp + 16, u32::from_ne_bytes([a, b, 0, 0]));
+    is_written && (more == 0 || room.write(tcp + 20, size))
 }
 
-/// The fourth word of an answer's TCP header, with and without the offer of a size: its length, SYN with ACK, and the
-/// largest window.
-const BEGIN: [u32; 2] = [0x6012_ffff_u32.to_be(), 0x5012_ffff_u32.to_be()];
-
-/// The Internet checksum (RFC 1071) of a sum of less than 2^40 of words in wire order, as it stands in the upper half of
-/// such a word: sums may be taken in any order of the bytes.
+/// The Internet checksum (RFC 1071) of a sum of less than 2^48 of words in wire order, in wire order: sums may be taken in
+/// any order of the bytes.
 #[inline(always)]
-const fn checksum(sum: u64) -> u32 {
-    // Below 2^25, below 2^17, and no more than a half.
-    let sum = (sum >> 16) + (sum & 0xffff);
-    let sum = (sum >> 16) + (sum & 0xffff);
-    let sum = (sum >> 16) + (sum & 0xffff);
-    u32::from_ne_bytes(upper(!(sum as u16)))
-}
-
-/// The bytes of `half` in the first two of four.
-#[inline(always)]
-const fn upper(half: u16) -> [u8; 4] {
-    let [a, b] = half.to_ne_bytes();
-    [a, b, 0, 0]
+const fn checksum(sum: u64) -> u16 {
+    // The product's upper quarter is the sum of the number's quarters, with what the same sum carries in the one below.
+    !(sum.wrapping_mul(0x0001_0001_0001_0001) >> 48) as u16
 }
 
 impl Challenged for Ipv4 {
@@ -171,9 +168,9 @@ impl Challenged for Ipv4 {
     const WORDS: u64 = 1;
 
     #[inline(always)]
-    fn absorb(flow: &Flow<Self>, hash: SipHash) -> SipHash {
+    fn hash(flow: &Flow<Self>, key: &Key) -> SipHash {
         let [source, destination]: [u32; 2] = [flow.source, flow.destination].map(bytemuck::cast);
-        hash.absorb(u64::from(source) << 32 | u64::from(destination))
+        key.begin(u64::from(source) << 32 | u64::from(destination))
     }
 
     #[inline(always)]
@@ -183,15 +180,18 @@ impl Challenged for Ipv4 {
     }
 
     #[inline(always)]
-    fn write<F: Rewrite>(frame: &F, offset: usize, flow: &Flow<Self>, length: usize) -> bool {
+    fn write<R: Room>(room: R, offset: usize, flow: &Flow<Self>, more: u64) -> bool {
+        const FIRST: u32 = 0x4500_0028_u32.to_be();
+        const MORE: u32 = 4_u32.to_be();
         const DONT_FRAGMENT: u32 = 0x4000_u32.to_be();
-        const LIVES_LONG: u32 = (64 << 24 | (crate::parse::TCP as u32) << 16).to_be();
-        let first = (0x4500 << 16 | (Self::HEADER + length) as u32).to_be();
-        let sum = u64::from(first) + u64::from(DONT_FRAGMENT) + u64::from(LIVES_LONG) + Self::sum(flow);
-        // The checksum is in the lower half of its word.
-        let third = LIVES_LONG | checksum(sum).rotate_right(16);
+        const LIVES: [u8; 2] = [64, crate::parse::TCP];
+        const FIXED: u64 =
+            FIRST as u64 + DONT_FRAGMENT as u64 + u32::from_ne_bytes([LIVES[0], LIVES[1], 0, 0]) as u64;
+        let more = more as u32 * MORE;
+        let [a, b] = checksum(FIXED % 0xffff + u64::from(more) + Self::sum(flow)).to_ne_bytes();
+        let third = u32::from_ne_bytes([LIVES[0], LIVES[1], a, b]);
         let [source, destination]: [u32; 2] = [flow.source, flow.destination].map(bytemuck::cast);
-        frame.write(offset, [first, DONT_FRAGMENT, third, destination, source])
+        room.write(offset, [FIRST + more, DONT_FRAGMENT, third, destination, source])
     }
 }
 
@@ -200,9 +200,9 @@ impl Challenged for Ipv6 {
     const WORDS: u64 = 4;
 
     #[inline(always)]
-    fn absorb(flow: &Flow<Self>, hash: SipHash) -> SipHash {
+    fn hash(flow: &Flow<Self>, key: &Key) -> SipHash {
         let [[a, b], [c, d]] = [flow.source, flow.destination].map(bytemuck::cast);
-        hash.absorb(a).absorb(b).absorb(c).absorb(d)
+        key.begin(a).absorb(b).absorb(c).absorb(d)
     }
 
     #[inline(always)]
@@ -218,70 +218,12 @@ impl Challenged for Ipv6 {
     }
 
     #[inline(always)]
-    fn write<F: Rewrite>(frame: &F, offset: usize, flow: &Flow<Self>, length: usize) -> bool {
-        let words = [0x6000_0000, (length as u32) << 16 | u32::from(crate::parse::TCP) << 8 | 64];
+    fn write<R: Room>(room: R, offset: usize, flow: &Flow<Self>, more: u64) -> bool {
+        const SECOND: u32 = (20 << 16 | (crate::parse::TCP as u32) << 8 | 64_u32).to_be();
+        const MORE: u32 = (4_u32 << 16).to_be();
         let ([a, b], [c, d]) = (flow.destination.halves(), flow.source.halves());
-        frame.write(offset + 8, [a, b, c, d]) && frame.write(offset, words.map(u32::to_be))
-    }
-}
-
-/// SipHash-1-3 of whole words (Aumasson and Bernstein, 2012), as the kernel uses it for its own SYN cookies.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-pub struct SipHash {
-    state: [u64; 4],
-}
-
-impl SipHash {
-    /// Begins with a key.
-    #[inline(always)]
-    #[must_use]
-    pub const fn new([low, high]: [u64; 2]) -> Self {
-        let state = [
-            low ^ 0x736f_6d65_7073_6575,
-            high ^ 0x646f_7261_6e64_6f6d,
-            low ^ 0x6c79_6765_6e65_7261,
-            high ^ 0x7465_6462_7974_6573,
-        ];
-        Self { state }
-    }
-
-    /// Takes in eight bytes, little-endian.
-    #[inline(always)]
-    #[must_use]
-    pub const fn absorb(mut self, word: u64) -> Self {
-        self.state[3] ^= word;
-        self = self.round();
-        self.state[0] ^= word;
-        self
-    }
-
-    /// The hash of so many `words` that were taken in, and of the lower seven bytes of `tail`, little-endian: the last block
-    /// has room for those beside the length.
-    #[inline(always)]
-    #[must_use]
-    pub const fn finish(self, words: u64, tail: u64) -> u64 {
-        let end = (8 * words + 7) << 56 | tail << 8 >> 8;
-        let mut hash = self.absorb(end);
-        hash.state[2] ^= 0xff;
-        let [a, b, c, d] = hash.round().round().round().state;
-        a ^ b ^ c ^ d
-    }
-
-    #[inline(always)]
-    const fn round(self) -> Self {
-        let [mut a, mut b, mut c, mut d] = self.state;
-        a = a.wrapping_add(b);
-        b = b.rotate_left(13) ^ a;
-        a = a.rotate_left(32);
-        c = c.wrapping_add(d);
-        d = d.rotate_left(16) ^ c;
-        a = a.wrapping_add(d);
-        d = d.rotate_left(21) ^ a;
-        c = c.wrapping_add(b);
-        b = b.rotate_left(17) ^ c;
-        c = c.rotate_left(32);
-        Self { state: [a, b, c, d] }
+        room.write(offset, [0x6000_0000_u32.to_be(), SECOND + more as u32 * MORE])
+            && room.write(offset + 8, [a, b, c, d])
     }
 }
 

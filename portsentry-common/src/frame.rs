@@ -36,8 +36,19 @@ pub trait Frame {
 
 /// A frame that can be made its own answer.
 pub trait Rewrite: Frame {
-    /// Puts `value` at `offset` bytes; `false` if that does not lie wholly in the part that can be written directly.
-    fn write<T: NoUninit>(&self, offset: usize, value: T) -> bool;
+    /// What of a frame can be written directly.
+    type Room<'a>: Room
+    where
+        Self: 'a;
+
+    /// The part of the frame that can be written directly: the same that can be read.
+    fn room(&self) -> Self::Room<'_>;
+}
+
+/// Bytes that can be written directly.
+pub trait Room: Copy {
+    /// Puts `value` at `offset` bytes; `false` if that does not lie wholly in these bytes.
+    fn write<T: NoUninit>(self, offset: usize, value: T) -> bool;
 }
 
 impl Bytes for &[u8] {

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{EbpfContext, helpers::generated::bpf_xdp_get_buff_len, programs::XdpContext};
 use bytemuck::{AnyBitPattern, NoUninit};
-use portsentry_common::frame::{Bytes, Frame, Rewrite};
+use portsentry_common::frame::{Bytes, Frame, Rewrite, Room};
 
 /// A received frame.
 pub struct XdpFrame<'a> {
@@ -70,11 +70,22 @@ impl Bytes for Packet {
 }
 
 impl Rewrite for XdpFrame<'_> {
+    type Room<'a>
+        = Packet
+    where
+        Self: 'a;
+
     #[inline(always)]
-    fn write<T: NoUninit>(&self, offset: usize, value: T) -> bool {
-        let bytes = self.bytes();
-        let at = bytes.start + offset;
-        if at + size_of::<T>() > bytes.end {
+    fn room(&self) -> Packet {
+        self.bytes()
+    }
+}
+
+impl Room for Packet {
+    #[inline(always)]
+    fn write<T: NoUninit>(self, offset: usize, value: T) -> bool {
+        let at = self.start + offset;
+        if at + size_of::<T>() > self.end {
             return false;
         }
         // SAFETY: the bounds were checked against `data_end`, and XDP programs own the frame while they run. For

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use bytemuck::NoUninit;
-use portsentry_common::frame::{Frame, Rewrite};
+use portsentry_common::frame::{Frame, Rewrite, Room};
 
 /// What of a frame lies in its first buffer: a page of 4 KiB less the headroom and the kernel's own record at its
 /// end (`bpf_prog_test_run_xdp` of the kernel's `net/bpf/test_run.c`). The rest can only be counted.
@@ -48,9 +48,24 @@ impl<'a> Frame for Received<'a> {
 }
 
 impl Rewrite for Received<'_> {
-    fn write<T: NoUninit>(&self, offset: usize, value: T) -> bool {
+    type Room<'a>
+        = Rewritten<'a>
+    where
+        Self: 'a;
+
+    fn room(&self) -> Rewritten<'_> {
+        Rewritten(&self.rewritten)
+    }
+}
+
+/// The first buffer, to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Rewritten<'a>(&'a RefCell<Vec<u8>>);
+
+impl Room for Rewritten<'_> {
+    fn write<T: NoUninit>(self, offset: usize, value: T) -> bool {
         let bytes = bytemuck::bytes_of(&value);
-        let mut frame = self.rewritten.borrow_mut();
+        let mut frame = self.0.borrow_mut();
         let end = frame.len().min(FIRST_BUFFER);
         frame[..end].get_mut(offset..offset + bytes.len()).map(|place| place.copy_from_slice(bytes)).is_some()
     }

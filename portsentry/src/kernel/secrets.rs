@@ -2,7 +2,7 @@
 
 use aya::maps::{Array, Map, MapData};
 use bytemuck::Zeroable;
-use portsentry_common::challenge::{Secrets, SipHash};
+use portsentry_common::challenge::{Key, Secrets};
 
 use super::Error;
 
@@ -19,7 +19,7 @@ pub(super) fn renew(map: &mut Map) -> Result<(), Error> {
     let mut fresh = [0; 2];
     let filled = getrandom::fill(bytemuck::bytes_of_mut(&mut fresh));
     filled.map_err(|error| Error::System { what: "asking for random numbers", source: error.into() })?;
-    let fresh = SipHash::new(fresh);
+    let fresh = Key::new(fresh);
     let current = 1 - (old.current & 1);
     let keys = if current == 0 { [fresh, old.keys[1]] } else { [old.keys[0], fresh] };
     // The idle key first: the program must not make cookies with the one that is being replaced.
