@@ -22,6 +22,11 @@ const ANSWER: u32 = 3;
 
 /// What precedes the name of a path that is measured in Debian's program.
 pub(crate) const PEER: &str = "xdp-filter: ";
+/// A SYN to a watched port without a service, with a challenge and without.
+pub(crate) const ANSWERED: &str = "a probe, answered";
+const DROPPED: &str = "a probe, dropped";
+/// The first, with the other for its floor.
+pub(crate) const CHALLENGE: &str = "a challenge";
 /// A source that is fenced.
 const FENCED: &str = "192.0.2.77";
 /// Runs in a sample.
@@ -86,8 +91,8 @@ impl Cases {
                     led.push(Led::walk(family, name, programs, DROP, 0..blocked)?);
                 }
             }
-            led.push(Led::probe(family, "a probe, answered", &challenging, ANSWER, &floors)?);
-            led.push(Led::probe(family, "a probe, dropped", &quiet, DROP, &floors)?);
+            led.push(Led::probe(family, ANSWERED, &challenging, ANSWER, &floors)?);
+            led.push(Led::probe(family, DROPPED, &quiet, DROP, &floors)?);
         }
         Ok(Self { floors, bed, filter: XdpFilter::load(0)?, led, _others: (quiet, challenging, bare, large) })
     }
@@ -111,8 +116,23 @@ impl Cases {
         for led in &self.led {
             contenders.push(led.contender()?);
         }
+        for family in FAMILIES {
+            let led = |what| self.led.iter().find(|led| led.name == probe_name(what, family));
+            let (Some(answered), Some(dropped)) = (led(ANSWERED), led(DROPPED)) else { continue };
+            let floor = dropped.own.program()?;
+            contenders.push(Contender {
+                name: probe_name(CHALLENGE, family),
+                floor,
+                ..answered.contender()?
+            });
+        }
         Ok(contenders)
     }
+}
+
+/// The name of one of those in an address family.
+pub(crate) fn probe_name(what: &str, family: Family) -> String {
+    format!("{what}, {}", family.name())
 }
 
 /// Whether Debian's program, which knows nothing of ports, has something to do with the packet.
@@ -179,7 +199,7 @@ impl Led {
         let frame = tcp(SYN).from(&source).to(host).frame(0);
         let lead = || frame.chunks(8).zip(0..).fold(Code::with_frame(frame.len()), restore);
         Ok(Self {
-            name: format!("{what}, {}", family.name()),
+            name: probe_name(what, family),
             own: Leader::load(lead(), bed.program()?, true)?,
             floor: Leader::load(lead(), own(&floors.frags)?, true)?,
             frame: frame.clone(),

@@ -4,7 +4,10 @@
 
 mod family;
 
-use core::ptr::with_exposed_provenance;
+use core::{
+    cell::Cell,
+    ptr::{NonNull, with_exposed_provenance},
+};
 
 use aya_ebpf::{
     EbpfContext,
@@ -15,9 +18,10 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use portsentry_common::{
     block::Block,
+    budget::Budget,
     challenge::Secrets,
     classify::{Probe, Protocol},
-    counter::{COUNTERS, Counter},
+    counter::{COUNTERS, Counter, Counters},
     event::Event,
     parse::Malformed,
     settings::Settings,
@@ -33,6 +37,10 @@ use self::family::Family;
 pub struct Kernel<'a> {
     context: &'a XdpContext,
     jiffies: u64,
+    /// This CPU's, once it was looked up.
+    budget: Cell<Option<NonNull<Budget>>>,
+    /// The same of the counters.
+    counters: Cell<Option<NonNull<Counters>>>,
 }
 
 impl<'a> Kernel<'a> {
@@ -40,7 +48,8 @@ impl<'a> Kernel<'a> {
     pub fn new(context: &'a XdpContext) -> Self {
         // Once and early: a call, if only to the compiler, costs registers.
         // SAFETY: the helper has no preconditions; the verifier makes it a load.
-        Self { context, jiffies: unsafe { bpf_jiffies64() } }
+        let jiffies = unsafe { bpf_jiffies64() };
+        Self { context, jiffies, budget: Cell::new(None), counters: Cell::new(None) }
     }
 }
 
@@ -49,6 +58,17 @@ impl Kernel<'_> {
     #[inline(always)]
     pub fn follow_clock<A: Family>(&self) {
         A::gate().follow(self.jiffies);
+    }
+
+    /// Adds one to the counter with a number below `COUNTERS`' length.
+    #[inline(always)]
+    fn count_at(&self, index: usize) {
+        if self.counters.get().is_none() {
+            self.counters.set(maps::COUNTERS.get_ptr_mut(0).and_then(NonNull::new));
+        }
+        let Some(counters) = self.counters.get() else { return };
+        // SAFETY: a counter's number is its word's place in `Counters`, and the value is this CPU's own.
+        unsafe { *counters.as_ptr().cast::<u64>().add(index) += 1 };
     }
 
     /// Whether a block isn't over; if so, adds one to its dropped packets.
@@ -92,7 +112,7 @@ impl World for Kernel<'_> {
 
     #[inline(always)]
     fn count(&self, counter: Counter) {
-        count(counter as usize);
+        self.count_at(counter as usize);
     }
 
     #[inline(always)]
@@ -100,7 +120,7 @@ impl World for Kernel<'_> {
         // A number that is computed: the verifier must see its bound, which the optimiser knows too well to keep.
         let index = opaque(Counter::from(cause) as usize);
         if index < COUNTERS.len() {
-            count(index);
+            self.count_at(index);
         }
     }
 
@@ -121,9 +141,12 @@ impl World for Kernel<'_> {
 
     #[inline(always)]
     fn spend(&self, allowance: Allowance, now_ns: u64) -> bool {
-        let Some(budget) = maps::BUDGET.get_ptr_mut(0) else { return false };
+        if self.budget.get().is_none() {
+            self.budget.set(maps::BUDGET.get_ptr_mut(0).and_then(NonNull::new));
+        }
+        let Some(mut budget) = self.budget.get() else { return false };
         // SAFETY: the value is this CPU's own, and programs don't preempt each other on a CPU's queue.
-        let budget = unsafe { &mut *budget };
+        let budget = unsafe { budget.as_mut() };
         budget.spend(allowance, self.settings(), now_ns)
     }
 
@@ -307,14 +330,6 @@ pub fn is_watched(protocol: Protocol, port: u16) -> bool {
         Protocol::Udp => (maps::WATCHED_UDP.get(word), maps::ADVANCED_UDP.get(word)),
     };
     (listed.copied().unwrap_or(0) | advanced.copied().unwrap_or(0)) & mask != 0
-}
-
-/// Adds one to the counter with a number below `COUNTERS`' length.
-#[inline(always)]
-fn count(index: usize) {
-    let Some(counters) = maps::COUNTERS.get_ptr_mut(0) else { return };
-    // SAFETY: a counter's number is its word's place in `Counters`, and the value is this CPU's own.
-    unsafe { *counters.cast::<u64>().add(index) += 1 };
 }
 
 /// A port in network byte order, and within its bounds: a number that was swapped has none for Linux 6.1 and 6.12.

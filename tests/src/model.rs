@@ -53,6 +53,13 @@ pub struct Model {
     counters: RefCell<Counters>,
 }
 
+/// Secrets that look random.
+fn secrets() -> Secrets {
+    let word = |number: usize| (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let key = |first| Key::new(std::array::from_fn(|number| word(first + number)));
+    Secrets { keys: [0, 8].map(key), current: 0 }
+}
+
 impl Model {
     /// The world as `scenario` has it.
     #[must_use]
@@ -66,7 +73,7 @@ impl Model {
             sights: RefCell::default(),
             told: RefCell::default(),
             budget: RefCell::default(),
-            secrets: Secrets { keys: [[1, 2], [3, 4]].map(Key::new), current: 0 },
+            secrets: secrets(),
             fenced: RefCell::default(),
             counters: RefCell::new(Counters::zeroed()),
             scenario: Scenario { settings: scenario.settings.paced(), ..scenario.clone() },

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// A key, with as much of the first round done as doesn't wait for the message.
+/// A key of sixteen bytes, with as much of the first round done as doesn't wait for the message.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Key {

@@ -14,7 +14,18 @@ use crate::{
     parse::{Parse, TcpFlags, Transport, link},
 };
 
-const SECRETS: Secrets = Secrets { keys: [Key::new([1, 2]), Key::new([3, 4])], current: 0 };
+const SECRETS: Secrets = Secrets { keys: [key(1), key(9)], current: 0 };
+
+/// A key that looks random.
+const fn key(seed: u64) -> Key {
+    let mut words = [0; 8];
+    let mut at = 0;
+    while at < words.len() {
+        words[at] = (seed + at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        at += 1;
+    }
+    Key::new(words)
+}
 
 /// A frame that can be rewritten.
 struct Writable<'a>(&'a [u8], RefCell<Vec<u8>>);
@@ -218,13 +229,32 @@ proptest! {
         }
     }
 
+    /// Of what IPv6 has digested, too, whichever bit is another.
     #[test]
-    fn a_new_key_takes_the_old_ones_cookies(source: u32, isn: u32, now: u64, fresh: [u64; 2]) {
+    fn an_ipv6_cookie_is_good_for_its_packet_alone(ends: [[u8; 16]; 2], ports: [u16; 2], isn: u32, now in 0..u64::MAX / 4, bit in 0_u32..288) {
+        let [source, destination] = ends.map(|octets| Ipv6 { octets });
+        let own = flow(source, destination, ports[0], ports[1]);
+        let cookie = cookie(&SECRETS, &own, self::ports(&own), isn, now);
+        prop_assert!(is_genuine(&SECRETS, &own, isn, cookie, now + (1 << SLOT)));
+        prop_assert!(!is_genuine(&SECRETS, &own, isn, cookie, now + (2 << SLOT)));
+        let mut other = own;
+        let bit_of = |octets: &mut [u8; 16], bit: u32| octets[bit as usize / 8] ^= 1 << (bit % 8);
+        match bit {
+            0..128 => bit_of(&mut other.source.octets, bit),
+            128..256 => bit_of(&mut other.destination.octets, bit - 128),
+            256..272 => other.probe.port ^= 1 << (bit - 256),
+            _ => other.probe.source_port ^= 1 << (bit - 272),
+        }
+        prop_assert!(!is_genuine(&SECRETS, &other, isn, cookie, now));
+    }
+
+    #[test]
+    fn a_new_key_takes_the_old_ones_cookies(source: u32, isn: u32, now: u64, fresh: [u64; 8]) {
         let flow = v4(source, 1, 2);
         let cookie = cookie(&SECRETS, &flow, ports(&flow), isn, now);
         let rotated = Secrets { keys: [SECRETS.keys[0], Key::new(fresh)], current: 1 };
         prop_assert!(is_genuine(&rotated, &flow, isn, cookie, now));
-        let twice = Secrets { keys: [[9, 9], fresh].map(Key::new), current: 0 };
+        let twice = Secrets { keys: [key(17), Key::new(fresh)], current: 0 };
         prop_assert!(!is_genuine(&twice, &flow, isn, cookie, now));
     }
 }

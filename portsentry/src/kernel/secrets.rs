@@ -16,7 +16,7 @@ type Raw = [u8; size_of::<Secrets>()];
 pub(super) fn renew(map: &mut Map) -> Result<(), Error> {
     let mut map: Array<&mut MapData, Raw> = Array::try_from(map).map_err(Error::map(MAP))?;
     let old = map.get(&0, 0).map_or(Secrets::zeroed(), |raw| bytemuck::pod_read_unaligned(&raw));
-    let mut fresh = [0; 2];
+    let mut fresh = [0; 8];
     let filled = getrandom::fill(bytemuck::bytes_of_mut(&mut fresh));
     filled.map_err(|error| Error::System { what: "asking for random numbers", source: error.into() })?;
     let fresh = Key::new(fresh);
