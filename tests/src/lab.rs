@@ -34,6 +34,7 @@ mod service;
 mod setup;
 mod stream;
 mod sweep;
+mod uninterrupted;
 mod wire;
 
 pub use self::{
@@ -50,6 +51,7 @@ pub use self::{
     service::{Reach, Service},
     setup::{Portsentry, binary},
     stream::Stream,
+    uninterrupted::uninterrupted,
     wire::{Segment, Wire, segment, stranger, syn},
 };
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use portsentry_tests::lab::{FAMILIES, Family, Lab, Namespace, Reach};
+use portsentry_tests::lab::{FAMILIES, Family, Lab, Namespace, Reach, uninterrupted};
 use socket2::{Domain, Socket, Type};
 
 const BANNER: &str = "GO AWAY\n";
@@ -109,7 +109,7 @@ fn a_datagram_is_answered_with_the_banner_from_where_it_went_to() {
             socket.set_read_timeout(Some(PATIENCE))?;
             socket.send(b"hello")?;
             let mut bytes = [0; 64];
-            let length = socket.recv(&mut bytes)?;
+            let length = uninterrupted(|| socket.recv(&mut bytes))?;
             Ok::<_, std::io::Error>(String::from_utf8_lossy(&bytes[..length]).into_owned())
         });
         assert_eq!(answer.expect("an answer"), BANNER);

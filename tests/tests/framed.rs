@@ -12,7 +12,10 @@ use std::{
 use portsentry_common::classify::Protocol;
 use portsentry_tests::{
     frames::{Packet, SYN, tcp, udp},
-    lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Portsentry, Probe, Reach, Service, Wire, by_way_of},
+    lab::{
+        Daemon, FAMILIES, Family, INTERFACE, Lab, Portsentry, Probe, Reach, Service, Wire, by_way_of,
+        uninterrupted,
+    },
 };
 
 const TRAP: u16 = 11;
@@ -100,7 +103,7 @@ impl<'lab> Ties<'lab> {
         let (host, bystander) = (self.family.host(), self.family.bystander());
         self.talk.go_on();
         self.client.send_to(b"hello", SocketAddr::new(bystander, NAMES)).expect("a question");
-        self.client.recv(&mut [0; 5]).expect("an answer to a client that isn't connected");
+        uninterrupted(|| self.client.recv(&mut [0; 5])).expect("an answer to a client that isn't connected");
         for service in [&self.names, &self.store] {
             let is_reached = service.answers_at(&self.lab.host, host, bystander, Reach::Expected);
             assert!(is_reached, "the host can't reach {service:?} at {bystander}");

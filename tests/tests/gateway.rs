@@ -7,7 +7,7 @@ use std::{
 };
 
 use portsentry_common::classify::Protocol;
-use portsentry_tests::lab::{Daemon, Family, Lab, Probe, Reach, Service};
+use portsentry_tests::lab::{Daemon, Family, Lab, Probe, Reach, Service, uninterrupted};
 use socket2::{Domain, Socket, Type};
 
 /// How long is waited for what may come.
@@ -91,9 +91,10 @@ fn an_answer_to_a_translated_datagram_is_a_probe_unless_no_services_are_looked_f
         answering.set_read_timeout(Some(PATIENCE)).expect("a limit");
         asking.set_read_timeout(Some(if is_probe { IMPATIENCE } else { PATIENCE })).expect("a limit");
         asking.send_to(b"hello", answering.local_addr().expect("a port")).expect("a question is sent");
-        let (_, asked_by) = answering.recv_from(&mut [0; 5]).expect("a question through the gateway");
+        let (_, asked_by) =
+            uninterrupted(|| answering.recv_from(&mut [0; 5])).expect("a question through the gateway");
         answering.send_to(b"hello", asked_by).expect("an answer is sent");
-        assert_eq!(asking.recv(&mut [0; 5]).is_err(), is_probe, "{flags}");
+        assert_eq!(uninterrupted(|| asking.recv(&mut [0; 5])).is_err(), is_probe, "{flags}");
         assert_eq!(!daemon.lines_about(server).is_empty(), is_probe, "{flags}");
     }
 }

@@ -10,7 +10,7 @@ use nix::{
     },
     unistd::Pid,
 };
-use portsentry_tests::lab::{Daemon, Family, Lab, Portsentry};
+use portsentry_tests::lab::{Daemon, Family, Lab, Portsentry, uninterrupted};
 
 /// How often a daemon under watch has to say that it is well, in microseconds: twice as often.
 const WATCHDOG: u64 = 4_000_000;
@@ -40,7 +40,7 @@ impl Supervisor {
 
     fn next(&self) -> Option<String> {
         let mut bytes = [0; 4096];
-        let length = self.socket.recv(&mut bytes).ok()?;
+        let length = uninterrupted(|| self.socket.recv(&mut bytes)).ok()?;
         Some(String::from_utf8(bytes[..length].to_vec()).expect("text"))
     }
 

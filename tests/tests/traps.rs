@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Reach, Service};
+use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Reach, Service, uninterrupted};
 use socket2::{Domain, Socket, Type};
 
 const BANNER: &str = "** UNAUTHORIZED ACCESS PROHIBITED *** YOUR CONNECTION ATTEMPT HAS BEEN LOGGED.";
@@ -92,7 +92,8 @@ fn a_datagram_is_logged_and_answered_with_the_banner() {
             socket.set_read_timeout(Some(PATIENCE))?;
             socket.send(b"hello")?;
             let mut bytes = [0; 512];
-            socket.recv(&mut bytes).map(|length| String::from_utf8_lossy(&bytes[..length]).into_owned())
+            uninterrupted(|| socket.recv(&mut bytes))
+                .map(|length| String::from_utf8_lossy(&bytes[..length]).into_owned())
         });
         assert_eq!(answer.expect("an answer"), format!("{BANNER}\n"));
         assert_blocked(&daemon, source);

@@ -1,17 +1,12 @@
 //! `cargo xtask package`: the Debian package. It must not install it.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{build_ebpf, papers, paths, shell};
+use crate::{build_ebpf, papers, paths, setup, shell};
 
-/// The version of cargo-deb that is used.
-const CARGO_DEB: &str = "3.8.0";
 /// Where `rustup` has a standard library that needs no other at run time.
 const STATIC: &str = "x86_64-unknown-linux-musl";
 
@@ -31,9 +26,12 @@ pub(crate) const FOR_TESTS: Arguments = Arguments { debug: true, is_static: fals
 
 /// Builds everything and packs it.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let cargo_deb = cargo_deb()?;
+    let cargo_deb = setup::deb::find_or_install()?;
     build_ebpf::run()?;
-    papers::run()?;
+    if !arguments.debug {
+        // The tests hold those in the tree against the code.
+        papers::run()?;
+    }
     let profile = if arguments.debug { "dev" } else { "release" };
     shell::step(&format!("building the daemon ({profile}; optimised, it takes a minute the first time)"));
     let mut cargo = Command::new("cargo");
@@ -64,23 +62,4 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     // By names of their own: cargo-deb removes other revisions.
     ["1", "2"].iter().try_for_each(|revision| pack(revision, &folder.join(format!("test-{revision}.deb"))))
-}
-
-fn cargo_deb() -> Result<PathBuf> {
-    let folder = paths::root().join("target/package-tools");
-    let program = folder.join("bin/cargo-deb");
-    if is_right(&program) {
-        return Ok(program);
-    }
-    shell::step(&format!("building cargo-deb {CARGO_DEB} (three minutes on two cores)"));
-    let install =
-        ["install", "--quiet", "cargo-deb", "--version", CARGO_DEB, "--locked", "--force", "--root"];
-    let mut cargo = Command::new("cargo");
-    shell::run(cargo.args(install).arg(folder).current_dir(paths::root()).env_remove("CARGO_TARGET_DIR"))?;
-    Ok(program)
-}
-
-fn is_right(program: &Path) -> bool {
-    shell::output(Command::new(program).arg("--version"))
-        .is_ok_and(|version| version.split_whitespace().any(|word| word == CARGO_DEB))
 }

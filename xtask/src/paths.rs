@@ -13,9 +13,9 @@ pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// What is needed to build the kernel program and isn't part of a Rust toolchain.
+/// What is needed to build, check and pack, and isn't part of a Rust toolchain.
 pub(crate) fn tools() -> PathBuf {
-    root().join("target/bpf-tools")
+    root().join("target/tools")
 }
 
 /// The kernel program's own target directory.

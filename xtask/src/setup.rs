@@ -1,6 +1,8 @@
 //! Installs what building and testing take, where it is missing. It must not build the project.
 
+pub(crate) mod deb;
 pub(crate) mod deny;
+mod install;
 mod linker;
 mod packages;
 pub(crate) mod toolchain;
@@ -11,6 +13,7 @@ use anyhow::{Result, bail};
 
 use crate::{paths, shell};
 
+use install::install;
 pub(crate) use linker::Linker;
 pub(crate) use packages::{fetch, unpack};
 pub(crate) use toolchain::Toolchain;

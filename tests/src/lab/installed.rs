@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use super::{Lab, log::PATIENCE};
+use super::{Lab, log::PATIENCE, uninterrupted};
 
 /// What a fresh machine has, all of it in the lab's directory, and the daemon in the midst of it.
 const MOUNTS: &str = r#"
@@ -73,7 +73,7 @@ impl Syslog {
     /// The next line as it was sent.
     pub fn next(&self) -> String {
         let mut bytes = [0; 4096];
-        let length = self.0.recv(&mut bytes).expect("a line for the system log");
+        let length = uninterrupted(|| self.0.recv(&mut bytes)).expect("a line for the system log");
         String::from_utf8(bytes[..length].to_vec()).expect("text")
     }
 

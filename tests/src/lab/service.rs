@@ -13,7 +13,7 @@ use nix::sys::socket::{MsgFlags, SockaddrStorage, recvfrom, sendto};
 use portsentry_common::classify::Protocol;
 use socket2::{Domain, Socket, Type};
 
-use super::{FAMILIES, Family, Lab, Namespace, log::PATIENCE};
+use super::{FAMILIES, Family, Lab, Namespace, log::PATIENCE, uninterrupted};
 
 /// How long a client waits that is expected to wait in vain.
 const IMPATIENCE: Duration = Duration::from_millis(400);
@@ -164,6 +164,6 @@ fn ask_udp(source: SocketAddr, port: SocketAddr, patience: Duration) -> io::Resu
     socket.set_read_timeout(Some(patience))?;
     socket.send(GREETING)?;
     let mut answer = [0; GREETING.len()];
-    socket.recv(&mut answer)?;
+    uninterrupted(|| socket.recv(&mut answer))?;
     Ok(answer)
 }

@@ -1,9 +1,10 @@
 //! cargo-deny, which knows licences and advisories. It must not say what is allowed: `deny.toml` does.
 
-use std::{path::PathBuf, process::Command};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::install;
 use crate::{paths, shell};
 
 const VERSION: &str = "0.20.2";
@@ -17,13 +18,6 @@ pub(crate) fn find_or_install() -> Result<PathBuf> {
     if let Some(program) = shell::find("cargo-deny") {
         return Ok(program);
     }
-    shell::step(&format!("building cargo-deny {VERSION} (five minutes on two cores)"));
-    let mut cargo = Command::new("cargo");
-    cargo
-        .args(["install", "--quiet", "cargo-deny", "--version", VERSION, "--locked", "--root"])
-        .arg(paths::tools())
-        .current_dir(paths::root())
-        .env_remove("CARGO_TARGET_DIR");
-    shell::run(&mut cargo)?;
+    install("cargo-deny", VERSION)?;
     Ok(own)
 }

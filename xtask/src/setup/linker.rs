@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Command};
 
 use anyhow::Result;
 
-use super::Toolchain;
+use super::{Toolchain, install};
 use crate::{paths, shell};
 
 /// The last version that needs no LLVM development files: it loads the compiler's own LLVM when it runs.
@@ -31,23 +31,7 @@ impl Linker {
                 return Ok(linker);
             }
         }
-        shell::step(&format!("building bpf-linker {VERSION} (two minutes on two cores)"));
-        shell::run(
-            Command::new("cargo")
-                .args([
-                    "install",
-                    "--quiet",
-                    "bpf-linker",
-                    "--version",
-                    VERSION,
-                    "--locked",
-                    "--force",
-                    "--root",
-                ])
-                .arg(paths::tools())
-                .current_dir(paths::root())
-                .env_remove("CARGO_TARGET_DIR"),
-        )?;
+        install("bpf-linker", VERSION)?;
         Ok(Self { program: own, llvm })
     }
 

@@ -1,0 +1,20 @@
+//! cargo-deb, which packs for Debian. It must not say what is packed: the daemon's `Cargo.toml` does.
+
+use std::{path::PathBuf, process::Command};
+
+use anyhow::Result;
+
+use super::install;
+use crate::{paths, shell};
+
+const VERSION: &str = "3.8.0";
+
+/// Finds it, or builds it.
+pub(crate) fn find_or_install() -> Result<PathBuf> {
+    let own = paths::tools().join("bin/cargo-deb");
+    let said = shell::output(Command::new(&own).arg("--version"));
+    if !said.is_ok_and(|said| said.split_whitespace().any(|word| word == VERSION)) {
+        install("cargo-deb", VERSION)?;
+    }
+    Ok(own)
+}

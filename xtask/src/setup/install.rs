@@ -1,0 +1,30 @@
+//! Programs that crates.io has and this builds with. It must not know what they do.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::{paths, shell};
+
+/// Builds a version of `package` among the tools: not optimised, as building takes longer than all that it will be used for.
+pub(super) fn install(package: &str, version: &str) -> Result<()> {
+    shell::step(&format!("building {package} {version} (a minute or two)"));
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args([
+            "install",
+            "--quiet",
+            "--debug",
+            package,
+            "--version",
+            version,
+            "--locked",
+            "--force",
+            "--root",
+        ])
+        .arg(paths::tools())
+        .current_dir(paths::root())
+        .env("CARGO_PROFILE_DEV_DEBUG", "false")
+        .env_remove("CARGO_TARGET_DIR");
+    shell::run(&mut cargo)
+}
