@@ -12,6 +12,7 @@ use core::{
 use aya_ebpf::{
     EbpfContext,
     bindings::{BPF_ANY, BPF_NOEXIST, BPF_RB_NO_WAKEUP},
+    btf_maps::PerCpuArray,
     helpers::generated::bpf_jiffies64,
     programs::XdpContext,
 };
@@ -63,10 +64,7 @@ impl Kernel<'_> {
     /// Adds one to the counter with a number below `COUNTERS`' length.
     #[inline(always)]
     fn count_at(&self, index: usize) {
-        if self.counters.get().is_none() {
-            self.counters.set(maps::COUNTERS.get_ptr_mut(0).and_then(NonNull::new));
-        }
-        let Some(counters) = self.counters.get() else { return };
+        let Some(counters) = once(&self.counters, &maps::COUNTERS) else { return };
         // SAFETY: a counter's number is its word's place in `Counters`, and the value is this CPU's own.
         unsafe { *counters.as_ptr().cast::<u64>().add(index) += 1 };
     }
@@ -141,10 +139,7 @@ impl World for Kernel<'_> {
 
     #[inline(always)]
     fn spend(&self, allowance: Allowance, now_ns: u64) -> bool {
-        if self.budget.get().is_none() {
-            self.budget.set(maps::BUDGET.get_ptr_mut(0).and_then(NonNull::new));
-        }
-        let Some(mut budget) = self.budget.get() else { return false };
+        let Some(mut budget) = once(&self.budget, &maps::BUDGET) else { return false };
         // SAFETY: the value is this CPU's own, and programs don't preempt each other on a CPU's queue.
         let budget = unsafe { budget.as_mut() };
         budget.spend(allowance, self.settings(), now_ns)
@@ -330,6 +325,15 @@ pub fn is_watched(protocol: Protocol, port: u16) -> bool {
         Protocol::Udp => (maps::WATCHED_UDP.get(word), maps::ADVANCED_UDP.get(word)),
     };
     (listed.copied().unwrap_or(0) | advanced.copied().unwrap_or(0)) & mask != 0
+}
+
+/// This CPU's value in `map`, which is looked up the first time.
+#[inline(always)]
+fn once<T>(known: &Cell<Option<NonNull<T>>>, map: &PerCpuArray<T, 1>) -> Option<NonNull<T>> {
+    if known.get().is_none() {
+        known.set(map.get_ptr_mut(0).and_then(NonNull::new));
+    }
+    known.get()
 }
 
 /// A port in network byte order, and within its bounds: a number that was swapped has none for Linux 6.1 and 6.12.

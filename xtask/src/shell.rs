@@ -30,6 +30,11 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Whether a program, asked for its version, says that it is this one.
+pub(crate) fn is_version(command: &mut Command, version: &str) -> bool {
+    output(command.arg("--version")).is_ok_and(|said| said.split_whitespace().any(|word| word == version))
+}
+
 /// A command as one would type it.
 pub(crate) fn words(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());

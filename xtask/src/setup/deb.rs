@@ -12,8 +12,7 @@ const VERSION: &str = "3.8.0";
 /// Finds it, or builds it.
 pub(crate) fn find_or_install() -> Result<PathBuf> {
     let own = paths::tools().join("bin/cargo-deb");
-    let said = shell::output(Command::new(&own).arg("--version"));
-    if !said.is_ok_and(|said| said.split_whitespace().any(|word| word == VERSION)) {
+    if !shell::is_version(&mut Command::new(&own), VERSION) {
         install("cargo-deb", VERSION)?;
     }
     Ok(own)

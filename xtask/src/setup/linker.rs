@@ -36,8 +36,6 @@ impl Linker {
     }
 
     fn is_right(&self) -> bool {
-        let mut command = Command::new(&self.program);
-        let version = shell::output(command.arg("--version").env("LD_LIBRARY_PATH", &self.llvm));
-        version.is_ok_and(|version| version.split_whitespace().any(|word| word == VERSION))
+        shell::is_version(Command::new(&self.program).env("LD_LIBRARY_PATH", &self.llvm), VERSION)
     }
 }
