@@ -25,8 +25,12 @@ pub(crate) const PEER: &str = "xdp-filter: ";
 /// A SYN to a watched port without a service, with a challenge and without.
 pub(crate) const ANSWERED: &str = "a probe, answered";
 const DROPPED: &str = "a probe, dropped";
-/// The first, with the other for its floor.
+/// The same in another copy of the program.
+const AGAIN: &str = "a probe, dropped by a copy";
+/// The first, with the second for its floor.
 pub(crate) const CHALLENGE: &str = "a challenge";
+/// The third, with the second for its floor: what two copies differ by for no other reason than where they lie in memory.
+pub(crate) const NO_CHALLENGE: &str = "a challenge that isn't made";
 /// A source that is fenced.
 const FENCED: &str = "192.0.2.77";
 /// Runs in a sample.
@@ -62,7 +66,7 @@ pub(crate) struct Cases {
     filter: Option<XdpFilter>,
     led: Vec<Led>,
     // What others lead to.
-    _others: (Bed, Bed, [Ebpf; 2], Option<XdpFilter>),
+    _others: ([Bed; 3], [Ebpf; 2], Option<XdpFilter>),
 }
 
 impl Cases {
@@ -74,7 +78,8 @@ impl Cases {
         let large = XdpFilter::load(blocked)?;
         let [bare_v4, bare_v6] = FAMILIES.map(|family| bare_look_up(&bed, family));
         let bare = [bare_v4?, bare_v6?];
-        let (quiet, challenging) = (probed(0)?, probed(u32::MAX)?);
+        let [quiet, challenging, copy] = [0, u32::MAX, 0].map(probed);
+        let (quiet, challenging, copy) = (quiet?, challenging?, copy?);
         let mut led = Vec::new();
         for (family, bare) in FAMILIES.into_iter().zip(&bare) {
             let name = family.name();
@@ -93,8 +98,9 @@ impl Cases {
             }
             led.push(Led::probe(family, ANSWERED, &challenging, ANSWER, &floors)?);
             led.push(Led::probe(family, DROPPED, &quiet, DROP, &floors)?);
+            led.push(Led::probe(family, AGAIN, &copy, DROP, &floors)?);
         }
-        Ok(Self { floors, bed, filter: XdpFilter::load(0)?, led, _others: (quiet, challenging, bare, large) })
+        Ok(Self { floors, bed, filter: XdpFilter::load(0)?, led, _others: ([quiet, challenging, copy], bare, large) })
     }
 
     /// Everything that is to be measured in turns.
@@ -117,14 +123,15 @@ impl Cases {
             contenders.push(led.contender()?);
         }
         for family in FAMILIES {
-            let led = |what| self.led.iter().find(|led| led.name == probe_name(what, family));
-            let (Some(answered), Some(dropped)) = (led(ANSWERED), led(DROPPED)) else { continue };
-            let floor = dropped.own.program()?;
-            contenders.push(Contender {
-                name: probe_name(CHALLENGE, family),
-                floor,
-                ..answered.contender()?
-            });
+            let led = |what| {
+                let name = probe_name(what, family);
+                self.led.iter().find(|led| led.name == name).with_context(|| name.clone())
+            };
+            let floor = led(DROPPED)?.own.program()?;
+            for (name, what) in [(CHALLENGE, ANSWERED), (NO_CHALLENGE, AGAIN)] {
+                let name = probe_name(name, family);
+                contenders.push(Contender { name, floor, ..led(what)?.contender()? });
+            }
         }
         Ok(contenders)
     }

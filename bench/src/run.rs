@@ -36,8 +36,14 @@ impl Run {
         };
         let count = processors.lines().filter(|line| line.starts_with("processor")).count();
         let is_virtual = field("flags").split(' ').any(|flag| flag == "hypervisor");
-        let machine =
-            format!("{count} {}CPUs, {}", if is_virtual { "virtual " } else { "" }, field("model name"));
+        // A hypervisor may call processors alike of which one is twice as fast as the other.
+        let machine = format!(
+            "{count} {}CPUs, {} (family {}, model {})",
+            if is_virtual { "virtual " } else { "" },
+            field("model name"),
+            field("cpu family"),
+            field("model\t")
+        );
         let arguments: Vec<String> = env::args().skip(1).collect();
         Self {
             machine,

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::{
-    cases::{ANSWERED, CHALLENGE, PEER, probe_name},
+    cases::{ANSWERED, CHALLENGE, NO_CHALLENGE, PEER, probe_name},
     classic::Classic,
     curve::Curve,
     rate::Rate,
@@ -97,8 +97,11 @@ fn challenge(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     });
     let is_met = own.iter().flatten().all(|cost| cost.above_floor_ns <= MOST_OF_CHALLENGE);
     let is_met = if is_met { "met" } else { "missed" };
-    let [v4, v6] = own.map(|cost| cost.map(spread).unwrap_or_default());
+    let of = |costs: [Option<&Cost>; 2]| costs.map(|cost| cost.map(spread).unwrap_or_default());
+    let [v4, v6] = of(own);
     writeln!(out, "| above the same, not answered | {v4} | {v6} | {MOST_OF_CHALLENGE}: {is_met} |")?;
+    let [v4, v6] = of(FAMILIES.map(|family| report.cost(&probe_name(NO_CHALLENGE, family))));
+    writeln!(out, "| a copy that doesn't answer either | {v4} | {v6} | |")?;
     let [v4, v6] = all.map(|cost| cost.map(|cost| format!("{cost:+.0}")).unwrap_or_default());
     writeln!(out, "| above a reset | {v4} | {v6} | |")
 }

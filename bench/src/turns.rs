@@ -45,6 +45,9 @@ pub(crate) struct Cost {
 /// One sample.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
+    /// What the floor took before, by which the machine was quiet or not.
+    quiet: f64,
+    /// What it took beside the contender. Were it the same run, one that is low by chance would count, and be subtracted.
     floor: f64,
     above: f64,
 }
@@ -73,13 +76,18 @@ impl Contender<'_> {
         Ok(())
     }
 
+    /// The contender comes first in every other round, so that a moment's quiet favours neither.
     fn sample(&self, round: u32) -> Result<Sample> {
         let frame = self.frame(round);
-        let before = run(self.floor, &frame, self.repeat)?.1;
-        let own = run(self.program, &frame, self.repeat)?.1;
-        let after = run(self.floor, &frame, self.repeat)?.1;
-        let floor = f64::midpoint(before, after);
-        Ok(Sample { floor, above: own - floor })
+        let time = |program| run(program, &frame, self.repeat).map(|(_, time)| time);
+        let quiet = time(self.floor)?;
+        let (floor, own) = if round.is_multiple_of(2) {
+            let own = time(self.program)?;
+            (time(self.floor)?, own)
+        } else {
+            (time(self.floor)?, time(self.program)?)
+        };
+        Ok(Sample { quiet, floor, above: own - floor })
     }
 
     fn frame(&self, round: u32) -> Vec<u8> {
@@ -94,7 +102,7 @@ impl Contender<'_> {
     }
 
     fn cost(&self, mut samples: Vec<Sample>) -> Cost {
-        samples.sort_by(|one, other| one.floor.total_cmp(&other.floor));
+        samples.sort_by(|one, other| one.quiet.total_cmp(&other.quiet));
         samples.truncate(samples.len().div_ceil(QUIETEST));
         let floor_ns = quantile(samples.iter().map(|sample| sample.floor), 2);
         let above = || samples.iter().map(|sample| sample.above);
