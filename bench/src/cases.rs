@@ -100,7 +100,13 @@ impl Cases {
             led.push(Led::probe(family, DROPPED, &quiet, DROP, &floors)?);
             led.push(Led::probe(family, AGAIN, &copy, DROP, &floors)?);
         }
-        Ok(Self { floors, bed, filter: XdpFilter::load(0)?, led, _others: ([quiet, challenging, copy], bare, large) })
+        Ok(Self {
+            floors,
+            bed,
+            filter: XdpFilter::load(0)?,
+            led,
+            _others: ([quiet, challenging, copy], bare, large),
+        })
     }
 
     /// Everything that is to be measured in turns.

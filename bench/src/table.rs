@@ -102,6 +102,13 @@ fn challenge(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     writeln!(out, "| above the same, not answered | {v4} | {v6} | {MOST_OF_CHALLENGE}: {is_met} |")?;
     let [v4, v6] = of(FAMILIES.map(|family| report.cost(&probe_name(NO_CHALLENGE, family))));
     writeln!(out, "| a copy that doesn't answer either | {v4} | {v6} | |")?;
+    let [v4, v6] = FAMILIES.map(|family| {
+        let peer = report.cost(&format!("{PEER}TCP data to a service, {}", family.name()))?;
+        Some(report.cost(&probe_name(CHALLENGE, family))?.above_floor_ns / peer.above_floor_ns)
+    });
+    if let (Some(v4), Some(v6)) = (v4, v6) {
+        writeln!(out, "| the first, by what xdp-filter takes for a packet | {v4:.2} | {v6:.2} | |")?;
+    }
     let [v4, v6] = all.map(|cost| cost.map(|cost| format!("{cost:+.0}")).unwrap_or_default());
     writeln!(out, "| above a reset | {v4} | {v6} | |")
 }
