@@ -22,6 +22,8 @@ const ANSWER: u32 = 3;
 
 /// What precedes the name of a path that is measured in Debian's program.
 pub(crate) const PEER: &str = "xdp-filter: ";
+/// What nearly every packet is.
+pub(crate) const DATA: &str = "TCP data to a service";
 /// A SYN to a watched port without a service, with a challenge and without.
 pub(crate) const ANSWERED: &str = "a probe, answered";
 const DROPPED: &str = "a probe, dropped";
@@ -82,16 +84,15 @@ impl Cases {
         let (quiet, challenging, copy) = (quiet?, challenging?, copy?);
         let mut led = Vec::new();
         for (family, bare) in FAMILIES.into_iter().zip(&bare) {
-            let name = family.name();
             let walk = |what: &str, program, action, sources| {
-                Led::walk(family, format!("{what}, {name}"), (program, &floors.frags), action, sources)
+                Led::walk(family, in_family(what, family), (program, &floors.frags), action, sources)
             };
             led.push(walk("honest sources at random", bed.program()?, PASS, blocked..blocked + HONEST)?);
             if blocked > 0 {
                 led.push(walk("blocked sources at random", bed.program()?, DROP, 0..blocked)?);
                 led.push(walk("one look-up at random", own(bare)?, DROP, 0..blocked)?);
                 if let Some(large) = &large {
-                    let name = format!("{PEER}blocked sources at random, {name}");
+                    let name = in_family(&format!("{PEER}blocked sources at random"), family);
                     let programs = (large.program()?, &floors.plain);
                     led.push(Led::walk(family, name, programs, DROP, 0..blocked)?);
                 }
@@ -130,12 +131,12 @@ impl Cases {
         }
         for family in FAMILIES {
             let led = |what| {
-                let name = probe_name(what, family);
+                let name = in_family(what, family);
                 self.led.iter().find(|led| led.name == name).with_context(|| name.clone())
             };
             let floor = led(DROPPED)?.own.program()?;
             for (name, what) in [(CHALLENGE, ANSWERED), (NO_CHALLENGE, AGAIN)] {
-                let name = probe_name(name, family);
+                let name = in_family(name, family);
                 contenders.push(Contender { name, floor, ..led(what)?.contender()? });
             }
         }
@@ -143,8 +144,8 @@ impl Cases {
     }
 }
 
-/// The name of one of those in an address family.
-pub(crate) fn probe_name(what: &str, family: Family) -> String {
+/// What something is called in an address family.
+pub(crate) fn in_family(what: &str, family: Family) -> String {
     format!("{what}, {}", family.name())
 }
 
@@ -186,7 +187,7 @@ impl Led {
         action: u32,
         sources: Range<u32>,
     ) -> Result<Self> {
-        let start = format!("TCP data to a service, {}", family.name());
+        let start = in_family(DATA, family);
         let path = paths().into_iter().find(|path| path.name == start).context("a path")?;
         let frame = path.packet.frame(0);
         let slot = frame.len() - 4;
@@ -212,7 +213,7 @@ impl Led {
         let frame = tcp(SYN).from(&source).to(host).frame(0);
         let lead = || frame.chunks(8).zip(0..).fold(Code::with_frame(frame.len()), restore);
         Ok(Self {
-            name: probe_name(what, family),
+            name: in_family(what, family),
             own: Leader::load(lead(), bed.program()?, true)?,
             floor: Leader::load(lead(), own(&floors.frags)?, true)?,
             frame: frame.clone(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bed::{Bed, Making},
     bytecode::own,
-    cases::{DROP, Floors, Led, PASS, hot},
+    cases::{DROP, Floors, Led, PASS, hot, in_family},
     paths::{Path, paths},
     sources::{FAMILIES, HONEST},
     turns::{Contender, Cost, measure},
@@ -43,7 +43,7 @@ pub(crate) fn by_blocked(rounds: u32) -> Result<Vec<Curve>> {
     for (bed, blocked) in beds.iter().zip(BLOCKED) {
         for family in FAMILIES {
             let mut walk = |what: &str, action, sources: Range<u32>| -> Result<()> {
-                let name = format!("{what}, {}", family.name());
+                let name = in_family(what, family);
                 let walk = Led::walk(family, name, (bed.program()?, &floors.frags), action, sources)?;
                 led.push((blocked, walk));
                 Ok(())

@@ -31,8 +31,8 @@ impl Run {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let processors = read("/proc/cpuinfo");
         let field = |name: &str| {
-            let line = processors.lines().find(|line| line.starts_with(name));
-            line.and_then(|line| line.split_once(": ")).map_or("unknown", |(_, value)| value)
+            let mut fields = processors.lines().filter_map(|line| line.split_once(':'));
+            fields.find(|(key, _)| key.trim() == name).map_or("unknown", |(_, value)| value.trim())
         };
         let count = processors.lines().filter(|line| line.starts_with("processor")).count();
         let is_virtual = field("flags").split(' ').any(|flag| flag == "hypervisor");
@@ -42,7 +42,7 @@ impl Run {
             if is_virtual { "virtual " } else { "" },
             field("model name"),
             field("cpu family"),
-            field("model\t")
+            field("model")
         );
         let arguments: Vec<String> = env::args().skip(1).collect();
         Self {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::{
-    cases::{ANSWERED, CHALLENGE, NO_CHALLENGE, PEER, probe_name},
+    cases::{ANSWERED, CHALLENGE, DATA, NO_CHALLENGE, PEER, in_family},
     classic::Classic,
     curve::Curve,
     rate::Rate,
@@ -68,7 +68,7 @@ fn costs(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
         report.costs.iter().filter(|cost| !cost.name.starts_with(PEER) && !cost.name.starts_with(CHALLENGE))
     {
         let peer = report.cost(&format!("{PEER}{}", cost.name));
-        let ratio = peer.map(|peer| format!("{:.2}", cost.above_floor_ns / peer.above_floor_ns));
+        let ratio = peer.map(|peer| ratio(cost, peer));
         let target =
             TARGETS.iter().find(|(name, _)| *name == cost.name).map(|(_, most)| verdict(cost, *most));
         writeln!(
@@ -86,31 +86,30 @@ fn costs(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
 
 /// What a challenge costs a probe, and what a probe with one costs above a packet that is only parsed.
 fn challenge(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
-    let own = FAMILIES.map(|family| report.cost(&probe_name(CHALLENGE, family)));
-    if own.iter().any(Option::is_none) {
-        return Ok(());
-    }
+    let of = |what: &str| FAMILIES.map(|family| report.cost(&in_family(what, family)));
+    let [Some(v4), Some(v6)] = of(CHALLENGE) else { return Ok(()) };
     writeln!(out, "\n| a probe answered with a cookie, ns | IPv4 | IPv6 | target |\n|---|---|---|---|")?;
-    let all = FAMILIES.map(|family| {
-        let answered = report.cost(&probe_name(ANSWERED, family))?.above_floor_ns;
-        Some(answered - report.cost(&format!("a reset, {}", family.name()))?.above_floor_ns)
-    });
-    let is_met = own.iter().flatten().all(|cost| cost.above_floor_ns <= MOST_OF_CHALLENGE);
+    let is_met = [v4, v6].iter().all(|cost| cost.above_floor_ns <= MOST_OF_CHALLENGE);
     let is_met = if is_met { "met" } else { "missed" };
-    let of = |costs: [Option<&Cost>; 2]| costs.map(|cost| cost.map(spread).unwrap_or_default());
-    let [v4, v6] = of(own);
-    writeln!(out, "| above the same, not answered | {v4} | {v6} | {MOST_OF_CHALLENGE}: {is_met} |")?;
-    let [v4, v6] = of(FAMILIES.map(|family| report.cost(&probe_name(NO_CHALLENGE, family))));
-    writeln!(out, "| a copy that doesn't answer either | {v4} | {v6} | |")?;
-    let [v4, v6] = FAMILIES.map(|family| {
-        let peer = report.cost(&format!("{PEER}TCP data to a service, {}", family.name()))?;
-        Some(report.cost(&probe_name(CHALLENGE, family))?.above_floor_ns / peer.above_floor_ns)
-    });
-    if let (Some(v4), Some(v6)) = (v4, v6) {
-        writeln!(out, "| the first, by what xdp-filter takes for a packet | {v4:.2} | {v6:.2} | |")?;
+    let [own_v4, own_v6] = [v4, v6].map(spread);
+    writeln!(out, "| above the same, not answered | {own_v4} | {own_v6} | {MOST_OF_CHALLENGE}: {is_met} |")?;
+    if let [Some(v4), Some(v6)] = of(NO_CHALLENGE) {
+        writeln!(out, "| a copy that doesn't answer either | {} | {} | |", spread(v4), spread(v6))?;
     }
-    let [v4, v6] = all.map(|cost| cost.map(|cost| format!("{cost:+.0}")).unwrap_or_default());
-    writeln!(out, "| above a reset | {v4} | {v6} | |")
+    if let [Some(peer_v4), Some(peer_v6)] = of(&format!("{PEER}{DATA}")) {
+        let [v4, v6] = [ratio(v4, peer_v4), ratio(v6, peer_v6)];
+        writeln!(out, "| the first, by what xdp-filter takes for a packet | {v4} | {v6} | |")?;
+    }
+    if let ([Some(v4), Some(v6)], [Some(reset_v4), Some(reset_v6)]) = (of(ANSWERED), of("a reset")) {
+        let above = |cost: &Cost, reset: &Cost| cost.above_floor_ns - reset.above_floor_ns;
+        writeln!(out, "| above a reset | {:+.0} | {:+.0} | |", above(v4, reset_v4), above(v6, reset_v6))?;
+    }
+    Ok(())
+}
+
+/// What one costs by what the other does.
+fn ratio(own: &Cost, peer: &Cost) -> String {
+    format!("{:.2}", own.above_floor_ns / peer.above_floor_ns)
 }
 
 fn verdict(cost: &Cost, most: f64) -> String {

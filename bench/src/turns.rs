@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use serde::{Deserialize, Serialize};
 
-/// Of the samples, those count between whose floors the machine was quietest: one of so many.
+/// Of the samples, those count before which the machine was quietest: one of so many.
 const QUIETEST: usize = 3;
 
 /// A program and a frame, and what is to be subtracted.

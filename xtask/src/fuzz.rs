@@ -58,6 +58,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 fn build(is_long: bool) -> Result<PathBuf> {
     shell::step("building the fuzzer (minutes the first time)");
+    let target = paths::target();
+    let (profile, folder, fuzzer) =
+        if is_long { ("fuzz", target.join("fuzz"), "fuzz/fuzz") } else { ("dev", target, "debug/fuzz") };
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(paths::root())
@@ -71,14 +74,11 @@ fn build(is_long: bool) -> Result<PathBuf> {
             "--bin",
             "fuzz",
         ])
+        .args(["--profile", profile, "--target-dir"])
+        .arg(&folder)
         .env("RUSTC_WORKSPACE_WRAPPER", paths::root().join("fuzz/coverage"));
-    let mut folder = paths::target();
-    if is_long {
-        folder.push("fuzz");
-        cargo.args(["--profile", "fuzz", "--target-dir"]).arg(&folder);
-    }
     shell::run(&mut cargo)?;
-    Ok(folder.join(if is_long { "fuzz/fuzz" } else { "debug/fuzz" }))
+    Ok(folder.join(fuzzer))
 }
 
 /// The targets' names, which are their files'.
