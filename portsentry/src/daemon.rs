@@ -5,6 +5,7 @@
 mod companion;
 mod control;
 pub mod host;
+mod host_watch;
 pub mod interfaces;
 mod keeper;
 mod reader;

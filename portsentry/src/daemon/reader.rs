@@ -1,4 +1,4 @@
-//! Reads the ring on a timer, and listens to signals and to changes of the host.
+//! Reads the ring on a timer, and listens to signals, files and the control socket.
 //!
 //! It must not do anything slow: what it reads goes to the keeper's thread, and what that can't take is counted.
 
@@ -8,17 +8,16 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{Stream, StreamExt};
 use serde_json::{Value, json};
 use tokio::{
     sync::{Notify, oneshot},
-    time::{Instant, interval, interval_at, sleep},
+    time::{Instant, interval, sleep_until},
 };
 
 use super::{
     Options, Reread,
     control::{Asked as Question, Control},
-    host::Observer,
+    host_watch::HostWatch,
     keeper::{Finish, Message},
     signals::{Asked, Signals},
     supervisor::Pulse,
@@ -37,11 +36,6 @@ const BUSY: Duration = Duration::from_millis(5);
 const IDLE: Duration = Duration::from_millis(100);
 /// Sightings read in one go, so that signals are heard under a flood.
 const BATCH: usize = 8192;
-/// How long changes of the host are collected before it is read again.
-const SETTLE: Duration = Duration::from_millis(100);
-/// How often the host is read without a sign of change, should one have been missed.
-const REFRESH: Duration = Duration::from_mins(1);
-
 /// How often it is looked for other processes that share the maps.
 const REGROUP: Duration = Duration::from_millis(300);
 
@@ -63,18 +57,19 @@ pub enum End {
 pub async fn run(
     (mut ring, pulse): (Ring, Pulse),
     mut debug: Option<DebugLog>,
-    (observer, mut changes): (Observer, impl Stream<Item = ()> + Unpin),
+    host: HostWatch,
     mut files: Watch,
     keeper: SyncSender<Message>,
     (signals, control, pinned): (&mut Signals, &mut Control, &Notify),
     (on_stop, reread, others, known): (OnStop, &Reread<'_>, &dyn Fn() -> Modes, Modes),
 ) -> io::Result<End> {
-    let mut refresh = interval_at(Instant::now() + REFRESH, REFRESH);
     let mut regroup = interval(REGROUP);
     let mut pause = BUSY;
+    // A moment, not a pause: requests at the control socket must not put off the next read.
+    let mut next_read = Instant::now() + pause;
     let end = loop {
         tokio::select! {
-            () = sleep(pause) => {
+            () = sleep_until(next_read) => {
                 let read = drain(&mut ring, &keeper)?;
                 pulse.beat();
                 if let Some(lines) = debug.as_mut().map(DebugLog::read).filter(|lines| !lines.is_empty()) {
@@ -82,21 +77,16 @@ pub async fn run(
                     let _ = keeper.try_send(Message::Debug(lines));
                 }
                 pause = if read > 0 { BUSY } else { IDLE.min(pause * 2) };
-            }
-            _ = changes.next() => {
-                sleep(SETTLE).await;
-                while futures_util::FutureExt::now_or_never(changes.next()).is_some() {}
-                tell_host(&observer, &keeper).await?;
+                next_read = Instant::now() + pause;
             }
             path = files.changed() => {
                 keeper.send(Message::Changed(path?)).map_err(|_| gone())?;
-                tell_host(&observer, &keeper).await?;
+                host.refresh();
             }
             _ = regroup.tick() => if others() != known {
                 break End::Regroup;
             },
             () = pinned.notified() => break End::PinnedAnew,
-            _ = refresh.tick() => tell_host(&observer, &keeper).await?,
             Question { request, answer } = control.next() => match request {
                 Request::Reload {} => match reread() {
                     Ok(options) => {
@@ -153,15 +143,6 @@ fn drain(ring: &mut Ring, keeper: &SyncSender<Message>) -> io::Result<usize> {
         keeper.send(Message::Lost(lost)).map_err(|_| gone())?;
     }
     Ok(read)
-}
-
-async fn tell_host(observer: &Observer, keeper: &SyncSender<Message>) -> io::Result<()> {
-    // A host that can't be read for the moment is read at the next change.
-    let Ok(host) = observer.read().await else { return Ok(()) };
-    match keeper.try_send(Message::Host(host)) {
-        Err(TrySendError::Disconnected(_)) => Err(gone()),
-        _ => Ok(()),
-    }
 }
 
 /// Passes a question on. If the keeper is behind it is dropped, which its asker notices.

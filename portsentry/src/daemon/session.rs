@@ -4,12 +4,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    pin::Pin,
     sync::{Arc, mpsc::sync_channel},
     thread,
 };
 
-use futures_util::Stream;
 use portsentry_common::classify::Protocol;
 
 use super::{
@@ -17,6 +15,7 @@ use super::{
     companion::Claims,
     control::Control,
     host::{Observer, RESOLVERS},
+    host_watch::HostWatch,
     interfaces,
     keeper::Keeper,
     reader::{self, End},
@@ -109,8 +108,6 @@ pub struct Session {
     keeper: Keeper,
     ring: Ring,
     debug: Option<DebugLog>,
-    observer: Observer,
-    changes: Pin<Box<dyn Stream<Item = ()>>>,
     watch: Watch,
     /// The modes that other processes stand for.
     others: Modes,
@@ -139,7 +136,7 @@ impl Session {
         let others = claims.others(&config.pin_path)?;
         let modes = own.and(others);
         let system = |what| move |source| Error::System { what, source };
-        let (observer, changes) = Observer::connect().map_err(system("opening a routing socket"))?;
+        let (observer, _) = Observer::connect().map_err(system("opening a routing socket"))?;
         let host = observer.read().await?;
         let missing: Vec<&str> = interfaces::missing(&config.interfaces, &host).collect();
         // Later on an interface may be away for a moment. It is watched again once it is back.
@@ -201,8 +198,6 @@ impl Session {
             keeper,
             ring,
             debug,
-            observer,
-            changes: Box::pin(changes),
             watch,
             others,
             traps,
@@ -220,19 +215,7 @@ impl Session {
         reread: &Reread<'_>,
         others: &dyn Fn() -> Modes,
     ) -> Result<End, Error> {
-        let Self {
-            keeper,
-            ring,
-            debug,
-            observer,
-            changes,
-            watch,
-            others: known,
-            traps,
-            banner,
-            on_stop,
-            pins,
-        } = self;
+        let Self { keeper, ring, debug, watch, others: known, traps, banner, on_stop, pins } = self;
         // Without them there is nothing that a next session could take over.
         let are_hidden = || pins.whereabouts() == Whereabouts::Hidden;
         let reread: &Reread<'_> = &|| {
@@ -249,10 +232,11 @@ impl Session {
             .map_err(system("starting a thread"))?;
         // Dropped when reading ends: the keeper must not be told of anything after it was told to stop.
         let trapping = traps.map(|(sockets, link)| (sockets.serve(banner.as_deref(), &sender), link));
+        let host =
+            HostWatch::start(sender.clone()).map_err(system("following the host's addresses and routes"))?;
         let ring = (ring, pulses[1].clone());
         let finish = (on_stop, reread, others, known);
-        let reading =
-            reader::run(ring, debug, (observer, changes), watch, sender, (signals, control, &pinned), finish);
+        let reading = reader::run(ring, debug, host, watch, sender, (signals, control, &pinned), finish);
         let read = tokio::select! {
             read = reading => read,
             never = supervisor::watch(&pulses) => match never {},

@@ -1,0 +1,112 @@
+//! Requests and changes of the host don't hold up the log, the watchdog or the ring.
+
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    process::{Child, Stdio},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use portsentry_tests::lab::{Daemon, INTERFACE, Lab, Namespace, Wire, stranger};
+
+/// How late a probe may be logged, whatever else happens.
+const SOON: Duration = Duration::from_secs(3);
+
+/// How long it takes until a probe of a new source is logged.
+fn latency(daemon: &Daemon<'_>, wire: &Wire, number: u16) -> Duration {
+    let source = stranger(number);
+    let begin = Instant::now();
+    wire.probe(source);
+    daemon.log().wait_for(&source.to_string());
+    begin.elapsed()
+}
+
+/// Probes from new sources, each of which must be logged soon.
+fn assert_prompt(daemon: &Daemon<'_>, wire: &Wire) {
+    for number in 1..=5 {
+        let late = latency(daemon, wire, number);
+        assert!(late < SOON, "probe {number} was logged after {late:?}");
+    }
+}
+
+/// Asks for the status again and again, and counts the answers.
+fn ask(path: &Path, is_over: &AtomicBool, answers: &AtomicU32) {
+    while !is_over.load(Ordering::Relaxed) {
+        let mut said = String::new();
+        let asked = UnixStream::connect(path).and_then(|mut stream| {
+            stream.write_all(b"{\"v\":1,\"do\":\"status\"}\n")?;
+            stream.read_to_string(&mut said)
+        });
+        answers.fetch_add(u32::from(asked.is_ok() && said.contains("\"ok\"")), Ordering::Relaxed);
+    }
+}
+
+/// Ends what reads it when a test ends, also by a panic.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn requests_at_the_control_socket_dont_put_off_the_log() {
+    const ANSWERS: u32 = 500;
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let wire = Wire::mouth(&lab.scanner);
+    let path = setup.path("CONTROL_SOCKET");
+    let (is_over, answers) = (AtomicBool::new(false), AtomicU32::new(0));
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| ask(&path, &is_over, &answers));
+        }
+        let _over = Over(&is_over);
+        daemon.wait_until("it answers", || answers.load(Ordering::Relaxed) >= ANSWERS);
+        assert_prompt(&daemon, &wire);
+    });
+}
+
+/// Changes a route again and again until it is dropped.
+struct Churn(Child);
+
+impl Churn {
+    fn begin(namespace: &Namespace, gateway: &str) -> Self {
+        let script = format!(
+            "i=0; while :; do i=$(( (i + 1) % 250 )); echo \"route replace 198.18.$i.0/24 via {gateway} dev {INTERFACE}\"; \
+             sleep 0.03; done | ip -batch -"
+        );
+        let mut command = namespace.command("sh");
+        let child = command.args(["-c", &script]).stderr(Stdio::null()).spawn().expect("a shell");
+        Self(child)
+    }
+}
+
+impl Drop for Churn {
+    fn drop(&mut self) {
+        // Its pipe goes with it.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Whether the namespace has a route that the churn makes.
+fn has_churned(namespace: &Namespace) -> bool {
+    namespace.run("ip", &["route", "show", "198.18.60.0/24"]).contains("198.18.60.0")
+}
+
+#[test]
+fn changes_of_routes_dont_put_off_the_log() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let wire = Wire::mouth(&lab.scanner);
+    let _churn = Churn::begin(&lab.host, "192.0.2.2");
+    daemon.wait_until("routes change", || has_churned(&lab.host));
+    assert_prompt(&daemon, &wire);
+}
