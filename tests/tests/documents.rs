@@ -19,7 +19,7 @@ fn tests_of(file: &str) -> Option<BTreeSet<String>> {
 
 #[test]
 fn the_tests_that_documents_name_exist() {
-    let named = Regex::new(r"`([a-z]\w+)\s+(\w+_\w+)`|--test ([a-z]\w+)(?: (\w+))?").expect("a pattern");
+    let named = Regex::new(r"`([a-z]\w+)\s+(\w+_\w+)`|xtask test\s+([a-z]\w+)::(\w+)?").expect("a pattern");
     let mut count = 0;
     for (path, text) in documents() {
         for found in named.captures_iter(&text) {
@@ -33,6 +33,18 @@ fn the_tests_that_documents_name_exist() {
         }
     }
     assert!(count > 40, "only {count} tests are named");
+}
+
+/// A file that `main.rs` doesn't name would be compiled by nobody.
+#[test]
+fn every_file_of_tests_is_part_of_the_tests() {
+    let main = document::read("tests/tests/main.rs");
+    let named: BTreeSet<_> =
+        main.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';')).collect();
+    let entries = fs::read_dir(root().join("tests/tests")).expect("a directory");
+    let files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    let files: BTreeSet<_> = files.iter().filter_map(|file| file.file_stem()?.to_str()).collect();
+    assert_eq!(files.difference(&named).collect::<Vec<_>>(), [&"main"]);
 }
 
 #[test]

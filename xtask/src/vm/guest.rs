@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::{initramfs::Initramfs, linux::Linux};
@@ -14,9 +14,10 @@ use crate::{paths, shell};
 
 /// The machine's first process.
 const INIT: &str = include_str!("init.sh");
-/// The tests that it runs, and their arguments.
-pub(super) const TESTS: [(&str, &str); 3] =
-    [("packets", "in_the_kernel"), ("scans", ""), ("clock", "--ignored")];
+/// The tests' program.
+const TESTS: &str = "all";
+/// With which arguments it is run, one after another.
+const RUNS: [&str; 3] = ["packets::the_table_holds_in_the_kernel", "scans::", "--ignored clock::"];
 /// Programs of this machine's that the tests run.
 const PROGRAMS: [&str; 5] = ["ip", "nsenter", "bpftool", "ethtool", "nmap"];
 /// What nmap reads for a scan.
@@ -39,8 +40,7 @@ impl Guest {
         let mut files = Initramfs::default();
         FOLDERS.iter().for_each(|folder| files.folder(folder));
         files.write("/init", INIT.as_bytes());
-        let tests: Vec<_> = TESTS.iter().map(|(test, arguments)| format!("{test} {arguments}\n")).collect();
-        files.write("/portsentry/tests", tests.concat().as_bytes());
+        files.write("/portsentry/runs", (RUNS.join("\n") + "\n").as_bytes());
         let busybox = shell::find("busybox").context("`busybox` of the package busybox-static")?;
         files.copy(&busybox, Path::new("/bin/busybox"));
         for program in PROGRAMS {
@@ -50,9 +50,7 @@ impl Guest {
         FILES.iter().map(Path::new).for_each(|file| files.copy(file, file));
         // A test looks for the daemon one folder up, as where cargo builds.
         files.program(&paths::debug().join("portsentry"), Path::new("/portsentry/portsentry"))?;
-        for (name, path) in built()? {
-            files.program(&path, &Path::new("/portsentry/deps").join(name))?;
-        }
+        files.program(&built()?, Path::new("/portsentry/deps/tests"))?;
         Ok(Self(files))
     }
 
@@ -66,23 +64,17 @@ impl Guest {
     }
 }
 
-/// Builds the tests; their names and programs.
-fn built() -> Result<Vec<(String, PathBuf)>> {
+/// Builds the tests; their program.
+fn built() -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(paths::root()).args(["test", "--quiet", "--no-run", "--message-format", "json"]);
-    cargo.args(["--package", "portsentry-tests"]);
-    for (test, _) in TESTS {
-        cargo.args(["--test", test]);
-    }
+    cargo.args(["--package", "portsentry-tests", "--test", TESTS]);
     let said = shell::output(&mut cargo)?;
-    let programs: Vec<_> = said.lines().filter_map(program).collect();
-    ensure!(programs.len() == TESTS.len(), "cargo built {} tests of {}", programs.len(), TESTS.len());
-    Ok(programs)
+    said.lines().find_map(program).with_context(|| format!("cargo doesn't say where it built {TESTS}"))
 }
 
-/// The name and path of a program that cargo says it has built.
-fn program(message: &str) -> Option<(String, PathBuf)> {
+/// The path of a program that cargo says it has built.
+fn program(message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
-    let path = message["executable"].as_str()?;
-    Some((message["target"]["name"].as_str()?.into(), path.into()))
+    Some(message["executable"].as_str()?.into())
 }

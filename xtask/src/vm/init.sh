@@ -17,11 +17,11 @@ prepare() {
 }
 
 run() {
-    while read -r test arguments; do
-        echo "vm: $test $arguments"
+    while read -r arguments; do
+        echo "vm: $arguments"
         # shellcheck disable=SC2086
-        "/portsentry/deps/$test" --test-threads 1 $arguments </dev/null || return
-    done </portsentry/tests
+        /portsentry/deps/tests --test-threads 1 $arguments </dev/null || return
+    done </portsentry/runs
 }
 
 if prepare && cd /tmp && echo "vm: $(uname -srv)" && run; then
