@@ -8,9 +8,13 @@ use std::{
 };
 
 use nix::{fcntl::OFlag, unistd::geteuid};
+use xattr::FileExt;
 
-/// The largest file that is read, in bytes: a million lines of the blocked file are 80 MB.
-const LARGEST: u64 = 1 << 28;
+/// The largest file that is read, in bytes: lines of 256 bytes for as many sources as MAX_BLOCKED and MAX_FENCED allow, of
+/// both address families.
+const LARGEST: u64 = (1 << 24) * 4 * 256;
+/// Extended attributes that only a privileged process may set. The system gives a new file its own.
+const PRIVILEGED: [&str; 2] = ["security.", "trusted."];
 
 /// Why a file was not read or replaced.
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +35,8 @@ pub enum ReplaceError {
     /// Everybody may write to it.
     #[error("{0} can be written by everybody, so it isn't trusted: chmod o-w {0}")]
     WorldWritable(PathBuf),
-    /// It is larger than 256 MiB.
-    #[error("{0} is larger than 256 MiB")]
+    /// It is larger than any that the daemon writes.
+    #[error("{0} is larger than {limit} GiB: remove lines from it", limit = LARGEST >> 30)]
     TooLarge(PathBuf),
     /// Somebody else keeps changing it.
     #[error("{0} was changed by somebody else at the same time, again and again")]
@@ -44,8 +48,9 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, ReplaceError> {
     Ok(open(path)?.map(|(content, _)| content))
 }
 
-/// Replaces the file by what `edit` makes of its content, unless that is `None`. An old file's owner and mode are
-/// kept, a new one's mode is `mode`. A change that somebody makes meanwhile is taken into account.
+/// Replaces the file by what `edit` makes of its content, unless that is `None`. An old file's owner, mode, access control
+/// list and other extended attributes are kept, a new one's mode is `mode`. A change that somebody makes meanwhile is taken
+/// into account. After a power failure either the old file is there or the new one.
 pub fn update(
     path: &Path,
     mode: u32,
@@ -57,7 +62,7 @@ pub fn update(
         let Some(new) = edit(old.as_ref().map(|(content, _)| content.as_slice())) else { return Ok(()) };
         let old = old.map(|(_, metadata)| metadata);
         let beside = beside(path);
-        let written = write(&beside, &new, mode, old.as_ref())
+        let written = write(&beside, &new, mode, old.as_ref().map(|old| (path.as_path(), old)))
             .map(|()| is_same(old.as_ref(), fs::symlink_metadata(path).ok().as_ref()))
             .and_then(|same| if same { fs::rename(&beside, path).map(|()| true) } else { Ok(false) });
         if !matches!(written, Ok(true)) {
@@ -65,7 +70,14 @@ pub fn update(
             let _ = fs::remove_file(&beside);
         }
         match written {
-            Ok(true) => return Ok(()),
+            Ok(true) => {
+                let synced = sync_directory(path);
+                return synced.map_err(|source| ReplaceError::Io {
+                    path: path.clone(),
+                    what: "synced",
+                    source,
+                });
+            }
             Ok(false) => {}
             Err(source) => return Err(ReplaceError::Io { path: path.clone(), what: "replaced", source }),
         }
@@ -79,23 +91,54 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.portsentry-new"))
 }
 
-fn write(beside: &Path, content: &[u8], mode: u32, old: Option<&Metadata>) -> io::Result<()> {
+/// Has the file's new name outlast a power failure. Not all file systems can sync a directory.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let Some(directory) = path.parent() else { return Ok(()) };
+    match File::open(directory)?.sync_all() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
+}
+
+fn write(beside: &Path, content: &[u8], mode: u32, old: Option<(&Path, &Metadata)>) -> io::Result<()> {
     if let Err(error) = fs::remove_file(beside)
         && error.kind() != io::ErrorKind::NotFound
     {
         return Err(error);
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
-    if let Some(old) = old {
+    if let Some((_, old)) = old {
         let new = file.metadata()?;
         if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
             fchown(&file, Some(old.uid()), Some(old.gid()))?;
         }
     }
-    let mode = old.map_or(mode, |old| old.mode() & 0o7777);
+    let mode = old.map_or(mode, |(_, old)| old.mode() & 0o7777);
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+    // After the mode: an access control list says more, and its mask is the mode's group.
+    if let Some((old, _)) = old {
+        copy_attributes(old, &file)?;
+    }
     file.write_all(content)?;
     file.sync_all()
+}
+
+/// Gives `new` the extended attributes of the file at `old`: access control lists are among them (acl(5)).
+fn copy_attributes(old: &Path, new: &File) -> io::Result<()> {
+    let names = match xattr::list(old) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for name in names {
+        let Some(value) = xattr::get(old, &name)? else { continue };
+        let is_privileged = |name: &str| PRIVILEGED.iter().any(|prefix| name.starts_with(prefix));
+        match new.set_xattr(&name, &value) {
+            Err(_) if name.to_str().is_some_and(is_privileged) => {}
+            set => set?,
+        }
+    }
+    Ok(())
 }
 
 /// Follows a symbolic link that root made, as some keep `/etc/hosts.deny` elsewhere.
@@ -187,6 +230,26 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "ab");
         assert_eq!(metadata.mode() & 0o7777, 0o604);
         assert!(!is_root || (metadata.uid(), metadata.gid()) == (12, 34));
+    }
+
+    #[test]
+    fn an_old_file_keeps_its_attributes_and_access_control_list() {
+        // <linux/posix_acl_xattr.h>: version 2; user::rw-, user:12:r--, group::r--, mask::r--, other::---
+        const LIST: [u32; 11] =
+            [2, 0x6_0001, u32::MAX, 0x4_0002, 12, 0x4_0004, u32::MAX, 0x4_0010, u32::MAX, 0x20, u32::MAX];
+        let list: Vec<u8> = LIST.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "a").unwrap();
+        let wanted = [("user.note", b"mine".to_vec()), ("system.posix_acl_access", list)];
+        // Not every file system has both.
+        let had: Vec<_> =
+            wanted.iter().filter(|(name, value)| xattr::set(&path, name, value).is_ok()).collect();
+        update(&path, 0o640, append("b")).unwrap();
+        for (name, value) in had {
+            assert_eq!(xattr::get(&path, name).unwrap().as_ref(), Some(value), "{name}");
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "ab");
     }
 
     #[test]
