@@ -2,6 +2,7 @@
 //!
 //! It must not decide what is written about whom, nor know `kernel`.
 
+mod append;
 mod block_list;
 pub mod blocked_file;
 pub mod classic;

@@ -272,7 +272,8 @@ const fn kind(kind: Kind) -> &'static str {
     }
 }
 
-const fn verdict(verdict: Verdict) -> &'static str {
+/// A verdict's name, as events and the evidence file have it: part of both formats.
+pub(super) const fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Counted => "counted",
         Verdict::Block => "block",

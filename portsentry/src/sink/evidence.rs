@@ -15,7 +15,7 @@ use portsentry_common::decide::Verdict;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    classic,
+    classic, event,
     history::History,
     replace::{self, ReplaceError},
 };
@@ -82,7 +82,7 @@ impl From<&Sighting> for Seen {
             length: (sighting.length != 0).then_some(sighting.length),
             ttl: (sighting.ttl != 0).then_some(sighting.ttl),
             hits: sighting.hits,
-            verdict: format!("{:?}", sighting.verdict).to_lowercase(),
+            verdict: event::verdict(sighting.verdict).into(),
             proof: sighting.proof.name().into(),
         }
     }

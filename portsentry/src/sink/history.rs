@@ -3,17 +3,13 @@
 
 use std::{
     collections::VecDeque,
-    fs::{File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom},
     net::IpAddr,
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::PathBuf,
     time::SystemTime,
 };
 
-use nix::fcntl::OFlag;
-
-use super::{Deed, Past};
+use super::{Deed, Past, append};
 use crate::policy::Record;
 
 /// Lines that wait at the most, about 6 MB; the oldest are dropped and counted.
@@ -22,9 +18,6 @@ const WAITING: usize = 65_536;
 const TAIL: u64 = 4 << 20;
 /// How much the two times of a block may differ, in seconds, as one is the kernel's and one is rounded.
 const ROUNDING: i64 = 2;
-
-/// No link is followed, no pipe waited for.
-const FLAGS: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK);
 
 /// The file, which is opened for each batch so that it may be rotated at any time.
 #[derive(Debug)]
@@ -62,29 +55,15 @@ impl History {
         if self.waiting.is_empty() && self.is_begun {
             return Ok(0);
         }
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true).mode(0o640).custom_flags(FLAGS.bits());
-        let mut file = options.open(&self.path)?;
-        let length = length_of(&file)?;
-        self.is_begun = true;
         if self.waiting.is_empty() {
+            append::create(&self.path)?;
+            self.is_begun = true;
             return Ok(0);
         }
-        let mut text = String::new();
-        if is_torn(&file, length)? {
-            text.push('\n');
-        }
-        for line in &self.waiting {
-            text.push_str(line);
-            text.push('\n');
-        }
-        if let Err(error) = file.write_all(text.as_bytes()) {
-            // A part of it may have been written. Where it can't be taken back (an append-only file), the next
-            // flush begins a line of its own.
-            let _ = file.set_len(length);
-            return Err(error);
-        }
-        self.waiting.clear();
+        let (written, result) = append::append(&self.path, self.waiting.make_contiguous());
+        self.waiting.drain(..written);
+        result?;
+        self.is_begun = true;
         Ok(std::mem::take(&mut self.dropped))
     }
 
@@ -101,29 +80,15 @@ impl History {
 
     /// The end of the file.
     fn tail(&self) -> io::Result<String> {
-        let mut file = match OpenOptions::new().read(true).custom_flags(FLAGS.bits()).open(&self.path) {
+        let (mut file, length) = match append::read(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
             other => other?,
         };
-        let length = length_of(&file)?;
         file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
         let mut tail = Vec::new();
         file.take(TAIL).read_to_end(&mut tail)?;
         Ok(String::from_utf8_lossy(&tail).into_owned())
     }
-}
-
-/// A regular file's length in bytes. One that has another name beside this one may be anything: a link by somebody who
-/// may make names here, but not write what they stand for.
-fn length_of(file: &File) -> io::Result<u64> {
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    if metadata.nlink() > 1 {
-        return Err(io::Error::other("it has another name somewhere else (a hard link): remove one of them"));
-    }
-    Ok(metadata.len())
 }
 
 /// Whether `record` is among the `recent` lines.
@@ -138,14 +103,6 @@ fn read_line(line: &str) -> Option<(IpAddr, i64)> {
     let past = Past::read(line)?;
     let since = past.time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     Some((past.source, i64::try_from(since.as_secs()).ok()?))
-}
-
-fn is_torn(file: &File, length: u64) -> io::Result<bool> {
-    let mut last = [b'\n'];
-    if length > 0 {
-        file.read_at(&mut last, length - 1)?;
-    }
-    Ok(last != [b'\n'])
 }
 
 #[cfg(test)]

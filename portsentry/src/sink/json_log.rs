@@ -3,8 +3,6 @@
 //!
 //! It must not know what an event says.
 
-mod append;
-
 use std::{
     io::{self, Write},
     path::PathBuf,
@@ -13,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use super::event::{Action, Event, Field};
+use super::{
+    append,
+    event::{Action, Event, Field},
+};
 use crate::config::JsonLog;
 
 /// Events that wait at the most, about 8 MB.

@@ -10,7 +10,7 @@ use std::{
 use nix::{fcntl::OFlag, unistd::geteuid};
 use xattr::FileExt;
 
-/// The largest file that is read, in bytes: lines of 256 bytes for as many sources as MAX_BLOCKED and MAX_FENCED allow, of
+/// The largest file that is read, in bytes: lines of 256 bytes for as many sources as `MAX_BLOCKED` and `MAX_FENCED` allow, of
 /// both address families.
 const LARGEST: u64 = (1 << 24) * 4 * 256;
 /// Extended attributes that only a privileged process may set. The system gives a new file its own.

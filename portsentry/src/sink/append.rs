@@ -1,32 +1,53 @@
-//! Whole lines to the end of a file that others may rotate, cut or write to at any time. It must not keep the file
-//! open: the next lines go to whatever then has its name.
+//! Appends whole lines to a file that others may rotate, cut or write to at any time. The file is opened for each batch.
 
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::Path,
 };
 
 use nix::fcntl::OFlag;
 
-/// Appends `lines`; says how many are there in full, and what prevented the others. A file that isn't there is made,
-/// for its owner and group to read.
+/// Appends `lines`; returns how many are there in full, and the error that prevented the others. A missing file is created
+/// with mode 0640.
+///
+/// # Errors
+/// Beside the system's: a link, something other than a regular file, or a file with a second name (a hard link) is refused.
 pub fn append(path: &Path, lines: &[String]) -> (usize, io::Result<()>) {
-    match open(path) {
+    match create(path) {
         Ok((file, length)) => write(file, length, lines),
         Err(error) => (0, Err(error)),
     }
 }
 
-fn open(path: &Path) -> io::Result<(File, u64)> {
-    // A pipe or a terminal could hold us up, and a link could lead to a file of somebody else's.
+/// Opens the file for appending, and creates it if it is missing; returns its length in bytes, too.
+///
+/// # Errors
+/// As of [`append`].
+pub fn create(path: &Path) -> io::Result<(File, u64)> {
+    open(OpenOptions::new().read(true).append(true).create(true).mode(0o640), path)
+}
+
+/// Opens the file for reading; returns its length in bytes, too.
+///
+/// # Errors
+/// As of [`append`].
+pub fn read(path: &Path) -> io::Result<(File, u64)> {
+    open(OpenOptions::new().read(true), path)
+}
+
+fn open(options: &mut OpenOptions, path: &Path) -> io::Result<(File, u64)> {
+    // Opening a pipe or a terminal could block, and a link could lead to somebody else's file.
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
-    let mut options = OpenOptions::new();
-    let file = options.read(true).append(true).create(true).mode(0o640).custom_flags(flags).open(path)?;
+    let file = options.custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
+    }
+    // Somebody who may make names here, but not write to what they stand for, could have linked any file.
+    if metadata.nlink() > 1 {
+        return Err(io::Error::other("it has another name somewhere else (a hard link): remove one of them"));
     }
     Ok((file, metadata.len()))
 }
@@ -107,11 +128,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         fs::write(&path, "old\n").unwrap();
-        let (mut file, length) = open(&path).unwrap();
+        let (mut file, length) = create(&path).unwrap();
         // As a disk with room for a line and a half leaves it.
         file.write_all(b"a\nhal").unwrap();
         drop(file);
-        let (file, _) = open(&path).unwrap();
+        let (file, _) = create(&path).unwrap();
         assert!(is_torn(&file, length + 5).unwrap());
         // The limit of a device that is always full: nothing gets there, and nothing is taken for written.
         let full = OpenOptions::new().read(true).append(true).open("/dev/full").unwrap();
@@ -122,13 +143,17 @@ mod tests {
     #[test]
     fn neither_links_nor_pipes_are_written_to() {
         let dir = tempfile::tempdir().unwrap();
+        let [precious, second] = ["precious", "second"].map(|name| dir.path().join(name));
+        fs::write(&precious, "root:x:0:0\n").unwrap();
+        fs::hard_link(&precious, &second).unwrap();
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(dir.path().join("elsewhere"), &link).unwrap();
         let pipe = dir.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        for path in [&link, &pipe, &dir.path().to_path_buf()] {
+        for path in [&link, &pipe, &second, &dir.path().to_path_buf()] {
             assert!(matches!(append(path, &lines(&["x"])), (0, Err(_))), "{path:?}");
         }
         assert!(!dir.path().join("elsewhere").exists());
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "root:x:0:0\n");
     }
 }
