@@ -1,5 +1,5 @@
-//! `portsentry down`: ends the daemon, and takes everything off the kernel. It must not touch the files, whose blocks
-//! the next start takes over.
+//! `portsentry down`: ends the daemon, and takes everything off the kernel and out of `hosts.deny`. The blocked file stays: the
+//! next start takes its blocks over, and enters them in `hosts.deny` again.
 
 use std::{
     fs,
@@ -19,6 +19,7 @@ use crate::{
     cli::{Cli, Down},
     exit::Exit,
     kernel::{self, Observer, Pins, Removed},
+    sink::Files,
 };
 
 /// How often it is looked whether the daemon has ended.
@@ -26,10 +27,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Takes everything down, and says what that was.
 pub(super) fn run(cli: &Cli, down: Down) -> Exit {
-    let directory = match observed::config(cli) {
-        Ok(config) => config.pin_path,
+    let config = match observed::config(cli) {
+        Ok(config) => config,
         Err(exit) => return exit,
     };
+    let directory = config.pin_path.clone();
     let ended = match end(&directory, Duration::from_secs(down.patience)) {
         Ok(ended) => ended,
         Err(problem) => {
@@ -38,6 +40,11 @@ pub(super) fn run(cli: &Cli, down: Down) -> Exit {
         }
     };
     let removal = remove(&directory);
+    let mut files = Files::new(&config, cli.modes());
+    // Faults in other lines of the blocked file don't matter here.
+    let (held, _) = files.read();
+    let problems = files.allow(&held.unwrap_or_default());
+    problems.iter().for_each(|problem| eprintln!("portsentry: {problem}"));
     let removed = removal.as_ref().copied().unwrap_or_default();
     let done = Done { ended: &ended, pins: &directory, removed };
     let shown = show::print(&if down.json { observed::json(&done) } else { done.describe(removal.is_ok()) });

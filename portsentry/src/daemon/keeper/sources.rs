@@ -225,12 +225,9 @@ impl Keeper {
                 line.hold = Hold { since: hold.since, until: hold.until, proof: hold.proof, ..line.hold };
             }
         }
-        if let Some(lines) = &mut lines {
-            let all = lines.len();
-            lines.retain(|line| line.hold.until.is_none_or(|until| until > now));
-            if lines.len() < all {
-                self.files.rewrite();
-            }
+        for over in lines.iter_mut().flat_map(|lines| lines.extract_if(.., |line| is_over(line, now))) {
+            // No daemon ran when it ended: its line in `hosts.deny` is still there.
+            self.files.lift(&over);
         }
         for problem in problems {
             self.journal.error(&problem);
@@ -322,6 +319,10 @@ fn standing(source: IpAddr, block: &Block, is_fence: bool, now: Moment) -> Optio
         is_fence,
     };
     Some(Standing { source, hold, mirrored: block.mirrored != 0 })
+}
+
+fn is_over(record: &Record, now: SystemTime) -> bool {
+    record.hold.until.is_some_and(|until| until <= now)
 }
 
 /// An end as the kernel's maps have it; what is over is over.
