@@ -3,6 +3,8 @@ use proptest::prelude::*;
 use super::keys::KEYS;
 use super::*;
 
+mod shipped;
+
 const SHIPPED: &str = include_str!("../../../etc/portsentry.conf");
 const SHIPPED_PATH: &str = "/etc/portsentry/portsentry.conf";
 const DEBIAN: &str = include_str!("../../testdata/debian-1.2.conf");

@@ -104,6 +104,12 @@ mod tests {
             (terms(60, 4, 500), u32::MAX, 500),
             (terms(60, 4, 10), 1, 60),
             (terms(0, 4, 500), 3, 0),
+            // As shipped: an hour, two, four, and 30 days at most.
+            (terms(3600, 2, 2_592_000), 1, 3600),
+            (terms(3600, 2, 2_592_000), 2, 7200),
+            (terms(3600, 2, 2_592_000), 10, 512 * 3600),
+            (terms(3600, 2, 2_592_000), 11, 2_592_000),
+            (terms(3600, 2, 2_592_000), 1000, 2_592_000),
         ] {
             assert_eq!(terms.block_for(times), Duration::from_secs(expected), "{terms:?}, {times} times");
             assert_eq!(terms.lengthens(times), times > 1 && expected > terms.block.as_secs());
