@@ -13,6 +13,7 @@ mod debug;
 mod error;
 mod ethtool;
 mod gate;
+pub mod handshake;
 mod heartbeat;
 mod inherit;
 mod layout;

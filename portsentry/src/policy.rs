@@ -2,12 +2,14 @@
 //!
 //! It must not read a clock, do I/O, or know `kernel` and `sink`.
 
+mod banner;
 pub mod ledger;
 mod response;
 pub mod sighting;
 mod terms;
 pub mod trap;
 
+pub use banner::Banner;
 pub use ledger::{Census, Edit, Hold, Ledger, Record, Standing, TakeOver};
 pub use response::{Action, calls_for_kill, respond};
 pub use sighting::Sighting;

@@ -3,7 +3,7 @@
 use std::{
     io::{ErrorKind, Read},
     net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use portsentry_tests::lab::{FAMILIES, Family, Lab, Namespace, Reach, uninterrupted};
@@ -97,7 +97,7 @@ fn the_banner_is_read_on_a_thousand_ports_at_once() {
 }
 
 #[test]
-fn a_datagram_is_answered_with_the_banner_from_where_it_went_to() {
+fn a_datagram_is_answered_with_less_than_it_brought_from_where_it_went_to() {
     let lab = Lab::new();
     let setup = lab.portsentry("-udp").with("PORT_BANNER", "GO AWAY").with("BLOCK_UNPROVEN", "0");
     let daemon = setup.start();
@@ -112,10 +112,44 @@ fn a_datagram_is_answered_with_the_banner_from_where_it_went_to() {
             let length = uninterrupted(|| socket.recv(&mut bytes))?;
             Ok::<_, std::io::Error>(String::from_utf8_lossy(&bytes[..length]).into_owned())
         });
-        assert_eq!(answer.expect("an answer"), BANNER);
+        assert_eq!(answer.expect("an answer"), BANNER[..4]);
         daemon.log().wait_for(&format!("attackalert: UDP scan from host: {source}/{source} to UDP port: 7"));
         // Anybody could have sent it.
         daemon.log().wait_for(&format!("Host {source} has been fenced"));
+    }
+}
+
+/// A forger has no amplifier in us: the framed host gets fewer bytes than he sends, and no more answers a second than
+/// `CHALLENGE_RATE`.
+#[test]
+fn forged_datagrams_bring_fewer_bytes_than_were_sent() {
+    const RATE: usize = 50;
+    const DATAGRAMS: usize = 3000;
+    let lab = Lab::new();
+    let banner = "You have connected to an unauthorized port. ".repeat(8);
+    let rate = RATE.to_string();
+    let settings = [("PORT_BANNER", banner.trim()), ("CHALLENGE_RATE", &rate), ("BLOCK_UDP", "0")];
+    let setup = settings.iter().fold(lab.portsentry("-udp"), |setup, (key, value)| setup.with(key, value));
+    let _daemon = setup.start();
+    for (family, size) in FAMILIES.into_iter().zip([1, 100]) {
+        let source = lab.source(family);
+        let (answers, bytes, seconds) = lab.scanner.enter(|| {
+            let socket = UdpSocket::bind(SocketAddr::new(source, 0)).expect("a socket");
+            socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a limit");
+            let began = Instant::now();
+            for _ in 0..DATAGRAMS {
+                socket.send_to(&vec![b'x'; size], SocketAddr::new(family.host(), 7)).expect("a datagram");
+            }
+            let mut lengths = Vec::new();
+            while let Ok((length, _)) = socket.recv_from(&mut [0; 2048]) {
+                lengths.push(length);
+            }
+            (lengths.len(), lengths.iter().copied().max().unwrap_or(0), began.elapsed().as_secs())
+        });
+        assert!(bytes < size, "{bytes} bytes answer {size}");
+        let most = RATE * (2 + usize::try_from(seconds).expect("a short time"));
+        assert!(answers <= most, "{answers} answers in {seconds} s");
+        assert_eq!(answers == 0, size == 1, "{answers} answers to {size} bytes");
     }
 }
 

@@ -4,6 +4,7 @@
 //! They run side by side in one process, so none changes what a process has once: its directory, environment, signals'
 //! handlers, limits or umask. What a test changes of itself, it changes of a thread of its own (`Namespace::enter`).
 
+mod accepted;
 mod actions;
 mod at_once;
 mod attacks;

@@ -262,7 +262,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "seconds, 0 to 4294967295",
         default: "0",
-        meaning: "How long a block lasts; 0 is for good.",
+        meaning: "How long a block lasts; 0 is for good. The shipped file has an hour, which doubles with each further \
+                  block of a source.",
         set: |c, v, r| {
             put(
                 &mut c.block_time,
@@ -342,8 +343,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "1 to 10000000",
         default: "1000",
-        meaning: "SYNs a second that are answered at most, and acknowledgements that are checked. The CPUs share it in equal \
-                  parts, of at least one.",
+        meaning: "SYNs a second that are answered at most, acknowledgements that are checked, and datagrams that are answered \
+                  with PORT_BANNER. The CPUs share the first two in equal parts, of at least one.",
         set: |c, v, r| put(&mut c.challenge_rate, value::number(v, 1..=10_000_000, r)),
     },
     Key {
@@ -368,7 +369,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "text",
         default: "",
-        meaning: "Text sent to whoever connects to a watched port, in the modes that take connections.",
+        meaning: "Text sent to whoever connects to a watched port, in the modes that take connections. The answer to a \
+                  datagram is cut so that it is shorter than the datagram, as anybody can send one in another's name.",
         set: |c, v, _| c.port_banner = Some(v.text().to_owned()),
     },
     Key {

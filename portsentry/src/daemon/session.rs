@@ -28,6 +28,7 @@ use crate::{
     kernel::{DebugLog, Kernel, Load, Pins, Ring, Traps, Watched, Whereabouts},
     metrics::Board,
     modes::Modes,
+    policy::Banner,
     sandbox::Sandbox,
     sink::{Files, Journal, watch::Watch},
 };
@@ -112,7 +113,7 @@ pub struct Session {
     /// The modes that other processes stand for.
     others: Modes,
     traps: Option<(Sockets, Traps)>,
-    banner: Option<String>,
+    banner: Banner,
     on_stop: OnStop,
     pins: Pins,
 }
@@ -201,7 +202,7 @@ impl Session {
             watch,
             others,
             traps,
-            banner: config.port_banner.clone(),
+            banner: Banner::new(config.port_banner.as_deref(), config.challenge_rate),
             on_stop: config.on_stop,
             pins,
         })
@@ -231,7 +232,7 @@ impl Session {
             .spawn(move || keeper.run(&receiver))
             .map_err(system("starting a thread"))?;
         // Dropped when reading ends: the keeper must not be told of anything after it was told to stop.
-        let trapping = traps.map(|(sockets, link)| (sockets.serve(banner.as_deref(), &sender), link));
+        let trapping = traps.map(|(sockets, link)| (sockets.serve(banner, &sender), link));
         let host =
             HostWatch::start(sender.clone()).map_err(system("following the host's addresses and routes"))?;
         let ring = (ring, pulses[1].clone());

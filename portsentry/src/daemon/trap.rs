@@ -6,7 +6,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, AsRawFd},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         mpsc::{SyncSender, TrySendError},
     },
     time::{Duration, SystemTime},
@@ -26,7 +26,10 @@ use tokio::{
 };
 
 use super::keeper::Message;
-use crate::kernel::Place;
+use crate::{
+    kernel::{self, Place, handshake},
+    policy::Banner,
+};
 
 /// Connections that are open at a time; further ones wait in the listener's queue.
 const AT_ONCE: usize = 1024;
@@ -52,6 +55,8 @@ pub struct Visit {
     pub destination: SocketAddr,
     /// By which protocol.
     pub protocol: Protocol,
+    /// The kernel waited for an acknowledgement that only the source could send: see [`handshake`].
+    pub is_proof: bool,
 }
 
 /// The sockets of the traps. They are bound to loopback addresses, so that nobody reaches them unsteered.
@@ -83,12 +88,12 @@ impl Sockets {
     }
 
     /// Takes what comes, for as long as the result is kept.
-    pub fn serve(self, banner: Option<&str>, keeper: &SyncSender<Message>) -> Serving {
-        // A line, as PortSentry sends it.
-        let banner: Arc<[u8]> = banner.map_or_else(Vec::new, |text| format!("{text}\n").into_bytes()).into();
+    pub fn serve(self, banner: Banner, keeper: &SyncSender<Message>) -> Serving {
+        let line: Arc<[u8]> = banner.line().into();
+        let banner = Arc::new(Mutex::new(banner));
         let places = Arc::new(Semaphore::new(AT_ONCE));
         let tcp = self.tcp.into_iter().map(|(_, listener)| {
-            tokio::spawn(accept(listener, Arc::clone(&banner), Arc::clone(&places), keeper.clone()))
+            tokio::spawn(accept(listener, Arc::clone(&line), Arc::clone(&places), keeper.clone()))
         });
         let udp = self
             .udp
@@ -120,6 +125,7 @@ fn listener(address: std::net::IpAddr) -> io::Result<TcpListener> {
     // Inherited by what is accepted: a service may take its port though a connection to the trap lingers there.
     socket.set_reuse_address(true)?;
     socket.listen(BACKLOG)?;
+    handshake::await_acknowledgements(&socket)?;
     TcpListener::from_std(socket.into())
 }
 
@@ -151,7 +157,7 @@ async fn accept(
         // The address that the source meant, as the kernel did not change it.
         let Ok(destination) = stream.local_addr() else { continue };
         let (banner, keeper) = (Arc::clone(&banner), keeper.clone());
-        let visit = visit(source, destination, Protocol::Tcp);
+        let visit = visit(source, destination, Protocol::Tcp, handshake::is_awaited(&stream));
         tokio::spawn(async move {
             tell(&keeper, visit).await;
             // What does not take the banner in time goes without.
@@ -174,7 +180,7 @@ async fn show(mut stream: TcpStream, banner: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-async fn receive(socket: UdpSocket, banner: Arc<[u8]>, keeper: SyncSender<Message>) {
+async fn receive(socket: UdpSocket, banner: Arc<Mutex<Banner>>, keeper: SyncSender<Message>) {
     let (mut lost, mut moments) = (0, interval(MOMENT));
     loop {
         let received = tokio::select! {
@@ -186,22 +192,24 @@ async fn receive(socket: UdpSocket, banner: Arc<[u8]>, keeper: SyncSender<Messag
                 continue;
             }
         };
-        let Ok(Some((source, destination))) = received else {
+        let Ok(Some((source, destination, length))) = received else {
             tokio::task::yield_now().await;
             continue;
         };
-        let visit = visit(source, destination, Protocol::Udp);
+        let visit = visit(source, destination, Protocol::Udp, false);
         // Datagrams come faster than anybody could keep.
         if keeper.try_send(Message::Visit(visit)).is_err() {
             lost += 1;
         }
         // One answer is as much as a lost packet: nothing depends on it.
-        let _ = answer(source, destination, &banner);
+        let mut banner = banner.lock().unwrap_or_else(PoisonError::into_inner);
+        let now_ns = kernel::monotonic_ns().unsigned_abs();
+        let _ = answer(source, destination, banner.answer(length, now_ns));
     }
 }
 
-/// A datagram's two ends.
-fn receive_one(socket: &UdpSocket) -> io::Result<Option<(SocketAddr, SocketAddr)>> {
+/// A datagram's two ends, and how many bytes of its data were received.
+fn receive_one(socket: &UdpSocket) -> io::Result<Option<(SocketAddr, SocketAddr, usize)>> {
     let mut bytes = [0; DATAGRAM];
     let mut buffers = [IoSliceMut::new(&mut bytes)];
     let mut control = nix::cmsg_space!([u8; 64]);
@@ -218,7 +226,7 @@ fn receive_one(socket: &UdpSocket) -> io::Result<Option<(SocketAddr, SocketAddr)
         _ => None,
     });
     let source = message.address.and_then(|address| to_std(&address));
-    Ok(source.zip(destination))
+    Ok(source.zip(destination).map(|(source, destination)| (source, destination, message.bytes)))
 }
 
 fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
@@ -242,8 +250,8 @@ fn answer(source: SocketAddr, destination: SocketAddr, banner: &[u8]) -> io::Res
     socket.send(banner).map(drop)
 }
 
-fn visit(source: SocketAddr, destination: SocketAddr, protocol: Protocol) -> Visit {
-    Visit { time: SystemTime::now(), source, destination, protocol }
+fn visit(source: SocketAddr, destination: SocketAddr, protocol: Protocol, is_proof: bool) -> Visit {
+    Visit { time: SystemTime::now(), source, destination, protocol, is_proof }
 }
 
 /// Tells of a connection, for which a keeper that is behind is waited: who completes one is always blocked.

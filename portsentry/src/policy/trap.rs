@@ -80,18 +80,10 @@ impl Visits {
         }
     }
 
-    /// The verdict on a visit, which visit of its source it is (0 if it doesn't count), and its proof.
-    pub fn judge(
-        &mut self,
-        source: IpAddr,
-        protocol: Protocol,
-        is_exempt: bool,
-        rules: Rules,
-    ) -> (Verdict, u32, Proof) {
-        // A connection takes both ends; a datagram can be sent in anybody's name.
-        let proof = if protocol == Protocol::Tcp { Proof::Connection } else { Proof::None };
+    /// The verdict on a visit with that `proof`, and which visit of its source it is (0 if it doesn't count).
+    pub fn judge(&mut self, source: IpAddr, proof: Proof, is_exempt: bool, rules: Rules) -> (Verdict, u32) {
         if is_exempt {
-            return (Verdict::Ignored, 0, proof);
+            return (Verdict::Ignored, 0);
         }
         if self.counted.len() >= COUNTED && !self.counted.contains_key(&source) {
             self.counted.clear();
@@ -104,7 +96,7 @@ impl Visits {
             Response::Block => Verdict::Block,
             Response::LogOnly | Response::CommandOnly => Verdict::Report,
         };
-        (verdict, *visits, proof)
+        (verdict, *visits)
     }
 
     /// Whether one more source may be fenced at `now_ns`, nanoseconds since any fixed moment.

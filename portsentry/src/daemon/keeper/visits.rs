@@ -1,7 +1,7 @@
 //! Visits to the traps: the keeper does with them what the kernel program does with probes (`judge/answer.rs` of
 //! `portsentry-common`). It must not hold the rules: those are `policy`'s.
 
-use portsentry_common::decide::Verdict;
+use portsentry_common::{block::Proof, decide::Verdict};
 
 use super::{super::trap::Visit, Keeper};
 use crate::{
@@ -35,11 +35,12 @@ impl Keeper {
     }
 
     fn judge(&mut self, visit: &Visit) -> Sighting {
-        let Visit { time, source: from, destination, protocol } = *visit;
+        let Visit { time, source: from, destination, protocol, is_proof } = *visit;
         let source = from.ip().to_canonical();
         let response = self.responses.of(protocol);
         let rules = trap::Rules { trigger: self.trigger, response, fences: self.is_fencing };
-        let (verdict, hits, proof) = self.visits.judge(source, protocol, self.is_exempt(source), rules);
+        let proof = if is_proof { Proof::Connection } else { Proof::None };
+        let (verdict, hits) = self.visits.judge(source, proof, self.is_exempt(source), rules);
         Sighting {
             time,
             source,

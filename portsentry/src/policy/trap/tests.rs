@@ -12,19 +12,19 @@ fn source(number: u32) -> IpAddr {
 }
 
 #[test]
-fn a_connection_proves_and_a_datagram_does_not() {
-    for (trigger, response, fences, protocol, is_exempt, expected) in [
-        (0, Response::Block, true, Protocol::Tcp, false, (Verdict::Block, 1, Proof::Connection)),
-        (1, Response::Block, true, Protocol::Udp, false, (Verdict::Fence, 1, Proof::None)),
-        (1, Response::Block, false, Protocol::Udp, false, (Verdict::Block, 1, Proof::None)),
-        (2, Response::Block, true, Protocol::Tcp, false, (Verdict::Counted, 1, Proof::Connection)),
-        (1, Response::LogOnly, true, Protocol::Tcp, false, (Verdict::Report, 1, Proof::Connection)),
-        (1, Response::CommandOnly, true, Protocol::Udp, false, (Verdict::Report, 1, Proof::None)),
-        (1, Response::Block, true, Protocol::Tcp, true, (Verdict::Ignored, 0, Proof::Connection)),
+fn a_visit_without_proof_is_fenced_where_fences_are() {
+    for (trigger, response, fences, proof, is_exempt, expected) in [
+        (0, Response::Block, true, Proof::Connection, false, (Verdict::Block, 1)),
+        (1, Response::Block, true, Proof::None, false, (Verdict::Fence, 1)),
+        (1, Response::Block, false, Proof::None, false, (Verdict::Block, 1)),
+        (2, Response::Block, true, Proof::Connection, false, (Verdict::Counted, 1)),
+        (1, Response::LogOnly, true, Proof::Connection, false, (Verdict::Report, 1)),
+        (1, Response::CommandOnly, true, Proof::None, false, (Verdict::Report, 1)),
+        (1, Response::Block, true, Proof::Connection, true, (Verdict::Ignored, 0)),
     ] {
         let rules = Rules { trigger, response, fences };
-        let judged = visits().judge([192, 0, 2, 9].into(), protocol, is_exempt, rules);
-        assert_eq!(judged, expected, "{rules:?} {protocol:?}");
+        let judged = visits().judge([192, 0, 2, 9].into(), proof, is_exempt, rules);
+        assert_eq!(judged, expected, "{rules:?} {proof:?}");
     }
 }
 
@@ -32,7 +32,7 @@ fn a_connection_proves_and_a_datagram_does_not() {
 fn visits_count_up_to_the_trigger() {
     let rules = Rules { trigger: 2, response: Response::Block, fences: true };
     let mut visits = visits();
-    let mut judge = || visits.judge([192, 0, 2, 9].into(), Protocol::Tcp, false, rules).0;
+    let mut judge = || visits.judge([192, 0, 2, 9].into(), Proof::Connection, false, rules).0;
     assert_eq!([judge(), judge()], [Verdict::Counted, Verdict::Block]);
 }
 
@@ -87,7 +87,7 @@ fn memory_is_bounded() {
     let rules = Rules { trigger: 3, response: Response::Block, fences: true };
     let mut visits = Visits::new(Limits { event_rate: u32::MAX, ..LIMITS });
     for number in 0..u32::try_from(COUNTED).unwrap() + 7 {
-        visits.judge(source(number), Protocol::Tcp, false, rules);
+        visits.judge(source(number), Proof::Connection, false, rules);
         assert!(visits.may_tell((source(number), 11, Protocol::Tcp), false, SECOND));
     }
     assert_eq!(visits.counted.len(), 7);

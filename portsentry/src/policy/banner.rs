@@ -1,0 +1,72 @@
+//! How much of `PORT_BANNER` answers a datagram: anybody can send one in another's name, and the answer goes there. It must
+//! not send, nor read a clock.
+
+use portsentry_common::{budget::Budget, settings::Settings, world::Allowance};
+
+/// The banner's line, and what may still be answered with it.
+#[derive(Debug)]
+pub struct Banner {
+    line: Vec<u8>,
+    limits: Settings,
+    budget: Budget,
+}
+
+impl Banner {
+    /// The line of `text`, if there is one, for `rate` datagrams a second (`CHALLENGE_RATE`).
+    #[must_use]
+    pub fn new(text: Option<&str>, rate: u32) -> Self {
+        Self {
+            // As PortSentry sends it.
+            line: text.map_or_else(Vec::new, |text| format!("{text}\n").into_bytes()),
+            limits: Settings { challenge_rate: rate, ..Settings::UNSET }.paced(),
+            budget: Budget::default(),
+        }
+    }
+
+    /// The whole line, which a connection is shown; empty if there is none.
+    #[must_use]
+    pub fn line(&self) -> &[u8] {
+        &self.line
+    }
+
+    /// Returns the answer to a datagram with `received` bytes of data at `now_ns`, nanoseconds since any fixed moment; empty
+    /// for none. It is always shorter than the datagram, so that two traps never answer each other without end.
+    pub fn answer(&mut self, received: usize, now_ns: u64) -> &[u8] {
+        let length = self.line.len().min(received.saturating_sub(1));
+        let may = length > 0 && self.budget.spend(Allowance::Answer, &self.limits, now_ns);
+        &self.line[..if may { length } else { 0 }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn an_answer_is_shorter_than_what_it_answers() {
+        let mut banner = Banner::new(Some("GO AWAY"), 1000);
+        assert_eq!(banner.line(), b"GO AWAY\n");
+        for received in 0..100 {
+            let answer = banner.answer(received, SECOND);
+            assert_eq!(answer, &b"GO AWAY\n"[..received.saturating_sub(1).min(8)], "{received}");
+        }
+        assert_eq!(Banner::new(None, 1000).answer(100, SECOND), b"");
+    }
+
+    #[test]
+    fn no_more_are_answered_than_the_rate() {
+        let mut banner = Banner::new(Some("GO AWAY"), 10);
+        let mut answered = |now_ns| (0..3000).filter(|_| !banner.answer(100, now_ns).is_empty()).count();
+        assert_eq!([answered(SECOND), answered(SECOND), answered(SECOND + SECOND / 2)], [10, 0, 5]);
+    }
+
+    #[test]
+    fn what_is_too_short_to_answer_costs_nothing_of_the_rate() {
+        let mut banner = Banner::new(Some("GO AWAY"), 1);
+        assert_eq!(banner.answer(1, SECOND), b"");
+        assert_eq!(banner.answer(0, SECOND), b"");
+        assert_eq!(banner.answer(3, SECOND), b"GO");
+    }
+}
