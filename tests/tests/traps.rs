@@ -81,7 +81,7 @@ fn what_makes_no_connection_is_not_seen_and_what_is_not_watched_is_refused() {
 }
 
 #[test]
-fn a_datagram_is_logged_and_answered_with_as_much_of_the_banner() {
+fn a_long_datagram_is_logged_and_answered_with_the_banner() {
     let lab = Lab::new();
     let daemon = lab.portsentry("-udp").with("PORT_BANNER", BANNER).start();
     for family in FAMILIES {
