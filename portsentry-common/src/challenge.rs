@@ -111,10 +111,10 @@ fn make<A: Challenged>(
     (hash as u32).wrapping_add(spread) & !MARK | (slot as u32 & 1) << 1 | index as u32 & 1
 }
 
-/// Whether a SYN can be answered in its own frame: all of it is there, in headers without options.
+/// Whether a SYN can be answered in its own frame: all of it is there, in headers without options, behind Ethernet's.
 #[inline(always)]
 pub fn is_answerable<A: Challenged>(link: &Link, datagram: &Datagram<A>) -> bool {
-    datagram.fragment == Fragment::Whole && datagram.transport == link.length + A::HEADER
+    !link.is_deep && datagram.fragment == Fragment::Whole && datagram.transport == link.length + A::HEADER
 }
 
 /// Makes of the SYN in `frame` its own answer: SYN with ACK, and the cookie for a sequence number. The answer is

@@ -29,10 +29,13 @@ pub enum Kind {
     Udp = 9,
     /// A completed TCP connection to a trap.
     Connect = 10,
+    /// An IPv6 packet whose extension headers hide its transport header: they run past the packet, or past the first
+    /// fragment. It has neither ports nor, as nobody can tell, a protocol, and counts as TCP to port 0.
+    Chain = 11,
 }
 
 /// Every kind, in the order of their numbers.
-pub const KINDS: [Kind; 10] = [
+pub const KINDS: [Kind; 11] = [
     Kind::Syn,
     Kind::Fin,
     Kind::Null,
@@ -43,6 +46,7 @@ pub const KINDS: [Kind; 10] = [
     Kind::Fragment,
     Kind::Udp,
     Kind::Connect,
+    Kind::Chain,
 ];
 
 impl Kind {
@@ -125,6 +129,9 @@ pub fn classify(transport: &Transport) -> Option<Probe> {
         }
         Transport::Udp { source_port, port } => {
             Some(Probe { protocol: Protocol::Udp, kind: Kind::Udp, source_port, port, flags: 0 })
+        }
+        Transport::Hidden => {
+            Some(Probe { protocol: Protocol::Tcp, kind: Kind::Chain, source_port: 0, port: 0, flags: 0 })
         }
         Transport::Other => None,
     }
@@ -228,6 +235,6 @@ mod tests {
             assert_eq!(Kind::try_from(kind as u8), Ok(kind));
         }
         assert_eq!(Kind::try_from(0), Err(0));
-        assert_eq!(Kind::try_from(11), Err(11));
+        assert_eq!(Kind::try_from(12), Err(12));
     }
 }

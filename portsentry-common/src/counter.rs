@@ -46,6 +46,8 @@ counters! {
     Fragment => fragment,
     /// UDP probes.
     Udp => udp,
+    /// IPv6 packets whose extension headers hide their transport header.
+    Chain => chain,
     /// Packets dropped because their source is blocked.
     Dropped => dropped,
     /// Probes dropped as the one that reached the trigger, or because the blocked map was full.
@@ -84,13 +86,13 @@ counters! {
     OverRate => over_rate,
     /// Probes not told: the ring was full.
     RingFull => ring_full,
-    /// Frames that end within the Ethernet header or a VLAN tag.
+    /// Frames that end within their link layer, or have more VLAN tags than are read.
     MalformedLink => malformed_link,
     /// Impossible or truncated IPv4 headers.
     MalformedIpv4 => malformed_ipv4,
     /// Impossible or truncated IPv6 headers.
     MalformedIpv6 => malformed_ipv6,
-    /// IPv6 extension headers that run past the packet, or are too many.
+    /// IPv6 extension headers that hide the transport header, in packets that are for none of our addresses.
     MalformedExtensions => malformed_extensions,
     /// Impossible or truncated TCP headers.
     MalformedTcp => malformed_tcp,
@@ -149,6 +151,7 @@ impl From<crate::classify::Kind> for Counter {
             Kind::Ack => Self::Ack,
             Kind::Fragment => Self::Fragment,
             Kind::Udp => Self::Udp,
+            Kind::Chain => Self::Chain,
         }
     }
 }

@@ -32,7 +32,8 @@ where
     W: Hosts<A>,
 {
     let Some(probe) = segment(transport) else {
-        let opens = datagram.fragment != Fragment::Later && OPENING.contains(&datagram.protocol);
+        let opens = *transport == Transport::Hidden
+            || datagram.fragment != Fragment::Later && OPENING.contains(&datagram.protocol);
         return if opens { Doing::Opens(None) } else { Doing::Belongs };
     };
     let flow = Flow { source, destination: datagram.destination, probe };
@@ -82,7 +83,7 @@ fn segment(transport: &Transport) -> Option<Probe> {
         }
         Transport::TinyTcp { source_port, port } => (Protocol::Tcp, Kind::Fragment, [source_port, port], 0),
         Transport::Udp { source_port, port } => (Protocol::Udp, Kind::Udp, [source_port, port], 0),
-        Transport::Other => return None,
+        Transport::Hidden | Transport::Other => return None,
     };
     Some(Probe { protocol, kind, source_port, port, flags })
 }

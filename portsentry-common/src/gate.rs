@@ -18,10 +18,12 @@ pub const FIRST_COPIES: u32 = 0xffff;
 pub const HEAD: usize = 8;
 /// The word of a gate's head that isn't 0 if a network is blocked, so that nobody looks for one where there are none.
 pub const NETWORKS: usize = 0;
-/// The word of a gate's head that says which moment's explanations count, in its upper half, or 0 for none's: programs have it
+/// The word of a gate's head that stands for the moment whose explanations count, or 0 for none's: programs have it
 /// follow the clock, and the daemon clears it with every sign of life, so that it doesn't stand still where all packets are
 /// explained.
 pub const MOMENT: usize = 1;
+/// The word of a gate's head that says which moment that is, where [`MOMENT`] is a number at random.
+pub const EPOCH: usize = 2;
 /// A gate's length in 64-bit words.
 pub const LENGTH: usize = HEAD + WORDS / 2;
 

@@ -16,7 +16,7 @@ use crate::{
     counter::Counter,
     fence::may_answer,
     frame::{Bytes, Frame, Rewrite},
-    parse::{CUSTOMER_TAG, ETHERTYPE, IP, IPV4, IPV6, Link, Malformed, Network, Plain, TAG, link},
+    parse::{CUSTOMER_TAG, ETHERTYPE, IP, IPV4, IPV6, Link, Malformed, Network, Plain, TAG, link, near_link},
     settings::{AckProbes, Settings},
     world::{Flow, Hosts, Locality, Shortcuts, World},
 };
@@ -33,14 +33,17 @@ pub enum Action {
     Answer = 3,
 }
 
-/// Judges `frame`. What can't be parsed passes and is counted by its cause, except that a blocked source's
-/// packets are dropped whatever they hold.
+/// Judges `frame`. What can't be parsed is counted by its cause and passes, unless its source is held: nothing of a blocked
+/// source passes, and nothing of a fenced one that can't be read to its transport header.
 #[inline(always)]
 pub fn judge<F, W>(frame: &F, world: &W) -> Action
 where
     F: Rewrite,
     W: Hosts<Ipv4> + Hosts<Ipv6>,
 {
+    if F::IS_BARE {
+        return examine(frame, world);
+    }
     let is_clear = match glance(frame, world, |found| found) {
         Glance::Settled(action) => return action,
         Glance::Unsettled => false,
@@ -191,12 +194,13 @@ where
     W: Hosts<Ipv4> + Hosts<Ipv6>,
 {
     let bytes = frame.bytes();
-    let link = link(bytes).ok()?;
+    let link = near_link(bytes)?;
     let packet = bytes.skip(link.length - IP);
     match link.network {
         Network::Ipv4 => look_closer_as::<Ipv4, _, _>(packet, is_clear, world),
         Network::Ipv6 => look_closer_as::<Ipv6, _, _>(packet, is_clear, world),
         Network::Other => Some(Action::Pass),
+        Network::Buried => None,
     }
 }
 
@@ -271,6 +275,7 @@ where
         Network::Ipv4 => examine_as::<Ipv4, F, W>(frame, world),
         Network::Ipv6 => examine_as::<Ipv6, F, W>(frame, world),
         Network::Other => Action::Pass,
+        Network::Buried => Action::Drop,
     }
 }
 
@@ -288,11 +293,16 @@ where
     }
 }
 
-/// What `frame` carries; nothing, and counted, if it ends before that.
+/// What `frame` carries; counted, if it ends before that, or has it behind too many tags.
 #[inline(always)]
 pub fn network<F: Frame, W: World>(frame: &F, world: &W) -> Network {
-    match link(frame.bytes()) {
-        Ok(link) => link.network,
+    match link(frame) {
+        Ok(link) => {
+            if link.network == Network::Buried {
+                world.count_malformed(Malformed::Link);
+            }
+            link.network
+        }
         Err(cause) => {
             world.count_malformed(cause);
             Network::Other
@@ -338,8 +348,8 @@ where
 
 #[inline(always)]
 fn source<A: Plain, F: Frame>(frame: &F) -> Option<A> {
-    let link = link(frame.bytes()).ok()?;
-    A::source(frame.bytes().skip(link.length)).ok()
+    let link = link(frame).ok()?;
+    A::source(frame, &link).ok()
 }
 
 #[inline(always)]
@@ -363,7 +373,7 @@ where
     F: Rewrite,
     W: Hosts<A>,
 {
-    let judged = link(frame.bytes()).and_then(|link| free::<A, F, W>(frame, &link, world));
+    let judged = link(frame).and_then(|link| free::<A, F, W>(frame, &link, world));
     judged.unwrap_or_else(|cause| {
         world.count_malformed(cause);
         Action::Pass
@@ -378,10 +388,14 @@ where
     F: Rewrite,
     W: Hosts<A>,
 {
-    let judged = link(frame.bytes()).and_then(|link| fenced::<A, F, W>(frame, &link, world));
+    let judged = link(frame).and_then(|link| fenced::<A, F, W>(frame, &link, world));
     judged.unwrap_or_else(|cause| {
         world.count_malformed(cause);
-        Action::Pass
+        world.count(Counter::DroppedFenced);
+        if let Some(source) = source::<A, F>(frame) {
+            world.count_fenced(source);
+        }
+        Action::Drop
     })
 }
 
@@ -392,24 +406,36 @@ where
     F: Rewrite,
     W: Hosts<A>,
 {
-    let source = A::source(frame.bytes().skip(link.length))?;
-    let datagram = A::datagram(frame, link.length)?;
-    let transport = datagram.transport(frame.bytes())?;
+    let source = A::source(frame, link)?;
+    let datagram = A::datagram(frame, link)?;
+    let transport = datagram.transport(frame)?;
     let Some(probe) = classify(&transport) else { return Ok(Action::Pass) };
     let flow = Flow { source, destination: datagram.destination, probe };
-    if is_harmless(flow.destination, probe.protocol, probe.port, probe.kind, world) {
-        return Ok(Action::Pass);
-    }
-    let is_trap = is_trap(&probe, world);
-    if is_trap && !is_open(&probe) || is_explained(&flow, world) {
-        return Ok(Action::Pass);
-    }
-    if is_trap {
-        world.count(Counter::Steered);
-        world.steer(&flow);
+    if probe.kind == Kind::Chain {
+        cold_path();
+        if world.locality(flow.destination) == Locality::Foreign || !source.is_unicast() {
+            return Err(Malformed::Extensions);
+        }
+    } else if is_harmless(flow.destination, probe.protocol, probe.port, probe.kind, world)
+        || goes_to_a_socket(&flow, world)
+    {
         return Ok(Action::Pass);
     }
     Ok(answer(frame, link, &datagram, &flow, world))
+}
+
+/// Whether a packet to a watched port goes to a service, or to a trap, for which the daemon's socket then takes it.
+#[inline(always)]
+fn goes_to_a_socket<A: Address, W: Hosts<A>>(flow: &Flow<A>, world: &W) -> bool {
+    let is_trap = is_trap(&flow.probe, world);
+    if is_trap && !is_open(&flow.probe) || is_explained(flow, world) {
+        return true;
+    }
+    if is_trap {
+        world.count(Counter::Steered);
+        world.steer(flow);
+    }
+    is_trap
 }
 
 #[inline(always)]

@@ -1,4 +1,4 @@
-//! Frame to packet: Ethernet with up to two VLAN tags, IPv4, IPv6 with its extension headers, TCP, UDP.
+//! Frame to packet: Ethernet with VLAN tags and PPPoE, IPv4, IPv6 with its extension headers, TCP, UDP.
 //!
 //! It must not judge. Headers are taken apart in the order in which they can be trusted: the link first, then
 //! the source address alone (a blocked source is dropped whatever the rest holds), then the rest.
@@ -8,14 +8,17 @@
     reason = "a header's fields are cut out of its words by truncation"
 )]
 
+mod chain;
+mod deep;
 mod ipv4;
 mod ipv6;
 mod link;
 mod plain;
 mod transport;
 
-pub use ipv6::MAX_EXTENSIONS;
-pub(crate) use link::{CUSTOMER_TAG, ETHERTYPE, IPV4, IPV6, TAG};
+pub use chain::{Chain, MAX_EXTENSIONS};
+pub use deep::{Deep, MAX_TAGS, deep_link};
+pub(crate) use link::{CUSTOMER_TAG, ETHERTYPE, IPV4, IPV6, TAG, near_link};
 pub use link::{ETHERNET, Link, Network, link};
 pub use plain::{IP, Plain};
 pub use transport::{TcpControl, TcpFlags, Transport};
@@ -30,10 +33,10 @@ pub const TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const UDP: u8 = 17;
 
-/// Why a frame could not be taken apart. Such frames pass, and are counted by this cause.
+/// Why a frame could not be taken apart. Such frames are counted by this cause; they pass, unless their source is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// The frame ends within the Ethernet header or a VLAN tag.
+    /// The frame ends within its link layer, or that holds more than [`MAX_TAGS`] VLAN tags.
     Link,
     /// IPv4 version, header length or total length contradict each other or the frame (RFC 791).
     Ipv4,
@@ -52,6 +55,15 @@ pub enum Malformed {
 #[inline(always)]
 fn beginning<B: Bytes>(packet: B, offset: usize) -> Option<u64> {
     packet.read(offset).map(u64::from_be)
+}
+
+/// Length of the packet from `offset` on that is too long for its length field, which then is 0: what Linux makes of segments
+/// received in a row ("BIG TCP"); or 0 where the field would do.
+#[cold]
+#[inline(always)]
+fn oversize<F: Frame>(frame: &F, offset: usize) -> usize {
+    let length = frame.length().saturating_sub(offset);
+    if length > usize::from(u16::MAX) { length } else { 0 }
 }
 
 /// What of an IP datagram a packet carries.
@@ -90,41 +102,52 @@ pub struct Datagram<A> {
 
 /// Parses what is specific to an address family.
 pub trait Parse: Address {
-    /// The source address of a packet from its IP header on.
-    fn source<B: Bytes>(packet: B) -> Result<Self, Malformed>;
+    /// The source address of the packet behind `link`.
+    fn source<F: Frame>(frame: &F, link: &Link) -> Result<Self, Malformed>;
 
-    /// The network layer that starts at `offset`.
-    fn datagram<F: Frame>(frame: &F, offset: usize) -> Result<Datagram<Self>, Malformed>;
+    /// The network layer behind `link`.
+    fn datagram<F: Frame>(frame: &F, link: &Link) -> Result<Datagram<Self>, Malformed>;
 }
 
 impl Parse for Ipv4 {
     #[inline(always)]
-    fn source<B: Bytes>(packet: B) -> Result<Self, Malformed> {
-        packet.read(ipv4::SOURCE).map(Self::from_word).ok_or(Malformed::Ipv4)
+    fn source<F: Frame>(frame: &F, link: &Link) -> Result<Self, Malformed> {
+        let offset = link.length + ipv4::SOURCE;
+        let near = near(frame, link).and_then(|packet| packet.read(offset));
+        near.or_else(|| frame.load(offset)).map(Self::from_word).ok_or(Malformed::Ipv4)
     }
 
     #[inline(always)]
-    fn datagram<F: Frame>(frame: &F, offset: usize) -> Result<Datagram<Self>, Malformed> {
-        ipv4::datagram(frame, offset)
+    fn datagram<F: Frame>(frame: &F, link: &Link) -> Result<Datagram<Self>, Malformed> {
+        ipv4::datagram(frame, link)
     }
 }
 
 impl Parse for Ipv6 {
     #[inline(always)]
-    fn source<B: Bytes>(packet: B) -> Result<Self, Malformed> {
-        ipv6::address(packet, ipv6::SOURCE).ok_or(Malformed::Ipv6)
+    fn source<F: Frame>(frame: &F, link: &Link) -> Result<Self, Malformed> {
+        let offset = link.length + ipv6::SOURCE;
+        let near = near(frame, link).and_then(|packet| ipv6::address(packet, offset));
+        near.or_else(|| ipv6::address(frame.far(), offset)).ok_or(Malformed::Ipv6)
     }
 
     #[inline(always)]
-    fn datagram<F: Frame>(frame: &F, offset: usize) -> Result<Datagram<Self>, Malformed> {
-        ipv6::datagram(frame, offset)
+    fn datagram<F: Frame>(frame: &F, link: &Link) -> Result<Datagram<Self>, Malformed> {
+        ipv6::datagram(frame, link)
     }
 }
 
-impl<A> Datagram<A> {
-    /// The transport header in the bytes that the network layer was read from, as far as the rules need it.
+/// The bytes that an IP header behind `link` can be read from directly: those at an offset that is known beforehand. Of one
+/// that isn't, the verifier knows no bounds twice.
+#[inline(always)]
+fn near<F: Frame>(frame: &F, link: &Link) -> Option<F::Bytes> {
+    (F::IS_BARE || !link.is_deep).then(|| frame.fresh_bytes())
+}
+
+impl<A: Address> Datagram<A> {
+    /// The transport header in the frame that the network layer was read from, as far as the rules need it.
     #[inline(always)]
-    pub fn transport<B: Bytes>(&self, packet: B) -> Result<Transport, Malformed> {
-        transport::transport(packet, self)
+    pub fn transport<F: Frame>(&self, frame: &F) -> Result<Transport, Malformed> {
+        transport::transport(frame, self)
     }
 }

@@ -1,23 +1,44 @@
 //! The XDP context as a [`Frame`]. It must not interpret what it reads.
 
-use aya_ebpf::{EbpfContext, helpers::generated::bpf_xdp_get_buff_len, programs::XdpContext};
-use bytemuck::{AnyBitPattern, NoUninit};
-use portsentry_common::frame::{Bytes, Frame, Rewrite, Room};
+use core::mem::MaybeUninit;
 
-/// A received frame.
-pub struct XdpFrame<'a> {
+use aya_ebpf::{
+    EbpfContext,
+    bindings::xdp_md,
+    helpers::generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
+    programs::XdpContext,
+};
+use bytemuck::{AnyBitPattern, NoUninit};
+use portsentry_common::{
+    frame::{Bytes, Frame, Rewrite, Room},
+    parse::{Chain, Deep, Link, Malformed},
+};
+
+use crate::layers;
+
+/// A received frame: from its Ethernet header on or, if it is `BARE`, from its IP header on.
+pub struct XdpFrame<'a, const BARE: bool = false> {
     context: &'a XdpContext,
 }
 
-impl<'a> XdpFrame<'a> {
+impl<'a, const BARE: bool> XdpFrame<'a, BARE> {
     #[inline(always)]
     pub fn new(context: &'a XdpContext) -> Self {
         Self { context }
     }
 }
 
-impl Frame for XdpFrame<'_> {
+impl<const BARE: bool> XdpFrame<'_, BARE> {
+    #[inline(always)]
+    fn context(&self) -> *mut xdp_md {
+        self.context.as_ptr().cast()
+    }
+}
+
+impl<const BARE: bool> Frame for XdpFrame<'_, BARE> {
     type Bytes = Packet;
+
+    const IS_BARE: bool = BARE;
 
     /// Read from the context each time, so that the bounds need not be kept over a helper's call.
     #[inline(always)]
@@ -33,7 +54,53 @@ impl Frame for XdpFrame<'_> {
     #[inline(always)]
     fn length(&self) -> usize {
         // SAFETY: the context is the one that the kernel handed to the program.
-        unsafe { bpf_xdp_get_buff_len(self.context.as_ptr().cast()) as usize }
+        unsafe { bpf_xdp_get_buff_len(self.context()) as usize }
+    }
+
+    #[inline(always)]
+    fn fresh_bytes(&self) -> Packet {
+        // SAFETY: fields of the context that the kernel handed to the program.
+        let [start, end] = unsafe {
+            [&raw const (*self.context()).data, &raw const (*self.context()).data_end]
+                .map(|bound| bound.read_volatile() as usize)
+        };
+        Packet { start, end }
+    }
+
+    #[inline(always)]
+    fn load<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
+        let mut value = MaybeUninit::<T>::uninit();
+        // SAFETY: the context is the kernel's, and there is room for as many bytes as are asked for.
+        let failed = unsafe {
+            bpf_xdp_load_bytes(
+                self.context(),
+                offset as u32,
+                value.as_mut_ptr().cast(),
+                size_of::<T>() as u32,
+            )
+        };
+        // SAFETY: the helper has written all bytes, and any make a `T`.
+        (failed == 0).then(|| unsafe { value.assume_init() })
+    }
+
+    #[inline(always)]
+    fn deep_link(&self) -> Result<Link, Malformed> {
+        layers::unpack(layers::deep_link(self.context()))
+    }
+
+    #[inline(always)]
+    fn next_tags(&self, deep: Deep) -> Deep {
+        Deep::from_word(layers::next_tags(self.context(), deep.to_word()))
+    }
+
+    #[inline(always)]
+    fn follow(&self, chain: Chain, end: usize) -> Chain {
+        Chain::from_word(layers::follow(self.context(), chain.to_word(), end as u64))
+    }
+
+    #[inline(always)]
+    fn next_headers(&self, chain: Chain, end: usize) -> Chain {
+        Chain::from_word(layers::next_headers(self.context(), chain.to_word(), end as u64))
     }
 }
 
@@ -69,7 +136,7 @@ impl Bytes for Packet {
     }
 }
 
-impl Rewrite for XdpFrame<'_> {
+impl<const BARE: bool> Rewrite for XdpFrame<'_, BARE> {
     type Room<'a>
         = Packet
     where

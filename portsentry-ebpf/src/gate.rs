@@ -2,9 +2,10 @@
 //!
 //! It must not know who is blocked.
 
-use core::cell::UnsafeCell;
+use core::{cell::UnsafeCell, hint::cold_path};
 
-use portsentry_common::gate::{HEAD, LENGTH, MOMENT, NETWORKS, is_set, mask_of, word_of};
+use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
+use portsentry_common::gate::{EPOCH, HEAD, LENGTH, MOMENT, NETWORKS, is_set, mask_of, word_of};
 
 use crate::atomic;
 
@@ -19,10 +20,10 @@ pub static GATE_V6: Gate = Gate::CLEAR;
 /// A moment is as many jiffies long as this has bits: a second on most kernels, a quarter of one on some.
 const MOMENT_BITS: u32 = 8;
 
-/// The moment of that tick, its number in the upper half of a word; never 0 in practice, as jiffies begin near 2^32
-/// (`INITIAL_JIFFIES`).
+/// The moment of that tick, its number in the upper half of a word, which an IPv4 address leaves free; never 0 in practice,
+/// as jiffies begin near 2^32 (`INITIAL_JIFFIES`). The number comes again after a century.
 #[inline(always)]
-pub fn moment(jiffies: u64) -> u64 {
+fn moment(jiffies: u64) -> u64 {
     jiffies >> MOMENT_BITS << 32
 }
 
@@ -50,21 +51,50 @@ impl Gate {
         unsafe { self.word(NETWORKS).read_volatile() != 0 }
     }
 
-    /// The moment whose explanations count, as a [`moment`], or 0 for none's.
+    /// What stands for the moment whose explanations count, or 0 for none's.
     #[inline(always)]
     pub fn moment(&self) -> u64 {
         // SAFETY: a word of the gate.
         unsafe { self.word(MOMENT).read_volatile() }
     }
 
-    /// Has the explanations of that tick's moment count, and no others.
+    /// Whether the explanations of that tick's moment count, as [`Self::follow`] has it.
     #[inline(always)]
-    pub fn follow(&self, jiffies: u64) {
+    pub fn follows(&self, jiffies: u64) -> bool {
+        self.moment() == moment(jiffies)
+    }
+
+    /// Has the explanations of that tick's moment count, and no others; returns what stands for it.
+    #[inline(always)]
+    pub fn follow(&self, jiffies: u64) -> u64 {
         let moment = moment(jiffies);
         if self.moment() != moment {
             // SAFETY: a word of the gate; whoever writes it at the same time writes the same, or 0.
             unsafe { self.word(MOMENT).write_volatile(moment) };
         }
+        moment
+    }
+
+    /// The same where a number at random stands for a moment: entries that have no bits to spare are combined with it, and
+    /// nobody can tell which other address they would stand for in another moment.
+    #[inline(always)]
+    pub fn follow_secretly(&self, jiffies: u64) -> u64 {
+        let epoch = moment(jiffies);
+        let known = self.moment();
+        // SAFETY: a word of the gate.
+        if known != 0 && unsafe { self.word(EPOCH).read_volatile() } == epoch {
+            return known;
+        }
+        cold_path();
+        // SAFETY: the helper has no preconditions. Two numbers of 32 bits, and never 0.
+        let secret = unsafe { u64::from(bpf_get_prandom_u32()) << 32 | u64::from(bpf_get_prandom_u32()) | 1 };
+        // SAFETY: words of the gate. Of several who write at the same time the last one's number counts, and what was
+        // remembered with another's doesn't.
+        unsafe {
+            self.word(MOMENT).write_volatile(secret);
+            self.word(EPOCH).write_volatile(epoch);
+        }
+        secret
     }
 
     /// Sets `bit`, both copies at once.

@@ -6,6 +6,7 @@ mod family;
 
 use core::{
     cell::Cell,
+    hint::cold_path,
     ptr::{NonNull, with_exposed_provenance},
 };
 
@@ -18,6 +19,7 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::debug;
 use portsentry_common::{
+    address::{Ipv4, Ipv6},
     block::Block,
     budget::Budget,
     challenge::Secrets,
@@ -30,7 +32,7 @@ use portsentry_common::{
     world::{Allowance, Entry, Flow, Hosts, Locality, Shortcuts, Sight, World},
 };
 
-use crate::{atomic, explained::place, gate::moment, maps, opaque::opaque, sockets};
+use crate::{atomic, explained::place, gate::GATE_V4, maps, opaque::opaque, sockets};
 
 use self::family::Family;
 
@@ -57,8 +59,12 @@ impl<'a> Kernel<'a> {
 impl Kernel<'_> {
     /// Has what is explained in this moment count, and nothing older.
     #[inline(always)]
-    pub fn follow_clock<A: Family>(&self) {
-        A::gate().follow(self.jiffies);
+    pub fn follow_clock(&self) {
+        if !GATE_V4.follows(self.jiffies) {
+            cold_path();
+            Ipv4::follow(self.jiffies);
+            Ipv6::follow(self.jiffies);
+        }
     }
 
     /// Adds one to the counter with a number below `COUNTERS`' length.
@@ -219,9 +225,9 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     #[inline(always)]
     fn remember(&self, destination: A, protocol: Protocol, port: u16) {
         if self.settings().remembers != 0 {
-            self.follow_clock::<A>();
+            let moment = A::follow(self.jiffies);
             let place = place(destination.ending(), swapped(port));
-            destination.explain(protocol, place, moment(self.jiffies));
+            destination.explain(protocol, place, moment);
         }
     }
 

@@ -27,6 +27,7 @@ mod explained;
 mod frame;
 mod gate;
 mod kernel;
+mod layers;
 mod maps;
 mod opaque;
 mod sockets;
@@ -53,7 +54,7 @@ use crate::{
 /// saved, and nearly every frame is spared that.
 #[xdp(frags)]
 pub fn portsentry(context: XdpContext) -> u32 {
-    glance(&XdpFrame::new(&context), &Data, |found| match found {
+    glance(&XdpFrame::<false>::new(&context), &Data, |found| match found {
         Glance::Settled(action) => action as u32,
         Glance::NearIpv4 => near_ipv4(context.as_ptr().cast()),
         Glance::NearIpv6 => near_ipv6(context.as_ptr().cast()),
@@ -68,7 +69,7 @@ pub fn portsentry(context: XdpContext) -> u32 {
 #[inline(never)]
 pub fn near_ipv4(context: *mut xdp_md) -> u32 {
     let frame = XdpContext::new(context);
-    match standing_near::<Ipv4, _, _>(&XdpFrame::new(&frame), &Kernel::new(&frame)) {
+    match standing_near::<Ipv4, _, _>(&XdpFrame::<false>::new(&frame), &Kernel::new(&frame)) {
         Standing::Blocked => Action::Drop as u32,
         Standing::Fenced => fenced_ipv4(context),
         Standing::Free => settle(context, true),
@@ -80,7 +81,7 @@ pub fn near_ipv4(context: *mut xdp_md) -> u32 {
 #[inline(never)]
 pub fn near_ipv6(context: *mut xdp_md) -> u32 {
     let frame = XdpContext::new(context);
-    match standing_near::<Ipv6, _, _>(&XdpFrame::new(&frame), &Kernel::new(&frame)) {
+    match standing_near::<Ipv6, _, _>(&XdpFrame::<false>::new(&frame), &Kernel::new(&frame)) {
         Standing::Blocked => Action::Drop as u32,
         Standing::Fenced => fenced_ipv6(context),
         Standing::Free => settle(context, true),
@@ -118,7 +119,7 @@ const UNSURE: u32 = 0x100;
 #[inline(never)]
 pub fn closer(context: *mut xdp_md, is_clear: u64) -> u32 {
     let context = XdpContext::new(context);
-    look_closer(&XdpFrame::new(&context), is_clear != 0, &Kernel::new(&context))
+    look_closer(&XdpFrame::<false>::new(&context), is_clear != 0, &Kernel::new(&context))
         .map_or(UNSURE, |action| action as u32)
 }
 
@@ -133,9 +134,8 @@ const FENCED_IPV6: u32 = 0x206;
 #[inline(never)]
 pub fn sort(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    let (frame, kernel) = (XdpFrame::new(&context), Kernel::new(&context));
-    kernel.follow_clock::<Ipv4>();
-    kernel.follow_clock::<Ipv6>();
+    let (frame, kernel) = (XdpFrame::<false>::new(&context), Kernel::new(&context));
+    kernel.follow_clock();
     match network(&frame, &kernel) {
         Network::Ipv4 => match standing::<Ipv4, _, _>(&frame, &kernel) {
             Standing::Blocked => Action::Drop as u32,
@@ -148,6 +148,7 @@ pub fn sort(context: *mut xdp_md) -> u32 {
             Standing::Free => FREE_IPV6,
         },
         Network::Other => Action::Pass as u32,
+        Network::Buried => Action::Drop as u32,
     }
 }
 
@@ -156,7 +157,7 @@ pub fn sort(context: *mut xdp_md) -> u32 {
 #[inline(never)]
 pub fn free_ipv4(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    examine_free::<Ipv4, _, _>(&XdpFrame::new(&context), &Kernel::new(&context)) as u32
+    examine_free::<Ipv4, _, _>(&XdpFrame::<false>::new(&context), &Kernel::new(&context)) as u32
 }
 
 /// The same for IPv6.
@@ -164,7 +165,7 @@ pub fn free_ipv4(context: *mut xdp_md) -> u32 {
 #[inline(never)]
 pub fn free_ipv6(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    examine_free::<Ipv6, _, _>(&XdpFrame::new(&context), &Kernel::new(&context)) as u32
+    examine_free::<Ipv6, _, _>(&XdpFrame::<false>::new(&context), &Kernel::new(&context)) as u32
 }
 
 /// An IPv4 packet whose sender is fenced.
@@ -172,7 +173,7 @@ pub fn free_ipv6(context: *mut xdp_md) -> u32 {
 #[inline(never)]
 pub fn fenced_ipv4(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    examine_fenced::<Ipv4, _, _>(&XdpFrame::new(&context), &Kernel::new(&context)) as u32
+    examine_fenced::<Ipv4, _, _>(&XdpFrame::<false>::new(&context), &Kernel::new(&context)) as u32
 }
 
 /// The same for IPv6.
@@ -180,7 +181,7 @@ pub fn fenced_ipv4(context: *mut xdp_md) -> u32 {
 #[inline(never)]
 pub fn fenced_ipv6(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    examine_fenced::<Ipv6, _, _>(&XdpFrame::new(&context), &Kernel::new(&context)) as u32
+    examine_fenced::<Ipv6, _, _>(&XdpFrame::<false>::new(&context), &Kernel::new(&context)) as u32
 }
 
 #[panic_handler]

@@ -48,6 +48,33 @@ pub fn is_dropped() -> Expected {
     Expected { action: Action::Drop, told: None, counted: vec![Counter::Dropped] }
 }
 
+/// It is the first probe of its source, told, dropped, and the source fenced.
+#[must_use]
+pub fn fences(kind: Kind) -> Expected {
+    let counted =
+        vec![Counter::Probes, counter(kind), Counter::DroppedProbes, Counter::Fenced, Counter::Told];
+    Expected { action: Action::Drop, told: Some((kind, Verdict::Fence, 1)), counted }
+}
+
+/// Its source is fenced, and it is among what such a source may send.
+#[must_use]
+pub fn is_fenced_through() -> Expected {
+    passes_as(Counter::PassedFenced)
+}
+
+/// It is dropped, whoever sent it, as it stands behind more tags than are read.
+#[must_use]
+pub fn is_buried() -> Expected {
+    Expected { action: Action::Drop, counted: vec![Counter::MalformedLink], ..passes() }
+}
+
+/// Its source is fenced, and it isn't among what such a source may send; or it can't be read, for the reason that is counted.
+#[must_use]
+pub fn is_fenced_off(cause: Option<Counter>) -> Expected {
+    let counted = cause.into_iter().chain([Counter::DroppedFenced]).collect();
+    Expected { action: Action::Drop, told: None, counted }
+}
+
 /// It is the first probe of its source, told, dropped, and the source blocked.
 #[must_use]
 pub fn blocks(kind: Kind) -> Expected {
@@ -101,6 +128,7 @@ impl Expected {
         let told = self.told.map(|(kind, verdict, hits)| {
             let (protocol, flags) = match packet.segment() {
                 Segment::Tcp(_) if kind == Kind::Fragment => (Protocol::Tcp, 0),
+                _ if kind == Kind::Chain => (Protocol::Tcp, 0),
                 Segment::Tcp(flags) => (Protocol::Tcp, flags),
                 Segment::Udp => (Protocol::Udp, 0),
                 Segment::Other(number) => panic!("protocol {number} has no probes"),
@@ -109,8 +137,9 @@ impl Expected {
                 time: SystemTime::UNIX_EPOCH,
                 source: source.ip(),
                 destination: destination.ip(),
-                source_port: source.port(),
-                port: destination.port(),
+                // Behind a chain that can't be read nobody knows the ports.
+                source_port: if kind == Kind::Chain { 0 } else { source.port() },
+                port: if kind == Kind::Chain { 0 } else { destination.port() },
                 protocol,
                 kind,
                 flags,
@@ -141,6 +170,7 @@ fn counter(kind: Kind) -> Counter {
         Kind::Ack => Counter::Ack,
         Kind::Fragment => Counter::Fragment,
         Kind::Udp => Counter::Udp,
+        Kind::Chain => Counter::Chain,
         Kind::Connect => panic!("no packet is a completed connection"),
     }
 }

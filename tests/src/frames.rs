@@ -46,6 +46,7 @@ pub struct Packet {
     destination: SocketAddr,
     tags: Vec<(u16, u16)>,
     ethertype: Option<u16>,
+    session: Option<Vec<u8>>,
     options: usize,
     extensions: Vec<Extension>,
     segment: Segment,
@@ -92,6 +93,7 @@ impl Packet {
             destination: (Ipv4Addr::UNSPECIFIED, 0).into(),
             tags: Vec::new(),
             ethertype: None,
+            session: None,
             options: 0,
             extensions: Vec::new(),
             segment,
@@ -128,6 +130,13 @@ impl Packet {
     #[must_use]
     pub fn service_vlan(mut self, identifier: u16) -> Self {
         self.tags.push((0x88a8, identifier));
+        self
+    }
+
+    /// In a PPPoE session, where PPP announces it by this number, of one octet or two.
+    #[must_use]
+    pub fn session(mut self, number: &[u8]) -> Self {
+        self.session = Some(number.to_vec());
         self
     }
 
@@ -248,10 +257,14 @@ impl Packet {
     /// The frame, sent from `seat` unless the packet names a source.
     #[must_use]
     pub fn frame(&self, seat: u8) -> Vec<u8> {
-        let mut frame = headers::link(&self.tags, self.ethertype.unwrap_or(self.own_ethertype()));
-        let network = frame.len();
+        const SESSION: u16 = 0x8864;
+        let own = self.session.as_ref().map_or_else(|| self.own_ethertype(), |_| SESSION);
+        let mut frame = headers::link(&self.tags, self.ethertype.unwrap_or(own));
         let segment = self.carried(seat);
-        frame.extend(self.network(seat, &segment));
+        let packet = self.network(seat, &segment);
+        frame.extend(self.session.iter().flat_map(|number| headers::session(number, packet.len())));
+        let network = frame.len();
+        frame.extend(packet);
         let transport = frame.len() - segment.len();
         frame.resize(frame.len() + self.padding, 0);
         let start = |layer: Layer| match layer {

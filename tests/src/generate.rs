@@ -115,7 +115,8 @@ fn packet(random: &mut Rng) -> Packet {
     packet = packet
         .to(&SocketAddr::new(destination, port).to_string())
         .from(&source(random, destination.is_ipv6()).to_string());
-    for _ in 0..random.u8(..8).saturating_sub(4) {
+    let tags = if one_in(random, 40) { random.usize(..2400) } else { random.usize(..8).saturating_sub(4) };
+    for _ in 0..tags {
         let identifier = random.u16(..4096);
         packet = if random.bool() { packet.vlan(identifier) } else { packet.service_vlan(identifier) };
     }
@@ -123,10 +124,14 @@ fn packet(random: &mut Rng) -> Packet {
         packet = if destination.is_ipv4() {
             packet.ipv4_options(random.usize(0..=10) * 4)
         } else {
-            (0..random.u8(1..=9)).fold(packet, |packet, _| packet.extension(extension(random)))
+            (0..extensions(random)).fold(packet, |packet, _| packet.extension(extension(random)))
         };
     }
     packet = sized(random, packet);
+    if one_in(random, 20) {
+        let number = if destination.is_ipv4() { 0x21 } else { 0x57 };
+        packet = if random.bool() { packet.session(&[number]) } else { packet.session(&[0, number]) };
+    }
     if one_in(random, 40) { packet.announced_as(pick(random, &ETHERTYPES)) } else { packet }
 }
 
@@ -147,6 +152,11 @@ fn sized(random: &mut Rng, packet: Packet) -> Packet {
         _ => packet,
     };
     if one_in(random, 4) { packet.padding(random.usize(0..20)) } else { packet }
+}
+
+/// How many extension headers: a few, mostly.
+fn extensions(random: &mut Rng) -> usize {
+    if one_in(random, 40) { random.usize(1..1200) } else { random.usize(1..=9) }
 }
 
 fn extension(random: &mut Rng) -> Extension {

@@ -26,7 +26,7 @@ use portsentry_common::{
 };
 
 use self::{
-    dissect::{Ip, Packet, Part, Reading, dissect},
+    dissect::{Ip, Packet, Part, Reading, Transport, dissect},
     seen::{Seen, counter, seen, segment, sighting},
     sockets::is_one_host,
 };
@@ -104,18 +104,23 @@ impl Oracle {
     fn find(&mut self, frame: &[u8]) -> Finding {
         let ip = match dissect(frame) {
             Reading::NotIp => return Finding::passes(),
+            Reading::Buried => return Finding::of(Action::Drop, &["malformed_link"]),
             Reading::Unreadable(counter) => return Finding::of(Action::Pass, &[counter]),
             Reading::Ip(ip) => ip,
         };
         if ip.source.is_some_and(|source| !self.is_abandoned() && self.is_blocked(source)) {
             return Finding::of(Action::Drop, &["dropped"]);
         }
+        let is_fenced = |source: &IpAddr| self.fenced.contains(source) && !self.is_abandoned();
         let (source, packet) = match (ip.source, &ip.rest) {
             (Some(source), Ok(packet)) => (source, packet),
+            (Some(source), Err(counter)) if is_fenced(&source) => {
+                return Finding::of(Action::Drop, &[counter, "dropped_fenced"]);
+            }
             (_, Err(counter)) => return Finding::of(Action::Pass, &[counter]),
             (None, Ok(_)) => unreachable!("a packet that could be read has a source"),
         };
-        if self.fenced.contains(&source) && !self.is_abandoned() {
+        if is_fenced(&source) {
             return self.fenced(source, &ip, packet);
         }
         match seen(source, &ip, packet) {
@@ -148,6 +153,14 @@ impl Oracle {
 
     /// A packet of somebody in good standing.
     fn free(&mut self, seen: Seen<'_>) -> Finding {
+        if seen.kind == Kind::Chain {
+            let is_for_us = self.locality(seen.packet.destination) != Locality::Foreign;
+            return if is_for_us && is_one_host(seen.source) {
+                self.probe(seen)
+            } else {
+                Finding::of(Action::Pass, &["malformed_extensions"])
+            };
+        }
         if !is_watched(&seen) {
             return Finding::passes();
         }
@@ -263,6 +276,9 @@ impl Oracle {
         const OPENING: [u8; 3] = [132, 33, 136];
         let passes = || Finding::of(Action::Pass, &["passed_fenced"]);
         let dropped = || Finding::of(Action::Drop, &["dropped_fenced"]);
+        if packet.transport == Transport::Hidden {
+            return dropped();
+        }
         let Some(seen) = segment(source, ip, packet) else {
             let opens = packet.part != Part::Later && OPENING.contains(&packet.protocol);
             return if opens { dropped() } else { passes() };

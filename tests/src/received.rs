@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use bytemuck::NoUninit;
-use portsentry_common::frame::{Frame, Rewrite, Room};
+use bytemuck::{AnyBitPattern, NoUninit};
+use portsentry_common::frame::{Bytes, Frame, Rewrite, Room};
 
 /// What of a frame lies in its first buffer: a page of 4 KiB less the headroom and the kernel's own record at its
 /// end (`bpf_prog_test_run_xdp` of the kernel's `net/bpf/test_run.c`). The rest can only be counted.
@@ -44,6 +44,10 @@ impl<'a> Frame for Received<'a> {
 
     fn length(&self) -> usize {
         self.frame.len()
+    }
+
+    fn load<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
+        Bytes::read(self.frame, offset)
     }
 }
 

@@ -90,6 +90,7 @@ impl World {
                 self.enter(program, &name, &key, &value)?;
                 (format!("entry in {name}"), 0)
             }
+            7 => ("random number".into(), 4),
             85 | 99 => ("socket look-up".into(), self.socket(second, usize::try_from(third)?)?),
             86 => ("socket release".into(), 0),
             // Inlined by the verifier to a load.

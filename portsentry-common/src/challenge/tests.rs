@@ -4,7 +4,7 @@ use core::{
 };
 use std::{vec, vec::Vec};
 
-use bytemuck::NoUninit;
+use bytemuck::{AnyBitPattern, NoUninit};
 use proptest::prelude::*;
 
 use super::*;
@@ -49,6 +49,10 @@ impl<'a> Frame for Writable<'a> {
 
     fn length(&self) -> usize {
         self.0.len()
+    }
+
+    fn load<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
+        Bytes::read(self.0, offset)
     }
 }
 
@@ -137,19 +141,19 @@ fn the_answer_is_a_right_syn_ack() {
             header.extend([192, 0, 2, 9, 198, 51, 100, 1]);
             let before = syn(tags, &header, options);
             let frame = Writable::new(&before);
-            let link = link(frame.bytes()).unwrap();
+            let link = link(&frame).unwrap();
             let flow = v4(0xc000_0209, 40_000, 11);
             assert!(write(&frame, &link, &flow, &SECRETS, 99));
             let after = frame.1.into_inner();
             let frame = Writable::new(&after);
-            let datagram = Ipv4::datagram(&frame, link.length).unwrap();
+            let datagram = Ipv4::datagram(&frame, &link).unwrap();
             assert_eq!(datagram.destination, flow.source);
             let expected = Transport::Tcp {
                 source_port: 11,
                 port: 40_000,
                 flags: TcpFlags(TcpFlags::SYN | TcpFlags::ACK),
             };
-            assert_eq!(datagram.transport(frame.bytes()), Ok(expected));
+            assert_eq!(datagram.transport(&frame), Ok(expected));
             assert_eq!(after.len(), before.len());
             assert_eq!((&after[..6], &after[6..12]), (&before[6..12], &before[..6]));
             let ip = &after[link.length..][..20 + datagram.remaining];
@@ -172,11 +176,11 @@ fn an_ipv6_answer_is_right_too() {
     header.extend(destination.octets());
     let before = syn(&[], &header, &[2, 4, 5, 160]);
     let frame = Writable::new(&before);
-    let link = link(frame.bytes()).unwrap();
+    let link = link(&frame).unwrap();
     let flow = flow(Ipv6::from(source), Ipv6::from(destination), 40_000, 11);
     assert!(write(&frame, &link, &flow, &SECRETS, 99));
     let after = frame.1.into_inner();
-    let datagram = Ipv6::datagram(&Writable::new(&after), link.length).unwrap();
+    let datagram = Ipv6::datagram(&Writable::new(&after), &link).unwrap();
     assert_eq!((datagram.destination, datagram.remaining), (flow.source, 24));
     let pseudo = [&after[22..54], &[0, 0, 0, 24, 0, 0, 0, 6], &after[54..78]].concat();
     assert_eq!(sum(&pseudo), 0xffff);
@@ -189,7 +193,7 @@ fn a_frame_for_several_hosts_is_not_answered() {
     let mut frame = syn(&[], &header, &[]);
     frame[0] |= 1;
     let writable = Writable::new(&frame);
-    let link = link(&*frame).unwrap();
+    let link = link(&writable).unwrap();
     assert!(!write(&writable, &link, &v4(0xc000_0209, 40_000, 11), &SECRETS, 99));
     assert_eq!(writable.1.into_inner(), frame);
 }

@@ -14,7 +14,7 @@ use crate::{
     counter::Counter,
     decide::Verdict,
     fence::{Doing, doing},
-    frame::{Bytes, Frame, Rewrite},
+    frame::{Frame, Rewrite},
     parse::{Datagram, Link, Malformed, Plain, TcpFlags},
     world::{Allowance, Flow, Hosts},
 };
@@ -27,9 +27,9 @@ where
     F: Rewrite,
     W: Hosts<A>,
 {
-    let source = A::source(frame.bytes().skip(link.length))?;
-    let datagram = &A::datagram(frame, link.length)?;
-    let transport = &datagram.transport(frame.bytes())?;
+    let source = A::source(frame, link)?;
+    let datagram = &A::datagram(frame, link)?;
+    let transport = &datagram.transport(frame)?;
     let now_ns = world.now_ns();
     let destination = datagram.destination;
     match doing(source, datagram, transport, world) {
@@ -107,7 +107,7 @@ where
         return false;
     }
     let (Some(secrets), Some([sequence, acknowledged])) =
-        (world.secrets(), frame.bytes().read::<[u32; 2]>(datagram.transport + 4))
+        (world.secrets(), frame.read::<[u32; 2]>(datagram.transport + 4))
     else {
         return false;
     };

@@ -1,6 +1,6 @@
 //! The IPv4 header, RFC 791. It must not look past it.
 
-use super::{Datagram, Fragment, Malformed};
+use super::{Datagram, Fragment, Link, Malformed};
 use crate::{
     address::Ipv4,
     frame::{Bytes, Frame},
@@ -16,12 +16,21 @@ const MORE: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 
 #[inline(always)]
-pub(super) fn datagram<F: Frame>(frame: &F, offset: usize) -> Result<Datagram<Ipv4>, Malformed> {
-    let [third, _, destination] = frame.bytes().read::<[u32; 3]>(offset + 8).ok_or(Malformed::Ipv4)?;
-    let beginning = super::beginning(frame.bytes(), offset).ok_or(Malformed::Ipv4)?;
+pub(super) fn datagram<F: Frame>(frame: &F, link: &Link) -> Result<Datagram<Ipv4>, Malformed> {
+    let offset = link.length;
+    let near = super::near(frame, link).and_then(|packet| header(packet, offset));
+    let header = near.or_else(|| header(frame.far(), offset));
+    let (beginning, third, destination) = header.ok_or(Malformed::Ipv4)?;
     let header = ((beginning >> 56) & 0xf) as usize * 4;
-    let total = usize::from((beginning >> 32) as u16);
-    if beginning >> 60 != 4 || header < LEAST || total < header || !frame.holds(offset + total) {
+    if beginning >> 60 != 4 || header < LEAST {
+        return Err(Malformed::Ipv4);
+    }
+    let total = match usize::from((beginning >> 32) as u16) {
+        0 => super::oversize(frame, offset),
+        total if frame.holds(offset + total) => total,
+        _ => return Err(Malformed::Ipv4),
+    };
+    if total < header {
         return Err(Malformed::Ipv4);
     }
     let fragment = beginning as u16;
@@ -39,4 +48,11 @@ pub(super) fn datagram<F: Frame>(frame: &F, offset: usize) -> Result<Datagram<Ip
         options: header > LEAST,
         ttl: (third >> 24) as u8,
     })
+}
+
+/// The header's first eight bytes, in host byte order, its third word and the destination's.
+#[inline(always)]
+fn header<B: Bytes>(packet: B, offset: usize) -> Option<(u64, u32, u32)> {
+    let [third, _, destination] = packet.read::<[u32; 3]>(offset + 8)?;
+    Some((super::beginning(packet, offset)?, third, destination))
 }

@@ -1,6 +1,8 @@
 //! The IPv6 header and its extension headers, RFC 8200. It must not look past them.
 
-use super::{Datagram, Fragment, Malformed};
+use core::hint::cold_path;
+
+use super::{Chain, Datagram, Fragment, Link, Malformed};
 use crate::{
     address::Ipv6,
     frame::{Bytes, Frame},
@@ -10,37 +12,71 @@ use crate::{
 pub(super) const SOURCE: usize = 8;
 pub(super) const DESTINATION: usize = 24;
 pub(super) const HEADER: usize = 40;
-/// How many extension headers are walked. RFC 8200 section 4.1 recommends at most one of each of the five
-/// kinds (destination options twice); a longer chain passes unread and is counted.
-pub const MAX_EXTENSIONS: usize = 8;
 
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const AUTHENTICATION: u8 = 51;
-const DESTINATION_OPTIONS: u8 = 60;
+pub(super) const HOP_BY_HOP: u8 = 0;
+pub(super) const ROUTING: u8 = 43;
+pub(super) const FRAGMENT: u8 = 44;
+pub(super) const AUTHENTICATION: u8 = 51;
+pub(super) const DESTINATION_OPTIONS: u8 = 60;
 
 #[inline(always)]
-pub(super) fn datagram<F: Frame>(frame: &F, offset: usize) -> Result<Datagram<Ipv6>, Malformed> {
-    let beginning = super::beginning(frame.bytes(), offset).ok_or(Malformed::Ipv6)?;
-    let destination = address(frame.bytes(), offset + DESTINATION).ok_or(Malformed::Ipv6)?;
-    let payload = usize::from((beginning >> 16) as u16);
-    if beginning >> 60 != 6 || !frame.holds(offset + HEADER + payload) {
+pub(super) fn datagram<F: Frame>(frame: &F, link: &Link) -> Result<Datagram<Ipv6>, Malformed> {
+    let offset = link.length;
+    let near = super::near(frame, link).and_then(|packet| header(packet, offset));
+    let header = near.or_else(|| header(frame.far(), offset));
+    let (beginning, destination) = header.ok_or(Malformed::Ipv6)?;
+    let protocol = (beginning >> 8) as u8;
+    let transport = offset + HEADER;
+    if beginning >> 60 != 6 {
         return Err(Malformed::Ipv6);
     }
-    let mut datagram = Datagram {
+    let payload = match usize::from((beginning >> 16) as u16) {
+        0 => unsaid(frame, transport, protocol),
+        payload if frame.holds(transport + payload) => payload,
+        _ => return Err(Malformed::Ipv6),
+    };
+    let datagram = Datagram {
         destination,
-        protocol: (beginning >> 8) as u8,
-        transport: offset + HEADER,
+        protocol,
+        transport,
         remaining: payload,
         fragment: Fragment::Whole,
         options: false,
         ttl: beginning as u8,
     };
-    if is_extension(datagram.protocol) {
-        walk(frame.bytes(), &mut datagram)?;
+    if !is_extension(protocol) {
+        return Ok(datagram);
     }
-    Ok(datagram)
+    cold_path();
+    let end = transport + payload;
+    let chain = frame.follow(Chain::new(protocol, transport), end);
+    Ok(Datagram {
+        protocol: chain.protocol(),
+        transport: chain.offset(),
+        remaining: end.saturating_sub(chain.offset()),
+        fragment: chain.fragment(),
+        options: chain.has_options(),
+        ..datagram
+    })
+}
+
+/// Length of a payload whose length field is 0: behind a hop-by-hop header the rest of the frame, as Linux takes it with and
+/// without a jumbo payload option (RFC 2675; `ip6_rcv_core`).
+#[cold]
+#[inline(always)]
+fn unsaid<F: Frame>(frame: &F, offset: usize, protocol: u8) -> usize {
+    if protocol == HOP_BY_HOP {
+        frame.length().saturating_sub(offset)
+    } else {
+        super::oversize(frame, offset)
+    }
+}
+
+/// The header's first eight bytes, in host byte order, and the destination.
+#[inline(always)]
+fn header<B: Bytes>(packet: B, offset: usize) -> Option<(u64, Ipv6)> {
+    let destination = address(packet, offset + DESTINATION)?;
+    Some((super::beginning(packet, offset)?, destination))
 }
 
 /// The address at `offset`. Its end is read first, so that one check of the bounds is left.
@@ -54,38 +90,4 @@ pub(super) fn address<B: Bytes>(packet: B, offset: usize) -> Option<Ipv6> {
 #[inline(always)]
 pub(super) fn is_extension(next: u8) -> bool {
     matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS)
-}
-
-/// Follows the chain to the transport header, or to where a later fragment's ends.
-#[inline(always)]
-fn walk<B: Bytes>(packet: B, datagram: &mut Datagram<Ipv6>) -> Result<(), Malformed> {
-    for _ in 0..MAX_EXTENSIONS {
-        let [next, length, high, low] =
-            packet.read::<[u8; 4]>(datagram.transport).ok_or(Malformed::Extensions)?;
-        let length = match datagram.protocol {
-            FRAGMENT => {
-                let position = u16::from_be_bytes([high, low]);
-                datagram.fragment = match (position >> 3, position & 1) {
-                    (0, 0) => datagram.fragment,
-                    (0, _) => Fragment::First,
-                    _ => Fragment::Later,
-                };
-                8
-            }
-            // RFC 4302 section 2.2: in words of four octets, less two.
-            AUTHENTICATION => (usize::from(length) + 2) * 4,
-            _ => (usize::from(length) + 1) * 8,
-        };
-        datagram.options |= datagram.protocol != FRAGMENT;
-        if length > datagram.remaining {
-            return Err(Malformed::Extensions);
-        }
-        datagram.transport += length;
-        datagram.remaining -= length;
-        datagram.protocol = next;
-        if datagram.fragment == Fragment::Later || !is_extension(next) {
-            return Ok(());
-        }
-    }
-    Err(Malformed::Extensions)
 }

@@ -1,7 +1,7 @@
 //! Ethernet and VLAN tags. It must not look past them.
 
 use super::Malformed;
-use crate::frame::Bytes;
+use crate::frame::{Bytes, Frame};
 
 /// `EtherType` of IPv4 as it stands in the frame.
 pub(crate) const IPV4: u16 = 0x0800_u16.to_be();
@@ -11,8 +11,10 @@ pub(crate) const IPV6: u16 = 0x86dd_u16.to_be();
 pub(crate) const CUSTOMER_TAG: u16 = 0x8100_u16.to_be();
 /// IEEE 802.1ad.
 const SERVICE_TAG: u16 = 0x88a8_u16.to_be();
+/// A PPPoE session (RFC 2516).
+pub(super) const PPPOE: u16 = 0x8864_u16.to_be();
 /// The identifier's twelve bits in a tag.
-const VLAN_ID: u16 = 0x0fff;
+pub(super) const VLAN_ID: u16 = 0x0fff;
 
 /// Offset of the `EtherType`, in bytes.
 pub(crate) const ETHERTYPE: usize = 12;
@@ -32,6 +34,8 @@ pub enum Network {
     Ipv6,
     /// Nothing that can probe a port.
     Other,
+    /// What stands behind more tags than are read: nobody can tell whose packet it is.
+    Buried,
 }
 
 impl Network {
@@ -55,32 +59,58 @@ pub struct Link {
     pub length: usize,
     /// Identifier of the innermost VLAN tag, 0 without one.
     pub vlan: u16,
+    /// It isn't an Ethernet header with two VLAN tags at most, as a frame must begin to be made its own answer.
+    pub is_deep: bool,
 }
 
 impl Link {
     #[inline(always)]
-    fn new(ethertype: u16, length: usize, vlan: u16) -> Self {
-        Self { network: Network::of(ethertype), length, vlan }
+    fn near(ethertype: u16, length: usize, vlan: u16) -> Option<Self> {
+        if is_tag(ethertype) || ethertype == PPPOE {
+            return None;
+        }
+        Some(Self { network: Network::of(ethertype), length, vlan, is_deep: false })
     }
 }
 
 /// Whether that `EtherType`, as it stands in the frame, is a VLAN tag's.
 #[inline(always)]
-fn is_tag(ethertype: u16) -> bool {
+pub(super) fn is_tag(ethertype: u16) -> bool {
     ethertype == CUSTOMER_TAG || ethertype == SERVICE_TAG
 }
 
-/// The Ethernet header of `frame` and up to two VLAN tags; behind a third, the network is [`Network::Other`].
+/// The Ethernet header and up to two VLAN tags; `None` where there is more, or less.
 #[inline(always)]
-pub fn link<B: Bytes>(frame: B) -> Result<Link, Malformed> {
-    let ethertype = frame.read::<u16>(ETHERTYPE).ok_or(Malformed::Link)?;
+pub(crate) fn near_link<B: Bytes>(frame: B) -> Option<Link> {
+    let ethertype = frame.read::<u16>(ETHERTYPE)?;
     if !is_tag(ethertype) {
-        return Ok(Link::new(ethertype, ETHERNET, 0));
+        return Link::near(ethertype, ETHERNET, 0);
     }
-    let [tag, ethertype] = frame.read::<[u16; 2]>(14).ok_or(Malformed::Link)?;
+    let [tag, ethertype] = frame.read::<[u16; 2]>(14)?;
     if !is_tag(ethertype) {
-        return Ok(Link::new(ethertype, 18, u16::from_be(tag) & VLAN_ID));
+        return Link::near(ethertype, 18, u16::from_be(tag) & VLAN_ID);
     }
-    let [tag, ethertype] = frame.read::<[u16; 2]>(18).ok_or(Malformed::Link)?;
-    Ok(Link::new(ethertype, 22, u16::from_be(tag) & VLAN_ID))
+    let [tag, ethertype] = frame.read::<[u16; 2]>(18)?;
+    Link::near(ethertype, 22, u16::from_be(tag) & VLAN_ID)
+}
+
+/// The link layer of `frame`.
+#[inline(always)]
+pub fn link<F: Frame>(frame: &F) -> Result<Link, Malformed> {
+    if F::IS_BARE {
+        return bare(frame);
+    }
+    near_link(frame.bytes()).map_or_else(|| frame.deep_link(), Ok)
+}
+
+/// That of a frame that begins with its IP header.
+#[inline(always)]
+fn bare<F: Frame>(frame: &F) -> Result<Link, Malformed> {
+    let version = frame.read::<u8>(0).ok_or(Malformed::Link)? >> 4;
+    let network = match version {
+        4 => Network::Ipv4,
+        6 => Network::Ipv6,
+        _ => Network::Other,
+    };
+    Ok(Link { network, length: 0, vlan: 0, is_deep: true })
 }

@@ -2,8 +2,8 @@
 
 use bytemuck::AnyBitPattern;
 
-use super::{Datagram, Fragment, Malformed, TCP, UDP};
-use crate::frame::Bytes;
+use super::{Datagram, Fragment, Malformed, TCP, UDP, ipv6::is_extension};
+use crate::{address::Address, frame::Frame};
 
 pub(super) const TCP_HEADER: usize = 20;
 /// The part of a TCP header that holds its control bits: fragments are cut at multiples of eight (RFC 791), and Linux
@@ -85,29 +85,36 @@ pub enum Transport {
         /// Port that it goes to.
         port: u16,
     },
+    /// None that can be read: an IPv6 chain of extension headers that runs past the packet, or past a first fragment, which
+    /// must hold them all (RFC 8200 section 4.5). No ordinary stack sends that.
+    Hidden,
     /// Another protocol, or a later fragment: nothing that probes a port.
     Other,
 }
 
 #[inline(always)]
-pub(super) fn transport<A, B: Bytes>(packet: B, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
+pub(super) fn transport<A: Address, F: Frame>(
+    frame: &F,
+    datagram: &Datagram<A>,
+) -> Result<Transport, Malformed> {
     if datagram.fragment == Fragment::Later {
         return Ok(Transport::Other);
     }
     match datagram.protocol {
-        TCP => tcp(packet, datagram),
-        UDP => udp(packet, datagram),
+        TCP => tcp(frame, datagram),
+        UDP => udp(frame, datagram),
+        number if A::VERSION == 6 && is_extension(number) => Ok(Transport::Hidden),
         _ => Ok(Transport::Other),
     }
 }
 
 #[inline(always)]
-fn tcp<A, B: Bytes>(packet: B, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
+fn tcp<A, F: Frame>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
     let least = if datagram.fragment == Fragment::First { TCP_CONTROL } else { TCP_HEADER };
     if datagram.remaining < least {
-        return tiny_tcp(packet, datagram);
+        return tiny_tcp(frame, datagram);
     }
-    let words = packet.read::<[u32; 4]>(datagram.transport).ok_or(Malformed::Tcp)?;
+    let words = frame.read::<[u32; 4]>(datagram.transport).ok_or(Malformed::Tcp)?;
     let [source_port, port] = ports(words[0]);
     let control = u32::from_be(words[3]);
     let header = (control >> 28) as usize * 4;
@@ -119,20 +126,20 @@ fn tcp<A, B: Bytes>(packet: B, datagram: &Datagram<A>) -> Result<Transport, Malf
 }
 
 #[inline(always)]
-fn tiny_tcp<A, B: Bytes>(packet: B, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
+fn tiny_tcp<A, F: Frame>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
     if datagram.fragment != Fragment::First || datagram.remaining < 4 {
         return Err(Malformed::Tcp);
     }
-    let [source_port, port] = ports(packet.read(datagram.transport).ok_or(Malformed::Tcp)?);
+    let [source_port, port] = ports(frame.read(datagram.transport).ok_or(Malformed::Tcp)?);
     Ok(Transport::TinyTcp { source_port, port })
 }
 
 #[inline(always)]
-fn udp<A, B: Bytes>(packet: B, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
+fn udp<A, F: Frame>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
     if datagram.remaining < UDP_HEADER {
         return Err(Malformed::Udp);
     }
-    let words = packet.read::<[u32; 2]>(datagram.transport).ok_or(Malformed::Udp)?;
+    let words = frame.read::<[u32; 2]>(datagram.transport).ok_or(Malformed::Udp)?;
     let [source_port, port] = ports(words[0]);
     let length = (u32::from_be(words[1]) >> 16) as usize;
     // Zero stands for a jumbogram (RFC 2675 section 4), which Linux takes as the rest of the packet.

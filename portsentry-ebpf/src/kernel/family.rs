@@ -25,6 +25,8 @@ use crate::{
 pub trait Family: Address + Gated + Tuple {
     /// The family's gate.
     fn gate() -> &'static Gate;
+    /// Has what is explained in that tick's moment count, and nothing older; returns what stands for the moment.
+    fn follow(jiffies: u64) -> u64;
     /// The block of this very address.
     fn blocked(&self) -> Option<*mut Block>;
     /// The block of the narrowest network that holds the address, unless it is ignored.
@@ -89,6 +91,11 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
+    fn follow(jiffies: u64) -> u64 {
+        GATE_V4.follow(jiffies)
+    }
+
+    #[inline(always)]
     fn blocked(&self) -> Option<*mut Block> {
         maps::BLOCKED_V4.get_ptr_mut(self)
     }
@@ -147,6 +154,11 @@ impl Family for Ipv6 {
     #[inline(always)]
     fn gate() -> &'static Gate {
         &GATE_V6
+    }
+
+    #[inline(always)]
+    fn follow(jiffies: u64) -> u64 {
+        GATE_V6.follow_secretly(jiffies)
     }
 
     #[inline(always)]
@@ -246,7 +258,7 @@ fn explained_v4(address: Ipv4, moment: u64) -> [u64; 1] {
     [u64::from(bytemuck::cast::<_, u32>(address)) | moment]
 }
 
-/// The same for IPv6.
+/// The same for IPv6. The address fills both words: see [`Gate::follow_secretly`].
 #[inline(always)]
 fn explained_v6(address: Ipv6, moment: u64) -> [u64; 2] {
     let [high, low] = address.halves();

@@ -57,6 +57,7 @@ const fn shown(counter: Counter) -> Option<(Shown, &'static str)> {
         Counter::Ack => (PROBES, "ack"),
         Counter::Fragment => (PROBES, "fragment"),
         Counter::Udp => (PROBES, "udp"),
+        Counter::Chain => (PROBES, "chain"),
         Counter::Dropped => (DROPPED, "blocked"),
         Counter::DroppedProbes => (DROPPED, "probe"),
         Counter::DroppedFenced => (DROPPED, "fenced"),

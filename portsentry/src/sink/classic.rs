@@ -24,6 +24,7 @@ pub fn scan_type(kind: Kind, flags: u8) -> String {
         Kind::Fragment => "TCP fragment scan".into(),
         Kind::Udp => "UDP scan".into(),
         Kind::Connect => "Connect".into(),
+        Kind::Chain => "IPv6 header chain scan".into(),
         Kind::Unknown => unknown_type(flags),
     }
 }

@@ -269,6 +269,7 @@ const fn kind(kind: Kind) -> &'static str {
         Kind::Fragment => "fragment",
         Kind::Udp => "udp",
         Kind::Connect => "connect",
+        Kind::Chain => "chain",
     }
 }
 

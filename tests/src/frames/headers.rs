@@ -97,6 +97,12 @@ pub(super) fn link(tags: &[(u16, u16)], payload: u16) -> Vec<u8> {
     bytes
 }
 
+/// The header of a PPPoE session (RFC 2516), and PPP's number of the packet, whose length is given.
+pub(super) fn session(number: &[u8], packet: usize) -> Vec<u8> {
+    let length = u16::try_from(number.len() + packet).expect("a packet's length");
+    [&[0x11, 0, 0, 1], &length.to_be_bytes()[..], number].concat()
+}
+
 /// An IPv4 packet; `offset` in bytes.
 pub(super) fn ipv4(
     (source, destination): (Ipv4Addr, Ipv4Addr),

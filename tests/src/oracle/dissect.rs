@@ -7,22 +7,25 @@ use etherparse::{
     Ipv6RawExtHeaderSlice, SingleVlanSlice, TcpHeaderSlice, UdpHeaderSlice,
 };
 
-use crate::received::FIRST_BUFFER;
-
-/// How many extension headers are read (`MAX_EXTENSIONS`).
-const EXTENSIONS: usize = 8;
-/// What of a header has to lie in the first buffer, in bytes.
-const IPV4: usize = 20;
-const IPV6: usize = 40;
-const EXTENSION: usize = 4;
+/// How many VLAN tags and extension headers are read: more than fit in 9,000 bytes.
+const TAGS: usize = 2304;
+const EXTENSIONS: usize = 1152;
+/// Bytes of a TCP header up to its control bits, and of a UDP header.
 const TCP: usize = 16;
 const UDP: usize = 8;
+/// What a length field of 16 bits can say at the most.
+const LONGEST: usize = 65_535;
+/// RFC 2516: an `EtherType`, and a header's length.
+const PPPOE_SESSION: EtherType = EtherType(0x8864);
+const PPPOE: usize = 6;
 
 /// What the frame holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// No IP packet, or one behind more than two tags.
+    /// No IP packet.
     NotIp,
+    /// Whatever stands behind more tags than anybody reads.
+    Buried,
     /// It ends before its Ethertype; counted by this name.
     Unreadable(&'static str),
     /// An IP packet.
@@ -35,7 +38,7 @@ pub(super) struct Ip {
     /// `None` if the frame ends before it.
     pub source: Option<IpAddr>,
     pub vlan: u16,
-    /// Neither end of the link is a group.
+    /// Neither end of the link is a group, and that is Ethernet with two VLAN tags at the most.
     pub is_between_hosts: bool,
     pub rest: Result<Packet, &'static str>,
 }
@@ -77,6 +80,8 @@ pub(super) enum Transport {
     Udp {
         ports: [u16; 2],
     },
+    /// Behind a chain of extension headers that can't be followed to its end.
+    Hidden,
     None,
 }
 
@@ -87,13 +92,27 @@ pub(super) fn dissect(frame: &[u8]) -> Reading {
     let is_group = |address: [u8; 6]| address[0] & 1 == 1;
     let is_between_hosts = !is_group(ethernet.source()) && !is_group(ethernet.destination());
     let (mut announced, mut at, mut vlan) = (ethernet.ether_type(), ethernet.slice().len(), 0);
-    for _ in 0..2 {
-        if ![EtherType::VLAN_TAGGED_FRAME, EtherType::PROVIDER_BRIDGING].contains(&announced) {
-            break;
+    let mut tags = 0;
+    while [EtherType::VLAN_TAGGED_FRAME, EtherType::PROVIDER_BRIDGING].contains(&announced) {
+        if tags == TAGS {
+            return Reading::Buried;
         }
+        tags += 1;
         let Ok(tag) = SingleVlanSlice::from_slice(&frame[at..]) else { return Reading::Unreadable(LINK) };
         (announced, vlan) = (tag.ether_type(), tag.vlan_identifier().value());
         at += tag.header_slice().len();
+    }
+    let is_near = tags <= 2 && announced != PPPOE_SESSION;
+    if announced == PPPOE_SESSION {
+        at += PPPOE;
+        (announced, at) = match frame.get(at..) {
+            Some([0x21, ..]) => (EtherType::IPV4, at + 1),
+            Some([0x57, ..]) => (EtherType::IPV6, at + 1),
+            Some([0, 0x21, ..]) => (EtherType::IPV4, at + 2),
+            Some([0, 0x57, ..]) => (EtherType::IPV6, at + 2),
+            Some([_, _, ..]) => return Reading::NotIp,
+            _ => return Reading::Unreadable(LINK),
+        };
     }
     let (source, rest) = match announced {
         EtherType::IPV4 => {
@@ -106,8 +125,8 @@ pub(super) fn dissect(frame: &[u8]) -> Reading {
         }
         _ => return Reading::NotIp,
     };
-    let rest = rest.and_then(|network| packet(frame, &network?));
-    Reading::Ip(Ip { source, vlan, is_between_hosts, rest })
+    let rest = rest.and_then(|network| packet(frame, &network));
+    Reading::Ip(Ip { source, vlan, is_between_hosts: is_between_hosts && is_near, rest })
 }
 
 /// The network layer, and where what it carries begins and ends.
@@ -117,53 +136,66 @@ struct Network {
     part: Part,
     has_options: bool,
     is_bare: bool,
+    is_hidden: bool,
     at: usize,
     end: usize,
 }
 
 /// `None` if the header contradicts itself or the frame.
-fn ipv4(frame: &[u8], at: usize) -> Option<Result<Network, &'static str>> {
+fn ipv4(frame: &[u8], at: usize) -> Option<Network> {
     let header = Ipv4HeaderSlice::from_slice(&frame[at..]).ok()?;
-    let payload = usize::from(header.payload_len().ok()?);
     let carried = at + header.slice().len();
-    let end = carried + payload;
-    if end > frame.len() || at + IPV4 > FIRST_BUFFER {
+    let end = if header.total_len() == 0 && frame.len() - at > LONGEST {
+        frame.len()
+    } else {
+        carried + usize::from(header.payload_len().ok()?)
+    };
+    if end > frame.len() {
         return None;
     }
     let has_options = !header.options().is_empty();
-    Some(Ok(Network {
+    Some(Network {
         destination: header.destination_addr().into(),
         protocol: header.protocol(),
         part: part(header.fragments_offset().value(), header.more_fragments()),
         has_options,
         is_bare: !has_options,
+        is_hidden: false,
         at: carried,
         end,
-    }))
+    })
 }
 
-/// `None` if the header contradicts itself or the frame, an error if an extension header does.
-fn ipv6(frame: &[u8], start: usize) -> Option<Result<Network, &'static str>> {
+/// `None` if the header contradicts itself or the frame.
+fn ipv6(frame: &[u8], start: usize) -> Option<Network> {
     let header = Ipv6HeaderSlice::from_slice(&frame[start..]).ok()?;
     let at = start + header.slice().len();
-    let end = at + usize::from(header.payload_length());
-    if end > frame.len() || start + IPV6 > FIRST_BUFFER {
+    // A jumbogram has no length (RFC 2675), nor has what Linux puts together of many segments.
+    let rest = frame.len() - at;
+    let is_hop_by_hop = header.next_header() == IpNumber::IPV6_HEADER_HOP_BY_HOP;
+    let end = match usize::from(header.payload_length()) {
+        0 if is_hop_by_hop || rest > LONGEST => frame.len(),
+        payload => at + payload,
+    };
+    if end > frame.len() {
         return None;
     }
-    let network = Network {
+    let mut network = Network {
         destination: header.destination_addr().into(),
         protocol: header.next_header(),
         part: Part::Whole,
         has_options: false,
         is_bare: true,
+        is_hidden: false,
         at,
         end,
     };
-    Some(chain(frame, network).ok_or("malformed_extensions"))
+    network.is_hidden = chain(frame, &mut network).is_none();
+    Some(network)
 }
 
-/// Follows the extension headers.
-fn chain(frame: &[u8], mut network: Network) -> Option<Network> {
+/// Follows the extension headers; `None` if they can't be followed to the last.
+fn chain(frame: &[u8], network: &mut Network) -> Option<()> {
     for number in 0.. {
         let is_extension = [
             IpNumber::IPV6_HEADER_HOP_BY_HOP,
@@ -174,11 +206,13 @@ fn chain(frame: &[u8], mut network: Network) -> Option<Network> {
         ]
         .contains(&network.protocol);
         if !is_extension || network.part == Part::Later {
-            return Some(network);
+            return Some(());
         }
-        if number == EXTENSIONS || network.at + EXTENSION > FIRST_BUFFER {
+        network.is_bare = false;
+        if number == EXTENSIONS {
             return None;
         }
+        network.has_options |= network.protocol != IpNumber::IPV6_FRAGMENTATION_HEADER;
         let rest = &frame[network.at..network.end];
         let (next, length) = match network.protocol {
             IpNumber::IPV6_FRAGMENTATION_HEADER => {
@@ -198,8 +232,6 @@ fn chain(frame: &[u8], mut network: Network) -> Option<Network> {
                 (header.next_header(), header.slice().len())
             }
         };
-        network.has_options |= network.protocol != IpNumber::IPV6_FRAGMENTATION_HEADER;
-        network.is_bare = false;
         network.at += length;
         network.protocol = next;
     }
@@ -215,29 +247,30 @@ fn part(offset: u16, more: bool) -> Part {
 }
 
 fn packet(frame: &[u8], network: &Network) -> Result<Packet, &'static str> {
-    let Network { destination, protocol, part, has_options, is_bare, at, end } = *network;
+    let Network { destination, protocol, part, has_options, is_bare, is_hidden, at, end } = *network;
     let carried = &frame[at..end];
     let transport = match protocol {
+        _ if is_hidden => Transport::Hidden,
         _ if part == Part::Later => Transport::None,
-        IpNumber::TCP => tcp(carried, part, FIRST_BUFFER.saturating_sub(at)).ok_or("malformed_tcp")?,
-        IpNumber::UDP => udp(carried, part, FIRST_BUFFER.saturating_sub(at)).ok_or("malformed_udp")?,
+        IpNumber::TCP => tcp(carried, part).ok_or("malformed_tcp")?,
+        IpNumber::UDP => udp(carried, part).ok_or("malformed_udp")?,
         _ => Transport::None,
     };
     Ok(Packet { destination, protocol: protocol.0, part, has_options, is_bare, transport })
 }
 
-fn tcp(carried: &[u8], part: Part, readable: usize) -> Option<Transport> {
+fn tcp(carried: &[u8], part: Part) -> Option<Transport> {
     let ports = |octets: &[u8; 4]| {
         [u16::from_be_bytes([octets[0], octets[1]]), u16::from_be_bytes([octets[2], octets[3]])]
     };
     if part == Part::First && carried.len() < TCP {
         let ports = ports(carried.first_chunk()?);
-        return (readable >= 4).then_some(Transport::Tiny { ports });
+        return Some(Transport::Tiny { ports });
     }
     // The rest of a first fragment's header comes with the next.
     let missing = if part == Part::First { [0; 60].as_slice() } else { &[] };
     let whole = [carried, missing].concat();
-    let header = TcpHeaderSlice::from_slice(&whole).ok().filter(|_| readable >= TCP)?;
+    let header = TcpHeaderSlice::from_slice(&whole).ok()?;
     let bits = [
         header.fin(),
         header.syn(),
@@ -252,8 +285,8 @@ fn tcp(carried: &[u8], part: Part, readable: usize) -> Option<Transport> {
     Some(Transport::Tcp { ports: [header.source_port(), header.destination_port()], flags })
 }
 
-fn udp(carried: &[u8], part: Part, readable: usize) -> Option<Transport> {
-    let header = UdpHeaderSlice::from_slice(carried).ok().filter(|_| readable >= UDP)?;
+fn udp(carried: &[u8], part: Part) -> Option<Transport> {
+    let header = UdpHeaderSlice::from_slice(carried).ok()?;
     let is_possible = match usize::from(header.length()) {
         // The rest of the packet, whatever that is (RFC 2675 section 4).
         0 => true,

@@ -59,6 +59,8 @@ pub(super) fn seen<'a>(source: IpAddr, ip: &'a Ip, packet: &'a Packet) -> Option
         Transport::Tcp { ports, flags } => (Protocol::Tcp, kind(flags)?, ports, flags),
         Transport::Tiny { ports } => (Protocol::Tcp, Kind::Fragment, ports, 0),
         Transport::Udp { ports } => (Protocol::Udp, Kind::Udp, ports, 0),
+        // Nobody can tell which: it counts as TCP to port 0.
+        Transport::Hidden => (Protocol::Tcp, Kind::Chain, [0, 0], 0),
         Transport::None => return None,
     };
     Some(Seen { source, ip, packet, protocol, kind, ports, flags })
@@ -100,6 +102,7 @@ pub(super) fn counter(kind: Kind) -> &'static str {
         Kind::Ack => "ack",
         Kind::Fragment => "fragment",
         Kind::Udp => "udp",
+        Kind::Chain => "chain",
     }
 }
 

@@ -67,6 +67,11 @@ pub(super) fn stories() -> Vec<Story> {
             passes_as(Counter::MalformedUdp),
         ),
         story(
+            "segments that Linux put together have no length, and aren't malformed",
+            tcp(ACK).to("198.51.100.1:113").with(Layer::Network, 2, &[0, 0]).padding(66_000),
+            passes(),
+        ),
+        story(
             "a fragmented packet of another protocol is none of ours",
             protocol(1).to("198.51.100.1:0").first_fragment(8),
             passes(),

@@ -5,9 +5,10 @@ use portsentry_common::{classify::Kind, counter::Counter};
 use super::{Story, series, story};
 use crate::{
     expect::{blocks, is_dropped, passes, passes_as},
-    frames::{Extension, Layer, Packet, SYN, XMAS, tcp, udp},
+    frames::{ACK, Extension, Layer, Packet, SYN, XMAS, tcp, udp},
 };
 
+const FRAGMENT_FIRST: Extension = Extension::Fragment { offset: 0, more: true };
 const FRAGMENT: Extension = Extension::ATOMIC_FRAGMENT;
 const HOP_BY_HOP: Extension = Extension::HopByHop(1);
 const ROUTING: Extension = Extension::Routing(3);
@@ -84,10 +85,17 @@ fn chains(probe: fn() -> Packet) -> Vec<Story> {
             blocks(Kind::Syn),
         ),
         story("eight extension headers hide no probe", chain(probe(), &eight), blocks(Kind::Syn)),
+        story("nine extension headers hide no probe", chain(probe(), &nine), blocks(Kind::Syn)),
         story(
-            "nine extension headers are too many to read",
-            chain(probe(), &nine),
-            passes_as(Counter::MalformedExtensions),
+            "as many extension headers as fit in 9,000 bytes hide no probe",
+            chain(probe(), &[OPTIONS; 1100]),
+            blocks(Kind::Syn),
+        ),
+        story("more are a probe of their own kind", chain(probe(), &[OPTIONS; 1153]), blocks(Kind::Chain)),
+        story(
+            "a TCP header behind the first buffer is read",
+            chain(probe(), &[Extension::DestinationOptions(256); 3]),
+            blocks(Kind::Syn),
         ),
         series(
             "a blocked source can't hide behind nine extension headers",
@@ -130,6 +138,11 @@ fn fragments(probe: fn() -> Packet, datagram: fn() -> Packet) -> Vec<Story> {
             chain(probe().first_fragment(8), &[FRAGMENT]),
             blocks(Kind::Fragment),
         ),
+        story(
+            "a first fragment that ends within its extension headers is a probe of its own kind",
+            chain(probe(), &[FRAGMENT_FIRST, OPTIONS, OPTIONS]).with(Layer::Network, 4, &[0, 16]),
+            blocks(Kind::Chain),
+        ),
         series(
             "a blocked source's later fragments are dropped",
             [
@@ -145,14 +158,24 @@ fn damaged(probe: fn() -> Packet) -> Vec<Story> {
     const LENGTH: usize = 41;
     vec![
         story(
-            "an extension header that runs past the packet can't be read",
+            "an extension header that runs past the packet is a probe of its own kind",
             chain(probe(), &[OPTIONS]).with(Layer::Network, LENGTH, &[200]),
+            blocks(Kind::Chain),
+        ),
+        story(
+            "an extension header that runs past another's packet is only counted",
+            chain(tcp(SYN).to("[2001:db8:ffff::1]:23"), &[OPTIONS]).with(Layer::Network, LENGTH, &[200]),
             passes_as(Counter::MalformedExtensions),
         ),
         story(
-            "an extension header that runs into the padding can't be read",
-            chain(probe(), &[OPTIONS]).with(Layer::Network, LENGTH, &[4]).padding(100),
+            "an extension header that runs past a packet from nobody is only counted",
+            chain(probe().from("[ff02::5]:1"), &[OPTIONS]).with(Layer::Network, LENGTH, &[200]),
             passes_as(Counter::MalformedExtensions),
+        ),
+        story(
+            "an extension header that runs into the padding is a probe of its own kind",
+            chain(probe(), &[OPTIONS]).with(Layer::Network, LENGTH, &[4]).padding(100),
+            blocks(Kind::Chain),
         ),
         story(
             "an extension header that takes in the TCP header leaves none",
@@ -160,19 +183,29 @@ fn damaged(probe: fn() -> Packet) -> Vec<Story> {
             passes_as(Counter::MalformedTcp),
         ),
         story(
-            "an extension header without room for itself can't be read",
+            "an extension header without room for itself is a probe of its own kind",
             chain(probe(), &[OPTIONS]).with(Layer::Network, 4, &[0, 6]),
-            passes_as(Counter::MalformedExtensions),
+            blocks(Kind::Chain),
         ),
         story(
-            "a frame that ends before the extension header it announces can't be read",
+            "a frame that ends before the extension header it announces is a probe of its own kind",
             chain(probe(), &[OPTIONS]).with(Layer::Network, 4, &[0, 0]).cut(Layer::Network, 40),
-            passes_as(Counter::MalformedExtensions),
+            blocks(Kind::Chain),
         ),
         story(
-            "a jumbogram's missing length leaves no room for its options",
+            "a payload without a length behind hop-by-hop options is the rest of the frame",
             chain(probe(), &[HOP_BY_HOP]).with(Layer::Network, 4, &[0, 0]),
-            passes_as(Counter::MalformedExtensions),
+            blocks(Kind::Syn),
+        ),
+        story(
+            "a payload without a length behind destination options is none",
+            chain(probe(), &[OPTIONS]).with(Layer::Network, 4, &[0, 0]),
+            blocks(Kind::Chain),
+        ),
+        story(
+            "segments that Linux put together over IPv6 have no length, and aren't malformed",
+            tcp(ACK).to("[2001:db8::1]:113").with(Layer::Network, 4, &[0, 0]).padding(66_000),
+            passes(),
         ),
     ]
 }

@@ -4,9 +4,19 @@ use portsentry_common::{classify::Kind, counter::Counter};
 
 use super::{Story, series, story};
 use crate::{
-    expect::{blocks, is_dropped, passes, passes_as},
-    frames::{Layer, SYN, protocol, tcp, udp},
+    expect::{blocks, is_buried, is_dropped, passes, passes_as},
+    frames::{Layer, Packet, SYN, protocol, tcp, udp},
 };
+
+/// Behind so many priority tags of both kinds.
+fn tagged(packet: Packet, count: usize) -> Packet {
+    (0..count).fold(packet, |packet, at| if at % 3 == 1 { packet.service_vlan(0) } else { packet.vlan(0) })
+}
+
+/// In a PPPoE session, with PPP's number of what it carries.
+fn pppoe(packet: Packet, number: &[u8]) -> Packet {
+    packet.session(number)
+}
 
 pub(super) fn stories() -> Vec<Story> {
     let probe = || tcp(SYN).to("198.51.100.1:23");
@@ -17,7 +27,42 @@ pub(super) fn stories() -> Vec<Story> {
         story("a priority tag is no VLAN", probe().vlan(0), blocks(Kind::Syn)),
         story("of two tags the inner is told", probe().service_vlan(100).vlan(200), blocks(Kind::Syn)),
         story("two customer tags are as good", probe_v6().vlan(4095).vlan(1), blocks(Kind::Syn)),
-        story("a third tag hides a probe", probe().vlan(1).vlan(2).vlan(3), passes()),
+        story("a third tag hides no probe", probe().vlan(1).vlan(2).vlan(3), blocks(Kind::Syn)),
+        story("as many priority tags as fit hide no probe", tagged(probe(), 365), blocks(Kind::Syn)),
+        story("as many as fit in 9,000 bytes hide no probe", tagged(probe_v6(), 2230), blocks(Kind::Syn)),
+        story("behind more tags nobody knows whose packet it is", tagged(probe(), 2305), is_buried()),
+        series(
+            "a blocked source can't hide behind tags",
+            [
+                (probe(), blocks(Kind::Syn)),
+                (tagged(probe(), 3), is_dropped()),
+                (tagged(probe(), 300), is_dropped()),
+                (tagged(probe(), 2300), is_dropped()),
+            ],
+        ),
+        story("a PPPoE session hides no probe", pppoe(probe(), &[0, 0x21]), blocks(Kind::Syn)),
+        story("a PPPoE session hides no probe over IPv6", pppoe(probe_v6(), &[0, 0x57]), blocks(Kind::Syn)),
+        story("a compressed protocol number hides no probe", pppoe(probe(), &[0x21]), blocks(Kind::Syn)),
+        story(
+            "a PPPoE session in a VLAN hides no probe",
+            pppoe(probe().vlan(7), &[0, 0x21]),
+            blocks(Kind::Syn),
+        ),
+        story("PPP's own protocols are none of ours", pppoe(probe(), &[0xc0, 0x21]), passes()),
+        series(
+            "a source that is blocked is blocked in a PPPoE session",
+            [(probe(), blocks(Kind::Syn)), (pppoe(probe(), &[0, 0x21]), is_dropped())],
+        ),
+        story(
+            "a frame that ends within its PPPoE header can't be read",
+            pppoe(probe(), &[0, 0x21]).cut(Layer::Link, 21),
+            passes_as(Counter::MalformedLink),
+        ),
+        story(
+            "a frame that ends within its third tag can't be read",
+            tagged(probe(), 3).cut(Layer::Link, 25),
+            passes_as(Counter::MalformedLink),
+        ),
         series(
             "a source that is blocked is blocked in every VLAN",
             [(probe(), blocks(Kind::Syn)), (udp().to("198.51.100.1:69").vlan(3).vlan(9), is_dropped())],

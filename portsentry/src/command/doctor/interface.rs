@@ -213,7 +213,7 @@ fn offloads(link: &Link) -> Vec<Finding> {
     let tags = if offloads.strips_tags {
         "VLAN tags are taken off by the card: frames are judged without them, whatever the VLAN"
     } else {
-        "VLAN tags stay in the frames, where the program reads up to two"
+        "VLAN tags stay in the frames, where the program reads them"
     };
     vec![joins, Finding::ok(name, tags)]
 }

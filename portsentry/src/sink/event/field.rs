@@ -127,7 +127,7 @@ fields! {
     ExitCode: Signed => "process.exit_code", "PORTSENTRY_EXIT_CODE";
     /// The version of this schema.
     Schema: Number => "portsentry.schema", "PORTSENTRY_SCHEMA";
-    /// `syn`, `fin`, `null`, `xmas`, `unknown`, `maimon`, `ack`, `fragment`, `udp` or `connect`.
+    /// `syn`, `fin`, `null`, `xmas`, `unknown`, `maimon`, `ack`, `fragment`, `udp`, `connect` or `chain` (IPv6 extension headers that hide the transport header, so that protocol and port say TCP and 0).
     Kind: Keyword => "portsentry.kind", "PORTSENTRY_KIND";
     /// TCP's control bits as received, of `FIN`, `SYN`, `RST`, `PSH`, `ACK`, `URG`, `ECE` and `CWR`.
     Flags: Keywords => "portsentry.flags", "PORTSENTRY_FLAGS";

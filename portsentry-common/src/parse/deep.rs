@@ -1,0 +1,114 @@
+//! Link layers of more than two VLAN tags, and PPPoE sessions (RFC 2516). It must not look past them.
+//!
+//! Linux takes off any number of tags that name no VLAN (`__netif_receive_skb_core`). They are read as a chain of extension
+//! headers is: see [`super::chain`].
+
+use super::{
+    ETHERTYPE, IP, Malformed,
+    link::{ETHERNET, Link, Network, PPPOE, VLAN_ID, is_tag},
+};
+use crate::frame::Frame;
+
+/// Tags that are read in one function.
+const STEPS: usize = 64;
+/// Times that this function is called.
+const ROUNDS: usize = 36;
+
+/// How many VLAN tags are read: more than fit in a frame of 9,000 bytes.
+pub const MAX_TAGS: usize = STEPS * ROUNDS;
+
+/// Length of a PPPoE session's header, in bytes.
+const SESSION: usize = 6;
+/// PPP's numbers of IPv4 and IPv6 (RFC 1332, RFC 5072).
+const PPP_IPV4: u16 = 0x0021;
+const PPP_IPV6: u16 = 0x0057;
+
+/// How far a link layer has been read, in one word. From the lowest bit: the offset of what follows, its `EtherType` as it
+/// stands in the frame, a VLAN's identifier, and a flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deep(u64);
+
+impl Deep {
+    const TYPE: u32 = 32;
+    const VLAN: u32 = 48;
+    const DONE: u64 = 1 << 63;
+
+    const fn new(offset: usize, ethertype: u16, vlan: u16) -> Self {
+        Self((offset as u64 & 0xffff_ffff) | (ethertype as u64) << Self::TYPE | (vlan as u64) << Self::VLAN)
+    }
+
+    /// The word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_word(self) -> u64 {
+        self.0
+    }
+
+    /// From its word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+
+    const fn offset(self) -> usize {
+        (self.0 & 0xffff_ffff) as usize
+    }
+
+    const fn ethertype(self) -> u16 {
+        (self.0 >> Self::TYPE) as u16
+    }
+
+    const fn vlan(self) -> u16 {
+        (self.0 >> Self::VLAN) as u16 & VLAN_ID
+    }
+
+    /// Reads on by so many tags at most, or up to where the frame ends.
+    #[inline(always)]
+    #[must_use]
+    pub fn next<F: Frame + ?Sized>(mut self, frame: &F) -> Self {
+        for _ in 0..STEPS {
+            if !is_tag(self.ethertype()) {
+                return Self(self.0 | Self::DONE);
+            }
+            let Some([tag, ethertype]) = frame.load::<[u16; 2]>(self.offset()) else {
+                return Self(self.0 | Self::DONE);
+            };
+            self = Self::new(self.offset() + 4, ethertype, u16::from_be(tag) & VLAN_ID);
+        }
+        self
+    }
+}
+
+/// The link layer of `frame`, however deep. What is deeper than [`MAX_TAGS`] is [`Network::Buried`].
+#[inline(always)]
+pub fn deep_link<F: Frame + ?Sized>(frame: &F) -> Result<Link, Malformed> {
+    let ethertype = frame.load(ETHERTYPE).ok_or(Malformed::Link)?;
+    let mut deep = Deep::new(ETHERNET, ethertype, 0);
+    for _ in 0..ROUNDS {
+        deep = frame.next_tags(deep);
+        if deep.0 & Deep::DONE != 0 {
+            break;
+        }
+    }
+    let (offset, ethertype, vlan) = (deep.offset(), deep.ethertype(), deep.vlan());
+    if deep.0 & Deep::DONE == 0 {
+        return Ok(Link { network: Network::Buried, length: offset, vlan, is_deep: true });
+    }
+    if is_tag(ethertype) {
+        return Err(Malformed::Link);
+    }
+    if ethertype != PPPOE {
+        return Ok(Link { network: Network::of(ethertype), length: offset, vlan, is_deep: true });
+    }
+    let [high, low] = frame.load::<[u8; 2]>(offset + SESSION).ok_or(Malformed::Link)?;
+    // An odd octet is a whole number, compressed (RFC 1661 section 6.5): Linux takes that even where it wasn't agreed on.
+    let (number, length) =
+        if high & 1 == 1 { (high.into(), 1) } else { (u16::from_be_bytes([high, low]), IP) };
+    let network = match number {
+        PPP_IPV4 => Network::Ipv4,
+        PPP_IPV6 => Network::Ipv6,
+        _ => Network::Other,
+    };
+    Ok(Link { network, length: offset + SESSION + length, vlan, is_deep: true })
+}
