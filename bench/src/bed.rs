@@ -51,6 +51,7 @@ impl Making {
             settings: self.settings,
             max_blocked: self.capacity(),
             max_networks: 2 * self.networks.max(1),
+            max_addresses: 16_384.max(self.ignored),
             max_fenced: 1 << 16,
             max_sources: 1 << 16,
             ring_size: 1 << 20,

@@ -57,13 +57,13 @@ pub static SECRETS: Array<Secrets, 1> = Array::new();
 pub static HEARTBEAT: Array<u64, 1> = Array::new();
 
 #[btf_map]
-pub static IGNORED_V4: LpmTrie<Ipv4, u32, 16384> = LpmTrie::new();
+pub static IGNORED_V4: LpmTrie<Ipv4, u32, 1> = LpmTrie::new();
 #[btf_map]
-pub static IGNORED_V6: LpmTrie<Octets, u32, 16384> = LpmTrie::new();
+pub static IGNORED_V6: LpmTrie<Octets, u32, 1> = LpmTrie::new();
 #[btf_map]
-pub static LOCAL_V4: LpmTrie<Ipv4, u32, 4096> = LpmTrie::new();
+pub static LOCAL_V4: LpmTrie<Ipv4, u32, 1> = LpmTrie::new();
 #[btf_map]
-pub static LOCAL_V6: LpmTrie<Octets, u32, 4096> = LpmTrie::new();
+pub static LOCAL_V6: LpmTrie<Octets, u32, 1> = LpmTrie::new();
 
 /// What is to be handed to the daemon's own sockets.
 #[btf_map]

@@ -170,6 +170,12 @@ pub struct Health {
     pub held: usize,
     /// Interfaces watched.
     pub interfaces: Vec<String>,
+    /// Interfaces that are to be watched and can't be, or aren't there.
+    pub not_watched: Vec<Unwatched>,
+    /// Interfaces that needn't be watched.
+    pub left_out: Vec<Unwatched>,
+    /// Why not all own, ignored and watched networks are in effect; `None` if they are.
+    pub scope: Option<String>,
     /// The kernel program's counters since the maps were made.
     #[serde(serialize_with = "by_name")]
     pub counters: Counters,
@@ -179,6 +185,15 @@ pub struct Health {
     pub lost: u64,
     /// The last thing that went wrong.
     pub last_error: Option<Trouble>,
+}
+
+/// An interface that isn't watched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unwatched {
+    /// Its name.
+    pub interface: String,
+    /// Why it isn't.
+    pub reason: String,
 }
 
 /// Something that went wrong.

@@ -4,15 +4,12 @@
 
 mod companion;
 mod control;
-pub mod host;
 mod host_watch;
-pub mod interfaces;
 mod keeper;
 mod reader;
 mod session;
 mod signals;
 mod supervisor;
-pub mod territory;
 mod trap;
 
 use std::{io, sync::Arc};
@@ -62,10 +59,7 @@ pub enum Error {
     Kernel(#[from] kernel::Error),
     /// The host's interfaces and addresses could not be read.
     #[error("reading this host's interfaces and addresses: {0}")]
-    Host(#[from] rtnetlink::Error),
-    /// There is no interface to watch.
-    #[error("there is no interface to watch: name one with -i or INTERFACES (`ip link` lists them)")]
-    NoInterface,
+    Host(io::Error),
     /// Privileges could not be given up.
     #[error("entering the sandbox (SANDBOX=\"0\" goes without): {0}")]
     Sandbox(#[from] sandbox::Error),
@@ -103,7 +97,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
         memory: None,
     };
     let mut server = Server::default();
-    let mut session = match Session::start(&options, &Begin::Start, &mut lasting).await {
+    let mut session = match Session::start(&options, &Begin::Start, &mut lasting) {
         Err(Error::Kernel(kernel::Error::Running(_))) => {
             let waiting = companion::run(&mut options, &mut lasting, (&reread, &mut signals), active);
             let waited = tokio::select! {
@@ -134,12 +128,12 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
             End::Reload(new) => (Some(*new), Begin::Reload),
         };
         let next = new.as_ref().unwrap_or(&options);
-        session = match Session::start(next, &begin, &mut lasting).await {
+        session = match Session::start(next, &begin, &mut lasting) {
             Ok(session) => {
                 options = new.unwrap_or(options);
                 session
             }
-            Err(error) => Session::start(&options, &Begin::Fallback(error.to_string()), &mut lasting).await?,
+            Err(error) => Session::start(&options, &Begin::Fallback(error.to_string()), &mut lasting)?,
         };
         supervisor::ready();
     }

@@ -39,7 +39,7 @@ pub use ethtool::{Ethtool, Offloads, Queues};
 pub use inherit::Found;
 pub use link::{Attachment, Mode};
 pub use load::{Kernel, Load, OBJECT, Watched};
-pub use networks::{Exempt, Networks};
+pub use networks::Networks;
 pub use observe::{Fill, Observer, Sources};
 pub use pins::{Pins, Removed, Whereabouts};
 pub use repin::mounted_in;

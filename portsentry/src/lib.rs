@@ -8,6 +8,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod exit;
+pub mod host;
 pub mod instant;
 pub mod kernel;
 pub mod metrics;

@@ -3,8 +3,11 @@
 //! It must not read a clock, do I/O, or know `kernel` and `sink`.
 
 mod banner;
+pub mod interfaces;
 pub mod ledger;
+pub mod networks;
 mod response;
+pub mod scope;
 pub mod sighting;
 mod terms;
 pub mod trap;

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::IpNet;
-use portsentry::kernel::Exempt;
+use portsentry::policy::scope::Exempt;
 use portsentry_common::{
     classify::Protocol::{self, Tcp, Udp},
     world::Locality,

@@ -23,24 +23,6 @@ fn assert_untouched(lab: &Lab) {
 }
 
 #[test]
-fn an_interface_that_is_missing() {
-    let lab = Lab::new();
-    let ended = lab.portsentry("-stcp -i eth7").fail();
-    assert_says(&ended, KERNEL, &["interface eth7 does not exist", "`ip link` lists those that do"]);
-    let ended = lab.portsentry(&format!("-stcp -i {INTERFACE} -i eth7")).fail();
-    assert_says(&ended, KERNEL, &["interface eth7 does not exist"]);
-    assert_untouched(&lab);
-}
-
-#[test]
-fn no_interface_at_all() {
-    let lab = Lab::new();
-    lab.host.ip(&format!("link delete {INTERFACE}"));
-    let ended = lab.portsentry("-stcp -i ALL_NLO").fail();
-    assert_says(&ended, KERNEL, &["there is no interface to watch", "-i or INTERFACES"]);
-}
-
-#[test]
 fn privileges_that_are_missing() {
     let lab = Lab::new();
     let needs = ["portsentry: ", "needs root, or the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"];

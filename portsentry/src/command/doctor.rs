@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::{observed, options, show, table};
 use crate::{
     cli::{Cli, Doctor},
-    config::Interfaces,
     exit::Exit,
     kernel::Observer,
+    policy::interfaces::{LeftOut, choose, missing},
 };
 
 /// One thing that was looked at.
@@ -74,26 +74,35 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
     let pinned = pinned.map(|observer| observer.links()).unwrap_or_default();
     match links::read() {
         Ok(links) => {
-            let wanted = links.iter().filter(|link| match &config.interfaces {
-                Interfaces::All => true,
-                Interfaces::AllButLoopback => !link.is_loopback,
-                Interfaces::Named(names) => names.contains(&link.name),
-            });
             let place = interface::Place {
                 pinned: &pinned,
                 answers: config.challenge.then_some(config.xdp_mode),
                 cpus: system::cpus(),
             };
-            findings.extend(wanted.flat_map(|link| interface::findings(link, &place)));
-            if let Interfaces::Named(names) = &config.interfaces {
-                let is_there = |name: &String| links.iter().any(|link| link.name == *name);
-                findings.extend(names.iter().filter(|name| !is_there(name)).map(|name| {
-                    Finding::problem(
-                        name,
-                        "there is no such interface",
-                        "`ip link` lists those that there are",
-                    )
-                }));
+            let there = links.iter().map(|(there, _)| (there.index, there.clone())).collect();
+            let chosen = choose(&config.interfaces, &there);
+            for (index, link) in links.iter().map(|(there, link)| (there.index, link)) {
+                match chosen.get(&index) {
+                    Some(Err(LeftOut::Unwanted)) | None => {}
+                    Some(Err(reason)) => {
+                        findings.push(Finding::ok(&link.name, format!("is left out: {reason}")));
+                    }
+                    Some(Ok(())) => findings.extend(interface::findings(link, &place)),
+                }
+            }
+            findings.extend(missing(&config.interfaces, &there).map(|name| {
+                Finding::warning(
+                    name,
+                    "there is no such interface: it is watched as soon as it comes",
+                    "`ip link` lists those that there are",
+                )
+            }));
+            if !chosen.values().any(Result::is_ok) {
+                findings.push(Finding::warning(
+                    "kernel",
+                    "there is no interface to watch yet",
+                    "name one in INTERFACES; `ip link` lists them",
+                ));
             }
         }
         Err(error) => findings.push(Finding::problem(

@@ -16,10 +16,12 @@ use super::{observed, options, table};
 use crate::{
     cli::{Block, Cli, Unblock},
     control::{Code, Refusal, Request, client},
-    daemon::{Options, host, territory},
+    daemon::Options,
     exit::Exit,
+    host,
     instant::stamp,
-    kernel::{self, Exempt, Observer, Sources, Unattended},
+    kernel::{self, Observer, Sources, Unattended},
+    policy::scope::{Exempt, Exemptions},
     sink::{
         Change, Edited, Files, blocked_file, edit,
         remark::{Remark, shortened},
@@ -254,41 +256,27 @@ fn held(observer: &Observer) -> BTreeSet<IpAddr> {
 
 /// Who of `sources` is never blocked, and why.
 pub(super) fn refuse(sources: &BTreeSet<IpAddr>, options: &Options) -> Result<Vec<String>, String> {
-    let host = this_host().map_err(|problem| format!("reading this host's addresses: {problem}"))?;
-    let exempt = territory::exempt(&host, &options.ignored);
+    let read = host::Observer::connect().and_then(|mut observer| observer.read());
+    let host = read.map_err(|problem| format!("reading this host's addresses: {problem}"))?;
+    let exempt = Exemptions::new(&host, &options.ignored);
     let why = |source: &IpAddr| {
         if !blocked_file::is_host(*source) {
             return Some(format!("{source} is no address of a single other host"));
         }
-        // The reason that outranks the others stands at the most narrow network.
-        let found = exempt.iter().filter(|(network, _)| network.contains(source));
-        let (network, reason) = found.max_by_key(|(network, _)| network.prefix_len())?;
-        Some(format!(
-            "{source} is never blocked: {}",
-            reason_of(*reason, network, &options.config.ignore_file)
-        ))
+        let (network, reason) = exempt.why(*source)?;
+        let reason = reason_of(reason, &network, &options.config.ignore_file);
+        Some(format!("{source} is never blocked: {reason}"))
     };
     Ok(sources.iter().filter_map(why).collect())
 }
 
-fn reason_of(reason: u32, network: &IpNet, ignore_file: &Path) -> String {
-    if reason == Exempt::Own as u32 {
-        "it is this host's own address".into()
-    } else if reason == Exempt::Gateway as u32 {
-        "it is a gateway of this host's".into()
-    } else if reason == Exempt::Resolver as u32 {
-        "it is a name server of this host's".into()
-    } else {
-        format!("{} ignores {network}", ignore_file.display())
+fn reason_of(reason: Exempt, network: &IpNet, ignore_file: &Path) -> String {
+    match reason {
+        Exempt::Own => "it is this host's own address".into(),
+        Exempt::Gateway => "it is a gateway of this host's".into(),
+        Exempt::Resolver => "it is a name server of this host's".into(),
+        Exempt::Ignored => format!("{} ignores {network}", ignore_file.display()),
     }
-}
-
-fn this_host() -> Result<host::Host, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| error.to_string())?.block_on(async {
-        let (observer, _changes) = host::Observer::connect().map_err(|error| error.to_string())?;
-        observer.read().await.map_err(|error| error.to_string())
-    })
 }
 
 #[cfg(test)]
@@ -337,7 +325,7 @@ mod tests {
             (Exempt::Resolver, "it is a name server of this host's"),
             (Exempt::Ignored, "/etc/portsentry/portsentry.ignore ignores 192.0.2.0/24"),
         ] {
-            assert_eq!(reason_of(reason as u32, &network, file), expected);
+            assert_eq!(reason_of(reason, &network, file), expected);
         }
     }
 }

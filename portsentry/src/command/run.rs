@@ -49,11 +49,7 @@ pub(super) fn run(cli: &Cli) -> Exit {
                 Some(ours) => eprintln!("portsentry: {ours}"),
                 None => eprintln!("portsentry: {error:#}"),
             }
-            if matches!(ours, Some(Error::Kernel(_) | Error::NoInterface)) {
-                Exit::Kernel
-            } else {
-                Exit::Failure
-            }
+            if matches!(ours, Some(Error::Kernel(_))) { Exit::Kernel } else { Exit::Failure }
         }
     }
 }

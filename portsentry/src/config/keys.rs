@@ -109,7 +109,11 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "ALL, ALL_NLO, or names, as eth0,eth1",
         default: "ALL_NLO",
-        meaning: "Network interfaces to watch. ALL_NLO is all but loopback. -i on the command line overrides it.",
+        meaning: "Network interfaces to watch, by name or alternative name. ALL_NLO is all but loopback. With it and with \
+                  ALL each frame from outside is judged once: bonds but not their members, ports but not their bridge, \
+                  cards but not the VLANs on them; containers' cables, tun devices and bridges without ports are left \
+                  out. Interfaces that are named are watched in any case, also if they come later. -i on the command \
+                  line overrides it.",
         set: |c, v, r| c.interfaces = interfaces::list(v, r),
     },
     Key {
@@ -474,6 +478,16 @@ pub const KEYS: &[Key] = &[
         default: "65536",
         meaning: "Networks that can be blocked at a time.",
         set: |c, v, r| put(&mut c.max_networks, value::number(v, 1..=1 << 24, r)),
+    },
+    Key {
+        name: "MAX_ADDRESSES",
+        origin: Origin::Ours,
+        form: "1 to 16777216",
+        default: "262144",
+        meaning: "Addresses and networks that are never blocked (own and broadcast addresses, gateways, name servers, \
+                  IGNORE_FILE), for IPv4 and as many for IPv6; likewise those that are watched (own addresses, \
+                  PROTECTED_NETWORKS). They take memory only as far as there are any.",
+        set: |c, v, r| put(&mut c.max_addresses, value::number(v, 1..=1 << 24, r)),
     },
     Key {
         name: "MAX_SOURCES",

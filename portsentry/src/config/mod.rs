@@ -114,6 +114,8 @@ pub struct Config {
     pub fence_time: Duration,
     /// `MAX_NETWORKS`: blocked networks, of both address families together.
     pub max_networks: u32,
+    /// `MAX_ADDRESSES`: own, ignored and protected addresses and networks, for each address family.
+    pub max_addresses: u32,
     /// `MAX_FENCED`: entries for each address family.
     pub max_fenced: u32,
     /// `FENCE_RATE`: fences a second and CPU.
@@ -200,6 +202,7 @@ impl Default for Config {
             open_after: Duration::ZERO,
             fence_time: Duration::from_mins(5),
             max_networks: 65536,
+            max_addresses: 262_144,
             max_fenced: 65536,
             fence_rate: 1000,
             challenge: false,

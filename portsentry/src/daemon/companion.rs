@@ -93,7 +93,7 @@ pub async fn run(
     let mut attempts = interval(PAUSE);
     loop {
         tokio::select! {
-            _ = attempts.tick() => match Session::start(options, &Begin::Succeed, lasting).await {
+            _ = attempts.tick() => match Session::start(options, &Begin::Succeed, lasting) {
                 Err(Error::Kernel(kernel::Error::Running(_))) => {
                     if is_watched(options) && let Some(active) = active.take() {
                         journal.active();

@@ -1,94 +1,81 @@
-//! Reads the host again when it changes, on a thread of its own: a large routing table takes seconds to read, and
-//! neither the ring nor the control socket may wait for it.
+//! Follows the host on a thread of its own, so that no number of changes holds up the ring's reader or its signals.
+//!
+//! It must not decide what follows from a change: the keeper is told.
 
 use std::{
     io,
-    sync::{
-        Arc,
-        mpsc::{SyncSender, TrySendError},
-    },
+    os::{fd::AsFd, unix::net},
+    sync::mpsc::{SyncSender, TrySendError},
     thread,
-    time::Duration,
 };
 
-use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::{
-    runtime,
-    sync::{Notify, oneshot},
-    time::{Instant, interval_at, sleep},
+    io::Interest,
+    net::UnixDatagram,
+    sync::mpsc,
+    time::{Instant, sleep_until},
 };
 
-use super::{host::Observer, keeper::Message};
+use super::keeper::Message;
+use crate::host::{Changes, Followed};
 
-/// How long changes are collected before the host is read again.
-const SETTLE: Duration = Duration::from_millis(100);
-/// How often the host is read without a change, should one have been missed.
-const REFRESH: Duration = Duration::from_mins(1);
-/// Reading takes one part of the time in so many at the most.
-const SHARE: u32 = 20;
-
-/// Follows the host until it is dropped.
+/// The thread's handle. It ends when this is dropped.
 #[derive(Debug)]
-pub struct HostWatch {
-    /// Asks for the host to be read again.
-    again: Arc<Notify>,
-    /// The thread ends when this is dropped.
-    _stop: oneshot::Sender<()>,
-}
+pub struct HostWatch(mpsc::UnboundedSender<()>);
 
 impl HostWatch {
-    /// Starts the thread, which tells `keeper` of the host at once and after each change.
-    ///
-    /// # Errors
-    /// The system's, if the thread or its routing socket can't be had.
-    pub fn start(keeper: SyncSender<Message>) -> io::Result<Self> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let (observer, changes) = {
-            let _guard = runtime.enter();
-            Observer::connect()?
-        };
-        let again = Arc::new(Notify::new());
-        let asked = Arc::clone(&again);
-        let (stop, stopped) = oneshot::channel();
+    /// Has `keeper` told of every change from now on.
+    pub fn start(followed: Followed, changes: Changes, keeper: SyncSender<Message>) -> io::Result<Self> {
+        let (sender, receiver) = mpsc::unbounded_channel();
         thread::Builder::new().name("host".into()).spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    () = follow(&observer, changes, &asked, &keeper) => {}
-                    _ = stopped => {}
-                }
-            });
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            if let Ok(runtime) = runtime {
+                // It ends with the keeper, who is told by its own means what went wrong there.
+                let _ = runtime.block_on(follow(followed, changes, &keeper, receiver));
+            }
         })?;
-        Ok(Self { again, _stop: stop })
+        Ok(Self(sender))
     }
 
-    /// Has the host read again, as a file that belongs to it has changed.
+    /// Has the name servers read again.
     pub fn refresh(&self) {
-        self.again.notify_one();
+        // Nobody is left to do so only when the keeper has ended.
+        let _ = self.0.send(());
     }
 }
 
-/// Ends when the keeper does.
 async fn follow(
-    observer: &Observer,
-    mut changes: impl Stream<Item = ()> + Unpin,
-    asked: &Notify,
+    mut followed: Followed,
+    mut changes: Changes,
     keeper: &SyncSender<Message>,
-) {
-    let mut refresh = interval_at(Instant::now() + REFRESH, REFRESH);
+    mut asked: mpsc::UnboundedReceiver<()>,
+) -> io::Result<()> {
+    // The runtime knows no netlink. It waits for its messages as for any others.
+    let waiting = net::UnixDatagram::from(changes.as_fd().try_clone_to_owned()?);
+    waiting.set_nonblocking(true)?;
+    let waiting = UnixDatagram::from_std(waiting)?;
     loop {
-        let begin = Instant::now();
-        // A host that can't be read at the moment is read at its next change.
-        if let Ok(host) = observer.read().await
-            && let Err(TrySendError::Disconnected(_)) = keeper.try_send(Message::Host(host))
-        {
-            return;
-        }
-        sleep(SETTLE.max(begin.elapsed() * (SHARE - 1))).await;
+        let next = Instant::from_std(followed.next());
         tokio::select! {
-            _ = changes.next() => sleep(SETTLE).await,
-            () = asked.notified() => {}
-            _ = refresh.tick() => {}
+            ready = waiting.readable() => {
+                ready?;
+                // That it would block has the runtime wait for the next message.
+                let _ = waiting.try_io(Interest::READABLE, || {
+                    if followed.receive(&mut changes) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+                });
+            }
+            asked = asked.recv() => match asked {
+                Some(()) => followed.read_resolvers(),
+                None => return Ok(()),
+            },
+            () = sleep_until(next) => {}
         }
-        while changes.next().now_or_never().is_some() {}
+        if followed.update() {
+            match keeper.try_send(Message::Host(followed.host().clone())) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => followed.tell_again(),
+                Err(TrySendError::Disconnected(_)) => return Ok(()),
+            }
+        }
     }
 }

@@ -5,18 +5,19 @@
 
 mod act;
 mod asked;
+mod attachments;
 mod clock;
 mod follow;
 mod lists;
+mod scope;
 mod show;
 mod sources;
 mod tell;
 mod upkeep;
 mod visits;
 
-use self::{act::Actions, show::Limits, tell::Names};
+use self::{act::Actions, attachments::Attachments, scope::Scope, show::Limits, tell::Names};
 use std::{
-    collections::BTreeSet,
     mem,
     path::PathBuf,
     sync::{
@@ -34,16 +35,11 @@ use portsentry_common::{
 };
 use tokio::sync::Notify;
 
-use super::{
-    control::Asked,
-    host::{Host, Interface},
-    supervisor::Pulse,
-    territory,
-    trap::Visit,
-};
+use super::{control::Asked, supervisor::Pulse, trap::Visit};
 use crate::{
-    config::{BlockList, Config, Interfaces, Response, XdpMode},
-    kernel::{self, Kernel, Mode},
+    config::{BlockList, Config, Response},
+    host::Host,
+    kernel::{self, Kernel},
     metrics::Board,
     modes::Modes,
     policy::{
@@ -104,11 +100,9 @@ pub struct Keeper {
     journal: Journal,
     files: Files,
     ledger: Ledger,
-    ignored: Vec<IpNet>,
+    scope: Scope,
     /// Whom the block list names.
     listed: BlockList,
-    rules: territory::Rules,
-    host: Host,
     counted: Counters,
     responses: Responses,
     terms: Terms,
@@ -129,10 +123,8 @@ pub struct Keeper {
     next_look: Instant,
     /// Bits of the gates that were set when they were last renewed.
     gate_bits: usize,
-    interfaces: Interfaces,
-    mode: Option<Mode>,
     challenges: bool,
-    attached: BTreeSet<Interface>,
+    attachments: Attachments,
     ignore_file: PathBuf,
     block_list: PathBuf,
     actions: Actions,
@@ -143,8 +135,6 @@ pub struct Keeper {
     lost: u64,
     /// When the kernel's clock began, by the wall clock as it was set when the ledger was last told.
     clock_origin: SystemTime,
-    /// Interfaces that could not be attached to, by index.
-    refused: BTreeSet<u32>,
     pulse: Pulse,
     /// Told when the maps and links were pinned anew.
     pinned: Arc<Notify>,
@@ -171,14 +161,15 @@ impl Responses {
 }
 
 impl Keeper {
-    /// Takes over what an earlier run left in the files and the kernel's map, and makes the two agree.
+    /// Takes over what an earlier run left in the files and the kernel's map, and makes the two agree. That there is no
+    /// room for all addresses and networks is an error if `needs_all`.
     pub fn start(
         mut kernel: Kernel,
         (journal, files): (Journal, Files),
         host: Host,
         (ignored, listed): (Vec<IpNet>, BlockList),
         (config, modes): (&Config, Modes),
-        board: Arc<Board>,
+        (board, needs_all): (Arc<Board>, bool),
     ) -> Result<Self, kernel::Error> {
         let found = mem::take(&mut kernel.found);
         let actions = Actions::new(config, modes)
@@ -189,10 +180,8 @@ impl Keeper {
             journal,
             files,
             ledger: Ledger::default(),
-            ignored,
+            scope: Scope::new(host, ignored, config),
             listed,
-            rules: territory::Rules::new(config),
-            host,
             counted: found.counters,
             responses: Responses { tcp: config.block_tcp, udp: config.block_udp },
             terms: Terms {
@@ -218,15 +207,8 @@ impl Keeper {
             next_renewal: Instant::now() + upkeep::RENEWAL,
             next_look: Instant::now() + upkeep::LOOK,
             gate_bits: 0,
-            interfaces: config.interfaces.clone(),
-            mode: match config.xdp_mode {
-                XdpMode::Auto => None,
-                XdpMode::Native => Some(Mode::Native),
-                XdpMode::Generic => Some(Mode::Generic),
-            },
             challenges: config.challenge,
-            attached: BTreeSet::new(),
-            refused: BTreeSet::new(),
+            attachments: Attachments::new(config),
             ignore_file: config.ignore_file.clone(),
             block_list: config.block_list.clone(),
             actions,
@@ -243,7 +225,7 @@ impl Keeper {
         if let Some(problem) = problem {
             keeper.journal.error(&format!("{problem}; sources are not named"));
         }
-        keeper.set_territory()?;
+        keeper.begin_scope(needs_all)?;
         keeper.take_over(&found)?;
         if let Err(error) = keeper.set_listed_beside(&found.blocked) {
             keeper.journal.error(&error);
@@ -350,7 +332,7 @@ impl Keeper {
                     self.ledger.len(),
                     count(Counter::Probes),
                     count(Counter::Dropped),
-                    self.attached.len(),
+                    self.attachments.watched().len(),
                     count(Counter::OverRate) + count(Counter::RingFull),
                 ));
             }

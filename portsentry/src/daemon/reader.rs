@@ -4,6 +4,7 @@
 
 use std::{
     io,
+    path::Path,
     sync::mpsc::{SyncSender, TrySendError},
     time::Duration,
 };
@@ -25,6 +26,7 @@ use super::{
 use crate::{
     config::OnStop,
     control::{Answer, Code, Refusal, Request},
+    host::RESOLVERS,
     kernel::{DebugLog, Ring},
     modes::Modes,
     sink::watch::Watch,
@@ -80,8 +82,11 @@ pub async fn run(
                 next_read = Instant::now() + pause;
             }
             path = files.changed() => {
-                keeper.send(Message::Changed(path?)).map_err(|_| gone())?;
-                host.refresh();
+                let path = path?;
+                if RESOLVERS.map(Path::new).contains(&path.as_path()) {
+                    host.refresh();
+                }
+                keeper.send(Message::Changed(path)).map_err(|_| gone())?;
             }
             _ = regroup.tick() => if others() != known {
                 break End::Regroup;

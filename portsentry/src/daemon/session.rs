@@ -14,9 +14,7 @@ use super::{
     Error, Options, Reread,
     companion::Claims,
     control::Control,
-    host::{Observer, RESOLVERS},
     host_watch::HostWatch,
-    interfaces,
     keeper::Keeper,
     reader::{self, End},
     signals::Signals,
@@ -25,6 +23,7 @@ use super::{
 };
 use crate::{
     config::{Config, OnStop, PortSet},
+    host::{Changes, Followed, RESOLVERS},
     kernel::{DebugLog, Kernel, Load, Pins, Ring, Traps, Watched, Whereabouts},
     metrics::Board,
     modes::Modes,
@@ -81,9 +80,9 @@ impl Begin {
         }
     }
 
-    /// Whether an interface that can't be watched is a reason not to begin. Not where nothing else could take this
-    /// session's place: it goes on without.
-    const fn needs_interfaces(&self) -> bool {
+    /// Whether it is a reason not to begin that no interface can be watched, or that there is no room for all addresses.
+    /// Not where nothing else could take this session's place: it goes on without.
+    const fn is_choosy(&self) -> bool {
         matches!(self, Self::Start | Self::Reload)
     }
 }
@@ -109,6 +108,7 @@ pub struct Session {
     keeper: Keeper,
     ring: Ring,
     debug: Option<DebugLog>,
+    host: (Followed, Changes),
     watch: Watch,
     /// The modes that other processes stand for.
     others: Modes,
@@ -121,7 +121,7 @@ pub struct Session {
 impl Session {
     /// Loads, takes over what an earlier session left, and attaches. Privileges that `options` have no use for are
     /// given up on the way.
-    pub async fn start(options: &Options, begin: &Begin, lasting: &mut Lasting<'_>) -> Result<Self, Error> {
+    pub fn start(options: &Options, begin: &Begin, lasting: &mut Lasting<'_>) -> Result<Self, Error> {
         let Lasting { pins, claims, sandbox, board, control, memory } = lasting;
         let Options { config, modes: own, ignored, listed, .. } = options;
         let before = pins.take();
@@ -137,18 +137,9 @@ impl Session {
         let others = claims.others(&config.pin_path)?;
         let modes = own.and(others);
         let system = |what| move |source| Error::System { what, source };
-        let (observer, _) = Observer::connect().map_err(system("opening a routing socket"))?;
-        let host = observer.read().await?;
-        let missing: Vec<&str> = interfaces::missing(&config.interfaces, &host).collect();
-        // Later on an interface may be away for a moment. It is watched again once it is back.
-        if matches!(begin, Begin::Start) {
-            if let Some(name) = missing.first() {
-                return Err(crate::kernel::Error::NoInterface((*name).to_owned()).into());
-            }
-            if interfaces::present(&config.interfaces, &host).is_empty() {
-                return Err(Error::NoInterface);
-            }
-        }
+        // Before it is read: what changes from here on is told.
+        let changes = Changes::subscribe().map_err(system("opening a routing socket"))?;
+        let followed = Followed::start().map_err(Error::Host)?;
         let (mut kernel, ring) = Load::from_config(config, modes, options.debug).load(pins.clone())?;
         let debug = if options.debug { Some(kernel.debug_log()?) } else { None };
         let traps = set_traps(&mut kernel, modes)?;
@@ -164,9 +155,6 @@ impl Session {
         if let Some(news) = confined {
             journal.note(&news);
         }
-        for name in missing {
-            journal.note(&format!("{name}: not there; it is watched as soon as it comes"));
-        }
         // Before they are read: what changes from here on is told.
         let read =
             [&config.blocked_file, &config.ignore_file, &config.block_list].into_iter().map(PathBuf::as_path);
@@ -175,12 +163,12 @@ impl Session {
         let mut keeper = Keeper::start(
             kernel,
             (journal, files),
-            host,
+            followed.host().clone(),
             (ignored.clone(), listed.clone()),
             (config, modes),
-            Arc::clone(board),
+            (Arc::clone(board), begin.is_choosy()),
         )?;
-        keeper.attach_all(begin.is_first(), begin.needs_interfaces())?;
+        keeper.attach_all(begin.is_first(), begin.is_choosy())?;
         // Last, so that a program of other modes never sees them; whoever waits for them goes by these.
         watch_ports(keeper.kernel(), config, modes)?;
         if let Some(maps) = crate::kernel::Observer::open(&config.pin_path)? {
@@ -199,6 +187,7 @@ impl Session {
             keeper,
             ring,
             debug,
+            host: (followed, changes),
             watch,
             others,
             traps,
@@ -216,7 +205,18 @@ impl Session {
         reread: &Reread<'_>,
         others: &dyn Fn() -> Modes,
     ) -> Result<End, Error> {
-        let Self { keeper, ring, debug, watch, others: known, traps, banner, on_stop, pins } = self;
+        let Self {
+            keeper,
+            ring,
+            debug,
+            host: (followed, changes),
+            watch,
+            others: known,
+            traps,
+            banner,
+            on_stop,
+            pins,
+        } = self;
         // Without them there is nothing that a next session could take over.
         let are_hidden = || pins.whereabouts() == Whereabouts::Hidden;
         let reread: &Reread<'_> = &|| {
@@ -233,8 +233,8 @@ impl Session {
             .map_err(system("starting a thread"))?;
         // Dropped when reading ends: the keeper must not be told of anything after it was told to stop.
         let trapping = traps.map(|(sockets, link)| (sockets.serve(banner, &sender), link));
-        let host =
-            HostWatch::start(sender.clone()).map_err(system("following the host's addresses and routes"))?;
+        let host = HostWatch::start(followed, changes, sender.clone())
+            .map_err(system("following the host's addresses and routes"))?;
         let ring = (ring, pulses[1].clone());
         let finish = (on_stop, reread, others, known);
         let reading = reader::run(ring, debug, host, watch, sender, (signals, control, &pinned), finish);

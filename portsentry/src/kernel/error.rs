@@ -74,6 +74,19 @@ pub enum Error {
         /// What to do.
         remedy: &'static str,
     },
+    /// More networks than `MAX_ADDRESSES` allows.
+    #[error(
+        "map {map}: {count} addresses and networks, and MAX_ADDRESSES allows {most}; raise it, or {remedy}",
+        remedy = if map.starts_with("LOCAL") { "name fewer PROTECTED_NETWORKS" } else { "ignore fewer networks" }
+    )]
+    TooMany {
+        /// The map's name.
+        map: &'static str,
+        /// How many entries it would have.
+        count: usize,
+        /// How many it may have.
+        most: u32,
+    },
     /// Loading failed otherwise.
     #[error("loading the kernel program: {0}")]
     Load(#[from] aya::EbpfError),

@@ -80,7 +80,7 @@ impl Ethtool {
 
     /// The name of an interface's driver.
     #[must_use]
-    pub fn driver(&self, interface: &str) -> Option<String> {
+    pub fn driver(&self, interface: &[u8]) -> Option<String> {
         let driver = self.ask(interface, Driver { command: GET_DRIVER, ..Driver::zeroed() })?;
         let name = driver.name.split(|byte| *byte == 0).next()?;
         Some(String::from_utf8_lossy(name).into_owned()).filter(|name| !name.is_empty())
@@ -88,7 +88,7 @@ impl Ethtool {
 
     /// An interface's offloads.
     #[must_use]
-    pub fn offloads(&self, interface: &str) -> Option<Offloads> {
+    pub fn offloads(&self, interface: &[u8]) -> Option<Offloads> {
         // ETH_FLAG_LRO, ETH_FLAG_RXVLAN
         const JOINS: u32 = 1 << 15;
         const STRIPS: u32 = 1 << 8;
@@ -98,16 +98,16 @@ impl Ethtool {
 
     /// An interface's receive queues, those that it also sends by among them.
     #[must_use]
-    pub fn queues(&self, interface: &str) -> Option<Queues> {
+    pub fn queues(&self, interface: &[u8]) -> Option<Queues> {
         let channels = self.ask(interface, Channels { command: GET_CHANNELS, ..Channels::zeroed() })?;
         let receiving = |[receive, _send, _other, both]: [u32; 4]| receive.saturating_add(both);
         Some(Queues { set: receiving(channels.set), most: receiving(channels.most) })
     }
 
-    fn ask<T: Pod>(&self, interface: &str, mut question: T) -> Option<T> {
+    fn ask<T: Pod>(&self, interface: &[u8], mut question: T) -> Option<T> {
         let mut name = [0; 16];
         // The last byte stays zero.
-        name.get_mut(..interface.len()).filter(|part| part.len() < 16)?.copy_from_slice(interface.as_bytes());
+        name.get_mut(..interface.len()).filter(|part| part.len() < 16)?.copy_from_slice(interface);
         let data = (&raw mut question).cast();
         let mut request = Request { name, data, rest: [0; 16] };
         // SAFETY: the request is laid out as the kernel's, and points to a structure as long as its command asks for,

@@ -6,7 +6,7 @@ use portsentry_common::{
     block::Block, budget::Budget, challenge::Secrets, counter::Counters, event::Event, state,
 };
 
-use super::{Error, Load, Pins, blocked_networks, heartbeat, secrets};
+use super::{Error, Load, Pins, blocked_networks, heartbeat, networks, secrets};
 
 /// A map's name, with its key's and value's size, and the entries it is made with where the object doesn't say.
 pub(super) type Layout = (&'static str, u32, u32, Option<u32>);
@@ -15,7 +15,8 @@ impl Load {
     /// The maps that are pinned.
     pub(super) fn layouts(&self) -> [Layout; 21] {
         const WORD: u32 = 8;
-        let Self { max_blocked, max_networks, max_fenced, max_sources, ring_size, .. } = *self;
+        let Self { max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, .. } = *self;
+        let addresses = Some(networks::capacity(max_addresses));
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         let block = size(size_of::<Block>());
         [
@@ -30,10 +31,10 @@ impl Load {
             ("FENCED_V6", 16, block, Some(max_fenced)),
             (secrets::MAP, 4, size(size_of::<Secrets>()), None),
             (heartbeat::MAP, 4, WORD, None),
-            ("IGNORED_V4", 8, 4, None),
-            ("IGNORED_V6", 20, 4, None),
-            ("LOCAL_V4", 8, 4, None),
-            ("LOCAL_V6", 20, 4, None),
+            ("IGNORED_V4", 8, 4, addresses),
+            ("IGNORED_V6", 20, 4, addresses),
+            ("LOCAL_V4", 8, 4, addresses),
+            ("LOCAL_V6", 20, 4, addresses),
             ("STEERED", size(size_of::<state::SteerKey>()), 4, Some(max_sources)),
             ("SOURCES", 16, size(size_of::<state::Tally>()), Some(max_sources)),
             ("SIGHTS", size(size_of::<state::SightKey>()), WORD, Some(max_sources)),

@@ -43,6 +43,8 @@ pub struct Load {
     pub max_blocked: u32,
     /// Entries of the map of blocked networks.
     pub max_networks: u32,
+    /// Entries of each map of ignored networks and of those whose ports are watched.
+    pub max_addresses: u32,
     /// Entries of each fenced map.
     pub max_fenced: u32,
     /// Sources that the state engine remembers.
@@ -107,8 +109,9 @@ impl Load {
             remembers: 1,
             ..Settings::UNSET
         };
-        let Config { max_blocked, max_networks, max_fenced, max_sources, ring_size, .. } = *config;
-        Self { settings, max_blocked, max_networks, max_fenced, max_sources, ring_size, debug }
+        let Config { max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, .. } =
+            *config;
+        Self { settings, max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, debug }
     }
 
     /// Loads the program with maps pinned in `pins`.
@@ -155,7 +158,7 @@ impl Load {
         let found = Found { left_out, ..found };
         let ring = Ring::new(take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?);
         let pair = |ebpf: &mut Ebpf, names: [&'static str; 2]| -> Result<Networks, Error> {
-            Ok(Networks::new(names, take(ebpf, names[0])?, take(ebpf, names[1])?))
+            Networks::new(names, take(ebpf, names[0])?, take(ebpf, names[1])?, self.max_addresses)
         };
         let kernel = Kernel {
             entered: are_known.then(|| entered(&found.counters)),
@@ -213,7 +216,12 @@ impl Kernel {
     pub fn attach(&mut self, interface: &str, only: Option<Mode>) -> Result<Attachment, Error> {
         let index =
             nix::net::if_::if_nametoindex(interface).map_err(|_| Error::NoInterface(interface.into()))?;
-        link::attach(program(&mut self.ebpf)?, &self.pins, (interface, index), only)
+        self.attach_to((interface, index), only)
+    }
+
+    /// As [`Kernel::attach`], to the interface of that index, which is called so where it is told of.
+    pub fn attach_to(&mut self, interface: (&str, u32), only: Option<Mode>) -> Result<Attachment, Error> {
+        link::attach(program(&mut self.ebpf)?, &self.pins, interface, only)
     }
 
     /// The indices of the interfaces that a program of ours is attached to.

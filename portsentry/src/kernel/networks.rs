@@ -1,6 +1,6 @@
 //! The networks that are ignored, and those whose ports are watched. It must not know where they come from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aya::maps::{
     MapData, MapError,
@@ -10,18 +10,13 @@ use ipnet::IpNet;
 
 use super::Error;
 
-/// Why a network is never blocked. The numbers are what the ignored maps hold.
-#[repr(u32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exempt {
-    /// It stands in the ignore file.
-    Ignored = 1,
-    /// It is an address of this host's.
-    Own = 2,
-    /// It is a gateway of this host's.
-    Gateway = 3,
-    /// It is a resolver of this host's.
-    Resolver = 4,
+/// Room beyond `MAX_ADDRESSES` for what must not be missing when there is no room for all.
+const RESERVE: u32 = 1024;
+
+/// How many entries a map has to take for `most` of them, so that new ones fit beside all old ones. Tries take memory only
+/// for what is in them.
+pub(super) const fn capacity(most: u32) -> u32 {
+    most.saturating_mul(2).saturating_add(RESERVE)
 }
 
 /// A pair of longest-prefix maps, one for each address family.
@@ -30,6 +25,10 @@ pub struct Networks {
     names: [&'static str; 2],
     v4: LpmTrie<MapData, [u8; 4], u32>,
     v6: LpmTrie<MapData, [u8; 16], u32>,
+    /// `MAX_ADDRESSES`, for each family.
+    most: u32,
+    /// What the maps hold.
+    held: BTreeMap<IpNet, u32>,
 }
 
 impl Networks {
@@ -37,46 +36,106 @@ impl Networks {
         names: [&'static str; 2],
         v4: LpmTrie<MapData, [u8; 4], u32>,
         v6: LpmTrie<MapData, [u8; 16], u32>,
-    ) -> Self {
-        Self { names, v4, v6 }
+        most: u32,
+    ) -> Result<Self, Error> {
+        let mut networks = Self { names, v4, v6, most, held: BTreeMap::new() };
+        networks.held = networks.read()?;
+        Ok(networks)
     }
 
-    /// Makes the maps hold exactly `wanted`: first adds, then removes, so that what stays is there throughout.
-    pub fn replace(&mut self, wanted: &BTreeMap<IpNet, u32>) -> Result<(), Error> {
-        for (network, value) in wanted {
-            self.insert(network, *value)?;
-        }
-        for network in self.read()?.difference(&wanted.keys().copied().collect()) {
-            self.remove(network)?;
+    /// Fails if there are more networks than the maps may hold.
+    pub fn check(&self, wanted: &BTreeMap<IpNet, u32>) -> Result<(), Error> {
+        for (map, is_v4) in self.names.into_iter().zip([true, false]) {
+            let count = wanted.keys().filter(|network| network.addr().is_ipv4() == is_v4).count();
+            if count > self.most as usize {
+                return Err(Error::TooMany { map, count, most: self.most });
+            }
         }
         Ok(())
     }
 
-    /// The networks that the maps hold.
-    pub fn read(&self) -> Result<BTreeSet<IpNet>, Error> {
+    /// Makes the maps hold exactly `wanted`, or leaves them as they are: first adds, then removes, so that what stays is
+    /// there throughout.
+    pub fn replace(&mut self, wanted: &BTreeMap<IpNet, u32>) -> Result<(), Error> {
+        self.check(wanted)?;
+        self.add(wanted.iter().map(|(network, value)| (*network, *value)))?;
+        let stale: Vec<IpNet> =
+            self.held.keys().filter(|network| !wanted.contains_key(network)).copied().collect();
+        for network in stale {
+            self.remove(&network)?;
+            self.held.remove(&network);
+        }
+        Ok(())
+    }
+
+    /// Adds networks to what the maps hold, beyond `MAX_ADDRESSES`, as far as there is room for them in their order.
+    pub fn add_essential(&mut self, essential: &[(IpNet, u32)]) -> Result<(), Error> {
+        for entry in essential {
+            match self.add([*entry].into_iter()) {
+                Err(Error::Full { .. }) => return Ok(()),
+                added => added?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds all of `entries`, or none.
+    fn add(&mut self, entries: impl Iterator<Item = (IpNet, u32)>) -> Result<(), Error> {
+        let mut done: Vec<(IpNet, Option<u32>)> = Vec::new();
+        for (network, value) in entries {
+            let before = self.held.get(&network).copied();
+            if before == Some(value) {
+                continue;
+            }
+            if let Err(error) = self.insert(&network, value) {
+                for (network, before) in done {
+                    match before {
+                        Some(before) => self.insert(&network, before)?,
+                        None => self.remove(&network)?,
+                    }
+                    self.remember(network, before);
+                }
+                return Err(error);
+            }
+            self.remember(network, Some(value));
+            done.push((network, before));
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, network: IpNet, value: Option<u32>) {
+        match value {
+            Some(value) => self.held.insert(network, value),
+            None => self.held.remove(&network),
+        };
+    }
+
+    /// The networks that the maps hold, and what they say of them.
+    pub fn read(&self) -> Result<BTreeMap<IpNet, u32>, Error> {
         let [v4, v6] = self.names;
-        let v4 = self
-            .v4
-            .keys()
-            .map(|key| key.map(|key| network(key.prefix_len(), key.data())).map_err(Error::map(v4)));
-        let v6 = self
-            .v6
-            .keys()
-            .map(|key| key.map(|key| network(key.prefix_len(), key.data())).map_err(Error::map(v6)));
+        let v4 = self.v4.iter().map(|entry| {
+            let (key, value) = entry.map_err(Error::map(v4))?;
+            Ok(network(key.prefix_len(), key.data()).map(|network| (network, value)))
+        });
+        let v6 = self.v6.iter().map(|entry| {
+            let (key, value) = entry.map_err(Error::map(v6))?;
+            Ok(network(key.prefix_len(), key.data()).map(|network| (network, value)))
+        });
         v4.chain(v6).filter_map(Result::transpose).collect()
     }
 
     fn insert(&mut self, network: &IpNet, value: u32) -> Result<(), Error> {
         let length = u32::from(network.prefix_len());
         let [v4, v6] = self.names;
+        let most = self.most;
         match network {
             IpNet::V4(network) => {
                 let key = Key::new(length, network.network().octets());
-                self.v4.insert(&key, value, 0).map_err(|source| failure(v4, source))
+                self.v4.insert(&key, value, 0).map_err(|source| failure(v4, most, source))
             }
             IpNet::V6(network) => {
                 let key = Key::new(length, network.network().octets());
-                self.v6.insert(&key, value, 0).map_err(|source| failure(v6, source))
+                self.v6.insert(&key, value, 0).map_err(|source| failure(v6, most, source))
             }
         }
     }
@@ -100,10 +159,10 @@ fn network<T: Into<std::net::IpAddr>>(length: u32, octets: T) -> Option<IpNet> {
     IpNet::new(octets.into(), u8::try_from(length).ok()?).ok()
 }
 
-fn failure(map: &'static str, source: MapError) -> Error {
+fn failure(map: &'static str, most: u32, source: MapError) -> Error {
     match super::error::os_error(&source) {
-        Some(libc_error) if libc_error == nix::Error::ENOSPC as i32 => {
-            Error::Full { map, capacity: 16_384, remedy: "name fewer or larger networks in the ignore file" }
+        Some(number) if number == nix::Error::ENOSPC as i32 => {
+            Error::Full { map, capacity: capacity(most), remedy: "raise MAX_ADDRESSES" }
         }
         _ => Error::Map { map, source },
     }

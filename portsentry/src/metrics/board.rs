@@ -67,6 +67,10 @@ pub struct Glance {
     pub ring_size: u32,
     /// The interfaces that a program of ours is attached to.
     pub attached: Vec<String>,
+    /// The interfaces that are to be watched and can't be, or aren't there.
+    pub refused: Vec<String>,
+    /// Why not all own, ignored and watched networks are in effect.
+    pub scope_trouble: Option<String>,
     /// Lines and events that were lost, by where they should have gone.
     pub lost: [(&'static str, u64); 2],
 }
@@ -80,6 +84,8 @@ impl Default for Glance {
             max_fenced: 0,
             ring_size: 0,
             attached: Vec::new(),
+            refused: Vec::new(),
+            scope_trouble: None,
             lost: [("log", 0), ("json", 0)],
         }
     }
@@ -153,7 +159,10 @@ impl State {
                 "the thread that keeps the files has not been heard of for {seconds} seconds"
             ));
         }
-        glance.attached.is_empty().then(|| "it is attached to no interface".into())
+        if glance.attached.is_empty() {
+            return Some("it is attached to no interface".into());
+        }
+        glance.scope_trouble.clone()
     }
 }
 
@@ -171,6 +180,9 @@ mod tests {
         assert!(trouble(12).unwrap().contains("for 12 seconds"));
         board.show(Glance::default());
         assert!(trouble(0).unwrap().contains("no interface"));
+        let scope_trouble = Some("map LOCAL_V4".into());
+        board.show(Glance { attached: vec!["eth0".into()], scope_trouble, ..Glance::default() });
+        assert_eq!(trouble(0), Some("map LOCAL_V4".into()));
     }
 
     #[test]

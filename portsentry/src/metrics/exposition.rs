@@ -137,13 +137,22 @@ fn held(registry: &mut Registry, glance: &Glance) {
         registry.register(name, help, family);
     }
     let attached = Gauges::default();
-    for interface in &glance.attached {
-        attached.get_or_create(&vec![("interface", interface.clone())]).set(1);
+    for (interfaces, is_attached) in [(&glance.refused, 0_i64), (&glance.attached, 1)] {
+        for interface in interfaces {
+            attached.get_or_create(&vec![("interface", escaped(interface))]).set(is_attached);
+        }
     }
     registry.register(
         "interface_attached",
-        "1 for each interface that the kernel program is attached to",
+        "1 for each interface that the kernel program is attached to, 0 for one that it should be and isn't",
         attached,
+    );
+    let scope: Gauge = Gauge::default();
+    scope.set(glance.scope_trouble.is_none().into());
+    registry.register(
+        "scope_complete",
+        "1 if all own, ignored and watched networks are in effect (MAX_ADDRESSES)",
+        scope,
     );
     let ring: Gauge = Gauge::default();
     ring.set(glance.ring_size.into());
@@ -158,6 +167,11 @@ fn held(registry: &mut Registry, glance: &Glance) {
         lost.get_or_create(&vec![("output", output.into())]).inc_by(count);
     }
     registry.register("lost_lines", "Log lines and JSON events that could not be written", lost);
+}
+
+/// A label's value as the format has it, which the library leaves to its callers.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 fn daemon(registry: &mut Registry, state: &State, now: Instant) {

@@ -61,10 +61,18 @@ impl Lab {
     pub fn pass_at_router(&self) {
         let pins = Pins::open(&self.other_pins()).expect("a directory for pins");
         let settings = Settings::UNSET;
-        let (max_blocked, max_networks, max_fenced, max_sources) = (16, 16, 16, 16);
+        let (max_blocked, max_networks, max_addresses, max_fenced, max_sources) = (16, 16, 16, 16, 16);
         let ring_size = 4096;
-        let load =
-            Load { settings, max_blocked, max_networks, max_fenced, max_sources, ring_size, debug: false };
+        let load = Load {
+            settings,
+            max_blocked,
+            max_networks,
+            max_addresses,
+            max_fenced,
+            max_sources,
+            ring_size,
+            debug: false,
+        };
         self.switch.enter(|| {
             let (mut kernel, _ring) = load.load(pins).unwrap_or_else(|error| panic!("{error}"));
             let attached = kernel.attach("port1", Some(Mode::Native));

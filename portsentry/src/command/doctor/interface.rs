@@ -232,11 +232,11 @@ fn queues(link: &Link, cpus: u32) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{Level, links::Running},
-        *,
+    use super::{super::Level, *};
+    use crate::{
+        host::Running,
+        kernel::{Offloads, Queues},
     };
-    use crate::kernel::{Offloads, Queues};
 
     fn card(driver: &str) -> Link {
         Link {

@@ -37,7 +37,10 @@ impl Keeper {
     fn health(&self) -> Result<Value, kernel::Error> {
         let health = Health {
             held: self.ledger.len(),
-            interfaces: self.attached.iter().map(|interface| interface.name.clone()).collect(),
+            interfaces: self.attachments.watched(),
+            not_watched: self.attachments.lacking(),
+            left_out: self.attachments.left_out(),
+            scope: self.scope.trouble().cloned(),
             counters: self.kernel.counters()?,
             ring: self.kernel.ring().ok(),
             lost: self.lost,

@@ -1,39 +1,33 @@
 //! The keeper follows what changes around it: the host's addresses and interfaces, and files that an administrator
 //! edits. It must not look for changes in the kernel's map: that is the keeper's own tick.
 
-use std::{collections::BTreeSet, net::IpAddr, path::Path};
+use std::{net::IpAddr, path::Path};
 
-use super::{
-    super::{
-        host::{Host, Interface},
-        interfaces, territory,
-    },
-    Keeper,
-};
+use super::Keeper;
 use crate::{
     config::ignore,
-    kernel::{self, Attachment, Mode},
+    host::Host,
+    kernel,
     policy::{Edit, Hold, Record},
 };
 
 impl Keeper {
     pub(super) fn on_host(&mut self, host: Host) {
-        if host == self.host {
-            return;
+        let before = std::mem::replace(&mut self.scope.host, host);
+        if self.scope.host.links != before.links {
+            self.follow_interfaces();
         }
-        self.host = host;
-        self.follow_interfaces();
-        self.on_territory();
+        let Host { links, .. } = &self.scope.host;
+        if (Host { links: links.clone(), ..before }) != self.scope.host {
+            self.on_scope();
+        }
     }
 
     /// Puts into effect who is never blocked and whose ports are watched.
-    fn on_territory(&mut self) {
-        if let Err(error) = self.set_territory() {
-            self.journal.error(&error);
-        }
-        let exempt = territory::exempt(&self.host, &self.ignored);
-        let freed: Vec<IpAddr> =
-            self.ledger.sources().filter(|source| territory::is_exempt(&exempt, *source)).collect();
+    fn on_scope(&mut self) {
+        self.apply_scope();
+        let exempt = self.scope.exempt();
+        let freed: Vec<IpAddr> = self.ledger.sources().filter(|source| exempt.contains(*source)).collect();
         for source in freed {
             self.lift(source, "its address is never blocked");
         }
@@ -44,10 +38,32 @@ impl Keeper {
         }
     }
 
-    /// The kernel's network maps follow the host.
-    pub(super) fn set_territory(&mut self) -> Result<(), kernel::Error> {
-        self.kernel.ignored.replace(&territory::exempt(&self.host, &self.ignored))?;
-        self.kernel.local.replace(&territory::local(&self.host, &self.rules))
+    /// The kernel's network maps follow the host and the ignore file. What keeps them from it is told once.
+    fn apply_scope(&mut self) {
+        let before = self.scope.trouble().cloned();
+        // It is the scope's trouble from here on.
+        let _ = self.scope.apply(&mut self.kernel);
+        match self.scope.trouble() {
+            Some(trouble) if before.as_ref() != Some(trouble) => self.journal.error(trouble),
+            None if before.is_some() => {
+                self.journal.note(
+                    &"All own addresses, gateways, and ignored and watched networks are in effect again",
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// As at the beginning of a session: an error if `needs_all`, else told.
+    pub(super) fn begin_scope(&mut self, needs_all: bool) -> Result<(), kernel::Error> {
+        let applied = self.scope.apply(&mut self.kernel);
+        if needs_all {
+            return applied;
+        }
+        if let Some(trouble) = self.scope.trouble() {
+            self.journal.error(trouble);
+        }
+        Ok(())
     }
 
     /// Reads again what was read before it was watched.
@@ -71,12 +87,12 @@ impl Keeper {
 
     fn on_ignore_file(&mut self) {
         match ignore::load(&self.ignore_file) {
-            Ok((ignored, _)) if ignored == self.ignored => {}
+            Ok((ignored, _)) if ignored == self.scope.ignored => {}
             Ok((ignored, report)) => {
-                self.ignored = ignored;
+                self.scope.ignored = ignored;
                 self.journal.note(&format!("{} was read again", self.ignore_file.display()));
                 report.iter().for_each(|warning| self.journal.note(&warning.in_one_line()));
-                self.on_territory();
+                self.on_scope();
             }
             Err(error) => self.journal.error(&format!("{error}; the ignored networks stay as they were")),
         }
@@ -88,10 +104,10 @@ impl Keeper {
         for problem in problems {
             self.journal.error(&problem);
         }
-        let exempt = territory::exempt(&self.host, &self.ignored);
+        let exempt = self.scope.exempt();
         let Edit { block, lift, exempt } = self.ledger.edit(
             &lines,
-            |source| territory::is_exempt(&exempt, source),
+            |source| exempt.contains(source),
             |source| self.files.is_unshown(source),
         );
         for source in exempt {
@@ -137,77 +153,18 @@ impl Keeper {
         Ok(())
     }
 
-    /// Attaches to one interface. What a challenge answers from a veth in native mode is lost unless its peer, too, has
-    /// an XDP program (the kernel's `drivers/net/veth.c`), so there it is generic.
-    fn attach(&mut self, interface: &Interface) -> Result<Attachment, kernel::Error> {
-        if !(self.challenges && interface.is_veth) {
-            return self.kernel.attach(&interface.name, self.mode);
-        }
-        let mut attachment = self.kernel.attach(&interface.name, self.mode.or(Some(Mode::Generic)))?;
-        let reason = match self.mode {
-            None => "because CHALLENGE is on, and answers sent from a native veth can be lost",
-            Some(Mode::Native) => {
-                "and CHALLENGE is on: its answers are lost unless the veth's other end runs an XDP program, too; \
-                 XDP_MODE=\"auto\" loses none"
-            }
-            Some(Mode::Generic) => return Ok(attachment),
-        };
-        attachment.reason = attachment.mode.map(|_| reason.into());
-        Ok(attachment)
-    }
-
-    /// Attaches to every interface that is wanted and there. One that fails takes back those that are new if
-    /// `needs_all`; else the log says so. A program of ours that is replaced is worth a line only if `tells_all`.
-    pub fn attach_all(&mut self, tells_all: bool, needs_all: bool) -> Result<(), kernel::Error> {
-        let before: Vec<u32> = self.kernel.attached().collect();
-        for interface in interfaces::present(&self.interfaces, &self.host) {
-            match self.attach(&interface) {
-                Ok(attachment) => {
-                    if tells_all || attachment.mode.is_some() {
-                        self.journal.note(&attachment);
-                    }
-                    self.attached.insert(interface);
-                }
-                Err(error) if needs_all => {
-                    self.kernel.detach_all_but(&before)?;
-                    return Err(error);
-                }
-                Err(error) => {
-                    self.refused.insert(interface.index);
-                    self.journal.error(&error);
-                }
-            }
-        }
-        let kept: Vec<u32> = self.attached.iter().map(|interface| interface.index).collect();
-        self.kernel.detach_all_but(&kept)?;
+    /// Attaches to every interface that is wanted and there (see [`Attachments::begin`]).
+    pub fn attach_all(&mut self, tells_all: bool, needs_one: bool) -> Result<(), kernel::Error> {
+        let Self { attachments, kernel, journal, scope, .. } = self;
+        attachments.begin(kernel, journal, &scope.host.links, (tells_all, needs_one))?;
         self.kernel.settle_gates()?;
         self.gate_bits = self.kernel.gate_bits();
         Ok(())
     }
 
     /// Follows interfaces that come and go.
-    fn follow_interfaces(&mut self) {
-        let present: BTreeSet<Interface> =
-            interfaces::present(&self.interfaces, &self.host).into_iter().collect();
-        for gone in self.attached.difference(&present).cloned().collect::<Vec<_>>() {
-            self.attached.remove(&gone);
-            self.journal.note(&format!("{}: no longer there", gone.name));
-        }
-        for new in present.difference(&self.attached).cloned().collect::<Vec<_>>() {
-            match self.attach(&new) {
-                Ok(attachment) => {
-                    self.journal.note(&attachment);
-                    self.refused.remove(&new.index);
-                    self.attached.insert(new);
-                }
-                Err(error) if self.refused.insert(new.index) => self.journal.error(&error),
-                // It is tried again whenever the host changes, and was told of once.
-                Err(_) => {}
-            }
-        }
-        let kept: Vec<u32> = self.attached.iter().map(|interface| interface.index).collect();
-        if let Err(error) = self.kernel.detach_all_but(&kept) {
-            self.journal.error(&error);
-        }
+    pub(super) fn follow_interfaces(&mut self) {
+        let Self { attachments, kernel, journal, scope, .. } = self;
+        attachments.follow(kernel, journal, &scope.host.links);
     }
 }

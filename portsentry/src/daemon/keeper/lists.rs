@@ -8,7 +8,7 @@ use std::{
 
 use portsentry_common::block::{Block, Origin, Proof};
 
-use super::{super::territory, Keeper};
+use super::Keeper;
 use crate::{config::block_list, kernel};
 
 impl Keeper {
@@ -49,13 +49,12 @@ impl Keeper {
 
     /// As [`Keeper::set_listed`], where the kernel's map is known; what the ledger has entered since then counts, too.
     pub(super) fn set_listed_beside(&mut self, blocked: &[(IpAddr, Block)]) -> Result<(), kernel::Error> {
-        let exempt = territory::exempt(&self.host, &self.ignored);
         // In order, as the list is: a search near the last one is a short one.
         let mut held: Vec<(IpAddr, u8)> =
             blocked.iter().map(|(source, block)| (*source, block.origin)).collect();
         held.sort_unstable();
         let exempt: HashSet<&IpAddr> =
-            exempt.keys().flat_map(|network| self.listed.hosts_in(network)).collect();
+            self.scope.exempt().networks().flat_map(|network| self.listed.hosts_in(network)).collect();
         let is_wanted = |source: &IpAddr| self.listed.names(*source) && !exempt.contains(source);
         let is_held = |source: &IpAddr| {
             held.binary_search_by_key(source, |(source, _)| *source).is_ok()

@@ -31,7 +31,9 @@ impl Keeper {
             max_blocked: self.limits.blocked,
             max_fenced: self.limits.fenced,
             ring_size: self.limits.ring,
-            attached: self.attached.iter().map(|interface| interface.name.clone()).collect(),
+            attached: self.attachments.watched(),
+            refused: self.attachments.lacking().into_iter().map(|lacking| lacking.interface).collect(),
+            scope_trouble: self.scope.trouble().cloned(),
             lost: self.journal.lost(),
         });
     }

@@ -12,7 +12,7 @@ use portsentry_common::{
     classify::Protocol,
 };
 
-use super::{super::territory, Keeper};
+use super::Keeper;
 use crate::{
     kernel::{self, Found, Kernel, Moment},
     policy::{Hold, Record, Sighting, Standing, TakeOver, calls_for_kill},
@@ -103,7 +103,7 @@ impl Keeper {
 
     /// Whether `source` is never blocked.
     pub(super) fn is_exempt(&self, source: IpAddr) -> bool {
-        territory::is_exempt(&territory::exempt(&self.host, &self.ignored), source)
+        self.scope.exempt().contains(source)
     }
 
     /// Lifts what is over, unless the kernel has begun it anew.
@@ -232,8 +232,8 @@ impl Keeper {
         for problem in problems {
             self.journal.error(&problem);
         }
-        let exempt = territory::exempt(&self.host, &self.ignored);
-        let is_exempt = |source| territory::is_exempt(&exempt, source);
+        let exempt = self.scope.exempt();
+        let is_exempt = |source| exempt.contains(source);
         let TakeOver { block, lift, record } = self.ledger.take_over(lines.as_deref(), &standings, is_exempt);
         // Whom the file has never shown nobody else remembers.
         let is_lost =

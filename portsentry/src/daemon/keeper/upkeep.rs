@@ -41,6 +41,9 @@ impl Keeper {
         if let Err(error) = self.renew_gates() {
             self.journal.error(&error);
         }
+        if self.attachments.is_due() {
+            self.follow_interfaces();
+        }
         self.keep_pins();
         self.flush();
         self.tell_status();
@@ -64,8 +67,9 @@ impl Keeper {
     /// Tells the supervisor what there is to see, when it is something else than before.
     fn tell_status(&mut self) {
         let sources = self.ledger.len();
-        let status =
-            format!("Watching {} interfaces, {sources} sources blocked or fenced", self.attached.len());
+        let (watched, lacking) = (self.attachments.watched().len(), self.attachments.lacking().len());
+        let lacking = if lacking == 0 { String::new() } else { format!(" ({lacking} can't be)") };
+        let status = format!("Watching {watched} interfaces{lacking}, {sources} sources blocked or fenced");
         if status != self.status {
             supervisor::status(&status);
             self.status = status;

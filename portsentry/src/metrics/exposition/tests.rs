@@ -22,7 +22,9 @@ fn rendered() -> String {
         max_blocked: 65_536,
         max_fenced: 1024,
         ring_size: 4 << 20,
-        attached: vec!["eth0".into()],
+        attached: vec!["eth0".into(), "x\"y\\z\n".into()],
+        refused: vec!["eth1".into()],
+        scope_trouble: None,
         lost: [("log", 3), ("json", 4)],
     });
     let source = [192, 0, 2, 9].into();
@@ -43,6 +45,18 @@ fn samples(text: &str) -> impl Iterator<Item = (&str, &str)> {
 /// The names of the metrics, without their labels.
 fn names(text: &str) -> BTreeSet<&str> {
     samples(text).filter_map(|(sample, _)| sample.split('{').next()).collect()
+}
+
+#[test]
+fn an_interface_may_have_any_name() {
+    let text = rendered();
+    for line in [
+        r#"portsentry_interface_attached{interface="x\"y\\z\n"} 1"#,
+        r#"portsentry_interface_attached{interface="eth0"} 1"#,
+        r#"portsentry_interface_attached{interface="eth1"} 0"#,
+    ] {
+        assert_eq!(text.lines().filter(|it| *it == line).count(), 1, "{line}\n{text}");
+    }
 }
 
 #[test]

@@ -1,0 +1,40 @@
+//! This host as its kernel describes it: interfaces, addresses, gateways, name servers.
+//!
+//! It must not know what these are used for.
+
+mod attributes;
+mod changes;
+mod link;
+mod netlink;
+mod observer;
+mod resolvers;
+mod route;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use ipnet::IpNet;
+
+pub use changes::{Changes, Followed};
+pub use link::{Link, Name, Running};
+pub use observer::Observer;
+pub use resolvers::RESOLVERS;
+
+/// The host at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Host {
+    /// Its interfaces, by index.
+    pub links: BTreeMap<u32, Link>,
+    /// Its addresses on all of them.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Networks that are local by a route (`ip route add local`), with or without an address on an interface.
+    pub local_routes: BTreeSet<IpNet>,
+    /// The broadcast addresses of the networks that it is in.
+    pub broadcasts: BTreeSet<IpAddr>,
+    /// The next hops of its routes.
+    pub gateways: BTreeSet<IpAddr>,
+    /// Its name servers.
+    pub resolvers: BTreeSet<IpAddr>,
+}

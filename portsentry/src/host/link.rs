@@ -1,0 +1,188 @@
+//! Network interfaces, as the kernel lists them. It must not judge them.
+
+use std::{fmt, str};
+
+use nix::libc;
+
+use super::{
+    attributes::{attribute, attributes, u16_at, u32_at},
+    netlink::Message,
+};
+
+/// Bytes of `struct ifinfomsg`: family, type, index, flags, change.
+const HEADER: usize = 16;
+/// Attributes within `IFLA_XDP` (`include/uapi/linux/if_link.h`), and the value of `IFLA_XDP_ATTACHED` for generic mode.
+const IFLA_XDP_ATTACHED: u16 = 2;
+const IFLA_XDP_PROG_ID: u16 = 4;
+const XDP_ATTACHED_SKB: u8 = 2;
+
+/// An interface's name: any bytes but a few (`dev_valid_name`), not always UTF-8.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Vec<u8>);
+
+impl Name {
+    /// The name as an attribute holds it, with or without its terminating zero.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Self {
+        Self(bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec())
+    }
+
+    /// Its bytes, without a terminating zero.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&str> for Name {
+    fn from(text: &str) -> Self {
+        Self::new(text.as_bytes())
+    }
+}
+
+/// The name, with bytes that aren't UTF-8 as `\xff`.
+impl fmt::Display for Name {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        for chunk in self.0.utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+        }
+        formatter.pad(&text)
+    }
+}
+
+/// A network interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// The kernel's number for it.
+    pub index: u32,
+    /// Its name.
+    pub name: Name,
+    /// Its alternative names (`ip link property add ... altname`).
+    pub alternatives: Vec<Name>,
+    /// What `ip link add type` calls it; `None` for a card.
+    pub kind: Option<String>,
+    /// The bond, bridge or VRF that it belongs to.
+    pub master: Option<u32>,
+    /// The interface below it, or at its other end.
+    pub lower: Option<u32>,
+    /// That interface is in another network namespace, where its number is another interface's.
+    pub is_lower_elsewhere: bool,
+    /// The type of its hardware addresses (`ARPHRD_*`).
+    pub hardware: u16,
+    /// It is the loopback interface.
+    pub is_loopback: bool,
+    /// It has an address of this host's beyond link-local ones.
+    pub is_addressed: bool,
+    /// The longest packet in bytes, without the Ethernet header.
+    pub mtu: u32,
+    /// The XDP program that it runs.
+    pub xdp: Option<Running>,
+}
+
+/// An XDP program that an interface runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Its number.
+    pub program: u32,
+    /// It runs in the driver.
+    pub is_native: bool,
+}
+
+impl Link {
+    /// The interface that a message tells of; `None` if it is cut off.
+    pub(super) fn read(message: Message<'_>) -> Option<Self> {
+        let body = message.body;
+        let flags = u32_at(body, 8)?;
+        let mut link = Self {
+            hardware: u16_at(body, 2)?,
+            index: u32_at(body, 4)?,
+            is_loopback: flags & libc::IFF_LOOPBACK.cast_unsigned() != 0,
+            ..Self::default()
+        };
+        for (kind, value) in attributes(body.get(HEADER..)?) {
+            match kind {
+                libc::IFLA_IFNAME => link.name = Name::new(value),
+                libc::IFLA_MTU => link.mtu = u32_at(value, 0).unwrap_or_default(),
+                libc::IFLA_MASTER => link.master = u32_at(value, 0),
+                // An interface's own number stands for none.
+                libc::IFLA_LINK => {
+                    link.lower = u32_at(value, 0).filter(|lower| ![0, link.index].contains(lower));
+                }
+                libc::IFLA_LINK_NETNSID => link.is_lower_elsewhere = true,
+                libc::IFLA_PROP_LIST => {
+                    let names = attributes(value).filter(|(kind, _)| *kind == libc::IFLA_ALT_IFNAME);
+                    link.alternatives = names.map(|(_, name)| Name::new(name)).collect();
+                }
+                libc::IFLA_LINKINFO => {
+                    link.kind = attribute(value, libc::IFLA_INFO_KIND).and_then(text);
+                }
+                libc::IFLA_XDP => link.xdp = running(value),
+                _ => {}
+            }
+        }
+        Some(link)
+    }
+
+    /// Whether it has that name, or that alternative name.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        std::iter::once(&self.name).chain(&self.alternatives).any(|own| own.bytes() == name.as_bytes())
+    }
+
+    /// Whether it is of that kind.
+    #[must_use]
+    pub fn is(&self, kind: &str) -> bool {
+        self.kind.as_deref() == Some(kind)
+    }
+}
+
+fn text(bytes: &[u8]) -> Option<String> {
+    str::from_utf8(bytes).ok().map(|text| text.trim_end_matches('\0').to_owned())
+}
+
+fn running(xdp: &[u8]) -> Option<Running> {
+    let program = attribute(xdp, IFLA_XDP_PROG_ID).and_then(|value| u32_at(value, 0))?;
+    let is_native = attribute(xdp, IFLA_XDP_ATTACHED) != Some(&[XDP_ATTACHED_SKB]);
+    Some(Running { program, is_native })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::attributes::written, *};
+
+    #[test]
+    fn an_interface_is_read_from_its_message() {
+        let mut body = vec![0, 0, 1, 0];
+        body.extend(7_u32.to_ne_bytes());
+        body.extend([0; 8]);
+        for (kind, value) in [
+            (libc::IFLA_IFNAME, b"eth\xff\0".to_vec()),
+            (libc::IFLA_MTU, 1500_u32.to_ne_bytes().to_vec()),
+            (libc::IFLA_MASTER, 3_u32.to_ne_bytes().to_vec()),
+            (libc::IFLA_LINK, 7_u32.to_ne_bytes().to_vec()),
+            (libc::IFLA_LINKINFO, written(libc::IFLA_INFO_KIND, b"veth\0")),
+            (libc::IFLA_PROP_LIST, written(libc::IFLA_ALT_IFNAME, b"enp3s0\0")),
+            (libc::IFLA_XDP, [written(2, &[2]), written(4, &9_u32.to_ne_bytes())].concat()),
+        ] {
+            body.extend(written(kind, &value));
+        }
+        let link = Link::read(Message { kind: 16, flags: 0, body: &body }).unwrap();
+        let expected = Link {
+            index: 7,
+            name: Name::new(b"eth\xff"),
+            alternatives: vec!["enp3s0".into()],
+            kind: Some("veth".into()),
+            master: Some(3),
+            hardware: 1,
+            mtu: 1500,
+            xdp: Some(Running { program: 9, is_native: false }),
+            ..Link::default()
+        };
+        assert_eq!(link, expected);
+        assert!(link.is_called("enp3s0") && !link.is_called("eth"));
+        assert_eq!(format!("{:8}|", link.name), "eth\\xff |");
+        assert!(Link::read(Message { kind: 16, flags: 0, body: &body[..9] }).is_none());
+    }
+}

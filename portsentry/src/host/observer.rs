@@ -1,0 +1,127 @@
+//! Reads the host from the kernel. It must not be asked again without need: a router has a million routes.
+
+use std::{collections::BTreeMap, io};
+
+use nix::libc;
+
+use super::{
+    Host, Link,
+    netlink::{Message, Socket},
+    resolvers::resolvers,
+    route::{Assigned, Routes},
+};
+
+/// Messages about nexthop objects (`include/uapi/linux/rtnetlink.h`).
+pub(super) const RTM_NEWNEXTHOP: u16 = 104;
+pub(super) const RTM_DELNEXTHOP: u16 = 105;
+const RTM_GETNEXTHOP: u16 = 106;
+
+/// Reads the host.
+#[derive(Debug)]
+pub struct Observer(Socket);
+
+impl Observer {
+    /// Connects to the kernel's routing tables, in this thread's network namespace.
+    pub fn connect() -> io::Result<Self> {
+        Socket::open(0).map(Self)
+    }
+
+    /// The host as it is now.
+    pub fn read(&mut self) -> io::Result<Host> {
+        let mut host = Host { resolvers: resolvers(), ..Host::default() };
+        let routes = self.routes()?;
+        self.links(&mut host)?;
+        host.take_routes(routes);
+        Ok(host)
+    }
+
+    /// The interfaces as they are now.
+    pub fn interfaces(&mut self) -> io::Result<BTreeMap<u32, Link>> {
+        let mut host = Host::default();
+        self.links(&mut host)?;
+        Ok(host.links)
+    }
+
+    /// Sets the host's interfaces, addresses and broadcast addresses.
+    pub(super) fn links(&mut self, host: &mut Host) -> io::Result<()> {
+        let mut request = vec![0; 16];
+        // Neither statistics nor virtual functions are of use, and they take many times the room of the rest.
+        request.extend([8_u16.to_ne_bytes(), libc::IFLA_EXT_MASK.to_ne_bytes()].concat());
+        request.extend(libc::RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
+        let mut links =
+            self.0.dump((libc::RTM_GETLINK, &request), &mut |links: &mut BTreeMap<u32, Link>, it| {
+                let read = Link::read(it).filter(|_| it.kind == libc::RTM_NEWLINK);
+                links.extend(read.map(|link| (link.index, link)));
+            })?;
+        let assigned =
+            self.0.dump((libc::RTM_GETADDR, &[0; 8]), &mut |addresses: &mut Vec<Assigned>, it| {
+                addresses.extend(Assigned::read(it).filter(|_| it.kind == libc::RTM_NEWADDR));
+            })?;
+        for link in links.values_mut() {
+            link.is_addressed = false;
+        }
+        for address in assigned.iter().filter(|address| address.is_beyond_link()) {
+            if let Some(link) = links.get_mut(&address.index) {
+                link.is_addressed = true;
+            }
+        }
+        host.links = links;
+        host.addresses = assigned.iter().map(|assigned| assigned.address).collect();
+        host.broadcasts = assigned.iter().flat_map(Assigned::broadcasts).collect();
+        Ok(())
+    }
+
+    /// What all routes and nexthop objects say.
+    pub(super) fn routes(&mut self) -> io::Result<Routes> {
+        let add = &mut |routes: &mut Routes, message: Message<'_>| routes.add(message);
+        let mut routes = Routes::default();
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let mut request = [0; 12];
+            request[0] = u8::try_from(family).unwrap_or_default();
+            match self.0.dump((libc::RTM_GETROUTE, &request), add) {
+                Ok(read) => routes.join(read),
+                // A kernel without IPv6 has none.
+                Err(error) if is_unknown(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match self.0.dump((RTM_GETNEXTHOP, &[0; 8]), add) {
+            Ok(read) => routes.join(read),
+            // Linux before 5.3.
+            Err(error) if is_unknown(&error) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(routes)
+    }
+}
+
+impl Host {
+    /// Sets what routes say.
+    pub(super) fn take_routes(&mut self, routes: Routes) {
+        let Routes { gateways, local, broadcasts } = routes;
+        self.gateways = gateways;
+        self.local_routes = local;
+        self.broadcasts.extend(broadcasts);
+    }
+}
+
+fn is_unknown(error: &io::Error) -> bool {
+    let unknown = [libc::EOPNOTSUPP, libc::EAFNOSUPPORT, libc::EINVAL, libc::ENOENT];
+    error.raw_os_error().is_some_and(|number| unknown.contains(&number))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[test]
+    fn the_loopback_interface_and_its_network_are_found() {
+        let host = Observer::connect().unwrap().read().unwrap();
+        assert!(host.links.values().any(|link| link.is_loopback && link.is_called("lo")));
+        if host.addresses.contains(&IpAddr::from([127, 0, 0, 1])) {
+            assert!(host.local_routes.contains(&"127.0.0.0/8".parse().unwrap()), "{:?}", host.local_routes);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Whose ports are watched and who is never blocked, from the host's state and the configuration.
+//!
+//! It must not read either: it says what the kernel's network maps are to hold.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use portsentry_common::world::Locality;
+
+use super::networks::Networks;
+use crate::{config::Config, host::Host};
+
+/// Addresses of several hosts, to which nothing counts: multicast (RFC 5771, RFC 4291) and broadcast (RFC 919).
+const SEVERAL: [&str; 3] = ["224.0.0.0/4", "255.255.255.255/32", "ff00::/8"];
+
+/// Why a network is never blocked. The numbers are what the ignored maps hold.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exempt {
+    /// It stands in the ignore file.
+    Ignored = 1,
+    /// It is an address of this host's.
+    Own = 2,
+    /// It is a gateway of this host's.
+    Gateway = 3,
+    /// It is a resolver of this host's.
+    Resolver = 4,
+}
+
+/// What the configuration says of whose ports are watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Networks behind this host.
+    pub protected: Vec<IpNet>,
+    /// Only packets to this host and to the protected networks count.
+    pub checks_destination: bool,
+    /// Packets to a port on which a service listens don't count.
+    pub checks_services: bool,
+}
+
+impl Rules {
+    /// As `config` says.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            protected: config.protected_networks.clone(),
+            checks_destination: config.checks_destination,
+            checks_services: config.checks_services,
+        }
+    }
+}
+
+/// The networks that are never blocked, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exemptions(Networks<Exempt>);
+
+impl Exemptions {
+    /// The own addresses, local routes, broadcast addresses (no host has one as its own), gateways and name servers of
+    /// `host`, and `ignored` networks. An address of the host's own outranks the other reasons.
+    #[must_use]
+    pub fn new(host: &Host, ignored: &[IpNet]) -> Self {
+        let mut networks = Networks::default();
+        let mut add = |network: IpNet, reason: Exempt| networks.insert(network, reason);
+        for network in ignored {
+            add(*network, Exempt::Ignored);
+        }
+        for resolver in &host.resolvers {
+            add((*resolver).into(), Exempt::Resolver);
+        }
+        for gateway in &host.gateways {
+            add((*gateway).into(), Exempt::Gateway);
+        }
+        for address in host.broadcasts.iter().chain(&host.addresses) {
+            add((*address).into(), Exempt::Own);
+        }
+        for network in &host.local_routes {
+            add(*network, Exempt::Own);
+        }
+        Self(networks)
+    }
+
+    /// What the kernel's maps are to hold.
+    #[must_use]
+    pub fn entries(&self) -> BTreeMap<IpNet, u32> {
+        self.0.iter().map(|(network, reason)| (*network, *reason as u32)).collect()
+    }
+
+    /// Those that must not be missing where there is no room for all, the most important first: without its gateway or
+    /// name server a host is cut off.
+    #[must_use]
+    pub fn essential(&self) -> Vec<(IpNet, u32)> {
+        let rank = |reason: Exempt| match reason {
+            Exempt::Gateway => 0,
+            Exempt::Resolver => 1,
+            Exempt::Own => 2,
+            Exempt::Ignored => 3,
+        };
+        let essential = self.0.iter().filter(|(_, reason)| rank(**reason) < 3);
+        let mut essential: Vec<_> = essential.map(|(network, reason)| (*network, *reason)).collect();
+        essential.sort_by_key(|(_, reason)| rank(*reason));
+        essential.into_iter().map(|(network, reason)| (network, reason as u32)).collect()
+    }
+
+    /// The narrowest of them that `address` is in, and why it is exempt.
+    #[must_use]
+    pub fn why(&self, address: IpAddr) -> Option<(IpNet, Exempt)> {
+        self.0.find(address).map(|(network, reason)| (*network, *reason))
+    }
+
+    /// Whether `address` is in one of them.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.why(address).is_some()
+    }
+
+    /// The networks.
+    pub fn networks(&self) -> impl Iterator<Item = &IpNet> {
+        self.0.iter().map(|(network, _)| network)
+    }
+}
+
+/// The networks whose ports are watched: the host's own addresses and local routes, and protected ones less the network
+/// and broadcast addresses of IPv4 (RFC 919), to which nothing counts.
+#[must_use]
+pub fn local(host: &Host, rules: &Rules) -> BTreeMap<IpNet, u32> {
+    let mut networks = BTreeMap::new();
+    if !rules.checks_destination {
+        networks.insert(IpNet::V4(Ipv4Net::default()), Locality::Protected as u32);
+        networks.insert(IpNet::V6(Ipv6Net::default()), Locality::Protected as u32);
+        for several in SEVERAL {
+            networks.extend(several.parse::<IpNet>().map(|network| (network, Locality::Foreign as u32)));
+        }
+    }
+    for network in &rules.protected {
+        networks.insert(network.trunc(), Locality::Protected as u32);
+        if let IpNet::V4(network) = network {
+            for address in ends(*network) {
+                networks.insert(address, Locality::Foreign as u32);
+            }
+        }
+    }
+    // Without a look at the services an own address is like one behind this host.
+    let own = if rules.checks_services { Locality::Own } else { Locality::Protected };
+    for network in &host.local_routes {
+        networks.insert(*network, own as u32);
+    }
+    // Broadcast addresses of a network of which all others may be own ones.
+    let routes: Networks<()> = host.local_routes.iter().map(|network| (*network, ())).collect();
+    let is_local = |address: &&IpAddr| routes.find(**address).is_some();
+    for address in host.broadcasts.iter().filter(is_local) {
+        networks.insert((*address).into(), Locality::Foreign as u32);
+    }
+    for address in &host.addresses {
+        networks.insert((*address).into(), own as u32);
+    }
+    networks
+}
+
+/// The network and broadcast address, of networks that have them (RFC 3021: not of a /31).
+fn ends(network: Ipv4Net) -> Vec<IpNet> {
+    if network.prefix_len() > 30 {
+        return Vec::new();
+    }
+    [network.network(), network.broadcast()].map(|address| IpAddr::V4(address).into()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn network(text: &str) -> IpNet {
+        text.parse().unwrap()
+    }
+
+    fn host() -> Host {
+        Host {
+            addresses: [address("192.0.2.1"), address("2001:db8::1")].into(),
+            broadcasts: [address("192.0.2.255")].into(),
+            gateways: [address("192.0.2.254"), address("192.0.2.1")].into(),
+            resolvers: [address("192.0.2.53")].into(),
+            ..Host::default()
+        }
+    }
+
+    #[test]
+    fn own_and_broadcast_addresses_gateways_resolvers_and_ignored_networks_are_exempt() {
+        let exemptions = Exemptions::new(&host(), &[network("198.51.100.7/24")]);
+        let expected = [
+            ("192.0.2.1/32", Exempt::Own),
+            ("192.0.2.53/32", Exempt::Resolver),
+            ("192.0.2.254/32", Exempt::Gateway),
+            ("192.0.2.255/32", Exempt::Own),
+            ("198.51.100.0/24", Exempt::Ignored),
+            ("2001:db8::1/128", Exempt::Own),
+        ];
+        let expected: BTreeMap<_, _> = expected.map(|(text, reason)| (network(text), reason as u32)).into();
+        assert_eq!(exemptions.entries(), expected);
+        let ignored = exemptions.why(address("198.51.100.99"));
+        assert_eq!(ignored, Some((network("198.51.100.0/24"), Exempt::Ignored)));
+        assert!(!exemptions.contains(address("192.0.2.2")));
+        assert!(!exemptions.contains(address("2001:db8::2")));
+    }
+
+    #[test]
+    fn gateways_and_resolvers_come_first_where_there_is_no_room() {
+        let exemptions = Exemptions::new(&host(), &[network("198.51.100.0/24")]);
+        let essential: Vec<_> = exemptions.essential().into_iter().map(|(network, _)| network).collect();
+        let expected = ["192.0.2.254", "192.0.2.53", "192.0.2.1", "192.0.2.255", "2001:db8::1"];
+        assert_eq!(essential, expected.map(|text| IpNet::from(address(text))));
+    }
+
+    #[test]
+    fn the_narrowest_network_says_why() {
+        let host = Host { local_routes: [network("198.51.100.0/24")].into(), ..host() };
+        let exemptions = Exemptions::new(&host, &[network("198.51.0.0/16"), network("::/0")]);
+        for (text, expected) in [
+            ("198.51.100.7", Some(Exempt::Own)),
+            ("198.51.101.7", Some(Exempt::Ignored)),
+            ("198.52.0.1", None),
+            ("2001:db8::1", Some(Exempt::Own)),
+            ("2001:db8::2", Some(Exempt::Ignored)),
+        ] {
+            assert_eq!(exemptions.why(address(text)).map(|(_, reason)| reason), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_local_routes_are_own_ones_but_for_broadcast() {
+        let host = Host {
+            local_routes: [network("192.0.2.0/24"), network("2001:db8:1::/64")].into(),
+            broadcasts: [address("192.0.2.255"), address("203.0.113.255")].into(),
+            ..host()
+        };
+        let rules = Rules { protected: vec![], checks_destination: true, checks_services: true };
+        let expected = [
+            ("192.0.2.0/24", Locality::Own),
+            ("192.0.2.255/32", Locality::Foreign),
+            ("192.0.2.1/32", Locality::Own),
+            ("2001:db8::1/128", Locality::Own),
+            ("2001:db8:1::/64", Locality::Own),
+        ];
+        assert_eq!(local(&host, &rules), expected.map(|(text, kind)| (network(text), kind as u32)).into());
+    }
+
+    fn rules() -> Rules {
+        let protected = vec![network("192.0.2.0/24"), network("198.51.100.2/31")];
+        Rules { protected, checks_destination: true, checks_services: true }
+    }
+
+    #[test]
+    fn protected_networks_lose_their_ends_and_keep_own_addresses_apart() {
+        let networks = local(&host(), &rules());
+        let expected = [
+            ("192.0.2.0/24", Locality::Protected),
+            ("192.0.2.0/32", Locality::Foreign),
+            ("192.0.2.255/32", Locality::Foreign),
+            ("192.0.2.1/32", Locality::Own),
+            ("198.51.100.2/31", Locality::Protected),
+            ("2001:db8::1/128", Locality::Own),
+        ];
+        assert_eq!(networks, expected.map(|(text, kind)| (network(text), kind as u32)).into());
+    }
+
+    #[test]
+    fn without_the_local_check_every_single_host_counts() {
+        let networks = local(&host(), &Rules { checks_destination: false, ..rules() });
+        for (text, kind) in [
+            ("0.0.0.0/0", Locality::Protected),
+            ("::/0", Locality::Protected),
+            ("224.0.0.0/4", Locality::Foreign),
+            ("255.255.255.255/32", Locality::Foreign),
+            ("ff00::/8", Locality::Foreign),
+            ("192.0.2.1/32", Locality::Own),
+        ] {
+            assert_eq!(networks.get(&network(text)), Some(&(kind as u32)), "{text}");
+        }
+    }
+
+    #[test]
+    fn without_the_service_check_own_addresses_are_like_those_behind() {
+        let networks = local(&host(), &Rules { checks_services: false, ..rules() });
+        assert_eq!(networks.get(&network("192.0.2.1/32")), Some(&(Locality::Protected as u32)));
+    }
+}
