@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// Seconds that a machine may take
     #[arg(long, default_value_t = 900)]
     patience: u64,
+    /// Arguments of the tests' program, once for each time that it is run
+    #[arg(long = "run", value_name = "ARGUMENTS", allow_hyphen_values = true, default_values = guest::RUNS)]
+    runs: Vec<String>,
     /// Series of kernels, of which the newest that apt knows is taken
     #[arg(default_values = ["6.1", "6.12"])]
     series: Vec<String>,
@@ -41,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         "--package",
         "portsentry",
     ]))?;
-    let guest = Guest::build()?;
+    let guest = Guest::build(&arguments.runs)?;
     let machines: Vec<_> = kernels.iter().map(|linux| machine(&guest, linux)).collect::<Result<_>>()?;
     shell::step("booting");
     let patience = Duration::from_secs(arguments.patience);

@@ -16,8 +16,8 @@ use crate::{paths, shell};
 const INIT: &str = include_str!("init.sh");
 /// The tests' program.
 const TESTS: &str = "all";
-/// With which arguments it is run, one after another.
-const RUNS: [&str; 3] = ["packets::the_table_holds_in_the_kernel", "scans::", "--ignored clock::"];
+/// With which arguments it is run, one after another, unless others are asked for.
+pub(super) const RUNS: [&str; 3] = ["packets::the_table_holds_in_the_kernel", "scans::", "--ignored clock::"];
 /// Programs of this machine's that the tests run.
 const PROGRAMS: [&str; 5] = ["ip", "nsenter", "bpftool", "ethtool", "nmap"];
 /// What nmap reads for a scan.
@@ -35,14 +35,14 @@ const FOLDERS: [&str; 8] = ["/dev", "/etc", "/proc", "/root", "/run", "/sys", "/
 pub(super) struct Guest(Initramfs);
 
 impl Guest {
-    /// Builds the tests, and gathers everything.
-    pub(super) fn build() -> Result<Self> {
+    /// Builds the tests, and gathers everything to run them with each of `runs`.
+    pub(super) fn build(runs: &[String]) -> Result<Self> {
         let mut files = Initramfs::default();
         FOLDERS.iter().for_each(|folder| files.folder(folder));
         files.write("/init", INIT.as_bytes());
-        files.write("/portsentry/runs", (RUNS.join("\n") + "\n").as_bytes());
+        files.write("/portsentry/runs", (runs.join("\n") + "\n").as_bytes());
         let busybox = shell::find("busybox").context("`busybox` of the package busybox-static")?;
-        files.copy(&busybox, Path::new("/bin/busybox"));
+        files.program(&busybox, Path::new("/bin/busybox"))?;
         for program in PROGRAMS {
             let path = shell::find(program).with_context(|| format!("`{program}` is missing"))?;
             files.program(&path, &path)?;
