@@ -58,6 +58,18 @@ pub const fn decide(probe: &Probe, hits: u32, settings: &Settings) -> Verdict {
     }
 }
 
+/// How many times as many traps it takes to block a source that uses a service of ours.
+const SPARED: u32 = 4;
+
+/// Whether handshakes with that many distinct `traps` prove that a source scans. One doesn't, by default: a link to
+/// `http://us:31337/` and a mistyped port lead honest clients to a trap.
+#[inline(always)]
+#[must_use]
+pub const fn is_proven(traps: u32, is_connected: bool, settings: &Settings) -> bool {
+    let needed = if settings.proof_traps > 1 { settings.proof_traps } else { 1 };
+    traps >= if is_connected { needed.saturating_mul(SPARED) } else { needed }
+}
+
 #[cfg(test)]
 mod tests {
     use bytemuck::Zeroable;
@@ -85,6 +97,24 @@ mod tests {
         ] {
             let settings = Settings { trigger, tcp_response: Response::Block as u8, ..Settings::zeroed() };
             assert_eq!(decide(&syn, hits, &settings), expected, "trigger {trigger}, hit {hits}");
+        }
+    }
+
+    #[test]
+    fn it_takes_several_traps_and_four_times_as_many_of_a_client() {
+        for (proof_traps, traps, expected) in [
+            (0, 1, [true, false]),
+            (1, 1, [true, false]),
+            (1, 4, [true, true]),
+            (2, 1, [false, false]),
+            (2, 2, [true, false]),
+            (2, 7, [true, false]),
+            (2, 8, [true, true]),
+            (u32::MAX, 5, [false, false]),
+        ] {
+            let settings = Settings { proof_traps, ..Settings::zeroed() };
+            let found = [false, true].map(|is_connected| is_proven(traps, is_connected, &settings));
+            assert_eq!(found, expected, "{traps} traps of {proof_traps}");
         }
     }
 

@@ -7,7 +7,7 @@
 use crate::{
     classify::{Kind, Probe, Protocol, tcp},
     parse::{Datagram, Fragment, TCP, TcpFlags, Transport, UDP},
-    world::{Flow, Hosts, Locality},
+    world::{Connection, Flow, Hosts, Locality},
 };
 
 /// Protocols that open associations of their own beside TCP and UDP: DCCP, SCTP, UDP-Lite.
@@ -18,10 +18,15 @@ const OPENING: [u8; 3] = [33, 132, 136];
 pub enum Doing {
     /// It belongs to what exists, or harms nobody: it passes.
     Belongs,
+    /// It belongs to an established connection of ours: it passes, and speaks for its source.
+    Uses(Probe),
     /// It could open something: it is dropped.
     Opens(Option<Probe>),
     /// It acknowledges something that no socket of ours has sent: it is dropped, unless it acknowledges a cookie.
     Acknowledges(Probe),
+    /// The same to a host behind us, whose sockets can't be asked: it passes, unless it acknowledges a cookie, of which
+    /// that host must see nothing.
+    MayAcknowledge(Probe),
 }
 
 /// What the packet with `transport` from `source` does.
@@ -44,10 +49,14 @@ where
         return Doing::Belongs;
     }
     match (probe.protocol, world.locality(datagram.destination)) {
-        (Protocol::Tcp, Locality::Own) if world.is_connected(&flow) => Doing::Belongs,
-        (Protocol::Tcp, Locality::Own) => Doing::Acknowledges(probe),
-        // The sockets of a host behind us can't be asked.
-        (Protocol::Tcp, Locality::Protected | Locality::Foreign) => Doing::Belongs,
+        (Protocol::Tcp, Locality::Own) => match world.connection(&flow) {
+            Connection::Established => Doing::Uses(probe),
+            Connection::Passing => Doing::Belongs,
+            Connection::None => Doing::Acknowledges(probe),
+        },
+        (Protocol::Tcp, Locality::Protected) => Doing::MayAcknowledge(probe),
+        // Nothing was answered in its name.
+        (Protocol::Tcp, Locality::Foreign) => Doing::Belongs,
         (Protocol::Udp, Locality::Own) if is_lease(&probe) || world.is_expected(&flow) => Doing::Belongs,
         (Protocol::Udp, Locality::Protected | Locality::Foreign) if may_answer(&probe) => Doing::Belongs,
         (Protocol::Udp, _) => Doing::Opens(Some(probe)),

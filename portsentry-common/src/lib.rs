@@ -23,4 +23,5 @@ pub mod judge;
 pub mod parse;
 pub mod settings;
 pub mod state;
+pub mod tally;
 pub mod world;

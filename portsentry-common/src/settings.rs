@@ -40,6 +40,8 @@ pub struct Settings {
     pub jiffy_ns: u64,
     /// The jiffies counter at the origin of `CLOCK_MONOTONIC`.
     pub first_jiffy: u64,
+    /// How long a source's tally and its handshakes are remembered after the last new one, in nanoseconds; 0 for ever.
+    pub tally_ns: u64,
     /// How long the daemon may give no sign of life before nothing is dropped any more, in nanoseconds; 0 for ever.
     pub open_after_ns: u64,
     /// Events a second that each CPU may put into the ring.
@@ -71,9 +73,13 @@ pub struct Settings {
     pub fence_each_ns: u32,
     /// The same of an answer.
     pub challenge_each_ns: u32,
+    /// At how many distinct traps a source must complete handshakes before it is blocked (0 and 1: the first).
+    pub proof_traps: u32,
+    /// Always 0.
+    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<Settings>() == 88);
+const _: () = assert!(size_of::<Settings>() == 104);
 
 impl Settings {
     /// The bit for TCP in [`Settings::traps`].
@@ -86,6 +92,7 @@ impl Settings {
         block_ns: 0,
         fence_ns: 0,
         repeat_ns: 0,
+        tally_ns: 0,
         jiffy_ns: 0,
         first_jiffy: 0,
         open_after_ns: 0,
@@ -102,6 +109,8 @@ impl Settings {
         event_each_ns: Self::NEVER,
         fence_each_ns: Self::NEVER,
         challenge_each_ns: Self::NEVER,
+        proof_traps: 0,
+        reserved: 0,
     };
 
     /// What doesn't come back.

@@ -4,16 +4,6 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::address::Ipv6;
 
-/// A source's probes so far: a value of the state engine.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-pub struct Tally {
-    /// Probes that count towards the trigger.
-    pub hits: u64,
-    /// When the last one came, nanoseconds of `CLOCK_MONOTONIC`.
-    pub last_ns: u64,
-}
-
 /// What makes a probe a repeat of one told before.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
@@ -92,4 +82,4 @@ impl SteerKey {
     }
 }
 
-const _: () = assert!(size_of::<Tally>() == 16 && size_of::<SightKey>() == 24 && size_of::<SteerKey>() == 24);
+const _: () = assert!(size_of::<SightKey>() == 24 && size_of::<SteerKey>() == 24);

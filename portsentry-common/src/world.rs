@@ -83,6 +83,26 @@ pub struct Sight<A> {
     pub kind: Kind,
 }
 
+/// What two ends have to do with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// No connection.
+    None,
+    /// One that begins or ends.
+    Passing,
+    /// An established one.
+    Established,
+}
+
+/// What a source's completed handshakes amount to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shaken {
+    /// Distinct traps so far.
+    pub traps: u32,
+    /// Whether the source has been using an established connection to a service of ours.
+    pub is_connected: bool,
+}
+
 /// What is the same for both address families.
 pub trait World {
     /// The settings.
@@ -157,8 +177,14 @@ pub trait Hosts<A>: World + Shortcuts<A> {
     /// or an existing connection between the two ends. One in TIME-WAIT explains only what belongs to it.
     fn is_served(&self, flow: &Flow<A>) -> bool;
 
-    /// Counts a probe of `source` and returns how many it has sent.
-    fn tally(&self, source: A, now_ns: u64) -> u32;
+    /// Counts a probe of `source` to a `pair` (see [`crate::tally::pair`]) and returns how many distinct ones it has probed.
+    fn tally(&self, source: A, pair: u32, now_ns: u64) -> u32;
+
+    /// Counts a handshake of `source` with the trap at `pair`.
+    fn shake(&self, source: A, pair: u32, now_ns: u64) -> Shaken;
+
+    /// Remembers that `source` uses an established connection to a service of ours.
+    fn vouch(&self, source: A, now_ns: u64);
 
     /// Whether `sight` was told within the repeat window; if not, it is from now on.
     fn is_repeat(&self, sight: &Sight<A>, now_ns: u64) -> bool;
@@ -181,8 +207,8 @@ pub trait Hosts<A>: World + Shortcuts<A> {
     /// Has the packet of `flow` handed to the daemon's own socket, unless another socket takes it.
     fn steer(&self, flow: &Flow<A>);
 
-    /// Whether a connection between the two ends exists, in any state that takes its segments.
-    fn is_connected(&self, flow: &Flow<A>) -> bool;
+    /// The connection between the two ends, in any state that takes its segments.
+    fn connection(&self, flow: &Flow<A>) -> Connection;
 
     /// Whether a UDP socket of ours waits for the datagram: one connected to its source, or on an ephemeral port.
     fn is_expected(&self, flow: &Flow<A>) -> bool;

@@ -15,20 +15,6 @@ pub unsafe fn add(word: *mut u64, value: u64) {
     unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(word, value) };
 }
 
-/// Adds `value` to the word at `word` and returns what stood there.
-///
-/// The ordering is stronger than needed: for a relaxed addition LLVM 22 emits the instruction that fetches nothing,
-/// and takes `value` for its result.
-///
-/// # Safety
-///
-/// `word` must be valid and aligned: a field of a map's value.
-#[inline(always)]
-pub unsafe fn fetch_add(word: *mut u64, value: u64) -> u64 {
-    // SAFETY: as in `add`, the caller has a valid, aligned word.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(word, value) }
-}
-
 /// Sets the bits of `mask` in the word at `word`.
 ///
 /// # Safety

@@ -28,8 +28,11 @@ use portsentry_common::{
     event::Event,
     parse::Malformed,
     settings::Settings,
-    state::{SightKey, SteerKey, Tally},
-    world::{Allowance, Entry, Flow, Hosts, Locality, Shortcuts, Sight, World},
+    state::{SightKey, SteerKey},
+    tally::{Handshakes, Tally},
+    world::{
+        Allowance, Connection, Entry, Flow, Hosts, Locality, Shaken, Shortcuts, Sight, World,
+    },
 };
 
 use crate::{atomic, explained::place, gate::GATE_V4, maps, opaque::opaque, sockets};
@@ -240,17 +243,33 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn tally(&self, source: A, now_ns: u64) -> u32 {
+    fn tally(&self, source: A, pair: u32, now_ns: u64) -> u32 {
         let key = source.to_mapped();
-        if let Some(tally) = maps::SOURCES.get_ptr_mut(key) {
-            // SAFETY: fields of a map's value.
-            unsafe {
-                (*tally).last_ns = now_ns;
-                return (atomic::fetch_add(&raw mut (*tally).hits, 1) + 1) as u32;
-            }
+        let mut tally = maps::SOURCES.get_ptr_mut(key);
+        if tally.is_none() {
+            let _ = maps::SOURCES.insert(key, &NO_TALLY, u64::from(BPF_NOEXIST));
+            tally = maps::SOURCES.get_ptr_mut(key);
         }
-        let _ = maps::SOURCES.insert(key, Tally { hits: 1, last_ns: now_ns }, u64::from(BPF_NOEXIST));
-        1
+        // Without room nothing adds up.
+        let Some(tally) = tally else { return 1 };
+        // SAFETY: a map's value. CPUs that write it at once may lose a hit, never add one.
+        unsafe { (*tally).count(pair, now_ns, self.settings().tally_ns) }
+    }
+
+    #[inline(always)]
+    fn shake(&self, source: A, pair: u32, now_ns: u64) -> Shaken {
+        let Some(handshakes) = handshakes(source) else { return Shaken { traps: 1, is_connected: false } };
+        // SAFETY: as in `tally`.
+        let handshakes = unsafe { &mut *handshakes };
+        let traps = handshakes.traps.count(pair, now_ns, self.settings().tally_ns);
+        Shaken { traps, is_connected: handshakes.is_connected(now_ns) }
+    }
+
+    #[inline(always)]
+    fn vouch(&self, source: A, now_ns: u64) {
+        let Some(handshakes) = handshakes(source) else { return };
+        // SAFETY: an aligned word of a map's value.
+        unsafe { (*handshakes).connected_ns = now_ns };
     }
 
     #[inline(always)]
@@ -312,14 +331,30 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn is_connected(&self, flow: &Flow<A>) -> bool {
-        sockets::is_connected(self.context.as_ptr(), flow)
+    fn connection(&self, flow: &Flow<A>) -> Connection {
+        sockets::connection(self.context.as_ptr(), flow)
     }
 
     #[inline(always)]
     fn is_expected(&self, flow: &Flow<A>) -> bool {
         sockets::is_expected(self.context.as_ptr(), flow, self.settings().first_ephemeral)
     }
+}
+
+/// What new entries begin as. In the program's data, as they would take much of the stack.
+static NO_TALLY: Tally = Tally::EMPTY;
+static NO_HANDSHAKES: Handshakes = Handshakes::NONE;
+
+/// The handshakes of `source`.
+#[inline(always)]
+fn handshakes<A: Family>(source: A) -> Option<*mut Handshakes> {
+    let key = source.to_mapped();
+    let handshakes = maps::HANDSHAKES.get_ptr_mut(key);
+    if handshakes.is_some() {
+        return handshakes;
+    }
+    let _ = maps::HANDSHAKES.insert(key, &NO_HANDSHAKES, u64::from(BPF_NOEXIST));
+    maps::HANDSHAKES.get_ptr_mut(key)
 }
 
 /// Whether `port` (host byte order) is watched, by list or in advanced mode.

@@ -15,7 +15,8 @@ use portsentry_common::{
     counter::Counters,
     event::Event,
     settings::Settings,
-    state::{SightKey, SteerKey, Tally},
+    state::{SightKey, SteerKey},
+    tally::{Handshakes, Tally},
 };
 
 /// An IPv6 address in an LPM key, whose layout has no room for alignment.
@@ -73,6 +74,9 @@ pub static STEERED: LruHashMap<SteerKey, u32, 1> = LruHashMap::new();
 pub static TRAPS: SockMap<4> = SockMap::new();
 #[btf_map]
 pub static SOURCES: LruHashMap<Ipv6, Tally, 1> = LruHashMap::new();
+/// Who completed handshakes. Only a source that receives packets enters: no flood of forged ones pushes it out.
+#[btf_map]
+pub static HANDSHAKES: LruHashMap<Ipv6, Handshakes, 16384> = LruHashMap::new();
 #[btf_map]
 pub static SIGHTS: LruHashMap<SightKey, u64, 1> = LruHashMap::new();
 #[btf_map]

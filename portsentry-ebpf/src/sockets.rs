@@ -11,11 +11,13 @@ use aya_ebpf::{
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     classify::Probe,
-    world::Flow,
+    world::{Connection, Flow},
 };
 
 /// `TCP_TIME_WAIT` of the kernel's `include/net/tcp_states.h`.
 const TIME_WAIT: u32 = 6;
+/// `TCP_ESTABLISHED` of the same.
+const ESTABLISHED: u32 = 1;
 /// `TCP_LISTEN` of the same.
 const LISTEN: u32 = 10;
 
@@ -91,10 +93,14 @@ fn tcp_state<A: Tuple>(context: *mut c_void, flow: &Flow<A>, source_port: u16) -
     if is_own { None } else { Some(state) }
 }
 
-/// Whether a connection between the two ends takes the segments of `flow`.
+/// The connection between the two ends that takes the segments of `flow`.
 #[inline(always)]
-pub fn is_connected<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> bool {
-    tcp_state::<A>(context, flow, flow.probe.source_port).is_some_and(|state| state != LISTEN)
+pub fn connection<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> Connection {
+    match tcp_state::<A>(context, flow, flow.probe.source_port) {
+        None | Some(LISTEN) => Connection::None,
+        Some(ESTABLISHED) => Connection::Established,
+        Some(_) => Connection::Passing,
+    }
 }
 
 /// Whether a UDP socket explains `flow`: one that is bound on the destination, and not connected elsewhere.

@@ -23,7 +23,10 @@ use portsentry_common::{
     event::Event,
     judge::{Action, examine, judge},
     settings::Settings,
-    world::{Allowance, Entry, Flow, Hosts, Locality, Shortcuts, Sight, World},
+    tally::{Handshakes, Tally},
+    world::{
+        Allowance, Connection, Entry, Flow, Hosts, Locality, Shaken, Shortcuts, Sight, World,
+    },
 };
 
 use crate::{
@@ -44,7 +47,8 @@ pub struct Model {
     ignored: Vec<IpNet>,
     now_ns: u64,
     blocked: RefCell<HashMap<IpAddr, Block>>,
-    tallies: RefCell<HashMap<IpAddr, u32>>,
+    tallies: RefCell<HashMap<IpAddr, Tally>>,
+    handshakes: RefCell<HashMap<IpAddr, Handshakes>>,
     sights: RefCell<HashSet<(IpAddr, u16, Kind)>>,
     told: RefCell<Vec<Event>>,
     budget: RefCell<Budget>,
@@ -70,6 +74,7 @@ impl Model {
             now_ns: monotonic_ns().unsigned_abs(),
             blocked: RefCell::new(scenario.blocked.iter().copied().collect()),
             tallies: RefCell::default(),
+            handshakes: RefCell::default(),
             sights: RefCell::default(),
             told: RefCell::default(),
             budget: RefCell::default(),
@@ -207,11 +212,21 @@ impl<A: Address> Hosts<A> for Model {
         sockets::explain(&self.scenario.sockets, flow)
     }
 
-    fn tally(&self, source: A, _: u64) -> u32 {
+    fn tally(&self, source: A, pair: u32, now_ns: u64) -> u32 {
         let mut tallies = self.tallies.borrow_mut();
-        let hits = tallies.entry(ip(source)).or_default();
-        *hits += 1;
-        *hits
+        let tally = tallies.entry(ip(source)).or_insert(Tally::EMPTY);
+        tally.count(pair, now_ns, self.scenario.settings.tally_ns)
+    }
+
+    fn shake(&self, source: A, pair: u32, now_ns: u64) -> Shaken {
+        let mut handshakes = self.handshakes.borrow_mut();
+        let handshakes = handshakes.entry(ip(source)).or_insert(Handshakes::NONE);
+        let traps = handshakes.traps.count(pair, now_ns, self.scenario.settings.tally_ns);
+        Shaken { traps, is_connected: handshakes.is_connected(now_ns) }
+    }
+
+    fn vouch(&self, source: A, now_ns: u64) {
+        self.handshakes.borrow_mut().entry(ip(source)).or_insert(Handshakes::NONE).connected_ns = now_ns;
     }
 
     /// The window is taken to be endless, unless it is 0.
@@ -258,7 +273,7 @@ impl<A: Address> Hosts<A> for Model {
     /// No packet goes further than the rules.
     fn steer(&self, _: &Flow<A>) {}
 
-    fn is_connected(&self, flow: &Flow<A>) -> bool {
+    fn connection(&self, flow: &Flow<A>) -> Connection {
         sockets::connect(&self.scenario.sockets, flow)
     }
 

@@ -9,7 +9,7 @@ mod seen;
 mod sockets;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
 };
 
@@ -36,6 +36,9 @@ use crate::{
     scenario::Scenario,
 };
 
+/// How many addresses and ports of a source are remembered: a repeat of one of them is no new probe.
+const REMEMBERED: usize = 16;
+
 /// What the oracle knows of the host, and remembers of others.
 #[derive(Clone, Debug)]
 pub struct Oracle {
@@ -47,7 +50,8 @@ pub struct Oracle {
     now_ns: u64,
     fenced: BTreeSet<IpAddr>,
     fences_left: u32,
-    hits: BTreeMap<IpAddr, u32>,
+    /// How many addresses and ports each source has probed, and the last of them.
+    probed: BTreeMap<IpAddr, (u32, VecDeque<(IpAddr, u16)>)>,
     told: BTreeSet<(IpAddr, u16, u8)>,
 }
 
@@ -91,7 +95,7 @@ impl Oracle {
             now_ns: monotonic_ns().unsigned_abs(),
             fenced: BTreeSet::new(),
             fences_left: scenario.settings.fence_rate,
-            hits: BTreeMap::new(),
+            probed: BTreeMap::new(),
             told: BTreeSet::new(),
             scenario: scenario.clone(),
         }
@@ -210,8 +214,15 @@ impl Oracle {
             let verdict = if is_ignored { Verdict::Ignored } else { Verdict::Noticed };
             return self.told(&seen, verdict, 0, counted);
         }
-        let hits = self.hits.entry(seen.source).or_default();
-        *hits += 1;
+        let (hits, recent) = self.probed.entry(seen.source).or_default();
+        let pair = (seen.packet.destination, seen.ports[1]);
+        if !recent.contains(&pair) {
+            *hits += 1;
+            recent.push_back(pair);
+            if recent.len() > REMEMBERED {
+                recent.pop_front();
+            }
+        }
         let hits = if self.scenario.settings.trigger > 1 { *hits } else { 1 };
         if hits < self.settings().trigger {
             return self.told(&seen, Verdict::Counted, hits, counted);
@@ -301,8 +312,9 @@ impl Oracle {
             return passes();
         }
         let mut finding = dropped();
-        let is_plain_ack = seen.kind == Kind::Ack && seen.flags & 2 == 0;
-        if is_plain_ack && self.settings().challenge_rate > 0 && is_watched(&seen) {
+        // ACK without SYN or RST, whatever else.
+        let may_complete = seen.protocol == Protocol::Tcp && seen.flags & 0b1_0110 == 0b1_0000;
+        if may_complete && self.settings().challenge_rate > 0 && is_watched(&seen) {
             // Nobody guesses a cookie.
             finding.counted.push("unproven");
         }
@@ -317,6 +329,10 @@ impl Oracle {
         match self.explanation(seen) {
             Some(counted) => finding.counted.extend(counted),
             None if self.answers(seen) => finding = Finding::of(Action::Answer, &["answered"]),
+            // Only a completed connection can prove it where nothing is challenged.
+            None if self.is_trap(seen) && self.settings().challenge_rate == 0 => {
+                finding = Finding::of(Action::Pass, &["steered", "passed_fenced"]);
+            }
             None => {}
         }
         finding

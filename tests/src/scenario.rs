@@ -82,7 +82,7 @@ impl Scenario {
 pub fn every_way() -> Vec<(&'static str, Scenario)> {
     const HOUR_NS: u64 = 3_600_000_000_000;
     type Change = fn(&mut Settings);
-    let changes: [(&'static str, Change); 10] = [
+    let changes: [(&'static str, Change); 11] = [
         ("the first probe blocks", |_| {}),
         ("the third probe blocks", |settings| settings.trigger = 3),
         ("ACK probes count, and TCP is only reported", |settings| {
@@ -107,6 +107,12 @@ pub fn every_way() -> Vec<(&'static str, Scenario)> {
             settings.challenge_rate = u32::MAX;
         }),
         ("listed ports are traps", |settings| settings.traps = Settings::TCP_TRAPS | Settings::UDP_TRAPS),
+        ("listed ports are traps, and probes of others fence", |settings| {
+            settings.traps = Settings::TCP_TRAPS | Settings::UDP_TRAPS;
+            settings.fence_ns = HOUR_NS;
+            settings.fence_rate = u32::MAX;
+            settings.first_ephemeral = 32_768;
+        }),
         ("the daemon is long dead, and nobody is held off", |settings| {
             settings.open_after_ns = 1;
             settings.fence_ns = HOUR_NS;

@@ -4,15 +4,17 @@
 
 use portsentry_common::{
     block::{Block, Proof},
+    classify::Kind,
+    decide::Verdict,
     judge::Action,
     settings::Settings,
 };
 use portsentry_tests::{
-    frames::{ACK, FIN, Layer, PSH, Packet, RST, SYN, seat, tcp, udp},
+    frames::{ACK, FIN, Layer, PSH, Packet, RST, SYN, URG, seat, tcp, udp},
     kernel::InKernel,
     lab::{Segment, segment},
     namespace::with_sockets,
-    outcome::Judge,
+    outcome::{Judge, Outcome},
     place,
     scenario::Scenario,
 };
@@ -109,8 +111,14 @@ fn whoever_acknowledges_the_cookie_is_blocked() {
     within(
         |_| {},
         |kernel| {
-            // A FIN with the acknowledgement is no handshake's end.
-            let endings = [(ACK, 0, true), (ACK | PSH, 100, true), (ACK | FIN, 0, false)];
+            let endings = [
+                (ACK, 0, true),
+                (ACK | PSH, 100, true),
+                (ACK | FIN, 0, true),
+                (ACK | FIN | PSH | URG, 9, true),
+                (ACK | SYN, 0, false),
+                (FIN, 0, false),
+            ];
             for ((_, trap), (number, (flags, payload, is_proof))) in
                 ENDS.into_iter().flat_map(|ends| (1..).zip(endings).map(move |ending| (ends, ending)))
             {
@@ -225,6 +233,139 @@ fn answers_are_limited() {
             });
             let answered = answered.count();
             assert!((RATE as usize..=2 * RATE as usize).contains(&answered), "{answered} answers");
+        },
+    );
+}
+
+/// Completes a handshake with `trap` from `client`; what became of the acknowledgement.
+fn shake(kernel: &mut InKernel, client: &str, trap: &str) -> Outcome {
+    let ends = (client, trap);
+    let cookie = answer(kernel, &syn(ends)).tcp.sequence_number;
+    let outcome = kernel.judge(&acknowledgement(ends, ISN, cookie).frame(0));
+    assert_eq!(outcome.action, Action::Drop, "{ends:?}");
+    assert_eq!(outcome.counted.get("proven"), Some(&1), "{ends:?}");
+    outcome
+}
+
+fn told(outcome: &Outcome) -> Option<(Kind, Verdict, u32, Proof)> {
+    outcome.told.first().map(|told| (told.kind, told.verdict, told.hits, told.proof))
+}
+
+#[test]
+fn handshakes_with_one_trap_block_nobody() {
+    for (client, traps) in [
+        ("192.0.2.9", ["198.51.100.1:111", "198.51.100.1:79"]),
+        ("192.0.2.10", ["198.51.100.1:111", "198.51.100.2:111"]),
+        ("192.0.2.11", ["198.51.100.1:111", "203.0.113.9:111"]),
+        ("[2001:db8:bad::9]", ["[2001:db8::1]:111", "[2001:db8::1]:79"]),
+    ] {
+        within(
+            |settings| settings.proof_traps = 2,
+            |kernel| {
+                // A browser tries several times, from several ports.
+                for port in 40_000..40_010 {
+                    let outcome = shake(kernel, &format!("{client}:{port}"), traps[0]);
+                    let expected = (Kind::Connect, Verdict::Fence, 1, Proof::None);
+                    assert_eq!(told(&outcome), Some(expected), "{client}:{port}");
+                    assert!(kernel.blocked().is_empty());
+                }
+                let outcome = shake(kernel, &format!("{client}:40010"), traps[1]);
+                assert_eq!(told(&outcome), Some((Kind::Connect, Verdict::Block, 2, Proof::Cookie)));
+                assert_eq!(kernel.blocked().len(), 1);
+            },
+        );
+    }
+}
+
+#[test]
+fn a_client_of_a_service_is_spared_up_to_four_times_as_many_traps() {
+    let [v4, v6] = place::PEERS;
+    for (peer, own, trap) in [
+        (v4.to_owned(), "198.51.100.1:8080", "198.51.100.1"),
+        (format!("[{v6}]"), "[2001:db8::1]:8080", "[2001:db8::1]"),
+    ] {
+        within(
+            |settings| settings.proof_traps = 2,
+            |kernel| {
+                answer(kernel, &syn((&format!("{peer}:40000"), &format!("{trap}:111"))));
+                let data = tcp(ACK | PSH).from(&format!("{peer}:50000")).to(own).payload(9);
+                assert_eq!(kernel.judge(&data.frame(0)).action, Action::Pass, "its connection goes on");
+                for (traps, port) in (1..).zip(101..=107) {
+                    let outcome = shake(kernel, &format!("{peer}:40001"), &format!("{trap}:{port}"));
+                    assert_eq!(told(&outcome), Some((Kind::Connect, Verdict::Fence, traps, Proof::None)));
+                }
+                let outcome = shake(kernel, &format!("{peer}:40001"), &format!("{trap}:108"));
+                assert_eq!(told(&outcome), Some((Kind::Connect, Verdict::Block, 8, Proof::Cookie)));
+            },
+        );
+    }
+}
+
+#[test]
+fn a_full_map_frees_nobody() {
+    for (first, second, trap) in [
+        ("192.0.2.9", "192.0.2.10", "198.51.100.1:111"),
+        ("[2001:db8:bad::9]", "[2001:db8:bad:1::9]", "[2001:db8::1]:111"),
+    ] {
+        with_sockets(&place::sockets(), || {
+            let scenario = Scenario { max_blocked: 1, ..Scenario::with(challenging) };
+            let mut kernel = InKernel::new(&scenario);
+            let outcome = shake(&mut kernel, &format!("{first}:40000"), trap);
+            assert_eq!(outcome.counted.get("blocked"), Some(&1));
+            for port in 40_000..40_005 {
+                let outcome = shake(&mut kernel, &format!("{second}:{port}"), trap);
+                assert_eq!(outcome.counted.get("blocked_full"), Some(&1));
+                let service = tcp(SYN).from(&format!("{second}:50000")).to(&trap.replace(":111", ":443"));
+                let outcome = kernel.judge(&service.frame(0));
+                assert_eq!(outcome.action, Action::Drop, "{second} is still fenced: {outcome:?}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_cookie_of_a_host_behind_us_proves_and_reaches_nobody() {
+    for ends in
+        [("192.0.2.9:40000", "203.0.113.9:111"), ("[2001:db8:bad::9]:40000", "[2001:db8:100::9]:111")]
+    {
+        for flags in [ACK, ACK | PSH, ACK | FIN] {
+            within(
+                |_| {},
+                |kernel| {
+                    let cookie = answer(kernel, &syn(ends)).tcp.sequence_number;
+                    for wrong in [cookie.wrapping_add(1), cookie ^ 1, 0] {
+                        let other = acknowledgement(ends, ISN, wrong).with(Layer::Transport, 13, &[flags]);
+                        let outcome = kernel.judge(&other.frame(0));
+                        assert_eq!(outcome.action, Action::Pass, "it may belong to a connection of that host's");
+                        assert_eq!(outcome.counted.get("passed_fenced"), Some(&1));
+                    }
+                    let right = acknowledgement(ends, ISN, cookie).with(Layer::Transport, 13, &[flags]);
+                    assert!(is_proven(kernel, &right), "flags {flags:#x}");
+                    assert_eq!(kernel.blocked().len(), 1);
+                },
+            );
+        }
+    }
+}
+
+#[test]
+fn a_fence_leaves_traps_open_where_nothing_is_challenged() {
+    within(
+        |settings| {
+            settings.challenge_rate = 0;
+            settings.traps = Settings::TCP_TRAPS;
+        },
+        |kernel| {
+            for (client, own) in [("192.0.2.9", "198.51.100.1"), ("[2001:db8:bad::9]", "[2001:db8::1]")] {
+                let mut syn = |port: u16| {
+                    let packet = tcp(SYN).from(&format!("{client}:40000")).to(&format!("{own}:{port}"));
+                    kernel.judge(&packet.frame(0)).action
+                };
+                assert_eq!(syn(111), Action::Drop, "a probe fences");
+                assert_eq!(syn(1025), Action::Pass, "the daemon's own socket takes it");
+                assert_eq!(syn(443), Action::Drop, "a service is closed to it");
+                assert_eq!(syn(112), Action::Drop, "and so is what nobody takes");
+            }
         },
     );
 }

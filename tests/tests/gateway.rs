@@ -143,16 +143,14 @@ fn what_goes_through_a_bridge_is_seen_at_its_ports() {
 }
 
 #[test]
-fn a_probe_counts_once_unless_bridge_and_port_are_both_named() {
-    for (interfaces, counts_twice) in
-        [("-i ALL_NLO", false), ("-i eth0 -i eth1", false), ("-i eth0 -i br0", true)]
-    {
+fn a_probe_counts_once_also_where_bridge_and_port_are_both_named() {
+    for interfaces in ["-i ALL_NLO", "-i eth0 -i eth1", "-i eth0 -i br0"] {
         let lab = Lab::new();
         make_bridge(&lab);
         let daemon = lab.portsentry(&format!("-stcp {interfaces}")).with("SCAN_TRIGGER", "2").start();
         let source = lab.source(Family::V4);
         lab.hping3(source, "-S -p 11");
         daemon.settle();
-        assert_eq!(daemon.blocked().contains(&source), counts_twice, "{interfaces}");
+        assert!(!daemon.blocked().contains(&source), "{interfaces}");
     }
 }

@@ -80,10 +80,11 @@ fn the_trigger_counts_the_hits_of_each_source() {
         };
         lab.nmap(scanner, "-sS -p 11");
         lab.nmap(other, "-sS -p 11");
-        lab.nmap(scanner, "-sF -p 11");
+        lab.nmap(scanner, "-sS -p 11");
+        lab.nmap(scanner, "-sF -p 7");
         let first = [
             noted(scanner, "TCP SYN/Normal scan", 1, "TCP port 11"),
-            noted(scanner, "TCP FIN scan", 2, "TCP port 11"),
+            noted(scanner, "TCP FIN scan", 2, "TCP port 7"),
         ];
         assert_eq!(daemon.lines_about(scanner), first);
         assert!(!daemon.blocked().contains(&scanner));

@@ -10,6 +10,7 @@ use crate::{
     event::Event,
     frame::{Frame, Rewrite},
     parse::{Datagram, Link},
+    tally::pair,
     world::{Allowance, Entry, Flow, Hosts, Sight, World},
 };
 
@@ -94,8 +95,14 @@ where
 
 /// Blocks the source of `event`, and tells it.
 #[inline(always)]
-pub(super) fn enter<A: Address, W: Hosts<A>>(event: &mut Event, block: &Block, flow: &Flow<A>, world: &W) {
-    match world.block(flow.source, block) {
+pub(super) fn enter<A: Address, W: Hosts<A>>(
+    event: &mut Event,
+    block: &Block,
+    flow: &Flow<A>,
+    world: &W,
+) -> Entry {
+    let entry = world.block(flow.source, block);
+    match entry {
         Entry::Entered => {
             world.count(Counter::Blocked);
             tell_at_once(event, world);
@@ -107,6 +114,7 @@ pub(super) fn enter<A: Address, W: Hosts<A>>(event: &mut Event, block: &Block, f
             tell(event, flow, world);
         }
     }
+    entry
 }
 
 /// Fences the source of `event`, and tells it. A flood of forged sources must not turn the map over faster than a
@@ -133,7 +141,11 @@ fn verdict<A: Address, W: Hosts<A>>(flow: &Flow<A>, now_ns: u64, world: &W) -> (
         return (Verdict::Noticed, 0);
     }
     // A trigger that the first probe reaches needs no memory, which spares it under a flood.
-    let hits = if settings.trigger > 1 { world.tally(flow.source, now_ns) } else { 1 };
+    let hits = if settings.trigger > 1 {
+        world.tally(flow.source, pair(flow.destination, flow.probe.port), now_ns)
+    } else {
+        1
+    };
     match decide(&flow.probe, hits, settings) {
         Verdict::Block | Verdict::Fence if !is_enforced(world) => (Verdict::Report, hits),
         verdict => (verdict, hits),
@@ -162,7 +174,7 @@ pub(super) fn block(event: &Event, length_ns: u64) -> Block {
 
 /// Tells `event` unless the rate is exceeded or it repeats one told before.
 #[inline(always)]
-fn tell<A: Address, W: Hosts<A>>(event: &Event, flow: &Flow<A>, world: &W) {
+pub(super) fn tell<A: Address, W: Hosts<A>>(event: &Event, flow: &Flow<A>, world: &W) {
     let sight = Sight { source: flow.source, port: flow.probe.port, kind: flow.probe.kind };
     if !world.spend(Allowance::Tell, event.time_ns) {
         world.count(Counter::OverRate);

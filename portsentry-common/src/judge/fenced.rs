@@ -3,20 +3,21 @@
 
 use super::{
     Action,
-    answer::{block, enter, event},
-    is_explained,
+    answer::{block, enter, event, tell},
+    is_explained, is_trap,
 };
 use crate::{
     address::Address,
     block::{Block, Proof},
     challenge::{Challenged, is_answerable, is_genuine, write},
-    classify::{Kind, Probe},
+    classify::{Kind, Probe, Protocol},
     counter::Counter,
-    decide::Verdict,
+    decide::{Verdict, is_proven},
     fence::{Doing, doing},
     frame::{Frame, Rewrite},
     parse::{Datagram, Link, Malformed, Plain, TcpFlags},
-    world::{Allowance, Flow, Hosts},
+    tally::pair,
+    world::{Allowance, Entry, Flow, Hosts, Shaken, World},
 };
 
 /// Judges a packet of a fenced source.
@@ -33,23 +34,39 @@ where
     let now_ns = world.now_ns();
     let destination = datagram.destination;
     match doing(source, datagram, transport, world) {
-        Doing::Belongs => {
-            world.count(Counter::PassedFenced);
-            return Ok(Action::Pass);
+        Doing::Belongs => return Ok(pass(world)),
+        Doing::Uses(probe) => {
+            // A connection to a trap speaks for nobody.
+            if !is_trap(&probe, world) {
+                world.vouch(source, now_ns);
+            }
+            return Ok(pass(world));
         }
-        Doing::Acknowledges(probe) => {
+        doing @ (Doing::Acknowledges(probe) | Doing::MayAcknowledge(probe)) => {
             let flow = Flow { source, destination, probe };
-            if acknowledges(frame, datagram, &flow, now_ns, world) {
-                prove(frame, link, datagram, &flow, now_ns, world);
+            match acknowledged(frame, datagram, &flow, now_ns, world) {
+                Some(true) => {
+                    world.count(Counter::Proven);
+                    prove(frame, link, datagram, &flow, now_ns, world);
+                }
+                _ if matches!(doing, Doing::MayAcknowledge(_)) => return Ok(pass(world)),
+                Some(false) => world.count(Counter::Unproven),
+                None => {}
             }
         }
         Doing::Opens(Some(probe)) => {
             let flow = Flow { source, destination, probe };
-            let is_trap = probe.kind == Kind::Syn
+            let is_probe = probe.kind == Kind::Syn
                 && world.is_watched(probe.protocol, probe.port)
                 && !is_explained(&flow, world);
-            if is_trap && challenge(frame, link, datagram, &flow, now_ns, world) {
+            if is_probe && challenge(frame, link, datagram, &flow, now_ns, world) {
                 return Ok(Action::Answer);
+            }
+            // A trap is all that a fence leaves open: the connection that it takes is proof.
+            if is_probe && is_trap(&probe, world) && world.settings().challenge_rate == 0 {
+                world.count(Counter::Steered);
+                world.steer(&flow);
+                return Ok(pass(world));
             }
         }
         Doing::Opens(None) => {}
@@ -57,6 +74,12 @@ where
     world.count(Counter::DroppedFenced);
     world.count_fenced(source);
     Ok(Action::Drop)
+}
+
+#[inline(always)]
+fn pass<W: World>(world: &W) -> Action {
+    world.count(Counter::PassedFenced);
+    Action::Pass
 }
 
 /// Makes of a SYN its own answer with a cookie, if that is wanted and possible.
@@ -89,35 +112,42 @@ where
     is_written
 }
 
-/// Whether a segment acknowledges a cookie of ours.
+/// Whether a segment acknowledges a cookie of ours; `None` if that isn't checked. Any segment completes a handshake that
+/// carries an acknowledgement and neither SYN nor RST (RFC 9293 section 3.10.7.4): also one with data, or a FIN.
 #[inline(always)]
-fn acknowledges<A, F, W>(frame: &F, datagram: &Datagram<A>, flow: &Flow<A>, now_ns: u64, world: &W) -> bool
+fn acknowledged<A, F, W>(
+    frame: &F,
+    datagram: &Datagram<A>,
+    flow: &Flow<A>,
+    now_ns: u64,
+    world: &W,
+) -> Option<bool>
 where
     A: Challenged,
     F: Frame,
     W: Hosts<A>,
 {
-    let Probe { kind, flags, protocol, port, .. } = flow.probe;
+    const MASK: u8 = TcpFlags::SYN | TcpFlags::RST | TcpFlags::ACK;
+    let Probe { flags, protocol, port, .. } = flow.probe;
     if world.settings().challenge_rate == 0
-        || kind != Kind::Ack
-        || flags & TcpFlags::SYN != 0
+        || protocol != Protocol::Tcp
+        || flags & MASK != TcpFlags::ACK
         || !world.is_watched(protocol, port)
         || !world.spend(Allowance::Check, now_ns)
     {
-        return false;
+        return None;
     }
     let (Some(secrets), Some([sequence, acknowledged])) =
         (world.secrets(), frame.read::<[u32; 2]>(datagram.transport + 4))
     else {
-        return false;
+        return None;
     };
     let [isn, cookie] = [sequence, acknowledged].map(|number| u32::from_be(number).wrapping_sub(1).to_be());
-    let is_genuine = is_genuine(secrets, flow, isn, cookie, now_ns);
-    world.count(if is_genuine { Counter::Proven } else { Counter::Unproven });
-    is_genuine
+    Some(is_genuine(secrets, flow, isn, cookie, now_ns))
 }
 
-/// Blocks a source that has acknowledged a cookie, and tells it as the connection that it was to be.
+/// Tells of a source that has acknowledged a cookie as of the connection that it was to be, and blocks it once it has done
+/// so at enough traps. Until then, and if the blocked map is full, it stays fenced.
 #[inline(always)]
 fn prove<A, F, W>(frame: &F, link: &Link, datagram: &Datagram<A>, flow: &Flow<A>, now_ns: u64, world: &W)
 where
@@ -127,10 +157,17 @@ where
 {
     let probe = Probe { kind: Kind::Connect, ..flow.probe };
     let flow = Flow { probe, ..*flow };
+    let Shaken { traps, is_connected } = world.shake(flow.source, pair(flow.destination, probe.port), now_ns);
     let mut event = event(frame, link, datagram, &flow, now_ns, world);
+    event.hits = traps;
+    if !is_proven(traps, is_connected, world.settings()) {
+        event.verdict = Verdict::Fence as u8;
+        tell(&event, &flow, world);
+        return;
+    }
     event.verdict = Verdict::Block as u8;
-    event.hits = 1;
     let block = Block { proof: Proof::Cookie as u8, ..block(&event, world.settings().block_ns) };
-    enter(&mut event, &block, &flow, world);
-    world.unfence(flow.source);
+    if enter(&mut event, &block, &flow, world) != Entry::Full {
+        world.unfence(flow.source);
+    }
 }

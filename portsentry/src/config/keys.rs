@@ -248,8 +248,24 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "0 to 4294967295",
         default: "0",
-        meaning: "The hit of a source at which to act. 0 and 1 are both the first.",
+        meaning: "How many distinct pairs of address and port a source must probe before it is acted on. 0 and 1 are \
+                  both the first. A retransmission, or a second attempt at the same port, adds nothing. PortSentry \
+                  counted packets.",
         set: |c, v, r| put(&mut c.scan_trigger, value::number(v, 0..=u32::MAX, r)),
+    },
+    Key {
+        name: "TRIGGER_WINDOW",
+        origin: Origin::Ours,
+        form: "seconds, 0 to 4294967295",
+        default: "3600",
+        meaning: "How long the probes of a source, and its completed handshakes with traps, are remembered after the \
+                  last new one. 0 keeps them for ever, as PortSentry does: mistyped ports of months add up.",
+        set: |c, v, r| {
+            put(
+                &mut c.trigger_window,
+                value::number(v, 0..=u32::MAX, r).map(|it| Duration::from_secs(it.into())),
+            );
+        },
     },
     Key {
         name: "BLOCK_UNPROVEN",
@@ -338,9 +354,20 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "0 or 1",
         default: "0",
-        meaning: "1 answers a SYN to a watched port with a cookie. A source that acknowledges it has proven that it sent \
-                  the SYN, and is blocked.",
+        meaning: "1 answers a SYN to a watched port with a cookie. A source that acknowledges it has completed a \
+                  handshake with a trap; PROOF_TRAPS of them block it.",
         set: |c, v, r| put(&mut c.challenge, value::switch(v, r)),
+    },
+    Key {
+        name: "PROOF_TRAPS",
+        origin: Origin::Ours,
+        form: "1 to 16",
+        default: "2",
+        meaning: "With how many distinct traps (pairs of address and port) a source must complete a handshake before it \
+                  is blocked. Below that it stays fenced: a link to one trap, or one mistyped port, blocks nobody. A \
+                  source with an established connection to this host is blocked only at four times as many. Without \
+                  effect where BLOCK_UNPROVEN is 1.",
+        set: |c, v, r| put(&mut c.proof_traps, value::number(v, 1..=16, r)),
     },
     Key {
         name: "CHALLENGE_RATE",

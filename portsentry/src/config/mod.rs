@@ -124,6 +124,10 @@ pub struct Config {
     pub challenge: bool,
     /// `CHALLENGE_RATE`: answers a second, of all CPUs together.
     pub challenge_rate: u32,
+    /// `PROOF_TRAPS`
+    pub proof_traps: u32,
+    /// `TRIGGER_WINDOW`, in whole seconds; zero is for ever.
+    pub trigger_window: Duration,
     /// `KILL_ON_PROOF`
     pub kill_on_proof: bool,
     /// `ACTION_RATE`: sources a second.
@@ -207,6 +211,8 @@ impl Default for Config {
             fence_rate: 1000,
             challenge: false,
             challenge_rate: 1000,
+            proof_traps: 2,
+            trigger_window: Duration::from_hours(1),
             kill_on_proof: false,
             action_rate: 50,
             max_blocked: 65536,

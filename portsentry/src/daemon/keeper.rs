@@ -12,11 +12,12 @@ mod lists;
 mod scope;
 mod show;
 mod sources;
+mod spare;
 mod tell;
 mod upkeep;
 mod visits;
 
-use self::{act::Actions, attachments::Attachments, scope::Scope, show::Limits, tell::Names};
+use self::{act::Actions, attachments::Attachments, scope::Scope, show::Limits, spare::Spare, tell::Names};
 use std::{
     mem,
     path::PathBuf,
@@ -108,6 +109,8 @@ pub struct Keeper {
     terms: Terms,
     offences: Offences,
     visits: Visits,
+    spare: Spare,
+    trigger_window: Duration,
     trigger: u32,
     is_fencing: bool,
     /// `MAX_FENCED`, for both address families together.
@@ -195,7 +198,11 @@ impl Keeper {
                 repeat_window: config.repeat_window,
                 event_rate: config.event_rate,
                 fence_rate: config.fence_rate,
+                trigger_window: config.trigger_window,
+                proof_traps: config.proof_traps,
             }),
+            spare: Spare::new(config, modes),
+            trigger_window: config.trigger_window,
             trigger: config.scan_trigger,
             is_fencing: !config.block_unproven,
             max_fenced: config.max_fenced as usize * 2,
@@ -263,7 +270,10 @@ impl Keeper {
             let message = messages.recv_timeout(next.saturating_duration_since(Instant::now()));
             self.follow_clock();
             match message {
-                Ok(Message::Sighting(sighting)) => self.on_sighting(&sighting),
+                Ok(Message::Sighting(mut sighting)) => {
+                    self.spare(&mut sighting);
+                    self.on_sighting(&sighting);
+                }
                 Ok(Message::Visit(visit)) => self.on_visit(&visit),
                 Ok(Message::Host(host)) => self.on_host(host),
                 Ok(Message::Lost(count)) => {

@@ -3,17 +3,23 @@
 
 use aya::maps::{MapData, MapInfo};
 use portsentry_common::{
-    block::Block, budget::Budget, challenge::Secrets, counter::Counters, event::Event, state,
+    block::Block,
+    budget::Budget,
+    challenge::Secrets,
+    counter::Counters,
+    event::Event,
+    state,
+    tally::{Handshakes, Tally},
 };
 
-use super::{Error, Load, Pins, blocked_networks, heartbeat, networks, secrets};
+use super::{Error, Load, Pins, blocked_networks, handshakes, heartbeat, networks, secrets};
 
 /// A map's name, with its key's and value's size, and the entries it is made with where the object doesn't say.
 pub(super) type Layout = (&'static str, u32, u32, Option<u32>);
 
 impl Load {
     /// The maps that are pinned.
-    pub(super) fn layouts(&self) -> [Layout; 21] {
+    pub(super) fn layouts(&self) -> [Layout; 22] {
         const WORD: u32 = 8;
         let Self { max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, .. } = *self;
         let addresses = Some(networks::capacity(max_addresses));
@@ -36,7 +42,8 @@ impl Load {
             ("LOCAL_V4", 8, 4, addresses),
             ("LOCAL_V6", 20, 4, addresses),
             ("STEERED", size(size_of::<state::SteerKey>()), 4, Some(max_sources)),
-            ("SOURCES", 16, size(size_of::<state::Tally>()), Some(max_sources)),
+            ("SOURCES", 16, size(size_of::<Tally>()), Some(max_sources)),
+            (handshakes::MAP, 16, size(size_of::<Handshakes>()), None),
             ("SIGHTS", size(size_of::<state::SightKey>()), WORD, Some(max_sources)),
             ("BUDGET", 4, size(size_of::<Budget>()), None),
             ("COUNTERS", 4, size(size_of::<Counters>()), None),

@@ -23,6 +23,7 @@ use super::{
     Attachment, Blocked, BlockedNetworks, Clock, DebugLog, Error, Mode, Networks, Pins, Place, Ring, Traps,
     Trial, Waiting, bitmap, blocked_networks, counters,
     gate::{self, Gate},
+    handshakes::{self, HandshakesMap},
     heartbeat,
     inherit::{BLOCKED, FENCED, Found, Inheritance},
     layout::{Layout, drop_misfit},
@@ -70,6 +71,8 @@ pub struct Kernel {
     pub networks: BlockedNetworks,
     /// Who is fenced.
     pub fenced: Blocked,
+    /// Who completed handshakes with traps.
+    pub handshakes: HandshakesMap,
     /// Networks that are never blocked.
     pub ignored: Networks,
     /// Networks whose ports are watched.
@@ -97,6 +100,8 @@ impl Load {
             fence_ns: if config.block_unproven { 0 } else { nanoseconds(config.fence_time) },
             open_after_ns: nanoseconds(config.open_after),
             fence_rate: config.fence_rate,
+            tally_ns: nanoseconds(config.trigger_window),
+            proof_traps: config.proof_traps,
             challenge_rate: if config.challenge { each_cpus(config.challenge_rate, cpus()) } else { 0 },
             first_ephemeral: first_ephemeral(),
             traps: if modes.is_connect(Protocol::Tcp) { Settings::TCP_TRAPS } else { 0 }
@@ -168,6 +173,7 @@ impl Load {
             blocked,
             networks,
             fenced,
+            handshakes: HandshakesMap::new(take(&mut ebpf, handshakes::MAP)?),
             ignored: pair(&mut ebpf, ["IGNORED_V4", "IGNORED_V6"])?,
             local: pair(&mut ebpf, ["LOCAL_V4", "LOCAL_V6"])?,
             ebpf,

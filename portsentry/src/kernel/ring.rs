@@ -61,6 +61,7 @@ impl Ring {
 pub fn decode(record: &[u8]) -> Option<Sighting> {
     let event: Event = bytemuck::try_pod_read_unaligned(record).ok()?;
     let kind = Kind::try_from(event.kind).ok()?;
+    let verdict = Verdict::try_from(event.verdict).ok()?;
     Some(Sighting {
         time: clock::wall_time(i64::try_from(event.time_ns).ok()?),
         source: address(event.source.octets),
@@ -76,9 +77,10 @@ pub fn decode(record: &[u8]) -> Option<Sighting> {
         length: event.length,
         ttl: event.ttl,
         hits: event.hits,
-        verdict: Verdict::try_from(event.verdict).ok()?,
-        // To the kernel program a completed connection is one whose cookie was acknowledged.
-        proof: if kind == Kind::Connect { Proof::Cookie } else { Proof::None },
+        verdict,
+        // To the kernel program a completed connection is one whose cookie was acknowledged. A fenced source has not yet
+        // proven enough.
+        proof: if kind == Kind::Connect && verdict != Verdict::Fence { Proof::Cookie } else { Proof::None },
     })
 }
 

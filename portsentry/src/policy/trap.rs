@@ -1,16 +1,18 @@
 //! What is to be done about a connection or datagram that a trap took: the kernel program's rules for those that it
 //! doesn't see as probes. It must not know sockets, nor read a clock.
 
-use std::{collections::HashMap, mem, net::IpAddr, num::NonZeroUsize, time::Duration};
+use std::{collections::HashMap, mem, net::{IpAddr, SocketAddr}, num::NonZeroUsize, time::Duration};
 
 use lru::LruCache;
 use portsentry_common::{
+    address::{Ipv4, Ipv6},
     block::Proof,
     budget::Budget,
     classify::{Kind, Protocol},
-    decide::Verdict,
+    decide::{Verdict, is_proven},
     settings::Settings,
-    world::Allowance,
+    tally::{self, Tally},
+    world::{Allowance, Shaken},
 };
 
 use crate::config::Response;
@@ -23,12 +25,25 @@ const TOLD: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 /// How often sources have come to the traps, and what of it was told.
 #[derive(Debug)]
 pub struct Visits {
-    counted: HashMap<IpAddr, u32>,
+    counted: HashMap<IpAddr, Tally>,
     /// When each was told last, in nanoseconds.
     told: LruCache<Sight, u64>,
     budget: Budget,
     limits: Settings,
     left_out: LeftOut,
+}
+
+/// Who came to which trap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Who.
+    pub source: IpAddr,
+    /// The trap (see [`portsentry_common::tally::pair`]).
+    pub pair: u32,
+    /// What the visit proves by itself.
+    pub proof: Proof,
+    /// When, in nanoseconds since any fixed moment.
+    pub now_ns: u64,
 }
 
 /// What makes a visit a repeat of one told before: its source, port and protocol.
@@ -45,6 +60,14 @@ pub struct Rules {
     pub fences: bool,
 }
 
+impl Rules {
+    /// Whether what a visit led to goes by how many handshakes its source has completed.
+    #[must_use]
+    pub fn ask_for_proof(&self) -> bool {
+        self.fences && self.response == Response::Block
+    }
+}
+
 /// What may be told and made of visits; the daemon counts as one CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -54,6 +77,10 @@ pub struct Limits {
     pub event_rate: u32,
     /// `FENCE_RATE`
     pub fence_rate: u32,
+    /// `TRIGGER_WINDOW`
+    pub trigger_window: Duration,
+    /// `PROOF_TRAPS`
+    pub proof_traps: u32,
 }
 
 /// Visits that the limits left out, but for repeats, which are no news.
@@ -69,34 +96,46 @@ impl Visits {
     /// No visits so far.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        let Limits { repeat_window, event_rate, fence_rate } = limits;
-        let repeat_ns = u64::try_from(repeat_window.as_nanos()).unwrap_or(u64::MAX);
+        let Limits { repeat_window, event_rate, fence_rate, trigger_window, proof_traps } = limits;
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let (repeat_ns, tally_ns) = (nanoseconds(repeat_window), nanoseconds(trigger_window));
         Self {
             counted: HashMap::new(),
             told: LruCache::new(TOLD),
             budget: Budget::default(),
-            limits: Settings { repeat_ns, event_rate, fence_rate, ..Settings::UNSET }.paced(),
+            limits: Settings { repeat_ns, tally_ns, event_rate, fence_rate, proof_traps, ..Settings::UNSET }
+                .paced(),
             left_out: LeftOut::default(),
         }
     }
 
-    /// The verdict on a visit with that `proof`, and which visit of its source it is (0 if it doesn't count).
-    pub fn judge(&mut self, source: IpAddr, proof: Proof, is_exempt: bool, rules: Rules) -> (Verdict, u32) {
+    /// The verdict on a visit, and how many distinct traps its source has visited (0 if it doesn't count). `shaken` is what
+    /// the source's completed handshakes amount to, this one included.
+    pub fn judge(&mut self, call: &Call, is_exempt: bool, rules: Rules, shaken: Shaken) -> (Verdict, u32) {
+        let Call { source, pair, proof, now_ns } = *call;
         if is_exempt {
             return (Verdict::Ignored, 0);
         }
         if self.counted.len() >= COUNTED && !self.counted.contains_key(&source) {
             self.counted.clear();
         }
-        let visits = self.counted.entry(source).or_default();
-        *visits = visits.saturating_add(1);
+        let tally = self.counted.entry(source).or_insert(Tally::EMPTY);
+        let visits = tally.count(pair, now_ns, self.limits.tally_ns);
+        let is_proven = proof != Proof::None && is_proven(shaken.traps, shaken.is_connected, &self.limits);
         let verdict = match rules.response {
-            _ if *visits < rules.trigger => Verdict::Counted,
-            Response::Block if rules.fences && proof == Proof::None => Verdict::Fence,
+            _ if visits < rules.trigger => Verdict::Counted,
+            // One connection to a trap is no proof of a scan.
+            Response::Block if rules.fences && !is_proven => Verdict::Fence,
             Response::Block => Verdict::Block,
             Response::LogOnly | Response::CommandOnly => Verdict::Report,
         };
-        (verdict, *visits)
+        (verdict, visits)
+    }
+
+    /// Whether a source with these handshakes is spared only because it is connected.
+    #[must_use]
+    pub fn would_spare(&self, shaken: Shaken) -> bool {
+        is_proven(shaken.traps, false, &self.limits) && !is_proven(shaken.traps, true, &self.limits)
     }
 
     /// Whether one more source may be fenced at `now_ns`, nanoseconds since any fixed moment.
@@ -124,6 +163,15 @@ impl Visits {
     /// What was left out since this was last asked.
     pub fn left_out(&mut self) -> LeftOut {
         mem::take(&mut self.left_out)
+    }
+}
+
+/// The trap at `address`, as handshakes and probes are counted.
+#[must_use]
+pub fn pair(address: SocketAddr) -> u32 {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => tally::pair(Ipv4::from(ip), address.port()),
+        IpAddr::V6(ip) => tally::pair(Ipv6::from(ip), address.port()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use portsentry_common::{address::Address, classify::Protocol, world::Flow};
+use portsentry_common::{address::Address, classify::Protocol, world::{Connection, Flow}};
 
 use super::ip;
 use crate::sockets::Socket;
@@ -20,13 +20,15 @@ pub(super) fn explain<A: Address>(sockets: &[Socket], flow: &Flow<A>) -> bool {
     })
 }
 
-/// Whether one of `sockets` is a connection that takes the segments of `flow`.
-pub(super) fn connect<A: Address>(sockets: &[Socket], flow: &Flow<A>) -> bool {
+/// The connection among `sockets` that takes the segments of `flow`.
+pub(super) fn connect<A: Address>(sockets: &[Socket], flow: &Flow<A>) -> Connection {
     let pair = pair(flow);
-    sockets.iter().any(|socket| match *socket {
-        Socket::Connection(ends) | Socket::TimeWait(ends) => ends == pair,
-        _ => false,
-    })
+    let found = sockets.iter().find_map(|socket| match *socket {
+        Socket::Connection(ends) if ends == pair => Some(Connection::Established),
+        Socket::TimeWait(ends) if ends == pair => Some(Connection::Passing),
+        _ => None,
+    });
+    found.unwrap_or(Connection::None)
 }
 
 /// Whether one of `sockets` waits for a datagram of `flow`.

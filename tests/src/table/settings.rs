@@ -60,8 +60,38 @@ fn third() -> Chapter {
                     (syn(113), passes()),
                     (tcp(ACK).to(OWN), is_told(Kind::Ack, portsentry_common::decide::Verdict::Noticed, 0)),
                     (syn(2).payload(32).last_fragment(8), passes()),
+                    (syn(2), is_told(Kind::Syn, Counted, 2)),
+                    (syn(3), blocks_at(Kind::Syn, 3)),
+                ],
+            ),
+            series(
+                "a client that tries one port again and again has probed one",
+                [
+                    (syn(1), is_told(Kind::Syn, Counted, 1)),
+                    (syn(1), is_told(Kind::Syn, Counted, 1)),
+                    (syn(1).from("192.0.2.3:40001"), is_told(Kind::Syn, Counted, 1)),
+                    (syn(1).from("192.0.2.3:40002"), is_told(Kind::Syn, Counted, 1)),
+                    (tcp(FIN).to("198.51.100.1:1"), is_told(Kind::Fin, Counted, 1)),
+                    (udp().to("198.51.100.1:1"), is_told(Kind::Udp, Counted, 1)),
+                    (syn(2), is_told(Kind::Syn, Counted, 2)),
                     (syn(1), is_told(Kind::Syn, Counted, 2)),
-                    (syn(1), blocks_at(Kind::Syn, 3)),
+                    (syn(2), is_told(Kind::Syn, Counted, 2)),
+                ],
+            ),
+            series(
+                "a client that tries a silent host behind us again and again has probed one",
+                [
+                    (tcp(SYN).to("203.0.113.9:23"), is_told(Kind::Syn, Counted, 1)),
+                    (tcp(SYN).to("203.0.113.9:23"), is_told(Kind::Syn, Counted, 1)),
+                    (tcp(SYN).to("203.0.113.9:23"), is_told(Kind::Syn, Counted, 1)),
+                ],
+            ),
+            series(
+                "one port of several addresses is several",
+                [
+                    (tcp(SYN).to("203.0.113.9:23"), is_told(Kind::Syn, Counted, 1)),
+                    (tcp(SYN).to("203.0.113.10:23"), is_told(Kind::Syn, Counted, 2)),
+                    (tcp(SYN).to("203.0.113.11:23"), blocks_at(Kind::Syn, 3)),
                 ],
             ),
             series(
@@ -69,9 +99,12 @@ fn third() -> Chapter {
                 [
                     (tcp(SYN).to(OWN_V6), is_told(Kind::Syn, Counted, 1)),
                     (tcp(SYN).to(OWN_V6).from("[2001:db8:bad::cf]:1"), is_told(Kind::Syn, Counted, 1)),
-                    (tcp(SYN).to(OWN_V6), is_told(Kind::Syn, Counted, 2)),
-                    (tcp(SYN).to(OWN_V6).from("[2001:db8:bad::cf]:1"), is_told(Kind::Syn, Counted, 2)),
-                    (tcp(SYN).to(OWN_V6), blocks_at(Kind::Syn, 3)),
+                    (tcp(SYN).to("[2001:db8::1]:24"), is_told(Kind::Syn, Counted, 2)),
+                    (
+                        tcp(SYN).to("[2001:db8::1]:24").from("[2001:db8:bad::cf]:1"),
+                        is_told(Kind::Syn, Counted, 2),
+                    ),
+                    (tcp(SYN).to("[2001:db8::2]:24"), blocks_at(Kind::Syn, 3)),
                     (tcp(SYN).to(OWN_V6), is_dropped()),
                 ],
             ),

@@ -32,12 +32,13 @@ impl Keeper {
         }
     }
 
-    /// Has the kernel block a source by the list whose other block is lifted.
-    pub(super) fn list_again(&mut self, source: IpAddr) -> Result<(), kernel::Error> {
-        if self.listed.names(source) && !self.is_exempt(source) {
+    /// Has the kernel block a source by the list whose other block is lifted; whether the list names it.
+    pub(super) fn list_again(&mut self, source: IpAddr) -> Result<bool, kernel::Error> {
+        let is_listed = self.listed.names(source) && !self.is_exempt(source);
+        if is_listed {
             self.kernel.blocked.insert(source, &listed())?;
         }
-        Ok(())
+        Ok(is_listed)
     }
 
     /// Has the kernel block exactly whom the list names, but for those who are never blocked. Who is blocked for

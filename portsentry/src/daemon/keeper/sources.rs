@@ -24,13 +24,23 @@ const FENCES: usize = 500;
 impl Keeper {
     /// Lifts a block or fence; whether the kernel has let go.
     pub(super) fn lift(&mut self, source: IpAddr, why: &str) -> bool {
-        let removed = self.kernel.blocked.remove(source).and_then(|()| self.kernel.fenced.remove(source));
-        let removed = removed.and_then(|()| self.list_again(source));
-        if let Err(error) = removed {
+        // Whom the list names is in the map throughout: a full one might not take it back.
+        let removed = match self.list_again(source) {
+            Ok(true) => Ok(()),
+            Ok(false) => self.kernel.blocked.remove(source),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = removed.and_then(|()| self.kernel.fenced.remove(source)) {
             self.journal.error(&error);
             return false;
         }
         let lifted = self.ledger.lift(source);
+        // A fence that ends leaves its source's handshakes: a slow scan goes on. After a block they begin anew.
+        if lifted.is_none_or(|record| !record.hold.is_fence)
+            && let Err(error) = self.kernel.handshakes.forget(source)
+        {
+            self.journal.error(&error);
+        }
         self.board.count_lifted(1);
         if let Some(record) = &lifted {
             self.files.lift(record);
@@ -123,21 +133,26 @@ impl Keeper {
 
     /// Forgets fences that the kernel's map had no room for any more: a flood of forged sources must not fill the
     /// memory and the files.
-    pub(super) fn forget_surplus(&mut self) {
-        let surplus: Vec<IpAddr> = self.ledger.surplus(self.max_fenced).collect();
+    pub(super) fn forget_surplus(&mut self) -> Result<(), kernel::Error> {
+        if self.ledger.surplus(self.max_fenced).next().is_none() {
+            return Ok(());
+        }
+        // The kernel's map lets go whom it has not seen for longest, which needn't be whose fence ends first.
+        let standing: BTreeSet<IpAddr> =
+            self.kernel.fenced.read()?.into_iter().map(|(source, _)| source).collect();
+        let surplus: Vec<IpAddr> =
+            self.ledger.surplus(0).filter(|source| !standing.contains(source)).collect();
         if surplus.is_empty() {
-            return;
+            return Ok(());
         }
         self.journal.surplus(surplus.len());
         self.board.count_lifted(surplus.len());
         for source in surplus {
-            if let Err(error) = self.kernel.fenced.remove(source) {
-                self.journal.error(&error);
-            }
             if let Some(record) = self.ledger.lift(source) {
                 self.files.lift(&record);
             }
         }
+        Ok(())
     }
 
     /// Finds what the kernel has entered and not told: all blocks, and of fences, which a flood makes by the thousand, so
@@ -150,6 +165,9 @@ impl Keeper {
                 continue;
             }
             let was_fenced = self.ledger.get(source).is_some_and(|hold| hold.is_fence);
+            if !hold.is_fence && hold.proof == Proof::Cookie && self.spares(source) {
+                continue;
+            }
             if self.ledger.enter(source, hold) {
                 found += usize::from(hold.is_fence);
                 if !hold.is_fence {

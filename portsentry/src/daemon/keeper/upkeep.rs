@@ -28,7 +28,9 @@ impl Keeper {
             self.journal.error(&error);
         }
         self.lift_over();
-        self.forget_surplus();
+        if let Err(error) = self.forget_surplus() {
+            self.journal.error(&error);
+        }
         if self.challenges && Instant::now() >= self.next_renewal {
             self.next_renewal = Instant::now() + RENEWAL;
             if let Err(error) = self.kernel.renew_secrets() {

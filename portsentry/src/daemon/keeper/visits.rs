@@ -1,7 +1,9 @@
 //! Visits to the traps: the keeper does with them what the kernel program does with probes (`judge/answer.rs` of
 //! `portsentry-common`). It must not hold the rules: those are `policy`'s.
 
-use portsentry_common::{block::Proof, decide::Verdict};
+use std::net::IpAddr;
+
+use portsentry_common::{block::Proof, decide::Verdict, world::Shaken};
 
 use super::{super::trap::Visit, Keeper};
 use crate::{
@@ -17,7 +19,7 @@ impl Keeper {
     /// unless it is no news, or too much.
     pub(super) fn on_visit(&mut self, visit: &Visit) {
         let now_ns = kernel::monotonic_ns().unsigned_abs();
-        let mut sighting = self.judge(visit);
+        let mut sighting = self.judge(visit, now_ns);
         let entered = match sighting.verdict {
             Verdict::Block | Verdict::Fence => match self.take_in(&mut sighting, now_ns) {
                 Some(entered) => entered,
@@ -34,13 +36,23 @@ impl Keeper {
         }
     }
 
-    fn judge(&mut self, visit: &Visit) -> Sighting {
+    fn judge(&mut self, visit: &Visit, now_ns: u64) -> Sighting {
         let Visit { time, source: from, destination, protocol, is_proof } = *visit;
         let source = from.ip().to_canonical();
         let response = self.responses.of(protocol);
         let rules = trap::Rules { trigger: self.trigger, response, fences: self.is_fencing };
         let proof = if is_proof { Proof::Connection } else { Proof::None };
-        let (verdict, hits) = self.visits.judge(source, proof, self.is_exempt(source), rules);
+        let pair = trap::pair(destination);
+        let is_exempt = self.is_exempt(source);
+        let shaken = if is_proof && rules.ask_for_proof() && !is_exempt {
+            self.shake(source, pair)
+        } else {
+            Shaken { traps: 0, is_connected: false }
+        };
+        let call = trap::Call { source, pair, proof, now_ns };
+        let (verdict, hits) = self.visits.judge(&call, is_exempt, rules, shaken);
+        // A fenced source has not yet proven enough.
+        let proof = if verdict == Verdict::Fence { Proof::None } else { proof };
         Sighting {
             time,
             source,
@@ -61,12 +73,25 @@ impl Keeper {
         }
     }
 
+    /// Counts a completed handshake, beside those that the kernel program counts.
+    fn shake(&mut self, source: IpAddr, pair: u32) -> Shaken {
+        let shaken = self.kernel.handshakes.shake(source, pair, self.trigger_window).unwrap_or_else(|error| {
+            self.journal.error(&error);
+            Shaken { traps: 1, is_connected: false }
+        });
+        let is_connected = shaken.is_connected || self.visits.would_spare(shaken) && self.is_connected(source);
+        Shaken { is_connected, ..shaken }
+    }
+
     /// Enters the source of a visit in the kernel's maps; whether it was not held before. `None` if there is nothing to
     /// tell: it is fenced already, or too many are.
     fn take_in(&mut self, sighting: &mut Sighting, now_ns: u64) -> Option<bool> {
         let is_fence = sighting.verdict == Verdict::Fence;
         match self.standing(sighting.source) {
-            Ok(Some(standing)) if is_fence || !standing.hold.is_fence => return (!is_fence).then_some(false),
+            // Connections of a fenced source are told, as the handshakes that the kernel program sees are.
+            Ok(Some(standing)) if is_fence || !standing.hold.is_fence => {
+                return (!is_fence || sighting.protocol == Protocol::Tcp).then_some(false);
+            }
             Ok(_) => {}
             Err(error) => self.journal.error(&error),
         }
@@ -78,10 +103,23 @@ impl Keeper {
             Err(kernel::Error::Full { .. }) => {
                 sighting.verdict = Verdict::Full;
                 self.no_room += 1;
+                if self.is_fencing {
+                    self.fence_instead(sighting);
+                }
             }
             Err(error) => self.journal.error(&error),
         }
         Some(false)
+    }
+
+    /// Fences a source that found no room in the blocked map: a full map frees nobody.
+    fn fence_instead(&mut self, sighting: &Sighting) {
+        let fence = Sighting { verdict: Verdict::Fence, proof: Proof::None, ..sighting.clone() };
+        match self.enter(&fence) {
+            // It is found in the map.
+            Ok(()) => self.untold += 1,
+            Err(error) => self.journal.error(&error),
+        }
     }
 
     /// Tells how much of the visits the limits left out, and how much of that was not told for the rate.

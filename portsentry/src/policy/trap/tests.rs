@@ -1,7 +1,13 @@
 use super::*;
 
 const SECOND: u64 = 1_000_000_000;
-const LIMITS: Limits = Limits { repeat_window: Duration::from_mins(1), event_rate: 3, fence_rate: 2 };
+const LIMITS: Limits = Limits {
+    repeat_window: Duration::from_mins(1),
+    event_rate: 3,
+    fence_rate: 2,
+    trigger_window: Duration::from_hours(1),
+    proof_traps: 2,
+};
 
 fn visits() -> Visits {
     Visits::new(LIMITS)
@@ -11,29 +17,53 @@ fn source(number: u32) -> IpAddr {
     IpAddr::from(number.to_be_bytes())
 }
 
+const fn shaken(traps: u32) -> Shaken {
+    Shaken { traps, is_connected: false }
+}
+
+fn call(source: IpAddr, pair: u32, proof: Proof) -> Call {
+    Call { source, pair, proof, now_ns: SECOND }
+}
+
 #[test]
-fn a_visit_without_proof_is_fenced_where_fences_are() {
-    for (trigger, response, fences, proof, is_exempt, expected) in [
-        (0, Response::Block, true, Proof::Connection, false, (Verdict::Block, 1)),
-        (1, Response::Block, true, Proof::None, false, (Verdict::Fence, 1)),
-        (1, Response::Block, false, Proof::None, false, (Verdict::Block, 1)),
-        (2, Response::Block, true, Proof::Connection, false, (Verdict::Counted, 1)),
-        (1, Response::LogOnly, true, Proof::Connection, false, (Verdict::Report, 1)),
-        (1, Response::CommandOnly, true, Proof::None, false, (Verdict::Report, 1)),
-        (1, Response::Block, true, Proof::Connection, true, (Verdict::Ignored, 0)),
+fn connections_to_enough_traps_prove_and_datagrams_do_not() {
+    let client = |traps| Shaken { traps, is_connected: true };
+    let (connection, none) = (Proof::Connection, Proof::None);
+    for (trigger, response, fences, proof, is_exempt, shaken, expected) in [
+        (0, Response::Block, true, connection, false, shaken(1), (Verdict::Fence, 1)),
+        (0, Response::Block, true, connection, false, shaken(2), (Verdict::Block, 1)),
+        (0, Response::Block, true, connection, false, client(7), (Verdict::Fence, 1)),
+        (0, Response::Block, true, connection, false, client(8), (Verdict::Block, 1)),
+        (0, Response::Block, false, connection, false, shaken(1), (Verdict::Block, 1)),
+        (1, Response::Block, true, none, false, shaken(9), (Verdict::Fence, 1)),
+        (1, Response::Block, false, none, false, shaken(0), (Verdict::Block, 1)),
+        (2, Response::Block, true, connection, false, shaken(9), (Verdict::Counted, 1)),
+        (1, Response::LogOnly, true, connection, false, shaken(9), (Verdict::Report, 1)),
+        (1, Response::CommandOnly, true, none, false, shaken(0), (Verdict::Report, 1)),
+        (1, Response::Block, true, connection, true, shaken(9), (Verdict::Ignored, 0)),
     ] {
         let rules = Rules { trigger, response, fences };
-        let judged = visits().judge([192, 0, 2, 9].into(), proof, is_exempt, rules);
-        assert_eq!(judged, expected, "{rules:?} {proof:?}");
+        let judged = visits().judge(&call([192, 0, 2, 9].into(), 7, proof), is_exempt, rules, shaken);
+        assert_eq!(judged, expected, "{rules:?} {proof:?} {shaken:?}");
     }
 }
 
 #[test]
-fn visits_count_up_to_the_trigger() {
+fn who_is_connected_is_spared_for_a_while() {
+    for (traps, expected) in [(1, false), (2, true), (7, true), (8, false)] {
+        assert_eq!(visits().would_spare(shaken(traps)), expected, "{traps}");
+    }
+}
+
+#[test]
+fn distinct_traps_count_up_to_the_trigger() {
     let rules = Rules { trigger: 2, response: Response::Block, fences: true };
     let mut visits = visits();
-    let mut judge = || visits.judge([192, 0, 2, 9].into(), Proof::Connection, false, rules).0;
-    assert_eq!([judge(), judge()], [Verdict::Counted, Verdict::Block]);
+    let mut judge = |pair| {
+        let call = call([192, 0, 2, 9].into(), pair, Proof::Connection);
+        visits.judge(&call, false, rules, shaken(2)).0
+    };
+    assert_eq!([judge(7), judge(7), judge(8)], [Verdict::Counted, Verdict::Counted, Verdict::Block]);
 }
 
 #[test]
@@ -87,7 +117,7 @@ fn memory_is_bounded() {
     let rules = Rules { trigger: 3, response: Response::Block, fences: true };
     let mut visits = Visits::new(Limits { event_rate: u32::MAX, ..LIMITS });
     for number in 0..u32::try_from(COUNTED).unwrap() + 7 {
-        visits.judge(source(number), Proof::Connection, false, rules);
+        visits.judge(&call(source(number), 7, Proof::Connection), false, rules, shaken(1));
         assert!(visits.may_tell((source(number), 11, Protocol::Tcp), false, SECOND));
     }
     assert_eq!(visits.counted.len(), 7);

@@ -1,0 +1,169 @@
+//! How many distinct (address, port) pairs a source has probed, or completed handshakes with, in bounded memory.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::address::Address;
+
+/// An odd number whose multiples differ in all bits (Knuth, TAOCP 6.4).
+const SPREAD: u32 = 0x9e37_79b9;
+
+/// Returns a hash of an address and port. Two ports of one address always differ.
+#[inline(always)]
+#[must_use]
+pub fn pair<A: Address>(address: A, port: u16) -> u32 {
+    let mut hash = 0_u32;
+    for word in address.to_mapped().words() {
+        hash = (hash ^ word).wrapping_mul(SPREAD);
+    }
+    hash.wrapping_add(u32::from(port))
+}
+
+/// The distinct pairs of one source. A retransmission, or a second attempt at the same port, adds nothing.
+///
+/// The last [`Tally::PAIRS`] pairs are remembered. An older one counts again.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Tally {
+    /// When the last new pair came, nanoseconds of `CLOCK_MONOTONIC`.
+    pub last_ns: u64,
+    /// Distinct pairs so far.
+    pub hits: u32,
+    /// Always 0.
+    pub reserved: u32,
+    /// Their hashes: see [`pair`].
+    pub pairs: [u32; Tally::PAIRS],
+}
+
+impl Tally {
+    /// How many pairs are remembered.
+    pub const PAIRS: usize = 16;
+    /// An empty one.
+    pub const EMPTY: Self = Self { last_ns: 0, hits: 0, reserved: 0, pairs: [0; Self::PAIRS] };
+
+    /// Adds a pair and returns how many there are. A tally whose last new pair is `window_ns` old begins anew;
+    /// 0 keeps it for ever.
+    ///
+    /// A known pair doesn't prolong the tally: a client that retries one port for months must not keep the others alive.
+    #[inline(always)]
+    pub fn count(&mut self, pair: u32, now_ns: u64, window_ns: u64) -> u32 {
+        if window_ns != 0 && now_ns.saturating_sub(self.last_ns) >= window_ns {
+            self.hits = 0;
+        }
+        let mut is_known = false;
+        for (place, known) in (0..).zip(&self.pairs) {
+            is_known |= place < self.hits && *known == pair;
+        }
+        if !is_known {
+            self.pairs[self.hits as usize % Self::PAIRS] = pair;
+            self.hits = self.hits.saturating_add(1);
+            self.last_ns = now_ns;
+        }
+        self.hits
+    }
+}
+
+/// The handshakes that one source has completed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Handshakes {
+    /// With traps.
+    pub traps: Tally,
+    /// When it last used an established connection to a socket of ours that is no trap, nanoseconds of
+    /// `CLOCK_MONOTONIC`; 0 for never.
+    pub connected_ns: u64,
+}
+
+impl Handshakes {
+    /// None so far.
+    pub const NONE: Self = Self { traps: Tally::EMPTY, connected_ns: 0 };
+    /// How long a source counts as connected after its last packet on a connection: ten minutes, more than most
+    /// keep-alives take.
+    const CONNECTED_NS: u64 = 600_000_000_000;
+
+    /// Whether the source has a connection to a service at `now_ns`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_connected(&self, now_ns: u64) -> bool {
+        self.connected_ns != 0 && now_ns.saturating_sub(self.connected_ns) < Self::CONNECTED_NS
+    }
+}
+
+const _: () = assert!(size_of::<Tally>() == 80 && size_of::<Handshakes>() == 88);
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, net::Ipv4Addr, vec::Vec};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::address::{Ipv4, Ipv6};
+
+    const HOUR: u64 = 3_600_000_000_000;
+
+    #[test]
+    fn a_repeated_pair_is_one_and_new_ones_add_up() {
+        let mut tally = Tally::EMPTY;
+        let hits: Vec<u32> = [7, 7, 7, 8, 7, 8, 9, 0, 0].map(|pair| tally.count(pair, HOUR, HOUR)).into();
+        assert_eq!(hits, [1, 1, 1, 2, 2, 2, 3, 4, 4]);
+    }
+
+    #[test]
+    fn a_tally_ages_from_its_last_new_pair() {
+        for (window, steps, expected) in [
+            (HOUR, [(1, 0), (2, HOUR - 1), (3, 2 * HOUR - 2)], [1, 2, 3]),
+            (HOUR, [(1, 0), (2, HOUR), (3, HOUR)], [1, 1, 2]),
+            (HOUR, [(1, 0), (1, HOUR - 1), (2, HOUR)], [1, 1, 1]),
+            (0, [(1, 0), (2, 9000 * HOUR), (3, 90_000 * HOUR)], [1, 2, 3]),
+        ] {
+            let mut tally = Tally::EMPTY;
+            let hits = steps.map(|(pair, now)| tally.count(pair, 5 * HOUR + now, window));
+            assert_eq!(hits, expected, "{window} {steps:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_forgets_nothing() {
+        let mut tally = Tally::EMPTY;
+        tally.count(1, 2 * HOUR, HOUR);
+        assert_eq!(tally.count(2, 2 * HOUR - 5, HOUR), 2);
+    }
+
+    #[test]
+    fn a_connection_counts_for_a_while() {
+        let at = |connected_ns, now| Handshakes { connected_ns, ..Handshakes::NONE }.is_connected(now);
+        assert!(at(HOUR, HOUR) && at(HOUR, HOUR + 599_999_999_999) && at(HOUR, HOUR - 1));
+        assert!(!at(0, 5) && !at(HOUR, HOUR + 600_000_000_000));
+    }
+
+    proptest! {
+        #[test]
+        fn distinct_pairs_are_counted_exactly_up_to_the_memory(pairs in prop::collection::vec(0u32..20, 1..200)) {
+            let (mut tally, mut all) = (Tally::EMPTY, HashSet::new());
+            for pair in pairs {
+                all.insert(pair);
+                if all.len() > Tally::PAIRS {
+                    break;
+                }
+                prop_assert_eq!(tally.count(pair, HOUR, HOUR) as usize, all.len());
+            }
+        }
+
+        #[test]
+        fn it_never_counts_more_than_there_were(pairs in prop::collection::vec(any::<u32>(), 0..100)) {
+            let mut tally = Tally::EMPTY;
+            let count = u32::try_from(pairs.len()).unwrap();
+            for pair in pairs {
+                prop_assert!(tally.count(pair, HOUR, HOUR) <= count);
+            }
+        }
+
+        #[test]
+        fn the_ports_of_an_address_are_distinct(v4: u32, v6: u128, one: u16, other: u16) {
+            let v4 = Ipv4::from(Ipv4Addr::from(v4));
+            prop_assert_eq!(pair(v4, one) == pair(v4, other), one == other);
+            let v6 = Ipv6::from(core::net::Ipv6Addr::from(v6));
+            prop_assert_eq!(pair(v6, one) == pair(v6, other), one == other);
+        }
+    }
+}
