@@ -30,9 +30,7 @@ use portsentry_common::{
     settings::Settings,
     state::{SightKey, SteerKey},
     tally::{Handshakes, Tally},
-    world::{
-        Allowance, Connection, Entry, Flow, Hosts, Locality, Shaken, Shortcuts, Sight, World,
-    },
+    world::{Allowance, Connection, Entry, Flow, Hosts, Locality, Shaken, Shortcuts, Sight, World},
 };
 
 use crate::{atomic, explained::place, gate::GATE_V4, maps, opaque::opaque, sockets};

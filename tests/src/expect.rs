@@ -150,7 +150,11 @@ impl Expected {
                 ttl: 0,
                 hits,
                 verdict,
-                proof: if kind == Kind::Connect && verdict != Verdict::Fence { Proof::Cookie } else { Proof::None },
+                proof: if kind == Kind::Connect && verdict != Verdict::Fence {
+                    Proof::Cookie
+                } else {
+                    Proof::None
+                },
             }
         });
         let names = self.counted.iter().map(|counter| (name(*counter), 1));

@@ -24,9 +24,7 @@ use portsentry_common::{
     judge::{Action, examine, judge},
     settings::Settings,
     tally::{Handshakes, Tally},
-    world::{
-        Allowance, Connection, Entry, Flow, Hosts, Locality, Shaken, Shortcuts, Sight, World,
-    },
+    world::{Allowance, Connection, Entry, Flow, Hosts, Locality, Shaken, Shortcuts, Sight, World},
 };
 
 use crate::{

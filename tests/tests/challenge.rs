@@ -325,8 +325,7 @@ fn a_full_map_frees_nobody() {
 
 #[test]
 fn a_cookie_of_a_host_behind_us_proves_and_reaches_nobody() {
-    for ends in
-        [("192.0.2.9:40000", "203.0.113.9:111"), ("[2001:db8:bad::9]:40000", "[2001:db8:100::9]:111")]
+    for ends in [("192.0.2.9:40000", "203.0.113.9:111"), ("[2001:db8:bad::9]:40000", "[2001:db8:100::9]:111")]
     {
         for flags in [ACK, ACK | PSH, ACK | FIN] {
             within(
@@ -336,7 +335,11 @@ fn a_cookie_of_a_host_behind_us_proves_and_reaches_nobody() {
                     for wrong in [cookie.wrapping_add(1), cookie ^ 1, 0] {
                         let other = acknowledgement(ends, ISN, wrong).with(Layer::Transport, 13, &[flags]);
                         let outcome = kernel.judge(&other.frame(0));
-                        assert_eq!(outcome.action, Action::Pass, "it may belong to a connection of that host's");
+                        assert_eq!(
+                            outcome.action,
+                            Action::Pass,
+                            "it may belong to a connection of that host's"
+                        );
                         assert_eq!(outcome.counted.get("passed_fenced"), Some(&1));
                     }
                     let right = acknowledgement(ends, ISN, cookie).with(Layer::Transport, 13, &[flags]);

@@ -16,6 +16,7 @@ mod commands;
 mod connect;
 mod control;
 mod demo;
+mod deputies;
 mod documents;
 mod errors;
 mod evasions;

@@ -78,9 +78,9 @@ fn read(mut messages: &[u8], ports: &mut Vec<u16>) -> io::Result<bool> {
                 let number = payload.first_chunk().map_or(0, |number| i32::from_ne_bytes(*number));
                 return Err(io::Error::from_raw_os_error(-number));
             }
-            _ => ports.extend(payload.get(LOCAL_PORT..).and_then(<[u8]>::first_chunk).map(|port| {
-                u16::from_be_bytes(*port)
-            })),
+            _ => ports.extend(
+                payload.get(LOCAL_PORT..).and_then(<[u8]>::first_chunk).map(|port| u16::from_be_bytes(*port)),
+            ),
         }
         messages = messages.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
@@ -98,12 +98,8 @@ fn request(family: u8, peers: IpNet) -> Vec<u8> {
     let length = u8::try_from(12 + octets.len()).unwrap_or(u8::MAX);
     let no = (u16::from(length) + 4).to_ne_bytes();
     let any_port = (-1_i32).to_ne_bytes();
-    let bytecode = [
-        &[PEER, length, no[0], no[1], condition, peers.prefix_len(), 0, 0][..],
-        &any_port,
-        &octets,
-    ]
-    .concat();
+    let bytecode =
+        [&[PEER, length, no[0], no[1], condition, peers.prefix_len(), 0, 0][..], &any_port, &octets].concat();
     let attribute = [
         &u16::try_from(4 + bytecode.len()).unwrap_or_default().to_ne_bytes()[..],
         &BYTECODE.to_ne_bytes(),

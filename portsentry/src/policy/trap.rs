@@ -1,7 +1,13 @@
 //! What is to be done about a connection or datagram that a trap took: the kernel program's rules for those that it
 //! doesn't see as probes. It must not know sockets, nor read a clock.
 
-use std::{collections::HashMap, mem, net::{IpAddr, SocketAddr}, num::NonZeroUsize, time::Duration};
+use std::{
+    collections::HashMap,
+    mem,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
+    time::Duration,
+};
 
 use lru::LruCache;
 use portsentry_common::{

@@ -2,7 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use portsentry_common::{address::Address, classify::Protocol, world::{Connection, Flow}};
+use portsentry_common::{
+    address::Address,
+    classify::Protocol,
+    world::{Connection, Flow},
+};
 
 use super::ip;
 use crate::sockets::Socket;

@@ -75,11 +75,13 @@ impl Keeper {
 
     /// Counts a completed handshake, beside those that the kernel program counts.
     fn shake(&mut self, source: IpAddr, pair: u32) -> Shaken {
-        let shaken = self.kernel.handshakes.shake(source, pair, self.trigger_window).unwrap_or_else(|error| {
-            self.journal.error(&error);
-            Shaken { traps: 1, is_connected: false }
-        });
-        let is_connected = shaken.is_connected || self.visits.would_spare(shaken) && self.is_connected(source);
+        let shaken =
+            self.kernel.handshakes.shake(source, pair, self.trigger_window).unwrap_or_else(|error| {
+                self.journal.error(&error);
+                Shaken { traps: 1, is_connected: false }
+            });
+        let is_connected =
+            shaken.is_connected || self.visits.would_spare(shaken) && self.is_connected(source);
         Shaken { is_connected, ..shaken }
     }
 
