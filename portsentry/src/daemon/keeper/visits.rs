@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use portsentry_common::{block::Proof, decide::Verdict, world::Shaken};
+use portsentry_common::{block::Proof, classify::Protocol, decide::Verdict, world::Shaken};
 
 use super::{super::trap::Visit, Keeper};
 use crate::{
