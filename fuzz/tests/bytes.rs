@@ -9,8 +9,8 @@ const CHANGED: usize = 2000;
 
 /// What was once found for it: the files `findings/NAME-*`.
 fn findings(target: &Target) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("findings");
-    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let folder = Path::new("findings");
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let paths = entries.map(|entry| entry.expect("an entry of the findings").path());
     let prefix = format!("{}-", target.name);
     let ours =

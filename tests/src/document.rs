@@ -52,10 +52,10 @@ pub fn paths() -> Vec<String> {
     [of("."), of("docs")].concat()
 }
 
-/// The root of the tree.
+/// The root of the tree, seen from any of its packages, in whose folders cargo runs their tests.
 #[must_use]
 pub fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+    PathBuf::from("..")
 }
 
 /// The text of a document, by its path from the root of the tree.

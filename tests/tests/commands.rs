@@ -3,7 +3,10 @@
 use std::{ffi::OsString, fs, net::IpAddr, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use portsentry::cli::Cli;
-use portsentry_tests::lab::{FAMILIES, Family, INTERFACE, Lab, Portsentry, Reach, Said, binary};
+use portsentry_tests::{
+    document,
+    lab::{FAMILIES, Family, INTERFACE, Lab, Portsentry, Reach, Said, binary},
+};
 use serde_json::Value;
 
 /// Runs `portsentry WORDS` beside a daemon of that set-up.
@@ -394,8 +397,7 @@ fn completions_are_scripts_of_their_shell() {
 
 #[test]
 fn every_command_of_the_documentation_is_one() {
-    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/commands.md"))
-        .expect("docs/commands.md");
+    let text = document::read("docs/commands.md");
     let commands: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
     let commands: Vec<_> = commands.into_iter().filter(|line| line.starts_with("portsentry ")).collect();
     assert!(commands.len() >= 8, "{commands:?}");

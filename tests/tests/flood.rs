@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::{IpAddr, SocketAddr},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use portsentry_tests::lab::{Daemon, Family, INTERFACE, Lab, Probe};
@@ -74,6 +74,11 @@ fn peak(daemon: &Daemon<'_>) -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
+/// Seconds since `begin`, begun ones and what a limit lets through at once among them: as many as the machine took.
+fn seconds_since(begin: Instant) -> usize {
+    usize::try_from(begin.elapsed().as_secs()).expect("seconds") + 2
+}
+
 /// A daemon with narrow limits, for which addresses may be forged.
 fn limited<'lab>(lab: &'lab Lab, flags: &str) -> Daemon<'lab> {
     let settings = [("MAX_FENCED", MAX_FENCED), ("FENCE_RATE", FENCE_RATE), ("EVENT_RATE", EVENT_RATE)];
@@ -87,6 +92,7 @@ fn a_flood_from_everywhere_is_counted_and_leaves_little_behind() {
     lab.introduce_host_to_scanner();
     let daemon = limited(&lab, "-stcp");
     let small = peak(&daemon);
+    let begin = Instant::now();
     let arrived = flood_of_syns(&lab, &daemon, &["--rand-source"]);
     let counted = ["probes", "implausible", "dropped_fenced"].map(|name| daemon.counter(name));
     assert_counted(arrived, counted.iter().sum());
@@ -94,9 +100,9 @@ fn a_flood_from_everywhere_is_counted_and_leaves_little_behind() {
     assert!(told.iter().sum::<u64>() <= arrived && told[2] > 0, "{told:?}");
     daemon.log().wait_for("probes were not logged, as more came than EVENT_RATE allows");
 
-    // What each CPU may do in a second, over eight seconds at the most, and what goes at once.
+    // What each CPU may do in a second.
     let cpus = std::thread::available_parallelism().expect("CPUs").get();
-    let most = |rate: usize| rate * cpus * 9;
+    let most = |rate: usize| rate * cpus * seconds_since(begin);
     // What is told has up to two lines of its own, and each fence one of hosts.deny's.
     let lines = daemon.log().lines().len();
     assert!(lines <= most(EVENT_RATE) * 2 + most(FENCE_RATE) + 200, "{lines} lines");
@@ -131,12 +137,11 @@ fn a_flood_from_one_is_counted_and_told_once() {
 
 #[test]
 fn a_flood_of_datagrams_to_a_trap_leaves_little_behind() {
-    /// Seconds that the flood and what follows take at the most, and what goes at once.
-    const SECONDS: usize = 9;
     let lab = Lab::new();
     lab.introduce_host_to_scanner();
     let daemon = limited(&lab, "-udp");
     let small = peak(&daemon);
+    let begin = Instant::now();
     let arrived = flood(&lab, DATAGRAMS, &["--rand-source"]);
     assert!(arrived > 10_000, "{arrived} is no flood");
     // Right behind the flood a datagram finds no room.
@@ -149,11 +154,11 @@ fn a_flood_of_datagrams_to_a_trap_leaves_little_behind() {
     daemon.log().wait_for("their sources not fenced, as more came than FENCE_RATE allows");
     // What is told has up to two lines of its own, and each fence one of hosts.deny's.
     let lines = daemon.log().lines().len();
-    assert!(lines <= (2 * EVENT_RATE + FENCE_RATE) * SECONDS + 200, "{lines} lines");
+    assert!(lines <= (2 * EVENT_RATE + FENCE_RATE) * seconds_since(begin) + 200, "{lines} lines");
     let denied = daemon.file("WRAPPER_HOSTS_DENY").len();
-    assert!(denied <= FENCE_RATE * SECONDS, "{denied} lines in hosts.deny");
+    assert!(denied <= FENCE_RATE * seconds_since(begin), "{denied} lines in hosts.deny");
     let history = daemon.file("HISTORY_FILE").len();
-    assert!(history <= FENCE_RATE * SECONDS, "{history} lines in the history");
+    assert!(history <= FENCE_RATE * seconds_since(begin), "{history} lines in the history");
     let large = peak(&daemon);
     assert!(large < small + 32 * 1024, "{small} KiB became {large}");
 }

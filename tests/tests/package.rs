@@ -1,9 +1,12 @@
 //! The Debian package alone, on a machine with systemd: in the place of Debian's own 1.2, a first scan, an upgrade
 //! over the running daemon, restarts and crashes, and removal.
 
-use std::{net::IpAddr, path::PathBuf, process::Command};
+use std::{net::IpAddr, process::Command};
 
-use portsentry_tests::lab::{FAMILIES, Family, Lab, Machine, Reach};
+use portsentry_tests::{
+    document,
+    lab::{FAMILIES, Family, Lab, Machine, Reach},
+};
 
 /// `capabilities(7)`: `BPF`, `PERFMON`, `NET_ADMIN`, `DAC_READ_SEARCH`
 const CAPABILITIES: &str = "000000c000001004";
@@ -168,7 +171,7 @@ fn its_files_are_rotated_while_it_runs() {
 /// What systemd itself says of the unit's hardening: 0 is best, 10 is none.
 #[test]
 fn the_unit_is_hardened() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = document::root();
     let mut command = Command::new("systemd-analyze");
     command.args(["security", "--offline=true", "--threshold=30", "--no-pager"]);
     let checked = command.arg(root.join("pkg/portsentry.service")).output().expect("`systemd-analyze`");

@@ -9,12 +9,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Debug,
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     str::FromStr,
 };
 
 use portsentry_common::counter::COUNTERS;
 use portsentry_tests::{
+    document,
     generate::{COMBINATIONS, Generator, combination},
     kernel::InKernel,
     model::Model,
@@ -156,7 +157,7 @@ fn keep(frame: &[u8], seed: u64, case: u64) -> String {
 }
 
 fn corpus() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")
+    document::root().join("tests/corpus")
 }
 
 /// An environment variable's number.

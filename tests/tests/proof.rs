@@ -1,7 +1,10 @@
 //! Real scanners against a host that asks for proof: whoever completes a handshake is blocked, whoever doesn't is
 //! fenced at once and learns nothing more, and a reset proves nothing. The host is behind a router.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    thread,
+};
 
 use nix::sys::signal::Signal;
 use portsentry_tests::{
@@ -139,16 +142,18 @@ fn masscan_and_zmap_are_fenced_and_learn_nothing() {
     let masscan = |source: IpAddr, port: u16| {
         lab.masscan(source, &format!("-p{port} --wait 1")).contains(&format!("open port {port}/tcp"))
     };
-    let source = lab.source(Family::V4);
-    assert!(masscan(source, SERVICE), "masscan finds services");
-    masscan(source, TRAP);
-    assert_fenced(&daemon, source, "masscan");
-    assert!(!masscan(source, SERVICE), "masscan has learnt of a service");
-    let source = lab.source(Family::V4);
-    assert!(zmap(source, SERVICE), "zmap finds services");
-    zmap(source, TRAP);
-    assert_fenced(&daemon, source, "zmap");
-    assert!(!zmap(source, SERVICE), "zmap has learnt of a service");
+    let learns_nothing = |name: &str, scan: &dyn Fn(IpAddr, u16) -> bool| {
+        let source = lab.source(Family::V4);
+        assert!(scan(source, SERVICE), "{name} finds services");
+        scan(source, TRAP);
+        assert_fenced(&daemon, source, name);
+        assert!(!scan(source, SERVICE), "{name} has learnt of a service");
+    };
+    // Both wait for seconds after their last packet.
+    thread::scope(|scope| {
+        scope.spawn(|| learns_nothing("masscan", &masscan));
+        learns_nothing("zmap", &zmap);
+    });
 }
 
 /// A scanner's system resets what it did not ask for, and so does that of a bystander whose address was forged. The

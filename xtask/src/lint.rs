@@ -12,9 +12,6 @@ pub(crate) fn run() -> Result<()> {
     build_ebpf::run()?;
     shell::step("formatting");
     shell::run(Command::new("cargo").current_dir(paths::root()).args(["fmt", "--all", "--check"]))?;
-    shell::step("clippy for the host");
-    let host = ["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"];
-    shell::run(Command::new("cargo").current_dir(paths::root()).args(host))?;
     // Debian's toolchain has no clippy of its own; the compiler's lints still hold.
     let has_clippy = toolchain.cargo.with_file_name("cargo-clippy").exists();
     let verb = if has_clippy { "clippy" } else { "check" };
@@ -25,7 +22,11 @@ pub(crate) fn run() -> Result<()> {
     shell::run(cargo.args(["--quiet", "--release"]).env("RUSTFLAGS", flags))?;
     dependencies()?;
     shell::step("the list of unsafe code");
-    unsafety::check()
+    unsafety::check()?;
+    // At the end: cargo lets nobody else build meanwhile, as what runs beside this may want to.
+    shell::step("clippy for the host");
+    let host = ["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"];
+    shell::run(Command::new("cargo").current_dir(paths::root()).args(host))
 }
 
 /// Licences, duplicates and origins of all dependencies; advisories where their list can be fetched.

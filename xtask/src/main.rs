@@ -12,6 +12,7 @@ mod package;
 mod papers;
 mod paths;
 mod run;
+mod scope;
 mod setup;
 mod shell;
 mod test;
@@ -39,7 +40,7 @@ enum Verb {
     Papers,
     /// Build the Debian package
     Package(package::Arguments),
-    /// Run every test; needs root
+    /// Run every test, or those of a name; needs root
     Test(test::Arguments),
     /// Measure what a packet costs, side by side with xdp-filter, nftables and PortSentry 1.2; needs root
     Bench(bench::Arguments),

@@ -1,11 +1,11 @@
 //! `cargo xtask package`: the Debian package. It must not install it.
 
-use std::{path::Path, process::Command};
+use std::{fs, path::Path, process::Command, time::SystemTime};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{build_ebpf, papers, paths, setup, shell};
+use crate::{build_ebpf, papers, paths, setup, shell, test};
 
 /// Where `rustup` has a standard library that needs no other at run time.
 const STATIC: &str = "x86_64-unknown-linux-musl";
@@ -24,26 +24,22 @@ pub(crate) struct Arguments {
 /// For the tests.
 pub(crate) const FOR_TESTS: Arguments = Arguments { debug: true, is_static: false };
 
+/// What is packed beside the daemon, and what says how.
+const PACKED: [&str; 4] = ["docs", "etc", "pkg", "portsentry/Cargo.toml"];
+
 /// Builds everything and packs it.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if arguments.debug {
+        return for_tests();
+    }
     let cargo_deb = setup::deb::find_or_install()?;
     build_ebpf::run()?;
-    if !arguments.debug {
-        // The tests hold those in the tree against the code.
-        papers::run()?;
-    }
-    let profile = if arguments.debug { "dev" } else { "release" };
-    shell::step(&format!("building the daemon ({profile}; optimised, it takes a minute the first time)"));
+    // The tests hold those in the tree against the code.
+    papers::run()?;
+    shell::step("building the daemon (a minute the first time)");
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(paths::root()).args([
-        "build",
-        "--quiet",
-        "--package",
-        "portsentry",
-        "--profile",
-        profile,
-    ]);
-    let mut options = vec!["--package", "portsentry", "--no-build", "--quiet", "--profile", profile];
+    cargo.current_dir(paths::root()).args(["build", "--quiet", "--package", "portsentry", "--release"]);
+    let mut options = Vec::new();
     if arguments.is_static {
         shell::run(Command::new("rustup").args(["target", "add", STATIC]))
             .context("the static program needs rustup's standard library for musl")?;
@@ -51,15 +47,39 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         options.extend(["--target", STATIC]);
     }
     shell::run(&mut cargo)?;
-    let folder = paths::target().join("debian");
-    let pack = |revision: &str, output: &Path| {
-        let mut pack = Command::new(&cargo_deb);
-        pack.current_dir(paths::root()).args(&options).args(["--deb-revision", revision, "--output"]);
-        shell::run(pack.arg(output))
-    };
-    if !arguments.debug {
-        return pack("1", &folder);
-    }
+    let mut pack = pack(&cargo_deb, "release", "1", &paths::target().join("debian"));
+    shell::run(pack.args(options))
+}
+
+/// Two revisions, unless they are there and nothing that is in them has changed.
+fn for_tests() -> Result<()> {
+    let cargo_deb = setup::deb::find_or_install()?;
+    build_ebpf::run()?;
+    shell::run(&mut test::daemon())?;
     // By names of their own: cargo-deb removes other revisions.
-    ["1", "2"].iter().try_for_each(|revision| pack(revision, &folder.join(format!("test-{revision}.deb"))))
+    let packages = ["1", "2"]
+        .map(|revision| (revision, paths::target().join("debian").join(format!("test-{revision}.deb"))));
+    let oldest = packages.iter().map(|(_, file)| newest(file)).min().flatten();
+    let packed =
+        PACKED.map(|path| paths::root().join(path)).into_iter().chain([paths::debug().join("portsentry")]);
+    if oldest.is_some() && packed.map(|path| newest(&path)).max().flatten() < oldest {
+        return Ok(());
+    }
+    shell::step("packing the daemon for the tests");
+    packages.iter().try_for_each(|(revision, file)| shell::run(&mut pack(&cargo_deb, "dev", revision, file)))
+}
+
+/// What packs the daemon that is built.
+fn pack(cargo_deb: &Path, profile: &str, revision: &str, output: &Path) -> Command {
+    let mut pack = Command::new(cargo_deb);
+    pack.current_dir(paths::root()).args(["--package", "portsentry", "--no-build", "--quiet"]);
+    pack.args(["--profile", profile, "--deb-revision", revision, "--output"]).arg(output);
+    pack
+}
+
+/// When the newest of what is at `path` was changed.
+fn newest(path: &Path) -> Option<SystemTime> {
+    let own = path.metadata().and_then(|file| file.modified()).ok();
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|entry| newest(&entry.path())).fold(own, Ord::max)
 }

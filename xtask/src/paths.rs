@@ -1,16 +1,24 @@
 //! Where things are in the checkout. It must not make them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
-/// The checkout.
+/// The checkout in which this is called. Cargo takes a copied one's programs for its own, so none may name where it was built.
 pub(crate) fn root() -> &'static Path {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().unwrap_or(package)
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let here = env::current_dir().unwrap_or_default();
+        let root = here.ancestors().find(|folder| folder.join("xtask/Cargo.toml").exists());
+        root.unwrap_or(&here).to_path_buf()
+    });
+    &ROOT
 }
 
 /// Where cargo builds for the host.
 pub(crate) fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// What is needed to build, check and pack, and isn't part of a Rust toolchain.

@@ -1,33 +1,74 @@
-//! `cargo xtask test`: every test. It must not leave any out.
+//! `cargo xtask test`: every test, or those that a filter means, with what they take. Without a filter it must not leave any
+//! out.
 
-use std::{ffi::OsString, process::Command};
+use std::{ffi::OsString, process::Command, thread};
 
 use anyhow::Result;
 use clap::Args;
 
-use crate::{build_ebpf, package, paths, setup, shell};
+use crate::{build_ebpf, package, paths, scope::Scope, setup, shell};
 
-/// What is passed on.
+/// Tests that run at once, for each processor: most of a test is waiting.
+const ABREAST: usize = 4;
+
+/// What is run, and how.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Arguments for `cargo test`
+    /// A part of a test's path, such as `proof::` for all of `tests/tests/proof.rs`; then, or without it, arguments for
+    /// `cargo test`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     cargo: Vec<OsString>,
 }
 
-/// Sets up, builds, and runs the tests of all packages.
+/// Sets up and builds what the tests take, and runs them.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    setup::scan()?;
+    let first = arguments.cargo.first().and_then(|first| first.to_str());
+    let scope = Scope::of(first.filter(|first| !first.starts_with('-')))?;
+    prepare(&scope)?;
+    let mut cargo = cargo("test");
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        cargo.env("RUST_TEST_THREADS", (ABREAST * processors).to_string());
+    }
+    shell::run(cargo.arg("--no-fail-fast").args(scope.arguments()).args(&arguments.cargo))
+}
+
+fn prepare(scope: &Scope) -> Result<()> {
+    if scope.takes_daemon() {
+        setup::scan()?;
+    }
     build_ebpf::run()?;
-    let cargo = |verb: &str| {
-        let mut command = Command::new("cargo");
-        command.current_dir(paths::root()).arg(verb);
-        command
-    };
-    shell::step("building the daemon and the tests (two minutes the first time)");
-    shell::run(cargo("build").args(["--quiet", "--package", "portsentry"]))?;
-    package::run(&package::FOR_TESTS)?;
-    // A machine of the tests' own installs it.
-    setup::fetch("fail2ban", &paths::target().join("debian/fail2ban.deb"))?;
-    shell::run(cargo("test").arg("--no-fail-fast").args(&arguments.cargo))
+    if scope.takes_daemon() {
+        shell::step("building the daemon and the tests (two minutes the first time)");
+        shell::run(&mut daemon())?;
+    }
+    // What is installed on machines of the tests' own.
+    if scope.says(".boot()") {
+        package::run(&package::FOR_TESTS)?;
+    }
+    if scope.says("fail2ban.deb") {
+        setup::fetch("fail2ban", &paths::target().join("debian/fail2ban.deb"))?;
+    }
+    Ok(())
+}
+
+/// Builds the daemon, not optimised, of the very dependencies that tests have: cargo takes together what both ask of them.
+pub(crate) fn daemon() -> Command {
+    let mut cargo = cargo("build");
+    cargo.args([
+        "--quiet",
+        "--package",
+        "portsentry",
+        "--package",
+        "portsentry-tests",
+        "--bin",
+        "portsentry",
+    ]);
+    cargo
+}
+
+fn cargo(verb: &str) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(paths::root()).arg(verb);
+    command
 }

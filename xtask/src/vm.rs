@@ -6,13 +6,13 @@ mod initramfs;
 mod linux;
 mod machine;
 
-use std::{process::Command, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use self::{guest::Guest, linux::Linux, machine::Machine};
-use crate::{build_ebpf, paths, setup, shell};
+use crate::{build_ebpf, paths, setup, shell, test};
 
 /// On which kernels, and how.
 #[derive(Args)]
@@ -38,12 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         arguments.series.iter().map(|series| Linux::find_or_fetch(series)).collect::<Result<Vec<_>>>()?;
     build_ebpf::run()?;
     shell::step("building the daemon and the tests (two minutes the first time)");
-    shell::run(Command::new("cargo").current_dir(paths::root()).args([
-        "build",
-        "--quiet",
-        "--package",
-        "portsentry",
-    ]))?;
+    shell::run(&mut test::daemon())?;
     let guest = Guest::build(&arguments.runs)?;
     let machines: Vec<_> = kernels.iter().map(|linux| machine(&guest, linux)).collect::<Result<_>>()?;
     shell::step("booting");
