@@ -9,6 +9,7 @@ pub mod document;
 pub mod expect;
 pub mod frames;
 pub mod generate;
+pub mod imports;
 pub mod kernel;
 pub mod lab;
 pub mod model;

@@ -46,6 +46,7 @@ mod scans;
 mod settings;
 mod soak;
 mod spared;
+mod structure;
 mod supervised;
 mod terminal;
 mod timers;

@@ -1,0 +1,84 @@
+//! How the code is cut: no new circle of files that import from each other, and no new long file.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use portsentry_tests::{document::root, imports::Crate};
+
+/// The circles that there are, by crate. A new one fails; one that is gone is to be struck.
+const CIRCLES: [(&str, &[&str]); 2] = [
+    (
+        "portsentry",
+        &[
+            "command::top command::top::sample",
+            "config::place config::read",
+            "daemon daemon::companion daemon::reader daemon::session",
+            "daemon::keeper daemon::keeper::act daemon::keeper::show daemon::keeper::tell daemon::trap",
+            "host::observer host::route",
+            "kernel::bitmap kernel::layout kernel::load",
+            "sandbox sandbox::privileges",
+            "sink::files sink::files::deny",
+            "sink::resolver sink::resolver::lookup sink::resolver::memory",
+        ],
+    ),
+    (
+        "portsentry-common",
+        &[
+            "challenge world",
+            "frame parse parse::chain parse::deep parse::ipv4 parse::ipv6 parse::link parse::plain parse::transport",
+            "judge judge::answer judge::fenced",
+        ],
+    ),
+];
+
+/// Lines that a file may have.
+const MOST: usize = 400;
+/// The files that have more. A new one fails; one that is cut is to be struck.
+const LONGER: [&str; 8] = [
+    "portsentry-common/src/judge.rs",
+    "portsentry/src/config/keys.rs",
+    "portsentry/src/kernel/load.rs",
+    "portsentry/src/policy/ledger.rs",
+    "tests/src/table/settings.rs",
+    "tests/tests/changes.rs",
+    "tests/tests/commands.rs",
+    "tests/tests/life.rs",
+];
+const PACKAGES: [&str; 7] =
+    ["bench", "fuzz", "portsentry", "portsentry-common", "portsentry-ebpf", "tests", "xtask"];
+
+#[test]
+fn no_new_circle_of_imports() {
+    for (name, known) in CIRCLES {
+        let found = Crate::read(&root().join(name).join("src")).circles();
+        let known: Vec<BTreeSet<_>> =
+            known.iter().map(|circle| circle.split(' ').map(str::to_owned).collect()).collect();
+        for circle in &found {
+            assert!(known.iter().any(|known| circle.is_subset(known)), "{name} has a new circle: {circle:?}");
+        }
+        for known in &known {
+            assert!(found.iter().any(|circle| circle.is_subset(known)), "{name} has this no more: {known:?}");
+        }
+    }
+}
+
+#[test]
+fn no_new_file_is_longer_than_four_hundred_lines() {
+    let mut longer = BTreeSet::new();
+    PACKAGES.iter().for_each(|package| gather_longer(Path::new(package), &mut longer));
+    assert_eq!(longer, LONGER.map(str::to_owned).into());
+}
+
+/// The sources below `folder`, a path from the root, that have more lines than they may.
+fn gather_longer(folder: &Path, longer: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(root().join(folder)).expect("a folder of sources") {
+        let path = folder.join(entry.expect("an entry").file_name());
+        let full = root().join(&path);
+        if full.is_dir() {
+            gather_longer(&path, longer);
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && fs::read_to_string(&full).expect("a source").lines().count() > MOST
+        {
+            longer.insert(path.to_string_lossy().into_owned());
+        }
+    }
+}
