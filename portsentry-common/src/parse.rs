@@ -57,13 +57,13 @@ fn beginning<B: Bytes>(packet: B, offset: usize) -> Option<u64> {
     packet.read(offset).map(u64::from_be)
 }
 
-/// Length of the packet from `offset` on that is too long for its length field, which then is 0: what Linux makes of segments
-/// received in a row ("BIG TCP"); or 0 where the field would do.
+/// Length of the packet from `offset` on, if it is too long for its length field, which then is 0: what Linux makes of segments
+/// received in a row ("BIG TCP").
 #[cold]
 #[inline(always)]
-fn oversize<F: Frame>(frame: &F, offset: usize) -> usize {
+fn oversize<F: Frame>(frame: &F, offset: usize) -> Option<usize> {
     let length = frame.length().saturating_sub(offset);
-    if length > usize::from(u16::MAX) { length } else { 0 }
+    (length > usize::from(u16::MAX)).then_some(length)
 }
 
 /// What of an IP datagram a packet carries.

@@ -26,7 +26,7 @@ pub(super) fn datagram<F: Frame>(frame: &F, link: &Link) -> Result<Datagram<Ipv4
         return Err(Malformed::Ipv4);
     }
     let total = match usize::from((beginning >> 32) as u16) {
-        0 => super::oversize(frame, offset),
+        0 => super::oversize(frame, offset).ok_or(Malformed::Ipv4)?,
         total if frame.holds(offset + total) => total,
         _ => return Err(Malformed::Ipv4),
     };

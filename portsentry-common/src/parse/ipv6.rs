@@ -68,7 +68,7 @@ fn unsaid<F: Frame>(frame: &F, offset: usize, protocol: u8) -> usize {
     if protocol == HOP_BY_HOP {
         frame.length().saturating_sub(offset)
     } else {
-        super::oversize(frame, offset)
+        super::oversize(frame, offset).unwrap_or(0)
     }
 }
 
