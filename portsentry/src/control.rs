@@ -188,7 +188,7 @@ pub struct Health {
 }
 
 /// An interface that isn't watched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unwatched {
     /// Its name.
     pub interface: String,

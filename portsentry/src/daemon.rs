@@ -16,6 +16,8 @@ use std::{io, sync::Arc};
 
 use ipnet::IpNet;
 
+pub use session::watches_nothing;
+
 use self::{
     companion::{Claims, Wait},
     control::Control,

@@ -42,7 +42,7 @@ pub use inherit::Found;
 pub use link::{Attachment, Mode};
 pub use load::{Kernel, Load, OBJECT, Watched};
 pub use networks::Networks;
-pub use observe::{Fill, Observer, Sources};
+pub use observe::{Fill, Observer, Ports, Sources};
 pub use pins::{Pins, Removed, Whereabouts};
 pub use repin::mounted_in;
 pub use ring::{Ring, Waiting, decode};

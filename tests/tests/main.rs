@@ -28,6 +28,7 @@ mod flood;
 mod framed;
 mod gate;
 mod gateway;
+mod hosts;
 mod hosts_deny;
 mod kills;
 mod life;

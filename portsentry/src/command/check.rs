@@ -10,7 +10,7 @@ use super::{observed, options, show};
 use crate::{
     cli::{Check, Cli},
     config::{Config, Interfaces, PortSet, Response, Values},
-    daemon::Options,
+    daemon::{Options, watches_nothing},
     exit::Exit,
     modes::Modes,
 };
@@ -38,7 +38,8 @@ pub(super) fn run(cli: &Cli, check: Check) -> Exit {
     match options::read(cli) {
         Ok((options, warnings)) if check.json => {
             let means = facts(&options);
-            let warnings = warnings.iter().map(ToString::to_string).collect();
+            let nothing = watches_nothing(&options.config, options.modes).map(str::to_owned);
+            let warnings = warnings.iter().map(ToString::to_string).chain(nothing).collect();
             show::print(&observed::json(&Checked {
                 file,
                 is_right: true,
@@ -49,7 +50,7 @@ pub(super) fn run(cli: &Cli, check: Check) -> Exit {
         }
         Ok((options, warnings)) => {
             warnings.iter().for_each(|warning| eprintln!("{warning}"));
-            show::print(&describe(&file, &facts(&options)))
+            show::print(&describe(&file, watches_nothing(&options.config, options.modes), &facts(&options)))
         }
         Err(errors) if check.json => {
             match show::print(&observed::json(&Checked { file, errors, ..Checked::default() })) {
@@ -64,8 +65,11 @@ pub(super) fn run(cli: &Cli, check: Check) -> Exit {
     }
 }
 
-fn describe(file: &str, facts: &[Fact]) -> String {
-    let mut text = format!("{file} is right. It means:\n");
+fn describe(file: &str, nothing: Option<&str>, facts: &[Fact]) -> String {
+    let mut text = match nothing {
+        Some(nothing) => format!("{file} has no errors, but {nothing}. It means:\n"),
+        None => format!("{file} is right. It means:\n"),
+    };
     for Fact { about, what } in facts {
         // Writing to a string can't fail.
         let _ = writeln!(text, "  {about:<12} {what}");
@@ -176,7 +180,7 @@ mod tests {
         let ignored = vec!["127.0.0.0/8".parse().unwrap()];
         let options =
             Options { config, modes, ignored, listed: BlockList::default(), debug: false, warnings: vec![] };
-        let said = describe("test", &facts(&options));
+        let said = describe("test", None, &facts(&options));
         for line in [
             "  watched      TCP 1,11\n",
             "  ignored      127.0.0.0/8\n",

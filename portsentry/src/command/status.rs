@@ -1,17 +1,23 @@
 //! `portsentry status`: whether enforcement is attached, who runs it, and what it has counted. It must not change
 //! anything.
 
-use std::{fmt::Write, time::Duration};
+mod gaps;
+
+use std::fmt::Write;
 
 use nix::net::if_::if_indextoname;
 use portsentry_common::counter::{COUNTERS, Counters};
 use serde::{Serialize, Serializer};
 
+use self::gaps::Gaps;
 use super::{observed, show};
 use crate::{
     cli::{Cli, Status},
+    config::Config,
+    control::Unwatched,
     exit::Exit,
-    kernel::{self, Fill, Observer, Sources},
+    kernel::{self, Fill, Observer, Ports, Sources},
+    visible::visible,
 };
 
 /// What there is to say.
@@ -22,6 +28,8 @@ struct Report {
     interfaces: Vec<Interface>,
     /// The running daemon's process.
     daemon: Option<i32>,
+    #[serde(flatten)]
+    gaps: Gaps,
     /// `None` where no maps are pinned.
     maps: Option<Maps>,
 }
@@ -40,6 +48,7 @@ struct Maps {
     fenced: Fill,
     /// Blocked networks.
     networks: usize,
+    ports: Ports,
     /// In bytes.
     ring: u32,
     /// Of all maps, in bytes.
@@ -57,7 +66,7 @@ pub(super) fn run(cli: &Cli, status: Status) -> Exit {
     let read = || {
         let config = observed::config(cli)?;
         let observer = observed::observer(&config)?;
-        let report = read(observer.as_ref(), config.open_after).map_err(|error| observed::failure(&error))?;
+        let report = read(observer.as_ref(), &config).map_err(|error| observed::failure(&error))?;
         Ok((report, config.pin_path))
     };
     let (report, pins) = match read() {
@@ -72,9 +81,15 @@ pub(super) fn run(cli: &Cli, status: Status) -> Exit {
     }
 }
 
-fn read(observer: Option<&Observer>, open_after: Duration) -> Result<Report, kernel::Error> {
+fn read(observer: Option<&Observer>, config: &Config) -> Result<Report, kernel::Error> {
     let Some(observer) = observer else {
-        return Ok(Report { is_attached: false, interfaces: Vec::new(), daemon: None, maps: None });
+        return Ok(Report {
+            is_attached: false,
+            interfaces: Vec::new(),
+            daemon: None,
+            gaps: Gaps::default(),
+            maps: None,
+        });
     };
     let name = |index| if_indextoname(index).ok().map(|name| name.to_string_lossy().into_owned());
     let interfaces: Vec<_> =
@@ -83,14 +98,16 @@ fn read(observer: Option<&Observer>, open_after: Duration) -> Result<Report, ker
         is_attached: interfaces.iter().any(|interface| interface.name.is_some()),
         interfaces,
         daemon: observer.daemon(),
+        gaps: Gaps::read(config, observer),
         maps: Some(Maps {
             blocked: observer.fill(Sources::Blocked)?,
             fenced: observer.fill(Sources::Fenced)?,
             networks: observer.networks()?.len(),
+            ports: observer.ports()?,
             ring: observer.ring_size()?,
             memory: observer.memory()?,
             silence: observer.silence()?.map(|silence| silence.as_secs()),
-            open_after: open_after.as_secs(),
+            open_after: config.open_after.as_secs(),
             counters: observer.counters()?,
         }),
     })
@@ -103,6 +120,15 @@ fn render(report: &Report, pins: &str) -> String {
         let _ = writeln!(text, "{what:<12} {it}");
     };
     say("enforcement", enforcement(report));
+    for Unwatched { interface, reason } in &report.gaps.not_watched {
+        say("not watched", visible(&format!("{interface}: {reason}")).into_owned());
+    }
+    for Unwatched { interface, reason } in &report.gaps.left_out {
+        say("left out", visible(&format!("{interface}: {reason}")).into_owned());
+    }
+    if let Some(trouble) = &report.gaps.scope {
+        say("addresses", trouble.clone());
+    }
     say(
         "daemon",
         match (report.daemon, report.is_attached) {
@@ -116,6 +142,9 @@ fn render(report: &Report, pins: &str) -> String {
         return text;
     };
     say("maps", pins.into());
+    if maps.ports == (Ports { tcp: 0, udp: 0 }) {
+        say("ports", "none is watched: no probe can be recognised".into());
+    }
     for (what, Fill { ipv4, ipv6, capacity }) in [("blocked", maps.blocked), ("fenced", maps.fenced)] {
         say(what, format!("{ipv4} of {capacity} IPv4, {ipv6} of {capacity} IPv6"));
     }
@@ -180,10 +209,12 @@ mod tests {
             is_attached: true,
             interfaces: vec![interface(2, Some("eth0")), interface(9, None)],
             daemon: Some(4711),
+            gaps: Gaps::default(),
             maps: Some(Maps {
                 blocked: Fill { ipv4: 3, ipv6: 1, capacity: 65536 },
                 fenced: Fill { ipv4: 0, ipv6: 2, capacity: 1024 },
                 networks: 2,
+                ports: Ports { tcp: 3, udp: 0 },
                 ring: 4 << 20,
                 memory: 60 << 20,
                 silence: Some(3),
@@ -222,12 +253,40 @@ mod tests {
             "{}",
             opening(3)
         );
-        let nothing = Report { is_attached: false, interfaces: Vec::new(), daemon: None, maps: None };
+        let nothing = Report {
+            is_attached: false,
+            interfaces: Vec::new(),
+            daemon: None,
+            gaps: Gaps::default(),
+            maps: None,
+        };
         assert_eq!(
             render(&nothing, pins),
             "enforcement  attached to no interface\ndaemon       does not run\n\
              maps         none in /sys/fs/bpf/portsentry\n"
         );
+    }
+
+    #[test]
+    fn what_is_not_watched_is_told() {
+        let unwatched =
+            |interface: &str, reason: &str| Unwatched { interface: interface.into(), reason: reason.into() };
+        let gaps = Gaps {
+            not_watched: vec![unwatched("eth1", "it is not there")],
+            left_out: vec![unwatched("eno1", "a member of bond0, which is watched")],
+            scope: Some("map LOCAL_V4: too many".into()),
+        };
+        let maps = report().maps.map(|maps| Maps { ports: Ports { tcp: 0, udp: 0 }, ..maps });
+        let said = render(&Report { gaps, maps, ..report() }, "/sys/fs/bpf/portsentry");
+        for line in [
+            "not watched  eth1: it is not there",
+            "left out     eno1: a member of bond0, which is watched",
+            "addresses    map LOCAL_V4: too many",
+            "ports        none is watched: no probe can be recognised",
+        ] {
+            assert!(said.lines().any(|it| it == line), "{line}\n{said}");
+        }
+        assert!(!render(&report(), "").contains("ports"));
     }
 
     #[test]

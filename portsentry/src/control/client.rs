@@ -17,6 +17,12 @@ const LONGEST: u64 = 1 << 20;
 /// Asks at `socket`; `None` if nobody listens there.
 #[must_use]
 pub fn ask(socket: &Path, request: &Request) -> Option<Answer> {
+    ask_within(socket, request, PATIENCE)
+}
+
+/// As [`ask`], of a daemon that may take `patience` at the most.
+#[must_use]
+pub fn ask_within(socket: &Path, request: &Request, patience: Duration) -> Option<Answer> {
     let stream = match UnixStream::connect(socket) {
         Ok(stream) => stream,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -28,12 +34,12 @@ pub fn ask(socket: &Path, request: &Request) -> Option<Answer> {
     let failed = |error: io::Error| {
         Err(Refusal::new(Code::Failed, format!("asking the daemon at {}: {error}", socket.display())))
     };
-    Some(exchange(stream, request).map_or_else(failed, |line| answer(&line)))
+    Some(exchange(stream, request, patience).map_or_else(failed, |line| answer(&line)))
 }
 
-fn exchange(mut stream: UnixStream, request: &Request) -> io::Result<Vec<u8>> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn exchange(mut stream: UnixStream, request: &Request, patience: Duration) -> io::Result<Vec<u8>> {
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     stream.write_all(request.line().as_bytes())?;
     let mut line = Vec::new();
     BufReader::new(stream.take(LONGEST)).read_until(b'\n', &mut line)?;

@@ -322,6 +322,11 @@ impl Keeper {
         let actions = respond(&mut self.ledger, sighting, until, response);
         self.files.see(sighting, self.ledger.holds(sighting.source));
         self.tell(sighting, actions);
+        // It has become a gateway, or ignored, since the kernel saw the probe.
+        if matches!(sighting.verdict, Verdict::Block | Verdict::Fence) && self.is_exempt(sighting.source) {
+            self.lift(sighting.source, "its address is never blocked");
+            return;
+        }
         for action in actions {
             match action {
                 Action::Record => self.files.show(&record),

@@ -182,6 +182,9 @@ impl Session {
         if let Err(error) = control.open(config) {
             keeper.journal().error(&error);
         }
+        if let Some(nothing) = watches_nothing(config, modes) {
+            keeper.journal().error(&nothing);
+        }
         begin.announce(keeper.journal(), options, modes);
         Ok(Self {
             keeper,
@@ -264,6 +267,14 @@ pub fn bitmaps(config: &Config, modes: Modes) -> [(Watched, Option<PortSet>); 4]
         (Watched::AdvancedTcp, modes.is_advanced(Protocol::Tcp).then(|| config.advanced_tcp())),
         (Watched::AdvancedUdp, modes.is_advanced(Protocol::Udp).then(|| config.advanced_udp())),
     ]
+}
+
+/// Says so if no port is watched: then no probe can be recognised.
+#[must_use]
+pub fn watches_nothing(config: &Config, modes: Modes) -> Option<&'static str> {
+    let is_nothing =
+        bitmaps(config, modes).iter().all(|(_, ports)| ports.as_ref().is_none_or(PortSet::is_empty));
+    is_nothing.then_some("no port is watched: the lists of ports for its modes are empty")
 }
 
 /// Sets the traps of the connect modes, if there are any.

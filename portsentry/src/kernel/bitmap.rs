@@ -37,3 +37,23 @@ pub fn holds(directory: &Path, watched: Watched, words: &[u64; 1024]) -> Result<
     }
     Ok(true)
 }
+
+/// How many ports stand in either of the bitmaps pinned in `directory`.
+pub fn count(directory: &Path, either: [Watched; 2]) -> Result<u32, Error> {
+    let open = |watched: Watched| -> Result<Array<MapData, u64>, Error> {
+        let name = watched.map();
+        let data = MapData::from_pin(directory.join(name)).map(Map::Array).map_err(Error::map(name))?;
+        Array::try_from(data).map_err(Error::map(name))
+    };
+    let [first, second] = either.map(Watched::map);
+    let maps = [open(either[0])?, open(either[1])?];
+    let mut count = 0;
+    for index in 0..maps[0].len() {
+        let words = [
+            maps[0].get(&index, 0).map_err(Error::map(first))?,
+            maps[1].get(&index, 0).map_err(Error::map(second))?,
+        ];
+        count += (words[0] | words[1]).count_ones();
+    }
+    Ok(count)
+}

@@ -19,7 +19,9 @@ use ipnet::IpNet;
 use nix::sys::stat::{major, minor};
 use portsentry_common::{block::Block, counter::Counters};
 
-use super::{Error, Waiting, blocked::Raw, blocked_networks, counters, gate::Gate, heartbeat};
+use super::{
+    Error, Waiting, Watched, bitmap, blocked::Raw, blocked_networks, counters, gate::Gate, heartbeat,
+};
 
 /// A map of sources whose addresses have `N` octets.
 type Entries<const N: usize> = HashMap<MapData, [u8; N], Raw>;
@@ -39,6 +41,15 @@ pub struct Fill {
     pub ipv6: usize,
     /// How many the map of each family takes.
     pub capacity: u32,
+}
+
+/// How many ports are watched, in whatever mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Ports {
+    /// Of TCP.
+    pub tcp: u32,
+    /// Of UDP.
+    pub udp: u32,
 }
 
 /// Which pair of maps.
@@ -120,6 +131,15 @@ impl Observer {
     pub fn networks(&self) -> Result<BTreeMap<IpNet, Block>, Error> {
         let map = LpmTrie::try_from(Map::LpmTrie(self.data(blocked_networks::MAP)?));
         blocked_networks::read(&map.map_err(Error::map(blocked_networks::MAP))?)
+    }
+
+    /// How many ports are watched.
+    pub fn ports(&self) -> Result<Ports, Error> {
+        let count = |listed, advanced| bitmap::count(&self.directory, [listed, advanced]);
+        Ok(Ports {
+            tcp: count(Watched::ListedTcp, Watched::AdvancedTcp)?,
+            udp: count(Watched::ListedUdp, Watched::AdvancedUdp)?,
+        })
     }
 
     /// How many bits of the gates are set, IPv4 and IPv6 together: packets of sources behind them cost look-ups.

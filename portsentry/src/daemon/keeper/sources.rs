@@ -164,6 +164,10 @@ impl Keeper {
             if mirrored || (hold.is_fence && found == FENCES) {
                 continue;
             }
+            if self.is_exempt(source) {
+                self.lift(source, "its address is never blocked");
+                continue;
+            }
             let was_fenced = self.ledger.get(source).is_some_and(|hold| hold.is_fence);
             if !hold.is_fence && hold.proof == Proof::Cookie && self.spares(source) {
                 continue;
