@@ -21,6 +21,14 @@ pub trait Address: Copy + PartialEq + Pod {
 
     /// The last two octets, as they lie in memory.
     fn ending(self) -> u16;
+
+    /// The address with those bits cleared, given as two words in wire order; an IPv4 address as it is.
+    fn without(self, host_bits: [u64; 2]) -> Self;
+
+    /// Whether the hosts of this address's /64 have nothing in common, so that each is to be held alone: neighbours on a link
+    /// (RFC 4291 section 2.5.6), hosts of IPv4 behind a translator (RFC 6052, RFC 8215), and Teredo's, whose /64 is that of
+    /// their server (RFC 4380 section 4).
+    fn is_of_many(self) -> bool;
 }
 
 /// An IPv4 address.
@@ -98,6 +106,16 @@ impl Address for Ipv4 {
         let word: u32 = bytemuck::cast(self);
         (u32::from_le(word) >> 16) as u16
     }
+
+    #[inline(always)]
+    fn without(self, _: [u64; 2]) -> Self {
+        self
+    }
+
+    #[inline(always)]
+    fn is_of_many(self) -> bool {
+        true
+    }
 }
 
 impl Address for Ipv6 {
@@ -120,6 +138,20 @@ impl Address for Ipv6 {
     fn ending(self) -> u16 {
         let [_, low] = self.halves();
         (u64::from_le(low) >> 48) as u16
+    }
+
+    #[inline(always)]
+    fn without(self, [high_bits, low_bits]: [u64; 2]) -> Self {
+        let [high, low] = self.halves();
+        Self::from_halves([high & !high_bits, low & !low_bits])
+    }
+
+    #[inline(always)]
+    fn is_of_many(self) -> bool {
+        const TRANSLATED: u32 = 0x0064_ff9b;
+        const TEREDO: u32 = 0x2001_0000;
+        let first = u32::from_be(self.words()[0]);
+        first >> 22 == 0xfe80 >> 6 || first == TRANSLATED || first == TEREDO
     }
 }
 
@@ -182,6 +214,42 @@ mod tests {
         ] {
             let address: Ipv6Addr = text.parse().unwrap();
             assert_eq!(Ipv6::from(address).is_unicast(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_of_one_network_have_one_key() {
+        use crate::settings::Settings;
+        for (text, prefix, expected) in [
+            ("2001:db8:1:2:3:4:5:6", 64, "2001:db8:1:2::"),
+            ("2001:db8:1:2ff:3:4:5:6", 56, "2001:db8:1:200::"),
+            ("2001:db8:1:2:3:4:5:6", 48, "2001:db8:1::"),
+            ("2001:db8:1:2:3:4:5:6", 127, "2001:db8:1:2:3:4:5:6"),
+            ("2001:db8:1:2:3:4:5:7", 127, "2001:db8:1:2:3:4:5:6"),
+            ("2001:db8:1:2:3:4:5:7", 128, "2001:db8:1:2:3:4:5:7"),
+        ] {
+            let [address, expected]: [Ipv6Addr; 2] = [text, expected].map(|text| text.parse().unwrap());
+            let Settings { host_bits, .. } = Settings::UNSET.held_by(prefix);
+            assert_eq!(Ipv6Addr::from(Ipv6::from(address).without(host_bits)), expected, "{text}/{prefix}");
+        }
+    }
+
+    #[test]
+    fn networks_of_strangers_are_known() {
+        for (text, expected) in [
+            ("fe80::1", true),
+            ("febf::1", true),
+            ("fec0::1", false),
+            ("64:ff9b::192.0.2.1", true),
+            ("64:ff9b:1:2::1", true),
+            ("64:ff9c::1", false),
+            ("2001:0:5ef5:79fb::1", true),
+            ("2001:1::1", false),
+            ("2001:db8::1", false),
+            ("2002:c000:201::1", false),
+        ] {
+            let address: Ipv6Addr = text.parse().unwrap();
+            assert_eq!(Ipv6::from(address).is_of_many(), expected, "{text}");
         }
     }
 

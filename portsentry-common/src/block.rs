@@ -106,9 +106,14 @@ pub struct Block {
     pub mirrored: u8,
     /// A [`Proof`].
     pub proof: u8,
+    /// Length of the IPv6 network that is held, whose first address is the key; 0 for the key's address alone, as in the
+    /// entries of earlier versions.
+    pub prefix: u8,
+    /// Always 0.
+    pub reserved: [u8; 7],
 }
 
-const _: () = assert!(size_of::<Block>() == 40);
+const _: () = assert!(size_of::<Block>() == 48);
 
 impl Block {
     /// Whether the block has ended at `now_ns` of `CLOCK_MONOTONIC`.

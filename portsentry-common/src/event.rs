@@ -40,8 +40,8 @@ pub struct Event {
     pub options: u8,
     /// 4 or 6.
     pub version: u8,
-    /// Always 0.
-    pub reserved: u8,
+    /// Length of the IPv6 network that the source is held by; 0 for the source alone.
+    pub prefix: u8,
 }
 
 const _: () = assert!(size_of::<Event>() == 64);

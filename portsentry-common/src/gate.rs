@@ -24,6 +24,9 @@ pub const NETWORKS: usize = 0;
 pub const MOMENT: usize = 1;
 /// The word of a gate's head that says which moment that is, where [`MOMENT`] is a number at random.
 pub const EPOCH: usize = 2;
+/// The word of a gate's head that isn't 0 if a source may be held alone that others of its network would be held with: see
+/// [`crate::block::Block::prefix`].
+pub const ALONE: usize = 3;
 /// A gate's length in 64-bit words.
 pub const LENGTH: usize = HEAD + WORDS / 2;
 

@@ -5,9 +5,11 @@
 
 mod answer;
 mod fenced;
+mod held;
 
 use core::hint::cold_path;
 
+pub use self::held::held_as;
 use self::{answer::answer, fenced::fenced};
 use crate::{
     address::{Address, Ipv4, Ipv6},
@@ -354,11 +356,13 @@ fn source<A: Plain, F: Frame>(frame: &F) -> Option<A> {
 
 #[inline(always)]
 fn standing_of<A: Address, W: Hosts<A>>(source: A, world: &W) -> Standing {
+    let key = source.without(world.settings().host_bits);
+    let may_be_alone = world.may_be_alone();
     if !is_enforced(world) {
         Standing::Free
-    } else if is_blocked(&source, world) {
+    } else if is_blocked(&source, &key, may_be_alone, world) {
         Standing::Blocked
-    } else if world.is_fenced(&source) {
+    } else if world.is_fenced(&source, &key, may_be_alone) {
         Standing::Fenced
     } else {
         Standing::Free
@@ -439,8 +443,8 @@ fn goes_to_a_socket<A: Address, W: Hosts<A>>(flow: &Flow<A>, world: &W) -> bool 
 }
 
 #[inline(always)]
-fn is_blocked<A: Address, W: Hosts<A>>(source: &A, world: &W) -> bool {
-    let is_blocked = world.is_blocked(source) || world.is_in_blocked_network(*source);
+fn is_blocked<A: Address, W: Hosts<A>>(source: &A, key: &A, may_be_alone: bool, world: &W) -> bool {
+    let is_blocked = world.is_blocked(source, key, may_be_alone) || world.is_in_blocked_network(*source);
     if is_blocked {
         world.count(Counter::Dropped);
     }

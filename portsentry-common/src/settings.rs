@@ -42,6 +42,9 @@ pub struct Settings {
     pub first_jiffy: u64,
     /// How long a source's tally and its handshakes are remembered after the last new one, in nanoseconds; 0 for ever.
     pub tally_ns: u64,
+    /// The bits of an IPv6 source, as two words in wire order, by which sources of one network differ (`IPV6_PREFIX`); 0 if
+    /// each is held alone.
+    pub host_bits: [u64; 2],
     /// How long the daemon may give no sign of life before nothing is dropped any more, in nanoseconds; 0 for ever.
     pub open_after_ns: u64,
     /// Events a second that each CPU may put into the ring.
@@ -75,11 +78,11 @@ pub struct Settings {
     pub challenge_each_ns: u32,
     /// At how many distinct traps a source must complete handshakes before it is blocked (0 and 1: the first).
     pub proof_traps: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// Length of the IPv6 network that a source is held by (`IPV6_PREFIX`); 0 for 128.
+    pub prefix: u32,
 }
 
-const _: () = assert!(size_of::<Settings>() == 104);
+const _: () = assert!(size_of::<Settings>() == 120);
 
 impl Settings {
     /// The bit for TCP in [`Settings::traps`].
@@ -93,6 +96,7 @@ impl Settings {
         fence_ns: 0,
         repeat_ns: 0,
         tally_ns: 0,
+        host_bits: [0; 2],
         jiffy_ns: 0,
         first_jiffy: 0,
         open_after_ns: 0,
@@ -110,7 +114,7 @@ impl Settings {
         fence_each_ns: Self::NEVER,
         challenge_each_ns: Self::NEVER,
         proof_traps: 0,
-        reserved: 0,
+        prefix: 0,
     };
 
     /// What doesn't come back.
@@ -131,6 +135,17 @@ impl Settings {
             challenge_each_ns: each_ns(self.challenge_rate),
             ..self
         }
+    }
+
+    /// The same, with IPv6 sources held by their networks of that length.
+    #[must_use]
+    pub const fn held_by(self, prefix: u8) -> Self {
+        if prefix >= 128 || prefix == 0 {
+            return Self { host_bits: [0; 2], prefix: 0, ..self };
+        }
+        let bits = u128::MAX >> prefix;
+        let host_bits = [((bits >> 64) as u64).to_be(), (bits as u64).to_be()];
+        Self { host_bits, prefix: prefix as u32, ..self }
     }
 
     /// Whether the listed ports of `protocol` take what comes.

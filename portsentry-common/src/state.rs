@@ -4,6 +4,10 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::address::Ipv6;
 
+/// What the ignored maps hold of networks that this host is in: nobody there is exempt for that, but each is held alone.
+/// The other numbers are reasons for which nobody is held.
+pub const NEIGHBOUR: u32 = 5;
+
 /// What makes a probe a repeat of one told before.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]

@@ -6,7 +6,7 @@
 use crate::{
     block::Block,
     challenge::Secrets,
-    classify::{Kind, Probe, Protocol},
+    classify::{Probe, Protocol},
     counter::Counter,
     event::Event,
     parse::Malformed,
@@ -75,12 +75,12 @@ pub struct Flow<A> {
 /// A probe that may have been told before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sight<A> {
-    /// Where it says it came from.
+    /// The key of where it says it came from (see [`Held`]).
     pub source: A,
     /// Port that it went to, host byte order.
     pub port: u16,
-    /// Its kind.
-    pub kind: Kind,
+    /// Its [`crate::classify::Kind`].
+    pub kind: u8,
 }
 
 /// What two ends have to do with each other.
@@ -101,6 +101,26 @@ pub struct Shaken {
     pub traps: u32,
     /// Whether the source has been using an established connection to a service of ours.
     pub is_connected: bool,
+}
+
+/// What a source is to this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kinship {
+    /// Nothing.
+    Stranger,
+    /// Its network is one that this host is in, with a gateway and perhaps others of the administrator's.
+    Neighbour,
+    /// It is ignored, or one of the addresses that are never blocked.
+    Exempt,
+}
+
+/// By what a source is counted, limited and held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held<A> {
+    /// Its address, or the first of its network.
+    pub key: A,
+    /// The network's length; 0 for the address alone.
+    pub prefix: u8,
 }
 
 /// What is the same for both address families.
@@ -153,18 +173,23 @@ pub trait Shortcuts<A> {
     fn was_explained(&self, destination: A, ending: u16, protocol: Protocol, port: u16) -> bool;
 }
 
-/// What is kept for each address family. Those who are asked for at any rate are handed over where they lie: that is how a map
+/// What is kept for each address family. Sources are those of packets where the kernel program only looks, and keys (see
+/// [`Held`]) where it enters something. Those who are asked for at any rate are handed over where they lie: that is how a map
 /// wants them, and a copy would cost stack.
 pub trait Hosts<A>: World + Shortcuts<A> {
-    /// Whether `source` is blocked now; if it is, adds one to its dropped packets.
-    fn is_blocked(&self, source: &A) -> bool;
+    /// Whether anybody may be held alone that others of its network would be held with.
+    fn may_be_alone(&self) -> bool;
+
+    /// Whether `source` is blocked now, by the `key` of its network, in which exempt and neighbouring sources stay free, or
+    /// alone; if it is, adds one to its dropped packets.
+    fn is_blocked(&self, source: &A, key: &A, may_be_alone: bool) -> bool;
 
     /// Whether a blocked network holds `source`, and no ignored one does; if so, adds one to its dropped packets.
     /// Asked only of those who [`Shortcuts::may_be_blocked`].
     fn is_in_blocked_network(&self, source: A) -> bool;
 
-    /// Whether `source` is ignored, or one of the addresses that are never blocked.
-    fn is_ignored(&self, source: A) -> bool;
+    /// What `source` is to this host.
+    fn kinship(&self, source: A) -> Kinship;
 
     /// Whose address `destination` is.
     fn locality(&self, destination: A) -> Locality;
@@ -177,32 +202,32 @@ pub trait Hosts<A>: World + Shortcuts<A> {
     /// or an existing connection between the two ends. One in TIME-WAIT explains only what belongs to it.
     fn is_served(&self, flow: &Flow<A>) -> bool;
 
-    /// Counts a probe of `source` to a `pair` (see [`crate::tally::pair`]) and returns how many distinct ones it has probed.
-    fn tally(&self, source: A, pair: u32, now_ns: u64) -> u32;
+    /// Counts a probe of the source `key` to a `pair` (see [`crate::tally::pair`]) and returns how many distinct ones it has probed.
+    fn tally(&self, key: A, pair: u32, now_ns: u64) -> u32;
 
-    /// Counts a handshake of `source` with the trap at `pair`.
-    fn shake(&self, source: A, pair: u32, now_ns: u64) -> Shaken;
+    /// Counts a handshake of the source `key` with the trap at `pair`.
+    fn shake(&self, key: A, pair: u32, now_ns: u64) -> Shaken;
 
-    /// Remembers that `source` uses an established connection to a service of ours.
-    fn vouch(&self, source: A, now_ns: u64);
+    /// Remembers that the source `key` uses an established connection to a service of ours.
+    fn vouch(&self, key: A, now_ns: u64);
 
     /// Whether `sight` was told within the repeat window; if not, it is from now on.
     fn is_repeat(&self, sight: &Sight<A>, now_ns: u64) -> bool;
 
-    /// Enters `source` in the blocked map, unless a block that isn't over stands there.
-    fn block(&self, source: A, block: &Block) -> Entry;
+    /// Enters `key` in the blocked map, unless a block that isn't over stands there.
+    fn block(&self, key: A, block: &Block) -> Entry;
 
-    /// Whether `source` is fenced now.
-    fn is_fenced(&self, source: &A) -> bool;
+    /// Whether `source` is fenced now, by its network or alone, as with a block.
+    fn is_fenced(&self, source: &A, key: &A, may_be_alone: bool) -> bool;
 
     /// Adds one to the dropped packets of a fenced source.
     fn count_fenced(&self, source: A);
 
-    /// Enters `source` in the fenced map, unless a fence that isn't over stands there.
-    fn fence(&self, source: A, block: &Block) -> Entry;
+    /// Enters `key` in the fenced map, unless a fence that isn't over stands there.
+    fn fence(&self, key: A, block: &Block) -> Entry;
 
-    /// Takes `source` out of the fenced map.
-    fn unfence(&self, source: A);
+    /// Takes `key` out of the fenced map.
+    fn unfence(&self, key: A);
 
     /// Has the packet of `flow` handed to the daemon's own socket, unless another socket takes it.
     fn steer(&self, flow: &Flow<A>);

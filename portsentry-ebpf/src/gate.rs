@@ -5,7 +5,7 @@
 use core::{cell::UnsafeCell, hint::cold_path};
 
 use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
-use portsentry_common::gate::{EPOCH, HEAD, LENGTH, MOMENT, NETWORKS, is_set, mask_of, word_of};
+use portsentry_common::gate::{ALONE, EPOCH, HEAD, LENGTH, MOMENT, NETWORKS, is_set, mask_of, word_of};
 
 use crate::atomic;
 
@@ -49,6 +49,22 @@ impl Gate {
     pub fn has_networks(&self) -> bool {
         // SAFETY: a word of the gate.
         unsafe { self.word(NETWORKS).read_volatile() != 0 }
+    }
+
+    /// Whether a source may be held alone that others of its network would be held with.
+    #[inline(always)]
+    pub fn has_alone(&self) -> bool {
+        // SAFETY: a word of the gate.
+        unsafe { self.word(ALONE).read_volatile() != 0 }
+    }
+
+    /// Has such sources be looked for.
+    #[inline(always)]
+    pub fn set_alone(&self) {
+        if !self.has_alone() {
+            // SAFETY: a word of the gate, in which nobody writes anything else.
+            unsafe { self.word(ALONE).write_volatile(1) };
+        }
     }
 
     /// What stands for the moment whose explanations count, or 0 for none's.

@@ -30,7 +30,7 @@ use portsentry_common::{
     settings::Settings,
     state::{SightKey, SteerKey},
     tally::{Handshakes, Tally},
-    world::{Allowance, Connection, Entry, Flow, Hosts, Locality, Shaken, Shortcuts, Sight, World},
+    world::{Allowance, Connection, Entry, Flow, Hosts, Kinship, Locality, Shaken, Shortcuts, Sight, World},
 };
 
 use crate::{atomic, explained::place, gate::GATE_V4, maps, opaque::opaque, sockets};
@@ -203,8 +203,13 @@ impl<A: Family> Shortcuts<A> for Kernel<'_> {
 
 impl<A: Family> Hosts<A> for Kernel<'_> {
     #[inline(always)]
-    fn is_blocked(&self, source: &A) -> bool {
-        let Some(block) = source.blocked() else { return false };
+    fn may_be_alone(&self) -> bool {
+        A::VERSION == 6 && A::gate().has_alone()
+    }
+
+    #[inline(always)]
+    fn is_blocked(&self, source: &A, key: &A, may_be_alone: bool) -> bool {
+        let Some(block) = A::held_in([source, key], may_be_alone, self, A::blocked) else { return false };
         self.is_in_force(block)
     }
 
@@ -214,8 +219,8 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn is_ignored(&self, source: A) -> bool {
-        A::ignored(source)
+    fn kinship(&self, source: A) -> Kinship {
+        A::kinship(source)
     }
 
     #[inline(always)]
@@ -272,7 +277,7 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
 
     #[inline(always)]
     fn is_repeat(&self, sight: &Sight<A>, now_ns: u64) -> bool {
-        let key = SightKey::new(sight.source.to_mapped(), sight.port, sight.kind as u8);
+        let key = SightKey::new(sight.source.to_mapped(), sight.port, sight.kind);
         if let Some(told) = maps::SIGHTS.get_ptr_mut(key) {
             // SAFETY: an aligned word of a map's value.
             let told = unsafe { &mut *told };
@@ -290,20 +295,21 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     fn block(&self, source: A, block: &Block) -> Entry {
         // The map before the gate: whoever rebuilds a gate clears it first and reads the map then.
         let entry = A::enter(source, block, self.now_ns());
-        A::gate().set(source.bit());
+        open_gate(source, block);
         entry
     }
 
     #[inline(always)]
-    fn is_fenced(&self, source: &A) -> bool {
-        let Some(fence) = source.fenced() else { return false };
+    fn is_fenced(&self, source: &A, key: &A, may_be_alone: bool) -> bool {
+        let Some(fence) = A::held_in([source, key], may_be_alone, self, A::fenced) else { return false };
         // SAFETY: as in `is_blocked`.
         unsafe { !(*fence).is_over(self.now_ns()) }
     }
 
     #[inline(always)]
     fn count_fenced(&self, source: A) {
-        let Some(fence) = source.fenced() else { return };
+        let key = source.without(self.settings().host_bits);
+        let Some(fence) = A::held_in([&source, &key], true, self, A::fenced) else { return };
         // SAFETY: a field of a map's value.
         unsafe { atomic::add(&raw mut (*fence).dropped, 1) };
     }
@@ -311,7 +317,7 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     #[inline(always)]
     fn fence(&self, source: A, block: &Block) -> Entry {
         let entry = A::enter_fence(source, block, self.now_ns());
-        A::gate().set(source.bit());
+        open_gate(source, block);
         entry
     }
 
@@ -337,6 +343,15 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     fn is_expected(&self, flow: &Flow<A>) -> bool {
         sockets::is_expected(self.context.as_ptr(), flow, self.settings().first_ephemeral)
     }
+}
+
+/// Sets the gate's bit of an entry, and that it may be of a source alone.
+#[inline(always)]
+fn open_gate<A: Family>(key: A, block: &Block) {
+    if block.prefix == 0 {
+        A::gate().set_alone();
+    }
+    A::gate().set(key.bit());
 }
 
 /// What new entries begin as. In the program's data, as they would take much of the stack.

@@ -37,4 +37,6 @@ pub struct Host {
     pub gateways: BTreeSet<IpAddr>,
     /// Its name servers.
     pub resolvers: BTreeSet<IpAddr>,
+    /// IPv6 networks of the links that it is on.
+    pub neighbours: BTreeSet<IpNet>,
 }

@@ -13,7 +13,7 @@ mod terms;
 pub mod trap;
 
 pub use banner::Banner;
-pub use ledger::{Census, Edit, Hold, Ledger, Record, Standing, TakeOver};
+pub use ledger::{Census, Edit, Hold, Ledger, PREFIXES, Record, Standing, TakeOver, network_of};
 pub use response::{Action, calls_for_kill, respond};
 pub use sighting::Sighting;
 pub use terms::{Offences, Terms};

@@ -22,12 +22,13 @@ pub struct Expected {
     action: Action,
     told: Option<(Kind, Verdict, u32)>,
     counted: Vec<Counter>,
+    prefix: u8,
 }
 
 /// It passes, and leaves no trace.
 #[must_use]
 pub fn passes() -> Expected {
-    Expected { action: Action::Pass, told: None, counted: Vec::new() }
+    Expected { action: Action::Pass, told: None, counted: Vec::new(), prefix: 0 }
 }
 
 /// It passes and counts as this, once.
@@ -45,7 +46,7 @@ pub fn is_served() -> Expected {
 /// Its source is blocked.
 #[must_use]
 pub fn is_dropped() -> Expected {
-    Expected { action: Action::Drop, told: None, counted: vec![Counter::Dropped] }
+    Expected { action: Action::Drop, told: None, counted: vec![Counter::Dropped], prefix: 0 }
 }
 
 /// It is the first probe of its source, told, dropped, and the source fenced.
@@ -53,7 +54,7 @@ pub fn is_dropped() -> Expected {
 pub fn fences(kind: Kind) -> Expected {
     let counted =
         vec![Counter::Probes, counter(kind), Counter::DroppedProbes, Counter::Fenced, Counter::Told];
-    Expected { action: Action::Drop, told: Some((kind, Verdict::Fence, 1)), counted }
+    Expected { action: Action::Drop, told: Some((kind, Verdict::Fence, 1)), counted, prefix: 0 }
 }
 
 /// Its source is fenced, and it is among what such a source may send.
@@ -72,7 +73,7 @@ pub fn is_buried() -> Expected {
 #[must_use]
 pub fn is_fenced_off(cause: Option<Counter>) -> Expected {
     let counted = cause.into_iter().chain([Counter::DroppedFenced]).collect();
-    Expected { action: Action::Drop, told: None, counted }
+    Expected { action: Action::Drop, told: None, counted, prefix: 0 }
 }
 
 /// It is the first probe of its source, told, dropped, and the source blocked.
@@ -86,7 +87,7 @@ pub fn blocks(kind: Kind) -> Expected {
 pub fn blocks_at(kind: Kind, hits: u32) -> Expected {
     let counted =
         vec![Counter::Probes, counter(kind), Counter::DroppedProbes, Counter::Blocked, Counter::Told];
-    Expected { action: Action::Drop, told: Some((kind, Verdict::Block, hits)), counted }
+    Expected { action: Action::Drop, told: Some((kind, Verdict::Block, hits)), counted, prefix: 0 }
 }
 
 /// It is dropped and told, but its source finds no more room in the blocked map.
@@ -94,24 +95,30 @@ pub fn blocks_at(kind: Kind, hits: u32) -> Expected {
 pub fn finds_no_room(kind: Kind) -> Expected {
     let counted =
         vec![Counter::Probes, counter(kind), Counter::DroppedProbes, Counter::BlockedFull, Counter::Told];
-    Expected { action: Action::Drop, told: Some((kind, Verdict::Full, 1)), counted }
+    Expected { action: Action::Drop, told: Some((kind, Verdict::Full, 1)), counted, prefix: 0 }
 }
 
 /// It passes and is told as the `hits`th probe of its source.
 #[must_use]
 pub fn is_told(kind: Kind, verdict: Verdict, hits: u32) -> Expected {
     let counted = vec![Counter::Probes, counter(kind), Counter::Told];
-    Expected { action: Action::Pass, told: Some((kind, verdict, hits)), counted }
+    Expected { action: Action::Pass, told: Some((kind, verdict, hits)), counted, prefix: 0 }
 }
 
 /// It passes and is told, because its source is ignored.
 #[must_use]
 pub fn is_ignored(kind: Kind) -> Expected {
     let counted = vec![Counter::Probes, counter(kind), Counter::Ignored, Counter::Told];
-    Expected { action: Action::Pass, told: Some((kind, Verdict::Ignored, 0)), counted }
+    Expected { action: Action::Pass, told: Some((kind, Verdict::Ignored, 0)), counted, prefix: 0 }
 }
 
 impl Expected {
+    /// As it says, of a source that is held by its network of that length.
+    #[must_use]
+    pub fn by(self, prefix: u8) -> Self {
+        Self { prefix, ..self }
+    }
+
     /// As it says, but not told, for the reason that `counter` counts.
     #[must_use]
     pub fn untold(mut self, counter: Counter) -> Self {
@@ -155,6 +162,7 @@ impl Expected {
                 } else {
                     Proof::None
                 },
+                prefix: self.prefix,
             }
         });
         let names = self.counted.iter().map(|counter| (name(*counter), 1));

@@ -17,6 +17,7 @@ use portsentry_common::{
     block::Block,
     classify::Protocol::{self, Tcp, Udp},
     counter::Counters,
+    state::NEIGHBOUR,
 };
 
 use crate::{
@@ -62,7 +63,8 @@ impl InKernel {
         let local = place::local().into_iter().map(|(network, locality)| (network, locality as u32));
         kernel.local.replace(&local.collect()).expect("localities are written");
         let ignored = place::ignored().into_iter().map(|(network, exempt)| (network, exempt as u32));
-        kernel.ignored.replace(&ignored.collect()).expect("ignored networks are written");
+        let neighbours = place::neighbours().into_iter().map(|network| (network, NEIGHBOUR));
+        kernel.ignored.replace(&ignored.chain(neighbours).collect()).expect("ignored networks are written");
         for (source, block) in &scenario.blocked {
             kernel.blocked.insert(*source, block).expect("a block is written");
         }

@@ -18,13 +18,13 @@ use portsentry_common::{
     block::Block,
     budget::Budget,
     challenge::{Key, Secrets},
-    classify::{Kind, Protocol},
+    classify::Protocol,
     counter::{Counter, Counters},
     event::Event,
     judge::{Action, examine, judge},
     settings::Settings,
     tally::{Handshakes, Tally},
-    world::{Allowance, Connection, Entry, Flow, Hosts, Locality, Shaken, Shortcuts, Sight, World},
+    world::{Allowance, Connection, Entry, Flow, Hosts, Kinship, Locality, Shaken, Shortcuts, Sight, World},
 };
 
 use crate::{
@@ -47,7 +47,7 @@ pub struct Model {
     blocked: RefCell<HashMap<IpAddr, Block>>,
     tallies: RefCell<HashMap<IpAddr, Tally>>,
     handshakes: RefCell<HashMap<IpAddr, Handshakes>>,
-    sights: RefCell<HashSet<(IpAddr, u16, Kind)>>,
+    sights: RefCell<HashSet<(IpAddr, u16, u8)>>,
     told: RefCell<Vec<Event>>,
     budget: RefCell<Budget>,
     secrets: Secrets,
@@ -85,6 +85,14 @@ impl Model {
 }
 
 impl Model {
+    /// What `map` has `source` by: its network, unless it is held alone, or itself.
+    fn key_in<A: Address>(&self, map: &HashMap<IpAddr, Block>, source: A) -> Option<IpAddr> {
+        let key = source.without(self.scenario.settings.host_bits);
+        let is_stranger = Hosts::kinship(self, source) == Kinship::Stranger;
+        let is_near = |block: &Block| block.prefix != 0 && !block.is_over(self.now_ns) && is_stranger;
+        if key != source && map.get(&ip(key)).is_some_and(is_near) { Some(ip(key)) } else { Some(ip(source)) }
+    }
+
     /// Judges a frame as if the program never settled any at a glance.
     pub fn examine(&mut self, frame: &[u8]) -> Outcome {
         self.outcome(|model| examine(&Received::new(frame), model))
@@ -173,14 +181,20 @@ impl<A: Address> Shortcuts<A> for Model {
 }
 
 impl<A: Address> Hosts<A> for Model {
-    fn is_blocked(&self, source: &A) -> bool {
-        let mut blocked = self.blocked.borrow_mut();
-        let Some(block) = blocked.get_mut(&ip(*source)) else { return false };
-        if block.is_over(self.now_ns) {
-            return false;
-        }
-        block.dropped += 1;
+    fn may_be_alone(&self) -> bool {
         true
+    }
+
+    fn is_blocked(&self, source: &A, _: &A, _: bool) -> bool {
+        let mut blocked = self.blocked.borrow_mut();
+        let Some(key) = self.key_in(&blocked, *source) else { return false };
+        match blocked.get_mut(&key) {
+            Some(block) if !block.is_over(self.now_ns) => {
+                block.dropped += 1;
+                true
+            }
+            _ => false,
+        }
     }
 
     fn is_in_blocked_network(&self, source: A) -> bool {
@@ -191,9 +205,15 @@ impl<A: Address> Hosts<A> for Model {
         narrowest.is_some_and(|(_, block)| !is_ignored && !block.is_over(self.now_ns))
     }
 
-    fn is_ignored(&self, source: A) -> bool {
+    fn kinship(&self, source: A) -> Kinship {
         let source = ip(source);
-        self.ignored.iter().any(|network| network.contains(&source))
+        if self.ignored.iter().any(|network| network.contains(&source)) {
+            Kinship::Exempt
+        } else if place::neighbours().iter().any(|network| network.contains(&source)) {
+            Kinship::Neighbour
+        } else {
+            Kinship::Stranger
+        }
     }
 
     fn locality(&self, destination: A) -> Locality {
@@ -238,7 +258,9 @@ impl<A: Address> Hosts<A> for Model {
         let source = ip(source);
         let entered = blocked.keys().filter(|other| other.is_ipv4() == source.is_ipv4()).count();
         match blocked.get(&source) {
-            Some(standing) if !standing.is_over(self.now_ns) => return Entry::Already,
+            Some(old) if !old.is_over(self.now_ns) && (old.prefix != 0 || block.prefix == 0) => {
+                return Entry::Already;
+            }
             None if entered >= self.scenario.max_blocked as usize => return Entry::Full,
             _ => {}
         }
@@ -246,18 +268,22 @@ impl<A: Address> Hosts<A> for Model {
         Entry::Entered
     }
 
-    fn is_fenced(&self, source: &A) -> bool {
-        self.fenced.borrow().get(&ip(*source)).is_some_and(|fence| !fence.is_over(self.now_ns))
+    fn is_fenced(&self, source: &A, _: &A, _: bool) -> bool {
+        let fenced = self.fenced.borrow();
+        let key = self.key_in(&fenced, *source);
+        key.is_some_and(|key| fenced.get(&key).is_some_and(|fence| !fence.is_over(self.now_ns)))
     }
 
     fn count_fenced(&self, source: A) {
-        if let Some(fence) = self.fenced.borrow_mut().get_mut(&ip(source)) {
+        let mut fenced = self.fenced.borrow_mut();
+        if let Some(fence) = self.key_in(&fenced, source).and_then(|key| fenced.get_mut(&key)) {
             fence.dropped += 1;
         }
     }
 
     fn fence(&self, source: A, block: &Block) -> Entry {
-        if Hosts::is_fenced(self, &source) {
+        let standing = self.fenced.borrow().get(&ip(source)).is_some_and(|fence| !fence.is_over(self.now_ns));
+        if standing {
             return Entry::Already;
         }
         self.fenced.borrow_mut().insert(ip(source), *block);

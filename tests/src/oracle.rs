@@ -115,7 +115,7 @@ impl Oracle {
         if ip.source.is_some_and(|source| !self.is_abandoned() && self.is_blocked(source)) {
             return Finding::of(Action::Drop, &["dropped"]);
         }
-        let is_fenced = |source: &IpAddr| self.fenced.contains(source) && !self.is_abandoned();
+        let is_fenced = |source: &IpAddr| self.is_fenced(*source) && !self.is_abandoned();
         let (source, packet) = match (ip.source, &ip.rest) {
             (Some(source), Ok(packet)) => (source, packet),
             (Some(source), Err(counter)) if is_fenced(&source) => {
@@ -141,14 +141,38 @@ impl Oracle {
     /// By its own block, which counts what it drops, or by the narrowest network that holds it, unless it is ignored.
     fn is_blocked(&mut self, source: IpAddr) -> bool {
         let is_over = |block: &Block| block.until_ns != 0 && block.until_ns <= self.now_ns;
-        if let Some(block) = self.blocked.get_mut(&source).filter(|block| !is_over(block)) {
-            block.dropped += 1;
-            return true;
+        let keys = [self.held(source).0, source];
+        for key in keys {
+            if let Some(block) = self.blocked.get_mut(&key).filter(|block| !is_over(block)) {
+                // One of an address alone holds nobody else.
+                if key == source || block.prefix > 0 {
+                    block.dropped += 1;
+                    return true;
+                }
+            }
         }
         // An IPv4 address in IPv6's clothes is in no IPv4 network: an IPv6 packet can't speak for one.
         let holding = self.scenario.networks.iter().filter(|(network, _)| network.contains(&source));
         let narrowest = holding.max_by_key(|(network, _)| network.prefix_len());
         narrowest.is_some_and(|(_, block)| !is_over(block)) && !self.is_ignored(source)
+    }
+
+    /// By what a source is counted, told and held: an IPv6 address by its network of the length that the settings say, unless
+    /// the host is in that network itself, or the network is many strangers'. The length is 0 for the address alone.
+    fn held(&self, source: IpAddr) -> (IpAddr, u8) {
+        const STRANGERS: [&str; 3] = ["fe80::/10", "64:ff9b::/32", "2001::/32"];
+        let length = u8::try_from(self.settings().prefix).expect("a length");
+        let strangers = STRANGERS.map(|network| network.parse::<IpNet>().expect("a network"));
+        let alone = place::neighbours().into_iter().chain(strangers);
+        let is_alone = alone.into_iter().any(|network| network.contains(&source)) || self.is_ignored(source);
+        if source.is_ipv4() || length == 0 || is_alone {
+            return (source, 0);
+        }
+        (IpNet::new(source, length).expect("a network").network(), length)
+    }
+
+    fn is_fenced(&self, source: IpAddr) -> bool {
+        self.fenced.contains(&self.held(source).0)
     }
 
     fn is_ignored(&self, source: IpAddr) -> bool {
@@ -214,7 +238,8 @@ impl Oracle {
             let verdict = if is_ignored { Verdict::Ignored } else { Verdict::Noticed };
             return self.told(&seen, verdict, 0, counted);
         }
-        let (hits, recent) = self.probed.entry(seen.source).or_default();
+        let (key, prefix) = self.held(seen.source);
+        let (hits, recent) = self.probed.entry(key).or_default();
         let pair = (seen.packet.destination, seen.ports[1]);
         if !recent.contains(&pair) {
             *hits += 1;
@@ -237,9 +262,9 @@ impl Oracle {
         if self.settings().fence_ns > 0 {
             return self.fence(&seen, hits, counted);
         }
-        self.blocked.insert(seen.source, self.block(&seen, hits));
+        self.blocked.insert(key, Block { prefix, ..self.block(&seen, hits) });
         counted.extend(["dropped_probes", "blocked", "told"]);
-        Finding { action: Action::Drop, told: vec![sighting(&seen, Verdict::Block, hits)], counted }
+        Finding { action: Action::Drop, told: vec![self.sighting(&seen, Verdict::Block, hits)], counted }
     }
 
     /// A probe that its source passes with: told, unless it was told before.
@@ -250,10 +275,10 @@ impl Oracle {
         hits: u32,
         mut counted: Vec<&'static str>,
     ) -> Finding {
-        let is_new = self.told.insert((seen.source, seen.port(), seen.kind as u8));
+        let is_new = self.told.insert((self.held(seen.source).0, seen.port(), seen.kind as u8));
         let is_told = is_new || self.settings().repeat_ns == 0;
         counted.push(if is_told { "told" } else { "repeated" });
-        let told = is_told.then(|| sighting(seen, verdict, hits));
+        let told = is_told.then(|| self.sighting(seen, verdict, hits));
         Finding { action: Action::Pass, told: told.into_iter().collect(), counted }
     }
 
@@ -261,15 +286,19 @@ impl Oracle {
         let mut told = Vec::new();
         if self.fences_left > 0 {
             self.fences_left -= 1;
-            self.fenced.insert(seen.source);
+            self.fenced.insert(self.held(seen.source).0);
             counted.extend(["fenced", "told"]);
-            told.push(sighting(seen, Verdict::Fence, hits));
+            told.push(self.sighting(seen, Verdict::Fence, hits));
         } else {
             counted.push("over_fences");
         }
         let is_answered = self.answers(seen);
         counted.push(if is_answered { "answered" } else { "dropped_probes" });
         Finding { action: if is_answered { Action::Answer } else { Action::Drop }, told, counted }
+    }
+
+    fn sighting(&self, seen: &Seen<'_>, verdict: Verdict, hits: u32) -> Sighting {
+        Sighting { prefix: self.held(seen.source).1, ..sighting(seen, verdict, hits) }
     }
 
     /// Whether a SYN to a trap is answered with a cookie: it is whole and plain, and between two hosts.

@@ -19,6 +19,8 @@ pub const OWN: [&str; 5] = ["198.51.100.1", "198.51.100.2", "203.0.113.1", "2001
 pub const PEERS: [&str; 2] = ["192.0.2.200", "2001:db8:bad::c8"];
 /// Networks behind this host; an address of its own lies in the first.
 const PROTECTED: [&str; 2] = ["203.0.113.0/24", "2001:db8:100::/48"];
+/// IPv6 networks of this host's links.
+const NEIGHBOURS: [&str; 1] = ["2001:db8:5::/64"];
 const IGNORED: [&str; 2] = ["192.0.2.240/28", "2001:db8:fee::/48"];
 
 /// Ports watched by list.
@@ -52,6 +54,12 @@ pub fn ignored() -> BTreeMap<IpNet, Exempt> {
     let own = OWN.into_iter().map(|address| (IpNet::from(ip(address)), Exempt::Own));
     let ignored = IGNORED.into_iter().map(|network| (net(network), Exempt::Ignored));
     own.chain(ignored).collect()
+}
+
+/// The IPv6 networks of this host's links, of which each address is held alone.
+#[must_use]
+pub fn neighbours() -> Vec<IpNet> {
+    NEIGHBOURS.into_iter().map(net).collect()
 }
 
 /// The sockets that are open, in the order in which they can be opened.

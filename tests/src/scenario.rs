@@ -67,6 +67,15 @@ impl Scenario {
         self
     }
 
+    /// With the network of `source` blocked as one source, until a time as above.
+    #[must_use]
+    pub fn blocked_by(mut self, source: &str, prefix: u8, until_ns: u64) -> Self {
+        let source = source.parse().expect("an address");
+        let block = Block { until_ns, prefix, origin: Origin::File as u8, ..Block::zeroed() };
+        self.blocked.push((source, block));
+        self
+    }
+
     /// With `network` blocked, until a time as above.
     #[must_use]
     pub fn blocked_network(mut self, network: &str, until_ns: u64) -> Self {
@@ -82,7 +91,7 @@ impl Scenario {
 pub fn every_way() -> Vec<(&'static str, Scenario)> {
     const HOUR_NS: u64 = 3_600_000_000_000;
     type Change = fn(&mut Settings);
-    let changes: [(&'static str, Change); 11] = [
+    let changes: [(&'static str, Change); 13] = [
         ("the first probe blocks", |_| {}),
         ("the third probe blocks", |settings| settings.trigger = 3),
         ("ACK probes count, and TCP is only reported", |settings| {
@@ -118,6 +127,18 @@ pub fn every_way() -> Vec<(&'static str, Scenario)> {
             settings.fence_ns = HOUR_NS;
             settings.fence_rate = u32::MAX;
             settings.challenge_rate = u32::MAX;
+        }),
+        ("IPv6 sources are blocked by their /64", |settings| {
+            *settings = settings.held_by(64);
+            settings.trigger = 2;
+            settings.repeat_ns = HOUR_NS;
+        }),
+        ("IPv6 sources are fenced by their /56", |settings| {
+            *settings = settings.held_by(56);
+            settings.fence_ns = HOUR_NS;
+            settings.fence_rate = u32::MAX;
+            settings.challenge_rate = u32::MAX;
+            settings.first_ephemeral = 32_768;
         }),
         ("nothing is told twice", |settings| {
             settings.repeat_ns = HOUR_NS;

@@ -40,6 +40,7 @@ mod names;
 mod package;
 mod packets;
 mod parity;
+mod prefixes;
 mod proof;
 mod responses;
 mod sandbox;

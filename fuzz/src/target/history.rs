@@ -38,7 +38,8 @@ fn written(data: &[u8]) {
     let protocol = if head[26] & 1 == 0 { Protocol::Tcp } else { Protocol::Udp };
     let name = Name::new(name).ok();
     let named = Named { address: source, name: name.as_ref().map(Name::as_str) };
-    let hold = Hold { since: time, until: None, port, protocol, proof: Proof::None, is_fence: false };
+    let hold =
+        Hold { since: time, until: None, port, protocol, proof: Proof::None, is_fence: false, prefix: 0 };
     let record = Record { source, hold };
     for line in [
         classic::record(time, &named, port, protocol, "Blocked", &TimeZone::UTC),

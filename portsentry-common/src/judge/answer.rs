@@ -1,6 +1,6 @@
 //! What is done about a probe: counted, blocked or fenced, told. It must not ask whether it is one.
 
-use super::{Action, fenced::challenge, is_enforced};
+use super::{Action, fenced::challenge, held::held_as, is_enforced};
 use crate::{
     address::Address,
     block::{Block, Origin, Proof},
@@ -11,7 +11,7 @@ use crate::{
     frame::{Frame, Rewrite},
     parse::{Datagram, Link},
     tally::pair,
-    world::{Allowance, Entry, Flow, Hosts, Sight, World},
+    world::{Allowance, Entry, Flow, Held, Hosts, Kinship, Sight, World},
 };
 
 /// Counts a probe, reaches the verdict, carries it out and tells it.
@@ -32,23 +32,26 @@ where
     let now_ns = world.now_ns();
     world.count(Counter::Probes);
     world.count(probe.kind.into());
-    let (verdict, hits) = verdict(flow, now_ns, world);
+    let kinship = world.kinship(flow.source);
+    let held = held_as(flow.source, kinship, world.settings());
+    let (verdict, hits) = verdict(flow, kinship, &held, now_ns, world);
     let mut event = event(frame, link, datagram, flow, now_ns, world);
     event.hits = hits;
+    event.prefix = held.prefix;
     event.verdict = verdict as u8;
     match verdict {
         Verdict::Block => {
             let block = block(&event, world.settings().block_ns);
-            enter(&mut event, &block, flow, world);
+            enter(&mut event, &block, &held, world);
         }
         Verdict::Fence => {
-            fence(&event, flow, world);
+            fence(&event, &held, world);
             if challenge(frame, link, datagram, flow, now_ns, world) {
                 return Action::Answer;
             }
         }
         _ => {
-            tell(&event, flow, world);
+            tell(&event, &held, world);
             return Action::Pass;
         }
     }
@@ -89,7 +92,7 @@ where
         ttl: datagram.ttl,
         options: u8::from(datagram.options),
         version: A::VERSION,
-        reserved: 0,
+        prefix: 0,
     }
 }
 
@@ -98,10 +101,10 @@ where
 pub(super) fn enter<A: Address, W: Hosts<A>>(
     event: &mut Event,
     block: &Block,
-    flow: &Flow<A>,
+    held: &Held<A>,
     world: &W,
 ) -> Entry {
-    let entry = world.block(flow.source, block);
+    let entry = world.block(held.key, block);
     match entry {
         Entry::Entered => {
             world.count(Counter::Blocked);
@@ -111,7 +114,7 @@ pub(super) fn enter<A: Address, W: Hosts<A>>(
         Entry::Full => {
             world.count(Counter::BlockedFull);
             event.verdict = Verdict::Full as u8;
-            tell(event, flow, world);
+            tell(event, held, world);
         }
     }
     entry
@@ -120,10 +123,10 @@ pub(super) fn enter<A: Address, W: Hosts<A>>(
 /// Fences the source of `event`, and tells it. A flood of forged sources must not turn the map over faster than a
 /// real one can be told from them, so there is an allowance; the probe itself is dropped in any case.
 #[inline(always)]
-fn fence<A: Address, W: Hosts<A>>(event: &Event, flow: &Flow<A>, world: &W) {
+fn fence<A: Address, W: Hosts<A>>(event: &Event, held: &Held<A>, world: &W) {
     if !world.spend(Allowance::Fence, event.time_ns) {
         world.count(Counter::OverFences);
-    } else if world.fence(flow.source, &block(event, world.settings().fence_ns)) == Entry::Entered {
+    } else if world.fence(held.key, &block(event, world.settings().fence_ns)) == Entry::Entered {
         world.count(Counter::Fenced);
         tell_at_once(event, world);
     }
@@ -131,9 +134,15 @@ fn fence<A: Address, W: Hosts<A>>(event: &Event, flow: &Flow<A>, world: &W) {
 
 /// The verdict, and which probe of its source this is (0 if it doesn't count).
 #[inline(always)]
-fn verdict<A: Address, W: Hosts<A>>(flow: &Flow<A>, now_ns: u64, world: &W) -> (Verdict, u32) {
+fn verdict<A: Address, W: Hosts<A>>(
+    flow: &Flow<A>,
+    kinship: Kinship,
+    held: &Held<A>,
+    now_ns: u64,
+    world: &W,
+) -> (Verdict, u32) {
     let settings = world.settings();
-    if world.is_ignored(flow.source) {
+    if kinship == Kinship::Exempt {
         world.count(Counter::Ignored);
         return (Verdict::Ignored, 0);
     }
@@ -142,7 +151,7 @@ fn verdict<A: Address, W: Hosts<A>>(flow: &Flow<A>, now_ns: u64, world: &W) -> (
     }
     // A trigger that the first probe reaches needs no memory, which spares it under a flood.
     let hits = if settings.trigger > 1 {
-        world.tally(flow.source, pair(flow.destination, flow.probe.port), now_ns)
+        world.tally(held.key, pair(flow.destination, flow.probe.port), now_ns)
     } else {
         1
     };
@@ -169,13 +178,15 @@ pub(super) fn block(event: &Event, length_ns: u64) -> Block {
         origin: Origin::Trigger as u8,
         mirrored: 0,
         proof: Proof::None as u8,
+        prefix: event.prefix,
+        reserved: [0; 7],
     }
 }
 
 /// Tells `event` unless the rate is exceeded or it repeats one told before.
 #[inline(always)]
-pub(super) fn tell<A: Address, W: Hosts<A>>(event: &Event, flow: &Flow<A>, world: &W) {
-    let sight = Sight { source: flow.source, port: flow.probe.port, kind: flow.probe.kind };
+pub(super) fn tell<A: Address, W: Hosts<A>>(event: &Event, held: &Held<A>, world: &W) {
+    let sight = Sight { source: held.key, port: event.port, kind: event.kind };
     if !world.spend(Allowance::Tell, event.time_ns) {
         world.count(Counter::OverRate);
     } else if world.is_repeat(&sight, event.time_ns) {

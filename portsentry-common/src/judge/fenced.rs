@@ -4,6 +4,7 @@
 use super::{
     Action,
     answer::{block, enter, event, tell},
+    held::held,
     is_explained, is_trap,
 };
 use crate::{
@@ -38,7 +39,7 @@ where
         Doing::Uses(probe) => {
             // A connection to a trap speaks for nobody.
             if !is_trap(&probe, world) {
-                world.vouch(source, now_ns);
+                world.vouch(held(source, world).key, now_ns);
             }
             return Ok(pass(world));
         }
@@ -157,17 +158,19 @@ where
 {
     let probe = Probe { kind: Kind::Connect, ..flow.probe };
     let flow = Flow { probe, ..*flow };
-    let Shaken { traps, is_connected } = world.shake(flow.source, pair(flow.destination, probe.port), now_ns);
+    let held = held(flow.source, world);
+    let Shaken { traps, is_connected } = world.shake(held.key, pair(flow.destination, probe.port), now_ns);
     let mut event = event(frame, link, datagram, &flow, now_ns, world);
     event.hits = traps;
+    event.prefix = held.prefix;
     if !is_proven(traps, is_connected, world.settings()) {
         event.verdict = Verdict::Fence as u8;
-        tell(&event, &flow, world);
+        tell(&event, &held, world);
         return;
     }
     event.verdict = Verdict::Block as u8;
     let block = Block { proof: Proof::Cookie as u8, ..block(&event, world.settings().block_ns) };
-    if enter(&mut event, &block, &flow, world) != Entry::Full {
-        world.unfence(flow.source);
+    if enter(&mut event, &block, &held, world) != Entry::Full {
+        world.unfence(held.key);
     }
 }

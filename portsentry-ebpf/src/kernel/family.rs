@@ -10,8 +10,8 @@ use portsentry_common::{
     block::Block,
     classify::Protocol,
     gate::Gated,
-    state::NetworkKey,
-    world::Entry,
+    state::{NEIGHBOUR, NetworkKey},
+    world::{Entry, Kinship, World},
 };
 
 use crate::{
@@ -44,8 +44,15 @@ pub trait Family: Address + Gated + Tuple {
     fn remove_fence(self);
     /// Inserts a block; `flags` as of `bpf_map_update_elem`.
     fn insert(self, block: &Block, flags: u32) -> Result<(), i32>;
-    /// Whether a network that is never blocked holds the address.
-    fn ignored(self) -> bool;
+    /// What the networks that are never blocked, and those of this host, say of the address.
+    fn kinship(self) -> Kinship;
+    /// The entry that `map` has for an address or its network, by that one's key: see [`Block::prefix`]. It may be over.
+    fn held_in<W: World>(
+        source_and_key: [&Self; 2],
+        may_be_alone: bool,
+        world: &W,
+        map: impl Fn(&Self) -> Option<*mut Block>,
+    ) -> Option<*mut Block>;
     /// The number of the locality that holds the address, if any.
     fn local(self) -> Option<u32>;
     /// Whether the address was explained in `moment` with the port of that place.
@@ -61,7 +68,7 @@ pub trait Family: Address + Gated + Tuple {
             Ok(()) => Entry::Entered,
             Err(EEXIST) => {
                 // SAFETY: a hash map's value stays readable for the program's run.
-                let standing = self.blocked().is_some_and(|block| unsafe { !(*block).is_over(now_ns) });
+                let standing = self.blocked().is_some_and(|old| unsafe { stands(&*old, block, now_ns) });
                 if standing {
                     Entry::Already
                 } else {
@@ -76,12 +83,19 @@ pub trait Family: Address + Gated + Tuple {
     #[inline(always)]
     fn enter_fence(self, block: &Block, now_ns: u64) -> Entry {
         // SAFETY: as in `enter`.
-        let standing = self.fenced().is_some_and(|block| unsafe { !(*block).is_over(now_ns) });
+        let standing = self.fenced().is_some_and(|old| unsafe { stands(&*old, block, now_ns) });
         if standing {
             return Entry::Already;
         }
         self.insert_fence(block, BPF_ANY).map_or(Entry::Full, |()| Entry::Entered)
     }
+}
+
+/// Whether an entry does what a new one would: it isn't over, and not of the first address of a network alone that is to be
+/// held as a whole.
+#[inline(always)]
+fn stands(old: &Block, new: &Block, now_ns: u64) -> bool {
+    !old.is_over(now_ns) && (old.prefix != 0 || new.prefix == 0)
 }
 
 impl Family for Ipv4 {
@@ -122,8 +136,18 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
-    fn ignored(self) -> bool {
-        maps::IGNORED_V4.get(Whole::of(bytemuck::cast::<_, [u32; 1]>(self)).key()).is_some()
+    fn kinship(self) -> Kinship {
+        kinship(maps::IGNORED_V4.get(Whole::of(bytemuck::cast::<_, [u32; 1]>(self)).key()))
+    }
+
+    #[inline(always)]
+    fn held_in<W: World>(
+        [_, key]: [&Self; 2],
+        _: bool,
+        _: &W,
+        map: impl Fn(&Self) -> Option<*mut Block>,
+    ) -> Option<*mut Block> {
+        map(key)
     }
 
     #[inline(always)]
@@ -188,8 +212,27 @@ impl Family for Ipv6 {
     }
 
     #[inline(always)]
-    fn ignored(self) -> bool {
-        maps::IGNORED_V6.get(Whole::of(self.words()).key()).is_some()
+    fn kinship(self) -> Kinship {
+        kinship(maps::IGNORED_V6.get(Whole::of(self.words()).key()))
+    }
+
+    #[inline(always)]
+    fn held_in<W: World>(
+        [source, key]: [&Self; 2],
+        may_be_alone: bool,
+        world: &W,
+        map: impl Fn(&Self) -> Option<*mut Block>,
+    ) -> Option<*mut Block> {
+        if let Some(block) = map(key) {
+            // SAFETY: a field of a map's value.
+            let prefix = unsafe { (*block).prefix };
+            // SAFETY: as above. One that is over must not hide that of the address alone.
+            let is_over = || unsafe { (*block).is_over(world.now_ns()) };
+            if prefix == 0 && key == source || prefix != 0 && !is_over() && is_stranger(source) {
+                return Some(block);
+            }
+        }
+        if may_be_alone { map(source) } else { None }
     }
 
     #[inline(always)]
@@ -247,9 +290,25 @@ fn blocked_network(version: u64, high: u64, low: u64) -> *mut Block {
     let key = Whole::of(bytemuck::cast::<_, [u32; 6]>(NetworkKey { version, address }));
     let Some(block) = maps::BLOCKED_NETWORKS.get(key.key()) else { return core::ptr::null_mut() };
     let [_, _, _, last] = address.words();
-    let is_ignored =
-        if version == u64::from(Ipv4::VERSION) { Ipv4::from_word(last).ignored() } else { address.ignored() };
-    if is_ignored { core::ptr::null_mut() } else { core::ptr::from_ref(block).cast_mut() }
+    let kinship =
+        if version == u64::from(Ipv4::VERSION) { Ipv4::from_word(last).kinship() } else { address.kinship() };
+    if kinship == Kinship::Exempt { core::ptr::null_mut() } else { core::ptr::from_ref(block).cast_mut() }
+}
+
+/// What a value of the ignored maps says: see [`NEIGHBOUR`].
+#[inline(always)]
+fn kinship(value: Option<&u32>) -> Kinship {
+    match value {
+        None => Kinship::Stranger,
+        Some(&NEIGHBOUR) => Kinship::Neighbour,
+        Some(_) => Kinship::Exempt,
+    }
+}
+
+/// Whether `source` is held with its network. A function of its own, for the sake of the stack.
+#[inline(never)]
+fn is_stranger(source: &Ipv6) -> bool {
+    source.kinship() == Kinship::Stranger
 }
 
 /// What stands for an address among the explained.

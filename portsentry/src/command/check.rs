@@ -152,7 +152,7 @@ fn watched(config: &Config, modes: Modes) -> Vec<(&'static str, PortSet)> {
 /// The actions in the order in which they are taken, for an example.
 fn actions(config: &Config, modes: Modes) -> Vec<(&'static str, String)> {
     let mode = modes.name(Protocol::Tcp, config.log_format);
-    let values = Values { target: [192, 0, 2, 9].into(), port: 111, mode, proof: "" };
+    let values = Values { target: std::net::IpAddr::from([192, 0, 2, 9]).into(), port: 111, mode, proof: "" };
     let shown = |argv: Vec<String>| format!("{argv:?}");
     let command = config.kill_run_cmd.as_ref().map(|it| ("KILL_RUN_CMD", shown(it.argv(&values))));
     let deny = config.kill_hosts_deny.as_ref().map(|it| {

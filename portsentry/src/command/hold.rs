@@ -81,8 +81,15 @@ fn carry_out(
 ) -> Exit {
     let (hosts, mut networks): (BTreeSet<IpNet>, BTreeSet<IpNet>) =
         addresses.iter().partition(|network| network.prefix_len() == network.max_prefix_len());
-    let sources: BTreeSet<IpAddr> = hosts.iter().map(IpNet::addr).collect();
+    let mut sources: BTreeSet<IpAddr> = hosts.iter().map(IpNet::addr).collect();
     if *change == Change::Unblock {
+        // A network that sources are held by is found by its first address.
+        let (held, others) = networks.into_iter().partition(|network| {
+            network.prefix_len() == options.config.ipv6_prefix && !options.listed.networks.contains(network)
+        });
+        networks = others;
+        let held: BTreeSet<IpNet> = held;
+        sources.extend(held.iter().map(|network| network.network()));
         networks.extend(hosts.iter().filter(|host| options.listed.names(host.addr())));
     } else {
         let refused = match refuse(&sources, options) {

@@ -22,6 +22,7 @@ use crate::{
     config::Config,
     exit::Exit,
     kernel::{self, Observer, Sources, monotonic_ns, wall_time},
+    policy::network_of,
     sink::{self, blocked_file, classic},
 };
 
@@ -75,7 +76,7 @@ fn explain(sources: &mut [Listed], config: &Config) {
     });
     let mut reasons = blocked_file::reasons(&content.unwrap_or_default());
     for source in sources.iter_mut().filter(|source| source.state == State::Blocked) {
-        source.reason = host(source.address).and_then(|address| reasons.remove(&address));
+        source.reason = reasons.remove(&source.address.addr());
     }
 }
 
@@ -101,7 +102,9 @@ pub(super) fn read(observer: &Observer) -> Result<Vec<Listed>, kernel::Error> {
     fenced.retain(|address, _| !blocked.contains_key(address));
     let listed = |sources: BTreeMap<IpAddr, Block>, state| {
         let standing = sources.into_iter().filter(move |(_, block)| !block.is_over(now.unsigned_abs()));
-        standing.map(move |(address, block)| Listed::new(address.into(), state, &block)).collect::<Vec<_>>()
+        standing
+            .map(move |(address, block)| Listed::new(network_of(address, block.prefix), state, &block))
+            .collect::<Vec<_>>()
     };
     let networks = observer.networks()?.into_iter();
     let networks = networks.map(|(network, block)| Listed::new(network, State::Blocked, &block)).collect();
@@ -320,6 +323,8 @@ mod tests {
             origin: 1,
             mirrored: 1,
             proof: Proof::Cookie as u8,
+            prefix: 0,
+            reserved: [0; 7],
         };
         let source = Listed::new(IpAddr::from([192, 0, 2, 9]).into(), State::Blocked, &block);
         assert_eq!(

@@ -76,10 +76,11 @@ fn read(options: &Options, address: IpAddr) -> Result<Report, Exit> {
     let listed = observer.as_ref().map_or_else(|| Ok(Vec::new()), list::read);
     let listed = listed.map_err(|error| observed::failure(&error))?;
     let content = sink::read(&config.blocked_file).map_err(|error| failed(&error))?.unwrap_or_default();
-    let reason = blocked_file::reasons(&content).remove(&address);
+    let mut reasons = blocked_file::reasons(&content);
     // A line without a time says nothing of when.
     let (records, _) = blocked_file::parse(&content, std::time::SystemTime::now());
-    let record = records.into_iter().find(|record| record.source == address);
+    let record = records.into_iter().find(|record| record.network().contains(&address));
+    let reason = record.as_ref().and_then(|record| reasons.remove(&record.source));
     let file = record.map(|record| Line {
         since: Time(record.hold.since),
         until: record.hold.until.map(Time),
@@ -275,6 +276,7 @@ mod tests {
             hits: 1,
             verdict: "block".into(),
             proof: "none".into(),
+            prefix: 0,
         };
         let text = packets(&[seen]);
         let line = text.lines().nth(1).unwrap();

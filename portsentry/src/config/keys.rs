@@ -268,6 +268,19 @@ pub const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "IPV6_PREFIX",
+        origin: Origin::Ours,
+        form: "48 to 128",
+        default: "64",
+        meaning: "Length of the IPv6 network by which a source is counted, limited, fenced and blocked: a host has as many \
+                  addresses of its /64 as it likes. 128 is for each address alone, as before. Addresses of the links that \
+                  this host is on, link-local ones, and those behind translators (64:ff9b::/32) and of Teredo are always \
+                  held alone. A change of it lets go networks of another length; single addresses stay held.",
+        set: |c, v, r| {
+            put(&mut c.ipv6_prefix, value::number(v, 48..=128, r).and_then(|it| it.try_into().ok()))
+        },
+    },
+    Key {
         name: "BLOCK_UNPROVEN",
         origin: Origin::Ours,
         form: "0 or 1",

@@ -124,6 +124,8 @@ pub struct Config {
     pub challenge: bool,
     /// `CHALLENGE_RATE`: answers a second, of all CPUs together.
     pub challenge_rate: u32,
+    /// `IPV6_PREFIX`
+    pub ipv6_prefix: u8,
     /// `PROOF_TRAPS`
     pub proof_traps: u32,
     /// `TRIGGER_WINDOW`, in whole seconds; zero is for ever.
@@ -211,6 +213,7 @@ impl Default for Config {
             fence_rate: 1000,
             challenge: false,
             challenge_rate: 1000,
+            ipv6_prefix: 64,
             proof_traps: 2,
             trigger_window: Duration::from_hours(1),
             kill_on_proof: false,

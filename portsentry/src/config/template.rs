@@ -1,7 +1,9 @@
 //! The `KILL_*` settings: text with macros, made ready when the configuration is read.
 //! Must not run anything, nor let a macro's value be split into words or read by a shell.
 
-use std::{fmt, net::IpAddr};
+use std::fmt;
+
+use ipnet::IpNet;
 
 use super::{report::Report, span::Span};
 
@@ -10,8 +12,8 @@ mod shell;
 /// What the macros of one action stand for.
 #[derive(Debug, Clone, Copy)]
 pub struct Values<'a> {
-    /// `$TARGET$`: the source that is acted against.
-    pub target: IpAddr,
+    /// `$TARGET$`: the source that is acted against, a host or an IPv6 network.
+    pub target: IpNet,
     /// `$PORT$`: the port that it probed.
     pub port: u16,
     /// `$MODE$`: `tcp` to `audp` in 1.2, `stealth` or `connect` in 2.x.
@@ -45,7 +47,7 @@ impl Macro {
 
     fn value(self, values: &Values<'_>) -> String {
         match self {
-            Self::Target => values.target.to_string(),
+            Self::Target => name(values.target),
             Self::Port => values.port.to_string(),
             Self::Mode => values.mode.to_owned(),
             Self::Proof => values.proof.to_owned(),
@@ -159,14 +161,30 @@ impl DenyLine {
     /// wants it.
     #[must_use]
     pub fn render(&self, values: &Values<'_>) -> String {
+        let address = values.target.addr();
         let render = |piece: &Piece| match piece {
-            Piece::Macro(Macro::Target) if values.target.is_ipv6() && !self.bracketed => {
-                format!("[{}]", values.target)
-            }
+            Piece::Macro(Macro::Target) if address.is_ipv6() && !self.bracketed => format!("[{address}]"),
+            Piece::Macro(Macro::Target) => address.to_string(),
             Piece::Macro(it) => it.value(values),
             Piece::Literal(text) => text.clone(),
         };
-        self.text.0.iter().map(render).collect()
+        let line: String = self.text.0.iter().map(render).collect();
+        // A network's length stands behind the brackets.
+        let (bare, length) = (format!("[{address}]"), values.target.prefix_len());
+        if length < values.target.max_prefix_len() {
+            line.replace(&bare, &format!("{bare}/{length}"))
+        } else {
+            line
+        }
+    }
+}
+
+/// As commands take it: a host without a length.
+fn name(target: IpNet) -> String {
+    if target.prefix_len() == target.max_prefix_len() {
+        target.addr().to_string()
+    } else {
+        target.to_string()
     }
 }
 

@@ -84,7 +84,7 @@ fn the_shipped_file_shows_every_setting_and_every_example_works() {
     good(SHIPPED);
     let is_setting = |line: &&str| {
         let name = line.split_once("=\"").map_or("", |(name, _)| name);
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
     };
     let settings: Vec<&str> =
         SHIPPED.lines().map(|line| line.trim_start_matches('#')).filter(is_setting).collect();
@@ -111,7 +111,7 @@ fn every_setting_of_ours_is_read() {
          MAX_BLOCKED=\"16777216\"\nMAX_SOURCES=\"1\"\nRING_SIZE=\"4096\"\nEVENT_RATE=\"5\"\nREPEAT_WINDOW=\"0\"\n\
          ACK_PROBES=\"count\"\nXDP_MODE=\"generic\"\nLOG_FORMAT=\"classic\"\nLOG_OUTPUT=\"syslog\"\n\
          BLOCK_UNPROVEN=\"1\"\nBLOCK_TIME=\"7\"\nBLOCK_TIME_FACTOR=\"14\"\nMAX_BLOCK_TIME=\"15\"\nOPEN_AFTER=\"13\"\nFENCE_TIME=\"8\"\nMAX_FENCED=\"9\"\nFENCE_RATE=\"10\"\nCHALLENGE=\"1\"\n\
-         SANDBOX=\"0\"\nRUN_AS=\"nobody\"\nCHALLENGE_RATE=\"11\"\nPROOF_TRAPS=\"3\"\nTRIGGER_WINDOW=\"16\"\nKILL_ON_PROOF=\"1\"\nACTION_RATE=\"12\"\n\
+         SANDBOX=\"0\"\nRUN_AS=\"nobody\"\nCHALLENGE_RATE=\"11\"\nPROOF_TRAPS=\"3\"\nIPV6_PREFIX=\"56\"\nTRIGGER_WINDOW=\"16\"\nKILL_ON_PROOF=\"1\"\nACTION_RATE=\"12\"\n\
          SYSLOG_FACILITY=\"LOG_LOCAL0\"\nSYSLOG_LEVEL=\"warning\"\nWRAPPER_HOSTS_DENY=\"/h\"\n\
          EVIDENCE_FILE=\"off\"\nCONTROL_SOCKET=\"/s\"\nCONTROL_GROUP=\"adm\"\nON_STOP=\"keep\"\nJSON_LOG=\"/e\"\nMETRICS_LISTEN=\"[::1]:9911\"\n",
     );
@@ -131,6 +131,7 @@ fn every_setting_of_ours_is_read() {
     assert_eq!(config.block_time_factor, 14);
     assert_eq!((config.max_fenced, config.fence_rate), (9, 10));
     assert_eq!((config.proof_traps, config.trigger_window), (3, seconds(16)));
+    assert_eq!(config.ipv6_prefix, 56);
     assert_eq!((config.challenge_rate, config.action_rate), (11, 12));
     assert_eq!((config.event_rate, config.repeat_window), (5, Duration::ZERO));
     assert_eq!((config.evidence_file, config.control_socket.as_deref()), (None, Some(Path::new("/s"))));

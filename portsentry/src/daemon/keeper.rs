@@ -9,6 +9,7 @@ mod attachments;
 mod clock;
 mod follow;
 mod lists;
+mod networks;
 mod scope;
 mod show;
 mod sources;
@@ -111,6 +112,8 @@ pub struct Keeper {
     visits: Visits,
     spare: Spare,
     trigger_window: Duration,
+    /// `IPV6_PREFIX`
+    prefix: u8,
     trigger: u32,
     is_fencing: bool,
     /// `MAX_FENCED`, for both address families together.
@@ -203,6 +206,7 @@ impl Keeper {
             }),
             spare: Spare::new(config, modes),
             trigger_window: config.trigger_window,
+            prefix: config.ipv6_prefix,
             trigger: config.scan_trigger,
             is_fencing: !config.block_unproven,
             max_fenced: config.max_fenced as usize * 2,
@@ -311,16 +315,16 @@ impl Keeper {
     fn on_sighting(&mut self, sighting: &Sighting) {
         let record = sighting.record();
         let response = (self.responses.of(sighting.protocol), self.kills_on_proof);
-        let is_new = self.ledger.get(sighting.source).is_none_or(|hold| hold.is_fence);
+        let is_new = self.ledger.get(record.source).is_none_or(|hold| hold.is_fence);
         if sighting.verdict == Verdict::Block
             && is_new
-            && let Err(error) = self.offend(sighting.source, &record.hold)
+            && let Err(error) = self.offend(record.source, &record.hold)
         {
             self.journal.error(&error);
         }
-        let until = self.until(sighting.source, &record.hold);
+        let until = self.until(record.source, &record.hold);
         let actions = respond(&mut self.ledger, sighting, until, response);
-        self.files.see(sighting, self.ledger.holds(sighting.source));
+        self.files.see(sighting, self.ledger.holds(record.source));
         self.tell(sighting, actions);
         // It has become a gateway, or ignored, since the kernel saw the probe.
         if matches!(sighting.verdict, Verdict::Block | Verdict::Fence) && self.is_exempt(sighting.source) {

@@ -106,6 +106,7 @@ impl Followed {
             self.routes.join(added.clone());
             self.host.gateways.extend(added.gateways);
             self.host.local_routes.extend(added.local);
+            self.host.neighbours.extend(added.direct);
             self.host.broadcasts.extend(added.broadcasts);
             advance(&mut self.due.telling, now + SETTLE);
         }

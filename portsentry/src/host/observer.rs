@@ -98,9 +98,10 @@ impl Observer {
 impl Host {
     /// Sets what routes say.
     pub(super) fn take_routes(&mut self, routes: Routes) {
-        let Routes { gateways, local, broadcasts } = routes;
+        let Routes { gateways, local, broadcasts, direct } = routes;
         self.gateways = gateways;
         self.local_routes = local;
+        self.neighbours = direct;
         self.broadcasts.extend(broadcasts);
     }
 }

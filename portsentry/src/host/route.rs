@@ -31,6 +31,8 @@ pub struct Routes {
     pub local: BTreeSet<IpNet>,
     /// Destinations of broadcast routes.
     pub broadcasts: BTreeSet<IpAddr>,
+    /// Destinations of IPv6 routes without a next hop: networks of links.
+    pub direct: BTreeSet<IpNet>,
 }
 
 impl Routes {
@@ -51,7 +53,12 @@ impl Routes {
             libc::RTN_BROADCAST => {
                 self.broadcasts.extend(destination(family, length, rest).map(|network| network.addr()));
             }
-            _ => add_hops(&mut self.gateways, rest),
+            _ => {
+                add_hops(&mut self.gateways, rest);
+                if kind == libc::RTN_UNICAST && is_direct(rest) {
+                    self.direct.extend(destination(family, length, rest).filter(is_link));
+                }
+            }
         }
         Some(())
     }
@@ -61,6 +68,7 @@ impl Routes {
         other.gateways.is_subset(&self.gateways)
             && other.local.is_subset(&self.local)
             && other.broadcasts.is_subset(&self.broadcasts)
+            && other.direct.is_subset(&self.direct)
     }
 
     /// Takes over what `other` holds.
@@ -68,6 +76,7 @@ impl Routes {
         self.gateways.extend(other.gateways);
         self.local.extend(other.local);
         self.broadcasts.extend(other.broadcasts);
+        self.direct.extend(other.direct);
     }
 }
 
@@ -76,6 +85,19 @@ fn is_own(network: &IpNet) -> bool {
     let (v4, v6) = BROADEST;
     let broadest = if network.addr().is_ipv4() { v4 } else { v6 };
     network.prefix_len() >= broadest && !network.addr().is_multicast()
+}
+
+/// Whether a route leads to its destination without a next hop, by itself or by a nexthop object.
+fn is_direct(rest: &[u8]) -> bool {
+    /// `RTA_NH_ID` of `include/uapi/linux/rtnetlink.h`.
+    const RTA_NH_ID: u16 = 30;
+    let indirect = [libc::RTA_GATEWAY, libc::RTA_VIA, libc::RTA_MULTIPATH, RTA_NH_ID];
+    attributes(rest).all(|(kind, _)| !indirect.contains(&kind))
+}
+
+/// Whether it may be an IPv6 network of a link: a longer prefix is a host, and a shorter one leads to many links.
+fn is_link(network: &IpNet) -> bool {
+    network.addr().is_ipv6() && (48..128).contains(&network.prefix_len())
 }
 
 /// A route's destination; one without is the default.

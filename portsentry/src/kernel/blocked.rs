@@ -10,6 +10,7 @@ use portsentry_common::{
 };
 
 use super::{Error, batch, error::os_error, gate::Gate};
+use crate::policy::{PREFIXES, network_of};
 
 pub(super) type Raw = [u8; size_of::<Block>()];
 
@@ -48,7 +49,7 @@ impl Blocked {
             IpAddr::V6(source) => (v6, self.v6.insert(source.octets(), value, 0)),
         };
         inserted.map_err(|error| self.failure(name, error))?;
-        self.open_gate(source);
+        self.open_gate(source, block);
         Ok(())
     }
 
@@ -94,7 +95,7 @@ impl Blocked {
         let done = done
             .and_then(|()| batch::update(self.v6.map().fd().as_fd(), &in_v6).map_err(|error| (v6, error)));
         // Also where it failed half way.
-        blocks.iter().for_each(|(source, _)| self.open_gate(*source));
+        blocks.iter().for_each(|(source, block)| self.open_gate(*source, block));
         done.map_err(|(map, error)| match error.raw_os_error() {
             Some(number) if number == nix::Error::E2BIG as i32 => self.full(map),
             _ => Error::System { what: "writing many blocks", source: error },
@@ -128,11 +129,26 @@ impl Blocked {
     /// Sets the gate's bit of every source, and returns them as [`Blocked::read`].
     pub(super) fn fill_gate(&self) -> Result<Vec<(IpAddr, Block)>, Error> {
         let all = self.read()?;
-        all.iter().for_each(|(source, _)| self.open_gate(*source));
+        all.iter().for_each(|(source, block)| self.open_gate(*source, block));
         Ok(all)
     }
 
-    fn open_gate(&self, source: IpAddr) {
+    /// The entry of `source`, or of the network that holds it, over or not, with what it is found by.
+    pub fn holding(&self, source: IpAddr) -> Result<Option<(IpAddr, Block)>, Error> {
+        let prefixes = if source.is_ipv6() { Some(PREFIXES.rev()) } else { None };
+        for prefix in [0].into_iter().chain(prefixes.into_iter().flatten()) {
+            let key = network_of(source, prefix).addr();
+            if let Some(block) = self.get(key)?.filter(|block| block.prefix == prefix) {
+                return Ok(Some((key, block)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn open_gate(&self, source: IpAddr, block: &Block) {
+        if block.prefix == 0 && source.is_ipv6() {
+            self.gate.set_alone();
+        }
         match source {
             IpAddr::V4(source) => self.gate.set_v4(Ipv4::from(source).bit()),
             IpAddr::V6(source) => self.gate.set_v6(Ipv6::from(source).bit()),

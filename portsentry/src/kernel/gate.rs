@@ -27,7 +27,7 @@ use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use portsentry_common::{
     address::{Ipv4, Ipv6},
-    gate::{self, FIRST_COPIES, Gated, HEAD, LENGTH, MOMENT, NETWORKS, WORDS, mask_of, word_of},
+    gate::{self, ALONE, FIRST_COPIES, Gated, HEAD, LENGTH, MOMENT, NETWORKS, WORDS, mask_of, word_of},
 };
 use rustix::thread::{MembarrierCommand, membarrier};
 
@@ -115,6 +115,7 @@ impl Gate {
     /// Sets the second copy of every bit, and has programs look for networks.
     pub(super) fn open_wide(&self) {
         self.set_networks(true);
+        self.set_alone();
         self.change(|word| word | !FIRST_COPIES);
     }
 
@@ -144,6 +145,11 @@ impl Gate {
                 }
             }
         }
+    }
+
+    /// Has programs look for IPv6 sources that are held alone.
+    pub(super) fn set_alone(&self) {
+        self.v6.head()[ALONE].store(1, Ordering::Release);
     }
 
     /// Whether programs look for blocked networks at all.

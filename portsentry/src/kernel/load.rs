@@ -113,7 +113,8 @@ impl Load {
             ack_probes: ack_probes as u8,
             remembers: 1,
             ..Settings::UNSET
-        };
+        }
+        .held_by(config.ipv6_prefix);
         let Config { max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, .. } =
             *config;
         Self { settings, max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, debug }

@@ -78,6 +78,7 @@ pub fn decode(record: &[u8]) -> Option<Sighting> {
         ttl: event.ttl,
         hits: event.hits,
         verdict,
+        prefix: event.prefix,
         // To the kernel program a completed connection is one whose cookie was acknowledged. A fenced source has not yet
         // proven enough.
         proof: if kind == Kind::Connect && verdict != Verdict::Fence { Proof::Cookie } else { Proof::None },

@@ -85,8 +85,12 @@ impl Unattended {
 
     /// Lifts the block or fence of `source`.
     pub fn unblock(&mut self, source: IpAddr) -> Result<(), Error> {
-        self.blocked.remove(source)?;
-        self.fenced.remove(source)
+        for map in [&mut self.blocked, &mut self.fenced] {
+            while let Some((key, _)) = map.holding(source)? {
+                map.remove(key)?;
+            }
+        }
+        Ok(())
     }
 }
 

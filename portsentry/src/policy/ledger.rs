@@ -7,9 +7,11 @@ mod clock;
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     net::IpAddr,
+    ops::RangeInclusive,
     time::{Duration, SystemTime},
 };
 
+use ipnet::IpNet;
 use portsentry_common::{block::Proof, classify::Protocol};
 
 /// What the files say of a blocked source.
@@ -27,6 +29,8 @@ pub struct Hold {
     pub proof: Proof,
     /// It is fenced, not blocked.
     pub is_fence: bool,
+    /// Length of the IPv6 network that is held, which the source is the first address of; 0 for the source alone.
+    pub prefix: u8,
 }
 
 /// How much the times of a hold may differ: one may be the kernel's, and one is written in whole seconds.
@@ -36,7 +40,7 @@ impl Hold {
     /// A block without an end, which nothing proves.
     #[must_use]
     pub const fn for_good(since: SystemTime, port: u16, protocol: Protocol) -> Self {
-        Self { since, until: None, port, protocol, proof: Proof::None, is_fence: false }
+        Self { since, until: None, port, protocol, proof: Proof::None, is_fence: false, prefix: 0 }
     }
 
     /// Whether an administrator has written another end than `other`'s.
@@ -100,6 +104,30 @@ pub struct Record {
     /// What the files are to say of it.
     pub hold: Hold,
 }
+
+impl Record {
+    /// The host or network that is held.
+    #[must_use]
+    pub fn network(&self) -> IpNet {
+        network_of(self.source, self.hold.prefix)
+    }
+
+    /// As people write it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        if self.hold.prefix == 0 { self.source.to_string() } else { self.network().to_string() }
+    }
+}
+
+/// The network of `source` of that length; 0 for the source alone.
+#[must_use]
+pub fn network_of(source: IpAddr, prefix: u8) -> IpNet {
+    let network = IpNet::new(source, prefix).ok().filter(|_| prefix != 0);
+    network.map_or_else(|| source.into(), |network| network.trunc())
+}
+
+/// The lengths that IPv6 networks are held by (`IPV6_PREFIX`).
+pub const PREFIXES: RangeInclusive<u8> = 48..=127;
 
 /// What it takes to make kernel and files agree when a daemon starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -173,6 +201,17 @@ impl Ledger {
     #[must_use]
     pub fn get(&self, source: IpAddr) -> Option<&Hold> {
         self.blocked.get(&source)
+    }
+
+    /// What is said of a source, or of the network that holds it.
+    #[must_use]
+    pub fn holding(&self, source: IpAddr) -> Option<Record> {
+        let prefixes = if source.is_ipv6() { Some(PREFIXES) } else { None };
+        [0].into_iter().chain(prefixes.into_iter().flatten().rev()).find_map(|prefix| {
+            let source = network_of(source, prefix).addr();
+            let hold = *self.get(source)?;
+            (hold.prefix == prefix).then_some(Record { source, hold })
+        })
     }
 
     /// Remembers that a source reached the trigger and is left alone; `false` if that is known already.

@@ -53,12 +53,12 @@ pub fn respond(
         Verdict::Counted | Verdict::Noticed | Verdict::Ignored => &[Notice],
         Verdict::Full => &[Attack, Full],
         // As in 1.2, which took no second look at a source that it had acted on.
-        Verdict::Report if !ledger.report(sighting.source) => &[Attack],
+        Verdict::Report if !ledger.report(sighting.key()) => &[Attack],
         Verdict::Report if response == Response::CommandOnly => &[Attack, Report, Run],
         Verdict::Report => &[Attack, LeaveAlone, Report],
         Verdict::Block | Verdict::Fence => {
-            let was_fenced = ledger.get(sighting.source).is_some_and(|hold| hold.is_fence);
-            let is_new = ledger.enter(sighting.source, Hold { until, ..sighting.hold() });
+            let was_fenced = ledger.get(sighting.key()).is_some_and(|hold| hold.is_fence);
+            let is_new = ledger.enter(sighting.key(), Hold { until, ..sighting.hold() });
             let is_fence = sighting.verdict == Verdict::Fence;
             let kills = calls_for_kill(&sighting.hold(), was_fenced, kills_on_proof);
             match (is_new, is_fence, kills) {
@@ -97,6 +97,7 @@ mod tests {
             hits: 1,
             verdict,
             proof: Proof::None,
+            prefix: 0,
         }
     }
 

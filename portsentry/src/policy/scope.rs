@@ -5,7 +5,13 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use portsentry_common::world::Locality;
+use portsentry_common::{
+    address::Ipv6,
+    judge::held_as,
+    settings::Settings,
+    state::NEIGHBOUR,
+    world::{Kinship, Locality},
+};
 
 use super::networks::Networks;
 use crate::{config::Config, host::Host};
@@ -52,7 +58,11 @@ impl Rules {
 
 /// The networks that are never blocked, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Exemptions(Networks<Exempt>);
+pub struct Exemptions {
+    networks: Networks<Exempt>,
+    /// IPv6 networks of this host's links. Nobody there is exempt for that, but each address is held alone.
+    neighbours: Vec<IpNet>,
+}
 
 impl Exemptions {
     /// The own addresses, local routes, broadcast addresses (no host has one as its own), gateways and name servers of
@@ -76,13 +86,29 @@ impl Exemptions {
         for network in &host.local_routes {
             add(*network, Exempt::Own);
         }
-        Self(networks)
+        Self { networks, neighbours: host.neighbours.iter().map(IpNet::trunc).collect() }
     }
 
     /// What the kernel's maps are to hold.
     #[must_use]
     pub fn entries(&self) -> BTreeMap<IpNet, u32> {
-        self.0.iter().map(|(network, reason)| (*network, *reason as u32)).collect()
+        let exempt = self.networks.iter().map(|(network, reason)| (*network, *reason as u32));
+        self.neighbours().map(|network| (network, NEIGHBOUR)).chain(exempt).collect()
+    }
+
+    /// The networks of this host's links, but for those that are exempt as a whole.
+    fn neighbours(&self) -> impl Iterator<Item = IpNet> + '_ {
+        let is_exempt = |network: &IpNet| self.networks().any(|exempt| exempt.contains(network));
+        self.neighbours.iter().filter(move |network| !is_exempt(network)).copied()
+    }
+
+    /// Length of the IPv6 network that `source` is held by, where the configuration says `prefix`; 0 for the source alone.
+    #[must_use]
+    pub fn prefix_of(&self, source: IpAddr, prefix: u8) -> u8 {
+        let IpAddr::V6(address) = source else { return 0 };
+        let is_near = self.neighbours.iter().any(|network| network.contains(&source));
+        let kinship = if is_near { Kinship::Neighbour } else { Kinship::Stranger };
+        held_as(Ipv6::from(address), kinship, &Settings::UNSET.held_by(prefix)).prefix
     }
 
     /// Those that must not be missing where there is no room for all, the most important first: without its gateway or
@@ -95,16 +121,17 @@ impl Exemptions {
             Exempt::Own => 2,
             Exempt::Ignored => 3,
         };
-        let essential = self.0.iter().filter(|(_, reason)| rank(**reason) < 3);
+        let essential = self.networks.iter().filter(|(_, reason)| rank(**reason) < 3);
         let mut essential: Vec<_> = essential.map(|(network, reason)| (*network, *reason)).collect();
         essential.sort_by_key(|(_, reason)| rank(*reason));
-        essential.into_iter().map(|(network, reason)| (network, reason as u32)).collect()
+        let neighbours = self.neighbours().map(|network| (network, NEIGHBOUR));
+        essential.into_iter().map(|(network, reason)| (network, reason as u32)).chain(neighbours).collect()
     }
 
     /// The narrowest of them that `address` is in, and why it is exempt.
     #[must_use]
     pub fn why(&self, address: IpAddr) -> Option<(IpNet, Exempt)> {
-        self.0.find(address).map(|(network, reason)| (*network, *reason))
+        self.networks.find(address).map(|(network, reason)| (*network, *reason))
     }
 
     /// Whether `address` is in one of them.
@@ -115,7 +142,7 @@ impl Exemptions {
 
     /// The networks.
     pub fn networks(&self) -> impl Iterator<Item = &IpNet> {
-        self.0.iter().map(|(network, _)| network)
+        self.networks.iter().map(|(network, _)| network)
     }
 }
 
@@ -203,6 +230,27 @@ mod tests {
         assert_eq!(ignored, Some((network("198.51.100.0/24"), Exempt::Ignored)));
         assert!(!exemptions.contains(address("192.0.2.2")));
         assert!(!exemptions.contains(address("2001:db8::2")));
+    }
+
+    #[test]
+    fn neighbours_are_held_alone_unless_they_are_ignored() {
+        let host = Host { neighbours: [network("2001:db8:1::/64")].into(), ..host() };
+        let exemptions = Exemptions::new(&host, &[]);
+        assert_eq!(exemptions.entries().get(&network("2001:db8:1::/64")), Some(&NEIGHBOUR));
+        assert!(!exemptions.contains(address("2001:db8:1::9")));
+        let ignored = Exemptions::new(&host, &[network("2001:db8::/32")]);
+        assert_eq!(ignored.entries().get(&network("2001:db8:1::/64")), None);
+        for (source, prefix, expected) in [
+            ("2001:db8:1::9", 64, 0),
+            ("2001:db8:2::9", 64, 64),
+            ("2001:db8:2::9", 56, 56),
+            ("2001:db8:2::9", 128, 0),
+            ("fe80::9", 64, 0),
+            ("64:ff9b::192.0.2.9", 64, 0),
+            ("192.0.2.9", 64, 0),
+        ] {
+            assert_eq!(exemptions.prefix_of(address(source), prefix), expected, "{source} {prefix}");
+        }
     }
 
     #[test]

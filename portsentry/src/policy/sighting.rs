@@ -8,7 +8,7 @@ use portsentry_common::{
     decide::Verdict,
 };
 
-use super::{Hold, Record};
+use super::{Hold, Record, network_of};
 
 /// A probe that the kernel told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Sighting {
     pub verdict: Verdict,
     /// What proves that the source itself sent it.
     pub proof: Proof,
+    /// Length of the IPv6 network that the source is held by; 0 for the source alone.
+    pub prefix: u8,
 }
 
 impl Sighting {
@@ -58,12 +60,19 @@ impl Sighting {
             protocol: self.protocol,
             proof: self.proof,
             is_fence: matches!(self.verdict, Verdict::Fence),
+            prefix: self.prefix,
         }
+    }
+
+    /// What the source is held by: its address, or the first of its network.
+    #[must_use]
+    pub fn key(&self) -> IpAddr {
+        network_of(self.source, self.prefix).addr()
     }
 
     /// The block that this probe led to.
     #[must_use]
-    pub const fn record(&self) -> Record {
-        Record { source: self.source, hold: self.hold() }
+    pub fn record(&self) -> Record {
+        Record { source: self.key(), hold: self.hold() }
     }
 }

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use portsentry_common::{block::Proof, classify::Protocol};
 
 use super::{classic, remark::Remark};
-use crate::policy::{Hold, Record};
+use crate::policy::{Hold, PREFIXES, Record, network_of};
 
 /// Ends the line of a source whose line in `hosts.deny` stood there before we would have written it. Others take it for
 /// a comment.
@@ -32,7 +32,7 @@ pub struct Fault {
 #[must_use]
 pub fn parse(content: &[u8], now: SystemTime) -> (Vec<Record>, Vec<Fault>) {
     if let Some(addresses) = parse_revival(content) {
-        return (addresses.into_iter().map(|source| bare(source, now)).collect(), Vec::new());
+        return (addresses.into_iter().map(|source| bare((source, 0), now)).collect(), Vec::new());
     }
     let (mut records, mut faults) = (Vec::new(), Vec::new());
     for (number, line) in (1..).zip(String::from_utf8_lossy(content).lines()) {
@@ -86,7 +86,7 @@ fn terms(record: Record, remark: &Remark) -> Record {
 /// A line cut short must not name somebody else, so a line of 1.2's is taken only with its last word.
 fn parse_words(line: &str, now: SystemTime) -> Option<Record> {
     match *line.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
-        [address] => Some(bare(source(address)?, now)),
+        [address] => Some(network(address).map(|held| bare(held, now))?),
         [
             seconds,
             "-",
@@ -104,17 +104,26 @@ fn parse_words(line: &str, now: SystemTime) -> Option<Record> {
                 "UDP" => Protocol::Udp,
                 _ => return None,
             };
-            let (_, address) = host.rsplit_once('/')?;
+            let (source, prefix) =
+                network(host.split_once('/')?.1).or_else(|| network(host.rsplit_once('/')?.1))?;
             let since = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))?;
             let is_fence = done == "Fenced";
             let port = port.parse().ok()?;
             // No probe goes to port 0: it was an administrator's address alone.
             let proof = if port == 0 { Proof::Administrator } else { Proof::None };
-            let hold = Hold { since, until: None, port, protocol, proof, is_fence };
-            Some(Record { source: source(address)?, hold })
+            let hold = Hold { since, until: None, port, protocol, proof, is_fence, prefix };
+            Some(Record { source, hold })
         }
         _ => None,
     }
+}
+
+/// A host, or an IPv6 network by its first address, and its length.
+fn network(text: &str) -> Option<(IpAddr, u8)> {
+    let Some((address, length)) = text.split_once('/') else { return Some((source(text)?, 0)) };
+    let length = length.parse().ok().filter(|length| PREFIXES.contains(length))?;
+    let address = source(address).filter(IpAddr::is_ipv6)?;
+    Some((network_of(address, length).addr(), length))
 }
 
 fn source(text: &str) -> Option<IpAddr> {
@@ -138,10 +147,10 @@ pub fn is_text(content: &[u8]) -> bool {
     parse_revival(content).is_none()
 }
 
-fn bare(source: IpAddr, now: SystemTime) -> Record {
+fn bare((source, prefix): (IpAddr, u8), now: SystemTime) -> Record {
     let proof = Proof::Administrator;
     let protocol = Protocol::Tcp;
-    Record { source, hold: Hold { proof, ..Hold::for_good(now, 0, protocol) } }
+    Record { source, hold: Hold { proof, prefix, ..Hold::for_good(now, 0, protocol) } }
 }
 
 /// 2.x's file: for each source `sa_family_t` in the machine's order, then `in_addr` or `in6_addr`. `None` for text,
@@ -188,8 +197,11 @@ pub fn render(
     zone: &TimeZone,
 ) -> String {
     let mut text = String::new();
-    for Record { source, hold } in records {
-        let line = classic::record(hold.since, &source.into(), hold.port, hold.protocol, done(&hold), zone);
+    for record in records {
+        let Record { source, hold } = record;
+        // As 1.2, where no name is known; a network has its length at the end.
+        let host = format!("{source}/{}", record.name());
+        let line = classic::record(hold.since, &host, hold.port, hold.protocol, done(&hold), zone);
         // How long other blocks last is the configuration's.
         let remark = match hold.proof {
             Proof::Administrator => Remark { until: hold.until, reason: reasons.get(&source).cloned() },
@@ -213,7 +225,7 @@ mod tests {
     fn record(source: &str, second: u64, port: u16, protocol: Protocol) -> Record {
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
         let proof = if port == 0 { Proof::Administrator } else { Proof::None };
-        let hold = Hold { since, until: None, port, protocol, proof, is_fence: false };
+        let hold = Hold { since, until: None, port, protocol, proof, is_fence: false, prefix: 0 };
         Record { source: source.parse().unwrap(), hold }
     }
 
@@ -230,6 +242,24 @@ mod tests {
             record("192.0.2.4", 0, 0, Protocol::Tcp),
         ];
         assert_eq!(parse(text.as_bytes(), NOW), (expected.to_vec(), vec![]));
+    }
+
+    #[test]
+    fn networks_are_written_and_read() {
+        let network = |text: &str, prefix| {
+            let line = record(text, 1_795_389_179, 11, Protocol::Tcp);
+            Record { hold: Hold { prefix, ..line.hold }, ..line }
+        };
+        let records =
+            [network("2001:db8:1:2::", 64), network("2001:db8:3::", 48), network("2001:db8:4::9", 0)];
+        let text = render(records.into_iter(), &BTreeMap::new(), &BTreeSet::new(), &TimeZone::UTC);
+        let first =
+            "1795389179 - 11/22/2026 23:12:59 Host: 2001:db8:1:2::/2001:db8:1:2::/64 Port: 11 TCP Blocked";
+        assert_eq!(text.lines().next(), Some(first));
+        assert_eq!(parse(text.as_bytes(), NOW), (records.to_vec(), vec![]));
+        let (bare, faults) = parse(b"2001:db8:1:2:3::9/64\n2001:db8::/32\n192.0.2.0/24\n", NOW);
+        let [Record { source, hold }] = bare.as_slice() else { panic!("{bare:?}") };
+        assert_eq!((source.to_string().as_str(), hold.prefix, faults.len()), ("2001:db8:1:2::", 64, 2));
     }
 
     #[test]
@@ -276,7 +306,7 @@ mod tests {
             let expected = vec![Fault { line: 2, text: line.into() }];
             assert_eq!(
                 parse(text.as_bytes(), NOW),
-                (vec![bare([192, 0, 2, 3].into(), NOW)], expected),
+                (vec![bare(([192, 0, 2, 3].into(), 0), NOW)], expected),
                 "{line}"
             );
         }

@@ -1,6 +1,6 @@
 //! The lines of PortSentry 1.2, byte for byte. It must not write them.
 
-use std::time::SystemTime;
+use std::{fmt::Display, time::SystemTime};
 
 use jiff::{Timestamp, tz::TimeZone};
 use portsentry_common::{
@@ -69,7 +69,7 @@ pub fn notice(sighting: &Sighting, source: &Named<'_>, why: &str) -> String {
 #[must_use]
 pub fn record(
     time: SystemTime,
-    source: &Named<'_>,
+    source: &dyn Display,
     port: u16,
     protocol: Protocol,
     done: &str,

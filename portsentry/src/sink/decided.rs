@@ -58,14 +58,14 @@ impl FromIterator<Seen> for Decided {
     fn from_iter<T: IntoIterator<Item = Seen>>(all: T) -> Self {
         let mut decided = Self::default();
         for seen in all {
-            let is_fence = seen.verdict == "fence";
+            let (is_fence, network) = (seen.verdict == "fence", seen.network());
             let Some((time, proof)) = seen.time.parse::<Timestamp>().ok().zip(Proof::named(&seen.proof))
             else {
                 continue;
             };
             if is_fence || seen.verdict == "block" {
                 let decision = Decision { time: time.into(), is_fence, kind: seen.kind, proof };
-                decided.0.entry(seen.source).or_default().push(decision);
+                decided.0.entry(network.addr()).or_default().push(decision);
             }
         }
         decided

@@ -71,12 +71,17 @@ fn classic(path: &Path) -> Result<Vec<u8>, ReplaceError> {
 #[must_use]
 pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpAddr>) -> (Vec<u8>, Edited) {
     let old = if blocked_file::is_text(old) { old.to_vec() } else { text_of(old) };
-    let mut held = BTreeSet::new();
+    let mut held = BTreeSet::<IpAddr>::new();
     let mut removed = Vec::new();
     let mut new = Vec::with_capacity(old.len());
     for line in old.split_inclusive(|byte| *byte == b'\n') {
         let record = blocked_file::read_line(&String::from_utf8_lossy(line), SystemTime::UNIX_EPOCH);
-        let meant = record.filter(|record| sources.contains(&record.source));
+        // Whoever lets a host in of a network that is held lets in the network.
+        let is_meant = |record: &Record| match change {
+            Change::Block(_) => record.hold.prefix == 0 && sources.contains(&record.source),
+            Change::Unblock => sources.iter().any(|source| record.network().contains(source)),
+        };
+        let meant = record.filter(is_meant);
         let is_kept = match (change, meant) {
             (_, None) => true,
             // A block takes the place of a fence, and terms that of others.
@@ -89,7 +94,8 @@ pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpAddr>) -> (Vec<
             removed.extend(meant);
         }
         let counts = *change == Change::Unblock || is_kept;
-        held.extend(meant.filter(|_| counts).map(|record| record.source));
+        let meant = meant.filter(|_| counts).map(|record| record.network());
+        held.extend(sources.iter().filter(|source| meant.is_some_and(|network| network.contains(*source))));
     }
     // What lay behind a removed line must not be taken for 2.x's form now that it comes first.
     if !blocked_file::is_text(&new) {
@@ -112,7 +118,7 @@ pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpAddr>) -> (Vec<
 /// 2.x's binary file as addresses alone.
 fn text_of(old: &[u8]) -> Vec<u8> {
     let (records, _) = blocked_file::parse(old, SystemTime::UNIX_EPOCH);
-    records.iter().flat_map(|record| format!("{}\n", record.source).into_bytes()).collect()
+    records.iter().flat_map(|record| format!("{}\n", record.name()).into_bytes()).collect()
 }
 
 #[cfg(test)]

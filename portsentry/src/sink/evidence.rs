@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use lru::LruCache;
 use portsentry_common::decide::Verdict;
@@ -19,7 +20,7 @@ use super::{
     history::History,
     replace::{self, ReplaceError},
 };
-use crate::policy::Sighting;
+use crate::policy::{Sighting, network_of};
 
 /// Sources whose packets are remembered that may yet lead to a block.
 const SOURCES: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
@@ -63,6 +64,22 @@ pub struct Seen {
     pub verdict: String,
     /// What proves that the source itself sent it.
     pub proof: String,
+    /// Length of the IPv6 network that the source is held by; 0 for the source alone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub prefix: u8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_zero(prefix: &u8) -> bool {
+    *prefix == 0
+}
+
+impl Seen {
+    /// What the source is held by.
+    #[must_use]
+    pub fn network(&self) -> IpNet {
+        network_of(self.source, self.prefix)
+    }
 }
 
 impl From<&Sighting> for Seen {
@@ -84,6 +101,7 @@ impl From<&Sighting> for Seen {
             hits: sighting.hits,
             verdict: event::verdict(sighting.verdict).into(),
             proof: sighting.proof.name().into(),
+            prefix: sighting.prefix,
         }
     }
 }
@@ -114,7 +132,7 @@ impl Evidence {
         let seen = Seen::from(sighting);
         let decides = matches!(sighting.verdict, Verdict::Block | Verdict::Fence);
         if !decides && !is_held {
-            let pending = self.pending.get_or_insert_mut(sighting.source, VecDeque::new);
+            let pending = self.pending.get_or_insert_mut(sighting.key(), VecDeque::new);
             if pending.len() == PENDING {
                 pending.pop_front();
             }
@@ -122,10 +140,10 @@ impl Evidence {
             return;
         }
         if decides && sighting.verdict == Verdict::Block {
-            self.written.pop(&sighting.source);
+            self.written.pop(&sighting.key());
         }
-        let before = self.pending.pop(&sighting.source).unwrap_or_default();
-        let written = self.written.get_or_insert_mut(sighting.source, || 0);
+        let before = self.pending.pop(&sighting.key()).unwrap_or_default();
+        let written = self.written.get_or_insert_mut(sighting.key(), || 0);
         for seen in before.into_iter().chain([seen]) {
             if *written < MOST {
                 *written += 1;
@@ -153,12 +171,13 @@ fn before(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// What was seen of `source`, in the order of time; of a million packets, the last.
+/// What was seen of `source`, or of others that were held with it, in the order of time; of a million packets, the last.
 pub fn read(path: &Path, source: IpAddr) -> Result<Vec<Seen>, ReplaceError> {
-    // The address alone is looked for first, as most lines are others'.
+    // The address alone is looked for first, as most lines are others'; a network's has its length at the end.
     let mention = format!("\"{source}\"");
-    let mut all = lines(path, |line| line.contains(&mention))?;
-    all.retain(|seen| seen.source == source);
+    let is_network = |line: &str| source.is_ipv6() && line.contains("\"prefix\"");
+    let mut all = lines(path, |line| line.contains(&mention) || is_network(line))?;
+    all.retain(|seen| seen.network().contains(&source));
     all.sort_by(|one, other| one.time.cmp(&other.time));
     Ok(all)
 }

@@ -95,7 +95,8 @@ impl History {
 pub fn is_written(recent: &[(IpAddr, i64)], record: &Record) -> bool {
     let since = record.hold.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-    recent.iter().any(|(source, at)| *source == record.source && (at - since).abs() <= ROUNDING)
+    let network = record.network();
+    recent.iter().any(|(source, at)| network.contains(source) && (at - since).abs() <= ROUNDING)
 }
 
 /// The source and time of a history line of either format.
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
     use crate::{
         policy::Hold,
-        sink::{classic, revival},
+        sink::{Named, classic, revival},
     };
 
     fn history() -> (tempfile::TempDir, History) {
@@ -201,7 +202,14 @@ mod tests {
         let hold = Hold { proof, ..Hold::for_good(since, 1, Protocol::Tcp) };
         let record = |last| Record { source: [192, 0, 2, last].into(), hold };
         let zone = TimeZone::fixed(jiff::tz::offset(2));
-        history.append(classic::record(since, &record(1).source.into(), 1, Protocol::Tcp, "Blocked", &zone));
+        history.append(classic::record(
+            since,
+            &Named::from(record(1).source),
+            1,
+            Protocol::Tcp,
+            "Blocked",
+            &zone,
+        ));
         history.append(revival::stamp(since, &zone) + &revival::block(&record(2), &record(2).source.into()));
         history.append("torn 192.0.2.3".into());
         history.flush().unwrap();

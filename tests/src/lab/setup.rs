@@ -13,7 +13,7 @@ use portsentry::config::Config;
 use super::{Daemon, Ended, INTERFACE, Lab, installed};
 
 /// Settings that tests share: enough ports for a scan, and every file and pin in the lab's own places.
-const DEFAULTS: [(&str, &str); 9] = [
+const DEFAULTS: [(&str, &str); 10] = [
     ("TCP_PORTS", "1,7,11,15,79,80,111,119,143"),
     ("UDP_PORTS", "1,7,9,69,161,513"),
     ("BLOCK_TCP", "1"),
@@ -25,6 +25,8 @@ const DEFAULTS: [(&str, &str); 9] = [
     ("BLOCK_UNPROVEN", "1"),
     // Most tests are about something else than how much proof it takes.
     ("PROOF_TRAPS", "1"),
+    // All of a lab are in one network.
+    ("IPV6_PREFIX", "128"),
 ];
 
 /// The daemon's program: `PORTSENTRY_BIN`, or the one that stands beside this test.

@@ -124,5 +124,6 @@ pub(super) fn sighting(seen: &Seen<'_>, verdict: Verdict, hits: u32) -> Sighting
         hits,
         verdict,
         proof: Proof::None,
+        prefix: 0,
     }
 }

@@ -35,6 +35,7 @@ pub(super) fn chapters() -> Vec<Chapter> {
         abandoned(),
         networks(),
         fenced(),
+        by_network(),
     ]
 }
 
@@ -112,6 +113,86 @@ fn third() -> Chapter {
                 "an ignored source isn't counted",
                 tcp(SYN).to(OWN).from("192.0.2.242:1"),
                 is_ignored(Kind::Syn),
+            ),
+        ],
+    }
+}
+
+fn by_network() -> Chapter {
+    let syn = |source: &str, port: u16| {
+        tcp(SYN).from(&format!("[{source}]:1")).to(&format!("[2001:db8::1]:{port}"))
+    };
+    let counted = |hits| is_told(Kind::Syn, Counted, hits);
+    let scenario = Scenario::with(|settings| {
+        *settings = settings.held_by(64);
+        settings.trigger = 3;
+    });
+    Chapter {
+        what: "IPv6 sources are held by their /64",
+        scenario: scenario
+            .blocked("2001:db8:bad:a1::5", 0)
+            .blocked_by("2001:db8:bad:a2::", 64, 0)
+            .blocked("2001:db8:bad:a3::5", 0)
+            .blocked_by("2001:db8:bad:a3::", 64, 1)
+            .blocked("2001:db8:bad:a4::", 0)
+            .blocked_by("2001:db8:5::", 64, 0)
+            .blocked_by("2001:db8::", 64, 0),
+        stories: vec![
+            series(
+                "addresses of one network are one source, and blocked as one",
+                [
+                    (syn("2001:db8:bad:1::1", 1), counted(1).by(64)),
+                    (syn("2001:db8:bad:1::2", 2), counted(2).by(64)),
+                    (syn("2001:db8:bad:1::2", 1), counted(2).by(64)),
+                    (syn("2001:db8:bad:2::2", 3), counted(1).by(64)),
+                    (syn("2001:db8:bad:1:ffff::3", 3), blocks_at(Kind::Syn, 3).by(64)),
+                    (syn("2001:db8:bad:1::4", 4), is_dropped()),
+                    (syn("2001:db8:bad:2::2", 4), counted(2).by(64)),
+                ],
+            ),
+            series(
+                "neighbours on a link are each alone",
+                [
+                    (syn("2001:db8:5::1", 1), counted(1)),
+                    (syn("2001:db8:5::2", 2), counted(1)),
+                    (syn("2001:db8:5::1", 2), counted(2)),
+                    (syn("2001:db8:5::1", 3), blocks_at(Kind::Syn, 3)),
+                    (syn("2001:db8:5::1", 4), is_dropped()),
+                    (syn("2001:db8:5::2", 4), counted(2)),
+                ],
+            ),
+            series(
+                "so are link-local addresses, translated ones and Teredo's",
+                [
+                    (syn("fe80::1", 1), counted(1)),
+                    (syn("fe80::2", 2), counted(1)),
+                    (syn("64:ff9b::192.0.2.1", 1), counted(1)),
+                    (syn("64:ff9b::192.0.2.2", 2), counted(1)),
+                    (syn("2001:0:5ef5:79fb::1", 1), counted(1)),
+                    (syn("2001:0:5ef5:79fb::2", 2), counted(1)),
+                ],
+            ),
+            series(
+                "an address that was blocked alone is, and nobody else of its network",
+                [
+                    (syn("2001:db8:bad:a1::5", 113), is_dropped()),
+                    (syn("2001:db8:bad:a1::6", 113), passes()),
+                    (syn("2001:db8:bad:a4::", 113), is_dropped()),
+                    (syn("2001:db8:bad:a4::1", 113), passes()),
+                ],
+            ),
+            series(
+                "a network's block that is over hides no other",
+                [(syn("2001:db8:bad:a3::5", 113), is_dropped()), (syn("2001:db8:bad:a3::6", 113), passes())],
+            ),
+            series(
+                "who is exempt or a neighbour is free in a network that is blocked",
+                [
+                    (syn("2001:db8:bad:a2::7", 113), is_dropped()),
+                    (syn("2001:db8:5::7", 113), passes()),
+                    (syn("2001:db8::7", 113), is_dropped()),
+                    (syn("2001:db8::2", 113), passes()),
+                ],
             ),
         ],
     }

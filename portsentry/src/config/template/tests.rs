@@ -1,15 +1,20 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use ipnet::{Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
 
 use super::super::{report::Diagnostic, span::lines};
 use super::*;
 
-const VALUES: Values<'_> =
-    Values { target: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9)), port: 11, mode: "stcp", proof: "none" };
+const VALUES: Values<'_> = Values {
+    target: IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(192, 0, 2, 9), 32)),
+    port: 11,
+    mode: "stcp",
+    proof: "none",
+};
 
 const VALUES_V6: Values<'_> = Values {
-    target: IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9)),
+    target: IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9), 128)),
     port: 11,
     mode: "stcp",
     proof: "none",
@@ -171,4 +176,21 @@ proptest! {
             prop_assert_eq!(command.argv(&hostile).len(), command.argv(&VALUES).len());
         }
     }
+}
+
+#[test]
+fn a_network_has_its_length_behind_the_brackets() {
+    let target = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0xdb8, 1, 2, 0, 0, 0, 0), 64));
+    let values = Values { target, ..VALUES_V6 };
+    for (text, expected) in [
+        ("ALL: $TARGET$ : DENY", "ALL: [2001:db8:1:2::]/64 : DENY"),
+        ("ALL: [$TARGET$] : DENY", "ALL: [2001:db8:1:2::]/64 : DENY"),
+        ("ALL: $TARGET$ # $PORT$", "ALL: [2001:db8:1:2::]/64 # 11"),
+    ] {
+        let mut report = Report::new("test");
+        let line = deny_line(lines(text).next().unwrap(), &mut report).unwrap();
+        assert_eq!(line.render(&values), expected, "{text}");
+    }
+    let command = good("/sbin/ip -6 route add blackhole $TARGET$");
+    assert_eq!(command.argv(&values).last().map(String::as_str), Some("2001:db8:1:2::/64"));
 }

@@ -65,7 +65,7 @@ impl Actions {
     fn job(&self, record: &Record, purposes: &[Purpose]) -> Job {
         let hold = &record.hold;
         let mode = self.modes.name(hold.protocol, self.format);
-        let values = Values { target: record.source, port: hold.port, mode, proof: hold.proof.name() };
+        let values = Values { target: record.network(), port: hold.port, mode, proof: hold.proof.name() };
         let tasks = purposes.iter().filter_map(|purpose| {
             let command = match purpose {
                 Purpose::Route => &self.route,

@@ -1,6 +1,7 @@
 //! What an administrator asks of the keeper at the control socket. It must not know who asks.
 
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     time::{Duration, Instant, SystemTime},
 };
@@ -13,7 +14,7 @@ use crate::{
     control::{Answer, Code, Health, Refusal, Request, Trouble},
     instant::Time,
     kernel,
-    policy::{Hold, Record},
+    policy::{Hold, Record, network_of},
     sink::{blocked_file::is_host, remark::shortened},
 };
 
@@ -95,10 +96,10 @@ impl Keeper {
         let sources: Vec<IpAddr> = addresses.iter().map(IpAddr::to_canonical).collect();
         let (mut changed, mut unchanged, mut details) = (Vec::new(), Vec::new(), Vec::new());
         for source in sources {
-            let is_held = self.ledger.holds(source) || self.kernel_holds(source);
-            if !is_held {
+            let held = self.keys_of(source);
+            if held.is_empty() {
                 unchanged.push(source);
-            } else if self.lift(source, "an administrator asked for it") {
+            } else if held.into_iter().all(|key| self.lift(key, "an administrator asked for it")) {
                 changed.push(source);
             } else {
                 details.push(format!("{source}: the log says why"));
@@ -107,9 +108,16 @@ impl Keeper {
         self.outcome(&changed, &unchanged, details)
     }
 
-    fn kernel_holds(&self, source: IpAddr) -> bool {
-        let holds = |map: &kernel::Blocked| matches!(map.get(source), Ok(Some(_)));
-        holds(&self.kernel.blocked) || holds(&self.kernel.fenced)
+    /// What holds `source`: itself, its network, or both.
+    fn keys_of(&self, source: IpAddr) -> BTreeSet<IpAddr> {
+        let in_map = |map: &kernel::Blocked| map.holding(source).ok().flatten().map(|(key, _)| key);
+        let maps = [in_map(&self.kernel.blocked), in_map(&self.kernel.fenced)];
+        let network = network_of(source, self.prefix_of(source)).addr();
+        let known = [source, network].into_iter().filter_map(|key| {
+            let record = Record { source: key, hold: *self.ledger.get(key)? };
+            record.network().contains(&source).then_some(key)
+        });
+        known.chain(maps.into_iter().flatten()).collect()
     }
 
     /// The files are to say it when the answer does.

@@ -31,6 +31,7 @@ impl Keeper {
         for source in freed {
             self.lift(source, "its address is never blocked");
         }
+        self.lift_neighbours();
         if !self.listed.is_empty()
             && let Err(error) = self.set_listed()
         {

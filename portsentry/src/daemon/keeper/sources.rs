@@ -15,7 +15,7 @@ use portsentry_common::{
 use super::Keeper;
 use crate::{
     kernel::{self, Found, Kernel, Moment},
-    policy::{Hold, Record, Sighting, Standing, TakeOver, calls_for_kill},
+    policy::{Hold, Record, Sighting, Standing, TakeOver, calls_for_kill, network_of},
 };
 
 /// Fences that are found and written down at a time.
@@ -45,8 +45,14 @@ impl Keeper {
         if let Some(record) = &lifted {
             self.files.lift(record);
         }
-        self.journal.lifted(source, lifted.is_some_and(|record| record.hold.is_fence), why);
+        let name = lifted.map_or_else(|| source.to_string(), |record| record.name());
+        self.journal.lifted((source, &name), lifted.is_some_and(|record| record.hold.is_fence), why);
         true
+    }
+
+    /// Length of the IPv6 network that `source` is held by; 0 for the source alone.
+    pub(super) fn prefix_of(&self, source: IpAddr) -> u8 {
+        self.scope.exempt().prefix_of(source, self.prefix)
     }
 
     /// When the block or fence of `source` ends.
@@ -224,12 +230,13 @@ impl Keeper {
     /// Makes the files, the kernel's maps and the ledger agree when the daemon starts.
     pub(super) fn take_over(&mut self, found: &Found) -> Result<(), kernel::Error> {
         for source in self.files.once_blocked() {
-            self.offences.add(source);
+            self.offences.add(network_of(source, self.prefix_of(source)).addr());
         }
         let (mut lines, problems) = self.files.read();
         let now = SystemTime::now();
         let standings: BTreeMap<IpAddr, Standing> =
             standings(&found.blocked, &found.fenced).map(|standing| (standing.source, standing)).collect();
+        let standings = self.let_go(standings, lines.as_mut());
         if let Some(lines) = &mut lines {
             self.recall_proofs(lines, &standings);
         }
@@ -339,6 +346,7 @@ fn standing(source: IpAddr, block: &Block, is_fence: bool, now: Moment) -> Optio
         protocol: Protocol::try_from(block.protocol).unwrap_or(Protocol::Tcp),
         proof: Proof::try_from(block.proof).unwrap_or(Proof::None),
         is_fence,
+        prefix: block.prefix,
     };
     Some(Standing { source, hold, mirrored: block.mirrored != 0 })
 }
@@ -361,6 +369,7 @@ fn restored(hold: &Hold) -> Block {
         protocol: hold.protocol as u8,
         origin: Origin::File as u8,
         proof: hold.proof as u8,
+        prefix: hold.prefix,
         mirrored: 1,
         ..bytemuck::Zeroable::zeroed()
     }

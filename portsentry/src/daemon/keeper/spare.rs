@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
 use portsentry_common::{
     block::{Block, Origin, Proof},
     decide::{Verdict, is_proven},
@@ -17,7 +18,7 @@ use crate::{
     config::{Config, PortSet},
     kernel::{self, connections},
     modes::Modes,
-    policy::Sighting,
+    policy::{Sighting, network_of},
 };
 
 /// Each look goes through all connections of the host: at most 20 in a second.
@@ -46,14 +47,14 @@ impl Spare {
     }
 
     /// Whether `source` has an established connection that is no trap's; `false` if too much was looked for.
-    pub(super) fn is_connected(&mut self, source: IpAddr) -> std::io::Result<bool> {
+    pub(super) fn is_connected(&mut self, source: IpNet) -> std::io::Result<bool> {
         let now = Instant::now();
         let whole = self.whole.max(now) + EACH;
         if whole > now + AT_ONCE {
             return Ok(false);
         }
         self.whole = whole;
-        let ports = connections::established(source.into())?;
+        let ports = connections::established(source)?;
         Ok(ports.into_iter().any(|port| !self.traps.contains(port)))
     }
 }
@@ -65,7 +66,7 @@ impl Keeper {
     pub(super) fn spare(&mut self, sighting: &mut Sighting) {
         if sighting.verdict == Verdict::Block
             && sighting.proof == Proof::Cookie
-            && self.spares(sighting.source)
+            && self.spares(sighting.key())
         {
             sighting.verdict = Verdict::Fence;
             sighting.proof = Proof::None;
@@ -83,7 +84,10 @@ impl Keeper {
     fn try_spare(&mut self, source: IpAddr) -> Result<bool, kernel::Error> {
         let Some(block) = self.kernel.blocked.get(source)? else { return Ok(false) };
         let is_ours = block.origin == Origin::Trigger as u8 && block.proof == Proof::Cookie as u8;
-        if !is_ours || is_proven(block.hits, true, &self.spare.settings) || !self.is_connected(source) {
+        if !is_ours
+            || is_proven(block.hits, true, &self.spare.settings)
+            || !self.is_connected(network_of(source, block.prefix))
+        {
             return Ok(false);
         }
         self.kernel.handshakes.vouch(source)?;
@@ -94,17 +98,24 @@ impl Keeper {
         self.kernel.fenced.insert(source, &fence)?;
         self.kernel.blocked.remove(source)?;
         self.journal.note(&format!(
-            "Host {source} has an established connection to this host: fenced, not blocked (handshakes with {} traps)",
+            "Host {} has an established connection to this host: fenced, not blocked (handshakes with {} traps)",
+            name(network_of(source, block.prefix)),
             block.hits
         ));
         Ok(true)
     }
 
     /// Whether `source` has an established connection to this host.
-    pub(super) fn is_connected(&mut self, source: IpAddr) -> bool {
+    pub(super) fn is_connected(&mut self, source: IpNet) -> bool {
         self.spare.is_connected(source).unwrap_or_else(|error| {
             self.journal.error(&format!("looking for connections of {source}: {error}"));
             false
         })
     }
+}
+
+/// As people write it: a host without a length.
+fn name(network: IpNet) -> String {
+    let is_host = network.prefix_len() == network.max_prefix_len();
+    if is_host { network.addr().to_string() } else { network.to_string() }
 }

@@ -1,15 +1,14 @@
 //! Visits to the traps: the keeper does with them what the kernel program does with probes (`judge/answer.rs` of
 //! `portsentry-common`). It must not hold the rules: those are `policy`'s.
 
-use std::net::IpAddr;
-
+use ipnet::IpNet;
 use portsentry_common::{block::Proof, classify::Protocol, decide::Verdict, world::Shaken};
 
 use super::{super::trap::Visit, Keeper};
 use crate::{
     kernel,
     policy::{
-        Sighting,
+        Sighting, network_of,
         trap::{self, LeftOut},
     },
 };
@@ -27,8 +26,8 @@ impl Keeper {
             },
             _ => false,
         };
-        let Sighting { source, port, protocol, .. } = sighting;
-        if self.visits.may_tell((source, port, protocol), entered, now_ns) {
+        let Sighting { port, protocol, .. } = sighting;
+        if self.visits.may_tell((sighting.key(), port, protocol), entered, now_ns) {
             self.on_sighting(&sighting);
         } else if entered {
             // It is found in the map, as those that the kernel could not tell of.
@@ -44,12 +43,14 @@ impl Keeper {
         let proof = if is_proof { Proof::Connection } else { Proof::None };
         let pair = trap::pair(destination);
         let is_exempt = self.is_exempt(source);
+        let prefix = self.prefix_of(source);
+        let network = network_of(source, prefix);
         let shaken = if is_proof && rules.ask_for_proof() && !is_exempt {
-            self.shake(source, pair)
+            self.shake(network, pair)
         } else {
             Shaken { traps: 0, is_connected: false }
         };
-        let call = trap::Call { source, pair, proof, now_ns };
+        let call = trap::Call { source: network.addr(), pair, proof, now_ns };
         let (verdict, hits) = self.visits.judge(&call, is_exempt, rules, shaken);
         // A fenced source has not yet proven enough.
         let proof = if verdict == Verdict::Fence { Proof::None } else { proof };
@@ -70,13 +71,14 @@ impl Keeper {
             hits,
             verdict,
             proof,
+            prefix,
         }
     }
 
     /// Counts a completed handshake, beside those that the kernel program counts.
-    fn shake(&mut self, source: IpAddr, pair: u32) -> Shaken {
+    fn shake(&mut self, source: IpNet, pair: u32) -> Shaken {
         let shaken =
-            self.kernel.handshakes.shake(source, pair, self.trigger_window).unwrap_or_else(|error| {
+            self.kernel.handshakes.shake(source.addr(), pair, self.trigger_window).unwrap_or_else(|error| {
                 self.journal.error(&error);
                 Shaken { traps: 1, is_connected: false }
             });
@@ -89,7 +91,7 @@ impl Keeper {
     /// tell: it is fenced already, or too many are.
     fn take_in(&mut self, sighting: &mut Sighting, now_ns: u64) -> Option<bool> {
         let is_fence = sighting.verdict == Verdict::Fence;
-        match self.standing(sighting.source) {
+        match self.standing(sighting.key()) {
             // Connections of a fenced source are told, as the handshakes that the kernel program sees are.
             Ok(Some(standing)) if is_fence || !standing.hold.is_fence => {
                 return (!is_fence || sighting.protocol == Protocol::Tcp).then_some(false);

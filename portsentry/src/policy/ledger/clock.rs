@@ -47,7 +47,8 @@ mod tests {
         let source = [192, 0, 2, 1].into();
         let (port, protocol, proof) = (1, Protocol::Tcp, Proof::None);
         for is_fence in [false, true] {
-            let hold = Hold { since: at(1000), until: Some(at(1060)), port, protocol, proof, is_fence };
+            let hold =
+                Hold { since: at(1000), until: Some(at(1060)), port, protocol, proof, is_fence, prefix: 0 };
             let mut ledger = Ledger::default();
             ledger.enter(source, hold);
             let unset = ledger.clone();

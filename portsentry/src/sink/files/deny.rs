@@ -65,8 +65,12 @@ impl Deny {
     }
 
     fn line(&self, record: &Record, mode: &str) -> String {
-        let values =
-            Values { target: record.source, port: record.hold.port, mode, proof: record.hold.proof.name() };
+        let values = Values {
+            target: record.network(),
+            port: record.hold.port,
+            mode,
+            proof: record.hold.proof.name(),
+        };
         self.line.render(&values).trim().to_owned()
     }
 

@@ -88,12 +88,12 @@ impl Journal {
     /// The kernel fences the source of `sighting` for so many `seconds`.
     pub fn fenced(&mut self, sighting: &Sighting, source: &Named<'_>, (seconds, until): Term) {
         let event = Event::new(Action::Fence).probe(sighting, source).until(until);
-        let source = source.address;
+        let (source, network) = (source.address, with_network(sighting));
         self.attack_line(
             &event,
             &format!(
                 "Host {source} has been fenced for {seconds} seconds (proof: none): what could open anything is \
-                 dropped, its connections go on"
+                 dropped, its connections go on{network}"
             ),
         );
     }
@@ -102,14 +102,16 @@ impl Journal {
     pub fn blocked(&mut self, sighting: &Sighting, source: &Named<'_>, until: Option<SystemTime>) {
         let event = Event::new(Action::Block).probe(sighting, source).until(until);
         let (source, proof) = (source.address, sighting.proof.name());
-        self.attack_line(&event, &format!("Host {source} has been blocked in the kernel (proof: {proof})"));
+        let network = with_network(sighting);
+        let line = format!("Host {source} has been blocked in the kernel (proof: {proof}){network}");
+        self.attack_line(&event, &line);
     }
 
     /// An administrator's word blocks a source.
     pub fn restored(&mut self, record: &Record, why: &str) {
         let Record { source, hold } = record;
         let event = Event::new(hold_action(hold)).about(*source).hold(hold);
-        self.admin(&event, &format!("Host {source} is blocked: {why}"));
+        self.admin(&event, &format!("Host {} is blocked: {why}", record.name()));
     }
 
     /// The kernel has blocked or fenced a source, and its probe was not told of. The log has no line for it.
@@ -124,15 +126,15 @@ impl Journal {
         let what = if hold.is_fence { "fenced" } else { "blocked" };
         self.tell(
             &event,
-            &format!("Host {source} has been {what} in the kernel (proof: {})", hold.proof.name()),
+            &format!("Host {} has been {what} in the kernel (proof: {})", record.name(), hold.proof.name()),
         );
     }
 
     /// `source` is no longer blocked, or fenced.
-    pub fn lifted(&mut self, source: IpAddr, was_fence: bool, why: &str) {
+    pub fn lifted(&mut self, (source, name): (IpAddr, &str), was_fence: bool, why: &str) {
         let event = Event::new(Action::Lift).about(source).with(Field::EventReason, why);
         let held = if was_fence { "fenced" } else { "blocked" };
-        self.admin(&event, &format!("Host {source} is no longer {held}: {why}"));
+        self.admin(&event, &format!("Host {name} is no longer {held}: {why}"));
     }
 
     /// So many fences are lifted, as the kernel's map has let them go.
@@ -170,6 +172,11 @@ impl Journal {
         let text = format!("{count} datagrams were not logged, and their sources not fenced, as {why}");
         self.admin(&loss(count, &format!("datagrams: {why}")), &text);
     }
+}
+
+/// Which IPv6 network is held with the source.
+fn with_network(sighting: &Sighting) -> String {
+    if sighting.prefix == 0 { String::new() } else { format!(", with all of {}", sighting.record().name()) }
 }
 
 const fn hold_action(hold: &Hold) -> Action {

@@ -27,6 +27,7 @@ pub(in crate::sink) fn sighting() -> Sighting {
         hits: 1,
         verdict: Verdict::Block,
         proof: Proof::None,
+        prefix: 0,
     }
 }
 

@@ -234,7 +234,8 @@ fn nothing_that_a_macro_stands_for_is_run() {
     for template in templates {
         let (config, _) = Config::parse(&format!("KILL_RUN_CMD=\"{template}\""), "test").unwrap();
         for attack in &attacks {
-            let values = Values { target: [192, 0, 2, 9].into(), port: 1, mode: attack, proof: "none" };
+            let values =
+                Values { target: IpAddr::from([192, 0, 2, 9]).into(), port: 1, mode: attack, proof: "none" };
             let task = Task::new(Purpose::Command, config.kill_run_cmd.as_ref().unwrap(), &values);
             runner.submit(job(9, vec![task])).unwrap();
             let Outcome::Done(output) = ran.recv_timeout(PATIENCE).unwrap().outcome else {
