@@ -35,7 +35,7 @@ use portsentry_common::{
 
 use crate::{atomic, explained::place, gate::GATE_V4, maps, opaque::opaque, sockets};
 
-use self::family::Family;
+pub use self::family::Family;
 
 /// The kernel, as one packet's judgement sees it.
 pub struct Kernel<'a> {

@@ -23,6 +23,7 @@
 #![allow(clippy::many_single_char_names, reason = "the words of an address")]
 
 mod atomic;
+mod bare;
 mod explained;
 mod frame;
 mod gate;
@@ -36,16 +37,17 @@ mod steer;
 use aya_ebpf::{EbpfContext, bindings::xdp_md, macros::xdp, programs::XdpContext};
 use portsentry_common::{
     address::{Ipv4, Ipv6},
+    challenge::Challenged,
     judge::{
         Action, Glance, Standing, examine_fenced, examine_free, glance, look_closer, network, standing,
         standing_near,
     },
-    parse::Network,
+    parse::{Network, Plain},
 };
 
 use crate::{
     frame::XdpFrame,
-    kernel::{Data, Kernel},
+    kernel::{Data, Family, Kernel},
 };
 
 /// Judges every frame that an interface receives.
@@ -133,8 +135,13 @@ const FENCED_IPV6: u32 = 0x206;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn sort(context: *mut xdp_md) -> u32 {
+    sort_as::<false>(context)
+}
+
+#[inline(always)]
+fn sort_as<const BARE: bool>(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    let (frame, kernel) = (XdpFrame::<false>::new(&context), Kernel::new(&context));
+    let (frame, kernel) = (XdpFrame::<BARE>::new(&context), Kernel::new(&context));
     kernel.follow_clock();
     match network(&frame, &kernel) {
         Network::Ipv4 => match standing::<Ipv4, _, _>(&frame, &kernel) {
@@ -152,36 +159,46 @@ pub fn sort(context: *mut xdp_md) -> u32 {
     }
 }
 
+/// Judges a packet of an address family whose sender is neither blocked nor fenced.
+#[inline(always)]
+fn free<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
+    let context = XdpContext::new(context);
+    examine_free::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)) as u32
+}
+
+/// The same of one that is fenced.
+#[inline(always)]
+fn fenced<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
+    let context = XdpContext::new(context);
+    examine_fenced::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)) as u32
+}
+
 /// An IPv4 packet whose sender is neither blocked nor fenced.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn free_ipv4(context: *mut xdp_md) -> u32 {
-    let context = XdpContext::new(context);
-    examine_free::<Ipv4, _, _>(&XdpFrame::<false>::new(&context), &Kernel::new(&context)) as u32
+    free::<Ipv4, false>(context)
 }
 
 /// The same for IPv6.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn free_ipv6(context: *mut xdp_md) -> u32 {
-    let context = XdpContext::new(context);
-    examine_free::<Ipv6, _, _>(&XdpFrame::<false>::new(&context), &Kernel::new(&context)) as u32
+    free::<Ipv6, false>(context)
 }
 
 /// An IPv4 packet whose sender is fenced.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn fenced_ipv4(context: *mut xdp_md) -> u32 {
-    let context = XdpContext::new(context);
-    examine_fenced::<Ipv4, _, _>(&XdpFrame::<false>::new(&context), &Kernel::new(&context)) as u32
+    fenced::<Ipv4, false>(context)
 }
 
 /// The same for IPv6.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn fenced_ipv6(context: *mut xdp_md) -> u32 {
-    let context = XdpContext::new(context);
-    examine_fenced::<Ipv6, _, _>(&XdpFrame::<false>::new(&context), &Kernel::new(&context)) as u32
+    fenced::<Ipv6, false>(context)
 }
 
 #[panic_handler]

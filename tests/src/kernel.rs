@@ -101,6 +101,14 @@ impl InKernel {
         (Outcome::new(trial.action, self.told(), &before, &self.counters), trial.frame)
     }
 
+    /// Runs the program for frames that begin with their IP header.
+    pub fn judge_bare(&mut self, packet: &[u8]) -> Outcome {
+        let trial = self.kernel.try_packet(packet).unwrap_or_else(|error| panic!("{error}"));
+        let before = self.counters;
+        self.counters = self.kernel.counters().expect("counters are read");
+        Outcome::new(trial.action, self.told(), &before, &self.counters)
+    }
+
     /// Everything that waits in the ring.
     pub fn told(&mut self) -> Vec<Sighting> {
         let told = std::iter::from_fn(|| self.ring.next_sighting()).collect();

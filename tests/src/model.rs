@@ -95,7 +95,12 @@ impl Model {
 
     /// Judges a frame as if the program never settled any at a glance.
     pub fn examine(&mut self, frame: &[u8]) -> Outcome {
-        self.outcome(|model| examine(&Received::new(frame), model))
+        self.outcome(|model| examine(&Received::<false>::new(frame), model))
+    }
+
+    /// Judges a frame that begins with its IP header.
+    pub fn judge_bare(&mut self, packet: &[u8]) -> Outcome {
+        self.outcome(|model| judge(&Received::<true>::new(packet), model))
     }
 
     fn outcome(&self, judge: impl FnOnce(&Self) -> Action) -> Outcome {
@@ -109,7 +114,7 @@ impl Model {
 
 impl Judge for Model {
     fn judge(&mut self, frame: &[u8]) -> Outcome {
-        self.outcome(|model| judge(&Received::new(frame), model))
+        self.outcome(|model| judge(&Received::<false>::new(frame), model))
     }
 
     fn blocked(&self) -> BTreeMap<IpAddr, Block> {

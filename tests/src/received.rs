@@ -9,15 +9,15 @@ use portsentry_common::frame::{Bytes, Frame, Rewrite, Room};
 /// end (`bpf_prog_test_run_xdp` of the kernel's `net/bpf/test_run.c`). The rest can only be counted.
 pub const FIRST_BUFFER: usize = 4096 - 256 - 320;
 
-/// A frame in a first buffer, and in further ones if it is longer.
+/// A frame in a first buffer, and in further ones if it is longer; one that is `BARE` begins with its IP header.
 #[derive(Clone, Debug)]
-pub struct Received<'a> {
+pub struct Received<'a, const BARE: bool = false> {
     frame: &'a [u8],
     /// As the rules leave it; they read nothing that they have written.
     rewritten: RefCell<Vec<u8>>,
 }
 
-impl<'a> Received<'a> {
+impl<'a, const BARE: bool> Received<'a, BARE> {
     /// The frame as it came.
     #[must_use]
     pub fn new(frame: &'a [u8]) -> Self {
@@ -31,8 +31,10 @@ impl<'a> Received<'a> {
     }
 }
 
-impl<'a> Frame for Received<'a> {
+impl<'a, const BARE: bool> Frame for Received<'a, BARE> {
     type Bytes = &'a [u8];
+
+    const IS_BARE: bool = BARE;
 
     fn bytes(&self) -> &'a [u8] {
         &self.frame[..self.frame.len().min(FIRST_BUFFER)]
@@ -51,7 +53,7 @@ impl<'a> Frame for Received<'a> {
     }
 }
 
-impl Rewrite for Received<'_> {
+impl<const BARE: bool> Rewrite for Received<'_, BARE> {
     type Room<'a>
         = Rewritten<'a>
     where

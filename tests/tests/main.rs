@@ -8,6 +8,7 @@ mod accepted;
 mod actions;
 mod at_once;
 mod attacks;
+mod bare;
 mod challenge;
 mod changes;
 mod clock;

@@ -7,7 +7,7 @@ use portsentry_tests::{
     oracle::Oracle,
     outcome::Judge,
     place,
-    table::{Chapter, chapters},
+    table::{Chapter, Story, chapters},
 };
 
 /// What is not as the table says, in sentences.
@@ -69,6 +69,49 @@ fn differences_in_the_kernel(chapter: &Chapter) -> Vec<String> {
         all.push(format!("blocked by {}\nkernel {in_kernel:?}\n model {in_model:?}", chapter.what));
     }
     all
+}
+
+/// The packets of a story without Ethernet, if that leaves the same packets, as long as the kernel's test run wants them.
+fn bare(story: &Story, seat: u8) -> Option<Vec<Vec<u8>>> {
+    const ETHERNET: usize = 14;
+    let frames = story.steps.iter().map(|(packet, _)| {
+        let frame = packet.frame(seat);
+        let is_announced = match frame[12..14] {
+            [0x08, 0] => frame.get(ETHERNET).is_some_and(|first| first >> 4 == 4),
+            [0x86, 0xdd] => frame.get(ETHERNET).is_some_and(|first| first >> 4 == 6),
+            _ => false,
+        };
+        (is_announced && frame.len() >= 2 * ETHERNET).then(|| frame[ETHERNET..].to_vec())
+    });
+    frames.collect()
+}
+
+/// The rules are the same for frames that begin with their IP header.
+#[test]
+fn the_table_holds_without_a_link_layer() {
+    let mut all = Vec::new();
+    let mut stories = 0;
+    for chapter in chapters() {
+        with_sockets(&place::sockets(), || {
+            let (mut kernel, mut model) = (InKernel::new(&chapter.scenario), Model::new(&chapter.scenario));
+            for (seat, story) in chapter.seated() {
+                let Some(packets) = bare(story, seat) else { continue };
+                stories += 1;
+                for ((packet, (described, expected)), step) in packets.iter().zip(&story.steps).zip(1..) {
+                    let expected = expected.of(described, seat);
+                    let found = [kernel.judge_bare(packet), model.judge_bare(packet)];
+                    if found.iter().any(|found| *found != expected) {
+                        all.push(format!(
+                            "{}: {} (packet {step})\nexpected {expected:?}\n   found {found:?}",
+                            chapter.what, story.what
+                        ));
+                    }
+                }
+            }
+        });
+    }
+    assert!(stories > 100, "most stories are told of IP packets: {stories}");
+    assert_none(&all);
 }
 
 #[test]

@@ -106,8 +106,9 @@ pub fn link<F: Frame>(frame: &F) -> Result<Link, Malformed> {
 /// That of a frame that begins with its IP header.
 #[inline(always)]
 fn bare<F: Frame>(frame: &F) -> Result<Link, Malformed> {
-    let version = frame.read::<u8>(0).ok_or(Malformed::Link)? >> 4;
-    let network = match version {
+    // A word: whether a single octet is there, the compiler asks by halves of pointers.
+    let [version, ..] = frame.read::<[u8; 4]>(0).ok_or(Malformed::Link)?;
+    let network = match version >> 4 {
         4 => Network::Ipv4,
         6 => Network::Ipv6,
         _ => Network::Other,

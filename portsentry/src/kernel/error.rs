@@ -40,6 +40,17 @@ pub enum Error {
          (or xdpgeneric, xdpdrv) removes it"
     )]
     Occupied(String),
+    /// The interface's frames begin with what the program doesn't read.
+    #[error(
+        "interface {interface}: its frames (type {number} of Linux's if_arp.h) begin neither with an Ethernet header nor \
+         with an IP header, so it can't be watched: watch the interface that its packets come in by"
+    )]
+    Framing {
+        /// Its name.
+        interface: String,
+        /// The device's type.
+        number: u16,
+    },
     /// The interface refuses the mode that was asked for.
     #[error("interface {interface} refuses {mode} XDP ({source}); XDP_MODE=\"auto\" chooses what it can do")]
     Mode {

@@ -20,8 +20,8 @@ use crate::{
 };
 
 use super::{
-    Attachment, Blocked, BlockedNetworks, Clock, DebugLog, Error, Mode, Networks, Pins, Place, Ring, Traps,
-    Trial, Waiting, bitmap, blocked_networks, counters,
+    Attachment, Blocked, BlockedNetworks, Clock, DebugLog, Error, Framing, Mode, Networks, Pins, Place, Ring,
+    Traps, Trial, Waiting, bitmap, blocked_networks, counters,
     gate::{self, Gate},
     handshakes::{self, HandshakesMap},
     heartbeat,
@@ -33,6 +33,8 @@ use super::{
 /// The kernel program as `cargo xtask build-ebpf` made it, in ELF.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portsentry.o"));
 const PROGRAM: &str = "portsentry";
+/// The one for frames that begin with their IP header.
+const BARE: &str = "portsentry_bare";
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// How the program is to be loaded.
@@ -153,7 +155,7 @@ impl Load {
         let counters = take(&mut ebpf, "COUNTERS")?;
         secrets::renew(ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)?;
         heartbeat::beat(ebpf.map_mut(heartbeat::MAP).ok_or_else(|| Error::Missing(heartbeat::MAP.into()))?)?;
-        let program = program(&mut ebpf)?;
+        let program = program(&mut ebpf, PROGRAM)?;
         // The verifier takes as long as a walk through a million blocks.
         let (verified, found) = thread::scope(|scope| {
             let found = scope.spawn(|| Found::take(&counters, [&blocked, &fenced], &networks));
@@ -228,7 +230,8 @@ impl Kernel {
 
     /// As [`Kernel::attach`], to the interface of that index, which is called so where it is told of.
     pub fn attach_to(&mut self, interface: (&str, u32), only: Option<Mode>) -> Result<Attachment, Error> {
-        link::attach(program(&mut self.ebpf)?, &self.pins, interface, only)
+        let program = program_for(&mut self.ebpf, interface)?;
+        link::attach(program, &self.pins, interface, only)
     }
 
     /// The indices of the interfaces that a program of ours is attached to.
@@ -262,6 +265,11 @@ impl Kernel {
     /// Runs the program on `frame` (at least 14 bytes) `times` over, without attaching it.
     pub fn try_frame(&self, frame: &[u8], times: u32) -> Result<Trial, Error> {
         trial::run(self.program()?, frame, times)
+    }
+
+    /// The same with the program for frames that begin with their IP header, which has at least 14 bytes here, too.
+    pub fn try_packet(&mut self, packet: &[u8]) -> Result<Trial, Error> {
+        trial::run(bare(&mut self.ebpf)?, packet, 1)
     }
 
     /// The loaded program, for what leads frames to it without attaching it: the bench.
@@ -375,9 +383,27 @@ impl Watched {
     }
 }
 
-fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, Error> {
-    let program = ebpf.program_mut(PROGRAM).ok_or_else(|| Error::Missing(PROGRAM.into()))?;
+fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, Error> {
+    let program = ebpf.program_mut(name).ok_or_else(|| Error::Missing(name.into()))?;
     program.try_into().map_err(Error::Program)
+}
+
+/// The program that reads an interface's frames. Few hosts need the one for bare frames, so it is verified on need.
+fn program_for<'a>(ebpf: &'a mut Ebpf, (interface, index): (&str, u32)) -> Result<&'a mut Xdp, Error> {
+    match Framing::of_interface(index) {
+        Ok(Framing::Ethernet) => program(ebpf, PROGRAM),
+        Ok(Framing::Bare) => bare(ebpf),
+        Ok(Framing::Other(number)) => Err(Error::Framing { interface: interface.into(), number }),
+        Err(_) => Err(Error::NoInterface(interface.into())),
+    }
+}
+
+fn bare(ebpf: &mut Ebpf) -> Result<&mut Xdp, Error> {
+    let program = program(ebpf, BARE)?;
+    if program.fd().is_err() {
+        verify(program)?;
+    }
+    Ok(program)
 }
 
 fn verify(program: &mut Xdp) -> Result<(), Error> {

@@ -85,10 +85,17 @@ pub(super) struct Place<'a> {
 pub(super) fn findings(link: &Link, place: &Place<'_>) -> Vec<Finding> {
     let is_ours = link.xdp.is_some() && place.pinned.contains(&link.index);
     let mut found = vec![occupant(link, is_ours)];
+    if link.is_bare {
+        found.push(Finding::ok(
+            &link.name,
+            "its frames begin with their IP header: watched in generic mode, without CHALLENGE",
+        ));
+        return found;
+    }
     if !link.is_ethernet {
         found.push(Finding::warning(
             &link.name,
-            "its packets have no Ethernet header, which the program reads: nothing is recognised here",
+            "its frames begin neither with an Ethernet header nor with an IP header: it can't be watched",
             "name the interfaces to watch in INTERFACES, without this one",
         ));
         return found;
@@ -244,6 +251,7 @@ mod tests {
             name: "eth0".into(),
             is_loopback: false,
             is_ethernet: true,
+            is_bare: false,
             kind: None,
             driver: Some(driver.into()),
             mtu: 1500,
@@ -289,7 +297,8 @@ mod tests {
                 Link { xdp: running, ..card("virtio_net") },
                 &[(Problem, "somebody else's XDP program (number 7)")],
             ),
-            (Link { is_ethernet: false, ..of_kind("wireguard") }, &[(Warning, "no Ethernet header")]),
+            (Link { is_ethernet: false, ..of_kind("gre") }, &[(Warning, "neither with an Ethernet header")]),
+            (Link { is_ethernet: false, is_bare: true, ..of_kind("wireguard") }, &[]),
         ] {
             let found = worries(&link, &PLACE);
             assert_eq!(found.len(), expected.len(), "{found:?}");

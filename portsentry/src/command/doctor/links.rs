@@ -2,11 +2,9 @@
 
 use std::io;
 
-use nix::libc;
-
 use crate::{
     host::{self, Observer, Running},
-    kernel::{Ethtool, Offloads, Queues},
+    kernel::{Ethtool, Framing, Offloads, Queues},
 };
 
 /// An interface.
@@ -17,6 +15,8 @@ pub(super) struct Link {
     pub is_loopback: bool,
     /// Its frames begin with an Ethernet header.
     pub is_ethernet: bool,
+    /// Its frames begin with the IP header.
+    pub is_bare: bool,
     /// What `ip link add type` calls it; `None` for a card.
     pub kind: Option<String>,
     pub driver: Option<String>,
@@ -36,10 +36,12 @@ pub(super) fn read() -> io::Result<Vec<(host::Link, Link)>> {
 
 fn describe(link: host::Link, ethtool: &Ethtool) -> Link {
     let name = link.name.bytes();
+    let framing = Framing::of_type(link.hardware);
     Link {
         index: link.index,
         is_loopback: link.is_loopback,
-        is_ethernet: [libc::ARPHRD_ETHER, libc::ARPHRD_LOOPBACK].contains(&link.hardware),
+        is_ethernet: framing == Framing::Ethernet,
+        is_bare: framing == Framing::Bare,
         mtu: link.mtu,
         xdp: link.xdp,
         driver: ethtool.driver(name),

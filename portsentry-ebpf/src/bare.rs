@@ -1,0 +1,57 @@
+//! The program for interfaces whose frames begin with their IP header: tun, WireGuard, PPP.
+//!
+//! It must not hold a rule: they are the same, read from a link layer of no length. It has no fast path of its own, as the
+//! kernel runs it in generic mode alone, and a packet costs such an interface far more than it does here.
+
+use aya_ebpf::{EbpfContext, bindings::xdp_md, macros::xdp, programs::XdpContext};
+use portsentry_common::address::{Ipv4, Ipv6};
+
+use crate::{FENCED_IPV4, FENCED_IPV6, FREE_IPV4, FREE_IPV6, fenced, free, sort_as};
+
+/// Judges every frame that an interface without a link-layer header receives.
+#[xdp(frags)]
+pub fn portsentry_bare(context: XdpContext) -> u32 {
+    let context = context.as_ptr().cast();
+    match sort_bare(context) {
+        FREE_IPV4 => free_ipv4_bare(context),
+        FREE_IPV6 => free_ipv6_bare(context),
+        FENCED_IPV4 => fenced_ipv4_bare(context),
+        FENCED_IPV6 => fenced_ipv6_bare(context),
+        action => action,
+    }
+}
+
+/// How the sender of a frame stands.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn sort_bare(context: *mut xdp_md) -> u32 {
+    sort_as::<true>(context)
+}
+
+/// An IPv4 packet whose sender is neither blocked nor fenced.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn free_ipv4_bare(context: *mut xdp_md) -> u32 {
+    free::<Ipv4, true>(context)
+}
+
+/// The same for IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn free_ipv6_bare(context: *mut xdp_md) -> u32 {
+    free::<Ipv6, true>(context)
+}
+
+/// An IPv4 packet whose sender is fenced.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn fenced_ipv4_bare(context: *mut xdp_md) -> u32 {
+    fenced::<Ipv4, true>(context)
+}
+
+/// The same for IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn fenced_ipv6_bare(context: *mut xdp_md) -> u32 {
+    fenced::<Ipv6, true>(context)
+}
