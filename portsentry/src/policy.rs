@@ -11,9 +11,11 @@ pub mod scope;
 pub mod sighting;
 mod terms;
 pub mod trap;
+mod watched;
 
 pub use banner::Banner;
 pub use ledger::{Census, Edit, Hold, Ledger, PREFIXES, Record, Standing, TakeOver, network_of};
 pub use response::{Action, calls_for_kill, respond};
 pub use sighting::Sighting;
 pub use terms::{Offences, Terms};
+pub use watched::{WithoutPorts, without_ports};

@@ -29,6 +29,7 @@ mod flood;
 mod framed;
 mod gate;
 mod gateway;
+mod honest;
 mod hosts;
 mod hosts_deny;
 mod kills;

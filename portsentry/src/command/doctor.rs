@@ -12,7 +12,10 @@ use crate::{
     cli::{Cli, Doctor},
     exit::Exit,
     kernel::Observer,
-    policy::interfaces::{LeftOut, choose, missing},
+    policy::{
+        interfaces::{LeftOut, choose, missing},
+        without_ports,
+    },
 };
 
 /// One thing that was looked at.
@@ -61,14 +64,15 @@ impl Finding {
 
 /// Prints what was found; the exit code says whether something prevents watching.
 pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
-    let config = match options::read(cli) {
-        Ok((options, _)) => options.config,
+    let (lacks, config) = match options::read(cli) {
+        Ok((options, _)) => (without_ports(&options.config, options.modes), options.config),
         Err(lines) => {
             lines.iter().for_each(|line| eprintln!("{line}"));
             return Exit::Configuration;
         }
     };
     let mut findings = system::findings(&config.pin_path);
+    findings.extend(lacks.into_iter().map(|lack| Finding::warning("ports", lack.what(), lack.remedy)));
     // Without the right to look at the pins, a program of ours passes for somebody else's.
     let pinned = Observer::open(&config.pin_path).ok().flatten();
     let pinned = pinned.map(|observer| observer.links()).unwrap_or_default();

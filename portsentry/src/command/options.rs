@@ -8,6 +8,7 @@ use crate::{
     cli::Cli,
     config::{BlockList, Config, Diagnostic, LoadError, Report, block_list, ignore},
     daemon::Options,
+    policy::without_ports,
 };
 
 /// Reads everything that a daemon needs to know, and what is to be warned of; or, line by line, all that is to be said of
@@ -24,11 +25,13 @@ pub fn read(cli: &Cli) -> Result<(Options, Vec<String>), Vec<String>> {
         findings.fail(&error);
         BlockList::default()
     });
-    let Findings { is_wrong, texts, warnings } = findings;
+    let Findings { is_wrong, mut texts, warnings } = findings;
     if is_wrong {
         return Err(lines(&texts));
     }
-    Ok((Options { modes: cli.modes(), config, ignored, listed, debug: cli.is_debugged(), warnings }, texts))
+    let modes = cli.modes();
+    texts.extend(without_ports(&config, modes).into_iter().map(|lack| format!("warning: {lack}")));
+    Ok((Options { modes, config, ignored, listed, debug: cli.is_debugged(), warnings }, texts))
 }
 
 fn ignored(file: &Path, findings: &mut Findings) -> Vec<IpNet> {

@@ -27,7 +27,7 @@ use crate::{
     kernel::{DebugLog, Kernel, Load, Pins, Ring, Traps, Watched, Whereabouts},
     metrics::Board,
     modes::Modes,
-    policy::Banner,
+    policy::{Banner, without_ports},
     sandbox::Sandbox,
     sink::{Files, Journal, watch::Watch},
 };
@@ -63,6 +63,9 @@ impl Begin {
 
     /// Tells the log what is in effect. The last step of a beginning: whoever waits for the news goes by it at once.
     fn announce(&self, journal: &mut Journal, options: &Options, modes: Modes) {
+        for lack in without_ports(&options.config, modes) {
+            journal.error(&lack);
+        }
         match self {
             Self::Start | Self::Succeed => journal.active(),
             Self::Reload => {

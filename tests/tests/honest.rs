@@ -1,0 +1,435 @@
+//! An hour of honest clients, at high speed, with the shipped configuration as it is but that it blocks: nobody of them is
+//! blocked, and only those are fenced that come to a trap.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    io::{self, Read, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use portsentry_common::classify::Protocol;
+use portsentry_tests::{
+    document,
+    frames::udp,
+    lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Namespace, Service, Wire, uninterrupted},
+};
+use socket2::{Domain, Socket, Type};
+
+const MINUTES: u16 = 60;
+/// Honest clients of each address family, more than come in an hour.
+const CLIENTS: u16 = 600;
+/// How long a client waits for an answer that may not come.
+const IMPATIENCE: Duration = Duration::from_millis(100);
+/// How long some services are down.
+const LONG: Duration = Duration::from_millis(1500);
+/// How often it asks for one that should come, also on a machine that is busy.
+const TRIES: u32 = 5;
+
+/// Ports of the shipped lists: two on which services run and are restarted, two whose services are bound to a device, and one
+/// to which links lead.
+const RESTARTED: [(Protocol, u16); 2] = [(Protocol::Tcp, 119), (Protocol::Udp, 17)];
+const BOUND: [(Protocol, u16); 2] = [(Protocol::Tcp, 77), (Protocol::Udp, 19)];
+const LINKED: u16 = 79;
+/// Shipped ports that somebody may mistype another for.
+const MISTYPED: [u16; 6] = [9, 13, 87, 101, 109, 540];
+/// What nobody watches: the service that everybody comes for.
+const WEB: u16 = 8080;
+
+/// Why a client came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    Restart,
+    Lease,
+    LateAnswer,
+    DeviceBound,
+    UnaskedTry,
+    Link,
+    MistypedPort,
+}
+
+impl Reason {
+    /// Whether its clients come to a trap, which is told and may fence them.
+    const fn meets_a_trap(self) -> bool {
+        matches!(self, Self::Link | Self::MistypedPort)
+    }
+}
+
+/// The shipped configuration, with blocking on and with files of the lab's own.
+fn armed<'lab>(lab: &'lab Lab, flags: &str) -> portsentry_tests::lab::Portsentry<'lab> {
+    let list = lab.files().join("portsentry.blocklist").display().to_string();
+    fs::write(&list, "").expect("a list");
+    let setup = lab.portsentry(flags).with("BLOCK_LIST", &list).with("INTERFACES", "ALL_NLO");
+    let own = [
+        "IGNORE_FILE",
+        "BLOCK_LIST",
+        "HISTORY_FILE",
+        "BLOCKED_FILE",
+        "EVIDENCE_FILE",
+        "WRAPPER_HOSTS_DENY",
+        "CONTROL_SOCKET",
+        "PIN_PATH",
+        "BLOCK_TCP",
+        "BLOCK_UDP",
+    ];
+    let mut text = String::new();
+    for line in document::read("etc/portsentry.conf").lines() {
+        let key = line.split_once('=').map_or("", |(key, _)| key);
+        if own.contains(&key) {
+            let _ = writeln!(text, "{key}=\"{}\"", setup.setting(key));
+        } else {
+            let _ = writeln!(text, "{line}");
+        }
+    }
+    assert!(
+        text.contains("\nBLOCK_TCP=\"1\"\n") && text.contains("\nCHALLENGE=\"1\"\n"),
+        "it blocks, on proof"
+    );
+    setup.with_config(&text)
+}
+
+/// The clients of an hour, and what each came for.
+struct Hour<'lab> {
+    lab: &'lab Lab,
+    next: u16,
+    came: Vec<(Reason, IpAddr)>,
+    unserved: BTreeMap<Reason, u32>,
+}
+
+impl<'lab> Hour<'lab> {
+    /// Gives the scanner's namespace the clients' addresses: behind a router, and each IPv6 one in a /64 of its own.
+    fn new(lab: &'lab Lab) -> Self {
+        let addresses = (0..CLIENTS).flat_map(|number| FAMILIES.map(|family| client(number, family)));
+        let mut script = String::new();
+        for address in addresses {
+            let rest = if address.is_ipv4() { "/32" } else { "/128 nodad" };
+            let _ = writeln!(script, "address replace {address}{rest} dev {INTERFACE}");
+        }
+        lab.scanner.ip(&script);
+        let [v4, v6] = FAMILIES.map(|family| family.member(2));
+        lab.host.ip(&format!("route add 198.18.0.0/15 via {v4}\nroute add 2001:db8:c11e::/48 via {v6}\n"));
+        Self { lab, next: 0, came: Vec::new(), unserved: BTreeMap::new() }
+    }
+
+    /// A client that nobody has seen before.
+    fn client(&mut self, reason: Reason, family: Family) -> IpAddr {
+        assert!(self.next < CLIENTS, "there are only {CLIENTS} clients");
+        let address = client(self.next, family);
+        self.next += 1;
+        self.came.push((reason, address));
+        address
+    }
+
+    /// Notes whether a client got what it came for.
+    fn is_served(&mut self, reason: Reason, is_served: bool) {
+        *self.unserved.entry(reason).or_default() += u32::from(!is_served);
+    }
+
+    /// A service ends while its client reconnects, and starts again.
+    fn restart(
+        &mut self,
+        family: Family,
+        service: &mut Option<Service>,
+        at: (Protocol, u16),
+        down: Duration,
+    ) {
+        let lab = self.lab;
+        let client = self.client(Reason::Restart, family);
+        let host = SocketAddr::new(family.host(), at.1);
+        let before = reaches(&lab.scanner, client, at.0, host);
+        drop(service.take());
+        thread::sleep(down);
+        for _ in 0..3 {
+            let _ = ask(&lab.scanner, client, at.0, host);
+        }
+        *service = Some(Service::start(&lab.host, at.0, at.1));
+        let after = reaches(&lab.scanner, client, at.0, host);
+        self.is_served(Reason::Restart, before && after);
+    }
+
+    /// A DHCP server answers the host's client, which listens with a packet socket.
+    fn lease(&mut self, family: Family, wire: &Wire) {
+        let server = self.client(Reason::Lease, family);
+        let ports = if family == Family::V4 { (67, 68) } else { (547, 546) };
+        let ends = [SocketAddr::new(server, ports.0), SocketAddr::new(family.host(), ports.1)];
+        wire.send(&udp().payload(240).from(&ends[0].to_string()).to(&ends[1].to_string()));
+    }
+
+    /// A name server answers after the host has given up, to a port that was the kernel's choice, a resolver's, or RPC's.
+    fn late_answer(&mut self, family: Family, minute: u16) {
+        let server = self.client(Reason::LateAnswer, family);
+        let port = [0, 0, 31337, 635, 54321][usize::from(minute) % 5];
+        let names = self.lab.scanner.enter(|| UdpSocket::bind(SocketAddr::new(server, 53))).expect("a port");
+        names.set_read_timeout(Some(Duration::from_secs(10))).expect("a limit");
+        let asker = self.lab.host.enter(|| UdpSocket::bind(SocketAddr::new(family.host(), port)));
+        let asker = asker.expect("a port");
+        asker.send_to(b"where?", SocketAddr::new(server, 53)).expect("a question");
+        let mut question = [0; 16];
+        let (_, at) = uninterrupted(|| names.recv_from(&mut question)).expect("the question");
+        drop(asker);
+        names.send_to(b"there", at).expect("an answer");
+    }
+
+    /// A client of a service that is bound to the bridge above the interface that is watched.
+    fn device_bound(&mut self, minute: u16, host: IpAddr) {
+        let client = IpAddr::from(Ipv4Addr::new(203, 0, 113, u8::try_from(100 + minute).expect("a number")));
+        self.came.push((Reason::DeviceBound, client));
+        for (protocol, port) in BOUND {
+            let is_served = reaches(&self.lab.bystander, client, protocol, SocketAddr::new(host, port));
+            self.is_served(Reason::DeviceBound, is_served);
+        }
+    }
+
+    /// Software looks for what the host may have, and comes for what it has.
+    fn unasked_tries(&mut self, family: Family) {
+        const TCP: [u16; 14] = [7, 23, 25, 80, 110, 113, 139, 143, 389, 443, 445, 515, 853, 9100];
+        const UDP: [u16; 10] = [9, 69, 123, 137, 161, 443, 500, 853, 5353, 51413];
+        let client = self.client(Reason::UnaskedTry, family);
+        let ports = TCP.map(|port| (Protocol::Tcp, port)).into_iter();
+        for (protocol, port) in ports.chain(UDP.map(|port| (Protocol::Udp, port))) {
+            let _ = ask(&self.lab.scanner, client, protocol, SocketAddr::new(family.host(), port));
+        }
+        let web = SocketAddr::new(family.host(), WEB);
+        let is_served = reaches(&self.lab.scanner, client, Protocol::Tcp, web);
+        self.is_served(Reason::UnaskedTry, is_served);
+    }
+
+    /// A reader of the web service follows a link to a trap, and tries again.
+    fn link(&mut self, family: Family) {
+        let client = self.client(Reason::Link, family);
+        let mut page =
+            connect(&self.lab.scanner, client, SocketAddr::new(family.host(), WEB)).expect("the web");
+        for _ in 0..3 {
+            let _ = ask(&self.lab.scanner, client, Protocol::Tcp, SocketAddr::new(family.host(), LINKED));
+        }
+        // What it has open goes on.
+        page.set_read_timeout(Some(IMPATIENCE * TRIES)).expect("a limit");
+        let mut answer = [0; 5];
+        let is_served = page.write_all(b"hello").and_then(|()| page.read_exact(&mut answer)).is_ok();
+        self.is_served(Reason::Link, is_served);
+    }
+
+    /// A client mistypes the port, and then gets it right.
+    fn mistyped_port(&mut self, family: Family, minute: u16) {
+        let client = self.client(Reason::MistypedPort, family);
+        let port = MISTYPED[usize::from(minute) % MISTYPED.len()];
+        let _ = ask(&self.lab.scanner, client, Protocol::Tcp, SocketAddr::new(family.host(), port));
+        let web = SocketAddr::new(family.host(), WEB);
+        let is_served = ask(&self.lab.scanner, client, Protocol::Tcp, web).is_ok();
+        self.is_served(Reason::MistypedPort, is_served);
+    }
+
+    /// Fails if anybody was blocked, or fenced without having come to a trap.
+    fn judge(&self, daemon: &Daemon<'_>) {
+        let lines = daemon.log().lines();
+        let is_said = |client: IpAddr, what: &str| {
+            lines.iter().any(|line| {
+                let named = [format!("Host {client} "), format!("Host {}/64 ", network(client))];
+                named.iter().any(|name| line.contains(name)) && line.contains(what)
+            })
+        };
+        let [blocked, fenced] = [daemon.blocked(), daemon.fenced()];
+        let holds = |held: &[IpAddr], client| held.iter().any(|it| network(*it) == network(client));
+        let mut report = String::new();
+        let mut wrong = 0;
+        for reason in [
+            Reason::Restart,
+            Reason::Lease,
+            Reason::LateAnswer,
+            Reason::DeviceBound,
+            Reason::UnaskedTry,
+            Reason::Link,
+            Reason::MistypedPort,
+        ] {
+            let came: Vec<IpAddr> =
+                self.came.iter().filter(|(of, _)| *of == reason).map(|(_, client)| *client).collect();
+            let count = |held: &[IpAddr], what: &str| {
+                came.iter().filter(|it| holds(held, **it) || is_said(**it, what)).count()
+            };
+            let [blocked, fenced] = [count(&blocked, "has been blocked"), count(&fenced, "has been fenced")];
+            let unserved = self.unserved.get(&reason).copied().unwrap_or(0);
+            let _ = writeln!(
+                report,
+                "{reason:?}: {} came, {unserved} went without, {fenced} were fenced, {blocked} blocked",
+                came.len()
+            );
+            assert!(came.len() >= usize::from(MINUTES), "{report}");
+            wrong += blocked;
+            if !reason.meets_a_trap() {
+                wrong += fenced + usize::try_from(unserved).expect("a number");
+            }
+            if reason == Reason::Link {
+                wrong += usize::try_from(unserved).expect("a number");
+                assert!(fenced > 0, "the links led to no trap:\n{report}");
+            }
+        }
+        print!("{report}");
+        let about = lines.iter().filter(|line| line.contains("Host ")).take(40);
+        let about: Vec<_> = about.map(String::as_str).collect();
+        assert_eq!(wrong, 0, "{report}\n{}", about.join("\n"));
+    }
+}
+
+/// The client of that number.
+fn client(number: u16, family: Family) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 1, 0).to_bits() + u32::from(number)).into(),
+        Family::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0xc11e, number, 0, 0, 0, 1).into(),
+    }
+}
+
+/// What a source over IPv6 may be held by: its /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(it) => Ipv6Addr::from_bits(it.to_bits() >> 64 << 64).into(),
+    }
+}
+
+fn connect(from: &Namespace, source: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    from.enter(|| {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+        socket.connect_timeout(&to.into(), IMPATIENCE)?;
+        socket.set_read_timeout(Some(IMPATIENCE))?;
+        Ok(socket.into())
+    })
+}
+
+/// Asks once, as a client that soon gives up.
+fn ask(from: &Namespace, source: IpAddr, protocol: Protocol, to: SocketAddr) -> io::Result<()> {
+    let mut answer = [0; 5];
+    if protocol == Protocol::Tcp {
+        let mut stream = connect(from, source, to)?;
+        stream.write_all(b"hello")?;
+        return stream.read_exact(&mut answer);
+    }
+    from.enter(|| {
+        let socket = UdpSocket::bind(SocketAddr::new(source, 0))?;
+        socket.connect(to)?;
+        socket.set_read_timeout(Some(IMPATIENCE / 10))?;
+        socket.send(b"hello")?;
+        socket.recv(&mut answer).map(drop)
+    })
+}
+
+/// Whether a client gets what it asks for.
+fn reaches(from: &Namespace, source: IpAddr, protocol: Protocol, to: SocketAddr) -> bool {
+    (0..TRIES).any(|_| ask(from, source, protocol, to).is_ok())
+}
+
+/// Services that are bound to a device; they end when dropped.
+struct DeviceBound {
+    ends: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl DeviceBound {
+    fn start(lab: &Lab, device: &str) -> Self {
+        let ends = Arc::new(AtomicBool::new(false));
+        let threads = BOUND.map(|(protocol, port)| {
+            let kind = if protocol == Protocol::Tcp { Type::STREAM } else { Type::DGRAM };
+            let socket = lab.host.enter(|| {
+                let socket = Socket::new(Domain::IPV4, kind, None).expect("a socket");
+                socket.bind_device(Some(device.as_bytes())).expect("a device");
+                socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into()).expect("a port");
+                socket.set_read_timeout(Some(IMPATIENCE)).expect("a limit");
+                socket
+            });
+            if protocol == Protocol::Tcp {
+                socket.listen(64).expect("a listener");
+            }
+            let ends = Arc::clone(&ends);
+            thread::spawn(move || {
+                while !ends.load(Ordering::Relaxed) {
+                    // Nobody came in time.
+                    let _ = if protocol == Protocol::Tcp { greet(&socket) } else { echo(&socket) };
+                }
+            })
+        });
+        Self { ends, threads: threads.into() }
+    }
+}
+
+impl Drop for DeviceBound {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::Relaxed);
+        self.threads.drain(..).for_each(|thread| drop(thread.join()));
+    }
+}
+
+fn greet(listener: &Socket) -> io::Result<()> {
+    let (client, _) = listener.accept()?;
+    let mut greeting = [0; 5];
+    let mut client = TcpStream::from(client);
+    client.set_read_timeout(Some(IMPATIENCE))?;
+    client.read_exact(&mut greeting)?;
+    client.write_all(&greeting)
+}
+
+fn echo(socket: &Socket) -> io::Result<()> {
+    let socket = UdpSocket::from(socket.try_clone()?);
+    let mut bytes = [0; 16];
+    let (length, client) = socket.recv_from(&mut bytes)?;
+    socket.send_to(&bytes[..length], client).map(drop)
+}
+
+/// Lives through an hour with a daemon of those `flags`.
+fn live(flags: &str) {
+    let lab = Lab::new();
+    let (beyond, _) = lab.plug_in_second(&lab.bystander);
+    lab.host.ip(&format!(
+        "link add br1 type bridge mcast_snooping 0\nlink set eth1 master br1\naddress del {beyond}/24 dev eth1\n\
+         address add {beyond}/24 dev br1\nlink set br1 up\n"
+    ));
+    let seats: String =
+        (0..MINUTES).map(|n| format!("address add 203.0.113.{}/24 dev eth1\n", 100 + n)).collect();
+    lab.bystander.ip(&seats);
+    let mut hour = Hour::new(&lab);
+    let _web = lab.serve_tcp(WEB);
+    let bound = DeviceBound::start(&lab, "br1");
+    let mut restarted = RESTARTED.map(|(protocol, port)| Some(Service::start(&lab.host, protocol, port)));
+    let daemon = armed(&lab, flags).start();
+    let wire = Wire::mouth(&lab.scanner);
+    // As a DHCP client holds one.
+    let _packets = Wire::open(&lab.host);
+    for minute in 0..MINUTES {
+        let family = FAMILIES[usize::from(minute % 2)];
+        for (service, at) in restarted.iter_mut().zip(RESTARTED) {
+            // Most take no time, some longer than anything is remembered that explained a packet.
+            let down = if minute % 10 == 0 { LONG } else { Duration::ZERO };
+            hour.restart(family, service, at, down);
+        }
+        hour.lease(family, &wire);
+        hour.late_answer(family, minute);
+        hour.device_bound(minute, beyond);
+        hour.unasked_tries(family);
+        hour.link(family);
+        hour.mistyped_port(family, minute);
+    }
+    // Who scans is blocked all the same; and all that was received before is in the log then.
+    let scanner = lab.source(Family::V4);
+    for port in [1, 11, 15, 95, 117, 556] {
+        let _ = ask(&lab.scanner, scanner, Protocol::Tcp, SocketAddr::new(Family::V4.host(), port));
+    }
+    daemon.log().wait_for(&format!("Host {scanner} has been blocked in the kernel"));
+    hour.judge(&daemon);
+    drop(bound);
+}
+
+#[test]
+fn an_hour_blocks_no_honest_client() {
+    live("-stcp -sudp");
+}
+
+#[test]
+fn an_hour_blocks_no_honest_client_where_every_low_port_is_watched() {
+    live("-atcp -audp");
+}
