@@ -232,3 +232,26 @@ fn a_command_line_that_makes_no_sense() {
     }
     assert_untouched(&lab);
 }
+
+/// A setting that is misspelt or unquoted is passed over, and may leave nothing to watch.
+#[test]
+fn a_configuration_that_leaves_no_port_to_watch_is_said_to() {
+    let lab = Lab::new();
+    let lacking = |flags: &str| {
+        lab.portsentry(flags).with("INTERFACES", INTERFACE).without("TCP_PORTS").without("UDP_PORTS")
+    };
+    let words = ["no TCP port is watched, so no TCP scan is seen", "no UDP port is watched", "set UDP_PORTS"];
+    for command in ["check", "doctor"] {
+        let ended = lacking(&format!("-stcp -sudp {command}")).fail();
+        for said in words {
+            assert!(ended.text().contains(said), "{command}: {said}\n{}", ended.text());
+        }
+    }
+    let daemon = lacking("-stcp -sudp").start();
+    for said in words {
+        assert!(
+            daemon.log().count(&format!("ERROR: {said}")) == usize::from(!said.starts_with("set")),
+            "{said}"
+        );
+    }
+}

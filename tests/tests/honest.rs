@@ -58,7 +58,8 @@ enum Reason {
 impl Reason {
     /// Whether its clients come to a trap, which is told and may fence them.
     const fn meets_a_trap(self) -> bool {
-        matches!(self, Self::Link | Self::MistypedPort)
+        // TODO(SERVED_GRACE): a port that was served a moment ago is no trap, so a restart fences nobody.
+        matches!(self, Self::Link | Self::MistypedPort | Self::Restart)
     }
 }
 
