@@ -19,6 +19,7 @@ use nix::unistd::geteuid;
 use tempfile::TempDir;
 
 mod daemon;
+mod device_bound;
 mod installed;
 mod log;
 mod machine;
@@ -39,6 +40,7 @@ mod wire;
 
 pub use self::{
     daemon::{Daemon, Ended},
+    device_bound::DeviceBound,
     installed::Syslog,
     log::Log,
     machine::Machine,

@@ -7,11 +7,7 @@ use std::{
     fs,
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
+    thread,
     time::Duration,
 };
 
@@ -19,7 +15,10 @@ use portsentry_common::classify::Protocol;
 use portsentry_tests::{
     document,
     frames::udp,
-    lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Namespace, Service, Wire, uninterrupted},
+    lab::{
+        Daemon, DeviceBound, FAMILIES, Family, INTERFACE, Lab, Namespace, Portsentry, Service, Wire,
+        uninterrupted,
+    },
 };
 use socket2::{Domain, Socket, Type};
 
@@ -64,7 +63,7 @@ impl Reason {
 }
 
 /// The shipped configuration, with blocking on and with files of the lab's own.
-fn armed<'lab>(lab: &'lab Lab, flags: &str) -> portsentry_tests::lab::Portsentry<'lab> {
+fn armed<'lab>(lab: &'lab Lab, flags: &str) -> Portsentry<'lab> {
     let list = lab.files().join("portsentry.blocklist").display().to_string();
     fs::write(&list, "").expect("a list");
     let setup = lab.portsentry(flags).with("BLOCK_LIST", &list).with("INTERFACES", "ALL_NLO");
@@ -326,62 +325,6 @@ fn reaches(from: &Namespace, source: IpAddr, protocol: Protocol, to: SocketAddr)
     (0..TRIES).any(|_| ask(from, source, protocol, to).is_ok())
 }
 
-/// Services that are bound to a device; they end when dropped.
-struct DeviceBound {
-    ends: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl DeviceBound {
-    fn start(lab: &Lab, device: &str) -> Self {
-        let ends = Arc::new(AtomicBool::new(false));
-        let threads = BOUND.map(|(protocol, port)| {
-            let kind = if protocol == Protocol::Tcp { Type::STREAM } else { Type::DGRAM };
-            let socket = lab.host.enter(|| {
-                let socket = Socket::new(Domain::IPV4, kind, None).expect("a socket");
-                socket.bind_device(Some(device.as_bytes())).expect("a device");
-                socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into()).expect("a port");
-                socket.set_read_timeout(Some(IMPATIENCE)).expect("a limit");
-                socket
-            });
-            if protocol == Protocol::Tcp {
-                socket.listen(64).expect("a listener");
-            }
-            let ends = Arc::clone(&ends);
-            thread::spawn(move || {
-                while !ends.load(Ordering::Relaxed) {
-                    // Nobody came in time.
-                    let _ = if protocol == Protocol::Tcp { greet(&socket) } else { echo(&socket) };
-                }
-            })
-        });
-        Self { ends, threads: threads.into() }
-    }
-}
-
-impl Drop for DeviceBound {
-    fn drop(&mut self) {
-        self.ends.store(true, Ordering::Relaxed);
-        self.threads.drain(..).for_each(|thread| drop(thread.join()));
-    }
-}
-
-fn greet(listener: &Socket) -> io::Result<()> {
-    let (client, _) = listener.accept()?;
-    let mut greeting = [0; 5];
-    let mut client = TcpStream::from(client);
-    client.set_read_timeout(Some(IMPATIENCE))?;
-    client.read_exact(&mut greeting)?;
-    client.write_all(&greeting)
-}
-
-fn echo(socket: &Socket) -> io::Result<()> {
-    let socket = UdpSocket::from(socket.try_clone()?);
-    let mut bytes = [0; 16];
-    let (length, client) = socket.recv_from(&mut bytes)?;
-    socket.send_to(&bytes[..length], client).map(drop)
-}
-
 /// Lives through an hour with a daemon of those `flags`.
 fn live(flags: &str) {
     let lab = Lab::new();
@@ -390,12 +333,12 @@ fn live(flags: &str) {
         "link add br1 type bridge mcast_snooping 0\nlink set eth1 master br1\naddress del {beyond}/24 dev eth1\n\
          address add {beyond}/24 dev br1\nlink set br1 up\n"
     ));
-    let seats: String =
-        (0..MINUTES).map(|n| format!("address add 203.0.113.{}/24 dev eth1\n", 100 + n)).collect();
-    lab.bystander.ip(&seats);
+    let seats: Vec<_> =
+        (0..MINUTES).map(|it| format!("address add 203.0.113.{}/24 dev eth1", 100 + it)).collect();
+    lab.bystander.ip(&seats.join("\n"));
     let mut hour = Hour::new(&lab);
     let _web = lab.serve_tcp(WEB);
-    let bound = DeviceBound::start(&lab, "br1");
+    let bound = BOUND.map(|(protocol, port)| DeviceBound::start(&lab.host, "br1", protocol, port));
     let mut restarted = RESTARTED.map(|(protocol, port)| Some(Service::start(&lab.host, protocol, port)));
     let daemon = armed(&lab, flags).start();
     let wire = Wire::mouth(&lab.scanner);
