@@ -9,6 +9,7 @@ mod actions;
 mod at_once;
 mod attacks;
 mod bare;
+mod bonds;
 mod challenge;
 mod changes;
 mod clock;

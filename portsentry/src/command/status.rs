@@ -120,6 +120,9 @@ fn render(report: &Report, pins: &str) -> String {
         let _ = writeln!(text, "{what:<12} {it}");
     };
     say("enforcement", enforcement(report));
+    if report.maps.as_ref().is_some_and(|maps| maps.ports == Ports::default()) {
+        say("ports", "none is watched: no probe can be recognised".into());
+    }
     for Unwatched { interface, reason } in &report.gaps.not_watched {
         say("not watched", visible(&format!("{interface}: {reason}")).into_owned());
     }
@@ -142,9 +145,6 @@ fn render(report: &Report, pins: &str) -> String {
         return text;
     };
     say("maps", pins.into());
-    if maps.ports == (Ports { tcp: 0, udp: 0 }) {
-        say("ports", "none is watched: no probe can be recognised".into());
-    }
     for (what, Fill { ipv4, ipv6, capacity }) in [("blocked", maps.blocked), ("fenced", maps.fenced)] {
         say(what, format!("{ipv4} of {capacity} IPv4, {ipv6} of {capacity} IPv6"));
     }

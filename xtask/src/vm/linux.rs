@@ -11,7 +11,17 @@ use anyhow::{Context, Result};
 use crate::{paths, setup, shell};
 
 /// What the lab's networks are made of, in the order in which it is loaded.
-const MODULES: [&str; 4] = ["net/llc/llc", "net/802/stp", "net/bridge/bridge", "drivers/net/veth"];
+const MODULES: [&str; 9] = [
+    "net/llc/llc",
+    "net/802/stp",
+    "net/bridge/bridge",
+    "drivers/net/veth",
+    "net/tls/tls",
+    "drivers/net/bonding/bonding",
+    "net/802/garp",
+    "net/802/mrp",
+    "net/8021q/8021q",
+];
 
 /// A kernel with its modules.
 pub(super) struct Linux {
