@@ -46,7 +46,7 @@ impl InKernel {
             max_blocked: scenario.max_blocked,
             max_networks: 1024,
             max_addresses: 1024,
-            max_fenced: 1024,
+            max_fenced: 4096,
             max_sources: 1 << 16,
             ring_size: scenario.ring_size,
             debug: false,

@@ -54,7 +54,7 @@ pub use self::{
     setup::{Portsentry, binary},
     stream::Stream,
     uninterrupted::uninterrupted,
-    wire::{Segment, Wire, segment, stranger, syn},
+    wire::{Segment, Wire, link_address, segment, stranger, syn},
 };
 
 /// The two address families.

@@ -21,3 +21,4 @@ pub mod received;
 pub mod scenario;
 pub mod sockets;
 pub mod table;
+pub mod wrapping;

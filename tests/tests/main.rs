@@ -19,6 +19,7 @@ mod connect;
 mod control;
 mod demo;
 mod deputies;
+mod differential;
 mod documents;
 mod errors;
 mod evasions;

@@ -173,7 +173,7 @@ pub fn segment(frame: &[u8]) -> Option<Segment> {
 }
 
 /// The address of an interface for packet sockets (packet(7)).
-fn link_address(protocol: u16, index: u32) -> SockAddr {
+pub fn link_address(protocol: u16, index: u32) -> SockAddr {
     let init = |storage: *mut socket2::SockAddrStorage, length: *mut libc::socklen_t| {
         let address = libc::sockaddr_ll {
             sll_family: libc::sa_family_t::try_from(libc::AF_PACKET).unwrap_or_default(),
