@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// Seconds for each target; for more than 60, all is built to run two to four times as fast, which takes five minutes
     #[arg(long, default_value_t = 20)]
     seconds: u32,
+    /// Only build the fuzzer
+    #[arg(long)]
+    no_run: bool,
     /// Targets, all unless any is named
     targets: Vec<String>,
 }
@@ -37,6 +40,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         build_ebpf::run()?;
     }
     let fuzzer = build(arguments.seconds > GLANCE)?;
+    if arguments.no_run {
+        return Ok(());
+    }
     let all = targets()?;
     if let Some(unknown) = arguments.targets.iter().find(|name| !all.contains(name)) {
         bail!("there is no target {unknown}; there are {}", all.join(", "));
