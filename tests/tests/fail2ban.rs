@@ -66,7 +66,7 @@ fn fail2ban_bans_who_is_proven_and_has_portsentry_block_whom_it_bans() {
         machine.wait_until("the history has the first", || {
             machine.run(&format!("cat {HISTORY}")).contains(&unproven.to_string())
         });
-        lab.nmap(proven, "-sT -p 79");
+        lab.nmap(proven, "-sT -p 79,109");
         let banned = || machine.run("fail2ban-client get portsentry banip");
         machine.wait_until("the second is banned", || banned().contains(&proven.to_string()));
         assert!(!banned().contains(&unproven.to_string()), "{}", banned());

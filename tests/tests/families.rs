@@ -268,12 +268,12 @@ fn a_2_x_file_runs_unchanged() {
     let daemon = lab.portsentry("").installed(REVIVAL).start();
     assert_eq!(warnings(&daemon), [""; 0], "nothing in it is strange");
     let source = lab.source(Family::V6);
-    // In a range of its list; at the second hit.
+    // In a range of its list; at the second port.
     lab.nmap(source, "-sS -p 514");
     assert!(!daemon.fenced().contains(&source));
-    lab.nmap(source, "-sF -p 514");
+    lab.nmap(source, "-sF -p 515");
     let line = format!(
-        "Scan from: [{source}] ({source}) protocol: [TCP] port: [514] type: [TCP FIN scan] IP opts: [not set] ignored: \
+        "Scan from: [{source}] ({source}) protocol: [TCP] port: [515] type: [TCP FIN scan] IP opts: [not set] ignored: \
          [false] triggered: [true] noblock: [false] blocked: [true]"
     );
     assert!(daemon.lines_about(source).contains(&line), "{:#?}", daemon.log().lines());

@@ -7,10 +7,10 @@ use portsentry_tests::lab::{Daemon, Family, Lab, Portsentry};
 /// Somebody else's line.
 const THEIRS: &str = "sshd: 203.0.113.0/255.255.255.0\n";
 
-/// Fences and blocks last so short that a test can wait for their end.
+/// Fences and blocks last so short that a test can wait for their end, and long enough for a busy machine to write them down.
 fn setup<'lab>(lab: &'lab Lab, unproven: &str) -> Portsentry<'lab> {
     let setup = lab.portsentry("-stcp").with("KILL_HOSTS_DENY", "ALL: $TARGET$ : DENY");
-    let setup = setup.with("BLOCK_UNPROVEN", unproven).with("FENCE_TIME", "3").with("BLOCK_TIME", "3");
+    let setup = setup.with("BLOCK_UNPROVEN", unproven).with("FENCE_TIME", "9").with("BLOCK_TIME", "9");
     fs::write(setup.path("WRAPPER_HOSTS_DENY"), THEIRS).expect("a file");
     setup
 }
@@ -26,7 +26,7 @@ fn hold<'lab>(setup: &Portsentry<'lab>) -> (Daemon<'lab>, IpAddr) {
 
 /// Waits until the kernel holds nobody any more, beside no daemon.
 fn wait_for_the_end(setup: &Portsentry<'_>) {
-    for _ in 0..200 {
+    for _ in 0..1200 {
         if setup.say("list --json").json().as_array().is_some_and(Vec::is_empty) {
             return;
         }

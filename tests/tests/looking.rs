@@ -25,7 +25,7 @@ sed -i 's/^BLOCK_\(TCP\|UDP\)=.*/BLOCK_\1="1"/; s/^#\(METRICS_LISTEN\)/\1/' /etc
 systemctl restart portsentry || { journalctl --unit portsentry --output cat --no-pager; false; }
 portsentry block 203.0.113.0/24
 "#;
-/// Who has scanned before: one who completed a handshake, and one who did not.
+/// Who has scanned before: one who completed handshakes, and one who did not.
 const PROVEN: [&str; 2] = ["192.0.2.9", "2001:db8::9"];
 const UNPROVEN: [&str; 2] = ["192.0.2.10", "2001:db8::a"];
 
@@ -42,7 +42,7 @@ fn at_work(lab: &Lab) -> Machine {
     let machine = fresh(lab);
     machine.run(&format!("dpkg --install {PACKAGE}"));
     machine.run(SETTINGS);
-    for (addresses, scan) in [(PROVEN, "-sT -p 79"), (UNPROVEN, "-sS -p 79")] {
+    for (addresses, scan) in [(PROVEN, "-sT -p 79,109"), (UNPROVEN, "-sS -p 79")] {
         for address in addresses {
             let bits = if address.contains(':') { "128 nodad" } else { "32" };
             lab.scanner.ip(&format!("address add {address}/{bits} dev {INTERFACE}"));
