@@ -9,6 +9,8 @@ use anyhow::{Context, Result, ensure};
 use portsentry::kernel::OBJECT;
 use portsentry_common::{
     block::Block,
+    bound::{Horizon, Slot, slot, stamp},
+    classify::Protocol,
     gate::{self, Gated},
     settings::{AckProbes, Response, Settings},
     world::Locality,
@@ -157,6 +159,17 @@ fn world(program: &Program) -> Result<World> {
         let key = [&length.to_le_bytes()[..], &octets].concat();
         world.enter(program, map, &key, &(Locality::Own as u32).to_le_bytes())?;
         world.listen([&octets[..], &SERVED.to_be_bytes()].concat());
+    }
+    // As a daemon keeps it: every bind is seen, and what listens on all addresses was seen a moment ago.
+    let now = stamp(0);
+    let horizon = Horizon { open: now, bound: now, dumped: now, is_complete: 1, traps: [0; 4] };
+    world.enter(program, "BOUND_HORIZON", &[0; 4], bytemuck::bytes_of(&horizon))?;
+    for (protocol, version) in
+        [(Protocol::Tcp, 4), (Protocol::Tcp, 6), (Protocol::Udp, 4), (Protocol::Udp, 6)]
+    {
+        let index = u32::try_from(slot(protocol, version, SERVED))?;
+        let seen = Slot { bound: now + 1, open: now + 1 };
+        world.enter(program, "BOUND", &index.to_le_bytes(), bytemuck::bytes_of(&seen))?;
     }
     for address in BLOCKED {
         let octets = octets(address);

@@ -5,7 +5,9 @@
 //! connections, and we ours to it.
 
 use crate::{
+    address::Address,
     classify::{Kind, Probe, Protocol, tcp},
+    judge::served::{is_hidden, is_lease},
     parse::{Datagram, Fragment, TCP, TcpFlags, Transport, UDP},
     world::{Connection, Flow, Hosts, Locality},
 };
@@ -33,7 +35,7 @@ pub enum Doing {
 #[inline(always)]
 pub fn doing<A, W>(source: A, datagram: &Datagram<A>, transport: &Transport, world: &W) -> Doing
 where
-    A: Copy,
+    A: Address,
     W: Hosts<A>,
 {
     let Some(probe) = segment(transport) else {
@@ -52,12 +54,16 @@ where
         (Protocol::Tcp, Locality::Own) => match world.connection(&flow) {
             Connection::Established => Doing::Uses(probe),
             Connection::Passing => Doing::Belongs,
+            // Its connections are as hidden as the socket that accepted them.
+            Connection::None if is_hidden(&flow, world) => Doing::Belongs,
             Connection::None => Doing::Acknowledges(probe),
         },
         (Protocol::Tcp, Locality::Protected) => Doing::MayAcknowledge(probe),
         // Nothing was answered in its name.
         (Protocol::Tcp, Locality::Foreign) => Doing::Belongs,
-        (Protocol::Udp, Locality::Own) if is_lease(&probe) || world.is_expected(&flow) => Doing::Belongs,
+        (Protocol::Udp, Locality::Own) if is_lease(A::VERSION, &probe) || world.is_expected(&flow) => {
+            Doing::Belongs
+        }
         (Protocol::Udp, Locality::Protected | Locality::Foreign) if may_answer(&probe) => Doing::Belongs,
         (Protocol::Udp, _) => Doing::Opens(Some(probe)),
     }
@@ -70,12 +76,6 @@ where
 pub const fn may_answer(probe: &Probe) -> bool {
     const WELL_KNOWN: u16 = 1024;
     probe.source_port < WELL_KNOWN || probe.port >= WELL_KNOWN
-}
-
-/// Whether it may be the answer of a DHCP server, to which no UDP socket need be bound (RFC 2131 section 4.1).
-#[inline(always)]
-const fn is_lease(probe: &Probe) -> bool {
-    probe.source_port == 67 && probe.port == 68
 }
 
 #[inline(always)]

@@ -6,11 +6,16 @@
 mod answer;
 mod fenced;
 mod held;
+pub(crate) mod served;
 
 use core::hint::cold_path;
 
 pub use self::held::held_as;
-use self::{answer::answer, fenced::fenced};
+use self::{
+    answer::answer,
+    fenced::fenced,
+    served::{is_lease, is_served, may_be_late},
+};
 use crate::{
     address::{Address, Ipv4, Ipv6},
     challenge::Challenged,
@@ -510,7 +515,13 @@ fn is_explained<A: Address, W: Hosts<A>>(flow: &Flow<A>, world: &W) -> bool {
             world.remember(flow.destination, flow.probe.protocol, flow.probe.port);
             return true;
         }
-        Locality::Own if world.is_served(flow) => {
+        Locality::Own if may_be_late(&flow.probe, world.settings()) => {
+            world.remember(flow.destination, flow.probe.protocol, flow.probe.port);
+            return true;
+        }
+        // Not remembered: another datagram to that port may be a probe.
+        Locality::Own if is_lease(A::VERSION, &flow.probe) => return true,
+        Locality::Own if is_served(flow, world) => {
             world.remember(flow.destination, flow.probe.protocol, flow.probe.port);
             world.count(Counter::Served);
             return true;

@@ -10,6 +10,7 @@ extern crate std;
 
 pub mod address;
 pub mod block;
+pub mod bound;
 pub mod budget;
 pub mod challenge;
 pub mod classify;

@@ -47,6 +47,8 @@ pub struct Settings {
     pub host_bits: [u64; 2],
     /// How long the daemon may give no sign of life before nothing is dropped any more, in nanoseconds; 0 for ever.
     pub open_after_ns: u64,
+    /// This network namespace's cookie (`SO_NETNS_COOKIE`): bind hooks run for all namespaces.
+    pub netns: u64,
     /// Events a second that each CPU may put into the ring.
     pub event_rate: u32,
     /// Act on the nth probe of a source (`SCAN_TRIGGER`; 0 and 1: the first).
@@ -66,6 +68,10 @@ pub struct Settings {
     pub challenge_rate: u32,
     /// The lowest port of our own outbound datagrams (`ip_local_port_range`).
     pub first_ephemeral: u32,
+    /// The highest of them; 0 if the range isn't known.
+    pub last_ephemeral: u32,
+    /// 1 if ports stay served for a while after their last socket has gone (`SERVED_GRACE`).
+    pub keeps_served: u32,
     /// Protocols whose listed ports are traps that take what comes (1.2's `-tcp` and `-udp`): bit 0 for TCP, bit 1
     /// for UDP.
     pub traps: u32,
@@ -82,7 +88,7 @@ pub struct Settings {
     pub prefix: u32,
 }
 
-const _: () = assert!(size_of::<Settings>() == 120);
+const _: () = assert!(size_of::<Settings>() == 136);
 
 impl Settings {
     /// The bit for TCP in [`Settings::traps`].
@@ -100,6 +106,7 @@ impl Settings {
         jiffy_ns: 0,
         first_jiffy: 0,
         open_after_ns: 0,
+        netns: 0,
         event_rate: 0,
         trigger: 0,
         tcp_response: 0,
@@ -109,6 +116,8 @@ impl Settings {
         fence_rate: 0,
         challenge_rate: 0,
         first_ephemeral: 0,
+        last_ephemeral: 0,
+        keeps_served: 0,
         traps: 0,
         event_each_ns: Self::NEVER,
         fence_each_ns: Self::NEVER,
@@ -157,6 +166,13 @@ impl Settings {
             crate::classify::Protocol::Udp => Self::UDP_TRAPS,
         };
         self.traps & bit != 0
+    }
+
+    /// Whether the kernel gives `port` to sockets that ask for none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_ephemeral(&self, port: u16) -> bool {
+        self.first_ephemeral <= port as u32 && port as u32 <= self.last_ephemeral
     }
 
     /// Whether a source without proof is fenced rather than blocked.

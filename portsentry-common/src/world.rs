@@ -5,6 +5,7 @@
 
 use crate::{
     block::Block,
+    bound::{Horizon, Slot},
     challenge::Secrets,
     classify::{Probe, Protocol},
     counter::Counter,
@@ -59,6 +60,15 @@ pub enum Entry {
     Already,
     /// The map is full.
     Full,
+}
+
+/// Which served addresses are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// Those of sockets that are bound to a device, on any or one address: for packets by this interface.
+    ByInterface,
+    /// Also those of sockets that are bound to this very address alone.
+    All,
 }
 
 /// A packet's two ends.
@@ -154,6 +164,9 @@ pub trait World {
     /// Takes one of this second's `allowance`; `false` if none is left at `now_ns`.
     fn spend(&self, allowance: Allowance, now_ns: u64) -> bool;
 
+    /// Which stamps of the table of bound ports count.
+    fn horizon(&self) -> &Horizon;
+
     /// The secrets of the cookies, if there are any.
     fn secrets(&self) -> Option<&Secrets>;
 
@@ -198,9 +211,15 @@ pub trait Hosts<A>: World + Shortcuts<A> {
     /// say so.
     fn remember(&self, destination: A, protocol: Protocol, port: u16);
 
+    /// What the table of bound ports says of `port` (host byte order) in this address family.
+    fn slot(&self, protocol: Protocol, port: u16) -> Slot;
+
+    /// Whether the map of served addresses has the packet's destination, with a stamp later than `horizon`.
+    fn is_in_served(&self, flow: &Flow<A>, which: Served, horizon: u32) -> bool;
+
     /// Whether a socket explains the packet at this moment: one that listens or is bound on the destination,
     /// or an existing connection between the two ends. One in TIME-WAIT explains only what belongs to it.
-    fn is_served(&self, flow: &Flow<A>) -> bool;
+    fn has_socket(&self, flow: &Flow<A>) -> bool;
 
     /// Counts a probe of the source `key` to a `pair` (see [`crate::tally::pair`]) and returns how many distinct ones it has probed.
     fn tally(&self, key: A, pair: u32, now_ns: u64) -> u32;

@@ -21,6 +21,7 @@ use aya_log_ebpf::debug;
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Block,
+    bound::{Horizon, Slot, slot, trap},
     budget::Budget,
     challenge::Secrets,
     classify::{Probe, Protocol},
@@ -30,10 +31,12 @@ use portsentry_common::{
     settings::Settings,
     state::{SightKey, SteerKey},
     tally::{Handshakes, Tally},
-    world::{Allowance, Connection, Entry, Flow, Hosts, Kinship, Locality, Shaken, Shortcuts, Sight, World},
+    world::{
+        Allowance, Connection, Entry, Flow, Hosts, Kinship, Locality, Served, Shaken, Shortcuts, Sight, World,
+    },
 };
 
-use crate::{atomic, explained::place, gate::GATE_V4, maps, opaque::opaque, sockets};
+use crate::{atomic, explained::place, gate::GATE_V4, maps, opaque::opaque, served, sockets};
 
 pub use self::family::Family;
 
@@ -76,6 +79,12 @@ impl Kernel<'_> {
         unsafe { *counters.as_ptr().cast::<u64>().add(index) += 1 };
     }
 
+    /// The port of the daemon's own trap for that protocol, 0 for none.
+    #[inline(always)]
+    fn own_trap<A: Family>(&self, protocol: Protocol) -> u32 {
+        self.horizon().traps[trap(protocol, A::VERSION)]
+    }
+
     /// Whether a block isn't over; if so, adds one to its dropped packets.
     #[inline(always)]
     fn is_in_force(&self, block: *mut Block) -> bool {
@@ -108,6 +117,11 @@ impl World for Kernel<'_> {
     #[inline(always)]
     fn heartbeat_ns(&self) -> u64 {
         maps::HEARTBEAT.get(0).copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn horizon(&self) -> &Horizon {
+        maps::BOUND_HORIZON.get(0).unwrap_or(&Horizon::NONE)
     }
 
     #[inline(always)]
@@ -238,10 +252,24 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn is_served(&self, flow: &Flow<A>) -> bool {
+    fn slot(&self, protocol: Protocol, port: u16) -> Slot {
+        maps::BOUND.get(slot(protocol, A::VERSION, port) as u32).copied().unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn is_in_served(&self, flow: &Flow<A>, which: Served, horizon: u32) -> bool {
+        let Probe { protocol, port, .. } = flow.probe;
+        let [high, low] = flow.destination.to_mapped().halves();
+        let what = served::What { port, protocol, version: A::VERSION, which };
+        served::is_in(high, low, self.interface().into(), what.packed(), horizon.into()) != 0
+    }
+
+    #[inline(always)]
+    fn has_socket(&self, flow: &Flow<A>) -> bool {
+        let own = self.own_trap::<A>(flow.probe.protocol);
         match flow.probe.protocol {
-            Protocol::Tcp => sockets::explains_tcp(self.context.as_ptr(), flow),
-            Protocol::Udp => sockets::explains_udp(self.context.as_ptr(), flow),
+            Protocol::Tcp => sockets::explains_tcp(self.context.as_ptr(), flow, own),
+            Protocol::Udp => sockets::explains_udp(self.context.as_ptr(), flow, own),
         }
     }
 
@@ -341,7 +369,8 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
 
     #[inline(always)]
     fn is_expected(&self, flow: &Flow<A>) -> bool {
-        sockets::is_expected(self.context.as_ptr(), flow, self.settings().first_ephemeral)
+        let own = self.own_trap::<A>(Protocol::Udp);
+        sockets::is_expected(self.context.as_ptr(), flow, self.settings().first_ephemeral, own)
     }
 }
 

@@ -31,6 +31,7 @@ mod kernel;
 mod layers;
 mod maps;
 mod opaque;
+mod served;
 mod sockets;
 mod steer;
 

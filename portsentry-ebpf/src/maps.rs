@@ -10,6 +10,7 @@ use aya_ebpf::{
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Block,
+    bound::{Below, Horizon, SLOTS, ServedKey, Slot},
     budget::Budget,
     challenge::Secrets,
     counter::Counters,
@@ -65,6 +66,22 @@ pub static IGNORED_V6: LpmTrie<Octets, u32, 1> = LpmTrie::new();
 pub static LOCAL_V4: LpmTrie<Ipv4, u32, 1> = LpmTrie::new();
 #[btf_map]
 pub static LOCAL_V6: LpmTrie<Octets, u32, 1> = LpmTrie::new();
+
+/// `BPF_F_MMAPABLE` of the kernel's `include/uapi/linux/bpf.h` (Linux 5.5).
+const MMAPABLE: usize = 1 << 10;
+
+/// Which ports are bound, by [`portsentry_common::bound::slot`].
+#[btf_map]
+pub static BOUND: Array<Slot, SLOTS, MMAPABLE> = Array::new();
+/// Which of its stamps count.
+#[btf_map]
+pub static BOUND_HORIZON: Array<Horizon, 1> = Array::new();
+/// When a socket was last seen that is bound to one address, or to a device.
+#[btf_map]
+pub static SERVED: LruHashMap<ServedKey, u32, 65536> = LruHashMap::new();
+/// The devices by which packets reach sockets that are bound to one.
+#[btf_map]
+pub static DEVICES: HashMap<u32, Below, 4096> = HashMap::new();
 
 /// What is to be handed to the daemon's own sockets.
 #[btf_map]

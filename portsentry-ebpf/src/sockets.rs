@@ -64,11 +64,13 @@ fn ports(source_port: u16, port: u16) -> u32 {
 
 /// Whether a TCP socket explains `flow`: a listener on the destination, or a connection between the two. One in
 /// TIME-WAIT explains what a connection may send, and nothing else.
+///
+/// `own` is the port of the daemon's own trap, which serves nobody; 0 for none.
 #[inline(always)]
-pub fn explains_tcp<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> bool {
-    match tcp_state::<A>(context, flow, flow.probe.source_port) {
+pub fn explains_tcp<A: Tuple>(context: *mut c_void, flow: &Flow<A>, own: u32) -> bool {
+    match tcp_state::<A>(context, flow, flow.probe.source_port, own) {
         None => false,
-        Some(TIME_WAIT) => flow.probe.kind.is_connected() || tcp_state::<A>(context, flow, 0).is_some(),
+        Some(TIME_WAIT) => flow.probe.kind.is_connected() || tcp_state::<A>(context, flow, 0, own).is_some(),
         Some(_) => true,
     }
 }
@@ -76,7 +78,7 @@ pub fn explains_tcp<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> bool {
 /// The state of the socket that a segment of `flow` from `source_port` would reach. From port 0 that can only be
 /// a listener.
 #[inline(always)]
-fn tcp_state<A: Tuple>(context: *mut c_void, flow: &Flow<A>, source_port: u16) -> Option<u32> {
+fn tcp_state<A: Tuple>(context: *mut c_void, flow: &Flow<A>, source_port: u16, own: u32) -> Option<u32> {
     let mut tuple = A::tuple(flow, source_port);
     // SAFETY: the context is the kernel's; the tuple is initialised and of an address family's size.
     let socket = unsafe {
@@ -88,15 +90,15 @@ fn tcp_state<A: Tuple>(context: *mut c_void, flow: &Flow<A>, source_port: u16) -
     // SAFETY: the look-up returned a referenced socket.
     let (state, port) = unsafe { ((*socket).state, (*socket).src_port) };
     release(socket);
-    // The look-up runs `sk_lookup` programs, too: a listener on another port is the daemon's own.
-    let is_own = state == LISTEN && port != u32::from(flow.probe.port);
+    // The look-up runs `sk_lookup` programs, too: ours leads to the trap, and any other to a service on whatever port.
+    let is_own = state == LISTEN && port == own && port != u32::from(flow.probe.port);
     if is_own { None } else { Some(state) }
 }
 
 /// The connection between the two ends that takes the segments of `flow`.
 #[inline(always)]
 pub fn connection<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> Connection {
-    match tcp_state::<A>(context, flow, flow.probe.source_port) {
+    match tcp_state::<A>(context, flow, flow.probe.source_port, 0) {
         None | Some(LISTEN) => Connection::None,
         Some(ESTABLISHED) => Connection::Established,
         Some(_) => Connection::Passing,
@@ -105,25 +107,26 @@ pub fn connection<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> Connection 
 
 /// Whether a UDP socket explains `flow`: one that is bound on the destination, and not connected elsewhere.
 #[inline(always)]
-pub fn explains_udp<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> bool {
+pub fn explains_udp<A: Tuple>(context: *mut c_void, flow: &Flow<A>, own: u32) -> bool {
     udp_socket(context, flow).is_some_and(|socket| {
         // SAFETY: the look-up returned a referenced socket.
         let port = unsafe { (*socket).src_port };
         release(socket);
         // As for TCP.
-        port == u32::from(flow.probe.port)
+        port == u32::from(flow.probe.port) || port != own
     })
 }
 
 /// Whether a UDP socket waits for the datagrams of `flow`: one connected to its source, or on a port of
 /// `first_ephemeral` or above, from which only our own questions are asked.
 #[inline(always)]
-pub fn is_expected<A: Tuple>(context: *mut c_void, flow: &Flow<A>, first_ephemeral: u32) -> bool {
+pub fn is_expected<A: Tuple>(context: *mut c_void, flow: &Flow<A>, first_ephemeral: u32, own: u32) -> bool {
     udp_socket(context, flow).is_some_and(|socket| {
         // SAFETY: the look-up returned a referenced socket.
         let (peer, port) = unsafe { ((*socket).dst_port, (*socket).src_port) };
         release(socket);
-        peer != 0 || port >= first_ephemeral
+        // A datagram that was steered to the trap answers nothing.
+        peer != 0 || port >= first_ephemeral && (port == u32::from(flow.probe.port) || port != own)
     })
 }
 

@@ -6,6 +6,7 @@ mod companion;
 mod control;
 mod host_watch;
 mod keeper;
+mod ports;
 mod reader;
 mod session;
 mod signals;

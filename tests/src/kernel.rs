@@ -1,22 +1,24 @@
 //! The judge in the kernel: the real program, loaded and run frame by frame. It must not attach it anywhere.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU32, Ordering},
 };
 
 use portsentry::{
-    kernel::{Kernel, Load, Pins, Ring, Watched},
+    kernel::{Bound, BoundSocket, Kernel, Load, Pins, Ring, Watched, monotonic_ns},
     policy::Sighting,
 };
 use portsentry_common::{
     block::Block,
+    bound::{Horizon, PER_SECOND, stamp},
     classify::Protocol::{self, Tcp, Udp},
     counter::Counters,
+    settings::Settings,
     state::NEIGHBOUR,
 };
 
@@ -24,6 +26,7 @@ use crate::{
     outcome::{Judge, Outcome, timeless_block},
     place,
     scenario::Scenario,
+    sockets::Socket,
 };
 
 /// The loaded program, with maps of its own.
@@ -42,7 +45,7 @@ impl InKernel {
         let directory = PinDirectory::new();
         let pins = Pins::open(&directory.0).expect("a directory for pins");
         let load = Load {
-            settings: scenario.settings,
+            settings: Settings { keeps_served: 1, ..scenario.settings },
             max_blocked: scenario.max_blocked,
             max_networks: 1024,
             max_addresses: 1024,
@@ -69,6 +72,7 @@ impl InKernel {
             kernel.blocked.insert(*source, block).expect("a block is written");
         }
         kernel.networks.replace(&scenario.networks.iter().copied().collect()).expect("networks are written");
+        set_up(kernel.bound.as_mut().expect("a table of bound ports"), scenario);
         kernel.settle_gates().expect("the gates are filled");
         let counters = kernel.counters().expect("counters are read");
         Self { kernel, ring, counters, _pins: directory }
@@ -128,6 +132,46 @@ impl Judge for InKernel {
         let blocked = self.kernel.blocked.read().expect("blocks are read");
         blocked.into_iter().map(|(source, block)| (source, timeless_block(block))).collect()
     }
+}
+
+/// Stamps what the scenario's table holds: of now, or of two minutes ago.
+fn set_up(bound: &mut Bound, scenario: &Scenario) {
+    const FIRST_DEVICE: u32 = 100;
+    let now = stamp(monotonic_ns().unsigned_abs());
+    let (grace, old) = (now - 60 * PER_SECOND, now - 120 * PER_SECOND);
+    let socket = |protocol, at: SocketAddr, device, is_connected| BoundSocket {
+        protocol,
+        address: at.ip(),
+        port: at.port(),
+        device,
+        is_ipv6_only: false,
+        is_connected,
+    };
+    let devices = (1..10).map(|interface| (FIRST_DEVICE + interface, BTreeSet::from([interface])));
+    bound.set_devices(devices.collect()).expect("devices are written");
+    let over: Vec<_> =
+        scenario.table.over.iter().map(|(protocol, at)| socket(*protocol, *at, 0, false)).collect();
+    let served = scenario.table.served.iter().map(|(protocol, at, interface)| {
+        socket(*protocol, *at, interface.map_or(0, |interface| FIRST_DEVICE + interface), false)
+    });
+    // One that takes its peer's packets alone is bound, and serves nobody else: as good as one that a look-up finds.
+    let open = scenario.sockets.iter().filter_map(|open| match *open {
+        Socket::Listener(at) => Some(socket(Tcp, at, 0, true)),
+        Socket::Bound(at) | Socket::Connected((at, _)) => Some(socket(Udp, at, 0, true)),
+        Socket::Connection(_) | Socket::TimeWait(_) => None,
+    });
+    let open = open.filter(|_| scenario.table.is_complete);
+    bound.stamp(&over, old, 0).expect("stamps are written");
+    bound.stamp(&served.chain(open).collect::<Vec<_>>(), now, 0).expect("stamps are written");
+    let horizon = Horizon {
+        open: grace,
+        bound: now - 90 * PER_SECOND,
+        // The model's clock stands still.
+        dumped: u32::MAX,
+        is_complete: scenario.table.is_complete.into(),
+        traps: [0; 4],
+    };
+    bound.publish(&horizon).expect("a horizon is written");
 }
 
 fn bitmap(is_watched: impl Fn(u16) -> bool) -> Box<[u64; 1024]> {

@@ -3,6 +3,7 @@
 //! It must not repeat what the rules decide, only answer what they ask. Its clock stands still.
 
 mod sockets;
+mod table;
 
 use std::{
     cell::RefCell,
@@ -16,6 +17,7 @@ use portsentry::kernel::{decode, monotonic_ns};
 use portsentry_common::{
     address::Address,
     block::Block,
+    bound::{Horizon, Slot},
     budget::Budget,
     challenge::{Key, Secrets},
     classify::Protocol,
@@ -24,7 +26,9 @@ use portsentry_common::{
     judge::{Action, examine, judge},
     settings::Settings,
     tally::{Handshakes, Tally},
-    world::{Allowance, Connection, Entry, Flow, Hosts, Kinship, Locality, Shaken, Shortcuts, Sight, World},
+    world::{
+        Allowance, Connection, Entry, Flow, Hosts, Kinship, Locality, Served, Shaken, Shortcuts, Sight, World,
+    },
 };
 
 use crate::{
@@ -53,6 +57,7 @@ pub struct Model {
     secrets: Secrets,
     fenced: RefCell<HashMap<IpAddr, Block>>,
     counters: RefCell<Counters>,
+    horizon: Horizon,
 }
 
 /// Secrets that look random.
@@ -66,10 +71,12 @@ impl Model {
     /// The world as `scenario` has it.
     #[must_use]
     pub fn new(scenario: &Scenario) -> Self {
+        let now_ns = monotonic_ns().unsigned_abs();
         Self {
+            horizon: table::horizon(&scenario.table, now_ns),
             local: place::local(),
             ignored: place::ignored().into_keys().collect(),
-            now_ns: monotonic_ns().unsigned_abs(),
+            now_ns,
             blocked: RefCell::new(scenario.blocked.iter().copied().collect()),
             tallies: RefCell::default(),
             handshakes: RefCell::default(),
@@ -159,6 +166,10 @@ impl World for Model {
         self.budget.borrow_mut().spend(allowance, &self.scenario.settings, now_ns)
     }
 
+    fn horizon(&self) -> &Horizon {
+        &self.horizon
+    }
+
     fn secrets(&self) -> Option<&Secrets> {
         Some(&self.secrets)
     }
@@ -231,7 +242,15 @@ impl<A: Address> Hosts<A> for Model {
 
     fn remember(&self, _: A, _: Protocol, _: u16) {}
 
-    fn is_served(&self, flow: &Flow<A>) -> bool {
+    fn slot(&self, protocol: Protocol, port: u16) -> Slot {
+        table::slot(&self.scenario, A::VERSION, (protocol, port), self.now_ns)
+    }
+
+    fn is_in_served(&self, flow: &Flow<A>, which: Served, _: u32) -> bool {
+        table::is_in_served(&self.scenario.table, flow, which)
+    }
+
+    fn has_socket(&self, flow: &Flow<A>) -> bool {
         sockets::explain(&self.scenario.sockets, flow)
     }
 

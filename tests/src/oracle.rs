@@ -7,6 +7,7 @@
 mod dissect;
 mod seen;
 mod sockets;
+mod table;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -29,6 +30,7 @@ use self::{
     dissect::{Ip, Packet, Part, Reading, Transport, dissect},
     seen::{Seen, counter, seen, segment, sighting},
     sockets::is_one_host,
+    table::{is_hidden, is_lease, is_unbound, may_be_late, was_served},
 };
 use crate::{
     outcome::{Judge, Outcome, timeless_block},
@@ -211,6 +213,9 @@ impl Oracle {
         let sockets = &self.scenario.sockets;
         let is_innocent = match (self.locality(seen.packet.destination), seen.protocol) {
             (Locality::Foreign, _) => return Some(&[]),
+            (Locality::Own, _) if may_be_late(&self.scenario, seen) || is_lease(seen) => return Some(&[]),
+            (Locality::Own, _) if was_served(&self.scenario.table, seen) => true,
+            (Locality::Own, _) if is_unbound(&self.scenario, seen) => false,
             (Locality::Own, Protocol::Tcp) => {
                 seen.ends().have_a_tcp_service(sockets, seen.is_of_a_connection())
             }
@@ -327,13 +332,14 @@ impl Oracle {
         let sockets = &self.scenario.sockets;
         let belongs = match (seen.protocol, seen.kind) {
             (Protocol::Udp, _) if locality == Locality::Own => {
-                seen.ports == [67, 68]
-                    || seen.ends().await_a_datagram(sockets, self.settings().first_ephemeral)
+                is_lease(&seen) || seen.ends().await_a_datagram(sockets, self.settings().first_ephemeral)
             }
             (Protocol::Udp, _) => seen.may_answer_a_datagram(),
             (_, Kind::Syn) => return self.fenced_syn(&seen),
             (_, Kind::Ack | Kind::Maimon) if seen.flags & 4 != 0 => true,
-            (_, Kind::Ack | Kind::Maimon) if locality == Locality::Own => seen.ends().are_connected(sockets),
+            (_, Kind::Ack | Kind::Maimon) if locality == Locality::Own => {
+                seen.ends().are_connected(sockets) || is_hidden(&self.scenario.table, &seen)
+            }
             (_, Kind::Ack | Kind::Maimon) => true,
             _ => false,
         };

@@ -2,7 +2,10 @@
 //!
 //! It must not open or load anything. All addresses are of the documentation's networks (RFC 5737, RFC 3849).
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use ipnet::IpNet;
 use portsentry::policy::scope::Exempt;
@@ -101,6 +104,37 @@ fn connections() -> Vec<Socket> {
         Socket::Connected(pair("198.51.100.1:1025", "192.0.2.200:53")),
         Socket::Connected(pair("[2001:db8::1]:1025", "[2001:db8:bad::c8]:53")),
     ]
+}
+
+/// What was served a moment ago, or is by sockets that no look-up finds: bound to a device above the interface that frames come by.
+#[must_use]
+pub fn served() -> Vec<(Protocol, SocketAddr, Option<u32>)> {
+    const HERE: u32 = 1;
+    const ELSEWHERE: u32 = 7;
+    [
+        (Tcp, "0.0.0.0:110", None),
+        (Tcp, "[::]:143", None),
+        (Udp, "0.0.0.0:514", None),
+        (Tcp, "198.51.100.1:21", None),
+        (Tcp, "[2001:db8::1]:21", None),
+        (Udp, "198.51.100.1:69", None),
+        (Tcp, "0.0.0.0:8080", Some(HERE)),
+        (Tcp, "[::]:1025", Some(HERE)),
+        (Tcp, "198.51.100.1:79", Some(HERE)),
+        (Udp, "198.51.100.2:1900", Some(HERE)),
+        (Tcp, "0.0.0.0:513", Some(ELSEWHERE)),
+        (Udp, "198.51.100.1:111", Some(ELSEWHERE)),
+    ]
+    .map(|(protocol, at, interface)| (protocol, at.parse().expect("an address and port"), interface))
+    .into()
+}
+
+/// What was served longer ago than counts.
+#[must_use]
+pub fn over() -> Vec<(Protocol, SocketAddr)> {
+    [(Tcp, "0.0.0.0:65535"), (Tcp, "198.51.100.1:7"), (Udp, "[::]:7")]
+        .map(|(protocol, at)| (protocol, at.parse().expect("an address and port")))
+        .into()
 }
 
 fn ip(text: &str) -> IpAddr {

@@ -1,11 +1,12 @@
 //! How the program is set for a run of frames. It must not know what comes of it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytemuck::Zeroable;
 use ipnet::IpNet;
 use portsentry_common::{
     block::{Block, Origin},
+    classify::Protocol,
     settings::{AckProbes, Response, Settings},
 };
 
@@ -26,6 +27,19 @@ pub struct Scenario {
     pub networks: Vec<(IpNet, Block)>,
     /// The sockets that are open.
     pub sockets: Vec<Socket>,
+    /// What the table of bound ports says.
+    pub table: Table,
+}
+
+/// What the table of bound ports says beside the sockets that are open.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    /// What was served a moment ago, and by which interface's packets: any, or one.
+    pub served: Vec<(Protocol, SocketAddr, Option<u32>)>,
+    /// What was served too long ago to count.
+    pub over: Vec<(Protocol, SocketAddr)>,
+    /// Whether every open socket stands in it, and a port that doesn't is taken as unbound.
+    pub is_complete: bool,
 }
 
 impl Default for Scenario {
@@ -46,6 +60,7 @@ impl Default for Scenario {
             blocked: Vec::new(),
             networks: Vec::new(),
             sockets: crate::place::sockets(),
+            table: Table::default(),
         }
     }
 }
@@ -73,6 +88,13 @@ impl Scenario {
         let source = source.parse().expect("an address");
         let block = Block { until_ns, prefix, origin: Origin::File as u8, ..Block::zeroed() };
         self.blocked.push((source, block));
+        self
+    }
+
+    /// With what [`crate::place::served`] says was served a moment ago; `is_complete`, if every bind is seen.
+    #[must_use]
+    pub fn with_table(mut self, is_complete: bool) -> Self {
+        self.table = Table { served: crate::place::served(), over: crate::place::over(), is_complete };
         self
     }
 
@@ -162,5 +184,19 @@ pub fn every_way() -> Vec<(&'static str, Scenario)> {
         .blocked_network("192.0.2.0/24", 0)
         .blocked_network("2001:db8:3::/48", u64::MAX);
     ways.push(("networks are blocked", networks));
+    ways.push(("services have just gone, or are bound to devices", scenario(|_| {}).with_table(false)));
+    let fencing: Change = |settings| {
+        settings.fence_ns = HOUR_NS;
+        settings.fence_rate = u32::MAX;
+        settings.first_ephemeral = 32_768;
+        settings.last_ephemeral = 60_999;
+    };
+    ways.push(("every bind is seen, and probes fence", scenario(fencing).with_table(true)));
+    let counting: Change = |settings| {
+        settings.ack_probes = AckProbes::Count as u8;
+        settings.first_ephemeral = 1025;
+        settings.last_ephemeral = 65_535;
+    };
+    ways.push(("watched ports are ephemeral, and ACK probes count", scenario(counting)));
     ways
 }

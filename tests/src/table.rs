@@ -7,6 +7,7 @@ mod ipv4;
 mod ipv6;
 mod link;
 mod malformed;
+mod served;
 mod settings;
 mod sockets;
 mod transport;
@@ -55,7 +56,7 @@ pub fn chapters() -> Vec<Chapter> {
         ("sockets", sockets::stories()),
     ];
     let default = default.map(|(what, stories)| Chapter { what, scenario: Scenario::default(), stories });
-    default.into_iter().chain(settings::chapters()).collect()
+    default.into_iter().chain(settings::chapters()).chain(served::chapters()).collect()
 }
 
 /// A packet, and what must become of it.

@@ -65,7 +65,7 @@ fn only_completed_connections_are_told() {
 fn other_ports_refuse_and_services_go_before() {
     let lab = Lab::new();
     let before = lab.serve_tcp(80);
-    let daemon = lab.portsentry("-tcp").start();
+    let daemon = lab.portsentry("-tcp").with("SERVED_GRACE", "0").start();
     let after = lab.serve_tcp(143);
     for family in FAMILIES {
         let source = lab.source(family);

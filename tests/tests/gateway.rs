@@ -79,23 +79,26 @@ fn a_fence_cuts_translated_connections_unless_no_services_are_looked_for() {
 }
 
 #[test]
-fn an_answer_to_a_translated_datagram_is_a_probe_unless_no_services_are_looked_for() {
-    for (flags, is_probe) in [("-sudp", true), ("-sudp -S", false)] {
+fn an_answer_to_a_translated_datagram_may_be_a_probe_below_the_ephemeral_ports_alone() {
+    for (flags, port, is_probe) in [("-sudp", 20_000, true), ("-sudp", 0, false), ("-sudp -S", 20_000, false)]
+    {
         let lab = Lab::new();
         let client = make_gateway(&lab, MASQUERADE);
         let server = lab.source(Family::V4);
-        // Whatever port the client gets is watched, and the gateway keeps it.
+        // Whatever port the client has is watched, and the gateway keeps it.
         let daemon = lab.portsentry(flags).with("UDP_PORTS", "1,7,9,1024-65535").start();
-        let socket = |address| move || UdpSocket::bind(SocketAddr::new(address, 0)).expect("a socket");
-        let (asking, answering) = (lab.bystander.enter(socket(client)), lab.scanner.enter(socket(server)));
+        let socket =
+            |address, port| move || UdpSocket::bind(SocketAddr::new(address, port)).expect("a socket");
+        let (asking, answering) =
+            (lab.bystander.enter(socket(client, port)), lab.scanner.enter(socket(server, 0)));
         answering.set_read_timeout(Some(PATIENCE)).expect("a limit");
         asking.set_read_timeout(Some(if is_probe { IMPATIENCE } else { PATIENCE })).expect("a limit");
         asking.send_to(b"hello", answering.local_addr().expect("a port")).expect("a question is sent");
         let (_, asked_by) =
             uninterrupted(|| answering.recv_from(&mut [0; 5])).expect("a question through the gateway");
         answering.send_to(b"hello", asked_by).expect("an answer is sent");
-        assert_eq!(uninterrupted(|| asking.recv(&mut [0; 5])).is_err(), is_probe, "{flags}");
-        assert_eq!(!daemon.lines_about(server).is_empty(), is_probe, "{flags}");
+        assert_eq!(uninterrupted(|| asking.recv(&mut [0; 5])).is_err(), is_probe, "{flags}, {port}");
+        assert_eq!(!daemon.lines_about(server).is_empty(), is_probe, "{flags}, {port}");
     }
 }
 

@@ -49,6 +49,7 @@ mod proof;
 mod responses;
 mod sandbox;
 mod scans;
+mod served;
 mod settings;
 mod soak;
 mod spared;

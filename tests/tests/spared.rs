@@ -12,7 +12,7 @@ const NOTHING: [&str; 0] = [];
 fn a_port_with_a_live_service_is_silent_until_the_service_ends() {
     let lab = Lab::new();
     let services = [lab.serve_tcp(80), lab.serve_udp(69)];
-    let daemon = lab.portsentry("-stcp -sudp").start();
+    let daemon = lab.portsentry("-stcp -sudp").with("SERVED_GRACE", "0").start();
     for family in FAMILIES {
         let source = lab.source(family);
         for words in [
@@ -47,7 +47,7 @@ fn a_port_with_a_live_service_is_silent_until_the_service_ends() {
 #[test]
 fn a_connection_that_lingers_does_not_make_a_port_used() {
     let lab = Lab::new();
-    let daemon = lab.portsentry("-stcp").start();
+    let daemon = lab.portsentry("-stcp").with("SERVED_GRACE", "0").start();
     // The service closes first, and its end waits for what may still be under way.
     lab.serve_tcp(79).assert_open_to_bystander(&lab);
     let sockets = lab.host.run("ss", &["-Htan", "state", "time-wait", "sport", "=", "79"]);

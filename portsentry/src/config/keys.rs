@@ -135,6 +135,21 @@ pub const KEYS: &[Key] = &[
         set: |c, v, r| put(&mut c.ack_probes, choice(v, r)),
     },
     Key {
+        name: "SERVED_GRACE",
+        origin: Origin::Ours,
+        form: "seconds, 0 to 86400",
+        default: "60",
+        meaning: "For how long a port is no trap after the last service on it has gone: packets reach the network stack, \
+                  which refuses them. So a service may restart without its clients being taken for scanners. 0 makes \
+                  it a trap at once.",
+        set: |c, v, r| {
+            put(
+                &mut c.served_grace,
+                value::number(v, 0..=86_400_u32, r).map(|it| Duration::from_secs(it.into())),
+            );
+        },
+    },
+    Key {
         name: "IGNORE_FILE",
         origin: Origin::Both,
         form: "path",

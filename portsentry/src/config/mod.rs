@@ -94,6 +94,8 @@ pub struct Config {
     pub checks_destination: bool,
     /// `PROTECTED_NETWORKS`, truncated to their prefixes.
     pub protected_networks: Vec<IpNet>,
+    /// `SERVED_GRACE`, in whole seconds; zero makes a port a trap as soon as its last service has gone.
+    pub served_grace: Duration,
     /// `PIN_PATH`, absolute.
     pub pin_path: PathBuf,
     /// `SANDBOX`
@@ -198,6 +200,7 @@ impl Default for Config {
             checks_services: true,
             checks_destination: true,
             protected_networks: Vec::new(),
+            served_grace: Duration::from_mins(1),
             pin_path: "/sys/fs/bpf/portsentry".into(),
             sandbox: true,
             run_as: None,

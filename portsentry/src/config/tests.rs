@@ -109,7 +109,7 @@ fn every_setting_of_ours_is_read() {
     let config = good(
         "INTERFACES=\"eth0,eth1\"\nPROTECTED_NETWORKS=\"192.0.2.9/24, 2001:db8::/48\"\nPIN_PATH=\"/p\"\n\
          MAX_BLOCKED=\"16777216\"\nMAX_SOURCES=\"1\"\nRING_SIZE=\"4096\"\nEVENT_RATE=\"5\"\nREPEAT_WINDOW=\"0\"\n\
-         ACK_PROBES=\"count\"\nXDP_MODE=\"generic\"\nLOG_FORMAT=\"classic\"\nLOG_OUTPUT=\"syslog\"\n\
+         ACK_PROBES=\"count\"\nSERVED_GRACE=\"16\"\nXDP_MODE=\"generic\"\nLOG_FORMAT=\"classic\"\nLOG_OUTPUT=\"syslog\"\n\
          BLOCK_UNPROVEN=\"1\"\nBLOCK_TIME=\"7\"\nBLOCK_TIME_FACTOR=\"14\"\nMAX_BLOCK_TIME=\"15\"\nOPEN_AFTER=\"13\"\nFENCE_TIME=\"8\"\nMAX_FENCED=\"9\"\nFENCE_RATE=\"10\"\nCHALLENGE=\"1\"\n\
          SANDBOX=\"0\"\nRUN_AS=\"nobody\"\nCHALLENGE_RATE=\"11\"\nPROOF_TRAPS=\"3\"\nIPV6_PREFIX=\"56\"\nTRIGGER_WINDOW=\"16\"\nKILL_ON_PROOF=\"1\"\nACTION_RATE=\"12\"\n\
          SYSLOG_FACILITY=\"LOG_LOCAL0\"\nSYSLOG_LEVEL=\"warning\"\nWRAPPER_HOSTS_DENY=\"/h\"\n\
@@ -128,7 +128,7 @@ fn every_setting_of_ours_is_read() {
     let seconds = Duration::from_secs;
     assert_eq!((config.block_time, config.fence_time), (seconds(7), seconds(8)));
     assert_eq!((config.open_after, config.max_block_time), (seconds(13), seconds(15)));
-    assert_eq!(config.block_time_factor, 14);
+    assert_eq!((config.served_grace, config.block_time_factor), (seconds(16), 14));
     assert_eq!((config.max_fenced, config.fence_rate), (9, 10));
     assert_eq!((config.proof_traps, config.trigger_window), (3, seconds(16)));
     assert_eq!(config.ipv6_prefix, 56);

@@ -24,7 +24,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError},
+        mpsc::{Receiver, RecvTimeoutError, Sender},
     },
     time::{Duration, Instant, SystemTime},
 };
@@ -69,6 +69,8 @@ pub enum Message {
     Host(Host),
     /// The ring's reader had to leave out this many sightings, because the keeper was behind.
     Lost(u64),
+    /// Something else for the log.
+    Note(String),
     /// What the kernel program says of itself.
     Debug(Vec<String>),
     /// The configuration was read again and is wrong, for these reasons.
@@ -148,6 +150,8 @@ pub struct Keeper {
     pins_trouble: Option<String>,
     /// What the supervisor was last told.
     status: String,
+    /// Who is told that the host's devices have changed.
+    devices: Option<Sender<()>>,
 }
 
 /// `BLOCK_TCP` and `BLOCK_UDP`.
@@ -228,6 +232,7 @@ impl Keeper {
             pinned: Arc::default(),
             pins_trouble: None,
             status: String::new(),
+            devices: None,
             board,
             limits: Limits::new(config),
             lost: 0,
@@ -252,6 +257,11 @@ impl Keeper {
     /// The log.
     pub fn journal(&mut self) -> &mut Journal {
         &mut self.journal
+    }
+
+    /// Has `devices` be told when the host's devices have changed, and when this keeper ends.
+    pub fn tell_of_devices(&mut self, devices: Sender<()>) {
+        self.devices = Some(devices);
     }
 
     /// Where the thread gives signs of life.
@@ -285,6 +295,7 @@ impl Keeper {
                     self.board.count_left_out(count);
                     self.journal.behind(count);
                 }
+                Ok(Message::Note(note)) => self.journal.note(&note),
                 Ok(Message::Debug(lines)) => lines.iter().for_each(|line| self.journal.debug(line)),
                 Ok(Message::Asked(Asked { request, answer })) => {
                     // Who asked may have gone.

@@ -4,7 +4,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, mpsc::sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, channel, sync_channel},
+    },
     thread,
 };
 
@@ -16,6 +19,7 @@ use super::{
     control::Control,
     host_watch::HostWatch,
     keeper::Keeper,
+    ports,
     reader::{self, End},
     signals::Signals,
     supervisor::{self, Pulse},
@@ -24,7 +28,9 @@ use super::{
 use crate::{
     config::{Config, OnStop, PortSet},
     host::{Changes, Followed, RESOLVERS},
-    kernel::{DebugLog, Kernel, Load, Pins, Ring, Traps, Watched, Whereabouts},
+    kernel::{
+        DebugLog, Hooks, Kernel, Load, Pins, Ring, Source, Traps, Upkeep, Watched, Whereabouts, ephemeral,
+    },
     metrics::Board,
     modes::Modes,
     policy::{Banner, without_ports},
@@ -116,6 +122,7 @@ pub struct Session {
     /// The modes that other processes stand for.
     others: Modes,
     traps: Option<(Sockets, Traps)>,
+    ports: Option<(Upkeep, Receiver<()>)>,
     banner: Banner,
     on_stop: OnStop,
     pins: Pins,
@@ -136,6 +143,8 @@ impl Session {
         }
         let pins = pins.insert(held.map_or_else(|| Pins::open(&config.pin_path), Ok)?).clone();
         claims.set(&config.pin_path, *own)?;
+        // Before that, as the kernel may load modules for it.
+        let source = Source::open(ephemeral());
         let confined = sandbox.enter(config)?;
         let others = claims.others(&config.pin_path)?;
         let modes = own.and(others);
@@ -146,6 +155,12 @@ impl Session {
         let (mut kernel, ring) = Load::from_config(config, modes, options.debug).load(pins.clone())?;
         let debug = if options.debug { Some(kernel.debug_log()?) } else { None };
         let traps = set_traps(&mut kernel, modes)?;
+        let bound = kernel.bound.take().zip(Some(Hooks::none(String::new())));
+        // Nothing is attached yet: any may be watched in a moment.
+        let watched = followed.host().links.keys().copied();
+        let trap_ports = ports::traps(traps.as_ref().map(|(sockets, _)| sockets));
+        let grace = (config.served_grace, trap_ports);
+        let upkeep = bound.map(|bound| ports::start(bound, source, &pins, watched, grace)).transpose()?;
         let mut journal = Journal::new(config);
         match begin {
             Begin::Start | Begin::Succeed => journal.starting(config, *own),
@@ -171,6 +186,16 @@ impl Session {
             (config, modes),
             (Arc::clone(board), begin.is_choosy()),
         )?;
+        let (sender, pokes) = channel();
+        keeper.tell_of_devices(sender);
+        let ports = match upkeep {
+            Some(Ok(upkeep)) => Some((upkeep, pokes)),
+            Some(Err(error)) => {
+                keeper.journal().error(&error);
+                None
+            }
+            None => None,
+        };
         keeper.attach_all(begin.is_first(), begin.is_choosy())?;
         // Last, so that a program of other modes never sees them; whoever waits for them goes by these.
         watch_ports(keeper.kernel(), config, modes)?;
@@ -197,6 +222,7 @@ impl Session {
             watch,
             others,
             traps,
+            ports,
             banner: Banner::new(config.port_banner.as_deref(), config.challenge_rate),
             on_stop: config.on_stop,
             pins,
@@ -219,6 +245,7 @@ impl Session {
             watch,
             others: known,
             traps,
+            ports,
             banner,
             on_stop,
             pins,
@@ -237,6 +264,8 @@ impl Session {
             .name("keeper".into())
             .spawn(move || keeper.run(&receiver))
             .map_err(system("starting a thread"))?;
+        let upkeep = ports.map(|(upkeep, pokes)| ports::run(upkeep, pokes, sender.clone())).transpose();
+        let upkeep = upkeep.map_err(system("starting a thread"))?;
         // Dropped when reading ends: the keeper must not be told of anything after it was told to stop.
         let trapping = traps.map(|(sockets, link)| (sockets.serve(banner, &sender), link));
         let host = HostWatch::start(followed, changes, sender.clone())
@@ -254,6 +283,8 @@ impl Session {
         drop(trapping);
         let kept =
             thread.join().map_err(|_| io::Error::other("the thread that keeps the files has panicked"));
+        // It ends with the keeper.
+        let _ = upkeep.map(thread::JoinHandle::join);
         kept.and(read).map_err(system("running"))
     }
 }

@@ -87,6 +87,13 @@ impl Sockets {
         tcp.chain(self.udp.iter().map(|(place, socket)| (*place, socket as &dyn AsRawFd))).collect()
     }
 
+    /// The ends that they are bound to.
+    pub fn addresses(&self) -> impl Iterator<Item = (Protocol, SocketAddr)> {
+        let tcp = self.tcp.iter().map(|(_, socket)| (Protocol::Tcp, socket.local_addr()));
+        let udp = self.udp.iter().map(|(_, socket)| (Protocol::Udp, socket.local_addr()));
+        tcp.chain(udp).filter_map(|(protocol, address)| Some((protocol, address.ok()?)))
+    }
+
     /// Takes what comes, for as long as the result is kept.
     pub fn serve(self, banner: Banner, keeper: &SyncSender<Message>) -> Serving {
         let line: Arc<[u8]> = banner.line().into();

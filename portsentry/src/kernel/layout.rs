@@ -4,6 +4,7 @@
 use aya::maps::{MapData, MapInfo};
 use portsentry_common::{
     block::Block,
+    bound,
     budget::Budget,
     challenge::Secrets,
     counter::Counters,
@@ -12,14 +13,18 @@ use portsentry_common::{
     tally::{Handshakes, Tally},
 };
 
-use super::{Error, Load, Pins, blocked_networks, handshakes, heartbeat, networks, secrets};
+use super::{
+    Error, Load, Pins, blocked_networks,
+    bound::{DEVICES, HORIZON, SERVED, SLOTS},
+    handshakes, heartbeat, networks, secrets,
+};
 
 /// A map's name, with its key's and value's size, and the entries it is made with where the object doesn't say.
 pub(super) type Layout = (&'static str, u32, u32, Option<u32>);
 
 impl Load {
     /// The maps that are pinned.
-    pub(super) fn layouts(&self) -> [Layout; 22] {
+    pub(super) fn layouts(&self) -> [Layout; 26] {
         const WORD: u32 = 8;
         let Self { max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, .. } = *self;
         let addresses = Some(networks::capacity(max_addresses));
@@ -41,6 +46,10 @@ impl Load {
             ("IGNORED_V6", 20, 4, addresses),
             ("LOCAL_V4", 8, 4, addresses),
             ("LOCAL_V6", 20, 4, addresses),
+            (SLOTS, 4, size(size_of::<bound::Slot>()), None),
+            (HORIZON, 4, size(size_of::<bound::Horizon>()), None),
+            (SERVED, size(size_of::<bound::ServedKey>()), 4, None),
+            (DEVICES, 4, size(size_of::<bound::Below>()), None),
             ("STEERED", size(size_of::<state::SteerKey>()), 4, Some(max_sources)),
             ("SOURCES", 16, size(size_of::<Tally>()), Some(max_sources)),
             (handshakes::MAP, 16, size(size_of::<Handshakes>()), None),

@@ -20,11 +20,11 @@ use crate::{
 };
 
 use super::{
-    Attachment, Blocked, BlockedNetworks, Clock, DebugLog, Error, Framing, Mode, Networks, Pins, Place, Ring,
-    Traps, Trial, Waiting, bitmap, blocked_networks, counters,
+    Attachment, Blocked, BlockedNetworks, Bound, Clock, DebugLog, Error, Framing, Mode, Networks, Pins,
+    Place, Ring, Traps, Trial, Waiting, bitmap, blocked_networks, counters,
     gate::{self, Gate},
     handshakes::{self, HandshakesMap},
-    heartbeat,
+    heartbeat, hooks,
     inherit::{BLOCKED, FENCED, Found, Inheritance},
     layout::{Layout, drop_misfit},
     link, ring, secrets, trap, trial,
@@ -79,6 +79,8 @@ pub struct Kernel {
     pub ignored: Networks,
     /// Networks whose ports are watched.
     pub local: Networks,
+    /// Which ports are bound, until somebody takes it to keep it.
+    pub bound: Option<Bound>,
     /// What stood there when the maps were taken over.
     pub found: Found,
 }
@@ -96,6 +98,7 @@ impl Load {
             config::AckProbes::Log => AckProbes::Report,
             config::AckProbes::Count => AckProbes::Count,
         };
+        let (first_ephemeral, last_ephemeral) = ephemeral();
         let settings = Settings {
             repeat_ns: u64::try_from(config.repeat_window.as_nanos()).unwrap_or(u64::MAX),
             block_ns: nanoseconds(config.block_time),
@@ -105,7 +108,10 @@ impl Load {
             tally_ns: nanoseconds(config.trigger_window),
             proof_traps: config.proof_traps,
             challenge_rate: if config.challenge { each_cpus(config.challenge_rate, cpus()) } else { 0 },
-            first_ephemeral: first_ephemeral(),
+            first_ephemeral: first_ephemeral.into(),
+            last_ephemeral: last_ephemeral.into(),
+            keeps_served: (!config.served_grace.is_zero()).into(),
+            netns: hooks::namespace().unwrap_or_default(),
             traps: if modes.is_connect(Protocol::Tcp) { Settings::TCP_TRAPS } else { 0 }
                 + if modes.is_connect(Protocol::Udp) { Settings::UDP_TRAPS } else { 0 },
             event_rate: config.event_rate,
@@ -177,6 +183,7 @@ impl Load {
             networks,
             fenced,
             handshakes: HandshakesMap::new(take(&mut ebpf, handshakes::MAP)?),
+            bound: Some(Bound::open(&pins, self.settings.keeps_served != 0)?),
             ignored: pair(&mut ebpf, ["IGNORED_V4", "IGNORED_V6"])?,
             local: pair(&mut ebpf, ["LOCAL_V4", "LOCAL_V6"])?,
             ebpf,
@@ -352,11 +359,14 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The lowest port that the kernel gives to sockets that ask for none; what it is by default if it can't be read.
-fn first_ephemeral() -> u32 {
-    const DEFAULT: u32 = 32_768;
+/// The lowest and highest port that the kernel gives to sockets that ask for none; what they are by default if they can't be
+/// read.
+#[must_use]
+pub fn ephemeral() -> (u16, u16) {
+    const DEFAULT: (u16, u16) = (32_768, 60_999);
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(DEFAULT)
+    let ports: Vec<u16> = range.split_whitespace().filter_map(|port| port.parse().ok()).collect();
+    if let [first, last] = ports[..] { (first, last) } else { DEFAULT }
 }
 
 /// The port bitmaps.

@@ -168,7 +168,12 @@ impl Pins {
 
     /// The interface indices for which links are pinned.
     pub fn links(&self) -> impl Iterator<Item = u32> {
-        let entries = fs::read_dir(self.links_directory()).into_iter().flatten();
-        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        links_in(&self.links_directory())
     }
+}
+
+/// The interface indices for which links are pinned in that directory.
+pub(super) fn links_in(directory: &Path) -> impl Iterator<Item = u32> + use<> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }

@@ -42,7 +42,7 @@ pub(super) fn set(ebpf: &mut Ebpf, sockets: &[(Place, &dyn AsRawFd)]) -> Result<
     let program = ebpf.program_mut(PROGRAM).ok_or_else(|| Error::Missing(PROGRAM.into()))?;
     let program: &mut SkLookup = program.try_into().map_err(Error::Program)?;
     program.load()?;
-    let namespace = File::open("/proc/self/ns/net")
+    let namespace = File::open("/proc/thread-self/ns/net")
         .map_err(|source| Error::System { what: "opening this network namespace", source })?;
     let link = program.attach(namespace)?;
     let link: SkLookupLink = program.take_link(link)?;

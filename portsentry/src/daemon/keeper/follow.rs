@@ -21,6 +21,8 @@ impl Keeper {
         if (Host { links: links.clone(), ..before }) != self.scope.host {
             self.on_scope();
         }
+        // One that is gone tells nothing that is missed.
+        let _ = self.devices.as_ref().map(|devices| devices.send(()));
     }
 
     /// Puts into effect who is never blocked and whose ports are watched.

@@ -1,0 +1,190 @@
+//! The table of bound ports: which ports sockets of this host are or were bound to, as the bind hooks and the daemon's dumps
+//! stamp it. A stamp is never cleared; a [`Horizon`] says which ones count.
+//!
+//! It must not look sockets up: it says when that is needed.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::{
+    address::Ipv6,
+    classify::{Kind, Probe, Protocol},
+    settings::Settings,
+};
+
+/// Slots of the table: one for each transport protocol, IP version and port.
+pub const SLOTS: usize = 1 << 18;
+/// Stamps that a second takes.
+pub const PER_SECOND: u32 = 15;
+/// How far ahead sockets are stamped that a look-up can't find, in stamps: while one is open nothing else tells, and a dump may
+/// be late.
+pub const AHEAD: u32 = 5 * PER_SECOND;
+/// How old a dump may be, in stamps, for a port to be taken as unbound without a look-up: five seconds.
+pub const FRESH: u32 = 5 * PER_SECOND;
+
+/// The stamp of that time of `CLOCK_MONOTONIC`: units of 67 ms, so that 32 bits last nine years. Never 0.
+#[expect(clippy::cast_possible_truncation, reason = "it is above 32 bits in nine years")]
+#[inline(always)]
+#[must_use]
+pub const fn stamp(now_ns: u64) -> u32 {
+    (now_ns >> 26) as u32 + 1
+}
+
+/// What the table says of one port.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Slot {
+    /// When a socket was last seen bound to the port, on any address but loopback.
+    pub bound: u32,
+    /// When a socket was last seen that takes packets to every address of the host's, whichever interface they come by.
+    pub open: u32,
+}
+
+/// Returns the number of a port's slot.
+#[inline(always)]
+#[must_use]
+pub const fn slot(protocol: Protocol, version: u8, port: u16) -> usize {
+    let protocol = matches!(protocol, Protocol::Udp) as usize;
+    protocol << 17 | ((version == 6) as usize) << 16 | port as usize
+}
+
+/// Which stamps count. The daemon publishes it after each dump; of a daemon that died, the last one stands.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Horizon {
+    /// A port is served whose [`Slot::open`] is later than this; so is an address in the map of served addresses.
+    pub open: u32,
+    /// A port is worth a look-up whose [`Slot::bound`] is later than this.
+    pub bound: u32,
+    /// When the last dump was made; 0 before the first.
+    pub dumped: u32,
+    /// 1 if the hooks see every bind, so that a port without a stamp is unbound.
+    pub is_complete: u32,
+    /// The ports of the daemon's own traps, which are no services; 0 for none. In the order of [`trap`].
+    pub traps: [u32; 4],
+}
+
+/// Returns the place of a family's trap in [`Horizon::traps`].
+#[inline(always)]
+#[must_use]
+pub const fn trap(protocol: Protocol, version: u8) -> usize {
+    (version == 6) as usize + 2 * matches!(protocol, Protocol::Udp) as usize
+}
+
+/// What the table alone says of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Its port is or was a moment ago served on every address.
+    Served,
+    /// Nobody has bound its port.
+    Unbound,
+    /// A look-up must tell.
+    Unknown,
+}
+
+impl Horizon {
+    /// Before the first dump: only look-ups tell.
+    pub const NONE: Self = Self { open: u32::MAX, bound: u32::MAX, dumped: 0, is_complete: 0, traps: [0; 4] };
+
+    /// Returns what the table says of a packet to the port of `slot`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn known(&self, slot: Slot, probe: &Probe, settings: &Settings, now: u32) -> Known {
+        if slot.open > self.open {
+            return Known::Served;
+        }
+        // A port of the ephemeral range may be bound without a call that a hook sees, and connections outlive listeners.
+        let is_told = self.is_complete != 0
+            && now.saturating_sub(self.dumped) <= FRESH
+            && matches!(probe.kind, Kind::Syn | Kind::Udp)
+            && !settings.is_ephemeral(probe.port);
+        if is_told && !self.is_worth_asking(slot) { Known::Unbound } else { Known::Unknown }
+    }
+
+    /// Whether a socket was bound to the port of `slot` within the last hour.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_worth_asking(&self, slot: Slot) -> bool {
+        slot.bound > self.bound
+    }
+}
+
+/// A served address: of a socket that is bound to one address, or to a device.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct ServedKey {
+    /// The address, IPv4 as IPv4-mapped; or the unspecified address of a family for all of its addresses.
+    pub address: Ipv6,
+    /// The interface that its packets come by, or 0 for any.
+    pub interface: u32,
+    /// Host byte order.
+    pub port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Always 0.
+    pub reserved: u8,
+}
+
+impl ServedKey {
+    /// Built from whole words, so that a look-up doesn't stall on a store.
+    #[inline(always)]
+    #[must_use]
+    pub fn new([high, low]: [u64; 2], interface: u32, port: u16, protocol: u8) -> Self {
+        let rest = u64::from(interface) | u64::from(port) << 32 | u64::from(protocol) << 48;
+        bytemuck::cast([high, low, rest.to_le()])
+    }
+}
+
+/// Interfaces that hand packets to one that lies above them, as a bridge's ports do: how many the map of such devices names.
+/// Where there are more, its sockets count for every interface.
+pub const BELOW: usize = 15;
+
+/// The watched interfaces by which packets reach sockets that are bound to a device.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Below {
+    /// Their indices, then zeros. If the first is 0, the device has too many.
+    pub interfaces: [u32; BELOW],
+    /// 1 if the device lies above them, 0 if it is the one itself, whose sockets a look-up finds.
+    pub is_hidden: u32,
+}
+
+/// Which packets a socket's own address lets it take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// None from outside: it is bound to loopback.
+    Nowhere,
+    /// Those to one address.
+    One,
+    /// Those to every IPv4 address.
+    EveryIpv4,
+    /// Those to every IPv6 address.
+    EveryIpv6,
+}
+
+/// Halves of the unspecified addresses, as [`ServedKey::address`] has them.
+pub const EVERY_IPV4: [u64; 2] = [0, 0x0000_ffff_0000_0000_u64.to_be()];
+/// The same of IPv6.
+pub const EVERY_IPV6: [u64; 2] = [0, 0];
+
+/// Returns what the socket's address, IPv4 as IPv4-mapped and in halves, lets it take.
+#[inline(always)]
+#[must_use]
+pub const fn reach(address: [u64; 2]) -> Reach {
+    let [high, low] = [u64::from_be(address[0]), u64::from_be(address[1])];
+    if high != 0 {
+        return Reach::One;
+    }
+    match low {
+        0 => Reach::EveryIpv6,
+        1 => Reach::Nowhere,
+        _ if low == 0xffff_0000_0000 => Reach::EveryIpv4,
+        _ if low >> 24 == 0x00ff_ff7f => Reach::Nowhere,
+        _ => Reach::One,
+    }
+}
+
+const _: () = assert!(size_of::<Slot>() == 8 && size_of::<Horizon>() == 32);
+const _: () = assert!(size_of::<ServedKey>() == 24 && size_of::<Below>() == 64);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! Whether a packet to one of the host's own addresses is for a service, or answers a question of the host's. It must not ask
+//! sockets where the table of bound ports tells.
+
+use crate::{
+    address::Address,
+    bound::{Known, stamp},
+    classify::{Kind, Probe, Protocol},
+    settings::Settings,
+    world::{Flow, Hosts, Served},
+};
+
+/// Whether a socket of the host's takes the packet, or did a moment ago (`SERVED_GRACE`).
+#[inline(always)]
+pub(super) fn is_served<A: Address, W: Hosts<A>>(flow: &Flow<A>, world: &W) -> bool {
+    let Probe { protocol, port, .. } = flow.probe;
+    let (slot, horizon) = (world.slot(protocol, port), world.horizon());
+    match horizon.known(slot, &flow.probe, world.settings(), stamp(world.now_ns())) {
+        Known::Served => true,
+        Known::Unbound => false,
+        Known::Unknown => {
+            world.has_socket(flow)
+                || horizon.is_worth_asking(slot) && world.is_in_served(flow, Served::All, horizon.open)
+        }
+    }
+}
+
+/// Whether the packet's destination is served by a socket that a look-up can't find, because it is bound to a device that lies
+/// above the interface.
+#[inline(always)]
+pub(crate) fn is_hidden<A: Address, W: Hosts<A>>(flow: &Flow<A>, world: &W) -> bool {
+    let Probe { protocol, port, .. } = flow.probe;
+    let horizon = world.horizon();
+    horizon.is_worth_asking(world.slot(protocol, port))
+        && world.is_in_served(flow, Served::ByInterface, horizon.open)
+}
+
+/// Whether a packet may answer a question of the host's whose socket has gone: only answers go to a port of the ephemeral
+/// range. (Segments that only a connection sends, and datagrams; a SYN or a stealth probe answers nothing.)
+#[inline(always)]
+pub(super) fn may_be_late(probe: &Probe, settings: &Settings) -> bool {
+    (probe.kind == Kind::Udp || probe.kind.is_connected()) && settings.is_ephemeral(probe.port)
+}
+
+/// Whether a datagram may be the answer of a DHCP server, to which no UDP socket need be bound (RFC 2131 section 4.1, RFC 8415
+/// section 7.2): clients read them from packet sockets.
+#[inline(always)]
+pub(crate) const fn is_lease(version: u8, probe: &Probe) -> bool {
+    let [server, client] = if version == 4 { [67, 68] } else { [547, 546] };
+    matches!(probe.protocol, Protocol::Udp) && probe.source_port == server && probe.port == client
+}

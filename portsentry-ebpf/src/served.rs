@@ -1,0 +1,54 @@
+//! Looks a packet's destination up in the map of served addresses. It must not judge what it finds.
+
+use aya_ebpf::btf_maps::LruHashMap;
+use portsentry_common::{
+    bound::{EVERY_IPV4, EVERY_IPV6, ServedKey},
+    classify::Protocol,
+    world::Served,
+};
+
+use crate::maps;
+
+/// What is asked for, beside the address.
+#[derive(Clone, Copy)]
+pub struct What {
+    pub port: u16,
+    pub protocol: Protocol,
+    pub version: u8,
+    pub which: Served,
+}
+
+impl What {
+    /// In one word, as a function of the program takes five.
+    #[inline(always)]
+    pub const fn packed(self) -> u64 {
+        self.port as u64
+            | (self.protocol as u64) << 16
+            | (self.version as u64) << 24
+            | (matches!(self.which, Served::All) as u64) << 32
+    }
+}
+
+/// Whether the destination of these halves stands in the map with a stamp later than `horizon`, for packets by `interface` or,
+/// if that is asked for, by any. A function of its own, as the keys would take room on the stack of everybody who asks.
+#[inline(never)]
+pub fn is_in(high: u64, low: u64, interface: u64, what: u64, horizon: u64) -> u64 {
+    let (port, protocol, interface) = (what as u16, (what >> 16) as u8, interface as u32);
+    let every = if (what >> 24) as u8 == 4 { EVERY_IPV4 } else { EVERY_IPV6 };
+    let is_any = what >> 32 != 0;
+    let is_later = |address, interface| {
+        let stamp = lookup(&maps::SERVED, ServedKey::new(address, interface, port, protocol));
+        u64::from(stamp) > horizon
+    };
+    let found =
+        is_later(every, interface) || is_later([high, low], interface) || is_any && is_later([high, low], 0);
+    u64::from(found)
+}
+
+#[inline(always)]
+fn lookup<const N: usize>(map: &LruHashMap<ServedKey, u32, N>, key: ServedKey) -> u32 {
+    map.get_ptr_mut(key).map_or(0, |stamp| {
+        // SAFETY: an aligned word of a map's value, which stays readable for the program's run.
+        unsafe { stamp.read_volatile() }
+    })
+}

@@ -1,0 +1,175 @@
+//! The table of bound ports in the kernel's maps: stamps what a dump of the sockets shows, and says which stamps count. It must
+//! not decide what a stamp means: that is `portsentry_common::bound`'s.
+
+mod devices;
+mod netlink;
+mod slots;
+mod sockets;
+mod upkeep;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    os::fd::AsFd,
+};
+
+use aya::maps::{Array, HashMap, IterableMap, Map, MapData, MapError};
+use bytemuck::Zeroable;
+use portsentry_common::{
+    address::Ipv6,
+    bound::{AHEAD, BELOW, Below, EVERY_IPV4, EVERY_IPV6, Horizon, Reach, ServedKey, reach, slot},
+};
+
+use self::slots::Slots;
+use super::{Error, Pins, batch};
+
+pub use self::{
+    devices::Devices,
+    sockets::{BoundSocket, Sockets},
+    upkeep::{Source, Upkeep},
+};
+
+pub(super) const SLOTS: &str = "BOUND";
+pub(super) const HORIZON: &str = "BOUND_HORIZON";
+pub(super) const SERVED: &str = "SERVED";
+pub(super) const DEVICES: &str = "DEVICES";
+
+/// As the maps take them.
+type RawHorizon = [u8; size_of::<Horizon>()];
+type RawKey = [u8; size_of::<ServedKey>()];
+type RawBelow = [u8; size_of::<Below>()];
+
+/// Of each device, the watched interfaces by which packets reach its sockets.
+type Above = BTreeMap<u32, BTreeSet<u32>>;
+
+/// The table.
+pub struct Bound {
+    slots: Slots,
+    horizon: Array<MapData, RawHorizon>,
+    served: HashMap<MapData, RawKey, u32>,
+    devices: HashMap<MapData, u32, RawBelow>,
+    above: Above,
+    /// Whether what was served a moment ago still is (`SERVED_GRACE`).
+    keeps_served: bool,
+}
+
+impl Bound {
+    /// The one that is pinned in `pins`. By handles of its own: the kernel program's must stay open for what is loaded later.
+    pub(super) fn open(pins: &Pins, keeps_served: bool) -> Result<Self, Error> {
+        fn get<T: TryFrom<Map, Error = MapError>>(
+            pins: &Pins,
+            name: &'static str,
+            kind: fn(MapData) -> Map,
+        ) -> Result<T, Error> {
+            let map = MapData::from_pin(pins.map(name)).and_then(|data| T::try_from(kind(data)));
+            map.map_err(Error::map(name))
+        }
+        let slots: Array<MapData, u64> = get(pins, SLOTS, Map::Array)?;
+        Ok(Self {
+            slots: Slots::of(&slots)?,
+            horizon: get(pins, HORIZON, Map::Array)?,
+            served: get(pins, SERVED, Map::LruHashMap)?,
+            devices: get(pins, DEVICES, Map::HashMap)?,
+            above: Above::new(),
+            keeps_served,
+        })
+    }
+
+    /// Has sockets that are bound to a device count for the interfaces that `above` gives it.
+    pub fn set_devices(&mut self, above: Above) -> Result<(), Error> {
+        if above == self.above {
+            return Ok(());
+        }
+        for (device, interfaces) in &above {
+            // Of a device with more, the dumps alone tell.
+            let mut below = Below { is_hidden: is_hidden(*device, interfaces).into(), ..Below::zeroed() };
+            below.interfaces.iter_mut().zip(interfaces.iter().take(BELOW)).for_each(|(to, from)| *to = *from);
+            self.devices
+                .insert(device, bytemuck::cast::<_, RawBelow>(below), 0)
+                .map_err(Error::map(DEVICES))?;
+        }
+        let gone: Vec<u32> =
+            self.devices.keys().flatten().filter(|device| !above.contains_key(device)).collect();
+        for device in gone {
+            self.devices.remove(&device).map_err(Error::map(DEVICES))?;
+        }
+        self.above = above;
+        Ok(())
+    }
+
+    /// Stamps what `sockets` serve with `now`. Returns a port that was bound without a stamp later than `horizon`, if there is
+    /// one: then not every bind is seen.
+    pub fn stamp(&self, sockets: &[BoundSocket], now: u32, horizon: u32) -> Result<Option<u16>, Error> {
+        let mut unseen = None;
+        let mut served: Vec<(ServedKey, u32)> = Vec::new();
+        for socket in sockets {
+            let address = match socket.address {
+                IpAddr::V4(v4) => Ipv6::from(v4.to_ipv6_mapped()),
+                IpAddr::V6(v6) => Ipv6::from(v6),
+            };
+            let halves = address.halves();
+            let reached: &[(u8, [u64; 2])] = match reach(halves) {
+                Reach::Nowhere => continue,
+                Reach::One => &[(if socket.address.is_ipv4() { 4 } else { 6 }, halves)],
+                Reach::EveryIpv4 => &[(4, EVERY_IPV4)],
+                Reach::EveryIpv6 if socket.is_ipv6_only => &[(6, EVERY_IPV6)],
+                Reach::EveryIpv6 => &[(6, EVERY_IPV6), (4, EVERY_IPV4)],
+            };
+            for (version, at) in reached {
+                let slot = slot(socket.protocol, *version, socket.port);
+                if self.slots.bound(slot) <= horizon {
+                    unseen = Some(socket.port);
+                }
+                self.slots.set_bound(slot, now);
+                let is_open = reach(*at) != Reach::One;
+                let stamp = if self.is_hidden(socket.device) { now + AHEAD } else { now };
+                let key =
+                    |interface| (ServedKey::new(*at, interface, socket.port, socket.protocol as u8), stamp);
+                match self.interfaces(socket) {
+                    Interfaces::None => {}
+                    Interfaces::Every if is_open => self.slots.set_open(slot, now),
+                    Interfaces::Every => served.push(key(0)),
+                    Interfaces::Some(interfaces) => served.extend(interfaces.iter().copied().map(key)),
+                }
+            }
+        }
+        batch::update(self.served.map().fd().as_fd(), &served)
+            .map_err(|source| Error::System { what: "writing to the map of served addresses", source })?;
+        Ok(unseen)
+    }
+
+    /// Whether a look-up that is made with the receiving interface can miss sockets that are bound to `device`.
+    fn is_hidden(&self, device: u32) -> bool {
+        self.above.get(&device).is_some_and(|interfaces| is_hidden(device, interfaces))
+    }
+
+    /// For packets by which interfaces a socket counts without being asked for.
+    fn interfaces(&self, socket: &BoundSocket) -> Interfaces<'_> {
+        // A look-up finds it: it only counts once it has gone. One that takes its peer's packets alone never does.
+        let counts_later = self.keeps_served && !socket.is_connected;
+        match (socket.device, self.above.get(&socket.device)) {
+            (0, _) if counts_later => Interfaces::Every,
+            (1.., Some(interfaces)) if counts_later || self.is_hidden(socket.device) => {
+                Interfaces::Some(interfaces)
+            }
+            _ => Interfaces::None,
+        }
+    }
+
+    /// Publishes which stamps count.
+    pub fn publish(&mut self, horizon: &Horizon) -> Result<(), Error> {
+        self.horizon.set(0, bytemuck::cast::<_, RawHorizon>(*horizon), 0).map_err(Error::map(HORIZON))
+    }
+}
+
+/// By which interfaces a socket's packets come.
+enum Interfaces<'a> {
+    None,
+    Every,
+    Some(&'a BTreeSet<u32>),
+}
+
+/// The same, of a device that takes packets by `interfaces`.
+fn is_hidden(device: u32, interfaces: &BTreeSet<u32>) -> bool {
+    interfaces.iter().any(|interface| *interface != device)
+}

@@ -1,0 +1,151 @@
+//! Which devices lie above which interfaces: a bridge above its ports, a VLAN device above the one that it is on, a VRF above its
+//! members. A packet that comes by an interface is delivered as one of the devices above it.
+//!
+//! It must not know which sockets are bound to them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
+
+use nix::sys::socket::SockProtocol;
+
+use super::netlink::{Netlink, attributes};
+
+/// `RTM_NEWLINK` and `RTM_GETLINK`.
+const NEW_LINK: u16 = 16;
+const GET_LINK: u16 = 18;
+/// Length of `struct ifinfomsg`.
+const LINK: usize = 16;
+/// Attributes of `include/uapi/linux/if_link.h`.
+const LOWER: u16 = 5;
+const MASTER: u16 = 10;
+const INFO: u16 = 18;
+const LOWER_NAMESPACE: u16 = 37;
+const KIND: u16 = 1;
+/// Kinds whose "link" is the other end of a cable, or the device by which a tunnel's packets leave: what comes by that is
+/// delivered as something else.
+const APART: [&[u8]; 14] = [
+    b"veth",
+    b"netkit",
+    b"vxcan",
+    b"gre",
+    b"gretap",
+    b"ip6gre",
+    b"ip6gretap",
+    b"erspan",
+    b"ip6erspan",
+    b"ipip",
+    b"sit",
+    b"ip6tnl",
+    b"vti",
+    b"vti6",
+];
+
+/// Reads them.
+#[derive(Debug)]
+pub struct Devices(Netlink);
+
+/// A device, and those that lie directly above it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Link {
+    index: u32,
+    master: Option<u32>,
+    lower: Option<u32>,
+}
+
+impl Devices {
+    /// Opens a socket for it.
+    pub fn open() -> io::Result<Self> {
+        Netlink::open(SockProtocol::NetlinkRoute).map(Self)
+    }
+
+    /// The devices by which packets are delivered that come by `watched` interfaces: of each, by which. A watched interface
+    /// is one of its own.
+    pub fn read(&mut self, watched: &BTreeSet<u32>) -> io::Result<BTreeMap<u32, BTreeSet<u32>>> {
+        let mut links = Vec::new();
+        self.0.dump((GET_LINK, &[0; LINK]), NEW_LINK, |body| links.extend(read(body)))?;
+        Ok(above(&links, watched))
+    }
+}
+
+fn read(body: &[u8]) -> Option<Link> {
+    let (header, rest) = body.split_at_checked(LINK)?;
+    let number = |wanted| {
+        attributes(rest).find(|(kind, _)| *kind == wanted).and_then(|(_, value)| value.first_chunk()).copied()
+    };
+    let number = |wanted| number(wanted).map(u32::from_ne_bytes);
+    let kind = attributes(rest)
+        .filter(|(kind, _)| *kind == INFO)
+        .flat_map(|(_, info)| attributes(info))
+        .find_map(|(kind, value)| (kind == KIND).then_some(value));
+    let kind = kind.map(|kind| kind.strip_suffix(&[0]).unwrap_or(kind));
+    let is_apart = kind.is_some_and(|kind| APART.contains(&kind)) || number(LOWER_NAMESPACE).is_some();
+    Some(Link {
+        index: u32::from_ne_bytes(*header.get(4..)?.first_chunk()?),
+        master: number(MASTER),
+        lower: number(LOWER).filter(|_| !is_apart),
+    })
+}
+
+fn above(links: &[Link], watched: &BTreeSet<u32>) -> BTreeMap<u32, BTreeSet<u32>> {
+    let mut reached: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+    for interface in watched {
+        let mut found = vec![*interface];
+        while let Some(device) = found.pop() {
+            // A device may be reached in two ways, as a VLAN device that is a bridge's port.
+            if !reached.entry(device).or_default().insert(*interface) {
+                continue;
+            }
+            found.extend(links.iter().filter(|link| link.index == device).filter_map(|link| link.master));
+            found.extend(links.iter().filter(|link| link.lower == Some(device)).map(|link| link.index));
+        }
+    }
+    reached
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(index: u32, master: u32, lower: u32) -> Link {
+        let some = |number: u32| (number != 0).then_some(number);
+        Link { index, master: some(master), lower: some(lower) }
+    }
+
+    #[test]
+    fn a_device_takes_what_comes_by_all_below_it() {
+        // Two cards in a bond, a VLAN device on that, which is a port of a bridge in a VRF; and a card apart.
+        let links = [
+            link(1, 0, 0),
+            link(2, 4, 0),
+            link(3, 4, 0),
+            link(4, 0, 0),
+            link(5, 6, 4),
+            link(6, 7, 0),
+            link(7, 0, 0),
+            link(8, 0, 0),
+        ];
+        let both = BTreeSet::from([2, 3]);
+        let found = above(&links, &BTreeSet::from([2, 3, 8]));
+        let expected = [
+            (2, BTreeSet::from([2])),
+            (3, BTreeSet::from([3])),
+            (4, both.clone()),
+            (5, both.clone()),
+            (6, both.clone()),
+            (7, both),
+            (8, BTreeSet::from([8])),
+        ];
+        assert_eq!(found, expected.into());
+        let ring = [link(1, 2, 0), link(2, 1, 0)];
+        assert_eq!(above(&ring, &BTreeSet::from([1])).len(), 2, "a ring ends");
+    }
+
+    #[test]
+    fn the_kernel_tells_of_loopback() {
+        let index = nix::net::if_::if_nametoindex("lo").unwrap();
+        let found = Devices::open().unwrap().read(&BTreeSet::from([index])).unwrap();
+        assert_eq!(found, BTreeMap::from([(index, BTreeSet::from([index]))]));
+    }
+}

@@ -1,0 +1,128 @@
+//! Keeps the table of bound ports in step with the sockets. It must not wait for anything else of the daemon's: what it says
+//! of a port must be true whatever else is slow.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    path::PathBuf,
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::Duration,
+};
+
+use portsentry_common::bound::{Horizon, PER_SECOND, stamp};
+
+use super::{Bound, Devices, Sockets};
+use crate::kernel::{Error, Hooks, clock::monotonic_ns, pins};
+
+/// How often sockets are dumped where hooks see each bind, and where they don't.
+const BESIDE_HOOKS: Duration = Duration::from_secs(2);
+const ALONE: Duration = Duration::from_secs(1);
+/// For how long a port is worth a look-up after it was bound, in stamps: it costs nothing.
+const WORTH_ASKING: u32 = 3600 * PER_SECOND;
+
+/// The sockets by which the kernel tells of bound ports and devices. To be opened with all privileges, as the kernel may load
+/// modules for them.
+#[derive(Debug)]
+pub struct Source {
+    sockets: Sockets,
+    devices: Devices,
+}
+
+impl Source {
+    /// Opens them, and lists sockets once.
+    pub fn open(ephemeral: (u16, u16)) -> io::Result<Self> {
+        let mut sockets = Sockets::open(ephemeral)?;
+        sockets.list()?;
+        Ok(Self { sockets, devices: Devices::open()? })
+    }
+}
+
+/// What keeps the table.
+pub struct Upkeep {
+    bound: Bound,
+    source: Source,
+    hooks: Hooks,
+    /// Where the links of watched interfaces are pinned.
+    links: PathBuf,
+    grace: u32,
+    traps: [u32; 4],
+    /// What was last published.
+    horizon: Horizon,
+    /// The last failure, so that it is told once.
+    trouble: Option<String>,
+}
+
+impl Upkeep {
+    /// Begins: dumps sockets once, for the `watched` interfaces, which the program isn't attached to yet. `traps` are the
+    /// ports of the daemon's own, `grace` is `SERVED_GRACE`.
+    pub fn start(
+        (bound, hooks): (Bound, Hooks),
+        source: Source,
+        pins: &pins::Pins,
+        watched: impl IntoIterator<Item = u32>,
+        (grace, traps): (Duration, [u32; 4]),
+    ) -> Result<Self, Error> {
+        let grace = u32::try_from(grace.as_secs()).unwrap_or(u32::MAX).saturating_mul(PER_SECOND);
+        let horizon = Horizon { traps, ..Horizon::NONE };
+        let links = pins.links_directory();
+        let mut upkeep = Self { bound, source, hooks, links, grace, traps, horizon, trouble: None };
+        upkeep.dump(&watched.into_iter().collect(), true)?;
+        Ok(upkeep)
+    }
+
+    /// Dumps sockets again and again until nobody holds the other end of `pokes`, at once whenever that says that the host's
+    /// devices have changed. What is to be logged goes to `tell`.
+    pub fn run(mut self, pokes: &Receiver<()>, tell: impl Fn(String)) {
+        loop {
+            let interval = if self.hooks.are_trusted() { BESIDE_HOOKS } else { ALONE };
+            let is_poked = match pokes.recv_timeout(interval) {
+                Ok(()) => true,
+                Err(RecvTimeoutError::Timeout) => false,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            while pokes.try_recv().is_ok() {}
+            let watched = pins::links_in(&self.links).collect();
+            match self.dump(&watched, is_poked) {
+                Ok(None) => self.trouble = None,
+                Ok(Some(news)) => tell(news),
+                Err(error) => {
+                    let trouble =
+                        Some(format!("{error}; until it can be, services are found by look-ups alone"));
+                    if trouble != self.trouble {
+                        trouble.iter().cloned().for_each(&tell);
+                        self.trouble = trouble;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Stamps what is bound now, and publishes which stamps count. Returns what is to be logged.
+    fn dump(&mut self, watched: &BTreeSet<u32>, has_changed: bool) -> Result<Option<String>, Error> {
+        let system = |what| move |source| Error::System { what, source };
+        // Before the sockets: one that is bound later is in the next dump.
+        let now = stamp(monotonic_ns().unsigned_abs());
+        let sockets = self.source.sockets.list().map_err(system("listing bound sockets"))?;
+        if has_changed || sockets.iter().any(|socket| socket.device != 0) {
+            let above = self.source.devices.read(watched).map_err(system("listing network devices"))?;
+            self.bound.set_devices(above)?;
+        }
+        let unseen = self.bound.stamp(&sockets, now, self.horizon.bound)?;
+        let mut news = None;
+        if self.horizon.is_complete != 0 {
+            news = unseen.and_then(|port| self.hooks.distrust(port));
+        }
+        let interval = if self.hooks.are_trusted() { BESIDE_HOOKS } else { ALONE };
+        // A stamp is as old as the dump before at the most.
+        let interval = u32::try_from(interval.as_secs() + 1).unwrap_or(u32::MAX) * PER_SECOND;
+        self.horizon = Horizon {
+            open: now.saturating_sub(self.grace.saturating_add(interval)),
+            bound: now.saturating_sub(WORTH_ASKING),
+            dumped: now,
+            is_complete: self.hooks.are_trusted().into(),
+            traps: self.traps,
+        };
+        self.bound.publish(&self.horizon)?;
+        Ok(news)
+    }
+}

@@ -1,0 +1,85 @@
+//! What the table of bound ports says in a scenario. It must not decide what follows.
+
+use std::net::{IpAddr, SocketAddr};
+
+use portsentry_common::{
+    address::Address,
+    bound::{Horizon, PER_SECOND, Slot, stamp},
+    classify::Protocol,
+    world::{Flow, Served},
+};
+
+use super::ip;
+use crate::{
+    scenario::{Scenario, Table},
+    sockets::Socket,
+};
+
+/// A minute before now, stamps don't count any more. (In a scenario, they are all of now or of two minutes before.)
+pub(super) fn horizon(table: &Table, now_ns: u64) -> Horizon {
+    let now = stamp(now_ns);
+    Horizon {
+        open: now - 60 * PER_SECOND,
+        bound: now - 90 * PER_SECOND,
+        dumped: now,
+        is_complete: table.is_complete.into(),
+        traps: [0; 4],
+    }
+}
+
+pub(super) fn slot(
+    Scenario { table, sockets, .. }: &Scenario,
+    version: u8,
+    port: (Protocol, u16),
+    now_ns: u64,
+) -> Slot {
+    let now = stamp(now_ns);
+    let old = now - 120 * PER_SECOND;
+    let is_here = |protocol, at: SocketAddr| (protocol, at.port()) == port && takes(at.ip(), version);
+    let is_open = |at: SocketAddr| at.ip().is_unspecified();
+    let mut slot = Slot::default();
+    if table.over.iter().any(|(protocol, at)| is_here(*protocol, *at)) {
+        slot.bound = old;
+    }
+    if table.over.iter().any(|(protocol, at)| is_here(*protocol, *at) && is_open(*at)) {
+        slot.open = old;
+    }
+    for (_, at, interface) in table.served.iter().filter(|(protocol, at, _)| is_here(*protocol, *at)) {
+        slot.bound = now;
+        if is_open(*at) && interface.is_none() {
+            slot.open = now;
+        }
+    }
+    let bound = |socket: &Socket| match *socket {
+        Socket::Listener(at) => Some((Protocol::Tcp, at)),
+        Socket::Bound(at) | Socket::Connected((at, _)) => Some((Protocol::Udp, at)),
+        Socket::Connection(_) | Socket::TimeWait(_) => None,
+    };
+    let is_bound = sockets.iter().filter_map(bound).any(|(protocol, at)| is_here(protocol, at));
+    if table.is_complete && is_bound {
+        slot.bound = now;
+    }
+    slot
+}
+
+pub(super) fn is_in_served<A: Address>(table: &Table, flow: &Flow<A>, which: Served) -> bool {
+    const HERE: u32 = 1;
+    table.served.iter().any(|(protocol, at, interface)| {
+        let is_address = at.ip() == ip(flow.destination);
+        let is_port = (*protocol, at.port()) == (flow.probe.protocol, flow.probe.port);
+        is_port
+            && match interface {
+                Some(HERE) => is_address || at.ip().is_unspecified() && takes(at.ip(), A::VERSION),
+                Some(_) => false,
+                None => is_address && which == Served::All,
+            }
+    })
+}
+
+/// Whether a socket with that address takes packets of that IP version; one on `[::]` takes both.
+fn takes(address: IpAddr, version: u8) -> bool {
+    match address {
+        IpAddr::V4(_) => version == 4,
+        IpAddr::V6(v6) => version == 6 || v6.is_unspecified(),
+    }
+}

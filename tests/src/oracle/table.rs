@@ -1,0 +1,76 @@
+//! Services that have just gone, or that no look-up finds, from the documents. It must not look into the table of bound ports.
+
+use std::net::{IpAddr, SocketAddr};
+
+use portsentry_common::classify::{Kind, Protocol};
+
+use super::seen::Seen;
+use crate::{
+    scenario::{Scenario, Table},
+    sockets::Socket,
+};
+
+/// The interface that every frame here comes by.
+const INTERFACE: u32 = 1;
+
+/// "For `SERVED_GRACE` after the last service on it has gone, a port is no trap", and a service bound to a device above the
+/// interface is a service; on its own addresses.
+pub(super) fn was_served(table: &Table, seen: &Seen<'_>) -> bool {
+    table.served.iter().any(|(protocol, at, interface)| {
+        *protocol == seen.protocol
+            && covers(*at, seen.ends().ours)
+            && interface.is_none_or(|it| it == INTERFACE)
+    })
+}
+
+/// Whether a socket that no look-up finds took the connection that a segment is of.
+pub(super) fn is_hidden(table: &Table, seen: &Seen<'_>) -> bool {
+    table.served.iter().any(|(protocol, at, interface)| {
+        *protocol == seen.protocol && covers(*at, seen.ends().ours) && *interface == Some(INTERFACE)
+    })
+}
+
+/// "Where every bind is seen, a port that nobody has bound is looked up no more": a SYN or datagram to it is for nobody, be there
+/// a connection or not.
+pub(super) fn is_unbound(scenario: &Scenario, seen: &Seen<'_>) -> bool {
+    let ours = seen.ends().ours;
+    let is_bound = |socket: &Socket| match *socket {
+        Socket::Listener(at) => seen.protocol == Protocol::Tcp && is_near(at, ours),
+        Socket::Bound(at) | Socket::Connected((at, _)) => seen.protocol == Protocol::Udp && is_near(at, ours),
+        Socket::Connection(_) | Socket::TimeWait(_) => false,
+    };
+    let begins = [Kind::Syn, Kind::Udp].contains(&seen.kind);
+    let settings = &scenario.settings;
+    scenario.table.is_complete
+        && begins
+        && !(settings.first_ephemeral..=settings.last_ephemeral).contains(&ours.port().into())
+        && !scenario.sockets.iter().any(is_bound)
+}
+
+/// "Only answers go to a port of the ephemeral range": datagrams and segments of connections there count for nothing.
+pub(super) fn may_be_late(scenario: &Scenario, seen: &Seen<'_>) -> bool {
+    let range = scenario.settings.first_ephemeral..=scenario.settings.last_ephemeral;
+    range.contains(&seen.port().into()) && (seen.kind == Kind::Udp || seen.is_of_a_connection())
+}
+
+/// "Replies to the host's own DHCP client are never probes": 67 to 68 over IPv4, 547 to 546 over IPv6.
+pub(super) fn is_lease(seen: &Seen<'_>) -> bool {
+    let is_v4 = seen.packet.destination.is_ipv4();
+    seen.protocol == Protocol::Udp && seen.ports == if is_v4 { [67, 68] } else { [547, 546] }
+}
+
+fn covers(at: SocketAddr, ours: SocketAddr) -> bool {
+    at.port() == ours.port()
+        && match at.ip() {
+            IpAddr::V4(v4) if v4.is_unspecified() => ours.is_ipv4(),
+            // It takes IPv4, too.
+            IpAddr::V6(v6) if v6.is_unspecified() => true,
+            ip => ip == ours.ip(),
+        }
+}
+
+/// Whether the port is bound in that address family, on whatever address but loopback.
+fn is_near(at: SocketAddr, ours: SocketAddr) -> bool {
+    let is_family = at.is_ipv4() == ours.is_ipv4() || at.ip().is_unspecified() && at.is_ipv6();
+    at.port() == ours.port() && is_family && !at.ip().is_loopback()
+}

@@ -1,0 +1,354 @@
+//! What is served, although no socket is found at the moment of the packet; and what isn't.
+
+use std::{
+    io::{self, ErrorKind},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
+    thread,
+    time::{Duration, Instant},
+};
+
+use portsentry::kernel::Place;
+use portsentry_common::{
+    bound::{Horizon, trap},
+    classify::Protocol::{self, Tcp, Udp},
+    settings::Settings,
+};
+use portsentry_tests::{
+    frames::{SYN, tcp},
+    kernel::InKernel,
+    lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Namespace, Probe},
+    namespace::with_sockets,
+    outcome::Judge,
+    scenario::Scenario,
+};
+use socket2::{Domain, Socket, Type};
+
+const NOTHING: [&str; 0] = [];
+const PATIENCE: Duration = Duration::from_secs(10);
+const PROTOCOLS: [Protocol; 2] = [Tcp, Udp];
+
+/// A service's socket: one that listens, or takes datagrams.
+fn serve(host: &Namespace, protocol: Protocol, at: SocketAddr, device: Option<&str>) -> Socket {
+    let r#type = if protocol == Tcp { Type::STREAM } else { Type::DGRAM };
+    let open = || -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(at), r#type, None)?;
+        socket.set_reuse_address(true)?;
+        if at.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.bind_device(device.map(str::as_bytes))?;
+        socket.bind(&at.into())?;
+        if protocol == Tcp {
+            socket.listen(64)?;
+        }
+        socket.set_read_timeout(Some(PATIENCE))?;
+        Ok(socket)
+    };
+    host.enter(open).unwrap_or_else(|error| panic!("{protocol:?} {at}: {error}"))
+}
+
+/// Whether the service gets what a client sends.
+fn is_reached(service: &Socket, client: &Namespace, source: IpAddr, at: SocketAddr) -> bool {
+    match service.r#type().expect("a socket's type") {
+        Type::STREAM => match ask_tcp(client, source, at) {
+            Ok(()) => true,
+            Err(error) => {
+                eprintln!("{source} to {at}: {error}");
+                false
+            }
+        },
+        _ => {
+            let _probe = Probe::udp(client, source, at);
+            service.recv(&mut [std::mem::MaybeUninit::uninit(); 16]).is_ok()
+        }
+    }
+}
+
+fn ask_tcp(client: &Namespace, source: IpAddr, at: SocketAddr) -> io::Result<()> {
+    client.enter(|| {
+        let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+        socket.connect_timeout(&at.into(), PATIENCE)
+    })
+}
+
+/// What a client is told that asks where nobody listens.
+fn ask(protocol: Protocol, client: &Namespace, source: IpAddr, at: SocketAddr) -> io::Result<()> {
+    match protocol {
+        Tcp => ask_tcp(client, source, at),
+        Udp => client.enter(|| {
+            let socket = UdpSocket::bind(SocketAddr::new(source, 0))?;
+            socket.connect(at)?;
+            socket.set_read_timeout(Some(PATIENCE))?;
+            socket.send(b"hello")?;
+            socket.recv(&mut [0; 16]).map(drop)
+        }),
+    }
+}
+
+/// Fails unless the network stack refuses `source` there, and it stays nobody to the daemon.
+fn assert_refused(daemon: &Daemon<'_>, protocol: Protocol, source: IpAddr, at: SocketAddr) {
+    let refused = ask(protocol, &daemon.lab().scanner, source, at).expect_err("nobody listens");
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "{protocol:?} to {at}: {refused}");
+    assert!(!daemon.blocked().contains(&source), "{:#?}", daemon.log().lines());
+}
+
+/// Every address of a family.
+fn every(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+        Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// Has the host's addresses be those of a new bridge, whose port its interface becomes.
+fn build_bridge(lab: &Lab) {
+    lab.host.ip("link add br0 type bridge mcast_snooping 0\nlink set br0 up");
+    let addresses = FAMILIES.map(|family| {
+        let (address, prefix) = (family.host(), family.prefix());
+        format!(
+            "address del {address}/{prefix} dev {INTERFACE}\naddress add {address}/{prefix} dev br0 nodad\n"
+        )
+    });
+    lab.host.ip(&format!("{}link set {INTERFACE} master br0", addresses.concat()));
+}
+
+#[test]
+fn a_service_bound_to_a_bridge_is_a_service_to_its_ports() {
+    let lab = Lab::new();
+    build_bridge(&lab);
+    let ports = |protocol| if protocol == Tcp { [143, 80] } else { [69, 161] };
+    let services: Vec<_> = FAMILIES
+        .into_iter()
+        .flat_map(|family| PROTOCOLS.map(|protocol| (family, protocol)))
+        .flat_map(|(family, protocol)| {
+            let [any, one] = ports(protocol);
+            [SocketAddr::new(every(family), any), SocketAddr::new(family.host(), one)]
+                .map(|at| (family, at.port(), serve(&lab.host, protocol, at, Some("br0"))))
+        })
+        .collect();
+    let daemon = lab.portsentry("-stcp -sudp").with("SERVED_GRACE", "0").start();
+    for (family, port, service) in &services {
+        let source = lab.source(*family);
+        for _ in 0..2 {
+            let at = SocketAddr::new(family.host(), *port);
+            assert!(is_reached(service, &lab.scanner, source, at), "{at}: {:#?}", daemon.log().lines());
+        }
+        assert_eq!(daemon.lines_about(source), NOTHING, "port {port} over {family:?}");
+    }
+    let source = lab.source(Family::V4);
+    lab.nmap(source, "-sS -p 11");
+    assert_eq!(daemon.lines_about(source).len(), 1, "another port is a trap");
+}
+
+#[test]
+fn a_service_bound_to_one_address_of_a_bridge_leaves_the_others_watched() {
+    let lab = Lab::new();
+    build_bridge(&lab);
+    let other = Family::V4.member(99);
+    lab.host.ip(&format!("address add {other}/24 dev br0"));
+    let at = SocketAddr::new(other, 80);
+    let service = serve(&lab.host, Tcp, at, Some("br0"));
+    let daemon = lab.portsentry("-stcp").start();
+    let client = lab.source(Family::V4);
+    assert!(is_reached(&service, &lab.scanner, client, at));
+    assert_eq!(daemon.lines_about(client), NOTHING);
+    let source = lab.source(Family::V4);
+    lab.nmap(source, "-sS -p 80");
+    assert_eq!(daemon.lines_about(source).len(), 1);
+}
+
+#[test]
+fn a_device_that_comes_later_and_its_services_are_known_in_time() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-stcp").with("SERVED_GRACE", "0").start();
+    lab.host.ip(&format!(
+        "link add link {INTERFACE} name above0 address 02:00:00:00:00:88 type macvlan mode bridge\n\
+         address add 192.0.2.88/24 dev above0\nlink set above0 up"
+    ));
+    // Lest the device below answer for the new address, too.
+    lab.scanner
+        .ip(&format!("neighbour replace 192.0.2.88 lladdr 02:00:00:00:00:88 dev {INTERFACE} nud permanent"));
+    let at = SocketAddr::new(Family::V4.member(88), 143);
+    let source = lab.source(Family::V4);
+    daemon.wait_until("the new address is watched", || {
+        let _probe = Probe::tcp(&lab.scanner, source, SocketAddr::new(at.ip(), 11));
+        daemon.blocked().contains(&source)
+    });
+    let service = serve(&lab.host, Tcp, at, Some("above0"));
+    // Sockets are listed each second.
+    thread::sleep(Duration::from_secs(2));
+    let source = lab.source(Family::V4);
+    assert!(is_reached(&service, &lab.scanner, source, at));
+    assert_eq!(daemon.lines_about(source), NOTHING);
+}
+
+#[test]
+fn a_restart_locks_nobody_out_in_any_mode() {
+    for flags in ["-stcp -sudp", "-atcp -audp", "-tcp -udp"] {
+        let lab = Lab::new();
+        let services = FAMILIES.map(|family| {
+            [(Tcp, 143), (Udp, 69)].map(|(protocol, port)| {
+                let socket = serve(&lab.host, protocol, SocketAddr::new(every(family), port), None);
+                (family, protocol, port, socket)
+            })
+        });
+        let daemon = start(&lab, flags);
+        for (family, protocol, port, socket) in services.into_iter().flatten() {
+            let (source, at) = (lab.source(family), SocketAddr::new(family.host(), port));
+            assert!(is_reached(&socket, &lab.scanner, source, at), "{flags}");
+            drop(socket);
+            for _ in 0..3 {
+                assert_refused(&daemon, protocol, source, at);
+            }
+            let again = serve(&lab.host, protocol, SocketAddr::new(every(family), port), None);
+            assert!(is_reached(&again, &lab.scanner, source, at), "{flags}");
+            assert_eq!(told_of(&daemon, source), NOTHING, "{flags}: {protocol:?} over {family:?}");
+        }
+    }
+}
+
+/// A daemon with these flags; in a connect mode it blocks who completes a connection.
+fn start<'lab>(lab: &'lab Lab, flags: &str) -> Daemon<'lab> {
+    lab.portsentry(flags).start()
+}
+
+/// What was told of `source` once a visitor that came behind it has been told of.
+fn told_of(daemon: &Daemon<'_>, source: IpAddr) -> Vec<String> {
+    let lab = daemon.lab();
+    let last = lab.source(Family::V4);
+    let _ = ask_tcp(&lab.scanner, last, SocketAddr::new(Family::V4.host(), 11));
+    let _probe = Probe::tcp(&lab.scanner, last, SocketAddr::new(Family::V4.host(), 11));
+    daemon.log().wait_for(&last.to_string());
+    daemon.told_of(source)
+}
+
+#[test]
+fn a_service_that_was_on_one_address_leaves_the_others_watched() {
+    let lab = Lab::new();
+    let other = Family::V4.member(99);
+    lab.host.ip(&format!("address add {other}/24 dev {INTERFACE}"));
+    let services = [Tcp, Udp].map(|protocol| serve(&lab.host, protocol, SocketAddr::new(other, 69), None));
+    let daemon = lab.portsentry("-stcp -sudp").with("TCP_PORTS", "1,7,11,69").start();
+    drop(services);
+    for protocol in PROTOCOLS {
+        assert_refused(&daemon, protocol, lab.source(Family::V4), SocketAddr::new(other, 69));
+    }
+    for words in ["-sS -p 69", "-sU -p 69"] {
+        let source = lab.source(Family::V4);
+        lab.nmap(source, words);
+        assert_eq!(daemon.lines_about(source).len(), 1, "{words}");
+    }
+}
+
+#[test]
+fn a_service_on_loopback_is_none_however_long() {
+    let lab = Lab::new();
+    let _services = FAMILIES.map(|family| {
+        let loopback =
+            if family == Family::V4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        PROTOCOLS.map(|protocol| serve(&lab.host, protocol, SocketAddr::new(loopback, 7), None))
+    });
+    let daemon = lab.portsentry("-stcp -sudp").start();
+    for family in FAMILIES {
+        for words in ["-sS -p 7", "-sU -p 7"] {
+            let source = lab.source(family);
+            lab.nmap(source, words);
+            assert_eq!(daemon.lines_about(source).len(), 1, "{words} over {family:?}");
+        }
+    }
+}
+
+#[test]
+fn a_port_is_a_trap_again_once_the_grace_is_over() {
+    let lab = Lab::new();
+    let service = serve(&lab.host, Tcp, SocketAddr::new(every(Family::V4), 143), None);
+    let daemon = lab.portsentry("-stcp").with("SERVED_GRACE", "2").start();
+    let at = SocketAddr::new(Family::V4.host(), 143);
+    drop(service);
+    let gone = Instant::now();
+    assert_refused(&daemon, Tcp, lab.source(Family::V4), at);
+    let source = lab.source(Family::V4);
+    daemon.wait_until("it is a trap again", || {
+        let _probe = Probe::tcp(&lab.scanner, source, at);
+        daemon.blocked().contains(&source)
+    });
+    assert!(gone.elapsed() >= Duration::from_secs(2), "after {:?}", gone.elapsed());
+}
+
+#[test]
+fn what_was_served_is_known_to_a_daemon_that_starts_again() {
+    let lab = Lab::new();
+    let service = serve(&lab.host, Tcp, SocketAddr::new(every(Family::V4), 143), None);
+    let daemon = lab.portsentry("-stcp").start();
+    daemon.kill();
+    drop(service);
+    let daemon = lab.portsentry("-stcp").start();
+    assert_refused(&daemon, Tcp, lab.source(Family::V4), SocketAddr::new(Family::V4.host(), 143));
+}
+
+#[test]
+fn a_lease_is_no_probe_and_other_datagrams_from_there_are() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-audp").start();
+    for (family, server, client) in [(Family::V4, 67, 68), (Family::V6, 547, 546)] {
+        let send = |source, port| {
+            lab.scanner.enter(|| {
+                let socket = UdpSocket::bind(SocketAddr::new(source, server)).expect("a server's port");
+                socket.send_to(b"lease", SocketAddr::new(family.host(), port)).expect("it is sent");
+            });
+        };
+        let [honest, scanner] = [lab.source(family), lab.source(family)];
+        send(honest, client);
+        assert_eq!(told_over_udp(&daemon, honest), NOTHING);
+        send(scanner, 69);
+        daemon
+            .log()
+            .wait_for(&format!("attackalert: UDP scan from host: {scanner}/{scanner} to UDP port: 69"));
+    }
+}
+
+/// What was told of `source` once a datagram that came behind it has been told of.
+fn told_over_udp(daemon: &Daemon<'_>, source: IpAddr) -> Vec<String> {
+    let last = daemon.lab().source(Family::V4);
+    let _probe = Probe::udp(&daemon.lab().scanner, last, SocketAddr::new(Family::V4.host(), 7));
+    daemon.log().wait_for(&last.to_string());
+    daemon.told_of(source)
+}
+
+#[test]
+fn an_answer_that_comes_late_is_no_probe() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-sudp").with("UDP_PORTS", "7,32771,34555,54321").start();
+    for family in FAMILIES {
+        let server = lab.source(family);
+        for port in [32_771, 34_555, 54_321] {
+            let question = lab.host.enter(|| UdpSocket::bind(SocketAddr::new(family.host(), port)));
+            drop(question.expect("a port to ask from"));
+            lab.scanner.enter(|| {
+                let socket = UdpSocket::bind(SocketAddr::new(server, 5353)).expect("a server's port");
+                socket.send_to(b"late", SocketAddr::new(family.host(), port)).expect("it is sent");
+            });
+        }
+        assert_eq!(told_over_udp(&daemon, server), NOTHING);
+    }
+}
+
+#[test]
+fn what_another_program_steers_is_served_and_what_ours_steers_is_not() {
+    with_sockets(&[], || {
+        let scenario = Scenario::with(|settings| settings.traps = Settings::TCP_TRAPS);
+        let mut kernel = InKernel::new(&scenario);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let _link = kernel.kernel().set_traps(&[(Place::TcpV4, &listener)]).expect("a program that steers");
+        let frame = tcp(SYN).to("198.51.100.1:1025").frame(1);
+        let steered = [("steered", 1)].into();
+        assert_eq!(kernel.judge(&frame).counted, steered, "nobody listens, and the next one is steered");
+        assert_eq!(kernel.judge(&frame).counted, [("served", 1)].into(), "the listener may be anybody's");
+        let mut horizon = Horizon::NONE;
+        let port = listener.local_addr().expect("an address").port();
+        horizon.traps[trap(Tcp, 4)] = port.into();
+        kernel.kernel().bound.as_mut().expect("a table").publish(&horizon).expect("it is published");
+        assert_eq!(kernel.judge(&frame).counted, steered, "it is ours");
+    });
+}
