@@ -62,12 +62,14 @@ impl Reason {
     }
 }
 
-/// The shipped configuration, with blocking on and with files of the lab's own.
+/// The shipped configuration, with blocking on and with files of the lab's own. Its cables are named, as `ALL_NLO` takes the
+/// one below the bridge for a container's.
 fn armed<'lab>(lab: &'lab Lab, flags: &str) -> Portsentry<'lab> {
     let list = lab.files().join("portsentry.blocklist").display().to_string();
     fs::write(&list, "").expect("a list");
-    let setup = lab.portsentry(flags).with("BLOCK_LIST", &list).with("INTERFACES", "ALL_NLO");
+    let setup = lab.portsentry(flags).with("BLOCK_LIST", &list).with("INTERFACES", "eth0,eth1");
     let own = [
+        "INTERFACES",
         "IGNORE_FILE",
         "BLOCK_LIST",
         "HISTORY_FILE",

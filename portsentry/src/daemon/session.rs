@@ -69,9 +69,6 @@ impl Begin {
 
     /// Tells the log what is in effect. The last step of a beginning: whoever waits for the news goes by it at once.
     fn announce(&self, journal: &mut Journal, options: &Options, modes: Modes) {
-        for lack in without_ports(&options.config, modes) {
-            journal.error(&lack);
-        }
         match self {
             Self::Start | Self::Succeed => journal.active(),
             Self::Reload => {
@@ -210,8 +207,9 @@ impl Session {
         if let Err(error) = control.open(config) {
             keeper.journal().error(&error);
         }
-        if let Some(nothing) = watches_nothing(config, modes) {
-            keeper.journal().error(&nothing);
+        match watches_nothing(config, modes) {
+            Some(nothing) => keeper.journal().error(&nothing),
+            None => without_ports(config, modes).iter().for_each(|lack| keeper.journal().error(lack)),
         }
         begin.announce(keeper.journal(), options, modes);
         Ok(Self {
