@@ -57,8 +57,7 @@ enum Reason {
 impl Reason {
     /// Whether its clients come to a trap, which is told and may fence them.
     const fn meets_a_trap(self) -> bool {
-        // TODO(SERVED_GRACE): a port that was served a moment ago is no trap, so a restart fences nobody.
-        matches!(self, Self::Link | Self::MistypedPort | Self::Restart)
+        matches!(self, Self::Link | Self::MistypedPort)
     }
 }
 
