@@ -47,8 +47,8 @@ fn runs_program(lab: &Lab, interface: &str) -> bool {
     lab.host.run("ip", &["link", "show", interface]).contains("xdp")
 }
 
-#[test]
 #[ignore = "needs bonding and 802.1Q: `cargo xtask vm` runs it"]
+#[test]
 fn a_bond_is_watched_and_its_members_and_vlans_are_not() {
     let lab = Lab::new();
     lay_cables(&lab);
@@ -68,8 +68,8 @@ fn a_bond_is_watched_and_its_members_and_vlans_are_not() {
     assert_eq!(daemon.log().count("scan from host: 203.0.113.2/203.0.113.2 to TCP port: 11"), 1);
 }
 
-#[test]
 #[ignore = "needs bonding and 802.1Q: `cargo xtask vm` runs it"]
+#[test]
 fn a_card_that_is_watched_can_join_a_bond_that_is() {
     let lab = Lab::new();
     lay_cables(&lab);

@@ -102,9 +102,9 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
                 )
             }));
             if !chosen.values().any(Result::is_ok) {
-                findings.push(Finding::warning(
+                findings.push(Finding::problem(
                     "kernel",
-                    "there is no interface to watch yet",
+                    "there is no interface to watch yet: nothing is recognised until one comes",
                     "name one in INTERFACES; `ip link` lists them",
                 ));
             }
