@@ -2,7 +2,7 @@
 //!
 //! It must not know what the words mean.
 
-use core::intrinsics::{AtomicOrdering, atomic_or, atomic_xadd};
+use core::intrinsics::{AtomicOrdering, atomic_or, atomic_xadd, atomic_xchg};
 
 /// Adds `value` to the word at `word`.
 ///
@@ -13,6 +13,17 @@ use core::intrinsics::{AtomicOrdering, atomic_or, atomic_xadd};
 pub unsafe fn add(word: *mut u64, value: u64) {
     // SAFETY: the caller has a valid, aligned word: a field of a map's value.
     unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(word, value) };
+}
+
+/// Puts `value` in the word at `word` and returns what stood there.
+///
+/// # Safety
+///
+/// `word` must be valid and aligned: a map's value.
+#[inline(always)]
+pub unsafe fn swap(word: *mut u64, value: u64) -> u64 {
+    // SAFETY: as in `add`, the caller has a valid, aligned word.
+    unsafe { atomic_xchg::<u64, { AtomicOrdering::AcqRel }>(word, value) }
 }
 
 /// Sets the bits of `mask` in the word at `word`.

@@ -4,6 +4,8 @@
 
 use core::cell::UnsafeCell;
 
+use crate::atomic;
+
 /// In the program's own data, which is read without a look-up. Each protocol has a table, so that none needs to stand
 /// in it.
 #[unsafe(no_mangle)]
@@ -30,8 +32,12 @@ pub fn place(ending: u16, port: usize) -> usize {
 #[repr(transparent)]
 pub struct Explained<const WORDS: usize>(UnsafeCell<[[u64; WORDS]; PLACES]>);
 
-// SAFETY: its words are aligned, and read and written whole; a race gives an entry another's word, and whom that matches
-// lets a packet pass for a moment.
+/// What the last word of an entry says while its others are written. An entry's own is an address combined with a number at
+/// random, which nobody can have be this one.
+const BUSY: u64 = 1;
+
+// SAFETY: its words are aligned, and read and written whole. One writer at a time has an entry; who reads it in just that
+// nanosecond may see a word of each.
 unsafe impl<const WORDS: usize> Sync for Explained<WORDS> {}
 
 impl<const WORDS: usize> Explained<WORDS> {
@@ -45,10 +51,14 @@ impl<const WORDS: usize> Explained<WORDS> {
         (0..WORDS).all(|word| unsafe { at.add(word).read_volatile() } == entry[word])
     }
 
-    /// Puts `entry` at `place`.
+    /// Puts `entry` at `place`, unless another CPU is about to: of two entries in part neither must be left.
     #[inline(always)]
     pub fn enter(&self, place: usize, entry: [u64; WORDS]) {
         let at = self.at(place);
+        // SAFETY: the entry's last word.
+        if WORDS > 1 && unsafe { atomic::swap(at.add(WORDS - 1), BUSY) } == BUSY {
+            return;
+        }
         for (word, value) in entry.into_iter().enumerate() {
             // SAFETY: a word of the table.
             unsafe { at.add(word).write_volatile(value) };
