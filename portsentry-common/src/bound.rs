@@ -21,6 +21,9 @@ pub const AHEAD: u32 = 5 * PER_SECOND;
 /// How old a dump may be, in stamps, for a port to be taken as unbound without a look-up: five seconds.
 pub const FRESH: u32 = 5 * PER_SECOND;
 
+/// The mark (`SO_MARK`) that the daemon's own sockets have while they are bound to a trap's address: they serve nobody.
+pub const OWN_MARK: u32 = 0x7073_7472;
+
 /// The stamp of that time of `CLOCK_MONOTONIC`: units of 67 ms, so that 32 bits last nine years. Never 0.
 #[expect(clippy::cast_possible_truncation, reason = "it is above 32 bits in nine years")]
 #[inline(always)]

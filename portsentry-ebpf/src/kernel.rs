@@ -99,13 +99,19 @@ impl Kernel<'_> {
     }
 }
 
+/// What the daemon set before it loaded the program.
+#[inline(always)]
+pub fn settings() -> &'static Settings {
+    // The optimiser must not take the initial value for the one that the loader writes.
+    let settings = opaque((&raw const maps::SETTINGS).expose_provenance());
+    // SAFETY: a `Global` is its value, which is plain data that nobody writes once the program runs.
+    unsafe { &*with_exposed_provenance(settings) }
+}
+
 impl World for Kernel<'_> {
     #[inline(always)]
     fn settings(&self) -> &Settings {
-        // The optimiser must not take the initial value for the one that the loader writes.
-        let settings = opaque((&raw const maps::SETTINGS).expose_provenance());
-        // SAFETY: a `Global` is its value, which is plain data that nobody writes once the program runs.
-        unsafe { &*with_exposed_provenance(settings) }
+        settings()
     }
 
     #[inline(always)]

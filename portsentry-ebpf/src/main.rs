@@ -27,6 +27,7 @@ mod bare;
 mod explained;
 mod frame;
 mod gate;
+mod hooks;
 mod kernel;
 mod layers;
 mod maps;

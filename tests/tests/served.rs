@@ -47,6 +47,13 @@ fn serve(host: &Namespace, protocol: Protocol, at: SocketAddr, device: Option<&s
     host.enter(open).unwrap_or_else(|error| panic!("{protocol:?} {at}: {error}"))
 }
 
+/// Closes it, also where a process that another test is about to start has a copy for a moment.
+fn close(socket: Socket) {
+    // UDP answers that there is no connection.
+    let _ = socket.shutdown(std::net::Shutdown::Both);
+    drop(socket);
+}
+
 /// Whether the service gets what a client sends.
 fn is_reached(service: &Socket, client: &Namespace, source: IpAddr, at: SocketAddr) -> bool {
     match service.r#type().expect("a socket's type") {
@@ -176,8 +183,6 @@ fn a_device_that_comes_later_and_its_services_are_known_in_time() {
         daemon.blocked().contains(&source)
     });
     let service = serve(&lab.host, Tcp, at, Some("above0"));
-    // Sockets are listed each second.
-    thread::sleep(Duration::from_secs(2));
     let source = lab.source(Family::V4);
     assert!(is_reached(&service, &lab.scanner, source, at));
     assert_eq!(daemon.lines_about(source), NOTHING);
@@ -197,7 +202,7 @@ fn a_restart_locks_nobody_out_in_any_mode() {
         for (family, protocol, port, socket) in services.into_iter().flatten() {
             let (source, at) = (lab.source(family), SocketAddr::new(family.host(), port));
             assert!(is_reached(&socket, &lab.scanner, source, at), "{flags}");
-            drop(socket);
+            close(socket);
             for _ in 0..3 {
                 assert_refused(&daemon, protocol, source, at);
             }
@@ -221,6 +226,25 @@ fn told_of(daemon: &Daemon<'_>, source: IpAddr) -> Vec<String> {
     let _probe = Probe::tcp(&lab.scanner, last, SocketAddr::new(Family::V4.host(), 11));
     daemon.log().wait_for(&last.to_string());
     daemon.told_of(source)
+}
+
+#[test]
+fn a_service_that_lives_for_a_moment_leaves_its_client_free() {
+    for flags in ["-stcp -sudp", "-tcp -udp"] {
+        let lab = Lab::new();
+        let daemon = start(&lab, flags);
+        assert!(daemon.log().count("Services are known by bind hooks") > 0, "{:#?}", daemon.log().lines());
+        for family in FAMILIES {
+            for (protocol, port) in [(Tcp, 143), (Udp, 69)] {
+                let (source, at) = (lab.source(family), SocketAddr::new(family.host(), port));
+                let socket = serve(&lab.host, protocol, SocketAddr::new(every(family), port), None);
+                thread::sleep(Duration::from_millis(50));
+                close(socket);
+                assert_refused(&daemon, protocol, source, at);
+                assert_eq!(told_of(&daemon, source), NOTHING, "{flags}: {protocol:?} over {family:?}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -28,9 +28,7 @@ use super::{
 use crate::{
     config::{Config, OnStop, PortSet},
     host::{Changes, Followed, RESOLVERS},
-    kernel::{
-        DebugLog, Hooks, Kernel, Load, Pins, Ring, Source, Traps, Upkeep, Watched, Whereabouts, ephemeral,
-    },
+    kernel::{DebugLog, Kernel, Load, Pins, Ring, Source, Traps, Upkeep, Watched, Whereabouts, ephemeral},
     metrics::Board,
     modes::Modes,
     policy::{Banner, without_ports},
@@ -152,7 +150,10 @@ impl Session {
         let (mut kernel, ring) = Load::from_config(config, modes, options.debug).load(pins.clone())?;
         let debug = if options.debug { Some(kernel.debug_log()?) } else { None };
         let traps = set_traps(&mut kernel, modes)?;
-        let bound = kernel.bound.take().zip(Some(Hooks::none(String::new())));
+        // Before sockets are listed: what is bound meanwhile is in one of both.
+        let hooks = kernel.see_binds();
+        let known = hooks.to_string();
+        let bound = kernel.bound.take().zip(Some(hooks));
         // Nothing is attached yet: any may be watched in a moment.
         let watched = followed.host().links.keys().copied();
         let trap_ports = ports::traps(traps.as_ref().map(|(sockets, _)| sockets));
@@ -186,7 +187,12 @@ impl Session {
         let (sender, pokes) = channel();
         keeper.tell_of_devices(sender);
         let ports = match upkeep {
-            Some(Ok(upkeep)) => Some((upkeep, pokes)),
+            Some(Ok(upkeep)) => {
+                if begin.is_first() {
+                    keeper.journal().note(&known);
+                }
+                Some((upkeep, pokes))
+            }
             Some(Err(error)) => {
                 keeper.journal().error(&error);
                 None

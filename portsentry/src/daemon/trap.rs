@@ -15,7 +15,7 @@ use std::{
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockaddrLike, SockaddrStorage, recvmsg, setsockopt, sockopt,
 };
-use portsentry_common::classify::Protocol;
+use portsentry_common::{bound::OWN_MARK, classify::Protocol};
 use socket2::{Domain, Socket, Type};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Interest},
@@ -252,7 +252,10 @@ fn answer(source: SocketAddr, destination: SocketAddr, banner: &[u8]) -> io::Res
     let socket = Socket::new(Domain::for_address(destination), Type::DGRAM, None)?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
+    // The port stays a trap: a bind of ours makes no service.
+    socket.set_mark(OWN_MARK)?;
     socket.bind(&destination.into())?;
+    socket.set_mark(0)?;
     socket.connect(&source.into())?;
     socket.send(banner).map(drop)
 }

@@ -97,10 +97,10 @@ impl Bound {
         Ok(())
     }
 
-    /// Stamps what `sockets` serve with `now`. Returns a port that was bound without a stamp later than `horizon`, if there is
-    /// one: then not every bind is seen.
-    pub fn stamp(&self, sockets: &[BoundSocket], now: u32, horizon: u32) -> Result<Option<u16>, Error> {
-        let mut unseen = None;
+    /// Stamps what `sockets` serve with `now`. Returns the ports that were bound without a stamp later than `horizon`:
+    /// unless they are ephemeral, not every bind is seen.
+    pub fn stamp(&self, sockets: &[BoundSocket], now: u32, horizon: u32) -> Result<Vec<u16>, Error> {
+        let mut unseen = Vec::new();
         let mut served: Vec<(ServedKey, u32)> = Vec::new();
         for socket in sockets {
             let address = match socket.address {
@@ -118,7 +118,7 @@ impl Bound {
             for (version, at) in reached {
                 let slot = slot(socket.protocol, *version, socket.port);
                 if self.slots.bound(slot) <= horizon {
-                    unseen = Some(socket.port);
+                    unseen.push(socket.port);
                 }
                 self.slots.set_bound(slot, now);
                 let is_open = reach(*at) != Reach::One;

@@ -1,11 +1,134 @@
-//! The hooks that see every bind of a socket. It must not know what they stamp.
+//! The hooks that see every bind of a socket, for all processes of the machine: programs on the root of cgroup v2. It must not
+//! know what they stamp.
 
-use std::io;
+use std::{
+    fmt,
+    fs::{self, File},
+    io,
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::fs::MetadataExt,
+    },
+    path::Path,
+};
 
+use aya::{
+    Ebpf,
+    programs::{CgroupAttachMode, CgroupSockAddr, ProgramError, cgroup_sock_addr::CgroupSockAddrLink},
+};
 use nix::{
     libc,
     sys::socket::{AddressFamily, SockFlag, SockType, socket},
 };
+
+use super::Error;
+
+const PROGRAMS: [&str; 2] = ["portsentry_bind4", "portsentry_bind6"];
+/// The inode of the one root of a cgroup hierarchy (the kernel's `kernel/cgroup/cgroup.c`): others are a namespace's.
+const ROOT: u64 = 1;
+
+/// The hooks, or why there are none. They see binds for as long as this is kept.
+pub struct Hooks {
+    links: Vec<CgroupSockAddrLink>,
+    /// This network namespace, to see who else steers packets to sockets here.
+    namespace: Option<File>,
+    why_not: Option<String>,
+}
+
+impl Hooks {
+    /// Loads and attaches them.
+    pub(super) fn attach(ebpf: &mut Ebpf) -> Self {
+        let namespace = File::open("/proc/thread-self/ns/net").ok();
+        let attached = root().and_then(|root| {
+            PROGRAMS.into_iter().map(|name| attach(ebpf, name, &root)).collect::<Result<Vec<_>, _>>()
+        });
+        match attached {
+            Ok(links) => Self { links, namespace, why_not: None },
+            Err(why) => Self { links: Vec::new(), namespace, why_not: Some(why) },
+        }
+    }
+
+    /// Whether they see every bind.
+    #[must_use]
+    pub const fn are_trusted(&self) -> bool {
+        self.why_not.is_none()
+    }
+
+    /// Whether a port to which nobody has bound takes no packets: not where another program than our `own` ones leads them to
+    /// sockets on other ports.
+    pub(super) fn tell_all(&self, own: u32) -> bool {
+        let steering = self.namespace.as_ref().and_then(|namespace| steering(namespace.as_raw_fd()).ok());
+        self.are_trusted() && steering.is_some_and(|steering| steering <= own)
+    }
+
+    /// Notes that `port` was bound unseen. Returns what is to be logged, once.
+    pub(super) fn distrust(&mut self, port: u16) -> Option<String> {
+        let was_trusted = self.are_trusted();
+        self.links.clear();
+        let why =
+            self.why_not.get_or_insert_with(|| format!("port {port} was bound and they did not see it"));
+        was_trusted.then(|| {
+            format!("The bind hooks are no longer relied on: {why}. Sockets are listed every second")
+        })
+    }
+}
+
+/// How bound ports are known, for the log.
+impl fmt::Display for Hooks {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.why_not {
+            None => formatter
+                .write_str("Services are known by bind hooks, and by listing sockets every 2 seconds"),
+            Some(why) => {
+                write!(
+                    formatter,
+                    "Services are known by listing sockets every second, without bind hooks: {why}"
+                )
+            }
+        }
+    }
+}
+
+fn attach(ebpf: &mut Ebpf, name: &'static str, root: &File) -> Result<CgroupSockAddrLink, String> {
+    let mut attached = || -> Result<CgroupSockAddrLink, Error> {
+        let program = ebpf.program_mut(name).ok_or_else(|| Error::Missing(name.into()))?;
+        let program: &mut CgroupSockAddr = program.try_into().map_err(Error::Program)?;
+        program.load()?;
+        // Links leave room for others in any case; asking for it is refused.
+        let link = program.attach(root, CgroupAttachMode::Single)?;
+        Ok(program.take_link(link)?)
+    };
+    attached().map_err(|error| match &error {
+        Error::Program(ProgramError::SyscallError(call))
+            if call.io_error.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            "the kernel refuses them: another program on the root cgroup may leave no room".into()
+        }
+        error => error.to_string(),
+    })
+}
+
+/// The root of cgroup v2, wherever it is mounted.
+fn root() -> Result<File, String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(|error| error.to_string())?;
+    let mut why = "cgroup v2 is not mounted";
+    for place in cgroups(&mounts) {
+        let Ok(root) = File::open(Path::new(place)) else { continue };
+        if root.metadata().is_ok_and(|metadata| metadata.ino() == ROOT) {
+            return Ok(root);
+        }
+        why = "this process is in a cgroup namespace of its own";
+    }
+    Err(why.into())
+}
+
+/// Where cgroup v2 is mounted, from the text of `/proc/self/mountinfo` (proc(5)).
+fn cgroups(mounts: &str) -> impl Iterator<Item = &str> {
+    mounts.lines().filter_map(|line| {
+        let (mount, kind) = line.split_once(" - ")?;
+        kind.starts_with("cgroup2 ").then(|| mount.split(' ').nth(4)).flatten()
+    })
+}
 
 /// This network namespace's cookie (`SO_NETNS_COOKIE`, Linux 5.14), by which programs that run for all namespaces know it.
 pub(super) fn namespace() -> io::Result<u64> {
@@ -16,7 +139,7 @@ pub(super) fn namespace() -> io::Result<u64> {
     // SAFETY: the option's value has eight bytes, as `length` says.
     let done = unsafe {
         libc::getsockopt(
-            std::os::fd::AsRawFd::as_raw_fd(&socket),
+            socket.as_raw_fd(),
             libc::SOL_SOCKET,
             SO_NETNS_COOKIE,
             (&raw mut cookie).cast(),
@@ -26,33 +149,43 @@ pub(super) fn namespace() -> io::Result<u64> {
     if done == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The hooks, or why there are none.
-#[derive(Debug)]
-pub struct Hooks {
-    is_trusted: bool,
-    why_not: Option<String>,
+/// How many `sk_lookup` programs are attached to a network namespace.
+fn steering(namespace: RawFd) -> io::Result<u32> {
+    /// The `query` member of `union bpf_attr`.
+    #[repr(C)]
+    struct Query {
+        target: u32,
+        attach_type: u32,
+        flags: [u32; 2],
+        programs: u64,
+        count: u32,
+        pad: u32,
+    }
+    /// `BPF_PROG_QUERY` and `BPF_SK_LOOKUP` of the kernel's `include/uapi/linux/bpf.h`.
+    const QUERY: libc::c_long = 16;
+    const SK_LOOKUP: u32 = 36;
+    let target = u32::try_from(namespace).map_err(io::Error::other)?;
+    let mut query = Query { target, attach_type: SK_LOOKUP, flags: [0; 2], programs: 0, count: 0, pad: 0 };
+    // SAFETY: the attributes are as long as is said, and name no memory.
+    let done = unsafe { libc::syscall(libc::SYS_bpf, QUERY, &raw mut query, size_of::<Query>()) };
+    if done == 0 { Ok(query.count) } else { Err(io::Error::last_os_error()) }
 }
 
-impl Hooks {
-    /// None: dumps alone tell which ports are bound.
-    #[must_use]
-    pub const fn none(why: String) -> Self {
-        Self { is_trusted: false, why_not: Some(why) }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cgroup_v2_is_found_where_it_is_mounted() {
+        let mounts = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n\
+                      31 23 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+                      32 23 0:28 / /sys/fs/cgroup/unified rw - cgroup2 none rw\n33 23 0:29 / /tmp rw - tmpfs none rw\n";
+        assert_eq!(cgroups(mounts).collect::<Vec<_>>(), ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]);
     }
 
-    /// Whether they see every bind.
-    #[must_use]
-    pub const fn are_trusted(&self) -> bool {
-        self.is_trusted
-    }
-
-    /// Notes that `port` was bound unseen. Returns what is to be logged, once.
-    pub(super) fn distrust(&mut self, port: u16) -> Option<String> {
-        let said = format!(
-            "port {port} was bound without the bind hooks' seeing it: from now on sockets are listed each second, and every \
-             port is looked up"
-        );
-        let was_trusted = std::mem::take(&mut self.is_trusted);
-        was_trusted.then(|| self.why_not.insert(said).clone())
+    #[test]
+    fn this_namespace_has_a_cookie_and_can_be_asked_who_steers() {
+        assert_ne!(namespace().unwrap(), 0);
+        steering(File::open("/proc/thread-self/ns/net").unwrap().as_raw_fd()).unwrap();
     }
 }

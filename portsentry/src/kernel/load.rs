@@ -20,8 +20,8 @@ use crate::{
 };
 
 use super::{
-    Attachment, Blocked, BlockedNetworks, Bound, Clock, DebugLog, Error, Framing, Mode, Networks, Pins,
-    Place, Ring, Traps, Trial, Waiting, bitmap, blocked_networks, counters,
+    Attachment, Blocked, BlockedNetworks, Bound, Clock, DebugLog, Error, Framing, Hooks, Mode, Networks,
+    Pins, Place, Ring, Traps, Trial, Waiting, bitmap, blocked_networks, counters,
     gate::{self, Gate},
     handshakes::{self, HandshakesMap},
     heartbeat, hooks,
@@ -288,6 +288,11 @@ impl Kernel {
     /// The counters, summed over the CPUs.
     pub fn counters(&self) -> Result<Counters, Error> {
         counters::read(&self.counters)
+    }
+
+    /// Has every bind of a socket be seen, for as long as the result is kept.
+    pub fn see_binds(&mut self) -> Hooks {
+        Hooks::attach(&mut self.ebpf)
     }
 
     /// Has the kernel hand connections and datagrams to traps to `sockets`, for as long as the result is kept.

@@ -82,13 +82,23 @@ pub struct Sockets {
     netlink: Netlink,
     /// A filter for UDP's.
     filter: Vec<u8>,
+    ephemeral: (u16, u16),
 }
 
 impl Sockets {
     /// Opens a socket for it. UDP sockets on ports from `ephemeral`'s first to its last are left out: there may be many, and
     /// datagrams to them are answers.
     pub fn open(ephemeral: (u16, u16)) -> io::Result<Self> {
-        Ok(Self { netlink: Netlink::open(SockProtocol::NetlinkSockDiag)?, filter: outside(ephemeral) })
+        Ok(Self {
+            netlink: Netlink::open(SockProtocol::NetlinkSockDiag)?,
+            filter: outside(ephemeral),
+            ephemeral,
+        })
+    }
+
+    /// Whether the kernel gives `port` to sockets that ask for none.
+    pub(super) fn is_ephemeral(&self, port: u16) -> bool {
+        (self.ephemeral.0..=self.ephemeral.1).contains(&port)
     }
 
     /// The sockets that listen over TCP, or are bound over UDP.

@@ -108,6 +108,8 @@ impl Upkeep {
             self.bound.set_devices(above)?;
         }
         let unseen = self.bound.stamp(&sockets, now, self.horizon.bound)?;
+        // No call that binds to an ephemeral port need name it.
+        let unseen = unseen.into_iter().find(|port| !self.source.sockets.is_ephemeral(*port));
         let mut news = None;
         if self.horizon.is_complete != 0 {
             news = unseen.and_then(|port| self.hooks.distrust(port));
@@ -115,11 +117,13 @@ impl Upkeep {
         let interval = if self.hooks.are_trusted() { BESIDE_HOOKS } else { ALONE };
         // A stamp is as old as the dump before at the most.
         let interval = u32::try_from(interval.as_secs() + 1).unwrap_or(u32::MAX) * PER_SECOND;
+        // Ours steers for as long as there are traps.
+        let own = self.traps.iter().any(|port| *port != 0).into();
         self.horizon = Horizon {
             open: now.saturating_sub(self.grace.saturating_add(interval)),
             bound: now.saturating_sub(WORTH_ASKING),
             dumped: now,
-            is_complete: self.hooks.are_trusted().into(),
+            is_complete: self.hooks.tell_all(own).into(),
             traps: self.traps,
         };
         self.bound.publish(&self.horizon)?;
