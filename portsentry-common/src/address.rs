@@ -23,6 +23,7 @@ pub trait Address: Copy + PartialEq + Pod {
     fn ending(self) -> u16;
 
     /// The address with those bits cleared, given as two words in wire order; an IPv4 address as it is.
+    #[must_use]
     fn without(self, host_bits: [u64; 2]) -> Self;
 
     /// Whether the hosts of this address's /64 have nothing in common, so that each is to be held alone: neighbours on a link

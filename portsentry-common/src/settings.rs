@@ -148,6 +148,7 @@ impl Settings {
 
     /// The same, with IPv6 sources held by their networks of that length.
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "each half of a number")]
     pub const fn held_by(self, prefix: u8) -> Self {
         if prefix >= 128 || prefix == 0 {
             return Self { host_bits: [0; 2], prefix: 0, ..self };

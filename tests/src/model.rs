@@ -93,11 +93,11 @@ impl Model {
 
 impl Model {
     /// What `map` has `source` by: its network, unless it is held alone, or itself.
-    fn key_in<A: Address>(&self, map: &HashMap<IpAddr, Block>, source: A) -> Option<IpAddr> {
+    fn key_in<A: Address>(&self, map: &HashMap<IpAddr, Block>, source: A) -> IpAddr {
         let key = source.without(self.scenario.settings.host_bits);
         let is_stranger = Hosts::kinship(self, source) == Kinship::Stranger;
         let is_near = |block: &Block| block.prefix != 0 && !block.is_over(self.now_ns) && is_stranger;
-        if key != source && map.get(&ip(key)).is_some_and(is_near) { Some(ip(key)) } else { Some(ip(source)) }
+        if key != source && map.get(&ip(key)).is_some_and(is_near) { ip(key) } else { ip(source) }
     }
 
     /// Judges a frame as if the program never settled any at a glance.
@@ -203,7 +203,7 @@ impl<A: Address> Hosts<A> for Model {
 
     fn is_blocked(&self, source: &A, _: &A, _: bool) -> bool {
         let mut blocked = self.blocked.borrow_mut();
-        let Some(key) = self.key_in(&blocked, *source) else { return false };
+        let key = self.key_in(&blocked, *source);
         match blocked.get_mut(&key) {
             Some(block) if !block.is_over(self.now_ns) => {
                 block.dropped += 1;
@@ -295,12 +295,13 @@ impl<A: Address> Hosts<A> for Model {
     fn is_fenced(&self, source: &A, _: &A, _: bool) -> bool {
         let fenced = self.fenced.borrow();
         let key = self.key_in(&fenced, *source);
-        key.is_some_and(|key| fenced.get(&key).is_some_and(|fence| !fence.is_over(self.now_ns)))
+        fenced.get(&key).is_some_and(|fence| !fence.is_over(self.now_ns))
     }
 
     fn count_fenced(&self, source: A) {
         let mut fenced = self.fenced.borrow_mut();
-        if let Some(fence) = self.key_in(&fenced, source).and_then(|key| fenced.get_mut(&key)) {
+        let key = self.key_in(&fenced, source);
+        if let Some(fence) = fenced.get_mut(&key) {
             fence.dropped += 1;
         }
     }

@@ -11,6 +11,7 @@ use crate::{
 
 /// What `source` is held by, if it is that to this host.
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "a prefix has 128 bits at the most")]
 pub fn held_as<A: Address>(source: A, kinship: Kinship, settings: &Settings) -> Held<A> {
     if settings.prefix == 0 || kinship != Kinship::Stranger || source.is_of_many() {
         Held { key: source, prefix: 0 }

@@ -89,7 +89,7 @@ fn carry_out(
         });
         networks = others;
         let held: BTreeSet<IpNet> = held;
-        sources.extend(held.iter().map(|network| network.network()));
+        sources.extend(held.iter().map(IpNet::network));
         networks.extend(hosts.iter().filter(|host| options.listed.names(host.addr())));
     } else {
         let refused = match refuse(&sources, options) {

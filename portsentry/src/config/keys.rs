@@ -223,7 +223,7 @@ pub const KEYS: &[Key] = &[
         form: "command with $TARGET$",
         default: "",
         meaning: "Command that drops the route to a source or enters it in a packet filter. Macros: $TARGET$ the \
-                  address, $PORT$, $MODE$, $PROOF$.",
+                  address, or an IPv6 network as 2001:db8:1:2::/64 (IPV6_PREFIX), $PORT$, $MODE$, $PROOF$.",
         set: |c, v, r| c.kill_route = template::command_with_target(v, r),
     },
     Key {
@@ -231,7 +231,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "line with $TARGET$",
         default: "",
-        meaning: "Line for hosts.deny. An IPv6 address is put in brackets, as TCP wrappers want it.",
+        meaning: "Line for hosts.deny. An IPv6 address is put in brackets, a network has its length behind them, as TCP wrappers want it.",
         set: |c, v, r| c.kill_hosts_deny = template::deny_line(v, r),
     },
     Key {
@@ -292,7 +292,7 @@ pub const KEYS: &[Key] = &[
                   this host is on, link-local ones, and those behind translators (64:ff9b::/32) and of Teredo are always \
                   held alone. A change of it lets go networks of another length; single addresses stay held.",
         set: |c, v, r| {
-            put(&mut c.ipv6_prefix, value::number(v, 48..=128, r).and_then(|it| it.try_into().ok()))
+            put(&mut c.ipv6_prefix, value::number(v, 48..=128, r).and_then(|it| it.try_into().ok()));
         },
     },
     Key {

@@ -1,4 +1,4 @@
-//! Asks the kernel which established TCP connections a source has with this host (sock_diag(7)).
+//! Asks the kernel which established TCP connections a source has with this host (`sock_diag(7)`).
 
 use std::{
     io,
@@ -15,6 +15,7 @@ use nix::sys::{
     },
     time::{TimeVal, TimeValLike},
 };
+use portsentry_common::classify::Protocol;
 
 /// `SOCK_DIAG_BY_FAMILY` of the kernel's `include/uapi/linux/sock_diag.h`.
 const BY_FAMILY: u16 = 20;
@@ -106,9 +107,8 @@ fn request(family: u8, peers: IpNet) -> Vec<u8> {
         &bytecode,
     ]
     .concat();
-    /// `IPPROTO_TCP`.
-    const TCP: u8 = 6;
-    let body = [&[family, TCP, 0, 0][..], &ESTABLISHED.to_ne_bytes(), &[0; 48], &attribute].concat();
+    let body =
+        [&[family, Protocol::Tcp as u8, 0, 0][..], &ESTABLISHED.to_ne_bytes(), &[0; 48], &attribute].concat();
     let length = u32::try_from(HEADER + body.len()).unwrap_or_default().to_ne_bytes();
     let header = [&length[..], &BY_FAMILY.to_ne_bytes(), &DUMP.to_ne_bytes(), &[0; 8]].concat();
     [header, body].concat()

@@ -115,7 +115,6 @@ impl Gate {
     /// Sets the second copy of every bit, and has programs look for networks.
     pub(super) fn open_wide(&self) {
         self.set_networks(true);
-        self.set_alone();
         self.change(|word| word | !FIRST_COPIES);
     }
 

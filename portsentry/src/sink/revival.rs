@@ -40,6 +40,8 @@ pub fn scan(sighting: &Sighting, source: &Named<'_>) -> String {
         Verdict::Counted | Verdict::Noticed => ["false", "false", "unset", "unset"],
         Verdict::Report => ["false", "true", "true", "false"],
         Verdict::Full => ["false", "true", "false", "false"],
+        // One completed connection may be an honest host's, and log watchers ban whom these were made by.
+        Verdict::Fence if kind == Kind::Connect => ["false", "true", "false", "false"],
         Verdict::Block | Verdict::Fence => ["false", "true", "false", "true"],
     };
     line(
@@ -113,6 +115,18 @@ mod tests {
             let sighting = Sighting { verdict, ..sighting() };
             let line = scan(&sighting, &sighting.source.into());
             assert_eq!(line.contains("Scan from: ["), is_scan, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_only_fences_is_no_block() {
+        for (kind, verdict, expected) in [
+            (Kind::Connect, Verdict::Fence, "blocked: [false]"),
+            (Kind::Connect, Verdict::Block, "blocked: [true]"),
+            (Kind::Syn, Verdict::Fence, "blocked: [true]"),
+        ] {
+            let sighting = Sighting { kind, verdict, ..sighting() };
+            assert!(scan(&sighting, &sighting.source.into()).ends_with(expected), "{kind:?} {verdict:?}");
         }
     }
 
