@@ -80,15 +80,27 @@ pub fn near_ipv4(context: *mut xdp_md) -> u32 {
     }
 }
 
-/// The same for IPv6.
+/// The same for IPv6. What it takes to look is in a function that has returned before the next is called: its stack would add
+/// up with theirs.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn near_ipv6(context: *mut xdp_md) -> u32 {
-    let frame = XdpContext::new(context);
-    match standing_near::<Ipv6, _, _>(&XdpFrame::<false>::new(&frame), &Kernel::new(&frame)) {
+    match stand_ipv6(context) {
+        FENCED_IPV6 => fenced_ipv6(context),
+        FREE_IPV6 => settle(context, true),
+        action => action,
+    }
+}
+
+/// How the sender of such a packet stands.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn stand_ipv6(context: *mut xdp_md) -> u32 {
+    let context = XdpContext::new(context);
+    match standing_near::<Ipv6, _, _>(&XdpFrame::<false>::new(&context), &Kernel::new(&context)) {
         Standing::Blocked => Action::Drop as u32,
-        Standing::Fenced => fenced_ipv6(context),
-        Standing::Free => settle(context, true),
+        Standing::Fenced => FENCED_IPV6,
+        Standing::Free => FREE_IPV6,
     }
 }
 
