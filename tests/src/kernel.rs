@@ -134,11 +134,11 @@ impl Judge for InKernel {
     }
 }
 
-/// Stamps what the scenario's table holds: of now, or of two minutes ago.
+/// Stamps what the scenario's table holds: of now, or of eight seconds ago, which a machine that has just booted has lived.
 fn set_up(bound: &mut Bound, scenario: &Scenario) {
     const FIRST_DEVICE: u32 = 100;
     let now = stamp(monotonic_ns().unsigned_abs());
-    let (grace, old) = (now - 60 * PER_SECOND, now - 120 * PER_SECOND);
+    let [grace, old] = [2, 8].map(|seconds| now.saturating_sub(seconds * PER_SECOND));
     let socket = |protocol, at: SocketAddr, device, is_connected| BoundSocket {
         protocol,
         address: at.ip(),
@@ -165,7 +165,7 @@ fn set_up(bound: &mut Bound, scenario: &Scenario) {
     bound.stamp(&served.chain(open).collect::<Vec<_>>(), now, 0).expect("stamps are written");
     let horizon = Horizon {
         open: grace,
-        bound: now - 90 * PER_SECOND,
+        bound: now.saturating_sub(3 * PER_SECOND),
         // The model's clock stands still.
         dumped: u32::MAX,
         is_complete: scenario.table.is_complete.into(),

@@ -15,12 +15,13 @@ use crate::{
     sockets::Socket,
 };
 
-/// A minute before now, stamps don't count any more. (In a scenario, they are all of now or of two minutes before.)
+/// A minute before now, stamps don't count any more. (In a scenario, they are all of now or of two minutes before.) A machine
+/// that has just booted has no such times.
 pub(super) fn horizon(table: &Table, now_ns: u64) -> Horizon {
     let now = stamp(now_ns);
     Horizon {
-        open: now - 60 * PER_SECOND,
-        bound: now - 90 * PER_SECOND,
+        open: now.saturating_sub(60 * PER_SECOND),
+        bound: now.saturating_sub(90 * PER_SECOND),
         dumped: now,
         is_complete: table.is_complete.into(),
         traps: [0; 4],
@@ -34,7 +35,7 @@ pub(super) fn slot(
     now_ns: u64,
 ) -> Slot {
     let now = stamp(now_ns);
-    let old = now - 120 * PER_SECOND;
+    let old = now.saturating_sub(120 * PER_SECOND);
     let is_here = |protocol, at: SocketAddr| (protocol, at.port()) == port && takes(at.ip(), version);
     let is_open = |at: SocketAddr| at.ip().is_unspecified();
     let mut slot = Slot::default();
