@@ -44,6 +44,7 @@ mod names;
 mod package;
 mod packets;
 mod parity;
+mod pppoe;
 mod prefixes;
 mod proof;
 mod responses;

@@ -26,6 +26,9 @@ pub(crate) struct Arguments {
     /// Arguments of the tests' program, once for each time that it is run
     #[arg(long = "run", value_name = "ARGUMENTS", allow_hyphen_values = true, default_values = guest::RUNS)]
     runs: Vec<String>,
+    /// Flavour of Debian's kernels: `cloud-amd64`, or `amd64` with all drivers
+    #[arg(long, default_value = "cloud-amd64")]
+    flavour: String,
     /// Series of kernels, of which the newest that apt knows is taken
     #[arg(default_values = ["6.1", "6.12"])]
     series: Vec<String>,
@@ -34,8 +37,8 @@ pub(crate) struct Arguments {
 /// Fetches the kernels, builds what is run, and boots all machines at the same time; fails if any does.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::vm()?;
-    let kernels =
-        arguments.series.iter().map(|series| Linux::find_or_fetch(series)).collect::<Result<Vec<_>>>()?;
+    let find = |series: &String| Linux::find_or_fetch(series, &arguments.flavour);
+    let kernels = arguments.series.iter().map(find).collect::<Result<Vec<_>>>()?;
     build_ebpf::run()?;
     shell::step("building the daemon and the tests (two minutes the first time)");
     shell::run(&mut test::daemon())?;

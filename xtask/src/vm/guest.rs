@@ -59,7 +59,7 @@ impl Guest {
     pub(super) fn pack(&self, linux: &Linux, archive: &Path) -> Result<()> {
         let mut files = self.0.clone();
         for (number, module) in linux.modules()?.iter().enumerate() {
-            files.write(&format!("/portsentry/modules/{number}.ko"), module);
+            files.write(&format!("/portsentry/modules/{number:02}.ko"), module);
         }
         files.pack(archive)
     }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use crate::{paths, setup, shell};
 
 /// What the lab's networks are made of, in the order in which it is loaded.
-const MODULES: [&str; 9] = [
+const MODULES: [&str; 12] = [
     "net/llc/llc",
     "net/802/stp",
     "net/bridge/bridge",
@@ -21,6 +21,16 @@ const MODULES: [&str; 9] = [
     "net/802/garp",
     "net/802/mrp",
     "net/8021q/8021q",
+    "net/ipv4/inet_diag",
+    "net/ipv4/tcp_diag",
+    "net/ipv4/udp_diag",
+];
+/// What kernels for clouds lack, loaded where it is there.
+const MORE: [&str; 4] = [
+    "drivers/net/slip/slhc",
+    "drivers/net/ppp/ppp_generic",
+    "drivers/net/ppp/pppox",
+    "drivers/net/ppp/pppoe",
 ];
 
 /// A kernel with its modules.
@@ -35,11 +45,11 @@ pub(super) struct Linux {
 }
 
 impl Linux {
-    /// The kernel that was fetched before, or else the newest of its series.
-    pub(super) fn find_or_fetch(series: &str) -> Result<Self> {
-        let folder = paths::vm().join(format!("linux-{series}"));
+    /// The kernel that was fetched before, or else the newest of its series and Debian's flavour.
+    pub(super) fn find_or_fetch(series: &str, flavour: &str) -> Result<Self> {
+        let folder = paths::vm().join(format!("linux-{series}-{flavour}"));
         if !folder.exists() {
-            setup::unpack(&newest(series)?, &folder)?;
+            setup::unpack(&newest(series, flavour)?, &folder)?;
         }
         let (release, modules) = only(&folder.join("lib/modules"))?;
         let image = folder.join("boot").join(format!("vmlinuz-{release}"));
@@ -48,7 +58,10 @@ impl Linux {
 
     /// The modules' contents, in the order in which they are to be loaded.
     pub(super) fn modules(&self) -> Result<Vec<Vec<u8>>> {
-        MODULES.iter().map(|module| self.module(module)).collect()
+        let more = MORE.iter().filter(|module| {
+            ["ko", "ko.xz"].iter().any(|end| self.modules.join(format!("{module}.{end}")).exists())
+        });
+        MODULES.iter().chain(more).map(|module| self.module(module)).collect()
     }
 
     fn module(&self, name: &str) -> Result<Vec<u8>> {
@@ -64,13 +77,13 @@ impl Linux {
 }
 
 /// The package of the newest kernel of a series. The unsigned ones alone can be had without what signs them.
-fn newest(series: &str) -> Result<String> {
-    let names = format!("^linux-image-{}[.].*-cloud-amd64-unsigned$", series.replace('.', "[.]"));
+fn newest(series: &str, flavour: &str) -> Result<String> {
+    let names = format!("^linux-image-{}[.][^-]*(-[0-9]+)?-{flavour}-unsigned$", series.replace('.', "[.]"));
     let found = shell::output(Command::new("apt-cache").args(["search", "--names-only", &names]))?;
     let packages = found.lines().filter_map(|line| line.split_whitespace().next());
     let newest = packages.max_by_key(|package| numbers(package));
     newest.map(Into::into).with_context(|| {
-        format!("apt knows no Linux {series} for clouds: is it in a release or backports that apt looks at?")
+        format!("apt knows no Linux {series} ({flavour}): is it in a release or backports that apt looks at?")
     })
 }
 
