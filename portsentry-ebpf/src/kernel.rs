@@ -3,6 +3,8 @@
 //! It must not hold a rule: what is asked here is decided in `portsentry-common`.
 
 mod family;
+mod ports;
+mod sources;
 
 use core::{
     cell::Cell,
@@ -12,7 +14,7 @@ use core::{
 
 use aya_ebpf::{
     EbpfContext,
-    bindings::{BPF_ANY, BPF_NOEXIST, BPF_RB_NO_WAKEUP},
+    bindings::{BPF_ANY, BPF_RB_NO_WAKEUP},
     btf_maps::PerCpuArray,
     helpers::generated::bpf_jiffies64,
     programs::XdpContext,
@@ -30,7 +32,6 @@ use portsentry_common::{
     parse::Malformed,
     settings::Settings,
     state::{SightKey, SteerKey},
-    tally::{Handshakes, Tally},
     world::{
         Allowance, Connection, Entry, Flow, Hosts, Kinship, Locality, Served, Shaken, Shortcuts, Sight, World,
     },
@@ -151,17 +152,12 @@ impl World for Kernel<'_> {
 
     #[inline(always)]
     fn is_watched(&self, protocol: Protocol, port: u16) -> bool {
-        is_watched(protocol, port)
+        ports::is_watched(protocol, port)
     }
 
     #[inline(always)]
     fn is_listed(&self, protocol: Protocol, port: u16) -> bool {
-        let (word, mask) = (u32::from(port) / 64, 1 << (port % 64));
-        let listed = match protocol {
-            Protocol::Tcp => maps::WATCHED_TCP.get(word),
-            Protocol::Udp => maps::WATCHED_UDP.get(word),
-        };
-        listed.copied().unwrap_or(0) & mask != 0
+        ports::is_listed(protocol, port)
     }
 
     #[inline(always)]
@@ -217,7 +213,7 @@ impl<A: Family> Shortcuts<A> for Kernel<'_> {
 
     #[inline(always)]
     fn was_explained(&self, destination: A, ending: u16, protocol: Protocol, port: u16) -> bool {
-        destination.is_explained(protocol, place(ending, swapped(port)), A::gate().moment())
+        destination.is_explained(protocol, place(ending, ports::swapped(port)), A::gate().moment())
     }
 }
 
@@ -252,7 +248,7 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     fn remember(&self, destination: A, protocol: Protocol, port: u16) {
         if self.settings().remembers != 0 {
             let moment = A::follow(self.jiffies);
-            let place = place(destination.ending(), swapped(port));
+            let place = place(destination.ending(), ports::swapped(port));
             destination.explain(protocol, place, moment);
         }
     }
@@ -281,21 +277,17 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
 
     #[inline(always)]
     fn tally(&self, source: A, pair: u32, now_ns: u64) -> u32 {
-        let key = source.to_mapped();
-        let mut tally = maps::SOURCES.get_ptr_mut(key);
-        if tally.is_none() {
-            let _ = maps::SOURCES.insert(key, &NO_TALLY, u64::from(BPF_NOEXIST));
-            tally = maps::SOURCES.get_ptr_mut(key);
-        }
         // Without room nothing adds up.
-        let Some(tally) = tally else { return 1 };
+        let Some(tally) = sources::tally(source) else { return 1 };
         // SAFETY: a map's value. CPUs that write it at once may lose a hit, never add one.
         unsafe { (*tally).count(pair, now_ns, self.settings().tally_ns) }
     }
 
     #[inline(always)]
     fn shake(&self, source: A, pair: u32, now_ns: u64) -> Shaken {
-        let Some(handshakes) = handshakes(source) else { return Shaken { traps: 1, is_connected: false } };
+        let Some(handshakes) = sources::handshakes(source) else {
+            return Shaken { traps: 1, is_connected: false };
+        };
         // SAFETY: as in `tally`.
         let handshakes = unsafe { &mut *handshakes };
         let traps = handshakes.traps.count(pair, now_ns, self.settings().tally_ns);
@@ -304,7 +296,7 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
 
     #[inline(always)]
     fn vouch(&self, source: A, now_ns: u64) {
-        let Some(handshakes) = handshakes(source) else { return };
+        let Some(handshakes) = sources::handshakes(source) else { return };
         // SAFETY: an aligned word of a map's value.
         unsafe { (*handshakes).connected_ns = now_ns };
     }
@@ -389,33 +381,6 @@ fn open_gate<A: Family>(key: A, block: &Block) {
     A::gate().set(key.bit());
 }
 
-/// What new entries begin as. In the program's data, as they would take much of the stack.
-static NO_TALLY: Tally = Tally::EMPTY;
-static NO_HANDSHAKES: Handshakes = Handshakes::NONE;
-
-/// The handshakes of `source`.
-#[inline(always)]
-fn handshakes<A: Family>(source: A) -> Option<*mut Handshakes> {
-    let key = source.to_mapped();
-    let handshakes = maps::HANDSHAKES.get_ptr_mut(key);
-    if handshakes.is_some() {
-        return handshakes;
-    }
-    let _ = maps::HANDSHAKES.insert(key, &NO_HANDSHAKES, u64::from(BPF_NOEXIST));
-    maps::HANDSHAKES.get_ptr_mut(key)
-}
-
-/// Whether `port` (host byte order) is watched, by list or in advanced mode.
-#[inline(always)]
-pub fn is_watched(protocol: Protocol, port: u16) -> bool {
-    let (word, mask) = (u32::from(port) / 64, 1 << (port % 64));
-    let (listed, advanced) = match protocol {
-        Protocol::Tcp => (maps::WATCHED_TCP.get(word), maps::ADVANCED_TCP.get(word)),
-        Protocol::Udp => (maps::WATCHED_UDP.get(word), maps::ADVANCED_UDP.get(word)),
-    };
-    (listed.copied().unwrap_or(0) | advanced.copied().unwrap_or(0)) & mask != 0
-}
-
 /// This CPU's value in `map`, which is looked up the first time.
 #[inline(always)]
 fn once<T>(known: &Cell<Option<NonNull<T>>>, map: &PerCpuArray<T, 1>) -> Option<NonNull<T>> {
@@ -423,10 +388,4 @@ fn once<T>(known: &Cell<Option<NonNull<T>>>, map: &PerCpuArray<T, 1>) -> Option<
         known.set(map.get_ptr_mut(0).and_then(NonNull::new));
     }
     known.get()
-}
-
-/// A port in network byte order, and within its bounds: a number that was swapped has none for Linux 6.1 and 6.12.
-#[inline(always)]
-fn swapped(port: u16) -> usize {
-    opaque(port.swap_bytes().into()) & usize::from(u16::MAX)
 }

@@ -148,6 +148,8 @@ impl Lab {
         for (number, member) in (1..).zip([&lab.host, &lab.scanner, &lab.bystander]) {
             lab.plug_in(member, number);
         }
+        // nmap asks for it three times within a second and a half, and goes on without a word if no answer comes in time.
+        lab.introduce_host_to_scanner();
         lab
     }
 
@@ -181,7 +183,7 @@ impl Lab {
     }
 
     /// Tells the scanner the host's Ethernet address, so that it needs no answer to find the host.
-    pub fn introduce_host_to_scanner(&self) {
+    fn introduce_host_to_scanner(&self) {
         for family in FAMILIES {
             self.scanner.ip(&format!(
                 "neighbour replace {} lladdr {} dev {INTERFACE} nud permanent",

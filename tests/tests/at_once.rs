@@ -10,7 +10,6 @@ const SERVICES: [u16; 6] = [21, 22, 80, 443, 587, 993];
 fn a_scan_at_full_speed_is_answered_no_more_after_its_first_probe() {
     let lab = Lab::new();
     let _services = SERVICES.map(|port| lab.serve_tcp(port));
-    lab.introduce_host_to_scanner();
     for unproven in ["0", "1"] {
         let daemon = lab.portsentry("-atcp").with("BLOCK_UNPROVEN", unproven).start();
         for family in FAMILIES {

@@ -354,12 +354,11 @@ fn the_doctor_tells_what_is_in_the_way() {
     assert!(problems.len() == 1 && problems[0].contains("somebody else's XDP program"), "{problems:?}");
     daemon.terminate();
 
-    let missing = say(&setup, "-i nowhere0 doctor");
-    assert!(
-        missing.code == 0 && missing.out.contains("warning   nowhere0  there is no such interface"),
-        "{}",
-        missing.out
-    );
+    // Another interface is there to watch.
+    let missing = say(&setup, "-i nowhere0 -i eth0 doctor --json").out;
+    assert!(missing.contains("there is no such interface: it is watched as soon as it comes"), "{missing}");
+    let none = say(&setup, "-i nowhere0 doctor");
+    assert!(none.code == 1 && none.out.contains("there is no interface to watch yet"), "{}", none.out);
 }
 
 /// How each shell is asked what begins with `un`, its script being the first argument.

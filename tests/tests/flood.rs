@@ -89,7 +89,6 @@ fn limited<'lab>(lab: &'lab Lab, flags: &str) -> Daemon<'lab> {
 #[test]
 fn a_flood_from_everywhere_is_counted_and_leaves_little_behind() {
     let lab = Lab::new();
-    lab.introduce_host_to_scanner();
     let daemon = limited(&lab, "-stcp");
     let small = peak(&daemon);
     let begin = Instant::now();
@@ -117,7 +116,6 @@ fn a_flood_from_everywhere_is_counted_and_leaves_little_behind() {
 #[test]
 fn a_flood_from_one_is_counted_and_told_once() {
     let lab = Lab::new();
-    lab.introduce_host_to_scanner();
     let daemon = lab.portsentry("-stcp").start();
     let source: IpAddr = lab.source(Family::V4);
     let (small, said) = (peak(&daemon), daemon.log().lines().len());
@@ -138,7 +136,6 @@ fn a_flood_from_one_is_counted_and_told_once() {
 #[test]
 fn a_flood_of_datagrams_to_a_trap_leaves_little_behind() {
     let lab = Lab::new();
-    lab.introduce_host_to_scanner();
     let daemon = limited(&lab, "-udp");
     let small = peak(&daemon);
     let begin = Instant::now();

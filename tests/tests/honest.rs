@@ -211,7 +211,7 @@ impl<'lab> Hour<'lab> {
             let _ = ask(&self.lab.scanner, client, Protocol::Tcp, SocketAddr::new(family.host(), LINKED));
         }
         // What it has open goes on.
-        page.set_read_timeout(Some(IMPATIENCE * TRIES)).expect("a limit");
+        page.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
         let mut answer = [0; 5];
         let is_served = page.write_all(b"hello").and_then(|()| page.read_exact(&mut answer)).is_ok();
         self.is_served(Reason::Link, is_served);

@@ -12,7 +12,6 @@ fn a_blocked_scanner_gets_nothing_and_everybody_else_is_served() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
     let daemon = lab.portsentry("-stcp -sudp").start();
-    lab.introduce_host_to_scanner();
     for family in FAMILIES {
         let source = lab.source(family);
         let before = lab.nmap(source, "-sS -p 12,8080 --send-ip");

@@ -90,7 +90,6 @@ fn nothing_grows_or_stays_or_gets_lost() {
     let seconds = env::var("SOAK").map_or(25, |text| text.parse().expect("SOAK is a number of seconds"));
     let end = Instant::now() + Duration::from_secs(seconds);
     let lab = Lab::new();
-    lab.introduce_host_to_scanner();
     let services = [lab.serve_tcp(8080), lab.serve_udp(5300)];
     let term = TERM.as_secs().to_string();
     let settings = [("FENCE_TIME", term.as_str()), ("BLOCK_TIME", &term), ("MAX_FENCED", "4096")];

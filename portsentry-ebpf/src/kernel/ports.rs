@@ -1,0 +1,33 @@
+//! The bitmaps of watched ports.
+
+use portsentry_common::classify::Protocol;
+
+use crate::{maps, opaque::opaque};
+
+/// Whether `port` (host byte order) is watched, by list or in advanced mode.
+#[inline(always)]
+pub fn is_watched(protocol: Protocol, port: u16) -> bool {
+    let (word, mask) = (u32::from(port) / 64, 1 << (port % 64));
+    let (listed, advanced) = match protocol {
+        Protocol::Tcp => (maps::WATCHED_TCP.get(word), maps::ADVANCED_TCP.get(word)),
+        Protocol::Udp => (maps::WATCHED_UDP.get(word), maps::ADVANCED_UDP.get(word)),
+    };
+    (listed.copied().unwrap_or(0) | advanced.copied().unwrap_or(0)) & mask != 0
+}
+
+/// Whether `port` (host byte order) is watched by list.
+#[inline(always)]
+pub fn is_listed(protocol: Protocol, port: u16) -> bool {
+    let (word, mask) = (u32::from(port) / 64, 1 << (port % 64));
+    let listed = match protocol {
+        Protocol::Tcp => maps::WATCHED_TCP.get(word),
+        Protocol::Udp => maps::WATCHED_UDP.get(word),
+    };
+    listed.copied().unwrap_or(0) & mask != 0
+}
+
+/// A port in network byte order, and within its bounds: a number that was swapped has none for Linux 6.1 and 6.12.
+#[inline(always)]
+pub fn swapped(port: u16) -> usize {
+    opaque(port.swap_bytes().into()) & usize::from(u16::MAX)
+}
