@@ -57,7 +57,6 @@ enum Honest {
 pub(crate) fn rates(rounds: u32, report: &mut Report) -> Result<()> {
     let (without, with) = (Lab::new(), Lab::new());
     for lab in [&without, &with] {
-        lab.introduce_host_to_scanner();
         lab.poll_scanner();
         // Resets to forged sources have a way to go, as on any host.
         lab.host.ip(&format!("route add default via {}", Family::V4.member(2)));

@@ -59,7 +59,6 @@ pub(crate) fn measure(report: &mut Report) {
 
 fn classic(which: Which, name: &str) -> Result<Classic> {
     let lab = Lab::new();
-    lab.introduce_host_to_scanner();
     lab.poll_scanner();
     let services = SERVED.map(|port| Service::start(&lab.host, Protocol::Tcp, port));
     let daemon = Daemon::start(&lab, which)?;

@@ -49,7 +49,10 @@ impl Routes {
         let (family, length, kind) = (*body.first()?, *body.get(1)?, *body.get(7)?);
         let rest = body.get(ROUTE..)?;
         match kind {
-            libc::RTN_LOCAL => self.local.extend(destination(family, length, rest).filter(is_own)),
+            // An anycast address is delivered here, too: a router has one in each IPv6 network (RFC 4291 section 2.6.1).
+            libc::RTN_LOCAL | libc::RTN_ANYCAST => {
+                self.local.extend(destination(family, length, rest).filter(is_own))
+            }
             libc::RTN_BROADCAST => {
                 self.broadcasts.extend(destination(family, length, rest).map(|network| network.addr()));
             }

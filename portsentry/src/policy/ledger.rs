@@ -256,12 +256,12 @@ impl Ledger {
     pub fn edit(
         &self,
         lines: &[Record],
-        is_exempt: impl Fn(IpAddr) -> bool,
+        is_exempt: impl Fn(&Record) -> bool,
         is_unshown: impl Fn(IpAddr) -> bool,
     ) -> Edit {
         let named: BTreeSet<IpAddr> = lines.iter().map(|line| line.source).collect();
         let (exempt, block): (Vec<Record>, Vec<Record>) =
-            lines.iter().filter(|line| self.is_news(line)).partition(|line| is_exempt(line.source));
+            lines.iter().filter(|line| self.is_news(line)).partition(|line| is_exempt(line));
         Edit {
             block,
             lift: self.sources().filter(|source| !named.contains(source) && !is_unshown(*source)).collect(),
@@ -282,20 +282,20 @@ impl Ledger {
         &mut self,
         file: Option<&[Record]>,
         map: &BTreeMap<IpAddr, Standing>,
-        is_exempt: impl Fn(IpAddr) -> bool,
+        is_exempt: impl Fn(&Record) -> bool,
     ) -> TakeOver {
         let mut then = TakeOver::default();
         for record in file.unwrap_or_default() {
             let Record { source, hold } = *record;
             let stands = map.get(&source).is_some_and(|standing| !hold.has_other_terms_than(&standing.hold));
-            if is_exempt(source) && !stands {
+            if is_exempt(record) && !stands {
                 then.lift.push(*record);
-            } else if !is_exempt(source) && self.enter(source, hold) && !stands {
+            } else if !is_exempt(record) && self.enter(source, hold) && !stands {
                 then.block.push(*record);
             }
         }
         for Standing { source, hold, mirrored } in map.values().copied() {
-            if is_exempt(source) || (mirrored && file.is_some() && !self.holds(source)) {
+            if is_exempt(&Record { source, hold }) || (mirrored && file.is_some() && !self.holds(source)) {
                 then.lift.push(Record { source, hold });
             } else if self.enter(source, hold) && !mirrored {
                 then.record.push(Record { source, hold });
@@ -329,6 +329,10 @@ mod tests {
         standings.map(|standing| (standing.source, standing)).into()
     }
 
+    fn no_line(_: &Record) -> bool {
+        false
+    }
+
     fn nobody(_: IpAddr) -> bool {
         false
     }
@@ -336,7 +340,7 @@ mod tests {
     #[test]
     fn a_line_without_a_block_is_blocked_again() {
         let mut ledger = Ledger::default();
-        let then = ledger.take_over(Some(&[line(A, 1), line(A, 2)]), &map([]), nobody);
+        let then = ledger.take_over(Some(&[line(A, 1), line(A, 2)]), &map([]), no_line);
         assert_eq!(then, TakeOver { block: vec![line(A, 1)], ..TakeOver::default() });
         assert_eq!(ledger.records().collect::<Vec<_>>(), [line(A, 1)]);
     }
@@ -344,7 +348,7 @@ mod tests {
     #[test]
     fn a_line_and_a_block_agree() {
         let mut ledger = Ledger::default();
-        let then = ledger.take_over(Some(&[line(A, 1)]), &map([standing(A, true)]), nobody);
+        let then = ledger.take_over(Some(&[line(A, 1)]), &map([standing(A, true)]), no_line);
         assert_eq!(then, TakeOver::default());
         assert!(ledger.holds(A));
     }
@@ -352,7 +356,7 @@ mod tests {
     #[test]
     fn a_line_taken_out_lifts_the_block() {
         let mut ledger = Ledger::default();
-        let then = ledger.take_over(Some(&[]), &map([standing(A, true)]), nobody);
+        let then = ledger.take_over(Some(&[]), &map([standing(A, true)]), no_line);
         assert_eq!(then, TakeOver { lift: vec![line(A, 9)], ..TakeOver::default() });
         assert!(ledger.is_empty());
     }
@@ -360,14 +364,14 @@ mod tests {
     #[test]
     fn a_block_made_without_a_daemon_is_recorded() {
         let mut ledger = Ledger::default();
-        let then = ledger.take_over(Some(&[]), &map([standing(A, false)]), nobody);
+        let then = ledger.take_over(Some(&[]), &map([standing(A, false)]), no_line);
         assert_eq!(then, TakeOver { record: vec![line(A, 9)], ..TakeOver::default() });
     }
 
     #[test]
     fn a_missing_file_lifts_nothing() {
         let mut ledger = Ledger::default();
-        let then = ledger.take_over(None, &map([standing(A, true), standing(B, false)]), nobody);
+        let then = ledger.take_over(None, &map([standing(A, true), standing(B, false)]), no_line);
         assert_eq!(then, TakeOver { record: vec![line(B, 9)], ..TakeOver::default() });
         assert_eq!(ledger.len(), 2);
     }
@@ -407,16 +411,16 @@ mod tests {
         };
         let mut ledger = Ledger::default();
         ledger.enter(A, hold(1));
-        assert_eq!(ledger.edit(&[with(50)], nobody, nobody).block, [with(50)]);
-        let then = ledger.clone().take_over(Some(&[with(50)]), &map([standing(A, true)]), nobody);
+        assert_eq!(ledger.edit(&[with(50)], no_line, nobody).block, [with(50)]);
+        let then = ledger.clone().take_over(Some(&[with(50)]), &map([standing(A, true)]), no_line);
         assert_eq!(then, TakeOver::default(), "it is held already");
-        let then = Ledger::default().take_over(Some(&[with(50)]), &map([standing(A, true)]), nobody);
+        let then = Ledger::default().take_over(Some(&[with(50)]), &map([standing(A, true)]), no_line);
         assert_eq!(then, TakeOver { block: vec![with(50)], ..TakeOver::default() });
         ledger.lift(A);
         ledger.enter(A, with(50).hold);
-        assert_eq!(ledger.edit(&[with(51)], nobody, nobody), Edit::default(), "as near as rounding");
+        assert_eq!(ledger.edit(&[with(51)], no_line, nobody), Edit::default(), "as near as rounding");
         assert_eq!(
-            ledger.edit(&[line(A, 1)], nobody, nobody),
+            ledger.edit(&[line(A, 1)], no_line, nobody),
             Edit::default(),
             "no terms are no other terms"
         );
@@ -430,7 +434,7 @@ mod tests {
             ledger.enter(source, hold(1));
         }
         let edit =
-            ledger.edit(&[line(A, 7), line(d, 2), line(e, 3)], |source| source == e, |source| source == c);
+            ledger.edit(&[line(A, 7), line(d, 2), line(e, 3)], |line| line.source == e, |source| source == c);
         assert_eq!(edit, Edit { block: vec![line(d, 2)], lift: vec![B], exempt: vec![e] });
     }
 

@@ -36,6 +36,14 @@ impl<T> Networks<T> {
         networks.map(|network| network.trunc()).find_map(|network| self.entries.get_key_value(&network))
     }
 
+    /// Whether one of them holds the whole of `network`.
+    #[must_use]
+    pub fn cover(&self, network: IpNet) -> bool {
+        let lengths = self.lengths[family(network.addr())].range(..=network.prefix_len());
+        let wider = lengths.filter_map(|length| IpNet::new(network.addr(), *length).ok());
+        wider.map(|wider| wider.trunc()).any(|wider| self.entries.contains_key(&wider))
+    }
+
     /// All of them, in the order of their addresses.
     pub fn iter(&self) -> impl Iterator<Item = (&IpNet, &T)> {
         self.entries.iter()

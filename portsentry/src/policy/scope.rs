@@ -140,6 +140,12 @@ impl Exemptions {
         self.why(address).is_some()
     }
 
+    /// Whether all of `network` is in one of them. A network that merely holds an exempt host is none.
+    #[must_use]
+    pub fn cover(&self, network: IpNet) -> bool {
+        self.networks.cover(network)
+    }
+
     /// The networks.
     pub fn networks(&self) -> impl Iterator<Item = &IpNet> {
         self.networks.iter().map(|(network, _)| network)
@@ -230,6 +236,16 @@ mod tests {
         assert_eq!(ignored, Some((network("198.51.100.0/24"), Exempt::Ignored)));
         assert!(!exemptions.contains(address("192.0.2.2")));
         assert!(!exemptions.contains(address("2001:db8::2")));
+        for (held, expected) in [
+            ("192.0.2.1/32", true),
+            ("192.0.2.2/32", false),
+            ("2001:db8::1/128", true),
+            ("2001:db8::/64", false),
+            ("198.51.100.0/25", true),
+            ("198.51.100.0/23", false),
+        ] {
+            assert_eq!(exemptions.cover(network(held)), expected, "{held}");
+        }
     }
 
     #[test]

@@ -29,7 +29,12 @@ impl Keeper {
     fn on_scope(&mut self) {
         self.apply_scope();
         let exempt = self.scope.exempt();
-        let freed: Vec<IpAddr> = self.ledger.sources().filter(|source| exempt.contains(*source)).collect();
+        let freed: Vec<IpAddr> = self
+            .ledger
+            .records()
+            .filter(|record| exempt.cover(record.network()))
+            .map(|record| record.source)
+            .collect();
         for source in freed {
             self.lift(source, "its address is never blocked");
         }
@@ -110,7 +115,7 @@ impl Keeper {
         let exempt = self.scope.exempt();
         let Edit { block, lift, exempt } = self.ledger.edit(
             &lines,
-            |source| exempt.contains(source),
+            |record| exempt.cover(record.network()),
             |source| self.files.is_unshown(source),
         );
         for source in exempt {

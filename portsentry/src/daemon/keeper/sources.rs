@@ -170,7 +170,7 @@ impl Keeper {
             if mirrored || (hold.is_fence && found == FENCES) {
                 continue;
             }
-            if self.is_exempt(source) {
+            if self.scope.exempt().cover(Record { source, hold }.network()) {
                 self.lift(source, "its address is never blocked");
                 continue;
             }
@@ -262,7 +262,7 @@ impl Keeper {
             self.journal.error(&problem);
         }
         let exempt = self.scope.exempt();
-        let is_exempt = |source| exempt.contains(source);
+        let is_exempt = |record: &Record| exempt.cover(record.network());
         let TakeOver { block, lift, record } = self.ledger.take_over(lines.as_deref(), &standings, is_exempt);
         // Whom the file has never shown nobody else remembers.
         let is_lost =

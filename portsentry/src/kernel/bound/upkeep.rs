@@ -78,7 +78,14 @@ impl Upkeep {
             let is_poked = match pokes.recv_timeout(interval) {
                 Ok(()) => true,
                 Err(RecvTimeoutError::Timeout) => false,
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => {
+                    // The hooks end with this: from here on a port without a stamp may be bound.
+                    self.horizon.is_complete = 0;
+                    if let Err(error) = self.bound.publish(&self.horizon) {
+                        tell(error.to_string());
+                    }
+                    return;
+                }
             };
             while pokes.try_recv().is_ok() {}
             let watched = pins::links_in(&self.links).collect();
