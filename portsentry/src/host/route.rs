@@ -51,7 +51,7 @@ impl Routes {
         match kind {
             // An anycast address is delivered here, too: a router has one in each IPv6 network (RFC 4291 section 2.6.1).
             libc::RTN_LOCAL | libc::RTN_ANYCAST => {
-                self.local.extend(destination(family, length, rest).filter(is_own))
+                self.local.extend(destination(family, length, rest).filter(is_own));
             }
             libc::RTN_BROADCAST => {
                 self.broadcasts.extend(destination(family, length, rest).map(|network| network.addr()));
