@@ -32,7 +32,7 @@ nix::ioctl_write_ptr_bad!(connect_channel, 0x4004_743a, i32);
 
 /// One end of a session without negotiation, for as long as it is kept: `ppp0`, over the namespace's card.
 struct Session {
-    _session: OwnedFd,
+    _link: OwnedFd,
     _channel: File,
     _unit: File,
 }
@@ -47,30 +47,30 @@ impl Session {
         let mut device = [0; 16];
         device[..INTERFACE.len()].copy_from_slice(INTERFACE.as_bytes());
         let address = Address { family: 24, protocol: 0, session: [0, 1], remote, device };
-        // SAFETY: a new descriptor, owned from here on; the address is laid out as the kernel's, and outlives the call.
-        let session = unsafe {
-            let session = nix::libc::socket(PPPOX, nix::libc::SOCK_STREAM, 0);
-            if session < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            let session = OwnedFd::from_raw_fd(session);
-            let length = u32::try_from(size_of::<Address>()).expect("30 bytes");
-            if nix::libc::connect(session.as_raw_fd(), (&raw const address).cast(), length) < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            session
-        };
+        // SAFETY: a system call without pointers.
+        let session = unsafe { nix::libc::socket(PPPOX, nix::libc::SOCK_STREAM, 0) };
+        if session < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor is new, and nobody else's.
+        let session = unsafe { OwnedFd::from_raw_fd(session) };
+        let length = u32::try_from(size_of::<Address>()).expect("30 bytes");
+        // SAFETY: the address is laid out as the kernel's, and outlives the call.
+        if unsafe { nix::libc::connect(session.as_raw_fd(), (&raw const address).cast(), length) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
         let open = || OpenOptions::new().read(true).write(true).open("/dev/ppp");
         let (channel, unit) = (open()?, open()?);
         let (mut index, mut number) = (0, -1);
-        // SAFETY: each takes a pointer to an int, which outlives the call.
-        unsafe {
-            channel_of(session.as_raw_fd(), &raw mut index)?;
-            attach_channel(channel.as_raw_fd(), &raw const index)?;
-            new_unit(unit.as_raw_fd(), &raw mut number)?;
-            connect_channel(channel.as_raw_fd(), &raw const number)?;
-        }
-        Ok(Self { _session: session, _channel: channel, _unit: unit })
+        // SAFETY: it writes an int, which outlives the call.
+        unsafe { channel_of(session.as_raw_fd(), &raw mut index) }?;
+        // SAFETY: it reads an int, which outlives the call.
+        unsafe { attach_channel(channel.as_raw_fd(), &raw const index) }?;
+        // SAFETY: as of the channel's number.
+        unsafe { new_unit(unit.as_raw_fd(), &raw mut number) }?;
+        // SAFETY: as of attaching.
+        unsafe { connect_channel(channel.as_raw_fd(), &raw const number) }?;
+        Ok(Self { _link: session, _channel: channel, _unit: unit })
     }
 }
 

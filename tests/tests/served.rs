@@ -58,19 +58,15 @@ fn close(socket: Socket) {
 
 /// Whether the service gets what a client sends.
 fn is_reached(service: &Socket, client: &Namespace, source: IpAddr, at: SocketAddr) -> bool {
-    match service.r#type().expect("a socket's type") {
-        Type::STREAM => match ask_tcp(client, source, at) {
-            Ok(()) => true,
-            Err(error) => {
-                eprintln!("{source} to {at}: {error}");
-                false
-            }
-        },
-        _ => {
-            let _probe = Probe::udp(client, source, at);
-            service.recv(&mut [std::mem::MaybeUninit::uninit(); 16]).is_ok()
+    if service.r#type().expect("a socket's type") == Type::STREAM {
+        let asked = ask_tcp(client, source, at);
+        if let Err(error) = &asked {
+            eprintln!("{source} to {at}: {error}");
         }
+        return asked.is_ok();
     }
+    let _probe = Probe::udp(client, source, at);
+    service.recv(&mut [std::mem::MaybeUninit::uninit(); 16]).is_ok()
 }
 
 fn ask_tcp(client: &Namespace, source: IpAddr, at: SocketAddr) -> io::Result<()> {
