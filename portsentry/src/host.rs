@@ -2,7 +2,6 @@
 //!
 //! It must not know what these are used for.
 
-mod attributes;
 mod changes;
 mod link;
 mod netlink;

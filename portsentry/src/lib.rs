@@ -13,6 +13,7 @@ pub mod instant;
 pub mod kernel;
 pub mod metrics;
 pub mod modes;
+mod netlink;
 pub mod policy;
 pub mod sandbox;
 pub mod sink;

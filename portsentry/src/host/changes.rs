@@ -11,11 +11,12 @@ use nix::libc;
 
 use super::{
     Host, Observer,
-    netlink::{Message, Socket},
+    netlink::Socket,
     observer::{RTM_DELNEXTHOP, RTM_NEWNEXTHOP},
     resolvers::resolvers,
     route::Routes,
 };
+use crate::netlink::Message;
 
 /// How long changes are collected before anything is read or told.
 const SETTLE: Duration = Duration::from_millis(100);

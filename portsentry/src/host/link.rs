@@ -4,10 +4,7 @@ use std::{fmt, str};
 
 use nix::libc;
 
-use super::{
-    attributes::{attribute, attributes, u16_at, u32_at},
-    netlink::Message,
-};
+use crate::netlink::{Message, attribute, attributes, u16_at, u32_at};
 
 /// Bytes of `struct ifinfomsg`: family, type, index, flags, change.
 const HEADER: usize = 16;
@@ -150,7 +147,8 @@ fn running(xdp: &[u8]) -> Option<Running> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::attributes::written, *};
+    use super::*;
+    use crate::netlink::written;
 
     #[test]
     fn an_interface_is_read_from_its_message() {

@@ -6,10 +6,11 @@ use nix::libc;
 
 use super::{
     Host, Link,
-    netlink::{Message, Socket},
+    netlink::Socket,
     resolvers::resolvers,
     route::{Assigned, Routes},
 };
+use crate::netlink::{Message, written};
 
 /// Messages about nexthop objects (`include/uapi/linux/rtnetlink.h`).
 pub(super) const RTM_NEWNEXTHOP: u16 = 104;
@@ -46,8 +47,7 @@ impl Observer {
     pub(super) fn links(&mut self, host: &mut Host) -> io::Result<()> {
         let mut request = vec![0; 16];
         // Neither statistics nor virtual functions are of use, and they take many times the room of the rest.
-        request.extend([8_u16.to_ne_bytes(), libc::IFLA_EXT_MASK.to_ne_bytes()].concat());
-        request.extend(libc::RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
+        request.extend(written(libc::IFLA_EXT_MASK, &libc::RTEXT_FILTER_SKIP_STATS.to_ne_bytes()));
         let mut links =
             self.0.dump((libc::RTM_GETLINK, &request), &mut |links: &mut BTreeMap<u32, Link>, it| {
                 let read = Link::read(it).filter(|_| it.kind == libc::RTM_NEWLINK);

@@ -5,10 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 use ipnet::IpNet;
 use nix::libc;
 
-use super::{
-    attributes::{address, attribute, attributes, u16_at, u32_at},
-    netlink::Message,
-};
+use crate::netlink::{Message, address, attribute, attributes, u16_at, u32_at};
 
 /// Bytes of `struct rtmsg`, `struct rtnexthop`, `struct nhmsg` and `struct ifaddrmsg`.
 const ROUTE: usize = 12;

@@ -2,7 +2,6 @@
 //! not decide what a stamp means: that is `portsentry_common::bound`'s.
 
 mod devices;
-mod netlink;
 mod slots;
 mod sockets;
 mod upkeep;
@@ -11,6 +10,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     os::fd::AsFd,
+    time::Duration,
 };
 
 use aya::maps::{Array, HashMap, IterableMap, Map, MapData, MapError};
@@ -33,6 +33,9 @@ pub(super) const SLOTS: &str = "BOUND";
 pub(super) const HORIZON: &str = "BOUND_HORIZON";
 pub(super) const SERVED: &str = "SERVED";
 pub(super) const DEVICES: &str = "DEVICES";
+
+/// How long a dump waits for the kernel's next message.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// As the maps take them.
 type RawHorizon = [u8; size_of::<Horizon>()];

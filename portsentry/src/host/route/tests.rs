@@ -1,4 +1,5 @@
-use super::{super::attributes::written, *};
+use super::*;
+use crate::netlink::written;
 
 /// `AF_INET` and `AF_INET6`.
 const V4: u8 = 2;

@@ -10,7 +10,8 @@ use std::{
 
 use nix::sys::socket::SockProtocol;
 
-use super::netlink::{Netlink, attributes};
+use super::PATIENCE;
+use crate::netlink::{Socket, attributes};
 
 /// `RTM_NEWLINK` and `RTM_GETLINK`.
 const NEW_LINK: u16 = 16;
@@ -44,7 +45,7 @@ const APART: [&[u8]; 14] = [
 
 /// Reads them.
 #[derive(Debug)]
-pub struct Devices(Netlink);
+pub struct Devices(Socket);
 
 /// A device, and those that lie directly above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,14 +58,14 @@ struct Link {
 impl Devices {
     /// Opens a socket for it.
     pub fn open() -> io::Result<Self> {
-        Netlink::open(SockProtocol::NetlinkRoute).map(Self)
+        Socket::open(SockProtocol::NetlinkRoute, Some(PATIENCE)).map(Self)
     }
 
     /// The devices by which packets are delivered that come by `watched` interfaces: of each, by which. A watched interface
     /// is one of its own.
     pub fn read(&mut self, watched: &BTreeSet<u32>) -> io::Result<BTreeMap<u32, BTreeSet<u32>>> {
         let mut links = Vec::new();
-        self.0.dump((GET_LINK, &[0; LINK]), NEW_LINK, |body| links.extend(read(body)))?;
+        self.0.list((GET_LINK, &[0; LINK]), NEW_LINK, |body| links.extend(read(body)))?;
         Ok(above(&links, watched))
     }
 }

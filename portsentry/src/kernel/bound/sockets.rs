@@ -6,7 +6,8 @@ use bytemuck::{Pod, Zeroable};
 use nix::sys::socket::SockProtocol;
 use portsentry_common::classify::Protocol;
 
-use super::netlink::{Netlink, attributes};
+use super::PATIENCE;
+use crate::netlink::{Socket, attributes, written};
 
 /// `SOCK_DIAG_BY_FAMILY`.
 const BY_FAMILY: u16 = 20;
@@ -79,7 +80,7 @@ struct Answer {
 /// Lists sockets.
 #[derive(Debug)]
 pub struct Sockets {
-    netlink: Netlink,
+    netlink: Socket,
     /// A filter for UDP's.
     filter: Vec<u8>,
     ephemeral: (u16, u16),
@@ -90,7 +91,7 @@ impl Sockets {
     /// datagrams to them are answers.
     pub fn open(ephemeral: (u16, u16)) -> io::Result<Self> {
         Ok(Self {
-            netlink: Netlink::open(SockProtocol::NetlinkSockDiag)?,
+            netlink: Socket::open(SockProtocol::NetlinkSockDiag, Some(PATIENCE))?,
             filter: outside(ephemeral),
             ephemeral,
         })
@@ -112,7 +113,7 @@ impl Sockets {
             for family in FAMILIES {
                 let request = Request { family, protocol: protocol as u8, states, ..Request::zeroed() };
                 let request = [bytemuck::bytes_of(&request), filter].concat();
-                self.netlink.dump((BY_FAMILY, &request), BY_FAMILY, |body| {
+                self.netlink.list((BY_FAMILY, &request), BY_FAMILY, |body| {
                     sockets.extend(read(protocol, body));
                 })?;
             }
@@ -156,8 +157,7 @@ fn outside((first, last): (u16, u16)) -> Vec<u8> {
         |above| [operation(FROM, 8, 12), port(above)].concat(),
     );
     let code = [operation(UP_TO, 8, 12), port(first - 1), operation(JUMP, 4, 12), above].concat();
-    let length = u16::try_from(4 + code.len()).unwrap_or(u16::MAX);
-    [length.to_ne_bytes().as_slice(), &BYTECODE.to_ne_bytes(), &code].concat()
+    written(BYTECODE, &code)
 }
 
 #[cfg(test)]

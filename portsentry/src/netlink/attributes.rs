@@ -7,7 +7,7 @@ const HEADER: usize = 4;
 /// The type's bits without the flags for nesting and byte order.
 const TYPE: u16 = 0x3fff;
 
-/// The attributes in `bytes`, each as its type and value; ends at the first whose length can't be right.
+/// Returns the attributes in `bytes`, each as its type and value; ends at the first whose length can't be right.
 pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(u16_at(bytes, 0)?);
@@ -18,12 +18,12 @@ pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-/// The first attribute of that type.
+/// Returns the value of the first attribute of that type.
 pub fn attribute(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
     attributes(bytes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
 }
 
-/// The number in this machine's byte order at an offset.
+/// Returns the number in this machine's byte order at an offset.
 pub fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
 }
@@ -33,7 +33,7 @@ pub fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
-/// The address that `bytes` are, by their number.
+/// Returns the address whose octets are `bytes`: four of IPv4, 16 of IPv6.
 pub fn address(bytes: &[u8]) -> Option<IpAddr> {
     match bytes.len() {
         4 => bytes.first_chunk::<4>().map(|octets| Ipv4Addr::from(*octets).into()),
@@ -42,10 +42,9 @@ pub fn address(bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// An attribute as it stands in a message.
-#[cfg(test)]
+/// Returns an attribute as it stands in a message, padded to a multiple of four bytes.
 pub fn written(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(HEADER + value.len()).unwrap();
+    let length = u16::try_from(HEADER + value.len()).unwrap_or(u16::MAX);
     let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
     bytes.extend(value);
     bytes.resize(bytes.len().next_multiple_of(4), 0);
@@ -64,6 +63,16 @@ mod tests {
         assert_eq!(attribute(&bytes, 3), Some(&b"eth0\0"[..]));
         assert_eq!(attribute(attribute(&bytes, 52).unwrap(), 53), Some(&b"enp3s0\0"[..]));
         assert_eq!(attribute(&bytes, 4), None);
+    }
+
+    #[test]
+    fn attributes_are_read_to_their_end_and_no_further() {
+        let bytes = [7, 0, 5, 0x80, 1, 2, 3, 0, 5, 0, 9, 0, 4];
+        let read: Vec<_> = attributes(&bytes).collect();
+        assert_eq!(read, [(5, &[1, 2, 3][..]), (9, &[4])]);
+        for damaged in [&bytes[..6], &[3, 0, 1, 0], &[0; 8], &[]] {
+            assert_eq!(attributes(damaged).count(), 0, "{damaged:?}");
+        }
     }
 
     proptest! {
