@@ -36,7 +36,7 @@ mod unattended;
 
 pub use blocked::Blocked;
 pub use blocked_networks::BlockedNetworks;
-pub use bound::{Bound, BoundSocket, Source, Upkeep};
+pub use bound::{Bound, BoundSocket, BoundState, Source, Upkeep};
 pub use claim::Claim;
 pub use clock::{Clock, Moment, monotonic_at, monotonic_ns, wall_time};
 pub use debug::DebugLog;

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::signal::Signal;
 use portsentry::kernel::Place;
 use portsentry_common::{
     bound::{Horizon, trap},
@@ -245,6 +246,21 @@ fn a_service_that_lives_for_a_moment_leaves_its_client_free() {
             }
         }
     }
+}
+
+#[test]
+fn status_tells_how_bound_ports_are_known_and_since_when() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-stcp").start();
+    let is = |what: &str| daemon.setup().say("status --json").json()["maps"]["bound_ports"][what] == true;
+    let said = || daemon.setup().say("doctor").out;
+    let warns = || said().lines().any(|line| line.starts_with("warning") && line.contains("bound ports"));
+    assert!(is("by_hooks") && !is("is_overdue") && !warns());
+    daemon.signal(Signal::SIGSTOP);
+    daemon.wait_until("the last dump is overdue", || is("is_overdue"));
+    assert!(warns() && is("by_hooks"));
+    daemon.signal(Signal::SIGCONT);
+    daemon.wait_until("there is another dump", || !is("is_overdue"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `portsentry doctor`: what speaks for and against attaching here, before anything is attached. It must not change
 //! anything.
 
+mod bound;
 mod interface;
 mod links;
 mod system;
@@ -75,6 +76,8 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
     findings.extend(lacks.into_iter().map(|lack| Finding::warning("ports", lack.what(), lack.remedy)));
     // Without the right to look at the pins, a program of ours passes for somebody else's.
     let pinned = Observer::open(&config.pin_path).ok().flatten();
+    let table = pinned.as_ref().filter(|observer| observer.daemon().is_some()).map(Observer::bound);
+    findings.extend(table.and_then(Result::ok).map(|state| bound::finding(&state)));
     let pinned = pinned.map(|observer| observer.links()).unwrap_or_default();
     match links::read() {
         Ok(links) => {

@@ -1,6 +1,7 @@
 //! `portsentry status`: whether enforcement is attached, who runs it, and what it has counted. It must not change
 //! anything.
 
+mod bound;
 mod gaps;
 
 use std::fmt::Write;
@@ -9,7 +10,7 @@ use nix::net::if_::if_indextoname;
 use portsentry_common::counter::{COUNTERS, Counters};
 use serde::{Serialize, Serializer};
 
-use self::gaps::Gaps;
+use self::{bound::BoundPorts, gaps::Gaps};
 use super::{observed, show};
 use crate::{
     cli::{Cli, Status},
@@ -49,6 +50,7 @@ struct Maps {
     /// Blocked networks.
     networks: usize,
     ports: Ports,
+    bound_ports: BoundPorts,
     /// In bytes.
     ring: u32,
     /// Of all maps, in bytes.
@@ -94,16 +96,18 @@ fn read(observer: Option<&Observer>, config: &Config) -> Result<Report, kernel::
     let name = |index| if_indextoname(index).ok().map(|name| name.to_string_lossy().into_owned());
     let interfaces: Vec<_> =
         observer.links().into_iter().map(|index| Interface { index, name: name(index) }).collect();
+    let daemon = observer.daemon();
     Ok(Report {
         is_attached: interfaces.iter().any(|interface| interface.name.is_some()),
         interfaces,
-        daemon: observer.daemon(),
+        daemon,
         gaps: Gaps::read(config, observer),
         maps: Some(Maps {
             blocked: observer.fill(Sources::Blocked)?,
             fenced: observer.fill(Sources::Fenced)?,
             networks: observer.networks()?.len(),
             ports: observer.ports()?,
+            bound_ports: BoundPorts::new(observer.bound()?, daemon.is_some()),
             ring: observer.ring_size()?,
             memory: observer.memory()?,
             silence: observer.silence()?.map(|silence| silence.as_secs()),
@@ -151,6 +155,7 @@ fn render(report: &Report, pins: &str) -> String {
     if maps.networks > 0 {
         say("networks", format!("{} blocked", maps.networks));
     }
+    say("bound ports", maps.bound_ports.to_string());
     say("ring", format!("{} KiB", maps.ring / 1024));
     say("memory", format!("{} MiB in all maps", maps.memory.div_ceil(1 << 20)));
     text.push_str("\nCounted since the maps were made:\n");
@@ -199,9 +204,14 @@ fn by_name<S: Serializer>(counters: &Counters, serializer: S) -> Result<S::Ok, S
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytemuck::Zeroable;
 
     use super::*;
+    use crate::kernel::BoundState;
+
+    const DUMPED: BoundState = BoundState { by_hooks: true, dump_age: Some(Duration::from_secs(1)) };
 
     fn report() -> Report {
         let interface = |index, name: Option<&str>| Interface { index, name: name.map(str::to_owned) };
@@ -215,6 +225,7 @@ mod tests {
                 fenced: Fill { ipv4: 0, ipv6: 2, capacity: 1024 },
                 networks: 2,
                 ports: Ports { tcp: 3, udp: 0 },
+                bound_ports: BoundPorts::new(DUMPED, true),
                 ring: 4 << 20,
                 memory: 60 << 20,
                 silence: Some(3),
@@ -235,6 +246,7 @@ mod tests {
              blocked      3 of 65536 IPv4, 1 of 65536 IPv6\n\
              fenced       0 of 1024 IPv4, 2 of 1024 IPv6\n\
              networks     2 blocked\n\
+             bound ports  known by bind hooks and dumps; last dump 1 s ago\n\
              ring         4096 KiB\n\
              memory       60 MiB in all maps\n\n\
              Counted since the maps were made:\n          \
@@ -286,7 +298,7 @@ mod tests {
         ] {
             assert!(said.lines().any(|it| it == line), "{line}\n{said}");
         }
-        assert!(!render(&report(), "").contains("ports"));
+        assert!(!render(&report(), "").lines().any(|it| it.starts_with("ports")));
     }
 
     #[test]
@@ -295,6 +307,8 @@ mod tests {
         assert_eq!(value["maps"]["counters"]["dropped"], 345);
         assert_eq!(value["maps"]["counters"].as_object().unwrap().len(), COUNTERS.len());
         assert_eq!(value["maps"]["blocked"], serde_json::json!({"ipv4": 3, "ipv6": 1, "capacity": 65536}));
+        let bound = serde_json::json!({"by_hooks": true, "dump_age": 1, "is_overdue": false});
+        assert_eq!(value["maps"]["bound_ports"], bound);
         assert_eq!(value["interfaces"][0], serde_json::json!({"index": 2, "name": "eth0"}));
         assert_eq!((&value["is_attached"], &value["daemon"]), (&true.into(), &4711.into()));
     }

@@ -4,6 +4,7 @@
 mod devices;
 mod slots;
 mod sockets;
+mod state;
 mod upkeep;
 
 use std::{
@@ -26,6 +27,7 @@ use super::{Error, Pins, batch};
 pub use self::{
     devices::Devices,
     sockets::{BoundSocket, Sockets},
+    state::BoundState,
     upkeep::{Source, Upkeep},
 };
 
@@ -38,7 +40,7 @@ pub(super) const DEVICES: &str = "DEVICES";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// As the maps take them.
-type RawHorizon = [u8; size_of::<Horizon>()];
+pub(super) type RawHorizon = [u8; size_of::<Horizon>()];
 type RawKey = [u8; size_of::<ServedKey>()];
 type RawBelow = [u8; size_of::<Below>()];
 

@@ -4,7 +4,7 @@ use std::{os::fd::AsRawFd, path::Path, sync::Arc, thread, time::Duration};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{Map, MapData, MapError, PerCpuArray, RingBuf},
+    maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::{ProgramError, Xdp},
 };
 use nix::sys::signal::{SigSet, SigmaskHow};
@@ -20,8 +20,8 @@ use crate::{
 };
 
 use super::{
-    Attachment, Blocked, BlockedNetworks, Bound, Clock, DebugLog, Error, Framing, Hooks, Mode, Networks,
-    Pins, Place, Ring, Traps, Trial, Waiting, bitmap, blocked_networks, counters,
+    Attachment, Blocked, BlockedNetworks, Bound, BoundState, Clock, DebugLog, Error, Framing, Hooks, Mode,
+    Networks, Pins, Place, Ring, Traps, Trial, Waiting, bitmap, blocked_networks, bound, counters,
     gate::{self, Gate},
     handshakes::{self, HandshakesMap},
     heartbeat, hooks,
@@ -224,7 +224,7 @@ impl Kernel {
     pub fn watch(&mut self, name: Watched, words: &[u64; 1024]) -> Result<(), Error> {
         let name = name.map();
         let map = self.ebpf.map_mut(name).ok_or_else(|| Error::Missing(name.into()))?;
-        let mut array = aya::maps::Array::try_from(map).map_err(Error::map(name))?;
+        let mut array = Array::try_from(map).map_err(Error::map(name))?;
         bitmap::write(&mut array, name, words)
     }
 
@@ -288,6 +288,12 @@ impl Kernel {
     /// The counters, summed over the CPUs.
     pub fn counters(&self) -> Result<Counters, Error> {
         counters::read(&self.counters)
+    }
+
+    /// How the table of bound ports is kept.
+    pub fn bound_state(&self) -> Result<BoundState, Error> {
+        let map = self.ebpf.map(bound::HORIZON).ok_or_else(|| Error::Missing(bound::HORIZON.into()))?;
+        BoundState::read(&Array::<&MapData, _>::try_from(map).map_err(Error::map(bound::HORIZON))?)
     }
 
     /// Has every bind of a socket be seen, for as long as the result is kept.

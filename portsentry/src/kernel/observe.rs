@@ -14,13 +14,14 @@ use std::{
     time::Duration,
 };
 
-use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
 use ipnet::IpNet;
 use nix::sys::stat::{major, minor};
 use portsentry_common::{block::Block, counter::Counters};
 
 use super::{
-    Error, Waiting, Watched, bitmap, blocked::Raw, blocked_networks, counters, gate::Gate, heartbeat,
+    BoundState, Error, Waiting, Watched, bitmap, blocked::Raw, blocked_networks, bound, counters, gate::Gate,
+    heartbeat,
 };
 
 /// A map of sources whose addresses have `N` octets.
@@ -150,6 +151,15 @@ impl Observer {
     /// How long ago a daemon gave its last sign of life; `None` if none ever did.
     pub fn silence(&self) -> Result<Option<Duration>, Error> {
         heartbeat::silence(self.data(heartbeat::MAP)?)
+    }
+
+    /// How the table of bound ports is kept; as before the first dump where an earlier version has pinned none.
+    pub fn bound(&self) -> Result<BoundState, Error> {
+        if !self.pin(bound::HORIZON).exists() {
+            return Ok(BoundState::default());
+        }
+        let map = Array::try_from(Map::Array(self.data(bound::HORIZON)?));
+        BoundState::read(&map.map_err(Error::map(bound::HORIZON))?)
     }
 
     /// The ring's size and what waits in it.

@@ -69,6 +69,10 @@ pub struct Glance {
     pub attached: Vec<String>,
     /// The interfaces that are to be watched and can't be, or aren't there.
     pub refused: Vec<String>,
+    /// Whether bind hooks keep the table of bound ports, beside dumps of the sockets.
+    pub bound_by_hooks: bool,
+    /// Age of the last dump; `None` before the first.
+    pub dump_age: Option<Duration>,
     /// Why not all own, ignored and watched networks are in effect.
     pub scope_trouble: Option<String>,
     /// Lines and events that were lost, by where they should have gone.
@@ -85,6 +89,8 @@ impl Default for Glance {
             ring_size: 0,
             attached: Vec::new(),
             refused: Vec::new(),
+            bound_by_hooks: false,
+            dump_age: None,
             scope_trouble: None,
             lost: [("log", 0), ("json", 0)],
         }

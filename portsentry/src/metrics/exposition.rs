@@ -93,6 +93,7 @@ pub fn render(state: &State, now: Instant) -> String {
     if let Some((_, glance)) = &state.glance {
         kernel(&mut registry, glance);
         held(&mut registry, glance);
+        bound(&mut registry, glance, silence(state, now));
     }
     let mut process = Registry::default();
     of_process(&mut process);
@@ -169,6 +170,26 @@ fn held(registry: &mut Registry, glance: &Glance) {
     registry.register("lost_lines", "Log lines and JSON events that could not be written", lost);
 }
 
+/// How the table of bound ports is kept, as seen `silence` ago.
+fn bound(registry: &mut Registry, glance: &Glance, silence: Duration) {
+    let hooks: Gauge = Gauge::default();
+    hooks.set(glance.bound_by_hooks.into());
+    registry.register(
+        "bound_ports_by_hooks",
+        "1 if bound ports are known by bind hooks and dumps of the sockets, 0 if by dumps alone",
+        hooks,
+    );
+    if let Some(age) = glance.dump_age {
+        let help = "How old the last dump of the sockets is";
+        registry.register_with_unit("bound_ports_dump_age", help, Unit::Seconds, seconds(age + silence));
+    }
+}
+
+/// How long ago the keeper last looked.
+fn silence(state: &State, now: Instant) -> Duration {
+    state.glance.as_ref().map_or(Duration::ZERO, |(at, _)| now.saturating_duration_since(*at))
+}
+
 /// A label's value as the format has it, which the library leaves to its callers.
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
@@ -185,9 +206,8 @@ fn daemon(registry: &mut Registry, state: &State, now: Instant) {
     let healthy: Gauge = Gauge::default();
     healthy.set(state.trouble(now).is_none().into());
     registry.register("healthy", "1 if /healthz says that all is well", healthy);
-    let silence = state.glance.as_ref().map_or(Duration::ZERO, |(at, _)| now.saturating_duration_since(*at));
     let help = "How old the figures of the kernel and the held sources are";
-    registry.register_with_unit("keeper_age", help, Unit::Seconds, seconds(silence));
+    registry.register_with_unit("keeper_age", help, Unit::Seconds, seconds(silence(state, now)));
     let successful: Gauge = Gauge::default();
     successful.set(state.reload.0.into());
     registry.register(

@@ -25,6 +25,7 @@ impl Keeper {
         }
         let mut counters = self.counted;
         counters.blocked_full += self.no_room;
+        let bound = self.kernel.bound_state().unwrap_or_default();
         self.board.show(Glance {
             counters,
             census: self.ledger.census(),
@@ -33,6 +34,8 @@ impl Keeper {
             ring_size: self.limits.ring,
             attached: self.attachments.watched(),
             refused: self.attachments.lacking().into_iter().map(|lacking| lacking.interface).collect(),
+            bound_by_hooks: bound.by_hooks,
+            dump_age: bound.dump_age,
             scope_trouble: self.scope.trouble().cloned(),
             lost: self.journal.lost(),
         });

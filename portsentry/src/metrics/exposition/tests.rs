@@ -24,6 +24,8 @@ fn rendered() -> String {
         ring_size: 4 << 20,
         attached: vec!["eth0".into(), "x\"y\\z\n".into()],
         refused: vec!["eth1".into()],
+        bound_by_hooks: true,
+        dump_age: Some(Duration::from_secs(2)),
         scope_trouble: None,
         lost: [("log", 3), ("json", 4)],
     });
@@ -36,6 +38,19 @@ fn rendered() -> String {
     board.count_lifted(6);
     board.count_left_out(11);
     render(&board.copy(), Instant::now())
+}
+
+#[test]
+fn a_dump_of_sockets_grows_older_with_the_figures() {
+    let board = Board::default();
+    board.show(Glance { dump_age: Some(Duration::from_secs(2)), ..Glance::default() });
+    let text = render(&board.copy(), Instant::now() + Duration::from_secs(7));
+    let (_, age) =
+        samples(&text).find(|(name, _)| *name == "portsentry_bound_ports_dump_age_seconds").unwrap();
+    assert!((9.0..10.0).contains(&age.parse::<f64>().unwrap()), "{age}");
+    board.show(Glance::default());
+    let text = render(&board.copy(), Instant::now());
+    assert!(!text.contains("dump_age"), "a dump that was not made has no age\n{text}");
 }
 
 fn samples(text: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -82,6 +97,7 @@ fn everything_else_has_its_figure() {
         "portsentry_fenced_sources{family=\"ipv4\"} 9",
         "portsentry_fenced_sources_max{family=\"ipv4\"} 1024",
         "portsentry_ring_size_bytes 4194304",
+        "portsentry_bound_ports_by_hooks 1",
         "portsentry_interface_attached{interface=\"eth0\"} 1",
         "portsentry_lost_lines_total{output=\"json\"} 4",
         "portsentry_actions_total{action=\"kill_route\",result=\"refused\"} 2",
