@@ -195,14 +195,15 @@ impl Keeper {
         Ok(found < FENCES)
     }
 
-    /// Notes in the map that the files have shown a source.
+    /// Notes in the map that the files have shown a source: as fenced or as blocked, whichever they say. The kernel may have
+    /// blocked it meanwhile, which they are still to show.
     pub(super) fn mark(&mut self, source: IpAddr) -> Result<(), kernel::Error> {
-        for map in [&mut self.kernel.blocked, &mut self.kernel.fenced] {
-            if let Some(block) = map.get(source)?
-                && block.mirrored == 0
-            {
-                map.insert(source, &Block { mirrored: 1, ..block })?;
-            }
+        let Some(hold) = self.ledger.get(source) else { return Ok(()) };
+        let map = if hold.is_fence { &mut self.kernel.fenced } else { &mut self.kernel.blocked };
+        if let Some(block) = map.get(source)?
+            && block.mirrored == 0
+        {
+            map.insert(source, &Block { mirrored: 1, ..block })?;
         }
         Ok(())
     }
