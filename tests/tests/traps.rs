@@ -113,7 +113,8 @@ fn a_long_datagram_is_logged_and_answered_with_the_banner() {
 fn a_real_service_comes_first_also_one_that_starts_later() {
     let lab = Lab::new();
     let before = [lab.serve_tcp(79), lab.serve_udp(7)];
-    let daemon = lab.portsentry("-tcp -udp").with("PORT_BANNER", BANNER).start();
+    let setup = lab.portsentry("-tcp -udp").with("PORT_BANNER", BANNER).with("SERVED_GRACE", "0");
+    let daemon = setup.start();
     // A connection that lingers on the trap doesn't keep a service from its port.
     let visitor = lab.source(Family::V4);
     let _lingering = lab.scanner.enter(|| connect(visitor, 80)).expect("a trap");
