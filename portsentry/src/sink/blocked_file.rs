@@ -123,7 +123,9 @@ fn network(text: &str) -> Option<(IpAddr, u8)> {
     let Some((address, length)) = text.split_once('/') else { return Some((source(text)?, 0)) };
     let length = length.parse().ok().filter(|length| PREFIXES.contains(length))?;
     let address = source(address).filter(IpAddr::is_ipv6)?;
-    Some((network_of(address, length).addr(), length))
+    // The first address of a network that is shorter than the unspecified address's zeros names no host.
+    let first = network_of(address, length).addr();
+    is_host(first).then_some((first, length))
 }
 
 fn source(text: &str) -> Option<IpAddr> {
