@@ -148,7 +148,7 @@ impl Lab {
         for (number, member) in (1..).zip([&lab.host, &lab.scanner, &lab.bystander]) {
             lab.plug_in(member, number);
         }
-        // nmap asks for it three times within a second and a half, and goes on without a word if no answer comes in time.
+        // nmap skips a host whose Ethernet address it doesn't learn soon, without a word.
         lab.introduce_host_to_scanner();
         lab
     }

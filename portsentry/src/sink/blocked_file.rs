@@ -123,7 +123,7 @@ fn network(text: &str) -> Option<(IpAddr, u8)> {
     let Some((address, length)) = text.split_once('/') else { return Some((source(text)?, 0)) };
     let length = length.parse().ok().filter(|length| PREFIXES.contains(length))?;
     let address = source(address).filter(IpAddr::is_ipv6)?;
-    // The first address of a network that is shorter than the unspecified address's zeros names no host.
+    // A network may begin with an address of no host: ::/48 does, with the unspecified one.
     let first = network_of(address, length).addr();
     is_host(first).then_some((first, length))
 }
