@@ -7,7 +7,7 @@ use aya::programs::Xdp;
 use bytemuck::Zeroable;
 use ipnet::IpNet;
 use portsentry::kernel::{Kernel, Load, Pins, Ring, Watched};
-use portsentry_common::{block::Block, gate::Gated, settings::Settings, world::Locality};
+use portsentry_common::{block::Block, environment::Locality, gate::Gated, settings::Settings};
 
 use crate::{
     directory::Directory,

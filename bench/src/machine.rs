@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail, ensure};
 
 use self::instruction::Instruction;
-pub use self::{helpers::World, program::Program};
+pub use self::{helpers::Environment, program::Program};
 
 /// What a run has come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Run {
 /// The registers, and where to go back to.
 struct Machine<'a> {
     program: &'a Program,
-    world: &'a mut World,
+    env: &'a mut Environment,
     registers: [u64; 11],
     returns: Vec<(usize, [u64; 4], u64)>,
     run: Run,
@@ -44,10 +44,9 @@ const SAVED: std::ops::Range<usize> = 6..10;
 const FRAME: usize = 10;
 
 /// Runs `program` on `frame`.
-pub fn run(program: &Program, world: &mut World, frame: &[u8]) -> Result<Run> {
-    let (context, stack) = world.memory.receive(frame);
-    let mut machine =
-        Machine { program, world, registers: [0; 11], returns: Vec::new(), run: Run::default() };
+pub fn run(program: &Program, env: &mut Environment, frame: &[u8]) -> Result<Run> {
+    let (context, stack) = env.memory.receive(frame);
+    let mut machine = Machine { program, env, registers: [0; 11], returns: Vec::new(), run: Run::default() };
     machine.registers[CONTEXT] = context;
     machine.registers[FRAME] = stack + STACK;
     let mut at = 0;
@@ -77,17 +76,17 @@ impl Machine<'_> {
             }
             Instruction::Load { to, from, offset, size } => {
                 let address = self.registers[from].wrapping_add_signed(offset);
-                self.registers[to] = self.world.memory.load(address, size)?;
+                self.registers[to] = self.env.memory.load(address, size)?;
             }
             Instruction::Store { to, offset, size, operand } => {
                 let address = self.registers[to].wrapping_add_signed(offset);
-                self.world.memory.store(address, size, self.value(operand))?;
+                self.env.memory.store(address, size, self.value(operand))?;
             }
             Instruction::Atomic { to, offset, size, operation, register } => {
                 let address = self.registers[to].wrapping_add_signed(offset);
-                let old = self.world.memory.load(address, size)?;
+                let old = self.env.memory.load(address, size)?;
                 let (new, fetches) = instruction::atomic(operation, old, self.registers[register])?;
-                self.world.memory.store(address, size, new)?;
+                self.env.memory.store(address, size, new)?;
                 if fetches {
                     self.registers[register] = old;
                 }
@@ -130,7 +129,7 @@ impl Machine<'_> {
 
     fn help(&mut self, number: i32) -> Result<()> {
         let arguments = std::array::from_fn(|index| self.registers[CONTEXT + index]);
-        let (name, value) = self.world.help(self.program, number, arguments)?;
+        let (name, value) = self.env.help(self.program, number, arguments)?;
         *self.run.calls.entry(name).or_default() += 1;
         // The verifier lets nobody rely on them; neither does this.
         self.registers[CONTEXT..SAVED.start].fill(0xdead_dead_dead_dead);

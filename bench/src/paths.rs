@@ -11,13 +11,13 @@ use portsentry_common::{
     block::Block,
     bound::{Horizon, Slot, slot, stamp},
     classify::Protocol,
+    environment::Locality,
     gate::{self, Gated},
     settings::{AckProbes, Response, Settings},
-    world::Locality,
 };
 use portsentry_tests::frames::{ACK, PSH, Packet, RST, SYN, tcp, udp};
 
-use crate::machine::{self, Program, Run, World};
+use crate::machine::{self, Environment, Program, Run};
 
 const PASS: u32 = 2;
 const DROP: u32 = 1;
@@ -120,7 +120,7 @@ pub fn count() -> Result<BTreeMap<String, Run>> {
         {
             let source = SocketAddr::new(source.parse()?, 40_000).to_string();
             let frame = tcp(SYN).from(&source).to(address).frame(0);
-            let run = machine::run(&program, &mut world(&program)?, &frame)?;
+            let run = machine::run(&program, &mut env(&program)?, &frame)?;
             ensure!(run.action == action, "a probe over {family}: {run:?}");
             counts.insert(format!("a probe, {what}, {family}"), run);
         }
@@ -131,11 +131,11 @@ pub fn count() -> Result<BTreeMap<String, Run>> {
 /// The paths of [`paths`], once what is remembered of their destinations is fresh.
 fn count_settled() -> Result<BTreeMap<String, Run>> {
     let program = Program::parse(OBJECT, "portsentry", &settings())?;
-    let mut world = world(&program)?;
+    let mut env = env(&program)?;
     let count = |path: Path| {
         let frame = path.packet.frame(0);
-        let first = machine::run(&program, &mut world, &frame).context(path.name)?;
-        let run = machine::run(&program, &mut world, &frame).context(path.name)?;
+        let first = machine::run(&program, &mut env, &frame).context(path.name)?;
+        let run = machine::run(&program, &mut env, &frame).context(path.name)?;
         let action = if path.passes { PASS } else { DROP };
         ensure!([first.action, run.action] == [action; 2], "{}: {first:?}, then {run:?}", path.name);
         Ok((path.name.to_owned(), run))
@@ -144,12 +144,12 @@ fn count_settled() -> Result<BTreeMap<String, Run>> {
 }
 
 /// Every port is watched but one, one serves, and a source of each address family is blocked.
-fn world(program: &Program) -> Result<World> {
-    let mut world = World::new(program);
+fn env(program: &Program) -> Result<Environment> {
+    let mut env = Environment::new(program);
     for map in ["ADVANCED_TCP", "ADVANCED_UDP"] {
         for word in 0_u32..1024 {
             let bits = if word == u32::from(UNWATCHED) / 64 { !(1 << (UNWATCHED % 64)) } else { u64::MAX };
-            world.enter(program, map, &word.to_le_bytes(), &bits.to_le_bytes())?;
+            env.enter(program, map, &word.to_le_bytes(), &bits.to_le_bytes())?;
         }
     }
     for address in OWN {
@@ -157,19 +157,19 @@ fn world(program: &Program) -> Result<World> {
         let length = u32::try_from(octets.len() * 8)?;
         let map = if octets.len() == 4 { "LOCAL_V4" } else { "LOCAL_V6" };
         let key = [&length.to_le_bytes()[..], &octets].concat();
-        world.enter(program, map, &key, &(Locality::Own as u32).to_le_bytes())?;
-        world.listen([&octets[..], &SERVED.to_be_bytes()].concat());
+        env.enter(program, map, &key, &(Locality::Own as u32).to_le_bytes())?;
+        env.listen([&octets[..], &SERVED.to_be_bytes()].concat());
     }
     // As a daemon keeps it: every bind is seen, and what listens on all addresses was seen a moment ago.
     let now = stamp(0);
     let horizon = Horizon { open: now, bound: now, dumped: now, is_complete: 1, traps: [0; 4] };
-    world.enter(program, "BOUND_HORIZON", &[0; 4], bytemuck::bytes_of(&horizon))?;
+    env.enter(program, "BOUND_HORIZON", &[0; 4], bytemuck::bytes_of(&horizon))?;
     for (protocol, version) in
         [(Protocol::Tcp, 4), (Protocol::Tcp, 6), (Protocol::Udp, 4), (Protocol::Udp, 6)]
     {
         let index = u32::try_from(slot(protocol, version, SERVED))?;
         let seen = Slot { bound: now + 1, open: now + 1 };
-        world.enter(program, "BOUND", &index.to_le_bytes(), bytemuck::bytes_of(&seen))?;
+        env.enter(program, "BOUND", &index.to_le_bytes(), bytemuck::bytes_of(&seen))?;
     }
     for address in BLOCKED {
         let octets = octets(address);
@@ -182,13 +182,13 @@ fn world(program: &Program) -> Result<World> {
             }
         };
         let block: Block = bytemuck::Zeroable::zeroed();
-        world.enter(program, map, &octets, bytemuck::bytes_of(&block))?;
+        env.enter(program, map, &octets, bytemuck::bytes_of(&block))?;
         let bits =
             [vec![0; gate::HEAD * 8 + gate::word_of(bit) * 4], gate::mask_of(bit).to_le_bytes().to_vec()]
                 .concat();
-        world.enter(program, gate, &[0; 4], &bits)?;
+        env.enter(program, gate, &[0; 4], &bits)?;
     }
-    Ok(world)
+    Ok(env)
 }
 
 fn octets(address: &str) -> Vec<u8> {

@@ -13,9 +13,9 @@ use bytemuck::{Pod, Zeroable};
 use self::digest::Digest;
 use crate::{
     address::{Address, Ipv4, Ipv6},
+    environment::Flow,
     frame::{Bytes, Rewrite, Room},
     parse::{Datagram, Fragment, Link},
-    world::Flow,
 };
 
 /// A cookie is taken in the time slot in which it was made and in the next; this is a slot's length in nanoseconds

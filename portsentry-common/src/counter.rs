@@ -79,7 +79,7 @@ counters! {
     /// SYNs and datagrams handed to the daemon's own sockets.
     Steered => steered,
     /// Probes told to the daemon.
-    Told => told,
+    Reported => reported,
     /// Probes not told: the same source, port and kind was told shortly before.
     Repeated => repeated,
     /// Probes not told: this second's events were used up.

@@ -7,9 +7,9 @@
 use crate::{
     address::Address,
     classify::{Kind, Probe, Protocol, tcp},
+    environment::{Connection, FamilyMaps, Flow, Locality},
     judge::served::{is_hidden, is_lease},
     parse::{Datagram, Fragment, TCP, TcpFlags, Transport, UDP},
-    world::{Connection, Flow, Hosts, Locality},
 };
 
 /// Protocols that open associations of their own beside TCP and UDP: DCCP, SCTP, UDP-Lite.
@@ -33,10 +33,10 @@ pub enum Doing {
 
 /// What the packet with `transport` from `source` does.
 #[inline(always)]
-pub fn doing<A, W>(source: A, datagram: &Datagram<A>, transport: &Transport, world: &W) -> Doing
+pub fn doing<A, W>(source: A, datagram: &Datagram<A>, transport: &Transport, env: &W) -> Doing
 where
     A: Address,
-    W: Hosts<A>,
+    W: FamilyMaps<A>,
 {
     let Some(probe) = segment(transport) else {
         let opens = *transport == Transport::Hidden
@@ -50,18 +50,18 @@ where
     if probe.flags & TcpFlags::RST != 0 {
         return Doing::Belongs;
     }
-    match (probe.protocol, world.locality(datagram.destination)) {
-        (Protocol::Tcp, Locality::Own) => match world.connection(&flow) {
+    match (probe.protocol, env.locality(datagram.destination)) {
+        (Protocol::Tcp, Locality::Own) => match env.connection(&flow) {
             Connection::Established => Doing::Uses(probe),
             Connection::Passing => Doing::Belongs,
             // Its connections are as hidden as the socket that accepted them.
-            Connection::None if is_hidden(&flow, world) => Doing::Belongs,
+            Connection::None if is_hidden(&flow, env) => Doing::Belongs,
             Connection::None => Doing::Acknowledges(probe),
         },
         (Protocol::Tcp, Locality::Protected) => Doing::MayAcknowledge(probe),
         // Nothing was answered in its name.
         (Protocol::Tcp, Locality::Foreign) => Doing::Belongs,
-        (Protocol::Udp, Locality::Own) if is_lease(A::VERSION, &probe) || world.is_expected(&flow) => {
+        (Protocol::Udp, Locality::Own) if is_lease(A::VERSION, &probe) || env.is_expected(&flow) => {
             Doing::Belongs
         }
         (Protocol::Udp, Locality::Protected | Locality::Foreign) if may_answer(&probe) => Doing::Belongs,

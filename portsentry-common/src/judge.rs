@@ -1,16 +1,16 @@
 //! The way of a packet from frame to pass or drop. The same code runs in the kernel, in tests and fuzzers.
 //!
-//! It must not know where the answers of its [`World`] come from. Cheap questions come first: the dominant
+//! It must not know where the answers of its [`Environment`] come from. Cheap questions come first: the dominant
 //! packet's source is not blocked, and it can be no probe.
 
 mod answer;
 mod fenced;
-mod held;
 pub(crate) mod served;
+mod source_key;
 
 use core::hint::cold_path;
 
-pub use self::held::held_as;
+pub use self::source_key::source_key;
 use self::{
     answer::answer,
     fenced::fenced,
@@ -21,11 +21,11 @@ use crate::{
     challenge::Challenged,
     classify::{self, Kind, Probe, Protocol, classify},
     counter::Counter,
+    environment::{Environment, FamilyMaps, FastMaps, Flow, Locality},
     fence::may_answer,
     frame::{Bytes, Frame, Rewrite},
     parse::{CUSTOMER_TAG, ETHERTYPE, IP, IPV4, IPV6, Link, Malformed, Network, Plain, TAG, link, near_link},
     settings::{AckProbes, Settings},
-    world::{Flow, Hosts, Locality, Shortcuts, World},
 };
 
 /// What happens to a frame. The numbers are those of the kernel's `enum xdp_action`.
@@ -43,41 +43,41 @@ pub enum Action {
 /// Judges `frame`. What can't be parsed is counted by its cause and passes, unless its source is held: nothing of a blocked
 /// source passes, and nothing of a fenced one that can't be read to its transport header.
 #[inline(always)]
-pub fn judge<F, W>(frame: &F, world: &W) -> Action
+pub fn judge<F, W>(frame: &F, env: &W) -> Action
 where
     F: Rewrite,
-    W: Hosts<Ipv4> + Hosts<Ipv6>,
+    W: FamilyMaps<Ipv4> + FamilyMaps<Ipv6>,
 {
     if F::IS_BARE {
-        return examine(frame, world);
+        return slow_path(frame, env);
     }
-    let is_clear = match glance(frame, world, |found| found) {
-        Glance::Settled(action) => return action,
-        Glance::Unsettled => false,
-        Glance::NearIpv4 => match standing_near::<Ipv4, F, W>(frame, world) {
-            Standing::Blocked => return Action::Drop,
-            Standing::Fenced => return examine_fenced::<Ipv4, F, W>(frame, world),
-            Standing::Free => true,
+    let is_clear = match fast_path(frame, env, |found| found) {
+        FastPath::Decided(action) => return action,
+        FastPath::Unsettled => false,
+        FastPath::SuspectIpv4 => match suspect_state::<Ipv4, F, W>(frame, env) {
+            SourceState::Blocked => return Action::Drop,
+            SourceState::Fenced => return slow_path_fenced::<Ipv4, F, W>(frame, env),
+            SourceState::Free => true,
         },
-        Glance::NearIpv6 => match standing_near::<Ipv6, F, W>(frame, world) {
-            Standing::Blocked => return Action::Drop,
-            Standing::Fenced => return examine_fenced::<Ipv6, F, W>(frame, world),
-            Standing::Free => true,
+        FastPath::SuspectIpv6 => match suspect_state::<Ipv6, F, W>(frame, env) {
+            SourceState::Blocked => return Action::Drop,
+            SourceState::Fenced => return slow_path_fenced::<Ipv6, F, W>(frame, env),
+            SourceState::Free => true,
         },
     };
-    look_closer(frame, is_clear, world).unwrap_or_else(|| examine(frame, world))
+    precheck(frame, is_clear, env).unwrap_or_else(|| slow_path(frame, env))
 }
 
-/// What a [`glance`] finds of a frame. Nearly every one is settled, as [`examine`] would settle it.
+/// What a [`glance`] finds of a frame. Nearly every one is settled, as [`slow_path`] would settle it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Glance {
+pub enum FastPath {
     /// What happens to it.
-    Settled(Action),
-    /// It is an IPv4 packet whose source may be blocked or fenced: [`standing_near`] tells.
-    NearIpv4,
+    Decided(Action),
+    /// It is an IPv4 packet whose source may be blocked or fenced: [`suspect_state`] tells.
+    SuspectIpv4,
     /// The same of IPv6.
-    NearIpv6,
-    /// [`look_closer`] tells more.
+    SuspectIpv6,
+    /// [`precheck`] tells more.
     Unsettled,
 }
 
@@ -89,28 +89,28 @@ pub enum Glance {
 /// What it finds goes to `then`, in as many places as there are findings: were they brought together, the compiler would have
 /// to tell them apart again.
 #[inline(always)]
-pub fn glance<F, W, R>(frame: &F, world: &W, then: impl Fn(Glance) -> R) -> R
+pub fn fast_path<F, W, R>(frame: &F, env: &W, then: impl Fn(FastPath) -> R) -> R
 where
     F: Frame,
-    W: Shortcuts<Ipv4> + Shortcuts<Ipv6>,
+    W: FastMaps<Ipv4> + FastMaps<Ipv6>,
 {
     let bytes = frame.bytes();
     let packet = bytes.skip(ETHERTYPE);
     let unsettled = || {
         cold_path();
-        then(Glance::Unsettled)
+        then(FastPath::Unsettled)
     };
     let is_tagged = || packet.read(0) == Some(CUSTOMER_TAG) && packet.reaches(TAG + COMMON);
     if bytes.reaches(ETHERTYPE + AMPLE) {
-        return glance_from(packet, world, &then, || {
-            if is_tagged() { glance_from(packet.skip(TAG), world, &then, unsettled) } else { unsettled() }
+        return fast_path_from(packet, env, &then, || {
+            if is_tagged() { fast_path_from(packet.skip(TAG), env, &then, unsettled) } else { unsettled() }
         });
     }
     if !bytes.reaches(ETHERTYPE + COMMON) {
         return unsettled();
     }
-    glance_at_short(packet, world, &then, || {
-        if is_tagged() { glance_at_short(packet.skip(TAG), world, &then, unsettled) } else { unsettled() }
+    fast_path_at_short(packet, env, &then, || {
+        if is_tagged() { fast_path_at_short(packet.skip(TAG), env, &then, unsettled) } else { unsettled() }
     })
 }
 
@@ -121,14 +121,14 @@ const COMMON: usize = IP + 40;
 
 /// A glance at a packet from its `EtherType` on; `otherwise`, if it is neither IPv4 nor IPv6 of the common make.
 #[inline(always)]
-fn glance_from<B, W, R>(packet: B, world: &W, then: impl Fn(Glance) -> R, otherwise: impl Fn() -> R) -> R
+fn fast_path_from<B, W, R>(packet: B, env: &W, then: impl Fn(FastPath) -> R, otherwise: impl Fn() -> R) -> R
 where
     B: Bytes,
-    W: Shortcuts<Ipv4> + Shortcuts<Ipv6>,
+    W: FastMaps<Ipv4> + FastMaps<Ipv6>,
 {
-    glance_at_short(packet, world, &then, || {
+    fast_path_at_short(packet, env, &then, || {
         if packet.read(0) == Some(IPV6) {
-            return glance_as::<Ipv6, _, _, _>(packet, Glance::NearIpv6, world, &then);
+            return fast_path_as::<Ipv6, _, _, _>(packet, FastPath::SuspectIpv6, env, &then);
         }
         cold_path();
         otherwise()
@@ -137,181 +137,186 @@ where
 
 /// The same of a packet that may be shorter than [`AMPLE`]: over IPv4, many are that only acknowledge.
 #[inline(always)]
-fn glance_at_short<B, W, R>(packet: B, world: &W, then: impl Fn(Glance) -> R, otherwise: impl Fn() -> R) -> R
+fn fast_path_at_short<B, W, R>(
+    packet: B,
+    env: &W,
+    then: impl Fn(FastPath) -> R,
+    otherwise: impl Fn() -> R,
+) -> R
 where
     B: Bytes,
-    W: Shortcuts<Ipv4>,
+    W: FastMaps<Ipv4>,
 {
     if packet.read(0) == Some(IPV4) {
-        return glance_as::<Ipv4, _, _, _>(packet, Glance::NearIpv4, world, then);
+        return fast_path_as::<Ipv4, _, _, _>(packet, FastPath::SuspectIpv4, env, then);
     }
     otherwise()
 }
 
 #[inline(always)]
-fn glance_as<A, B, W, R>(packet: B, near: Glance, world: &W, then: impl Fn(Glance) -> R) -> R
+fn fast_path_as<A, B, W, R>(packet: B, near: FastPath, env: &W, then: impl Fn(FastPath) -> R) -> R
 where
     A: Plain,
     B: Bytes,
-    W: Shortcuts<A>,
+    W: FastMaps<A>,
 {
     if !A::is_in_place(packet) {
         cold_path();
-        return then(Glance::Unsettled);
+        return then(FastPath::Unsettled);
     }
-    let Some(prefix) = A::prefix(packet) else { return then(Glance::Unsettled) };
-    if world.may_be_blocked(A::bit_of(prefix)) {
+    let Some(prefix) = A::prefix(packet) else { return then(FastPath::Unsettled) };
+    if env.may_be_blocked(A::bit_of(prefix)) {
         cold_path();
         return then(near);
     }
-    let Some(carrier) = A::carrier(packet) else { return then(Glance::Unsettled) };
+    let Some(carrier) = A::carrier(packet) else { return then(FastPath::Unsettled) };
     if A::is_tcp(carrier) && A::tcp(packet).is_some_and(classify::is_ack) {
-        return glance_at_port::<A, _, _, _>(packet, Protocol::Tcp, world, then);
+        return fast_path_at_port::<A, _, _, _>(packet, Protocol::Tcp, env, then);
     }
     if A::is_udp(carrier) {
-        return glance_at_port::<A, _, _, _>(packet, Protocol::Udp, world, then);
+        return fast_path_at_port::<A, _, _, _>(packet, Protocol::Udp, env, then);
     }
     cold_path();
-    then(Glance::Unsettled)
+    then(FastPath::Unsettled)
 }
 
 #[inline(always)]
-fn glance_at_port<A, B, W, R>(packet: B, protocol: Protocol, world: &W, then: impl Fn(Glance) -> R) -> R
+fn fast_path_at_port<A, B, W, R>(packet: B, protocol: Protocol, env: &W, then: impl Fn(FastPath) -> R) -> R
 where
     A: Plain,
     B: Bytes,
-    W: Shortcuts<A>,
+    W: FastMaps<A>,
 {
     if let (Some(port), Some(ending), Some(destination)) =
         (A::port(packet), A::destination_ending(packet), A::destination(packet))
-        && world.was_explained(destination, ending, protocol, port)
+        && env.is_known_benign(destination, ending, protocol, port)
     {
-        return then(Glance::Settled(Action::Pass));
+        return then(FastPath::Decided(Action::Pass));
     }
     cold_path();
-    then(Glance::Unsettled)
+    then(FastPath::Unsettled)
 }
 
 /// A closer look at a frame: behind all its VLAN tags, at its lengths, and whether anybody watches the port. `is_clear` says
-/// that its source is known to be neither blocked nor fenced. Nothing, if only [`examine`] tells.
+/// that its source is known to be neither blocked nor fenced. Nothing, if only [`slow_path`] tells.
 #[inline(always)]
-pub fn look_closer<F, W>(frame: &F, is_clear: bool, world: &W) -> Option<Action>
+pub fn precheck<F, W>(frame: &F, is_clear: bool, env: &W) -> Option<Action>
 where
     F: Frame,
-    W: Hosts<Ipv4> + Hosts<Ipv6>,
+    W: FamilyMaps<Ipv4> + FamilyMaps<Ipv6>,
 {
     let bytes = frame.bytes();
     let link = near_link(bytes)?;
     let packet = bytes.skip(link.length - IP);
     match link.network {
-        Network::Ipv4 => look_closer_as::<Ipv4, _, _>(packet, is_clear, world),
-        Network::Ipv6 => look_closer_as::<Ipv6, _, _>(packet, is_clear, world),
+        Network::Ipv4 => precheck_as::<Ipv4, _, _>(packet, is_clear, env),
+        Network::Ipv6 => precheck_as::<Ipv6, _, _>(packet, is_clear, env),
         Network::Other => Some(Action::Pass),
         Network::Buried => None,
     }
 }
 
 #[inline(always)]
-fn look_closer_as<A, B, W>(packet: B, is_clear: bool, world: &W) -> Option<Action>
+fn precheck_as<A, B, W>(packet: B, is_clear: bool, env: &W) -> Option<Action>
 where
     A: Plain,
     B: Bytes,
-    W: Hosts<A>,
+    W: FamilyMaps<A>,
 {
     let beginning = packet.read(0)?;
     let prefix = A::prefix(packet)?;
-    if !is_clear && world.may_be_blocked(A::bit_of(prefix)) || !A::begins(beginning) {
+    if !is_clear && env.may_be_blocked(A::bit_of(prefix)) || !A::begins(beginning) {
         return None;
     }
     let carrier = A::carrier(packet)?;
     if A::is_tcp(carrier) {
         let control = A::tcp(packet)?;
         let is_sound = || A::is_sound_tcp(packet, control);
-        return look_at_port::<A, _, _>(
+        return precheck_port::<A, _, _>(
             packet,
             Protocol::Tcp,
             classify::tcp(control.flags()),
             is_sound,
-            world,
+            env,
         );
     }
     if A::is_udp(carrier) {
         let is_sound = || A::is_sound_udp(packet);
-        return look_at_port::<A, _, _>(packet, Protocol::Udp, Some(Kind::Udp), is_sound, world);
+        return precheck_port::<A, _, _>(packet, Protocol::Udp, Some(Kind::Udp), is_sound, env);
     }
     (A::is_plain(carrier) && A::is_sound(packet, |_| true)).then_some(Action::Pass)
 }
 
 /// A look at what may be a probe of that kind.
 #[inline(always)]
-fn look_at_port<A, B, W>(
+fn precheck_port<A, B, W>(
     packet: B,
     protocol: Protocol,
     kind: Option<Kind>,
     is_sound: impl Fn() -> bool,
-    world: &W,
+    env: &W,
 ) -> Option<Action>
 where
     A: Plain,
     B: Bytes,
-    W: Hosts<A>,
+    W: FamilyMaps<A>,
 {
     let port = A::port(packet)?;
     let destination = A::destination(packet)?;
-    let may_be_explained = kind.is_some_and(may_be_explained);
-    if may_be_explained && world.was_explained(destination, destination.ending(), protocol, port) {
+    let may_be_cached = kind.is_some_and(may_be_cached);
+    if may_be_cached && env.is_known_benign(destination, destination.ending(), protocol, port) {
         return Some(Action::Pass);
     }
-    if !is_sound() || kind.is_some() && world.is_watched(protocol, port) {
+    if !is_sound() || kind.is_some() && env.is_watched(protocol, port) {
         return None;
     }
-    if may_be_explained {
-        world.remember(destination, protocol, port);
+    if may_be_cached {
+        env.remember(destination, protocol, port);
     }
     Some(Action::Pass)
 }
 
 /// Judges `frame` by every question there is.
 #[inline(always)]
-pub fn examine<F, W>(frame: &F, world: &W) -> Action
+pub fn slow_path<F, W>(frame: &F, env: &W) -> Action
 where
     F: Rewrite,
-    W: Hosts<Ipv4> + Hosts<Ipv6>,
+    W: FamilyMaps<Ipv4> + FamilyMaps<Ipv6>,
 {
-    match network(frame, world) {
-        Network::Ipv4 => examine_as::<Ipv4, F, W>(frame, world),
-        Network::Ipv6 => examine_as::<Ipv6, F, W>(frame, world),
+    match network(frame, env) {
+        Network::Ipv4 => slow_path_as::<Ipv4, F, W>(frame, env),
+        Network::Ipv6 => slow_path_as::<Ipv6, F, W>(frame, env),
         Network::Other => Action::Pass,
         Network::Buried => Action::Drop,
     }
 }
 
 #[inline(always)]
-fn examine_as<A, F, W>(frame: &F, world: &W) -> Action
+fn slow_path_as<A, F, W>(frame: &F, env: &W) -> Action
 where
     A: Plain + Challenged,
     F: Rewrite,
-    W: Hosts<A>,
+    W: FamilyMaps<A>,
 {
-    match standing::<A, F, W>(frame, world) {
-        Standing::Blocked => Action::Drop,
-        Standing::Fenced => examine_fenced::<A, F, W>(frame, world),
-        Standing::Free => examine_free::<A, F, W>(frame, world),
+    match source_state::<A, F, W>(frame, env) {
+        SourceState::Blocked => Action::Drop,
+        SourceState::Fenced => slow_path_fenced::<A, F, W>(frame, env),
+        SourceState::Free => slow_path_free::<A, F, W>(frame, env),
     }
 }
 
 /// What `frame` carries; counted, if it ends before that, or has it behind too many tags.
 #[inline(always)]
-pub fn network<F: Frame, W: World>(frame: &F, world: &W) -> Network {
+pub fn network<F: Frame, W: Environment>(frame: &F, env: &W) -> Network {
     match link(frame) {
         Ok(link) => {
             if link.network == Network::Buried {
-                world.count_malformed(Malformed::Link);
+                env.count_malformed(Malformed::Link);
             }
             link.network
         }
         Err(cause) => {
-            world.count_malformed(cause);
+            env.count_malformed(cause);
             Network::Other
         }
     }
@@ -319,7 +324,7 @@ pub fn network<F: Frame, W: World>(frame: &F, world: &W) -> Network {
 
 /// How the sender of a packet stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum SourceState {
     /// It is neither of the others, or can't be read.
     Free,
     /// It is fenced.
@@ -330,27 +335,27 @@ pub enum Standing {
 
 /// How the sender of the packet of this address family in `frame` stands.
 #[inline(always)]
-pub fn standing<A, F, W>(frame: &F, world: &W) -> Standing
+pub fn source_state<A, F, W>(frame: &F, env: &W) -> SourceState
 where
     A: Plain,
     F: Frame,
-    W: Hosts<A>,
+    W: FamilyMaps<A>,
 {
     match source::<A, F>(frame) {
-        Some(source) if world.may_be_blocked(source.bit()) => standing_of(source, world),
-        _ => Standing::Free,
+        Some(source) if env.may_be_blocked(source.bit()) => state_of(source, env),
+        _ => SourceState::Free,
     }
 }
 
 /// The same, if it is known that its sender may be blocked.
 #[inline(always)]
-pub fn standing_near<A, F, W>(frame: &F, world: &W) -> Standing
+pub fn suspect_state<A, F, W>(frame: &F, env: &W) -> SourceState
 where
     A: Plain,
     F: Frame,
-    W: Hosts<A>,
+    W: FamilyMaps<A>,
 {
-    source::<A, F>(frame).map_or(Standing::Free, |source| standing_of(source, world))
+    source::<A, F>(frame).map_or(SourceState::Free, |source| state_of(source, env))
 }
 
 #[inline(always)]
@@ -360,60 +365,60 @@ fn source<A: Plain, F: Frame>(frame: &F) -> Option<A> {
 }
 
 #[inline(always)]
-fn standing_of<A: Address, W: Hosts<A>>(source: A, world: &W) -> Standing {
-    let key = source.without(world.settings().host_bits);
-    let may_be_alone = world.may_be_alone();
-    if !is_enforced(world) {
-        Standing::Free
-    } else if is_blocked(&source, &key, may_be_alone, world) {
-        Standing::Blocked
-    } else if world.is_fenced(&source, &key, may_be_alone) {
-        Standing::Fenced
+fn state_of<A: Address, W: FamilyMaps<A>>(source: A, env: &W) -> SourceState {
+    let key = source.without(env.settings().host_bits);
+    let may_be_alone = env.may_be_alone();
+    if !is_enforced(env) {
+        SourceState::Free
+    } else if is_blocked(&source, &key, may_be_alone, env) {
+        SourceState::Blocked
+    } else if env.is_fenced(&source, &key, may_be_alone) {
+        SourceState::Fenced
     } else {
-        Standing::Free
+        SourceState::Free
     }
 }
 
 /// Judges a packet of this address family whose sender is neither blocked nor fenced.
 #[inline(always)]
-pub fn examine_free<A, F, W>(frame: &F, world: &W) -> Action
+pub fn slow_path_free<A, F, W>(frame: &F, env: &W) -> Action
 where
     A: Plain + Challenged,
     F: Rewrite,
-    W: Hosts<A>,
+    W: FamilyMaps<A>,
 {
-    let judged = link(frame).and_then(|link| free::<A, F, W>(frame, &link, world));
+    let judged = link(frame).and_then(|link| free::<A, F, W>(frame, &link, env));
     judged.unwrap_or_else(|cause| {
-        world.count_malformed(cause);
+        env.count_malformed(cause);
         Action::Pass
     })
 }
 
 /// Judges a packet of this address family whose sender is fenced.
 #[inline(always)]
-pub fn examine_fenced<A, F, W>(frame: &F, world: &W) -> Action
+pub fn slow_path_fenced<A, F, W>(frame: &F, env: &W) -> Action
 where
     A: Plain + Challenged,
     F: Rewrite,
-    W: Hosts<A>,
+    W: FamilyMaps<A>,
 {
-    let judged = link(frame).and_then(|link| fenced::<A, F, W>(frame, &link, world));
+    let judged = link(frame).and_then(|link| fenced::<A, F, W>(frame, &link, env));
     judged.unwrap_or_else(|cause| {
-        world.count_malformed(cause);
-        world.count(Counter::DroppedFenced);
+        env.count_malformed(cause);
+        env.count(Counter::DroppedFenced);
         if let Some(source) = source::<A, F>(frame) {
-            world.count_fenced(source);
+            env.count_fenced(source);
         }
         Action::Drop
     })
 }
 
 #[inline(always)]
-fn free<A, F, W>(frame: &F, link: &Link, world: &W) -> Result<Action, Malformed>
+fn free<A, F, W>(frame: &F, link: &Link, env: &W) -> Result<Action, Malformed>
 where
     A: Plain + Challenged,
     F: Rewrite,
-    W: Hosts<A>,
+    W: FamilyMaps<A>,
 {
     let source = A::source(frame, link)?;
     let datagram = A::datagram(frame, link)?;
@@ -422,36 +427,36 @@ where
     let flow = Flow { source, destination: datagram.destination, probe };
     if probe.kind == Kind::Chain {
         cold_path();
-        if world.locality(flow.destination) == Locality::Foreign || !source.is_unicast() {
+        if env.locality(flow.destination) == Locality::Foreign || !source.is_unicast() {
             return Err(Malformed::Extensions);
         }
-    } else if is_harmless(flow.destination, probe.protocol, probe.port, probe.kind, world)
-        || goes_to_a_socket(&flow, world)
+    } else if is_harmless(flow.destination, probe.protocol, probe.port, probe.kind, env)
+        || goes_to_a_socket(&flow, env)
     {
         return Ok(Action::Pass);
     }
-    Ok(answer(frame, link, &datagram, &flow, world))
+    Ok(answer(frame, link, &datagram, &flow, env))
 }
 
 /// Whether a packet to a watched port goes to a service, or to a trap, for which the daemon's socket then takes it.
 #[inline(always)]
-fn goes_to_a_socket<A: Address, W: Hosts<A>>(flow: &Flow<A>, world: &W) -> bool {
-    let is_trap = is_trap(&flow.probe, world);
-    if is_trap && !is_open(&flow.probe) || is_explained(flow, world) {
+fn goes_to_a_socket<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
+    let is_trap = is_trap(&flow.probe, env);
+    if is_trap && !is_open(&flow.probe) || is_benign(flow, env) {
         return true;
     }
     if is_trap {
-        world.count(Counter::Steered);
-        world.steer(flow);
+        env.count(Counter::Steered);
+        env.steer(flow);
     }
     is_trap
 }
 
 #[inline(always)]
-fn is_blocked<A: Address, W: Hosts<A>>(source: &A, key: &A, may_be_alone: bool, world: &W) -> bool {
-    let is_blocked = world.is_blocked(source, key, may_be_alone) || world.is_in_blocked_network(*source);
+fn is_blocked<A: Address, W: FamilyMaps<A>>(source: &A, key: &A, may_be_alone: bool, env: &W) -> bool {
+    let is_blocked = env.is_blocked(source, key, may_be_alone) || env.is_in_blocked_network(*source);
     if is_blocked {
-        world.count(Counter::Dropped);
+        env.count(Counter::Dropped);
     }
     is_blocked
 }
@@ -459,34 +464,34 @@ fn is_blocked<A: Address, W: Hosts<A>>(source: &A, key: &A, may_be_alone: bool, 
 /// Whether anything is dropped at all: not once the daemon, who could lift a block, has been dead for longer than the
 /// settings allow (`OPEN_AFTER`).
 #[inline(always)]
-fn is_enforced<W: World>(world: &W) -> bool {
-    let open_after_ns = world.settings().open_after_ns;
+fn is_enforced<W: Environment>(env: &W) -> bool {
+    let open_after_ns = env.settings().open_after_ns;
     // A heartbeat may be later than a clock that is as coarse as a tick.
-    open_after_ns == 0 || world.now_ns().saturating_sub(world.heartbeat_ns()) < open_after_ns
+    open_after_ns == 0 || env.now_ns().saturating_sub(env.heartbeat_ns()) < open_after_ns
 }
 
 /// Whether a packet can be no probe, as far as that costs next to nothing: what explained another to the same
 /// destination a moment ago explains it too, or nobody watches the port.
 #[inline(always)]
-fn is_harmless<A, W>(destination: A, protocol: Protocol, port: u16, kind: Kind, world: &W) -> bool
+fn is_harmless<A, W>(destination: A, protocol: Protocol, port: u16, kind: Kind, env: &W) -> bool
 where
     A: Address,
-    W: Hosts<A>,
+    W: FamilyMaps<A>,
 {
-    may_be_explained(kind) && world.was_explained(destination, destination.ending(), protocol, port)
-        || !world.is_watched(protocol, port)
+    may_be_cached(kind) && env.is_known_benign(destination, destination.ending(), protocol, port)
+        || !env.is_watched(protocol, port)
 }
 
 /// Whether what explained another packet to the same port explains one of this kind.
 #[inline(always)]
-fn may_be_explained(kind: Kind) -> bool {
+fn may_be_cached(kind: Kind) -> bool {
     kind.is_connected() || kind == Kind::Udp
 }
 
 /// Whether a probe's port is a trap that takes what comes, so that it is told by the daemon's socket.
 #[inline(always)]
-fn is_trap<W: World>(probe: &Probe, world: &W) -> bool {
-    world.settings().is_trap(probe.protocol) && world.is_listed(probe.protocol, probe.port)
+fn is_trap<W: Environment>(probe: &Probe, env: &W) -> bool {
+    env.settings().is_trap(probe.protocol) && env.is_listed(probe.protocol, probe.port)
 }
 
 /// Whether a socket would take it for a beginning; the other kinds are nothing to a trap, as to 1.2's `-tcp`.
@@ -505,32 +510,32 @@ fn is_sought(kind: Kind, settings: &Settings) -> bool {
 /// isn't for us, it cannot come from a single host, a service or connection expects it, or it may be the answer to
 /// a protected host.
 #[inline(always)]
-fn is_explained<A: Address, W: Hosts<A>>(flow: &Flow<A>, world: &W) -> bool {
-    if !is_sought(flow.probe.kind, world.settings()) {
-        world.remember(flow.destination, flow.probe.protocol, flow.probe.port);
+fn is_benign<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
+    if !is_sought(flow.probe.kind, env.settings()) {
+        env.remember(flow.destination, flow.probe.protocol, flow.probe.port);
         return true;
     }
-    match world.locality(flow.destination) {
+    match env.locality(flow.destination) {
         Locality::Foreign => {
-            world.remember(flow.destination, flow.probe.protocol, flow.probe.port);
+            env.remember(flow.destination, flow.probe.protocol, flow.probe.port);
             return true;
         }
-        Locality::Own if may_be_late(&flow.probe, world.settings()) => {
-            world.remember(flow.destination, flow.probe.protocol, flow.probe.port);
+        Locality::Own if may_be_late(&flow.probe, env.settings()) => {
+            env.remember(flow.destination, flow.probe.protocol, flow.probe.port);
             return true;
         }
         // Not remembered: another datagram to that port may be a probe.
         Locality::Own if is_lease(A::VERSION, &flow.probe) => return true,
-        Locality::Own if is_served(flow, world) => {
-            world.remember(flow.destination, flow.probe.protocol, flow.probe.port);
-            world.count(Counter::Served);
+        Locality::Own if is_served(flow, env) => {
+            env.remember(flow.destination, flow.probe.protocol, flow.probe.port);
+            env.count(Counter::Served);
             return true;
         }
         Locality::Protected if may_answer_protected(&flow.probe) => return true,
         Locality::Own | Locality::Protected => {}
     }
     if !flow.source.is_unicast() {
-        world.count(Counter::Implausible);
+        env.count(Counter::Implausible);
         return true;
     }
     false

@@ -2,7 +2,7 @@
 //! The vocabulary and the pure rules that the kernel program, the daemon, the tests and the fuzzers share.
 //!
 //! Nothing here allocates, performs I/O, reads a clock or knows aya: what the rules need of the outside is
-//! the [`world::World`] that they are handed. A packet flows through the modules in this order:
+//! the [`environment::Environment`] that they are handed. A packet flows through the modules in this order:
 //! [`frame`], [`parse`], [`classify`], [`judge`] (which asks [`decide`]), [`event`].
 
 #[cfg(test)]
@@ -11,11 +11,11 @@ extern crate std;
 pub mod address;
 pub mod block;
 pub mod bound;
-pub mod budget;
 pub mod challenge;
 pub mod classify;
 pub mod counter;
 pub mod decide;
+pub mod environment;
 pub mod event;
 pub mod fence;
 pub mod frame;
@@ -25,4 +25,4 @@ pub mod parse;
 pub mod settings;
 pub mod state;
 pub mod tally;
-pub mod world;
+pub mod token_bucket;

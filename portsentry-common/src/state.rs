@@ -11,7 +11,7 @@ pub const NEIGHBOUR: u32 = 5;
 /// What makes a probe a repeat of one told before.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
-pub struct SightKey {
+pub struct RecentKey {
     /// Where it says it came from; IPv4 as IPv4-mapped.
     pub source: Ipv6,
     /// Host byte order.
@@ -22,7 +22,7 @@ pub struct SightKey {
     pub reserved: [u8; 5],
 }
 
-impl SightKey {
+impl RecentKey {
     /// Put together by words, which a look-up needn't wait for.
     #[inline(always)]
     #[must_use]
@@ -86,4 +86,4 @@ impl SteerKey {
     }
 }
 
-const _: () = assert!(size_of::<SightKey>() == 24 && size_of::<SteerKey>() == 24);
+const _: () = assert!(size_of::<RecentKey>() == 24 && size_of::<SteerKey>() == 24);

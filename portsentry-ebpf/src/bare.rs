@@ -6,13 +6,13 @@
 use aya_ebpf::{EbpfContext, bindings::xdp_md, macros::xdp, programs::XdpContext};
 use portsentry_common::address::{Ipv4, Ipv6};
 
-use crate::{FENCED_IPV4, FENCED_IPV6, FREE_IPV4, FREE_IPV6, fenced, free, sort_as};
+use crate::{FENCED_IPV4, FENCED_IPV6, FREE_IPV4, FREE_IPV6, classify_source_as, fenced, free};
 
 /// Judges every frame that an interface without a link-layer header receives.
 #[xdp(frags)]
 pub fn portsentry_bare(context: XdpContext) -> u32 {
     let context = context.as_ptr().cast();
-    match sort_bare(context) {
+    match classify_source_bare(context) {
         FREE_IPV4 => free_ipv4_bare(context),
         FREE_IPV6 => free_ipv6_bare(context),
         FENCED_IPV4 => fenced_ipv4_bare(context),
@@ -24,8 +24,8 @@ pub fn portsentry_bare(context: XdpContext) -> u32 {
 /// How the sender of a frame stands.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub fn sort_bare(context: *mut xdp_md) -> u32 {
-    sort_as::<true>(context)
+pub fn classify_source_bare(context: *mut xdp_md) -> u32 {
+    classify_source_as::<true>(context)
 }
 
 /// An IPv4 packet whose sender is neither blocked nor fenced.

@@ -1,4 +1,4 @@
-//! The [`World`] of the rules, answered by maps and helpers.
+//! The [`Environment`] of the rules, answered by maps and helpers.
 //!
 //! It must not hold a rule: what is asked here is decided in `portsentry-common`.
 
@@ -24,20 +24,21 @@ use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Block,
     bound::{Horizon, Slot, slot, trap},
-    budget::Budget,
     challenge::Secrets,
     classify::{Probe, Protocol},
     counter::{COUNTERS, Counter, Counters},
+    environment::{
+        Connection, DedupKey, Entry, Environment, FamilyMaps, FastMaps, Flow, HandshakeCount, Locality,
+        RateLimit, Relation, Served,
+    },
     event::Event,
     parse::Malformed,
     settings::Settings,
-    state::{SightKey, SteerKey},
-    world::{
-        Allowance, Connection, Entry, Flow, Hosts, Kinship, Locality, Served, Shaken, Shortcuts, Sight, World,
-    },
+    state::{RecentKey, SteerKey},
+    token_bucket::TokenBuckets,
 };
 
-use crate::{atomic, explained::place, gate::GATE_V4, maps, opaque::opaque, served, sockets};
+use crate::{atomic, barrier_var::barrier_var, benign::place, gate::GATE_V4, maps, served, sockets};
 
 pub use self::family::Family;
 
@@ -46,7 +47,7 @@ pub struct Kernel<'a> {
     context: &'a XdpContext,
     jiffies: u64,
     /// This CPU's, once it was looked up.
-    budget: Cell<Option<NonNull<Budget>>>,
+    buckets: Cell<Option<NonNull<TokenBuckets>>>,
     /// The same of the counters.
     counters: Cell<Option<NonNull<Counters>>>,
 }
@@ -57,7 +58,7 @@ impl<'a> Kernel<'a> {
         // Once and early: a call, if only to the compiler, costs registers.
         // SAFETY: the helper has no preconditions; the verifier makes it a load.
         let jiffies = unsafe { bpf_jiffies64() };
-        Self { context, jiffies, budget: Cell::new(None), counters: Cell::new(None) }
+        Self { context, jiffies, buckets: Cell::new(None), counters: Cell::new(None) }
     }
 }
 
@@ -104,12 +105,12 @@ impl Kernel<'_> {
 #[inline(always)]
 pub fn settings() -> &'static Settings {
     // The optimiser must not take the initial value for the one that the loader writes.
-    let settings = opaque((&raw const maps::SETTINGS).expose_provenance());
+    let settings = barrier_var((&raw const maps::SETTINGS).expose_provenance());
     // SAFETY: a `Global` is its value, which is plain data that nobody writes once the program runs.
     unsafe { &*with_exposed_provenance(settings) }
 }
 
-impl World for Kernel<'_> {
+impl Environment for Kernel<'_> {
     #[inline(always)]
     fn settings(&self) -> &Settings {
         settings()
@@ -144,7 +145,7 @@ impl World for Kernel<'_> {
     #[inline(always)]
     fn count_malformed(&self, cause: Malformed) {
         // A number that is computed: the verifier must see its bound, which the optimiser knows too well to keep.
-        let index = opaque(Counter::from(cause) as usize);
+        let index = barrier_var(Counter::from(cause) as usize);
         if index < COUNTERS.len() {
             self.count_at(index);
         }
@@ -161,11 +162,11 @@ impl World for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn spend(&self, allowance: Allowance, now_ns: u64) -> bool {
-        let Some(mut budget) = once(&self.budget, &maps::BUDGET) else { return false };
+    fn try_acquire(&self, limit: RateLimit, now_ns: u64) -> bool {
+        let Some(mut buckets) = once(&self.buckets, &maps::TOKEN_BUCKETS) else { return false };
         // SAFETY: the value is this CPU's own, and programs don't preempt each other on a CPU's queue.
-        let budget = unsafe { budget.as_mut() };
-        budget.spend(allowance, self.settings(), now_ns)
+        let buckets = unsafe { buckets.as_mut() };
+        buckets.try_acquire(limit, self.settings(), now_ns)
     }
 
     #[inline(always)]
@@ -174,7 +175,7 @@ impl World for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn tell(&self, event: &Event) -> bool {
+    fn report(&self, event: &Event) -> bool {
         debug!(
             self.context,
             "{:i} to port {}: protocol {}, kind {}, flags {:x}, verdict {}",
@@ -193,31 +194,31 @@ impl World for Kernel<'_> {
 /// What the program tells without calling a helper: from data of its own.
 pub struct Data;
 
-impl<A: Family> Shortcuts<A> for Data {
+impl<A: Family> FastMaps<A> for Data {
     #[inline(always)]
     fn may_be_blocked(&self, bit: u32) -> bool {
         A::gate().is_set(bit)
     }
 
     #[inline(always)]
-    fn was_explained(&self, destination: A, ending: u16, protocol: Protocol, port: u16) -> bool {
-        destination.is_explained(protocol, place(ending, port.swap_bytes().into()), A::gate().moment())
+    fn is_known_benign(&self, destination: A, ending: u16, protocol: Protocol, port: u16) -> bool {
+        destination.is_benign(protocol, place(ending, port.swap_bytes().into()), A::gate().moment())
     }
 }
 
-impl<A: Family> Shortcuts<A> for Kernel<'_> {
+impl<A: Family> FastMaps<A> for Kernel<'_> {
     #[inline(always)]
     fn may_be_blocked(&self, bit: u32) -> bool {
-        Shortcuts::<A>::may_be_blocked(&Data, bit)
+        FastMaps::<A>::may_be_blocked(&Data, bit)
     }
 
     #[inline(always)]
-    fn was_explained(&self, destination: A, ending: u16, protocol: Protocol, port: u16) -> bool {
-        destination.is_explained(protocol, place(ending, ports::swapped(port)), A::gate().moment())
+    fn is_known_benign(&self, destination: A, ending: u16, protocol: Protocol, port: u16) -> bool {
+        destination.is_benign(protocol, place(ending, ports::swapped(port)), A::gate().moment())
     }
 }
 
-impl<A: Family> Hosts<A> for Kernel<'_> {
+impl<A: Family> FamilyMaps<A> for Kernel<'_> {
     #[inline(always)]
     fn may_be_alone(&self) -> bool {
         A::VERSION == 6 && A::gate().has_alone()
@@ -235,8 +236,8 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn kinship(&self, source: A) -> Kinship {
-        A::kinship(source)
+    fn relation(&self, source: A) -> Relation {
+        A::relation(source)
     }
 
     #[inline(always)]
@@ -284,36 +285,36 @@ impl<A: Family> Hosts<A> for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn shake(&self, source: A, pair: u32, now_ns: u64) -> Shaken {
+    fn count_handshake(&self, source: A, pair: u32, now_ns: u64) -> HandshakeCount {
         let Some(handshakes) = sources::handshakes(source) else {
-            return Shaken { traps: 1, is_connected: false };
+            return HandshakeCount { traps: 1, is_connected: false };
         };
         // SAFETY: as in `tally`.
         let handshakes = unsafe { &mut *handshakes };
         let traps = handshakes.traps.count(pair, now_ns, self.settings().tally_ns);
-        Shaken { traps, is_connected: handshakes.is_connected(now_ns) }
+        HandshakeCount { traps, is_connected: handshakes.is_connected(now_ns) }
     }
 
     #[inline(always)]
-    fn vouch(&self, source: A, now_ns: u64) {
+    fn mark_connected(&self, source: A, now_ns: u64) {
         let Some(handshakes) = sources::handshakes(source) else { return };
         // SAFETY: an aligned word of a map's value.
         unsafe { (*handshakes).connected_ns = now_ns };
     }
 
     #[inline(always)]
-    fn is_repeat(&self, sight: &Sight<A>, now_ns: u64) -> bool {
-        let key = SightKey::new(sight.source.to_mapped(), sight.port, sight.kind);
-        if let Some(told) = maps::SIGHTS.get_ptr_mut(key) {
+    fn is_repeat(&self, key: &DedupKey<A>, now_ns: u64) -> bool {
+        let recent = RecentKey::new(key.source.to_mapped(), key.port, key.kind);
+        if let Some(reported) = maps::RECENT.get_ptr_mut(recent) {
             // SAFETY: an aligned word of a map's value.
-            let told = unsafe { &mut *told };
-            if now_ns.wrapping_sub(*told) < self.settings().repeat_ns {
+            let reported = unsafe { &mut *reported };
+            if now_ns.wrapping_sub(*reported) < self.settings().repeat_ns {
                 return true;
             }
-            *told = now_ns;
+            *reported = now_ns;
             return false;
         }
-        let _ = maps::SIGHTS.insert(key, now_ns, u64::from(BPF_ANY));
+        let _ = maps::RECENT.insert(recent, now_ns, u64::from(BPF_ANY));
         false
     }
 

@@ -24,14 +24,14 @@
 
 mod atomic;
 mod bare;
-mod explained;
+mod barrier_var;
+mod benign;
 mod frame;
 mod gate;
 mod hooks;
 mod kernel;
 mod layers;
 mod maps;
-mod opaque;
 mod served;
 mod sockets;
 mod steer;
@@ -41,8 +41,8 @@ use portsentry_common::{
     address::{Ipv4, Ipv6},
     challenge::Challenged,
     judge::{
-        Action, Glance, Standing, examine_fenced, examine_free, glance, look_closer, network, standing,
-        standing_near,
+        Action, FastPath, SourceState, fast_path, network, precheck, slow_path_fenced, slow_path_free,
+        source_state, suspect_state,
     },
     parse::{Network, Plain},
 };
@@ -58,11 +58,11 @@ use crate::{
 /// saved, and nearly every frame is spared that.
 #[xdp(frags)]
 pub fn portsentry(context: XdpContext) -> u32 {
-    glance(&XdpFrame::<false>::new(&context), &Data, |found| match found {
-        Glance::Settled(action) => action as u32,
-        Glance::NearIpv4 => near_ipv4(context.as_ptr().cast()),
-        Glance::NearIpv6 => near_ipv6(context.as_ptr().cast()),
-        Glance::Unsettled => unsettled(context.as_ptr().cast()),
+    fast_path(&XdpFrame::<false>::new(&context), &Data, |found| match found {
+        FastPath::Decided(action) => action as u32,
+        FastPath::SuspectIpv4 => suspect_ipv4(context.as_ptr().cast()),
+        FastPath::SuspectIpv6 => suspect_ipv6(context.as_ptr().cast()),
+        FastPath::Unsettled => unsettled(context.as_ptr().cast()),
     })
 }
 
@@ -71,12 +71,12 @@ pub fn portsentry(context: XdpContext) -> u32 {
 /// call each other add up, each to a multiple of 32 bytes (16 since Linux 6.8): so those that call have next to none.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub fn near_ipv4(context: *mut xdp_md) -> u32 {
+pub fn suspect_ipv4(context: *mut xdp_md) -> u32 {
     let frame = XdpContext::new(context);
-    match standing_near::<Ipv4, _, _>(&XdpFrame::<false>::new(&frame), &Kernel::new(&frame)) {
-        Standing::Blocked => Action::Drop as u32,
-        Standing::Fenced => fenced_ipv4(context),
-        Standing::Free => settle(context, true),
+    match suspect_state::<Ipv4, _, _>(&XdpFrame::<false>::new(&frame), &Kernel::new(&frame)) {
+        SourceState::Blocked => Action::Drop as u32,
+        SourceState::Fenced => fenced_ipv4(context),
+        SourceState::Free => settle(context, true),
     }
 }
 
@@ -84,8 +84,8 @@ pub fn near_ipv4(context: *mut xdp_md) -> u32 {
 /// up with theirs.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub fn near_ipv6(context: *mut xdp_md) -> u32 {
-    match stand_ipv6(context) {
+pub fn suspect_ipv6(context: *mut xdp_md) -> u32 {
+    match suspect_state_ipv6(context) {
         FENCED_IPV6 => fenced_ipv6(context),
         FREE_IPV6 => settle(context, true),
         action => action,
@@ -95,12 +95,12 @@ pub fn near_ipv6(context: *mut xdp_md) -> u32 {
 /// How the sender of such a packet stands.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub fn stand_ipv6(context: *mut xdp_md) -> u32 {
+pub fn suspect_state_ipv6(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    match standing_near::<Ipv6, _, _>(&XdpFrame::<false>::new(&context), &Kernel::new(&context)) {
-        Standing::Blocked => Action::Drop as u32,
-        Standing::Fenced => FENCED_IPV6,
-        Standing::Free => FREE_IPV6,
+    match suspect_state::<Ipv6, _, _>(&XdpFrame::<false>::new(&context), &Kernel::new(&context)) {
+        SourceState::Blocked => Action::Drop as u32,
+        SourceState::Fenced => FENCED_IPV6,
+        SourceState::Free => FREE_IPV6,
     }
 }
 
@@ -114,11 +114,11 @@ pub fn unsettled(context: *mut xdp_md) -> u32 {
 /// Settles a frame by as many looks as it takes; `is_clear`, if its sender is known to be neither blocked nor fenced.
 #[inline(always)]
 fn settle(context: *mut xdp_md, is_clear: bool) -> u32 {
-    let found = closer(context, u64::from(is_clear));
+    let found = precheck_frame(context, u64::from(is_clear));
     if found != UNSURE {
         return found;
     }
-    match sort(context) {
+    match classify_source(context) {
         FREE_IPV4 => free_ipv4(context),
         FREE_IPV6 => free_ipv6(context),
         FENCED_IPV4 => fenced_ipv4(context),
@@ -127,19 +127,19 @@ fn settle(context: *mut xdp_md, is_clear: bool) -> u32 {
     }
 }
 
-/// Beside an action's numbers, what [`closer`] says of a frame.
+/// Beside an action's numbers, what [`precheck_frame`] says of a frame.
 const UNSURE: u32 = 0x100;
 
 /// A closer look at a frame.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub fn closer(context: *mut xdp_md, is_clear: u64) -> u32 {
+pub fn precheck_frame(context: *mut xdp_md, is_clear: u64) -> u32 {
     let context = XdpContext::new(context);
-    look_closer(&XdpFrame::<false>::new(&context), is_clear != 0, &Kernel::new(&context))
+    precheck(&XdpFrame::<false>::new(&context), is_clear != 0, &Kernel::new(&context))
         .map_or(UNSURE, |action| action as u32)
 }
 
-/// Beside an action's numbers, what [`sort`] says of a frame.
+/// Beside an action's numbers, what [`classify_source`] says of a frame.
 const FREE_IPV4: u32 = 0x104;
 const FREE_IPV6: u32 = 0x106;
 const FENCED_IPV4: u32 = 0x204;
@@ -148,25 +148,25 @@ const FENCED_IPV6: u32 = 0x206;
 /// How the sender of a frame stands.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub fn sort(context: *mut xdp_md) -> u32 {
-    sort_as::<false>(context)
+pub fn classify_source(context: *mut xdp_md) -> u32 {
+    classify_source_as::<false>(context)
 }
 
 #[inline(always)]
-fn sort_as<const BARE: bool>(context: *mut xdp_md) -> u32 {
+fn classify_source_as<const BARE: bool>(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
     let (frame, kernel) = (XdpFrame::<BARE>::new(&context), Kernel::new(&context));
     kernel.follow_clock();
     match network(&frame, &kernel) {
-        Network::Ipv4 => match standing::<Ipv4, _, _>(&frame, &kernel) {
-            Standing::Blocked => Action::Drop as u32,
-            Standing::Fenced => FENCED_IPV4,
-            Standing::Free => FREE_IPV4,
+        Network::Ipv4 => match source_state::<Ipv4, _, _>(&frame, &kernel) {
+            SourceState::Blocked => Action::Drop as u32,
+            SourceState::Fenced => FENCED_IPV4,
+            SourceState::Free => FREE_IPV4,
         },
-        Network::Ipv6 => match standing::<Ipv6, _, _>(&frame, &kernel) {
-            Standing::Blocked => Action::Drop as u32,
-            Standing::Fenced => FENCED_IPV6,
-            Standing::Free => FREE_IPV6,
+        Network::Ipv6 => match source_state::<Ipv6, _, _>(&frame, &kernel) {
+            SourceState::Blocked => Action::Drop as u32,
+            SourceState::Fenced => FENCED_IPV6,
+            SourceState::Free => FREE_IPV6,
         },
         Network::Other => Action::Pass as u32,
         Network::Buried => Action::Drop as u32,
@@ -177,14 +177,14 @@ fn sort_as<const BARE: bool>(context: *mut xdp_md) -> u32 {
 #[inline(always)]
 fn free<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    examine_free::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)) as u32
+    slow_path_free::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)) as u32
 }
 
 /// The same of one that is fenced.
 #[inline(always)]
 fn fenced<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    examine_fenced::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)) as u32
+    slow_path_fenced::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)) as u32
 }
 
 /// An IPv4 packet whose sender is neither blocked nor fenced.

@@ -11,13 +11,13 @@ use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Block,
     bound::{Below, Horizon, SLOTS, ServedKey, Slot},
-    budget::Budget,
     challenge::Secrets,
     counter::Counters,
     event::Event,
     settings::Settings,
-    state::{SightKey, SteerKey},
+    state::{RecentKey, SteerKey},
     tally::{Handshakes, Tally},
+    token_bucket::TokenBuckets,
 };
 
 /// An IPv6 address in an LPM key, whose layout has no room for alignment.
@@ -95,9 +95,9 @@ pub static SOURCES: LruHashMap<Ipv6, Tally, 1> = LruHashMap::new();
 #[btf_map]
 pub static HANDSHAKES: LruHashMap<Ipv6, Handshakes, 16384> = LruHashMap::new();
 #[btf_map]
-pub static SIGHTS: LruHashMap<SightKey, u64, 1> = LruHashMap::new();
+pub static RECENT: LruHashMap<RecentKey, u64, 1> = LruHashMap::new();
 #[btf_map]
-pub static BUDGET: PerCpuArray<Budget, 1> = PerCpuArray::new();
+pub static TOKEN_BUCKETS: PerCpuArray<TokenBuckets, 1> = PerCpuArray::new();
 #[btf_map]
 pub static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
 #[btf_map]

@@ -4,7 +4,7 @@ use aya_ebpf::btf_maps::LruHashMap;
 use portsentry_common::{
     bound::{EVERY_IPV4, EVERY_IPV6, ServedKey},
     classify::Protocol,
-    world::Served,
+    environment::Served,
 };
 
 use crate::maps;

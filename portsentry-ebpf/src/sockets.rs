@@ -11,7 +11,7 @@ use aya_ebpf::{
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     classify::Probe,
-    world::{Connection, Flow},
+    environment::{Connection, Flow},
 };
 
 /// `TCP_TIME_WAIT` of the kernel's `include/net/tcp_states.h`.

@@ -14,7 +14,7 @@ pub mod trap;
 mod watched;
 
 pub use banner::Banner;
-pub use ledger::{Census, Edit, Hold, Ledger, PREFIXES, Record, Standing, TakeOver, network_of};
+pub use ledger::{Census, Edit, Hold, Ledger, PREFIXES, Record, SourceState, TakeOver, network_of};
 pub use response::{Action, calls_for_kill, respond};
 pub use sighting::Sighting;
 pub use terms::{Offences, Terms};

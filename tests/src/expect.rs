@@ -53,7 +53,7 @@ pub fn is_dropped() -> Expected {
 #[must_use]
 pub fn fences(kind: Kind) -> Expected {
     let counted =
-        vec![Counter::Probes, counter(kind), Counter::DroppedProbes, Counter::Fenced, Counter::Told];
+        vec![Counter::Probes, counter(kind), Counter::DroppedProbes, Counter::Fenced, Counter::Reported];
     Expected { action: Action::Drop, told: Some((kind, Verdict::Fence, 1)), counted, prefix: 0 }
 }
 
@@ -86,7 +86,7 @@ pub fn blocks(kind: Kind) -> Expected {
 #[must_use]
 pub fn blocks_at(kind: Kind, hits: u32) -> Expected {
     let counted =
-        vec![Counter::Probes, counter(kind), Counter::DroppedProbes, Counter::Blocked, Counter::Told];
+        vec![Counter::Probes, counter(kind), Counter::DroppedProbes, Counter::Blocked, Counter::Reported];
     Expected { action: Action::Drop, told: Some((kind, Verdict::Block, hits)), counted, prefix: 0 }
 }
 
@@ -94,21 +94,21 @@ pub fn blocks_at(kind: Kind, hits: u32) -> Expected {
 #[must_use]
 pub fn finds_no_room(kind: Kind) -> Expected {
     let counted =
-        vec![Counter::Probes, counter(kind), Counter::DroppedProbes, Counter::BlockedFull, Counter::Told];
+        vec![Counter::Probes, counter(kind), Counter::DroppedProbes, Counter::BlockedFull, Counter::Reported];
     Expected { action: Action::Drop, told: Some((kind, Verdict::Full, 1)), counted, prefix: 0 }
 }
 
 /// It passes and is told as the `hits`th probe of its source.
 #[must_use]
 pub fn is_told(kind: Kind, verdict: Verdict, hits: u32) -> Expected {
-    let counted = vec![Counter::Probes, counter(kind), Counter::Told];
+    let counted = vec![Counter::Probes, counter(kind), Counter::Reported];
     Expected { action: Action::Pass, told: Some((kind, verdict, hits)), counted, prefix: 0 }
 }
 
 /// It passes and is told, because its source is ignored.
 #[must_use]
 pub fn is_ignored(kind: Kind) -> Expected {
-    let counted = vec![Counter::Probes, counter(kind), Counter::Ignored, Counter::Told];
+    let counted = vec![Counter::Probes, counter(kind), Counter::Ignored, Counter::Reported];
     Expected { action: Action::Pass, told: Some((kind, Verdict::Ignored, 0)), counted, prefix: 0 }
 }
 
@@ -123,7 +123,7 @@ impl Expected {
     #[must_use]
     pub fn untold(mut self, counter: Counter) -> Self {
         self.told = None;
-        self.counted.retain(|counted| *counted != Counter::Told);
+        self.counted.retain(|counted| *counted != Counter::Reported);
         self.counted.push(counter);
         self
     }

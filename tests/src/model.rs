@@ -18,17 +18,18 @@ use portsentry_common::{
     address::Address,
     block::Block,
     bound::{Horizon, Slot},
-    budget::Budget,
     challenge::{Key, Secrets},
     classify::Protocol,
     counter::{Counter, Counters},
+    environment::{
+        Connection, DedupKey, Entry, Environment, FamilyMaps, FastMaps, Flow, HandshakeCount, Locality,
+        RateLimit, Relation, Served,
+    },
     event::Event,
-    judge::{Action, examine, judge},
+    judge::{Action, judge, slow_path},
     settings::Settings,
     tally::{Handshakes, Tally},
-    world::{
-        Allowance, Connection, Entry, Flow, Hosts, Kinship, Locality, Served, Shaken, Shortcuts, Sight, World,
-    },
+    token_bucket::TokenBuckets,
 };
 
 use crate::{
@@ -53,7 +54,7 @@ pub struct Model {
     handshakes: RefCell<HashMap<IpAddr, Handshakes>>,
     sights: RefCell<HashSet<(IpAddr, u16, u8)>>,
     told: RefCell<Vec<Event>>,
-    budget: RefCell<Budget>,
+    buckets: RefCell<TokenBuckets>,
     secrets: Secrets,
     fenced: RefCell<HashMap<IpAddr, Block>>,
     counters: RefCell<Counters>,
@@ -82,7 +83,7 @@ impl Model {
             handshakes: RefCell::default(),
             sights: RefCell::default(),
             told: RefCell::default(),
-            budget: RefCell::default(),
+            buckets: RefCell::default(),
             secrets: secrets(),
             fenced: RefCell::default(),
             counters: RefCell::new(Counters::zeroed()),
@@ -95,14 +96,14 @@ impl Model {
     /// What `map` has `source` by: its network, unless it is held alone, or itself.
     fn key_in<A: Address>(&self, map: &HashMap<IpAddr, Block>, source: A) -> IpAddr {
         let key = source.without(self.scenario.settings.host_bits);
-        let is_stranger = Hosts::kinship(self, source) == Kinship::Stranger;
+        let is_stranger = FamilyMaps::relation(self, source) == Relation::Stranger;
         let is_near = |block: &Block| block.prefix != 0 && !block.is_over(self.now_ns) && is_stranger;
         if key != source && map.get(&ip(key)).is_some_and(is_near) { ip(key) } else { ip(source) }
     }
 
     /// Judges a frame as if the program never settled any at a glance.
-    pub fn examine(&mut self, frame: &[u8]) -> Outcome {
-        self.outcome(|model| examine(&Received::<false>::new(frame), model))
+    pub fn slow_path(&mut self, frame: &[u8]) -> Outcome {
+        self.outcome(|model| slow_path(&Received::<false>::new(frame), model))
     }
 
     /// Judges a frame that begins with its IP header.
@@ -129,7 +130,7 @@ impl Judge for Model {
     }
 }
 
-impl World for Model {
+impl Environment for Model {
     fn settings(&self) -> &Settings {
         &self.scenario.settings
     }
@@ -162,8 +163,8 @@ impl World for Model {
         place::is_listed(protocol, port)
     }
 
-    fn spend(&self, allowance: Allowance, now_ns: u64) -> bool {
-        self.budget.borrow_mut().spend(allowance, &self.scenario.settings, now_ns)
+    fn try_acquire(&self, limit: RateLimit, now_ns: u64) -> bool {
+        self.buckets.borrow_mut().try_acquire(limit, &self.scenario.settings, now_ns)
     }
 
     fn horizon(&self) -> &Horizon {
@@ -174,7 +175,7 @@ impl World for Model {
         Some(&self.secrets)
     }
 
-    fn tell(&self, event: &Event) -> bool {
+    fn report(&self, event: &Event) -> bool {
         let mut told = self.told.borrow_mut();
         // A ring never fills up to its last byte.
         let fits = (told.len() + 1) * RECORD < self.scenario.ring_size as usize;
@@ -186,17 +187,17 @@ impl World for Model {
 }
 
 /// None: the kernel program saves time by them, and reaches the same verdict without.
-impl<A: Address> Shortcuts<A> for Model {
+impl<A: Address> FastMaps<A> for Model {
     fn may_be_blocked(&self, _: u32) -> bool {
         true
     }
 
-    fn was_explained(&self, _: A, _: u16, _: Protocol, _: u16) -> bool {
+    fn is_known_benign(&self, _: A, _: u16, _: Protocol, _: u16) -> bool {
         false
     }
 }
 
-impl<A: Address> Hosts<A> for Model {
+impl<A: Address> FamilyMaps<A> for Model {
     fn may_be_alone(&self) -> bool {
         true
     }
@@ -221,14 +222,14 @@ impl<A: Address> Hosts<A> for Model {
         narrowest.is_some_and(|(_, block)| !is_ignored && !block.is_over(self.now_ns))
     }
 
-    fn kinship(&self, source: A) -> Kinship {
+    fn relation(&self, source: A) -> Relation {
         let source = ip(source);
         if self.ignored.iter().any(|network| network.contains(&source)) {
-            Kinship::Exempt
+            Relation::Exempt
         } else if place::neighbours().iter().any(|network| network.contains(&source)) {
-            Kinship::Neighbour
+            Relation::Neighbour
         } else {
-            Kinship::Stranger
+            Relation::Stranger
         }
     }
 
@@ -260,20 +261,20 @@ impl<A: Address> Hosts<A> for Model {
         tally.count(pair, now_ns, self.scenario.settings.tally_ns)
     }
 
-    fn shake(&self, source: A, pair: u32, now_ns: u64) -> Shaken {
+    fn count_handshake(&self, source: A, pair: u32, now_ns: u64) -> HandshakeCount {
         let mut handshakes = self.handshakes.borrow_mut();
         let handshakes = handshakes.entry(ip(source)).or_insert(Handshakes::NONE);
         let traps = handshakes.traps.count(pair, now_ns, self.scenario.settings.tally_ns);
-        Shaken { traps, is_connected: handshakes.is_connected(now_ns) }
+        HandshakeCount { traps, is_connected: handshakes.is_connected(now_ns) }
     }
 
-    fn vouch(&self, source: A, now_ns: u64) {
+    fn mark_connected(&self, source: A, now_ns: u64) {
         self.handshakes.borrow_mut().entry(ip(source)).or_insert(Handshakes::NONE).connected_ns = now_ns;
     }
 
     /// The window is taken to be endless, unless it is 0.
-    fn is_repeat(&self, sight: &Sight<A>, _: u64) -> bool {
-        let is_new = self.sights.borrow_mut().insert((ip(sight.source), sight.port, sight.kind));
+    fn is_repeat(&self, key: &DedupKey<A>, _: u64) -> bool {
+        let is_new = self.sights.borrow_mut().insert((ip(key.source), key.port, key.kind));
         !is_new && self.scenario.settings.repeat_ns > 0
     }
 

@@ -21,9 +21,9 @@ use portsentry_common::{
     block::{Block, Origin},
     classify::{Kind, Protocol},
     decide::Verdict,
+    environment::Locality,
     judge::Action,
     settings::{AckProbes, Response, Settings},
-    world::Locality,
 };
 
 use self::{
@@ -268,7 +268,7 @@ impl Oracle {
             return self.fence(&seen, hits, counted);
         }
         self.blocked.insert(key, Block { prefix, ..self.block(&seen, hits) });
-        counted.extend(["dropped_probes", "blocked", "told"]);
+        counted.extend(["dropped_probes", "blocked", "reported"]);
         Finding { action: Action::Drop, told: vec![self.sighting(&seen, Verdict::Block, hits)], counted }
     }
 
@@ -282,7 +282,7 @@ impl Oracle {
     ) -> Finding {
         let is_new = self.told.insert((self.held(seen.source).0, seen.port(), seen.kind as u8));
         let is_told = is_new || self.settings().repeat_ns == 0;
-        counted.push(if is_told { "told" } else { "repeated" });
+        counted.push(if is_told { "reported" } else { "repeated" });
         let told = is_told.then(|| self.sighting(seen, verdict, hits));
         Finding { action: Action::Pass, told: told.into_iter().collect(), counted }
     }
@@ -292,7 +292,7 @@ impl Oracle {
         if self.fences_left > 0 {
             self.fences_left -= 1;
             self.fenced.insert(self.held(seen.source).0);
-            counted.extend(["fenced", "told"]);
+            counted.extend(["fenced", "reported"]);
             told.push(self.sighting(seen, Verdict::Fence, hits));
         } else {
             counted.push("over_fences");

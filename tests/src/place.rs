@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use portsentry::policy::scope::Exempt;
 use portsentry_common::{
     classify::Protocol::{self, Tcp, Udp},
-    world::Locality,
+    environment::Locality,
 };
 
 use crate::sockets::Socket;

@@ -95,7 +95,7 @@ fn a_flood_from_everywhere_is_counted_and_leaves_little_behind() {
     let arrived = flood_of_syns(&lab, &daemon, &["--rand-source"]);
     let counted = ["probes", "implausible", "dropped_fenced"].map(|name| daemon.counter(name));
     assert_counted(arrived, counted.iter().sum());
-    let told = ["told", "repeated", "over_rate", "ring_full"].map(|name| daemon.counter(name));
+    let told = ["reported", "repeated", "over_rate", "ring_full"].map(|name| daemon.counter(name));
     assert!(told.iter().sum::<u64>() <= arrived && told[2] > 0, "{told:?}");
     daemon.log().wait_for("probes were not logged, as more came than EVENT_RATE allows");
 

@@ -20,7 +20,7 @@ const FLOODS: usize = 20;
 /// Scanners, who come back in turn.
 const SCANNERS: usize = 40;
 const KINDS: [&str; 9] = ["syn", "fin", "null", "xmas", "unknown", "maimon", "ack", "fragment", "udp"];
-const TOLD: [&str; 5] = ["told", "repeated", "over_rate", "ring_full", "over_fences"];
+const TOLD: [&str; 5] = ["reported", "repeated", "over_rate", "ring_full", "over_fences"];
 
 /// What the daemon takes at a moment.
 #[derive(Clone, Copy, Debug)]

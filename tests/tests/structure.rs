@@ -23,7 +23,7 @@ const CIRCLES: [(&str, &[&str]); 2] = [
     (
         "portsentry-common",
         &[
-            "challenge world",
+            "challenge environment",
             "frame parse parse::chain parse::deep parse::ipv4 parse::ipv6 parse::link parse::plain parse::transport",
             "judge judge::answer judge::fenced",
         ],

@@ -25,16 +25,16 @@ const LISTEN: u8 = 10;
 
 /// Maps, sockets and a clock.
 #[derive(Debug, Default)]
-pub struct World {
+pub struct Environment {
     pub(super) memory: Memory,
     entries: BTreeMap<(usize, Vec<u8>), u64>,
     sockets: Vec<Vec<u8>>,
 }
 
-impl World {
+impl Environment {
     /// The maps of `program`, empty, arrays and data aside.
     pub fn new(program: &Program) -> Self {
-        let mut world = Self::default();
+        let mut env = Self::default();
         for (number, (_, map)) in (0..).zip(&program.maps) {
             let bytes = match map.map_type() {
                 ARRAY if !map.data().is_empty() => map.data().to_vec(),
@@ -42,10 +42,10 @@ impl World {
                 PER_CPU_ARRAY => vec![0; map.value_size() as usize],
                 _ => Vec::new(),
             };
-            let address = world.memory.add(bytes);
+            let address = env.memory.add(bytes);
             debug_assert_eq!(address, value_address(number));
         }
-        world
+        env
     }
 
     /// Enters a value in the map called `name`.

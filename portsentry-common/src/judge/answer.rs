@@ -1,17 +1,17 @@
 //! What is done about a probe: counted, blocked or fenced, told. It must not ask whether it is one.
 
-use super::{Action, fenced::challenge, held::held_as, is_enforced};
+use super::{Action, fenced::challenge, is_enforced, source_key::source_key};
 use crate::{
     address::Address,
     block::{Block, Origin, Proof},
     challenge::Challenged,
     counter::Counter,
     decide::{Verdict, counts, decide},
+    environment::{DedupKey, Entry, Environment, FamilyMaps, Flow, RateLimit, Relation, SourceKey},
     event::Event,
     frame::{Frame, Rewrite},
     parse::{Datagram, Link},
     tally::pair,
-    world::{Allowance, Entry, Flow, Held, Hosts, Kinship, Sight, World},
 };
 
 /// Counts a probe, reaches the verdict, carries it out and tells it.
@@ -21,41 +21,41 @@ pub(super) fn answer<A, F, W>(
     link: &Link,
     datagram: &Datagram<A>,
     flow: &Flow<A>,
-    world: &W,
+    env: &W,
 ) -> Action
 where
     A: Challenged,
     F: Rewrite,
-    W: Hosts<A>,
+    W: FamilyMaps<A>,
 {
     let Flow { probe, .. } = *flow;
-    let now_ns = world.now_ns();
-    world.count(Counter::Probes);
-    world.count(probe.kind.into());
-    let kinship = world.kinship(flow.source);
-    let held = held_as(flow.source, kinship, world.settings());
-    let (verdict, hits) = verdict(flow, kinship, &held, now_ns, world);
-    let mut event = event(frame, link, datagram, flow, now_ns, world);
+    let now_ns = env.now_ns();
+    env.count(Counter::Probes);
+    env.count(probe.kind.into());
+    let relation = env.relation(flow.source);
+    let key = source_key(flow.source, relation, env.settings());
+    let (verdict, hits) = verdict(flow, relation, &key, now_ns, env);
+    let mut event = event(frame, link, datagram, flow, now_ns, env);
     event.hits = hits;
-    event.prefix = held.prefix;
+    event.prefix = key.prefix;
     event.verdict = verdict as u8;
     match verdict {
         Verdict::Block => {
-            let block = block(&event, world.settings().block_ns);
-            enter(&mut event, &block, &held, world);
+            let block = block(&event, env.settings().block_ns);
+            enter(&mut event, &block, &key, env);
         }
         Verdict::Fence => {
-            fence(&event, &held, world);
-            if challenge(frame, link, datagram, flow, now_ns, world) {
+            fence(&event, &key, env);
+            if challenge(frame, link, datagram, flow, now_ns, env) {
                 return Action::Answer;
             }
         }
         _ => {
-            tell(&event, &held, world);
+            report(&event, &key, env);
             return Action::Pass;
         }
     }
-    world.count(Counter::DroppedProbes);
+    env.count(Counter::DroppedProbes);
     Action::Drop
 }
 
@@ -67,19 +67,19 @@ pub(super) fn event<A, F, W>(
     datagram: &Datagram<A>,
     flow: &Flow<A>,
     now_ns: u64,
-    world: &W,
+    env: &W,
 ) -> Event
 where
     A: Address,
     F: Frame,
-    W: World,
+    W: Environment,
 {
     let Flow { source, destination, probe } = *flow;
     Event {
         time_ns: now_ns,
         source: source.to_mapped(),
         destination: destination.to_mapped(),
-        interface: world.interface(),
+        interface: env.interface(),
         hits: 0,
         source_port: probe.source_port,
         port: probe.port,
@@ -98,23 +98,23 @@ where
 
 /// Blocks the source of `event`, and tells it.
 #[inline(always)]
-pub(super) fn enter<A: Address, W: Hosts<A>>(
+pub(super) fn enter<A: Address, W: FamilyMaps<A>>(
     event: &mut Event,
     block: &Block,
-    held: &Held<A>,
-    world: &W,
+    key: &SourceKey<A>,
+    env: &W,
 ) -> Entry {
-    let entry = world.block(held.key, block);
+    let entry = env.block(key.address, block);
     match entry {
         Entry::Entered => {
-            world.count(Counter::Blocked);
-            tell_at_once(event, world);
+            env.count(Counter::Blocked);
+            tell_at_once(event, env);
         }
         Entry::Already => {}
         Entry::Full => {
-            world.count(Counter::BlockedFull);
+            env.count(Counter::BlockedFull);
             event.verdict = Verdict::Full as u8;
-            tell(event, held, world);
+            report(event, key, env);
         }
     }
     entry
@@ -123,27 +123,27 @@ pub(super) fn enter<A: Address, W: Hosts<A>>(
 /// Fences the source of `event`, and tells it. A flood of forged sources must not turn the map over faster than a
 /// real one can be told from them, so there is an allowance; the probe itself is dropped in any case.
 #[inline(always)]
-fn fence<A: Address, W: Hosts<A>>(event: &Event, held: &Held<A>, world: &W) {
-    if !world.spend(Allowance::Fence, event.time_ns) {
-        world.count(Counter::OverFences);
-    } else if world.fence(held.key, &block(event, world.settings().fence_ns)) == Entry::Entered {
-        world.count(Counter::Fenced);
-        tell_at_once(event, world);
+fn fence<A: Address, W: FamilyMaps<A>>(event: &Event, key: &SourceKey<A>, env: &W) {
+    if !env.try_acquire(RateLimit::Fence, event.time_ns) {
+        env.count(Counter::OverFences);
+    } else if env.fence(key.address, &block(event, env.settings().fence_ns)) == Entry::Entered {
+        env.count(Counter::Fenced);
+        tell_at_once(event, env);
     }
 }
 
 /// The verdict, and which probe of its source this is (0 if it doesn't count).
 #[inline(always)]
-fn verdict<A: Address, W: Hosts<A>>(
+fn verdict<A: Address, W: FamilyMaps<A>>(
     flow: &Flow<A>,
-    kinship: Kinship,
-    held: &Held<A>,
+    relation: Relation,
+    key: &SourceKey<A>,
     now_ns: u64,
-    world: &W,
+    env: &W,
 ) -> (Verdict, u32) {
-    let settings = world.settings();
-    if kinship == Kinship::Exempt {
-        world.count(Counter::Ignored);
+    let settings = env.settings();
+    if relation == Relation::Exempt {
+        env.count(Counter::Ignored);
         return (Verdict::Ignored, 0);
     }
     if !counts(&flow.probe, settings) {
@@ -151,12 +151,12 @@ fn verdict<A: Address, W: Hosts<A>>(
     }
     // A trigger that the first probe reaches needs no memory, which spares it under a flood.
     let hits = if settings.trigger > 1 {
-        world.tally(held.key, pair(flow.destination, flow.probe.port), now_ns)
+        env.tally(key.address, pair(flow.destination, flow.probe.port), now_ns)
     } else {
         1
     };
     match decide(&flow.probe, hits, settings) {
-        Verdict::Block | Verdict::Fence if !is_enforced(world) => (Verdict::Report, hits),
+        Verdict::Block | Verdict::Fence if !is_enforced(env) => (Verdict::Report, hits),
         verdict => (verdict, hits),
     }
 }
@@ -185,28 +185,28 @@ pub(super) fn block(event: &Event, length_ns: u64) -> Block {
 
 /// Tells `event` unless the rate is exceeded or it repeats one told before.
 #[inline(always)]
-pub(super) fn tell<A: Address, W: Hosts<A>>(event: &Event, held: &Held<A>, world: &W) {
-    let sight = Sight { source: held.key, port: event.port, kind: event.kind };
-    if !world.spend(Allowance::Tell, event.time_ns) {
-        world.count(Counter::OverRate);
-    } else if world.is_repeat(&sight, event.time_ns) {
-        world.count(Counter::Repeated);
+pub(super) fn report<A: Address, W: FamilyMaps<A>>(event: &Event, key: &SourceKey<A>, env: &W) {
+    let key = DedupKey { source: key.address, port: event.port, kind: event.kind };
+    if !env.try_acquire(RateLimit::Report, event.time_ns) {
+        env.count(Counter::OverRate);
+    } else if env.is_repeat(&key, event.time_ns) {
+        env.count(Counter::Repeated);
     } else {
-        hand_over(event, world);
+        hand_over(event, env);
     }
 }
 
 /// Tells of a block, which can't repeat; if the rate forbids it, the daemon finds it in the map.
 #[inline(always)]
-fn tell_at_once<W: World>(event: &Event, world: &W) {
-    if world.spend(Allowance::Tell, event.time_ns) {
-        hand_over(event, world);
+fn tell_at_once<W: Environment>(event: &Event, env: &W) {
+    if env.try_acquire(RateLimit::Report, event.time_ns) {
+        hand_over(event, env);
     } else {
-        world.count(Counter::OverRate);
+        env.count(Counter::OverRate);
     }
 }
 
 #[inline(always)]
-fn hand_over<W: World>(event: &Event, world: &W) {
-    world.count(if world.tell(event) { Counter::Told } else { Counter::RingFull });
+fn hand_over<W: Environment>(event: &Event, env: &W) {
+    env.count(if env.report(event) { Counter::Reported } else { Counter::RingFull });
 }

@@ -3,9 +3,9 @@
 
 use super::{
     Action,
-    answer::{block, enter, event, tell},
-    held::held,
-    is_explained, is_trap,
+    answer::{block, enter, event, report},
+    is_benign, is_trap,
+    source_key::source_key_of,
 };
 use crate::{
     address::Address,
@@ -14,72 +14,72 @@ use crate::{
     classify::{Kind, Probe, Protocol},
     counter::Counter,
     decide::{Verdict, is_proven},
+    environment::{Entry, Environment, FamilyMaps, Flow, HandshakeCount, RateLimit},
     fence::{Doing, doing},
     frame::{Frame, Rewrite},
     parse::{Datagram, Link, Malformed, Plain, TcpFlags},
     tally::pair,
-    world::{Allowance, Entry, Flow, Hosts, Shaken, World},
 };
 
 /// Judges a packet of a fenced source.
 #[inline(always)]
-pub(super) fn fenced<A, F, W>(frame: &F, link: &Link, world: &W) -> Result<Action, Malformed>
+pub(super) fn fenced<A, F, W>(frame: &F, link: &Link, env: &W) -> Result<Action, Malformed>
 where
     A: Challenged + Plain,
     F: Rewrite,
-    W: Hosts<A>,
+    W: FamilyMaps<A>,
 {
     let source = A::source(frame, link)?;
     let datagram = &A::datagram(frame, link)?;
     let transport = &datagram.transport(frame)?;
-    let now_ns = world.now_ns();
+    let now_ns = env.now_ns();
     let destination = datagram.destination;
-    match doing(source, datagram, transport, world) {
-        Doing::Belongs => return Ok(pass(world)),
+    match doing(source, datagram, transport, env) {
+        Doing::Belongs => return Ok(pass(env)),
         Doing::Uses(probe) => {
             // A connection to a trap speaks for nobody.
-            if !is_trap(&probe, world) {
-                world.vouch(held(source, world).key, now_ns);
+            if !is_trap(&probe, env) {
+                env.mark_connected(source_key_of(source, env).address, now_ns);
             }
-            return Ok(pass(world));
+            return Ok(pass(env));
         }
         doing @ (Doing::Acknowledges(probe) | Doing::MayAcknowledge(probe)) => {
             let flow = Flow { source, destination, probe };
-            match acknowledged(frame, datagram, &flow, now_ns, world) {
+            match acknowledged(frame, datagram, &flow, now_ns, env) {
                 Some(true) => {
-                    world.count(Counter::Proven);
-                    prove(frame, link, datagram, &flow, now_ns, world);
+                    env.count(Counter::Proven);
+                    prove(frame, link, datagram, &flow, now_ns, env);
                 }
-                _ if matches!(doing, Doing::MayAcknowledge(_)) => return Ok(pass(world)),
-                Some(false) => world.count(Counter::Unproven),
+                _ if matches!(doing, Doing::MayAcknowledge(_)) => return Ok(pass(env)),
+                Some(false) => env.count(Counter::Unproven),
                 None => {}
             }
         }
         Doing::Opens(Some(probe)) => {
             let flow = Flow { source, destination, probe };
             let is_probe = probe.kind == Kind::Syn
-                && world.is_watched(probe.protocol, probe.port)
-                && !is_explained(&flow, world);
-            if is_probe && challenge(frame, link, datagram, &flow, now_ns, world) {
+                && env.is_watched(probe.protocol, probe.port)
+                && !is_benign(&flow, env);
+            if is_probe && challenge(frame, link, datagram, &flow, now_ns, env) {
                 return Ok(Action::Answer);
             }
             // A trap is all that a fence leaves open: the connection that it takes is proof.
-            if is_probe && is_trap(&probe, world) && world.settings().challenge_rate == 0 {
-                world.count(Counter::Steered);
-                world.steer(&flow);
-                return Ok(pass(world));
+            if is_probe && is_trap(&probe, env) && env.settings().challenge_rate == 0 {
+                env.count(Counter::Steered);
+                env.steer(&flow);
+                return Ok(pass(env));
             }
         }
         Doing::Opens(None) => {}
     }
-    world.count(Counter::DroppedFenced);
-    world.count_fenced(source);
+    env.count(Counter::DroppedFenced);
+    env.count_fenced(source);
     Ok(Action::Drop)
 }
 
 #[inline(always)]
-fn pass<W: World>(world: &W) -> Action {
-    world.count(Counter::PassedFenced);
+fn pass<W: Environment>(env: &W) -> Action {
+    env.count(Counter::PassedFenced);
     Action::Pass
 }
 
@@ -91,24 +91,24 @@ pub(super) fn challenge<A, F, W>(
     datagram: &Datagram<A>,
     flow: &Flow<A>,
     now_ns: u64,
-    world: &W,
+    env: &W,
 ) -> bool
 where
     A: Challenged,
     F: Rewrite,
-    W: Hosts<A>,
+    W: FamilyMaps<A>,
 {
-    if world.settings().challenge_rate == 0
+    if env.settings().challenge_rate == 0
         || flow.probe.kind != Kind::Syn
         || !is_answerable(link, datagram)
-        || !world.spend(Allowance::Answer, now_ns)
+        || !env.try_acquire(RateLimit::Answer, now_ns)
     {
         return false;
     }
-    let Some(secrets) = world.secrets() else { return false };
+    let Some(secrets) = env.secrets() else { return false };
     let is_written = write(frame, link, flow, secrets, now_ns);
     if is_written {
-        world.count(Counter::Answered);
+        env.count(Counter::Answered);
     }
     is_written
 }
@@ -121,25 +121,25 @@ fn acknowledged<A, F, W>(
     datagram: &Datagram<A>,
     flow: &Flow<A>,
     now_ns: u64,
-    world: &W,
+    env: &W,
 ) -> Option<bool>
 where
     A: Challenged,
     F: Frame,
-    W: Hosts<A>,
+    W: FamilyMaps<A>,
 {
     const MASK: u8 = TcpFlags::SYN | TcpFlags::RST | TcpFlags::ACK;
     let Probe { flags, protocol, port, .. } = flow.probe;
-    if world.settings().challenge_rate == 0
+    if env.settings().challenge_rate == 0
         || protocol != Protocol::Tcp
         || flags & MASK != TcpFlags::ACK
-        || !world.is_watched(protocol, port)
-        || !world.spend(Allowance::Check, now_ns)
+        || !env.is_watched(protocol, port)
+        || !env.try_acquire(RateLimit::Check, now_ns)
     {
         return None;
     }
     let (Some(secrets), Some([sequence, acknowledged])) =
-        (world.secrets(), frame.read::<[u32; 2]>(datagram.transport + 4))
+        (env.secrets(), frame.read::<[u32; 2]>(datagram.transport + 4))
     else {
         return None;
     };
@@ -150,27 +150,28 @@ where
 /// Tells of a source that has acknowledged a cookie as of the connection that it was to be, and blocks it once it has done
 /// so at enough traps. Until then, and if the blocked map is full, it stays fenced.
 #[inline(always)]
-fn prove<A, F, W>(frame: &F, link: &Link, datagram: &Datagram<A>, flow: &Flow<A>, now_ns: u64, world: &W)
+fn prove<A, F, W>(frame: &F, link: &Link, datagram: &Datagram<A>, flow: &Flow<A>, now_ns: u64, env: &W)
 where
     A: Address,
     F: Frame,
-    W: Hosts<A>,
+    W: FamilyMaps<A>,
 {
     let probe = Probe { kind: Kind::Connect, ..flow.probe };
     let flow = Flow { probe, ..*flow };
-    let held = held(flow.source, world);
-    let Shaken { traps, is_connected } = world.shake(held.key, pair(flow.destination, probe.port), now_ns);
-    let mut event = event(frame, link, datagram, &flow, now_ns, world);
+    let key = source_key_of(flow.source, env);
+    let HandshakeCount { traps, is_connected } =
+        env.count_handshake(key.address, pair(flow.destination, probe.port), now_ns);
+    let mut event = event(frame, link, datagram, &flow, now_ns, env);
     event.hits = traps;
-    event.prefix = held.prefix;
-    if !is_proven(traps, is_connected, world.settings()) {
+    event.prefix = key.prefix;
+    if !is_proven(traps, is_connected, env.settings()) {
         event.verdict = Verdict::Fence as u8;
-        tell(&event, &held, world);
+        report(&event, &key, env);
         return;
     }
     event.verdict = Verdict::Block as u8;
-    let block = Block { proof: Proof::Cookie as u8, ..block(&event, world.settings().block_ns) };
-    if enter(&mut event, &block, &held, world) != Entry::Full {
-        world.unfence(held.key);
+    let block = Block { proof: Proof::Cookie as u8, ..block(&event, env.settings().block_ns) };
+    if enter(&mut event, &block, &key, env) != Entry::Full {
+        env.unfence(key.address);
     }
 }

@@ -5,21 +5,21 @@ use crate::{
     address::Address,
     bound::{Known, stamp},
     classify::{Kind, Probe, Protocol},
+    environment::{FamilyMaps, Flow, Served},
     settings::Settings,
-    world::{Flow, Hosts, Served},
 };
 
 /// Whether a socket of the host's takes the packet, or did a moment ago (`SERVED_GRACE`).
 #[inline(always)]
-pub(super) fn is_served<A: Address, W: Hosts<A>>(flow: &Flow<A>, world: &W) -> bool {
+pub(super) fn is_served<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
     let Probe { protocol, port, .. } = flow.probe;
-    let (slot, horizon) = (world.slot(protocol, port), world.horizon());
-    match horizon.known(slot, &flow.probe, world.settings(), stamp(world.now_ns())) {
+    let (slot, horizon) = (env.slot(protocol, port), env.horizon());
+    match horizon.known(slot, &flow.probe, env.settings(), stamp(env.now_ns())) {
         Known::Served => true,
         Known::Unbound => false,
         Known::Unknown => {
-            world.has_socket(flow)
-                || horizon.is_worth_asking(slot) && world.is_in_served(flow, Served::All, horizon.open)
+            env.has_socket(flow)
+                || horizon.is_worth_asking(slot) && env.is_in_served(flow, Served::All, horizon.open)
         }
     }
 }
@@ -27,11 +27,11 @@ pub(super) fn is_served<A: Address, W: Hosts<A>>(flow: &Flow<A>, world: &W) -> b
 /// Whether the packet's destination is served by a socket that a look-up can't find, because it is bound to a device that lies
 /// above the interface.
 #[inline(always)]
-pub(crate) fn is_hidden<A: Address, W: Hosts<A>>(flow: &Flow<A>, world: &W) -> bool {
+pub(crate) fn is_hidden<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
     let Probe { protocol, port, .. } = flow.probe;
-    let horizon = world.horizon();
-    horizon.is_worth_asking(world.slot(protocol, port))
-        && world.is_in_served(flow, Served::ByInterface, horizon.open)
+    let horizon = env.horizon();
+    horizon.is_worth_asking(env.slot(protocol, port))
+        && env.is_in_served(flow, Served::ByInterface, horizon.open)
 }
 
 /// Whether a packet may answer a question of the host's whose socket has gone: only answers go to a port of the ephemeral

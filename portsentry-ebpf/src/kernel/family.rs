@@ -9,13 +9,13 @@ use portsentry_common::{
     address::{Address, Ipv4, Ipv6},
     block::Block,
     classify::Protocol,
+    environment::{Entry, Environment, Relation},
     gate::Gated,
     state::{NEIGHBOUR, NetworkKey},
-    world::{Entry, Kinship, World},
 };
 
 use crate::{
-    explained::{EXPLAINED_TCP_V4, EXPLAINED_TCP_V6, EXPLAINED_UDP_V4, EXPLAINED_UDP_V6},
+    benign::{BENIGN_TCP_V4, BENIGN_TCP_V6, BENIGN_UDP_V4, BENIGN_UDP_V6},
     gate::{GATE_V4, GATE_V6, Gate},
     maps,
     sockets::Tuple,
@@ -45,18 +45,18 @@ pub trait Family: Address + Gated + Tuple {
     /// Inserts a block; `flags` as of `bpf_map_update_elem`.
     fn insert(self, block: &Block, flags: u32) -> Result<(), i32>;
     /// What the networks that are never blocked, and those of this host, say of the address.
-    fn kinship(self) -> Kinship;
+    fn relation(self) -> Relation;
     /// The entry that `map` has for an address or its network, by that one's key: see [`Block::prefix`]. It may be over.
-    fn held_in<W: World>(
+    fn held_in<W: Environment>(
         source_and_key: [&Self; 2],
         may_be_alone: bool,
-        world: &W,
+        env: &W,
         map: impl Fn(&Self) -> Option<*mut Block>,
     ) -> Option<*mut Block>;
     /// The number of the locality that holds the address, if any.
     fn local(self) -> Option<u32>;
     /// Whether the address was explained in `moment` with the port of that place.
-    fn is_explained(self, protocol: Protocol, place: usize, moment: u64) -> bool;
+    fn is_benign(self, protocol: Protocol, place: usize, moment: u64) -> bool;
     /// Has it be explained in `moment` with that port.
     fn explain(self, protocol: Protocol, place: usize, moment: u64);
 
@@ -136,12 +136,12 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
-    fn kinship(self) -> Kinship {
-        kinship(maps::IGNORED_V4.get(Whole::of(bytemuck::cast::<_, [u32; 1]>(self)).key()))
+    fn relation(self) -> Relation {
+        relation(maps::IGNORED_V4.get(Whole::of(bytemuck::cast::<_, [u32; 1]>(self)).key()))
     }
 
     #[inline(always)]
-    fn held_in<W: World>(
+    fn held_in<W: Environment>(
         [_, key]: [&Self; 2],
         _: bool,
         _: &W,
@@ -156,11 +156,11 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
-    fn is_explained(self, protocol: Protocol, place: usize, moment: u64) -> bool {
+    fn is_benign(self, protocol: Protocol, place: usize, moment: u64) -> bool {
         let entry = explained_v4(self, moment);
         match protocol {
-            Protocol::Tcp => EXPLAINED_TCP_V4.holds(place, entry),
-            Protocol::Udp => EXPLAINED_UDP_V4.holds(place, entry),
+            Protocol::Tcp => BENIGN_TCP_V4.holds(place, entry),
+            Protocol::Udp => BENIGN_UDP_V4.holds(place, entry),
         }
     }
 
@@ -168,8 +168,8 @@ impl Family for Ipv4 {
     fn explain(self, protocol: Protocol, place: usize, moment: u64) {
         let entry = explained_v4(self, moment);
         match protocol {
-            Protocol::Tcp => EXPLAINED_TCP_V4.enter(place, entry),
-            Protocol::Udp => EXPLAINED_UDP_V4.enter(place, entry),
+            Protocol::Tcp => BENIGN_TCP_V4.enter(place, entry),
+            Protocol::Udp => BENIGN_UDP_V4.enter(place, entry),
         }
     }
 }
@@ -212,22 +212,22 @@ impl Family for Ipv6 {
     }
 
     #[inline(always)]
-    fn kinship(self) -> Kinship {
-        kinship(maps::IGNORED_V6.get(Whole::of(self.words()).key()))
+    fn relation(self) -> Relation {
+        relation(maps::IGNORED_V6.get(Whole::of(self.words()).key()))
     }
 
     #[inline(always)]
-    fn held_in<W: World>(
+    fn held_in<W: Environment>(
         [source, key]: [&Self; 2],
         may_be_alone: bool,
-        world: &W,
+        env: &W,
         map: impl Fn(&Self) -> Option<*mut Block>,
     ) -> Option<*mut Block> {
         if let Some(block) = map(key) {
             // SAFETY: a field of a map's value.
             let prefix = unsafe { (*block).prefix };
             // SAFETY: as above. One that is over must not hide that of the address alone.
-            let is_over = || unsafe { (*block).is_over(world.now_ns()) };
+            let is_over = || unsafe { (*block).is_over(env.now_ns()) };
             if prefix == 0 && key == source || prefix != 0 && !is_over() && is_stranger(source) {
                 return Some(block);
             }
@@ -241,11 +241,11 @@ impl Family for Ipv6 {
     }
 
     #[inline(always)]
-    fn is_explained(self, protocol: Protocol, place: usize, moment: u64) -> bool {
+    fn is_benign(self, protocol: Protocol, place: usize, moment: u64) -> bool {
         let entry = explained_v6(self, moment);
         match protocol {
-            Protocol::Tcp => EXPLAINED_TCP_V6.holds(place, entry),
-            Protocol::Udp => EXPLAINED_UDP_V6.holds(place, entry),
+            Protocol::Tcp => BENIGN_TCP_V6.holds(place, entry),
+            Protocol::Udp => BENIGN_UDP_V6.holds(place, entry),
         }
     }
 
@@ -253,8 +253,8 @@ impl Family for Ipv6 {
     fn explain(self, protocol: Protocol, place: usize, moment: u64) {
         let entry = explained_v6(self, moment);
         match protocol {
-            Protocol::Tcp => EXPLAINED_TCP_V6.enter(place, entry),
-            Protocol::Udp => EXPLAINED_UDP_V6.enter(place, entry),
+            Protocol::Tcp => BENIGN_TCP_V6.enter(place, entry),
+            Protocol::Udp => BENIGN_UDP_V6.enter(place, entry),
         }
     }
 }
@@ -290,25 +290,28 @@ fn blocked_network(version: u64, high: u64, low: u64) -> *mut Block {
     let key = Whole::of(bytemuck::cast::<_, [u32; 6]>(NetworkKey { version, address }));
     let Some(block) = maps::BLOCKED_NETWORKS.get(key.key()) else { return core::ptr::null_mut() };
     let [_, _, _, last] = address.words();
-    let kinship =
-        if version == u64::from(Ipv4::VERSION) { Ipv4::from_word(last).kinship() } else { address.kinship() };
-    if kinship == Kinship::Exempt { core::ptr::null_mut() } else { core::ptr::from_ref(block).cast_mut() }
+    let relation = if version == u64::from(Ipv4::VERSION) {
+        Ipv4::from_word(last).relation()
+    } else {
+        address.relation()
+    };
+    if relation == Relation::Exempt { core::ptr::null_mut() } else { core::ptr::from_ref(block).cast_mut() }
 }
 
 /// What a value of the ignored maps says: see [`NEIGHBOUR`].
 #[inline(always)]
-fn kinship(value: Option<&u32>) -> Kinship {
+fn relation(value: Option<&u32>) -> Relation {
     match value {
-        None => Kinship::Stranger,
-        Some(&NEIGHBOUR) => Kinship::Neighbour,
-        Some(_) => Kinship::Exempt,
+        None => Relation::Stranger,
+        Some(&NEIGHBOUR) => Relation::Neighbour,
+        Some(_) => Relation::Exempt,
     }
 }
 
 /// Whether `source` is held with its network. A function of its own, for the sake of the stack.
 #[inline(never)]
 fn is_stranger(source: &Ipv6) -> bool {
-    source.kinship() == Kinship::Stranger
+    source.relation() == Relation::Stranger
 }
 
 /// What stands for an address among the explained.

@@ -2,7 +2,7 @@
 
 use portsentry_common::classify::Protocol;
 
-use crate::{maps, opaque::opaque};
+use crate::{barrier_var::barrier_var, maps};
 
 /// Whether `port` (host byte order) is watched, by list or in advanced mode.
 #[inline(always)]
@@ -29,5 +29,5 @@ pub fn is_listed(protocol: Protocol, port: u16) -> bool {
 /// A port in network byte order, and within its bounds: a number that was swapped has none for Linux 6.1 and 6.12.
 #[inline(always)]
 pub fn swapped(port: u16) -> usize {
-    opaque(port.swap_bytes().into()) & usize::from(u16::MAX)
+    barrier_var(port.swap_bytes().into()) & usize::from(u16::MAX)
 }

@@ -71,7 +71,7 @@ pub(super) fn settle(pins: &Pins) -> Result<(), Error> {
 }
 
 /// Waits until whatever programs were running have ended: one that is attached no more may still enter a block.
-pub(super) fn let_programs_end() {
+pub(super) fn synchronize_rcu() {
     /// A program runs for microseconds, and nothing interrupts it for long.
     const LONG: Duration = Duration::from_millis(100);
     // A grace period of the kernel's RCU, under which programs run (membarrier(2)). Kernels with nohz_full refuse it.

@@ -4,8 +4,8 @@ use std::{net::IpAddr, time::Duration};
 
 use aya::maps::{HashMap, MapData, MapError};
 use portsentry_common::{
+    environment::HandshakeCount,
     tally::{Handshakes, Tally},
-    world::Shaken,
 };
 
 use super::{Error, error::os_error, monotonic_ns};
@@ -25,10 +25,10 @@ impl HandshakesMap {
     }
 
     /// Counts a handshake of `source` with the trap at `pair`, as the kernel program does.
-    pub fn shake(&mut self, source: IpAddr, pair: u32, window: Duration) -> Result<Shaken, Error> {
+    pub fn shake(&mut self, source: IpAddr, pair: u32, window: Duration) -> Result<HandshakeCount, Error> {
         let now_ns = now_ns();
         let window_ns = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
-        self.change(source, |handshakes| Shaken {
+        self.change(source, |handshakes| HandshakeCount {
             traps: handshakes.traps.count(pair, now_ns, window_ns),
             is_connected: handshakes.is_connected(now_ns),
         })

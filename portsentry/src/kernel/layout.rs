@@ -5,12 +5,12 @@ use aya::maps::{MapData, MapInfo};
 use portsentry_common::{
     block::Block,
     bound,
-    budget::Budget,
     challenge::Secrets,
     counter::Counters,
     event::Event,
     state,
     tally::{Handshakes, Tally},
+    token_bucket::TokenBuckets,
 };
 
 use super::{
@@ -53,8 +53,8 @@ impl Load {
             ("STEERED", size(size_of::<state::SteerKey>()), 4, Some(max_sources)),
             ("SOURCES", 16, size(size_of::<Tally>()), Some(max_sources)),
             (handshakes::MAP, 16, size(size_of::<Handshakes>()), None),
-            ("SIGHTS", size(size_of::<state::SightKey>()), WORD, Some(max_sources)),
-            ("BUDGET", 4, size(size_of::<Budget>()), None),
+            ("RECENT", size(size_of::<state::RecentKey>()), WORD, Some(max_sources)),
+            ("TOKEN_BUCKETS", 4, size(size_of::<TokenBuckets>()), None),
             ("COUNTERS", 4, size(size_of::<Counters>()), None),
             // A ring has neither keys nor values; the size of its records guards against another version's.
             ("EVENTS", 0, 0, Some(ring_size.max(size(size_of::<Event>())))),

@@ -329,7 +329,7 @@ impl Kernel {
     /// Has the program, which has looked everybody up so far, go by its gates: to be called once no other program is
     /// attached, so that none enters blocks any more.
     pub fn settle_gates(&self) -> Result<(), Error> {
-        gate::let_programs_end();
+        gate::synchronize_rcu();
         if self.entered == Some(entered(&self.counters()?)) {
             self.gate.close();
         } else {

@@ -73,7 +73,7 @@ const fn shown(counter: Counter) -> Option<(Shown, &'static str)> {
         Counter::Proven => (CHALLENGES, "proven"),
         Counter::Unproven => (CHALLENGES, "unproven"),
         Counter::Steered => (STEERED, "trap"),
-        Counter::Told => (EVENTS, "told"),
+        Counter::Reported => (EVENTS, "reported"),
         Counter::Repeated => (EVENTS, "repeated"),
         Counter::OverRate => (EVENTS, "over_rate"),
         Counter::RingFull => (EVENTS, "ring_full"),

@@ -1,14 +1,14 @@
 //! How much of `PORT_BANNER` answers a datagram: anybody can send one in another's name, and the answer goes there. It must
 //! not send, nor read a clock.
 
-use portsentry_common::{budget::Budget, settings::Settings, world::Allowance};
+use portsentry_common::{environment::RateLimit, settings::Settings, token_bucket::TokenBuckets};
 
 /// The banner's line, and what may still be answered with it.
 #[derive(Debug)]
 pub struct Banner {
     line: Vec<u8>,
     limits: Settings,
-    budget: Budget,
+    buckets: TokenBuckets,
 }
 
 impl Banner {
@@ -19,7 +19,7 @@ impl Banner {
             // As PortSentry sends it.
             line: text.map_or_else(Vec::new, |text| format!("{text}\n").into_bytes()),
             limits: Settings { challenge_rate: rate, ..Settings::UNSET }.paced(),
-            budget: Budget::default(),
+            buckets: TokenBuckets::default(),
         }
     }
 
@@ -33,7 +33,7 @@ impl Banner {
     /// for none. It is always shorter than the datagram, so that two traps never answer each other without end.
     pub fn answer(&mut self, received: usize, now_ns: u64) -> &[u8] {
         let length = self.line.len().min(received.saturating_sub(1));
-        let may = length > 0 && self.budget.spend(Allowance::Answer, &self.limits, now_ns);
+        let may = length > 0 && self.buckets.try_acquire(RateLimit::Answer, &self.limits, now_ns);
         &self.line[..if may { length } else { 0 }]
     }
 }

@@ -87,7 +87,7 @@ pub struct Ledger {
 
 /// A block in the kernel's map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct SourceState {
     /// The source.
     pub source: IpAddr,
     /// What the files are to say of it.
@@ -281,7 +281,7 @@ impl Ledger {
     pub fn take_over(
         &mut self,
         file: Option<&[Record]>,
-        map: &BTreeMap<IpAddr, Standing>,
+        map: &BTreeMap<IpAddr, SourceState>,
         is_exempt: impl Fn(&Record) -> bool,
     ) -> TakeOver {
         let mut then = TakeOver::default();
@@ -294,7 +294,7 @@ impl Ledger {
                 then.block.push(*record);
             }
         }
-        for Standing { source, hold, mirrored } in map.values().copied() {
+        for SourceState { source, hold, mirrored } in map.values().copied() {
             if is_exempt(&Record { source, hold }) || (mirrored && file.is_some() && !self.holds(source)) {
                 then.lift.push(Record { source, hold });
             } else if self.enter(source, hold) && !mirrored {
@@ -321,11 +321,11 @@ mod tests {
         Record { source, hold: hold(second) }
     }
 
-    fn standing(source: IpAddr, mirrored: bool) -> Standing {
-        Standing { source, hold: hold(9), mirrored }
+    fn standing(source: IpAddr, mirrored: bool) -> SourceState {
+        SourceState { source, hold: hold(9), mirrored }
     }
 
-    fn map<const N: usize>(standings: [Standing; N]) -> BTreeMap<IpAddr, Standing> {
+    fn map<const N: usize>(standings: [SourceState; N]) -> BTreeMap<IpAddr, SourceState> {
         standings.map(|standing| (standing.source, standing)).into()
     }
 

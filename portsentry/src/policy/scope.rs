@@ -7,10 +7,10 @@ use std::{collections::BTreeMap, net::IpAddr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use portsentry_common::{
     address::Ipv6,
-    judge::held_as,
+    environment::{Locality, Relation},
+    judge::source_key,
     settings::Settings,
     state::NEIGHBOUR,
-    world::{Kinship, Locality},
 };
 
 use super::networks::Networks;
@@ -107,8 +107,8 @@ impl Exemptions {
     pub fn prefix_of(&self, source: IpAddr, prefix: u8) -> u8 {
         let IpAddr::V6(address) = source else { return 0 };
         let is_near = self.neighbours.iter().any(|network| network.contains(&source));
-        let kinship = if is_near { Kinship::Neighbour } else { Kinship::Stranger };
-        held_as(Ipv6::from(address), kinship, &Settings::UNSET.held_by(prefix)).prefix
+        let relation = if is_near { Relation::Neighbour } else { Relation::Stranger };
+        source_key(Ipv6::from(address), relation, &Settings::UNSET.held_by(prefix)).prefix
     }
 
     /// Those that must not be missing where there is no room for all, the most important first: without its gateway or

@@ -13,12 +13,12 @@ use lru::LruCache;
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Proof,
-    budget::Budget,
     classify::{Kind, Protocol},
     decide::{Verdict, is_proven},
+    environment::{HandshakeCount, RateLimit},
     settings::Settings,
     tally::{self, Tally},
-    world::{Allowance, Shaken},
+    token_bucket::TokenBuckets,
 };
 
 use crate::config::Response;
@@ -33,8 +33,8 @@ const TOLD: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 pub struct Visits {
     counted: HashMap<IpAddr, Tally>,
     /// When each was told last, in nanoseconds.
-    told: LruCache<Sight, u64>,
-    budget: Budget,
+    told: LruCache<DedupKey, u64>,
+    buckets: TokenBuckets,
     limits: Settings,
     left_out: LeftOut,
 }
@@ -53,7 +53,7 @@ pub struct Call {
 }
 
 /// What makes a visit a repeat of one told before: its source, port and protocol.
-pub type Sight = (IpAddr, u16, Protocol);
+pub type DedupKey = (IpAddr, u16, Protocol);
 
 /// The rules' settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Visits {
         Self {
             counted: HashMap::new(),
             told: LruCache::new(TOLD),
-            budget: Budget::default(),
+            buckets: TokenBuckets::default(),
             limits: Settings { repeat_ns, tally_ns, event_rate, fence_rate, proof_traps, ..Settings::UNSET }
                 .paced(),
             left_out: LeftOut::default(),
@@ -117,7 +117,13 @@ impl Visits {
 
     /// The verdict on a visit, and how many distinct traps its source has visited (0 if it doesn't count). `shaken` is what
     /// the source's completed handshakes amount to, this one included.
-    pub fn judge(&mut self, call: &Call, is_exempt: bool, rules: Rules, shaken: Shaken) -> (Verdict, u32) {
+    pub fn judge(
+        &mut self,
+        call: &Call,
+        is_exempt: bool,
+        rules: Rules,
+        shaken: HandshakeCount,
+    ) -> (Verdict, u32) {
         let Call { source, pair, proof, now_ns } = *call;
         if is_exempt {
             return (Verdict::Ignored, 0);
@@ -140,27 +146,27 @@ impl Visits {
 
     /// Whether a source with these handshakes is spared only because it is connected.
     #[must_use]
-    pub fn would_spare(&self, shaken: Shaken) -> bool {
+    pub fn would_spare(&self, shaken: HandshakeCount) -> bool {
         is_proven(shaken.traps, false, &self.limits) && !is_proven(shaken.traps, true, &self.limits)
     }
 
     /// Whether one more source may be fenced at `now_ns`, nanoseconds since any fixed moment.
     pub fn may_fence(&mut self, now_ns: u64) -> bool {
-        let may = self.budget.spend(Allowance::Fence, &self.limits, now_ns);
+        let may = self.buckets.try_acquire(RateLimit::Fence, &self.limits, now_ns);
         self.left_out.unfenced += u64::from(!may);
         may
     }
 
     /// Whether a visit may be told at `now_ns`. One that has `entered` its source in the kernel's maps is no repeat.
-    pub fn may_tell(&mut self, sight: Sight, entered: bool, now_ns: u64) -> bool {
-        let told_ns = self.told.get(&sight);
+    pub fn may_tell(&mut self, key: DedupKey, entered: bool, now_ns: u64) -> bool {
+        let told_ns = self.told.get(&key);
         let is_repeat = told_ns.is_some_and(|told_ns| now_ns.wrapping_sub(*told_ns) < self.limits.repeat_ns);
         if is_repeat && !entered {
             return false;
         }
-        let may = self.budget.spend(Allowance::Tell, &self.limits, now_ns);
+        let may = self.buckets.try_acquire(RateLimit::Report, &self.limits, now_ns);
         if may {
-            self.told.put(sight, now_ns);
+            self.told.put(key, now_ns);
         }
         self.left_out.untold += u64::from(!may);
         may

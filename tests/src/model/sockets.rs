@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use portsentry_common::{
     address::Address,
     classify::Protocol,
-    world::{Connection, Flow},
+    environment::{Connection, Flow},
 };
 
 use super::ip;

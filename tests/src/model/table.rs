@@ -6,7 +6,7 @@ use portsentry_common::{
     address::Address,
     bound::{Horizon, PER_SECOND, Slot, stamp},
     classify::Protocol,
-    world::{Flow, Served},
+    environment::{Flow, Served},
 };
 
 use super::ip;

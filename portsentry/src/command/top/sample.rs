@@ -172,7 +172,7 @@ impl View {
             rate("dropped", &[Counter::Dropped, Counter::DroppedProbes, Counter::DroppedFenced]),
             rate("newly blocked", &[Counter::Blocked, Counter::Proven]),
             rate("newly fenced", &[Counter::Fenced]),
-            rate("told", &[Counter::Told]),
+            rate("reported", &[Counter::Reported]),
             rate("not told", &[Counter::OverRate, Counter::RingFull]),
         ];
         let mut kinds: Vec<Rate> = KINDS.iter().map(|(counter, name)| rate(name, &[*counter])).collect();

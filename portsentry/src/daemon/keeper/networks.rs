@@ -8,7 +8,7 @@ use std::{
 use ipnet::IpNet;
 
 use super::Keeper;
-use crate::policy::{Record, Standing, network_of};
+use crate::policy::{Record, SourceState, network_of};
 
 impl Keeper {
     /// Lifts networks in which this host's neighbours are: those are held each alone.
@@ -24,9 +24,9 @@ impl Keeper {
     /// the `lines` of the blocked file. Single addresses stay held. Returns what still stands.
     pub(super) fn let_go(
         &mut self,
-        mut standings: BTreeMap<IpAddr, Standing>,
+        mut standings: BTreeMap<IpAddr, SourceState>,
         lines: Option<&mut Vec<Record>>,
-    ) -> BTreeMap<IpAddr, Standing> {
+    ) -> BTreeMap<IpAddr, SourceState> {
         let prefix = if self.prefix >= 128 { 0 } else { self.prefix };
         let is_other = |other: u8| other != 0 && other != prefix;
         let mut gone: BTreeSet<IpNet> = standings

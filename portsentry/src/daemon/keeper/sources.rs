@@ -15,7 +15,7 @@ use portsentry_common::{
 use super::Keeper;
 use crate::{
     kernel::{self, Found, Kernel, Moment},
-    policy::{Hold, Record, Sighting, Standing, TakeOver, calls_for_kill, network_of},
+    policy::{Hold, Record, Sighting, SourceState, TakeOver, calls_for_kill, network_of},
 };
 
 /// Fences that are found and written down at a time.
@@ -109,7 +109,7 @@ impl Keeper {
     }
 
     /// What the kernel's maps say of `source` now.
-    pub(super) fn standing(&self, source: IpAddr) -> Result<Option<Standing>, kernel::Error> {
+    pub(super) fn standing(&self, source: IpAddr) -> Result<Option<SourceState>, kernel::Error> {
         let now = Moment::now();
         let Kernel { blocked, fenced, .. } = &self.kernel;
         let blocked = blocked.get(source)?.and_then(|block| standing(source, &block, false, now));
@@ -127,7 +127,7 @@ impl Keeper {
         let over: Vec<IpAddr> = self.ledger.over(SystemTime::now()).collect();
         for source in over {
             match self.standing(source) {
-                Ok(Some(Standing { hold, .. })) => {
+                Ok(Some(SourceState { hold, .. })) => {
                     self.ledger.lift(source);
                     self.ledger.enter(source, hold);
                 }
@@ -166,7 +166,7 @@ impl Keeper {
     pub(super) fn record_unrecorded(&mut self) -> Result<bool, kernel::Error> {
         let mut found = 0;
         let (blocked, fenced) = (self.kernel.blocked.read()?, self.kernel.fenced.read()?);
-        for Standing { source, hold, mirrored } in standings(&blocked, &fenced) {
+        for SourceState { source, hold, mirrored } in standings(&blocked, &fenced) {
             if mirrored || (hold.is_fence && found == FENCES) {
                 continue;
             }
@@ -209,7 +209,7 @@ impl Keeper {
     }
 
     /// What proved those whom only the file knows, as after a reboot, is in the evidence: the file doesn't tell.
-    fn recall_proofs(&mut self, lines: &mut [Record], standings: &BTreeMap<IpAddr, Standing>) {
+    fn recall_proofs(&mut self, lines: &mut [Record], standings: &BTreeMap<IpAddr, SourceState>) {
         let is_forgotten = |line: &&mut Record| {
             line.hold.proof == Proof::None && !line.hold.is_fence && !standings.contains_key(&line.source)
         };
@@ -235,7 +235,7 @@ impl Keeper {
         }
         let (mut lines, problems) = self.files.read();
         let now = SystemTime::now();
-        let standings: BTreeMap<IpAddr, Standing> =
+        let standings: BTreeMap<IpAddr, SourceState> =
             standings(&found.blocked, &found.fenced).map(|standing| (standing.source, standing)).collect();
         let standings = self.let_go(standings, lines.as_mut());
         if let Some(lines) = &mut lines {
@@ -244,7 +244,7 @@ impl Keeper {
         for line in lines.iter_mut().flatten() {
             line.hold.until = self.until(line.source, &line.hold);
             // The kernel's clock is never set. An end that an administrator writes is a moment, by the wall clock.
-            if let Some(Standing { hold, .. }) = standings.get(&line.source)
+            if let Some(SourceState { hold, .. }) = standings.get(&line.source)
                 && line.hold.is_fence == hold.is_fence
                 && line.hold.proof != Proof::Administrator
             {
@@ -325,7 +325,7 @@ impl Keeper {
 fn standings<'a>(
     blocked: &'a [(IpAddr, Block)],
     fenced: &'a [(IpAddr, Block)],
-) -> impl Iterator<Item = Standing> + use<'a> {
+) -> impl Iterator<Item = SourceState> + use<'a> {
     let now = Moment::now();
     let each = [(fenced, true), (blocked, false)].into_iter();
     each.flat_map(move |(map, is_fence)| {
@@ -333,7 +333,7 @@ fn standings<'a>(
     })
 }
 
-fn standing(source: IpAddr, block: &Block, is_fence: bool, now: Moment) -> Option<Standing> {
+fn standing(source: IpAddr, block: &Block, is_fence: bool, now: Moment) -> Option<SourceState> {
     let now_ns = u64::try_from(now.monotonic_ns).unwrap_or_default();
     // Whom the list names no file of ours does.
     if block.is_over(now_ns) || block.origin == Origin::List as u8 {
@@ -349,7 +349,7 @@ fn standing(source: IpAddr, block: &Block, is_fence: bool, now: Moment) -> Optio
         is_fence,
         prefix: block.prefix,
     };
-    Some(Standing { source, hold, mirrored: block.mirrored != 0 })
+    Some(SourceState { source, hold, mirrored: block.mirrored != 0 })
 }
 
 fn is_over(record: &Record, now: SystemTime) -> bool {

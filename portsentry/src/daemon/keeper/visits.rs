@@ -2,7 +2,7 @@
 //! `portsentry-common`). It must not hold the rules: those are `policy`'s.
 
 use ipnet::IpNet;
-use portsentry_common::{block::Proof, classify::Protocol, decide::Verdict, world::Shaken};
+use portsentry_common::{block::Proof, classify::Protocol, decide::Verdict, environment::HandshakeCount};
 
 use super::{super::trap::Visit, Keeper};
 use crate::{
@@ -48,7 +48,7 @@ impl Keeper {
         let shaken = if is_proof && rules.ask_for_proof() && !is_exempt {
             self.shake(network, pair)
         } else {
-            Shaken { traps: 0, is_connected: false }
+            HandshakeCount { traps: 0, is_connected: false }
         };
         let call = trap::Call { source: network.addr(), pair, proof, now_ns };
         let (verdict, hits) = self.visits.judge(&call, is_exempt, rules, shaken);
@@ -76,15 +76,15 @@ impl Keeper {
     }
 
     /// Counts a completed handshake, beside those that the kernel program counts.
-    fn shake(&mut self, source: IpNet, pair: u32) -> Shaken {
+    fn shake(&mut self, source: IpNet, pair: u32) -> HandshakeCount {
         let shaken =
             self.kernel.handshakes.shake(source.addr(), pair, self.trigger_window).unwrap_or_else(|error| {
                 self.journal.error(&error);
-                Shaken { traps: 1, is_connected: false }
+                HandshakeCount { traps: 1, is_connected: false }
             });
         let is_connected =
             shaken.is_connected || self.visits.would_spare(shaken) && self.is_connected(source);
-        Shaken { is_connected, ..shaken }
+        HandshakeCount { is_connected, ..shaken }
     }
 
     /// Enters the source of a visit in the kernel's maps; whether it was not held before. `None` if there is nothing to

@@ -17,8 +17,8 @@ fn source(number: u32) -> IpAddr {
     IpAddr::from(number.to_be_bytes())
 }
 
-const fn shaken(traps: u32) -> Shaken {
-    Shaken { traps, is_connected: false }
+const fn shaken(traps: u32) -> HandshakeCount {
+    HandshakeCount { traps, is_connected: false }
 }
 
 fn call(source: IpAddr, pair: u32, proof: Proof) -> Call {
@@ -27,7 +27,7 @@ fn call(source: IpAddr, pair: u32, proof: Proof) -> Call {
 
 #[test]
 fn connections_to_enough_traps_prove_and_datagrams_do_not() {
-    let client = |traps| Shaken { traps, is_connected: true };
+    let client = |traps| HandshakeCount { traps, is_connected: true };
     let (connection, none) = (Proof::Connection, Proof::None);
     for (trigger, response, fences, proof, is_exempt, shaken, expected) in [
         (0, Response::Block, true, connection, false, shaken(1), (Verdict::Fence, 1)),

@@ -5,27 +5,27 @@
 
 use crate::{
     address::Address,
+    environment::{FamilyMaps, Relation, SourceKey},
     settings::Settings,
-    world::{Held, Hosts, Kinship},
 };
 
 /// What `source` is held by, if it is that to this host.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "a prefix has 128 bits at the most")]
-pub fn held_as<A: Address>(source: A, kinship: Kinship, settings: &Settings) -> Held<A> {
-    if settings.prefix == 0 || kinship != Kinship::Stranger || source.is_of_many() {
-        Held { key: source, prefix: 0 }
+pub fn source_key<A: Address>(source: A, relation: Relation, settings: &Settings) -> SourceKey<A> {
+    if settings.prefix == 0 || relation != Relation::Stranger || source.is_of_many() {
+        SourceKey { address: source, prefix: 0 }
     } else {
-        Held { key: source.without(settings.host_bits), prefix: settings.prefix as u8 }
+        SourceKey { address: source.without(settings.host_bits), prefix: settings.prefix as u8 }
     }
 }
 
 /// What `source` is held by.
 #[inline(always)]
-pub(super) fn held<A: Address, W: Hosts<A>>(source: A, world: &W) -> Held<A> {
-    let settings = world.settings();
+pub(super) fn source_key_of<A: Address, W: FamilyMaps<A>>(source: A, env: &W) -> SourceKey<A> {
+    let settings = env.settings();
     // The look-up is for IPv6 alone, where it matters.
     let needs_look = settings.prefix != 0 && !source.is_of_many();
-    let kinship = if needs_look { world.kinship(source) } else { Kinship::Stranger };
-    held_as(source, kinship, settings)
+    let relation = if needs_look { env.relation(source) } else { Relation::Stranger };
+    source_key(source, relation, settings)
 }

@@ -9,13 +9,13 @@ use crate::atomic;
 /// In the program's own data, which is read without a look-up. Each protocol has a table, so that none needs to stand
 /// in it.
 #[unsafe(no_mangle)]
-pub static EXPLAINED_TCP_V4: Explained<1> = Explained::EMPTY;
+pub static BENIGN_TCP_V4: BenignFlows<1> = BenignFlows::EMPTY;
 #[unsafe(no_mangle)]
-pub static EXPLAINED_TCP_V6: Explained<2> = Explained::EMPTY;
+pub static BENIGN_TCP_V6: BenignFlows<2> = BenignFlows::EMPTY;
 #[unsafe(no_mangle)]
-pub static EXPLAINED_UDP_V4: Explained<1> = Explained::EMPTY;
+pub static BENIGN_UDP_V4: BenignFlows<1> = BenignFlows::EMPTY;
 #[unsafe(no_mangle)]
-pub static EXPLAINED_UDP_V6: Explained<2> = Explained::EMPTY;
+pub static BENIGN_UDP_V6: BenignFlows<2> = BenignFlows::EMPTY;
 
 /// One for each sum of two 16-bit numbers.
 const PLACES: usize = 1 << 17;
@@ -30,7 +30,7 @@ pub fn place(ending: u16, port: usize) -> usize {
 
 /// A table of entries of so many words.
 #[repr(transparent)]
-pub struct Explained<const WORDS: usize>(UnsafeCell<[[u64; WORDS]; PLACES]>);
+pub struct BenignFlows<const WORDS: usize>(UnsafeCell<[[u64; WORDS]; PLACES]>);
 
 /// What the last word of an entry says while its others are written. An entry's own is an address combined with a number at
 /// random, which nobody can have be this one.
@@ -38,9 +38,9 @@ const BUSY: u64 = 1;
 
 // SAFETY: its words are aligned, and read and written whole. One writer at a time has an entry; who reads it in just that
 // nanosecond may see a word of each.
-unsafe impl<const WORDS: usize> Sync for Explained<WORDS> {}
+unsafe impl<const WORDS: usize> Sync for BenignFlows<WORDS> {}
 
-impl<const WORDS: usize> Explained<WORDS> {
+impl<const WORDS: usize> BenignFlows<WORDS> {
     const EMPTY: Self = Self(UnsafeCell::new([[0; WORDS]; PLACES]));
 
     /// Whether `entry` stands at `place`.

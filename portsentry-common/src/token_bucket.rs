@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{settings::Settings, world::Allowance};
+use crate::{environment::RateLimit, settings::Settings};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -12,9 +12,9 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// wait for the next second. At most a second's worth is spent at once.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Pod, Zeroable)]
-pub struct Budget {
+pub struct TokenBuckets {
     /// Events to tell.
-    pub tell_ns: u64,
+    pub report_ns: u64,
     /// Fences to make.
     pub fence_ns: u64,
     /// SYNs to answer.
@@ -23,17 +23,17 @@ pub struct Budget {
     pub check_ns: u64,
 }
 
-const _: () = assert!(size_of::<Budget>() == 32);
+const _: () = assert!(size_of::<TokenBuckets>() == 32);
 
-impl Budget {
+impl TokenBuckets {
     /// Takes one of an allowance; `false` if nothing of it is left at `now_ns`.
     #[inline(always)]
-    pub fn spend(&mut self, allowance: Allowance, settings: &Settings, now_ns: u64) -> bool {
-        let (whole_ns, each_ns) = match allowance {
-            Allowance::Tell => (&mut self.tell_ns, settings.event_each_ns),
-            Allowance::Fence => (&mut self.fence_ns, settings.fence_each_ns),
-            Allowance::Answer => (&mut self.answer_ns, settings.challenge_each_ns),
-            Allowance::Check => (&mut self.check_ns, settings.challenge_each_ns),
+    pub fn try_acquire(&mut self, limit: RateLimit, settings: &Settings, now_ns: u64) -> bool {
+        let (whole_ns, each_ns) = match limit {
+            RateLimit::Report => (&mut self.report_ns, settings.event_each_ns),
+            RateLimit::Fence => (&mut self.fence_ns, settings.fence_each_ns),
+            RateLimit::Answer => (&mut self.answer_ns, settings.challenge_each_ns),
+            RateLimit::Check => (&mut self.check_ns, settings.challenge_each_ns),
         };
         if each_ns == Settings::NEVER {
             return false;
@@ -55,51 +55,55 @@ mod tests {
 
     use super::*;
 
-    fn spend(budget: &mut Budget, rate: u32, now_ns: u64) -> bool {
-        budget.spend(Allowance::Fence, &Settings { fence_rate: rate, ..Settings::UNSET }.paced(), now_ns)
+    fn try_acquire(buckets: &mut TokenBuckets, rate: u32, now_ns: u64) -> bool {
+        buckets.try_acquire(
+            RateLimit::Fence,
+            &Settings { fence_rate: rate, ..Settings::UNSET }.paced(),
+            now_ns,
+        )
     }
 
     #[test]
     fn a_seconds_worth_goes_at_once_and_comes_back_bit_by_bit() {
-        let mut budget = Budget::default();
+        let mut buckets = TokenBuckets::default();
         let now = 77 * SECOND_NS;
-        assert_eq!((0..100).filter(|_| spend(&mut budget, 10, now)).count(), 10);
-        assert!(!spend(&mut budget, 10, now + SECOND_NS / 10 - 1));
-        assert!(spend(&mut budget, 10, now + SECOND_NS / 10));
-        assert!(!spend(&mut budget, 10, now + SECOND_NS / 10));
+        assert_eq!((0..100).filter(|_| try_acquire(&mut buckets, 10, now)).count(), 10);
+        assert!(!try_acquire(&mut buckets, 10, now + SECOND_NS / 10 - 1));
+        assert!(try_acquire(&mut buckets, 10, now + SECOND_NS / 10));
+        assert!(!try_acquire(&mut buckets, 10, now + SECOND_NS / 10));
     }
 
     #[test]
     fn none_is_none_and_most_is_no_limit() {
-        let mut budget = Budget::default();
-        assert!((0..10).all(|now| !spend(&mut budget, 0, now)));
-        assert!((0..1_000_000).all(|_| spend(&mut budget, u32::MAX, 5)));
+        let mut buckets = TokenBuckets::default();
+        assert!((0..10).all(|now| !try_acquire(&mut buckets, 0, now)));
+        assert!((0..1_000_000).all(|_| try_acquire(&mut buckets, u32::MAX, 5)));
     }
 
     #[test]
     fn allowances_are_apart() {
         let settings =
             Settings { event_rate: 1, fence_rate: 1, challenge_rate: 1, ..Settings::UNSET }.paced();
-        let mut budget = Budget::default();
-        for allowance in [Allowance::Tell, Allowance::Fence, Allowance::Answer, Allowance::Check] {
-            assert!(budget.spend(allowance, &settings, 9));
-            assert!(!budget.spend(allowance, &settings, 9));
+        let mut buckets = TokenBuckets::default();
+        for limit in [RateLimit::Report, RateLimit::Fence, RateLimit::Answer, RateLimit::Check] {
+            assert!(buckets.try_acquire(limit, &settings, 9));
+            assert!(!buckets.try_acquire(limit, &settings, 9));
         }
     }
 
     #[test]
     fn what_another_boot_left_does_not_stop_it() {
-        let mut budget = Budget { fence_ns: 1000 * SECOND_NS, ..Budget::default() };
-        assert!(spend(&mut budget, 1, 5) && !spend(&mut budget, 1, 6));
+        let mut buckets = TokenBuckets { fence_ns: 1000 * SECOND_NS, ..TokenBuckets::default() };
+        assert!(try_acquire(&mut buckets, 1, 5) && !try_acquire(&mut buckets, 1, 6));
     }
 
     proptest! {
         #[test]
         fn no_more_than_the_rate(rate in 1u32..5000, steps in prop::collection::vec(0u64..3_000_000, 1..3000)) {
-            let (mut budget, mut now, mut spent) = (Budget::default(), SECOND_NS, 0u64);
+            let (mut buckets, mut now, mut spent) = (TokenBuckets::default(), SECOND_NS, 0u64);
             for step in steps {
                 now += step;
-                spent += u64::from(spend(&mut budget, rate, now));
+                spent += u64::from(try_acquire(&mut buckets, rate, now));
             }
             let each = SECOND_NS / u64::from(rate);
             prop_assert!(spent * each <= now, "{spent} in {} ns", now - SECOND_NS);

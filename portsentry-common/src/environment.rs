@@ -40,9 +40,9 @@ impl From<Option<u32>> for Locality {
 
 /// What each CPU may do only so often in a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Allowance {
+pub enum RateLimit {
     /// Tell the daemon of a probe.
-    Tell,
+    Report,
     /// Fence a source.
     Fence,
     /// Answer a SYN with a cookie.
@@ -84,8 +84,8 @@ pub struct Flow<A> {
 
 /// A probe that may have been told before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Sight<A> {
-    /// The key of where it says it came from (see [`Held`]).
+pub struct DedupKey<A> {
+    /// The key of where it says it came from (see [`SourceKey`]).
     pub source: A,
     /// Port that it went to, host byte order.
     pub port: u16,
@@ -106,7 +106,7 @@ pub enum Connection {
 
 /// What a source's completed handshakes amount to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shaken {
+pub struct HandshakeCount {
     /// Distinct traps so far.
     pub traps: u32,
     /// Whether the source has been using an established connection to a service of ours.
@@ -115,7 +115,7 @@ pub struct Shaken {
 
 /// What a source is to this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kinship {
+pub enum Relation {
     /// Nothing.
     Stranger,
     /// Its network is one that this host is in, with a gateway and perhaps others of the administrator's.
@@ -126,15 +126,15 @@ pub enum Kinship {
 
 /// By what a source is counted, limited and held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held<A> {
+pub struct SourceKey<A> {
     /// Its address, or the first of its network.
-    pub key: A,
+    pub address: A,
     /// The network's length; 0 for the address alone.
     pub prefix: u8,
 }
 
 /// What is the same for both address families.
-pub trait World {
+pub trait Environment {
     /// The settings.
     fn settings(&self) -> &Settings;
 
@@ -162,7 +162,7 @@ pub trait World {
     fn is_listed(&self, protocol: Protocol, port: u16) -> bool;
 
     /// Takes one of this second's `allowance`; `false` if none is left at `now_ns`.
-    fn spend(&self, allowance: Allowance, now_ns: u64) -> bool;
+    fn try_acquire(&self, limit: RateLimit, now_ns: u64) -> bool;
 
     /// Which stamps of the table of bound ports count.
     fn horizon(&self) -> &Horizon;
@@ -171,25 +171,25 @@ pub trait World {
     fn secrets(&self) -> Option<&Secrets>;
 
     /// Hands `event` to the daemon; `false` if the ring is full.
-    fn tell(&self, event: &Event) -> bool;
+    fn report(&self, event: &Event) -> bool;
 }
 
 /// What spares nearly every packet all other questions.
-pub trait Shortcuts<A> {
+pub trait FastMaps<A> {
     /// Whether anybody is blocked or fenced whose address has this bit in the gate (see [`crate::gate`]). `true` only means
-    /// that [`Hosts::is_blocked`] and [`Hosts::is_fenced`] must tell.
+    /// that [`FamilyMaps::is_blocked`] and [`FamilyMaps::is_fenced`] must tell.
     fn may_be_blocked(&self, bit: u32) -> bool;
 
     /// Whether the destination alone, a socket on it, or that nobody watches the port (host byte order), explained a packet
-    /// shortly before that went to the same: see [`Hosts::remember`]. `false` only means that the others must tell. `ending`
+    /// shortly before that went to the same: see [`FamilyMaps::remember`]. `false` only means that the others must tell. `ending`
     /// is the destination's: who has it in a packet reads it there, which spares cutting it out.
-    fn was_explained(&self, destination: A, ending: u16, protocol: Protocol, port: u16) -> bool;
+    fn is_known_benign(&self, destination: A, ending: u16, protocol: Protocol, port: u16) -> bool;
 }
 
 /// What is kept for each address family. Sources are those of packets where the kernel program only looks, and keys (see
-/// [`Held`]) where it enters something. Those who are asked for at any rate are handed over where they lie: that is how a map
+/// [`SourceKey`]) where it enters something. Those who are asked for at any rate are handed over where they lie: that is how a map
 /// wants them, and a copy would cost stack.
-pub trait Hosts<A>: World + Shortcuts<A> {
+pub trait FamilyMaps<A>: Environment + FastMaps<A> {
     /// Whether anybody may be held alone that others of its network would be held with.
     fn may_be_alone(&self) -> bool;
 
@@ -198,11 +198,11 @@ pub trait Hosts<A>: World + Shortcuts<A> {
     fn is_blocked(&self, source: &A, key: &A, may_be_alone: bool) -> bool;
 
     /// Whether a blocked network holds `source`, and no ignored one does; if so, adds one to its dropped packets.
-    /// Asked only of those who [`Shortcuts::may_be_blocked`].
+    /// Asked only of those who [`FastMaps::may_be_blocked`].
     fn is_in_blocked_network(&self, source: A) -> bool;
 
     /// What `source` is to this host.
-    fn kinship(&self, source: A) -> Kinship;
+    fn relation(&self, source: A) -> Relation;
 
     /// Whose address `destination` is.
     fn locality(&self, destination: A) -> Locality;
@@ -225,13 +225,13 @@ pub trait Hosts<A>: World + Shortcuts<A> {
     fn tally(&self, key: A, pair: u32, now_ns: u64) -> u32;
 
     /// Counts a handshake of the source `key` with the trap at `pair`.
-    fn shake(&self, key: A, pair: u32, now_ns: u64) -> Shaken;
+    fn count_handshake(&self, key: A, pair: u32, now_ns: u64) -> HandshakeCount;
 
     /// Remembers that the source `key` uses an established connection to a service of ours.
-    fn vouch(&self, key: A, now_ns: u64);
+    fn mark_connected(&self, key: A, now_ns: u64);
 
     /// Whether `sight` was told within the repeat window; if not, it is from now on.
-    fn is_repeat(&self, sight: &Sight<A>, now_ns: u64) -> bool;
+    fn is_repeat(&self, key: &DedupKey<A>, now_ns: u64) -> bool;
 
     /// Enters `key` in the blocked map, unless a block that isn't over stands there.
     fn block(&self, key: A, block: &Block) -> Entry;
