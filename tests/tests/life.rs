@@ -354,7 +354,9 @@ fn blocks_in_maps_of_another_version_stay_in_force() {
     fs::create_dir_all(lab.pins()).expect("a directory of pins");
     leave_map(&lab, "BLOCKED_V4", shorter, 32);
     leave_map(&lab, "BLOCKED_V6", longer, 56);
+    leave_map(&lab, "SIGHTS", longer, 8);
     let daemon = setup.start();
+    assert!(!lab.pins().join("SIGHTS").exists(), "the map's earlier name is gone");
     for source in [shorter, longer] {
         assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} gets through");
         daemon.wait_until("it is recorded", || daemon.file_about("BLOCKED_FILE", source).len() == 1);

@@ -1,6 +1,8 @@
 //! The maps that outlive a daemon: what each has to look like, and what becomes of one that doesn't. It must not know what
 //! stands in them.
 
+use std::path::PathBuf;
+
 use aya::maps::{MapData, MapInfo};
 use portsentry_common::{
     block::Block,
@@ -81,6 +83,18 @@ pub(super) fn drop_misfit(
         return Ok(None);
     }
     let misfit = MapData::from_pin(&path).ok();
-    std::fs::remove_file(&path).map_err(|error| Error::Pins { path, problem: error.to_string() })?;
+    unpin(path)?;
     Ok(misfit)
+}
+
+/// Earlier names of maps whose contents need not outlive a daemon.
+const RENAMED: [&str; 2] = ["SIGHTS", "BUDGET"];
+
+/// Removes the pins that an earlier version made under other names.
+pub(super) fn drop_renamed(pins: &Pins) -> Result<(), Error> {
+    RENAMED.iter().map(|name| pins.map(name)).filter(|path| path.exists()).try_for_each(unpin)
+}
+
+fn unpin(path: PathBuf) -> Result<(), Error> {
+    std::fs::remove_file(&path).map_err(|error| Error::Pins { path, problem: error.to_string() })
 }

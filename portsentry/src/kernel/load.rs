@@ -26,7 +26,7 @@ use super::{
     handshakes::{self, HandshakesMap},
     heartbeat, hooks,
     inherit::{BLOCKED, FENCED, Found, Inheritance},
-    layout::{Layout, drop_misfit},
+    layout::{Layout, drop_misfit, drop_renamed},
     link, ring, secrets, trap, trial,
 };
 
@@ -142,6 +142,7 @@ impl Load {
                 are_known = false;
             }
         }
+        drop_renamed(&pins)?;
         let clock = Clock::measure()?;
         self.settings.jiffy_ns = clock.jiffy_ns;
         self.settings.first_jiffy = clock.first_jiffy;
