@@ -485,7 +485,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__history)
-            opts="-c -h --address --since --kind --deed --json --configfile --help"
+            opts="-c -h --address --since --kind --action --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -503,7 +503,7 @@ _portsentry() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --deed)
+                --action)
                     COMPREPLY=($(compgen -W "blocked fenced reported" -- "${cur}"))
                     return 0
                     ;;

@@ -118,7 +118,7 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -s h -l h
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l address -d 'Only this address, or addresses in this network' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l since -d 'Only what came later: a time (2026-11-23, 2026-11-23T10:00, with or without Z) or how long ago (2h, 3days)' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l kind -d 'Only probes of a kind whose name has this in it, in any case: syn, xmas, udp; that of 1.2\'s lines is in `EVIDENCE_FILE`' -r
-complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l deed -d 'Only where this was done' -r -f -a "blocked\t'All packets were dropped from then on'
+complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l action -d 'Only entries of this action' -r -f -a "blocked\t'All packets were dropped from then on'
 fenced\t'It could open nothing from then on'
 reported\t'It was left alone, as configured'"
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -s c -l configfile -d 'The configuration file' -r -F

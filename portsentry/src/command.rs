@@ -1,15 +1,15 @@
 //! What the command line starts: a file a command. It must not hold what the daemon does.
 
 mod background;
+mod block;
 mod check;
 mod doctor;
 mod down;
+pub mod gen_docs;
 mod history;
-mod hold;
 mod list;
 mod observed;
 mod options;
-pub mod papers;
 mod run;
 mod show;
 mod status;
@@ -32,12 +32,12 @@ pub fn run(cli: &Cli) -> Exit {
         Some(Verb::Status(status)) => status::run(cli, *status),
         Some(Verb::Why(why)) => why::run(cli, *why),
         Some(Verb::Top(top)) => top::run(cli, *top),
-        Some(Verb::Block(block)) => hold::block(cli, block),
-        Some(Verb::Unblock(unblock)) => hold::unblock(cli, unblock),
+        Some(Verb::Block(block)) => block::block(cli, block),
+        Some(Verb::Unblock(unblock)) => block::unblock(cli, unblock),
         Some(Verb::Down(down)) => down::run(cli, *down),
         Some(Verb::History(history)) => history::run(cli, history),
         Some(Verb::Doctor(doctor)) => doctor::run(cli, *doctor),
-        Some(Verb::Completions { shell }) => papers::completions(*shell),
-        Some(Verb::Man { command }) => papers::man(command.as_deref()),
+        Some(Verb::Completions { shell }) => gen_docs::completions(*shell),
+        Some(Verb::Man { command }) => gen_docs::man(command.as_deref()),
     }
 }

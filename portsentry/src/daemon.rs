@@ -2,15 +2,15 @@
 //!
 //! It must not hold rules of its own; where a decision is needed, `policy` has it.
 
-mod companion;
 mod control;
 mod host_watch;
 mod keeper;
+mod notify;
 mod ports;
 mod reader;
 mod session;
 mod signals;
-mod supervisor;
+mod standby;
 mod trap;
 
 use std::{io, sync::Arc};
@@ -20,16 +20,16 @@ use ipnet::IpNet;
 pub use session::watches_nothing;
 
 use self::{
-    companion::{Claims, Wait},
     control::Control,
     reader::End,
     session::{Begin, Lasting, Session},
     signals::Signals,
+    standby::{Claims, Wait},
 };
 use crate::{
     config::{BlockList, Config},
     kernel,
-    metrics::{Board, Server},
+    metrics::{Server, Stats},
     modes::Modes,
     sandbox::{self, Sandbox},
 };
@@ -82,30 +82,30 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
     let mut signals = listening.map_err(|source| Error::System { what: "listening to signals", source })?;
     let sandbox = Sandbox::default();
     let reread = || {
-        supervisor::reloading();
+        notify::reloading();
         // A new configuration is in effect once the next session has begun.
         let admitted = |options: Options| sandbox.admits(&options.config).map(|()| options);
-        reread().and_then(admitted).inspect_err(|_| supervisor::ready())
+        reread().and_then(admitted).inspect_err(|_| notify::ready())
     };
     let active = || {
-        supervisor::ready();
+        notify::ready();
         active();
     };
     let mut lasting = Lasting {
         pins: None,
         claims: Claims::default(),
         sandbox: &sandbox,
-        board: Arc::new(Board::default()),
+        stats: Arc::new(Stats::default()),
         control: Control::default(),
         memory: None,
     };
     let mut server = Server::default();
     let mut session = match Session::start(&options, &Begin::Start, &mut lasting) {
         Err(Error::Kernel(kernel::Error::Running(_))) => {
-            let waiting = companion::run(&mut options, &mut lasting, (&reread, &mut signals), active);
+            let waiting = standby::run(&mut options, &mut lasting, (&reread, &mut signals), active);
             let waited = tokio::select! {
                 waited = waiting => waited?,
-                never = supervisor::watch(&[]) => match never {},
+                never = notify::watch(&[]) => match never {},
             };
             match waited {
                 Wait::Stopped => return Ok(()),
@@ -119,13 +119,13 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
         }
     };
     loop {
-        server.follow(options.config.metrics_listen, &lasting.board);
+        server.follow(options.config.metrics_listen, &lasting.stats);
         // What can't be asked is taken to be as it was: nobody else.
         let Lasting { claims, control, .. } = &mut lasting;
         let others = || claims.others(&options.config.pin_path).unwrap_or_default();
         let (new, begin) = match session.serve((&mut signals, control), &reread, &others).await? {
             End::Leave => return Ok(()),
-            End::Stop => return companion::leave(&options, &lasting.claims),
+            End::Stop => return standby::leave(&options, &lasting.claims),
             End::Regroup => (None, Begin::Regroup),
             End::PinnedAnew => (None, Begin::PinnedAnew),
             End::Reload(new) => (Some(*new), Begin::Reload),
@@ -138,6 +138,6 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
             }
             Err(error) => Session::start(&options, &Begin::Fallback(error.to_string()), &mut lasting)?,
         };
-        supervisor::ready();
+        notify::ready();
     }
 }

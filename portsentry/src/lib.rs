@@ -16,5 +16,5 @@ pub mod modes;
 mod netlink;
 pub mod policy;
 pub mod sandbox;
+pub mod sanitize;
 pub mod sink;
-pub mod visible;

@@ -2,11 +2,11 @@
 //!
 //! It must not look into the kernel or hold anything up: it shows what the keeper has put on the board.
 
-mod board;
 mod exposition;
 mod http;
 mod process;
 mod server;
+mod stats;
 
-pub use board::{Board, Glance};
 pub use server::Server;
+pub use stats::{Snapshot, Stats};

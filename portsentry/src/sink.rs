@@ -2,7 +2,9 @@
 //!
 //! It must not decide what is written about whom, nor know `kernel`.
 
+pub mod annotation;
 mod append;
+mod atomic_write;
 mod block_list;
 pub mod blocked_file;
 pub mod classic;
@@ -12,14 +14,12 @@ pub mod event;
 pub mod evidence;
 mod files;
 mod history;
+mod history_line;
 pub mod hosts_deny;
-mod journal;
 mod journald;
 mod json_log;
+mod log;
 mod output;
-mod past;
-pub mod remark;
-mod replace;
 pub mod resolver;
 pub mod revival;
 pub mod runner;
@@ -28,13 +28,13 @@ pub mod watch;
 
 use std::{fmt, net::IpAddr};
 
+pub use atomic_write::{WriteError, read};
 pub use block_list::edit_list;
 pub use decided::{Decided, Decision};
 pub use edit::{Change, Edited, edit, rewrite};
 pub use files::{Denied, Files, Flushed};
-pub use journal::Journal;
-pub use past::{Deed, Past};
-pub use replace::{ReplaceError, read};
+pub use history_line::{HistoryAction, HistoryLine};
+pub use log::Log;
 
 /// A source as lines name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

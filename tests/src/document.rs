@@ -65,7 +65,7 @@ pub fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Programs whose commands are run as they stand in the documents (`tests/tests/looking.rs`); `nmap` by the scanner, all
+/// Programs whose commands are run as they stand in the documents (`tests/tests/documented_commands.rs`); `nmap` by the scanner, all
 /// others on the machine.
 pub const TYPED: &[&str] = &[
     "apt-get",

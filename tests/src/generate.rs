@@ -16,7 +16,7 @@ pub use combination::{COMBINATIONS, combination};
 
 use crate::{
     frames::{ACK, Extension, FIN, Packet, SYN, XMAS, protocol, tcp, udp},
-    place::{OWN, PEERS},
+    test_host::{OWN, PEERS},
 };
 
 /// Ports that something is about: listed, at the edges of the advanced range, excluded, with a socket on them.

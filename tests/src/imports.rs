@@ -10,7 +10,7 @@ use std::{
 use regex::Regex;
 
 /// A module's path, or that of something in it, in its crate.
-type Place = Vec<String>;
+type ModulePath = Vec<String>;
 
 /// `use` lines.
 const USES: &str = r"(?m)^\s*(pub(?:\([^)]*\))?\s+)?use ([^;]+);";
@@ -18,9 +18,9 @@ const USES: &str = r"(?m)^\s*(pub(?:\([^)]*\))?\s+)?use ([^;]+);";
 /// The modules of a crate that are files.
 #[derive(Debug)]
 pub struct Crate {
-    texts: BTreeMap<Place, String>,
+    texts: BTreeMap<ModulePath, String>,
     /// What a module hands on, by the name that it has there.
-    handed_on: BTreeMap<(Place, String), Place>,
+    handed_on: BTreeMap<(ModulePath, String), ModulePath>,
 }
 
 impl Crate {
@@ -32,7 +32,7 @@ impl Crate {
         Self::of(files)
     }
 
-    fn of(files: impl IntoIterator<Item = (Place, String)>) -> Self {
+    fn of(files: impl IntoIterator<Item = (ModulePath, String)>) -> Self {
         let comment = Regex::new("//.*").expect("a pattern");
         let of_tests = Regex::new(r"#\[cfg\(test\)\]\s*mod \w+ \{").expect("a pattern");
         let bare = |text: String| {
@@ -52,7 +52,7 @@ impl Crate {
     }
 
     /// What each file imports from, by their modules' paths.
-    fn imports(&self) -> BTreeMap<&Place, BTreeSet<&Place>> {
+    fn imports(&self) -> BTreeMap<&ModulePath, BTreeSet<&ModulePath>> {
         let path = Regex::new(r"\b(?:crate|super|self)(?:::\w+)+").expect("a pattern");
         let lines = Regex::new(USES).expect("a pattern");
         let imports = self.texts.iter().map(|(module, text)| {
@@ -74,7 +74,7 @@ impl Crate {
     #[must_use]
     pub fn circles(&self) -> BTreeSet<BTreeSet<String>> {
         let imports = self.imports();
-        let led_to: BTreeMap<_, BTreeSet<&Place>> = imports
+        let led_to: BTreeMap<_, BTreeSet<&ModulePath>> = imports
             .keys()
             .map(|start| {
                 let (mut reached, mut left) = (BTreeSet::new(), vec![*start]);
@@ -84,7 +84,7 @@ impl Crate {
                 (*start, reached)
             })
             .collect();
-        let circle = |file: &&Place| -> BTreeSet<String> {
+        let circle = |file: &&ModulePath| -> BTreeSet<String> {
             let others = led_to[*file].iter().filter(|other| led_to[**other].contains(*file));
             others.map(|other| other.join("::")).collect()
         };
@@ -92,7 +92,7 @@ impl Crate {
     }
 
     /// What `path` means in `module`, if it is of this crate.
-    fn place(&self, module: &[String], path: &[String]) -> Option<Place> {
+    fn place(&self, module: &[String], path: &[String]) -> Option<ModulePath> {
         let mut path = path.to_vec();
         if path.last().is_some_and(|last| last == "self") && path.len() > 1 {
             path.pop();
@@ -119,7 +119,7 @@ impl Crate {
     }
 
     /// The file that has what is at `place`, wherever it is handed on; a few times at the most, as two may hand on to each other.
-    fn file_of(&self, place: &[String], times: u8) -> Option<&Place> {
+    fn file_of(&self, place: &[String], times: u8) -> Option<&ModulePath> {
         let length = (0..=place.len()).rev().find(|length| self.texts.contains_key(&place[..*length]))?;
         let (file, rest) = place.split_at(length);
         let handed_on = rest.first().and_then(|name| self.handed_on.get(&(file.to_vec(), name.clone())));
@@ -133,7 +133,7 @@ impl Crate {
 }
 
 /// The modules in files below `folder`, with their texts.
-fn gather(folder: &Path, module: &mut Place, files: &mut Vec<(Place, String)>) {
+fn gather(folder: &Path, module: &mut ModulePath, files: &mut Vec<(ModulePath, String)>) {
     for entry in fs::read_dir(folder).expect("a folder of sources") {
         let path = entry.expect("an entry").path();
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();

@@ -24,9 +24,9 @@ use portsentry_common::{
 
 use crate::{
     outcome::{Judge, Outcome, timeless_block},
-    place,
     scenario::Scenario,
     sockets::Socket,
+    test_host,
 };
 
 /// The loaded program, with maps of its own.
@@ -56,17 +56,17 @@ impl InKernel {
         };
         let (mut kernel, ring) = load.load(pins).unwrap_or_else(|error| panic!("{error}"));
         for (map, protocol, is_watched) in [
-            (Watched::ListedTcp, Tcp, place::is_listed as fn(Protocol, u16) -> bool),
-            (Watched::ListedUdp, Udp, place::is_listed),
-            (Watched::AdvancedTcp, Tcp, place::is_advanced),
-            (Watched::AdvancedUdp, Udp, place::is_advanced),
+            (Watched::ListedTcp, Tcp, test_host::is_listed as fn(Protocol, u16) -> bool),
+            (Watched::ListedUdp, Udp, test_host::is_listed),
+            (Watched::AdvancedTcp, Tcp, test_host::is_advanced),
+            (Watched::AdvancedUdp, Udp, test_host::is_advanced),
         ] {
             kernel.watch(map, &bitmap(|port| is_watched(protocol, port))).expect("a bitmap is written");
         }
-        let local = place::local().into_iter().map(|(network, locality)| (network, locality as u32));
+        let local = test_host::local().into_iter().map(|(network, locality)| (network, locality as u32));
         kernel.local.replace(&local.collect()).expect("localities are written");
-        let ignored = place::ignored().into_iter().map(|(network, exempt)| (network, exempt as u32));
-        let neighbours = place::neighbours().into_iter().map(|network| (network, NEIGHBOUR));
+        let ignored = test_host::ignored().into_iter().map(|(network, exempt)| (network, exempt as u32));
+        let neighbours = test_host::neighbours().into_iter().map(|network| (network, NEIGHBOUR));
         kernel.ignored.replace(&ignored.chain(neighbours).collect()).expect("ignored networks are written");
         for (source, block) in &scenario.blocked {
             kernel.blocked.insert(*source, block).expect("a block is written");
@@ -91,26 +91,26 @@ impl InKernel {
 
     /// Runs the program `times` over on `frame`; what it told waits in the ring.
     pub fn repeat(&mut self, frame: &[u8], times: u32) -> Outcome {
-        let trial = self.kernel.try_frame(frame, times).unwrap_or_else(|error| panic!("{error}"));
+        let run = self.kernel.try_frame(frame, times).unwrap_or_else(|error| panic!("{error}"));
         let before = self.counters;
         self.counters = self.kernel.counters().expect("counters are read");
-        Outcome::new(trial.action, Vec::new(), &before, &self.counters)
+        Outcome::new(run.action, Vec::new(), &before, &self.counters)
     }
 
     /// Runs the program on `frame`: what became of it, and the frame as it was left.
     pub fn rewrite(&mut self, frame: &[u8]) -> (Outcome, Vec<u8>) {
-        let trial = self.kernel.try_frame(frame, 1).unwrap_or_else(|error| panic!("{error}"));
+        let run = self.kernel.try_frame(frame, 1).unwrap_or_else(|error| panic!("{error}"));
         let before = self.counters;
         self.counters = self.kernel.counters().expect("counters are read");
-        (Outcome::new(trial.action, self.told(), &before, &self.counters), trial.frame)
+        (Outcome::new(run.action, self.told(), &before, &self.counters), run.frame)
     }
 
     /// Runs the program for frames that begin with their IP header.
     pub fn judge_bare(&mut self, packet: &[u8]) -> Outcome {
-        let trial = self.kernel.try_packet(packet).unwrap_or_else(|error| panic!("{error}"));
+        let run = self.kernel.try_packet(packet).unwrap_or_else(|error| panic!("{error}"));
         let before = self.counters;
         self.counters = self.kernel.counters().expect("counters are read");
-        Outcome::new(trial.action, self.told(), &before, &self.counters)
+        Outcome::new(run.action, self.told(), &before, &self.counters)
     }
 
     /// Everything that waits in the ring.

@@ -6,6 +6,7 @@
 #![allow(clippy::missing_panics_doc, reason = "what can't be prepared for a test fails it")]
 
 pub mod document;
+pub mod encapsulation;
 pub mod expect;
 pub mod frames;
 pub mod generate;
@@ -16,9 +17,8 @@ pub mod model;
 pub mod namespace;
 pub mod oracle;
 pub mod outcome;
-pub mod place;
 pub mod received;
 pub mod scenario;
 pub mod sockets;
 pub mod table;
-pub mod wrapping;
+pub mod test_host;

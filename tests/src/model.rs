@@ -34,9 +34,9 @@ use portsentry_common::{
 
 use crate::{
     outcome::{Judge, Outcome, timeless_block},
-    place,
     received::Received,
     scenario::Scenario,
+    test_host,
 };
 
 /// A ring's record is rounded up to 8 bytes and has a header of 8 (the kernel's `kernel/bpf/ringbuf.c`).
@@ -75,8 +75,8 @@ impl Model {
         let now_ns = monotonic_ns().unsigned_abs();
         Self {
             horizon: table::horizon(&scenario.table, now_ns),
-            local: place::local(),
-            ignored: place::ignored().into_keys().collect(),
+            local: test_host::local(),
+            ignored: test_host::ignored().into_keys().collect(),
             now_ns,
             blocked: RefCell::new(scenario.blocked.iter().copied().collect()),
             tallies: RefCell::default(),
@@ -156,11 +156,11 @@ impl Environment for Model {
     }
 
     fn is_watched(&self, protocol: Protocol, port: u16) -> bool {
-        place::is_listed(protocol, port) || place::is_advanced(protocol, port)
+        test_host::is_listed(protocol, port) || test_host::is_advanced(protocol, port)
     }
 
     fn is_listed(&self, protocol: Protocol, port: u16) -> bool {
-        place::is_listed(protocol, port)
+        test_host::is_listed(protocol, port)
     }
 
     fn try_acquire(&self, limit: RateLimit, now_ns: u64) -> bool {
@@ -226,7 +226,7 @@ impl<A: Address> FamilyMaps<A> for Model {
         let source = ip(source);
         if self.ignored.iter().any(|network| network.contains(&source)) {
             Relation::Exempt
-        } else if place::neighbours().iter().any(|network| network.contains(&source)) {
+        } else if test_host::neighbours().iter().any(|network| network.contains(&source)) {
             Relation::Neighbour
         } else {
             Relation::Stranger

@@ -15,8 +15,8 @@ use nix::{
 };
 
 use crate::{
-    place::{OWN, PEERS},
     sockets::Socket,
+    test_host::{OWN, PEERS},
 };
 
 /// Runs `test` in a fresh network namespace with `sockets` open in it; `BPF_PROG_TEST_RUN` takes frames to come

@@ -34,8 +34,8 @@ use self::{
 };
 use crate::{
     outcome::{Judge, Outcome, timeless_block},
-    place,
     scenario::Scenario,
+    test_host,
 };
 
 /// How many addresses and ports of a source are remembered: a repeat of one of them is no new probe.
@@ -91,8 +91,8 @@ impl Oracle {
     #[must_use]
     pub fn new(scenario: &Scenario) -> Self {
         Self {
-            local: place::local(),
-            ignored: place::ignored().into_keys().collect(),
+            local: test_host::local(),
+            ignored: test_host::ignored().into_keys().collect(),
             blocked: scenario.blocked.iter().copied().collect(),
             now_ns: monotonic_ns().unsigned_abs(),
             fenced: BTreeSet::new(),
@@ -165,7 +165,7 @@ impl Oracle {
         const STRANGERS: [&str; 3] = ["fe80::/10", "64:ff9b::/32", "2001::/32"];
         let length = u8::try_from(self.settings().prefix).expect("a length");
         let strangers = STRANGERS.map(|network| network.parse::<IpNet>().expect("a network"));
-        let alone = place::neighbours().into_iter().chain(strangers);
+        let alone = test_host::neighbours().into_iter().chain(strangers);
         let is_alone = alone.into_iter().any(|network| network.contains(&source)) || self.is_ignored(source);
         if source.is_ipv4() || length == 0 || is_alone {
             return (source, 0);
@@ -384,7 +384,7 @@ impl Oracle {
             Protocol::Tcp => Settings::TCP_TRAPS,
             Protocol::Udp => Settings::UDP_TRAPS,
         };
-        self.settings().traps & bit != 0 && place::is_listed(seen.protocol, seen.port())
+        self.settings().traps & bit != 0 && test_host::is_listed(seen.protocol, seen.port())
     }
 
     fn block(&self, seen: &Seen<'_>, hits: u32) -> Block {
@@ -403,5 +403,5 @@ impl Oracle {
 }
 
 fn is_watched(seen: &Seen<'_>) -> bool {
-    place::is_listed(seen.protocol, seen.port()) || place::is_advanced(seen.protocol, seen.port())
+    test_host::is_listed(seen.protocol, seen.port()) || test_host::is_advanced(seen.protocol, seen.port())
 }

@@ -59,7 +59,7 @@ impl Default for Scenario {
             ring_size: 1 << 20,
             blocked: Vec::new(),
             networks: Vec::new(),
-            sockets: crate::place::sockets(),
+            sockets: crate::test_host::sockets(),
             table: Table::default(),
         }
     }
@@ -91,10 +91,11 @@ impl Scenario {
         self
     }
 
-    /// With what [`crate::place::served`] says was served a moment ago; `is_complete`, if every bind is seen.
+    /// With what [`crate::test_host::served`] says was served a moment ago; `is_complete`, if every bind is seen.
     #[must_use]
     pub fn with_table(mut self, is_complete: bool) -> Self {
-        self.table = Table { served: crate::place::served(), over: crate::place::over(), is_complete };
+        self.table =
+            Table { served: crate::test_host::served(), over: crate::test_host::over(), is_complete };
         self
     }
 

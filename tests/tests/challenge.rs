@@ -15,8 +15,8 @@ use portsentry_tests::{
     lab::{Segment, segment},
     namespace::with_sockets,
     outcome::{Judge, Outcome},
-    place,
     scenario::Scenario,
+    test_host,
 };
 
 const HOUR_NS: u64 = 3_600_000_000_000;
@@ -35,7 +35,7 @@ fn challenging(settings: &mut Settings) {
 }
 
 fn within(change: impl FnOnce(&mut Settings) + Send, test: impl FnOnce(&mut InKernel) + Send) {
-    with_sockets(&place::sockets(), || {
+    with_sockets(&test_host::sockets(), || {
         let scenario = Scenario::with(|settings| {
             challenging(settings);
             change(settings);
@@ -279,7 +279,7 @@ fn handshakes_with_one_trap_block_nobody() {
 
 #[test]
 fn a_client_of_a_service_is_spared_up_to_four_times_as_many_traps() {
-    let [v4, v6] = place::PEERS;
+    let [v4, v6] = test_host::PEERS;
     for (peer, own, trap) in [
         (v4.to_owned(), "198.51.100.1:8080", "198.51.100.1"),
         (format!("[{v6}]"), "[2001:db8::1]:8080", "[2001:db8::1]"),
@@ -307,7 +307,7 @@ fn a_full_map_frees_nobody() {
         ("192.0.2.9", "192.0.2.10", "198.51.100.1:111"),
         ("[2001:db8:bad::9]", "[2001:db8:bad:1::9]", "[2001:db8::1]:111"),
     ] {
-        with_sockets(&place::sockets(), || {
+        with_sockets(&test_host::sockets(), || {
             let scenario = Scenario { max_blocked: 1, ..Scenario::with(challenging) };
             let mut kernel = InKernel::new(&scenario);
             let outcome = shake(&mut kernel, &format!("{first}:40000"), trap);

@@ -237,7 +237,7 @@ fn the_history_is_read_in_both_formats() {
     for source in sources {
         let found = entry(&setup, "history --json", source).expect("it is in the history");
         assert_eq!(
-            (&found["port"], &found["protocol"], &found["deed"]),
+            (&found["port"], &found["protocol"], &found["action"]),
             (&11.into(), &"TCP".into(), &"blocked".into())
         );
         let only = say(&setup, &format!("history --json --address {source}")).json();
@@ -246,7 +246,7 @@ fn the_history_is_read_in_both_formats() {
     for source in sources {
         let words = format!("history --json --kind syn --address {source}");
         let found = entry(&setup, &words, source).expect("its kind is known, whatever the line says");
-        assert_eq!((&found["proof"], &found["deed"]), (&"none".into(), &"blocked".into()), "{found}");
+        assert_eq!((&found["proof"], &found["action"]), (&"none".into(), &"blocked".into()), "{found}");
     }
     assert_eq!(say(&setup, "history --json --kind xmas").json(), Value::Array(Vec::new()));
     assert_eq!(say(&setup, "history --json --since 1h").json().as_array().map(Vec::len), Some(2));

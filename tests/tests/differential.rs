@@ -30,10 +30,10 @@ use portsentry_common::{
     settings::{Response, Settings},
 };
 use portsentry_tests::{
+    encapsulation::{Question, answer, wrap},
     kernel::InKernel,
     lab::Lab,
     scenario::Scenario,
-    wrapping::{Question, answer, wrap},
 };
 use socket2::{Domain, Protocol, Socket, Type};
 

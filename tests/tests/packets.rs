@@ -6,8 +6,8 @@ use portsentry_tests::{
     namespace::with_sockets,
     oracle::Oracle,
     outcome::Judge,
-    place,
     table::{Chapter, Story, chapters},
+    test_host,
 };
 
 /// What is not as the table says, in sentences.
@@ -55,7 +55,7 @@ fn the_table_holds_in_the_kernel() {
     let mut all = Vec::new();
     for chapter in chapters() {
         // Anew for each, as a connection's end is remembered for a minute, in which not every machine reads them all.
-        all.extend(with_sockets(&place::sockets(), || differences_in_the_kernel(&chapter)));
+        all.extend(with_sockets(&test_host::sockets(), || differences_in_the_kernel(&chapter)));
     }
     assert_none(&all);
 }
@@ -92,7 +92,7 @@ fn the_table_holds_without_a_link_layer() {
     let mut all = Vec::new();
     let mut stories = 0;
     for chapter in chapters() {
-        with_sockets(&place::sockets(), || {
+        with_sockets(&test_host::sockets(), || {
             let (mut kernel, mut model) = (InKernel::new(&chapter.scenario), Model::new(&chapter.scenario));
             for (seat, story) in chapter.seated() {
                 let Some(packets) = bare(story, seat) else { continue };

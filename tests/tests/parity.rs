@@ -22,8 +22,8 @@ use portsentry_tests::{
     namespace::with_sockets,
     oracle::Oracle,
     outcome::Judge,
-    place,
     scenario::{Scenario, every_way},
+    test_host,
 };
 
 const CASES: u64 = 20_000;
@@ -65,7 +65,7 @@ fn apart<T: Debug + PartialEq>([kernel, model, oracle]: [T; 3]) -> Option<String
 #[test]
 fn frames_are_judged_alike() {
     let (cases, seed) = (number("PARITY_CASES", CASES), number("PARITY_SEED", SEED));
-    with_sockets(&place::sockets(), what_once_differed);
+    with_sockets(&test_host::sockets(), what_once_differed);
     at_random(cases, seed);
 }
 
@@ -86,7 +86,7 @@ fn at_random(cases: u64, seed: u64) {
     for (run, (what, scenario)) in (0..cases.div_ceil(RUN)).zip(every_way().iter().cycle()) {
         let cases = run * RUN..cases.min((run + 1) * RUN);
         // A socket in TIME-WAIT is gone after a minute.
-        with_sockets(&place::sockets(), || {
+        with_sockets(&test_host::sockets(), || {
             let mut bench = Bench::new(scenario);
             let end = cases.end;
             for case in cases {

@@ -314,7 +314,7 @@ fn a_proof_outlives_a_reboot() {
     let proof = |command: &str| {
         let lines = setup.say(command).json();
         let lines = lines.as_array().expect("a list").iter();
-        let blocked = lines.filter(|line| line["deed"] == "blocked" || line["state"] == "blocked");
+        let blocked = lines.filter(|line| line["action"] == "blocked" || line["state"] == "blocked");
         blocked.map(|line| line["proof"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(

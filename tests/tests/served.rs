@@ -8,7 +8,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use portsentry::kernel::Place;
+use portsentry::kernel::TrapSlot;
 use portsentry_common::{
     bound::{Horizon, trap},
     classify::Protocol::{self, Tcp, Udp},
@@ -380,7 +380,8 @@ fn what_another_program_steers_is_served_and_what_ours_steers_is_not() {
         let scenario = Scenario::with(|settings| settings.traps = Settings::TCP_TRAPS);
         let mut kernel = InKernel::new(&scenario);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
-        let _link = kernel.kernel().set_traps(&[(Place::TcpV4, &listener)]).expect("a program that steers");
+        let _link =
+            kernel.kernel().set_traps(&[(TrapSlot::TcpV4, &listener)]).expect("a program that steers");
         let frame = tcp(SYN).to("198.51.100.1:1025").frame(1);
         let steered = [("steered", 1)].into();
         assert_eq!(kernel.judge(&frame).counted, steered, "nobody listens, and the next one is steered");

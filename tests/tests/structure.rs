@@ -10,8 +10,8 @@ const CIRCLES: [(&str, &[&str]); 2] = [
         "portsentry",
         &[
             "command::top command::top::sample",
-            "config::place config::read",
-            "daemon daemon::companion daemon::reader daemon::session",
+            "config::read config::trust",
+            "daemon daemon::reader daemon::session daemon::standby",
             "daemon::keeper daemon::keeper::act daemon::keeper::show daemon::keeper::spare daemon::keeper::tell daemon::trap",
             "host::observer host::route",
             "kernel::bitmap kernel::layout kernel::load",
@@ -42,7 +42,7 @@ const LONGER: [&str; 9] = [
     "tests/src/table/settings.rs",
     "tests/tests/changes.rs",
     "tests/tests/commands.rs",
-    "tests/tests/life.rs",
+    "tests/tests/restarts.rs",
 ];
 const PACKAGES: [&str; 7] =
     ["bench", "fuzz", "portsentry", "portsentry-common", "portsentry-ebpf", "tests", "xtask"];

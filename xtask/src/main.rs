@@ -7,9 +7,9 @@ mod build;
 mod build_ebpf;
 mod demo;
 mod fuzz;
+mod gen_docs;
 mod lint;
 mod package;
-mod papers;
 mod paths;
 mod run;
 mod scope;
@@ -37,7 +37,8 @@ enum Verb {
     /// Show a scan seen, logged and dropped, between two network namespaces
     Demo(demo::Arguments),
     /// Make manual pages, completions and the reference of the settings anew from the code
-    Papers,
+    #[command(alias = "papers")]
+    GenDocs,
     /// Build the Debian package
     Package(package::Arguments),
     /// Run every test, or those of a name; needs root
@@ -71,7 +72,7 @@ fn run(verb: &Verb) -> anyhow::Result<()> {
         Verb::Build => build::run(),
         Verb::Run(arguments) => run::run(arguments),
         Verb::Demo(arguments) => demo::run(arguments),
-        Verb::Papers => papers::run(),
+        Verb::GenDocs => gen_docs::run(),
         Verb::Package(arguments) => package::run(arguments),
         Verb::Test(arguments) => test::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),

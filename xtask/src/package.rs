@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command, time::SystemTime};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{build_ebpf, papers, paths, setup, shell, test};
+use crate::{build_ebpf, gen_docs, paths, setup, shell, test};
 
 /// Where `rustup` has a standard library that needs no other at run time.
 const STATIC: &str = "x86_64-unknown-linux-musl";
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let cargo_deb = setup::deb::find_or_install()?;
     build_ebpf::run()?;
     // The tests hold those in the tree against the code.
-    papers::run()?;
+    gen_docs::run()?;
     shell::step("building the daemon (a minute the first time)");
     let mut cargo = Command::new("cargo");
     cargo.current_dir(paths::root()).args(["build", "--quiet", "--package", "portsentry", "--release"]);

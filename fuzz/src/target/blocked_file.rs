@@ -9,7 +9,7 @@ use std::{
 use jiff::tz::TimeZone;
 use portsentry::{
     policy::Record,
-    sink::{Change, blocked_file, remark::Remark, rewrite},
+    sink::{Change, annotation::Annotation, blocked_file, rewrite},
 };
 use portsentry_common::classify::Protocol;
 
@@ -43,7 +43,7 @@ fn said(records: &[Record]) -> Vec<(IpAddr, u16, Protocol, bool)> {
 fn edit(data: &[u8], records: &[Record]) {
     let Some(first) = records.first() else { return };
     let sources = BTreeSet::from([first.source, IpAddr::from([192, 0, 2, 99])]);
-    for change in [Change::Block(Remark::default()), Change::Unblock] {
+    for change in [Change::Block(Annotation::default()), Change::Unblock] {
         let (new, edited) = rewrite(data, &change, &sources);
         assert_eq!(edited.changed.len() + edited.unchanged.len(), sources.len());
         let (after, _) = blocked_file::parse(&new, NOW);

@@ -8,7 +8,7 @@ use std::{
 use jiff::tz::TimeZone;
 use portsentry::{
     policy::{Hold, Record},
-    sink::{Named, Past, classic, resolver::Name, revival},
+    sink::{HistoryLine, Named, classic, resolver::Name, revival},
 };
 use portsentry_common::{block::Proof, classify::Protocol};
 
@@ -16,7 +16,7 @@ use super::texts;
 
 pub(super) fn check(data: &[u8]) {
     for line in String::from_utf8_lossy(data).lines() {
-        if let Some(past) = Past::read(line) {
+        if let Some(past) = HistoryLine::read(line) {
             assert!(line.contains(&past.port.to_string()));
         }
     }
@@ -45,7 +45,7 @@ fn written(data: &[u8]) {
         classic::record(time, &named, port, protocol, "Blocked", &TimeZone::UTC),
         revival::stamp(time, &TimeZone::UTC) + &revival::block(&record, &named),
     ] {
-        let past = Past::read(&line).unwrap_or_else(|| panic!("what was written is read: {line}"));
+        let past = HistoryLine::read(&line).unwrap_or_else(|| panic!("what was written is read: {line}"));
         assert_eq!(
             (past.time, past.source, past.port, past.protocol),
             (time, source, port, protocol),

@@ -162,9 +162,9 @@ pub struct History {
     /// Only probes of a kind whose name has this in it, in any case: syn, xmas, udp; that of 1.2's lines is in `EVIDENCE_FILE`
     #[arg(long)]
     pub kind: Option<String>,
-    /// Only where this was done
-    #[arg(long)]
-    pub deed: Option<Deed>,
+    /// Only entries of this action
+    #[arg(long, alias = "deed")]
+    pub action: Option<HistoryAction>,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
@@ -180,7 +180,7 @@ pub struct Doctor {
 
 /// What the history tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Deed {
+pub enum HistoryAction {
     /// All packets were dropped from then on
     Blocked,
     /// It could open nothing from then on

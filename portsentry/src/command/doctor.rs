@@ -81,7 +81,7 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
     let pinned = pinned.map(|observer| observer.links()).unwrap_or_default();
     match links::read() {
         Ok(links) => {
-            let place = interface::Place {
+            let surroundings = interface::Surroundings {
                 pinned: &pinned,
                 answers: config.challenge.then_some(config.xdp_mode),
                 cpus: system::cpus(),
@@ -94,7 +94,7 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
                     Some(Err(reason)) => {
                         findings.push(Finding::ok(&link.name, format!("is left out: {reason}")));
                     }
-                    Some(Ok(())) => findings.extend(interface::findings(link, &place)),
+                    Some(Ok(())) => findings.extend(interface::findings(link, &surroundings)),
                 }
             }
             findings.extend(missing(&config.interfaces, &there).map(|name| {

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     cli::{self, Cli, History},
     exit::Exit,
-    sink::{Decided, Deed, Past},
+    sink::{Decided, HistoryAction, HistoryLine},
 };
 
 /// A line as it is shown.
@@ -35,7 +35,7 @@ pub(super) struct Entry {
     kind: Option<String>,
     /// What proved the source; `None` where nothing tells.
     proof: Option<&'static str>,
-    deed: Deed,
+    action: HistoryAction,
 }
 
 /// Prints those lines that are asked for.
@@ -77,7 +77,7 @@ fn select(lines: impl BufRead, history: &History, decided: &Decided) -> io::Resu
     for line in lines.split(b'\n') {
         let line = line?;
         let line = String::from_utf8_lossy(&line);
-        match Past::read(&line) {
+        match HistoryLine::read(&line) {
             Some(past) => {
                 let entry = Entry::new(past, decided);
                 if is_wanted(&entry, history) {
@@ -93,7 +93,7 @@ fn select(lines: impl BufRead, history: &History, decided: &Decided) -> io::Resu
 fn is_wanted(entry: &Entry, history: &History) -> bool {
     history.address.is_none_or(|network| network.contains(&entry.address))
         && history.kind.as_ref().is_none_or(|kind| is_of(entry.kind.as_deref(), kind))
-        && history.deed.is_none_or(|deed| entry.deed == deed.into())
+        && history.action.is_none_or(|action| entry.action == action.into())
         && history.since.is_none_or(|since| entry.time.0 >= SystemTime::from(since))
 }
 
@@ -102,26 +102,26 @@ pub(super) fn is_of(kind: Option<&str>, part: &str) -> bool {
     kind.is_some_and(|kind| kind.to_lowercase().contains(&part.to_lowercase()))
 }
 
-impl From<cli::Deed> for Deed {
-    fn from(deed: cli::Deed) -> Self {
-        match deed {
-            cli::Deed::Blocked => Self::Blocked,
-            cli::Deed::Fenced => Self::Fenced,
-            cli::Deed::Reported => Self::Reported,
+impl From<cli::HistoryAction> for HistoryAction {
+    fn from(action: cli::HistoryAction) -> Self {
+        match action {
+            cli::HistoryAction::Blocked => Self::Blocked,
+            cli::HistoryAction::Fenced => Self::Fenced,
+            cli::HistoryAction::Reported => Self::Reported,
         }
     }
 }
 
 impl Entry {
-    fn new(past: Past, decided: &Decided) -> Self {
-        let Past { time, source, name, port, protocol, kind, deed } = past;
+    fn new(past: HistoryLine, decided: &Decided) -> Self {
+        let HistoryLine { time, source, name, port, protocol, kind, action } = past;
         let is_probe = port != 0;
         let at = |is_fence| decided.at(source, time, is_fence);
         // 2.x's lines call a fence a block.
-        let decision = match deed {
-            Deed::Blocked => at(false).or_else(|| kind.as_ref().and_then(|_| at(true))),
-            Deed::Fenced => at(true),
-            Deed::Reported => None,
+        let decision = match action {
+            HistoryAction::Blocked => at(false).or_else(|| kind.as_ref().and_then(|_| at(true))),
+            HistoryAction::Fenced => at(true),
+            HistoryAction::Reported => None,
         };
         let proof = if is_probe { decision.map(|it| it.proof) } else { Some(Proof::Administrator) };
         Self {
@@ -132,7 +132,7 @@ impl Entry {
             protocol: is_probe.then(|| protocol.name()),
             kind: kind.or_else(|| decision.map(|it| it.kind.clone())),
             proof: proof.map(Proof::name),
-            deed,
+            action,
         }
     }
 }
@@ -156,7 +156,7 @@ pub(super) fn render(entries: &[Entry], zone: &TimeZone) -> String {
         [
             table::local(entry.time.0, zone),
             entry.address.to_string(),
-            entry.deed.name().into(),
+            entry.action.name().into(),
             entry.proof.unwrap_or("-").into(),
             or_none(entry.port.zip(entry.protocol).map(|(port, protocol)| format!("{port}/{protocol}"))),
             or_none(entry.kind.clone()),
@@ -176,7 +176,7 @@ mod tests {
          2026-11-22T23:40:12.990+0000 Scan from: [2001:db8::9] (2001:db8::9) protocol: [UDP] port: [69] type: [UDP] \
          IP opts: [not set] ignored: [false] triggered: [true] noblock: [true] blocked: [false]\n";
 
-    const ALL: History = History { address: None, since: None, kind: None, deed: None, json: false };
+    const ALL: History = History { address: None, since: None, kind: None, action: None, json: false };
 
     fn selected(address: Option<&str>, since: Option<&str>) -> (Vec<Entry>, usize) {
         let history = History {
@@ -207,17 +207,17 @@ mod tests {
 
     #[test]
     fn lines_are_chosen_by_kind_and_deed() {
-        for (kind, deed, expected) in [
+        for (kind, action, expected) in [
             (Some("udp"), None, &["2001:db8::9"][..]),
             (Some("xmas"), None, &[]),
-            (None, Some(cli::Deed::Blocked), &["192.0.2.9", "192.0.2.10"]),
-            (None, Some(cli::Deed::Reported), &["2001:db8::9"]),
-            (Some("UDP"), Some(cli::Deed::Fenced), &[]),
+            (None, Some(cli::HistoryAction::Blocked), &["192.0.2.9", "192.0.2.10"]),
+            (None, Some(cli::HistoryAction::Reported), &["2001:db8::9"]),
+            (Some("UDP"), Some(cli::HistoryAction::Fenced), &[]),
         ] {
-            let history = History { kind: kind.map(Into::into), deed, ..ALL };
+            let history = History { kind: kind.map(Into::into), action, ..ALL };
             let (entries, _) = select(FILE.as_bytes(), &history, &Decided::default()).unwrap();
             let found: Vec<_> = entries.iter().map(|entry| entry.address.to_string()).collect();
-            assert_eq!(found, expected, "{kind:?} {deed:?}");
+            assert_eq!(found, expected, "{kind:?} {action:?}");
         }
     }
 
@@ -238,7 +238,7 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&observed::json(&entries)).unwrap();
         let expected = serde_json::json!([{
             "time": "2026-11-22T23:12:59Z", "address": "192.0.2.9", "name": "a.example", "port": 1,
-            "protocol": "TCP", "kind": null, "proof": null, "deed": "blocked"
+            "protocol": "TCP", "kind": null, "proof": null, "action": "blocked"
         }]);
         assert_eq!(value, expected);
     }

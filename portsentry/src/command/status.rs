@@ -18,7 +18,7 @@ use crate::{
     control::Unwatched,
     exit::Exit,
     kernel::{self, Fill, Observer, Ports, Sources},
-    visible::visible,
+    sanitize::sanitize,
 };
 
 /// What there is to say.
@@ -128,10 +128,10 @@ fn render(report: &Report, pins: &str) -> String {
         say("ports", "none is watched: no probe can be recognised".into());
     }
     for Unwatched { interface, reason } in &report.gaps.not_watched {
-        say("not watched", visible(&format!("{interface}: {reason}")).into_owned());
+        say("not watched", sanitize(&format!("{interface}: {reason}")).into_owned());
     }
     for Unwatched { interface, reason } in &report.gaps.left_out {
-        say("left out", visible(&format!("{interface}: {reason}")).into_owned());
+        say("left out", sanitize(&format!("{interface}: {reason}")).into_owned());
     }
     if let Some(trouble) = &report.gaps.scope {
         say("addresses", trouble.clone());

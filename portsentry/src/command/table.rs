@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use crate::instant::stamp;
 
-use crate::visible::visible;
+use crate::sanitize::sanitize;
 
 /// Where a column's cells stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(super) fn render<const N: usize>(columns: [(&str, Align); N], rows: &[[Strin
 
 /// `text` as it may be shown on a terminal.
 pub(super) fn plain(text: &str) -> String {
-    visible(text).into_owned()
+    sanitize(text).into_owned()
 }
 
 /// A time on the clock of `zone`.

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::{
-    history, hold, list, observed, options,
+    block, history, list, observed, options,
     show::{self, Time},
     table::{self, Align},
 };
@@ -87,12 +87,12 @@ fn read(options: &Options, address: IpAddr) -> Result<Report, Exit> {
         reason: reason.clone(),
     });
     let wanted =
-        History { address: Some(IpNet::from(address)), since: None, kind: None, deed: None, json: false };
+        History { address: Some(IpNet::from(address)), since: None, kind: None, action: None, json: false };
     let decided = Decided::read(config.evidence_file.as_deref()).map_err(|error| failed(&error))?;
     let (history, _) = history::read(&config.history_file, &wanted, &decided)
         .map_err(|error| failed(&format!("{} can't be read: {error}", config.history_file.display())))?;
     let evidence = config.evidence_file.as_deref().map(|path| evidence::read(path, address));
-    let exempt = hold::refuse(&BTreeSet::from([address]), options).map_err(|problem| failed(&problem))?;
+    let exempt = block::refuse(&BTreeSet::from([address]), options).map_err(|problem| failed(&problem))?;
     // Of what holds it, the narrowest decides, which is the host itself if it is listed.
     let held = listed.into_iter().filter(|listed| listed.address.contains(&address));
     let held = held.max_by_key(|listed| listed.address.prefix_len());

@@ -18,12 +18,12 @@ mod lexer;
 mod monitoring;
 mod network;
 mod parse;
-mod place;
 mod ports;
 mod read;
 mod report;
 mod span;
 mod template;
+mod trust;
 mod value;
 
 pub use block_list::BlockList;

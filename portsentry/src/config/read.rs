@@ -11,7 +11,7 @@ use std::{
 use nix::{fcntl::OFlag, unistd::geteuid};
 use thiserror::Error;
 
-use super::{place, report::Report};
+use super::{report::Report, trust};
 
 /// The largest file read, in bytes: many times what the longest configuration needs.
 const LARGEST: u64 = 1 << 20;
@@ -93,7 +93,7 @@ pub(super) fn read(path: &Path) -> Result<String, LoadError> {
 pub(super) fn read_up_to(path: &Path, largest: u64) -> Result<String, LoadError> {
     let file_path = || path.to_path_buf();
     let failed = |source| LoadError::Io { path: file_path(), source };
-    let found = place::find(path)?;
+    let found = trust::find(path)?;
     // Without O_NONBLOCK, opening a pipe would wait for its writer.
     let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(found).map_err(failed)?;

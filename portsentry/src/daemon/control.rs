@@ -1,7 +1,7 @@
 //! Listens at the control socket, and passes on what may be asked. It must not do what is asked, nor let anybody hold
 //! up the daemon: who asks has little room and little time, and root never waits behind others.
 
-mod place;
+mod socket;
 
 use std::{
     io,
@@ -19,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-use self::place::Place;
+use self::socket::ControlSocket;
 use crate::{
     config::Config,
     control::{Answer, Code, LONGEST, Refusal, Request, line},
@@ -49,7 +49,7 @@ pub struct Asked {
 #[derive(Debug)]
 pub struct Control {
     settings: Option<(PathBuf, Option<String>)>,
-    listening: Option<(Place, AbortHandle)>,
+    listening: Option<(ControlSocket, AbortHandle)>,
     sender: mpsc::Sender<Asked>,
     receiver: mpsc::Receiver<Asked>,
     started: (Time, Instant),
@@ -66,7 +66,7 @@ impl Default for Control {
 
 impl Control {
     /// Listens where `config` says, for one more session.
-    pub fn open(&mut self, config: &Config) -> Result<(), place::Error> {
+    pub fn open(&mut self, config: &Config) -> Result<(), socket::Error> {
         self.sessions += 1;
         let settings = config.control_socket.clone().map(|path| (path, config.control_group.clone()));
         if self.listening.is_some() && self.settings == settings {
@@ -74,7 +74,7 @@ impl Control {
         }
         self.close();
         let Some((path, group)) = &settings else { return Ok(()) };
-        let (place, listener) = Place::take(path, group.as_deref())?;
+        let (place, listener) = ControlSocket::take(path, group.as_deref())?;
         let task = tokio::spawn(accept(listener, self.sender.clone()));
         self.listening = Some((place, task.abort_handle()));
         self.settings = settings;

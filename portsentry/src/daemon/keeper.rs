@@ -37,18 +37,18 @@ use portsentry_common::{
 };
 use tokio::sync::Notify;
 
-use super::{control::Asked, supervisor::Pulse, trap::Visit};
+use super::{control::Asked, notify::Pulse, trap::Visit};
 use crate::{
     config::{BlockList, Config, Response},
     host::Host,
     kernel::{self, Kernel},
-    metrics::Board,
+    metrics::Stats,
     modes::Modes,
     policy::{
         Action, Ledger, Offences, Sighting, Terms, respond,
         trap::{self, Visits},
     },
-    sink::{Files, Journal},
+    sink::{Files, Log},
 };
 
 /// How often the map is compared with the ledger, and files that could not be written are tried again.
@@ -101,7 +101,7 @@ pub enum Finish {
 /// The thread's state.
 pub struct Keeper {
     kernel: Kernel,
-    journal: Journal,
+    journal: Log,
     files: Files,
     ledger: Ledger,
     scope: Scope,
@@ -137,7 +137,7 @@ pub struct Keeper {
     block_list: PathBuf,
     actions: Actions,
     names: Names,
-    board: Arc<Board>,
+    stats: Arc<Stats>,
     limits: Limits,
     /// Sightings that the keeper was too late for.
     lost: u64,
@@ -175,11 +175,11 @@ impl Keeper {
     /// room for all addresses and networks is an error if `needs_all`.
     pub fn start(
         mut kernel: Kernel,
-        (journal, files): (Journal, Files),
+        (journal, files): (Log, Files),
         host: Host,
         (ignored, listed): (Vec<IpNet>, BlockList),
         (config, modes): (&Config, Modes),
-        (board, needs_all): (Arc<Board>, bool),
+        (stats, needs_all): (Arc<Stats>, bool),
     ) -> Result<Self, kernel::Error> {
         let found = mem::take(&mut kernel.found);
         let actions = Actions::new(config, modes)
@@ -233,7 +233,7 @@ impl Keeper {
             pins_trouble: None,
             status: String::new(),
             devices: None,
-            board,
+            stats,
             limits: Limits::new(config),
             lost: 0,
             clock_origin: clock::origin(),
@@ -255,7 +255,7 @@ impl Keeper {
     }
 
     /// The log.
-    pub fn journal(&mut self) -> &mut Journal {
+    pub fn journal(&mut self) -> &mut Log {
         &mut self.journal
     }
 
@@ -292,7 +292,7 @@ impl Keeper {
                 Ok(Message::Host(host)) => self.on_host(host),
                 Ok(Message::Lost(count)) => {
                     self.lost += count;
-                    self.board.count_left_out(count);
+                    self.stats.count_left_out(count);
                     self.journal.behind(count);
                 }
                 Ok(Message::Note(note)) => self.journal.note(&note),
@@ -305,7 +305,7 @@ impl Keeper {
                 Ok(Message::Refused(problems)) => {
                     problems.iter().for_each(|problem| self.journal.error(problem));
                     self.journal.note(&"The configuration stays as it was");
-                    self.board.reloaded(false);
+                    self.stats.reloaded(false);
                 }
                 Ok(Message::Summary) => self.summarize(),
                 Ok(Message::Changed(path)) => self.on_change(&path),

@@ -20,8 +20,8 @@ use super::{
     control::{Asked as Question, Control},
     host_watch::HostWatch,
     keeper::{Finish, Message},
+    notify::Pulse,
     signals::{Asked, Signals},
-    supervisor::Pulse,
 };
 use crate::{
     config::OnStop,

@@ -15,25 +15,25 @@ use portsentry_common::classify::Protocol;
 
 use super::{
     Error, Options, Reread,
-    companion::Claims,
     control::Control,
     host_watch::HostWatch,
     keeper::Keeper,
+    notify::{self, Pulse},
     ports,
     reader::{self, End},
     signals::Signals,
-    supervisor::{self, Pulse},
+    standby::Claims,
     trap::Sockets,
 };
 use crate::{
     config::{Config, OnStop, PortSet},
     host::{Changes, Followed, RESOLVERS},
-    kernel::{DebugLog, Kernel, Load, Pins, Ring, Source, Traps, Upkeep, Watched, Whereabouts, ephemeral},
-    metrics::Board,
+    kernel::{DebugLog, Kernel, Load, PinState, Pins, Ring, Source, Traps, Upkeep, Watched, ephemeral},
+    metrics::Stats,
     modes::Modes,
     policy::{Banner, without_ports},
     sandbox::Sandbox,
-    sink::{Files, Journal, watch::Watch},
+    sink::{Files, Log, watch::Watch},
 };
 
 /// Messages that wait for the keeper at the most; a sighting takes about 100 bytes.
@@ -66,7 +66,7 @@ impl Begin {
     }
 
     /// Tells the log what is in effect. The last step of a beginning: whoever waits for the news goes by it at once.
-    fn announce(&self, journal: &mut Journal, options: &Options, modes: Modes) {
+    fn announce(&self, journal: &mut Log, options: &Options, modes: Modes) {
         match self {
             Self::Start | Self::Succeed => journal.active(),
             Self::Reload => {
@@ -100,7 +100,7 @@ pub struct Lasting<'a> {
     /// What this process has given up.
     pub sandbox: &'a Sandbox,
     /// What is shown to who measures.
-    pub board: Arc<Board>,
+    pub stats: Arc<Stats>,
     /// Where this process can be asked.
     pub control: Control,
     /// How many mebibytes the log last said that the kernel's maps take.
@@ -127,7 +127,7 @@ impl Session {
     /// Loads, takes over what an earlier session left, and attaches. Privileges that `options` have no use for are
     /// given up on the way.
     pub fn start(options: &Options, begin: &Begin, lasting: &mut Lasting<'_>) -> Result<Self, Error> {
-        let Lasting { pins, claims, sandbox, board, control, memory } = lasting;
+        let Lasting { pins, claims, sandbox, stats, control, memory } = lasting;
         let Options { config, modes: own, ignored, listed, .. } = options;
         let before = pins.take();
         let had = before.is_some();
@@ -159,7 +159,7 @@ impl Session {
         let trap_ports = ports::traps(traps.as_ref().map(|(sockets, _)| sockets));
         let grace = (config.served_grace, trap_ports);
         let upkeep = bound.map(|bound| ports::start(bound, source, &pins, watched, grace)).transpose()?;
-        let mut journal = Journal::new(config);
+        let mut journal = Log::new(config);
         match begin {
             Begin::Start | Begin::Succeed => journal.starting(config, *own),
             // At once, lest the reason be lost where the old configuration can't be had either.
@@ -182,7 +182,7 @@ impl Session {
             followed.host().clone(),
             (ignored.clone(), listed.clone()),
             (config, modes),
-            (Arc::clone(board), begin.is_choosy()),
+            (Arc::clone(stats), begin.is_choosy()),
         )?;
         let (sender, pokes) = channel();
         keeper.tell_of_devices(sender);
@@ -208,7 +208,7 @@ impl Session {
                 keeper.journal().note(&format!("The kernel's maps take {mebibytes} MiB"));
             }
         }
-        board.reloaded(!matches!(begin, Begin::Fallback(_)));
+        stats.reloaded(!matches!(begin, Begin::Fallback(_)));
         keeper.show();
         if let Err(error) = control.open(config) {
             keeper.journal().error(&error);
@@ -255,7 +255,7 @@ impl Session {
             pins,
         } = self;
         // Without them there is nothing that a next session could take over.
-        let are_hidden = || pins.whereabouts() == Whereabouts::Hidden;
+        let are_hidden = || pins.pin_state() == PinState::Hidden;
         let reread: &Reread<'_> = &|| {
             if are_hidden() { Err(vec![HIDDEN.into()]) } else { reread() }
         };
@@ -279,10 +279,10 @@ impl Session {
         let reading = reader::run(ring, debug, host, watch, sender, (signals, control, &pinned), finish);
         let read = tokio::select! {
             read = reading => read,
-            never = supervisor::watch(&pulses) => match never {},
+            never = notify::watch(&pulses) => match never {},
         };
         if matches!(read, Ok(End::Stop | End::Leave) | Err(_)) {
-            supervisor::stopping();
+            notify::stopping();
         }
         drop(trapping);
         let kept =

@@ -27,7 +27,7 @@ use tokio::{
 
 use super::keeper::Message;
 use crate::{
-    kernel::{self, Place, handshake},
+    kernel::{self, TrapSlot, handshake},
     policy::Banner,
 };
 
@@ -62,8 +62,8 @@ pub struct Visit {
 /// The sockets of the traps. They are bound to loopback addresses, so that nobody reaches them unsteered.
 #[derive(Debug)]
 pub struct Sockets {
-    tcp: Vec<(Place, TcpListener)>,
-    udp: Vec<(Place, UdpSocket)>,
+    tcp: Vec<(TrapSlot, TcpListener)>,
+    udp: Vec<(TrapSlot, UdpSocket)>,
 }
 
 impl Sockets {
@@ -71,18 +71,18 @@ impl Sockets {
     pub fn open(tcp: bool, udp: bool) -> io::Result<Self> {
         let mut sockets = Self { tcp: Vec::new(), udp: Vec::new() };
         if tcp {
-            sockets.tcp.push((Place::TcpV4, listener(Ipv4Addr::LOCALHOST.into())?));
-            sockets.tcp.extend(listener(Ipv6Addr::LOCALHOST.into()).ok().map(|it| (Place::TcpV6, it)));
+            sockets.tcp.push((TrapSlot::TcpV4, listener(Ipv4Addr::LOCALHOST.into())?));
+            sockets.tcp.extend(listener(Ipv6Addr::LOCALHOST.into()).ok().map(|it| (TrapSlot::TcpV6, it)));
         }
         if udp {
-            sockets.udp.push((Place::UdpV4, datagrams(Ipv4Addr::LOCALHOST.into())?));
-            sockets.udp.extend(datagrams(Ipv6Addr::LOCALHOST.into()).ok().map(|it| (Place::UdpV6, it)));
+            sockets.udp.push((TrapSlot::UdpV4, datagrams(Ipv4Addr::LOCALHOST.into())?));
+            sockets.udp.extend(datagrams(Ipv6Addr::LOCALHOST.into()).ok().map(|it| (TrapSlot::UdpV6, it)));
         }
         Ok(sockets)
     }
 
     /// Each with its place, for the kernel.
-    pub fn places(&self) -> Vec<(Place, &dyn AsRawFd)> {
+    pub fn places(&self) -> Vec<(TrapSlot, &dyn AsRawFd)> {
         let tcp = self.tcp.iter().map(|(place, socket)| (*place, socket as &dyn AsRawFd));
         tcp.chain(self.udp.iter().map(|(place, socket)| (*place, socket as &dyn AsRawFd))).collect()
     }

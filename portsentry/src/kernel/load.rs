@@ -21,13 +21,13 @@ use crate::{
 
 use super::{
     Attachment, Blocked, BlockedNetworks, Bound, BoundState, Clock, DebugLog, Error, Framing, Hooks, Mode,
-    Networks, Pins, Place, Ring, Traps, Trial, Waiting, bitmap, blocked_networks, bound, counters,
+    Networks, Pins, Ring, TestRun, TrapSlot, Traps, Waiting, bitmap, blocked_networks, bound, counters,
     gate::{self, Gate},
     handshakes::{self, HandshakesMap},
     heartbeat, hooks,
     inherit::{BLOCKED, FENCED, Found, Inheritance},
     layout::{Layout, drop_misfit, drop_renamed},
-    link, ring, secrets, trap, trial,
+    link, ring, secrets, test_run, trap,
 };
 
 /// The kernel program as `cargo xtask build-ebpf` made it, in ELF.
@@ -271,13 +271,13 @@ impl Kernel {
     }
 
     /// Runs the program on `frame` (at least 14 bytes) `times` over, without attaching it.
-    pub fn try_frame(&self, frame: &[u8], times: u32) -> Result<Trial, Error> {
-        trial::run(self.program()?, frame, times)
+    pub fn try_frame(&self, frame: &[u8], times: u32) -> Result<TestRun, Error> {
+        test_run::run(self.program()?, frame, times)
     }
 
     /// The same with the program for frames that begin with their IP header, which has at least 14 bytes here, too.
-    pub fn try_packet(&mut self, packet: &[u8]) -> Result<Trial, Error> {
-        trial::run(bare(&mut self.ebpf)?, packet, 1)
+    pub fn try_packet(&mut self, packet: &[u8]) -> Result<TestRun, Error> {
+        test_run::run(bare(&mut self.ebpf)?, packet, 1)
     }
 
     /// The loaded program, for what leads frames to it without attaching it: the bench.
@@ -303,7 +303,7 @@ impl Kernel {
     }
 
     /// Has the kernel hand connections and datagrams to traps to `sockets`, for as long as the result is kept.
-    pub fn set_traps(&mut self, sockets: &[(Place, &dyn AsRawFd)]) -> Result<Traps, Error> {
+    pub fn set_traps(&mut self, sockets: &[(TrapSlot, &dyn AsRawFd)]) -> Result<Traps, Error> {
         trap::set(&mut self.ebpf, sockets)
     }
 

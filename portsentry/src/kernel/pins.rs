@@ -32,7 +32,7 @@ pub struct Removed {
 
 /// Where the path of a directory of pins leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whereabouts {
+pub enum PinState {
     /// To the directory.
     There,
     /// Elsewhere, and the directory is still there: something is mounted over it, or it was unmounted.
@@ -92,20 +92,20 @@ impl Pins {
     /// Whether these are the pins in `directory`, which somebody may have removed or made anew.
     #[must_use]
     pub fn are_in(&self, directory: &Path) -> bool {
-        self.directory == directory && self.whereabouts() == Whereabouts::There
+        self.directory == directory && self.pin_state() == PinState::There
     }
 
     /// Where they are now.
     #[must_use]
-    pub fn whereabouts(&self) -> Whereabouts {
+    pub fn pin_state(&self) -> PinState {
         let locked = self.lock.metadata().ok();
         let number = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
         let there = fs::metadata(&self.directory).ok();
         if locked.as_ref().map(number) != there.as_ref().map(number) {
             let is_whole = locked.is_some_and(|metadata| metadata.nlink() > 0);
-            return if is_whole { Whereabouts::Hidden } else { Whereabouts::Removed };
+            return if is_whole { PinState::Hidden } else { PinState::Removed };
         }
-        if self.links_directory().is_dir() { Whereabouts::There } else { Whereabouts::Removed }
+        if self.links_directory().is_dir() { PinState::There } else { PinState::Removed }
     }
 
     /// The directory's path.

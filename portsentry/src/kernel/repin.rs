@@ -15,7 +15,7 @@ use nix::{
 
 use super::{
     Error, Pins,
-    pins::{Whereabouts, entries},
+    pins::{PinState, entries},
 };
 
 impl Pins {
@@ -24,14 +24,14 @@ impl Pins {
     pub(super) fn keep(&self) -> Result<bool, Error> {
         let path = self.directory();
         let failed = |problem: &str| Error::Pins { path: path.into(), problem: problem.into() };
-        match self.whereabouts() {
-            Whereabouts::There => return Ok(true),
-            Whereabouts::Removed => {
+        match self.pin_state() {
+            PinState::There => return Ok(true),
+            PinState::Removed => {
                 return Err(failed(
                     "was removed under the running daemon, which detaches the program; SIGHUP attaches it again",
                 ));
             }
-            Whereabouts::Hidden => {}
+            PinState::Hidden => {}
         }
         if !path.ancestors().find(|at| at.exists()).is_some_and(is_bpffs) {
             return Err(failed(

@@ -17,7 +17,7 @@ const MAP: &str = "TRAPS";
 /// A socket's place among the traps.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum TrapSlot {
     /// A listening TCP socket for IPv4.
     TcpV4 = 0,
     /// A listening TCP socket for IPv6.
@@ -33,7 +33,7 @@ pub enum Place {
 pub struct Traps(#[expect(dead_code, reason = "held, not used")] FdLink);
 
 /// Loads the program, gives it `sockets`, and attaches it.
-pub(super) fn set(ebpf: &mut Ebpf, sockets: &[(Place, &dyn AsRawFd)]) -> Result<Traps, Error> {
+pub(super) fn set(ebpf: &mut Ebpf, sockets: &[(TrapSlot, &dyn AsRawFd)]) -> Result<Traps, Error> {
     let map = ebpf.map_mut(MAP).ok_or_else(|| Error::Missing(MAP.into()))?;
     let mut map = SockMap::try_from(map).map_err(Error::map(MAP))?;
     for (place, socket) in sockets {

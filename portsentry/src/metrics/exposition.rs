@@ -16,8 +16,8 @@ use prometheus_client::{
 };
 
 use super::{
-    board::{Glance, State},
     process,
+    stats::{Snapshot, State},
 };
 
 type Labels = Vec<(&'static str, String)>;
@@ -90,10 +90,10 @@ const fn shown(counter: Counter) -> Option<(Shown, &'static str)> {
 pub fn render(state: &State, now: Instant) -> String {
     let mut registry = Registry::with_prefix("portsentry");
     daemon(&mut registry, state, now);
-    if let Some((_, glance)) = &state.glance {
-        kernel(&mut registry, glance);
-        held(&mut registry, glance);
-        bound(&mut registry, glance, silence(state, now));
+    if let Some((_, snapshot)) = &state.snapshot {
+        kernel(&mut registry, snapshot);
+        held(&mut registry, snapshot);
+        bound(&mut registry, snapshot, silence(state, now));
     }
     let mut process = Registry::default();
     of_process(&mut process);
@@ -107,22 +107,22 @@ pub fn render(state: &State, now: Instant) -> String {
 
 const END: &str = "# EOF\n";
 
-fn kernel(registry: &mut Registry, glance: &Glance) {
+fn kernel(registry: &mut Registry, snapshot: &Snapshot) {
     for (name, label, help) in FAMILIES {
         let family = Counts::default();
         for (counter, _, _) in COUNTERS {
             if let Some(((of, ..), value)) = shown(*counter)
                 && of == name
             {
-                family.get_or_create(&vec![(label, value.into())]).inc_by(glance.counters.get(*counter));
+                family.get_or_create(&vec![(label, value.into())]).inc_by(snapshot.counters.get(*counter));
             }
         }
         registry.register(name, help, family);
     }
 }
 
-fn held(registry: &mut Registry, glance: &Glance) {
-    let Glance { census, max_blocked, max_fenced, .. } = glance;
+fn held(registry: &mut Registry, snapshot: &Snapshot) {
+    let Snapshot { census, max_blocked, max_fenced, .. } = snapshot;
     let most = |most: u32| [most as usize; 2];
     for (name, help, [ipv4, ipv6]) in [
         ("blocked_sources", "Sources that are blocked now", census.blocked),
@@ -138,7 +138,7 @@ fn held(registry: &mut Registry, glance: &Glance) {
         registry.register(name, help, family);
     }
     let attached = Gauges::default();
-    for (interfaces, is_attached) in [(&glance.refused, 0_i64), (&glance.attached, 1)] {
+    for (interfaces, is_attached) in [(&snapshot.refused, 0_i64), (&snapshot.attached, 1)] {
         for interface in interfaces {
             attached.get_or_create(&vec![("interface", escaped(interface))]).set(is_attached);
         }
@@ -149,14 +149,14 @@ fn held(registry: &mut Registry, glance: &Glance) {
         attached,
     );
     let scope: Gauge = Gauge::default();
-    scope.set(glance.scope_trouble.is_none().into());
+    scope.set(snapshot.scope_trouble.is_none().into());
     registry.register(
         "scope_complete",
         "1 if all own, ignored and watched networks are in effect (MAX_ADDRESSES)",
         scope,
     );
     let ring: Gauge = Gauge::default();
-    ring.set(glance.ring_size.into());
+    ring.set(snapshot.ring_size.into());
     registry.register_with_unit(
         "ring_size",
         "Size of the ring through which probes are told",
@@ -164,22 +164,22 @@ fn held(registry: &mut Registry, glance: &Glance) {
         ring,
     );
     let lost = Counts::default();
-    for (output, count) in glance.lost {
+    for (output, count) in snapshot.lost {
         lost.get_or_create(&vec![("output", output.into())]).inc_by(count);
     }
     registry.register("lost_lines", "Log lines and JSON events that could not be written", lost);
 }
 
 /// How the table of bound ports is kept, as seen `silence` ago.
-fn bound(registry: &mut Registry, glance: &Glance, silence: Duration) {
+fn bound(registry: &mut Registry, snapshot: &Snapshot, silence: Duration) {
     let hooks: Gauge = Gauge::default();
-    hooks.set(glance.bound_by_hooks.into());
+    hooks.set(snapshot.bound_by_hooks.into());
     registry.register(
         "bound_ports_by_hooks",
         "1 if bound ports are known by bind hooks and dumps of the sockets, 0 if by dumps alone",
         hooks,
     );
-    if let Some(age) = glance.dump_age {
+    if let Some(age) = snapshot.dump_age {
         let help = "How old the last dump of the sockets is";
         registry.register_with_unit("bound_ports_dump_age", help, Unit::Seconds, seconds(age + silence));
     }
@@ -187,7 +187,7 @@ fn bound(registry: &mut Registry, glance: &Glance, silence: Duration) {
 
 /// How long ago the keeper last looked.
 fn silence(state: &State, now: Instant) -> Duration {
-    state.glance.as_ref().map_or(Duration::ZERO, |(at, _)| now.saturating_duration_since(*at))
+    state.snapshot.as_ref().map_or(Duration::ZERO, |(at, _)| now.saturating_duration_since(*at))
 }
 
 /// A label's value as the format has it, which the library leaves to its callers.

@@ -13,9 +13,9 @@ use std::{
 use tokio::{net::TcpListener, runtime, sync::oneshot, task::AbortHandle, time::sleep};
 
 use super::{
-    board::Board,
     exposition,
     http::{self, Answer},
+    stats::Stats,
 };
 
 /// Clients that are answered at a time. The oldest gives way to another: whoever asks properly is done at once.
@@ -41,27 +41,27 @@ struct Running {
 
 impl Server {
     /// Listens at `address` from now on, and nowhere else. What listens there already goes on.
-    pub fn follow(&mut self, address: Option<SocketAddr>, board: &Arc<Board>) {
+    pub fn follow(&mut self, address: Option<SocketAddr>, stats: &Arc<Stats>) {
         if self.running.as_ref().map(|running| running.address) == address {
             return;
         }
         self.running = None;
-        let started = address.map(|address| Running::start(address, Arc::clone(board))).transpose();
+        let started = address.map(|address| Running::start(address, Arc::clone(stats))).transpose();
         match started {
             Ok(running) => self.running = running,
-            Err(error) => board.report(format!("ERROR: starting a thread for METRICS_LISTEN: {error}")),
+            Err(error) => stats.report(format!("ERROR: starting a thread for METRICS_LISTEN: {error}")),
         }
     }
 }
 
 impl Running {
-    fn start(address: SocketAddr, board: Arc<Board>) -> io::Result<Self> {
+    fn start(address: SocketAddr, stats: Arc<Stats>) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name("metrics".into()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = listen(address, &board) => {}
+                    () = listen(address, &stats) => {}
                     _ = stopped => {}
                 }
             });
@@ -78,24 +78,24 @@ impl Drop for Running {
     }
 }
 
-async fn listen(address: SocketAddr, board: &Arc<Board>) {
+async fn listen(address: SocketAddr, stats: &Arc<Stats>) {
     let mut has_told = false;
     let listener = loop {
         match TcpListener::bind(address).await {
             Ok(listener) => break listener,
             Err(error) if !has_told => {
-                board.report(format!("ERROR: METRICS_LISTEN: {address}: {error}; it is tried again"));
+                stats.report(format!("ERROR: METRICS_LISTEN: {address}: {error}; it is tried again"));
                 has_told = true;
             }
             Err(_) => {}
         }
         sleep(PAUSE).await;
     };
-    board.report(format!("Metrics are at http://{address}/metrics"));
-    accept(&listener, board).await;
+    stats.report(format!("Metrics are at http://{address}/metrics"));
+    accept(&listener, stats).await;
 }
 
-async fn accept(listener: &TcpListener, board: &Arc<Board>) {
+async fn accept(listener: &TcpListener, stats: &Arc<Stats>) {
     let mut clients: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         // Out of descriptors, for instance: that passes.
@@ -109,21 +109,21 @@ async fn accept(listener: &TcpListener, board: &Arc<Board>) {
         {
             oldest.abort();
         }
-        let board = Arc::clone(board);
+        let stats = Arc::clone(stats);
         // A client that goes away, or is sent away, is no news.
-        let serving = tokio::spawn(async move { drop(http::serve(client, |path| page(path, &board)).await) });
+        let serving = tokio::spawn(async move { drop(http::serve(client, |path| page(path, &stats)).await) });
         clients.push_back(serving.abort_handle());
     }
 }
 
-fn page(path: &str, board: &Board) -> Option<Answer> {
+fn page(path: &str, stats: &Stats) -> Option<Answer> {
     let now = Instant::now();
     match path {
         "/metrics" => {
-            let text = exposition::render(&board.copy(), now);
+            let text = exposition::render(&stats.copy(), now);
             Some(Answer { status: "200 OK", media: METRICS, text })
         }
-        "/healthz" => Some(match board.copy().trouble(now) {
+        "/healthz" => Some(match stats.copy().trouble(now) {
             None => Answer::words("200 OK", "ok"),
             Some(trouble) => Answer::words("503 Service Unavailable", trouble),
         }),
@@ -139,16 +139,16 @@ mod tests {
     };
 
     use super::*;
-    use crate::metrics::Glance;
+    use crate::metrics::Snapshot;
 
     fn free_port() -> SocketAddr {
         std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
     }
 
     /// Waits until the board has news.
-    fn news(board: &Board) -> Vec<String> {
+    fn news(stats: &Stats) -> Vec<String> {
         loop {
-            let news = board.news();
+            let news = stats.news();
             if !news.is_empty() {
                 return news;
             }
@@ -166,21 +166,21 @@ mod tests {
 
     #[test]
     fn it_answers_where_it_is_told_to() {
-        let board = Arc::new(Board::default());
+        let stats = Arc::new(Stats::default());
         let mut server = Server::default();
         let first = free_port();
-        server.follow(Some(first), &board);
-        assert_eq!(news(&board), [format!("Metrics are at http://{first}/metrics")]);
+        server.follow(Some(first), &stats);
+        assert_eq!(news(&stats), [format!("Metrics are at http://{first}/metrics")]);
         assert!(get(first, "/healthz").starts_with("HTTP/1.1 503 "));
-        board.show(Glance { attached: vec!["eth0".into()], ..Glance::default() });
+        stats.show(Snapshot { attached: vec!["eth0".into()], ..Snapshot::default() });
         assert!(get(first, "/healthz").ends_with("\r\n\r\nok\n"));
         assert!(get(first, "/metrics").contains("\nportsentry_healthy 1\n"));
         let second = free_port();
-        server.follow(Some(second), &board);
-        news(&board);
+        server.follow(Some(second), &stats);
+        news(&stats);
         assert!(TcpStream::connect(first).is_err());
         assert!(get(second, "/metrics").ends_with("# EOF\n"));
-        server.follow(None, &board);
+        server.follow(None, &stats);
         assert!(TcpStream::connect(second).is_err());
     }
 
@@ -188,13 +188,13 @@ mod tests {
     fn a_port_that_is_taken_is_told_once_and_tried_again() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let board = Arc::new(Board::default());
+        let stats = Arc::new(Stats::default());
         let mut server = Server::default();
-        server.follow(Some(address), &board);
-        let told = news(&board);
+        server.follow(Some(address), &stats);
+        let told = news(&stats);
         assert!(told.len() == 1 && told[0].contains("it is tried again"), "{told:?}");
         drop(taken);
-        assert_eq!(news(&board), [format!("Metrics are at http://{address}/metrics")]);
-        server.follow(None, &board);
+        assert_eq!(news(&stats), [format!("Metrics are at http://{address}/metrics")]);
+        server.follow(None, &stats);
     }
 }

@@ -8,8 +8,8 @@ use ipnet::IpNet;
 
 use super::{
     Change,
+    atomic_write::{self, WriteError},
     files::MODE,
-    replace::{self, ReplaceError},
 };
 use crate::config::block_list::network_of;
 
@@ -19,9 +19,9 @@ pub fn edit_list(
     path: &Path,
     change: &Change,
     networks: &BTreeSet<IpNet>,
-) -> Result<BTreeSet<IpNet>, ReplaceError> {
+) -> Result<BTreeSet<IpNet>, WriteError> {
     let changed = RefCell::new(BTreeSet::new());
-    replace::update(path, MODE, |old| {
+    atomic_write::update(path, MODE, |old| {
         let (new, done) = rewrite(old.unwrap_or_default(), change, networks);
         let is_new = !done.is_empty();
         changed.replace(done);
@@ -55,14 +55,14 @@ fn rewrite(old: &[u8], change: &Change, networks: &BTreeSet<IpNet>) -> (Vec<u8>,
 
 #[cfg(test)]
 mod tests {
-    use super::{super::remark::Remark, *};
+    use super::{super::annotation::Annotation, *};
 
     #[test]
     fn only_the_lines_that_are_meant_change() {
         let net =
             |text: &str| text.split_whitespace().map(|it| it.parse().unwrap()).collect::<BTreeSet<IpNet>>();
         let old = "# mine\n192.0.2.0/24 # a reason\n2001:db8::/32\nnonsense";
-        let block = Change::Block(Remark::default());
+        let block = Change::Block(Annotation::default());
         for (change, named, expected, changed) in [
             (&block, "192.0.2.0/24", old.to_owned(), ""),
             (&block, "10.0.0.0/8", format!("{old}\n10.0.0.0/8\n"), "10.0.0.0/8"),

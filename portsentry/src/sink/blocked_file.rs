@@ -10,7 +10,7 @@ use std::{
 use jiff::tz::TimeZone;
 use portsentry_common::{block::Proof, classify::Protocol};
 
-use super::{classic, remark::Remark};
+use super::{annotation::Annotation, classic};
 use crate::policy::{Hold, PREFIXES, Record, network_of};
 
 /// Ends the line of a source whose line in `hosts.deny` stood there before we would have written it. Others take it for
@@ -49,7 +49,7 @@ pub fn parse(content: &[u8], now: SystemTime) -> (Vec<Record>, Vec<Fault>) {
 pub(super) fn read_line(line: &str, now: SystemTime) -> Option<Record> {
     let line = without_end(line).unwrap_or(line);
     let (words, remark) = line.split_once('#').unwrap_or((line, ""));
-    Some(terms(parse_words(words, now)?, &Remark::read(remark)))
+    Some(terms(parse_words(words, now)?, &Annotation::read(remark)))
 }
 
 /// Why an administrator has sources blocked, where their lines say so.
@@ -57,7 +57,7 @@ pub(super) fn read_line(line: &str, now: SystemTime) -> Option<Record> {
 pub fn reasons(content: &[u8]) -> BTreeMap<IpAddr, String> {
     let reason = |line: &str| {
         let (words, remark) = without_end(line).unwrap_or(line).split_once('#')?;
-        let reason = Remark::read(remark).reason?;
+        let reason = Annotation::read(remark).reason?;
         Some((parse_words(words, SystemTime::UNIX_EPOCH)?.source, reason))
     };
     String::from_utf8_lossy(content).lines().filter_map(reason).collect()
@@ -76,7 +76,7 @@ fn without_end(line: &str) -> Option<&str> {
 }
 
 /// Only an administrator remarks on a line.
-fn terms(record: Record, remark: &Remark) -> Record {
+fn terms(record: Record, remark: &Annotation) -> Record {
     if remark.is_empty() || record.hold.is_fence {
         return record;
     }
@@ -206,8 +206,8 @@ pub fn render(
         let line = classic::record(hold.since, &host, hold.port, hold.protocol, done(&hold), zone);
         // How long other blocks last is the configuration's.
         let remark = match hold.proof {
-            Proof::Administrator => Remark { until: hold.until, reason: reasons.get(&source).cloned() },
-            _ => Remark::default(),
+            Proof::Administrator => Annotation { until: hold.until, reason: reasons.get(&source).cloned() },
+            _ => Annotation::default(),
         };
         let end = if denied_before.contains(&source) { format!(" {DENIED_BEFORE}") } else { String::new() };
         // Writing to a string can't fail.

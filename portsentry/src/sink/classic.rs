@@ -85,7 +85,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::sink::journal::tests::sighting;
+    use crate::sink::log::tests::sighting;
 
     #[test]
     fn every_kind_has_the_words_of_1_2() {

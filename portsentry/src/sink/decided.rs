@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use portsentry_common::block::Proof;
 
 use super::{
-    ReplaceError,
+    WriteError,
     evidence::{self, Seen},
 };
 
@@ -38,7 +38,7 @@ pub struct Decided(BTreeMap<IpAddr, Vec<Decision>>);
 
 impl Decided {
     /// What the evidence at `path` says; nothing where there is none.
-    pub fn read(path: Option<&Path>) -> Result<Self, ReplaceError> {
+    pub fn read(path: Option<&Path>) -> Result<Self, WriteError> {
         Ok(path.map(evidence::all).transpose()?.unwrap_or_default().into_iter().collect())
     }
 
@@ -77,7 +77,7 @@ mod tests {
     use portsentry_common::decide::Verdict;
 
     use super::*;
-    use crate::{policy::Sighting, sink::journal::tests::sighting};
+    use crate::{policy::Sighting, sink::log::tests::sighting};
 
     #[test]
     fn a_decision_is_found_by_source_time_and_what_was_decided() {

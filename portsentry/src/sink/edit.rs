@@ -13,10 +13,10 @@ use std::{
 use crate::policy::Record;
 
 use super::{
+    annotation::Annotation,
+    atomic_write::{self, WriteError},
     blocked_file,
     files::{MODE, SUFFIXES},
-    remark::Remark,
-    replace::{self, ReplaceError},
 };
 
 /// What an edit changed.
@@ -34,17 +34,17 @@ pub struct Edited {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Each source has a line that blocks it, with this remark. An empty one leaves the lines that there are.
-    Block(Remark),
+    Block(Annotation),
     /// No source has a line.
     Unblock,
 }
 
 /// Edits the blocked file at `path`, which is replaced as a whole or left alone. Where there is none, it begins with
 /// what the files of 1.2's modes say, as a daemon no longer reads those once there is one.
-pub fn edit(path: &Path, change: &Change, sources: &BTreeSet<IpAddr>) -> Result<Edited, ReplaceError> {
+pub fn edit(path: &Path, change: &Change, sources: &BTreeSet<IpAddr>) -> Result<Edited, WriteError> {
     let edited = RefCell::new(Edited::default());
     let classic = classic(path)?;
-    replace::update(path, MODE, |old| {
+    atomic_write::update(path, MODE, |old| {
         let (new, done) = rewrite(old.unwrap_or(&classic), change, sources);
         let is_new = !done.changed.is_empty();
         edited.replace(done);
@@ -54,12 +54,12 @@ pub fn edit(path: &Path, change: &Change, sources: &BTreeSet<IpAddr>) -> Result<
 }
 
 /// The content of the files of 1.2's modes.
-fn classic(path: &Path) -> Result<Vec<u8>, ReplaceError> {
+fn classic(path: &Path) -> Result<Vec<u8>, WriteError> {
     let mut all = Vec::new();
     for suffix in SUFFIXES {
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{suffix}"));
-        all.extend(replace::read(&PathBuf::from(beside))?.unwrap_or_default());
+        all.extend(atomic_write::read(&PathBuf::from(beside))?.unwrap_or_default());
         if all.last().is_some_and(|last| *last != b'\n') {
             all.push(b'\n');
         }
@@ -132,7 +132,7 @@ mod tests {
          1795389180 - 11/22/2026 23:13:00 Host: 192.0.2.8/192.0.2.8 Port: 7 UDP Fenced\n\
          nonsense 192.0.2.7\n2001:db8::9 # a guest\n192.0.2.6";
 
-    const BLOCK: Change = Change::Block(Remark { until: None, reason: None });
+    const BLOCK: Change = Change::Block(Annotation { until: None, reason: None });
 
     fn sources(text: &str) -> BTreeSet<IpAddr> {
         text.split_whitespace().map(|word| word.parse().unwrap()).collect()
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn terms_take_the_place_of_others() {
         let until = Some(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_795_400_000));
-        let change = Change::Block(Remark { until, reason: Some("a guest".into()) });
+        let change = Change::Block(Annotation { until, reason: Some("a guest".into()) });
         let (new, done) = rewrite(b"192.0.2.9 # mine\n192.0.2.8\n", &change, &sources("192.0.2.9"));
         assert_eq!(
             String::from_utf8(new).unwrap(),

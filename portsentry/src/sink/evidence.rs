@@ -16,9 +16,9 @@ use portsentry_common::decide::Verdict;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    atomic_write::{self, WriteError},
     classic, event,
     history::History,
-    replace::{self, ReplaceError},
 };
 use crate::policy::{Sighting, network_of};
 
@@ -172,7 +172,7 @@ fn before(path: &Path) -> PathBuf {
 }
 
 /// What was seen of `source`, or of others that were held with it, in the order of time; of a million packets, the last.
-pub fn read(path: &Path, source: IpAddr) -> Result<Vec<Seen>, ReplaceError> {
+pub fn read(path: &Path, source: IpAddr) -> Result<Vec<Seen>, WriteError> {
     // The address alone is looked for first, as most lines are others'; a network's has its length at the end.
     let mention = format!("\"{source}\"");
     let is_network = |line: &str| source.is_ipv6() && line.contains("\"prefix\"");
@@ -183,15 +183,15 @@ pub fn read(path: &Path, source: IpAddr) -> Result<Vec<Seen>, ReplaceError> {
 }
 
 /// What was seen of everybody.
-pub(super) fn all(path: &Path) -> Result<Vec<Seen>, ReplaceError> {
+pub(super) fn all(path: &Path) -> Result<Vec<Seen>, WriteError> {
     lines(path, |_| true)
 }
 
 /// The packets in those lines of the file and the one before that are wanted.
-fn lines(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Seen>, ReplaceError> {
+fn lines(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Seen>, WriteError> {
     let mut all = Vec::new();
     for path in [before(path), path.to_path_buf()] {
-        let content = replace::read(&path)?.unwrap_or_default();
+        let content = atomic_write::read(&path)?.unwrap_or_default();
         let text = String::from_utf8_lossy(&content);
         let lines = text.lines().filter(|line| is_wanted(line));
         all.extend(lines.filter_map(|line| serde_json::from_str::<Seen>(line).ok()));
@@ -202,7 +202,7 @@ fn lines(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Seen>, Rep
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::journal::tests::sighting;
+    use crate::sink::log::tests::sighting;
 
     fn evidence() -> (tempfile::TempDir, Evidence) {
         let files = tempfile::tempdir().unwrap();

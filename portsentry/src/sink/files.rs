@@ -19,10 +19,10 @@ use jiff::tz::TimeZone;
 
 use self::deny::Deny;
 use super::{
-    Decided, Named, blocked_file, classic,
+    Decided, Named, atomic_write, blocked_file, classic,
     evidence::Evidence,
     history::{self, History},
-    replace, revival,
+    revival,
 };
 use crate::{
     config::{Config, LogFormat},
@@ -297,7 +297,7 @@ impl Files {
             let text = blocked_file::render(ledger.records(), &self.reasons, &self.denied_before, &self.zone);
             let text = text.into_bytes();
             let foreign = RefCell::new(None);
-            let replaced = replace::update(&self.blocked, MODE, |old| {
+            let replaced = atomic_write::update(&self.blocked, MODE, |old| {
                 // What somebody has written meanwhile is to be read first.
                 let is_edited = old.is_some() && old != self.known.as_deref();
                 foreign.replace(if is_edited { old.map(<[u8]>::to_vec) } else { None });
@@ -339,7 +339,7 @@ impl Files {
 }
 
 fn content(path: &Path, problems: &mut Vec<String>) -> Option<Vec<u8>> {
-    replace::read(path).unwrap_or_else(|error| {
+    atomic_write::read(path).unwrap_or_else(|error| {
         problems.push(error.to_string());
         None
     })

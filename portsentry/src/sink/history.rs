@@ -9,7 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Deed, Past, append};
+use super::{HistoryAction, HistoryLine, append};
 use crate::policy::Record;
 
 /// Lines that wait at the most, about 6 MB; the oldest are dropped and counted.
@@ -74,7 +74,7 @@ impl History {
 
     /// Who was blocked of late, as often as he was.
     pub fn blocked(&self) -> io::Result<Vec<IpAddr>> {
-        let blocked = |line| Past::read(line).filter(|past| past.deed == Deed::Blocked);
+        let blocked = |line| HistoryLine::read(line).filter(|past| past.action == HistoryAction::Blocked);
         Ok(self.tail()?.lines().filter_map(blocked).map(|past| past.source).collect())
     }
 
@@ -101,7 +101,7 @@ pub fn is_written(recent: &[(IpAddr, i64)], record: &Record) -> bool {
 
 /// The source and time of a history line of either format.
 fn read_line(line: &str) -> Option<(IpAddr, i64)> {
-    let past = Past::read(line)?;
+    let past = HistoryLine::read(line)?;
     let since = past.time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     Some((past.source, i64::try_from(since.as_secs()).ok()?))
 }

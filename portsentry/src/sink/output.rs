@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     config::{Config, LogOutput},
-    visible::visible,
+    sanitize::sanitize,
 };
 
 /// Standard output, the system log or the journal.
@@ -56,7 +56,7 @@ impl Output {
     /// Writes one line, with what it says in fields where there is room for them. What a terminal acts on is spelt
     /// out, so that nothing can pass for a line of its own or reach a terminal.
     pub fn write(&mut self, line: &str, event: &Event) {
-        let line = visible(line);
+        let line = sanitize(line);
         match self {
             // Not println, which panics when the reader has gone.
             Self::Stdout => drop(writeln!(std::io::stdout().lock(), "{line}")),

@@ -90,7 +90,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::sink::journal::tests::sighting;
+    use crate::sink::log::tests::sighting;
 
     #[test]
     fn a_block_has_the_words_of_2() {

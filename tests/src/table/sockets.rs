@@ -1,4 +1,4 @@
-//! Smart verify: what sockets explain, at the moment of the packet. Which are open stands in [`crate::place`].
+//! Smart verify: what sockets explain, at the moment of the packet. Which are open stands in [`crate::test_host`].
 //!
 //! For about a second, the kernel program remembers by destination address and port that a socket explained a
 //! datagram or ACK, and doesn't count a further one: no two stories here may meet at the same.

@@ -73,7 +73,7 @@ const RESETTING: [&str; 14] = [
 const ONE_PAGE: u32 = 4096 - 256 - 320 - 22;
 
 /// What there is to know beside the interface.
-pub(super) struct Place<'a> {
+pub(super) struct Surroundings<'a> {
     /// The interfaces, by index, that run our program.
     pub pinned: &'a [u32],
     /// How to attach where probes are answered (`CHALLENGE`).
@@ -82,8 +82,8 @@ pub(super) struct Place<'a> {
 }
 
 /// What there is to say of `link`.
-pub(super) fn findings(link: &Link, place: &Place<'_>) -> Vec<Finding> {
-    let is_ours = link.xdp.is_some() && place.pinned.contains(&link.index);
+pub(super) fn findings(link: &Link, surroundings: &Surroundings<'_>) -> Vec<Finding> {
+    let is_ours = link.xdp.is_some() && surroundings.pinned.contains(&link.index);
     let mut found = vec![occupant(link, is_ours)];
     if link.is_bare {
         found.push(Finding::ok(
@@ -101,10 +101,10 @@ pub(super) fn findings(link: &Link, place: &Place<'_>) -> Vec<Finding> {
         return found;
     }
     found.push(mode(link));
-    found.extend(answers(link, place, is_ours));
+    found.extend(answers(link, surroundings, is_ours));
     found.push(size(link));
     found.extend(offloads(link));
-    found.extend(queues(link, place.cpus));
+    found.extend(queues(link, surroundings.cpus));
     if !is_ours && runs_native(link) && RESETTING.contains(&driver(link)) {
         found.push(Finding::warning(
             &link.name,
@@ -168,10 +168,10 @@ fn mode(link: &Link) -> Finding {
 }
 
 /// On a veth, what XDP sends back vanishes unless the peer runs a program, too.
-fn answers(link: &Link, place: &Place<'_>, is_ours: bool) -> Option<Finding> {
+fn answers(link: &Link, surroundings: &Surroundings<'_>, is_ours: bool) -> Option<Finding> {
     let name = &link.name;
     let is_native = is_ours && link.xdp.is_some_and(|running| running.is_native);
-    match place.answers.filter(|_| driver(link) == "veth")? {
+    match surroundings.answers.filter(|_| driver(link) == "veth")? {
         XdpMode::Auto | XdpMode::Generic if is_native => Some(Finding::warning(
             name,
             "is one end of a veth pair with our program in native mode: answers to probes (CHALLENGE) vanish unless the \
@@ -265,11 +265,12 @@ mod tests {
         Link { kind: Some(kind.into()), ..card(kind) }
     }
 
-    const PLACE: Place<'_> = Place { pinned: &[], answers: Some(XdpMode::Auto), cpus: 4 };
+    const SURROUNDINGS: Surroundings<'_> =
+        Surroundings { pinned: &[], answers: Some(XdpMode::Auto), cpus: 4 };
 
     /// What isn't well.
-    fn worries(link: &Link, place: &Place<'_>) -> Vec<(Level, String)> {
-        let worries = findings(link, place).into_iter().filter(|finding| finding.level != Level::Ok);
+    fn worries(link: &Link, surroundings: &Surroundings<'_>) -> Vec<(Level, String)> {
+        let worries = findings(link, surroundings).into_iter().filter(|finding| finding.level != Level::Ok);
         worries.map(|finding| (finding.level, finding.what)).collect()
     }
 
@@ -300,7 +301,7 @@ mod tests {
             (Link { is_ethernet: false, ..of_kind("gre") }, &[(Warning, "neither with an Ethernet header")]),
             (Link { is_ethernet: false, is_bare: true, ..of_kind("wireguard") }, &[]),
         ] {
-            let found = worries(&link, &PLACE);
+            let found = worries(&link, &SURROUNDINGS);
             assert_eq!(found.len(), expected.len(), "{found:?}");
             for ((level, what), (expected_level, words)) in found.iter().zip(expected) {
                 assert!(level == expected_level && what.contains(words), "{what}");
@@ -311,9 +312,9 @@ mod tests {
     #[test]
     fn a_program_of_ours_is_no_problem_and_resets_nothing() {
         let link = Link { xdp: Some(Running { program: 7, is_native: false }), ..card("mlx5_core") };
-        let place = Place { pinned: &[2], ..PLACE };
-        assert_eq!(worries(&link, &place), []);
-        assert!(findings(&link, &place)[0].what.contains("in generic mode"));
+        let surroundings = Surroundings { pinned: &[2], ..SURROUNDINGS };
+        assert_eq!(worries(&link, &surroundings), []);
+        assert!(findings(&link, &surroundings)[0].what.contains("in generic mode"));
     }
 
     #[test]
@@ -324,12 +325,12 @@ mod tests {
             (Some(XdpMode::Generic), false),
             (Some(XdpMode::Native), true),
         ] {
-            let worries = worries(&of_kind("veth"), &Place { answers, ..PLACE });
+            let worries = worries(&of_kind("veth"), &Surroundings { answers, ..SURROUNDINGS });
             assert_eq!(worries.len(), usize::from(is_lost), "{answers:?}: {worries:?}");
         }
         for is_native in [false, true] {
             let link = Link { xdp: Some(Running { program: 7, is_native }), ..of_kind("veth") };
-            let worries = worries(&link, &Place { pinned: &[2], ..PLACE });
+            let worries = worries(&link, &Surroundings { pinned: &[2], ..SURROUNDINGS });
             assert_eq!(worries.len(), usize::from(is_native), "it is attached already: {worries:?}");
         }
     }

@@ -126,7 +126,7 @@ impl Keeper {
 
     fn on_report(&mut self, ran: &Ran) {
         self.journal.ran(ran);
-        self.board.count_command(ran);
+        self.stats.count_command(ran);
         if ran.purpose == Purpose::Command
             && let Some(record) = self.actions.waiting.remove(&ran.source)
         {

@@ -15,7 +15,7 @@ use crate::{
     instant::Time,
     kernel,
     policy::{Hold, Record, network_of},
-    sink::{blocked_file::is_host, remark::shortened},
+    sink::{annotation::shortened, blocked_file::is_host},
 };
 
 impl Keeper {

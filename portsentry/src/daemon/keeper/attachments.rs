@@ -11,7 +11,7 @@ use crate::{
     host::{Link, Name},
     kernel::{self, Attachment, Kernel, Mode},
     policy::interfaces::{LeftOut, choose, missing},
-    sink::Journal,
+    sink::Log,
 };
 
 /// How often an interface that refused is tried again without a sign that it may work.
@@ -79,7 +79,7 @@ impl Attachments {
     pub(super) fn begin(
         &mut self,
         kernel: &mut Kernel,
-        journal: &mut Journal,
+        journal: &mut Log,
         links: &BTreeMap<u32, Link>,
         (tells_all, needs_one): (bool, bool),
     ) -> Result<(), kernel::Error> {
@@ -111,7 +111,7 @@ impl Attachments {
     }
 
     /// Follows interfaces that come, go and change, and tries those again that refused.
-    pub(super) fn follow(&mut self, kernel: &mut Kernel, journal: &mut Journal, links: &BTreeMap<u32, Link>) {
+    pub(super) fn follow(&mut self, kernel: &mut Kernel, journal: &mut Log, links: &BTreeMap<u32, Link>) {
         self.next_try = Instant::now() + AGAIN;
         let wanted = self.choose(journal, links, true);
         // First, lest a program on a member keep its bond from one.
@@ -136,7 +136,7 @@ impl Attachments {
     /// The interfaces that are to be watched; forgets those that no longer are, and tells of them.
     fn choose<'a>(
         &mut self,
-        journal: &mut Journal,
+        journal: &mut Log,
         links: &'a BTreeMap<u32, Link>,
         tells_all: bool,
     ) -> Vec<&'a Link> {
@@ -170,7 +170,7 @@ impl Attachments {
         links.values().filter(|link| is_chosen(&link.index)).collect()
     }
 
-    fn refuse(&mut self, journal: &mut Journal, link: &Link, error: &kernel::Error) {
+    fn refuse(&mut self, journal: &mut Log, link: &Link, error: &kernel::Error) {
         let refusal = (link.name.clone(), error.to_string());
         // It is tried again and again, and told of once.
         if self.refused.get(&link.index) != Some(&refusal) {

@@ -1,7 +1,7 @@
 //! What the keeper puts on the board, for metrics and health checks. It must not do anything else.
 
 use super::Keeper;
-use crate::{config::Config, metrics::Glance};
+use crate::{config::Config, metrics::Snapshot};
 
 /// What the configuration allows at the most.
 #[derive(Clone, Copy, Debug)]
@@ -20,13 +20,13 @@ impl Limits {
 impl Keeper {
     /// Shows what there is to see now, and tells the log what there is to tell of showing it.
     pub fn show(&mut self) {
-        for news in self.board.news() {
+        for news in self.stats.news() {
             self.journal.news(&news);
         }
         let mut counters = self.counted;
         counters.blocked_full += self.no_room;
         let bound = self.kernel.bound_state().unwrap_or_default();
-        self.board.show(Glance {
+        self.stats.show(Snapshot {
             counters,
             census: self.ledger.census(),
             max_blocked: self.limits.blocked,

@@ -41,7 +41,7 @@ impl Keeper {
         {
             self.journal.error(&error);
         }
-        self.board.count_lifted(1);
+        self.stats.count_lifted(1);
         if let Some(record) = &lifted {
             self.files.lift(record);
         }
@@ -152,7 +152,7 @@ impl Keeper {
             return Ok(());
         }
         self.journal.surplus(surplus.len());
-        self.board.count_lifted(surplus.len());
+        self.stats.count_lifted(surplus.len());
         for source in surplus {
             if let Some(record) = self.ledger.lift(source) {
                 self.files.lift(&record);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use portsentry_common::counter::Counter;
 
-use super::{super::supervisor, Keeper};
+use super::{super::notify, Keeper};
 use crate::kernel;
 
 /// One part of the time in so many is what each of these may take.
@@ -73,7 +73,7 @@ impl Keeper {
         let lacking = if lacking == 0 { String::new() } else { format!(" ({lacking} can't be)") };
         let status = format!("Watching {watched} interfaces{lacking}, {sources} sources blocked or fenced");
         if status != self.status {
-            supervisor::status(&status);
+            notify::status(&status);
             self.status = status;
         }
         self.journal.tick();
@@ -127,7 +127,7 @@ impl Keeper {
                 self.journal.error(&error);
             }
         }
-        self.board.count_denied(done.denied.len());
+        self.stats.count_denied(done.denied.len());
         self.on_denied();
         self.next_flush = after(begin).min(Instant::now() + SOON.max(begin.elapsed() * 4));
         if done.is_edited {

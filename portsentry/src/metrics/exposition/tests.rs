@@ -4,7 +4,7 @@ use portsentry_common::counter::Counters;
 
 use super::*;
 use crate::{
-    metrics::Board,
+    metrics::Stats,
     policy::Census,
     sink::runner::{Outcome, Purpose, Ran},
 };
@@ -14,9 +14,9 @@ const DASHBOARD: &str = include_str!("../../../../etc/grafana-portsentry.json");
 
 /// A board on which everything stands; each of the kernel's counters has its place, from 1, for its value.
 fn rendered() -> String {
-    let board = Board::default();
+    let stats = Stats::default();
     let words: Vec<u64> = (1..).take(COUNTERS.len()).collect();
-    board.show(Glance {
+    stats.show(Snapshot {
         counters: bytemuck::pod_read_unaligned::<Counters>(bytemuck::cast_slice(&words)),
         census: Census { blocked: [7, 8], fenced: [9, 10] },
         max_blocked: 65_536,
@@ -32,24 +32,24 @@ fn rendered() -> String {
     let source = [192, 0, 2, 9].into();
     for outcome in [Outcome::Refused, Outcome::Refused, Outcome::Done(crate::sink::runner::Output::default())]
     {
-        board.count_command(&Ran { source, purpose: Purpose::Route, shown: String::new(), outcome });
+        stats.count_command(&Ran { source, purpose: Purpose::Route, shown: String::new(), outcome });
     }
-    board.count_denied(5);
-    board.count_lifted(6);
-    board.count_left_out(11);
-    render(&board.copy(), Instant::now())
+    stats.count_denied(5);
+    stats.count_lifted(6);
+    stats.count_left_out(11);
+    render(&stats.copy(), Instant::now())
 }
 
 #[test]
 fn a_dump_of_sockets_grows_older_with_the_figures() {
-    let board = Board::default();
-    board.show(Glance { dump_age: Some(Duration::from_secs(2)), ..Glance::default() });
-    let text = render(&board.copy(), Instant::now() + Duration::from_secs(7));
+    let stats = Stats::default();
+    stats.show(Snapshot { dump_age: Some(Duration::from_secs(2)), ..Snapshot::default() });
+    let text = render(&stats.copy(), Instant::now() + Duration::from_secs(7));
     let (_, age) =
         samples(&text).find(|(name, _)| *name == "portsentry_bound_ports_dump_age_seconds").unwrap();
     assert!((9.0..10.0).contains(&age.parse::<f64>().unwrap()), "{age}");
-    board.show(Glance::default());
-    let text = render(&board.copy(), Instant::now());
+    stats.show(Snapshot::default());
+    let text = render(&stats.copy(), Instant::now());
     assert!(!text.contains("dump_age"), "a dump that was not made has no age\n{text}");
 }
 
@@ -135,7 +135,7 @@ fn the_text_is_openmetrics() {
 
 #[test]
 fn a_daemon_that_has_not_begun_has_figures_too() {
-    let text = render(&Board::default().copy(), Instant::now());
+    let text = render(&Stats::default().copy(), Instant::now());
     assert!(text.contains("\nportsentry_healthy 0\n") && text.ends_with("# EOF\n"), "{text}");
 }
 

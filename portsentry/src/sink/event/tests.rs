@@ -4,7 +4,7 @@ use portsentry_common::block::Proof;
 use proptest::prelude::*;
 
 use super::*;
-use crate::sink::journal::tests::sighting;
+use crate::sink::log::tests::sighting;
 
 const DOCUMENT: &str = include_str!("../../../../docs/events.md");
 

@@ -10,8 +10,8 @@ use std::{
 
 use super::{
     super::{
+        atomic_write::{self, WriteError},
         hosts_deny,
-        replace::{self, ReplaceError},
     },
     Denied, Flushed, MODE, Trouble,
 };
@@ -81,7 +81,7 @@ impl Deny {
         }
         let mut others = Vec::new();
         let added = RefCell::new(Vec::new());
-        let replaced: Result<(), ReplaceError> = replace::update(&self.path, MODE, |old| {
+        let replaced: Result<(), WriteError> = atomic_write::update(&self.path, MODE, |old| {
             let (new, lines) = hosts_deny::edit(old.unwrap_or_default(), self.add.keys(), &self.remove)?;
             added.replace(lines);
             Some(new)

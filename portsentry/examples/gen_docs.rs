@@ -1,10 +1,10 @@
-//! Writes what is made from the code into the tree that is named: `cargo xtask papers`. It must not make it.
+//! Writes what is made from the code into the tree that is named: `cargo xtask gen-docs`. It must not make it.
 
 use std::{env, fs, io, path::PathBuf};
 
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::args_os().nth(1).unwrap_or_else(|| ".".into()));
-    for (place, text) in portsentry::command::papers::all()? {
+    for (place, text) in portsentry::command::gen_docs::all()? {
         let place = root.join(place);
         fs::create_dir_all(place.parent().unwrap_or(&root))?;
         fs::write(place, text)?;

@@ -30,7 +30,7 @@ pub(super) fn page(name: &str) -> String {
 /// The same as a document in Markdown.
 pub(super) fn reference() -> String {
     let mut text =
-        format!("# Settings\n\n<!-- Made from the code: `cargo xtask papers`. -->\n\n{INTRODUCTION}\n");
+        format!("# Settings\n\n<!-- Made from the code: `cargo xtask gen-docs`. -->\n\n{INTRODUCTION}\n");
     for key in KEYS {
         // Writing to a string can't fail.
         let _ = write!(

@@ -1,4 +1,4 @@
-//! `cargo xtask papers`: manual pages, completions and the reference of the settings, made anew from the code. It must
+//! `cargo xtask gen-docs`: manual pages, completions and the reference of the settings, made anew from the code. It must
 //! not know what is in them.
 
 use std::process::Command;
@@ -11,5 +11,5 @@ use crate::{paths, shell};
 pub(crate) fn run() -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(paths::root());
-    shell::run(cargo.args(["run", "--quiet", "--package", "portsentry", "--example", "papers"]))
+    shell::run(cargo.args(["run", "--quiet", "--package", "portsentry", "--example", "gen_docs"]))
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// `text` with whatever a terminal would act on spelt out: control characters, line separators, and those that change
 /// the direction of what follows (UAX #9), by which one name passes for another.
 #[must_use]
-pub fn visible(text: &str) -> Cow<'_, str> {
+pub fn sanitize(text: &str) -> Cow<'_, str> {
     if !text.contains(is_acted_on) {
         return text.into();
     }
@@ -37,14 +37,14 @@ mod tests {
             ("eth0\u{202e}0hte", "eth0\\u{202e}0hte"),
             ("café 東京", "café 東京"),
         ] {
-            assert_eq!(visible(text), expected);
+            assert_eq!(sanitize(text), expected);
         }
     }
 
     proptest! {
         #[test]
         fn nothing_of_it_is_left(text: String) {
-            prop_assert!(!visible(&text).contains(is_acted_on));
+            prop_assert!(!sanitize(&text).contains(is_acted_on));
         }
     }
 }

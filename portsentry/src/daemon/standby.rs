@@ -6,15 +6,14 @@ use std::{path::Path, thread, time::Duration};
 use tokio::time::interval;
 
 use super::{
-    Error, Options, Reread,
+    Error, Options, Reread, notify,
     session::{Begin, Lasting, Session, bitmaps},
     signals::{Asked, Signals},
-    supervisor,
 };
 use crate::{
     kernel::{self, Claim, bitmap},
     modes::{MODES, Modes},
-    sink::Journal,
+    sink::Log,
 };
 
 /// How often it is tried to take the other's place. The kernel goes on without either.
@@ -83,7 +82,7 @@ pub async fn run(
 ) -> Result<Wait, Error> {
     lasting.claims.set(&options.config.pin_path, options.modes)?;
     let confined = lasting.sandbox.enter(&options.config)?;
-    let mut journal = Journal::new(&options.config);
+    let mut journal = Log::new(&options.config);
     journal.starting(&options.config, options.modes);
     journal.note(&"Another portsentry is in charge of the kernel's maps, and watches for this one, too");
     if let Some(news) = confined {
@@ -115,14 +114,14 @@ pub async fn run(
                         *options = new;
                         journal.reloaded("The configuration was read again");
                         options.warnings.iter().for_each(|warning| journal.note(warning));
-                        supervisor::ready();
+                        notify::ready();
                     }
                     Err(problems) => problems.iter().for_each(|problem| journal.error(problem)),
                 },
             },
         }
     }
-    supervisor::stopping();
+    notify::stopping();
     journal.stopping();
     Ok(Wait::Stopped)
 }

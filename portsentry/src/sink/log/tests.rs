@@ -31,8 +31,8 @@ pub(in crate::sink) fn sighting() -> Sighting {
     }
 }
 
-fn lines(format: LogFormat, write: impl FnOnce(&mut Journal)) -> Vec<String> {
-    let mut journal = Journal {
+fn lines(format: LogFormat, write: impl FnOnce(&mut Log)) -> Vec<String> {
+    let mut journal = Log {
         format,
         tells_notices: false,
         output: Output::Kept(Vec::new()),

@@ -7,10 +7,10 @@ use super::{
         event::{Action, Event, Field},
         runner::{Outcome, Purpose, Ran},
     },
-    Journal, loss,
+    Log, loss,
 };
 
-impl Journal {
+impl Log {
     /// `hosts.deny` names `source` from now on.
     pub fn denied(&mut self, source: IpAddr, line: &str) {
         let event = Event::new(Action::Deny).about(source).with(Field::CommandLine, line);

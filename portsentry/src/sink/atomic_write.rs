@@ -18,7 +18,7 @@ const PRIVILEGED: [&str; 2] = ["security.", "trusted."];
 
 /// Why a file was not read or replaced.
 #[derive(Debug, thiserror::Error)]
-pub enum ReplaceError {
+pub enum WriteError {
     /// The system refused.
     #[error("{path} can't be {what}: {source}")]
     Io {
@@ -44,7 +44,7 @@ pub enum ReplaceError {
 }
 
 /// The file's content, or `None` if there is none.
-pub fn read(path: &Path) -> Result<Option<Vec<u8>>, ReplaceError> {
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, WriteError> {
     Ok(open(path)?.map(|(content, _)| content))
 }
 
@@ -55,7 +55,7 @@ pub fn update(
     path: &Path,
     mode: u32,
     edit: impl Fn(Option<&[u8]>) -> Option<Vec<u8>>,
-) -> Result<(), ReplaceError> {
+) -> Result<(), WriteError> {
     let path = &target(path)?;
     for _ in 0..10 {
         let old = open(path)?;
@@ -72,17 +72,17 @@ pub fn update(
         match written {
             Ok(true) => {
                 let synced = sync_directory(path);
-                return synced.map_err(|source| ReplaceError::Io {
+                return synced.map_err(|source| WriteError::Io {
                     path: path.clone(),
                     what: "synced",
                     source,
                 });
             }
             Ok(false) => {}
-            Err(source) => return Err(ReplaceError::Io { path: path.clone(), what: "replaced", source }),
+            Err(source) => return Err(WriteError::Io { path: path.clone(), what: "replaced", source }),
         }
     }
-    Err(ReplaceError::Contended(path.clone()))
+    Err(WriteError::Contended(path.clone()))
 }
 
 /// Where the new content is written before it takes the file's name.
@@ -142,13 +142,13 @@ fn copy_attributes(old: &Path, new: &File) -> io::Result<()> {
 }
 
 /// Follows a symbolic link that root made, as some keep `/etc/hosts.deny` elsewhere.
-fn target(path: &Path) -> Result<PathBuf, ReplaceError> {
+fn target(path: &Path) -> Result<PathBuf, WriteError> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_symlink() => {
             if !is_ours(&metadata) {
-                return Err(ReplaceError::Untrusted(path.into()));
+                return Err(WriteError::Untrusted(path.into()));
             }
-            fs::canonicalize(path).map_err(|source| ReplaceError::Io {
+            fs::canonicalize(path).map_err(|source| WriteError::Io {
                 path: path.into(),
                 what: "found",
                 source,
@@ -162,9 +162,9 @@ fn is_ours(metadata: &Metadata) -> bool {
     [0, geteuid().as_raw()].contains(&metadata.uid())
 }
 
-fn open(path: &Path) -> Result<Option<(Vec<u8>, Metadata)>, ReplaceError> {
+fn open(path: &Path) -> Result<Option<(Vec<u8>, Metadata)>, WriteError> {
     let path = &target(path)?;
-    let failed = |source| ReplaceError::Io { path: path.clone(), what: "read", source };
+    let failed = |source| WriteError::Io { path: path.clone(), what: "read", source };
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let file: File = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
@@ -173,15 +173,15 @@ fn open(path: &Path) -> Result<Option<(Vec<u8>, Metadata)>, ReplaceError> {
     };
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
-        return Err(ReplaceError::Untrusted(path.clone()));
+        return Err(WriteError::Untrusted(path.clone()));
     }
     if metadata.mode() & 0o002 != 0 {
-        return Err(ReplaceError::WorldWritable(path.clone()));
+        return Err(WriteError::WorldWritable(path.clone()));
     }
     let mut content = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut content).map_err(failed)?;
     if content.len() as u64 > LARGEST {
-        return Err(ReplaceError::TooLarge(path.clone()));
+        return Err(WriteError::TooLarge(path.clone()));
     }
     Ok(Some((content, metadata)))
 }
@@ -274,7 +274,7 @@ mod tests {
         fs::write(&real, "a").unwrap();
         symlink(&real, &path).unwrap();
         std::os::unix::fs::lchown(&path, Some(12), None).unwrap();
-        assert!(matches!(update(&path, 0o640, append("b")), Err(ReplaceError::Untrusted(_))));
+        assert!(matches!(update(&path, 0o640, append("b")), Err(WriteError::Untrusted(_))));
         assert_eq!(fs::read_to_string(&real).unwrap(), "a");
     }
 
@@ -286,7 +286,7 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o646)).unwrap();
         let message = read(&path).unwrap_err().to_string();
         assert!(message.contains("written by everybody") && message.contains("chmod o-w"), "{message}");
-        assert!(matches!(update(&path, 0o640, append("b")), Err(ReplaceError::WorldWritable(_))));
+        assert!(matches!(update(&path, 0o640, append("b")), Err(WriteError::WorldWritable(_))));
         assert_eq!(fs::read_to_string(&path).unwrap(), "a");
     }
 
@@ -311,7 +311,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("folder");
         fs::create_dir(&path).unwrap();
-        assert!(matches!(update(&path, 0o640, append("b")), Err(ReplaceError::Untrusted(_))));
+        assert!(matches!(update(&path, 0o640, append("b")), Err(WriteError::Untrusted(_))));
         let missing = dir.path().join("missing/file");
         let message = update(&missing, 0o640, append("b")).unwrap_err().to_string();
         assert!(message.contains("missing/file can't be replaced: No such file"), "{message}");

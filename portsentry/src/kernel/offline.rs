@@ -14,14 +14,14 @@ use super::{Blocked, BlockedNetworks, Error, Observer, Pins, blocked_networks, c
 
 /// What a daemon left pinned. As long as it is open, none can start.
 #[derive(Debug)]
-pub struct Unattended {
+pub struct OfflineMaps {
     blocked: Blocked,
     fenced: Blocked,
     networks: BlockedNetworks,
     pins: Pins,
 }
 
-impl Unattended {
+impl OfflineMaps {
     /// Opens what is pinned in `directory`; `None` if nothing of ours is.
     ///
     /// # Errors

@@ -102,7 +102,7 @@ mod tests {
         assert!(papers.len() > 12);
         for (place, text) in &papers {
             let kept = std::fs::read_to_string(root.join(place)).unwrap_or_default();
-            assert!(kept == *text, "{} is out of date: run `cargo xtask papers`", place.display());
+            assert!(kept == *text, "{} is out of date: run `cargo xtask gen-docs`", place.display());
         }
     }
 

@@ -4,14 +4,14 @@
 
 use std::time::Duration;
 
-use aya::programs::{TestRun, TestRunOptions, Xdp};
+use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use portsentry_common::judge::Action;
 
 use super::Error;
 
 /// What the program made of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trial {
+pub struct TestRun {
     /// The verdict.
     pub action: Action,
     /// The frame as the program left it.
@@ -25,7 +25,7 @@ const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
 
 /// Runs `program` on `frame` (at least 14 bytes) `times` over.
-pub(super) fn run(program: &Xdp, frame: &[u8], times: u32) -> Result<Trial, Error> {
+pub(super) fn run(program: &Xdp, frame: &[u8], times: u32) -> Result<TestRun, Error> {
     // The program shortens frames, and never makes them longer.
     let mut left = vec![0; frame.len()];
     let options = TestRunOptions {
@@ -42,5 +42,5 @@ pub(super) fn run(program: &Xdp, frame: &[u8], times: u32) -> Result<Trial, Erro
         other => return Err(Error::Refused(format!("the program returned {other}"))),
     };
     left.truncate(usize::try_from(result.data_size_out).unwrap_or(usize::MAX));
-    Ok(Trial { action, frame: left, duration: result.duration })
+    Ok(TestRun { action, frame: left, duration: result.duration })
 }

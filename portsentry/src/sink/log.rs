@@ -14,12 +14,12 @@ use super::{
 };
 use crate::{
     config::{Config, LogFormat},
-    visible::visible,
+    sanitize::sanitize,
 };
 
 /// The log.
 #[derive(Debug)]
-pub struct Journal {
+pub struct Log {
     format: LogFormat,
     tells_notices: bool,
     output: Output,
@@ -28,7 +28,7 @@ pub struct Journal {
     last_error: Option<(SystemTime, String)>,
 }
 
-impl Journal {
+impl Log {
     /// The log in the format and to the place that `config` says.
     #[must_use]
     pub fn new(config: &Config) -> Self {
@@ -117,7 +117,7 @@ impl Journal {
 
     fn tell(&mut self, event: &Event, message: &str) {
         if let Some(events) = &mut self.events {
-            let lines: Vec<String> = message.lines().map(|line| visible(line).into_owned()).collect();
+            let lines: Vec<String> = message.lines().map(|line| sanitize(line).into_owned()).collect();
             events.tell(event, &lines.join("\n"));
         }
     }

@@ -10,14 +10,14 @@ pub const LONGEST: usize = 200;
 
 /// Until when a source is blocked by an administrator, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Remark {
+pub struct Annotation {
     /// In whole seconds; `None` for good.
     pub until: Option<SystemTime>,
     /// In his own words.
     pub reason: Option<String>,
 }
 
-impl Remark {
+impl Annotation {
     /// What stands behind a line's `#`: `until TIME`, `because "REASON"`, or both. Anything else is a comment.
     #[must_use]
     pub fn read(text: &str) -> Self {
@@ -41,7 +41,7 @@ impl Remark {
 }
 
 /// As it stands at the end of a line, with the `#`; nothing where there is nothing to say.
-impl fmt::Display for Remark {
+impl fmt::Display for Annotation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
             return Ok(());
@@ -90,7 +90,11 @@ mod tests {
             (" a guest", None, None),
             ("", None, None),
         ] {
-            assert_eq!(Remark::read(text), Remark { until, reason: reason.map(Into::into) }, "{text}");
+            assert_eq!(
+                Annotation::read(text),
+                Annotation { until, reason: reason.map(Into::into) },
+                "{text}"
+            );
         }
     }
 
@@ -98,10 +102,10 @@ mod tests {
         #[test]
         fn what_is_written_is_read(second in prop::option::of(0..4_000_000_000_u64), reason in prop::option::of(".{0,300}")) {
             let until = second.map(|second| SystemTime::UNIX_EPOCH + Duration::from_secs(second));
-            let remark = Remark { until, reason: reason.as_deref().map(shortened) };
+            let remark = Annotation { until, reason: reason.as_deref().map(shortened) };
             let line = remark.to_string();
             prop_assert!(!line.contains('\n'));
-            prop_assert_eq!(Remark::read(line.trim_start_matches(" #")), remark);
+            prop_assert_eq!(Annotation::read(line.trim_start_matches(" #")), remark);
         }
     }
 }

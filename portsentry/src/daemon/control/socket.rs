@@ -26,13 +26,13 @@ pub struct Error {
 
 /// The socket's name, which goes with this.
 #[derive(Debug)]
-pub struct Place {
+pub struct ControlSocket {
     path: PathBuf,
     /// As long as it is open, no other file has its inode.
     file: File,
 }
 
-impl Place {
+impl ControlSocket {
     /// Listens at `path`, for `group` or for everybody. What a dead process left there is taken away.
     pub fn take(path: &Path, group: Option<&str>) -> Result<(Self, UnixListener), Error> {
         let at = |problem: String| Error { path: path.into(), problem };
@@ -53,7 +53,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ControlSocket {
     fn drop(&mut self) {
         // Another's is left alone.
         let [found, own] = [fs::symlink_metadata(&self.path), self.file.metadata()];
@@ -99,8 +99,8 @@ fn make_room(path: &Path) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn take(path: &Path) -> Result<(Place, UnixListener), Error> {
-        Place::take(path, None)
+    fn take(path: &Path) -> Result<(ControlSocket, UnixListener), Error> {
+        ControlSocket::take(path, None)
     }
 
     #[tokio::test]
@@ -118,9 +118,11 @@ mod tests {
         drop(second);
         assert!(!path.exists());
         let group = nix::unistd::getegid().to_string();
-        let (_place, _listener) = Place::take(&path, Some(&group)).unwrap();
+        let (_place, _listener) = ControlSocket::take(&path, Some(&group)).unwrap();
         assert_eq!(mode(&path), 0o660);
-        assert!(Place::take(&path, Some("no-such-group")).unwrap_err().to_string().contains("no group"));
+        assert!(
+            ControlSocket::take(&path, Some("no-such-group")).unwrap_err().to_string().contains("no group")
+        );
     }
 
     #[tokio::test]

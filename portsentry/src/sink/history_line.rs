@@ -10,7 +10,7 @@ use portsentry_common::classify::Protocol;
 
 /// What a line of the history says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Past {
+pub struct HistoryLine {
     /// When it was done.
     pub time: SystemTime,
     /// To whom.
@@ -24,13 +24,13 @@ pub struct Past {
     /// What kind of probe it was, in the words of 2.x; 1.2's lines don't say.
     pub kind: Option<String>,
     /// What was done.
-    pub deed: Deed,
+    pub action: HistoryAction,
 }
 
 /// What was done to a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Deed {
+pub enum HistoryAction {
     /// It was blocked. (2.x's lines say so of fences, too.)
     Blocked,
     /// It was fenced.
@@ -39,7 +39,7 @@ pub enum Deed {
     Reported,
 }
 
-impl Deed {
+impl HistoryAction {
     /// As people read it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -51,7 +51,7 @@ impl Deed {
     }
 }
 
-impl Past {
+impl HistoryLine {
     /// What `line` says; `None` if it is torn or somebody else's.
     #[must_use]
     pub fn read(line: &str) -> Option<Self> {
@@ -61,52 +61,52 @@ impl Past {
 }
 
 /// `- DATE TIME Host: NAME/ADDRESS Port: PORT PROTOCOL DONE`
-fn classic(seconds: &str, rest: &str) -> Option<Past> {
+fn classic(seconds: &str, rest: &str) -> Option<HistoryLine> {
     let ["-", _date, _time, "Host:", host, "Port:", port, protocol, done] =
         *rest.split_ascii_whitespace().collect::<Vec<_>>().as_slice()
     else {
         return None;
     };
     let (name, address) = host.rsplit_once('/')?;
-    let deed = match done {
-        "Blocked" => Deed::Blocked,
-        "Fenced" => Deed::Fenced,
-        "Reported" => Deed::Reported,
+    let action = match done {
+        "Blocked" => HistoryAction::Blocked,
+        "Fenced" => HistoryAction::Fenced,
+        "Reported" => HistoryAction::Reported,
         _ => return None,
     };
-    Some(Past {
+    Some(HistoryLine {
         time: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))?,
         source: address.parse().ok()?,
         name: (name != address).then(|| name.to_owned()),
         port: port.parse().ok()?,
         protocol: protocol_named(protocol)?,
         kind: None,
-        deed,
+        action,
     })
 }
 
 /// `Scan from: [ADDRESS] (NAME) protocol: [PROTOCOL] port: [PORT] type: [KIND] ... blocked: [true]`
-fn revival(time: &str, rest: &str) -> Option<Past> {
+fn revival(time: &str, rest: &str) -> Option<HistoryLine> {
     let rest = rest.strip_prefix("Scan from: [")?;
     let (address, rest) = rest.split_once("] (")?;
     let (name, rest) = rest.split_once(") protocol: [")?;
     let (protocol, rest) = rest.split_once("] port: [")?;
     let (port, rest) = rest.split_once("] type: [")?;
     let (kind, rest) = rest.split_once("] IP opts: [")?;
-    let deed = match rest.rsplit_once(" blocked: [")?.1 {
-        "true]" => Deed::Blocked,
-        "false]" | "unset]" => Deed::Reported,
+    let action = match rest.rsplit_once(" blocked: [")?.1 {
+        "true]" => HistoryAction::Blocked,
+        "false]" | "unset]" => HistoryAction::Reported,
         _ => return None,
     };
     let time: Timestamp = strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", time).ok()?.to_timestamp().ok()?;
-    Some(Past {
+    Some(HistoryLine {
         time: time.into(),
         source: address.parse().ok()?,
         name: (name != address).then(|| name.to_owned()),
         port: port.parse().ok()?,
         protocol: protocol_named(protocol)?,
         kind: (kind != "unknown").then(|| kind.to_owned()),
-        deed,
+        action,
     })
 }
 
@@ -126,42 +126,42 @@ mod tests {
 
     #[test]
     fn lines_of_both_formats_are_read() {
-        let classic = Past {
+        let classic = HistoryLine {
             time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_389_179),
             source: [192, 0, 2, 9].into(),
             name: Some("a.example".into()),
             port: 1,
             protocol: Protocol::Tcp,
             kind: None,
-            deed: Deed::Fenced,
+            action: HistoryAction::Fenced,
         };
-        assert_eq!(Past::read(CLASSIC), Some(classic));
-        let revival = Past {
+        assert_eq!(HistoryLine::read(CLASSIC), Some(classic));
+        let revival = HistoryLine {
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_390_812_990),
             source: "2001:db8::9".parse().unwrap(),
             name: None,
             port: 69,
             protocol: Protocol::Udp,
             kind: Some("UDP".into()),
-            deed: Deed::Blocked,
+            action: HistoryAction::Blocked,
         };
-        assert_eq!(Past::read(REVIVAL), Some(revival));
+        assert_eq!(HistoryLine::read(REVIVAL), Some(revival));
         let reported =
             REVIVAL.replace("noblock: [false] blocked: [true]", "noblock: [true] blocked: [false]");
-        assert_eq!(Past::read(&reported).map(|past| past.deed), Some(Deed::Reported));
+        assert_eq!(HistoryLine::read(&reported).map(|past| past.action), Some(HistoryAction::Reported));
     }
 
     proptest! {
         #[test]
         fn a_torn_line_says_nothing(cut in 1..70_usize) {
             for line in [CLASSIC, REVIVAL] {
-                prop_assert_eq!(Past::read(&line[..line.len() - cut]), None);
+                prop_assert_eq!(HistoryLine::read(&line[..line.len() - cut]), None);
             }
         }
 
         #[test]
         fn no_line_panics(line in ".{0,100}|[0-9]{1,5} - a b Host: .{0,20}|[0-9T:-]{5,30} Scan from: \\[.{0,40}") {
-            let _ = Past::read(&line);
+            let _ = HistoryLine::read(&line);
         }
     }
 }

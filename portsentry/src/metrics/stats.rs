@@ -17,7 +17,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// The board.
 #[derive(Debug, Default)]
-pub struct Board {
+pub struct Stats {
     state: Mutex<State>,
 }
 
@@ -25,7 +25,7 @@ pub struct Board {
 #[derive(Clone, Debug)]
 pub(super) struct State {
     pub started: SystemTime,
-    pub glance: Option<(Instant, Glance)>,
+    pub snapshot: Option<(Instant, Snapshot)>,
     /// By action and result.
     pub actions: BTreeMap<(&'static str, &'static str), u64>,
     pub lifted: u64,
@@ -42,7 +42,7 @@ impl Default for State {
         let now = SystemTime::now();
         Self {
             started: now,
-            glance: None,
+            snapshot: None,
             actions: BTreeMap::new(),
             lifted: 0,
             left_out: 0,
@@ -52,9 +52,9 @@ impl Default for State {
     }
 }
 
-/// What the keeper sees at a glance.
+/// What the keeper sees at a snapshot.
 #[derive(Clone, Debug)]
-pub struct Glance {
+pub struct Snapshot {
     /// The kernel's counters.
     pub counters: Counters,
     /// Who is blocked or fenced, by numbers.
@@ -79,7 +79,7 @@ pub struct Glance {
     pub lost: [(&'static str, u64); 2],
 }
 
-impl Default for Glance {
+impl Default for Snapshot {
     fn default() -> Self {
         Self {
             counters: Counters::zeroed(),
@@ -97,10 +97,10 @@ impl Default for Glance {
     }
 }
 
-impl Board {
+impl Stats {
     /// Writes down what the keeper sees now.
-    pub fn show(&self, glance: Glance) {
-        self.state().glance = Some((Instant::now(), glance));
+    pub fn show(&self, snapshot: Snapshot) {
+        self.state().snapshot = Some((Instant::now(), snapshot));
     }
 
     /// Counts a command that has ended, or could not be run.
@@ -157,7 +157,7 @@ impl Board {
 impl State {
     /// Why portsentry doesn't do what it is for; nothing if it does.
     pub fn trouble(&self, now: Instant) -> Option<String> {
-        let Some((at, glance)) = &self.glance else { return Some("it has not begun to watch".into()) };
+        let Some((at, snapshot)) = &self.snapshot else { return Some("it has not begun to watch".into()) };
         let silence = now.saturating_duration_since(*at);
         if silence > SILENCE {
             let seconds = silence.as_secs();
@@ -165,10 +165,10 @@ impl State {
                 "the thread that keeps the files has not been heard of for {seconds} seconds"
             ));
         }
-        if glance.attached.is_empty() {
+        if snapshot.attached.is_empty() {
             return Some("it is attached to no interface".into());
         }
-        glance.scope_trouble.clone()
+        snapshot.scope_trouble.clone()
     }
 }
 
@@ -178,23 +178,23 @@ mod tests {
 
     #[test]
     fn it_is_well_while_the_keeper_writes_and_an_interface_is_watched() {
-        let board = Board::default();
-        let trouble = |later: u64| board.copy().trouble(Instant::now() + Duration::from_secs(later));
+        let stats = Stats::default();
+        let trouble = |later: u64| stats.copy().trouble(Instant::now() + Duration::from_secs(later));
         assert!(trouble(0).unwrap().contains("not begun"));
-        board.show(Glance { attached: vec!["eth0".into()], ..Glance::default() });
+        stats.show(Snapshot { attached: vec!["eth0".into()], ..Snapshot::default() });
         assert_eq!((trouble(0), trouble(9)), (None, None));
         assert!(trouble(12).unwrap().contains("for 12 seconds"));
-        board.show(Glance::default());
+        stats.show(Snapshot::default());
         assert!(trouble(0).unwrap().contains("no interface"));
         let scope_trouble = Some("map LOCAL_V4".into());
-        board.show(Glance { attached: vec!["eth0".into()], scope_trouble, ..Glance::default() });
+        stats.show(Snapshot { attached: vec!["eth0".into()], scope_trouble, ..Snapshot::default() });
         assert_eq!(trouble(0), Some("map LOCAL_V4".into()));
     }
 
     #[test]
     fn news_are_told_once() {
-        let board = Board::default();
-        board.report("something".into());
-        assert_eq!((board.news().len(), board.news().len()), (1, 0));
+        let stats = Stats::default();
+        stats.report("something".into());
+        assert_eq!((stats.news().len(), stats.news().len()), (1, 0));
     }
 }

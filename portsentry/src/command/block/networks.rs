@@ -11,7 +11,7 @@ use crate::{
     config::block_list::is_too_much,
     daemon::Options,
     exit::Exit,
-    kernel::Unattended,
+    kernel::OfflineMaps,
     sink::{Change, edit_list},
 };
 
@@ -46,7 +46,7 @@ pub(super) fn hold(
         Err(error) => return failed(&error),
     };
     if !runs {
-        let done = Unattended::open(&options.config.pin_path).and_then(|maps| match (maps, change) {
+        let done = OfflineMaps::open(&options.config.pin_path).and_then(|maps| match (maps, change) {
             (None, _) => Ok(()),
             (Some(mut maps), Change::Block(_)) => maps.block_networks(&changed),
             (Some(mut maps), Change::Unblock) => maps.unblock_networks(networks),

@@ -20,11 +20,12 @@ use crate::{
     exit::Exit,
     host,
     instant::stamp,
-    kernel::{self, Observer, Sources, Unattended},
+    kernel::{self, Observer, OfflineMaps, Sources},
     policy::scope::{Exempt, Exemptions},
     sink::{
-        Change, Edited, Files, blocked_file, edit,
-        remark::{Remark, shortened},
+        Change, Edited, Files,
+        annotation::{Annotation, shortened},
+        blocked_file, edit,
     },
 };
 
@@ -41,7 +42,7 @@ pub(super) fn block(cli: &Cli, block: &Block) -> Exit {
         reason: reason.clone(),
     };
     let change =
-        Change::Block(Remark { until: until.map(|until| stamp(until).into()), reason: reason.clone() });
+        Change::Block(Annotation { until: until.map(|until| stamp(until).into()), reason: reason.clone() });
     run(cli, &change, (&block.addresses, block.json), &request)
 }
 
@@ -201,7 +202,7 @@ fn do_it(options: &Options, change: &Change, sources: &BTreeSet<IpAddr>, report:
 /// Enters what was asked in the kernel's maps where no daemon runs that would; says whether it is enforced, if there
 /// are maps.
 fn enter(pins: &Path, change: &Change, edited: &Edited) -> Result<Option<bool>, kernel::Error> {
-    let Some(mut maps) = Unattended::open(pins)? else { return Ok(None) };
+    let Some(mut maps) = OfflineMaps::open(pins)? else { return Ok(None) };
     let (changed, unchanged) = (edited.changed.iter(), edited.unchanged.iter());
     match change {
         Change::Block(remark) => changed.copied().try_for_each(|source| maps.block(source, remark.until))?,
@@ -292,7 +293,7 @@ mod tests {
 
     const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 9));
 
-    const BLOCK: Change = Change::Block(Remark { until: None, reason: None });
+    const BLOCK: Change = Change::Block(Annotation { until: None, reason: None });
 
     fn situation(change: &Change, runs: bool, is_enforced: bool, is_held: bool) -> Situation<'_> {
         Situation { change, runs, is_enforced, held: is_held.then_some(A).into_iter().collect() }

@@ -10,7 +10,7 @@ use super::{
         event::{Action, Event, Field},
         revival,
     },
-    Journal, loss,
+    Log, loss,
 };
 use crate::{
     config::LogFormat,
@@ -20,7 +20,7 @@ use crate::{
 /// How long a fence lasts, in seconds, and until when.
 pub type Term = (u64, Option<SystemTime>);
 
-impl Journal {
+impl Log {
     /// A probe whose source reached the trigger.
     pub fn attack(&mut self, sighting: &Sighting, source: &Named<'_>) {
         let event = Event::new(Action::Probe).probe(sighting, source);

@@ -4,7 +4,7 @@ use portsentry_common::classify::Protocol;
 
 use super::{
     super::event::{Action, Event},
-    Journal,
+    Log,
 };
 use crate::{
     config::{Config, LogFormat, PortSet},
@@ -14,7 +14,7 @@ use crate::{
 /// Ports that are named one by one at the start; longer lists are summed up as ranges.
 const NAMED_PORTS: usize = 1024;
 
-impl Journal {
+impl Log {
     /// What is watched, when the daemon starts.
     pub fn starting(&mut self, config: &Config, modes: Modes) {
         self.admin(&Event::new(Action::Start), &format!("PortSentry {} is starting.", self.version()));
