@@ -18,7 +18,6 @@ use std::{
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
-mod command_output;
 mod daemon;
 mod device_bound;
 mod installed;
@@ -30,6 +29,7 @@ mod namespace;
 mod probes;
 mod records;
 mod router;
+mod said;
 mod scanners;
 mod service;
 mod setup;
@@ -39,7 +39,6 @@ mod uninterrupted;
 mod wire;
 
 pub use self::{
-    command_output::Said,
     daemon::{Daemon, Ended},
     device_bound::DeviceBound,
     installed::Syslog,
@@ -50,6 +49,7 @@ pub use self::{
     namespace::{Namespace, by_way_of},
     probes::Probe,
     records::{classic_record, mentions},
+    said::Said,
     service::{Reach, Service},
     setup::{Portsentry, binary},
     stream::Stream,
