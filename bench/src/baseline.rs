@@ -1,4 +1,4 @@
-//! The gate for changes: how long the paths were when somebody last looked. It must not measure time.
+//! The gate for changes: how long the paths were when somebody last looked.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! Our kernel program, loaded with as many blocked sources as wanted. It must not attach or measure it.
+//! Our kernel program, loaded with as many blocked sources as wanted.
 
 use std::{net::IpAddr, path::PathBuf};
 

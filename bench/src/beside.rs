@@ -1,4 +1,4 @@
-//! Honest throughput beside a flood, with portsentry and without. It must not judge the daemon.
+//! Honest throughput beside a flood, with portsentry and without.
 
 use std::{
     fmt,

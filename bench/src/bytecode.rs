@@ -1,6 +1,6 @@
 //! Small kernel programs, written instruction by instruction: what measurements start from and are led by.
 //!
-//! It must not measure. Instructions are those of RFC 9669; registers go by their numbers.
+//! Instructions are those of RFC 9669; registers go by their numbers.
 
 mod elf;
 

@@ -1,4 +1,4 @@
-//! What is measured: packets, and the programs that they go through. It must not measure.
+//! What is measured: packets, and the programs that they go through.
 
 use std::ops::Range;
 

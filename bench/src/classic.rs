@@ -1,6 +1,6 @@
 //! Beside Debian's PortSentry 1.2: what a flood costs the daemon, and what a fast scan learns.
 //!
-//! It must not use the machine's own network or files. Both watch every TCP port below 1024 in advanced stealth mode.
+//! Both watch every TCP port below 1024 in advanced stealth mode.
 
 mod daemon;
 

@@ -1,4 +1,4 @@
-//! What is asked for on the command line. It must not measure or judge.
+//! What is asked for on the command line.
 
 use std::path::PathBuf;
 

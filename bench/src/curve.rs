@@ -1,6 +1,4 @@
 //! What does not make a packet dearer: how many are blocked, watched ports, ignored networks, interfaces.
-//!
-//! It must not attach to an interface of the machine's own.
 
 use std::{ops::Range, process::Command};
 

@@ -1,6 +1,5 @@
-//! Frames that are really handled: received, and dropped or given to the network stack (`BPF_F_TEST_XDP_LIVE_FRAMES`).
-//!
-//! It must not be done but in a network namespace of its own, where what passes reaches nobody.
+//! Frames that are really handled: received, and dropped or given to the network stack
+//! (`BPF_F_TEST_XDP_LIVE_FRAMES`).
 
 use anyhow::{Context, Result};
 use aya::programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp};

@@ -1,6 +1,6 @@
 //! A BPF machine that counts what it executes: how long a path through the kernel program is, without noise.
 //!
-//! It must not verify anything: it runs what the kernel has accepted. Integers are little-endian, as in the object.
+//! Integers are little-endian, as in the object.
 
 mod helpers;
 mod instruction;

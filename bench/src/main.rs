@@ -1,4 +1,4 @@
-//! What the kernel program costs, side by side with others. It must not run but by hand: `cargo xtask bench`.
+//! What the kernel program costs, side by side with others.
 
 mod baseline;
 mod bed;

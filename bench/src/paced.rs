@@ -1,4 +1,4 @@
-//! SYNs at a pace, from a socket. It must not wait for answers.
+//! SYNs at a pace, from a socket.
 
 use std::{
     cell::Cell,

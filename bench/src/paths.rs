@@ -1,4 +1,4 @@
-//! The paths through the kernel program that matter, and how long each is. It must not measure time.
+//! The paths through the kernel program that matter, and how long each is.
 
 use std::{
     collections::BTreeMap,

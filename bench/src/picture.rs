@@ -1,4 +1,4 @@
-//! The curve as a picture. It must not leave out a point.
+//! The curve as a picture.
 
 use std::path::Path;
 

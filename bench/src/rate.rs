@@ -1,4 +1,4 @@
-//! Packets a second, measured in turns. It must not know of what.
+//! Packets a second, measured in turns.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! All figures of a run, as they are kept. It must not hold any that come from another.
+//! All figures of a run, as they are kept.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! The one run that figures come from. It must not say anything that wasn't asked of the machine itself.
+//! The one run that figures come from.
 
 use std::{env, fs, process::Command};
 

@@ -1,5 +1,4 @@
-//! How long a daemon takes for many sources: to block a list's, and to take blocked ones over when it starts again. It
-//! must not know how the daemon does it.
+//! How long a daemon takes for many sources: to block a list's, and to take blocked ones over when it starts again.
 
 use std::{fmt::Write, fs, path::Path, time::Instant};
 

@@ -1,4 +1,4 @@
-//! A sender in the kernel: a program that sends each of its frames out of an interface. It must not wait for answers.
+//! A sender in the kernel: a program that sends each of its frames out of an interface.
 
 use anyhow::{Context, Result};
 use aya::{

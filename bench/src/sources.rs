@@ -1,6 +1,4 @@
 //! Sources by number: the same in the maps and in the programs that walk them.
-//!
-//! It must not remember any: a million of them cost no memory that could disturb what is measured.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},

@@ -1,4 +1,4 @@
-//! A run in words, as Markdown: ratios, for that is what differs least between machines. It must not measure.
+//! A run in words, as Markdown: ratios, for that is what differs least between machines.
 
 use std::fmt::{self, Display, Formatter};
 

@@ -1,7 +1,7 @@
 //! Measuring in turns: everything in every round, so that what disturbs one disturbs all.
 //!
-//! It must not know what is measured. Times are nanoseconds that the kernel itself took (`BPF_PROG_TEST_RUN`), whole
-//! ones, on average of a run of some thousands.
+//! Times are nanoseconds that the kernel itself took (`BPF_PROG_TEST_RUN`), whole ones, on average of a run of some
+//! thousands.
 
 use std::ops::Range;
 

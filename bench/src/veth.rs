@@ -1,7 +1,7 @@
 //! Packets through a veth pair into a host that drops or takes them, by ours, by nftables, or by nothing.
 //!
-//! It must not use the machine's own network. The sender is a program in the kernel, so that it doesn't set the pace;
-//! frames arrive as a driver would hand them over, before any socket buffer is made of them.
+//! The sender is a program in the kernel, so that it doesn't set the pace; frames arrive as a driver would hand them
+//! over, before any socket buffer is made of them.
 
 mod guard;
 mod pair;

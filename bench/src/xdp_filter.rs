@@ -1,5 +1,4 @@
-//! Debian's `xdp-filter` (package xdp-tools): its leanest program that drops by address. It must not be favoured nor
-//! hampered: it runs without the dispatcher that `xdp-loader` would put in front of it.
+//! Debian's `xdp-filter` (package xdp-tools): its leanest program that drops by address.
 
 use std::{net::IpAddr, path::Path};
 

@@ -1,7 +1,4 @@
 //! What is fuzzed: for each target what must hold for any bytes, and a few inputs to begin with.
-//!
-//! It must not know the fuzzer: the same checks run in `cargo test` over random bytes and over all that was ever found
-//! (`findings/`).
 
 #![allow(clippy::missing_panics_doc, reason = "a check panics if what it states does not hold")]
 

@@ -1,4 +1,4 @@
-//! LLVM's fuzzer around one of the targets, which `FUZZ_TARGET` names. It must not judge what a target finds.
+//! LLVM's fuzzer around one of the targets, which `FUZZ_TARGET` names.
 //!
 //! `FUZZ_SEEDS` is a folder that the target's own first inputs are written to before anything else.
 

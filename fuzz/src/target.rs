@@ -1,4 +1,4 @@
-//! The targets, a file each. It must not check anything itself.
+//! The targets, a file each.
 
 mod blocked_file;
 mod configuration;

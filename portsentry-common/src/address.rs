@@ -1,7 +1,7 @@
 //! IPv4 and IPv6 addresses as they stand in packets and map keys.
 //!
-//! It must not know what an address has done. The bytes are in network order; the alignment lets a key be
-//! built and compared by whole words, and the name `octets` is what `bpftool map dump` prints.
+//! The bytes are in network order; the alignment lets a key be built and compared by whole words, and the name
+//! `octets` is what `bpftool map dump` prints.
 
 use bytemuck::{Pod, Zeroable};
 

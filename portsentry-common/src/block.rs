@@ -1,4 +1,4 @@
-//! What the blocked map holds of each source. It must not know how a block is enforced or written to a file.
+//! What the blocked map holds of each source.
 
 use bytemuck::{Pod, Zeroable};
 

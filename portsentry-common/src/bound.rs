@@ -1,7 +1,5 @@
-//! The table of bound ports: which ports sockets of this host are or were bound to, as the bind hooks and the daemon's dumps
-//! stamp it. A stamp is never cleared; a [`Horizon`] says which ones count.
-//!
-//! It must not look sockets up: it says when that is needed.
+//! The table of bound ports: which ports sockets of this host are or were bound to, as the bind hooks and the
+//! daemon's dumps stamp it. A stamp is never cleared; a [`Horizon`] says which ones count.
 
 use bytemuck::{Pod, Zeroable};
 

@@ -1,5 +1,5 @@
-//! The challenge: a SYN to a trap is answered with a cookie, and whoever acknowledges it has sent that SYN and
-//! meant it (SYN cookies, RFC 4987 section 3.6). It must not keep state, nor judge who is challenged.
+//! The challenge: a SYN to a trap is answered with a cookie, and whoever acknowledges it has sent that SYN and meant
+//! it (SYN cookies, RFC 4987 section 3.6).
 //!
 //! An RST proves nothing: a host whose address was forged sends one to every answer that it did not ask for.
 

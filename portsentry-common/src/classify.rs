@@ -1,7 +1,4 @@
 //! Transport header to kind of probe, by the header alone.
-//!
-//! It must not know ports, sources or connections: a kind says what a packet would be if nothing else
-//! explained it.
 
 use crate::parse::{TcpControl, TcpFlags, Transport};
 

@@ -1,4 +1,4 @@
-//! The kernel program's counters. It must not count: it names what is counted, once for kernel and daemon.
+//! The kernel program's counters.
 
 use bytemuck::{Pod, Zeroable};
 

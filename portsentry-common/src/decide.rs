@@ -1,4 +1,4 @@
-//! Tally and settings to verdict. It must not touch a map: it says what is to be done, [`crate::judge`] does it.
+//! Tally and settings to verdict.
 
 use crate::{
     classify::Probe,

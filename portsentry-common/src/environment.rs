@@ -1,7 +1,5 @@
-//! What the rules need of the outside: maps, sockets, a clock. The kernel program answers with BPF maps and
-//! helpers, tests and fuzzers with ordinary collections.
-//!
-//! It must not contain a rule.
+//! What the rules need of the outside: maps, sockets, a clock. The kernel program answers with BPF maps and helpers,
+//! tests and fuzzers with ordinary collections.
 
 use crate::{
     block::Block,

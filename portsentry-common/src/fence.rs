@@ -1,8 +1,8 @@
 //! What a fenced source may still send: whatever belongs to what exists or answers what we asked, and nothing that
-//! could open anything. It must not fence or lift.
+//! could open anything.
 //!
-//! A source is fenced because packets in its name probed; its address may be forged. So it must keep its
-//! connections, and we ours to it.
+//! A source is fenced because packets in its name probed; its address may be forged. So it must keep its connections,
+//! and we ours to it.
 
 use crate::{
     address::Address,

@@ -1,6 +1,4 @@
 //! A received frame, read at an offset: a byte slice is one, the XDP context another.
-//!
-//! It must not interpret what it reads.
 
 use core::hint::cold_path;
 

@@ -1,7 +1,6 @@
 //! The way of a packet from frame to pass or drop. The same code runs in the kernel, in tests and fuzzers.
 //!
-//! It must not know where the answers of its [`Environment`] come from. Cheap questions come first: the dominant
-//! packet's source is not blocked, and it can be no probe.
+//! Cheap questions come first: the dominant packet's source is not blocked, and it can be no probe.
 
 mod answer;
 mod fenced;

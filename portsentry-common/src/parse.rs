@@ -1,7 +1,7 @@
 //! Frame to packet: Ethernet with VLAN tags and PPPoE, IPv4, IPv6 with its extension headers, TCP, UDP.
 //!
-//! It must not judge. Headers are taken apart in the order in which they can be trusted: the link first, then
-//! the source address alone (a blocked source is dropped whatever the rest holds), then the rest.
+//! Headers are taken apart in the order in which they can be trusted: the link first, then the source address alone
+//! (a blocked source is dropped whatever the rest holds), then the rest.
 
 #![allow(
     clippy::cast_possible_truncation,

@@ -1,4 +1,4 @@
-//! What the kernel program remembers of sources and of itself between packets. It must not decide anything.
+//! What the kernel program remembers of sources and of itself between packets.
 
 use bytemuck::{Pod, Zeroable};
 

@@ -1,4 +1,4 @@
-//! What one CPU may do in a second. It must not know what its allowances are spent on.
+//! What one CPU may do in a second.
 
 use bytemuck::{Pod, Zeroable};
 

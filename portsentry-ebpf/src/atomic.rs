@@ -1,6 +1,4 @@
 //! The atomic read-modify-writes that BPF has (since Linux 5.12) and Rust's stable library lacks for it.
-//!
-//! It must not know what the words mean.
 
 use core::intrinsics::{AtomicOrdering, atomic_or, atomic_xadd, atomic_xchg};
 

@@ -1,7 +1,7 @@
 //! The program for interfaces whose frames begin with their IP header: tun, `WireGuard`, PPP.
 //!
-//! It must not hold a rule: they are the same, read from a link layer of no length. It has no fast path of its own, as the
-//! kernel runs it in generic mode alone, and a packet costs such an interface far more than it does here.
+//! It has no fast path of its own, as the kernel runs it in generic mode alone, and a packet costs such an interface
+//! far more than it does here.
 
 use aya_ebpf::{EbpfContext, bindings::xdp_md, macros::xdp, programs::XdpContext};
 use portsentry_common::address::{Ipv4, Ipv6};

@@ -1,6 +1,4 @@
 //! What was explained a moment ago, by destination and port, so that honest traffic costs one look-up a second.
-//!
-//! It must not hold what anybody relies on: it is lost with the program, and any entry may be replaced.
 
 use core::cell::UnsafeCell;
 

@@ -1,4 +1,4 @@
-//! The XDP context as a [`Frame`]. It must not interpret what it reads.
+//! The XDP context as a [`Frame`].
 
 use core::mem::MaybeUninit;
 

@@ -1,6 +1,4 @@
 //! The gates before the blocked maps (see [`portsentry_common::gate`]), in memory that the daemon shares.
-//!
-//! It must not know who is blocked.
 
 use core::{cell::UnsafeCell, hint::cold_path};
 

@@ -1,6 +1,4 @@
 //! The [`Environment`] of the rules, answered by maps and helpers.
-//!
-//! It must not hold a rule: what is asked here is decided in `portsentry-common`.
 
 mod family;
 mod ports;

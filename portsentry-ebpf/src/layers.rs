@@ -1,5 +1,4 @@
-//! Headers in chains of any length: functions that are verified by themselves, each called with where it is to go on. It must
-//! not hold a rule: they are those of `portsentry_common::parse`.
+//! Headers in chains of any length: functions that are verified by themselves, each called with where it is to go on.
 
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 use portsentry_common::parse::{self, Chain, Deep, Link, MAX_TAGS, Malformed, Network};

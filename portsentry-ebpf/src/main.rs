@@ -1,6 +1,4 @@
 //! The kernel program: pointers, maps and helpers for the rules in `portsentry-common`.
-//!
-//! It must not hold a rule of its own.
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics, asm_experimental_arch)]

@@ -1,4 +1,4 @@
-//! The maps, under the names by which administrators find them. It must not read or write them.
+//! The maps, under the names by which administrators find them.
 //!
 //! Capacities stand for the smallest a map is made with; the daemon sets the configured ones at load.
 

@@ -1,4 +1,4 @@
-//! Looks a packet's destination up in the map of served addresses. It must not judge what it finds.
+//! Looks a packet's destination up in the map of served addresses.
 
 use aya_ebpf::btf_maps::LruHashMap;
 use portsentry_common::{

@@ -1,6 +1,4 @@
 //! Asks the kernel's own socket tables whether a service or connection explains a packet.
-//!
-//! It must not cache, and must not know ports that are watched.
 
 use core::ffi::c_void;
 

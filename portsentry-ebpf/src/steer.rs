@@ -1,7 +1,4 @@
 //! The second program: hands connections and datagrams to a trap to the daemon's sockets (`sk_lookup`, Linux 5.9).
-//!
-//! It must not decide: it steers what the XDP program marked as a probe of a trap a moment ago, and nothing else, so
-//! that a service that binds the port always goes before, whenever it starts.
 
 use aya_ebpf::{EbpfContext, bindings::bpf_sk_lookup, macros::sk_lookup, programs::SkLookupContext};
 use portsentry_common::{

@@ -1,4 +1,4 @@
-//! Writes what is made from the code into the tree that is named: `cargo xtask gen-docs`. It must not make it.
+//! Writes what is made from the code into the tree that is named: `cargo xtask gen-docs`.
 
 use std::{env, fs, io, path::PathBuf};
 

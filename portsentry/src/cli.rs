@@ -1,4 +1,4 @@
-//! The command line: the flags of PortSentry 1.2 and of 2.x. It must not act on them.
+//! The command line: the flags of PortSentry 1.2 and of 2.x.
 
 mod verb;
 

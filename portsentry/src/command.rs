@@ -1,4 +1,4 @@
-//! What the command line starts: a file a command. It must not hold what the daemon does.
+//! What the command line starts: a file a command.
 
 mod background;
 mod block;

@@ -1,5 +1,4 @@
-//! What is said at the control socket: one line of JSON each way, by version. It must not listen, connect, or do what
-//! is asked.
+//! What is said at the control socket: one line of JSON each way, by version.
 
 pub mod client;
 

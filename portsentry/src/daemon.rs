@@ -1,6 +1,4 @@
 //! The running daemon: joins `kernel`, `policy` and `sink`.
-//!
-//! It must not hold rules of its own; where a decision is needed, `policy` has it.
 
 mod control;
 mod host_watch;

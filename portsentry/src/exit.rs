@@ -1,4 +1,4 @@
-//! The exit codes. It must not exit.
+//! The exit codes.
 
 use std::process::ExitCode;
 

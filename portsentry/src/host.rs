@@ -1,6 +1,4 @@
 //! This host as its kernel describes it: interfaces, addresses, gateways, name servers.
-//!
-//! It must not know what these are used for.
 
 mod changes;
 mod link;

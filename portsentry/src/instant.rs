@@ -1,4 +1,4 @@
-//! Moments as programs read them. It must not format them for people.
+//! Moments as programs read them.
 
 use std::time::SystemTime;
 

@@ -1,6 +1,4 @@
 //! The kernel program and its maps, as the daemon sees them. The only room that knows aya.
-//!
-//! It must not decide what is blocked or reported: it loads, attaches, reads and writes.
 
 mod batch;
 pub mod bitmap;

@@ -1,4 +1,4 @@
-//! What is watched, and how: the modes of PortSentry 1.2, any of them together. It must not know ports.
+//! What is watched, and how: the modes of PortSentry 1.2, any of them together.
 
 use portsentry_common::classify::Protocol;
 

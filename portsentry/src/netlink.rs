@@ -1,7 +1,7 @@
-//! Netlink sockets: dumps of the kernel's objects, and its messages about changes (netlink(7)). It must not know what the
-//! messages mean.
+//! Netlink sockets: dumps of the kernel's objects, and its messages about changes (netlink(7)).
 //!
-//! Written by hand: the crates that exist take interface names for UTF-8, and can't send the filters of `sock_diag(7)`.
+//! Written by hand: the crates that exist take interface names for UTF-8, and can't send the filters of
+//! `sock_diag(7)`.
 
 mod attributes;
 mod message;

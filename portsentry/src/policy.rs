@@ -1,6 +1,4 @@
 //! What is to be done about what the kernel saw: pure functions of state, sighting and time.
-//!
-//! It must not read a clock, do I/O, or know `kernel` and `sink`.
 
 mod banner;
 pub mod interfaces;

@@ -1,5 +1,5 @@
 //! What the daemon gives up once it has what it needs: capabilities, being root, and writing anywhere but where its
-//! files are. It must not be entered by a process that runs commands for an administrator: those need it all.
+//! files are.
 //!
 //! Capabilities and landlock rules are a thread's own and are inherited by those that it starts, so it is entered
 //! before there are any.

@@ -1,4 +1,4 @@
-//! Text as it may be shown anywhere. It must not know what it says.
+//! Text as it may be shown anywhere.
 
 use std::borrow::Cow;
 

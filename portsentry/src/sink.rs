@@ -1,6 +1,4 @@
 //! What the daemon writes: log lines, events, history, blocked file and `hosts.deny`.
-//!
-//! It must not decide what is written about whom, nor know `kernel`.
 
 pub mod annotation;
 mod append;

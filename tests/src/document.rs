@@ -1,5 +1,4 @@
-//! The documents' commands, as a reader would type them, with what the document says that they print. It must not know
-//! where they are run.
+//! The documents' commands, as a reader would type them, with what the document says that they print.
 
 use std::{fs, mem, path::PathBuf};
 

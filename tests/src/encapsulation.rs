@@ -1,5 +1,5 @@
-//! SYNs and datagrams in encapsulations at random that a host takes off again: VLAN tags that name no VLAN, IPv4 options,
-//! IPv6 extension headers, fragments. It must not know what a program makes of them.
+//! SYNs and datagrams in encapsulations at random that a host takes off again: VLAN tags that name no VLAN, IPv4
+//! options, IPv6 extension headers, fragments.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

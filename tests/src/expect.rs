@@ -1,4 +1,4 @@
-//! What must become of a packet, in a few words. It must not be computed by the rules that are tested.
+//! What must become of a packet, in a few words.
 
 use std::time::SystemTime;
 

@@ -1,7 +1,6 @@
 //! Frames as they might come off the wire, sound or damaged, from a description that reads as one.
 //!
-//! It must not know the rules. Transport checksums stay zero: nothing looks at them, and a probe with a bad one
-//! counts like any other.
+//! Transport checksums stay zero: nothing looks at them, and a probe with a bad one counts like any other.
 
 mod headers;
 

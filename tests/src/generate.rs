@@ -1,4 +1,4 @@
-//! Frames at random: packets of every make, whole or damaged, and noise. It must not know the rules.
+//! Frames at random: packets of every make, whole or damaged, and noise.
 //!
 //! The same generator, seeded alike, makes the same frames.
 

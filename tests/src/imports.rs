@@ -1,5 +1,5 @@
-//! Which files of a crate import from which: as their `use` lines and paths say, a name that a room hands on being taken for
-//! the file's that has it. What tests import doesn't count. It must not judge.
+//! Which files of a crate import from which: as their `use` lines and paths say, a name that a room hands on being
+//! taken for the file's that has it. What tests import doesn't count.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

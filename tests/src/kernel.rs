@@ -1,4 +1,4 @@
-//! The judge in the kernel: the real program, loaded and run frame by frame. It must not attach it anywhere.
+//! The judge in the kernel: the real program, loaded and run frame by frame.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

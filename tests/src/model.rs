@@ -1,6 +1,6 @@
 //! The judge in userspace: the same rules, with ordinary collections for the kernel's maps and sockets.
 //!
-//! It must not repeat what the rules decide, only answer what they ask. Its clock stands still.
+//! Its clock stands still.
 
 mod sockets;
 mod table;

@@ -1,4 +1,4 @@
-//! A network namespace of a thread's own, with the host's addresses and sockets. It must not load the program.
+//! A network namespace of a thread's own, with the host's addresses and sockets.
 
 use std::{
     io::Write,

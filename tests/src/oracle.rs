@@ -1,8 +1,7 @@
 //! A third judge, independent of the rules: etherparse reads the frame, and what must become of it is written down
 //! here once more from the documents (README, ARCHITECTURE, `docs/proof.md`, the doc comments).
 //!
-//! It must not call a rule of `portsentry-common`: only the words for what is found are shared. Its clock stands
-//! still, and nothing it remembers is full.
+//! Its clock stands still, and nothing it remembers is full.
 
 mod dissect;
 mod seen;

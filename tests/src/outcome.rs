@@ -1,4 +1,4 @@
-//! What became of a frame, in words that kernel and userspace share. It must not judge.
+//! What became of a frame, in words that kernel and userspace share.
 
 use std::{collections::BTreeMap, net::IpAddr, time::SystemTime};
 

@@ -1,4 +1,4 @@
-//! A frame as `BPF_PROG_TEST_RUN` hands it to the program. It must not interpret it.
+//! A frame as `BPF_PROG_TEST_RUN` hands it to the program.
 
 use std::cell::RefCell;
 

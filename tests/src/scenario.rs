@@ -1,4 +1,4 @@
-//! How the program is set for a run of frames. It must not know what comes of it.
+//! How the program is set for a run of frames.
 
 use std::net::{IpAddr, SocketAddr};
 

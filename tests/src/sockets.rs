@@ -1,4 +1,4 @@
-//! Sockets, told so that they can be opened for real and imitated. It must not know which packets they explain.
+//! Sockets, told so that they can be opened for real and imitated.
 
 use std::{
     io::ErrorKind,

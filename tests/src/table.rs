@@ -1,6 +1,4 @@
 //! What must become of which packets: stories of a packet or a few, each from a source of its own.
-//!
-//! It must not run anything: kernel and userspace are both held to it.
 
 mod ends;
 mod ipv4;

@@ -1,6 +1,6 @@
 //! The host that every frame arrives at: its addresses, watched ports, networks and sockets.
 //!
-//! It must not open or load anything. All addresses are of the documentation's networks (RFC 5737, RFC 3849).
+//! All addresses are of the documentation's networks (RFC 5737, RFC 3849).
 
 use std::{
     collections::BTreeMap,

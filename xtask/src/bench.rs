@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what a packet costs, side by side with others. It must not judge the figures.
+//! `cargo xtask bench`: what a packet costs, side by side with others.
 
 use std::{ffi::OsString, process::Command};
 

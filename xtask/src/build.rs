@@ -1,4 +1,4 @@
-//! `cargo xtask build`: the kernel program and the daemon, optimised. It must not run them.
+//! `cargo xtask build`: the kernel program and the daemon, optimised.
 
 use std::process::Command;
 

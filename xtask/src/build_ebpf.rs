@@ -1,4 +1,4 @@
-//! `cargo xtask build-ebpf`: the kernel program. It must not build anything for the host.
+//! `cargo xtask build-ebpf`: the kernel program.
 
 use std::{fs, path::PathBuf, process::Command};
 

@@ -1,6 +1,4 @@
 //! `cargo xtask demo`: a scan seen, logged and dropped, between two network namespaces of its own.
-//!
-//! It must not touch a real interface, and must leave nothing behind, also when interrupted.
 
 mod stage;
 

@@ -1,8 +1,8 @@
-//! `cargo xtask fuzz`: LLVM's fuzzer on each target, two at a time. It must not know what a target checks.
+//! `cargo xtask fuzz`: LLVM's fuzzer on each target, two at a time.
 //!
 //! The compiler's coverage pass (`fuzz/coverage`) takes no nightly; almost nothing that is fuzzed is unsafe, so no
-//! sanitizer is needed. What the fuzzer has learnt stays in `target/fuzz/corpus/`, so that a
-//! longer run goes on where the last one ended; an input that fails is kept in `fuzz/findings/`, which the tests replay.
+//! sanitizer is needed. What the fuzzer has learnt stays in `target/fuzz/corpus/`, so that a longer run goes on where
+//! the last one ended; an input that fails is kept in `fuzz/findings/`, which the tests replay.
 
 use std::{
     fs,

@@ -1,5 +1,4 @@
-//! `cargo xtask gen-docs`: manual pages, completions and the reference of the settings, made anew from the code. It must
-//! not know what is in them.
+//! `cargo xtask gen-docs`: manual pages, completions and the reference of the settings, made anew from the code.
 
 use std::process::Command;
 

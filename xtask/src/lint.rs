@@ -1,4 +1,4 @@
-//! `cargo xtask lint`: formatting, lints, dependencies and the list of unsafe code. It must not change a file.
+//! `cargo xtask lint`: formatting, lints, dependencies and the list of unsafe code.
 
 use std::process::Command;
 

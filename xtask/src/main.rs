@@ -1,6 +1,4 @@
 //! The project's own tasks: `cargo xtask VERB`, one file a verb.
-//!
-//! It must not depend on the `portsentry` crate, which can't be built before the kernel program is.
 
 mod bench;
 mod build;

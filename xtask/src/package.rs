@@ -1,4 +1,4 @@
-//! `cargo xtask package`: the Debian package. It must not install it.
+//! `cargo xtask package`: the Debian package.
 
 use std::{fs, path::Path, process::Command, time::SystemTime};
 

@@ -1,4 +1,4 @@
-//! Where things are in the checkout. It must not make them.
+//! Where things are in the checkout.
 
 use std::{
     env,

@@ -1,4 +1,4 @@
-//! `cargo xtask run -- ...`: the daemon in the foreground. It must not set anything for it.
+//! `cargo xtask run -- ...`: the daemon in the foreground.
 
 use std::{ffi::OsString, os::unix::process::CommandExt, process::Command};
 

@@ -1,4 +1,4 @@
-//! Which of the sources may hold the tests that a filter means, so that no others are built. It must not miss one.
+//! Which of the sources may hold the tests that a filter means, so that no others are built.
 
 use std::{
     collections::BTreeSet,

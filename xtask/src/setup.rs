@@ -1,4 +1,4 @@
-//! Installs what building and testing take, where it is missing. It must not build the project.
+//! Installs what building and testing take, where it is missing.
 
 pub(crate) mod deb;
 pub(crate) mod deny;

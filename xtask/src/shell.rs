@@ -1,4 +1,4 @@
-//! Running other programs: says what for, and what failed. It must not know what they do.
+//! Running other programs: says what for, and what failed.
 
 use std::{
     ffi::OsStr,

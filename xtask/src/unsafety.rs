@@ -1,5 +1,5 @@
 //! `cargo xtask unsafety`: the list of all unsafe code with its reasons, `docs/unsafe.md`, made from the `SAFETY:`
-//! comments. It must not judge a reason, but lists no code without one.
+//! comments.
 
 use std::{
     fmt::Write as _,

@@ -1,5 +1,4 @@
-//! `cargo xtask vm`: the kernel program on other kernels than this machine's, each in a machine of its own (qemu). It
-//! must not load anything here.
+//! `cargo xtask vm`: the kernel program on other kernels than this machine's, each in a machine of its own (qemu).
 
 mod guest;
 mod initramfs;

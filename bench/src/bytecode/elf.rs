@@ -1,4 +1,4 @@
-//! The object files that the bench's own programs are loaded from. It must not know what they do.
+//! The object files that the bench's own programs are loaded from.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! One of the two daemons, on a lab's host. It must not judge it.
+//! One of the two daemons, on a lab's host.
 
 use std::{
     env, fs,

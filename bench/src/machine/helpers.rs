@@ -1,6 +1,4 @@
 //! The kernel's helpers, as far as the measured paths call them, over maps in memory.
-//!
-//! It must not imitate what no measured path needs.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! BPF's instructions (RFC 9669), decoded and their arithmetic. It must not touch memory.
+//! BPF's instructions (RFC 9669), decoded and their arithmetic.
 
 #![expect(
     clippy::cast_possible_truncation,

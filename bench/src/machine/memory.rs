@@ -1,6 +1,4 @@
 //! Memory in segments: addresses have 32 bits, as the context hands them out in fields of that size.
-//!
-//! It must not grant what lies outside of a segment.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The kernel program's object, relocated and decoded. It must not run.
+//! The kernel program's object, relocated and decoded.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

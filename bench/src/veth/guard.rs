@@ -1,4 +1,4 @@
-//! What stands in front of the host's services. It must not send or count.
+//! What stands in front of the host's services.
 
 use std::{fmt::Write as _, io::Write as _, process::Stdio};
 

@@ -1,5 +1,5 @@
-//! A keyed digest of six words in a few multiplications: pair-multiply-shift (Thorup, High Speed Hashing for Integers and
-//! Strings, arXiv:1504.06804). It must not know what is digested, nor be shown to anybody: it hides nothing by itself.
+//! A keyed digest of six words in a few multiplications: pair-multiply-shift (Thorup, High Speed Hashing for Integers
+//! and Strings, arXiv:1504.06804).
 
 use bytemuck::{Pod, Zeroable};
 

@@ -1,4 +1,4 @@
-//! SipHash-1-3 (Aumasson and Bernstein, 2012) of whole words. It must not know what is hashed.
+//! SipHash-1-3 (Aumasson and Bernstein, 2012) of whole words.
 
 use bytemuck::{Pod, Zeroable};
 

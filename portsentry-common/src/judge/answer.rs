@@ -1,4 +1,4 @@
-//! What is done about a probe: counted, blocked or fenced, told. It must not ask whether it is one.
+//! What is done about a probe: counted, blocked or fenced, told.
 
 use super::{Action, fenced::challenge, is_enforced, source_key::source_key};
 use crate::{

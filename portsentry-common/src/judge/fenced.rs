@@ -1,5 +1,4 @@
-//! A fenced source's packet, and the challenge by which a source proves itself. It must not know what a packet opens:
-//! that is [`crate::fence`]'s.
+//! A fenced source's packet, and the challenge by which a source proves itself.
 
 use super::{
     Action,

@@ -1,5 +1,4 @@
-//! Whether a packet to one of the host's own addresses is for a service, or answers a question of the host's. It must not ask
-//! sockets where the table of bound ports tells.
+//! Whether a packet to one of the host's own addresses is for a service, or answers a question of the host's.
 
 use crate::{
     address::Address,

@@ -1,7 +1,7 @@
-//! A chain of IPv6 extension headers, RFC 8200 section 4. It must not look past the last one.
+//! A chain of IPv6 extension headers, RFC 8200 section 4.
 //!
-//! Linux follows a chain of any length. The kernel's verifier takes a function with a bounded loop only, and all of its
-//! steps count: so the chain is followed by a few headers at a time, in a function that is verified by itself.
+//! Linux follows a chain of any length. The kernel's verifier takes a function with a bounded loop only, and all of
+//! its steps count: so the chain is followed by a few headers at a time, in a function that is verified by itself.
 
 use super::{
     Fragment,

@@ -1,7 +1,7 @@
-//! Link layers of more than two VLAN tags, and PPPoE sessions (RFC 2516). It must not look past them.
+//! Link layers of more than two VLAN tags, and PPPoE sessions (RFC 2516).
 //!
-//! Linux takes off any number of tags that name no VLAN (`__netif_receive_skb_core`). They are read as a chain of extension
-//! headers is: see [`super::chain`].
+//! Linux takes off any number of tags that name no VLAN (`__netif_receive_skb_core`). They are read as a chain of
+//! extension headers is: see [`super::chain`].
 
 use super::{
     ETHERTYPE, IP, Malformed,

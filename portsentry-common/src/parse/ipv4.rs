@@ -1,4 +1,4 @@
-//! The IPv4 header, RFC 791. It must not look past it.
+//! The IPv4 header, RFC 791.
 
 use super::{Datagram, Fragment, Link, Malformed};
 use crate::{

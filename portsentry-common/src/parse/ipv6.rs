@@ -1,4 +1,4 @@
-//! The IPv6 header and its extension headers, RFC 8200. It must not look past them.
+//! The IPv6 header and its extension headers, RFC 8200.
 
 use core::hint::cold_path;
 

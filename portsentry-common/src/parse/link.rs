@@ -1,4 +1,4 @@
-//! Ethernet and VLAN tags. It must not look past them.
+//! Ethernet and VLAN tags.
 
 use super::Malformed;
 use crate::frame::{Bytes, Frame};

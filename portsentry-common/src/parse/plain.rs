@@ -1,9 +1,8 @@
 //! Packets of the common make: no IPv4 options or IPv6 extension headers, no fragments, nothing amiss.
 //!
-//! It must not read any others: those are left to the thorough parser, and so is saying what is wrong with them.
-//! All packets begin with their `EtherType`, whether or not a VLAN tag came before it, so that one load gives that and
-//! the IP header's first fields. Other values are read where they are needed, and on their own: what is read early
-//! or together costs registers.
+//! All packets begin with their `EtherType`, whether or not a VLAN tag came before it, so that one load gives that
+//! and the IP header's first fields. Other values are read where they are needed, and on their own: what is read
+//! early or together costs registers.
 
 use super::{
     Parse, TCP, UDP, ipv4, ipv6,

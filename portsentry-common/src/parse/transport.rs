@@ -1,4 +1,4 @@
-//! The TCP and UDP headers, as far as the rules need them. It must not judge flags or ports.
+//! The TCP and UDP headers, as far as the rules need them.
 
 use bytemuck::AnyBitPattern;
 

@@ -1,4 +1,4 @@
-//! Each address family's maps. It must not know what is asked of them.
+//! Each address family's maps.
 
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_NOEXIST},

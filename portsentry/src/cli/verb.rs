@@ -1,4 +1,4 @@
-//! The commands beside the two PortSentrys' flags, and what they take. It must not do them.
+//! The commands beside the two PortSentrys' flags, and what they take.
 
 use std::{net::IpAddr, str::FromStr, time::Duration};
 

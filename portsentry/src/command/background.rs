@@ -1,5 +1,5 @@
 //! Going to the background as 1.2 does, but only once everything is watched: until then errors reach the terminal,
-//! and the exit code whoever started it. It must not be used once there are threads.
+//! and the exit code whoever started it.
 
 use std::{
     fs::File,

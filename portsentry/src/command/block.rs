@@ -1,7 +1,5 @@
-//! `portsentry block` and `portsentry unblock`: by the running daemon at its control socket, or by editing the blocked
-//! file, which a daemon follows that can't be asked.
-//!
-//! It must not touch the kernel's maps while a daemon runs: that one writes them.
+//! `portsentry block` and `portsentry unblock`: by the running daemon at its control socket, or by editing the
+//! blocked file, which a daemon follows that can't be asked.
 
 mod networks;
 mod report;

@@ -1,4 +1,4 @@
-//! `portsentry check`: whether the configuration is right, and what it means. It must not start anything.
+//! `portsentry check`: whether the configuration is right, and what it means.
 
 use std::fmt::Write;
 

@@ -1,5 +1,4 @@
-//! `portsentry doctor`: what speaks for and against attaching here, before anything is attached. It must not change
-//! anything.
+//! `portsentry doctor`: what speaks for and against attaching here, before anything is attached.
 
 mod bound;
 mod interface;

@@ -1,5 +1,5 @@
 //! What a package installs beside the program: completions, manual pages and the reference of the settings, made from
-//! the command line and the table of settings themselves. It must not install them.
+//! the command line and the table of settings themselves.
 
 mod settings;
 

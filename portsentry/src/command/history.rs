@@ -1,4 +1,4 @@
-//! `portsentry history`: what the history file tells, in either format. It must not write to it.
+//! `portsentry history`: what the history file tells, in either format.
 
 use std::{
     fs::File,

@@ -1,5 +1,4 @@
-//! `portsentry list`: who is blocked and fenced, hosts and networks, as the kernel's maps say. It must not change
-//! anything.
+//! `portsentry list`: who is blocked and fenced, hosts and networks, as the kernel's maps say.
 
 use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr};
 

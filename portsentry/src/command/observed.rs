@@ -1,6 +1,4 @@
 //! The way of every command that looks at the pinned maps: configuration, pins, and what is said where they fail.
-//!
-//! It must not print to standard output.
 
 use serde::Serialize;
 

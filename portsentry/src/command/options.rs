@@ -1,4 +1,4 @@
-//! The configuration file, the ignore file and the command line, put together. It must not act on them.
+//! The configuration file, the ignore file and the command line, put together.
 
 use std::{io::ErrorKind, path::Path};
 

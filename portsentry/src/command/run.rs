@@ -1,4 +1,4 @@
-//! Starts the daemon, in the foreground or behind the terminal. It must not contain what the daemon does.
+//! Starts the daemon, in the foreground or behind the terminal.
 
 use anyhow::Context;
 

@@ -1,4 +1,4 @@
-//! How a command's answer leaves it: to standard output, times as programs read them. It must not form the answer.
+//! How a command's answer leaves it: to standard output, times as programs read them.
 
 use std::io::{self, Write};
 

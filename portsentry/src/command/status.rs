@@ -1,5 +1,4 @@
-//! `portsentry status`: whether enforcement is attached, who runs it, and what it has counted. It must not change
-//! anything.
+//! `portsentry status`: whether enforcement is attached, who runs it, and what it has counted.
 
 mod bound;
 mod gaps;

@@ -1,4 +1,4 @@
-//! Tables for people: columns under headings, and times. It must not know what they are about.
+//! Tables for people: columns under headings, and times.
 
 use std::time::SystemTime;
 

@@ -1,5 +1,4 @@
-//! `portsentry top`: what comes and what is dropped, live, from the pinned maps. It must not change anything, nor need
-//! a daemon.
+//! `portsentry top`: what comes and what is dropped, live, from the pinned maps.
 
 mod frame;
 mod sample;

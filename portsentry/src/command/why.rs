@@ -1,5 +1,4 @@
-//! `portsentry why`: everything that is known of one address, from the kernel's maps, the files, and the host. It must
-//! not change anything.
+//! `portsentry why`: everything that is known of one address, from the kernel's maps, the files, and the host.
 
 use std::{collections::BTreeSet, fmt::Write, net::IpAddr};
 

@@ -1,4 +1,4 @@
-//! Asks a running daemon at its control socket. It must not do anything itself.
+//! Asks a running daemon at its control socket.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},

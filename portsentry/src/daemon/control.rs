@@ -1,5 +1,4 @@
-//! Listens at the control socket, and passes on what may be asked. It must not do what is asked, nor let anybody hold
-//! up the daemon: who asks has little room and little time, and root never waits behind others.
+//! Listens at the control socket, and passes on what may be asked.
 
 mod socket;
 

@@ -1,6 +1,4 @@
 //! Follows the host on a thread of its own, so that no number of changes holds up the ring's reader or its signals.
-//!
-//! It must not decide what follows from a change: the keeper is told.
 
 use std::{
     io,

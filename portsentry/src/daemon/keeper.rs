@@ -1,7 +1,5 @@
-//! Keeps the kernel's blocked map, the files and the log in step, on a thread of its own so that a slow disk
-//! never holds up the ring.
-//!
-//! It must not decide: what follows from a sighting or a difference is `policy`'s.
+//! Keeps the kernel's blocked map, the files and the log in step, on a thread of its own so that a slow disk never
+//! holds up the ring.
 
 mod act;
 mod asked;

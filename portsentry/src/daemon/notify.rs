@@ -1,5 +1,4 @@
-//! Tells whoever supervises the daemon how it is, in the words of `sd_notify(3)`: systemd, or nobody. It must not
-//! say that it is well unless its parts have shown it.
+//! Tells whoever supervises the daemon how it is, in the words of `sd_notify(3)`: systemd, or nobody.
 
 use std::{
     convert::Infallible,

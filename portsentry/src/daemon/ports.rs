@@ -1,5 +1,5 @@
-//! The thread that keeps the table of bound ports, apart from the keeper's: a file that takes long to write must not make the
-//! clients of a new service scanners. It must not decide what is served.
+//! The thread that keeps the table of bound ports, apart from the keeper's: a file that takes long to write must not
+//! make the clients of a new service scanners.
 
 use std::{
     io,

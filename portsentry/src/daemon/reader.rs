@@ -1,6 +1,4 @@
 //! Reads the ring on a timer, and listens to signals, files and the control socket.
-//!
-//! It must not do anything slow: what it reads goes to the keeper's thread, and what that can't take is counted.
 
 use std::{
     io,

@@ -1,5 +1,4 @@
-//! One configuration's time: from taking over what runs to handing it on. It must not outlive a change of the
-//! configuration: the next session takes over from it, as from a daemon that died.
+//! One configuration's time: from taking over what runs to handing it on.
 
 use std::{
     io,

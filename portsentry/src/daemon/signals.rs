@@ -1,5 +1,5 @@
 //! The signals that the daemon listens to, from before it says that it is there: one that comes while it starts or
-//! changes its configuration waits. It must not act on them.
+//! changes its configuration waits.
 
 use std::io;
 

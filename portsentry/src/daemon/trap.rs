@@ -1,5 +1,4 @@
-//! The connect modes: takes what the kernel steers to our sockets, shows the banner, and tells of it. It must not
-//! judge, nor let anybody hold up anybody else.
+//! The connect modes: takes what the kernel steers to our sockets, shows the banner, and tells of it.
 
 use std::{
     io::{self, IoSliceMut},

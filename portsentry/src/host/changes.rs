@@ -1,5 +1,5 @@
-//! Follows changes of the host, and reads only what they call for: a route by a known gateway changes nothing, whatever
-//! their number. It must not tell anybody.
+//! Follows changes of the host, and reads only what they call for: a route by a known gateway changes nothing,
+//! whatever their number.
 
 use std::{
     io, mem,

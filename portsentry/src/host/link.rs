@@ -1,4 +1,4 @@
-//! Network interfaces, as the kernel lists them. It must not judge them.
+//! Network interfaces, as the kernel lists them.
 
 use std::{fmt, str};
 

@@ -1,4 +1,4 @@
-//! A socket to the kernel's routing tables (rtnetlink(7)). It must not know what the messages mean.
+//! A socket to the kernel's routing tables (rtnetlink(7)).
 
 use std::{
     io,

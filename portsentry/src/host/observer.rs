@@ -1,4 +1,4 @@
-//! Reads the host from the kernel. It must not be asked again without need: a router has a million routes.
+//! Reads the host from the kernel.
 
 use std::{collections::BTreeMap, io};
 

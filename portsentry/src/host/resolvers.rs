@@ -1,4 +1,4 @@
-//! The name servers that resolv.conf(5) names. It must not ask them.
+//! The name servers that resolv.conf(5) names.
 
 use std::{collections::BTreeSet, fs, net::IpAddr};
 

@@ -1,4 +1,4 @@
-//! What routes, nexthop objects and addresses say of this host. It must not ask for them.
+//! What routes, nexthop objects and addresses say of this host.
 
 use std::{collections::BTreeSet, net::IpAddr};
 

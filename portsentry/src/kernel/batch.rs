@@ -1,5 +1,4 @@
-//! Many entries of a hash map in one system call (`BPF_MAP_*_BATCH`, Linux 5.6), which aya 0.14 doesn't offer. It must
-//! not know what the entries are.
+//! Many entries of a hash map in one system call (`BPF_MAP_*_BATCH`, Linux 5.6), which aya 0.14 doesn't offer.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! The port bitmaps. It must not know which ports are watched, or why.
+//! The port bitmaps.
 
 use std::path::Path;
 

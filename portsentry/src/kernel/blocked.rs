@@ -1,4 +1,4 @@
-//! The blocked and the fenced maps: the truth about who is. It must not write files or decide who belongs there.
+//! The blocked and the fenced maps: the truth about who is.
 
 use std::{net::IpAddr, os::fd::AsFd, sync::Arc};
 

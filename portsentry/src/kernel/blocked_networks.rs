@@ -1,4 +1,4 @@
-//! The map of blocked networks, and the gates before it. It must not know where they come from.
+//! The map of blocked networks, and the gates before it.
 
 use std::{collections::BTreeMap, net::Ipv6Addr, sync::Arc};
 

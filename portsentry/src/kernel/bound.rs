@@ -1,5 +1,5 @@
-//! The table of bound ports in the kernel's maps: stamps what a dump of the sockets shows, and says which stamps count. It must
-//! not decide what a stamp means: that is `portsentry_common::bound`'s.
+//! The table of bound ports in the kernel's maps: stamps what a dump of the sockets shows, and says which stamps
+//! count.
 
 mod devices;
 mod slots;

@@ -1,4 +1,4 @@
-//! Which process stands for which mode. It must not know what a mode is.
+//! Which process stands for which mode.
 //!
 //! As with 1.2, where each mode was a process of its own, several processes may share one set of maps: the one that
 //! holds the pins does the work for all, and each stands for its own modes as long as it lives.

@@ -1,6 +1,4 @@
 //! The kernel program's clock: ticks since boot, as nanoseconds close to `CLOCK_MONOTONIC`.
-//!
-//! It must not be used for anything but what the kernel program stamps.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! The kernel program's counters, summed over the CPUs. It must not interpret them.
+//! The kernel program's counters, summed over the CPUs.
 
 use aya::maps::{MapData, PerCpuArray};
 use bytemuck::Zeroable;

@@ -1,4 +1,4 @@
-//! The kernel program's own debugging messages. It must not write them anywhere.
+//! The kernel program's own debugging messages.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 

@@ -1,4 +1,4 @@
-//! What can go wrong at the kernel boundary, and what to do about it. It must not retry anything.
+//! What can go wrong at the kernel boundary, and what to do about it.
 
 use std::{io, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! What a network card's driver says of itself (the `SIOCETHTOOL` of ethtool(8)). It must not change a setting.
+//! What a network card's driver says of itself (the `SIOCETHTOOL` of ethtool(8)).
 //!
 //! Not from sysfs, which shows the interfaces of the network namespace that it was mounted in.
 

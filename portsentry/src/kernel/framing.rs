@@ -1,4 +1,4 @@
-//! What an interface's frames begin with, by the device's type. It must not choose interfaces.
+//! What an interface's frames begin with, by the device's type.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 

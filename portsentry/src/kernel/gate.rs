@@ -1,11 +1,12 @@
-//! The gates before the blocked maps, through shared memory. It must not know who is blocked.
+//! The gates before the blocked maps, through shared memory.
 //!
-//! Each bit has two copies in one word; every writer sets both at once, and programs take either for it. To drop stale bits,
-//! the first copies are cleared and set again from the maps, then the second become as the first. A block that the
-//! kernel enters meanwhile is in the map before its bit is set, so it is found either way.
+//! Each bit has two copies in one word; every writer sets both at once, and programs take either for it. To drop
+//! stale bits, the first copies are cleared and set again from the maps, then the second become as the first. A block
+//! that the kernel enters meanwhile is in the map before its bit is set, so it is found either way.
 //!
-//! Each program has gates of its own, as only what is the program's data is read without a look-up. They begin wide open:
-//! as long as an earlier program still enters blocks, whose bits it sets in its own gates, everybody is looked up.
+//! Each program has gates of its own, as only what is the program's data is read without a look-up. They begin wide
+//! open: as long as an earlier program still enters blocks, whose bits it sets in its own gates, everybody is looked
+//! up.
 
 use std::{
     ffi::c_void,

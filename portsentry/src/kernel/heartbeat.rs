@@ -1,4 +1,4 @@
-//! The daemon's sign of life in the kernel's maps. It must not know what follows when it fails to come.
+//! The daemon's sign of life in the kernel's maps.
 
 use std::time::Duration;
 

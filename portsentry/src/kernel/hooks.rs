@@ -1,5 +1,4 @@
-//! The hooks that see every bind of a socket, for all processes of the machine: programs on the root of cgroup v2. It must not
-//! know what they stamp.
+//! The hooks that see every bind of a socket, for all processes of the machine: programs on the root of cgroup v2.
 
 use std::{
     fmt,

@@ -1,5 +1,4 @@
-//! Blocks and fences that an earlier run left, also in maps of another version or another size. It must not decide who is
-//! held.
+//! Blocks and fences that an earlier run left, also in maps of another version or another size.
 
 use std::{net::IpAddr, os::fd::AsFd};
 

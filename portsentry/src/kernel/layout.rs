@@ -1,5 +1,4 @@
-//! The maps that outlive a daemon: what each has to look like, and what becomes of one that doesn't. It must not know what
-//! stands in them.
+//! The maps that outlive a daemon: what each has to look like, and what becomes of one that doesn't.
 
 use std::path::PathBuf;
 

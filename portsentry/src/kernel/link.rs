@@ -1,7 +1,7 @@
-//! Attaching the kernel program to interfaces. It must not choose the interfaces.
+//! Attaching the kernel program to interfaces.
 //!
-//! Links are pinned, so that a daemon that dies leaves enforcement in place, and the next one replaces the
-//! program without a gap.
+//! Links are pinned, so that a daemon that dies leaves enforcement in place, and the next one replaces the program
+//! without a gap.
 
 use std::{
     fmt, io, thread,

@@ -1,4 +1,4 @@
-//! Loading the kernel program, with maps of an earlier run where they fit. It must not attach it to anything.
+//! Loading the kernel program, with maps of an earlier run where they fit.
 
 use std::{os::fd::AsRawFd, path::Path, sync::Arc, thread, time::Duration};
 

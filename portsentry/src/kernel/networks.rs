@@ -1,4 +1,4 @@
-//! The networks that are ignored, and those whose ports are watched. It must not know where they come from.
+//! The networks that are ignored, and those whose ports are watched.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,4 @@
 //! What an earlier or a running daemon left pinned, for whoever only looks: it works with the daemon alive or dead.
-//!
-//! It must not write, load a program, or take the lock by which daemons keep each other out.
 
 use std::{
     collections::BTreeMap,

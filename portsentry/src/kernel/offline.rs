@@ -1,5 +1,4 @@
-//! The maps of blocked and fenced sources where no daemon runs, for an administrator's word. It must not load or
-//! attach anything.
+//! The maps of blocked and fenced sources where no daemon runs, for an administrator's word.
 
 use std::{collections::BTreeSet, net::IpAddr, path::Path, sync::Arc, time::SystemTime};
 

@@ -1,6 +1,4 @@
 //! The directory on bpffs where maps and links are pinned, and the lock on it.
-//!
-//! It must not look into what is pinned.
 
 use std::{
     fs::{self, DirBuilder, File},

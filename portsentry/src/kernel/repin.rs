@@ -1,6 +1,6 @@
-//! Pins whose path leads elsewhere, as bpffs was unmounted or something is mounted over it: what is pinned there lives for
-//! as long as its directory is open, which the lock has it, and is pinned at the path once more when bpffs is there again.
-//! It must not attach anything.
+//! Pins whose path leads elsewhere, as bpffs was unmounted or something is mounted over it: what is pinned there
+//! lives for as long as its directory is open, which the lock has it, and is pinned at the path once more when bpffs
+//! is there again.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 

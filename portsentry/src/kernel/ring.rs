@@ -1,4 +1,4 @@
-//! The ring of events, from the kernel's record to a [`Sighting`]. It must not decide what is done about one.
+//! The ring of events, from the kernel's record to a [`Sighting`].
 
 use std::{
     net::{IpAddr, Ipv6Addr},

@@ -1,4 +1,4 @@
-//! The keys of the challenge's cookies. It must not make or check a cookie.
+//! The keys of the challenge's cookies.
 
 use aya::maps::{Array, Map, MapData};
 use bytemuck::Zeroable;

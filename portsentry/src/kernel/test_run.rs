@@ -1,6 +1,6 @@
 //! Runs the loaded program on a frame without attaching it (`BPF_PROG_TEST_RUN`), for tests and benches.
 //!
-//! It must not be used by the daemon. The frame arrives on the loopback interface of this network namespace.
+//! The frame arrives on the loopback interface of this network namespace.
 
 use std::time::Duration;
 

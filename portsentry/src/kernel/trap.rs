@@ -1,5 +1,4 @@
-//! The traps of the connect modes: hands the daemon's sockets to the kernel's second program. It must not accept or
-//! read anything.
+//! The traps of the connect modes: hands the daemon's sockets to the kernel's second program.
 
 use std::{fs::File, os::fd::AsRawFd};
 

@@ -1,7 +1,5 @@
-//! The board as text for Prometheus (version 1.0 of its open format). The one place where a metric is made known; `docs/metrics.md` is
-//! held to it.
-//!
-//! It must not ask anybody but the board and the process itself.
+//! The board as text for Prometheus (version 1.0 of its open format). The one place where a metric is made known;
+//! `docs/metrics.md` is held to it.
 
 use std::{
     sync::atomic::AtomicU64,

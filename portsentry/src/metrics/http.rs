@@ -1,5 +1,4 @@
 //! As much of HTTP/1.1 (RFC 9112) as it takes to answer `GET /metrics` and `GET /healthz`, one request a connection.
-//! It must not wait for a client, or read more of one, than the limits say.
 
 use std::{io, time::Duration};
 

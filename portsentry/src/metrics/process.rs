@@ -1,4 +1,4 @@
-//! What the process itself takes of the machine. It must not fail: what the system doesn't tell is 0.
+//! What the process itself takes of the machine.
 
 use std::fs;
 

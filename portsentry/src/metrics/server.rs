@@ -1,5 +1,4 @@
-//! Answers HTTP on a thread of its own, so that no client is ever in the way of the ring or the files. It must not end
-//! the daemon: where it can't listen, that is told and tried again.
+//! Answers HTTP on a thread of its own, so that no client is ever in the way of the ring or the files.
 
 use std::{
     collections::VecDeque,

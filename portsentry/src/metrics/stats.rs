@@ -1,5 +1,4 @@
-//! What the daemon shows of itself: the keeper writes it down, whoever is asked reads it. It must not be locked for
-//! longer than that takes.
+//! What the daemon shows of itself: the keeper writes it down, whoever is asked reads it.
 
 use std::{
     collections::BTreeMap,

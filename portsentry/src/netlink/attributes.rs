@@ -1,4 +1,4 @@
-//! The attributes of netlink messages (netlink(7), rtnetlink(7)): type, length, value. It must not know what they mean.
+//! The attributes of netlink messages (netlink(7), rtnetlink(7)): type, length, value.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

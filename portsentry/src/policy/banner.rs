@@ -1,5 +1,4 @@
-//! How much of `PORT_BANNER` answers a datagram: anybody can send one in another's name, and the answer goes there. It must
-//! not send, nor read a clock.
+//! How much of `PORT_BANNER` answers a datagram: anybody can send one in another's name, and the answer goes there.
 
 use portsentry_common::{environment::RateLimit, settings::Settings, token_bucket::TokenBuckets};
 

@@ -1,4 +1,4 @@
-//! Which of the host's interfaces are watched, so that each frame from outside is judged once. It must not attach to them.
+//! Which of the host's interfaces are watched, so that each frame from outside is judged once.
 
 use std::{collections::BTreeMap, fmt};
 

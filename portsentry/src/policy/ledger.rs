@@ -1,6 +1,4 @@
 //! Who is blocked, as the files are to show it, and what follows where kernel and files differ.
-//!
-//! It must not read or write either.
 
 mod clock;
 

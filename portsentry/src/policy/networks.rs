@@ -1,4 +1,4 @@
-//! Networks that are searched by address. It must not know what they are for.
+//! Networks that are searched by address.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! Sighting to actions. It must not carry them out.
+//! Sighting to actions.
 
 use std::time::SystemTime;
 

@@ -1,6 +1,4 @@
 //! Whose ports are watched and who is never blocked, from the host's state and the configuration.
-//!
-//! It must not read either: it says what the kernel's network maps are to hold.
 
 use std::{collections::BTreeMap, net::IpAddr};
 

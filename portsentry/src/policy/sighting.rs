@@ -1,4 +1,4 @@
-//! One probe as the daemon speaks of it. It must not know what is done about it.
+//! One probe as the daemon speaks of it.
 
 use std::{net::IpAddr, time::SystemTime};
 

@@ -1,4 +1,4 @@
-//! How long blocks and fences last: longer for who comes again. It must not know the present time.
+//! How long blocks and fences last: longer for who comes again.
 
 use std::{
     net::IpAddr,

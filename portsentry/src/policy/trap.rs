@@ -1,5 +1,5 @@
 //! What is to be done about a connection or datagram that a trap took: the kernel program's rules for those that it
-//! doesn't see as probes. It must not know sockets, nor read a clock.
+//! doesn't see as probes.
 
 use std::{
     collections::HashMap,

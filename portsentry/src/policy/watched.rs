@@ -1,4 +1,4 @@
-//! Whether there is a port to watch at all: a misspelt or unquoted setting leaves none. It must not read the configuration.
+//! Whether there is a port to watch at all: a misspelt or unquoted setting leaves none.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Where the daemon writes, as its configuration says. It must not write there.
+//! Where the daemon writes, as its configuration says.
 
 use std::{
     collections::BTreeSet,

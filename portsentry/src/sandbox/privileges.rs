@@ -1,4 +1,4 @@
-//! Capabilities, and as whom the daemon runs. It must not know what they are used for elsewhere.
+//! Capabilities, and as whom the daemon runs.
 
 use std::{collections::BTreeSet, io};
 

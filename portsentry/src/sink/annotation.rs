@@ -1,5 +1,5 @@
 //! What an administrator's line of the blocked file says behind its `#`: until when, and why. Other PortSentrys, and
-//! our own older versions, take it for a comment. It must not know the rest of the line.
+//! our own older versions, take it for a comment.
 
 use std::{fmt, time::SystemTime};
 

@@ -1,4 +1,4 @@
-//! Replaces a file as a whole: readers see the old one or the new one. It must not know what is in it.
+//! Replaces a file as a whole: readers see the old one or the new one.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},

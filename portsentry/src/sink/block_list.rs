@@ -1,6 +1,4 @@
 //! Edits the block list as an administrator does with an editor: line by line, and what isn't meant stays as it is.
-//!
-//! It must not know whether a daemon reads the file.
 
 use std::{cell::RefCell, collections::BTreeSet, path::Path};
 

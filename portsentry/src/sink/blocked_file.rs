@@ -1,4 +1,4 @@
-//! The blocked file: what is blocked now, a line each, as 1.2 wrote it. It must not touch the disk.
+//! The blocked file: what is blocked now, a line each, as 1.2 wrote it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! The lines of PortSentry 1.2, byte for byte. It must not write them.
+//! The lines of PortSentry 1.2, byte for byte.
 
 use std::{fmt::Display, time::SystemTime};
 

@@ -1,5 +1,5 @@
-//! What the evidence says of blocks and fences that other files tell less of: the kind of the probe, and what proved its
-//! source. It must not touch the files.
+//! What the evidence says of blocks and fences that other files tell less of: the kind of the probe, and what proved
+//! its source.
 
 use std::{
     collections::BTreeMap,

@@ -1,6 +1,4 @@
 //! Edits the blocked file as an administrator does with an editor: line by line, and what isn't meant stays as it is.
-//!
-//! It must not know whether a daemon reads the file.
 
 use std::{
     cell::RefCell,

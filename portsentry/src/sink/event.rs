@@ -1,6 +1,4 @@
 //! What happened, in fields, for programs to read: one event, whether it goes to a file as JSON or to the journal.
-//!
-//! It must not write it, nor decide what is worth an event.
 
 mod field;
 

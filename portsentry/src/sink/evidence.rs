@@ -1,5 +1,4 @@
-//! The packets that led to each block, a line of JSON each. It must not grow without bounds, whatever comes: neither in
-//! memory nor on the disk.
+//! The packets that led to each block, a line of JSON each.
 
 use std::{
     collections::VecDeque,

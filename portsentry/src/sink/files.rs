@@ -1,8 +1,7 @@
-//! The files that follow the kernel's map: history, `hosts.deny` and blocked file, in that order. It must not
-//! decide who stands in them.
+//! The files that follow the kernel's map: history, `hosts.deny` and blocked file, in that order.
 //!
-//! The history comes first and is looked into at start, so that a daemon that dies between two files neither
-//! forgets a line nor writes one twice.
+//! The history comes first and is looked into at start, so that a daemon that dies between two files neither forgets
+//! a line nor writes one twice.
 
 mod deny;
 

@@ -1,5 +1,4 @@
-//! The history: a line for every block ever made, only ever appended to. It must not lose a line that a full disk
-//! holds up for a while.
+//! The history: a line for every block ever made, only ever appended to.
 
 use std::{
     collections::VecDeque,

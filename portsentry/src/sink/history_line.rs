@@ -1,4 +1,4 @@
-//! Reads the history's lines, those of 1.2 and those of 2.x. It must not touch the disk.
+//! Reads the history's lines, those of 1.2 and those of 2.x.
 
 use std::{
     net::IpAddr,

@@ -1,4 +1,4 @@
-//! `hosts.deny`: our lines come and go, everybody else's stay as they are. It must not touch the disk.
+//! `hosts.deny`: our lines come and go, everybody else's stay as they are.
 
 use std::collections::{BTreeSet, HashSet};
 

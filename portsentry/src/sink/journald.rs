@@ -1,5 +1,5 @@
 //! systemd's journal, by its own protocol: a datagram of fields to its socket (systemd's
-//! `docs/JOURNAL_NATIVE_PROTOCOL.md`). It must not wait: what the socket can't take is counted.
+//! `docs/JOURNAL_NATIVE_PROTOCOL.md`).
 //!
 //! Libraries for this block on a stuck journal, which would hold up the files.
 

@@ -1,7 +1,5 @@
 //! Events as JSON, one a line, on a thread of its own: whoever tells of one never waits for the disk or a reader.
 //! What does not fit in the queue is counted, and the count is an event itself.
-//!
-//! It must not know what an event says.
 
 use std::{
     io::{self, Write},

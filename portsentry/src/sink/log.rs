@@ -1,5 +1,4 @@
-//! The log: which line is written, in which PortSentry's words, and which event beside it. It must not decide what is
-//! worth a line.
+//! The log: which line is written, in which PortSentry's words, and which event beside it.
 
 mod actions;
 mod life;

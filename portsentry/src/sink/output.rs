@@ -1,4 +1,4 @@
-//! Where log lines go. It must not know what they say.
+//! Where log lines go.
 
 use std::{io::Write, path::Path};
 

@@ -1,6 +1,4 @@
 //! Names of addresses (`RESOLVE_HOST`), asked of the DNS on a thread of its own, bounded in number and time.
-//!
-//! It must never keep its caller waiting, nor let text out of the DNS pass for anything but a host's name.
 
 mod lookup;
 mod memory;

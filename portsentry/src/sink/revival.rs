@@ -1,4 +1,4 @@
-//! The lines of PortSentry 2.x, byte for byte. It must not write them.
+//! The lines of PortSentry 2.x, byte for byte.
 
 use std::time::SystemTime;
 

@@ -1,7 +1,5 @@
-//! Runs the administrator's commands (`KILL_ROUTE`, `KILL_RUN_CMD`) on a thread of its own, bounded in number
-//! and time.
-//!
-//! It must not decide who is acted against, nor make one string of a command for a shell to read.
+//! Runs the administrator's commands (`KILL_ROUTE`, `KILL_RUN_CMD`) on a thread of its own, bounded in number and
+//! time.
 
 mod dispatch;
 mod limit;

@@ -1,4 +1,4 @@
-//! The system log, by its datagram socket (RFC 3164). It must not wait: what the socket can't take is counted.
+//! The system log, by its datagram socket (RFC 3164).
 //!
 //! Libraries for this block on a stuck log, which would hold up the files.
 

@@ -1,6 +1,4 @@
 //! Tells when files change, come or go, by watching the directories that lead to them.
-//!
-//! It must not read the files, nor know what they are for.
 
 use std::{
     collections::{HashSet, VecDeque},

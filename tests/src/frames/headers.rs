@@ -1,4 +1,4 @@
-//! Single headers, written by etherparse. It must not damage them.
+//! Single headers, written by etherparse.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

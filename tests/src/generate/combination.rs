@@ -1,4 +1,4 @@
-//! Every combination of headers, one after the other in a scattered order. It must not make damaged frames.
+//! Every combination of headers, one after the other in a scattered order.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! Which packets a set of sockets explains, as Linux looks sockets up. It must not open any.
+//! Which packets a set of sockets explains, as Linux looks sockets up.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! What the table of bound ports says in a scenario. It must not decide what follows.
+//! What the table of bound ports says in a scenario.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! A frame taken apart by etherparse, up to what a probe can be told from. It must not judge.
+//! A frame taken apart by etherparse, up to what a probe can be told from.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,5 +1,4 @@
-//! What a packet would be, by its headers alone: a probe of some kind, or nothing that probes. It must not ask whom it
-//! is for.
+//! What a packet would be, by its headers alone: a probe of some kind, or nothing that probes.
 
 use std::{
     net::{IpAddr, SocketAddr},

@@ -1,4 +1,4 @@
-//! Which sockets a packet has to do with. It must not judge the packet.
+//! Which sockets a packet has to do with.
 
 use std::net::{IpAddr, SocketAddr};
 

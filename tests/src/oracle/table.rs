@@ -1,4 +1,4 @@
-//! Services that have just gone, or that no look-up finds, from the documents. It must not look into the table of bound ports.
+//! Services that have just gone, or that no look-up finds, from the documents.
 
 use std::net::{IpAddr, SocketAddr};
 

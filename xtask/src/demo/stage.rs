@@ -1,4 +1,4 @@
-//! The demonstration's two network namespaces and its files. It must not know what is played on it.
+//! The demonstration's two network namespaces and its files.
 
 use std::{
     ffi::OsStr,

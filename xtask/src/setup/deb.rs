@@ -1,4 +1,4 @@
-//! cargo-deb, which packs for Debian. It must not say what is packed: the daemon's `Cargo.toml` does.
+//! cargo-deb, which packs for Debian.
 
 use std::{path::PathBuf, process::Command};
 

@@ -1,4 +1,4 @@
-//! cargo-deny, which knows licences and advisories. It must not say what is allowed: `deny.toml` does.
+//! cargo-deny, which knows licences and advisories.
 
 use std::path::PathBuf;
 

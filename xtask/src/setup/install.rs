@@ -1,4 +1,4 @@
-//! Programs that crates.io has and this builds with. It must not know what they do.
+//! Programs that crates.io has and this builds with.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! bpf-linker, which turns bitcode into a BPF object. It must not link with it.
+//! bpf-linker, which turns bitcode into a BPF object.
 
 use std::{path::PathBuf, process::Command};
 

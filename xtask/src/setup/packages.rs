@@ -1,4 +1,4 @@
-//! The Debian packages whose programs the demonstration and the tests run. It must not touch other packages.
+//! The Debian packages whose programs the demonstration and the tests run.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 

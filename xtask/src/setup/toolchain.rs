@@ -1,6 +1,4 @@
 //! A Rust toolchain that has the sources of `core`, which no toolchain ships compiled for BPF.
-//!
-//! It must not build with it.
 
 use std::{
     fs,

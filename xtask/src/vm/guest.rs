@@ -1,5 +1,4 @@
-//! What a machine runs: the packet table, scans, and a clock that is set, with the programs that these take. It must
-//! not know the kernel.
+//! What a machine runs: the packet table, scans, and a clock that is set, with the programs that these take.
 
 use std::{
     path::{Path, PathBuf},

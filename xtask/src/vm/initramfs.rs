@@ -1,4 +1,4 @@
-//! A machine's first and only file system, written as the kernel wants it (cpio, "newc"). It must not know what is in it.
+//! A machine's first and only file system, written as the kernel wants it (cpio, "newc").
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! Debian's kernels, unpacked and not installed. It must not boot them.
+//! Debian's kernels, unpacked and not installed.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! A machine in qemu, told by its console alone. It must not know what it runs.
+//! A machine in qemu, told by its console alone.
 
 use std::{
     fs::File,

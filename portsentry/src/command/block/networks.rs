@@ -1,6 +1,4 @@
 //! `block` and `unblock` of networks, by editing the block list, which a running daemon follows.
-//!
-//! It must not touch the kernel's maps while a daemon runs.
 
 use std::{collections::BTreeSet, fmt::Display};
 

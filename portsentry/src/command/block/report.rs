@@ -1,4 +1,4 @@
-//! What `block` and `unblock` say of what they did, to people or to programs. It must not do anything.
+//! What `block` and `unblock` say of what they did, to people or to programs.
 
 use std::fmt::{Display, Write};
 

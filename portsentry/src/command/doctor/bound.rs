@@ -1,4 +1,4 @@
-//! Whether a running daemon keeps the table of bound ports up to date. It must not read it.
+//! Whether a running daemon keeps the table of bound ports up to date.
 
 use super::Finding;
 use crate::kernel::BoundState;

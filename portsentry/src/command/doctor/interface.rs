@@ -1,4 +1,4 @@
-//! What an interface's description means for XDP. It must not ask the system.
+//! What an interface's description means for XDP.
 
 use super::{Finding, links::Link};
 use crate::config::XdpMode;

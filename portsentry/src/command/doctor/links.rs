@@ -1,4 +1,4 @@
-//! The interfaces of this network namespace, as the kernel and their drivers describe them. It must not judge them.
+//! The interfaces of this network namespace, as the kernel and their drivers describe them.
 
 use std::io;
 

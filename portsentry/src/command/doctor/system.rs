@@ -1,4 +1,4 @@
-//! What the kernel and this process's rights mean for loading the program. It must not load it.
+//! What the kernel and this process's rights mean for loading the program.
 
 use std::{fs, path::Path, thread};
 

@@ -1,5 +1,4 @@
-//! The reference of the settings, as a manual page and as a document. It must not say of a setting what
-//! [`KEYS`] does not.
+//! The reference of the settings, as a manual page and as a document.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! What isn't watched: interfaces, as the daemon says or as they look from here, and ports. It must not change anything.
+//! What isn't watched: interfaces, as the daemon says or as they look from here, and ports.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Draws `top`. It must not know where its figures come from.
+//! Draws `top`.
 
 use ratatui::{
     Frame,

@@ -1,4 +1,4 @@
-//! What `top` shows, from two looks at the pinned maps. It must not draw.
+//! What `top` shows, from two looks at the pinned maps.
 
 use std::{
     cmp::Reverse,

@@ -1,4 +1,4 @@
-//! Where the control socket is, and who may reach it. It must not take connections.
+//! Where the control socket is, and who may reach it.
 
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions},

@@ -1,5 +1,4 @@
-//! The `KILL_*` actions: in PortSentry's order, bounded in number, each reported as what it was. It must not decide
-//! against whom they are taken.
+//! The `KILL_*` actions: in PortSentry's order, bounded in number, each reported as what it was.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! What an administrator asks of the keeper at the control socket. It must not know who asks.
+//! What an administrator asks of the keeper at the control socket.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! The interfaces that the kernel program is attached to, and those that it isn't, with the reason. It must not choose them.
+//! The interfaces that the kernel program is attached to, and those that it isn't, with the reason.
 
 use std::{
     collections::BTreeMap,

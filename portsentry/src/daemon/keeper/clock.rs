@@ -1,5 +1,5 @@
 //! Keeps the ledger and the files in step with a wall clock that is set, or that went on while the machine slept: the
-//! kernel's clock, by which blocks last, does neither. It must not time anything itself.
+//! kernel's clock, by which blocks last, does neither.
 
 use std::time::{Duration, SystemTime};
 

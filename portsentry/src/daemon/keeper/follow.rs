@@ -1,5 +1,5 @@
 //! The keeper follows what changes around it: the host's addresses and interfaces, and files that an administrator
-//! edits. It must not look for changes in the kernel's map: that is the keeper's own tick.
+//! edits.
 
 use std::{net::IpAddr, path::Path};
 

@@ -1,5 +1,4 @@
-//! The keeper follows the block list: who it names is blocked in the kernel's maps, and in no file of ours. It must not
-//! write the list.
+//! The keeper follows the block list: who it names is blocked in the kernel's maps, and in no file of ours.
 
 use std::{
     collections::{BTreeMap, HashSet},

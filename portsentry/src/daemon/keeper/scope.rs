@@ -1,5 +1,4 @@
-//! Whom the kernel never blocks and whose ports it watches, kept in step with the host and the ignore file. It must not
-//! read either.
+//! Whom the kernel never blocks and whose ports it watches, kept in step with the host and the ignore file.
 
 use ipnet::IpNet;
 

@@ -1,4 +1,4 @@
-//! What the keeper puts on the board, for metrics and health checks. It must not do anything else.
+//! What the keeper puts on the board, for metrics and health checks.
 
 use super::Keeper;
 use crate::{config::Config, metrics::Snapshot};

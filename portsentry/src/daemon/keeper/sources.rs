@@ -1,5 +1,4 @@
-//! The blocked and fenced sources in the kernel's maps, and how the keeper's ledger and the files follow them. It must
-//! not decide who belongs there.
+//! The blocked and fenced sources in the kernel's maps, and how the keeper's ledger and the files follow them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,4 @@
-//! What the log and the history say of a sighting, held back for a moment where a name is asked for. It must not hold
-//! back anything but words.
+//! What the log and the history say of a sighting, held back for a moment where a name is asked for.
 
 use std::{
     collections::HashMap,

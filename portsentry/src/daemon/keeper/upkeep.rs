@@ -1,5 +1,4 @@
-//! What the keeper does now and then: sources whose time is over, those that nobody told of, files, keys and gates. It must
-//! not take longer than its share of the time.
+//! What the keeper does now and then: sources whose time is over, those that nobody told of, files, keys and gates.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
 //! Visits to the traps: the keeper does with them what the kernel program does with probes (`judge/answer.rs` of
-//! `portsentry-common`). It must not hold the rules: those are `policy`'s.
+//! `portsentry-common`).
 
 use ipnet::IpNet;
 use portsentry_common::{block::Proof, classify::Protocol, decide::Verdict, environment::HandshakeCount};

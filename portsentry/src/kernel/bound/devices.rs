@@ -1,7 +1,5 @@
-//! Which devices lie above which interfaces: a bridge above its ports, a VLAN device above the one that it is on, a VRF above its
-//! members. A packet that comes by an interface is delivered as one of the devices above it.
-//!
-//! It must not know which sockets are bound to them.
+//! Which devices lie above which interfaces: a bridge above its ports, a VLAN device above the one that it is on, a
+//! VRF above its members. A packet that comes by an interface is delivered as one of the devices above it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! The slots of the table of bound ports, in memory shared with the kernel program. It must not know which ports are bound.
+//! The slots of the table of bound ports, in memory shared with the kernel program.
 
 use std::{
     borrow::Borrow,

@@ -1,4 +1,4 @@
-//! Which sockets are bound in this network namespace, as `sock_diag(7)` lists them. It must not know what follows.
+//! Which sockets are bound in this network namespace, as `sock_diag(7)` lists them.
 
 use std::{io, net::IpAddr};
 

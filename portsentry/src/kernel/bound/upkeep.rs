@@ -1,5 +1,4 @@
-//! Keeps the table of bound ports in step with the sockets. It must not wait for anything else of the daemon's: what it says
-//! of a port must be true whatever else is slow.
+//! Keeps the table of bound ports in step with the sockets.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! What the ledger makes of a clock that is set: blocks last by another one. It must not ask for the time.
+//! What the ledger makes of a clock that is set: blocks last by another one.
 
 use std::time::SystemTime;
 

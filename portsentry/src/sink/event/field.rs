@@ -1,7 +1,5 @@
 //! The names under which events say what happened: those of the Elastic Common Schema (ECS) where it has one, and
 //! `portsentry.*` where it has none. The one place where a field is made known; `docs/events.md` is held to it.
-//!
-//! It must not know which event has which.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! `hosts.deny` and what is to change in it. It must not know why.
+//! `hosts.deny` and what is to change in it.
 
 use std::{
     cell::RefCell,

@@ -1,4 +1,4 @@
-//! What the log says of the `KILL_*` actions. It must not take them.
+//! What the log says of the `KILL_*` actions.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! What the log says when the daemon starts, changes and stops. It must not know why it does.
+//! What the log says when the daemon starts, changes and stops.
 
 use portsentry_common::classify::Protocol;
 

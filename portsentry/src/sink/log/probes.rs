@@ -1,4 +1,4 @@
-//! What the log says of probes and of their sources. It must not decide what is done about either.
+//! What the log says of probes and of their sources.
 
 use std::{net::IpAddr, time::SystemTime};
 

@@ -1,5 +1,4 @@
-//! Answers of the DNS for as long as they are worth something: the latest used ones, so many at the most. It must
-//! not read a clock.
+//! Answers of the DNS for as long as they are worth something: the latest used ones, so many at the most.
 
 use std::{
     net::IpAddr,

@@ -1,4 +1,4 @@
-//! A host's name that is safe to write anywhere. It must not know whose it is.
+//! A host's name that is safe to write anywhere.
 
 use std::{fmt, sync::Arc};
 

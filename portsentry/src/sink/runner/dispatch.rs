@@ -1,5 +1,4 @@
-//! Which command runs when: in order for one source, side by side for several. It must not know what running
-//! one is.
+//! Which command runs when: in order for one source, side by side for several.
 
 use std::{
     collections::{HashSet, VecDeque},

@@ -1,5 +1,4 @@
-//! How many new external actions a second there may be: a token bucket (after RFC 2697's single bucket). It must
-//! not read a clock.
+//! How many new external actions a second there may be: a token bucket (after RFC 2697's single bucket).
 
 use std::time::Duration;
 

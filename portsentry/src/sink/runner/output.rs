@@ -1,5 +1,5 @@
-//! What a command says, kept for the log: a bounded beginning of it, in which nothing can pass for a line of its
-//! own or reach a terminal. It must not be taken for what the command said byte for byte.
+//! What a command says, kept for the log: a bounded beginning of it, in which nothing can pass for a line of its own
+//! or reach a terminal.
 
 use std::{convert::Infallible, fmt, fs::File, future::pending, io, io::Read};
 

@@ -1,4 +1,4 @@
-//! One command as a process group: started, read from, timed, ended. It must not interpret the command.
+//! One command as a process group: started, read from, timed, ended.
 
 use std::{env, io, process::Stdio, time::Duration};
 
