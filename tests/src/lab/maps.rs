@@ -1,4 +1,4 @@
-//! The kernel's side, as an administrator sees it with bpftool.
+//! The kernel's side, as an administrator sees it with bpftool. It must not write.
 
 use std::{
     fs,

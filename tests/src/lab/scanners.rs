@@ -1,4 +1,4 @@
-//! Real scanners, run by the scanner.
+//! Real scanners, run by the scanner. It must not know what they are expected to find.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! A stream of packets from one source, which is answered as long as nothing drops it.
+//! A stream of packets from one source, which is answered as long as nothing drops it. It must not expect either.
 
 use std::{
     io::Read,

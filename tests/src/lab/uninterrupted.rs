@@ -1,4 +1,4 @@
-//! Calls that wait, begun again when a signal ends them.
+//! Calls that wait, begun again when a signal ends them. It must not know for what they wait.
 
 use std::io::{self, ErrorKind};
 
