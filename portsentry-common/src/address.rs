@@ -1,34 +1,34 @@
-//! IPv4 and IPv6 addresses as they stand in packets and map keys.
+//! IPv4 and IPv6 addresses as packets and map keys hold them.
 //!
-//! The bytes are in network order; the alignment lets a key be built and compared by whole words, and the name
-//! `octets` is what `bpftool map dump` prints.
+//! The octets are in network byte order. The alignment allows keys to be built and compared by whole words; `bpftool
+//! map dump` prints the field as `octets`.
 
 use bytemuck::{Pod, Zeroable};
 
-/// An address of either family, so that a rule is written once and compiled for each.
+/// An address of either family, so that each rule is written once and compiled for both.
 pub trait Address: Copy + PartialEq + Pod {
     /// 4 or 6, as in the version field of the IP header.
     const VERSION: u8;
 
-    /// Whether one host can be meant: neither unspecified (all of `0.0.0.0/8`), loopback, multicast nor the broadcast
-    /// address (RFC 1122 section 3.2.1.3, RFC 4291 section 2.4; Linux takes the rest of `240.0.0.0/4` for hosts), nor
-    /// an IPv4-mapped IPv6 address, which belongs in no packet: Linux drops those
-    /// (draft-itojun-v6ops-v4mapped-harmful-02), and here they would be taken for the IPv4 address.
+    /// Whether the address can belong to a single host: not unspecified (all of `0.0.0.0/8`), loopback, multicast or
+    /// broadcast (RFC 1122 section 3.2.1.3, RFC 4291 section 2.4; Linux treats the rest of `240.0.0.0/4` as hosts),
+    /// and no IPv4-mapped IPv6 address. Linux drops packets from those (draft-itojun-v6ops-v4mapped-harmful-02), and
+    /// here they would be mistaken for the IPv4 address.
     fn is_unicast(self) -> bool;
 
-    /// The address in 16 octets, IPv4 as IPv4-mapped (RFC 4291 section 2.5.5.2).
+    /// Returns the address in 16 octets, IPv4 as IPv4-mapped (RFC 4291 section 2.5.5.2).
     fn to_mapped(self) -> Ipv6;
 
-    /// The last two octets, as they lie in memory.
+    /// Returns the last two octets, as they lie in memory.
     fn ending(self) -> u16;
 
-    /// The address with those bits cleared, given as two words in wire order; an IPv4 address as it is.
+    /// Returns the address with `host_bits` (two words in wire order) cleared; an IPv4 address unchanged.
     #[must_use]
     fn without(self, host_bits: [u64; 2]) -> Self;
 
-    /// Whether the hosts of this address's /64 have nothing in common, so that each is to be held alone: neighbours on a link
-    /// (RFC 4291 section 2.5.6), hosts of IPv4 behind a translator (RFC 6052, RFC 8215), and Teredo's, whose /64 is that of
-    /// their server (RFC 4380 section 4).
+    /// Whether the hosts of this address's /64 are unrelated, so that each is held alone: neighbours on a link (RFC
+    /// 4291 section 2.5.6), IPv4 hosts behind a translator (RFC 6052, RFC 8215), and Teredo clients, whose /64 is
+    /// that of their server (RFC 4380 section 4).
     fn is_of_many(self) -> bool;
 }
 
@@ -49,14 +49,14 @@ pub struct Ipv6 {
 }
 
 impl Ipv4 {
-    /// The address whose octets lie in memory as those of `word` do.
+    /// Returns the address whose octets lie in memory as those of `word` do.
     #[inline(always)]
     #[must_use]
     pub fn from_word(word: u32) -> Self {
         bytemuck::cast(word)
     }
 
-    /// The address as a number, most significant octet first.
+    /// Returns the address as a number, most significant octet first.
     #[inline(always)]
     #[must_use]
     pub fn number(self) -> u32 {
@@ -65,21 +65,21 @@ impl Ipv4 {
 }
 
 impl Ipv6 {
-    /// The address whose octets lie in memory as those of `halves` do.
+    /// Returns the address whose octets lie in memory as those of `halves` do.
     #[inline(always)]
     #[must_use]
     pub fn from_halves(halves: [u64; 2]) -> Self {
         bytemuck::cast(halves)
     }
 
-    /// The address as two words in wire order.
+    /// Returns the address as two words in wire order.
     #[inline(always)]
     #[must_use]
     pub fn halves(self) -> [u64; 2] {
         bytemuck::cast(self)
     }
 
-    /// The address as four words in wire order.
+    /// Returns the address as four words in wire order.
     #[inline(always)]
     #[must_use]
     pub fn words(self) -> [u32; 4] {

@@ -1,12 +1,12 @@
-//! What the blocked map holds of each source.
+//! Entries of the blocked and fenced maps.
 
 use bytemuck::{Pod, Zeroable};
 
-/// Who entered a block. The numbers cross the kernel boundary.
+/// The origin of a block. The numbers cross the kernel boundary.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The kernel program, on the trigger.
+    /// The kernel program: the source reached the trigger.
     Trigger = 1,
     /// The blocked file: an earlier run, or an administrator's line.
     File = 2,
@@ -27,19 +27,18 @@ impl TryFrom<u8> for Origin {
     }
 }
 
-/// How sure it is that the source itself sent what it is blocked or fenced for. The numbers cross the kernel
+/// Proof that the source itself sent the packets for which it is blocked or fenced. The numbers cross the kernel
 /// boundary.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Proof {
-    /// Not at all: somebody may have forged its address. Such a source is fenced, or blocked if the configuration
-    /// asks for no proof.
+    /// None: the address may be spoofed. Such a source is fenced, or blocked if the configuration requires no proof.
     None = 0,
-    /// It acknowledged our cookie: it received our answer to its SYN, and meant it.
+    /// It acknowledged a cookie: it received our answer to its SYN and completed the handshake.
     Cookie = 1,
-    /// It completed a connection to a trap of ours.
+    /// It completed a connection to a trap.
     Connection = 2,
-    /// An administrator says so.
+    /// An administrator blocked it.
     Administrator = 3,
 }
 
@@ -58,7 +57,7 @@ impl TryFrom<u8> for Proof {
 }
 
 impl Proof {
-    /// As the log and `$PROOF$` name it.
+    /// Returns the name in the log and in `$PROOF$`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -69,7 +68,7 @@ impl Proof {
         }
     }
 
-    /// The proof of that name.
+    /// Returns the proof of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let all = [Self::None, Self::Cookie, Self::Connection, Self::Administrator];
@@ -77,37 +76,38 @@ impl Proof {
     }
 }
 
-/// A blocked or fenced source: why, since when, until when. The names are what `bpftool map dump` prints. Later versions
-/// may add fields at the end, and change nothing else: they take over the entries of earlier ones.
+/// A blocked or fenced source: reason, start and end. `bpftool map dump` prints these names. Later versions may only
+/// add fields at the end, because they take over the entries of earlier versions.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Block {
-    /// When the block was made, nanoseconds of `CLOCK_MONOTONIC`; negative for before the machine started.
+    /// Time of the block, nanoseconds of `CLOCK_MONOTONIC`; negative for before the machine started.
     pub since_ns: i64,
-    /// When it ends, nanoseconds of `CLOCK_MONOTONIC`; 0 for never.
+    /// End of the block, nanoseconds of `CLOCK_MONOTONIC`; 0 for never.
     pub until_ns: u64,
-    /// Packets dropped since.
+    /// Packets dropped since then.
     pub dropped: u64,
     /// Probes counted up to the block.
     pub hits: u32,
-    /// Interface index on which the last probe came.
+    /// Index of the interface that received the last probe.
     pub interface: u32,
     /// Port of the last probe, host byte order.
     pub port: u16,
-    /// Its IP protocol number.
+    /// IP protocol number of the last probe.
     pub protocol: u8,
-    /// Its [`crate::classify::Kind`].
+    /// A [`crate::classify::Kind`].
     pub kind: u8,
     /// TCP's control bits as received.
     pub flags: u8,
     /// An [`Origin`].
     pub origin: u8,
-    /// 1 once the daemon has written the block to its files: one that then lacks its line was lifted there.
+    /// 1 once the daemon has written the block to its files: if its line is missing after that, an administrator has
+    /// lifted it.
     pub mirrored: u8,
     /// A [`Proof`].
     pub proof: u8,
-    /// Length of the IPv6 network that is held, whose first address is the key; 0 for the key's address alone, as in the
-    /// entries of earlier versions.
+    /// Length of the IPv6 network that is held, whose first address is the key; 0 for a single address, as in entries
+    /// of earlier versions.
     pub prefix: u8,
     /// Always 0.
     pub reserved: [u8; 7],

@@ -1,5 +1,5 @@
-//! The table of bound ports: which ports sockets of this host are or were bound to, as the bind hooks and the
-//! daemon's dumps stamp it. A stamp is never cleared; a [`Horizon`] says which ones count.
+//! The table of bound ports: the ports to which sockets of this host are or were bound, stamped by the bind hooks and
+//! the daemon's dumps. A stamp is never cleared; a [`Horizon`] says which stamps count.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -11,18 +11,18 @@ use crate::{
 
 /// Slots of the table: one for each transport protocol, IP version and port.
 pub const SLOTS: usize = 1 << 18;
-/// Stamps that a second takes.
+/// Stamps per second.
 pub const PER_SECOND: u32 = 15;
-/// How far ahead sockets are stamped that a look-up can't find, in stamps: while one is open nothing else tells, and a dump may
-/// be late.
+/// How far ahead sockets are stamped that a look-up can't find, in stamps: nothing else shows that one is still open,
+/// and a dump may be late.
 pub const AHEAD: u32 = 5 * PER_SECOND;
-/// How old a dump may be, in stamps, for a port to be taken as unbound without a look-up: five seconds.
+/// Maximum age of a dump, in stamps, at which an unstamped port counts as unbound without a look-up: five seconds.
 pub const FRESH: u32 = 5 * PER_SECOND;
 
-/// The mark (`SO_MARK`) that the daemon's own sockets have while they are bound to a trap's address: they serve nobody.
+/// The mark (`SO_MARK`) of the daemon's own sockets while they are bound to a trap's address: they are no services.
 pub const OWN_MARK: u32 = 0x7073_7472;
 
-/// The stamp of that time of `CLOCK_MONOTONIC`: units of 67 ms, so that 32 bits last nine years. Never 0.
+/// Returns the stamp of this time of `CLOCK_MONOTONIC`, in units of 67 ms, so that 32 bits last nine years. Never 0.
 #[expect(clippy::cast_possible_truncation, reason = "it is above 32 bits in nine years")]
 #[inline(always)]
 #[must_use]
@@ -30,13 +30,13 @@ pub const fn stamp(now_ns: u64) -> u32 {
     (now_ns >> 26) as u32 + 1
 }
 
-/// What the table says of one port.
+/// The table's entry for one port.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Slot {
-    /// When a socket was last seen bound to the port, on any address but loopback.
+    /// When a socket bound to the port was last seen, on any address but loopback.
     pub bound: u32,
-    /// When a socket was last seen that takes packets to every address of the host's, whichever interface they come by.
+    /// When a socket was last seen that accepts packets to every address of the host, on any interface.
     pub open: u32,
 }
 
@@ -48,52 +48,55 @@ pub const fn slot(protocol: Protocol, version: u8, port: u16) -> usize {
     protocol << 17 | ((version == 6) as usize) << 16 | port as usize
 }
 
-/// Which stamps count. The daemon publishes it after each dump; of a daemon that died, the last one stands.
+/// The stamps that count. The daemon publishes it after each dump; after the daemon has died, the last one remains
+/// valid.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Horizon {
-    /// A port is served whose [`Slot::open`] is later than this; so is an address in the map of served addresses.
+    /// A port with a later [`Slot::open`] is served; so is an address with a later stamp in the map of served
+    /// addresses.
     pub open: u32,
-    /// A port is worth a look-up whose [`Slot::bound`] is later than this.
+    /// A port with a later [`Slot::bound`] is worth a look-up.
     pub bound: u32,
-    /// When the last dump was made; 0 before the first.
+    /// Time of the last dump; 0 before the first.
     pub dumped: u32,
     /// 1 if the hooks see every bind, so that a port without a stamp is unbound.
     pub is_complete: u32,
-    /// The ports of the daemon's own traps, which are no services; 0 for none. In the order of [`trap`].
+    /// The ports of the daemon's own traps, which are no services, in the order of [`trap`]; 0 for none.
     pub traps: [u32; 4],
 }
 
-/// Returns the place of a family's trap in [`Horizon::traps`].
+/// Returns the index of a family's trap in [`Horizon::traps`].
 #[inline(always)]
 #[must_use]
 pub const fn trap(protocol: Protocol, version: u8) -> usize {
     (version == 6) as usize + 2 * matches!(protocol, Protocol::Udp) as usize
 }
 
-/// What the table alone says of a packet.
+/// What the table alone shows about a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// Its port is or was a moment ago served on every address.
+    /// Its port is served on every address, or was a moment ago.
     Served,
-    /// Nobody has bound its port.
+    /// Its port is not bound.
     Unbound,
-    /// A look-up must tell.
+    /// A look-up is needed.
     Unknown,
 }
 
 impl Horizon {
-    /// Before the first dump: only look-ups tell.
+    /// Before the first dump, every packet needs a look-up.
     pub const NONE: Self = Self { open: u32::MAX, bound: u32::MAX, dumped: 0, is_complete: 0, traps: [0; 4] };
 
-    /// Returns what the table says of a packet to the port of `slot`.
+    /// Returns what the table shows about a packet to the port of `slot`.
     #[inline(always)]
     #[must_use]
     pub const fn known(&self, slot: Slot, probe: &Probe, settings: &Settings, now: u32) -> Known {
         if slot.open > self.open {
             return Known::Served;
         }
-        // A port of the ephemeral range may be bound without a call that a hook sees, and connections outlive listeners.
+        // A port of the ephemeral range may be bound without a call that a hook sees, and connections outlive
+        // listeners.
         let is_told = self.is_complete != 0
             && now.saturating_sub(self.dumped) <= FRESH
             && matches!(probe.kind, Kind::Syn | Kind::Udp)
@@ -109,13 +112,13 @@ impl Horizon {
     }
 }
 
-/// A served address: of a socket that is bound to one address, or to a device.
+/// A served address: that of a socket bound to one address, or to a device.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct ServedKey {
     /// The address, IPv4 as IPv4-mapped; or the unspecified address of a family for all of its addresses.
     pub address: Ipv6,
-    /// The interface that its packets come by, or 0 for any.
+    /// The interface that its packets arrive on, or 0 for any.
     pub interface: u32,
     /// Host byte order.
     pub port: u16,
@@ -135,39 +138,39 @@ impl ServedKey {
     }
 }
 
-/// Interfaces that hand packets to one that lies above them, as a bridge's ports do: how many the map of such devices names.
-/// Where there are more, its sockets count for every interface.
+/// Maximum number of lower interfaces (such as a bridge's ports) that the map lists for a device. The sockets of a
+/// device with more count for every interface.
 pub const BELOW: usize = 15;
 
-/// The watched interfaces by which packets reach sockets that are bound to a device.
+/// The watched interfaces through which packets reach the sockets bound to a device.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Below {
-    /// Their indices, then zeros. If the first is 0, the device has too many.
+    /// Interface indices, then zeros. If the first is 0, the device has too many.
     pub interfaces: [u32; BELOW],
-    /// 1 if the device lies above them, 0 if it is the one itself, whose sockets a look-up finds.
+    /// 1 if the device lies above these interfaces; 0 if it is the interface itself, whose sockets a look-up finds.
     pub is_hidden: u32,
 }
 
-/// Which packets a socket's own address lets it take.
+/// The packets that a socket accepts, by its own address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// None from outside: it is bound to loopback.
     Nowhere,
-    /// Those to one address.
+    /// Packets to one address.
     One,
-    /// Those to every IPv4 address.
+    /// Packets to every IPv4 address.
     EveryIpv4,
-    /// Those to every IPv6 address.
+    /// Packets to every IPv6 address.
     EveryIpv6,
 }
 
-/// Halves of the unspecified addresses, as [`ServedKey::address`] has them.
+/// Halves of the unspecified IPv4 address, as in [`ServedKey::address`].
 pub const EVERY_IPV4: [u64; 2] = [0, 0x0000_ffff_0000_0000_u64.to_be()];
-/// The same of IPv6.
+/// Halves of the unspecified IPv6 address.
 pub const EVERY_IPV6: [u64; 2] = [0, 0];
 
-/// Returns what the socket's address, IPv4 as IPv4-mapped and in halves, lets it take.
+/// Returns the packets that a socket with this address (IPv4 as IPv4-mapped, in halves) accepts.
 #[inline(always)]
 #[must_use]
 pub const fn reach(address: [u64; 2]) -> Reach {

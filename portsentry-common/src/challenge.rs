@@ -1,7 +1,7 @@
-//! The challenge: a SYN to a trap is answered with a cookie, and whoever acknowledges it has sent that SYN and meant
-//! it (SYN cookies, RFC 4987 section 3.6).
+//! The challenge: the program answers a SYN to a trap with a cookie, and an acknowledgement of it proves that the
+//! source sent that SYN and received the answer (SYN cookies, RFC 4987 section 3.6).
 //!
-//! An RST proves nothing: a host whose address was forged sends one to every answer that it did not ask for.
+//! An RST proves nothing: a host whose address is spoofed sends one to every answer that it didn't ask for.
 
 #![expect(clippy::cast_possible_truncation, reason = "headers and sums are put together from parts of words")]
 
@@ -18,12 +18,12 @@ use crate::{
     parse::{Datagram, Fragment, Link},
 };
 
-/// A cookie is taken in the time slot in which it was made and in the next; this is a slot's length in nanoseconds
-/// as a power of two: 34 seconds.
+/// Length of a time slot in nanoseconds, as a power of two: 34 seconds. A cookie is valid in its slot and in the
+/// next.
 const SLOT: u32 = 35;
-/// The bits of a cookie that say which key and slot it was made with.
+/// The bits of a cookie that name its key and slot.
 const MARK: u32 = 0b11;
-/// An odd number, by which each bit of a sequence number changes one that counts.
+/// An odd multiplier that spreads each bit of a sequence number over the bits that count.
 const SPREAD: u32 = 0x9e37_79b9;
 
 /// The key of a cookie.
@@ -35,20 +35,20 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key made of eight words, all of which are to be random.
+    /// Builds the key from eight words, all of which must be random.
     #[must_use]
     pub const fn new([low, high, rest @ ..]: [u64; 8]) -> Self {
         Self { hash: siphash::Key::new([low, high]), digest: Digest::new(rest) }
     }
 }
 
-/// The secrets of the cookies: two, of which one makes new cookies and both check them.
+/// The two keys of the cookies: one makes new cookies, both check them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Secrets {
     /// Both keys.
     pub keys: [Key; 2],
-    /// Which of them makes cookies: 0 or 1.
+    /// Index of the key that makes cookies: 0 or 1.
     pub current: u64,
 }
 
@@ -57,23 +57,24 @@ pub trait Challenged: Address {
     /// Size of the IP header without options or extensions.
     const HEADER: usize;
 
-    /// A hash of both addresses, the ports as they stand in a segment, and a time slot.
+    /// Returns a hash of both addresses, the ports as they stand in a segment, and a time slot.
     fn hash(flow: &Flow<Self>, key: &Key, ports: u32, slot: u64) -> u64;
-    /// The sum of the pseudo-header's addresses (RFC 9293 section 3.1, RFC 8200 section 8.1), in words of wire order.
+    /// Returns the sum of the pseudo-header's addresses (RFC 9293 section 3.1, RFC 8200 section 8.1), in words of
+    /// wire order.
     fn sum(flow: &Flow<Self>) -> u64;
-    /// Writes the IP header of an answer with a TCP header of five words and so many `more`; `false` if there is no room.
+    /// Writes the IP header of an answer whose TCP header has five words and `more`; `false` if there is no room.
     fn write<R: Room>(room: R, offset: usize, flow: &Flow<Self>, more: u64) -> bool;
 }
 
-/// The cookie for a SYN of `flow` with these ports and the sequence number `isn`, at `now_ns` of `CLOCK_MONOTONIC`; all three
-/// as they stand in segments.
+/// Returns the cookie for a SYN of `flow` with these ports and the sequence number `isn`, at `now_ns` of
+/// `CLOCK_MONOTONIC`; ports, number and cookie as they stand in segments.
 #[inline(always)]
 fn cookie<A: Challenged>(secrets: &Secrets, flow: &Flow<A>, ports: u32, isn: u32, now_ns: u64) -> u32 {
     make(secrets, secrets.current & 1, flow, ports, isn, now_ns >> SLOT)
 }
 
-/// Whether `cookie` was made for a SYN of `flow` with the sequence number `isn`, in this slot or the last; both as they stand
-/// in segments.
+/// Whether `cookie` was made for a SYN of `flow` with the sequence number `isn`, in this slot or the last; both as
+/// they stand in segments.
 #[inline(always)]
 pub fn is_genuine<A: Challenged>(
     secrets: &Secrets,
@@ -88,14 +89,14 @@ pub fn is_genuine<A: Challenged>(
     make(secrets, u64::from(cookie & 1), flow, ports(flow), isn, slot) == cookie
 }
 
-/// Both ports, as they stand in a segment.
+/// Returns both ports, as they stand in a segment.
 #[inline(always)]
 fn ports<A>(flow: &Flow<A>) -> u32 {
     (u32::from(flow.probe.source_port) << 16 | u32::from(flow.probe.port)).to_be()
 }
 
-/// The sequence number is added, not hashed, as in the kernel's own cookies (`net/ipv4/syncookies.c`): who knows one
-/// cookie of a connection has had it sent to him, and could have another.
+/// The sequence number is added, not hashed, as in the kernel's own cookies (`net/ipv4/syncookies.c`): a host that
+/// knows one cookie of a connection has received it, and could request another.
 #[inline(always)]
 fn make<A: Challenged>(
     secrets: &Secrets,
@@ -111,14 +112,15 @@ fn make<A: Challenged>(
     (hash as u32).wrapping_add(spread) & !MARK | (slot as u32 & 1) << 1 | index as u32 & 1
 }
 
-/// Whether a SYN can be answered in its own frame: all of it is there, in headers without options, behind Ethernet's.
+/// Whether a SYN can be answered in its own frame: it is complete, its headers have no options, and the link layer is
+/// Ethernet.
 #[inline(always)]
 pub fn is_answerable<A: Challenged>(link: &Link, datagram: &Datagram<A>) -> bool {
     !link.is_deep && datagram.fragment == Fragment::Whole && datagram.transport == link.length + A::HEADER
 }
 
-/// Makes of the SYN in `frame` its own answer: SYN with ACK, and the cookie for a sequence number. The answer is
-/// never longer than what was received. `false` if the frame can't be written, or isn't for a single host.
+/// Rewrites the SYN in `frame` into its answer: SYN with ACK, and the cookie as sequence number. The answer is never
+/// longer than the SYN. Returns `false` if the frame can't be written, or is not addressed to a single host.
 #[inline(always)]
 pub fn write<A, F>(frame: &F, link: &Link, flow: &Flow<A>, secrets: &Secrets, now_ns: u64) -> bool
 where
@@ -127,14 +129,15 @@ where
 {
     /// The group bit (IEEE 802) of an address that begins with this word.
     const GROUP: u32 = 0x0100_0000_u32.to_be();
-    /// The fourth word of a TCP header of five words, SYN with ACK, and the largest window; and what a sixth adds.
+    /// The fourth word of a TCP header of five words: SYN with ACK, and the largest window; and the addend for a
+    /// sixth word.
     const BEGIN: [u32; 2] = [0x5012_ffff_u32.to_be(), 0x1000_0000_u32.to_be()];
-    /// Protocol and length of the pseudo-header; and what a sixth word adds.
+    /// Protocol and length of the pseudo-header; and the addend for a sixth word.
     const PSEUDO: [u32; 2] = [(crate::parse::TCP as u32 + 20).to_be(), 4_u32.to_be()];
     let tcp = link.length + A::HEADER;
     let size = (0x0204_0000 + 1500 - (A::HEADER as u32 + 20)).to_be();
     let (bytes, room) = (frame.bytes(), frame.room());
-    // The last one first, so that one check of the bounds is left.
+    // The last word is read first, so that a single bounds check remains.
     let Some([ports, isn, _, control]) = bytes.read::<[u32; 4]>(tcp) else { return false };
     let (Some(to), Some(to_rest), Some(from), Some(from_rest)) =
         (bytes.read::<u32>(0), bytes.read::<u16>(4), bytes.read::<u32>(6), bytes.read::<u16>(10))
@@ -144,7 +147,8 @@ where
     if (to | from) & GROUP != 0 {
         return false;
     }
-    // One word more offers a size, if there is room for it. A number instead of a condition, as each would be a branch.
+    // A sixth word offers a segment size, if the SYN has room for it. Computed without a condition, because each
+    // would be a branch.
     let [offset, ..] = control.to_ne_bytes();
     let more = (u64::from(offset & 0xf0) + 0xa0) >> 8;
     let is_begun = room.write(0, from)
@@ -170,11 +174,12 @@ where
     is_written && (more == 0 || room.write(tcp + 20, size))
 }
 
-/// The Internet checksum (RFC 1071) of a sum of less than 2^48 of words in wire order, in wire order: sums may be taken in
-/// any order of the bytes.
+/// Returns the Internet checksum (RFC 1071) of a sum below 2^48 of words in wire order, in wire order: the sum
+/// doesn't depend on the byte order.
 #[inline(always)]
 const fn checksum(sum: u64) -> u16 {
-    // The product's upper quarter is the sum of the number's quarters, with what the same sum carries in the one below.
+    // The upper quarter of the product is the sum of the number's quarters, plus the carry of that sum in the quarter
+    // below.
     !(sum.wrapping_mul(0x0001_0001_0001_0001) >> 48) as u16
 }
 
@@ -214,8 +219,9 @@ impl Challenged for Ipv4 {
 impl Challenged for Ipv6 {
     const HEADER: usize = 40;
 
-    /// The source is hashed as it is, and of the rest a digest, as each word costs 34 instructions. Who could find two ends with
-    /// one digest would have found two for which his own address has the same cookies, and learn of nobody else's.
+    /// The source is hashed as it is; destination, ports and slot as a digest, because each word costs 34
+    /// instructions. A source that found two destinations with the same digest would learn only that its own cookies
+    /// are equal there, and nothing about another source's.
     #[inline(always)]
     fn hash(flow: &Flow<Self>, key: &Key, ports: u32, slot: u64) -> u64 {
         let ([a, b], [c, d]) = (flow.source.halves(), flow.destination.halves());

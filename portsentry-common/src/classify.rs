@@ -1,4 +1,4 @@
-//! Transport header to kind of probe, by the header alone.
+//! Classifies a transport header as a kind of probe, by the header alone.
 
 use crate::parse::{TcpControl, TcpFlags, Transport};
 
@@ -27,7 +27,7 @@ pub enum Kind {
     /// A completed TCP connection to a trap.
     Connect = 10,
     /// An IPv6 packet whose extension headers hide its transport header: they run past the packet, or past the first
-    /// fragment. It has neither ports nor, as nobody can tell, a protocol, and counts as TCP to port 0.
+    /// fragment. Its ports and protocol can't be read; it counts as TCP to port 0.
     Chain = 11,
 }
 
@@ -47,8 +47,8 @@ pub const KINDS: [Kind; 11] = [
 ];
 
 impl Kind {
-    /// Whether an ordinary connection's packets look like this, so that only the absence of a connection
-    /// makes it a probe. Neither PortSentry takes these for scans.
+    /// Whether packets of an established connection look like this, so that only the absence of a connection makes
+    /// one a probe. Neither PortSentry counts these kinds as scans.
     #[inline(always)]
     #[must_use]
     pub const fn is_connected(self) -> bool {
@@ -98,22 +98,22 @@ impl TryFrom<u8> for Protocol {
     }
 }
 
-/// What a packet would be, were its port watched and nothing explained it.
+/// The probe that a packet is if its port is watched and the packet is not benign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The transport protocol.
     pub protocol: Protocol,
     /// The kind.
     pub kind: Kind,
-    /// Port that it comes from, host byte order.
+    /// Source port, host byte order.
     pub source_port: u16,
-    /// Port that it goes to, host byte order.
+    /// Destination port, host byte order.
     pub port: u16,
     /// TCP's control bits as received, ECN bits included; 0 for UDP and tiny fragments.
     pub flags: u8,
 }
 
-/// The probe that `transport` may be, or `None` if it can be none.
+/// Returns the probe that `transport` may be, or `None` if it can't be one.
 #[inline(always)]
 #[must_use]
 pub fn classify(transport: &Transport) -> Option<Probe> {
@@ -134,7 +134,8 @@ pub fn classify(transport: &Transport) -> Option<Probe> {
     }
 }
 
-/// Whether those control bits, as they lie in the header, are nearly every packet's: [`tcp`] makes [`Kind::Ack`] of them.
+/// Whether the control bits, as they lie in the header, are those of nearly every packet: [`tcp`] returns
+/// [`Kind::Ack`] for them.
 #[inline(always)]
 #[must_use]
 pub fn is_ack(control: TcpControl) -> bool {
@@ -142,8 +143,8 @@ pub fn is_ack(control: TcpControl) -> bool {
     control.has(MASK, TcpFlags::ACK)
 }
 
-/// The kind of probe that TCP's control bits make, or `None` for what only ever answers: SYN with ACK, and
-/// RST (with or without ACK), which scans of others with our address forged send us.
+/// Returns the kind of probe of these control bits, or `None` for those that only answer: SYN with ACK, and RST with
+/// or without ACK. Hosts send us those when a scan of them spoofs our address (backscatter).
 #[inline(always)]
 #[must_use]
 pub fn tcp(flags: TcpFlags) -> Option<Kind> {

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 /// Defines [`Counter`], and [`Counters`] with a field for each in the same order.
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident => $field:ident,)+) => {
-        /// What is counted; the number is the field's place in [`Counters`].
+        /// The counters; a number is the field's index in [`Counters`].
         #[repr(u32)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Counter {
@@ -26,7 +26,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Probes of any kind to a watched port, whatever became of them.
+    /// Probes of any kind to a watched port, whatever the verdict.
     Probes => probes,
     /// SYN probes.
     Syn => syn,
@@ -50,9 +50,9 @@ counters! {
     Chain => chain,
     /// Packets dropped because their source is blocked.
     Dropped => dropped,
-    /// Probes dropped as the one that reached the trigger, or because the blocked map was full.
+    /// Probes dropped because they reached the trigger, or because the blocked map was full.
     DroppedProbes => dropped_probes,
-    /// Packets to a watched port that a service or connection of ours explains.
+    /// Packets to a watched port that belong to a service or connection of this host.
     Served => served,
     /// Probes of ignored sources.
     Ignored => ignored,
@@ -64,27 +64,27 @@ counters! {
     BlockedFull => blocked_full,
     /// Sources entered in the fenced maps.
     Fenced => fenced,
-    /// Probes that should have fenced their source: this second's fences were used up.
+    /// Probes that did not fence their source: `FENCE_RATE` exceeded.
     OverFences => over_fences,
-    /// Packets dropped because their source is fenced and they could open something.
+    /// Packets of fenced sources dropped because they could open a connection.
     DroppedFenced => dropped_fenced,
-    /// Packets of fenced sources that passed, as they belong to something.
+    /// Packets of fenced sources that passed because they belong to a connection or answer this host.
     PassedFenced => passed_fenced,
     /// SYNs answered with a cookie.
     Answered => answered,
     /// Sources proven by acknowledging a cookie.
     Proven => proven,
-    /// Acknowledgements of a fenced source that acknowledged no cookie of ours.
+    /// Acknowledgements of fenced sources that acknowledged no cookie.
     Unproven => unproven,
     /// SYNs and datagrams handed to the daemon's own sockets.
     Steered => steered,
-    /// Probes told to the daemon.
+    /// Probes reported to the daemon.
     Reported => reported,
-    /// Probes not told: the same source, port and kind was told shortly before.
+    /// Probes not reported: the same source, port and kind was reported within `REPEAT_WINDOW`.
     Repeated => repeated,
-    /// Probes not told: this second's events were used up.
+    /// Probes not reported: `EVENT_RATE` exceeded.
     OverRate => over_rate,
-    /// Probes not told: the ring was full.
+    /// Probes not reported: the ring was full.
     RingFull => ring_full,
     /// Frames that end within their link layer, or have more VLAN tags than are read.
     MalformedLink => malformed_link,
@@ -92,7 +92,7 @@ counters! {
     MalformedIpv4 => malformed_ipv4,
     /// Impossible or truncated IPv6 headers.
     MalformedIpv6 => malformed_ipv6,
-    /// IPv6 extension headers that hide the transport header, in packets that are for none of our addresses.
+    /// Packets to addresses other than our own whose IPv6 extension headers hide the transport header.
     MalformedExtensions => malformed_extensions,
     /// Impossible or truncated TCP headers.
     MalformedTcp => malformed_tcp,
@@ -103,14 +103,14 @@ counters! {
 const _: () = assert!(size_of::<Counters>() == COUNTERS.len() * 8);
 
 impl Counters {
-    /// The count of `counter`.
+    /// Returns the count of `counter`.
     #[must_use]
     pub fn get(&self, counter: Counter) -> u64 {
         let words: &[u64] = bytemuck::cast_slice(core::slice::from_ref(self));
         words.get(counter as usize).copied().unwrap_or_default()
     }
 
-    /// The sums of two CPUs' counters.
+    /// Returns the sums of two CPUs' counters.
     #[must_use]
     pub fn plus(mut self, other: &Self) -> Self {
         let sums: &mut [u64] = bytemuck::cast_slice_mut(core::slice::from_mut(&mut self));

@@ -1,27 +1,27 @@
-//! Tally and settings to verdict.
+//! Decides on a probe: tally and settings to verdict.
 
 use crate::{
     classify::Probe,
     settings::{AckProbes, Settings},
 };
 
-/// What is to be done about a probe. The numbers cross the kernel boundary.
+/// The verdict on a probe. The numbers cross the kernel boundary.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Counted; the trigger isn't reached, and the packet passes.
+    /// Counted: the source is below the trigger, and the packet passes.
     Counted = 1,
-    /// The trigger is reached, and the settings say to block.
+    /// The source reached the trigger, and the settings block it.
     Block = 2,
-    /// The trigger is reached, and the settings say to report only.
+    /// The source reached the trigger, and the settings only report it.
     Report = 3,
-    /// Of a kind that is reported but never counted (`ACK_PROBES`).
+    /// A kind that is reported but never counted (`ACK_PROBES`).
     Noticed = 4,
     /// The source is ignored.
     Ignored = 5,
-    /// The trigger is reached, but the blocked map is full; the packet is dropped all the same.
+    /// The source reached the trigger, but the blocked map is full; the packet is dropped all the same.
     Full = 6,
-    /// The trigger is reached, and nothing proves that the source itself sent the probe.
+    /// The source reached the trigger, and nothing proves that it sent the probe itself.
     Fence = 7,
 }
 
@@ -43,7 +43,7 @@ pub const fn counts(probe: &Probe, settings: &Settings) -> bool {
     !probe.kind.is_connected() || settings.ack_probes == AckProbes::Count as u8
 }
 
-/// The verdict on a probe that counts and is its source's `hits`th.
+/// Returns the verdict on a probe that counts, the `hits`th of its source.
 #[inline(always)]
 #[must_use]
 pub const fn decide(probe: &Probe, hits: u32, settings: &Settings) -> Verdict {
@@ -58,11 +58,11 @@ pub const fn decide(probe: &Probe, hits: u32, settings: &Settings) -> Verdict {
     }
 }
 
-/// How many times as many traps it takes to block a source that uses a service of ours.
+/// Factor on the number of traps that it takes to block a source with an established connection to a service.
 const SPARED: u32 = 4;
 
-/// Whether handshakes with that many distinct `traps` prove that a source scans. One doesn't, by default: a link to
-/// `http://us:31337/` and a mistyped port lead honest clients to a trap.
+/// Whether handshakes with `traps` distinct traps prove a scan. By default one does not: a link to `http://us:31337/`
+/// or a mistyped port leads an honest client to a trap.
 #[inline(always)]
 #[must_use]
 pub const fn is_proven(traps: u32, is_connected: bool, settings: &Settings) -> bool {

@@ -1,5 +1,5 @@
-//! What the rules need of the outside: maps, sockets, a clock. The kernel program answers with BPF maps and helpers,
-//! tests and fuzzers with ordinary collections.
+//! What the rules ask of their environment: maps, sockets, a clock. The kernel program implements it with BPF maps
+//! and helpers, tests and fuzzers with ordinary collections.
 
 use crate::{
     block::Block,
@@ -12,20 +12,20 @@ use crate::{
     settings::Settings,
 };
 
-/// Whose address a destination is. The numbers cross the kernel boundary.
+/// The owner of a destination address. The numbers cross the kernel boundary.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Locality {
-    /// Somebody else's, or no single host's: nothing sent to it counts.
+    /// Another host, or no single host: packets to it never count.
     Foreign = 0,
-    /// The host's own.
+    /// This host.
     Own = 1,
-    /// In a network behind this gateway that is watched too (`PROTECTED_NETWORKS`).
+    /// A host in a network behind this gateway that is watched, too (`PROTECTED_NETWORKS`).
     Protected = 2,
 }
 
 impl From<Option<u32>> for Locality {
-    /// From what a locality map holds for an address.
+    /// Converts the value of a locality map.
     #[inline(always)]
     fn from(number: Option<u32>) -> Self {
         match number {
@@ -36,119 +36,119 @@ impl From<Option<u32>> for Locality {
     }
 }
 
-/// What each CPU may do only so often in a second.
+/// The rate limits of each CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RateLimit {
-    /// Tell the daemon of a probe.
+    /// Events to the daemon (`EVENT_RATE`).
     Report,
-    /// Fence a source.
+    /// Fences (`FENCE_RATE`).
     Fence,
-    /// Answer a SYN with a cookie.
+    /// Answers with a cookie (`CHALLENGE_RATE`).
     Answer,
-    /// Check whether an acknowledgement is of a cookie.
+    /// Checks of acknowledgements for a cookie (`CHALLENGE_RATE`).
     Check,
 }
 
-/// What became of a block that was to be entered.
+/// Result of entering a block or fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// It is in the map now.
+    /// The entry was made.
     Entered,
-    /// The source was blocked already, by another CPU a moment ago.
+    /// Another CPU blocked the source a moment ago.
     Already,
     /// The map is full.
     Full,
 }
 
-/// Which served addresses are asked for.
+/// The served addresses that a query covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Served {
-    /// Those of sockets that are bound to a device, on any or one address: for packets by this interface.
+    /// Those of sockets bound to a device, on any or one address: for packets from this interface.
     ByInterface,
-    /// Also those of sockets that are bound to this very address alone.
+    /// Also those of sockets bound to this address alone.
     All,
 }
 
-/// A packet's two ends.
+/// A packet's source and destination.
 #[derive(Clone, Copy, Debug)]
 pub struct Flow<A> {
-    /// Where it says it came from.
+    /// Source address.
     pub source: A,
-    /// Where it goes.
+    /// Destination address.
     pub destination: A,
-    /// What it would be.
+    /// The probe that the packet may be.
     pub probe: Probe,
 }
 
-/// A probe that may have been told before.
+/// Deduplication key of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DedupKey<A> {
-    /// The key of where it says it came from (see [`SourceKey`]).
+    /// Address of the source's key (see [`SourceKey`]).
     pub source: A,
-    /// Port that it went to, host byte order.
+    /// Destination port, host byte order.
     pub port: u16,
-    /// Its [`crate::classify::Kind`].
+    /// A [`crate::classify::Kind`].
     pub kind: u8,
 }
 
-/// What two ends have to do with each other.
+/// The connection between two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connection {
     /// No connection.
     None,
-    /// One that begins or ends.
+    /// One that is being opened or closed.
     Passing,
     /// An established one.
     Established,
 }
 
-/// What a source's completed handshakes amount to.
+/// The completed handshakes of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeCount {
     /// Distinct traps so far.
     pub traps: u32,
-    /// Whether the source has been using an established connection to a service of ours.
+    /// Whether the source uses an established connection to a service.
     pub is_connected: bool,
 }
 
-/// What a source is to this host.
+/// A source's relation to this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation {
-    /// Nothing.
+    /// None.
     Stranger,
-    /// Its network is one that this host is in, with a gateway and perhaps others of the administrator's.
+    /// Its network is one that this host belongs to, as do a gateway and perhaps other machines of the administrator.
     Neighbour,
     /// It is ignored, or one of the addresses that are never blocked.
     Exempt,
 }
 
-/// By what a source is counted, limited and held.
+/// The key by which a source is counted, limited and blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceKey<A> {
-    /// Its address, or the first of its network.
+    /// The source's address, or the first of its network.
     pub address: A,
-    /// The network's length; 0 for the address alone.
+    /// Length of the network; 0 for the address alone.
     pub prefix: u8,
 }
 
-/// What is the same for both address families.
+/// The part that both address families share.
 pub trait Environment {
     /// The settings.
     fn settings(&self) -> &Settings;
 
-    /// Nanoseconds of `CLOCK_MONOTONIC`, as fine as a tick.
+    /// Returns the time, nanoseconds of `CLOCK_MONOTONIC`, with the resolution of a tick.
     fn now_ns(&self) -> u64;
 
-    /// When the daemon last gave a sign of life, in nanoseconds of `CLOCK_MONOTONIC`.
+    /// Returns the time of the daemon's last heartbeat, nanoseconds of `CLOCK_MONOTONIC`.
     fn heartbeat_ns(&self) -> u64;
 
-    /// Index of the interface the frame came in on.
+    /// Returns the index of the interface that received the frame.
     fn interface(&self) -> u32;
 
     /// Adds one to `counter`.
     fn count(&self, counter: Counter);
 
-    /// Adds one to the counter of a cause.
+    /// Adds one to the counter of `cause`.
     fn count_malformed(&self, cause: Malformed) {
         self.count(cause.into());
     }
@@ -159,99 +159,99 @@ pub trait Environment {
     /// Whether `port` (host byte order) is watched by list.
     fn is_listed(&self, protocol: Protocol, port: u16) -> bool;
 
-    /// Takes one of this second's `allowance`; `false` if none is left at `now_ns`.
+    /// Takes a token from the bucket of `limit`; `false` if it is empty at `now_ns`.
     fn try_acquire(&self, limit: RateLimit, now_ns: u64) -> bool;
 
-    /// Which stamps of the table of bound ports count.
+    /// Returns the horizon of the table of bound ports.
     fn horizon(&self) -> &Horizon;
 
-    /// The secrets of the cookies, if there are any.
+    /// Returns the keys of the cookies, if there are any.
     fn secrets(&self) -> Option<&Secrets>;
 
     /// Hands `event` to the daemon; `false` if the ring is full.
     fn report(&self, event: &Event) -> bool;
 }
 
-/// What spares nearly every packet all other questions.
+/// The maps of the fast path.
 pub trait FastMaps<A> {
-    /// Whether anybody is blocked or fenced whose address has this bit in the gate (see [`crate::gate`]). `true` only means
-    /// that [`FamilyMaps::is_blocked`] and [`FamilyMaps::is_fenced`] must tell.
+    /// Whether a blocked or fenced source may have this bit in the gate (see [`crate::gate`]). If `true`,
+    /// [`FamilyMaps::is_blocked`] and [`FamilyMaps::is_fenced`] decide.
     fn may_be_blocked(&self, bit: u32) -> bool;
 
-    /// Whether the destination alone, a socket on it, or that nobody watches the port (host byte order), explained a packet
-    /// shortly before that went to the same: see [`FamilyMaps::remember`]. `false` only means that the others must tell. `ending`
-    /// is the destination's: who has it in a packet reads it there, which spares cutting it out.
+    /// Whether a packet to the same destination and port (host byte order) was benign a moment ago: see
+    /// [`FamilyMaps::remember`]. If `false`, the other checks decide. `ending` is the destination's last octets,
+    /// which a caller with the packet at hand reads directly instead of extracting them.
     fn is_known_benign(&self, destination: A, ending: u16, protocol: Protocol, port: u16) -> bool;
 }
 
-/// What is kept for each address family. Sources are those of packets where the kernel program only looks, and keys (see
-/// [`SourceKey`]) where it enters something. Those who are asked for at any rate are handed over where they lie: that is how a map
-/// wants them, and a copy would cost stack.
+/// The maps of one address family. Queries take the source's address, entries its key (see [`SourceKey`]). Some are
+/// passed by reference to where they lie: a map takes a pointer, and a copy would cost stack.
 pub trait FamilyMaps<A>: Environment + FastMaps<A> {
-    /// Whether anybody may be held alone that others of its network would be held with.
+    /// Whether any source may be held alone that shares a network with others.
     fn may_be_alone(&self) -> bool;
 
-    /// Whether `source` is blocked now, by the `key` of its network, in which exempt and neighbouring sources stay free, or
-    /// alone; if it is, adds one to its dropped packets.
+    /// Whether `source` is blocked now, by the `key` of its network or alone; if so, adds one to its dropped packets.
+    /// Exempt sources and neighbours are not held by a network.
     fn is_blocked(&self, source: &A, key: &A, may_be_alone: bool) -> bool;
 
-    /// Whether a blocked network holds `source`, and no ignored one does; if so, adds one to its dropped packets.
-    /// Asked only of those who [`FastMaps::may_be_blocked`].
+    /// Whether a blocked network contains `source`, and no ignored network does; if so, adds one to the dropped
+    /// packets. Called only if [`FastMaps::may_be_blocked`].
     fn is_in_blocked_network(&self, source: A) -> bool;
 
-    /// What `source` is to this host.
+    /// Returns the relation of `source` to this host.
     fn relation(&self, source: A) -> Relation;
 
-    /// Whose address `destination` is.
+    /// Returns the owner of `destination`.
     fn locality(&self, destination: A) -> Locality;
 
-    /// Remembers for a moment that packets to this destination and port (host byte order) are explained, if the settings
-    /// say so.
+    /// Caches, if the settings allow it, that packets to this destination and port (host byte order) are benign.
     fn remember(&self, destination: A, protocol: Protocol, port: u16);
 
-    /// What the table of bound ports says of `port` (host byte order) in this address family.
+    /// Returns the entry of `port` (host byte order) in the table of bound ports of this address family.
     fn slot(&self, protocol: Protocol, port: u16) -> Slot;
 
-    /// Whether the map of served addresses has the packet's destination, with a stamp later than `horizon`.
+    /// Whether the map of served addresses holds the packet's destination with a stamp later than `horizon`.
     fn is_in_served(&self, flow: &Flow<A>, which: Served, horizon: u32) -> bool;
 
-    /// Whether a socket explains the packet at this moment: one that listens or is bound on the destination,
-    /// or an existing connection between the two ends. One in TIME-WAIT explains only what belongs to it.
+    /// Whether a socket explains the packet now: one that listens or is bound on the destination, or a connection
+    /// between the two ends. One in TIME-WAIT explains only segments of its connection.
     fn has_socket(&self, flow: &Flow<A>) -> bool;
 
-    /// Counts a probe of the source `key` to a `pair` (see [`crate::tally::pair`]) and returns how many distinct ones it has probed.
+    /// Counts a probe of the source `key` to a `pair` (see [`crate::tally::pair`]); returns the number of distinct
+    /// pairs it has probed.
     fn tally(&self, key: A, pair: u32, now_ns: u64) -> u32;
 
     /// Counts a handshake of the source `key` with the trap at `pair`.
     fn count_handshake(&self, key: A, pair: u32, now_ns: u64) -> HandshakeCount;
 
-    /// Remembers that the source `key` uses an established connection to a service of ours.
+    /// Records that the source `key` uses an established connection to a service.
     fn mark_connected(&self, key: A, now_ns: u64);
 
-    /// Whether `sight` was told within the repeat window; if not, it is from now on.
+    /// Whether a probe with this `key` was reported within `REPEAT_WINDOW`; if not, records it as reported.
     fn is_repeat(&self, key: &DedupKey<A>, now_ns: u64) -> bool;
 
-    /// Enters `key` in the blocked map, unless a block that isn't over stands there.
+    /// Enters `key` in the blocked map, unless a block of it is in force.
     fn block(&self, key: A, block: &Block) -> Entry;
 
-    /// Whether `source` is fenced now, by its network or alone, as with a block.
+    /// Whether `source` is fenced now, by the `key` of its network or alone.
     fn is_fenced(&self, source: &A, key: &A, may_be_alone: bool) -> bool;
 
     /// Adds one to the dropped packets of a fenced source.
     fn count_fenced(&self, source: A);
 
-    /// Enters `key` in the fenced map, unless a fence that isn't over stands there.
+    /// Enters `key` in the fenced map, unless a fence of it is in force.
     fn fence(&self, key: A, block: &Block) -> Entry;
 
-    /// Takes `key` out of the fenced map.
+    /// Removes `key` from the fenced map.
     fn unfence(&self, key: A);
 
-    /// Has the packet of `flow` handed to the daemon's own socket, unless another socket takes it.
+    /// Has the packet of `flow` delivered to the daemon's own socket, unless another socket accepts it.
     fn steer(&self, flow: &Flow<A>);
 
-    /// The connection between the two ends, in any state that takes its segments.
+    /// Returns the connection between the two ends, in any state that accepts segments.
     fn connection(&self, flow: &Flow<A>) -> Connection;
 
-    /// Whether a UDP socket of ours waits for the datagram: one connected to its source, or on an ephemeral port.
+    /// Whether a UDP socket of this host expects the datagram: one connected to its source, or one on an ephemeral
+    /// port.
     fn is_expected(&self, flow: &Flow<A>) -> bool;
 }

@@ -1,22 +1,22 @@
-//! What the kernel program tells the daemon of a probe. It must hold plain integers only.
+//! The record in which the kernel program reports a probe to the daemon. It holds plain integers only.
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::address::Ipv6;
 
-/// A record of the ring. Its own reader turns the numbers into enums, and refuses those it doesn't know.
+/// A record of the ring. The reader converts the numbers to enums and rejects unknown ones.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Event {
-    /// When the probe came, nanoseconds of `CLOCK_MONOTONIC`, as fine as the kernel's tick.
+    /// Time of the probe, nanoseconds of `CLOCK_MONOTONIC`, with the resolution of the kernel's tick.
     pub time_ns: u64,
-    /// Where it says it came from; IPv4 as IPv4-mapped.
+    /// Source address; IPv4 as IPv4-mapped.
     pub source: Ipv6,
-    /// Where it went; IPv4 as IPv4-mapped.
+    /// Destination address; IPv4 as IPv4-mapped.
     pub destination: Ipv6,
-    /// Index of the interface it came in on.
+    /// Index of the interface that received it.
     pub interface: u32,
-    /// The source's probes so far, this one included; 0 if it doesn't count.
+    /// Number of the source's probes, including this one; 0 if this kind doesn't count.
     pub hits: u32,
     /// Host byte order.
     pub source_port: u16,
@@ -40,7 +40,7 @@ pub struct Event {
     pub options: u8,
     /// 4 or 6.
     pub version: u8,
-    /// Length of the IPv6 network that the source is held by; 0 for the source alone.
+    /// Length of the IPv6 network by which the source is held; 0 for the source alone.
     pub prefix: u8,
 }
 

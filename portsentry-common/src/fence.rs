@@ -1,8 +1,8 @@
-//! What a fenced source may still send: whatever belongs to what exists or answers what we asked, and nothing that
-//! could open anything.
+//! The packets that a fenced source may still send: those that belong to existing connections or answer this host,
+//! but none that could open a connection.
 //!
-//! A source is fenced because packets in its name probed; its address may be forged. So it must keep its connections,
-//! and we ours to it.
+//! A source is fenced because packets with its address probed, and that address may be spoofed. It must therefore
+//! keep its connections here, and this host its connections there.
 
 use crate::{
     address::Address,
@@ -12,26 +12,26 @@ use crate::{
     parse::{Datagram, Fragment, TCP, TcpFlags, Transport, UDP},
 };
 
-/// Protocols that open associations of their own beside TCP and UDP: DCCP, SCTP, UDP-Lite.
+/// Protocols other than TCP and UDP that can open associations: DCCP, SCTP, UDP-Lite.
 const OPENING: [u8; 3] = [33, 132, 136];
 
-/// What a packet of a fenced source does.
+/// The effect of a fenced source's packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
-    /// It belongs to what exists, or harms nobody: it passes.
+    /// It belongs to a connection, or is harmless: it passes.
     Belongs,
-    /// It belongs to an established connection of ours: it passes, and speaks for its source.
+    /// It belongs to an established connection to this host: it passes, and shows that its source is a client.
     Uses(Probe),
-    /// It could open something: it is dropped.
+    /// It could open a connection: it is dropped.
     Opens(Option<Probe>),
-    /// It acknowledges something that no socket of ours has sent: it is dropped, unless it acknowledges a cookie.
+    /// It acknowledges something that no socket of this host sent: it is dropped, unless it acknowledges a cookie.
     Acknowledges(Probe),
-    /// The same to a host behind us, whose sockets can't be asked: it passes, unless it acknowledges a cookie, of which
-    /// that host must see nothing.
+    /// It acknowledges something towards a host behind this gateway, whose sockets are unknown: it passes, unless it
+    /// acknowledges a cookie, which that host must not see.
     MayAcknowledge(Probe),
 }
 
-/// What the packet with `transport` from `source` does.
+/// Returns the effect of the packet with `transport` from `source`.
 #[inline(always)]
 pub fn doing<A, W>(source: A, datagram: &Datagram<A>, transport: &Transport, env: &W) -> Doing
 where
@@ -54,12 +54,12 @@ where
         (Protocol::Tcp, Locality::Own) => match env.connection(&flow) {
             Connection::Established => Doing::Uses(probe),
             Connection::Passing => Doing::Belongs,
-            // Its connections are as hidden as the socket that accepted them.
+            // The connections of a hidden socket are hidden, too.
             Connection::None if is_hidden(&flow, env) => Doing::Belongs,
             Connection::None => Doing::Acknowledges(probe),
         },
         (Protocol::Tcp, Locality::Protected) => Doing::MayAcknowledge(probe),
-        // Nothing was answered in its name.
+        // The challenge never answers for such an address.
         (Protocol::Tcp, Locality::Foreign) => Doing::Belongs,
         (Protocol::Udp, Locality::Own) if is_lease(A::VERSION, &probe) || env.is_expected(&flow) => {
             Doing::Belongs
@@ -69,8 +69,8 @@ where
     }
 }
 
-/// Whether a datagram may answer one of a host's whose sockets can't be asked: only those from a client's port to a
-/// well-known one can't.
+/// Whether a datagram may answer a host whose sockets are unknown: any but those from a client's port to a well-known
+/// port.
 #[inline(always)]
 #[must_use]
 pub const fn may_answer(probe: &Probe) -> bool {
@@ -83,7 +83,7 @@ const fn opens_at_once(kind: Kind) -> bool {
     matches!(kind, Kind::Syn | Kind::Fin | Kind::Null | Kind::Xmas | Kind::Unknown | Kind::Fragment)
 }
 
-/// The probe that a packet may be, or, for a segment that only ever answers, one of kind ACK with its flags.
+/// Returns the probe that a packet may be; for a segment that only answers, one of kind ACK with its flags.
 #[inline(always)]
 fn segment(transport: &Transport) -> Option<Probe> {
     let (protocol, kind, [source_port, port], flags) = match *transport {

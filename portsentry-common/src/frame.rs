@@ -1,4 +1,4 @@
-//! A received frame, read at an offset: a byte slice is one, the XDP context another.
+//! A received frame that is read by offset: a byte slice, or the XDP context.
 
 use core::hint::cold_path;
 
@@ -6,48 +6,50 @@ use bytemuck::{AnyBitPattern, NoUninit};
 
 use crate::parse::{self, Chain, Deep, Link, Malformed};
 
-/// Bytes that can be read directly, in the order in which they came off the wire.
+/// Bytes that can be read directly, in wire order.
 pub trait Bytes: Copy {
-    /// The value at `offset` bytes, in wire (network) byte order, or `None` if it does not lie wholly in these
-    /// bytes.
+    /// Returns the value at `offset` bytes, in wire (network) byte order; `None` if it does not lie wholly within
+    /// these bytes.
     fn read<T: AnyBitPattern>(self, offset: usize) -> Option<T>;
 
-    /// Whether there are `length` bytes.
+    /// Whether there are at least `length` bytes.
     fn reaches(self, length: usize) -> bool;
 
-    /// What follows the first `length` bytes; nothing if there are fewer.
+    /// Returns the bytes after the first `length`; none if there are fewer.
     #[must_use]
     fn skip(self, length: usize) -> Self;
 }
 
 /// A frame from its Ethernet header on or, where the interface has none, from its IP header on.
 pub trait Frame {
-    /// What of a frame can be read directly.
+    /// The part of a frame that can be read directly.
     type Bytes: Bytes;
 
     /// Whether the frame begins with its IP header.
     const IS_BARE: bool = false;
 
-    /// The part of the frame that can be read directly.
+    /// Returns the part of the frame that can be read directly.
     fn bytes(&self) -> Self::Bytes;
 
-    /// The same, looked up anew: of bounds that are kept, the compiler may make something else than pointers.
+    /// Looks the same bytes up anew: if bounds are kept for long, the compiler turns them into something else than
+    /// pointers.
     #[inline(always)]
     fn fresh_bytes(&self) -> Self::Bytes {
         self.bytes()
     }
 
-    /// Whether the frame is at least `length` bytes long, counting what cannot be read directly (the
-    /// further buffers of a multi-buffer XDP frame).
+    /// Whether the frame is at least `length` bytes long, including the bytes that can't be read directly (further
+    /// buffers of a multi-buffer XDP frame).
     fn holds(&self, length: usize) -> bool;
 
-    /// Length of the whole frame in bytes.
+    /// Returns the length of the whole frame in bytes.
     fn length(&self) -> usize;
 
-    /// The value at `offset` bytes, in wire byte order, in whichever buffer it lies; `None` past the frame's end.
+    /// Returns the value at `offset` bytes, in wire byte order, from any buffer; `None` past the frame's end.
     fn load<T: AnyBitPattern>(&self, offset: usize) -> Option<T>;
 
-    /// The same, read directly where that is possible. The verifier must know `offset` to be below 64 KiB.
+    /// Reads directly where possible, and by [`Frame::load`] elsewhere. The verifier must know that `offset` is below
+    /// 64 KiB.
     #[inline(always)]
     fn read<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
         self.fresh_bytes().read(offset).or_else(|| {
@@ -56,7 +58,7 @@ pub trait Frame {
         })
     }
 
-    /// All of the frame as bytes, of which each value is a call of the kernel's.
+    /// Returns the whole frame as bytes; each read is a helper call.
     #[inline(always)]
     fn far(&self) -> Far<'_, Self>
     where
@@ -65,14 +67,14 @@ pub trait Frame {
         Far { frame: self, start: 0 }
     }
 
-    /// Reads a link layer that is more than two tags. A method, as are those below, so that the kernel program can have each
-    /// verified by itself.
+    /// Reads a link layer with more than two tags. This and the methods below can be overridden, so that the kernel
+    /// program has each verified separately.
     #[inline(always)]
     fn deep_link(&self) -> Result<Link, Malformed> {
         parse::deep_link(self)
     }
 
-    /// Reads on in a link layer, by as many tags as one function is verified for.
+    /// Reads further VLAN tags, as many as one verified function may.
     #[inline(always)]
     fn next_tags(&self, deep: Deep) -> Deep {
         deep.next(self)
@@ -84,31 +86,31 @@ pub trait Frame {
         chain.follow(self, end)
     }
 
-    /// Follows it by as many headers as one function is verified for.
+    /// Follows the chain by as many headers as one verified function may.
     #[inline(always)]
     fn next_headers(&self, chain: Chain, end: usize) -> Chain {
         chain.next(self, end)
     }
 }
 
-/// A frame that can be made its own answer.
+/// A frame that can be rewritten into its own answer.
 pub trait Rewrite: Frame {
-    /// What of a frame can be written directly.
+    /// The part of a frame that can be written directly.
     type Room<'a>: Room
     where
         Self: 'a;
 
-    /// The part of the frame that can be written directly: the same that can be read.
+    /// Returns the part of the frame that can be written directly: the part that can be read.
     fn room(&self) -> Self::Room<'_>;
 }
 
 /// Bytes that can be written directly.
 pub trait Room: Copy {
-    /// Puts `value` at `offset` bytes; `false` if that does not lie wholly in these bytes.
+    /// Writes `value` at `offset` bytes; `false` if it does not lie wholly within these bytes.
     fn write<T: NoUninit>(self, offset: usize, value: T) -> bool;
 }
 
-/// A frame's bytes in whichever buffers they lie.
+/// A frame's bytes, in any of its buffers.
 #[derive(Debug)]
 pub struct Far<'a, F> {
     frame: &'a F,

@@ -1,30 +1,31 @@
-//! The gate before the blocked maps: one bit says that nobody near a source is blocked.
+//! The gate before the blocked maps: one bit shows that no source near an address is blocked.
 //!
-//! A set bit means "look it up", a clear one "nobody here". It may err towards a look-up only: whoever enters
-//! a block sets the bit, and clearing needs a renewal that no writer can race (see the daemon's `kernel` room).
-//! For that each bit has two copies in one word. All writers set both at once, and programs take either for it.
+//! A set bit means "look it up", a clear bit "not blocked". An error may only lead to an unneeded look-up: every
+//! writer of a block sets the bit, and bits are cleared by a renewal that no writer can race with (see the daemon's
+//! `kernel` room). Therefore each bit has two copies in one word. Writers set both at once, and programs accept
+//! either.
 
 use bytemuck::AnyBitPattern;
 
 use crate::address::{Ipv4, Ipv6};
 
-/// Bits of a gate: one for each IPv4 /24, and as many for hashes of the IPv6 /48.
+/// Number of bits in a gate: one per IPv4 /24, and as many for hashes of the IPv6 /48.
 pub const BITS: u32 = 1 << 24;
-/// How many 32-bit words hold them, with both copies: 4 MiB.
+/// Number of 32-bit words that hold both copies: 4 MiB.
 pub const WORDS: usize = BITS as usize / 16;
-/// A word's first copies. The second ones follow in the same order.
+/// The first copies in a word. The second copies follow in the same order.
 pub const FIRST_COPIES: u32 = 0xffff;
 /// Length of a gate's head, which comes before its bits, in 64-bit words: a cache line.
 pub const HEAD: usize = 8;
-/// The word of a gate's head that isn't 0 if a network is blocked, so that nobody looks for one where there are none.
+/// Index of the head's word that is non-zero if any network is blocked, so that the look-up is skipped if none is.
 pub const NETWORKS: usize = 0;
-/// The word of a gate's head that stands for the moment whose explanations count, or 0 for none's: programs have it
-/// follow the clock, and the daemon clears it with every sign of life, so that it doesn't stand still where all packets are
-/// explained.
+/// Index of the head's word with the token of the moment whose cache entries are valid, or 0 for none. Programs make
+/// it follow the clock. The daemon clears it with every heartbeat, so that it advances even if every packet is known
+/// to be benign.
 pub const MOMENT: usize = 1;
-/// The word of a gate's head that says which moment that is, where [`MOMENT`] is a number at random.
+/// Index of the head's word with the moment's number, if [`MOMENT`] holds a random number.
 pub const EPOCH: usize = 2;
-/// The word of a gate's head that isn't 0 if a source may be held alone that others of its network would be held with: see
+/// Index of the head's word that is non-zero if a source may be held alone that shares its network with others: see
 /// [`crate::block::Block::prefix`].
 pub const ALONE: usize = 3;
 /// A gate's length in 64-bit words.
@@ -32,24 +33,24 @@ pub const LENGTH: usize = HEAD + WORDS / 2;
 
 /// An address's bit in its family's gate.
 pub trait Gated {
-    /// What of a packet decides on the bit, as one load gives it.
+    /// The part of a packet that determines the bit, in one load.
     type Prefix: AnyBitPattern;
-    /// Where a [`Gated::Prefix`] begins, in octets behind the address's first.
+    /// Offset of [`Gated::Prefix`] in octets from the start of the address.
     const PREFIX: isize;
 
-    /// Number of the bit, below [`BITS`], of the address whose beginning lies in `prefix`.
+    /// Returns the number of the bit, below [`BITS`], of the address that begins with `prefix`.
     fn bit_of(prefix: Self::Prefix) -> u32;
 
-    /// Number of the address's bit, below [`BITS`].
+    /// Returns the number of the address's bit, below [`BITS`].
     fn bit(self) -> u32;
 }
 
 impl Gated for Ipv4 {
     type Prefix = u32;
-    /// Three octets at the upper end of a little-endian number, where a shift cuts them out.
+    /// Puts the three octets at the upper end of a little-endian number, where a shift extracts them.
     const PREFIX: isize = -1;
 
-    /// The three octets as they lie in memory, which spares swapping them.
+    /// Uses the three octets as they lie in memory, which saves a swap.
     #[inline(always)]
     fn bit_of(prefix: u32) -> u32 {
         u32::from_le(prefix) >> 8
@@ -66,8 +67,8 @@ impl Gated for Ipv6 {
     type Prefix = u32;
     const PREFIX: isize = 2;
 
-    /// By multiplicative hashing (Knuth, TAOCP 6.4) of the /48's last four octets: the first two differ little, and so the
-    /// factor takes no instruction of its own.
+    /// Multiplicative hashing (Knuth, TAOCP 6.4) of the last four octets of the /48. The first two vary little;
+    /// without them the multiplier needs no instruction of its own.
     #[inline(always)]
     fn bit_of(prefix: u32) -> u32 {
         u32::from_le(prefix).wrapping_mul(0x9e37_79b9) >> 8
@@ -75,29 +76,29 @@ impl Gated for Ipv6 {
 
     #[inline(always)]
     fn bit(self) -> u32 {
-        // Cut out of words: were octets taken, the compiler would handle the address by octets wherever it goes.
+        // Extracted from words: with octets the compiler would handle the address octet by octet everywhere.
         let [start, rest, ..] = self.words().map(u32::from_le);
         Self::bit_of((start >> 16 | rest << 16).to_le())
     }
 }
 
-/// The 32-bit word of a gate's that a bit stands in, counted from the end of its head.
+/// Returns the index of the 32-bit word that holds a bit, counted from the end of the head.
 ///
-/// The upper bits of its number count within the word: IPv4 networks of a /16 lie together.
+/// The upper bits of the number count within the word, so that the networks of an IPv4 /16 lie close together.
 #[inline(always)]
 #[must_use]
 pub const fn word_of(bit: u32) -> usize {
     bit as usize % WORDS
 }
 
-/// The word with both copies of that bit alone.
+/// Returns the word with both copies of this bit alone.
 #[inline(always)]
 #[must_use]
 pub const fn mask_of(bit: u32) -> u32 {
     BOTH << (bit >> WORDS.ilog2())
 }
 
-/// Whether `word`, the one at [`word_of`] that bit, has a copy of it.
+/// Whether `word`, the one at [`word_of`] the bit, has a copy of the bit.
 #[inline(always)]
 #[must_use]
 pub const fn is_set(word: u32, bit: u32) -> bool {

@@ -1,6 +1,6 @@
-//! The way of a packet from frame to pass or drop. The same code runs in the kernel, in tests and fuzzers.
+//! Judges a frame: pass, drop or answer. The same code runs in the kernel, in tests and in fuzzers.
 //!
-//! Cheap questions come first: the dominant packet's source is not blocked, and it can be no probe.
+//! Cheap checks come first: the source of most packets is not blocked, and most packets can't be probes.
 
 mod answer;
 mod fenced;
@@ -27,20 +27,20 @@ use crate::{
     settings::{AckProbes, Settings},
 };
 
-/// What happens to a frame. The numbers are those of the kernel's `enum xdp_action`.
+/// The action for a frame. The numbers are those of the kernel's `enum xdp_action`.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// It is gone.
+    /// The frame is dropped.
     Drop = 1,
-    /// It goes on to the network stack.
+    /// The frame continues to the network stack.
     Pass = 2,
-    /// It was made its own answer and goes back where it came from.
+    /// The frame was rewritten into its answer and goes back to its sender.
     Answer = 3,
 }
 
-/// Judges `frame`. What can't be parsed is counted by its cause and passes, unless its source is held: nothing of a blocked
-/// source passes, and nothing of a fenced one that can't be read to its transport header.
+/// Judges `frame`. A frame that can't be parsed is counted by its cause and passes, unless its source is blocked, or
+/// fenced and the transport header can't be read.
 #[inline(always)]
 pub fn judge<F, W>(frame: &F, env: &W) -> Action
 where
@@ -67,26 +67,26 @@ where
     precheck(frame, is_clear, env).unwrap_or_else(|| slow_path(frame, env))
 }
 
-/// What a [`glance`] finds of a frame. Nearly every one is settled, as [`slow_path`] would settle it.
+/// Result of the [`fast_path`]. It decides nearly every frame, in the same way as [`slow_path`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FastPath {
-    /// What happens to it.
+    /// The action for the frame.
     Decided(Action),
-    /// It is an IPv4 packet whose source may be blocked or fenced: [`suspect_state`] tells.
+    /// An IPv4 packet whose source may be blocked or fenced; [`suspect_state`] checks that.
     SuspectIpv4,
-    /// The same of IPv6.
+    /// An IPv6 packet whose source may be blocked or fenced.
     SuspectIpv6,
-    /// [`precheck`] tells more.
+    /// Undecided: [`precheck`] is next.
     Unsettled,
 }
 
-/// A glance at a frame. It is made for the most frequent packets, those of connections, and datagrams, with one VLAN tag
-/// at most (IEEE 802.1Q), whose destination and port were explained a moment ago: their way is a straight line that calls
-/// nothing, saves no registers, and checks neither lengths nor IPv6's version, as what explained another explains
-/// them whatever those say.
+/// The fast path, for the most frequent packets: segments of connections and datagrams, with at most one VLAN tag
+/// (IEEE 802.1Q), whose destination and port are known to be benign. It is a straight line that calls nothing and
+/// saves no registers. It checks neither lengths nor IPv6's version, because a cached flow is benign whatever they
+/// say.
 ///
-/// What it finds goes to `then`, in as many places as there are findings: were they brought together, the compiler would have
-/// to tell them apart again.
+/// The result goes to `then` at each place that finds one: if the results were merged, the compiler would have to
+/// branch on them again.
 #[inline(always)]
 pub fn fast_path<F, W, R>(frame: &F, env: &W, then: impl Fn(FastPath) -> R) -> R
 where
@@ -113,12 +113,12 @@ where
     })
 }
 
-/// Up to TCP's control bits over IPv6, counted from the `EtherType`, so that one check of the bounds serves all that is read.
+/// Bytes up to TCP's control bits over IPv6, counted from the `EtherType`, so that one bounds check covers all reads.
 const AMPLE: usize = IP + 54;
-/// Up to TCP's control bits over IPv4. Ethernet sends no frame shorter than 60 bytes.
+/// Bytes up to TCP's control bits over IPv4. Ethernet sends no frame shorter than 60 bytes.
 const COMMON: usize = IP + 40;
 
-/// A glance at a packet from its `EtherType` on; `otherwise`, if it is neither IPv4 nor IPv6 of the common make.
+/// Runs the fast path on a packet from its `EtherType` on; `otherwise` if it is neither ordinary IPv4 nor IPv6.
 #[inline(always)]
 fn fast_path_from<B, W, R>(packet: B, env: &W, then: impl Fn(FastPath) -> R, otherwise: impl Fn() -> R) -> R
 where
@@ -134,7 +134,7 @@ where
     })
 }
 
-/// The same of a packet that may be shorter than [`AMPLE`]: over IPv4, many are that only acknowledge.
+/// Runs the fast path on a packet that may be shorter than [`AMPLE`], as many bare acknowledgements over IPv4 are.
 #[inline(always)]
 fn fast_path_at_short<B, W, R>(
     packet: B,
@@ -196,8 +196,8 @@ where
     then(FastPath::Unsettled)
 }
 
-/// A closer look at a frame: behind all its VLAN tags, at its lengths, and whether anybody watches the port. `is_clear` says
-/// that its source is known to be neither blocked nor fenced. Nothing, if only [`slow_path`] tells.
+/// The precheck: reads all VLAN tags, checks the lengths, and looks the port up in the bitmaps. `is_clear` says that
+/// the source is known to be neither blocked nor fenced. Returns `None` if only [`slow_path`] can decide.
 #[inline(always)]
 pub fn precheck<F, W>(frame: &F, is_clear: bool, env: &W) -> Option<Action>
 where
@@ -246,7 +246,7 @@ where
     (A::is_plain(carrier) && A::is_sound(packet, |_| true)).then_some(Action::Pass)
 }
 
-/// A look at what may be a probe of that kind.
+/// Checks a packet that may be a probe of this kind.
 #[inline(always)]
 fn precheck_port<A, B, W>(
     packet: B,
@@ -275,7 +275,7 @@ where
     Some(Action::Pass)
 }
 
-/// Judges `frame` by every question there is.
+/// Judges `frame` by all rules.
 #[inline(always)]
 pub fn slow_path<F, W>(frame: &F, env: &W) -> Action
 where
@@ -304,7 +304,7 @@ where
     }
 }
 
-/// What `frame` carries; counted, if it ends before that, or has it behind too many tags.
+/// Returns the network layer of `frame`; counts a frame that ends before it, or has it behind too many tags.
 #[inline(always)]
 pub fn network<F: Frame, W: Environment>(frame: &F, env: &W) -> Network {
     match link(frame) {
@@ -321,18 +321,18 @@ pub fn network<F: Frame, W: Environment>(frame: &F, env: &W) -> Network {
     }
 }
 
-/// How the sender of a packet stands.
+/// State of a packet's source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceState {
-    /// It is neither of the others, or can't be read.
+    /// Neither blocked nor fenced, or the address can't be read.
     Free,
-    /// It is fenced.
+    /// Fenced.
     Fenced,
-    /// It is blocked.
+    /// Blocked.
     Blocked,
 }
 
-/// How the sender of the packet of this address family in `frame` stands.
+/// Returns the state of the source of the packet of this address family in `frame`.
 #[inline(always)]
 pub fn source_state<A, F, W>(frame: &F, env: &W) -> SourceState
 where
@@ -346,7 +346,7 @@ where
     }
 }
 
-/// The same, if it is known that its sender may be blocked.
+/// Returns the state of a source that is known to be near a blocked or fenced one.
 #[inline(always)]
 pub fn suspect_state<A, F, W>(frame: &F, env: &W) -> SourceState
 where
@@ -378,7 +378,7 @@ fn state_of<A: Address, W: FamilyMaps<A>>(source: A, env: &W) -> SourceState {
     }
 }
 
-/// Judges a packet of this address family whose sender is neither blocked nor fenced.
+/// Judges a packet of this address family whose source is free.
 #[inline(always)]
 pub fn slow_path_free<A, F, W>(frame: &F, env: &W) -> Action
 where
@@ -393,7 +393,7 @@ where
     })
 }
 
-/// Judges a packet of this address family whose sender is fenced.
+/// Judges a packet of this address family whose source is fenced.
 #[inline(always)]
 pub fn slow_path_fenced<A, F, W>(frame: &F, env: &W) -> Action
 where
@@ -437,7 +437,7 @@ where
     Ok(answer(frame, link, &datagram, &flow, env))
 }
 
-/// Whether a packet to a watched port goes to a service, or to a trap, for which the daemon's socket then takes it.
+/// Whether a packet to a watched port goes to a service, or to a trap whose socket accepts it.
 #[inline(always)]
 fn goes_to_a_socket<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
     let is_trap = is_trap(&flow.probe, env);
@@ -460,17 +460,17 @@ fn is_blocked<A: Address, W: FamilyMaps<A>>(source: &A, key: &A, may_be_alone: b
     is_blocked
 }
 
-/// Whether anything is dropped at all: not once the daemon, who could lift a block, has been dead for longer than the
-/// settings allow (`OPEN_AFTER`).
+/// Whether blocks are enforced: not once the daemon, which could lift them, has been dead for longer than
+/// `OPEN_AFTER`.
 #[inline(always)]
 fn is_enforced<W: Environment>(env: &W) -> bool {
     let open_after_ns = env.settings().open_after_ns;
-    // A heartbeat may be later than a clock that is as coarse as a tick.
+    // A heartbeat may be later than a clock with the resolution of a tick.
     open_after_ns == 0 || env.now_ns().saturating_sub(env.heartbeat_ns()) < open_after_ns
 }
 
-/// Whether a packet can be no probe, as far as that costs next to nothing: what explained another to the same
-/// destination a moment ago explains it too, or nobody watches the port.
+/// Whether a packet can't be a probe, as far as a cheap check shows: its destination and port are known to be benign,
+/// or the port is not watched.
 #[inline(always)]
 fn is_harmless<A, W>(destination: A, protocol: Protocol, port: u16, kind: Kind, env: &W) -> bool
 where
@@ -481,33 +481,33 @@ where
         || !env.is_watched(protocol, port)
 }
 
-/// Whether what explained another packet to the same port explains one of this kind.
+/// Whether a cached benign flow covers packets of this kind.
 #[inline(always)]
 fn may_be_cached(kind: Kind) -> bool {
     kind.is_connected() || kind == Kind::Udp
 }
 
-/// Whether a probe's port is a trap that takes what comes, so that it is told by the daemon's socket.
+/// Whether the probe's port is a trap that accepts connections or datagrams, so that the daemon's socket reports the
+/// probe.
 #[inline(always)]
 fn is_trap<W: Environment>(probe: &Probe, env: &W) -> bool {
     env.settings().is_trap(probe.protocol) && env.is_listed(probe.protocol, probe.port)
 }
 
-/// Whether a socket would take it for a beginning; the other kinds are nothing to a trap, as to 1.2's `-tcp`.
+/// Whether a socket would accept the packet as a beginning; a trap ignores the other kinds, as 1.2's `-tcp` does.
 #[inline(always)]
 fn is_open(probe: &Probe) -> bool {
     matches!(probe.kind, Kind::Syn | Kind::Udp)
 }
 
-/// Whether the settings want this kind at all.
+/// Whether the settings ask for this kind.
 #[inline(always)]
 fn is_sought(kind: Kind, settings: &Settings) -> bool {
     !kind.is_connected() || settings.ack_probes != AckProbes::Off as u8
 }
 
-/// Whether a packet to a watched port is no probe: nobody looks for its kind, or something innocent explains it. It
-/// isn't for us, it cannot come from a single host, a service or connection expects it, or it may be the answer to
-/// a protected host.
+/// Whether a packet to a watched port is benign: its kind is not looked for, its destination is not ours, its source
+/// can't be a single host, a service or connection expects it, or it may answer a protected host.
 #[inline(always)]
 fn is_benign<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
     if !is_sought(flow.probe.kind, env.settings()) {
@@ -523,7 +523,7 @@ fn is_benign<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
             env.remember(flow.destination, flow.probe.protocol, flow.probe.port);
             return true;
         }
-        // Not remembered: another datagram to that port may be a probe.
+        // Not cached: another datagram to that port may be a probe.
         Locality::Own if is_lease(A::VERSION, &flow.probe) => return true,
         Locality::Own if is_served(flow, env) => {
             env.remember(flow.destination, flow.probe.protocol, flow.probe.port);
@@ -540,8 +540,8 @@ fn is_benign<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
     false
 }
 
-/// Whether a packet to a protected host may belong to a connection of that host's, or answer its datagram:
-/// its sockets can't be asked. Datagrams count only from a client's port to a well-known one.
+/// Whether a packet to a protected host may belong to one of its connections, or answer its datagram; its sockets are
+/// unknown. Datagrams count as probes only from a client's port to a well-known port.
 #[inline(always)]
 fn may_answer_protected(probe: &Probe) -> bool {
     match probe.kind {

@@ -1,7 +1,7 @@
-//! Frame to packet: Ethernet with VLAN tags and PPPoE, IPv4, IPv6 with its extension headers, TCP, UDP.
+//! Parses a frame: Ethernet with VLAN tags and PPPoE, IPv4, IPv6 with its extension headers, TCP, UDP.
 //!
-//! Headers are taken apart in the order in which they can be trusted: the link first, then the source address alone
-//! (a blocked source is dropped whatever the rest holds), then the rest.
+//! Headers are parsed in the order in which they can be trusted: the link layer; then the source address alone,
+//! because packets of a blocked source are dropped whatever follows; then the rest.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -33,16 +33,16 @@ pub const TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const UDP: u8 = 17;
 
-/// Why a frame could not be taken apart. Such frames are counted by this cause; they pass, unless their source is held.
+/// Reasons why a frame can't be parsed. Each is counted, and the frame passes unless its source is blocked or fenced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// The frame ends within its link layer, or that holds more than [`MAX_TAGS`] VLAN tags.
+    /// The frame ends within its link layer, or has more than [`MAX_TAGS`] VLAN tags.
     Link,
     /// IPv4 version, header length or total length contradict each other or the frame (RFC 791).
     Ipv4,
     /// IPv6 version or payload length contradict each other or the frame (RFC 8200).
     Ipv6,
-    /// The IPv6 extension headers run past the packet, or are more than [`MAX_EXTENSIONS`].
+    /// The IPv6 extension headers run past the packet, or there are more than [`MAX_EXTENSIONS`].
     Extensions,
     /// The TCP header is cut short or its data offset is impossible (RFC 9293).
     Tcp,
@@ -50,15 +50,15 @@ pub enum Malformed {
     Udp,
 }
 
-/// An IP header's first eight bytes, in host byte order. Its lengths are cut out of all of them: of a number that was
-/// swapped by itself the verifier of Linux 6.12 doesn't know that it has but 16 bits, and refuses it as an offset.
+/// Returns the first eight bytes of an IP header in host byte order. Lengths are cut out of the whole: Linux 6.12's
+/// verifier doesn't know that a swapped 16-bit number has only 16 bits, and refuses it as an offset.
 #[inline(always)]
 fn beginning<B: Bytes>(packet: B, offset: usize) -> Option<u64> {
     packet.read(offset).map(u64::from_be)
 }
 
-/// Length of the packet from `offset` on, if it is too long for its length field, which then is 0: what Linux makes of segments
-/// received in a row ("BIG TCP").
+/// Returns the length of the packet from `offset` on if it is too long for its length field, which is then 0: Linux
+/// merges segments into such packets ("BIG TCP").
 #[cold]
 #[inline(always)]
 fn oversize<F: Frame>(frame: &F, offset: usize) -> Option<usize> {
@@ -66,7 +66,7 @@ fn oversize<F: Frame>(frame: &F, offset: usize) -> Option<usize> {
     (length > usize::from(u16::MAX)).then_some(length)
 }
 
-/// What of an IP datagram a packet carries.
+/// The part of an IP datagram that a packet carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fragment {
     /// All of it, IPv6 atomic fragments included (RFC 6946).
@@ -79,22 +79,22 @@ pub enum Fragment {
 
 /// The network layer of a packet whose source is already known.
 ///
-/// It begins with an octet because a `Result` of it has its error begin there, too: were that the address, the compiler would
-/// handle it by octets wherever it goes.
+/// The first field is an octet because in a `Result` the error lies at the same place: if that were the address, the
+/// compiler would handle the address octet by octet everywhere.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagram<A> {
-    /// The transport protocol's number.
+    /// Number of the transport protocol.
     pub protocol: u8,
-    /// Where the packet says it is going.
+    /// Destination address.
     pub destination: A,
-    /// Offset of the transport header, in bytes from where the parser began.
+    /// Offset of the transport header, in bytes from the start of the parse.
     pub transport: usize,
-    /// Bytes of transport header and payload that this packet carries.
+    /// Bytes of transport header and payload in this packet.
     pub remaining: usize,
-    /// Which part of a datagram this is.
+    /// The part of a datagram that this is.
     pub fragment: Fragment,
-    /// IPv4 options or IPv6 extension headers (other than a fragment header) are present.
+    /// Whether IPv4 options, or IPv6 extension headers other than a fragment header, are present.
     pub options: bool,
     /// Time to live, or hop limit.
     pub ttl: u8,
@@ -102,10 +102,10 @@ pub struct Datagram<A> {
 
 /// Parses what is specific to an address family.
 pub trait Parse: Address {
-    /// The source address of the packet behind `link`.
+    /// Returns the source address of the packet behind `link`.
     fn source<F: Frame>(frame: &F, link: &Link) -> Result<Self, Malformed>;
 
-    /// The network layer behind `link`.
+    /// Parses the network layer behind `link`.
     fn datagram<F: Frame>(frame: &F, link: &Link) -> Result<Datagram<Self>, Malformed>;
 }
 
@@ -137,15 +137,15 @@ impl Parse for Ipv6 {
     }
 }
 
-/// The bytes that an IP header behind `link` can be read from directly: those at an offset that is known beforehand. Of one
-/// that isn't, the verifier knows no bounds twice.
+/// Returns the bytes from which an IP header behind `link` can be read directly: those at an offset that is a
+/// constant. For a variable offset the verifier doesn't keep the bounds between two checks.
 #[inline(always)]
 fn near<F: Frame>(frame: &F, link: &Link) -> Option<F::Bytes> {
     (F::IS_BARE || !link.is_deep).then(|| frame.fresh_bytes())
 }
 
 impl<A: Address> Datagram<A> {
-    /// The transport header in the frame that the network layer was read from, as far as the rules need it.
+    /// Parses the transport header, as far as the rules need it, from the frame that held the network layer.
     #[inline(always)]
     pub fn transport<F: Frame>(&self, frame: &F) -> Result<Transport, Malformed> {
         transport::transport(frame, self)

@@ -1,28 +1,28 @@
-//! What the daemon tells the kernel program once, when it loads it.
+//! The settings that the daemon hands to the kernel program once, when it loads it.
 //!
-//! It must hold nothing that changes while the program runs: that lives in maps.
+//! State that changes while the program runs lives in maps.
 
 use bytemuck::{Pod, Zeroable};
 
-/// What to do when a source reaches the trigger (`BLOCK_TCP`, `BLOCK_UDP`).
+/// What happens when a source reaches the trigger (`BLOCK_TCP`, `BLOCK_UDP`).
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Response {
-    /// Report, and let everything pass.
+    /// Report it; every packet passes.
     Report = 0,
     /// Enter the source in the blocked map.
     Block = 1,
 }
 
-/// What to make of ACK and Maimon probes (`ACK_PROBES`).
+/// Treatment of ACK and Maimon probes (`ACK_PROBES`).
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AckProbes {
-    /// Don't look for them.
+    /// Ignore them.
     Off = 0,
-    /// Report them; they never lead to a block.
+    /// Report them; they never cause a block.
     Report = 1,
-    /// Count them like any other probe.
+    /// Count them as any other probe.
     Count = 2,
 }
 
@@ -34,24 +34,26 @@ pub struct Settings {
     pub block_ns: u64,
     /// How long a fence lasts, in nanoseconds; 0 if a source is blocked without proof.
     pub fence_ns: u64,
-    /// Within which time a repeat of the same source, port and kind isn't told again, in nanoseconds.
+    /// Time in which a repeat of the same source, port and kind is not reported again, in nanoseconds
+    /// (`REPEAT_WINDOW`).
     pub repeat_ns: u64,
     /// Length of a jiffy in nanoseconds.
     pub jiffy_ns: u64,
     /// The jiffies counter at the origin of `CLOCK_MONOTONIC`.
     pub first_jiffy: u64,
-    /// How long a source's tally and its handshakes are remembered after the last new one, in nanoseconds; 0 for ever.
+    /// Time for which a source's tally and handshakes are kept after the last new one, in nanoseconds; 0 for ever.
     pub tally_ns: u64,
-    /// The bits of an IPv6 source, as two words in wire order, by which sources of one network differ (`IPV6_PREFIX`); 0 if
-    /// each is held alone.
+    /// The bits by which IPv6 sources of one network differ (`IPV6_PREFIX`), as two words in wire order; 0 if each
+    /// source is held alone.
     pub host_bits: [u64; 2],
-    /// How long the daemon may give no sign of life before nothing is dropped any more, in nanoseconds; 0 for ever.
+    /// Time without a heartbeat of the daemon after which nothing is dropped any more, in nanoseconds; 0 never
+    /// (`OPEN_AFTER`).
     pub open_after_ns: u64,
     /// This network namespace's cookie (`SO_NETNS_COOKIE`): bind hooks run for all namespaces.
     pub netns: u64,
-    /// Events a second that each CPU may put into the ring.
+    /// Events per second that each CPU may put into the ring (`EVENT_RATE`).
     pub event_rate: u32,
-    /// Act on the nth probe of a source (`SCAN_TRIGGER`; 0 and 1: the first).
+    /// Act on the nth probe of a source (`SCAN_TRIGGER`; 0 and 1 mean the first).
     pub trigger: u32,
     /// A [`Response`].
     pub tcp_response: u8,
@@ -59,32 +61,32 @@ pub struct Settings {
     pub udp_response: u8,
     /// An [`AckProbes`].
     pub ack_probes: u8,
-    /// 1 if what explained a datagram or ACK explains further ones to its destination and port for a moment, 0 for
-    /// asking anew at each packet.
+    /// 1 if a benign datagram or ACK lets others to its destination and port pass for a moment, 0 to check each
+    /// packet.
     pub remembers: u8,
-    /// New fences a second that each CPU may make.
+    /// New fences per second that each CPU may make (`FENCE_RATE`).
     pub fence_rate: u32,
-    /// SYNs a second that each CPU may answer with a cookie; 0 for none.
+    /// SYNs per second that each CPU may answer with a cookie; 0 for none.
     pub challenge_rate: u32,
-    /// The lowest port of our own outbound datagrams (`ip_local_port_range`).
+    /// Lowest port of this host's own outbound datagrams (`ip_local_port_range`).
     pub first_ephemeral: u32,
-    /// The highest of them; 0 if the range isn't known.
+    /// Highest port of that range; 0 if the range is unknown.
     pub last_ephemeral: u32,
-    /// 1 if ports stay served for a while after their last socket has gone (`SERVED_GRACE`).
+    /// 1 if a port stays served for a while after its last socket was closed (`SERVED_GRACE`).
     pub keeps_served: u32,
-    /// Protocols whose listed ports are traps that take what comes (1.2's `-tcp` and `-udp`): bit 0 for TCP, bit 1
-    /// for UDP.
+    /// Protocols whose listed ports are traps that accept connections and datagrams (1.2's `-tcp` and `-udp`): bit 0
+    /// for TCP, bit 1 for UDP.
     pub traps: u32,
-    /// How long each CPU's allowance of an event takes to come back, in nanoseconds;
-    /// [`Settings::NEVER`] where there is none. They follow from the rates: see [`Settings::paced`].
+    /// Time after which a CPU gets back the token for one event, in nanoseconds; [`Settings::NEVER`] if it has none.
+    /// Computed from the rates by [`Settings::paced`].
     pub event_each_ns: u32,
-    /// The same of a fence.
+    /// Time after which a CPU gets back the token for one fence.
     pub fence_each_ns: u32,
-    /// The same of an answer.
+    /// Time after which a CPU gets back the token for one answer.
     pub challenge_each_ns: u32,
-    /// At how many distinct traps a source must complete handshakes before it is blocked (0 and 1: the first).
+    /// Distinct traps with which a source must complete handshakes before it is blocked (0 and 1 mean the first).
     pub proof_traps: u32,
-    /// Length of the IPv6 network that a source is held by (`IPV6_PREFIX`); 0 for 128.
+    /// Length of the IPv6 network by which a source is held (`IPV6_PREFIX`); 0 for 128.
     pub prefix: u32,
 }
 
@@ -96,7 +98,7 @@ impl Settings {
     /// The bit for UDP in [`Settings::traps`].
     pub const UDP_TRAPS: u32 = 2;
 
-    /// What stands in the object file, until a loader writes the real ones.
+    /// The values in the object file until a loader writes the real ones.
     pub const UNSET: Self = Self {
         block_ns: 0,
         fence_ns: 0,
@@ -126,10 +128,11 @@ impl Settings {
         prefix: 0,
     };
 
-    /// What doesn't come back.
+    /// The time for a token that is never given back.
     pub const NEVER: u32 = u32::MAX;
 
-    /// The same, with the times that follow from the rates: a division is too dear for each packet.
+    /// Returns the settings with the times that follow from the rates, because a division per packet is too
+    /// expensive.
     #[must_use]
     pub const fn paced(self) -> Self {
         const fn each_ns(rate: u32) -> u32 {
@@ -146,7 +149,7 @@ impl Settings {
         }
     }
 
-    /// The same, with IPv6 sources held by their networks of that length.
+    /// Returns the settings with IPv6 sources held by networks of this length.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "each half of a number")]
     pub const fn held_by(self, prefix: u8) -> Self {
@@ -158,7 +161,7 @@ impl Settings {
         Self { host_bits, prefix: prefix as u32, ..self }
     }
 
-    /// Whether the listed ports of `protocol` take what comes.
+    /// Whether the listed ports of `protocol` are traps that accept connections or datagrams.
     #[inline(always)]
     #[must_use]
     pub const fn is_trap(&self, protocol: crate::classify::Protocol) -> bool {
@@ -169,7 +172,7 @@ impl Settings {
         self.traps & bit != 0
     }
 
-    /// Whether the kernel gives `port` to sockets that ask for none.
+    /// Whether the kernel may assign `port` to sockets that ask for none.
     #[inline(always)]
     #[must_use]
     pub const fn is_ephemeral(&self, port: u16) -> bool {
@@ -183,7 +186,7 @@ impl Settings {
         self.fence_ns != 0
     }
 
-    /// Whether a source that reaches the trigger by `protocol` is to be blocked.
+    /// Whether a source that reaches the trigger by `protocol` is blocked.
     #[inline(always)]
     #[must_use]
     pub const fn blocks(&self, protocol: crate::classify::Protocol) -> bool {

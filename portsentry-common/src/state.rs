@@ -1,18 +1,18 @@
-//! What the kernel program remembers of sources and of itself between packets.
+//! State that the kernel program keeps between packets.
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::address::Ipv6;
 
-/// What the ignored maps hold of networks that this host is in: nobody there is exempt for that, but each is held alone.
-/// The other numbers are reasons for which nobody is held.
+/// The value in the ignored maps for a network that this host belongs to. A source in it is not exempt, but is held
+/// by its address alone. Other values are reasons for an exemption.
 pub const NEIGHBOUR: u32 = 5;
 
-/// What makes a probe a repeat of one told before.
+/// Deduplication key of a probe: a probe with the same key as a recent one is a repeat.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct RecentKey {
-    /// Where it says it came from; IPv4 as IPv4-mapped.
+    /// Source address; IPv4 as IPv4-mapped.
     pub source: Ipv6,
     /// Host byte order.
     pub port: u16,
@@ -23,7 +23,7 @@ pub struct RecentKey {
 }
 
 impl RecentKey {
-    /// Put together by words, which a look-up needn't wait for.
+    /// Built from whole words, so that the look-up doesn't stall on a store.
     #[inline(always)]
     #[must_use]
     pub fn new(source: Ipv6, port: u16, kind: u8) -> Self {
@@ -33,9 +33,9 @@ impl RecentKey {
     }
 }
 
-/// What a blocked network is found by: the IP version, so that no IPv6 network holds an IPv4 host, and the address. A
-/// prefix counts [`NetworkKey::VERSION_BITS`] before the address's own; with a size that is no multiple of eight, the
-/// value behind it would not be aligned.
+/// Key of a blocked network: the IP version, so that no IPv6 network contains an IPv4 host, and the address. A prefix
+/// length counts the [`NetworkKey::VERSION_BITS`] before the address, too. The size is a multiple of eight so that
+/// the value behind it is aligned.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct NetworkKey {
@@ -51,7 +51,7 @@ impl NetworkKey {
     /// Bits of the whole key.
     pub const BITS: u32 = 192;
 
-    /// The key as the map takes it.
+    /// Returns the key in the form that the map takes.
     #[inline(always)]
     #[must_use]
     pub fn octets(self) -> [u8; 24] {
@@ -59,15 +59,15 @@ impl NetworkKey {
     }
 }
 
-/// A packet that is to be handed to the daemon's own sockets.
+/// Key of a packet to be handed to the daemon's own sockets.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct SteerKey {
-    /// Where it says it came from; IPv4 as IPv4-mapped.
+    /// Source address; IPv4 as IPv4-mapped.
     pub source: Ipv6,
-    /// Port that it comes from, host byte order.
+    /// Source port, host byte order.
     pub source_port: u16,
-    /// Port that it goes to, host byte order.
+    /// Destination port, host byte order.
     pub port: u16,
     /// IP protocol number.
     pub protocol: u8,
@@ -76,7 +76,7 @@ pub struct SteerKey {
 }
 
 impl SteerKey {
-    /// Put together by words, which a look-up needn't wait for.
+    /// Built from whole words, so that the look-up doesn't stall on a store.
     #[inline(always)]
     #[must_use]
     pub fn new(source: Ipv6, source_port: u16, port: u16, protocol: u8) -> Self {

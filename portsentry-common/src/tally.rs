@@ -1,4 +1,5 @@
-//! How many distinct (address, port) pairs a source has probed, or completed handshakes with, in bounded memory.
+//! Counts the distinct (address, port) pairs that a source has probed, or completed handshakes with, in bounded
+//! memory.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -7,7 +8,7 @@ use crate::address::Address;
 /// An odd number whose multiples differ in all bits (Knuth, TAOCP 6.4).
 const SPREAD: u32 = 0x9e37_79b9;
 
-/// Returns a hash of an address and port. Two ports of one address always differ.
+/// Returns a hash of an address and a port. Two ports of one address never collide.
 #[inline(always)]
 #[must_use]
 pub fn pair<A: Address>(address: A, port: u16) -> u32 {
@@ -20,30 +21,31 @@ pub fn pair<A: Address>(address: A, port: u16) -> u32 {
 
 /// The distinct pairs of one source. A retransmission, or a second attempt at the same port, adds nothing.
 ///
-/// The last [`Tally::PAIRS`] pairs are remembered. An older one counts again.
+/// Only the last [`Tally::PAIRS`] pairs are remembered; an older one counts again.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Tally {
-    /// When the last new pair came, nanoseconds of `CLOCK_MONOTONIC`.
+    /// Time of the last new pair, nanoseconds of `CLOCK_MONOTONIC`.
     pub last_ns: u64,
     /// Distinct pairs so far.
     pub hits: u32,
     /// Always 0.
     pub reserved: u32,
-    /// Their hashes: see [`pair`].
+    /// Hashes of the pairs: see [`pair`].
     pub pairs: [u32; Tally::PAIRS],
 }
 
 impl Tally {
-    /// How many pairs are remembered.
+    /// Number of pairs that are remembered.
     pub const PAIRS: usize = 16;
-    /// An empty one.
+    /// An empty tally.
     pub const EMPTY: Self = Self { last_ns: 0, hits: 0, reserved: 0, pairs: [0; Self::PAIRS] };
 
-    /// Adds a pair and returns how many there are. A tally whose last new pair is `window_ns` old begins anew;
-    /// 0 keeps it for ever.
+    /// Adds a pair and returns the number of pairs. A tally whose last new pair is `window_ns` old starts anew; 0
+    /// keeps it for ever.
     ///
-    /// A known pair doesn't prolong the tally: a client that retries one port for months must not keep the others alive.
+    /// A known pair doesn't prolong the tally: a client that retries one port for months must not keep the other
+    /// pairs alive.
     #[inline(always)]
     pub fn count(&mut self, pair: u32, now_ns: u64, window_ns: u64) -> u32 {
         if window_ns != 0 && now_ns.saturating_sub(self.last_ns) >= window_ns {
@@ -66,18 +68,17 @@ impl Tally {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Handshakes {
-    /// With traps.
+    /// Handshakes with traps.
     pub traps: Tally,
-    /// When it last used an established connection to a socket of ours that is no trap, nanoseconds of
-    /// `CLOCK_MONOTONIC`; 0 for never.
+    /// Time of the last use of an established connection to a service, nanoseconds of `CLOCK_MONOTONIC`; 0 for never.
     pub connected_ns: u64,
 }
 
 impl Handshakes {
-    /// None so far.
+    /// No handshakes yet.
     pub const NONE: Self = Self { traps: Tally::EMPTY, connected_ns: 0 };
-    /// How long a source counts as connected after its last packet on a connection: ten minutes, more than most
-    /// keep-alives take.
+    /// Time for which a source counts as connected after its last packet on a connection: ten minutes, longer than
+    /// most keep-alive intervals.
     const CONNECTED_NS: u64 = 600_000_000_000;
 
     /// Whether the source has a connection to a service at `now_ns`.

@@ -1,4 +1,4 @@
-//! What one CPU may do in a second.
+//! Token buckets: the rate limits of one CPU.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -6,14 +6,14 @@ use crate::{environment::RateLimit, settings::Settings};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// What one CPU has left of its allowances: for each, when it is whole again, nanoseconds of `CLOCK_MONOTONIC`.
+/// One CPU's token buckets: for each, the time at which it is full again, nanoseconds of `CLOCK_MONOTONIC`.
 ///
-/// It comes back bit by bit (the generic cell rate algorithm of ITU-T I.371), so that who comes after a flood needn't
-/// wait for the next second. At most a second's worth is spent at once.
+/// A bucket refills steadily (the generic cell rate algorithm of ITU-T I.371), so that events after a flood need not
+/// wait for the next second. It holds at most the tokens of one second.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct TokenBuckets {
-    /// Events to tell.
+    /// Events to report.
     pub report_ns: u64,
     /// Fences to make.
     pub fence_ns: u64,
@@ -26,7 +26,7 @@ pub struct TokenBuckets {
 const _: () = assert!(size_of::<TokenBuckets>() == 32);
 
 impl TokenBuckets {
-    /// Takes one of an allowance; `false` if nothing of it is left at `now_ns`.
+    /// Takes a token from a bucket; `false` if it is empty at `now_ns`.
     #[inline(always)]
     pub fn try_acquire(&mut self, limit: RateLimit, settings: &Settings, now_ns: u64) -> bool {
         let (whole_ns, each_ns) = match limit {
@@ -39,7 +39,7 @@ impl TokenBuckets {
             return false;
         }
         let ahead_ns = whole_ns.wrapping_sub(now_ns);
-        // It can't be more than a second ahead, whatever an earlier program left here: then it has passed.
+        // A time more than a second ahead was left by an earlier program: the bucket is full.
         let owed_ns = if ahead_ns > SECOND_NS { 0 } else { ahead_ns } + u64::from(each_ns);
         let may = owed_ns <= SECOND_NS;
         if may {

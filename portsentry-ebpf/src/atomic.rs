@@ -1,4 +1,4 @@
-//! The atomic read-modify-writes that BPF has (since Linux 5.12) and Rust's stable library lacks for it.
+//! Atomic read-modify-write operations of BPF (Linux 5.12) that stable Rust lacks for this target.
 
 use core::intrinsics::{AtomicOrdering, atomic_or, atomic_xadd, atomic_xchg};
 
@@ -13,7 +13,7 @@ pub unsafe fn add(word: *mut u64, value: u64) {
     unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(word, value) };
 }
 
-/// Puts `value` in the word at `word` and returns what stood there.
+/// Stores `value` in the word at `word` and returns the old value.
 ///
 /// # Safety
 ///

@@ -1,7 +1,6 @@
 //! The program for interfaces whose frames begin with their IP header: tun, `WireGuard`, PPP.
 //!
-//! It has no fast path of its own, as the kernel runs it in generic mode alone, and a packet costs such an interface
-//! far more than it does here.
+//! It has no fast path: the kernel runs it only in generic mode, where a packet costs far more than the program does.
 
 use aya_ebpf::{EbpfContext, bindings::xdp_md, macros::xdp, programs::XdpContext};
 use portsentry_common::address::{Ipv4, Ipv6};
@@ -21,7 +20,7 @@ pub fn portsentry_bare(context: XdpContext) -> u32 {
     }
 }
 
-/// How the sender of a frame stands.
+/// Returns the state of a frame's source.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn classify_source_bare(context: *mut xdp_md) -> u32 {

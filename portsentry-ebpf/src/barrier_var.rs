@@ -1,14 +1,14 @@
-//! What the optimiser must not know, as the verifier doesn't know it, or the loader changes it.
+//! Optimisation barrier: keeps the bounds checks that the verifier needs, and the values that the loader changes.
 
 use core::arch::asm;
 
-/// The same number, of which the optimiser knows nothing: what is checked of it stays. `black_box` would do, but takes it to
-/// the stack and back.
+/// Returns `number` as a value that the optimiser knows nothing about, so that checks on it remain. `black_box` would
+/// do the same by way of the stack.
 #[inline(always)]
 pub fn barrier_var(mut number: usize) -> usize {
-    // A register by name, as any other would have to stand in the template. That must be empty, or LLVM puts a line of the
-    // source down for it, which two instructions would share: the kernel refuses that.
-    // SAFETY: no instruction at all.
+    // The register is named because any other operand would have to appear in the template. The template must be
+    // empty: otherwise LLVM assigns it a source line that two instructions share, which the kernel refuses. SAFETY:
+    // no instruction at all.
     unsafe { asm!("", inlateout("r6") number, options(pure, nomem, nostack, preserves_flags)) };
     number
 }

@@ -16,7 +16,7 @@ use portsentry_common::{
 
 use crate::layers;
 
-/// A received frame: from its Ethernet header on or, if it is `BARE`, from its IP header on.
+/// A received frame: from its Ethernet header on or, if `BARE`, from its IP header on.
 pub struct XdpFrame<'a, const BARE: bool = false> {
     context: &'a XdpContext,
 }
@@ -40,7 +40,7 @@ impl<const BARE: bool> Frame for XdpFrame<'_, BARE> {
 
     const IS_BARE: bool = BARE;
 
-    /// Read from the context each time, so that the bounds need not be kept over a helper's call.
+    /// Read from the context each time, so that no bounds are kept across a helper call.
     #[inline(always)]
     fn bytes(&self) -> Packet {
         Packet { start: self.context.data(), end: self.context.data_end() }
@@ -70,7 +70,7 @@ impl<const BARE: bool> Frame for XdpFrame<'_, BARE> {
     #[inline(always)]
     fn load<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
         let mut value = MaybeUninit::<T>::uninit();
-        // SAFETY: the context is the kernel's, and there is room for as many bytes as are asked for.
+        // SAFETY: the context is the kernel's, and `value` has room for the bytes requested.
         let failed = unsafe {
             bpf_xdp_load_bytes(
                 self.context(),
@@ -79,7 +79,7 @@ impl<const BARE: bool> Frame for XdpFrame<'_, BARE> {
                 size_of::<T>() as u32,
             )
         };
-        // SAFETY: the helper has written all bytes, and any make a `T`.
+        // SAFETY: the helper has written all bytes, and any bits make a `T`.
         (failed == 0).then(|| unsafe { value.assume_init() })
     }
 
@@ -104,7 +104,7 @@ impl<const BARE: bool> Frame for XdpFrame<'_, BARE> {
     }
 }
 
-/// A frame's first buffer, between bounds that the verifier knows.
+/// A frame's first buffer, within bounds that the verifier knows.
 #[derive(Clone, Copy)]
 pub struct Packet {
     start: usize,
@@ -112,16 +112,16 @@ pub struct Packet {
 }
 
 impl Bytes for Packet {
-    /// Loads by whole words: `read_unaligned` would become one load for each byte, which doubles the cost of
-    /// an honest packet. Every kernel that this is built for takes unaligned loads from packets.
+    /// Loads by whole words: `read_unaligned` would become one load per byte, which doubles the cost of an honest
+    /// packet. All supported kernels allow unaligned loads from packets.
     #[inline(always)]
     fn read<T: AnyBitPattern>(self, offset: usize) -> Option<T> {
         let at = self.start + offset;
         if at + size_of::<T>() > self.end {
             return None;
         }
-        // SAFETY: the bounds were checked against `data_end`, and any bits make a `T`. `T`'s alignment may be
-        // exceeded, which the BPF instruction set permits where the kernel's architecture does.
+        // SAFETY: the bounds were checked against `data_end`, and any bits make a `T`. The pointer may be unaligned
+        // for `T`, which the BPF instruction set permits where the kernel's architecture does.
         Some(unsafe { *(at as *const T) })
     }
 

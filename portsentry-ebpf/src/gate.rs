@@ -7,7 +7,7 @@ use portsentry_common::gate::{ALONE, EPOCH, HEAD, LENGTH, MOMENT, NETWORKS, is_s
 
 use crate::atomic;
 
-/// In sections of their own, which a program reads without a look-up. The daemon makes the maps that stand for them.
+/// In sections of their own, which a program reads without a look-up. The daemon creates the maps for them.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss.gate_v4")]
 pub static GATE_V4: Gate = Gate::CLEAR;
@@ -15,11 +15,11 @@ pub static GATE_V4: Gate = Gate::CLEAR;
 #[unsafe(link_section = ".bss.gate_v6")]
 pub static GATE_V6: Gate = Gate::CLEAR;
 
-/// A moment is as many jiffies long as this has bits: a second on most kernels, a quarter of one on some.
+/// A moment lasts 2^8 jiffies: a second on most kernels, a quarter of a second on some.
 const MOMENT_BITS: u32 = 8;
 
-/// The moment of that tick, its number in the upper half of a word, which an IPv4 address leaves free; never 0 in practice,
-/// as jiffies begin near 2^32 (`INITIAL_JIFFIES`). The number comes again after a century.
+/// Returns the moment of a tick, in the upper half of a word, which an IPv4 address leaves free. Never 0 in practice,
+/// because jiffies start near 2^32 (`INITIAL_JIFFIES`). Numbers repeat after a century.
 #[inline(always)]
 fn moment(jiffies: u64) -> u64 {
     jiffies >> MOMENT_BITS << 32
@@ -42,55 +42,55 @@ impl Gate {
         is_set(unsafe { self.bits(bit).read_volatile() }, bit)
     }
 
-    /// Whether a network may be blocked.
+    /// Whether any network may be blocked.
     #[inline(always)]
     pub fn has_networks(&self) -> bool {
         // SAFETY: a word of the gate.
         unsafe { self.word(NETWORKS).read_volatile() != 0 }
     }
 
-    /// Whether a source may be held alone that others of its network would be held with.
+    /// Whether any source may be held alone that shares a network with others.
     #[inline(always)]
     pub fn has_alone(&self) -> bool {
         // SAFETY: a word of the gate.
         unsafe { self.word(ALONE).read_volatile() != 0 }
     }
 
-    /// Has such sources be looked for.
+    /// Records that a source is held alone.
     #[inline(always)]
     pub fn set_alone(&self) {
         if !self.has_alone() {
-            // SAFETY: a word of the gate, in which nobody writes anything else.
+            // SAFETY: a word of the gate, into which every writer writes 1.
             unsafe { self.word(ALONE).write_volatile(1) };
         }
     }
 
-    /// What stands for the moment whose explanations count, or 0 for none's.
+    /// Returns the token of the moment whose cache entries are valid, or 0 for none.
     #[inline(always)]
     pub fn moment(&self) -> u64 {
         // SAFETY: a word of the gate.
         unsafe { self.word(MOMENT).read_volatile() }
     }
 
-    /// Whether the explanations of that tick's moment count, as [`Self::follow`] has it.
+    /// Whether the cache entries of this tick's moment are valid, as set by [`Self::follow`].
     #[inline(always)]
     pub fn follows(&self, jiffies: u64) -> bool {
         self.moment() == moment(jiffies)
     }
 
-    /// Has the explanations of that tick's moment count, and no others; returns what stands for it.
+    /// Makes the cache entries of this tick's moment valid, and no others; returns its token.
     #[inline(always)]
     pub fn follow(&self, jiffies: u64) -> u64 {
         let moment = moment(jiffies);
         if self.moment() != moment {
-            // SAFETY: a word of the gate; whoever writes it at the same time writes the same, or 0.
+            // SAFETY: a word of the gate; concurrent writers write the same value, or 0.
             unsafe { self.word(MOMENT).write_volatile(moment) };
         }
         moment
     }
 
-    /// The same where a number at random stands for a moment: entries that have no bits to spare are combined with it, and
-    /// nobody can tell which other address they would stand for in another moment.
+    /// Does the same with a random number as token: entries without spare bits are combined with it, so that a sender
+    /// can't predict which address an entry matches in another moment.
     #[inline(always)]
     pub fn follow_secretly(&self, jiffies: u64) -> u64 {
         let epoch = moment(jiffies);
@@ -102,8 +102,8 @@ impl Gate {
         cold_path();
         // SAFETY: the helper has no preconditions. Two numbers of 32 bits, and never 0.
         let secret = unsafe { u64::from(bpf_get_prandom_u32()) << 32 | u64::from(bpf_get_prandom_u32()) | 1 };
-        // SAFETY: words of the gate. Of several who write at the same time the last one's number counts, and what was
-        // remembered with another's doesn't.
+        // SAFETY: words of the gate. Of concurrent writers the last one's number counts; entries made with another
+        // number don't match.
         unsafe {
             self.word(MOMENT).write_volatile(secret);
             self.word(EPOCH).write_volatile(epoch);
@@ -111,17 +111,18 @@ impl Gate {
         secret
     }
 
-    /// Sets `bit`, both copies at once.
+    /// Sets `bit` in both copies at once.
     #[inline(always)]
     pub fn set(&self, bit: u32) {
         // SAFETY: a word of the gate, which every writer writes atomically.
         unsafe { atomic::set_bits(self.bits(bit), mask_of(bit)) };
     }
 
-    /// The word that `bit` stands in.
+    /// Returns the word that holds `bit`.
     #[inline(always)]
     fn bits(&self, bit: u32) -> *mut u32 {
-        // SAFETY: the head and as many words as there are numbers for are the gate's. Counted in 32 bits, which spares a shift.
+        // SAFETY: the gate consists of the head and one word for each number. Counted in 32 bits, which saves a
+        // shift.
         unsafe { self.word(HEAD).cast::<u32>().byte_add((word_of(bit) as u32 * 4) as usize) }
     }
 

@@ -1,5 +1,5 @@
-//! The bind hooks: stamp the table of bound ports when a socket is bound, before its port takes anything (cgroup v2, Linux 4.17).
-//! They must refuse no bind.
+//! The bind hooks: they stamp the table of bound ports when a socket is bound, before its port receives anything
+//! (cgroup v2, Linux 4.17). They never refuse a bind.
 
 use aya_ebpf::{
     EbpfContext,
@@ -16,14 +16,14 @@ use portsentry_common::{
 
 use crate::{kernel::settings, maps};
 
-/// What a bind hook returns for a bind that may go on.
+/// Return value of a bind hook that allows the bind.
 const ALLOW: i32 = 1;
-/// `SOCK_STREAM` and `SOCK_DGRAM`, and the number of Multipath TCP, whose sockets take TCP.
+/// `SOCK_STREAM` and `SOCK_DGRAM`, and the protocol number of Multipath TCP, whose sockets also accept TCP.
 const STREAM: u32 = 1;
 const DATAGRAM: u32 = 2;
 const MPTCP: u32 = 262;
 
-/// Sees a socket be bound to an IPv4 address.
+/// Runs at each bind to an IPv4 address.
 #[cgroup_sock_addr(bind4)]
 pub fn portsentry_bind4(context: SockAddrContext) -> i32 {
     // SAFETY: a field of the context that the kernel handed to the program.
@@ -32,7 +32,7 @@ pub fn portsentry_bind4(context: SockAddrContext) -> i32 {
     ALLOW
 }
 
-/// The same of an IPv6 address.
+/// Runs at each bind to an IPv6 address.
 #[cgroup_sock_addr(bind6)]
 pub fn portsentry_bind6(context: SockAddrContext) -> i32 {
     // SAFETY: as above.
@@ -49,13 +49,13 @@ pub fn portsentry_bind6(context: SockAddrContext) -> i32 {
     ALLOW
 }
 
-/// A bind to one or every address of a family.
+/// A bind to one address, or to every address of a family.
 #[derive(Clone, Copy)]
 struct Bind {
     device: u32,
     port: u16,
     protocol: Protocol,
-    /// Whether it counts as served later, when it is no more.
+    /// Whether the port still counts as served after the socket is closed.
     counts_later: bool,
     now: u32,
 }
@@ -87,13 +87,13 @@ fn see(context: &SockAddrContext, address: [u64; 2]) {
     // SAFETY: the helper has no preconditions.
     let jiffies = unsafe { bpf_jiffies64() };
     let now = stamp(jiffies.wrapping_sub(settings.first_jiffy).wrapping_mul(settings.jiffy_ns));
-    // Clients bind ephemeral ports at random.
+    // Clients bind to random ephemeral ports.
     let counts_later = settings.keeps_served != 0 && mark != OWN_MARK && !settings.is_ephemeral(port);
     let bind = Bind { device, port, protocol, counts_later, now };
     match reach(address) {
         Reach::Nowhere => {}
         Reach::EveryIpv4 => mark_port(bind, 4, EVERY_IPV4, true),
-        // Whether it takes IPv4, too, isn't to be known here.
+        // The hook can't see whether the socket also accepts IPv4.
         Reach::EveryIpv6 => {
             mark_port(bind, 6, EVERY_IPV6, true);
             mark_port(bind, 4, EVERY_IPV4, true);
@@ -141,10 +141,10 @@ const fn what(port: u16, protocol: Protocol) -> u64 {
     port as u64 | (protocol as u64) << 16
 }
 
-/// Enters a served address. A function of its own for the sake of the stack.
+/// Enters a served address. A separate function, to save stack.
 #[inline(never)]
 fn serve(high: u64, low: u64, interface: u64, what: u64, stamp: u64) -> u64 {
     let key = ServedKey::new([high, low], interface as u32, what as u16, (what >> 16) as u8);
-    // A map that can't take it leaves the next dump to tell.
+    // If the map can't take the entry, the next dump does.
     u64::from(maps::SERVED.insert(key, stamp as u32, u64::from(BPF_ANY)).is_ok())
 }

@@ -1,4 +1,4 @@
-//! The [`Environment`] of the rules, answered by maps and helpers.
+//! The [`Environment`] of the rules, implemented by maps and helpers.
 
 mod family;
 mod ports;
@@ -40,28 +40,29 @@ use crate::{atomic, barrier_var::barrier_var, benign::place, gate::GATE_V4, maps
 
 pub use self::family::Family;
 
-/// The kernel, as one packet's judgement sees it.
+/// The kernel's state, as seen during the judgement of one packet.
 pub struct Kernel<'a> {
     context: &'a XdpContext,
     jiffies: u64,
-    /// This CPU's, once it was looked up.
+    /// This CPU's token buckets, once looked up.
     buckets: Cell<Option<NonNull<TokenBuckets>>>,
-    /// The same of the counters.
+    /// This CPU's counters, once looked up.
     counters: Cell<Option<NonNull<Counters>>>,
 }
 
 impl<'a> Kernel<'a> {
     #[inline(always)]
     pub fn new(context: &'a XdpContext) -> Self {
-        // Once and early: a call, if only to the compiler, costs registers.
-        // SAFETY: the helper has no preconditions; the verifier makes it a load.
+        // Called once and early: a call costs registers, even if only the compiler sees it as one.
+        // SAFETY: the helper
+        // has no preconditions; the verifier turns it into a load.
         let jiffies = unsafe { bpf_jiffies64() };
         Self { context, jiffies, buckets: Cell::new(None), counters: Cell::new(None) }
     }
 }
 
 impl Kernel<'_> {
-    /// Has what is explained in this moment count, and nothing older.
+    /// Makes the cache entries of this moment valid, and no older ones.
     #[inline(always)]
     pub fn follow_clock(&self) {
         if !GATE_V4.follows(self.jiffies) {
@@ -71,24 +72,24 @@ impl Kernel<'_> {
         }
     }
 
-    /// Adds one to the counter with a number below `COUNTERS`' length.
+    /// Adds one to the counter of this number, which is below the length of `COUNTERS`.
     #[inline(always)]
     fn count_at(&self, index: usize) {
         let Some(counters) = once(&self.counters, &maps::COUNTERS) else { return };
-        // SAFETY: a counter's number is its word's place in `Counters`, and the value is this CPU's own.
+        // SAFETY: a counter's number is its word's index in `Counters`, and the value is this CPU's own.
         unsafe { *counters.as_ptr().cast::<u64>().add(index) += 1 };
     }
 
-    /// The port of the daemon's own trap for that protocol, 0 for none.
+    /// Returns the port of the daemon's own trap for this protocol; 0 for none.
     #[inline(always)]
     fn own_trap<A: Family>(&self, protocol: Protocol) -> u32 {
         self.horizon().traps[trap(protocol, A::VERSION)]
     }
 
-    /// Whether a block isn't over; if so, adds one to its dropped packets.
+    /// Whether a block is in force; if so, adds one to its dropped packets.
     #[inline(always)]
     fn is_in_force(&self, block: *mut Block) -> bool {
-        // SAFETY: a map's value stays readable for the program's run, even if it is deleted meanwhile.
+        // SAFETY: a map's value stays readable while the program runs, even if the entry is deleted meanwhile.
         let until_ns = unsafe { (*block).until_ns };
         if until_ns != 0 && self.now_ns() >= until_ns {
             return false;
@@ -99,12 +100,12 @@ impl Kernel<'_> {
     }
 }
 
-/// What the daemon set before it loaded the program.
+/// Returns the settings that the daemon wrote before it loaded the program.
 #[inline(always)]
 pub fn settings() -> &'static Settings {
-    // The optimiser must not take the initial value for the one that the loader writes.
+    // The optimiser must not assume the initial value: the loader overwrites it.
     let settings = barrier_var((&raw const maps::SETTINGS).expose_provenance());
-    // SAFETY: a `Global` is its value, which is plain data that nobody writes once the program runs.
+    // SAFETY: a `Global` is its value, which is plain data that does not change while the program runs.
     unsafe { &*with_exposed_provenance(settings) }
 }
 
@@ -142,7 +143,7 @@ impl Environment for Kernel<'_> {
 
     #[inline(always)]
     fn count_malformed(&self, cause: Malformed) {
-        // A number that is computed: the verifier must see its bound, which the optimiser knows too well to keep.
+        // A computed number: the verifier must see its bound, which the optimiser would remove as known.
         let index = barrier_var(Counter::from(cause) as usize);
         if index < COUNTERS.len() {
             self.count_at(index);
@@ -162,7 +163,7 @@ impl Environment for Kernel<'_> {
     #[inline(always)]
     fn try_acquire(&self, limit: RateLimit, now_ns: u64) -> bool {
         let Some(mut buckets) = once(&self.buckets, &maps::TOKEN_BUCKETS) else { return false };
-        // SAFETY: the value is this CPU's own, and programs don't preempt each other on a CPU's queue.
+        // SAFETY: the value is this CPU's own, and programs don't preempt each other on one CPU's queue.
         let buckets = unsafe { buckets.as_mut() };
         buckets.try_acquire(limit, self.settings(), now_ns)
     }
@@ -184,12 +185,12 @@ impl Environment for Kernel<'_> {
             event.flags,
             event.verdict
         );
-        // The daemon reads on a timer: a wake-up for each record would starve it under a flood.
+        // The daemon reads on a timer: a wake-up per record would starve it under a flood.
         maps::EVENTS.output(event, u64::from(BPF_RB_NO_WAKEUP)).is_ok()
     }
 }
 
-/// What the program tells without calling a helper: from data of its own.
+/// The part of the environment that takes no helper call: the program's own data.
 pub struct Data;
 
 impl<A: Family> FastMaps<A> for Data {
@@ -276,9 +277,9 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
 
     #[inline(always)]
     fn tally(&self, source: A, pair: u32, now_ns: u64) -> u32 {
-        // Without room nothing adds up.
+        // Without room in the map, probes don't add up.
         let Some(tally) = sources::tally(source) else { return 1 };
-        // SAFETY: a map's value. CPUs that write it at once may lose a hit, never add one.
+        // SAFETY: a map's value. CPUs that write it concurrently may lose a hit, but never add one.
         unsafe { (*tally).count(pair, now_ns, self.settings().tally_ns) }
     }
 
@@ -318,7 +319,7 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
 
     #[inline(always)]
     fn block(&self, source: A, block: &Block) -> Entry {
-        // The map before the gate: whoever rebuilds a gate clears it first and reads the map then.
+        // The map comes before the gate: the daemon rebuilds a gate by clearing it and then reading the map.
         let entry = A::enter(source, block, self.now_ns());
         open_gate(source, block);
         entry
@@ -355,7 +356,7 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
     fn steer(&self, flow: &Flow<A>) {
         let Probe { protocol, source_port, port, .. } = flow.probe;
         let key = SteerKey::new(flow.source.to_mapped(), source_port, port, protocol as u8);
-        // An LRU map that can't take it leaves the port closed.
+        // If the LRU map can't take the entry, the port stays closed.
         let _ = maps::STEERED.insert(key, 1, u64::from(BPF_ANY));
     }
 

@@ -1,11 +1,12 @@
-//! Headers in chains of any length: functions that are verified by themselves, each called with where it is to go on.
+//! Chains of headers of any length: functions that are verified separately, each called with the place to continue
+//! at.
 
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 use portsentry_common::parse::{self, Chain, Deep, Link, MAX_TAGS, Malformed, Network};
 
 use crate::frame::XdpFrame;
 
-/// Link layers as words. From the lowest bit: the length, the VLAN's identifier, and one of these.
+/// A link layer as a word. From the lowest bit: the length, the VLAN's identifier, and one of these.
 const LENGTH: u64 = 0x3fff;
 const VLAN: u32 = 32;
 const NETWORK: u32 = 48;
@@ -15,7 +16,7 @@ const IPV6: u64 = 2;
 const BURIED: u64 = 3;
 const MALFORMED: u64 = 4;
 
-/// The link layer that a word of [`deep_link`]'s stands for.
+/// Returns the link layer that [`deep_link`] packed into `word`.
 #[inline(always)]
 pub fn unpack(word: u64) -> Result<Link, Malformed> {
     let network = match word >> NETWORK {
@@ -28,7 +29,7 @@ pub fn unpack(word: u64) -> Result<Link, Malformed> {
     Ok(Link { network, length: (word & LENGTH) as usize, vlan: (word >> VLAN) as u16, is_deep: true })
 }
 
-// Of what is not buried; the mask is what bounds an offset for the verifier.
+// Holds for every link layer that is not buried; the mask is the verifier's bound on the offset.
 const _: () = assert!(14 + 4 * MAX_TAGS + 8 < LENGTH as usize);
 
 /// Reads a link layer of any depth.
@@ -62,7 +63,7 @@ pub fn follow(context: *mut xdp_md, chain: u64, end: u64) -> u64 {
     Chain::from_word(chain).follow(&XdpFrame::<false>::new(&context), end as usize).to_word()
 }
 
-/// Follows it by the next headers.
+/// Follows the chain by the next headers.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn next_headers(context: *mut xdp_md, chain: u64, end: u64) -> u64 {

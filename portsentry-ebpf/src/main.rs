@@ -52,8 +52,8 @@ use crate::{
 
 /// Judges every frame that an interface receives.
 ///
-/// It calls no helper, and other functions only as the last that it does: so it needs no register that would have to be
-/// saved, and nearly every frame is spared that.
+/// It calls no helper, and other functions only as its last step. It therefore saves no registers, which nearly every
+/// frame benefits from.
 #[xdp(frags)]
 pub fn portsentry(context: XdpContext) -> u32 {
     fast_path(&XdpFrame::<false>::new(&context), &Data, |found| match found {
@@ -64,9 +64,10 @@ pub fn portsentry(context: XdpContext) -> u32 {
     })
 }
 
-/// An IPv4 packet whose sender may be blocked or fenced. This function and those below are apart for the sake of the stack,
-/// which is small, and known by name so that the verifier looks at each only once (Linux 5.6). The stacks of those that
-/// call each other add up, each to a multiple of 32 bytes (16 since Linux 6.8): so those that call have next to none.
+/// Judges an IPv4 packet whose source may be blocked or fenced. This function and those below are separate to limit
+/// the stack, which is small, and have symbols so that the verifier checks each only once (Linux 5.6). The stacks
+/// along a chain of calls add up, each rounded up to a multiple of 32 bytes (16 since Linux 6.8); therefore functions
+/// that call others use almost none.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn suspect_ipv4(context: *mut xdp_md) -> u32 {
@@ -78,8 +79,8 @@ pub fn suspect_ipv4(context: *mut xdp_md) -> u32 {
     }
 }
 
-/// The same for IPv6. What it takes to look is in a function that has returned before the next is called: its stack would add
-/// up with theirs.
+/// Does the same for IPv6. A function that has returned before the next call does the look-up, so that their stacks
+/// don't add up.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn suspect_ipv6(context: *mut xdp_md) -> u32 {
@@ -90,7 +91,7 @@ pub fn suspect_ipv6(context: *mut xdp_md) -> u32 {
     }
 }
 
-/// How the sender of such a packet stands.
+/// Returns the state of the source of such a packet.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn suspect_state_ipv6(context: *mut xdp_md) -> u32 {
@@ -102,14 +103,14 @@ pub fn suspect_state_ipv6(context: *mut xdp_md) -> u32 {
     }
 }
 
-/// A frame that a glance doesn't settle.
+/// Judges a frame that the fast path doesn't decide.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn unsettled(context: *mut xdp_md) -> u32 {
     settle(context, false)
 }
 
-/// Settles a frame by as many looks as it takes; `is_clear`, if its sender is known to be neither blocked nor fenced.
+/// Judges a frame by the precheck and, if needed, the slow path; `is_clear` says that its source is known to be free.
 #[inline(always)]
 fn settle(context: *mut xdp_md, is_clear: bool) -> u32 {
     let found = precheck_frame(context, u64::from(is_clear));
@@ -125,10 +126,10 @@ fn settle(context: *mut xdp_md, is_clear: bool) -> u32 {
     }
 }
 
-/// Beside an action's numbers, what [`precheck_frame`] says of a frame.
+/// Result of [`precheck_frame`] for an undecided frame; other results are actions.
 const UNSURE: u32 = 0x100;
 
-/// A closer look at a frame.
+/// Runs the precheck on a frame.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn precheck_frame(context: *mut xdp_md, is_clear: u64) -> u32 {
@@ -137,13 +138,13 @@ pub fn precheck_frame(context: *mut xdp_md, is_clear: u64) -> u32 {
         .map_or(UNSURE, |action| action as u32)
 }
 
-/// Beside an action's numbers, what [`classify_source`] says of a frame.
+/// Results of [`classify_source`] beside the actions.
 const FREE_IPV4: u32 = 0x104;
 const FREE_IPV6: u32 = 0x106;
 const FENCED_IPV4: u32 = 0x204;
 const FENCED_IPV6: u32 = 0x206;
 
-/// How the sender of a frame stands.
+/// Returns the state of a frame's source.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn classify_source(context: *mut xdp_md) -> u32 {
@@ -171,42 +172,42 @@ fn classify_source_as<const BARE: bool>(context: *mut xdp_md) -> u32 {
     }
 }
 
-/// Judges a packet of an address family whose sender is neither blocked nor fenced.
+/// Judges a packet of this address family whose source is free.
 #[inline(always)]
 fn free<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
     slow_path_free::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)) as u32
 }
 
-/// The same of one that is fenced.
+/// Judges a packet of this address family whose source is fenced.
 #[inline(always)]
 fn fenced<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
     slow_path_fenced::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)) as u32
 }
 
-/// An IPv4 packet whose sender is neither blocked nor fenced.
+/// Judges an IPv4 packet whose source is free.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn free_ipv4(context: *mut xdp_md) -> u32 {
     free::<Ipv4, false>(context)
 }
 
-/// The same for IPv6.
+/// Judges an IPv6 packet whose source is free.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn free_ipv6(context: *mut xdp_md) -> u32 {
     free::<Ipv6, false>(context)
 }
 
-/// An IPv4 packet whose sender is fenced.
+/// Judges an IPv4 packet whose source is fenced.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn fenced_ipv4(context: *mut xdp_md) -> u32 {
     fenced::<Ipv4, false>(context)
 }
 
-/// The same for IPv6.
+/// Judges an IPv6 packet whose source is fenced.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn fenced_ipv6(context: *mut xdp_md) -> u32 {

@@ -1,6 +1,6 @@
-//! The maps, under the names by which administrators find them.
+//! The maps, under the names that administrators see.
 //!
-//! Capacities stand for the smallest a map is made with; the daemon sets the configured ones at load.
+//! The capacities here are the smallest possible; the daemon sets the configured ones when it loads the program.
 
 use aya_ebpf::{
     Global,
@@ -20,7 +20,7 @@ use portsentry_common::{
     token_bucket::TokenBuckets,
 };
 
-/// An IPv6 address in an LPM key, whose layout has no room for alignment.
+/// An IPv6 address in an LPM key, whose layout has no padding for alignment.
 type Octets = [u8; 16];
 
 const BITMAP: usize = 65_536 / 64;
@@ -45,16 +45,16 @@ pub static BLOCKED_V6: HashMap<Ipv6, Block, 1> = HashMap::new();
 /// Blocked networks of both families, by the octets of a [`portsentry_common::state::NetworkKey`].
 #[btf_map]
 pub static BLOCKED_NETWORKS: LpmTrie<[u8; 24], Block, 1> = LpmTrie::new();
-/// Sources that probed without proof. The oldest give way, as anybody can forge as many as he likes.
+/// Sources that probed without proof. The oldest are evicted, because addresses can be spoofed without limit.
 #[btf_map]
 pub static FENCED_V4: LruHashMap<Ipv4, Block, 1> = LruHashMap::new();
 #[btf_map]
 pub static FENCED_V6: LruHashMap<Ipv6, Block, 1> = LruHashMap::new();
-/// The cookies' keys, which the daemon changes now and then.
+/// Keys of the cookies, which the daemon replaces regularly.
 #[btf_map]
 pub static SECRETS: Array<Secrets, 1> = Array::new();
 
-/// When the daemon last gave a sign of life, nanoseconds of `CLOCK_MONOTONIC`.
+/// Time of the daemon's last heartbeat, nanoseconds of `CLOCK_MONOTONIC`.
 #[btf_map]
 pub static HEARTBEAT: Array<u64, 1> = Array::new();
 
@@ -70,28 +70,29 @@ pub static LOCAL_V6: LpmTrie<Octets, u32, 1> = LpmTrie::new();
 /// `BPF_F_MMAPABLE` of the kernel's `include/uapi/linux/bpf.h` (Linux 5.5).
 const MMAPABLE: usize = 1 << 10;
 
-/// Which ports are bound, by [`portsentry_common::bound::slot`].
+/// The bound ports, by [`portsentry_common::bound::slot`].
 #[btf_map]
 pub static BOUND: Array<Slot, SLOTS, MMAPABLE> = Array::new();
-/// Which of its stamps count.
+/// The stamps that count.
 #[btf_map]
 pub static BOUND_HORIZON: Array<Horizon, 1> = Array::new();
-/// When a socket was last seen that is bound to one address, or to a device.
+/// When a socket bound to one address, or to a device, was last seen.
 #[btf_map]
 pub static SERVED: LruHashMap<ServedKey, u32, 65536> = LruHashMap::new();
-/// The devices by which packets reach sockets that are bound to one.
+/// The watched interfaces through which packets reach device-bound sockets.
 #[btf_map]
 pub static DEVICES: HashMap<u32, Below, 4096> = HashMap::new();
 
-/// What is to be handed to the daemon's own sockets.
+/// Packets to hand to the daemon's own sockets.
 #[btf_map]
 pub static STEERED: LruHashMap<SteerKey, u32, 1> = LruHashMap::new();
-/// Those sockets: TCP over IPv4 and IPv6, UDP over IPv4 and IPv6.
+/// The daemon's sockets: TCP over IPv4 and IPv6, UDP over IPv4 and IPv6.
 #[btf_map]
 pub static TRAPS: SockMap<4> = SockMap::new();
 #[btf_map]
 pub static SOURCES: LruHashMap<Ipv6, Tally, 1> = LruHashMap::new();
-/// Who completed handshakes. Only a source that receives packets enters: no flood of forged ones pushes it out.
+/// Sources that completed handshakes. Only a source that receives packets enters, so that no flood of spoofed sources
+/// evicts one.
 #[btf_map]
 pub static HANDSHAKES: LruHashMap<Ipv6, Handshakes, 16384> = LruHashMap::new();
 #[btf_map]

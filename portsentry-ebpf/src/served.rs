@@ -1,4 +1,4 @@
-//! Looks a packet's destination up in the map of served addresses.
+//! Looks up a packet's destination in the map of served addresses.
 
 use aya_ebpf::btf_maps::LruHashMap;
 use portsentry_common::{
@@ -9,7 +9,7 @@ use portsentry_common::{
 
 use crate::maps;
 
-/// What is asked for, beside the address.
+/// The parts of the query other than the address.
 #[derive(Clone, Copy)]
 pub struct What {
     pub port: u16,
@@ -19,7 +19,7 @@ pub struct What {
 }
 
 impl What {
-    /// In one word, as a function of the program takes five.
+    /// Packed into one word, because a BPF function takes at most five arguments.
     #[inline(always)]
     pub const fn packed(self) -> u64 {
         self.port as u64
@@ -29,8 +29,9 @@ impl What {
     }
 }
 
-/// Whether the destination of these halves stands in the map with a stamp later than `horizon`, for packets by `interface` or,
-/// if that is asked for, by any. A function of its own, as the keys would take room on the stack of everybody who asks.
+/// Whether the map holds the destination of these halves with a stamp later than `horizon`, for packets from
+/// `interface` or, on request, from any. A separate function, because the keys would take room on every caller's
+/// stack.
 #[inline(never)]
 pub fn is_in(high: u64, low: u64, interface: u64, what: u64, horizon: u64) -> u64 {
     let (port, protocol, interface) = (what as u16, (what >> 16) as u8, interface as u32);
@@ -48,7 +49,7 @@ pub fn is_in(high: u64, low: u64, interface: u64, what: u64, horizon: u64) -> u6
 #[inline(always)]
 fn lookup<const N: usize>(map: &LruHashMap<ServedKey, u32, N>, key: ServedKey) -> u32 {
     map.get_ptr_mut(key).map_or(0, |stamp| {
-        // SAFETY: an aligned word of a map's value, which stays readable for the program's run.
+        // SAFETY: an aligned word of a map's value, which stays readable while the program runs.
         unsafe { stamp.read_volatile() }
     })
 }

@@ -1,4 +1,4 @@
-//! Asks the kernel's own socket tables whether a service or connection explains a packet.
+//! Queries the kernel's socket tables for a service or connection that explains a packet.
 
 use core::ffi::c_void;
 
@@ -26,7 +26,7 @@ pub trait Tuple: Copy {
     /// Its size in bytes, which the words may exceed.
     const SIZE: u32;
 
-    /// The tuple of `flow`, with `source_port` in host byte order for its source port.
+    /// Returns the tuple of `flow`, with `source_port` (host byte order) as its source port.
     fn tuple(flow: &Flow<Self>, source_port: u16) -> Self::Words;
 }
 
@@ -61,9 +61,9 @@ fn ports(source_port: u16, port: u16) -> u32 {
 }
 
 /// Whether a TCP socket explains `flow`: a listener on the destination, or a connection between the two. One in
-/// TIME-WAIT explains what a connection may send, and nothing else.
+/// TIME-WAIT explains only segments of a connection.
 ///
-/// `own` is the port of the daemon's own trap, which serves nobody; 0 for none.
+/// `own` is the port of the daemon's own trap, which is no service; 0 for none.
 #[inline(always)]
 pub fn explains_tcp<A: Tuple>(context: *mut c_void, flow: &Flow<A>, own: u32) -> bool {
     match tcp_state::<A>(context, flow, flow.probe.source_port, own) {
@@ -73,8 +73,8 @@ pub fn explains_tcp<A: Tuple>(context: *mut c_void, flow: &Flow<A>, own: u32) ->
     }
 }
 
-/// The state of the socket that a segment of `flow` from `source_port` would reach. From port 0 that can only be
-/// a listener.
+/// Returns the state of the socket that a segment of `flow` from `source_port` would reach. From port 0 only a
+/// listener can be reached.
 #[inline(always)]
 fn tcp_state<A: Tuple>(context: *mut c_void, flow: &Flow<A>, source_port: u16, own: u32) -> Option<u32> {
     let mut tuple = A::tuple(flow, source_port);
@@ -88,12 +88,12 @@ fn tcp_state<A: Tuple>(context: *mut c_void, flow: &Flow<A>, source_port: u16, o
     // SAFETY: the look-up returned a referenced socket.
     let (state, port) = unsafe { ((*socket).state, (*socket).src_port) };
     release(socket);
-    // The look-up runs `sk_lookup` programs, too: ours leads to the trap, and any other to a service on whatever port.
+    // The look-up also runs `sk_lookup` programs: ours leads to the trap, any other to a service on any port.
     let is_own = state == LISTEN && port == own && port != u32::from(flow.probe.port);
     if is_own { None } else { Some(state) }
 }
 
-/// The connection between the two ends that takes the segments of `flow`.
+/// Returns the connection between the two ends that accepts the segments of `flow`.
 #[inline(always)]
 pub fn connection<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> Connection {
     match tcp_state::<A>(context, flow, flow.probe.source_port, 0) {
@@ -103,7 +103,7 @@ pub fn connection<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> Connection 
     }
 }
 
-/// Whether a UDP socket explains `flow`: one that is bound on the destination, and not connected elsewhere.
+/// Whether a UDP socket explains `flow`: one bound on the destination and not connected elsewhere.
 #[inline(always)]
 pub fn explains_udp<A: Tuple>(context: *mut c_void, flow: &Flow<A>, own: u32) -> bool {
     udp_socket(context, flow).is_some_and(|socket| {
@@ -115,20 +115,20 @@ pub fn explains_udp<A: Tuple>(context: *mut c_void, flow: &Flow<A>, own: u32) ->
     })
 }
 
-/// Whether a UDP socket waits for the datagrams of `flow`: one connected to its source, or on a port of
-/// `first_ephemeral` or above, from which only our own questions are asked.
+/// Whether a UDP socket expects the datagrams of `flow`: one connected to its source, or one on a port from
+/// `first_ephemeral` up, which only this host's own requests use.
 #[inline(always)]
 pub fn is_expected<A: Tuple>(context: *mut c_void, flow: &Flow<A>, first_ephemeral: u32, own: u32) -> bool {
     udp_socket(context, flow).is_some_and(|socket| {
         // SAFETY: the look-up returned a referenced socket.
         let (peer, port) = unsafe { ((*socket).dst_port, (*socket).src_port) };
         release(socket);
-        // A datagram that was steered to the trap answers nothing.
+        // A datagram that was steered to the trap is no answer.
         peer != 0 || port >= first_ephemeral && (port == u32::from(flow.probe.port) || port != own)
     })
 }
 
-/// The socket that a datagram of `flow` would reach, to be released.
+/// Returns the socket that a datagram of `flow` would reach; the caller releases it.
 #[inline(always)]
 fn udp_socket<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> Option<*mut bpf_sock> {
     let Probe { source_port, .. } = flow.probe;

@@ -1,4 +1,4 @@
-//! The second program: hands connections and datagrams to a trap to the daemon's sockets (`sk_lookup`, Linux 5.9).
+//! The second program: hands connections and datagrams for a trap to the daemon's sockets (`sk_lookup`, Linux 5.9).
 
 use aya_ebpf::{EbpfContext, bindings::bpf_sk_lookup, macros::sk_lookup, programs::SkLookupContext};
 use portsentry_common::{
@@ -15,10 +15,10 @@ const INET6: u32 = 10;
 /// `SK_PASS`.
 const GO_ON: u32 = 1;
 
-/// Runs when no connection takes a segment, and for every datagram.
+/// Runs for each segment that no connection accepts, and for every datagram.
 #[sk_lookup]
 pub fn portsentry_steer(context: SkLookupContext) -> u32 {
-    // A packet that nobody steers goes on as without this program.
+    // A packet that is not steered continues as if this program did not exist.
     let _ = steer(&context);
     GO_ON
 }
@@ -26,8 +26,8 @@ pub fn portsentry_steer(context: SkLookupContext) -> u32 {
 #[inline(always)]
 fn steer(context: &SkLookupContext) -> Option<()> {
     let lookup = context.as_ptr().cast::<bpf_sk_lookup>();
-    // All at once and first, whatever the family: the verifier wants each read at a fixed place, and the optimiser
-    // would make one of two.
+    // Reads all fields at once and first, whatever the family: the verifier requires each read at a fixed offset, and
+    // the optimiser would merge two of them.
     // SAFETY: fields of the context that the kernel handed to the program.
     let (family, protocol, source_port, port, v4, v6) = unsafe {
         let v6 = (&raw const (*lookup).remote_ip6).cast::<u32>();
@@ -57,6 +57,6 @@ fn steer(context: &SkLookupContext) -> Option<()> {
     };
     let key = SteerKey::new(source, source_port, port, protocol);
     STEERED.get_ptr_mut(key)?;
-    // Without a socket in that place the daemon is gone, and the port is as closed as it was.
+    // Without a socket in that slot the daemon is gone, and the port is closed as before.
     TRAPS.redirect_sk_lookup(context, index, 0).ok()
 }

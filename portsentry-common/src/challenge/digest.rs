@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// The key, all bits of which are to be random: then any two others have the same digest with one of 2^31 keys at most.
+/// A key of random bits: two different inputs have the same digest under at most one of 2^31 keys.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Digest {
@@ -11,13 +11,13 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// The digest under `addends`.
+    /// Creates the digest with these addends.
     #[must_use]
     pub const fn new(addends: [u64; 6]) -> Self {
         Self { addends }
     }
 
-    /// The digest of these words.
+    /// Returns the digest of these words.
     #[inline(always)]
     #[must_use]
     pub const fn of(&self, [first, second, third]: [[u32; 2]; 3]) -> u32 {
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// As its formula is in the paper, with more than enough bits.
+        /// The formula of the paper, computed with more bits than needed.
         #[test]
         fn a_digest_is_the_upper_half_of_the_sum_of_products(words: [[u32; 2]; 3], addends: [u64; 6]) {
             let mut sum = 0_u128;
@@ -52,7 +52,8 @@ mod tests {
             prop_assert_eq!(u128::from(Digest::new(addends).of(words)), (sum % (1 << 64)) >> 32);
         }
 
-        /// Whatever single bits are changed in one word or two, the top ones included, which a plain product would lose.
+        /// Covers changes of single bits in one or two words, including the top bits, which a plain product would
+        /// lose.
         #[test]
         fn others_have_another(words: [[u32; 2]; 3], addends: [u64; 6], bits in prop::array::uniform2((0_usize..6, 0..32))) {
             let mut other = words;

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// A key of sixteen bytes, with as much of the first round done as doesn't wait for the message.
+/// A key of sixteen bytes, with the part of the first round that doesn't depend on the message already computed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Key {
@@ -10,7 +10,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// Makes a key of sixteen bytes ready, both words little-endian.
+    /// Prepares a key of sixteen bytes, both words little-endian.
     #[must_use]
     pub const fn new([low, high]: [u64; 2]) -> Self {
         let [a, b, c, d] = [
@@ -23,7 +23,7 @@ impl Key {
         Self { state: [a, b, c, d] }
     }
 
-    /// Begins a hash with its first eight bytes, little-endian.
+    /// Starts a hash with its first eight bytes, little-endian.
     #[inline(always)]
     #[must_use]
     pub const fn begin(&self, word: u64) -> SipHash {
@@ -33,14 +33,14 @@ impl Key {
     }
 }
 
-/// A hash that has begun.
+/// A hash in progress.
 #[derive(Clone, Copy, Debug)]
 pub struct SipHash {
     state: [u64; 4],
 }
 
 impl SipHash {
-    /// Takes in eight bytes, little-endian.
+    /// Absorbs eight bytes, little-endian.
     #[inline(always)]
     #[must_use]
     pub const fn absorb(self, word: u64) -> Self {
@@ -49,8 +49,8 @@ impl SipHash {
         Self { state: [a ^ word, b, c, d] }
     }
 
-    /// The hash of so many `words` that were taken in, and of the lower seven bytes of `tail`, little-endian: the last
-    /// block has room for those beside the length.
+    /// Returns the hash of the `words` absorbed and the lower seven bytes of `tail`, little-endian: the last block
+    /// holds them beside the length.
     #[inline(always)]
     #[must_use]
     pub const fn finish(self, words: u64, tail: u64) -> u64 {
@@ -66,7 +66,7 @@ impl SipHash {
         Self::finish_round([a, b, c, d])
     }
 
-    /// What a round does with the first two words before it looks at the others.
+    /// The part of a round that mixes the first two words.
     #[inline(always)]
     const fn mix([a, b]: [u64; 2]) -> [u64; 2] {
         let sum = a.wrapping_add(b);
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whose hasher is SipHash-1-3 with a key of zeroes.
+        /// The standard library's hasher is SipHash-1-3 with a key of zeroes.
         #[test]
         fn the_hash_is_the_standard_librarys(first: u64, words: Vec<u64>, tail: u64) {
             let mut theirs = std::hash::DefaultHasher::new();

@@ -16,7 +16,7 @@ use crate::{
 
 const SECRETS: Secrets = Secrets { keys: [key(1), key(9)], current: 0 };
 
-/// A key that looks random.
+/// Returns a pseudo-random key.
 const fn key(seed: u64) -> Key {
     let mut words = [0; 8];
     let mut at = 0;
@@ -87,7 +87,7 @@ fn v4(source: u32, source_port: u16, port: u16) -> Flow<Ipv4> {
     flow(Ipv4Addr::from(source).into(), Ipv4Addr::new(198, 51, 100, 1).into(), source_port, port)
 }
 
-/// A SYN behind VLAN tags and an IP header.
+/// Returns a SYN behind VLAN tags and an IP header.
 fn syn(tags: &[u16], header: &[u8], options: &[u8]) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
     for tag in tags {
@@ -203,7 +203,7 @@ proptest! {
     fn a_checksum_is_the_textbooks(words: Vec<u32>) {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         let ours = checksum(words.iter().map(|word| u64::from(*word)).sum());
-        // Zero and its complement are the same in this arithmetic, and no header sums up to zero.
+        // Zero and its complement are equal in this arithmetic, and no header sums to zero.
         prop_assert!(ours == (!sum(&bytes)).to_be() || words.iter().all(|word| *word == 0));
     }
 
@@ -233,7 +233,7 @@ proptest! {
         }
     }
 
-    /// Of what IPv6 has digested, too, whichever bit is another.
+    /// Covers every bit of the digested fields, too.
     #[test]
     fn an_ipv6_cookie_is_good_for_its_packet_alone(ends: [[u8; 16]; 2], ports: [u16; 2], isn: u32, now in 0..u64::MAX / 4, bit in 0_u32..288) {
         let [source, destination] = ends.map(|octets| Ipv6 { octets });

@@ -1,4 +1,4 @@
-//! What is done about a probe: counted, blocked or fenced, told.
+//! The response to a probe: counting, blocking or fencing, and the report.
 
 use super::{Action, fenced::challenge, is_enforced, source_key::source_key};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     tally::pair,
 };
 
-/// Counts a probe, reaches the verdict, carries it out and tells it.
+/// Counts a probe, decides, carries the verdict out and reports it.
 #[inline(always)]
 pub(super) fn answer<A, F, W>(
     frame: &F,
@@ -59,7 +59,7 @@ where
     Action::Drop
 }
 
-/// What there is to tell of a packet, whatever becomes of it.
+/// Returns the event of a packet.
 #[inline(always)]
 pub(super) fn event<A, F, W>(
     frame: &F,
@@ -96,7 +96,7 @@ where
     }
 }
 
-/// Blocks the source of `event`, and tells it.
+/// Blocks the source of `event`, and reports that.
 #[inline(always)]
 pub(super) fn enter<A: Address, W: FamilyMaps<A>>(
     event: &mut Event,
@@ -120,8 +120,8 @@ pub(super) fn enter<A: Address, W: FamilyMaps<A>>(
     entry
 }
 
-/// Fences the source of `event`, and tells it. A flood of forged sources must not turn the map over faster than a
-/// real one can be told from them, so there is an allowance; the probe itself is dropped in any case.
+/// Fences the source of `event`, and reports that. Fences are rate-limited, so that a flood of spoofed sources
+/// doesn't evict fences faster than a real source can be proven; the probe itself is dropped in any case.
 #[inline(always)]
 fn fence<A: Address, W: FamilyMaps<A>>(event: &Event, key: &SourceKey<A>, env: &W) {
     if !env.try_acquire(RateLimit::Fence, event.time_ns) {
@@ -132,7 +132,7 @@ fn fence<A: Address, W: FamilyMaps<A>>(event: &Event, key: &SourceKey<A>, env: &
     }
 }
 
-/// The verdict, and which probe of its source this is (0 if it doesn't count).
+/// Returns the verdict, and the number of the source's probes (0 if this kind doesn't count).
 #[inline(always)]
 fn verdict<A: Address, W: FamilyMaps<A>>(
     flow: &Flow<A>,
@@ -149,7 +149,7 @@ fn verdict<A: Address, W: FamilyMaps<A>>(
     if !counts(&flow.probe, settings) {
         return (Verdict::Noticed, 0);
     }
-    // A trigger that the first probe reaches needs no memory, which spares it under a flood.
+    // A trigger of one probe needs no tally, which saves work under a flood.
     let hits = if settings.trigger > 1 {
         env.tally(key.address, pair(flow.destination, flow.probe.port), now_ns)
     } else {
@@ -161,7 +161,7 @@ fn verdict<A: Address, W: FamilyMaps<A>>(
     }
 }
 
-/// The block or fence that `event` leads to, for `length_ns` nanoseconds or, if that is 0, for good.
+/// Returns the block or fence that `event` causes, for `length_ns` nanoseconds; 0 for good.
 #[inline(always)]
 pub(super) fn block(event: &Event, length_ns: u64) -> Block {
     let until_ns = if length_ns == 0 { 0 } else { event.time_ns.wrapping_add(length_ns) };
@@ -183,7 +183,7 @@ pub(super) fn block(event: &Event, length_ns: u64) -> Block {
     }
 }
 
-/// Tells `event` unless the rate is exceeded or it repeats one told before.
+/// Reports `event` unless `EVENT_RATE` is exceeded or it is a repeat.
 #[inline(always)]
 pub(super) fn report<A: Address, W: FamilyMaps<A>>(event: &Event, key: &SourceKey<A>, env: &W) {
     let key = DedupKey { source: key.address, port: event.port, kind: event.kind };
@@ -196,7 +196,7 @@ pub(super) fn report<A: Address, W: FamilyMaps<A>>(event: &Event, key: &SourceKe
     }
 }
 
-/// Tells of a block, which can't repeat; if the rate forbids it, the daemon finds it in the map.
+/// Reports a block, which can't be a repeat; if `EVENT_RATE` is exceeded, the daemon finds the block in the map.
 #[inline(always)]
 fn tell_at_once<W: Environment>(event: &Event, env: &W) {
     if env.try_acquire(RateLimit::Report, event.time_ns) {

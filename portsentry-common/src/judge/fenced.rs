@@ -1,4 +1,4 @@
-//! A fenced source's packet, and the challenge by which a source proves itself.
+//! Packets of fenced sources, and the challenge by which a source proves itself.
 
 use super::{
     Action,
@@ -36,7 +36,7 @@ where
     match doing(source, datagram, transport, env) {
         Doing::Belongs => return Ok(pass(env)),
         Doing::Uses(probe) => {
-            // A connection to a trap speaks for nobody.
+            // A connection to a trap does not make its source a client.
             if !is_trap(&probe, env) {
                 env.mark_connected(source_key_of(source, env).address, now_ns);
             }
@@ -62,7 +62,7 @@ where
             if is_probe && challenge(frame, link, datagram, &flow, now_ns, env) {
                 return Ok(Action::Answer);
             }
-            // A trap is all that a fence leaves open: the connection that it takes is proof.
+            // Traps stay open to fenced sources: a connection that one accepts is proof.
             if is_probe && is_trap(&probe, env) && env.settings().challenge_rate == 0 {
                 env.count(Counter::Steered);
                 env.steer(&flow);
@@ -82,7 +82,7 @@ fn pass<W: Environment>(env: &W) -> Action {
     Action::Pass
 }
 
-/// Makes of a SYN its own answer with a cookie, if that is wanted and possible.
+/// Rewrites a SYN into its answer with a cookie, if challenges are on and the SYN can be answered.
 #[inline(always)]
 pub(super) fn challenge<A, F, W>(
     frame: &F,
@@ -112,8 +112,8 @@ where
     is_written
 }
 
-/// Whether a segment acknowledges a cookie of ours; `None` if that isn't checked. Any segment completes a handshake that
-/// carries an acknowledgement and neither SYN nor RST (RFC 9293 section 3.10.7.4): also one with data, or a FIN.
+/// Whether a segment acknowledges a cookie; `None` if that wasn't checked. Any segment with ACK and neither SYN nor
+/// RST completes a handshake (RFC 9293 section 3.10.7.4), also one with data or a FIN.
 #[inline(always)]
 fn acknowledged<A, F, W>(
     frame: &F,
@@ -146,8 +146,8 @@ where
     Some(is_genuine(secrets, flow, isn, cookie, now_ns))
 }
 
-/// Tells of a source that has acknowledged a cookie as of the connection that it was to be, and blocks it once it has done
-/// so at enough traps. Until then, and if the blocked map is full, it stays fenced.
+/// Reports an acknowledged cookie as a connection, and blocks the source once it has acknowledged cookies of enough
+/// traps. Until then, and if the blocked map is full, it stays fenced.
 #[inline(always)]
 fn prove<A, F, W>(frame: &F, link: &Link, datagram: &Datagram<A>, flow: &Flow<A>, now_ns: u64, env: &W)
 where

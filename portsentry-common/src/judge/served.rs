@@ -1,4 +1,4 @@
-//! Whether a packet to one of the host's own addresses is for a service, or answers a question of the host's.
+//! Decides whether a packet to one of the host's own addresses is for a service, or answers a request of the host.
 
 use crate::{
     address::Address,
@@ -8,7 +8,7 @@ use crate::{
     settings::Settings,
 };
 
-/// Whether a socket of the host's takes the packet, or did a moment ago (`SERVED_GRACE`).
+/// Whether a socket of the host accepts the packet, or one did a moment ago (`SERVED_GRACE`).
 #[inline(always)]
 pub(super) fn is_served<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
     let Probe { protocol, port, .. } = flow.probe;
@@ -23,7 +23,7 @@ pub(super) fn is_served<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -
     }
 }
 
-/// Whether the packet's destination is served by a socket that a look-up can't find, because it is bound to a device that lies
+/// Whether the packet's destination is served by a socket that a look-up can't find, because it is bound to a device
 /// above the interface.
 #[inline(always)]
 pub(crate) fn is_hidden<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
@@ -33,15 +33,15 @@ pub(crate) fn is_hidden<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -
         && env.is_in_served(flow, Served::ByInterface, horizon.open)
 }
 
-/// Whether a packet may answer a question of the host's whose socket has gone: only answers go to a port of the ephemeral
-/// range. (Segments that only a connection sends, and datagrams; a SYN or a stealth probe answers nothing.)
+/// Whether a packet may answer a request of the host whose socket has been closed: packets to a port of the ephemeral
+/// range are answers. Only segments of connections and datagrams qualify; a SYN or a stealth probe answers nothing.
 #[inline(always)]
 pub(super) fn may_be_late(probe: &Probe, settings: &Settings) -> bool {
     (probe.kind == Kind::Udp || probe.kind.is_connected()) && settings.is_ephemeral(probe.port)
 }
 
-/// Whether a datagram may be the answer of a DHCP server, to which no UDP socket need be bound (RFC 2131 section 4.1, RFC 8415
-/// section 7.2): clients read them from packet sockets.
+/// Whether a datagram may be the answer of a DHCP server, for which no UDP socket need be bound (RFC 2131 section
+/// 4.1, RFC 8415 section 7.2): clients read it from packet sockets.
 #[inline(always)]
 pub(crate) const fn is_lease(version: u8, probe: &Probe) -> bool {
     let [server, client] = if version == 4 { [67, 68] } else { [547, 546] };

@@ -1,7 +1,7 @@
-//! By what a source is counted, limited and held: an IPv4 address, or an IPv6 network.
+//! The key by which a source is counted, limited and blocked: an IPv4 address, or an IPv6 network.
 //!
-//! A host has as many addresses of its IPv6 network as it likes. But hosts of one link share theirs with the gateway, and some
-//! networks are many strangers': there each address stands for itself.
+//! A host can use any address of its IPv6 network. But hosts on one link share their network with the gateway, and
+//! some networks belong to many unrelated hosts: there each address is a source by itself.
 
 use crate::{
     address::Address,
@@ -9,7 +9,7 @@ use crate::{
     settings::Settings,
 };
 
-/// What `source` is held by, if it is that to this host.
+/// Returns the key of `source`, given its relation to this host.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "a prefix has 128 bits at the most")]
 pub fn source_key<A: Address>(source: A, relation: Relation, settings: &Settings) -> SourceKey<A> {
@@ -20,11 +20,11 @@ pub fn source_key<A: Address>(source: A, relation: Relation, settings: &Settings
     }
 }
 
-/// What `source` is held by.
+/// Returns the key of `source`.
 #[inline(always)]
 pub(super) fn source_key_of<A: Address, W: FamilyMaps<A>>(source: A, env: &W) -> SourceKey<A> {
     let settings = env.settings();
-    // The look-up is for IPv6 alone, where it matters.
+    // Only IPv6 needs the look-up.
     let needs_look = settings.prefix != 0 && !source.is_of_many();
     let relation = if needs_look { env.relation(source) } else { Relation::Stranger };
     source_key(source, relation, settings)

@@ -1,7 +1,7 @@
-//! A chain of IPv6 extension headers, RFC 8200 section 4.
+//! Chains of IPv6 extension headers, RFC 8200 section 4.
 //!
-//! Linux follows a chain of any length. The kernel's verifier takes a function with a bounded loop only, and all of
-//! its steps count: so the chain is followed by a few headers at a time, in a function that is verified by itself.
+//! Linux follows a chain of any length. The verifier accepts only bounded loops and counts all of their steps;
+//! therefore a function that is verified separately follows a few headers at a time.
 
 use super::{
     Fragment,
@@ -9,18 +9,19 @@ use super::{
 };
 use crate::frame::Frame;
 
-/// Headers that are followed in one function.
+/// Headers followed per call.
 const STEPS: usize = 64;
-/// Times that this function is called.
+/// Calls of that function.
 const ROUNDS: usize = 18;
 
-/// How many extension headers are followed: more than fit in a packet of 9,000 bytes.
+/// Number of extension headers that are followed: more than fit in a packet of 9,000 bytes.
 pub const MAX_EXTENSIONS: usize = STEPS * ROUNDS;
 
-/// How far into a frame a chain is followed, in bytes. A mask, by which the verifier knows it for a bound.
+/// Highest offset in a frame to which a chain is followed, in bytes. As a mask, it is a bound that the verifier
+/// knows.
 const FARTHEST: usize = 0x7fff;
 
-/// How far a chain has been followed, in one word, so that it can cross functions. From the lowest bit: the offset of
+/// Progress along a chain, in one word so that it can be passed between functions. From the lowest bit: the offset of
 /// the next header, its number, a [`Fragment`], and two flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain(u64);
@@ -31,40 +32,41 @@ impl Chain {
     const OPTIONS: u64 = 1 << 42;
     const DONE: u64 = 1 << 43;
 
-    /// The chain that begins at `offset` bytes with a header of that number.
+    /// Starts a chain at `offset` bytes with a header of this number.
     #[inline(always)]
     #[must_use]
     pub(super) const fn new(number: u8, offset: usize) -> Self {
         Self((offset as u64 & 0xffff_ffff) | (number as u64) << Self::NUMBER)
     }
 
-    /// The chain as its word.
+    /// Returns the chain as a word.
     #[inline(always)]
     #[must_use]
     pub const fn to_word(self) -> u64 {
         self.0
     }
 
-    /// The chain of a word.
+    /// Restores the chain from its word.
     #[inline(always)]
     #[must_use]
     pub const fn from_word(word: u64) -> Self {
         Self(word)
     }
 
-    /// Offset of the next header in the frame, in bytes.
+    /// Returns the offset of the next header in the frame, in bytes.
     #[inline(always)]
     pub(super) const fn offset(self) -> usize {
         self.0 as usize & FARTHEST
     }
 
-    /// Number of the next header. If that is an extension header's, the chain can't be read to its end.
+    /// Returns the number of the next header. If it is that of an extension header, the chain can't be read to its
+    /// end.
     #[inline(always)]
     pub(super) const fn protocol(self) -> u8 {
         (self.0 >> Self::NUMBER) as u8
     }
 
-    /// Which part of a datagram the fragment headers say this is.
+    /// Returns the part of a datagram that this is, according to its fragment headers.
     #[inline(always)]
     pub(super) const fn fragment(self) -> Fragment {
         match self.0 >> Self::PART & 0b11 {
@@ -74,13 +76,14 @@ impl Chain {
         }
     }
 
-    /// Whether there were headers other than fragment headers.
+    /// Whether there are headers other than fragment headers.
     #[inline(always)]
     pub(super) const fn has_options(self) -> bool {
         self.0 & Self::OPTIONS != 0
     }
 
-    /// Follows the chain to the transport header, to where a later fragment's ends, or as far as it can be read.
+    /// Follows the chain to the transport header, to the end of a later fragment's headers, or as far as it can be
+    /// read.
     #[inline(always)]
     #[must_use]
     pub fn follow<F: Frame + ?Sized>(mut self, frame: &F, end: usize) -> Self {
@@ -93,7 +96,7 @@ impl Chain {
         self
     }
 
-    /// Follows it by so many headers at most.
+    /// Follows the chain by at most [`STEPS`] headers.
     #[inline(always)]
     #[must_use]
     pub fn next<F: Frame + ?Sized>(mut self, frame: &F, end: usize) -> Self {
@@ -112,7 +115,7 @@ impl Chain {
         self
     }
 
-    /// Passes one header; `None` if that runs past the packet, which ends at `end`.
+    /// Skips one header; `None` if it runs past the packet, which ends at `end`.
     #[inline(always)]
     fn step<F: Frame + ?Sized>(self, frame: &F, end: usize) -> Option<Self> {
         let [next, length, high, low] = frame.load::<[u8; 4]>(self.offset())?;
@@ -121,7 +124,7 @@ impl Chain {
         let length = match number {
             FRAGMENT => {
                 let position = u16::from_be_bytes([high, low]);
-                // A second header makes no whole of a part.
+                // A second fragment header doesn't make a part whole.
                 match (position >> 3, position & 1) {
                     (0, 0) => {}
                     (0, _) => flags = flags & Self::OPTIONS | 1 << Self::PART,
@@ -129,7 +132,7 @@ impl Chain {
                 }
                 8
             }
-            // RFC 4302 section 2.2: in words of four octets, less two.
+            // RFC 4302 section 2.2: the length is in words of four octets, minus two.
             AUTHENTICATION => (usize::from(length) + 2) * 4,
             _ => (usize::from(length) + 1) * 8,
         };

@@ -1,7 +1,7 @@
-//! Link layers of more than two VLAN tags, and PPPoE sessions (RFC 2516).
+//! Link layers with more than two VLAN tags, and PPPoE sessions (RFC 2516).
 //!
-//! Linux takes off any number of tags that name no VLAN (`__netif_receive_skb_core`). They are read as a chain of
-//! extension headers is: see [`super::chain`].
+//! Linux removes any number of tags that name no VLAN (`__netif_receive_skb_core`). They are read in the same way as
+//! a chain of extension headers: see [`super::chain`].
 
 use super::{
     ETHERTYPE, IP, Malformed,
@@ -9,22 +9,22 @@ use super::{
 };
 use crate::frame::Frame;
 
-/// Tags that are read in one function.
+/// Tags read per call.
 const STEPS: usize = 64;
-/// Times that this function is called.
+/// Calls of that function.
 const ROUNDS: usize = 36;
 
-/// How many VLAN tags are read: more than fit in a frame of 9,000 bytes.
+/// Number of VLAN tags that are read: more than fit in a frame of 9,000 bytes.
 pub const MAX_TAGS: usize = STEPS * ROUNDS;
 
 /// Length of a PPPoE session's header, in bytes.
 const SESSION: usize = 6;
-/// PPP's numbers of IPv4 and IPv6 (RFC 1332, RFC 5072).
+/// PPP's protocol numbers for IPv4 and IPv6 (RFC 1332, RFC 5072).
 const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
 
-/// How far a link layer has been read, in one word. From the lowest bit: the offset of what follows, its `EtherType` as it
-/// stands in the frame, a VLAN's identifier, and a flag.
+/// Progress through a link layer, in one word. From the lowest bit: the offset of the next header, its `EtherType` as
+/// it stands in the frame, a VLAN's identifier, and a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deep(u64);
 
@@ -37,14 +37,14 @@ impl Deep {
         Self((offset as u64 & 0xffff_ffff) | (ethertype as u64) << Self::TYPE | (vlan as u64) << Self::VLAN)
     }
 
-    /// The word.
+    /// Returns the word.
     #[inline(always)]
     #[must_use]
     pub const fn to_word(self) -> u64 {
         self.0
     }
 
-    /// From its word.
+    /// Restores the progress from its word.
     #[inline(always)]
     #[must_use]
     pub const fn from_word(word: u64) -> Self {
@@ -63,7 +63,7 @@ impl Deep {
         (self.0 >> Self::VLAN) as u16 & VLAN_ID
     }
 
-    /// Reads on by so many tags at most, or up to where the frame ends.
+    /// Reads at most [`STEPS`] further tags, up to the frame's end.
     #[inline(always)]
     #[must_use]
     pub fn next<F: Frame + ?Sized>(mut self, frame: &F) -> Self {
@@ -80,7 +80,7 @@ impl Deep {
     }
 }
 
-/// The link layer of `frame`, however deep. What is deeper than [`MAX_TAGS`] is [`Network::Buried`].
+/// Parses the link layer of `frame`, however deep. Beyond [`MAX_TAGS`] it returns [`Network::Buried`].
 #[inline(always)]
 pub fn deep_link<F: Frame + ?Sized>(frame: &F) -> Result<Link, Malformed> {
     let ethertype = frame.load(ETHERTYPE).ok_or(Malformed::Link)?;
@@ -102,7 +102,8 @@ pub fn deep_link<F: Frame + ?Sized>(frame: &F) -> Result<Link, Malformed> {
         return Ok(Link { network: Network::of(ethertype), length: offset, vlan, is_deep: true });
     }
     let [high, low] = frame.load::<[u8; 2]>(offset + SESSION).ok_or(Malformed::Link)?;
-    // An odd octet is a whole number, compressed (RFC 1661 section 6.5): Linux takes that even where it wasn't agreed on.
+    // An odd first octet is a whole compressed number (RFC 1661 section 6.5): Linux accepts that even if it was not
+    // negotiated.
     let (number, length) =
         if high & 1 == 1 { (high.into(), 1) } else { (u16::from_be_bytes([high, low]), IP) };
     let network = match number {

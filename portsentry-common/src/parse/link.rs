@@ -32,14 +32,14 @@ pub enum Network {
     Ipv4,
     /// An IPv6 packet.
     Ipv6,
-    /// Nothing that can probe a port.
+    /// Nothing that can carry a probe.
     Other,
-    /// What stands behind more tags than are read: nobody can tell whose packet it is.
+    /// A packet behind more tags than are read: its source is unknown.
     Buried,
 }
 
 impl Network {
-    /// What follows that `EtherType`, as it stands in the frame.
+    /// Returns the network layer of this `EtherType`, as it stands in the frame.
     #[inline(always)]
     pub(crate) fn of(ethertype: u16) -> Self {
         match ethertype {
@@ -53,13 +53,14 @@ impl Network {
 /// The link layer of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// What follows it.
+    /// The network layer behind it.
     pub network: Network,
-    /// Offset of what follows it, in bytes.
+    /// Offset of the network layer, in bytes.
     pub length: usize,
     /// Identifier of the innermost VLAN tag, 0 without one.
     pub vlan: u16,
-    /// It isn't an Ethernet header with two VLAN tags at most, as a frame must begin to be made its own answer.
+    /// Whether it is anything but an Ethernet header with at most two VLAN tags, so that the frame can't be rewritten
+    /// into an answer.
     pub is_deep: bool,
 }
 
@@ -73,13 +74,13 @@ impl Link {
     }
 }
 
-/// Whether that `EtherType`, as it stands in the frame, is a VLAN tag's.
+/// Whether this `EtherType`, as it stands in the frame, is that of a VLAN tag.
 #[inline(always)]
 pub(super) fn is_tag(ethertype: u16) -> bool {
     ethertype == CUSTOMER_TAG || ethertype == SERVICE_TAG
 }
 
-/// The Ethernet header and up to two VLAN tags; `None` where there is more, or less.
+/// Parses the Ethernet header and up to two VLAN tags; `None` if there are more, or the frame is too short.
 #[inline(always)]
 pub(crate) fn near_link<B: Bytes>(frame: B) -> Option<Link> {
     let ethertype = frame.read::<u16>(ETHERTYPE)?;
@@ -94,7 +95,7 @@ pub(crate) fn near_link<B: Bytes>(frame: B) -> Option<Link> {
     Link::near(ethertype, 22, u16::from_be(tag) & VLAN_ID)
 }
 
-/// The link layer of `frame`.
+/// Parses the link layer of `frame`.
 #[inline(always)]
 pub fn link<F: Frame>(frame: &F) -> Result<Link, Malformed> {
     if F::IS_BARE {
@@ -103,10 +104,10 @@ pub fn link<F: Frame>(frame: &F) -> Result<Link, Malformed> {
     near_link(frame.bytes()).map_or_else(|| frame.deep_link(), Ok)
 }
 
-/// That of a frame that begins with its IP header.
+/// Parses the link layer, of length 0, of a frame that begins with its IP header.
 #[inline(always)]
 fn bare<F: Frame>(frame: &F) -> Result<Link, Malformed> {
-    // A word: whether a single octet is there, the compiler asks by halves of pointers.
+    // Read as a word: for a single octet, the compiler checks the bounds with halves of pointers.
     let [version, ..] = frame.read::<[u8; 4]>(0).ok_or(Malformed::Link)?;
     let network = match version >> 4 {
         4 => Network::Ipv4,

@@ -1,8 +1,8 @@
-//! Packets of the common make: no IPv4 options or IPv6 extension headers, no fragments, nothing amiss.
+//! Ordinary packets: without IPv4 options, IPv6 extension headers or fragmentation, and well formed.
 //!
-//! All packets begin with their `EtherType`, whether or not a VLAN tag came before it, so that one load gives that
-//! and the IP header's first fields. Other values are read where they are needed, and on their own: what is read
-//! early or together costs registers.
+//! All packets begin with their `EtherType`, with or without a VLAN tag before it, so that one load returns that and
+//! the IP header's first fields. Other values are read where they are needed, separately: reading them early or
+//! together costs registers.
 
 use super::{
     Parse, TCP, UDP, ipv4, ipv6,
@@ -21,75 +21,76 @@ pub const IP: usize = size_of::<u16>();
 /// A packet's first four bytes, as they lie in memory.
 pub type Beginning = u32;
 
-/// An address family whose plain packets are read by as few loads as it takes.
+/// An address family whose ordinary packets are read with as few loads as possible.
 pub trait Plain: Parse + Gated {
-    /// What says which protocol the packet carries.
+    /// The part of the header that names the transport protocol.
     type Carrier: Copy;
-    /// Where the transport header begins, in bytes.
+    /// Offset of the transport header, in bytes.
     const TRANSPORT: usize;
-    /// From where on the packet's length field counts, in bytes.
+    /// Offset from which the packet's length field counts, in bytes.
     const COUNTED: usize;
 
-    /// Whether the packet is of this family, and as far as this much of it tells, plain.
+    /// Whether the packet is of this family and, as far as these bytes show, ordinary.
     fn begins(beginning: Beginning) -> bool;
 
-    /// Whether a packet of this family's `EtherType` has its fields where a plain one has them.
+    /// Whether a packet of this family's `EtherType` has its fields at their usual offsets.
     fn is_in_place<B: Bytes>(packet: B) -> bool;
 
-    /// How many bits of the IP header's first 64 come after its length field.
+    /// Number of bits after the length field among the IP header's first 64.
     const AFTER_LENGTH: u32;
 
-    /// The packet's length field. Cut out of a word that was swapped as a whole: older verifiers know no bounds of a half
-    /// that was.
+    /// Returns the packet's length field, cut out of a swapped word: older verifiers lose the bounds of a half that
+    /// was swapped.
     #[inline(always)]
     fn length<B: Bytes>(packet: B) -> Option<usize> {
         packet.read(IP).map(|word| usize::from((u64::from_be(word) >> Self::AFTER_LENGTH) as u16))
     }
 
-    /// What decides on the source's bit in the gate.
+    /// Returns the part of the source address that determines its bit in the gate.
     fn prefix<B: Bytes>(packet: B) -> Option<Self::Prefix>;
 
-    /// The part of the packet that says what it carries.
+    /// Returns the part of the header that names the transport protocol.
     fn carrier<B: Bytes>(packet: B) -> Option<Self::Carrier>;
 
-    /// Whether that is TCP, and the packet is plain.
+    /// Whether that is TCP, and the packet is ordinary.
     fn is_tcp(carrier: Self::Carrier) -> bool;
 
-    /// Whether that is UDP, and the packet is plain.
+    /// Whether that is UDP, and the packet is ordinary.
     fn is_udp(carrier: Self::Carrier) -> bool;
 
-    /// Whether the packet is plain.
+    /// Whether the packet is ordinary.
     fn is_plain(carrier: Self::Carrier) -> bool;
 
-    /// Where the packet says it is going.
+    /// Returns the destination address.
     fn destination<B: Bytes>(packet: B) -> Option<Self>;
 
-    /// That address's last two octets, as they lie in memory. They end where the transport header begins.
+    /// Returns the last two octets of the destination address, as they lie in memory. The transport header follows
+    /// them.
     #[inline(always)]
     fn destination_ending<B: Bytes>(packet: B) -> Option<u16> {
         packet.read(Self::TRANSPORT - 2)
     }
 
-    /// The port in the TCP or UDP header that the packet goes to, host byte order.
+    /// Returns the destination port in the TCP or UDP header, host byte order.
     #[inline(always)]
     fn port<B: Bytes>(packet: B) -> Option<u16> {
         packet.read(Self::TRANSPORT + 2).map(u16::from_be)
     }
 
-    /// The part of the TCP header that holds its control bits, or `None` if the packet ends before it.
+    /// Returns the part of the TCP header that holds its control bits; `None` if the packet ends before it.
     #[inline(always)]
     fn tcp<B: Bytes>(packet: B) -> Option<TcpControl> {
         packet.read(Self::TRANSPORT + 12)
     }
 
-    /// Whether nothing is amiss with the packet of that TCP header.
+    /// Whether the packet with this TCP header is well formed.
     #[inline(always)]
     fn is_sound_tcp<B: Bytes>(packet: B, control: TcpControl) -> bool {
         let header = control.header();
         header >= TCP_HEADER && Self::is_sound(packet, |payload| header <= payload)
     }
 
-    /// Whether nothing is amiss with the packet and its UDP header, whose length is the packet's.
+    /// Whether the packet and its UDP header are well formed; the UDP length is the packet's.
     #[inline(always)]
     fn is_sound_udp<B: Bytes>(packet: B) -> bool {
         let Some(datagram) = packet.read(Self::TRANSPORT + 4).map(u16::from_be).map(usize::from) else {
@@ -98,9 +99,8 @@ pub trait Plain: Parse + Gated {
         datagram >= UDP_HEADER && Self::is_sound(packet, |payload| datagram == payload)
     }
 
-    /// Whether the packet's length fits what it carries, and as much is there to be read. Asked after the transport header
-    /// is read: the other way round, the compiler would leave out that header's own check, which the kernel's
-    /// verifier insists on.
+    /// Whether the packet's length fits its content, and all of it can be read. Checked after the transport header is
+    /// read: in the other order the compiler omits that header's own bounds check, which the verifier requires.
     #[inline(always)]
     fn is_sound<B: Bytes>(packet: B, fits: impl Fn(usize) -> bool) -> bool {
         let Some(length) = Self::length(packet) else { return false };
@@ -129,7 +129,7 @@ impl Plain for Ipv4 {
         beginning & SHAPE == PLAIN
     }
 
-    /// Its header's length says.
+    /// Depends on the header's length.
     #[inline(always)]
     fn is_in_place<B: Bytes>(packet: B) -> bool {
         packet.read(IP) == Some(0x45_u8)
@@ -183,7 +183,7 @@ impl Plain for Ipv6 {
         beginning & SHAPE == PLAIN
     }
 
-    /// All have: its header is as long as any.
+    /// Always true: the header's length is fixed.
     #[inline(always)]
     fn is_in_place<B: Bytes>(_: B) -> bool {
         true

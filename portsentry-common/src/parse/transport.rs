@@ -6,8 +6,8 @@ use super::{Datagram, Fragment, Malformed, TCP, UDP, ipv6::is_extension};
 use crate::{address::Address, frame::Frame};
 
 pub(super) const TCP_HEADER: usize = 20;
-/// The part of a TCP header that holds its control bits: fragments are cut at multiples of eight (RFC 791), and Linux
-/// takes no more of others.
+/// Bytes of a TCP header up to its control bits: fragments are cut at multiples of eight (RFC 791), and Linux accepts
+/// no others.
 const TCP_CONTROL: usize = 16;
 pub(super) const UDP_HEADER: usize = 8;
 
@@ -24,33 +24,33 @@ impl TcpFlags {
     pub const RST: u8 = 0x04;
     /// Push.
     pub const PSH: u8 = 0x08;
-    /// The acknowledgement number is meant.
+    /// The acknowledgement number is valid.
     pub const ACK: u8 = 0x10;
-    /// The urgent pointer is meant.
+    /// The urgent pointer is valid.
     pub const URG: u8 = 0x20;
 }
 
-/// The header's length and the control bits, as they lie in a TCP header.
+/// The header length and the control bits, as they lie in a TCP header.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, AnyBitPattern)]
 pub struct TcpControl(u16);
 
 impl TcpControl {
-    /// Length of the header, in bytes.
+    /// Returns the length of the header, in bytes.
     #[inline(always)]
     #[must_use]
     pub fn header(self) -> usize {
         usize::from(self.0.to_ne_bytes()[0] >> 4) * 4
     }
 
-    /// The control bits.
+    /// Returns the control bits.
     #[inline(always)]
     #[must_use]
     pub fn flags(self) -> TcpFlags {
         TcpFlags(self.0.to_ne_bytes()[1])
     }
 
-    /// Whether of the control bits in `mask` those are set that are in `set`. Spares a shift.
+    /// Whether the control bits under `mask` equal `set`. Saves a shift.
     #[inline(always)]
     #[must_use]
     pub fn has(self, mask: u8, set: u8) -> bool {
@@ -63,32 +63,32 @@ impl TcpControl {
 pub enum Transport {
     /// TCP; ports in host byte order.
     Tcp {
-        /// Port that it comes from.
+        /// Source port.
         source_port: u16,
-        /// Port that it goes to.
+        /// Destination port.
         port: u16,
         /// The control bits.
         flags: TcpFlags,
     },
-    /// A first fragment of less than 16 bytes, without TCP's control bits (RFC 1858 section 3.1), which no ordinary
-    /// stack sends; ports in host byte order.
+    /// A first fragment of less than 16 bytes, without TCP's control bits (RFC 1858 section 3.1). No ordinary stack
+    /// sends one. Ports in host byte order.
     TinyTcp {
-        /// Port that it comes from.
+        /// Source port.
         source_port: u16,
-        /// Port that it goes to.
+        /// Destination port.
         port: u16,
     },
     /// UDP; ports in host byte order.
     Udp {
-        /// Port that it comes from.
+        /// Source port.
         source_port: u16,
-        /// Port that it goes to.
+        /// Destination port.
         port: u16,
     },
-    /// None that can be read: an IPv6 chain of extension headers that runs past the packet, or past a first fragment, which
-    /// must hold them all (RFC 8200 section 4.5). No ordinary stack sends that.
+    /// A transport header that can't be read: a chain of IPv6 extension headers runs past the packet, or past a first
+    /// fragment, which must contain the whole chain (RFC 8200 section 4.5). No ordinary stack sends such a packet.
     Hidden,
-    /// Another protocol, or a later fragment: nothing that probes a port.
+    /// Another protocol, or a later fragment: no probe.
     Other,
 }
 
@@ -142,13 +142,13 @@ fn udp<A, F: Frame>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malf
     let words = frame.read::<[u32; 2]>(datagram.transport).ok_or(Malformed::Udp)?;
     let [source_port, port] = ports(words[0]);
     let length = (u32::from_be(words[1]) >> 16) as usize;
-    // Zero stands for a jumbogram (RFC 2675 section 4), which Linux takes as the rest of the packet.
+    // Zero stands for a jumbogram (RFC 2675 section 4): Linux takes the rest of the packet.
     let impossible = length != 0 && length < UDP_HEADER;
     let cut = length > datagram.remaining && datagram.fragment == Fragment::Whole;
     if impossible || cut { Err(Malformed::Udp) } else { Ok(Transport::Udp { source_port, port }) }
 }
 
-/// Source and destination port from the header's first word in wire order.
+/// Returns source and destination port from the header's first word in wire order.
 #[inline(always)]
 fn ports(word: u32) -> [u16; 2] {
     let word = u32::from_be(word);

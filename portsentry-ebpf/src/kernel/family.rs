@@ -1,4 +1,4 @@
-//! Each address family's maps.
+//! The maps of each address family.
 
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_NOEXIST},
@@ -25,18 +25,18 @@ use crate::{
 pub trait Family: Address + Gated + Tuple {
     /// The family's gate.
     fn gate() -> &'static Gate;
-    /// Has what is explained in that tick's moment count, and nothing older; returns what stands for the moment.
+    /// Makes the cache entries of this tick's moment valid, and no older ones; returns the moment's token.
     fn follow(jiffies: u64) -> u64;
-    /// The block of this very address.
+    /// Returns the block of this very address.
     fn blocked(&self) -> Option<*mut Block>;
-    /// The block of the narrowest network that holds the address, unless it is ignored.
+    /// Returns the block of the narrowest network that contains the address, unless the address is ignored.
     #[inline(always)]
     fn blocked_network(self) -> Option<*mut Block> {
         let [high, low] = self.to_mapped().halves();
         let block = blocked_network(u64::from(Self::VERSION), high, low);
         (!block.is_null()).then_some(block)
     }
-    /// The fence around this very address.
+    /// Returns the fence of this very address.
     fn fenced(&self) -> Option<*mut Block>;
     /// Inserts a fence; `flags` as of `bpf_map_update_elem`.
     fn insert_fence(self, block: &Block, flags: u32) -> Result<(), i32>;
@@ -44,30 +44,31 @@ pub trait Family: Address + Gated + Tuple {
     fn remove_fence(self);
     /// Inserts a block; `flags` as of `bpf_map_update_elem`.
     fn insert(self, block: &Block, flags: u32) -> Result<(), i32>;
-    /// What the networks that are never blocked, and those of this host, say of the address.
+    /// Returns the address's relation to this host, by the networks that are never blocked and those of this host.
     fn relation(self) -> Relation;
-    /// The entry that `map` has for an address or its network, by that one's key: see [`Block::prefix`]. It may be over.
+    /// Returns the entry of `map` for an address or its network, by the key of that: see [`Block::prefix`]. It may
+    /// have expired.
     fn held_in<W: Environment>(
         source_and_key: [&Self; 2],
         may_be_alone: bool,
         env: &W,
         map: impl Fn(&Self) -> Option<*mut Block>,
     ) -> Option<*mut Block>;
-    /// The number of the locality that holds the address, if any.
+    /// Returns the number of the locality that contains the address, if any.
     fn local(self) -> Option<u32>;
-    /// Whether the address was explained in `moment` with the port of that place.
+    /// Whether the cache holds the address, with the port of this slot, as benign in `moment`.
     fn is_benign(self, protocol: Protocol, place: usize, moment: u64) -> bool;
-    /// Has it be explained in `moment` with that port.
+    /// Caches the address, with that port, as benign in `moment`.
     fn explain(self, protocol: Protocol, place: usize, moment: u64);
 
-    /// Enters a block unless one stands that isn't over at `now_ns`.
+    /// Enters a block unless one is in force at `now_ns`.
     #[inline(always)]
     fn enter(self, block: &Block, now_ns: u64) -> Entry {
         const EEXIST: i32 = -17;
         match self.insert(block, BPF_NOEXIST) {
             Ok(()) => Entry::Entered,
             Err(EEXIST) => {
-                // SAFETY: a hash map's value stays readable for the program's run.
+                // SAFETY: a hash map's value stays readable while the program runs.
                 let standing = self.blocked().is_some_and(|old| unsafe { stands(&*old, block, now_ns) });
                 if standing {
                     Entry::Already
@@ -79,7 +80,7 @@ pub trait Family: Address + Gated + Tuple {
         }
     }
 
-    /// Enters a fence unless one stands that isn't over at `now_ns`.
+    /// Enters a fence unless one is in force at `now_ns`.
     #[inline(always)]
     fn enter_fence(self, block: &Block, now_ns: u64) -> Entry {
         // SAFETY: as in `enter`.
@@ -91,8 +92,8 @@ pub trait Family: Address + Gated + Tuple {
     }
 }
 
-/// Whether an entry does what a new one would: it isn't over, and not of the first address of a network alone that is to be
-/// held as a whole.
+/// Whether an existing entry makes a new one unnecessary: it is in force, and is not that of a single address where
+/// the new one holds its network.
 #[inline(always)]
 fn stands(old: &Block, new: &Block, now_ns: u64) -> bool {
     !old.is_over(now_ns) && (old.prefix != 0 || new.prefix == 0)
@@ -126,7 +127,7 @@ impl Family for Ipv4 {
 
     #[inline(always)]
     fn remove_fence(self) {
-        // That there is none any more is as well.
+        // A missing entry is no error.
         let _ = maps::FENCED_V4.remove(self);
     }
 
@@ -202,7 +203,7 @@ impl Family for Ipv6 {
 
     #[inline(always)]
     fn remove_fence(self) {
-        // That there is none any more is as well.
+        // A missing entry is no error.
         let _ = maps::FENCED_V6.remove(self);
     }
 
@@ -226,7 +227,7 @@ impl Family for Ipv6 {
         if let Some(block) = map(key) {
             // SAFETY: a field of a map's value.
             let prefix = unsafe { (*block).prefix };
-            // SAFETY: as above. One that is over must not hide that of the address alone.
+            // SAFETY: as above. An expired entry must not hide the entry of the address alone.
             let is_over = || unsafe { (*block).is_over(env.now_ns()) };
             if prefix == 0 && key == source || prefix != 0 && !is_over() && is_stranger(source) {
                 return Some(block);
@@ -259,8 +260,8 @@ impl Family for Ipv6 {
     }
 }
 
-/// A key of a trie that stands for all of its words. Aya's [`Key`] has the same layout, but is packed, so that it would
-/// be put together byte by byte, and a look-up would wait for each.
+/// A trie's key with the full prefix length. Aya's [`Key`] has the same layout but is packed: it would be built byte
+/// by byte, and the look-up would stall on each store.
 #[repr(C)]
 struct Whole<const WORDS: usize> {
     length: u32,
@@ -273,17 +274,18 @@ impl<const WORDS: usize> Whole<WORDS> {
         Self { length: u32::BITS * WORDS as u32, words }
     }
 
-    /// As the key of a trie whose data are that long.
+    /// Returns the key of a trie with data of this length.
     #[inline(always)]
     fn key<K: Pod>(&self) -> &Key<K> {
         const { assert!(size_of::<Key<K>>() == size_of::<Self>()) };
-        // SAFETY: a length, then data, for which any bits do; it is as long, and aligned better.
+        // SAFETY: a length, then data, for which any bits do; it has the same size and a stricter alignment.
         unsafe { &*(&raw const *self).cast() }
     }
 }
 
-/// The block of the narrowest network of that IP version that holds the address of these halves, unless the address is
-/// ignored; null for none. A function of its own, as the keys would take room on the stack of everybody who asks.
+/// Returns the block of the narrowest network of this IP version that contains the address of these halves, unless
+/// the address is ignored; null for none. A separate function, because the keys would take room on every caller's
+/// stack.
 #[inline(never)]
 fn blocked_network(version: u64, high: u64, low: u64) -> *mut Block {
     let address = Ipv6::from_halves([high, low]);
@@ -298,7 +300,7 @@ fn blocked_network(version: u64, high: u64, low: u64) -> *mut Block {
     if relation == Relation::Exempt { core::ptr::null_mut() } else { core::ptr::from_ref(block).cast_mut() }
 }
 
-/// What a value of the ignored maps says: see [`NEIGHBOUR`].
+/// Returns the relation that a value of the ignored maps stands for: see [`NEIGHBOUR`].
 #[inline(always)]
 fn relation(value: Option<&u32>) -> Relation {
     match value {
@@ -308,19 +310,19 @@ fn relation(value: Option<&u32>) -> Relation {
     }
 }
 
-/// Whether `source` is held with its network. A function of its own, for the sake of the stack.
+/// Whether `source` is held by its network. A separate function, to save stack.
 #[inline(never)]
 fn is_stranger(source: &Ipv6) -> bool {
     source.relation() == Relation::Stranger
 }
 
-/// What stands for an address among the explained.
+/// Returns the cache entry of an address.
 #[inline(always)]
 fn explained_v4(address: Ipv4, moment: u64) -> [u64; 1] {
     [u64::from(bytemuck::cast::<_, u32>(address)) | moment]
 }
 
-/// The same for IPv6. The address fills both words: see [`Gate::follow_secretly`].
+/// Returns the cache entry of an IPv6 address, which fills both words: see [`Gate::follow_secretly`].
 #[inline(always)]
 fn explained_v6(address: Ipv6, moment: u64) -> [u64; 2] {
     let [high, low] = address.halves();

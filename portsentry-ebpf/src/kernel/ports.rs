@@ -26,7 +26,7 @@ pub fn is_listed(protocol: Protocol, port: u16) -> bool {
     listed.copied().unwrap_or(0) & mask != 0
 }
 
-/// A port in network byte order, and within its bounds: a number that was swapped has none for Linux 6.1 and 6.12.
+/// Returns a port in network byte order within its bounds: Linux 6.1 and 6.12 know no bounds of a swapped number.
 #[inline(always)]
 pub fn swapped(port: u16) -> usize {
     barrier_var(port.swap_bytes().into()) & usize::from(u16::MAX)

@@ -1,4 +1,4 @@
-//! What is remembered of each source: its probes and its handshakes.
+//! State of each source: its probes and its handshakes.
 
 use aya_ebpf::{bindings::BPF_NOEXIST, btf_maps::LruHashMap};
 use portsentry_common::{
@@ -8,17 +8,17 @@ use portsentry_common::{
 
 use crate::{kernel::Family, maps};
 
-/// What new entries begin as. In the program's data, as they would take much of the stack.
+/// Initial values of new entries, in the program's data because they would take much of the stack.
 static NO_TALLY: Tally = Tally::EMPTY;
 static NO_HANDSHAKES: Handshakes = Handshakes::NONE;
 
-/// Returns the probes of `source`, none at first; nothing if the map has no room.
+/// Returns the probes of `source`, initially none; `None` if the map has no room.
 #[inline(always)]
 pub fn tally<A: Family>(source: A) -> Option<*mut Tally> {
     entry(&maps::SOURCES, source.to_mapped(), &NO_TALLY)
 }
 
-/// Returns the handshakes of `source`, likewise.
+/// Returns the handshakes of `source`, initially none; `None` if the map has no room.
 #[inline(always)]
 pub fn handshakes<A: Family>(source: A) -> Option<*mut Handshakes> {
     entry(&maps::HANDSHAKES, source.to_mapped(), &NO_HANDSHAKES)
