@@ -106,6 +106,8 @@ pub const INTERFACE: &str = "eth0";
 /// The scanner's members are numbered from here, all with the same number of digits: none is another's beginning.
 const FIRST_SOURCE: u16 = 100;
 const LAST_SOURCE: u16 = 254;
+/// No member has this number.
+const NOBODY: u16 = 99;
 
 /// Four network namespaces: a switch, and what is plugged into it.
 #[derive(Debug)]
@@ -169,6 +171,17 @@ impl Lab {
             "link set lo up\n{}{}link set {INTERFACE} up",
             adding(Family::V4.member(number), Family::V4, INTERFACE),
             adding(Family::V6.member(number), Family::V6, INTERFACE),
+        ));
+    }
+
+    /// Has the host send to `network` (IPv4) by way of a neighbour that isn't there. A route to the link itself would fill the
+    /// kernel's table of neighbours, which all namespaces share: others could then learn no address.
+    pub fn route_to_nowhere(&self, network: &str) {
+        let gateway = Family::V4.member(NOBODY);
+        let nobody = hardware_address(NOBODY);
+        self.host.ip(&format!(
+            "neighbour replace {gateway} lladdr {nobody} dev {INTERFACE} nud permanent\n\
+             route add {network} via {gateway} dev {INTERFACE}\n"
         ));
     }
 

@@ -78,7 +78,7 @@ fn a_flood_that_makes_the_kernel_use_cookies_makes_no_proof() {
     let daemon = taking(&lab);
     let wire = Wire::mouth(&lab.scanner);
     // Addresses that nobody has: nothing answers, so nothing leaves the queue.
-    lab.host.ip(&format!("route add 198.18.0.0/16 dev {INTERFACE}\n"));
+    lab.route_to_nowhere("198.18.0.0/16");
     let source = lab.source(Family::V4);
     for number in 0..2000_u32 {
         let from = Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 1).to_bits() + number);

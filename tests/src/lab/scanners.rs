@@ -11,7 +11,7 @@ impl Lab {
         let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
         let (source, host) = (source.to_string(), host.to_string());
         let mut arguments = vec!["-n", "-Pn", "--max-retries", "0", "-oG", "-"];
-        arguments.extend(["--initial-rtt-timeout", "150ms", "--max-rtt-timeout", "150ms"]);
+        arguments.extend(["--initial-rtt-timeout", "600ms", "--max-rtt-timeout", "600ms"]);
         arguments.extend(["-S", &source, "-e", INTERFACE]);
         if host.contains(':') {
             arguments.push("-6");
