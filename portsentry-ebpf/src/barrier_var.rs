@@ -7,8 +7,8 @@ use core::arch::asm;
 #[inline(always)]
 pub fn barrier_var(mut number: usize) -> usize {
     // The register is named because any other operand would have to appear in the template. The template must be
-    // empty: otherwise LLVM assigns it a source line that two instructions share, which the kernel refuses. SAFETY:
-    // no instruction at all.
+    // empty: otherwise LLVM assigns it a source line that two instructions share, which the kernel refuses.
+    // SAFETY: no instruction at all.
     unsafe { asm!("", inlateout("r6") number, options(pure, nomem, nostack, preserves_flags)) };
     number
 }
