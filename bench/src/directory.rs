@@ -1,4 +1,4 @@
-//! Directories on bpffs. They must not outlive the run.
+//! Directories on bpffs. They
 
 use std::{
     fs,

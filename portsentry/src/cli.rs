@@ -14,11 +14,11 @@ use crate::{
     modes::{Mode, Modes},
 };
 
-/// PortSentry 1.2's modes, which have a single dash and more than one letter.
+/// PortSentry 1.2's modes: a single dash and more than one letter.
 const CLASSIC: [&str; 6] = ["-tcp", "-udp", "-stcp", "-sudp", "-atcp", "-audp"];
 const DEFAULT_CONFIG: &str = "/etc/portsentry/portsentry.conf";
 
-/// Catches port scans in the kernel and drops who makes them.
+/// Detects port scans in the kernel and blocks their sources
 #[derive(Clone, Debug, Parser)]
 #[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
 #[command(
@@ -44,12 +44,12 @@ pub struct Cli {
     /// Print the version
     #[arg(short = 'V', long, action = clap::ArgAction::Version)]
     version: Option<bool>,
-    /// What to do instead of watching.
+    /// The command; without one, watch.
     #[command(subcommand)]
     pub verb: Option<Verb>,
 }
 
-/// What is watched, and how: the flags of both PortSentrys.
+/// The flags of both PortSentrys: what to watch, and how.
 #[derive(Clone, Debug, Default, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "they are flags")]
 #[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
@@ -69,36 +69,36 @@ pub struct Flags {
     /// Watch TCP_PORTS and UDP_PORTS without binding them (the default)
     #[arg(long)]
     stealth: bool,
-    /// Take connections to TCP_PORTS and datagrams to UDP_PORTS, and show PORT_BANNER
+    /// Accept connections to TCP_PORTS and datagrams to UDP_PORTS, and send PORT_BANNER
     #[arg(long, conflicts_with = "stealth")]
     connect: bool,
-    /// Accepted for 2.x; XDP serves instead
+    /// Accepted for 2.x and ignored: capture is by XDP
     #[arg(short, long, value_name = "METHOD", hide = true)]
     method: Option<Method>,
     /// Watch this interface; ALL, ALL_NLO (all but loopback) or a name, repeatable
     #[arg(short, long = "interface", value_name = "INTERFACE")]
     interfaces: Vec<String>,
-    /// Where the log goes
+    /// Where to log
     #[arg(short = 'l', long = "logoutput", value_name = "OUTPUT")]
     log_output: Option<Output>,
-    /// Count packets to any address that passes, not only to this host's
+    /// Count packets to any address, not only to this host's
     #[arg(short = 'L', long = "disable-local-check")]
     no_local_check: bool,
-    /// Count packets to ports on which a service listens, too
+    /// Also count packets to ports on which a service listens
     #[arg(short = 'S', long = "disable-service-check")]
     no_service_check: bool,
-    /// Go to the background, and log to syslog unless -l says otherwise
+    /// Run in the background, and log to syslog unless -l says otherwise
     #[arg(short = 'D', long)]
     daemon: bool,
-    /// Log the kernel program's own debugging messages
+    /// Log the kernel program's debug messages
     #[arg(short, long)]
     debug: bool,
-    /// Tell also of probes that nothing is done about, as 2.x's log does
+    /// Also log probes without consequences, as 2.x does
     #[arg(short, long)]
     verbose: bool,
 }
 
-/// How 2.x captured packets.
+/// 2.x's capture methods.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Method {
     Pcap,
@@ -113,7 +113,7 @@ enum Output {
 }
 
 impl Cli {
-    /// Reads the program's arguments, its name first; `clap` has the words for what is wrong with them.
+    /// Reads the program's arguments, its name first; `clap` words the errors.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut cli = Self::try_parse_from(arguments.into_iter().map(|argument| {
             let is_classic = CLASSIC.iter().any(|mode| argument == *mode);
@@ -122,14 +122,14 @@ impl Cli {
         if let Some(Verb::Run(flags)) = cli.verb.take_if(|verb| matches!(verb, Verb::Run(_))) {
             cli.flags.add(*flags);
         }
-        // A process in the background is somewhere else when it reads the file again.
+        // A background process reads the file again from another directory.
         if let Ok(path) = std::path::absolute(&cli.config_file) {
             cli.config_file = path;
         }
         Ok(cli)
     }
 
-    /// The modes asked for: 2.x's unless one of 1.2's is named.
+    /// Returns the requested modes: 2.x's unless one of 1.2's is named.
     #[must_use]
     pub fn modes(&self) -> Modes {
         let classic = [
@@ -147,9 +147,9 @@ impl Cli {
         named.chain(connect).chain(stealth).collect()
     }
 
-    /// Puts what the command line says over what `config` says.
+    /// Overrides `config` with the command line.
     pub fn override_config(&self, config: &mut Config) {
-        // A word means more than any name beside it.
+        // A keyword covers more than any name beside it.
         let has = |word: &str| self.flags.interfaces.iter().any(|name| name == word);
         if has("ALL") || has("any") {
             config.interfaces = Interfaces::All;
@@ -176,13 +176,13 @@ impl Cli {
         }
     }
 
-    /// Whether to go to the background: on demand, and with 1.2's flags unless the log is to be seen.
+    /// Whether to run in the background: on request, and with 1.2's flags unless the log goes to standard output.
     #[must_use]
     pub fn is_background(&self, config: &Config) -> bool {
         self.flags.daemon || (self.is_classic() && config.log_output != LogOutput::Stdout)
     }
 
-    /// Whether the kernel program's own debugging messages are wanted.
+    /// Whether to log the kernel program's debug messages.
     #[must_use]
     pub const fn is_debugged(&self) -> bool {
         self.flags.debug
@@ -195,7 +195,7 @@ impl Cli {
 }
 
 impl Flags {
-    /// Adds what stands behind `run` to what stands before it.
+    /// Adds the flags behind `run` to those before it.
     fn add(&mut self, behind: Self) {
         for (flag, more) in [
             (&mut self.tcp, behind.tcp),

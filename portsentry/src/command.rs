@@ -1,4 +1,4 @@
-//! What the command line starts: a file a command.
+//! The commands of the command line, one file each.
 
 mod background;
 mod block;
@@ -22,7 +22,7 @@ use crate::{
     exit::Exit,
 };
 
-/// Does what the command line says. What goes wrong is said on standard error.
+/// Runs the command. Errors go to standard error.
 #[must_use]
 pub fn run(cli: &Cli) -> Exit {
     match &cli.verb {

@@ -1,4 +1,4 @@
-//! What is said at the control socket: one line of JSON each way, by version.
+//! The protocol of the control socket: one line of JSON each way, with a version.
 
 pub mod client;
 
@@ -10,41 +10,41 @@ use serde_json::{Value, json};
 
 use crate::{instant::Time, kernel::Waiting};
 
-/// The protocol's version: the member `v` of each line. Within a version, answers may gain members.
+/// Version of the protocol: the member `v` of each line. Within a version, answers may gain members.
 pub const VERSION: u64 = 1;
-/// Bytes of a request at the most, its line end included.
+/// Maximum length of a request in bytes, including its line end.
 pub const LONGEST: usize = 4096;
 
-/// What is asked.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Request {
-    /// How the daemon is. The only one for everybody.
+    /// Return the daemon's state. Any user may request it.
     Status {},
     /// Block these sources, all or none.
     Block {
-        /// Whom.
+        /// The sources.
         addresses: Vec<IpAddr>,
-        /// For how long; for good without.
+        /// Duration; without it the block is permanent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seconds: Option<u64>,
-        /// Why, in the administrator's words.
+        /// The administrator's reason.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// Let these sources in.
+    /// Unblock these sources.
     Unblock {
-        /// Whom.
+        /// The sources.
         addresses: Vec<IpAddr>,
     },
-    /// Read the configuration again.
+    /// Reload the configuration.
     Reload {},
     /// Log a summary.
     Summary {},
 }
 
 impl Request {
-    /// What `line` asks.
+    /// Reads a request.
     pub fn read(line: &[u8]) -> Result<Self, Refusal> {
         let malformed = |problem: String| Refusal::new(Code::Malformed, problem);
         let value: Value = serde_json::from_slice(line).map_err(|error| malformed(error.to_string()))?;
@@ -60,7 +60,7 @@ impl Request {
         serde_json::from_value(members.into()).map_err(|error| malformed(error.to_string()))
     }
 
-    /// What a client's `line` asks, if that may be asked by root, or by somebody else.
+    /// Reads a client's request, and refuses it if the client may not make it.
     pub fn admit(line: &[u8], is_root: bool) -> Result<Self, Refusal> {
         if line.len() > LONGEST {
             let problem = format!("a request has {LONGEST} bytes at the most");
@@ -73,7 +73,7 @@ impl Request {
         Ok(request)
     }
 
-    /// As a line.
+    /// Returns the request as a line.
     #[must_use]
     pub fn line(&self) -> String {
         let mut value = serde_json::to_value(self).unwrap_or_default();
@@ -81,22 +81,22 @@ impl Request {
         format!("{value}\n")
     }
 
-    /// Whether it changes nothing.
+    /// Whether the request changes nothing.
     #[must_use]
     pub const fn only_looks(&self) -> bool {
         matches!(self, Self::Status {})
     }
 }
 
-/// Why nothing was done.
+/// A refused or failed request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// What kind of reason it is.
+    /// Kind of reason.
     pub code: Code,
     /// The reason.
     pub message: String,
-    /// Each thing that is in the way, where there are several.
+    /// The obstacles, if there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<String>,
 }
@@ -105,36 +105,36 @@ pub struct Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
-    /// The line makes no sense.
+    /// The line can't be understood.
     Malformed,
     /// The line is longer than [`LONGEST`].
     TooLong,
-    /// It did not come in time.
+    /// The line did not arrive in time.
     TooSlow,
-    /// The line is of a version that this daemon doesn't speak.
+    /// The line's version is not supported.
     Version,
-    /// Only root may ask that.
+    /// Only root may request that.
     Forbidden,
-    /// Too many ask, or the daemon is behind.
+    /// There are too many requests, or the daemon is behind.
     Busy,
-    /// It can't be done as asked, and nothing was.
+    /// The request can't be fulfilled; nothing was changed.
     Refused,
-    /// It was tried and failed.
+    /// An attempt failed.
     Failed,
 }
 
 impl Refusal {
-    /// For one reason.
+    /// Creates a refusal for one reason.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), details: Vec::new() }
     }
 }
 
-/// What comes of a request: what was done or is known, or why not.
+/// The result of a request, or the refusal.
 pub type Answer = Result<Value, Refusal>;
 
-/// An answer as a line.
+/// Returns an answer as a line.
 #[must_use]
 pub fn line(answer: &Answer) -> String {
     let value = match answer {
@@ -144,7 +144,7 @@ pub fn line(answer: &Answer) -> String {
     format!("{value}\n")
 }
 
-/// What `line` answers.
+/// Reads an answer.
 pub fn answer(line: &[u8]) -> Answer {
     #[derive(Deserialize)]
     struct Line {
@@ -162,49 +162,49 @@ pub fn answer(line: &[u8]) -> Answer {
     }
 }
 
-/// How a daemon is.
+/// The daemon's state.
 #[derive(Clone, Debug, Serialize)]
 pub struct Health {
-    /// Sources held, by the files.
+    /// Number of blocked and fenced sources, according to the files.
     pub held: usize,
     /// Interfaces watched.
     pub interfaces: Vec<String>,
-    /// Interfaces that are to be watched and can't be, or aren't there.
+    /// Interfaces that should be watched, but can't be or don't exist.
     pub not_watched: Vec<Unwatched>,
-    /// Interfaces that needn't be watched.
+    /// Interfaces that need not be watched.
     pub left_out: Vec<Unwatched>,
-    /// Why not all own, ignored and watched networks are in effect; `None` if they are.
+    /// Reason why not all own, ignored and watched networks are in effect; `None` if they are.
     pub scope: Option<String>,
     /// The kernel program's counters since the maps were made.
     #[serde(serialize_with = "by_name")]
     pub counters: Counters,
-    /// The ring's size and what waits in it, in bytes; `None` if that can't be read.
+    /// The ring's size and its unread data, in bytes; `None` if that can't be read.
     pub ring: Option<Waiting>,
-    /// Probes left out because the files were behind.
+    /// Probes skipped because the files were behind.
     pub lost: u64,
-    /// The last thing that went wrong.
+    /// The last error.
     pub last_error: Option<Trouble>,
 }
 
-/// An interface that isn't watched.
+/// An interface that is not watched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unwatched {
     /// Its name.
     pub interface: String,
-    /// Why it isn't.
+    /// The reason.
     pub reason: String,
 }
 
-/// Something that went wrong.
+/// An error and its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Trouble {
-    /// When.
+    /// Time of the error.
     pub time: Time,
-    /// What.
+    /// The error.
     pub message: String,
 }
 
-/// The counters as an object.
+/// Serialises the counters as an object.
 pub fn by_name<S: Serializer>(counters: &Counters, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(COUNTERS.iter().map(|(counter, name, _)| (name, counters.get(*counter))))
 }

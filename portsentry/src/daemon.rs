@@ -32,30 +32,30 @@ use crate::{
     sandbox::{self, Sandbox},
 };
 
-/// What a daemon is started with.
+/// The options of a daemon.
 #[derive(Debug)]
 pub struct Options {
-    /// The configuration, with what the command line says put over it.
+    /// The configuration, overridden by the command line.
     pub config: Config,
-    /// Which ports are watched.
+    /// The watched ports.
     pub modes: Modes,
     /// The ignore file's networks.
     pub ignored: Vec<IpNet>,
-    /// Whom the block list names.
+    /// The block list.
     pub listed: BlockList,
-    /// Log the kernel program's own debugging messages.
+    /// Whether to log the kernel program's debug messages.
     pub debug: bool,
-    /// What the files are to be warned of, each in a line; to be logged where nobody sees standard error.
+    /// Warnings about the files, one line each; logged if standard error is not visible.
     pub warnings: Vec<String>,
 }
 
-/// Reads the options anew; otherwise what is wrong with them, each line for the log.
+/// Reads the options again; on failure returns the problems, one line each for the log.
 pub type Reread<'a> = dyn Fn() -> Result<Options, Vec<String>> + 'a;
 
-/// Why a daemon did not start, or stopped by itself.
+/// Reasons why a daemon did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Something at the kernel boundary.
+    /// An error at the kernel boundary.
     #[error(transparent)]
     Kernel(#[from] kernel::Error),
     /// The host's interfaces and addresses could not be read.
@@ -64,24 +64,24 @@ pub enum Error {
     /// Privileges could not be given up.
     #[error("entering the sandbox (SANDBOX=\"0\" goes without): {0}")]
     Sandbox(#[from] sandbox::Error),
-    /// Anything else that the system refused.
+    /// Another error of the system.
     #[error("{what}: {source}")]
     System {
-        /// What was tried.
+        /// The operation that failed.
         what: &'static str,
-        /// What the system answered.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// Runs until a signal to stop. `active` is called once everything is watched.
+/// Runs until a signal to stop. Calls `active` once everything is watched.
 pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce()) -> Result<(), Error> {
     let listening = Signals::new();
     let mut signals = listening.map_err(|source| Error::System { what: "listening to signals", source })?;
     let sandbox = Sandbox::default();
     let reread = || {
         notify::reloading();
-        // A new configuration is in effect once the next session has begun.
+        // A new configuration takes effect with the next session.
         let admitted = |options: Options| sandbox.admits(&options.config).map(|()| options);
         reread().and_then(admitted).inspect_err(|_| notify::ready())
     };
@@ -118,7 +118,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
     };
     loop {
         server.follow(options.config.metrics_listen, &lasting.stats);
-        // What can't be asked is taken to be as it was: nobody else.
+        // If the other processes can't be asked, they count as unchanged: none.
         let Lasting { claims, control, .. } = &mut lasting;
         let others = || claims.others(&options.config.pin_path).unwrap_or_default();
         let (new, begin) = match session.serve((&mut signals, control), &reread, &others).await? {

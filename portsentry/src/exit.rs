@@ -2,17 +2,17 @@
 
 use std::process::ExitCode;
 
-/// How a command ended.
+/// The result of a command.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// As asked.
+    /// Success.
     Success = 0,
-    /// Something failed that is none of the below.
+    /// A failure other than those below.
     Failure = 1,
-    /// The command line makes no sense.
+    /// The command line is invalid.
     Usage = 2,
-    /// The configuration is wrong.
+    /// The configuration is invalid.
     Configuration = 3,
     /// The kernel, an interface or missing privileges prevent it.
     Kernel = 4,

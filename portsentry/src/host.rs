@@ -19,21 +19,21 @@ pub use link::{Link, Name, Running};
 pub use observer::Observer;
 pub use resolvers::RESOLVERS;
 
-/// The host at one moment.
+/// A snapshot of the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Host {
     /// Its interfaces, by index.
     pub links: BTreeMap<u32, Link>,
     /// Its addresses on all of them.
     pub addresses: BTreeSet<IpAddr>,
-    /// Networks that are local by a route (`ip route add local`), with or without an address on an interface.
+    /// Networks that a route makes local (`ip route add local`), with or without an address on an interface.
     pub local_routes: BTreeSet<IpNet>,
-    /// The broadcast addresses of the networks that it is in.
+    /// Broadcast addresses of the host's networks.
     pub broadcasts: BTreeSet<IpAddr>,
     /// The next hops of its routes.
     pub gateways: BTreeSet<IpAddr>,
     /// Its name servers.
     pub resolvers: BTreeSet<IpAddr>,
-    /// IPv6 networks of the links that it is on.
+    /// IPv6 networks of the host's links.
     pub neighbours: BTreeSet<IpNet>,
 }

@@ -1,16 +1,16 @@
-//! Moments as programs read them.
+//! Times in the formats that programs read.
 
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A time that programs read as RFC 3339 has it, in UTC and whole seconds.
+/// A time, serialised for programs as RFC 3339, in UTC and whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub SystemTime);
 
 impl Time {
-    /// The current one.
+    /// Returns the current time.
     #[must_use]
     pub fn now() -> Self {
         Self(SystemTime::now())
@@ -31,13 +31,14 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
-/// A time for programs (RFC 3339), in whole seconds.
+/// Formats a time for programs (RFC 3339), in whole seconds.
 #[must_use]
 pub fn universal(time: SystemTime) -> String {
     stamp(time).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Rounds to the second, as a block's times are the kernel's counted back from now, which never comes out the same.
+/// Rounds to the second: a block's times are the kernel's, counted back from now, and differ slightly at each
+/// conversion.
 #[must_use]
 pub fn stamp(time: SystemTime) -> Timestamp {
     let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);

@@ -1,4 +1,4 @@
-//! The kernel program and its maps, as the daemon sees them. The only room that knows aya.
+//! The kernel program and its maps, as the daemon uses them. The only room that uses aya.
 
 mod batch;
 pub mod bitmap;

@@ -1,6 +1,6 @@
-//! The PortSentry daemon, as a library that its binary and the tests share.
+//! The PortSentry daemon, as a library for its binary and the tests.
 //!
-//! A probe's way through it is one-directional: `kernel` (ring) -> `policy` -> `sink`; `daemon` joins them.
+//! A probe passes through it in one direction: `kernel` (ring) -> `policy` -> `sink`; `daemon` joins them.
 
 pub mod cli;
 pub mod command;

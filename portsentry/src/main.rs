@@ -9,7 +9,7 @@ fn main() -> ExitCode {
         Ok(cli) => command::run(&cli).into(),
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };
-            // Nothing is left to be told to if even this can't be written.
+            // If this can't be written, nothing can.
             let _ = error.print();
             exit.into()
         }

@@ -1,4 +1,4 @@
-//! What Prometheus and health checks are told, over HTTP.
+//! Metrics for Prometheus and health checks, over HTTP.
 
 mod exposition;
 mod http;

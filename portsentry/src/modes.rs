@@ -1,4 +1,4 @@
-//! What is watched, and how: the modes of PortSentry 1.2, any of them together.
+//! The modes of PortSentry 1.2, in any combination.
 
 use portsentry_common::classify::Protocol;
 
@@ -8,17 +8,17 @@ use crate::config::LogFormat;
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Connections to `TCP_PORTS` are taken.
+    /// Accepts connections to `TCP_PORTS`.
     Tcp,
-    /// Datagrams to `UDP_PORTS` are taken.
+    /// Accepts datagrams to `UDP_PORTS`.
     Udp,
-    /// `TCP_PORTS` are watched.
+    /// Watches `TCP_PORTS`.
     Stcp,
-    /// `UDP_PORTS` are watched.
+    /// Watches `UDP_PORTS`.
     Sudp,
-    /// The ports below `ADVANCED_PORTS_TCP` are watched.
+    /// Watches the ports below `ADVANCED_PORTS_TCP`.
     Atcp,
-    /// The ports below `ADVANCED_PORTS_UDP` are watched.
+    /// Watches the ports below `ADVANCED_PORTS_UDP`.
     Audp,
 }
 
@@ -26,7 +26,7 @@ pub enum Mode {
 pub const MODES: [Mode; 6] = [Mode::Tcp, Mode::Udp, Mode::Stcp, Mode::Sudp, Mode::Atcp, Mode::Audp];
 
 impl Mode {
-    /// As 1.2 calls it, in flags, files and `$MODE$`.
+    /// Returns 1.2's name, as used in flags, files and `$MODE$`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -45,30 +45,31 @@ impl Mode {
 pub struct Modes(u8);
 
 impl Modes {
-    /// Whether a mode is among them.
+    /// Whether the set contains `mode`.
     #[must_use]
     pub const fn has(self, mode: Mode) -> bool {
         self.0 & 1 << mode as u8 != 0
     }
 
-    /// These and those.
+    /// Returns the union of two sets.
     #[must_use]
     pub const fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Each of them.
+    /// Returns each mode.
     pub fn iter(self) -> impl Iterator<Item = Mode> {
         MODES.into_iter().filter(move |mode| self.has(*mode))
     }
 
-    /// Whether connections (or datagrams) to the listed ports are taken. Watching them shows more, and goes before.
+    /// Whether connections (or datagrams) to the listed ports are accepted. Watching shows more, and takes
+    /// precedence.
     #[must_use]
     pub const fn is_connect(self, protocol: Protocol) -> bool {
         match protocol {
@@ -77,7 +78,7 @@ impl Modes {
         }
     }
 
-    /// Whether the listed ports are of interest, either way.
+    /// Whether the listed ports are watched or accepted.
     #[must_use]
     pub const fn is_listed(self, protocol: Protocol) -> bool {
         match protocol {
@@ -95,7 +96,7 @@ impl Modes {
         }
     }
 
-    /// What `$MODE$` stands for in `format` where a probe of `protocol` led to the action.
+    /// Returns the value of `$MODE$` in `format` for a probe of `protocol`.
     #[must_use]
     pub const fn name(self, protocol: Protocol, format: LogFormat) -> &'static str {
         let is_connect = self.is_connect(protocol);

@@ -1,6 +1,6 @@
-//! Netlink sockets: dumps of the kernel's objects, and its messages about changes (netlink(7)).
+//! Netlink sockets: dumps of the kernel's objects, and messages about changes (netlink(7)).
 //!
-//! Written by hand: the crates that exist take interface names for UTF-8, and can't send the filters of
+//! Hand-written, because existing crates require interface names in UTF-8 and can't send the filters of
 //! `sock_diag(7)`.
 
 mod attributes;
@@ -31,7 +31,8 @@ pub use self::{
     message::Message,
 };
 
-/// Bytes for one read. The kernel fills at most 32 KiB, unless one interface alone takes more (`net/netlink/af_netlink.c`).
+/// Size of the read buffer in bytes. The kernel fills at most 32 KiB, unless one interface alone needs more
+/// (`net/netlink/af_netlink.c`).
 const BUFFER: usize = 256 << 10;
 
 /// A socket of one netlink protocol.
@@ -42,17 +43,17 @@ pub struct Socket {
     sequence: u32,
 }
 
-/// How the kernel ended a dump.
+/// End of a dump.
 #[derive(Debug)]
 pub struct End {
     /// Whether objects changed while they were listed (`NLM_F_DUMP_INTR`).
     pub has_changed: bool,
-    /// Why the kernel broke the dump off (the body of `NLMSG_DONE`).
+    /// The kernel's reason for breaking off the dump (the body of `NLMSG_DONE`).
     pub failure: Option<io::Error>,
 }
 
 impl Socket {
-    /// Opens a socket whose dumps wait at most `patience` for the kernel's next message; without one, as long as it takes.
+    /// Opens a socket whose dumps wait at most `patience` for the kernel's next message; `None` for no limit.
     pub fn open(protocol: SockProtocol, patience: Option<Duration>) -> io::Result<Self> {
         let descriptor = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
         if let Some(patience) = patience {
@@ -67,13 +68,13 @@ impl Socket {
         Ok(bind(self.descriptor.as_raw_fd(), &NetlinkAddr::new(0, groups))?)
     }
 
-    /// Sets how many bytes of unread messages the kernel keeps, where this process has the privilege (`SO_RCVBUFFORCE`).
-    /// Without it the kernel's default stands.
+    /// Sets the size of the receive buffer in bytes, if this process has the privilege (`SO_RCVBUFFORCE`). Otherwise
+    /// the kernel's default stays.
     pub fn enlarge(&self, bytes: usize) {
         let _ = setsockopt(&self.descriptor, sockopt::RcvBufForce, &bytes);
     }
 
-    /// Asks for all objects that a request of that type and body describes, and calls `each` for every message.
+    /// Requests all objects of this type and body, and calls `each` for every message.
     pub fn dump(&mut self, (kind, body): (u16, &[u8]), each: &mut dyn FnMut(Message<'_>)) -> io::Result<End> {
         self.sequence = self.sequence.wrapping_add(1);
         let request = request(kind, self.sequence, body)?;
@@ -85,7 +86,7 @@ impl Socket {
                 received => received?,
             };
             for (sequence, message) in messages(self.buffer.get(..length).unwrap_or_default()) {
-                // Left over from a dump that ran out of patience.
+                // Left over from a dump that timed out.
                 if sequence != self.sequence {
                     continue;
                 }
@@ -101,8 +102,8 @@ impl Socket {
         }
     }
 
-    /// Like [`Socket::dump`], but calls `take` for the bodies of messages of the `wanted` type alone, and returns an error if the
-    /// kernel breaks the dump off. Objects may change meanwhile.
+    /// Like [`Socket::dump`], but calls `take` only for the bodies of messages of the `wanted` type, and returns an
+    /// error if the kernel breaks off the dump. Objects may change meanwhile.
     pub fn list(
         &mut self,
         request: (u16, &[u8]),
@@ -117,7 +118,8 @@ impl Socket {
         end.failure.map_or(Ok(()), Err)
     }
 
-    /// Calls `each` for every message that waits, up to a bound. Returns whether none is left; `ENOBUFS` means that some were lost.
+    /// Calls `each` for every pending message, up to a limit. Returns whether none is left; `ENOBUFS` means that some
+    /// were lost.
     pub fn receive(&mut self, each: &mut dyn FnMut(Message<'_>)) -> io::Result<bool> {
         const READS: usize = 64;
         for _ in 0..READS {
@@ -160,7 +162,7 @@ mod tests {
     #[test]
     fn a_request_that_the_kernel_refuses_is_an_error() {
         let mut socket = Socket::open(SockProtocol::NetlinkSockDiag, Some(Duration::from_secs(5))).unwrap();
-        // A message type that sock_diag has not.
+        // A message type that sock_diag does not have.
         let error = socket.dump((99, &[0; 4]), &mut |_| ()).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "{error}");
     }

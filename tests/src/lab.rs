@@ -1,7 +1,5 @@
 //! A laboratory of network namespaces: a host that is scanned, a scanner and a bystander on one network, with real
 //! programs in them.
-//!
-//! It must not touch the machine's own network, nor outlive the test that made it.
 
 #![allow(clippy::must_use_candidate, reason = "a laboratory's functions are called for what they do")]
 

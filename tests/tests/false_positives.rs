@@ -1,4 +1,4 @@
-//! What must never be taken for a scan, and who must never be blocked.
+//! What
 
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 

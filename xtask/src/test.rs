@@ -1,5 +1,4 @@
-//! `cargo xtask test`: every test, or those that a filter means, with what they take. Without a filter it must not leave any
-//! out.
+//! `cargo xtask test`: every test, or those that a filter means, with what they take. Without a filter it
 
 use std::{ffi::OsString, process::Command, thread};
 

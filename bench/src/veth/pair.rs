@@ -1,4 +1,4 @@
-//! Two network namespaces joined by a veth pair. They must not outlive the run.
+//! Two network namespaces joined by a veth pair. They
 
 use std::{
     process,

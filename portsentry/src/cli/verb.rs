@@ -1,4 +1,4 @@
-//! The commands beside the two PortSentrys' flags, and what they take.
+//! The commands beside the two PortSentrys' flags, and their arguments.
 
 use std::{net::IpAddr, str::FromStr, time::Duration};
 
@@ -9,48 +9,48 @@ use jiff::{Span, SpanRelativeTo, Timestamp, Zoned, civil::DateTime, tz::TimeZone
 
 use super::Flags;
 
-/// The longest block but one for good, in seconds: a hundred years.
+/// Longest block that is not permanent, in seconds: a hundred years.
 const LONGEST_TERM: u64 = 100 * 365 * 86400;
 
 /// Commands beside the flags of the two PortSentrys.
 #[derive(Clone, Debug, Subcommand)]
 #[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
 pub enum Verb {
-    /// Watch, as without a command, and with the same flags
+    /// Watch: what portsentry does without a command, with the same flags
     Run(Box<Flags>),
-    /// Say whether the configuration is right, and what would be watched, blocked and run
+    /// Validate the configuration, and print what would be watched, blocked and run
     Check(Check),
-    /// List the blocked and the fenced sources, also while no daemon runs
+    /// List blocked and fenced sources, also without a running daemon
     List(List),
-    /// Say whether enforcement is attached (exit status 0) or not (1), and what was counted
+    /// Print whether enforcement is attached (exit status 0) or not (1), and the counters
     Status(Status),
-    /// Show everything that is known of an address: whether it is held, why, and the packets that led to it
+    /// Explain the state of an address: whether it is blocked or fenced, why, and the packets that led to it
     Why(Why),
-    /// Watch what comes and what is dropped, live, also while no daemon runs
+    /// Watch probes and dropped packets live, also without a running daemon
     Top(Top),
-    /// Block addresses, also while no daemon runs
+    /// Block addresses, also without a running daemon
     Block(Block),
-    /// Unblock addresses, also while no daemon runs
+    /// Unblock addresses, also without a running daemon
     Unblock(Unblock),
-    /// Show what was done to whom, from the history file
+    /// Print past blocks and fences from the history file
     History(History),
-    /// End the daemon if one runs, detach from every interface and remove all pins
+    /// Stop the daemon if one runs, detach from every interface and remove all pins
     Down(Down),
-    /// Say before attaching what speaks for and against it here (exit status 1 if something prevents it)
+    /// Check before attaching whether PortSentry can run here (exit status 1 if something prevents it)
     Doctor(Doctor),
     /// Print completions for a shell
     Completions {
-        /// Which
+        /// The shell
         shell: Shell,
     },
     /// Print the manual page, in roff
     Man {
-        /// Of this command alone, or of portsentry.conf
+        /// The command to document, or portsentry.conf
         command: Option<String>,
     },
 }
 
-/// What `check` takes.
+/// Arguments of `check`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Check {
     /// Print JSON, for programs
@@ -58,7 +58,7 @@ pub struct Check {
     pub json: bool,
 }
 
-/// What `list` takes.
+/// Arguments of `list`.
 #[derive(Clone, Debug, Args)]
 pub struct List {
     /// Only sources in this state
@@ -67,10 +67,10 @@ pub struct List {
     /// Only sources in this network, such as 192.0.2.0/24
     #[arg(long, value_parser = network)]
     pub network: Option<IpNet>,
-    /// Only sources whose last probe was of a kind whose name has this in it, in any case: syn, xmas, udp
+    /// Only sources whose last probe's kind contains this text, in any case: syn, xmas, udp
     #[arg(long)]
     pub kind: Option<String>,
-    /// In which order
+    /// Sort order
     #[arg(long, value_enum, default_value_t = Sort::Since)]
     pub sort: Sort,
     /// Print JSON, for programs
@@ -78,7 +78,7 @@ pub struct List {
     pub json: bool,
 }
 
-/// What `status` takes.
+/// Arguments of `status`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Status {
     /// Print JSON, for programs
@@ -86,16 +86,16 @@ pub struct Status {
     pub json: bool,
 }
 
-/// What `block` takes.
+/// Arguments of `block`.
 #[derive(Clone, Debug, Args)]
 pub struct Block {
     /// IPv4 or IPv6 addresses, or networks such as 192.0.2.0/24
     #[arg(required = true, value_name = "ADDRESS", value_parser = network)]
     pub addresses: Vec<IpNet>,
-    /// For how long, as 90s, 2h or 3days; for good without
+    /// Duration, such as 90s, 2h or 3days; without it the block is permanent
     #[arg(long = "for", value_name = "TIME", value_parser = term)]
     pub term: Option<Duration>,
-    /// Why, for the blocked file and `why`
+    /// Reason, for the blocked file and `why`
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
     /// Print JSON, for programs
@@ -103,7 +103,7 @@ pub struct Block {
     pub json: bool,
 }
 
-/// What `unblock` takes.
+/// Arguments of `unblock`.
 #[derive(Clone, Debug, Args)]
 pub struct Unblock {
     /// IPv4 or IPv6 addresses, or networks such as 192.0.2.0/24
@@ -114,7 +114,7 @@ pub struct Unblock {
     pub json: bool,
 }
 
-/// What `why` takes.
+/// Arguments of `why`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Why {
     /// An IPv4 or IPv6 address
@@ -124,13 +124,13 @@ pub struct Why {
     pub json: bool,
 }
 
-/// What `top` takes.
+/// Arguments of `top`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Top {
-    /// Seconds between two looks
+    /// Seconds between updates
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub interval: u64,
-    /// Print one frame as text after one interval, and end
+    /// Print one frame as text after one interval, and exit
     #[arg(long)]
     pub once: bool,
     /// Print that frame as JSON, for programs
@@ -138,10 +138,10 @@ pub struct Top {
     pub json: bool,
 }
 
-/// What `down` takes.
+/// Arguments of `down`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Down {
-    /// Seconds that the daemon may take to end
+    /// Seconds to wait for the daemon to stop
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub patience: u64,
     /// Print JSON, for programs
@@ -149,17 +149,18 @@ pub struct Down {
     pub json: bool,
 }
 
-/// What `history` takes.
+/// Arguments of `history`.
 #[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
 #[derive(Clone, Debug, Args)]
 pub struct History {
     /// Only this address, or addresses in this network
     #[arg(long, value_parser = network)]
     pub address: Option<IpNet>,
-    /// Only what came later: a time (2026-11-23, 2026-11-23T10:00, with or without Z) or how long ago (2h, 3days)
+    /// Only entries since this time (2026-11-23, 2026-11-23T10:00, with or without Z) or for this long (2h, 3days)
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<Timestamp>,
-    /// Only probes of a kind whose name has this in it, in any case: syn, xmas, udp; that of 1.2's lines is in `EVIDENCE_FILE`
+    /// Only probes whose kind contains this text, in any case: syn, xmas, udp (for 1.2's lines it is read from
+    /// `EVIDENCE_FILE`)
     #[arg(long)]
     pub kind: Option<String>,
     /// Only entries of this action
@@ -170,7 +171,7 @@ pub struct History {
     pub json: bool,
 }
 
-/// What `doctor` takes.
+/// Arguments of `doctor`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Doctor {
     /// Print JSON, for programs
@@ -178,50 +179,50 @@ pub struct Doctor {
     pub json: bool,
 }
 
-/// What the history tells of.
+/// Actions in the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum HistoryAction {
-    /// All packets were dropped from then on
+    /// The source was blocked: all its packets were dropped
     Blocked,
-    /// It could open nothing from then on
+    /// The source was fenced: its new connections were dropped
     Fenced,
-    /// It was left alone, as configured
+    /// The source was only reported, as configured
     Reported,
 }
 
-/// What may be done to a source.
+/// State of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// All its packets are dropped
     Blocked,
-    /// It can open nothing; what it has open goes on
+    /// New connections are dropped; established ones continue
     Fenced,
 }
 
-/// Orders of a list.
+/// Sort orders of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Sort {
-    /// The oldest first
+    /// Oldest first
     Since,
-    /// Whose packets were dropped most first
+    /// Most dropped packets first
     Dropped,
     /// By address, IPv4 first
     Address,
-    /// Who is let in first; those held for good last
+    /// First to expire first; permanent blocks last
     Until,
-    /// Who probed most first
+    /// Most probes first
     Hits,
 }
 
-/// An address or a network; of an address, the network that holds it alone.
+/// Reads an address or a network; an address becomes the network of that host.
 fn network(text: &str) -> Result<IpNet, String> {
     let host = IpAddr::from_str(text).map(|address| IpNet::from(address.to_canonical()));
     host.or_else(|_| text.parse().map(|network: IpNet| network.trunc()))
         .map_err(|_| "write 192.0.2.7, 192.0.2.0/24, 2001:db8::7 or 2001:db8::/32".into())
 }
 
-/// How long, in whole seconds; days have 24 hours.
+/// Reads a duration in whole seconds; days have 24 hours.
 fn term(text: &str) -> Result<Duration, String> {
     let read = || {
         let span: Span = text.parse().ok()?;
@@ -231,7 +232,7 @@ fn term(text: &str) -> Result<Duration, String> {
     read().map(Duration::from_secs).ok_or_else(|| "write how long, such as 90s, 2h or 3days".into())
 }
 
-/// A moment, on the local clock unless it says which; or the time that has gone by since.
+/// Reads a time, on the local clock unless it names a zone, or a duration before now.
 fn since(text: &str) -> Result<Timestamp, String> {
     moment(text, &Zoned::now()).ok_or_else(|| {
         "write a time such as 2026-11-23, 2026-11-23T10:00 or 2026-11-23T10:00Z, or how long ago: 2h, 3days".into()

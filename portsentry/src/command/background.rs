@@ -1,5 +1,5 @@
-//! Going to the background as 1.2 does, but only once everything is watched: until then errors reach the terminal,
-//! and the exit code whoever started it.
+//! Runs in the background as 1.2 does, but only once everything is watched: until then errors reach the terminal, and
+//! the exit code the caller.
 
 use std::{
     fs::File,
@@ -14,21 +14,21 @@ use nix::{
 
 use crate::exit::Exit;
 
-/// Which of the two processes this is.
+/// The two processes after the split.
 pub(super) enum Side {
-    /// The one that was started. The other has begun to watch, or has failed, and this is the exit code.
+    /// The original process. The other has begun to watch, or has failed; the exit code tells which.
     Parent(Exit),
-    /// The one that goes on.
+    /// The background process.
     Child(Child),
 }
 
-/// The process that goes on, while the other waits for it.
+/// The background process, while the original one waits for it.
 pub(super) struct Child(OwnedFd);
 
-/// Splits the process in two.
+/// Forks the process.
 pub(super) fn split() -> io::Result<Side> {
     let (reader, writer) = pipe()?;
-    // SAFETY: there is one thread, so the child finds every lock as it would be without the fork.
+    // SAFETY: there is one thread, so the child finds every lock as it would without a fork.
     match unsafe { fork() }? {
         ForkResult::Child => Ok(Side::Child(Child(writer))),
         ForkResult::Parent { child } => {
@@ -47,7 +47,7 @@ pub(super) fn split() -> io::Result<Side> {
 }
 
 impl Child {
-    /// Leaves the terminal and lets the other process end. What can't be done of it is no reason to stop.
+    /// Leaves the terminal and lets the original process exit. Errors are no reason to stop.
     pub(super) fn detach(self) {
         let left = setsid().map(drop).map_err(io::Error::from).and_then(|()| {
             std::env::set_current_dir("/")?;

@@ -1,5 +1,5 @@
-//! `portsentry block` and `portsentry unblock`: by the running daemon at its control socket, or by editing the
-//! blocked file, which a daemon follows that can't be asked.
+//! `portsentry block` and `portsentry unblock`: ask the running daemon at its control socket, or edit the blocked
+//! file, which a daemon without a control socket follows.
 
 mod networks;
 mod report;
@@ -27,10 +27,10 @@ use crate::{
     },
 };
 
-/// Addresses in a request, which has room for about twice as many.
+/// Addresses per request, which has room for about twice as many.
 const AT_ONCE: usize = 50;
 
-/// Blocks the addresses that were named, or none of them if one can't be.
+/// Blocks the given addresses, or none of them if one can't be blocked.
 pub(super) fn block(cli: &Cli, block: &Block) -> Exit {
     let until = block.term.and_then(|term| SystemTime::now().checked_add(term));
     let reason = block.reason.as_deref().map(shortened);
@@ -44,7 +44,7 @@ pub(super) fn block(cli: &Cli, block: &Block) -> Exit {
     run(cli, &change, (&block.addresses, block.json), &request)
 }
 
-/// Unblocks the addresses that were named.
+/// Unblocks the given addresses.
 pub(super) fn unblock(cli: &Cli, unblock: &Unblock) -> Exit {
     let request = |addresses| Request::Unblock { addresses };
     run(cli, &Change::Unblock, (&unblock.addresses, unblock.json), &request)
@@ -82,7 +82,7 @@ fn carry_out(
         addresses.iter().partition(|network| network.prefix_len() == network.max_prefix_len());
     let mut sources: BTreeSet<IpAddr> = hosts.iter().map(IpNet::addr).collect();
     if *change == Change::Unblock {
-        // A network that sources are held by is found by its first address.
+        // A network by which sources are held is found under its first address.
         let (held, others) = networks.into_iter().partition(|network| {
             network.prefix_len() == options.config.ipv6_prefix && !options.listed.networks.contains(network)
         });
@@ -115,7 +115,7 @@ fn carry_out(
     if hosts == Exit::Success { networks } else { hosts }
 }
 
-/// Has the running daemon do it; `None` if none can be asked.
+/// Asks the running daemon; returns `None` if none answers.
 fn ask(
     options: &Options,
     change: &Change,
@@ -136,7 +136,7 @@ fn ask(
     let sources: Vec<IpAddr> = sources.iter().copied().collect();
     for (turn, some) in sources.chunks(AT_ONCE).enumerate() {
         let answer = match client::ask(socket, &request(some.to_vec())) {
-            // It has ended meanwhile, or never ran.
+            // The daemon has ended meanwhile, or never ran.
             None if turn == 0 => return None,
             None => Err(Refusal::new(Code::Failed, "the daemon has ended meanwhile")),
             Some(answer) => answer,
@@ -160,11 +160,11 @@ fn ask(
     Some(Exit::Success)
 }
 
-/// Does it by the blocked file, and in the kernel's maps if no daemon runs that would follow that.
+/// Edits the blocked file, and the kernel's maps if no daemon runs that would follow the file.
 fn do_it(options: &Options, change: &Change, sources: &BTreeSet<IpAddr>, report: &mut Report) -> Exit {
     let path = &options.config.blocked_file;
     let mut files = Files::new(&options.config, options.modes);
-    // Some of the lines that are to go may say something of `hosts.deny`. What is wrong with others is no matter here.
+    // Lines to be removed may mention `hosts.deny`. Faults in other lines don't matter here.
     drop(files.read());
     let edited = match edit(path, change, sources) {
         Ok(edited) => edited,
@@ -197,27 +197,27 @@ fn do_it(options: &Options, change: &Change, sources: &BTreeSet<IpAddr>, report:
     if situation.has_failed(&edited.unchanged) { Exit::Failure } else { Exit::Success }
 }
 
-/// Enters what was asked in the kernel's maps where no daemon runs that would; says whether it is enforced, if there
-/// are maps.
+/// Enters the change in the kernel's maps if no daemon runs that would; returns whether it is enforced, if there are
+/// maps.
 fn enter(pins: &Path, change: &Change, edited: &Edited) -> Result<Option<bool>, kernel::Error> {
     let Some(mut maps) = OfflineMaps::open(pins)? else { return Ok(None) };
     let (changed, unchanged) = (edited.changed.iter(), edited.unchanged.iter());
     match change {
         Change::Block(remark) => changed.copied().try_for_each(|source| maps.block(source, remark.until))?,
-        // The kernel may hold what no file has named yet.
+        // The kernel may hold sources that no file names yet.
         Change::Unblock => changed.chain(unchanged).copied().try_for_each(|source| maps.unblock(source))?,
     }
     Ok(Some(maps.is_enforced()))
 }
 
-/// What there is to know about what will follow.
+/// The state that determines the consequences.
 struct Situation<'a> {
     change: &'a Change,
-    /// A daemon runs.
+    /// Whether a daemon runs.
     runs: bool,
-    /// None runs, but the program that one left attached does what the maps say.
+    /// Whether the program of an ended daemon is still attached and enforces the maps.
     is_enforced: bool,
-    /// Whom the kernel holds.
+    /// The sources in the kernel's maps.
     held: BTreeSet<IpAddr>,
 }
 
@@ -248,7 +248,7 @@ impl Situation<'_> {
         }
     }
 
-    /// Whether somebody who should be free is not.
+    /// Whether a source is still held that should be free.
     fn has_failed(&self, unchanged: &[IpAddr]) -> bool {
         *self.change == Change::Unblock && unchanged.iter().any(|source| self.held.contains(source))
     }
@@ -260,7 +260,7 @@ fn held(observer: &Observer) -> BTreeSet<IpAddr> {
     sources.into_iter().flat_map(std::collections::BTreeMap::into_keys).collect()
 }
 
-/// Who of `sources` is never blocked, and why.
+/// Returns those of `sources` that are never blocked, each with the reason.
 pub(super) fn refuse(sources: &BTreeSet<IpAddr>, options: &Options) -> Result<Vec<String>, String> {
     let read = host::Observer::connect().and_then(|mut observer| observer.read());
     let host = read.map_err(|problem| format!("reading this host's addresses: {problem}"))?;

@@ -1,4 +1,4 @@
-//! `portsentry check`: whether the configuration is right, and what it means.
+//! `portsentry check`: validates the configuration, and prints its meaning.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ use crate::{
     modes::Modes,
 };
 
-/// What a program is told.
+/// The output for programs.
 #[derive(Debug, Default, Serialize)]
 struct Checked {
     file: String,
@@ -25,7 +25,7 @@ struct Checked {
     means: Vec<Fact>,
 }
 
-/// Something that the configuration means.
+/// A fact about the configuration.
 #[derive(Debug, Serialize)]
 struct Fact {
     about: &'static str,
@@ -71,7 +71,7 @@ fn describe(file: &str, nothing: Option<&str>, facts: &[Fact]) -> String {
         None => format!("{file} is right. It means:\n"),
     };
     for Fact { about, what } in facts {
-        // Writing to a string can't fail.
+        // Writing to a string never fails.
         let _ = writeln!(text, "  {about:<12} {what}");
     }
     text
@@ -149,7 +149,7 @@ fn watched(config: &Config, modes: Modes) -> Vec<(&'static str, PortSet)> {
     .collect()
 }
 
-/// The actions in the order in which they are taken, for an example.
+/// Returns the actions in the order in which they run, for an example source.
 fn actions(config: &Config, modes: Modes) -> Vec<(&'static str, String)> {
     let mode = modes.name(Protocol::Tcp, config.log_format);
     let values = Values { target: std::net::IpAddr::from([192, 0, 2, 9]).into(), port: 111, mode, proof: "" };

@@ -1,4 +1,4 @@
-//! `portsentry doctor`: what speaks for and against attaching here, before anything is attached.
+//! `portsentry doctor`: checks, before anything is attached, whether PortSentry can run here.
 
 mod bound;
 mod interface;
@@ -18,18 +18,18 @@ use crate::{
     },
 };
 
-/// One thing that was looked at.
+/// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Finding {
-    /// An interface's name, or `kernel`.
+    /// The name of an interface, or `kernel`.
     about: String,
     level: Level,
     what: String,
-    /// What to do.
+    /// The remedy.
     remedy: Option<String>,
 }
 
-/// How bad it is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Level {
@@ -62,7 +62,7 @@ impl Finding {
     }
 }
 
-/// Prints what was found; the exit code says whether something prevents watching.
+/// Prints the findings; the exit code says whether one prevents watching.
 pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
     let (lacks, config) = match options::read(cli) {
         Ok((options, _)) => (without_ports(&options.config, options.modes), options.config),
@@ -73,7 +73,7 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
     };
     let mut findings = system::findings(&config.pin_path);
     findings.extend(lacks.into_iter().map(|lack| Finding::warning("ports", lack.what(), lack.remedy)));
-    // Without the right to look at the pins, a program of ours passes for somebody else's.
+    // Without permission to read the pins, our own program looks like another's.
     let pinned = Observer::open(&config.pin_path).ok().flatten();
     let table = pinned.as_ref().filter(|observer| observer.daemon().is_some()).map(Observer::bound);
     findings.extend(table.and_then(Result::ok).map(|state| bound::finding(&state)));

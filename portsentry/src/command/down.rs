@@ -1,5 +1,5 @@
-//! `portsentry down`: ends the daemon, and takes everything off the kernel and out of `hosts.deny`. The blocked file stays: the
-//! next start takes its blocks over, and enters them in `hosts.deny` again.
+//! `portsentry down`: stops the daemon, and removes everything from the kernel and from `hosts.deny`. The blocked
+//! file stays: the next start restores its blocks, also in `hosts.deny`.
 
 use std::{
     fs,
@@ -22,10 +22,10 @@ use crate::{
     sink::Files,
 };
 
-/// How often it is looked whether the daemon has ended.
+/// Interval between checks whether the daemon has ended.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Takes everything down, and says what that was.
+/// Takes everything down, and prints what was removed.
 pub(super) fn run(cli: &Cli, down: Down) -> Exit {
     let config = match observed::config(cli) {
         Ok(config) => config,
@@ -51,22 +51,23 @@ pub(super) fn run(cli: &Cli, down: Down) -> Exit {
     removal.map_or_else(|error| observed::failure(&error), |_| shown)
 }
 
-/// What was taken down; also what programs read.
+/// The result, also for programs.
 #[derive(Serialize)]
 struct Done<'a> {
-    /// The daemon's processes, which ended.
+    /// Processes of the daemon that ended.
     ended: &'a [i32],
     /// The directory of the pins.
     pins: &'a Path,
-    /// Nothing, if nothing is pinned there any more or was.
+    /// `None` if nothing is or was pinned.
     removed: Option<Removed>,
 }
 
-/// Ends every process that holds the lock, one after the other, as those that share the maps take each other's place.
+/// Ends every process that holds the lock, one after the other, because processes that share the maps take each
+/// other's place.
 fn end(directory: &Path, patience: Duration) -> Result<Vec<i32>, String> {
     let deadline = Instant::now() + patience;
     let mut ended: Vec<i32> = Vec::new();
-    // A directory that can't be looked at has an error of its own, when it is removed.
+    // If the directory can't be read, its removal reports the error.
     while let Some(process) = holder(directory) {
         if ended.last() != Some(&process) {
             kill(Pid::from_raw(process), Signal::SIGTERM)
@@ -81,7 +82,7 @@ fn end(directory: &Path, patience: Duration) -> Result<Vec<i32>, String> {
     Ok(ended)
 }
 
-/// A process that holds the maps, or stands for a mode and would take their place.
+/// Returns a process that holds the maps, or one on standby for a mode.
 fn holder(directory: &Path) -> Option<i32> {
     let watchers = fs::read_dir(directory.join("watchers")).into_iter().flatten();
     let watchers = watchers.filter_map(|entry| Some(entry.ok()?.path()));
@@ -89,7 +90,7 @@ fn holder(directory: &Path) -> Option<i32> {
 }
 
 fn remove(directory: &Path) -> Result<Option<Removed>, kernel::Error> {
-    // Else it would be made.
+    // Otherwise it would be created.
     if !directory.exists() {
         return Ok(None);
     }
@@ -97,7 +98,7 @@ fn remove(directory: &Path) -> Result<Option<Removed>, kernel::Error> {
 }
 
 impl Done<'_> {
-    /// In words; of the pins only if it `is_known` what became of them.
+    /// Describes the result in words; mentions the pins only if their state `is_known`.
     fn describe(&self, is_known: bool) -> String {
         let ended = self.ended.iter().map(|process| format!("the daemon, process {process}, has ended\n"));
         let ended: String = ended.collect();

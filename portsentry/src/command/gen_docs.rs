@@ -1,5 +1,5 @@
-//! What a package installs beside the program: completions, manual pages and the reference of the settings, made from
-//! the command line and the table of settings themselves.
+//! Generates the files that a package installs beside the program: completions, manual pages and the settings
+//! reference, from the command line's definition and the table of settings.
 
 mod settings;
 
@@ -11,9 +11,9 @@ use clap_complete::Shell;
 use super::show;
 use crate::{cli::Cli, exit::Exit};
 
-/// The section of the manual with commands for administrators.
+/// Section of the manual for administrators' commands.
 const SECTION: &str = "8";
-/// The manual's page about the configuration file.
+/// Manual page of the configuration file.
 const SETTINGS: &str = "portsentry.conf";
 
 /// Prints the completions for `shell`.
@@ -40,7 +40,7 @@ pub(super) fn man(name: Option<&str>) -> Exit {
     }
 }
 
-/// Every file that is made from the code, with its place in the project's tree.
+/// Returns every generated file, with its path in the source tree.
 pub fn all() -> io::Result<Vec<(PathBuf, String)>> {
     let mut papers = vec![
         ("docs/settings.md".into(), settings::reference()),
@@ -73,14 +73,14 @@ fn page(command: Command) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// The names of the commands that have a page.
+/// Returns the names of the commands that have a page.
 fn verbs() -> Vec<String> {
     let whole = Cli::command();
     let shown = whole.get_subcommands().filter(|verb| !verb.is_hide_set());
     shown.map(|verb| verb.get_name().to_owned()).collect()
 }
 
-/// The command that a page is about. The page of one beside the flags is called `portsentry-NAME`.
+/// Returns the command that a page documents. The page of a command is called `portsentry-NAME`.
 fn find(verb: Option<&str>) -> Option<Command> {
     let mut whole = Cli::command();
     whole.build();
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_in_the_tree_is_what_the_code_makes() {
-        // Cargo runs a package's tests in its folder.
+        // Cargo runs a package's tests in its directory.
         let root = Path::new("..");
         let papers = all().unwrap();
         assert!(papers.len() > 12);

@@ -1,4 +1,4 @@
-//! `portsentry history`: what the history file tells, in either format.
+//! `portsentry history`: prints the history file, in either format.
 
 use std::{
     fs::File,
@@ -29,16 +29,16 @@ pub(super) struct Entry {
     time: Time,
     address: IpAddr,
     name: Option<String>,
-    /// `None` where an administrator named the source.
+    /// `None` for an administrator's block.
     port: Option<u16>,
     protocol: Option<&'static str>,
     kind: Option<String>,
-    /// What proved the source; `None` where nothing tells.
+    /// The proof of the source, if it is known.
     proof: Option<&'static str>,
     action: HistoryAction,
 }
 
-/// Prints those lines that are asked for.
+/// Prints the requested entries.
 pub(super) fn run(cli: &Cli, history: &History) -> Exit {
     let config = match observed::config(cli) {
         Ok(config) => config,
@@ -63,8 +63,8 @@ pub(super) fn run(cli: &Cli, history: &History) -> Exit {
     show::print(&text)
 }
 
-/// What is asked for, and how many lines say nothing. A file that isn't there is one without lines.
-/// What the lines don't say themselves is taken from what was `decided`.
+/// Returns the requested entries, and the number of unreadable lines. A missing file is empty. Details that lines
+/// lack come from `decided`.
 pub(super) fn read(path: &Path, history: &History, decided: &Decided) -> io::Result<(Vec<Entry>, usize)> {
     match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok((Vec::new(), 0)),
@@ -97,7 +97,7 @@ fn is_wanted(entry: &Entry, history: &History) -> bool {
         && history.since.is_none_or(|since| entry.time.0 >= SystemTime::from(since))
 }
 
-/// Whether a kind's name has `part` in it, in any case.
+/// Whether a kind's name contains `part`, in any case.
 pub(super) fn is_of(kind: Option<&str>, part: &str) -> bool {
     kind.is_some_and(|kind| kind.to_lowercase().contains(&part.to_lowercase()))
 }

@@ -1,4 +1,4 @@
-//! `portsentry list`: who is blocked and fenced, hosts and networks, as the kernel's maps say.
+//! `portsentry list`: lists blocked and fenced hosts and networks from the kernel's maps.
 
 use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr};
 
@@ -25,13 +25,13 @@ use crate::{
     sink::{self, blocked_file, classic},
 };
 
-/// Columns of the table where nobody has a reason.
+/// Columns of the table if no entry has a reason.
 const COLUMNS: usize = 9;
 
-/// A source as it is listed.
+/// A listed source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Listed {
-    /// A host, or a network that an administrator or a list has named.
+    /// A host, or a network of an administrator's or of the block list.
     #[serde(serialize_with = "named")]
     pub(super) address: IpNet,
     pub(super) state: State,
@@ -39,13 +39,13 @@ pub(super) struct Listed {
     /// `None` for never.
     pub(super) until: Option<Time>,
     pub(super) proof: &'static str,
-    /// `None` where an administrator named the source.
+    /// `None` for an administrator's block.
     pub(super) port: Option<u16>,
     pub(super) protocol: Option<&'static str>,
     pub(super) kind: Option<String>,
     pub(super) hits: u32,
     pub(super) dropped: u64,
-    /// An administrator's, from the blocked file.
+    /// The administrator's reason, from the blocked file.
     pub(super) reason: Option<String>,
 }
 
@@ -67,7 +67,7 @@ pub(super) fn run(cli: &Cli, list: &List) -> Exit {
     show::print(&text)
 }
 
-/// Enters the reasons that the blocked file has. Without it, there are none.
+/// Adds the reasons in the blocked file, if it can be read.
 fn explain(sources: &mut [Listed], config: &Config) {
     let content = sink::read(&config.blocked_file).unwrap_or_else(|error| {
         eprintln!("portsentry: {error}");
@@ -79,12 +79,12 @@ fn explain(sources: &mut [Listed], config: &Config) {
     }
 }
 
-/// The one address that it is, unless it is a network.
+/// Returns the address, unless it is a network.
 fn host(address: IpNet) -> Option<IpAddr> {
     (address.prefix_len() == address.max_prefix_len()).then_some(address.addr())
 }
 
-/// As people write it: a host without a prefix.
+/// Returns the usual notation: a host without a prefix.
 fn name(address: IpNet) -> String {
     host(address).map_or_else(|| address.to_string(), |address| address.to_string())
 }
@@ -93,7 +93,7 @@ fn named<S: serde::Serializer>(address: &IpNet, serializer: S) -> Result<S::Ok, 
     serializer.collect_str(&name(*address))
 }
 
-/// Every source that is blocked or fenced now.
+/// Returns every source that is blocked or fenced now.
 pub(super) fn read(observer: &Observer) -> Result<Vec<Listed>, kernel::Error> {
     let now = monotonic_ns();
     let blocked = observer.sources(Sources::Blocked)?;
@@ -112,7 +112,7 @@ pub(super) fn read(observer: &Observer) -> Result<Vec<Listed>, kernel::Error> {
 
 impl Listed {
     fn new(address: IpNet, state: State, block: &Block) -> Self {
-        // The address alone, as an administrator writes it, has neither port nor kind.
+        // An administrator's block has neither port nor kind.
         let protocol = Protocol::try_from(block.protocol).ok().filter(|_| block.port != 0);
         let until =
             (block.until_ns != 0).then(|| Time(wall_time(i64::try_from(block.until_ns).unwrap_or(i64::MAX))));
@@ -177,10 +177,10 @@ fn render(listed: &[Listed], zone: &TimeZone) -> String {
     table::render(with_last(columns, ("REASON", Left)), &rows)
 }
 
-/// A row of one more column.
+/// Returns a row with one more column.
 fn with_last<T>(row: [T; COLUMNS], last: T) -> [T; COLUMNS + 1] {
     let mut cells = row.into_iter().chain([last]);
-    // There are as many as the result has room for.
+    // There are as many cells as the result has room for.
     std::array::from_fn(|_| cells.next().unwrap_or_else(|| unreachable!()))
 }
 

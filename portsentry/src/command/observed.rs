@@ -1,4 +1,4 @@
-//! The way of every command that looks at the pinned maps: configuration, pins, and what is said where they fail.
+//! Shared by commands that read the pinned maps: configuration, pins, and error messages.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::{
     kernel::{self, Observer},
 };
 
-/// The configuration, or the exit code where it is wrong, which has been said then.
+/// Returns the configuration; if it is invalid, prints that and returns the exit code.
 pub(super) fn config(cli: &Cli) -> Result<Config, Exit> {
     match Config::load(&cli.config_file) {
         Ok((config, _)) => Ok(config),
@@ -20,19 +20,19 @@ pub(super) fn config(cli: &Cli) -> Result<Config, Exit> {
     }
 }
 
-/// What is pinned where the configuration says, if anything is.
+/// Returns the pinned maps of the configured directory, if there are any.
 pub(super) fn observer(config: &Config) -> Result<Option<Observer>, Exit> {
     Observer::open(&config.pin_path).map_err(|error| failure(&error))
 }
 
-/// Says what went wrong at the kernel boundary.
+/// Prints an error at the kernel boundary.
 pub(super) fn failure(error: &kernel::Error) -> Exit {
     eprintln!("portsentry: {error}");
     Exit::Kernel
 }
 
-/// The JSON of `value` and a line end.
+/// Returns `value` as JSON with a line end.
 pub(super) fn json(value: &impl Serialize) -> String {
-    // What is serialized has string keys and no failing parts.
+    // Serialisation can't fail: keys are strings, and no part of it can fail.
     serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }

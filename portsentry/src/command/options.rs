@@ -1,4 +1,4 @@
-//! The configuration file, the ignore file and the command line, put together.
+//! Combines the configuration file, the ignore file and the command line.
 
 use std::{io::ErrorKind, path::Path};
 
@@ -11,12 +11,11 @@ use crate::{
     policy::without_ports,
 };
 
-/// Reads everything that a daemon needs to know, and what is to be warned of; or, line by line, all that is to be said of
-/// the files where one of them is wrong.
+/// Reads a daemon's options and the warnings; if a file is invalid, returns all errors and warnings, line by line.
 pub fn read(cli: &Cli) -> Result<(Options, Vec<String>), Vec<String>> {
     let mut findings = Findings::default();
     let read = Config::read(&cli.config_file);
-    // What can't be read names no other files.
+    // A file that can't be read names no other files.
     let (mut config, report) = read.map_err(|error| lines(&[error.to_string()]))?;
     findings.add(&report);
     cli.override_config(&mut config);
@@ -51,13 +50,13 @@ fn ignored(file: &Path, findings: &mut Findings) -> Vec<IpNet> {
     Vec::new()
 }
 
-/// What there is to say of the files.
+/// Errors and warnings about the files.
 #[derive(Default)]
 struct Findings {
     is_wrong: bool,
-    /// All of it, as a terminal shows it.
+    /// All of them, formatted for a terminal.
     texts: Vec<String>,
-    /// The same in single lines, for a log.
+    /// The warnings in single lines, for a log.
     warnings: Vec<String>,
 }
 
@@ -85,7 +84,7 @@ fn lines(texts: &[String]) -> Vec<String> {
     texts.iter().flat_map(|text| text.trim_end().lines().map(str::to_owned)).collect()
 }
 
-/// A file that nobody asked for by name may be missing.
+/// The default file may be missing.
 fn is_default(ignore_file: &Path) -> bool {
     ignore_file == Config::default().ignore_file
 }

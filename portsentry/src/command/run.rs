@@ -45,7 +45,7 @@ pub(super) fn run(cli: &Cli) -> Exit {
         Err(error) => {
             let ours = error.downcast_ref::<Error>();
             match ours {
-                // It says all there is to its causes.
+                // The error already includes its causes.
                 Some(ours) => eprintln!("portsentry: {ours}"),
                 None => eprintln!("portsentry: {error:#}"),
             }

@@ -1,4 +1,4 @@
-//! `portsentry status`: whether enforcement is attached, who runs it, and what it has counted.
+//! `portsentry status`: prints whether enforcement is attached, the daemon's process, and the counters.
 
 mod bound;
 mod gaps;
@@ -20,17 +20,17 @@ use crate::{
     sanitize::sanitize,
 };
 
-/// What there is to say.
+/// The report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Report {
-    /// A kernel program of ours is attached to an interface.
+    /// Whether our kernel program is attached to an interface.
     is_attached: bool,
     interfaces: Vec<Interface>,
     /// The running daemon's process.
     daemon: Option<i32>,
     #[serde(flatten)]
     gaps: Gaps,
-    /// `None` where no maps are pinned.
+    /// `None` if no maps are pinned.
     maps: Option<Maps>,
 }
 
@@ -38,7 +38,7 @@ struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Interface {
     index: u32,
-    /// `None` if there is none of that index: it is gone, or in another network namespace.
+    /// `None` if there is no interface of this index: it is gone, or in another network namespace.
     name: Option<String>,
 }
 
@@ -54,9 +54,9 @@ struct Maps {
     ring: u32,
     /// Of all maps, in bytes.
     memory: u64,
-    /// Seconds since a daemon's last sign of life.
+    /// Seconds since the daemon's last heartbeat.
     silence: Option<u64>,
-    /// Seconds of silence after which nothing is dropped any more (`OPEN_AFTER`); 0 for never.
+    /// Seconds without a heartbeat after which nothing is dropped any more (`OPEN_AFTER`); 0 for never.
     open_after: u64,
     #[serde(serialize_with = "by_name")]
     counters: Counters,
@@ -119,7 +119,7 @@ fn read(observer: Option<&Observer>, config: &Config) -> Result<Report, kernel::
 fn render(report: &Report, pins: &str) -> String {
     let mut text = String::new();
     let mut say = |what: &str, it: String| {
-        // Writing to a string can't fail.
+        // Writing to a string never fails.
         let _ = writeln!(text, "{what:<12} {it}");
     };
     say("enforcement", enforcement(report));
@@ -169,7 +169,7 @@ fn render(report: &Report, pins: &str) -> String {
     text
 }
 
-/// What a kernel program without a daemon does.
+/// Describes what the kernel program does without a daemon.
 fn dead(maps: Option<&Maps>) -> String {
     match maps.map(|maps| (maps.open_after, maps.silence)) {
         Some((open_after @ 1.., Some(silence))) if silence >= open_after => {
@@ -249,7 +249,7 @@ mod tests {
              ring         4096 KiB\n\
              memory       60 MiB in all maps\n\n\
              Counted since the maps were made:\n          \
-             12  Probes of any kind to a watched port, whatever became of them\n         \
+             12  Probes of any kind to a watched port, whatever the verdict\n         \
              345  Packets dropped because their source is blocked\n"
         );
         let dead = render(&Report { daemon: None, ..report() }, pins);

@@ -1,4 +1,4 @@
-//! Tables for people: columns under headings, and times.
+//! Formats tables for people: columns under headings, and times.
 
 use std::time::SystemTime;
 
@@ -8,15 +8,14 @@ use crate::instant::stamp;
 
 use crate::sanitize::sanitize;
 
-/// Where a column's cells stand.
+/// Alignment of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Align {
     Left,
     Right,
 }
 
-/// The rows under their headings, each column as wide as it must be. A cell's control characters are shown escaped,
-/// as a terminal would act on them.
+/// Renders rows under their headings, each column as wide as needed. Control characters are escaped.
 pub(super) fn render<const N: usize>(columns: [(&str, Align); N], rows: &[[String; N]]) -> String {
     let headings = columns.map(|(heading, _)| heading.to_owned());
     let rows: Vec<[String; N]> =
@@ -35,12 +34,12 @@ pub(super) fn render<const N: usize>(columns: [(&str, Align); N], rows: &[[Strin
     text
 }
 
-/// `text` as it may be shown on a terminal.
+/// Returns `text` with control characters escaped.
 pub(super) fn plain(text: &str) -> String {
     sanitize(text).into_owned()
 }
 
-/// A time on the clock of `zone`.
+/// Formats a time on the clock of `zone`.
 pub(super) fn local(time: SystemTime, zone: &TimeZone) -> String {
     stamp(time).to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

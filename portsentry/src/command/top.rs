@@ -1,4 +1,4 @@
-//! `portsentry top`: what comes and what is dropped, live, from the pinned maps.
+//! `portsentry top`: shows probes and dropped packets live, from the pinned maps.
 
 mod frame;
 mod sample;
@@ -25,10 +25,10 @@ use crate::{
     kernel,
 };
 
-/// The size of the frame that `--once` prints.
+/// Size of the frame that `--once` prints.
 const SIZE: (u16, u16) = (100, 40);
 
-/// Shows it until `q`, or one frame.
+/// Updates the screen until `q`, or prints one frame.
 pub(super) fn run(cli: &Cli, top: Top) -> Exit {
     let config = match observed::config(cli) {
         Ok(config) => config,
@@ -66,7 +66,7 @@ pub(super) fn run(cli: &Cli, top: Top) -> Exit {
     }
 }
 
-/// Why it could not go on.
+/// Reasons for an early end.
 enum Ended {
     Kernel(kernel::Error),
     Terminal(io::Error),
@@ -93,7 +93,7 @@ fn watch(
     let mut view = View::new(&last, &last);
     loop {
         terminal.draw(|frame| frame::draw(frame, &view))?;
-        // A million entries take a while to read; that must not be all that this machine does.
+        // Reading a million entries takes a while; it must not use all of the machine.
         let next = last.taken() + interval.max(last.cost() * 4);
         while event::poll(next.saturating_duration_since(Instant::now()))? {
             match event::read()? {
@@ -134,9 +134,9 @@ fn look(config: &Config) -> Result<Sample, kernel::Error> {
     Sample::take(&config.pin_path)
 }
 
-/// A frame of that width and height as text.
+/// Renders a frame of this width and height as text.
 fn text(view: &View, (width, height): (u16, u16)) -> String {
-    // Drawing in memory can't fail.
+    // Drawing in memory never fails.
     let Ok(mut terminal) = Terminal::new(TestBackend::new(width, height));
     let Ok(_) = terminal.draw(|frame| frame::draw(frame, view));
     lines(terminal.backend().buffer())

@@ -1,4 +1,4 @@
-//! `portsentry why`: everything that is known of one address, from the kernel's maps, the files, and the host.
+//! `portsentry why`: explains the state of an address, from the kernel's maps, the files, and the host.
 
 use std::{collections::BTreeSet, fmt::Write, net::IpAddr};
 
@@ -21,22 +21,22 @@ use crate::{
     },
 };
 
-/// What there is to say.
+/// The report.
 #[derive(Debug, Serialize)]
 struct Report {
     address: IpAddr,
-    /// What the kernel does with its packets; `None` if nothing.
+    /// The address's entry in the kernel's maps, if any.
     held: Option<list::Listed>,
-    /// The program that does it is attached.
+    /// Whether the program that enforces it is attached.
     is_enforced: bool,
     /// The running daemon's process.
     daemon: Option<i32>,
-    /// Why it is never blocked.
+    /// Reason why it is never blocked.
     exempt: Option<String>,
-    /// What the blocked file says of it.
+    /// Its line in the blocked file.
     file: Option<Line>,
     history: Vec<history::Entry>,
-    /// The packets that led to its blocks, as recorded.
+    /// The recorded packets that led to its blocks.
     evidence: Vec<Seen>,
 }
 
@@ -48,7 +48,7 @@ struct Line {
     reason: Option<String>,
 }
 
-/// Prints it. The exit code tells nothing of the address, only whether all could be looked at.
+/// Prints the report. The exit code says only whether everything could be read.
 pub(super) fn run(cli: &Cli, why: Why) -> Exit {
     let options = match options::read(cli) {
         Ok((options, _)) => options,
@@ -76,7 +76,7 @@ fn read(options: &Options, address: IpAddr) -> Result<Report, Exit> {
     let listed = listed.map_err(|error| observed::failure(&error))?;
     let content = sink::read(&config.blocked_file).map_err(|error| failed(&error))?.unwrap_or_default();
     let mut reasons = blocked_file::reasons(&content);
-    // A line without a time says nothing of when.
+    // A line without a time gives no start.
     let (records, _) = blocked_file::parse(&content, std::time::SystemTime::now());
     let record = records.into_iter().find(|record| record.network().contains(&address));
     let reason = record.as_ref().and_then(|record| reasons.remove(&record.source));
@@ -92,7 +92,7 @@ fn read(options: &Options, address: IpAddr) -> Result<Report, Exit> {
         .map_err(|error| failed(&format!("{} can't be read: {error}", config.history_file.display())))?;
     let evidence = config.evidence_file.as_deref().map(|path| evidence::read(path, address));
     let exempt = block::refuse(&BTreeSet::from([address]), options).map_err(|problem| failed(&problem))?;
-    // Of what holds it, the narrowest decides, which is the host itself if it is listed.
+    // The narrowest entry that contains the address decides: the host itself, if it is listed.
     let held = listed.into_iter().filter(|listed| listed.address.contains(&address));
     let held = held.max_by_key(|listed| listed.address.prefix_len());
     Ok(Report {
@@ -110,7 +110,7 @@ fn read(options: &Options, address: IpAddr) -> Result<Report, Exit> {
 fn render(report: &Report, zone: &TimeZone) -> String {
     let mut text = String::new();
     let mut say = |what: &str, it: &str| {
-        // Writing to a string can't fail.
+        // Writing to a string never fails.
         let _ = writeln!(text, "{what:<9} {}", table::plain(it));
     };
     say("address", &report.address.to_string());
@@ -203,7 +203,7 @@ fn packets(evidence: &[Seen]) -> String {
     table::render(columns, &rows.collect::<Vec<_>>())
 }
 
-/// TCP's control bits (RFC 9293, section 3.1) by their names.
+/// Names TCP's control bits (RFC 9293 section 3.1).
 fn flags(flags: u8) -> String {
     const NAMES: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
     let set: Vec<_> =
@@ -211,7 +211,7 @@ fn flags(flags: u8) -> String {
     if set.is_empty() { "-".into() } else { set.join(",") }
 }
 
-/// Its name now, or its number then.
+/// Returns the interface's current name, or its number.
 fn interface(index: u32) -> String {
     if index == 0 {
         return "trap".into();

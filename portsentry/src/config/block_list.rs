@@ -1,5 +1,4 @@
-//! The block list: hosts and networks that are blocked for as long as it names them, in the ignore file's syntax.
-//! Must not apply it.
+//! The block list: hosts and networks that are blocked while the list names them, in the ignore file's syntax.
 
 use std::{collections::BTreeSet, io::ErrorKind, net::IpAddr, path::Path};
 
@@ -14,31 +13,31 @@ use super::{
     span::lines,
 };
 
-/// The largest list read, in bytes: more than ten million lines.
+/// Largest list that is read, in bytes: more than ten million lines.
 const LARGEST: u64 = 1 << 28;
-/// The shortest prefixes that are taken: shorter ones hold so many that they are a slip of the pen.
+/// Shortest IPv4 prefix that is accepted: a shorter one is a likely mistake.
 const SHORTEST_V4: u8 = 8;
-/// Shorter ones would hold the IPv4-mapped addresses, too (RFC 4291, section 2.5.5.2), which stand for IPv4 in the
-/// kernel's map.
+/// A shorter IPv6 prefix would contain the IPv4-mapped addresses (RFC 4291 section 2.5.5.2), which stand for IPv4 in
+/// the kernel's map.
 const SHORTEST_V6: u8 = 16;
 
-/// What a block list names.
+/// The content of a block list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockList {
-    /// Single addresses, each once, in order.
+    /// Single addresses, sorted, without duplicates.
     pub hosts: Vec<IpAddr>,
     /// Networks.
     pub networks: BTreeSet<IpNet>,
 }
 
 impl BlockList {
-    /// Whether it names this very address.
+    /// Whether the list contains this address itself.
     #[must_use]
     pub fn names(&self, source: IpAddr) -> bool {
         self.hosts.binary_search(&source).is_ok()
     }
 
-    /// The hosts of `network` that it names.
+    /// Returns the listed hosts in `network`.
     #[must_use]
     pub fn hosts_in(&self, network: &IpNet) -> &[IpAddr] {
         let first = self.hosts.partition_point(|host| *host < network.network());
@@ -46,14 +45,14 @@ impl BlockList {
         self.hosts.get(first..end).unwrap_or_default()
     }
 
-    /// Whether it names nobody.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.hosts.is_empty() && self.networks.is_empty()
     }
 }
 
-/// Reads a block list. What can't be read is an error, and so are networks that hold almost everybody.
+/// Reads a block list. Unreadable lines are errors, and so are networks that contain most hosts.
 pub fn parse(text: &str, file: &str) -> Result<BlockList, Report> {
     let mut report = Report::new(file);
     let mut list = BlockList::default();
@@ -77,8 +76,7 @@ pub fn parse(text: &str, file: &str) -> Result<BlockList, Report> {
     report.into_result(list).map(|(list, _)| list)
 }
 
-/// Reads the block list at `path`, if it is one that can be trusted (see [`LoadError`]). The default one may be
-/// missing.
+/// Reads the block list at `path` if it can be trusted (see [`LoadError`]). The default one may be missing.
 pub fn load(path: &Path) -> Result<BlockList, LoadError> {
     match read_up_to(path, LARGEST) {
         Ok(text) => Ok(parse(&text, &path.to_string_lossy())?),
@@ -91,14 +89,14 @@ pub fn load(path: &Path) -> Result<BlockList, LoadError> {
     }
 }
 
-/// What a line of a block list names, if it can be read.
+/// Returns the network on a line of a block list.
 #[must_use]
 pub fn network_of(line: &str) -> Option<IpNet> {
     let line = lines(line).next()?;
     network(entry(line), &mut Report::new(""))
 }
 
-/// What is wrong with a network that nobody can mean.
+/// Describes a network that is too large to be meant.
 #[must_use]
 pub fn is_too_much(network: &IpNet) -> Option<String> {
     let mapped = Ipv6Net::new_assert(std::net::Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96);

@@ -1,11 +1,10 @@
-//! Settings that are one word out of a few.
-//! Must not act on any of them.
+//! Settings that take one of a few words.
 
 use super::{report::Report, span::Span};
 
 /// A setting with a fixed set of words.
 pub(super) trait Choice: Copy + 'static {
-    /// Every word that is understood, the proper one of each value first.
+    /// All accepted words, the canonical one of each value first.
     const WORDS: &'static [(&'static str, Self)];
 }
 
@@ -20,7 +19,7 @@ pub(super) fn choice<T: Choice>(value: Span<'_>, report: &mut Report) -> Option<
     })
 }
 
-/// Like [`choice`], also with the names of `syslog.h`, as 1.x was compiled with (`LOG_DAEMON`).
+/// Like [`choice`], but also accepts the names of `syslog.h`, with which 1.x was compiled (`LOG_DAEMON`).
 pub(super) fn syslog_choice<T: Choice>(value: Span<'_>, report: &mut Report) -> Option<T> {
     let word = value.trim();
     let prefix = word.text().get(..4).filter(|prefix| prefix.eq_ignore_ascii_case("LOG_"));
@@ -45,7 +44,7 @@ macro_rules! choices {
             const WORDS: &'static [(&'static str, Self)] = &[$($(($word, Self::$value)),+),+];
         }
 
-        /// As in the configuration.
+        /// As written in the configuration.
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 Self::WORDS.iter().find(|(_, it)| it == self).map_or(Ok(()), |(word, _)| f.write_str(word))
@@ -55,66 +54,66 @@ macro_rules! choices {
 }
 
 choices! {
-    /// `BLOCK_TCP`, `BLOCK_UDP`: what happens to a source that reached the trigger.
+    /// `BLOCK_TCP`, `BLOCK_UDP`: the response to a source that reached the trigger.
     Response {
-        /// It is logged.
+        /// Log it.
         LogOnly: "0",
-        /// It is blocked, and the `KILL_*` actions are taken.
+        /// Block it, and run the `KILL_*` actions.
         Block: "1",
-        /// `KILL_RUN_CMD` is run, nothing else.
+        /// Run `KILL_RUN_CMD`, nothing else.
         CommandOnly: "2",
     }
 
-    /// `ACK_PROBES`: what becomes of ACK and FIN+ACK (Maimon) packets that belong to no connection. Neither
-    /// PortSentry sees them, and stray ones are common, so they don't block unless asked to.
+    /// `ACK_PROBES`: the treatment of ACK and FIN+ACK (Maimon) packets that belong to no connection. Neither
+    /// PortSentry counts them, and stray ones are common; they block only on request.
     AckProbes {
-        /// They are not looked at.
+        /// Ignore them.
         Off: "off",
-        /// They are logged and never count towards the trigger.
+        /// Log them; they never count towards the trigger.
         Log: "log",
-        /// They count like any other probe.
+        /// Count them as any other probe.
         Count: "count",
     }
 
-    /// `XDP_MODE`: where on the way in the kernel program sees packets.
+    /// `XDP_MODE`: where the kernel program runs.
     XdpMode {
-        /// In the driver if it can, else after it.
+        /// In the driver if it supports that, otherwise after it.
         Auto: "auto",
-        /// In the driver, or not at all.
+        /// In the driver only.
         Native: "native",
         /// After the driver.
         Generic: "generic",
     }
 
-    /// `ON_STOP`: what becomes of the kernel's side when the daemon is told to end.
+    /// `ON_STOP`: what happens to the kernel program when the daemon stops.
     OnStop {
-        /// The program is detached; the maps stay, and the next start takes them over.
+        /// The program is detached; the maps stay for the next start.
         Detach: "detach",
-        /// The program stays attached and goes on dropping.
+        /// The program stays attached and continues to drop.
         Keep: "keep",
-        /// The program is detached, and nothing stays pinned.
+        /// The program is detached, and all pins are removed.
         Remove: "remove",
     }
 
-    /// `LOG_FORMAT`: whose log lines are written.
+    /// `LOG_FORMAT`: the format of log lines.
     LogFormat {
-        /// Those of the PortSentry whose command line flags are used.
+        /// That of the PortSentry whose command line flags are used.
         Auto: "auto",
-        /// Those of 1.2.
+        /// 1.2's.
         Classic: "classic",
-        /// Those of 2.x.
+        /// 2.x's.
         Revival: "revival",
     }
 
-    /// `LOG_OUTPUT`: where log lines go.
+    /// `LOG_OUTPUT`: the target of log lines.
     LogOutput {
-        /// Where the PortSentry whose command line flags are used sends them.
+        /// That of the PortSentry whose command line flags are used.
         Auto: "auto",
-        /// To standard output.
+        /// Standard output.
         Stdout: "stdout",
-        /// To the system log.
+        /// The system log.
         Syslog: "syslog",
-        /// To systemd's journal, with fields.
+        /// systemd's journal, with fields.
         Journald: "journald",
     }
 
@@ -184,7 +183,7 @@ choices! {
 }
 
 impl Facility {
-    /// Its number (RFC 5424, section 6.2.1), not yet multiplied by eight.
+    /// Returns its number (RFC 5424 section 6.2.1), not multiplied by eight.
     #[must_use]
     pub fn code(self) -> u8 {
         self as u8
@@ -192,7 +191,7 @@ impl Facility {
 }
 
 impl Level {
-    /// Its number (RFC 5424, section 6.2.1).
+    /// Returns its number (RFC 5424 section 6.2.1).
     #[must_use]
     pub fn code(self) -> u8 {
         self as u8

@@ -1,5 +1,5 @@
-//! The ignore file: an address or `address/bits` a line, `#` comments; IPv4 as in 1.2, IPv6 as in 2.x.
-//! Must not apply it.
+//! The ignore file (allowlist): one `address` or `address/bits` per line, `#` comments; IPv4 as in 1.2, IPv6 as in
+//! 2.x.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::{
     span::{Span, lines},
 };
 
-/// Reads an ignore file. The networks are truncated to their prefix; those that can't be read are errors.
+/// Reads an ignore file. Networks are truncated to their prefix; unreadable lines are errors.
 pub fn parse(text: &str, file: &str) -> Result<(Vec<IpNet>, Report), Report> {
     let mut report = Report::new(file);
     let mut networks = Vec::new();
@@ -32,12 +32,12 @@ pub fn parse(text: &str, file: &str) -> Result<(Vec<IpNet>, Report), Report> {
     report.into_result(networks)
 }
 
-/// Reads the ignore file at `path`, if it is one that can be trusted (see [`LoadError`]).
+/// Reads the ignore file at `path` if it can be trusted (see [`LoadError`]).
 pub fn load(path: &Path) -> Result<(Vec<IpNet>, Report), LoadError> {
     Ok(parse(&read(path)?, &path.to_string_lossy())?)
 }
 
-/// What a line says: all before white space or a comment.
+/// Returns a line's entry: the text before white space or a comment.
 pub(super) fn entry(line: Span<'_>) -> Span<'_> {
     let line = line.trim();
     let end = line.text().find(|c: char| c.is_ascii_whitespace() || c == '#');

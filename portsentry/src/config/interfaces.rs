@@ -1,25 +1,24 @@
-//! `INTERFACES`: the network interfaces to watch, by the words of 2.x's `-i` or by name.
-//! Must not ask the system which there are.
+//! `INTERFACES`: the network interfaces to watch, by the keywords of 2.x's `-i` or by name.
 
 use std::fmt;
 
 use super::{report::Report, span::Span};
 
-/// The longest alternative name of an interface: the kernel's `ALTIFNAMSIZ` less the terminating zero.
+/// Longest alternative name of an interface: the kernel's `ALTIFNAMSIZ` minus the terminating zero.
 const LONGEST_NAME: usize = 127;
 
 /// The interfaces to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Interfaces {
-    /// `ALL` (or `any`): every one.
+    /// `ALL` (or `any`): all of them.
     All,
-    /// `ALL_NLO`: every one but loopback.
+    /// `ALL_NLO`: all but loopback.
     AllButLoopback,
-    /// These, each once, in the order written.
+    /// These, without duplicates, in the order written.
     Named(Vec<String>),
 }
 
-/// As in the configuration.
+/// As written in the configuration.
 impl fmt::Display for Interfaces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -57,7 +56,7 @@ pub(super) fn list(value: Span<'_>, report: &mut Report) -> Interfaces {
     Interfaces::Named(names)
 }
 
-/// Whether the kernel takes it for one (`dev_valid_name`), or for an alternative one.
+/// Whether the kernel accepts it as a name (`dev_valid_name`) or an alternative name.
 fn is_name(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len())
         && ![".", ".."].contains(&name)

@@ -1,5 +1,4 @@
 //! Every setting: its name, form, default and meaning. The one place where a setting is made known.
-//! Must not read lines, nor hold the settings themselves.
 
 use std::time::Duration;
 

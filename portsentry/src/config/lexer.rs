@@ -1,5 +1,4 @@
-//! Lines into settings: `KEY="value"` or `KEY = "value"`, as both PortSentrys read them.
-//! Must not know any key.
+//! Splits lines into settings: `KEY="value"` or `KEY = "value"`, as both PortSentrys read them.
 
 use super::span::{Span, lines};
 
@@ -10,18 +9,18 @@ pub(super) enum Entry<'a> {
         key: Span<'a>,
         value: Value<'a>,
     },
-    /// No key, or no equals sign after it: the whole line.
+    /// The whole line: it has no key, or no equals sign after it.
     NotASetting(Span<'a>),
 }
 
-/// What stands right of the equals sign.
+/// The text right of the equals sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value<'a> {
     /// The text between the quotes, and what follows the closing one.
     Quoted { text: Span<'a>, rest: Span<'a> },
-    /// Something else than a quote.
+    /// Something other than a quote.
     Unquoted(Span<'a>),
-    /// An opening quote and no closing one: all from the quote on.
+    /// An opening quote without a closing one: the text from the quote on.
     Unclosed(Span<'a>),
 }
 
@@ -40,7 +39,7 @@ fn entry(line: Span<'_>) -> Entry<'_> {
     Entry::Setting { key, value: value(rest.split_at(1).1.trim_start()) }
 }
 
-/// The value ends at the next quote: neither PortSentry knows a way to write one inside.
+/// The value ends at the next quote: neither PortSentry has an escape for one.
 fn value(span: Span<'_>) -> Value<'_> {
     match span.text().strip_prefix('"') {
         None => Value::Unquoted(span),

@@ -1,5 +1,4 @@
 //! The configuration: `portsentry.conf` and the ignore file of both PortSentrys, read into types.
-//! Must not act on a setting, nor touch anything but the file that it is asked to read.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -35,8 +34,8 @@ pub use read::LoadError;
 pub use report::{Diagnostic, Report, Severity};
 pub use template::{Command, DenyLine, Values};
 
-/// What the configuration file says, with the defaults for what it does not. [`keys::KEYS`] has the meaning
-/// of each setting in full.
+/// The content of the configuration file, with defaults for missing settings. [`keys::KEYS`] describes each setting
+/// in full.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are switches in the file, too")]
 pub struct Config {
@@ -44,9 +43,9 @@ pub struct Config {
     pub ports_tcp: PortSet,
     /// `UDP_PORTS`
     pub ports_udp: PortSet,
-    /// `ADVANCED_PORTS_TCP`: the lowest port that is not watched, at most 65536.
+    /// `ADVANCED_PORTS_TCP`: the lowest port that is not watched; at most 65536.
     pub advanced_ports_tcp: u32,
-    /// `ADVANCED_PORTS_UDP`: the lowest port that is not watched, at most 65536.
+    /// `ADVANCED_PORTS_UDP`: the lowest port that is not watched; at most 65536.
     pub advanced_ports_udp: u32,
     /// `ADVANCED_EXCLUDE_TCP`
     pub advanced_exclude_tcp: PortSet,
@@ -74,7 +73,7 @@ pub struct Config {
     pub kill_run_cmd: Option<Command>,
     /// `KILL_RUN_CMD_FIRST`
     pub kill_run_cmd_first: bool,
-    /// `SCAN_TRIGGER`: 0 and 1 both mean the first hit.
+    /// `SCAN_TRIGGER`: 0 and 1 both mean the first probe.
     pub scan_trigger: u32,
     /// `PORT_BANNER`
     pub port_banner: Option<String>,
@@ -88,13 +87,13 @@ pub struct Config {
     pub syslog_level: Level,
     /// `INTERFACES`
     pub interfaces: Interfaces,
-    /// Packets to a port on which a service listens don't count; 2.x's `-S` turns that off.
+    /// Whether packets to a port on which a service listens are left alone; 2.x's `-S` turns that off.
     pub checks_services: bool,
-    /// Only packets to this host and to `PROTECTED_NETWORKS` count; 2.x's `-L` turns that off.
+    /// Whether only packets to this host and to `PROTECTED_NETWORKS` count; 2.x's `-L` turns that off.
     pub checks_destination: bool,
     /// `PROTECTED_NETWORKS`, truncated to their prefixes.
     pub protected_networks: Vec<IpNet>,
-    /// `SERVED_GRACE`, in whole seconds; zero makes a port a trap as soon as its last service has gone.
+    /// `SERVED_GRACE`, in whole seconds; with zero a port becomes a trap as soon as its last service has gone.
     pub served_grace: Duration,
     /// `PIN_PATH`, absolute.
     pub pin_path: PathBuf,
@@ -104,13 +103,13 @@ pub struct Config {
     pub run_as: Option<String>,
     /// `BLOCK_UNPROVEN`
     pub block_unproven: bool,
-    /// `BLOCK_TIME`, in whole seconds; zero is for good.
+    /// `BLOCK_TIME`, in whole seconds; zero means permanently.
     pub block_time: Duration,
     /// `BLOCK_TIME_FACTOR`
     pub block_time_factor: u32,
-    /// `MAX_BLOCK_TIME`, in whole seconds; zero is no bound.
+    /// `MAX_BLOCK_TIME`, in whole seconds; zero means no limit.
     pub max_block_time: Duration,
-    /// `OPEN_AFTER`, in whole seconds; zero is never.
+    /// `OPEN_AFTER`, in whole seconds; zero means never.
     pub open_after: Duration,
     /// `FENCE_TIME`, in whole seconds.
     pub fence_time: Duration,
@@ -130,7 +129,7 @@ pub struct Config {
     pub ipv6_prefix: u8,
     /// `PROOF_TRAPS`
     pub proof_traps: u32,
-    /// `TRIGGER_WINDOW`, in whole seconds; zero is for ever.
+    /// `TRIGGER_WINDOW`, in whole seconds; zero means for ever.
     pub trigger_window: Duration,
     /// `KILL_ON_PROOF`
     pub kill_on_proof: bool,
@@ -166,7 +165,7 @@ pub struct Config {
     pub json_log: Option<JsonLog>,
     /// `METRICS_LISTEN`; `None` for no metrics.
     pub metrics_listen: Option<SocketAddr>,
-    /// 1.2's format, too, tells of probes of ignored sources and of those below the trigger; `-v` turns that on.
+    /// Whether 1.2's format also reports probes of ignored sources and those below the trigger; `-v` turns that on.
     pub log_notices: bool,
 }
 
@@ -242,42 +241,41 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads a configuration. `file` is what its errors and warnings call it.
+    /// Reads a configuration. `file` is its name in errors and warnings.
     pub fn parse(text: &str, file: &str) -> Result<(Self, Report), Report> {
         parse::parse(text, file)
     }
 
-    /// Reads the configuration file at `path`, whatever its report says of it: where a setting is wrong it has its
-    /// default.
+    /// Reads the configuration file at `path` even if it has errors: a wrong setting gets its default.
     pub fn read(path: &Path) -> Result<(Self, Report), LoadError> {
         Ok(parse::read(&read::read(path)?, &path.to_string_lossy()))
     }
 
-    /// Reads the configuration file at `path`, if it is one that can be trusted (see [`LoadError`]).
+    /// Reads the configuration file at `path` if it can be trusted (see [`LoadError`]).
     pub fn load(path: &Path) -> Result<(Self, Report), LoadError> {
         Ok(Self::parse(&read::read(path)?, &path.to_string_lossy())?)
     }
 
-    /// The TCP ports of the advanced mode: all below `ADVANCED_PORTS_TCP` less the excluded ones.
+    /// Returns the TCP ports of the advanced mode: those below `ADVANCED_PORTS_TCP` except the excluded ones.
     #[must_use]
     pub fn advanced_tcp(&self) -> PortSet {
         below(self.advanced_ports_tcp).difference(&self.advanced_exclude_tcp)
     }
 
-    /// The UDP ports of the advanced mode: all below `ADVANCED_PORTS_UDP` less the excluded ones.
+    /// Returns the UDP ports of the advanced mode: those below `ADVANCED_PORTS_UDP` except the excluded ones.
     #[must_use]
     pub fn advanced_udp(&self) -> PortSet {
         below(self.advanced_ports_udp).difference(&self.advanced_exclude_udp)
     }
 
-    /// Whether `address` lies in one of `PROTECTED_NETWORKS`.
+    /// Whether `address` is in one of `PROTECTED_NETWORKS`.
     #[must_use]
     pub fn protects(&self, address: IpAddr) -> bool {
         self.protected_networks.iter().any(|net| net.contains(&address))
     }
 }
 
-/// The ports from 1 up to, and not including, `bound`.
+/// Returns the ports from 1 up to, but excluding, `bound`.
 fn below(bound: u32) -> PortSet {
     let mut ports = PortSet::new();
     let last = u16::try_from(bound.saturating_sub(1)).unwrap_or(u16::MAX);

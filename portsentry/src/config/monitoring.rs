@@ -1,20 +1,19 @@
-//! What programs that watch the daemon are given: events in JSON, metrics over HTTP.
-//! Must not open either.
+//! Monitoring settings: events in JSON, metrics over HTTP.
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use super::{report::Report, span::Span, value};
 
-/// `JSON_LOG`: where events in JSON go.
+/// `JSON_LOG`: the target of events in JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JsonLog {
     /// To standard output.
     Stdout,
-    /// To the end of a file.
+    /// Appended to a file.
     File(PathBuf),
 }
 
-/// As in the configuration.
+/// As written in the configuration.
 impl fmt::Display for JsonLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -32,8 +31,8 @@ pub(super) fn json_log(value: Span<'_>, report: &mut Report) -> JsonLog {
     }
 }
 
-/// An address and port to answer on. Other hosts are let in only by an address that is written out: whoever can
-/// ask, learns who is blocked by numbers, and how well the daemon is.
+/// An address and port for HTTP. A port alone listens on loopback only; other hosts must be admitted by an explicit
+/// address, because the answers show how many sources are blocked and how the daemon is doing.
 pub(super) fn listen(value: Span<'_>, report: &mut Report) -> Option<SocketAddr> {
     const HELP: &str = "write 127.0.0.1:9911 or [::1]:9911";
     let value = value.trim();

@@ -1,5 +1,4 @@
 //! Networks as text: `address` or `address/bits`, IPv4 and IPv6.
-//! Must not know what they are for.
 
 use std::net::IpAddr;
 
@@ -7,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::{report::Report, span::Span};
 
-/// An address, or a network whose bits beyond its prefix are cleared (`10.1.2.3/16` is `10.1.0.0/16`).
+/// Reads an address, or a network; bits beyond the prefix are cleared (`10.1.2.3/16` is `10.1.0.0/16`).
 pub(super) fn network(span: Span<'_>, report: &mut Report) -> Option<IpNet> {
     let (address, bits) = match span.split_once('/') {
         Some((address, bits)) => (address, Some(bits)),
@@ -26,7 +25,7 @@ pub(super) fn network(span: Span<'_>, report: &mut Report) -> Option<IpNet> {
     IpNet::new(ip, length).ok().map(|net| unmapped(net.trunc()))
 }
 
-/// The networks of a comma list.
+/// Reads a comma-separated list of networks.
 pub(super) fn list(value: Span<'_>, report: &mut Report) -> Vec<IpNet> {
     value.split(',').filter_map(|entry| network(entry, report)).collect()
 }
@@ -47,7 +46,7 @@ fn prefix_length(bits: Span<'_>, ip: IpAddr, longest: u8, report: &mut Report) -
     None
 }
 
-/// Sources arrive as IPv4 addresses, never as IPv6 addresses that stand for one (RFC 4291, section 2.5.5.2).
+/// Sources arrive as IPv4 addresses, never as IPv4-mapped ones (RFC 4291 section 2.5.5.2).
 fn unmapped(net: IpNet) -> IpNet {
     let IpNet::V6(v6) = net else { return net };
     match (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(96)) {

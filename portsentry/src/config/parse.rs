@@ -1,5 +1,4 @@
-//! From lines to a `Config`: which line sets what, and which is passed over and why.
-//! Must not know the form of any value.
+//! Turns lines into a `Config`: which line sets what, and which is skipped and why.
 
 use std::{collections::HashMap, path::Path};
 
@@ -15,7 +14,7 @@ pub(super) fn parse(text: &str, file: &str) -> Result<(Config, Report), Report> 
     if report.has_errors() { Err(report) } else { Ok((config, report)) }
 }
 
-/// What is right in `text`, whatever else is in it.
+/// Reads the valid settings in `text`, and reports the rest.
 pub(super) fn read(text: &str, file: &str) -> (Config, Report) {
     let mut config = Config::default();
     let mut report = Report::new(file);
@@ -38,7 +37,7 @@ pub(super) fn read(text: &str, file: &str) -> (Config, Report) {
     (config, report)
 }
 
-/// The value that each key was given.
+/// The value of each key.
 type Set<'a> = HashMap<&'static str, Span<'a>>;
 
 fn apply<'a>(
@@ -56,7 +55,7 @@ fn apply<'a>(
             }
             text
         }
-        // 1.2 does so, with a message.
+        // 1.2 does the same, with a message.
         Value::Unquoted(text) => {
             let message = format!("{} is passed over: its value is not in quotes", known.name);
             report.warn(text, message).help(format!("write {}=\"...\"", known.name));
@@ -95,7 +94,7 @@ fn unknown(key: Span<'_>, report: &mut Report) {
     }
 }
 
-/// What only shows when all lines are known.
+/// Checks that need all lines.
 fn check(config: &Config, file: &str, set: &Set<'_>, report: &mut Report) {
     for (key, response) in [("BLOCK_TCP", config.block_tcp), ("BLOCK_UDP", config.block_udp)] {
         if let Some(span) = set.get(key)

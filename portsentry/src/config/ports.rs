@@ -1,5 +1,4 @@
-//! Sets of ports, and the lists that they are written as: `1,11,512-515`.
-//! Must not know what the ports are watched for.
+//! Sets of ports, and their notation: `1,11,512-515`.
 
 use std::{fmt, ops::RangeInclusive};
 
@@ -39,7 +38,7 @@ impl PortSet {
         self.words[word] |= bit;
     }
 
-    /// Takes `port` out.
+    /// Removes `port`.
     pub fn remove(&mut self, port: u16) {
         let (word, bit) = place(port);
         self.words[word] &= !bit;
@@ -58,7 +57,7 @@ impl PortSet {
         }
     }
 
-    /// The ports of this set that are not in `other`.
+    /// Returns the ports of this set that are not in `other`.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
         let mut words = self.words.clone();
@@ -66,26 +65,26 @@ impl PortSet {
         Self { words }
     }
 
-    /// How many ports are in the set.
+    /// Returns the number of ports in the set.
     #[must_use]
     pub fn len(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
-    /// Whether no port is in the set.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.words.iter().all(|&word| word == 0)
     }
 
-    /// The ports, ascending.
+    /// Returns the ports, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u16> {
         (0..=u16::MAX).step_by(64).zip(self.words.iter()).flat_map(|(first, &word)| {
             (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| first + bit)
         })
     }
 
-    /// The ports as the fewest ranges, ascending.
+    /// Returns the ports as the fewest ranges, ascending.
     #[must_use]
     pub fn ranges(&self) -> Vec<RangeInclusive<u16>> {
         let mut ranges: Vec<RangeInclusive<u16>> = Vec::new();
@@ -98,7 +97,7 @@ impl PortSet {
         ranges
     }
 
-    /// The bitmap: a port is bit `port % 64` of word `port / 64`, the port in the host's byte order.
+    /// Returns the bitmap: a port is bit `port % 64` of word `port / 64`, in host byte order.
     #[must_use]
     pub fn words(&self) -> &[u64; WORDS] {
         &self.words
@@ -117,7 +116,7 @@ impl FromIterator<u16> for PortSet {
     }
 }
 
-/// As in the configuration: `1,11,512-515`.
+/// As written in the configuration: `1,11,512-515`.
 impl fmt::Display for PortSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
@@ -138,12 +137,12 @@ impl fmt::Debug for PortSet {
     }
 }
 
-/// A port list: numbers from 1 to 65535 and, as in 2.x, inclusive ranges, separated by commas.
+/// Reads a port list: numbers from 1 to 65535 and, as in 2.x, inclusive ranges, separated by commas.
 pub(super) fn list(value: Span<'_>, report: &mut Report) -> PortSet {
     let mut set = PortSet::new();
     for entry in value.split(',') {
         if entry.is_empty() {
-            // 1.2 reads over them, so files with a comma too many exist.
+            // 1.2 skips them, so files with superfluous commas exist.
             report.warn(entry, "there is no port between these commas");
         } else if let Some((first, last)) = entry.split_once('-') {
             let (first, last) = (port(first.trim(), report), port(last.trim(), report));

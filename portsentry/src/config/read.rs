@@ -1,5 +1,4 @@
-//! A configuration file's text, taken only from a file that nobody else may have written.
-//! Must not look at what the text says.
+//! Reads a configuration file, but only if no unprivileged user could have written it.
 
 use std::{
     fs::OpenOptions,
@@ -13,11 +12,11 @@ use thiserror::Error;
 
 use super::{report::Report, trust};
 
-/// The largest file read, in bytes: many times what the longest configuration needs.
+/// Largest file that is read, in bytes: many times the longest configuration.
 const LARGEST: u64 = 1 << 20;
 
-/// Why a configuration or ignore file can't be used. Both are read as root and name commands to run or
-/// sources to trust, so neither is taken from where somebody else could have written it.
+/// Reasons why a configuration or ignore file can't be used. Root reads both, and they name commands to run or
+/// sources to trust, so a file that another user could have written is refused.
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// It can't be opened or read.
@@ -25,16 +24,16 @@ pub enum LoadError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is a folder, a device or a pipe.
+    /// It is a directory, a device or a pipe.
     #[error("{0} is not a regular file")]
     NotAFile(PathBuf),
-    /// Everybody may write to it.
+    /// It is world-writable.
     #[error("{0} can be written by everybody, so it isn't trusted: chmod o-w {0}")]
     WorldWritable(PathBuf),
-    /// It belongs to somebody else than root or the user that this process runs as.
+    /// Its owner is neither root nor the user of this process.
     #[error("{path} belongs to user {uid}, so it isn't trusted: chown root {path}")]
     Owner {
         /// The file.
@@ -42,15 +41,15 @@ pub enum LoadError {
         /// Its owner.
         uid: u32,
     },
-    /// It is larger than any that somebody means.
+    /// It is too large to be a configuration.
     #[error("{path} is larger than {mebibytes} MiB, which no such file is")]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// How large one may be.
+        /// The limit.
         mebibytes: u64,
     },
-    /// Everybody may put another file in its place.
+    /// Any user may replace the file.
     #[error(
         "{path} is below {directory}, where everybody may write, so it isn't trusted: chmod o-w {directory}"
     )]
@@ -60,7 +59,7 @@ pub enum LoadError {
         /// The directory.
         directory: PathBuf,
     },
-    /// Somebody else than root or the user that this process runs as may put another file in its place.
+    /// A user other than root and that of this process may replace the file.
     #[error(
         "{path} is below {directory}, which belongs to user {uid}, so it isn't trusted: chown root {directory}"
     )]
@@ -77,10 +76,10 @@ pub enum LoadError {
     NotUtf8 {
         /// The file.
         path: PathBuf,
-        /// The first line that isn't, counted from 1.
+        /// The first invalid line, counted from 1.
         line: usize,
     },
-    /// It says something that can't be understood.
+    /// Its content is invalid.
     #[error(transparent)]
     Invalid(#[from] Report),
 }
@@ -89,7 +88,7 @@ pub(super) fn read(path: &Path) -> Result<String, LoadError> {
     read_up_to(path, LARGEST)
 }
 
-/// As [`read`], of a file that may have `largest` bytes.
+/// Like [`read`], for a file of at most `largest` bytes.
 pub(super) fn read_up_to(path: &Path, largest: u64) -> Result<String, LoadError> {
     let file_path = || path.to_path_buf();
     let failed = |source| LoadError::Io { path: file_path(), source };

@@ -1,5 +1,4 @@
-//! What is wrong with a file, and where: collected while it is read, shown all at once, each with its line.
-//! Must not decide what is wrong, nor read anything.
+//! Errors and warnings about a file: collected while it is read, shown all at once, each with its line.
 
 use std::{fmt, ops::Range, sync::Arc};
 
@@ -7,20 +6,20 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::span::Span;
 
-/// Errors kept of one file, and as many warnings. What is beyond is counted only: a wrong file (a megabyte
-/// of something else) must not fill memory or the terminal.
+/// Number of errors kept per file, and of warnings. Further ones are only counted: a wrong file (a megabyte of
+/// something else) must not fill memory or the terminal.
 const KEPT: usize = 100;
 
-/// How bad it is.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
     /// The file can't be used.
     Error,
-    /// The file can be used, but perhaps not as its author meant it.
+    /// The file can be used, but may not mean what its author intended.
     Warning,
 }
 
-/// One thing that is wrong with a file. Displayed over several lines, with the line at fault and a caret.
+/// A problem in a file. Displayed on several lines, with the line at fault and a caret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     severity: Severity,
@@ -33,43 +32,43 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// How bad it is.
+    /// Returns the severity.
     #[must_use]
     pub fn severity(&self) -> Severity {
         self.severity
     }
 
-    /// What is wrong, in one line.
+    /// Returns the problem in one line.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What to do about it, if that can be said.
+    /// Returns the remedy, if there is one.
     #[must_use]
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref()
     }
 
-    /// The line at fault, counted from 1.
+    /// Returns the number of the line at fault, counted from 1.
     #[must_use]
     pub fn line(&self) -> usize {
         self.line
     }
 
-    /// The column at fault, in characters, counted from 1.
+    /// Returns the column at fault, in characters, counted from 1.
     #[must_use]
     pub fn column(&self) -> usize {
         1 + self.source.get(..self.span.start).map_or(0, |before| before.chars().count())
     }
 
-    /// The stretch of the line at fault.
+    /// Returns the text at fault.
     #[must_use]
     pub fn text(&self) -> &str {
         self.source.get(self.span.clone()).unwrap_or_default()
     }
 
-    /// `file:line:column: error: message`, for a log that takes single lines.
+    /// Returns `file:line:column: error: message`, for a log of single lines.
     #[must_use]
     pub fn in_one_line(&self) -> String {
         let severity = match self.severity {
@@ -98,7 +97,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// All that was found in one file, in the order of its lines.
+/// All findings on one file, in the order of its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     file: Arc<str>,
@@ -138,12 +137,12 @@ impl Report {
         Added(self.diagnostics.last_mut())
     }
 
-    /// Puts what was found in the order of the lines.
+    /// Sorts the findings by line.
     pub(super) fn sort(&mut self) {
         self.diagnostics.sort_by_key(|d| (d.line, d.span.start));
     }
 
-    /// The report itself when it holds no error.
+    /// Returns the report itself if it holds no error.
     pub(super) fn into_result<T>(mut self, value: T) -> Result<(T, Self), Self> {
         self.sort();
         if self.has_errors() { Err(self) } else { Ok((value, self)) }
@@ -155,13 +154,13 @@ impl Report {
         self.errors > 0
     }
 
-    /// Whether nothing was found.
+    /// Whether there are no findings.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.errors + self.warnings == 0
     }
 
-    /// What was found, in the order of the lines; of errors and of warnings the first hundred each.
+    /// Returns the findings in the order of the lines; the first hundred errors and the first hundred warnings.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter()
     }
@@ -183,7 +182,7 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// The diagnostic just added, if it was kept, to say more about.
+/// The diagnostic just added, if it was kept, for more details.
 pub(super) struct Added<'r>(Option<&'r mut Diagnostic>);
 
 impl Added<'_> {

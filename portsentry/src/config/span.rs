@@ -1,5 +1,4 @@
-//! A line of a file and a stretch of it, so that whatever is wrong can be pointed at.
-//! Must not know what the text means.
+//! Lines of a file and parts of them, so that errors can point at the text.
 
 use std::ops::Range;
 
@@ -11,7 +10,7 @@ pub(super) struct Line<'a> {
     pub(super) text: &'a str,
 }
 
-/// A stretch of one line. Its ends always lie on character boundaries.
+/// A part of one line. Its ends always lie on character boundaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span<'a> {
     pub(super) line: Line<'a>,
@@ -19,7 +18,7 @@ pub(super) struct Span<'a> {
     end: usize,
 }
 
-/// The lines of a text. A byte order mark at its start and carriage returns at line ends are not part of them.
+/// Returns the lines of a text, without a byte order mark and without carriage returns at line ends.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = Span<'_>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     text.split('\n').zip(1..).map(|(text, number)| {
@@ -37,17 +36,17 @@ impl<'a> Span<'a> {
         self.start == self.end
     }
 
-    /// Byte offsets within the line.
+    /// Returns the byte offsets within the line.
     pub(super) fn range(self) -> Range<usize> {
         self.start..self.end
     }
 
-    /// The part of this span that `range`, in bytes of `text()`, stands for.
+    /// Returns the part of this span at `range`, in bytes of `text()`.
     pub(super) fn slice(self, range: Range<usize>) -> Self {
         Self { start: self.start + range.start, end: self.start + range.end, ..self }
     }
 
-    /// What stands before byte `at` of `text()`, and what from there on.
+    /// Splits the span before byte `at` of `text()`.
     pub(super) fn split_at(self, at: usize) -> (Self, Self) {
         (self.slice(0..at), self.slice(at..self.end - self.start))
     }
@@ -58,7 +57,7 @@ impl<'a> Span<'a> {
         Some((head, tail.split_at(separator.len_utf8()).1))
     }
 
-    /// The entries of a list, trimmed.
+    /// Returns the entries of a list, trimmed.
     pub(super) fn split(self, separator: char) -> impl Iterator<Item = Self> {
         let mut rest = Some(self);
         std::iter::from_fn(move || {

@@ -1,5 +1,5 @@
-//! The `KILL_*` settings: text with macros, made ready when the configuration is read.
-//! Must not run anything, nor let a macro's value be split into words or read by a shell.
+//! The `KILL_*` settings: templates with macros, parsed when the configuration is read. A macro's value is never
+//! split into words, and never read by a shell.
 
 use std::fmt;
 
@@ -9,16 +9,16 @@ use super::{report::Report, span::Span};
 
 mod shell;
 
-/// What the macros of one action stand for.
+/// The values of the macros for one action.
 #[derive(Debug, Clone, Copy)]
 pub struct Values<'a> {
-    /// `$TARGET$`: the source that is acted against, a host or an IPv6 network.
+    /// `$TARGET$`: the source, a host or an IPv6 network.
     pub target: IpNet,
-    /// `$PORT$`: the port that it probed.
+    /// `$PORT$`: the destination port of its probe.
     pub port: u16,
     /// `$MODE$`: `tcp` to `audp` in 1.2, `stealth` or `connect` in 2.x.
     pub mode: &'a str,
-    /// `$PROOF$`: how sure it is that the source sent the probe.
+    /// `$PROOF$`: the proof that the source sent the probe.
     pub proof: &'a str,
 }
 
@@ -40,7 +40,7 @@ impl Macro {
         ("$PROOF$", Self::Proof),
     ];
 
-    /// The macro that `text` begins with, and the length of its name.
+    /// Returns the macro at the start of `text`, and the length of its name.
     fn at_start(text: &str) -> Option<(Self, usize)> {
         Self::ALL.iter().find(|(name, _)| text.starts_with(name)).map(|&(name, it)| (it, name.len()))
     }
@@ -55,7 +55,7 @@ impl Macro {
     }
 }
 
-/// Text in which macros are replaced.
+/// Text with macros.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Text(Vec<Piece>);
 
@@ -96,11 +96,11 @@ impl Text {
     }
 }
 
-/// `KILL_ROUTE` or `KILL_RUN_CMD`: a command of the administrator's.
+/// `KILL_ROUTE` or `KILL_RUN_CMD`: an administrator's command.
 ///
-/// 1.2 gave the text to `system(3)` with the macros replaced in it. Here its words are fixed when the
-/// configuration is read. Where it needs a shell (a pipe, `&&`, a redirection ...) it gets one, with the
-/// values as the shell's parameters, never in its text.
+/// 1.2 passed the text to `system(3)` with the macros replaced. Here it is split into words when the configuration is
+/// read. If it needs a shell (a pipe, `&&`, a redirection ...), the shell gets the values as parameters, never in its
+/// text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     text: Text,
@@ -115,7 +115,7 @@ enum Run {
 }
 
 impl Command {
-    /// The program and its arguments.
+    /// Returns the program and its arguments.
     #[must_use]
     pub fn argv(&self, values: &Values<'_>) -> Vec<String> {
         match &self.run {
@@ -134,8 +134,7 @@ impl Command {
         matches!(self.run, Run::Shell(_))
     }
 
-    /// The configured text with its macros replaced, as PortSentry logs it. For people only: it is not
-    /// what is run.
+    /// Returns the configured text with its macros replaced, for the log. This text is never run.
     #[must_use]
     pub fn describe(&self, values: &Values<'_>) -> String {
         self.text.render(values)
@@ -157,8 +156,8 @@ pub struct DenyLine {
 }
 
 impl DenyLine {
-    /// The line for one source, without a line end. An IPv6 address stands in brackets, as `hosts_access(5)`
-    /// wants it.
+    /// Returns the line for one source, without a line end. IPv6 addresses are in brackets, as `hosts_access(5)`
+    /// requires.
     #[must_use]
     pub fn render(&self, values: &Values<'_>) -> String {
         let address = values.target.addr();
@@ -169,7 +168,7 @@ impl DenyLine {
             Piece::Literal(text) => text.clone(),
         };
         let line: String = self.text.0.iter().map(render).collect();
-        // A network's length stands behind the brackets.
+        // A network's length follows the brackets.
         let (bare, length) = (format!("[{address}]"), values.target.prefix_len());
         if length < values.target.max_prefix_len() {
             line.replace(&bare, &format!("{bare}/{length}"))
@@ -179,7 +178,7 @@ impl DenyLine {
     }
 }
 
-/// As commands take it: a host without a length.
+/// Returns a source as commands expect it: a host without a length.
 fn name(target: IpNet) -> String {
     if target.prefix_len() == target.max_prefix_len() {
         target.addr().to_string()
@@ -206,7 +205,7 @@ impl fmt::Display for Text {
     }
 }
 
-/// Reads a command; `None` if it is blank or, reported, wrong.
+/// Reads a command; `None` if it is blank or invalid, which is reported.
 pub(super) fn command(value: Span<'_>, report: &mut Report) -> Option<Command> {
     let span = value.trim();
     let text = text(span, report)?;
@@ -223,7 +222,7 @@ pub(super) fn command(value: Span<'_>, report: &mut Report) -> Option<Command> {
     Some(Command { text, run })
 }
 
-/// Like [`command`], for one that is useless without the address.
+/// Like [`command`], for a command that needs the address.
 pub(super) fn command_with_target(value: Span<'_>, report: &mut Report) -> Option<Command> {
     require_target(value, report);
     command(value, report)
@@ -237,7 +236,7 @@ pub(super) fn deny_line(value: Span<'_>, report: &mut Report) -> Option<DenyLine
 }
 
 fn require_target(value: Span<'_>, report: &mut Report) {
-    // As it is replaced: of `$PORT$TARGET$` only the port is a macro.
+    // Macros are replaced from the left: in `$PORT$TARGET$` only the port is a macro.
     if !Text::new(value.text()).0.contains(&Piece::Macro(Macro::Target)) {
         report
             .error(value, "$TARGET$ is missing, so this would name no host")

@@ -1,5 +1,4 @@
-//! Where a configuration file lies, and whether somebody else could put another in its place.
-//! Must not look at the file itself.
+//! Checks whether another user could replace a configuration file through its directories.
 
 use std::{
     fs::{self, Metadata},
@@ -12,8 +11,8 @@ use nix::unistd::geteuid;
 
 use super::read::LoadError;
 
-/// The file that `path` stands for, past all symbolic links, if only root and the user that this process runs as can
-/// exchange it: every directory on its way, and the one that `path` itself names, must be theirs.
+/// Resolves all symbolic links of `path`; returns the file if only root and the user of this process can replace it.
+/// Every directory on the way, and the one that `path` itself names, must be theirs.
 pub(super) fn find(path: &Path) -> Result<PathBuf, LoadError> {
     let failed = |source: io::Error| LoadError::Io { path: path.into(), source };
     let file = fs::canonicalize(path).map_err(failed)?;
@@ -27,7 +26,7 @@ pub(super) fn find(path: &Path) -> Result<PathBuf, LoadError> {
 }
 
 fn check(path: &Path, directory: &Path, metadata: &Metadata) -> Result<(), LoadError> {
-    /// In such a directory everybody may make files, but only remove his own.
+    /// In a sticky directory every user may create files, but only remove their own.
     const STICKY: u32 = 0o1000;
     let (path, directory, uid) = (path.to_path_buf(), directory.to_path_buf(), metadata.uid());
     if ![0, geteuid().as_raw()].contains(&uid) {

@@ -1,5 +1,4 @@
-//! Numbers, switches and paths as they stand in a setting.
-//! Must not know which setting.
+//! Numbers, switches and paths in settings.
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
@@ -31,7 +30,7 @@ pub(super) fn ring_size(value: Span<'_>, report: &mut Report) -> Option<u32> {
     Some(size)
 }
 
-/// Seconds that a busy daemon never takes to give a sign of life, or 0 for no limit.
+/// Seconds that a busy daemon never needs between heartbeats, or 0 for no limit.
 pub(super) fn patience(value: Span<'_>, report: &mut Report) -> Option<Duration> {
     const LEAST: u32 = 10;
     let seconds = number(value, 0..=u32::MAX, report)?;
@@ -55,7 +54,7 @@ pub(super) fn switch(value: Span<'_>, report: &mut Report) -> Option<bool> {
     }
 }
 
-/// `1`, or anything else for no: so PortSentry's own file says of `RESOLVE_HOST`.
+/// `1`, or anything else for no, as PortSentry's own file documents `RESOLVE_HOST`.
 pub(super) fn lenient_switch(value: Span<'_>, report: &mut Report) -> bool {
     let text = value.trim().text();
     if !["0", "1"].contains(&text) {
@@ -75,7 +74,7 @@ pub(super) fn file(value: Span<'_>, report: &mut Report) -> PathBuf {
     path
 }
 
-/// A path from the root.
+/// An absolute path.
 pub(super) fn absolute(value: Span<'_>, report: &mut Report) -> PathBuf {
     let path = PathBuf::from(value.text());
     if path.is_relative() {
@@ -84,7 +83,7 @@ pub(super) fn absolute(value: Span<'_>, report: &mut Report) -> PathBuf {
     path
 }
 
-/// A path from the root, or `off`.
+/// An absolute path, or `off`.
 pub(super) fn unless_off(value: Span<'_>, report: &mut Report) -> Option<PathBuf> {
     (value.trim().text() != "off").then(|| absolute(value, report))
 }
@@ -94,7 +93,7 @@ mod tests {
     use super::super::span::lines;
     use super::*;
 
-    /// What `read` makes of `text`, and the errors and warnings it gave.
+    /// Returns the result of `read` for `text`, and its errors and warnings.
     fn reading<T>(text: &str, read: impl Fn(Span<'_>, &mut Report) -> T) -> (T, bool, usize) {
         let mut report = Report::new("test");
         let value = read(lines(text).next().unwrap(), &mut report);

@@ -1,4 +1,4 @@
-//! Asks a running daemon at its control socket.
+//! Sends requests to a running daemon's control socket.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -9,18 +9,18 @@ use std::{
 
 use super::{Answer, Code, Refusal, Request, answer};
 
-/// How long the daemon may take, which is longer than it takes to begin a new session.
+/// Maximum time for an answer: longer than the daemon takes to start a new session.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Bytes of an answer at the most.
+/// Maximum length of an answer in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// Asks at `socket`; `None` if nobody listens there.
+/// Sends a request to `socket`; `None` if nothing listens there.
 #[must_use]
 pub fn ask(socket: &Path, request: &Request) -> Option<Answer> {
     ask_within(socket, request, PATIENCE)
 }
 
-/// As [`ask`], of a daemon that may take `patience` at the most.
+/// Like [`ask`], but waits at most for `patience`.
 #[must_use]
 pub fn ask_within(socket: &Path, request: &Request, patience: Duration) -> Option<Answer> {
     let stream = match UnixStream::connect(socket) {

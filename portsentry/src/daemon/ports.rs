@@ -1,5 +1,4 @@
-//! The thread that keeps the table of bound ports, apart from the keeper's: a file that takes long to write must not
-//! make the clients of a new service scanners.
+//! The thread that keeps the table of bound ports, apart from the keeper's: a file that takes long to write
 
 use std::{
     io,

@@ -1,5 +1,5 @@
 //! Processes that share one set of maps, as `portsentry -audp` beside `portsentry -atcp`: one does the work for all,
-//! the others stand for their modes, and take its place when it ends. This must not read the ring or touch files.
+//! the others stand for their modes, and take its place when it ends. This
 
 use std::{path::Path, thread, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Follows changes of the host, and reads only what they call for: a route by a known gateway changes nothing,
-//! whatever their number.
+//! Follows changes of the host, and reads only what they affect: a route by a known gateway changes nothing, and
+//! there may be many.
 
 use std::{
     io, mem,
@@ -18,24 +18,24 @@ use super::{
 };
 use crate::netlink::Message;
 
-/// How long changes are collected before anything is read or told.
+/// Time for which changes are collected before anything is read or reported.
 const SETTLE: Duration = Duration::from_millis(100);
-/// How late a gateway that is no longer one may be noticed.
+/// Maximum delay until a removed gateway is noticed.
 const LAZY: Duration = Duration::from_secs(2);
-/// How often all is read without a sign of change, should one have been missed.
+/// Interval at which everything is read without a change, in case one was missed.
 const REFRESH: Duration = Duration::from_mins(1);
-/// One part of the time in so many is what reading all routes may take.
+/// Reading all routes may take this fraction of the time: one part in `SHARE`.
 const SHARE: u32 = 20;
 
-/// The groups of messages that tell of links, addresses, routes and nexthop objects (`RTNLGRP_*`).
+/// Multicast groups for links, addresses, routes and nexthop objects (`RTNLGRP_*`).
 const GROUPS: [u32; 6] = [1, 5, 7, 9, 11, 32];
 
-/// The kernel's messages about changes, from when this was made.
+/// The kernel's messages about changes since the subscription.
 #[derive(Debug)]
 pub struct Changes(Socket);
 
 impl Changes {
-    /// Has the kernel tell of changes from now on.
+    /// Subscribes to the kernel's messages about changes.
     pub fn subscribe() -> io::Result<Self> {
         Socket::open(GROUPS.iter().map(|group| 1 << (group - 1)).sum()).map(Self)
     }
@@ -47,29 +47,29 @@ impl AsFd for Changes {
     }
 }
 
-/// What is to be done, and when.
+/// Pending work, and when it is due.
 #[derive(Clone, Copy, Debug)]
 struct Due {
     links: Option<Instant>,
     routes: Option<Instant>,
     all: Instant,
-    /// The host has changed, and nobody has been told yet.
+    /// When the changed host is due to be reported.
     telling: Option<Instant>,
 }
 
-/// Has it done by `at` at the latest.
+/// Moves the due time forward to `at`, if it is later.
 fn advance(due: &mut Option<Instant>, at: Instant) {
     *due = Some(due.map_or(at, |due| due.min(at)));
 }
 
-/// The host as it was last read, and what has changed since.
+/// The host as last read, and what has changed since.
 #[derive(Debug)]
 pub struct Followed {
     observer: Observer,
     host: Host,
     routes: Routes,
     due: Due,
-    /// How long it took to read all routes.
+    /// Time that it took to read all routes.
     cost: Duration,
 }
 
@@ -87,19 +87,19 @@ impl Followed {
         Ok(Self { observer, host, routes, due, cost })
     }
 
-    /// The host as it is known.
+    /// Returns the host as last read.
     #[must_use]
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// Takes in the messages that wait, up to a bound; whether none is left.
+    /// Receives pending messages, up to a limit; returns whether none is left.
     pub fn receive(&mut self, changes: &mut Changes) -> bool {
         let now = Instant::now();
         let mut added = Routes::default();
         let received = changes.0.receive(&mut |message| self.note(message, &mut added, now));
         if received.is_err() {
-            // Some were lost.
+            // Messages were lost.
             advance(&mut self.due.links, now + SETTLE);
             self.put_off_routes(now);
         }
@@ -118,7 +118,7 @@ impl Followed {
         match message.kind {
             libc::RTM_NEWLINK | libc::RTM_DELLINK | libc::RTM_NEWADDR | libc::RTM_DELADDR => {
                 advance(&mut self.due.links, now + SETTLE);
-                // Routes go with their interface, and no message tells of them.
+                // Routes disappear with their interface, without messages.
                 self.put_off_routes(now);
             }
             libc::RTM_NEWROUTE | RTM_NEWNEXTHOP => {
@@ -132,13 +132,13 @@ impl Followed {
         }
     }
 
-    /// Has all routes read, but not at once.
+    /// Schedules a read of all routes, but not immediately.
     fn put_off_routes(&mut self, now: Instant) {
         let at = now + self.lazy();
         advance(&mut self.due.routes, at);
     }
 
-    /// How long reading all routes is put off.
+    /// Returns the delay before all routes are read.
     fn lazy(&self) -> Duration {
         LAZY.max(self.cost * (SHARE - 1))
     }
@@ -152,14 +152,15 @@ impl Followed {
         }
     }
 
-    /// When [`Followed::update`] is to be called next.
+    /// Returns the time at which [`Followed::update`] must be called next.
     #[must_use]
     pub fn next(&self) -> Instant {
         let Due { links, routes, all, telling } = self.due;
         [links, routes, telling].into_iter().flatten().fold(all, Instant::min)
     }
 
-    /// Does what is due; whether the host is now another than last told. What can't be read for the moment is read later.
+    /// Does the work that is due; returns whether the host has changed since it was last reported. A failed read is
+    /// repeated later.
     pub fn update(&mut self) -> bool {
         let now = Instant::now();
         let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
@@ -180,7 +181,7 @@ impl Followed {
         is_news
     }
 
-    /// Has it told again, as nobody could listen.
+    /// Reports the host again, because the last report was not received.
     pub fn tell_again(&mut self) {
         advance(&mut self.due.telling, Instant::now() + LAZY);
     }

@@ -13,18 +13,18 @@ const IFLA_XDP_ATTACHED: u16 = 2;
 const IFLA_XDP_PROG_ID: u16 = 4;
 const XDP_ATTACHED_SKB: u8 = 2;
 
-/// An interface's name: any bytes but a few (`dev_valid_name`), not always UTF-8.
+/// An interface's name: nearly any bytes (`dev_valid_name`), not always UTF-8.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Vec<u8>);
 
 impl Name {
-    /// The name as an attribute holds it, with or without its terminating zero.
+    /// Creates a name from an attribute's value, with or without its terminating zero.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Self {
         Self(bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec())
     }
 
-    /// Its bytes, without a terminating zero.
+    /// Returns the bytes, without a terminating zero.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
@@ -52,43 +52,43 @@ impl fmt::Display for Name {
 /// A network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
-    /// The kernel's number for it.
+    /// The kernel's index.
     pub index: u32,
     /// Its name.
     pub name: Name,
     /// Its alternative names (`ip link property add ... altname`).
     pub alternatives: Vec<Name>,
-    /// What `ip link add type` calls it; `None` for a card.
+    /// Its kind in `ip link add type`; `None` for a card.
     pub kind: Option<String>,
     /// The bond, bridge or VRF that it belongs to.
     pub master: Option<u32>,
     /// The interface below it, or at its other end.
     pub lower: Option<u32>,
-    /// That interface is in another network namespace, where its number is another interface's.
+    /// Whether that interface is in another network namespace, where the index means another interface.
     pub is_lower_elsewhere: bool,
     /// The type of its hardware addresses (`ARPHRD_*`).
     pub hardware: u16,
-    /// It is the loopback interface.
+    /// Whether it is the loopback interface.
     pub is_loopback: bool,
-    /// It has an address of this host's beyond link-local ones.
+    /// Whether it has an address other than link-local ones.
     pub is_addressed: bool,
-    /// The longest packet in bytes, without the Ethernet header.
+    /// Largest packet in bytes, without the Ethernet header.
     pub mtu: u32,
-    /// The XDP program that it runs.
+    /// The attached XDP program.
     pub xdp: Option<Running>,
 }
 
-/// An XDP program that an interface runs.
+/// An attached XDP program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Running {
-    /// Its number.
+    /// The program's ID.
     pub program: u32,
-    /// It runs in the driver.
+    /// Whether it runs in the driver.
     pub is_native: bool,
 }
 
 impl Link {
-    /// The interface that a message tells of; `None` if it is cut off.
+    /// Reads the interface in a message; `None` if it is truncated.
     pub(super) fn read(message: Message<'_>) -> Option<Self> {
         let body = message.body;
         let flags = u32_at(body, 8)?;
@@ -103,7 +103,7 @@ impl Link {
                 libc::IFLA_IFNAME => link.name = Name::new(value),
                 libc::IFLA_MTU => link.mtu = u32_at(value, 0).unwrap_or_default(),
                 libc::IFLA_MASTER => link.master = u32_at(value, 0),
-                // An interface's own number stands for none.
+                // An interface's own index stands for none.
                 libc::IFLA_LINK => {
                     link.lower = u32_at(value, 0).filter(|lower| ![0, link.index].contains(lower));
                 }
@@ -122,13 +122,13 @@ impl Link {
         Some(link)
     }
 
-    /// Whether it has that name, or that alternative name.
+    /// Whether this is its name, or an alternative name.
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
         std::iter::once(&self.name).chain(&self.alternatives).any(|own| own.bytes() == name.as_bytes())
     }
 
-    /// Whether it is of that kind.
+    /// Whether it is of this kind.
     #[must_use]
     pub fn is(&self, kind: &str) -> bool {
         self.kind.as_deref() == Some(kind)

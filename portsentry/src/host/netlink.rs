@@ -9,9 +9,9 @@ use nix::sys::socket::SockProtocol;
 
 use crate::netlink::{self, Message};
 
-/// Bytes of unread messages that the kernel keeps: a router's routes may change by the thousand.
+/// Receive buffer for unread messages, in bytes: a router's routes may change by the thousand.
 const WAITING: usize = 4 << 20;
-/// A list is read again if it changed under the reader, but no more often than this.
+/// Maximum number of times that a list is read if it changes meanwhile.
 const ATTEMPTS: usize = 3;
 
 /// A socket.
@@ -19,7 +19,7 @@ const ATTEMPTS: usize = 3;
 pub struct Socket(netlink::Socket);
 
 impl Socket {
-    /// Opens a socket that the messages of `groups` come to, a bit for each `RTNLGRP_*`.
+    /// Opens a socket subscribed to `groups`, a bit for each `RTNLGRP_*`.
     pub fn open(groups: u32) -> io::Result<Self> {
         let socket = netlink::Socket::open(SockProtocol::NetlinkRoute, None)?;
         socket.subscribe(groups)?;
@@ -27,8 +27,8 @@ impl Socket {
         Ok(Self(socket))
     }
 
-    /// Asks for a list, and calls `each` for every message of it. `request` is the type and the body.
-    /// A list that changed meanwhile is read anew, a few times at the most.
+    /// Requests a list, and calls `each` for every message. `request` is the type and the body. A list that changed
+    /// meanwhile is read again, up to a limit.
     pub fn dump<T: Default>(
         &mut self,
         request: (u16, &[u8]),
@@ -37,7 +37,7 @@ impl Socket {
         let mut attempt = 1;
         loop {
             let mut read = T::default();
-            // Where the kernel broke the list off, the objects before still count.
+            // If the kernel broke off the list, the objects before that still count.
             let end = self.0.dump(request, &mut |message| each(&mut read, message))?;
             if !end.has_changed || attempt == ATTEMPTS {
                 return Ok(read);
@@ -46,7 +46,8 @@ impl Socket {
         }
     }
 
-    /// Calls `each` for every message that waits, up to a bound. Returns whether none is left; `ENOBUFS` means that some were lost.
+    /// Calls `each` for every pending message, up to a limit. Returns whether none is left; `ENOBUFS` means that some
+    /// were lost.
     pub fn receive(&mut self, each: &mut dyn FnMut(Message<'_>)) -> io::Result<bool> {
         self.0.receive(each)
     }

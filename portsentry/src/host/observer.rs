@@ -27,7 +27,7 @@ impl Observer {
         Socket::open(0).map(Self)
     }
 
-    /// The host as it is now.
+    /// Reads the host.
     pub fn read(&mut self) -> io::Result<Host> {
         let mut host = Host { resolvers: resolvers(), ..Host::default() };
         let routes = self.routes()?;
@@ -36,7 +36,7 @@ impl Observer {
         Ok(host)
     }
 
-    /// The interfaces as they are now.
+    /// Reads the interfaces.
     pub fn interfaces(&mut self) -> io::Result<BTreeMap<u32, Link>> {
         let mut host = Host::default();
         self.links(&mut host)?;
@@ -46,7 +46,7 @@ impl Observer {
     /// Sets the host's interfaces, addresses and broadcast addresses.
     pub(super) fn links(&mut self, host: &mut Host) -> io::Result<()> {
         let mut request = vec![0; 16];
-        // Neither statistics nor virtual functions are of use, and they take many times the room of the rest.
+        // Statistics and virtual functions are not used, and take many times the room of the rest.
         request.extend(written(libc::IFLA_EXT_MASK, &libc::RTEXT_FILTER_SKIP_STATS.to_ne_bytes()));
         let mut links =
             self.0.dump((libc::RTM_GETLINK, &request), &mut |links: &mut BTreeMap<u32, Link>, it| {
@@ -71,7 +71,7 @@ impl Observer {
         Ok(())
     }
 
-    /// What all routes and nexthop objects say.
+    /// Reads all routes and nexthop objects.
     pub(super) fn routes(&mut self) -> io::Result<Routes> {
         let add = &mut |routes: &mut Routes, message: Message<'_>| routes.add(message);
         let mut routes = Routes::default();
@@ -96,7 +96,7 @@ impl Observer {
 }
 
 impl Host {
-    /// Sets what routes say.
+    /// Sets the fields that come from routes.
     pub(super) fn take_routes(&mut self, routes: Routes) {
         let Routes { gateways, local, broadcasts, direct } = routes;
         self.gateways = gateways;

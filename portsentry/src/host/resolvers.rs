@@ -2,16 +2,16 @@
 
 use std::{collections::BTreeSet, fs, net::IpAddr};
 
-/// Where resolvers are named; the second is where systemd-resolved names the real ones behind its stub.
+/// Files that name resolvers; the second names the real ones behind systemd-resolved's stub.
 pub const RESOLVERS: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
 
-/// The addresses of this host's name servers.
+/// Returns the addresses of this host's name servers.
 pub fn resolvers() -> BTreeSet<IpAddr> {
     let texts = RESOLVERS.iter().filter_map(|path| fs::read_to_string(path).ok());
     texts.flat_map(|text| nameservers(&text)).collect()
 }
 
-/// The addresses behind `nameserver`; an interface behind `%` is left out.
+/// Returns the addresses after `nameserver`, without an interface after `%`.
 fn nameservers(text: &str) -> Vec<IpAddr> {
     let lines = text.lines().filter_map(|line| line.trim_start().strip_prefix("nameserver"));
     let words = lines.filter(|rest| rest.starts_with(char::is_whitespace));

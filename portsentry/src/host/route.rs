@@ -1,4 +1,4 @@
-//! What routes, nexthop objects and addresses say of this host.
+//! Routes, nexthop objects and addresses of this host.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -15,11 +15,11 @@ const ADDRESS: usize = 8;
 /// `NHA_GATEWAY` of `include/uapi/linux/nexthop.h`.
 const NHA_GATEWAY: u16 = 6;
 
-/// A local route as broad as this is no address of the host's, but a transparent proxy's (`ip route add local default`):
-/// it holds only for packets that a rule selects. The prefix lengths are those of the broadest networks taken.
+/// A local route as broad as this is not an address of the host, but a transparent proxy's (`ip route add local
+/// default`), for packets that a rule selects. The values are the shortest prefixes accepted.
 const BROADEST: (u8, u8) = (8, 16);
 
-/// What routes say.
+/// Information from routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Routes {
     /// Next hops.
@@ -33,7 +33,7 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Adds what a message tells of a route or nexthop object that there is.
+    /// Adds the information from a message about an existing route or nexthop object.
     pub fn add(&mut self, message: Message<'_>) {
         match message.kind {
             libc::RTM_NEWROUTE => drop(self.add_route(message.body)),
@@ -46,7 +46,8 @@ impl Routes {
         let (family, length, kind) = (*body.first()?, *body.get(1)?, *body.get(7)?);
         let rest = body.get(ROUTE..)?;
         match kind {
-            // An anycast address is delivered here, too: a router has one in each IPv6 network (RFC 4291 section 2.6.1).
+            // An anycast address is delivered here, too: a router has one in each IPv6 network (RFC 4291 section
+            // 2.6.1).
             libc::RTN_LOCAL | libc::RTN_ANYCAST => {
                 self.local.extend(destination(family, length, rest).filter(is_own));
             }
@@ -63,7 +64,7 @@ impl Routes {
         Some(())
     }
 
-    /// Whether `other` holds nothing that isn't here.
+    /// Whether `other` adds nothing.
     pub fn holds(&self, other: &Self) -> bool {
         other.gateways.is_subset(&self.gateways)
             && other.local.is_subset(&self.local)
@@ -71,7 +72,7 @@ impl Routes {
             && other.direct.is_subset(&self.direct)
     }
 
-    /// Takes over what `other` holds.
+    /// Adds the content of `other`.
     pub fn join(&mut self, other: Self) {
         self.gateways.extend(other.gateways);
         self.local.extend(other.local);
@@ -80,7 +81,7 @@ impl Routes {
     }
 }
 
-/// Whether addresses in a local route's destination are single hosts', and this host's for whatever comes in.
+/// Whether the addresses in a local route's destination are single hosts, and this host's for every packet.
 fn is_own(network: &IpNet) -> bool {
     let (v4, v6) = BROADEST;
     let broadest = if network.addr().is_ipv4() { v4 } else { v6 };
@@ -95,24 +96,24 @@ fn is_direct(rest: &[u8]) -> bool {
     attributes(rest).all(|(kind, _)| !indirect.contains(&kind))
 }
 
-/// Whether it may be an IPv6 network of a link: a longer prefix is a host, and a shorter one leads to many links.
+/// Whether it may be an IPv6 network of a link: a longer prefix is a host, and a shorter one covers many links.
 fn is_link(network: &IpNet) -> bool {
     network.addr().is_ipv6() && (48..128).contains(&network.prefix_len())
 }
 
-/// A route's destination; one without is the default.
+/// Returns a route's destination; without one it is the default route.
 fn destination(family: u8, length: u8, rest: &[u8]) -> Option<IpNet> {
     let any = if i32::from(family) == libc::AF_INET { &[0; 4][..] } else { &[0; 16][..] };
     let destination = attribute(rest, libc::RTA_DST).unwrap_or(any);
     IpNet::new(address(destination)?, length).ok().map(|network| network.trunc())
 }
 
-/// Adds the next hops among a route's attributes, and among those of its paths.
+/// Adds the next hops in a route's attributes, and in those of its paths.
 fn add_hops(hops: &mut BTreeSet<IpAddr>, rest: &[u8]) {
     for (kind, value) in attributes(rest) {
         match kind {
             libc::RTA_GATEWAY => hops.extend(address(value)),
-            // The address family, and the address: a next hop over the other family (RFC 5549).
+            // The address family, then the address: a next hop of the other family (RFC 5549).
             libc::RTA_VIA => hops.extend(value.get(2..).and_then(address)),
             libc::RTA_MULTIPATH => add_paths(hops, value),
             _ => {}
@@ -146,14 +147,14 @@ pub struct Assigned {
     pub index: u32,
     /// The host's own address; on a point-to-point link not the peer's.
     pub address: IpAddr,
-    /// Bits of the prefix.
+    /// Length of the prefix.
     pub length: u8,
-    /// The broadcast address that was set.
+    /// The configured broadcast address.
     pub broadcast: Option<IpAddr>,
 }
 
 impl Assigned {
-    /// The address that a message tells of.
+    /// Reads the address in a message.
     pub fn read(message: Message<'_>) -> Option<Self> {
         let body = message.body;
         let rest = body.get(ADDRESS..)?;
@@ -167,8 +168,8 @@ impl Assigned {
         })
     }
 
-    /// The broadcast addresses of its network, RFC 919's and the older one (RFC 1122, section 3.3.6); a /31 has none
-    /// (RFC 3021).
+    /// Returns the broadcast addresses of its network, RFC 919's and the older form (RFC 1122 section 3.3.6); a /31
+    /// has none (RFC 3021).
     pub fn broadcasts(&self) -> impl Iterator<Item = IpAddr> {
         let ends = match IpNet::new(self.address, self.length) {
             Ok(IpNet::V4(network)) if self.length <= 30 => {
@@ -179,7 +180,7 @@ impl Assigned {
         ends.into_iter().flatten().chain(self.broadcast)
     }
 
-    /// Whether it is an address beyond the link's own.
+    /// Whether it is other than a link-local address.
     pub fn is_beyond_link(&self) -> bool {
         match self.address {
             IpAddr::V4(address) => !address.is_link_local(),

@@ -1,5 +1,5 @@
-//! The board as text for Prometheus (version 1.0 of its open format). The one place where a metric is made known;
-//! `docs/metrics.md` is held to it.
+//! The stats as text for Prometheus (version 1.0 of OpenMetrics). Metrics are defined only here; a test compares
+//! `docs/metrics.md` with them.
 
 use std::{
     sync::atomic::AtomicU64,
@@ -23,7 +23,7 @@ type Counts = Family<Labels, Count>;
 type Gauges = Family<Labels, Gauge>;
 type Seconds = Gauge<f64, AtomicU64>;
 
-/// A family of metrics that shows some of the kernel's counters: its name, its label, its help.
+/// A metric family for some of the kernel's counters: its name, its label, its help.
 type Shown = (&'static str, &'static str, &'static str);
 
 const PROBES: Shown = ("probes", "kind", "Probes of watched ports, whatever became of them");
@@ -42,7 +42,7 @@ const STEERED: Shown = ("steered_packets", "to", "SYNs and datagrams handed to t
 const FAMILIES: [Shown; 10] =
     [PROBES, DROPPED, EXPLAINED, ENTERED, REFUSED, PASSED, CHALLENGES, EVENTS, MALFORMED, STEERED];
 
-/// The family that shows a counter, and its label's value there. Nothing shows the sum of all probes: Prometheus adds.
+/// Returns the family that shows a counter, and its label's value. The sum of all probes has none: Prometheus adds.
 const fn shown(counter: Counter) -> Option<(Shown, &'static str)> {
     Some(match counter {
         Counter::Probes => return None,
@@ -84,7 +84,7 @@ const fn shown(counter: Counter) -> Option<(Shown, &'static str)> {
     })
 }
 
-/// All metrics as text.
+/// Returns all metrics as text.
 pub fn render(state: &State, now: Instant) -> String {
     let mut registry = Registry::with_prefix("portsentry");
     daemon(&mut registry, state, now);
@@ -96,7 +96,7 @@ pub fn render(state: &State, now: Instant) -> String {
     let mut process = Registry::default();
     of_process(&mut process);
     let mut text = String::new();
-    // Writing to a string can't fail. Each of the two ends the text, so the first's end goes.
+    // Writing to a string never fails. Each of the two ends the text, so the first's end is removed.
     let _ = encode(&mut text, &registry);
     text.truncate(text.strip_suffix(END).unwrap_or(&text).len());
     let _ = encode(&mut text, &process);
@@ -168,7 +168,7 @@ fn held(registry: &mut Registry, snapshot: &Snapshot) {
     registry.register("lost_lines", "Log lines and JSON events that could not be written", lost);
 }
 
-/// How the table of bound ports is kept, as seen `silence` ago.
+/// Adds the state of the table of bound ports, as seen `silence` ago.
 fn bound(registry: &mut Registry, snapshot: &Snapshot, silence: Duration) {
     let hooks: Gauge = Gauge::default();
     hooks.set(snapshot.bound_by_hooks.into());
@@ -183,12 +183,12 @@ fn bound(registry: &mut Registry, snapshot: &Snapshot, silence: Duration) {
     }
 }
 
-/// How long ago the keeper last looked.
+/// Returns the time since the keeper's last update.
 fn silence(state: &State, now: Instant) -> Duration {
     state.snapshot.as_ref().map_or(Duration::ZERO, |(at, _)| now.saturating_duration_since(*at))
 }
 
-/// A label's value as the format has it, which the library leaves to its callers.
+/// Escapes a label's value, which the library leaves to its callers.
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

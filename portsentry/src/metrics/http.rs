@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 (RFC 9112) as it takes to answer `GET /metrics` and `GET /healthz`, one request a connection.
+//! The part of HTTP/1.1 (RFC 9112) that `GET /metrics` and `GET /healthz` need; one request per connection.
 
 use std::{io, time::Duration};
 
@@ -7,11 +7,11 @@ use tokio::{
     time::timeout,
 };
 
-/// Bytes of a request at the most, up to the empty line.
+/// Maximum length of a request in bytes, up to the empty line.
 const LIMIT: usize = 8192;
-/// How long a client may take to ask, and again to take the answer.
+/// Maximum time for a client to send its request, and again to read the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How much of what a client sends too much is read, so that it sees the answer.
+/// Surplus bytes of a client that are read, so that it sees the answer.
 const SURPLUS: u64 = 65_536;
 
 /// An answer.
@@ -19,20 +19,20 @@ const SURPLUS: u64 = 65_536;
 pub struct Answer {
     /// The status with its reason.
     pub status: &'static str,
-    /// The media type of the text.
+    /// The media type.
     pub media: &'static str,
     /// The text.
     pub text: String,
 }
 
 impl Answer {
-    /// Plain words.
+    /// Creates a plain-text answer.
     pub fn words(status: &'static str, text: impl Into<String>) -> Self {
         Self { status, media: "text/plain; charset=utf-8", text: text.into() + "\n" }
     }
 }
 
-/// Answers one client with what `page` says about the path that it asks for; `None` for a path that there isn't.
+/// Answers one client with the result of `page` for the requested path; `None` if there is no such path.
 pub async fn serve(
     mut client: impl AsyncRead + AsyncWrite + Unpin,
     page: impl Fn(&str) -> Option<Answer>,
@@ -56,7 +56,7 @@ pub async fn serve(
     send(&mut client, &answer, is_head).await
 }
 
-/// What comes up to the empty line; `None` if it is too long.
+/// Returns the request up to the empty line; `None` if it is too long.
 async fn read_head(client: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let mut head = Vec::with_capacity(512);
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -71,7 +71,7 @@ async fn read_head(client: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<V
     Ok(Some(head))
 }
 
-/// The method, and the path without its query.
+/// Returns the method, and the path without its query.
 fn request(head: &[u8]) -> Option<(&str, &str)> {
     let line = head.split(|byte| *byte == b'\r').next()?;
     let mut words = std::str::from_utf8(line).ok()?.split(' ');
@@ -96,7 +96,7 @@ async fn send(
     let exchange = async {
         client.write_all(response.as_bytes()).await?;
         client.shutdown().await?;
-        // A connection that is closed while something is unread takes the answer with it.
+        // Closing a connection with unread data discards the answer.
         tokio::io::copy(&mut client.take(SURPLUS), &mut tokio::io::sink()).await
     };
     timeout(PATIENCE, exchange).await.map_err(io::Error::from)?.map(drop)
@@ -164,7 +164,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_no_answer_is_left() {
-        // There is room for a request, but for no answer.
+        // There is room for a request, but not for an answer.
         let (mut client, server) = duplex(32);
         client.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await.unwrap();
         let error = serve(server, page).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What the process itself takes of the machine.
+//! Resources of this process.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use nix::{
     unistd::{SysconfVar, sysconf},
 };
 
-/// Memory that is in use, in bytes (`/proc/self/statm`, its second number).
+/// Returns the memory in use, in bytes (second number of `/proc/self/statm`).
 pub fn resident_bytes() -> u64 {
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
@@ -15,13 +15,13 @@ pub fn resident_bytes() -> u64 {
     pages.saturating_mul(size.unwrap_or_default())
 }
 
-/// Descriptors that are open.
+/// Returns the number of open descriptors.
 pub fn open_fds() -> u64 {
     // The directory itself is open while it is read.
     fs::read_dir("/proc/self/fd").map_or(0, |open| open.count().saturating_sub(1) as u64)
 }
 
-/// Time on the CPU, in seconds.
+/// Returns the CPU time, in seconds.
 pub fn cpu_seconds() -> f64 {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
         .map_or(0.0, |time| std::time::Duration::from(time).as_secs_f64())

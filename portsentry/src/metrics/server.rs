@@ -1,4 +1,4 @@
-//! Answers HTTP on a thread of its own, so that no client is ever in the way of the ring or the files.
+//! Answers HTTP on a separate thread, so that no client delays the ring or the files.
 
 use std::{
     collections::VecDeque,
@@ -17,14 +17,14 @@ use super::{
     stats::Stats,
 };
 
-/// Clients that are answered at a time. The oldest gives way to another: whoever asks properly is done at once.
+/// Maximum number of concurrent clients. A further one replaces the oldest: a proper request takes no time.
 const CLIENTS: usize = 64;
-/// How long it is waited until it is tried again to listen.
+/// Time until listening is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The media type of the metrics' format.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What listens, as the configuration last said.
+/// The HTTP server, according to the last configuration.
 #[derive(Debug, Default)]
 pub struct Server {
     running: Option<Running>,
@@ -39,7 +39,7 @@ struct Running {
 }
 
 impl Server {
-    /// Listens at `address` from now on, and nowhere else. What listens there already goes on.
+    /// Listens at `address` from now on, and nowhere else. An existing listener there stays open.
     pub fn follow(&mut self, address: Option<SocketAddr>, stats: &Arc<Stats>) {
         if self.running.as_ref().map(|running| running.address) == address {
             return;
@@ -72,7 +72,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         drop(self.stop.take());
-        // It ends at its next step, of which none takes long; if it has panicked, that has been shown.
+        // The thread ends at its next step, which is short; a panic has already been printed.
         let _ = self.thread.take().map(thread::JoinHandle::join);
     }
 }
@@ -97,7 +97,7 @@ async fn listen(address: SocketAddr, stats: &Arc<Stats>) {
 async fn accept(listener: &TcpListener, stats: &Arc<Stats>) {
     let mut clients: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        // Out of descriptors, for instance: that passes.
+        // For instance, no descriptors are left: that passes.
         let Ok((client, _)) = listener.accept().await else {
             sleep(PAUSE).await;
             continue;
@@ -109,7 +109,7 @@ async fn accept(listener: &TcpListener, stats: &Arc<Stats>) {
             oldest.abort();
         }
         let stats = Arc::clone(stats);
-        // A client that goes away, or is sent away, is no news.
+        // A client that disconnects, or is disconnected, needs no message.
         let serving = tokio::spawn(async move { drop(http::serve(client, |path| page(path, &stats)).await) });
         clients.push_back(serving.abort_handle());
     }
@@ -144,7 +144,7 @@ mod tests {
         std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
     }
 
-    /// Waits until the board has news.
+    /// Waits for news.
     fn news(stats: &Stats) -> Vec<String> {
         loop {
             let news = stats.news();

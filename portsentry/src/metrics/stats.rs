@@ -1,4 +1,4 @@
-//! What the daemon shows of itself: the keeper writes it down, whoever is asked reads it.
+//! The daemon's stats: the keeper writes them, metrics and health checks read them.
 
 use std::{
     collections::BTreeMap,
@@ -11,16 +11,16 @@ use portsentry_common::counter::Counters;
 
 use crate::{policy::Census, sink::runner::Ran};
 
-/// How long the keeper may be silent. It writes twice a second; a new session takes a moment to begin.
+/// Maximum time without an update of the keeper. It updates twice a second; a new session takes a moment to start.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// The board.
+/// The stats.
 #[derive(Debug, Default)]
 pub struct Stats {
     state: Mutex<State>,
 }
 
-/// All that stands on it.
+/// The content.
 #[derive(Clone, Debug)]
 pub(super) struct State {
     pub started: SystemTime,
@@ -28,11 +28,11 @@ pub(super) struct State {
     /// By action and result.
     pub actions: BTreeMap<(&'static str, &'static str), u64>,
     pub lifted: u64,
-    /// Sightings that the reader had to leave out.
+    /// Probe events that the reader had to drop.
     pub left_out: u64,
-    /// Whether the configuration was right when it was last read, and when it last was.
+    /// Whether the configuration was valid when it was last read, and when it last was.
     pub reload: (bool, SystemTime),
-    /// What the log is to be told.
+    /// Messages for the log.
     news: Vec<String>,
 }
 
@@ -51,30 +51,30 @@ impl Default for State {
     }
 }
 
-/// What the keeper sees at a snapshot.
+/// The keeper's state at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The kernel's counters.
     pub counters: Counters,
-    /// Who is blocked or fenced, by numbers.
+    /// Numbers of blocked and fenced sources.
     pub census: Census,
-    /// How many may be blocked, for each address family.
+    /// Maximum number of blocked sources per address family.
     pub max_blocked: u32,
-    /// How many may be fenced, for each address family.
+    /// Maximum number of fenced sources per address family.
     pub max_fenced: u32,
     /// The ring's size in bytes.
     pub ring_size: u32,
-    /// The interfaces that a program of ours is attached to.
+    /// Interfaces that our program is attached to.
     pub attached: Vec<String>,
-    /// The interfaces that are to be watched and can't be, or aren't there.
+    /// Interfaces that should be watched, but can't be or don't exist.
     pub refused: Vec<String>,
-    /// Whether bind hooks keep the table of bound ports, beside dumps of the sockets.
+    /// Whether bind hooks keep the table of bound ports, in addition to dumps of the sockets.
     pub bound_by_hooks: bool,
     /// Age of the last dump; `None` before the first.
     pub dump_age: Option<Duration>,
-    /// Why not all own, ignored and watched networks are in effect.
+    /// Reason why not all own, ignored and watched networks are in effect.
     pub scope_trouble: Option<String>,
-    /// Lines and events that were lost, by where they should have gone.
+    /// Lost lines and events, by output.
     pub lost: [(&'static str, u64); 2],
 }
 
@@ -97,7 +97,7 @@ impl Default for Snapshot {
 }
 
 impl Stats {
-    /// Writes down what the keeper sees now.
+    /// Updates the snapshot.
     pub fn show(&self, snapshot: Snapshot) {
         self.state().snapshot = Some((Instant::now(), snapshot));
     }
@@ -107,7 +107,7 @@ impl Stats {
         *self.state().actions.entry((ran.purpose.key(), ran.outcome.word())).or_default() += 1;
     }
 
-    /// Counts lines that `hosts.deny` has got.
+    /// Counts lines added to `hosts.deny`.
     pub fn count_denied(&self, count: usize) {
         if count > 0 {
             *self.state().actions.entry(("KILL_HOSTS_DENY", "done")).or_default() += count as u64;
@@ -119,12 +119,12 @@ impl Stats {
         self.state().lifted += count as u64;
     }
 
-    /// Counts sightings that were left out as the keeper was behind.
+    /// Counts probe events that were dropped because the keeper was behind.
     pub fn count_left_out(&self, count: u64) {
         self.state().left_out += count;
     }
 
-    /// Notes whether the configuration was right when it was read.
+    /// Records whether the configuration was valid when it was read.
     pub fn reloaded(&self, is_right: bool) {
         let mut state = self.state();
         state.reload.0 = is_right;
@@ -133,12 +133,12 @@ impl Stats {
         }
     }
 
-    /// Has the log tell of something.
+    /// Queues a message for the log.
     pub(super) fn report(&self, news: String) {
         self.state().news.push(news);
     }
 
-    /// What the log is to tell.
+    /// Returns the messages for the log.
     pub fn news(&self) -> Vec<String> {
         std::mem::take(&mut self.state().news)
     }
@@ -148,13 +148,13 @@ impl Stats {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Every change is whole, so what a panicked thread left is as good as any.
+        // Every change is complete, so the state after a panic is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Why portsentry doesn't do what it is for; nothing if it does.
+    /// Returns the reason why portsentry is not healthy, if any.
     pub fn trouble(&self, now: Instant) -> Option<String> {
         let Some((at, snapshot)) = &self.snapshot else { return Some("it has not begun to watch".into()) };
         let silence = now.saturating_duration_since(*at);

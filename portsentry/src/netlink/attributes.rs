@@ -7,7 +7,7 @@ const HEADER: usize = 4;
 /// The type's bits without the flags for nesting and byte order.
 const TYPE: u16 = 0x3fff;
 
-/// Returns the attributes in `bytes`, each as its type and value; ends at the first whose length can't be right.
+/// Returns the attributes in `bytes`, each as its type and value; stops at the first with an impossible length.
 pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(u16_at(bytes, 0)?);
@@ -18,7 +18,7 @@ pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-/// Returns the value of the first attribute of that type.
+/// Returns the value of the first attribute of this type.
 pub fn attribute(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
     attributes(bytes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
 }
@@ -28,12 +28,12 @@ pub fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
 }
 
-/// As [`u16_at`], of 32 bits.
+/// Like [`u16_at`], for 32 bits.
 pub fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
-/// Returns the address whose octets are `bytes`: four of IPv4, 16 of IPv6.
+/// Returns the address with these octets: four for IPv4, 16 for IPv6.
 pub fn address(bytes: &[u8]) -> Option<IpAddr> {
     match bytes.len() {
         4 => bytes.first_chunk::<4>().map(|octets| Ipv4Addr::from(*octets).into()),

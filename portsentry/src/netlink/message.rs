@@ -12,9 +12,9 @@ const DUMP: u16 = 0x301;
 /// A message without its header.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
-    /// Its type, as `RTM_NEWLINK`.
+    /// Its type, such as `RTM_NEWLINK`.
     pub kind: u16,
-    /// Its flags, as `NLM_F_REPLACE`.
+    /// Its flags, such as `NLM_F_REPLACE`.
     pub flags: u16,
     /// The bytes after the header.
     pub body: &'a [u8],

@@ -1,24 +1,24 @@
-//! What an administrator's line of the blocked file says behind its `#`: until when, and why. Other PortSentrys, and
-//! our own older versions, take it for a comment.
+//! The annotation on an administrator's line in the blocked file, behind `#`: end of the block, and reason. Other
+//! PortSentrys, and our own older versions, read it as a comment.
 
 use std::{fmt, time::SystemTime};
 
 use jiff::Timestamp;
 
-/// Characters of a reason at the most.
+/// Maximum length of a reason, in characters.
 pub const LONGEST: usize = 200;
 
-/// Until when a source is blocked by an administrator, and why.
+/// End and reason of an administrator's block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Annotation {
-    /// In whole seconds; `None` for good.
+    /// Whole seconds; `None` for a permanent block.
     pub until: Option<SystemTime>,
-    /// In his own words.
+    /// The administrator's own words.
     pub reason: Option<String>,
 }
 
 impl Annotation {
-    /// What stands behind a line's `#`: `until TIME`, `because "REASON"`, or both. Anything else is a comment.
+    /// Reads the text behind a line's `#`: `until TIME`, `because "REASON"`, or both. Anything else is a comment.
     #[must_use]
     pub fn read(text: &str) -> Self {
         let text = text.trim();
@@ -27,20 +27,20 @@ impl Annotation {
                 Some((time, rest)) => (time.parse::<Timestamp>().ok().map(SystemTime::from), rest),
                 None => (None, text),
             };
-        // The quoting is that of JSON, so no reason can end the line.
+        // Quoted as in JSON, so that no reason can end the line.
         let reason =
             rest.trim().strip_prefix("because ").and_then(|quoted| serde_json::from_str(quoted).ok());
         Self { until, reason: reason.map(|reason: String| shortened(&reason)) }
     }
 
-    /// Whether there is nothing to say.
+    /// Whether there is no annotation.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.until.is_none() && self.reason.is_none()
     }
 }
 
-/// As it stands at the end of a line, with the `#`; nothing where there is nothing to say.
+/// Writes the annotation for the end of a line, with the `#`; nothing if it is empty.
 impl fmt::Display for Annotation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
@@ -57,7 +57,7 @@ impl fmt::Display for Annotation {
     }
 }
 
-/// The beginning of `reason`, without what can't be printed.
+/// Returns the beginning of `reason`, without unprintable characters.
 #[must_use]
 pub fn shortened(reason: &str) -> String {
     reason.chars().filter(|character| !character.is_control()).take(LONGEST).collect()

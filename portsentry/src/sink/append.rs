@@ -1,4 +1,5 @@
-//! Appends whole lines to a file that others may rotate, cut or write to at any time. The file is opened for each batch.
+//! Appends whole lines to a file that other programs may rotate, truncate or write to at any time. Each batch opens
+//! the file anew.
 
 use std::{
     fs::{File, OpenOptions},
@@ -9,11 +10,12 @@ use std::{
 
 use nix::fcntl::OFlag;
 
-/// Appends `lines`; returns how many are there in full, and the error that prevented the others. A missing file is created
-/// with mode 0640.
+/// Appends `lines`; returns how many were written in full, and the error that stopped the rest. A missing file is
+/// created with mode 0640.
 ///
 /// # Errors
-/// Beside the system's: a link, something other than a regular file, or a file with a second name (a hard link) is refused.
+/// Beside the system's: symbolic links, irregular files, and files with a second name (a hard link) are
+/// refused.
 pub fn append(path: &Path, lines: &[String]) -> (usize, io::Result<()>) {
     match create(path) {
         Ok((file, length)) => write(file, length, lines),
@@ -21,31 +23,31 @@ pub fn append(path: &Path, lines: &[String]) -> (usize, io::Result<()>) {
     }
 }
 
-/// Opens the file for appending, and creates it if it is missing; returns its length in bytes, too.
+/// Opens the file for appending, and creates it if it is missing; also returns its length in bytes.
 ///
 /// # Errors
-/// As of [`append`].
+/// As for [`append`].
 pub fn create(path: &Path) -> io::Result<(File, u64)> {
     open(OpenOptions::new().read(true).append(true).create(true).mode(0o640), path)
 }
 
-/// Opens the file for reading; returns its length in bytes, too.
+/// Opens the file for reading; also returns its length in bytes.
 ///
 /// # Errors
-/// As of [`append`].
+/// As for [`append`].
 pub fn read(path: &Path) -> io::Result<(File, u64)> {
     open(OpenOptions::new().read(true), path)
 }
 
 fn open(options: &mut OpenOptions, path: &Path) -> io::Result<(File, u64)> {
-    // Opening a pipe or a terminal could block, and a link could lead to somebody else's file.
+    // Opening a pipe or a terminal could block, and a link could lead to another user's file.
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
     let file = options.custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    // Somebody who may make names here, but not write to what they stand for, could have linked any file.
+    // A user who may create names here could have linked any file.
     if metadata.nlink() > 1 {
         return Err(io::Error::other("it has another name somewhere else (a hard link): remove one of them"));
     }
@@ -69,8 +71,8 @@ fn write(mut file: File, length: u64, lines: &[String]) -> (usize, io::Result<()
     if result.is_err() {
         let last = text.get(..written).unwrap_or_default().iter().rposition(|byte| *byte == b'\n');
         let whole = length + last.map_or(0, |at| at as u64 + 1);
-        // The beginning of a line is taken back, unless somebody has written behind it. Where that can't be done (an
-        // append-only file), the next lines begin on a line of their own.
+        // Removes a partial line, unless another process has written behind it. If that fails (an append-only file),
+        // the next batch begins on a new line.
         if file.metadata().is_ok_and(|metadata| metadata.len() == length + written as u64) {
             let _ = file.set_len(whole);
         }
@@ -78,7 +80,7 @@ fn write(mut file: File, length: u64, lines: &[String]) -> (usize, io::Result<()
     (there, result)
 }
 
-/// How many bytes were written, and why not all.
+/// Returns the number of bytes written, and the error that stopped the rest.
 fn write_most(file: &mut File, text: &[u8]) -> (usize, io::Result<()>) {
     let mut written = 0;
     while let Some(rest) = text.get(written..).filter(|rest| !rest.is_empty()) {
@@ -129,12 +131,12 @@ mod tests {
         let path = dir.path().join("log");
         fs::write(&path, "old\n").unwrap();
         let (mut file, length) = create(&path).unwrap();
-        // As a disk with room for a line and a half leaves it.
+        // A disk with room for a line and a half leaves the file like this.
         file.write_all(b"a\nhal").unwrap();
         drop(file);
         let (file, _) = create(&path).unwrap();
         assert!(is_torn(&file, length + 5).unwrap());
-        // The limit of a device that is always full: nothing gets there, and nothing is taken for written.
+        // A full device takes nothing, and nothing counts as written.
         let full = OpenOptions::new().read(true).append(true).open("/dev/full").unwrap();
         let (there, result) = write(full, 0, &lines(&["x"]));
         assert_eq!((there, result.unwrap_err().raw_os_error()), (0, Some(nix::libc::ENOSPC)));

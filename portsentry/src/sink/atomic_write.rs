@@ -1,4 +1,4 @@
-//! Replaces a file as a whole: readers see the old one or the new one.
+//! Replaces a file atomically: a reader sees the old content or the new.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
@@ -10,47 +10,47 @@ use std::{
 use nix::{fcntl::OFlag, unistd::geteuid};
 use xattr::FileExt;
 
-/// The largest file that is read, in bytes: lines of 256 bytes for as many sources as `MAX_BLOCKED` and `MAX_FENCED` allow, of
-/// both address families.
+/// Largest file that is read, in bytes: lines of 256 bytes for as many sources as `MAX_BLOCKED` and `MAX_FENCED`
+/// allow, in both address families.
 const LARGEST: u64 = (1 << 24) * 4 * 256;
-/// Extended attributes that only a privileged process may set. The system gives a new file its own.
+/// Prefixes of extended attributes that only a privileged process may set. The system sets those of a new file.
 const PRIVILEGED: [&str; 2] = ["security.", "trusted."];
 
-/// Why a file was not read or replaced.
+/// Reasons why a file was not read or replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The system refused.
+    /// The system reported an error.
     #[error("{path} can't be {what}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// The operation that failed.
         what: &'static str,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// It isn't a regular file, or a symbolic link that somebody else than root made.
+    /// It is not a regular file, or it is a symbolic link that root did not make.
     #[error("{0} is not a regular file, or a link that somebody else than root made: remove it")]
     Untrusted(PathBuf),
-    /// Everybody may write to it.
+    /// It is world-writable.
     #[error("{0} can be written by everybody, so it isn't trusted: chmod o-w {0}")]
     WorldWritable(PathBuf),
-    /// It is larger than any that the daemon writes.
+    /// It is too large to be a file of the daemon's.
     #[error("{0} is larger than {limit} GiB: remove lines from it", limit = LARGEST >> 30)]
     TooLarge(PathBuf),
-    /// Somebody else keeps changing it.
+    /// Another program keeps changing it.
     #[error("{0} was changed by somebody else at the same time, again and again")]
     Contended(PathBuf),
 }
 
-/// The file's content, or `None` if there is none.
+/// Returns the file's content, or `None` if the file does not exist.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, WriteError> {
     Ok(open(path)?.map(|(content, _)| content))
 }
 
-/// Replaces the file by what `edit` makes of its content, unless that is `None`. An old file's owner, mode, access control
-/// list and other extended attributes are kept, a new one's mode is `mode`. A change that somebody makes meanwhile is taken
-/// into account. After a power failure either the old file is there or the new one.
+/// Replaces the file's content by the result of `edit`, unless that is `None`. An existing file keeps its owner,
+/// mode, access control list and other extended attributes; a new one gets `mode`. A concurrent change starts the
+/// edit over. After a power failure the file holds the old content or the new.
 pub fn update(
     path: &Path,
     mode: u32,
@@ -66,7 +66,7 @@ pub fn update(
             .map(|()| is_same(old.as_ref(), fs::symlink_metadata(path).ok().as_ref()))
             .and_then(|same| if same { fs::rename(&beside, path).map(|()| true) } else { Ok(false) });
         if !matches!(written, Ok(true)) {
-            // The next attempt removes what is left of this one, should that fail here.
+            // If this fails, the next attempt removes the temporary file.
             let _ = fs::remove_file(&beside);
         }
         match written {
@@ -85,13 +85,13 @@ pub fn update(
     Err(WriteError::Contended(path.clone()))
 }
 
-/// Where the new content is written before it takes the file's name.
+/// Returns the path of the temporary file that is renamed over the file.
 fn beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.portsentry-new"))
 }
 
-/// Has the file's new name outlast a power failure. Not all file systems can sync a directory.
+/// Syncs the directory, so that the new name survives a power failure. Not all file systems support this.
 fn sync_directory(path: &Path) -> io::Result<()> {
     let Some(directory) = path.parent() else { return Ok(()) };
     match File::open(directory)?.sync_all() {
@@ -115,7 +115,7 @@ fn write(beside: &Path, content: &[u8], mode: u32, old: Option<(&Path, &Metadata
     }
     let mode = old.map_or(mode, |(_, old)| old.mode() & 0o7777);
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
-    // After the mode: an access control list says more, and its mask is the mode's group.
+    // After the mode: an access control list is more specific, and its mask is the mode's group part.
     if let Some((old, _)) = old {
         copy_attributes(old, &file)?;
     }
@@ -123,7 +123,7 @@ fn write(beside: &Path, content: &[u8], mode: u32, old: Option<(&Path, &Metadata
     file.sync_all()
 }
 
-/// Gives `new` the extended attributes of the file at `old`: access control lists are among them (acl(5)).
+/// Copies the extended attributes of the file at `old` to `new`, access control lists included (acl(5)).
 fn copy_attributes(old: &Path, new: &File) -> io::Result<()> {
     let names = match xattr::list(old) {
         Ok(names) => names,
@@ -141,7 +141,7 @@ fn copy_attributes(old: &Path, new: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Follows a symbolic link that root made, as some keep `/etc/hosts.deny` elsewhere.
+/// Follows a symbolic link that root made: some systems keep `/etc/hosts.deny` elsewhere.
 fn target(path: &Path) -> Result<PathBuf, WriteError> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_symlink() => {
@@ -242,7 +242,7 @@ mod tests {
         let path = dir.path().join("file");
         fs::write(&path, "a").unwrap();
         let wanted = [("user.note", b"mine".to_vec()), ("system.posix_acl_access", list)];
-        // Not every file system has both.
+        // Not every file system supports both.
         let had: Vec<_> =
             wanted.iter().filter(|(name, value)| xattr::set(&path, name, value).is_ok()).collect();
         update(&path, 0o640, append("b")).unwrap();

@@ -1,4 +1,4 @@
-//! Edits the block list as an administrator does with an editor: line by line, and what isn't meant stays as it is.
+//! Edits the block list as an administrator would: line by line, leaving other lines unchanged.
 
 use std::{cell::RefCell, collections::BTreeSet, path::Path};
 
@@ -11,8 +11,8 @@ use super::{
 };
 use crate::config::block_list::network_of;
 
-/// Has the list at `path` name `networks`, or not name them; returns those for whom something had to be changed. The
-/// file is replaced as a whole or left alone.
+/// Adds `networks` to the list at `path`, or removes them; returns those that needed a change. The file is replaced
+/// as a whole or left alone.
 pub fn edit_list(
     path: &Path,
     change: &Change,

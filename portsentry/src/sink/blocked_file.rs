@@ -1,4 +1,4 @@
-//! The blocked file: what is blocked now, a line each, as 1.2 wrote it.
+//! The blocked file: one line per blocked or fenced source, in 1.2's format.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,11 +13,11 @@ use portsentry_common::{block::Proof, classify::Protocol};
 use super::{annotation::Annotation, classic};
 use crate::policy::{Hold, PREFIXES, Record, network_of};
 
-/// Ends the line of a source whose line in `hosts.deny` stood there before we would have written it. Others take it for
-/// a comment.
+/// Marks a source whose line in `hosts.deny` was there before PortSentry would have written it. Other programs read
+/// the mark as a comment.
 const DENIED_BEFORE: &str = "# denied before";
 
-/// A line that says nothing that can be acted on.
+/// A line that can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} is neither an address nor a line of PortSentry's, and is left out: \"{}\"", text.escape_debug())]
 pub struct Fault {
@@ -27,8 +27,8 @@ pub struct Fault {
     pub text: String,
 }
 
-/// Reads a blocked file: lines of 1.2's, addresses alone as an administrator adds them, or 2.x's binary form.
-/// `now` is when an address without a time is taken to have been blocked.
+/// Reads a blocked file: lines of 1.2's, bare addresses as an administrator adds them, or 2.x's binary form. Bare
+/// addresses count as blocked at `now`.
 #[must_use]
 pub fn parse(content: &[u8], now: SystemTime) -> (Vec<Record>, Vec<Fault>) {
     if let Some(addresses) = parse_revival(content) {
@@ -45,14 +45,14 @@ pub fn parse(content: &[u8], now: SystemTime) -> (Vec<Record>, Vec<Fault>) {
     (records, faults)
 }
 
-/// What a line of the text form says of a source, if anything.
+/// Returns the block of a line of the text form, if it holds one.
 pub(super) fn read_line(line: &str, now: SystemTime) -> Option<Record> {
     let line = without_end(line).unwrap_or(line);
     let (words, remark) = line.split_once('#').unwrap_or((line, ""));
     Some(terms(parse_words(words, now)?, &Annotation::read(remark)))
 }
 
-/// Why an administrator has sources blocked, where their lines say so.
+/// Returns the reasons in an administrator's lines.
 #[must_use]
 pub fn reasons(content: &[u8]) -> BTreeMap<IpAddr, String> {
     let reason = |line: &str| {
@@ -63,7 +63,7 @@ pub fn reasons(content: &[u8]) -> BTreeMap<IpAddr, String> {
     String::from_utf8_lossy(content).lines().filter_map(reason).collect()
 }
 
-/// Whom a line of `hosts.deny` named before we would have written it.
+/// Returns the sources whose line in `hosts.deny` was there before PortSentry would have written it.
 #[must_use]
 pub fn denied_before(content: &[u8]) -> BTreeSet<IpAddr> {
     let text = String::from_utf8_lossy(content);
@@ -75,7 +75,7 @@ fn without_end(line: &str) -> Option<&str> {
     line.trim_end().strip_suffix(DENIED_BEFORE)
 }
 
-/// Only an administrator remarks on a line.
+/// Only an administrator annotates a line.
 fn terms(record: Record, remark: &Annotation) -> Record {
     if remark.is_empty() || record.hold.is_fence {
         return record;
@@ -83,7 +83,7 @@ fn terms(record: Record, remark: &Annotation) -> Record {
     Record { hold: Hold { until: remark.until, proof: Proof::Administrator, ..record.hold }, ..record }
 }
 
-/// A line cut short must not name somebody else, so a line of 1.2's is taken only with its last word.
+/// A truncated line must not name another source: a line of 1.2's counts only if its last word is there.
 fn parse_words(line: &str, now: SystemTime) -> Option<Record> {
     match *line.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
         [address] => Some(network(address).map(|held| bare(held, now))?),
@@ -109,7 +109,7 @@ fn parse_words(line: &str, now: SystemTime) -> Option<Record> {
             let since = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))?;
             let is_fence = done == "Fenced";
             let port = port.parse().ok()?;
-            // No probe goes to port 0: it was an administrator's address alone.
+            // Port 0 can't be probed, so an administrator added the address.
             let proof = if port == 0 { Proof::Administrator } else { Proof::None };
             let hold = Hold { since, until: None, port, protocol, proof, is_fence, prefix };
             Some(Record { source, hold })
@@ -118,12 +118,12 @@ fn parse_words(line: &str, now: SystemTime) -> Option<Record> {
     }
 }
 
-/// A host, or an IPv6 network by its first address, and its length.
+/// Reads a host, or an IPv6 network; returns its first address and its length.
 fn network(text: &str) -> Option<(IpAddr, u8)> {
     let Some((address, length)) = text.split_once('/') else { return Some((source(text)?, 0)) };
     let length = length.parse().ok().filter(|length| PREFIXES.contains(length))?;
     let address = source(address).filter(IpAddr::is_ipv6)?;
-    // A network may begin with an address of no host: ::/48 does, with the unspecified one.
+    // The first address of a network need not be a host's: `::/48` begins with the unspecified address.
     let first = network_of(address, length).addr();
     is_host(first).then_some((first, length))
 }
@@ -133,7 +133,7 @@ fn source(text: &str) -> Option<IpAddr> {
     is_host(address).then_some(address)
 }
 
-/// Whether `address` can be another host's.
+/// Whether `address` can be that of another host.
 #[must_use]
 pub const fn is_host(address: IpAddr) -> bool {
     let is_single = match address {
@@ -143,7 +143,7 @@ pub const fn is_host(address: IpAddr) -> bool {
     is_single && !address.is_loopback()
 }
 
-/// Whether the content is lines, not 2.x's binary form.
+/// Whether the content is text, not 2.x's binary form.
 #[must_use]
 pub fn is_text(content: &[u8]) -> bool {
     parse_revival(content).is_none()
@@ -155,8 +155,8 @@ fn bare((source, prefix): (IpAddr, u8), now: SystemTime) -> Record {
     Record { source, hold: Hold { proof, prefix, ..Hold::for_good(now, 0, protocol) } }
 }
 
-/// 2.x's file: for each source `sa_family_t` in the machine's order, then `in_addr` or `in6_addr`. `None` for text,
-/// which never begins with so small a number.
+/// Reads 2.x's file: for each source a `sa_family_t` in the machine's byte order, then an `in_addr` or `in6_addr`.
+/// Returns `None` for text, whose first characters are too large for a family.
 fn parse_revival(content: &[u8]) -> Option<Vec<IpAddr>> {
     // <sys/socket.h>
     const INET: u16 = 2;
@@ -184,13 +184,14 @@ fn parse_revival(content: &[u8]) -> Option<Vec<IpAddr>> {
     }
 }
 
-/// The last word of a line.
+/// Returns the last word of a line.
 #[must_use]
 pub const fn done(hold: &Hold) -> &'static str {
     if hold.is_fence { "Fenced" } else { "Blocked" }
 }
 
-/// The file's text for what is blocked now, with the `reasons` of administrators, and whom `hosts.deny` named before.
+/// Renders the file for the current blocks, with the administrators' `reasons` and the marks of lines in `hosts.deny`
+/// that are not ours.
 #[must_use]
 pub fn render(
     records: impl Iterator<Item = Record>,
@@ -201,16 +202,16 @@ pub fn render(
     let mut text = String::new();
     for record in records {
         let Record { source, hold } = record;
-        // As 1.2, where no name is known; a network has its length at the end.
+        // As 1.2 writes a host without a name; a network ends with its length.
         let host = format!("{source}/{}", record.name());
         let line = classic::record(hold.since, &host, hold.port, hold.protocol, done(&hold), zone);
-        // How long other blocks last is the configuration's.
+        // The configuration sets the duration of other blocks.
         let remark = match hold.proof {
             Proof::Administrator => Annotation { until: hold.until, reason: reasons.get(&source).cloned() },
             _ => Annotation::default(),
         };
         let end = if denied_before.contains(&source) { format!(" {DENIED_BEFORE}") } else { String::new() };
-        // Writing to a string can't fail.
+        // Writing to a string never fails.
         let _ = writeln!(text, "{line}{remark}{end}");
     }
     text
@@ -282,7 +283,7 @@ mod tests {
                  2026-11-23T02:13:20Z because \"a \\\"guest\\\" # no more\" # denied before"
             )
         );
-        // BLOCK_TIME is the configuration's, which may be another one next time.
+        // `BLOCK_TIME` may have another value at the next start.
         assert_eq!(parse(text.as_bytes(), NOW), (vec![for_long, of_the_configuration], vec![]));
         assert_eq!(super::reasons(text.as_bytes()), reasons);
         assert_eq!(super::denied_before(text.as_bytes()), denied_before);

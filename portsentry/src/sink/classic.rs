@@ -1,4 +1,4 @@
-//! The lines of PortSentry 1.2, byte for byte.
+//! The log lines of PortSentry 1.2, byte for byte.
 
 use std::{fmt::Display, time::SystemTime};
 
@@ -11,7 +11,7 @@ use portsentry_common::{
 use super::Named;
 use crate::policy::Sighting;
 
-/// What 1.2 calls the kind of a probe. (`TCP NULL scan` has a space in front there, which makes two after the colon.)
+/// Returns 1.2's name for a kind of probe. (`TCP NULL scan` begins with a space, so that the line has two.)
 #[must_use]
 pub fn scan_type(kind: Kind, flags: u8) -> String {
     match kind {
@@ -29,7 +29,7 @@ pub fn scan_type(kind: Kind, flags: u8) -> String {
     }
 }
 
-/// How both PortSentrys spell out a combination of control bits that has no name.
+/// Returns both PortSentrys' text for a combination of control bits that has no name.
 pub(super) fn unknown_type(flags: u8) -> String {
     let bit = |mask: u8| u8::from(flags & mask != 0);
     format!(
@@ -43,7 +43,7 @@ pub(super) fn unknown_type(flags: u8) -> String {
     )
 }
 
-/// The line of a probe, and the one that follows where it had IP options.
+/// Returns the line of a probe, and a second line if it had IP options.
 pub fn attack(sighting: &Sighting, source: &Named<'_>) -> impl Iterator<Item = String> {
     let Sighting { kind, flags, protocol, port, options, .. } = *sighting;
     let end = format!("from host: {source} to {} port: {port}", protocol.name());
@@ -52,7 +52,7 @@ pub fn attack(sighting: &Sighting, source: &Named<'_>) -> impl Iterator<Item = S
     std::iter::once(format!("attackalert: {} {end}", scan_type(kind, flags))).chain(options)
 }
 
-/// A probe that nothing is done about, in words that no filter for attacks takes for one.
+/// Returns the line of a probe without consequences, worded so that no filter for attacks matches it.
 #[must_use]
 pub fn notice(sighting: &Sighting, source: &Named<'_>, why: &str) -> String {
     let Sighting { kind, flags, protocol, port, .. } = *sighting;
@@ -64,8 +64,8 @@ pub fn notice(sighting: &Sighting, source: &Named<'_>, why: &str) -> String {
     )
 }
 
-/// A line of the blocked file and the history, without a line end: the time in seconds and as local time, the
-/// source, the port of the probe, and what was done.
+/// Returns a line of the blocked file and the history, without a line end: time in seconds and as local time, source,
+/// port of the probe, and action.
 #[must_use]
 pub fn record(
     time: SystemTime,

@@ -1,5 +1,4 @@
-//! What the evidence says of blocks and fences that other files tell less of: the kind of the probe, and what proved
-//! its source.
+//! Details of blocks and fences from the evidence file: the kind of the probe, and the proof of its source.
 
 use std::{
     collections::BTreeMap,
@@ -16,33 +15,33 @@ use super::{
     evidence::{self, Seen},
 };
 
-/// How much two times of the same block may differ: one is in whole seconds.
+/// Maximum difference between two times of the same block: one has whole seconds only.
 const ROUNDING: Duration = Duration::from_secs(2);
 
-/// A packet that led to a block or a fence.
+/// A packet that caused a block or fence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// When.
+    /// Time of the packet.
     pub time: SystemTime,
-    /// It led to a fence, not to a block.
+    /// Whether it caused a fence, not a block.
     pub is_fence: bool,
     /// Its kind, in 1.2's words.
     pub kind: String,
-    /// What proves that the source itself sent it.
+    /// The proof that its source sent it.
     pub proof: Proof,
 }
 
-/// All that the evidence tells of, by source.
+/// All decisions in the evidence file, by source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decided(BTreeMap<IpAddr, Vec<Decision>>);
 
 impl Decided {
-    /// What the evidence at `path` says; nothing where there is none.
+    /// Reads the evidence at `path`; empty if there is none.
     pub fn read(path: Option<&Path>) -> Result<Self, WriteError> {
         Ok(path.map(evidence::all).transpose()?.unwrap_or_default().into_iter().collect())
     }
 
-    /// What was decided about `source` at about that time.
+    /// Returns the decision about `source` at about this time.
     #[must_use]
     pub fn at(&self, source: IpAddr, time: SystemTime, is_fence: bool) -> Option<&Decision> {
         let apart = |decision: &&Decision| {

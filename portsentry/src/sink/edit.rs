@@ -1,4 +1,4 @@
-//! Edits the blocked file as an administrator does with an editor: line by line, and what isn't meant stays as it is.
+//! Edits the blocked file as an administrator would: line by line, leaving other lines unchanged.
 
 use std::{
     cell::RefCell,
@@ -17,28 +17,28 @@ use super::{
     files::{MODE, SUFFIXES},
 };
 
-/// What an edit changed.
+/// Result of an edit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edited {
-    /// Sources whose line is new, or gone.
+    /// Sources whose line was added or removed.
     pub changed: Vec<IpAddr>,
-    /// Those for whom nothing had to be changed.
+    /// Sources that needed no change.
     pub unchanged: Vec<IpAddr>,
-    /// What the lines said that are gone.
+    /// The blocks of removed lines.
     pub removed: Vec<Record>,
 }
 
-/// Which way the file is edited.
+/// Kind of edit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Each source has a line that blocks it, with this remark. An empty one leaves the lines that there are.
+    /// Each source gets a line with this annotation. An empty annotation leaves existing lines as they are.
     Block(Annotation),
-    /// No source has a line.
+    /// The sources' lines are removed.
     Unblock,
 }
 
-/// Edits the blocked file at `path`, which is replaced as a whole or left alone. Where there is none, it begins with
-/// what the files of 1.2's modes say, as a daemon no longer reads those once there is one.
+/// Edits the blocked file at `path`, which is replaced as a whole or left alone. If there is none, it starts with the
+/// content of the files of 1.2's modes, because a daemon ignores those once the blocked file exists.
 pub fn edit(path: &Path, change: &Change, sources: &BTreeSet<IpAddr>) -> Result<Edited, WriteError> {
     let edited = RefCell::new(Edited::default());
     let classic = classic(path)?;
@@ -51,7 +51,7 @@ pub fn edit(path: &Path, change: &Change, sources: &BTreeSet<IpAddr>) -> Result<
     Ok(edited.into_inner())
 }
 
-/// The content of the files of 1.2's modes.
+/// Returns the content of the files of 1.2's modes.
 fn classic(path: &Path) -> Result<Vec<u8>, WriteError> {
     let mut all = Vec::new();
     for suffix in SUFFIXES {
@@ -65,7 +65,7 @@ fn classic(path: &Path) -> Result<Vec<u8>, WriteError> {
     Ok(all)
 }
 
-/// The file's new content, and what changed in it.
+/// Returns the file's new content and the changes.
 #[must_use]
 pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpAddr>) -> (Vec<u8>, Edited) {
     let old = if blocked_file::is_text(old) { old.to_vec() } else { text_of(old) };
@@ -74,7 +74,7 @@ pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpAddr>) -> (Vec<
     let mut new = Vec::with_capacity(old.len());
     for line in old.split_inclusive(|byte| *byte == b'\n') {
         let record = blocked_file::read_line(&String::from_utf8_lossy(line), SystemTime::UNIX_EPOCH);
-        // Whoever lets a host in of a network that is held lets in the network.
+        // Unblocking a host of a blocked network unblocks the network.
         let is_meant = |record: &Record| match change {
             Change::Block(_) => record.hold.prefix == 0 && sources.contains(&record.source),
             Change::Unblock => sources.iter().any(|source| record.network().contains(source)),
@@ -82,7 +82,7 @@ pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpAddr>) -> (Vec<
         let meant = record.filter(is_meant);
         let is_kept = match (change, meant) {
             (_, None) => true,
-            // A block takes the place of a fence, and terms that of others.
+            // A block replaces a fence, and an annotation replaces another.
             (Change::Block(remark), Some(record)) => !record.hold.is_fence && remark.is_empty(),
             (Change::Unblock, Some(_)) => false,
         };
@@ -95,7 +95,7 @@ pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpAddr>) -> (Vec<
         let meant = meant.filter(|_| counts).map(|record| record.network());
         held.extend(sources.iter().filter(|source| meant.is_some_and(|network| network.contains(*source))));
     }
-    // What lay behind a removed line must not be taken for 2.x's form now that it comes first.
+    // The text after a removed first line must not be mistaken for 2.x's form.
     if !blocked_file::is_text(&new) {
         new.splice(..0, *b"#\n");
     }
@@ -113,7 +113,7 @@ pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpAddr>) -> (Vec<
     (new, Edited { changed: is_not, unchanged: is_held, removed })
 }
 
-/// 2.x's binary file as addresses alone.
+/// Converts 2.x's binary file to bare addresses.
 fn text_of(old: &[u8]) -> Vec<u8> {
     let (records, _) = blocked_file::parse(old, SystemTime::UNIX_EPOCH);
     records.iter().flat_map(|record| format!("{}\n", record.name()).into_bytes()).collect()

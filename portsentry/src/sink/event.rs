@@ -1,4 +1,4 @@
-//! What happened, in fields, for programs to read: one event, whether it goes to a file as JSON or to the journal.
+//! Events for programs: named fields, written as JSON or to the journal.
 
 mod field;
 
@@ -17,22 +17,22 @@ pub use self::field::{FIELDS, Field, Form};
 use super::Named;
 use crate::policy::{Hold, Sighting};
 
-/// The version of the schema in `docs/events.md`. It grows when a field changes its meaning or goes; fields may come
-/// without it.
+/// Version of the schema in `docs/events.md`. It increases when a field changes its meaning or is removed; new fields
+/// don't increase it.
 pub const SCHEMA: u32 = 1;
-/// The version of the Elastic Common Schema whose names are used.
+/// Version of the Elastic Common Schema that the names come from.
 const ECS: &str = "8.17.0";
 
 /// Defines [`Action`] and [`ACTIONS`].
 macro_rules! actions {
     ($($(#[doc = $doc:literal])+ $name:ident => $word:literal, $kind:literal, $category:literal, $types:expr;)+) => {
-        /// What happened (`event.action`).
+        /// The action of an event (`event.action`).
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Action {
             $($(#[doc = $doc])+ $name,)+
         }
 
-        /// Every action: its word, ECS's kind, category and types of it, its meaning.
+        /// Every action: its word, its ECS kind, category and types, its meaning.
         pub const ACTIONS: &[(Action, &str, &str, &str, &[&str], &str)] =
             &[$((Action::$name, $word, $kind, $category, $types, concat!($($doc),+)),)+];
 
@@ -47,40 +47,40 @@ macro_rules! actions {
 }
 
 actions! {
-    /// A probe was told of, also of an ignored source or below the trigger (`portsentry.verdict`).
+    /// A probe was reported, also one of an ignored source or below the trigger (`portsentry.verdict`).
     Probe => "probe", "alert", "network", &["connection", "info"];
     /// A source is blocked: all its packets are dropped.
     Block => "block", "alert", "intrusion_detection", &["denied"];
-    /// A source is fenced: it can open nothing, what it has open goes on.
+    /// A source is fenced: new connections are dropped, established ones continue.
     Fence => "fence", "alert", "intrusion_detection", &["denied"];
-    /// A source is no longer blocked or fenced; or `portsentry.count` of them, where they are too many to name.
+    /// A source is no longer blocked or fenced; `portsentry.count` sources if there are too many to name.
     Lift => "lift", "event", "intrusion_detection", &["allowed"];
-    /// A source reached the trigger, and the configuration says not to act on it.
+    /// A source reached the trigger, and the configuration only reports it.
     Spare => "spare", "alert", "intrusion_detection", &["info"];
     /// A source could not be blocked: the map is full.
     Full => "full", "alert", "intrusion_detection", &["error"];
-    /// `hosts.deny` names a source from now on.
+    /// A source was added to `hosts.deny`.
     Deny => "deny", "event", "configuration", &["change"];
-    /// A command has ended, or could not be run.
+    /// A command ended, or could not be run.
     Command => "command", "event", "process", &["end"];
-    /// Something was left out: `portsentry.count` of what `event.reason` says.
+    /// Events or log lines were suppressed or lost: `portsentry.count` of them, for the reason in `event.reason`.
     Loss => "loss", "event", "network", &["info"];
     /// The daemon starts.
     Start => "start", "event", "process", &["start"];
-    /// Everything is watched from now on.
+    /// The daemon watches all ports from now on.
     Active => "active", "event", "process", &["info"];
-    /// The configuration was read again, or the processes that share the maps have changed.
+    /// The configuration was reloaded, or the processes that share the maps have changed.
     Reload => "reload", "event", "configuration", &["change"];
     /// The daemon stops.
     Stop => "stop", "event", "process", &["end"];
-    /// Anything else that an administrator wants to know.
+    /// Any other information for an administrator.
     Note => "note", "event", "process", &["info"];
-    /// Something that somebody has to look at.
+    /// A problem that an administrator must look at.
     Error => "error", "event", "process", &["error"];
 }
 
 impl Action {
-    /// Its word.
+    /// Returns the action's word.
     #[must_use]
     pub const fn word(self) -> &'static str {
         self.row().0
@@ -105,13 +105,13 @@ pub struct Event {
 }
 
 impl Event {
-    /// One that happens now.
+    /// Creates an event with the current time.
     #[must_use]
     pub fn new(action: Action) -> Self {
         Self { action, time: SystemTime::now(), fields: Vec::new() }
     }
 
-    /// Whether somebody has to look at it.
+    /// Whether an administrator must look at it.
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.action.level() == "error"
@@ -124,7 +124,7 @@ impl Event {
         self
     }
 
-    /// Adds whom it is about.
+    /// Adds the source that the event is about.
     #[must_use]
     pub fn about(self, source: impl Into<std::net::IpAddr>) -> Self {
         let source = source.into();
@@ -132,7 +132,7 @@ impl Event {
         self.with(Field::SourceIp, source.to_string()).with(Field::NetworkType, family)
     }
 
-    /// Adds all that is known of a probe. The event happened when it came.
+    /// Adds all fields of a probe. The event's time is that of the probe.
     #[must_use]
     pub fn probe(mut self, sighting: &Sighting, source: &Named<'_>) -> Self {
         self.time = sighting.time;
@@ -149,7 +149,7 @@ impl Event {
         if let Some(name) = source.name {
             event = event.with(Field::SourceDomain, name);
         }
-        // A connection to a trap has no flags of its own.
+        // A connection to a trap has no control bits of its own.
         if sighting.protocol == Protocol::Tcp && sighting.kind != Kind::Connect {
             event = event.with(Field::Flags, flags(sighting.flags));
         }
@@ -168,19 +168,19 @@ impl Event {
         event
     }
 
-    /// Adds what is known of a block or fence whose probe isn't at hand. The event happened when it was made.
+    /// Adds the fields of a block or fence whose probe is unknown. The event's time is that of the block.
     #[must_use]
     pub fn hold(mut self, hold: &Hold) -> Self {
         self.time = hold.since;
         let event = self.with(Field::Proof, hold.proof.name()).until(hold.until);
-        // An administrator names an address alone.
+        // An administrator's block has no port.
         if hold.port == 0 {
             return event;
         }
         event.with(Field::DestinationPort, hold.port).with(Field::Transport, transport(hold.protocol))
     }
 
-    /// Adds when a block or fence ends, unless it doesn't.
+    /// Adds the end of a block or fence, unless it is permanent.
     #[must_use]
     pub fn until(self, until: Option<SystemTime>) -> Self {
         match until {
@@ -189,7 +189,7 @@ impl Event {
         }
     }
 
-    /// The event as one line of JSON; `message` are the log's words for it.
+    /// Returns the event as one line of JSON; `message` is its log line.
     #[must_use]
     pub fn json(&self, message: &str) -> String {
         let (word, kind, category, types) = self.action.row();
@@ -213,7 +213,7 @@ impl Event {
         Value::Object(object).to_string()
     }
 
-    /// The event's fields in the journal, by their names there.
+    /// Returns the event's fields under their names in the journal.
     pub fn journal(&self) -> impl Iterator<Item = (&'static str, String)> {
         let own = [(Field::EventAction, self.action.word().into()), (Field::Schema, SCHEMA.into())];
         own.into_iter().chain(self.fields.iter().cloned()).filter_map(|(field, value)| {
@@ -227,7 +227,7 @@ impl Event {
     }
 }
 
-/// Enters a value under a name whose dots stand for objects within objects.
+/// Inserts a value under a name whose dots stand for nested objects.
 fn insert(object: &mut Map<String, Value>, name: &str, value: Value) {
     match name.split_once('.') {
         None => {
@@ -235,7 +235,7 @@ fn insert(object: &mut Map<String, Value>, name: &str, value: Value) {
         }
         Some((outer, rest)) => {
             let inner = object.entry(outer).or_insert_with(|| Map::new().into());
-            // No field's name is the beginning of another's, so this is always an object.
+            // No field's name is a prefix of another's, so this is always an object.
             if let Value::Object(inner) = inner {
                 insert(inner, rest, value);
             }
@@ -271,7 +271,7 @@ const fn kind(kind: Kind) -> &'static str {
     }
 }
 
-/// A verdict's name, as events and the evidence file have it: part of both formats.
+/// Returns a verdict's name, as part of the formats of events and the evidence file.
 pub(super) const fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Counted => "counted",
@@ -284,7 +284,7 @@ pub(super) const fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-/// The names of TCP's control bits (RFC 9293, section 3.1) that are set, from the lowest.
+/// Returns the names of the TCP control bits (RFC 9293 section 3.1) that are set, lowest first.
 fn flags(bits: u8) -> Vec<&'static str> {
     let names = [
         (TcpFlags::FIN, "FIN"),

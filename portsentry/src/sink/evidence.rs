@@ -1,4 +1,4 @@
-//! The packets that led to each block, a line of JSON each.
+//! The evidence file: the packets that led to each block, one line of JSON each.
 
 use std::{
     collections::VecDeque,
@@ -21,27 +21,27 @@ use super::{
 };
 use crate::policy::{Sighting, network_of};
 
-/// Sources whose packets are remembered that may yet lead to a block.
+/// Maximum number of sources whose packets are kept in case of a later block.
 const SOURCES: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
-/// Packets of each that are remembered: the last ones.
+/// Number of packets kept for each of them: the last ones.
 const PENDING: usize = 16;
-/// Packets of a held source that are written down, as a fenced one may go on probing.
+/// Packets written for a blocked or fenced source, because a fenced one may go on probing.
 const MOST: u32 = 64;
-/// At this size, in bytes, the file is begun anew.
+/// Size in bytes at which a new file is started.
 const LARGEST: u64 = 4 << 20;
 
-/// A packet as it was seen.
+/// A packet, as received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// When, RFC 3339 in UTC with milliseconds.
+    /// Time, RFC 3339 in UTC with milliseconds.
     pub time: String,
-    /// Where it says it came from.
+    /// Source address.
     pub source: IpAddr,
-    /// Port that it came from.
+    /// Source port.
     pub source_port: u16,
-    /// Where it went.
+    /// Destination address.
     pub destination: IpAddr,
-    /// Port that it went to.
+    /// Destination port.
     pub port: u16,
     /// TCP or UDP.
     pub protocol: String,
@@ -49,21 +49,21 @@ pub struct Seen {
     pub kind: String,
     /// TCP's control bits as received.
     pub flags: u8,
-    /// Index of the interface it came in on; 0 for a trap's socket.
+    /// Index of the interface that received it; 0 for a trap's socket.
     pub interface: u32,
     /// Identifier of the innermost VLAN tag, 0 without one.
     pub vlan: u16,
-    /// Length of the frame in bytes; `None` where that isn't known.
+    /// Length of the frame in bytes, if known.
     pub length: Option<u16>,
-    /// Time to live, or hop limit; `None` where that isn't known.
+    /// Time to live, or hop limit, if known.
     pub ttl: Option<u8>,
-    /// The source's probes so far; 0 if it doesn't count.
+    /// Number of the source's probes so far; 0 if this one doesn't count.
     pub hits: u32,
-    /// What was done about it.
+    /// The verdict.
     pub verdict: String,
-    /// What proves that the source itself sent it.
+    /// The proof that the source itself sent it.
     pub proof: String,
-    /// Length of the IPv6 network that the source is held by; 0 for the source alone.
+    /// Length of the IPv6 network by which the source is held; 0 for the source alone.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub prefix: u8,
 }
@@ -74,7 +74,7 @@ const fn is_zero(prefix: &u8) -> bool {
 }
 
 impl Seen {
-    /// What the source is held by.
+    /// Returns the network by which the source is held.
     #[must_use]
     pub fn network(&self) -> IpNet {
         network_of(self.source, self.prefix)
@@ -105,7 +105,7 @@ impl From<&Sighting> for Seen {
     }
 }
 
-/// The file, and what may yet have to be written to it.
+/// The file, and the packets that may yet be written to it.
 #[derive(Debug)]
 pub struct Evidence {
     file: History,
@@ -114,19 +114,20 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// A file that is there is appended to.
+    /// Appends to an existing file.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         Self { file: History::new(path), pending: LruCache::new(SOURCES), written: LruCache::new(SOURCES) }
     }
 
-    /// Where it is.
+    /// Returns the path.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.file.path()
     }
 
-    /// Takes note of a packet: written down with those before it if its source is held, else remembered.
+    /// Records a packet: if its source is blocked or fenced, it is written with those before it; otherwise it is
+    /// kept.
     pub fn see(&mut self, sighting: &Sighting, is_held: bool) {
         let seen = Seen::from(sighting);
         let decides = matches!(sighting.verdict, Verdict::Block | Verdict::Fence);
@@ -146,16 +147,16 @@ impl Evidence {
         for seen in before.into_iter().chain([seen]) {
             if *written < MOST {
                 *written += 1;
-                // What is serialized has string keys and no failing parts.
+                // Serialisation can't fail: keys are strings, and no part of it can fail.
                 self.file.append(serde_json::to_string(&seen).unwrap_or_default());
             }
         }
     }
 
-    /// Writes what waits. A file that is large is kept as the one before.
+    /// Writes what is pending. A file that has grown large is renamed and kept.
     pub fn flush(&mut self) -> io::Result<u64> {
         let path = self.file.path();
-        // A link is never renamed away: writing to it is refused.
+        // A link is never renamed: writing to it is refused.
         if fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() >= LARGEST) {
             fs::rename(path, before(path))?;
         }
@@ -163,16 +164,17 @@ impl Evidence {
     }
 }
 
-/// Where the file before the one at `path` is.
+/// Returns the path of the previous file.
 fn before(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".1");
     name.into()
 }
 
-/// What was seen of `source`, or of others that were held with it, in the order of time; of a million packets, the last.
+/// Returns the packets of `source`, and of other addresses held with it, in order of time; at most the last million.
 pub fn read(path: &Path, source: IpAddr) -> Result<Vec<Seen>, WriteError> {
-    // The address alone is looked for first, as most lines are others'; a network's has its length at the end.
+    // Filters by the address's text first, because most lines are about other sources; a network ends with its
+    // length.
     let mention = format!("\"{source}\"");
     let is_network = |line: &str| source.is_ipv6() && line.contains("\"prefix\"");
     let mut all = lines(path, |line| line.contains(&mention) || is_network(line))?;
@@ -181,12 +183,12 @@ pub fn read(path: &Path, source: IpAddr) -> Result<Vec<Seen>, WriteError> {
     Ok(all)
 }
 
-/// What was seen of everybody.
+/// Returns the packets of all sources.
 pub(super) fn all(path: &Path) -> Result<Vec<Seen>, WriteError> {
     lines(path, |_| true)
 }
 
-/// The packets in those lines of the file and the one before that are wanted.
+/// Returns the packets in those lines of both files for which `is_wanted` returns true.
 fn lines(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Seen>, WriteError> {
     let mut all = Vec::new();
     for path in [before(path), path.to_path_buf()] {

@@ -1,7 +1,7 @@
-//! The files that follow the kernel's map: history, `hosts.deny` and blocked file, in that order.
+//! The files that mirror the kernel's map: history, `hosts.deny` and blocked file, written in that order.
 //!
-//! The history comes first and is looked into at start, so that a daemon that dies between two files neither forgets
-//! a line nor writes one twice.
+//! The history comes first and is read at start, so that a daemon that dies between two files neither loses a line
+//! nor writes one twice.
 
 mod deny;
 
@@ -29,11 +29,11 @@ use crate::{
     policy::{Ledger, Record, Sighting},
 };
 
-/// The mode of a file that wasn't there.
+/// Mode of a new file.
 pub(super) const MODE: u32 = 0o644;
-/// How long it is waited at the most until a file that could not be written is tried again.
+/// Maximum time until a file that could not be written is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// What 1.2 appended to `BLOCKED_FILE`.
+/// The suffixes of 1.2's blocked files.
 pub(super) const SUFFIXES: [&str; 6] = ["tcp", "udp", "stcp", "sudp", "atcp", "audp"];
 
 /// The files.
@@ -46,47 +46,47 @@ pub struct Files {
     deny: Option<Deny>,
     blocked: PathBuf,
     blocked_trouble: Trouble,
-    /// The blocked file differs from the ledger.
+    /// Whether the blocked file differs from the ledger.
     is_behind: bool,
-    /// The blocked file's content as this process knows it.
+    /// The blocked file's content as this process last read or wrote it.
     known: Option<Vec<u8>>,
-    /// Content of somebody else's that the last flush came upon.
+    /// Content that the last flush found and this process did not write.
     foreign: Option<Vec<u8>>,
-    /// Why an administrator has sources blocked.
+    /// The reasons of administrators' blocks.
     reasons: BTreeMap<IpAddr, String>,
-    /// Whom `hosts.deny` named before we would have: those lines aren't ours.
+    /// Sources that `hosts.deny` named before PortSentry would have: those lines are not ours.
     denied_before: BTreeSet<IpAddr>,
-    /// Sources that the blocked file shows only after the next flush.
+    /// Sources that the blocked file will show after the next flush.
     unshown: BTreeSet<IpAddr>,
     format: LogFormat,
     modes: Modes,
     zone: TimeZone,
 }
 
-/// A line that was entered in `hosts.deny`.
+/// A line that was added to `hosts.deny`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
-    /// Whom it names.
+    /// The source that it names.
     pub source: IpAddr,
     /// The line.
     pub line: String,
 }
 
-/// What a flush did.
+/// Result of a flush.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flushed {
-    /// Sources that the blocked file shows from now on.
+    /// Sources that the blocked file now shows.
     pub shown: Vec<IpAddr>,
-    /// Lines that are new in `hosts.deny`.
+    /// Lines added to `hosts.deny`.
     pub denied: Vec<Denied>,
-    /// Somebody else has written the blocked file, and it is to be read.
+    /// Whether another program has written the blocked file, so that it must be read.
     pub is_edited: bool,
-    /// Files that can't be written, or can be again. Each is told once.
+    /// Messages about files that can't be written, or can be again, each reported once.
     pub news: Vec<String>,
 }
 
 impl Files {
-    /// The files that `config` names; `modes` tell what `$MODE$` stands for.
+    /// Opens the files that `config` names; `modes` determine `$MODE$`.
     #[must_use]
     pub fn new(config: &Config, modes: Modes) -> Self {
         let deny = config.kill_hosts_deny.clone();
@@ -111,7 +111,7 @@ impl Files {
         }
     }
 
-    /// What the blocked file says, or `None` if there is none; and what is wrong with it. Where there is none, the
+    /// Reads the blocked file; returns its records, or `None` if there is none, and its faults. If there is none, the
     /// files of 1.2's modes are read instead.
     pub fn read(&mut self) -> (Option<Vec<Record>>, Vec<String>) {
         let mut problems = Vec::new();
@@ -134,11 +134,11 @@ impl Files {
         (records, problems)
     }
 
-    /// What the blocked file says if somebody else has edited it, and what is wrong with it.
+    /// Reads the blocked file if another program has edited it; returns its records and its faults.
     pub fn edited(&mut self) -> Option<(Vec<Record>, Vec<String>)> {
         let mut problems = Vec::new();
         let Some(content) = content(&self.blocked, &mut problems) else {
-            // A file that is gone lifts nothing; it is written again.
+            // A deleted file lifts nothing; it is written again.
             self.foreign = None;
             self.known = None;
             self.is_behind = true;
@@ -156,13 +156,13 @@ impl Files {
         Some((records, problems))
     }
 
-    /// Whether the blocked file is still to show `source`.
+    /// Whether `source` is yet to appear in the blocked file.
     #[must_use]
     pub fn is_unshown(&self, source: IpAddr) -> bool {
         self.unshown.contains(&source)
     }
 
-    /// Those of `records` that the history lacks: what an earlier run had no time to write.
+    /// Returns those of `records` that the history lacks because an earlier run had no time to write them.
     #[must_use]
     pub fn unwritten(&self, records: Vec<Record>) -> (Vec<Record>, Option<String>) {
         match self.history.recent() {
@@ -175,26 +175,26 @@ impl Files {
         }
     }
 
-    /// Writes a block down in the history, with the probe that led to it where that is known.
+    /// Adds a block to the history, with the probe that caused it if that is known.
     pub fn record(&mut self, record: &Record, sighting: Option<&Sighting>, source: &Named<'_>) {
         let line = self.history_line(record, sighting, source, blocked_file::done(&record.hold));
         self.history.append(line);
     }
 
-    /// Writes down that a source reached the trigger and was left alone.
+    /// Adds a source to the history that reached the trigger and was only reported.
     pub fn report(&mut self, record: &Record, sighting: &Sighting, source: &Named<'_>) {
         let line = self.history_line(record, Some(sighting), source, "Reported");
         self.history.append(line);
     }
 
-    /// Who the history says was blocked, as often as it says so. What can't be read says nothing; writing to it will say
-    /// why.
+    /// Returns the blocked sources in the history, once for each block. If it can't be read the result is empty;
+    /// writing to it reports the error.
     #[must_use]
     pub fn once_blocked(&self) -> Vec<IpAddr> {
         self.history.blocked().unwrap_or_default()
     }
 
-    /// What the evidence says of past blocks, and what is wrong with it.
+    /// Reads past decisions from the evidence file; returns its problem, if any.
     #[must_use]
     pub fn decided(&self) -> (Decided, Option<String>) {
         match Decided::read(self.evidence.as_ref().map(Evidence::path)) {
@@ -203,36 +203,36 @@ impl Files {
         }
     }
 
-    /// Takes note of a packet, should its source be blocked, or be so now.
+    /// Records a packet as evidence, in case its source is or becomes blocked.
     pub fn see(&mut self, sighting: &Sighting, is_held: bool) {
         if let Some(evidence) = &mut self.evidence {
             evidence.see(sighting, is_held);
         }
     }
 
-    /// Has the blocked file show a block that the history has.
+    /// Adds a block that the history has to the blocked file.
     pub fn show(&mut self, record: &Record) {
         self.is_behind = true;
         self.unshown.insert(record.source);
     }
 
-    /// Has the blocked file tell why an administrator has `source` blocked.
+    /// Adds the reason of an administrator's block to the blocked file.
     pub fn explain(&mut self, source: IpAddr, reason: String) {
         self.is_behind = true;
         self.reasons.insert(source, reason);
     }
 
-    /// Has the blocked file written as the ledger says.
+    /// Requests a rewrite of the blocked file from the ledger.
     pub fn rewrite(&mut self) {
         self.is_behind = true;
     }
 
-    /// Has `hosts.deny` name a source from now on.
+    /// Adds a source to `hosts.deny`.
     pub fn deny(&mut self, record: &Record) {
         self.ask_for(record, true);
     }
 
-    /// Has `hosts.deny` name a source that it should name already.
+    /// Adds a source to `hosts.deny` that should already be there.
     pub fn deny_still(&mut self, record: &Record) {
         self.ask_for(record, false);
     }
@@ -244,7 +244,7 @@ impl Files {
         }
     }
 
-    /// Takes a source that is no longer blocked out of the files.
+    /// Removes a lifted source from the files.
     pub fn lift(&mut self, record: &Record) {
         self.is_behind = true;
         self.unshown.remove(&record.source);
@@ -256,7 +256,7 @@ impl Files {
         }
     }
 
-    /// Takes lifted blocks out of `hosts.deny` alone, and returns what is in the way of that.
+    /// Removes lifted blocks from `hosts.deny` alone, and returns the problems.
     pub fn allow(&mut self, records: &[Record]) -> Vec<String> {
         records.iter().for_each(|record| self.lift(record));
         let mut done = Flushed::default();
@@ -266,7 +266,7 @@ impl Files {
         done.news
     }
 
-    /// Writes what has changed. A file that can't be written is tried again later, ever more seldom.
+    /// Writes all changes. After a failure a file is tried again at growing intervals.
     pub fn flush(&mut self, ledger: &Ledger) -> Flushed {
         let mut done = Flushed::default();
         let now = Instant::now();
@@ -297,7 +297,7 @@ impl Files {
             let text = text.into_bytes();
             let foreign = RefCell::new(None);
             let replaced = atomic_write::update(&self.blocked, MODE, |old| {
-                // What somebody has written meanwhile is to be read first.
+                // Foreign content must be read before it is overwritten.
                 let is_edited = old.is_some() && old != self.known.as_deref();
                 foreign.replace(if is_edited { old.map(<[u8]>::to_vec) } else { None });
                 (!is_edited && old != Some(text.as_slice())).then(|| text.clone())
@@ -308,7 +308,7 @@ impl Files {
                 self.known = Some(text);
                 done.shown = std::mem::take(&mut self.unshown).into_iter().collect();
             }
-            // An editor that is still writing must not be taken for somebody who deletes lines.
+            // An editor may still be writing: a truncated file must not count as deleted lines.
             done.is_edited = foreign.is_some() && foreign == self.foreign;
             self.foreign = foreign;
             let problem = replaced.err().map(|error| error.to_string());
@@ -350,7 +350,7 @@ fn records(path: &Path, content: &[u8], problems: &mut Vec<String>) -> Vec<Recor
     records
 }
 
-/// A file's trouble: told once when it begins and once when it ends, and waited for ever longer.
+/// Trouble with a file: reported once when it begins and once when it ends, and retried at growing intervals.
 #[derive(Debug, Default)]
 struct Trouble {
     problem: Option<String>,
@@ -359,12 +359,12 @@ struct Trouble {
 }
 
 impl Trouble {
-    /// Whether it is time to try again.
+    /// Whether it is time for another attempt.
     fn is_over(&self, now: Instant) -> bool {
         self.until.is_none_or(|until| now >= until)
     }
 
-    /// Takes note of how an attempt ended; returns what there is to tell.
+    /// Records the result of an attempt; returns the message to report, if any.
     fn note(&mut self, problem: Option<String>, file: &dyn Display, now: Instant) -> Option<String> {
         if problem.is_some() {
             self.pause = (self.pause * 2).clamp(Duration::from_secs(1), LONGEST_PAUSE);

@@ -1,4 +1,4 @@
-//! The history: a line for every block ever made, only ever appended to.
+//! The history file: one line for every block ever made; append-only.
 
 use std::{
     collections::VecDeque,
@@ -11,14 +11,14 @@ use std::{
 use super::{HistoryAction, HistoryLine, append};
 use crate::policy::Record;
 
-/// Lines that wait at the most, about 6 MB; the oldest are dropped and counted.
+/// Maximum number of pending lines, about 6 MB; beyond it the oldest are dropped and counted.
 const WAITING: usize = 65_536;
-/// How far back it is looked for what an earlier run wrote last, in bytes.
+/// Bytes at the end of the file that are searched for the last lines of an earlier run.
 const TAIL: u64 = 4 << 20;
-/// How much the two times of a block may differ, in seconds, as one is the kernel's and one is rounded.
+/// Maximum difference between two times of the same block, in seconds: one is the kernel's and one is rounded.
 const ROUNDING: i64 = 2;
 
-/// The file, which is opened for each batch so that it may be rotated at any time.
+/// The file, opened for each batch so that it may be rotated at any time.
 #[derive(Debug)]
 pub struct History {
     path: PathBuf,
@@ -32,12 +32,12 @@ impl History {
         Self { path, waiting: VecDeque::new(), dropped: 0, is_begun: false }
     }
 
-    /// Where it is.
+    /// Returns the path.
     pub fn path(&self) -> &std::path::Path {
         &self.path
     }
 
-    /// Appends a line at the next [`History::flush`].
+    /// Queues a line for the next [`History::flush`].
     pub fn append(&mut self, line: String) {
         if self.waiting.len() == WAITING {
             self.waiting.pop_front();
@@ -46,9 +46,10 @@ impl History {
         self.waiting.push_back(line);
     }
 
-    /// Writes what waits; what can't be written goes on waiting. Returns how many lines were dropped before.
+    /// Writes the pending lines; lines that can't be written stay pending. Returns the number of lines dropped since
+    /// the last call.
     ///
-    /// The first time the file is made, also if there is nothing to write: log watchers such as fail2ban refuse to start
+    /// The first call creates the file even if nothing is pending: log watchers such as fail2ban refuse to start
     /// without it.
     pub fn flush(&mut self) -> io::Result<u64> {
         if self.waiting.is_empty() && self.is_begun {
@@ -66,18 +67,18 @@ impl History {
         Ok(std::mem::take(&mut self.dropped))
     }
 
-    /// What an earlier run wrote last: sources, and the seconds at which they were blocked.
+    /// Returns the last lines of an earlier run: sources, and the second at which each was blocked.
     pub fn recent(&self) -> io::Result<Vec<(IpAddr, i64)>> {
         Ok(self.tail()?.lines().filter_map(read_line).collect())
     }
 
-    /// Who was blocked of late, as often as he was.
+    /// Returns the recently blocked sources, once for each block.
     pub fn blocked(&self) -> io::Result<Vec<IpAddr>> {
         let blocked = |line| HistoryLine::read(line).filter(|past| past.action == HistoryAction::Blocked);
         Ok(self.tail()?.lines().filter_map(blocked).map(|past| past.source).collect())
     }
 
-    /// The end of the file.
+    /// Reads the end of the file.
     fn tail(&self) -> io::Result<String> {
         let (mut file, length) = match append::read(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
@@ -98,7 +99,7 @@ pub fn is_written(recent: &[(IpAddr, i64)], record: &Record) -> bool {
     recent.iter().any(|(source, at)| network.contains(source) && (at - since).abs() <= ROUNDING)
 }
 
-/// The source and time of a history line of either format.
+/// Returns the source and time of a history line of either format.
 fn read_line(line: &str) -> Option<(IpAddr, i64)> {
     let past = HistoryLine::read(line)?;
     let since = past.time.duration_since(SystemTime::UNIX_EPOCH).ok()?;

@@ -1,4 +1,4 @@
-//! Reads the history's lines, those of 1.2 and those of 2.x.
+//! Reads the history's lines, in the formats of 1.2 and 2.x.
 
 use std::{
     net::IpAddr,
@@ -8,39 +8,39 @@ use std::{
 use jiff::{Timestamp, fmt::strtime};
 use portsentry_common::classify::Protocol;
 
-/// What a line of the history says.
+/// A line of the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryLine {
-    /// When it was done.
+    /// Time of the action.
     pub time: SystemTime,
-    /// To whom.
+    /// The source.
     pub source: IpAddr,
-    /// The source's name, where the line has one.
+    /// The source's name, if the line has one.
     pub name: Option<String>,
-    /// Port of the probe; 0 where an administrator named the source.
+    /// Port of the probe; 0 for an administrator's block.
     pub port: u16,
-    /// That probe's transport protocol.
+    /// Transport protocol of the probe.
     pub protocol: Protocol,
-    /// What kind of probe it was, in the words of 2.x; 1.2's lines don't say.
+    /// Kind of the probe, in the words of 2.x; 1.2's lines don't have it.
     pub kind: Option<String>,
-    /// What was done.
+    /// The action.
     pub action: HistoryAction,
 }
 
-/// What was done to a source.
+/// The action on a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HistoryAction {
-    /// It was blocked. (2.x's lines say so of fences, too.)
+    /// The source was blocked. (2.x's lines say so of fences, too.)
     Blocked,
-    /// It was fenced.
+    /// The source was fenced.
     Fenced,
-    /// It was left alone, as configured.
+    /// The source was only reported, as configured.
     Reported,
 }
 
 impl HistoryAction {
-    /// As people read it.
+    /// Returns the action's name for people.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -52,7 +52,7 @@ impl HistoryAction {
 }
 
 impl HistoryLine {
-    /// What `line` says; `None` if it is torn or somebody else's.
+    /// Reads a line; `None` if it is truncated or of another format.
     #[must_use]
     pub fn read(line: &str) -> Option<Self> {
         let (time, rest) = line.split_once(' ')?;

@@ -1,9 +1,9 @@
-//! `hosts.deny`: our lines come and go, everybody else's stay as they are.
+//! Edits `hosts.deny`: adds and removes our lines, and leaves others unchanged.
 
 use std::collections::{BTreeSet, HashSet};
 
-/// The file's new content, and which of `add` are new in it; `None` if nothing changes. A line that stands there
-/// already is not added again.
+/// Returns the file's new content and the lines of `add` that were added; `None` if nothing changes. A line that is
+/// already there is not added again.
 #[must_use]
 pub fn edit<'a>(
     content: &[u8],
@@ -32,7 +32,7 @@ pub fn edit<'a>(
     (new != content).then_some((new, added))
 }
 
-/// Ends what stands before: a last line without an end, and one that a backslash would continue into ours
+/// Terminates the text before our line: a last line without a line end, and one that a backslash would continue
 /// (`hosts_access(5)`).
 fn begin_line(text: &mut Vec<u8>) {
     if !text.is_empty() && !text.ends_with(b"\n") {
@@ -87,7 +87,7 @@ mod tests {
             let line = ["ALL: 192.0.2.9 : DENY".to_owned()];
             let Some((new, _)) = edit(&content, line.iter(), &BTreeSet::new()) else { return Ok(()) };
             prop_assert!(new.starts_with(&content));
-            // Nothing but the line ends that ours needed are left when it is taken out.
+            // When our line is removed, only the line ends that it needed remain.
             let (old, _) = edit(&new, [].iter(), &line.clone().into()).unwrap();
             prop_assert!(old.starts_with(&content) && old[content.len()..].iter().all(|byte| *byte == b'\n'));
         }

@@ -1,7 +1,7 @@
-//! systemd's journal, by its own protocol: a datagram of fields to its socket (systemd's
+//! Writes to systemd's journal by its native protocol: a datagram of fields to its socket (systemd's
 //! `docs/JOURNAL_NATIVE_PROTOCOL.md`).
 //!
-//! Libraries for this block on a stuck journal, which would hold up the files.
+//! Existing libraries block on a stuck journal, which would delay the files.
 
 use std::{
     io,
@@ -12,29 +12,29 @@ use std::{
 use super::event::{Action, Event, Field};
 use crate::config::{Facility, Level};
 
-/// Where the journal listens.
+/// Path of the journal's socket.
 pub const SOCKET: &str = "/run/systemd/journal/socket";
 
-/// A way to the journal. A journal that was restarted is found under the same path.
+/// A connection to the journal. A restarted journal listens at the same path.
 #[derive(Debug)]
 pub struct Journald {
     path: PathBuf,
     facility: Facility,
     level: Level,
     socket: Option<UnixDatagram>,
-    /// Lines lost since the last that got through.
+    /// Lines lost since the last one that was sent.
     untold: u64,
-    /// All that were lost.
+    /// Lines lost in total.
     lost: u64,
 }
 
 impl Journald {
-    /// The journal at `path`, usually [`SOCKET`].
+    /// Connects to the journal at `path`, usually [`SOCKET`].
     pub fn new(path: &Path, facility: Facility, level: Level) -> Self {
         Self { path: path.into(), facility, level, socket: None, untold: 0, lost: 0 }
     }
 
-    /// Sends one line and what it says in fields, after saying how many were lost before it.
+    /// Sends a line with the event's fields, preceded by the number of lines lost before it.
     pub fn send(&mut self, line: &str, event: &Event) {
         if self.untold > 0 {
             let loss =
@@ -50,7 +50,7 @@ impl Journald {
         }
     }
 
-    /// Lines that were lost, all told.
+    /// Returns the number of lines lost in total.
     pub fn lost(&self) -> u64 {
         self.lost
     }
@@ -82,7 +82,7 @@ fn open() -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// Adds a field: `NAME=value`, or where the value has more than a line, its length as 64 bits before it.
+/// Adds a field: `NAME=value`, or for a value of several lines its length as 64 bits before it.
 fn field(datagram: &mut Vec<u8>, name: &str, value: &str) {
     datagram.extend(name.as_bytes());
     if value.contains('\n') {

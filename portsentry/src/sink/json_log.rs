@@ -1,5 +1,5 @@
-//! Events as JSON, one a line, on a thread of its own: whoever tells of one never waits for the disk or a reader.
-//! What does not fit in the queue is counted, and the count is an event itself.
+//! Writes events as JSON, one per line, on a separate thread, so that a caller never waits for the disk or a reader.
+//! Events that don't fit in the queue are counted, and the count is reported as an event.
 
 use std::{
     io::{self, Write},
@@ -15,26 +15,26 @@ use super::{
 };
 use crate::config::JsonLog;
 
-/// Events that wait at the most, about 8 MB.
+/// Maximum number of queued events, about 8 MB.
 const QUEUE: usize = 8192;
-/// Events written in one go.
+/// Events written at a time.
 const BATCH: usize = 1024;
-/// How long it is waited until a file that could not be written is tried again.
+/// Time until a file that could not be written is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long the end is waited for: a disk that hangs must not keep the daemon.
+/// Maximum time to wait for the end: a hanging disk must not keep the daemon alive.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The way to the thread that writes.
+/// Handle to the writing thread.
 #[derive(Debug)]
 pub struct Writer {
-    /// `None` once it is to end.
+    /// `None` once the thread is to end.
     sender: Option<SyncSender<String>>,
     news: Receiver<String>,
-    /// Never sent to: it is cut off when the thread ends.
+    /// Never carries a value: it is disconnected when the thread ends.
     end: Receiver<()>,
-    /// Events lost since the last that found room.
+    /// Events lost since the last one that was queued.
     untold: u64,
-    /// All that were lost.
+    /// Events lost in total.
     lost: u64,
 }
 
@@ -58,7 +58,7 @@ impl Writer {
         Ok(Self { sender: Some(sender), news, end, untold: 0, lost: 0 })
     }
 
-    /// Hands over one event; `message` are the log's words for it.
+    /// Queues an event; `message` is its log line.
     pub fn tell(&mut self, event: &Event, message: &str) {
         let Some(sender) = &self.sender else { return };
         if self.untold > 0 {
@@ -75,35 +75,35 @@ impl Writer {
         }
     }
 
-    /// What has gone wrong with writing, or is right again, each told once.
+    /// Returns messages about write errors and their end, each once.
     pub fn news(&self) -> impl Iterator<Item = String> + '_ {
         self.news.try_iter()
     }
 
-    /// Events that were left out.
+    /// Returns the number of events lost in total.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
     }
 }
 
-/// Waits for what is still to be written, for a bounded time.
+/// Waits for pending events to be written, for a bounded time.
 impl Drop for Writer {
     fn drop(&mut self) {
         self.sender = None;
-        // Whether it has ended or hangs, this is all the time it gets.
+        // A thread that hangs gets no more time than this.
         let _ = self.end.recv_timeout(PATIENCE);
     }
 }
 
-/// Writes lines whole to where they go; says how many got there, and what went wrong if not all.
+/// Writes whole lines to the target; returns how many were written, and the error if not all were.
 trait Sink: FnMut(&[String]) -> (usize, io::Result<()>) {}
 impl<T: FnMut(&[String]) -> (usize, io::Result<()>)> Sink for T {}
 
 fn stdout(lines: &[String]) -> (usize, io::Result<()>) {
     let mut stdout = io::stdout().lock();
     let written = lines.iter().try_for_each(|line| writeln!(stdout, "{line}")).and_then(|()| stdout.flush());
-    // A reader that went away doesn't come back, so these are lost, as with any program.
+    // A reader that has gone doesn't come back, so these lines are lost.
     (lines.len(), written)
 }
 
@@ -112,7 +112,7 @@ fn file(path: &std::path::Path) -> impl Sink + use<> {
     move |lines: &[String]| append::append(&path, lines)
 }
 
-/// Takes events from the queue to `sink` until there are no more to come. While it fails, they wait in the queue.
+/// Passes events from the queue to `sink` until the queue is closed. While `sink` fails, events stay queued.
 fn run(
     events: &Receiver<String>,
     sink: &mut impl Sink,
@@ -130,7 +130,7 @@ fn run(
                 Err(_) => return,
             }
         } else {
-            // It was tried in vain; the time until the next attempt ends early when the daemon does.
+            // The attempt failed; the pause before the next one ends early when the daemon does.
             is_over = sleep(events, pause, &mut waiting);
         }
         while waiting.len() < BATCH {
@@ -159,7 +159,7 @@ fn run(
     }
 }
 
-/// Waits, and takes events as they come as long as there is room; says whether there are no more to come.
+/// Waits, accepting events while there is room; returns whether the queue is closed.
 fn sleep(events: &Receiver<String>, pause: Duration, waiting: &mut Vec<String>) -> bool {
     let end = std::time::Instant::now() + pause;
     loop {

@@ -1,4 +1,4 @@
-//! The log: which line is written, in which PortSentry's words, and which event beside it.
+//! The log: lines in the words of either PortSentry, and an event beside each.
 
 mod actions;
 mod life;
@@ -28,7 +28,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// The log in the format and to the place that `config` says.
+    /// Opens the log in the format and at the target that `config` names.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let mut journal = Self {
@@ -45,41 +45,41 @@ impl Log {
         journal
     }
 
-    /// Tells what has become of the events that were told.
+    /// Logs problems of the event writer.
     pub fn tick(&mut self) {
         let news: Vec<String> = self.events.iter().flat_map(Writer::news).collect();
         news.iter().for_each(|news| self.news(news));
     }
 
-    /// Lines or events that were lost up to now, by where they should have gone.
+    /// Returns the number of lines or events lost so far, by output.
     #[must_use]
     pub fn lost(&self) -> [(&'static str, u64); 2] {
         [("log", self.output.lost()), ("json", self.events.as_ref().map_or(0, Writer::lost))]
     }
 
-    /// Something that somebody has to look at.
+    /// Logs a problem that an administrator must look at.
     pub fn error(&mut self, problem: &dyn Display) {
         self.problem(&Event::new(Action::Error), &problem.to_string());
     }
 
-    /// What somebody else has words for; an error begins with `ERROR: `.
+    /// Logs a message worded elsewhere; an error begins with `ERROR: `.
     pub fn news(&mut self, news: &str) {
         let is_error = news.starts_with("ERROR: ");
         self.admin(&Event::new(if is_error { Action::Error } else { Action::Note }), news);
     }
 
-    /// The last thing that went wrong, and when.
+    /// Returns the last error and its time.
     #[must_use]
     pub fn last_error(&self) -> Option<&(SystemTime, String)> {
         self.last_error.as_ref()
     }
 
-    /// Anything else that an administrator wants to know.
+    /// Logs any other information for an administrator.
     pub fn note(&mut self, what: &dyn Display) {
         self.admin(&Event::new(Action::Note), &what.to_string());
     }
 
-    /// What the kernel program says of itself.
+    /// Logs a message of the kernel program.
     pub fn debug(&mut self, line: &str) {
         self.note(&format!("Kernel program: {line}"));
     }
@@ -102,13 +102,13 @@ impl Log {
         self.say(event, &[self.worded("attackalert: ", text)]);
     }
 
-    /// `text` with 1.2's word before it, if the log is in its format.
+    /// Returns `text`, with 1.2's prefix if the log has its format.
     fn worded(&self, classic: &str, text: &str) -> String {
         let prefix = if self.format == LogFormat::Revival { "" } else { classic };
         format!("{prefix}{text}")
     }
 
-    /// Writes lines, and the event that they tell of.
+    /// Writes lines, and their event.
     fn say(&mut self, event: &Event, lines: &[String]) {
         lines.iter().for_each(|line| self.output.write(line, event));
         self.tell(event, &lines.join("\n"));

@@ -1,4 +1,4 @@
-//! Where log lines go.
+//! The outputs of the log.
 
 use std::{io::Write, path::Path};
 
@@ -15,19 +15,19 @@ use crate::{
 /// Standard output, the system log or the journal.
 #[derive(Debug)]
 pub enum Output {
-    /// Standard output. What a reader that went away would have got is lost, as with any program.
+    /// Standard output. Lines are lost if its reader has gone, as with any program.
     Stdout,
     /// The system log.
     Syslog(Syslog),
     /// systemd's journal.
     Journald(Journald),
-    /// Kept for a test to look at.
+    /// Kept for tests.
     #[cfg(test)]
     Kept(Vec<String>),
 }
 
 impl Output {
-    /// The output that `config` names.
+    /// Opens the output that `config` names.
     pub fn new(config: &Config) -> Self {
         match config.log_output {
             LogOutput::Syslog => {
@@ -42,7 +42,7 @@ impl Output {
         }
     }
 
-    /// Lines that were lost, as the log did not take them.
+    /// Returns the number of lines lost because the log did not accept them.
     pub fn lost(&self) -> u64 {
         match self {
             Self::Syslog(syslog) => syslog.lost(),
@@ -53,12 +53,12 @@ impl Output {
         }
     }
 
-    /// Writes one line, with what it says in fields where there is room for them. What a terminal acts on is spelt
-    /// out, so that nothing can pass for a line of its own or reach a terminal.
+    /// Writes a line, with the event's fields if the output has room for them. Control characters are escaped, so
+    /// that no text can fake a line or control a terminal.
     pub fn write(&mut self, line: &str, event: &Event) {
         let line = sanitize(line);
         match self {
-            // Not println, which panics when the reader has gone.
+            // Not println, which panics if the reader has gone.
             Self::Stdout => drop(writeln!(std::io::stdout().lock(), "{line}")),
             Self::Syslog(syslog) => syslog.send(&line),
             Self::Journald(journald) => journald.send(&line, event),

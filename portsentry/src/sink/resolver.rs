@@ -1,4 +1,4 @@
-//! Names of addresses (`RESOLVE_HOST`), asked of the DNS on a thread of its own, bounded in number and time.
+//! Resolves names of addresses (`RESOLVE_HOST`) on a separate thread, with limits on number and time.
 
 mod lookup;
 mod memory;
@@ -19,18 +19,18 @@ use self::{lookup::Dns, memory::Memory};
 
 pub use name::{Name, NotAName};
 
-/// What bounds the resolver.
+/// Limits of the resolver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Addresses that are being asked about at the most.
+    /// Maximum number of concurrent queries.
     pub in_flight: usize,
-    /// How long an answer may take.
+    /// Time limit of an answer.
     pub time_limit: Duration,
-    /// Answers remembered at the most; one takes about 100 bytes and the name.
+    /// Maximum number of cached answers; one takes about 100 bytes and the name.
     pub capacity: usize,
-    /// How long a name is remembered.
+    /// Time for which a name is cached.
     pub keep_name: Duration,
-    /// How long it is remembered that there is no name, or that nobody answered.
+    /// Time for which a missing name or a failed query is cached.
     pub keep_none: Duration,
 }
 
@@ -46,29 +46,29 @@ impl Default for Settings {
     }
 }
 
-/// Why the resolver can't be used.
+/// Reasons why the resolver can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The thread or its runtime could not be had.
+    /// The thread or its runtime could not be started.
     #[error("starting the resolver: {0}")]
     Start(#[from] io::Error),
-    /// `/etc/resolv.conf` is missing, or wrong, or names nobody to ask.
+    /// `/etc/resolv.conf` is missing or wrong, or names no server.
     #[error("/etc/resolv.conf: {0}")]
     Configuration(String),
 }
 
-/// What can be said at once.
+/// An immediate answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The name, or that there is none to be had.
+    /// The name, or that there is none.
     Known(Option<Name>),
-    /// The answer comes by the callback, within the time limit.
+    /// The callback will get the answer within the time limit.
     Asked,
-    /// Too many are being asked about. No answer will come.
+    /// Too many queries are running. No answer will come.
     Refused,
 }
 
-/// The thread that asks.
+/// The resolver's thread.
 #[derive(Debug)]
 pub struct Resolver {
     settings: Settings,
@@ -90,8 +90,8 @@ enum Order {
 }
 
 impl Resolver {
-    /// Starts the thread, which asks whom `/etc/resolv.conf` and `/etc/hosts` name. `answer` is called on it, once
-    /// for each address that was [`Answer::Asked`] about; it must not block.
+    /// Starts the thread, which uses `/etc/resolv.conf` and `/etc/hosts`. It calls `answer` once for each address
+    /// that was [`Answer::Asked`] about; `answer` must not block.
     pub fn start(
         settings: Settings,
         answer: impl FnMut(IpAddr, Option<Name>) + Send + 'static,
@@ -115,7 +115,7 @@ impl Resolver {
         Ok(Self { settings, state, orders, thread })
     }
 
-    /// The name of `address`, if it is known. Never waits for the network.
+    /// Returns the name of `address` if it is known. Never waits for the network.
     #[must_use]
     pub fn resolve(&self, address: IpAddr) -> Answer {
         let mut state = lock(&self.state);
@@ -132,21 +132,22 @@ impl Resolver {
         Answer::Asked
     }
 
-    /// Reads `/etc/resolv.conf` and `/etc/hosts` again, and forgets all answers. After an error it goes on as before.
+    /// Reads `/etc/resolv.conf` and `/etc/hosts` again, and clears the cache. After an error the old configuration
+    /// stays in use.
     pub fn reload(&self) -> Result<(), Error> {
         self.switch_to(Dns::of_system(self.settings.time_limit)?);
         Ok(())
     }
 
     fn switch_to(&self, dns: Dns) {
-        // A thread that is gone asks nobody.
+        // A thread that has ended answers nothing.
         let _ = self.orders.send(Order::Use(dns));
     }
 
-    /// Ends the thread. What is being asked about is not answered any more.
+    /// Ends the thread. Pending queries are not answered.
     pub fn stop(self) {
         drop(self.orders);
-        // Its panic, if it was that, has been shown.
+        // If it panicked, the panic has already been printed.
         let _ = self.thread.join();
     }
 }
@@ -179,7 +180,7 @@ async fn ask(
                 None => return,
             },
             Some(ended) = lookups.join_next_with_id() => {
-                // A library that panics over an answer has found no name.
+                // A panic of the library over an answer counts as no name.
                 let (id, name) = ended.unwrap_or_else(|error| (error.id(), None));
                 let Some(address) = addresses.remove(&id) else { continue };
                 let mut state = lock(state);

@@ -1,4 +1,4 @@
-//! The lines of PortSentry 2.x, byte for byte.
+//! The log lines of PortSentry 2.x, byte for byte.
 
 use std::time::SystemTime;
 
@@ -11,7 +11,7 @@ use portsentry_common::{
 use super::{Named, classic};
 use crate::policy::{Record, Sighting};
 
-/// What 2.x calls the kind of a probe.
+/// Returns 2.x's name for a kind of probe.
 #[must_use]
 pub fn scan_type(kind: Kind, flags: u8) -> String {
     match kind {
@@ -20,8 +20,8 @@ pub fn scan_type(kind: Kind, flags: u8) -> String {
     }
 }
 
-/// The line of a probe. One that nothing is done about begins with other words, as filters for 2.x ban whoever is
-/// named after `Scan from:` without looking at the flags that follow.
+/// Returns the line of a probe. The line of a probe without consequences begins with other words, because filters for
+/// 2.x ban every source behind `Scan from:` and ignore the flags that follow.
 #[must_use]
 pub fn scan(sighting: &Sighting, source: &Named<'_>) -> String {
     let Sighting { kind, flags, protocol, port, options, verdict, .. } = *sighting;
@@ -34,13 +34,13 @@ pub fn scan(sighting: &Sighting, source: &Named<'_>) -> String {
         Some(false) => "not set",
         None => "unknown",
     };
-    // Whether it was ignored, reached the trigger, is left alone by configuration, was blocked.
+    // The flags: ignored, trigger reached, only reported, blocked.
     let [ignored, triggered, noblock, blocked] = match verdict {
         Verdict::Ignored => ["true", "unset", "unset", "unset"],
         Verdict::Counted | Verdict::Noticed => ["false", "false", "unset", "unset"],
         Verdict::Report => ["false", "true", "true", "false"],
         Verdict::Full => ["false", "true", "false", "false"],
-        // One completed connection may be an honest host's, and log watchers ban whom these were made by.
+        // A single completed connection may be an honest host's, and log watchers ban by these flags.
         Verdict::Fence if kind == Kind::Connect => ["false", "true", "false", "false"],
         Verdict::Block | Verdict::Fence => ["false", "true", "false", "true"],
     };
@@ -54,7 +54,7 @@ pub fn scan(sighting: &Sighting, source: &Named<'_>) -> String {
     )
 }
 
-/// The line of a block whose probe wasn't told, or was told before it could be written.
+/// Returns the line of a block whose probe was not reported, or was reported before the line could be written.
 #[must_use]
 pub fn block(record: &Record, source: &Named<'_>) -> String {
     let (protocol, port) = (record.hold.protocol, record.hold.port);
@@ -78,7 +78,7 @@ fn line(
     )
 }
 
-/// The time in front of a history line, with a space behind it.
+/// Returns the time at the start of a history line, with a space after it.
 #[must_use]
 pub fn stamp(time: SystemTime, zone: &TimeZone) -> String {
     let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);

@@ -1,4 +1,4 @@
-//! Runs the administrator's commands (`KILL_ROUTE`, `KILL_RUN_CMD`) on a thread of its own, bounded in number and
+//! Runs the administrator's commands (`KILL_ROUTE`, `KILL_RUN_CMD`) on a separate thread, with limits on number and
 //! time.
 
 mod dispatch;
@@ -18,16 +18,16 @@ pub use output::Output;
 
 use crate::config::{Command, Values};
 
-/// What bounds the commands.
+/// Limits of the commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Commands that run side by side at the most, each for another source.
+    /// Maximum number of commands that run at the same time, each for another source.
     pub at_once: usize,
-    /// Jobs that wait at the most. One takes about as many bytes as its commands have, and 200.
+    /// Maximum number of queued jobs. One takes about the bytes of its commands, and 200.
     pub queue: usize,
-    /// How long a command may take before its process group gets SIGTERM.
+    /// Time limit of a command; after it the process group gets SIGTERM.
     pub time_limit: Duration,
-    /// How long after that it gets SIGKILL.
+    /// Time from SIGTERM to SIGKILL.
     pub grace: Duration,
 }
 
@@ -47,7 +47,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// The setting's name.
+    /// Returns the setting's name.
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
@@ -66,41 +66,41 @@ pub struct Task {
 }
 
 impl Task {
-    /// `command` for one source.
+    /// Fills in `command` for one source.
     #[must_use]
     pub fn new(purpose: Purpose, command: &Command, values: &Values<'_>) -> Self {
         Self { purpose, argv: command.argv(values), shown: command.describe(values) }
     }
 }
 
-/// The commands for one source, to be run one after the other, whether or not one of them fails. Jobs for the
-/// same source run in the order in which they are submitted.
+/// The commands for one source, run one after the other even if one fails. Jobs for the same source run in the order
+/// of their submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// Who they are run against.
+    /// The source.
     pub source: IpAddr,
     /// The commands, in order.
     pub tasks: Vec<Task>,
 }
 
 impl Job {
-    /// The report on a job that was not taken.
+    /// Returns the reports on a job that was not accepted.
     pub fn refused(self) -> impl Iterator<Item = Ran> {
         let source = self.source;
         self.tasks.into_iter().map(move |task| Ran::new(source, task, Outcome::Refused))
     }
 }
 
-/// What became of one command.
+/// Report on a command.
 #[derive(Debug)]
 pub struct Ran {
-    /// Who it was run against.
+    /// The source.
     pub source: IpAddr,
-    /// The setting that it comes from.
+    /// The setting that the command comes from.
     pub purpose: Purpose,
-    /// The command as PortSentry logs it.
+    /// The command as it is logged.
     pub shown: String,
-    /// How it ended.
+    /// How the command ended.
     pub outcome: Outcome,
 }
 
@@ -110,32 +110,32 @@ impl Ran {
     }
 }
 
-/// How a command ended. Only [`Outcome::Done`] may be logged as done.
+/// How a command ended. Only [`Outcome::Done`] counts as success.
 #[derive(Debug)]
 pub enum Outcome {
     /// It exited with status 0.
     Done(Output),
-    /// It exited with another status, or of a signal.
+    /// It exited with another status, or by a signal.
     Failed {
-        /// As `wait(2)` has it.
+        /// The status of `wait(2)`.
         status: ExitStatus,
-        /// What it had said.
+        /// Its output.
         output: Output,
     },
-    /// It took longer than it may, and was ended.
+    /// It exceeded the time limit and was terminated.
     TimedOut(Output),
-    /// The daemon stopped, and ended it.
+    /// The daemon stopped and terminated it.
     Stopped(Output),
-    /// It never ran: no such program, no right to run it, no memory or process to be had.
+    /// It never ran: the program is missing or may not be run, or there was no memory or process.
     NotStarted(io::Error),
-    /// It ran, and the system did not say how it ended.
+    /// It ran, but the system did not report how it ended.
     Unknown(io::Error),
-    /// It never ran: too many were waiting, or the daemon was stopping.
+    /// It never ran: the queue was full, or the daemon was stopping.
     Refused,
 }
 
 impl Outcome {
-    /// One word for it.
+    /// Returns one word for it.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
@@ -149,14 +149,14 @@ impl Outcome {
         }
     }
 
-    /// Whether the command did what it was for.
+    /// Whether the command succeeded.
     #[must_use]
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Done(_))
     }
 }
 
-/// As the end of a sentence on the command: `failed with exit status: 2, saying "..."`.
+/// Writes the end of a sentence about the command: `failed with exit status: 2, saying "..."`.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let output = match self {
@@ -184,7 +184,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The thread that runs the commands.
+/// The runner's thread.
 #[derive(Debug)]
 pub struct Runner {
     orders: mpsc::UnboundedSender<Order>,
@@ -192,16 +192,16 @@ pub struct Runner {
     thread: thread::JoinHandle<()>,
 }
 
-/// What the thread is told.
+/// Orders to the thread.
 #[derive(Debug)]
 enum Order {
-    /// The permit is the job's place among those that wait.
+    /// The permit is the job's slot in the queue.
     Run(Job, OwnedSemaphorePermit),
     Stop(Duration),
 }
 
 impl Runner {
-    /// Starts the thread. `report` is called on it, once for each command of each job taken; it must not block.
+    /// Starts the thread. It calls `report` once for each command of each accepted job; `report` must not block.
     pub fn start(settings: Settings, report: impl FnMut(Ran) + Send + 'static) -> io::Result<Self> {
         process::close_files_on_exec();
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -210,12 +210,12 @@ impl Runner {
             let run = move |argv, stop| process::run(argv, settings.time_limit, settings.grace, stop);
             runtime.block_on(dispatch::dispatch(received, settings.at_once.max(1), run, report));
         })?;
-        // More than a semaphore can hold is as good as no limit.
+        // A semaphore's maximum is as good as no limit.
         let room = Arc::new(Semaphore::new(settings.queue.min(Semaphore::MAX_PERMITS)));
         Ok(Self { orders, room, thread })
     }
 
-    /// Hands over a job. Never blocks: a job for which there is no room comes back.
+    /// Submits a job. Never blocks: if the queue is full, the job is returned.
     pub fn submit(&self, job: Job) -> Result<(), Job> {
         let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else { return Err(job) };
         self.orders.send(Order::Run(job, place)).map_err(|refused| match refused.0 {
@@ -224,10 +224,10 @@ impl Runner {
         })
     }
 
-    /// Waits until all jobs are done, but no longer than `patience`; then ends the commands that run as if they had
-    /// reached their time limit, and reports those that wait as refused. Blocks until that is done.
+    /// Waits until all jobs are done, at most for `patience`; then terminates running commands as if they had reached
+    /// their time limit, and reports queued ones as refused. Blocks until that is done.
     pub fn stop(self, patience: Duration) {
-        // A thread that is gone has nothing left to stop; its panic has been shown.
+        // A thread that has ended has nothing left to stop; its panic has been printed.
         let _ = self.orders.send(Order::Stop(patience));
         drop(self.orders);
         let _ = self.thread.join();

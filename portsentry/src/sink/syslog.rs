@@ -1,6 +1,6 @@
-//! The system log, by its datagram socket (RFC 3164).
+//! Writes to the system log by its datagram socket (RFC 3164).
 //!
-//! Libraries for this block on a stuck log, which would hold up the files.
+//! Existing libraries block on a stuck log, which would delay the files.
 
 use std::{
     io,
@@ -14,27 +14,27 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::config::{Facility, Level};
 
-/// A connection to the system log, made when there is something to say and made anew when it breaks.
+/// A connection to the system log, opened on the first line and reopened when it breaks.
 #[derive(Debug)]
 pub struct Syslog {
     path: PathBuf,
     priority: u8,
     zone: TimeZone,
     socket: Option<UnixDatagram>,
-    /// Lines lost since the last that got through.
+    /// Lines lost since the last one that was sent.
     untold: u64,
-    /// All that were lost.
+    /// Lines lost in total.
     lost: u64,
 }
 
 impl Syslog {
-    /// The log at `path`, usually `/dev/log`.
+    /// Connects to the log at `path`, usually `/dev/log`.
     pub fn new(path: &Path, facility: Facility, level: Level) -> Self {
         let priority = (facility as u8) << 3 | level as u8;
         Self { path: path.into(), priority, zone: TimeZone::system(), socket: None, untold: 0, lost: 0 }
     }
 
-    /// Sends one line, after saying how many were lost before it.
+    /// Sends a line, preceded by the number of lines lost before it.
     pub fn send(&mut self, line: &str) {
         if self.untold > 0 {
             let loss = format!(
@@ -51,7 +51,7 @@ impl Syslog {
         }
     }
 
-    /// Lines that were lost, all told.
+    /// Returns the number of lines lost in total.
     pub fn lost(&self) -> u64 {
         self.lost
     }
@@ -60,7 +60,7 @@ impl Syslog {
         let now = Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH);
         let time = now.to_zoned(self.zone.clone()).strftime("%b %e %H:%M:%S");
         let message = format!("<{}>{time} portsentry[{}]: {line}", self.priority, process::id());
-        // A log that was restarted has a new socket under the old name.
+        // A restarted log has a new socket under the old name.
         for _ in 0..2 {
             let socket = match self.socket.take() {
                 Some(socket) => socket,

@@ -1,4 +1,4 @@
-//! Tells when files change, come or go, by watching the directories that lead to them.
+//! Watches files for change, creation and removal, through the directories that lead to them.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -12,36 +12,36 @@ use futures_util::StreamExt;
 use inotify::{EventMask, EventOwned, EventStream, Inotify, WatchDescriptor, WatchMask};
 use tokio::time::{Instant, sleep_until};
 
-/// How long after a file's first change it is told, so that a change in several steps is told once.
+/// Delay between a file's first change and its report, so that a change in several steps is reported once.
 const SETTLE: Duration = Duration::from_millis(100);
-/// Room for the events of one read, in bytes; one takes up to 272.
+/// Room for the events of one read, in bytes; one event takes up to 272.
 const BUFFER: usize = 4096;
-/// Symbolic links followed for one path, as many as the kernel does (`path_resolution(7)`).
+/// Maximum number of symbolic links followed for one path, as in the kernel (`path_resolution(7)`).
 const LINKS: usize = 40;
 
-/// A set of files that are watched for change.
+/// A set of watched files.
 #[derive(Debug)]
 pub struct Watch {
     events: EventStream<Vec<u8>>,
     files: Vec<File>,
-    /// All that the kernel watches for us.
+    /// The kernel's watch descriptors.
     watched: HashSet<WatchDescriptor>,
 }
 
 #[derive(Debug)]
 struct File {
     path: PathBuf,
-    /// The directory entries that decide what the path leads to, links on the way among them.
+    /// The directory entries that the path depends on, including those of links.
     way: Vec<(WatchDescriptor, OsString)>,
     due: Option<Instant>,
 }
 
 impl Watch {
-    /// Watches the files of these names, whether or not they, or the directories that they are in, exist yet.
-    /// Relative names are taken from the current directory.
+    /// Watches the files of these names, whether or not they or their directories exist yet. Relative names start at
+    /// the current directory.
     ///
-    /// What happens from here on is told, so whoever reads the files afterwards misses nothing. To be called inside
-    /// a tokio runtime that has I/O and time.
+    /// Changes are reported from this call on, so that a file read afterwards is never outdated. Must be called
+    /// inside a tokio runtime with I/O and time.
     pub fn new(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> io::Result<Self> {
         let events = Inotify::init()?.into_event_stream(vec![0; BUFFER])?;
         let files = paths
@@ -56,10 +56,10 @@ impl Watch {
     }
 
     /// Waits for the next file that may have changed: written and closed, replaced, removed, created, or its mode or
-    /// owner set. Also tells when the way to it changed and it did not, and of changes that are our own.
+    /// owner set. Also reports changes of the path alone, and our own changes.
     ///
-    /// After an error other files are still watched, and the one concerned once the way to it changes. Nothing is
-    /// lost when the future is dropped.
+    /// After an error other files are still watched, and the file concerned is once its path changes. The future can
+    /// be dropped without losing a change.
     pub async fn changed(&mut self) -> io::Result<PathBuf> {
         loop {
             let now = Instant::now();
@@ -91,8 +91,8 @@ impl Watch {
         result
     }
 
-    /// Walks the way to a file as the kernel would, and has each entry on it watched before looking at it, so that
-    /// no change falls in between.
+    /// Walks the path to a file as the kernel would, and watches each entry before looking at it, so that no change
+    /// is missed.
     fn follow(&mut self, index: usize) -> io::Result<()> {
         let Some(file) = self.files.get_mut(index) else { return Ok(()) };
         let mut watches = self.events.watches();
@@ -135,12 +135,12 @@ impl Watch {
         Ok(())
     }
 
-    /// Lets go of directories that lead nowhere any more.
+    /// Stops watching directories that are no longer on any path.
     fn forget(&mut self) {
         let used: HashSet<_> = self.files.iter().flat_map(|file| file.way.iter().map(|(on, _)| on)).collect();
         let mut watches = self.events.watches();
         for unused in self.watched.extract_if(|watched| !used.contains(watched)) {
-            // The only error is that the kernel has let go of it already.
+            // The only possible error is that the kernel has already removed the watch.
             let _ = watches.remove(unused);
         }
     }
@@ -148,7 +148,7 @@ impl Watch {
 
 impl File {
     fn is_concerned(&self, event: &EventOwned) -> bool {
-        // The kernel had to leave out events; or a directory is gone, and the watch on it with it.
+        // The kernel dropped events, or a directory was removed together with its watch.
         let is_overflow = event.mask.contains(EventMask::Q_OVERFLOW);
         let is_gone = event.mask.contains(EventMask::IGNORED);
         let is_on_the_way =
@@ -181,7 +181,7 @@ fn steps(path: &Path) -> impl DoubleEndedIterator<Item = Step> {
     })
 }
 
-/// `None` where a way ends early because nothing is there.
+/// Returns `None` where a path ends early because an entry is missing.
 fn unless_missing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),

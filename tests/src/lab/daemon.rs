@@ -1,4 +1,4 @@
-//! A running daemon. It must not know what a test expects of it.
+//! A running daemon.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! A service that is bound to a device (`SO_BINDTODEVICE`), over IPv4. It must not know about probes.
+//! A service that is bound to a device (`SO_BINDTODEVICE`), over IPv4.
 
 use std::{
     io::{self, Read, Write},

@@ -1,5 +1,5 @@
 //! A daemon as it is installed: with its configuration in `/etc`, its files in `/var`, the system log at `/dev/log`,
-//! and its maps in `/sys/fs/bpf`, each its own. It must not know the flags that it is started with.
+//! and its maps in `/sys/fs/bpf`, each its own.
 
 use std::{
     fs,

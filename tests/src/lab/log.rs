@@ -1,4 +1,4 @@
-//! What a program prints, line by line as it comes. It must not judge it.
+//! What a program prints, line by line as it comes.
 
 use std::{
     io::{BufRead, BufReader, Read},

@@ -1,5 +1,5 @@
 //! A whole Debian machine in the lab: what is installed here, as it is, below changes of its own, with systemd as its
-//! first process and the lab's host's network. It must not change anything of the machine that it is made of.
+//! first process and the lab's host's network.
 
 use std::{
     fs::{self, File},

@@ -1,4 +1,4 @@
-//! The kernel's side, as an administrator sees it with bpftool. It must not write.
+//! The kernel's side, as an administrator sees it with bpftool.
 
 use std::{
     fs,

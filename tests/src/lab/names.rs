@@ -1,4 +1,4 @@
-//! A name server on the host that says what a test wants. It must not judge what is asked.
+//! A name server on the host that says what a test wants.
 
 use std::{
     collections::BTreeMap,

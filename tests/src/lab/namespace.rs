@@ -1,4 +1,4 @@
-//! A named network namespace. It must not know what is run in it.
+//! A named network namespace.
 
 use std::{
     ffi::OsStr,

@@ -1,4 +1,4 @@
-//! A single probe, sent by an ordinary socket. It must not wait for an answer.
+//! A single probe, sent by an ordinary socket.
 
 use std::net::{IpAddr, SocketAddr};
 

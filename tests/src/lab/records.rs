@@ -1,4 +1,4 @@
-//! Lines of the log and the files, and whom they are about. It must not read any file.
+//! Lines of the log and the files, and whom they are about.
 
 use std::net::IpAddr;
 

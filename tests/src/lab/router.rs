@@ -1,5 +1,5 @@
 //! A router in the switch's place, between the host and everybody else: what the host sends to a forged address
-//! reaches its owner. It must not know who forges.
+//! reaches its owner.
 
 use std::net::IpAddr;
 

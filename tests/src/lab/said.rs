@@ -1,4 +1,4 @@
-//! What a command of portsentry's printed. It must not know what is expected of it.
+//! What a command of portsentry's printed.
 
 use serde_json::Value;
 

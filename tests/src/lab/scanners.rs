@@ -1,4 +1,4 @@
-//! Real scanners, run by the scanner. It must not know what they are expected to find.
+//! Real scanners, run by the scanner.
 
 use std::net::IpAddr;
 

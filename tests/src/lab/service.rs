@@ -1,4 +1,4 @@
-//! A real service, and clients that find out whether they reach it. It must not know about probes.
+//! A real service, and clients that find out whether they reach it.
 
 use std::{
     fmt,

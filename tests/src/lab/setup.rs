@@ -1,4 +1,4 @@
-//! A daemon yet to be started: its configuration file and its flags. It must not know what they mean.
+//! A daemon yet to be started: its configuration file and its flags.
 
 use std::{
     env,

@@ -1,4 +1,4 @@
-//! A stream of packets from one source, which is answered as long as nothing drops it. It must not expect either.
+//! A stream of packets from one source, which is answered as long as nothing drops it.
 
 use std::{
     io::Read,

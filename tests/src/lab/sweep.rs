@@ -1,4 +1,4 @@
-//! Removes what labs of dead processes have left. It must not touch what a living one uses.
+//! Removes what labs of dead processes have left.
 
 use std::{
     fs,

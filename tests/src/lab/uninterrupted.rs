@@ -1,4 +1,4 @@
-//! Calls that wait, begun again when a signal ends them. It must not know for what they wait.
+//! Calls that wait, begun again when a signal ends them.
 
 use std::io::{self, ErrorKind};
 

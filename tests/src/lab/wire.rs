@@ -1,4 +1,4 @@
-//! Frames put on a namespace's wire and taken off it as they are. It must not know what they are for.
+//! Frames put on a namespace's wire and taken off it as they are.
 
 use std::{
     io::Read,

@@ -1,4 +1,4 @@
-//! `block` and `unblock` of networks, by editing the block list, which a running daemon follows.
+//! `block` and `unblock` of networks: edits the block list, which a running daemon follows.
 
 use std::{collections::BTreeSet, fmt::Display};
 
@@ -13,7 +13,7 @@ use crate::{
     sink::{Change, edit_list},
 };
 
-/// What is in the way of blocking `networks`.
+/// Returns the reasons against blocking `networks`.
 pub(super) fn refused(change: &Change, networks: &BTreeSet<IpNet>) -> Vec<String> {
     let has_terms = matches!(change, Change::Block(remark) if !remark.is_empty());
     let termless = networks.iter().filter(|_| has_terms).map(|network| {
@@ -22,7 +22,7 @@ pub(super) fn refused(change: &Change, networks: &BTreeSet<IpNet>) -> Vec<String
     networks.iter().filter_map(is_too_much).chain(termless).collect()
 }
 
-/// Does it, and reports of each network.
+/// Edits the list, and reports on each network.
 pub(super) fn hold(
     options: &Options,
     change: &Change,

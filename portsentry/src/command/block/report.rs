@@ -1,4 +1,4 @@
-//! What `block` and `unblock` say of what they did, to people or to programs.
+//! Output of `block` and `unblock`, for people and for programs.
 
 use std::fmt::{Display, Write};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::super::{observed, show};
 use crate::exit::Exit;
 
-/// What became of the addresses and networks that were named; programs are told as the control socket answers.
+/// Results for the given addresses and networks; programs get the format of the control socket.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     changed: Vec<String>,
@@ -17,24 +17,24 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// `what` is now as was asked, or about to be.
+    /// Reports that `what` has changed, or is about to.
     pub(super) fn change(&mut self, what: impl Display, said: impl Display) {
         self.changed.push(what.to_string());
         self.say(what, said);
     }
 
-    /// `what` stays as it was.
+    /// Reports that `what` is unchanged.
     pub(super) fn leave(&mut self, what: impl Display, said: impl Display) {
         self.unchanged.push(what.to_string());
         self.say(what, said);
     }
 
     fn say(&mut self, what: impl Display, said: impl Display) {
-        // Writing to a string can't fail.
+        // Writing to a string never fails.
         let _ = writeln!(self.lines, "{what}: {said}");
     }
 
-    /// Prints it.
+    /// Prints the report.
     pub(super) fn print(&self, is_json: bool) -> Exit {
         if is_json { show::print(&observed::json(self)) } else { show::print(&self.lines) }
     }

@@ -1,11 +1,11 @@
-//! Whether a running daemon keeps the table of bound ports up to date.
+//! Checks whether a running daemon keeps the table of bound ports up to date.
 
 use super::Finding;
 use crate::kernel::BoundState;
 
 const ABOUT: &str = "ports";
 
-/// Returns what there is to say of the table beside a running daemon.
+/// Returns the finding on the table beside a running daemon.
 pub(super) fn finding(state: &BoundState) -> Finding {
     let what = format!("bound ports are {state}");
     if state.is_overdue() {

@@ -1,9 +1,9 @@
-//! What an interface's description means for XDP.
+//! Checks an interface for XDP support.
 
 use super::{Finding, links::Link};
 use crate::config::XdpMode;
 
-/// Drivers that run XDP programs natively, from the kernel's `drivers/net` (those that answer `ndo_bpf`).
+/// Drivers that run XDP programs natively, from the kernel's `drivers/net` (those that implement `ndo_bpf`).
 const NATIVE: [&str; 45] = [
     "atlantic",
     "bnxt_en",
@@ -51,7 +51,7 @@ const NATIVE: [&str; 45] = [
     "virtio_net",
     "vmxnet3",
 ];
-/// Of these, cards that rebuild their queues when a program comes or goes.
+/// Those that reset their queues when a program is attached or detached.
 const RESETTING: [&str; 14] = [
     "atlantic",
     "bnxt_en",
@@ -68,20 +68,20 @@ const RESETTING: [&str; 14] = [
     "nfp",
     "qede",
 ];
-/// The largest MTU whose frames fit in one page with what the kernel keeps beside them: 4096 bytes less 256 of
-/// headroom, 320 of `skb_shared_info`, and Ethernet's header with two VLAN tags.
+/// Largest MTU whose frames fit in one page beside the kernel's own data: 4096 bytes minus 256 of headroom, 320 of
+/// `skb_shared_info`, and an Ethernet header with two VLAN tags.
 const ONE_PAGE: u32 = 4096 - 256 - 320 - 22;
 
-/// What there is to know beside the interface.
+/// Facts beside the interface itself.
 pub(super) struct Surroundings<'a> {
-    /// The interfaces, by index, that run our program.
+    /// Indices of the interfaces that run our program.
     pub pinned: &'a [u32],
-    /// How to attach where probes are answered (`CHALLENGE`).
+    /// The attach mode if probes are answered (`CHALLENGE`).
     pub answers: Option<XdpMode>,
     pub cpus: u32,
 }
 
-/// What there is to say of `link`.
+/// Returns the findings on `link`.
 pub(super) fn findings(link: &Link, surroundings: &Surroundings<'_>) -> Vec<Finding> {
     let is_ours = link.xdp.is_some() && surroundings.pinned.contains(&link.index);
     let mut found = vec![occupant(link, is_ours)];
@@ -167,7 +167,7 @@ fn mode(link: &Link) -> Finding {
     }
 }
 
-/// On a veth, what XDP sends back vanishes unless the peer runs a program, too.
+/// On a veth, frames that XDP sends back are lost unless the peer runs a program, too.
 fn answers(link: &Link, surroundings: &Surroundings<'_>, is_ours: bool) -> Option<Finding> {
     let name = &link.name;
     let is_native = is_ours && link.xdp.is_some_and(|running| running.is_native);
@@ -229,7 +229,7 @@ fn queues(link: &Link, cpus: u32) -> Option<Finding> {
     let (name, queues) = (&link.name, link.queues?);
     let could = queues.most.min(cpus);
     let said = format!("{} of {} receive queues on {cpus} CPUs", queues.set, queues.most);
-    // The queues of a pair of veth are worth something only if both ends have them.
+    // Queues of a veth pair help only if both ends have them.
     if queues.set >= could || driver(link) == "veth" {
         return Some(Finding::ok(name, said));
     }
@@ -268,7 +268,7 @@ mod tests {
     const SURROUNDINGS: Surroundings<'_> =
         Surroundings { pinned: &[], answers: Some(XdpMode::Auto), cpus: 4 };
 
-    /// What isn't well.
+    /// Returns the findings that are not good.
     fn worries(link: &Link, surroundings: &Surroundings<'_>) -> Vec<(Level, String)> {
         let worries = findings(link, surroundings).into_iter().filter(|finding| finding.level != Level::Ok);
         worries.map(|finding| (finding.level, finding.what)).collect()

@@ -13,11 +13,11 @@ pub(super) struct Link {
     pub index: u32,
     pub name: String,
     pub is_loopback: bool,
-    /// Its frames begin with an Ethernet header.
+    /// Whether its frames begin with an Ethernet header.
     pub is_ethernet: bool,
-    /// Its frames begin with the IP header.
+    /// Whether its frames begin with the IP header.
     pub is_bare: bool,
-    /// What `ip link add type` calls it; `None` for a card.
+    /// Its kind in `ip link add type`; `None` for a card.
     pub kind: Option<String>,
     pub driver: Option<String>,
     /// In bytes, without the Ethernet header.
@@ -27,7 +27,7 @@ pub(super) struct Link {
     pub xdp: Option<Running>,
 }
 
-/// Every interface, as the kernel lists it and as its driver describes it.
+/// Returns every interface, as described by the kernel and by its driver.
 pub(super) fn read() -> io::Result<Vec<(host::Link, Link)>> {
     let ethtool = Ethtool::open()?;
     let links = Observer::connect()?.interfaces()?;

@@ -1,4 +1,4 @@
-//! What the kernel and this process's rights mean for loading the program.
+//! Checks whether the kernel and this process's privileges allow loading the program.
 
 use std::{fs, path::Path, thread};
 
@@ -7,15 +7,15 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use super::Finding;
 
 const KERNEL: &str = "kernel";
-/// Frames in several buffers, which the program asks the length of (`docs/kernels.md`).
+/// The program queries the length of multi-buffer frames (`docs/kernels.md`).
 const OLDEST: (u32, u32) = (5, 18);
-/// The oldest kernel of a Debian that is still maintained.
+/// The kernel of the oldest maintained Debian release.
 const USUAL: (u32, u32) = (6, 1);
-/// capabilities(7): what loading and attaching takes; `CAP_SYS_ADMIN` holds for the first two as well.
+/// capabilities(7) needed to load and attach; `CAP_SYS_ADMIN` includes the first two.
 const CAPABILITIES: [(u32, &str); 3] = [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (12, "CAP_NET_ADMIN")];
 const SYS_ADMIN: u32 = 21;
 
-/// What there is to say of this system.
+/// Returns the findings on this system.
 pub(super) fn findings(pins: &Path) -> Vec<Finding> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     vec![
@@ -27,7 +27,7 @@ pub(super) fn findings(pins: &Path) -> Vec<Finding> {
     ]
 }
 
-/// How many CPUs this process may run on.
+/// Returns the number of CPUs that this process may run on.
 pub(super) fn cpus() -> u32 {
     thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX))
 }
@@ -64,7 +64,7 @@ fn type_information(is_there: bool) -> Finding {
     )
 }
 
-/// The directory itself is made at start, so what counts is the nearest one that is there.
+/// The directory is made at start, so its nearest existing parent is checked.
 fn pin_directory(pins: &Path) -> Finding {
     let nearest = pins.ancestors().find_map(|path| Some((path, statfs(path).ok()?)));
     let shown = pins.display();

@@ -1,4 +1,4 @@
-//! The reference of the settings, as a manual page and as a document.
+//! The settings reference, as a manual page and as Markdown.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ const INTRODUCTION: &str = "Settings are written KEY=\"value\", one a line; KEY 
                             is. What isn't understood is warned of, and what is wrong is refused, with its line; \
                             \"portsentry check\" does that without starting anything. SIGHUP has the file read again.";
 
-/// The manual page called `name`.
+/// Returns the manual page called `name`.
 pub(super) fn page(name: &str) -> String {
     let mut page = Roff::new();
     page.control("TH", [name, "5", "", concat!("portsentry ", env!("CARGO_PKG_VERSION"))]);
@@ -26,12 +26,12 @@ pub(super) fn page(name: &str) -> String {
     page.to_roff()
 }
 
-/// The same as a document in Markdown.
+/// Returns the reference as Markdown.
 pub(super) fn reference() -> String {
     let mut text =
         format!("# Settings\n\n<!-- Made from the code: `cargo xtask gen-docs`. -->\n\n{INTRODUCTION}\n");
     for key in KEYS {
-        // Writing to a string can't fail.
+        // Writing to a string never fails.
         let _ = write!(
             text,
             "\n## {}\n\n{}\n\n- Value: {}\n- {}\n- {}\n",

@@ -1,4 +1,4 @@
-//! How `portsentry status` shows the state of the table of bound ports.
+//! Shows the state of the table of bound ports in `portsentry status`.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::kernel::BoundState;
 
-/// The table's state, and whether a daemon should keep it.
+/// The table's state, and whether a daemon should maintain it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BoundPorts {
     state: BoundState,
-    /// A daemon runs, and its last dump is too old.
+    /// Whether a daemon runs and its last dump is too old.
     is_overdue: bool,
 }
 

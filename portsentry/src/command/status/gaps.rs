@@ -1,4 +1,4 @@
-//! What isn't watched: interfaces, as the daemon says or as they look from here, and ports.
+//! Interfaces that are not watched, by the daemon's account or as seen from here, and missing parts of the scope.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use crate::{
     policy::interfaces::{LeftOut, choose, missing},
 };
 
-/// How long a daemon may take to answer. One that hangs must not keep its state from being shown.
+/// Maximum time for the daemon's answer. A hanging daemon must not prevent the report.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What isn't watched or isn't in effect.
+/// Interfaces and networks that are not in effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Gaps {
-    /// Interfaces that are to be watched and aren't.
+    /// Interfaces that should be watched and are not.
     #[serde(default)]
     pub not_watched: Vec<Unwatched>,
-    /// Interfaces that needn't be watched.
+    /// Interfaces that need not be watched.
     #[serde(default)]
     pub left_out: Vec<Unwatched>,
-    /// Why not all own, ignored and watched networks are in effect.
+    /// Reason why not all own, ignored and watched networks are in effect.
     #[serde(default)]
     pub scope: Option<String>,
 }
 
 impl Gaps {
-    /// As the running daemon says; without its answer as the interfaces look from here.
+    /// Asks the running daemon; without an answer, judges by the list of interfaces.
     pub(super) fn read(config: &Config, observer: &Observer) -> Self {
         let asked = config.control_socket.as_deref().filter(|_| observer.daemon().is_some());
         let answer = asked.and_then(|socket| client::ask_within(socket, &Request::Status {}, PATIENCE)?.ok());
@@ -38,7 +38,7 @@ impl Gaps {
         told.unwrap_or_else(|| Self::seen(config, &observer.links()))
     }
 
-    /// By the list of interfaces, and which of them run our program.
+    /// Judges by the list of interfaces, and by which of them run our program.
     fn seen(config: &Config, pinned: &[u32]) -> Self {
         let links = host::Observer::connect().and_then(|mut observer| observer.interfaces());
         let links = links.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Draws `top`.
+//! Draws a frame of `top`.
 
 use ratatui::{
     Frame,
@@ -78,7 +78,7 @@ fn rates_table(frame: &mut Frame<'_>, area: Rect, title: &'static str, rates: &[
 fn gauges(frame: &mut Frame<'_>, area: Rect, gauges: &[Gauge]) {
     let rows = gauges.iter().map(|gauge| {
         let full = (gauge.used * BAR).checked_div(gauge.size).unwrap_or(0).min(BAR);
-        // What isn't empty shows.
+        // A gauge that is not empty shows at least one cell.
         let full = if gauge.used > 0 { full.max(1) } else { 0 };
         let bar: String = (0..BAR).map(|cell| if cell < full { '#' } else { '.' }).collect();
         let style = if full * 10 >= BAR * 9 { Style::new().fg(Color::Red) } else { Style::new() };
@@ -136,7 +136,7 @@ fn right(text: &str, width: usize) -> Cell<'static> {
     Cell::from(format!("{text:>width$}"))
 }
 
-/// Three digits are enough.
+/// Formats a rate with three digits.
 fn speed(a_second: f64) -> String {
     match a_second {
         rate if rate >= 1e6 => format!("{:.1}M", rate / 1e6),

@@ -1,4 +1,4 @@
-//! What `top` shows, from two looks at the pinned maps.
+//! Computes what `top` shows, from two samples of the pinned maps.
 
 use std::{
     cmp::Reverse,
@@ -22,10 +22,10 @@ use crate::{
     sink::classic,
 };
 
-/// Sources and ports that are shown at the most; a terminal has fewer lines.
+/// Maximum number of sources and ports shown; a terminal has fewer lines.
 const MOST: usize = 100;
 
-/// The kinds of probes, by their counters.
+/// Kinds of probes, by their counters.
 const KINDS: [(Counter, &str); 9] = [
     (Counter::Syn, "SYN"),
     (Counter::Fin, "FIN"),
@@ -38,7 +38,7 @@ const KINDS: [(Counter, &str); 9] = [
     (Counter::Udp, "UDP"),
 ];
 
-/// One look.
+/// A sample of the maps.
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
     taken: Instant,
@@ -59,7 +59,7 @@ struct Maps {
 }
 
 impl Sample {
-    /// Looks at what is pinned in `directory`.
+    /// Takes a sample of the maps in `directory`.
     pub(super) fn take(directory: &Path) -> Result<Self, Error> {
         let taken = Instant::now();
         let observer = Observer::open(directory)?;
@@ -76,12 +76,12 @@ impl Sample {
         })
     }
 
-    /// When.
+    /// Returns the time of the sample.
     pub(super) fn taken(&self) -> Instant {
         self.taken
     }
 
-    /// How long it took.
+    /// Returns the time that the sample took.
     pub(super) fn cost(&self) -> Duration {
         self.cost
     }
@@ -91,7 +91,7 @@ impl Maps {
     fn read(observer: &Observer) -> Result<Self, Error> {
         let now = monotonic_ns().unsigned_abs();
         let mut sources = BTreeMap::new();
-        // A source that is in both is blocked.
+        // A source in both maps is blocked.
         for (which, state) in [(Sources::Fenced, State::Fenced), (Sources::Blocked, State::Blocked)] {
             let standing = observer.sources(which)?.into_iter().filter(|(_, block)| !block.is_over(now));
             sources.extend(standing.map(|(source, block)| (source, (state, block))));
@@ -106,22 +106,22 @@ impl Maps {
     }
 }
 
-/// What is shown.
+/// The content of a frame.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(super) struct View {
     pub interfaces: Vec<String>,
     pub daemon: Option<i32>,
-    /// Where nothing is pinned.
+    /// The directory, if nothing is pinned there.
     pub nothing_in: Option<String>,
     pub rates: Vec<Rate>,
     pub kinds: Vec<Rate>,
     pub sources: Vec<Source>,
-    /// Ports that held sources probed last, and how many did.
+    /// Ports of the last probes of held sources, and the number of sources each.
     pub ports: Vec<(String, usize)>,
     pub gauges: Vec<Gauge>,
 }
 
-/// Something that is counted.
+/// A rate.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Rate {
     pub what: &'static str,
@@ -129,19 +129,19 @@ pub(super) struct Rate {
     pub total: u64,
 }
 
-/// A held source.
+/// A blocked or fenced source.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Source {
     pub address: IpAddr,
     pub state: State,
-    /// Packets dropped a second.
+    /// Packets dropped per second.
     pub a_second: f64,
     pub dropped: u64,
     pub hits: u32,
     pub probe: String,
 }
 
-/// How full something is.
+/// How full a map is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Gauge {
     pub what: &'static str,
@@ -150,7 +150,7 @@ pub(super) struct Gauge {
 }
 
 impl View {
-    /// What has happened between two looks.
+    /// Returns the difference between two samples.
     pub(super) fn new(before: &Sample, now: &Sample) -> Self {
         let shown = Self { interfaces: now.interfaces.clone(), daemon: now.daemon, ..Self::default() };
         let Some(maps) = &now.maps else {
@@ -163,7 +163,7 @@ impl View {
         };
         let rate = |what, counters: &[Counter]| {
             let total = count(counters, maps);
-            // Maps that were made anew count from zero.
+            // New maps count from zero.
             let before = earlier.map_or(total, |earlier| count(counters, earlier)).min(total);
             Rate { what, a_second: per_second(total - before, seconds), total }
         };
@@ -192,7 +192,7 @@ impl View {
 fn sources(before: Option<&Maps>, now: &Maps, seconds: f64) -> Vec<Source> {
     let dropped_before = |address: &IpAddr, dropped| {
         let block = before.and_then(|before| before.sources.get(address));
-        // What is held for the first time was dropped just now.
+        // The packets of a new block were dropped since the last sample.
         block.map_or(if before.is_some() { 0 } else { dropped }, |(_, block)| block.dropped.min(dropped))
     };
     let mut sources: Vec<Source> = now
@@ -215,7 +215,7 @@ fn sources(before: Option<&Maps>, now: &Maps, seconds: f64) -> Vec<Source> {
     sources
 }
 
-/// The last probe, or who else is the cause.
+/// Names the last probe, or the other cause of the block.
 fn probe(block: &Block) -> String {
     let kind = Kind::try_from(block.kind).map(|kind| classic::scan_type(kind, block.flags).trim().to_owned());
     match (port(block), kind) {
@@ -291,7 +291,7 @@ pub(super) mod tests {
         }
     }
 
-    /// A view as of two looks.
+    /// Returns a view of two samples.
     pub(in crate::command::top) fn view() -> View {
         let before = sample(0, 10, &[(1, block(11, 5)), (2, block(79, 100))]);
         let now = sample(2, 30, &[(1, block(11, 45)), (2, block(79, 100)), (3, block(11, 2))]);

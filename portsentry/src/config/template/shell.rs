@@ -1,19 +1,19 @@
-//! A command as the POSIX shell would read it (POSIX.1-2017, Shell Command Language, 2.2 Quoting).
-//! Must not split it into words; that is the `shell-words` crate's.
+//! Decides whether a command needs a POSIX shell, by its quoting rules (POSIX.1-2017, Shell Command Language, 2.2
+//! Quoting).
 
 use super::Macro;
 
-/// What stands for something else than itself outside of quotes. Naming one too many costs only a shell.
+/// Characters with a special meaning outside quotes. A superfluous one only costs a shell.
 const ACTIVE: &str = "|&;<>()$`*?[]#~\n";
 
 /// First words that only a shell understands.
 const BUILT_IN: [&str; 10] = [".", ":", "!", "cd", "command", "eval", "exec", "export", "ulimit", "umask"];
 
 pub(super) struct Reading {
-    /// The text with a parameter in place of each macro, in quotes that no value can leave.
+    /// The text with a parameter in place of each macro, in quotes that no value can close.
     pub(super) script: String,
     pub(super) needs_shell: bool,
-    /// Where a quote begins that never ends, in bytes.
+    /// Byte offset of an opening quote that is never closed.
     pub(super) unclosed: Option<usize>,
 }
 
@@ -30,7 +30,7 @@ pub(super) fn scan(text: &str) -> Reading {
     let (mut quotes, mut opened, mut at) = (Quotes::None, 0, 0);
     while let Some(c) = text[at..].chars().next() {
         let rest = &text[at..];
-        // As in 1.2, a macro is one wherever it stands, also behind a backslash.
+        // As in 1.2, a macro counts anywhere, even behind a backslash.
         let escaped = c == '\\' && quotes != Quotes::Single;
         if let Some((found, length)) = Macro::at_start(if escaped { &rest[1..] } else { rest }) {
             script.push_str(&parameter(found, quotes));

@@ -1,18 +1,18 @@
-//! The names under which events say what happened: those of the Elastic Common Schema (ECS) where it has one, and
-//! `portsentry.*` where it has none. The one place where a field is made known; `docs/events.md` is held to it.
+//! The fields of events: names of the Elastic Common Schema (ECS) where it has one, and `portsentry.*` otherwise.
+//! Fields are defined only here; a test compares `docs/events.md` with them.
 
 use std::fmt;
 
-/// What a field's values look like.
+/// Type of a field's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// UTC, as RFC 3339 has it.
+    /// UTC, in the format of RFC 3339.
     Date,
-    /// A word out of a few, or an identifier.
+    /// One of a few words, or an identifier.
     Keyword,
-    /// Keywords in a list.
+    /// A list of keywords.
     Keywords,
-    /// Words for people.
+    /// Free text.
     Text,
     /// An IPv4 or IPv6 address.
     Ip,
@@ -24,7 +24,7 @@ pub enum Form {
     Switch,
 }
 
-/// As in the documentation.
+/// Writes the type as the documentation names it.
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -49,13 +49,12 @@ macro_rules! fields {
             $($(#[doc = $doc])+ $name,)+
         }
 
-        /// Every field: its name in JSON, its name in the journal (empty where it has none there), its form, its
-        /// meaning.
+        /// Every field: its name in JSON, its name in the journal (empty if it has none), its type, its meaning.
         pub const FIELDS: &[(Field, &str, &str, Form, &str)] =
             &[$((Field::$name, $ecs, $journal, Form::$form, concat!($($doc),+)),)+];
 
         impl Field {
-            /// Its name in JSON.
+            /// Returns its name in JSON.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -63,7 +62,7 @@ macro_rules! fields {
                 }
             }
 
-            /// Its name in the journal, if it has one there.
+            /// Returns its name in the journal, if it has one.
             #[must_use]
             pub const fn journal(self) -> Option<&'static str> {
                 match self {
@@ -75,17 +74,17 @@ macro_rules! fields {
 }
 
 fields! {
-    /// When it happened: of a probe, when it was received.
+    /// Time of the event; for a probe, when it was received.
     Timestamp: Date => "@timestamp", "";
-    /// The log's words for it.
+    /// The log line.
     Message: Text => "message", "";
     /// `error`, `warning`, `notice` or `info`.
     Level: Keyword => "log.level", "";
-    /// The version of ECS whose names these are.
+    /// The ECS version of the names.
     Ecs: Keyword => "ecs.version", "";
-    /// `alert` where somebody probed or is acted against, else `event`.
+    /// `alert` for probes and actions against a source, otherwise `event`.
     EventKind: Keyword => "event.kind", "";
-    /// What happened, see above.
+    /// The action, see above.
     EventAction: Keyword => "event.action", "PORTSENTRY_EVENT";
     /// ECS categories.
     EventCategory: Keywords => "event.category", "";
@@ -93,33 +92,33 @@ fields! {
     EventType: Keywords => "event.type", "";
     /// `success` or `failure` of a command.
     EventOutcome: Keyword => "event.outcome", "PORTSENTRY_OUTCOME";
-    /// Why, in words.
+    /// The reason, in words.
     EventReason: Text => "event.reason", "PORTSENTRY_REASON";
     /// Always `portsentry`.
     EventModule: Keyword => "event.module", "";
     /// The version of the program.
     ObserverVersion: Keyword => "observer.version", "";
-    /// The interface on which a probe came in.
+    /// The interface that received a probe.
     InterfaceName: Keyword => "observer.ingress.interface.name", "PORTSENTRY_INTERFACE";
     /// That interface's index.
     InterfaceId: Keyword => "observer.ingress.interface.id", "";
     /// Identifier of the innermost VLAN tag, if there was one.
     VlanId: Keyword => "observer.ingress.vlan.id", "PORTSENTRY_VLAN";
-    /// Where a probe says it came from, or whom it is about.
+    /// Source address of a probe, or the source that the event is about.
     SourceIp: Ip => "source.ip", "PORTSENTRY_SOURCE";
-    /// The port that it came from.
+    /// Source port of the probe.
     SourcePort: Number => "source.port", "PORTSENTRY_SOURCE_PORT";
-    /// The source's name in the DNS, where `RESOLVE_HOST` found one.
+    /// The source's DNS name, if `RESOLVE_HOST` found one.
     SourceDomain: Keyword => "source.domain", "PORTSENTRY_SOURCE_NAME";
-    /// Where the probe went.
+    /// Destination address of the probe.
     DestinationIp: Ip => "destination.ip", "PORTSENTRY_DESTINATION";
-    /// The port that was probed.
+    /// Destination port of the probe.
     DestinationPort: Number => "destination.port", "PORTSENTRY_PORT";
     /// `tcp` or `udp`.
     Transport: Keyword => "network.transport", "PORTSENTRY_PROTOCOL";
     /// `ipv4` or `ipv6`.
     NetworkType: Keyword => "network.type", "";
-    /// The command that was run, with its macros replaced, or the line for `hosts.deny`.
+    /// The command, with its macros replaced, or the line for `hosts.deny`.
     CommandLine: Text => "process.command_line", "PORTSENTRY_COMMAND";
     /// The command's exit status.
     ExitCode: Signed => "process.exit_code", "PORTSENTRY_EXIT_CODE";
@@ -131,16 +130,17 @@ fields! {
     Flags: Keywords => "portsentry.flags", "PORTSENTRY_FLAGS";
     /// Whether IPv4 options or IPv6 extension headers were present.
     Options: Switch => "portsentry.options", "";
-    /// The source's probes so far; 0 if it doesn't count.
+    /// Number of the source's probes so far; 0 if this one doesn't count.
     Hits: Number => "portsentry.hits", "PORTSENTRY_HITS";
-    /// What the kernel did: `counted`, `block`, `report`, `noticed`, `ignored`, `full` or `fence`.
+    /// The kernel's verdict: `counted`, `block`, `report`, `noticed`, `ignored`, `full` or `fence`.
     Verdict: Keyword => "portsentry.verdict", "PORTSENTRY_VERDICT";
-    /// What proves that the source itself sent it: `none`, `cookie`, `connection` or `administrator`.
+    /// The proof that the source itself sent it: `none`, `cookie` (a completed handshake), `connection` or
+    /// `administrator`.
     Proof: Keyword => "portsentry.proof", "PORTSENTRY_PROOF";
-    /// When a block or fence ends; absent where it is for good.
+    /// End of a block or fence; absent if it is permanent.
     Until: Date => "portsentry.until", "PORTSENTRY_UNTIL";
-    /// The setting that asks for it, as `KILL_ROUTE`.
+    /// The setting behind the action, such as `KILL_ROUTE`.
     Setting: Keyword => "portsentry.setting", "PORTSENTRY_SETTING";
-    /// How many: of what was left out, or of sources.
+    /// Number of suppressed or lost events, or of sources.
     Count: Number => "portsentry.count", "PORTSENTRY_COUNT";
 }

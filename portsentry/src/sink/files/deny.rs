@@ -1,4 +1,4 @@
-//! `hosts.deny` and what is to change in it.
+//! Pending changes of `hosts.deny`.
 
 use std::{
     cell::RefCell,
@@ -20,42 +20,42 @@ use crate::{
     policy::Record,
 };
 
-/// The file, by the line that it is to have for each source.
+/// The pending changes, by the line of each source.
 #[derive(Debug)]
 pub(super) struct Deny {
     path: PathBuf,
     line: DenyLine,
-    /// By line, so that a flood's worth of them is found quickly.
+    /// Keyed by line, so that lookups stay fast under a flood.
     add: BTreeMap<String, Asked>,
     remove: BTreeSet<String>,
     trouble: Trouble,
 }
 
-/// Whose line `hosts.deny` is to have.
+/// A pending line in `hosts.deny`.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     source: IpAddr,
-    /// It has never been asked for before, so one that is there is somebody else's.
+    /// Whether the line was never requested before, so that an existing one is not ours.
     is_new: bool,
 }
 
 impl Deny {
-    /// Changes the file at `path`.
+    /// Creates pending changes for the file at `path`.
     pub(super) fn new(path: PathBuf, line: DenyLine) -> Self {
         let (add, remove) = (BTreeMap::new(), BTreeSet::new());
         Self { path, line, add, remove, trouble: Trouble::default() }
     }
 
-    /// Has the file name a source; for the first time, if it `is_new`.
+    /// Requests a line for a source; `is_new` if it is the first time.
     pub(super) fn add(&mut self, record: &Record, mode: &str, is_new: bool) {
         let line = self.line(record, mode);
-        // One that is still to be taken out is ours.
+        // A line that is still waiting to be removed is ours.
         let is_ours = self.remove.remove(&line);
         let asked = self.add.entry(line).or_insert(Asked { source: record.source, is_new: false });
         asked.is_new |= is_new && !is_ours;
     }
 
-    /// Has the file no longer name a source, if the line `is_ours`.
+    /// Requests the removal of a source's line, if it `is_ours`.
     pub(super) fn remove(&mut self, record: &Record, mode: &str, is_ours: bool) {
         let line = self.line(record, mode);
         let is_unwritten = self.add.remove(&line).is_some_and(|asked| asked.is_new);
@@ -74,7 +74,7 @@ impl Deny {
         self.line.render(&values).trim().to_owned()
     }
 
-    /// Writes what has changed. Returns whose line was there before, and is somebody else's.
+    /// Writes the changes. Returns the sources whose line was already there and is not ours.
     pub(super) fn flush(&mut self, done: &mut Flushed, now: Instant) -> Vec<IpAddr> {
         if (self.add.is_empty() && self.remove.is_empty()) || !self.trouble.is_over(now) {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! What the log says of the `KILL_*` actions.
+//! Log lines about the `KILL_*` actions.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use super::{
 };
 
 impl Log {
-    /// `hosts.deny` names `source` from now on.
+    /// Logs that `source` was added to `hosts.deny`.
     pub fn denied(&mut self, source: IpAddr, line: &str) {
         let event = Event::new(Action::Deny).about(source).with(Field::CommandLine, line);
         let event = event.with(Field::Setting, "KILL_HOSTS_DENY");
@@ -19,14 +19,14 @@ impl Log {
         self.attack_line(&event, &text);
     }
 
-    /// `hosts.deny` names so many more sources than are told of one by one.
+    /// Logs the number of sources added to `hosts.deny` without a line each.
     pub fn denied_more(&mut self, count: usize) {
         let event =
             Event::new(Action::Deny).with(Field::Count, count).with(Field::Setting, "KILL_HOSTS_DENY");
         self.admin(&event, &format!("{count} more hosts were entered in hosts.deny"));
     }
 
-    /// A command has ended, in the words of 1.2 if it did what it was for.
+    /// Logs the end of a command, in the words of 1.2 if it succeeded.
     pub fn ran(&mut self, ran: &Ran) {
         let Ran { source, purpose, shown, outcome } = ran;
         let event = command_event(ran);
@@ -52,14 +52,14 @@ impl Log {
         self.say(&event, &lines);
     }
 
-    /// More sources call for KILL actions than `ACTION_RATE` allows.
+    /// Logs that `ACTION_RATE` is exceeded.
     pub fn actions_limited(&mut self) {
         let problem = "more sources call for KILL actions than ACTION_RATE allows; the kernel drops the others all \
                        the same";
         self.problem(&Event::new(Action::Error), problem);
     }
 
-    /// KILL actions are taken again; they were left out against so many sources.
+    /// Logs that KILL actions resume, and the number of sources that were skipped.
     pub fn actions_resumed(&mut self, left_out: u64) {
         let text = format!("KILL actions are taken again; they were left out against {left_out} sources");
         self.admin(&loss(left_out, "KILL actions: more sources than ACTION_RATE allows"), &text);

@@ -1,4 +1,4 @@
-//! What the log says when the daemon starts, changes and stops.
+//! Log lines about the daemon's start, changes and stop.
 
 use portsentry_common::classify::Protocol;
 
@@ -11,11 +11,11 @@ use crate::{
     modes::Modes,
 };
 
-/// Ports that are named one by one at the start; longer lists are summed up as ranges.
+/// Ports named one by one at the start; longer lists are shown as ranges.
 const NAMED_PORTS: usize = 1024;
 
 impl Log {
-    /// What is watched, when the daemon starts.
+    /// Logs what is watched, when the daemon starts.
     pub fn starting(&mut self, config: &Config, modes: Modes) {
         self.admin(&Event::new(Action::Start), &format!("PortSentry {} is starting.", self.version()));
         for line in self.announcements(config, modes) {
@@ -23,7 +23,7 @@ impl Log {
         }
     }
 
-    /// The lines on what is watched.
+    /// Returns the lines about what is watched.
     fn announcements(&self, config: &Config, modes: Modes) -> Vec<String> {
         let mut lines = Vec::new();
         let mut say = |text: &str| lines.push(self.worded("adminalert: ", text));
@@ -69,7 +69,7 @@ impl Log {
         lines
     }
 
-    /// The daemon watches from now on.
+    /// Logs that the daemon is now watching.
     pub fn active(&mut self) {
         let text = match self.format {
             LogFormat::Revival => "Portsentry is now active and listening.",
@@ -78,12 +78,12 @@ impl Log {
         self.admin(&Event::new(Action::Active), text);
     }
 
-    /// Another configuration is in effect, or the processes that share the maps have changed.
+    /// Logs a new configuration, or a change among the processes that share the maps.
     pub fn reloaded(&mut self, what: &str) {
         self.admin(&Event::new(Action::Reload), what);
     }
 
-    /// The last words.
+    /// Logs the end.
     pub fn stopping(&mut self) {
         let event = Event::new(Action::Stop);
         if self.format == LogFormat::Revival {
@@ -93,7 +93,7 @@ impl Log {
         self.admin(&event, "PortSentry is shutting down");
     }
 
-    /// 1.2's scripts look for its version; everybody else gets ours.
+    /// Returns 1.2's version for scripts that look for it, ours in other formats.
     fn version(&self) -> &'static str {
         match self.format {
             LogFormat::Revival => env!("CARGO_PKG_VERSION"),
@@ -102,7 +102,7 @@ impl Log {
     }
 }
 
-/// The ports one by one where they are few, else as ranges.
+/// Returns the ports one by one if they are few, otherwise as ranges.
 fn named(ports: &PortSet) -> Vec<String> {
     if ports.len() <= NAMED_PORTS {
         ports.iter().map(|port| port.to_string()).collect()

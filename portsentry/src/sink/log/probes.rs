@@ -1,4 +1,4 @@
-//! What the log says of probes and of their sources.
+//! Log lines about probes and their sources.
 
 use std::{net::IpAddr, time::SystemTime};
 
@@ -17,11 +17,11 @@ use crate::{
     policy::{Hold, Record, Sighting},
 };
 
-/// How long a fence lasts, in seconds, and until when.
+/// Duration of a fence in seconds, and its end.
 pub type Term = (u64, Option<SystemTime>);
 
 impl Log {
-    /// A probe whose source reached the trigger.
+    /// Logs a probe whose source reached the trigger.
     pub fn attack(&mut self, sighting: &Sighting, source: &Named<'_>) {
         let event = Event::new(Action::Probe).probe(sighting, source);
         if self.format == LogFormat::Revival {
@@ -31,7 +31,7 @@ impl Log {
         }
     }
 
-    /// A probe that nothing is done about. 1.2 does not tell of it unless asked to say more; it is an event anyhow.
+    /// Logs a probe without consequences. In 1.2's format only with a higher verbosity; there is always an event.
     pub fn notice(&mut self, sighting: &Sighting, source: &Named<'_>) {
         let why = match sighting.verdict {
             Verdict::Ignored => "ignored source".to_owned(),
@@ -49,7 +49,7 @@ impl Log {
         self.tell(&event, &line);
     }
 
-    /// The configuration says not to act on the source of `sighting`.
+    /// Logs that the configuration only reports the source of `sighting`.
     pub fn left_alone(&mut self, sighting: &Sighting, source: &Named<'_>) {
         let name = sighting.protocol.name();
         let event = Event::new(Action::Spare).probe(sighting, source);
@@ -66,7 +66,7 @@ impl Log {
         self.say(&event, &lines);
     }
 
-    /// The blocked map has no room for the source of `sighting`.
+    /// Logs that the blocked map has no room for the source of `sighting`.
     pub fn full(&mut self, sighting: &Sighting, source: &Named<'_>) {
         let event = Event::new(Action::Full).probe(sighting, source);
         let source = source.address;
@@ -76,7 +76,7 @@ impl Log {
         );
     }
 
-    /// So many sources that were blocked before find no room in maps that are smaller now.
+    /// Logs the number of blocks lost because the maps are smaller than before.
     pub fn no_room(&mut self, count: usize) {
         let problem = format!(
             "{count} sources that were blocked before are not blocked any more: MAX_BLOCKED allows no more; raise it, or \
@@ -85,7 +85,7 @@ impl Log {
         self.problem(&Event::new(Action::Full).with(Field::Count, count), &problem);
     }
 
-    /// The kernel fences the source of `sighting` for so many `seconds`.
+    /// Logs that the kernel has fenced the source of `sighting` for `seconds`.
     pub fn fenced(&mut self, sighting: &Sighting, source: &Named<'_>, (seconds, until): Term) {
         let event = Event::new(Action::Fence).probe(sighting, source).until(until);
         let (source, network) = (source.address, with_network(sighting));
@@ -98,7 +98,7 @@ impl Log {
         );
     }
 
-    /// The kernel blocks the source of `sighting` from now on.
+    /// Logs that the kernel has blocked the source of `sighting`.
     pub fn blocked(&mut self, sighting: &Sighting, source: &Named<'_>, until: Option<SystemTime>) {
         let event = Event::new(Action::Block).probe(sighting, source).until(until);
         let (source, proof) = (source.address, sighting.proof.name());
@@ -107,14 +107,14 @@ impl Log {
         self.attack_line(&event, &line);
     }
 
-    /// An administrator's word blocks a source.
+    /// Logs that a source was blocked by an administrator or from a file.
     pub fn restored(&mut self, record: &Record, why: &str) {
         let Record { source, hold } = record;
         let event = Event::new(hold_action(hold)).about(*source).hold(hold);
         self.admin(&event, &format!("Host {} is blocked: {why}", record.name()));
     }
 
-    /// The kernel has blocked or fenced a source, and its probe was not told of. The log has no line for it.
+    /// Emits an event for a source whose probe was not reported. The log has no line for it.
     pub fn found(&mut self, record: &Record) {
         // There may be a million of them.
         if self.events.is_none() {
@@ -130,33 +130,33 @@ impl Log {
         );
     }
 
-    /// `source` is no longer blocked, or fenced.
+    /// Logs that `source` is no longer blocked, or fenced.
     pub fn lifted(&mut self, (source, name): (IpAddr, &str), was_fence: bool, why: &str) {
         let event = Event::new(Action::Lift).about(source).with(Field::EventReason, why);
         let held = if was_fence { "fenced" } else { "blocked" };
         self.admin(&event, &format!("Host {name} is no longer {held}: {why}"));
     }
 
-    /// So many fences are lifted, as the kernel's map has let them go.
+    /// Logs the number of fences that the kernel's map evicted.
     pub fn surplus(&mut self, count: usize) {
         let why = "more came than MAX_FENCED allows";
         let event = Event::new(Action::Lift).with(Field::Count, count).with(Field::EventReason, why);
         self.admin(&event, &format!("{count} fences are lifted, as {why}"));
     }
 
-    /// The files kept the log so busy that `count` probes were not logged.
+    /// Logs that `count` probes were not logged because writing the files took too long.
     pub fn behind(&mut self, count: u64) {
         let text =
             format!("{count} probes were not logged, as the log was behind; blocks were made all the same");
         self.admin(&loss(count, "probes: the log was behind"), &text);
     }
 
-    /// `count` probes were not told of, for the rate.
+    /// Logs that `count` probes were not reported because of `EVENT_RATE`.
     pub fn over_rate(&mut self, count: u64) {
         self.untold(count, "more came than EVENT_RATE allows");
     }
 
-    /// The kernel program could not tell of `count` probes.
+    /// Logs that `count` probes were not reported because the ring was full.
     pub fn ring_full(&mut self, count: u64) {
         self.untold(count, "the ring was full: raise RING_SIZE");
     }
@@ -166,7 +166,7 @@ impl Log {
         self.admin(&loss(count, &format!("probes: {why}")), &text);
     }
 
-    /// The sources of `count` datagrams to traps were not fenced.
+    /// Logs that the sources of `count` datagrams to traps were not fenced.
     pub fn unfenced(&mut self, count: u64) {
         let why = "more came than FENCE_RATE allows";
         let text = format!("{count} datagrams were not logged, and their sources not fenced, as {why}");
@@ -174,7 +174,7 @@ impl Log {
     }
 }
 
-/// Which IPv6 network is held with the source.
+/// Names the IPv6 network that is held with the source.
 fn with_network(sighting: &Sighting) -> String {
     if sighting.prefix == 0 { String::new() } else { format!(", with all of {}", sighting.record().name()) }
 }

@@ -1,4 +1,4 @@
-//! One question to the DNS and its cross-check. It alone knows the DNS library, and must not remember anything.
+//! One DNS query and its cross-check. No other module uses the DNS library.
 
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
@@ -10,22 +10,22 @@ use hickory_resolver::{
 
 use super::{Error, Name};
 
-/// Names of one address that are looked at. More than one is rare, and each costs a question.
+/// Maximum number of an address's names that are checked. More than one is rare, and each costs a query.
 const NAMES: usize = 4;
 
-/// Whom to ask.
+/// The name servers.
 #[derive(Clone)]
 pub(super) struct Dns(Arc<TokioResolver>);
 
 impl Dns {
-    /// As `/etc/resolv.conf` and `/etc/hosts` have it.
+    /// Configured by `/etc/resolv.conf` and `/etc/hosts`.
     pub(super) fn of_system(time_limit: Duration) -> Result<Self, Error> {
         let builder =
             TokioResolver::builder_tokio().map_err(|error| Error::Configuration(error.to_string()))?;
         Self::build(builder, time_limit)
     }
 
-    /// A single server, and no file.
+    /// Configured for a single server, without files.
     #[cfg(test)]
     pub(super) fn at(server: std::net::SocketAddr, time_limit: Duration) -> Self {
         use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
@@ -43,19 +43,19 @@ impl Dns {
         time_limit: Duration,
     ) -> Result<Self, Error> {
         let options = builder.options_mut();
-        // What is remembered is the answer to the whole, in `memory`.
+        // The final answer is cached in `memory`.
         options.cache_size = 0;
-        // One more try when the first datagram is lost.
+        // Allows a second attempt if the first datagram is lost.
         options.timeout = time_limit / 2;
         options.attempts = 1;
         let resolver = builder.build().map_err(|error| Error::Configuration(error.to_string()))?;
         Ok(Self(Arc::new(resolver)))
     }
 
-    /// The first name of `address` that leads back to it.
+    /// Returns the first name of `address` that resolves back to it.
     ///
-    /// Who holds an address writes what he likes into its PTR record; only the forward record is written by the
-    /// holder of the name (RFC 1912, section 2.1).
+    /// The holder of an address can write any name into its PTR record; only the holder of the name controls the
+    /// forward record (RFC 1912 section 2.1).
     pub(super) async fn name_of(&self, address: IpAddr) -> Option<Name> {
         let answer = self.0.reverse_lookup(address).await.ok()?;
         let pointers = answer.answers().iter().filter_map(|record| match &record.data {
@@ -73,7 +73,7 @@ impl Dns {
     async fn leads_to(&self, name: &Name, address: IpAddr) -> bool {
         let record_type = if address.is_ipv4() { RecordType::A } else { RecordType::AAAA };
         let Ok(mut question) = rr::Name::from_ascii(name.as_str()) else { return false };
-        // No search domain is to be put behind it.
+        // Prevents search domains from being appended.
         question.set_fqdn(true);
         let Ok(answer) = self.0.lookup(question, record_type).await else { return false };
         answer.answers().iter().any(|record| record.data.ip_addr() == Some(address))

@@ -1,4 +1,4 @@
-//! Answers of the DNS for as long as they are worth something: the latest used ones, so many at the most.
+//! Cache of DNS answers, limited in age and number; the least recently used are evicted.
 
 use std::{
     net::IpAddr,
@@ -10,7 +10,7 @@ use lru::LruCache;
 
 use super::{Answer, Name};
 
-/// Which address has which name, or none.
+/// The cached name of each address, or that it has none.
 #[derive(Debug)]
 pub(super) struct Memory {
     answers: LruCache<IpAddr, (Option<Name>, Instant)>,
@@ -19,13 +19,14 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// `capacity` answers (at least one), names kept for `keep_name`, their absence for `keep_none`.
+    /// Creates a cache of `capacity` answers (at least one); names are kept for `keep_name`, missing names for
+    /// `keep_none`.
     pub(super) fn new(capacity: usize, keep_name: Duration, keep_none: Duration) -> Self {
         let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
         Self { answers: LruCache::new(capacity), keep_name, keep_none }
     }
 
-    /// What is known of `address`, if anything still is.
+    /// Returns the cached answer for `address`, unless it has expired.
     pub(super) fn get(&mut self, address: IpAddr, now: Instant) -> Option<Answer> {
         let (name, at) = self.answers.get(&address)?;
         let keep = if name.is_some() { self.keep_name } else { self.keep_none };

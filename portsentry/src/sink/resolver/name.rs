@@ -2,25 +2,25 @@
 
 use std::{fmt, sync::Arc};
 
-/// At most as many characters as a name has in the DNS (RFC 1035, section 2.3.4), without the dot at the end.
+/// Maximum length of a DNS name (RFC 1035 section 2.3.4), without the final dot.
 const LONGEST: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
-/// A host's name: letters, digits, hyphens, underscores, and dots between them.
+/// A host name: letters, digits, hyphens, underscores, and dots between them.
 ///
-/// It holds nothing that means something to a terminal, a log's reader or a shell; it never begins with a hyphen,
-/// so no program takes it for an option; and it cannot pass for an address, as its last label does not begin with
-/// a digit (RFC 1123, section 2.1).
+/// It contains nothing that is special to a terminal, a log's reader or a shell. It never begins with a hyphen, so
+/// that no program takes it for an option, and its last label does not begin with a digit (RFC 1123 section 2.1), so
+/// that it can't be mistaken for an address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Name(Arc<str>);
 
-/// Text that is no host's name. It is not shown: it may be hostile.
+/// The text is not a host name. It is not shown, because it may be hostile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a host's name")]
 pub struct NotAName;
 
 impl Name {
-    /// Reads a name, with or without the dot at its end.
+    /// Reads a name, with or without the final dot.
     pub fn new(text: &[u8]) -> Result<Self, NotAName> {
         let text = text.strip_suffix(b".").unwrap_or(text);
         let is_plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
@@ -39,7 +39,7 @@ impl Name {
         if is_name { Ok(Self(text.into())) } else { Err(NotAName) }
     }
 
-    /// The name, without a dot at its end.
+    /// Returns the name, without the final dot.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

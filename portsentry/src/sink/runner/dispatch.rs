@@ -1,4 +1,4 @@
-//! Which command runs when: in order for one source, side by side for several.
+//! Schedules commands: in order for one source, concurrently for several.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -15,13 +15,13 @@ use tokio::{
 
 use super::{Job, Order, Outcome, Ran, Task};
 
-/// Set once the commands that run are to be ended.
+/// Set once running commands are to be terminated.
 pub(super) type Stop = watch::Receiver<bool>;
 
-/// A command that has run, and those of its job that are left.
+/// A command that has ended, and the rest of its job.
 type Step = (IpAddr, Ran, vec::IntoIter<Task>);
 
-/// Carries out orders until it is told to stop, or nobody is left to give any.
+/// Executes orders until it is told to stop, or the channel is closed.
 pub(super) async fn dispatch<F>(
     mut orders: mpsc::UnboundedReceiver<Order>,
     at_once: usize,
@@ -60,7 +60,7 @@ pub(super) async fn dispatch<F>(
                 None => deadline = Some(Instant::now()),
             },
             Some(finished) = running.join_next() => {
-                // A command's future has nothing in it that panics, and nobody aborts it.
+                // A command's future never panics, and is never aborted.
                 let Ok((source, ran, rest)) = finished else { continue };
                 report(ran);
                 let goes_on = if *stop.borrow() {

@@ -1,12 +1,12 @@
-//! How many new external actions a second there may be: a token bucket (after RFC 2697's single bucket).
+//! Rate limit of external actions per second: a token bucket (after RFC 2697's single bucket).
 
 use std::time::Duration;
 
-/// Grants that many actions a second, and as many at once after a second of rest.
+/// Grants this many actions per second, and as many at once after a second without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     per_second: u32,
-    /// In parts of an action: a nanosecond brings `per_second` of [`ACTION`].
+    /// In parts of an action: each nanosecond adds `per_second` of [`ACTION`].
     level: u64,
     at: Duration,
     left_out: u64,
@@ -15,20 +15,20 @@ pub struct Limit {
 /// One action, in the bucket's unit.
 const ACTION: u64 = 1_000_000_000;
 
-/// That actions begin to be left out, or no longer are.
+/// Start or end of a period in which actions are skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// This action is the first that is left out.
+    /// This action is the first to be skipped.
     Began,
-    /// For a second fewer were asked for than granted.
+    /// For a second, fewer actions were requested than granted.
     Ended {
-        /// The actions left out since it began.
+        /// Actions skipped in the period.
         left_out: u64,
     },
 }
 
 impl Limit {
-    /// `per_second` actions a second, the first second's all at once; 0 grants none.
+    /// Creates a limit of `per_second` actions per second, those of the first second all at once; 0 grants none.
     #[must_use]
     pub fn new(per_second: u32) -> Self {
         let mut limit = Self { per_second, level: 0, at: Duration::ZERO, left_out: 0 };
@@ -36,8 +36,8 @@ impl Limit {
         limit
     }
 
-    /// Whether one more action may be taken at `now`, a time since any fixed moment, and whether that changes
-    /// something worth a line in the log.
+    /// Requests an action at `now`, a time since any fixed moment. Returns whether it may be taken, and a change to
+    /// be logged.
     pub fn grant(&mut self, now: Duration) -> (bool, Option<Change>) {
         let ended = self.tick(now);
         if self.level >= ACTION {
@@ -48,7 +48,8 @@ impl Limit {
         (false, (self.left_out == 1).then_some(Change::Began))
     }
 
-    /// Whether actions are no longer left out at `now`; to be asked now and then, as no action may come to ask it.
+    /// Returns the end of a period of skipped actions by `now`; must be called regularly, because there may be no
+    /// further action.
     pub fn tick(&mut self, now: Duration) -> Option<Change> {
         let passed = now.saturating_sub(self.at).as_nanos();
         self.at = self.at.max(now);
@@ -106,7 +107,7 @@ mod tests {
                     (2001, Ask(true, None)),
                 ],
             ),
-            // An action can be what tells that it has ended.
+            // The end can be noticed by an action.
             (
                 1,
                 &[
@@ -115,7 +116,7 @@ mod tests {
                     (1000, Ask(true, Some(Ended { left_out: 1 }))),
                 ],
             ),
-            // A clock that goes back brings nothing, and takes nothing.
+            // A clock that goes back adds and removes nothing.
             (
                 1,
                 &[

@@ -1,13 +1,13 @@
-//! What a command says, kept for the log: a bounded beginning of it, in which nothing can pass for a line of its own
-//! or reach a terminal.
+//! A command's output, kept for the log: its beginning up to a limit, with control characters removed, so that it
+//! can't fake a line or control a terminal.
 
 use std::{convert::Infallible, fmt, fs::File, future::pending, io, io::Read};
 
 use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
 
-/// Bytes kept of one command, as read and as shown.
+/// Bytes kept of one command's output, as read and as shown.
 const LIMIT: usize = 4096;
-/// Stands where something was left out.
+/// Marks omitted output.
 const LEFT_OUT: &str = " [...]";
 
 /// Standard output and error of a command as one printable line of at most about 4 KiB.
@@ -37,7 +37,7 @@ impl Output {
         Self(shown)
     }
 
-    /// Whether the command said nothing.
+    /// Whether the command printed nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -50,11 +50,11 @@ impl fmt::Display for Output {
     }
 }
 
-/// The reading end of what a command writes to.
+/// The reading end of a command's output.
 #[derive(Debug)]
 pub(super) struct Capture {
     pipe: Receiver,
-    /// One byte more than the limit when something had to be left out.
+    /// One byte more than the limit if output was omitted.
     kept: Vec<u8>,
 }
 
@@ -77,12 +77,12 @@ impl Capture {
         }
     }
 
-    /// Takes what is left in the pipe, without waiting: what the command has started may hold it open.
+    /// Reads what is left in the pipe, without waiting: a background process may hold it open.
     pub(super) fn finish(self) -> Output {
         let Self { pipe, mut kept } = self;
         let room = u64::try_from(LIMIT + 1 - kept.len()).unwrap_or(0);
         if let Ok(pipe) = pipe.into_nonblocking_fd() {
-            // It ends with an error when the pipe is empty but open; what was read till then is kept.
+            // An empty but open pipe ends with an error; what was read before is kept.
             let _ = File::from(pipe).take(room).read_to_end(&mut kept);
         }
         Output::new(&kept)

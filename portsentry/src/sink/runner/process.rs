@@ -1,4 +1,4 @@
-//! One command as a process group: started, read from, timed, ended.
+//! Runs one command as a process group: starts it, reads its output, times and terminates it.
 
 use std::{env, io, process::Stdio, time::Duration};
 
@@ -21,15 +21,15 @@ use super::{
     output::{Capture, Output},
 };
 
-/// Where programs are looked for if the daemon was started without `PATH`.
+/// Search path if the daemon was started without `PATH`.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// How often a process that has been told to end is looked at.
+/// Interval at which a process that was told to end is checked.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Has all files above standard error closed in whatever this process executes from now on: those that it opened
-/// itself are so already, those that it was started with may not be.
+/// Sets close-on-exec on all files above standard error: the daemon's own files have it already, but files that it
+/// inherited may not.
 ///
-/// Does nothing before Linux 5.11, which has no such call.
+/// Does nothing before Linux 5.11, which lacks the call.
 pub(super) fn close_files_on_exec() {
     // SAFETY: sets a flag on descriptors, which invalidates none; the arguments are integers.
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
@@ -41,10 +41,9 @@ enum End {
     Stopped,
 }
 
-/// Runs `argv` for at most `time_limit`, or until `stop`; its group then has `grace` to end before it is killed.
+/// Runs `argv` for at most `time_limit`, or until `stop`; then its group has `grace` to end before it is killed.
 ///
-/// What the command leaves in the background is none of our business, as with `system(3)`, unless it had to be
-/// ended.
+/// Background processes of a command that ended by itself are left alone, as with `system(3)`.
 pub(super) async fn run(argv: Vec<String>, time_limit: Duration, grace: Duration, mut stop: Stop) -> Outcome {
     let (mut child, mut capture) = match start(&argv) {
         Ok(started) => started,
@@ -92,13 +91,12 @@ fn start(argv: &[String]) -> io::Result<(Child, Capture)> {
     Ok((child, capture))
 }
 
-/// Ends the command's group and reaps its leader.
+/// Terminates the command's group and reaps its leader.
 ///
-/// The leader is left a zombie until the whole group has been killed: that keeps the group's number from being
-/// given to somebody else.
+/// The leader stays a zombie until the whole group has been killed, so that the group's number can't be reused.
 async fn terminate(child: &mut Child, grace: Duration) {
     let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw) else { return };
-    // The only error is that there is nobody left in the group.
+    // The only possible error is that the group is empty.
     let _ = killpg(group, Signal::SIGTERM);
     let deadline = Instant::now() + grace;
     while Instant::now() < deadline && !has_ended(group) {
