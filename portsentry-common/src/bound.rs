@@ -124,8 +124,8 @@ pub struct ServedKey {
     pub port: u16,
     /// IP protocol number.
     pub protocol: u8,
-    /// Always 0.
-    pub reserved: u8,
+    /// 1 for a UDP socket that takes its peer's datagrams alone, beside the entry that says that it is bound.
+    pub is_connected: u8,
 }
 
 impl ServedKey {
@@ -135,6 +135,13 @@ impl ServedKey {
     pub fn new([high, low]: [u64; 2], interface: u32, port: u16, protocol: u8) -> Self {
         let rest = u64::from(interface) | u64::from(port) << 32 | u64::from(protocol) << 48;
         bytemuck::cast([high, low, rest.to_le()])
+    }
+
+    /// The same of a connected socket.
+    #[inline(always)]
+    #[must_use]
+    pub fn connected(self) -> Self {
+        Self { is_connected: 1, ..self }
     }
 }
 
@@ -148,8 +155,15 @@ pub const BELOW: usize = 15;
 pub struct Below {
     /// Interface indices, then zeros. If the first is 0, the device has too many.
     pub interfaces: [u32; BELOW],
-    /// 1 if the device lies above these interfaces; 0 if it is the interface itself, whose sockets a look-up finds.
-    pub is_hidden: u32,
+    /// [`Below::HIDDEN`] and [`Below::HAS_ABOVE`].
+    pub flags: u32,
+}
+
+impl Below {
+    /// The device lies above these interfaces; else it is the interface itself, whose sockets a look-up finds.
+    pub const HIDDEN: u32 = 1;
+    /// The device is a watched interface, and other devices lie above it.
+    pub const HAS_ABOVE: u32 = 1 << 1;
 }
 
 /// The packets that a socket accepts, by its own address.

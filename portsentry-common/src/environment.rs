@@ -63,9 +63,9 @@ pub enum Entry {
 /// The served addresses that a query covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Served {
-    /// Those of sockets bound to a device, on any or one address: for packets from this interface.
-    ByInterface,
-    /// Also those of sockets bound to this address alone.
+    /// Those of connected UDP sockets bound to a device above the interface that the packet came from.
+    Connected,
+    /// Those of all sockets bound to a device, for packets from this interface, or bound to this address alone.
     All,
 }
 
@@ -144,6 +144,10 @@ pub trait Environment {
 
     /// Returns the index of the interface that received the frame.
     fn interface(&self) -> u32;
+
+    /// Whether other devices lie above that interface, as a bridge, a VLAN device or a VRF: a look-up that is made with the
+    /// interface doesn't find sockets that are bound to those.
+    fn has_devices_above(&self) -> bool;
 
     /// Adds one to `counter`.
     fn count(&self, counter: Counter);

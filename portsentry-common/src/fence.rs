@@ -8,7 +8,7 @@ use crate::{
     address::Address,
     classify::{Kind, Probe, Protocol, tcp},
     environment::{Connection, FamilyMaps, Flow, Locality},
-    judge::served::{is_hidden, is_lease},
+    judge::served::{is_lease, may_answer_hidden},
     parse::{Datagram, Fragment, TCP, TcpFlags, Transport, UDP},
 };
 
@@ -26,8 +26,8 @@ pub enum Doing {
     Opens(Option<Probe>),
     /// It acknowledges something that no socket of this host sent: it is dropped, unless it acknowledges a cookie.
     Acknowledges(Probe),
-    /// It acknowledges something towards a host behind this gateway, whose sockets are unknown: it passes, unless it
-    /// acknowledges a cookie, which that host must not see.
+    /// It acknowledges something towards sockets that are unknown: those of a host behind this gateway, or bound to a
+    /// device above the interface. It passes, unless it acknowledges a cookie, which that host must not see.
     MayAcknowledge(Probe),
 }
 
@@ -54,14 +54,15 @@ where
         (Protocol::Tcp, Locality::Own) => match env.connection(&flow) {
             Connection::Established => Doing::Uses(probe),
             Connection::Passing => Doing::Belongs,
-            // The connections of a hidden socket are hidden, too.
-            Connection::None if is_hidden(&flow, env) => Doing::Belongs,
+            Connection::None if env.has_devices_above() => Doing::MayAcknowledge(probe),
             Connection::None => Doing::Acknowledges(probe),
         },
         (Protocol::Tcp, Locality::Protected) => Doing::MayAcknowledge(probe),
         // The challenge never answers for such an address.
         (Protocol::Tcp, Locality::Foreign) => Doing::Belongs,
-        (Protocol::Udp, Locality::Own) if is_lease(A::VERSION, &probe) || env.is_expected(&flow) => {
+        (Protocol::Udp, Locality::Own)
+            if is_lease(A::VERSION, &probe) || env.is_expected(&flow) || may_answer_hidden(&flow, env) =>
+        {
             Doing::Belongs
         }
         (Protocol::Udp, Locality::Protected | Locality::Foreign) if may_answer(&probe) => Doing::Belongs,

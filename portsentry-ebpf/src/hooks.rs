@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use portsentry_common::{
     address::{Address, Ipv4},
-    bound::{AHEAD, EVERY_IPV4, EVERY_IPV6, OWN_MARK, Reach, ServedKey, reach, slot, stamp},
+    bound::{AHEAD, Below, EVERY_IPV4, EVERY_IPV6, OWN_MARK, Reach, ServedKey, reach, slot, stamp},
     classify::Protocol,
 };
 
@@ -122,7 +122,7 @@ fn mark_port(bind: Bind, version: u8, address: [u64; 2], is_open: bool) {
     }
     let Some(below) = maps::DEVICES.get_ptr_mut(device) else { return };
     // SAFETY: a field of a map's value.
-    let is_hidden = unsafe { (*below).is_hidden } != 0;
+    let is_hidden = unsafe { (*below).flags } & Below::HIDDEN != 0;
     if !is_hidden && !counts_later {
         return;
     }

@@ -137,6 +137,11 @@ impl Environment for Kernel<'_> {
     }
 
     #[inline(always)]
+    fn has_devices_above(&self) -> bool {
+        served::has_above(self.interface())
+    }
+
+    #[inline(always)]
     fn count(&self, counter: Counter) {
         self.count_at(counter as usize);
     }

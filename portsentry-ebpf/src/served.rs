@@ -2,7 +2,7 @@
 
 use aya_ebpf::btf_maps::LruHashMap;
 use portsentry_common::{
-    bound::{EVERY_IPV4, EVERY_IPV6, ServedKey},
+    bound::{Below, EVERY_IPV4, EVERY_IPV6, ServedKey},
     classify::Protocol,
     environment::Served,
 };
@@ -38,12 +38,21 @@ pub fn is_in(high: u64, low: u64, interface: u64, what: u64, horizon: u64) -> u6
     let every = if (what >> 24) as u8 == 4 { EVERY_IPV4 } else { EVERY_IPV6 };
     let is_any = what >> 32 != 0;
     let is_later = |address, interface| {
-        let stamp = lookup(&maps::SERVED, ServedKey::new(address, interface, port, protocol));
+        let key = ServedKey::new(address, interface, port, protocol);
+        let stamp = lookup(&maps::SERVED, if is_any { key } else { key.connected() });
         u64::from(stamp) > horizon
     };
     let found =
         is_later(every, interface) || is_later([high, low], interface) || is_any && is_later([high, low], 0);
     u64::from(found)
+}
+
+/// Whether other devices lie above a watched interface.
+#[inline(always)]
+pub fn has_above(interface: u32) -> bool {
+    let Some(below) = maps::DEVICES.get_ptr_mut(interface) else { return false };
+    // SAFETY: a field of a map's value, which stays readable for the program's run.
+    unsafe { (*below).flags & Below::HAS_ABOVE != 0 }
 }
 
 #[inline(always)]

@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod modes;
 mod netlink;
 pub mod policy;
+mod pppoe;
 pub mod sandbox;
 pub mod sanitize;
 pub mod sink;

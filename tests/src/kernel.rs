@@ -147,12 +147,17 @@ fn set_up(bound: &mut Bound, scenario: &Scenario) {
         is_ipv6_only: false,
         is_connected,
     };
-    let devices = (1..10).map(|interface| (FIRST_DEVICE + interface, BTreeSet::from([interface])));
-    bound.set_devices(devices.collect()).expect("devices are written");
+    if scenario.table.has_devices_above {
+        let devices = (1..10).flat_map(|interface| {
+            [interface, FIRST_DEVICE + interface].map(|device| (device, BTreeSet::from([interface])))
+        });
+        bound.set_devices(devices.collect()).expect("devices are written");
+    }
     let over: Vec<_> =
         scenario.table.over.iter().map(|(protocol, at)| socket(*protocol, *at, 0, false)).collect();
     let served = scenario.table.served.iter().map(|(protocol, at, interface)| {
-        socket(*protocol, *at, interface.map_or(0, |interface| FIRST_DEVICE + interface), false)
+        let device = interface.map_or(0, |interface| FIRST_DEVICE + interface);
+        socket(*protocol, *at, device, *protocol == Udp && scenario.table.connected.contains(at))
     });
     // One that takes its peer's packets alone is bound, and serves nobody else: as good as one that a look-up finds.
     let open = scenario.sockets.iter().filter_map(|open| match *open {

@@ -149,6 +149,10 @@ impl Environment for Model {
         LOOPBACK
     }
 
+    fn has_devices_above(&self) -> bool {
+        self.scenario.table.has_devices_above
+    }
+
     fn count(&self, counter: Counter) {
         let mut counters = self.counters.borrow_mut();
         let words: &mut [u64] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut *counters));

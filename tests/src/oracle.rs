@@ -29,7 +29,7 @@ use self::{
     dissect::{Ip, Packet, Part, Reading, Transport, dissect},
     seen::{Seen, counter, seen, segment, sighting},
     sockets::is_one_host,
-    table::{is_hidden, is_lease, is_unbound, may_be_late, was_served},
+    table::{is_lease, is_unbound, may_be_hidden, may_be_late, was_served},
 };
 use crate::{
     outcome::{Judge, Outcome, timeless_block},
@@ -331,13 +331,15 @@ impl Oracle {
         let sockets = &self.scenario.sockets;
         let belongs = match (seen.protocol, seen.kind) {
             (Protocol::Udp, _) if locality == Locality::Own => {
-                is_lease(&seen) || seen.ends().await_a_datagram(sockets, self.settings().first_ephemeral)
+                is_lease(&seen)
+                    || seen.ends().await_a_datagram(sockets, self.settings().first_ephemeral)
+                    || may_be_hidden(&self.scenario, &seen)
             }
             (Protocol::Udp, _) => seen.may_answer_a_datagram(),
             (_, Kind::Syn) => return self.fenced_syn(&seen),
             (_, Kind::Ack | Kind::Maimon) if seen.flags & 4 != 0 => true,
             (_, Kind::Ack | Kind::Maimon) if locality == Locality::Own => {
-                seen.ends().are_connected(sockets) || is_hidden(&self.scenario.table, &seen)
+                seen.ends().are_connected(sockets) || may_be_hidden(&self.scenario, &seen)
             }
             (_, Kind::Ack | Kind::Maimon) => true,
             _ => false,

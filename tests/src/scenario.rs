@@ -38,8 +38,12 @@ pub struct Table {
     pub served: Vec<(Protocol, SocketAddr, Option<u32>)>,
     /// What was served too long ago to count.
     pub over: Vec<(Protocol, SocketAddr)>,
+    /// Those of `served` that are connected UDP sockets.
+    pub connected: Vec<SocketAddr>,
     /// Whether every open socket stands in it, and a port that doesn't is taken as unbound.
     pub is_complete: bool,
+    /// Whether other devices lie above the interface that frames come by.
+    pub has_devices_above: bool,
 }
 
 impl Default for Scenario {
@@ -94,8 +98,13 @@ impl Scenario {
     /// With what [`crate::test_host::served`] says was served a moment ago; `is_complete`, if every bind is seen.
     #[must_use]
     pub fn with_table(mut self, is_complete: bool) -> Self {
-        self.table =
-            Table { served: crate::test_host::served(), over: crate::test_host::over(), is_complete };
+        self.table = Table {
+            served: crate::test_host::served(),
+            over: crate::test_host::over(),
+            connected: crate::test_host::connected(),
+            is_complete,
+            has_devices_above: true,
+        };
         self
     }
 

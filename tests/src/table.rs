@@ -1,5 +1,6 @@
 //! What must become of which packets: stories of a packet or a few, each from a source of its own.
 
+mod above;
 mod ends;
 mod ipv4;
 mod ipv6;
@@ -54,7 +55,12 @@ pub fn chapters() -> Vec<Chapter> {
         ("sockets", sockets::stories()),
     ];
     let default = default.map(|(what, stories)| Chapter { what, scenario: Scenario::default(), stories });
-    default.into_iter().chain(settings::chapters()).chain(served::chapters()).collect()
+    default
+        .into_iter()
+        .chain(settings::chapters())
+        .chain(served::chapters())
+        .chain(above::chapters())
+        .collect()
 }
 
 /// A packet, and what must become of it.

@@ -122,11 +122,19 @@ pub fn served() -> Vec<(Protocol, SocketAddr, Option<u32>)> {
         (Tcp, "[::]:1025", Some(HERE)),
         (Tcp, "198.51.100.1:79", Some(HERE)),
         (Udp, "198.51.100.2:1900", Some(HERE)),
+        (Udp, "198.51.100.1:500", Some(HERE)),
+        (Udp, "[2001:db8::1]:500", Some(HERE)),
         (Tcp, "0.0.0.0:513", Some(ELSEWHERE)),
         (Udp, "198.51.100.1:111", Some(ELSEWHERE)),
     ]
     .map(|(protocol, at, interface)| (protocol, at.parse().expect("an address and port"), interface))
     .into()
+}
+
+/// Those of [`served`] that take one peer's datagrams alone.
+#[must_use]
+pub fn connected() -> Vec<SocketAddr> {
+    ["198.51.100.1:500", "[2001:db8::1]:500"].map(|at| at.parse().expect("an address and port")).into()
 }
 
 /// What was served longer ago than counts.

@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use portsentry_tests::lab::{Daemon, Lab, Namespace, Probe};
 
 /// The addresses of both ends on the VLAN.
-const HOST: [u8; 4] = [203, 0, 113, 1];
-const SCANNER: [u8; 4] = [203, 0, 113, 2];
+pub const HOST: [u8; 4] = [203, 0, 113, 1];
+pub const SCANNER: [u8; 4] = [203, 0, 113, 2];
 
 /// Two cables between host and scanner, and a bond of two cards at the scanner; one at the host, that is still empty.
-fn lay_cables(lab: &Lab) {
+pub fn lay_cables(lab: &Lab) {
     for card in ["c0", "c1"] {
         lab.host.ip(&format!("link add {card} type veth peer name {card} netns {}", lab.scanner.name()));
     }
@@ -20,14 +20,14 @@ fn lay_cables(lab: &Lab) {
 }
 
 /// Has both cards become members of the bond, as `ifup` does.
-fn join(namespace: &Namespace) {
+pub fn join(namespace: &Namespace) {
     for card in ["c0", "c1"] {
         namespace.ip(&format!("link set {card} down\nlink set {card} master bond0\nlink set {card} up"));
     }
 }
 
 /// Has both ends reach each other by VLAN 7 on the bond.
-fn tag(lab: &Lab) {
+pub fn tag(lab: &Lab) {
     for (namespace, address) in [(&lab.host, HOST), (&lab.scanner, SCANNER)] {
         namespace.ip(&format!(
             "link add link bond0 name bond0.7 type vlan id 7\nlink set bond0.7 up\naddress add {}/24 dev bond0.7",

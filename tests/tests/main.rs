@@ -4,6 +4,7 @@
 //! They run side by side in one process, so none changes what a process has once: its directory, environment, signals'
 //! handlers, limits or umask. What a test changes of itself, it changes of a thread of its own (`Namespace::enter`).
 
+mod above;
 mod accepted;
 mod attacks;
 mod bare;
@@ -18,6 +19,7 @@ mod confused_deputies;
 mod connect;
 mod control;
 mod demo;
+mod devices;
 mod differential;
 mod documented_commands;
 mod documents;
@@ -59,3 +61,4 @@ mod supervised;
 mod terminal;
 mod timers;
 mod traps;
+mod wireguard;

@@ -8,7 +8,8 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
-use portsentry_tests::lab::{INTERFACE, Lab, Namespace, Probe};
+use portsentry_common::classify::Protocol;
+use portsentry_tests::lab::{DeviceBound, INTERFACE, Lab, Namespace, Probe};
 
 /// The addresses of both ends of the session.
 const HOST: [u8; 4] = [203, 0, 113, 1];
@@ -121,4 +122,26 @@ fn a_ppp_interface_is_watched() {
 #[test]
 fn a_session_is_read_at_the_card_below_it() {
     assert_a_probe_blocks_at(INTERFACE);
+}
+
+#[ignore = "needs PPPoE: `cargo xtask vm --flavour amd64 --run=\"--ignored pppoe::\"` runs it"]
+#[test]
+fn of_all_interfaces_the_card_alone_is_watched() {
+    let lab = Lab::new();
+    let _sessions = connected(&lab);
+    // One that is bound to the session's interface is a service to the card.
+    let _service = DeviceBound::start(&lab.host, "ppp0", Protocol::Tcp, 143);
+    let daemon = lab.portsentry("-stcp").with("INTERFACES", "ALL_NLO").start();
+    daemon
+        .log()
+        .wait_for(&format!("adminalert: ppp0: not watched: its frames are judged at {INTERFACE}, below it"));
+    let runs_program = |interface| lab.host.run("ip", &["link", "show", interface]).contains("xdp");
+    assert!(runs_program(INTERFACE) && !runs_program("ppp0"));
+    let _probe = Probe::tcp(&lab.scanner, SCANNER.into(), SocketAddr::new(HOST.into(), 143));
+    assert_eq!(daemon.lines_about(SCANNER.into()), [""; 0]);
+    daemon.wait_until("a probe by the session counts", || {
+        let _probe = Probe::tcp(&lab.scanner, SCANNER.into(), SocketAddr::new(HOST.into(), 11));
+        daemon.blocked().contains(&SCANNER.into())
+    });
+    assert_eq!(daemon.log().count("scan from host: 203.0.113.2/203.0.113.2 to TCP port: 11"), 1);
 }

@@ -111,7 +111,7 @@ fn every(family: Family) -> IpAddr {
 }
 
 /// Has the host's addresses be those of a new bridge, whose port its interface becomes.
-fn build_bridge(lab: &Lab) {
+pub fn build_bridge(lab: &Lab) {
     lab.host.ip("link add br0 type bridge mcast_snooping 0\nlink set br0 up");
     let addresses = FAMILIES.map(|family| {
         let (address, prefix) = (family.host(), family.prefix());

@@ -95,7 +95,7 @@ proptest! {
     fn a_key_reads_as_it_is_built(address: u128, interface: u32, port: u16, protocol: u8) {
         let address = Ipv6::from(Ipv6Addr::from(address));
         let key = ServedKey::new(address.halves(), interface, port, protocol);
-        prop_assert_eq!(key, ServedKey { address, interface, port, protocol, reserved: 0 });
+        prop_assert_eq!(key, ServedKey { address, interface, port, protocol, is_connected: 0 });
     }
 }
 

@@ -23,14 +23,13 @@ pub(super) fn is_served<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -
     }
 }
 
-/// Whether the packet's destination is served by a socket that a look-up can't find, because it is bound to a device
-/// above the interface.
+/// Whether a datagram may answer a socket that a look-up can't find, because it is bound to a device above the interface:
+/// a socket on an ephemeral port, or a connected one, whose peer the network stack checks.
 #[inline(always)]
-pub(crate) fn is_hidden<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
-    let Probe { protocol, port, .. } = flow.probe;
-    let horizon = env.horizon();
-    horizon.is_worth_asking(env.slot(protocol, port))
-        && env.is_in_served(flow, Served::ByInterface, horizon.open)
+pub(crate) fn may_answer_hidden<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
+    env.has_devices_above()
+        && (env.settings().is_ephemeral(flow.probe.port)
+            || env.is_in_served(flow, Served::Connected, env.horizon().open))
 }
 
 /// Whether a packet may answer a request of the host whose socket has been closed: packets to a port of the ephemeral

@@ -85,8 +85,9 @@ pub enum Transport {
         /// Destination port.
         port: u16,
     },
-    /// A transport header that can't be read: a chain of IPv6 extension headers runs past the packet, or past a first
-    /// fragment, which must contain the whole chain (RFC 8200 section 4.5). No ordinary stack sends such a packet.
+    /// A transport header that can't be read: a chain of IPv6 extension headers runs past the packet, or a first IPv6
+    /// fragment ends before the ports, which must contain all headers (RFC 8200 section 4.5). No ordinary stack sends such
+    /// a packet.
     Hidden,
     /// Another protocol, or a later fragment: no probe.
     Other,
@@ -109,7 +110,7 @@ pub(super) fn transport<A: Address, F: Frame>(
 }
 
 #[inline(always)]
-fn tcp<A, F: Frame>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
+fn tcp<A: Address, F: Frame>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
     let least = if datagram.fragment == Fragment::First { TCP_CONTROL } else { TCP_HEADER };
     if datagram.remaining < least {
         return tiny_tcp(frame, datagram);
@@ -126,18 +127,18 @@ fn tcp<A, F: Frame>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malf
 }
 
 #[inline(always)]
-fn tiny_tcp<A, F: Frame>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
+fn tiny_tcp<A: Address, F: Frame>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
     if datagram.fragment != Fragment::First || datagram.remaining < 4 {
-        return Err(Malformed::Tcp);
+        return cut_off(datagram, Malformed::Tcp);
     }
     let [source_port, port] = ports(frame.read(datagram.transport).ok_or(Malformed::Tcp)?);
     Ok(Transport::TinyTcp { source_port, port })
 }
 
 #[inline(always)]
-fn udp<A, F: Frame>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
+fn udp<A: Address, F: Frame>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
     if datagram.remaining < UDP_HEADER {
-        return Err(Malformed::Udp);
+        return cut_off(datagram, Malformed::Udp);
     }
     let words = frame.read::<[u32; 2]>(datagram.transport).ok_or(Malformed::Udp)?;
     let [source_port, port] = ports(words[0]);
@@ -146,6 +147,13 @@ fn udp<A, F: Frame>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malf
     let impossible = length != 0 && length < UDP_HEADER;
     let cut = length > datagram.remaining && datagram.fragment == Fragment::Whole;
     if impossible || cut { Err(Malformed::Udp) } else { Ok(Transport::Udp { source_port, port }) }
+}
+
+/// Returns what a header is that ends before its ports. IPv4 has no rule for first fragments; Linux reassembles nothing
+/// from such ones.
+#[inline(always)]
+fn cut_off<A: Address>(datagram: &Datagram<A>, cause: Malformed) -> Result<Transport, Malformed> {
+    if A::VERSION == 6 && datagram.fragment == Fragment::First { Ok(Transport::Hidden) } else { Err(cause) }
 }
 
 /// Returns source and destination port from the header's first word in wire order.

@@ -64,6 +64,9 @@ pub struct Link {
     pub master: Option<u32>,
     /// The interface below it, or at its other end.
     pub lower: Option<u32>,
+    /// The interfaces that carry `PPPoE` sessions, if this is a PPP interface and one of the sessions is its own. (The kernel
+    /// doesn't say which.)
+    pub carriers: Vec<u32>,
     /// Whether that interface is in another network namespace, where the index means another interface.
     pub is_lower_elsewhere: bool,
     /// The type of its hardware addresses (`ARPHRD_*`).

@@ -10,7 +10,10 @@ use super::{
     resolvers::resolvers,
     route::{Assigned, Routes},
 };
-use crate::netlink::{Message, written};
+use crate::{
+    netlink::{Message, written},
+    pppoe,
+};
 
 /// Messages about nexthop objects (`include/uapi/linux/rtnetlink.h`).
 pub(super) const RTM_NEWNEXTHOP: u16 = 104;
@@ -65,6 +68,7 @@ impl Observer {
                 link.is_addressed = true;
             }
         }
+        set_carriers(&mut links, &pppoe::carriers());
         host.links = links;
         host.addresses = assigned.iter().map(|assigned| assigned.address).collect();
         host.broadcasts = assigned.iter().flat_map(Assigned::broadcasts).collect();
@@ -106,6 +110,17 @@ impl Host {
     }
 }
 
+/// Sets what carries PPP interfaces, from the names of the interfaces that `PPPoE` sessions are on. Where there are fewer sessions
+/// than PPP interfaces, some of those are of another kind, and nothing tells which.
+fn set_carriers(links: &mut BTreeMap<u32, Link>, sessions: &[Vec<u8>]) {
+    let is_on = |link: &&Link| sessions.iter().any(|name| link.name.bytes() == name);
+    let carriers: Vec<u32> = links.values().filter(is_on).map(|link| link.index).collect();
+    let mut interfaces: Vec<&mut Link> = links.values_mut().filter(|link| link.is("ppp")).collect();
+    if interfaces.len() <= sessions.len() {
+        interfaces.iter_mut().for_each(|link| link.carriers.clone_from(&carriers));
+    }
+}
+
 fn is_unknown(error: &io::Error) -> bool {
     let unknown = [libc::EOPNOTSUPP, libc::EAFNOSUPPORT, libc::EINVAL, libc::ENOENT];
     error.raw_os_error().is_some_and(|number| unknown.contains(&number))
@@ -116,6 +131,35 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
+
+    #[test]
+    fn a_ppp_interface_is_carried_by_what_sessions_are_on_unless_it_may_be_of_another_kind() {
+        let link = |index, name: &str, kind: Option<&str>| {
+            (index, Link { index, name: name.into(), kind: kind.map(Into::into), ..Link::default() })
+        };
+        let machine = [
+            link(2, "eth0", None),
+            link(3, "eth1", None),
+            link(4, "ppp0", Some("ppp")),
+            link(5, "ppp1", Some("ppp")),
+        ];
+        for (sessions, expected) in [
+            (&["eth0", "eth0"][..], &[2][..]),
+            (&["eth0", "eth1", "eth0"], &[2, 3]),
+            (&["eth0"], &[]),
+            (&[], &[]),
+            (&["gone", "gone"], &[]),
+        ] {
+            let mut links = BTreeMap::from(machine.clone());
+            set_carriers(
+                &mut links,
+                &sessions.iter().map(|name| name.as_bytes().to_vec()).collect::<Vec<_>>(),
+            );
+            assert_eq!(links[&4].carriers, expected, "{sessions:?}");
+            assert_eq!(links[&4].carriers, links[&5].carriers);
+            assert!(links[&2].carriers.is_empty());
+        }
+    }
 
     #[test]
     fn the_loopback_interface_and_its_network_are_found() {

@@ -87,7 +87,7 @@ impl Bound {
         }
         for (device, interfaces) in &above {
             // Of a device with more, the dumps alone tell.
-            let mut below = Below { is_hidden: is_hidden(*device, interfaces).into(), ..Below::zeroed() };
+            let mut below = Below { flags: flags(*device, &above), ..Below::zeroed() };
             below.interfaces.iter_mut().zip(interfaces.iter().take(BELOW)).for_each(|(to, from)| *to = *from);
             self.devices
                 .insert(device, bytemuck::cast::<_, RawBelow>(below), 0)
@@ -134,7 +134,13 @@ impl Bound {
                     Interfaces::None => {}
                     Interfaces::Every if is_open => self.slots.set_open(slot, now),
                     Interfaces::Every => served.push(key(0)),
-                    Interfaces::Some(interfaces) => served.extend(interfaces.iter().copied().map(key)),
+                    Interfaces::Some(interfaces) => {
+                        let keys = interfaces.iter().copied().map(key);
+                        if socket.is_connected {
+                            served.extend(keys.clone().map(|(key, stamp)| (key.connected(), stamp)));
+                        }
+                        served.extend(keys);
+                    }
                 }
             }
         }
@@ -172,6 +178,18 @@ enum Interfaces<'a> {
     None,
     Every,
     Some(&'a BTreeSet<u32>),
+}
+
+/// What [`Below::flags`] says of a device.
+fn flags(device: u32, above: &Above) -> u32 {
+    let mut flags = 0;
+    if above.get(&device).is_some_and(|interfaces| is_hidden(device, interfaces)) {
+        flags |= Below::HIDDEN;
+    }
+    if above.iter().any(|(other, interfaces)| *other != device && interfaces.contains(&device)) {
+        flags |= Below::HAS_ABOVE;
+    }
+    flags
 }
 
 /// The same, of a device that takes packets by `interfaces`.

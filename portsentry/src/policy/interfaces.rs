@@ -91,6 +91,16 @@ impl Stack<'_> {
                 Some(lower) if self.is_judged(lower, depth) => Err(LeftOut::Above(lower.name.clone())),
                 _ => Ok(()),
             },
+            // Its packets are read in the sessions' frames.
+            "ppp" => {
+                let carriers = || link.carriers.iter().filter_map(|index| self.links.get(index));
+                match carriers().next() {
+                    Some(first) if carriers().all(|carrier| self.is_judged(carrier, depth)) => {
+                        Err(LeftOut::Above(first.name.clone()))
+                    }
+                    _ => Ok(()),
+                }
+            }
             "veth" | "netkit" if link.is_lower_elsewhere && !self.is_addressed(link, depth) => {
                 Err(LeftOut::Container)
             }

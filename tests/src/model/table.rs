@@ -65,6 +65,10 @@ pub(super) fn slot(
 
 pub(super) fn is_in_served<A: Address>(table: &Table, flow: &Flow<A>, which: Served) -> bool {
     const HERE: u32 = 1;
+    if which == Served::Connected {
+        let at = SocketAddr::new(ip(flow.destination), flow.probe.port);
+        return flow.probe.protocol == Protocol::Udp && table.connected.contains(&at);
+    }
     table.served.iter().any(|(protocol, at, interface)| {
         let is_address = at.ip() == ip(flow.destination);
         let is_port = (*protocol, at.port()) == (flow.probe.protocol, flow.probe.port);
@@ -72,7 +76,7 @@ pub(super) fn is_in_served<A: Address>(table: &Table, flow: &Flow<A>, which: Ser
             && match interface {
                 Some(HERE) => is_address || at.ip().is_unspecified() && takes(at.ip(), A::VERSION),
                 Some(_) => false,
-                None => is_address && which == Served::All,
+                None => is_address,
             }
     })
 }

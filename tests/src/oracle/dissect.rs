@@ -252,6 +252,13 @@ fn packet(frame: &[u8], network: &Network) -> Result<Packet, &'static str> {
     let transport = match protocol {
         _ if is_hidden => Transport::Hidden,
         _ if part == Part::Later => Transport::None,
+        // RFC 8200 section 4.5: a first fragment holds the upper-layer header.
+        IpNumber::TCP if part == Part::First && destination.is_ipv6() && carried.len() < 4 => {
+            Transport::Hidden
+        }
+        IpNumber::UDP if part == Part::First && destination.is_ipv6() && carried.len() < 8 => {
+            Transport::Hidden
+        }
         IpNumber::TCP => tcp(carried, part).ok_or("malformed_tcp")?,
         IpNumber::UDP => udp(carried, part).ok_or("malformed_udp")?,
         _ => Transport::None,

@@ -23,11 +23,13 @@ pub(super) fn was_served(table: &Table, seen: &Seen<'_>) -> bool {
     })
 }
 
-/// Whether a socket that no look-up finds took the connection that a segment is of.
-pub(super) fn is_hidden(table: &Table, seen: &Seen<'_>) -> bool {
-    table.served.iter().any(|(protocol, at, interface)| {
-        *protocol == seen.protocol && covers(*at, seen.ends().ours) && *interface == Some(INTERFACE)
-    })
+/// "Where another device lies above the interface, a fence passes whatever may belong to a socket that is bound to it": each
+/// segment that opens nothing, and a datagram to an ephemeral port or to a connected socket of that device's.
+pub(super) fn may_be_hidden(scenario: &Scenario, seen: &Seen<'_>) -> bool {
+    let ours = seen.ends().ours;
+    let range = scenario.settings.first_ephemeral..=scenario.settings.last_ephemeral;
+    let is_expected = || range.contains(&ours.port().into()) || scenario.table.connected.contains(&ours);
+    scenario.table.has_devices_above && (seen.protocol == Protocol::Tcp || is_expected())
 }
 
 /// "Where every bind is seen, a port that nobody has bound is looked up no more": a SYN or datagram to it is for nobody, be there

@@ -143,6 +143,16 @@ fn fragments(probe: fn() -> Packet, datagram: fn() -> Packet) -> Vec<Story> {
             chain(probe(), &[FRAGMENT_FIRST, OPTIONS, OPTIONS]).with(Layer::Network, 4, &[0, 16]),
             blocks(Kind::Chain),
         ),
+        story(
+            "a first fragment that ends before its TCP header is a probe of its own kind",
+            chain(probe(), &[FRAGMENT_FIRST, OPTIONS]).with(Layer::Network, 4, &[0, 16]),
+            blocks(Kind::Chain),
+        ),
+        story(
+            "a first fragment that ends within its UDP header is a probe of its own kind",
+            chain(datagram(), &[FRAGMENT_FIRST, OPTIONS]).with(Layer::Network, 4, &[0, 20]),
+            blocks(Kind::Chain),
+        ),
         series(
             "a blocked source's later fragments are dropped",
             [

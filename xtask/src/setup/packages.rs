@@ -36,8 +36,12 @@ const NEEDED: [(&str, &str); 22] = [
 const RIVALS: [(&str, &str); 2] = [("xdp-filter", "xdp-tools"), ("nft", "nftables")];
 
 /// The same for what other kernels are booted by.
-const VM: [(&str, &str); 3] =
-    [("qemu-system-x86_64", "qemu-system-x86"), ("busybox", "busybox-static"), ("xz", "xz-utils")];
+const VM: [(&str, &str); 4] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+    ("xz", "xz-utils"),
+    ("wg", "wireguard-tools"),
+];
 
 /// Installs the packages of the programs that are missing.
 pub(super) fn install_missing() -> Result<()> {

@@ -16,10 +16,16 @@ const INIT: &str = include_str!("init.sh");
 /// The tests' program.
 const TESTS: &str = "all";
 /// With which arguments it is run, one after another, unless others are asked for.
-pub(super) const RUNS: [&str; 4] =
-    ["packets::the_table_holds_in_the_kernel", "scans::", "--ignored clock::", "--ignored bonds::"];
+pub(super) const RUNS: [&str; 6] = [
+    "packets::the_table_holds_in_the_kernel",
+    "scans::",
+    "--ignored clock::",
+    "--ignored bonds::",
+    "--ignored devices::",
+    "--ignored wireguard::",
+];
 /// Programs of this machine's that the tests run.
-const PROGRAMS: [&str; 5] = ["ip", "nsenter", "bpftool", "ethtool", "nmap"];
+const PROGRAMS: [&str; 6] = ["ip", "nsenter", "bpftool", "ethtool", "nmap", "wg"];
 /// What nmap reads for a scan.
 const FILES: [&str; 6] = [
     "/usr/share/nmap/nmap-services",

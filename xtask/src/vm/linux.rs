@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use crate::{paths, setup, shell};
 
 /// What the lab's networks are made of, in the order in which it is loaded.
-const MODULES: [&str; 12] = [
+const MODULES: [&str; 13] = [
     "net/llc/llc",
     "net/802/stp",
     "net/bridge/bridge",
@@ -21,12 +21,22 @@ const MODULES: [&str; 12] = [
     "net/802/garp",
     "net/802/mrp",
     "net/8021q/8021q",
+    "drivers/net/vrf",
     "net/ipv4/inet_diag",
     "net/ipv4/tcp_diag",
     "net/ipv4/udp_diag",
 ];
-/// What kernels for clouds lack, loaded where it is there.
-const MORE: [&str; 4] = [
+/// What a kernel may lack, loaded where it is there: `WireGuard`, and PPP, which kernels for clouds lack.
+const MORE: [&str; 13] = [
+    "lib/crypto/libchacha",
+    "arch/x86/crypto/chacha-x86_64",
+    "arch/x86/crypto/poly1305-x86_64",
+    "lib/crypto/libchacha20poly1305",
+    "lib/crypto/libcurve25519-generic",
+    "arch/x86/crypto/curve25519-x86_64",
+    "net/ipv4/udp_tunnel",
+    "net/ipv6/ip6_udp_tunnel",
+    "drivers/net/wireguard/wireguard",
     "drivers/net/slip/slhc",
     "drivers/net/ppp/ppp_generic",
     "drivers/net/ppp/pppox",

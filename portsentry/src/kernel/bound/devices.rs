@@ -9,7 +9,10 @@ use std::{
 use nix::sys::socket::SockProtocol;
 
 use super::PATIENCE;
-use crate::netlink::{Socket, attributes};
+use crate::{
+    netlink::{Socket, attributes},
+    pppoe,
+};
 
 /// `RTM_NEWLINK` and `RTM_GETLINK`.
 const NEW_LINK: u16 = 16;
@@ -17,6 +20,7 @@ const GET_LINK: u16 = 18;
 /// Length of `struct ifinfomsg`.
 const LINK: usize = 16;
 /// Attributes of `include/uapi/linux/if_link.h`.
+const NAME: u16 = 3;
 const LOWER: u16 = 5;
 const MASTER: u16 = 10;
 const INFO: u16 = 18;
@@ -51,6 +55,8 @@ struct Link {
     index: u32,
     master: Option<u32>,
     lower: Option<u32>,
+    carries: bool,
+    is_ppp: bool,
 }
 
 impl Devices {
@@ -62,13 +68,14 @@ impl Devices {
     /// The devices by which packets are delivered that come by `watched` interfaces: of each, by which. A watched interface
     /// is one of its own.
     pub fn read(&mut self, watched: &BTreeSet<u32>) -> io::Result<BTreeMap<u32, BTreeSet<u32>>> {
-        let mut links = Vec::new();
-        self.0.list((GET_LINK, &[0; LINK]), NEW_LINK, |body| links.extend(read(body)))?;
+        let (mut links, carriers) = (Vec::new(), pppoe::carriers());
+        self.0.list((GET_LINK, &[0; LINK]), NEW_LINK, |body| links.extend(read(body, &carriers)))?;
         Ok(above(&links, watched))
     }
 }
 
-fn read(body: &[u8]) -> Option<Link> {
+/// Reads one; `carriers` are the names of those that carry PPPoE sessions.
+fn read(body: &[u8], carriers: &[Vec<u8>]) -> Option<Link> {
     let (header, rest) = body.split_at_checked(LINK)?;
     let number = |wanted| {
         attributes(rest).find(|(kind, _)| *kind == wanted).and_then(|(_, value)| value.first_chunk()).copied()
@@ -78,12 +85,17 @@ fn read(body: &[u8]) -> Option<Link> {
         .filter(|(kind, _)| *kind == INFO)
         .flat_map(|(_, info)| attributes(info))
         .find_map(|(kind, value)| (kind == KIND).then_some(value));
-    let kind = kind.map(|kind| kind.strip_suffix(&[0]).unwrap_or(kind));
-    let is_apart = kind.is_some_and(|kind| APART.contains(&kind)) || number(LOWER_NAMESPACE).is_some();
+    let text = |value: &'_ [u8]| value.strip_suffix(&[0]).unwrap_or(value).to_vec();
+    let kind = kind.map(text);
+    let name = attributes(rest).find(|(kind, _)| *kind == NAME).map(|(_, name)| text(name));
+    let is_apart =
+        kind.as_deref().is_some_and(|kind| APART.contains(&kind)) || number(LOWER_NAMESPACE).is_some();
     Some(Link {
         index: u32::from_ne_bytes(*header.get(4..)?.first_chunk()?),
         master: number(MASTER),
         lower: number(LOWER).filter(|_| !is_apart),
+        carries: name.is_some_and(|name| carriers.contains(&name)),
+        is_ppp: kind.as_deref() == Some(b"ppp"),
     })
 }
 
@@ -98,6 +110,10 @@ fn above(links: &[Link], watched: &BTreeSet<u32>) -> BTreeMap<u32, BTreeSet<u32>
             }
             found.extend(links.iter().filter(|link| link.index == device).filter_map(|link| link.master));
             found.extend(links.iter().filter(|link| link.lower == Some(device)).map(|link| link.index));
+            // Which session is whose, the kernel doesn't say.
+            if links.iter().any(|link| link.index == device && link.carries) {
+                found.extend(links.iter().filter(|link| link.is_ppp).map(|link| link.index));
+            }
         }
     }
     reached
@@ -109,7 +125,7 @@ mod tests {
 
     fn link(index: u32, master: u32, lower: u32) -> Link {
         let some = |number: u32| (number != 0).then_some(number);
-        Link { index, master: some(master), lower: some(lower) }
+        Link { index, master: some(master), lower: some(lower), carries: false, is_ppp: false }
     }
 
     #[test]
@@ -137,6 +153,11 @@ mod tests {
             (8, BTreeSet::from([8])),
         ];
         assert_eq!(found, expected.into());
+        let session =
+            [Link { carries: true, ..link(1, 0, 0) }, Link { is_ppp: true, ..link(2, 0, 0) }, link(3, 0, 0)];
+        let found = above(&session, &BTreeSet::from([1, 3]));
+        let expected = [(1, [1]), (2, [1]), (3, [3])].map(|(device, by)| (device, BTreeSet::from(by)));
+        assert_eq!(found, expected.into(), "a PPP interface is above the card of its session");
         let ring = [link(1, 2, 0), link(2, 1, 0)];
         assert_eq!(above(&ring, &BTreeSet::from([1])).len(), 2, "a ring ends");
     }

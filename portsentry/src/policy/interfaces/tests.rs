@@ -1,7 +1,7 @@
 use super::*;
 
 /// What is in the machine, as `index name kind`, with `<3` for a master, `/3` for what is below in this namespace, `/@`
-/// for what is below in another, and `+` for an address.
+/// for what is below in another, `^3` for what carries PPPoE sessions, and `+` for an address.
 fn links(text: &str) -> BTreeMap<u32, Link> {
     let read = |line: &str| {
         let mut words = line.split_whitespace();
@@ -13,6 +13,7 @@ fn links(text: &str) -> BTreeMap<u32, Link> {
                 ("<", master) => link.master = Some(master.parse().unwrap()),
                 ("/", "@") => (link.lower, link.is_lower_elsewhere) = (Some(2), true),
                 ("/", lower) => link.lower = Some(lower.parse().unwrap()),
+                ("^", carrier) => link.carriers.push(carrier.parse().unwrap()),
                 ("+", _) => link.is_addressed = true,
                 ("=", other) => link.alternatives.push(other.into()),
                 _ => link.kind = Some(word.into()),
@@ -74,6 +75,13 @@ fn each_frame_from_outside_is_judged_once() {
             "2 eth0 +\n 3 wg0 wireguard +\n 4 ppp0 ppp +\n 5 vxlan1 vxlan /2 +\n 6 gre1 gre /2 +\n 7 ib0 ipoib",
             &["eth0", "wg0", "ppp0", "vxlan1", "gre1", "ib0"],
         ),
+        ("a PPPoE uplink, whose sessions are read at the card", "2 eth0\n 3 ppp0 ppp ^2 +", &["eth0"]),
+        (
+            "one on a VLAN, and one on a card in another bond",
+            "2 eth0\n 3 eth0.7 vlan /2\n 4 bond0 bond\n 5 eth1 <4\n 6 ppp0 ppp ^3 ^5\n 7 ppp1 ppp ^3 ^5",
+            &["eth0", "bond0"],
+        ),
+        ("one whose card nobody watches", "2 tap0 tun\n 3 eth0\n 4 ppp0 ppp ^2 ^3", &["eth0", "ppp0"]),
         ("a dummy", "2 eth0 +\n 3 dummy0 dummy +", &["eth0", "dummy0"]),
     ] {
         assert_eq!(watched(&Interfaces::AllButLoopback, &links(machine)), expected, "{what}");
