@@ -53,7 +53,7 @@ fn round(count: u32) -> Result<[f64; 4]> {
     let setup = setup.with("BLOCK_LIST", &list.display().to_string());
     let (daemon, bare) = timed(|| setup.start());
     write_list(&list, count)?;
-    let said = format!("{count} hosts and 0 networks are blocked by it");
+    let said = format!("it blocks {count} hosts and 0 networks");
     let (_, listed) = timed(|| daemon.log().wait_for(&said));
     daemon.kill();
     let (daemon, again) = timed(|| setup.start());

@@ -27,7 +27,7 @@ const DEFAULT_CONFIG: &str = "/etc/portsentry/portsentry.conf";
     max_term_width = 100,
     after_help = "Modes of PortSentry 1.2, any number of them:\n  \
         -stcp, -sudp  watch TCP_PORTS, UDP_PORTS\n  \
-        -tcp, -udp    take connections to TCP_PORTS, datagrams to UDP_PORTS\n  \
+        -tcp, -udp    accept connections to TCP_PORTS, datagrams to UDP_PORTS\n  \
         -atcp         watch every TCP port below ADVANCED_PORTS_TCP but ADVANCED_EXCLUDE_TCP\n  \
         -audp         watch every UDP port below ADVANCED_PORTS_UDP but ADVANCED_EXCLUDE_UDP\n\
         Without one, TCP_PORTS and UDP_PORTS are watched. A port on which a service listens is never\n\

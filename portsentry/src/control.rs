@@ -63,12 +63,12 @@ impl Request {
     /// Reads a client's request, and refuses it if the client may not make it.
     pub fn admit(line: &[u8], is_root: bool) -> Result<Self, Refusal> {
         if line.len() > LONGEST {
-            let problem = format!("a request has {LONGEST} bytes at the most");
+            let problem = format!("a request has at most {LONGEST} bytes");
             return Err(Refusal::new(Code::TooLong, problem));
         }
         let request = Self::read(line)?;
         if !is_root && !request.only_looks() {
-            return Err(Refusal::new(Code::Forbidden, "only root may change anything"));
+            return Err(Refusal::new(Code::Forbidden, "only root may make changes"));
         }
         Ok(request)
     }
@@ -152,7 +152,7 @@ pub fn answer(line: &[u8]) -> Answer {
         error: Option<Refusal>,
     }
     let malformed = |problem: &dyn std::fmt::Display| {
-        Refusal::new(Code::Malformed, format!("the daemon's answer makes no sense: {problem}"))
+        Refusal::new(Code::Malformed, format!("the daemon's answer can't be understood: {problem}"))
     };
     match serde_json::from_slice(line) {
         Ok(Line { error: Some(refusal), .. }) => Err(refusal),

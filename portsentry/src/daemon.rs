@@ -59,10 +59,10 @@ pub enum Error {
     #[error(transparent)]
     Kernel(#[from] kernel::Error),
     /// The host's interfaces and addresses could not be read.
-    #[error("reading this host's interfaces and addresses: {0}")]
+    #[error("this host's interfaces and addresses can't be read: {0}")]
     Host(io::Error),
     /// Privileges could not be given up.
-    #[error("entering the sandbox (SANDBOX=\"0\" goes without): {0}")]
+    #[error("the sandbox can't be entered (SANDBOX=\"0\" runs without it): {0}")]
     Sandbox(#[from] sandbox::Error),
     /// Another error of the system.
     #[error("{what}: {source}")]

@@ -41,7 +41,7 @@ pub enum Error {
         source: io::Error,
     },
     /// `RUN_AS` names nobody.
-    #[error("RUN_AS names {0}, and there is no such user: `adduser --system --no-create-home {0}` makes one")]
+    #[error("RUN_AS: no user {0}: `adduser --system --no-create-home {0}` creates it")]
     NoUser(String),
     /// Landlock's rules could not be made.
     #[error("landlock: {0}")]
@@ -82,8 +82,7 @@ impl Sandbox {
         privileges.keep(account)?;
         self.0.get_or_init(|| Walls { places, privileges });
         let has_none = status.ruleset == RulesetStatus::NotEnforced;
-        Ok(has_none
-            .then_some("this kernel has no landlock: files are guarded by their owners and modes alone"))
+        Ok(has_none.then_some("this kernel has no Landlock: only owners and modes protect files"))
     }
 
     /// What stands in the way of `config` in a process that is confined already, line by line.
@@ -93,14 +92,14 @@ impl Sandbox {
         if !is_wanted(config) {
             let what =
                 if config.sandbox { "KILL_ROUTE and KILL_RUN_CMD take" } else { "SANDBOX=\"0\" takes" };
-            problems.push(format!("{what} privileges that this process has given up: restart portsentry"));
+            problems.push(format!("{what} privileges that this process has dropped: restart portsentry"));
             return Err(problems);
         }
         for place in places::written(config) {
             if !walls.places.iter().any(|within| place.starts_with(within)) {
                 let place = place.display();
                 problems.push(format!(
-                    "{place} is outside of what this process may write to: restart portsentry"
+                    "{place} is outside the directories that this process may write to: restart portsentry"
                 ));
             }
         }
@@ -108,7 +107,8 @@ impl Sandbox {
         let needed = account.map(|account| needed(account, config));
         if !needed.is_some_and(|needed| needed.is_within(&walls.privileges)) {
             problems.push(
-                "RUN_AS, PORT_BANNER, CONTROL_GROUP or files of other owners take other privileges: restart portsentry"
+                "RUN_AS, PORT_BANNER, CONTROL_GROUP or files of other owners take other privileges: \
+                    restart portsentry"
                     .into(),
             );
         }

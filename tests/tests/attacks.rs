@@ -106,7 +106,7 @@ fn files_that_others_could_exchange_are_refused() {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
     };
     let files = lab.files();
-    assert_refused(&setup, &["below", "where everybody may write", "chmod o-w"], &|_| mode(files, 0o777));
+    assert_refused(&setup, &["below", "world-writable", "chmod o-w"], &|_| mode(files, 0o777));
     assert_refused(&setup, &["below", "belongs to user 65534", "chown root"], &|_| {
         mode(files, 0o755);
         chown(files, Some(65534), None).expect("root gives it away");
@@ -126,7 +126,7 @@ fn files_that_others_could_exchange_are_refused() {
     fs::write(files.join("fine"), "").expect("a file");
     symlink(files.join("fine"), open.join("link")).expect("a link");
     let linked = setup.clone().with("IGNORE_FILE", &open.join("link").display().to_string());
-    assert_refused(&linked, &["open/link is below", "where everybody may write"], &|_| {});
+    assert_refused(&linked, &["open/link is below", "world-writable"], &|_| {});
     setup.start();
 }
 

@@ -55,7 +55,7 @@ fn a_line_added_to_the_blocked_file_blocks_its_host() {
     lines.push(Family::V4.host().to_string());
     fs::write(daemon.setup().path("BLOCKED_FILE"), lines.join("\n") + "\n").expect("an administrator's edit");
     for source in added {
-        daemon.log().wait_for(&format!("Host {source} is blocked: the blocked file names it"));
+        daemon.log().wait_for(&format!("Host {source} is blocked: its line in the blocked file"));
         daemon.wait_for_block(source);
         assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
     }
@@ -131,7 +131,7 @@ fn a_source_that_becomes_ignored_is_let_in() {
     assert!(!daemon.blocked().contains(&freed));
     // What makes no sense changes nothing.
     fs::write(&path, "192.0.2.0/33\n").expect("an administrator's mistake");
-    daemon.log().wait_for("the ignored networks stay as they were");
+    daemon.log().wait_for("the ignored networks are unchanged");
     lab.nmap(freed, "-sS -p 11,15");
     daemon.settle();
     assert!(!daemon.blocked().contains(&freed));
@@ -145,7 +145,7 @@ fn a_hangup_has_the_configuration_read_again() {
     let blocked = block(&lab, &daemon, Family::V4);
     setup.clone().with("TCP_PORTS", "1,7,11,5000-5010").write();
     daemon.signal(Signal::SIGHUP);
-    daemon.log().wait_for("The configuration was read again and is in effect");
+    daemon.log().wait_for("Configuration reloaded");
     let [old, new] = [lab.source(Family::V4), lab.source(Family::V6)];
     lab.nmap(old, "-sS -p 15");
     lab.nmap(new, "-sS -p 5005");
@@ -157,7 +157,7 @@ fn a_hangup_has_the_configuration_read_again() {
     // A wrong one leaves everything as it is.
     setup.clone().with("TCP_PORTS", "1,x").write();
     daemon.signal(Signal::SIGHUP);
-    daemon.log().wait_for("The configuration stays as it was");
+    daemon.log().wait_for("The configuration is unchanged");
     let source = lab.source(Family::V4);
     lab.nmap(source, "-sS -p 5006");
     assert_eq!(daemon.lines_about(source).len(), 1);
@@ -172,7 +172,7 @@ fn warnings_of_files_that_are_read_again_are_in_the_log() {
     setup.clone().with("NO_SUCH", "1").write();
     daemon.signal(Signal::SIGHUP);
     let config = setup.config_path().display().to_string();
-    let warning = daemon.log().wait_for("warning: there is no setting NO_SUCH; it is passed over").len();
+    let warning = daemon.log().wait_for("warning: unknown setting NO_SUCH; ignored").len();
     let line = daemon.log().lines()[warning].clone();
     assert!(line.starts_with(&format!("adminalert: {config}:")), "{line}");
     let ignored = setup.path("IGNORE_FILE");
@@ -189,13 +189,13 @@ fn what_the_maps_take_is_said_again_when_it_has_changed() {
     let daemon = setup.start();
     let said = || {
         let mut lines = daemon.log().lines();
-        lines.retain(|line| line.starts_with("adminalert: The kernel's maps take "));
+        lines.retain(|line| line.starts_with("adminalert: Kernel maps: "));
         lines
     };
     for (round, limit) in [(1, "65536"), (2, "262144")] {
         setup.clone().with("MAX_BLOCKED", limit).write();
         daemon.signal(Signal::SIGHUP);
-        let news = "The configuration was read again and is in effect";
+        let news = "Configuration reloaded";
         daemon.wait_until("it is read again", || daemon.log().count(news) == round);
     }
     daemon.wait_until("it is said again", || said().len() > 1);
@@ -211,7 +211,7 @@ fn no_packet_of_a_blocked_source_passes_while_it_is_reloaded() {
     let source = block(&lab, &daemon, Family::V4);
     for round in 1..=5 {
         daemon.signal(Signal::SIGHUP);
-        while daemon.log().count("The configuration was read again and is in effect") < round {
+        while daemon.log().count("Configuration reloaded") < round {
             assert!(!service.answers(&lab.scanner, source, Reach::AtOnce), "round {round}");
         }
     }
@@ -227,7 +227,7 @@ fn no_new_source_is_missed_while_it_is_reloaded() {
     let mut sources = Vec::new();
     for round in 1..=5 {
         daemon.signal(Signal::SIGHUP);
-        while daemon.log().count("The configuration was read again and is in effect") < round {
+        while daemon.log().count("Configuration reloaded") < round {
             let source = strangers.next().expect("another stranger");
             wire.probe(source);
             daemon.wait_until("its one packet blocks it", || daemon.blocked().contains(&source));
@@ -251,7 +251,7 @@ fn a_hangup_has_another_ignore_file_read() {
     setup.with("IGNORE_FILE", &other.display().to_string()).write();
     daemon.signal(Signal::SIGHUP);
     daemon.log().wait_for(&format!("Host {freed} is no longer blocked"));
-    daemon.log().wait_for("The configuration was read again and is in effect");
+    daemon.log().wait_for("Configuration reloaded");
     lab.nmap(freed, "-sS -p 11,15");
     daemon.settle();
     assert!(!daemon.blocked().contains(&freed) && daemon.blocked().contains(&held));
@@ -308,7 +308,7 @@ fn a_new_name_server_is_let_in() {
         let source = block(&lab, &daemon, FAMILIES[number % 2]);
         // The host is looked at anew whenever a file has changed. This one's change is told after all before it.
         fs::write(daemon.setup().path("IGNORE_FILE"), format!("198.51.100.{number}\n")).expect("a file");
-        daemon.wait_until("it is read", || daemon.log().count("portsentry.ignore was read again") == number);
+        daemon.wait_until("it is read", || daemon.log().count("portsentry.ignore reloaded") == number);
         servers.push(format!("nameserver {source}\n"));
         let begin = Instant::now();
         change(&resolv, &servers.concat());
@@ -349,7 +349,7 @@ fn an_interface_that_is_away_at_a_hangup_is_watched_once_it_is_back() {
     lab.host.ip("link delete eth1");
     daemon.log().wait_for("adminalert: eth1: no longer there");
     daemon.signal(Signal::SIGHUP);
-    daemon.log().wait_for("The configuration was read again and is in effect");
+    daemon.log().wait_for("Configuration reloaded");
     daemon.log().wait_for("adminalert: eth1: not there; it is watched as soon as it comes");
     block(&lab, &daemon, Family::V4);
     lab.plug_in_second(&lab.scanner);

@@ -117,7 +117,7 @@ fn a_running_daemon_follows_block_and_unblock() {
     let daemon = setup.start();
     for source in FAMILIES.map(|family| lab.source(family)) {
         let blocked = say(&setup, &format!("block {source}"));
-        assert_eq!((blocked.out, blocked.code), (format!("{source}: is blocked by the running daemon\n"), 0));
+        assert_eq!((blocked.out, blocked.code), (format!("{source}: blocked\n"), 0));
         daemon.wait_until("the kernel follows", || daemon.blocked().contains(&source));
         assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
         let found = entry(&setup, "list --json", source).expect("it is listed");
@@ -126,7 +126,7 @@ fn a_running_daemon_follows_block_and_unblock() {
             .wait_until("hosts.deny follows", || !daemon.file_about("WRAPPER_HOSTS_DENY", source).is_empty());
 
         let freed = say(&setup, &format!("unblock {source}"));
-        assert_eq!((freed.out, freed.code), (format!("{source}: is unblocked by the running daemon\n"), 0));
+        assert_eq!((freed.out, freed.code), (format!("{source}: unblocked\n"), 0));
         daemon.wait_until("the kernel follows", || !daemon.blocked().contains(&source));
         assert!(service.answers(&lab.scanner, source, Reach::Expected));
     }
@@ -166,10 +166,10 @@ fn what_is_asked_while_no_daemon_runs_is_done_at_once() {
     daemon.wait_until("hosts.deny follows", || !daemon.file_about("WRAPPER_HOSTS_DENY", freed).is_empty());
     daemon.kill();
     let said = say(&setup, &format!("unblock {freed}"));
-    assert!(said.code == 0 && said.out.contains("is unblocked; no daemon runs"), "{}", said.out);
+    assert!(said.code == 0 && said.out.contains("unblocked (no daemon is running)"), "{}", said.out);
     assert!(service.answers(&lab.scanner, freed, Reach::Expected));
     let said = say(&setup, &format!("block {added}"));
-    assert!(said.code == 0 && said.out.contains("is blocked; no daemon runs"), "{}", said.out);
+    assert!(said.code == 0 && said.out.contains("blocked (no daemon is running)"), "{}", said.out);
     assert!(!service.answers(&lab.scanner, added, Reach::Unexpected));
     let daemon = setup.start();
     assert_eq!(daemon.blocked(), [added]);
@@ -205,11 +205,11 @@ fn who_is_never_blocked_is_refused_and_nothing_else_is_done() {
     let daemon = setup.start();
     let other = lab.source(Family::V4);
     for (refused, why) in [
-        (Family::V4.host(), "it is this host's own address"),
-        (Family::V6.host(), "it is this host's own address"),
+        (Family::V4.host(), "it is an address of this host"),
+        (Family::V6.host(), "it is an address of this host"),
         (ignored, "ignores"),
-        ([127, 0, 0, 1].into(), "is no address of a single other host"),
-        ([224, 0, 0, 5].into(), "is no address of a single other host"),
+        ([127, 0, 0, 1].into(), "can't be the address of another host"),
+        ([224, 0, 0, 5].into(), "can't be the address of another host"),
     ] {
         let said = say(&setup, &format!("block {other} {refused}"));
         assert_eq!((said.out.as_str(), said.code), ("", 1));
@@ -294,7 +294,7 @@ fn who_may_not_look_is_told_so() {
         let ended = command.args(words.split(' ')).output().expect("setpriv of util-linux");
         let said = String::from_utf8_lossy(&ended.stderr);
         assert_eq!(ended.status.code(), Some(4), "{words}: {said}");
-        assert!(said.contains("looking at what is pinned here needs root"), "{words}: {said}");
+        assert!(said.contains("only root can read the pinned maps here"), "{words}: {said}");
     }
 }
 
@@ -332,18 +332,18 @@ fn the_doctor_tells_what_is_in_the_way() {
     let healthy = say(&setup, "doctor");
     assert_eq!(healthy.code, 0, "{}", healthy.out);
     for line in
-        ["no XDP program is attached", "driver veth: runs XDP natively", "type information (BTF) is there"]
+        ["no XDP program is attached", "driver veth: runs XDP natively", "type information (BTF) is present"]
     {
         assert!(healthy.out.contains(line), "{line}\n{}", healthy.out);
     }
     let challenging = setup.clone().with("CHALLENGE", "1").with("XDP_MODE", "native");
     challenging.command();
-    assert!(say(&challenging, "doctor").out.contains("vanish unless the other end runs"));
+    assert!(say(&challenging, "doctor").out.contains("are lost unless the other end runs"));
 
     let other = setup.clone().with("PIN_PATH", &lab.other_pins().display().to_string());
     let daemon = other.start();
     let own = say(&other, "doctor");
-    assert!(own.code == 0 && own.out.contains("runs portsentry's program already, natively"), "{}", own.out);
+    assert!(own.code == 0 && own.out.contains("already runs portsentry's program, natively"), "{}", own.out);
     setup.command();
     let occupied = say(&setup, "doctor --json");
     assert_eq!(occupied.code, 1);
@@ -351,14 +351,14 @@ fn the_doctor_tells_what_is_in_the_way() {
     let problems =
         problems.as_array().expect("a list").iter().filter(|finding| finding["level"] == "problem");
     let problems: Vec<_> = problems.map(|finding| finding["what"].as_str().unwrap_or_default()).collect();
-    assert!(problems.len() == 1 && problems[0].contains("somebody else's XDP program"), "{problems:?}");
+    assert!(problems.len() == 1 && problems[0].contains("another XDP program"), "{problems:?}");
     daemon.terminate();
 
     // Another interface is there to watch.
     let missing = say(&setup, "-i nowhere0 -i eth0 doctor --json").out;
-    assert!(missing.contains("there is no such interface: it is watched as soon as it comes"), "{missing}");
+    assert!(missing.contains("no such interface: it will be watched once it exists"), "{missing}");
     let none = say(&setup, "-i nowhere0 doctor");
-    assert!(none.code == 1 && none.out.contains("there is no interface to watch yet"), "{}", none.out);
+    assert!(none.code == 1 && none.out.contains("no interface to watch yet"), "{}", none.out);
 }
 
 /// How each shell is asked what begins with `un`, its script being the first argument.

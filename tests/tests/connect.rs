@@ -214,7 +214,7 @@ fn who_connects_is_blocked_whatever_the_rate_of_events() {
         let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
         connect(&lab.scanner, *source, SocketAddr::new(host, 11)).expect("a connection");
     }
-    daemon.log().wait_for("probes were not logged, as more came than EVENT_RATE allows");
+    daemon.log().wait_for("probes not logged: EVENT_RATE exceeded");
     for source in &sources {
         daemon.wait_for_block(*source);
         assert!(daemon.blocked().contains(source));
@@ -232,9 +232,7 @@ fn who_finds_no_more_room_is_not_said_to_be_blocked() {
     connect(&lab.scanner, held, SocketAddr::new(Family::V4.host(), 11)).expect("a connection");
     daemon.wait_for_block(held);
     connect(&lab.scanner, late, SocketAddr::new(Family::V4.host(), 11)).expect("a connection");
-    daemon
-        .log()
-        .wait_for(&format!("ERROR: Could not block host {late}: as many are blocked as MAX_BLOCKED allows"));
+    daemon.log().wait_for(&format!("ERROR: Could not block host {late}: MAX_BLOCKED reached"));
     assert_eq!(daemon.blocked(), [held]);
     assert_eq!(daemon.file_about("BLOCKED_FILE", late), [""; 0]);
 }
@@ -244,7 +242,7 @@ fn processes_side_by_side_share_one_set_of_maps() {
     let lab = Lab::new();
     let first = lab.portsentry("-tcp").start();
     let second = lab.portsentry("-audp").start();
-    second.log().wait_for("Another portsentry is in charge");
+    second.log().wait_for("Standby: another portsentry process");
     first.log().wait_for("Watching for all processes together: tcp, audp");
     let [over_tcp, over_udp, later] = [(); 3].map(|()| lab.source(Family::V4));
     lab.nmap(over_tcp, "-sT -p 11");
@@ -253,9 +251,9 @@ fn processes_side_by_side_share_one_set_of_maps() {
     first.wait_for_block(over_udp);
     drop(first.terminate());
     // The one that is left takes over, with its own mode alone.
-    second.log().wait_for("took over from the program that an earlier run left");
+    second.log().wait_for("replaced the program of an earlier run");
     lab.nmap(later, "-sU -p 501");
     second.log().wait_for(&format!("UDP scan from host: {later}/{later} to UDP port: 501"));
     let third = lab.portsentry("-audp").fail();
-    assert!(third.text().contains("another portsentry works with the maps"), "{}", third.text());
+    assert!(third.text().contains("another portsentry uses the maps"), "{}", third.text());
 }

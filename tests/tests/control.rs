@@ -183,7 +183,8 @@ fn slow_clients_hold_up_nobody() {
     let path = socket(&setup);
     // More than there is room for, of root's and of others', none of whom says anything.
     let script = format!(
-        "import socket,sys,time\nall=[]\nfor i in range({}):\n s=socket.socket(socket.AF_UNIX)\n s.connect(sys.argv[1])\n \
+        "import socket,sys,time\nall=[]\nfor i in range({}):\n s=socket.socket(socket.AF_UNIX)\n \
+            s.connect(sys.argv[1])\n \
          all.append(s)\nprint('there',flush=True)\ntime.sleep(60)",
         CLIENTS + 4
     );
@@ -239,7 +240,7 @@ fn a_socket_that_can_not_be_had_keeps_nothing_from_being_watched() {
     std::fs::write(&path, "precious").expect("a file");
     let setup = lab.portsentry("-stcp").with("CONTROL_SOCKET", &path.display().to_string());
     let daemon = setup.start();
-    daemon.log().wait_for("there is something that is no socket");
+    daemon.log().wait_for("the path exists and is not a socket");
     let source = lab.source(Family::V4);
     lab.nmap(source, "-sS -p 11");
     daemon.wait_for_block(source);
@@ -256,6 +257,6 @@ fn a_socket_that_can_not_be_had_keeps_nothing_from_being_watched() {
     let setup = setup.with("CONTROL_SOCKET", "off");
     let daemon = setup.start();
     let source = lab.source(Family::V4);
-    assert!(setup.say(&format!("block {source}")).out.contains("is being blocked by the running daemon"));
+    assert!(setup.say(&format!("block {source}")).out.contains("being blocked by the running daemon"));
     daemon.wait_until("the kernel follows", || daemon.blocked().contains(&source));
 }

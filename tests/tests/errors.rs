@@ -120,8 +120,8 @@ fn another_daemon_on_the_same_pins() {
     let first = lab.portsentry("-stcp").start();
     let ended = lab.portsentry("-stcp").fail();
     let pins = lab.pins().display().to_string();
-    let running = format!("another portsentry works with the maps in {pins}");
-    assert_says(&ended, KERNEL, &[&running, "stop it first, or give this one a PIN_PATH of its own"]);
+    let running = format!("another portsentry uses the maps in {pins}");
+    assert_says(&ended, KERNEL, &[&running, "stop it first, or give this one its own PIN_PATH"]);
     let source = lab.source(Family::V4);
     lab.nmap(source, "-sS -p 11");
     assert_eq!(first.lines_about(source).len(), 1, "the first goes on");
@@ -169,7 +169,7 @@ fn all_files_are_told_of_at_once() {
     let setup = setup.ignoring("192.0.2.0/33").ignoring("0.0.0.0/0");
     let ended = setup.fail();
     for (file, texts) in [
-        ("portsentry.conf", &["often", "there is no setting NO_SUCH"][..]),
+        ("portsentry.conf", &["often", "unknown setting NO_SUCH"][..]),
         ("portsentry.ignore", &["192.0.2.0/33", "this ignores every source"]),
         ("blocklist", &["10.0.0.0/2"]),
     ] {
@@ -178,7 +178,7 @@ fn all_files_are_told_of_at_once() {
     }
     // A file whose only fault is a warning is told of beside one that is wrong.
     let ended = setup.with("SCAN_TRIGGER", "1").fail();
-    assert_says(&ended, CONFIGURATION, &["there is no setting NO_SUCH", "192.0.2.0/33"]);
+    assert_says(&ended, CONFIGURATION, &["unknown setting NO_SUCH", "192.0.2.0/33"]);
     assert_untouched(&lab);
 }
 
@@ -240,7 +240,12 @@ fn a_configuration_that_leaves_no_port_to_watch_is_said_to() {
     let lacking = |flags: &str| {
         lab.portsentry(flags).with("INTERFACES", INTERFACE).without("TCP_PORTS").without("UDP_PORTS")
     };
-    let words = ["no TCP port is watched, so no TCP scan is seen", "no UDP port is watched", "set UDP_PORTS"];
+    let words = [
+        "no TCP port is watched, so no TCP scan is detected",
+        "no UDP port is watched",
+        "set \
+        UDP_PORTS",
+    ];
     for command in ["check", "doctor"] {
         let ended = lacking(&format!("-stcp -sudp {command}")).fail();
         for said in words {
@@ -248,6 +253,6 @@ fn a_configuration_that_leaves_no_port_to_watch_is_said_to() {
         }
     }
     let daemon = lacking("-stcp -sudp").with("TCP_PORTS", "1").start();
-    daemon.log().wait_for("ERROR: no UDP port is watched, so no UDP scan is seen: set UDP_PORTS");
+    daemon.log().wait_for("ERROR: no UDP port is watched, so no UDP scan is detected: set UDP_PORTS");
     assert_eq!(daemon.log().count("no TCP port"), 0);
 }

@@ -165,7 +165,7 @@ fn a_scan_and_what_follows_are_events() {
         fs::write(daemon.setup().path("BLOCKED_FILE"), "").expect("an edit");
     }
     daemon.signal(Signal::SIGHUP);
-    daemon.log().wait_for("The configuration was read again and is in effect");
+    daemon.log().wait_for("Configuration reloaded");
     daemon.terminate();
     let actions: Vec<Value> = events(&path).iter().map(|event| event["event.action"].clone()).collect();
     let count = |action: &str| actions.iter().filter(|it| **it == action).count();

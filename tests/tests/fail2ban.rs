@@ -86,6 +86,6 @@ fn fail2ban_bans_who_is_proven_and_has_portsentry_block_whom_it_bans() {
     }
     machine.run("fail2ban-client set other banip 127.0.0.5");
     machine.wait_until("the refusal is logged", || {
-        machine.run("cat /var/log/fail2ban.log").contains("127.0.0.5 is no address of a single other host")
+        machine.run("cat /var/log/fail2ban.log").contains("127.0.0.5 can't be the address of another host")
     });
 }

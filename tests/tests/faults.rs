@@ -50,8 +50,7 @@ fn wait_for_trouble(daemon: &Daemon<'_>, why: &str) {
 /// Each file's trouble is told once, and once that it is over.
 fn assert_told_once(daemon: &Daemon<'_>) {
     for file in ["history", "blocked", "hosts.deny"] {
-        let begins =
-            |line: &String| line.contains(file) && line.contains("it is tried again, and blocks hold");
+        let begins = |line: &String| line.contains(file) && line.contains("retrying, blocks stay in force");
         let lines = daemon.log().lines();
         assert_eq!(lines.iter().filter(|line| begins(line)).count(), 1, "{file}: {lines:#?}");
         daemon.log().wait_for(&format!("{file} can be written again; nothing was lost"));
@@ -251,17 +250,17 @@ fn unmount_under(user: &str) {
     another_is_blocked(&mut sources);
 
     run_inside(&daemon, &["umount", "--lazy", "/sys/fs/bpf"]);
-    let trouble = "is out of sight, as bpffs was unmounted";
+    let trouble = "is hidden because bpffs was unmounted";
     daemon.log().wait_for(trouble);
     // There is nothing now that a next session could take over.
     daemon.signal(Signal::SIGHUP);
-    daemon.log().wait_for("ERROR: what is pinned is out of sight: mount bpffs first");
+    daemon.log().wait_for("ERROR: the pins are hidden because bpffs is unmounted: mount bpffs first");
     assert_dropped(&sources);
     another_is_blocked(&mut sources);
     assert_dropped(&sources);
 
     run_inside(&daemon, &["mount", "-t", "bpf", "bpf", "/sys/fs/bpf"]);
-    daemon.log().wait_for(&format!("All is pinned in {} again", lab.pins().display()));
+    daemon.log().wait_for(&format!("All maps and links are pinned in {} again", lab.pins().display()));
     assert_eq!(daemon.log().count(trouble), 1, "it is said once");
     another_is_blocked(&mut sources);
     assert_dropped(&sources);
@@ -286,10 +285,10 @@ fn links_that_are_removed_under_the_daemon_stay_away_until_it_is_told() {
     let daemon = lab.portsentry("-stcp").start();
     let source = block(&daemon);
     remove_pins(&lab.pins().join("links"));
-    daemon.log().wait_for("was removed under the running daemon, which detaches the program; SIGHUP");
+    daemon.log().wait_for("was removed while the daemon was running, which detached the program; SIGHUP");
     assert!(service.answers(&lab.scanner, source, Reach::Expected), "whoever was locked out is let in");
     daemon.signal(Signal::SIGHUP);
-    daemon.log().wait_for("The configuration was read again and is in effect");
+    daemon.log().wait_for("Configuration reloaded");
     daemon.wait_until("it is attached again", || lab.is_attached());
     assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
 }

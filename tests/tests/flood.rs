@@ -97,7 +97,7 @@ fn a_flood_from_everywhere_is_counted_and_leaves_little_behind() {
     assert_counted(arrived, counted.iter().sum());
     let told = ["reported", "repeated", "over_rate", "ring_full"].map(|name| daemon.counter(name));
     assert!(told.iter().sum::<u64>() <= arrived && told[2] > 0, "{told:?}");
-    daemon.log().wait_for("probes were not logged, as more came than EVENT_RATE allows");
+    daemon.log().wait_for("probes not logged: EVENT_RATE exceeded");
 
     // What each CPU may do in a second.
     let cpus = std::thread::available_parallelism().expect("CPUs").get();
@@ -147,8 +147,8 @@ fn a_flood_of_datagrams_to_a_trap_leaves_little_behind() {
         let _probe = Probe::udp(&lab.scanner, source, SocketAddr::new(Family::V4.host(), 69));
         !daemon.log().lines_about(source).is_empty()
     });
-    daemon.log().wait_for("probes were not logged, as more came than EVENT_RATE allows");
-    daemon.log().wait_for("their sources not fenced, as more came than FENCE_RATE allows");
+    daemon.log().wait_for("probes not logged: EVENT_RATE exceeded");
+    daemon.log().wait_for("their sources not fenced, as FENCE_RATE exceeded");
     // What is told has up to two lines of its own, and each fence one of hosts.deny's.
     let lines = daemon.log().lines().len();
     assert!(lines <= (2 * EVENT_RATE + FENCE_RATE) * seconds_since(begin) + 200, "{lines} lines");

@@ -143,7 +143,7 @@ fn gates_are_renewed_when_many_bits_are_stale() {
         let count = numbers.len();
         let hosts = numbers.map(|number| Ipv4Addr::from_bits(0x1000_0001 + (number << 8)).into());
         write_list(&list, hosts.map(|host| (Family::V4, host)));
-        daemon.log().wait_for(&format!("{count} hosts and 0 networks are blocked by it"));
+        daemon.log().wait_for(&format!("it blocks {count} hosts and 0 networks"));
     };
     block(0..100_000);
     assert!(kernel.gate_bits().unwrap() >= 100_000);
@@ -232,7 +232,7 @@ fn nobody_who_is_blocked_passes_while_blocks_come_and_go() {
         let reloading = scope.spawn(|| {
             for round in 1..=RELOADS {
                 daemon.signal(Signal::SIGHUP);
-                let done = || daemon.log().count("The configuration was read again and is in effect");
+                let done = || daemon.log().count("Configuration reloaded");
                 daemon.wait_until("it is in effect", || done() >= round);
             }
         });

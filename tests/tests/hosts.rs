@@ -139,7 +139,7 @@ fn too_many_addresses_are_refused_at_the_start_with_the_remedy() {
     let ended = lab.portsentry("-stcp").with("MAX_ADDRESSES", "32").fail();
     let text = ended.text();
     assert_eq!(ended.code, Some(4), "{text}");
-    assert!(text.contains("MAX_ADDRESSES allows 32; raise it"), "{text}");
+    assert!(text.contains("exceed MAX_ADDRESSES (32); raise it"), "{text}");
     assert!(text.contains("map LOCAL_V4: "), "{text}");
     let lab = Lab::new();
     let ignoring =
@@ -158,14 +158,14 @@ fn where_there_is_no_room_what_is_in_effect_stays_and_gateways_are_added() {
         .with("MAX_ADDRESSES", "32")
         .start();
     lab.host.ip(&addresses(40));
-    daemon.log().wait_for("MAX_ADDRESSES allows 32; raise it");
+    daemon.log().wait_for("exceed MAX_ADDRESSES (32); raise it");
     lab.host.ip("route add default via 192.0.2.60");
     daemon.wait_until("a new gateway is exempt", || is_exempt(&lab, &daemon, "192.0.2.60"));
     assert!(is_exempt(&lab, &daemon, "100.0.0.9"), "the ignored network stays");
     let (source, _probe) = probe(&lab, Family::V4.host());
     daemon.wait_for_block(source);
     let status = say(&daemon, "status");
-    assert!(status.contains("MAX_ADDRESSES allows 32"), "{status}");
+    assert!(status.contains("exceed MAX_ADDRESSES (32)"), "{status}");
     // There is room again once they have gone.
     lab.host.ip(&addresses(40).replace("address add", "address delete"));
     daemon.log().wait_for("are in effect again");
@@ -259,9 +259,9 @@ fn names_may_be_any_bytes_and_alternative_ones() {
     lab.scanner.ip("route add 203.0.113.1 via 192.0.2.1");
     wait_until_watched(&lab, &daemon, address("203.0.113.1"));
     daemon.signal(Signal::SIGHUP);
-    daemon.log().wait_for("The configuration was read again and is in effect");
+    daemon.log().wait_for("Configuration reloaded");
     let doctor = say(&daemon, "doctor");
-    assert!(doctor.contains("\\xff\\xfe  runs portsentry's program already, natively"), "{doctor}");
+    assert!(doctor.contains("\\xff\\xfe  already runs portsentry's program, natively"), "{doctor}");
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn interfaces_of_containers_and_bridges_are_left_out_unless_named() {
     for line in [
         "adminalert: eth0: native XDP",
         "adminalert: docker0: generic XDP",
-        "adminalert: veth1: not watched: the host's end of a container's cable, without an address",
+        "adminalert: veth1: not watched: the host's end of a container's veth pair, without an address",
         "adminalert: empty0: not watched: it has no ports",
         "adminalert: tap0: not watched: a tun or tap device",
     ] {
@@ -286,7 +286,7 @@ fn interfaces_of_containers_and_bridges_are_left_out_unless_named() {
     }
     for (command, line) in [
         ("status", "left out     empty0: it has no ports"),
-        ("doctor", "is left out: a tun or tap device"),
+        ("doctor", "not to be watched: a tun or tap device"),
         ("status", "enforcement  attached to eth0, docker0"),
     ] {
         let said = say(&daemon, command);
@@ -313,5 +313,5 @@ fn that_no_port_is_watched_is_said() {
     check.args(["-stcp", "-sudp", "check", "-c"]).arg(daemon.setup().config_path());
     let said = check.output().expect("portsentry starts").stdout;
     let said = String::from_utf8_lossy(&said);
-    assert!(said.contains("has no errors, but no port is watched"), "{said}");
+    assert!(said.contains("valid, but no port is watched"), "{said}");
 }

@@ -68,7 +68,7 @@ fn nobody_is_denied_without_proof_however_often_it_is_begun_anew() {
         };
         assert_denied(&daemon, "at first");
         daemon.signal(Signal::SIGHUP);
-        daemon.log().wait_for("The configuration was read again and is in effect");
+        daemon.log().wait_for("Configuration reloaded");
         assert_denied(&daemon, "after SIGHUP");
         fs::write(daemon.setup().path("WRAPPER_HOSTS_DENY"), "").expect("an emptied file");
         daemon.kill();
@@ -124,10 +124,10 @@ fn no_more_commands_a_second_are_run_than_allowed() {
     let sources: Vec<IpAddr> = (0..20).map(|number| lab.source(FAMILIES[number % 2])).collect();
     let begin = std::time::Instant::now();
     sources.iter().for_each(|source| drop(lab.nmap(*source, "-sS -p 11")));
-    daemon.log().wait_for("more sources call for KILL actions than ACTION_RATE allows");
-    daemon.log().wait_for("KILL actions are taken again; they were left out against ");
+    daemon.log().wait_for("ACTION_RATE exceeded: KILL actions skipped");
+    daemon.log().wait_for("KILL actions resumed; they were skipped for ");
     let resumed = daemon.log().lines();
-    let resumed = resumed.iter().find(|line| line.contains("left out against ")).expect("a line");
+    let resumed = resumed.iter().find(|line| line.contains("skipped for ")).expect("a line");
     let blocked: BTreeSet<IpAddr> = daemon.blocked().into_iter().collect();
     assert!(sources.iter().all(|source| blocked.contains(source)), "the kernel has no such limit");
     let run = daemon.terminate().lines.iter().filter(|line| line.contains("External command run")).count();

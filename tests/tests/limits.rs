@@ -82,7 +82,7 @@ fn dies_without_memory(happens: impl FnOnce(&Daemon<'_>)) -> bool {
     } else {
         limit(&daemon, "as", "unlimited");
         daemon.signal(Signal::SIGHUP);
-        daemon.log().wait_for("The configuration was read again and is in effect");
+        daemon.log().wait_for("Configuration reloaded");
     }
     assert_held_once(&daemon, &sources);
     has_died
@@ -117,7 +117,7 @@ fn a_ring_that_is_full_loses_words_but_no_block() {
     assert!(lost > 0, "the ring was full");
     daemon.signal(Signal::SIGCONT);
     assert_held_once(&daemon, &sources);
-    let told = format!("{lost} probes were not logged, as the ring was full: raise RING_SIZE");
+    let told = format!("{lost} probes not logged: the ring was full: raise RING_SIZE");
     daemon.log().wait_for(&told);
     assert_eq!(daemon.log().count("EVENT_RATE"), 0, "there is nothing else to raise");
 }
@@ -158,10 +158,9 @@ fn smaller_maps_say_who_finds_no_room_in_them() {
     assert_held_once(&daemon, &sources);
     setup.clone().with("MAX_BLOCKED", "3").write();
     daemon.signal(Signal::SIGHUP);
-    let why =
-        "sources that were blocked before are not blocked any more: MAX_BLOCKED allows no more; raise it";
+    let why = "sources are no longer blocked: MAX_BLOCKED is lower than before; raise it";
     daemon.log().wait_for(&format!("adminalert: ERROR: 5 {why}"));
-    daemon.log().wait_for("The configuration was read again and is in effect");
+    daemon.log().wait_for("Configuration reloaded");
     assert_eq!(daemon.blocked().len(), 3);
     daemon.terminate();
     let daemon = setup.clone().with("MAX_BLOCKED", "2").start();

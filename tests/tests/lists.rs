@@ -49,14 +49,14 @@ fn whom_a_list_names_is_blocked_for_as_long_as_it_does() {
         assert!(!is_open(&service, &lab, source, Reach::Unexpected), "{source} is listed still");
     }
     fs::write(&path, format!("{}\n", hosts[1])).expect("a list");
-    daemon.log().wait_for("was read again: 1 hosts and 0 networks are blocked by it");
+    daemon.log().wait_for("reloaded: it blocks 1 hosts and 0 networks");
     assert!(!is_open(&service, &lab, hosts[1], Reach::Unexpected));
     for source in [hosts[0], networked[0], networked[1]] {
         assert!(is_open(&service, &lab, source, Reach::Expected), "{source} isn't listed any more");
     }
     fs::write(&path, "0.0.0.0/0\n").expect("a list");
     daemon.log().wait_for("0.0.0.0/0 holds too many to be blocked");
-    daemon.log().wait_for("the list stays as it was");
+    daemon.log().wait_for("the block list is unchanged");
     assert!(is_open(&service, &lab, hosts[0], Reach::Expected));
 }
 
@@ -77,7 +77,7 @@ fn a_command_blocks_and_unblocks_networks() {
     let named = [format!("{}/28", sources[0]), format!("{}/124", sources[1])];
     for (held, (source, network)) in sources.into_iter().zip(&named).enumerate() {
         let (code, said) = command("block", network);
-        assert!(code == Some(0) && said.contains("is being blocked by the running daemon"), "{said}");
+        assert!(code == Some(0) && said.contains("being blocked by the running daemon"), "{said}");
         daemon.wait_until("the kernel follows", || networks(&daemon) > held);
         assert!(!is_open(&service, &lab, source, Reach::Unexpected));
     }
@@ -88,18 +88,21 @@ fn a_command_blocks_and_unblocks_networks() {
     assert_eq!(addresses, shown.clone().map(serde_json::Value::from), "{listed}");
     assert!(setup.say("status").out.contains("networks     2 blocked\n"));
     let why = setup.say(&format!("why {}", sources[0])).out;
-    assert!(why.contains("blocked: everything") && why.contains(&format!("network   {}", shown[0])), "{why}");
+    assert!(
+        why.contains("blocked: all its packets") && why.contains(&format!("network   {}", shown[0])),
+        "{why}"
+    );
     for network in ["0.0.0.0/0", "::/0", "10.0.0.0/7"] {
         let (code, said) = command("block", network);
         assert!(
-            code == Some(1) && said.contains("holds too many") && said.contains("nothing was changed"),
+            code == Some(1) && said.contains("is too large to block") && said.contains("nothing was changed"),
             "{said}"
         );
     }
     daemon.kill();
     for (source, network) in sources.into_iter().zip(&named) {
         let (code, said) = command("unblock", network);
-        assert!(code == Some(0) && said.contains("is unblocked; no daemon runs"), "{said}");
+        assert!(code == Some(0) && said.contains("unblocked (no daemon is running)"), "{said}");
         assert!(is_open(&service, &lab, source, Reach::Expected));
     }
     assert_eq!(fs::read_to_string(path).expect("the list"), "");
@@ -116,7 +119,7 @@ fn a_listed_scanner_is_listed_again_when_its_block_is_lifted() {
     daemon.wait_for_block(scanner);
     daemon.wait_until("the blocked file follows", || !daemon.file_about("BLOCKED_FILE", scanner).is_empty());
     fs::write(&path, format!("{scanner}\n")).expect("a list");
-    daemon.log().wait_for("was read again: 1 hosts");
+    daemon.log().wait_for("reloaded: it blocks 1 hosts");
     fs::write(setup.path("BLOCKED_FILE"), "").expect("the blocked file");
     daemon.log().wait_for(&format!("Host {scanner} is no longer blocked"));
     assert!(!is_open(&service, &lab, scanner, Reach::Unexpected), "the list names it");
@@ -139,7 +142,7 @@ fn a_hundred_thousand_hosts_are_blocked_and_taken_over() {
     let daemon = setup.start();
     assert!(!is_open(&service, &lab, listed, Reach::Unexpected));
     fs::write(&path, text).expect("a list");
-    daemon.log().wait_for("was read again: 100000 hosts");
+    daemon.log().wait_for("reloaded: it blocks 100000 hosts");
     assert!(is_open(&service, &lab, listed, Reach::Expected));
 }
 
@@ -156,7 +159,7 @@ fn a_list_that_finds_no_room_says_what_to_raise() {
         .wait_for("ERROR: map BLOCKED_V4 is full with 2 entries; raise MAX_BLOCKED, or unblock sources");
     daemon
         .log()
-        .wait_for("ERROR: map BLOCKED_NETWORKS is full with 2 entries; raise MAX_NETWORKS, or name fewer");
+        .wait_for("ERROR: map BLOCKED_NETWORKS is full with 2 entries; raise MAX_NETWORKS, or list fewer");
     assert_eq!(
         (daemon.blocked().len(), networks(&daemon)),
         (2, 2),

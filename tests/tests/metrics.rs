@@ -158,7 +158,7 @@ fn what_is_counted_outlives_a_reload_and_a_wrong_configuration_shows() {
     wait_for(&daemon, probes, 1.0);
     daemon.signal(Signal::SIGHUP);
     // It is asked all the while, and never unwell or gone.
-    while daemon.log().count("The configuration was read again and is in effect") == 0 {
+    while daemon.log().count("Configuration reloaded") == 0 {
         assert_eq!(get(&lab, "/healthz"), Some((200, "ok\n".into())));
     }
     wait_for(&daemon, probes, 1.0);
@@ -206,7 +206,7 @@ fn a_keeper_that_hangs_is_not_well() {
     let probe =
         |number| format!("IP(src='10.9.8.{number}', dst='{}')/TCP(dport=[11,15,79,80])", Family::V4.host());
     lab.scapy(&(1..255).map(probe).collect::<Vec<_>>());
-    wait_for_health(&daemon, 503, "the thread that keeps the files has not been heard of for");
+    wait_for_health(&daemon, 503, "no heartbeat from the thread that writes the files for");
     assert!(value(&metrics(&lab), "portsentry_keeper_age_seconds").is_some_and(|age| age > 9.0));
     daemon.kill();
 }
@@ -286,7 +286,7 @@ fn an_address_for_everybody_is_refused_and_another_hosts_warned_of() {
     assert_eq!(refused.code, Some(3));
     let text = refused.text();
     assert!(
-        text.contains("this answers on every address of this host") && text.contains("portsentry.conf:"),
+        text.contains("this listens on every address of this host") && text.contains("portsentry.conf:"),
         "{text}"
     );
     let daemon = lab.portsentry("-stcp").with("METRICS_LISTEN", "192.0.2.1:9911").start();

@@ -93,7 +93,7 @@ fn a_package_lives_from_the_first_scan_to_the_purge() {
         "sed -i 's/^BLOCK_TCP=.*/BLOCK_TCP=\"1\"/; s/^BLOCK_UNPROVEN=.*/BLOCK_UNPROVEN=\"1\"/' \
              /etc/portsentry/portsentry.conf; systemctl reload portsentry",
     );
-    machine.wait_until("it reloads", || host.journal().contains("was read again and is in effect"));
+    machine.wait_until("it reloads", || host.journal().contains("Configuration reloaded"));
     let sources = FAMILIES.map(|family| host.block(family));
     let status = machine.run(&format!("cat /proc/{process}/status"));
     let user = machine.run("id --user portsentry").trim().to_owned();

@@ -243,7 +243,7 @@ fn an_old_cookie_is_not_taken() {
         let mut renew = || {
             renewals += 1;
             daemon.signal(Signal::SIGHUP);
-            let is_done = || daemon.log().count("was read again and is in effect") == renewals;
+            let is_done = || daemon.log().count("Configuration reloaded") == renewals;
             daemon.wait_until("the keys are renewed", is_done);
         };
         renew();
@@ -276,7 +276,7 @@ fn answers_come_also_where_an_earlier_session_was_attached_natively() {
         assert_proven(&daemon, source, "nmap -sT");
     }
     daemon.signal(Signal::SIGHUP);
-    daemon.wait_until("it begins anew", || daemon.log().count("was read again and is in effect") == 2);
+    daemon.wait_until("it begins anew", || daemon.log().count("Configuration reloaded") == 2);
     assert_eq!(daemon.log().count("generic XDP"), 1, "the generic program is replaced in place");
 }
 

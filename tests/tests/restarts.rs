@@ -131,11 +131,7 @@ fn who_is_blocked_stays_so_while_the_daemon_is_dead() {
     service.assert_open_to_bystander(&lab);
     let daemon = setup.start();
     assert!(
-        daemon
-            .log()
-            .lines()
-            .iter()
-            .any(|line| line.contains("took over from the program that an earlier run left")),
+        daemon.log().lines().iter().any(|line| line.contains("replaced the program of an earlier run")),
         "{:#?}",
         daemon.log().lines()
     );
@@ -308,7 +304,7 @@ fn who_is_blocked_passes_once_the_daemon_is_long_dead() {
         assert!(!service.answers(&lab.scanner, source, Reach::Unexpected), "{source} gets through at once");
     }
     let said = setup.say("status").out;
-    assert!(said.contains("the kernel goes on without it for ") && said.contains("(OPEN_AFTER)"), "{said}");
+    assert!(said.contains("the kernel program continues for ") && said.contains("(OPEN_AFTER)"), "{said}");
     for source in sources {
         assert!(service.answers(&lab.scanner, source, Reach::Expected), "{source} never gets through");
     }
@@ -406,7 +402,7 @@ fn who_comes_back_stays_blocked_for_longer() {
     daemon.log().wait_for(&format!("Host {source} came back: its block number 3 lasts 600 seconds"));
     lab.nmap(other, "-sS -p 11");
     daemon.log().wait_for(&format!("Host {other} is no longer blocked: its time is over"));
-    assert!(!daemon.log().lines().iter().any(|line| line.contains(&format!("Host {other} came back"))));
+    assert!(!daemon.log().lines().iter().any(|line| line.contains(&format!("Host {other} reoffended"))));
 }
 
 #[test]

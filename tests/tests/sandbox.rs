@@ -72,8 +72,8 @@ fn reload(daemon: &Daemon<'_>, expected: &str) {
     daemon.wait_until(expected, || daemon.log().count(expected) > before);
 }
 
-const REREAD: &str = "The configuration was read again and is in effect";
-const REFUSED: &str = "The configuration stays as it was";
+const REREAD: &str = "Configuration reloaded";
+const REFUSED: &str = "The configuration is unchanged";
 
 #[test]
 fn root_keeps_three_capabilities_and_does_all_its_work() {
@@ -160,7 +160,11 @@ fn a_confined_daemon_refuses_what_takes_a_restart() {
             "KILL_ROUTE and KILL_RUN_CMD take privileges that this process has given up",
         ),
         ("SANDBOX", "0", "SANDBOX=\"0\" takes privileges"),
-        ("HISTORY_FILE", &history, "is outside of what this process may write to: restart portsentry"),
+        (
+            "HISTORY_FILE",
+            &history,
+            "is outside the directories that this process may write to: restart portsentry",
+        ),
     ] {
         setup.clone().with(key, value).write();
         reload(&daemon, REFUSED);

@@ -27,18 +27,16 @@ const BOTH: &[Scan] = &[
     ("-sU -p 69", &["attackalert: UDP scan from host: @ to UDP port: 69"], Blocked(69, "UDP")),
     (
         "-sS --scanflags SYNFIN -p 11",
-        &[
-            "attackalert: Unknown Type: TCP Packet Flags: SYN: 1 FIN: 1 ACK: 0 PSH: 0 URG: 0 RST: 0 from host: @ \
-             to TCP port: 11",
-        ],
+        &["attackalert: Unknown Type: TCP Packet Flags: SYN: 1 FIN: 1 ACK: 0 PSH: 0 URG: 0 RST: 0 from \
+                host: @ \
+             to TCP port: 11"],
         Blocked(11, "TCP"),
     ),
     (
         "-sS --scanflags URG -p 11",
-        &[
-            "attackalert: Unknown Type: TCP Packet Flags: SYN: 0 FIN: 0 ACK: 0 PSH: 0 URG: 1 RST: 0 from host: @ \
-             to TCP port: 11",
-        ],
+        &["attackalert: Unknown Type: TCP Packet Flags: SYN: 0 FIN: 0 ACK: 0 PSH: 0 URG: 1 RST: 0 from \
+                host: @ \
+             to TCP port: 11"],
         Blocked(11, "TCP"),
     ),
     (
@@ -53,16 +51,13 @@ const BOTH: &[Scan] = &[
     ),
     (
         "-sA -p 11",
-        &[
-            "adminalert: Noted only (may belong to a forgotten connection): TCP ACK scan, source @, TCP port 11",
-        ],
+        &["adminalert: Noted only (may belong to a closed connection): TCP ACK scan, source @, TCP port 11"],
         Nothing,
     ),
     (
         "-sM -p 11",
-        &[
-            "adminalert: Noted only (may belong to a forgotten connection): TCP Maimon scan, source @, TCP port 11",
-        ],
+        &["adminalert: Noted only (may belong to a closed connection): TCP Maimon scan, source @, TCP \
+                port 11"],
         Nothing,
     ),
     ("-sS -p 12", &[], Nothing),
@@ -76,7 +71,8 @@ const IPV4: &[Scan] = &[
         "-sS --ip-options R -p 11",
         &[
             "attackalert: TCP SYN/Normal scan from host: @ to TCP port: 11",
-            "attackalert: Packet from host: @ to TCP port: 11 has IP options set (detection avoidance technique).",
+            "attackalert: Packet from host: @ to TCP port: 11 has IP options set (detection avoidance \
+                technique).",
         ],
         Blocked(11, "TCP"),
     ),
@@ -84,7 +80,8 @@ const IPV4: &[Scan] = &[
         "-sU --ip-options L -p 69",
         &[
             "attackalert: UDP scan from host: @ to UDP port: 69",
-            "attackalert: Packet from host: @ to UDP port: 69 has IP options set (detection avoidance technique).",
+            "attackalert: Packet from host: @ to UDP port: 69 has IP options set (detection avoidance \
+                technique).",
         ],
         Blocked(69, "UDP"),
     ),

@@ -234,7 +234,7 @@ fn a_service_that_lives_for_a_moment_leaves_its_client_free() {
     for flags in ["-stcp -sudp", "-tcp -udp"] {
         let lab = Lab::new();
         let daemon = start(&lab, flags);
-        assert!(daemon.log().count("Services are known by bind hooks") > 0, "{:#?}", daemon.log().lines());
+        assert!(daemon.log().count("Services are found by bind hooks") > 0, "{:#?}", daemon.log().lines());
         for family in FAMILIES {
             for (protocol, port) in [(Tcp, 143), (Udp, 69)] {
                 let (source, at) = (lab.source(family), SocketAddr::new(family.host(), port));

@@ -85,9 +85,7 @@ fn no_more_are_blocked_than_allowed_and_that_is_said() {
         lab.nmap(*source, "-sS -p 11");
     }
     let last = sources[4];
-    daemon.log().wait_for(&format!(
-        "adminalert: ERROR: Could not block host {last}: as many are blocked as MAX_BLOCKED allows"
-    ));
+    daemon.log().wait_for(&format!("adminalert: ERROR: Could not block host {last}: MAX_BLOCKED reached"));
     let blocked = daemon.blocked();
     assert!(sources[..4].iter().all(|source| blocked.contains(source)), "nobody gives way: {blocked:?}");
     daemon.wait_until("the blocked file follows", || daemon.file("BLOCKED_FILE").len() == 4);
@@ -122,7 +120,7 @@ fn what_exceeds_the_rate_of_events_is_blocked_and_recorded_all_the_same() {
         Probe::tcp(&lab.scanner, *source, SocketAddr::new(host, 11))
     };
     let _probes: Vec<_> = sources.iter().map(probe).collect();
-    daemon.log().wait_for("probes were not logged, as more came than EVENT_RATE allows");
+    daemon.log().wait_for("probes not logged: EVENT_RATE exceeded");
     for source in &sources {
         assert!(daemon.blocked().contains(source));
         daemon.wait_for_block(*source);

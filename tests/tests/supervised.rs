@@ -90,9 +90,7 @@ fn a_supervisor_hears_of_start_reload_and_stop() {
     let daemon = supervisor.start(&setup);
     assert!(!supervisor.wait_for("READY=1").concat().contains("RELOADING"));
 
-    for (answer, expected) in
-        [("1", "The configuration was read again"), ("9", "The configuration stays as it was")]
-    {
+    for (answer, expected) in [("1", "Configuration reloaded"), ("9", "The configuration is unchanged")] {
         setup.clone().with("BLOCK_TCP", answer).write();
         daemon.signal(Signal::SIGHUP);
         let reloading = supervisor.wait_for("RELOADING=1").pop().unwrap_or_default();

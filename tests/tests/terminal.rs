@@ -125,7 +125,7 @@ fn one_frame_is_text() {
     assert_eq!((said.code, said.errors.as_str()), (0, ""));
     assert!(said.out.contains(&source.to_string()) && !said.out.contains('\x1b'), "{}", said.out);
     let said = setup.say("top");
-    assert!(said.code == 1 && said.errors.contains("this is no terminal"), "{said:?}");
+    assert!(said.code == 1 && said.errors.contains("is not a terminal"), "{said:?}");
 }
 
 #[test]
@@ -152,13 +152,13 @@ fn why_tells_the_packets_that_led_to_a_block() {
     assert_eq!(packets.last().expect("the last")["verdict"], "block", "{said}");
 
     let said = setup.say(&format!("why {source}"));
-    assert!(said.out.contains("blocked: everything from it is dropped\n"), "{}", said.out);
+    assert!(said.out.contains("blocked: all its packets are dropped\n"), "{}", said.out);
     assert!(said.out.contains("FIN") && said.out.contains(INTERFACE), "{}", said.out);
     daemon.kill();
     let said = setup.say(&format!("why {source}"));
-    assert!(said.out.contains("by the kernel alone as no daemon runs"), "{}", said.out);
+    assert!(said.out.contains("by the kernel alone: no daemon is running"), "{}", said.out);
     let own = Family::V4.host();
-    assert!(setup.say(&format!("why {own}")).out.contains("is never blocked: it is this host's own address"));
+    assert!(setup.say(&format!("why {own}")).out.contains("is never blocked: it is an address of this host"));
     let other = lab.source(Family::V4);
     let said = setup.say(&format!("why {other}"));
     assert!(said.code == 0 && said.out.contains("neither blocked nor fenced"), "{}", said.out);
@@ -175,7 +175,7 @@ fn down_leaves_nothing_in_the_kernel_and_everything_in_the_files() {
     daemon.wait_for_block(source);
     let said = setup.say("down");
     assert_eq!((said.code, said.errors.as_str()), (0, ""));
-    assert!(said.out.contains(&format!("the daemon, process {process}, has ended")), "{}", said.out);
+    assert!(said.out.contains(&format!("the daemon (process {process}) has stopped")), "{}", said.out);
     assert!(said.out.contains("detached from one interface"), "{}", said.out);
     assert!(!lab.is_attached() && !pins.exists());
     assert!(service.answers(&lab.scanner, source, Reach::Expected));

@@ -58,7 +58,7 @@ impl Child {
             Ok(())
         });
         if let Err(error) = left {
-            eprintln!("portsentry: leaving the terminal: {error}");
+            eprintln!("portsentry: could not leave the terminal: {error}");
         }
         drop(File::from(self.0).write(&[1]));
     }

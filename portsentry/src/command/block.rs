@@ -130,15 +130,15 @@ fn ask(
     }
     let socket = options.config.control_socket.as_deref()?;
     let (done, not_needed) = match change {
-        Change::Block(_) => ("is blocked by the running daemon", "is blocked already"),
-        Change::Unblock => ("is unblocked by the running daemon", "is not blocked"),
+        Change::Block(_) => ("blocked", "already blocked"),
+        Change::Unblock => ("unblocked", "is not blocked"),
     };
     let sources: Vec<IpAddr> = sources.iter().copied().collect();
     for (turn, some) in sources.chunks(AT_ONCE).enumerate() {
         let answer = match client::ask(socket, &request(some.to_vec())) {
             // The daemon has ended meanwhile, or never ran.
             None if turn == 0 => return None,
-            None => Err(Refusal::new(Code::Failed, "the daemon has ended meanwhile")),
+            None => Err(Refusal::new(Code::Failed, "the daemon ended in the meantime")),
             Some(answer) => answer,
         };
         let answer = answer.and_then(|value| {
@@ -224,25 +224,24 @@ struct Situation<'a> {
 impl Situation<'_> {
     fn changed(&self) -> &'static str {
         match (self.change, self.runs, self.is_enforced) {
-            (Change::Block(_), true, _) => "is being blocked by the running daemon",
+            (Change::Block(_), true, _) => "being blocked by the running daemon",
             (Change::Block(_), false, true) => {
-                "is blocked; no daemon runs, and hosts.deny follows when one starts"
+                "blocked (no daemon is running; hosts.deny is updated when one starts)"
             }
-            (Change::Block(_), false, false) => "will be blocked when a daemon starts; none runs",
-            (Change::Unblock, true, _) => "is being unblocked by the running daemon",
-            (Change::Unblock, false, true) => "is unblocked; no daemon runs",
-            (Change::Unblock, false, false) => {
-                "is no longer in the blocked file; no daemon runs that would hold it"
-            }
+            (Change::Block(_), false, false) => "recorded; a daemon will block it at its next start",
+            (Change::Unblock, true, _) => "being unblocked by the running daemon",
+            (Change::Unblock, false, true) => "unblocked (no daemon is running)",
+            (Change::Unblock, false, false) => "removed from the blocked file (no daemon is running)",
         }
     }
 
     fn unchanged(&self, source: IpAddr, path: &Path) -> String {
         let path = path.display();
         match self.change {
-            Change::Block(_) => format!("is blocked already, {path} says"),
+            Change::Block(_) => format!("already blocked, according to {path}"),
             Change::Unblock if self.held.contains(&source) => format!(
-                "is held by the kernel, but not yet in {path}: unblock it once a running daemon has written it there"
+                "held by the kernel, but not yet in {path}: unblock it once a running daemon has written \
+                    it there"
             ),
             Change::Unblock => format!("is not in {path}"),
         }
@@ -267,7 +266,7 @@ pub(super) fn refuse(sources: &BTreeSet<IpAddr>, options: &Options) -> Result<Ve
     let exempt = Exemptions::new(&host, &options.ignored);
     let why = |source: &IpAddr| {
         if !blocked_file::is_host(*source) {
-            return Some(format!("{source} is no address of a single other host"));
+            return Some(format!("{source} can't be the address of another host"));
         }
         let (network, reason) = exempt.why(*source)?;
         let reason = reason_of(reason, &network, &options.config.ignore_file);
@@ -278,9 +277,9 @@ pub(super) fn refuse(sources: &BTreeSet<IpAddr>, options: &Options) -> Result<Ve
 
 fn reason_of(reason: Exempt, network: &IpNet, ignore_file: &Path) -> String {
     match reason {
-        Exempt::Own => "it is this host's own address".into(),
-        Exempt::Gateway => "it is a gateway of this host's".into(),
-        Exempt::Resolver => "it is a name server of this host's".into(),
+        Exempt::Own => "it is an address of this host".into(),
+        Exempt::Gateway => "it is a gateway of this host".into(),
+        Exempt::Resolver => "it is a name server of this host".into(),
         Exempt::Ignored => format!("{} ignores {network}", ignore_file.display()),
     }
 }
@@ -300,12 +299,12 @@ mod tests {
     #[test]
     fn it_says_what_will_happen() {
         for (change, runs, is_enforced, expected) in [
-            (BLOCK, true, true, "is being blocked by"),
-            (BLOCK, false, true, "is blocked; no daemon runs"),
-            (BLOCK, false, false, "will be blocked when a daemon starts"),
-            (Change::Unblock, true, true, "is being unblocked by"),
-            (Change::Unblock, false, true, "is unblocked; no daemon runs"),
-            (Change::Unblock, false, false, "no daemon runs that would hold it"),
+            (BLOCK, true, true, "being blocked by"),
+            (BLOCK, false, true, "blocked (no daemon is running;"),
+            (BLOCK, false, false, "a daemon will block it at its next start"),
+            (Change::Unblock, true, true, "being unblocked by"),
+            (Change::Unblock, false, true, "unblocked (no daemon is running)"),
+            (Change::Unblock, false, false, "removed from the blocked file"),
         ] {
             let said = situation(&change, runs, is_enforced, false).changed();
             assert!(said.contains(expected), "{said}");
@@ -326,9 +325,9 @@ mod tests {
         let file = Path::new("/etc/portsentry/portsentry.ignore");
         let network = "192.0.2.0/24".parse().unwrap();
         for (reason, expected) in [
-            (Exempt::Own, "it is this host's own address"),
-            (Exempt::Gateway, "it is a gateway of this host's"),
-            (Exempt::Resolver, "it is a name server of this host's"),
+            (Exempt::Own, "it is an address of this host"),
+            (Exempt::Gateway, "it is a gateway of this host"),
+            (Exempt::Resolver, "it is a name server of this host"),
             (Exempt::Ignored, "/etc/portsentry/portsentry.ignore ignores 192.0.2.0/24"),
         ] {
             assert_eq!(reason_of(reason, &network, file), expected);

@@ -67,8 +67,8 @@ pub(super) fn run(cli: &Cli, check: Check) -> Exit {
 
 fn describe(file: &str, nothing: Option<&str>, facts: &[Fact]) -> String {
     let mut text = match nothing {
-        Some(nothing) => format!("{file} has no errors, but {nothing}. It means:\n"),
-        None => format!("{file} is right. It means:\n"),
+        Some(nothing) => format!("{file}: valid, but {nothing}. Effective configuration:\n"),
+        None => format!("{file}: OK. Effective configuration:\n"),
     };
     for Fact { about, what } in facts {
         // Writing to a string never fails.
@@ -109,14 +109,14 @@ fn facts(options: &Options) -> Vec<Fact> {
     let hit = config.scan_trigger.max(1);
     for (protocol, response) in [(Protocol::Tcp, config.block_tcp), (Protocol::Udp, config.block_udp)] {
         let then = match response {
-            Response::LogOnly => "it is logged, and nothing else",
+            Response::LogOnly => "log only",
             Response::Block if config.block_unproven => {
-                "its source is blocked in the kernel, and the actions below are taken"
+                "block its source in the kernel, and run the actions below"
             }
             Response::Block => {
-                "its source is fenced in the kernel, or blocked if it is proven, and the actions below are taken"
+                "fence its source in the kernel, or block it if it is proven, and run the actions below"
             }
-            Response::CommandOnly => "KILL_RUN_CMD is run, and nothing else",
+            Response::CommandOnly => "run KILL_RUN_CMD only",
         };
         say("on a probe", format!("{} number {hit} of a source: {then}", protocol.name()));
     }
@@ -184,10 +184,12 @@ mod tests {
         for line in [
             "  watched      TCP 1,11\n",
             "  ignored      127.0.0.0/8\n",
-            "  on a probe   TCP number 2 of a source: its source is fenced in the kernel",
-            "  action       KILL_RUN_CMD: [\"/bin/page\", \"192.0.2.9\", \"111\"]\n  action       KILL_HOSTS_DENY: \
+            "  on a probe   TCP number 2 of a source: fence its source in the kernel",
+            "  action       KILL_RUN_CMD: [\"/bin/page\", \"192.0.2.9\", \"111\"]\n  action       \
+                KILL_HOSTS_DENY: \
              \"ALL: 192.0.2.9\" into /etc/hosts.deny\n",
-            "  log          classic lines to journald\n  events       as JSON to stdout\n  metrics      http://127.0.0.1:9911/metrics ",
+            "  log          classic lines to journald\n  events       as JSON to stdout\n  metrics      \
+                http://127.0.0.1:9911/metrics ",
         ] {
             assert!(said.contains(line), "{line}\n{said}");
         }

@@ -91,7 +91,7 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
                 match chosen.get(&index) {
                     Some(Err(LeftOut::Unwanted)) | None => {}
                     Some(Err(reason)) => {
-                        findings.push(Finding::ok(&link.name, format!("is left out: {reason}")));
+                        findings.push(Finding::ok(&link.name, format!("not to be watched: {reason}")));
                     }
                     Some(Ok(())) => findings.extend(interface::findings(link, &surroundings)),
                 }
@@ -99,22 +99,22 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
             findings.extend(missing(&config.interfaces, &there).map(|name| {
                 Finding::warning(
                     name,
-                    "there is no such interface: it is watched as soon as it comes",
-                    "`ip link` lists those that there are",
+                    "no such interface: it will be watched once it exists",
+                    "`ip link` lists the interfaces",
                 )
             }));
             if !chosen.values().any(Result::is_ok) {
                 findings.push(Finding::problem(
                     "kernel",
-                    "there is no interface to watch yet: nothing is recognised until one comes",
+                    "no interface to watch yet: probes are not detected until there is one",
                     "name one in INTERFACES; `ip link` lists them",
                 ));
             }
         }
         Err(error) => findings.push(Finding::problem(
             "kernel",
-            format!("its interfaces can't be read: {error}"),
-            "run this in the network namespace that is to be watched",
+            format!("interfaces can't be read: {error}"),
+            "run this in the network namespace to be watched",
         )),
     }
     let has_problem = findings.iter().any(|finding| finding.level == Level::Problem);

@@ -71,11 +71,11 @@ fn end(directory: &Path, patience: Duration) -> Result<Vec<i32>, String> {
     while let Some(process) = holder(directory) {
         if ended.last() != Some(&process) {
             kill(Pid::from_raw(process), Signal::SIGTERM)
-                .map_err(|errno| format!("ending the daemon, process {process}: {errno}"))?;
+                .map_err(|errno| format!("stopping the daemon (process {process}): {errno}"))?;
             ended.push(process);
         }
         if Instant::now() >= deadline {
-            return Err(format!("the daemon, process {process}, was asked to end and has not; see its log"));
+            return Err(format!("the daemon (process {process}) was told to stop and has not: see its log"));
         }
         thread::sleep(PAUSE);
     }
@@ -100,7 +100,7 @@ fn remove(directory: &Path) -> Result<Option<Removed>, kernel::Error> {
 impl Done<'_> {
     /// Describes the result in words; mentions the pins only if their state `is_known`.
     fn describe(&self, is_known: bool) -> String {
-        let ended = self.ended.iter().map(|process| format!("the daemon, process {process}, has ended\n"));
+        let ended = self.ended.iter().map(|process| format!("the daemon (process {process}) has stopped\n"));
         let ended: String = ended.collect();
         if is_known { ended + &self.describe_pins() } else { ended }
     }
@@ -111,11 +111,11 @@ impl Done<'_> {
             return format!("nothing is pinned in {pins}\n");
         };
         let interfaces = match links {
-            0 => "no interface had to be detached from".into(),
+            0 => "no interface to detach from".into(),
             1 => "detached from one interface".into(),
             more => format!("detached from {more} interfaces"),
         };
-        format!("{interfaces}; {maps} maps were removed with {pins}\n")
+        format!("{interfaces}; removed {maps} maps and {pins}\n")
     }
 }
 
@@ -127,9 +127,11 @@ mod tests {
     fn it_says_what_was_there() {
         let said = |removed| Done { ended: &[], pins: Path::new("/p"), removed }.describe(true);
         assert_eq!(said(None), "nothing is pinned in /p\n");
-        for (links, expected) in
-            [(0, "no interface had to be"), (1, "from one interface;"), (2, "from 2 interfaces; 3 maps")]
-        {
+        for (links, expected) in [
+            (0, "no interface to detach"),
+            (1, "from one interface;"),
+            (2, "from 2 interfaces; removed 3 maps"),
+        ] {
             let said = said(Some(Removed { links, maps: 3 }));
             assert!(said.contains(expected), "{said}");
         }

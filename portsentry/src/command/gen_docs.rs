@@ -27,7 +27,7 @@ pub(super) fn man(name: Option<&str>) -> Exit {
         (Some(SETTINGS), _) => Ok(settings::page(SETTINGS)),
         (_, Some(command)) => page(command),
         (_, None) => {
-            eprintln!("portsentry: there is no command of that name");
+            eprintln!("portsentry: no such command");
             return Exit::Usage;
         }
     };

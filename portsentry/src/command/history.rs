@@ -46,7 +46,7 @@ pub(super) fn run(cli: &Cli, history: &History) -> Exit {
     };
     let path = &config.history_file;
     let decided = Decided::read(config.evidence_file.as_deref()).unwrap_or_else(|error| {
-        eprintln!("portsentry: {error}; kinds and proofs are shown as far as the history itself has them");
+        eprintln!("portsentry: {error}; kinds and proofs are shown only where the history has them");
         Decided::default()
     });
     let (entries, torn) = match read(path, history, &decided) {
@@ -57,7 +57,7 @@ pub(super) fn run(cli: &Cli, history: &History) -> Exit {
         }
     };
     if torn > 0 {
-        eprintln!("portsentry: {}: {torn} lines are of neither format, and are left out", path.display());
+        eprintln!("portsentry: {}: {torn} lines are of neither format; skipped", path.display());
     }
     let text = if history.json { observed::json(&entries) } else { render(&entries, &TimeZone::system()) };
     show::print(&text)
@@ -140,7 +140,7 @@ impl Entry {
 pub(super) fn render(entries: &[Entry], zone: &TimeZone) -> String {
     use Align::{Left, Right};
     if entries.is_empty() {
-        return "the history has no such line\n".into();
+        return "no matching entries in the history\n".into();
     }
     let columns = [
         ("TIME", Left),
@@ -250,6 +250,6 @@ mod tests {
             read(&directory.path().join("history"), &ALL, &Decided::default()).unwrap(),
             (Vec::new(), 0)
         );
-        assert_eq!(render(&[], &TimeZone::UTC), "the history has no such line\n");
+        assert_eq!(render(&[], &TimeZone::UTC), "no matching entries in the history\n");
     }
 }

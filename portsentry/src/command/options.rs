@@ -41,7 +41,7 @@ fn ignored(file: &Path, findings: &mut Findings) -> Vec<IpNet> {
         }
         Err(LoadError::Io { path, source }) if is_default(&path) && source.kind() == ErrorKind::NotFound => {
             findings.warn(format!(
-                "warning: {} is missing, so nobody is ignored but this host, its gateways and resolvers",
+                "warning: {} is missing: only this host, its gateways and name servers are ignored",
                 path.display()
             ));
         }

@@ -27,7 +27,7 @@ pub(super) fn run(cli: &Cli) -> Exit {
             Ok(background::Side::Parent(exit)) => return exit,
             Ok(background::Side::Child(child)) => Some(child),
             Err(error) => {
-                eprintln!("portsentry: going to the background: {error}");
+                eprintln!("portsentry: could not go to the background: {error}");
                 return Exit::Failure;
             }
         }

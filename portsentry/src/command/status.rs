@@ -124,7 +124,7 @@ fn render(report: &Report, pins: &str) -> String {
     };
     say("enforcement", enforcement(report));
     if report.maps.as_ref().is_some_and(|maps| maps.ports == Ports::default()) {
-        say("ports", "none is watched: no probe can be recognised".into());
+        say("ports", "none is watched: no probe can be detected".into());
     }
     for Unwatched { interface, reason } in &report.gaps.not_watched {
         say("not watched", sanitize(&format!("{interface}: {reason}")).into_owned());
@@ -138,7 +138,7 @@ fn render(report: &Report, pins: &str) -> String {
     say(
         "daemon",
         match (report.daemon, report.is_attached) {
-            (Some(process), _) => format!("runs as process {process}"),
+            (Some(process), _) => format!("running, process {process}"),
             (None, true) => dead(report.maps.as_ref()),
             (None, false) => "does not run".into(),
         },
@@ -173,13 +173,13 @@ fn render(report: &Report, pins: &str) -> String {
 fn dead(maps: Option<&Maps>) -> String {
     match maps.map(|maps| (maps.open_after, maps.silence)) {
         Some((open_after @ 1.., Some(silence))) if silence >= open_after => {
-            format!("has not run for {silence} seconds; nothing is dropped any more (OPEN_AFTER)")
+            format!("not running for {silence} seconds; nothing is dropped any more (OPEN_AFTER)")
         }
         Some((open_after @ 1.., Some(silence))) => {
             let left = open_after - silence;
-            format!("does not run; the kernel goes on without it for {left} seconds (OPEN_AFTER)")
+            format!("not running; the kernel program continues for {left} seconds (OPEN_AFTER)")
         }
-        _ => "does not run; the kernel goes on without it, and files and log stand still".into(),
+        _ => "not running; the kernel program continues, but files and log are not updated".into(),
     }
 }
 
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(
             render(&report(), pins),
             "enforcement  attached to eth0; interface number 9 is gone, or in another network namespace\n\
-             daemon       runs as process 4711\n\
+             daemon       running, process 4711\n\
              maps         /sys/fs/bpf/portsentry\n\
              blocked      3 of 65536 IPv4, 1 of 65536 IPv6\n\
              fenced       0 of 1024 IPv4, 2 of 1024 IPv6\n\
@@ -253,14 +253,18 @@ mod tests {
              345  Packets dropped because their source is blocked\n"
         );
         let dead = render(&Report { daemon: None, ..report() }, pins);
-        assert!(dead.contains("does not run; the kernel goes on"), "{dead}");
+        assert!(dead.contains("not running; the kernel program continues"), "{dead}");
         let opening = |open_after| {
             let maps = report().maps.map(|maps| Maps { open_after, ..maps });
             render(&Report { daemon: None, maps, ..report() }, pins)
         };
-        assert!(opening(5).contains("goes on without it for 2 seconds (OPEN_AFTER)"), "{}", opening(5));
         assert!(
-            opening(3).contains("has not run for 3 seconds; nothing is dropped any more"),
+            opening(5).contains("the kernel program continues for 2 seconds (OPEN_AFTER)"),
+            "{}",
+            opening(5)
+        );
+        assert!(
+            opening(3).contains("not running for 3 seconds; nothing is dropped any more"),
             "{}",
             opening(3)
         );
@@ -293,7 +297,7 @@ mod tests {
             "not watched  eth1: it is not there",
             "left out     eno1: a member of bond0, which is watched",
             "addresses    map LOCAL_V4: too many",
-            "ports        none is watched: no probe can be recognised",
+            "ports        none is watched: no probe can be detected",
         ] {
             assert!(said.lines().any(|it| it == line), "{line}\n{said}");
         }

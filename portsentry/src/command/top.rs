@@ -39,7 +39,7 @@ pub(super) fn run(cli: &Cli, top: Top) -> Exit {
         return once(&config, interval, top.json);
     }
     if !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
-        eprintln!("portsentry: this is no terminal; --once prints one frame as text");
+        eprintln!("portsentry: standard output is not a terminal; --once prints one frame as text");
         return Exit::Failure;
     }
     let first = match look(&config) {

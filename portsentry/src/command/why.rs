@@ -136,10 +136,10 @@ fn render(report: &Report, zone: &TimeZone) -> String {
         say("exempt", exempt);
     }
     match &report.file {
-        None => say("file", "the blocked file doesn't name it"),
+        None => say("file", "not in the blocked file"),
         Some(line) => {
             let until = line.until.map_or_else(String::new, |until| format!(", until {}", time(until)));
-            say("file", &format!("the blocked file names it{until}"));
+            say("file", &format!("in the blocked file{until}"));
         }
     }
     if let Some(reason) = report.file.as_ref().and_then(|line| line.reason.as_ref()) {
@@ -155,13 +155,13 @@ fn render(report: &Report, zone: &TimeZone) -> String {
 fn state(report: &Report) -> String {
     let Some(held) = &report.held else { return "neither blocked nor fenced".into() };
     let state = match held.state {
-        State::Blocked => "blocked: everything from it is dropped",
-        State::Fenced => "fenced: it can open nothing, what it has open goes on",
+        State::Blocked => "blocked: all its packets are dropped",
+        State::Fenced => "fenced: new connections are dropped; established ones continue",
     };
     match (report.is_enforced, report.daemon) {
         (true, Some(_)) => state.into(),
-        (true, None) => format!("{state}, by the kernel alone as no daemon runs"),
-        (false, _) => format!("{state}, but for now nothing is enforced: no program is attached"),
+        (true, None) => format!("{state}, by the kernel alone: no daemon is running"),
+        (false, _) => format!("{state}, but for now nothing is enforced: no XDP program is attached"),
     }
 }
 
@@ -241,8 +241,8 @@ mod tests {
     fn who_is_unknown_is_said_to_be() {
         assert_eq!(
             render(&nothing(), &TimeZone::UTC),
-            "address   192.0.2.9\nstate     neither blocked nor fenced\nfile      the blocked file doesn't name it\n\n\
-             History:\nthe history has no such line\n\nPackets that led to it, as recorded:\nnone\n"
+            "address   192.0.2.9\nstate     neither blocked nor fenced\nfile      not in the blocked file\n\n\
+             History:\nno matching entries in the history\n\nPackets that led to it, as recorded:\nnone\n"
         );
         let exempt = Report { exempt: Some("192.0.2.9 is never blocked".into()), ..nothing() };
         assert!(render(&exempt, &TimeZone::UTC).contains("\nexempt    192.0.2.9 is never blocked\n"));
@@ -279,7 +279,8 @@ mod tests {
         };
         let text = packets(&[seen]);
         let line = text.lines().nth(1).unwrap();
-        let expected = "2026-11-23T06:36:19.123Z  40000  192.0.2.1  11/TCP  TCP SYN/Normal scan  SYN    trap           58    -     1  block";
+        let expected = "2026-11-23T06:36:19.123Z  40000  192.0.2.1  11/TCP  TCP SYN/Normal scan  SYN    \
+            trap           58    -     1  block";
         assert_eq!(line, expected);
     }
 }

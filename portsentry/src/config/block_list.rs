@@ -105,7 +105,10 @@ pub fn is_too_much(network: &IpNet) -> Option<String> {
         IpNet::V6(network) => network.prefix_len() < SHORTEST_V6 || network.contains(&mapped),
     };
     is_short.then(|| {
-        format!("{network} holds too many to be blocked: a prefix has {SHORTEST_V4} bits at least, of IPv6 {SHORTEST_V6}")
+        format!(
+            "{network} is too large to block: a prefix needs at least {SHORTEST_V4} bits, for IPv6 \
+            {SHORTEST_V6}"
+        )
     })
 }
 

@@ -13,7 +13,7 @@ pub(super) fn choice<T: Choice>(value: Span<'_>, report: &mut Report) -> Option<
     let word = value.trim();
     choose(word.text()).or_else(|| {
         let known: Vec<_> = T::WORDS.iter().map(|(word, _)| *word).collect();
-        let message = format!("\"{}\" is not one of the choices", word.text().escape_debug());
+        let message = format!("\"{}\" is not a valid choice", word.text().escape_debug());
         report.error(word, message).help(format!("choose one of: {}", known.join(", ")));
         None
     })

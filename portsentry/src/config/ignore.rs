@@ -26,7 +26,7 @@ pub fn parse(text: &str, file: &str) -> Result<(Vec<IpNet>, Report), Report> {
             continue;
         }
         if networks.last().is_some_and(|net| net.prefix_len() == 0) {
-            report.warn(entry, "this ignores every source: none of the kind will ever be blocked");
+            report.warn(entry, "this ignores every source of this IP version: none will ever be blocked");
         }
     }
     report.into_result(networks)

@@ -45,7 +45,7 @@ pub(super) fn list(value: Span<'_>, report: &mut Report) -> Interfaces {
     for entry in value.split(',') {
         let name = entry.text();
         if word(name).is_some() {
-            report.error(entry, format!("{name} must stand alone"));
+            report.error(entry, format!("{name} can't be combined with other names"));
         } else if !is_name(name) {
             let message = format!("\"{}\" can't be the name of an interface", name.escape_debug());
             report.error(entry, message).help("`ip link` shows their names");

@@ -1,4 +1,4 @@
-//! Every setting: its name, form, default and meaning. The one place where a setting is made known.
+//! Every setting: its name, form, default and meaning. Settings are defined only here.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use super::{
     template, value,
 };
 
-/// Whose setting it is.
+/// The PortSentry that a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// Of PortSentry 1.2 and 2.x.
+    /// PortSentry 1.2 and 2.x.
     Both,
-    /// Of PortSentry 1.2.
+    /// PortSentry 1.2.
     Classic,
-    /// Of PortSentry 1.x, fixed there when it was compiled.
+    /// PortSentry 1.x, as a compile-time constant.
     CompileTime,
-    /// New here.
+    /// New in this version.
     Ours,
 }
 
@@ -28,39 +28,39 @@ pub enum Origin {
 pub struct Key {
     /// As written in the file.
     pub name: &'static str,
-    /// Whose it is.
+    /// The PortSentry that it comes from.
     pub origin: Origin,
-    /// What its value looks like.
+    /// Form of its value.
     pub form: &'static str,
-    /// The value that it has when it is absent; empty for none.
+    /// Default value; empty for none.
     pub default: &'static str,
-    /// What it does.
+    /// Its effect.
     pub meaning: &'static str,
     /// Reads a value that is not blank into the configuration.
     pub(super) set: fn(&mut Config, Span<'_>, &mut Report),
 }
 
-/// The setting called `name`.
+/// Returns the setting called `name`.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-/// Takes a value over unless it was wrong, in which case the configuration is refused anyway.
+/// Sets a value unless it was invalid, in which case the configuration is refused anyway.
 fn put<T>(setting: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *setting = value;
     }
 }
 
-/// All settings, in the order of the file that we ship.
+/// All settings, in the order of the shipped file.
 pub const KEYS: &[Key] = &[
     Key {
         name: "TCP_PORTS",
         origin: Origin::Both,
         form: "ports and ranges, as 1,11,512-515",
         default: "",
-        meaning: "TCP ports to watch, in every mode but the advanced ones.",
+        meaning: "TCP ports to watch (traps), in every mode except the advanced ones.",
         set: |c, v, r| c.ports_tcp = ports::list(v, r),
     },
     Key {
@@ -68,7 +68,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "ports and ranges, as 7,9,161-162",
         default: "",
-        meaning: "UDP ports to watch, in every mode but the advanced ones.",
+        meaning: "UDP ports to watch (traps), in every mode except the advanced ones.",
         set: |c, v, r| c.ports_udp = ports::list(v, r),
     },
     Key {
@@ -76,7 +76,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Classic,
         form: "0 to 65536",
         default: "1024",
-        meaning: "In the advanced mode every TCP port below this number is watched.",
+        meaning: "Advanced mode watches every TCP port below this number.",
         set: |c, v, r| put(&mut c.advanced_ports_tcp, value::number(v, 0..=65536, r)),
     },
     Key {
@@ -84,7 +84,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Classic,
         form: "0 to 65536",
         default: "1024",
-        meaning: "In the advanced mode every UDP port below this number is watched.",
+        meaning: "Advanced mode watches every UDP port below this number.",
         set: |c, v, r| put(&mut c.advanced_ports_udp, value::number(v, 0..=65536, r)),
     },
     Key {
@@ -92,7 +92,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Classic,
         form: "ports and ranges",
         default: "",
-        meaning: "TCP ports that the advanced mode leaves out. Ports in use are left out anyway.",
+        meaning: "TCP ports that advanced mode does not watch. Ports in use are never watched.",
         set: |c, v, r| c.advanced_exclude_tcp = ports::list(v, r),
     },
     Key {
@@ -100,7 +100,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Classic,
         form: "ports and ranges",
         default: "",
-        meaning: "UDP ports that the advanced mode leaves out. Ports in use are left out anyway.",
+        meaning: "UDP ports that advanced mode does not watch. Ports in use are never watched.",
         set: |c, v, r| c.advanced_exclude_udp = ports::list(v, r),
     },
     Key {
@@ -108,11 +108,11 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "ALL, ALL_NLO, or names, as eth0,eth1",
         default: "ALL_NLO",
-        meaning: "Network interfaces to watch, by name or alternative name. ALL_NLO is all but loopback. With it and with \
-                  ALL each frame from outside is judged once: bonds but not their members, ports but not their bridge, \
-                  cards but not the VLANs on them; containers' cables, tun devices and bridges without ports are left \
-                  out. Interfaces that are named are watched in any case, also if they come later. -i on the command \
-                  line overrides it.",
+        meaning: "Network interfaces to watch, by name or alternative name. ALL_NLO is all but loopback. \
+            ALL and ALL_NLO judge each frame from outside once: on bonds but not their members, on bridge \
+            ports but not the bridge, on cards but not the VLANs above them; they skip the host's ends of \
+            containers' veth pairs, tun devices and bridges without ports. An interface that is named is \
+            always watched, also if it appears later. -i on the command line overrides this setting.",
         set: |c, v, r| c.interfaces = interfaces::list(v, r),
     },
     Key {
@@ -120,8 +120,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "networks, as 192.0.2.0/24,2001:db8::/48",
         default: "",
-        meaning: "Networks behind this host, when it is a gateway, that are watched like the host itself. Which \
-                  ports are in use there can't be seen from here, so every watched port counts.",
+        meaning: "Networks behind this gateway that are watched like the host itself. PortSentry can't \
+            see which ports are in use there, so every watched port counts.",
         set: |c, v, r| c.protected_networks = network::list(v, r),
     },
     Key {
@@ -129,8 +129,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "off, log or count",
         default: "log",
-        meaning: "What becomes of ACK and FIN+ACK (Maimon) packets that belong to no connection: not looked at, \
-                  logged without ever leading to a block, or counted like any probe.",
+        meaning: "Treatment of ACK and FIN+ACK (Maimon) packets that belong to no connection: ignore \
+            them, log them without ever blocking, or count them like any probe.",
         set: |c, v, r| put(&mut c.ack_probes, choice(v, r)),
     },
     Key {
@@ -138,9 +138,9 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "seconds, 0 to 86400",
         default: "60",
-        meaning: "For how long a port is no trap after the last service on it has gone: packets reach the network stack, \
-                  which refuses them. So a service may restart without its clients being taken for scanners. 0 makes \
-                  it a trap at once.",
+        meaning: "Seconds for which a port is no trap after its last service has gone: packets still \
+            reach the network stack, which refuses them. A service can restart without its clients being \
+            taken for scanners. 0 makes the port a trap at once.",
         set: |c, v, r| {
             put(
                 &mut c.served_grace,
@@ -153,7 +153,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "path",
         default: "/etc/portsentry/portsentry.ignore",
-        meaning: "Hosts and networks that never count and are never blocked.",
+        meaning: "Allowlist: hosts and networks whose probes never count and that are never blocked.",
         set: |c, v, r| c.ignore_file = value::file(v, r),
     },
     Key {
@@ -161,8 +161,9 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "path",
         default: "/etc/portsentry/portsentry.blocklist",
-        meaning: "Hosts and networks that are blocked for as long as the file names them, one a line, as in the \
-                  ignore file. It is read again when it changes; the default one may be missing.",
+        meaning: "Denylist: hosts and networks that are blocked while this file lists them, one per line, \
+            in the syntax of the ignore file. PortSentry reloads the file when it changes. The default \
+            file may be missing.",
         set: |c, v, r| c.block_list = value::file(v, r),
     },
     Key {
@@ -170,7 +171,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "path",
         default: "/var/lib/portsentry/portsentry.history",
-        meaning: "Every block ever made. Only ever appended to.",
+        meaning: "Record of every block ever made. Append-only.",
         set: |c, v, r| c.history_file = value::file(v, r),
     },
     Key {
@@ -178,7 +179,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "path",
         default: "/var/lib/portsentry/portsentry.blocked",
-        meaning: "What is blocked now, a line each. Take a line out to lift its block.",
+        meaning: "Current blocks, one per line. Remove a line to lift its block.",
         set: |c, v, r| c.blocked_file = value::file(v, r),
     },
     Key {
@@ -186,8 +187,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "path, or off",
         default: "/var/lib/portsentry/portsentry.evidence",
-        meaning: "The packets that led to each block, for `portsentry why`. At 4 MiB it is begun anew, and the one \
-                  before kept beside it with .1 at its end.",
+        meaning: "The packets that led to each block, for `portsentry why`. At 4 MiB a new file is \
+            started; the previous one is kept with the suffix .1.",
         set: |c, v, r| c.evidence_file = value::unless_off(v, r),
     },
     Key {
@@ -195,7 +196,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "0 or 1",
         default: "0",
-        meaning: "1 looks the names of sources up for the log.",
+        meaning: "1 logs the DNS names of sources.",
         set: |c, v, r| c.resolve_host = value::lenient_switch(v, r),
     },
     Key {
@@ -203,8 +204,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "0, 1 or 2",
         default: "0",
-        meaning: "What happens to a source that scans TCP ports: 0 logs it, 1 blocks it and takes the KILL \
-                  actions, 2 only runs KILL_RUN_CMD.",
+        meaning: "Response to a source that scans TCP ports: 0 logs it, 1 blocks it and runs the KILL \
+            actions, 2 only runs KILL_RUN_CMD.",
         set: |c, v, r| put(&mut c.block_tcp, choice(v, r)),
     },
     Key {
@@ -212,8 +213,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "0, 1 or 2",
         default: "0",
-        meaning: "What happens to a source that scans UDP ports: 0 logs it, 1 blocks it and takes the KILL \
-                  actions, 2 only runs KILL_RUN_CMD.",
+        meaning: "Response to a source that scans UDP ports: 0 logs it, 1 blocks it and runs the KILL \
+            actions, 2 only runs KILL_RUN_CMD.",
         set: |c, v, r| put(&mut c.block_udp, choice(v, r)),
     },
     Key {
@@ -221,8 +222,9 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "command with $TARGET$",
         default: "",
-        meaning: "Command that drops the route to a source or enters it in a packet filter. Macros: $TARGET$ the \
-                  address, or an IPv6 network as 2001:db8:1:2::/64 (IPV6_PREFIX), $PORT$, $MODE$, $PROOF$.",
+        meaning: "Command that drops the route to a source or adds it to a packet filter. Macros: \
+            $TARGET$ is the address, or an IPv6 network such as 2001:db8:1:2::/64 (IPV6_PREFIX); also \
+            $PORT$, $MODE$, $PROOF$.",
         set: |c, v, r| c.kill_route = template::command_with_target(v, r),
     },
     Key {
@@ -230,7 +232,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "line with $TARGET$",
         default: "",
-        meaning: "Line for hosts.deny. An IPv6 address is put in brackets, a network has its length behind them, as TCP wrappers want it.",
+        meaning: "Line to add to hosts.deny. IPv6 addresses are put in brackets, followed by the length \
+            of a network, as TCP wrappers require.",
         set: |c, v, r| c.kill_hosts_deny = template::deny_line(v, r),
     },
     Key {
@@ -238,7 +241,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::CompileTime,
         form: "path",
         default: "/etc/hosts.deny",
-        meaning: "The file that KILL_HOSTS_DENY lines go to.",
+        meaning: "File for the lines of KILL_HOSTS_DENY.",
         set: |c, v, r| c.wrapper_hosts_deny = value::file(v, r),
     },
     Key {
@@ -246,7 +249,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "command",
         default: "",
-        meaning: "Command to run for a source, with the macros of KILL_ROUTE, none of them required.",
+        meaning: "Command to run for a source, with the macros of KILL_ROUTE; none is required.",
         set: |c, v, r| c.kill_run_cmd = template::command(v, r),
     },
     Key {
@@ -262,9 +265,9 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "0 to 4294967295",
         default: "0",
-        meaning: "How many distinct pairs of address and port a source must probe before it is acted on. 0 and 1 are \
-                  both the first. A retransmission, or a second attempt at the same port, adds nothing. PortSentry \
-                  counted packets.",
+        meaning: "Number of distinct pairs of address and port that a source must probe before PortSentry \
+            acts on it. 0 and 1 both mean the first. A retransmission, or a second attempt at the same \
+            port, does not count; PortSentry 1.2 and 2.x count packets.",
         set: |c, v, r| put(&mut c.scan_trigger, value::number(v, 0..=u32::MAX, r)),
     },
     Key {
@@ -272,8 +275,9 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "seconds, 0 to 4294967295",
         default: "3600",
-        meaning: "How long the probes of a source, and its completed handshakes with traps, are remembered after the \
-                  last new one. 0 keeps them for ever, as PortSentry does: mistyped ports of months add up.",
+        meaning: "Seconds for which a source's probes and completed handshakes with traps are remembered \
+            after the last new one. 0 remembers them for ever, as PortSentry 1.2 and 2.x do: mistyped \
+            ports then add up over months.",
         set: |c, v, r| {
             put(
                 &mut c.trigger_window,
@@ -286,10 +290,11 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "48 to 128",
         default: "64",
-        meaning: "Length of the IPv6 network by which a source is counted, limited, fenced and blocked: a host has as many \
-                  addresses of its /64 as it likes. 128 is for each address alone, as before. Addresses of the links that \
-                  this host is on, link-local ones, and those behind translators (64:ff9b::/32) and of Teredo are always \
-                  held alone. A change of it lets go networks of another length; single addresses stay held.",
+        meaning: "Length of the IPv6 network by which a source is counted, rate-limited, fenced and \
+            blocked, because a host can use any address of its /64. 128 treats each address separately. \
+            Addresses on this host's links, link-local addresses, and those behind translators \
+            (64:ff9b::/32) and of Teredo are always treated separately. When this setting changes, \
+            blocked networks of another length are released; single addresses stay blocked.",
         set: |c, v, r| {
             put(&mut c.ipv6_prefix, value::number(v, 48..=128, r).and_then(|it| it.try_into().ok()));
         },
@@ -299,9 +304,9 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "0 or 1",
         default: "0",
-        meaning: "1 blocks every source that reaches the trigger, as PortSentry always did, also one whose address \
-                  somebody has forged. 0 fences it until it proves that it sent the probe: what could open \
-                  anything is dropped, its connections go on.",
+        meaning: "1 blocks every source that reaches the trigger, as PortSentry 1.2 and 2.x do, even if \
+            its address may be spoofed. 0 fences it (a quarantine) until it proves that it sent the \
+            probe: new connections are dropped; established ones continue.",
         set: |c, v, r| put(&mut c.block_unproven, value::switch(v, r)),
     },
     Key {
@@ -309,8 +314,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "seconds, 0 to 4294967295",
         default: "0",
-        meaning: "How long a block lasts; 0 is for good. The shipped file has an hour, which doubles with each further \
-                  block of a source.",
+        meaning: "Duration of a block; 0 blocks permanently. The shipped file sets an hour, doubled for \
+            each further block of a source.",
         set: |c, v, r| {
             put(
                 &mut c.block_time,
@@ -323,8 +328,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "number, 1 to 1000",
         default: "1",
-        meaning: "Each further block of a source lasts so many times as long as the one before. The last 4 MiB of \
-                  HISTORY_FILE say who was blocked before.",
+        meaning: "Factor by which each further block of a source is longer than the one before. The last \
+            4 MiB of HISTORY_FILE tell which sources were blocked before.",
         set: |c, v, r| put(&mut c.block_time_factor, value::number(v, 1..=1000, r)),
     },
     Key {
@@ -332,7 +337,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "seconds, 0 to 4294967295",
         default: "0",
-        meaning: "What BLOCK_TIME_FACTOR can make of BLOCK_TIME at the most; 0 is no bound.",
+        meaning: "Upper limit of a block that BLOCK_TIME_FACTOR has lengthened; 0 sets no limit.",
         set: |c, v, r| {
             put(
                 &mut c.max_block_time,
@@ -345,8 +350,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "seconds, 0 or 10 to 4294967295",
         default: "0",
-        meaning: "Once the daemon has been dead for so long, nobody is held off any more until it is back: fenced and \
-                  blocked sources pass. 0 keeps them off.",
+        meaning: "Fail open once the daemon has been down for this many seconds: fenced and blocked \
+            sources pass until it is back. 0 never does.",
         set: |c, v, r| put(&mut c.open_after, value::patience(v, r)),
     },
     Key {
@@ -354,7 +359,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "seconds, 1 to 86400",
         default: "300",
-        meaning: "How long a fence lasts.",
+        meaning: "Duration of a fence.",
         set: |c, v, r| {
             put(&mut c.fence_time, value::number(v, 1..=86400, r).map(|it| Duration::from_secs(it.into())));
         },
@@ -364,7 +369,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "1 to 16777216",
         default: "65536",
-        meaning: "Sources that can be fenced at a time, for IPv4 and as many for IPv6. When it is full the oldest gives way.",
+        meaning: "Maximum number of fenced sources, for IPv4 and as many for IPv6. When it is reached, \
+            the oldest fence is evicted.",
         set: |c, v, r| put(&mut c.max_fenced, value::number(v, 1..=1 << 24, r)),
     },
     Key {
@@ -372,8 +378,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "1 to 10000000",
         default: "1000",
-        meaning: "Sources a second that each CPU fences at most, so that a flood of forged ones turns the fences over \
-                  slowly. A probe that comes on top is dropped all the same.",
+        meaning: "Rate limit: sources per second that each CPU may fence, so that a flood of spoofed \
+            sources evicts fences only slowly. Probes beyond it are dropped, too.",
         set: |c, v, r| put(&mut c.fence_rate, value::number(v, 1..=10_000_000, r)),
     },
     Key {
@@ -381,8 +387,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "0 or 1",
         default: "0",
-        meaning: "1 answers a SYN to a watched port with a cookie. A source that acknowledges it has completed a \
-                  handshake with a trap; PROOF_TRAPS of them block it.",
+        meaning: "1 answers a SYN to a watched port with a SYN cookie. A source that acknowledges it has \
+            completed a handshake with a trap; PROOF_TRAPS of these block it.",
         set: |c, v, r| put(&mut c.challenge, value::switch(v, r)),
     },
     Key {
@@ -390,10 +396,10 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "1 to 16",
         default: "2",
-        meaning: "With how many distinct traps (pairs of address and port) a source must complete a handshake before it \
-                  is blocked. Below that it stays fenced: a link to one trap, or one mistyped port, blocks nobody. A \
-                  source with an established connection to this host is blocked only at four times as many. Without \
-                  effect where BLOCK_UNPROVEN is 1.",
+        meaning: "Number of distinct traps (pairs of address and port) with which a source must complete \
+            a handshake before it is blocked. Below that it stays fenced, so that a link to one trap or \
+            one mistyped port causes no false positive. A source with an established connection to this \
+            host is blocked only at four times as many. No effect if BLOCK_UNPROVEN is 1.",
         set: |c, v, r| put(&mut c.proof_traps, value::number(v, 1..=16, r)),
     },
     Key {
@@ -401,8 +407,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "1 to 10000000",
         default: "1000",
-        meaning: "SYNs a second that are answered at most, acknowledgements that are checked, and datagrams that are answered \
-                  with PORT_BANNER. The CPUs share the first two in equal parts, of at least one.",
+        meaning: "Rate limit: SYNs answered per second, acknowledgements checked, and datagrams answered \
+            with PORT_BANNER. The CPUs share the first two equally, with at least one each.",
         set: |c, v, r| put(&mut c.challenge_rate, value::number(v, 1..=10_000_000, r)),
     },
     Key {
@@ -410,7 +416,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "0 or 1",
         default: "0",
-        meaning: "1 takes the KILL actions only against a source that has proven itself; 0 takes them at the trigger.",
+        meaning: "1 runs the KILL actions only for a source that has proven itself; 0 runs them at the \
+            trigger.",
         set: |c, v, r| put(&mut c.kill_on_proof, value::switch(v, r)),
     },
     Key {
@@ -418,8 +425,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "1 to 100000",
         default: "50",
-        meaning: "Sources a second against which KILL actions are taken at most. What is left out is logged; the \
-                  kernel's own dropping has no such limit.",
+        meaning: "Rate limit: sources per second for which KILL actions run. Skipped actions are logged; \
+            dropping in the kernel has no such limit.",
         set: |c, v, r| put(&mut c.action_rate, value::number(v, 1..=100_000, r)),
     },
     Key {
@@ -427,8 +434,9 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "text",
         default: "",
-        meaning: "Text sent to whoever connects to a watched port, in the modes that take connections. The answer to a \
-                  datagram is cut so that it is shorter than the datagram, as anybody can send one in another's name.",
+        meaning: "Text sent to clients that connect to a watched port, in modes that accept connections. \
+            The answer to a datagram is always shorter than the datagram, because its source may be \
+            spoofed.",
         set: |c, v, _| c.port_banner = Some(v.text().to_owned()),
     },
     Key {
@@ -436,7 +444,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "auto, classic or revival",
         default: "auto",
-        meaning: "Log lines of 1.2 (classic) or 2.x (revival). auto follows the flags on the command line.",
+        meaning: "Log lines of 1.2 (classic) or 2.x (revival). auto follows the command line flags.",
         set: |c, v, r| put(&mut c.log_format, choice(v, r)),
     },
     Key {
@@ -444,8 +452,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "auto, stdout, syslog or journald",
         default: "auto",
-        meaning: "Where log lines go. auto is syslog for 1.2's flags and stdout for 2.x's. journald \
-                  gets what the lines say in fields, too. -l overrides it.",
+        meaning: "Target of log lines. auto is syslog with 1.2's flags and stdout with 2.x's. journald \
+            also gets the content in fields. -l overrides this setting.",
         set: |c, v, r| put(&mut c.log_output, choice(v, r)),
     },
     Key {
@@ -469,8 +477,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "path, or - or stdout",
         default: "",
-        meaning: "Where events go as JSON, one a line, beside the log lines: to the end of a file, which may be rotated at \
-                  any time, or to standard output. docs/events.md has their fields.",
+        meaning: "Target of events in JSON, one per line, in addition to the log: appended to a file, \
+            which may be rotated at any time, or standard output. docs/events.md lists the fields.",
         set: |c, v, r| c.json_log = Some(monitoring::json_log(v, r)),
     },
     Key {
@@ -478,7 +486,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "address:port, as 127.0.0.1:9911",
         default: "",
-        meaning: "Where /metrics (for Prometheus) and /healthz answer to HTTP. docs/metrics.md has the names.",
+        meaning: "Address for HTTP: /metrics (for Prometheus) and /healthz. docs/metrics.md lists the \
+            metrics.",
         set: |c, v, r| c.metrics_listen = monitoring::listen(v, r),
     },
     Key {
@@ -486,7 +495,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::CompileTime,
         form: "path",
         default: "/etc/portsentry/portsentry.conf",
-        meaning: "Accepted and without effect: -c on the command line names another configuration file.",
+        meaning: "Accepted for compatibility, without effect: -c on the command line names another \
+            configuration file.",
         set: |c, v, r| c.config_file = value::file(v, r),
     },
     Key {
@@ -494,7 +504,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "seconds, 0 to 86400",
         default: "60",
-        meaning: "A repeat of the same source, port and kind of probe within this time is counted, but not told.",
+        meaning: "Deduplication: a probe with the same source, port and kind within this time is counted \
+            but not reported again.",
         set: |c, v, r| {
             let seconds = value::number(v, 0..=86400, r);
             put(&mut c.repeat_window, seconds.map(|seconds| Duration::from_secs(seconds.into())));
@@ -505,8 +516,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "1 to 10000000",
         default: "1000",
-        meaning: "Probes a second that each CPU tells the daemon at most. The rest is counted and, where it must \
-                  be, blocked all the same.",
+        meaning: "Rate limit: probes per second that each CPU reports to the daemon. Further ones are \
+            counted, and still blocked where necessary.",
         set: |c, v, r| put(&mut c.event_rate, value::number(v, 1..=10_000_000, r)),
     },
     Key {
@@ -514,7 +525,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "bytes, a power of two from 4096 to 1073741824",
         default: "4194304",
-        meaning: "Size of the buffer through which the kernel tells the daemon of probes.",
+        meaning: "Size of the ring buffer in which the kernel reports probes to the daemon.",
         set: |c, v, r| put(&mut c.ring_size, value::ring_size(v, r)),
     },
     Key {
@@ -522,7 +533,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "1 to 16777216",
         default: "65536",
-        meaning: "Sources that can be blocked at a time, for IPv4 and as many for IPv6.",
+        meaning: "Maximum number of blocked sources, for IPv4 and as many for IPv6.",
         set: |c, v, r| put(&mut c.max_blocked, value::number(v, 1..=1 << 24, r)),
     },
     Key {
@@ -530,7 +541,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "1 to 16777216",
         default: "65536",
-        meaning: "Networks that can be blocked at a time.",
+        meaning: "Maximum number of blocked networks.",
         set: |c, v, r| put(&mut c.max_networks, value::number(v, 1..=1 << 24, r)),
     },
     Key {
@@ -538,9 +549,9 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "1 to 16777216",
         default: "262144",
-        meaning: "Addresses and networks that are never blocked (own and broadcast addresses, gateways, name servers, \
-                  IGNORE_FILE), for IPv4 and as many for IPv6; likewise those that are watched (own addresses, \
-                  PROTECTED_NETWORKS). They take memory only as far as there are any.",
+        meaning: "Maximum number of addresses and networks that are never blocked (own and broadcast \
+            addresses, gateways, name servers, IGNORE_FILE), for IPv4 and as many for IPv6; and of those \
+            that are watched (own addresses, PROTECTED_NETWORKS). Unused capacity takes no memory.",
         set: |c, v, r| put(&mut c.max_addresses, value::number(v, 1..=1 << 24, r)),
     },
     Key {
@@ -548,7 +559,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "1 to 16777216",
         default: "65536",
-        meaning: "Sources whose hits are remembered at a time. It bounds what a flood of forged sources can take.",
+        meaning: "Maximum number of sources whose probes are counted at a time. It limits the memory that \
+            a flood of spoofed sources can take.",
         set: |c, v, r| put(&mut c.max_sources, value::number(v, 1..=1 << 24, r)),
     },
     Key {
@@ -556,7 +568,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "path, or off",
         default: "/run/portsentry/control.sock",
-        meaning: "Where the running daemon can be asked how it is and, by root, told what to do.",
+        meaning: "Socket on which the running daemon reports its state and, to root, accepts commands.",
         set: |c, v, r| c.control_socket = value::unless_off(v, r),
     },
     Key {
@@ -564,7 +576,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "group, by name or number",
         default: "",
-        meaning: "Who but root may ask at CONTROL_SOCKET; everybody, if there is none. They can't change anything.",
+        meaning: "Group that may query the control socket. Unset: any local user. Only root may make \
+            changes.",
         set: |c, v, _| c.control_group = Some(v.trim().text().to_owned()),
     },
     Key {
@@ -572,9 +585,9 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "detach, keep or remove",
         default: "detach",
-        meaning: "What becomes of the kernel's side when the daemon is told to end: its program is detached and its \
-                  maps stay for the next start, it goes on dropping who is blocked (`portsentry down` takes it \
-                  off), or nothing of it stays.",
+        meaning: "What happens to the kernel program when the daemon is told to stop: detach removes it \
+            and keeps its maps for the next start; keep leaves it attached, and it continues to drop \
+            blocked sources (`portsentry down` removes it); remove leaves nothing.",
         set: |c, v, r| put(&mut c.on_stop, choice(v, r)),
     },
     Key {
@@ -582,8 +595,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "auto, native or generic",
         default: "auto",
-        meaning: "Where packets are seen: in the network driver (native), after it (generic), or wherever the \
-                  driver allows (auto).",
+        meaning: "Where the program runs: in the network driver (native), after it (generic), or natively \
+            if the driver supports it (auto).",
         set: |c, v, r| put(&mut c.xdp_mode, choice(v, r)),
     },
     Key {
@@ -591,7 +604,7 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "path in a BPF file system",
         default: "/sys/fs/bpf/portsentry",
-        meaning: "Where the kernel's maps are kept, for bpftool and for the next start.",
+        meaning: "Directory of the kernel's pinned maps, for bpftool and for the next start.",
         set: |c, v, r| c.pin_path = value::absolute(v, r),
     },
     Key {
@@ -599,9 +612,9 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "0 or 1",
         default: "1",
-        meaning: "1 gives up, once the daemon has started, being root (see RUN_AS), capabilities that it has no use \
-                  for, and writing outside of its files' directories. With KILL_ROUTE or KILL_RUN_CMD nothing is given \
-                  up, as what they run needs it.",
+        meaning: "1 drops privileges once the daemon has started: root (see RUN_AS), unneeded \
+            capabilities, and write access outside the directories of its files. With KILL_ROUTE or \
+            KILL_RUN_CMD nothing is dropped, because the commands need it.",
         set: |c, v, r| put(&mut c.sandbox, value::switch(v, r)),
     },
     Key {
@@ -609,8 +622,8 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "user",
         default: "",
-        meaning: "The user that the daemon becomes in its sandbox. Without it, that is portsentry if there is such a \
-                  user, else root.",
+        meaning: "User that the daemon runs as in its sandbox. Unset: portsentry if there is such a user, \
+            otherwise root.",
         set: |c, v, _| c.run_as = Some(v.trim().text().to_owned()),
     },
 ];

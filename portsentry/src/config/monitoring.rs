@@ -44,7 +44,7 @@ pub(super) fn listen(value: Span<'_>, report: &mut Report) -> Option<SocketAddr>
     if address.port() == 0 {
         report.error(value, "there is no port 0: ports are 1 to 65535").help(HELP);
     } else if address.ip().is_unspecified() {
-        report.error(value, "this answers on every address of this host").help(HELP);
+        report.error(value, "this listens on every address of this host").help(HELP);
     } else if !address.ip().to_canonical().is_loopback() {
         report.warn(value, "this is not a loopback address, so other hosts can read the metrics");
     }

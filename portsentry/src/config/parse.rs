@@ -22,9 +22,7 @@ pub(super) fn read(text: &str, file: &str) -> (Config, Report) {
     for entry in entries(text) {
         match entry {
             Entry::NotASetting(line) => {
-                report
-                    .warn(line, "this line is not understood and is passed over")
-                    .help("write KEY=\"value\"");
+                report.warn(line, "this line is not a setting; ignored").help("write KEY=\"value\"");
             }
             Entry::Setting { key, value } => match keys::find(key.text()) {
                 Some(known) => apply(known, key, value, &mut set, &mut config, &mut report),
@@ -51,13 +49,13 @@ fn apply<'a>(
     let text = match value {
         Value::Quoted { text, rest } => {
             if !rest.is_empty() {
-                report.warn(rest, "the text after the closing quote is passed over");
+                report.warn(rest, "the text after the closing quote is ignored");
             }
             text
         }
         // 1.2 does the same, with a message.
         Value::Unquoted(text) => {
-            let message = format!("{} is passed over: its value is not in quotes", known.name);
+            let message = format!("{} ignored: its value is not in quotes", known.name);
             report.warn(text, message).help(format!("write {}=\"...\"", known.name));
             return;
         }
@@ -68,7 +66,7 @@ fn apply<'a>(
     };
     if let Some(first) = set.get(known.name) {
         let message =
-            format!("{} is already set in line {}, which is what counts", known.name, first.line.number);
+            format!("{} is already set in line {}, which takes precedence", known.name, first.line.number);
         report.warn(key, message);
         return;
     }
@@ -76,7 +74,7 @@ fn apply<'a>(
     if let Some(at) = text.text().find(|c: char| c.is_control() && c != '\t') {
         let (_, rest) = text.split_at(at);
         let length = rest.text().chars().next().map_or(0, char::len_utf8);
-        report.error(rest.slice(0..length), "a value can't hold control characters");
+        report.error(rest.slice(0..length), "a value can't contain control characters");
     } else if !text.text().trim_ascii().is_empty() {
         (known.set)(config, text, report);
     } else if !known.default.is_empty() {
@@ -86,11 +84,11 @@ fn apply<'a>(
 
 fn unknown(key: Span<'_>, report: &mut Report) {
     let name = key.text();
-    let added = report.warn(key, format!("there is no setting {name}; it is passed over"));
+    let added = report.warn(key, format!("unknown setting {name}; ignored"));
     let wanted = name.to_ascii_uppercase();
     let nearest = keys::KEYS.iter().min_by_key(|known| strsim::osa_distance(&wanted, known.name));
     if let Some(known) = nearest.filter(|known| strsim::osa_distance(&wanted, known.name) <= 3) {
-        added.help(format!("perhaps {} is meant", known.name));
+        added.help(format!("did you mean {}?", known.name));
     }
 }
 
@@ -101,10 +99,10 @@ fn check(config: &Config, file: &str, set: &Set<'_>, report: &mut Report) {
             && response == Response::CommandOnly
             && !set.contains_key("KILL_RUN_CMD")
         {
-            report.warn(*span, "this only runs KILL_RUN_CMD, which is not set, so nothing is done");
+            report.warn(*span, "this only runs KILL_RUN_CMD, which is not set, so it does nothing");
         }
     }
     if let Some(span) = set.get("CONFIG_FILE").filter(|span| Path::new(span.text()) != Path::new(file)) {
-        report.warn(*span, "this is not the file being read; to read another one, use -c");
+        report.warn(*span, "this is not the file being read; use -c to read another one");
     }
 }

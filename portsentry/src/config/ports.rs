@@ -148,7 +148,7 @@ pub(super) fn list(value: Span<'_>, report: &mut Report) -> PortSet {
             let (first, last) = (port(first.trim(), report), port(last.trim(), report));
             let (Some(first), Some(last)) = (first, last) else { continue };
             if first > last {
-                let message = format!("the range {first}-{last} is the wrong way round");
+                let message = format!("the range {first}-{last} is reversed");
                 report.error(entry, message).help(format!("write {last}-{first}"));
             }
             set.insert_range(first..=last);
@@ -163,7 +163,7 @@ fn port(span: Span<'_>, report: &mut Report) -> Option<u16> {
     let text = span.text();
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         let message = format!("\"{}\" is not a port number", text.escape_debug());
-        report.error(span, message).help("a list is written like this: \"1,11,512-515\"");
+        report.error(span, message).help("write a list as \"1,11,512-515\"");
         return None;
     }
     let port = text.parse().ok().filter(|&port| port != 0);

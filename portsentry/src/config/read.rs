@@ -31,10 +31,10 @@ pub enum LoadError {
     #[error("{0} is not a regular file")]
     NotAFile(PathBuf),
     /// It is world-writable.
-    #[error("{0} can be written by everybody, so it isn't trusted: chmod o-w {0}")]
+    #[error("{0} is world-writable, so it is not trusted: chmod o-w {0}")]
     WorldWritable(PathBuf),
     /// Its owner is neither root nor the user of this process.
-    #[error("{path} belongs to user {uid}, so it isn't trusted: chown root {path}")]
+    #[error("{path} belongs to user {uid}, so it is not trusted: chown root {path}")]
     Owner {
         /// The file.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum LoadError {
         uid: u32,
     },
     /// It is too large to be a configuration.
-    #[error("{path} is larger than {mebibytes} MiB, which no such file is")]
+    #[error("{path} is too large (limit: {mebibytes} MiB)")]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -51,7 +51,7 @@ pub enum LoadError {
     },
     /// Any user may replace the file.
     #[error(
-        "{path} is below {directory}, where everybody may write, so it isn't trusted: chmod o-w {directory}"
+        "{path} is below {directory}, which is world-writable, so it is not trusted: chmod o-w {directory}"
     )]
     WorldWritableDirectory {
         /// The file.
@@ -61,7 +61,8 @@ pub enum LoadError {
     },
     /// A user other than root and that of this process may replace the file.
     #[error(
-        "{path} is below {directory}, which belongs to user {uid}, so it isn't trusted: chown root {directory}"
+        "{path} is below {directory}, which belongs to user {uid}, so it is not trusted: chown root \
+            {directory}"
     )]
     DirectoryOwner {
         /// The file.
@@ -153,11 +154,11 @@ mod tests {
         assert!(message(&path).contains("conf:2: not UTF-8"));
 
         fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
-        assert!(message(&path).contains("larger than 1 MiB"));
+        assert!(message(&path).contains("too large (limit: 1 MiB)"));
 
         fs::write(&path, "text").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o646)).unwrap();
-        assert!(message(&path).contains("written by everybody"));
+        assert!(message(&path).contains("world-writable"));
     }
 
     #[test]

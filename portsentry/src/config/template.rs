@@ -239,7 +239,7 @@ fn require_target(value: Span<'_>, report: &mut Report) {
     // Macros are replaced from the left: in `$PORT$TARGET$` only the port is a macro.
     if !Text::new(value.text()).0.contains(&Piece::Macro(Macro::Target)) {
         report
-            .error(value, "$TARGET$ is missing, so this would name no host")
+            .error(value, "$TARGET$ is missing, so this names no host")
             .help("$TARGET$ is replaced by the address");
     }
 }
@@ -260,7 +260,7 @@ fn warn_of_unknown_macros(span: Span<'_>, report: &mut Report) {
             at = start + length;
         } else {
             if closed {
-                let message = format!("{}$ is not a macro and is left as it stands", &text[start..end]);
+                let message = format!("{}$ is not a macro; left unchanged", &text[start..end]);
                 report
                     .warn(span.slice(start..end + 1), message)
                     .help("the macros are $TARGET$, $PORT$, $MODE$ and $PROOF$");

@@ -159,18 +159,18 @@ fn advanced_ports_end_below_their_number() {
 #[test]
 fn what_is_passed_over_is_one_warning_with_its_place() {
     for (text, line, column, message) in [
-        ("\nNO_SUCH=\"1\"", 2, 1, "there is no setting NO_SUCH; it is passed over"),
-        ("tcp_ports=\"1\"", 1, 1, "there is no setting tcp_ports; it is passed over"),
-        ("NO_SUCH=1 ; rm", 1, 1, "there is no setting NO_SUCH; it is passed over"),
-        ("NO_SUCH=\"1\u{7}", 1, 1, "there is no setting NO_SUCH; it is passed over"),
-        ("  what is this?", 1, 3, "this line is not understood and is passed over"),
-        ("SCAN_TRIGGER=3", 1, 14, "SCAN_TRIGGER is passed over: its value is not in quotes"),
-        ("SCAN_TRIGGER=", 1, 14, "SCAN_TRIGGER is passed over: its value is not in quotes"),
-        ("SCAN_TRIGGER=\"0\" # no", 1, 18, "the text after the closing quote is passed over"),
+        ("\nNO_SUCH=\"1\"", 2, 1, "unknown setting NO_SUCH; ignored"),
+        ("tcp_ports=\"1\"", 1, 1, "unknown setting tcp_ports; ignored"),
+        ("NO_SUCH=1 ; rm", 1, 1, "unknown setting NO_SUCH; ignored"),
+        ("NO_SUCH=\"1\u{7}", 1, 1, "unknown setting NO_SUCH; ignored"),
+        ("  what is this?", 1, 3, "this line is not a setting; ignored"),
+        ("SCAN_TRIGGER=3", 1, 14, "SCAN_TRIGGER ignored: its value is not in quotes"),
+        ("SCAN_TRIGGER=", 1, 14, "SCAN_TRIGGER ignored: its value is not in quotes"),
+        ("SCAN_TRIGGER=\"0\" # no", 1, 18, "the text after the closing quote is ignored"),
         ("SCAN_TRIGGER=\" \"", 1, 15, "SCAN_TRIGGER is empty, so it is \"0\""),
-        ("RESOLVE_HOST=\"no\"", 1, 15, "\"no\" is neither 0 nor 1, and is taken for 0"),
-        ("BLOCK_TCP=\"2\"", 1, 12, "this only runs KILL_RUN_CMD, which is not set, so nothing is done"),
-        ("CONFIG_FILE=\"/x\"", 1, 14, "this is not the file being read; to read another one, use -c"),
+        ("RESOLVE_HOST=\"no\"", 1, 15, "\"no\" is neither 0 nor 1; taken as 0"),
+        ("BLOCK_TCP=\"2\"", 1, 12, "this only runs KILL_RUN_CMD, which is not set, so it does nothing"),
+        ("CONFIG_FILE=\"/x\"", 1, 14, "this is not the file being read; use -c to read another one"),
     ] {
         assert_eq!(faults(text), [(line, column, message.to_owned())], "{text:?}");
         let (mut config, _) = Config::parse(text, "test.conf").unwrap();
@@ -189,7 +189,7 @@ fn an_empty_value_that_means_nothing_needs_no_words() {
 fn a_mistyped_setting_is_recognised() {
     let (_, report) = Config::parse("TCP_PORT=\"1\"\nblock_udp=\"1\"\nFOO=\"1\"", "test.conf").unwrap();
     let help: Vec<_> = report.iter().map(Diagnostic::help).collect();
-    assert_eq!(help, [Some("perhaps TCP_PORTS is meant"), Some("perhaps BLOCK_UDP is meant"), None]);
+    assert_eq!(help, [Some("did you mean TCP_PORTS?"), Some("did you mean BLOCK_UDP?"), None]);
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn the_first_of_a_repeated_setting_counts() {
     let text = "SCAN_TRIGGER=5\n\nSCAN_TRIGGER=\"1\"\nSCAN_TRIGGER=\"2\"\nSCAN_TRIGGER=\"x\"\n";
     let (config, _) = Config::parse(text, "test.conf").unwrap();
     assert_eq!(config.scan_trigger, 1);
-    let repeated = "SCAN_TRIGGER is already set in line 3, which is what counts".to_owned();
+    let repeated = "SCAN_TRIGGER is already set in line 3, which takes precedence".to_owned();
     assert_eq!(faults(text)[1..], [(4, 1, repeated.clone()), (5, 1, repeated)]);
 }
 

@@ -15,7 +15,7 @@ pub(super) fn number(value: Span<'_>, range: RangeInclusive<u32>, report: &mut R
     let number = text.parse().ok().filter(|number| range.contains(number));
     if number.is_none() {
         let (least, most) = range.into_inner();
-        report.error(value, format!("{text} is out of range: it can be {least} to {most}"));
+        report.error(value, format!("{text} is out of range: {least} to {most}"));
     }
     number
 }
@@ -35,7 +35,7 @@ pub(super) fn patience(value: Span<'_>, report: &mut Report) -> Option<Duration>
     const LEAST: u32 = 10;
     let seconds = number(value, 0..=u32::MAX, report)?;
     if (1..LEAST).contains(&seconds) {
-        let message = format!("{seconds} is out of range: it can be 0, or {LEAST} to {}", u32::MAX);
+        let message = format!("{seconds} is out of range: 0, or {LEAST} to {}", u32::MAX);
         report.error(value.trim(), message);
         return None;
     }
@@ -58,7 +58,7 @@ pub(super) fn switch(value: Span<'_>, report: &mut Report) -> Option<bool> {
 pub(super) fn lenient_switch(value: Span<'_>, report: &mut Report) -> bool {
     let text = value.trim().text();
     if !["0", "1"].contains(&text) {
-        let message = format!("\"{}\" is neither 0 nor 1, and is taken for 0", text.escape_debug());
+        let message = format!("\"{}\" is neither 0 nor 1; taken as 0", text.escape_debug());
         report.warn(value.trim(), message);
     }
     text == "1"
@@ -68,8 +68,8 @@ pub(super) fn lenient_switch(value: Span<'_>, report: &mut Report) -> bool {
 pub(super) fn file(value: Span<'_>, report: &mut Report) -> PathBuf {
     let path = PathBuf::from(value.text());
     if path.is_relative() {
-        let message = "this path depends on the directory that portsentry is started in";
-        report.warn(value, message).help("begin it with a slash");
+        let message = "this path is relative to the directory that portsentry is started in";
+        report.warn(value, message).help("start it with a slash");
     }
     path
 }
@@ -78,7 +78,7 @@ pub(super) fn file(value: Span<'_>, report: &mut Report) -> PathBuf {
 pub(super) fn absolute(value: Span<'_>, report: &mut Report) -> PathBuf {
     let path = PathBuf::from(value.text());
     if path.is_relative() {
-        report.error(value, "this path must begin with a slash");
+        report.error(value, "this path must start with a slash");
     }
     path
 }

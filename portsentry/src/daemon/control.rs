@@ -132,7 +132,7 @@ async fn accept(listener: UnixListener, sender: mpsc::Sender<Asked>) {
         let places = if is_root { &roots } else { &others };
         let Ok(place) = Arc::clone(places).try_acquire_owned() else {
             // What fits into the socket's buffer, which is empty, at once or not at all.
-            let said = line(&Err(Refusal::new(Code::Busy, "too many ask at a time")));
+            let said = line(&Err(Refusal::new(Code::Busy, "too many requests at a time")));
             let _ = stream.try_write(said.as_bytes());
             continue;
         };
@@ -146,7 +146,7 @@ async fn accept(listener: UnixListener, sender: mpsc::Sender<Asked>) {
 
 async fn serve(mut stream: UnixStream, is_root: bool, sender: &mpsc::Sender<Asked>) {
     let answer = match timeout(PATIENCE, read(&mut stream)).await {
-        Err(_) => Err(Refusal::new(Code::TooSlow, "the request did not come in time")),
+        Err(_) => Err(Refusal::new(Code::TooSlow, "the request did not arrive in time")),
         Ok(Err(_)) => return,
         Ok(Ok(line)) => match Request::admit(&line, is_root) {
             Ok(request) => ask(request, sender).await,

@@ -71,7 +71,7 @@ pub enum Message {
     Note(String),
     /// What the kernel program says of itself.
     Debug(Vec<String>),
-    /// The configuration was read again and is wrong, for these reasons.
+    /// Configuration reloaded and is wrong, for these reasons.
     Refused(Vec<String>),
     /// A file that the daemon reads may have changed.
     Changed(PathBuf),
@@ -237,7 +237,7 @@ impl Keeper {
             clock_origin: clock::origin(),
         };
         if let Some(problem) = problem {
-            keeper.journal.error(&format!("{problem}; sources are not named"));
+            keeper.journal.error(&format!("{problem}; sources are logged without names"));
         }
         keeper.begin_scope(needs_all)?;
         keeper.take_over(&found)?;
@@ -302,7 +302,7 @@ impl Keeper {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Message::Refused(problems)) => {
                     problems.iter().for_each(|problem| self.journal.error(problem));
-                    self.journal.note(&"The configuration stays as it was");
+                    self.journal.note(&"The configuration is unchanged");
                     self.stats.reloaded(false);
                 }
                 Ok(Message::Summary) => self.summarize(),
@@ -355,7 +355,8 @@ impl Keeper {
             Ok(counters) => {
                 let count = |counter| counters.get(counter);
                 self.journal.note(&format!(
-                    "Summary: {} sources blocked or fenced, {} probes, {} packets of blocked sources dropped, {} interfaces \
+                    "Summary: {} sources blocked or fenced, {} probes, {} packets of blocked sources \
+                        dropped, {} interfaces \
                      watched, {} probes not logged",
                     self.ledger.len(),
                     count(Counter::Probes),

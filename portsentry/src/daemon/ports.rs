@@ -26,8 +26,8 @@ pub fn start(
         Err(error) => {
             bound.publish(&Horizon { traps, ..Horizon::NONE })?;
             Ok(Err(format!(
-                "bound sockets can't be listed ({error}): services that are bound to a bridge, VLAN device or VRF, and services \
-                 that restart, can't be told from traps. The kernel needs its modules tcp_diag and udp_diag"
+                "bound sockets can't be listed ({error}): services bound to a bridge, VLAN device or VRF, \
+                    and restarting services, look like traps. Load the kernel modules tcp_diag and udp_diag"
             )))
         }
     }

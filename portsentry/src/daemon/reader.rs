@@ -174,10 +174,10 @@ fn status(request: Request, answer: oneshot::Sender<Answer>, mut life: Value) ->
 }
 
 fn wrong(problems: &[String]) -> Refusal {
-    let message = "the configuration is wrong, and stays as it was".into();
+    let message = "the new configuration is invalid; the old one stays in effect".into();
     Refusal { code: Code::Refused, message, details: problems.to_vec() }
 }
 
 fn gone() -> io::Error {
-    io::Error::other("the thread that keeps the files has ended unexpectedly")
+    io::Error::other("the thread that writes the files has ended unexpectedly")
 }

@@ -39,7 +39,7 @@ use crate::{
 const QUEUE: usize = 16_384;
 
 /// Why the configuration isn't read now.
-const HIDDEN: &str = "what is pinned is out of sight: mount bpffs first";
+const HIDDEN: &str = "the pins are hidden because bpffs is unmounted: mount bpffs first";
 
 /// What the log says when a session begins.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub enum Begin {
     Start,
     /// The process that was in charge has ended, and this one takes its place.
     Succeed,
-    /// The configuration was read again.
+    /// Configuration reloaded.
     Reload,
     /// Another process that shares the maps has come or gone.
     Regroup,
@@ -69,7 +69,7 @@ impl Begin {
         match self {
             Self::Start | Self::Succeed => journal.active(),
             Self::Reload => {
-                journal.reloaded("The configuration was read again and is in effect");
+                journal.reloaded("Configuration reloaded");
                 options.warnings.iter().for_each(|warning| journal.note(warning));
             }
             Self::Regroup => {
@@ -77,7 +77,10 @@ impl Begin {
                 journal.reloaded(&format!("Watching for all processes together: {}", names.join(", ")));
             }
             Self::PinnedAnew => {
-                journal.reloaded(&format!("All is pinned in {} again", options.config.pin_path.display()));
+                journal.reloaded(&format!(
+                    "All maps and links are pinned in {} again",
+                    options.config.pin_path.display()
+                ));
             }
             Self::Fallback(_) => {}
         }
@@ -163,7 +166,7 @@ impl Session {
             Begin::Start | Begin::Succeed => journal.starting(config, *own),
             // At once, lest the reason be lost where the old configuration can't be had either.
             Begin::Fallback(problem) => {
-                journal.error(&format!("{problem}; the configuration stays as it was"));
+                journal.error(&format!("{problem}; the old configuration stays in effect"));
             }
             Begin::Reload | Begin::Regroup | Begin::PinnedAnew => {}
         }
@@ -204,7 +207,7 @@ impl Session {
         if let Some(maps) = crate::kernel::Observer::open(&config.pin_path)? {
             let mebibytes = maps.memory()?.div_ceil(1 << 20);
             if memory.replace(mebibytes) != Some(mebibytes) {
-                keeper.journal().note(&format!("The kernel's maps take {mebibytes} MiB"));
+                keeper.journal().note(&format!("Kernel maps: {mebibytes} MiB"));
             }
         }
         stats.reloaded(!matches!(begin, Begin::Fallback(_)));
@@ -311,7 +314,7 @@ pub fn bitmaps(config: &Config, modes: Modes) -> [(Watched, Option<PortSet>); 4]
 pub fn watches_nothing(config: &Config, modes: Modes) -> Option<&'static str> {
     let is_nothing =
         bitmaps(config, modes).iter().all(|(_, ports)| ports.as_ref().is_none_or(PortSet::is_empty));
-    is_nothing.then_some("no port is watched: the lists of ports for its modes are empty")
+    is_nothing.then_some("no port is watched: the port lists of the selected modes are empty")
 }
 
 /// Sets the traps of the connect modes, if there are any.

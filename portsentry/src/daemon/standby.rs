@@ -84,7 +84,9 @@ pub async fn run(
     let confined = lasting.sandbox.enter(&options.config)?;
     let mut journal = Log::new(&options.config);
     journal.starting(&options.config, options.modes);
-    journal.note(&"Another portsentry is in charge of the kernel's maps, and watches for this one, too");
+    journal.note(
+        &"Standby: another portsentry process has the kernel's maps, and also watches the ports of this one",
+    );
     if let Some(news) = confined {
         journal.note(&news);
     }
@@ -108,11 +110,12 @@ pub async fn run(
             },
             asked = signals.next() => match asked {
                 Asked::Stop | Asked::Leave => break,
-                Asked::Summary => journal.note(&"Another portsentry is in charge; ask that one"),
+                Asked::Summary => journal.note(&"another portsentry process has the kernel's maps; send \
+                    the request to that one"),
                 Asked::Reread => match reread() {
                     Ok(new) => {
                         *options = new;
-                        journal.reloaded("The configuration was read again");
+                        journal.reloaded("Configuration reloaded");
                         options.warnings.iter().for_each(|warning| journal.note(warning));
                         notify::ready();
                     }

@@ -65,7 +65,7 @@ impl BlockedNetworks {
     fn failure(&self, source: MapError) -> Error {
         match super::error::os_error(&source) {
             Some(number) if number == nix::Error::ENOSPC as i32 => {
-                Error::Full { map: MAP, capacity: self.capacity, remedy: "raise MAX_NETWORKS, or name fewer" }
+                Error::Full { map: MAP, capacity: self.capacity, remedy: "raise MAX_NETWORKS, or list fewer" }
             }
             _ => Error::Map { map: MAP, source },
         }

@@ -27,23 +27,25 @@ pub enum Error {
     },
     /// Another daemon uses the same pins.
     #[error(
-        "another portsentry works with the maps in {path}: stop it first, or give this one a PIN_PATH of its own",
+        "another portsentry uses the maps in {path}: stop it first, or give this one its own PIN_PATH",
         path = .0.display()
     )]
     Running(PathBuf),
     /// No such interface.
-    #[error("interface {0} does not exist: `ip link` lists those that do")]
+    #[error("interface {0} does not exist: `ip link` lists the interfaces")]
     NoInterface(String),
     /// Something else holds the interface's XDP hook.
     #[error(
-        "interface {0} already has another XDP program: `ip link show {0}` names it, `ip link set {0} xdp off` \
+        "interface {0} already has another XDP program: `ip link show {0}` names it, `ip link set {0} xdp \
+            off` \
          (or xdpgeneric, xdpdrv) removes it"
     )]
     Occupied(String),
     /// The interface's frames begin with what the program doesn't read.
     #[error(
-        "interface {interface}: its frames (type {number} of Linux's if_arp.h) begin neither with an Ethernet header nor \
-         with an IP header, so it can't be watched: watch the interface that its packets come in by"
+        "interface {interface}: its frames (type {number} of Linux's if_arp.h) begin neither with an \
+            Ethernet header nor \
+         with an IP header, so it can't be watched: watch the interface on which its packets arrive"
     )]
     Framing {
         /// Its name.
@@ -52,7 +54,9 @@ pub enum Error {
         number: u16,
     },
     /// The interface refuses the mode that was asked for.
-    #[error("interface {interface} refuses {mode} XDP ({source}); XDP_MODE=\"auto\" chooses what it can do")]
+    #[error(
+        "interface {interface} refuses {mode} XDP ({source}); XDP_MODE=\"auto\" selects a supported mode"
+    )]
     Mode {
         /// Its name.
         interface: String,
@@ -87,8 +91,9 @@ pub enum Error {
     },
     /// More networks than `MAX_ADDRESSES` allows.
     #[error(
-        "map {map}: {count} addresses and networks, and MAX_ADDRESSES allows {most}; raise it, or {remedy}",
-        remedy = if map.starts_with("LOCAL") { "name fewer PROTECTED_NETWORKS" } else { "ignore fewer networks" }
+        "map {map}: {count} addresses and networks exceed MAX_ADDRESSES ({most}); raise it, or {remedy}",
+        remedy = if map.starts_with("LOCAL") { "name fewer PROTECTED_NETWORKS" } else { "ignore fewer \
+            networks" }
     )]
     TooMany {
         /// The map's name.

@@ -64,11 +64,8 @@ impl Hooks {
     pub(super) fn distrust(&mut self, port: u16) -> Option<String> {
         let was_trusted = self.are_trusted();
         self.links.clear();
-        let why =
-            self.why_not.get_or_insert_with(|| format!("port {port} was bound and they did not see it"));
-        was_trusted.then(|| {
-            format!("The bind hooks are no longer relied on: {why}. Sockets are listed every second")
-        })
+        let why = self.why_not.get_or_insert_with(|| format!("they missed a bind to port {port}"));
+        was_trusted.then(|| format!("Bind hooks are no longer used: {why}. Sockets are listed every second"))
     }
 }
 
@@ -77,11 +74,11 @@ impl fmt::Display for Hooks {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.why_not {
             None => formatter
-                .write_str("Services are known by bind hooks, and by listing sockets every 2 seconds"),
+                .write_str("Services are found by bind hooks, and by listing sockets every 2 seconds"),
             Some(why) => {
                 write!(
                     formatter,
-                    "Services are known by listing sockets every second, without bind hooks: {why}"
+                    "Services are found by listing sockets every second, without bind hooks: {why}"
                 )
             }
         }
@@ -101,7 +98,7 @@ fn attach(ebpf: &mut Ebpf, name: &'static str, root: &File) -> Result<CgroupSock
         Error::Program(ProgramError::SyscallError(call))
             if call.io_error.kind() == io::ErrorKind::PermissionDenied =>
         {
-            "the kernel refuses them: another program on the root cgroup may leave no room".into()
+            "the kernel refuses them: the root cgroup may already have the maximum of programs".into()
         }
         error => error.to_string(),
     })

@@ -62,12 +62,12 @@ impl fmt::Display for Attachment {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { interface, mode, was_native, reason } = self;
         match mode {
-            None => write!(formatter, "{interface}: took over from the program that an earlier run left")?,
+            None => write!(formatter, "{interface}: replaced the program of an earlier run")?,
             Some(mode) => write!(formatter, "{interface}: {} XDP", mode.name())?,
         }
         if *was_native {
             formatter
-                .write_str(" in the place of an earlier run's native one, after a moment without either")?;
+                .write_str(" instead of an earlier run's native program, after a moment without either")?;
         }
         reason.iter().try_for_each(|reason| write!(formatter, ", {reason}"))
     }
@@ -98,7 +98,7 @@ pub(super) fn attach(
                 });
             }
             Err(error) if is_unable(&error) => {
-                (Mode::Generic, Some(format!("because the driver answered: {}", answer(&error))))
+                (Mode::Generic, Some(format!("because the driver reported: {}", answer(&error))))
             }
             Err(error) => return Err(failure(name, Mode::Native, error)),
         },
@@ -153,7 +153,7 @@ fn take_over(program: &mut Xdp, pins: &Pins, index: u32) -> Result<bool, Error> 
     }
     let old = PinnedLink::from_pin(&path).map_err(|error| Error::Pins {
         path: path.clone(),
-        problem: format!("{error}; remove the file if it isn't a link of portsentry's"),
+        problem: format!("{error}; remove the file if it is not a link of portsentry"),
     })?;
     let replaced = XdpLink::try_from(FdLink::from(old))
         .map_err(|error| io_error(&error))

@@ -76,7 +76,7 @@ impl Observer {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {
                 let problem = if error.kind() == io::ErrorKind::PermissionDenied {
-                    "looking at what is pinned here needs root".into()
+                    "only root can read the pinned maps here".into()
                 } else {
                     error.to_string()
                 };
@@ -217,7 +217,7 @@ impl Observer {
         let map = HashMap::try_from(map).map_err(|error| match error {
             MapError::InvalidKeySize { .. } | MapError::InvalidValueSize { .. } => Error::Pins {
                 path: self.pin(name),
-                problem: "was made by another version of portsentry; use that version's commands".into(),
+                problem: "is of another version of portsentry; use that version's commands".into(),
             },
             source => Error::Map { map: name, source },
         })?;

@@ -28,20 +28,21 @@ impl Pins {
             PinState::There => return Ok(true),
             PinState::Removed => {
                 return Err(failed(
-                    "was removed under the running daemon, which detaches the program; SIGHUP attaches it again",
+                    "was removed while the daemon was running, which detached the program; SIGHUP attaches \
+                        it again",
                 ));
             }
             PinState::Hidden => {}
         }
         if !path.ancestors().find(|at| at.exists()).is_some_and(is_bpffs) {
             return Err(failed(
-                "is out of sight, as bpffs was unmounted: what is enforced lasts as long as this process, and no \
-                 longer. Mount it (`mount -t bpf bpf /sys/fs/bpf`), and all is pinned there again",
+                "is hidden because bpffs was unmounted: enforcement ends with this process. Mount bpffs \
+                    (`mount -t bpf bpf /sys/fs/bpf`), and everything is pinned there again",
             ));
         }
         let new = Self::open(path).map_err(|error| match error {
             Error::Privileges => failed(&format!(
-                "this process may not make it; `install -d -m 700 -o {} {}` does",
+                "this process may not create it; `install -d -m 700 -o {} {}` does",
                 geteuid(),
                 path.display()
             )),

@@ -26,17 +26,18 @@ type Seconds = Gauge<f64, AtomicU64>;
 /// A metric family for some of the kernel's counters: its name, its label, its help.
 type Shown = (&'static str, &'static str, &'static str);
 
-const PROBES: Shown = ("probes", "kind", "Probes of watched ports, whatever became of them");
+const PROBES: Shown = ("probes", "kind", "Probes of watched ports, whatever the verdict");
 const DROPPED: Shown = ("dropped_packets", "reason", "Packets that the kernel program dropped");
 const EXPLAINED: Shown =
-    ("explained_packets", "reason", "Packets to watched ports that don't count as probes, by why");
+    ("explained_packets", "reason", "Packets to watched ports that don't count as probes, by reason");
 const ENTERED: Shown = ("entered_sources", "state", "Sources that the kernel program has blocked or fenced");
 const REFUSED: Shown =
     ("refused_sources", "reason", "Sources that the kernel program could not block or fence");
-const PASSED: Shown = ("passed_packets", "reason", "Packets that passed although their source is held");
-const CHALLENGES: Shown = ("challenges", "result", "SYNs answered with a cookie, and what came of it");
-const EVENTS: Shown = ("events", "result", "Probes told to the daemon, or why they were not");
-const MALFORMED: Shown = ("malformed_packets", "header", "Packets that pass as they can't be taken apart");
+const PASSED: Shown = ("passed_packets", "reason", "Packets that passed although their source is fenced");
+const CHALLENGES: Shown = ("challenges", "result", "SYNs answered with a cookie, and the results");
+const EVENTS: Shown = ("events", "result", "Probes reported to the daemon, or the reason why not");
+const MALFORMED: Shown =
+    ("malformed_packets", "header", "Malformed packets, which pass unless their source is blocked or fenced");
 const STEERED: Shown = ("steered_packets", "to", "SYNs and datagrams handed to the daemon's own sockets");
 
 const FAMILIES: [Shown; 10] =
@@ -124,9 +125,9 @@ fn held(registry: &mut Registry, snapshot: &Snapshot) {
     let most = |most: u32| [most as usize; 2];
     for (name, help, [ipv4, ipv6]) in [
         ("blocked_sources", "Sources that are blocked now", census.blocked),
-        ("blocked_sources_max", "Sources that can be blocked at a time (MAX_BLOCKED)", most(*max_blocked)),
+        ("blocked_sources_max", "Capacity of the blocked map (MAX_BLOCKED)", most(*max_blocked)),
         ("fenced_sources", "Sources that are fenced now", census.fenced),
-        ("fenced_sources_max", "Sources that can be fenced at a time (MAX_FENCED)", most(*max_fenced)),
+        ("fenced_sources_max", "Capacity of the fenced map (MAX_FENCED)", most(*max_fenced)),
     ] {
         let family = Gauges::default();
         for (value, count) in [("ipv4", ipv4), ("ipv6", ipv6)] {
@@ -143,7 +144,8 @@ fn held(registry: &mut Registry, snapshot: &Snapshot) {
     }
     registry.register(
         "interface_attached",
-        "1 for each interface that the kernel program is attached to, 0 for one that it should be and isn't",
+        "1 for each interface that the kernel program is attached to, 0 for one that should be watched and \
+            is not",
         attached,
     );
     let scope: Gauge = Gauge::default();
@@ -157,7 +159,7 @@ fn held(registry: &mut Registry, snapshot: &Snapshot) {
     ring.set(snapshot.ring_size.into());
     registry.register_with_unit(
         "ring_size",
-        "Size of the ring through which probes are told",
+        "Size of the ring that carries reported probes",
         Unit::Bytes,
         ring,
     );
@@ -174,11 +176,11 @@ fn bound(registry: &mut Registry, snapshot: &Snapshot, silence: Duration) {
     hooks.set(snapshot.bound_by_hooks.into());
     registry.register(
         "bound_ports_by_hooks",
-        "1 if bound ports are known by bind hooks and dumps of the sockets, 0 if by dumps alone",
+        "1 if bound ports are found by bind hooks and dumps of the sockets, 0 if by dumps only",
         hooks,
     );
     if let Some(age) = snapshot.dump_age {
-        let help = "How old the last dump of the sockets is";
+        let help = "Age of the last dump of the sockets";
         registry.register_with_unit("bound_ports_dump_age", help, Unit::Seconds, seconds(age + silence));
     }
 }
@@ -197,23 +199,23 @@ fn daemon(registry: &mut Registry, state: &State, now: Instant) {
     registry.register("build", "The program", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
     registry.register_with_unit(
         "start_time",
-        "When the daemon started, since 1970",
+        "Start time of the daemon since the Unix epoch",
         Unit::Seconds,
         at(state.started),
     );
     let healthy: Gauge = Gauge::default();
     healthy.set(state.trouble(now).is_none().into());
-    registry.register("healthy", "1 if /healthz says that all is well", healthy);
-    let help = "How old the figures of the kernel and the held sources are";
+    registry.register("healthy", "1 if /healthz reports healthy", healthy);
+    let help = "Age of the kernel's counters and the numbers of sources";
     registry.register_with_unit("keeper_age", help, Unit::Seconds, seconds(silence(state, now)));
     let successful: Gauge = Gauge::default();
     successful.set(state.reload.0.into());
     registry.register(
         "config_last_reload_successful",
-        "1 if the configuration was right when last read",
+        "1 if the configuration was valid when last read",
         successful,
     );
-    let help = "When the configuration last was right, since 1970";
+    let help = "Time of the last valid configuration since the Unix epoch";
     registry.register_with_unit(
         "config_last_reload_success_timestamp",
         help,
@@ -225,10 +227,10 @@ fn daemon(registry: &mut Registry, state: &State, now: Instant) {
         let labels = vec![("action", action.to_lowercase()), ("result", (*result).into())];
         actions.get_or_create(&labels).inc_by(*count);
     }
-    registry.register("actions", "KILL actions, by what became of them", actions);
+    registry.register("actions", "KILL actions, by result", actions);
     for (name, help, count) in [
-        ("lifted_sources", "Sources that were let in again", state.lifted),
-        ("left_out_probes", "Probes that were not logged, as the log was behind", state.left_out),
+        ("lifted_sources", "Sources unblocked, expired or otherwise released", state.lifted),
+        ("left_out_probes", "Probes not logged because the log was behind", state.left_out),
     ] {
         let counter: Count = Count::default();
         counter.inc_by(count);
@@ -239,7 +241,7 @@ fn daemon(registry: &mut Registry, state: &State, now: Instant) {
 fn of_process(registry: &mut Registry) {
     let cpu: Count<f64, AtomicU64> = Count::default();
     cpu.inc_by(process::cpu_seconds());
-    registry.register_with_unit("process_cpu", "Time on the CPU", Unit::Seconds, cpu);
+    registry.register_with_unit("process_cpu", "CPU time", Unit::Seconds, cpu);
     let gauge = |value: u64| -> Gauge {
         let gauge = Gauge::default();
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
@@ -247,7 +249,7 @@ fn of_process(registry: &mut Registry) {
     };
     let resident = gauge(process::resident_bytes());
     registry.register_with_unit("process_resident_memory", "Memory in use", Unit::Bytes, resident);
-    registry.register("process_open_fds", "Descriptors that are open", gauge(process::open_fds()));
+    registry.register("process_open_fds", "Open file descriptors", gauge(process::open_fds()));
 }
 
 fn at(time: SystemTime) -> Seconds {

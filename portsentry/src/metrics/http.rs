@@ -45,13 +45,13 @@ pub async fn serve(
         None => (Answer::words("431 Request Header Fields Too Large", "too long"), false),
         Some(None) => (Answer::words("400 Bad Request", "not understood"), false),
         Some(Some(("GET" | "HEAD", path))) if page(path).is_none() => {
-            (Answer::words("404 Not Found", "there are /metrics and /healthz"), false)
+            (Answer::words("404 Not Found", "only /metrics and /healthz exist"), false)
         }
         Some(Some((method @ ("GET" | "HEAD"), path))) => {
             let answer = page(path).unwrap_or_else(|| Answer::words("404 Not Found", ""));
             (answer, method == "HEAD")
         }
-        Some(Some(_)) => (Answer::words("405 Method Not Allowed", "there is only GET"), false),
+        Some(Some(_)) => (Answer::words("405 Method Not Allowed", "only GET is supported"), false),
     };
     send(&mut client, &answer, is_head).await
 }
@@ -132,8 +132,8 @@ mod tests {
             ("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "200 OK", "figures\n"),
             ("GET /metrics?x=y HTTP/1.0\r\n\r\n", "200 OK", "figures\n"),
             ("HEAD /metrics HTTP/1.1\r\n\r\n", "200 OK", ""),
-            ("GET / HTTP/1.1\r\n\r\n", "404 Not Found", "there are /metrics and /healthz\n"),
-            ("POST /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed", "there is only GET\n"),
+            ("GET / HTTP/1.1\r\n\r\n", "404 Not Found", "only /metrics and /healthz exist\n"),
+            ("POST /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed", "only GET is supported\n"),
             ("GET metrics HTTP/1.1\r\n\r\n", "400 Bad Request", "not understood\n"),
             ("GET /metrics\r\n\r\n", "400 Bad Request", "not understood\n"),
             ("GET /metrics HTTP/2 x\r\n\r\n", "400 Bad Request", "not understood\n"),

@@ -83,7 +83,7 @@ async fn listen(address: SocketAddr, stats: &Arc<Stats>) {
         match TcpListener::bind(address).await {
             Ok(listener) => break listener,
             Err(error) if !has_told => {
-                stats.report(format!("ERROR: METRICS_LISTEN: {address}: {error}; it is tried again"));
+                stats.report(format!("ERROR: METRICS_LISTEN {address}: {error}; retrying"));
                 has_told = true;
             }
             Err(_) => {}
@@ -191,7 +191,7 @@ mod tests {
         let mut server = Server::default();
         server.follow(Some(address), &stats);
         let told = news(&stats);
-        assert!(told.len() == 1 && told[0].contains("it is tried again"), "{told:?}");
+        assert!(told.len() == 1 && told[0].contains("retrying"), "{told:?}");
         drop(taken);
         assert_eq!(news(&stats), [format!("Metrics are at http://{address}/metrics")]);
         server.follow(None, &stats);

@@ -156,16 +156,14 @@ impl Stats {
 impl State {
     /// Returns the reason why portsentry is not healthy, if any.
     pub fn trouble(&self, now: Instant) -> Option<String> {
-        let Some((at, snapshot)) = &self.snapshot else { return Some("it has not begun to watch".into()) };
+        let Some((at, snapshot)) = &self.snapshot else { return Some("not watching yet".into()) };
         let silence = now.saturating_duration_since(*at);
         if silence > SILENCE {
             let seconds = silence.as_secs();
-            return Some(format!(
-                "the thread that keeps the files has not been heard of for {seconds} seconds"
-            ));
+            return Some(format!("no heartbeat from the thread that writes the files for {seconds} seconds"));
         }
         if snapshot.attached.is_empty() {
-            return Some("it is attached to no interface".into());
+            return Some("attached to no interface".into());
         }
         snapshot.scope_trouble.clone()
     }
@@ -179,7 +177,7 @@ mod tests {
     fn it_is_well_while_the_keeper_writes_and_an_interface_is_watched() {
         let stats = Stats::default();
         let trouble = |later: u64| stats.copy().trouble(Instant::now() + Duration::from_secs(later));
-        assert!(trouble(0).unwrap().contains("not begun"));
+        assert!(trouble(0).unwrap().contains("not watching"));
         stats.show(Snapshot { attached: vec!["eth0".into()], ..Snapshot::default() });
         assert_eq!((trouble(0), trouble(9)), (None, None));
         assert!(trouble(12).unwrap().contains("for 12 seconds"));

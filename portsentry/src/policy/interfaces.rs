@@ -40,7 +40,7 @@ impl fmt::Display for LeftOut {
             Self::Ports(port) => write!(formatter, "its frames are judged at its ports, as {port}"),
             Self::NoPorts => formatter.write_str("it has no ports"),
             Self::Container => {
-                formatter.write_str("the host's end of a container's cable, without an address")
+                formatter.write_str("the host's end of a container's veth pair, without an address")
             }
             Self::Tun => formatter.write_str("a tun or tap device: a program is at its other end"),
             Self::Vrf => formatter.write_str("its frames are judged at the members of this VRF"),

@@ -19,7 +19,7 @@ impl WithoutPorts {
     #[must_use]
     pub fn what(&self) -> String {
         let name = self.protocol.name();
-        format!("no {name} port is watched, so no {name} scan is seen")
+        format!("no {name} port is watched, so no {name} scan is detected")
     }
 }
 

@@ -49,7 +49,7 @@ fn open(options: &mut OpenOptions, path: &Path) -> io::Result<(File, u64)> {
     }
     // A user who may create names here could have linked any file.
     if metadata.nlink() > 1 {
-        return Err(io::Error::other("it has another name somewhere else (a hard link): remove one of them"));
+        return Err(io::Error::other("it has another hard link: remove one of them"));
     }
     Ok((file, metadata.len()))
 }

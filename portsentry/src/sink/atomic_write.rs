@@ -30,16 +30,16 @@ pub enum WriteError {
         source: io::Error,
     },
     /// It is not a regular file, or it is a symbolic link that root did not make.
-    #[error("{0} is not a regular file, or a link that somebody else than root made: remove it")]
+    #[error("{0} is not a regular file, or is a link not made by root: remove it")]
     Untrusted(PathBuf),
     /// It is world-writable.
-    #[error("{0} can be written by everybody, so it isn't trusted: chmod o-w {0}")]
+    #[error("{0} is world-writable, so it is not trusted: chmod o-w {0}")]
     WorldWritable(PathBuf),
     /// It is too large to be a file of the daemon's.
-    #[error("{0} is larger than {limit} GiB: remove lines from it", limit = LARGEST >> 30)]
+    #[error("{0} is too large (limit: {limit} GiB): remove lines from it", limit = LARGEST >> 30)]
     TooLarge(PathBuf),
     /// Another program keeps changing it.
-    #[error("{0} was changed by somebody else at the same time, again and again")]
+    #[error("{0} keeps being changed by another program at the same time")]
     Contended(PathBuf),
 }
 
@@ -285,7 +285,7 @@ mod tests {
         fs::write(&path, "a").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o646)).unwrap();
         let message = read(&path).unwrap_err().to_string();
-        assert!(message.contains("written by everybody") && message.contains("chmod o-w"), "{message}");
+        assert!(message.contains("world-writable") && message.contains("chmod o-w"), "{message}");
         assert!(matches!(update(&path, 0o640, append("b")), Err(WriteError::WorldWritable(_))));
         assert_eq!(fs::read_to_string(&path).unwrap(), "a");
     }

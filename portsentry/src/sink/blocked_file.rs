@@ -19,7 +19,7 @@ const DENIED_BEFORE: &str = "# denied before";
 
 /// A line that can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} is neither an address nor a line of PortSentry's, and is left out: \"{}\"", text.escape_debug())]
+#[error("line {line} is neither an address nor a PortSentry line; ignored: \"{}\"", text.escape_debug())]
 pub struct Fault {
     /// Counted from 1.
     pub line: usize,

@@ -276,7 +276,7 @@ impl Files {
             if let Ok(dropped) = written
                 && dropped > 0
             {
-                done.news.push(format!("{}: {dropped} lines were lost meanwhile", path.display()));
+                done.news.push(format!("{}: {dropped} lines were lost in the meantime", path.display()));
             }
             let problem = written.err().map(|error| format!("{} can't be written: {error}", path.display()));
             done.news.extend(self.history_trouble.note(problem, &path.display(), now));
@@ -379,7 +379,7 @@ impl Trouble {
         self.problem = problem;
         Some(self.problem.as_ref().map_or_else(
             || format!("{file} can be written again; nothing was lost"),
-            |problem| format!("ERROR: {problem}; it is tried again, and blocks hold meanwhile"),
+            |problem| format!("ERROR: {problem}; retrying, blocks stay in force"),
         ))
     }
 }

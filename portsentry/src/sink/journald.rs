@@ -37,8 +37,7 @@ impl Journald {
     /// Sends a line with the event's fields, preceded by the number of lines lost before it.
     pub fn send(&mut self, line: &str, event: &Event) {
         if self.untold > 0 {
-            let loss =
-                format!("adminalert: {} log lines were lost, as the journal did not take them", self.untold);
+            let loss = format!("adminalert: {} log lines lost: the journal did not accept them", self.untold);
             let event = Event::new(Action::Loss).with(Field::Count, self.untold);
             if self.try_send(&loss, &event).is_ok() {
                 self.untold = 0;
@@ -141,7 +140,7 @@ mod tests {
         let log = UnixDatagram::bind(&path).unwrap();
         journald.send("first", &event);
         let loss = receive(&log);
-        assert!(loss.contains("1 log lines were lost") && loss.contains("\nPORTSENTRY_COUNT=1\n"), "{loss}");
+        assert!(loss.contains("1 log lines lost") && loss.contains("\nPORTSENTRY_COUNT=1\n"), "{loss}");
         assert!(receive(&log).starts_with("MESSAGE=first\n"));
         drop(log);
         std::fs::remove_file(&path).unwrap();

@@ -62,7 +62,7 @@ impl Writer {
     pub fn tell(&mut self, event: &Event, message: &str) {
         let Some(sender) = &self.sender else { return };
         if self.untold > 0 {
-            let why = "JSON_LOG could not be written as fast as events came, or at all";
+            let why = "JSON_LOG could not be written, or not fast enough";
             let loss = Event::new(Action::Loss).with(Field::Count, self.untold).with(Field::EventReason, why);
             let message = format!("{} events are missing here: {why}", self.untold);
             if sender.try_send(loss.json(&message)).is_ok() {
@@ -149,7 +149,11 @@ fn run(
         if now != problem {
             tell(now.as_ref().map_or_else(
                 || format!("{name} can be written again"),
-                |error| format!("ERROR: {name} can't be written: {error}; it is tried again, and {QUEUE} events wait for it"),
+                |error| {
+                    format!(
+                        "ERROR: {name} can't be written: {error}; retrying, up to {QUEUE} events are queued"
+                    )
+                },
             ));
             problem = now;
         }

@@ -169,16 +169,16 @@ impl fmt::Display for Outcome {
                 output
             }
             Self::TimedOut(output) => {
-                f.write_str("took too long and was ended")?;
+                f.write_str("exceeded the time limit and was terminated")?;
                 output
             }
             Self::Stopped(output) => {
-                f.write_str("was ended because the daemon stops")?;
+                f.write_str("was terminated because the daemon is stopping")?;
                 output
             }
             Self::NotStarted(error) => return write!(f, "could not be started: {error}"),
-            Self::Unknown(error) => return write!(f, "ended in a way that is not known: {error}"),
-            Self::Refused => return f.write_str("was not run: too many commands are waiting"),
+            Self::Unknown(error) => return write!(f, "ended in an unknown way: {error}"),
+            Self::Refused => return f.write_str("was not run: the queue is full"),
         };
         if output.is_empty() { Ok(()) } else { write!(f, ", saying \"{output}\"") }
     }

@@ -37,10 +37,8 @@ impl Syslog {
     /// Sends a line, preceded by the number of lines lost before it.
     pub fn send(&mut self, line: &str) {
         if self.untold > 0 {
-            let loss = format!(
-                "adminalert: {} log lines were lost, as the system log did not take them",
-                self.untold
-            );
+            let loss =
+                format!("adminalert: {} log lines lost: the system log did not accept them", self.untold);
             if self.try_send(&loss).is_ok() {
                 self.untold = 0;
             }
@@ -119,7 +117,7 @@ mod tests {
         syslog.send("nobody hears this");
         let log = UnixDatagram::bind(&path).unwrap();
         syslog.send("first");
-        assert!(receive(&log).contains("1 log lines were lost"));
+        assert!(receive(&log).contains("1 log lines lost"));
         assert!(receive(&log).ends_with("first"));
         drop(log);
         std::fs::remove_file(&path).unwrap();

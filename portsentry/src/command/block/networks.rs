@@ -17,7 +17,10 @@ use crate::{
 pub(super) fn refused(change: &Change, networks: &BTreeSet<IpNet>) -> Vec<String> {
     let has_terms = matches!(change, Change::Block(remark) if !remark.is_empty());
     let termless = networks.iter().filter(|_| has_terms).map(|network| {
-        format!("{network} is a network: the block list says neither until when nor why (--for, --reason)")
+        format!(
+            "{network} is a network: the block list holds neither an end nor a reason (omit --for and \
+            --reason)"
+        )
     });
     networks.iter().filter_map(is_too_much).chain(termless).collect()
 }
@@ -55,11 +58,11 @@ pub(super) fn hold(
     }
     let path = path.display();
     let said = |network: &IpNet| match (change, changed.contains(network), runs) {
-        (Change::Block(_), true, true) => "is being blocked by the running daemon".into(),
-        (Change::Block(_), true, false) => "is blocked; no daemon runs".into(),
-        (Change::Block(_), false, _) => format!("is blocked already, {path} says"),
-        (Change::Unblock, true, true) => "is being unblocked by the running daemon".into(),
-        (Change::Unblock, true, false) => "is unblocked; no daemon runs".into(),
+        (Change::Block(_), true, true) => "being blocked by the running daemon".into(),
+        (Change::Block(_), true, false) => "blocked (no daemon is running)".into(),
+        (Change::Block(_), false, _) => format!("already blocked, according to {path}"),
+        (Change::Unblock, true, true) => "being unblocked by the running daemon".into(),
+        (Change::Unblock, true, false) => "unblocked (no daemon is running)".into(),
         (Change::Unblock, false, _) => format!("is not in {path}"),
     };
     for network in networks {

@@ -50,8 +50,8 @@ mod tests {
     fn people_and_programs_are_told_the_same() {
         let mut report = Report::default();
         report.change("192.0.2.9", "is blocked");
-        report.leave("192.0.2.0/24", "is blocked already");
-        assert_eq!(report.lines, "192.0.2.9: is blocked\n192.0.2.0/24: is blocked already\n");
+        report.leave("192.0.2.0/24", "already blocked");
+        assert_eq!(report.lines, "192.0.2.9: is blocked\n192.0.2.0/24: already blocked\n");
         let expected = json!({"changed": ["192.0.2.9"], "unchanged": ["192.0.2.0/24"]});
         assert_eq!(serde_json::to_value(&report).unwrap(), expected);
     }

@@ -9,7 +9,7 @@ const ABOUT: &str = "ports";
 pub(super) fn finding(state: &BoundState) -> Finding {
     let what = format!("bound ports are {state}");
     if state.is_overdue() {
-        let remedy = "the daemon should dump sockets at least every two seconds: its log says why it can't";
+        let remedy = "the daemon should dump sockets at least every two seconds: see its log for the reason";
         return Finding::warning(ABOUT, what, remedy);
     }
     Finding::ok(ABOUT, what)

@@ -108,7 +108,7 @@ pub(super) fn findings(link: &Link, surroundings: &Surroundings<'_>) -> Vec<Find
     if !is_ours && runs_native(link) && RESETTING.contains(&driver(link)) {
         found.push(Finding::warning(
             &link.name,
-            "attaching rebuilds this card's queues: the link may be gone for some seconds",
+            "attaching resets this card's queues: the link may go down for some seconds",
             "start portsentry at a quiet time; later starts replace the program in place",
         ));
     }
@@ -129,13 +129,13 @@ fn occupant(link: &Link, is_ours: bool) -> Finding {
         None => Finding::ok(name, "no XDP program is attached"),
         Some(running) if is_ours => {
             let mode = if running.is_native { "natively" } else { "in generic mode" };
-            Finding::ok(name, format!("runs portsentry's program already, {mode}"))
+            Finding::ok(name, format!("already runs portsentry's program, {mode}"))
         }
         Some(running) => Finding::problem(
             name,
-            format!("runs somebody else's XDP program (number {})", running.program),
+            format!("runs another XDP program (ID {})", running.program),
             format!(
-                "`bpftool prog show id {}` tells what it is, `ip link set {name} xdp off` removes it",
+                "`bpftool prog show id {}` describes it, `ip link set {name} xdp off` removes it",
                 running.program
             ),
         ),
@@ -149,20 +149,21 @@ fn mode(link: &Link) -> Finding {
         _ if link.is_loopback => Finding::ok(name, "is the loopback interface: generic XDP"),
         Some("vlan") => Finding::warning(
             name,
-            "is a VLAN on another interface: generic XDP, which costs more for each packet",
-            "watch the interface below instead; VLAN tags are understood",
+            "is a VLAN on another interface: generic XDP, which costs more per packet",
+            "watch the interface below it instead; VLAN tags are parsed",
         ),
         Some("bridge") => Finding::warning(
             name,
-            "is a bridge: generic XDP, and only for what this host itself receives",
-            "watch the bridge's ports instead to have it all, natively where they can",
+            "is a bridge: generic XDP, and only for packets that this host itself receives",
+            "watch the bridge's ports instead to see all packets, in native mode if they support it",
         ),
         _ => Finding::warning(
             name,
             format!(
-                "driver {driver}: not known to run XDP natively; generic XDP serves, and costs more for each packet"
+                "driver {driver}: not known to support native XDP; generic XDP works, and costs more per \
+                    packet"
             ),
-            "XDP_MODE=\"auto\" tries the native way first, and says which it was",
+            "XDP_MODE=\"auto\" tries native mode first, and logs which mode it got",
         ),
     }
 }
@@ -174,8 +175,8 @@ fn answers(link: &Link, surroundings: &Surroundings<'_>, is_ours: bool) -> Optio
     match surroundings.answers.filter(|_| driver(link) == "veth")? {
         XdpMode::Auto | XdpMode::Generic if is_native => Some(Finding::warning(
             name,
-            "is one end of a veth pair with our program in native mode: answers to probes (CHALLENGE) vanish unless the \
-             other end runs an XDP program",
+            "is one end of a veth pair with our program in native mode: answers to probes (CHALLENGE) are \
+                lost unless the other end runs an XDP program",
             "reload or restart portsentry, which puts it into generic mode",
         )),
         XdpMode::Auto => Some(Finding::ok(
@@ -184,8 +185,9 @@ fn answers(link: &Link, surroundings: &Surroundings<'_>, is_ours: bool) -> Optio
         )),
         XdpMode::Native => Some(Finding::warning(
             name,
-            "is one end of a veth pair: answers to probes (CHALLENGE) vanish unless the other end runs an XDP program",
-            "attach one that only passes at the other end, or set XDP_MODE=\"auto\"",
+            "is one end of a veth pair: answers to probes (CHALLENGE) are lost unless the other end runs \
+                an XDP program",
+            "attach one at the other end that passes all packets, or set XDP_MODE=\"auto\"",
         )),
         XdpMode::Generic => None,
     }
@@ -198,10 +200,8 @@ fn size(link: &Link) -> Finding {
     }
     Finding::warning(
         name,
-        format!(
-            "MTU {mtu}: frames of more than one page, which not every native driver can give to a program"
-        ),
-        format!("if it attaches in generic mode, set the MTU to {ONE_PAGE} or less to have the native one"),
+        format!("MTU {mtu}: frames need more than one page, which not every native driver supports"),
+        format!("if it attaches in generic mode, set the MTU to {ONE_PAGE} or less to get native mode"),
     )
 }
 
@@ -218,9 +218,9 @@ fn offloads(link: &Link) -> Vec<Finding> {
         Finding::ok(name, "LRO is off")
     };
     let tags = if offloads.strips_tags {
-        "VLAN tags are taken off by the card: frames are judged without them, whatever the VLAN"
+        "the card strips VLAN tags: frames are judged without them, whatever the VLAN"
     } else {
-        "VLAN tags stay in the frames, where the program reads them"
+        "VLAN tags stay in the frames, and the program reads them"
     };
     vec![joins, Finding::ok(name, tags)]
 }
@@ -233,7 +233,7 @@ fn queues(link: &Link, cpus: u32) -> Option<Finding> {
     if queues.set >= could || driver(link) == "veth" {
         return Some(Finding::ok(name, said));
     }
-    let remedy = format!("`ethtool -L {name} combined {could}` has all CPUs judge packets");
+    let remedy = format!("`ethtool -L {name} combined {could}` lets all CPUs process packets");
     Some(Finding::warning(name, said, remedy))
 }
 
@@ -294,10 +294,7 @@ mod tests {
                 Link { queues: Some(Queues { set: 1, most: 8 }), ..card("virtio_net") },
                 &[(Warning, "1 of 8 receive queues on 4 CPUs")],
             ),
-            (
-                Link { xdp: running, ..card("virtio_net") },
-                &[(Problem, "somebody else's XDP program (number 7)")],
-            ),
+            (Link { xdp: running, ..card("virtio_net") }, &[(Problem, "another XDP program (ID 7)")]),
             (Link { is_ethernet: false, ..of_kind("gre") }, &[(Warning, "neither with an Ethernet header")]),
             (Link { is_ethernet: false, is_bare: true, ..of_kind("wireguard") }, &[]),
         ] {

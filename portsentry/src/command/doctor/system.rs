@@ -38,24 +38,23 @@ fn version(release: &str) -> Finding {
         return Finding::warning(
             KERNEL,
             format!("version \"{release}\" can't be read"),
-            "`uname -r` tells it",
+            "`uname -r` prints it",
         );
     };
     if (major, minor) < OLDEST {
-        let what =
-            format!("Linux {release} has no XDP for frames in several buffers, and won't load the program");
+        let what = format!("Linux {release} has no XDP for multi-buffer frames, and can't load the program");
         return Finding::problem(KERNEL, what, "boot Linux 6.1 or later");
     }
     if (major, minor) < USUAL {
-        let what = format!("Linux {release} is older than what portsentry is made on");
-        return Finding::warning(KERNEL, what, "try it; Linux 6.1 or later is known to serve");
+        let what = format!("Linux {release} is older than the kernels that portsentry is tested on");
+        return Finding::warning(KERNEL, what, "it may work; Linux 6.1 or later is known to");
     }
     Finding::ok(KERNEL, format!("Linux {release}"))
 }
 
 fn type_information(is_there: bool) -> Finding {
     if is_there {
-        return Finding::ok(KERNEL, "type information (BTF) is there");
+        return Finding::ok(KERNEL, "type information (BTF) is present");
     }
     Finding::problem(
         KERNEL,
@@ -75,7 +74,7 @@ fn pin_directory(pins: &Path) -> Finding {
         _ => Finding::problem(
             KERNEL,
             format!("PIN_PATH {shown} is not on bpffs"),
-            "`mount -t bpf bpf /sys/fs/bpf`, and have PIN_PATH below it",
+            "`mount -t bpf bpf /sys/fs/bpf`, and set PIN_PATH below it",
         ),
     }
 }
@@ -98,11 +97,11 @@ fn compiler(enabled: &str) -> Finding {
     match enabled {
         "0" => Finding::warning(
             KERNEL,
-            "the BPF compiler is off: the program is interpreted, many times slower",
+            "the BPF JIT compiler is off: the program is interpreted, and many times slower",
             "`sysctl net.core.bpf_jit_enable=1`",
         ),
-        "" => Finding::ok(KERNEL, "whether the BPF compiler is on can't be seen from here"),
-        _ => Finding::ok(KERNEL, "the BPF compiler is on"),
+        "" => Finding::ok(KERNEL, "this user can't see whether the BPF JIT compiler is on"),
+        _ => Finding::ok(KERNEL, "the BPF JIT compiler is on"),
     }
 }
 

@@ -6,10 +6,9 @@ use clap_mangen::roff::{Roff, bold, italic, roman};
 
 use crate::config::keys::{KEYS, Key, Origin};
 
-const INTRODUCTION: &str = "Settings are written KEY=\"value\", one a line; KEY = \"value\" is understood, too. What \
-                            begins with # is a comment. The configuration of PortSentry 1.2 or 2.x can be used as it \
-                            is. What isn't understood is warned of, and what is wrong is refused, with its line; \
-                            \"portsentry check\" does that without starting anything. SIGHUP has the file read again.";
+const INTRODUCTION: &str = "Settings are written KEY=\"value\", one per line; KEY = \"value\" also works. \
+    Lines that start with # are comments. A configuration of PortSentry 1.2 or 2.x works unchanged. \
+    Unknown settings cause a warning, invalid values an error, each with its line; \"portsentry check\" validates a file without starting anything. SIGHUP reloads it.";
 
 /// Returns the manual page called `name`.
 pub(super) fn page(name: &str) -> String {
@@ -50,14 +49,14 @@ fn sentence(meaning: &str) -> String {
 }
 
 fn default(key: &Key) -> String {
-    if key.default.is_empty() { "Without it: none.".into() } else { format!("Without it: {}.", key.default) }
+    if key.default.is_empty() { "Default: none.".into() } else { format!("Default: {}.", key.default) }
 }
 
 fn origin(origin: Origin) -> &'static str {
     match origin {
-        Origin::Both => "A setting of PortSentry 1.2 and 2.x.",
-        Origin::Classic => "A setting of PortSentry 1.2.",
-        Origin::CompileTime => "Fixed in PortSentry 1.x when it was compiled.",
-        Origin::Ours => "New here.",
+        Origin::Both => "Setting of PortSentry 1.2 and 2.x.",
+        Origin::Classic => "Setting of PortSentry 1.2.",
+        Origin::CompileTime => "Compile-time constant of PortSentry 1.x.",
+        Origin::Ours => "New in this version.",
     }
 }

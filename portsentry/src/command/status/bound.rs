@@ -22,7 +22,7 @@ impl BoundPorts {
 
 impl fmt::Display for BoundPorts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let warning = if self.is_overdue { ": overdue, the daemon's log says why" } else { "" };
+        let warning = if self.is_overdue { ": overdue, see the daemon's log" } else { "" };
         write!(formatter, "{}{warning}", self.state)
     }
 }
@@ -49,7 +49,7 @@ mod tests {
         for (age, has_daemon, words) in [
             (2, true, "known by dumps alone; last dump 2 s ago"),
             (60, false, "known by dumps alone; last dump 60 s ago"),
-            (60, true, "known by dumps alone; last dump 60 s ago: overdue, the daemon's log says why"),
+            (60, true, "known by dumps alone; last dump 60 s ago: overdue, see the daemon's log"),
         ] {
             assert_eq!(BoundPorts::new(state(age), has_daemon).to_string(), words);
         }

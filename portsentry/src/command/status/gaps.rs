@@ -49,9 +49,9 @@ impl Gaps {
             match (chosen.get(index), link.xdp) {
                 _ if pinned.contains(index) => {}
                 (Some(Ok(())), Some(_)) => {
-                    gaps.not_watched.push(unwatched("it runs somebody else's XDP program".into()));
+                    gaps.not_watched.push(unwatched("it runs another XDP program".into()));
                 }
-                (Some(Ok(())), None) => gaps.not_watched.push(unwatched("no program is attached".into())),
+                (Some(Ok(())), None) => gaps.not_watched.push(unwatched("no XDP program is attached".into())),
                 (Some(Err(LeftOut::Unwanted)) | None, _) => {}
                 (Some(Err(reason)), _) => gaps.left_out.push(unwatched(reason.to_string())),
             }

@@ -18,7 +18,7 @@ use tokio::net::UnixListener;
 
 /// Why nobody can be listened to.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody can ask at CONTROL_SOCKET {path}: {problem}")]
+#[error("CONTROL_SOCKET {path} can't be used: {problem}")]
 pub struct Error {
     path: PathBuf,
     problem: String,
@@ -84,12 +84,12 @@ fn make_room(path: &Path) -> Result<(), String> {
     let is_ours = [0, geteuid().as_raw()].contains(&found.uid());
     let is_open = found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0;
     if !is_ours || is_open {
-        return Err(format!("others may write to {}", directory.display()));
+        return Err(format!("other users may write to {}", directory.display()));
     }
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(problem(error)),
-        Ok(found) if !found.file_type().is_socket() => Err("there is something that is no socket".into()),
+        Ok(found) if !found.file_type().is_socket() => Err("the path exists and is not a socket".into()),
         Ok(_) if UnixStream::connect(path).is_ok() => Err("another process listens there".into()),
         Ok(_) => fs::remove_file(path).map_err(problem),
     }
@@ -130,12 +130,12 @@ mod tests {
         let files = tempfile::tempdir().unwrap();
         let path = files.path().join("control.sock");
         fs::write(&path, "precious").unwrap();
-        assert!(take(&path).unwrap_err().to_string().contains("no socket"));
+        assert!(take(&path).unwrap_err().to_string().contains("is not a socket"));
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink(files.path().join("elsewhere"), &path).unwrap();
         assert!(take(&path).is_err());
         fs::remove_file(&path).unwrap();
         fs::set_permissions(files.path(), Permissions::from_mode(0o777)).unwrap();
-        assert!(take(&path).unwrap_err().to_string().contains("others may write"));
+        assert!(take(&path).unwrap_err().to_string().contains("other users may write"));
     }
 }

@@ -28,7 +28,9 @@ impl Keeper {
         self.clock_origin = to;
         self.ledger.shift(from, to);
         self.files.rewrite();
-        self.journal
-            .note(&format!("The clock was set {way} by {} s: blocks last as long as ever", by.as_secs()));
+        self.journal.note(&format!(
+            "The clock was set {way} by {} s; the duration of blocks is unaffected",
+            by.as_secs()
+        ));
     }
 }

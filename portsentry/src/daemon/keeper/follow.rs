@@ -98,11 +98,11 @@ impl Keeper {
             Ok((ignored, _)) if ignored == self.scope.ignored => {}
             Ok((ignored, report)) => {
                 self.scope.ignored = ignored;
-                self.journal.note(&format!("{} was read again", self.ignore_file.display()));
+                self.journal.note(&format!("{} reloaded", self.ignore_file.display()));
                 report.iter().for_each(|warning| self.journal.note(&warning.in_one_line()));
                 self.on_scope();
             }
-            Err(error) => self.journal.error(&format!("{error}; the ignored networks stay as they were")),
+            Err(error) => self.journal.error(&format!("{error}; the ignored networks are unchanged")),
         }
     }
 
@@ -122,12 +122,12 @@ impl Keeper {
             self.journal.error(&format!("the blocked file names {source}, which is never blocked"));
         }
         for source in lift {
-            self.lift(source, "its line was taken out of the blocked file");
+            self.lift(source, "its line was removed from the blocked file");
         }
         for mut record in block {
             record.hold.until = self.until(record.source, &record.hold);
             match self.hold(&record) {
-                Ok(()) => self.journal.restored(&record, "the blocked file names it"),
+                Ok(()) => self.journal.restored(&record, "its line in the blocked file"),
                 Err(error) => self.journal.error(&error),
             }
         }
@@ -135,7 +135,7 @@ impl Keeper {
         self.files.rewrite();
     }
 
-    /// Blocks a source on an administrator's word. Of one that is blocked already, only the terms change.
+    /// Blocks a source on an administrator's word. Of one that already blocked, only the terms change.
     pub(super) fn hold(&mut self, record: &Record) -> Result<(), kernel::Error> {
         let Record { source, hold } = *record;
         let before = self.ledger.get(source).copied();

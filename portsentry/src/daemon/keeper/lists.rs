@@ -19,7 +19,7 @@ impl Keeper {
                 self.listed = list;
                 match self.set_listed() {
                     Ok(()) => self.journal.note(&format!(
-                        "{} was read again: {} hosts and {} networks are blocked by it",
+                        "{} reloaded: it blocks {} hosts and {} networks",
                         self.block_list.display(),
                         self.listed.hosts.len(),
                         self.listed.networks.len()
@@ -27,7 +27,7 @@ impl Keeper {
                     Err(error) => self.journal.error(&error),
                 }
             }
-            Err(error) => self.journal.error(&format!("{error}; the list stays as it was")),
+            Err(error) => self.journal.error(&format!("{error}; the block list is unchanged")),
         }
     }
 

@@ -49,7 +49,7 @@ impl Keeper {
         if let Some(first) = gone.first() {
             self.files.rewrite();
             self.journal.note(&format!(
-                "IPV6_PREFIX has another length: {} networks are held no more, among them {first}",
+                "IPV6_PREFIX has changed: {} networks are no longer held, among them {first}",
                 gone.len()
             ));
         }

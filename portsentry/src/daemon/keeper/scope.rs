@@ -41,7 +41,10 @@ impl Scope {
         self.exempt = Exemptions::new(&self.host, &self.ignored);
         let applied = self.set(kernel);
         self.trouble = applied.as_ref().err().map(|error| {
-            format!("{error}; until then ignored and watched networks stay as they were, with new gateways, name servers and own addresses")
+            format!(
+                "{error}; until then ignored and watched networks are unchanged, and new gateways, \
+                name servers and own addresses are added"
+            )
         });
         if let Err(error) = &applied {
             let kept = kernel.ignored.add_essential(&self.exempt.essential());

@@ -67,8 +67,7 @@ impl Keeper {
             return Ok(());
         }
         let seconds = self.terms.block_for(times).as_secs();
-        self.journal
-            .note(&format!("Host {source} came back: its block number {times} lasts {seconds} seconds"));
+        self.journal.note(&format!("Host {source} reoffended (block {times}): blocked for {seconds} s"));
         let until = self.until(source, hold);
         let Some(block) = self.kernel.blocked.get(source)? else { return Ok(()) };
         self.kernel.blocked.insert(source, &Block { until_ns: end_ns(until), ..block })

@@ -41,7 +41,7 @@ impl fmt::Display for BoundState {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(age) = self.dump_age else {
             return formatter
-                .write_str("not known: sockets have not been dumped, services are found by look-ups alone");
+                .write_str("unknown: sockets have not been dumped yet, services are found by look-ups only");
         };
         let how = if self.by_hooks { "bind hooks and dumps" } else { "dumps alone" };
         write!(formatter, "known by {how}; last dump {} s ago", age.as_secs())
@@ -76,7 +76,7 @@ mod tests {
             (NOW - FRESH - 1, 1, true, "known by bind hooks and dumps; last dump 5 s ago"),
             (NOW - 60 * PER_SECOND, 0, true, "known by dumps alone; last dump 60 s ago"),
             (NOW + 1, 1, false, "known by bind hooks and dumps; last dump 0 s ago"),
-            (0, 0, true, "not known: sockets have not been dumped, services are found by look-ups alone"),
+            (0, 0, true, "unknown: sockets have not been dumped yet, services are found by look-ups only"),
         ] {
             let state = BoundState::of(&Horizon { dumped, is_complete, ..Horizon::NONE }, NOW);
             assert_eq!((state.to_string().as_str(), state.is_overdue()), (words, is_overdue), "{dumped}");

@@ -92,8 +92,7 @@ impl Upkeep {
                 Ok(None) => self.trouble = None,
                 Ok(Some(news)) => tell(news),
                 Err(error) => {
-                    let trouble =
-                        Some(format!("{error}; until it can be, services are found by look-ups alone"));
+                    let trouble = Some(format!("{error}; until then services are found by look-ups only"));
                     if trouble != self.trouble {
                         trouble.iter().cloned().for_each(&tell);
                         self.trouble = trouble;

@@ -23,7 +23,7 @@ impl Log {
     pub fn denied_more(&mut self, count: usize) {
         let event =
             Event::new(Action::Deny).with(Field::Count, count).with(Field::Setting, "KILL_HOSTS_DENY");
-        self.admin(&event, &format!("{count} more hosts were entered in hosts.deny"));
+        self.admin(&event, &format!("{count} more hosts added to hosts.deny"));
     }
 
     /// Logs the end of a command, in the words of 1.2 if it succeeded.
@@ -46,7 +46,7 @@ impl Log {
         };
         let mut lines = vec![self.worded("attackalert: ", &text)];
         if !output.is_empty() {
-            let said = format!("The command for host {source} said: \"{output}\"");
+            let said = format!("Output of the command for host {source}: \"{output}\"");
             lines.push(self.worded("adminalert: ", &said));
         }
         self.say(&event, &lines);
@@ -54,15 +54,14 @@ impl Log {
 
     /// Logs that `ACTION_RATE` is exceeded.
     pub fn actions_limited(&mut self) {
-        let problem = "more sources call for KILL actions than ACTION_RATE allows; the kernel drops the others all \
-                       the same";
+        let problem = "ACTION_RATE exceeded: KILL actions skipped, the sources stay blocked";
         self.problem(&Event::new(Action::Error), problem);
     }
 
     /// Logs that KILL actions resume, and the number of sources that were skipped.
     pub fn actions_resumed(&mut self, left_out: u64) {
-        let text = format!("KILL actions are taken again; they were left out against {left_out} sources");
-        self.admin(&loss(left_out, "KILL actions: more sources than ACTION_RATE allows"), &text);
+        let text = format!("KILL actions resumed; they were skipped for {left_out} sources");
+        self.admin(&loss(left_out, "KILL actions: ACTION_RATE exceeded"), &text);
     }
 }
 

@@ -36,7 +36,7 @@ impl Log {
         let why = match sighting.verdict {
             Verdict::Ignored => "ignored source".to_owned(),
             Verdict::Counted => format!("hit {}, below SCAN_TRIGGER", sighting.hits),
-            _ => "may belong to a forgotten connection".to_owned(),
+            _ => "may belong to a closed connection".to_owned(),
         };
         let line = match self.format {
             LogFormat::Revival => revival::scan(sighting, source),
@@ -70,17 +70,14 @@ impl Log {
     pub fn full(&mut self, sighting: &Sighting, source: &Named<'_>) {
         let event = Event::new(Action::Full).probe(sighting, source);
         let source = source.address;
-        self.admin(
-            &event,
-            &format!("ERROR: Could not block host {source}: as many are blocked as MAX_BLOCKED allows"),
-        );
+        self.admin(&event, &format!("ERROR: Could not block host {source}: MAX_BLOCKED reached"));
     }
 
     /// Logs the number of blocks lost because the maps are smaller than before.
     pub fn no_room(&mut self, count: usize) {
         let problem = format!(
-            "{count} sources that were blocked before are not blocked any more: MAX_BLOCKED allows no more; raise it, or \
-             unblock sources"
+            "{count} sources are no longer blocked: MAX_BLOCKED is lower than before; raise it, or unblock \
+                sources"
         );
         self.problem(&Event::new(Action::Full).with(Field::Count, count), &problem);
     }
@@ -92,8 +89,8 @@ impl Log {
         self.attack_line(
             &event,
             &format!(
-                "Host {source} has been fenced for {seconds} seconds (proof: none): what could open anything is \
-                 dropped, its connections go on{network}"
+                "Host {source} has been fenced for {seconds} seconds (proof: none): new connections are \
+                    dropped; established ones continue{network}"
             ),
         );
     }
@@ -121,7 +118,7 @@ impl Log {
             return;
         }
         let Record { source, hold } = record;
-        let why = "found in the kernel's map; its probe was not told of";
+        let why = "found in the kernel's map; its probe was not reported";
         let event = Event::new(hold_action(hold)).about(*source).hold(hold).with(Field::EventReason, why);
         let what = if hold.is_fence { "fenced" } else { "blocked" };
         self.tell(
@@ -139,21 +136,20 @@ impl Log {
 
     /// Logs the number of fences that the kernel's map evicted.
     pub fn surplus(&mut self, count: usize) {
-        let why = "more came than MAX_FENCED allows";
+        let why = "MAX_FENCED reached";
         let event = Event::new(Action::Lift).with(Field::Count, count).with(Field::EventReason, why);
-        self.admin(&event, &format!("{count} fences are lifted, as {why}"));
+        self.admin(&event, &format!("{count} fences evicted: {why}"));
     }
 
     /// Logs that `count` probes were not logged because writing the files took too long.
     pub fn behind(&mut self, count: u64) {
-        let text =
-            format!("{count} probes were not logged, as the log was behind; blocks were made all the same");
+        let text = format!("{count} probes not logged: the log was behind; blocking was not affected");
         self.admin(&loss(count, "probes: the log was behind"), &text);
     }
 
     /// Logs that `count` probes were not reported because of `EVENT_RATE`.
     pub fn over_rate(&mut self, count: u64) {
-        self.untold(count, "more came than EVENT_RATE allows");
+        self.untold(count, "EVENT_RATE exceeded");
     }
 
     /// Logs that `count` probes were not reported because the ring was full.
@@ -162,14 +158,14 @@ impl Log {
     }
 
     fn untold(&mut self, count: u64, why: &str) {
-        let text = format!("{count} probes were not logged, as {why}; blocks were made all the same");
+        let text = format!("{count} probes not logged: {why}; blocking was not affected");
         self.admin(&loss(count, &format!("probes: {why}")), &text);
     }
 
     /// Logs that the sources of `count` datagrams to traps were not fenced.
     pub fn unfenced(&mut self, count: u64) {
-        let why = "more came than FENCE_RATE allows";
-        let text = format!("{count} datagrams were not logged, and their sources not fenced, as {why}");
+        let why = "FENCE_RATE exceeded";
+        let text = format!("{count} datagrams not logged, and their sources not fenced: {why}");
         self.admin(&loss(count, &format!("datagrams: {why}")), &text);
     }
 }

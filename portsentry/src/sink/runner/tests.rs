@@ -262,12 +262,7 @@ fn a_full_queue_gives_the_job_back_at_once() {
     // One may have left the queue for the only place to run.
     assert!((1..=2).contains(&taken), "{taken}");
     assert_eq!(refused.source, Ipv4Addr::new(192, 0, 2, taken));
-    assert!(
-        refused
-            .refused()
-            .map(|ran| ran.outcome.to_string())
-            .eq(["was not run: too many commands are waiting"; 2])
-    );
+    assert!(refused.refused().map(|ran| ran.outcome.to_string()).eq(["was not run: the queue is full"; 2]));
     runner.stop(Duration::ZERO);
     assert_eq!(ran.iter().count(), usize::from(taken) * 2);
 }
