@@ -280,7 +280,7 @@ mod tests {
         let running = Some(Running { program: 7, is_native: true });
         for (link, expected) in [
             (card("virtio_net"), &[][..]),
-            (card("mlx5_core"), &[(Warning, "the link may be gone")]),
+            (card("mlx5_core"), &[(Warning, "the link may go down")]),
             (card("e1000e"), &[(Warning, "driver e1000e: not known to run XDP natively")]),
             (of_kind("vlan"), &[(Warning, "is a VLAN on another interface")]),
             (of_kind("bridge"), &[(Warning, "is a bridge")]),
