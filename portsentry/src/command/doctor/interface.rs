@@ -281,7 +281,7 @@ mod tests {
         for (link, expected) in [
             (card("virtio_net"), &[][..]),
             (card("mlx5_core"), &[(Warning, "the link may go down")]),
-            (card("e1000e"), &[(Warning, "driver e1000e: not known to run XDP natively")]),
+            (card("e1000e"), &[(Warning, "driver e1000e: not known to support native XDP")]),
             (of_kind("vlan"), &[(Warning, "is a VLAN on another interface")]),
             (of_kind("bridge"), &[(Warning, "is a bridge")]),
             (Link { mtu: 9000, ..card("virtio_net") }, &[(Warning, "MTU 9000")]),
