@@ -104,7 +104,7 @@ impl Horizon {
         if is_told && !self.is_worth_asking(slot) { Known::Unbound } else { Known::Unknown }
     }
 
-    /// Whether a socket was bound to the port of `slot` within the last hour.
+    /// Whether a socket was bound to the port of `slot` since the horizon.
     #[inline(always)]
     #[must_use]
     pub const fn is_worth_asking(&self, slot: Slot) -> bool {

@@ -105,7 +105,7 @@ pub enum Connection {
 /// The completed handshakes of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeCount {
-    /// Distinct traps so far.
+    /// Number of traps that the handshakes count for: see [`crate::tally::Tally::traps`].
     pub traps: u32,
     /// Whether the source uses an established connection to a service.
     pub is_connected: bool,

@@ -8,7 +8,10 @@ use crate::address::Address;
 /// An odd number whose multiples differ in all bits (Knuth, TAOCP 6.4).
 const SPREAD: u32 = 0x9e37_79b9;
 
-/// Returns a hash of an address and a port. Two ports of one address never collide.
+/// Bits of a pair's hash that hold its port.
+const PORT: u32 = 0xffff;
+
+/// Returns a hash of an address, with the port as it is. Two ports of one address never collide.
 #[inline(always)]
 #[must_use]
 pub fn pair<A: Address>(address: A, port: u16) -> u32 {
@@ -16,7 +19,7 @@ pub fn pair<A: Address>(address: A, port: u16) -> u32 {
     for word in address.to_mapped().words() {
         hash = (hash ^ word).wrapping_mul(SPREAD);
     }
-    hash.wrapping_add(u32::from(port))
+    hash & !PORT | u32::from(port)
 }
 
 /// The distinct pairs of one source. A retransmission, or a second attempt at the same port, adds nothing.
@@ -29,8 +32,8 @@ pub struct Tally {
     pub last_ns: u64,
     /// Distinct pairs so far.
     pub hits: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// Distinct ports among these pairs.
+    pub ports: u32,
     /// Hashes of the pairs: see [`pair`].
     pub pairs: [u32; Tally::PAIRS],
 }
@@ -39,7 +42,7 @@ impl Tally {
     /// Number of pairs that are remembered.
     pub const PAIRS: usize = 16;
     /// An empty tally.
-    pub const EMPTY: Self = Self { last_ns: 0, hits: 0, reserved: 0, pairs: [0; Self::PAIRS] };
+    pub const EMPTY: Self = Self { last_ns: 0, hits: 0, ports: 0, pairs: [0; Self::PAIRS] };
 
     /// Adds a pair and returns the number of pairs. A tally whose last new pair is `window_ns` old starts anew; 0
     /// keeps it for ever.
@@ -49,18 +52,39 @@ impl Tally {
     #[inline(always)]
     pub fn count(&mut self, pair: u32, now_ns: u64, window_ns: u64) -> u32 {
         if window_ns != 0 && now_ns.saturating_sub(self.last_ns) >= window_ns {
-            self.hits = 0;
+            (self.hits, self.ports) = (0, 0);
         }
-        let mut is_known = false;
+        let (mut is_known, mut new_port) = (false, 1);
         for (place, known) in (0..).zip(&self.pairs) {
-            is_known |= place < self.hits && *known == pair;
+            // Not by `take`, which the kernel's verifier would see no end of.
+            if place >= self.hits {
+                break;
+            }
+            let difference = *known ^ pair;
+            if difference == 0 {
+                is_known = true;
+                break;
+            }
+            if difference & PORT == 0 {
+                new_port = 0;
+            }
         }
         if !is_known {
+            self.ports = self.ports.saturating_add(new_port);
             self.pairs[self.hits as usize % Self::PAIRS] = pair;
             self.hits = self.hits.saturating_add(1);
             self.last_ns = now_ns;
         }
         self.hits
+    }
+
+    /// Returns how many traps the pairs count for as proof: one for each port, and a quarter for each further address at a known
+    /// port. An honest client that has one wrong port may try it at all addresses of a name.
+    #[inline(always)]
+    #[must_use]
+    pub const fn traps(&self) -> u32 {
+        const SHARE: u32 = 4;
+        self.ports.saturating_mul(SHARE - 1).saturating_add(self.hits) / SHARE
     }
 }
 
@@ -81,6 +105,13 @@ impl Handshakes {
     /// most keep-alive intervals.
     const CONNECTED_NS: u64 = 600_000_000_000;
 
+    /// Adds a handshake with the trap at `pair` and returns for how many traps the source's handshakes count.
+    #[inline(always)]
+    pub fn count(&mut self, pair: u32, now_ns: u64, window_ns: u64) -> u32 {
+        self.traps.count(pair, now_ns, window_ns);
+        self.traps.traps()
+    }
+
     /// Whether the source has a connection to a service at `now_ns`.
     #[inline(always)]
     #[must_use]
@@ -93,7 +124,7 @@ const _: () = assert!(size_of::<Tally>() == 80 && size_of::<Handshakes>() == 88)
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashSet, net::Ipv4Addr, vec::Vec};
+    use std::{collections::HashSet, net::Ipv4Addr, vec, vec::Vec};
 
     use proptest::prelude::*;
 
@@ -107,6 +138,37 @@ mod tests {
         let mut tally = Tally::EMPTY;
         let hits: Vec<u32> = [7, 7, 7, 8, 7, 8, 9, 0, 0].map(|pair| tally.count(pair, HOUR, HOUR)).into();
         assert_eq!(hits, [1, 1, 1, 2, 2, 2, 3, 4, 4]);
+    }
+
+    #[test]
+    fn another_address_at_a_known_port_is_a_quarter_of_a_trap() {
+        let at = |address: u8, port| pair(Ipv4::from(Ipv4Addr::new(198, 51, 100, address)), port);
+        for (what, pairs, expected) in [
+            ("one port", vec![at(1, 23), at(1, 23)], 1),
+            ("one port at four addresses", (1..5).map(|address| at(address, 23)).collect(), 1),
+            ("one port at five", (1..6).map(|address| at(address, 23)).collect(), 2),
+            ("one port at a hundred", (0..100).map(|address| at(address, 23)).collect(), 25),
+            ("two ports", vec![at(1, 23), at(1, 79)], 2),
+            ("two ports at two addresses", vec![at(1, 23), at(2, 79)], 2),
+            ("eight ports", (1..9).map(|port| at(1, port)).collect(), 8),
+        ] {
+            let mut tally = Tally::EMPTY;
+            for pair in pairs {
+                tally.count(pair, HOUR, HOUR);
+            }
+            assert_eq!(tally.traps(), expected, "{what}");
+            tally.count(at(1, 7), 3 * HOUR, HOUR);
+            assert_eq!(tally.traps(), 1, "{what}, long ago");
+        }
+    }
+
+    #[test]
+    fn addresses_of_one_network_are_distinct() {
+        let v4: HashSet<u32> =
+            (0..=255).map(|last| pair(Ipv4::from(Ipv4Addr::new(192, 0, 2, last)), 23)).collect();
+        let v6 = |last| Ipv6::from(core::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last));
+        let v6: HashSet<u32> = (0..1024).map(|last| pair(v6(last), 23)).collect();
+        assert_eq!((v4.len(), v6.len()), (256, 1024));
     }
 
     #[test]

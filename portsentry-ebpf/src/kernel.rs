@@ -282,21 +282,15 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
 
     #[inline(always)]
     fn tally(&self, source: A, pair: u32, now_ns: u64) -> u32 {
-        // Without room in the map, probes don't add up.
-        let Some(tally) = sources::tally(source) else { return 1 };
-        // SAFETY: a map's value. CPUs that write it concurrently may lose a hit, but never add one.
-        unsafe { (*tally).count(pair, now_ns, self.settings().tally_ns) }
+        let [high, low] = source.to_mapped().halves();
+        sources::count_probe(high, low, pair.into(), now_ns) as u32
     }
 
     #[inline(always)]
     fn count_handshake(&self, source: A, pair: u32, now_ns: u64) -> HandshakeCount {
-        let Some(handshakes) = sources::handshakes(source) else {
-            return HandshakeCount { traps: 1, is_connected: false };
-        };
-        // SAFETY: as in `tally`.
-        let handshakes = unsafe { &mut *handshakes };
-        let traps = handshakes.traps.count(pair, now_ns, self.settings().tally_ns);
-        HandshakeCount { traps, is_connected: handshakes.is_connected(now_ns) }
+        let [high, low] = source.to_mapped().halves();
+        let counted = sources::count_handshake(high, low, pair.into(), now_ns);
+        HandshakeCount { traps: counted as u32, is_connected: counted & sources::IS_CONNECTED != 0 }
     }
 
     #[inline(always)]

@@ -125,6 +125,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
             End::Leave => return Ok(()),
             End::Stop => return standby::leave(&options, &lasting.claims),
             End::Regroup => (None, Begin::Regroup),
+            End::EphemeralPorts => (None, Begin::EphemeralPorts),
             End::PinnedAnew => (None, Begin::PinnedAnew),
             End::Reload(new) => (Some(*new), Begin::Reload),
         };

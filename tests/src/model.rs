@@ -268,7 +268,7 @@ impl<A: Address> FamilyMaps<A> for Model {
     fn count_handshake(&self, source: A, pair: u32, now_ns: u64) -> HandshakeCount {
         let mut handshakes = self.handshakes.borrow_mut();
         let handshakes = handshakes.entry(ip(source)).or_insert(Handshakes::NONE);
-        let traps = handshakes.traps.count(pair, now_ns, self.scenario.settings.tally_ns);
+        let traps = handshakes.count(pair, now_ns, self.scenario.settings.tally_ns);
         HandshakeCount { traps, is_connected: handshakes.is_connected(now_ns) }
     }
 

@@ -255,8 +255,8 @@ fn told(outcome: &Outcome) -> Option<(Kind, Verdict, u32, Proof)> {
 fn handshakes_with_one_trap_block_nobody() {
     for (client, traps) in [
         ("192.0.2.9", ["198.51.100.1:111", "198.51.100.1:79"]),
-        ("192.0.2.10", ["198.51.100.1:111", "198.51.100.2:111"]),
-        ("192.0.2.11", ["198.51.100.1:111", "203.0.113.9:111"]),
+        ("192.0.2.10", ["198.51.100.1:111", "198.51.100.2:79"]),
+        ("192.0.2.11", ["198.51.100.1:111", "203.0.113.9:79"]),
         ("[2001:db8:bad::9]", ["[2001:db8::1]:111", "[2001:db8::1]:79"]),
     ] {
         within(
@@ -272,6 +272,31 @@ fn handshakes_with_one_trap_block_nobody() {
                 let outcome = shake(kernel, &format!("{client}:40010"), traps[1]);
                 assert_eq!(told(&outcome), Some((Kind::Connect, Verdict::Block, 2, Proof::Cookie)));
                 assert_eq!(kernel.blocked().len(), 1);
+            },
+        );
+    }
+}
+
+/// One wrong port at all addresses of a name is still one mistake; a sweep isn't.
+#[test]
+fn one_port_at_four_addresses_blocks_nobody_and_a_sweep_of_more_does() {
+    for (client, hosts) in [
+        ("192.0.2.9", ["198.51.100.1", "198.51.100.2", "203.0.113.1", "203.0.113.8", "203.0.113.9"]),
+        (
+            "[2001:db8:bad::9]",
+            ["[2001:db8::1]", "[2001:db8::2]", "[2001:db8:100::1]", "[2001:db8:100::2]", "[2001:db8:100::3]"],
+        ),
+    ] {
+        within(
+            |settings| settings.proof_traps = 2,
+            |kernel| {
+                for host in &hosts[..4] {
+                    let outcome = shake(kernel, &format!("{client}:40000"), &format!("{host}:111"));
+                    assert_eq!(told(&outcome).map(|told| told.1), Some(Verdict::Fence), "{host}");
+                    assert!(kernel.blocked().is_empty(), "{host}");
+                }
+                let outcome = shake(kernel, &format!("{client}:40000"), &format!("{}:111", hosts[4]));
+                assert_eq!(told(&outcome), Some((Kind::Connect, Verdict::Block, 2, Proof::Cookie)));
             },
         );
     }

@@ -1,6 +1,7 @@
 //! What is served, although no socket is found at the moment of the packet; and what isn't.
 
 use std::{
+    fs,
     io::{self, ErrorKind},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
     thread,
@@ -372,6 +373,56 @@ fn an_answer_that_comes_late_is_no_probe() {
         }
         assert_eq!(told_over_udp(&daemon, server), NOTHING);
     }
+}
+
+#[test]
+fn ephemeral_ports_are_those_of_the_moment() {
+    let lab = Lab::new();
+    let set =
+        |range: &str| lab.host.run("sysctl", &["-qw", &format!("net.ipv4.ip_local_port_range={range}")]);
+    let daemon = lab.portsentry("-sudp").with("UDP_PORTS", "7,34555").start();
+    let answer = |source| Probe::udp(&lab.scanner, source, SocketAddr::new(Family::V4.host(), 34_555));
+    let source = lab.source(Family::V4);
+    let _answer = answer(source);
+    assert_eq!(told_over_udp(&daemon, source), NOTHING);
+    set("50000 60999");
+    daemon.log().wait_for("Ephemeral ports changed to 50000-60999");
+    let source = lab.source(Family::V4);
+    daemon.wait_until("a port that is no longer ephemeral is a trap", || {
+        let _probe = answer(source);
+        daemon.blocked().contains(&source)
+    });
+    set("32768 60999");
+    daemon.log().wait_for("Ephemeral ports changed to 32768-60999");
+    let source = lab.source(Family::V4);
+    let _answer = answer(source);
+    assert_eq!(told_over_udp(&daemon, source), NOTHING);
+}
+
+/// A killed daemon's hooks go on: what is bound in the seconds in which its last list still counts is no trap.
+#[test]
+fn a_service_that_begins_after_a_crash_is_a_service() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-stcp -sudp").start();
+    assert!(daemon.log().count("Services are found by bind hooks") > 0, "{:#?}", daemon.log().lines());
+    let hooks = || fs::read_dir(lab.pins().join("hooks")).map_or(0, Iterator::count);
+    assert_eq!(hooks(), 2);
+    daemon.kill();
+    assert_eq!(hooks(), 2);
+    let clients = FAMILIES.map(|family| {
+        let at = SocketAddr::new(family.host(), 143);
+        let service = serve(&lab.host, Tcp, SocketAddr::new(every(family), 143), None);
+        let source = lab.source(family);
+        assert!(is_reached(&service, &lab.scanner, source, at), "{family:?}");
+        source
+    });
+    let daemon = lab.portsentry("-stcp -sudp").start();
+    for client in clients {
+        assert!(!daemon.blocked().contains(&client), "{client}");
+    }
+    assert_eq!(hooks(), 2, "the next daemon's have replaced them");
+    drop(daemon.terminate());
+    assert_eq!(hooks(), 0, "an orderly end leaves none");
 }
 
 #[test]

@@ -109,11 +109,10 @@ fn assert_watched(mtu: u16) {
         daemon.wait_for_block(scanner);
         let line =
             format!("attackalert: TCP SYN/Normal scan from host: {scanner}/{scanner} to TCP port: {TRAP}");
-        assert_eq!(daemon.lines_about(scanner), [line]);
+        assert_eq!(daemon.told_of(scanner), [line]);
+        let before = daemon.counter("dropped");
         daemon.wait_until("what it sends is dropped", || {
-            let before = daemon.counter("dropped");
             let _probe = Probe::tcp(&lab.scanner, scanner, SocketAddr::new(host, SERVICE));
-            daemon.settle();
             daemon.counter("dropped") > before
         });
         talk.go_on();

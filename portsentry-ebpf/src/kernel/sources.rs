@@ -6,16 +6,37 @@ use portsentry_common::{
     tally::{Handshakes, Tally},
 };
 
+use super::settings;
 use crate::{kernel::Family, maps};
 
 /// Initial values of new entries, in the program's data because they would take much of the stack.
 static NO_TALLY: Tally = Tally::EMPTY;
 static NO_HANDSHAKES: Handshakes = Handshakes::NONE;
 
-/// Returns the probes of `source`, initially none; `None` if the map has no room.
-#[inline(always)]
-pub fn tally<A: Family>(source: A) -> Option<*mut Tally> {
-    entry(&maps::SOURCES, source.to_mapped(), &NO_TALLY)
+/// Counts a probe of the source with these halves and returns the number of its distinct ones. Without room in the map,
+/// probes don't add up. A function of its own, like [`count_handshake`], because its stack would add to every caller's.
+#[inline(never)]
+pub fn count_probe(high: u64, low: u64, pair: u64, now_ns: u64) -> u64 {
+    let Some(tally) = entry(&maps::SOURCES, Ipv6::from_halves([high, low]), &NO_TALLY) else { return 1 };
+    // SAFETY: a map's value. CPUs that write it concurrently may lose a hit, but never add one.
+    let hits = unsafe { (*tally).count(pair as u32, now_ns, settings().tally_ns) };
+    hits.into()
+}
+
+/// Set in the result of [`count_handshake`] if the source has a connection to a service.
+pub const IS_CONNECTED: u64 = 1 << 32;
+
+/// Counts a handshake of the source with these halves. Returns the number of traps that its handshakes count for, and
+/// [`IS_CONNECTED`].
+#[inline(never)]
+pub fn count_handshake(high: u64, low: u64, pair: u64, now_ns: u64) -> u64 {
+    let Some(handshakes) = entry(&maps::HANDSHAKES, Ipv6::from_halves([high, low]), &NO_HANDSHAKES) else {
+        return 1;
+    };
+    // SAFETY: as in `count_probe`.
+    let handshakes = unsafe { &mut *handshakes };
+    let traps = u64::from(handshakes.count(pair as u32, now_ns, settings().tally_ns));
+    if handshakes.is_connected(now_ns) { traps | IS_CONNECTED } else { traps }
 }
 
 /// Returns the handshakes of `source`, initially none; `None` if the map has no room.

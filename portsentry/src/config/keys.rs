@@ -396,8 +396,9 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "1 to 16",
         default: "2",
-        meaning: "Number of distinct traps (pairs of address and port) with which a source must complete \
-            a handshake before it is blocked. Below that it stays fenced, so that a link to one trap or \
+        meaning: "Number of traps (distinct ports) with which a source must complete a handshake before it is \
+            blocked. Each further address at a known port counts as a quarter of a trap. Below that the source stays \
+            fenced, so that a link to one trap or \
             one mistyped port causes no false positive. A source with an established connection to this \
             host is blocked only at four times as many. No effect if BLOCK_UNPROVEN is 1.",
         set: |c, v, r| put(&mut c.proof_traps, value::number(v, 1..=16, r)),

@@ -25,7 +25,7 @@ use crate::{
     config::OnStop,
     control::{Answer, Code, Refusal, Request},
     host::RESOLVERS,
-    kernel::{DebugLog, Ring},
+    kernel::{DebugLog, Ring, ephemeral},
     modes::Modes,
     sink::watch::Watch,
 };
@@ -36,7 +36,7 @@ const BUSY: Duration = Duration::from_millis(5);
 const IDLE: Duration = Duration::from_millis(100);
 /// Sightings read in one go, so that signals are heard under a flood.
 const BATCH: usize = 8192;
-/// How often it is looked for other processes that share the maps.
+/// How often it is looked for other processes that share the maps, and for other ephemeral ports.
 const REGROUP: Duration = Duration::from_millis(300);
 
 /// Why reading ended.
@@ -49,8 +49,19 @@ pub enum End {
     Reload(Box<Options>),
     /// Other processes stand for other modes than before.
     Regroup,
+    /// The system's ephemeral ports are others than the kernel program has.
+    EphemeralPorts,
     /// What was out of sight has been pinned anew.
     PinnedAnew,
+}
+
+/// What a session goes by that may change outside of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// The modes that other processes stand for.
+    pub modes: Modes,
+    /// The system's ephemeral ports.
+    pub ephemeral: (u16, u16),
 }
 
 /// Reads until a signal to stop, and passes on what it reads to `keeper`.
@@ -61,7 +72,7 @@ pub async fn run(
     mut files: Watch,
     keeper: SyncSender<Message>,
     (signals, control, pinned): (&mut Signals, &mut Control, &Notify),
-    (on_stop, reread, others, known): (OnStop, &Reread<'_>, &dyn Fn() -> Modes, Modes),
+    (on_stop, reread, others, known): (OnStop, &Reread<'_>, &dyn Fn() -> Modes, Known),
 ) -> io::Result<End> {
     let mut regroup = interval(REGROUP);
     let mut pause = BUSY;
@@ -86,8 +97,14 @@ pub async fn run(
                 }
                 keeper.send(Message::Changed(path)).map_err(|_| gone())?;
             }
-            _ = regroup.tick() => if others() != known {
-                break End::Regroup;
+            _ = regroup.tick() => {
+                if others() != known.modes {
+                    break End::Regroup;
+                }
+                // The program's settings are read-only once it is loaded.
+                if ephemeral() != known.ephemeral {
+                    break End::EphemeralPorts;
+                }
             },
             () = pinned.notified() => break End::PinnedAnew,
             Question { request, answer } = control.next() => match request {
@@ -117,7 +134,7 @@ pub async fn run(
     };
     drain(&mut ring, &keeper)?;
     let finish = match end {
-        End::Reload(_) | End::Regroup | End::PinnedAnew => Finish::Hand,
+        End::Reload(_) | End::Regroup | End::EphemeralPorts | End::PinnedAnew => Finish::Hand,
         End::Leave => Finish::Leave,
         End::Stop if !others().is_empty() => Finish::Leave,
         End::Stop => match on_stop {

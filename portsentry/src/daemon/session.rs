@@ -19,7 +19,7 @@ use super::{
     keeper::Keeper,
     notify::{self, Pulse},
     ports,
-    reader::{self, End},
+    reader::{self, End, Known},
     signals::Signals,
     standby::Claims,
     trap::Sockets,
@@ -52,6 +52,8 @@ pub enum Begin {
     Reload,
     /// Another process that shares the maps has come or gone.
     Regroup,
+    /// The system's ephemeral ports have changed.
+    EphemeralPorts,
     /// What was out of sight has been pinned anew.
     PinnedAnew,
     /// A new configuration could not be put into effect, for this reason; the old one goes on.
@@ -75,6 +77,12 @@ impl Begin {
             Self::Regroup => {
                 let names: Vec<_> = modes.iter().map(crate::modes::Mode::name).collect();
                 journal.reloaded(&format!("Watching for all processes together: {}", names.join(", ")));
+            }
+            Self::EphemeralPorts => {
+                let (first, last) = ephemeral();
+                journal.reloaded(&format!(
+                    "Ephemeral ports changed to {first}-{last}: datagrams to these are no probes"
+                ));
             }
             Self::PinnedAnew => {
                 journal.reloaded(&format!(
@@ -123,6 +131,8 @@ pub struct Session {
     banner: Banner,
     on_stop: OnStop,
     pins: Pins,
+    /// `ip_local_port_range`, as the kernel program has it.
+    ephemeral: (u16, u16),
 }
 
 impl Session {
@@ -141,7 +151,8 @@ impl Session {
         let pins = pins.insert(held.map_or_else(|| Pins::open(&config.pin_path), Ok)?).clone();
         claims.set(&config.pin_path, *own)?;
         // Before that, as the kernel may load modules for it.
-        let source = Source::open(ephemeral());
+        let ephemeral_ports = ephemeral();
+        let source = Source::open(ephemeral_ports);
         let confined = sandbox.enter(config)?;
         let others = claims.others(&config.pin_path)?;
         let modes = own.and(others);
@@ -168,7 +179,7 @@ impl Session {
             Begin::Fallback(problem) => {
                 journal.error(&format!("{problem}; the old configuration stays in effect"));
             }
-            Begin::Reload | Begin::Regroup | Begin::PinnedAnew => {}
+            Begin::Reload | Begin::Regroup | Begin::EphemeralPorts | Begin::PinnedAnew => {}
         }
         if let Some(news) = confined {
             journal.note(&news);
@@ -232,6 +243,7 @@ impl Session {
             banner: Banner::new(config.port_banner.as_deref(), config.challenge_rate),
             on_stop: config.on_stop,
             pins,
+            ephemeral: ephemeral_ports,
         })
     }
 
@@ -255,6 +267,7 @@ impl Session {
             banner,
             on_stop,
             pins,
+            ephemeral: ephemeral_ports,
         } = self;
         // Without them there is nothing that a next session could take over.
         let are_hidden = || pins.pin_state() == PinState::Hidden;
@@ -277,7 +290,7 @@ impl Session {
         let host = HostWatch::start(followed, changes, sender.clone())
             .map_err(system("following the host's addresses and routes"))?;
         let ring = (ring, pulses[1].clone());
-        let finish = (on_stop, reread, others, known);
+        let finish = (on_stop, reread, others, Known { modes: known, ephemeral: ephemeral_ports });
         let reading = reader::run(ring, debug, host, watch, sender, (signals, control, &pinned), finish);
         let read = tokio::select! {
             read = reading => read,

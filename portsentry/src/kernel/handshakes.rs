@@ -29,7 +29,7 @@ impl HandshakesMap {
         let now_ns = now_ns();
         let window_ns = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
         self.change(source, |handshakes| HandshakeCount {
-            traps: handshakes.traps.count(pair, now_ns, window_ns),
+            traps: handshakes.count(pair, now_ns, window_ns),
             is_connected: handshakes.is_connected(now_ns),
         })
     }

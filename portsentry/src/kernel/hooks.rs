@@ -8,42 +8,63 @@ use std::{
         fd::{AsRawFd, RawFd},
         unix::fs::MetadataExt,
     },
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use aya::{
     Ebpf,
-    programs::{CgroupAttachMode, CgroupSockAddr, ProgramError, cgroup_sock_addr::CgroupSockAddrLink},
+    programs::{
+        CgroupAttachMode, CgroupSockAddr, ProgramError,
+        cgroup_sock_addr::CgroupSockAddrLink,
+        links::{FdLink, PinnedLink},
+    },
 };
 use nix::{
     libc,
     sys::socket::{AddressFamily, SockFlag, SockType, socket},
 };
 
-use super::Error;
+use super::{Error, clock::monotonic_ns};
 
 const PROGRAMS: [&str; 2] = ["portsentry_bind4", "portsentry_bind6"];
 /// The inode of the one root of a cgroup hierarchy (the kernel's `kernel/cgroup/cgroup.c`): others are a namespace's.
 const ROOT: u64 = 1;
 
-/// The hooks, or why there are none. They see binds for as long as this is kept.
+/// The hooks, or why there are none. They see binds for as long as this is kept, or until the daemon that comes after this one
+/// begins, if it is killed.
 pub struct Hooks {
-    links: Vec<CgroupSockAddrLink>,
+    /// Pinned, so that a killed daemon's hooks work on until the next daemon replaces them.
+    links: Vec<PinnedLink>,
     /// This network namespace, to see who else steers packets to sockets here.
     namespace: Option<File>,
     why_not: Option<String>,
 }
 
 impl Hooks {
-    /// Loads and attaches them.
-    pub(super) fn attach(ebpf: &mut Ebpf) -> Self {
+    /// Loads and attaches them, and pins their links in `directory` in the place of an earlier daemon's.
+    pub(super) fn attach(ebpf: &mut Ebpf, directory: &Path) -> Self {
         let namespace = File::open("/proc/thread-self/ns/net").ok();
+        let earlier: Vec<PathBuf> =
+            fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         let attached = root().and_then(|root| {
-            PROGRAMS.into_iter().map(|name| attach(ebpf, name, &root)).collect::<Result<Vec<_>, _>>()
+            let pinned = |name| attach(ebpf, name, &root).and_then(|link| pin(link, name, directory));
+            PROGRAMS.into_iter().map(pinned).collect::<Result<Vec<_>, _>>()
         });
+        for path in earlier {
+            // Somebody else may have removed it meanwhile.
+            let _ = fs::remove_file(path);
+        }
         match attached {
             Ok(links) => Self { links, namespace, why_not: None },
             Err(why) => Self { links: Vec::new(), namespace, why_not: Some(why) },
+        }
+    }
+
+    /// Ends them.
+    fn detach(&mut self) {
+        for link in self.links.drain(..) {
+            // A pin that somebody else has removed leaves nothing to do.
+            let _ = link.unpin();
         }
     }
 
@@ -63,9 +84,16 @@ impl Hooks {
     /// Notes that `port` was bound unseen. Returns what is to be logged, once.
     pub(super) fn distrust(&mut self, port: u16) -> Option<String> {
         let was_trusted = self.are_trusted();
-        self.links.clear();
+        self.detach();
         let why = self.why_not.get_or_insert_with(|| format!("they missed a bind to port {port}"));
         was_trusted.then(|| format!("Bind hooks are no longer used: {why}. Sockets are listed every second"))
+    }
+}
+
+/// An orderly end leaves none; a process that is killed leaves its pins.
+impl Drop for Hooks {
+    fn drop(&mut self) {
+        self.detach();
     }
 }
 
@@ -102,6 +130,14 @@ fn attach(ebpf: &mut Ebpf, name: &'static str, root: &File) -> Result<CgroupSock
         }
         error => error.to_string(),
     })
+}
+
+/// Pins a hook's link, by a name that no other session's has.
+fn pin(link: CgroupSockAddrLink, name: &str, directory: &Path) -> Result<PinnedLink, String> {
+    let path = directory.join(format!("{name}_{}", monotonic_ns()));
+    let failed = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
+    let link = FdLink::try_from(link).map_err(|error| failed(&error))?;
+    link.pin(&path).map_err(|error| failed(&error))
 }
 
 /// The root of cgroup v2, wherever it is mounted.

@@ -299,7 +299,7 @@ impl Kernel {
 
     /// Has every bind of a socket be seen, for as long as the result is kept.
     pub fn see_binds(&mut self) -> Hooks {
-        Hooks::attach(&mut self.ebpf)
+        Hooks::attach(&mut self.ebpf, &self.pins.hooks_directory())
     }
 
     /// Has the kernel hand connections and datagrams to traps to `sockets`, for as long as the result is kept.

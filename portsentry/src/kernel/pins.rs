@@ -66,8 +66,9 @@ impl Pins {
     /// Makes and locks `directory`, which must be on bpffs.
     pub fn open(directory: &Path) -> Result<Self, Error> {
         let at = |path: &Path, problem: String| Error::Pins { path: path.into(), problem };
-        let links = directory.join("links");
-        DirBuilder::new().recursive(true).mode(0o700).create(&links).map_err(|error| {
+        let (links, hooks) = (directory.join("links"), directory.join("hooks"));
+        let make = |path| DirBuilder::new().recursive(true).mode(0o700).create(path);
+        make(&links).and_then(|()| make(&hooks)).map_err(|error| {
             if error.kind() == io::ErrorKind::PermissionDenied {
                 Error::Privileges
             } else {
@@ -78,7 +79,7 @@ impl Pins {
         if filesystem.filesystem_type() != BPF_FS_MAGIC {
             let problem = "is not on bpffs; mount it with `mount -t bpf bpf /sys/fs/bpf`";
             // What was made on another file system is taken away again, if nothing else is there.
-            let _ = fs::remove_dir(&links).and_then(|()| fs::remove_dir(directory));
+            let _ = [links.as_path(), &hooks, directory].map(fs::remove_dir);
             return Err(at(directory, problem.into()));
         }
         let file = File::open(directory).map_err(|error| at(directory, error.to_string()))?;
@@ -114,6 +115,11 @@ impl Pins {
     /// Where the links are.
     pub(super) fn links_directory(&self) -> PathBuf {
         self.directory.join("links")
+    }
+
+    /// Where the links of the bind hooks are.
+    pub(super) fn hooks_directory(&self) -> PathBuf {
+        self.directory.join("hooks")
     }
 
     /// A path to the directory that is locked, wherever its own leads (`proc_pid_fd(5)`).

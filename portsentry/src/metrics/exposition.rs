@@ -1,4 +1,4 @@
-//! The stats as text for Prometheus (version 1.0 of OpenMetrics). Metrics are defined only here; a test compares
+//! The stats as text for Prometheus (version 1.0 of `OpenMetrics`). Metrics are defined only here; a test compares
 //! `docs/metrics.md` with them.
 
 use std::{

@@ -5,7 +5,7 @@ use std::{
     io,
     path::PathBuf,
     sync::mpsc::{Receiver, RecvTimeoutError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use portsentry_common::bound::{Horizon, PER_SECOND, stamp};
@@ -16,8 +16,8 @@ use crate::kernel::{Error, Hooks, clock::monotonic_ns, pins};
 /// How often sockets are dumped where hooks see each bind, and where they don't.
 const BESIDE_HOOKS: Duration = Duration::from_secs(2);
 const ALONE: Duration = Duration::from_secs(1);
-/// For how long a port is worth a look-up after it was bound, in stamps: it costs nothing.
-const WORTH_ASKING: u32 = 3600 * PER_SECOND;
+/// How often it is checked whether another program has begun to steer packets to sockets here.
+const STEERING: Duration = Duration::from_millis(250);
 
 /// The sockets by which the kernel tells of bound ports and devices. To be opened with all privileges, as the kernel may load
 /// modules for them.
@@ -72,21 +72,24 @@ impl Upkeep {
     /// Dumps sockets again and again until nobody holds the other end of `pokes`, at once whenever that says that the host's
     /// devices have changed. What is to be logged goes to `tell`.
     pub fn run(mut self, pokes: &Receiver<()>, tell: impl Fn(String)) {
+        let mut dumped = Instant::now();
         loop {
             let interval = if self.hooks.are_trusted() { BESIDE_HOOKS } else { ALONE };
-            let is_poked = match pokes.recv_timeout(interval) {
+            let is_poked = match pokes.recv_timeout(STEERING) {
                 Ok(()) => true,
+                Err(RecvTimeoutError::Timeout) if dumped.elapsed() < interval => {
+                    self.look_for_steering(&tell);
+                    continue;
+                }
                 Err(RecvTimeoutError::Timeout) => false,
                 Err(RecvTimeoutError::Disconnected) => {
                     // The hooks end with this: from here on a port without a stamp may be bound.
-                    self.horizon.is_complete = 0;
-                    if let Err(error) = self.bound.publish(&self.horizon) {
-                        tell(error.to_string());
-                    }
+                    self.distrust(&tell);
                     return;
                 }
             };
             while pokes.try_recv().is_ok() {}
+            dumped = Instant::now();
             let watched = pins::links_in(&self.links).collect();
             match self.dump(&watched, is_poked) {
                 Ok(None) => self.trouble = None,
@@ -100,6 +103,26 @@ impl Upkeep {
                 }
             }
         }
+    }
+
+    /// Takes no port without a stamp for unbound if another program steers packets to sockets, until the next list of sockets.
+    fn look_for_steering(&mut self, tell: &impl Fn(String)) {
+        if self.horizon.is_complete != 0 && !self.hooks.tell_all(self.own()) {
+            self.distrust(tell);
+        }
+    }
+
+    /// Publishes that a port without a stamp may take packets.
+    fn distrust(&mut self, tell: &impl Fn(String)) {
+        self.horizon.is_complete = 0;
+        if let Err(error) = self.bound.publish(&self.horizon) {
+            tell(error.to_string());
+        }
+    }
+
+    /// Number of programs of the daemon's own that steer: one, as long as there are traps.
+    fn own(&self) -> u32 {
+        self.traps.iter().any(|port| *port != 0).into()
     }
 
     /// Stamps what is bound now, and publishes which stamps count. Returns what is to be logged.
@@ -122,13 +145,12 @@ impl Upkeep {
         let interval = if self.hooks.are_trusted() { BESIDE_HOOKS } else { ALONE };
         // A stamp is as old as the dump before at the most.
         let interval = u32::try_from(interval.as_secs() + 1).unwrap_or(u32::MAX) * PER_SECOND;
-        // Ours steers for as long as there are traps.
-        let own = self.traps.iter().any(|port| *port != 0).into();
         self.horizon = Horizon {
             open: now.saturating_sub(self.grace.saturating_add(interval)),
-            bound: now.saturating_sub(WORTH_ASKING),
+            // For good: a TCP port may be bound long before its socket listens, and until then no list has it.
+            bound: 0,
             dumped: now,
-            is_complete: self.hooks.tell_all(own).into(),
+            is_complete: self.hooks.tell_all(self.own()).into(),
             traps: self.traps,
         };
         self.bound.publish(&self.horizon)?;
