@@ -149,10 +149,10 @@ impl Address for Ipv6 {
 
     #[inline(always)]
     fn is_of_many(self) -> bool {
-        const TRANSLATED: u32 = 0x0064_ff9b;
+        const NEEDS_SYN: u32 = 0x0064_ff9b;
         const TEREDO: u32 = 0x2001_0000;
         let first = u32::from_be(self.words()[0]);
-        first >> 22 == 0xfe80 >> 6 || first == TRANSLATED || first == TEREDO
+        first >> 22 == 0xfe80 >> 6 || first == NEEDS_SYN || first == TEREDO
     }
 }
 

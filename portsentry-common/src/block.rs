@@ -110,7 +110,9 @@ pub struct Block {
     /// of earlier versions.
     pub prefix: u8,
     /// Always 0.
-    pub reserved: [u8; 7],
+    pub reserved: [u8; 3],
+    /// Of a fence: when its source's own allowance is whole again (see [`crate::pace`]).
+    pub paced: u32,
 }
 
 const _: () = assert!(size_of::<Block>() == 48);

@@ -145,6 +145,10 @@ impl ServedKey {
     }
 }
 
+/// [`ServedKey::interface`] of an address and port whose service must see the SYN itself: another host's, to which this one
+/// translates, or one of Multipath TCP, for which the kernel makes no connection of an acknowledgement alone.
+pub const NEEDS_SYN: u32 = u32::MAX;
+
 /// Maximum number of lower interfaces (such as a bridge's ports) that the map lists for a device. The sockets of a
 /// device with more count for every interface.
 pub const BELOW: usize = 15;

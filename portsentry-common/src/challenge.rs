@@ -52,6 +52,47 @@ pub struct Secrets {
     pub current: u64,
 }
 
+/// What the network stack's answers say of this host, so that the program's own say the same.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Constants {
+    /// The window of a SYN-ACK over IPv4 to a SYN that offers none but a maximum segment size.
+    pub window_v4: u16,
+    /// The maximum segment size in it.
+    pub mss_v4: u16,
+    /// The same over IPv6.
+    pub window_v6: u16,
+    /// The same over IPv6.
+    pub mss_v6: u16,
+    /// IPv4's time to live.
+    pub ttl: u8,
+    /// IPv6's hop limit.
+    pub hop_limit: u8,
+    /// Always 0.
+    pub reserved: [u8; 2],
+}
+
+const _: () = assert!(size_of::<Constants>() == 12);
+
+impl Constants {
+    /// Those of Linux as it comes, behind Ethernet.
+    pub const USUAL: Self = Self {
+        window_v4: 64_240,
+        mss_v4: 1460,
+        window_v6: 64_800,
+        mss_v6: 1440,
+        ttl: 64,
+        hop_limit: 64,
+        reserved: [0; 2],
+    };
+
+    /// Window and maximum segment size of that IP version.
+    #[inline(always)]
+    const fn tcp(&self, version: u8) -> (u16, u16) {
+        if version == 4 { (self.window_v4, self.mss_v4) } else { (self.window_v6, self.mss_v6) }
+    }
+}
+
 /// An address family whose packets can be answered.
 pub trait Challenged: Address {
     /// Size of the IP header without options or extensions.
@@ -59,17 +100,28 @@ pub trait Challenged: Address {
 
     /// Returns a hash of both addresses, the ports as they stand in a segment, and a time slot.
     fn hash(flow: &Flow<Self>, key: &Key, ports: u32, slot: u64) -> u64;
+    /// Returns the destination in the IP header at `offset` bytes of the frame.
+    fn destination_at<F: crate::frame::Frame>(frame: &F, offset: usize) -> Option<Self>;
     /// Returns the sum of the pseudo-header's addresses (RFC 9293 section 3.1, RFC 8200 section 8.1), in words of
     /// wire order.
     fn sum(flow: &Flow<Self>) -> u64;
     /// Writes the IP header of an answer whose TCP header has five words and `more`; `false` if there is no room.
-    fn write<R: Room>(room: R, offset: usize, flow: &Flow<Self>, more: u64) -> bool;
+    /// `label` is random.
+    fn write<R: Room>(
+        room: R,
+        offset: usize,
+        flow: &Flow<Self>,
+        more: u64,
+        label: u32,
+        constants: &Constants,
+    ) -> bool;
 }
 
 /// Returns the cookie for a SYN of `flow` with these ports and the sequence number `isn`, at `now_ns` of
-/// `CLOCK_MONOTONIC`; ports, number and cookie as they stand in segments.
+/// `CLOCK_MONOTONIC`; ports, number and cookie as they stand in segments. The second number is as random as the cookie,
+/// and independent of it.
 #[inline(always)]
-fn cookie<A: Challenged>(secrets: &Secrets, flow: &Flow<A>, ports: u32, isn: u32, now_ns: u64) -> u32 {
+fn cookie<A: Challenged>(secrets: &Secrets, flow: &Flow<A>, ports: u32, isn: u32, now_ns: u64) -> (u32, u32) {
     make(secrets, secrets.current & 1, flow, ports, isn, now_ns >> SLOT)
 }
 
@@ -86,7 +138,7 @@ pub fn is_genuine<A: Challenged>(
     let now = now_ns >> SLOT;
     let is_now = now & 1 == u64::from(cookie >> 1) & 1;
     let slot = if is_now { now } else { now.wrapping_sub(1) };
-    make(secrets, u64::from(cookie & 1), flow, ports(flow), isn, slot) == cookie
+    make(secrets, u64::from(cookie & 1), flow, ports(flow), isn, slot).0 == cookie
 }
 
 /// Returns both ports, as they stand in a segment.
@@ -105,11 +157,12 @@ fn make<A: Challenged>(
     ports: u32,
     isn: u32,
     slot: u64,
-) -> u32 {
+) -> (u32, u32) {
     let key = &secrets.keys[(index & 1) as usize];
     let hash = A::hash(flow, key, ports, slot);
     let spread = isn.wrapping_mul(SPREAD);
-    (hash as u32).wrapping_add(spread) & !MARK | (slot as u32 & 1) << 1 | index as u32 & 1
+    let cookie = (hash as u32).wrapping_add(spread) & !MARK | (slot as u32 & 1) << 1 | index as u32 & 1;
+    (cookie, (hash >> 32) as u32)
 }
 
 /// Whether a SYN can be answered in its own frame: it is complete, its headers have no options, and the link layer is
@@ -122,20 +175,27 @@ pub fn is_answerable<A: Challenged>(link: &Link, datagram: &Datagram<A>) -> bool
 /// Rewrites the SYN in `frame` into its answer: SYN with ACK, and the cookie as sequence number. The answer is never
 /// longer than the SYN. Returns `false` if the frame can't be written, or is not addressed to a single host.
 #[inline(always)]
-pub fn write<A, F>(frame: &F, link: &Link, flow: &Flow<A>, secrets: &Secrets, now_ns: u64) -> bool
+pub fn write<A, F>(
+    frame: &F,
+    link: &Link,
+    flow: &Flow<A>,
+    secrets: &Secrets,
+    constants: &Constants,
+    now_ns: u64,
+) -> bool
 where
     A: Challenged,
     F: Rewrite,
 {
     /// The group bit (IEEE 802) of an address that begins with this word.
     const GROUP: u32 = 0x0100_0000_u32.to_be();
-    /// The fourth word of a TCP header of five words: SYN with ACK, and the largest window; and the addend for a
-    /// sixth word.
-    const BEGIN: [u32; 2] = [0x5012_ffff_u32.to_be(), 0x1000_0000_u32.to_be()];
+    /// The fourth word of a TCP header of five words: SYN with ACK, without the window; and the addend for a sixth word.
+    const BEGIN: [u32; 2] = [0x5012_0000, 0x1000_0000];
     /// Protocol and length of the pseudo-header; and the addend for a sixth word.
     const PSEUDO: [u32; 2] = [(crate::parse::TCP as u32 + 20).to_be(), 4_u32.to_be()];
     let tcp = link.length + A::HEADER;
-    let size = (0x0204_0000 + 1500 - (A::HEADER as u32 + 20)).to_be();
+    let (window, mss) = constants.tcp(A::VERSION);
+    let size = (0x0204_0000 | u32::from(mss)).to_be();
     let (bytes, room) = (frame.bytes(), frame.room());
     // The last word is read first, so that a single bounds check remains.
     let Some([ports, isn, _, control]) = bytes.read::<[u32; 4]>(tcp) else { return false };
@@ -151,23 +211,23 @@ where
     // would be a branch.
     let [offset, ..] = control.to_ne_bytes();
     let more = (u64::from(offset & 0xf0) + 0xa0) >> 8;
+    let (cookie, label) = cookie(secrets, flow, ports, isn, now_ns);
     let is_begun = room.write(0, from)
         && room.write(4, from_rest)
         && room.write(6, to)
         && room.write(10, to_rest)
-        && A::write(room, link.length, flow, more)
+        && A::write(room, link.length, flow, more, label, constants)
         && room.write(tcp, ports.rotate_left(16));
     let acknowledged = u32::from_be(isn).wrapping_add(1).to_be();
-    let begin = BEGIN[0] + more as u32 * BEGIN[1];
-    let fixed = u64::from(BEGIN[0]) + u64::from(PSEUDO[0]);
-    let varying = u64::from(BEGIN[1]) + u64::from(PSEUDO[1]) + u64::from(size);
+    let begin = (BEGIN[0] | u32::from(window)) + more as u32 * BEGIN[1];
+    let begin = begin.to_be();
     let sum = A::sum(flow)
         + u64::from(ports)
         + u64::from(acknowledged)
-        + fixed % 0xffff
-        + more * (varying % 0xffff);
+        + u64::from(begin)
+        + u64::from(PSEUDO[0])
+        + more * (u64::from(PSEUDO[1]) + u64::from(size));
     let is_begun = is_begun && room.write(tcp + 8, [acknowledged, begin]);
-    let cookie = cookie(secrets, flow, ports, isn, now_ns);
     let [a, b] = checksum(sum + u64::from(cookie)).to_ne_bytes();
     let is_written =
         is_begun && room.write(tcp + 4, cookie) && room.write(tcp + 16, u32::from_ne_bytes([a, b, 0, 0]));
@@ -187,6 +247,11 @@ impl Challenged for Ipv4 {
     const HEADER: usize = 20;
 
     #[inline(always)]
+    fn destination_at<F: crate::frame::Frame>(frame: &F, offset: usize) -> Option<Self> {
+        frame.read(offset + 16).map(Self::from_word)
+    }
+
+    #[inline(always)]
     fn hash(flow: &Flow<Self>, key: &Key, ports: u32, slot: u64) -> u64 {
         let [source, destination]: [u32; 2] = [flow.source, flow.destination].map(bytemuck::cast);
         key.hash
@@ -201,16 +266,23 @@ impl Challenged for Ipv4 {
     }
 
     #[inline(always)]
-    fn write<R: Room>(room: R, offset: usize, flow: &Flow<Self>, more: u64) -> bool {
+    fn write<R: Room>(
+        room: R,
+        offset: usize,
+        flow: &Flow<Self>,
+        more: u64,
+        _: u32,
+        constants: &Constants,
+    ) -> bool {
         const FIRST: u32 = 0x4500_0028_u32.to_be();
         const MORE: u32 = 4_u32.to_be();
         const DONT_FRAGMENT: u32 = 0x4000_u32.to_be();
-        const LIVES: [u8; 2] = [64, crate::parse::TCP];
-        const FIXED: u64 =
-            FIRST as u64 + DONT_FRAGMENT as u64 + u32::from_ne_bytes([LIVES[0], LIVES[1], 0, 0]) as u64;
+        const FIXED: u64 = FIRST as u64 + DONT_FRAGMENT as u64;
         let more = more as u32 * MORE;
-        let [a, b] = checksum(FIXED % 0xffff + u64::from(more) + Self::sum(flow)).to_ne_bytes();
-        let third = u32::from_ne_bytes([LIVES[0], LIVES[1], a, b]);
+        let lives = u32::from_ne_bytes([constants.ttl, crate::parse::TCP, 0, 0]);
+        let sum = FIXED + u64::from(lives) + u64::from(more) + Self::sum(flow);
+        let [a, b] = checksum(sum).to_ne_bytes();
+        let third = lives | u32::from_ne_bytes([0, 0, a, b]);
         let [source, destination]: [u32; 2] = [flow.source, flow.destination].map(bytemuck::cast);
         room.write(offset, [FIRST + more, DONT_FRAGMENT, third, destination, source])
     }
@@ -218,6 +290,12 @@ impl Challenged for Ipv4 {
 
 impl Challenged for Ipv6 {
     const HEADER: usize = 40;
+
+    #[inline(always)]
+    fn destination_at<F: crate::frame::Frame>(frame: &F, offset: usize) -> Option<Self> {
+        let [low, high] = [frame.read(offset + 32)?, frame.read(offset + 24)?];
+        Some(Self::from_halves([high, low]))
+    }
 
     /// The source is hashed as it is; destination, ports and slot as a digest, because each word costs 34
     /// instructions. A source that found two destinations with the same digest would learn only that its own cookies
@@ -243,12 +321,22 @@ impl Challenged for Ipv6 {
     }
 
     #[inline(always)]
-    fn write<R: Room>(room: R, offset: usize, flow: &Flow<Self>, more: u64) -> bool {
-        const SECOND: u32 = (20 << 16 | (crate::parse::TCP as u32) << 8 | 64_u32).to_be();
-        const MORE: u32 = (4_u32 << 16).to_be();
+    fn write<R: Room>(
+        room: R,
+        offset: usize,
+        flow: &Flow<Self>,
+        more: u64,
+        label: u32,
+        constants: &Constants,
+    ) -> bool {
+        const SECOND: u32 = 20 << 16 | (crate::parse::TCP as u32) << 8;
+        const MORE: u32 = 4 << 16;
+        /// The stack's own flow labels have this bit (`IPV6_FLOWLABEL_STATELESS_FLAG`), and others at random.
+        const STATELESS: u32 = 0x8_0000;
         let ([a, b], [c, d]) = (flow.destination.halves(), flow.source.halves());
-        room.write(offset, [0x6000_0000_u32.to_be(), SECOND + more as u32 * MORE])
-            && room.write(offset + 8, [a, b, c, d])
+        let second = (SECOND | u32::from(constants.hop_limit)) + more as u32 * MORE;
+        let first = 0x6000_0000 | STATELESS | label & (STATELESS - 1);
+        room.write(offset, [first.to_be(), second.to_be()]) && room.write(offset + 8, [a, b, c, d])
     }
 }
 

@@ -70,6 +70,8 @@ counters! {
     DroppedFenced => dropped_fenced,
     /// Packets of fenced sources that passed because they belong to a connection or answer this host.
     PassedFenced => passed_fenced,
+    /// SYNs of fenced sources that were neither answered nor passed: the source's own rate, or this second's, was used up.
+    OverSyns => over_syns,
     /// SYNs answered with a cookie.
     Answered => answered,
     /// Sources proven by acknowledging a cookie.

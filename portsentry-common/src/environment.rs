@@ -4,7 +4,7 @@
 use crate::{
     block::Block,
     bound::{Horizon, Slot},
-    challenge::Secrets,
+    challenge::{Constants, Secrets},
     classify::{Probe, Protocol},
     counter::Counter,
     event::Event,
@@ -47,6 +47,10 @@ pub enum RateLimit {
     Answer,
     /// Checks of acknowledgements for a cookie (`CHALLENGE_RATE`).
     Check,
+    /// Answer a fenced source's SYN, or forward it to a service.
+    Syn,
+    /// Learn a flow from what leaves.
+    Learn,
 }
 
 /// Result of entering a block or fence.
@@ -61,12 +65,15 @@ pub enum Entry {
 }
 
 /// The served addresses that a query covers.
+#[repr(u64)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Served {
     /// Those of connected UDP sockets bound to a device above the interface that the packet came from.
     Connected,
     /// Those of all sockets bound to a device, for packets from this interface, or bound to this address alone.
     All,
+    /// Those whose service must see the SYN itself (see [`crate::bound::NEEDS_SYN`]).
+    BySyn,
 }
 
 /// A packet's source and destination.
@@ -96,7 +103,9 @@ pub struct DedupKey<A> {
 pub enum Connection {
     /// No connection.
     None,
-    /// One that is being opened or closed.
+    /// One whose SYN was answered and whose handshake isn't complete yet.
+    Beginning,
+    /// One that is being closed, or of which the other end has yet to answer our SYN.
     Passing,
     /// An established one.
     Established,
@@ -168,6 +177,12 @@ pub trait Environment {
 
     /// Returns the horizon of the table of bound ports.
     fn horizon(&self) -> &Horizon;
+
+    /// Whether a fenced source's SYN to `port` (host byte order) always reaches the network stack (`ADVANCED_EXCLUDE_TCP`).
+    fn is_excluded(&self, port: u16) -> bool;
+
+    /// What an answer of the network stack's says of this host, for packets by the frame's interface.
+    fn constants(&self) -> Constants;
 
     /// Returns the keys of the cookies, if there are any.
     fn secrets(&self) -> Option<&Secrets>;
@@ -241,7 +256,27 @@ pub trait FamilyMaps<A>: Environment + FastMaps<A> {
     fn is_fenced(&self, source: &A, key: &A, may_be_alone: bool) -> bool;
 
     /// Adds one to the dropped packets of a fenced source.
-    fn count_fenced(&self, source: A);
+    fn count_fenced(&self, source: &A);
+
+    /// Takes one of the fenced `source`'s own allowance (see [`crate::pace`]); `false` if none is left at `now_ns`.
+    fn pace(&self, source: &A, now_ns: u64) -> bool;
+
+    /// When the host last sent to the packet's source, from the port that it goes to: nanoseconds of `CLOCK_MONOTONIC`; 0
+    /// for never. So far as it is remembered.
+    fn last_sent_ns(&self, flow: &Flow<A>) -> u64;
+
+    /// Whether the segment acknowledges a SYN cookie of the kernel's own (`net.ipv4.tcp_syncookies`). Its IP header, which
+    /// has no options, begins after `offset` bytes of the frame.
+    fn is_cookie_of_kernel(&self, flow: &Flow<A>, offset: usize) -> bool;
+
+    /// Has the kernel make a connection of the segment of `flow`, and records it as opened while its source is fenced.
+    fn accept(&self, flow: &Flow<A>);
+
+    /// Records a connection as opened while its source is fenced.
+    fn mark_opened(&self, flow: &Flow<A>);
+
+    /// Whether the connection was opened while its source was fenced. (So far as it is remembered.)
+    fn was_opened(&self, flow: &Flow<A>) -> bool;
 
     /// Enters `key` in the fenced map, unless a fence of it is in force.
     fn fence(&self, key: A, block: &Block) -> Entry;

@@ -22,6 +22,8 @@ pub enum Doing {
     Belongs,
     /// It belongs to an established connection to this host: it passes, and shows that its source is a client.
     Uses(Probe),
+    /// It completes the handshake of a connection to a service, and passes.
+    Begins(Probe),
     /// It could open a connection: it is dropped.
     Opens(Option<Probe>),
     /// It acknowledges something that no socket of this host sent: it is dropped, unless it acknowledges a cookie.
@@ -53,7 +55,10 @@ where
     match (probe.protocol, env.locality(datagram.destination)) {
         (Protocol::Tcp, Locality::Own) => match env.connection(&flow) {
             Connection::Established => Doing::Uses(probe),
+            Connection::Beginning => Doing::Begins(probe),
             Connection::Passing => Doing::Belongs,
+            // The connections of another host's service are unknown here.
+            Connection::None if env.last_sent_ns(&flow) != 0 => Doing::Belongs,
             Connection::None if env.has_devices_above() => Doing::MayAcknowledge(probe),
             Connection::None => Doing::Acknowledges(probe),
         },
@@ -61,13 +66,24 @@ where
         // The challenge never answers for such an address.
         (Protocol::Tcp, Locality::Foreign) => Doing::Belongs,
         (Protocol::Udp, Locality::Own)
-            if is_lease(A::VERSION, &probe) || env.is_expected(&flow) || may_answer_hidden(&flow, env) =>
+            if is_lease(A::VERSION, &probe)
+                || env.is_expected(&flow)
+                || is_in_session(&flow, env)
+                || may_answer_hidden(&flow, env) =>
         {
             Doing::Belongs
         }
         (Protocol::Udp, Locality::Protected | Locality::Foreign) if may_answer(&probe) => Doing::Belongs,
         (Protocol::Udp, _) => Doing::Opens(Some(probe)),
     }
+}
+
+/// Whether a datagram belongs to a session: the host sent to its source a moment ago (`UDP_SESSION`), from the port that it goes to.
+#[inline(always)]
+fn is_in_session<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
+    let sent_ns = env.last_sent_ns(flow);
+    // What is sent may be later than a clock that is as coarse as a tick.
+    sent_ns != 0 && env.now_ns().saturating_sub(sent_ns) < env.settings().session_ns
 }
 
 /// Whether a datagram may answer a host whose sockets are unknown: any but those from a client's port to a well-known

@@ -4,17 +4,18 @@
 
 mod answer;
 mod fenced;
+mod open;
 pub(crate) mod served;
 mod source_key;
 
 use core::hint::cold_path;
 
-pub use self::source_key::source_key;
 use self::{
     answer::answer,
-    fenced::fenced,
+    fenced::{fenced, further, prove},
     served::{is_lease, is_served, may_be_late},
 };
+pub use self::{fenced::Fenced, open::open, source_key::source_key};
 use crate::{
     address::{Address, Ipv4, Ipv6},
     challenge::Challenged,
@@ -55,12 +56,12 @@ where
         FastPath::Unsettled => false,
         FastPath::SuspectIpv4 => match suspect_state::<Ipv4, F, W>(frame, env) {
             SourceState::Blocked => return Action::Drop,
-            SourceState::Fenced => return slow_path_fenced::<Ipv4, F, W>(frame, env),
+            SourceState::Fenced => return settle_fenced::<Ipv4, F, W>(frame, env),
             SourceState::Free => true,
         },
         FastPath::SuspectIpv6 => match suspect_state::<Ipv6, F, W>(frame, env) {
             SourceState::Blocked => return Action::Drop,
-            SourceState::Fenced => return slow_path_fenced::<Ipv6, F, W>(frame, env),
+            SourceState::Fenced => return settle_fenced::<Ipv6, F, W>(frame, env),
             SourceState::Free => true,
         },
     };
@@ -299,7 +300,7 @@ where
 {
     match source_state::<A, F, W>(frame, env) {
         SourceState::Blocked => Action::Drop,
-        SourceState::Fenced => slow_path_fenced::<A, F, W>(frame, env),
+        SourceState::Fenced => settle_fenced::<A, F, W>(frame, env),
         SourceState::Free => slow_path_free::<A, F, W>(frame, env),
     }
 }
@@ -393,9 +394,28 @@ where
     })
 }
 
-/// Judges a packet of this address family whose source is fenced.
+/// Judges a packet of this address family whose sender is fenced, in as many steps as it takes.
 #[inline(always)]
-pub fn slow_path_fenced<A, F, W>(frame: &F, env: &W) -> Action
+fn settle_fenced<A, F, W>(frame: &F, env: &W) -> Action
+where
+    A: Plain + Challenged,
+    F: Rewrite,
+    W: FamilyMaps<A>,
+{
+    match slow_path_fenced::<A, F, W>(frame, env) {
+        Fenced::Settled(action) => action,
+        Fenced::Syn => open::<A, F, W>(frame, env),
+        Fenced::Unsettled => match slow_path_unsettled::<A, F, W>(frame, env) {
+            Fenced::Settled(action) => action,
+            _ => slow_path_proof::<A, F, W>(frame, env),
+        },
+        Fenced::Proves => slow_path_proof::<A, F, W>(frame, env),
+    }
+}
+
+/// Judges a packet of this address family whose sender is fenced, as far as that takes no look at what its port is.
+#[inline(always)]
+pub fn slow_path_fenced<A, F, W>(frame: &F, env: &W) -> Fenced
 where
     A: Plain + Challenged,
     F: Rewrite,
@@ -406,10 +426,36 @@ where
         env.count_malformed(cause);
         env.count(Counter::DroppedFenced);
         if let Some(source) = source::<A, F>(frame) {
-            env.count_fenced(source);
+            env.count_fenced(&source);
         }
-        Action::Drop
+        Fenced::Settled(Action::Drop)
     })
+}
+
+/// Judges what [`slow_path_fenced`] leaves, except for a SYN, which [`open`] is for.
+#[inline(always)]
+pub fn slow_path_unsettled<A, F, W>(frame: &F, env: &W) -> Fenced
+where
+    A: Plain + Challenged,
+    F: Rewrite,
+    W: FamilyMaps<A>,
+{
+    // It could be read before.
+    let judged = link(frame).and_then(|link| further::<A, F, W>(frame, &link, env));
+    judged.unwrap_or(Fenced::Settled(Action::Drop))
+}
+
+/// Blocks the source of a packet that proves it, once it has proven itself often enough.
+#[inline(always)]
+pub fn slow_path_proof<A, F, W>(frame: &F, env: &W) -> Action
+where
+    A: Plain,
+    F: Frame,
+    W: FamilyMaps<A>,
+{
+    // It could be read before.
+    let _ = link(frame).and_then(|link| prove::<A, F, W>(frame, &link, env));
+    Action::Drop
 }
 
 #[inline(always)]

@@ -26,6 +26,29 @@ pub enum AckProbes {
     Count = 2,
 }
 
+/// What happens to a fenced source's SYN to an own address (`FENCE`).
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FencedSyns {
+    /// It is dropped, or challenged at a watched port.
+    Drop = 0,
+    /// A served port gets it, without its options; the program answers for the others.
+    Forward = 1,
+    /// The program answers for all ports; the kernel makes a connection of the acknowledgement
+    /// (`bpf_sk_assign_tcp_reqsk`, Linux 6.9).
+    Accept = 2,
+}
+
+/// What happens to a fenced source's datagram that belongs to no session (`FENCE_UDP`).
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FencedDatagrams {
+    /// It is dropped.
+    Drop = 0,
+    /// A served port gets it, within the source's rate.
+    Pass = 1,
+}
+
 /// Read-only data of the kernel program.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -51,6 +74,8 @@ pub struct Settings {
     pub open_after_ns: u64,
     /// This network namespace's cookie (`SO_NETNS_COOKIE`): bind hooks run for all namespaces.
     pub netns: u64,
+    /// For how long a datagram that the host sent keeps a session with its receiver, in nanoseconds (`UDP_SESSION`).
+    pub session_ns: u64,
     /// Events per second that each CPU may put into the ring (`EVENT_RATE`).
     pub event_rate: u32,
     /// Act on the nth probe of a source (`SCAN_TRIGGER`; 0 and 1 mean the first).
@@ -88,9 +113,21 @@ pub struct Settings {
     pub proof_traps: u32,
     /// Length of the IPv6 network by which a source is held (`IPV6_PREFIX`); 0 for 128.
     pub prefix: u32,
+    /// A [`FencedSyns`].
+    pub fenced_syns: u8,
+    /// A [`FencedDatagrams`].
+    pub fenced_datagrams: u8,
+    /// Always 0.
+    pub reserved: [u8; 2],
+    /// SYNs of fenced sources a second that each CPU may answer or forward.
+    pub syn_rate: u32,
+    /// How long each CPU's allowance of one of them takes to come back, in nanoseconds, as above.
+    pub syn_each_ns: u32,
+    /// The same of one packet of a fenced source, in its own rate; 0 for no limit.
+    pub source_each_ns: u32,
 }
 
-const _: () = assert!(size_of::<Settings>() == 136);
+const _: () = assert!(size_of::<Settings>() == 160);
 
 impl Settings {
     /// The bit for TCP in [`Settings::traps`].
@@ -109,6 +146,7 @@ impl Settings {
         first_jiffy: 0,
         open_after_ns: 0,
         netns: 0,
+        session_ns: 0,
         event_rate: 0,
         trigger: 0,
         tcp_response: 0,
@@ -126,6 +164,12 @@ impl Settings {
         challenge_each_ns: Self::NEVER,
         proof_traps: 0,
         prefix: 0,
+        fenced_syns: 0,
+        fenced_datagrams: 0,
+        reserved: [0; 2],
+        syn_rate: 0,
+        syn_each_ns: Self::NEVER,
+        source_each_ns: 0,
     };
 
     /// The time for a token that is never given back.
@@ -145,6 +189,7 @@ impl Settings {
             event_each_ns: each_ns(self.event_rate),
             fence_each_ns: each_ns(self.fence_rate),
             challenge_each_ns: each_ns(self.challenge_rate),
+            syn_each_ns: each_ns(self.syn_rate),
             ..self
         }
     }
@@ -184,6 +229,20 @@ impl Settings {
     #[must_use]
     pub const fn fences(&self) -> bool {
         self.fence_ns != 0
+    }
+
+    /// Whether a fenced source's SYN to an own address is answered, whatever its port.
+    #[inline(always)]
+    #[must_use]
+    pub const fn opens(&self) -> bool {
+        self.fenced_syns != FencedSyns::Drop as u8
+    }
+
+    /// Whether the kernel makes a connection of an acknowledgement of the program's own answer.
+    #[inline(always)]
+    #[must_use]
+    pub const fn accepts(&self) -> bool {
+        self.fenced_syns == FencedSyns::Accept as u8
     }
 
     /// Whether a source that reaches the trigger by `protocol` is blocked.

@@ -86,4 +86,37 @@ impl SteerKey {
     }
 }
 
+/// The value of a connection that is opened while its source is fenced: the kernel is yet to make it.
+pub const TO_ACCEPT: u32 = 1;
+/// The same: it is open, or about to be.
+pub const IS_OPEN: u32 = 2;
+
+/// A flow that the host sent packets of, by its other end: see [`crate::environment::FamilyMaps::last_sent_ns`]. The address that it sent
+/// from is left out, as a service on every address may answer from another than it was asked at.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct FlowKey {
+    /// The other end; IPv4 as IPv4-mapped.
+    pub remote: Ipv6,
+    /// Its port, host byte order; 0 for any: see [`crate::session`].
+    pub remote_port: u16,
+    /// The host's port, host byte order.
+    pub port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Always 0.
+    pub reserved: [u8; 3],
+}
+
+impl FlowKey {
+    /// Built from whole words, so that a look-up doesn't stall on a store.
+    #[inline(always)]
+    #[must_use]
+    pub fn new([high, low]: [u64; 2], remote_port: u16, port: u16, protocol: u8) -> Self {
+        let rest = u64::from(remote_port) | u64::from(port) << 16 | u64::from(protocol) << 32;
+        bytemuck::cast([high, low, rest.to_le()])
+    }
+}
+
+const _: () = assert!(size_of::<FlowKey>() == 24);
 const _: () = assert!(size_of::<RecentKey>() == 24 && size_of::<SteerKey>() == 24);

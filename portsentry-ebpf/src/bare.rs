@@ -5,7 +5,10 @@
 use aya_ebpf::{EbpfContext, bindings::xdp_md, macros::xdp, programs::XdpContext};
 use portsentry_common::address::{Ipv4, Ipv6};
 
-use crate::{FENCED_IPV4, FENCED_IPV6, FREE_IPV4, FREE_IPV6, classify_source_as, fenced, free};
+use crate::{
+    FENCED_IPV4, FENCED_IPV6, FREE_IPV4, FREE_IPV6, PROVES, SYN, UNSETTLED, classify_source_as, fenced, free,
+    further, opened, proves,
+};
 
 /// Judges every frame that an interface without a link-layer header receives.
 #[xdp(frags)]
@@ -14,10 +17,38 @@ pub fn portsentry_bare(context: XdpContext) -> u32 {
     match classify_source_bare(context) {
         FREE_IPV4 => free_ipv4_bare(context),
         FREE_IPV6 => free_ipv6_bare(context),
-        FENCED_IPV4 => fenced_ipv4_bare(context),
-        FENCED_IPV6 => fenced_ipv6_bare(context),
+        FENCED_IPV4 => match fenced_ipv4_bare(context) {
+            SYN => open_ipv4_bare(context),
+            UNSETTLED => match further_ipv4_bare(context) {
+                PROVES => prove_ipv4_bare(context),
+                action => action,
+            },
+            action => action,
+        },
+        FENCED_IPV6 => match fenced_ipv6_bare(context) {
+            SYN => open_ipv6_bare(context),
+            UNSETTLED => match further_ipv6_bare(context) {
+                PROVES => prove_ipv6_bare(context),
+                action => action,
+            },
+            action => action,
+        },
         action => action,
     }
+}
+
+/// A fenced source's SYN to an own address, where the fence is open.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn open_ipv4_bare(context: *mut xdp_md) -> u32 {
+    opened::<Ipv4, true>(context)
+}
+
+/// The same for IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn open_ipv6_bare(context: *mut xdp_md) -> u32 {
+    opened::<Ipv6, true>(context)
 }
 
 /// Returns the state of a frame's source.
@@ -53,4 +84,32 @@ pub fn fenced_ipv4_bare(context: *mut xdp_md) -> u32 {
 #[inline(never)]
 pub fn fenced_ipv6_bare(context: *mut xdp_md) -> u32 {
     fenced::<Ipv6, true>(context)
+}
+
+/// What else of a fenced source's takes a look at its port.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn further_ipv4_bare(context: *mut xdp_md) -> u32 {
+    further::<Ipv4, true>(context)
+}
+
+/// The same for IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn further_ipv6_bare(context: *mut xdp_md) -> u32 {
+    further::<Ipv6, true>(context)
+}
+
+/// A packet that proves its source.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn prove_ipv4_bare(context: *mut xdp_md) -> u32 {
+    proves::<Ipv4, true>(context)
+}
+
+/// The same for IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn prove_ipv6_bare(context: *mut xdp_md) -> u32 {
+    proves::<Ipv6, true>(context)
 }

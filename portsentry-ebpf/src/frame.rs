@@ -1,6 +1,6 @@
 //! The XDP context as a [`Frame`].
 
-use core::mem::MaybeUninit;
+use core::{ffi::c_void, mem::MaybeUninit, ptr::with_exposed_provenance_mut};
 
 use aya_ebpf::{
     EbpfContext,
@@ -109,6 +109,27 @@ impl<const BARE: bool> Frame for XdpFrame<'_, BARE> {
 pub struct Packet {
     start: usize,
     end: usize,
+}
+
+impl Packet {
+    /// What lies between the bounds that a context gives.
+    #[inline(always)]
+    pub fn between(start: usize, end: usize) -> Self {
+        Self { start, end }
+    }
+
+    /// How many bytes it has.
+    #[inline(always)]
+    pub fn length(self) -> usize {
+        self.end - self.start
+    }
+
+    /// Where the value at `offset` lies, of that many bytes; `None` if it doesn't lie wholly in these.
+    #[inline(always)]
+    pub fn at(self, offset: usize, length: usize) -> Option<*mut c_void> {
+        let at = self.start + offset;
+        (at + length <= self.end).then(|| with_exposed_provenance_mut(at))
+    }
 }
 
 impl Bytes for Packet {

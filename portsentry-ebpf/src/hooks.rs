@@ -10,7 +10,9 @@ use aya_ebpf::{
 };
 use portsentry_common::{
     address::{Address, Ipv4},
-    bound::{AHEAD, Below, EVERY_IPV4, EVERY_IPV6, OWN_MARK, Reach, ServedKey, reach, slot, stamp},
+    bound::{
+        AHEAD, Below, EVERY_IPV4, EVERY_IPV6, NEEDS_SYN, OWN_MARK, Reach, ServedKey, reach, slot, stamp,
+    },
     classify::Protocol,
 };
 
@@ -74,6 +76,7 @@ fn see(context: &SockAddrContext, address: [u64; 2]) {
             (&raw const (*socket).mark).read_volatile(),
         )
     };
+    let needs_syn = protocol == MPTCP;
     let protocol = match (kind, protocol) {
         (STREAM, 6 | MPTCP) => Protocol::Tcp,
         (DATAGRAM, 17) => Protocol::Udp,
@@ -90,6 +93,12 @@ fn see(context: &SockAddrContext, address: [u64; 2]) {
     // Clients bind to random ephemeral ports.
     let counts_later = settings.keeps_served != 0 && mark != OWN_MARK && !settings.is_ephemeral(port);
     let bind = Bind { device, port, protocol, counts_later, now };
+    if needs_syn {
+        serve(address[0], address[1], NEEDS_SYN.into(), what(port, protocol), now.into());
+        if address == EVERY_IPV6 {
+            serve(EVERY_IPV4[0], EVERY_IPV4[1], NEEDS_SYN.into(), what(port, protocol), now.into());
+        }
+    }
     match reach(address) {
         Reach::Nowhere => {}
         Reach::EveryIpv4 => mark_port(bind, 4, EVERY_IPV4, true),

@@ -22,7 +22,7 @@ use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Block,
     bound::{Horizon, Slot, slot, trap},
-    challenge::Secrets,
+    challenge::{Constants, Secrets},
     classify::{Probe, Protocol},
     counter::{COUNTERS, Counter, Counters},
     environment::{
@@ -30,13 +30,14 @@ use portsentry_common::{
         RateLimit, Relation, Served,
     },
     event::Event,
+    pace,
     parse::Malformed,
     settings::Settings,
-    state::{RecentKey, SteerKey},
+    state::{IS_OPEN, RecentKey, SteerKey, TO_ACCEPT},
     token_bucket::TokenBuckets,
 };
 
-use crate::{atomic, barrier_var::barrier_var, benign::place, gate::GATE_V4, maps, served, sockets};
+use crate::{atomic, barrier_var::barrier_var, benign::place, flows, gate::GATE_V4, maps, served, sockets};
 
 pub use self::family::Family;
 
@@ -163,6 +164,19 @@ impl Environment for Kernel<'_> {
     #[inline(always)]
     fn is_listed(&self, protocol: Protocol, port: u16) -> bool {
         ports::is_listed(protocol, port)
+    }
+
+    #[inline(always)]
+    fn is_excluded(&self, port: u16) -> bool {
+        ports::is_excluded(port)
+    }
+
+    #[inline(always)]
+    fn constants(&self) -> Constants {
+        maps::ANSWERS.get_ptr(self.interface()).map_or(Constants::USUAL, |constants| {
+            // SAFETY: a map's value, which stays readable for the program's run.
+            unsafe { *constants }
+        })
     }
 
     #[inline(always)]
@@ -332,11 +346,63 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn count_fenced(&self, source: A) {
+    fn count_fenced(&self, source: &A) {
         let key = source.without(self.settings().host_bits);
-        let Some(fence) = A::held_in([&source, &key], true, self, A::fenced) else { return };
+        let Some(fence) = A::held_in([source, &key], true, self, A::fenced) else { return };
         // SAFETY: a field of a map's value.
         unsafe { atomic::add(&raw mut (*fence).dropped, 1) };
+    }
+
+    #[inline(always)]
+    fn pace(&self, source: &A, now_ns: u64) -> bool {
+        let key = source.without(self.settings().host_bits);
+        // A fence that has just ended limits nobody.
+        let Some(fence) = A::held_in([source, &key], true, self, A::fenced) else { return true };
+        // SAFETY: an aligned word of a map's value. CPUs that write it at once may lose one, never add one.
+        let paced = unsafe { &mut *(&raw mut (*fence).paced) };
+        let whole = pace::take(*paced, now_ns, self.settings());
+        if let Some(whole) = whole {
+            *paced = whole;
+        }
+        whole.is_some()
+    }
+
+    #[inline(always)]
+    fn last_sent_ns(&self, flow: &Flow<A>) -> u64 {
+        let [high, low] = flow.source.to_mapped().halves();
+        let Probe { protocol, source_port, port, .. } = flow.probe;
+        flows::last_sent_ns(high, low, ports(source_port, port, protocol))
+    }
+
+    #[inline(always)]
+    fn is_cookie_of_kernel(&self, _: &Flow<A>, offset: usize) -> bool {
+        let context = self.context.as_ptr().cast();
+        let found = match A::VERSION {
+            4 => sockets::is_kernels_cookie_v4(context, offset as u64),
+            _ => sockets::is_kernels_cookie_v6(context, offset as u64),
+        };
+        found != 0
+    }
+
+    #[inline(always)]
+    fn accept(&self, flow: &Flow<A>) {
+        let Probe { protocol, source_port, port, .. } = flow.probe;
+        let [high, low] = flow.source.to_mapped().halves();
+        flows::open(high, low, ports(source_port, port, protocol), TO_ACCEPT);
+    }
+
+    #[inline(always)]
+    fn mark_opened(&self, flow: &Flow<A>) {
+        let [high, low] = flow.source.to_mapped().halves();
+        let Probe { protocol, source_port, port, .. } = flow.probe;
+        flows::open(high, low, ports(source_port, port, protocol), IS_OPEN);
+    }
+
+    #[inline(always)]
+    fn was_opened(&self, flow: &Flow<A>) -> bool {
+        let [high, low] = flow.source.to_mapped().halves();
+        let Probe { protocol, source_port, port, .. } = flow.probe;
+        flows::was_opened(high, low, ports(source_port, port, protocol)) != 0
     }
 
     #[inline(always)]
@@ -369,6 +435,12 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
         let own = self.own_trap::<A>(Protocol::Udp);
         sockets::is_expected(self.context.as_ptr(), flow, self.settings().first_ephemeral, own)
     }
+}
+
+/// Packs a packet's ports and protocol, because a BPF function takes at most five arguments.
+#[inline(always)]
+const fn ports(source_port: u16, port: u16, protocol: Protocol) -> u64 {
+    source_port as u64 | (port as u64) << 16 | (protocol as u64) << 32
 }
 
 /// Sets the gate's bit of an entry, and that it may be of a source alone.

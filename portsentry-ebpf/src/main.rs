@@ -20,10 +20,13 @@
 )]
 #![allow(clippy::many_single_char_names, reason = "the words of an address")]
 
+mod accept;
 mod atomic;
 mod bare;
 mod barrier_var;
 mod benign;
+mod egress;
+mod flows;
 mod frame;
 mod gate;
 mod hooks;
@@ -39,8 +42,8 @@ use portsentry_common::{
     address::{Ipv4, Ipv6},
     challenge::Challenged,
     judge::{
-        Action, FastPath, SourceState, fast_path, network, precheck, slow_path_fenced, slow_path_free,
-        source_state, suspect_state,
+        Action, FastPath, Fenced, SourceState, fast_path, network, open, precheck, slow_path_fenced,
+        slow_path_free, slow_path_proof, slow_path_unsettled, source_state, suspect_state,
     },
     parse::{Network, Plain},
 };
@@ -74,7 +77,7 @@ pub fn suspect_ipv4(context: *mut xdp_md) -> u32 {
     let frame = XdpContext::new(context);
     match suspect_state::<Ipv4, _, _>(&XdpFrame::<false>::new(&frame), &Kernel::new(&frame)) {
         SourceState::Blocked => Action::Drop as u32,
-        SourceState::Fenced => fenced_ipv4(context),
+        SourceState::Fenced => settle_fenced_ipv4(context),
         SourceState::Free => settle(context, true),
     }
 }
@@ -85,7 +88,7 @@ pub fn suspect_ipv4(context: *mut xdp_md) -> u32 {
 #[inline(never)]
 pub fn suspect_ipv6(context: *mut xdp_md) -> u32 {
     match suspect_state_ipv6(context) {
-        FENCED_IPV6 => fenced_ipv6(context),
+        FENCED_IPV6 => settle_fenced_ipv6(context),
         FREE_IPV6 => settle(context, true),
         action => action,
     }
@@ -120,11 +123,43 @@ fn settle(context: *mut xdp_md, is_clear: bool) -> u32 {
     match classify_source(context) {
         FREE_IPV4 => free_ipv4(context),
         FREE_IPV6 => free_ipv6(context),
-        FENCED_IPV4 => fenced_ipv4(context),
-        FENCED_IPV6 => fenced_ipv6(context),
+        FENCED_IPV4 => settle_fenced_ipv4(context),
+        FENCED_IPV6 => settle_fenced_ipv6(context),
         action => action,
     }
 }
+
+/// Settles an IPv4 packet of a fenced source: the second function is called when the first has returned, as their stacks would
+/// add up.
+#[inline(always)]
+fn settle_fenced_ipv4(context: *mut xdp_md) -> u32 {
+    match fenced_ipv4(context) {
+        SYN => open_ipv4(context),
+        UNSETTLED => match further_ipv4(context) {
+            PROVES => prove_ipv4(context),
+            action => action,
+        },
+        action => action,
+    }
+}
+
+/// The same for IPv6.
+#[inline(always)]
+fn settle_fenced_ipv6(context: *mut xdp_md) -> u32 {
+    match fenced_ipv6(context) {
+        SYN => open_ipv6(context),
+        UNSETTLED => match further_ipv6(context) {
+            PROVES => prove_ipv6(context),
+            action => action,
+        },
+        action => action,
+    }
+}
+
+/// Beside an action's numbers, what [`fenced_ipv4`] and [`fenced_ipv6`] say of a packet.
+const SYN: u32 = 0x400;
+const UNSETTLED: u32 = 0x401;
+const PROVES: u32 = 0x402;
 
 /// Result of [`precheck_frame`] for an undecided frame; other results are actions.
 const UNSURE: u32 = 0x100;
@@ -183,7 +218,81 @@ fn free<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) 
 #[inline(always)]
 fn fenced<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    slow_path_fenced::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)) as u32
+    number(slow_path_fenced::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)))
+}
+
+/// What one of these functions returns for that.
+#[inline(always)]
+const fn number(fenced: Fenced) -> u32 {
+    match fenced {
+        Fenced::Settled(action) => action as u32,
+        Fenced::Syn => SYN,
+        Fenced::Unsettled => UNSETTLED,
+        Fenced::Proves => PROVES,
+    }
+}
+
+/// A fenced source's SYN to an own address, where the fence is open.
+#[inline(always)]
+fn opened<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
+    let context = XdpContext::new(context);
+    open::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)) as u32
+}
+
+/// What else of a fenced source's takes a look at its port.
+#[inline(always)]
+fn further<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
+    let context = XdpContext::new(context);
+    number(slow_path_unsettled::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)))
+}
+
+/// A packet that proves its source.
+#[inline(always)]
+fn proves<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
+    let context = XdpContext::new(context);
+    slow_path_proof::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)) as u32
+}
+
+/// Such a packet over IPv4.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn prove_ipv4(context: *mut xdp_md) -> u32 {
+    proves::<Ipv4, false>(context)
+}
+
+/// The same for IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn prove_ipv6(context: *mut xdp_md) -> u32 {
+    proves::<Ipv6, false>(context)
+}
+
+/// Such a packet over IPv4.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn further_ipv4(context: *mut xdp_md) -> u32 {
+    further::<Ipv4, false>(context)
+}
+
+/// The same for IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn further_ipv6(context: *mut xdp_md) -> u32 {
+    further::<Ipv6, false>(context)
+}
+
+/// Such a SYN over IPv4.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn open_ipv4(context: *mut xdp_md) -> u32 {
+    opened::<Ipv4, false>(context)
+}
+
+/// The same for IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn open_ipv6(context: *mut xdp_md) -> u32 {
+    opened::<Ipv6, false>(context)
 }
 
 /// Judges an IPv4 packet whose source is free.

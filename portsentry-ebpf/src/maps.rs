@@ -11,11 +11,11 @@ use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Block,
     bound::{Below, Horizon, SLOTS, ServedKey, Slot},
-    challenge::Secrets,
+    challenge::{Constants, Secrets},
     counter::Counters,
     event::Event,
     settings::Settings,
-    state::{RecentKey, SteerKey},
+    state::{FlowKey, RecentKey, SteerKey},
     tally::{Handshakes, Tally},
     token_bucket::TokenBuckets,
 };
@@ -50,6 +50,18 @@ pub static BLOCKED_NETWORKS: LpmTrie<[u8; 24], Block, 1> = LpmTrie::new();
 pub static FENCED_V4: LruHashMap<Ipv4, Block, 1> = LruHashMap::new();
 #[btf_map]
 pub static FENCED_V6: LruHashMap<Ipv6, Block, 1> = LruHashMap::new();
+/// When the host last sent a packet of a flow, nanoseconds of `CLOCK_MONOTONIC`.
+#[btf_map]
+pub static FLOWS: LruHashMap<FlowKey, u64, 65536> = LruHashMap::new();
+/// Ports where a fenced source's SYN always reaches the network stack, as in `WATCHED_TCP`.
+#[btf_map]
+pub static EXCLUDED_TCP: Array<u64, BITMAP> = Array::new();
+/// What the network stack's answers say, by the index of the interface that they leave by.
+#[btf_map]
+pub static ANSWERS: HashMap<u32, Constants, 4096> = HashMap::new();
+/// Segments that the kernel is to make a connection of.
+#[btf_map]
+pub static OPENED: LruHashMap<SteerKey, u32, 16384> = LruHashMap::new();
 /// Keys of the cookies, which the daemon replaces regularly.
 #[btf_map]
 pub static SECRETS: Array<Secrets, 1> = Array::new();

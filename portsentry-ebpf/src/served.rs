@@ -2,7 +2,7 @@
 
 use aya_ebpf::btf_maps::LruHashMap;
 use portsentry_common::{
-    bound::{Below, EVERY_IPV4, EVERY_IPV6, ServedKey},
+    bound::{Below, EVERY_IPV4, EVERY_IPV6, NEEDS_SYN, ServedKey},
     classify::Protocol,
     environment::Served,
 };
@@ -25,7 +25,7 @@ impl What {
         self.port as u64
             | (self.protocol as u64) << 16
             | (self.version as u64) << 24
-            | (matches!(self.which, Served::All) as u64) << 32
+            | (self.which as u64) << 32
     }
 }
 
@@ -36,7 +36,14 @@ impl What {
 pub fn is_in(high: u64, low: u64, interface: u64, what: u64, horizon: u64) -> u64 {
     let (port, protocol, interface) = (what as u16, (what >> 16) as u8, interface as u32);
     let every = if (what >> 24) as u8 == 4 { EVERY_IPV4 } else { EVERY_IPV6 };
-    let is_any = what >> 32 != 0;
+    let which = what >> 32;
+    if which == Served::BySyn as u64 {
+        let is_later = |address| {
+            u64::from(lookup(&maps::SERVED, ServedKey::new(address, NEEDS_SYN, port, protocol))) > horizon
+        };
+        return u64::from(is_later(every) || is_later([high, low]));
+    }
+    let is_any = which == Served::All as u64;
     let is_later = |address, interface| {
         let key = ServedKey::new(address, interface, port, protocol);
         let stamp = lookup(&maps::SERVED, if is_any { key } else { key.connected() });

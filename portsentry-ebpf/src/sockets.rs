@@ -3,21 +3,31 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    bindings::{BPF_F_CURRENT_NETNS, bpf_sock},
-    helpers::generated::{bpf_sk_lookup_udp, bpf_sk_release, bpf_skc_lookup_tcp},
+    bindings::{BPF_F_CURRENT_NETNS, bpf_sock, xdp_md},
+    helpers::generated::{bpf_sk_lookup_udp, bpf_sk_release, bpf_skc_lookup_tcp, bpf_tcp_check_syncookie},
 };
 use portsentry_common::{
     address::{Ipv4, Ipv6},
-    classify::Probe,
+    challenge::Challenged,
+    classify::{Kind, Probe, Protocol},
     environment::{Connection, Flow},
+    frame::Bytes,
+    parse::{IP, Plain},
 };
 
+use crate::frame::Packet;
+
+/// Length of a TCP header without options, in bytes.
+const TCP_HEADER: usize = 20;
 /// `TCP_TIME_WAIT` of the kernel's `include/net/tcp_states.h`.
 const TIME_WAIT: u32 = 6;
 /// `TCP_ESTABLISHED` of the same.
 const ESTABLISHED: u32 = 1;
+/// `TCP_SYN_RECV` and `TCP_NEW_SYN_RECV` of the same.
+const SYN_RECEIVED: u32 = 3;
+const NEW_SYN_RECEIVED: u32 = 12;
 /// `TCP_LISTEN` of the same.
-const LISTEN: u32 = 10;
+pub const LISTEN: u32 = 10;
 
 /// An address family's `bpf_sock_tuple`.
 pub trait Tuple: Copy {
@@ -99,6 +109,7 @@ pub fn connection<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> Connection 
     match tcp_state::<A>(context, flow, flow.probe.source_port, 0) {
         None | Some(LISTEN) => Connection::None,
         Some(ESTABLISHED) => Connection::Established,
+        Some(SYN_RECEIVED | NEW_SYN_RECEIVED) => Connection::Beginning,
         Some(_) => Connection::Passing,
     }
 }
@@ -138,6 +149,75 @@ fn udp_socket<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> Option<*mut bpf
         bpf_sk_lookup_udp(context, (&raw mut tuple).cast(), A::SIZE, BPF_F_CURRENT_NETNS as i64 as u64, 0)
     };
     if socket.is_null() { None } else { Some(socket) }
+}
+
+/// Whether a segment acknowledges a SYN cookie of the kernel's own, at a listener. Its IP header, which has no options, begins after
+/// `offset` bytes of the frame. A function of its own for each address family, for the sake of the stack.
+#[inline(never)]
+pub fn is_kernels_cookie_v4(context: *mut xdp_md, offset: u64) -> u64 {
+    is_kernels_cookie::<Ipv4>(context, offset).into()
+}
+
+/// The same for IPv6.
+#[inline(never)]
+pub fn is_kernels_cookie_v6(context: *mut xdp_md, offset: u64) -> u64 {
+    is_kernels_cookie::<Ipv6>(context, offset).into()
+}
+
+#[inline(always)]
+fn is_kernels_cookie<A: Tuple + Plain + Challenged>(context: *mut xdp_md, offset: u64) -> bool {
+    // Behind Ethernet's header and two VLAN tags at most.
+    let offset = match offset {
+        14 => 14,
+        18 => 18,
+        _ => 22,
+    };
+    let packet = packet(context).skip(offset - IP);
+    let (Some(source), Some(destination)) = (A::sender(packet), A::destination(packet)) else { return false };
+    let Some([source_port, port]) =
+        packet.read::<[u16; 2]>(A::TRANSPORT).map(|ports| ports.map(u16::from_be))
+    else {
+        return false;
+    };
+    let probe = Probe { protocol: Protocol::Tcp, kind: Kind::Ack, source_port, port, flags: 0 };
+    let mut tuple = A::tuple(&Flow { source, destination, probe }, source_port);
+    // SAFETY: as above.
+    let socket = unsafe {
+        bpf_skc_lookup_tcp(
+            context.cast(),
+            (&raw mut tuple).cast(),
+            A::SIZE,
+            BPF_F_CURRENT_NETNS as i64 as u64,
+            0,
+        )
+    };
+    if socket.is_null() {
+        return false;
+    }
+    let packet = self::packet(context);
+    let headers = (packet.at(offset, A::HEADER), packet.at(offset + A::HEADER, TCP_HEADER));
+    let is_right = match headers {
+        (Some(ip), Some(tcp)) => {
+            // SAFETY: the look-up returned a referenced socket; the headers lie in the packet, as long as is said.
+            let found = unsafe {
+                bpf_tcp_check_syncookie(socket.cast(), ip, A::HEADER as u32, tcp.cast(), TCP_HEADER as u32)
+            };
+            found == 0
+        }
+        _ => false,
+    };
+    release(socket);
+    is_right
+}
+
+#[inline(always)]
+fn packet(context: *mut xdp_md) -> Packet {
+    // SAFETY: fields of the context that the kernel handed to the program.
+    let [start, end] = unsafe {
+        [&raw const (*context).data, &raw const (*context).data_end]
+            .map(|bound| bound.read_volatile() as usize)
+    };
+    Packet::between(start, end)
 }
 
 #[inline(always)]

@@ -121,7 +121,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
         // If the other processes can't be asked, they count as unchanged: none.
         let Lasting { claims, control, .. } = &mut lasting;
         let others = || claims.others(&options.config.pin_path).unwrap_or_default();
-        let (new, begin) = match session.serve((&mut signals, control), &reread, &others).await? {
+        let (new, begin) = match Box::pin(session.serve((&mut signals, control), &reread, &others)).await? {
             End::Leave => return Ok(()),
             End::Stop => return standby::leave(&options, &lasting.claims),
             End::Regroup => (None, Begin::Regroup),

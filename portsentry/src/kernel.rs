@@ -1,5 +1,6 @@
 //! The kernel program and its maps, as the daemon uses them. The only room that uses aya.
 
+mod accept;
 mod batch;
 pub mod bitmap;
 mod blocked;
@@ -8,6 +9,7 @@ mod bound;
 mod claim;
 mod clock;
 pub mod connections;
+mod constants;
 mod counters;
 mod debug;
 mod error;
@@ -30,6 +32,7 @@ mod repin;
 mod ring;
 mod secrets;
 mod test_run;
+mod traffic;
 mod trap;
 
 pub use blocked::Blocked;

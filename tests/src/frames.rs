@@ -1,6 +1,6 @@
 //! Frames as they might come off the wire, sound or damaged, from a description that reads as one.
 //!
-//! Transport checksums stay zero: nothing looks at them, and a probe with a bad one counts like any other.
+//! Transport checksums stay zero, unless they are asked for: a probe with a bad one counts like any other.
 
 mod headers;
 
@@ -38,6 +38,17 @@ struct Part {
     more: bool,
 }
 
+/// The TCP checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// 0.
+    Zero,
+    /// That of the whole segment.
+    Right,
+    /// That of the pseudo-header alone, as where a network card is to complete it.
+    Partial,
+}
+
 /// A packet in the making.
 #[derive(Clone, Debug)]
 pub struct Packet {
@@ -49,6 +60,8 @@ pub struct Packet {
     options: usize,
     extensions: Vec<Extension>,
     segment: Segment,
+    tcp_options: Vec<u8>,
+    checksum: Checksum,
     payload: usize,
     part: Option<Part>,
     damage: Vec<(Layer, usize, Vec<u8>)>,
@@ -96,6 +109,8 @@ impl Packet {
             options: 0,
             extensions: Vec::new(),
             segment,
+            tcp_options: Vec::new(),
+            checksum: Checksum::Zero,
             payload: 0,
             part: None,
             damage: Vec::new(),
@@ -157,6 +172,20 @@ impl Packet {
     #[must_use]
     pub fn extension(mut self, extension: Extension) -> Self {
         self.extensions.push(extension);
+        self
+    }
+
+    /// With these TCP options, whole words of them.
+    #[must_use]
+    pub fn tcp_options(mut self, options: &[u8]) -> Self {
+        self.tcp_options = options.to_vec();
+        self
+    }
+
+    /// With that TCP checksum.
+    #[must_use]
+    pub fn checksum(mut self, checksum: Checksum) -> Self {
+        self.checksum = checksum;
         self
     }
 
@@ -287,7 +316,11 @@ impl Packet {
 
     fn carried(&self, seat: u8) -> Vec<u8> {
         let ports = (self.source(seat).port(), self.destination.port());
-        let whole = headers::transport(self.segment, ports, self.payload);
+        let mut whole = headers::transport(self.segment, ports, &self.tcp_options, self.payload);
+        if let Segment::Tcp(_) = self.segment {
+            let ends = [self.source(seat).ip(), self.destination.ip()];
+            headers::set_checksum(&mut whole, ends, self.checksum);
+        }
         let Some(Part { offset, length, .. }) = self.part else { return whole };
         whole.into_iter().skip(offset).take(length).collect()
     }

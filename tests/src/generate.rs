@@ -15,7 +15,7 @@ use fastrand::Rng;
 pub use combination::{COMBINATIONS, combination};
 
 use crate::{
-    frames::{ACK, Extension, FIN, Packet, SYN, XMAS, protocol, tcp, udp},
+    frames::{ACK, Checksum, Extension, FIN, Packet, SYN, XMAS, protocol, tcp, udp},
     test_host::{OWN, PEERS},
 };
 
@@ -56,6 +56,9 @@ const ODD_SOURCES: [&str; 14] = [
 const FLAGS: [u8; 10] = [SYN, ACK, FIN, 0, XMAS, FIN | ACK, SYN | ACK, SYN | FIN, 4, 20];
 /// Ethernet payloads: IPv4, IPv6, tags, ARP, a length.
 const ETHERTYPES: [u16; 6] = [0x0800, 0x86dd, 0x8100, 0x88a8, 0x0806, 46];
+
+/// Right ones mostly, as only those are answered.
+const CHECKSUMS: [Checksum; 4] = [Checksum::Right, Checksum::Right, Checksum::Partial, Checksum::Zero];
 
 /// How many frames back one may come again.
 const MEMORY: usize = 8;
@@ -107,7 +110,7 @@ fn noise(random: &mut Rng) -> Vec<u8> {
 fn packet(random: &mut Rng) -> Packet {
     let destination = destination(random);
     let mut packet = match random.u8(..10) {
-        0..6 => tcp(if random.bool() { pick(random, &FLAGS) } else { random.u8(..) }),
+        0..6 => segment(random),
         6..9 => udp(),
         _ => protocol(random.u8(..)),
     };
@@ -133,6 +136,18 @@ fn packet(random: &mut Rng) -> Packet {
         packet = if random.bool() { packet.session(&[number]) } else { packet.session(&[0, number]) };
     }
     if one_in(random, 40) { packet.announced_as(pick(random, &ETHERTYPES)) } else { packet }
+}
+
+/// A TCP segment, with options or without, and with a checksum of each kind.
+fn segment(random: &mut Rng) -> Packet {
+    const SIZE: [u8; 4] = [2, 4, 5, 180];
+    let packet = tcp(if random.bool() { pick(random, &FLAGS) } else { random.u8(..) });
+    let options = match random.u8(..4) {
+        0 | 1 => SIZE.to_vec(),
+        2 => (0..random.usize(..10) * 4).map(|_| random.u8(..)).collect(),
+        _ => Vec::new(),
+    };
+    packet.tcp_options(&options).checksum(pick(random, &CHECKSUMS))
 }
 
 /// With a payload, or only a part of what it would carry.

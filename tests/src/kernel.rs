@@ -23,8 +23,9 @@ use portsentry_common::{
 };
 
 use crate::{
+    frames::{tcp, udp},
     outcome::{Judge, Outcome, timeless_block},
-    scenario::Scenario,
+    scenario::{Scenario, Sent},
     sockets::Socket,
     test_host,
 };
@@ -60,6 +61,7 @@ impl InKernel {
             (Watched::ListedUdp, Udp, test_host::is_listed),
             (Watched::AdvancedTcp, Tcp, test_host::is_advanced),
             (Watched::AdvancedUdp, Udp, test_host::is_advanced),
+            (Watched::ExcludedTcp, Tcp, test_host::is_excluded),
         ] {
             kernel.watch(map, &bitmap(|port| is_watched(protocol, port))).expect("a bitmap is written");
         }
@@ -74,6 +76,9 @@ impl InKernel {
         kernel.networks.replace(&scenario.networks.iter().copied().collect()).expect("networks are written");
         set_up(kernel.bound.as_mut().expect("a table of bound ports"), scenario);
         kernel.settle_gates().expect("the gates are filled");
+        for sent in &scenario.sent {
+            send(&mut kernel, sent);
+        }
         let counters = kernel.counters().expect("counters are read");
         Self { kernel, ring, counters, _pins: directory }
     }
@@ -177,6 +182,16 @@ fn set_up(bound: &mut Bound, scenario: &Scenario) {
         traps: [0; 4],
     };
     bound.publish(&horizon).expect("a horizon is written");
+}
+
+/// Has the program for what leaves see the packet.
+fn send(kernel: &mut Kernel, sent: &Sent) {
+    let packet = match sent.protocol {
+        Tcp => tcp(sent.flags),
+        Udp => udp(),
+    };
+    let frame = packet.from(&sent.local.to_string()).to(&sent.remote.to_string()).frame(0);
+    kernel.try_leaving(&frame, sent.is_forwarded).unwrap_or_else(|error| panic!("{error}"));
 }
 
 fn bitmap(is_watched: impl Fn(u16) -> bool) -> Box<[u64; 1024]> {

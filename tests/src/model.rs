@@ -2,6 +2,7 @@
 //!
 //! Its clock stands still.
 
+mod sent;
 mod sockets;
 mod table;
 
@@ -18,8 +19,8 @@ use portsentry_common::{
     address::Address,
     block::Block,
     bound::{Horizon, Slot},
-    challenge::{Key, Secrets},
-    classify::Protocol,
+    challenge::{Constants, Key, Secrets},
+    classify::{Probe, Protocol},
     counter::{Counter, Counters},
     environment::{
         Connection, DedupKey, Entry, Environment, FamilyMaps, FastMaps, Flow, HandshakeCount, Locality,
@@ -27,7 +28,9 @@ use portsentry_common::{
     },
     event::Event,
     judge::{Action, judge, slow_path},
+    pace,
     settings::Settings,
+    state::SteerKey,
     tally::{Handshakes, Tally},
     token_bucket::TokenBuckets,
 };
@@ -52,6 +55,7 @@ pub struct Model {
     blocked: RefCell<HashMap<IpAddr, Block>>,
     tallies: RefCell<HashMap<IpAddr, Tally>>,
     handshakes: RefCell<HashMap<IpAddr, Handshakes>>,
+    opened: RefCell<HashSet<SteerKey>>,
     sights: RefCell<HashSet<(IpAddr, u16, u8)>>,
     told: RefCell<Vec<Event>>,
     buckets: RefCell<TokenBuckets>,
@@ -81,6 +85,7 @@ impl Model {
             blocked: RefCell::new(scenario.blocked.iter().copied().collect()),
             tallies: RefCell::default(),
             handshakes: RefCell::default(),
+            opened: RefCell::default(),
             sights: RefCell::default(),
             told: RefCell::default(),
             buckets: RefCell::default(),
@@ -165,6 +170,14 @@ impl Environment for Model {
 
     fn is_listed(&self, protocol: Protocol, port: u16) -> bool {
         test_host::is_listed(protocol, port)
+    }
+
+    fn is_excluded(&self, port: u16) -> bool {
+        test_host::is_excluded(Protocol::Tcp, port)
+    }
+
+    fn constants(&self) -> Constants {
+        Constants::USUAL
     }
 
     fn try_acquire(&self, limit: RateLimit, now_ns: u64) -> bool {
@@ -252,6 +265,9 @@ impl<A: Address> FamilyMaps<A> for Model {
     }
 
     fn is_in_served(&self, flow: &Flow<A>, which: Served, _: u32) -> bool {
+        if which == Served::BySyn {
+            return sent::needs_syn(&self.scenario.sent, flow);
+        }
         table::is_in_served(&self.scenario.table, flow, which)
     }
 
@@ -303,9 +319,9 @@ impl<A: Address> FamilyMaps<A> for Model {
         fenced.get(&key).is_some_and(|fence| !fence.is_over(self.now_ns))
     }
 
-    fn count_fenced(&self, source: A) {
+    fn count_fenced(&self, source: &A) {
         let mut fenced = self.fenced.borrow_mut();
-        let key = self.key_in(&fenced, source);
+        let key = self.key_in(&fenced, *source);
         if let Some(fence) = fenced.get_mut(&key) {
             fence.dropped += 1;
         }
@@ -318,6 +334,35 @@ impl<A: Address> FamilyMaps<A> for Model {
         }
         self.fenced.borrow_mut().insert(ip(source), *block);
         Entry::Entered
+    }
+
+    fn pace(&self, source: &A, now_ns: u64) -> bool {
+        let mut fenced = self.fenced.borrow_mut();
+        let key = self.key_in(&fenced, *source);
+        fenced.get_mut(&key).is_none_or(|fence| {
+            pace::take(fence.paced, now_ns, &self.scenario.settings).map(|next| fence.paced = next).is_some()
+        })
+    }
+
+    fn last_sent_ns(&self, flow: &Flow<A>) -> u64 {
+        if sent::goes_on(&self.scenario.sent, flow, &self.scenario.settings) { self.now_ns } else { 0 }
+    }
+
+    /// The kernel makes none: nothing floods it.
+    fn is_cookie_of_kernel(&self, _: &Flow<A>, _: usize) -> bool {
+        false
+    }
+
+    fn accept(&self, flow: &Flow<A>) {
+        self.mark_opened(flow);
+    }
+
+    fn mark_opened(&self, flow: &Flow<A>) {
+        self.opened.borrow_mut().insert(connection_key(flow));
+    }
+
+    fn was_opened(&self, flow: &Flow<A>) -> bool {
+        self.opened.borrow().contains(&connection_key(flow))
     }
 
     fn unfence(&self, source: A) {
@@ -334,6 +379,11 @@ impl<A: Address> FamilyMaps<A> for Model {
     fn is_expected(&self, flow: &Flow<A>) -> bool {
         sockets::expect(&self.scenario.sockets, flow, self.scenario.settings.first_ephemeral)
     }
+}
+
+fn connection_key<A: Address>(flow: &Flow<A>) -> SteerKey {
+    let Probe { source_port, port, protocol, .. } = flow.probe;
+    SteerKey::new(flow.source.to_mapped(), source_port, port, protocol as u8)
 }
 
 /// The address, in its own family: an IPv4-mapped IPv6 address stays one.

@@ -5,6 +5,7 @@
 
 mod dissect;
 mod seen;
+mod sent;
 mod sockets;
 mod table;
 
@@ -22,14 +23,15 @@ use portsentry_common::{
     decide::Verdict,
     environment::Locality,
     judge::Action,
-    settings::{AckProbes, Response, Settings},
+    settings::{AckProbes, FencedDatagrams, FencedSyns, Response, Settings},
 };
 
 use self::{
-    dissect::{Ip, Packet, Part, Reading, Transport, dissect},
+    dissect::{Answerable, Ip, Packet, Part, Reading, Transport, dissect},
     seen::{Seen, counter, seen, segment, sighting},
+    sent::{needs_syn, was_sent_to},
     sockets::is_one_host,
-    table::{is_lease, is_unbound, may_be_hidden, may_be_late, was_served},
+    table::{is_in_table, is_lease, is_unbound, may_be_hidden, may_be_late, was_served},
 };
 use crate::{
     outcome::{Judge, Outcome, timeless_block},
@@ -334,12 +336,18 @@ impl Oracle {
                 is_lease(&seen)
                     || seen.ends().await_a_datagram(sockets, self.settings().first_ephemeral)
                     || may_be_hidden(&self.scenario, &seen)
+                    || self.is_in_session(&seen)
+                    || self.settings().fenced_datagrams == FencedDatagrams::Pass as u8
+                        && self.is_served(&seen)
             }
             (Protocol::Udp, _) => seen.may_answer_a_datagram(),
+            (_, Kind::Syn) if locality == Locality::Own && self.opens() => return self.open(&seen),
             (_, Kind::Syn) => return self.fenced_syn(&seen),
             (_, Kind::Ack | Kind::Maimon) if seen.flags & 4 != 0 => true,
             (_, Kind::Ack | Kind::Maimon) if locality == Locality::Own => {
-                seen.ends().are_connected(sockets) || may_be_hidden(&self.scenario, &seen)
+                seen.ends().are_connected(sockets)
+                    || may_be_hidden(&self.scenario, &seen)
+                    || was_sent_to(&self.scenario, &seen)
             }
             (_, Kind::Ack | Kind::Maimon) => true,
             _ => false,
@@ -350,11 +358,64 @@ impl Oracle {
         let mut finding = dropped();
         // ACK without SYN or RST, whatever else.
         let may_complete = seen.protocol == Protocol::Tcp && seen.flags & 0b1_0110 == 0b1_0000;
-        if may_complete && self.settings().challenge_rate > 0 && is_watched(&seen) {
+        let is_asked = is_watched(&seen) || self.opens() && !is_left_alone(&seen);
+        if may_complete && self.settings().challenge_rate > 0 && is_asked {
             // Nobody guesses a cookie.
             finding.counted.push("unproven");
         }
         finding
+    }
+
+    /// `FENCE="open"`.
+    fn opens(&self) -> bool {
+        self.settings().fenced_syns != FencedSyns::Drop as u8
+    }
+
+    /// "Every port looks open to a fenced source", except those that the administrator excluded. A SYN that no stack sends, or whose
+    /// checksums are wrong, is answered nowhere.
+    fn open(&self, seen: &Seen<'_>) -> Finding {
+        let dropped = Finding::of(Action::Drop, &["dropped_fenced"]);
+        let passes = Finding::of(Action::Pass, &["passed_fenced"]);
+        let Answerable { has_room, has_right_checksum, has_partial_checksum, has_right_header } =
+            seen.packet.answerable;
+        if seen.packet.part != Part::Whole || !seen.packet.is_bare || !seen.ip.is_near || !has_room {
+            return dropped;
+        }
+        let answers_itself = self.settings().fenced_syns == FencedSyns::Accept as u8;
+        let has_service = if answers_itself { self.has_hidden_service(seen) } else { self.is_served(seen) };
+        if is_left_alone(seen) || has_service || needs_syn(&self.scenario, seen) {
+            return passes;
+        }
+        // Where the program answers for all, it answers peers of virtual interfaces, too.
+        let is_right = has_right_checksum || has_partial_checksum && answers_itself;
+        if is_right && has_right_header && seen.ip.is_between_hosts {
+            Finding::of(Action::Answer, &["answered"])
+        } else {
+            dropped
+        }
+    }
+
+    /// Whether a service is bound to a device above the interface, so that only the table knows it.
+    fn has_hidden_service(&self, seen: &Seen<'_>) -> bool {
+        let table = &self.scenario.table;
+        let is_found = seen.ends().have_a_tcp_service(&self.scenario.sockets, false);
+        table.has_devices_above && !is_found && is_in_table(table, seen)
+    }
+
+    /// Whether a socket takes it, or did a moment ago.
+    fn is_served(&self, seen: &Seen<'_>) -> bool {
+        let sockets = &self.scenario.sockets;
+        was_served(&self.scenario.table, seen)
+            || !is_unbound(&self.scenario, seen)
+                && match seen.protocol {
+                    Protocol::Tcp => seen.ends().have_a_tcp_service(sockets, seen.is_of_a_connection()),
+                    Protocol::Udp => seen.ends().have_a_udp_service(sockets),
+                }
+    }
+
+    /// "A datagram passes if this host sent one to the same address and port within `UDP_SESSION`, from the port that it goes to."
+    fn is_in_session(&self, seen: &Seen<'_>) -> bool {
+        self.settings().session_ns > 0 && was_sent_to(&self.scenario, seen)
     }
 
     fn fenced_syn(&self, seen: &Seen<'_>) -> Finding {
@@ -401,6 +462,11 @@ impl Oracle {
             ..Block::zeroed()
         }
     }
+}
+
+/// "Except those of `ADVANCED_EXCLUDE_TCP`", unless they are watched after all.
+fn is_left_alone(seen: &Seen<'_>) -> bool {
+    test_host::is_excluded(seen.protocol, seen.port()) && !is_watched(seen)
 }
 
 fn is_watched(seen: &Seen<'_>) -> bool {

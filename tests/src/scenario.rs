@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use portsentry_common::{
     block::{Block, Origin},
     classify::Protocol,
-    settings::{AckProbes, Response, Settings},
+    settings::{AckProbes, FencedDatagrams, FencedSyns, Response, Settings},
 };
 
 use crate::sockets::Socket;
@@ -29,6 +29,23 @@ pub struct Scenario {
     pub sockets: Vec<Socket>,
     /// What the table of bound ports says.
     pub table: Table,
+    /// What the host was seen to send a moment ago.
+    pub sent: Vec<Sent>,
+}
+
+/// A packet that left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The transport protocol.
+    pub protocol: Protocol,
+    /// TCP's control bits.
+    pub flags: u8,
+    /// Where it left from.
+    pub local: SocketAddr,
+    /// Where it went.
+    pub remote: SocketAddr,
+    /// Whether the host forwarded it.
+    pub is_forwarded: bool,
 }
 
 /// What the table of bound ports says beside the sockets that are open.
@@ -65,6 +82,7 @@ impl Default for Scenario {
             networks: Vec::new(),
             sockets: crate::test_host::sockets(),
             table: Table::default(),
+            sent: Vec::new(),
         }
     }
 }
@@ -105,6 +123,13 @@ impl Scenario {
             is_complete,
             has_devices_above: true,
         };
+        self
+    }
+
+    /// With what [`crate::test_host::sent`] says was sent a moment ago.
+    #[must_use]
+    pub fn with_sent(mut self) -> Self {
+        self.sent = crate::test_host::sent();
         self
     }
 
@@ -208,5 +233,32 @@ pub fn every_way() -> Vec<(&'static str, Scenario)> {
         settings.last_ephemeral = 65_535;
     };
     ways.push(("watched ports are ephemeral, and ACK probes count", scenario(counting)));
+    ways.extend(open_fences(&scenario(|_| {})));
     ways
+}
+
+/// A fence that is open, in either way.
+fn open_fences(scenario: &Scenario) -> [(&'static str, Scenario); 2] {
+    const HOUR_NS: u64 = 3_600_000_000_000;
+    let open = |fenced_syns: FencedSyns| Settings {
+        fence_ns: HOUR_NS,
+        fence_rate: u32::MAX,
+        challenge_rate: u32::MAX,
+        syn_rate: u32::MAX,
+        session_ns: HOUR_NS,
+        first_ephemeral: 32_768,
+        last_ephemeral: 60_999,
+        fenced_syns: fenced_syns as u8,
+        ..scenario.settings
+    };
+    let [forwarding, accepting] = [FencedSyns::Forward, FencedSyns::Accept].map(open);
+    let accepting = Settings { fenced_datagrams: FencedDatagrams::Pass as u8, ..accepting }.held_by(64);
+    let of = |settings: Settings| Scenario { settings, ..scenario.clone() };
+    [
+        ("the fence is open, and services get the SYNs", of(forwarding).with_table(false).with_sent()),
+        (
+            "the fence is open, and the program answers for all ports",
+            of(accepting).with_table(true).with_sent(),
+        ),
+    ]
 }

@@ -14,7 +14,7 @@ use portsentry_common::{
     environment::Locality,
 };
 
-use crate::sockets::Socket;
+use crate::{scenario::Sent, sockets::Socket};
 
 /// The host's own addresses.
 pub const OWN: [&str; 5] = ["198.51.100.1", "198.51.100.2", "203.0.113.1", "2001:db8::1", "2001:db8::2"];
@@ -41,6 +41,12 @@ pub fn is_listed(protocol: Protocol, port: u16) -> bool {
 #[must_use]
 pub fn is_advanced(protocol: Protocol, port: u16) -> bool {
     (1..1024).contains(&port) && !EXCLUDED.contains(&(protocol, port))
+}
+
+/// Whether the advanced mode leaves the port out.
+#[must_use]
+pub fn is_excluded(protocol: Protocol, port: u16) -> bool {
+    EXCLUDED.contains(&(protocol, port))
 }
 
 /// Whose addresses the networks hold.
@@ -143,6 +149,31 @@ pub fn over() -> Vec<(Protocol, SocketAddr)> {
     [(Tcp, "0.0.0.0:65535"), (Tcp, "198.51.100.1:7"), (Udp, "[::]:7")]
         .map(|(protocol, at)| (protocol, at.parse().expect("an address and port")))
         .into()
+}
+
+/// What the host was seen to send a moment ago.
+#[must_use]
+pub fn sent() -> Vec<Sent> {
+    [
+        (Udp, 0, "198.51.100.1:990", "192.0.2.200:53", false),
+        (Udp, 0, "[2001:db8::1]:990", "[2001:db8:bad::c8]:53", false),
+        // From an ephemeral port: so datagrams to the same port here may come from any.
+        (Udp, 0, "198.51.100.1:40000", "192.0.2.200:1900", false),
+        (Udp, 0, "[2001:db8::1]:40000", "[2001:db8:bad::c8]:25", false),
+        // Of hosts behind this one.
+        (Tcp, 16, "198.51.100.2:1023", "192.0.2.200:50000", true),
+        (Tcp, 18, "198.51.100.2:23", "192.0.2.200:50001", true),
+        (Tcp, 18, "[2001:db8::2]:23", "[2001:db8:bad::c8]:50001", true),
+        // Those teach nothing: the host's own connection, a reset, and an address that isn't the host's.
+        (Tcp, 18, "198.51.100.1:23", "192.0.2.200:50001", false),
+        (Tcp, 4, "198.51.100.2:25", "192.0.2.200:50000", true),
+        (Udp, 0, "198.51.100.99:520", "192.0.2.200:53", true),
+    ]
+    .map(|(protocol, flags, local, remote, is_forwarded)| {
+        let end = |text: &str| text.parse().expect("an address and port");
+        Sent { protocol, flags, local: end(local), remote: end(remote), is_forwarded }
+    })
+    .into()
 }
 
 fn ip(text: &str) -> IpAddr {

@@ -127,7 +127,7 @@ fn the_fast_path_decides_as_the_slow_path_does() {
 #[test]
 fn frames_at_random_reach_every_counter() {
     // These take a map, a ring or an allowance that is used up.
-    const FULL: [&str; 3] = ["blocked_full", "over_rate", "ring_full"];
+    const FULL: [&str; 4] = ["blocked_full", "over_rate", "over_syns", "ring_full"];
     // No cookie is guessed; tests/challenge.rs earns one.
     let mut reached: BTreeSet<&str> = FULL.into_iter().chain(["proven"]).collect();
     for (_, scenario) in every_way() {

@@ -143,7 +143,7 @@ fn the_answer_is_a_right_syn_ack() {
             let frame = Writable::new(&before);
             let link = link(&frame).unwrap();
             let flow = v4(0xc000_0209, 40_000, 11);
-            assert!(write(&frame, &link, &flow, &SECRETS, 99));
+            assert!(write(&frame, &link, &flow, &SECRETS, &Constants::USUAL, 99));
             let after = frame.1.into_inner();
             let frame = Writable::new(&after);
             let datagram = Ipv4::datagram(&frame, &link).unwrap();
@@ -178,7 +178,7 @@ fn an_ipv6_answer_is_right_too() {
     let frame = Writable::new(&before);
     let link = link(&frame).unwrap();
     let flow = flow(Ipv6::from(source), Ipv6::from(destination), 40_000, 11);
-    assert!(write(&frame, &link, &flow, &SECRETS, 99));
+    assert!(write(&frame, &link, &flow, &SECRETS, &Constants::USUAL, 99));
     let after = frame.1.into_inner();
     let datagram = Ipv6::datagram(&Writable::new(&after), &link).unwrap();
     assert_eq!((datagram.destination, datagram.remaining), (flow.source, 24));
@@ -194,7 +194,7 @@ fn a_frame_for_several_hosts_is_not_answered() {
     frame[0] |= 1;
     let writable = Writable::new(&frame);
     let link = link(&writable).unwrap();
-    assert!(!write(&writable, &link, &v4(0xc000_0209, 40_000, 11), &SECRETS, 99));
+    assert!(!write(&writable, &link, &v4(0xc000_0209, 40_000, 11), &SECRETS, &Constants::USUAL, 99));
     assert_eq!(writable.1.into_inner(), frame);
 }
 
@@ -210,7 +210,7 @@ proptest! {
     #[test]
     fn a_cookie_is_good_in_its_slot_and_the_next(source: u32, ports: [u16; 2], isn: u32, now in 0..u64::MAX / 4) {
         let flow = v4(source, ports[0], ports[1]);
-        let cookie = cookie(&SECRETS, &flow, self::ports(&flow), isn, now);
+        let cookie = cookie(&SECRETS, &flow, self::ports(&flow), isn, now).0;
         prop_assert!(is_genuine(&SECRETS, &flow, isn, cookie, now));
         prop_assert!(is_genuine(&SECRETS, &flow, isn, cookie, now + (1 << SLOT)));
         prop_assert!(!is_genuine(&SECRETS, &flow, isn, cookie, now + (2 << SLOT)));
@@ -220,7 +220,7 @@ proptest! {
     #[test]
     fn a_cookie_is_good_for_its_packet_alone(source: u32, ports: [u16; 2], isn: u32, now: u64, other in 1..u32::MAX) {
         let flow = v4(source, ports[0], ports[1]);
-        let cookie = cookie(&SECRETS, &flow, self::ports(&flow), isn, now);
+        let cookie = cookie(&SECRETS, &flow, self::ports(&flow), isn, now).0;
         let low = (other & 0xffff) as u16 | 1;
         for (flow, isn, cookie) in [
             (v4(source ^ other, ports[0], ports[1]), isn, cookie),
@@ -238,7 +238,7 @@ proptest! {
     fn an_ipv6_cookie_is_good_for_its_packet_alone(ends: [[u8; 16]; 2], ports: [u16; 2], isn: u32, now in 0..u64::MAX / 4, bit in 0_u32..288) {
         let [source, destination] = ends.map(|octets| Ipv6 { octets });
         let own = flow(source, destination, ports[0], ports[1]);
-        let cookie = cookie(&SECRETS, &own, self::ports(&own), isn, now);
+        let cookie = cookie(&SECRETS, &own, self::ports(&own), isn, now).0;
         prop_assert!(is_genuine(&SECRETS, &own, isn, cookie, now + (1 << SLOT)));
         prop_assert!(!is_genuine(&SECRETS, &own, isn, cookie, now + (2 << SLOT)));
         let mut other = own;
@@ -255,7 +255,7 @@ proptest! {
     #[test]
     fn a_new_key_takes_the_old_ones_cookies(source: u32, isn: u32, now: u64, fresh: [u64; 8]) {
         let flow = v4(source, 1, 2);
-        let cookie = cookie(&SECRETS, &flow, ports(&flow), isn, now);
+        let cookie = cookie(&SECRETS, &flow, ports(&flow), isn, now).0;
         let rotated = Secrets { keys: [SECRETS.keys[0], Key::new(fresh)], current: 1 };
         prop_assert!(is_genuine(&rotated, &flow, isn, cookie, now));
         let twice = Secrets { keys: [key(17), Key::new(fresh)], current: 0 };

@@ -179,7 +179,8 @@ pub(super) fn block(event: &Event, length_ns: u64) -> Block {
         mirrored: 0,
         proof: Proof::None as u8,
         prefix: event.prefix,
-        reserved: [0; 7],
+        reserved: [0; 3],
+        paced: 0,
     }
 }
 

@@ -4,6 +4,8 @@ use super::{
     Action,
     answer::{block, enter, event, report},
     is_benign, is_trap,
+    open::is_left_alone,
+    served::is_served,
     source_key::source_key_of,
 };
 use crate::{
@@ -13,16 +15,30 @@ use crate::{
     classify::{Kind, Probe, Protocol},
     counter::Counter,
     decide::{Verdict, is_proven},
-    environment::{Entry, Environment, FamilyMaps, Flow, HandshakeCount, RateLimit},
+    environment::{Entry, Environment, FamilyMaps, Flow, HandshakeCount, Locality, RateLimit},
     fence::{Doing, doing},
     frame::{Frame, Rewrite},
-    parse::{Datagram, Link, Malformed, Plain, TcpFlags},
+    parse::{Datagram, Link, Malformed, Plain, TcpFlags, Transport},
+    settings::FencedDatagrams,
     tally::pair,
 };
 
+/// What is found of a fenced source's packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fenced {
+    /// What happens to it.
+    Settled(Action),
+    /// It is a SYN to an own address, and the fence is open: [`super::open()`] tells.
+    Syn,
+    /// [`super::slow_path_unsettled`] tells.
+    Unsettled,
+    /// It proves its source, and is dropped: [`super::slow_path_proof`] does what follows.
+    Proves,
+}
+
 /// Judges a packet of a fenced source.
 #[inline(always)]
-pub(super) fn fenced<A, F, W>(frame: &F, link: &Link, env: &W) -> Result<Action, Malformed>
+pub(super) fn fenced<A, F, W>(frame: &F, link: &Link, env: &W) -> Result<Fenced, Malformed>
 where
     A: Challenged + Plain,
     F: Rewrite,
@@ -36,23 +52,24 @@ where
     match doing(source, datagram, transport, env) {
         Doing::Belongs => return Ok(pass(env)),
         Doing::Uses(probe) => {
-            // A connection to a trap does not make its source a client.
-            if !is_trap(&probe, env) {
+            // Neither a connection to a trap makes its source a client, nor one that it has opened while fenced: the fence lets
+            // scanners open some.
+            let flow = Flow { source, destination, probe };
+            if !is_trap(&probe, env) && !env.was_opened(&flow) {
                 env.mark_connected(source_key_of(source, env).address, now_ns);
             }
             return Ok(pass(env));
         }
-        doing @ (Doing::Acknowledges(probe) | Doing::MayAcknowledge(probe)) => {
-            let flow = Flow { source, destination, probe };
-            match acknowledged(frame, datagram, &flow, now_ns, env) {
-                Some(true) => {
-                    env.count(Counter::Proven);
-                    prove(frame, link, datagram, &flow, now_ns, env);
-                }
-                _ if matches!(doing, Doing::MayAcknowledge(_)) => return Ok(pass(env)),
-                Some(false) => env.count(Counter::Unproven),
-                None => {}
-            }
+        Doing::Acknowledges(_) | Doing::MayAcknowledge(_) => return Ok(Fenced::Unsettled),
+        Doing::Begins(probe) => {
+            env.mark_opened(&Flow { source, destination, probe });
+            return Ok(pass(env));
+        }
+        Doing::Opens(Some(probe)) if is_answered_anywhere(destination, &probe, env) => {
+            return Ok(Fenced::Syn);
+        }
+        Doing::Opens(Some(probe)) if may_reach_a_service(destination, &probe, env) => {
+            return Ok(Fenced::Unsettled);
         }
         Doing::Opens(Some(probe)) => {
             let flow = Flow { source, destination, probe };
@@ -60,7 +77,7 @@ where
                 && env.is_watched(probe.protocol, probe.port)
                 && !is_benign(&flow, env);
             if is_probe && challenge(frame, link, datagram, &flow, now_ns, env) {
-                return Ok(Action::Answer);
+                return Ok(Fenced::Settled(Action::Answer));
             }
             // Traps stay open to fenced sources: a connection that one accepts is proof.
             if is_probe && is_trap(&probe, env) && env.settings().challenge_rate == 0 {
@@ -72,14 +89,133 @@ where
         Doing::Opens(None) => {}
     }
     env.count(Counter::DroppedFenced);
-    env.count_fenced(source);
-    Ok(Action::Drop)
+    env.count_fenced(&source);
+    Ok(Fenced::Settled(Action::Drop))
+}
+
+/// Judges what [`fenced`] leaves: a segment that may complete a handshake, or a datagram that may go to a service.
+#[inline(always)]
+pub(super) fn further<A, F, W>(frame: &F, link: &Link, env: &W) -> Result<Fenced, Malformed>
+where
+    A: Challenged + Plain,
+    F: Rewrite,
+    W: FamilyMaps<A>,
+{
+    let (datagram, flow) = &read::<A, F>(frame, link)?;
+    let now_ns = env.now_ns();
+    let protocol = flow.probe.protocol;
+    let finding = match protocol {
+        Protocol::Tcp => completes(frame, link, datagram, flow, now_ns, env),
+        Protocol::Udp if env.pace(&flow.source, now_ns) => Finding::MaybeServed,
+        Protocol::Udp => Finding::Drops,
+    };
+    let is_taken = finding == Finding::MaybeServed && is_served(flow, env);
+    if is_taken && protocol == Protocol::Tcp {
+        env.accept(flow);
+    }
+    if finding == Finding::Passes || is_taken {
+        return Ok(pass(env));
+    }
+    env.count(Counter::DroppedFenced);
+    env.count_fenced(&flow.source);
+    if protocol == Protocol::Tcp && matches!(finding, Finding::MaybeServed | Finding::Proves) {
+        env.count(Counter::Proven);
+        return Ok(Fenced::Proves);
+    }
+    Ok(Fenced::Settled(Action::Drop))
+}
+
+/// A packet of TCP or UDP that could be read before. Of its kind only whether it is a datagram matters here.
+#[inline(always)]
+fn read<A: Plain, F: Frame>(frame: &F, link: &Link) -> Result<(Datagram<A>, Flow<A>), Malformed> {
+    let source = A::source(frame, link)?;
+    let datagram = A::datagram(frame, link)?;
+    let probe = match datagram.transport(frame)? {
+        Transport::Tcp { source_port, port, flags } => {
+            Probe { protocol: Protocol::Tcp, kind: Kind::Ack, source_port, port, flags: flags.0 }
+        }
+        Transport::Udp { source_port, port } => {
+            Probe { protocol: Protocol::Udp, kind: Kind::Udp, source_port, port, flags: 0 }
+        }
+        _ => return Err(Malformed::Tcp),
+    };
+    // One copy of the addresses: of several the compiler would make some at an alignment that the target has no copy for.
+    Ok((datagram, Flow { source, destination: datagram.destination, probe }))
+}
+
+/// What is found of a packet that no socket of ours waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finding {
+    /// It passes.
+    Passes,
+    /// It is dropped.
+    Drops,
+    /// It completes a handshake with a trap, which proves its source.
+    Proves,
+    /// If its port is served, it passes, or completes a connection to the service; else the same as before.
+    MaybeServed,
+}
+
+/// What is found of a segment. If it acknowledges a cookie of the program's, it completes a handshake.
+#[inline(always)]
+fn completes<A, F, W>(
+    frame: &F,
+    link: &Link,
+    datagram: &Datagram<A>,
+    flow: &Flow<A>,
+    now_ns: u64,
+    env: &W,
+) -> Finding
+where
+    A: Challenged,
+    F: Frame,
+    W: FamilyMaps<A>,
+{
+    let is_own = env.locality(flow.destination) == Locality::Own;
+    match acknowledged(frame, datagram, flow, now_ns, env) {
+        Some(true) if is_own && env.settings().accepts() => Finding::MaybeServed,
+        Some(true) => Finding::Proves,
+        // To sockets that are unknown.
+        _ if !is_own || env.has_devices_above() => Finding::Passes,
+        Some(false) if is_cookie_of_kernel(link, datagram, flow, env) => Finding::Passes,
+        Some(false) => {
+            env.count(Counter::Unproven);
+            Finding::Drops
+        }
+        None => Finding::Drops,
+    }
 }
 
 #[inline(always)]
-fn pass<W: Environment>(env: &W) -> Action {
+fn pass<W: Environment>(env: &W) -> Fenced {
     env.count(Counter::PassedFenced);
-    Action::Pass
+    Fenced::Settled(Action::Pass)
+}
+
+/// Whether the fence is open to that SYN, as it is to those to the host's own addresses. What is served behind a gateway isn't
+/// known.
+#[inline(always)]
+fn is_answered_anywhere<A: Address, W: FamilyMaps<A>>(destination: A, probe: &Probe, env: &W) -> bool {
+    probe.kind == Kind::Syn && env.settings().opens() && env.locality(destination) == Locality::Own
+}
+
+/// Whether the settings let a datagram of no session reach a service (`FENCE_UDP`).
+#[inline(always)]
+fn may_reach_a_service<A: Address, W: FamilyMaps<A>>(destination: A, probe: &Probe, env: &W) -> bool {
+    probe.kind == Kind::Udp
+        && env.settings().fenced_datagrams == FencedDatagrams::Pass as u8
+        && env.locality(destination) == Locality::Own
+}
+
+/// Whether the segment acknowledges a cookie of the kernel's: no socket knows the connection yet that it completes.
+#[inline(always)]
+fn is_cookie_of_kernel<A: Challenged, W: FamilyMaps<A>>(
+    link: &Link,
+    datagram: &Datagram<A>,
+    flow: &Flow<A>,
+    env: &W,
+) -> bool {
+    env.settings().opens() && is_answerable(link, datagram) && env.is_cookie_of_kernel(flow, link.length)
 }
 
 /// Rewrites a SYN into its answer with a cookie, if challenges are on and the SYN can be answered.
@@ -105,7 +241,7 @@ where
         return false;
     }
     let Some(secrets) = env.secrets() else { return false };
-    let is_written = write(frame, link, flow, secrets, now_ns);
+    let is_written = write(frame, link, flow, secrets, &env.constants(), now_ns);
     if is_written {
         env.count(Counter::Answered);
     }
@@ -132,7 +268,9 @@ where
     if env.settings().challenge_rate == 0
         || protocol != Protocol::Tcp
         || flags & MASK != TcpFlags::ACK
-        || !env.is_watched(protocol, port)
+        || !may_be_asked(port, env)
+        // A source that guesses has as many guesses as packets.
+        || env.settings().opens() && !env.pace(&flow.source, now_ns)
         || !env.try_acquire(RateLimit::Check, now_ns)
     {
         return None;
@@ -146,31 +284,39 @@ where
     Some(is_genuine(secrets, flow, isn, cookie, now_ns))
 }
 
+/// Whether a SYN to that port may have been answered with a cookie.
+#[inline(always)]
+fn may_be_asked<W: Environment>(port: u16, env: &W) -> bool {
+    env.is_watched(Protocol::Tcp, port) || env.settings().opens() && !is_left_alone(port, env)
+}
+
 /// Reports an acknowledged cookie as a connection, and blocks the source once it has acknowledged cookies of enough
 /// traps. Until then, and if the blocked map is full, it stays fenced.
 #[inline(always)]
-fn prove<A, F, W>(frame: &F, link: &Link, datagram: &Datagram<A>, flow: &Flow<A>, now_ns: u64, env: &W)
+pub(super) fn prove<A, F, W>(frame: &F, link: &Link, env: &W) -> Result<(), Malformed>
 where
-    A: Address,
+    A: Plain,
     F: Frame,
     W: FamilyMaps<A>,
 {
-    let probe = Probe { kind: Kind::Connect, ..flow.probe };
-    let flow = Flow { probe, ..*flow };
+    let (datagram, mut flow) = read::<A, F>(frame, link)?;
+    flow.probe.kind = Kind::Connect;
+    let now_ns = env.now_ns();
     let key = source_key_of(flow.source, env);
     let HandshakeCount { traps, is_connected } =
-        env.count_handshake(key.address, pair(flow.destination, probe.port), now_ns);
-    let mut event = event(frame, link, datagram, &flow, now_ns, env);
+        env.count_handshake(key.address, pair(flow.destination, flow.probe.port), now_ns);
+    let mut event = event(frame, link, &datagram, &flow, now_ns, env);
     event.hits = traps;
     event.prefix = key.prefix;
     if !is_proven(traps, is_connected, env.settings()) {
         event.verdict = Verdict::Fence as u8;
         report(&event, &key, env);
-        return;
+        return Ok(());
     }
     event.verdict = Verdict::Block as u8;
     let block = Block { proof: Proof::Cookie as u8, ..block(&event, env.settings().block_ns) };
     if enter(&mut event, &block, &key, env) != Entry::Full {
         env.unfence(key.address);
     }
+    Ok(())
 }

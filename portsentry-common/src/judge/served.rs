@@ -32,6 +32,14 @@ pub(crate) fn may_answer_hidden<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, en
             || env.is_in_served(flow, Served::Connected, env.horizon().open))
 }
 
+/// Whether the packet is for a service that a look-up can't find, because it is bound to a device above the interface.
+#[inline(always)]
+pub(super) fn is_hidden<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
+    env.has_devices_above()
+        && env.is_in_served(flow, Served::All, env.horizon().open)
+        && !env.has_socket(flow)
+}
+
 /// Whether a packet may answer a request of the host whose socket has been closed: packets to a port of the ephemeral
 /// range are answers. Only segments of connections and datagrams qualify; a SYN or a stealth probe answers nothing.
 #[inline(always)]

@@ -61,6 +61,9 @@ pub trait Plain: Parse + Gated {
     /// Whether the packet is ordinary.
     fn is_plain(carrier: Self::Carrier) -> bool;
 
+    /// Where the packet says it comes from.
+    fn sender<B: Bytes>(packet: B) -> Option<Self>;
+
     /// Returns the destination address.
     fn destination<B: Bytes>(packet: B) -> Option<Self>;
 
@@ -161,6 +164,11 @@ impl Plain for Ipv4 {
     }
 
     #[inline(always)]
+    fn sender<B: Bytes>(packet: B) -> Option<Self> {
+        packet.read(IP + ipv4::SOURCE).map(Self::from_word)
+    }
+
+    #[inline(always)]
     fn destination<B: Bytes>(packet: B) -> Option<Self> {
         packet.read(IP + ipv4::DESTINATION).map(Self::from_word)
     }
@@ -212,6 +220,11 @@ impl Plain for Ipv6 {
     #[inline(always)]
     fn is_plain(carrier: u8) -> bool {
         !ipv6::is_extension(carrier)
+    }
+
+    #[inline(always)]
+    fn sender<B: Bytes>(packet: B) -> Option<Self> {
+        ipv6::address(packet, IP + ipv6::SOURCE)
     }
 
     #[inline(always)]

@@ -8,6 +8,7 @@ use bytemuck::Pod;
 use portsentry_common::{
     address::{Address, Ipv4, Ipv6},
     block::Block,
+    challenge::Challenged,
     classify::Protocol,
     environment::{Entry, Environment, Relation},
     gate::Gated,
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// An address family with maps of its own.
-pub trait Family: Address + Gated + Tuple {
+pub trait Family: Address + Gated + Challenged + Tuple {
     /// The family's gate.
     fn gate() -> &'static Gate;
     /// Makes the cache entries of this tick's moment valid, and no older ones; returns the moment's token.

@@ -31,3 +31,10 @@ pub fn is_listed(protocol: Protocol, port: u16) -> bool {
 pub fn swapped(port: u16) -> usize {
     barrier_var(port.swap_bytes().into()) & usize::from(u16::MAX)
 }
+
+/// Whether a fenced source's SYN to `port` (host byte order) always reaches the network stack.
+#[inline(always)]
+pub fn is_excluded(port: u16) -> bool {
+    let (word, mask) = (u32::from(port) / 64, 1 << (port % 64));
+    maps::EXCLUDED_TCP.get(word).copied().unwrap_or(0) & mask != 0
+}

@@ -323,7 +323,8 @@ mod tests {
             mirrored: 1,
             proof: Proof::Cookie as u8,
             prefix: 0,
-            reserved: [0; 7],
+            reserved: [0; 3],
+            paced: 0,
         };
         let source = Listed::new(IpAddr::from([192, 0, 2, 9]).into(), State::Blocked, &block);
         assert_eq!(

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::{
     cli::Cli,
-    config::{BlockList, Config, Diagnostic, LoadError, Report, block_list, ignore},
+    config::{BlockList, Config, Diagnostic, Fence, LoadError, Report, block_list, ignore},
     daemon::Options,
     policy::without_ports,
 };
@@ -19,6 +19,13 @@ pub fn read(cli: &Cli) -> Result<(Options, Vec<String>), Vec<String>> {
     let (mut config, report) = read.map_err(|error| lines(&[error.to_string()]))?;
     findings.add(&report);
     cli.override_config(&mut config);
+    if config.fence == Fence::Open && !config.challenge {
+        findings.warn(
+            "warning: FENCE=\"open\" is without effect: it has PortSentry answer for ports that nobody serves, and CHALLENGE is \
+             off; set CHALLENGE=\"1\""
+                .into(),
+        );
+    }
     let ignored = ignored(&config.ignore_file, &mut findings);
     let listed = block_list::load(&config.block_list).unwrap_or_else(|error| {
         findings.fail(&error);

@@ -75,6 +75,22 @@ choices! {
         Count: "count",
     }
 
+    /// `FENCE`: what happens to a fenced source's SYNs.
+    Fence {
+        /// Every port answers: services as ever, all others with a cookie.
+        Open: "open",
+        /// They are dropped; with `CHALLENGE` watched ports that nobody serves answer with a cookie.
+        Drop: "drop",
+    }
+
+    /// `FENCE_UDP`: what happens to a fenced source's datagrams.
+    FenceUdp {
+        /// Those of a session pass.
+        Sessions: "sessions",
+        /// So do those to a served port.
+        Pass: "pass",
+    }
+
     /// `XDP_MODE`: where the kernel program runs.
     XdpMode {
         /// In the driver if it supports that, otherwise after it.

@@ -383,6 +383,49 @@ pub const KEYS: &[Key] = &[
         set: |c, v, r| put(&mut c.fence_rate, value::number(v, 1..=10_000_000, r)),
     },
     Key {
+        name: "FENCE",
+        origin: Origin::Ours,
+        form: "open or drop",
+        default: "drop",
+        meaning: "What happens to a fenced source's new TCP connections to this host. open: every port looks open to it. \
+                  Services take its connections; PortSentry answers for every other port, except those of \
+                  ADVANCED_EXCLUDE_TCP, and each completed handshake there counts for PROOF_TRAPS. So a host whose address \
+                  was spoofed keeps its access, and a scanner can't tell which ports are served. It needs CHALLENGE. \
+                  drop: its SYNs are dropped, or challenged.",
+        set: |c, v, r| put(&mut c.fence, choice(v, r)),
+    },
+    Key {
+        name: "FENCE_UDP",
+        origin: Origin::Ours,
+        form: "sessions or pass",
+        default: "sessions",
+        meaning: "Which datagrams of a fenced source pass. sessions: those that belong to a session (UDP_SESSION). pass: \
+                  also those to a port that a service is bound to, at most 250 a second of each source; a scanner then \
+                  learns which UDP services answer.",
+        set: |c, v, r| put(&mut c.fence_udp, choice(v, r)),
+    },
+    Key {
+        name: "UDP_SESSION",
+        origin: Origin::Ours,
+        form: "seconds, 0 to 86400",
+        default: "180",
+        meaning: "A fenced source's datagram passes if this host sent one to the same address and port, from the port that \
+                  it goes to, within this time.",
+        set: |c, v, r| {
+            put(&mut c.udp_session, value::number(v, 0..=86400, r).map(|it| Duration::from_secs(it.into())));
+        },
+    },
+    Key {
+        name: "FENCE_SYN_RATE",
+        origin: Origin::Ours,
+        form: "1 to 10000000",
+        default: "50000",
+        meaning: "SYNs of all fenced sources together that are answered or passed in a second at most, where FENCE is open; \
+                  the CPUs share it in equal parts. It is far above CHALLENGE_RATE, so that a spoofer who sends in many \
+                  hosts' names leaves room for the hosts themselves. Each source has at most 250 a second.",
+        set: |c, v, r| put(&mut c.fence_syn_rate, value::number(v, 1..=10_000_000, r)),
+    },
+    Key {
         name: "CHALLENGE",
         origin: Origin::Ours,
         form: "0 or 1",

@@ -26,7 +26,9 @@ mod trust;
 mod value;
 
 pub use block_list::BlockList;
-pub use choice::{AckProbes, Facility, Level, LogFormat, LogOutput, OnStop, Response, XdpMode};
+pub use choice::{
+    AckProbes, Facility, Fence, FenceUdp, Level, LogFormat, LogOutput, OnStop, Response, XdpMode,
+};
 pub use interfaces::Interfaces;
 pub use monitoring::JsonLog;
 pub use ports::PortSet;
@@ -121,6 +123,14 @@ pub struct Config {
     pub max_fenced: u32,
     /// `FENCE_RATE`: fences a second and CPU.
     pub fence_rate: u32,
+    /// `FENCE`
+    pub fence: Fence,
+    /// `FENCE_UDP`
+    pub fence_udp: FenceUdp,
+    /// `UDP_SESSION`, in whole seconds.
+    pub udp_session: Duration,
+    /// `FENCE_SYN_RATE`: SYNs a second, of all CPUs together.
+    pub fence_syn_rate: u32,
     /// `CHALLENGE`
     pub challenge: bool,
     /// `CHALLENGE_RATE`: answers a second, of all CPUs together.
@@ -213,6 +223,10 @@ impl Default for Config {
             max_addresses: 262_144,
             max_fenced: 65536,
             fence_rate: 1000,
+            fence: Fence::Drop,
+            fence_udp: FenceUdp::Sessions,
+            udp_session: Duration::from_mins(3),
+            fence_syn_rate: 50_000,
             challenge: false,
             challenge_rate: 1000,
             ipv6_prefix: 64,

@@ -113,6 +113,7 @@ fn every_setting_of_ours_is_read() {
          BLOCK_UNPROVEN=\"1\"\nBLOCK_TIME=\"7\"\nBLOCK_TIME_FACTOR=\"14\"\nMAX_BLOCK_TIME=\"15\"\nOPEN_AFTER=\"13\"\nFENCE_TIME=\"8\"\nMAX_FENCED=\"9\"\nFENCE_RATE=\"10\"\nCHALLENGE=\"1\"\n\
          SANDBOX=\"0\"\nRUN_AS=\"nobody\"\nCHALLENGE_RATE=\"11\"\nPROOF_TRAPS=\"3\"\nIPV6_PREFIX=\"56\"\nTRIGGER_WINDOW=\"16\"\nKILL_ON_PROOF=\"1\"\nACTION_RATE=\"12\"\n\
          SYSLOG_FACILITY=\"LOG_LOCAL0\"\nSYSLOG_LEVEL=\"warning\"\nWRAPPER_HOSTS_DENY=\"/h\"\n\
+         FENCE=\"open\"\nFENCE_UDP=\"pass\"\nUDP_SESSION=\"17\"\nFENCE_SYN_RATE=\"18\"\n\
          EVIDENCE_FILE=\"off\"\nCONTROL_SOCKET=\"/s\"\nCONTROL_GROUP=\"adm\"\nON_STOP=\"keep\"\nJSON_LOG=\"/e\"\nMETRICS_LISTEN=\"[::1]:9911\"\n",
     );
     assert_eq!(config.interfaces, Interfaces::Named(vec!["eth0".into(), "eth1".into()]));
@@ -132,6 +133,8 @@ fn every_setting_of_ours_is_read() {
     assert_eq!((config.max_fenced, config.fence_rate), (9, 10));
     assert_eq!((config.proof_traps, config.trigger_window), (3, seconds(16)));
     assert_eq!(config.ipv6_prefix, 56);
+    assert_eq!((config.fence, config.fence_udp), (Fence::Open, FenceUdp::Pass));
+    assert_eq!((config.udp_session, config.fence_syn_rate), (seconds(17), 18));
     assert_eq!((config.challenge_rate, config.action_rate), (11, 12));
     assert_eq!((config.event_rate, config.repeat_window), (5, Duration::ZERO));
     assert_eq!((config.evidence_file, config.control_socket.as_deref()), (None, Some(Path::new("/s"))));

@@ -166,6 +166,7 @@ impl Session {
         // Before sockets are listed: what is bound meanwhile is in one of both.
         let hooks = kernel.see_binds();
         let known = hooks.to_string();
+        let fence = kernel.fence();
         let bound = kernel.bound.take().zip(Some(hooks));
         // Nothing is attached yet: any may be watched in a moment.
         let watched = followed.host().links.keys().copied();
@@ -203,6 +204,7 @@ impl Session {
             Some(Ok(upkeep)) => {
                 if begin.is_first() {
                     keeper.journal().note(&known);
+                    fence.iter().for_each(|fence| keeper.journal().note(fence));
                 }
                 Some((upkeep, pokes))
             }
@@ -309,7 +311,7 @@ impl Session {
 }
 
 /// The ports that each bitmap is to hold.
-pub fn bitmaps(config: &Config, modes: Modes) -> [(Watched, Option<PortSet>); 4] {
+pub fn bitmaps(config: &Config, modes: Modes) -> [(Watched, Option<PortSet>); 5] {
     let listed = |protocol| match protocol {
         Protocol::Tcp => config.ports_tcp.clone(),
         Protocol::Udp => config.ports_udp.clone(),
@@ -319,14 +321,17 @@ pub fn bitmaps(config: &Config, modes: Modes) -> [(Watched, Option<PortSet>); 4]
         (Watched::ListedUdp, modes.is_listed(Protocol::Udp).then(|| listed(Protocol::Udp))),
         (Watched::AdvancedTcp, modes.is_advanced(Protocol::Tcp).then(|| config.advanced_tcp())),
         (Watched::AdvancedUdp, modes.is_advanced(Protocol::Udp).then(|| config.advanced_udp())),
+        (Watched::ExcludedTcp, Some(config.advanced_exclude_tcp.clone())),
     ]
 }
 
 /// Says so if no port is watched: then no probe can be recognised.
 #[must_use]
 pub fn watches_nothing(config: &Config, modes: Modes) -> Option<&'static str> {
-    let is_nothing =
-        bitmaps(config, modes).iter().all(|(_, ports)| ports.as_ref().is_none_or(PortSet::is_empty));
+    let is_nothing = bitmaps(config, modes)
+        .iter()
+        .filter(|(watched, _)| *watched != Watched::ExcludedTcp)
+        .all(|(_, ports)| ports.as_ref().is_none_or(PortSet::is_empty));
     is_nothing.then_some("no port is watched: the port lists of the selected modes are empty")
 }
 

@@ -1,6 +1,10 @@
 //! Asks the kernel which established TCP connections a source has with this host (`sock_diag(7)`).
 
-use std::{io, net::IpAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use nix::sys::socket::SockProtocol;
@@ -17,25 +21,39 @@ const BYTECODE: u16 = 1;
 const PEER: u8 = 8;
 const INET: u8 = 2;
 const INET6: u8 = 10;
-/// Where `struct inet_diag_msg` has the local port, in network byte order.
+/// Where `struct inet_diag_msg` has the address family, the local and the peer's port (network byte order), and the peer's address.
+const FAMILY: usize = 0;
 const LOCAL_PORT: usize = 4;
+const PEER_PORT: usize = 6;
+const PEER_ADDRESS: usize = 24;
 /// How long a dump waits for the kernel's next message.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Returns the local ports of the established TCP connections whose peer is in `peers`.
-pub fn established(peers: IpNet) -> io::Result<Vec<u16>> {
+/// Returns the established TCP connections whose peer is in `peers`: the peer's end, and the local port.
+pub fn established(peers: IpNet) -> io::Result<Vec<(SocketAddr, u16)>> {
     let mut socket = Socket::open(SockProtocol::NetlinkSockDiag, Some(PATIENCE))?;
-    let mut ports = Vec::new();
+    let mut connections = Vec::new();
     // A socket of IPv6 may have an IPv4 peer.
     let families: &[u8] = if peers.addr().is_ipv4() { &[INET, INET6] } else { &[INET6] };
     for family in families {
         // Where the kernel breaks the dump off, the connections before still count.
         socket.dump((BY_FAMILY, &request(*family, peers)), &mut |message| {
-            let port = message.body.get(LOCAL_PORT..).and_then(<[u8]>::first_chunk);
-            ports.extend(port.map(|port| u16::from_be_bytes(*port)));
+            connections.extend(connection(message.body));
         })?;
     }
-    Ok(ports)
+    Ok(connections)
+}
+
+/// Reads a connection's `struct inet_diag_msg`. An IPv4 peer of an IPv6 socket is an IPv4 address.
+fn connection(body: &[u8]) -> Option<(SocketAddr, u16)> {
+    let port = |at: usize| body.get(at..)?.first_chunk().map(|port| u16::from_be_bytes(*port));
+    let address = body.get(PEER_ADDRESS..)?;
+    let address = if *body.get(FAMILY)? == INET {
+        IpAddr::from(*address.first_chunk::<4>()?)
+    } else {
+        IpAddr::from(*address.first_chunk::<16>()?).to_canonical()
+    };
+    Some((SocketAddr::new(address, port(PEER_PORT)?), port(LOCAL_PORT)?))
 }
 
 /// Returns the request for the sockets of that address family whose peer is in `peers`. The kernel compares, so that a host
@@ -65,6 +83,10 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn has(peers: IpNet, port: u16) -> bool {
+        established(peers).unwrap().iter().any(|(peer, local)| peers.contains(&peer.ip()) && *local == port)
+    }
+
     #[test]
     fn connections_are_found_by_their_peer() {
         for (bound, to, peer, others) in [
@@ -74,11 +96,11 @@ mod tests {
         ] {
             let Ok(listener) = TcpListener::bind((bound, 0)) else { continue };
             let port = listener.local_addr().unwrap().port();
-            assert!(!established(network(peer)).unwrap().contains(&port), "a listener is no connection");
+            assert!(!has(network(peer), port), "a listener is no connection");
             let client = TcpStream::connect((to, port)).unwrap();
             let _accepted = listener.accept().unwrap();
-            assert!(established(network(peer)).unwrap().contains(&port), "{bound} {to}");
-            assert!(!established(network(others)).unwrap().contains(&port), "{bound} {to}");
+            assert!(has(network(peer), port), "{bound} {to}");
+            assert!(!has(network(others), port), "{bound} {to}");
             drop(client);
         }
     }

@@ -6,7 +6,7 @@ use aya::maps::{MapData, MapInfo};
 use portsentry_common::{
     block::Block,
     bound,
-    challenge::Secrets,
+    challenge::{Constants, Secrets},
     counter::Counters,
     event::Event,
     state,
@@ -25,7 +25,7 @@ pub(super) type Layout = (&'static str, u32, u32, Option<u32>);
 
 impl Load {
     /// The maps that are pinned.
-    pub(super) fn layouts(&self) -> [Layout; 26] {
+    pub(super) fn layouts(&self) -> [Layout; 30] {
         const WORD: u32 = 8;
         let Self { max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, .. } = *self;
         let addresses = Some(networks::capacity(max_addresses));
@@ -41,6 +41,10 @@ impl Load {
             (blocked_networks::MAP, 4 + size(size_of::<state::NetworkKey>()), block, Some(max_networks)),
             ("FENCED_V4", 4, block, Some(max_fenced)),
             ("FENCED_V6", 16, block, Some(max_fenced)),
+            ("FLOWS", size(size_of::<state::FlowKey>()), WORD, None),
+            ("EXCLUDED_TCP", 4, WORD, None),
+            ("ANSWERS", 4, size(size_of::<Constants>()), None),
+            ("OPENED", size(size_of::<state::SteerKey>()), 4, None),
             (secrets::MAP, 4, size(size_of::<Secrets>()), None),
             (heartbeat::MAP, 4, WORD, None),
             ("IGNORED_V4", 8, 4, addresses),

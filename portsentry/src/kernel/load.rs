@@ -1,17 +1,26 @@
 //! Loading the kernel program, with maps of an earlier run where they fit.
 
-use std::{os::fd::AsRawFd, path::Path, sync::Arc, thread, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::fd::AsRawFd,
+    path::Path,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::{ProgramError, Xdp},
 };
 use nix::sys::signal::{SigSet, SigmaskHow};
 use portsentry_common::{
     classify::Protocol,
     counter::{Counter, Counters},
-    settings::{AckProbes, Response, Settings},
+    pace,
+    settings::{AckProbes, FencedDatagrams, FencedSyns, Response, Settings},
+    state::SteerKey,
 };
 
 use crate::{
@@ -21,13 +30,14 @@ use crate::{
 
 use super::{
     Attachment, Blocked, BlockedNetworks, Bound, BoundState, Clock, DebugLog, Error, Framing, Hooks, Mode,
-    Networks, Pins, Ring, TestRun, TrapSlot, Traps, Waiting, bitmap, blocked_networks, bound, counters,
+    Networks, Pins, Ring, TestRun, TrapSlot, Traps, Waiting, accept, bitmap, blocked_networks, bound,
+    constants, counters,
     gate::{self, Gate},
     handshakes::{self, HandshakesMap},
     heartbeat, hooks,
     inherit::{BLOCKED, FENCED, Found, Inheritance},
     layout::{Layout, drop_misfit, drop_renamed},
-    link, ring, secrets, test_run, trap,
+    link, ring, secrets, test_run, traffic, trap,
 };
 
 /// The kernel program as `cargo xtask build-ebpf` made it, in ELF.
@@ -64,6 +74,8 @@ pub struct Kernel {
     pins: Pins,
     counters: PerCpuArray<MapData, counters::Raw>,
     gate: Arc<Gate>,
+    settings: Settings,
+    why_forwarded: Option<String>,
     /// How many sources programs had entered in the maps before those were read into the gates; nothing where an earlier
     /// program counts elsewhere.
     entered: Option<u64>,
@@ -99,12 +111,27 @@ impl Load {
             config::AckProbes::Count => AckProbes::Count,
         };
         let (first_ephemeral, last_ephemeral) = ephemeral();
+        let opens = config.fence == config::Fence::Open && config.challenge;
+        let fenced_syns = match accept::why_not() {
+            _ if !opens => FencedSyns::Drop,
+            None => FencedSyns::Accept,
+            Some(_) => FencedSyns::Forward,
+        };
+        let fenced_datagrams = match config.fence_udp {
+            config::FenceUdp::Sessions => FencedDatagrams::Drop,
+            config::FenceUdp::Pass => FencedDatagrams::Pass,
+        };
         let settings = Settings {
             repeat_ns: u64::try_from(config.repeat_window.as_nanos()).unwrap_or(u64::MAX),
             block_ns: nanoseconds(config.block_time),
             fence_ns: if config.block_unproven { 0 } else { nanoseconds(config.fence_time) },
             open_after_ns: nanoseconds(config.open_after),
             fence_rate: config.fence_rate,
+            session_ns: nanoseconds(config.udp_session),
+            fenced_syns: fenced_syns as u8,
+            fenced_datagrams: fenced_datagrams as u8,
+            syn_rate: each_cpus(config.fence_syn_rate, cpus()),
+            source_each_ns: pace::EACH_NS,
             tally_ns: nanoseconds(config.trigger_window),
             proof_traps: config.proof_traps,
             challenge_rate: if config.challenge { each_cpus(config.challenge_rate, cpus()) } else { 0 },
@@ -148,6 +175,14 @@ impl Load {
         self.settings.first_jiffy = clock.first_jiffy;
         self.settings = self.settings.paced();
         let mut ebpf = self.open(&pins, &layouts)?;
+        let mut why_forwarded = accept::why_not().map(str::to_owned).filter(|_| self.settings.opens());
+        if self.settings.accepts()
+            && let Err(error) = traffic::try_accept(&mut ebpf)
+        {
+            why_forwarded = Some(error.to_string());
+            self.settings.fenced_syns = FencedSyns::Forward as u8;
+            ebpf = self.open(&pins, &layouts)?;
+        }
         let gate = Arc::new(Gate::of(&ebpf)?);
         gate.open_wide();
         let mut sources = |names: [&'static str; 2], capacity| -> Result<Blocked, Error> {
@@ -180,6 +215,8 @@ impl Load {
             counters,
             found,
             gate,
+            settings: self.settings,
+            why_forwarded,
             blocked,
             networks,
             fenced,
@@ -206,7 +243,7 @@ impl Load {
             }
         }
         gate::make(pins, &mut loader).map_err(denied)?;
-        loader.load(OBJECT).map_err(|error| denied(error.into()))
+        loader.load(&accept::patched(OBJECT)).map_err(|error| denied(error.into()))
     }
 }
 
@@ -242,6 +279,58 @@ impl Kernel {
         link::attach(program, &self.pins, interface, only)
     }
 
+    /// Attaches the programs that a fence needs beside the judge to the interface of that index, and has answers say there what
+    /// the network stack's would, by its MTU. Before the judge is attached, lest it answer what nobody accepts.
+    pub fn attach_traffic(&mut self, index: u32, mtu: u32) -> Result<(), Error> {
+        self.set_constants(index, mtu)?;
+        for hook in traffic::HOOKS {
+            let is_wanted = match hook {
+                traffic::Hook::Egress => self.settings.fences(),
+                traffic::Hook::Accept => self.settings.accepts(),
+            };
+            if is_wanted {
+                traffic::attach(&mut self.ebpf, &self.pins, hook, index)?;
+            } else {
+                traffic::detach(&self.pins, hook, index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has answers by the interface of that index say what the network stack's would, by its MTU.
+    pub fn set_constants(&mut self, index: u32, mtu: u32) -> Result<(), Error> {
+        const MAP: &str = "ANSWERS";
+        let map = self.ebpf.map_mut(MAP).ok_or_else(|| Error::Missing(MAP.into()))?;
+        let mut map: HashMap<_, u32, [u8; 12]> = HashMap::try_from(map).map_err(Error::map(MAP))?;
+        let constants: [u8; 12] = bytemuck::cast(constants::constants(mtu));
+        map.insert(index, constants, 0).map_err(Error::map(MAP))
+    }
+
+    /// Whether the connection of `peer` to the local `port` was opened while its source was fenced.
+    #[must_use]
+    pub fn was_opened(&self, peer: SocketAddr, port: u16) -> bool {
+        let Some(map) = self.ebpf.map("OPENED") else { return false };
+        let address = match peer.ip() {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
+        };
+        let key = SteerKey::new(address.into(), peer.port(), port, Protocol::Tcp as u8);
+        let key: [u8; 24] = bytemuck::cast(key);
+        HashMap::<&MapData, [u8; 24], u32>::try_from(map).is_ok_and(|map| map.get(&key, 0).is_ok())
+    }
+
+    /// How a fenced source's SYNs are answered, for the log; nothing where they are dropped.
+    #[must_use]
+    pub fn fence(&self) -> Option<String> {
+        if self.settings.accepts() {
+            return Some("The fence is open: PortSentry answers for every port".into());
+        }
+        let why = self.why_forwarded.as_deref().filter(|_| self.settings.opens())?;
+        Some(format!(
+            "The fence is open: services answer for their ports, and PortSentry for the others, because {why}"
+        ))
+    }
+
     /// The indices of the interfaces that a program of ours is attached to.
     pub fn attached(&self) -> impl Iterator<Item = u32> {
         self.pins.links()
@@ -249,10 +338,10 @@ impl Kernel {
 
     /// Detaches from every interface whose index isn't in `keep`.
     pub fn detach_all_but(&self, keep: &[u32]) -> Result<(), Error> {
-        self.pins
-            .links()
-            .filter(|index| !keep.contains(index))
-            .try_for_each(|index| link::detach(&self.pins, index))
+        self.pins.links().filter(|index| !keep.contains(index)).try_for_each(|index| {
+            link::detach(&self.pins, index)?;
+            traffic::HOOKS.into_iter().try_for_each(|hook| traffic::detach(&self.pins, hook, index))
+        })
     }
 
     /// Detaches from every interface, and removes all pins.
@@ -278,6 +367,11 @@ impl Kernel {
     /// The same with the program for frames that begin with their IP header, which has at least 14 bytes here, too.
     pub fn try_packet(&mut self, packet: &[u8]) -> Result<TestRun, Error> {
         test_run::run(bare(&mut self.ebpf)?, packet, 1)
+    }
+
+    /// The same with the program for what leaves, for a frame that another host sent or this one.
+    pub fn try_leaving(&mut self, frame: &[u8], is_forwarded: bool) -> Result<(), Error> {
+        test_run::leave(traffic::egress(&mut self.ebpf)?, frame, is_forwarded)
     }
 
     /// The loaded program, for what leads frames to it without attaching it: the bench.
@@ -392,6 +486,8 @@ pub enum Watched {
     AdvancedTcp,
     /// `ADVANCED_PORTS_UDP` less its exclusions.
     AdvancedUdp,
+    /// `ADVANCED_EXCLUDE_TCP`: where a fenced source's SYN reaches the network stack.
+    ExcludedTcp,
 }
 
 impl Watched {
@@ -401,6 +497,7 @@ impl Watched {
             Self::ListedUdp => "WATCHED_UDP",
             Self::AdvancedTcp => "ADVANCED_TCP",
             Self::AdvancedUdp => "ADVANCED_UDP",
+            Self::ExcludedTcp => "EXCLUDED_TCP",
         }
     }
 }
@@ -429,9 +526,14 @@ fn bare(ebpf: &mut Ebpf) -> Result<&mut Xdp, Error> {
 }
 
 fn verify(program: &mut Xdp) -> Result<(), Error> {
+    unsignalled(|| program.load())
+}
+
+/// Loads a program without being disturbed.
+pub(super) fn unsignalled(load: impl FnOnce() -> Result<(), ProgramError>) -> Result<(), Error> {
     // A signal makes the verifier give up (EAGAIN), and the loader try again with a log, which takes seconds.
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK).unwrap_or_else(|_| SigSet::empty());
-    let loaded = program.load();
+    let loaded = load();
     // The mask was this thread's, so the kernel takes it.
     let _ = before.thread_set_mask();
     loaded.map_err(|error| match error {

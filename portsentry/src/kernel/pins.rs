@@ -17,7 +17,7 @@ use nix::{
 };
 use serde::Serialize;
 
-use super::Error;
+use super::{Error, traffic};
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -144,6 +144,9 @@ impl Pins {
     pub fn remove_all(&self) -> Result<Removed, Error> {
         let mut removed = Removed::default();
         let links = self.links_directory();
+        for index in self.links() {
+            traffic::HOOKS.into_iter().try_for_each(|hook| traffic::detach(self, hook, index))?;
+        }
         for path in entries(&links)? {
             remove(&path, fs::remove_file)?;
             removed.links += 1;

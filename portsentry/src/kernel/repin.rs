@@ -16,6 +16,7 @@ use nix::{
 use super::{
     Error, Pins,
     pins::{PinState, entries},
+    traffic,
 };
 
 impl Pins {
@@ -58,10 +59,16 @@ impl Pins {
             problem: problem.to_string(),
         };
         let old = self.behind();
-        for (from, to) in
-            [(old.clone(), new.directory().to_owned()), (old.join("links"), new.links_directory())]
+        let traffic =
+            traffic::HOOKS.map(|hook| (old.join(hook.directory()), new.directory().join(hook.directory())));
+        let links = [(old.join("links"), new.links_directory())];
+        for (from, to) in [(old.clone(), new.directory().to_owned())].into_iter().chain(traffic).chain(links)
         {
-            let is_link = from.ends_with("links");
+            let is_link = from != old;
+            if !from.is_dir() {
+                continue;
+            }
+            fs::create_dir_all(&to).map_err(|error| failed(&to, &error))?;
             for path in entries(&from)?.into_iter().filter(|path| !path.is_dir()) {
                 let Some(at) = path.file_name().map(|name| to.join(name)).filter(|at| !at.exists()) else {
                     continue;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use aya::programs::{TestRun as _, TestRunOptions, Xdp};
+use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use portsentry_common::judge::Action;
 
 use super::Error;
@@ -43,4 +43,25 @@ pub(super) fn run(program: &Xdp, frame: &[u8], times: u32) -> Result<TestRun, Er
     };
     left.truncate(usize::try_from(result.data_size_out).unwrap_or(usize::MAX));
     Ok(TestRun { action, frame: left, duration: result.duration })
+}
+
+/// Runs the program for what leaves on `frame` (at least 14 bytes), which another host sent or this one.
+pub(super) fn leave(program: &SchedClassifier, frame: &[u8], is_forwarded: bool) -> Result<(), Error> {
+    /// `TCX_NEXT`.
+    const NEXT: u32 = u32::MAX;
+    /// Where `struct __sk_buff` has the interface that received the packet, and what comes behind (`include/uapi/linux/bpf.h`).
+    const INGRESS: usize = 9;
+    let mut context = [0_u32; INGRESS + 1];
+    context[INGRESS] = is_forwarded.into();
+    let mut left = vec![0; frame.len()];
+    let options = TestRunOptions {
+        data_in: Some(frame),
+        data_out: Some(&mut left),
+        ctx_in: Some(bytemuck::cast_slice(&context)),
+        ..TestRunOptions::new()
+    };
+    match program.test_run(options)?.return_value {
+        NEXT => Ok(()),
+        other => Err(Error::Refused(format!("the program returned {other}"))),
+    }
 }

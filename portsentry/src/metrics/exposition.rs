@@ -69,6 +69,7 @@ const fn shown(counter: Counter) -> Option<(Shown, &'static str)> {
         Counter::OverFences => (REFUSED, "fence_rate"),
         Counter::PassedFenced => (PASSED, "fenced"),
         Counter::Answered => (CHALLENGES, "answered"),
+        Counter::OverSyns => (CHALLENGES, "over_rate"),
         Counter::Proven => (CHALLENGES, "proven"),
         Counter::Unproven => (CHALLENGES, "unproven"),
         Counter::Steered => (STEERED, "trap"),

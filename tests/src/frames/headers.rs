@@ -1,13 +1,13 @@
 //! Single headers, written by etherparse.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use etherparse::{
     EtherType, Ethernet2Header, IpAuthHeader, IpFragOffset, IpNumber, Ipv4Header, Ipv6FragmentHeader,
     Ipv6Header, Ipv6RawExtHeader, SingleVlanHeader, TcpHeader, UdpHeader, VlanId, VlanPcp,
 };
 
-use super::Segment;
+use super::{Checksum, Segment};
 
 /// TCP's control bits (RFC 9293 section 3.1, RFC 3168), written down once more than in the rules on purpose.
 pub const FIN: u8 = 1;
@@ -158,9 +158,9 @@ pub(super) fn number(segment: Segment) -> IpNumber {
 }
 
 /// Transport header and payload; source and destination port in host byte order.
-pub(super) fn transport(segment: Segment, ports: (u16, u16), payload: usize) -> Vec<u8> {
+pub(super) fn transport(segment: Segment, ports: (u16, u16), options: &[u8], payload: usize) -> Vec<u8> {
     let mut bytes = match segment {
-        Segment::Tcp(flags) => tcp(flags, ports),
+        Segment::Tcp(flags) => tcp(flags, ports, options),
         Segment::Udp => {
             let length = u16::try_from(UdpHeader::LEN + payload).expect("a datagram's length");
             UdpHeader { source_port: ports.0, destination_port: ports.1, length, checksum: 0 }
@@ -174,9 +174,35 @@ pub(super) fn transport(segment: Segment, ports: (u16, u16), payload: usize) -> 
     bytes
 }
 
-fn tcp(flags: u8, (source_port, port): (u16, u16)) -> Vec<u8> {
+/// Sets the TCP checksum of a whole segment between these addresses (RFC 9293 section 3.1, RFC 8200 section 8.1).
+pub(super) fn set_checksum(segment: &mut [u8], [source, destination]: [IpAddr; 2], checksum: Checksum) {
+    let octets = |address: IpAddr| match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    };
+    let length = u16::try_from(segment.len()).expect("a segment's length").to_be_bytes();
+    let pseudo = [octets(source), octets(destination), vec![0, 6, length[0], length[1]]].concat();
+    let sum = match checksum {
+        Checksum::Zero => return,
+        Checksum::Right => !sum(&[&pseudo, &*segment].concat()),
+        Checksum::Partial => sum(&pseudo),
+    };
+    segment[16..18].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// The sum of 16-bit words (RFC 1071).
+fn sum(bytes: &[u8]) -> u16 {
+    let words = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
+    let mut sum: u32 = words.sum();
+    while sum >> 16 != 0 {
+        sum = (sum >> 16) + (sum & 0xffff);
+    }
+    u16::try_from(sum).expect("sixteen bits")
+}
+
+fn tcp(flags: u8, (source_port, port): (u16, u16), options: &[u8]) -> Vec<u8> {
     let is_set = |bit: u8| flags & bit != 0;
-    let header = TcpHeader {
+    let mut header = TcpHeader {
         fin: is_set(FIN),
         syn: is_set(SYN),
         rst: is_set(RST),
@@ -187,5 +213,6 @@ fn tcp(flags: u8, (source_port, port): (u16, u16)) -> Vec<u8> {
         cwr: is_set(CWR),
         ..TcpHeader::new(source_port, port, 1, 1024)
     };
+    header.set_options_raw(options).expect("words of options");
     header.to_bytes().to_vec()
 }

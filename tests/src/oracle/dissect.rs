@@ -40,6 +40,8 @@ pub(super) struct Ip {
     pub vlan: u16,
     /// Neither end of the link is a group, and that is Ethernet with two VLAN tags at the most.
     pub is_between_hosts: bool,
+    /// The link is Ethernet with two VLAN tags at the most.
+    pub is_near: bool,
     pub rest: Result<Packet, &'static str>,
 }
 
@@ -55,6 +57,20 @@ pub(super) struct Packet {
     /// Nothing stands between the IP header's fixed part and the transport's.
     pub is_bare: bool,
     pub transport: Transport,
+    pub answerable: Answerable,
+}
+
+/// What an answer to a segment depends on, beside the control bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "findings that have nothing to do with each other")]
+pub(super) struct Answerable {
+    /// The segment is a TCP header and nothing else, and the frame has room for 24 bytes of one.
+    pub has_room: bool,
+    pub has_right_checksum: bool,
+    /// That of the pseudo-header alone.
+    pub has_partial_checksum: bool,
+    /// Of the IPv4 header.
+    pub has_right_header: bool,
 }
 
 /// What of a datagram is there.
@@ -125,8 +141,9 @@ pub(super) fn dissect(frame: &[u8]) -> Reading {
         }
         _ => return Reading::NotIp,
     };
-    let rest = rest.and_then(|network| packet(frame, &network));
-    Reading::Ip(Ip { source, vlan, is_between_hosts: is_between_hosts && is_near, rest })
+    let source_octets = source;
+    let rest = rest.and_then(|network| packet(frame, &network, source_octets, at));
+    Reading::Ip(Ip { source, vlan, is_between_hosts: is_between_hosts && is_near, is_near, rest })
 }
 
 /// The network layer, and where what it carries begins and ends.
@@ -246,7 +263,12 @@ fn part(offset: u16, more: bool) -> Part {
     }
 }
 
-fn packet(frame: &[u8], network: &Network) -> Result<Packet, &'static str> {
+fn packet(
+    frame: &[u8],
+    network: &Network,
+    source: Option<IpAddr>,
+    start: usize,
+) -> Result<Packet, &'static str> {
     let Network { destination, protocol, part, has_options, is_bare, is_hidden, at, end } = *network;
     let carried = &frame[at..end];
     let transport = match protocol {
@@ -263,7 +285,45 @@ fn packet(frame: &[u8], network: &Network) -> Result<Packet, &'static str> {
         IpNumber::UDP => udp(carried, part).ok_or("malformed_udp")?,
         _ => Transport::None,
     };
-    Ok(Packet { destination, protocol: protocol.0, part, has_options, is_bare, transport })
+    let answerable = source.map(|source| answerable(frame, network, source, start)).unwrap_or_default();
+    Ok(Packet { destination, protocol: protocol.0, part, has_options, is_bare, transport, answerable })
+}
+
+fn answerable(frame: &[u8], network: &Network, source: IpAddr, start: usize) -> Answerable {
+    const ROOM: usize = 24;
+    let segment = &frame[network.at..network.end];
+    let Ok(header) = TcpHeaderSlice::from_slice(segment) else { return Answerable::default() };
+    let pseudo = pseudo([source, network.destination], segment.len());
+    Answerable {
+        has_room: header.slice().len() == segment.len() && frame.len() >= network.at + ROOM,
+        has_right_checksum: sum(&[&pseudo, segment].concat()) == 0xffff,
+        has_partial_checksum: header.checksum() == sum(&pseudo),
+        has_right_header: network.destination.is_ipv6() || sum(&frame[start..network.at]) == 0xffff,
+    }
+}
+
+/// RFC 9293 section 3.1, RFC 8200 section 8.1.
+fn pseudo(ends: [IpAddr; 2], length: usize) -> Vec<u8> {
+    let mut bytes: Vec<u8> = Vec::new();
+    for end in ends {
+        match end {
+            IpAddr::V4(v4) => bytes.extend(v4.octets()),
+            IpAddr::V6(v6) => bytes.extend(v6.octets()),
+        }
+    }
+    bytes.extend([0, 6]);
+    bytes.extend(u16::try_from(length).unwrap_or_default().to_be_bytes());
+    bytes
+}
+
+/// RFC 1071.
+fn sum(bytes: &[u8]) -> u16 {
+    let mut sum: u32 = 0;
+    for pair in bytes.chunks(2) {
+        sum += u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]));
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    u16::try_from(sum).expect("sixteen bits")
 }
 
 fn tcp(carried: &[u8], part: Part) -> Option<Transport> {

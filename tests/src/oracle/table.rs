@@ -23,6 +23,18 @@ pub(super) fn was_served(table: &Table, seen: &Seen<'_>) -> bool {
     })
 }
 
+/// The same of services on this very address, or bound to a device.
+pub(super) fn is_in_table(table: &Table, seen: &Seen<'_>) -> bool {
+    let ours = seen.ends().ours;
+    table.served.iter().any(|(protocol, at, interface)| {
+        let is_there = match interface {
+            Some(interface) => *interface == INTERFACE,
+            None => at.ip() == ours.ip(),
+        };
+        *protocol == seen.protocol && covers(*at, ours) && is_there
+    })
+}
+
 /// "Where another device lies above the interface, a fence passes whatever may belong to a socket that is bound to it": each
 /// segment that opens nothing, and a datagram to an ephemeral port or to a connected socket of that device's.
 pub(super) fn may_be_hidden(scenario: &Scenario, seen: &Seen<'_>) -> bool {

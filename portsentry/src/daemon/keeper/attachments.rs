@@ -85,7 +85,7 @@ impl Attachments {
     ) -> Result<(), kernel::Error> {
         let mut problem = None;
         for link in self.choose(journal, links, tells_all) {
-            match self.attach(kernel, link) {
+            match self.attach(kernel, journal, link) {
                 Ok(attachment) => {
                     if tells_all || attachment.mode.is_some() {
                         journal.note(&attachment);
@@ -114,6 +114,11 @@ impl Attachments {
     pub(super) fn follow(&mut self, kernel: &mut Kernel, journal: &mut Log, links: &BTreeMap<u32, Link>) {
         self.next_try = Instant::now() + AGAIN;
         let wanted = self.choose(journal, links, true);
+        for link in wanted.iter().filter(|link| self.attached.contains_key(&link.index)) {
+            if let Err(error) = kernel.set_constants(link.index, link.mtu) {
+                journal.error(&error);
+            }
+        }
         // First, lest a program on a member keep its bond from one.
         if let Err(error) = kernel.detach_all_but(&self.kept()) {
             journal.error(&error);
@@ -121,7 +126,7 @@ impl Attachments {
         for link in
             wanted.into_iter().filter(|link| !self.attached.contains_key(&link.index)).collect::<Vec<_>>()
         {
-            match self.attach(kernel, link) {
+            match self.attach(kernel, journal, link) {
                 Ok(attachment) => journal.note(&attachment),
                 Err(error) => self.refuse(journal, link, &error),
             }
@@ -179,10 +184,21 @@ impl Attachments {
         self.refused.insert(link.index, refusal);
     }
 
-    fn attach(&mut self, kernel: &mut Kernel, link: &Link) -> Result<Attachment, kernel::Error> {
+    fn attach(
+        &mut self,
+        kernel: &mut Kernel,
+        journal: &mut Log,
+        link: &Link,
+    ) -> Result<Attachment, kernel::Error> {
         let name = link.name.to_string();
         let (mode, reason) = self.mode_of(link);
+        let traffic = kernel.attach_traffic(link.index, link.mtu);
         let mut attachment = kernel.attach_to((&name, link.index), mode)?;
+        if let Err(error) = traffic {
+            journal.error(&format!(
+                "{name}: a fence cuts UDP sessions and translated connections there, as what leaves can't be seen: {error}"
+            ));
+        }
         if let Some(reason) = reason.filter(|_| attachment.mode.is_some()) {
             attachment.reason = Some(reason.into());
         }

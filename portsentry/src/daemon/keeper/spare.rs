@@ -2,7 +2,7 @@
 //! keeper does once one has completed enough handshakes with traps.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -46,16 +46,21 @@ impl Spare {
         }
     }
 
-    /// Whether `source` has an established connection that is no trap's; `false` if too much was looked for.
-    pub(super) fn is_connected(&mut self, source: IpNet) -> std::io::Result<bool> {
+    /// Whether `source` has an established connection that is no trap's, and that it had before it was fenced; `false` if too much
+    /// was looked for.
+    pub(super) fn is_connected(
+        &mut self,
+        source: IpNet,
+        was_opened: impl Fn(SocketAddr, u16) -> bool,
+    ) -> std::io::Result<bool> {
         let now = Instant::now();
         let whole = self.whole.max(now) + EACH;
         if whole > now + AT_ONCE {
             return Ok(false);
         }
         self.whole = whole;
-        let ports = connections::established(source)?;
-        Ok(ports.into_iter().any(|port| !self.traps.contains(port)))
+        let connections = connections::established(source)?;
+        Ok(connections.into_iter().any(|(peer, port)| !self.traps.contains(port) && !was_opened(peer, port)))
     }
 }
 
@@ -107,7 +112,9 @@ impl Keeper {
 
     /// Whether `source` has an established connection to this host.
     pub(super) fn is_connected(&mut self, source: IpNet) -> bool {
-        self.spare.is_connected(source).unwrap_or_else(|error| {
+        let kernel = &self.kernel;
+        let was_opened = |peer, port| kernel.was_opened(peer, port);
+        self.spare.is_connected(source, was_opened).unwrap_or_else(|error| {
             self.journal.error(&format!("looking for connections of {source}: {error}"));
             false
         })

@@ -1,0 +1,135 @@
+//! A SYN of a fenced source to one of the host's own addresses, where the fence is open (`FENCE`). It must not treat served and
+//! unserved ports differently before both have paid.
+//!
+//! The source may be a host in whose name somebody else sent: it must be able to connect. It may be a scanner: it must not learn which
+//! ports are served. So every port answers, and the answers of the program and of the network stack say the same.
+
+use super::{
+    Action,
+    served::{is_hidden, is_served},
+};
+use crate::{
+    address::Address,
+    bound::{PER_SECOND, stamp},
+    challenge::{Challenged, write},
+    classify::{Kind, Probe, Protocol},
+    counter::Counter,
+    environment::{Environment, FamilyMaps, Flow, RateLimit, Served},
+    frame::{Frame, Rewrite},
+    parse::{Link, Plain, TcpFlags, link},
+    syn::{Shape, flatten, is_header_right, shape, sums},
+};
+
+/// Judges such a SYN.
+#[inline(always)]
+pub fn open<A, F, W>(frame: &F, env: &W) -> Action
+where
+    A: Plain + Challenged,
+    F: Rewrite,
+    W: FamilyMaps<A>,
+{
+    // It could be read before.
+    let Some((link, flow)) = read::<A, F>(frame) else { return Action::Drop };
+    let action = opened(frame, &link, &flow, env).unwrap_or(Action::Drop);
+    match action {
+        Action::Drop => {
+            env.count(Counter::DroppedFenced);
+            env.count_fenced(&flow.source);
+        }
+        Action::Pass => env.count(Counter::PassedFenced),
+        Action::Answer => env.count(Counter::Answered),
+    }
+    action
+}
+
+/// The SYN in `frame`, as far as its ports, if its IP header has no options: of another nothing but the source counts.
+#[inline(always)]
+fn read<A: Plain + Challenged, F: Frame>(frame: &F) -> Option<(Link, Flow<A>)> {
+    let link = link(frame).ok()?;
+    let [source_port, port] = frame.read::<[u16; 2]>(link.length + A::HEADER)?.map(u16::from_be);
+    let probe = Probe { protocol: Protocol::Tcp, kind: Kind::Syn, source_port, port, flags: TcpFlags::SYN };
+    let (source, destination) = (A::source(frame, &link).ok()?, A::destination_at(frame, link.length)?);
+    Some((link, Flow { source, destination, probe }))
+}
+
+/// What happens to it; nothing, if it isn't of the make that is answered, or can't be written.
+#[inline(always)]
+fn opened<A, F, W>(frame: &F, link: &Link, flow: &Flow<A>, env: &W) -> Option<Action>
+where
+    A: Plain + Challenged,
+    F: Rewrite,
+    W: FamilyMaps<A>,
+{
+    let now_ns = env.now_ns();
+    let shape = if F::IS_BARE { None } else { Some(shape::<A, _>(frame.fresh_bytes(), link)?) };
+    if !env.pace(&flow.source, now_ns) || !env.try_acquire(RateLimit::Syn, now_ns) {
+        env.count(Counter::OverSyns);
+        return None;
+    }
+    if is_left_alone(flow.probe.port, env) {
+        return Some(Action::Pass);
+    }
+    let reaches_a_service = if env.settings().accepts() && !F::IS_BARE {
+        // The kernel can't be told to accept for what no look-up finds, nor for these.
+        is_hidden(flow, env) || needs_syn(flow, env)
+    } else {
+        is_served(flow, env) || needs_syn(flow, env)
+    };
+    // Interfaces without Ethernet's header take no answers.
+    let Some(shape) = shape else { return reaches_a_service.then_some(Action::Pass) };
+    if reaches_a_service {
+        forward(frame, shape, flow)
+    } else {
+        answer(frame, link, shape, flow, now_ns, env)
+    }
+}
+
+/// Whether the administrator has excluded that port: whatever comes reaches the network stack, and is refused where nobody serves it.
+#[inline(always)]
+pub(super) fn is_left_alone<W: Environment>(port: u16, env: &W) -> bool {
+    env.is_excluded(port) && !env.is_watched(Protocol::Tcp, port)
+}
+
+/// How long it is remembered that a service must see the SYN, in stamps.
+const DAY: u32 = 24 * 3600 * PER_SECOND;
+
+/// Whether the service at the destination must see the SYN itself.
+#[inline(always)]
+pub(super) fn needs_syn<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
+    env.is_in_served(flow, Served::BySyn, stamp(env.now_ns()).saturating_sub(DAY))
+}
+
+/// Lets the SYN go to a service, without anything that would show in its answer.
+#[inline(always)]
+fn forward<A: Challenged, F: Rewrite>(frame: &F, shape: Shape, flow: &Flow<A>) -> Option<Action> {
+    // Not by its checksum: the network stack judges that, which knows what a card has still to compute.
+    let sums = sums(frame.fresh_bytes(), shape, flow)?;
+    flatten(frame.fresh_bytes(), frame.room(), shape, &sums).then_some(Action::Pass)
+}
+
+/// Makes of the SYN its own answer.
+#[inline(always)]
+fn answer<A, F, W>(
+    frame: &F,
+    link: &Link,
+    shape: Shape,
+    flow: &Flow<A>,
+    now_ns: u64,
+    env: &W,
+) -> Option<Action>
+where
+    A: Challenged,
+    F: Rewrite,
+    W: FamilyMaps<A>,
+{
+    let bytes = frame.fresh_bytes();
+    let sums = sums(bytes, shape, flow)?;
+    // A service takes a segment whose checksum a card was to complete only from within this machine: where it gets the SYN
+    // itself, no other port may answer one.
+    let is_right = sums.is_right || sums.is_partial && env.settings().accepts();
+    if !is_right || !is_header_right::<A, _>(bytes, link) {
+        return None;
+    }
+    let secrets = env.secrets()?;
+    write(frame, link, flow, secrets, &env.constants(), now_ns).then_some(Action::Answer)
+}

@@ -1,0 +1,76 @@
+//! How many packets of one fenced source are answered or let through in a second. It must not know what for.
+//!
+//! The source has an allowance of its own, so that a spoofer who sends in the names of a few hosts doesn't use up that of all
+//! others. It lies in four bytes of the source's fence ([`crate::block::Block::paced`]), and comes back bit by bit as in
+//! [`crate::buckets`].
+
+use crate::settings::Settings;
+
+/// How many packets at once: a browser opens some thirty connections.
+const BURST: u32 = 400;
+/// A unit of the clock here, in nanoseconds as a power of two: 66 µs, so that 32 bits last three days.
+const UNIT: u32 = 16;
+
+/// Nanoseconds between two packets at the rate that fenced sources have: 250 a second. A spoofer who sends 200 a second in a
+/// host's name leaves that host 50.
+pub const EACH_NS: u32 = 4_000_000;
+
+/// Takes one of the allowance that is whole again at `whole`; returns when it is then, or `None` if nothing is left at
+/// `now_ns`. What is further ahead than a burst lies in the past, or another boot left it.
+#[expect(clippy::cast_possible_truncation, reason = "a clock that begins anew every three days")]
+#[inline(always)]
+#[must_use]
+pub const fn take(whole: u32, now_ns: u64, settings: &Settings) -> Option<u32> {
+    let each = settings.source_each_ns >> UNIT;
+    let (now, most) = ((now_ns >> UNIT) as u32, each.saturating_mul(BURST));
+    let ahead = whole.wrapping_sub(now);
+    let owed = if ahead > most { each } else { ahead + each };
+    if owed <= most { Some(now.wrapping_add(owed)) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND_NS: u64 = 1_000_000_000;
+    const SETTINGS: Settings = Settings { source_each_ns: EACH_NS, ..Settings::UNSET };
+
+    /// How many of the packets at these times are within the allowance.
+    fn taken(whole: &mut u32, times: impl Iterator<Item = u64>) -> usize {
+        let may = |now_ns: &u64| take(*whole, *now_ns, &SETTINGS).map(|next| *whole = next).is_some();
+        times.filter(may).count()
+    }
+
+    #[test]
+    fn a_burst_goes_at_once_and_250_a_second_after_that() {
+        let mut whole = 0;
+        let now = 77 * SECOND_NS;
+        assert_eq!(taken(&mut whole, std::iter::repeat_n(now, 1000)), 400);
+        let later = taken(&mut whole, (1..=10_000).map(|step| now + step * SECOND_NS / 1000));
+        assert!((2450..=2550).contains(&later), "{later} in ten seconds");
+    }
+
+    #[test]
+    fn a_spoofer_at_200_a_second_leaves_room_for_the_host() {
+        let mut whole = 0;
+        let all = (0..200 * 3600).map(|step| 5 * SECOND_NS + step * SECOND_NS / 200);
+        assert_eq!(taken(&mut whole, all), 200 * 3600);
+    }
+
+    #[test]
+    fn no_limit_is_none() {
+        let settings = Settings { source_each_ns: 0, ..SETTINGS };
+        assert!((0..1000).all(|_| take(7, 99 * SECOND_NS, &settings).is_some()));
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_is_shut_out_by_what_an_earlier_boot_left(whole: u32, now in 0u64..1 << 60) {
+            let mut whole = whole;
+            let times = (0..4).map(|step| now + step * SECOND_NS);
+            prop_assert!(taken(&mut whole, times) >= 2);
+        }
+    }
+}

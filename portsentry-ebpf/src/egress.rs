@@ -1,0 +1,227 @@
+//! The programs that see what leaves (traffic control, egress), for interfaces with and without Ethernet's header. They must
+//! change and drop nothing.
+
+use core::{cell::UnsafeCell, hint::cold_path};
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::__sk_buff,
+    helpers::generated::{bpf_jiffies64, bpf_skb_pull_data},
+    macros::classifier,
+    programs::TcContext,
+};
+use portsentry_common::{
+    address::{Ipv4, Ipv6},
+    classify::Protocol,
+    environment::Locality,
+    frame::Bytes,
+    parse::{TCP, TcpFlags, UDP},
+    session::Sent,
+};
+
+use crate::{
+    flows,
+    frame::Packet,
+    gate::GATE_V6,
+    kernel::{Family, settings},
+};
+
+/// What hands a packet on to whatever else is attached (`TCX_NEXT`, and `TC_ACT_UNSPEC` before it).
+pub const GO_ON: i32 = -1;
+
+const ETHERNET: usize = 14;
+const TAG: usize = 4;
+/// As much of a packet as is read: Ethernet, a tag, IPv6, TCP up to its control bits.
+const READ: usize = ETHERNET + TAG + 40 + 14;
+
+pub const IPV4: u16 = 0x0800_u16.to_be();
+pub const IPV6: u16 = 0x86dd_u16.to_be();
+const CUSTOMER_TAG: u16 = 0x8100_u16.to_be();
+
+/// Flows that were learnt in this moment, so that a packet of theirs costs one load: a hash of each, keyed with the moment's
+/// own number. Of two that share a place the last one counts.
+static LEARNT: Learnt = Learnt(UnsafeCell::new([0; PLACES]));
+const PLACES: usize = 1 << PLACE_BITS;
+const PLACE_BITS: u32 = 12;
+
+struct Learnt(UnsafeCell<[u64; PLACES]>);
+
+// SAFETY: its words are aligned, and read and written whole.
+unsafe impl Sync for Learnt {}
+
+/// Sees what leaves by an interface with Ethernet's header.
+#[classifier]
+pub fn portsentry_egress(context: TcContext) -> i32 {
+    see::<false>(context.as_ptr().cast());
+    GO_ON
+}
+
+/// The same where packets begin with their IP header.
+#[classifier]
+pub fn portsentry_egress_bare(context: TcContext) -> i32 {
+    see::<true>(context.as_ptr().cast());
+    GO_ON
+}
+
+#[inline(always)]
+fn see<const BARE: bool>(context: *mut __sk_buff) {
+    // SAFETY: fields of the context that the kernel handed to the program.
+    let (length, ingress) = unsafe {
+        ((&raw const (*context).len).read_volatile(), (&raw const (*context).ingress_ifindex).read_volatile())
+    };
+    let is_forwarded = ingress != 0;
+    let mut packet = linear(context);
+    // Packet sockets may hand over frames of which only the link layer can be read directly.
+    if !packet.reaches(READ) && (packet.length() as u32) < length {
+        cold_path();
+        let wanted = if length < READ as u32 { length } else { READ as u32 };
+        // SAFETY: the context is the kernel's. Bounds are read anew below.
+        if unsafe { bpf_skb_pull_data(context, wanted) } != 0 {
+            return;
+        }
+        packet = linear(context);
+    }
+    let (ethertype, packet) = if BARE {
+        // SAFETY: as above.
+        (unsafe { (&raw const (*context).protocol).read_volatile() } as u16, packet)
+    } else {
+        match packet.read::<u16>(ETHERNET - 2) {
+            Some(CUSTOMER_TAG) => match packet.read(ETHERNET + TAG - 2) {
+                Some(ethertype) => (ethertype, packet.skip(ETHERNET + TAG)),
+                None => return,
+            },
+            Some(ethertype) => (ethertype, packet.skip(ETHERNET)),
+            None => return,
+        }
+    };
+    match ethertype {
+        IPV4 => see_ipv4(packet, is_forwarded),
+        IPV6 => see_ipv6(packet, is_forwarded),
+        _ => {}
+    }
+}
+
+#[inline(always)]
+fn linear(context: *mut __sk_buff) -> Packet {
+    // SAFETY: as above.
+    let [start, end] = unsafe {
+        [&raw const (*context).data, &raw const (*context).data_end]
+            .map(|bound| bound.read_volatile() as usize)
+    };
+    Packet::between(start, end)
+}
+
+/// A packet from its IP header on, which has no options: no other is looked at, nor any later fragment.
+#[inline(always)]
+fn see_ipv4(packet: Packet, is_forwarded: bool) {
+    let Some([first, fragment, third]) = packet.read::<[u32; 3]>(0).map(|words| words.map(u32::from_be))
+    else {
+        return;
+    };
+    if first >> 24 != 0x45 || fragment & 0x1fff != 0 {
+        return;
+    }
+    if let Some(sent) = sent(packet, 20, (third >> 16) as u8, is_forwarded)
+        && let Some([local, remote]) = packet.read::<[u32; 2]>(12)
+    {
+        note(Ipv4::from_word(local), Ipv4::from_word(remote), sent);
+    }
+}
+
+#[inline(always)]
+fn see_ipv6(packet: Packet, is_forwarded: bool) {
+    let Some(protocol) = packet.read::<u8>(6) else { return };
+    if let Some(sent) = sent(packet, 40, protocol, is_forwarded)
+        && let Some([a, b, c, d]) = packet.read::<[u64; 4]>(8)
+    {
+        note(Ipv6::from_halves([a, b]), Ipv6::from_halves([c, d]), sent);
+    }
+}
+
+/// The packet with that transport header, if it may teach anything.
+#[inline(always)]
+fn sent(packet: Packet, transport: usize, protocol: u8, is_forwarded: bool) -> Option<Sent> {
+    let (protocol, flags) = match protocol {
+        UDP => (Protocol::Udp, 0),
+        // Nearly every packet is one of these.
+        TCP if !is_forwarded => return None,
+        TCP => (Protocol::Tcp, packet.read::<u8>(transport + 13)?),
+        _ => return None,
+    };
+    let [port, remote_port] = packet.read::<[u16; 2]>(transport)?.map(u16::from_be);
+    let sent = Sent { remote: [0; 2], remote_port, port, protocol, flags: TcpFlags(flags), is_forwarded };
+    sent.is_of_interest().then_some(sent)
+}
+
+/// Learns from the packet, unless one of its flow was learnt from in this moment.
+#[inline(always)]
+fn note<A: Family>(local: A, remote: A, sent: Sent) {
+    // SAFETY: the helper has no preconditions.
+    let jiffies = unsafe { bpf_jiffies64() };
+    let moment = GATE_V6.follow_secretly(jiffies);
+    let [high, low] = remote.to_mapped().halves();
+    let is_syn_ack = sent.flags.0 & TcpFlags::SYN != 0;
+    let rest = u64::from(sent.port)
+        | u64::from(sent.remote_port) << 16
+        | (sent.protocol as u64) << 32
+        | u64::from(is_syn_ack) << 40;
+    let mut hash = (high ^ moment).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash = (hash ^ low ^ hash >> 32).wrapping_mul(moment | 1);
+    hash = (hash ^ rest ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let place = (hash >> (u64::BITS - PLACE_BITS)) as usize;
+    // SAFETY: there are as many places as numbers of so many bits.
+    let at = unsafe { LEARNT.0.get().cast::<u64>().add(place) };
+    // SAFETY: a word of the table.
+    if unsafe { at.read_volatile() } == hash {
+        return;
+    }
+    cold_path();
+    // SAFETY: as above.
+    unsafe { at.write_volatile(hash) };
+    let [local_high, local_low] = local.to_mapped().halves();
+    let is_forwarded = u64::from(sent.is_forwarded) << 48 | u64::from(sent.flags.0) << 56;
+    let is_v4 = u64::from(A::VERSION == 4) << 49;
+    learn(high, low, local_high, local_low, rest | is_forwarded | is_v4);
+}
+
+/// Learns from a packet. A function of its own, so that what nearly every packet takes saves no registers.
+#[inline(never)]
+fn learn(high: u64, low: u64, local_high: u64, local_low: u64, what: u64) -> u64 {
+    let protocol = if (what >> 32) as u8 == UDP { Protocol::Udp } else { Protocol::Tcp };
+    let is_forwarded = what >> 48 & 1 != 0;
+    let sent = Sent {
+        remote: [high, low],
+        remote_port: (what >> 16) as u16,
+        port: what as u16,
+        protocol,
+        flags: TcpFlags((what >> 56) as u8),
+        is_forwarded,
+    };
+    // What the host itself sends, it sends from an address of its own.
+    if is_forwarded && !is_own(local_high, local_low, what >> 49 & 1 != 0) {
+        return 0;
+    }
+    flows::learn(&sent, [local_high, local_low], now_ns());
+    1
+}
+
+/// Returns the time, nanoseconds of `CLOCK_MONOTONIC`, with the resolution of a tick.
+#[inline(always)]
+pub fn now_ns() -> u64 {
+    let settings = settings();
+    // SAFETY: the helper has no preconditions.
+    let jiffies = unsafe { bpf_jiffies64() };
+    jiffies.wrapping_sub(settings.first_jiffy).wrapping_mul(settings.jiffy_ns)
+}
+
+#[inline(always)]
+fn is_own(high: u64, low: u64, is_v4: bool) -> bool {
+    let address = Ipv6::from_halves([high, low]);
+    let local = if is_v4 {
+        let [_, _, _, last] = address.words();
+        Ipv4::from_word(last).local()
+    } else {
+        address.local()
+    };
+    Locality::from(local) == Locality::Own
+}

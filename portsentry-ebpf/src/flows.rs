@@ -1,0 +1,88 @@
+//! What is remembered of packets that left. It must not decide what is.
+
+use aya_ebpf::bindings::BPF_ANY;
+use portsentry_common::{
+    address::Ipv6,
+    bound::{NEEDS_SYN, ServedKey, stamp},
+    environment::RateLimit,
+    session::{Lesson, Sent},
+    settings::Settings,
+    state::{FlowKey, SteerKey},
+};
+
+use crate::{kernel::settings, maps};
+
+/// When the host last sent to the remote address of these halves: `ports` has the remote port, the host's and the protocol, from the
+/// lowest bits on. 0 for never. A function of its own, as the key would take room on the stack of everybody who asks.
+#[inline(never)]
+pub fn last_sent_ns(high: u64, low: u64, ports: u64) -> u64 {
+    let (remote_port, port, protocol) = (ports as u16, (ports >> 16) as u16, (ports >> 32) as u8);
+    let sent = |remote_port| {
+        let key = FlowKey::new([high, low], remote_port, port, protocol);
+        maps::FLOWS.get_ptr_mut(key).map_or(0, |sent| {
+            // SAFETY: an aligned word of a map's value, which stays readable for the program's run.
+            unsafe { sent.read_volatile() }
+        })
+    };
+    sent(remote_port).max(sent(0))
+}
+
+/// Enters a connection from the address of these halves that is opened while its source is fenced; `ports` are as above, of a packet
+/// that came. A separate function for the same reason.
+#[inline(never)]
+pub fn open(high: u64, low: u64, ports: u64, value: u32) -> u64 {
+    // Without room the segment is refused, or its source counts as a client.
+    u64::from(maps::OPENED.insert(connection(high, low, ports), value, u64::from(BPF_ANY)).is_ok())
+}
+
+/// Whether such a connection was entered.
+#[inline(never)]
+pub fn was_opened(high: u64, low: u64, ports: u64) -> u64 {
+    u64::from(maps::OPENED.get_ptr_mut(connection(high, low, ports)).is_some())
+}
+
+#[inline(always)]
+fn connection(high: u64, low: u64, ports: u64) -> SteerKey {
+    SteerKey::new(Ipv6::from_halves([high, low]), ports as u16, (ports >> 16) as u16, (ports >> 32) as u8)
+}
+
+/// Has fenced sources' SYNs go to the service at that address and port themselves.
+#[inline(never)]
+pub fn forward_syns(high: u64, low: u64, port: u64, protocol: u64, now_ns: u64) -> u64 {
+    let key = ServedKey::new([high, low], NEEDS_SYN, port as u16, protocol as u8);
+    // Without room fenced sources can't open connections to it.
+    u64::from(maps::SERVED.insert(key, stamp(now_ns), u64::from(BPF_ANY)).is_ok())
+}
+
+/// Remembers what a packet teaches that leaves now from the address of `local`'s halves.
+#[inline(always)]
+pub fn learn(sent: &Sent, local: [u64; 2], now_ns: u64) {
+    let settings = settings();
+    let Lesson { flow, any_port, is_service } = sent.lesson(settings);
+    touch(flow, settings, now_ns);
+    if let Some(flow) = any_port {
+        touch(flow, settings, now_ns);
+    }
+    if is_service && may_learn(settings, now_ns) {
+        forward_syns(local[0], local[1], sent.port.into(), sent.protocol as u64, now_ns);
+    }
+}
+
+/// Notes that a packet of the flow leaves now. A look-up and a write in place cost a tenth of an insertion.
+#[inline(always)]
+fn touch(flow: FlowKey, settings: &Settings, now_ns: u64) {
+    if let Some(sent) = maps::FLOWS.get_ptr_mut(flow) {
+        // SAFETY: an aligned word of a map's value.
+        unsafe { sent.write_volatile(now_ns) };
+    } else if may_learn(settings, now_ns) {
+        let _ = maps::FLOWS.insert(flow, now_ns, u64::from(BPF_ANY));
+    }
+}
+
+#[inline(always)]
+fn may_learn(settings: &Settings, now_ns: u64) -> bool {
+    maps::TOKEN_BUCKETS.get_ptr_mut(0).is_some_and(|buckets| {
+        // SAFETY: the value is this CPU's own, and programs don't preempt each other at the same hook; no other spends this allowance.
+        unsafe { (*buckets).try_acquire(RateLimit::Learn, settings, now_ns) }
+    })
+}

@@ -1,0 +1,57 @@
+//! Whether the kernel can make a connection of an acknowledgement of the program's own answer (`bpf_sk_assign_tcp_reqsk`, Linux 6.9),
+//! and the program that has it do so. It must not decide who is answered.
+
+use std::{borrow::Cow, fs, sync::OnceLock};
+
+use aya_obj::btf::{Btf, BtfKind};
+
+/// The kernel's function. It has no fixed number, unlike the helpers that the loader knows: it is called by the number of its type.
+const FUNCTION: &str = "bpf_sk_assign_tcp_reqsk";
+/// The call of it in the object file: a call of a helper with a number that none has (`portsentry-ebpf/src/accept.rs`).
+const CALL: [u8; 8] = [0x85, 0, 0, 0, 0x73, 0x74, 0x53, 0x70];
+/// `BPF_PSEUDO_KFUNC_CALL`, in an instruction's source register.
+const KERNEL_FUNCTION: u8 = 2 << 4;
+
+/// Why the kernel can't; nothing if it can.
+pub(super) fn why_not() -> Option<&'static str> {
+    if function().is_none() {
+        return Some("this kernel has no bpf_sk_assign_tcp_reqsk (Linux 6.9)");
+    }
+    let cookies = fs::read_to_string("/proc/sys/net/ipv4/tcp_syncookies").unwrap_or_default();
+    (cookies.trim() == "0").then_some("net.ipv4.tcp_syncookies is 0")
+}
+
+/// The number of the function's type, if this kernel has it.
+fn function() -> Option<u32> {
+    static FOUND: OnceLock<Option<u32>> = OnceLock::new();
+    *FOUND.get_or_init(|| Btf::from_sys_fs().ok()?.id_by_type_name_kind(FUNCTION, BtfKind::Func).ok())
+}
+
+/// The object file, with the kernel's function in the place of its call.
+pub(super) fn patched(object: &[u8]) -> Cow<'_, [u8]> {
+    let Some(number) = function() else { return Cow::Borrowed(object) };
+    let mut patched = object.to_vec();
+    for at in calls(object).collect::<Vec<_>>() {
+        patched[at + 1] = KERNEL_FUNCTION;
+        patched[at + 4..at + 8].copy_from_slice(&number.to_le_bytes());
+    }
+    Cow::Owned(patched)
+}
+
+/// Where the object file has the call. Instructions are aligned.
+fn calls(object: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    object.chunks_exact(8).enumerate().filter(|(_, bytes)| **bytes == CALL).map(|(place, _)| place * 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::OBJECT;
+
+    #[test]
+    fn the_object_calls_the_function() {
+        assert!(calls(OBJECT).count() > 0);
+        let left = patched(OBJECT);
+        assert_eq!(calls(&left).count() == 0, function().is_some());
+    }
+}

@@ -1,0 +1,174 @@
+//! Attaching the programs for what leaves, and for connections of fenced sources, to interfaces (traffic control). It must not choose
+//! the interfaces.
+//!
+//! Since Linux 6.6 they are links (TCX), pinned as those of XDP are. Before that they are filters of the `clsact` queueing discipline, which
+//! stay without a pin; they are found again by their priority and handle.
+
+use std::{fs, io, mem};
+
+use aya::{
+    Ebpf,
+    programs::{
+        LinkOrder, ProgramError, SchedClassifier, TcAttachType,
+        links::{FdLink, Link, PinnedLink},
+        tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact},
+    },
+    util::KernelVersion,
+};
+
+use super::{Error, Framing, Pins, error::os_error};
+
+/// One of the programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hook {
+    /// Sees what leaves.
+    Egress,
+    /// Has the kernel accept connections.
+    Accept,
+}
+
+/// All of them.
+pub(super) const HOOKS: [Hook; 2] = [Hook::Egress, Hook::Accept];
+
+/// Before all other filters.
+const PRIORITY: u16 = 1;
+/// A filter's, by which it is told from others.
+const HANDLE: TcHandle = TcHandle::new(0, 0x7073);
+
+impl Hook {
+    /// The directory of its links' pins, in that of the maps.
+    pub(super) const fn directory(self) -> &'static str {
+        match self {
+            Self::Egress => "egress",
+            Self::Accept => "accept",
+        }
+    }
+
+    const fn program(self, framing: Framing) -> &'static str {
+        match (self, framing) {
+            (Self::Egress, Framing::Bare) => "portsentry_egress_bare",
+            (Self::Egress, _) => "portsentry_egress",
+            (Self::Accept, _) => "portsentry_accept",
+        }
+    }
+
+    const fn side(self) -> TcAttachType {
+        match self {
+            Self::Egress => TcAttachType::Egress,
+            Self::Accept => TcAttachType::Ingress,
+        }
+    }
+}
+
+/// Whether the kernel has links of these programs.
+fn has_links() -> bool {
+    KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
+}
+
+/// Attaches the program to the interface with that index, in the place of one that an earlier run left.
+pub(super) fn attach(ebpf: &mut Ebpf, pins: &Pins, hook: Hook, index: u32) -> Result<(), Error> {
+    let name = name(index)?;
+    let framing = Framing::of_interface(index).map_err(|_| Error::NoInterface(name.clone()))?;
+    if hook == Hook::Accept && framing == Framing::Bare {
+        // Nothing is answered there.
+        return Ok(());
+    }
+    let program = load(ebpf, hook.program(framing))?;
+    if has_links() {
+        attach_link(program, pins, hook, (&name, index))
+    } else {
+        attach_filter(program, hook, &name)
+    }
+}
+
+/// The program that sees what leaves by interfaces with Ethernet's header, loaded.
+pub(super) fn egress(ebpf: &mut Ebpf) -> Result<&SchedClassifier, Error> {
+    load(ebpf, Hook::Egress.program(Framing::Ethernet)).map(|program| &*program)
+}
+
+/// Loads the program that accepts connections, so that it is known whether the kernel takes it.
+pub(super) fn try_accept(ebpf: &mut Ebpf) -> Result<(), Error> {
+    load(ebpf, Hook::Accept.program(Framing::Ethernet)).map(drop)
+}
+
+fn load<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut SchedClassifier, Error> {
+    let program = ebpf.program_mut(name).ok_or_else(|| Error::Missing(name.into()))?;
+    let program: &mut SchedClassifier = program.try_into().map_err(Error::Program)?;
+    if program.fd().is_err() {
+        super::load::unsignalled(|| program.load())?;
+    }
+    Ok(program)
+}
+
+fn attach_link(
+    program: &mut SchedClassifier,
+    pins: &Pins,
+    hook: Hook,
+    (name, index): (&str, u32),
+) -> Result<(), Error> {
+    let path = pins.directory().join(hook.directory()).join(index.to_string());
+    let problem = |problem: String| Error::Pins { path: path.clone(), problem };
+    if path.exists() {
+        let old = PinnedLink::from_pin(&path).map_err(|error| problem(error.to_string()))?;
+        let old =
+            SchedClassifierLink::try_from(FdLink::from(old)).map_err(|error| problem(error.to_string()))?;
+        match program.attach_to_link(old) {
+            // The pin keeps the link alive; this process's handle is let go.
+            Ok(link) => return program.take_link(link).map(drop).map_err(Error::from),
+            // Its interface is gone, and another has its index now.
+            Err(error) if os_error(&error) == Some(nix::Error::ENOLINK as i32) => {
+                fs::remove_file(&path).map_err(|error| problem(error.to_string()))?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    fs::create_dir_all(pins.directory().join(hook.directory()))
+        .map_err(|error| problem(error.to_string()))?;
+    let first = TcAttachOptions::TcxOrder(LinkOrder::first());
+    let link = program.attach_with_options(name, hook.side(), first)?;
+    let link: FdLink =
+        program.take_link(link)?.try_into().map_err(|_| problem("it has no descriptor".into()))?;
+    link.pin(&path).map(drop).map_err(|error| problem(error.to_string()))
+}
+
+fn attach_filter(program: &mut SchedClassifier, hook: Hook, name: &str) -> Result<(), Error> {
+    // That there is one is as well; what else is wrong shows below.
+    let _ = qdisc_add_clsact(name);
+    let filter = filter(hook, name).map_err(|source| Error::Program(ProgramError::IOError(source)))?;
+    let link = program.attach_to_link(filter).or_else(|_| {
+        let options = NlOptions { priority: PRIORITY, handle: HANDLE, classid: None };
+        program.attach_with_options(name, hook.side(), TcAttachOptions::Netlink(options))
+    })?;
+    // It would be detached with the handle.
+    mem::forget(program.take_link(link)?);
+    Ok(())
+}
+
+fn filter(hook: Hook, name: &str) -> io::Result<SchedClassifierLink> {
+    SchedClassifierLink::attached(name, hook.side(), PRIORITY, HANDLE, None)
+}
+
+/// Detaches the program from the interface with that index, if it is attached to it.
+pub(super) fn detach(pins: &Pins, hook: Hook, index: u32) -> Result<(), Error> {
+    let path = pins.directory().join(hook.directory()).join(index.to_string());
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::Pins { path, problem: error.to_string() });
+        }
+        _ => {}
+    }
+    if !has_links()
+        && let Ok(name) = name(index)
+        && let Ok(filter) = filter(hook, &name)
+    {
+        // There may be none.
+        let _ = filter.detach();
+    }
+    Ok(())
+}
+
+fn name(index: u32) -> Result<String, Error> {
+    let missing = || Error::NoInterface(format!("number {index}"));
+    let name = nix::net::if_::if_indextoname(index).map_err(|_| missing())?;
+    name.into_string().map_err(|_| missing())
+}

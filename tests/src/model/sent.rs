@@ -1,0 +1,57 @@
+//! What the host is taken to have sent, by the rules for it.
+
+use std::net::SocketAddr;
+
+use portsentry_common::{
+    address::{Address, Ipv6},
+    environment::Flow,
+    parse::TcpFlags,
+    session,
+    settings::Settings,
+    state::FlowKey,
+};
+
+use super::ip;
+use crate::{scenario::Sent, test_host};
+
+/// Whether a packet was sent to the source of `flow`, from the port that it goes to.
+pub(super) fn goes_on<A: Address>(sent: &[Sent], flow: &Flow<A>, settings: &Settings) -> bool {
+    let key = |port| {
+        let remote = flow.source.to_mapped().halves();
+        FlowKey::new(remote, port, flow.probe.port, flow.probe.protocol as u8)
+    };
+    let keys = [key(flow.probe.source_port), key(0)];
+    let lessons = sent.iter().filter(|sent| teaches(sent)).map(|sent| read(sent).lesson(settings));
+    lessons
+        .into_iter()
+        .any(|lesson| [Some(lesson.flow), lesson.any_port].iter().flatten().any(|key| keys.contains(key)))
+}
+
+/// Whether another host's service was seen at the destination of `flow`.
+pub(super) fn needs_syn<A: Address>(sent: &[Sent], flow: &Flow<A>) -> bool {
+    let to = SocketAddr::new(ip(flow.destination), flow.probe.port);
+    let is_service = |sent: &Sent| read(sent).lesson(&Settings::UNSET).is_service;
+    sent.iter()
+        .filter(|sent| teaches(sent))
+        .any(|sent| sent.protocol == flow.probe.protocol && sent.local == to && is_service(sent))
+}
+
+/// From an own address, and of what a look-up of sockets doesn't tell.
+fn teaches(sent: &Sent) -> bool {
+    read(sent).is_of_interest() && test_host::OWN.contains(&sent.local.ip().to_string().as_str())
+}
+
+fn read(sent: &Sent) -> session::Sent {
+    let remote = match sent.remote.ip() {
+        std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        std::net::IpAddr::V6(v6) => v6,
+    };
+    session::Sent {
+        remote: Ipv6::from(remote).halves(),
+        remote_port: sent.remote.port(),
+        port: sent.local.port(),
+        protocol: sent.protocol,
+        flags: TcpFlags(sent.flags),
+        is_forwarded: sent.is_forwarded,
+    }
+}
