@@ -1,4 +1,4 @@
-//! Many entries of a hash map in one system call (`BPF_MAP_*_BATCH`, Linux 5.6), which aya 0.14 doesn't offer.
+//! Batch operations on hash maps: many entries per system call (`BPF_MAP_*_BATCH`, Linux 5.6), which aya 0.14 lacks.
 
 use std::{
     io,
@@ -13,7 +13,7 @@ const LOOKUP: libc::c_long = 24;
 const UPDATE: libc::c_long = 26;
 const DELETE: libc::c_long = 27;
 
-/// Entries handed over at a time: a few megabytes.
+/// Entries per call: a few megabytes.
 const CHUNK: usize = 65_536;
 
 /// The `batch` member of `union bpf_attr`.
@@ -44,7 +44,7 @@ pub(super) fn update<K: Pod, V: Pod>(map: impl AsFd, entries: &[(K, V)]) -> io::
     Ok(())
 }
 
-/// Deletes entries; that one isn't there is no error.
+/// Deletes entries; a missing entry is no error.
 pub(super) fn delete<K: Pod>(map: impl AsFd, keys: &[K]) -> io::Result<()> {
     let mut left = keys;
     while !left.is_empty() {
@@ -54,7 +54,7 @@ pub(super) fn delete<K: Pod>(map: impl AsFd, keys: &[K]) -> io::Result<()> {
         // SAFETY: the array is as long as `count` says, of the map's key size, and outlives the call.
         let done = match unsafe { bpf(DELETE, &mut attributes) } {
             Ok(()) => chunk.len(),
-            // The kernel stops at the first that isn't there.
+            // The kernel stops at the first missing entry.
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => attributes.count as usize + 1,
             Err(error) => return Err(error),
         };
@@ -63,25 +63,25 @@ pub(super) fn delete<K: Pod>(map: impl AsFd, keys: &[K]) -> io::Result<()> {
     Ok(())
 }
 
-/// All entries of a hash map of at most `capacity`, as they stand while it is walked; nothing comes twice unless
-/// others change the map meanwhile.
+/// Reads all entries of a hash map of at most `capacity`. An entry can appear twice only if another process changes
+/// the map meanwhile.
 pub(super) fn read<K: Pod, V: Pod>(map: impl AsFd, capacity: u32) -> io::Result<Vec<(K, V)>> {
     let octets = read_octets(map, capacity, (size_of::<K>(), size_of::<V>()))?;
     let keys = octets.keys.chunks_exact(size_of::<K>()).map(bytemuck::pod_read_unaligned);
     Ok(keys.zip(octets.values.chunks_exact(size_of::<V>()).map(bytemuck::pod_read_unaligned)).collect())
 }
 
-/// Entries of a map, one after the other.
+/// Entries of a map, concatenated.
 #[derive(Debug, Default)]
 pub(super) struct Octets {
     pub keys: Vec<u8>,
     pub values: Vec<u8>,
 }
 
-/// As [`read`], where only the sizes of a key and of a value are known; they must be the map's.
+/// Like [`read`], for keys and values of which only the sizes are known; these must be the map's.
 pub(super) fn read_octets(map: impl AsFd, capacity: u32, (key, value): (usize, usize)) -> io::Result<Octets> {
     let mut all = Octets::default();
-    // The place in the map, which is at most as long as a key, but of four octets at least.
+    // The position in the map: at most as long as a key, but at least four octets.
     let (mut place, mut next) = ([0u8; 64], [0u8; 64]);
     let mut is_first = true;
     let mut size = CHUNK.min(capacity as usize).max(1);
@@ -92,13 +92,13 @@ pub(super) fn read_octets(map: impl AsFd, capacity: u32, (key, value): (usize, u
         attributes.out_batch = next.as_mut_ptr().addr() as u64;
         attributes.keys = keys.as_mut_ptr().addr() as u64;
         attributes.values = values.as_mut_ptr().addr() as u64;
-        // SAFETY: both arrays are as long as `count` says, of the map's key and value sizes; the places are longer
+        // SAFETY: both arrays are as long as `count` says, of the map's key and value sizes; the positions are longer
         // than any key of ours; all outlive the call.
         let done = unsafe { bpf(LOOKUP, &mut attributes) };
         let is_last = match done {
             Ok(()) => false,
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => true,
-            // A bucket holds more than there is room for.
+            // A bucket holds more entries than there is room for.
             Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && size < 1 << 24 => {
                 size *= 2;
                 continue;
@@ -108,7 +108,7 @@ pub(super) fn read_octets(map: impl AsFd, capacity: u32, (key, value): (usize, u
         let count = attributes.count as usize;
         all.keys.extend(keys.iter().take(count * key));
         all.values.extend(values.iter().take(count * value));
-        // Whoever fills the map while it is read must not keep its reader for ever.
+        // A process that keeps filling the map must not keep its reader busy for ever.
         if is_last || all.keys.len() > 2 * capacity as usize * key {
             return Ok(all);
         }
@@ -125,13 +125,13 @@ fn attributes(map: &impl AsFd, count: usize) -> Attributes {
     }
 }
 
-/// bpf(2).
+/// Calls bpf(2).
 ///
 /// # Safety
 ///
-/// The addresses in `attributes` must be of memory that `command` may read and write for as much as `count` says.
+/// The addresses in `attributes` must point to memory that `command` may read and write, as much as `count` says.
 unsafe fn bpf(command: libc::c_long, attributes: &mut Attributes) -> io::Result<()> {
-    // SAFETY: the attributes are a prefix of the kernel's union, of the size that is said; the rest is the caller's.
+    // SAFETY: the attributes are a prefix of the kernel's union, of the given size; the caller guarantees the rest.
     let done = unsafe {
         libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<Attributes>())
     };

@@ -25,7 +25,7 @@ pub fn set(directory: &Path, watched: Watched, words: &[u64; 1024]) -> Result<()
     write(&mut Array::try_from(&mut data).map_err(Error::map(name))?, name, words)
 }
 
-/// Whether the bitmap pinned in `directory` holds these bits, whoever has written them.
+/// Whether the bitmap pinned in `directory` holds these bits.
 pub fn holds(directory: &Path, watched: Watched, words: &[u64; 1024]) -> Result<bool, Error> {
     let name = watched.map();
     let data = MapData::from_pin(directory.join(name)).map(Map::Array).map_err(Error::map(name))?;
@@ -38,7 +38,7 @@ pub fn holds(directory: &Path, watched: Watched, words: &[u64; 1024]) -> Result<
     Ok(true)
 }
 
-/// How many ports stand in either of the bitmaps pinned in `directory`.
+/// Returns the number of ports in either of the bitmaps pinned in `directory`.
 pub fn count(directory: &Path, either: [Watched; 2]) -> Result<u32, Error> {
     let open = |watched: Watched| -> Result<Array<MapData, u64>, Error> {
         let name = watched.map();

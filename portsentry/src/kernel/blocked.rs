@@ -1,4 +1,4 @@
-//! The blocked and the fenced maps: the truth about who is.
+//! The maps of blocked and of fenced sources, which are authoritative.
 
 use std::{net::IpAddr, os::fd::AsFd, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::policy::{PREFIXES, network_of};
 
 pub(super) type Raw = [u8; size_of::<Block>()];
 
-/// Both families' maps of blocked or of fenced sources, and the gates before them.
+/// Both families' maps of blocked or of fenced sources, with their gates.
 #[derive(Debug)]
 pub struct Blocked {
     v4: HashMap<MapData, [u8; 4], Raw>,
@@ -35,7 +35,7 @@ impl Blocked {
         Self { v4, v6, names, gate, capacity }
     }
 
-    /// How many of each address family there is room for.
+    /// Returns the capacity per address family.
     pub(super) fn capacity(&self) -> usize {
         self.capacity as usize
     }
@@ -53,7 +53,7 @@ impl Blocked {
         Ok(())
     }
 
-    /// Lifts a block; that none stood is no error. The gate keeps its bit, which costs a look-up, until it is
+    /// Lifts a block; a missing block is no error. The gate keeps the bit, which costs a look-up, until it is
     /// renewed.
     pub fn remove(&mut self, source: IpAddr) -> Result<(), Error> {
         let [v4, v6] = self.names;
@@ -67,7 +67,7 @@ impl Blocked {
         }
     }
 
-    /// The block of `source`, over or not.
+    /// Returns the block of `source`, even if it has expired.
     pub fn get(&self, source: IpAddr) -> Result<Option<Block>, Error> {
         let [v4, v6] = self.names;
         let (name, found) = match source {
@@ -94,7 +94,7 @@ impl Blocked {
         let done = batch::update(self.v4.map().fd().as_fd(), &in_v4).map_err(|error| (v4, error));
         let done = done
             .and_then(|()| batch::update(self.v6.map().fd().as_fd(), &in_v6).map_err(|error| (v6, error)));
-        // Also where it failed half way.
+        // Also if the update failed half way.
         blocks.iter().for_each(|(source, block)| self.open_gate(*source, block));
         done.map_err(|(map, error)| match error.raw_os_error() {
             Some(number) if number == nix::Error::E2BIG as i32 => self.full(map),
@@ -102,7 +102,7 @@ impl Blocked {
         })
     }
 
-    /// Lifts many blocks at once, as [`Blocked::remove`].
+    /// Lifts many blocks at once: see [`Blocked::remove`].
     pub fn remove_all(&mut self, sources: impl IntoIterator<Item = IpAddr>) -> Result<(), Error> {
         let (mut in_v4, mut in_v6) = (Vec::<[u8; 4]>::new(), Vec::<[u8; 16]>::new());
         for source in sources {
@@ -116,7 +116,7 @@ impl Blocked {
         done.map_err(|source| Error::System { what: "lifting many blocks", source })
     }
 
-    /// Every block, over or not, as they stand while the maps are walked.
+    /// Reads all blocks, including expired ones.
     pub fn read(&self) -> Result<Vec<(IpAddr, Block)>, Error> {
         let failed = |source| Error::System { what: "reading all blocks", source };
         let v4 = batch::read::<[u8; 4], Raw>(self.v4.map().fd().as_fd(), self.capacity).map_err(failed)?;
@@ -126,14 +126,14 @@ impl Blocked {
         Ok(v4.chain(v6).collect())
     }
 
-    /// Sets the gate's bit of every source, and returns them as [`Blocked::read`].
+    /// Sets the gate's bit of every source; returns the sources as [`Blocked::read`] does.
     pub(super) fn fill_gate(&self) -> Result<Vec<(IpAddr, Block)>, Error> {
         let all = self.read()?;
         all.iter().for_each(|(source, block)| self.open_gate(*source, block));
         Ok(all)
     }
 
-    /// The entry of `source`, or of the network that holds it, over or not, with what it is found by.
+    /// Returns the entry of `source`, or of the network that holds it, with its key; it may have expired.
     pub fn holding(&self, source: IpAddr) -> Result<Option<(IpAddr, Block)>, Error> {
         let prefixes = if source.is_ipv6() { Some(PREFIXES.rev()) } else { None };
         for prefix in [0].into_iter().chain(prefixes.into_iter().flatten()) {

@@ -1,4 +1,4 @@
-//! The map of blocked networks, and the gates before it.
+//! The map of blocked networks, and its gates.
 
 use std::{collections::BTreeMap, net::Ipv6Addr, sync::Arc};
 
@@ -31,11 +31,11 @@ impl BlockedNetworks {
         Self { map, gate, capacity }
     }
 
-    /// Makes the map hold exactly the networks of `wanted`: first adds, then removes. What it holds already stays as
-    /// it is, with the packets that it counted.
+    /// Makes the map hold exactly `wanted`: first adds, then removes. Existing entries stay unchanged, with their
+    /// packet counts.
     pub fn replace(&mut self, wanted: &BTreeMap<IpNet, Block>) -> Result<(), Error> {
         let held = self.read()?;
-        // Before the first, and until after the last.
+        // Set before the first network is added, and cleared after the last is removed.
         self.gate.set_networks(true);
         for (network, block) in wanted.iter().filter(|(network, _)| !held.contains_key(network)) {
             let value: Raw = bytemuck::cast(*block);
@@ -49,7 +49,7 @@ impl BlockedNetworks {
         Ok(())
     }
 
-    /// The networks, and what the map says of them.
+    /// Reads the networks and their entries.
     pub fn read(&self) -> Result<BTreeMap<IpNet, Block>, Error> {
         read(&self.map)
     }
@@ -89,7 +89,7 @@ fn key(network: IpNet) -> Key<Octets> {
     Key::new(NetworkKey::VERSION_BITS + u32::from(length), key.octets())
 }
 
-/// `None` for a key that is none of ours.
+/// Returns `None` for a key of another form.
 fn network(key: &Key<Octets>) -> Option<IpNet> {
     let NetworkKey { version, address } = bytemuck::pod_read_unaligned(&key.data());
     let length = u8::try_from(key.prefix_len().checked_sub(NetworkKey::VERSION_BITS)?).ok()?;

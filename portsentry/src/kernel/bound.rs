@@ -1,4 +1,4 @@
-//! The table of bound ports in the kernel's maps: stamps what a dump of the sockets shows, and says which stamps
+//! The table of bound ports in the kernel's maps: stamps the sockets that a dump shows, and publishes which stamps
 //! count.
 
 mod devices;
@@ -36,15 +36,15 @@ pub(super) const HORIZON: &str = "BOUND_HORIZON";
 pub(super) const SERVED: &str = "SERVED";
 pub(super) const DEVICES: &str = "DEVICES";
 
-/// How long a dump waits for the kernel's next message.
+/// Maximum time that a dump waits for the kernel's next message.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// As the maps take them.
+/// In the form that the maps take.
 pub(super) type RawHorizon = [u8; size_of::<Horizon>()];
 type RawKey = [u8; size_of::<ServedKey>()];
 type RawBelow = [u8; size_of::<Below>()];
 
-/// Of each device, the watched interfaces by which packets reach its sockets.
+/// For each device, the watched interfaces through which packets reach its sockets.
 type Above = BTreeMap<u32, BTreeSet<u32>>;
 
 /// The table.
@@ -54,12 +54,13 @@ pub struct Bound {
     served: HashMap<MapData, RawKey, u32>,
     devices: HashMap<MapData, u32, RawBelow>,
     above: Above,
-    /// Whether what was served a moment ago still is (`SERVED_GRACE`).
+    /// Whether ports stay served for a while (`SERVED_GRACE`).
     keeps_served: bool,
 }
 
 impl Bound {
-    /// The one that is pinned in `pins`. By handles of its own: the kernel program's must stay open for what is loaded later.
+    /// Opens the table pinned in `pins`, with its own handles: the kernel program's must stay open for programs
+    /// loaded later.
     pub(super) fn open(pins: &Pins, keeps_served: bool) -> Result<Self, Error> {
         fn get<T: TryFrom<Map, Error = MapError>>(
             pins: &Pins,
@@ -80,13 +81,13 @@ impl Bound {
         })
     }
 
-    /// Has sockets that are bound to a device count for the interfaces that `above` gives it.
+    /// Makes sockets bound to a device count for the interfaces in `above`.
     pub fn set_devices(&mut self, above: Above) -> Result<(), Error> {
         if above == self.above {
             return Ok(());
         }
         for (device, interfaces) in &above {
-            // Of a device with more, the dumps alone tell.
+            // For a device with more interfaces, only the dumps count.
             let mut below = Below { flags: flags(*device, &above), ..Below::zeroed() };
             below.interfaces.iter_mut().zip(interfaces.iter().take(BELOW)).for_each(|(to, from)| *to = *from);
             self.devices
@@ -102,8 +103,8 @@ impl Bound {
         Ok(())
     }
 
-    /// Stamps what `sockets` serve with `now`. Returns the ports that were bound without a stamp later than `horizon`:
-    /// unless they are ephemeral, not every bind is seen.
+    /// Stamps the ports and addresses that `sockets` serve with `now`. Returns the bound ports without a stamp later
+    /// than `horizon`: unless they are ephemeral, the hooks missed a bind.
     pub fn stamp(&self, sockets: &[BoundSocket], now: u32, horizon: u32) -> Result<Vec<u16>, Error> {
         let mut unseen = Vec::new();
         let mut served: Vec<(ServedKey, u32)> = Vec::new();
@@ -149,14 +150,14 @@ impl Bound {
         Ok(unseen)
     }
 
-    /// Whether a look-up that is made with the receiving interface can miss sockets that are bound to `device`.
+    /// Whether a look-up with the receiving interface can miss sockets bound to `device`.
     fn is_hidden(&self, device: u32) -> bool {
         self.above.get(&device).is_some_and(|interfaces| is_hidden(device, interfaces))
     }
 
-    /// For packets by which interfaces a socket counts without being asked for.
+    /// Returns the interfaces for which a socket counts without a look-up.
     fn interfaces(&self, socket: &BoundSocket) -> Interfaces<'_> {
-        // A look-up finds it: it only counts once it has gone. One that takes its peer's packets alone never does.
+        // A look-up finds this socket, so it counts only after it is closed. A connected socket never counts.
         let counts_later = self.keeps_served && !socket.is_connected;
         match (socket.device, self.above.get(&socket.device)) {
             (0, _) if counts_later => Interfaces::Every,
@@ -167,20 +168,20 @@ impl Bound {
         }
     }
 
-    /// Publishes which stamps count.
+    /// Publishes the horizon.
     pub fn publish(&mut self, horizon: &Horizon) -> Result<(), Error> {
         self.horizon.set(0, bytemuck::cast::<_, RawHorizon>(*horizon), 0).map_err(Error::map(HORIZON))
     }
 }
 
-/// By which interfaces a socket's packets come.
+/// The interfaces on which a socket's packets arrive.
 enum Interfaces<'a> {
     None,
     Every,
     Some(&'a BTreeSet<u32>),
 }
 
-/// What [`Below::flags`] says of a device.
+/// Returns [`Below::flags`] of a device.
 fn flags(device: u32, above: &Above) -> u32 {
     let mut flags = 0;
     if above.get(&device).is_some_and(|interfaces| is_hidden(device, interfaces)) {
@@ -192,7 +193,7 @@ fn flags(device: u32, above: &Above) -> u32 {
     flags
 }
 
-/// The same, of a device that takes packets by `interfaces`.
+/// Whether a look-up can miss sockets of a device that receives packets from `interfaces`.
 fn is_hidden(device: u32, interfaces: &BTreeSet<u32>) -> bool {
     interfaces.iter().any(|interface| *interface != device)
 }

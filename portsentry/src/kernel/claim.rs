@@ -1,7 +1,7 @@
-//! Which process stands for which mode.
+//! Claims of modes by processes.
 //!
-//! As with 1.2, where each mode was a process of its own, several processes may share one set of maps: the one that
-//! holds the pins does the work for all, and each stands for its own modes as long as it lives.
+//! As with 1.2, where each mode was a separate process, several processes may share one set of maps: the one that
+//! locked the pins works for all, and each claims its own modes for as long as it lives.
 
 use std::{
     fs::{DirBuilder, File},
@@ -13,7 +13,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::Error;
 
-/// A process's hold on a name, for as long as it lives.
+/// A process's claim on a name, for as long as it lives.
 #[derive(Debug)]
 pub struct Claim(#[expect(dead_code, reason = "held, not used")] Flock<File>);
 
@@ -27,7 +27,7 @@ impl Claim {
         Ok(Flock::lock(file, FlockArg::LockExclusiveNonblock).ok().map(Self))
     }
 
-    /// Whether a process has `name`. Nothing is made for it where nobody ever had.
+    /// Whether a process has claimed `name`. Creates nothing if no process ever has.
     pub fn is_taken(directory: &Path, name: &str) -> Result<bool, Error> {
         if !directory.join("watchers").join(name).exists() {
             return Ok(false);

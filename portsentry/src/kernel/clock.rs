@@ -9,7 +9,7 @@ use nix::time::{ClockId, clock_getres, clock_gettime};
 
 use super::Error;
 
-/// How the kernel program turns its tick counter into nanoseconds.
+/// Conversion of the kernel program's tick counter to nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
     /// Length of a tick in nanoseconds.
@@ -19,9 +19,9 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Measures this machine's ticks: their length is the resolution of `CLOCK_MONOTONIC_COARSE`, their
-    /// count stands in `/proc/timer_list`. Where that is hidden (in containers) it follows from the kernel's
-    /// initial value, which is late by the fraction of a second that boot takes to start ticking.
+    /// Measures this machine's ticks: their length is the resolution of `CLOCK_MONOTONIC_COARSE`, their count is in
+    /// `/proc/timer_list`. If that is hidden (in containers) the count follows from the kernel's initial value, which
+    /// is late by the fraction of a second that the boot takes to start ticking.
     pub fn measure() -> Result<Self, Error> {
         let resolution = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)
             .map_err(|errno| Error::System { what: "clock_getres", source: errno.into() })?;
@@ -34,14 +34,14 @@ impl Clock {
     }
 }
 
-/// Nanoseconds of `CLOCK_MONOTONIC`.
+/// Returns the time of `CLOCK_MONOTONIC` in nanoseconds.
 #[must_use]
 pub fn monotonic_ns() -> i64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC)
         .map_or(0, |now| now.tv_sec().saturating_mul(1_000_000_000).saturating_add(now.tv_nsec()))
 }
 
-/// What both clocks say at one moment: asking them anew for each of a million blocks takes longer than all the rest.
+/// Both clocks at one moment: reading them again for each of a million blocks takes longer than everything else.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// Nanoseconds of `CLOCK_MONOTONIC`.
@@ -50,13 +50,13 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Asks both.
+    /// Reads both clocks.
     #[must_use]
     pub fn now() -> Self {
         Self { monotonic_ns: monotonic_ns(), wall: SystemTime::now() }
     }
 
-    /// The wall clock's time at `monotonic_ns`.
+    /// Returns the wall clock's time at `at_ns` of `CLOCK_MONOTONIC`.
     #[must_use]
     pub fn wall_time(&self, at_ns: i64) -> SystemTime {
         let ago = self.monotonic_ns.saturating_sub(at_ns);
@@ -66,13 +66,13 @@ impl Moment {
     }
 }
 
-/// The wall clock's time at `monotonic_ns`.
+/// Returns the wall clock's time at `at_ns` of `CLOCK_MONOTONIC`.
 #[must_use]
 pub fn wall_time(at_ns: i64) -> SystemTime {
     Moment::now().wall_time(at_ns)
 }
 
-/// The nanoseconds of `CLOCK_MONOTONIC` at `time`, negative for before the machine started.
+/// Returns the nanoseconds of `CLOCK_MONOTONIC` at `time`; negative for before the machine started.
 #[must_use]
 pub fn monotonic_at(time: SystemTime) -> i64 {
     let nanoseconds = |distance: Duration| i64::try_from(distance.as_nanos()).unwrap_or(i64::MAX);
@@ -83,8 +83,8 @@ pub fn monotonic_at(time: SystemTime) -> i64 {
     }
 }
 
-/// From the text of `/proc/timer_list`: "now at N nsecs" in its head, "jiffies: N" for each CPU. An idle CPU may
-/// show no tick newer than its last, so the latest counts.
+/// Reads the text of `/proc/timer_list`: "now at N nsecs" at its start, "jiffies: N" for each CPU. An idle CPU may
+/// show an old tick, so the latest counts.
 fn first_jiffy(text: &str, jiffy_ns: u64) -> Option<u64> {
     let now = text.lines().find_map(|line| line.strip_prefix("now at ")?.strip_suffix(" nsecs"))?;
     let jiffies =

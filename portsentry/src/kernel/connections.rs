@@ -1,4 +1,4 @@
-//! Asks the kernel which established TCP connections a source has with this host (`sock_diag(7)`).
+//! Queries the kernel for a source's established TCP connections with this host (`sock_diag(7)`).
 
 use std::{
     io,
@@ -14,7 +14,7 @@ use crate::netlink::{Socket, written};
 
 /// `SOCK_DIAG_BY_FAMILY` of the kernel's `include/uapi/linux/sock_diag.h`.
 const BY_FAMILY: u16 = 20;
-/// `TCP_ESTABLISHED`, as a bit among the states that are asked for.
+/// `TCP_ESTABLISHED`, as a bit among the requested states.
 const ESTABLISHED: u32 = 1 << 1;
 /// `INET_DIAG_REQ_BYTECODE`, and its operation that compares the peer's address, of `include/uapi/linux/inet_diag.h`.
 const BYTECODE: u16 = 1;
@@ -36,7 +36,7 @@ pub fn established(peers: IpNet) -> io::Result<Vec<(SocketAddr, u16)>> {
     // A socket of IPv6 may have an IPv4 peer.
     let families: &[u8] = if peers.addr().is_ipv4() { &[INET, INET6] } else { &[INET6] };
     for family in families {
-        // Where the kernel breaks the dump off, the connections before still count.
+        // If the kernel breaks off the dump, the connections before that still count.
         socket.dump((BY_FAMILY, &request(*family, peers)), &mut |message| {
             connections.extend(connection(message.body));
         })?;
@@ -56,14 +56,14 @@ fn connection(body: &[u8]) -> Option<(SocketAddr, u16)> {
     Some((SocketAddr::new(address, port(PEER_PORT)?), port(LOCAL_PORT)?))
 }
 
-/// Returns the request for the sockets of that address family whose peer is in `peers`. The kernel compares, so that a host
-/// with many connections needn't copy them all.
+/// Returns the request for the sockets of this address family whose peer is in `peers`. The kernel filters, so that a
+/// host with many connections need not copy them all.
 fn request(family: u8, peers: IpNet) -> Vec<u8> {
     let (condition, octets) = match peers.addr() {
         IpAddr::V4(address) => (INET, address.octets().to_vec()),
         IpAddr::V6(address) => (INET6, address.octets().to_vec()),
     };
-    // One operation: on "yes" it ends right behind, on "no" four bytes further, which refuses the socket.
+    // One operation: on "yes" it continues right behind, on "no" four bytes further, which rejects the socket.
     let length = u8::try_from(12 + octets.len()).unwrap_or(u8::MAX);
     let no = (u16::from(length) + 4).to_ne_bytes();
     let any_port = (-1_i32).to_ne_bytes();

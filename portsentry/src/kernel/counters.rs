@@ -8,7 +8,7 @@ use super::Error;
 
 pub(super) type Raw = [u8; size_of::<Counters>()];
 
-/// The sums since the maps were made.
+/// Returns the sums since the maps were created.
 pub(super) fn read(map: &PerCpuArray<MapData, Raw>) -> Result<Counters, Error> {
     let cpus = map.get(&0, 0).map_err(Error::map("COUNTERS"))?;
     let sum = |sum: Counters, cpu: &Raw| sum.plus(&bytemuck::pod_read_unaligned(cpu));

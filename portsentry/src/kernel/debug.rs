@@ -1,4 +1,4 @@
-//! The kernel program's own debugging messages.
+//! The kernel program's debug messages.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -8,11 +8,10 @@ use log::{Log, Metadata, Record};
 
 use super::Error;
 
-/// The map that they come in.
+/// The map that carries them.
 const MAP: &str = "AYA_LOGS";
 
-/// The messages, as the program writes them. It writes one for each probe that it tells of, so that `EVENT_RATE` bounds
-/// them, too.
+/// The program's messages. It writes one per reported probe, so that `EVENT_RATE` limits them, too.
 pub struct DebugLog {
     log: EbpfLogger<Lines>,
     lines: Receiver<String>,
@@ -25,14 +24,14 @@ impl DebugLog {
         Ok(Self { log: log.map_err(|_| Error::Missing(MAP.into()))?, lines })
     }
 
-    /// What has come since it was last asked.
+    /// Returns the messages since the last call.
     pub fn read(&mut self) -> Vec<String> {
         self.log.flush();
         self.lines.try_iter().collect()
     }
 }
 
-/// Takes messages from aya's decoder.
+/// Receives messages from aya's decoder.
 struct Lines(Sender<String>);
 
 impl Log for Lines {
@@ -41,7 +40,7 @@ impl Log for Lines {
     }
 
     fn log(&self, record: &Record<'_>) {
-        // Its other end is beside it.
+        // The receiver is part of the same struct.
         let _ = self.0.send(record.args().to_string());
     }
 

@@ -1,8 +1,8 @@
-//! What can go wrong at the kernel boundary, and what to do about it.
+//! Errors at the kernel boundary, and their remedies.
 
 use std::{io, path::PathBuf};
 
-/// A failure at the kernel boundary.
+/// An error at the kernel boundary.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The process may not load BPF programs.
@@ -17,12 +17,12 @@ pub enum Error {
         path = .0.display()
     )]
     NoBtf(PathBuf),
-    /// The directory for pins isn't usable.
+    /// The directory for pins can't be used.
     #[error("{path}: {problem}", path = .path.display())]
     Pins {
         /// The directory or pin.
         path: PathBuf,
-        /// What is wrong, and what to do.
+        /// The problem and the remedy.
         problem: String,
     },
     /// Another daemon uses the same pins.
@@ -34,14 +34,14 @@ pub enum Error {
     /// No such interface.
     #[error("interface {0} does not exist: `ip link` lists the interfaces")]
     NoInterface(String),
-    /// Something else holds the interface's XDP hook.
+    /// Another program holds the interface's XDP hook.
     #[error(
         "interface {0} already has another XDP program: `ip link show {0}` names it, `ip link set {0} xdp \
             off` \
          (or xdpgeneric, xdpdrv) removes it"
     )]
     Occupied(String),
-    /// The interface's frames begin with what the program doesn't read.
+    /// The interface's frames begin with a header that the program doesn't parse.
     #[error(
         "interface {interface}: its frames (type {number} of Linux's if_arp.h) begin neither with an \
             Ethernet header nor \
@@ -53,7 +53,7 @@ pub enum Error {
         /// The device's type.
         number: u16,
     },
-    /// The interface refuses the mode that was asked for.
+    /// The interface refuses the requested mode.
     #[error(
         "interface {interface} refuses {mode} XDP ({source}); XDP_MODE=\"auto\" selects a supported mode"
     )]
@@ -62,10 +62,10 @@ pub enum Error {
         interface: String,
         /// `native` or `generic`.
         mode: &'static str,
-        /// What the kernel answered.
+        /// The kernel's answer.
         source: io::Error,
     },
-    /// The verifier refused the program.
+    /// The verifier rejected the program.
     #[error("the kernel's verifier refuses the program; please report this with the kernel's version:\n{0}")]
     Refused(String),
     /// The object lacks a map or program of that name.
@@ -84,12 +84,12 @@ pub enum Error {
     Full {
         /// The map's name.
         map: &'static str,
-        /// How many entries it takes.
+        /// The map's capacity.
         capacity: u32,
-        /// What to do.
+        /// The remedy.
         remedy: &'static str,
     },
-    /// More networks than `MAX_ADDRESSES` allows.
+    /// There are more networks than `MAX_ADDRESSES` allows.
     #[error(
         "map {map}: {count} addresses and networks exceed MAX_ADDRESSES ({most}); raise it, or {remedy}",
         remedy = if map.starts_with("LOCAL") { "name fewer PROTECTED_NETWORKS" } else { "ignore fewer \
@@ -98,35 +98,35 @@ pub enum Error {
     TooMany {
         /// The map's name.
         map: &'static str,
-        /// How many entries it would have.
+        /// Number of entries requested.
         count: usize,
-        /// How many it may have.
+        /// Number of entries allowed.
         most: u32,
     },
-    /// Loading failed otherwise.
+    /// Another error of loading.
     #[error("loading the kernel program: {0}")]
     Load(#[from] aya::EbpfError),
-    /// A program operation failed otherwise.
+    /// Another error of a program operation.
     #[error("the kernel program: {0}")]
     Program(#[from] aya::programs::ProgramError),
     /// A system call failed.
     #[error("{what}: {source}")]
     System {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// What the kernel answered.
+        /// The kernel's answer.
         source: io::Error,
     },
 }
 
 impl Error {
-    /// Turns a map's failure into one that names it.
+    /// Adds the map's name to an error.
     pub(super) fn map(map: &'static str) -> impl FnOnce(aya::maps::MapError) -> Self {
         move |source| Self::Map { map, source }
     }
 }
 
-/// The system's error number behind `error`, if there is one.
+/// Returns the system's error number behind `error`, if there is one.
 pub(super) fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
     std::iter::successors(Some(error), |error| error.source())
         .find_map(|error| error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error))

@@ -1,6 +1,6 @@
-//! What a network card's driver says of itself (the `SIOCETHTOOL` of ethtool(8)).
+//! Queries a network card's driver (the `SIOCETHTOOL` of ethtool(8)).
 //!
-//! Not from sysfs, which shows the interfaces of the network namespace that it was mounted in.
+//! Sysfs won't do: it shows the interfaces of the network namespace in which it was mounted.
 
 use std::{
     ffi::c_void,
@@ -27,7 +27,7 @@ struct Value {
     data: u32,
 }
 
-/// `struct ethtool_channels`: what can be set, then what is set.
+/// `struct ethtool_channels`: the possible values, then the current ones.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Channels {
@@ -53,32 +53,32 @@ nix::ioctl_readwrite_bad!(ethtool, 0x8946, Request);
 /// Receive queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queues {
-    /// How many there are.
+    /// Current number.
     pub set: u32,
-    /// How many there can be.
+    /// Maximum number.
     pub most: u32,
 }
 
 /// Offloads that matter to XDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offloads {
-    /// The card joins packets of a connection into large ones (LRO).
+    /// Whether the card merges packets of a connection into large ones (LRO).
     pub joins: bool,
-    /// The card takes the VLAN tag out of a frame.
+    /// Whether the card removes the VLAN tag from a frame.
     pub strips_tags: bool,
 }
 
-/// A socket by which drivers are asked.
+/// A socket for queries to drivers.
 #[derive(Debug)]
 pub struct Ethtool(OwnedFd);
 
 impl Ethtool {
-    /// Opens it; the interfaces are those of this thread's network namespace.
+    /// Opens the socket; the interfaces are those of this thread's network namespace.
     pub fn open() -> nix::Result<Self> {
         socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map(Self)
     }
 
-    /// The name of an interface's driver.
+    /// Returns the name of an interface's driver.
     #[must_use]
     pub fn driver(&self, interface: &[u8]) -> Option<String> {
         let driver = self.ask(interface, Driver { command: GET_DRIVER, ..Driver::zeroed() })?;
@@ -86,7 +86,7 @@ impl Ethtool {
         Some(String::from_utf8_lossy(name).into_owned()).filter(|name| !name.is_empty())
     }
 
-    /// An interface's offloads.
+    /// Returns an interface's offloads.
     #[must_use]
     pub fn offloads(&self, interface: &[u8]) -> Option<Offloads> {
         // ETH_FLAG_LRO, ETH_FLAG_RXVLAN
@@ -96,7 +96,7 @@ impl Ethtool {
         Some(Offloads { joins: flags & JOINS != 0, strips_tags: flags & STRIPS != 0 })
     }
 
-    /// An interface's receive queues, those that it also sends by among them.
+    /// Returns an interface's receive queues, including combined ones.
     #[must_use]
     pub fn queues(&self, interface: &[u8]) -> Option<Queues> {
         let channels = self.ask(interface, Channels { command: GET_CHANNELS, ..Channels::zeroed() })?;
@@ -110,8 +110,8 @@ impl Ethtool {
         name.get_mut(..interface.len()).filter(|part| part.len() < 16)?.copy_from_slice(interface);
         let data = (&raw mut question).cast();
         let mut request = Request { name, data, rest: [0; 16] };
-        // SAFETY: the request is laid out as the kernel's, and points to a structure as long as its command asks for,
-        // which outlives the call.
+        // SAFETY: the request is laid out as the kernel's, and points to a structure of its command's length, which
+        // outlives the call.
         unsafe { ethtool(self.0.as_raw_fd(), &raw mut request) }.ok()?;
         Some(question)
     }

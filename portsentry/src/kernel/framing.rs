@@ -1,4 +1,4 @@
-//! What an interface's frames begin with, by the device's type.
+//! The first header of an interface's frames, by the device's type.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -7,14 +7,14 @@ use nix::{
     sys::socket::{AddressFamily, SockFlag, SockType, socket},
 };
 
-/// What an interface's frames begin with.
+/// The first header of an interface's frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// An Ethernet header.
     Ethernet,
     /// The IP header.
     Bare,
-    /// Something that the program doesn't read, by the device's type.
+    /// A header that the program doesn't parse; the device's type.
     Other(u16),
 }
 
@@ -39,8 +39,7 @@ struct Request {
 nix::ioctl_readwrite_bad!(hardware_address, 0x8927, Request);
 
 impl Framing {
-    /// By the device's type. Those of tunnels whose packets Linux hands on with another header in front are not among the bare
-    /// ones (GRE).
+    /// By the device's type. Tunnels for which Linux puts another header in front (GRE) are not among the bare ones.
     #[must_use]
     pub const fn of_type(number: u16) -> Self {
         match number {

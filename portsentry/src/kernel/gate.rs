@@ -1,12 +1,11 @@
-//! The gates before the blocked maps, through shared memory.
+//! The gates before the blocked maps, in shared memory.
 //!
-//! Each bit has two copies in one word; every writer sets both at once, and programs take either for it. To drop
-//! stale bits, the first copies are cleared and set again from the maps, then the second become as the first. A block
-//! that the kernel enters meanwhile is in the map before its bit is set, so it is found either way.
+//! Each bit has two copies in one word; every writer sets both at once, and programs accept either. To drop stale
+//! bits, the first copies are cleared and set again from the maps; then the second copies are set to the first. A
+//! block that the kernel enters meanwhile is in the map before its bit is set, so it is found either way.
 //!
-//! Each program has gates of its own, as only what is the program's data is read without a look-up. They begin wide
-//! open: as long as an earlier program still enters blocks, whose bits it sets in its own gates, everybody is looked
-//! up.
+//! Each program has its own gates, because only a program's own data is read without a look-up. New gates start with
+//! all bits set: an earlier program may still enter blocks, and sets bits only in its own gates.
 
 use std::{
     ffi::c_void,
@@ -35,23 +34,23 @@ use rustix::thread::{MembarrierCommand, membarrier};
 use super::{Error, Pins};
 
 const BYTES: usize = LENGTH * 8;
-/// Of this length an IPv6 prefix has a sixteenth as many /48s as the gate has bits.
+/// An IPv6 prefix of this length contains a sixteenth as many /48s as the gate has bits.
 const SHORTEST: u8 = 28;
 
-/// Where the gates of the program that is attached are pinned, IPv4's and IPv6's.
+/// Pins of the attached program's gates, IPv4's and IPv6's.
 const PINS: [&str; 2] = ["GATE_V4", "GATE_V6"];
-/// Where those of one that is yet to be attached are.
+/// Pins of the gates of a program that is yet to be attached.
 const NEXT: [&str; 2] = ["GATE_V4_NEXT", "GATE_V6_NEXT"];
-/// The program's sections that they stand for.
+/// The program's sections for the gates.
 const SECTIONS: [&str; 2] = [".bss.gate_v4", ".bss.gate_v6"];
 
-/// Makes fresh gates and has `loader` take them.
+/// Creates new gates and makes `loader` use them.
 pub(super) fn make(pins: &Pins, loader: &mut EbpfLoader<'_>) -> Result<(), Error> {
-    /// `BPF_F_MMAPABLE` of the kernel's `include/uapi/linux/bpf.h` (Linux 5.5), which the loader does not set itself.
+    /// `BPF_F_MMAPABLE` of the kernel's `include/uapi/linux/bpf.h` (Linux 5.5), which the loader does not set.
     const MMAPABLE: u32 = 1 << 10;
     for (name, section) in NEXT.into_iter().zip(SECTIONS) {
         let path = pins.map(name);
-        // One that an earlier daemon died before it took.
+        // Left by a daemon that died before it attached its program.
         if path.exists() {
             fs::remove_file(&path).map_err(|error| failed(path.clone(), &error))?;
         }
@@ -62,7 +61,7 @@ pub(super) fn make(pins: &Pins, loader: &mut EbpfLoader<'_>) -> Result<(), Error
     Ok(())
 }
 
-/// Pins the gates of a program that has been attached where those are looked for.
+/// Pins the gates of the program that has just been attached under their final names.
 pub(super) fn settle(pins: &Pins) -> Result<(), Error> {
     for (next, name) in NEXT.into_iter().zip(PINS) {
         let path = pins.map(next);
@@ -71,9 +70,9 @@ pub(super) fn settle(pins: &Pins) -> Result<(), Error> {
     Ok(())
 }
 
-/// Waits until whatever programs were running have ended: one that is attached no more may still enter a block.
+/// Waits until all running programs have ended: a detached program may still enter a block.
 pub(super) fn synchronize_rcu() {
-    /// A program runs for microseconds, and nothing interrupts it for long.
+    /// A program runs for microseconds, and is never interrupted for long.
     const LONG: Duration = Duration::from_millis(100);
     // A grace period of the kernel's RCU, under which programs run (membarrier(2)). Kernels with nohz_full refuse it.
     if membarrier(MembarrierCommand::Global).is_err() {
@@ -93,7 +92,7 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Those of a program that has been loaded with [`make`]'s.
+    /// Opens the gates of a program that was loaded with those of [`make`].
     pub(super) fn of(ebpf: &Ebpf) -> Result<Self, Error> {
         let [v4, v6] = SECTIONS.map(|section| match ebpf.map(section) {
             Some(Map::Array(map)) => Bits::map(map),
@@ -102,7 +101,7 @@ impl Gate {
         Ok(Self { v4: v4?, v6: v6? })
     }
 
-    /// Those that are pinned in `directory`.
+    /// Opens the gates pinned in `directory`.
     pub(super) fn pinned(directory: &Path) -> Result<Self, Error> {
         let [v4, v6] =
             PINS.map(|name| Bits::map(&MapData::from_pin(directory.join(name)).map_err(Error::map(name))?));
@@ -113,13 +112,13 @@ impl Gate {
         [&self.v4, &self.v6]
     }
 
-    /// Sets the second copy of every bit, and has programs look for networks.
+    /// Sets the second copy of every bit, and enables the look-up of networks.
     pub(super) fn open_wide(&self) {
         self.set_networks(true);
         self.change(|word| word | !FIRST_COPIES);
     }
 
-    /// Clears the first copies, has `fill` set bits, and has the second copies follow.
+    /// Clears the first copies, calls `fill` to set bits, and then sets the second copies to the first.
     pub(super) fn renew<T, E>(&self, fill: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         self.change(|word| word & !FIRST_COPIES);
         let filled = fill()?;
@@ -127,12 +126,12 @@ impl Gate {
         Ok(filled)
     }
 
-    /// Clears the second copies of bits whose first ones are clear.
+    /// Clears the second copies of bits whose first copies are clear.
     pub(super) fn close(&self) {
         self.change(|word| (word & FIRST_COPIES) | (word & FIRST_COPIES) << FIRST_COPIES.count_ones());
     }
 
-    /// Has every word become what `change` makes of it, whoever sets bits meanwhile. Most stay as they are, and are but read.
+    /// Replaces every word by the result of `change`, atomically. Most words don't change, and are only read.
     fn change(&self, change: impl Fn(u32) -> u32) {
         for bits in self.bits() {
             for word in bits.words() {
@@ -147,26 +146,26 @@ impl Gate {
         }
     }
 
-    /// Has programs look for IPv6 sources that are held alone.
+    /// Enables the look-up of IPv6 sources that are held alone.
     pub(super) fn set_alone(&self) {
         self.v6.head()[ALONE].store(1, Ordering::Release);
     }
 
-    /// Whether programs look for blocked networks at all.
+    /// Enables or disables the look-up of blocked networks.
     pub(super) fn set_networks(&self, are_any: bool) {
         for bits in self.bits() {
             bits.head()[NETWORKS].store(are_any.into(), Ordering::Release);
         }
     }
 
-    /// Has nothing count as explained until programs meet the next packet that isn't.
+    /// Invalidates the benign-flow cache until the next packet that it does not cover.
     pub(super) fn forget(&self) {
         for bits in self.bits() {
             bits.head()[MOMENT].store(0, Ordering::Relaxed);
         }
     }
 
-    /// How many bits are set.
+    /// Returns the number of bits that are set.
     pub(super) fn count(&self) -> usize {
         let words = self.bits().into_iter().flat_map(Bits::words).map(|word| word.load(Ordering::Relaxed));
         words
@@ -182,8 +181,7 @@ impl Gate {
         self.v6.set(bit);
     }
 
-    /// Sets the bits of all that `network` holds. Of an IPv6 network shorter than [`SHORTEST`] these are taken to be
-    /// all bits.
+    /// Sets the bits of all hosts in `network`. For an IPv6 network shorter than [`SHORTEST`], sets all bits.
     pub(super) fn set_network(&self, network: IpNet) {
         match network {
             IpNet::V4(network) => Ipv4Subnets::new(network.network(), network.broadcast(), 24)
@@ -197,7 +195,7 @@ impl Gate {
     }
 }
 
-/// A gate as it lies in memory.
+/// The layout of a gate in memory.
 #[repr(C)]
 struct Memory {
     head: [AtomicU64; HEAD],
@@ -219,7 +217,7 @@ impl Bits {
     fn map(map: &MapData) -> Result<Self, Error> {
         const LENGTH: NonZeroUsize = NonZeroUsize::new(BYTES).unwrap();
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a fresh mapping at an address of the kernel's choice, of the size the map was made with.
+        // SAFETY: a fresh mapping at an address of the kernel's choice, of the size that the map has.
         let memory = unsafe { mmap(None, LENGTH, protection, MapFlags::MAP_SHARED, map.fd().as_fd(), 0) };
         memory.map(Self).map_err(|errno| Error::System { what: "mapping a gate", source: errno.into() })
     }

@@ -1,9 +1,9 @@
-//! How the kernel came to accept a connection (`tcp(7)`).
+//! Determines how the kernel came to accept a connection (`tcp(7)`).
 //!
-//! A SYN's sender is proven by its acknowledgement of a number that only it was sent. The kernel keeps a SYN for which it
-//! drew such a number and waits. Under a flood it answers from a SYN cookie instead, keeps nothing, and later accepts every
-//! acknowledgement that fits one of some millions of numbers, however many are tried. With Fast Open it accepts a
-//! connection on its SYN alone.
+//! The source of a SYN is proven if it acknowledges a number that was sent only to it. Normally the kernel stores the
+//! SYN with that number and waits. Under a SYN flood it answers with a SYN cookie, stores nothing, and accepts any
+//! acknowledgement that matches one of some millions of numbers, without a limit on attempts. With Fast Open it
+//! accepts a connection on its SYN alone.
 
 use std::{
     ffi::{c_int, c_void},
@@ -13,26 +13,26 @@ use std::{
 
 use nix::libc;
 
-/// The longest SYN that is read: an IPv6 header, extension headers and TCP's, as a SYN without data has them.
+/// Longest SYN that is read: IPv6, extension and TCP headers.
 const SYN: libc::socklen_t = 2048;
 
 /// The size of an option's value.
 const INTEGER: libc::socklen_t = 4;
 const _: () = assert!(size_of::<c_int>() == INTEGER as usize);
 
-/// Has the kernel keep the SYN of each connection to `listener` that [`is_awaited`] can tell of, and accept none by Fast
-/// Open, whatever `net.ipv4.tcp_fastopen` says. The socket must listen already: listening applies that setting.
+/// Makes the kernel keep the SYN of each connection to `listener`, for [`is_awaited`], and disables Fast Open
+/// whatever `net.ipv4.tcp_fastopen` says. The socket must already listen: listening applies that setting.
 pub fn await_acknowledgements(listener: &impl AsFd) -> io::Result<()> {
     set(listener, libc::TCP_FASTOPEN, 0)?;
     set(listener, libc::TCP_SAVE_SYN, 1)
 }
 
-/// Returns whether the kernel kept the SYN of `connection`, and so drew the number that was acknowledged. It can be asked
+/// Whether the kernel kept the SYN of `connection`, and so chose the number that was acknowledged. Can be called
 /// once. An error counts as no.
 pub fn is_awaited(connection: &impl AsFd) -> bool {
     let mut syn = [0_u8; SYN as usize];
     let mut length = SYN;
-    // SAFETY: the kernel writes at most `length` bytes to `syn`, and how many they were to `length`.
+    // SAFETY: the kernel writes at most `length` bytes to `syn`, and their number to `length`.
     let status = unsafe {
         libc::getsockopt(
             connection.as_fd().as_raw_fd(),
@@ -46,7 +46,7 @@ pub fn is_awaited(connection: &impl AsFd) -> bool {
 }
 
 fn set(socket: &impl AsFd, option: c_int, value: c_int) -> io::Result<()> {
-    // SAFETY: the option is an integer, of which the kernel reads as many bytes as are said.
+    // SAFETY: the option is an integer, of which the kernel reads the given number of bytes.
     let status = unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),

@@ -1,4 +1,4 @@
-//! The map of completed handshakes, which the kernel program and the daemon's own traps both count in.
+//! The map of completed handshakes, to which both the kernel program and the daemon's traps add.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -34,12 +34,12 @@ impl HandshakesMap {
         })
     }
 
-    /// Remembers that `source` has an established connection to this host.
+    /// Records that `source` has an established connection to this host.
     pub fn vouch(&mut self, source: IpAddr) -> Result<(), Error> {
         self.change(source, |handshakes| handshakes.connected_ns = now_ns())
     }
 
-    /// Forgets which traps `source` has completed handshakes with.
+    /// Removes the completed handshakes of `source`.
     pub fn forget(&mut self, source: IpAddr) -> Result<(), Error> {
         let key = key(source);
         match self.get(&key)? {
@@ -48,7 +48,7 @@ impl HandshakesMap {
         }
     }
 
-    /// A program that writes at the same time may lose a handshake, or this one may.
+    /// A concurrent write of a program may be lost, or this one.
     fn change<R>(&mut self, source: IpAddr, change: impl FnOnce(&mut Handshakes) -> R) -> Result<R, Error> {
         let key = key(source);
         let mut handshakes = self.get(&key)?.unwrap_or(Handshakes::NONE);

@@ -1,4 +1,4 @@
-//! The daemon's sign of life in the kernel's maps.
+//! The daemon's heartbeat in the kernel's maps.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{Error, monotonic_ns};
 /// The map's name.
 pub(super) const MAP: &str = "HEARTBEAT";
 
-/// How long ago the last sign of life was given; `None` if none ever was.
+/// Returns the time since the last heartbeat; `None` if there never was one.
 pub(super) fn silence(data: MapData) -> Result<Option<Duration>, Error> {
     let map: Array<MapData, u64> = Array::try_from(Map::Array(data)).map_err(Error::map(MAP))?;
     let beaten = map.get(&0, 0).map_err(Error::map(MAP))?;
@@ -17,7 +17,7 @@ pub(super) fn silence(data: MapData) -> Result<Option<Duration>, Error> {
     Ok((beaten != 0).then_some(Duration::from_nanos(since)))
 }
 
-/// Gives a sign of life.
+/// Writes a heartbeat.
 pub(super) fn beat(map: &mut Map) -> Result<(), Error> {
     let mut map: Array<&mut MapData, u64> = Array::try_from(map).map_err(Error::map(MAP))?;
     map.set(0, monotonic_ns().unsigned_abs(), 0).map_err(Error::map(MAP))

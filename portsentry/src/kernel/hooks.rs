@@ -1,4 +1,4 @@
-//! The hooks that see every bind of a socket, for all processes of the machine: programs on the root of cgroup v2.
+//! The hooks that see every bind of a socket on the machine: programs on the root of cgroup v2.
 
 use std::{
     fmt,
@@ -27,7 +27,8 @@ use nix::{
 use super::{Error, clock::monotonic_ns};
 
 const PROGRAMS: [&str; 2] = ["portsentry_bind4", "portsentry_bind6"];
-/// The inode of the one root of a cgroup hierarchy (the kernel's `kernel/cgroup/cgroup.c`): others are a namespace's.
+/// The inode of the root of a cgroup hierarchy (the kernel's `kernel/cgroup/cgroup.c`); the root of a namespace has
+/// another.
 const ROOT: u64 = 1;
 
 /// The hooks, or why there are none. They see binds for as long as this is kept, or until the daemon that comes after this one
@@ -74,14 +75,14 @@ impl Hooks {
         self.why_not.is_none()
     }
 
-    /// Whether a port to which nobody has bound takes no packets: not where another program than our `own` ones leads them to
-    /// sockets on other ports.
+    /// Whether a port without a bound socket receives no packets: not if another program than our `own` ones steers
+    /// them to sockets on other ports.
     pub(super) fn tell_all(&self, own: u32) -> bool {
         let steering = self.namespace.as_ref().and_then(|namespace| steering(namespace.as_raw_fd()).ok());
         self.are_trusted() && steering.is_some_and(|steering| steering <= own)
     }
 
-    /// Notes that `port` was bound unseen. Returns what is to be logged, once.
+    /// Records that `port` was bound without being seen. Returns a message for the log, once.
     pub(super) fn distrust(&mut self, port: u16) -> Option<String> {
         let was_trusted = self.are_trusted();
         self.detach();
@@ -118,7 +119,7 @@ fn attach(ebpf: &mut Ebpf, name: &'static str, root: &File) -> Result<CgroupSock
         let program = ebpf.program_mut(name).ok_or_else(|| Error::Missing(name.into()))?;
         let program: &mut CgroupSockAddr = program.try_into().map_err(Error::Program)?;
         program.load()?;
-        // Links leave room for others in any case; asking for it is refused.
+        // Links always allow other programs; requesting that is refused.
         let link = program.attach(root, CgroupAttachMode::Single)?;
         Ok(program.take_link(link)?)
     };
@@ -154,7 +155,7 @@ fn root() -> Result<File, String> {
     Err(why.into())
 }
 
-/// Where cgroup v2 is mounted, from the text of `/proc/self/mountinfo` (proc(5)).
+/// Returns the mount points of cgroup v2, from the text of `/proc/self/mountinfo` (proc(5)).
 fn cgroups(mounts: &str) -> impl Iterator<Item = &str> {
     mounts.lines().filter_map(|line| {
         let (mount, kind) = line.split_once(" - ")?;
@@ -162,9 +163,10 @@ fn cgroups(mounts: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// This network namespace's cookie (`SO_NETNS_COOKIE`, Linux 5.14), by which programs that run for all namespaces know it.
+/// Returns this network namespace's cookie (`SO_NETNS_COOKIE`, Linux 5.14), by which programs for all namespaces
+/// recognise it.
 pub(super) fn namespace() -> io::Result<u64> {
-    /// Of the kernel's `include/uapi/asm-generic/socket.h`.
+    /// From the kernel's `include/uapi/asm-generic/socket.h`.
     const SO_NETNS_COOKIE: libc::c_int = 71;
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     let (mut cookie, mut length) = (0_u64, libc::socklen_t::try_from(size_of::<u64>()).unwrap_or_default());
@@ -181,7 +183,7 @@ pub(super) fn namespace() -> io::Result<u64> {
     if done == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
 }
 
-/// How many `sk_lookup` programs are attached to a network namespace.
+/// Returns the number of `sk_lookup` programs attached to a network namespace.
 fn steering(namespace: RawFd) -> io::Result<u32> {
     /// The `query` member of `union bpf_attr`.
     #[repr(C)]
@@ -198,7 +200,7 @@ fn steering(namespace: RawFd) -> io::Result<u32> {
     const SK_LOOKUP: u32 = 36;
     let target = u32::try_from(namespace).map_err(io::Error::other)?;
     let mut query = Query { target, attach_type: SK_LOOKUP, flags: [0; 2], programs: 0, count: 0, pad: 0 };
-    // SAFETY: the attributes are as long as is said, and name no memory.
+    // SAFETY: the attributes have the given length, and point to no memory.
     let done = unsafe { libc::syscall(libc::SYS_bpf, QUERY, &raw mut query, size_of::<Query>()) };
     if done == 0 { Ok(query.count) } else { Err(io::Error::last_os_error()) }
 }

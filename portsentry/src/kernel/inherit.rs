@@ -1,4 +1,4 @@
-//! Blocks and fences that an earlier run left, also in maps of another version or another size.
+//! Takes over the blocks and fences of an earlier run, also from maps of another version or size.
 
 use std::{net::IpAddr, os::fd::AsFd};
 
@@ -10,10 +10,10 @@ use super::{Blocked, BlockedNetworks, Error, batch, counters, monotonic_ns};
 
 /// The maps of blocked sources, IPv4 and IPv6.
 pub(super) const BLOCKED: [&str; 2] = ["BLOCKED_V4", "BLOCKED_V6"];
-/// The same of fenced ones.
+/// The maps of fenced sources, IPv4 and IPv6.
 pub(super) const FENCED: [&str; 2] = ["FENCED_V4", "FENCED_V6"];
 
-/// What was found in maps that were let go.
+/// The contents of maps that were replaced.
 #[derive(Debug, Default)]
 pub(super) struct Inheritance {
     blocked: Vec<(IpAddr, Block)>,
@@ -21,8 +21,8 @@ pub(super) struct Inheritance {
 }
 
 impl Inheritance {
-    /// Takes what isn't over out of the map that was called `name`, if it is one of sources. What can't be read is left: the blocked
-    /// file names everybody, too.
+    /// Takes the unexpired entries out of the map that was called `name`, if it is one of sources. Unreadable entries
+    /// are skipped: the blocked file has them, too.
     pub(super) fn take(&mut self, name: &str, map: &MapData) {
         let heirs = if BLOCKED.contains(&name) {
             &mut self.blocked
@@ -36,8 +36,8 @@ impl Inheritance {
         heirs.extend(found.filter(|(_, block)| !block.is_over(now_ns)));
     }
 
-    /// Hands it over: the newest, as many as there is room for. The blocks for which there is none; of fences the oldest
-    /// always give way.
+    /// Enters the newest entries, as many as there is room for. Returns the blocks without room; fences without room
+    /// are dropped.
     pub(super) fn leave(
         self,
         blocked: &mut Blocked,
@@ -48,7 +48,7 @@ impl Inheritance {
     }
 }
 
-/// Enters the newest, and returns those that found no room.
+/// Enters the newest entries, and returns those without room.
 fn hand_over(mut heirs: Vec<(IpAddr, Block)>, map: &mut Blocked) -> Result<Vec<(IpAddr, Block)>, Error> {
     heirs.sort_by_key(|(_, block)| std::cmp::Reverse(block.since_ns));
     let (mut v4, mut v6): (Vec<_>, Vec<_>) = heirs.into_iter().partition(|(source, _)| source.is_ipv4());
@@ -58,22 +58,22 @@ fn hand_over(mut heirs: Vec<(IpAddr, Block)>, map: &mut Blocked) -> Result<Vec<(
     Ok(left_out.concat())
 }
 
-/// What stood in the maps when they were taken over. What a program of an earlier run enters after that, it tells of, or
-/// counts as untold.
+/// The contents of the maps when they were taken over. What an earlier program enters after that, it reports or
+/// counts as suppressed.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Who was blocked, over or not.
+    /// Blocked sources, including expired blocks.
     pub blocked: Vec<(IpAddr, Block)>,
-    /// Who was fenced, over or not.
+    /// Fenced sources, including expired fences.
     pub fenced: Vec<(IpAddr, Block)>,
     /// The counters, from before the maps were read.
     pub counters: Counters,
-    /// Who was blocked in maps of another size, and found no room in these.
+    /// Blocked sources of maps of another size for which these had no room.
     pub left_out: Vec<(IpAddr, Block)>,
 }
 
 impl Found {
-    /// Reads it, and sets the gates' bits.
+    /// Reads the maps, and sets the gates' bits.
     pub(super) fn take(
         counters: &PerCpuArray<MapData, counters::Raw>,
         [blocked, fenced]: [&Blocked; 2],
@@ -86,7 +86,7 @@ impl Found {
     }
 }
 
-/// The entries of a map whose keys are addresses, and whose values begin as a [`Block`] does.
+/// Reads the entries of a map whose keys are addresses and whose values begin like a [`Block`].
 fn read(map: &MapData) -> Option<Vec<(IpAddr, Block)>> {
     let info = map.info().ok()?;
     let (key, value) = (info.key_size() as usize, info.value_size() as usize);
@@ -102,7 +102,7 @@ fn read(map: &MapData) -> Option<Vec<(IpAddr, Block)>> {
     Some(entries.filter_map(|(key, value)| Some((address(key)?, begun(value)))).collect())
 }
 
-/// What of a value ours has room for; what the other's lacks is zero.
+/// Returns the part of a value that fits; missing fields are zero.
 fn begun(value: &[u8]) -> Block {
     let mut block = Block::zeroed();
     let ours = bytemuck::bytes_of_mut(&mut block);

@@ -1,4 +1,4 @@
-//! The maps that outlive a daemon: what each has to look like, and what becomes of one that doesn't.
+//! The pinned maps, which outlive a daemon: their layouts, and the replacement of those that don't fit.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ use super::{
     handshakes, heartbeat, networks, secrets,
 };
 
-/// A map's name, with its key's and value's size, and the entries it is made with where the object doesn't say.
+/// A map's name, its key's and value's size, and its number of entries unless the object file sets it.
 pub(super) type Layout = (&'static str, u32, u32, Option<u32>);
 
 impl Load {
@@ -61,14 +61,14 @@ impl Load {
             ("RECENT", size(size_of::<state::RecentKey>()), WORD, Some(max_sources)),
             ("TOKEN_BUCKETS", 4, size(size_of::<TokenBuckets>()), None),
             ("COUNTERS", 4, size(size_of::<Counters>()), None),
-            // A ring has neither keys nor values; the size of its records guards against another version's.
+            // A ring has neither keys nor values; the minimum is the size of a record, to detect another version's.
             ("EVENTS", 0, 0, Some(ring_size.max(size(size_of::<Event>())))),
         ]
     }
 }
 
-/// Removes the pin of a map that another version or another size was configured for, which it returns. A program that
-/// still runs keeps using it until it is replaced.
+/// Unpins and returns a map of another version or size. A running program keeps using it until the program is
+/// replaced.
 pub(super) fn drop_misfit(
     pins: &Pins,
     (name, key, value, entries): &Layout,

@@ -1,7 +1,6 @@
-//! Attaching the kernel program to interfaces.
+//! Attaches the kernel program to interfaces.
 //!
-//! Links are pinned, so that a daemon that dies leaves enforcement in place, and the next one replaces the program
-//! without a gap.
+//! Links are pinned: enforcement survives the daemon's death, and the next daemon replaces the program without a gap.
 
 use std::{
     fmt, io, thread,
@@ -16,16 +15,16 @@ use aya::programs::{
 
 use super::{Error, Pins, error::os_error};
 
-/// How long the kernel may take to detach a program at the most, and how often it is tried.
+/// Maximum time for the kernel to detach a program, and the interval between attempts.
 const PATIENCE: Duration = Duration::from_secs(2);
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(1);
 
-/// How frames reach the program.
+/// Where the program receives frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Before the kernel allocates anything for them, in the driver.
+    /// In the driver, before the kernel allocates anything for them.
     Native,
-    /// After it has, in the network stack.
+    /// In the network stack.
     Generic,
 }
 
@@ -45,16 +44,17 @@ impl Mode {
     }
 }
 
-/// What became of an interface.
+/// Result of attaching to an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
     /// The interface's name.
     pub interface: String,
-    /// The mode, or `None` where a running program was replaced in the mode it had.
+    /// The mode, or `None` if a running program was replaced in its mode.
     pub mode: Option<Mode>,
-    /// An earlier run's native program was detached for it, as the kernel has no native and generic ones at a time.
+    /// Whether an earlier run's native program was detached first, because the kernel doesn't allow native and
+    /// generic programs at the same time.
     pub was_native: bool,
-    /// Why it isn't native, where that was tried; or what that means.
+    /// Reason why it is not native, if that was tried; or the consequence.
     pub reason: Option<String>,
 }
 
@@ -73,8 +73,8 @@ impl fmt::Display for Attachment {
     }
 }
 
-/// Attaches `program` to the interface, native where it can, unless `only` says which mode. A pinned link of an
-/// earlier run is taken over.
+/// Attaches `program` to the interface, in native mode if possible, unless `only` requests a mode. An earlier run's
+/// pinned link is taken over.
 pub(super) fn attach(
     program: &mut Xdp,
     pins: &Pins,
@@ -106,7 +106,7 @@ pub(super) fn attach(
     let begin = Instant::now();
     let attached = loop {
         match program.attach_to_if_index(index, mode.flags()) {
-            // The kernel detaches what was let go a moment later.
+            // The kernel completes a detachment a moment later.
             Err(error) if was_native && is(&error, nix::Error::EEXIST) && begin.elapsed() < PATIENCE => {
                 thread::sleep(BETWEEN_ATTEMPTS);
             }
@@ -118,15 +118,16 @@ pub(super) fn attach(
     Ok(Attachment { interface, mode: Some(mode), was_native, reason })
 }
 
-/// Detaches an earlier run's program that is native, for a generic one; whether it was. Which it is nothing tells but
-/// an attempt: the kernel refuses a second program of the same mode as busy, and one of the other as existing.
+/// Detaches an earlier run's native program to make way for a generic one; returns whether it was native. Only an
+/// attempt shows the mode: the kernel refuses a second program of the same mode as busy, and one of the other mode as
+/// existing.
 fn give_way(program: &mut Xdp, pins: &Pins, (name, index): (&str, u32)) -> Result<bool, Error> {
     let path = pins.link(index);
     if !path.exists() {
         return Ok(false);
     }
     match program.attach_to_if_index(index, Mode::Generic.flags()) {
-        // What was pinned is attached to nothing any more.
+        // The pinned link was no longer attached.
         Ok(attempt) => program.detach(attempt).map(|()| false).map_err(Error::from),
         Err(error) if is(&error, nix::Error::EEXIST) => detach(pins, index).map(|()| true),
         Err(error) if is(&error, nix::Error::EBUSY) => Ok(false),
@@ -134,7 +135,7 @@ fn give_way(program: &mut Xdp, pins: &Pins, (name, index): (&str, u32)) -> Resul
     }
 }
 
-/// Detaches from the interface with that index, if a link is pinned for it.
+/// Detaches from the interface of this index, if a link is pinned for it.
 pub(super) fn detach(pins: &Pins, index: u32) -> Result<(), Error> {
     match std::fs::remove_file(pins.link(index)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -144,8 +145,7 @@ pub(super) fn detach(pins: &Pins, index: u32) -> Result<(), Error> {
     }
 }
 
-/// Puts `program` in the place of the one that a pinned link holds. The link of an interface that is gone stands
-/// in the way of nothing and is removed.
+/// Replaces the program of a pinned link by `program`. The link of an interface that no longer exists is removed.
 fn take_over(program: &mut Xdp, pins: &Pins, index: u32) -> Result<bool, Error> {
     let path = pins.link(index);
     if !path.exists() {
@@ -159,7 +159,7 @@ fn take_over(program: &mut Xdp, pins: &Pins, index: u32) -> Result<bool, Error> 
         .map_err(|error| io_error(&error))
         .and_then(|link| program.attach_to_link(link));
     match replaced {
-        // The pin keeps the link alive; this process's handle is let go.
+        // The pin keeps the link alive; this process's handle is dropped.
         Ok(link) => program.take_link(link).map(drop).map(|()| true).map_err(Error::from),
         Err(error) if is(&error, nix::Error::ENOLINK) => detach(pins, index).map(|()| false),
         Err(error) => Err(error.into()),
@@ -183,7 +183,7 @@ fn pin(program: &mut Xdp, pins: &Pins, index: u32, link: aya::programs::xdp::Xdp
     pinned.map(drop).map_err(|problem| Error::Pins { path, problem })
 }
 
-/// Whether the driver can't run the program, as opposed to something being wrong.
+/// Whether the driver does not support the program, as opposed to another error.
 fn is_unable(error: &ProgramError) -> bool {
     let unable = [nix::Error::EOPNOTSUPP, nix::Error::EINVAL, nix::Error::ERANGE, nix::Error::ENOTSUP];
     os_error(error).is_some_and(|number| unable.iter().any(|errno| *errno as i32 == number))

@@ -1,4 +1,4 @@
-//! Loading the kernel program, with maps of an earlier run where they fit.
+//! Loads the kernel program, with the maps of an earlier run where they fit.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -43,11 +43,11 @@ use super::{
 /// The kernel program as `cargo xtask build-ebpf` made it, in ELF.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portsentry.o"));
 const PROGRAM: &str = "portsentry";
-/// The one for frames that begin with their IP header.
+/// The program for frames that begin with their IP header.
 const BARE: &str = "portsentry_bare";
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
-/// How the program is to be loaded.
+/// Parameters of a load.
 #[derive(Clone, Debug)]
 pub struct Load {
     /// Its read-only settings; the clock is filled in here.
@@ -56,15 +56,15 @@ pub struct Load {
     pub max_blocked: u32,
     /// Entries of the map of blocked networks.
     pub max_networks: u32,
-    /// Entries of each map of ignored networks and of those whose ports are watched.
+    /// Entries of each map of ignored networks, and of each map of watched networks.
     pub max_addresses: u32,
     /// Entries of each fenced map.
     pub max_fenced: u32,
-    /// Sources that the state engine remembers.
+    /// Number of sources whose probes are counted.
     pub max_sources: u32,
     /// The ring's size in bytes, a power of two and a multiple of the page size.
     pub ring_size: u32,
-    /// Whether the program's own debugging messages are wanted.
+    /// Whether to log the program's debug messages.
     pub debug: bool,
 }
 
@@ -79,26 +79,26 @@ pub struct Kernel {
     /// How many sources programs had entered in the maps before those were read into the gates; nothing where an earlier
     /// program counts elsewhere.
     entered: Option<u64>,
-    /// Who is blocked.
+    /// The blocked sources.
     pub blocked: Blocked,
-    /// Which networks are blocked.
+    /// The blocked networks.
     pub networks: BlockedNetworks,
-    /// Who is fenced.
+    /// The fenced sources.
     pub fenced: Blocked,
-    /// Who completed handshakes with traps.
+    /// The sources that completed handshakes with traps.
     pub handshakes: HandshakesMap,
     /// Networks that are never blocked.
     pub ignored: Networks,
     /// Networks whose ports are watched.
     pub local: Networks,
-    /// Which ports are bound, until somebody takes it to keep it.
+    /// The table of bound ports, until the thread that maintains it takes it.
     pub bound: Option<Bound>,
-    /// What stood there when the maps were taken over.
+    /// The contents of the maps when they were taken over.
     pub found: Found,
 }
 
 impl Load {
-    /// As a configuration wants it.
+    /// Derives the parameters from a configuration.
     #[must_use]
     pub fn from_config(config: &Config, modes: Modes, debug: bool) -> Self {
         let respond = |response| match response {
@@ -198,7 +198,7 @@ impl Load {
         secrets::renew(ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)?;
         heartbeat::beat(ebpf.map_mut(heartbeat::MAP).ok_or_else(|| Error::Missing(heartbeat::MAP.into()))?)?;
         let program = program(&mut ebpf, PROGRAM)?;
-        // The verifier takes as long as a walk through a million blocks.
+        // The verifier takes as long as reading a million blocks.
         let (verified, found) = thread::scope(|scope| {
             let found = scope.spawn(|| Found::take(&counters, [&blocked, &fenced], &networks));
             (verify(program), found.join())
@@ -247,18 +247,18 @@ impl Load {
     }
 }
 
-/// Each CPU's share of a rate that is the whole host's; no CPU goes without.
+/// Returns each CPU's share of a rate for the whole host, at least one.
 fn each_cpus(rate: u32, cpus: u32) -> u32 {
     (rate / cpus.max(1)).max(1)
 }
 
-/// The CPUs that are online.
+/// Returns the number of online CPUs.
 fn cpus() -> u32 {
     aya::util::online_cpus().map_or(1, |cpus| u32::try_from(cpus.len()).unwrap_or(u32::MAX))
 }
 
 impl Kernel {
-    /// Sets which ports are watched, by list and in advanced mode.
+    /// Sets the watched ports, by list and in advanced mode.
     pub fn watch(&mut self, name: Watched, words: &[u64; 1024]) -> Result<(), Error> {
         let name = name.map();
         let map = self.ebpf.map_mut(name).ok_or_else(|| Error::Missing(name.into()))?;
@@ -266,14 +266,14 @@ impl Kernel {
         bitmap::write(&mut array, name, words)
     }
 
-    /// Attaches the program to an interface by name, taking over what an earlier run left there.
+    /// Attaches the program to an interface by name, taking over an earlier run's link.
     pub fn attach(&mut self, interface: &str, only: Option<Mode>) -> Result<Attachment, Error> {
         let index =
             nix::net::if_::if_nametoindex(interface).map_err(|_| Error::NoInterface(interface.into()))?;
         self.attach_to((interface, index), only)
     }
 
-    /// As [`Kernel::attach`], to the interface of that index, which is called so where it is told of.
+    /// Like [`Kernel::attach`], by index; the name is used in messages.
     pub fn attach_to(&mut self, interface: (&str, u32), only: Option<Mode>) -> Result<Attachment, Error> {
         let program = program_for(&mut self.ebpf, interface)?;
         link::attach(program, &self.pins, interface, only)
@@ -336,7 +336,7 @@ impl Kernel {
         self.pins.links()
     }
 
-    /// Detaches from every interface whose index isn't in `keep`.
+    /// Detaches from every interface whose index is not in `keep`.
     pub fn detach_all_but(&self, keep: &[u32]) -> Result<(), Error> {
         self.pins.links().filter(|index| !keep.contains(index)).try_for_each(|index| {
             link::detach(&self.pins, index)?;
@@ -349,12 +349,12 @@ impl Kernel {
         self.pins.remove_all().map(drop)
     }
 
-    /// Looks after the pins, and pins anew what is out of sight; `false` if that was done, and a new session is to go by it.
+    /// Checks the pins, and restores hidden ones; returns `false` if it did, so that a new session must use them.
     pub fn keep_pins(&self) -> Result<bool, Error> {
         self.pins.keep()
     }
 
-    /// The ring's size and what waits in it.
+    /// Returns the ring's size and its unread data.
     pub fn ring(&self) -> Result<Waiting, Error> {
         ring::waiting(&self.pins.map("EVENTS"))
     }
@@ -364,7 +364,7 @@ impl Kernel {
         test_run::run(self.program()?, frame, times)
     }
 
-    /// The same with the program for frames that begin with their IP header, which has at least 14 bytes here, too.
+    /// Runs the program for frames that begin with their IP header, which also needs at least 14 bytes.
     pub fn try_packet(&mut self, packet: &[u8]) -> Result<TestRun, Error> {
         test_run::run(bare(&mut self.ebpf)?, packet, 1)
     }
@@ -380,29 +380,29 @@ impl Kernel {
         program.try_into().map_err(Error::Program)
     }
 
-    /// The counters, summed over the CPUs.
+    /// Returns the counters, summed over the CPUs.
     pub fn counters(&self) -> Result<Counters, Error> {
         counters::read(&self.counters)
     }
 
-    /// How the table of bound ports is kept.
+    /// Returns the state of the table of bound ports.
     pub fn bound_state(&self) -> Result<BoundState, Error> {
         let map = self.ebpf.map(bound::HORIZON).ok_or_else(|| Error::Missing(bound::HORIZON.into()))?;
         BoundState::read(&Array::<&MapData, _>::try_from(map).map_err(Error::map(bound::HORIZON))?)
     }
 
-    /// Has every bind of a socket be seen, for as long as the result is kept.
+    /// Attaches the bind hooks, for as long as the result exists.
     pub fn see_binds(&mut self) -> Hooks {
         Hooks::attach(&mut self.ebpf, &self.pins.hooks_directory())
     }
 
-    /// Has the kernel hand connections and datagrams to traps to `sockets`, for as long as the result is kept.
+    /// Steers connections and datagrams for traps to `sockets`, for as long as the result exists.
     pub fn set_traps(&mut self, sockets: &[(TrapSlot, &dyn AsRawFd)]) -> Result<Traps, Error> {
         trap::set(&mut self.ebpf, sockets)
     }
 
-    /// Gives a sign of life, without which the program drops nothing after `OPEN_AFTER`. It also ends what the program takes
-    /// for explained: where every packet is, nothing else would.
+    /// Writes a heartbeat, without which the program drops nothing after `OPEN_AFTER`. It also invalidates the
+    /// benign-flow cache, which nothing else would if it covered every packet.
     pub fn beat(&mut self) -> Result<(), Error> {
         self.gate.forget();
         heartbeat::beat(
@@ -410,19 +410,20 @@ impl Kernel {
         )
     }
 
-    /// Puts a fresh key in the place of the older of the two that the challenge's cookies are made with.
+    /// Replaces the older of the two keys of the challenge's cookies.
     pub fn renew_secrets(&mut self) -> Result<(), Error> {
         secrets::renew(self.ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)
     }
 
-    /// How many bits of the gates are set, IPv4 and IPv6 together: packets of sources behind them cost look-ups.
+    /// Returns the number of set bits in the gates, IPv4 and IPv6 together: packets of sources with a set bit cost
+    /// look-ups.
     #[must_use]
     pub fn gate_bits(&self) -> usize {
         self.gate.count()
     }
 
-    /// Has the program, which has looked everybody up so far, go by its gates: to be called once no other program is
-    /// attached, so that none enters blocks any more.
+    /// Switches the program from looking up every source to using its gates; must be called once no other program is
+    /// attached that could enter blocks.
     pub fn settle_gates(&self) -> Result<(), Error> {
         gate::synchronize_rcu();
         if self.entered == Some(entered(&self.counters()?)) {
@@ -433,7 +434,7 @@ impl Kernel {
         gate::settle(&self.pins)
     }
 
-    /// Drops the bits of the gates that nobody needs any more.
+    /// Clears stale bits of the gates.
     pub fn renew_gates(&self) -> Result<(), Error> {
         self.gate.renew(|| {
             self.blocked.fill_gate()?;
@@ -442,13 +443,13 @@ impl Kernel {
         })
     }
 
-    /// The program's own debugging messages, for whoever asks first.
+    /// Returns the program's debug messages; only the first caller gets them.
     pub fn debug_log(&mut self) -> Result<DebugLog, Error> {
         DebugLog::of(&mut self.ebpf)
     }
 }
 
-/// What the first call of the kernel's fails with if this process lacks the rights.
+/// Recognises the error of the first system call if this process lacks privileges.
 fn denied(error: Error) -> Error {
     match super::error::os_error(&error).map(nix::Error::from_raw) {
         Some(nix::Error::EPERM | nix::Error::EACCES) => Error::Privileges,
@@ -456,7 +457,7 @@ fn denied(error: Error) -> Error {
     }
 }
 
-/// How many sources programs have entered in the maps.
+/// Returns the number of sources that programs have entered in the maps.
 fn entered(counters: &Counters) -> u64 {
     counters.get(Counter::Blocked).wrapping_add(counters.get(Counter::Fenced))
 }
@@ -465,8 +466,8 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The lowest and highest port that the kernel gives to sockets that ask for none; what they are by default if they can't be
-/// read.
+/// Returns the lowest and highest port that the kernel assigns to sockets that ask for none; the kernel's default if
+/// they can't be read.
 #[must_use]
 pub fn ephemeral() -> (u16, u16) {
     const DEFAULT: (u16, u16) = (32_768, 60_999);
@@ -507,7 +508,7 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, Er
     program.try_into().map_err(Error::Program)
 }
 
-/// The program that reads an interface's frames. Few hosts need the one for bare frames, so it is verified on need.
+/// Returns the program for an interface's frames. Few hosts need the one for bare frames, so it is loaded on demand.
 fn program_for<'a>(ebpf: &'a mut Ebpf, (interface, index): (&str, u32)) -> Result<&'a mut Xdp, Error> {
     match Framing::of_interface(index) {
         Ok(Framing::Ethernet) => program(ebpf, PROGRAM),

@@ -1,4 +1,4 @@
-//! The networks that are ignored, and those whose ports are watched.
+//! The maps of ignored networks and of networks whose ports are watched.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use ipnet::IpNet;
 
 use super::Error;
 
-/// Room beyond `MAX_ADDRESSES` for what must not be missing when there is no room for all.
+/// Room beyond `MAX_ADDRESSES` for essential addresses if not all fit.
 const RESERVE: u32 = 1024;
 
-/// How many entries a map has to take for `most` of them, so that new ones fit beside all old ones. Tries take memory only
-/// for what is in them.
+/// Returns the capacity of a map for `most` networks, so that new ones fit beside all old ones. Tries take memory
+/// only for existing entries.
 pub(super) const fn capacity(most: u32) -> u32 {
     most.saturating_mul(2).saturating_add(RESERVE)
 }
@@ -27,7 +27,7 @@ pub struct Networks {
     v6: LpmTrie<MapData, [u8; 16], u32>,
     /// `MAX_ADDRESSES`, for each family.
     most: u32,
-    /// What the maps hold.
+    /// The contents of the maps.
     held: BTreeMap<IpNet, u32>,
 }
 
@@ -43,7 +43,7 @@ impl Networks {
         Ok(networks)
     }
 
-    /// Fails if there are more networks than the maps may hold.
+    /// Returns an error if there are more networks than the maps may hold.
     pub fn check(&self, wanted: &BTreeMap<IpNet, u32>) -> Result<(), Error> {
         for (map, is_v4) in self.names.into_iter().zip([true, false]) {
             let count = wanted.keys().filter(|network| network.addr().is_ipv4() == is_v4).count();
@@ -54,8 +54,8 @@ impl Networks {
         Ok(())
     }
 
-    /// Makes the maps hold exactly `wanted`, or leaves them as they are: first adds, then removes, so that what stays is
-    /// there throughout.
+    /// Makes the maps hold exactly `wanted`, or leaves them unchanged: first adds, then removes, so that common
+    /// entries are always there.
     pub fn replace(&mut self, wanted: &BTreeMap<IpNet, u32>) -> Result<(), Error> {
         self.check(wanted)?;
         self.add(wanted.iter().map(|(network, value)| (*network, *value)))?;
@@ -68,7 +68,7 @@ impl Networks {
         Ok(())
     }
 
-    /// Adds networks to what the maps hold, beyond `MAX_ADDRESSES`, as far as there is room for them in their order.
+    /// Adds networks beyond `MAX_ADDRESSES`, in their order, while there is room.
     pub fn add_essential(&mut self, essential: &[(IpNet, u32)]) -> Result<(), Error> {
         for entry in essential {
             match self.add([*entry].into_iter()) {
@@ -110,7 +110,7 @@ impl Networks {
         };
     }
 
-    /// The networks that the maps hold, and what they say of them.
+    /// Reads the networks and their values.
     pub fn read(&self) -> Result<BTreeMap<IpNet, u32>, Error> {
         let [v4, v6] = self.names;
         let v4 = self.v4.iter().map(|entry| {
@@ -154,7 +154,7 @@ impl Networks {
     }
 }
 
-/// `None` for a prefix length that the kernel would not have taken.
+/// Returns `None` for an impossible prefix length.
 fn network<T: Into<std::net::IpAddr>>(length: u32, octets: T) -> Option<IpNet> {
     IpNet::new(octets.into(), u8::try_from(length).ok()?).ok()
 }

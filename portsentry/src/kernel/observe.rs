@@ -1,4 +1,4 @@
-//! What an earlier or a running daemon left pinned, for whoever only looks: it works with the daemon alive or dead.
+//! Reads the pins of a running or ended daemon without changing anything.
 
 use std::{
     collections::BTreeMap,
@@ -38,25 +38,25 @@ pub struct Fill {
     pub ipv4: usize,
     /// Sources with IPv6 addresses.
     pub ipv6: usize,
-    /// How many the map of each family takes.
+    /// Capacity of each family's map.
     pub capacity: u32,
 }
 
-/// How many ports are watched, in whatever mode.
+/// Number of watched ports, in any mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Ports {
-    /// Of TCP.
+    /// TCP ports.
     pub tcp: u32,
-    /// Of UDP.
+    /// UDP ports.
     pub udp: u32,
 }
 
-/// Which pair of maps.
+/// A pair of maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sources {
-    /// Those of whom everything is dropped.
+    /// Blocked sources.
     Blocked,
-    /// Those who can open nothing.
+    /// Fenced sources.
     Fenced,
 }
 
@@ -70,7 +70,7 @@ impl Sources {
 }
 
 impl Observer {
-    /// Looks at `directory`; `None` if nothing of ours is pinned there.
+    /// Opens `directory`; `None` if nothing of ours is pinned there.
     pub fn open(directory: &Path) -> Result<Option<Self>, Error> {
         match fs::read_dir(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -88,7 +88,7 @@ impl Observer {
         Ok(observer.pin("COUNTERS").exists().then_some(observer))
     }
 
-    /// The sources in a pair of maps, over or not, in the order of their addresses.
+    /// Returns the sources in a pair of maps, including expired entries, ordered by address.
     pub fn sources(&self, which: Sources) -> Result<BTreeMap<IpAddr, Block>, Error> {
         let [v4, v6] = which.maps();
         let mut sources = self.entries::<4>(v4)?;
@@ -96,7 +96,7 @@ impl Observer {
         Ok(sources)
     }
 
-    /// How full a pair of maps is.
+    /// Returns how full a pair of maps is.
     pub fn fill(&self, which: Sources) -> Result<Fill, Error> {
         let [v4, v6] = which.maps();
         Ok(Fill {
@@ -106,12 +106,12 @@ impl Observer {
         })
     }
 
-    /// The ring's size in bytes.
+    /// Returns the ring's size in bytes.
     pub fn ring_size(&self) -> Result<u32, Error> {
         Ok(self.info("EVENTS")?.max_entries())
     }
 
-    /// The memory that the pinned maps take, in bytes, as the kernel accounts for it (`memlock` in proc(5)'s fdinfo).
+    /// Returns the memory of the pinned maps in bytes, as accounted by the kernel (`memlock` in proc(5)'s fdinfo).
     pub fn memory(&self) -> Result<u64, Error> {
         let failed = |source| Error::System { what: "reading the pinned maps' sizes", source };
         let mut sum = 0;
@@ -126,13 +126,13 @@ impl Observer {
         Ok(sum)
     }
 
-    /// The blocked networks.
+    /// Returns the blocked networks.
     pub fn networks(&self) -> Result<BTreeMap<IpNet, Block>, Error> {
         let map = LpmTrie::try_from(Map::LpmTrie(self.data(blocked_networks::MAP)?));
         blocked_networks::read(&map.map_err(Error::map(blocked_networks::MAP))?)
     }
 
-    /// How many ports are watched.
+    /// Returns the number of watched ports.
     pub fn ports(&self) -> Result<Ports, Error> {
         let count = |listed, advanced| bitmap::count(&self.directory, [listed, advanced]);
         Ok(Ports {
@@ -141,17 +141,19 @@ impl Observer {
         })
     }
 
-    /// How many bits of the gates are set, IPv4 and IPv6 together: packets of sources behind them cost look-ups.
+    /// Returns the number of set bits in the gates, IPv4 and IPv6 together: packets of sources with a set bit cost
+    /// look-ups.
     pub fn gate_bits(&self) -> Result<usize, Error> {
         Ok(Gate::pinned(&self.directory)?.count())
     }
 
-    /// How long ago a daemon gave its last sign of life; `None` if none ever did.
+    /// Returns the time since a daemon's last heartbeat; `None` if there never was one.
     pub fn silence(&self) -> Result<Option<Duration>, Error> {
         heartbeat::silence(self.data(heartbeat::MAP)?)
     }
 
-    /// How the table of bound ports is kept; as before the first dump where an earlier version has pinned none.
+    /// Returns the state of the table of bound ports; if an earlier version has pinned none, the state before the
+    /// first dump.
     pub fn bound(&self) -> Result<BoundState, Error> {
         if !self.pin(bound::HORIZON).exists() {
             return Ok(BoundState::default());
@@ -160,19 +162,19 @@ impl Observer {
         BoundState::read(&map.map_err(Error::map(bound::HORIZON))?)
     }
 
-    /// The ring's size and what waits in it.
+    /// Returns the ring's size and its unread data.
     pub fn ring(&self) -> Result<Waiting, Error> {
         super::ring::waiting(&self.pin("EVENTS"))
     }
 
-    /// The counters since the maps were made, summed over the CPUs.
+    /// Returns the counters since the maps were created, summed over the CPUs.
     pub fn counters(&self) -> Result<Counters, Error> {
         const NAME: &str = "COUNTERS";
         let map = Map::PerCpuArray(self.data(NAME)?);
         counters::read(&PerCpuArray::try_from(map).map_err(Error::map(NAME))?)
     }
 
-    /// The indices of the interfaces for which links are pinned, in order.
+    /// Returns the indices of the interfaces with pinned links, in order.
     #[must_use]
     pub fn links(&self) -> Vec<u32> {
         let entries = fs::read_dir(self.directory.join("links")).into_iter().flatten();
@@ -182,13 +184,13 @@ impl Observer {
         links
     }
 
-    /// The process that holds the lock, which is the daemon that runs.
+    /// Returns the process that holds the lock: the running daemon.
     #[must_use]
     pub fn daemon(&self) -> Option<i32> {
         Self::locked_by(&self.directory)
     }
 
-    /// The process that holds the lock on `directory`, whatever is pinned there.
+    /// Returns the process that holds the lock on `directory`, even if nothing is pinned there.
     #[must_use]
     pub fn locked_by(directory: &Path) -> Option<i32> {
         let directory = fs::metadata(directory).ok()?;
@@ -208,7 +210,7 @@ impl Observer {
         MapInfo::from_pin(self.pin(name)).map_err(Error::map(name))
     }
 
-    /// The map, and how many of its entries are read at the most.
+    /// Returns the map, and the maximum number of entries to read.
     fn hash<const N: usize>(&self, name: &'static str) -> Result<(Entries<N>, usize), Error> {
         let data = self.data(name)?;
         let info = data.info().map_err(Error::map(name))?;
@@ -221,7 +223,7 @@ impl Observer {
             },
             source => Error::Map { map: name, source },
         })?;
-        // Where entries vanish while a map is walked, the kernel begins anew: twice its size is enough of that.
+        // The kernel restarts a walk if entries disappear; twice the map's size is a sufficient limit.
         Ok((map, 2 * info.max_entries() as usize))
     }
 
@@ -244,7 +246,8 @@ impl Observer {
     }
 }
 
-/// The process that holds a flock on the file of that device and inode, from the text of `/proc/locks` (proc(5)).
+/// Returns the process that holds a flock on the file of this device and inode, from the text of `/proc/locks`
+/// (proc(5)).
 fn holder(locks: &str, (major, minor, inode): (u64, u64, u64)) -> Option<i32> {
     let file = format!("{major:02x}:{minor:02x}:{inode}");
     locks.lines().find_map(|line| match *line.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {

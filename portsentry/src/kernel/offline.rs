@@ -1,4 +1,4 @@
-//! The maps of blocked and fenced sources where no daemon runs, for an administrator's word.
+//! The maps of blocked and fenced sources while no daemon runs, for the commands `block` and `unblock`.
 
 use std::{collections::BTreeSet, net::IpAddr, path::Path, sync::Arc, time::SystemTime};
 
@@ -11,7 +11,7 @@ use portsentry_common::{
 
 use super::{Blocked, BlockedNetworks, Error, Observer, Pins, blocked_networks, clock, gate::Gate};
 
-/// What a daemon left pinned. As long as it is open, none can start.
+/// The pins of an ended daemon. While they are open, no daemon can start.
 #[derive(Debug)]
 pub struct OfflineMaps {
     blocked: Blocked,
@@ -21,11 +21,11 @@ pub struct OfflineMaps {
 }
 
 impl OfflineMaps {
-    /// Opens what is pinned in `directory`; `None` if nothing of ours is.
+    /// Opens the pins in `directory`; `None` if nothing of ours is there.
     ///
     /// # Errors
     ///
-    /// [`Error::Running`] if a daemon runs; others where the maps can't be opened or are another version's.
+    /// [`Error::Running`] if a daemon runs; others if the maps can't be opened or are another version's.
     pub fn open(directory: &Path) -> Result<Option<Self>, Error> {
         let Some(observer) = Observer::open(directory)? else { return Ok(None) };
         // Another version's maps are refused.
@@ -54,20 +54,20 @@ impl OfflineMaps {
         Ok(Some(Self { blocked, fenced, networks, pins }))
     }
 
-    /// Whether the program is attached to an interface, so that what the maps say is done.
+    /// Whether the program is attached to an interface, so that the maps are enforced.
     #[must_use]
     pub fn is_enforced(&self) -> bool {
         self.pins.links().next().is_some()
     }
 
-    /// Blocks `source` until then or for good, as the blocked file says already.
+    /// Blocks `source` until then, or permanently; the blocked file already has the line.
     pub fn block(&mut self, source: IpAddr, until: Option<SystemTime>) -> Result<(), Error> {
         let until = until.map_or(0, clock::monotonic_at);
         let until_ns = u64::try_from(until).unwrap_or(1);
         self.blocked.insert(source, &Block { until_ns, ..administrators() })
     }
 
-    /// Blocks networks, as the block list says already.
+    /// Blocks networks; the block list already has them.
     pub fn block_networks(&mut self, networks: &BTreeSet<IpNet>) -> Result<(), Error> {
         let mut wanted = self.networks.read()?;
         let block = Block { origin: Origin::List as u8, ..administrators() };
@@ -93,7 +93,7 @@ impl OfflineMaps {
     }
 }
 
-/// A block for good by an administrator's word.
+/// Returns a permanent block by an administrator.
 fn administrators() -> Block {
     Block {
         since_ns: clock::monotonic_ns(),

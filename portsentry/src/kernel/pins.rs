@@ -19,23 +19,23 @@ use serde::Serialize;
 
 use super::{Error, traffic};
 
-/// What was removed.
+/// Numbers of removed pins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Removed {
-    /// Links, each of which held the program to an interface.
+    /// Links, each of which attached the program to an interface.
     pub links: usize,
     /// Maps.
     pub maps: usize,
 }
 
-/// Where the path of a directory of pins leads.
+/// State of the directory of pins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PinState {
-    /// To the directory.
+    /// The path leads to the directory.
     There,
-    /// Elsewhere, and the directory is still there: something is mounted over it, or it was unmounted.
+    /// The path leads elsewhere, and the directory still exists: something is mounted over it, or it was unmounted.
     Hidden,
-    /// Nowhere, as somebody has removed it, or the links in it.
+    /// The directory, or the links in it, were removed.
     Removed,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
 }
 
-/// Somebody else may have removed it meanwhile.
+/// Another process may have removed it meanwhile.
 fn remove<'a>(path: &'a Path, by: fn(&'a Path) -> io::Result<()>) -> Result<(), Error> {
     match by(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -55,7 +55,7 @@ fn remove<'a>(path: &'a Path, by: fn(&'a Path) -> io::Result<()>) -> Result<(), 
     }
 }
 
-/// The pins of one daemon, locked against a second for as long as one of its clones lives.
+/// The pins of one daemon, locked for as long as one of its clones lives.
 #[derive(Clone, Debug)]
 pub struct Pins {
     directory: PathBuf,
@@ -63,7 +63,7 @@ pub struct Pins {
 }
 
 impl Pins {
-    /// Makes and locks `directory`, which must be on bpffs.
+    /// Creates and locks `directory`, which must be on bpffs.
     pub fn open(directory: &Path) -> Result<Self, Error> {
         let at = |path: &Path, problem: String| Error::Pins { path: path.into(), problem };
         let (links, hooks) = (directory.join("links"), directory.join("hooks"));
@@ -88,13 +88,13 @@ impl Pins {
         Ok(Self { directory: directory.into(), lock: Arc::new(lock) })
     }
 
-    /// Whether these are the pins in `directory`, which somebody may have removed or made anew.
+    /// Whether these are the pins in `directory`, which may have been removed or created anew.
     #[must_use]
     pub fn are_in(&self, directory: &Path) -> bool {
         self.directory == directory && self.pin_state() == PinState::There
     }
 
-    /// Where they are now.
+    /// Returns the state of the pins.
     #[must_use]
     pub fn pin_state(&self) -> PinState {
         let locked = self.lock.metadata().ok();
@@ -107,12 +107,12 @@ impl Pins {
         if self.links_directory().is_dir() { PinState::There } else { PinState::Removed }
     }
 
-    /// The directory's path.
+    /// Returns the directory's path.
     pub(super) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Where the links are.
+    /// Returns the directory of the links.
     pub(super) fn links_directory(&self) -> PathBuf {
         self.directory.join("links")
     }
@@ -127,20 +127,20 @@ impl Pins {
         format!("/proc/self/fd/{}", self.lock.as_raw_fd()).into()
     }
 
-    /// Where the map of that name is pinned.
+    /// Returns the pin of the map of this name.
     #[must_use]
     pub fn map(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
-    /// Where the link of the interface with that index is pinned. (A name may hold dots, which bpffs refuses.)
+    /// Returns the pin of the link of the interface with this index. (A name may contain dots, which bpffs refuses.)
     #[must_use]
     pub fn link(&self, interface: u32) -> PathBuf {
         self.links_directory().join(interface.to_string())
     }
 
-    /// Removes everything, the links first, as nothing must be enforced by maps that are half gone. The names of what
-    /// was removed. The lock goes with the directory.
+    /// Removes everything, the links first, because a partial set of maps must not be enforced. Returns the numbers.
+    /// The lock is released with the directory.
     pub fn remove_all(&self) -> Result<Removed, Error> {
         let mut removed = Removed::default();
         let links = self.links_directory();
@@ -163,7 +163,7 @@ impl Pins {
             }
         }
         match fs::remove_dir(&self.directory) {
-            // A daemon that has given up its privileges leaves the directory, empty.
+            // A daemon without privileges leaves the empty directory.
             Err(error)
                 if ![io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied].contains(&error.kind()) =>
             {
@@ -173,13 +173,13 @@ impl Pins {
         }
     }
 
-    /// The interface indices for which links are pinned.
+    /// Returns the interface indices for which links are pinned.
     pub fn links(&self) -> impl Iterator<Item = u32> {
         links_in(&self.links_directory())
     }
 }
 
-/// The interface indices for which links are pinned in that directory.
+/// Returns the interface indices for which links are pinned in this directory.
 pub(super) fn links_in(directory: &Path) -> impl Iterator<Item = u32> + use<> {
     let entries = fs::read_dir(directory).into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())

@@ -1,6 +1,6 @@
-//! Pins whose path leads elsewhere, as bpffs was unmounted or something is mounted over it: what is pinned there
-//! lives for as long as its directory is open, which the lock has it, and is pinned at the path once more when bpffs
-//! is there again.
+//! Restores pins whose path leads elsewhere because bpffs was unmounted or something was mounted over it. The lock
+//! keeps the directory open, and with it everything that is pinned there; once bpffs is mounted again, everything is
+//! pinned at the path again.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
@@ -20,8 +20,8 @@ use super::{
 };
 
 impl Pins {
-    /// Whether the pins are where they were; if not, what that means, and what to do. What only went out of sight is
-    /// pinned anew if it can be: then `Ok(false)`, and whoever uses these pins is to open them again.
+    /// Whether the pins are in place; an error describes the problem and the remedy. Hidden pins are restored if
+    /// possible: then the result is `Ok(false)`, and users of these pins must open them again.
     pub(super) fn keep(&self) -> Result<bool, Error> {
         let path = self.directory();
         let failed = |problem: &str| Error::Pins { path: path.into(), problem: problem.into() };
@@ -52,7 +52,8 @@ impl Pins {
         self.copy_to(&new).map(|()| false)
     }
 
-    /// Pins maps and links where `new` has them. The links come last: what they enforce must be whole.
+    /// Pins maps and links in the directory of `new`. The links come last: the maps that they enforce must be
+    /// complete.
     fn copy_to(&self, new: &Self) -> Result<(), Error> {
         let failed = |path: &Path, problem: &dyn ToString| Error::Pins {
             path: path.into(),
@@ -90,7 +91,7 @@ fn is_bpffs(path: &Path) -> bool {
     statfs(path).is_ok_and(|filesystem| filesystem.filesystem_type() == BPF_FS_MAGIC)
 }
 
-/// The directory that the file system of `path` is mounted in: beneath it is whatever is mounted there next.
+/// Returns the directory on which the file system of `path` is mounted; a later mount appears in it.
 #[must_use]
 pub fn mounted_in(path: &Path) -> Option<&Path> {
     let device = |at: &Path| fs::metadata(at).map(|metadata| metadata.dev()).ok();

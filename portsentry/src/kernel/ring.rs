@@ -21,7 +21,7 @@ use portsentry_common::{
 use super::{Error, clock};
 use crate::policy::Sighting;
 
-/// The reader's end of the ring.
+/// The reader of the ring.
 pub struct Ring {
     ring: RingBuf<MapData>,
     unreadable: u64,
@@ -38,7 +38,7 @@ impl Ring {
         Self { ring, unreadable: 0 }
     }
 
-    /// The next sighting, if one waits. Records that make no sense are counted and skipped.
+    /// Returns the next sighting, if there is one. Unreadable records are counted and skipped.
     pub fn next_sighting(&mut self) -> Option<Sighting> {
         loop {
             let item = self.ring.next()?;
@@ -49,14 +49,14 @@ impl Ring {
         }
     }
 
-    /// How many records made no sense.
+    /// Returns the number of unreadable records.
     #[must_use]
     pub fn unreadable(&self) -> u64 {
         self.unreadable
     }
 }
 
-/// The sighting in a ring record, or `None` if its size or one of its numbers is unknown.
+/// Returns the sighting of a ring record, or `None` if its size or one of its numbers is unknown.
 #[must_use]
 pub fn decode(record: &[u8]) -> Option<Sighting> {
     let event: Event = bytemuck::try_pod_read_unaligned(record).ok()?;
@@ -79,23 +79,23 @@ pub fn decode(record: &[u8]) -> Option<Sighting> {
         hits: event.hits,
         verdict,
         prefix: event.prefix,
-        // To the kernel program a completed connection is one whose cookie was acknowledged. A fenced source has not yet
-        // proven enough.
+        // For the kernel program a completed connection is an acknowledged cookie. A fenced source has not yet proven
+        // enough.
         proof: if kind == Kind::Connect && verdict != Verdict::Fence { Proof::Cookie } else { Proof::None },
     })
 }
 
-/// The ring's size and what waits in it, in bytes.
+/// The ring's size and its unread data, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Waiting {
     /// Its size.
     pub size: u32,
-    /// What waits.
+    /// Unread data.
     pub used: u32,
 }
 
-/// How full the ring pinned at `pin` is. Its first two pages begin with how far it was read and written, each a
-/// word (the kernel's `kernel/bpf/ringbuf.c`); whoever may open it may look at them.
+/// Returns how full the ring pinned at `pin` is. Its first two pages begin with the read and write positions, a word
+/// each (the kernel's `kernel/bpf/ringbuf.c`).
 pub(super) fn waiting(pin: &Path) -> Result<Waiting, Error> {
     const NAME: &str = "EVENTS";
     let failed = |source: std::io::Error| Error::System { what: "looking at the ring", source };

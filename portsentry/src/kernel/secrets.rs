@@ -11,8 +11,7 @@ pub(super) const MAP: &str = "SECRETS";
 
 type Raw = [u8; size_of::<Secrets>()];
 
-/// Puts a fresh key in the place of the idle one, and has new cookies made with it. Cookies made with the other stay
-/// good until the next time.
+/// Replaces the idle key and makes it the current one. Cookies of the other key stay valid until the next call.
 pub(super) fn renew(map: &mut Map) -> Result<(), Error> {
     let mut map: Array<&mut MapData, Raw> = Array::try_from(map).map_err(Error::map(MAP))?;
     let old = map.get(&0, 0).map_or(Secrets::zeroed(), |raw| bytemuck::pod_read_unaligned(&raw));
@@ -22,7 +21,7 @@ pub(super) fn renew(map: &mut Map) -> Result<(), Error> {
     let fresh = Key::new(fresh);
     let current = 1 - (old.current & 1);
     let keys = if current == 0 { [fresh, old.keys[1]] } else { [old.keys[0], fresh] };
-    // The idle key first: the program must not make cookies with the one that is being replaced.
+    // The idle key is written first: the program must not make cookies with a key that is being replaced.
     for secrets in [Secrets { keys, current: old.current }, Secrets { keys, current }] {
         map.set(0, bytemuck::cast::<Secrets, Raw>(secrets), 0).map_err(Error::map(MAP))?;
     }

@@ -9,14 +9,14 @@ use portsentry_common::judge::Action;
 
 use super::Error;
 
-/// What the program made of a frame.
+/// Result of a run of the program on a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TestRun {
     /// The verdict.
     pub action: Action,
-    /// The frame as the program left it.
+    /// The frame after the run.
     pub frame: Vec<u8>,
-    /// The time that one run took on average, as the kernel measured it.
+    /// Average time of a run, as measured by the kernel.
     pub duration: Duration,
 }
 
@@ -26,7 +26,7 @@ const XDP_TX: u32 = 3;
 
 /// Runs `program` on `frame` (at least 14 bytes) `times` over.
 pub(super) fn run(program: &Xdp, frame: &[u8], times: u32) -> Result<TestRun, Error> {
-    // The program shortens frames, and never makes them longer.
+    // The program may shorten a frame, but never lengthens it.
     let mut left = vec![0; frame.len()];
     let options = TestRunOptions {
         data_in: Some(frame),

@@ -1,5 +1,5 @@
-//! Which devices lie above which interfaces: a bridge above its ports, a VLAN device above the one that it is on, a
-//! VRF above its members. A packet that comes by an interface is delivered as one of the devices above it.
+//! The devices above each interface: a bridge above its ports, a VLAN device above its base, a VRF above its members.
+//! A packet that arrives on an interface is delivered as one of the devices above it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,8 +26,8 @@ const MASTER: u16 = 10;
 const INFO: u16 = 18;
 const LOWER_NAMESPACE: u16 = 37;
 const KIND: u16 = 1;
-/// Kinds whose "link" is the other end of a cable, or the device by which a tunnel's packets leave: what comes by that is
-/// delivered as something else.
+/// Kinds whose "link" is the peer of a pair, or the device through which a tunnel's packets leave: packets arriving
+/// there are not delivered as this device.
 const APART: [&[u8]; 14] = [
     b"veth",
     b"netkit",
@@ -45,11 +45,11 @@ const APART: [&[u8]; 14] = [
     b"vti6",
 ];
 
-/// Reads them.
+/// Reads the devices.
 #[derive(Debug)]
 pub struct Devices(Socket);
 
-/// A device, and those that lie directly above it.
+/// A device, and the devices directly above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Link {
     index: u32,
@@ -60,13 +60,13 @@ struct Link {
 }
 
 impl Devices {
-    /// Opens a socket for it.
+    /// Opens a socket.
     pub fn open() -> io::Result<Self> {
         Socket::open(SockProtocol::NetlinkRoute, Some(PATIENCE)).map(Self)
     }
 
-    /// The devices by which packets are delivered that come by `watched` interfaces: of each, by which. A watched interface
-    /// is one of its own.
+    /// Returns the devices as which packets from `watched` interfaces are delivered, each with these interfaces. A
+    /// watched interface is one of its own.
     pub fn read(&mut self, watched: &BTreeSet<u32>) -> io::Result<BTreeMap<u32, BTreeSet<u32>>> {
         let (mut links, carriers) = (Vec::new(), pppoe::carriers());
         self.0.list((GET_LINK, &[0; LINK]), NEW_LINK, |body| links.extend(read(body, &carriers)))?;
@@ -74,7 +74,7 @@ impl Devices {
     }
 }
 
-/// Reads one; `carriers` are the names of those that carry PPPoE sessions.
+/// Reads one device; `carriers` are the names of interfaces that carry PPPoE sessions.
 fn read(body: &[u8], carriers: &[Vec<u8>]) -> Option<Link> {
     let (header, rest) = body.split_at_checked(LINK)?;
     let number = |wanted| {
@@ -104,13 +104,13 @@ fn above(links: &[Link], watched: &BTreeSet<u32>) -> BTreeMap<u32, BTreeSet<u32>
     for interface in watched {
         let mut found = vec![*interface];
         while let Some(device) = found.pop() {
-            // A device may be reached in two ways, as a VLAN device that is a bridge's port.
+            // A device may be reached in two ways, such as a VLAN device that is also a bridge's port.
             if !reached.entry(device).or_default().insert(*interface) {
                 continue;
             }
             found.extend(links.iter().filter(|link| link.index == device).filter_map(|link| link.master));
             found.extend(links.iter().filter(|link| link.lower == Some(device)).map(|link| link.index));
-            // Which session is whose, the kernel doesn't say.
+            // The kernel doesn't say which session belongs to which interface.
             if links.iter().any(|link| link.index == device && link.carries) {
                 found.extend(links.iter().filter(|link| link.is_ppp).map(|link| link.index));
             }
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_device_takes_what_comes_by_all_below_it() {
-        // Two cards in a bond, a VLAN device on that, which is a port of a bridge in a VRF; and a card apart.
+        // Two cards in a bond, a VLAN device on that, which is a port of a bridge in a VRF; and a separate card.
         let links = [
             link(1, 0, 0),
             link(2, 4, 0),

@@ -17,7 +17,7 @@ use super::super::Error;
 
 const BYTES: usize = SLOTS * size_of::<Slot>();
 
-/// A [`Slot`], as programs may write it meanwhile.
+/// A [`Slot`] that programs may write concurrently.
 #[repr(C)]
 struct Shared {
     bound: AtomicU32,
@@ -40,7 +40,7 @@ impl Slots {
         const LENGTH: NonZeroUsize = NonZeroUsize::new(BYTES).unwrap();
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let file = map.map().fd().as_fd();
-        // SAFETY: a fresh mapping at an address of the kernel's choice, of the size the map was made with.
+        // SAFETY: a fresh mapping at an address of the kernel's choice, of the size that the map has.
         let memory = unsafe { mmap(None, LENGTH, protection, MapFlags::MAP_SHARED, file, 0) };
         memory.map(Self).map_err(|errno| Error::System { what: "mapping bound ports", source: errno.into() })
     }

@@ -1,4 +1,4 @@
-//! Which sockets are bound in this network namespace, as `sock_diag(7)` lists them.
+//! Lists the bound sockets of this network namespace by `sock_diag(7)`.
 
 use std::{io, net::IpAddr};
 
@@ -17,11 +17,11 @@ const FAMILIES: [u8; 2] = [2, 10];
 const ESTABLISHED: u32 = 1 << 1;
 const CLOSE: u32 = 1 << 7;
 const LISTEN: u32 = 1 << 10;
-/// Attributes of `include/uapi/linux/inet_diag.h`: a filter, and whether a socket takes IPv6 alone.
+/// Attributes of `include/uapi/linux/inet_diag.h`: a filter, and whether a socket accepts IPv6 only.
 const BYTECODE: u16 = 1;
 const IPV6_ONLY: u16 = 11;
 
-/// A socket that takes packets to its port.
+/// A socket that accepts packets to its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BoundSocket {
     /// Its transport protocol.
@@ -32,9 +32,9 @@ pub struct BoundSocket {
     pub port: u16,
     /// The device that it is bound to, or 0.
     pub device: u32,
-    /// Whether it takes IPv6 alone.
+    /// Whether it accepts IPv6 only.
     pub is_ipv6_only: bool,
-    /// Whether it takes its peer's packets alone.
+    /// Whether it accepts only its peer's packets.
     pub is_connected: bool,
 }
 
@@ -81,14 +81,14 @@ struct Answer {
 #[derive(Debug)]
 pub struct Sockets {
     netlink: Socket,
-    /// A filter for UDP's.
+    /// The filter for UDP sockets.
     filter: Vec<u8>,
     ephemeral: (u16, u16),
 }
 
 impl Sockets {
-    /// Opens a socket for it. UDP sockets on ports from `ephemeral`'s first to its last are left out: there may be many, and
-    /// datagrams to them are answers.
+    /// Opens a socket. UDP sockets on ports from the first to the last of `ephemeral` are omitted: there may be many,
+    /// and datagrams to them are answers.
     pub fn open(ephemeral: (u16, u16)) -> io::Result<Self> {
         Ok(Self {
             netlink: Socket::open(SockProtocol::NetlinkSockDiag, Some(PATIENCE))?,
@@ -97,12 +97,12 @@ impl Sockets {
         })
     }
 
-    /// Whether the kernel gives `port` to sockets that ask for none.
+    /// Whether the kernel may assign `port` to sockets that ask for none.
     pub(super) fn is_ephemeral(&self, port: u16) -> bool {
         (self.ephemeral.0..=self.ephemeral.1).contains(&port)
     }
 
-    /// The sockets that listen over TCP, or are bound over UDP.
+    /// Lists the sockets that listen on TCP, or are bound on UDP.
     pub fn list(&mut self) -> io::Result<Vec<BoundSocket>> {
         let mut sockets = Vec::new();
         for protocol in [Protocol::Tcp, Protocol::Udp] {
@@ -127,7 +127,7 @@ fn read(protocol: Protocol, body: &[u8]) -> Option<BoundSocket> {
     let Answer { family, state, id, .. } = bytemuck::pod_read_unaligned(answer);
     let address = match family {
         2 => IpAddr::from(*id.address.first_chunk::<4>()?),
-        // A socket bound to an IPv4-mapped address takes IPv4.
+        // A socket bound to an IPv4-mapped address accepts IPv4.
         _ => IpAddr::from(id.address).to_canonical(),
     };
     Some(BoundSocket {
@@ -140,8 +140,8 @@ fn read(protocol: Protocol, body: &[u8]) -> Option<BoundSocket> {
     })
 }
 
-/// The filter for ports below `first` and above `last`, as an attribute: conditions that say by how much to go on if they hold
-/// and if they don't (`struct inet_diag_bc_op`). The end accepts, beyond it rejects. Empty for all.
+/// Returns the filter for ports below `first` and above `last`, as an attribute. Each condition holds the offsets for
+/// yes and no (`struct inet_diag_bc_op`); reaching the end accepts, jumping beyond it rejects. Empty for all ports.
 fn outside((first, last): (u16, u16)) -> Vec<u8> {
     const JUMP: u8 = 1;
     const FROM: u8 = 2;
@@ -151,7 +151,7 @@ fn outside((first, last): (u16, u16)) -> Vec<u8> {
     }
     let operation = |code: u8, yes: u8, no: u16| [&[code, yes], no.to_ne_bytes().as_slice()].concat();
     let port = |port: u16| operation(0, 0, port);
-    // The second condition never holds where there is no port above the last.
+    // The second condition never holds if there is no port above `last`.
     let above = last.checked_add(1).map_or_else(
         || [operation(UP_TO, 8, 12), port(0)].concat(),
         |above| [operation(FROM, 8, 12), port(above)].concat(),

@@ -1,4 +1,4 @@
-//! What the published horizon says of the table of bound ports: how it is kept, and how old the last dump is.
+//! State of the table of bound ports, from the published horizon: its sources, and the age of the last dump.
 
 use std::{borrow::Borrow, fmt, time::Duration};
 
@@ -8,17 +8,17 @@ use portsentry_common::bound::{FRESH, Horizon, stamp};
 use super::{HORIZON, RawHorizon};
 use crate::kernel::{Error, clock::monotonic_ns};
 
-/// How the table of bound ports is kept.
+/// State of the table of bound ports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BoundState {
-    /// Whether the bind hooks are relied on to see every bind; otherwise the dumps alone count.
+    /// Whether bind hooks see every bind; otherwise only the dumps count.
     pub by_hooks: bool,
     /// Age of the last dump of the sockets; `None` before the first.
     pub dump_age: Option<Duration>,
 }
 
 impl BoundState {
-    /// Reads it from the horizon's map.
+    /// Reads the state from the horizon's map.
     pub(in crate::kernel) fn read<T: Borrow<MapData>>(map: &Array<T, RawHorizon>) -> Result<Self, Error> {
         let raw = map.get(&0, 0).map_err(Error::map(HORIZON))?;
         Ok(Self::of(&bytemuck::cast(raw), stamp(monotonic_ns().unsigned_abs())))
@@ -29,8 +29,8 @@ impl BoundState {
         Self { by_hooks: horizon.is_complete != 0, dump_age: (horizon.dumped != 0).then_some(age) }
     }
 
-    /// Whether the last dump is so old that the kernel program no longer takes a port for unbound by it (five seconds), or none
-    /// was made: with a daemon that runs, something is wrong.
+    /// Whether the last dump is so old that the kernel program no longer trusts missing stamps (five seconds), or
+    /// there was none. With a running daemon this is a fault.
     #[must_use]
     pub fn is_overdue(&self) -> bool {
         self.dump_age.is_none_or(|found| found > age(FRESH))
@@ -48,9 +48,9 @@ impl fmt::Display for BoundState {
     }
 }
 
-/// Converts a number of stamps.
+/// Converts a number of stamps to a duration.
 fn age(stamps: u32) -> Duration {
-    // As `stamp` has it: 2^26 nanoseconds each.
+    // A stamp is 2^26 nanoseconds: see `stamp`.
     Duration::from_nanos(u64::from(stamps) << 26)
 }
 

@@ -13,13 +13,13 @@ use portsentry_common::bound::{Horizon, PER_SECOND, stamp};
 use super::{Bound, Devices, Sockets};
 use crate::kernel::{Error, Hooks, clock::monotonic_ns, pins};
 
-/// How often sockets are dumped where hooks see each bind, and where they don't.
+/// Interval between dumps of the sockets with hooks, and without them.
 const BESIDE_HOOKS: Duration = Duration::from_secs(2);
 const ALONE: Duration = Duration::from_secs(1);
 /// How often it is checked whether another program has begun to steer packets to sockets here.
 const STEERING: Duration = Duration::from_millis(250);
 
-/// The sockets by which the kernel tells of bound ports and devices. To be opened with all privileges, as the kernel may load
+/// The sockets that list bound ports and devices. Must be opened with all privileges, because the kernel may load
 /// modules for them.
 #[derive(Debug)]
 pub struct Source {
@@ -28,7 +28,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens them, and lists sockets once.
+    /// Opens the sockets, and lists bound sockets once.
     pub fn open(ephemeral: (u16, u16)) -> io::Result<Self> {
         let mut sockets = Sockets::open(ephemeral)?;
         sockets.list()?;
@@ -36,24 +36,24 @@ impl Source {
     }
 }
 
-/// What keeps the table.
+/// Maintains the table.
 pub struct Upkeep {
     bound: Bound,
     source: Source,
     hooks: Hooks,
-    /// Where the links of watched interfaces are pinned.
+    /// Directory of the pinned links of watched interfaces.
     links: PathBuf,
     grace: u32,
     traps: [u32; 4],
-    /// What was last published.
+    /// The last published horizon.
     horizon: Horizon,
-    /// The last failure, so that it is told once.
+    /// The last error, so that it is reported once.
     trouble: Option<String>,
 }
 
 impl Upkeep {
-    /// Begins: dumps sockets once, for the `watched` interfaces, which the program isn't attached to yet. `traps` are the
-    /// ports of the daemon's own, `grace` is `SERVED_GRACE`.
+    /// Starts: dumps sockets once, for the `watched` interfaces, to which the program isn't attached yet. `traps` are
+    /// the ports of the daemon's own traps, `grace` is `SERVED_GRACE`.
     pub fn start(
         (bound, hooks): (Bound, Hooks),
         source: Source,
@@ -69,8 +69,8 @@ impl Upkeep {
         Ok(upkeep)
     }
 
-    /// Dumps sockets again and again until nobody holds the other end of `pokes`, at once whenever that says that the host's
-    /// devices have changed. What is to be logged goes to `tell`.
+    /// Dumps sockets repeatedly until the other end of `pokes` is dropped, and immediately whenever `pokes` reports
+    /// changed devices. Log messages go to `tell`.
     pub fn run(mut self, pokes: &Receiver<()>, tell: impl Fn(String)) {
         let mut dumped = Instant::now();
         loop {
@@ -128,7 +128,7 @@ impl Upkeep {
     /// Stamps what is bound now, and publishes which stamps count. Returns what is to be logged.
     fn dump(&mut self, watched: &BTreeSet<u32>, has_changed: bool) -> Result<Option<String>, Error> {
         let system = |what| move |source| Error::System { what, source };
-        // Before the sockets: one that is bound later is in the next dump.
+        // Read before the sockets: a later bind is in the next dump.
         let now = stamp(monotonic_ns().unsigned_abs());
         let sockets = self.source.sockets.list().map_err(system("listing bound sockets"))?;
         if has_changed || sockets.iter().any(|socket| socket.device != 0) {
@@ -136,14 +136,14 @@ impl Upkeep {
             self.bound.set_devices(above)?;
         }
         let unseen = self.bound.stamp(&sockets, now, self.horizon.bound)?;
-        // No call that binds to an ephemeral port need name it.
+        // A bind to an ephemeral port need not name it.
         let unseen = unseen.into_iter().find(|port| !self.source.sockets.is_ephemeral(*port));
         let mut news = None;
         if self.horizon.is_complete != 0 {
             news = unseen.and_then(|port| self.hooks.distrust(port));
         }
         let interval = if self.hooks.are_trusted() { BESIDE_HOOKS } else { ALONE };
-        // A stamp is as old as the dump before at the most.
+        // A stamp is at most as old as the previous dump.
         let interval = u32::try_from(interval.as_secs() + 1).unwrap_or(u32::MAX) * PER_SECOND;
         self.horizon = Horizon {
             open: now.saturating_sub(self.grace.saturating_add(interval)),
