@@ -1,4 +1,4 @@
-//! Directories on bpffs. They
+//! Directories on bpffs, removed at the end of the run.
 
 use std::{
     fs,

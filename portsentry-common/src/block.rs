@@ -57,7 +57,7 @@ impl TryFrom<u8> for Proof {
 }
 
 impl Proof {
-    /// Returns the name in the log and in `$PROOF$`.
+    /// Returns the name for programs: in `$PROOF$`, events and the evidence file.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,6 +65,16 @@ impl Proof {
             Self::Cookie => "cookie",
             Self::Connection => "connection",
             Self::Administrator => "administrator",
+        }
+    }
+
+    /// Returns the name for people: in the log and in tables.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Cookie => "completed handshake",
+            Self::Connection => "completed connection",
+            Self::None | Self::Administrator => self.name(),
         }
     }
 

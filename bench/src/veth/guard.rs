@@ -25,7 +25,7 @@ pub(super) enum Guard {
 }
 
 /// What must be kept for as long as it is to stand.
-pub(super) enum SourceState {
+pub(super) enum Installed {
     Nothing,
     Portsentry(#[expect(dead_code, reason = "it is kept")] Box<Bed>),
     XdpFilter(#[expect(dead_code, reason = "it is kept")] XdpFilter),
@@ -46,29 +46,29 @@ impl Guard {
     }
 
     /// Has it drop so many sources on the pair's host.
-    pub(super) fn set_up(self, pair: &Pair, blocked: u32) -> Result<SourceState> {
+    pub(super) fn set_up(self, pair: &Pair, blocked: u32) -> Result<Installed> {
         match self {
-            Self::None => Ok(SourceState::Nothing),
+            Self::None => Ok(Installed::Nothing),
             Self::Portsentry => {
                 let bed = pair.host.enter(|| -> Result<Bed> {
                     let mut bed = Making::new(blocked).load()?;
                     bed.kernel.attach(INTERFACE, None)?;
                     Ok(bed)
                 });
-                Ok(SourceState::Portsentry(Box::new(bed?)))
+                Ok(Installed::Portsentry(Box::new(bed?)))
             }
             Self::XdpFilter => {
                 let mut filter =
                     XdpFilter::load(blocked)?.context("Debian's package xdp-tools is missing")?;
                 pair.host.enter(|| filter.attach(INTERFACE))?;
-                Ok(SourceState::XdpFilter(filter))
+                Ok(Installed::XdpFilter(filter))
             }
             Self::NftablesIngress => {
                 let chain = format!("ingress device {INTERFACE} priority 0");
-                nft(pair, "netdev", &chain, blocked).map(|()| SourceState::Nothing)
+                nft(pair, "netdev", &chain, blocked).map(|()| Installed::Nothing)
             }
             Self::NftablesInput => {
-                nft(pair, "inet", "input priority 0", blocked).map(|()| SourceState::Nothing)
+                nft(pair, "inet", "input priority 0", blocked).map(|()| Installed::Nothing)
             }
         }
     }

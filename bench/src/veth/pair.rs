@@ -1,4 +1,4 @@
-//! Two network namespaces joined by a veth pair. They
+//! Two network namespaces joined by a veth pair, removed at the end of the run.
 
 use std::{
     process,

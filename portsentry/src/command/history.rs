@@ -13,7 +13,7 @@ use portsentry_common::block::Proof;
 use serde::Serialize;
 
 use super::{
-    observed,
+    list, observed,
     show::{self, Time},
     table::{self, Align},
 };
@@ -145,7 +145,7 @@ pub(super) fn render(entries: &[Entry], zone: &TimeZone) -> String {
     let columns = [
         ("TIME", Left),
         ("ADDRESS", Left),
-        ("DEED", Left),
+        ("ACTION", Left),
         ("PROOF", Left),
         ("PORT", Right),
         ("KIND", Left),
@@ -157,7 +157,7 @@ pub(super) fn render(entries: &[Entry], zone: &TimeZone) -> String {
             table::local(entry.time.0, zone),
             entry.address.to_string(),
             entry.action.name().into(),
-            entry.proof.unwrap_or("-").into(),
+            entry.proof.map_or("-", list::proof_shown).into(),
             or_none(entry.port.zip(entry.protocol).map(|(port, protocol)| format!("{port}/{protocol}"))),
             or_none(entry.kind.clone()),
             or_none(entry.name.clone()),
@@ -225,7 +225,7 @@ mod tests {
     fn a_table_is_for_people() {
         assert_eq!(
             render(&selected(None, None).0, &TimeZone::UTC),
-            "TIME                 ADDRESS      DEED      PROOF            PORT  KIND  NAME\n\
+            "TIME                 ADDRESS      ACTION    PROOF            PORT  KIND  NAME\n\
              2026-11-22 23:12:59  192.0.2.9    blocked   -               1/TCP  -     a.example\n\
              2026-11-22 23:13:00  192.0.2.10   blocked   administrator       -  -     -\n\
              2026-11-22 23:40:13  2001:db8::9  reported  -              69/UDP  UDP   -\n"

@@ -177,6 +177,11 @@ fn render(listed: &[Listed], zone: &TimeZone) -> String {
     table::render(with_last(columns, ("REASON", Left)), &rows)
 }
 
+/// Returns a proof's name as people read it.
+pub(super) fn proof_shown(name: &'static str) -> &'static str {
+    Proof::named(name).map_or(name, Proof::description)
+}
+
 /// Returns a row with one more column.
 fn with_last<T>(row: [T; COLUMNS], last: T) -> [T; COLUMNS + 1] {
     let mut cells = row.into_iter().chain([last]);
@@ -194,7 +199,7 @@ fn row(source: &Listed, zone: &TimeZone) -> [String; COLUMNS] {
         state.into(),
         table::local(source.since.0, zone),
         source.until.map_or_else(|| "for good".into(), |until| table::local(until.0, zone)),
-        source.proof.into(),
+        proof_shown(source.proof).into(),
         source
             .port
             .zip(source.protocol)

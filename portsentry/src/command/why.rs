@@ -122,7 +122,7 @@ fn render(report: &Report, zone: &TimeZone) -> String {
         }
         say("since", &time(held.since));
         say("until", &held.until.map_or_else(|| "for good".into(), time));
-        say("proof", held.proof);
+        say("proof", list::proof_shown(held.proof));
         if let (Some(port), Some(protocol)) = (held.port, held.protocol) {
             say("port", &format!("{port}/{protocol}"));
         }

@@ -98,7 +98,7 @@ impl Log {
     /// Logs that the kernel has blocked the source of `sighting`.
     pub fn blocked(&mut self, sighting: &Sighting, source: &Named<'_>, until: Option<SystemTime>) {
         let event = Event::new(Action::Block).probe(sighting, source).until(until);
-        let (source, proof) = (source.address, sighting.proof.name());
+        let (source, proof) = (source.address, sighting.proof.description());
         let network = with_network(sighting);
         let line = format!("Host {source} has been blocked in the kernel (proof: {proof}){network}");
         self.attack_line(&event, &line);
@@ -123,7 +123,7 @@ impl Log {
         let what = if hold.is_fence { "fenced" } else { "blocked" };
         self.tell(
             &event,
-            &format!("Host {} has been {what} in the kernel (proof: {})", record.name(), hold.proof.name()),
+            &format!("Host {} has been {what} in the kernel (proof: {})", record.name(), hold.proof.description()),
         );
     }
 
