@@ -1,4 +1,4 @@
-//! The gate for changes: how long the paths were when somebody last looked.
+//! The baseline of path lengths, against which changes are checked.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{machine::Run, paths};
 
-/// A line of `bench/paths.txt` for each path, as `cargo xtask bench --paths` prints them.
+/// Returns a line of `bench/paths.txt` for each path, as `cargo xtask bench --paths` prints them.
 pub(crate) fn text() -> Result<String> {
     let mut text = String::new();
     for (name, run) in paths::count()? {
@@ -26,7 +26,7 @@ mod tests {
 
     use super::*;
 
-    /// By how much a path may grow unnoticed: another compiler spills other registers.
+    /// Number of instructions by which a path may grow unnoticed, because another compiler spills other registers.
     const MARGIN: u64 = 6;
 
     fn baseline() -> BTreeMap<&'static str, (u64, &'static str)> {

@@ -1,4 +1,4 @@
-//! Our kernel program, loaded with as many blocked sources as wanted.
+//! Our kernel program, loaded with a given number of blocked sources.
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -15,13 +15,13 @@ use crate::{
     sources::{FAMILIES, Family},
 };
 
-/// How it is to be loaded.
+/// Parameters of the load.
 #[derive(Clone, Debug)]
 pub(crate) struct Making {
     pub(crate) settings: Settings,
     /// Blocked sources of each address family.
     pub(crate) blocked: u32,
-    /// Watched ports of each protocol, from 0 on, but [`UNWATCHED`].
+    /// Watched ports of each protocol, from 0 on, except [`UNWATCHED`].
     pub(crate) ports: u32,
     /// Networks of each address family that are never blocked.
     pub(crate) ignored: u32,
@@ -38,7 +38,7 @@ pub(crate) struct Bed {
 }
 
 impl Making {
-    /// Every port watched in advanced mode.
+    /// All ports watched in advanced mode.
     pub(crate) fn new(blocked: u32) -> Self {
         let settings = Settings { event_rate: 0, fence_ns: 1, ..settings() };
         Self { settings, blocked, ports: 1 << 16, ignored: 0, networks: 0 }
@@ -78,7 +78,7 @@ impl Bed {
         Ok(self.kernel.program()?)
     }
 
-    /// Where the map of that name is pinned, and its entries if it is one of the blocked.
+    /// Returns the pin of the map of this name, and its capacity if it is a blocked map.
     pub(crate) fn blocked_map(&self, name: &str) -> (PathBuf, u32) {
         (self.pins.path().join(name), capacity(self.blocked))
     }
@@ -121,19 +121,19 @@ impl Bed {
         Ok(())
     }
 
-    /// Fences a source for good.
+    /// Fences a source permanently.
     pub(crate) fn fence(&mut self, address: &str) -> Result<()> {
         let block = Block { until_ns: u64::MAX, ..Block::zeroed() };
         Ok(self.kernel.fenced.insert(address.parse().context("an address")?, &block)?)
     }
 }
 
-/// Sources of each address family that no walk comes to: numbered from the other end.
+/// Returns sources of each address family that no walk reaches: numbered from the other end.
 fn distant(count: u32) -> impl Iterator<Item = IpAddr> {
     (0..count).flat_map(|number| FAMILIES.map(|family| family.source(u32::MAX - number)))
 }
 
-/// The names of the blocked maps.
+/// Returns the name of a blocked map.
 pub(crate) const fn blocked_name(family: Family) -> &'static str {
     match family {
         Family::V4 => "BLOCKED_V4",
@@ -141,12 +141,12 @@ pub(crate) const fn blocked_name(family: Family) -> &'static str {
     }
 }
 
-/// Room for those who are blocked by name, too.
+/// Returns a capacity that also has room for sources blocked by name.
 const fn capacity(blocked: u32) -> u32 {
     blocked + 16
 }
 
-/// The address's bit in its family's gate.
+/// Returns the address's bit in its family's gate.
 fn bit(address: IpAddr) -> u32 {
     match address {
         IpAddr::V4(address) => portsentry_common::address::Ipv4::from(address).bit(),

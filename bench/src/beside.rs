@@ -23,42 +23,42 @@ use crate::{
     turns::quantile,
 };
 
-/// How long each run lasts.
+/// Duration of each run.
 const RUN: Duration = Duration::from_secs(1);
-/// How long the service waits for a word before it looks whether the run is over.
+/// Time for which the service waits for data before it checks whether the run is over.
 const GLANCE: Duration = Duration::from_millis(20);
-/// Odd, so that no source comes again: the golden ratio of 32 bits, which spreads them over all there are.
+/// An odd multiplier, so that no source repeats: the golden ratio in 32 bits, which spreads them over all addresses.
 const SPREAD: u32 = 0x9e37_79b1;
-/// One that a service has, among those that are watched.
+/// The port of a service, among the watched ports.
 const PORT: u16 = 443;
 
-/// What comes beside the honest traffic, in SYNs a second.
+/// The flood beside the honest traffic, in SYNs per second.
 #[derive(Clone, Copy, Debug)]
 enum Flood {
     None,
-    /// Each from another source; as many as can be sent, if no pace is set.
+    /// Each SYN from another source; as many as can be sent if there is no rate.
     Forged(Option<f64>),
-    /// From one source, which is cut off at once.
+    /// From one source, which is fenced at once.
     Single(f64),
 }
 
-/// What the honest client and the service speak.
+/// Protocol of the honest client and the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Honest {
     Tcp,
     Udp,
 }
 
-/// Measures with portsentry and without, in turns. Without it a program stands there that returns at once: a veth pair
-/// with an XDP program carries no large segments, whatever the program does.
+/// Measures with and without portsentry in turns. Without it, a program that returns at once takes its place: a veth
+/// pair with an XDP program carries no large segments, whatever the program does.
 ///
-/// Both get the same flood: as many SYNs a second as the machine can send without portsentry. Who sends them runs on the
-/// same CPUs, and would send the more the less they cost the host.
+/// Both get the same flood: as many SYNs per second as the machine can send without portsentry. The sender runs on
+/// the same CPUs, and would send more if the host did less work.
 pub(crate) fn rates(rounds: u32, report: &mut Report) -> Result<()> {
     let (without, with) = (Lab::new(), Lab::new());
     for lab in [&without, &with] {
         lab.poll_scanner();
-        // Resets to forged sources have a way to go, as on any host.
+        // Gives resets to spoofed sources a route, as on any host.
         lab.host.ip(&format!("route add default via {}", Family::V4.member(2)));
     }
     let mut nothing = Code::default().answer(PASS).load_as("xdp.frags", &[])?;
@@ -80,7 +80,8 @@ pub(crate) fn rates(rounds: u32, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// SYNs a second that the machine sends beside honest traffic when nothing holds it back: the median of a few runs.
+/// Returns the SYNs per second that the machine sends beside honest traffic without a limit: the median of a few
+/// runs.
 fn pace(lab: &Lab) -> Result<f64> {
     let runs = (0..5).map(|_| Ok(measure(lab, Honest::Tcp, Flood::Forged(None))?.flood));
     Ok(quantile(runs.collect::<Result<Vec<_>>>()?.into_iter(), 2))
@@ -105,11 +106,11 @@ impl Honest {
     }
 }
 
-/// What one run was like.
+/// Result of one run.
 struct Rates {
-    /// Bytes a second that came to the service.
+    /// Bytes per second that reached the service.
     honest: f64,
-    /// SYNs a second that were sent beside it.
+    /// SYNs per second that were sent beside it.
     flood: f64,
 }
 
@@ -137,14 +138,14 @@ fn measure(lab: &Lab, honest: Honest, beside: Flood) -> Result<Rates> {
             thread.join().map_err(|_| anyhow!("a thread of the honest traffic has died"))??;
         }
         ensure!(came > 0, "nothing comes through");
-        // A second's bytes are far from what an f64 can't hold.
+        // The bytes of a second are far below the precision of an f64.
         #[expect(clippy::cast_precision_loss)]
         let [honest, flood] = [came, sent].map(|count| count as f64 / took.as_secs_f64());
         Ok(Rates { honest, flood })
     })
 }
 
-/// Both ends of what the honest traffic goes through.
+/// The two ends of the honest traffic.
 enum End {
     Stream(TcpStream),
     Datagrams(UdpSocket),

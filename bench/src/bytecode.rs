@@ -1,6 +1,6 @@
-//! Small kernel programs, written instruction by instruction: what measurements start from and are led by.
+//! Small kernel programs, written instruction by instruction, for measurements.
 //!
-//! Instructions are those of RFC 9669; registers go by their numbers.
+//! Instructions are those of RFC 9669; registers are named by number.
 
 mod elf;
 
@@ -20,15 +20,15 @@ pub(crate) mod operation {
     pub(crate) const MOVE: u8 = 0xb0;
 }
 
-/// A program in the making.
+/// A program under construction.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Code {
     bytes: Vec<u8>,
-    /// Where the address of a map is to stand, and which.
+    /// Offsets of map addresses, and the maps.
     maps: Vec<(usize, &'static str)>,
 }
 
-/// Registers that [`Code::with_frame`] fills: the context and where the frame begins.
+/// Registers that [`Code::with_frame`] fills: the context and the start of the frame.
 pub(crate) const CONTEXT: u8 = 6;
 pub(crate) const FRAME: u8 = 7;
 
@@ -40,12 +40,12 @@ impl Code {
         self
     }
 
-    /// Ends with `action`.
+    /// Returns `action`.
     pub(crate) fn answer(self, action: u32) -> Self {
         self.push(0xb7, (0, 0), 0, action.cast_signed()).push(0x95, (0, 0), 0, 0)
     }
 
-    /// Begins with a frame of `length` bytes; a shorter one is given up (`XDP_ABORTED`).
+    /// Starts with a frame of `length` bytes; a shorter one is aborted (`XDP_ABORTED`).
     pub(crate) fn with_frame(length: usize) -> Self {
         let length = i32::try_from(length).unwrap_or(i32::MAX);
         Self::default()
@@ -86,12 +86,12 @@ impl Code {
         self.push(0x04 | operation, (to, 0), 0, constant)
     }
 
-    /// The same between two registers.
+    /// An arithmetic operation on the lower halves of two registers.
     pub(crate) fn alu32_by(self, operation: u8, to: u8, from: u8) -> Self {
         self.push(0x0c | operation, (to, from), 0, 0)
     }
 
-    /// Calls a helper of the kernel's, by its number; the result is in register 0, and 1 to 5 are lost.
+    /// Calls a helper by its number; the result is in register 0, and registers 1 to 5 are clobbered.
     pub(crate) fn call(self, helper: i32) -> Self {
         self.push(0x85, (0, 0), 0, helper)
     }
@@ -102,19 +102,19 @@ impl Code {
         self.constant(1, interface.into()).constant(2, 0).call(REDIRECT).push(0x95, (0, 0), 0, 0)
     }
 
-    /// Starts again from `start` when `register`'s lower half has come to `end`.
+    /// Restarts from `start` when the lower half of `register` reaches `end`.
     pub(crate) fn wrap(self, register: u8, start: u32, end: u32) -> Self {
         let [start, end] = [start, end].map(u32::cast_signed);
         self.push(0xa6, (register, 0), 1, end).push(0xb4, (register, 0), 0, start)
     }
 
-    /// Hands the frame over to the program in slot 0 of the map called [`NEXT`].
+    /// Passes the frame to the program in slot 0 of the map called [`NEXT`].
     pub(crate) fn hand_over(self) -> Self {
         const TAIL_CALL: i32 = 12;
         self.push(0xbf, (1, CONTEXT), 0, 0).map(2, NEXT).push(0xb7, (3, 0), 0, 0).call(TAIL_CALL).answer(0)
     }
 
-    /// Looks up in `map` the key of whole words that stands at `offset` of the frame.
+    /// Looks up the key of whole words at `offset` of the frame in `map`.
     pub(crate) fn look_up(mut self, map: &'static str, offset: i16, words: i16) -> Self {
         const LOOK_UP: i32 = 1;
         for word in 0..words {
@@ -129,7 +129,7 @@ impl Code {
         )
     }
 
-    /// Loads it into the kernel; `xdp.frags` for one that may be led to ours.
+    /// Loads the program into the kernel; `xdp.frags` for one that passes frames to ours.
     pub(crate) fn load_as(&self, section: &str, maps: &[MapDefinition]) -> Result<Ebpf> {
         let object = elf::write(&self.bytes, &self.maps, section, maps)?;
         let mut loader = EbpfLoader::new();
@@ -144,15 +144,15 @@ impl Code {
     }
 }
 
-/// The map of the program to be handed over to.
+/// The map with the program to pass frames to.
 pub(crate) const NEXT: &str = "NEXT";
 
-/// A program that leads to another: what it does to the frame comes first.
+/// A program that passes frames to another after changing them.
 #[derive(Debug)]
 pub(crate) struct Leader(Ebpf);
 
 impl Leader {
-    /// Loads `code`, followed by handing over to `next`. Both must take frames in several buffers, or neither.
+    /// Loads `code`, followed by a jump to `next`. Both must support multi-buffer frames, or neither.
     pub(crate) fn load(code: Code, next: &Xdp, takes_buffers: bool) -> Result<Self> {
         let section = if takes_buffers { "xdp.frags" } else { "xdp" };
         let mut ebpf = code.hand_over().load_as(section, &[MapDefinition::programs(NEXT)])?;
@@ -166,12 +166,12 @@ impl Leader {
     }
 }
 
-/// The program of [`Code::load_as`].
+/// Returns the program of [`Code::load_as`].
 pub(crate) fn own(ebpf: &Ebpf) -> Result<&Xdp> {
     Ok(ebpf.program(elf::PROGRAM).context("a program of the bench's own")?.try_into()?)
 }
 
-/// The same, to change.
+/// Returns the program of [`Code::load_as`], mutable.
 pub(crate) fn own_mut(ebpf: &mut Ebpf) -> Result<&mut Xdp> {
     xdp_mut(ebpf, elf::PROGRAM)
 }
@@ -180,7 +180,7 @@ pub(crate) fn xdp_mut<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp>
     Ok(ebpf.program_mut(name).with_context(|| format!("no program {name}"))?.try_into()?)
 }
 
-/// The bits of a load or store that say how wide it is.
+/// Returns the bits of a load or store that encode its width.
 const fn width(size: u8) -> u8 {
     match size {
         1 => 0x10,

@@ -1,4 +1,4 @@
-//! What is measured: packets, and the programs that they go through.
+//! The cases to measure: packets, and the programs that process them.
 
 use std::ops::Range;
 
@@ -20,25 +20,25 @@ pub(crate) const DROP: u32 = 1;
 pub(crate) const PASS: u32 = 2;
 const ANSWER: u32 = 3;
 
-/// What precedes the name of a path that is measured in Debian's program.
+/// Prefix of the name of a path measured in Debian's program.
 pub(crate) const PEER: &str = "xdp-filter: ";
-/// What nearly every packet is.
+/// The most frequent packet.
 pub(crate) const DATA: &str = "TCP data to a service";
-/// A SYN to a watched port without a service, with a challenge and without.
+/// A SYN to a watched port without a service, with and without a challenge.
 pub(crate) const ANSWERED: &str = "a probe, answered";
 const DROPPED: &str = "a probe, dropped";
-/// The same in another copy of the program.
+/// The same case in another copy of the program.
 const AGAIN: &str = "a probe, dropped by a copy";
-/// The first, with the second for its floor.
+/// The first case, with the second as its floor.
 pub(crate) const CHALLENGE: &str = "a challenge";
-/// The third, with the second for its floor: what two copies differ by for no other reason than where they lie in memory.
+/// The third case, with the second as its floor: the difference of two copies that only lie elsewhere in memory.
 pub(crate) const NO_CHALLENGE: &str = "a challenge that isn't made";
-/// A source that is fenced.
+/// A fenced source.
 const FENCED: &str = "192.0.2.77";
 /// Runs in a sample.
 pub(crate) const REPEAT: u32 = 20_000;
 
-/// The program that returns at once, in both makes.
+/// A program that returns at once, with and without multi-buffer support.
 pub(crate) struct Floors {
     pub(crate) frags: Ebpf,
     pub(crate) plain: Ebpf,
@@ -51,7 +51,7 @@ impl Floors {
     }
 }
 
-/// A program with what leads every frame to it, and what that costs by itself.
+/// A program with the one that passes frames to it, and the cost of that alone.
 pub(crate) struct Led {
     name: String,
     own: Leader,
@@ -61,18 +61,18 @@ pub(crate) struct Led {
     walk: Option<(usize, Range<u32>)>,
 }
 
-/// Everything that is loaded.
+/// All loaded programs.
 pub(crate) struct Cases {
     floors: Floors,
     bed: Bed,
     filter: Option<XdpFilter>,
     led: Vec<Led>,
-    // What others lead to.
+    // Programs that others pass frames to.
     _others: ([Bed; 3], [Ebpf; 2], Option<XdpFilter>),
 }
 
 impl Cases {
-    /// Loads everything, with so many blocked sources of each address family.
+    /// Loads everything, with this number of blocked sources per address family.
     pub(crate) fn load(blocked: u32) -> Result<Self> {
         let floors = Floors::load(PASS)?;
         let mut bed = Making::new(blocked).load()?;
@@ -110,7 +110,7 @@ impl Cases {
         })
     }
 
-    /// Everything that is to be measured in turns.
+    /// Returns all cases, to be measured in turns.
     pub(crate) fn contenders(&self) -> Result<Vec<Contender<'_>>> {
         let floor = own(&self.floors.frags)?;
         let mut contenders = Vec::new();
@@ -144,12 +144,12 @@ impl Cases {
     }
 }
 
-/// What something is called in an address family.
+/// Returns a case's name in an address family.
 pub(crate) fn in_family(what: &str, family: Family) -> String {
     format!("{what}, {}", family.name())
 }
 
-/// Whether Debian's program, which knows nothing of ports, has something to do with the packet.
+/// Whether Debian's program, which has no notion of ports, does comparable work for the packet.
 fn is_comparable(path: &Path) -> bool {
     ["TCP data to a service, IP", "UDP to a service", "a blocked source"]
         .iter()
@@ -161,13 +161,13 @@ pub(crate) fn hot<'a>(path: &Path, name: String, program: &'a Xdp, floor: &'a Xd
     Contender { name, program, floor, frame: path.packet.frame(0), action, walk: None, repeat: REPEAT }
 }
 
-/// A bed for probes, none of which is fenced, so that each goes the whole way.
+/// Returns a bed for probes that fences no source, so that each probe takes the full path.
 fn probed(challenge_rate: u32) -> Result<Bed> {
     let making = Making::new(0);
     Making { settings: Settings { challenge_rate, fence_rate: 0, ..making.settings }, ..making }.load()
 }
 
-/// A program that only looks the source up among the blocked: what a look-up costs that isn't in the cache.
+/// Returns a program that only looks the source up in the blocked map: the cost of an uncached look-up.
 fn bare_look_up(bed: &Bed, family: Family) -> Result<Ebpf> {
     let name = blocked_name(family);
     let (pin, entries) = bed.blocked_map(name);
@@ -203,8 +203,8 @@ impl Led {
         })
     }
 
-    /// A SYN to a watched port without a service. The program rewrites what it answers, so that it is written anew
-    /// each time.
+    /// A SYN to a watched port without a service. The program rewrites the SYN that it answers, so the frame is
+    /// restored each time.
     fn probe(family: Family, what: &str, bed: &Bed, action: u32, floors: &Floors) -> Result<Self> {
         let (source, host) = match family {
             Family::V4 => (format!("{}:40000", HONEST_SOURCES[0]), "198.51.100.1:7"),
@@ -235,7 +235,7 @@ impl Led {
     }
 }
 
-/// Writes the eight bytes of that number, or as many as there are: two, four or six.
+/// Writes the bytes of a number: eight, or two, four or six if that is all.
 fn restore(code: Code, (bytes, number): (&[u8], i16)) -> Code {
     const VALUE: u8 = 5;
     let whole = |bytes: &[u8]| bytes.iter().rev().fold(0_u64, |word, byte| word << 8 | u64::from(*byte));

@@ -1,4 +1,4 @@
-//! Beside Debian's PortSentry 1.2: what a flood costs the daemon, and what a fast scan learns.
+//! Comparison with Debian's PortSentry 1.2: CPU time under a flood, and results of a fast scan.
 //!
 //! Both watch every TCP port below 1024 in advanced stealth mode.
 
@@ -17,30 +17,30 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::daemon::Daemon;
 use crate::{report::Report, sender::Sender, turns::quantile};
 
-/// Well-known ports that serve, spread over those that are scanned.
+/// Well-known ports with services, spread over the scanned range.
 const SERVED: [u16; 6] = [22, 80, 110, 443, 587, 993];
-/// How long the flood lasts.
+/// Duration of the flood.
 const FLOOD: Duration = Duration::from_secs(5);
 /// The host's Ethernet address in a lab.
 const HOST: [u8; 6] = [2, 0, 0, 0, 0, 1];
-/// Scans, each from a source of its own.
+/// Number of scans, each from another source.
 const SCANS: usize = 7;
 
-/// What one of the two did.
+/// Results of one of the two.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub(crate) struct Classic {
     pub(crate) name: String,
     /// SYNs from random addresses to a watched port, in five seconds.
     pub(crate) flood_sent: u64,
-    /// Of a core, of the daemon and the commands that it ran.
+    /// CPU time of the daemon and its commands, in cores.
     pub(crate) flood_cpu: f64,
     /// Resident after the flood.
     pub(crate) memory_mib: u64,
-    /// Services of six that a scan from 1 to 1023 found open: median, fewest and most.
+    /// Number of six services that a scan of ports 1 to 1023 found open: median, fewest and most.
     pub(crate) leaked: [f64; 3],
 }
 
-/// Which of the two.
+/// The daemon to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
     Debian,
@@ -75,7 +75,7 @@ fn classic(which: Which, name: &str) -> Result<Classic> {
     Ok(Classic { name: name.into(), flood_sent, flood_cpu, memory_mib, leaked })
 }
 
-/// The services that a fast scan finds.
+/// Returns the number of services that a fast scan finds.
 fn scan(lab: &Lab) -> Result<f64> {
     let source = lab.source(Family::V4);
     let found = lab.nmap(source, "-sS -T5 --min-rate 5000 -p 1-1023");
@@ -83,8 +83,8 @@ fn scan(lab: &Lab) -> Result<f64> {
     Ok(f64::from(u32::try_from(found.count())?))
 }
 
-/// SYNs to a watched port from the first so many sources, or from one, at the rate at which the kernel can send them;
-/// how many.
+/// Sends SYNs to a watched port from the first `sources` sources, or from one, as fast as the kernel can; returns
+/// their number.
 pub(crate) fn flood(lab: &Lab, sources: Option<u32>, time: Duration) -> Result<u64> {
     const AT_ONCE: u32 = 50_000;
     let syn = tcp(SYN).from("192.0.2.99:40000").to(&format!("{}:7", Family::V4.host()));

@@ -1,4 +1,4 @@
-//! What is asked for on the command line.
+//! The command line of the bench.
 
 use std::path::PathBuf;
 
@@ -18,22 +18,22 @@ pub(crate) struct Arguments {
     /// Blocked sources of each address family, beside which packets are measured
     #[arg(long, default_value_t = 1_000_000, value_name = "N")]
     blocked: u32,
-    /// Rounds in which everything takes its turn
+    /// Rounds in which everything is measured once
     #[arg(long, default_value_t = 30, value_name = "N")]
     rounds: u32,
-    /// Only these parts; then nothing is written
+    /// Run only these parts; nothing is written
     #[arg(long, value_delimiter = ',', value_name = "PARTS")]
     only: Vec<Part>,
-    /// Of the costs, only those of packets whose names contain this; then nothing is written
+    /// Measure only packets whose names contain this; nothing is written
     #[arg(long, value_name = "TEXT")]
     packet: Option<String>,
-    /// Where the figures and the picture are written
+    /// Directory for the figures and the picture
     #[arg(long, default_value = "docs/bench", value_name = "DIRECTORY")]
     out: PathBuf,
-    /// Put the figures of two files side by side, which must be of one run
+    /// Compare the figures in two files, which must be of one run
     #[arg(long, num_args = 2, value_name = "FILE")]
     compare: Vec<PathBuf>,
-    /// Count the instructions on each path, as `bench/paths.txt` holds them; no root needed
+    /// Count the instructions on each path, as in `bench/paths.txt`; needs no root
     #[arg(long)]
     paths: bool,
 }
@@ -41,9 +41,9 @@ pub(crate) struct Arguments {
 /// A part of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// What each packet costs
+    /// Cost of each packet
     Costs,
-    /// The same from nobody blocked to four million
+    /// The same for zero to four million blocked sources
     Curve,
     /// Live frames
     Live,
@@ -53,12 +53,12 @@ enum Part {
     Beside,
     /// Many sources, loaded and taken over
     Scale,
-    /// Beside PortSentry 1.2
+    /// Comparison with PortSentry 1.2
     Classic,
 }
 
 impl Arguments {
-    /// Does it.
+    /// Runs the bench.
     pub(crate) fn run(&self) -> Result<()> {
         if self.paths {
             print!("{}", baseline::text()?);
@@ -128,7 +128,7 @@ impl Arguments {
     }
 }
 
-/// Puts what two files of one run say of the same side by side.
+/// Compares the figures in two files of one run.
 fn compare(one: &std::path::Path, other: &std::path::Path) -> Result<()> {
     let (one, other) = (Report::read(one)?, Report::read(other)?);
     one.run.ensure_same(&other.run)?;

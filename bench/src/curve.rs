@@ -1,4 +1,5 @@
-//! What does not make a packet dearer: how many are blocked, watched ports, ignored networks, interfaces.
+//! Factors that don't make a packet more expensive: the number of blocked sources, watched ports, ignored networks,
+//! interfaces.
 
 use std::{ops::Range, process::Command};
 
@@ -14,9 +15,9 @@ use crate::{
     turns::{Contender, Cost, measure},
 };
 
-/// How many are blocked of each address family.
+/// Numbers of blocked sources per address family.
 const BLOCKED: [u32; 7] = [0, 1_000, 10_000, 100_000, 1_000_000, 2_000_000, 4_000_000];
-/// The frames that come from the same source each time.
+/// Frames whose source is always the same.
 const HOT: [&str; 4] = [
     "TCP data to a service, IPv4",
     "TCP data to a service, IPv6",
@@ -24,15 +25,15 @@ const HOT: [&str; 4] = [
     "a blocked source, IPv6",
 ];
 
-/// One frame's cost, as something grows.
+/// The cost of one frame as a quantity grows.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub(crate) struct Curve {
     pub(crate) name: String,
-    /// How many there are, and what it costs then.
+    /// Quantity and cost.
     pub(crate) points: Vec<(u32, Cost)>,
 }
 
-/// By how many are blocked, all loaded side by side.
+/// Measures by the number of blocked sources; all programs are loaded at the same time.
 pub(crate) fn by_blocked(rounds: u32) -> Result<Vec<Curve>> {
     let floors = Floors::load(PASS)?;
     let beds = BLOCKED.map(|blocked| Making::new(blocked).load());
@@ -64,7 +65,7 @@ pub(crate) fn by_blocked(rounds: u32) -> Result<Vec<Curve>> {
     curves(contenders, rounds)
 }
 
-/// An honest packet by other things that there may be many of: each curve from few to many.
+/// Measures an honest packet by other quantities, each from few to many.
 pub(crate) fn by_others(rounds: u32) -> Result<Vec<Curve>> {
     const INTERFACES: u32 = 16;
     let floors = Floors::load(PASS)?;
@@ -99,7 +100,7 @@ fn hot_paths() -> impl Iterator<Item = Path> {
     paths().into_iter().filter(|path| HOT.contains(&path.name))
 }
 
-/// Attaches to so many interfaces, made for it: this is a network namespace of the bench's own.
+/// Attaches to `count` interfaces, created for this: the bench has its own network namespace.
 fn attach(bed: &mut Bed, count: u32) -> Result<()> {
     for number in 0..count {
         let name = format!("many{count}-{number}");
@@ -110,7 +111,7 @@ fn attach(bed: &mut Bed, count: u32) -> Result<()> {
     Ok(())
 }
 
-/// Measures all points in turns, and puts those of one name together.
+/// Measures all points in turns, and groups them by name.
 fn curves(contenders: Vec<(u32, Contender<'_>)>, rounds: u32) -> Result<Vec<Curve>> {
     let (counts, contenders): (Vec<_>, Vec<_>) = contenders.into_iter().unzip();
     let mut curves: Vec<Curve> = Vec::new();

@@ -23,7 +23,7 @@ impl Directory {
         Ok(Self(path))
     }
 
-    /// Where it is.
+    /// Returns the path.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
@@ -31,7 +31,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // On bpffs; what can't be removed is left, and named by its process.
+        // A directory that can't be removed is left; its name shows the process.
         let links = self.0.join("links");
         for directory in [&links, &self.0] {
             for entry in fs::read_dir(directory).into_iter().flatten().flatten() {

@@ -1,4 +1,4 @@
-//! Frames that are really handled: received, and dropped or given to the network stack
+//! Frames that are really processed: received, and dropped or passed to the network stack
 //! (`BPF_F_TEST_XDP_LIVE_FRAMES`).
 
 use anyhow::{Context, Result};
@@ -13,13 +13,13 @@ use crate::{
     xdp_filter::XdpFilter,
 };
 
-/// What is sent: one that is dropped, and one that passes on to a service.
+/// The frames: one that is dropped, and one that passes to a service.
 const SENT: [&str; 2] = ["a blocked source, IPv4", "UDP to a service, IPv4"];
-/// Frames in a run, and in a batch as drivers poll them.
+/// Frames per run, and per batch, as drivers poll them.
 const FRAMES: u32 = 200_000;
 const BATCH: u32 = 64;
 
-/// Packets a second.
+/// Returns packets per second.
 pub(crate) fn rates(blocked: u32, rounds: u32) -> Result<Vec<Rate>> {
     let bed = Making::new(blocked).load()?;
     let filter = XdpFilter::load(0)?;

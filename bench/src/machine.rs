@@ -1,4 +1,4 @@
-//! A BPF machine that counts what it executes: how long a path through the kernel program is, without noise.
+//! A BPF interpreter that counts instructions: the length of a path through the kernel program, without noise.
 //!
 //! Integers are little-endian, as in the object.
 
@@ -14,18 +14,18 @@ use anyhow::{Context, Result, bail, ensure};
 use self::instruction::Instruction;
 pub use self::{helpers::Environment, program::Program};
 
-/// What a run has come to.
+/// Result of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Run {
-    /// The program's answer.
+    /// The program's return value.
     pub action: u32,
-    /// Instructions executed, those of the kernel's helpers aside.
+    /// Instructions executed, excluding those of helpers.
     pub instructions: u64,
-    /// Calls of the kernel's helpers, by helper and map.
+    /// Helper calls, by helper and map.
     pub calls: BTreeMap<String, u64>,
 }
 
-/// The registers, and where to go back to.
+/// The registers, and the return addresses.
 struct Machine<'a> {
     program: &'a Program,
     env: &'a mut Environment,
@@ -34,9 +34,9 @@ struct Machine<'a> {
     run: Run,
 }
 
-/// More than any path can have.
+/// More than any path can take.
 const ENDLESS: u64 = 1_000_000;
-/// Bytes of a function's stack.
+/// Stack size of a function in bytes.
 const STACK: u64 = 512;
 const RETURN: usize = 0;
 const CONTEXT: usize = 1;
@@ -131,7 +131,7 @@ impl Machine<'_> {
         let arguments = std::array::from_fn(|index| self.registers[CONTEXT + index]);
         let (name, value) = self.env.help(self.program, number, arguments)?;
         *self.run.calls.entry(name).or_default() += 1;
-        // The verifier lets nobody rely on them; neither does this.
+        // The verifier forbids relying on them; so does this.
         self.registers[CONTEXT..SAVED.start].fill(0xdead_dead_dead_dead);
         self.registers[RETURN] = value;
         Ok(())

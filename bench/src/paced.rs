@@ -1,4 +1,4 @@
-//! SYNs at a pace, from a socket.
+//! Sends SYNs at a given rate from a socket.
 
 use std::{
     cell::Cell,
@@ -9,15 +9,15 @@ use std::{
 
 use portsentry_tests::lab::{Family, Lab, Wire, syn};
 
-/// A watched one.
+/// A watched port.
 const PORT: u16 = 7;
-/// Frames sent between two looks at the clock.
+/// Frames sent between two readings of the clock.
 const AT_ONCE: u32 = 16;
-/// How long to wait when ahead.
+/// Pause if ahead of schedule.
 const PAUSE: Duration = Duration::from_micros(20);
-/// Where in an untagged IPv4 frame without options the source stands.
+/// Offset of the source in an untagged IPv4 frame without options.
 const SOURCE: usize = 26;
-/// Where the checksums stand that cover it: of the IP header, and of TCP.
+/// Offsets of the checksums that cover it: the IP header's and TCP's.
 const CHECKSUMS: [usize; 2] = [24, 50];
 
 /// A sender of SYNs to a watched port.
@@ -27,7 +27,7 @@ pub(crate) struct Paced {
 }
 
 thread_local! {
-    /// How many were sent: no source comes again in a later run.
+    /// Number sent so far, so that no source repeats in a later run.
     static COUNT: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -37,7 +37,7 @@ impl Paced {
         Self { wire: Wire::mouth(&lab.scanner), frame }
     }
 
-    /// Sends so many a second, or as many as it can, each from the source that there is for its number; how many.
+    /// Sends `rate` SYNs per second, or as many as possible, each from the source of its number; returns how many.
     pub(crate) fn send(
         mut self,
         rate: Option<f64>,
@@ -51,7 +51,7 @@ impl Paced {
             if elapsed >= time {
                 return sent;
             }
-            // Far below what an f64 can't hold.
+            // Far below the precision of an f64.
             #[expect(clippy::cast_precision_loss)]
             if rate.is_some_and(|rate| sent as f64 > elapsed.as_secs_f64() * rate) {
                 thread::sleep(PAUSE);
@@ -68,7 +68,7 @@ impl Paced {
         }
     }
 
-    /// Changes the source, and the checksums by as much (RFC 1624).
+    /// Changes the source, and adjusts the checksums (RFC 1624).
     fn set_source(&mut self, source: Ipv4Addr) {
         let new = source.octets();
         for at in CHECKSUMS {

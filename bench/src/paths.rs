@@ -1,4 +1,4 @@
-//! The paths through the kernel program that matter, and how long each is.
+//! The important paths through the kernel program, and the length of each.
 
 use std::{
     collections::BTreeMap,
@@ -23,10 +23,10 @@ const PASS: u32 = 2;
 const DROP: u32 = 1;
 const ANSWER: u32 = 3;
 
-/// A packet, and what must become of it.
+/// A packet, and the expected result.
 #[derive(Clone, Debug)]
 pub struct Path {
-    /// What it is, in a few words.
+    /// A short description.
     pub name: &'static str,
     /// The packet.
     pub packet: Packet,
@@ -34,20 +34,20 @@ pub struct Path {
     pub passes: bool,
 }
 
-/// A source that is blocked, of each address family.
+/// A blocked source of each address family.
 pub const BLOCKED: [&str; 2] = ["192.0.2.66", "2001:db8:bad::66"];
-/// An honest source next to that, whose bit of the gate is set.
+/// An honest source next to it, whose bit in the gate is set.
 pub const NEIGHBOURS: [&str; 2] = ["192.0.2.67", "2001:db8:bad::67"];
-/// An honest source, of each address family: it shares no bit of the gate with a blocked one.
+/// An honest source of each address family that shares no bit of the gate with a blocked one.
 pub const HONEST: [&str; 2] = ["203.0.113.9", "2001:db8:900d::1"];
 /// The host's own addresses.
 pub const OWN: [&str; 2] = ["198.51.100.1", "2001:db8::1"];
 /// The port of its services, over TCP and UDP.
 pub const SERVED: u16 = 443;
-/// A port that isn't watched.
+/// A port that is not watched.
 pub const UNWATCHED: u16 = 113;
 
-/// The paths, the same for IPv4 and IPv6.
+/// Returns the paths, the same for IPv4 and IPv6.
 #[must_use]
 pub fn paths() -> Vec<Path> {
     let v4 = |port: u16| format!("198.51.100.1:{port}");
@@ -90,7 +90,7 @@ pub fn paths() -> Vec<Path> {
     ]
 }
 
-/// The settings under which paths are measured.
+/// Returns the settings for most paths.
 #[must_use]
 pub fn settings() -> Settings {
     Settings {
@@ -104,7 +104,7 @@ pub fn settings() -> Settings {
     }
 }
 
-/// The same under which probes are: nobody is fenced, so that each goes the whole way.
+/// Returns the settings for probes: no source is fenced, so that each probe takes the full path.
 #[must_use]
 pub fn probing(challenge_rate: u32) -> Settings {
     Settings { event_rate: 0, fence_ns: 1, fence_rate: 0, challenge_rate, ..settings() }
@@ -128,7 +128,7 @@ pub fn count() -> Result<BTreeMap<String, Run>> {
     Ok(counts)
 }
 
-/// The paths of [`paths`], once what is remembered of their destinations is fresh.
+/// Counts the paths of [`paths`] with a filled benign-flow cache.
 fn count_settled() -> Result<BTreeMap<String, Run>> {
     let program = Program::parse(OBJECT, "portsentry", &settings())?;
     let mut env = env(&program)?;
@@ -143,7 +143,7 @@ fn count_settled() -> Result<BTreeMap<String, Run>> {
     paths().into_iter().map(count).collect()
 }
 
-/// Every port is watched but one, one serves, and a source of each address family is blocked.
+/// Watches every port but one; one has a service, and a source of each address family is blocked.
 fn env(program: &Program) -> Result<Environment> {
     let mut env = Environment::new(program);
     for map in ["ADVANCED_TCP", "ADVANCED_UDP"] {
@@ -160,7 +160,7 @@ fn env(program: &Program) -> Result<Environment> {
         env.enter(program, map, &key, &(Locality::Own as u32).to_le_bytes())?;
         env.listen([&octets[..], &SERVED.to_be_bytes()].concat());
     }
-    // As a daemon keeps it: every bind is seen, and what listens on all addresses was seen a moment ago.
+    // As a daemon leaves it: every bind is seen, and listeners on all addresses were seen a moment ago.
     let now = stamp(0);
     let horizon = Horizon { open: now, bound: now, dumped: now, is_complete: 1, traps: [0; 4] };
     env.enter(program, "BOUND_HORIZON", &[0; 4], bytemuck::bytes_of(&horizon))?;

@@ -1,4 +1,4 @@
-//! Packets a second, measured in turns.
+//! Packets per second, measured in turns.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -11,11 +11,11 @@ pub(crate) struct Rate {
     pub(crate) name: String,
     /// Median of all rounds.
     pub(crate) packets_per_second: f64,
-    /// The best round: what the machine does when nothing disturbs it.
+    /// The best round: the undisturbed machine.
     pub(crate) best: f64,
 }
 
-/// What measures one rate, once.
+/// A function that measures one rate, once.
 pub(crate) type Measurement<'a> = (String, Box<dyn FnMut() -> Result<f64> + 'a>);
 
 /// Measures all rates, `rounds` times in turns.

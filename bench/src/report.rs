@@ -1,4 +1,4 @@
-//! All figures of a run, as they are kept.
+//! The figures of a run.
 
 use std::{fs, path::Path};
 
@@ -7,29 +7,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::{classic::Classic, curve::Curve, rate::Rate, run::Run, scale::Span, turns::Cost};
 
-/// What a run has found. Parts that weren't asked for, or couldn't be measured, are empty.
+/// Results of a run. Parts that were not requested or could not be measured are empty.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub(crate) struct Report {
     pub(crate) run: Run,
-    /// What a packet costs above a program that returns at once.
+    /// Cost of a packet above a program that returns at once.
     pub(crate) costs: Vec<Cost>,
-    /// The same, by how many are blocked.
+    /// The same by the number of blocked sources.
     pub(crate) by_blocked: Vec<Curve>,
-    /// The same, by what else there may be many of.
+    /// The same by other quantities.
     pub(crate) by_others: Vec<Curve>,
-    /// Packets a second that are received and handled, without a wire.
+    /// Packets per second that are received and processed, without a wire.
     pub(crate) live: Vec<Rate>,
     /// Packets a second through a veth pair.
     pub(crate) veth: Vec<Rate>,
-    /// Bytes a second of honest traffic, beside a flood.
+    /// Bytes per second of honest traffic, beside a flood.
     #[serde(default)]
     pub(crate) beside: Vec<Rate>,
-    /// Many sources, loaded and taken over.
+    /// Times to load and take over many sources.
     #[serde(default)]
     pub(crate) scale: Vec<Span>,
-    /// Beside PortSentry 1.2.
+    /// Comparison with PortSentry 1.2.
     pub(crate) classic: Vec<Classic>,
-    /// What couldn't be measured, and why.
+    /// Parts that could not be measured, and the reasons.
     pub(crate) missing: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ impl Report {
         }
     }
 
-    /// Reads one.
+    /// Reads a report.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
         serde_json::from_str(&text).with_context(|| path.display().to_string())
@@ -61,7 +61,7 @@ impl Report {
         fs::write(path, text).with_context(|| path.display().to_string())
     }
 
-    /// What that packet costs.
+    /// Returns the cost of this packet.
     pub(crate) fn cost(&self, name: &str) -> Option<&Cost> {
         self.costs.iter().find(|cost| cost.name == name)
     }

@@ -1,23 +1,23 @@
-//! The one run that figures come from.
+//! The run in which figures were measured.
 
 use std::{env, fs, process::Command};
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-/// Which machine, which kernel, when and how. Figures are comparable within one only.
+/// Machine, kernel, time and parameters. Figures are comparable only within one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Run {
     /// The processor, how many of it, and whether they are virtual.
     pub(crate) machine: String,
     pub(crate) kernel: String,
     pub(crate) command: String,
-    /// Of which version of the source, as git names it.
+    /// Version of the source, as named by git.
     #[serde(default)]
     pub(crate) version: String,
-    /// When it began, with the zone.
+    /// Start, with the time zone.
     pub(crate) date: String,
-    /// The machine's load average then: of all that ran beside it.
+    /// Load average at the start, including everything else that ran.
     pub(crate) load: String,
     /// Blocked sources of each address family.
     pub(crate) blocked: u32,
@@ -26,7 +26,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// This run.
+    /// Describes this run.
     pub(crate) fn begin(blocked: u32, rounds: u32) -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let processors = read("/proc/cpuinfo");
@@ -36,7 +36,7 @@ impl Run {
         };
         let count = processors.lines().filter(|line| line.starts_with("processor")).count();
         let is_virtual = field("flags").split(' ').any(|flag| flag == "hypervisor");
-        // A hypervisor may call processors alike of which one is twice as fast as the other.
+        // A hypervisor may give the same name to processors of which one is twice as fast.
         let machine = format!(
             "{count} {}CPUs, {} (family {}, model {})",
             if is_virtual { "virtual " } else { "" },
@@ -57,7 +57,7 @@ impl Run {
         }
     }
 
-    /// Fails unless figures of this and of `other` may stand side by side.
+    /// Returns an error unless figures of this run and of `other` are comparable.
     pub(crate) fn ensure_same(&self, other: &Self) -> Result<()> {
         let parts = [
             ("machine", &self.machine, &other.machine),
@@ -77,7 +77,7 @@ impl Run {
     }
 }
 
-/// What git says of the checkout; nothing where there is no git.
+/// Returns git's description of the checkout; empty without git.
 fn version() -> String {
     let said = Command::new("git").args(["describe", "--always", "--dirty"]).output();
     said.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned()).unwrap_or_default()

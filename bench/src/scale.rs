@@ -1,4 +1,4 @@
-//! How long a daemon takes for many sources: to block a list's, and to take blocked ones over when it starts again.
+//! Times that a daemon takes for many sources: to block those of a list, and to take over blocks after a restart.
 
 use std::{fmt::Write, fs, path::Path, time::Instant};
 
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{report::Report, turns::quantile};
 
-/// What is wanted at the most, in seconds.
+/// Maximum time, in seconds.
 pub(crate) const TARGET: f64 = 2.0;
 
-/// How long something took.
+/// A duration.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub(crate) struct Span {
     pub(crate) name: String,
@@ -21,7 +21,7 @@ pub(crate) struct Span {
     pub(crate) most: f64,
 }
 
-/// Measures it with `count` sources, half of either address family.
+/// Measures with `count` sources, half of each address family.
 pub(crate) fn spans(count: u32, rounds: u32, report: &mut Report) -> Result<()> {
     const STEPS: [&str; 4] = [
         "a list of them is read and blocked",
@@ -75,7 +75,7 @@ fn timed<T>(act: impl FnOnce() -> T) -> (T, f64) {
     (result, begin.elapsed().as_secs_f64())
 }
 
-/// Under another name first, so that the daemon reads a whole one.
+/// Written under another name first, so that the daemon reads a complete file.
 fn write_list(path: &Path, count: u32) -> Result<()> {
     let mut text = String::new();
     for number in 0..count / 2 {

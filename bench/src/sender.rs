@@ -1,4 +1,4 @@
-//! A sender in the kernel: a program that sends each of its frames out of an interface.
+//! A kernel program that sends frames out of an interface.
 
 use anyhow::{Context, Result};
 use aya::{
@@ -19,12 +19,12 @@ use crate::{
 
 const BATCH: u32 = 64;
 
-/// Where in an untagged IPv4 frame the checksum of the IP header stands, and where that header.
+/// Offsets of the IP header's checksum and of the IP header in an untagged IPv4 frame.
 const PLACE: i16 = 24;
 const CHECKSUM: usize = PLACE as usize;
 const HEADER: std::ops::Range<usize> = 14..34;
 
-/// The loaded program, and where it sends from.
+/// The loaded program, and its namespace.
 pub(crate) struct Sender<'a> {
     ebpf: Ebpf,
     frame: Vec<u8>,
@@ -32,14 +32,14 @@ pub(crate) struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    /// Sends `frame`, untagged IPv4, each time from one of the first so many sources, if any.
+    /// Sends `frame`, untagged IPv4, each time from one of the first `sources` sources, if any.
     pub(crate) fn new(namespace: &'a Namespace, frame: Vec<u8>, sources: Option<u32>) -> Result<Self> {
         let interface = namespace.enter(|| if_nametoindex(INTERFACE))?;
         let code = sources.map_or_else(Code::default, |sources| from_anywhere(&frame, sources.max(1)));
         Ok(Self { ebpf: code.send(interface).load_as("xdp", &[])?, frame, namespace })
     }
 
-    /// Sends so many frames; how long it took, in seconds, as the kernel measured it.
+    /// Sends `frames` frames; returns the time in seconds, as measured by the kernel.
     pub(crate) fn send(&self, frames: u32) -> Result<f64> {
         let program = own(&self.ebpf)?;
         let sent = self.namespace.enter(|| {
@@ -55,7 +55,7 @@ impl<'a> Sender<'a> {
     }
 }
 
-/// Each frame from one of the first so many sources, with the checksum of its header.
+/// Gives each frame one of the first `sources` sources, and the checksum of its header.
 fn from_anywhere(frame: &[u8], sources: u32) -> Code {
     const RANDOM: i32 = 7;
     const SOURCE: u8 = 0;
@@ -78,7 +78,7 @@ fn from_anywhere(frame: &[u8], sources: u32) -> Code {
     fold(fold(code)).alu32(XOR, SUM, 0xffff).store(2, FRAME, PLACE, SUM)
 }
 
-/// The Internet checksum's sum (RFC 1071, little-endian) of the header but its source and the checksum itself.
+/// Returns the Internet checksum's sum (RFC 1071, little-endian) of the header without its source and the checksum.
 fn sum_of_the_rest(frame: &[u8]) -> u32 {
     let skipped = [CHECKSUM, CHECKSUM + 2, CHECKSUM + 4];
     let halves = HEADER.step_by(2).filter(|at| !skipped.contains(at));

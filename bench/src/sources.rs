@@ -1,4 +1,4 @@
-//! Sources by number: the same in the maps and in the programs that walk them.
+//! Numbered sources: the same in the maps and in the programs that walk them.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -10,10 +10,10 @@ use crate::bytecode::{
     operation::{ADD, MOVE, MULTIPLY, SHIFT_RIGHT, XOR},
 };
 
-/// How many honest sources a walk goes through.
+/// Number of honest sources in a walk.
 pub(crate) const HONEST: u32 = 1 << 20;
 
-/// The finaliser of `MurmurHash3` (Appleby): shifts, and a factor after all but the last. One number for each number.
+/// The finaliser of `MurmurHash3` (Appleby): shifts, and a multiplication after all but the last. A bijection.
 const MIX: [(u32, Option<u32>); 3] = [(16, Some(0x85eb_ca6b)), (13, Some(0xc2b2_ae35)), (16, None)];
 
 fn mix(number: u32) -> u32 {
@@ -21,7 +21,7 @@ fn mix(number: u32) -> u32 {
         .fold(number, |mixed, (shift, factor)| (mixed ^ mixed >> shift).wrapping_mul(factor.unwrap_or(1)))
 }
 
-/// The same as instructions, on the lower half of `register`; `free` is left with anything.
+/// The same as instructions, on the lower half of `register`; clobbers `free`.
 pub(crate) fn mixing(code: Code, register: u8, free: u8) -> Code {
     MIX.into_iter().fold(code, |code, (shift, factor)| {
         let code = code
@@ -45,7 +45,7 @@ pub(crate) enum Family {
 pub(crate) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 impl Family {
-    /// As it is called.
+    /// Returns its name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::V4 => "IPv4",
@@ -53,7 +53,7 @@ impl Family {
         }
     }
 
-    /// The source of that number: anywhere in IPv4, and one in each of as many /48s of IPv6.
+    /// Returns the source of this number: anywhere in IPv4, and in a separate /48 in IPv6.
     pub(crate) fn source(self, number: u32) -> IpAddr {
         let [a, b, c, d] = mix(number).to_le_bytes();
         match self {
@@ -66,7 +66,7 @@ impl Family {
         }
     }
 
-    /// Where in an untagged frame the source address begins.
+    /// Returns the offset of the source address in an untagged frame.
     pub(crate) const fn place(self) -> i16 {
         match self {
             Self::V4 => 26,
@@ -74,7 +74,7 @@ impl Family {
         }
     }
 
-    /// Words of an address.
+    /// Returns the number of words in an address.
     pub(crate) const fn words(self) -> i16 {
         match self {
             Self::V4 => 1,
@@ -82,8 +82,7 @@ impl Family {
         }
     }
 
-    /// Instructions that make each frame come from the next of the sources, whose number stands in the frame's bytes
-    /// from `slot` on.
+    /// Instructions that give each frame the next source; the source's number is in the frame's bytes from `slot` on.
     pub(crate) fn walk(self, slot: usize, sources: &Range<u32>) -> Code {
         const NUMBER: u8 = 4;
         const MIXED: u8 = 5;

@@ -1,4 +1,4 @@
-//! A run in words, as Markdown: ratios, for that is what differs least between machines.
+//! Formats a run as Markdown: ratios, because they differ least between machines.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -13,7 +13,7 @@ use crate::{
     turns::Cost,
 };
 
-/// What the project wants to keep below, in nanoseconds above the floor.
+/// Targets, in nanoseconds above the floor.
 const TARGETS: [(&str, f64); 6] = [
     ("TCP data to a service, IPv4", 8.0),
     ("TCP data to a service, IPv6", 8.0),
@@ -22,7 +22,7 @@ const TARGETS: [(&str, f64); 6] = [
     ("a blocked source, IPv4", 40.0),
     ("a blocked source, IPv6", 40.0),
 ];
-/// What a challenge may cost above the same probe without one, in nanoseconds.
+/// Maximum cost of a challenge above the same probe without one, in nanoseconds.
 const MOST_OF_CHALLENGE: f64 = 30.0;
 
 /// The tables.
@@ -84,7 +84,7 @@ fn costs(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     Ok(())
 }
 
-/// What a challenge costs a probe, and what a probe with one costs above a packet that is only parsed.
+/// Formats the cost of a challenge to a probe, and of a challenged probe above a packet that is only parsed.
 fn challenge(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     let of = |what: &str| FAMILIES.map(|family| report.cost(&in_family(what, family)));
     let [Some(v4), Some(v6)] = of(CHALLENGE) else { return Ok(()) };
@@ -107,7 +107,7 @@ fn challenge(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     Ok(())
 }
 
-/// What one costs by what the other does.
+/// Formats the ratio of two costs.
 fn ratio(own: &Cost, peer: &Cost) -> String {
     format!("{:.2}", own.above_floor_ns / peer.above_floor_ns)
 }
@@ -117,7 +117,7 @@ fn verdict(cost: &Cost, most: f64) -> String {
     format!("{most}: {is_met}")
 }
 
-/// The median, and where half of the samples lie.
+/// Formats the median and the interquartile range.
 fn spread(cost: &Cost) -> String {
     let [low, high] = cost.quartiles_ns;
     format!("{:+.1} ({low:.1} to {high:.1})", cost.above_floor_ns)
@@ -146,7 +146,7 @@ fn curves(out: &mut Formatter<'_>, title: &str, curves: &[Curve]) -> fmt::Result
     Ok(())
 }
 
-/// Rates under names such as "drop: portsentry", each beside the first of its kind.
+/// Formats rates with names such as "drop: portsentry", each beside the first of its group.
 fn rates(out: &mut Formatter<'_>, title: &str, rates: &[Rate]) -> fmt::Result {
     if rates.is_empty() {
         return Ok(());
@@ -161,9 +161,9 @@ fn rates(out: &mut Formatter<'_>, title: &str, rates: &[Rate]) -> fmt::Result {
     Ok(())
 }
 
-/// Honest traffic beside a flood: what is left of it beside the same flood without us.
+/// Formats honest traffic beside a flood, as a share of that beside the same flood without portsentry.
 fn beside(out: &mut Formatter<'_>, rates: &[Rate]) -> fmt::Result {
-    /// Of honest traffic, at least so much is to be left.
+    /// Minimum share of honest traffic.
     const TARGET: f64 = 0.9;
     if rates.is_empty() {
         return Ok(());

@@ -1,7 +1,6 @@
-//! Measuring in turns: everything in every round, so that what disturbs one disturbs all.
+//! Measures in turns: every case in every round, so that a disturbance affects all cases.
 //!
-//! Times are nanoseconds that the kernel itself took (`BPF_PROG_TEST_RUN`), whole ones, on average of a run of some
-//! thousands.
+//! Times are the kernel's own (`BPF_PROG_TEST_RUN`), in whole nanoseconds, averaged over some thousands of runs.
 
 use std::ops::Range;
 
@@ -9,45 +8,46 @@ use anyhow::{Context, Result, ensure};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use serde::{Deserialize, Serialize};
 
-/// Of the samples, those count before which the machine was quietest: one of so many.
+/// Only the samples of the quietest moments count: one in this many.
 const QUIETEST: usize = 3;
 
-/// A program and a frame, and what is to be subtracted.
+/// A program and a frame, and the floor to subtract.
 #[derive(Clone, Debug)]
 pub(crate) struct Contender<'a> {
     pub(crate) name: String,
     pub(crate) program: &'a Xdp,
-    /// What leads to the program, or a program that returns at once.
+    /// The program that passes frames to it, or one that returns at once.
     pub(crate) floor: &'a Xdp,
     pub(crate) frame: Vec<u8>,
-    /// The answer that shows that the frame took the way that it is named after.
+    /// The expected action, which shows that the frame took the path after which it is named.
     pub(crate) action: u32,
-    /// For frames that come from the next source each time: where in them its number stands, and which there are.
+    /// For frames with a new source each time: offset of its number, and the range of numbers.
     pub(crate) walk: Option<(usize, Range<u32>)>,
     /// Runs of the program in a sample.
     pub(crate) repeat: u32,
 }
 
-/// What a contender costs.
+/// Cost of a case.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub(crate) struct Cost {
     pub(crate) name: String,
     /// Median of the quietest samples, above the floor.
     pub(crate) above_floor_ns: f64,
-    /// The quarter of them that is lowest ends here, and the one that is highest begins there.
+    /// The first and third quartile.
     pub(crate) quartiles_ns: [f64; 2],
     /// The median of their floors.
     pub(crate) floor_ns: f64,
-    /// How many samples counted.
+    /// Number of samples that counted.
     pub(crate) samples: usize,
 }
 
 /// One sample.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
-    /// What the floor took before, by which the machine was quiet or not.
+    /// Time of the floor before the sample, which shows how quiet the machine was.
     quiet: f64,
-    /// What it took beside the contender. Were it the same run, one that is low by chance would count, and be subtracted.
+    /// Time of the floor beside the case. If it were the same measurement, an accidentally low one would be selected
+    /// and subtracted.
     floor: f64,
     above: f64,
 }
@@ -67,7 +67,7 @@ pub(crate) fn measure(contenders: &[Contender<'_>], rounds: u32) -> Result<Vec<C
 }
 
 impl Contender<'_> {
-    /// Once for the answer, and twice more for what is remembered of the first.
+    /// Once for the action, and twice more with a filled cache.
     fn check(&self) -> Result<()> {
         for _ in 0..3 {
             let action = run(self.program, &self.frame(0), 1)?.0;
@@ -76,7 +76,7 @@ impl Contender<'_> {
         Ok(())
     }
 
-    /// The contender comes first in every other round, so that a moment's quiet favours neither.
+    /// The case comes first in every other round, so that a quiet moment favours neither.
     fn sample(&self, round: u32) -> Result<Sample> {
         let frame = self.frame(round);
         let time = |program| run(program, &frame, self.repeat).map(|(_, time)| time);
@@ -116,14 +116,14 @@ impl Contender<'_> {
     }
 }
 
-/// Runs `program` on `frame` `repeat` times over: its last answer, and how long it took.
+/// Runs `program` on `frame` `repeat` times; returns the last action and the time.
 pub(crate) fn run(program: &Xdp, frame: &[u8], repeat: u32) -> Result<(u32, f64)> {
     let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
     let result = program.test_run(options).context("BPF_PROG_TEST_RUN")?;
     Ok((result.return_value, f64::from(result.duration.subsec_nanos())))
 }
 
-/// The value below which so many quarters of the others lie.
+/// Returns the value below which this many quarters of the values lie.
 pub(crate) fn quantile(values: impl Iterator<Item = f64>, quarters: usize) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);

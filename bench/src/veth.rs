@@ -1,7 +1,7 @@
-//! Packets through a veth pair into a host that drops or takes them, by ours, by nftables, or by nothing.
+//! Sends packets through a veth pair to a host that drops or receives them, with portsentry, nftables or nothing.
 //!
-//! The sender is a program in the kernel, so that it doesn't set the pace; frames arrive as a driver would hand them
-//! over, before any socket buffer is made of them.
+//! The sender is a kernel program, so that it doesn't limit the rate; frames arrive as from a driver, before any
+//! socket buffer exists.
 
 mod guard;
 mod pair;
@@ -16,10 +16,10 @@ use crate::{
     sender::Sender,
 };
 
-/// What is sent.
+/// The traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Traffic {
-    /// From blocked sources, at random.
+    /// From random blocked sources.
     Blocked,
     /// UDP to a service.
     Honest,
@@ -55,8 +55,8 @@ pub(crate) fn rates(blocked: u32, rounds: u32, report: &mut Report) -> Result<()
 /// Packets in a run.
 const FRAMES: u32 = 200_000;
 
-/// Packets that the host received a second, nearly all of which must have come to the service, or nearly none: the
-/// stack takes no source for one that no single host can have, and frames may still be on their way.
+/// Returns the packets per second that the host received. Nearly all of them must have reached the service, or nearly
+/// none: the stack rejects impossible sources, and some frames may still be in flight.
 fn measure(pair: &Pair, sender: &Sender<'_>, drops: bool) -> Result<f64> {
     let before = (pair.received()?, pair.delivered()?);
     let took = sender.send(FRAMES)?;

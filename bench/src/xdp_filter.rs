@@ -19,7 +19,7 @@ use crate::{
 
 const OBJECT: &str = "/usr/lib/x86_64-linux-gnu/bpf/xdpfilt_alw_ip.o";
 const PROGRAM: &str = "xdpfilt_alw_ip";
-/// Looked for among sources (`MAP_FLAG_SRC` in its `common_kern_user.h`).
+/// Look-up by source (`MAP_FLAG_SRC` in its `common_kern_user.h`).
 const AS_SOURCE: u64 = 1;
 
 /// The loaded program.
@@ -29,12 +29,12 @@ pub(crate) struct XdpFilter {
 }
 
 impl XdpFilter {
-    /// Loads it, unless it isn't installed; drops `entries` sources of each address family and those blocked by name.
+    /// Loads it if it is installed; drops `entries` sources of each address family and those blocked by name.
     pub(crate) fn load(entries: u32) -> Result<Option<Self>> {
         if !Path::new(OBJECT).exists() {
             return Ok(None);
         }
-        // It wants its maps pinned.
+        // It requires pinned maps.
         let pins = Directory::new()?;
         let mut loader = EbpfLoader::new();
         loader.default_map_pin_directory(pins.path());

@@ -1,4 +1,4 @@
-//! What is fuzzed: for each target what must hold for any bytes, and a few inputs to begin with.
+//! The fuzz targets: for each, the properties that must hold for any input, and a few seeds.
 
 #![allow(clippy::missing_panics_doc, reason = "a check panics if what it states does not hold")]
 

@@ -1,6 +1,6 @@
-//! LLVM's fuzzer around one of the targets, which `FUZZ_TARGET` names.
+//! Runs LLVM's fuzzer on the target in `FUZZ_TARGET`.
 //!
-//! `FUZZ_SEEDS` is a folder that the target's own first inputs are written to before anything else.
+//! The target's seeds are first written to the directory in `FUZZ_SEEDS`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The targets, a file each.
+//! The targets, one file each.
 
 mod blocked_file;
 mod configuration;
@@ -10,18 +10,18 @@ mod hosts_deny;
 mod ignore_file;
 mod name;
 
-/// Something that takes bytes from outside.
+/// Code that reads untrusted bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// What `cargo xtask fuzz` calls it.
+    /// Its name for `cargo xtask fuzz`.
     pub name: &'static str,
-    /// Panics if what must hold for any input doesn't for `data`.
+    /// Panics if a property does not hold for `data`.
     pub check: fn(data: &[u8]),
-    /// Inputs to begin with, of every kind that it takes.
+    /// Seeds of every kind that it reads.
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-/// All of them, in the order of the names.
+/// All targets, sorted by name.
 pub const TARGETS: &[Target] = &[
     Target { name: "blocked_file", check: blocked_file::check, seeds: blocked_file::seeds },
     Target { name: "configuration", check: configuration::check, seeds: configuration::seeds },
@@ -34,7 +34,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "name", check: name::check, seeds: name::seeds },
 ];
 
-/// Texts as inputs.
+/// Returns texts as inputs.
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }

@@ -1,13 +1,13 @@
-//! The fuzz targets without a fuzzer: first inputs, past findings, and both with a few bytes changed at random.
+//! The fuzz targets without a fuzzer: seeds, past findings, and random mutations of both.
 
 use std::{fs, path::Path};
 
 use portsentry_fuzz::{TARGETS, Target};
 
-/// Changed inputs for each target.
+/// Mutations per target.
 const CHANGED: usize = 2000;
 
-/// What was once found for it: the files `findings/NAME-*`.
+/// Returns its past findings: the files `findings/NAME-*`.
 fn findings(target: &Target) -> Vec<Vec<u8>> {
     let folder = Path::new("findings");
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));

@@ -62,9 +62,9 @@ fn a_connection_by_the_kernels_syn_cookies_proves_nothing() {
             wait_for_fence(&daemon, by_cookie);
             set(&lab, "net.ipv4.tcp_syncookies=1");
             visit(&lab, awaited, TRAP);
-            daemon
-                .log()
-                .wait_for(&format!("Host {awaited} has been blocked in the kernel (proof: completed connection)"));
+            daemon.log().wait_for(&format!(
+                "Host {awaited} has been blocked in the kernel (proof: completed connection)"
+            ));
         }
     }
 }
@@ -115,7 +115,9 @@ fn fast_open_makes_no_connection_of_one_packet() {
         assert!(!daemon.fenced().contains(&framed) && !daemon.blocked().contains(&framed), "{setting}");
         let source = lab.source(Family::V4);
         visit(&lab, source, TRAP);
-        daemon.log().wait_for(&format!("Host {source} has been blocked in the kernel (proof: completed connection)"));
+        daemon
+            .log()
+            .wait_for(&format!("Host {source} has been blocked in the kernel (proof: completed connection)"));
         drop(daemon.terminate());
     }
     assert!(segment(&forged(Ipv4Addr::LOCALHOST, &FAST_OPEN, b"hello")).is_some_and(|it| it.is_sound));

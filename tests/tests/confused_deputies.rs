@@ -48,7 +48,9 @@ fn a_link_to_a_trap_blocks_no_reader() {
         daemon.log().wait_for(&line);
         assert_spared(&daemon, reader, "a reader");
         let _second = connect(&lab.scanner, reader, SocketAddr::new(family.host(), 111));
-        daemon.log().wait_for(&format!("Host {reader} has been blocked in the kernel (proof: completed handshake)"));
+        daemon
+            .log()
+            .wait_for(&format!("Host {reader} has been blocked in the kernel (proof: completed handshake)"));
         daemon.wait_for_block(reader);
     }
 }

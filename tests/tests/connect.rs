@@ -39,7 +39,9 @@ fn a_connection_is_shown_the_banner_told_and_proof_enough() {
         assert_eq!(read(stream), BANNER);
         daemon.wait_for_block(source);
         daemon.log().wait_for(&format!("attackalert: Connect from host: {source}/{source} to TCP port: 11"));
-        daemon.log().wait_for(&format!("Host {source} has been blocked in the kernel (proof: completed connection)"));
+        daemon
+            .log()
+            .wait_for(&format!("Host {source} has been blocked in the kernel (proof: completed connection)"));
         let refused = connect(&lab.scanner, source, SocketAddr::new(family.host(), 15));
         assert_eq!(refused.expect_err("nothing passes").kind(), ErrorKind::TimedOut);
     }

@@ -24,7 +24,9 @@ fn asking(lab: &Lab) -> Portsentry<'_> {
 }
 
 fn assert_proven(daemon: &Daemon<'_>, source: IpAddr, what: &str) {
-    daemon.log().wait_for(&format!("Host {source} has been blocked in the kernel (proof: completed handshake)"));
+    daemon
+        .log()
+        .wait_for(&format!("Host {source} has been blocked in the kernel (proof: completed handshake)"));
     daemon.wait_for_block(source);
     assert!(daemon.blocked().contains(&source), "{what}: {source} isn't blocked");
     assert!(!daemon.fenced().contains(&source), "{what}: {source} is still fenced");

@@ -297,6 +297,8 @@ fn a_flood_of_forged_sources_blocks_nobody_and_hides_nobody() {
     // A source whose system takes part is proven, as before the flood.
     let proven = lab.source(Family::V4);
     let _probe = Probe::tcp(&lab.scanner, proven, SocketAddr::new(Family::V4.host(), TRAP));
-    daemon.log().wait_for(&format!("Host {proven} has been blocked in the kernel (proof: completed handshake)"));
+    daemon
+        .log()
+        .wait_for(&format!("Host {proven} has been blocked in the kernel (proof: completed handshake)"));
     service.assert_open_to_bystander(&lab);
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what a packet costs, side by side with others.
+//! `cargo xtask bench`: measures the cost of a packet, compared with other programs.
 
 use std::{ffi::OsString, process::Command};
 
@@ -15,9 +15,9 @@ pub(crate) struct Arguments {
     bench: Vec<OsString>,
 }
 
-/// Sets up what there is to measure beside, builds everything optimised, and runs the bench.
+/// Sets up the programs to compare with, builds everything optimised, and runs the bench.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    // These need neither root nor others: they count, compare or explain.
+    // These need neither root nor other programs: they count, compare or explain.
     let measures =
         !arguments.bench.iter().any(|word| word == "--paths" || word == "--compare" || word == "--help");
     if measures {

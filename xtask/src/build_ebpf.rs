@@ -12,7 +12,7 @@ use crate::{
 
 const TARGET: &str = "bpfel-unknown-none";
 
-/// Builds the object, and puts it where the daemon's build looks for it.
+/// Builds the object, and copies it to where the daemon's build looks for it.
 pub(crate) fn run() -> Result<PathBuf> {
     let (toolchain, linker) = setup::build()?;
     shell::step("building the kernel program");
@@ -20,7 +20,7 @@ pub(crate) fn run() -> Result<PathBuf> {
     publish()
 }
 
-/// The toolchain's cargo, set up to handle the kernel program's package.
+/// Returns the toolchain's cargo, set up for the kernel program's package.
 pub(crate) fn cargo(toolchain: &Toolchain, linker: &Linker, verb: &str) -> Command {
     let flags = format!(
         "--cfg bpf_target_arch=\"{}\" -C target-cpu=v3 -C debuginfo=2 -C linker={} -C link-arg=--btf",
@@ -37,7 +37,7 @@ pub(crate) fn cargo(toolchain: &Toolchain, linker: &Linker, verb: &str) -> Comma
         .env("RUSTC_BOOTSTRAP", "1")
         .env("LD_LIBRARY_PATH", &linker.llvm)
         .env("RUSTFLAGS", flags);
-    // What the outer cargo says of itself is not true of this one.
+    // The outer cargo's variables don't apply to this one.
     for variable in
         ["RUSTUP_TOOLCHAIN", "CARGO", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "CARGO_TARGET_DIR"]
     {
@@ -51,7 +51,7 @@ fn publish() -> Result<PathBuf> {
     let built = paths::ebpf_target().join(TARGET).join("release/portsentry-ebpf");
     let bytes = fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
     let object = paths::object();
-    // The object keeps its time when it is the same; this file's says that it is no older than its sources.
+    // An unchanged object keeps its time; this file's time shows that it is up to date.
     fs::write(object.with_extension("built"), b"").context("noting the time of the build")?;
     if fs::read(&object).is_ok_and(|old| old == bytes) {
         return Ok(object);

@@ -107,7 +107,7 @@ fn play(binary: &Path, interrupted: &AtomicBool) -> Result<()> {
 fn config(files: &Path) -> String {
     let files = files.display();
     let mut text = format!("{CONFIG}PIN_PATH=\"{PINS}\"\n");
-    // Each that has a place in the system when it isn't set.
+    // Settings with a system-wide default path are overridden.
     for (key, file) in [
         ("IGNORE_FILE", "portsentry.ignore"),
         ("HISTORY_FILE", "portsentry.history"),

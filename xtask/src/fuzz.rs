@@ -1,8 +1,8 @@
-//! `cargo xtask fuzz`: LLVM's fuzzer on each target, two at a time.
+//! `cargo xtask fuzz`: runs LLVM's fuzzer on each target, two at a time.
 //!
-//! The compiler's coverage pass (`fuzz/coverage`) takes no nightly; almost nothing that is fuzzed is unsafe, so no
-//! sanitizer is needed. What the fuzzer has learnt stays in `target/fuzz/corpus/`, so that a longer run goes on where
-//! the last one ended; an input that fails is kept in `fuzz/findings/`, which the tests replay.
+//! The compiler's coverage pass (`fuzz/coverage`) needs no nightly; almost none of the fuzzed code is unsafe, so no
+//! sanitizer is needed. The corpus stays in `target/fuzz/corpus/`, so that a longer run continues where the last one
+//! ended. A failing input is kept in `fuzz/findings/`, which the tests replay.
 
 use std::{
     fs,
@@ -15,22 +15,22 @@ use clap::Args;
 
 use crate::{build_ebpf, paths, shell};
 
-/// How many run at the same time.
+/// Number of fuzzers that run at the same time.
 const ABREAST: usize = 2;
 
-/// Up to so many seconds are a glance, for which it doesn't pay to build again, faster, what the tests have built already.
+/// Runs of up to this many seconds use the tests' unoptimised build: an optimised one doesn't pay off.
 const GLANCE: u32 = 60;
 
-/// What is fuzzed, and for how long.
+/// Targets and duration.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Seconds for each target; for more than 60, all is built to run two to four times as fast, which takes five minutes
+    /// Seconds per target; above 60, everything is built to run two to four times as fast, which takes five minutes
     #[arg(long, default_value_t = 20)]
     seconds: u32,
     /// Only build the fuzzer
     #[arg(long)]
     no_run: bool,
-    /// Targets, all unless any is named
+    /// Targets; all if none is named
     targets: Vec<String>,
 }
 
@@ -87,7 +87,7 @@ fn build(is_long: bool) -> Result<PathBuf> {
     Ok(folder.join(fuzzer))
 }
 
-/// The targets' names, which are their files'.
+/// Returns the targets' names, which are those of their files.
 fn targets() -> Result<Vec<String>> {
     let folder = paths::root().join("fuzz/src/target");
     let entries = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
@@ -98,7 +98,7 @@ fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The fuzzer at work on a target.
+/// A running fuzzer.
 struct Run {
     name: String,
     fuzzer: Child,
@@ -127,7 +127,7 @@ impl Run {
         Ok(Self { name: name.to_owned(), fuzzer, log })
     }
 
-    /// Waits, prints its line, and says what it found.
+    /// Waits, prints its line, and returns its finding.
     fn finish(mut self) -> Result<Option<String>> {
         let status = self.fuzzer.wait()?;
         let log = fs::read(&self.log).with_context(|| self.log.display().to_string())?;

@@ -1,4 +1,4 @@
-//! `cargo xtask gen-docs`: manual pages, completions and the reference of the settings, made anew from the code.
+//! `cargo xtask gen-docs`: generates manual pages, completions and the settings reference from the code.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{paths, shell};
 
-/// Writes them into the tree, where a test holds them against the code.
+/// Writes them into the tree, where a test compares them with the code.
 pub(crate) fn run() -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(paths::root());

@@ -6,13 +6,13 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{build_ebpf, paths, setup, shell, unsafety};
 
-/// Runs all checks; the first that fails ends it.
+/// Runs all checks; stops at the first failure.
 pub(crate) fn run() -> Result<()> {
     let (toolchain, linker) = setup::build()?;
     build_ebpf::run()?;
     shell::step("formatting");
     shell::run(Command::new("cargo").current_dir(paths::root()).args(["fmt", "--all", "--check"]))?;
-    // Debian's toolchain has no clippy of its own; the compiler's lints still hold.
+    // Debian's toolchain has no clippy; the compiler's lints still apply.
     let has_clippy = toolchain.cargo.with_file_name("cargo-clippy").exists();
     let verb = if has_clippy { "clippy" } else { "check" };
     shell::step(&format!("{verb} for the kernel program"));
@@ -23,13 +23,13 @@ pub(crate) fn run() -> Result<()> {
     dependencies()?;
     shell::step("the list of unsafe code");
     unsafety::check()?;
-    // At the end: cargo lets nobody else build meanwhile, as what runs beside this may want to.
+    // Last, because cargo blocks other builds meanwhile.
     shell::step("clippy for the host");
     let host = ["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"];
     shell::run(Command::new("cargo").current_dir(paths::root()).args(host))
 }
 
-/// Licences, duplicates and origins of all dependencies; advisories where their list can be fetched.
+/// Checks licences, duplicates and origins of all dependencies; advisories if their list can be fetched.
 fn dependencies() -> Result<()> {
     shell::step("dependencies: licences, duplicates, origins");
     let deny = setup::deny::find_or_install()?;

@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask VERB`, one file a verb.
+//! The project's own tasks: `cargo xtask VERB`, one file each.
 
 mod bench;
 mod build;
@@ -24,7 +24,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(about = "Builds, runs and tests portsentry; each verb sets up what it needs")]
 enum Verb {
-    /// Install what building the kernel program takes
+    /// Install the dependencies for building the kernel program
     Setup,
     /// Build the kernel program
     BuildEbpf,
@@ -34,18 +34,18 @@ enum Verb {
     Run(run::Arguments),
     /// Show a scan seen, logged and dropped, between two network namespaces
     Demo(demo::Arguments),
-    /// Make manual pages, completions and the reference of the settings anew from the code
+    /// Generate manual pages, completions and the settings reference from the code
     #[command(alias = "papers")]
     GenDocs,
     /// Build the Debian package
     Package(package::Arguments),
-    /// Run every test, or those of a name; needs root
+    /// Run all tests, or those that match a filter; needs root
     Test(test::Arguments),
-    /// Measure what a packet costs, side by side with xdp-filter, nftables and PortSentry 1.2; needs root
+    /// Measure the cost of a packet, compared with xdp-filter, nftables and PortSentry 1.2; needs root
     Bench(bench::Arguments),
-    /// Show that the kernel program works on Debian's kernels, each booted in a machine of its own
+    /// Test the kernel program on Debian's kernels, each booted in a virtual machine
     Vm(vm::Arguments),
-    /// Let the fuzzer look for what the tests did not think of
+    /// Run the fuzzer
     Fuzz(fuzz::Arguments),
     /// Check formatting, lints, dependencies and the list of unsafe code
     Lint,

@@ -7,13 +7,13 @@ use clap::Args;
 
 use crate::{build_ebpf, gen_docs, paths, setup, shell, test};
 
-/// Where `rustup` has a standard library that needs no other at run time.
+/// The target whose standard library needs no other at run time.
 const STATIC: &str = "x86_64-unknown-linux-musl";
 
-/// What to build.
+/// The package to build.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Arguments {
-    /// Pack an unoptimised build, as two revisions of a version: what the tests install and upgrade to
+    /// Pack an unoptimised build, as two revisions of a version, for the tests to install and upgrade
     #[arg(long)]
     debug: bool,
     /// Pack a program that needs no libraries (musl)
@@ -21,10 +21,10 @@ pub(crate) struct Arguments {
     is_static: bool,
 }
 
-/// For the tests.
+/// The packages for the tests.
 pub(crate) const FOR_TESTS: Arguments = Arguments { debug: true, is_static: false };
 
-/// What is packed beside the daemon, and what says how.
+/// Files to pack beside the daemon, and the description of the package.
 const PACKED: [&str; 4] = ["docs", "etc", "pkg", "portsentry/Cargo.toml"];
 
 /// Builds everything and packs it.
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let cargo_deb = setup::deb::find_or_install()?;
     build_ebpf::run()?;
-    // The tests hold those in the tree against the code.
+    // Tests compare the generated files in the tree with the code.
     gen_docs::run()?;
     shell::step("building the daemon (a minute the first time)");
     let mut cargo = Command::new("cargo");
@@ -51,12 +51,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     shell::run(pack.args(options))
 }
 
-/// Two revisions, unless they are there and nothing that is in them has changed.
+/// Builds two revisions, unless they exist and their contents are unchanged.
 fn for_tests() -> Result<()> {
     let cargo_deb = setup::deb::find_or_install()?;
     build_ebpf::run()?;
     shell::run(&mut test::daemon())?;
-    // By names of their own: cargo-deb removes other revisions.
+    // Under separate names: cargo-deb removes other revisions.
     let packages = ["1", "2"]
         .map(|revision| (revision, paths::target().join("debian").join(format!("test-{revision}.deb"))));
     let oldest = packages.iter().map(|(_, file)| newest(file)).min().flatten();
@@ -69,7 +69,7 @@ fn for_tests() -> Result<()> {
     packages.iter().try_for_each(|(revision, file)| shell::run(&mut pack(&cargo_deb, "dev", revision, file)))
 }
 
-/// What packs the daemon that is built.
+/// Returns the command that packs the built daemon.
 fn pack(cargo_deb: &Path, profile: &str, revision: &str, output: &Path) -> Command {
     let mut pack = Command::new(cargo_deb);
     pack.current_dir(paths::root()).args(["--package", "portsentry", "--no-build", "--quiet"]);
@@ -77,7 +77,7 @@ fn pack(cargo_deb: &Path, profile: &str, revision: &str, output: &Path) -> Comma
     pack
 }
 
-/// When the newest of what is at `path` was changed.
+/// Returns the modification time of the newest file at `path`.
 fn newest(path: &Path) -> Option<SystemTime> {
     let own = path.metadata().and_then(|file| file.modified()).ok();
     let entries = fs::read_dir(path).into_iter().flatten().flatten();

@@ -1,4 +1,4 @@
-//! Where things are in the checkout.
+//! Paths in the checkout.
 
 use std::{
     env,
@@ -6,7 +6,8 @@ use std::{
     sync::LazyLock,
 };
 
-/// The checkout in which this is called. Cargo takes a copied one's programs for its own, so none may name where it was built.
+/// Returns the checkout in which this was called. Cargo reuses the programs of a copied checkout, so they must not
+/// contain the path of their build.
 pub(crate) fn root() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
         let here = env::current_dir().unwrap_or_default();
@@ -16,47 +17,47 @@ pub(crate) fn root() -> &'static Path {
     &ROOT
 }
 
-/// Where cargo builds for the host.
+/// Returns cargo's target directory for the host.
 pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// What is needed to build, check and pack, and isn't part of a Rust toolchain.
+/// Returns the directory of tools beside the Rust toolchain.
 pub(crate) fn tools() -> PathBuf {
     root().join("target/tools")
 }
 
-/// The kernel program's own target directory.
+/// Returns the kernel program's target directory.
 pub(crate) fn ebpf_target() -> PathBuf {
     root().join("target/bpf")
 }
 
-/// The kernel program, where `portsentry/build.rs` looks for it.
+/// Returns the kernel program, where `portsentry/build.rs` looks for it.
 pub(crate) fn object() -> PathBuf {
     ebpf_target().join("portsentry.o")
 }
 
-/// The optimised daemon.
+/// Returns the optimised daemon.
 pub(crate) fn daemon() -> PathBuf {
     target().join("release/portsentry")
 }
 
-/// Where cargo puts what it doesn't optimise.
+/// Returns cargo's directory of unoptimised builds.
 pub(crate) fn debug() -> PathBuf {
     target().join("debug")
 }
 
-/// Kernels, and what boots them.
+/// Returns the directory of kernels and virtual machines.
 pub(crate) fn vm() -> PathBuf {
     root().join("target/vm")
 }
 
-/// The optimised bench.
+/// Returns the optimised bench.
 pub(crate) fn bench() -> PathBuf {
     target().join("release/portsentry-bench")
 }
 
-/// Debian's `PortSentry` 1.2, unpacked for the bench.
+/// Returns Debian's `PortSentry` 1.2, unpacked for the bench.
 pub(crate) fn classic() -> PathBuf {
     tools().join("portsentry-1.2")
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask run -- ...`: the daemon in the foreground.
+//! `cargo xtask run -- ...`: runs the daemon in the foreground.
 
 use std::{ffi::OsString, os::unix::process::CommandExt, process::Command};
 
@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     daemon: Vec<OsString>,
 }
 
-/// Builds, and becomes the daemon.
+/// Builds the daemon, and replaces this process by it.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     build::run()?;
     let mut command = match (shell::is_root(), shell::find("sudo")) {

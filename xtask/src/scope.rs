@@ -1,4 +1,4 @@
-//! Which of the sources may hold the tests that a filter means, so that no others are built.
+//! Determines which sources may contain the tests that match a filter, so that only they are built.
 
 use std::{
     collections::BTreeSet,
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::paths;
 
-/// The packages with tests: where they are, and their names.
+/// The packages with tests: their directories and names.
 const PACKAGES: [(&str, &str); 6] = [
     ("bench", "portsentry-bench"),
     ("fuzz", "portsentry-fuzz"),
@@ -19,24 +19,24 @@ const PACKAGES: [(&str, &str); 6] = [
     ("tests", "portsentry-tests"),
     ("xtask", "xtask"),
 ];
-/// Where the tests are that run the daemon.
+/// Directory of the tests that run the daemon.
 const OF_DAEMON: &str = "tests/tests";
 
-/// Sources, by their paths from the root, with their texts.
+/// Source paths from the root, with their texts.
 pub(crate) struct Scope {
     files: Vec<(PathBuf, String)>,
     is_all: bool,
 }
 
 impl Scope {
-    /// Those that may hold a test whose path has `filter` in it; all of them without one.
+    /// Returns those that may contain a test whose path contains `filter`; all without a filter.
     pub(crate) fn of(filter: Option<&str>) -> Result<Self> {
         let mut files = Vec::new();
         for (folder, _) in PACKAGES {
             read(Path::new(folder), &mut files)?;
         }
         let Some(filter) = filter else { return Ok(Self { files, is_all: true }) };
-        // Of a module's path and a test's name, the last part stands in the file's path or text.
+        // The last part of a module path or test name appears in the file's path or text.
         let file =
             filter.split_once("::").map(|(file, _)| Path::new(OF_DAEMON).join(file).with_extension("rs"));
         let part = filter.rsplit("::").find(|part| !part.is_empty()).unwrap_or_default();
@@ -48,7 +48,7 @@ impl Scope {
         Ok(Self { files, is_all: false })
     }
 
-    /// What has cargo build and run no more than these.
+    /// Returns the arguments that restrict cargo to these sources.
     pub(crate) fn arguments(&self) -> Vec<&'static str> {
         if self.is_all {
             return Vec::new();
@@ -67,13 +67,13 @@ impl Scope {
         self.files.iter().any(|(path, _)| path.starts_with(OF_DAEMON))
     }
 
-    /// Whether a test of the daemon may say this.
+    /// Whether a test of the daemon may contain `words`.
     pub(crate) fn says(&self, words: &str) -> bool {
         self.files.iter().any(|(path, text)| path.starts_with(OF_DAEMON) && text.contains(words))
     }
 }
 
-/// All Rust sources below `folder`.
+/// Reads all Rust sources below `folder`.
 fn read(folder: &Path, files: &mut Vec<(PathBuf, String)>) -> Result<()> {
     let here = paths::root().join(folder);
     let entries = fs::read_dir(&here).with_context(|| here.display().to_string())?;
@@ -103,7 +103,7 @@ mod tests {
     fn no_more_is_built_than_may_hold_the_test() {
         let of_daemon = ["--package", "portsentry-tests", "--test", "all"];
         assert_eq!(arguments("parity::"), of_daemon);
-        // In parts, as this file would have them in it otherwise.
+        // Split, so that this file does not match.
         assert_eq!(arguments(&["the_table_holds", "_for_the_oracle"].concat()), of_daemon);
         assert_eq!(arguments(&["every_shell_is", "_told"].concat()), ["--package", "portsentry"]);
         assert_eq!(arguments("scope::tests::no_more_is_built"), ["--package", "xtask"]);

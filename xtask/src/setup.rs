@@ -1,4 +1,4 @@
-//! Installs what building and testing take, where it is missing.
+//! Installs missing dependencies of building and testing.
 
 pub(crate) mod deb;
 pub(crate) mod deny;
@@ -18,27 +18,27 @@ pub(crate) use linker::Linker;
 pub(crate) use packages::{fetch, unpack};
 pub(crate) use toolchain::Toolchain;
 
-/// Everything: `cargo xtask setup`.
+/// Installs everything: `cargo xtask setup`.
 pub(crate) fn run() -> Result<()> {
     build()?;
     scan()
 }
 
-/// What building the kernel program takes.
+/// Installs the dependencies for building the kernel program.
 pub(crate) fn build() -> Result<(Toolchain, Linker)> {
     let toolchain = Toolchain::find_or_install()?;
     let linker = Linker::find_or_install(&toolchain)?;
     Ok((toolchain, linker))
 }
 
-/// What running the daemon and scanning it take: root, bpffs and the scanners.
+/// Sets up what the daemon and the scanners need: root, bpffs and the scanners.
 pub(crate) fn scan() -> Result<()> {
     root("this")?;
     bpffs()?;
     packages::install_missing()
 }
 
-/// What is measured beside ours; what can't be had is said and left out.
+/// Installs the programs that the bench compares with; reports those that are unavailable.
 pub(crate) fn bench() -> Result<()> {
     scan()?;
     for had in [packages::install_missing_rivals(), unpack("portsentry", &paths::classic())] {
@@ -49,13 +49,13 @@ pub(crate) fn bench() -> Result<()> {
     Ok(())
 }
 
-/// What booting other kernels takes, and what is run there.
+/// Installs the dependencies for booting other kernels.
 pub(crate) fn vm() -> Result<()> {
     packages::install_missing()?;
     packages::install_missing_of_vm()
 }
 
-/// Fails unless this process is root.
+/// Returns an error unless this process is root.
 pub(crate) fn root(what: &str) -> Result<()> {
     if !shell::is_root() {
         bail!("{what} loads programs into the kernel and makes network namespaces: run it as root");
@@ -63,7 +63,7 @@ pub(crate) fn root(what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Mounts bpffs where it isn't.
+/// Mounts bpffs unless it is mounted.
 pub(crate) fn bpffs() -> Result<()> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     if mounts.lines().any(|line| line.split(' ').nth(1) == Some("/sys/fs/bpf")) {

@@ -1,4 +1,4 @@
-//! Running other programs: says what for, and what failed.
+//! Runs other programs, with error messages that name the command.
 
 use std::{
     ffi::OsStr,
@@ -9,12 +9,12 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-/// Says what a step that takes longer is doing.
+/// Prints the purpose of a longer step.
 pub(crate) fn step(what: &str) {
     eprintln!("xtask: {what}");
 }
 
-/// Runs `command`, whose output is seen as it comes.
+/// Runs `command`; its output is shown as it comes.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("starting {}", words(command)))?;
     ensure!(status.success(), "{} ended with {status}", words(command));
@@ -30,18 +30,18 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Whether a program, asked for its version, says that it is this one.
+/// Whether a program's version output shows that it is this version.
 pub(crate) fn is_version(command: &mut Command, version: &str) -> bool {
     output(command.arg("--version")).is_ok_and(|said| said.split_whitespace().any(|word| word == version))
 }
 
-/// A command as one would type it.
+/// Returns a command as it would be typed.
 pub(crate) fn words(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
-/// Where a program is found: in `PATH`, or where root's programs are.
+/// Returns a program's path, searching `PATH` and the directories of root's programs.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test, or those that a filter means, with what they take. Without a filter it
+//! `cargo xtask test`: sets up, builds and runs every test, or those that match a filter.
 
 use std::{ffi::OsString, process::Command, thread};
 
@@ -7,19 +7,19 @@ use clap::Args;
 
 use crate::{build_ebpf, package, paths, scope::Scope, setup, shell};
 
-/// Tests that run at once, for each processor: most of a test is waiting.
+/// Tests that run at the same time, per processor: most of a test is waiting.
 const ABREAST: usize = 4;
 
-/// What is run, and how.
+/// The tests to run.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// A part of a test's path, such as `proof::` for all of `tests/tests/proof.rs`; then, or without it, arguments for
+    /// Part of a test's path, such as `proof::` for all of `tests/tests/proof.rs`; then, or without it, arguments for
     /// `cargo test`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     cargo: Vec<OsString>,
 }
 
-/// Sets up and builds what the tests take, and runs them.
+/// Sets up and builds what the tests need, and runs them.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let first = arguments.cargo.first().and_then(|first| first.to_str());
     let scope = Scope::of(first.filter(|first| !first.starts_with('-')))?;
@@ -41,7 +41,7 @@ fn prepare(scope: &Scope) -> Result<()> {
         shell::step("building the daemon and the tests (two minutes the first time)");
         shell::run(&mut daemon())?;
     }
-    // What is installed on machines of the tests' own.
+    // The packages for virtual machines.
     if scope.says(".boot()") {
         package::run(&package::FOR_TESTS)?;
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask unsafety`: the list of all unsafe code with its reasons, `docs/unsafe.md`, made from the `SAFETY:`
+//! `cargo xtask unsafety`: generates `docs/unsafe.md`, the list of unsafe code with its reasons, from the `SAFETY:`
 //! comments.
 
 use std::{
@@ -24,7 +24,7 @@ pub(crate) fn run() -> Result<()> {
     fs::write(page(), list()?).with_context(|| page().display().to_string())
 }
 
-/// Fails if the page isn't what the sources say.
+/// Fails if the page differs from the sources.
 pub(crate) fn check() -> Result<()> {
     let written = fs::read_to_string(page()).with_context(|| page().display().to_string())?;
     ensure!(written == list()?, "docs/unsafe.md is out of date: cargo xtask unsafety");
@@ -61,7 +61,7 @@ fn list() -> Result<String> {
     Ok(page)
 }
 
-/// The Rust files below `folder`, other than what was built.
+/// Finds the Rust files below `folder`, except generated ones.
 fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
@@ -74,10 +74,10 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Why some unsafe code is sound.
+/// The reason why unsafe code is sound.
 #[derive(Debug, PartialEq, Eq)]
 struct Reason {
-    /// The function that it is in, or what it is.
+    /// The enclosing function, or the item itself.
     place: String,
     reason: String,
 }
@@ -104,11 +104,11 @@ fn reasons(text: &str) -> Vec<Reason> {
     reasons
 }
 
-/// The numbers of the lines on which something unsafe begins that no reason stands before: a `SAFETY:` comment, or the
-/// section for callers of an unsafe function.
+/// Returns the numbers of lines with unsafe code that no reason precedes: a `SAFETY:` comment, or the section for
+/// callers of an unsafe function.
 fn unreasoned(text: &str) -> Vec<usize> {
     let mut bare = Vec::new();
-    // Whether the comments and attributes right before have a reason.
+    // Whether the comments and attributes above contain a reason.
     let (mut is_reasoned, mut is_described) = (false, false);
     for (number, line) in (1..).zip(text.lines().map(str::trim)) {
         if line.starts_with("//") || line.starts_with("#[") {
@@ -116,7 +116,7 @@ fn unreasoned(text: &str) -> Vec<usize> {
             is_described |= line.starts_with("/// # Safety");
             continue;
         }
-        // A function's reason is for its callers; `unsafe` in a string is none.
+        // A function's reason is for its callers; `unsafe` in a string doesn't count.
         let code = line.split('"').step_by(2).collect::<Vec<_>>().join("");
         let is_function = code.contains("unsafe fn ") || code.contains("unsafe extern ");
         let is_code = code.contains("unsafe {") || code.contains("unsafe impl ");
@@ -131,7 +131,7 @@ fn unreasoned(text: &str) -> Vec<usize> {
     bare
 }
 
-/// The name of the function that begins on `line`.
+/// Returns the name of the function that begins on `line`.
 fn function_named(line: &str) -> Option<&str> {
     let is_code = !line.starts_with("//");
     let (before, after) = line.split_once("fn ").filter(|_| is_code)?;

@@ -1,4 +1,4 @@
-//! `cargo xtask vm`: the kernel program on other kernels than this machine's, each in a machine of its own (qemu).
+//! `cargo xtask vm`: tests the kernel program on other kernels, each in a virtual machine (qemu).
 
 mod guest;
 mod initramfs;
@@ -13,27 +13,27 @@ use clap::Args;
 use self::{guest::Guest, linux::Linux, machine::Machine};
 use crate::{build_ebpf, paths, setup, shell, test};
 
-/// On which kernels, and how.
+/// Kernels and options.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Run on the processor itself (KVM), not emulated: faster, where it works
+    /// Use KVM instead of emulation: faster, where available
     #[arg(long)]
     kvm: bool,
-    /// Seconds that a machine may take
+    /// Time limit of a machine in seconds
     #[arg(long, default_value_t = 900)]
     patience: u64,
-    /// Arguments of the tests' program, once for each time that it is run
+    /// Arguments of the test program, once per run
     #[arg(long = "run", value_name = "ARGUMENTS", allow_hyphen_values = true, default_values = guest::RUNS)]
     runs: Vec<String>,
     /// Flavour of Debian's kernels: `cloud-amd64`, or `amd64` with all drivers
     #[arg(long, default_value = "cloud-amd64")]
     flavour: String,
-    /// Series of kernels, of which the newest that apt knows is taken
+    /// Kernel series; the newest known to apt is used
     #[arg(default_values = ["6.1", "6.12"])]
     series: Vec<String>,
 }
 
-/// Fetches the kernels, builds what is run, and boots all machines at the same time; fails if any does.
+/// Fetches the kernels, builds the tests, and boots all machines at the same time; fails if one does.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::vm()?;
     let find = |series: &String| Linux::find_or_fetch(series, &arguments.flavour);

@@ -1,4 +1,4 @@
-//! The object files that the bench's own programs are loaded from.
+//! Object files for the bench's own programs.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ pub(crate) struct MapDefinition {
     pub(crate) name: &'static str,
     /// Kind (`enum bpf_map_type`), key's and value's size, entries, flags.
     pub(crate) numbers: [u32; 5],
-    /// Where one is pinned that is to be used in its place.
+    /// Pin of an existing map to use instead.
     pub(crate) pin: Option<PathBuf>,
 }
 
@@ -28,7 +28,7 @@ impl MapDefinition {
         Self { name, numbers: [PROGRAM_ARRAY, 4, 4, 1, 0], pin: None }
     }
 
-    /// A hash map that stands already.
+    /// An existing hash map.
     pub(crate) fn pinned(name: &'static str, key: u32, value: u32, entries: u32, pin: PathBuf) -> Self {
         const HASH: u32 = 1;
         Self { name, numbers: [HASH, key, value, entries, 0], pin: Some(pin) }

@@ -13,10 +13,10 @@ use portsentry_tests::lab::{self, Lab};
 
 use super::Which;
 
-/// Names Debian's program: one that is unpacked only, for an installed one would be started with the machine, and may
-/// be ours.
+/// Names Debian's program. It is unpacked but not installed, because an installed one would be started with the
+/// machine, and could be ours.
 const PROGRAM: &str = "PORTSENTRY_CLASSIC";
-/// As Debian's default, but that it blocks: by a route, as it suggests for Linux.
+/// Debian's default configuration, except that it blocks, by a route as it suggests for Linux.
 const CONFIG: &str = r#"TCP_PORTS="1,7,11"
 UDP_PORTS="1,7,9"
 ADVANCED_PORTS_TCP="1024"
@@ -32,7 +32,7 @@ BLOCK_TCP="1"
 KILL_ROUTE="ip route add blackhole $TARGET$"
 SCAN_TRIGGER="0"
 "#;
-/// Its files in place of the machine's.
+/// Mounts its files over the machine's.
 const MOUNTS: &str = r#"
 for directory in /etc/portsentry /var/lib/portsentry; do
     mount -t tmpfs none "${directory%/*}"
@@ -42,7 +42,7 @@ done
 exec "$2" -atcp
 "#;
 
-/// A daemon that watches.
+/// A running daemon.
 pub(crate) enum Daemon<'lab> {
     Debian { process: u32 },
     Ours(Box<lab::Daemon<'lab>>),
@@ -67,7 +67,7 @@ impl<'lab> Daemon<'lab> {
         }
     }
 
-    /// Its own time and that of the commands it ran (proc(5)).
+    /// CPU time of the daemon and of its commands (proc(5)).
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
         let path = format!("/proc/{}/stat", self.process());
         let text = fs::read_to_string(&path).context("the daemon is gone")?;
@@ -115,7 +115,7 @@ fn debian(lab: &Lab) -> Result<Daemon<'_>> {
     bail!("it does not watch within ten seconds")
 }
 
-/// What runs on the host.
+/// Returns the processes on the host.
 fn processes(lab: &Lab) -> Result<Vec<u32>> {
     let listed = Command::new("ip").args(["netns", "pids", lab.host.name()]).output()?;
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
@@ -129,7 +129,7 @@ fn is_portsentry(process: u32) -> bool {
 impl Drop for Daemon<'_> {
     fn drop(&mut self) {
         if let Self::Debian { process } = self {
-            // It may be gone.
+            // It may already be gone.
             let _ = Command::new("kill").arg(process.to_string()).status();
         }
     }

@@ -1,4 +1,4 @@
-//! The kernel's helpers, as far as the measured paths call them, over maps in memory.
+//! The helpers that the measured paths call, implemented on maps in memory.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The maps of `program`, empty, arrays and data aside.
+    /// Creates the maps of `program`, empty except for arrays and data.
     pub fn new(program: &Program) -> Self {
         let mut env = Self::default();
         for (number, (_, map)) in (0..).zip(&program.maps) {
@@ -64,7 +64,7 @@ impl Environment {
         self.sockets.push(end);
     }
 
-    /// Carries out the helper, and says by which name it is to be counted.
+    /// Executes the helper; returns the name under which it is counted.
     pub(super) fn help(
         &mut self,
         program: &Program,
@@ -91,14 +91,14 @@ impl Environment {
             7 => ("random number".into(), 4),
             85 | 99 => ("socket look-up".into(), self.socket(second, usize::try_from(third)?)?),
             86 => ("socket release".into(), 0),
-            // Inlined by the verifier to a load.
+            // The verifier inlines it as a load.
             118 => ("jiffies".into(), 1000),
             188 => ("length".into(), self.memory.frame_length()),
             _ => bail!("no helper {number}"),
         })
     }
 
-    /// The address of a map's value.
+    /// Returns the address of a map's value.
     fn find(&self, number: usize, map: &Map, key: &[u8]) -> Option<u64> {
         let base = value_address(u32::try_from(number).ok()?);
         match map.map_type() {
@@ -106,12 +106,12 @@ impl Environment {
                 let index = u32::from_le_bytes(key.try_into().ok()?);
                 (index < map.max_entries()).then(|| base + u64::from(index) * u64::from(map.value_size()))
             }
-            // Tries hold only whole addresses here.
+            // Tries hold only single addresses here.
             _ => self.entries.get(&(number, key.to_vec())).copied(),
         }
     }
 
-    /// A socket's address, if one is open at the tuple's destination.
+    /// Returns a socket's address, if one is open at the tuple's destination.
     fn socket(&mut self, tuple: u64, length: usize) -> Result<u64> {
         let tuple = self.memory.bytes(tuple, length)?;
         let address = (length - 4) / 2;

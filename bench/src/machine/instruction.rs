@@ -1,4 +1,4 @@
-//! BPF's instructions (RFC 9669), decoded and their arithmetic.
+//! BPF instructions (RFC 9669): decoding and arithmetic.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -31,17 +31,17 @@ pub(super) enum Instruction {
     Unknown(u8),
 }
 
-/// The operation of the instruction classes 4, 5, 6 and 7 that isn't carried out by its own kind here.
+/// Operations of the instruction classes 4 to 7 that are handled separately.
 const JA: u8 = 0x00;
 const CALL: u8 = 0x80;
 const EXIT: u8 = 0x90;
 const END: u8 = 0xd0;
 const MOV: u8 = 0xb0;
-/// In the source register of a call, one within the program.
+/// In a call's source register: a call within the program.
 const PSEUDO_CALL: u8 = 1;
 
 impl Instruction {
-    /// The instruction, other than the constants of two words, which the program resolves.
+    /// Decodes an instruction, except constants of two words, which the program resolves.
     pub(super) fn decode(raw: bpf_insn) -> Self {
         let (class, operation) = (raw.code & 7, raw.code & 0xf0);
         let (to, from) = (usize::from(raw.dst_reg()), usize::from(raw.src_reg()));
@@ -63,7 +63,7 @@ impl Instruction {
             (5, CALL) if raw.src_reg() == PSEUDO_CALL => Self::Call { by: raw.imm as isize },
             (5, CALL) => Self::Helper { number: raw.imm },
             (5, EXIT) => Self::Exit,
-            // The long jump has its distance in the immediate.
+            // The long jump has its offset in the immediate.
             (6, JA) => {
                 Self::Jump { wide: true, condition: JA, left: to, right: operand, by: raw.imm as isize }
             }
@@ -79,7 +79,7 @@ impl Instruction {
     }
 }
 
-/// The result of an arithmetic instruction.
+/// Returns the result of an arithmetic instruction.
 pub(super) fn alu(operation: u8, wide: bool, left: u64, right: u64) -> Option<u64> {
     let bits = if wide { 64 } else { 32 };
     let narrow = |value: u64| if wide { value } else { value & 0xffff_ffff };
@@ -105,7 +105,7 @@ pub(super) fn alu(operation: u8, wide: bool, left: u64, right: u64) -> Option<u6
     Some(narrow(value))
 }
 
-/// The lowest `bits` of `value` with their bytes the other way round.
+/// Returns the lowest `bits` of `value` with their bytes reversed.
 pub(super) fn swap(value: u64, bits: i32) -> u64 {
     match bits {
         16 => u64::from((value as u16).swap_bytes()),
@@ -114,7 +114,7 @@ pub(super) fn swap(value: u64, bits: i32) -> u64 {
     }
 }
 
-/// What an atomic instruction leaves in memory, and whether it fetches what stood there.
+/// Returns the result of an atomic instruction, and whether it fetches the old value.
 pub(super) fn atomic(operation: i32, old: u64, operand: u64) -> Result<(u64, bool)> {
     let new = match operation & !1 {
         0x00 => old.wrapping_add(operand),

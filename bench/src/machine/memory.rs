@@ -1,17 +1,17 @@
-//! Memory in segments: addresses have 32 bits, as the context hands them out in fields of that size.
+//! Memory in segments: addresses have 32 bits, because the context holds them in fields of that size.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 
-/// Between the starts of two segments; none is longer.
+/// Distance between two segments; none is longer.
 const DISTANCE: u64 = 1 << 24;
-/// Room for nested calls.
+/// Stack space for nested calls.
 const STACKS: usize = 8 * 512;
 /// The kernel's `struct xdp_md`.
 const CONTEXT: usize = 24;
 
-/// The segments by their first addresses.
+/// The segments by their start addresses.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     segments: BTreeMap<u64, Vec<u8>>,
@@ -19,14 +19,14 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// A further segment of `bytes`.
+    /// Adds a segment with `bytes`; returns its address.
     pub(super) fn add(&mut self, bytes: Vec<u8>) -> u64 {
         let start = self.segments.last_key_value().map_or(DISTANCE, |(start, _)| start + DISTANCE);
         self.segments.insert(start, bytes);
         start
     }
 
-    /// Lays out `frame` and a context for it, and empties the stack; the context's address and the stack's.
+    /// Stores `frame` and a context for it, and clears the stack; returns the addresses of context and stack.
     #[expect(clippy::cast_possible_truncation, reason = "no address here has more than 32 bits")]
     pub(super) fn receive(&mut self, frame: &[u8]) -> (u64, u64) {
         let received = self.received;
@@ -42,13 +42,13 @@ impl Memory {
         (context, stack)
     }
 
-    /// Length of the frame, in bytes.
+    /// Returns the length of the frame, in bytes.
     pub(super) fn frame_length(&self) -> u64 {
         let packet = self.received.and_then(|[_, packet, _]| self.segments.get(&packet));
         packet.map_or(0, |packet| packet.len() as u64)
     }
 
-    /// The integer of `size` bytes at `address`.
+    /// Returns the integer of `size` bytes at `address`.
     pub(super) fn load(&self, address: u64, size: usize) -> Result<u64> {
         let mut word = [0; 8];
         word[..size].copy_from_slice(self.bytes(address, size)?);
@@ -61,14 +61,14 @@ impl Memory {
         Ok(())
     }
 
-    /// `length` bytes from `address` on.
+    /// Returns `length` bytes from `address` on.
     pub(super) fn bytes(&self, address: u64, length: usize) -> Result<&[u8]> {
         let (start, segment) = self.segments.range(..=address).next_back().context("no memory")?;
         let offset = usize::try_from(address - start)?;
         segment.get(offset..offset + length).with_context(|| format!("no {length} bytes at {address:#x}"))
     }
 
-    /// `length` bytes from `address` on.
+    /// Returns `length` bytes from `address` on, mutable.
     pub(super) fn bytes_mut(&mut self, address: u64, length: usize) -> Result<&mut [u8]> {
         let (start, segment) = self.segments.range_mut(..=address).next_back().context("no memory")?;
         let offset = usize::try_from(address - start)?;

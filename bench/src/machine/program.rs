@@ -8,7 +8,7 @@ use portsentry_common::settings::Settings;
 
 use super::instruction::Instruction;
 
-/// The constant of two words, and in its source register what it stands for.
+/// The opcode of a constant of two words; its source register says what it stands for.
 const CONSTANT: u8 = 0x18;
 const MAP: u8 = 1;
 const MAP_VALUE: u8 = 2;
@@ -21,7 +21,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// The program called `name` of `object`, with `settings`.
+    /// Parses the program called `name` in `object`, with `settings`.
     pub fn parse(object: &[u8], name: &str, settings: &Settings) -> Result<Self> {
         let mut object = Object::parse(object).context("the object can't be parsed")?;
         object
@@ -40,12 +40,12 @@ impl Program {
     }
 }
 
-/// Where a map's value begins (for data sections), or by which number helpers know the map.
+/// Returns the address of a map's value (for data sections), or the number by which helpers know the map.
 pub(super) fn value_address(map: u32) -> u64 {
     u64::from(map + 1) << 24
 }
 
-/// What stands for a map as an argument.
+/// Returns the value of a map as an argument.
 pub(super) fn handle(map: u32) -> u64 {
     0xffff_0000_0000 | u64::from(map)
 }

@@ -1,4 +1,4 @@
-//! What stands in front of the host's services.
+//! The packet filter in front of the host's services.
 
 use std::{fmt::Write as _, io::Write as _, process::Stdio};
 
@@ -12,19 +12,19 @@ use crate::{
     xdp_filter::XdpFilter,
 };
 
-/// Who drops.
+/// The packet filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guard {
     None,
     Portsentry,
     XdpFilter,
-    /// In a chain of the ingress hook, which is nftables' earliest.
+    /// A chain of the ingress hook, nftables' earliest.
     NftablesIngress,
-    /// In a chain of the input hook, which is where most have it.
+    /// A chain of the input hook, the usual place.
     NftablesInput,
 }
 
-/// What must be kept for as long as it is to stand.
+/// State that keeps the filter in place.
 pub(super) enum Installed {
     Nothing,
     Portsentry(#[expect(dead_code, reason = "it is kept")] Box<Bed>),
@@ -45,7 +45,7 @@ impl Guard {
         }
     }
 
-    /// Has it drop so many sources on the pair's host.
+    /// Makes it drop `blocked` sources on the pair's host.
     pub(super) fn set_up(self, pair: &Pair, blocked: u32) -> Result<Installed> {
         match self {
             Self::None => Ok(Installed::Nothing),
@@ -74,7 +74,7 @@ impl Guard {
     }
 }
 
-/// A chain that drops what comes from a set.
+/// Creates a chain that drops the sources in a set.
 fn nft(pair: &Pair, family: &str, hook: &str, blocked: u32) -> Result<()> {
     let mut script = format!(
         "table {family} bench {{\n set blocked {{ type ipv4_addr; size {}; elements = {{ ",

@@ -13,7 +13,7 @@ use portsentry_tests::{
 
 use crate::paths::{OWN, SERVED};
 
-/// Where frames of this bench are addressed to.
+/// Destination hardware address of this bench's frames.
 const HARDWARE_ADDRESS: &str = "06:06:06:06:06:06";
 
 /// A sender, and a host with a service.
@@ -40,7 +40,7 @@ impl Pair {
              route add default dev {INTERFACE}",
             OWN[0]
         ));
-        // Whoever replies to nobody's address is not what is measured.
+        // Answers to unknown addresses are not part of the measurement.
         for interface in ["all", "default", INTERFACE] {
             host.run("sysctl", &["-qw", &format!("net.ipv4.conf.{interface}.rp_filter=0")]);
         }
@@ -51,14 +51,14 @@ impl Pair {
         Ok(Self { sender, host, _service: service })
     }
 
-    /// Packets that the host's interface has received.
+    /// Returns the packets that the host's interface has received.
     pub(super) fn received(&self) -> Result<f64> {
         let text = self.host.run("ip", &["-j", "-s", "link", "show", INTERFACE]);
         let links: serde_json::Value = serde_json::from_str(&text)?;
         links[0]["stats64"]["rx"]["packets"].as_f64().context("`ip` counts packets")
     }
 
-    /// Datagrams that came to the service, whose queue is full most of the time: nobody reads it.
+    /// Returns the datagrams delivered to the service. Its queue is usually full, because no process reads it.
     pub(super) fn delivered(&self) -> Result<f64> {
         let text = self.host.run("cat", &["/proc/net/snmp"]);
         let mut lines = text.lines().filter(|line| line.starts_with("Udp:"));

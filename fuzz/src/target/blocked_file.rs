@@ -1,4 +1,5 @@
-//! The blocked file: what is read is read again once it was written; an administrator's edit touches nobody else's line.
+//! The blocked file: reading, writing and reading again gives the same; an administrator's edit leaves other lines
+//! unchanged.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,7 +34,7 @@ pub(super) fn check(data: &[u8]) {
     edit(data, &records);
 }
 
-/// What the file says of them. It has no place for a proof, and none for times after the year 9999.
+/// Returns what the file can express. It has no room for a proof, and none for times after the year 9999.
 fn said(records: &[Record]) -> Vec<(IpAddr, u16, Protocol, bool)> {
     let said =
         |record: &Record| (record.source, record.hold.port, record.hold.protocol, record.hold.is_fence);

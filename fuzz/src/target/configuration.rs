@@ -1,5 +1,5 @@
-//! The configuration: any text is read or refused with its lines; and whatever commands it holds, a macro's value never
-//! adds a word to one nor gets into a shell's script.
+//! The configuration: any text is read, or refused with its lines; and in any command, a macro's value never adds a
+//! word or becomes part of a shell script.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,5 @@
-//! Lines at the control socket, of either side: what is read is read again once it was written, and nobody but root may
-//! change anything.
+//! Lines at the control socket, of either side: reading, writing and reading again gives the same, and only root may
+//! make changes.
 
 use portsentry::control::{LONGEST, Request, answer, line};
 

@@ -1,4 +1,4 @@
-//! The ring's records: what is decoded says what the record says; anything else is refused.
+//! The ring's records: decoding matches the record; anything else is refused.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -20,7 +20,7 @@ pub(super) fn check(data: &[u8]) {
     assert_eq!((sighting.hits, sighting.vlan, sighting.interface), (event.hits, event.vlan, event.interface));
 }
 
-/// Whether `data` is as long as a record, and all of its numbers stand for something.
+/// Whether `data` has the size of a record, and all of its numbers are valid.
 fn is_sensible(data: &[u8]) -> bool {
     let Ok(event) = bytemuck::try_pod_read_unaligned::<Event>(data) else { return false };
     i64::try_from(event.time_ns).is_ok()

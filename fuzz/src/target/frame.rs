@@ -1,6 +1,6 @@
-//! Frames through the rules: whatever comes, they find what the oracle finds, at a glance and by examination.
+//! Frames through the rules: the fast path, the slow path and the oracle agree.
 //!
-//! An input is the number of a scenario, then frames, each behind its length in a byte.
+//! An input is the number of a scenario, then frames, each preceded by its length in a byte.
 
 use std::cell::OnceCell;
 
@@ -12,7 +12,7 @@ use portsentry_tests::{
     scenario::{Scenario, every_way},
 };
 
-/// An Ethernet header, which the kernel lets no frame be shorter than.
+/// An Ethernet header: the kernel accepts no shorter frame.
 const LEAST: usize = 14;
 const MOST: usize = u8::MAX as usize;
 

@@ -1,4 +1,4 @@
-//! Reading the history: any text is read or left alone, and what this program writes is read as it was meant.
+//! The history: any text is read or skipped, and lines that this program writes are read with the same meaning.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -23,9 +23,9 @@ pub(super) fn check(data: &[u8]) {
     written(data);
 }
 
-/// A line of either format from the bytes, read again.
+/// Writes a line of either format from the bytes, and reads it again.
 fn written(data: &[u8]) {
-    /// The year 9999, the last that either format can write.
+    /// The year 9999, the last that either format can express.
     const LAST: u64 = 253_402_207_200;
     let Some((head, name)) = data.split_first_chunk::<27>() else { return };
     let number = |range: std::ops::Range<usize>| {

@@ -1,6 +1,6 @@
-//! Rewriting `hosts.deny`: ours come and go, other people's lines stay byte for byte.
+//! Edits of `hosts.deny`: our lines are added and removed, others stay byte for byte.
 //!
-//! An input is the file, after the first two zero bytes what is added and what is taken out, line by line.
+//! An input is the file, then, after two zero bytes each, the lines to add and the lines to remove.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ pub(super) fn check(data: &[u8]) {
     let mut parts = data.splitn(3, |byte| *byte == 0);
     let content = parts.next().unwrap_or_default();
     let [add, remove] = [parts.next(), parts.next()].map(|part| lines(part.unwrap_or_default()));
-    // What is blocked and what is lifted at the same time are never the same.
+    // A source is never blocked and lifted at the same time.
     let remove: BTreeSet<String> = remove.difference(&add).cloned().collect();
     let Some((new, added)) = edit(content, add.iter(), &remove) else {
         assert!(of(content).all(|line| !is_among(&remove, line)), "what is to go is gone");
@@ -35,7 +35,7 @@ pub(super) fn check(data: &[u8]) {
     assert_eq!(edit(&new, add.iter(), &remove), None, "nothing is left to do");
 }
 
-/// The lines as our settings make them: one line each, not blank, trimmed.
+/// Returns lines as our settings make them: one line each, not blank, trimmed.
 fn lines(text: &[u8]) -> BTreeSet<String> {
     let text = String::from_utf8_lossy(text);
     let lines = text.split('\n').map(|line| line.trim_matches(|c: char| c.is_ascii_whitespace()).to_owned());

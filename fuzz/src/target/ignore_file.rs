@@ -1,4 +1,4 @@
-//! The ignore file: networks are read truncated, and mean the same when written again; errors name their line.
+//! The ignore file: networks are truncated, and mean the same when written again; errors name their line.
 
 use ipnet::IpNet;
 use portsentry::config::ignore::parse;

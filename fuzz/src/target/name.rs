@@ -1,4 +1,4 @@
-//! Names from the DNS: what is taken for one means nothing to a terminal, a shell, or a log's reader.
+//! DNS names: an accepted name is harmless to a terminal, a shell, or a log's reader.
 
 use std::net::IpAddr;
 

@@ -17,20 +17,20 @@ use nix::{
 };
 use tempfile::TempDir;
 
-/// The namespace that is scanned.
+/// The scanned namespace.
 pub(super) const HOST: &str = "portsentry-demo-host";
-/// The namespace that scans.
+/// The scanner's namespace.
 pub(super) const SCANNER: &str = "portsentry-demo-scanner";
-/// Where the daemon pins its maps.
+/// Directory of the daemon's pins.
 pub(super) const PINS: &str = "/sys/fs/bpf/portsentry-demo";
 
-/// Two hosts joined by a veth pair. Dropping it removes all that was made.
+/// Two hosts joined by a veth pair. Dropping it removes everything.
 pub(super) struct Stage {
     files: TempDir,
 }
 
 impl Stage {
-    /// Makes the namespaces, after removing what an earlier run that was killed may have left.
+    /// Creates the namespaces, after removing leftovers of a killed run.
     pub(super) fn open() -> Result<Self> {
         sweep();
         let files = TempDir::with_prefix("portsentry-demo-").context("making a directory for the files")?;
@@ -51,7 +51,7 @@ impl Stage {
         Ok(stage)
     }
 
-    /// The directory for the daemon's files.
+    /// Returns the directory for the daemon's files.
     pub(super) fn files(&self) -> &Path {
         self.files.path()
     }
@@ -63,7 +63,7 @@ impl Drop for Stage {
     }
 }
 
-/// A process that ends with its handle.
+/// A process that ends when its handle is dropped.
 pub(super) struct Running(Child);
 
 impl Running {
@@ -76,7 +76,7 @@ impl Running {
             .with_context(|| format!("starting {:?}", command.get_args()))
     }
 
-    /// As [`Running::spawn`]; what it prints is shown and handed out line by line.
+    /// Like [`Running::spawn`]; prints the output, and returns it line by line.
     pub(super) fn spawn_with_log(command: &mut Command) -> Result<(Self, mpsc::Receiver<String>)> {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("starting {:?}", command.get_args()))?;
@@ -85,7 +85,7 @@ impl Running {
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 println!("  log | {line}");
-                // The play may be past caring for the log; it is shown all the same.
+                // The receiver may be gone; the line is printed anyway.
                 let _ = sender.send(line);
             }
         });
@@ -103,20 +103,20 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended before.
+        // It may already have ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// A command to run in `namespace`. (Not by `ip netns exec`, whose fresh /sys lacks bpffs.)
+/// Returns a command to run in `namespace`. (Not `ip netns exec`, whose fresh /sys lacks bpffs.)
 pub(super) fn inside(namespace: &str, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("nsenter");
     command.arg(format!("--net=/var/run/netns/{namespace}")).arg(program);
     command
 }
 
-/// Runs `command` with its output indented below its own words.
+/// Runs `command` with its output indented.
 pub(super) fn show(command: &mut Command) -> Result<()> {
     let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
@@ -143,7 +143,7 @@ fn ip(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Removes namespaces and pins; that there are none is no error.
+/// Removes namespaces and pins; missing ones are no error.
 fn sweep() {
     for namespace in [HOST, SCANNER] {
         let _ = Command::new("ip").args(["netns", "delete", namespace]).stderr(Stdio::null()).status();

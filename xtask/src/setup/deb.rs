@@ -1,4 +1,4 @@
-//! cargo-deb, which packs for Debian.
+//! cargo-deb, which builds Debian packages.
 
 use std::{path::PathBuf, process::Command};
 

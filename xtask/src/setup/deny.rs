@@ -1,4 +1,4 @@
-//! cargo-deny, which knows licences and advisories.
+//! cargo-deny, which checks licences and advisories.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Programs that crates.io has and this builds with.
+//! Installs programs from crates.io.
 
 use std::process::Command;
 
@@ -6,7 +6,8 @@ use anyhow::Result;
 
 use crate::{paths, shell};
 
-/// Builds a version of `package` among the tools: not optimised, as building takes longer than all that it will be used for.
+/// Builds a version of `package` into the tools directory, not optimised, because optimising takes longer than all
+/// its uses.
 pub(super) fn install(package: &str, version: &str) -> Result<()> {
     shell::step(&format!("building {package} {version} (a minute or two)"));
     let mut cargo = Command::new("cargo");

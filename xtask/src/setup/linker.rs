@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{Toolchain, install};
 use crate::{paths, shell};
 
-/// The last version that needs no LLVM development files: it loads the compiler's own LLVM when it runs.
+/// The last version that needs no LLVM development files: it loads the compiler's LLVM at run time.
 const VERSION: &str = "0.10.3";
 
 /// The linker.
@@ -15,7 +15,7 @@ const VERSION: &str = "0.10.3";
 pub(crate) struct Linker {
     /// The program.
     pub(crate) program: PathBuf,
-    /// The folder that holds the only LLVM it may load.
+    /// The directory with the only LLVM that it may load.
     pub(crate) llvm: PathBuf,
 }
 

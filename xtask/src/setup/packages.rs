@@ -1,4 +1,4 @@
-//! The Debian packages whose programs the demonstration and the tests run.
+//! Debian packages for the demonstration and the tests.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell;
 
-/// Programs, and the packages that have them.
+/// Programs and their packages.
 const NEEDED: [(&str, &str); 22] = [
     ("ip", "iproute2"),
     ("bpftool", "bpftool"),
@@ -32,10 +32,10 @@ const NEEDED: [(&str, &str); 22] = [
     ("fish", "fish"),
 ];
 
-/// The same for what the bench measures beside ours.
+/// Programs for the bench, and their packages.
 const RIVALS: [(&str, &str); 2] = [("xdp-filter", "xdp-tools"), ("nft", "nftables")];
 
-/// The same for what other kernels are booted by.
+/// Programs for booting other kernels, and their packages.
 const VM: [(&str, &str); 4] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
@@ -43,22 +43,22 @@ const VM: [(&str, &str); 4] = [
     ("wg", "wireguard-tools"),
 ];
 
-/// Installs the packages of the programs that are missing.
+/// Installs the packages of missing programs.
 pub(super) fn install_missing() -> Result<()> {
     install_missing_of(&NEEDED)
 }
 
-/// The same for the bench's.
+/// Installs the packages of missing programs for the bench.
 pub(super) fn install_missing_rivals() -> Result<()> {
     install_missing_of(&RIVALS)
 }
 
-/// The same for other kernels.
+/// Installs the packages of missing programs for other kernels.
 pub(super) fn install_missing_of_vm() -> Result<()> {
     install_missing_of(&VM)
 }
 
-/// Fetches a Debian package and unpacks it into `directory`, without installing it: nothing of it is started.
+/// Fetches a Debian package and unpacks it into `directory` without installing it, so that nothing is started.
 pub(crate) fn unpack(package: &str, directory: &Path) -> Result<()> {
     if directory.exists() {
         return Ok(());
@@ -77,13 +77,13 @@ pub(crate) fn fetch(package: &str, file: &Path) -> Result<()> {
     }
     shell::step(&format!("fetching {package}"));
     let fetched = tempfile::tempdir().context("a directory for a package")?;
-    // Fetching gives up root, for whom the directory is.
+    // apt drops privileges to fetch, and the directory is root's.
     fs::set_permissions(fetched.path(), fs::Permissions::from_mode(0o777)).context("a directory's mode")?;
     let apt = |words: &[&str]| {
         shell::output(Command::new("apt-get").current_dir(fetched.path()).arg("-qq").args(words))
     };
     let download = ["download", package];
-    // Lists of long ago name versions that are gone.
+    // An old package list names versions that no longer exist.
     apt(&download).or_else(|_| apt(&["update"]).and_then(|_| apt(&download)))?;
     let found = fs::read_dir(fetched.path())?.next().context("a package")??.path();
     if let Some(directory) = file.parent() {
@@ -98,7 +98,7 @@ fn install_missing_of(programs: &[(&str, &str)]) -> Result<()> {
     if missing.is_empty() { Ok(()) } else { install(&missing) }
 }
 
-/// Installs Debian packages, or says that they must be.
+/// Installs Debian packages, or reports that they are needed.
 pub(super) fn install(packages: &[&str]) -> Result<()> {
     let list = packages.join(" ");
     if shell::find("apt-get").is_none() || !shell::is_root() {

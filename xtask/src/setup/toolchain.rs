@@ -1,4 +1,4 @@
-//! A Rust toolchain that has the sources of `core`, which no toolchain ships compiled for BPF.
+//! A Rust toolchain with the sources of `core`, which no toolchain ships compiled for BPF.
 
 use std::{
     fs,
@@ -11,19 +11,19 @@ use anyhow::{Context, Result, bail};
 use super::packages;
 use crate::{paths, shell};
 
-/// Where a toolchain keeps the sources of the standard library, below its sysroot.
+/// Path of the standard library's sources below the sysroot.
 const SOURCES: &str = "lib/rustlib/src/rust/library";
-/// Debian's toolchains, newest first: the packages that have the compiler, cargo and the sources.
+/// Debian's toolchains, newest first: the packages of the compiler, cargo and the sources.
 const DEBIAN: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
-/// A toolchain to build the kernel program with.
+/// A toolchain for the kernel program.
 #[derive(Debug)]
 pub(crate) struct Toolchain {
     /// Its compiler.
     pub(crate) rustc: PathBuf,
     /// Its cargo.
     pub(crate) cargo: PathBuf,
-    /// Its LLVM, of the version that its bitcode is of.
+    /// Its LLVM, of the version of its bitcode.
     pub(crate) llvm: PathBuf,
 }
 
@@ -35,7 +35,7 @@ impl Toolchain {
         }
         if shell::find("rustup").is_some() {
             shell::step("fetching the sources of Rust's core library with rustup");
-            // Where rustup's servers can't be reached this fails, and Debian's packages serve.
+            // Fails if rustup's servers can't be reached; then Debian's packages are used.
             let _ = Command::new("timeout").args(["60", "rustup", "component", "add", "rust-src"]).status();
             if let Some(found) = Self::find() {
                 return Ok(found);
@@ -74,8 +74,8 @@ impl Toolchain {
         Ok(Self { rustc, cargo, llvm: llvm.context("its LLVM library is missing")? })
     }
 
-    /// A folder in which bpf-linker, which takes the first libLLVM it meets, meets only this toolchain's. Under a
-    /// name of its own: the compiler would load one that has its library's name instead of it.
+    /// Returns a directory in which bpf-linker, which takes the first libLLVM it finds, finds only this toolchain's.
+    /// It has another name, because the compiler would load a library of its own name from there.
     pub(crate) fn llvm_folder(&self) -> Result<PathBuf> {
         let folder = paths::tools().join("llvm");
         let link = folder.join("libLLVM-for-bpf-linker.so");
@@ -90,7 +90,7 @@ impl Toolchain {
     }
 }
 
-/// The sysroots of rustup's toolchains, the active one first.
+/// Returns the sysroots of rustup's toolchains, the active one first.
 fn rustup_toolchains() -> Vec<PathBuf> {
     let active = shell::output(Command::new("rustc").args(["--print", "sysroot"])).ok();
     let all = shell::output(Command::new("rustup").args(["toolchain", "list", "-v"])).unwrap_or_default();
@@ -99,13 +99,13 @@ fn rustup_toolchains() -> Vec<PathBuf> {
     active.iter().map(|text| PathBuf::from(text.trim())).chain(all.map(PathBuf::from)).collect()
 }
 
-/// Debian's multiarch name for a host like `x86_64-unknown-linux-gnu`.
+/// Returns Debian's multiarch name for a host such as `x86_64-unknown-linux-gnu`.
 fn triplet(host: &str) -> String {
     let architecture = host.split('-').next().unwrap_or_default();
     format!("{architecture}-linux-gnu")
 }
 
-/// The library of LLVM's version `major` in `folder`; the file itself, not a linker script.
+/// Returns the library of LLVM's version `major` in `folder`: the file itself, not a linker script.
 fn llvm_in(folder: &Path, major: &str) -> Option<PathBuf> {
     let files = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
     let of_version = files.filter(|path| {

@@ -1,4 +1,4 @@
-//! What a machine runs: the packet table, scans, and a clock that is set, with the programs that these take.
+//! Contents of a machine: the packet table, scans, and a changed clock, with the programs that these need.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,11 +11,11 @@ use serde_json::Value;
 use super::{initramfs::Initramfs, linux::Linux};
 use crate::{paths, shell};
 
-/// The machine's first process.
+/// The machine's init.
 const INIT: &str = include_str!("init.sh");
-/// The tests' program.
+/// The test program.
 const TESTS: &str = "all";
-/// With which arguments it is run, one after another, unless others are asked for.
+/// Its arguments, one run each, unless others are given.
 pub(super) const RUNS: [&str; 6] = [
     "packets::the_table_holds_in_the_kernel",
     "scans::",

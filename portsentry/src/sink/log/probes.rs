@@ -123,7 +123,11 @@ impl Log {
         let what = if hold.is_fence { "fenced" } else { "blocked" };
         self.tell(
             &event,
-            &format!("Host {} has been {what} in the kernel (proof: {})", record.name(), hold.proof.description()),
+            &format!(
+                "Host {} has been {what} in the kernel (proof: {})",
+                record.name(),
+                hold.proof.description()
+            ),
         );
     }
 
