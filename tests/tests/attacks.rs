@@ -113,7 +113,7 @@ fn files_that_others_could_exchange_are_refused() {
     });
     chown(files, Some(0), None).expect("root takes it back");
     let ignore = files.join("portsentry.ignore");
-    assert_refused(&setup, &["portsentry.ignore can be written by everybody"], &|_| mode(&ignore, 0o666));
+    assert_refused(&setup, &["portsentry.ignore is world-writable"], &|_| mode(&ignore, 0o666));
     fs::remove_file(&ignore).expect("it is ours");
     assert_refused(&setup, &["portsentry.ignore belongs to user 65534"], &|_| {
         chown(&ignore, Some(65534), None).expect("root gives it away");
@@ -190,7 +190,7 @@ fn a_blocked_file_that_everybody_may_write_to_lifts_and_blocks_nobody() {
     // First open to everybody, then written: the order in which it would happen.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("it is ours");
     fs::write(&path, format!("{}\n", Family::V4.bystander())).expect("anybody may");
-    let said = |line: &String| line.contains("portsentry.blocked can be written by everybody");
+    let said = |line: &String| line.contains("portsentry.blocked is world-writable");
     daemon.wait_until("it is told", || daemon.log().lines().iter().any(said));
     daemon.settle();
     assert!(daemon.blocked().contains(&source) && !daemon.blocked().contains(&Family::V4.bystander()));

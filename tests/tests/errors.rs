@@ -198,7 +198,7 @@ fn a_configuration_that_is_missing_or_not_to_be_trusted() {
     let ended = started_after(&|path| {
         fs::set_permissions(path, fs::Permissions::from_mode(0o666)).expect("everybody may write");
     });
-    assert_says(&ended, CONFIGURATION, &["portsentry.conf can be written by everybody", "chmod o-w"]);
+    assert_says(&ended, CONFIGURATION, &["portsentry.conf is world-writable", "chmod o-w"]);
     fs::remove_file(&config).expect("it was there");
     let ended = started_after(&|path| {
         std::os::unix::fs::chown(path, Some(65534), None).expect("root gives it away");
