@@ -22,7 +22,7 @@ const PACKAGE: &str = "/tmp/portsentry-xdp_0.1.0-1_amd64.deb";
 const SETTINGS: &str = r#"
 : >> /etc/hosts.deny
 sed -i 's/^BLOCK_\(TCP\|UDP\)=.*/BLOCK_\1="1"/; s/^#\(METRICS_LISTEN\)/\1/' /etc/portsentry/portsentry.conf
-systemctl restart portsentry || { journalctl --unit portsentry --output cat --no-pager; false; }
+systemctl restart portsentry || { journalctl --sync; journalctl --unit portsentry --output cat --no-pager; false; }
 portsentry block 203.0.113.0/24
 "#;
 /// Who has scanned before: one who completed handshakes, and one who did not.

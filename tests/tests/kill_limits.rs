@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fs, net::IpAddr, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use nix::sys::signal::Signal;
-use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Portsentry};
+use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Wire};
 
 /// A script in the lab that writes its arguments to a file, a line each time.
 fn script(lab: &Lab) -> PathBuf {
@@ -123,7 +123,8 @@ fn no_more_commands_a_second_are_run_than_allowed() {
         .start();
     let sources: Vec<IpAddr> = (0..20).map(|number| lab.source(FAMILIES[number % 2])).collect();
     let begin = std::time::Instant::now();
-    sources.iter().for_each(|source| drop(lab.nmap(*source, "-sS -p 11")));
+    let wire = Wire::mouth(&lab.scanner);
+    sources.iter().for_each(|source| wire.probe(*source));
     daemon.log().wait_for("ACTION_RATE exceeded: KILL actions skipped");
     daemon.log().wait_for("KILL actions resumed; they were skipped for ");
     let resumed = daemon.log().lines();

@@ -216,7 +216,7 @@ fn a_port_that_is_taken_holds_nothing_up() {
     let lab = Lab::new();
     let taken = lab.host.enter(|| TcpListener::bind(ADDRESS)).expect("a free port");
     let daemon = setup(&lab, "-stcp").start();
-    daemon.log().wait_for("ERROR: METRICS_LISTEN: 127.0.0.1:9911: Address already in use");
+    daemon.log().wait_for("ERROR: METRICS_LISTEN 127.0.0.1:9911: Address already in use");
     let source = lab.source(Family::V4);
     lab.nmap(source, "-sS -p 11");
     daemon.wait_for_block(source);
@@ -231,6 +231,10 @@ fn slow_and_oversize_clients_harm_nobody() {
     let lab = Lab::new();
     let daemon = setup(&lab, "-stcp").start();
     wait_for_health(&daemon, 200, "ok");
+    // Its files stay open from the first block on.
+    let first = lab.source(Family::V4);
+    lab.nmap(first, "-sS -p 11");
+    daemon.wait_for_block(first);
     let open = value(&metrics(&lab), "process_open_fds").expect("a number");
     // Far more than are answered at a time, each with a request that never ends.
     let slow: Vec<TcpStream> = (0..300)
