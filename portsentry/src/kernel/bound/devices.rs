@@ -28,10 +28,12 @@ const LOWER_NAMESPACE: u16 = 37;
 const KIND: u16 = 1;
 /// Kinds whose "link" is the peer of a pair, or the device through which a tunnel's packets leave: packets arriving
 /// there are not delivered as this device.
-const APART: [&[u8]; 14] = [
+const APART: [&[u8]; 16] = [
     b"veth",
     b"netkit",
     b"vxcan",
+    b"vxlan",
+    b"geneve",
     b"gre",
     b"gretap",
     b"ip6gre",
