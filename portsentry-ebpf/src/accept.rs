@@ -71,8 +71,11 @@ pub fn portsentry_accept(context: TcContext) -> i32 {
 /// forgets the other's length (`skb_pp_cow_data`).
 #[inline(always)]
 fn take_from<A: Plain + Family>(skb: *mut __sk_buff, start: usize, end: usize, ethertype: u16) -> Option<()> {
-    let is_here =
-        |at: usize| Packet::between(start, end).read::<u8>(at).is_some_and(|octet| octet >> 4 == A::VERSION);
+    // A word: whether a single octet is there, the compiler asks by halves of pointers.
+    let is_here = |at: usize| {
+        let octets = Packet::between(start, end).read::<u32>(at).map(u32::to_ne_bytes);
+        octets.is_some_and(|octets| octets[0] >> 4 == A::VERSION)
+    };
     if Packet::between(start, end).read(ETHERTYPE) == Some(ethertype) && is_here(ETHERTYPE + IP) {
         take::<A>(skb, Packet::between(start, end).skip(ETHERTYPE))
     } else if is_here(0) {
