@@ -504,7 +504,7 @@ _portsentry() {
                     return 0
                     ;;
                 --action)
-                    COMPREPLY=($(compgen -W "blocked fenced reported" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "blocked fenced reported lifted" -- "${cur}"))
                     return 0
                     ;;
                 --configfile)

@@ -120,7 +120,8 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l since 
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l kind -d 'Only probes whose kind contains this text, in any case: syn, xmas, udp (for 1.2\'s lines it is read from `EVIDENCE_FILE`)' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l action -d 'Only entries of this action' -r -f -a "blocked\t'The source was blocked: all its packets were dropped'
 fenced\t'The source was fenced: its new connections were dropped'
-reported\t'The source was only reported, as configured'"
+reported\t'The source was only reported, as configured'
+lifted\t'An administrator unblocked it'"
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'

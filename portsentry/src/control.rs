@@ -1,9 +1,9 @@
 //! The protocol of the control socket: one line of JSON each way, with a version.
 
 pub mod client;
+mod names;
 
-use std::net::IpAddr;
-
+use ipnet::IpNet;
 use portsentry_common::counter::{COUNTERS, Counters};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
@@ -23,9 +23,10 @@ pub enum Request {
     Status {},
     /// Block these sources, all or none.
     Block {
-        /// The sources.
-        addresses: Vec<IpAddr>,
-        /// Duration; without it the block is permanent.
+        /// Whom: hosts and networks.
+        #[serde(with = "names")]
+        addresses: Vec<IpNet>,
+        /// For how long; for good without.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seconds: Option<u64>,
         /// The administrator's reason.
@@ -34,8 +35,9 @@ pub enum Request {
     },
     /// Unblock these sources.
     Unblock {
-        /// The sources.
-        addresses: Vec<IpAddr>,
+        /// Whom: hosts and networks.
+        #[serde(with = "names")]
+        addresses: Vec<IpNet>,
     },
     /// Reload the configuration.
     Reload {},
@@ -217,13 +219,14 @@ mod tests {
 
     #[test]
     fn requests_are_lines_and_back() {
-        let addresses = vec!["192.0.2.9".parse().unwrap(), "2001:db8::9".parse().unwrap()];
+        let addresses: Vec<IpNet> =
+            ["192.0.2.9/32", "2001:db8:9::/48"].map(|text| text.parse().unwrap()).into();
         let reason = Some("a \"guest\"\nof mine".into());
         for (request, expected) in [
             (Request::Status {}, r#"{"do":"status","v":1}"#),
             (
                 Request::Block { addresses: addresses.clone(), seconds: Some(7200), reason },
-                r#"{"addresses":["192.0.2.9","2001:db8::9"],"do":"block","reason":"a \"guest\"\nof mine","seconds":7200,"v":1}"#,
+                r#"{"addresses":["192.0.2.9","2001:db8:9::/48"],"do":"block","reason":"a \"guest\"\nof mine","seconds":7200,"v":1}"#,
             ),
             (
                 Request::Block { addresses: addresses[..1].to_vec(), seconds: None, reason: None },
@@ -247,7 +250,7 @@ mod tests {
             (r#"{"v":2,"do":"status"}"#, Code::Version),
             (r#"{"v":1,"do":"explode"}"#, Code::Malformed),
             (r#"{"v":1,"do":"status","more":1}"#, Code::Malformed),
-            (r#"{"v":1,"do":"block","addresses":["192.0.2.0/24"]}"#, Code::Malformed),
+            (r#"{"v":1,"do":"block","addresses":["192.0.2.0/33"]}"#, Code::Malformed),
             (r#"{"v":1,"do":"block","addresses":["192.0.2.9"],"seconds":-1}"#, Code::Malformed),
             (r#"{"v":1,"do":"status"}{}"#, Code::Malformed),
         ] {

@@ -3,6 +3,7 @@
 mod control;
 mod host_watch;
 mod keeper;
+mod message;
 mod notify;
 mod ports;
 mod reader;

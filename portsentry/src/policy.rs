@@ -1,19 +1,23 @@
 //! What is to be done about what the kernel saw: pure functions of state, sighting and time.
 
 mod banner;
+pub mod hold;
 pub mod interfaces;
 pub mod ledger;
 pub mod networks;
-mod response;
+pub mod register;
+pub mod rules;
 pub mod scope;
 pub mod sighting;
 mod terms;
 pub mod trap;
+pub mod trouble;
 mod watched;
 
 pub use banner::Banner;
-pub use ledger::{Census, Edit, Hold, Ledger, PREFIXES, Record, SourceState, TakeOver, network_of};
-pub use response::{Action, calls_for_kill, respond};
-pub use sighting::Sighting;
+pub use hold::{Hold, PREFIXES, Record, is_host, is_same_moment, name_of, network_of, prefix_of};
+pub use ledger::{Census, Edit, Ledger, SourceState, TakeOver};
+pub use register::{Decision, Register};
+pub use sighting::{Sighting, kind_name};
 pub use terms::{Offences, Terms};
 pub use watched::{WithoutPorts, without_ports};

@@ -117,7 +117,7 @@ impl Sandbox {
 }
 
 fn is_wanted(config: &Config) -> bool {
-    config.sandbox && config.kill_route.is_none() && config.kill_run_cmd.is_none()
+    config.sandbox && !config.runs_commands()
 }
 
 fn needed(account: Account, config: &Config) -> Privileges {

@@ -7,18 +7,23 @@ mod block_list;
 pub mod blocked_file;
 pub mod classic;
 mod decided;
+mod deny;
 mod edit;
+mod emit;
 pub mod event;
 pub mod evidence;
 mod files;
+mod flushed;
 mod history;
 mod history_line;
+mod history_write;
 pub mod hosts_deny;
 mod journald;
 mod json_log;
 mod log;
 mod output;
 pub mod resolver;
+mod retry;
 pub mod revival;
 pub mod runner;
 mod syslog;
@@ -30,9 +35,14 @@ pub use atomic_write::{WriteError, read};
 pub use block_list::edit_list;
 pub use decided::{Decided, Decision};
 pub use edit::{Change, Edited, edit, rewrite};
-pub use files::{Denied, Files, Flushed};
-pub use history_line::{HistoryAction, HistoryLine};
+pub use emit::{Report, Sink};
+pub use files::Files;
+pub use flushed::{Denied, Flushed};
+pub use history_line::HistoryLine;
 pub use log::Log;
+
+/// Every place that log lines and events can go to, in the order in which they get them.
+const SINKS: &[emit::Open] = &[output::open, json_log::open];
 
 /// A source as lines name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

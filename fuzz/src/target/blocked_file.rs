@@ -7,6 +7,7 @@ use std::{
     time::SystemTime,
 };
 
+use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use portsentry::{
     policy::Record,
@@ -21,7 +22,7 @@ const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 pub(super) fn check(data: &[u8]) {
     let (records, faults) = blocked_file::parse(data, NOW);
     assert!(records.len() + faults.len() <= data.len());
-    assert!(records.iter().all(|record| blocked_file::is_host(record.source)));
+    assert!(records.iter().all(|record| blocked_file::is_host(record.source())));
     let text = blocked_file::render(
         records.iter().copied(),
         &blocked_file::reasons(data),
@@ -35,29 +36,29 @@ pub(super) fn check(data: &[u8]) {
 }
 
 /// Returns what the file can express. It has no room for a proof, and none for times after the year 9999.
-fn said(records: &[Record]) -> Vec<(IpAddr, u16, Protocol, bool)> {
+fn said(records: &[Record]) -> Vec<(IpNet, u16, Protocol, bool)> {
     let said =
-        |record: &Record| (record.source, record.hold.port, record.hold.protocol, record.hold.is_fence);
+        |record: &Record| (record.network, record.hold.port, record.hold.protocol, record.hold.is_fence);
     records.iter().map(said).collect()
 }
 
 fn edit(data: &[u8], records: &[Record]) {
     let Some(first) = records.first() else { return };
-    let sources = BTreeSet::from([first.source, IpAddr::from([192, 0, 2, 99])]);
+    let sources = BTreeSet::from([first.network, IpAddr::from([192, 0, 2, 99]).into()]);
     for change in [Change::Block(Annotation::default()), Change::Unblock] {
         let (new, edited) = rewrite(data, &change, &sources);
         assert_eq!(edited.changed.len() + edited.unchanged.len(), sources.len());
         let (after, _) = blocked_file::parse(&new, NOW);
-        let others = |records: &[Record]| -> BTreeMap<IpAddr, usize> {
-            let others = records.iter().filter(|record| !sources.contains(&record.source));
+        let others = |records: &[Record]| -> BTreeMap<IpNet, usize> {
+            let others = records.iter().filter(|record| !sources.contains(&record.network));
             others.fold(BTreeMap::new(), |mut counts, record| {
-                *counts.entry(record.source).or_default() += 1;
+                *counts.entry(record.network).or_default() += 1;
                 counts
             })
         };
         assert_eq!(others(records), others(&after), "nobody else is touched");
         for source in &sources {
-            let holds: Vec<_> = after.iter().filter(|record| record.source == *source).collect();
+            let holds: Vec<_> = after.iter().filter(|record| record.network == *source).collect();
             match change {
                 Change::Block(_) => assert!(holds.iter().any(|record| !record.hold.is_fence)),
                 Change::Unblock => assert!(holds.is_empty()),

@@ -38,16 +38,15 @@ fn written(data: &[u8]) {
     let protocol = if head[26] & 1 == 0 { Protocol::Tcp } else { Protocol::Udp };
     let name = Name::new(name).ok();
     let named = Named { address: source, name: name.as_ref().map(Name::as_str) };
-    let hold =
-        Hold { since: time, until: None, port, protocol, proof: Proof::None, is_fence: false, prefix: 0 };
-    let record = Record { source, hold };
+    let hold = Hold { since: time, until: None, port, protocol, proof: Proof::None, is_fence: false };
+    let record = Record { network: source.into(), hold };
     for line in [
         classic::record(time, &named, port, protocol, "Blocked", &TimeZone::UTC),
         revival::stamp(time, &TimeZone::UTC) + &revival::block(&record, &named),
     ] {
         let past = HistoryLine::read(&line).unwrap_or_else(|| panic!("what was written is read: {line}"));
         assert_eq!(
-            (past.time, past.source, past.port, past.protocol),
+            (past.time, past.network.addr(), past.port, past.protocol),
             (time, source, port, protocol),
             "{line}"
         );

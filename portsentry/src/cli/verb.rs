@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use jiff::{Span, SpanRelativeTo, Timestamp, Zoned, civil::DateTime, tz::TimeZone};
 
 use super::Flags;
+use crate::policy::register::HistoryAction;
 
 /// Longest block that is not permanent, in seconds: a hundred years.
 const LONGEST_TERM: u64 = 100 * 365 * 86400;
@@ -177,17 +178,6 @@ pub struct Doctor {
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
-}
-
-/// Actions in the history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum HistoryAction {
-    /// The source was blocked: all its packets were dropped
-    Blocked,
-    /// The source was fenced: its new connections were dropped
-    Fenced,
-    /// The source was only reported, as configured
-    Reported,
 }
 
 /// State of a source.

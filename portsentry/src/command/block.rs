@@ -2,9 +2,10 @@
 //! file, which a daemon without a control socket follows.
 
 mod networks;
+mod offline;
 mod report;
 
-use std::{collections::BTreeSet, net::IpAddr, path::Path, time::SystemTime};
+use std::{collections::BTreeSet, path::Path, time::SystemTime};
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -13,13 +14,17 @@ use self::report::Report;
 use super::{observed, options, table};
 use crate::{
     cli::{Block, Cli, Unblock},
+    config::{Config, block_list::is_too_much},
     control::{Code, Refusal, Request, client},
     daemon::Options,
     exit::Exit,
     host,
     instant::stamp,
     kernel::{self, Observer, OfflineMaps, Sources},
-    policy::scope::{Exempt, Exemptions},
+    policy::{
+        is_host, name_of, network_of,
+        scope::{Exempt, Exemptions},
+    },
     sink::{
         Change, Edited, Files,
         annotation::{Annotation, shortened},
@@ -41,20 +46,21 @@ pub(super) fn block(cli: &Cli, block: &Block) -> Exit {
     };
     let change =
         Change::Block(Annotation { until: until.map(|until| stamp(until).into()), reason: reason.clone() });
-    run(cli, &change, (&block.addresses, block.json), &request)
+    run(cli, &change, &block.addresses, block.json, &request)
 }
 
 /// Unblocks the given addresses.
 pub(super) fn unblock(cli: &Cli, unblock: &Unblock) -> Exit {
     let request = |addresses| Request::Unblock { addresses };
-    run(cli, &Change::Unblock, (&unblock.addresses, unblock.json), &request)
+    run(cli, &Change::Unblock, &unblock.addresses, unblock.json, &request)
 }
 
 fn run(
     cli: &Cli,
     change: &Change,
-    (addresses, is_json): (&[IpNet], bool),
-    request: &dyn Fn(Vec<IpAddr>) -> Request,
+    networks: &[IpNet],
+    is_json: bool,
+    request: &dyn Fn(Vec<IpNet>) -> Request,
 ) -> Exit {
     let options = match options::read(cli) {
         Ok((options, _)) => options,
@@ -64,35 +70,37 @@ fn run(
         }
     };
     let mut report = Report::default();
-    let done = carry_out(&options, change, addresses, request, &mut report);
+    let networks = networks.iter().map(|network| canonical(*network)).collect();
+    let done = carry_out(&options, change, &networks, request, &mut report);
     match report.print(is_json) {
         Exit::Success => done,
         failed => failed,
     }
 }
 
+/// Without the bits behind its length, and of IPv4 where it is an IPv4-mapped address.
+fn canonical(network: IpNet) -> IpNet {
+    let network = network.trunc();
+    if is_host(network) { network.addr().to_canonical().into() } else { network }
+}
+
 fn carry_out(
     options: &Options,
     change: &Change,
-    addresses: &[IpNet],
-    request: &dyn Fn(Vec<IpAddr>) -> Request,
+    networks: &BTreeSet<IpNet>,
+    request: &dyn Fn(Vec<IpNet>) -> Request,
     report: &mut Report,
 ) -> Exit {
-    let (hosts, mut networks): (BTreeSet<IpNet>, BTreeSet<IpNet>) =
-        addresses.iter().partition(|network| network.prefix_len() == network.max_prefix_len());
-    let mut sources: BTreeSet<IpAddr> = hosts.iter().map(IpNet::addr).collect();
+    let mut listed = BTreeSet::new();
     if *change == Change::Unblock {
-        // A network by which sources are held is found under its first address.
-        let (held, others) = networks.into_iter().partition(|network| {
-            network.prefix_len() == options.config.ipv6_prefix && !options.listed.networks.contains(network)
-        });
-        networks = others;
-        let held: BTreeSet<IpNet> = held;
-        sources.extend(held.iter().map(IpNet::network));
-        networks.extend(hosts.iter().filter(|host| options.listed.names(host.addr())));
+        let names = |network: &IpNet| {
+            let list = &options.listed;
+            list.networks.contains(network) || is_host(*network) && list.names(network.addr())
+        };
+        listed = networks.iter().copied().filter(names).collect();
     } else {
-        let refused = match refuse(&sources, options) {
-            Ok(refused) => [refused, networks::refused(change, &networks)].concat(),
+        let refused = match refuse(networks, options) {
+            Ok(refused) => refused,
             Err(problem) => {
                 eprintln!("portsentry: {problem}");
                 return Exit::Failure;
@@ -104,37 +112,35 @@ fn carry_out(
             return Exit::Failure;
         }
     }
-    let hosts = if sources.is_empty() {
-        Exit::Success
-    } else {
-        ask(options, change, &sources, request, report)
-            .unwrap_or_else(|| do_it(options, change, &sources, report))
-    };
-    let networks =
-        if networks.is_empty() { Exit::Success } else { networks::hold(options, change, &networks, report) };
-    if hosts == Exit::Success { networks } else { hosts }
+    let unlisted = if listed.is_empty() { Exit::Success } else { networks::unlist(options, &listed, report) };
+    report.begin(listed);
+    let done = ask(options, change, networks, request, report)
+        .unwrap_or_else(|| do_it(options, change, networks, report));
+    if done == Exit::Success { unlisted } else { done }
 }
 
 /// Asks the running daemon; returns `None` if none answers.
 fn ask(
     options: &Options,
     change: &Change,
-    sources: &BTreeSet<IpAddr>,
-    request: &dyn Fn(Vec<IpAddr>) -> Request,
+    networks: &BTreeSet<IpNet>,
+    request: &dyn Fn(Vec<IpNet>) -> Request,
     report: &mut Report,
 ) -> Option<Exit> {
     #[derive(Deserialize)]
     struct Done {
-        changed: Vec<IpAddr>,
-        unchanged: Vec<IpAddr>,
+        changed: Vec<String>,
+        unchanged: Vec<String>,
     }
     let socket = options.config.control_socket.as_deref()?;
     let (done, not_needed) = match change {
         Change::Block(_) => ("blocked", "already blocked"),
         Change::Unblock => ("unblocked", "is not blocked"),
     };
-    let sources: Vec<IpAddr> = sources.iter().copied().collect();
-    for (turn, some) in sources.chunks(AT_ONCE).enumerate() {
+    // Hosts before networks, as people read them.
+    let mut networks: Vec<IpNet> = networks.iter().copied().collect();
+    networks.sort_by_key(|network| !is_host(*network));
+    for (turn, some) in networks.chunks(AT_ONCE).enumerate() {
         let answer = match client::ask(socket, &request(some.to_vec())) {
             // The daemon has ended meanwhile, or never ran.
             None if turn == 0 => return None,
@@ -160,13 +166,13 @@ fn ask(
     Some(Exit::Success)
 }
 
-/// Edits the blocked file, and the kernel's maps if no daemon runs that would follow the file.
-fn do_it(options: &Options, change: &Change, sources: &BTreeSet<IpAddr>, report: &mut Report) -> Exit {
+/// Does it by the blocked file, and in the kernel's maps if no daemon runs that would follow that.
+fn do_it(options: &Options, change: &Change, networks: &BTreeSet<IpNet>, report: &mut Report) -> Exit {
     let path = &options.config.blocked_file;
     let mut files = Files::new(&options.config, options.modes);
     // Lines to be removed may mention `hosts.deny`. Faults in other lines don't matter here.
     drop(files.read());
-    let edited = match edit(path, change, sources) {
+    let mut edited = match edit(path, change, networks) {
         Ok(edited) => edited,
         Err(error) => {
             eprintln!("portsentry: {error}");
@@ -178,13 +184,12 @@ fn do_it(options: &Options, change: &Change, sources: &BTreeSet<IpAddr>, report:
         Err(exit) => return exit,
     };
     let runs = observer.as_ref().is_some_and(|observer| observer.daemon().is_some());
-    let enforced = match if runs { Ok(None) } else { enter(&options.config.pin_path, change, &edited) } {
+    let enforced = match if runs { Ok(None) } else { enter(&options.config, change, &edited) } {
         Ok(enforced) => enforced,
         Err(error) => return observed::failure(&error),
     };
-    if !runs {
-        let problems = files.allow(&edited.removed);
-        problems.iter().for_each(|problem| eprintln!("portsentry: {problem}"));
+    if !runs && *change == Change::Unblock {
+        offline::let_go(options, &mut files, &edited.removed);
     }
     let situation = Situation {
         change,
@@ -192,20 +197,28 @@ fn do_it(options: &Options, change: &Change, sources: &BTreeSet<IpAddr>, report:
         is_enforced: enforced.unwrap_or_default(),
         held: observer.as_ref().map(held).unwrap_or_default(),
     };
-    edited.changed.iter().for_each(|source| report.change(source, situation.changed()));
-    edited.unchanged.iter().for_each(|source| report.leave(source, situation.unchanged(*source, path)));
+    edited.changed.sort_by_key(|network| !is_host(*network));
+    for network in &edited.changed {
+        report.change(name_of(*network), situation.changed());
+    }
+    for network in &edited.unchanged {
+        report.leave(name_of(*network), situation.unchanged(*network, path));
+    }
     if situation.has_failed(&edited.unchanged) { Exit::Failure } else { Exit::Success }
 }
 
-/// Enters the change in the kernel's maps if no daemon runs that would; returns whether it is enforced, if there are
-/// maps.
-fn enter(pins: &Path, change: &Change, edited: &Edited) -> Result<Option<bool>, kernel::Error> {
-    let Some(mut maps) = OfflineMaps::open(pins)? else { return Ok(None) };
+/// Enters what was asked in the kernel's maps where no daemon runs that would; says whether it is enforced, if there
+/// are maps.
+fn enter(config: &Config, change: &Change, edited: &Edited) -> Result<Option<bool>, kernel::Error> {
+    let Some(mut maps) = OfflineMaps::open(&config.pin_path)? else { return Ok(None) };
     let (changed, unchanged) = (edited.changed.iter(), edited.unchanged.iter());
+    let prefix = config.ipv6_prefix;
     match change {
-        Change::Block(remark) => changed.copied().try_for_each(|source| maps.block(source, remark.until))?,
-        // The kernel may hold sources that no file names yet.
-        Change::Unblock => changed.chain(unchanged).copied().try_for_each(|source| maps.unblock(source))?,
+        Change::Block(remark) => {
+            changed.copied().try_for_each(|network| maps.block(network, remark.until, prefix))?;
+        }
+        // The kernel may hold what no file has named yet.
+        Change::Unblock => changed.chain(unchanged).copied().try_for_each(|network| maps.unblock(network))?,
     }
     Ok(Some(maps.is_enforced()))
 }
@@ -217,8 +230,8 @@ struct Situation<'a> {
     runs: bool,
     /// Whether the program of an ended daemon is still attached and enforces the maps.
     is_enforced: bool,
-    /// The sources in the kernel's maps.
-    held: BTreeSet<IpAddr>,
+    /// Whom the kernel holds.
+    held: BTreeSet<IpNet>,
 }
 
 impl Situation<'_> {
@@ -235,44 +248,45 @@ impl Situation<'_> {
         }
     }
 
-    fn unchanged(&self, source: IpAddr, path: &Path) -> String {
+    fn unchanged(&self, network: IpNet, path: &Path) -> String {
         let path = path.display();
         match self.change {
             Change::Block(_) => format!("already blocked, according to {path}"),
-            Change::Unblock if self.held.contains(&source) => format!(
-                "held by the kernel, but not yet in {path}: unblock it once a running daemon has written \
-                    it there"
+            Change::Unblock if self.held.contains(&network) => format!(
+                "held by the kernel, but not yet in {path}: unblock it once a running daemon has written it there"
             ),
             Change::Unblock => format!("is not in {path}"),
         }
     }
 
-    /// Whether a source is still held that should be free.
-    fn has_failed(&self, unchanged: &[IpAddr]) -> bool {
-        *self.change == Change::Unblock && unchanged.iter().any(|source| self.held.contains(source))
+    /// Whether somebody who should be free is not.
+    fn has_failed(&self, unchanged: &[IpNet]) -> bool {
+        *self.change == Change::Unblock && unchanged.iter().any(|network| self.held.contains(network))
     }
 }
 
-fn held(observer: &Observer) -> BTreeSet<IpAddr> {
+fn held(observer: &Observer) -> BTreeSet<IpNet> {
     let sources =
         [Sources::Blocked, Sources::Fenced].map(|which| observer.sources(which).unwrap_or_default());
-    sources.into_iter().flat_map(std::collections::BTreeMap::into_keys).collect()
+    let sources = sources.into_iter().flatten();
+    sources.map(|(source, block)| network_of(source, block.prefix)).collect()
 }
 
-/// Returns those of `sources` that are never blocked, each with the reason.
-pub(super) fn refuse(sources: &BTreeSet<IpAddr>, options: &Options) -> Result<Vec<String>, String> {
+/// Who of `networks` is never blocked, and why.
+pub(super) fn refuse(networks: &BTreeSet<IpNet>, options: &Options) -> Result<Vec<String>, String> {
     let read = host::Observer::connect().and_then(|mut observer| observer.read());
     let host = read.map_err(|problem| format!("reading this host's addresses: {problem}"))?;
     let exempt = Exemptions::new(&host, &options.ignored);
-    let why = |source: &IpAddr| {
-        if !blocked_file::is_host(*source) {
-            return Some(format!("{source} can't be the address of another host"));
+    let why = |network: &IpNet| {
+        let (source, name) = (network.addr(), name_of(*network));
+        if is_host(*network) && !blocked_file::is_host(source) {
+            return Some(format!("{name} can't be the address of another host"));
         }
-        let (network, reason) = exempt.why(*source)?;
-        let reason = reason_of(reason, &network, &options.config.ignore_file);
-        Some(format!("{source} is never blocked: {reason}"))
+        let (holder, reason) = exempt.why(source).filter(|(holder, _)| holder.contains(network))?;
+        let reason = reason_of(reason, &holder, &options.config.ignore_file);
+        Some(format!("{name} is never blocked: {reason}"))
     };
-    Ok(sources.iter().filter_map(why).collect())
+    Ok(networks.iter().filter_map(|network| is_too_much(network).or_else(|| why(network))).collect())
 }
 
 fn reason_of(reason: Exempt, network: &IpNet, ignore_file: &Path) -> String {
@@ -288,7 +302,7 @@ fn reason_of(reason: Exempt, network: &IpNet, ignore_file: &Path) -> String {
 mod tests {
     use super::*;
 
-    const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 9));
+    const A: IpNet = IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(192, 0, 2, 9), 32));
 
     const BLOCK: Change = Change::Block(Annotation { until: None, reason: None });
 

@@ -152,7 +152,8 @@ fn watched(config: &Config, modes: Modes) -> Vec<(&'static str, PortSet)> {
 /// Returns the actions in the order in which they run, for an example source.
 fn actions(config: &Config, modes: Modes) -> Vec<(&'static str, String)> {
     let mode = modes.name(Protocol::Tcp, config.log_format);
-    let values = Values { target: std::net::IpAddr::from([192, 0, 2, 9]).into(), port: 111, mode, proof: "" };
+    let target = std::net::IpAddr::from([192, 0, 2, 9]).into();
+    let values = Values { target, port: 111, mode, proof: "", reason: "", until: None };
     let shown = |argv: Vec<String>| format!("{argv:?}");
     let command = config.kill_run_cmd.as_ref().map(|it| ("KILL_RUN_CMD", shown(it.argv(&values))));
     let deny = config.kill_hosts_deny.as_ref().map(|it| {
@@ -161,7 +162,8 @@ fn actions(config: &Config, modes: Modes) -> Vec<(&'static str, String)> {
     });
     let route = config.kill_route.as_ref().map(|it| ("KILL_ROUTE", shown(it.argv(&values))));
     let order = if config.kill_run_cmd_first { [command, deny, route] } else { [deny, route, command] };
-    order.into_iter().flatten().collect()
+    let lift = config.kill_run_cmd_lift.as_ref().map(|it| ("KILL_RUN_CMD_LIFT", shown(it.argv(&values))));
+    order.into_iter().chain([lift]).flatten().collect()
 }
 
 #[cfg(test)]

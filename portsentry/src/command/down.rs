@@ -43,7 +43,8 @@ pub(super) fn run(cli: &Cli, down: Down) -> Exit {
     let mut files = Files::new(&config, cli.modes());
     // Faults in other lines of the blocked file don't matter here.
     let (held, _) = files.read();
-    let problems = files.allow(&held.unwrap_or_default());
+    files.allow_all_but(|_| false);
+    let problems = files.allow_at_once(&held.unwrap_or_default());
     problems.iter().for_each(|problem| eprintln!("portsentry: {problem}"));
     let removed = removal.as_ref().copied().unwrap_or_default();
     let done = Done { ended: &ended, pins: &directory, removed };

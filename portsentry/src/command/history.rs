@@ -3,31 +3,34 @@
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, ErrorKind},
-    net::IpAddr,
     path::Path,
     time::SystemTime,
 };
 
+use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use portsentry_common::block::Proof;
 use serde::Serialize;
 
 use super::{
-    list, observed,
+    observed,
     show::{self, Time},
     table::{self, Align},
 };
 use crate::{
-    cli::{self, Cli, History},
+    cli::{Cli, History},
     exit::Exit,
-    sink::{Decided, HistoryAction, HistoryLine},
+    policy::{name_of, register::HistoryAction},
+    sink::{Decided, HistoryLine},
 };
 
 /// A line as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Entry {
     time: Time,
-    address: IpAddr,
+    /// A host or a network.
+    #[serde(serialize_with = "named")]
+    address: IpNet,
     name: Option<String>,
     /// `None` for an administrator's block.
     port: Option<u16>,
@@ -36,6 +39,12 @@ pub(super) struct Entry {
     /// The proof of the source, if it is known.
     proof: Option<&'static str>,
     action: HistoryAction,
+    /// Why, where the line says so.
+    reason: Option<String>,
+}
+
+fn named<S: serde::Serializer>(network: &IpNet, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&name_of(*network))
 }
 
 /// Prints the requested entries.
@@ -91,9 +100,9 @@ fn select(lines: impl BufRead, history: &History, decided: &Decided) -> io::Resu
 }
 
 fn is_wanted(entry: &Entry, history: &History) -> bool {
-    history.address.is_none_or(|network| network.contains(&entry.address))
+    history.address.is_none_or(|network| network.contains(&entry.address) || entry.address.contains(&network))
         && history.kind.as_ref().is_none_or(|kind| is_of(entry.kind.as_deref(), kind))
-        && history.action.is_none_or(|action| entry.action == action.into())
+        && history.action.is_none_or(|action| entry.action == action)
         && history.since.is_none_or(|since| entry.time.0 >= SystemTime::from(since))
 }
 
@@ -102,37 +111,29 @@ pub(super) fn is_of(kind: Option<&str>, part: &str) -> bool {
     kind.is_some_and(|kind| kind.to_lowercase().contains(&part.to_lowercase()))
 }
 
-impl From<cli::HistoryAction> for HistoryAction {
-    fn from(action: cli::HistoryAction) -> Self {
-        match action {
-            cli::HistoryAction::Blocked => Self::Blocked,
-            cli::HistoryAction::Fenced => Self::Fenced,
-            cli::HistoryAction::Reported => Self::Reported,
-        }
-    }
-}
-
 impl Entry {
     fn new(past: HistoryLine, decided: &Decided) -> Self {
-        let HistoryLine { time, source, name, port, protocol, kind, action } = past;
+        let HistoryLine { time, network, name, port, protocol, kind, action, reason } = past;
         let is_probe = port != 0;
-        let at = |is_fence| decided.at(source, time, is_fence);
+        let at = |is_fence| decided.at(network, time, is_fence);
         // 2.x's lines call a fence a block.
         let decision = match action {
             HistoryAction::Blocked => at(false).or_else(|| kind.as_ref().and_then(|_| at(true))),
             HistoryAction::Fenced => at(true),
-            HistoryAction::Reported => None,
+            HistoryAction::Reported | HistoryAction::Lifted => None,
         };
         let proof = if is_probe { decision.map(|it| it.proof) } else { Some(Proof::Administrator) };
+        let proof = proof.filter(|_| action != HistoryAction::Lifted);
         Self {
             time: Time(time),
-            address: source,
+            address: network,
             name,
             port: is_probe.then_some(port),
             protocol: is_probe.then(|| protocol.name()),
             kind: kind.or_else(|| decision.map(|it| it.kind.clone())),
             proof: proof.map(Proof::name),
             action,
+            reason,
         }
     }
 }
@@ -155,15 +156,22 @@ pub(super) fn render(entries: &[Entry], zone: &TimeZone) -> String {
     let rows = entries.iter().map(|entry| {
         [
             table::local(entry.time.0, zone),
-            entry.address.to_string(),
+            name_of(entry.address),
             entry.action.name().into(),
-            entry.proof.map_or("-", list::proof_shown).into(),
+            entry.proof.map_or("-", show::proof_shown).into(),
             or_none(entry.port.zip(entry.protocol).map(|(port, protocol)| format!("{port}/{protocol}"))),
             or_none(entry.kind.clone()),
             or_none(entry.name.clone()),
         ]
     });
-    table::render(columns, &rows.collect::<Vec<_>>())
+    let rows: Vec<_> = rows.collect();
+    if entries.iter().all(|entry| entry.reason.is_none()) {
+        return table::render(columns, &rows);
+    }
+    let reasons = entries.iter().map(|entry| or_none(entry.reason.clone()));
+    let rows: Vec<[String; 8]> =
+        rows.into_iter().zip(reasons).map(|(row, reason)| table::with_last(row, reason)).collect();
+    table::render(table::with_last(columns, ("REASON", Left)), &rows)
 }
 
 #[cfg(test)]
@@ -197,7 +205,7 @@ mod tests {
             (Some("192.0.2.0/24"), Some("2026-11-22T23:13:01Z"), &[]),
         ] {
             let (entries, torn) = selected(address, since);
-            let found: Vec<_> = entries.iter().map(|entry| entry.address.to_string()).collect();
+            let found: Vec<_> = entries.iter().map(|entry| name_of(entry.address)).collect();
             assert_eq!(
                 (found.as_slice(), torn),
                 (&expected.iter().map(ToString::to_string).collect::<Vec<_>>()[..], 1)
@@ -210,13 +218,13 @@ mod tests {
         for (kind, action, expected) in [
             (Some("udp"), None, &["2001:db8::9"][..]),
             (Some("xmas"), None, &[]),
-            (None, Some(cli::HistoryAction::Blocked), &["192.0.2.9", "192.0.2.10"]),
-            (None, Some(cli::HistoryAction::Reported), &["2001:db8::9"]),
-            (Some("UDP"), Some(cli::HistoryAction::Fenced), &[]),
+            (None, Some(HistoryAction::Blocked), &["192.0.2.9", "192.0.2.10"]),
+            (None, Some(HistoryAction::Reported), &["2001:db8::9"]),
+            (Some("UDP"), Some(HistoryAction::Fenced), &[]),
         ] {
             let history = History { kind: kind.map(Into::into), action, ..ALL };
             let (entries, _) = select(FILE.as_bytes(), &history, &Decided::default()).unwrap();
-            let found: Vec<_> = entries.iter().map(|entry| entry.address.to_string()).collect();
+            let found: Vec<_> = entries.iter().map(|entry| name_of(entry.address)).collect();
             assert_eq!(found, expected, "{kind:?} {action:?}");
         }
     }
@@ -238,7 +246,7 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&observed::json(&entries)).unwrap();
         let expected = serde_json::json!([{
             "time": "2026-11-22T23:12:59Z", "address": "192.0.2.9", "name": "a.example", "port": 1,
-            "protocol": "TCP", "kind": null, "proof": null, "action": "blocked"
+            "protocol": "TCP", "kind": null, "proof": null, "action": "blocked", "reason": null
         }]);
         assert_eq!(value, expected);
     }

@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     exit::Exit,
     kernel::{self, Observer, Sources, monotonic_ns, wall_time},
-    policy::network_of,
+    policy::{name_of, network_of},
     sink::{self, blocked_file, classic},
 };
 
@@ -75,22 +75,12 @@ fn explain(sources: &mut [Listed], config: &Config) {
     });
     let mut reasons = blocked_file::reasons(&content.unwrap_or_default());
     for source in sources.iter_mut().filter(|source| source.state == State::Blocked) {
-        source.reason = reasons.remove(&source.address.addr());
+        source.reason = reasons.remove(&source.address);
     }
 }
 
-/// Returns the address, unless it is a network.
-fn host(address: IpNet) -> Option<IpAddr> {
-    (address.prefix_len() == address.max_prefix_len()).then_some(address.addr())
-}
-
-/// Returns the usual notation: a host without a prefix.
-fn name(address: IpNet) -> String {
-    host(address).map_or_else(|| address.to_string(), |address| address.to_string())
-}
-
 fn named<S: serde::Serializer>(address: &IpNet, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&name(*address))
+    serializer.collect_str(&name_of(*address))
 }
 
 /// Returns every source that is blocked or fenced now.
@@ -172,21 +162,9 @@ fn render(listed: &[Listed], zone: &TimeZone) -> String {
         return table::render(columns, &rows);
     }
     let reason = |source: &Listed| source.reason.clone().unwrap_or_else(|| "-".into());
-    let rows: Vec<_> =
-        rows.into_iter().zip(listed).map(|(row, source)| with_last(row, reason(source))).collect();
-    table::render(with_last(columns, ("REASON", Left)), &rows)
-}
-
-/// Returns a proof's name as people read it.
-pub(super) fn proof_shown(name: &'static str) -> &'static str {
-    Proof::named(name).map_or(name, Proof::description)
-}
-
-/// Returns a row with one more column.
-fn with_last<T>(row: [T; COLUMNS], last: T) -> [T; COLUMNS + 1] {
-    let mut cells = row.into_iter().chain([last]);
-    // There are as many cells as the result has room for.
-    std::array::from_fn(|_| cells.next().unwrap_or_else(|| unreachable!()))
+    let rows: Vec<[String; COLUMNS + 1]> =
+        rows.into_iter().zip(listed).map(|(row, source)| table::with_last(row, reason(source))).collect();
+    table::render(table::with_last(columns, ("REASON", Left)), &rows)
 }
 
 fn row(source: &Listed, zone: &TimeZone) -> [String; COLUMNS] {
@@ -195,11 +173,11 @@ fn row(source: &Listed, zone: &TimeZone) -> [String; COLUMNS] {
         State::Fenced => "fenced",
     };
     [
-        name(source.address),
+        name_of(source.address),
         state.into(),
         table::local(source.since.0, zone),
         source.until.map_or_else(|| "for good".into(), |until| table::local(until.0, zone)),
-        proof_shown(source.proof).into(),
+        show::proof_shown(source.proof).into(),
         source
             .port
             .zip(source.protocol)
@@ -248,7 +226,7 @@ mod tests {
             listed("192.0.2.10", 20, 7),
             fenced("198.51.100.7", 40),
         ];
-        arrange(sources, list).iter().map(|source| name(source.address)).collect()
+        arrange(sources, list).iter().map(|source| name_of(source.address)).collect()
     }
 
     #[test]
@@ -342,7 +320,7 @@ mod tests {
             State::Blocked,
             &Block { kind: 99, proof: 99, port: 0, ..block },
         );
-        assert_eq!(name(odd.address), "203.0.113.0/24");
+        assert_eq!(name_of(odd.address), "203.0.113.0/24");
         assert_eq!((odd.kind, odd.proof, odd.protocol), (None, "unknown", None));
     }
 }

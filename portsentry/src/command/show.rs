@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use portsentry_common::block::Proof;
+
 use crate::exit::Exit;
 pub(super) use crate::instant::Time;
 
@@ -14,4 +16,9 @@ pub(super) fn print(text: &str) -> Exit {
         }
         _ => Exit::Success,
     }
+}
+
+/// Returns a proof's name as people read it.
+pub(super) fn proof_shown(name: &'static str) -> &'static str {
+    Proof::named(name).map_or(name, Proof::description)
 }

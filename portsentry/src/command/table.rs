@@ -34,7 +34,15 @@ pub(super) fn render<const N: usize>(columns: [(&str, Align); N], rows: &[[Strin
     text
 }
 
-/// Returns `text` with control characters escaped.
+/// A row of one more cell.
+pub(super) fn with_last<T, const N: usize, const M: usize>(row: [T; N], last: T) -> [T; M] {
+    const { assert!(M == N + 1) };
+    let mut cells = row.into_iter().chain([last]);
+    // There are as many as the result has room for.
+    std::array::from_fn(|_| cells.next().unwrap_or_else(|| unreachable!()))
+}
+
+/// `text` as it may be shown on a terminal.
 pub(super) fn plain(text: &str) -> String {
     sanitize(text).into_owned()
 }

@@ -78,8 +78,8 @@ fn read(options: &Options, address: IpAddr) -> Result<Report, Exit> {
     let mut reasons = blocked_file::reasons(&content);
     // A line without a time gives no start.
     let (records, _) = blocked_file::parse(&content, std::time::SystemTime::now());
-    let record = records.into_iter().find(|record| record.network().contains(&address));
-    let reason = record.as_ref().and_then(|record| reasons.remove(&record.source));
+    let record = records.into_iter().find(|record| record.network.contains(&address));
+    let reason = record.as_ref().and_then(|record| reasons.remove(&record.network));
     let file = record.map(|record| Line {
         since: Time(record.hold.since),
         until: record.hold.until.map(Time),
@@ -91,8 +91,9 @@ fn read(options: &Options, address: IpAddr) -> Result<Report, Exit> {
     let (history, _) = history::read(&config.history_file, &wanted, &decided)
         .map_err(|error| failed(&format!("{} can't be read: {error}", config.history_file.display())))?;
     let evidence = config.evidence_file.as_deref().map(|path| evidence::read(path, address));
-    let exempt = block::refuse(&BTreeSet::from([address]), options).map_err(|problem| failed(&problem))?;
-    // The narrowest entry that contains the address decides: the host itself, if it is listed.
+    let exempt =
+        block::refuse(&BTreeSet::from([address.into()]), options).map_err(|problem| failed(&problem))?;
+    // Of what holds it, the narrowest decides, which is the host itself if it is listed.
     let held = listed.into_iter().filter(|listed| listed.address.contains(&address));
     let held = held.max_by_key(|listed| listed.address.prefix_len());
     Ok(Report {
@@ -122,7 +123,7 @@ fn render(report: &Report, zone: &TimeZone) -> String {
         }
         say("since", &time(held.since));
         say("until", &held.until.map_or_else(|| "for good".into(), time));
-        say("proof", list::proof_shown(held.proof));
+        say("proof", show::proof_shown(held.proof));
         if let (Some(port), Some(protocol)) = (held.port, held.protocol) {
             say("port", &format!("{port}/{protocol}"));
         }

@@ -222,9 +222,9 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "command with $TARGET$",
         default: "",
-        meaning: "Command that drops the route to a source or adds it to a packet filter. Macros: \
-            $TARGET$ is the address, or an IPv6 network such as 2001:db8:1:2::/64 (IPV6_PREFIX); also \
-            $PORT$, $MODE$, $PROOF$.",
+        meaning: "Command that drops the route to a source or enters it in a packet filter. Macros: $TARGET$ the \
+                  address, or a network as 2001:db8:1:2::/64 (IPV6_PREFIX), $PORT$, $MODE$, $PROOF$, $REASON$ why \
+                  it is held, $UNTIL$ until when (RFC 3339, or \"never\").",
         set: |c, v, r| c.kill_route = template::command_with_target(v, r),
     },
     Key {
@@ -249,8 +249,18 @@ pub const KEYS: &[Key] = &[
         origin: Origin::Both,
         form: "command",
         default: "",
-        meaning: "Command to run for a source, with the macros of KILL_ROUTE; none is required.",
+        meaning: "Command to run for a source, with the macros of KILL_ROUTE, none of them required. One that names \
+                  $PROOF$, $REASON$ or $UNTIL$ is run once more when a fence becomes a block.",
         set: |c, v, r| c.kill_run_cmd = template::command(v, r),
+    },
+    Key {
+        name: "KILL_RUN_CMD_LIFT",
+        origin: Origin::Ours,
+        form: "command",
+        default: "",
+        meaning: "Command to run when a source is let go against which the KILL actions were taken, with the macros of \
+                  KILL_ROUTE, none of them required; $REASON$ is why it is let go. Within ACTION_RATE, but none is left out.",
+        set: |c, v, r| c.kill_run_cmd_lift = template::command(v, r),
     },
     Key {
         name: "KILL_RUN_CMD_FIRST",

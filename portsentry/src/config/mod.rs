@@ -75,7 +75,9 @@ pub struct Config {
     pub kill_run_cmd: Option<Command>,
     /// `KILL_RUN_CMD_FIRST`
     pub kill_run_cmd_first: bool,
-    /// `SCAN_TRIGGER`: 0 and 1 both mean the first probe.
+    /// `KILL_RUN_CMD_LIFT`
+    pub kill_run_cmd_lift: Option<Command>,
+    /// `SCAN_TRIGGER`: 0 and 1 both mean the first hit.
     pub scan_trigger: u32,
     /// `PORT_BANNER`
     pub port_banner: Option<String>,
@@ -199,6 +201,7 @@ impl Default for Config {
             kill_hosts_deny: None,
             kill_run_cmd: None,
             kill_run_cmd_first: false,
+            kill_run_cmd_lift: None,
             scan_trigger: 0,
             port_banner: None,
             config_file: "/etc/portsentry/portsentry.conf".into(),
@@ -255,7 +258,13 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads a configuration. `file` is its name in errors and warnings.
+    /// Whether it names commands to run for sources.
+    #[must_use]
+    pub const fn runs_commands(&self) -> bool {
+        self.kill_route.is_some() || self.kill_run_cmd.is_some() || self.kill_run_cmd_lift.is_some()
+    }
+
+    /// Reads a configuration. `file` is what its errors and warnings call it.
     pub fn parse(text: &str, file: &str) -> Result<(Self, Report), Report> {
         parse::parse(text, file)
     }

@@ -1,11 +1,13 @@
 //! The `KILL_*` settings: templates with macros, parsed when the configuration is read. A macro's value is never
 //! split into words, and never read by a shell.
 
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 
 use super::{report::Report, span::Span};
+use crate::policy::hold::{Record, name_of};
 
 mod shell;
 
@@ -20,6 +22,19 @@ pub struct Values<'a> {
     pub mode: &'a str,
     /// `$PROOF$`: the proof that the source sent the probe.
     pub proof: &'a str,
+    /// `$REASON$`: why it is held, or let go, in words.
+    pub reason: &'a str,
+    /// `$UNTIL$`: when that ends.
+    pub until: Option<SystemTime>,
+}
+
+impl<'a> Values<'a> {
+    /// What they stand for where `record` is held, or let go, for that `reason`.
+    #[must_use]
+    pub fn new(record: &Record, mode: &'a str, reason: &'a str) -> Self {
+        let Record { network: target, hold } = *record;
+        Self { target, port: hold.port, mode, proof: hold.proof.name(), reason, until: hold.until }
+    }
 }
 
 /// A macro, written `$NAME$`.
@@ -29,15 +44,19 @@ enum Macro {
     Port,
     Mode,
     Proof,
+    Reason,
+    Until,
 }
 
 impl Macro {
     /// In the order of the shell's positional parameters.
-    const ALL: [(&'static str, Self); 4] = [
+    const ALL: [(&'static str, Self); 6] = [
         ("$TARGET$", Self::Target),
         ("$PORT$", Self::Port),
         ("$MODE$", Self::Mode),
         ("$PROOF$", Self::Proof),
+        ("$REASON$", Self::Reason),
+        ("$UNTIL$", Self::Until),
     ];
 
     /// Returns the macro at the start of `text`, and the length of its name.
@@ -47,10 +66,12 @@ impl Macro {
 
     fn value(self, values: &Values<'_>) -> String {
         match self {
-            Self::Target => name(values.target),
+            Self::Target => name_of(values.target),
             Self::Port => values.port.to_string(),
             Self::Mode => values.mode.to_owned(),
             Self::Proof => values.proof.to_owned(),
+            Self::Reason => values.reason.to_owned(),
+            Self::Until => values.until.map_or_else(|| "never".into(), whole_seconds),
         }
     }
 }
@@ -134,7 +155,15 @@ impl Command {
         matches!(self.run, Run::Shell(_))
     }
 
-    /// Returns the configured text with its macros replaced, for the log. This text is never run.
+    /// Whether it has a macro whose value changes when a fence becomes a block, so that it is made for being told of that.
+    #[must_use]
+    pub fn tells_changes(&self) -> bool {
+        let macros = [Macro::Proof, Macro::Reason, Macro::Until];
+        macros.into_iter().any(|it| self.text.0.contains(&Piece::Macro(it)))
+    }
+
+    /// The configured text with its macros replaced, as PortSentry logs it. For people only: it is not
+    /// what is run.
     #[must_use]
     pub fn describe(&self, values: &Values<'_>) -> String {
         self.text.render(values)
@@ -178,13 +207,10 @@ impl DenyLine {
     }
 }
 
-/// Returns a source as commands expect it: a host without a length.
-fn name(target: IpNet) -> String {
-    if target.prefix_len() == target.max_prefix_len() {
-        target.addr().to_string()
-    } else {
-        target.to_string()
-    }
+/// RFC 3339, in UTC.
+fn whole_seconds(time: SystemTime) -> String {
+    let time = Timestamp::try_from(time).unwrap_or(Timestamp::MAX);
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// The configured text.
@@ -263,7 +289,7 @@ fn warn_of_unknown_macros(span: Span<'_>, report: &mut Report) {
                 let message = format!("{}$ is not a macro; left unchanged", &text[start..end]);
                 report
                     .warn(span.slice(start..end + 1), message)
-                    .help("the macros are $TARGET$, $PORT$, $MODE$ and $PROOF$");
+                    .help("the macros are $TARGET$, $PORT$, $MODE$, $PROOF$, $REASON$ and $UNTIL$");
             }
             at = end;
         }

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::keeper::Message;
+use super::message::Message;
 use crate::host::{Changes, Followed};
 
 /// The thread's handle. It ends when this is dropped.

@@ -9,7 +9,7 @@ use std::{
 
 use portsentry_common::bound::{Horizon, trap};
 
-use super::{keeper::Message, trap::Sockets};
+use super::{message::Message, trap::Sockets};
 use crate::kernel::{self, Bound, Hooks, Pins, Source, Upkeep};
 
 /// Begins to keep `bound`, for the interfaces that are going to be watched. Without a `source` only look-ups tell what is

@@ -17,7 +17,7 @@ use super::{
     Options, Reread,
     control::{Asked as Question, Control},
     host_watch::HostWatch,
-    keeper::{Finish, Message},
+    message::{Finish, Message},
     notify::Pulse,
     signals::{Asked, Signals},
 };

@@ -16,7 +16,7 @@ use super::{
     Error, Options, Reread,
     control::Control,
     host_watch::HostWatch,
-    keeper::Keeper,
+    keeper::{self, Keeper},
     notify::{self, Pulse},
     ports,
     reader::{self, End, Known},
@@ -190,14 +190,16 @@ impl Session {
             [&config.blocked_file, &config.ignore_file, &config.block_list].into_iter().map(PathBuf::as_path);
         let watch = Watch::new(read.chain(RESOLVERS.map(Path::new))).map_err(system("watching files"))?;
         let files = Files::new(config, modes);
-        let mut keeper = Keeper::start(
-            kernel,
-            (journal, files),
-            followed.host().clone(),
-            (ignored.clone(), listed.clone()),
-            (config, modes),
-            (Arc::clone(stats), begin.is_choosy()),
-        )?;
+        let beginning = keeper::Begin {
+            journal,
+            files,
+            host: followed.host().clone(),
+            ignored: ignored.clone(),
+            listed: listed.clone(),
+            stats: Arc::clone(stats),
+            needs_all: begin.is_choosy(),
+        };
+        let mut keeper = Keeper::start(kernel, beginning, config, modes)?;
         let (sender, pokes) = channel();
         keeper.tell_of_devices(sender);
         let ports = match upkeep {

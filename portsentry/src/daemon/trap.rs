@@ -24,7 +24,7 @@ use tokio::{
     time::{interval, sleep, timeout},
 };
 
-use super::keeper::Message;
+use super::message::{Message, Visit};
 use crate::{
     kernel::{self, TrapSlot, handshake},
     policy::Banner,
@@ -42,21 +42,6 @@ const PAUSE: Duration = Duration::from_millis(5);
 const MOMENT: Duration = Duration::from_millis(500);
 /// The largest datagram that is looked at, of which nothing but the ends matters.
 const DATAGRAM: usize = 2048;
-
-/// Somebody came to a trap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Visit {
-    /// When.
-    pub time: SystemTime,
-    /// Who.
-    pub source: SocketAddr,
-    /// Where to.
-    pub destination: SocketAddr,
-    /// By which protocol.
-    pub protocol: Protocol,
-    /// The kernel waited for an acknowledgement that only the source could send: see [`handshake`].
-    pub is_proof: bool,
-}
 
 /// The sockets of the traps. They are bound to loopback addresses, so that nobody reaches them unsteered.
 #[derive(Debug)]

@@ -49,6 +49,37 @@ impl BlockedNetworks {
         Ok(())
     }
 
+    /// The entry of `network` itself, over or not.
+    pub fn get(&self, network: IpNet) -> Result<Option<Block>, Error> {
+        // A look-up finds the narrowest network that holds this one; an administrator's entry names its length.
+        let is_it = |block: &Block| block.prefix == network.prefix_len();
+        match self.map.get(&key(network), 0) {
+            Ok(value) => Ok(Some(bytemuck::pod_read_unaligned(&value)).filter(is_it)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(Error::Map { map: MAP, source: error }),
+        }
+    }
+
+    /// Enters or replaces a network's block.
+    pub fn insert(&mut self, network: IpNet, block: &Block) -> Result<(), Error> {
+        self.gate.set_networks(true);
+        let value: Raw = bytemuck::cast(*block);
+        self.map.insert(&key(network), value, 0).map_err(|error| self.failure(error))?;
+        self.gate.set_network(network);
+        Ok(())
+    }
+
+    /// Lifts a network's block; that none stood is no error. The gate keeps its bit, which costs a look-up, until it is
+    /// renewed.
+    pub fn remove(&mut self, network: IpNet) -> Result<(), Error> {
+        match self.map.remove(&key(network)) {
+            Err(error) if !is_absent(&error) => return Err(Error::Map { map: MAP, source: error }),
+            _ => {}
+        }
+        self.gate.set_networks(self.map.keys().next().is_some());
+        Ok(())
+    }
+
     /// Reads the networks and their entries.
     pub fn read(&self) -> Result<BTreeMap<IpNet, Block>, Error> {
         read(&self.map)
@@ -70,6 +101,10 @@ impl BlockedNetworks {
             _ => Error::Map { map: MAP, source },
         }
     }
+}
+
+fn is_absent(error: &MapError) -> bool {
+    matches!(error, MapError::KeyNotFound) || super::error::os_error(error) == Some(nix::Error::ENOENT as i32)
 }
 
 pub(super) fn read(map: &LpmTrie<MapData, Octets, Raw>) -> Result<BTreeMap<IpNet, Block>, Error> {

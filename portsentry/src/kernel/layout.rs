@@ -17,7 +17,9 @@ use portsentry_common::{
 use super::{
     Error, Load, Pins, blocked_networks,
     bound::{DEVICES, HORIZON, SERVED, SLOTS},
-    handshakes, heartbeat, networks, secrets,
+    heartbeat, networks,
+    per_source::{HANDSHAKES, TALLIES},
+    secrets,
 };
 
 /// A map's name, its key's and value's size, and its number of entries unless the object file sets it.
@@ -56,8 +58,8 @@ impl Load {
             (SERVED, size(size_of::<bound::ServedKey>()), 4, None),
             (DEVICES, 4, size(size_of::<bound::Below>()), None),
             ("STEERED", size(size_of::<state::SteerKey>()), 4, Some(max_sources)),
-            ("SOURCES", 16, size(size_of::<Tally>()), Some(max_sources)),
-            (handshakes::MAP, 16, size(size_of::<Handshakes>()), None),
+            (TALLIES, 16, size(size_of::<Tally>()), Some(max_sources)),
+            (HANDSHAKES, 16, size(size_of::<Handshakes>()), None),
             ("RECENT", size(size_of::<state::RecentKey>()), WORD, Some(max_sources)),
             ("TOKEN_BUCKETS", 4, size(size_of::<TokenBuckets>()), None),
             ("COUNTERS", 4, size(size_of::<Counters>()), None),

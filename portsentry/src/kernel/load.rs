@@ -6,7 +6,6 @@ use std::{
     path::Path,
     sync::Arc,
     thread,
-    time::Duration,
 };
 
 use aya::{
@@ -18,14 +17,14 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use portsentry_common::{
     classify::Protocol,
     counter::{Counter, Counters},
-    pace,
-    settings::{AckProbes, FencedDatagrams, FencedSyns, Response, Settings},
+    settings::{FencedSyns, Settings},
     state::SteerKey,
 };
 
 use crate::{
-    config::{self, Config},
+    config::Config,
     modes::Modes,
+    policy::rules::{Machine, settings},
 };
 
 use super::{
@@ -33,11 +32,13 @@ use super::{
     Networks, Pins, Ring, TestRun, TrapSlot, Traps, Waiting, accept, bitmap, blocked_networks, bound,
     constants, counters,
     gate::{self, Gate},
-    handshakes::{self, HandshakesMap},
     heartbeat, hooks,
     inherit::{BLOCKED, FENCED, Found, Inheritance},
     layout::{Layout, drop_misfit, drop_renamed},
-    link, ring, secrets, test_run, traffic, trap,
+    link,
+    per_source::{HANDSHAKES, HandshakesMap, TALLIES, TalliesMap},
+    ring, secrets, test_run, traffic, trap,
+    watched::Watched,
 };
 
 /// The kernel program as `cargo xtask build-ebpf` made it, in ELF.
@@ -70,11 +71,12 @@ pub struct Load {
 
 /// The loaded program and its maps.
 pub struct Kernel {
+    /// The program's settings.
+    pub settings: Settings,
     ebpf: Ebpf,
     pins: Pins,
     counters: PerCpuArray<MapData, counters::Raw>,
     gate: Arc<Gate>,
-    settings: Settings,
     why_forwarded: Option<String>,
     /// How many sources programs had entered in the maps before those were read into the gates; nothing where an earlier
     /// program counts elsewhere.
@@ -87,6 +89,8 @@ pub struct Kernel {
     pub fenced: Blocked,
     /// The sources that completed handshakes with traps.
     pub handshakes: HandshakesMap,
+    /// How many probes of each source were counted.
+    pub tallies: TalliesMap,
     /// Networks that are never blocked.
     pub ignored: Networks,
     /// Networks whose ports are watched.
@@ -101,55 +105,13 @@ impl Load {
     /// Derives the parameters from a configuration.
     #[must_use]
     pub fn from_config(config: &Config, modes: Modes, debug: bool) -> Self {
-        let respond = |response| match response {
-            config::Response::Block => Response::Block,
-            config::Response::LogOnly | config::Response::CommandOnly => Response::Report,
-        };
-        let ack_probes = match config.ack_probes {
-            config::AckProbes::Off => AckProbes::Off,
-            config::AckProbes::Log => AckProbes::Report,
-            config::AckProbes::Count => AckProbes::Count,
-        };
-        let (first_ephemeral, last_ephemeral) = ephemeral();
-        let opens = config.fence == config::Fence::Open && config.challenge;
-        let fenced_syns = match accept::why_not() {
-            _ if !opens => FencedSyns::Drop,
-            None => FencedSyns::Accept,
-            Some(_) => FencedSyns::Forward,
-        };
-        let fenced_datagrams = match config.fence_udp {
-            config::FenceUdp::Sessions => FencedDatagrams::Drop,
-            config::FenceUdp::Pass => FencedDatagrams::Pass,
-        };
-        let settings = Settings {
-            repeat_ns: u64::try_from(config.repeat_window.as_nanos()).unwrap_or(u64::MAX),
-            block_ns: nanoseconds(config.block_time),
-            fence_ns: if config.block_unproven { 0 } else { nanoseconds(config.fence_time) },
-            open_after_ns: nanoseconds(config.open_after),
-            fence_rate: config.fence_rate,
-            session_ns: nanoseconds(config.udp_session),
-            fenced_syns: fenced_syns as u8,
-            fenced_datagrams: fenced_datagrams as u8,
-            syn_rate: each_cpus(config.fence_syn_rate, cpus()),
-            source_each_ns: pace::EACH_NS,
-            tally_ns: nanoseconds(config.trigger_window),
-            proof_traps: config.proof_traps,
-            challenge_rate: if config.challenge { each_cpus(config.challenge_rate, cpus()) } else { 0 },
-            first_ephemeral: first_ephemeral.into(),
-            last_ephemeral: last_ephemeral.into(),
-            keeps_served: (!config.served_grace.is_zero()).into(),
+        let machine = Machine {
+            cpus: cpus(),
+            ephemeral: ephemeral(),
             netns: hooks::namespace().unwrap_or_default(),
-            traps: if modes.is_connect(Protocol::Tcp) { Settings::TCP_TRAPS } else { 0 }
-                + if modes.is_connect(Protocol::Udp) { Settings::UDP_TRAPS } else { 0 },
-            event_rate: config.event_rate,
-            trigger: config.scan_trigger,
-            tcp_response: respond(config.block_tcp) as u8,
-            udp_response: respond(config.block_udp) as u8,
-            ack_probes: ack_probes as u8,
-            remembers: 1,
-            ..Settings::UNSET
-        }
-        .held_by(config.ipv6_prefix);
+            can_accept: accept::why_not().is_none(),
+        };
+        let settings = settings(config, modes, &machine);
         let Config { max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, .. } =
             *config;
         Self { settings, max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, debug }
@@ -211,16 +173,17 @@ impl Load {
             Networks::new(names, take(ebpf, names[0])?, take(ebpf, names[1])?, self.max_addresses)
         };
         let kernel = Kernel {
+            settings: self.settings,
             entered: are_known.then(|| entered(&found.counters)),
             counters,
             found,
             gate,
-            settings: self.settings,
             why_forwarded,
             blocked,
             networks,
             fenced,
-            handshakes: HandshakesMap::new(take(&mut ebpf, handshakes::MAP)?),
+            handshakes: HandshakesMap::new(take(&mut ebpf, HANDSHAKES)?),
+            tallies: TalliesMap::new(take(&mut ebpf, TALLIES)?),
             bound: Some(Bound::open(&pins, self.settings.keeps_served != 0)?),
             ignored: pair(&mut ebpf, ["IGNORED_V4", "IGNORED_V6"])?,
             local: pair(&mut ebpf, ["LOCAL_V4", "LOCAL_V6"])?,
@@ -245,11 +208,6 @@ impl Load {
         gate::make(pins, &mut loader).map_err(denied)?;
         loader.load(&accept::patched(OBJECT)).map_err(|error| denied(error.into()))
     }
-}
-
-/// Returns each CPU's share of a rate for the whole host, at least one.
-fn each_cpus(rate: u32, cpus: u32) -> u32 {
-    (rate / cpus.max(1)).max(1)
 }
 
 /// Returns the number of online CPUs.
@@ -462,10 +420,6 @@ fn entered(counters: &Counters) -> u64 {
     counters.get(Counter::Blocked).wrapping_add(counters.get(Counter::Fenced))
 }
 
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
 /// Returns the lowest and highest port that the kernel assigns to sockets that ask for none; the kernel's default if
 /// they can't be read.
 #[must_use]
@@ -474,33 +428,6 @@ pub fn ephemeral() -> (u16, u16) {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let ports: Vec<u16> = range.split_whitespace().filter_map(|port| port.parse().ok()).collect();
     if let [first, last] = ports[..] { (first, last) } else { DEFAULT }
-}
-
-/// The port bitmaps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Watched {
-    /// `TCP_PORTS`.
-    ListedTcp,
-    /// `UDP_PORTS`.
-    ListedUdp,
-    /// `ADVANCED_PORTS_TCP` less its exclusions.
-    AdvancedTcp,
-    /// `ADVANCED_PORTS_UDP` less its exclusions.
-    AdvancedUdp,
-    /// `ADVANCED_EXCLUDE_TCP`: where a fenced source's SYN reaches the network stack.
-    ExcludedTcp,
-}
-
-impl Watched {
-    pub(super) const fn map(self) -> &'static str {
-        match self {
-            Self::ListedTcp => "WATCHED_TCP",
-            Self::ListedUdp => "WATCHED_UDP",
-            Self::AdvancedTcp => "ADVANCED_TCP",
-            Self::AdvancedUdp => "ADVANCED_UDP",
-            Self::ExcludedTcp => "EXCLUDED_TCP",
-        }
-    }
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, Error> {
@@ -549,18 +476,4 @@ pub(super) fn unsignalled(load: impl FnOnce() -> Result<(), ProgramError>) -> Re
 fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, Error> {
     let map = ebpf.take_map(name).ok_or_else(|| Error::Missing(name.into()))?;
     T::try_from(map).map_err(Error::map(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hosts_rate_is_shared_by_its_cpus() {
-        for (rate, cpus, expected) in [(1000, 1, 1000), (1000, 2, 500), (1000, 64, 15), (1, 8, 1), (7, 0, 7)]
-        {
-            assert_eq!(each_cpus(rate, cpus), expected, "{rate} among {cpus}");
-        }
-        assert!(cpus() >= 1);
-    }
 }

@@ -1,6 +1,6 @@
 //! The maps of blocked and fenced sources while no daemon runs, for the commands `block` and `unblock`.
 
-use std::{collections::BTreeSet, net::IpAddr, path::Path, sync::Arc, time::SystemTime};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::SystemTime};
 
 use aya::maps::{HashMap, LpmTrie, Map, MapData};
 use ipnet::IpNet;
@@ -10,6 +10,7 @@ use portsentry_common::{
 };
 
 use super::{Blocked, BlockedNetworks, Error, Observer, Pins, blocked_networks, clock, gate::Gate};
+use crate::policy::{is_host, prefix_of};
 
 /// The pins of an ended daemon. While they are open, no daemon can start.
 #[derive(Debug)]
@@ -60,32 +61,38 @@ impl OfflineMaps {
         self.pins.links().next().is_some()
     }
 
-    /// Blocks `source` until then, or permanently; the blocked file already has the line.
-    pub fn block(&mut self, source: IpAddr, until: Option<SystemTime>) -> Result<(), Error> {
+    /// Blocks a host or network until then or for good, as the blocked file says already. IPv6 networks of that length
+    /// (`IPV6_PREFIX`) stand beside the hosts.
+    pub fn block(&mut self, network: IpNet, until: Option<SystemTime>, prefix: u8) -> Result<(), Error> {
         let until = until.map_or(0, clock::monotonic_at);
         let until_ns = u64::try_from(until).unwrap_or(1);
-        self.blocked.insert(source, &Block { until_ns, ..administrators() })
+        let block = Block { until_ns, prefix: prefix_of(network), ..administrators() };
+        if is_host(network) || matches!(network, IpNet::V6(_)) && network.prefix_len() == prefix {
+            self.blocked.insert(network.addr(), &block)
+        } else {
+            self.networks.insert(network, &block)
+        }
     }
 
-    /// Blocks networks; the block list already has them.
-    pub fn block_networks(&mut self, networks: &BTreeSet<IpNet>) -> Result<(), Error> {
-        let mut wanted = self.networks.read()?;
-        let block = Block { origin: Origin::List as u8, ..administrators() };
-        wanted.extend(networks.iter().map(|network| (*network, block)));
-        self.networks.replace(&wanted)
-    }
-
-    /// Lifts the blocks of networks.
+    /// Lifts the blocks of networks, as the block list no longer names them.
     pub fn unblock_networks(&mut self, networks: &BTreeSet<IpNet>) -> Result<(), Error> {
         let mut wanted = self.networks.read()?;
         wanted.retain(|network, _| !networks.contains(network));
         self.networks.replace(&wanted)
     }
 
-    /// Lifts the block or fence of `source`.
-    pub fn unblock(&mut self, source: IpAddr) -> Result<(), Error> {
+    /// Lifts the block or fence of a host, with that of the IPv6 network that it is held by, or of a network.
+    pub fn unblock(&mut self, network: IpNet) -> Result<(), Error> {
+        let prefix = prefix_of(network);
+        if !is_host(network) && self.networks.get(network)?.is_some() {
+            self.networks.remove(network)?;
+        }
         for map in [&mut self.blocked, &mut self.fenced] {
-            while let Some((key, _)) = map.holding(source)? {
+            while let Some((key, block)) = map.holding(network.addr())? {
+                // A host of a network is not the network.
+                if prefix != 0 && block.prefix != prefix {
+                    break;
+                }
                 map.remove(key)?;
             }
         }

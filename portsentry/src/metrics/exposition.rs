@@ -165,8 +165,8 @@ fn held(registry: &mut Registry, snapshot: &Snapshot) {
         ring,
     );
     let lost = Counts::default();
-    for (output, count) in snapshot.lost {
-        lost.get_or_create(&vec![("output", output.into())]).inc_by(count);
+    for (output, count) in &snapshot.lost {
+        lost.get_or_create(&vec![("output", (*output).into())]).inc_by(*count);
     }
     registry.register("lost_lines", "Log lines and JSON events that could not be written", lost);
 }
@@ -229,8 +229,18 @@ fn daemon(registry: &mut Registry, state: &State, now: Instant) {
         actions.get_or_create(&labels).inc_by(*count);
     }
     registry.register("actions", "KILL actions, by result", actions);
+    for (name, help, by_cause) in [
+        ("admitted_sources", "Sources and networks blocked or fenced, by cause", &state.admitted),
+        ("released_sources", "Sources and networks released, by cause", &state.released),
+    ] {
+        let family = Counts::default();
+        for (cause, count) in by_cause {
+            family.get_or_create(&vec![("cause", (*cause).into())]).inc_by(*count);
+        }
+        registry.register(name, help, family);
+    }
     for (name, help, count) in [
-        ("lifted_sources", "Sources unblocked, expired or otherwise released", state.lifted),
+        ("lifted_sources", "Sources unblocked, expired or otherwise released", state.released.values().sum()),
         ("left_out_probes", "Probes not logged because the log was behind", state.left_out),
     ] {
         let counter: Count = Count::default();

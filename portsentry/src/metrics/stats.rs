@@ -27,8 +27,11 @@ pub(super) struct State {
     pub snapshot: Option<(Instant, Snapshot)>,
     /// By action and result.
     pub actions: BTreeMap<(&'static str, &'static str), u64>,
-    pub lifted: u64,
-    /// Probe events that the reader had to drop.
+    /// By cause.
+    pub admitted: BTreeMap<&'static str, u64>,
+    /// By cause.
+    pub released: BTreeMap<&'static str, u64>,
+    /// Sightings that the reader had to leave out.
     pub left_out: u64,
     /// Whether the configuration was valid when it was last read, and when it last was.
     pub reload: (bool, SystemTime),
@@ -43,7 +46,8 @@ impl Default for State {
             started: now,
             snapshot: None,
             actions: BTreeMap::new(),
-            lifted: 0,
+            admitted: BTreeMap::new(),
+            released: BTreeMap::new(),
             left_out: 0,
             reload: (true, now),
             news: Vec::new(),
@@ -74,8 +78,8 @@ pub struct Snapshot {
     pub dump_age: Option<Duration>,
     /// Reason why not all own, ignored and watched networks are in effect.
     pub scope_trouble: Option<String>,
-    /// Lost lines and events, by output.
-    pub lost: [(&'static str, u64); 2],
+    /// Lines and events that were lost, by where they should have gone.
+    pub lost: Vec<(&'static str, u64)>,
 }
 
 impl Default for Snapshot {
@@ -91,7 +95,7 @@ impl Default for Snapshot {
             bound_by_hooks: false,
             dump_age: None,
             scope_trouble: None,
-            lost: [("log", 0), ("json", 0)],
+            lost: Vec::new(),
         }
     }
 }
@@ -114,9 +118,14 @@ impl Stats {
         }
     }
 
-    /// Counts sources that are no longer blocked or fenced.
-    pub fn count_lifted(&self, count: usize) {
-        self.state().lifted += count as u64;
+    /// Counts networks that are held for that cause.
+    pub fn count_admitted(&self, cause: &'static str, count: usize) {
+        *self.state().admitted.entry(cause).or_default() += count as u64;
+    }
+
+    /// Counts networks that are let go for that cause.
+    pub fn count_released(&self, cause: &'static str, count: usize) {
+        *self.state().released.entry(cause).or_default() += count as u64;
     }
 
     /// Counts probe events that were dropped because the keeper was behind.

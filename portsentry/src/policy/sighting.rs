@@ -2,13 +2,14 @@
 
 use std::{net::IpAddr, time::SystemTime};
 
+use ipnet::IpNet;
 use portsentry_common::{
     block::Proof,
     classify::{Kind, Protocol},
     decide::Verdict,
 };
 
-use super::{Hold, Record, network_of};
+use super::hold::{Hold, Record, network_of};
 
 /// A probe that the kernel told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,19 +61,36 @@ impl Sighting {
             protocol: self.protocol,
             proof: self.proof,
             is_fence: matches!(self.verdict, Verdict::Fence),
-            prefix: self.prefix,
         }
     }
 
-    /// What the source is held by: its address, or the first of its network.
+    /// What the source is held by: itself, or its network.
     #[must_use]
-    pub fn key(&self) -> IpAddr {
-        network_of(self.source, self.prefix).addr()
+    pub fn network(&self) -> IpNet {
+        network_of(self.source, self.prefix)
     }
 
     /// The block that this probe led to.
     #[must_use]
     pub fn record(&self) -> Record {
-        Record { source: self.key(), hold: self.hold() }
+        Record { network: self.network(), hold: self.hold() }
+    }
+}
+
+/// A kind's name, as events have it: part of their format.
+#[must_use]
+pub const fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Syn => "syn",
+        Kind::Fin => "fin",
+        Kind::Null => "null",
+        Kind::Xmas => "xmas",
+        Kind::Unknown => "unknown",
+        Kind::Maimon => "maimon",
+        Kind::Ack => "ack",
+        Kind::Fragment => "fragment",
+        Kind::Udp => "udp",
+        Kind::Connect => "connect",
+        Kind::Chain => "chain",
     }
 }

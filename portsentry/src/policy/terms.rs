@@ -1,11 +1,11 @@
 //! How long blocks and fences last: longer for who comes again.
 
 use std::{
-    net::IpAddr,
     num::NonZeroUsize,
     time::{Duration, SystemTime},
 };
 
+use ipnet::IpNet;
 use lru::LruCache;
 use portsentry_common::block::Proof;
 
@@ -55,9 +55,9 @@ impl Terms {
     }
 }
 
-/// How often each source was blocked.
+/// How often each network was blocked.
 #[derive(Debug)]
-pub struct Offences(LruCache<IpAddr, u32>);
+pub struct Offences(LruCache<IpNet, u32>);
 
 impl Default for Offences {
     fn default() -> Self {
@@ -66,17 +66,17 @@ impl Default for Offences {
 }
 
 impl Offences {
-    /// One more of `source`; returns how many there are.
-    pub fn add(&mut self, source: IpAddr) -> u32 {
-        let times = self.0.get_or_insert_mut(source, || 0);
+    /// One more of `network`; returns how many there are.
+    pub fn add(&mut self, network: IpNet) -> u32 {
+        let times = self.0.get_or_insert_mut(network, || 0);
         *times = times.saturating_add(1);
         *times
     }
 
     /// How many there are of `source`.
     #[must_use]
-    pub fn of(&self, source: IpAddr) -> u32 {
-        self.0.peek(&source).copied().unwrap_or(0)
+    pub fn of(&self, network: IpNet) -> u32 {
+        self.0.peek(&network).copied().unwrap_or(0)
     }
 }
 
@@ -136,9 +136,9 @@ mod tests {
 
     #[test]
     fn offences_are_counted_for_each() {
-        let [a, b] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
+        let [a, b] = [1, 2].map(|last| IpNet::from(std::net::IpAddr::from([192, 0, 2, last])));
         let mut offences = Offences::default();
         assert_eq!([offences.add(a), offences.add(a), offences.add(b)], [1, 2, 1]);
-        assert_eq!([offences.of(a), offences.of(b), offences.of([192, 0, 2, 3].into())], [2, 1, 0]);
+        assert_eq!([offences.of(a), offences.of(b), offences.of("192.0.2.3/32".parse().unwrap())], [2, 1, 0]);
     }
 }

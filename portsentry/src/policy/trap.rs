@@ -2,92 +2,39 @@
 //! doesn't see as probes.
 
 use std::{
-    collections::HashMap,
     mem,
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
-    time::Duration,
 };
 
+use ipnet::IpNet;
 use lru::LruCache;
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Proof,
-    classify::{Kind, Protocol},
-    decide::{Verdict, is_proven},
+    classify::{Kind, Probe, Protocol},
+    decide::{Verdict, decide, is_proven},
     environment::{HandshakeCount, RateLimit},
     settings::Settings,
-    tally::{self, Tally},
+    tally,
     token_bucket::TokenBuckets,
 };
 
-use crate::config::Response;
-
-/// Sources that are counted at a time; when they are too many, counting begins anew.
-const COUNTED: usize = 65_536;
 /// Visits that are remembered as told; the longest untold are forgotten first.
 const TOLD: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
-/// How often sources have come to the traps, and what of it was told.
+/// What of the visits was told, and the rules for them, which are the kernel program's. The daemon counts as one CPU.
 #[derive(Debug)]
 pub struct Visits {
-    counted: HashMap<IpAddr, Tally>,
     /// When each was told last, in nanoseconds.
     told: LruCache<DedupKey, u64>,
     buckets: TokenBuckets,
-    limits: Settings,
+    settings: Settings,
     left_out: LeftOut,
 }
 
-/// Who came to which trap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// Who.
-    pub source: IpAddr,
-    /// The trap (see [`portsentry_common::tally::pair`]).
-    pub pair: u32,
-    /// What the visit proves by itself.
-    pub proof: Proof,
-    /// When, in nanoseconds since any fixed moment.
-    pub now_ns: u64,
-}
-
 /// What makes a visit a repeat of one told before: its source, port and protocol.
-pub type DedupKey = (IpAddr, u16, Protocol);
-
-/// The rules' settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
-    /// `SCAN_TRIGGER`
-    pub trigger: u32,
-    /// What the configuration says for the protocol.
-    pub response: Response,
-    /// A source without proof is fenced, not blocked.
-    pub fences: bool,
-}
-
-impl Rules {
-    /// Whether what a visit led to goes by how many handshakes its source has completed.
-    #[must_use]
-    pub fn ask_for_proof(&self) -> bool {
-        self.fences && self.response == Response::Block
-    }
-}
-
-/// What may be told and made of visits; the daemon counts as one CPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// `REPEAT_WINDOW`
-    pub repeat_window: Duration,
-    /// `EVENT_RATE`
-    pub event_rate: u32,
-    /// `FENCE_RATE`
-    pub fence_rate: u32,
-    /// `TRIGGER_WINDOW`
-    pub trigger_window: Duration,
-    /// `PROOF_TRAPS`
-    pub proof_traps: u32,
-}
+pub type DedupKey = (IpNet, u16, Protocol);
 
 /// Visits that the limits left out, but for repeats, which are no news.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,60 +46,60 @@ pub struct LeftOut {
 }
 
 impl Visits {
-    /// No visits so far.
+    /// No visits so far; the kernel program goes by the same `settings`.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        let Limits { repeat_window, event_rate, fence_rate, trigger_window, proof_traps } = limits;
-        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let (repeat_ns, tally_ns) = (nanoseconds(repeat_window), nanoseconds(trigger_window));
+    pub fn new(settings: Settings) -> Self {
+        let left_out = LeftOut::default();
         Self {
-            counted: HashMap::new(),
             told: LruCache::new(TOLD),
             buckets: TokenBuckets::default(),
-            limits: Settings { repeat_ns, tally_ns, event_rate, fence_rate, proof_traps, ..Settings::UNSET }
-                .paced(),
-            left_out: LeftOut::default(),
+            settings: settings.paced(),
+            left_out,
         }
     }
 
-    /// The verdict on a visit, and how many distinct traps its source has visited (0 if it doesn't count). `shaken` is what
-    /// the source's completed handshakes amount to, this one included.
-    pub fn judge(
-        &mut self,
-        call: &Call,
-        is_exempt: bool,
-        rules: Rules,
-        shaken: HandshakeCount,
-    ) -> (Verdict, u32) {
-        let Call { source, pair, proof, now_ns } = *call;
-        if is_exempt {
-            return (Verdict::Ignored, 0);
-        }
-        if self.counted.len() >= COUNTED && !self.counted.contains_key(&source) {
-            self.counted.clear();
-        }
-        let tally = self.counted.entry(source).or_insert(Tally::EMPTY);
-        let visits = tally.count(pair, now_ns, self.limits.tally_ns);
-        let is_proven = proof != Proof::None && is_proven(shaken.traps, shaken.is_connected, &self.limits);
-        let verdict = match rules.response {
-            _ if visits < rules.trigger => Verdict::Counted,
+    /// The verdict on a visit that counts and is its source's `hits`th probe. `shaken` is what the source's completed
+    /// handshakes amount to, this one included.
+    #[must_use]
+    pub fn judge(&self, probe: &Probe, hits: u32, proof: Proof, shaken: HandshakeCount) -> Verdict {
+        match decide(probe, hits, &self.settings) {
             // One connection to a trap is no proof of a scan.
-            Response::Block if rules.fences && !is_proven => Verdict::Fence,
-            Response::Block => Verdict::Block,
-            Response::LogOnly | Response::CommandOnly => Verdict::Report,
-        };
-        (verdict, visits)
+            Verdict::Fence
+                if proof != Proof::None && is_proven(shaken.traps, shaken.is_connected, &self.settings) =>
+            {
+                Verdict::Block
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// Whether probes are counted: a trigger that the first one reaches needs no memory.
+    #[must_use]
+    pub const fn counts(&self) -> bool {
+        self.settings.trigger > 1
+    }
+
+    /// Whether sources are fenced until they have proven themselves.
+    #[must_use]
+    pub const fn fences(&self) -> bool {
+        self.settings.fences()
+    }
+
+    /// Whether what a visit by `protocol` leads to goes by how many handshakes its source has completed.
+    #[must_use]
+    pub const fn asks_for_proof(&self, protocol: Protocol) -> bool {
+        self.settings.fences() && self.settings.blocks(protocol)
     }
 
     /// Whether a source with these handshakes is spared only because it is connected.
     #[must_use]
     pub fn would_spare(&self, shaken: HandshakeCount) -> bool {
-        is_proven(shaken.traps, false, &self.limits) && !is_proven(shaken.traps, true, &self.limits)
+        is_proven(shaken.traps, false, &self.settings) && !is_proven(shaken.traps, true, &self.settings)
     }
 
     /// Whether one more source may be fenced at `now_ns`, nanoseconds since any fixed moment.
     pub fn may_fence(&mut self, now_ns: u64) -> bool {
-        let may = self.buckets.try_acquire(RateLimit::Fence, &self.limits, now_ns);
+        let may = self.buckets.try_acquire(RateLimit::Fence, &self.settings, now_ns);
         self.left_out.unfenced += u64::from(!may);
         may
     }
@@ -160,11 +107,12 @@ impl Visits {
     /// Whether a visit may be told at `now_ns`. One that has `entered` its source in the kernel's maps is no repeat.
     pub fn may_tell(&mut self, key: DedupKey, entered: bool, now_ns: u64) -> bool {
         let told_ns = self.told.get(&key);
-        let is_repeat = told_ns.is_some_and(|told_ns| now_ns.wrapping_sub(*told_ns) < self.limits.repeat_ns);
+        let is_repeat =
+            told_ns.is_some_and(|told_ns| now_ns.wrapping_sub(*told_ns) < self.settings.repeat_ns);
         if is_repeat && !entered {
             return false;
         }
-        let may = self.buckets.try_acquire(RateLimit::Report, &self.limits, now_ns);
+        let may = self.buckets.try_acquire(RateLimit::Report, &self.settings, now_ns);
         if may {
             self.told.put(key, now_ns);
         }

@@ -48,9 +48,12 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, WriteError> {
     Ok(open(path)?.map(|(content, _)| content))
 }
 
-/// Replaces the file's content by the result of `edit`, unless that is `None`. An existing file keeps its owner,
-/// mode, access control list and other extended attributes; a new one gets `mode`. A concurrent change starts the
-/// edit over. After a power failure the file holds the old content or the new.
+/// The mode of a file that wasn't there.
+pub const MODE: u32 = 0o644;
+
+/// Replaces the file by what `edit` makes of its content, unless that is `None`. An old file's owner, mode, access control
+/// list and other extended attributes are kept, a new one's mode is `mode`. A change that somebody makes meanwhile is taken
+/// into account. After a power failure either the old file is there or the new one.
 pub fn update(
     path: &Path,
     mode: u32,

@@ -6,8 +6,7 @@ use ipnet::IpNet;
 
 use super::{
     Change,
-    atomic_write::{self, WriteError},
-    files::MODE,
+    atomic_write::{self, MODE, WriteError},
 };
 use crate::config::block_list::network_of;
 

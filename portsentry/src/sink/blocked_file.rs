@@ -7,11 +7,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use portsentry_common::{block::Proof, classify::Protocol};
 
 use super::{annotation::Annotation, classic};
-use crate::policy::{Hold, PREFIXES, Record, network_of};
+use crate::{
+    config::block_list::is_too_much,
+    policy::{self, Hold, PREFIXES, Record},
+};
 
 /// Marks a source whose line in `hosts.deny` was there before PortSentry would have written it. Other programs read
 /// the mark as a comment.
@@ -32,7 +36,7 @@ pub struct Fault {
 #[must_use]
 pub fn parse(content: &[u8], now: SystemTime) -> (Vec<Record>, Vec<Fault>) {
     if let Some(addresses) = parse_revival(content) {
-        return (addresses.into_iter().map(|source| bare((source, 0), now)).collect(), Vec::new());
+        return (addresses.into_iter().map(|source| bare(source.into(), now)).collect(), Vec::new());
     }
     let (mut records, mut faults) = (Vec::new(), Vec::new());
     for (number, line) in (1..).zip(String::from_utf8_lossy(content).lines()) {
@@ -54,21 +58,21 @@ pub(super) fn read_line(line: &str, now: SystemTime) -> Option<Record> {
 
 /// Returns the reasons in an administrator's lines.
 #[must_use]
-pub fn reasons(content: &[u8]) -> BTreeMap<IpAddr, String> {
+pub fn reasons(content: &[u8]) -> BTreeMap<IpNet, String> {
     let reason = |line: &str| {
         let (words, remark) = without_end(line).unwrap_or(line).split_once('#')?;
         let reason = Annotation::read(remark).reason?;
-        Some((parse_words(words, SystemTime::UNIX_EPOCH)?.source, reason))
+        Some((parse_words(words, SystemTime::UNIX_EPOCH)?.network, reason))
     };
     String::from_utf8_lossy(content).lines().filter_map(reason).collect()
 }
 
 /// Returns the sources whose line in `hosts.deny` was there before PortSentry would have written it.
 #[must_use]
-pub fn denied_before(content: &[u8]) -> BTreeSet<IpAddr> {
+pub fn denied_before(content: &[u8]) -> BTreeSet<IpNet> {
     let text = String::from_utf8_lossy(content);
     let lines = text.lines().filter(|line| without_end(line).is_some());
-    lines.filter_map(|line| Some(read_line(line, SystemTime::UNIX_EPOCH)?.source)).collect()
+    lines.filter_map(|line| Some(read_line(line, SystemTime::UNIX_EPOCH)?.network)).collect()
 }
 
 fn without_end(line: &str) -> Option<&str> {
@@ -86,7 +90,7 @@ fn terms(record: Record, remark: &Annotation) -> Record {
 /// A truncated line must not name another source: a line of 1.2's counts only if its last word is there.
 fn parse_words(line: &str, now: SystemTime) -> Option<Record> {
     match *line.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
-        [address] => Some(network(address).map(|held| bare(held, now))?),
+        [address] => Some(bare(network(address)?, now)),
         [
             seconds,
             "-",
@@ -104,28 +108,44 @@ fn parse_words(line: &str, now: SystemTime) -> Option<Record> {
                 "UDP" => Protocol::Udp,
                 _ => return None,
             };
-            let (source, prefix) =
-                network(host.split_once('/')?.1).or_else(|| network(host.rsplit_once('/')?.1))?;
+            let named = network(host.split_once('/')?.1).or_else(|| network(host.rsplit_once('/')?.1))?;
             let since = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))?;
             let is_fence = done == "Fenced";
             let port = port.parse().ok()?;
             // Port 0 can't be probed, so an administrator added the address.
             let proof = if port == 0 { Proof::Administrator } else { Proof::None };
-            let hold = Hold { since, until: None, port, protocol, proof, is_fence, prefix };
-            Some(Record { source, hold })
+            // A probe's source is held alone, or by the network that IPV6_PREFIX says.
+            let is_held_so = policy::is_host(named) || is_prefix(named);
+            let hold = Hold { since, until: None, port, protocol, proof, is_fence };
+            (port == 0 || is_held_so).then_some(Record { network: named, hold })
         }
         _ => None,
     }
 }
 
-/// Reads a host, or an IPv6 network; returns its first address and its length.
-fn network(text: &str) -> Option<(IpAddr, u8)> {
-    let Some((address, length)) = text.split_once('/') else { return Some((source(text)?, 0)) };
-    let length = length.parse().ok().filter(|length| PREFIXES.contains(length))?;
-    let address = source(address).filter(IpAddr::is_ipv6)?;
-    // The first address of a network need not be a host's: `::/48` begins with the unspecified address.
-    let first = network_of(address, length).addr();
-    is_host(first).then_some((first, length))
+/// A host or a network; not one that holds almost everybody.
+fn network(text: &str) -> Option<IpNet> {
+    let Some((address, length)) = text.split_once('/') else { return Some(source(text)?.into()) };
+    // A network may begin with an address of no host: ::/48 does, with the unspecified one.
+    let network = IpNet::new(source(address)?, length.parse().ok()?).ok()?.trunc();
+    (is_host(network.addr()) && is_too_much(&network).is_none()).then_some(network)
+}
+
+/// Whether `IPV6_PREFIX` can have a source held by that network.
+#[must_use]
+pub fn is_prefix(network: IpNet) -> bool {
+    matches!(network, IpNet::V6(_)) && PREFIXES.contains(&network.prefix_len())
+}
+
+/// The networks that an administrator's lines name alone, as no daemon writes them: none has read those lines yet.
+#[must_use]
+pub fn unread(content: &[u8]) -> BTreeSet<IpNet> {
+    if !is_text(content) {
+        return BTreeSet::new();
+    }
+    let text = String::from_utf8_lossy(content);
+    let lines = text.lines().map(|line| without_end(line).unwrap_or(line));
+    lines.filter_map(|line| network(line.split('#').next().unwrap_or_default().trim())).collect()
 }
 
 fn source(text: &str) -> Option<IpAddr> {
@@ -149,10 +169,8 @@ pub fn is_text(content: &[u8]) -> bool {
     parse_revival(content).is_none()
 }
 
-fn bare((source, prefix): (IpAddr, u8), now: SystemTime) -> Record {
-    let proof = Proof::Administrator;
-    let protocol = Protocol::Tcp;
-    Record { source, hold: Hold { proof, prefix, ..Hold::for_good(now, 0, protocol) } }
+fn bare(network: IpNet, now: SystemTime) -> Record {
+    Record { network, hold: Hold::ordered(now, None) }
 }
 
 /// Reads 2.x's file: for each source a `sa_family_t` in the machine's byte order, then an `in_addr` or `in6_addr`.
@@ -195,23 +213,23 @@ pub const fn done(hold: &Hold) -> &'static str {
 #[must_use]
 pub fn render(
     records: impl Iterator<Item = Record>,
-    reasons: &BTreeMap<IpAddr, String>,
-    denied_before: &BTreeSet<IpAddr>,
+    reasons: &BTreeMap<IpNet, String>,
+    denied_before: &BTreeSet<IpNet>,
     zone: &TimeZone,
 ) -> String {
     let mut text = String::new();
     for record in records {
-        let Record { source, hold } = record;
-        // As 1.2 writes a host without a name; a network ends with its length.
-        let host = format!("{source}/{}", record.name());
+        let Record { network, hold } = record;
+        // As 1.2, where no name is known; a network has its length at the end.
+        let host = format!("{}/{}", network.addr(), record.name());
         let line = classic::record(hold.since, &host, hold.port, hold.protocol, done(&hold), zone);
         // The configuration sets the duration of other blocks.
         let remark = match hold.proof {
-            Proof::Administrator => Annotation { until: hold.until, reason: reasons.get(&source).cloned() },
+            Proof::Administrator => Annotation { until: hold.until, reason: reasons.get(&network).cloned() },
             _ => Annotation::default(),
         };
-        let end = if denied_before.contains(&source) { format!(" {DENIED_BEFORE}") } else { String::new() };
-        // Writing to a string never fails.
+        let end = if denied_before.contains(&network) { format!(" {DENIED_BEFORE}") } else { String::new() };
+        // Writing to a string can't fail.
         let _ = writeln!(text, "{line}{remark}{end}");
     }
     text
@@ -228,8 +246,9 @@ mod tests {
     fn record(source: &str, second: u64, port: u16, protocol: Protocol) -> Record {
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
         let proof = if port == 0 { Proof::Administrator } else { Proof::None };
-        let hold = Hold { since, until: None, port, protocol, proof, is_fence: false, prefix: 0 };
-        Record { source: source.parse().unwrap(), hold }
+        let hold = Hold { since, until: None, port, protocol, proof, is_fence: false };
+        let network = network(source).unwrap_or_else(|| source.parse::<IpAddr>().unwrap().into());
+        Record { network, hold }
     }
 
     #[test]
@@ -249,20 +268,31 @@ mod tests {
 
     #[test]
     fn networks_are_written_and_read() {
-        let network = |text: &str, prefix| {
-            let line = record(text, 1_795_389_179, 11, Protocol::Tcp);
-            Record { hold: Hold { prefix, ..line.hold }, ..line }
-        };
         let records =
-            [network("2001:db8:1:2::", 64), network("2001:db8:3::", 48), network("2001:db8:4::9", 0)];
+            [("2001:db8:1:2::/64", 11), ("2001:db8:3::/48", 7), ("2001:db8:4::9", 7), ("192.0.2.0/24", 0)];
+        let records = records.map(|(text, port)| record(text, 1_795_389_179, port, Protocol::Tcp));
         let text = render(records.into_iter(), &BTreeMap::new(), &BTreeSet::new(), &TimeZone::UTC);
         let first =
             "1795389179 - 11/22/2026 23:12:59 Host: 2001:db8:1:2::/2001:db8:1:2::/64 Port: 11 TCP Blocked";
         assert_eq!(text.lines().next(), Some(first));
         assert_eq!(parse(text.as_bytes(), NOW), (records.to_vec(), vec![]));
-        let (bare, faults) = parse(b"2001:db8:1:2:3::9/64\n2001:db8::/32\n192.0.2.0/24\n", NOW);
-        let [Record { source, hold }] = bare.as_slice() else { panic!("{bare:?}") };
-        assert_eq!((source.to_string().as_str(), hold.prefix, faults.len()), ("2001:db8:1:2::", 64, 2));
+        let (bare, faults) =
+            parse(b"2001:db8:1:2:3::9/64\n2001:db8::/32\n192.0.2.7/24\n10.0.0.0/7\n::/8\n", NOW);
+        let networks: Vec<_> = bare.iter().map(Record::name).collect();
+        assert_eq!(
+            (networks, faults.len()),
+            (["2001:db8:1:2::/64", "2001:db8::/32", "192.0.2.0/24"].map(Into::into).into(), 2)
+        );
+        let probed = text.replace("Port: 0", "Port: 1");
+        assert_eq!(parse(probed.as_bytes(), NOW).1.len(), 1, "a probe has no IPv4 network blocked");
+    }
+
+    #[test]
+    fn lines_that_no_daemon_has_read_are_known() {
+        let read = "1795389179 - 11/22/2026 23:12:59 Host: 192.0.2.9/192.0.2.9 Port: 0 TCP Blocked\n";
+        let text = format!("{read}# mine\n192.0.2.8 # because \"x\"\n 192.0.2.0/24\nnonsense\n");
+        let expected = ["192.0.2.8/32", "192.0.2.0/24"].map(|text| text.parse().unwrap());
+        assert_eq!(unread(text.as_bytes()), expected.into());
     }
 
     #[test]
@@ -272,9 +302,9 @@ mod tests {
         for_long.hold = Hold { until, proof: Proof::Administrator, ..for_long.hold };
         let of_the_configuration = record("192.0.2.10", 5, 7, Protocol::Tcp);
         let configured = Hold { until, ..of_the_configuration.hold };
-        let reasons = BTreeMap::from([([192, 0, 2, 9].into(), "a \"guest\" # no more".to_owned())]);
+        let reasons = BTreeMap::from([("192.0.2.9/32".parse().unwrap(), "a \"guest\" # no more".to_owned())]);
         let records = [for_long, Record { hold: configured, ..of_the_configuration }];
-        let denied_before = records.map(|record| record.source).into();
+        let denied_before = records.map(|record| record.network).into();
         let text = render(records.into_iter(), &reasons, &denied_before, &TimeZone::UTC);
         assert_eq!(
             text.lines().next(),
@@ -309,7 +339,7 @@ mod tests {
             let expected = vec![Fault { line: 2, text: line.into() }];
             assert_eq!(
                 parse(text.as_bytes(), NOW),
-                (vec![bare(([192, 0, 2, 3].into(), 0), NOW)], expected),
+                (vec![bare("192.0.2.3/32".parse().unwrap(), NOW)], expected),
                 "{line}"
             );
         }
@@ -324,7 +354,7 @@ mod tests {
         content.extend(2_u16.to_ne_bytes());
         content.extend([192, 0]);
         let (records, faults) = parse(&content, NOW);
-        let sources: Vec<_> = records.iter().map(|record| record.source.to_string()).collect();
+        let sources: Vec<_> = records.iter().map(Record::name).collect();
         assert_eq!((sources.as_slice(), faults), (&["192.0.2.9".into(), "2001:db8::9".into()][..], vec![]));
     }
 
@@ -342,7 +372,7 @@ mod tests {
             let records: Vec<Record> = sources
                 .iter()
                 .map(|(number, (second, port))| record(&Ipv4Addr::from(*number).to_string(), *second, *port, Protocol::Udp))
-                .filter(|record| source(&record.source.to_string()).is_some())
+                .filter(|record| source(&record.source().to_string()).is_some())
                 .collect();
             let text = render(records.iter().copied(), &BTreeMap::new(), &BTreeSet::new(), &TimeZone::UTC);
             prop_assert_eq!(parse(text.as_bytes(), NOW), (records, vec![]));

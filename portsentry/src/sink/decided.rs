@@ -1,22 +1,16 @@
 //! Details of blocks and fences from the evidence file: the kind of the probe, and the proof of its source.
 
-use std::{
-    collections::BTreeMap,
-    net::IpAddr,
-    path::Path,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, path::Path, time::SystemTime};
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use portsentry_common::block::Proof;
 
 use super::{
     WriteError,
-    evidence::{self, Seen},
+    evidence::{self, Done, Seen},
 };
-
-/// Maximum difference between two times of the same block: one has whole seconds only.
-const ROUNDING: Duration = Duration::from_secs(2);
+use crate::policy::is_same_moment;
 
 /// A packet that caused a block or fence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,23 +27,37 @@ pub struct Decision {
 
 /// All decisions in the evidence file, by source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Decided(BTreeMap<IpAddr, Vec<Decision>>);
+pub struct Decided(BTreeMap<IpNet, Vec<Decision>>);
 
 impl Decided {
-    /// Reads the evidence at `path`; empty if there is none.
+    /// What the evidence at `path` says; nothing where there is none.
     pub fn read(path: Option<&Path>) -> Result<Self, WriteError> {
-        Ok(path.map(evidence::all).transpose()?.unwrap_or_default().into_iter().collect())
+        let (seen, done) = path.map(evidence::all).transpose()?.unwrap_or_default();
+        let mut decided: Self = seen.into_iter().collect();
+        done.iter().for_each(|done| decided.add(done));
+        Ok(decided)
     }
 
-    /// Returns the decision about `source` at about this time.
+    /// A block or fence without the packet that led to it.
+    fn add(&mut self, done: &Done) {
+        let is_fence = done.action == "fenced";
+        let (Some(network), Some((time, proof))) = (done.network(), done.proven()) else { return };
+        let known = self.at(network, time, is_fence);
+        if (is_fence || done.action == "blocked") && known.is_none() {
+            let kind = done.kind.clone().unwrap_or_default();
+            self.0.entry(network).or_default().push(Decision { time, is_fence, kind, proof });
+        }
+    }
+
+    /// What was decided about `network` at about that time.
     #[must_use]
-    pub fn at(&self, source: IpAddr, time: SystemTime, is_fence: bool) -> Option<&Decision> {
+    pub fn at(&self, network: IpNet, time: SystemTime, is_fence: bool) -> Option<&Decision> {
         let apart = |decision: &&Decision| {
             let earlier = decision.time.duration_since(time);
             earlier.unwrap_or_else(|error| error.duration())
         };
-        let near = self.0.get(&source)?.iter().filter(|decision| decision.is_fence == is_fence);
-        near.filter(|decision| apart(decision) <= ROUNDING).min_by_key(apart)
+        let near = self.0.get(&network)?.iter().filter(|decision| decision.is_fence == is_fence);
+        near.filter(|decision| is_same_moment(decision.time, time)).min_by_key(apart)
     }
 }
 
@@ -64,7 +72,7 @@ impl FromIterator<Seen> for Decided {
             };
             if is_fence || seen.verdict == "block" {
                 let decision = Decision { time: time.into(), is_fence, kind: seen.kind, proof };
-                decided.0.entry(network.addr()).or_default().push(decision);
+                decided.0.entry(network).or_default().push(decision);
             }
         }
         decided
@@ -74,6 +82,8 @@ impl FromIterator<Seen> for Decided {
 #[cfg(test)]
 mod tests {
     use portsentry_common::decide::Verdict;
+
+    use std::time::Duration;
 
     use super::*;
     use crate::{policy::Sighting, sink::log::tests::sighting};
@@ -91,11 +101,11 @@ mod tests {
         let decided: Decided = [&fence, &block, &counted].into_iter().map(Seen::from).collect();
         let proof = |seconds: u64, is_fence| {
             let time = fence.time + Duration::from_secs(seconds);
-            decided.at(fence.source, time, is_fence).map(|decision| decision.proof)
+            decided.at(fence.network(), time, is_fence).map(|decision| decision.proof)
         };
         assert_eq!((proof(0, true), proof(0, false)), (Some(Proof::None), Some(Proof::Cookie)));
-        assert_eq!((proof(3, true), proof(3, false)), (None, Some(Proof::Cookie)));
-        assert_eq!(proof(4, false), None);
-        assert_eq!(decided.at([203, 0, 113, 250].into(), fence.time, true), None);
+        assert_eq!((proof(2, true), proof(2, false)), (None, Some(Proof::Cookie)));
+        assert_eq!(proof(3, false), None);
+        assert_eq!(decided.at("203.0.113.250/32".parse().unwrap(), fence.time, true), None);
     }
 }

@@ -3,28 +3,28 @@
 use std::{
     cell::RefCell,
     collections::BTreeSet,
-    net::IpAddr,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
-use crate::policy::Record;
+use ipnet::IpNet;
 
 use super::{
     annotation::Annotation,
-    atomic_write::{self, WriteError},
+    atomic_write::{self, MODE, WriteError},
     blocked_file,
-    files::{MODE, SUFFIXES},
+    files::SUFFIXES,
 };
+use crate::policy::{Record, name_of};
 
 /// Result of an edit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edited {
-    /// Sources whose line was added or removed.
-    pub changed: Vec<IpAddr>,
-    /// Sources that needed no change.
-    pub unchanged: Vec<IpAddr>,
-    /// The blocks of removed lines.
+    /// Networks and hosts whose line is new, or gone.
+    pub changed: Vec<IpNet>,
+    /// Those for whom nothing had to be changed.
+    pub unchanged: Vec<IpNet>,
+    /// What the lines said that are gone.
     pub removed: Vec<Record>,
 }
 
@@ -37,9 +37,9 @@ pub enum Change {
     Unblock,
 }
 
-/// Edits the blocked file at `path`, which is replaced as a whole or left alone. If there is none, it starts with the
-/// content of the files of 1.2's modes, because a daemon ignores those once the blocked file exists.
-pub fn edit(path: &Path, change: &Change, sources: &BTreeSet<IpAddr>) -> Result<Edited, WriteError> {
+/// Edits the blocked file at `path`, which is replaced as a whole or left alone. Where there is none, it begins with
+/// what the files of 1.2's modes say, as a daemon no longer reads those once there is one.
+pub fn edit(path: &Path, change: &Change, sources: &BTreeSet<IpNet>) -> Result<Edited, WriteError> {
     let edited = RefCell::new(Edited::default());
     let classic = classic(path)?;
     atomic_write::update(path, MODE, |old| {
@@ -67,18 +67,22 @@ fn classic(path: &Path) -> Result<Vec<u8>, WriteError> {
 
 /// Returns the file's new content and the changes.
 #[must_use]
-pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpAddr>) -> (Vec<u8>, Edited) {
+pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpNet>) -> (Vec<u8>, Edited) {
     let old = if blocked_file::is_text(old) { old.to_vec() } else { text_of(old) };
-    let mut held = BTreeSet::<IpAddr>::new();
+    let mut held = BTreeSet::<IpNet>::new();
     let mut removed = Vec::new();
     let mut new = Vec::with_capacity(old.len());
     for line in old.split_inclusive(|byte| *byte == b'\n') {
         let record = blocked_file::read_line(&String::from_utf8_lossy(line), SystemTime::UNIX_EPOCH);
-        // Unblocking a host of a blocked network unblocks the network.
-        let is_meant = |record: &Record| match change {
-            Change::Block(_) => record.hold.prefix == 0 && sources.contains(&record.source),
-            Change::Unblock => sources.iter().any(|source| record.network().contains(source)),
+        let is_named = |record: &Record, source: &IpNet| match change {
+            Change::Block(_) => record.network == *source,
+            // To let in a host that is held by its IPv6 network is to let in the network.
+            Change::Unblock => {
+                record.network == *source
+                    || blocked_file::is_prefix(record.network) && record.network.contains(source)
+            }
         };
+        let is_meant = |record: &Record| sources.iter().any(|source| is_named(record, source));
         let meant = record.filter(is_meant);
         let is_kept = match (change, meant) {
             (_, None) => true,
@@ -92,14 +96,14 @@ pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpAddr>) -> (Vec<
             removed.extend(meant);
         }
         let counts = *change == Change::Unblock || is_kept;
-        let meant = meant.filter(|_| counts).map(|record| record.network());
-        held.extend(sources.iter().filter(|source| meant.is_some_and(|network| network.contains(*source))));
+        let meant = meant.filter(|_| counts);
+        held.extend(sources.iter().filter(|source| meant.is_some_and(|record| is_named(&record, source))));
     }
     // The text after a removed first line must not be mistaken for 2.x's form.
     if !blocked_file::is_text(&new) {
         new.splice(..0, *b"#\n");
     }
-    let (is_held, is_not): (Vec<IpAddr>, Vec<IpAddr>) =
+    let (is_held, is_not): (Vec<IpNet>, Vec<IpNet>) =
         sources.iter().partition(|source| held.contains(source));
     let Change::Block(remark) = change else {
         return (new, Edited { changed: is_held, unchanged: is_not, removed });
@@ -108,7 +112,7 @@ pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpAddr>) -> (Vec<
         new.push(b'\n');
     }
     for source in &is_not {
-        new.extend_from_slice(format!("{source}{remark}\n").as_bytes());
+        new.extend_from_slice(format!("{}{remark}\n", name_of(*source)).as_bytes());
     }
     (new, Edited { changed: is_not, unchanged: is_held, removed })
 }
@@ -132,8 +136,8 @@ mod tests {
 
     const BLOCK: Change = Change::Block(Annotation { until: None, reason: None });
 
-    fn sources(text: &str) -> BTreeSet<IpAddr> {
-        text.split_whitespace().map(|word| word.parse().unwrap()).collect()
+    fn sources(text: &str) -> BTreeSet<IpNet> {
+        text.split_whitespace().map(|word| word.parse::<std::net::IpAddr>().unwrap().into()).collect()
     }
 
     #[test]
@@ -165,7 +169,7 @@ mod tests {
             String::from_utf8(new).unwrap(),
             "192.0.2.8\n192.0.2.9 # until 2026-11-23T02:13:20Z because \"a guest\"\n"
         );
-        assert_eq!(done.changed, [IpAddr::from([192, 0, 2, 9])]);
+        assert_eq!(done.changed, [sources("192.0.2.9").pop_first().unwrap()]);
     }
 
     #[test]
@@ -198,7 +202,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("blocked");
         let done = edit(&path, &Change::Unblock, &sources("192.0.2.3")).unwrap();
-        assert_eq!(done.unchanged, [IpAddr::from([192, 0, 2, 3])]);
+        assert_eq!(done.unchanged, [sources("192.0.2.3").pop_first().unwrap()]);
         assert!(!path.exists());
     }
 }

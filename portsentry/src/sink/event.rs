@@ -4,6 +4,7 @@ mod field;
 
 use std::time::SystemTime;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use nix::net::if_::if_indextoname;
 use portsentry_common::{
@@ -15,7 +16,7 @@ use serde_json::{Map, Value};
 
 pub use self::field::{FIELDS, Field, Form};
 use super::Named;
-use crate::policy::{Hold, Sighting};
+use crate::policy::{Hold, Sighting, is_host, kind_name};
 
 /// Version of the schema in `docs/events.md`. It increases when a field changes its meaning or is removed; new fields
 /// don't increase it.
@@ -132,7 +133,14 @@ impl Event {
         self.with(Field::SourceIp, source.to_string()).with(Field::NetworkType, family)
     }
 
-    /// Adds all fields of a probe. The event's time is that of the probe.
+    /// Adds what is held or let go: a host, or a network by its first address and as a whole.
+    #[must_use]
+    pub fn about_network(self, network: IpNet) -> Self {
+        let event = self.about(network.addr());
+        if is_host(network) { event } else { event.with(Field::Network, network.to_string()) }
+    }
+
+    /// Adds all that is known of a probe. The event happened when it came.
     #[must_use]
     pub fn probe(mut self, sighting: &Sighting, source: &Named<'_>) -> Self {
         self.time = sighting.time;
@@ -142,7 +150,7 @@ impl Event {
             .with(Field::DestinationIp, sighting.destination.to_string())
             .with(Field::DestinationPort, sighting.port)
             .with(Field::Transport, transport(sighting.protocol))
-            .with(Field::Kind, kind(sighting.kind))
+            .with(Field::Kind, kind_name(sighting.kind))
             .with(Field::Hits, sighting.hits)
             .with(Field::Verdict, verdict(sighting.verdict))
             .with(Field::Proof, sighting.proof.name());
@@ -255,23 +263,7 @@ const fn transport(protocol: Protocol) -> &'static str {
     }
 }
 
-const fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Syn => "syn",
-        Kind::Fin => "fin",
-        Kind::Null => "null",
-        Kind::Xmas => "xmas",
-        Kind::Unknown => "unknown",
-        Kind::Maimon => "maimon",
-        Kind::Ack => "ack",
-        Kind::Fragment => "fragment",
-        Kind::Udp => "udp",
-        Kind::Connect => "connect",
-        Kind::Chain => "chain",
-    }
-}
-
-/// Returns a verdict's name, as part of the formats of events and the evidence file.
+/// A verdict's name, as events and the evidence file have it: part of both formats.
 pub(super) const fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Counted => "counted",

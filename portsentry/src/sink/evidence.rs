@@ -1,5 +1,7 @@
 //! The evidence file: the packets that led to each block, one line of JSON each.
 
+mod done;
+
 use std::{
     collections::VecDeque,
     fs, io,
@@ -9,17 +11,21 @@ use std::{
 };
 
 use ipnet::IpNet;
-use jiff::Timestamp;
 use lru::LruCache;
 use portsentry_common::decide::Verdict;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use self::done::Done;
 use super::{
     atomic_write::{self, WriteError},
     classic, event,
     history::History,
+    history_write::stamp,
 };
-use crate::policy::{Sighting, network_of};
+use crate::policy::{
+    Sighting, network_of,
+    register::{Case, HistoryAction},
+};
 
 /// Maximum number of sources whose packets are kept in case of a later block.
 const SOURCES: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
@@ -83,9 +89,8 @@ impl Seen {
 
 impl From<&Sighting> for Seen {
     fn from(sighting: &Sighting) -> Self {
-        let time = Timestamp::try_from(sighting.time).unwrap_or(Timestamp::UNIX_EPOCH);
         Self {
-            time: time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+            time: stamp(sighting.time),
             source: sighting.source,
             source_port: sighting.source_port,
             destination: sighting.destination,
@@ -109,8 +114,8 @@ impl From<&Sighting> for Seen {
 #[derive(Debug)]
 pub struct Evidence {
     file: History,
-    pending: LruCache<IpAddr, VecDeque<Seen>>,
-    written: LruCache<IpAddr, u32>,
+    pending: LruCache<IpNet, VecDeque<Seen>>,
+    written: LruCache<IpNet, u32>,
 }
 
 impl Evidence {
@@ -132,7 +137,7 @@ impl Evidence {
         let seen = Seen::from(sighting);
         let decides = matches!(sighting.verdict, Verdict::Block | Verdict::Fence);
         if !decides && !is_held {
-            let pending = self.pending.get_or_insert_mut(sighting.key(), VecDeque::new);
+            let pending = self.pending.get_or_insert_mut(sighting.network(), VecDeque::new);
             if pending.len() == PENDING {
                 pending.pop_front();
             }
@@ -140,10 +145,10 @@ impl Evidence {
             return;
         }
         if decides && sighting.verdict == Verdict::Block {
-            self.written.pop(&sighting.key());
+            self.written.pop(&sighting.network());
         }
-        let before = self.pending.pop(&sighting.key()).unwrap_or_default();
-        let written = self.written.get_or_insert_mut(sighting.key(), || 0);
+        let before = self.pending.pop(&sighting.network()).unwrap_or_default();
+        let written = self.written.get_or_insert_mut(sighting.network(), || 0);
         for seen in before.into_iter().chain([seen]) {
             if *written < MOST {
                 *written += 1;
@@ -153,7 +158,13 @@ impl Evidence {
         }
     }
 
-    /// Writes what is pending. A file that has grown large is renamed and kept.
+    /// Writes down what was done.
+    pub fn record(&mut self, action: HistoryAction, case: &Case) {
+        // What is serialized has string keys and no failing parts.
+        self.file.append(serde_json::to_string(&Done::new(action, case)).unwrap_or_default());
+    }
+
+    /// Writes what waits. A file that is large is kept as the one before.
     pub fn flush(&mut self) -> io::Result<u64> {
         let path = self.file.path();
         // A link is never renamed: writing to it is refused.
@@ -177,25 +188,32 @@ pub fn read(path: &Path, source: IpAddr) -> Result<Vec<Seen>, WriteError> {
     // length.
     let mention = format!("\"{source}\"");
     let is_network = |line: &str| source.is_ipv6() && line.contains("\"prefix\"");
-    let mut all = lines(path, |line| line.contains(&mention) || is_network(line))?;
+    let mut all: Vec<Seen> = lines(path, |line| line.contains(&mention) || is_network(line))?;
     all.retain(|seen| seen.network().contains(&source));
     all.sort_by(|one, other| one.time.cmp(&other.time));
     Ok(all)
 }
 
-/// Returns the packets of all sources.
-pub(super) fn all(path: &Path) -> Result<Vec<Seen>, WriteError> {
-    lines(path, |_| true)
+/// What was seen of everybody, and what was done.
+pub(super) fn all(path: &Path) -> Result<(Vec<Seen>, Vec<Done>), WriteError> {
+    Ok((lines(path, |_| true)?, lines(path, |line| line.contains("\"action\""))?))
 }
 
-/// Returns the packets in those lines of both files for which `is_wanted` returns true.
-fn lines(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Seen>, WriteError> {
+/// What was done to the networks that hold `source`, in the order of time.
+pub fn done(path: &Path, source: IpAddr) -> Result<Vec<Done>, WriteError> {
+    let mut all: Vec<Done> = lines(path, |line| line.contains("\"action\""))?;
+    all.retain(|done| done.network().is_some_and(|network| network.contains(&source)));
+    Ok(all)
+}
+
+/// Those lines of the file and the one before that are wanted, if they are of that kind.
+fn lines<T: DeserializeOwned>(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<T>, WriteError> {
     let mut all = Vec::new();
     for path in [before(path), path.to_path_buf()] {
         let content = atomic_write::read(&path)?.unwrap_or_default();
         let text = String::from_utf8_lossy(&content);
         let lines = text.lines().filter(|line| is_wanted(line));
-        all.extend(lines.filter_map(|line| serde_json::from_str::<Seen>(line).ok()));
+        all.extend(lines.filter_map(|line| serde_json::from_str::<T>(line).ok()));
     }
     Ok(all)
 }

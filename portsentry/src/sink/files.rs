@@ -3,110 +3,87 @@
 //! The history comes first and is read at start, so that a daemon that dies between two files neither loses a line
 //! nor writes one twice.
 
-mod deny;
-
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    fmt::Display,
-    net::IpAddr,
     path::{Path, PathBuf},
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
+use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
-use self::deny::Deny;
 use super::{
-    Decided, Named, atomic_write, blocked_file, classic,
+    Decided, Named,
+    atomic_write::{self, MODE},
+    blocked_file,
+    deny::Deny,
     evidence::Evidence,
+    flushed::Flushed,
     history::{self, History},
-    revival,
+    history_write,
+    retry::Retry,
 };
 use crate::{
     config::{Config, LogFormat},
     modes::Modes,
-    policy::{Ledger, Record, Sighting},
+    policy::{
+        Ledger, Record, Sighting,
+        register::{Case, HistoryAction},
+    },
 };
 
-/// Mode of a new file.
-pub(super) const MODE: u32 = 0o644;
-/// Maximum time until a file that could not be written is tried again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// The suffixes of 1.2's blocked files.
+/// What 1.2 appended to `BLOCKED_FILE`.
 pub(super) const SUFFIXES: [&str; 6] = ["tcp", "udp", "stcp", "sudp", "atcp", "audp"];
 
 /// The files.
 #[derive(Debug)]
 pub struct Files {
     history: History,
-    history_trouble: Trouble,
+    history_trouble: Retry,
     evidence: Option<Evidence>,
-    evidence_trouble: Trouble,
-    deny: Option<Deny>,
+    evidence_trouble: Retry,
+    deny: Deny,
     blocked: PathBuf,
-    blocked_trouble: Trouble,
-    /// Whether the blocked file differs from the ledger.
+    blocked_trouble: Retry,
+    /// The blocked file differs from the ledger.
     is_behind: bool,
     /// The blocked file's content as this process last read or wrote it.
     known: Option<Vec<u8>>,
     /// Content that the last flush found and this process did not write.
     foreign: Option<Vec<u8>>,
-    /// The reasons of administrators' blocks.
-    reasons: BTreeMap<IpAddr, String>,
-    /// Sources that `hosts.deny` named before PortSentry would have: those lines are not ours.
-    denied_before: BTreeSet<IpAddr>,
-    /// Sources that the blocked file will show after the next flush.
-    unshown: BTreeSet<IpAddr>,
+    /// Why an administrator has sources blocked.
+    reasons: BTreeMap<IpNet, String>,
+    /// Whom `hosts.deny` named before we would have: those lines aren't ours.
+    denied_before: BTreeSet<IpNet>,
+    /// Sources that the blocked file shows only after the next flush.
+    unshown: BTreeSet<IpNet>,
+    /// Those that an administrator's lines name, which no daemon has read yet.
+    unread: BTreeSet<IpNet>,
     format: LogFormat,
-    modes: Modes,
     zone: TimeZone,
-}
-
-/// A line that was added to `hosts.deny`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denied {
-    /// The source that it names.
-    pub source: IpAddr,
-    /// The line.
-    pub line: String,
-}
-
-/// Result of a flush.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Flushed {
-    /// Sources that the blocked file now shows.
-    pub shown: Vec<IpAddr>,
-    /// Lines added to `hosts.deny`.
-    pub denied: Vec<Denied>,
-    /// Whether another program has written the blocked file, so that it must be read.
-    pub is_edited: bool,
-    /// Messages about files that can't be written, or can be again, each reported once.
-    pub news: Vec<String>,
 }
 
 impl Files {
     /// Opens the files that `config` names; `modes` determine `$MODE$`.
     #[must_use]
     pub fn new(config: &Config, modes: Modes) -> Self {
-        let deny = config.kill_hosts_deny.clone();
-        let deny = deny.map(|line| Deny::new(config.wrapper_hosts_deny.clone(), line));
         Self {
             history: History::new(config.history_file.clone()),
-            history_trouble: Trouble::default(),
+            history_trouble: Retry::default(),
             evidence: config.evidence_file.clone().map(Evidence::new),
-            evidence_trouble: Trouble::default(),
-            deny,
+            evidence_trouble: Retry::default(),
+            deny: Deny::new(config, modes),
             blocked: config.blocked_file.clone(),
-            blocked_trouble: Trouble::default(),
+            blocked_trouble: Retry::default(),
             is_behind: false,
             known: None,
             foreign: None,
             reasons: BTreeMap::new(),
             denied_before: BTreeSet::new(),
             unshown: BTreeSet::new(),
+            unread: BTreeSet::new(),
             format: config.log_format,
-            modes,
             zone: TimeZone::system(),
         }
     }
@@ -130,6 +107,8 @@ impl Files {
         };
         self.reasons = self.known.as_deref().map(blocked_file::reasons).unwrap_or_default();
         self.denied_before = self.known.as_deref().map(blocked_file::denied_before).unwrap_or_default();
+        self.unread = self.known.as_deref().map(blocked_file::unread).unwrap_or_default();
+        problems.extend(self.deny.read());
         self.is_behind |= self.known.is_none() || !problems.is_empty();
         (records, problems)
     }
@@ -156,10 +135,22 @@ impl Files {
         Some((records, problems))
     }
 
-    /// Whether `source` is yet to appear in the blocked file.
+    /// Whether the blocked file is still to show `network`.
     #[must_use]
-    pub fn is_unshown(&self, source: IpAddr) -> bool {
-        self.unshown.contains(&source)
+    pub fn is_unshown(&self, network: IpNet) -> bool {
+        self.unshown.contains(&network)
+    }
+
+    /// Those that an administrator's lines named when the file was read, and that no daemon had read before.
+    #[must_use]
+    pub fn take_unread(&mut self) -> BTreeSet<IpNet> {
+        std::mem::take(&mut self.unread)
+    }
+
+    /// The words of an administrator on `network`, as the blocked file has them.
+    #[must_use]
+    pub fn reason(&self, network: IpNet) -> Option<&str> {
+        self.reasons.get(&network).map(String::as_str)
     }
 
     /// Returns those of `records` that the history lacks because an earlier run had no time to write them.
@@ -175,22 +166,18 @@ impl Files {
         }
     }
 
-    /// Adds a block to the history, with the probe that caused it if that is known.
-    pub fn record(&mut self, record: &Record, sighting: Option<&Sighting>, source: &Named<'_>) {
-        let line = self.history_line(record, sighting, source, blocked_file::done(&record.hold));
-        self.history.append(line);
-    }
-
-    /// Adds a source to the history that reached the trigger and was only reported.
-    pub fn report(&mut self, record: &Record, sighting: &Sighting, source: &Named<'_>) {
-        let line = self.history_line(record, Some(sighting), source, "Reported");
-        self.history.append(line);
+    /// Writes down in the history and the evidence what was done.
+    pub fn record(&mut self, action: HistoryAction, case: &Case, source: &Named<'_>) {
+        self.history.append(history_write::render(action, case, source, self.format, &self.zone));
+        if let Some(evidence) = &mut self.evidence {
+            evidence.record(action, case);
+        }
     }
 
     /// Returns the blocked sources in the history, once for each block. If it can't be read the result is empty;
     /// writing to it reports the error.
     #[must_use]
-    pub fn once_blocked(&self) -> Vec<IpAddr> {
+    pub fn once_blocked(&self) -> Vec<std::net::IpAddr> {
         self.history.blocked().unwrap_or_default()
     }
 
@@ -213,13 +200,13 @@ impl Files {
     /// Adds a block that the history has to the blocked file.
     pub fn show(&mut self, record: &Record) {
         self.is_behind = true;
-        self.unshown.insert(record.source);
+        self.unshown.insert(record.network);
     }
 
-    /// Adds the reason of an administrator's block to the blocked file.
-    pub fn explain(&mut self, source: IpAddr, reason: String) {
+    /// Has the blocked file tell why an administrator has a network blocked.
+    pub fn explain(&mut self, network: IpNet, reason: String) {
         self.is_behind = true;
-        self.reasons.insert(source, reason);
+        self.reasons.insert(network, reason);
     }
 
     /// Requests a rewrite of the blocked file from the ledger.
@@ -227,42 +214,42 @@ impl Files {
         self.is_behind = true;
     }
 
-    /// Adds a source to `hosts.deny`.
-    pub fn deny(&mut self, record: &Record) {
-        self.ask_for(record, true);
+    /// Has `hosts.deny` name the network of `case`; for the first time, if it `is_new`.
+    pub fn deny(&mut self, case: &Case, is_new: bool) {
+        let is_theirs = self.denied_before.contains(&case.record.network);
+        self.deny.add(case, is_new, is_theirs);
     }
 
-    /// Adds a source to `hosts.deny` that should already be there.
-    pub fn deny_still(&mut self, record: &Record) {
-        self.ask_for(record, false);
+    /// Has `hosts.deny` no longer name a network, unless the line there is somebody else's.
+    pub fn allow(&mut self, record: &Record) {
+        let is_ours = !self.denied_before.remove(&record.network);
+        self.deny.remove(record, is_ours);
     }
 
-    fn ask_for(&mut self, record: &Record, is_new: bool) {
-        let mode = self.modes.name(record.hold.protocol, self.format);
-        if let Some(deny) = &mut self.deny {
-            deny.add(record, mode, is_new);
-        }
-    }
-
-    /// Removes a lifted source from the files.
-    pub fn lift(&mut self, record: &Record) {
+    /// Has the blocked file no longer name a network.
+    pub fn hide(&mut self, record: &Record) {
         self.is_behind = true;
-        self.unshown.remove(&record.source);
-        self.reasons.remove(&record.source);
-        let is_ours = !self.denied_before.remove(&record.source);
-        let mode = self.modes.name(record.hold.protocol, self.format);
-        if let Some(deny) = &mut self.deny {
-            deny.remove(record, mode, is_ours);
-        }
+        self.unshown.remove(&record.network);
+        self.reasons.remove(&record.network);
     }
 
-    /// Removes lifted blocks from `hosts.deny` alone, and returns the problems.
-    pub fn allow(&mut self, records: &[Record]) -> Vec<String> {
-        records.iter().for_each(|record| self.lift(record));
+    /// Has `hosts.deny` lose every line of ours that no network of `held` stands for.
+    pub fn allow_all_but(&mut self, held: impl Fn(IpNet) -> bool) {
+        self.deny.remove_all_but(held);
+    }
+
+    /// Takes lifted blocks out of `hosts.deny` alone, and returns what is in the way of that.
+    pub fn allow_at_once(&mut self, records: &[Record]) -> Vec<String> {
+        records.iter().for_each(|record| self.allow(record));
         let mut done = Flushed::default();
-        if let Some(deny) = &mut self.deny {
-            deny.flush(&mut done, Instant::now());
-        }
+        self.deny.flush(&mut done, Instant::now());
+        done.news
+    }
+
+    /// Writes history and evidence alone, and returns what is in the way of that.
+    pub fn record_at_once(&mut self) -> Vec<String> {
+        let mut done = Flushed::default();
+        self.flush_past(&mut done, Instant::now());
         done.news
     }
 
@@ -270,28 +257,10 @@ impl Files {
     pub fn flush(&mut self, ledger: &Ledger) -> Flushed {
         let mut done = Flushed::default();
         let now = Instant::now();
-        if self.history_trouble.is_over(now) {
-            let path = self.history.path().to_path_buf();
-            let written = self.history.flush();
-            if let Ok(dropped) = written
-                && dropped > 0
-            {
-                done.news.push(format!("{}: {dropped} lines were lost in the meantime", path.display()));
-            }
-            let problem = written.err().map(|error| format!("{} can't be written: {error}", path.display()));
-            done.news.extend(self.history_trouble.note(problem, &path.display(), now));
-        }
-        if let Some(evidence) = self.evidence.as_mut().filter(|_| self.evidence_trouble.is_over(now)) {
-            let problem = evidence.flush().err();
-            let problem =
-                problem.map(|error| format!("{} can't be written: {error}", evidence.path().display()));
-            done.news.extend(self.evidence_trouble.note(problem, &evidence.path().display(), now));
-        }
-        if let Some(deny) = &mut self.deny {
-            let others = deny.flush(&mut done, now);
-            self.is_behind |= !others.is_empty();
-            self.denied_before.extend(others);
-        }
+        self.flush_past(&mut done, now);
+        let others = self.deny.flush(&mut done, now);
+        self.is_behind |= !others.is_empty();
+        self.denied_before.extend(others);
         if self.is_behind && self.blocked_trouble.is_over(now) {
             let text = blocked_file::render(ledger.records(), &self.reasons, &self.denied_before, &self.zone);
             let text = text.into_bytes();
@@ -317,22 +286,23 @@ impl Files {
         done
     }
 
-    fn history_line(
-        &self,
-        record: &Record,
-        sighting: Option<&Sighting>,
-        source: &Named<'_>,
-        done: &str,
-    ) -> String {
-        let hold = &record.hold;
-        match (self.format, sighting) {
-            (LogFormat::Revival, Some(sighting)) => {
-                revival::stamp(sighting.time, &self.zone) + &revival::scan(sighting, source)
+    fn flush_past(&mut self, done: &mut Flushed, now: Instant) {
+        if self.history_trouble.is_over(now) {
+            let path = self.history.path().to_path_buf();
+            let written = self.history.flush();
+            if let Ok(dropped) = written
+                && dropped > 0
+            {
+                done.news.push(format!("{}: {dropped} lines were lost in the meantime", path.display()));
             }
-            (LogFormat::Revival, None) => {
-                revival::stamp(hold.since, &self.zone) + &revival::block(record, source)
-            }
-            _ => classic::record(hold.since, source, hold.port, hold.protocol, done, &self.zone),
+            let problem = written.err().map(|error| format!("{} can't be written: {error}", path.display()));
+            done.news.extend(self.history_trouble.note(problem, &path.display(), now));
+        }
+        if let Some(evidence) = self.evidence.as_mut().filter(|_| self.evidence_trouble.is_over(now)) {
+            let problem = evidence.flush().err();
+            let problem =
+                problem.map(|error| format!("{} can't be written: {error}", evidence.path().display()));
+            done.news.extend(self.evidence_trouble.note(problem, &evidence.path().display(), now));
         }
     }
 }
@@ -348,40 +318,6 @@ fn records(path: &Path, content: &[u8], problems: &mut Vec<String>) -> Vec<Recor
     let (records, faults) = blocked_file::parse(content, SystemTime::now());
     problems.extend(faults.iter().map(|fault| format!("{}: {fault}", path.display())));
     records
-}
-
-/// Trouble with a file: reported once when it begins and once when it ends, and retried at growing intervals.
-#[derive(Debug, Default)]
-struct Trouble {
-    problem: Option<String>,
-    pause: Duration,
-    until: Option<Instant>,
-}
-
-impl Trouble {
-    /// Whether it is time for another attempt.
-    fn is_over(&self, now: Instant) -> bool {
-        self.until.is_none_or(|until| now >= until)
-    }
-
-    /// Records the result of an attempt; returns the message to report, if any.
-    fn note(&mut self, problem: Option<String>, file: &dyn Display, now: Instant) -> Option<String> {
-        if problem.is_some() {
-            self.pause = (self.pause * 2).clamp(Duration::from_secs(1), LONGEST_PAUSE);
-            self.until = Some(now + self.pause);
-        } else {
-            self.until = None;
-            self.pause = Duration::ZERO;
-        }
-        if problem == self.problem {
-            return None;
-        }
-        self.problem = problem;
-        Some(self.problem.as_ref().map_or_else(
-            || format!("{file} can be written again; nothing was lost"),
-            |problem| format!("ERROR: {problem}; retrying, blocks stay in force"),
-        ))
-    }
 }
 
 #[cfg(test)]

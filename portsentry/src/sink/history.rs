@@ -5,18 +5,15 @@ use std::{
     io::{self, Read, Seek, SeekFrom},
     net::IpAddr,
     path::PathBuf,
-    time::SystemTime,
 };
 
-use super::{HistoryAction, HistoryLine, append};
-use crate::policy::Record;
+use super::{HistoryLine, append};
+use crate::policy::{Record, is_same_moment, register::HistoryAction};
 
 /// Maximum number of pending lines, about 6 MB; beyond it the oldest are dropped and counted.
 const WAITING: usize = 65_536;
 /// Bytes at the end of the file that are searched for the last lines of an earlier run.
 const TAIL: u64 = 4 << 20;
-/// Maximum difference between two times of the same block, in seconds: one is the kernel's and one is rounded.
-const ROUNDING: i64 = 2;
 
 /// The file, opened for each batch so that it may be rotated at any time.
 #[derive(Debug)]
@@ -67,15 +64,17 @@ impl History {
         Ok(std::mem::take(&mut self.dropped))
     }
 
-    /// Returns the last lines of an earlier run: sources, and the second at which each was blocked.
-    pub fn recent(&self) -> io::Result<Vec<(IpAddr, i64)>> {
-        Ok(self.tail()?.lines().filter_map(read_line).collect())
+    /// Who was held of late, as an earlier run wrote it.
+    pub fn recent(&self) -> io::Result<Vec<HistoryLine>> {
+        let held = |past: &HistoryLine| past.action != HistoryAction::Lifted;
+        Ok(self.tail()?.lines().filter_map(HistoryLine::read).filter(held).collect())
     }
 
-    /// Returns the recently blocked sources, once for each block.
+    /// Who was blocked for a probe of late, as often as it was.
     pub fn blocked(&self) -> io::Result<Vec<IpAddr>> {
-        let blocked = |line| HistoryLine::read(line).filter(|past| past.action == HistoryAction::Blocked);
-        Ok(self.tail()?.lines().filter_map(blocked).map(|past| past.source).collect())
+        let is_probe = |past: &HistoryLine| past.action == HistoryAction::Blocked && past.port != 0;
+        let blocked = self.recent()?.into_iter().filter(is_probe);
+        Ok(blocked.map(|past| past.network.addr()).collect())
     }
 
     /// Reads the end of the file.
@@ -92,23 +91,19 @@ impl History {
 }
 
 /// Whether `record` is among the `recent` lines.
-pub fn is_written(recent: &[(IpAddr, i64)], record: &Record) -> bool {
-    let since = record.hold.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-    let network = record.network();
-    recent.iter().any(|(source, at)| network.contains(source) && (at - since).abs() <= ROUNDING)
-}
-
-/// Returns the source and time of a history line of either format.
-fn read_line(line: &str) -> Option<(IpAddr, i64)> {
-    let past = HistoryLine::read(line)?;
-    let since = past.time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    Some((past.source, i64::try_from(since.as_secs()).ok()?))
+pub fn is_written(recent: &[HistoryLine], record: &Record) -> bool {
+    let is_it = |past: &HistoryLine| {
+        record.network.contains(&past.network) && is_same_moment(past.time, record.hold.since)
+    };
+    recent.iter().any(is_it)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, time::Duration};
+    use std::{
+        fs,
+        time::{Duration, SystemTime},
+    };
 
     use jiff::tz::TimeZone;
     use portsentry_common::{block::Proof, classify::Protocol};
@@ -200,17 +195,18 @@ mod tests {
         let since = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_389_179_999);
         let proof = Proof::None;
         let hold = Hold { proof, ..Hold::for_good(since, 1, Protocol::Tcp) };
-        let record = |last| Record { source: [192, 0, 2, last].into(), hold };
+        let record = |last| Record { network: IpAddr::from([192, 0, 2, last]).into(), hold };
         let zone = TimeZone::fixed(jiff::tz::offset(2));
         history.append(classic::record(
             since,
-            &Named::from(record(1).source),
+            &Named::from(record(1).source()),
             1,
             Protocol::Tcp,
             "Blocked",
             &zone,
         ));
-        history.append(revival::stamp(since, &zone) + &revival::block(&record(2), &record(2).source.into()));
+        history
+            .append(revival::stamp(since, &zone) + &revival::block(&record(2), &record(2).source().into()));
         history.append("torn 192.0.2.3".into());
         history.flush().unwrap();
         let recent = history.recent().unwrap();

@@ -5,17 +5,21 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use ipnet::IpNet;
 use jiff::{Timestamp, fmt::strtime};
 use portsentry_common::classify::Protocol;
 
-/// A line of the history.
+use super::annotation::Annotation;
+use crate::policy::{network_of, register::HistoryAction};
+
+/// What a line of the history says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryLine {
     /// Time of the action.
     pub time: SystemTime,
-    /// The source.
-    pub source: IpAddr,
-    /// The source's name, if the line has one.
+    /// To whom: a host, or a network.
+    pub network: IpNet,
+    /// The source's name, where the line has one.
     pub name: Option<String>,
     /// Port of the probe; 0 for an administrator's block.
     pub port: u16,
@@ -25,30 +29,8 @@ pub struct HistoryLine {
     pub kind: Option<String>,
     /// The action.
     pub action: HistoryAction,
-}
-
-/// The action on a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum HistoryAction {
-    /// The source was blocked. (2.x's lines say so of fences, too.)
-    Blocked,
-    /// The source was fenced.
-    Fenced,
-    /// The source was only reported, as configured.
-    Reported,
-}
-
-impl HistoryAction {
-    /// Returns the action's name for people.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Blocked => "blocked",
-            Self::Fenced => "fenced",
-            Self::Reported => "reported",
-        }
-    }
+    /// Why, where the line says so.
+    pub reason: Option<String>,
 }
 
 impl HistoryLine {
@@ -56,37 +38,72 @@ impl HistoryLine {
     #[must_use]
     pub fn read(line: &str) -> Option<Self> {
         let (time, rest) = line.split_once(' ')?;
-        if rest.starts_with("- ") { classic(time, rest) } else { revival(time, rest) }
+        let (rest, remark) = rest.split_once(" #").unwrap_or((rest, ""));
+        let reason = Annotation::read(remark).reason;
+        let past = if rest.starts_with("- ") { classic(time, rest) } else { revival(time, rest) }?;
+        Some(Self { reason, ..past })
     }
 }
 
-/// `- DATE TIME Host: NAME/ADDRESS Port: PORT PROTOCOL DONE`
+/// A host, or a network with its length.
+fn network(text: &str) -> Option<IpNet> {
+    match text.split_once('/') {
+        None => Some(network_of(text.parse::<IpAddr>().ok()?, 0)),
+        Some(_) => text.parse().ok(),
+    }
+}
+
+/// `- DATE TIME Host: NAME/ADDRESS Port: PORT PROTOCOL DONE`, as in 1.2, or with `Released:` in the place of `Host:`, as no
+/// filter that bans takes it.
 fn classic(seconds: &str, rest: &str) -> Option<HistoryLine> {
-    let ["-", _date, _time, "Host:", host, "Port:", port, protocol, done] =
+    let ["-", _date, _time, begin, host, "Port:", port, protocol, done] =
         *rest.split_ascii_whitespace().collect::<Vec<_>>().as_slice()
     else {
         return None;
     };
-    let (name, address) = host.rsplit_once('/')?;
-    let action = match done {
-        "Blocked" => HistoryAction::Blocked,
-        "Fenced" => HistoryAction::Fenced,
-        "Reported" => HistoryAction::Reported,
+    // No name has a slash in it.
+    let (name, address) = host.split_once('/')?;
+    let action = match (begin, done) {
+        ("Host:", "Blocked") => HistoryAction::Blocked,
+        ("Host:", "Fenced") => HistoryAction::Fenced,
+        ("Host:", "Reported") => HistoryAction::Reported,
+        ("Released:", "Lifted") => HistoryAction::Lifted,
         _ => return None,
     };
+    let network = network(address)?;
     Some(HistoryLine {
         time: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))?,
-        source: address.parse().ok()?,
-        name: (name != address).then(|| name.to_owned()),
+        network,
+        name: (name != address && name != network.addr().to_string()).then(|| name.to_owned()),
         port: port.parse().ok()?,
         protocol: protocol_named(protocol)?,
         kind: None,
         action,
+        reason: None,
     })
 }
 
 /// `Scan from: [ADDRESS] (NAME) protocol: [PROTOCOL] port: [PORT] type: [KIND] ... blocked: [true]`
 fn revival(time: &str, rest: &str) -> Option<HistoryLine> {
+    let time: Timestamp = strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", time).ok()?.to_timestamp().ok()?;
+    let words = [("Blocked: [", HistoryAction::Blocked), ("Released: [", HistoryAction::Lifted)];
+    if let Some((rest, action)) =
+        words.iter().find_map(|(begin, action)| Some((rest.strip_prefix(begin)?, *action)))
+    {
+        let (address, name) = rest.strip_suffix(')')?.split_once("] (")?;
+        let name = (name != address).then(|| name.to_owned());
+        let (network, protocol) = (network(address)?, Protocol::Tcp);
+        return Some(HistoryLine {
+            time: time.into(),
+            network,
+            name,
+            port: 0,
+            protocol,
+            kind: None,
+            action,
+            reason: None,
+        });
+    }
     let rest = rest.strip_prefix("Scan from: [")?;
     let (address, rest) = rest.split_once("] (")?;
     let (name, rest) = rest.split_once(") protocol: [")?;
@@ -98,15 +115,15 @@ fn revival(time: &str, rest: &str) -> Option<HistoryLine> {
         "false]" | "unset]" => HistoryAction::Reported,
         _ => return None,
     };
-    let time: Timestamp = strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", time).ok()?.to_timestamp().ok()?;
     Some(HistoryLine {
         time: time.into(),
-        source: address.parse().ok()?,
+        network: network_of(address.parse().ok()?, 0),
         name: (name != address).then(|| name.to_owned()),
         port: port.parse().ok()?,
         protocol: protocol_named(protocol)?,
         kind: (kind != "unknown").then(|| kind.to_owned()),
         action,
+        reason: None,
     })
 }
 
@@ -128,22 +145,24 @@ mod tests {
     fn lines_of_both_formats_are_read() {
         let classic = HistoryLine {
             time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_389_179),
-            source: [192, 0, 2, 9].into(),
+            network: "192.0.2.9/32".parse().unwrap(),
             name: Some("a.example".into()),
             port: 1,
             protocol: Protocol::Tcp,
             kind: None,
             action: HistoryAction::Fenced,
+            reason: None,
         };
         assert_eq!(HistoryLine::read(CLASSIC), Some(classic));
         let revival = HistoryLine {
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_390_812_990),
-            source: "2001:db8::9".parse().unwrap(),
+            network: "2001:db8::9/128".parse().unwrap(),
             name: None,
             port: 69,
             protocol: Protocol::Udp,
             kind: Some("UDP".into()),
             action: HistoryAction::Blocked,
+            reason: None,
         };
         assert_eq!(HistoryLine::read(REVIVAL), Some(revival));
         let reported =

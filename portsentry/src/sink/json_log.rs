@@ -11,9 +11,13 @@ use std::{
 
 use super::{
     append,
+    emit::{Report, Sink},
     event::{Action, Event, Field},
 };
-use crate::config::JsonLog;
+use crate::{
+    config::{Config, JsonLog},
+    policy::trouble::{News, Trouble},
+};
 
 /// Maximum number of queued events, about 8 MB.
 const QUEUE: usize = 8192;
@@ -36,6 +40,32 @@ pub struct Writer {
     untold: u64,
     /// Events lost in total.
     lost: u64,
+}
+
+/// `JSON_LOG`
+pub(super) fn open(config: &Config) -> Option<io::Result<Box<dyn Sink>>> {
+    let writer = config.json_log.as_ref().map(Writer::start)?;
+    Some(writer.map(|writer| Box::new(writer) as Box<dyn Sink>))
+}
+
+impl Sink for Writer {
+    fn name(&self) -> &'static str {
+        "json"
+    }
+
+    fn emit(&mut self, report: &Report<'_>) {
+        if let Some(message) = report.message {
+            self.tell(report.event, message);
+        }
+    }
+
+    fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    fn news(&mut self) -> Vec<String> {
+        self.news.try_iter().collect()
+    }
 }
 
 impl Writer {
@@ -74,17 +104,6 @@ impl Writer {
             self.lost += 1;
         }
     }
-
-    /// Returns messages about write errors and their end, each once.
-    pub fn news(&self) -> impl Iterator<Item = String> + '_ {
-        self.news.try_iter()
-    }
-
-    /// Returns the number of events lost in total.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.lost
-    }
 }
 
 /// Waits for pending events to be written, for a bounded time.
@@ -96,9 +115,9 @@ impl Drop for Writer {
     }
 }
 
-/// Writes whole lines to the target; returns how many were written, and the error if not all were.
-trait Sink: FnMut(&[String]) -> (usize, io::Result<()>) {}
-impl<T: FnMut(&[String]) -> (usize, io::Result<()>)> Sink for T {}
+/// Writes lines whole to where they go; says how many got there, and what went wrong if not all.
+trait Target: FnMut(&[String]) -> (usize, io::Result<()>) {}
+impl<T: FnMut(&[String]) -> (usize, io::Result<()>)> Target for T {}
 
 fn stdout(lines: &[String]) -> (usize, io::Result<()>) {
     let mut stdout = io::stdout().lock();
@@ -107,7 +126,7 @@ fn stdout(lines: &[String]) -> (usize, io::Result<()>) {
     (lines.len(), written)
 }
 
-fn file(path: &std::path::Path) -> impl Sink + use<> {
+fn file(path: &std::path::Path) -> impl Target + use<> {
     let path = PathBuf::from(path);
     move |lines: &[String]| append::append(&path, lines)
 }
@@ -115,13 +134,13 @@ fn file(path: &std::path::Path) -> impl Sink + use<> {
 /// Passes events from the queue to `sink` until the queue is closed. While `sink` fails, events stay queued.
 fn run(
     events: &Receiver<String>,
-    sink: &mut impl Sink,
+    sink: &mut impl Target,
     name: &str,
     pause: Duration,
     mut tell: impl FnMut(String),
 ) {
     let mut waiting = Vec::new();
-    let mut problem = None;
+    let mut trouble = Trouble::default();
     loop {
         let mut is_over = false;
         if waiting.is_empty() {
@@ -145,19 +164,14 @@ fn run(
         }
         let (written, result) = sink(&waiting);
         waiting.drain(..written);
-        let now = result.err().map(|error| error.to_string());
-        if now != problem {
-            tell(now.as_ref().map_or_else(
-                || format!("{name} can be written again"),
-                |error| {
-                    format!(
-                        "ERROR: {name} can't be written: {error}; retrying, up to {QUEUE} events are queued"
-                    )
-                },
-            ));
-            problem = now;
+        match trouble.note(result.err().map(|error| error.to_string())) {
+            Some(News::Over) => tell(format!("{name} can be written again")),
+            Some(News::Begun(error)) => tell(format!(
+                "ERROR: {name} can't be written: {error}; retrying, up to {QUEUE} events are queued"
+            )),
+            None => {}
         }
-        if is_over && (waiting.is_empty() || problem.is_some()) {
+        if is_over && (waiting.is_empty() || trouble.problem().is_some()) {
             return;
         }
     }

@@ -7,9 +7,9 @@ mod probes;
 use std::{fmt::Display, time::SystemTime};
 
 use super::{
+    SINKS,
+    emit::{Open, Report, Sink},
     event::{Action, Event, Field},
-    json_log::Writer,
-    output::Output,
 };
 use crate::{
     config::{Config, LogFormat},
@@ -21,40 +21,42 @@ use crate::{
 pub struct Log {
     format: LogFormat,
     tells_notices: bool,
-    output: Output,
-    /// `JSON_LOG`
-    events: Option<Writer>,
+    sinks: Vec<Box<dyn Sink>>,
     last_error: Option<(SystemTime, String)>,
 }
 
 impl Log {
-    /// Opens the log in the format and at the target that `config` names.
+    /// The log in the format that `config` says, and to the places.
     #[must_use]
     pub fn new(config: &Config) -> Self {
+        let mut problems = Vec::new();
+        let mut open = |open: &Open| match open(config)? {
+            Ok(sink) => Some(sink),
+            Err(error) => {
+                problems.push(format!("starting a thread for events: {error}"));
+                None
+            }
+        };
         let mut journal = Self {
             format: config.log_format,
             tells_notices: config.log_notices || config.log_format == LogFormat::Revival,
-            output: Output::new(config),
-            events: None,
+            sinks: SINKS.iter().filter_map(&mut open).collect(),
             last_error: None,
         };
-        match config.json_log.as_ref().map(Writer::start).transpose() {
-            Ok(events) => journal.events = events,
-            Err(error) => journal.error(&format!("starting a thread for JSON_LOG: {error}")),
-        }
+        problems.iter().for_each(|problem| journal.error(problem));
         journal
     }
 
     /// Logs problems of the event writer.
     pub fn tick(&mut self) {
-        let news: Vec<String> = self.events.iter().flat_map(Writer::news).collect();
+        let news: Vec<String> = self.sinks.iter_mut().flat_map(|sink| sink.news()).collect();
         news.iter().for_each(|news| self.news(news));
     }
 
     /// Returns the number of lines or events lost so far, by output.
     #[must_use]
-    pub fn lost(&self) -> [(&'static str, u64); 2] {
-        [("log", self.output.lost()), ("json", self.events.as_ref().map_or(0, Writer::lost))]
+    pub fn lost(&self) -> Vec<(&'static str, u64)> {
+        self.sinks.iter().map(|sink| (sink.name(), sink.lost())).collect()
     }
 
     /// Logs a problem that an administrator must look at.
@@ -110,15 +112,24 @@ impl Log {
 
     /// Writes lines, and their event.
     fn say(&mut self, event: &Event, lines: &[String]) {
-        lines.iter().for_each(|line| self.output.write(line, event));
-        self.tell(event, &lines.join("\n"));
+        self.emit(event, lines, Some(&lines.join("\n")));
     }
 
+    /// Writes an event that the log has no line for.
     fn tell(&mut self, event: &Event, message: &str) {
-        if let Some(events) = &mut self.events {
-            let lines: Vec<String> = message.lines().map(|line| sanitize(line).into_owned()).collect();
-            events.tell(event, &lines.join("\n"));
-        }
+        self.emit(event, &[], Some(message));
+    }
+
+    fn emit(&mut self, event: &Event, lines: &[String], message: Option<&str>) {
+        let shown = |message: &str| message.lines().map(|line| sanitize(line)).collect::<Vec<_>>().join("\n");
+        let message = message.filter(|_| self.has_events()).map(shown);
+        let report = Report { event, lines, message: message.as_deref() };
+        self.sinks.iter_mut().for_each(|sink| sink.emit(&report));
+    }
+
+    /// Whether anybody takes what the log has no line for.
+    fn has_events(&self) -> bool {
+        self.sinks.iter().any(|sink| !sink.is_log())
     }
 }
 

@@ -1,8 +1,12 @@
 //! The outputs of the log.
 
-use std::{io::Write, path::Path};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 use super::{
+    emit::{Report, Sink},
     event::Event,
     journald::{self, Journald},
     syslog::Syslog,
@@ -21,14 +25,40 @@ pub enum Output {
     Syslog(Syslog),
     /// systemd's journal.
     Journald(Journald),
-    /// Kept for tests.
-    #[cfg(test)]
-    Kept(Vec<String>),
+}
+
+/// The log.
+#[expect(clippy::unnecessary_wraps, reason = "as of any sink")]
+pub(super) fn open(config: &Config) -> Option<io::Result<Box<dyn Sink>>> {
+    Some(Ok(Box::new(Output::new(config))))
+}
+
+impl Sink for Output {
+    fn name(&self) -> &'static str {
+        "log"
+    }
+
+    fn emit(&mut self, report: &Report<'_>) {
+        report.lines.iter().for_each(|line| self.write(line, report.event));
+    }
+
+    fn lost(&self) -> u64 {
+        match self {
+            Self::Syslog(syslog) => syslog.lost(),
+            Self::Journald(journald) => journald.lost(),
+            // What a reader that went away would have got is lost, as with any program.
+            Self::Stdout => 0,
+        }
+    }
+
+    fn is_log(&self) -> bool {
+        true
+    }
 }
 
 impl Output {
-    /// Opens the output that `config` names.
-    pub fn new(config: &Config) -> Self {
+    /// The output that `config` names.
+    fn new(config: &Config) -> Self {
         match config.log_output {
             LogOutput::Syslog => {
                 Self::Syslog(Syslog::new(Path::new("/dev/log"), config.syslog_facility, config.syslog_level))
@@ -42,28 +72,15 @@ impl Output {
         }
     }
 
-    /// Returns the number of lines lost because the log did not accept them.
-    pub fn lost(&self) -> u64 {
-        match self {
-            Self::Syslog(syslog) => syslog.lost(),
-            Self::Journald(journald) => journald.lost(),
-            Self::Stdout => 0,
-            #[cfg(test)]
-            Self::Kept(_) => 0,
-        }
-    }
-
-    /// Writes a line, with the event's fields if the output has room for them. Control characters are escaped, so
-    /// that no text can fake a line or control a terminal.
-    pub fn write(&mut self, line: &str, event: &Event) {
+    /// Writes one line, with what it says in fields where there is room for them. What a terminal acts on is spelt
+    /// out, so that nothing can pass for a line of its own or reach a terminal.
+    fn write(&mut self, line: &str, event: &Event) {
         let line = sanitize(line);
         match self {
-            // Not println, which panics if the reader has gone.
-            Self::Stdout => drop(writeln!(std::io::stdout().lock(), "{line}")),
+            // Not println, which panics when the reader has gone.
+            Self::Stdout => drop(writeln!(io::stdout().lock(), "{line}")),
             Self::Syslog(syslog) => syslog.send(&line),
             Self::Journald(journald) => journald.send(&line, event),
-            #[cfg(test)]
-            Self::Kept(lines) => lines.push(line.into_owned()),
         }
     }
 }

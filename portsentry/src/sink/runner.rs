@@ -6,8 +6,9 @@ mod limit;
 mod output;
 mod process;
 
-use std::{fmt, io, net::IpAddr, process::ExitStatus, sync::Arc, thread, time::Duration};
+use std::{fmt, io, process::ExitStatus, sync::Arc, thread, time::Duration};
 
+use ipnet::IpNet;
 use tokio::{
     runtime,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -16,7 +17,16 @@ use tokio::{
 pub use limit::{Change, Limit};
 pub use output::Output;
 
-use crate::config::{Command, Values};
+use crate::{
+    config::{Command, Values},
+    policy::register::Case,
+};
+
+/// What the macros of a command stand for in `case`.
+#[must_use]
+pub fn values<'a>(case: &'a Case, mode: &'a str) -> Values<'a> {
+    Values::new(&case.record, mode, &case.reason)
+}
 
 /// Limits of the commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +54,8 @@ pub enum Purpose {
     Route,
     /// `KILL_RUN_CMD`
     Command,
+    /// `KILL_RUN_CMD_LIFT`
+    Lift,
 }
 
 impl Purpose {
@@ -53,6 +65,7 @@ impl Purpose {
         match self {
             Self::Route => "KILL_ROUTE",
             Self::Command => "KILL_RUN_CMD",
+            Self::Lift => "KILL_RUN_CMD_LIFT",
         }
     }
 }
@@ -77,8 +90,8 @@ impl Task {
 /// of their submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// The source.
-    pub source: IpAddr,
+    /// Who they are run against.
+    pub network: IpNet,
     /// The commands, in order.
     pub tasks: Vec<Task>,
 }
@@ -86,17 +99,17 @@ pub struct Job {
 impl Job {
     /// Returns the reports on a job that was not accepted.
     pub fn refused(self) -> impl Iterator<Item = Ran> {
-        let source = self.source;
-        self.tasks.into_iter().map(move |task| Ran::new(source, task, Outcome::Refused))
+        let network = self.network;
+        self.tasks.into_iter().map(move |task| Ran::new(network, task, Outcome::Refused))
     }
 }
 
 /// Report on a command.
 #[derive(Debug)]
 pub struct Ran {
-    /// The source.
-    pub source: IpAddr,
-    /// The setting that the command comes from.
+    /// Who it was run against.
+    pub network: IpNet,
+    /// The setting that it comes from.
     pub purpose: Purpose,
     /// The command as it is logged.
     pub shown: String,
@@ -105,8 +118,8 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn new(source: IpAddr, task: Task, outcome: Outcome) -> Self {
-        Self { source, purpose: task.purpose, shown: task.shown, outcome }
+    fn new(network: IpNet, task: Task, outcome: Outcome) -> Self {
+        Self { network, purpose: task.purpose, shown: task.shown, outcome }
     }
 }
 

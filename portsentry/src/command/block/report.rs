@@ -1,11 +1,15 @@
 //! Output of `block` and `unblock`, for people and for programs.
 
-use std::fmt::{Display, Write};
+use std::{
+    collections::BTreeSet,
+    fmt::{Display, Write},
+};
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use super::super::{observed, show};
-use crate::exit::Exit;
+use crate::{exit::Exit, policy::name_of};
 
 /// Results for the given addresses and networks; programs get the format of the control socket.
 #[derive(Debug, Default, Serialize)]
@@ -14,17 +18,30 @@ pub(super) struct Report {
     unchanged: Vec<String>,
     #[serde(skip)]
     lines: String,
+    /// Whom something was done for already, which is all that is to be said where nothing else was.
+    #[serde(skip)]
+    done: BTreeSet<String>,
 }
 
 impl Report {
     /// Reports that `what` has changed, or is about to.
     pub(super) fn change(&mut self, what: impl Display, said: impl Display) {
-        self.changed.push(what.to_string());
+        if !self.done.contains(&what.to_string()) {
+            self.changed.push(what.to_string());
+        }
         self.say(what, said);
     }
 
-    /// Reports that `what` is unchanged.
+    /// Something was done for these already.
+    pub(super) fn begin(&mut self, done: BTreeSet<IpNet>) {
+        self.done = done.into_iter().map(name_of).collect();
+    }
+
+    /// `what` stays as it was.
     pub(super) fn leave(&mut self, what: impl Display, said: impl Display) {
+        if self.done.contains(&what.to_string()) {
+            return;
+        }
         self.unchanged.push(what.to_string());
         self.say(what, said);
     }

@@ -11,6 +11,8 @@ const VALUES: Values<'_> = Values {
     port: 11,
     mode: "stcp",
     proof: "none",
+    reason: "syn to TCP port 11",
+    until: None,
 };
 
 const VALUES_V6: Values<'_> = Values {
@@ -18,6 +20,8 @@ const VALUES_V6: Values<'_> = Values {
     port: 11,
     mode: "stcp",
     proof: "none",
+    reason: "syn to TCP port 11",
+    until: None,
 };
 
 fn read(text: &str) -> (Option<Command>, Report) {
@@ -61,6 +65,7 @@ fn a_shell_command_gets_the_values_as_parameters() {
         ),
         ("echo $TARGET$/32 | pfctl -f -", r#"echo "${1}"/32 | pfctl -f -"#),
         ("x $PORT$ $MODE$ $PROOF$ > /tmp/y", r#"x "${2}" "${3}" "${4}" > /tmp/y"#),
+        ("x '$REASON$' $UNTIL$ > /tmp/y", r#"x ''"${5}"'' "${6}" > /tmp/y"#),
         (r#"x "at $TARGET$" $(date)"#, r#"x "at ${1}" $(date)"#),
         (r#"x "$(id $TARGET$)""#, r#"x "$(id ${1})""#),
         (r"x \$TARGET$ \\; y", r#"x "${1}" \\; y"#),
@@ -70,7 +75,8 @@ fn a_shell_command_gets_the_values_as_parameters() {
     ] {
         let command = good(text);
         assert!(command.needs_shell(), "{text:?}");
-        let expected = ["/bin/sh", "-c", script, "portsentry", "192.0.2.9", "11", "stcp", "none"];
+        let values = ["192.0.2.9", "11", "stcp", "none", "syn to TCP port 11", "never"];
+        let expected = [&["/bin/sh", "-c", script, "portsentry"][..], &values].concat();
         assert_eq!(command.argv(&VALUES), expected, "{text:?}");
     }
 }

@@ -1,108 +1,52 @@
-//! The `KILL_*` actions: in PortSentry's order, bounded in number, each reported as what it was.
+//! Runs the commands of the `KILL_*` settings, and reports each as what it was.
 
-use std::{
-    collections::HashMap,
-    io,
-    net::IpAddr,
-    sync::mpsc::{Receiver, channel},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use super::Keeper;
 use crate::{
-    config::{Command, Config, LogFormat, Values},
-    modes::Modes,
-    policy::Record,
-    sink::runner::{Change, Job, Limit, Purpose, Ran, Runner, Settings, Task},
+    policy::register::{Case, Occasion},
+    sink::runner::{Change, Job, Purpose, Ran},
 };
 
 /// How long commands that still run are waited for when the daemon stops.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What is run, and how far it has got.
-#[derive(Debug)]
-pub(super) struct Actions {
-    runner: Option<Runner>,
-    reports: Receiver<Ran>,
-    limit: Limit,
-    begin: Instant,
-    route: Option<Command>,
-    command: Option<Command>,
-    /// `KILL_RUN_CMD_FIRST`
-    is_command_first: bool,
-    /// Sources whose other actions wait for the command.
-    waiting: HashMap<IpAddr, Record>,
-    /// Commands that wait until `hosts.deny` is written.
-    behind_deny: Vec<(Record, &'static [Purpose])>,
-    modes: Modes,
-    format: LogFormat,
-}
-
-impl Actions {
-    /// What `config` says, with a thread for the commands if there are any.
-    pub(super) fn new(config: &Config, modes: Modes) -> io::Result<Self> {
-        let (sender, reports) = channel();
-        let has_commands = config.kill_route.is_some() || config.kill_run_cmd.is_some();
-        // The channel takes whatever comes, which the runner's own limits bound; its end outlives the runner.
-        let report = move |ran| drop(sender.send(ran));
-        let runner = if has_commands { Some(Runner::start(Settings::default(), report)?) } else { None };
-        Ok(Self {
-            runner,
-            reports,
-            limit: Limit::new(config.action_rate),
-            begin: Instant::now(),
-            route: config.kill_route.clone(),
-            command: config.kill_run_cmd.clone(),
-            is_command_first: config.kill_run_cmd_first,
-            waiting: HashMap::new(),
-            behind_deny: Vec::new(),
-            modes,
-            format: config.log_format,
-        })
-    }
-
-    fn job(&self, record: &Record, purposes: &[Purpose]) -> Job {
-        let hold = &record.hold;
-        let mode = self.modes.name(hold.protocol, self.format);
-        let values = Values { target: record.network(), port: hold.port, mode, proof: hold.proof.name() };
-        let tasks = purposes.iter().filter_map(|purpose| {
-            let command = match purpose {
-                Purpose::Route => &self.route,
-                Purpose::Command => &self.command,
-            };
-            command.as_ref().map(|command| Task::new(*purpose, command, &values))
-        });
-        Job { source: record.source, tasks: tasks.collect() }
-    }
-}
-
 impl Keeper {
-    /// Takes all actions against a source: (command if first) `hosts.deny`, route, (command if last). The commands are
-    /// limited; `hosts.deny` shows everybody, as the blocked file does.
-    pub(super) fn kill(&mut self, record: &Record) {
-        let runs = self.actions.runner.is_some() && self.may_act();
-        if runs && self.actions.is_command_first && self.actions.command.is_some() {
-            self.actions.waiting.insert(record.source, *record);
-            self.submit(record, &[Purpose::Command]);
-            return;
+    /// Runs commands, or has them wait for others or for `hosts.deny`: (command if first) `hosts.deny`, route, (command if
+    /// last).
+    pub(super) fn run_for(&mut self, occasion: Occasion, case: &Case) {
+        let network = case.record.network;
+        match occasion {
+            Occasion::Kill => {
+                let may_run = self.actions.runner.is_some() && self.may_act();
+                self.actions.begin(network, may_run);
+                if may_run && self.actions.is_command_first() {
+                    self.actions.wait(case);
+                    self.submit(case, &[Purpose::Command]);
+                } else if may_run {
+                    self.actions.put_behind_deny(case, &[Purpose::Route, Purpose::Command]);
+                }
+            }
+            Occasion::Change | Occasion::Command => {
+                if self.actions.runner.is_some() && self.may_act() {
+                    self.submit(case, &[Purpose::Command]);
+                }
+            }
+            Occasion::Lift => self.actions.lift(case),
         }
-        self.files.deny(record);
-        if runs {
-            self.actions.behind_deny.push((*record, &[Purpose::Route, Purpose::Command]));
+    }
+
+    /// Has `hosts.deny` name a network, once the command that goes first has ended.
+    pub(super) fn deny(&mut self, case: &Case, is_new: bool) {
+        if !self.actions.waits(case.record.network) {
+            self.files.deny(case, is_new);
         }
     }
 
     /// Goes on with what waited for `hosts.deny`.
     pub(super) fn on_denied(&mut self) {
-        for (record, purposes) in std::mem::take(&mut self.actions.behind_deny) {
-            self.submit(&record, purposes);
-        }
-    }
-
-    /// Runs `KILL_RUN_CMD` alone.
-    pub(super) fn run_command(&mut self, record: &Record) {
-        if self.may_act() {
-            self.submit(record, &[Purpose::Command]);
+        for (case, purposes) in self.actions.take_behind_deny() {
+            self.submit(&case, purposes);
         }
     }
 
@@ -111,12 +55,18 @@ impl Keeper {
         while let Ok(ran) = self.actions.reports.try_recv() {
             self.on_report(&ran);
         }
-        let change = self.actions.limit.tick(self.actions.begin.elapsed());
+        while let Some(case) = self.actions.next_lift(false) {
+            self.submit(&case, &[Purpose::Lift]);
+        }
+        let change = self.actions.limit.tick(self.actions.now());
         self.log_limit(change);
     }
 
     /// Waits for commands that run, for a bounded time.
     pub(super) fn stop_actions(&mut self) {
+        while let Some(case) = self.actions.next_lift(true) {
+            self.submit(&case, &[Purpose::Lift]);
+        }
         if let Some(runner) = self.actions.runner.take() {
             runner.stop(PATIENCE);
         }
@@ -125,17 +75,17 @@ impl Keeper {
 
     fn on_report(&mut self, ran: &Ran) {
         self.journal.ran(ran);
-        self.stats.count_command(ran);
+        self.totals.stats.count_command(ran);
         if ran.purpose == Purpose::Command
-            && let Some(record) = self.actions.waiting.remove(&ran.source)
+            && let Some(case) = self.actions.waited(ran.network)
         {
-            self.files.deny(&record);
-            self.actions.behind_deny.push((record, &[Purpose::Route]));
+            self.files.deny(&case, true);
+            self.actions.put_behind_deny(&case, &[Purpose::Route]);
         }
     }
 
-    fn submit(&mut self, record: &Record, purposes: &[Purpose]) {
-        let job = self.actions.job(record, purposes);
+    fn submit(&mut self, case: &Case, purposes: &[Purpose]) {
+        let job = self.actions.job(case, purposes);
         if job.tasks.is_empty() {
             return;
         }
@@ -149,7 +99,7 @@ impl Keeper {
     }
 
     fn may_act(&mut self) -> bool {
-        let (may, change) = self.actions.limit.grant(self.actions.begin.elapsed());
+        let (may, change) = self.actions.limit.grant(self.actions.now());
         self.log_limit(change);
         may
     }

@@ -2,19 +2,23 @@
 
 use std::{
     collections::BTreeSet,
-    net::IpAddr,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
-use portsentry_common::{block::Proof, classify::Protocol};
+use ipnet::IpNet;
+use portsentry_common::block::Origin;
 use serde_json::{Value, json};
 
 use super::Keeper;
 use crate::{
+    config::block_list::is_too_much,
     control::{Answer, Code, Health, Refusal, Request, Trouble},
     instant::Time,
     kernel,
-    policy::{Hold, Record, network_of},
+    policy::{
+        Hold, Record, name_of, network_of,
+        register::{Admission, Release},
+    },
     sink::{annotation::shortened, blocked_file::is_host},
 };
 
@@ -37,14 +41,14 @@ impl Keeper {
 
     fn health(&self) -> Result<Value, kernel::Error> {
         let health = Health {
-            held: self.ledger.len(),
+            held: self.register.ledger().len(),
             interfaces: self.attachments.watched(),
             not_watched: self.attachments.lacking(),
             left_out: self.attachments.left_out(),
             scope: self.scope.trouble().cloned(),
             counters: self.kernel.counters()?,
             ring: self.kernel.ring().ok(),
-            lost: self.lost,
+            lost: self.totals.lost,
             last_error: self
                 .journal
                 .last_error()
@@ -53,12 +57,12 @@ impl Keeper {
         Ok(serde_json::to_value(health).unwrap_or_default())
     }
 
-    fn block(&mut self, addresses: &[IpAddr], term: Option<Duration>, reason: Option<&str>) -> Answer {
-        let sources: Vec<IpAddr> = addresses.iter().map(IpAddr::to_canonical).collect();
-        let details: Vec<String> = sources
+    fn block(&mut self, networks: &[IpNet], term: Option<Duration>, reason: Option<&str>) -> Answer {
+        let details: Vec<String> = networks
             .iter()
-            .filter(|source| !is_host(**source) || self.is_exempt(**source))
-            .map(|source| format!("{source} is never blocked"))
+            .filter(|network| !is_host(network.addr()) || self.scope.exempt().cover(**network))
+            .map(|network| format!("{} is never blocked", name_of(*network)))
+            .chain(networks.iter().filter_map(is_too_much))
             .collect();
         if !details.is_empty() {
             let message = "some of them are never blocked; nothing was changed".into();
@@ -70,62 +74,61 @@ impl Keeper {
             until => until.flatten(),
         };
         let has_terms = until.is_some() || reason.is_some();
-        let is_known = |source: &IpAddr| self.ledger.get(*source).is_some_and(|hold| !hold.is_fence);
-        let (unchanged, wanted): (Vec<IpAddr>, Vec<IpAddr>) =
-            sources.into_iter().partition(|source| is_known(source) && !has_terms);
+        let is_known =
+            |network: IpNet| self.register.ledger().get(network).is_some_and(|hold| !hold.is_fence);
+        let (unchanged, wanted): (Vec<IpNet>, Vec<IpNet>) =
+            networks.iter().partition(|network| is_known(**network) && !has_terms);
         let (mut changed, mut details) = (Vec::new(), Vec::new());
-        for source in wanted {
-            let proof = Proof::Administrator;
-            let hold = Hold { until, proof, ..Hold::for_good(since, 0, Protocol::Tcp) };
-            let record = Record { source, hold };
-            match self.hold(&record) {
-                Ok(()) => {
-                    if let Some(reason) = reason {
-                        self.files.explain(source, shortened(reason));
-                    }
-                    self.journal.restored(&record, "an administrator asked for it");
-                    changed.push(source);
-                }
-                Err(error) => details.push(format!("{source}: {error}")),
+        let reason = reason.map(shortened);
+        for network in wanted {
+            let record = Record { network, hold: Hold::ordered(since, until) };
+            match self.admit(Admission::Administrator, record, None, reason.as_deref().into()) {
+                Ok(()) => changed.push(network),
+                Err(error) => details.push(format!("{}: {error}", name_of(network))),
             }
         }
         self.outcome(&changed, &unchanged, details)
     }
 
-    fn unblock(&mut self, addresses: &[IpAddr]) -> Answer {
-        let sources: Vec<IpAddr> = addresses.iter().map(IpAddr::to_canonical).collect();
+    fn unblock(&mut self, networks: &[IpNet]) -> Answer {
         let (mut changed, mut unchanged, mut details) = (Vec::new(), Vec::new(), Vec::new());
-        for source in sources {
-            let held = self.keys_of(source);
+        for network in networks {
+            let held = self.holding(*network);
+            let mut release =
+                |key| self.release(Release::Administrator, key, "an administrator asked for it");
             if held.is_empty() {
-                unchanged.push(source);
-            } else if held.into_iter().all(|key| self.lift(key, "an administrator asked for it")) {
-                changed.push(source);
+                unchanged.push(*network);
+            } else if held.into_iter().all(&mut release) {
+                changed.push(*network);
             } else {
-                details.push(format!("{source}: the log says why"));
+                details.push(format!("{}: the log says why", name_of(*network)));
             }
         }
         self.outcome(&changed, &unchanged, details)
     }
 
-    /// What holds `source`: itself, its network, or both.
-    fn keys_of(&self, source: IpAddr) -> BTreeSet<IpAddr> {
-        let in_map = |map: &kernel::Blocked| map.holding(source).ok().flatten().map(|(key, _)| key);
+    /// What holds a host: itself, the network of `IPV6_PREFIX`, or both. A network that an administrator has blocked is let
+    /// go only as a whole.
+    fn holding(&self, network: IpNet) -> BTreeSet<IpNet> {
+        let in_map = |map: &kernel::Blocked| {
+            let (key, block) = map.holding(network.addr()).ok().flatten()?;
+            (block.origin != Origin::List as u8).then(|| network_of(key, block.prefix))
+        };
         let maps = [in_map(&self.kernel.blocked), in_map(&self.kernel.fenced)];
-        let network = network_of(source, self.prefix_of(source)).addr();
-        let known = [source, network].into_iter().filter_map(|key| {
-            let record = Record { source: key, hold: *self.ledger.get(key)? };
-            record.network().contains(&source).then_some(key)
-        });
-        known.chain(maps.into_iter().flatten()).collect()
+        let known = [network, self.scope.network_of(network.addr())];
+        let known = known.into_iter().filter(|key| self.register.ledger().holds(*key));
+        let all = known.chain(maps.into_iter().flatten());
+        all.filter(|key| *key == network || self.scope.is_prefix(*key) && key.contains(&network)).collect()
     }
 
     /// The files are to say it when the answer does.
-    fn outcome(&mut self, changed: &[IpAddr], unchanged: &[IpAddr], details: Vec<String>) -> Answer {
-        self.next_flush = Instant::now();
+    fn outcome(&mut self, changed: &[IpNet], unchanged: &[IpNet], details: Vec<String>) -> Answer {
+        self.schedule.flush_now();
         self.flush();
         if details.is_empty() {
-            return Ok(json!({"changed": changed, "unchanged": unchanged}));
+            let names =
+                |networks: &[IpNet]| -> Vec<String> { networks.iter().copied().map(name_of).collect() };
+            return Ok(json!({"changed": names(changed), "unchanged": names(unchanged)}));
         }
         let message = format!("{} of them failed, {} were done", details.len(), changed.len());
         Err(Refusal { code: Code::Failed, message, details })

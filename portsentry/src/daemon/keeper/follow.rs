@@ -1,14 +1,20 @@
 //! The keeper follows what changes around it: the host's addresses and interfaces, and files that an administrator
 //! edits.
 
-use std::{net::IpAddr, path::Path};
+use std::path::Path;
+
+use ipnet::IpNet;
 
 use super::Keeper;
 use crate::{
     config::ignore,
     host::Host,
     kernel,
-    policy::{Edit, Hold, Record},
+    policy::{
+        Edit, name_of,
+        register::{Admission, Release, Why},
+        trouble::News,
+    },
 };
 
 impl Keeper {
@@ -22,21 +28,17 @@ impl Keeper {
             self.on_scope();
         }
         // One that is gone tells nothing that is missed.
-        let _ = self.devices.as_ref().map(|devices| devices.send(()));
+        let _ = self.outside.devices.as_ref().map(|devices| devices.send(()));
     }
 
     /// Puts into effect who is never blocked and whose ports are watched.
     fn on_scope(&mut self) {
         self.apply_scope();
         let exempt = self.scope.exempt();
-        let freed: Vec<IpAddr> = self
-            .ledger
-            .records()
-            .filter(|record| exempt.cover(record.network()))
-            .map(|record| record.source)
-            .collect();
-        for source in freed {
-            self.lift(source, "its address is never blocked");
+        let freed = self.register.ledger().records().map(|record| record.network);
+        let freed: Vec<IpNet> = freed.filter(|network| exempt.cover(*network)).collect();
+        for network in freed {
+            self.release(Release::Exempt, network, "its address is never blocked");
         }
         self.lift_neighbours();
         if !self.listed.is_empty()
@@ -48,28 +50,25 @@ impl Keeper {
 
     /// The kernel's network maps follow the host and the ignore file. What keeps them from it is told once.
     fn apply_scope(&mut self) {
-        let before = self.scope.trouble().cloned();
         // It is the scope's trouble from here on.
-        let _ = self.scope.apply(&mut self.kernel);
-        match self.scope.trouble() {
-            Some(trouble) if before.as_ref() != Some(trouble) => self.journal.error(trouble),
-            None if before.is_some() => {
-                self.journal.note(
-                    &"All own addresses, gateways, and ignored and watched networks are in effect again",
-                );
-            }
-            _ => {}
+        let (_, news) = self.scope.apply(&mut self.kernel);
+        match news {
+            Some(News::Begun(trouble)) => self.journal.error(&trouble),
+            Some(News::Over) => self
+                .journal
+                .note(&"All own addresses, gateways, and ignored and watched networks are in effect again"),
+            None => {}
         }
     }
 
     /// As at the beginning of a session: an error if `needs_all`, else told.
     pub(super) fn begin_scope(&mut self, needs_all: bool) -> Result<(), kernel::Error> {
-        let applied = self.scope.apply(&mut self.kernel);
+        let (applied, news) = self.scope.apply(&mut self.kernel);
         if needs_all {
             return applied;
         }
-        if let Some(trouble) = self.scope.trouble() {
-            self.journal.error(trouble);
+        if let Some(News::Begun(trouble)) = news {
+            self.journal.error(&trouble);
         }
         Ok(())
     }
@@ -82,9 +81,9 @@ impl Keeper {
 
     /// Reads a file again that may have changed.
     pub(super) fn on_change(&mut self, path: &Path) {
-        if path == self.ignore_file {
+        if path == self.scope.ignore_file {
             self.on_ignore_file();
-        } else if path == self.block_list {
+        } else if self.listed.is_at(path) {
             self.on_block_list();
         } else if let Err(error) = self.names.reload() {
             self.journal.error(&error);
@@ -94,11 +93,11 @@ impl Keeper {
     }
 
     fn on_ignore_file(&mut self) {
-        match ignore::load(&self.ignore_file) {
+        match ignore::load(&self.scope.ignore_file) {
             Ok((ignored, _)) if ignored == self.scope.ignored => {}
             Ok((ignored, report)) => {
                 self.scope.ignored = ignored;
-                self.journal.note(&format!("{} reloaded", self.ignore_file.display()));
+                self.journal.note(&format!("{} reloaded", self.scope.ignore_file.display()));
                 report.iter().for_each(|warning| self.journal.note(&warning.in_one_line()));
                 self.on_scope();
             }
@@ -113,52 +112,27 @@ impl Keeper {
             self.journal.error(&problem);
         }
         let exempt = self.scope.exempt();
-        let Edit { block, lift, exempt } = self.ledger.edit(
+        let Edit { block, lift, exempt } = self.register.ledger().edit(
             &lines,
-            |record| exempt.cover(record.network()),
-            |source| self.files.is_unshown(source),
+            |record| exempt.cover(record.network),
+            |network| self.files.is_unshown(network),
         );
-        for source in exempt {
-            self.journal.error(&format!("the blocked file names {source}, which is never blocked"));
+        for network in exempt {
+            let name = name_of(network);
+            self.journal.error(&format!("the blocked file names {name}, which is never blocked"));
         }
-        for source in lift {
-            self.lift(source, "its line was removed from the blocked file");
+        for network in lift {
+            self.release(Release::Administrator, network, "its line was removed from the blocked file");
         }
-        for mut record in block {
-            record.hold.until = self.until(record.source, &record.hold);
-            match self.hold(&record) {
-                Ok(()) => self.journal.restored(&record, "its line in the blocked file"),
-                Err(error) => self.journal.error(&error),
+        for record in block {
+            let reason = self.files.reason(record.network).map(str::to_owned);
+            let why = Why::given_or(reason.as_deref(), "its line in the blocked file");
+            if let Err(error) = self.admit(Admission::Administrator, record, None, why) {
+                self.journal.error(&error);
             }
         }
         // The file is written as we write it, and without what can't be acted on.
         self.files.rewrite();
-    }
-
-    /// Blocks a source on an administrator's word. Of one that already blocked, only the terms change.
-    pub(super) fn hold(&mut self, record: &Record) -> Result<(), kernel::Error> {
-        let Record { source, hold } = *record;
-        let before = self.ledger.get(source).copied();
-        let hold = match before {
-            Some(old) if !old.is_fence => Hold { until: hold.until, proof: hold.proof, ..old },
-            _ => hold,
-        };
-        let record = Record { source, hold };
-        self.restore(&record)?;
-        let is_denied = before.is_some_and(|old| (old.port, old.proof) == (hold.port, hold.proof));
-        if let Some(old) = self.ledger.lift(source)
-            && !is_denied
-        {
-            self.files.lift(&old);
-        }
-        self.ledger.enter(source, hold);
-        self.files.show(&record);
-        if is_denied {
-            self.files.deny_still(&record);
-        } else {
-            self.files.deny(&record);
-        }
-        Ok(())
     }
 
     /// Attaches to every interface that is wanted and there (see [`Attachments::begin`]).
@@ -166,7 +140,7 @@ impl Keeper {
         let Self { attachments, kernel, journal, scope, .. } = self;
         attachments.begin(kernel, journal, &scope.host.links, (tells_all, needs_one))?;
         self.kernel.settle_gates()?;
-        self.gate_bits = self.kernel.gate_bits();
+        self.schedule.gate_bits = self.kernel.gate_bits();
         Ok(())
     }
 

@@ -5,24 +5,35 @@ use std::{
     net::IpAddr,
 };
 
-use portsentry_common::block::{Block, Origin, Proof};
+use ipnet::IpNet;
+use portsentry_common::block::{Block, Origin};
 
-use super::Keeper;
-use crate::{config::block_list, kernel};
+use super::{
+    Keeper,
+    entries::{entry_of, listed_entry},
+};
+use crate::{
+    config::block_list,
+    kernel,
+    policy::{
+        is_host,
+        register::{Admission, Release},
+    },
+};
 
 impl Keeper {
     /// Reads the block list again.
     pub(super) fn on_block_list(&mut self) {
-        match block_list::load(&self.block_list) {
-            Ok(list) if list == self.listed => {}
+        match block_list::load(&self.listed.path) {
+            Ok(list) if list == self.listed.list => {}
             Ok(list) => {
-                self.listed = list;
+                self.listed.list = list;
                 match self.set_listed() {
                     Ok(()) => self.journal.note(&format!(
                         "{} reloaded: it blocks {} hosts and {} networks",
-                        self.block_list.display(),
-                        self.listed.hosts.len(),
-                        self.listed.networks.len()
+                        self.listed.path.display(),
+                        self.listed.list.hosts.len(),
+                        self.listed.list.networks.len()
                     )),
                     Err(error) => self.journal.error(&error),
                 }
@@ -31,44 +42,54 @@ impl Keeper {
         }
     }
 
-    /// Has the kernel block a source by the list whose other block is lifted; whether the list names it.
-    pub(super) fn list_again(&mut self, source: IpAddr) -> Result<bool, kernel::Error> {
-        let is_listed = self.listed.names(source) && !self.is_exempt(source);
-        if is_listed {
-            self.kernel.blocked.insert(source, &listed())?;
-        }
-        Ok(is_listed)
+    /// Whether the list has a network blocked: then it is whatever becomes of its other block.
+    pub(super) fn is_listed(&self, network: IpNet) -> bool {
+        let list = &self.listed.list;
+        let is_named =
+            if is_host(network) { list.names(network.addr()) } else { list.networks.contains(&network) };
+        is_named && !self.scope.exempt().cover(network)
     }
 
     /// Has the kernel block exactly whom the list names, but for those who are never blocked. Who is blocked for
-    /// another reason, too, stays as he is.
+    /// another reason, too, stays so.
     pub(super) fn set_listed(&mut self) -> Result<(), kernel::Error> {
         let blocked = self.kernel.blocked.read()?;
         self.set_listed_beside(&blocked)
     }
 
-    /// As [`Keeper::set_listed`], where the kernel's map is known; what the ledger has entered since then counts, too.
+    /// As [`Keeper::set_listed`], where the kernel's map is known; what the register has entered since then counts, too. A
+    /// list may name a million: what each way in and out of it does is done for all at once.
     pub(super) fn set_listed_beside(&mut self, blocked: &[(IpAddr, Block)]) -> Result<(), kernel::Error> {
-        // In order, as the list is: a search near the last one is a short one.
+        // Sorted, as the list is, so that successive searches stay local.
         let mut held: Vec<(IpAddr, u8)> =
             blocked.iter().map(|(source, block)| (*source, block.origin)).collect();
         held.sort_unstable();
+        let (list, ledger) = (&self.listed.list, self.register.ledger());
         let exempt: HashSet<&IpAddr> =
-            self.scope.exempt().networks().flat_map(|network| self.listed.hosts_in(network)).collect();
-        let is_wanted = |source: &IpAddr| self.listed.names(*source) && !exempt.contains(source);
+            self.scope.exempt().networks().flat_map(|network| list.hosts_in(network)).collect();
+        let is_wanted = |source: &IpAddr| list.names(*source) && !exempt.contains(source);
         let is_held = |source: &IpAddr| {
             held.binary_search_by_key(source, |(source, _)| *source).is_ok()
-                || self.ledger.get(*source).is_some_and(|hold| !hold.is_fence)
+                || ledger.get((*source).into()).is_some_and(|hold| !hold.is_fence)
         };
         let gone = held.iter().filter(|(source, origin)| *origin == Origin::List as u8 && !is_wanted(source));
-        let gone = gone.map(|(source, _)| *source);
-        self.kernel.blocked.remove_all(gone)?;
-        let block = listed();
-        let new = self.listed.hosts.iter().filter(|source| !is_held(source) && !exempt.contains(source));
-        let new: Vec<(IpAddr, Block)> = new.map(|source| (*source, block)).collect();
-        let networks: BTreeMap<_, _> = self.listed.networks.iter().map(|network| (*network, block)).collect();
+        let gone: Vec<IpAddr> = gone.map(|(source, _)| *source).collect();
+        let new = list.hosts.iter().filter(|source| !is_held(source) && !exempt.contains(source));
+        let new: Vec<(IpAddr, Block)> = new.map(|source| (*source, listed_entry())).collect();
+        let mut networks: BTreeMap<_, _> =
+            list.networks.iter().map(|network| (*network, listed_entry())).collect();
+        // An administrator's blocks of networks stand in the same map.
+        let others = ledger
+            .records()
+            .filter(|record| !is_host(record.network) && !self.scope.is_prefix(record.network));
+        networks.extend(others.map(|record| (record.network, entry_of(record.network, &record.hold))));
+        self.kernel.blocked.remove_all(gone.iter().copied())?;
+        self.totals.stats.count_released(Release::Administrator.name(), gone.len());
         // Both, whatever becomes of the first.
         let hosts = self.kernel.blocked.insert_all(&new);
+        if hosts.is_ok() {
+            self.totals.stats.count_admitted(Admission::List.name(), new.len());
+        }
         match (hosts, self.kernel.networks.replace(&networks)) {
             (Err(hosts), Err(networks)) => {
                 self.journal.error(&hosts);
@@ -76,16 +97,5 @@ impl Keeper {
             }
             (hosts, networks) => hosts.and(networks),
         }
-    }
-}
-
-/// The block of whom the list names.
-fn listed() -> Block {
-    Block {
-        since_ns: kernel::monotonic_ns(),
-        origin: Origin::List as u8,
-        proof: Proof::Administrator as u8,
-        mirrored: 1,
-        ..bytemuck::Zeroable::zeroed()
     }
 }

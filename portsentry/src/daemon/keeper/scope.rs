@@ -1,12 +1,18 @@
 //! Whom the kernel never blocks and whose ports it watches, kept in step with the host and the ignore file.
 
+use std::{net::IpAddr, path::PathBuf};
+
 use ipnet::IpNet;
 
 use crate::{
     config::Config,
     host::Host,
     kernel::{self, Kernel},
-    policy::scope::{Exemptions, Rules, local},
+    policy::{
+        network_of,
+        scope::{Exemptions, Rules, local},
+        trouble::{News, Trouble},
+    },
 };
 
 /// The host, the ignored networks, and what follows from them.
@@ -16,13 +22,33 @@ pub(super) struct Scope {
     pub ignored: Vec<IpNet>,
     rules: Rules,
     exempt: Exemptions,
-    trouble: Option<String>,
+    trouble: Trouble,
+    pub ignore_file: PathBuf,
+    /// `IPV6_PREFIX`
+    prefix: u8,
 }
 
 impl Scope {
     pub(super) fn new(host: Host, ignored: Vec<IpNet>, config: &Config) -> Self {
         let exempt = Exemptions::new(&host, &ignored);
-        Self { host, ignored, rules: Rules::new(config), exempt, trouble: None }
+        let ignore_file = config.ignore_file.clone();
+        let (rules, trouble, prefix) = (Rules::new(config), Trouble::default(), config.ipv6_prefix);
+        Self { host, ignored, rules, exempt, trouble, ignore_file, prefix }
+    }
+
+    /// What `source` is held by: itself, or its network.
+    pub(super) fn network_of(&self, source: IpAddr) -> IpNet {
+        network_of(source, self.prefix_of(source))
+    }
+
+    /// Length of the IPv6 network that `source` is held by; 0 for the source alone.
+    pub(super) fn prefix_of(&self, source: IpAddr) -> u8 {
+        self.exempt.prefix_of(source, self.prefix)
+    }
+
+    /// Whether that is a network that sources are held by.
+    pub(super) fn is_prefix(&self, network: IpNet) -> bool {
+        matches!(network, IpNet::V6(_)) && network.prefix_len() == self.prefix && self.prefix < 128
     }
 
     /// Who is never blocked.
@@ -31,28 +57,26 @@ impl Scope {
     }
 
     /// Why not all of it is in effect, if it isn't.
-    pub(super) fn trouble(&self) -> Option<&String> {
-        self.trouble.as_ref()
+    pub(super) const fn trouble(&self) -> Option<&String> {
+        self.trouble.problem()
     }
 
     /// Puts it into effect. Where `MAX_ADDRESSES` has no room for it, what was in effect stays, and gateways, name servers and
-    /// own addresses are added: none of them must be blocked for want of room.
-    pub(super) fn apply(&mut self, kernel: &mut Kernel) -> Result<(), kernel::Error> {
+    /// own addresses are added: none of them must be blocked for want of room. Returns what there is to tell of that, too.
+    pub(super) fn apply(&mut self, kernel: &mut Kernel) -> (Result<(), kernel::Error>, Option<News>) {
         self.exempt = Exemptions::new(&self.host, &self.ignored);
         let applied = self.set(kernel);
-        self.trouble = applied.as_ref().err().map(|error| {
-            format!(
-                "{error}; until then ignored and watched networks are unchanged, and new gateways, \
-                name servers and own addresses are added"
-            )
+        let mut trouble = applied.as_ref().err().map(|error| {
+            format!("{error}; until then ignored and watched networks are unchanged, and new gateways, name servers and own addresses are added")
         });
         if let Err(error) = &applied {
             let kept = kernel.ignored.add_essential(&self.exempt.essential());
-            if let (Err(worse), Some(trouble)) = (kept, &mut self.trouble) {
+            if let (Err(worse), Some(trouble)) = (kept, &mut trouble) {
                 *trouble = format!("{error}; {worse}");
             }
         }
-        applied
+        let news = self.trouble.note(trouble);
+        (applied, news)
     }
 
     fn set(&self, kernel: &mut Kernel) -> Result<(), kernel::Error> {

@@ -1,14 +1,15 @@
-//! Visits to the traps: the keeper does with them what the kernel program does with probes (`judge/answer.rs` of
-//! `portsentry-common`).
+//! Visits to the daemon's own traps: what the kernel program does with probes is done with them here, by the same rules and
+//! in the same maps.
 
 use ipnet::IpNet;
-use portsentry_common::{block::Proof, classify::Protocol, decide::Verdict, environment::HandshakeCount};
+use portsentry_common::{block::Proof, classify::Probe, decide::Verdict, environment::HandshakeCount};
 
-use super::{super::trap::Visit, Keeper};
+use super::{super::message::Visit, Keeper};
 use crate::{
     kernel,
     policy::{
-        Sighting, network_of,
+        Sighting,
+        register::Admission,
         trap::{self, LeftOut},
     },
 };
@@ -18,7 +19,7 @@ impl Keeper {
     /// unless it is no news, or too much.
     pub(super) fn on_visit(&mut self, visit: &Visit) {
         let now_ns = kernel::monotonic_ns().unsigned_abs();
-        let mut sighting = self.judge(visit, now_ns);
+        let mut sighting = self.judge(visit);
         let entered = match sighting.verdict {
             Verdict::Block | Verdict::Fence => match self.take_in(&mut sighting, now_ns) {
                 Some(entered) => entered,
@@ -27,41 +28,44 @@ impl Keeper {
             _ => false,
         };
         let Sighting { port, protocol, .. } = sighting;
-        if self.visits.may_tell((sighting.key(), port, protocol), entered, now_ns) {
-            self.on_sighting(&sighting);
+        if self.traps.visits.may_tell((sighting.network(), port, protocol), entered, now_ns) {
+            self.see(Admission::Trap, &sighting);
         } else if entered {
             // It is found in the map, as those that the kernel could not tell of.
-            self.untold += 1;
+            self.totals.untold += 1;
         }
     }
 
-    fn judge(&mut self, visit: &Visit, now_ns: u64) -> Sighting {
+    fn judge(&mut self, visit: &Visit) -> Sighting {
         let Visit { time, source: from, destination, protocol, is_proof } = *visit;
         let source = from.ip().to_canonical();
-        let response = self.responses.of(protocol);
-        let rules = trap::Rules { trigger: self.trigger, response, fences: self.is_fencing };
         let proof = if is_proof { Proof::Connection } else { Proof::None };
-        let pair = trap::pair(destination);
-        let is_exempt = self.is_exempt(source);
-        let prefix = self.prefix_of(source);
-        let network = network_of(source, prefix);
-        let shaken = if is_proof && rules.ask_for_proof() && !is_exempt {
-            self.shake(network, pair)
+        let kind = trap::kind(protocol);
+        let (source_port, port) = (from.port(), destination.port());
+        let (verdict, hits) = if self.is_exempt(source) {
+            (Verdict::Ignored, 0)
         } else {
-            HandshakeCount { traps: 0, is_connected: false }
+            let network = self.scope.network_of(source);
+            let pair = trap::pair(destination);
+            let hits = self.count(network, pair);
+            let shaken = if is_proof && self.traps.visits.asks_for_proof(protocol) {
+                self.shake(network, pair)
+            } else {
+                HandshakeCount { traps: 0, is_connected: false }
+            };
+            let probe = Probe { protocol, kind, source_port, port, flags: 0 };
+            (self.traps.visits.judge(&probe, hits, proof, shaken), hits)
         };
-        let call = trap::Call { source: network.addr(), pair, proof, now_ns };
-        let (verdict, hits) = self.visits.judge(&call, is_exempt, rules, shaken);
         // A fenced source has not yet proven enough.
         let proof = if verdict == Verdict::Fence { Proof::None } else { proof };
         Sighting {
             time,
             source,
             destination: destination.ip().to_canonical(),
-            source_port: from.port(),
-            port: destination.port(),
+            source_port,
+            port,
             protocol,
-            kind: trap::kind(protocol),
+            kind,
             flags: 0,
             options: None,
             interface: 0,
@@ -71,19 +75,31 @@ impl Keeper {
             hits,
             verdict,
             proof,
-            prefix,
+            prefix: self.scope.prefix_of(source),
         }
+    }
+
+    /// Counts a probe of `source`, beside those that the kernel program counts.
+    fn count(&mut self, source: IpNet, pair: u32) -> u32 {
+        if !self.traps.visits.counts() {
+            return 1;
+        }
+        // Without room nothing adds up.
+        self.kernel.tallies.count(source.addr(), pair, self.traps.window).unwrap_or_else(|error| {
+            self.journal.error(&error);
+            1
+        })
     }
 
     /// Counts a completed handshake, beside those that the kernel program counts.
     fn shake(&mut self, source: IpNet, pair: u32) -> HandshakeCount {
         let shaken =
-            self.kernel.handshakes.shake(source.addr(), pair, self.trigger_window).unwrap_or_else(|error| {
+            self.kernel.handshakes.shake(source.addr(), pair, self.traps.window).unwrap_or_else(|error| {
                 self.journal.error(&error);
                 HandshakeCount { traps: 1, is_connected: false }
             });
         let is_connected =
-            shaken.is_connected || self.visits.would_spare(shaken) && self.is_connected(source);
+            shaken.is_connected || self.traps.visits.would_spare(shaken) && self.is_connected(source);
         HandshakeCount { is_connected, ..shaken }
     }
 
@@ -91,23 +107,24 @@ impl Keeper {
     /// tell: it is fenced already, or too many are.
     fn take_in(&mut self, sighting: &mut Sighting, now_ns: u64) -> Option<bool> {
         let is_fence = sighting.verdict == Verdict::Fence;
-        match self.standing(sighting.key()) {
+        match self.standing(sighting.network()) {
             // Connections of a fenced source are told, as the handshakes that the kernel program sees are.
             Ok(Some(standing)) if is_fence || !standing.hold.is_fence => {
-                return (!is_fence || sighting.protocol == Protocol::Tcp).then_some(false);
+                let is_told = !is_fence || sighting.protocol == portsentry_common::classify::Protocol::Tcp;
+                return is_told.then_some(false);
             }
             Ok(_) => {}
             Err(error) => self.journal.error(&error),
         }
-        if is_fence && !self.visits.may_fence(now_ns) {
+        if is_fence && !self.traps.visits.may_fence(now_ns) {
             return None;
         }
-        match self.enter(sighting) {
+        match self.enter_visitor(sighting) {
             Ok(()) => return Some(true),
             Err(kernel::Error::Full { .. }) => {
                 sighting.verdict = Verdict::Full;
-                self.no_room += 1;
-                if self.is_fencing {
+                self.totals.no_room += 1;
+                if self.traps.visits.fences() {
                     self.fence_instead(sighting);
                 }
             }
@@ -119,16 +136,16 @@ impl Keeper {
     /// Fences a source that found no room in the blocked map: a full map frees nobody.
     fn fence_instead(&mut self, sighting: &Sighting) {
         let fence = Sighting { verdict: Verdict::Fence, proof: Proof::None, ..sighting.clone() };
-        match self.enter(&fence) {
+        match self.enter_visitor(&fence) {
             // It is found in the map.
-            Ok(()) => self.untold += 1,
+            Ok(()) => self.totals.untold += 1,
             Err(error) => self.journal.error(&error),
         }
     }
 
     /// Tells how much of the visits the limits left out, and how much of that was not told for the rate.
     pub(super) fn tell_left_out(&mut self) -> u64 {
-        let LeftOut { untold, unfenced } = self.visits.left_out();
+        let LeftOut { untold, unfenced } = self.traps.visits.left_out();
         if unfenced > 0 {
             self.journal.unfenced(unfenced);
         }

@@ -27,15 +27,17 @@ fn rendered() -> String {
         bound_by_hooks: true,
         dump_age: Some(Duration::from_secs(2)),
         scope_trouble: None,
-        lost: [("log", 3), ("json", 4)],
+        lost: vec![("log", 3), ("json", 4)],
     });
-    let source = [192, 0, 2, 9].into();
+    let source = "192.0.2.9/32".parse().unwrap();
     for outcome in [Outcome::Refused, Outcome::Refused, Outcome::Done(crate::sink::runner::Output::default())]
     {
-        stats.count_command(&Ran { source, purpose: Purpose::Route, shown: String::new(), outcome });
+        stats.count_command(&Ran { network: source, purpose: Purpose::Route, shown: String::new(), outcome });
     }
     stats.count_denied(5);
-    stats.count_lifted(6);
+    stats.count_released("over", 2);
+    stats.count_released("administrator", 4);
+    stats.count_admitted("trap", 5);
     stats.count_left_out(11);
     render(&stats.copy(), Instant::now())
 }
@@ -104,6 +106,8 @@ fn everything_else_has_its_figure() {
         "portsentry_actions_total{action=\"kill_route\",result=\"done\"} 1",
         "portsentry_actions_total{action=\"kill_hosts_deny\",result=\"done\"} 5",
         "portsentry_lifted_sources_total 6",
+        "portsentry_released_sources_total{cause=\"over\"} 2",
+        "portsentry_admitted_sources_total{cause=\"trap\"} 5",
         "portsentry_left_out_probes_total 11",
         "portsentry_healthy 1",
         "portsentry_config_last_reload_successful 1",

@@ -2,16 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{Hold, Ledger, ROUNDING};
-
-impl Hold {
-    /// Whether it began at another moment than `other`.
-    #[must_use]
-    pub fn is_apart_from(&self, other: &Self) -> bool {
-        let apart = self.since.duration_since(other.since).unwrap_or_else(|error| error.duration());
-        apart >= ROUNDING
-    }
-}
+use super::Ledger;
 
 impl Ledger {
     /// Moves all times by as much as `to` is after `from`, which are the same moment by the clock as it was and is.
@@ -23,12 +14,12 @@ impl Ledger {
             };
             moved.unwrap_or(time)
         };
-        for hold in self.blocked.values_mut() {
+        for hold in self.held.values_mut() {
             hold.since = moved(hold.since);
             hold.until = hold.until.map(moved);
         }
         for ends in [&mut self.ends, &mut self.fence_ends] {
-            *ends = ends.iter().map(|(until, source)| (moved(*until), *source)).collect();
+            *ends = ends.iter().map(|(until, network)| (moved(*until), *network)).collect();
         }
     }
 }
@@ -39,16 +30,15 @@ mod tests {
 
     use portsentry_common::{block::Proof, classify::Protocol};
 
-    use super::*;
+    use super::{super::Hold, *};
 
     #[test]
     fn blocks_last_as_long_whatever_the_clock_is_set_to() {
         let at = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
-        let source = [192, 0, 2, 1].into();
+        let source = std::net::IpAddr::from([192, 0, 2, 1]).into();
         let (port, protocol, proof) = (1, Protocol::Tcp, Proof::None);
         for is_fence in [false, true] {
-            let hold =
-                Hold { since: at(1000), until: Some(at(1060)), port, protocol, proof, is_fence, prefix: 0 };
+            let hold = Hold { since: at(1000), until: Some(at(1060)), port, protocol, proof, is_fence };
             let mut ledger = Ledger::default();
             ledger.enter(source, hold);
             let unset = ledger.clone();

@@ -1,50 +1,64 @@
+use portsentry_common::settings::Response;
+
 use super::*;
 
 const SECOND: u64 = 1_000_000_000;
-const LIMITS: Limits = Limits {
-    repeat_window: Duration::from_mins(1),
-    event_rate: 3,
-    fence_rate: 2,
-    trigger_window: Duration::from_hours(1),
-    proof_traps: 2,
-};
 
-fn visits() -> Visits {
-    Visits::new(LIMITS)
+fn settings() -> Settings {
+    Settings {
+        repeat_ns: 60 * SECOND,
+        event_rate: 3,
+        fence_rate: 2,
+        fence_ns: SECOND,
+        proof_traps: 2,
+        trigger: 1,
+        tcp_response: Response::Block as u8,
+        udp_response: Response::Block as u8,
+        ..Settings::UNSET
+    }
 }
 
-fn source(number: u32) -> IpAddr {
-    IpAddr::from(number.to_be_bytes())
+fn visits() -> Visits {
+    Visits::new(settings())
+}
+
+fn source(number: u32) -> IpNet {
+    IpAddr::from(number.to_be_bytes()).into()
 }
 
 const fn shaken(traps: u32) -> HandshakeCount {
     HandshakeCount { traps, is_connected: false }
 }
 
-fn call(source: IpAddr, pair: u32, proof: Proof) -> Call {
-    Call { source, pair, proof, now_ns: SECOND }
+const fn probe(protocol: Protocol) -> Probe {
+    Probe { protocol, kind: kind(protocol), source_port: 40_000, port: 11, flags: 0 }
 }
 
 #[test]
 fn connections_to_enough_traps_prove_and_datagrams_do_not() {
     let client = |traps| HandshakeCount { traps, is_connected: true };
     let (connection, none) = (Proof::Connection, Proof::None);
-    for (trigger, response, fences, proof, is_exempt, shaken, expected) in [
-        (0, Response::Block, true, connection, false, shaken(1), (Verdict::Fence, 1)),
-        (0, Response::Block, true, connection, false, shaken(2), (Verdict::Block, 1)),
-        (0, Response::Block, true, connection, false, client(7), (Verdict::Fence, 1)),
-        (0, Response::Block, true, connection, false, client(8), (Verdict::Block, 1)),
-        (0, Response::Block, false, connection, false, shaken(1), (Verdict::Block, 1)),
-        (1, Response::Block, true, none, false, shaken(9), (Verdict::Fence, 1)),
-        (1, Response::Block, false, none, false, shaken(0), (Verdict::Block, 1)),
-        (2, Response::Block, true, connection, false, shaken(9), (Verdict::Counted, 1)),
-        (1, Response::LogOnly, true, connection, false, shaken(9), (Verdict::Report, 1)),
-        (1, Response::CommandOnly, true, none, false, shaken(0), (Verdict::Report, 1)),
-        (1, Response::Block, true, connection, true, shaken(9), (Verdict::Ignored, 0)),
+    let blocks = settings();
+    let unproven = Settings { fence_ns: 0, ..blocks };
+    let reports = Settings { tcp_response: Response::Report as u8, ..blocks };
+    let later = Settings { trigger: 2, ..blocks };
+    for (settings, hits, proof, shaken, expected) in [
+        (blocks, 1, connection, shaken(1), Verdict::Fence),
+        (blocks, 1, connection, shaken(2), Verdict::Block),
+        (blocks, 1, connection, client(7), Verdict::Fence),
+        (blocks, 1, connection, client(8), Verdict::Block),
+        (blocks, 1, none, shaken(9), Verdict::Fence),
+        (unproven, 1, connection, shaken(1), Verdict::Block),
+        (unproven, 1, none, shaken(0), Verdict::Block),
+        (later, 1, connection, shaken(9), Verdict::Counted),
+        (later, 2, connection, shaken(9), Verdict::Block),
+        (reports, 1, connection, shaken(9), Verdict::Report),
     ] {
-        let rules = Rules { trigger, response, fences };
-        let judged = visits().judge(&call([192, 0, 2, 9].into(), 7, proof), is_exempt, rules, shaken);
-        assert_eq!(judged, expected, "{rules:?} {proof:?} {shaken:?}");
+        let visits = Visits::new(settings);
+        let judged = visits.judge(&probe(Protocol::Tcp), hits, proof, shaken);
+        assert_eq!(judged, expected, "{settings:?} {hits} {proof:?} {shaken:?}");
+        assert_eq!(visits.counts(), settings.trigger > 1);
+        assert_eq!(visits.asks_for_proof(Protocol::Tcp), settings.fence_ns != 0 && settings != reports);
     }
 }
 
@@ -53,17 +67,6 @@ fn who_is_connected_is_spared_for_a_while() {
     for (traps, expected) in [(1, false), (2, true), (7, true), (8, false)] {
         assert_eq!(visits().would_spare(shaken(traps)), expected, "{traps}");
     }
-}
-
-#[test]
-fn distinct_traps_count_up_to_the_trigger() {
-    let rules = Rules { trigger: 2, response: Response::Block, fences: true };
-    let mut visits = visits();
-    let mut judge = |pair| {
-        let call = call([192, 0, 2, 9].into(), pair, Proof::Connection);
-        visits.judge(&call, false, rules, shaken(2)).0
-    };
-    assert_eq!([judge(7), judge(7), judge(8)], [Verdict::Counted, Verdict::Counted, Verdict::Block]);
 }
 
 #[test]
@@ -114,14 +117,14 @@ fn no_more_are_fenced_than_the_rate_and_the_rest_is_counted() {
 
 #[test]
 fn memory_is_bounded() {
-    let rules = Rules { trigger: 3, response: Response::Block, fences: true };
-    let mut visits = Visits::new(Limits { event_rate: u32::MAX, ..LIMITS });
-    for number in 0..u32::try_from(COUNTED).unwrap() + 7 {
-        visits.judge(&call(source(number), 7, Proof::Connection), false, rules, shaken(1));
-        assert!(visits.may_tell((source(number), 11, Protocol::Tcp), false, SECOND));
+    let mut visits = Visits::new(Settings { event_rate: 1_000_000, ..settings() });
+    let may_tell = |visits: &mut Visits, number, at_ns| {
+        visits.may_tell((source(number), 11, Protocol::Tcp), false, at_ns)
+    };
+    for number in 0..u32::try_from(TOLD.get()).unwrap() + 7 {
+        assert!(may_tell(&mut visits, number, SECOND));
     }
-    assert_eq!(visits.counted.len(), 7);
     assert_eq!(visits.told.len(), TOLD.get());
-    assert!(visits.may_tell((source(0), 11, Protocol::Tcp), false, SECOND), "the first is forgotten");
-    assert!(!visits.may_tell((source(9), 11, Protocol::Tcp), false, SECOND), "and the others are not");
+    assert!(may_tell(&mut visits, 0, SECOND), "the first is forgotten");
+    assert!(!may_tell(&mut visits, 9, SECOND), "and the others are not");
 }

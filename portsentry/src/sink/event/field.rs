@@ -106,6 +106,8 @@ fields! {
     VlanId: Keyword => "observer.ingress.vlan.id", "PORTSENTRY_VLAN";
     /// Source address of a probe, or the source that the event is about.
     SourceIp: Ip => "source.ip", "PORTSENTRY_SOURCE";
+    /// The network that is held, where it isn't a single host; `source.ip` is its first address.
+    Network: Keyword => "portsentry.network", "PORTSENTRY_NETWORK";
     /// Source port of the probe.
     SourcePort: Number => "source.port", "PORTSENTRY_SOURCE_PORT";
     /// The source's DNS name, if `RESOLVE_HOST` found one.

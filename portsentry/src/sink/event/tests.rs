@@ -45,15 +45,7 @@ fn a_probe_has_the_names_of_ecs() {
 fn a_block_tells_until_when_it_lasts_and_the_journal_has_its_fields() {
     let since = SystemTime::UNIX_EPOCH;
     let until = Some(since + Duration::from_mins(5));
-    let hold = Hold {
-        since,
-        until,
-        port: 69,
-        protocol: Protocol::Udp,
-        proof: Proof::None,
-        is_fence: true,
-        prefix: 0,
-    };
+    let hold = Hold { since, until, port: 69, protocol: Protocol::Udp, proof: Proof::None, is_fence: true };
     let source = std::net::IpAddr::from([192, 0, 2, 9]);
     let event = Event::new(Action::Fence).about(source).hold(&hold);
     let fields: Vec<_> = event.journal().collect();

@@ -1,9 +1,13 @@
-use std::fs;
+use std::{fs, time::Duration};
 
 use portsentry_common::classify::Protocol;
 
 use super::*;
-use crate::policy::Hold;
+use crate::policy::{
+    Hold,
+    register::{Admission, Why},
+};
+use crate::sink::Denied;
 
 fn files(dir: &tempfile::TempDir) -> Files {
     let path = |name: &str| dir.path().join(name).display().to_string();
@@ -20,14 +24,26 @@ fn files(dir: &tempfile::TempDir) -> Files {
 
 fn record(last: u8) -> Record {
     let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_389_179);
-    Record { source: [192, 0, 2, last].into(), hold: Hold::for_good(since, 1, Protocol::Tcp) }
+    Record {
+        network: std::net::IpAddr::from([192, 0, 2, last]).into(),
+        hold: Hold::for_good(since, 1, Protocol::Tcp),
+    }
+}
+
+fn case(record: &Record) -> Case {
+    Case::held(Admission::Untold, *record, None, Why::Usual)
 }
 
 fn block(files: &mut Files, ledger: &mut Ledger, record: &Record) {
-    ledger.enter(record.source, record.hold);
-    files.record(record, None, &record.source.into());
+    ledger.enter(record.network, record.hold);
+    files.record(HistoryAction::Blocked, &case(record), &record.source().into());
     files.show(record);
-    files.deny(record);
+    files.deny(&case(record), true);
+}
+
+fn lift(files: &mut Files, record: &Record) {
+    files.hide(record);
+    files.allow(record);
 }
 
 #[test]
@@ -38,14 +54,14 @@ fn a_block_reaches_all_three_files_and_leaves_two_when_lifted() {
     fs::write(dir.path().join("hosts.deny"), "# mine\n").unwrap();
     block(&mut files, &mut ledger, &record(9));
     let done = files.flush(&ledger);
-    assert_eq!(done.shown, [record(9).source]);
-    assert_eq!(done.denied, [Denied { source: record(9).source, line: "ALL: 192.0.2.9 : DENY".into() }]);
+    assert_eq!(done.shown, [record(9).network]);
+    assert_eq!(done.denied, [Denied { network: record(9).network, line: "ALL: 192.0.2.9 : DENY".into() }]);
     assert!(read("blocked").ends_with("Host: 192.0.2.9/192.0.2.9 Port: 1 TCP Blocked\n"));
     assert_eq!(read("history"), read("blocked"));
     assert_eq!(read("hosts.deny"), "# mine\nALL: 192.0.2.9 : DENY\n");
 
-    ledger.lift(record(9).source);
-    files.lift(&record(9));
+    ledger.lift(record(9).network);
+    lift(&mut files, &record(9));
     assert_eq!(files.flush(&ledger), Flushed::default());
     assert_eq!((read("blocked").as_str(), read("hosts.deny").as_str()), ("", "# mine\n"));
     assert!(!read("history").is_empty());
@@ -61,7 +77,7 @@ fn a_block_that_the_files_have_is_not_written_twice() {
     let mut second = files(&dir);
     assert_eq!(second.read(), (Some(vec![record(9)]), vec![]));
     assert_eq!(second.unwritten(vec![record(9), record(10)]), (vec![record(10)], None));
-    second.deny_still(&record(9));
+    second.deny(&case(&record(9)), false);
     assert_eq!(second.flush(&ledger).denied, []);
     assert_eq!(fs::read_to_string(dir.path().join("hosts.deny")).unwrap().lines().count(), 1);
 }
@@ -80,25 +96,25 @@ fn a_line_that_was_there_before_stays_also_after_a_restart() {
     let mut second = files(&dir);
     second.read();
     for number in [9, 10] {
-        second.deny_still(&record(number));
+        second.deny(&case(&record(number)), false);
         second.flush(&ledger);
-        ledger.lift(record(number).source);
-        second.lift(&record(number));
+        ledger.lift(record(number).network);
+        lift(&mut second, &record(number));
     }
     second.flush(&ledger);
     assert_eq!(fs::read_to_string(&path).unwrap(), "ALL: 192.0.2.9 : DENY\n");
     // What is lifted before it was written was not written.
     block(&mut second, &mut ledger, &record(9));
-    second.lift(&record(9));
+    lift(&mut second, &record(9));
     second.flush(&ledger);
     assert_eq!(fs::read_to_string(&path).unwrap(), "ALL: 192.0.2.9 : DENY\n");
     // What is taken out and put in again at once is ours.
     block(&mut second, &mut ledger, &record(10));
     second.flush(&ledger);
-    second.lift(&record(10));
-    second.deny(&record(10));
+    lift(&mut second, &record(10));
+    second.deny(&case(&record(10)), true);
     second.flush(&ledger);
-    second.lift(&record(10));
+    lift(&mut second, &record(10));
     second.flush(&ledger);
     assert_eq!(fs::read_to_string(&path).unwrap(), "ALL: 192.0.2.9 : DENY\n");
 }
@@ -140,9 +156,9 @@ fn an_edit_is_read_before_the_file_is_written_again() {
         assert_eq!((done.shown, done.is_edited), (vec![], is_edited));
     }
     let (lines, problems) = files.edited().unwrap();
-    assert_eq!((lines.len(), lines[0].source, problems.len()), (1, [192, 0, 2, 77].into(), 0));
-    assert!(files.is_unshown(record(10).source) && !files.is_unshown(record(9).source));
-    assert_eq!(files.flush(&ledger).shown, [record(10).source]);
+    assert_eq!((lines.len(), lines[0].source(), problems.len()), (1, [192, 0, 2, 77].into(), 0));
+    assert!(files.is_unshown(record(10).network) && !files.is_unshown(record(9).network));
+    assert_eq!(files.flush(&ledger).shown, [record(10).network]);
     assert_eq!(files.edited(), None);
 }
 
@@ -156,8 +172,13 @@ fn trouble_is_told_once_and_nothing_is_lost() {
     assert_eq!((done.shown.len(), done.denied.len(), done.news.len()), (0, 1, 1));
     assert_eq!(files.flush(&ledger), Flushed::default());
     fs::remove_dir(dir.path().join("blocked")).unwrap();
-    files.blocked_trouble.until = None;
+    files.blocked_trouble = Retry::default();
+    files.blocked_trouble.note(
+        Some("x".into()),
+        &"x",
+        Instant::now().checked_sub(Duration::from_mins(1)).unwrap(),
+    );
     let done = files.flush(&ledger);
-    assert_eq!(done.shown, [record(9).source]);
+    assert_eq!(done.shown, [record(9).network]);
     assert!(done.news[0].contains("can be written again"), "{:?}", done.news);
 }

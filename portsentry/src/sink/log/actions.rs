@@ -1,19 +1,22 @@
 //! Log lines about the `KILL_*` actions.
 
-use std::net::IpAddr;
+use ipnet::IpNet;
 
 use super::{
     super::{
+        blocked_file::is_prefix,
         event::{Action, Event, Field},
         runner::{Outcome, Purpose, Ran},
     },
     Log, loss,
 };
+use crate::policy::name_of;
 
 impl Log {
-    /// Logs that `source` was added to `hosts.deny`.
-    pub fn denied(&mut self, source: IpAddr, line: &str) {
-        let event = Event::new(Action::Deny).about(source).with(Field::CommandLine, line);
+    /// `hosts.deny` names a network from now on.
+    pub fn denied(&mut self, network: IpNet, line: &str) {
+        let source = host_of(network);
+        let event = Event::new(Action::Deny).about_network(network).with(Field::CommandLine, line);
         let event = event.with(Field::Setting, "KILL_HOSTS_DENY");
         let text = format!("Host {source} has been blocked via wrappers with string: \"{line}\"");
         self.attack_line(&event, &text);
@@ -28,14 +31,15 @@ impl Log {
 
     /// Logs the end of a command, in the words of 1.2 if it succeeded.
     pub fn ran(&mut self, ran: &Ran) {
-        let Ran { source, purpose, shown, outcome } = ran;
+        let Ran { network, purpose, shown, outcome } = ran;
+        let source = host_of(*network);
         let event = command_event(ran);
         let done = match (outcome, purpose) {
             (Outcome::Done(output), Purpose::Route) => {
                 let how = format!("has been blocked via dropped route using command: \"{shown}\"");
                 Some((format!("Host {source} {how}"), output))
             }
-            (Outcome::Done(output), Purpose::Command) => {
+            (Outcome::Done(output), Purpose::Command | Purpose::Lift) => {
                 Some((format!("External command run for host: {source} using command: \"{shown}\""), output))
             }
             _ => None,
@@ -44,7 +48,8 @@ impl Log {
             let problem = format!("{} for host {source}: \"{shown}\" {outcome}", purpose.key());
             return self.problem(&event, &problem);
         };
-        let mut lines = vec![self.worded("attackalert: ", &text)];
+        let word = if *purpose == Purpose::Lift { "adminalert: " } else { "attackalert: " };
+        let mut lines = vec![self.worded(word, &text)];
         if !output.is_empty() {
             let said = format!("Output of the command for host {source}: \"{output}\"");
             lines.push(self.worded("adminalert: ", &said));
@@ -65,10 +70,15 @@ impl Log {
     }
 }
 
+/// As the lines of the two PortSentrys name it: an IPv6 source by its network's first address, as files do.
+fn host_of(network: IpNet) -> String {
+    if is_prefix(network) { network.addr().to_string() } else { name_of(network) }
+}
+
 fn command_event(ran: &Ran) -> Event {
     let outcome = if ran.outcome.is_done() { "success" } else { "failure" };
     let event = Event::new(Action::Command)
-        .about(ran.source)
+        .about_network(ran.network)
         .with(Field::Setting, ran.purpose.key())
         .with(Field::CommandLine, ran.shown.as_str())
         .with(Field::EventOutcome, outcome);

@@ -18,9 +18,8 @@ impl Log {
     /// Logs what is watched, when the daemon starts.
     pub fn starting(&mut self, config: &Config, modes: Modes) {
         self.admin(&Event::new(Action::Start), &format!("PortSentry {} is starting.", self.version()));
-        for line in self.announcements(config, modes) {
-            self.output.write(&line, &Event::new(Action::Start));
-        }
+        let lines = self.announcements(config, modes);
+        self.emit(&Event::new(Action::Start), &lines, None);
     }
 
     /// Returns the lines about what is watched.
@@ -89,7 +88,7 @@ impl Log {
         if self.format == LogFormat::Revival {
             return self.admin(&event, "Portsentry is shutting down");
         }
-        self.output.write("securityalert: PortSentry is shutting down", &event);
+        self.emit(&event, &["securityalert: PortSentry is shutting down".into()], None);
         self.admin(&event, "PortSentry is shutting down");
     }
 

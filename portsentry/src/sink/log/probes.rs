@@ -1,6 +1,6 @@
 //! Log lines about probes and their sources.
 
-use std::{net::IpAddr, time::SystemTime};
+use std::time::SystemTime;
 
 use portsentry_common::decide::Verdict;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::LogFormat,
-    policy::{Hold, Record, Sighting},
+    policy::{Hold, Record, Sighting, register::Case},
 };
 
 /// Duration of a fence in seconds, and its end.
@@ -43,10 +43,8 @@ impl Log {
             _ => classic::notice(sighting, source, &why),
         };
         let event = Event::new(Action::Probe).probe(sighting, source).with(Field::EventReason, why);
-        if self.tells_notices {
-            self.output.write(&line, &event);
-        }
-        self.tell(&event, &line);
+        let lines = if self.tells_notices { std::slice::from_ref(&line) } else { &[] };
+        self.emit(&event, lines, Some(&line));
     }
 
     /// Logs that the configuration only reports the source of `sighting`.
@@ -104,22 +102,39 @@ impl Log {
         self.attack_line(&event, &line);
     }
 
-    /// Logs that a source was blocked by an administrator or from a file.
-    pub fn restored(&mut self, record: &Record, why: &str) {
-        let Record { source, hold } = record;
-        let event = Event::new(hold_action(hold)).about(*source).hold(hold);
+    /// An administrator's word blocks a network.
+    pub fn ordered(&mut self, case: &Case) {
+        let Case { record, reason, .. } = case;
+        let event = Self::held(record).with(Field::EventReason, reason.as_str());
+        let why = match case.given() {
+            Some(reason) => format!("an administrator asked for it: \"{reason}\""),
+            None => reason.clone(),
+        };
         self.admin(&event, &format!("Host {} is blocked: {why}", record.name()));
     }
 
-    /// Emits an event for a source whose probe was not reported. The log has no line for it.
-    pub fn found(&mut self, record: &Record) {
+    /// A source that was blocked before is blocked for longer than then.
+    pub fn reoffended(&mut self, record: &Record, times: u32) {
+        let Record { network, hold } = record;
+        let term = hold.until.and_then(|until| until.duration_since(hold.since).ok()).unwrap_or_default();
+        let source = network.addr();
+        self.note(&format!("Host {source} reoffended (block {times}): blocked for {} s", term.as_secs()));
+    }
+
+    /// The event of a network that is held, without the probe that led to it.
+    fn held(record: &Record) -> Event {
+        Event::new(hold_action(&record.hold)).about_network(record.network).hold(&record.hold)
+    }
+
+    /// The kernel has blocked or fenced a source, and its probe was not told of. The log has no line for it.
+    pub fn found(&mut self, case: &Case) {
         // There may be a million of them.
-        if self.events.is_none() {
+        if !self.has_events() {
             return;
         }
-        let Record { source, hold } = record;
-        let why = "found in the kernel's map; its probe was not reported";
-        let event = Event::new(hold_action(hold)).about(*source).hold(hold).with(Field::EventReason, why);
+        let Case { record, reason, .. } = case;
+        let hold = &record.hold;
+        let event = Self::held(record).with(Field::EventReason, reason.as_str());
         let what = if hold.is_fence { "fenced" } else { "blocked" };
         self.tell(
             &event,
@@ -131,11 +146,13 @@ impl Log {
         );
     }
 
-    /// Logs that `source` is no longer blocked, or fenced.
-    pub fn lifted(&mut self, (source, name): (IpAddr, &str), was_fence: bool, why: &str) {
-        let event = Event::new(Action::Lift).about(source).with(Field::EventReason, why);
-        let held = if was_fence { "fenced" } else { "blocked" };
-        self.admin(&event, &format!("Host {name} is no longer {held}: {why}"));
+    /// A network is no longer blocked, or fenced.
+    pub fn lifted(&mut self, case: &Case) {
+        let Case { record, reason: why, .. } = case;
+        let event =
+            Event::new(Action::Lift).about_network(record.network).with(Field::EventReason, why.as_str());
+        let held = if record.hold.is_fence { "fenced" } else { "blocked" };
+        self.admin(&event, &format!("Host {} is no longer {held}: {why}", record.name()));
     }
 
     /// Logs the number of fences that the kernel's map evicted.

@@ -1,4 +1,8 @@
-use std::{net::IpAddr, time::SystemTime};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
 
 use portsentry_common::{
     block::Proof,
@@ -32,17 +36,28 @@ pub(in crate::sink) fn sighting() -> Sighting {
 }
 
 fn lines(format: LogFormat, write: impl FnOnce(&mut Log)) -> Vec<String> {
-    let mut journal = Log {
-        format,
-        tells_notices: false,
-        output: Output::Kept(Vec::new()),
-        events: None,
-        last_error: None,
-    };
+    let kept = Kept::default();
+    let mut journal =
+        Log { format, tells_notices: false, sinks: vec![Box::new(kept.clone())], last_error: None };
     write(&mut journal);
-    match journal.output {
-        Output::Kept(lines) => lines,
-        _ => Vec::new(),
+    kept.0.lock().unwrap().clone()
+}
+
+/// A log that keeps its lines.
+#[derive(Clone, Debug, Default)]
+struct Kept(Arc<Mutex<Vec<String>>>);
+
+impl Sink for Kept {
+    fn name(&self) -> &'static str {
+        "kept"
+    }
+
+    fn emit(&mut self, report: &Report<'_>) {
+        self.0.lock().unwrap().extend_from_slice(report.lines);
+    }
+
+    fn lost(&self) -> u64 {
+        0
     }
 }
 
@@ -105,7 +120,7 @@ fn start_and_end_have_the_words_of_2() {
 fn actions_have_the_words_of_1_2() {
     let source = IpAddr::from([192, 0, 2, 9]);
     let written = lines(LogFormat::Classic, |journal| {
-        journal.denied(source, "ALL: 192.0.2.9 : DENY");
+        journal.denied(source.into(), "ALL: 192.0.2.9 : DENY");
         journal.left_alone(&sighting(), &source.into());
     });
     assert_eq!(

@@ -3,10 +3,10 @@
 use std::{
     collections::{HashSet, VecDeque},
     future::Future,
-    net::IpAddr,
     vec,
 };
 
+use ipnet::IpNet;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, watch},
     task::JoinSet,
@@ -18,8 +18,8 @@ use super::{Job, Order, Outcome, Ran, Task};
 /// Set once running commands are to be terminated.
 pub(super) type Stop = watch::Receiver<bool>;
 
-/// A command that has ended, and the rest of its job.
-type Step = (IpAddr, Ran, vec::IntoIter<Task>);
+/// A command that has run, and those of its job that are left.
+type Step = (IpNet, Ran, vec::IntoIter<Task>);
 
 /// Executes orders until it is told to stop, or the channel is closed.
 pub(super) async fn dispatch<F>(
@@ -43,11 +43,11 @@ pub(super) async fn dispatch<F>(
     };
     loop {
         while running.len() < at_once
-            && let Some(next) = waiting.iter().position(|(job, _)| !busy.contains(&job.source))
+            && let Some(next) = waiting.iter().position(|(job, _)| !busy.contains(&job.network))
             && let Some((job, _place)) = waiting.remove(next)
         {
-            if start(&mut running, job.source, job.tasks.into_iter()) {
-                busy.insert(job.source);
+            if start(&mut running, job.network, job.tasks.into_iter()) {
+                busy.insert(job.network);
             }
         }
         if deadline.is_some() && running.is_empty() && waiting.is_empty() {
@@ -64,7 +64,7 @@ pub(super) async fn dispatch<F>(
                 let Ok((source, ran, rest)) = finished else { continue };
                 report(ran);
                 let goes_on = if *stop.borrow() {
-                    Job { source, tasks: rest.collect() }.refused().for_each(&mut report);
+                    Job { network: source, tasks: rest.collect() }.refused().for_each(&mut report);
                     false
                 } else {
                     start(&mut running, source, rest)

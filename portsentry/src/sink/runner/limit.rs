@@ -48,15 +48,26 @@ impl Limit {
         (false, (self.left_out == 1).then_some(Change::Began))
     }
 
-    /// Returns the end of a period of skipped actions by `now`; must be called regularly, because there may be no
-    /// further action.
+    /// Whether one more action may be taken at `now`; if not, it isn't left out: it will be asked for again.
+    pub fn take(&mut self, now: Duration) -> bool {
+        self.gain(now);
+        let may = self.level >= ACTION;
+        self.level -= if may { ACTION } else { 0 };
+        may
+    }
+
+    /// Whether actions are no longer left out at `now`; to be asked now and then, as no action may come to ask it.
     pub fn tick(&mut self, now: Duration) -> Option<Change> {
+        self.gain(now);
+        let is_rested = self.left_out > 0 && self.level == self.full() && self.per_second > 0;
+        is_rested.then(|| Change::Ended { left_out: std::mem::take(&mut self.left_out) })
+    }
+
+    fn gain(&mut self, now: Duration) {
         let passed = now.saturating_sub(self.at).as_nanos();
         self.at = self.at.max(now);
         let gained = u64::try_from(passed).unwrap_or(u64::MAX).saturating_mul(self.per_second.into());
         self.level = self.level.saturating_add(gained).min(self.full());
-        let is_rested = self.left_out > 0 && self.level == self.full() && self.per_second > 0;
-        is_rested.then(|| Change::Ended { left_out: std::mem::take(&mut self.left_out) })
     }
 
     fn full(&self) -> u64 {

@@ -1,7 +1,7 @@
 use std::{
     fs::{self, File},
     io::Read,
-    net::Ipv4Addr,
+    net::IpAddr,
     os::{fd::AsRawFd, unix::process::ExitStatusExt},
     path::Path,
     sync::mpsc::{Receiver, channel},
@@ -27,7 +27,7 @@ fn task(argv: &[&str]) -> Task {
 }
 
 fn job(source: u8, tasks: Vec<Task>) -> Job {
-    Job { source: Ipv4Addr::new(192, 0, 2, source).into(), tasks }
+    Job { network: IpAddr::from([192, 0, 2, source]).into(), tasks }
 }
 
 /// How one command ends.
@@ -234,8 +234,14 @@ fn nothing_that_a_macro_stands_for_is_run() {
     for template in templates {
         let (config, _) = Config::parse(&format!("KILL_RUN_CMD=\"{template}\""), "test").unwrap();
         for attack in &attacks {
-            let values =
-                Values { target: IpAddr::from([192, 0, 2, 9]).into(), port: 1, mode: attack, proof: "none" };
+            let values = Values {
+                target: IpAddr::from([192, 0, 2, 9]).into(),
+                port: 1,
+                mode: attack,
+                proof: "none",
+                reason: "",
+                until: None,
+            };
             let task = Task::new(Purpose::Command, config.kill_run_cmd.as_ref().unwrap(), &values);
             runner.submit(job(9, vec![task])).unwrap();
             let Outcome::Done(output) = ran.recv_timeout(PATIENCE).unwrap().outcome else {
@@ -261,7 +267,7 @@ fn a_full_queue_gives_the_job_back_at_once() {
     };
     // One may have left the queue for the only place to run.
     assert!((1..=2).contains(&taken), "{taken}");
-    assert_eq!(refused.source, Ipv4Addr::new(192, 0, 2, taken));
+    assert_eq!(refused.network, IpAddr::from([192, 0, 2, taken]).into());
     assert!(refused.refused().map(|ran| ran.outcome.to_string()).eq(["was not run: the queue is full"; 2]));
     runner.stop(Duration::ZERO);
     assert_eq!(ran.iter().count(), usize::from(taken) * 2);

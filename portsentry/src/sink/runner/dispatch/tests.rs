@@ -21,7 +21,13 @@ fn job(source: u8, tasks: &[&str]) -> Order {
         shown: (*name).to_owned(),
     };
     let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-    Order::Run(Job { source: [192, 0, 2, source].into(), tasks: tasks.iter().map(task).collect() }, place)
+    Order::Run(
+        Job {
+            network: std::net::IpAddr::from([192, 0, 2, source]).into(),
+            tasks: tasks.iter().map(task).collect(),
+        },
+        place,
+    )
 }
 
 /// What is reported, and at which second, when each command takes a second and at most `at_once` run.

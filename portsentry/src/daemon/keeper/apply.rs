@@ -1,0 +1,104 @@
+//! Carries out what the register says is to be done.
+
+use std::time::SystemTime;
+
+use ipnet::IpNet;
+
+use super::Keeper;
+use crate::{
+    kernel,
+    policy::{
+        Decision, Record, Sighting,
+        register::{Admission, Case, Count, Effect, FileChange, Line, Release, Why},
+    },
+};
+
+impl Keeper {
+    /// Has a network be held. If the kernel can't, nothing is done.
+    pub(super) fn admit(
+        &mut self,
+        way: Admission,
+        record: Record,
+        sighting: Option<&Sighting>,
+        why: Why<'_>,
+    ) -> Result<(), kernel::Error> {
+        let before = self.register.ledger().get(record.network).copied();
+        let Decision { record, effects } = self.register.admit(way, record);
+        let case = Case::held(way, record, sighting, why);
+        let done = self.carry_out(&effects, &case);
+        if done.is_err() {
+            let ledger = self.register.ledger_mut();
+            ledger.lift(record.network);
+            if let Some(hold) = before {
+                ledger.replace(record.network, hold);
+            }
+        }
+        done
+    }
+
+    /// Has a network no longer be held; whether the kernel has let go.
+    pub(super) fn release(&mut self, way: Release, network: IpNet, reason: &str) -> bool {
+        self.release_unless(way, network, reason, |_| false)
+    }
+
+    /// The same without a line in the log for each.
+    pub(super) fn release_silently(&mut self, way: Release, network: IpNet, reason: &str) -> bool {
+        self.release_unless(way, network, reason, |effect| *effect == Effect::Emit(Line::Lifted))
+    }
+
+    fn release_unless(
+        &mut self,
+        way: Release,
+        network: IpNet,
+        reason: &str,
+        is_left_out: impl Fn(&Effect) -> bool,
+    ) -> bool {
+        let (record, mut effects) = self.register.release(way, network);
+        effects.retain(|effect| !is_left_out(effect));
+        let now = SystemTime::now();
+        let hold = crate::policy::Hold::ordered(now, None);
+        let case = Case::let_go(way, record.unwrap_or(Record { network, hold }), reason, now);
+        let done = self.carry_out(&effects, &case);
+        if let Err(error) = &done {
+            self.journal.error(error);
+            if let Some(record) = record {
+                self.register.ledger_mut().replace(network, record.hold);
+            }
+        }
+        done.is_ok()
+    }
+
+    /// Carries out effects, the kernel's first: if it can't, none of the others.
+    pub(super) fn carry_out(&mut self, effects: &[Effect], case: &Case) -> Result<(), kernel::Error> {
+        for effect in effects {
+            if let Effect::Map(change) = effect {
+                self.change(*change, case)?;
+            }
+        }
+        // Words on a source wait for its name, nothing else does.
+        let words: Vec<Effect> = effects.iter().filter(|effect| effect.names_source()).copied().collect();
+        if !words.is_empty() {
+            self.tell(case, words);
+        }
+        effects.iter().for_each(|effect| self.apply(*effect, case));
+        Ok(())
+    }
+
+    fn apply(&mut self, effect: Effect, case: &Case) {
+        match effect {
+            Effect::Map(_) | Effect::History(_) | Effect::Emit(_) => {}
+            Effect::File(FileChange::Show) => {
+                self.files.show(&case.record);
+                if let Some(reason) = case.given() {
+                    self.files.explain(case.record.network, reason.to_owned());
+                }
+            }
+            Effect::File(FileChange::Hide) => self.files.hide(&case.record),
+            Effect::Deny { is_new } => self.deny(case, is_new),
+            Effect::Allow => self.files.allow(&case.record),
+            Effect::Run(occasion) => self.run_for(occasion, case),
+            Effect::Metric(Count::Admitted(way)) => self.totals.stats.count_admitted(way.name(), 1),
+            Effect::Metric(Count::Released(way)) => self.totals.stats.count_released(way.name(), 1),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The kernel's maps of blocked and fenced networks, by network: hosts and the networks of `IPV6_PREFIX` stand in the maps of
+//! sources, all others in that of networks.
+
+use std::time::SystemTime;
+
+use ipnet::IpNet;
+use portsentry_common::{
+    block::{Block, Origin, Proof},
+    classify::Protocol,
+};
+
+use super::Keeper;
+use crate::{
+    kernel::{self, Kernel, Moment},
+    policy::{
+        Hold, Sighting, SourceState, is_host, network_of, prefix_of,
+        register::{Case, Change},
+    },
+};
+
+impl Keeper {
+    /// Changes the maps for the network of `case`.
+    pub(super) fn change(&mut self, change: Change, case: &Case) -> Result<(), kernel::Error> {
+        let (network, hold) = (case.record.network, &case.record.hold);
+        match change {
+            Change::Enter => self.enter(network, hold),
+            Change::Extend => {
+                let Some(block) = self.entry(network, false)? else { return Ok(()) };
+                self.insert(network, false, &Block { until_ns: end_ns(hold.until), ..block })
+            }
+            Change::Remove => self.remove(network),
+            Change::Forget => self.kernel.handshakes.forget(network.addr()),
+        }
+    }
+
+    /// Enters a network that no probe leads to now. What the kernel knows of a block, other terms leave as it is.
+    pub(super) fn enter(&mut self, network: IpNet, hold: &Hold) -> Result<(), kernel::Error> {
+        let new = entry_of(network, hold);
+        let old = self.entry(network, hold.is_fence)?.filter(|old| old.origin != Origin::List as u8);
+        let block = old.map_or(new, |old| Block {
+            until_ns: new.until_ns,
+            proof: new.proof,
+            mirrored: new.mirrored,
+            ..old
+        });
+        self.insert(network, hold.is_fence, &block)
+    }
+
+    /// Enters the source of a visit to a trap.
+    pub(super) fn enter_visitor(&mut self, sighting: &Sighting) -> Result<(), kernel::Error> {
+        let network = sighting.network();
+        let mut hold = sighting.hold();
+        hold.until = self.register.until(network, &hold);
+        let block = Block {
+            origin: Origin::Trigger as u8,
+            kind: sighting.kind as u8,
+            hits: sighting.hits,
+            ..entry_of(network, &hold)
+        };
+        self.insert(network, hold.is_fence, &block)
+    }
+
+    /// What the maps say of a network now.
+    pub(super) fn standing(&self, network: IpNet) -> Result<Option<SourceState>, kernel::Error> {
+        let now = Moment::now();
+        let standing_in = |is_fence| -> Result<Option<SourceState>, kernel::Error> {
+            Ok(self.entry(network, is_fence)?.and_then(|block| standing(network, &block, is_fence, now)))
+        };
+        Ok(standing_in(false)?.or(standing_in(true)?))
+    }
+
+    /// Notes in the map that the files have shown a network: as fenced or as blocked, whichever they say. The kernel may
+    /// have blocked it meanwhile, which they are still to show.
+    pub(super) fn mark(&mut self, network: IpNet) -> Result<(), kernel::Error> {
+        let Some(is_fence) = self.register.ledger().get(network).map(|hold| hold.is_fence) else {
+            return Ok(());
+        };
+        match self.entry(network, is_fence)? {
+            Some(block) if block.mirrored == 0 => {
+                self.insert(network, is_fence, &Block { mirrored: 1, ..block })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a network stands in the map of networks.
+    fn is_apart(&self, network: IpNet) -> bool {
+        !is_host(network) && !self.scope.is_prefix(network)
+    }
+
+    fn entry(&self, network: IpNet, is_fence: bool) -> Result<Option<Block>, kernel::Error> {
+        let Kernel { blocked, fenced, networks, .. } = &self.kernel;
+        if self.is_apart(network) {
+            return if is_fence { Ok(None) } else { networks.get(network) };
+        }
+        let map = if is_fence { fenced } else { blocked };
+        Ok(map.get(network.addr())?.filter(|block| block.prefix == prefix_of(network)))
+    }
+
+    fn insert(&mut self, network: IpNet, is_fence: bool, block: &Block) -> Result<(), kernel::Error> {
+        let is_apart = self.is_apart(network);
+        let Kernel { blocked, fenced, networks, .. } = &mut self.kernel;
+        match (is_apart, is_fence) {
+            (true, _) => networks.insert(network, block),
+            (false, true) => fenced.insert(network.addr(), block),
+            (false, false) => blocked.insert(network.addr(), block),
+        }
+    }
+
+    /// Removes a network from every map, unless the list names it: then that is what it is blocked for.
+    fn remove(&mut self, network: IpNet) -> Result<(), kernel::Error> {
+        let is_listed = self.is_listed(network);
+        let Kernel { blocked, fenced, networks, .. } = &mut self.kernel;
+        let prefix = prefix_of(network);
+        match (is_listed, is_host(network)) {
+            // A full map might not take it back.
+            (true, true) => blocked.insert(network.addr(), &listed_entry())?,
+            (true, false) => networks.insert(network, &listed_entry())?,
+            (false, true) => {}
+            (false, false) => networks.remove(network)?,
+        }
+        for map in [blocked, fenced] {
+            let is_it = |block: Block| block.prefix == prefix && block.origin != Origin::List as u8;
+            if map.get(network.addr())?.is_some_and(is_it) {
+                map.remove(network.addr())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The fences and blocks of the maps of sources that aren't over. A source that is in both comes twice: it is blocked.
+pub(super) fn standings<'a>(
+    blocked: &'a [(std::net::IpAddr, Block)],
+    fenced: &'a [(std::net::IpAddr, Block)],
+) -> impl Iterator<Item = SourceState> + use<'a> {
+    let now = Moment::now();
+    let each = [(fenced, true), (blocked, false)].into_iter();
+    each.flat_map(move |(map, is_fence)| {
+        map.iter().filter_map(move |(source, block)| {
+            standing(network_of(*source, block.prefix), block, is_fence, now)
+        })
+    })
+}
+
+/// What an entry says, unless it is over, or the list's: no file names that.
+pub(super) fn standing(network: IpNet, block: &Block, is_fence: bool, now: Moment) -> Option<SourceState> {
+    let now_ns = u64::try_from(now.monotonic_ns).unwrap_or_default();
+    if block.is_over(now_ns) || block.origin == Origin::List as u8 {
+        return None;
+    }
+    let until = i64::try_from(block.until_ns).ok().filter(|until| *until != 0);
+    let hold = Hold {
+        since: now.wall_time(block.since_ns),
+        until: until.map(|until| now.wall_time(until)),
+        port: block.port,
+        protocol: Protocol::try_from(block.protocol).unwrap_or(Protocol::Tcp),
+        proof: Proof::try_from(block.proof).unwrap_or(Proof::None),
+        is_fence,
+    };
+    Some(SourceState { network, hold, mirrored: block.mirrored != 0 })
+}
+
+/// An end as the kernel's maps have it; what is over is over.
+fn end_ns(until: Option<SystemTime>) -> u64 {
+    u64::try_from(until.map_or(0, kernel::monotonic_at)).unwrap_or(1)
+}
+
+/// The entry of a network that the files name, or are about to.
+pub(super) fn entry_of(network: IpNet, hold: &Hold) -> Block {
+    Block {
+        since_ns: kernel::monotonic_at(hold.since.min(SystemTime::now())),
+        until_ns: end_ns(hold.until),
+        port: hold.port,
+        protocol: hold.protocol as u8,
+        origin: Origin::File as u8,
+        proof: hold.proof as u8,
+        prefix: prefix_of(network),
+        ..bytemuck::Zeroable::zeroed()
+    }
+}
+
+/// The block of whom the list names.
+pub(super) fn listed_entry() -> Block {
+    Block {
+        since_ns: kernel::monotonic_ns(),
+        origin: Origin::List as u8,
+        proof: Proof::Administrator as u8,
+        mirrored: 1,
+        ..bytemuck::Zeroable::zeroed()
+    }
+}

@@ -1,0 +1,59 @@
+//! IPv6 networks that are held where those of this host or of the configuration have changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+
+use super::Keeper;
+use crate::{
+    policy::{Record, SourceState, is_host, register::Release},
+    sink::blocked_file::is_prefix,
+};
+
+impl Keeper {
+    /// Lifts networks in which this host's neighbours are: those are held each alone.
+    pub(super) fn lift_neighbours(&mut self) {
+        let is_near = |record: &Record| {
+            self.scope.is_prefix(record.network) && is_host(self.scope.network_of(record.source()))
+        };
+        let near: Vec<IpNet> =
+            self.register.ledger().records().filter(is_near).map(|record| record.network).collect();
+        for network in near {
+            self.release(Release::Exempt, network, "this host is in that network now");
+        }
+    }
+
+    /// Lets go networks of another length than `IPV6_PREFIX`, which the kernel program doesn't look for, in the maps and in
+    /// the `lines` of the blocked file. Single addresses and what an administrator has blocked stay held. Returns what still
+    /// stands.
+    pub(super) fn let_go(
+        &mut self,
+        mut standings: BTreeMap<IpNet, SourceState>,
+        lines: Option<&mut Vec<Record>>,
+    ) -> BTreeMap<IpNet, SourceState> {
+        let is_other = |record: &Record| {
+            record.hold.port != 0 && is_prefix(record.network) && !self.scope.is_prefix(record.network)
+        };
+        let mut gone: BTreeMap<IpNet, Record> = BTreeMap::new();
+        standings.retain(|network, standing| {
+            let is_gone = is_other(&standing.record());
+            gone.extend(is_gone.then(|| (*network, standing.record())));
+            !is_gone
+        });
+        for line in lines.into_iter().flat_map(|lines| lines.extract_if(.., |line| is_other(line))) {
+            gone.entry(line.network).or_insert(line);
+        }
+        let networks: BTreeSet<IpNet> = gone.keys().copied().collect();
+        for Record { network, hold } in gone.into_values() {
+            self.register.ledger_mut().replace(network, hold);
+            self.release_silently(Release::Exempt, network, "IPV6_PREFIX has changed");
+        }
+        if let Some(first) = networks.first() {
+            self.journal.note(&format!(
+                "IPV6_PREFIX has changed: {} networks are no longer held, among them {first}",
+                networks.len()
+            ));
+        }
+        standings
+    }
+}

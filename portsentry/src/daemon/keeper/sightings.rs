@@ -1,0 +1,40 @@
+//! Probes that the kernel program, or a trap of the daemon's, reports.
+
+use portsentry_common::decide::Verdict;
+
+use super::Keeper;
+use crate::policy::{
+    Sighting,
+    register::{Admission, Case, Effect, Line, Release, Why},
+};
+
+impl Keeper {
+    /// Does what follows from a probe that the kernel program reports.
+    pub(super) fn on_sighting(&mut self, sighting: &Sighting) {
+        self.see(Admission::Sighting, sighting);
+    }
+
+    /// Does what follows from a probe. The kernel's map has its source already, if it is held.
+    pub(super) fn see(&mut self, cause: Admission, sighting: &Sighting) {
+        let network = sighting.network();
+        self.files.see(sighting, self.register.ledger().holds(network));
+        let done = match sighting.verdict {
+            // It has become a gateway, or ignored, since the kernel saw the probe.
+            Verdict::Block | Verdict::Fence if self.is_exempt(sighting.source) => {
+                let told = self.carry_out(&[Effect::Emit(Line::Attack)], &Case::probe(sighting));
+                self.release(Release::Exempt, network, "its address is never blocked");
+                told
+            }
+            Verdict::Block | Verdict::Fence => {
+                self.admit(cause, sighting.record(), Some(sighting), Why::Usual)
+            }
+            _ => {
+                let effects = self.register.witness(sighting);
+                self.carry_out(&effects, &Case::probe(sighting))
+            }
+        };
+        if let Err(error) = done {
+            self.journal.error(&error);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Spares sources that use a service of this host: a kernel program can't look for the connections of a source, so the
+//! keeper does once one has completed enough handshakes with traps.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use portsentry_common::{
+    block::{Block, Origin, Proof},
+    decide::{Verdict, is_proven},
+};
+
+use super::Keeper;
+use crate::{
+    kernel,
+    policy::{Sighting, name_of},
+};
+
+impl Keeper {
+    /// Makes a fence again of the block that `sighting` tells of, if its source has an established connection and has not yet
+    /// completed four times as many handshakes. The block has stood for the moment that it took to be told: what the source
+    /// sent meanwhile, TCP sends again.
+    pub(super) fn spare(&mut self, sighting: &mut Sighting) {
+        if sighting.verdict == Verdict::Block
+            && sighting.proof == Proof::Cookie
+            && self.spares(sighting.network())
+        {
+            sighting.verdict = Verdict::Fence;
+            sighting.proof = Proof::None;
+        }
+    }
+
+    /// The same for a source whose block was found in the map; whether it is spared.
+    pub(super) fn spares(&mut self, network: IpNet) -> bool {
+        self.try_spare(network).unwrap_or_else(|error| {
+            self.journal.error(&error);
+            false
+        })
+    }
+
+    fn try_spare(&mut self, network: IpNet) -> Result<bool, kernel::Error> {
+        let source = network.addr();
+        let Some(block) = self.kernel.blocked.get(source)? else { return Ok(false) };
+        let is_ours = block.origin == Origin::Trigger as u8 && block.proof == Proof::Cookie as u8;
+        if !is_ours || is_proven(block.hits, true, &self.spare.settings) || !self.is_connected(network) {
+            return Ok(false);
+        }
+        self.kernel.handshakes.vouch(source)?;
+        let fence_ns =
+            u64::try_from(Duration::from_secs(self.register.fence_seconds()).as_nanos()).unwrap_or(u64::MAX);
+        let until_ns = block.since_ns.unsigned_abs().saturating_add(fence_ns);
+        let fence = Block { until_ns, proof: Proof::None as u8, mirrored: 0, ..block };
+        // The fence first: the source must never be free.
+        self.kernel.fenced.insert(source, &fence)?;
+        self.kernel.blocked.remove(source)?;
+        self.journal.note(&format!(
+            "Host {} has an established connection to this host: fenced, not blocked (handshakes with {} traps)",
+            name_of(network),
+            block.hits
+        ));
+        Ok(true)
+    }
+
+    /// Whether `source` has an established connection to this host.
+    pub(super) fn is_connected(&mut self, source: IpNet) -> bool {
+        let kernel = &self.kernel;
+        let was_opened = |peer, port| kernel.was_opened(peer, port);
+        self.spare.is_connected(source, was_opened).unwrap_or_else(|error| {
+            self.journal.error(&format!("looking for connections of {source}: {error}"));
+            false
+        })
+    }
+}

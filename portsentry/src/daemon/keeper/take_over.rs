@@ -1,0 +1,203 @@
+//! Makes the files, the kernel's maps and the register agree when the daemon starts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
+
+use ipnet::IpNet;
+use portsentry_common::block::{Block, Origin, Proof};
+
+use super::{
+    Keeper,
+    entries::{entry_of, standing, standings},
+};
+use crate::{
+    kernel::{self, Found, Moment},
+    policy::{
+        Hold, Record, SourceState, TakeOver, is_host,
+        register::{Admission, Release, Why},
+    },
+};
+
+/// What the maps say, by network.
+type Standings = BTreeMap<IpNet, SourceState>;
+
+impl Keeper {
+    /// Makes the files, the kernel's maps and the register agree.
+    pub(super) fn take_over(&mut self, found: &Found) -> Result<(), kernel::Error> {
+        for source in self.files.once_blocked() {
+            self.register.recall(self.scope.network_of(source));
+        }
+        let (mut lines, problems) = self.files.read();
+        for problem in problems {
+            self.journal.error(&problem);
+        }
+        let now = Moment::now();
+        let networks = self.kernel.networks.read()?.into_iter();
+        let networks = networks.filter_map(|(network, block)| standing(network, &block, false, now));
+        let standings = standings(&found.blocked, &found.fenced).chain(networks);
+        let standings = standings.map(|standing| (standing.network, standing)).collect();
+        let mut standings = self.let_go(standings, lines.as_mut());
+        if let Some(lines) = &mut lines {
+            self.recall_proofs(lines, &standings);
+            self.reconcile(lines, &standings);
+            self.release_over(lines);
+            self.admit_unread(lines, &mut standings);
+        }
+        let exempt = self.scope.exempt();
+        let is_exempt = |record: &Record| exempt.cover(record.network);
+        let TakeOver { block, lift, record } =
+            self.register.ledger_mut().take_over(lines.as_deref(), &standings, is_exempt);
+        let homeless = self.block_again(block, &standings, found, lines.is_none());
+        if homeless > 0 {
+            self.journal.no_room(homeless);
+            self.totals.no_room += homeless as u64;
+        }
+        for Record { network, hold } in lift {
+            let is_exempt = self.scope.exempt().cover(network);
+            let cause = if is_exempt { Release::Exempt } else { Release::Administrator };
+            // It is lifted in every file, as if it had been held up to now.
+            self.register.ledger_mut().replace(network, hold);
+            self.release(cause, network, "the blocked file or the ignore file says so");
+        }
+        let fences = lines.iter().flatten().filter(|line| line.hold.is_fence);
+        let once_fenced: BTreeMap<IpNet, Hold> = fences.map(|line| (line.network, line.hold)).collect();
+        self.admit_unwritten(record, &once_fenced)?;
+        let known: Vec<Record> = self.register.ledger().records().collect();
+        for record in known {
+            self.admit(Admission::TakenOver, record, None, Why::Usual)?;
+        }
+        self.files.allow_all_but(|network| self.register.kills(network));
+        self.flush();
+        Ok(())
+    }
+
+    /// What proved those whom only the file knows, as after a reboot, is in the evidence: the file doesn't tell.
+    fn recall_proofs(&mut self, lines: &mut [Record], standings: &Standings) {
+        let is_forgotten = |line: &&mut Record| {
+            line.hold.proof == Proof::None && !line.hold.is_fence && !standings.contains_key(&line.network)
+        };
+        let mut forgotten = lines.iter_mut().filter(is_forgotten).peekable();
+        if forgotten.peek().is_none() {
+            return;
+        }
+        let (decided, problem) = self.files.decided();
+        if let Some(problem) = problem {
+            self.journal.error(&problem);
+        }
+        for line in forgotten {
+            if let Some(decision) = decided.at(line.network, line.hold.since, false) {
+                line.hold.proof = decision.proof;
+            }
+        }
+    }
+
+    /// Gives the lines their ends, and those times that the kernel knows better.
+    fn reconcile(&mut self, lines: &mut [Record], standings: &Standings) {
+        for line in lines {
+            line.hold.until = self.register.until(line.network, &line.hold);
+            // The kernel's clock is never set. An end that an administrator writes is a moment, by the wall clock.
+            if let Some(SourceState { hold, .. }) = standings.get(&line.network)
+                && line.hold.is_fence == hold.is_fence
+                && line.hold.proof != Proof::Administrator
+            {
+                if line.hold.is_apart_from(hold) {
+                    self.files.rewrite();
+                }
+                // Nor does the file say what proved the source.
+                line.hold = Hold { since: hold.since, until: hold.until, proof: hold.proof, ..line.hold };
+            }
+        }
+    }
+
+    /// Lets go those whose time is over: no daemon ran when it ended.
+    fn release_over(&mut self, lines: &mut Vec<Record>) {
+        let now = SystemTime::now();
+        let over: Vec<Record> = lines.extract_if(.., |line| line.hold.is_over(now)).collect();
+        for Record { network, hold } in over {
+            self.register.ledger_mut().replace(network, hold);
+            self.release_silently(Release::Over, network, "its time is over");
+        }
+    }
+
+    /// Holds those whom an administrator has written into the file while no daemon ran, or a command.
+    fn admit_unread(&mut self, lines: &mut Vec<Record>, standings: &mut Standings) {
+        let unread = self.files.take_unread();
+        let exempt = self.scope.exempt();
+        let is_new = |line: &mut Record| unread.contains(&line.network) && !exempt.cover(line.network);
+        let new: Vec<Record> = lines.extract_if(.., is_new).collect();
+        for mut line in new {
+            match standings.remove(&line.network) {
+                // The command's own entry.
+                Some(SourceState { hold, .. }) if hold.proof == Proof::Administrator && hold.port == 0 => {
+                    line.hold.since = hold.since;
+                }
+                Some(SourceState { network, hold, .. }) => self.register.ledger_mut().replace(network, hold),
+                None => {}
+            }
+            let reason = self.files.reason(line.network).map(str::to_owned);
+            if let Err(error) = self.admit(Admission::Offline, line, None, reason.as_deref().into()) {
+                self.journal.error(&error);
+            }
+        }
+    }
+
+    /// Has the kernel block again whom the file names and the map lacks; returns how many found no room, with those whom no
+    /// file names.
+    fn block_again(
+        &mut self,
+        block: Vec<Record>,
+        standings: &Standings,
+        found: &Found,
+        has_no_file: bool,
+    ) -> usize {
+        // Whom the file has never shown nobody else remembers.
+        let is_lost =
+            |block: &Block| block.origin != Origin::List as u8 && (block.mirrored == 0 || has_no_file);
+        let lost =
+            found.left_out.iter().filter(|(_, block)| is_lost(block)).map(|(source, _)| IpNet::from(*source));
+        let mut homeless: BTreeSet<IpNet> = lost.collect();
+        // All hosts at once that the map lacks; one by one where some find no room, or the map knows more than the file.
+        let is_fresh = |record: &Record| {
+            !record.hold.is_fence && is_host(record.network) && !standings.contains_key(&record.network)
+        };
+        let fresh = block.iter().filter(|record| is_fresh(record));
+        let fresh: Vec<_> = fresh
+            .map(|record| (record.source(), Block { mirrored: 1, ..entry_of(record.network, &record.hold) }))
+            .collect();
+        let are_in = self.kernel.blocked.insert_all(&fresh).is_ok();
+        for record in block.into_iter().filter(|record| !(are_in && is_fresh(record))) {
+            match self.enter(record.network, &record.hold).and_then(|()| self.mark(record.network)) {
+                Ok(()) => {}
+                Err(kernel::Error::Full { .. }) => drop(homeless.insert(record.network)),
+                Err(error) => self.journal.error(&error),
+            }
+        }
+        homeless.len()
+    }
+
+    /// Writes down those whom the kernel blocked while no daemon was there, or before an earlier one could.
+    fn admit_unwritten(
+        &mut self,
+        record: Vec<Record>,
+        once_fenced: &BTreeMap<IpNet, Hold>,
+    ) -> Result<(), kernel::Error> {
+        for record in &record {
+            self.files.show(record);
+        }
+        let (unwritten, problem) = self.files.unwritten(record);
+        if let Some(problem) = problem {
+            self.journal.error(&problem);
+        }
+        for record in unwritten {
+            let ledger = self.register.ledger_mut();
+            ledger.lift(record.network);
+            if let Some(hold) = once_fenced.get(&record.network) {
+                ledger.replace(record.network, *hold);
+            }
+            self.admit(Admission::Untold, record, None, Why::Usual)?;
+        }
+        Ok(())
+    }
+}

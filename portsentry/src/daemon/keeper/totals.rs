@@ -1,0 +1,76 @@
+//! What the keeper counts and shows, for metrics and health checks.
+
+use std::sync::Arc;
+
+use portsentry_common::counter::Counters;
+
+use super::{attachments::Attachments, scope::Scope};
+use crate::{
+    config::Config,
+    kernel::Kernel,
+    metrics::{Snapshot, Stats},
+    policy::Census,
+};
+
+/// What the keeper counts and shows.
+#[derive(Debug)]
+pub(super) struct Totals {
+    pub stats: Arc<Stats>,
+    /// The kernel's counters as they were last read.
+    pub counted: Counters,
+    /// Probes that the kernel has not told of, and whose sources are still to be found.
+    pub untold: u64,
+    /// Sources that the keeper found no room for in the blocked maps, beside those that the kernel counts.
+    pub no_room: u64,
+    /// Sightings that the keeper was too late for.
+    pub lost: u64,
+    max_blocked: u32,
+    max_fenced: u32,
+    ring: u32,
+}
+
+impl Totals {
+    pub(super) const fn new(config: &Config, stats: Arc<Stats>, counted: &Counters) -> Self {
+        let Config { max_blocked, max_fenced, ring_size: ring, .. } = *config;
+        let counted = *counted;
+        Self { stats, counted, untold: 0, no_room: 0, lost: 0, max_blocked, max_fenced, ring }
+    }
+
+    /// `MAX_FENCED`, for both address families together.
+    pub(super) const fn max_fenced(&self) -> usize {
+        self.max_fenced as usize * 2
+    }
+
+    /// Counts sightings that the reader had to leave out.
+    pub(super) fn lose(&mut self, count: u64) {
+        self.lost += count;
+        self.stats.count_left_out(count);
+    }
+
+    /// Puts on the board what there is to see now.
+    pub(super) fn show(
+        &self,
+        kernel: &Kernel,
+        census: Census,
+        attachments: &Attachments,
+        scope: &Scope,
+        lost: Vec<(&'static str, u64)>,
+    ) {
+        let mut counters = self.counted;
+        counters.blocked_full += self.no_room;
+        let bound = kernel.bound_state().unwrap_or_default();
+        self.stats.show(Snapshot {
+            counters,
+            census,
+            max_blocked: self.max_blocked,
+            max_fenced: self.max_fenced,
+            ring_size: self.ring,
+            attached: attachments.watched(),
+            refused: attachments.lacking().into_iter().map(|lacking| lacking.interface).collect(),
+            bound_by_hooks: bound.by_hooks,
+            dump_age: bound.dump_age,
+            scope_trouble: scope.trouble().cloned(),
+            lost,
+        });
+    }
+}

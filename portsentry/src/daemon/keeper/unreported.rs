@@ -1,0 +1,88 @@
+//! Blocks and fences that the kernel program made and could not report, and those that are over.
+
+use std::{collections::BTreeSet, net::IpAddr, time::SystemTime};
+
+use ipnet::IpNet;
+use portsentry_common::block::Proof;
+
+use super::{Keeper, entries::standings};
+use crate::{
+    kernel,
+    policy::{
+        SourceState, network_of,
+        register::{Admission, Release, Why},
+    },
+};
+
+/// Fences that are found and written down at a time.
+const FENCES: usize = 500;
+
+impl Keeper {
+    /// Finds what the kernel has entered and not told: all blocks, and of fences, which a flood makes by the thousand, so
+    /// many at a time. Whether that was all.
+    pub(super) fn record_unreported(&mut self) -> Result<bool, kernel::Error> {
+        let mut found = 0;
+        let (blocked, fenced) = (self.kernel.blocked.read()?, self.kernel.fenced.read()?);
+        for standing in standings(&blocked, &fenced) {
+            let SourceState { network, hold, mirrored } = standing;
+            if mirrored || (hold.is_fence && found == FENCES) {
+                continue;
+            }
+            if self.scope.exempt().cover(network) {
+                self.release(Release::Exempt, network, "its address is never blocked");
+                continue;
+            }
+            if !hold.is_fence && hold.proof == Proof::Cookie && self.spares(network) {
+                continue;
+            }
+            let is_known =
+                self.register.ledger().get(network).is_some_and(|held| !held.is_fence || hold.is_fence);
+            found += usize::from(hold.is_fence && !is_known);
+            self.admit(Admission::Untold, standing.record(), None, Why::Usual)?;
+        }
+        Ok(found < FENCES)
+    }
+
+    /// Lets go what is over, unless the kernel has begun it anew.
+    pub(super) fn lift_over(&mut self) {
+        let over: Vec<IpNet> = self.register.ledger().over(SystemTime::now()).collect();
+        for network in over {
+            match self.standing(network) {
+                Ok(Some(SourceState { hold, .. })) => self.register.ledger_mut().replace(network, hold),
+                Ok(None) => drop(self.release(Release::Over, network, "its time is over")),
+                Err(error) => self.journal.error(&error),
+            }
+        }
+    }
+
+    /// Forgets fences that the kernel's map had no room for any more: a flood of forged sources must not fill the
+    /// memory and the files.
+    pub(super) fn forget_surplus(&mut self) -> Result<(), kernel::Error> {
+        if self.register.ledger().surplus(self.totals.max_fenced()).next().is_none() {
+            return Ok(());
+        }
+        // The kernel's map lets go whom it has not seen for longest, which needn't be whose fence ends first.
+        let standing: BTreeSet<IpNet> = self
+            .kernel
+            .fenced
+            .read()?
+            .into_iter()
+            .map(|(source, block)| network_of(source, block.prefix))
+            .collect();
+        let surplus = self.register.ledger().surplus(0).filter(|network| !standing.contains(network));
+        let surplus: Vec<IpNet> = surplus.collect();
+        if surplus.is_empty() {
+            return Ok(());
+        }
+        self.journal.surplus(surplus.len());
+        for network in surplus {
+            self.release(Release::Crowded, network, "MAX_FENCED reached");
+        }
+        Ok(())
+    }
+
+    /// Whether `source` is never blocked.
+    pub(super) fn is_exempt(&self, source: IpAddr) -> bool {
+        self.scope.exempt().contains(source)
+    }
+}

@@ -1,0 +1,190 @@
+//! Who is held and what follows from it: every way into a block or fence and out of one leads through [`Register::admit`] and
+//! [`Register::release`]. Both return effects and carry out none.
+
+mod admit;
+mod case;
+mod cause;
+mod effect;
+mod release;
+mod witness;
+
+use std::time::SystemTime;
+
+use ipnet::IpNet;
+use portsentry_common::{block::Proof, classify::Protocol, decide::Verdict};
+
+pub use self::{
+    admit::{Before, Entry, Kills, admit},
+    case::{Case, Why},
+    cause::{Admission, Release},
+    effect::{Change, Count, Effect, FileChange, HistoryAction, Line, Occasion},
+    release::release,
+};
+use super::{Hold, Ledger, Offences, Record, Sighting, Terms};
+use crate::config::{Config, Response};
+
+/// The settings that effects depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// How long blocks and fences last.
+    pub terms: Terms,
+    /// `BLOCK_TCP`
+    pub tcp: Response,
+    /// `BLOCK_UDP`
+    pub udp: Response,
+    /// `KILL_ON_PROOF`
+    pub kills_on_proof: bool,
+    /// `KILL_RUN_CMD` names what changes when a fence becomes a block, so it is run for either.
+    pub tells_changes: bool,
+}
+
+impl Rules {
+    /// As `config` says.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            terms: Terms {
+                block: config.block_time,
+                factor: config.block_time_factor,
+                longest: config.max_block_time,
+                fence: config.fence_time,
+            },
+            tcp: config.block_tcp,
+            udp: config.block_udp,
+            kills_on_proof: config.kill_on_proof,
+            tells_changes: config.kill_run_cmd.as_ref().is_some_and(crate::config::Command::tells_changes),
+        }
+    }
+
+    /// `BLOCK_TCP` or `BLOCK_UDP`.
+    #[must_use]
+    pub const fn response(&self, protocol: Protocol) -> Response {
+        match protocol {
+            Protocol::Tcp => self.tcp,
+            Protocol::Udp => self.udp,
+        }
+    }
+
+    /// Whether the `KILL_*` actions are taken against what is held like that.
+    #[must_use]
+    pub fn kills(&self, hold: &Hold) -> bool {
+        !self.kills_on_proof || hold.proof != Proof::None
+    }
+}
+
+/// What is to be done about a network, and what the network is held by from then on, or was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The network, with its end filled in.
+    pub record: Record,
+    /// What to do, in the order given.
+    pub effects: Vec<Effect>,
+}
+
+/// The networks that are held, and how often each was.
+#[derive(Debug)]
+pub struct Register {
+    ledger: Ledger,
+    offences: Offences,
+    rules: Rules,
+}
+
+impl Register {
+    /// Nobody is held.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self { ledger: Ledger::default(), offences: Offences::default(), rules }
+    }
+
+    /// Who is held.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The same, to be brought into step with kernel and files.
+    pub const fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
+    /// The settings.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Remembers a block that the history tells of.
+    pub fn recall(&mut self, network: IpNet) {
+        self.offences.add(network);
+    }
+
+    /// When the block or fence of `network` ends.
+    #[must_use]
+    pub fn until(&self, network: IpNet, hold: &Hold) -> Option<SystemTime> {
+        self.rules.terms.until(hold, self.offences.of(network))
+    }
+
+    /// Enters what is held from now on, and says what follows. Where the administrator changes the terms of a block, its
+    /// beginning and probe stay; an earlier fence is one no more.
+    pub fn admit(&mut self, cause: Admission, record: Record) -> Decision {
+        let Record { network, hold } = record;
+        let before = self.ledger.get(network).copied();
+        let is_ordered = matches!(cause, Admission::Administrator | Admission::Offline);
+        let hold = match before {
+            Some(old) if is_ordered && !old.is_fence => Hold { until: hold.until, proof: hold.proof, ..old },
+            _ => hold,
+        };
+        let is_new = before.is_none_or(|old| old.is_fence && !hold.is_fence) || is_ordered;
+        // What is taken over was counted when it was made: the history tells.
+        let counts = is_new && !hold.is_fence && !is_ordered && cause != Admission::TakenOver;
+        let times = if counts { self.offences.add(network) } else { self.offences.of(network) };
+        let hold = Hold { until: self.rules.terms.until(&hold, times), ..hold };
+        if is_new {
+            self.ledger.replace(network, hold);
+        }
+        let entry = Entry {
+            before: match before {
+                None => Before::Free,
+                Some(old) if old.is_fence => Before::Fenced,
+                Some(_) => Before::Blocked,
+            },
+            is_fence: hold.is_fence,
+            kills: match (self.kills(network), before.is_some_and(|old| self.rules.kills(&old))) {
+                (false, _) => Kills::Not,
+                (true, false) => Kills::First,
+                (true, true) => Kills::Again { tells_changes: self.rules.tells_changes },
+            },
+            reoffends: (counts && self.rules.terms.lengthens(times)).then_some(times),
+        };
+        Decision { record: Record { network, hold }, effects: admit(cause, &entry) }
+    }
+
+    /// Takes out what is held no more, and says what follows; a network that isn't held is let go in the kernel alone.
+    pub fn release(&mut self, cause: Release, network: IpNet) -> (Option<Record>, Vec<Effect>) {
+        let record = self.ledger.lift(network);
+        let kills = record.is_some_and(|record| self.rules.kills(&record.hold));
+        let effects = release(cause, record.map(|record| record.hold.is_fence), kills);
+        (record, effects)
+    }
+
+    /// Says what follows from a probe that leads into no block or fence.
+    pub fn witness(&mut self, sighting: &Sighting) -> Vec<Effect> {
+        let is_first = sighting.verdict == Verdict::Report && self.ledger.report(sighting.network());
+        witness::witness(sighting.verdict, self.rules.response(sighting.protocol), is_first)
+    }
+
+    /// Whether the `KILL_*` actions are taken against what is held as that network is.
+    #[must_use]
+    pub fn kills(&self, network: IpNet) -> bool {
+        self.ledger.get(network).is_some_and(|hold| self.rules.kills(hold))
+    }
+
+    /// How long fences last, in seconds.
+    #[must_use]
+    pub const fn fence_seconds(&self) -> u64 {
+        self.rules.terms.fence.as_secs()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! The ways into a block or fence and out of one, each with its reason in words.
+
+use super::super::{Record, Sighting, sighting::kind_name};
+
+/// Why a network is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Admission {
+    /// The kernel program reported a probe.
+    Sighting,
+    /// The kernel program blocked or fenced it, and could not report the probe.
+    Untold,
+    /// An earlier run held it.
+    TakenOver,
+    /// An administrator asked for it, or wrote it in the blocked file.
+    Administrator,
+    /// It came to a trap of the daemon's.
+    Trap,
+    /// The block list names it.
+    List,
+    /// A command blocked it while no daemon ran.
+    Offline,
+}
+
+impl Admission {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Sighting,
+        Self::Untold,
+        Self::TakenOver,
+        Self::Administrator,
+        Self::Trap,
+        Self::List,
+        Self::Offline,
+    ];
+
+    /// As metrics and evidence name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sighting => "probe",
+            Self::Untold => "unreported",
+            Self::TakenOver => "taken_over",
+            Self::Administrator => "administrator",
+            Self::Trap => "trap",
+            Self::List => "block_list",
+            Self::Offline => "offline",
+        }
+    }
+
+    /// The reason that log, history and commands are given where nobody has given another.
+    #[must_use]
+    pub fn reason(self, record: &Record, sighting: Option<&Sighting>) -> String {
+        let (protocol, port) = (record.hold.protocol.name(), record.hold.port);
+        match self {
+            Self::Sighting | Self::Trap => {
+                let kind = sighting.map_or("probe", |sighting| kind_name(sighting.kind));
+                format!("{kind} to {protocol} port {port}")
+            }
+            Self::Untold => "found in the kernel's map; its probe was not reported".into(),
+            Self::TakenOver => "an earlier run blocked it".into(),
+            Self::Administrator => "an administrator asked for it".into(),
+            Self::List => "the block list names it".into(),
+            Self::Offline => "an administrator asked for it while no daemon ran".into(),
+        }
+    }
+}
+
+/// Why a network is let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Release {
+    /// Its time is over.
+    Over,
+    /// An administrator asked for it, or took its line out of a file.
+    Administrator,
+    /// It is never blocked, or no longer as a network.
+    Exempt,
+    /// More fences were made than `MAX_FENCED` allows.
+    Crowded,
+}
+
+impl Release {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Over, Self::Administrator, Self::Exempt, Self::Crowded];
+
+    /// As metrics and evidence name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Over => "over",
+            Self::Administrator => "administrator",
+            Self::Exempt => "exempt",
+            Self::Crowded => "crowded",
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Lines of the history: of 1.2 or 2.x, byte for byte, where a probe led to them; where an administrator did, or where a hold
+//! ends, in words that no filter for either takes for an attack.
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::{Named, annotation::Annotation, classic, revival};
+use crate::{
+    config::LogFormat,
+    policy::register::{Case, HistoryAction},
+};
+
+/// The line on what was done to the network of `case`, without a line end.
+pub(super) fn render(
+    action: HistoryAction,
+    case: &Case,
+    source: &Named<'_>,
+    format: LogFormat,
+    zone: &TimeZone,
+) -> String {
+    let record = &case.record;
+    let hold = &record.hold;
+    let is_ordered = hold.port == 0 || action == HistoryAction::Lifted || case.is_given;
+    if !is_ordered {
+        return match (format, &case.sighting) {
+            (LogFormat::Revival, Some(sighting)) => {
+                revival::stamp(sighting.time, zone) + &revival::scan(sighting, source)
+            }
+            (LogFormat::Revival, None) => revival::stamp(hold.since, zone) + &revival::block(record, source),
+            _ => classic::record(hold.since, source, hold.port, hold.protocol, done(action), zone),
+        };
+    }
+    let remark = match action {
+        HistoryAction::Lifted => Annotation { until: None, reason: Some(case.reason.clone()) },
+        _ => Annotation { until: hold.until, reason: case.given().map(str::to_owned) },
+    };
+    let begin = if action == HistoryAction::Lifted { "Released" } else { "Blocked" };
+    let name = source.name();
+    if format == LogFormat::Revival {
+        return format!("{}{begin}: [{}] ({name}){remark}", revival::stamp(case.time, zone), record.name());
+    }
+    let host = format!("{name}/{}", record.name());
+    let line = classic::record(case.time, &host, hold.port, hold.protocol, done(action), zone);
+    // 1.2's filters look for `Host:`.
+    let line =
+        if action == HistoryAction::Lifted { line.replacen(" Host: ", " Released: ", 1) } else { line };
+    format!("{line}{remark}")
+}
+
+/// The last word of 1.2's lines.
+pub(super) const fn done(action: HistoryAction) -> &'static str {
+    match action {
+        HistoryAction::Blocked => "Blocked",
+        HistoryAction::Fenced => "Fenced",
+        HistoryAction::Reported => "Reported",
+        HistoryAction::Lifted => "Lifted",
+    }
+}
+
+/// A time as evidence and events have it: RFC 3339 in UTC with milliseconds.
+pub(super) fn stamp(time: std::time::SystemTime) -> String {
+    let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
+    time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::{
+        policy::{
+            Hold, Record,
+            register::{Admission, Release, Why},
+        },
+        sink::HistoryLine,
+    };
+
+    fn at(second: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(second)
+    }
+
+    #[test]
+    fn an_administrators_word_and_an_end_are_written_and_read() {
+        let network = "192.0.2.0/24".parse().unwrap();
+        let record = Record { network, hold: Hold::ordered(at(1_795_389_179), Some(at(1_795_400_000))) };
+        let held = Case::held(Admission::Administrator, record, None, Why::Given("a \"guest\" # no more"));
+        let gone = Case::let_go(Release::Over, record, "its time is over", at(1_795_400_000));
+        let source = Named::from(network.addr());
+        for (format, action, case, expected) in [
+            (
+                LogFormat::Classic,
+                HistoryAction::Blocked,
+                &held,
+                "1795389179 - 11/22/2026 23:12:59 Host: 192.0.2.0/192.0.2.0/24 Port: 0 TCP Blocked # until \
+                 2026-11-23T02:13:20Z because \"a \\\"guest\\\" # no more\"",
+            ),
+            (
+                LogFormat::Classic,
+                HistoryAction::Lifted,
+                &gone,
+                "1795400000 - 11/23/2026 02:13:20 Released: 192.0.2.0/192.0.2.0/24 Port: 0 TCP Lifted # because \"its \
+                 time is over\"",
+            ),
+            (
+                LogFormat::Revival,
+                HistoryAction::Blocked,
+                &held,
+                "2026-11-22T23:12:59.000+0000 Blocked: [192.0.2.0/24] (192.0.2.0) # until 2026-11-23T02:13:20Z because \
+                 \"a \\\"guest\\\" # no more\"",
+            ),
+            (
+                LogFormat::Revival,
+                HistoryAction::Lifted,
+                &gone,
+                "2026-11-23T02:13:20.000+0000 Released: [192.0.2.0/24] (192.0.2.0) # because \"its time is over\"",
+            ),
+        ] {
+            let line = render(action, case, &source, format, &TimeZone::UTC);
+            assert_eq!(line, expected);
+            let past = HistoryLine::read(&line).unwrap();
+            assert_eq!((past.network, past.action, past.time), (network, action, case.time));
+            assert_eq!(past.reason.as_ref(), Some(&case.reason));
+        }
+    }
+
+    #[test]
+    fn no_filter_bans_who_is_let_go() {
+        let record = Record {
+            network: "192.0.2.9/32".parse().unwrap(),
+            hold: Hold::for_good(at(5), 11, portsentry_common::classify::Protocol::Tcp),
+        };
+        let gone = Case::let_go(Release::Administrator, record, "an administrator asked for it", at(9));
+        for format in [LogFormat::Classic, LogFormat::Revival] {
+            let line = render(HistoryAction::Lifted, &gone, &record.source().into(), format, &TimeZone::UTC);
+            assert!(!line.contains(" Host: ") && !line.contains("Scan from: ["), "{line}");
+        }
+    }
+}
