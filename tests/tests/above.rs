@@ -1,5 +1,5 @@
-//! Sockets of the host's that are bound to a device above the watched interface, and ask a peer that is framed: a look-up from the
-//! interface doesn't find them, and a fence of the peer must not cut them.
+//! Sockets of the host bound to a device above the watched interface, with a framed peer: a look-up from the
+//! interface doesn't find them, and a fence of the peer must not cut their connections.
 
 use std::{
     io::{self, Read, Write},
@@ -17,17 +17,17 @@ use socket2::{Domain, Socket, Type};
 use crate::served::build_bridge;
 
 const TRAP: u16 = 11;
-/// On which the peer has services.
+/// Port of the peer's services.
 const STORE: u16 = 7777;
 const NAMES: u16 = 53;
-/// On which the peer talks with the host.
+/// Port on which the peer talks to the host.
 const TALK: u16 = 9090;
-/// From which the host asks by a connected socket: a port that nobody gets unasked.
+/// Source port of the host's connected socket: not assigned automatically.
 const FIXED: u16 = 500;
 const PATIENCE: Duration = Duration::from_secs(10);
 const IMPATIENCE: Duration = Duration::from_millis(300);
 
-/// Who asks whom, by which device.
+/// The two ends, and the device between them.
 pub struct Asking<'lab> {
     pub host: &'lab Namespace,
     pub device: &'static str,
@@ -46,7 +46,7 @@ impl Asking<'_> {
         Ok(socket)
     }
 
-    /// A connection to that port of the peer's.
+    /// Connects to this port of the peer.
     fn connect(&self, port: u16) -> TcpStream {
         let connected = self.host.enter(|| {
             let socket = self.socket(Type::STREAM, 0)?;
@@ -60,7 +60,7 @@ impl Asking<'_> {
         opened.unwrap_or_else(|error| panic!("UDP port {port} on {}: {error}", self.device)).into()
     }
 
-    /// Fails unless all of it goes on once `fence` has had the peer fenced.
+    /// Fails unless every connection continues after `fence` has fenced the peer.
     pub fn goes_on(&self, daemon: &Daemon<'_>, fence: impl FnOnce()) {
         let _services = [(Protocol::Tcp, STORE), (Protocol::Udp, NAMES)]
             .map(|(protocol, port)| Service::start(self.peer, protocol, port));
@@ -86,7 +86,7 @@ impl Asking<'_> {
         let free = self.datagrams(0);
         free.send_to(b"hello", names).expect("a question");
         uninterrupted(|| free.recv(&mut [0; 5])).expect("an answer to an ephemeral port");
-        // The list of sockets has it within two seconds.
+        // The list of sockets includes it within two seconds.
         daemon.wait_until("an answer to a connected socket", || {
             connected.send(b"hello").expect("a question");
             connected.recv(&mut [0; 5]).is_ok()
@@ -99,7 +99,7 @@ fn say(stream: &mut TcpStream, words: &[u8]) {
     stream.write_all(words).expect("words are sent");
 }
 
-/// A daemon that fences.
+/// Returns a set-up whose daemon fences.
 pub fn fencing<'lab>(lab: &'lab Lab, flags: &str) -> Portsentry<'lab> {
     lab.portsentry(flags).with("BLOCK_UNPROVEN", "0").with("CHALLENGE", "1").with("XDP_MODE", "generic")
 }

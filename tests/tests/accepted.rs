@@ -1,5 +1,5 @@
-//! Connections that the kernel accepts without having waited for its own number: they are told and their source is fenced,
-//! and prove nothing.
+//! Connections that the kernel accepts without a number of its own: they are reported, their source is fenced, and
+//! they prove nothing.
 
 use std::{
     io::Read,
@@ -13,20 +13,20 @@ use socket2::{Domain, Socket, Type};
 
 const TRAP: u16 = 11;
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The Fast Open option without a cookie, which asks for one (RFC 7413), filled up to a whole word.
+/// The Fast Open option without a cookie, which requests one (RFC 7413), padded to a whole word.
 const FAST_OPEN: [u8; 4] = [34, 2, 1, 1];
 
-/// A daemon that takes connections to its ports, and asks for proof.
+/// A daemon that accepts connections to its ports, and requires proof.
 fn taking(lab: &Lab) -> Daemon<'_> {
     lab.portsentry("-tcp").with("BLOCK_UNPROVEN", "0").start()
 }
 
-/// Sets what the kernel of the host does.
+/// Sets a kernel parameter of the host.
 fn set(lab: &Lab, setting: &str) {
     lab.host.run("sysctl", &["-qw", setting]);
 }
 
-/// Connects to a trap from `source`, and waits for its end.
+/// Connects to a trap from `source`, and waits until the connection is closed.
 fn visit(lab: &Lab, source: IpAddr, port: u16) {
     let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
     let to = SocketAddr::new(host, port);
@@ -45,7 +45,7 @@ fn wait_for_fence(daemon: &Daemon<'_>, source: IpAddr) {
     assert!(daemon.fenced().contains(&source) && !daemon.blocked().contains(&source));
 }
 
-/// What the kernel answers from a cookie it accepts by any number that fits, however many are tried.
+/// With SYN cookies, the kernel accepts any matching number, without a limit on attempts.
 #[test]
 fn a_connection_by_the_kernels_syn_cookies_proves_nothing() {
     for timestamps in ["0", "1"] {
@@ -69,7 +69,7 @@ fn a_connection_by_the_kernels_syn_cookies_proves_nothing() {
     }
 }
 
-/// The same once a flood has filled the listener's queue: the kernel resorts to cookies by itself.
+/// The same after a flood has filled the listener's queue, so that the kernel switches to cookies.
 #[test]
 fn a_flood_that_makes_the_kernel_use_cookies_makes_no_proof() {
     let lab = Lab::new();
@@ -77,7 +77,7 @@ fn a_flood_that_makes_the_kernel_use_cookies_makes_no_proof() {
     set(&lab, "net.ipv4.tcp_max_syn_backlog=16");
     let daemon = taking(&lab);
     let wire = Wire::mouth(&lab.scanner);
-    // Addresses that nobody has: nothing answers, so nothing leaves the queue.
+    // Unused addresses: no answer removes their SYNs from the queue.
     lab.route_to_nowhere("198.18.0.0/16");
     let source = lab.source(Family::V4);
     for number in 0..2000_u32 {
@@ -90,8 +90,8 @@ fn a_flood_that_makes_the_kernel_use_cookies_makes_no_proof() {
     wait_for_fence(&daemon, source);
 }
 
-/// One forged SYN with data is a connection where Fast Open is allowed without a cookie (0x200), even to sockets that don't
-/// ask for it (0x400).
+/// A single spoofed SYN with data is a connection if Fast Open is allowed without a cookie (0x200), even for sockets
+/// that don't request it (0x400).
 #[test]
 fn fast_open_makes_no_connection_of_one_packet() {
     let lab = Lab::new();
@@ -104,7 +104,7 @@ fn fast_open_makes_no_connection_of_one_packet() {
         let wire = Wire::open(&lab.scanner);
         let framed = lab.source(Family::V4);
         let IpAddr::V4(from) = framed else { panic!("{framed} is no IPv4 address") };
-        // The scanner is to be silent, as a host that isn't there.
+        // The scanner must be silent, like a host that doesn't exist.
         lab.scanner.ip(&format!("address del {framed}/24 dev {INTERFACE}\n"));
         let there = hardware_address(2);
         lab.host.ip(&format!("neighbour replace {framed} lladdr {there} dev {INTERFACE} nud permanent\n"));
@@ -123,7 +123,7 @@ fn fast_open_makes_no_connection_of_one_packet() {
     assert!(segment(&forged(Ipv4Addr::LOCALHOST, &FAST_OPEN, b"hello")).is_some_and(|it| it.is_sound));
 }
 
-/// A SYN to a trap with sound checksums, that any host on the link could send.
+/// Returns a SYN to a trap with valid checksums, as any host on the link could send it.
 fn forged(from: Ipv4Addr, options: &[u8], data: &[u8]) -> Vec<u8> {
     let IpAddr::V4(host) = Family::V4.host() else { unreachable!("an address of IPv4's") };
     let mut frame = Vec::new();
@@ -138,7 +138,7 @@ fn forged(from: Ipv4Addr, options: &[u8], data: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A counter of the host's kernel (`TcpExt` of `/proc/net/netstat`).
+/// Returns a counter of the host's kernel (`TcpExt` of `/proc/net/netstat`).
 fn cookies(lab: &Lab, name: &str) -> u64 {
     let text = lab.host.run("cat", &["/proc/net/netstat"]);
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("TcpExt: "));

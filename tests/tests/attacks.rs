@@ -1,5 +1,4 @@
-//! What somebody might try against the daemon itself: forged sources, files that are not what they seem, names that
-//! mean something to a terminal.
+//! Attacks on the daemon itself: spoofed sources, replaced files, names with terminal control characters.
 
 use std::{
     fs,
@@ -13,12 +12,12 @@ use portsentry_tests::{
     lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Reach, Wire, by_way_of},
 };
 
-/// A documented exit code: the configuration can't be used.
+/// A documented exit code: invalid configuration.
 const CONFIGURATION: i32 = 3;
 const RESOLVER: [&str; 2] = ["192.0.2.53", "2001:db8::53"];
 const IGNORED: [&str; 2] = ["198.51.100.7", "2001:db8:1::7"];
 
-/// Everybody who must never be blocked, as an attacker might write them into a packet.
+/// Addresses that must never be blocked, as an attacker might spoof them.
 fn untouchable(family: Family) -> Vec<IpAddr> {
     let others: &[&str] = match family {
         Family::V4 => &[
@@ -28,7 +27,7 @@ fn untouchable(family: Family) -> Vec<IpAddr> {
             "224.0.0.5",
             "239.1.2.3",
             "255.255.255.255",
-            // The network's own broadcast addresses (RFC 919, and as of old).
+            // The network's broadcast addresses (RFC 919, and the older form).
             "192.0.2.255",
             "192.0.2.0",
             "192.0.2.3",
@@ -74,7 +73,7 @@ fn no_forged_packet_blocks_who_must_never_be() {
     }
     daemon.settle();
     assert!(daemon.counter("ignored") > 0 && daemon.counter("implausible") > 0, "they were seen");
-    // Who closed the line in `settle` is blocked, and nobody else.
+    // Only the source that ended `settle` is blocked.
     let blocked = daemon.blocked();
     assert_eq!(blocked.len(), 1, "{blocked:?}");
     assert!(daemon.fenced().is_empty());
@@ -86,7 +85,7 @@ fn no_forged_packet_blocks_who_must_never_be() {
     service.assert_open_to_bystander(&lab);
 }
 
-/// Starts after `change` to the configuration file; what it says must hold `texts`.
+/// Starts after `change` to the configuration file; the output must contain `texts`.
 fn assert_refused(setup: &Portsentry<'_>, texts: &[&str], change: &dyn Fn(&Path)) {
     let ended = setup.fail_in(|command| {
         change(&setup.config_path());
@@ -119,7 +118,7 @@ fn files_that_others_could_exchange_are_refused() {
         chown(&ignore, Some(65534), None).expect("root gives it away");
     });
     fs::remove_file(&ignore).expect("it is there");
-    // A link in a directory that everybody may write to, to a file that is fine.
+    // A symbolic link in a world-writable directory, to a valid file.
     let open = files.join("open");
     fs::create_dir(&open).expect("a directory");
     mode(&open, 0o777);
@@ -163,7 +162,7 @@ fn files_that_are_exchanged_while_it_runs_lead_nowhere() {
         assert!(daemon.blocked().contains(&first), "nobody is let in by it");
         assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
     }
-    // A link beside a file, where the new one is written first, is no way out either.
+    // A symbolic link at the temporary file's path is no way out either.
     let beside = setup.path("BLOCKED_FILE").with_file_name(".portsentry.blocked.portsentry-new");
     symlink(&precious, &beside).expect("a link");
     for file in ["HISTORY_FILE", "BLOCKED_FILE", "WRAPPER_HOSTS_DENY"] {
@@ -187,7 +186,7 @@ fn a_blocked_file_that_everybody_may_write_to_lifts_and_blocks_nobody() {
     daemon.wait_for_block(source);
     daemon.wait_until("it is written", || daemon.file_about("BLOCKED_FILE", source).len() == 1);
     let path = setup.path("BLOCKED_FILE");
-    // First open to everybody, then written: the order in which it would happen.
+    // First made writable, then written: the order of a real attack.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("it is ours");
     fs::write(&path, format!("{}\n", Family::V4.bystander())).expect("anybody may");
     let said = |line: &String| line.contains("portsentry.blocked is world-writable");

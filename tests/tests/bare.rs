@@ -12,7 +12,7 @@ use portsentry_tests::{
     lab::{Lab, Namespace},
 };
 
-/// `struct ifreq` as `TUNSETIFF` of the kernel's `include/uapi/linux/if_tun.h` takes it.
+/// `struct ifreq` for `TUNSETIFF` of the kernel's `include/uapi/linux/if_tun.h`.
 #[repr(C)]
 struct Request {
     name: [u8; 16],
@@ -24,7 +24,7 @@ nix::ioctl_write_ptr_bad!(set_interface, 0x4004_54ca, Request);
 // `TUNSETLINK`.
 nix::ioctl_write_int_bad!(set_type, 0x4004_54cd);
 
-/// The far end of a tun interface: what is written to it is received there.
+/// Returns the far end of a tun interface: data written to it is received there.
 fn tun(namespace: &Namespace, name: &str) -> File {
     /// `IFF_TUN | IFF_NO_PI`.
     const WITHOUT_HEADER: u16 = 0x0001 | 0x1000;
@@ -43,7 +43,7 @@ fn packet(source: &str, to: &str) -> Packet {
 }
 
 fn send(mut tun: &File, packet: &Packet) {
-    // Behind Ethernet.
+    // Without the Ethernet header.
     tun.write_all(&packet.frame(0)[14..]).expect("a packet is taken");
 }
 
@@ -79,7 +79,7 @@ fn a_tun_interface_is_watched() {
 #[test]
 fn an_interface_of_unknown_frames_is_refused_by_name() {
     let lab = Lab::new();
-    // A tun interface passes for one of any type.
+    // A tun interface can take any type.
     let tun = tun(&lab.host, "gre1");
     // SAFETY: the command takes a number.
     unsafe { set_type(tun.as_raw_fd(), 778) }.expect("a type is set");

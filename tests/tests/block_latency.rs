@@ -1,4 +1,4 @@
-//! Blocked at once: of a scan as fast as it gets, nothing that comes behind the first probe is answered.
+//! Blocking latency: behind the first probe of the fastest possible scan, nothing is answered.
 
 use std::{collections::BTreeSet, iter};
 
@@ -14,7 +14,7 @@ fn a_scan_at_full_speed_is_answered_no_more_after_its_first_probe() {
         let daemon = lab.portsentry("-atcp").with("BLOCK_UNPROVEN", unproven).start();
         for family in FAMILIES {
             let source = lab.source(family);
-            // All that the scanner sends and gets, in the order in which it does.
+            // Everything that the scanner sends and receives, in order.
             let wire = Wire::open(&lab.scanner);
             let found = lab.nmap(source, "-sS -T5 --min-rate 5000 -p 1-1023 --send-ip");
             let is_of_scan =
@@ -33,7 +33,7 @@ fn a_scan_at_full_speed_is_answered_no_more_after_its_first_probe() {
             assert!(answered.is_subset(&before), "{answered:?} answered, {before:?} asked before; {what}");
             let open = SERVICES.iter().filter(|port| found.contains(&format!(" {port}/open/")));
             assert!(open.count() <= answered.len(), "{what}");
-            // It was a scan that somebody else would have got everything of.
+            // Another host would have completed this scan.
             let held = || daemon.blocked().contains(&source) || daemon.fenced().contains(&source);
             daemon.wait_until("the source is held", held);
         }

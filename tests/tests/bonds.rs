@@ -8,7 +8,7 @@ use portsentry_tests::lab::{Daemon, Lab, Namespace, Probe};
 pub const HOST: [u8; 4] = [203, 0, 113, 1];
 pub const SCANNER: [u8; 4] = [203, 0, 113, 2];
 
-/// Two cables between host and scanner, and a bond of two cards at the scanner; one at the host, that is still empty.
+/// Lays two cables between host and scanner, with a bond of two cards at the scanner and an empty bond at the host.
 pub fn lay_cables(lab: &Lab) {
     for card in ["c0", "c1"] {
         lab.host.ip(&format!("link add {card} type veth peer name {card} netns {}", lab.scanner.name()));
@@ -19,14 +19,14 @@ pub fn lay_cables(lab: &Lab) {
     join(&lab.scanner);
 }
 
-/// Has both cards become members of the bond, as `ifup` does.
+/// Adds both cards to the bond, as `ifup` does.
 pub fn join(namespace: &Namespace) {
     for card in ["c0", "c1"] {
         namespace.ip(&format!("link set {card} down\nlink set {card} master bond0\nlink set {card} up"));
     }
 }
 
-/// Has both ends reach each other by VLAN 7 on the bond.
+/// Connects both ends by VLAN 7 on the bond.
 pub fn tag(lab: &Lab) {
     for (namespace, address) in [(&lab.host, HOST), (&lab.scanner, SCANNER)] {
         namespace.ip(&format!(

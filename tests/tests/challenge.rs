@@ -1,5 +1,5 @@
-//! The challenge in the kernel, frame by frame: a SYN to a trap becomes its own answer, and only who acknowledges the
-//! cookie in it is proven. That a cookie ends with its slots is tested beside the rule, as no test sets the kernel's
+//! The challenge in the kernel, frame by frame: a SYN to a trap becomes its own answer, and only an acknowledgement
+//! of its cookie is proof. The expiry of cookies is tested beside the rule, because no test can set the kernel's
 //! clock.
 
 use portsentry_common::{
@@ -20,10 +20,10 @@ use portsentry_tests::{
 };
 
 const HOUR_NS: u64 = 3_600_000_000_000;
-/// A client and the trap that it asks for, over IPv4 and IPv6.
+/// A client and a trap, over IPv4 and IPv6.
 const ENDS: [(&str, &str); 2] =
     [("192.0.2.9:40000", "198.51.100.1:111"), ("[2001:db8:bad::9]:40000", "[2001:db8::1]:111")];
-/// The largest segment that an Ethernet of 1500 bytes carries, in TCP's option (RFC 9293 section 3.7.1).
+/// Largest segment on Ethernet with 1500 bytes, for TCP's option (RFC 9293 section 3.7.1).
 const SIZES: [u16; 2] = [1460, 1440];
 const ISN: u32 = 0xffff_ffff;
 
@@ -48,7 +48,7 @@ fn syn((client, trap): (&str, &str)) -> Packet {
     tcp(SYN).from(client).to(trap).with(Layer::Transport, 4, &ISN.to_be_bytes())
 }
 
-/// The SYN with room for options behind the header, as every system sends it.
+/// Returns the SYN with room for options, as every system sends it.
 fn syn_with_options(ends: (&str, &str)) -> Packet {
     syn(ends).payload(20).with(Layer::Transport, 12, &[0xa0])
 }
@@ -61,7 +61,7 @@ fn acknowledgement((client, trap): (&str, &str), isn: u32, cookie: u32) -> Packe
     )
 }
 
-/// Has `packet` answered, and returns the answer.
+/// Sends `packet` and returns the answer.
 fn answer(kernel: &mut InKernel, packet: &Packet) -> Segment {
     let (outcome, frame) = kernel.rewrite(&packet.frame(0));
     assert_eq!(outcome.action, Action::Answer, "{packet:?}: {outcome:?}");
@@ -144,7 +144,7 @@ fn whoever_acknowledges_the_cookie_is_blocked() {
 #[test]
 fn a_cookie_is_good_for_its_own_connection_only() {
     let others = [
-        // The client's other port, another trap, another of our addresses, another client.
+        // The client's other port, another trap, another own address, another client.
         [("192.0.2.9:40001", "198.51.100.1:111"), ("[2001:db8:bad::9]:40001", "[2001:db8::1]:111")],
         [("192.0.2.9:40000", "198.51.100.1:112"), ("[2001:db8:bad::9]:40000", "[2001:db8::1]:112")],
         [("192.0.2.9:40000", "198.51.100.2:111"), ("[2001:db8:bad::9]:40000", "[2001:db8::2]:111")],
@@ -155,7 +155,7 @@ fn a_cookie_is_good_for_its_own_connection_only() {
             |_| {},
             |kernel| {
                 let cookie = answer(kernel, &syn(ends)).tcp.sequence_number;
-                // Whoever isn't fenced isn't asked for proof at all.
+                // A source that is not fenced is not challenged.
                 let other_client = others[3][family].0;
                 let trap = ["198.51.100.1:79", "[2001:db8::1]:79"][family];
                 answer(kernel, &tcp(SYN).from(other_client).to(trap));
@@ -226,7 +226,7 @@ fn answers_are_limited() {
     within(
         |settings| settings.challenge_rate = RATE,
         |kernel| {
-            // A second of the kernel's may begin meanwhile.
+            // A second of the kernel's clock may begin meanwhile.
             let answered = (0..100u8).filter(|client| {
                 let packet = tcp(SYN).from(&format!("192.0.2.{client}:40000")).to(ENDS[0].1);
                 kernel.judge(&packet.frame(0)).action == Action::Answer
@@ -237,7 +237,7 @@ fn answers_are_limited() {
     );
 }
 
-/// Completes a handshake with `trap` from `client`; what became of the acknowledgement.
+/// Completes a handshake of `client` with `trap`; returns the outcome of the acknowledgement.
 fn shake(kernel: &mut InKernel, client: &str, trap: &str) -> Outcome {
     let ends = (client, trap);
     let cookie = answer(kernel, &syn(ends)).tcp.sequence_number;
@@ -262,7 +262,7 @@ fn handshakes_with_one_trap_block_nobody() {
         within(
             |settings| settings.proof_traps = 2,
             |kernel| {
-                // A browser tries several times, from several ports.
+                // A browser retries from several ports.
                 for port in 40_000..40_010 {
                     let outcome = shake(kernel, &format!("{client}:{port}"), traps[0]);
                     let expected = (Kind::Connect, Verdict::Fence, 1, Proof::None);
@@ -277,7 +277,7 @@ fn handshakes_with_one_trap_block_nobody() {
     }
 }
 
-/// One wrong port at all addresses of a name is still one mistake; a sweep isn't.
+/// One wrong port at all addresses of a name is a single mistake; a sweep is not.
 #[test]
 fn one_port_at_four_addresses_blocks_nobody_and_a_sweep_of_more_does() {
     for (client, hosts) in [

@@ -1,5 +1,4 @@
-//! What changes while the daemon runs, and that it follows: files that an administrator edits, its configuration, the
-//! host's addresses, routes and interfaces.
+//! Changes at run time: edited files, a new configuration, and the host's addresses, routes and interfaces.
 
 use std::{
     fs,
@@ -35,7 +34,7 @@ fn a_line_taken_out_of_the_blocked_file_lets_its_host_in() {
     daemon.wait_until("hosts.deny follows", || daemon.file_about("WRAPPER_HOSTS_DENY", lifted).is_empty());
     assert_eq!(daemon.file_about("WRAPPER_HOSTS_DENY", held).len(), 1);
     assert_eq!(daemon.file_about("BLOCKED_FILE", held).len(), 1);
-    // It starts from the beginning.
+    // Its count starts again.
     lab.nmap(lifted, "-sS -p 15");
     daemon.wait_until("it is blocked again", || daemon.blocked().contains(&lifted));
     daemon.wait_until("its history has both", || daemon.file_about("HISTORY_FILE", lifted).len() == 2);
@@ -51,7 +50,7 @@ fn a_line_added_to_the_blocked_file_blocks_its_host() {
     assert!(added.iter().all(|source| service.answers(&lab.scanner, *source, Reach::Expected)));
     let mut lines = daemon.file("BLOCKED_FILE");
     lines.extend(added.map(|source| source.to_string()));
-    // Nobody can be locked out of his own host.
+    // An administrator can't lock out the host itself.
     lines.push(Family::V4.host().to_string());
     fs::write(daemon.setup().path("BLOCKED_FILE"), lines.join("\n") + "\n").expect("an administrator's edit");
     for source in added {
@@ -104,7 +103,7 @@ fn a_line_of_ours_in_hosts_deny_that_was_there_before_survives() {
     daemon.wait_until("the blocked file notes it", || {
         daemon.file_about("BLOCKED_FILE", source).iter().any(|line| line.ends_with(" # denied before"))
     });
-    // It is remembered.
+    // The change is remembered.
     daemon.terminate();
     let daemon = setup.start();
     let other = block(&lab, &daemon, Family::V6);
@@ -129,7 +128,7 @@ fn a_source_that_becomes_ignored_is_let_in() {
     lab.nmap(freed, "-sS -p 11,15");
     daemon.settle();
     assert!(!daemon.blocked().contains(&freed));
-    // What makes no sense changes nothing.
+    // An invalid file changes nothing.
     fs::write(&path, "192.0.2.0/33\n").expect("an administrator's mistake");
     daemon.log().wait_for("the ignored networks are unchanged");
     lab.nmap(freed, "-sS -p 11,15");
@@ -154,7 +153,7 @@ fn a_hangup_has_the_configuration_read_again() {
     assert_eq!(daemon.lines_about(new), [attack]);
     assert!(daemon.blocked().contains(&blocked), "who was blocked still is");
     assert_eq!(daemon.file_about("HISTORY_FILE", blocked).len(), 1);
-    // A wrong one leaves everything as it is.
+    // An invalid configuration changes nothing.
     setup.clone().with("TCP_PORTS", "1,x").write();
     daemon.signal(Signal::SIGHUP);
     daemon.log().wait_for("The configuration is unchanged");
@@ -287,7 +286,7 @@ fn a_new_gateway_is_let_in_and_a_new_address_is_watched() {
 fn a_new_name_server_is_let_in() {
     const CONFIG: &str = "TCP_PORTS=\"11\"\nIGNORE_FILE=\"/etc/portsentry/portsentry.ignore\"\nBLOCK_TCP=\"1\"\n\
                           KILL_HOSTS_DENY=\"ALL: $TARGET$ : DENY\"\nBLOCK_UNPROVEN=\"1\"\n";
-    /// How often the host is looked at in any case.
+    /// Interval at which the host is read in any case.
     const EVERY: Duration = Duration::from_mins(1);
     type Change = fn(&Path, &str);
     let changes: [(&str, Change); 3] = [
@@ -306,7 +305,7 @@ fn a_new_name_server_is_let_in() {
     let mut servers = Vec::new();
     for (number, (what, change)) in (1..).zip(changes) {
         let source = block(&lab, &daemon, FAMILIES[number % 2]);
-        // The host is looked at anew whenever a file has changed. This one's change is told after all before it.
+        // The host is read again whenever a file changes, and this change is reported after all earlier ones.
         fs::write(daemon.setup().path("IGNORE_FILE"), format!("198.51.100.{number}\n")).expect("a file");
         daemon.wait_until("it is read", || daemon.log().count("portsentry.ignore reloaded") == number);
         servers.push(format!("nameserver {source}\n"));
@@ -374,7 +373,7 @@ fn a_process_that_takes_over_goes_on_without_an_interface_that_it_can_not_have()
     let second = lab.portsentry("-audp -i eth0 -i eth1 -i eth2").start();
     first.log().wait_for("Watching for all processes together: stcp, audp");
     first.log().wait_for("adminalert: eth1: not there");
-    // Somebody else's program on an interface that only the second wants.
+    // Another XDP program on an interface that only the second process watches.
     let shown = lab.host.run("ip", &["-json", "link", "show", INTERFACE]);
     let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
     lab.host.ip("link add eth2 type veth peer name eth3");
@@ -397,7 +396,7 @@ fn a_source_blocked_on_one_interface_is_blocked_on_all() {
     let daemon = lab.portsentry("-stcp -i eth0 -i eth1").start();
     let ask = || service.answers_at(&lab.scanner, scanner, host, Reach::Expected);
     assert!(ask());
-    // The second interface's address, forged on the first.
+    // Spoofs the second interface's address on the first.
     lab.scapy(&[format!("IP(src='{scanner}', dst='{}')/TCP(dport=11, flags='S')", Family::V4.host())]);
     daemon.wait_for_block(scanner);
     assert!(!service.answers_at(&lab.scanner, scanner, host, Reach::Unexpected));
@@ -408,7 +407,7 @@ fn a_source_blocked_on_one_interface_is_blocked_on_all() {
 fn checks_of_destination_and_services_can_be_switched_off() {
     let lab = Lab::new();
     let _service = lab.serve_tcp(80);
-    // Scapy wants to know a way to wherever it sends to.
+    // Scapy needs a route to its destination.
     lab.scanner.ip(&format!("route add default via {}", Family::V4.host()));
     let foreign = |source: IpAddr| format!("IP(src='{source}', dst='198.51.100.9')/TCP(dport=11, flags='S')");
     for (flags, counts_foreign, counts_served) in

@@ -1,5 +1,5 @@
-//! Somebody sets the machine's clock, which no namespace has for itself: this is for a machine of its own, as `cargo
-//! xtask vm` boots.
+//! Changes of the machine's clock. Namespaces share the clock, so this runs on a virtual machine that `cargo xtask
+//! vm` boots.
 
 use std::{
     net::IpAddr,
@@ -14,10 +14,10 @@ use nix::{
 use portsentry_tests::lab::{Daemon, Family, Lab, remove_pins};
 
 const HOUR: i64 = 3600;
-/// How late a block's end may be noticed on an emulated processor.
+/// Maximum delay until the end of a block is noticed on an emulated processor.
 const LATE: Duration = Duration::from_secs(30);
 
-/// The wall clock's time in seconds since 1970.
+/// Returns the wall clock's time in seconds since 1970.
 fn now() -> i64 {
     clock_gettime(ClockId::CLOCK_REALTIME).expect("the time").tv_sec()
 }
@@ -28,7 +28,7 @@ fn step(seconds: i64) {
     clock_settime(ClockId::CLOCK_REALTIME, time).expect("root sets the clock");
 }
 
-/// When the blocked file says that the source was blocked, in seconds since 1970.
+/// Returns the time of the source's block in the blocked file, in seconds since 1970.
 fn written(daemon: &Daemon<'_>, source: IpAddr) -> i64 {
     let records = daemon.file_about("BLOCKED_FILE", source);
     let [record] = records.as_slice() else { panic!("{records:?}") };
@@ -42,7 +42,7 @@ fn a_block_lasts_as_long_as_ever_whatever_the_clock_is_set_to() {
     let lab = Lab::new();
     let begin = Instant::now();
     lab.portsentry("-stcp").start().kill();
-    // Long enough for four starts of the daemon, however long one takes here.
+    // Long enough for four starts of the daemon on this machine.
     let block_time = Duration::from_secs(begin.elapsed().as_secs() * 16 + 10);
     let setup = lab.portsentry("-stcp").with("BLOCK_TIME", &block_time.as_secs().to_string());
     let mut daemon = setup.start();
@@ -63,7 +63,7 @@ fn a_block_lasts_as_long_as_ever_whatever_the_clock_is_set_to() {
         });
         assert!(before.elapsed() < block_time, "this machine is too slow for this test");
     }
-    // As after a restart of the machine, of which the file alone is left.
+    // As after a reboot: only the file is left.
     daemon.kill();
     remove_pins(&lab.pins());
     daemon = setup.start();

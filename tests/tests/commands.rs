@@ -1,4 +1,4 @@
-//! The commands beside the classic flags, with a daemon that runs, one that was killed, and none.
+//! The commands, with a running daemon, a killed one, and none.
 
 use std::{ffi::OsString, fs, net::IpAddr, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -9,12 +9,12 @@ use portsentry_tests::{
 };
 use serde_json::Value;
 
-/// Runs `portsentry WORDS` beside a daemon of that set-up.
+/// Runs `portsentry WORDS` with the configuration of this set-up.
 fn say(setup: &Portsentry<'_>, words: &str) -> Said {
     setup.say(words)
 }
 
-/// The entry of `source` in a list.
+/// Returns the entry of `source` in a list.
 fn entry(setup: &Portsentry<'_>, words: &str, source: IpAddr) -> Option<Value> {
     let listed = say(setup, words).json();
     let mut entries = listed.as_array().expect("a list").iter();
@@ -283,7 +283,7 @@ fn who_may_not_look_is_told_so() {
     let lab = Lab::new();
     let setup = lab.portsentry("-stcp");
     let _daemon = setup.start();
-    // Program and configuration are everybody's, as when installed.
+    // Program and configuration are readable by all users, as when installed.
     fs::set_permissions(lab.files(), fs::Permissions::from_mode(0o755)).expect("a directory for everybody");
     let program = lab.files().join("portsentry");
     fs::copy(binary(), &program).expect("a copy of the program");
@@ -354,14 +354,14 @@ fn the_doctor_tells_what_is_in_the_way() {
     assert!(problems.len() == 1 && problems[0].contains("another XDP program"), "{problems:?}");
     daemon.terminate();
 
-    // Another interface is there to watch.
+    // The other interface exists.
     let missing = say(&setup, "-i nowhere0 -i eth0 doctor --json").out;
     assert!(missing.contains("no such interface: it will be watched once it exists"), "{missing}");
     let none = say(&setup, "-i nowhere0 doctor");
     assert!(none.code == 1 && none.out.contains("no interface to watch yet"), "{}", none.out);
 }
 
-/// How each shell is asked what begins with `un`, its script being the first argument.
+/// A script for each shell that completes `un`; its first argument is the completion script.
 const BASH: &str = r#". "$0"; COMP_WORDS=(portsentry un); COMP_CWORD=1
 _portsentry portsentry un portsentry; printf '%s\n' "${COMPREPLY[@]}""#;
 const FISH: &str = r#"source $argv[1]; complete --do-complete "portsentry un""#;
@@ -386,7 +386,7 @@ fn completions_are_scripts_of_their_shell() {
         fs::write(&path, say(&setup, &format!("completions {shell}")).out).expect("a file");
         let path = path.to_str().expect("a path in UTF-8");
         run(shell, &["-n", path]);
-        // Each shell is asked what may follow; zsh completes only at its prompt, where it is typed to.
+        // Asks each shell for completions; zsh completes only at its prompt, so the command is typed.
         let offered = match shell {
             "bash" => run(shell, &["-c", BASH, path]),
             "fish" => run(shell, &["-c", FISH, path]),

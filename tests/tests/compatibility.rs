@@ -1,4 +1,4 @@
-//! Both PortSentrys' files, flags and log lines, and the log watchers that were written for them.
+//! Files, flags and log lines of both PortSentrys, and the log watchers written for them.
 
 use std::{net::IpAddr, process::Command};
 
@@ -19,14 +19,14 @@ const REVIVAL: &str = include_str!("../../portsentry/testdata/revival-2.conf");
 const HOST: &str =
     r"(?:::f{4,6}:)?(?P<host>(?:\d{1,3}\.){3}\d{1,3}|(?:[0-9a-fA-F]{1,4}::?|::){1,7}[0-9a-fA-F]{1,4})";
 
-/// The filters in the field: for 1.2's history, the one that fail2ban comes with, and for 2.x's.
+/// Filters in the field: fail2ban's own for 1.2's history, and the one for 2.x's.
 const FILTERS: [&str; 3] = [
     r"^\d* - \d{2}\/\d{2}\/\d{4} \d{2}:\d{2}:\d{2} Host: <HOST>",
     r"/<HOST> Port\: [0-9]+ (TCP|UDP) Blocked$",
     r"^[^ ]* Scan from: \[<HOST>\]",
 ];
 
-/// Whom fail2ban would ban for these lines.
+/// Returns the addresses that fail2ban would ban for these lines.
 fn banned(lines: &[String]) -> Vec<IpAddr> {
     banned_by(&FILTERS, lines)
 }
@@ -41,12 +41,12 @@ fn banned_by(filters: &[&str], lines: &[String]) -> Vec<IpAddr> {
     banned
 }
 
-/// As a file that the system log is kept in has it.
+/// Returns a line as a syslog file holds it.
 fn in_syslog_file(line: &str) -> String {
     format!("Nov 22 23:12:59 host portsentry[4711]: {line}")
 }
 
-/// As the second filter wants 2.x's lines: behind one word, as 2.x's history has its time.
+/// Returns a line with one word in front, as the second filter expects: 2.x's history has the time there.
 fn behind_a_time(line: &str) -> String {
     format!("2026-11-22T23:40:12.990+0000 {line}")
 }
@@ -78,7 +78,7 @@ fn log_watchers_ban_who_is_blocked_and_nobody_else() {
             daemon.wait_for_block(*source);
         }
         blocked.sort_unstable();
-        // The one whose probe settled it all is blocked as well.
+        // The source whose probe ended the wait is blocked, too.
         let is_known = |address: &IpAddr| blocked.contains(address);
         let (in_history, others): (Vec<_>, Vec<_>) =
             banned(&daemon.file("HISTORY_FILE")).into_iter().partition(is_known);
@@ -88,7 +88,7 @@ fn log_watchers_ban_who_is_blocked_and_nobody_else() {
         let kept = lines.iter().flat_map(|line| [line.clone(), in_syslog_file(line), behind_a_time(line)]);
         let (of_the_log, others): (Vec<_>, Vec<_>) =
             banned(&kept.collect::<Vec<_>>()).into_iter().partition(is_known);
-        // No filter in the field reads 1.2's log lines.
+        // No filter in the field matches 1.2's log lines.
         let expected = if format == "revival" { &blocked[..] } else { &[] };
         assert_eq!(of_the_log, expected, "{format}");
         assert!(others.iter().all(|other| daemon.blocked().contains(other)), "{format}: {others:?}");
@@ -116,7 +116,7 @@ fn log_watchers_ban_nobody_whose_address_may_be_forged() {
     }
 }
 
-/// The line about the kernel is ours; all others are the old ones', to the letter.
+/// Only the line about the kernel is ours; all others are 1.2's or 2.x's, byte for byte.
 #[test]
 fn a_block_has_these_lines_and_no_others() {
     const CLASSIC: [&str; 5] = [
@@ -145,7 +145,7 @@ fn a_block_has_these_lines_and_no_others() {
         let expected = expected.map(|line| line.replace('@', &source.to_string()));
         daemon.log().wait_for(&expected[4]);
         assert_eq!(daemon.log().lines()[before..], expected, "{format}");
-        // Of a block, log watchers know the history and 2.x's first line.
+        // Log watchers recognise a block by the history and by 2.x's first line.
         let stamped: Vec<_> = expected.iter().map(|line| behind_a_time(line)).collect();
         let news = [&expected[1..], &stamped[1..]].concat();
         assert_eq!(banned(&news), [] as [IpAddr; 0], "{format}");
@@ -191,7 +191,7 @@ fn reported_probes_have_the_lines_of_2_x() {
                 history.len() == 1 && stamped.expect("an expression").is_match(&history[0]),
                 "{words}: {history:?}"
             );
-            // The blocked file has 1.2's lines in either format.
+            // The blocked file has 1.2's lines in both formats.
             let record = &daemon.file_about("BLOCKED_FILE", source)[0];
             assert!(classic_record(record, source, (port, protocol, "Blocked")), "{record}");
         }
@@ -240,7 +240,7 @@ fn a_debian_1_2_file_runs_unchanged() {
     for (family, words, port, protocol, kind) in [
         (Family::V4, "-sS -p 111", 111, "TCP", "TCP SYN/Normal scan"),
         (Family::V6, "-sX -p 54320", 54320, "TCP", "TCP XMAS scan"),
-        // 1.2 takes no more than 64 ports.
+        // 1.2 accepts at most 64 ports.
         (Family::V4, "-sS -p 2040", 2040, "TCP", "TCP SYN/Normal scan"),
         (Family::V4, "-sU -p 31337", 31337, "UDP", "UDP scan"),
     ] {
@@ -279,7 +279,7 @@ fn a_2_x_file_runs_unchanged() {
     assert!(daemon.lines_about(source).contains(&line), "{:#?}", daemon.log().lines());
     assert!(daemon.fenced().contains(&source));
     assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
-    // BLOCK_UDP="2" blocks nobody.
+    // BLOCK_UDP="2" blocks no source.
     let source = lab.source(Family::V4);
     lab.nmap(source, "-sU -p 517,518");
     assert!(!daemon.lines_about(source).is_empty());
@@ -292,12 +292,12 @@ fn warnings(daemon: &Daemon<'_>) -> Vec<String> {
     daemon.log().lines().into_iter().filter(is_problem).collect()
 }
 
-/// The last of the processes in the background, ended with the test.
+/// The last background process, killed with the test.
 struct Background(Pid);
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // It may have ended before.
+        // It may already have ended.
         let _ = kill(self.0, Signal::SIGKILL);
     }
 }
@@ -329,7 +329,7 @@ fn a_daemon_of_2_x_goes_to_the_background_and_talks_to_syslog() {
     let lab = Lab::new();
     let syslog = lab.syslog();
     let mut started = lab.portsentry("-D").installed(REVIVAL).command().spawn().expect("it starts");
-    // It is read meanwhile: it has no room for all the lines.
+    // Read meanwhile, because the socket can't buffer all lines.
     let line = syslog.wait_for("Portsentry is now active and listening.");
     let status = started.wait().expect("it goes to the background");
     assert!(status.success(), "{status}");
@@ -365,7 +365,7 @@ fn two_processes_of_1_2_share_one_set_of_maps() {
     tcp.wait_for_block(by_tcp);
     tcp.wait_for_block(by_udp);
     assert!(tcp.blocked().contains(&by_tcp) && tcp.blocked().contains(&by_udp));
-    // The one that is left goes on by itself.
+    // The remaining process continues alone.
     assert_eq!(tcp.terminate().code, Some(0));
     let [by_tcp, by_udp] = [lab.source(Family::V4), lab.source(Family::V4)];
     lab.nmap(by_tcp, "-sS -p 425");

@@ -1,5 +1,5 @@
-//! Honest hosts that complete handshakes with traps by themselves, because somebody has led them there or they have
-//! mistyped a port: none is blocked, and a client of a service is spared longest.
+//! Honest hosts that are lured into handshakes with traps, or mistype a port: none is blocked, and a client of a
+//! service is spared longest.
 
 use std::{
     io::{Read, Write},
@@ -86,7 +86,7 @@ fn a_client_with_an_idle_connection_is_spared_and_keeps_it() {
             let at = SocketAddr::new(family.host(), SERVICE);
             let mut connection = connect(&lab.scanner, client, at).expect("the service");
             let (mut accepted, _) = service.accept().expect("its connection");
-            // Nothing goes over it while the client is led to the traps.
+            // The connection is idle while the client is lured to the traps.
             for port in &TRAPS[..7] {
                 let _ = connect(&lab.scanner, client, SocketAddr::new(family.host(), *port));
             }
@@ -122,7 +122,7 @@ fn whom_an_administrator_lets_in_begins_anew() {
     }
 }
 
-/// With `-S` and `-L` own addresses are like those of hosts behind this one.
+/// With `-S` and `-L`, own addresses count like those of hosts behind this one.
 #[test]
 fn a_handshake_proves_where_no_sockets_are_asked() {
     for words in ["-stcp -S", "-stcp -L", "-stcp -S -L"] {

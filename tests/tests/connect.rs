@@ -1,4 +1,4 @@
-//! The connect modes: connections and datagrams to traps are taken, shown the banner and told.
+//! The connect modes: connections and datagrams to traps are accepted, answered with the banner, and logged.
 
 use std::{
     io::{ErrorKind, Read},
@@ -116,13 +116,13 @@ fn a_datagram_is_answered_with_less_than_it_brought_from_where_it_went_to() {
         });
         assert_eq!(answer.expect("an answer"), BANNER[..4]);
         daemon.log().wait_for(&format!("attackalert: UDP scan from host: {source}/{source} to UDP port: 7"));
-        // Anybody could have sent it.
+        // Any host could have sent it.
         daemon.log().wait_for(&format!("Host {source} has been fenced"));
     }
 }
 
-/// A forger has no amplifier in us: the framed host gets fewer bytes than he sends, and no more answers a second than
-/// `CHALLENGE_RATE`.
+/// The banner is no amplifier: a framed host receives fewer bytes than the attacker sends, and at most
+/// `CHALLENGE_RATE` answers per second.
 #[test]
 fn forged_datagrams_bring_fewer_bytes_than_were_sent() {
     const RATE: usize = 50;
@@ -252,7 +252,7 @@ fn processes_side_by_side_share_one_set_of_maps() {
     first.wait_for_block(over_tcp);
     first.wait_for_block(over_udp);
     drop(first.terminate());
-    // The one that is left takes over, with its own mode alone.
+    // The remaining process takes over, with its own mode only.
     second.log().wait_for("replaced the program of an earlier run");
     lab.nmap(later, "-sU -p 501");
     second.log().wait_for(&format!("UDP scan from host: {later}/{later} to UDP port: 501"));

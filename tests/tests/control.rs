@@ -1,4 +1,4 @@
-//! The control socket: what root may ask and others may not, and that nobody holds it up.
+//! The control socket: requests of root and of other users, and clients that try to block it.
 
 use std::{
     io::{Read, Write},
@@ -12,9 +12,9 @@ use std::{
 use portsentry_tests::lab::{Family, Lab, Portsentry, Reach};
 use serde_json::{Value, json};
 
-/// Somebody without any rights.
+/// An unprivileged user.
 const NOBODY: u32 = 65534;
-/// The bounds that the documentation promises.
+/// The limits in the documentation.
 const CLIENTS: usize = 16;
 const LONGEST: usize = 4096;
 
@@ -28,7 +28,7 @@ fn connect(path: &Path) -> UnixStream {
     stream
 }
 
-/// The answer to what was sent; nothing if the other end only closes.
+/// Returns the answer; null if the other end only closes.
 fn answer(mut stream: UnixStream) -> Value {
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("an answer");
@@ -45,7 +45,7 @@ fn status(path: &Path) -> Value {
     ask(path, b"{\"v\":1,\"do\":\"status\"}\n")
 }
 
-/// As somebody of another user, who must be able to reach it.
+/// Sends a request as another user, who must be able to reach the socket.
 fn ask_as(user: u32, path: &Path, line: &str) -> Value {
     let script = "import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.settimeout(20)\ns.connect(sys.argv[1])\n\
                   s.sendall(sys.argv[2].encode())\nprint(s.makefile().read())";
@@ -60,7 +60,7 @@ fn ask_as(user: u32, path: &Path, line: &str) -> Value {
         .unwrap_or_else(|error| json!({"none": format!("{error}: {out}{errors}")}))
 }
 
-/// A lab's directory that others may look into.
+/// Makes a lab's directory readable by other users.
 fn open(lab: &Lab) {
     std::fs::set_permissions(lab.files(), PermissionsExt::from_mode(0o755)).expect("a mode");
 }
@@ -161,7 +161,7 @@ fn what_makes_no_sense_is_refused() {
         (&endless, "too_long"),
     ] {
         let mut stream = connect(&path);
-        // It may close while more is still to be sent.
+        // The socket may be closed before everything is sent.
         let _ = stream.write_all(line.as_bytes());
         let mut text = String::new();
         let _ = stream.read_to_string(&mut text);
@@ -181,7 +181,7 @@ fn slow_clients_hold_up_nobody() {
     let setup = lab.portsentry("-stcp");
     let daemon = setup.start();
     let path = socket(&setup);
-    // More than there is room for, of root's and of others', none of whom says anything.
+    // More clients than allowed, of root and of other users, all silent.
     let script = format!(
         "import socket,sys,time\nall=[]\nfor i in range({}):\n s=socket.socket(socket.AF_UNIX)\n \
             s.connect(sys.argv[1])\n \
@@ -202,7 +202,7 @@ fn slow_clients_hold_up_nobody() {
     let _ = drop_by_drop.write_all(b"{\"v\":1,");
     assert_eq!(answer(slow)["error"]["code"], "too_slow");
     assert_eq!(answer(drop_by_drop)["error"]["code"], "too_slow");
-    // By now the crowd has been sent away, too.
+    // By now the crowd has been disconnected, too.
     daemon.wait_until("others can ask again", || {
         ask_as(NOBODY, &path, "{\"v\":1,\"do\":\"status\"}\n")["ok"].is_object()
     });
@@ -246,13 +246,13 @@ fn a_socket_that_can_not_be_had_keeps_nothing_from_being_watched() {
     daemon.wait_for_block(source);
     daemon.kill();
     assert_eq!(std::fs::read_to_string(&path).expect("it is still there"), "precious");
-    // What a daemon that was killed leaves is taken away by the next.
+    // The next daemon removes the socket that a killed one left.
     let setup = lab.portsentry("-stcp");
     setup.start().kill();
     assert!(socket(&setup).exists());
     let daemon = setup.start();
     assert!(status(&socket(&setup))["ok"].is_object());
-    // Switched off, the words go by the blocked file.
+    // Without the socket, the command edits the blocked file.
     daemon.terminate();
     let setup = setup.with("CONTROL_SOCKET", "off");
     let daemon = setup.start();

@@ -1,5 +1,5 @@
-//! The demonstration that the README begins with: it shows what the README says, and leaves nothing behind, also when
-//! it is interrupted.
+//! The demonstration at the start of the README: it prints what the README shows, and leaves nothing behind, even if
+//! interrupted.
 
 use std::{
     collections::BTreeMap,
@@ -19,10 +19,10 @@ use portsentry_tests::{document, lab::binary};
 use regex::Regex;
 use tempfile::TempDir;
 
-/// What ends the demonstration, where it is let go on to the end.
+/// The last line of a complete demonstration.
 const END: &str = "The scan was seen, logged and dropped. Nothing of this is left on the machine.";
 
-/// The project's tasks, where cargo puts them.
+/// Returns the built xtask program.
 fn xtask() -> PathBuf {
     let test = env::current_exe().expect("a test knows where it is");
     let xtask = test.ancestors().nth(2).expect("a test is below a directory of targets").join("xtask");
@@ -30,7 +30,7 @@ fn xtask() -> PathBuf {
     xtask
 }
 
-/// The demonstration under way, in a process group of its own, as a terminal has it.
+/// A running demonstration in its own process group, as under a terminal.
 struct Demo {
     child: Child,
     files: TempDir,
@@ -47,7 +47,7 @@ impl Demo {
         Self { child: child.expect("the demonstration starts"), files, before }
     }
 
-    /// Follows it until a line holds `text`, and returns all lines so far.
+    /// Reads its output until a line contains `text`; returns all lines so far.
     fn follow(&mut self, text: &str) -> Vec<String> {
         let mut lines = Vec::new();
         for line in BufReader::new(self.child.stdout.as_mut().expect("a pipe")).lines() {
@@ -59,7 +59,7 @@ impl Demo {
         panic!("the demonstration ended without \"{text}\":\n{}", lines.join("\n"));
     }
 
-    /// Waits for its end, after which nothing of it is left. Whether it succeeded, and what it complained of.
+    /// Waits for its end, after which nothing of it may be left; returns whether it succeeded, and its errors.
     fn end(self) -> (bool, String) {
         let ended = self.child.wait_with_output().expect("it ends");
         let namespaces = Command::new("ip").arg("netns").output().expect("`ip` of iproute2").stdout;
@@ -73,7 +73,7 @@ impl Demo {
     }
 }
 
-/// A daemon's files where they are unless a configuration says otherwise, with when each was changed.
+/// Returns the default paths of a daemon's files, with modification times.
 fn of_the_system() -> BTreeMap<PathBuf, SystemTime> {
     let directories = ["/run/portsentry", "/var/lib/portsentry"].map(PathBuf::from);
     let entries = directories.iter().filter_map(|directory| fs::read_dir(directory).ok()).flatten();
@@ -82,7 +82,7 @@ fn of_the_system() -> BTreeMap<PathBuf, SystemTime> {
     all.filter_map(|path| Some((path.clone(), path.symlink_metadata().ok()?.modified().ok()?))).collect()
 }
 
-/// What the README shows of it, line by line.
+/// Returns the README's lines of its output.
 fn shown() -> Vec<String> {
     let text = document::read("README.md");
     let (_, after) = text.split_once("this is what `cargo xtask demo` prints").expect("a picture");
@@ -92,7 +92,7 @@ fn shown() -> Vec<String> {
     lines.filter(|line| !line.is_empty() && line != "...").collect()
 }
 
-/// A line without what is another each time: ports, counts, times, and the directory for the files.
+/// Replaces the variable parts of a line: ports, counts, times, and the directory of the files.
 fn general(line: &str) -> String {
     let number = Regex::new(r"\d+").expect("a pattern");
     let directory = Regex::new(r"/\S*/portsentry-demo-\w+/").expect("a pattern");
@@ -118,7 +118,7 @@ fn the_demonstration_shows_what_the_readme_says_and_leaves_nothing_behind() {
     }
     assert!(shown().len() > 20, "the README shows it");
 
-    // Interrupted as by a terminal, which means everybody; and by somebody who means it alone.
+    // Interrupted by the terminal, which signals the whole group, and by a signal to it alone.
     for (moment, signal, everybody) in [
         ("The scanner asks for 200 ports over IPv6", Signal::SIGINT, true),
         ("portsentry starts", Signal::SIGTERM, false),

@@ -1,5 +1,5 @@
-//! Services that are bound to a VLAN device or a VRF, whose sockets a look-up from the card below doesn't find: on kernels that
-//! have both, which `cargo xtask vm` boots.
+//! Services bound to a VLAN device or a VRF, whose sockets a look-up from the card below doesn't find: on kernels
+//! with both, which `cargo xtask vm` boots.
 
 use std::{
     io::{self, Read, Write},
@@ -16,13 +16,13 @@ use crate::{
     bonds::{HOST, SCANNER, join, lay_cables, tag},
 };
 
-/// A watched port, on which the services are.
+/// The watched port of the services.
 const PORT: u16 = 143;
-/// A port that nobody watches.
+/// A port that is not watched.
 const CLOSED: u16 = 81;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Has a client at `source` ask the service.
+/// Sends a request of a client at `source` to the service.
 fn ask(client: &Namespace, source: IpAddr, at: SocketAddr) -> io::Result<()> {
     client.enter(|| {
         let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
@@ -45,13 +45,13 @@ fn a_service_bound_to_a_vlan_on_a_bond_is_a_service() {
     let _service = DeviceBound::start(&lab.host, "bond0.7", Protocol::Tcp, PORT);
     let daemon = lab.portsentry("-stcp -i ALL_NLO").with("SERVED_GRACE", "0").start();
     let at = SocketAddr::new(HOST.into(), PORT);
-    // The bond may still be choosing a card.
+    // The bond may still be selecting a card.
     daemon.wait_until("a client is served", || ask(&lab.scanner, SCANNER.into(), at).is_ok());
     assert_eq!(daemon.lines_about(SCANNER.into()), [""; 0]);
     assert!(!daemon.blocked().contains(&SCANNER.into()) && daemon.fenced().is_empty());
 }
 
-/// Has the host's interface be a member of a VRF.
+/// Adds the host's interface to a VRF.
 fn join_vrf(lab: &Lab) {
     lab.host.ip(&format!(
         "link add vrf0 type vrf table 10\nlink set vrf0 up\nlink set {INTERFACE} master vrf0\n\

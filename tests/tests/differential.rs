@@ -1,8 +1,8 @@
-//! The program against the network stack behind it: whatever the stack answers, the program must have read as that very
-//! packet, and to a fenced or blocked source the stack answers nothing.
+//! The program against the network stack behind it: for every packet that the stack answers, the program must have
+//! read the same packet, and the stack must never answer a fenced or blocked source.
 //!
-//! `DIFFERENTIAL_FRAMES` (20,000 unless set) says how many questions are asked, `DIFFERENTIAL_SEED` which. The frames of one that
-//! was missed are kept in `tests/corpus/`, where parity judges them in each run.
+//! `DIFFERENTIAL_FRAMES` (default 20,000) is the number of packets, `DIFFERENTIAL_SEED` their seed. The frames of a
+//! failure are kept in `tests/corpus/`, which parity judges in each run.
 
 use std::{
     collections::BTreeMap,
@@ -39,7 +39,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 const FRAMES: u64 = 20_000;
 const SEED: u64 = 0xd1ff;
-/// Questions that are asked before the answers are looked at.
+/// Packets sent before the answers are read.
 const BATCH: u16 = 200;
 const SERVICE: u16 = 80;
 const TRAP: u16 = 23;
@@ -47,7 +47,7 @@ const UDP_TRAP: u16 = 69;
 /// The Ethernet addresses of both ends: the host's, then the scanner's.
 const LINK: [u8; 12] = [2, 0, 0, 0, 1, 1, 2, 0, 0, 0, 1, 2];
 
-/// How a source stands.
+/// State of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Free,
@@ -58,7 +58,7 @@ enum Source {
 const SOURCES: [Source; 3] = [Source::Free, Source::Fenced, Source::Blocked];
 
 impl Source {
-    /// The nth of these. Over IPv6 each is in a /64 of its own.
+    /// Returns the nth source of this state. Over IPv6 each is in its own /64.
     fn address(self, number: u16, is_ipv6: bool) -> IpAddr {
         if is_ipv6 {
             Ipv6Addr::new(0x2001, 0xdb8, 0x4000 + self as u16, number, 0, 0, 0, 1).into()
@@ -69,7 +69,7 @@ impl Source {
     }
 }
 
-/// One direct cable, and the program at the host's end of it.
+/// A direct cable with the program at the host's end.
 struct Bench {
     kernel: InKernel,
     wire: Socket,
@@ -95,7 +95,7 @@ fn prepare(lab: &Lab, mtu: usize) -> Socket {
         "net.ipv4.icmp_msgs_burst=10000000",
         "net.ipv6.icmp.ratelimit=0",
         "net.ipv4.tcp_syncookies=2",
-        // What is dropped leaves parts of packets behind.
+        // Dropped packets leave fragments behind.
         "net.ipv4.ipfrag_time=1",
         "net.ipv4.ipfrag_high_thresh=1000000000",
         "net.ipv6.ip6frag_time=1",
@@ -103,7 +103,7 @@ fn prepare(lab: &Lab, mtu: usize) -> Socket {
         "net.ipv4.conf.all.rp_filter=0",
         "net.ipv4.conf.eth1.rp_filter=0",
     ] {
-        // Not every kernel has all of them in a namespace.
+        // Not every kernel has all of them per namespace.
         let _ = lab.host.command("sysctl").args(["-qw", setting]).output();
     }
     lab.scanner.enter(|| {
@@ -120,7 +120,7 @@ fn prepare(lab: &Lab, mtu: usize) -> Socket {
 
 impl Bench {
     fn new(wire: Socket, mode: Mode, mtu: usize) -> Self {
-        // Every probe is told, and passes, so that the stack can answer it.
+        // Every probe is reported and passes, so that the stack can answer it.
         let scenario = Scenario::with(|settings: &mut Settings| {
             settings.tcp_response = Response::Report as u8;
             settings.udp_response = Response::Report as u8;
@@ -145,10 +145,10 @@ impl Bench {
         self.wire.send(frame).unwrap_or_else(|error| panic!("{} bytes: {error}", frame.len()));
     }
 
-    /// Every answer up to that to a plain SYN, which is sent behind all else: by whom it is for, whether it is a SYN-ACK.
+    /// Returns the answers up to that to a plain SYN that is sent last: by recipient, whether it is a SYN-ACK.
     fn answers(&self, last: &Question) -> BTreeMap<IpAddr, bool> {
         let mut random = Rng::with_seed(0);
-        // Of many ways to wrap it, one that is a single packet without anything.
+        // Of the many ways to wrap it, one that is a single plain packet.
         let plain = std::iter::repeat_with(|| wrap(&mut random, last, LINK, 1500)).find(|frames| {
             frames.len() == 1 && frames[0].len() < 100 && frames[0][12..16] == [8, 0, 0x45, 0]
         });
@@ -157,7 +157,7 @@ impl Bench {
         let mut bytes = vec![0; 1 << 16];
         loop {
             let length = (&self.wire).read(&mut bytes).expect("the last question is answered");
-            // What is sent comes back on the same socket, from the scanner's own address.
+            // Sent frames come back on the same socket, with the scanner's own address.
             if length < 14 || bytes[6..12] != LINK[..6] {
                 continue;
             }
@@ -216,10 +216,10 @@ impl Bench {
                 let ends = [told.source_port, told.port];
                 let is_itself =
                     told.kind == kind && ends == [question.source.port(), question.destination.port()];
-                // A fragment may say no more than that something is hidden.
+                // For a fragment the program may only report that something is hidden.
                 is_itself || frames.len() > 1 && [Kind::Fragment, Kind::Chain].contains(&told.kind)
             };
-            // A SYN to a service is told by nobody, but for a fragment of one.
+            // A SYN to a service is not reported, except a fragment of one.
             let is_seen = told.map_or(*is_open, is_read);
             if *source != Source::Free || !is_seen {
                 let kept = keep(frames, seed);
@@ -244,7 +244,7 @@ fn what_the_stack_answers_the_program_has_read() {
         let wire = prepare(&lab, mtu);
         let random = &mut random;
         lab.host.enter(move || {
-            // One CPU's queue keeps the order.
+            // A single CPU's queue keeps the order.
             let mut cpus = CpuSet::new();
             cpus.set(0).expect("a first CPU");
             sched_setaffinity(Pid::from_raw(0), &cpus).expect("this thread stays on a CPU");
@@ -256,7 +256,7 @@ fn what_the_stack_answers_the_program_has_read() {
             }
             let asked = batches * u64::from(BATCH);
             println!("{}: {} of {asked} answered", bench.what, bench.answered);
-            // A third is asked by sources that are free, and nearly all of that is taken.
+            // A third of the sources are free, and nearly all of their packets are accepted.
             let answered = u64::try_from(bench.answered).expect("a count");
             assert!(answered * 5 > asked, "{}: {answered} of {asked} were answered", bench.what);
             bench.kernel.kernel().remove_pins().expect("the program is detached");
@@ -274,7 +274,7 @@ fn keep(frames: &[Vec<u8>], seed: u64) -> String {
     format!("kept in tests/corpus: {}", kept.collect::<Vec<_>>().join(", "))
 }
 
-/// An environment variable's number.
+/// Reads a number from an environment variable.
 fn number(name: &str, default: u64) -> u64 {
     let parse = |text: String| u64::from_str(&text).unwrap_or_else(|error| panic!("{name}={text}: {error}"));
     std::env::var(name).map_or(default, parse)

@@ -1,5 +1,5 @@
-//! What the documents have a reader type is typed: on a Debian machine with the package installed, in the documents'
-//! order. What they show of an output is there, but for its numbers.
+//! Types the commands of the documents on a Debian machine with the package installed, in the documents' order, and
+//! compares the output with the text shown, except for numbers.
 
 use std::{
     thread,
@@ -11,13 +11,13 @@ use portsentry_tests::{
     lab::{Family, INTERFACE, Lab, Machine},
 };
 
-/// Files are written, and the journal is, a moment after what they tell of.
+/// Files and journal are written a moment after the event.
 const PATIENCE: Duration = Duration::from_secs(20);
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 
-/// Where the documents have the package lie.
+/// Path of the package in the documents.
 const PACKAGE: &str = "/tmp/portsentry-xdp_0.1.0-1_amd64.deb";
-/// What documents take for granted that don't say how to install: blocking is on, and so are metrics; most machines have
+/// Preconditions of documents that don't cover the installation: blocking and metrics are on; most machines have
 /// Debian's libwrap0.
 const SETTINGS: &str = r#"
 : >> /etc/hosts.deny
@@ -25,11 +25,11 @@ sed -i 's/^BLOCK_\(TCP\|UDP\)=.*/BLOCK_\1="1"/; s/^#\(METRICS_LISTEN\)/\1/' /etc
 systemctl restart portsentry || { journalctl --sync; journalctl --unit portsentry --output cat --no-pager; false; }
 portsentry block 203.0.113.0/24
 "#;
-/// Who has scanned before: one who completed handshakes, and one who did not.
+/// Earlier scanners: one that completed handshakes, and one that did not.
 const PROVEN: [&str; 2] = ["192.0.2.9", "2001:db8::9"];
 const UNPROVEN: [&str; 2] = ["192.0.2.10", "2001:db8::a"];
 
-/// A machine as it was before its administrator began to read.
+/// A machine before the administrator's first step.
 fn fresh(lab: &Lab) -> Machine {
     let machine = lab.boot();
     machine.run("dpkg --purge --force-depends portsentry portsentry-xdp || :; rm -rf /etc/portsentry");
@@ -37,7 +37,7 @@ fn fresh(lab: &Lab) -> Machine {
     machine
 }
 
-/// One on which portsentry blocks, and somebody is blocked, somebody fenced, and a network blocked.
+/// A machine on which portsentry blocks, with a blocked and a fenced source and a blocked network.
 fn at_work(lab: &Lab) -> Machine {
     let machine = fresh(lab);
     machine.run(&format!("dpkg --install {PACKAGE}"));
@@ -52,12 +52,12 @@ fn at_work(lab: &Lab) -> Machine {
     machine
 }
 
-/// A document's commands that are typed here.
+/// The commands of a document that are run here.
 fn commands(path: &str) -> Vec<Command> {
     document::commands(&document::read(path), |program| TYPED.contains(&program))
 }
 
-/// Runs it, again and again until it prints what is shown.
+/// Runs a command repeatedly until it prints the text shown.
 fn follow(lab: &Lab, machine: &Machine, path: &str, command: &Command, are_words_shown: bool) {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -84,7 +84,7 @@ fn follow(lab: &Lab, machine: &Machine, path: &str, command: &Command, are_words
     }
 }
 
-/// Follows a document from its beginning to its end.
+/// Runs the commands of a document in order.
 fn read(path: &str, machine: impl FnOnce(&Lab) -> Machine, least: usize, are_words_shown: bool) {
     let commands = commands(path);
     assert!(commands.len() >= least, "{path} has only {commands:#?}");
@@ -112,7 +112,7 @@ fn a_gateways_commands_do_what_is_said() {
     read("docs/gateway.md", at_work, 8, true);
 }
 
-/// What commands print is shown there by way of example, of other hosts and times.
+/// The output there is an example, with other hosts and times.
 #[test]
 fn the_commands_of_all_other_documents_work() {
     const READ: [&str; 3] = ["docs/first-hour.md", "docs/gateway.md", "docs/bpftool.md"];

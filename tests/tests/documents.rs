@@ -1,4 +1,4 @@
-//! What the documents promise is there: the tests that they name as shown by, and the files that they lead to.
+//! Checks the documents' references: tests that they name, and files that they link to.
 
 use std::{collections::BTreeSet, fs};
 
@@ -10,7 +10,7 @@ fn documents() -> impl Iterator<Item = (String, String)> {
     document::paths().into_iter().map(|path| (path.clone(), document::read(&path)))
 }
 
-/// The tests of each file in `tests/tests`.
+/// Returns the tests of each file in `tests/tests`.
 fn tests_of(file: &str) -> Option<BTreeSet<String>> {
     let text = fs::read_to_string(root().join("tests/tests").join(format!("{file}.rs"))).ok()?;
     let pattern = Regex::new(r"#\[test\]\s+(?:#\[.*\]\s+)*fn (\w+)").expect("a pattern");
@@ -35,7 +35,7 @@ fn the_tests_that_documents_name_exist() {
     assert!(count > 40, "only {count} tests are named");
 }
 
-/// A file that `main.rs` doesn't name would be compiled by nobody.
+/// A file that `main.rs` doesn't name would never be compiled.
 #[test]
 fn every_file_of_tests_is_part_of_the_tests() {
     let main = document::read("tests/tests/main.rs");
@@ -90,11 +90,12 @@ fn the_tasks_that_documents_name_exist() {
     }
 }
 
-/// Everything that a reader may type: by `looking` and `fail2ban`, or in the very words by one of the scripts of CI.
+/// Every command in the documents is run: by `documented_commands` and `fail2ban`, or in the same words by a CI
+/// script.
 #[test]
 fn every_command_is_run() {
     let scripts = [".ci/run", ".ci/nightly"].map(document::read).concat();
-    // A script may go on after a failure: `COMMAND || failed=yes`.
+    // A script may continue after a failure: `COMMAND || failed=yes`.
     let scripts: BTreeSet<_> =
         scripts.lines().filter_map(|line| line.split(" || ").next()).map(str::trim).collect();
     let search = std::env::var_os("PATH").unwrap_or_default();

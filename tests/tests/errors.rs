@@ -1,4 +1,4 @@
-//! What is wrong is said at once, with what to do about it, and leaves nothing half done.
+//! Errors are reported at once, with a remedy, and leave nothing half done.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -26,10 +26,10 @@ fn assert_untouched(lab: &Lab) {
 fn privileges_that_are_missing() {
     let lab = Lab::new();
     let needs = ["portsentry: ", "needs root, or the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"];
-    // Root in name only, as in many a container.
+    // Root in name only, as in many containers.
     let ended = lab.portsentry("-stcp").fail_in(by_way_of("exec setpriv --bounding-set=-all \"$@\""));
     assert_says(&ended, KERNEL, &needs);
-    // Somebody else, who may not be let into the directory that the program is in.
+    // Another user, who may not have access to the program's directory.
     fs::set_permissions(lab.files(), fs::Permissions::from_mode(0o755)).expect("a directory for everybody");
     fs::copy(binary(), lab.files().join("portsentry")).expect("a copy of the program");
     let wrapper = format!(
@@ -88,12 +88,12 @@ fn an_interface_that_another_program_holds() {
     }
 }
 
-/// Most programs attach theirs as `bpftool` does, without a link.
+/// Most programs attach without a link, as `bpftool` does.
 #[test]
 fn an_interface_that_holds_a_program_of_bpftools() {
     let lab = Lab::new();
     let first = lab.portsentry("-stcp").start();
-    // Any XDP program will do, and this one is at hand.
+    // Any XDP program will do; this one is at hand.
     let shown = lab.host.run("bpftool", &["-j", "net", "show", "dev", INTERFACE]);
     let shown: serde_json::Value = serde_json::from_str(&shown).expect("bpftool prints JSON");
     let number = shown[0]["xdp"][0]["id"].to_string();
@@ -176,7 +176,7 @@ fn all_files_are_told_of_at_once() {
         let path = files.join(file).display().to_string();
         assert_says(&ended, CONFIGURATION, &[&[path.as_str()], texts].concat());
     }
-    // A file whose only fault is a warning is told of beside one that is wrong.
+    // A file with a warning is reported together with an invalid one.
     let ended = setup.with("SCAN_TRIGGER", "1").fail();
     assert_says(&ended, CONFIGURATION, &["unknown setting NO_SUCH", "192.0.2.0/33"]);
     assert_untouched(&lab);
@@ -233,7 +233,7 @@ fn a_command_line_that_makes_no_sense() {
     assert_untouched(&lab);
 }
 
-/// A setting that is misspelt or unquoted is passed over, and may leave nothing to watch.
+/// A misspelt or unquoted setting is ignored, and may leave no port to watch.
 #[test]
 fn a_configuration_that_leaves_no_port_to_watch_is_said_to() {
     let lab = Lab::new();

@@ -1,4 +1,4 @@
-//! Scans that hide: behind extension headers, fragments, VLAN tags, and other people's addresses.
+//! Evasive scans: extension headers, fragments, VLAN tags, and spoofed addresses.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ fn udp(source: IpAddr, port: u16) -> String {
     format!("attackalert: UDP scan from host: {source}/{source} to UDP port: {port}")
 }
 
-/// What is between the IPv6 header and the transport header, in scapy's words.
+/// Headers between the IPv6 header and the transport header, in scapy's syntax.
 const EXTENSIONS: [(&str, &str); 8] = [
     ("hop-by-hop options", "IPv6ExtHdrHopByHop()/"),
     ("destination options", "IPv6ExtHdrDestOpt(options=[PadN(optdata=b'12345678')])/"),
@@ -43,7 +43,7 @@ fn extension_headers_hide_nothing() {
             ]
             .map(|(number, transport, line, port)| {
                 let source = lab.source(Family::V6);
-                // Scapy doesn't know what follows an authentication header.
+                // Scapy doesn't fill in the header after an authentication header.
                 let headers = headers.replace("NEXT", number);
                 let packet = format!("IPv6(src='{source}', dst='{host}')/{headers}{transport}");
                 (*what, source, packet, line(source, port))
@@ -70,7 +70,7 @@ fn a_fragment_that_is_not_the_first_is_no_probe_and_hides_none() {
     let [harmless, guilty] = [lab.source(Family::V4), lab.source(Family::V4)];
     let host = Family::V4.host();
     lab.scapy(&[
-        // What looks like ports and flags there is payload.
+        // The apparent ports and flags there are payload.
         format!(
             "IP(src='{harmless}', dst='{host}', id=7, frag=5, proto=6)/Raw(bytes(TCP(dport=11, flags='S')))"
         ),

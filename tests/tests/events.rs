@@ -1,4 +1,4 @@
-//! Events for programs: in JSON, held to the tables of `docs/events.md`, and in systemd's journal.
+//! Events for programs: JSON according to `docs/events.md`, and systemd's journal.
 
 use std::{
     collections::BTreeMap,
@@ -16,8 +16,7 @@ const DOCUMENT: &str = include_str!("../../docs/events.md");
 /// An event's fields by their dotted names.
 type Fields = BTreeMap<String, Value>;
 
-/// The first cells of the document's rows whose first cell is a name: fields with their forms, or actions with their
-/// kinds.
+/// Returns the first cells of the document's rows: fields with their types, or actions with their kinds.
 fn documented(columns: usize) -> BTreeMap<&'static str, &'static str> {
     let rows = DOCUMENT.lines().filter(|line| line.starts_with("| `"));
     let cells = rows.map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect::<Vec<_>>());
@@ -55,7 +54,7 @@ fn has_form(form: &str, value: &Value) -> bool {
     }
 }
 
-/// One line as the document says that it must be.
+/// Reads a line, and checks it against the document.
 fn read(line: &str) -> Fields {
     let value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     let mut fields = Fields::new();
@@ -76,12 +75,12 @@ fn read(line: &str) -> Fields {
 
 fn events(path: &Path) -> Vec<Fields> {
     let text = fs::read_to_string(path).unwrap_or_default();
-    // What is being written right now ends without a line's end.
+    // A line that is being written ends without a line end.
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole.lines().map(read).collect()
 }
 
-/// The events of an action about a source.
+/// Returns the events of an action about a source.
 fn about(path: &Path, action: &str, source: IpAddr) -> Vec<Fields> {
     let is_it = |event: &Fields| {
         event["event.action"] == action && event.get("source.ip").is_some_and(|it| *it == source.to_string())
@@ -154,7 +153,7 @@ fn a_scan_and_what_follows_are_events() {
             serde_json::json!(["FIN", "PSH", "URG"])
         );
         assert!(!about(&path, "probe", udp)[0].contains_key("portsentry.flags"));
-        // An administrator lifts the one and blocks another.
+        // An administrator unblocks one source and blocks another.
         let [other, kept] = [lab.source(family), udp];
         let lines = daemon.file_about("BLOCKED_FILE", kept).join("\n");
         fs::write(daemon.setup().path("BLOCKED_FILE"), format!("{lines}\n{other}\n")).expect("an edit");
@@ -290,7 +289,7 @@ fn standard_output_takes_events_beside_the_lines() {
 fn a_reader_that_hangs_holds_nothing_else_up() {
     let lab = Lab::new();
     let pipe = lab.files().join("pipe");
-    // Standard output is a pipe that is read up to the event that says that it watches, and not any further.
+    // Standard output is a pipe that is read only up to the event that the daemon is active.
     let stuck = format!(
         "mkfifo {0}; exec 3<>{0}; sed -u '/now active and listening/q' <{0} & exec \"$@\" >{0}",
         pipe.display()

@@ -1,4 +1,4 @@
-//! fail2ban itself, Debian's package, beside portsentry on one machine, set up as the document says.
+//! fail2ban from Debian's package, with portsentry on one machine, set up according to the document.
 
 use std::{io::Write, process::Stdio};
 
@@ -14,16 +14,16 @@ dpkg --install /tmp/portsentry.deb
 sed -i 's/^BLOCK_\(TCP\|UDP\)=.*/BLOCK_\1="1"/' /etc/portsentry/portsentry.conf
 systemctl restart portsentry
 "#;
-/// Debian's only jail reads sshd's log, which isn't there; and its firewall's program isn't.
+/// Debian's only jail reads sshd's log, which doesn't exist here; nor does its firewall program.
 const FAIL2BAN: &str = r"
 dpkg --install /tmp/fail2ban.deb
 rm /etc/fail2ban/jail.d/defaults-debian.conf
 printf '[DEFAULT]\nbanaction = nftables\n' > /etc/fail2ban/jail.d/firewall.local
 ";
-/// A jail of somebody else's log, whose bans are portsentry's to carry out.
+/// A jail for another log, whose bans portsentry enforces.
 const JAIL: &str = "[other]\nenabled = true\nfilter = portsentry\nlogpath = /tmp/other.log\n";
 
-/// A machine with both, and the files that the document names.
+/// A machine with both programs, and the document's files.
 fn machine(lab: &Lab, text: &str) -> Machine {
     let machine = lab.boot();
     machine
@@ -31,7 +31,7 @@ fn machine(lab: &Lab, text: &str) -> Machine {
     machine.bring_package(1, "/tmp/portsentry.deb");
     machine.run(PORTSENTRY);
     machine.wait_until("there is a history", || machine.try_run(&format!("cat {HISTORY}")).is_ok());
-    // Only now: the service has systemd mount the machine's own `/tmp`.
+    // Only now: the service makes systemd mount the machine's own `/tmp`.
     machine.bring("fail2ban.deb", "/tmp/fail2ban.deb");
     machine.run(FAIL2BAN);
     for path in [

@@ -1,4 +1,4 @@
-//! What
+//! False positives: packets that must never count as probes, and hosts that must never be blocked.
 
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 
@@ -36,7 +36,7 @@ fn a_port_with_a_live_service_is_silent_until_the_service_ends() {
         lab.nmap(tcp, "-sS -p 80");
         daemon.settle();
         assert!(daemon.blocked().contains(&tcp), "{:?}", daemon.log().lines());
-        // What explained a datagram explains others for a moment longer.
+        // The benign-flow cache keeps the flow for a moment.
         daemon.wait_until("the service is forgotten", || {
             lab.nmap(udp, "-sU -p 69");
             daemon.blocked().contains(&udp)
@@ -48,7 +48,7 @@ fn a_port_with_a_live_service_is_silent_until_the_service_ends() {
 fn a_connection_that_lingers_does_not_make_a_port_used() {
     let lab = Lab::new();
     let daemon = lab.portsentry("-stcp").with("SERVED_GRACE", "0").start();
-    // The service closes first, and its end waits for what may still be under way.
+    // The service closes first, so its end stays in TIME-WAIT.
     lab.serve_tcp(79).assert_open_to_bystander(&lab);
     let sockets = lab.host.run("ss", &["-Htan", "state", "time-wait", "sport", "=", "79"]);
     assert!(!sockets.is_empty(), "no connection waits");
@@ -85,7 +85,7 @@ fn answers_to_the_hosts_own_traffic_are_no_probes() {
     let daemon = lab.portsentry("-atcp -audp").start();
     for family in FAMILIES {
         let peer = lab.source(family);
-        // From a watched port, to one that is served and to one that isn't.
+        // From a watched port, to a served and to an unserved one.
         let client = |own: u16, port: u16| {
             let socket = Socket::new(Domain::for_address(SocketAddr::new(peer, port)), Type::STREAM, None)?;
             socket.bind(&SocketAddr::new(family.host(), own).into())?;
@@ -156,7 +156,7 @@ fn broadcast_and_multicast_never_count() {
     });
     assert_eq!(daemon.lines_about(v4), NOTHING);
     assert_eq!(daemon.lines_about(v6), NOTHING);
-    // The same to the host's own address counts.
+    // The same datagram to the host's own address counts.
     let _probe = Probe::udp(&lab.scanner, v4, SocketAddr::new(Family::V4.host(), 69));
     assert_eq!(daemon.lines_about(v4).len(), 1);
 }

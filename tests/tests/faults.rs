@@ -1,4 +1,4 @@
-//! Files that can't be written or read as they should be: blocks hold, it is said once, and nothing is lost.
+//! Files that can't be written or read: blocks stay in force, the error is reported once, and nothing is lost.
 
 use std::{
     fs::{self, File},
@@ -10,7 +10,7 @@ use std::{
 use nix::sys::signal::Signal;
 use portsentry_tests::lab::{Daemon, Family, Lab, Portsentry, Reach, by_way_of, counter, remove_pins};
 
-/// The daemon's files in a directory of their own.
+/// Puts the daemon's files into their own directory.
 fn with_files_in<'lab>(setup: Portsentry<'lab>, directory: &Path) -> Portsentry<'lab> {
     let path = |name: &str| directory.join(name).display().to_string();
     setup
@@ -26,7 +26,7 @@ fn block(daemon: &Daemon<'_>) -> IpAddr {
     source
 }
 
-/// Each file names each of `sources` once; `read` reads one of them.
+/// Fails unless each file names each of `sources` once; `read` reads a file.
 fn assert_written(daemon: &Daemon<'_>, sources: &[IpAddr], read: impl Fn(&str) -> String) {
     for file in ["history", "blocked", "hosts.deny"] {
         daemon.wait_until("the files catch up", || {
@@ -39,7 +39,7 @@ fn assert_written(daemon: &Daemon<'_>, sources: &[IpAddr], read: impl Fn(&str) -
     }
 }
 
-/// Waits until each file was tried in vain.
+/// Waits until writing each file has failed.
 fn wait_for_trouble(daemon: &Daemon<'_>, why: &str) {
     for file in ["history", "blocked", "hosts.deny"] {
         let is_told = |line: &String| line.contains(file) && line.contains(why);
@@ -47,7 +47,7 @@ fn wait_for_trouble(daemon: &Daemon<'_>, why: &str) {
     }
 }
 
-/// Each file's trouble is told once, and once that it is over.
+/// Fails unless each file's error, and its end, were reported once.
 fn assert_told_once(daemon: &Daemon<'_>) {
     for file in ["history", "blocked", "hosts.deny"] {
         let begins = |line: &String| line.contains(file) && line.contains("retrying, blocks stay in force");
@@ -82,7 +82,7 @@ fn a_disk_that_is_full() {
         directory.display()
     );
     let daemon = with_files_in(lab.portsentry("-stcp"), &directory).start_in(by_way_of(&fill));
-    // The daemon's own file system is seen through its process.
+    // The daemon's mounts are visible through its process.
     let inside = Path::new("/proc")
         .join(daemon.process().to_string())
         .join("root")
@@ -125,7 +125,7 @@ fn files_that_are_immutable() {
     let directory = lab.files().join("fixed");
     fs::create_dir(&directory).expect("a directory");
     let image = lab.files().join("image");
-    // A file system that knows the attribute.
+    // A file system that supports the attribute.
     let mount = format!(
         "truncate -s 8M {1}; mkfs.ext4 -q {1}; mount -o loop {1} {0}; cd {0}; rmdir lost+found; \
          touch history blocked hosts.deny; chattr +i *; cd /; exec \"$@\"",
@@ -210,7 +210,7 @@ fn a_link_of_somebody_elses_is_not_followed() {
     assert!(daemon.blocked().contains(&source));
 }
 
-/// Runs a command with the daemon's own mounts.
+/// Runs a command with the daemon's mounts.
 fn run_inside(daemon: &Daemon<'_>, words: &[&str]) {
     let process = daemon.process().to_string();
     let status = Command::new("nsenter").args(["--target", &process, "--mount"]).args(words).status();
@@ -227,11 +227,11 @@ fn bpffs_that_is_unmounted_under_somebody_elses_daemon() {
     unmount_under("nobody");
 }
 
-/// Unmounts bpffs under the daemon, mounts it again, and kills the daemon: who is blocked stays so all along.
+/// Unmounts bpffs under the daemon, mounts it again, and kills the daemon: blocked sources stay blocked throughout.
 fn unmount_under(user: &str) {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
-    // Beneath it is no other.
+    // No other bpffs is below it.
     let mount = "umount --lazy /sys/fs/bpf; mount -t bpf bpf /sys/fs/bpf; exec \"$@\"";
     let daemon = lab.portsentry("-stcp").with("RUN_AS", user).start_in(by_way_of(mount));
     let mounts = File::open(format!("/proc/{}/ns/mnt", daemon.process())).expect("its mounts");
@@ -252,7 +252,7 @@ fn unmount_under(user: &str) {
     run_inside(&daemon, &["umount", "--lazy", "/sys/fs/bpf"]);
     let trouble = "is hidden because bpffs was unmounted";
     daemon.log().wait_for(trouble);
-    // There is nothing now that a next session could take over.
+    // Now there is nothing that a next session could take over.
     daemon.signal(Signal::SIGHUP);
     daemon.log().wait_for("ERROR: the pins are hidden because bpffs is unmounted: mount bpffs first");
     assert_dropped(&sources);
@@ -274,7 +274,7 @@ fn unmount_under(user: &str) {
     assert!(lab.is_attached(), "the new pins hold");
     assert_dropped(&sources);
     service.assert_open_to_bystander(&lab);
-    // With these go the pins.
+    // This removes the pins.
     drop(mounts);
 }
 

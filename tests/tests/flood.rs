@@ -8,29 +8,29 @@ use std::{
 
 use portsentry_tests::lab::{Daemon, Family, INTERFACE, Lab, Probe};
 
-/// Router solicitations and multicast reports that all in the lab may send meanwhile.
+/// Router solicitations and multicast reports that hosts in the lab may send meanwhile.
 const STRAY: u64 = 64;
 
-/// What is sent: SYNs, or datagrams, to a watched port.
+/// The packets: SYNs, or datagrams, to a watched port.
 const SYNS: [&str; 3] = ["-S", "-p", "11"];
 const DATAGRAMS: [&str; 3] = ["--udp", "-p", "69"];
 
 const MAX_FENCED: usize = 1024;
 const FENCE_RATE: usize = 200;
 const EVENT_RATE: usize = 50;
-/// How long a flood is, in seconds.
+/// Duration of a flood, in seconds.
 const FLOOD: u64 = 5;
-/// What the daemon may work meanwhile: three fifths of a core. To read each packet takes more than there is.
+/// Maximum CPU time of the daemon: three fifths of a core. Reading every packet would take more than one.
 const MOST_WORK: Duration = Duration::from_secs(FLOOD * 3 / 5);
-/// What a flood may add to the daemon's size, in KiB.
+/// Maximum growth of the daemon's memory, in KiB.
 const MOST_MORE: u64 = 32 * 1024;
 
-/// Frames that the host's interface has received.
+/// Returns the number of frames that the host's interface has received.
 fn received(lab: &Lab) -> u64 {
     lab.host.frames(INTERFACE, "rx")
 }
 
-/// SYNs, which the kernel judges: the daemon has little to do with them.
+/// Sends SYNs, which the kernel judges almost without the daemon.
 fn flood_of_syns(lab: &Lab, daemon: &Daemon<'_>, from: &[&str]) -> u64 {
     let work = worked(daemon);
     let arrived = flood(lab, SYNS, from);
@@ -40,7 +40,7 @@ fn flood_of_syns(lab: &Lab, daemon: &Daemon<'_>, from: &[&str]) -> u64 {
     arrived
 }
 
-/// As many probes as can be sent. Returns how many arrived.
+/// Sends as many probes as possible; returns the number that arrived.
 fn flood(lab: &Lab, what: [&str; 3], from: &[&str]) -> u64 {
     let before = received(lab);
     let host = Family::V4.host().to_string();
@@ -57,29 +57,29 @@ fn assert_counted(arrived: u64, counted: u64) {
     assert!(counted <= arrived && arrived - counted <= STRAY, "{counted} of {arrived} were counted");
 }
 
-/// How long the daemon has worked so far, for itself and in the kernel (`utime` and `stime` of proc(5)'s stat).
+/// Returns the daemon's CPU time, in user and kernel mode (`utime` and `stime` of proc(5)'s stat).
 fn worked(daemon: &Daemon<'_>) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.process())).expect("a state");
     let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
     let times = fields.split_whitespace().skip(11).take(2);
     let ticks: u64 = times.map(|time| time.parse::<u64>().expect("a number")).sum();
-    // Userspace is told of a hundredth of a second, whatever the kernel's own tick is.
+    // Userspace sees hundredths of a second, whatever the kernel's tick.
     Duration::from_millis(10 * ticks)
 }
 
-/// The daemon's largest size so far, in KiB.
+/// Returns the daemon's peak memory, in KiB.
 fn peak(daemon: &Daemon<'_>) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.process())).expect("a status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a size");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// Seconds since `begin`, begun ones and what a limit lets through at once among them: as many as the machine took.
+/// Returns the seconds since `begin`, rounded up, plus one for a full bucket.
 fn seconds_since(begin: Instant) -> usize {
     usize::try_from(begin.elapsed().as_secs()).expect("seconds") + 2
 }
 
-/// A daemon with narrow limits, for which addresses may be forged.
+/// A daemon with low limits, for which addresses may be spoofed.
 fn limited<'lab>(lab: &'lab Lab, flags: &str) -> Daemon<'lab> {
     let settings = [("MAX_FENCED", MAX_FENCED), ("FENCE_RATE", FENCE_RATE), ("EVENT_RATE", EVENT_RATE)];
     let setup = lab.portsentry(flags).with("BLOCK_UNPROVEN", "0");
@@ -99,10 +99,10 @@ fn a_flood_from_everywhere_is_counted_and_leaves_little_behind() {
     assert!(told.iter().sum::<u64>() <= arrived && told[2] > 0, "{told:?}");
     daemon.log().wait_for("probes not logged: EVENT_RATE exceeded");
 
-    // What each CPU may do in a second.
+    // Maximum per CPU and second.
     let cpus = std::thread::available_parallelism().expect("CPUs").get();
     let most = |rate: usize| rate * cpus * seconds_since(begin);
-    // What is told has up to two lines of its own, and each fence one of hosts.deny's.
+    // A reported probe has up to two lines, and each fence one of hosts.deny.
     let lines = daemon.log().lines().len();
     assert!(lines <= most(EVENT_RATE) * 2 + most(FENCE_RATE) + 200, "{lines} lines");
     let blocked = daemon.file("BLOCKED_FILE").len();
@@ -126,7 +126,7 @@ fn a_flood_from_one_is_counted_and_told_once() {
     assert_eq!(daemon.told_of(source).len(), 1);
     assert_eq!(daemon.file_about("BLOCKED_FILE", source).len(), 1);
     assert_eq!(daemon.file_about("HISTORY_FILE", source).len(), 1);
-    // Two for each who is blocked: him, and who closed the line in `settle`.
+    // Two lines for each blocked source: the source itself, and the one that ended `settle`.
     let said = daemon.log().lines().len() - said;
     assert!(said <= 10, "{said} lines");
     let large = peak(&daemon);
@@ -141,7 +141,7 @@ fn a_flood_of_datagrams_to_a_trap_leaves_little_behind() {
     let begin = Instant::now();
     let arrived = flood(&lab, DATAGRAMS, &["--rand-source"]);
     assert!(arrived > 10_000, "{arrived} is no flood");
-    // Right behind the flood a datagram finds no room.
+    // Immediately after the flood a datagram is dropped for lack of room.
     let source = lab.source(Family::V4);
     daemon.wait_until("it is over", || {
         let _probe = Probe::udp(&lab.scanner, source, SocketAddr::new(Family::V4.host(), 69));
@@ -149,7 +149,7 @@ fn a_flood_of_datagrams_to_a_trap_leaves_little_behind() {
     });
     daemon.log().wait_for("probes not logged: EVENT_RATE exceeded");
     daemon.log().wait_for("their sources not fenced, as FENCE_RATE exceeded");
-    // What is told has up to two lines of its own, and each fence one of hosts.deny's.
+    // A reported probe has up to two lines, and each fence one of hosts.deny.
     let lines = daemon.log().lines().len();
     assert!(lines <= (2 * EVENT_RATE + FENCE_RATE) * seconds_since(begin) + 200, "{lines} lines");
     let denied = daemon.file("WRAPPER_HOSTS_DENY").len();

@@ -1,5 +1,5 @@
-//! The gate before the blocked maps, while everybody who writes it does so at once. It may err towards a look-up, never
-//! towards letting a blocked source through.
+//! The gate before the blocked maps under concurrent writers. An error may only cause a look-up, and never let a
+//! blocked source through.
 
 use std::{
     fs,
@@ -22,14 +22,14 @@ use portsentry_tests::{
 };
 
 const SERVICE: u16 = 8080;
-/// A port that nobody watches in a scenario, so that who isn't blocked passes.
+/// A port that is not watched in a scenario, so that unblocked sources pass.
 const UNWATCHED: u16 = 8081;
 const RELOADS: usize = 2;
 const REWRITES: usize = 4;
-/// Strangers of each family whom the kernel blocks at a time.
+/// Strangers of each family that the kernel blocks at a time.
 const CHURN: u16 = 10;
 
-/// A stranger of that number, behind a bit of the gate that is nobody else's: of a /24 or a /48 of his own.
+/// Returns the stranger of this number, with its own bit of the gate: in its own /24 or /48.
 fn stranger(family: Family, number: u16) -> IpAddr {
     match family {
         Family::V4 => {
@@ -40,12 +40,12 @@ fn stranger(family: Family, number: u16) -> IpAddr {
     }
 }
 
-/// Strangers of both families, by number.
+/// Returns strangers of both families, by number.
 fn strangers(numbers: Range<u16>) -> impl Iterator<Item = (Family, IpAddr)> + Clone {
     numbers.flat_map(|number| FAMILIES.map(|family| (family, stranger(family, number))))
 }
 
-/// Has the host answer strangers by way of the scanner, and ask nobody first.
+/// Routes the host's answers to strangers through the scanner, without neighbour discovery.
 fn send_answers_to_scanner(lab: &Lab) {
     for (family, networks) in FAMILIES.into_iter().zip(["10.0.0.0/8", "2001:db8::/32"]) {
         let scanner = family.member(2);
@@ -57,7 +57,7 @@ fn send_answers_to_scanner(lab: &Lab) {
     }
 }
 
-/// A SYN of `source`, which a service answers.
+/// Returns a SYN of `source` that a service answers.
 fn syn(family: Family, source: IpAddr, port: u16) -> Vec<u8> {
     lab::syn((source, 40_000).into(), (family.host(), port).into())
 }
@@ -85,7 +85,7 @@ fn renewed_gates_keep_the_bits_of_whom_they_stand_before() {
     }
     let crowded = judge.kernel().gate_bits();
     assert!(crowded > bits + usize::from(NETWORKS), "{crowded} bits after {bits}: who has gone leaves his");
-    // Again, from a gate that was renewed.
+    // The second time with a renewed gate.
     for _ in 0..2 {
         judge.kernel().renew_gates().unwrap();
         let left = judge.kernel().gate_bits();
@@ -138,7 +138,7 @@ fn gates_are_renewed_when_many_bits_are_stale() {
     let setup = lab.portsentry("-stcp").with("MAX_BLOCKED", "400000");
     let daemon = setup.with("BLOCK_LIST", &list.display().to_string()).start();
     let kernel = Observer::open(&daemon.pins()).unwrap().expect("pins");
-    // As many networks of 24 bits, each with a bit of its own.
+    // This many networks of 24 bits, each with its own bit.
     let block = |numbers: Range<u32>| {
         let count = numbers.len();
         let hosts = numbers.map(|number| Ipv4Addr::from_bits(0x1000_0001 + (number << 8)).into());
@@ -155,7 +155,7 @@ fn gates_are_renewed_when_many_bits_are_stale() {
 #[test]
 fn nobody_whom_the_kernel_blocks_passes_while_gates_are_renewed() {
     const SOURCES: u16 = 5000;
-    /// Past those of whom the scenario knows.
+    /// Beyond the sources of the scenario.
     const FIRST: u16 = 5000;
     let scenario = Scenario { max_blocked: 2 * u32::from(SOURCES), ..Scenario::default() };
     let judge = InKernel::new(&scenario);

@@ -1,4 +1,4 @@
-//! A gateway that translates addresses, or is a bridge: what docs/gateway.md says of it.
+//! A gateway with NAT, or a bridge: the statements of docs/gateway.md.
 
 use std::{
     io::{Read, Write},
@@ -10,12 +10,12 @@ use portsentry_common::classify::Protocol;
 use portsentry_tests::lab::{Daemon, Family, Lab, Probe, Reach, Service, uninterrupted};
 use socket2::{Domain, Socket, Type};
 
-/// How long is waited for what may come.
+/// Time to wait for data that must arrive.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long for what may not.
+/// Time to wait for data that must not.
 const IMPATIENCE: Duration = Duration::from_millis(500);
 
-/// Makes the host a gateway for the bystander, whose address behind it is returned; `rules` are nftables'.
+/// Makes the host a gateway for the bystander, and returns its address behind it; `rules` are nftables'.
 fn make_gateway(lab: &Lab, rules: &str) -> IpAddr {
     let (_, client) = lab.plug_in_second(&lab.bystander);
     lab.host.run("sysctl", &["-qw", "net.ipv4.ip_forward=1"]);
@@ -27,7 +27,7 @@ fn make_gateway(lab: &Lab, rules: &str) -> IpAddr {
 const MASQUERADE: &str = "add chain ip nat out { type nat hook postrouting priority 100; }; \
      add rule ip nat out oifname eth0 masquerade";
 
-/// A connection of a client's behind the gateway to a server before it.
+/// A connection of a client behind the gateway to a server in front of it.
 struct Talk {
     client: TcpStream,
     server: TcpStream,
@@ -50,7 +50,7 @@ impl Talk {
         Self { client, server }
     }
 
-    /// Whether what the server says comes through.
+    /// Whether the server's data gets through.
     fn goes_on(&mut self, patience: Duration) -> bool {
         self.client.set_read_timeout(Some(patience)).expect("a limit");
         self.server.write_all(b"hello").expect("it is sent");
@@ -85,7 +85,7 @@ fn an_answer_to_a_translated_datagram_may_be_a_probe_below_the_ephemeral_ports_a
         let lab = Lab::new();
         let client = make_gateway(&lab, MASQUERADE);
         let server = lab.source(Family::V4);
-        // Whatever port the client has is watched, and the gateway keeps it.
+        // Every source port of the client is watched, and the gateway keeps the port.
         let daemon = lab.portsentry(flags).with("UDP_PORTS", "1,7,9,1024-65535").start();
         let socket =
             |address, port| move || UdpSocket::bind(SocketAddr::new(address, port)).expect("a socket");
@@ -118,7 +118,8 @@ fn a_port_that_is_forwarded_is_a_trap_unless_it_is_left_out() {
     }
 }
 
-/// Joins the host's interfaces by a bridge, which gets its addresses; the address of the bystander's behind it.
+/// Joins the host's interfaces to a bridge, which gets their addresses; returns the address of the bystander behind
+/// it.
 fn make_bridge(lab: &Lab) -> IpAddr {
     lab.plug_in_second(&lab.bystander);
     let host = Family::V4.host();

@@ -1,5 +1,5 @@
-//! An hour of honest clients, at high speed, with the shipped configuration as it is but that it blocks: nobody of them is
-//! blocked, and only those are fenced that come to a trap.
+//! An hour of honest clients at high speed, with the shipped configuration plus blocking: no client is blocked, and
+//! only clients that come to a trap are fenced.
 
 use std::{
     collections::BTreeMap,
@@ -23,26 +23,26 @@ use portsentry_tests::{
 use socket2::{Domain, Socket, Type};
 
 const MINUTES: u16 = 60;
-/// Honest clients of each address family, more than come in an hour.
+/// Honest clients of each address family; more than come in an hour.
 const CLIENTS: u16 = 600;
-/// How long a client waits for an answer that may not come.
+/// Time that a client waits for an answer that may not come.
 const IMPATIENCE: Duration = Duration::from_millis(100);
-/// How long some services are down.
+/// Downtime of some services.
 const LONG: Duration = Duration::from_millis(1500);
-/// How often it asks for one that should come, also on a machine that is busy.
+/// Attempts for an answer that must come, even on a busy machine.
 const TRIES: u32 = 5;
 
-/// Ports of the shipped lists: two on which services run and are restarted, two whose services are bound to a device, and one
-/// to which links lead.
+/// Ports of the shipped lists: two whose services are restarted, two whose services are bound to a device, and one to
+/// which links lead.
 const RESTARTED: [(Protocol, u16); 2] = [(Protocol::Tcp, 119), (Protocol::Udp, 17)];
 const BOUND: [(Protocol, u16); 2] = [(Protocol::Tcp, 77), (Protocol::Udp, 19)];
 const LINKED: u16 = 79;
-/// Shipped ports that somebody may mistype another for.
+/// Shipped ports that are likely typing mistakes for others.
 const MISTYPED: [u16; 6] = [9, 13, 87, 101, 109, 540];
-/// What nobody watches: the service that everybody comes for.
+/// The unwatched port of the service that all clients use.
 const WEB: u16 = 8080;
 
-/// Why a client came.
+/// A client's reason to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Reason {
     Restart,
@@ -55,14 +55,14 @@ enum Reason {
 }
 
 impl Reason {
-    /// Whether its clients come to a trap, which is told and may fence them.
+    /// Whether its clients come to a trap, which is logged and may fence them.
     const fn meets_a_trap(self) -> bool {
         matches!(self, Self::Link | Self::MistypedPort)
     }
 }
 
-/// The shipped configuration, with blocking on and with files of the lab's own. Its cables are named, as `ALL_NLO` takes the
-/// one below the bridge for a container's.
+/// The shipped configuration with blocking on and the lab's files. The interfaces are named, because `ALL_NLO` takes
+/// the one below the bridge for a container's veth.
 fn armed<'lab>(lab: &'lab Lab, flags: &str) -> Portsentry<'lab> {
     let list = lab.files().join("portsentry.blocklist").display().to_string();
     fs::write(&list, "").expect("a list");
@@ -96,7 +96,7 @@ fn armed<'lab>(lab: &'lab Lab, flags: &str) -> Portsentry<'lab> {
     setup.with_config(&text)
 }
 
-/// The clients of an hour, and what each came for.
+/// The clients of an hour, and their reasons.
 struct Hour<'lab> {
     lab: &'lab Lab,
     next: u16,
@@ -105,7 +105,7 @@ struct Hour<'lab> {
 }
 
 impl<'lab> Hour<'lab> {
-    /// Gives the scanner's namespace the clients' addresses: behind a router, and each IPv6 one in a /64 of its own.
+    /// Gives the scanner's namespace the clients' addresses: behind a router, and each IPv6 client in its own /64.
     fn new(lab: &'lab Lab) -> Self {
         let addresses = (0..CLIENTS).flat_map(|number| FAMILIES.map(|family| client(number, family)));
         let mut script = String::new();
@@ -119,7 +119,7 @@ impl<'lab> Hour<'lab> {
         Self { lab, next: 0, came: Vec::new(), unserved: BTreeMap::new() }
     }
 
-    /// A client that nobody has seen before.
+    /// Returns a new client.
     fn client(&mut self, reason: Reason, family: Family) -> IpAddr {
         assert!(self.next < CLIENTS, "there are only {CLIENTS} clients");
         let address = client(self.next, family);
@@ -128,12 +128,12 @@ impl<'lab> Hour<'lab> {
         address
     }
 
-    /// Notes whether a client got what it came for.
+    /// Records whether a client was served.
     fn is_served(&mut self, reason: Reason, is_served: bool) {
         *self.unserved.entry(reason).or_default() += u32::from(!is_served);
     }
 
-    /// A service ends while its client reconnects, and starts again.
+    /// Restarts a service while its client reconnects.
     fn restart(
         &mut self,
         family: Family,
@@ -155,7 +155,7 @@ impl<'lab> Hour<'lab> {
         self.is_served(Reason::Restart, before && after);
     }
 
-    /// A DHCP server answers the host's client, which listens with a packet socket.
+    /// A DHCP server answers the host's client, which listens on a packet socket.
     fn lease(&mut self, family: Family, wire: &Wire) {
         let server = self.client(Reason::Lease, family);
         let ports = if family == Family::V4 { (67, 68) } else { (547, 546) };
@@ -163,7 +163,7 @@ impl<'lab> Hour<'lab> {
         wire.send(&udp().payload(240).from(&ends[0].to_string()).to(&ends[1].to_string()));
     }
 
-    /// A name server answers after the host has given up, to a port that was the kernel's choice, a resolver's, or RPC's.
+    /// A name server answers after the host has given up, to a port of the kernel's, a resolver's, or RPC's choice.
     fn late_answer(&mut self, family: Family, minute: u16) {
         let server = self.client(Reason::LateAnswer, family);
         let port = [0, 0, 31337, 635, 54321][usize::from(minute) % 5];
@@ -178,7 +178,7 @@ impl<'lab> Hour<'lab> {
         names.send_to(b"there", at).expect("an answer");
     }
 
-    /// A client of a service that is bound to the bridge above the interface that is watched.
+    /// A client of a service bound to the bridge above the watched interface.
     fn device_bound(&mut self, minute: u16, host: IpAddr) {
         let client = IpAddr::from(Ipv4Addr::new(203, 0, 113, u8::try_from(100 + minute).expect("a number")));
         self.came.push((Reason::DeviceBound, client));
@@ -188,7 +188,7 @@ impl<'lab> Hour<'lab> {
         }
     }
 
-    /// Software looks for what the host may have, and comes for what it has.
+    /// Software probes for optional services of the host, and uses those that exist.
     fn unasked_tries(&mut self, family: Family) {
         const TCP: [u16; 14] = [7, 23, 25, 80, 110, 113, 139, 143, 389, 443, 445, 515, 853, 9100];
         const UDP: [u16; 10] = [9, 69, 123, 137, 161, 443, 500, 853, 5353, 51413];
@@ -202,17 +202,17 @@ impl<'lab> Hour<'lab> {
         self.is_served(Reason::UnaskedTry, is_served);
     }
 
-    /// A reader of the web service follows a link to a trap, and tries again.
+    /// A reader of the web service follows a link to a trap, and retries.
     fn link(&mut self, family: Family) {
         let client = self.client(Reason::Link, family);
         let mut page =
             connect(&self.lab.scanner, client, SocketAddr::new(family.host(), WEB)).expect("the web");
-        // It talks all the while, as the service waits for nobody long.
+        // It keeps sending, because the service has a short timeout.
         for letter in b"hel" {
             let _ = page.write_all(&[*letter]);
             let _ = ask(&self.lab.scanner, client, Protocol::Tcp, SocketAddr::new(family.host(), LINKED));
         }
-        // What it has open goes on.
+        // Its open connection continues.
         page.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
         let mut answer = [0; 5];
         let is_served = page.write_all(b"lo").and_then(|()| page.read_exact(&mut answer)).is_ok();
@@ -229,7 +229,7 @@ impl<'lab> Hour<'lab> {
         self.is_served(Reason::MistypedPort, is_served);
     }
 
-    /// Fails if anybody was blocked, or fenced without having come to a trap.
+    /// Fails if a client was blocked, or fenced without having come to a trap.
     fn judge(&self, daemon: &Daemon<'_>) {
         let lines = daemon.log().lines();
         let is_said = |client: IpAddr, what: &str| {
@@ -280,7 +280,7 @@ impl<'lab> Hour<'lab> {
     }
 }
 
-/// The client of that number.
+/// Returns the client of this number.
 fn client(number: u16, family: Family) -> IpAddr {
     match family {
         Family::V4 => Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 1, 0).to_bits() + u32::from(number)).into(),
@@ -288,7 +288,7 @@ fn client(number: u16, family: Family) -> IpAddr {
     }
 }
 
-/// What a source over IPv6 may be held by: its /64.
+/// Returns the network by which an IPv6 source may be held: its /64.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -306,7 +306,7 @@ fn connect(from: &Namespace, source: IpAddr, to: SocketAddr) -> io::Result<TcpSt
     })
 }
 
-/// Asks once, as a client that soon gives up.
+/// Asks once, as a client with a short timeout.
 fn ask(from: &Namespace, source: IpAddr, protocol: Protocol, to: SocketAddr) -> io::Result<()> {
     let mut answer = [0; 5];
     if protocol == Protocol::Tcp {
@@ -323,12 +323,12 @@ fn ask(from: &Namespace, source: IpAddr, protocol: Protocol, to: SocketAddr) -> 
     })
 }
 
-/// Whether a client gets what it asks for.
+/// Whether a client is served.
 fn reaches(from: &Namespace, source: IpAddr, protocol: Protocol, to: SocketAddr) -> bool {
     (0..TRIES).any(|_| ask(from, source, protocol, to).is_ok())
 }
 
-/// Lives through an hour with a daemon of those `flags`.
+/// Runs an hour with a daemon of these `flags`.
 fn live(flags: &str) {
     let lab = Lab::new();
     let (beyond, _) = lab.plug_in_second(&lab.bystander);
@@ -345,12 +345,12 @@ fn live(flags: &str) {
     let mut restarted = RESTARTED.map(|(protocol, port)| Some(Service::start(&lab.host, protocol, port)));
     let daemon = armed(&lab, flags).start();
     let wire = Wire::mouth(&lab.scanner);
-    // As a DHCP client holds one.
+    // As a DHCP client has one.
     let _packets = Wire::open(&lab.host);
     for minute in 0..MINUTES {
         let family = FAMILIES[usize::from(minute % 2)];
         for (service, at) in restarted.iter_mut().zip(RESTARTED) {
-            // Most take no time, some longer than anything is remembered that explained a packet.
+            // Most restarts take no time, some longer than the benign-flow cache lasts.
             let down = if minute % 10 == 0 { LONG } else { Duration::ZERO };
             hour.restart(family, service, at, down);
         }
@@ -361,7 +361,7 @@ fn live(flags: &str) {
         hour.link(family);
         hour.mistyped_port(family, minute);
     }
-    // Who scans is blocked all the same; and all that was received before is in the log then.
+    // Scanners are still blocked; by then, everything received before is in the log.
     let scanner = lab.source(Family::V4);
     for port in [1, 11, 15, 95, 117, 556] {
         let _ = ask(&lab.scanner, scanner, Protocol::Tcp, SocketAddr::new(Family::V4.host(), port));

@@ -1,4 +1,4 @@
-//! What the daemon knows of its host: which interfaces it watches, which addresses are its own, whom it never blocks.
+//! The daemon's knowledge of its host: watched interfaces, own addresses, and addresses that are never blocked.
 
 use std::{
     fmt::Write,
@@ -13,7 +13,7 @@ fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-/// Sends a SYN from a new source to `host`, a trap's port.
+/// Sends a SYN from a new source to a trap at `host`.
 fn probe(lab: &Lab, host: IpAddr) -> (IpAddr, Probe) {
     let source = lab.source(if host.is_ipv4() { Family::V4 } else { Family::V6 });
     (source, Probe::tcp(&lab.scanner, source, SocketAddr::new(host, 11)))
@@ -28,7 +28,7 @@ fn wait_until_watched(lab: &Lab, daemon: &Daemon<'_>, host: IpAddr) {
     });
 }
 
-/// What a command of portsentry's prints, errors included.
+/// Returns the output of a portsentry command, errors included.
 fn say(daemon: &Daemon<'_>, command: &str) -> String {
     let mut asked = daemon.lab().host.command(binary());
     asked.arg(command).arg("-c").arg(daemon.setup().config_path());
@@ -36,7 +36,7 @@ fn say(daemon: &Daemon<'_>, command: &str) -> String {
     [ended.stdout, ended.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat()
 }
 
-/// Whether somebody who forges `source` gets nobody blocked or fenced, although the probe is seen.
+/// Whether spoofing `source` causes neither a block nor a fence, although the probe is seen.
 fn is_exempt(lab: &Lab, daemon: &Daemon<'_>, source: &str) -> bool {
     lab.scapy(&[format!("IP(src='{source}', dst='{}')/TCP(dport=11, flags='S')", Family::V4.host())]);
     daemon.settle();
@@ -61,10 +61,10 @@ fn addresses_of_local_routes_are_own_ones() {
         address("198.51.100.9"),
         Reach::Expected
     ));
-    // One that comes later, in another table.
+    // A route that is added later, in another table.
     lab.host.ip("route add local 198.51.101.0/25 dev lo table 77");
     wait_until_watched(&lab, &daemon, address("198.51.101.7"));
-    // A transparent proxy's route makes no other host's address the own one.
+    // A transparent proxy's route doesn't make other hosts' addresses local.
     lab.host.ip("route add local default dev lo table 78");
     let (source, _probe) = probe(&lab, address("198.51.101.200"));
     daemon.settle();
@@ -90,7 +90,7 @@ fn next_hops_of_every_kind_are_never_blocked() {
     }
 }
 
-/// The networks that the kernel never blocks, as hexadecimal octets would say less: by `portsentry block`'s refusals.
+/// Returns the networks that are never blocked, as shown by the refusals of `portsentry block`.
 fn say_ignored(daemon: &Daemon<'_>) -> String {
     let gateways = (61..=65).map(|number| format!("192.0.2.{number}"));
     let mut asked = daemon.lab().host.command(binary());
@@ -99,7 +99,7 @@ fn say_ignored(daemon: &Daemon<'_>) -> String {
     String::from_utf8_lossy(&ended.stderr).into_owned()
 }
 
-/// A script for `ip` that gives the loopback interface so many addresses, each in a network of its own.
+/// Returns a script for `ip` that gives the loopback interface `count` addresses, each in its own network.
 fn addresses(count: u32) -> String {
     let mut script = String::new();
     for number in 0..count {
@@ -166,7 +166,7 @@ fn where_there_is_no_room_what_is_in_effect_stays_and_gateways_are_added() {
     daemon.wait_for_block(source);
     let status = say(&daemon, "status");
     assert!(status.contains("exceed MAX_ADDRESSES (32)"), "{status}");
-    // There is room again once they have gone.
+    // There is room again once they are removed.
     lab.host.ip(&addresses(40).replace("address add", "address delete"));
     daemon.log().wait_for("are in effect again");
 }
@@ -206,7 +206,7 @@ fn an_interface_that_refuses_keeps_no_other_from_being_watched() {
     let status = say(&daemon, "status");
     assert!(status.contains("enforcement  attached to eth0\n"), "{status}");
     assert!(status.contains("not watched  eth1: interface eth1 already has another XDP program"), "{status}");
-    // It is tried again when it may work.
+    // It is retried when it may succeed.
     lab.host.run("ip", &["link", "set", "eth1", "xdpgeneric", "off"]);
     daemon.log().wait_for("eth1: native XDP");
     let _probe = Probe::tcp(&lab.scanner, scanner, SocketAddr::new(host, 11));
@@ -214,14 +214,14 @@ fn an_interface_that_refuses_keeps_no_other_from_being_watched() {
     assert_eq!(daemon.log().count("eth1 already has another XDP program"), 1, "it is said once");
     assert!(!say(&daemon, "status").contains("not watched"));
     daemon.terminate();
-    // None is left that works.
+    // No working interface is left.
     occupy(&lab);
     let ended = lab.portsentry("-stcp -i eth1").fail();
     assert_eq!(ended.code, Some(4), "{}", ended.text());
     assert!(ended.text().contains("interface eth1 already has another XDP program"), "{}", ended.text());
 }
 
-/// Has somebody else's program stand before the host's second interface: a first daemon's, whose pins are gone.
+/// Attaches another XDP program to the host's second interface: a first daemon's, whose pins are gone.
 fn occupy(lab: &Lab) {
     let other = lab.other_pins().display().to_string();
     let first =
@@ -233,7 +233,7 @@ fn occupy(lab: &Lab) {
     first.terminate();
 }
 
-/// Runs `ip` in `namespace` with words that may be any bytes.
+/// Runs `ip` in `namespace` with arguments of any bytes.
 fn ip(namespace: &Namespace, words: &[&[u8]]) {
     use std::os::unix::ffi::OsStrExt;
     let mut command: Command = namespace.command("ip");
@@ -254,7 +254,7 @@ fn names_may_be_any_bytes_and_alternative_ones() {
     ip(&lab.host, &[b"link", b"add", b"\xff\xfe", b"type", b"veth", b"peer", b"name", b"x\"y\\z"]);
     daemon.log().wait_for("\\xff\\xfe: native XDP");
     daemon.log().wait_for("x\"y\\z: native XDP");
-    // What comes after it is followed all the same.
+    // Later changes are still followed.
     lab.host.ip("address add 203.0.113.1/24 dev eth0");
     lab.scanner.ip("route add 203.0.113.1 via 192.0.2.1");
     wait_until_watched(&lab, &daemon, address("203.0.113.1"));
@@ -267,7 +267,7 @@ fn names_may_be_any_bytes_and_alternative_ones() {
 #[test]
 fn interfaces_of_containers_and_bridges_are_left_out_unless_named() {
     let lab = Lab::new();
-    // A container's cable in a bridge, and a bridge without ports.
+    // A container's veth in a bridge, and a bridge without ports.
     lab.host.ip(&format!(
         "link add veth1 type veth peer name eth9 netns {}\nlink add docker0 type bridge\n\
          address add 203.0.113.1/24 dev docker0\nlink set docker0 up\nlink set veth1 up\n\
@@ -292,7 +292,7 @@ fn interfaces_of_containers_and_bridges_are_left_out_unless_named() {
         let said = say(&daemon, command);
         assert!(said.contains(line), "{line}\n{said}");
     }
-    // The bridge gets a port that is an uplink: its frames are judged there.
+    // The bridge gets an uplink port, whose frames are judged there.
     lab.host.ip("link add up0 type veth peer name up1\nlink set up0 master docker0");
     daemon.log().wait_for("adminalert: docker0: not watched: its frames are judged at its ports, as up0");
     daemon.wait_until("it is detached", || !lab.host.run("ip", &["link", "show", "docker0"]).contains("xdp"));

@@ -4,10 +4,11 @@ use std::{fs, net::IpAddr, thread, time::Duration};
 
 use portsentry_tests::lab::{Daemon, Family, Lab, Portsentry};
 
-/// Somebody else's line.
+/// A line that is not ours.
 const THEIRS: &str = "sshd: 203.0.113.0/255.255.255.0\n";
 
-/// Fences and blocks last so short that a test can wait for their end, and long enough for a busy machine to write them down.
+/// Fences and blocks are short enough for a test to await their end, and long enough for a busy machine to record
+/// them.
 fn setup<'lab>(lab: &'lab Lab, unproven: &str) -> Portsentry<'lab> {
     let setup = lab.portsentry("-stcp").with("KILL_HOSTS_DENY", "ALL: $TARGET$ : DENY");
     let setup = setup.with("BLOCK_UNPROVEN", unproven).with("FENCE_TIME", "9").with("BLOCK_TIME", "9");
@@ -15,7 +16,7 @@ fn setup<'lab>(lab: &'lab Lab, unproven: &str) -> Portsentry<'lab> {
     setup
 }
 
-/// A daemon that holds a source, and has it in `hosts.deny`.
+/// Starts a daemon that blocks or fences a source, and adds it to `hosts.deny`.
 fn hold<'lab>(setup: &Portsentry<'lab>) -> (Daemon<'lab>, IpAddr) {
     let (daemon, source) = (setup.start(), setup.lab().source(Family::V4));
     setup.lab().nmap(source, "-sS -p 11");
@@ -24,7 +25,7 @@ fn hold<'lab>(setup: &Portsentry<'lab>) -> (Daemon<'lab>, IpAddr) {
     (daemon, source)
 }
 
-/// Waits until the kernel holds nobody any more, beside no daemon.
+/// Waits until the kernel holds no source any more, without a daemon.
 fn wait_for_the_end(setup: &Portsentry<'_>) {
     for _ in 0..1200 {
         if setup.say("list --json").json().as_array().is_some_and(Vec::is_empty) {

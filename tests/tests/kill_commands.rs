@@ -1,11 +1,11 @@
-//! The KILL commands: which, in which order, with which words, and what is said of them.
+//! The KILL commands: selection, order, arguments, and log lines.
 
 use std::{fs, net::IpAddr, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Reach};
 
-/// A script in the lab that writes its name and arguments, and how many lines of `hosts.deny` name the first of them,
-/// to a file; and then does what `more` says.
+/// Creates a script in the lab that appends its name, its arguments, and the number of lines in `hosts.deny` for the
+/// first argument to a file, and then runs `more`.
 fn script(lab: &Lab, name: &str, more: &str) -> PathBuf {
     let path = lab.files().join(name);
     let files = lab.files().display();
@@ -23,7 +23,7 @@ fn script(lab: &Lab, name: &str, more: &str) -> PathBuf {
     path
 }
 
-/// What the scripts wrote.
+/// Returns what the scripts wrote.
 fn ran(lab: &Lab) -> Vec<String> {
     let text = fs::read_to_string(lab.files().join("ran")).unwrap_or_default();
     text.lines().map(Into::into).collect()
@@ -120,7 +120,7 @@ fn response_2_runs_the_command_and_nothing_else() {
     assert!(!daemon.blocked().contains(&source));
     assert_eq!(daemon.file_about("WRAPPER_HOSTS_DENY", source), [""; 0]);
     assert!(service.answers(&lab.scanner, source, Reach::Expected));
-    // UDP is a matter of its own.
+    // UDP is configured separately.
     let source = scan(&daemon, Family::V4, "-sU -p 69");
     daemon.wait_for_block(source);
     daemon.log().wait_for(&format!("Host {source} has been blocked via dropped route"));
@@ -154,7 +154,7 @@ fn what_fails_is_said_to_have_failed() {
 
 #[test]
 fn a_route_to_a_dead_host_is_made() {
-    // Nobody has it.
+    // An unused address.
     let dead = Family::V4.member(250);
     let lab = Lab::new();
     let command = format!("ip route add $TARGET$ via {dead}");
@@ -174,7 +174,7 @@ fn a_route_to_a_dead_host_is_made() {
 fn a_slow_command_holds_nothing_up() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
-    // It waits for somebody to write, who never comes.
+    // It waits for a writer that never comes.
     let pipe = lab.files().join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
     let slow = script(&lab, "slow", &format!("exec cat {}", pipe.display()));

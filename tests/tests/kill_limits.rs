@@ -1,12 +1,12 @@
-//! Against whom the KILL actions are taken, and against how many: only on proof, no more a second than allowed, and also
-//! against whom the daemon wasn't told of.
+//! Limits of the KILL actions: only on proof, at most `ACTION_RATE` per second, and also for sources whose probes
+//! were not reported.
 
 use std::{collections::BTreeSet, fs, net::IpAddr, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use nix::sys::signal::Signal;
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Wire};
 
-/// A script in the lab that writes its arguments to a file, a line each time.
+/// Creates a script in the lab that appends its arguments to a file, one line per call.
 fn script(lab: &Lab) -> PathBuf {
     let path = lab.files().join("command");
     let text = format!("#!/bin/sh\necho \"$*\" >> {}/ran\n", lab.files().display());
@@ -15,12 +15,12 @@ fn script(lab: &Lab) -> PathBuf {
     path
 }
 
-/// What the script wrote.
+/// Returns what the script wrote.
 fn ran(lab: &Lab) -> Vec<String> {
     fs::read_to_string(lab.files().join("ran")).unwrap_or_default().lines().map(Into::into).collect()
 }
 
-/// A daemon that asks for proof, and hands what it has to a script.
+/// A daemon that requires proof, and passes sources to a script.
 fn asking<'lab>(lab: &'lab Lab, on_proof: &str) -> Portsentry<'lab> {
     lab.portsentry("-stcp")
         .with("BLOCK_UNPROVEN", "0")
@@ -30,7 +30,7 @@ fn asking<'lab>(lab: &'lab Lab, on_proof: &str) -> Portsentry<'lab> {
         .with("KILL_RUN_CMD", &format!("{} $TARGET$ $PROOF$", script(lab).display()))
 }
 
-/// Scans from a new source, which gets no further than a fence.
+/// Scans from a new source, which is only fenced.
 fn fence(daemon: &Daemon<'_>, family: Family) -> IpAddr {
     let source = daemon.lab().source(family);
     daemon.lab().nmap(source, "-sS -p 11");

@@ -1,7 +1,7 @@
-//! Limits that are reached and daemons that are killed at any moment: blocks hold, the log says what happened, and all
-//! files are whole in the end.
+//! Limits that are reached, and daemons killed at any moment: blocks stay in force, the log reports it, and all files
+//! are whole in the end.
 //!
-//! `KILLS` (6 unless set) says how often a daemon is killed.
+//! `KILLS` (default 6) is the number of kills.
 
 use std::{collections::BTreeSet, fs, net::IpAddr, process::Command, str::FromStr, thread, time::Duration};
 
@@ -10,7 +10,7 @@ use portsentry_tests::lab::{Daemon, Family, INTERFACE, Lab, Reach, Wire, mention
 
 const FILES: [&str; 3] = ["BLOCKED_FILE", "HISTORY_FILE", "WRAPPER_HOSTS_DENY"];
 
-/// Waits until the map and all files name each of `sources`; no file names one twice, or anybody else.
+/// Waits until the map and all files name each of `sources`; no file may name one twice, or another source.
 fn assert_held_once(daemon: &Daemon<'_>, sources: &[IpAddr]) {
     let expected: BTreeSet<IpAddr> = sources.iter().copied().collect();
     daemon.wait_until("all are in the map", || expected.is_subset(&daemon.blocked().into_iter().collect()));
@@ -24,7 +24,7 @@ fn assert_held_once(daemon: &Daemon<'_>, sources: &[IpAddr]) {
     }
 }
 
-/// Sets a limit of a process that runs, both what it may reach and raise it to.
+/// Sets a resource limit of a running process, soft and hard.
 fn limit(daemon: &Daemon<'_>, what: &str, value: &str) {
     let process = daemon.process().to_string();
     let arguments = ["--pid", &process, &format!("--{what}={value}:")];
@@ -54,8 +54,9 @@ fn no_more_files_can_be_opened() {
     service.assert_open_to_bystander(&lab);
 }
 
-/// Sources come while nothing may be mapped any more, then `happens`. Whether the daemon lives on with what it has is open;
-/// what it enforces isn't, nor that all is written down in the end, nor that it says what it died of. Whether it did.
+/// Adds sources while no memory can be mapped, then calls `happens`. The daemon may survive or not, but its blocks
+/// must stay in force, everything must be recorded in the end, and a death must be explained. Returns whether it
+/// died.
 fn dies_without_memory(happens: impl FnOnce(&Daemon<'_>)) -> bool {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
@@ -137,7 +138,7 @@ fn a_map_that_is_full_keeps_whom_it_holds() {
     }
     assert_eq!(daemon.counter("blocked_full"), 8);
     assert_held_once(&daemon, held);
-    // Whoever is let out makes room.
+    // Unblocking makes room.
     let rest = daemon.file("BLOCKED_FILE")[1..].join("\n") + "\n";
     let new = daemon.setup().path("BLOCKED_FILE").with_file_name("edited");
     fs::write(&new, rest).expect("an edited file");
@@ -167,7 +168,7 @@ fn smaller_maps_say_who_finds_no_room_in_them() {
     daemon.log().wait_for(&format!("adminalert: ERROR: 6 {why}"));
     assert_eq!(daemon.log().count("ERROR"), 1, "it is said in one line");
     daemon.terminate();
-    // The remedy helps.
+    // The remedy works.
     assert_held_once(&setup.start(), &sources);
 }
 
@@ -205,7 +206,8 @@ fn killed_at_any_moment_it_forgets_nobody_and_tears_nothing() {
     drop(setup.start());
     for _ in 0..kills {
         let daemon = setup.start_silent();
-        // At its start, at work, or at rest: the moment is what this is about, so it is the clock's.
+        // During start, under load, or at rest: the moment of the kill is the subject of this test, so the clock
+        // decides.
         for _ in 0..3 {
             thread::sleep(Duration::from_millis(random.u64(..400)));
             come(&mut sources);
@@ -220,11 +222,11 @@ fn killed_at_any_moment_it_forgets_nobody_and_tears_nothing() {
     let daemon = setup.start();
     assert_held_once(&daemon, &sources);
     service.assert_open_to_bystander(&lab);
-    // What an earlier run has left of a file is gone, too.
+    // Temporary files of an earlier run are gone, too.
     let names: BTreeSet<_> = fs::read_dir(lab.files())
         .expect("the lab's files")
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
-        // Of what is found in the map alone there is none.
+        // Blocks found only in the map have no evidence.
         .filter(|name| name != "portsentry.evidence")
         .collect();
     let expected = [

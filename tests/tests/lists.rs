@@ -1,4 +1,4 @@
-//! The block list: hosts and networks that an administrator, or somebody's list, names.
+//! The block list: hosts and networks of an administrator or a third party.
 
 use std::{fs, net::IpAddr, path::PathBuf};
 
@@ -37,7 +37,7 @@ fn whom_a_list_names_is_blocked_for_as_long_as_it_does() {
         assert!(!is_open(&service, &lab, source, Reach::Unexpected), "{source} is listed");
     }
     assert!(is_open(&service, &lab, ignored, Reach::Expected), "who is ignored is never blocked");
-    // The list is a file of its own, and no other repeats it.
+    // No other file repeats the list.
     for file in ["BLOCKED_FILE", "WRAPPER_HOSTS_DENY", "HISTORY_FILE"] {
         assert_eq!(daemon.file(file), [""; 0], "{file}");
     }

@@ -1,8 +1,8 @@
-//! All tests that take the kernel or real programs, as one program: a file of each subject, `cargo xtask test FILE::` for
-//! one of them.
+//! All tests that need the kernel or real programs, as one program: one file per subject, `cargo xtask test FILE::`
+//! for one of them.
 //!
-//! They run side by side in one process, so none changes what a process has once: its directory, environment, signals'
-//! handlers, limits or umask. What a test changes of itself, it changes of a thread of its own (`Namespace::enter`).
+//! Tests run concurrently in one process, so none may change process-wide state: working directory, environment,
+//! signal handlers, limits or umask. A test changes only a thread of its own (`Namespace::enter`).
 
 mod above;
 mod accepted;

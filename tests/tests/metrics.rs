@@ -26,7 +26,7 @@ fn connect(lab: &Lab) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// The answer to a request: its status, and its text. None if nobody listens.
+/// Returns the status and text of an answer; `None` if nothing listens.
 fn get(lab: &Lab, path: &str) -> Option<(u16, String)> {
     let mut stream = connect(lab).ok()?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").ok()?;
@@ -104,12 +104,12 @@ fn a_scan_shows_in_the_metrics() {
     ] {
         wait_for(&daemon, sample, expected);
     }
-    // What is counted is what the kernel's own map says.
+    // The metrics equal the kernel's counters.
     #[expect(clippy::cast_precision_loss, reason = "these are small numbers")]
     let dropped = daemon.counter("dropped") as f64;
     assert!(dropped >= 3.0);
     wait_for(&daemon, "portsentry_dropped_packets_total{reason=\"blocked\"}", dropped);
-    // One is let in again.
+    // Unblocks one source.
     let rest = daemon.file_about("BLOCKED_FILE", second).join("\n") + "\n";
     fs::write(daemon.setup().path("BLOCKED_FILE"), rest).expect("an administrator's edit");
     wait_for(&daemon, "portsentry_blocked_sources{family=\"ipv4\"}", 0.0);
@@ -157,7 +157,7 @@ fn what_is_counted_outlives_a_reload_and_a_wrong_configuration_shows() {
     let probes = "portsentry_probes_total{kind=\"syn\"}";
     wait_for(&daemon, probes, 1.0);
     daemon.signal(Signal::SIGHUP);
-    // It is asked all the while, and never unwell or gone.
+    // It is queried throughout, and is never unhealthy or gone.
     while daemon.log().count("Configuration reloaded") == 0 {
         assert_eq!(get(&lab, "/healthz"), Some((200, "ok\n".into())));
     }
@@ -168,7 +168,7 @@ fn what_is_counted_outlives_a_reload_and_a_wrong_configuration_shows() {
     setup.clone().with("TCP_PORTS", "1,x").write();
     daemon.signal(Signal::SIGHUP);
     wait_for(&daemon, "portsentry_config_last_reload_successful", 0.0);
-    // Another address is listened at in place of this one, and none if the setting goes.
+    // A new address replaces this one; without the setting nothing listens.
     setup.clone().without("METRICS_LISTEN").write();
     daemon.signal(Signal::SIGHUP);
     daemon.wait_until("nobody listens", || {
@@ -196,7 +196,7 @@ fn without_an_interface_it_is_not_well() {
 fn a_keeper_that_hangs_is_not_well() {
     let lab = Lab::new();
     let pipe = lab.files().join("pipe");
-    // Standard output is a pipe that is read up to the line that says that it watches, and not any further.
+    // Standard output is a pipe that is read only up to the line that the daemon is active.
     let stuck = format!(
         "mkfifo {0}; exec 3<>{0}; sed -u '/now active and listening/q' <{0} & exec \"$@\" >{0}",
         pipe.display()
@@ -236,7 +236,7 @@ fn slow_and_oversize_clients_harm_nobody() {
     lab.nmap(first, "-sS -p 11");
     daemon.wait_for_block(first);
     let open = value(&metrics(&lab), "process_open_fds").expect("a number");
-    // Far more than are answered at a time, each with a request that never ends.
+    // Far more clients than allowed, each with an endless request.
     let slow: Vec<TcpStream> = (0..300)
         .map(|number| {
             let mut client = connect(&lab).expect("the system takes the connection");
@@ -257,14 +257,14 @@ fn slow_and_oversize_clients_harm_nobody() {
     for mut client in slow {
         let mut answer = Vec::new();
         let _ = client.read_to_end(&mut answer);
-        // The oldest had to give way.
+        // The oldest were disconnected.
         assert!(
             answer.is_empty() || answer.starts_with(b"HTTP/1.1 408 "),
             "{}",
             String::from_utf8_lossy(&answer)
         );
     }
-    // One that never stops is stopped, whether it takes note of the answer or not.
+    // An endless request is cut off, whether the client reads the answer or not.
     let mut long = connect(&lab).expect("a connection");
     let header = [b'x'; 4096];
     let mut sent = 0;

@@ -39,7 +39,7 @@ fn a_name_that_leads_back_is_used() {
             .leading_to(&[b"four", b"example"], v4)
             .with(v6, &[b"six", b"example"])
             .leading_to(&[b"six", b"example"], v6)
-            // Whoever owns an address may give it anybody's name.
+            // The owner of an address can give it any name.
             .with(liar, &[b"bank", b"example"])
             .leading_to(&[b"bank", b"example"], Family::V4.bystander());
         names.serve(&lab);
@@ -73,7 +73,7 @@ fn a_name_never_delays_a_block() {
         scan(&lab, source);
         assert!(daemon.blocked().contains(&source));
         service.assert_open_to_bystander(&lab);
-        // Nobody answers: it is told by its address.
+        // Without an answer the log shows the address.
         daemon.log().wait_for(&format!("from host: {source}/{source} to TCP port: 11"));
         daemon
             .wait_until("hosts.deny follows", || !daemon.file_about("WRAPPER_HOSTS_DENY", source).is_empty());
@@ -83,7 +83,7 @@ fn a_name_never_delays_a_block() {
 #[test]
 fn nothing_but_a_name_comes_out_of_a_name_server() {
     let lab = Lab::new();
-    // Where the command may write to; in lower case, as names may be spelt. Without a path it would be in `/`.
+    // The command could write here; in lower case, because names may be. Without a path it would be in `/`.
     let name = format!("pwn-{}", process::id());
     let place = Builder::new().prefix(&name).rand_bytes(0).tempdir().expect("a directory");
     let (marker, at_root) = (place.path().join("pwned"), Path::new("/pwned"));

@@ -1,4 +1,4 @@
-//! Packets through the kernel program, the same rules in userspace, and an oracle of its own, as a table of sentences.
+//! A table of packets, judged by the kernel program, by the same rules in userspace, and by an independent oracle.
 
 use portsentry_tests::{
     kernel::InKernel,
@@ -10,7 +10,7 @@ use portsentry_tests::{
     test_host,
 };
 
-/// What is not as the table says, in sentences.
+/// Returns the differences from the table, in sentences.
 fn differences(chapter: &Chapter, judge: &mut impl Judge) -> Vec<String> {
     let mut differences = Vec::new();
     for (seat, story) in chapter.seated() {
@@ -38,7 +38,7 @@ fn the_table_holds_in_userspace() {
     assert_none(&judged.collect::<Vec<_>>().concat());
 }
 
-/// The oracle knows neither rates nor sizes.
+/// The oracle has neither rates nor sizes.
 #[test]
 fn the_table_holds_for_the_oracle() {
     let chapters = chapters()
@@ -54,7 +54,8 @@ fn the_table_holds_for_the_oracle() {
 fn the_table_holds_in_the_kernel() {
     let mut all = Vec::new();
     for chapter in chapters() {
-        // Anew for each, as a connection's end is remembered for a minute, in which not every machine reads them all.
+        // New sockets for each chapter, because a socket in TIME-WAIT lasts a minute, in which not every machine gets
+        // through all chapters.
         all.extend(with_sockets(&test_host::sockets(), || differences_in_the_kernel(&chapter)));
     }
     assert_none(&all);
@@ -71,7 +72,8 @@ fn differences_in_the_kernel(chapter: &Chapter) -> Vec<String> {
     all
 }
 
-/// The packets of a story without Ethernet, if that leaves the same packets, as long as the kernel's test run wants them.
+/// Returns the packets of a story without Ethernet, if they stay the same packets and are long enough for the
+/// kernel's test run.
 fn bare(story: &Story, seat: u8) -> Option<Vec<Vec<u8>>> {
     const ETHERNET: usize = 14;
     let frames = story.steps.iter().map(|(packet, _)| {

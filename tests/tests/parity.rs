@@ -1,9 +1,9 @@
-//! Three judges agree on frames that nobody thought of: the kernel program, the same rules in userspace, and an
-//! oracle that etherparse reads frames for and that knows the rules from the documents.
+//! Three judges agree on random frames: the kernel program, the same rules in userspace, and an oracle that reads
+//! frames with etherparse and takes the rules from the documents.
 //!
-//! `PARITY_CASES` (20,000 unless set) says how many, `PARITY_SEED` which; every fourth is the next combination of
-//! headers, of which a million cases hold all. A frame on which the judges differ is kept in `tests/corpus/`, and
-//! everything there is judged first in each run.
+//! `PARITY_CASES` (default 20,000) is the number of frames, `PARITY_SEED` their seed; every fourth is the next
+//! combination of headers, and a million cases include all combinations. A frame on which the judges differ is kept
+//! in `tests/corpus/`, which is judged first in each run.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,12 +28,12 @@ use portsentry_tests::{
 
 const CASES: u64 = 20_000;
 const SEED: u64 = 0x5eed;
-/// Frames that the corpus holds at least: what was once found stays.
+/// Minimum number of frames in the corpus: past findings stay.
 const KEPT: usize = 21;
-/// Frames that a loaded program judges before it is loaded anew: what they leave behind is compared at the end.
+/// Frames that a loaded program judges before it is replaced; its state is compared at the end.
 const RUN: u64 = 2_000;
 
-/// All judges, from one beginning.
+/// All judges, in the same initial state.
 struct Bench {
     kernel: InKernel,
     model: Model,
@@ -45,13 +45,13 @@ impl Bench {
         Self { kernel: InKernel::new(scenario), model: Model::new(scenario), oracle: Oracle::new(scenario) }
     }
 
-    /// How they differ on `frame`, in words.
+    /// Returns the differences on `frame`, in words.
     fn differ(&mut self, frame: &[u8]) -> Option<String> {
         let Self { kernel, model, oracle } = self;
         apart([kernel.judge(frame), model.judge(frame), oracle.judge(frame)])
     }
 
-    /// How those who are blocked differ, in words.
+    /// Returns the differences in blocked sources, in words.
     fn differ_in_the_end(&self) -> Option<String> {
         apart([self.kernel.blocked(), self.model.blocked(), self.oracle.blocked()])
     }
@@ -85,7 +85,7 @@ fn at_random(cases: u64, seed: u64) {
     let mut generator = Generator::new(seed);
     for (run, (what, scenario)) in (0..cases.div_ceil(RUN)).zip(every_way().iter().cycle()) {
         let cases = run * RUN..cases.min((run + 1) * RUN);
-        // A socket in TIME-WAIT is gone after a minute.
+        // A socket in TIME-WAIT lasts a minute.
         with_sockets(&test_host::sockets(), || {
             let mut bench = Bench::new(scenario);
             let end = cases.end;
@@ -101,13 +101,13 @@ fn at_random(cases: u64, seed: u64) {
     }
 }
 
-/// Each fourth frame is a combination of headers, the others are made at random.
+/// Every fourth frame is a combination of headers; the others are random.
 fn frame(case: u64, generator: &mut Generator) -> Vec<u8> {
     let number = usize::try_from(case / 4).expect("cases that can be counted");
     if case.is_multiple_of(4) { combination(number) } else { generator.frame() }
 }
 
-/// What the first lines here promise.
+/// Guarantees the promise at the top of this file.
 const _: () = assert!(COMBINATIONS <= 250_000);
 
 #[test]
@@ -126,9 +126,9 @@ fn the_fast_path_decides_as_the_slow_path_does() {
 
 #[test]
 fn frames_at_random_reach_every_counter() {
-    // These take a map, a ring or an allowance that is used up.
+    // These need a full map, a full ring or an empty bucket.
     const FULL: [&str; 4] = ["blocked_full", "over_rate", "over_syns", "ring_full"];
-    // No cookie is guessed; tests/challenge.rs earns one.
+    // No cookie is guessed; tests/challenge.rs obtains one.
     let mut reached: BTreeSet<&str> = FULL.into_iter().chain(["proven"]).collect();
     for (_, scenario) in every_way() {
         let mut generator = Generator::new(SEED);

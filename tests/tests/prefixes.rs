@@ -1,4 +1,4 @@
-//! IPv6 sources are counted, fenced and blocked by their network, and neighbours on a link each alone.
+//! IPv6 sources are counted, fenced and blocked by their network, but neighbours on a link separately.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
 
@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 const TRAPS: [u16; 3] = [11, 79, 111];
 const SERVICE: u16 = 8080;
 
-/// An address of the scanner's, in a network that the host has a route to.
+/// Returns an address of the scanner in a network that the host has a route to.
 fn address(lab: &Lab, network: u16, host: u16) -> IpAddr {
     let address = Ipv6Addr::new(0x2001, 0xdb8, 0xaaaa, network, 0, 0, 0, host);
     lab.scanner.ip(&format!("address add {address}/128 dev eth0 nodad\n"));

@@ -1,4 +1,4 @@
-//! Which packets count in which mode: PortSentry's table, with each of its cells asked of real scanners.
+//! Which packets count in which mode: every cell of the table, tested with real scanners.
 
 use std::{net::IpAddr, thread};
 
@@ -15,11 +15,11 @@ const UDP: &str = "UDP";
 const SYNFIN: &str = "Unknown Type: TCP Packet Flags: SYN: 1 FIN: 1 ACK: 0 PSH: 0 URG: 0 RST: 0";
 const URG: &str = "Unknown Type: TCP Packet Flags: SYN: 0 FIN: 0 ACK: 0 PSH: 0 URG: 1 RST: 0";
 
-/// The table's columns, each with 1.2's or 2.x's flags that are to do the same.
+/// The table's columns, each with the equivalent flags of 1.2 or 2.x.
 const COLUMNS: [&[&str]; 5] =
     [&["-tcp"], &["-stcp", "-atcp"], &["-sudp", "-audp"], &["--connect"], &["--stealth"]];
 
-/// What a scan counts as, in each column.
+/// The expected kind of a scan in each column.
 type Row = (&'static str, [&'static str; 5]);
 
 const BOTH: &[Row] = &[
@@ -37,7 +37,7 @@ const BOTH: &[Row] = &[
     ("nmap -sU -p 69", [NO, NO, UDP, UDP, UDP]),
 ];
 
-/// What the scanners can do over IPv4 only. 2.x missed the fragments.
+/// Scans that exist only over IPv4. 2.x missed the fragments.
 const IPV4: &[Row] = &[
     ("nmap -sS -f -p 11", [NO, FRAGMENT, NO, NO, FRAGMENT]),
     ("hping3 -S -p 11", [NO, SYN, NO, NO, SYN]),
@@ -47,7 +47,7 @@ const IPV4: &[Row] = &[
     ("hping3 --udp -p 69", [NO, NO, UDP, UDP, UDP]),
 ];
 
-/// The beginning of the line that tells of a packet of that kind.
+/// Returns the beginning of the log line for a packet of this kind.
 fn line(is_classic: bool, kind: &str, source: IpAddr) -> String {
     let (protocol, port) = if kind == UDP { ("UDP", 69) } else { ("TCP", 11) };
     if !is_classic {
@@ -55,7 +55,7 @@ fn line(is_classic: bool, kind: &str, source: IpAddr) -> String {
             "Scan from: [{source}] ({source}) protocol: [{protocol}] port: [{port}] type: [{kind}] "
         );
     }
-    // 1.2's own ways of spelling.
+    // 1.2's spellings.
     let kind = match kind {
         UDP => "UDP scan",
         NULL => " TCP NULL scan",
@@ -85,7 +85,7 @@ fn assert_column(flag: &str, column: usize) {
     daemon.settle();
     let blocked = daemon.blocked();
     for (words, kind, source) in asked {
-        // 2.x's format tells of packets that don't count, too, in other words.
+        // 2.x's format also logs packets that don't count, in other words.
         let told: Vec<_> =
             daemon.told_of(source).into_iter().filter(|line| !line.starts_with("Noted only")).collect();
         let is_as_expected = match (kind, told.as_slice()) {

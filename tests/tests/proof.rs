@@ -1,4 +1,4 @@
-//! Real scanners against a host that asks for proof: whoever completes a handshake is blocked, whoever doesn't is
+//! Real scanners against a host that requires proof: a source that completes a handshake is blocked, any other is
 //! fenced at once and learns nothing more, and a reset proves nothing. The host is behind a router.
 
 use std::{
@@ -14,10 +14,10 @@ use portsentry_tests::{
 
 const TRAP: u16 = 11;
 const SERVICE: u16 = 8080;
-/// Neither watched nor served.
+/// A port that is neither watched nor served.
 const CLOSED: u16 = 8081;
 
-/// A daemon that asks for proof.
+/// A daemon that requires proof.
 fn asking(lab: &Lab) -> Portsentry<'_> {
     let portsentry = lab.portsentry("-stcp -sudp").with("BLOCK_UNPROVEN", "0").with("CHALLENGE", "1");
     portsentry.with("XDP_MODE", "generic")
@@ -41,7 +41,7 @@ fn assert_fenced(daemon: &Daemon<'_>, source: IpAddr, what: &str) {
     assert!(!daemon.blocked().contains(&source), "{what}: {source} is blocked without proof");
 }
 
-/// What a scanner learnt of a port, in nmap's words.
+/// Returns the state of a port according to nmap.
 fn state(found: &str, port: u16) -> String {
     let at = found.find(&format!(" {port}/")).unwrap_or_else(|| panic!("{port} isn't in {found}"));
     found[at..].split('/').nth(1).unwrap_or_default().to_owned()
@@ -98,7 +98,7 @@ fn a_worm_that_makes_its_own_segments_is_blocked() {
     let daemon = asking(&lab).start();
     let wire = Wire::open(&lab.scanner);
     for family in FAMILIES {
-        // The scanner's system knows nothing of the connection, and resets it; that must not help the worm.
+        // The scanner's system doesn't know the connection, and resets it; that must not help the worm.
         let source = lab.source(family);
         let trap = SocketAddr::new(family.host(), TRAP);
         wire.send(&client(source, 31_337, trap, SYN));
@@ -142,7 +142,7 @@ fn masscan_and_zmap_are_fenced_and_learn_nothing() {
         lab.scanner.run("zmap", &words).contains(&host)
     };
     let masscan = |source: IpAddr, port: u16| {
-        // What asks a trap needs no answer.
+        // A request to a trap needs no answer.
         let wait = u8::from(port != TRAP);
         lab.masscan(source, &format!("-p{port} --wait {wait}")).contains(&format!("open port {port}/tcp"))
     };
@@ -153,15 +153,15 @@ fn masscan_and_zmap_are_fenced_and_learn_nothing() {
         assert_fenced(&daemon, source, name);
         assert!(!scan(source, SERVICE), "{name} has learnt of a service");
     };
-    // Both wait for seconds after their last packet.
+    // Both wait some seconds after their last packet.
     thread::scope(|scope| {
         scope.spawn(|| learns_nothing("masscan", &masscan));
         learns_nothing("zmap", &zmap);
     });
 }
 
-/// A scanner's system resets what it did not ask for, and so does that of a bystander whose address was forged. The
-/// two resets are printed, and are the same but for whom they are from.
+/// A scanner's system resets unexpected answers, and so does that of a bystander whose address is spoofed. The two
+/// resets are printed: they differ only in their source.
 #[test]
 fn rst_proves_nothing() {
     let lab = Lab::routed();
@@ -218,7 +218,7 @@ fn no_cookie_is_taken_from_whom_it_was_not_made_for() {
         daemon.settle();
         assert!(!daemon.blocked().contains(&owner) && !daemon.blocked().contains(&thief));
         let proven = daemon.counter("proven");
-        // The guesses may have used up the allowance of checks; a real client would repeat itself, too.
+        // The guesses may have emptied the bucket for checks; a real client would retry.
         daemon.wait_until("the owner's acknowledgement is taken", || {
             wire.send(&acknowledging(client(owner, 1001, trap, ACK), &answer));
             daemon.blocked().contains(&owner)
@@ -228,7 +228,8 @@ fn no_cookie_is_taken_from_whom_it_was_not_made_for() {
     }
 }
 
-/// The keys are renewed at each reload: a cookie is good while its key still checks, and not when that is replaced.
+/// Keys are renewed at each reload: a cookie is valid while its key still checks, and invalid once the key is
+/// replaced.
 #[test]
 fn an_old_cookie_is_not_taken() {
     let lab = Lab::routed();
@@ -255,7 +256,7 @@ fn an_old_cookie_is_not_taken() {
         wire.send(&acknowledging(client(late, 1001, trap, ACK), &answers[1]));
         daemon.settle();
         assert_fenced(&daemon, late, "a cookie of a key that is no more");
-        // A fresh one is taken: it was the cookie's age alone.
+        // A fresh cookie is accepted, so only the age was wrong.
         wire.send(&client(late, 1002, trap, SYN));
         let fresh = wire.expect("the answer", is_answer_to(1002));
         wire.send(&acknowledging(client(late, 1002, trap, ACK), &fresh));

@@ -1,4 +1,4 @@
-//! A daemon's life and death: nothing that it knew is forgotten, and nothing that it wrote is doubled or torn.
+//! Stops, crashes and restarts: the daemon loses nothing that it knew, and no line is written twice or truncated.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use portsentry_tests::lab::{
     Daemon, FAMILIES, Family, Lab, Portsentry, Probe, Reach, classic_record, dump, remove_pins,
 };
 
-/// Every source stands in the kernel's map, and once in every file.
+/// Fails unless every source is in the kernel's map, and once in every file.
 fn assert_held_once(daemon: &Daemon<'_>, sources: &[IpAddr]) {
     let blocked = daemon.blocked();
     for source in sources {
@@ -33,7 +33,7 @@ fn probe(lab: &Lab, source: IpAddr) -> Probe {
     Probe::tcp(&lab.scanner, source, SocketAddr::new(host, 11))
 }
 
-/// A probe that is not told of ends the wait: whoever was blocked in the map alone is recorded by then.
+/// Waits for a suppressed probe: by then, sources blocked in the map alone are recorded.
 fn wait_until_recorded(daemon: &Daemon<'_>, sources: &[IpAddr]) {
     let is_recorded = || {
         let denied = daemon.file("WRAPPER_HOSTS_DENY");
@@ -45,8 +45,8 @@ fn wait_until_recorded(daemon: &Daemon<'_>, sources: &[IpAddr]) {
     daemon.wait_until("every block is recorded", is_recorded);
 }
 
-/// How long the daemon's threads and this one have waited for a processor so far (`schedstat` of proc(5)): of a delay, that is the
-/// machine's part.
+/// Returns the time that the daemon's threads and this one have waited for a processor (`schedstat` of proc(5)): the
+/// machine's part of a delay.
 fn queued(daemon: &Daemon<'_>) -> Duration {
     let threads = fs::read_dir(format!("/proc/{}/task", daemon.process())).expect("its threads");
     let threads = threads.flatten().map(|thread| thread.path()).chain(["/proc/thread-self".into()]);
@@ -89,14 +89,14 @@ fn a_killed_daemon_forgets_nobody_and_doubles_nothing() {
             let source = lab.source(FAMILIES[number % 2]);
             sources.push(source);
             probes.push(probe(&lab, source));
-            // Each round's daemon is killed at another moment of its work.
+            // Kills each round's daemon at another moment.
             if number == round {
                 daemon.wait_for_block(sources[sources.len() - 1 - number]);
             }
         }
         daemon.kill();
         assert!(lab.is_attached(), "the kernel program outlives the daemon");
-        // One who comes while nobody is there is blocked all the same.
+        // A source that probes while no daemon runs is blocked all the same.
         let source = lab.source(Family::V4);
         sources.push(source);
         let _probe = probe(&lab, source);
@@ -106,7 +106,7 @@ fn a_killed_daemon_forgets_nobody_and_doubles_nothing() {
     let daemon = setup.start();
     wait_until_recorded(&daemon, &sources);
     assert_held_once(&daemon, &sources);
-    // What is on disk when it starts again is what is there in the end.
+    // The content of the disk at the start determines the end.
     daemon.terminate();
     let daemon = setup.start();
     assert_held_once(&daemon, &sources);
@@ -201,7 +201,7 @@ fn a_stopped_daemon_has_written_everything_and_detached() {
     assert!(!lab.is_attached());
 }
 
-/// Blocks sources and ends, so that only the files know.
+/// Blocks sources and stops, so that only the files have them.
 fn leave_files(lab: &Lab, setup: &Portsentry<'_>) -> [IpAddr; 2] {
     let daemon = setup.start();
     let sources = FAMILIES.map(|family| lab.source(family));
@@ -321,7 +321,7 @@ fn who_is_blocked_passes_once_the_daemon_is_long_dead() {
     assert_held_once(&daemon, &sources);
 }
 
-/// Makes a map as another version might have, with an entry for `source` whose block is for good.
+/// Creates a map of another version, with a permanent block of `source`.
 fn leave_map(lab: &Lab, name: &str, source: IpAddr, value_size: usize) {
     let octets = match source {
         IpAddr::V4(source) => source.octets().to_vec(),
@@ -365,7 +365,7 @@ fn blocks_in_maps_of_another_version_stay_in_force() {
     service.assert_open_to_bystander(&lab);
 }
 
-/// For how many seconds the kernel holds `source`, from the block's beginning to its end.
+/// Returns the duration for which the kernel holds `source`, in seconds.
 fn held_seconds(lab: &Lab, source: IpAddr) -> u64 {
     let IpAddr::V4(source) = source else { unreachable!("an IPv4 source") };
     let entries = dump(&lab.pins().join("BLOCKED_V4"));
@@ -374,7 +374,7 @@ fn held_seconds(lab: &Lab, source: IpAddr) -> u64 {
         .find(|entry| entry["formatted"]["key"]["octets"] == serde_json::json!(source.octets()));
     let value = &entry.expect("the block")["formatted"]["value"];
     let nanoseconds = |name: &str| value[name].as_u64().expect("a time");
-    // A block begins at a tick of the clock, and what is restored at a whole second.
+    // A new block starts at a tick of the clock, a restored one at a whole second.
     (nanoseconds("until_ns") - nanoseconds("since_ns") + 500_000_000) / 1_000_000_000
 }
 
@@ -394,12 +394,12 @@ fn who_comes_back_stays_blocked_for_longer() {
     daemon.kill();
     let daemon = setup.start();
     assert_eq!(held_seconds(&lab, source), 60);
-    // As after a reboot: only the files know.
+    // As after a reboot: only the files are left.
     daemon.terminate();
     remove_pins(&lab.pins());
     let daemon = setup.start();
     assert_eq!(held_seconds(&lab, source), 60);
-    // By the blocked file's line it is let in, but not forgotten.
+    // Removing the line unblocks the source, but the history remembers it.
     fs::write(setup.setting("BLOCKED_FILE"), "").expect("an administrator's edit");
     daemon.log().wait_for(&format!("Host {source} is no longer blocked"));
     lab.nmap(source, "-sS -p 11");

@@ -1,4 +1,4 @@
-//! What a daemon that has started can still do: its work, and nothing else.
+//! The sandbox: a started daemon can do its work, and nothing else.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use std::{
 use nix::{sys::signal::Signal, unistd::User};
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Reach};
 
-/// `capabilities(7)`: their numbers.
+/// Bits of `capabilities(7)`.
 const BPF: u64 = 1 << 39;
 const PERFMON: u64 = 1 << 38;
 const NET_ADMIN: u64 = 1 << 12;
@@ -20,7 +20,7 @@ const DAC_READ_SEARCH: u64 = 1 << 2;
 /// `CHOWN`, `DAC_OVERRIDE`, `FOWNER`
 const FOREIGN: u64 = 1 | 1 << 1 | 1 << 3;
 
-/// What `/proc` says of each thread of the daemon.
+/// Returns the status of each thread of the daemon, from `/proc`.
 fn threads(daemon: &Daemon<'_>) -> Vec<BTreeMap<String, String>> {
     let threads = fs::read_dir(format!("/proc/{}/task", daemon.process())).expect("its threads");
     let status = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("status")).expect("a status");
@@ -35,7 +35,7 @@ fn capabilities(thread: &BTreeMap<String, String>, set: &str) -> u64 {
     u64::from_str_radix(&thread[set], 16).expect("a bit mask")
 }
 
-/// All threads, each as `user` with exactly these capabilities and no way to more.
+/// Fails unless all threads run as `user` with exactly these capabilities and no way to gain more.
 fn assert_confined(daemon: &Daemon<'_>, expected: u64, user: u32) {
     daemon.wait_until("the keeper has a thread of its own", || threads(daemon).len() > 1);
     for thread in threads(daemon) {
@@ -52,7 +52,7 @@ fn assert_confined(daemon: &Daemon<'_>, expected: u64, user: u32) {
     }
 }
 
-/// A scan over both families is blocked, and stands in every file and in the kernel.
+/// Scans over both families; the sources must be blocked in every file and in the kernel.
 fn assert_blocks(daemon: &Daemon<'_>) -> Vec<IpAddr> {
     let sources = FAMILIES.map(|family| daemon.lab().source(family));
     for source in sources {
@@ -84,7 +84,7 @@ fn root_keeps_three_capabilities_and_does_all_its_work() {
     assert_confined(&daemon, ALWAYS, 0);
     let mut blocked = assert_blocks(&daemon);
 
-    // The program is loaded and put in place again, and maps of another size are made.
+    // The program is loaded and replaced, and maps of another size are created.
     setup.clone().with("MAX_BLOCKED", "1000").with("TCP_PORTS", "1,7,11,200").write();
     reload(&daemon, REREAD);
     assert_confined(&daemon, ALWAYS, 0);
@@ -94,7 +94,7 @@ fn root_keeps_three_capabilities_and_does_all_its_work() {
     }
     service.assert_open_to_bystander(&lab);
 
-    // An interface that comes later is watched, and let go when it goes.
+    // A new interface is watched, and detached when it is removed.
     lab.host.ip("link add late0 type veth peer name late1\nlink set late0 up\n");
     daemon.log().wait_for("late0: ");
     lab.host.ip("link del late0\n");
@@ -110,7 +110,7 @@ fn a_daemon_that_is_told_to_is_not_root() {
     let nobody = User::from_name("nobody").ok().flatten().expect("a user nobody");
     let (user, group) = (nobody.uid.as_raw(), nobody.gid.as_raw());
     let setup = lab.portsentry("-stcp").with("RUN_AS", "nobody");
-    // Once as the package has it, in a directory of the user's own; then with a hosts.deny of root's.
+    // Once as in the package, in a directory of the user; then with root's hosts.deny.
     let state = lab.files().join("state");
     fs::create_dir(&state).expect("a directory");
     chown(&state, Some(user), Some(group)).expect("another owner");
@@ -141,7 +141,7 @@ fn a_daemon_that_is_told_to_is_not_root() {
     );
     daemon.terminate();
 
-    // And root takes it all back.
+    // Root takes everything back.
     let daemon = setup.with("RUN_AS", "root").start();
     assert_blocks(&daemon);
 }
@@ -176,7 +176,7 @@ fn a_confined_daemon_refuses_what_takes_a_restart() {
     assert_blocks(&daemon);
 }
 
-/// The kernel itself is asked: whatever the daemon's code tried to write, it could not.
+/// The kernel itself prevents it, whatever the daemon's code tries to write.
 #[test]
 fn writing_elsewhere_fails() {
     let lab = Lab::new();
@@ -184,7 +184,7 @@ fn writing_elsewhere_fails() {
     let outside = lab.files().with_extension("outside");
     fs::create_dir_all(&outside).expect("a directory");
     let daemon = setup.start();
-    // The way to a file that it writes is turned to elsewhere behind its back.
+    // Redirects the path of one of its files.
     let deny = lab.files().join("hosts.deny");
     fs::write(outside.join("hosts.deny"), "").expect("a file");
     let _ = fs::remove_file(&deny);
@@ -203,7 +203,7 @@ fn writing_elsewhere_fails() {
     fs::remove_dir_all(outside).expect("a directory of this test's");
 }
 
-/// What commands of an administrator inherit is all that the daemon was started with.
+/// Commands inherit all privileges that the daemon was started with.
 #[test]
 fn commands_are_run_with_every_privilege() {
     let lab = Lab::new();

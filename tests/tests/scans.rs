@@ -1,11 +1,11 @@
-//! The host is scanned with nmap, in every way that PortSentry knows: what is logged, who is blocked, and whether
-//! everybody else is still served.
+//! nmap scans with every technique that PortSentry detects: the log lines, the blocked sources, and the services of
+//! everyone else.
 
 use std::net::IpAddr;
 
 use portsentry_tests::lab::{Daemon, Family, Lab, classic_record};
 
-/// What follows from a scan.
+/// The expected consequence of a scan.
 #[derive(Clone, Copy)]
 enum Then {
     /// Its source is blocked, for a probe of this port.
@@ -15,7 +15,7 @@ enum Then {
 }
 use Then::{Blocked, Nothing};
 
-/// A scan in nmap's words, what is logged of it (`@` for the source), and what follows.
+/// A scan in nmap's options, its log lines (`@` for the source), and its consequence.
 type Scan = (&'static str, &'static [&'static str], Then);
 
 const BOTH: &[Scan] = &[
@@ -64,7 +64,7 @@ const BOTH: &[Scan] = &[
     ("-sU -p 70", &[], Nothing),
 ];
 
-/// What nmap can do over IPv4 only.
+/// Scans that exist only over IPv4.
 const IPV4: &[Scan] = &[
     ("-sS -f -p 11", &["attackalert: TCP fragment scan from host: @ to TCP port: 11"], Blocked(11, "TCP")),
     (

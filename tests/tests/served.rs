@@ -1,4 +1,4 @@
-//! What is served, although no socket is found at the moment of the packet; and what isn't.
+//! Served ports without a socket at the moment of the packet, and ports that are not served.
 
 use std::{
     fs,
@@ -27,11 +27,11 @@ use socket2::{Domain, Socket, Type};
 
 const NOTHING: [&str; 0] = [];
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a client waits for the refusal of a datagram.
+/// Time that a client waits for the refusal of a datagram.
 const IMPATIENCE: Duration = Duration::from_millis(500);
 const PROTOCOLS: [Protocol; 2] = [Tcp, Udp];
 
-/// A service's socket: one that listens, or takes datagrams.
+/// Opens a service's socket: a listener, or one for datagrams.
 fn serve(host: &Namespace, protocol: Protocol, at: SocketAddr, device: Option<&str>) -> Socket {
     let r#type = if protocol == Tcp { Type::STREAM } else { Type::DGRAM };
     let open = || -> io::Result<Socket> {
@@ -51,14 +51,14 @@ fn serve(host: &Namespace, protocol: Protocol, at: SocketAddr, device: Option<&s
     host.enter(open).unwrap_or_else(|error| panic!("{protocol:?} {at}: {error}"))
 }
 
-/// Closes it, also where a process that another test is about to start has a copy for a moment.
+/// Closes it, even if a process that another test is starting has a copy for a moment.
 fn close(socket: Socket) {
-    // UDP answers that there is no connection.
+    // UDP reports that there is no connection.
     let _ = socket.shutdown(std::net::Shutdown::Both);
     drop(socket);
 }
 
-/// Whether the service gets what a client sends.
+/// Whether the service receives a client's data.
 fn is_reached(service: &Socket, client: &Namespace, source: IpAddr, at: SocketAddr) -> bool {
     if service.r#type().expect("a socket's type") == Type::STREAM {
         let asked = ask_tcp(client, source, at);
@@ -79,7 +79,7 @@ fn ask_tcp(client: &Namespace, source: IpAddr, at: SocketAddr) -> io::Result<()>
     })
 }
 
-/// What a client is told that asks where nobody listens.
+/// Returns the answer to a client of a closed port.
 fn ask(protocol: Protocol, client: &Namespace, source: IpAddr, at: SocketAddr) -> io::Result<()> {
     match protocol {
         Tcp => ask_tcp(client, source, at),
@@ -93,8 +93,8 @@ fn ask(protocol: Protocol, client: &Namespace, source: IpAddr, at: SocketAddr) -
     }
 }
 
-/// Fails unless the network stack refuses `source` there, and it stays nobody to the daemon. Asks again for as long as a process
-/// that another test is about to start has a copy of the service's socket.
+/// Fails unless the network stack refuses `source` and the daemon does not report it. Retries while a process that
+/// another test is starting has a copy of the socket.
 fn assert_refused(daemon: &Daemon<'_>, protocol: Protocol, source: IpAddr, at: SocketAddr) {
     daemon.wait_until(&format!("{protocol:?} to {at} is refused"), || {
         let answer = ask(protocol, &daemon.lab().scanner, source, at);
@@ -111,7 +111,7 @@ fn every(family: Family) -> IpAddr {
     }
 }
 
-/// Has the host's addresses be those of a new bridge, whose port its interface becomes.
+/// Creates a bridge with the host's addresses, and adds the interface to it.
 pub fn build_bridge(lab: &Lab) {
     lab.host.ip("link add br0 type bridge mcast_snooping 0\nlink set br0 up");
     let addresses = FAMILIES.map(|family| {
@@ -176,7 +176,7 @@ fn a_device_that_comes_later_and_its_services_are_known_in_time() {
         "link add link {INTERFACE} name above0 address 02:00:00:00:00:88 type macvlan mode bridge\n\
          address add 192.0.2.88/24 dev above0\nlink set above0 up"
     ));
-    // Lest the device below answer for the new address, too.
+    // Prevents the device below from answering for the new address.
     lab.scanner
         .ip(&format!("neighbour replace 192.0.2.88 lladdr 02:00:00:00:00:88 dev {INTERFACE} nud permanent"));
     let at = SocketAddr::new(Family::V4.member(88), 143);
@@ -216,12 +216,12 @@ fn a_restart_locks_nobody_out_in_any_mode() {
     }
 }
 
-/// A daemon with these flags; in a connect mode it blocks who completes a connection.
+/// A daemon with these flags; in a connect mode it blocks sources that complete a connection.
 fn start<'lab>(lab: &'lab Lab, flags: &str) -> Daemon<'lab> {
     lab.portsentry(flags).start()
 }
 
-/// What was told of `source` once a visitor that came behind it has been told of.
+/// Returns the log lines about `source`, once a later visitor was logged.
 fn told_of(daemon: &Daemon<'_>, source: IpAddr) -> Vec<String> {
     let lab = daemon.lab();
     let last = lab.source(Family::V4);
@@ -349,7 +349,7 @@ fn a_lease_is_no_probe_and_other_datagrams_from_there_are() {
     }
 }
 
-/// What was told of `source` once a datagram that came behind it has been told of.
+/// Returns the log lines about `source`, once a later datagram was logged.
 fn told_over_udp(daemon: &Daemon<'_>, source: IpAddr) -> Vec<String> {
     let last = daemon.lab().source(Family::V4);
     let _probe = Probe::udp(&daemon.lab().scanner, last, SocketAddr::new(Family::V4.host(), 7));
@@ -399,7 +399,7 @@ fn ephemeral_ports_are_those_of_the_moment() {
     assert_eq!(told_over_udp(&daemon, source), NOTHING);
 }
 
-/// A killed daemon's hooks go on: what is bound in the seconds in which its last list still counts is no trap.
+/// A killed daemon's hooks end: a port bound while its last list is still valid is no trap.
 #[test]
 fn a_service_that_begins_after_a_crash_is_a_service() {
     let lab = Lab::new();

@@ -1,4 +1,4 @@
-//! Settings that no other test is about, each seen to do what it says.
+//! Settings without a test file of their own, each shown to have its effect.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -159,7 +159,7 @@ fn syslog_gets_the_facility_and_level_of_the_file() {
         format!("{DEBIAN}\nSYSLOG_FACILITY=\"local3\"\nSYSLOG_LEVEL=\"warning\"\nLOG_OUTPUT=\"syslog\"\n");
     let daemon = lab.portsentry("--stealth").installed(&config).start_silent();
     let line = syslog.wait_for("Portsentry is now active and listening.");
-    // RFC 3164, section 4.1.1: facility times eight, and the level.
+    // RFC 3164 section 4.1.1: facility times eight, plus the level.
     assert!(line.starts_with(&format!("<{}>", 19 * 8 + 4)), "{line}");
     assert!(line.contains(&format!(" portsentry[{}]: ", daemon.process())), "{line}");
 }

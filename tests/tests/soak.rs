@@ -1,6 +1,6 @@
-//! A long time at work: honest traffic, scans, blocks and floods by turns, and nothing that grows, stays or gets lost.
+//! A long run: honest traffic, scans, blocks and floods in turn; nothing may grow, remain or get lost.
 //!
-//! `SOAK` is for how many seconds; a few without it.
+//! `SOAK` is the duration in seconds; by default a few.
 
 use std::{
     collections::VecDeque,
@@ -11,18 +11,19 @@ use std::{
 
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Probe, Reach, Service};
 
-/// How long fences and blocks last.
+/// Duration of fences and blocks.
 const TERM: Duration = Duration::from_secs(10);
-/// How late the end of one may be seen: the files follow twice a second, and a client asks again after a second.
+/// Maximum delay until the end of one is seen: the files are updated twice a second, and a client retries after a
+/// second.
 const LATE: Duration = Duration::from_secs(4);
 /// Rounds between two floods.
 const FLOODS: usize = 20;
-/// Scanners, who come back in turn.
+/// Scanners, which return in turn.
 const SCANNERS: usize = 40;
 const KINDS: [&str; 9] = ["syn", "fin", "null", "xmas", "unknown", "maimon", "ack", "fragment", "udp"];
 const TOLD: [&str; 5] = ["reported", "repeated", "over_rate", "ring_full", "over_fences"];
 
-/// What the daemon takes at a moment.
+/// The daemon's resources at one moment.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     resident_kib: u64,
@@ -41,7 +42,7 @@ impl Sample {
     }
 }
 
-/// Who is held, and until when.
+/// The held sources, and the end of each.
 struct Held {
     source: IpAddr,
     since: Instant,
@@ -51,7 +52,7 @@ fn sum(daemon: &Daemon<'_>, names: &[&str]) -> u64 {
     names.iter().map(|name| daemon.counter(name)).sum()
 }
 
-/// A scan, or an administrator's word; either way the source is held from then on.
+/// Scans, or blocks by command; either way the source is held from then on.
 fn hold(lab: &Lab, daemon: &Daemon<'_>, source: IpAddr, round: usize) -> Held {
     const SCANS: [&str; 5] =
         ["-sS -p 1,7,11", "-sF -p 11", "-sN -p 7", "-sX -p 1", "-sS -T5 --min-rate 2000 -p 1-200"];
@@ -65,7 +66,7 @@ fn hold(lab: &Lab, daemon: &Daemon<'_>, source: IpAddr, round: usize) -> Held {
     Held { source, since }
 }
 
-/// A second of SYNs from everywhere, or from one address that nobody has.
+/// A second of SYNs from random addresses, or from one unused address.
 fn flood(lab: &Lab, round: usize) {
     let host = Family::V4.host().to_string();
     let from: &[&str] =
@@ -74,7 +75,7 @@ fn flood(lab: &Lab, round: usize) {
     lab.scanner.command("timeout").args(flood).args(from).output().expect("timeout of coreutils");
 }
 
-/// Whoever's time is over gets through again, soon.
+/// Waits until sources whose block has expired get through again.
 fn let_in(lab: &Lab, service: &Service, daemon: &Daemon<'_>, held: &mut VecDeque<Held>) {
     while held.front().is_some_and(|held| held.since.elapsed() > TERM) {
         let Some(Held { source, .. }) = held.pop_front() else { break };
@@ -99,7 +100,7 @@ fn nothing_grows_or_stays_or_gets_lost() {
     let scanners: Vec<_> = (0..SCANNERS).map(|number| lab.source(FAMILIES[number % 2])).collect();
     let friend = lab.source(Family::V4);
     let (mut held, mut samples, mut connection) = (VecDeque::new(), Vec::new(), None);
-    // What a flood takes is taken from the beginning, and is no growth.
+    // Resources for a flood are allocated by the first one, and are no growth later.
     flood(&lab, 0);
     let mut round = 0;
     while Instant::now() < end {
@@ -112,7 +113,7 @@ fn nothing_grows_or_stays_or_gets_lost() {
             assert!(service.answers(&lab.scanner, friend, Reach::Expected), "a friend is kept out");
             service.assert_open_to_bystander(&lab);
         }
-        // An honest connection to a port that isn't watched, open for a while.
+        // An honest connection to an unwatched port, open for a while.
         connection = Some(Probe::tcp(&lab.scanner, friend, (Family::V4.host(), 8080).into())).or(connection);
         if round % FLOODS == FLOODS - 1 {
             flood(&lab, round + 1);
@@ -122,7 +123,7 @@ fn nothing_grows_or_stays_or_gets_lost() {
         round += 1;
     }
     drop(connection);
-    // The last are let in, too; and what floods have left ends by itself.
+    // The last blocks expire, too, and those of the floods.
     while !held.is_empty() {
         let_in(&lab, &services[0], &daemon, &mut held);
         std::thread::yield_now();

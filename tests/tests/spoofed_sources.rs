@@ -1,5 +1,6 @@
-//! Somebody forges the addresses of those whom the host needs. Nobody is blocked for it, nothing that exists breaks,
-//! and when the fence is over all is as before. The host is behind a router, so that its answers reach the framed.
+//! An attacker spoofs the addresses of hosts that this host needs. None is blocked, existing connections continue,
+//! and everything works again after the fence. The host is behind a router, so that its answers reach the framed
+//! hosts.
 
 use std::{
     fs,
@@ -21,20 +22,20 @@ use portsentry_tests::{
 const TRAP: u16 = 11;
 const UDP_TRAP: u16 = 69;
 const SERVICE: u16 = 8080;
-/// On which the bystander talks with the host all the time.
+/// Port on which the bystander talks to the host throughout.
 const TALK: u16 = 9090;
 const NAMES: u16 = 53;
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What is sent each way in one turn of a talk.
+/// Bytes sent each way per turn of a talk.
 const TURN: usize = 64 << 10;
 
-/// A daemon that asks for proof, and takes it back soon where there is none.
+/// A daemon that requires proof, and whose fences end soon.
 fn asking(lab: &Lab) -> Portsentry<'_> {
     let portsentry = lab.portsentry("-stcp -sudp").with("BLOCK_UNPROVEN", "0").with("CHALLENGE", "1");
     portsentry.with("XDP_MODE", "generic")
 }
 
-/// A TCP connection between the bystander and the host, in which every byte is looked at.
+/// A TCP connection between the bystander and the host, in which every byte is checked.
 struct Talk {
     bystander: TcpStream,
     host: TcpStream,
@@ -57,7 +58,7 @@ impl Talk {
         self.host.peer_addr().expect("a peer").port()
     }
 
-    /// Sends new bytes each way and fails unless they come as they were sent.
+    /// Sends new bytes each way, and fails unless they arrive unchanged.
     fn go_on(&mut self) {
         self.turn = self.turn.wrapping_add(1);
         let bytes = vec![self.turn; TURN];
@@ -72,12 +73,12 @@ impl Talk {
     }
 }
 
-/// What the host has with the bystander, and must keep.
+/// The host's connections with the bystander, which must survive.
 struct Ties<'lab> {
     lab: &'lab Lab,
     family: Family,
     talk: Talk,
-    /// A client's of the bystander's name service, on an ephemeral port, not connected.
+    /// A client of the bystander's name service, on an ephemeral port, not connected.
     client: UdpSocket,
     names: Service,
     store: Service,
@@ -98,7 +99,7 @@ impl<'lab> Ties<'lab> {
         }
     }
 
-    /// Fails unless all of them hold.
+    /// Fails unless all of them work.
     fn hold(&mut self) {
         let (host, bystander) = (self.family.host(), self.family.bystander());
         self.talk.go_on();
@@ -111,16 +112,16 @@ impl<'lab> Ties<'lab> {
     }
 }
 
-/// Frames that the scanner has sent.
+/// Returns the number of frames that the scanner has sent.
 fn sent(lab: &Lab) -> u64 {
     lab.scanner.frames(INTERFACE, "tx")
 }
 
-/// A program that forges, ended when dropped.
+/// A spoofing program, killed when dropped.
 struct Forger(Child);
 
 impl Forger {
-    /// hping3 in the scanner's namespace, once it has begun to send; `words` without the host.
+    /// Starts hping3 in the scanner's namespace and waits until it sends; `words` without the host.
     fn start(daemon: &Daemon<'_>, lab: &Lab, words: &str) -> Self {
         const SOME: u64 = 20;
         let before = sent(lab);
@@ -131,7 +132,7 @@ impl Forger {
         forger
     }
 
-    /// Whether it has not ended by itself.
+    /// Whether it is still running.
     fn goes_on(&mut self) -> bool {
         self.0.try_wait().expect("a child's state").is_none()
     }
@@ -139,7 +140,7 @@ impl Forger {
 
 impl Drop for Forger {
     fn drop(&mut self) {
-        // It may have ended before.
+        // It may already have ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -158,7 +159,7 @@ fn a_framed_bystander_keeps_every_tie_and_is_free_again() {
     let mut ties = Ties::new(&lab, Family::V4);
     ties.hold();
     let talk = ties.talk.bystander_port();
-    // SYNs to a trap, to the talk itself, and in the talk's own name; datagrams; and the stealth scans.
+    // SYNs to a trap, to the talk's port, and with the talk's own addresses; datagrams; and stealth scans.
     for words in [
         format!("-a {bystander} -i u200 -S -p {TRAP}"),
         format!("-a {bystander} -i u200 -S -p {TALK} -s {talk} -k"),
@@ -186,7 +187,7 @@ fn a_framed_bystander_keeps_every_tie_and_is_free_again() {
     assert!(daemon.blocked().is_empty());
 }
 
-/// What could open something is dropped, over both address families; and what belongs to a connection is not.
+/// New connections are dropped over both address families; established ones continue.
 #[test]
 fn a_fence_holds_what_opens_and_passes_what_belongs() {
     let lab = Lab::routed();

@@ -1,10 +1,10 @@
-//! How the code is cut: no new circle of files that import from each other, and no new long file.
+//! The structure of the code: no new circle of imports between files, and no new long file.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use portsentry_tests::{document::root, imports::Crate};
 
-/// The circles that there are, by crate. A new one fails; one that is gone is to be struck.
+/// The existing circles, by crate. A new circle fails the test; remove one from here when it is gone.
 const CIRCLES: [(&str, &[&str]); 2] = [
     (
         "portsentry",
@@ -28,7 +28,7 @@ const CIRCLES: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// Lines that a file may have.
+/// Maximum number of lines of a file.
 const MOST: usize = 400;
 /// The files that have more. A new one fails; one that is cut is to be struck.
 const LONGER: [&str; 10] = [
@@ -68,7 +68,7 @@ fn no_new_file_is_longer_than_four_hundred_lines() {
     assert_eq!(longer, LONGER.map(str::to_owned).into());
 }
 
-/// The sources below `folder`, a path from the root, that have more lines than they may.
+/// Collects the sources below `folder`, a path from the root, that are too long.
 fn gather_longer(folder: &Path, longer: &mut BTreeSet<String>) {
     for entry in fs::read_dir(root().join(folder)).expect("a folder of sources") {
         let path = folder.join(entry.expect("an entry").file_name());

@@ -1,4 +1,4 @@
-//! A supervisor, as systemd is one, is told how the daemon is: by `sd_notify(3)`, over a socket of the test's own.
+//! Supervision by systemd or the like: the daemon's messages by `sd_notify(3)`, over the test's own socket.
 
 use std::{fs, os::unix::net::UnixDatagram, path::PathBuf, process::Command, time::Duration};
 
@@ -12,7 +12,7 @@ use nix::{
 };
 use portsentry_tests::lab::{Daemon, Family, Lab, Portsentry, uninterrupted};
 
-/// How often a daemon under watch has to say that it is well, in microseconds: twice as often.
+/// Watchdog interval in microseconds; the daemon must report twice as often.
 const WATCHDOG: u64 = 4_000_000;
 
 struct Supervisor {
@@ -28,7 +28,7 @@ impl Supervisor {
         Self { socket, path }
     }
 
-    /// Has a command's process report here.
+    /// Makes a command's process report here.
     fn over(&self, mut command: Command) -> Command {
         command.env("NOTIFY_SOCKET", &self.path).env("WATCHDOG_USEC", WATCHDOG.to_string());
         command
@@ -44,7 +44,7 @@ impl Supervisor {
         Some(String::from_utf8(bytes[..length].to_vec()).expect("text"))
     }
 
-    /// What comes up to a message that holds `text`, that one included.
+    /// Returns the messages up to one that contains `text`, including it.
     fn wait_for(&self, text: &str) -> Vec<String> {
         let mut messages = Vec::new();
         while let Some(message) = self.next() {
@@ -57,7 +57,7 @@ impl Supervisor {
     }
 }
 
-/// The keeper's thread alone, held where it is; it goes on when this is dropped.
+/// The keeper's thread, stopped until this is dropped.
 struct Held(Pid);
 
 impl Held {
@@ -77,7 +77,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // A daemon that has ended goes on nowhere.
+        // A daemon that has ended can't be resumed.
         let _ = ptrace::detach(self.0, None);
     }
 }
@@ -128,7 +128,7 @@ fn the_watchdog_is_fed_only_while_the_keeper_lives() {
 
     let held = Held::keeper(&daemon);
     supervisor.socket.set_read_timeout(Some(Duration::from_micros(WATCHDOG))).expect("a limit");
-    // Its last sign of life counts for half of the time.
+    // Its last heartbeat counts for half of the interval.
     let mut fed = 0;
     while let Some(message) = supervisor.next() {
         fed += usize::from(message.contains("WATCHDOG=1"));

@@ -1,10 +1,10 @@
-//! What an administrator sees on a terminal: `top`, live in tmux, and what `why` and `down` say.
+//! Output on a terminal: `top` in tmux, and the text of `why` and `down`.
 
 use std::{fs, process::Command, time::Instant};
 
 use portsentry_tests::lab::{Family, INTERFACE, Lab, Portsentry, Reach, binary};
 
-/// A terminal of 100 columns and 40 lines, with a shell in it; gone when dropped.
+/// A terminal of 100 columns and 40 lines with a shell; closed when dropped.
 struct Terminal(String);
 
 impl Terminal {
@@ -38,7 +38,7 @@ impl Terminal {
         self.tmux(&[&["send-keys"], keys].concat());
     }
 
-    /// What it shows once that holds.
+    /// Returns the screen once `holds` is true for it.
     fn wait_until(&self, what: &str, holds: impl Fn(&str) -> bool) -> String {
         let begun = Instant::now();
         loop {
@@ -50,7 +50,7 @@ impl Terminal {
         }
     }
 
-    /// Begins `portsentry top`, and says when it is over.
+    /// Starts `portsentry top`, and reports its end.
     fn top(&self, setup: &Portsentry<'_>) {
         let line = format!("{} -c {} top; echo over: $?", binary().display(), setup.config_path().display());
         self.press(&["-l", &line]);
@@ -60,7 +60,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // It may be gone with its last shell.
+        // It may already have ended with its last shell.
         let _ = Command::new("tmux").args(["-L", &self.0, "kill-server"]).status();
     }
 }
@@ -184,7 +184,7 @@ fn down_leaves_nothing_in_the_kernel_and_everything_in_the_files() {
     let daemon = setup.start();
     assert_eq!(daemon.blocked(), [source], "the next start takes it over");
     assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
-    // One that was killed is taken down as well.
+    // A killed daemon is taken down, too.
     daemon.kill();
     assert!(lab.is_attached());
     let said = setup.say("down --json");
@@ -207,7 +207,7 @@ fn what_stays_when_it_is_stopped_is_as_configured() {
         assert_eq!(daemon.terminate().code, Some(0));
         let reach = if is_dropping { Reach::Unexpected } else { Reach::Expected };
         assert_eq!(service.answers(&lab.scanner, source, reach), !is_dropping, "{on_stop}");
-        // A daemon that has given up its rights leaves the directory, empty.
+        // An unprivileged daemon leaves the empty directory.
         let entries = fs::read_dir(&pins).into_iter().flatten();
         let left: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
         assert_eq!((lab.is_attached(), !left.is_empty()), (is_dropping, has_pins), "{on_stop}: {left:?}");

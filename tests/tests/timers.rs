@@ -1,4 +1,4 @@
-//! Requests and changes of the host don't hold up the log, the watchdog or the ring.
+//! Requests and changes of the host don't delay the log, the watchdog or the ring.
 
 use std::{
     io::{Read, Write},
@@ -12,10 +12,10 @@ use std::{
 
 use portsentry_tests::lab::{Daemon, INTERFACE, Lab, Namespace, Wire, stranger};
 
-/// How late a probe may be logged, whatever else happens.
+/// Maximum delay until a probe is logged.
 const SOON: Duration = Duration::from_secs(3);
 
-/// How long it takes until a probe of a new source is logged.
+/// Returns the delay until a probe of a new source is logged.
 fn latency(daemon: &Daemon<'_>, wire: &Wire, number: u16) -> Duration {
     let source = stranger(number);
     let begin = Instant::now();
@@ -24,7 +24,7 @@ fn latency(daemon: &Daemon<'_>, wire: &Wire, number: u16) -> Duration {
     begin.elapsed()
 }
 
-/// Probes from new sources, each of which must be logged soon.
+/// Sends probes from new sources, each of which must be logged soon.
 fn assert_prompt(daemon: &Daemon<'_>, wire: &Wire) {
     for number in 1..=5 {
         let late = latency(daemon, wire, number);
@@ -32,7 +32,7 @@ fn assert_prompt(daemon: &Daemon<'_>, wire: &Wire) {
     }
 }
 
-/// Asks for the status again and again, and counts the answers.
+/// Requests the status repeatedly, and counts the answers.
 fn ask(path: &Path, is_over: &AtomicBool, answers: &AtomicU32) {
     while !is_over.load(Ordering::Relaxed) {
         let mut said = String::new();
@@ -44,7 +44,7 @@ fn ask(path: &Path, is_over: &AtomicBool, answers: &AtomicU32) {
     }
 }
 
-/// Ends what reads it when a test ends, also by a panic.
+/// Stops the other threads when a test ends, even by a panic.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -72,7 +72,7 @@ fn requests_at_the_control_socket_dont_put_off_the_log() {
     });
 }
 
-/// Changes a route again and again until it is dropped.
+/// Changes a route repeatedly until it is dropped.
 struct Churn(Child);
 
 impl Churn {
@@ -89,13 +89,13 @@ impl Churn {
 
 impl Drop for Churn {
     fn drop(&mut self) {
-        // Its pipe goes with it.
+        // Its pipe is closed with it.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Whether the namespace has a route that the churn makes.
+/// Whether the namespace has one of the churn's routes.
 fn has_churned(namespace: &Namespace) -> bool {
     namespace.run("ip", &["route", "show", "198.18.60.0/24"]).contains("198.18.60.0")
 }

@@ -1,5 +1,5 @@
-//! The connect modes: connections and datagrams to listed ports are taken without binding them, shown the banner, and
-//! logged; real services come first.
+//! The connect modes: connections and datagrams to listed ports are accepted without binding them, answered with the
+//! banner, and logged; real services take precedence.
 
 use std::{
     io::Read,
@@ -11,7 +11,7 @@ use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Reach, Service, unint
 use socket2::{Domain, Socket, Type};
 
 const BANNER: &str = "** UNAUTHORIZED ACCESS PROHIBITED *** YOUR CONNECTION ATTEMPT HAS BEEN LOGGED.";
-/// Longer than anything here takes.
+/// Longer than any step here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn host_of(source: IpAddr) -> IpAddr {
@@ -28,7 +28,7 @@ fn connect(source: IpAddr, port: u16) -> std::io::Result<TcpStream> {
     Ok(socket.into())
 }
 
-/// What a client at `source` is shown on a port.
+/// Returns the banner that a client at `source` receives on a port.
 fn banner(lab: &Lab, source: IpAddr, port: u16) -> std::io::Result<String> {
     lab.scanner.enter(|| {
         let mut text = String::new();
@@ -74,7 +74,7 @@ fn what_makes_no_connection_is_not_seen_and_what_is_not_watched_is_refused() {
             lab.nmap(source, words);
             assert_eq!(daemon.lines_about(source), [""; 0], "{words}");
         }
-        // A trap looks like a service, and everything else like nothing.
+        // A trap looks like a service, and other ports look closed.
         let found = lab.nmap(source, "-sS -p 11,12");
         assert!(found.contains("11/open") && found.contains("12/closed"), "{found}");
     }
@@ -127,7 +127,7 @@ fn a_real_service_comes_first_also_one_that_starts_later() {
         }
         assert_eq!(daemon.lines_about(source), [""; 0]);
     }
-    // When it ends, its port is a trap again, once no listing of sockets is left that shows it.
+    // When the service ends, its port is a trap again, once no list of sockets includes it.
     drop(after);
     let source = lab.source(Family::V4);
     daemon.wait_until("its port is a trap again", || {
@@ -200,7 +200,7 @@ fn an_ignored_source_and_one_below_the_trigger_are_left_alone() {
         .wait_for(&format!("Noted only (hit 1, below SCAN_TRIGGER): Connect, source {source}/{source}"));
     daemon.log().wait_for(&format!("Noted only (ignored source): Connect, source {ignored}/{ignored}"));
     assert!(!daemon.blocked().contains(&source));
-    // Another port: the same one again counts no more.
+    // Another port: the same one does not count again.
     let _ = banner(&lab, source, 15);
     assert_blocked(&daemon, source);
     assert!(!daemon.blocked().contains(&ignored));

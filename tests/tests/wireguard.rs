@@ -1,4 +1,4 @@
-//! A `WireGuard` tunnel, watched at its interface: on kernels that have that, which `cargo xtask vm` boots.
+//! A `WireGuard` tunnel, watched at its interface: on kernels that support it, which `cargo xtask vm` boots.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use std::{
 use portsentry_tests::lab::{Lab, Namespace, Probe};
 use socket2::{Domain, Socket, Type};
 
-/// The addresses within the tunnel, by family: the host's, an honest client's, a scanner's.
+/// The addresses within the tunnel, by family: the host, an honest client, a scanner.
 const ENDS: [[IpAddr; 3]; 2] = [
     [
         IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)),
@@ -24,24 +24,24 @@ const ENDS: [[IpAddr; 3]; 2] = [
         IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0, 0, 3)),
     ],
 ];
-/// A port that nobody watches, and a trap.
+/// A port that is not watched, and a trap.
 const SERVICE: u16 = 8080;
 const TRAP: u16 = 11;
-/// What one turn of a connection carries each way: many packets, which the kernel joins to large ones.
+/// Bytes each way per turn of a connection: many packets, which the kernel merges into large ones.
 const TURN: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One end of the tunnel, with a key of its own; its public key.
+/// Creates one end of the tunnel with its own key; returns the public key.
 fn make_end(lab: &Lab, namespace: &Namespace, number: u8) -> String {
     let key = lab.files().join(format!("key{number}"));
-    // 31 octets of 0 and one of the number's, in base 64.
+    // 31 zero octets and one with the number, in base 64.
     fs::write(&key, format!("{}{}=\n", "A".repeat(40), ["AAE", "AAI"][usize::from(number)])).expect("a key");
     namespace.ip("link add wg0 type wireguard");
     namespace.run("wg", &["set", "wg0", "private-key", &key.to_string_lossy(), "listen-port", "51820"]);
     namespace.run("wg", &["show", "wg0", "public-key"]).trim().to_owned()
 }
 
-/// Has both ends know each other, over a cable with this MTU.
+/// Connects both ends, over a cable with this MTU.
 fn dig(lab: &Lab, mtu: u16) {
     let (host, scanner) = lab.plug_in_second(&lab.scanner);
     let ends = [(&lab.host, host), (&lab.scanner, scanner)];
@@ -62,7 +62,7 @@ fn dig(lab: &Lab, mtu: u16) {
     }
 }
 
-/// A connection through the tunnel, from the honest client to a service of the host's.
+/// A connection through the tunnel, from the honest client to a service of the host.
 struct Talk([TcpStream; 2]);
 
 impl Talk {
@@ -82,7 +82,7 @@ impl Talk {
         Self([near, far])
     }
 
-    /// Sends much each way, and fails unless all of it comes.
+    /// Sends data each way, and fails unless all of it arrives.
     fn go_on(&self) {
         let [near, far] = &self.0;
         let sent: Vec<u8> = (0..TURN).map(|number| number.to_le_bytes()[0]).collect();

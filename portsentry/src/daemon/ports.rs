@@ -1,4 +1,4 @@
-//! The thread that keeps the table of bound ports, apart from the keeper's: a file that takes long to write
+//! The thread that maintains the table of bound ports, separate from the keeper's, which a slow file write may delay.
 
 use std::{
     io,

@@ -1,5 +1,5 @@
-//! Processes that share one set of maps, as `portsentry -audp` beside `portsentry -atcp`: one does the work for all,
-//! the others stand for their modes, and take its place when it ends. This
+//! Processes that share one set of maps, such as `portsentry -audp` beside `portsentry -atcp`: one works for all, the
+//! others are on standby for their modes, and take its place when it ends.
 
 use std::{path::Path, thread, time::Duration};
 
