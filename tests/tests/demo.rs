@@ -20,7 +20,8 @@ use regex::Regex;
 use tempfile::TempDir;
 
 /// The last line of a complete demonstration.
-const END: &str = "The scan was seen, logged and dropped. Nothing of this is left on the machine.";
+const END: &str =
+    "The scan was detected, logged and dropped. Nothing of this demonstration is left on the machine.";
 
 /// Returns the built xtask program.
 fn xtask() -> PathBuf {
@@ -120,7 +121,7 @@ fn the_demonstration_shows_what_the_readme_says_and_leaves_nothing_behind() {
 
     // Interrupted by the terminal, which signals the whole group, and by a signal to it alone.
     for (moment, signal, everybody) in [
-        ("The scanner asks for 200 ports over IPv6", Signal::SIGINT, true),
+        ("The scanner probes 200 ports over IPv6", Signal::SIGINT, true),
         ("portsentry starts", Signal::SIGTERM, false),
     ] {
         let mut demo = Demo::start();

@@ -1,5 +1,6 @@
 //! `cargo xtask demo`: a scan seen, logged and dropped, between two network namespaces of its own.
 
+mod picture;
 mod stage;
 
 use std::{
@@ -35,6 +36,9 @@ pub(crate) struct Arguments {
     /// Show this daemon instead of building one
     #[arg(long, value_name = "FILE")]
     daemon: Option<PathBuf>,
+    /// Draw the output as an SVG picture, as in the README
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
 }
 
 /// Sets up, builds, and runs the demonstration.
@@ -44,6 +48,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         build::run()?;
     }
     let binary = arguments.daemon.clone().unwrap_or_else(paths::daemon);
+    if let Some(picture) = &arguments.picture {
+        return picture::run(&binary, picture);
+    }
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("catching signals")?;
@@ -57,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 fn play(binary: &Path, interrupted: &AtomicBool) -> Result<()> {
     let go_on = || ensure_running(interrupted);
-    heading("Two hosts in network namespaces: one runs portsentry and a web server, one scans");
+    heading("Two hosts in network namespaces: one runs portsentry and a web server, the other scans it");
     let stage = Stage::open()?;
     let files = stage.files();
     fs::write(files.join("portsentry.ignore"), "127.0.0.1/32\n::1/128\n")
@@ -67,7 +74,7 @@ fn play(binary: &Path, interrupted: &AtomicBool) -> Result<()> {
     let _server = Running::spawn(inside(HOST, "ncat").args(["-lk", "80"]).stdout(Stdio::null()))?;
     go_on()?;
 
-    heading("portsentry starts; its log follows as it comes");
+    heading("portsentry starts; its log appears as it is written");
     let mut portsentry = inside(HOST, binary);
     portsentry
         .args(["-stcp", "-sudp", "-l", "stdout", "-i", "eth0", "-c"])
@@ -76,7 +83,7 @@ fn play(binary: &Path, interrupted: &AtomicBool) -> Result<()> {
     wait_for(&log, "active and listening", interrupted)?;
 
     for (family, target) in [("IPv4", "192.0.2.1"), ("IPv6", "2001:db8::1")] {
-        heading(&format!("The scanner asks for 200 ports over {family}"));
+        heading(&format!("The scanner probes 200 ports over {family}"));
         scan(target, go_on)?;
         wait_for(&log, "has been blocked via wrappers", interrupted)?;
     }
@@ -85,22 +92,22 @@ fn play(binary: &Path, interrupted: &AtomicBool) -> Result<()> {
     show(Command::new("cat").arg(files.join("portsentry.blocked")))?;
     heading("hosts.deny");
     show(Command::new("cat").arg(files.join("hosts.deny")))?;
-    heading(
-        "The kernel's own maps, which do the dropping: the scanner is fenced, as anybody could have sent that",
-    );
+    heading("The kernel's maps: the scanner is fenced, because its address may be spoofed");
     for map in ["FENCED_V4", "FENCED_V6"] {
         show(Command::new("bpftool").args(["map", "dump", "pinned"]).arg(format!("{PINS}/{map}")))?;
     }
     go_on()?;
 
-    heading("The scanner tries again, over IPv4 and IPv6, and gets nothing");
+    heading("The scanner tries again over IPv4 and IPv6, and gets no answer");
     for target in ["192.0.2.1", "2001:db8::1"] {
         scan(target, go_on)?;
     }
 
     heading("portsentry stops");
     daemon.terminate()?;
-    println!("\nThe scan was seen, logged and dropped. Nothing of this is left on the machine.");
+    println!(
+        "\nThe scan was detected, logged and dropped. Nothing of this demonstration is left on the machine."
+    );
     Ok(())
 }
 
