@@ -169,7 +169,7 @@ fn what_is_asked_while_no_daemon_runs_is_done_at_once() {
     assert!(said.code == 0 && said.out.contains("unblocked (no daemon is running)"), "{}", said.out);
     assert!(service.answers(&lab.scanner, freed, Reach::Expected));
     let said = say(&setup, &format!("block {added}"));
-    assert!(said.code == 0 && said.out.contains("blocked (no daemon is running)"), "{}", said.out);
+    assert!(said.code == 0 && said.out.contains("blocked (no daemon is running;"), "{}", said.out);
     assert!(!service.answers(&lab.scanner, added, Reach::Unexpected));
     let daemon = setup.start();
     assert_eq!(daemon.blocked(), [added]);
