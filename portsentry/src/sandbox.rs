@@ -1,8 +1,8 @@
-//! What the daemon gives up once it has what it needs: capabilities, being root, and writing anywhere but where its
-//! files are.
+//! The sandbox: once started, the daemon drops capabilities, root, and write access outside the directories of its
+//! files.
 //!
-//! Capabilities and landlock rules are a thread's own and are inherited by those that it starts, so it is entered
-//! before there are any.
+//! Capabilities and Landlock rules belong to a thread and are inherited by its children, so the sandbox is entered
+//! before there are threads.
 
 mod places;
 mod privileges;
@@ -21,32 +21,32 @@ use landlock::{
 use self::privileges::{Account, Privileges};
 use crate::config::Config;
 
-/// The newest rights that are known here. What the kernel has not is left out (`landlock(7)`).
+/// The newest Landlock version known here. Rights that the kernel lacks are skipped (`landlock(7)`).
 const RIGHTS: ABI = ABI::V5;
-/// What it takes to pin maps and links in a directory of their own, and to replace them.
+/// Rights for pinning maps and links in their directory, and replacing them.
 const PINNING: [AccessFs; 4] =
     [AccessFs::MakeDir, AccessFs::MakeReg, AccessFs::RemoveFile, AccessFs::RemoveDir];
-/// Where a process that leaves its terminal has its output go.
+/// Target of a background process's output.
 const NULL: &str = "/dev/null";
 
-/// Why privileges were not given up. The daemon doesn't go on with more of them than its configuration says.
+/// Reasons why privileges were not dropped. The daemon refuses to run with more privileges than configured.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system refused.
+    /// The system reported an error.
     #[error("{what}: {source}")]
     System {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// What the system answered.
+        /// The system's error.
         source: io::Error,
     },
-    /// `RUN_AS` names nobody.
+    /// The user in `RUN_AS` does not exist.
     #[error("RUN_AS: no user {0}: `adduser --system --no-create-home {0}` creates it")]
     NoUser(String),
-    /// Landlock's rules could not be made.
+    /// Landlock's rules could not be created.
     #[error("landlock: {0}")]
     Rules(#[from] RulesetError),
-    /// A directory that a rule is for could not be opened.
+    /// A rule's directory could not be opened.
     #[error("landlock: {0}")]
     Place(#[from] PathFdError),
 }
@@ -55,7 +55,7 @@ pub enum Error {
 #[derive(Debug, Default)]
 pub struct Sandbox(OnceCell<Walls>);
 
-/// What a confined process can still do.
+/// Remaining rights of a confined process.
 #[derive(Debug)]
 struct Walls {
     /// Directories that it can write to, without symbolic links.
@@ -64,8 +64,8 @@ struct Walls {
 }
 
 impl Sandbox {
-    /// Gives up what `config` has no use for, unless that was done before. Returns what an administrator should know
-    /// of it. The directory of the pins is there by now.
+    /// Drops the privileges that `config` doesn't need, unless that was done before. Returns a note for the
+    /// administrator. The directory of the pins must exist.
     pub fn enter(&self, config: &Config) -> Result<Option<&'static str>, Error> {
         if self.0.get().is_some() || !is_wanted(config) {
             return Ok(None);
@@ -77,7 +77,7 @@ impl Sandbox {
         }
         let places = places::written(config);
         let privileges = needed(account, config);
-        // Landlock first: it asks for nothing but a promise never to gain privileges.
+        // Landlock comes first: its only precondition is the promise never to gain privileges.
         let status = restrict(&places, places::remounted(config).as_deref())?;
         privileges.keep(account)?;
         self.0.get_or_init(|| Walls { places, privileges });
@@ -85,7 +85,7 @@ impl Sandbox {
         Ok(has_none.then_some("this kernel has no Landlock: only owners and modes protect files"))
     }
 
-    /// What stands in the way of `config` in a process that is confined already, line by line.
+    /// Returns the obstacles, line by line, to applying `config` in a confined process.
     pub fn admits(&self, config: &Config) -> Result<(), Vec<String>> {
         let Some(walls) = self.0.get() else { return Ok(()) };
         let mut problems = Vec::new();
@@ -126,8 +126,8 @@ fn needed(account: Account, config: &Config) -> Privileges {
     Privileges::needed(account, &places::owners(config), answers.into_iter().chain(grants))
 }
 
-/// Has the kernel refuse to write elsewhere than to `places`, and to execute anything. Below `mounts` pins may be made and
-/// removed, and no file written.
+/// Forbids writing outside `places`, and executing anything. Below `mounts`, pins may be created and removed, but no
+/// file written.
 fn restrict(places: &[PathBuf], mounts: Option<&Path>) -> Result<RestrictionStatus, Error> {
     let write = AccessFs::from_write(RIGHTS);
     let mut rules = Ruleset::default().handle_access(write | AccessFs::Execute)?.create()?;

@@ -1,30 +1,30 @@
-//! The documents' commands, as a reader would type them, with what the document says that they print.
+//! Commands in the documents, as a reader would type them, with the output that the documents show.
 
 use std::{fs, mem, path::PathBuf};
 
-/// A command of a document's.
+/// A command in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// What to type.
+    /// The command line.
     pub line: String,
-    /// What the document shows of its output; in part, with other times and numbers.
+    /// The output that the document shows: a part of it, with other times and numbers.
     pub shown: Vec<String>,
 }
 
 impl Command {
-    /// The program that is run.
+    /// Returns the program.
     #[must_use]
     pub fn program(&self) -> &str {
         program(&self.line)
     }
 
-    /// Whether the document has it refused: portsentry's errors begin with its name.
+    /// Whether the document shows a refusal: portsentry's errors begin with its name.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         self.shown.first().is_some_and(|line| line.starts_with("portsentry: "))
     }
 
-    /// The words that the document shows; not numbers, times and addresses, which are others each time.
+    /// Returns the words that the document shows, without numbers, times and addresses, which vary.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         let words =
             self.shown.iter().flat_map(|line| line.split(|c: char| !c.is_ascii_alphabetic() && c != '_'));
@@ -32,12 +32,12 @@ impl Command {
     }
 }
 
-/// What says, in the line before it, that a block's commands can't be run by a test. A reason follows.
+/// A comment before a block whose commands no test can run. A reason follows.
 const NOT_RUN: &str = "<!-- not run";
-/// What starts a line that is typed, where a block also shows what is printed.
+/// Starts a typed line in a block that also shows output.
 const PROMPT: &str = "$ ";
 
-/// The documents, by their paths from the root of the tree.
+/// Returns the paths of the documents, from the root of the tree.
 #[must_use]
 pub fn paths() -> Vec<String> {
     let of = |directory: &str| {
@@ -51,21 +51,21 @@ pub fn paths() -> Vec<String> {
     [of("."), of("docs")].concat()
 }
 
-/// The root of the tree, seen from any of its packages, in whose folders cargo runs their tests.
+/// Returns the root of the tree; cargo runs tests in the directory of their package.
 #[must_use]
 pub fn root() -> PathBuf {
     PathBuf::from("..")
 }
 
-/// The text of a document, by its path from the root of the tree.
+/// Returns the text of a document, by its path from the root of the tree.
 #[must_use]
 pub fn read(path: &str) -> String {
     let path = root().join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Programs whose commands are run as they stand in the documents (`tests/tests/documented_commands.rs`); `nmap` by the scanner, all
-/// others on the machine.
+/// Programs whose commands are run as written in the documents (`tests/tests/documented_commands.rs`): `nmap` on the
+/// scanner, all others on the machine.
 pub const TYPED: &[&str] = &[
     "apt-get",
     "bpftool",
@@ -87,8 +87,8 @@ pub const TYPED: &[&str] = &[
     "tail",
 ];
 
-/// The commands in a document's blocks of code that run one of the programs that `is_wanted`, in their order. A block is
-/// indented by four spaces or stands between fences.
+/// Returns the commands in a document's code blocks whose program `is_wanted`, in order. A block is indented by four
+/// spaces or fenced.
 #[must_use]
 pub fn commands(text: &str, is_wanted: impl Fn(&str) -> bool) -> Vec<Command> {
     let is_one = |line: &&str| is_wanted(program(line));
@@ -118,7 +118,7 @@ pub fn commands(text: &str, is_wanted: impl Fn(&str) -> bool) -> Vec<Command> {
     commands
 }
 
-/// The first block of code below the first line that has `words` in it: what the document has its reader put in a file.
+/// Returns the first code block below the first line that contains `words`: the content of a file.
 #[must_use]
 pub fn block_below(text: &str, words: &str) -> Option<String> {
     let (_, below) = text.split_once(words)?;
@@ -126,18 +126,18 @@ pub fn block_below(text: &str, words: &str) -> Option<String> {
     Some(block.join("\n") + "\n")
 }
 
-/// The reasons that a document has for commands which no test runs as they stand there.
+/// Returns the reasons in a document why commands are not run.
 #[must_use]
 pub fn reasons(text: &str) -> Vec<&str> {
     text.lines().filter_map(|line| line.strip_prefix(NOT_RUN)).collect()
 }
 
-/// The first word that sets no variable.
+/// Returns the first word that is not a variable assignment.
 fn program(line: &str) -> &str {
     line.split_whitespace().find(|word| !word.contains('=')).unwrap_or_default()
 }
 
-/// The blocks of code but for those that are marked, each by its lines.
+/// Returns the code blocks that are not excluded, each by its lines.
 fn blocks(text: &str) -> Vec<Vec<&str>> {
     let mut blocks = Vec::new();
     let mut block = Vec::new();
@@ -150,7 +150,7 @@ fn blocks(text: &str) -> Vec<Vec<&str>> {
         } else if let Some(code) = indented {
             block.push(code);
         } else if line.is_empty() && !is_fenced && !block.is_empty() {
-            // Within an indented block, or its end.
+            // Inside an indented block, or at its end.
         } else {
             is_fenced ^= is_fence;
             let ended = mem::take(&mut block);

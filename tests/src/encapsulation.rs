@@ -1,5 +1,5 @@
-//! SYNs and datagrams in encapsulations at random that a host takes off again: VLAN tags that name no VLAN, IPv4
-//! options, IPv6 extension headers, fragments.
+//! SYNs and datagrams in random encapsulations that a host removes: VLAN tags that name no VLAN, IPv4 options, IPv6
+//! extension headers, fragments.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -14,18 +14,18 @@ const OPTIONS: u8 = 60;
 const ETHERNET: usize = 14;
 const TAG: usize = 4;
 
-/// What is wrapped.
+/// The packet to wrap.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
-    /// Where it says it comes from.
+    /// Source address and port.
     pub source: SocketAddr,
-    /// Where it goes.
+    /// Destination address and port.
     pub destination: SocketAddr,
-    /// A SYN; else a datagram.
+    /// Whether it is a SYN; otherwise a datagram.
     pub is_syn: bool,
 }
 
-/// The frames of `question` behind the header `link` (both Ethernet addresses), none longer than `mtu` allows.
+/// Returns the frames of `question` behind the header `link` (both Ethernet addresses), none longer than `mtu`.
 pub fn wrap(random: &mut Rng, question: &Question, link: [u8; 12], mtu: usize) -> Vec<Vec<u8>> {
     let tags = tags(random, mtu);
     let room = mtu - tags.len();
@@ -47,7 +47,7 @@ pub fn wrap(random: &mut Rng, question: &Question, link: [u8; 12], mtu: usize) -
     frames
 }
 
-/// Priority tags: none, a few, or as many as leave room for a packet with two headers.
+/// Returns priority tags: none, a few, or as many as leave room for a packet with two headers.
 fn tags(random: &mut Rng, mtu: usize) -> Vec<u8> {
     const LEFT: usize = 200;
     let count = match random.u8(..10) {
@@ -102,7 +102,7 @@ fn ipv6(
     let ends = [&source.octets()[..], &destination.octets()].concat();
     let segment = segment(random, question, &ends, 100);
     let chain = chain(random, room - 40 - 8 - segment.len());
-    // Those before the fragment header stay in each fragment.
+    // The headers before the fragment header are repeated in each fragment.
     let (first, rest) = chain.split_at(random.usize(..=chain.len()));
     let transport = if question.is_syn { TCP } else { UDP };
     let packet = |headers: &[(u8, Vec<u8>)], last: u8, carried: &[u8], length: Option<u16>| {
@@ -141,7 +141,8 @@ fn ipv6(
         .collect()
 }
 
-/// Extension headers by their numbers, of `most` bytes at the most; each body's first octet is left for the next number.
+/// Returns extension headers by their numbers, of at most `most` bytes; each body's first octet is left for the next
+/// number.
 fn chain(random: &mut Rng, most: usize) -> Vec<(u8, Vec<u8>)> {
     let mut chain = Vec::new();
     if random.u8(..3) == 0 {
@@ -155,7 +156,7 @@ fn chain(random: &mut Rng, most: usize) -> Vec<(u8, Vec<u8>)> {
     let mut length: usize = chain.iter().map(|(_, body): &(u8, Vec<u8>)| body.len()).sum();
     for _ in 0..count {
         let body = match random.u8(..20) {
-            // A routing header that is used up.
+            // A routing header without segments left.
             0 => (ROUTING, vec![0, 0, 4, 0, 0, 0, 0, 0]),
             1..3 => (OPTIONS, options(random, true)),
             _ => (OPTIONS, options(random, false)),
@@ -169,7 +170,7 @@ fn chain(random: &mut Rng, most: usize) -> Vec<(u8, Vec<u8>)> {
     chain
 }
 
-/// Options that pad; or, if they are to be long, one that a host skips.
+/// Returns padding options; or, if `is_long`, one that hosts skip.
 fn options(random: &mut Rng, is_long: bool) -> Vec<u8> {
     const SKIPPED: u8 = 0x1e;
     if !is_long {
@@ -180,7 +181,7 @@ fn options(random: &mut Rng, is_long: bool) -> Vec<u8> {
     [&[0, units, SKIPPED, length], &vec![0; usize::from(length)][..]].concat()
 }
 
-/// Where fragments begin and end: multiples of eight.
+/// Returns the boundaries of fragments: multiples of eight.
 fn cuts(random: &mut Rng, length: usize) -> Vec<usize> {
     let mut cuts: Vec<usize> =
         (0..random.usize(1..3)).map(|_| random.usize(..=length / 8) * 8).filter(|at| *at < length).collect();
@@ -190,7 +191,7 @@ fn cuts(random: &mut Rng, length: usize) -> Vec<usize> {
     cuts
 }
 
-/// A SYN or a datagram with up to `most` bytes of payload and a right checksum.
+/// Returns a SYN or a datagram with up to `most` bytes of payload and a valid checksum.
 fn segment(random: &mut Rng, question: &Question, ends: &[u8], most: usize) -> Vec<u8> {
     let payload = vec![b'x'; random.usize(..most.min(64))];
     let ports = [question.source.port().to_be_bytes(), question.destination.port().to_be_bytes()].concat();
@@ -209,7 +210,7 @@ fn segment(random: &mut Rng, question: &Question, ends: &[u8], most: usize) -> V
     segment
 }
 
-/// The Internet checksum (RFC 1071) of parts of even lengths, the last aside.
+/// Returns the Internet checksum (RFC 1071) of parts of even lengths, except the last.
 fn checksum(parts: &[&[u8]]) -> [u8; 2] {
     let words = parts.iter().flat_map(|part| part.chunks(2));
     let mut sum: u32 =
@@ -220,7 +221,8 @@ fn checksum(parts: &[&[u8]]) -> [u8; 2] {
     (!u16::try_from(sum).expect("a folded sum")).to_be_bytes()
 }
 
-/// Where the answer in `frame` goes, and whether it is a SYN-ACK: a segment, or an error that a port can't be reached.
+/// Returns the destination of the answer in `frame`, and whether it is a SYN-ACK: a segment, or a port-unreachable
+/// error.
 #[must_use]
 pub fn answer(frame: &[u8]) -> Option<(SocketAddr, bool)> {
     let packet = frame.get(ETHERNET..)?;

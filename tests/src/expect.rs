@@ -1,4 +1,4 @@
-//! What must become of a packet, in a few words.
+//! Expected outcomes of packets, in a few words.
 
 use std::time::SystemTime;
 
@@ -16,7 +16,7 @@ use crate::{
     outcome::Outcome,
 };
 
-/// What must become of a packet.
+/// The expected outcome of a packet.
 #[derive(Clone, Debug)]
 pub struct Expected {
     action: Action,
@@ -25,31 +25,31 @@ pub struct Expected {
     prefix: u8,
 }
 
-/// It passes, and leaves no trace.
+/// Passes, without a trace.
 #[must_use]
 pub fn passes() -> Expected {
     Expected { action: Action::Pass, told: None, counted: Vec::new(), prefix: 0 }
 }
 
-/// It passes and counts as this, once.
+/// Passes, and counts once.
 #[must_use]
 pub fn passes_as(counter: Counter) -> Expected {
     Expected { counted: vec![counter], ..passes() }
 }
 
-/// A service or connection explains it.
+/// Passes, because of a service or connection.
 #[must_use]
 pub fn is_served() -> Expected {
     passes_as(Counter::Served)
 }
 
-/// Its source is blocked.
+/// Dropped: its source is blocked.
 #[must_use]
 pub fn is_dropped() -> Expected {
     Expected { action: Action::Drop, told: None, counted: vec![Counter::Dropped], prefix: 0 }
 }
 
-/// It is the first probe of its source, told, dropped, and the source fenced.
+/// The first probe of its source: reported and dropped, and the source is fenced.
 #[must_use]
 pub fn fences(kind: Kind) -> Expected {
     let counted =
@@ -57,32 +57,32 @@ pub fn fences(kind: Kind) -> Expected {
     Expected { action: Action::Drop, told: Some((kind, Verdict::Fence, 1)), counted, prefix: 0 }
 }
 
-/// Its source is fenced, and it is among what such a source may send.
+/// Passes, although its source is fenced.
 #[must_use]
 pub fn is_fenced_through() -> Expected {
     passes_as(Counter::PassedFenced)
 }
 
-/// It is dropped, whoever sent it, as it stands behind more tags than are read.
+/// Dropped from any source, because it is behind more tags than are read.
 #[must_use]
 pub fn is_buried() -> Expected {
     Expected { action: Action::Drop, counted: vec![Counter::MalformedLink], ..passes() }
 }
 
-/// Its source is fenced, and it isn't among what such a source may send; or it can't be read, for the reason that is counted.
+/// Dropped: its source is fenced, and the packet could open a connection, or can't be read for the counted cause.
 #[must_use]
 pub fn is_fenced_off(cause: Option<Counter>) -> Expected {
     let counted = cause.into_iter().chain([Counter::DroppedFenced]).collect();
     Expected { action: Action::Drop, told: None, counted, prefix: 0 }
 }
 
-/// It is the first probe of its source, told, dropped, and the source blocked.
+/// The first probe of its source: reported and dropped, and the source is blocked.
 #[must_use]
 pub fn blocks(kind: Kind) -> Expected {
     blocks_at(kind, 1)
 }
 
-/// It is the `hits`th probe of its source, told, dropped, and the source blocked.
+/// The `hits`th probe of its source: reported and dropped, and the source is blocked.
 #[must_use]
 pub fn blocks_at(kind: Kind, hits: u32) -> Expected {
     let counted =
@@ -90,7 +90,7 @@ pub fn blocks_at(kind: Kind, hits: u32) -> Expected {
     Expected { action: Action::Drop, told: Some((kind, Verdict::Block, hits)), counted, prefix: 0 }
 }
 
-/// It is dropped and told, but its source finds no more room in the blocked map.
+/// Dropped and reported, but the blocked map has no room for its source.
 #[must_use]
 pub fn finds_no_room(kind: Kind) -> Expected {
     let counted =
@@ -98,14 +98,14 @@ pub fn finds_no_room(kind: Kind) -> Expected {
     Expected { action: Action::Drop, told: Some((kind, Verdict::Full, 1)), counted, prefix: 0 }
 }
 
-/// It passes and is told as the `hits`th probe of its source.
+/// Passes, and is reported as the `hits`th probe of its source.
 #[must_use]
 pub fn is_told(kind: Kind, verdict: Verdict, hits: u32) -> Expected {
     let counted = vec![Counter::Probes, counter(kind), Counter::Reported];
     Expected { action: Action::Pass, told: Some((kind, verdict, hits)), counted, prefix: 0 }
 }
 
-/// It passes and is told, because its source is ignored.
+/// Passes, and is reported, because its source is ignored.
 #[must_use]
 pub fn is_ignored(kind: Kind) -> Expected {
     let counted = vec![Counter::Probes, counter(kind), Counter::Ignored, Counter::Reported];
@@ -113,13 +113,13 @@ pub fn is_ignored(kind: Kind) -> Expected {
 }
 
 impl Expected {
-    /// As it says, of a source that is held by its network of that length.
+    /// The same for a source that is held by its network of this length.
     #[must_use]
     pub fn by(self, prefix: u8) -> Self {
         Self { prefix, ..self }
     }
 
-    /// As it says, but not told, for the reason that `counter` counts.
+    /// The same, but suppressed, for the reason that `counter` counts.
     #[must_use]
     pub fn untold(mut self, counter: Counter) -> Self {
         self.told = None;
@@ -128,7 +128,7 @@ impl Expected {
         self
     }
 
-    /// What must become of `packet`, sent from `seat`. What is told of it follows from its description.
+    /// Returns the expected outcome of `packet`, sent from `seat`. The event follows from the packet's description.
     #[must_use]
     pub fn of(&self, packet: &Packet, seat: u8) -> Outcome {
         let (source, destination) = (packet.source(seat), packet.destination());
@@ -144,7 +144,7 @@ impl Expected {
                 time: SystemTime::UNIX_EPOCH,
                 source: source.ip(),
                 destination: destination.ip(),
-                // Behind a chain that can't be read nobody knows the ports.
+                // The ports behind an unreadable chain are unknown.
                 source_port: if kind == Kind::Chain { 0 } else { source.port() },
                 port: if kind == Kind::Chain { 0 } else { destination.port() },
                 protocol,
@@ -170,7 +170,7 @@ impl Expected {
     }
 }
 
-/// The counter of a kind of probe.
+/// Returns the counter of a kind of probe.
 fn counter(kind: Kind) -> Counter {
     match kind {
         Kind::Syn => Counter::Syn,

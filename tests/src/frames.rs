@@ -8,18 +8,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 pub use headers::{ACK, CWR, ECE, Extension, FIN, PSH, RST, SYN, URG, XMAS};
 
-/// Where a header begins.
+/// A header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
     /// The Ethernet header.
     Link,
     /// The IP header.
     Network,
-    /// Past IPv4 options and IPv6 extension headers.
+    /// The transport header, after IPv4 options and IPv6 extension headers.
     Transport,
 }
 
-/// What follows the IP headers.
+/// The content behind the IP headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
     /// TCP with these control bits.
@@ -30,7 +30,7 @@ pub enum Segment {
     Other(u8),
 }
 
-/// The part of the datagram that a packet carries, in bytes.
+/// The part of a datagram in a packet, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Part {
     offset: usize,
@@ -49,7 +49,7 @@ pub enum Checksum {
     Partial,
 }
 
-/// A packet in the making.
+/// A packet under construction.
 #[derive(Clone, Debug)]
 pub struct Packet {
     source: Option<SocketAddr>,
@@ -87,7 +87,7 @@ pub fn protocol(number: u8) -> Packet {
     Packet::new(Segment::Other(number))
 }
 
-/// The source of packets that name none: in the bystanders' documentation networks, one for each `seat`.
+/// Returns the default source of packets: in the bystanders' documentation networks, one for each `seat`.
 #[must_use]
 pub fn seat(number: u8, version_of: SocketAddr) -> SocketAddr {
     const PORT: u16 = 40_000;
@@ -119,56 +119,56 @@ impl Packet {
         }
     }
 
-    /// Comes from this address and port, such as `192.0.2.1:40000` or `[2001:db8::1]:40000`.
+    /// Sets the source address and port, such as `192.0.2.1:40000` or `[2001:db8::1]:40000`.
     #[must_use]
     pub fn from(mut self, source: &str) -> Self {
         self.source = Some(source.parse().expect("an address and port"));
         self
     }
 
-    /// Goes to this address and port.
+    /// Sets the destination address and port.
     #[must_use]
     pub fn to(mut self, destination: &str) -> Self {
         self.destination = destination.parse().expect("an address and port");
         self
     }
 
-    /// With a further VLAN tag (IEEE 802.1Q).
+    /// Adds a VLAN tag (IEEE 802.1Q).
     #[must_use]
     pub fn vlan(mut self, identifier: u16) -> Self {
         self.tags.push((0x8100, identifier));
         self
     }
 
-    /// With a further service tag (IEEE 802.1ad).
+    /// Adds a service tag (IEEE 802.1ad).
     #[must_use]
     pub fn service_vlan(mut self, identifier: u16) -> Self {
         self.tags.push((0x88a8, identifier));
         self
     }
 
-    /// In a PPPoE session, where PPP announces it by this number, of one octet or two.
+    /// Puts the packet in a PPPoE session, with this PPP protocol number of one or two octets.
     #[must_use]
     pub fn session(mut self, number: &[u8]) -> Self {
         self.session = Some(number.to_vec());
         self
     }
 
-    /// Announced by another Ethertype than its own.
+    /// Sets a wrong EtherType.
     #[must_use]
     pub fn announced_as(mut self, ethertype: u16) -> Self {
         self.ethertype = Some(ethertype);
         self
     }
 
-    /// With so many bytes of IPv4 options, a multiple of 4 up to 40.
+    /// Adds `length` bytes of IPv4 options, a multiple of 4 up to 40.
     #[must_use]
     pub fn ipv4_options(mut self, length: usize) -> Self {
         self.options = length;
         self
     }
 
-    /// With a further IPv6 extension header.
+    /// Adds an IPv6 extension header.
     #[must_use]
     pub fn extension(mut self, extension: Extension) -> Self {
         self.extensions.push(extension);
@@ -189,53 +189,53 @@ impl Packet {
         self
     }
 
-    /// With so many bytes behind the transport header.
+    /// Sets the length of the payload behind the transport header.
     #[must_use]
     pub fn payload(mut self, length: usize) -> Self {
         self.payload = length;
         self
     }
 
-    /// Only the first `length` bytes from the transport header on, as a first fragment.
+    /// Keeps only the first `length` bytes from the transport header on, as a first fragment.
     #[must_use]
     pub fn first_fragment(self, length: usize) -> Self {
         self.fragment(Part { offset: 0, length, more: true })
     }
 
-    /// Only what follows the first `offset` bytes from the transport header on, as the last fragment.
+    /// Keeps only the bytes after the first `offset` from the transport header on, as the last fragment.
     #[must_use]
     pub fn last_fragment(self, offset: usize) -> Self {
         self.fragment(Part { offset, length: usize::MAX, more: false })
     }
 
-    /// Only `length` bytes from `offset` on, as a fragment in the middle.
+    /// Keeps only `length` bytes from `offset` on, as a middle fragment.
     #[must_use]
     pub fn middle_fragment(self, offset: usize, length: usize) -> Self {
         self.fragment(Part { offset, length, more: true })
     }
 
-    /// Only the first `length` bytes from the transport header on, and the IP header says so.
+    /// Keeps only the first `length` bytes from the transport header on, with a matching IP header.
     #[must_use]
     pub fn carrying(mut self, length: usize) -> Self {
         self.part = Some(Part { offset: 0, length, more: false });
         self
     }
 
-    /// With `bytes` written over what stands `offset` bytes into `layer`.
+    /// Overwrites the bytes at `offset` in `layer`.
     #[must_use]
     pub fn with(mut self, layer: Layer, offset: usize, bytes: &[u8]) -> Self {
         self.damage.push((layer, offset, bytes.to_vec()));
         self
     }
 
-    /// Ends `length` bytes into `layer`, whatever the headers say.
+    /// Ends the frame `length` bytes into `layer`, whatever the headers say.
     #[must_use]
     pub fn cut(mut self, layer: Layer, length: usize) -> Self {
         self.end = Some((layer, length));
         self
     }
 
-    /// With bytes behind the IP packet, as in short Ethernet frames.
+    /// Adds bytes behind the IP packet, as in short Ethernet frames.
     #[must_use]
     pub fn padding(mut self, length: usize) -> Self {
         self.padding = length;
@@ -251,19 +251,19 @@ impl Packet {
         self
     }
 
-    /// Where it comes from, if it is sent from `seat`.
+    /// Returns its source if it is sent from `seat`.
     #[must_use]
     pub fn source(&self, number: u8) -> SocketAddr {
         self.source.unwrap_or_else(|| seat(number, self.destination))
     }
 
-    /// Where it goes.
+    /// Returns its destination.
     #[must_use]
     pub fn destination(&self) -> SocketAddr {
         self.destination
     }
 
-    /// What follows the IP headers.
+    /// Returns the content behind the IP headers.
     #[must_use]
     pub fn segment(&self) -> Segment {
         self.segment
@@ -276,13 +276,13 @@ impl Packet {
         self.options > 0 || self.extensions.iter().any(is_option)
     }
 
-    /// The identifier of the innermost VLAN tag, 0 without one.
+    /// Returns the identifier of the innermost VLAN tag, 0 without one.
     #[must_use]
     pub fn innermost_vlan(&self) -> u16 {
         self.tags.last().map_or(0, |(_, identifier)| *identifier)
     }
 
-    /// The frame, sent from `seat` unless the packet names a source.
+    /// Returns the frame, sent from `seat` unless the packet has a source.
     #[must_use]
     pub fn frame(&self, seat: u8) -> Vec<u8> {
         const SESSION: u16 = 0x8864;

@@ -1,6 +1,6 @@
-//! Frames at random: packets of every make, whole or damaged, and noise.
+//! Random frames: packets of every kind, whole or damaged, and noise.
 //!
-//! The same generator, seeded alike, makes the same frames.
+//! Generators with the same seed produce the same frames.
 
 mod combination;
 mod damage;
@@ -19,12 +19,12 @@ use crate::{
     test_host::{OWN, PEERS},
 };
 
-/// Ports that something is about: listed, at the edges of the advanced range, excluded, with a socket on them.
+/// Interesting ports: listed, at the edges of the advanced range, excluded, or with a socket.
 const PORTS: [u16; 20] =
     [0, 1, 22, 23, 25, 53, 80, 113, 123, 161, 323, 443, 520, 990, 1023, 1024, 1025, 1900, 8080, 65_535];
-/// Ports that the peers' sockets are on.
+/// Ports of the peers' sockets.
 const PEER_PORTS: [u16; 4] = [53, 50_000, 50_001, 50_002];
-/// Others' destinations, protected ones among them.
+/// Destinations other than the host, protected ones included.
 const ELSEWHERE: [&str; 8] = [
     "203.0.113.77",
     "2001:db8:100::7",
@@ -52,7 +52,7 @@ const ODD_SOURCES: [&str; 14] = [
     "::ffff:198.51.100.1",
     "::2",
 ];
-/// Control bits that some stack or scanner sends; others are made at random.
+/// Control bits that stacks or scanners send; others are random.
 const FLAGS: [u8; 10] = [SYN, ACK, FIN, 0, XMAS, FIN | ACK, SYN | ACK, SYN | FIN, 4, 20];
 /// Ethernet payloads: IPv4, IPv6, tags, ARP, a length.
 const ETHERTYPES: [u16; 6] = [0x0800, 0x86dd, 0x8100, 0x88a8, 0x0806, 46];
@@ -60,10 +60,10 @@ const ETHERTYPES: [u16; 6] = [0x0800, 0x86dd, 0x8100, 0x88a8, 0x0806, 46];
 /// Right ones mostly, as only those are answered.
 const CHECKSUMS: [Checksum; 4] = [Checksum::Right, Checksum::Right, Checksum::Partial, Checksum::Zero];
 
-/// How many frames back one may come again.
+/// Number of recent frames that may be repeated.
 const MEMORY: usize = 8;
 
-/// Makes frames, endlessly.
+/// An endless source of frames.
 #[derive(Clone, Debug)]
 pub struct Generator {
     random: Rng,
@@ -71,13 +71,13 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// The generator whose frames `seed` stands for.
+    /// Returns the generator for `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { random: Rng::with_seed(seed), latest: VecDeque::new() }
     }
 
-    /// A frame of at least 14 bytes: a packet as it is, a damaged one, noise, or one of the latest again.
+    /// Returns a frame of at least 14 bytes: a packet, a damaged one, noise, or a repetition.
     pub fn frame(&mut self) -> Vec<u8> {
         let random = &mut self.random;
         let frame = match random.u8(..20) {
@@ -97,7 +97,7 @@ impl Generator {
     }
 }
 
-/// Bytes without any plan, but often announced as a packet.
+/// Returns random bytes, often with the EtherType of a packet.
 fn noise(random: &mut Rng) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..random.usize(14..160)).map(|_| random.u8(..)).collect();
     if random.bool() {
@@ -106,7 +106,7 @@ fn noise(random: &mut Rng) -> Vec<u8> {
     bytes
 }
 
-/// A packet with headers that fit each other.
+/// Returns a packet with consistent headers.
 fn packet(random: &mut Rng) -> Packet {
     let destination = destination(random);
     let mut packet = match random.u8(..10) {
@@ -150,7 +150,7 @@ fn segment(random: &mut Rng) -> Packet {
     packet.tcp_options(&options).checksum(pick(random, &CHECKSUMS))
 }
 
-/// With a payload, or only a part of what it would carry.
+/// Adds a payload, or keeps only a part of the datagram.
 fn sized(random: &mut Rng, packet: Packet) -> Packet {
     let payload = match random.u8(..40) {
         // More than the first buffer holds.
@@ -169,7 +169,7 @@ fn sized(random: &mut Rng, packet: Packet) -> Packet {
     if one_in(random, 4) { packet.padding(random.usize(0..20)) } else { packet }
 }
 
-/// How many extension headers: a few, mostly.
+/// Returns the number of extension headers: usually few.
 fn extensions(random: &mut Rng) -> usize {
     if one_in(random, 40) { random.usize(1..1200) } else { random.usize(1..=9) }
 }
@@ -191,7 +191,7 @@ fn destination(random: &mut Rng) -> IpAddr {
     text.parse().expect("an address")
 }
 
-/// A stranger, mostly; one of the peers, or an odd one.
+/// Returns a source: usually a stranger; sometimes a peer, or an odd one.
 fn source(random: &mut Rng, is_ipv6: bool) -> SocketAddr {
     let of_family = |addresses: &[&str]| -> Vec<IpAddr> {
         let parsed = addresses.iter().map(|address| address.parse().expect("an address"));
@@ -204,7 +204,7 @@ fn source(random: &mut Rng, is_ipv6: bool) -> SocketAddr {
     }
 }
 
-/// Few enough that some come again.
+/// Few enough that some repeat.
 fn stranger(random: &mut Rng, is_ipv6: bool) -> IpAddr {
     let number = random.u16(..2000);
     if is_ipv6 {

@@ -1,5 +1,5 @@
-//! Which files of a crate import from which: as their `use` lines and paths say, a name that a room hands on being
-//! taken for the file's that has it. What tests import doesn't count.
+//! Imports between the files of a crate, by their `use` lines and paths. A re-exported name counts as an import from
+//! the file that defines it. Imports of tests don't count.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use std::{
 
 use regex::Regex;
 
-/// A module's path, or that of something in it, in its crate.
+/// Path of a module, or of an item in it, within its crate.
 type ModulePath = Vec<String>;
 
 /// `use` lines.
@@ -19,12 +19,12 @@ const USES: &str = r"(?m)^\s*(pub(?:\([^)]*\))?\s+)?use ([^;]+);";
 #[derive(Debug)]
 pub struct Crate {
     texts: BTreeMap<ModulePath, String>,
-    /// What a module hands on, by the name that it has there.
+    /// Re-exports of a module, by name.
     handed_on: BTreeMap<(ModulePath, String), ModulePath>,
 }
 
 impl Crate {
-    /// Reads all below a crate's `src`.
+    /// Reads all files below a crate's `src`.
     #[must_use]
     pub fn read(src: &Path) -> Self {
         let mut files = Vec::new();
@@ -51,7 +51,7 @@ impl Crate {
         read
     }
 
-    /// What each file imports from, by their modules' paths.
+    /// Returns the modules that each file imports from.
     fn imports(&self) -> BTreeMap<&ModulePath, BTreeSet<&ModulePath>> {
         let path = Regex::new(r"\b(?:crate|super|self)(?:::\w+)+").expect("a pattern");
         let lines = Regex::new(USES).expect("a pattern");
@@ -61,7 +61,7 @@ impl Crate {
             let all = uses(text).into_iter().chain(named);
             let places = all.filter_map(|(is_public, path)| {
                 let place = self.place(module, &path)?;
-                // A room that hands on what is its own needs nothing of it.
+                // A room that re-exports its own items doesn't depend on them.
                 (!(is_public && place.starts_with(module))).then_some(place)
             });
             let files = places.filter_map(|place| self.file_of(&place, 0));
@@ -70,7 +70,7 @@ impl Crate {
         imports.collect()
     }
 
-    /// The circles: groups of files each of which leads to all others of it.
+    /// Returns the circles: groups of files of which each leads to all others.
     #[must_use]
     pub fn circles(&self) -> BTreeSet<BTreeSet<String>> {
         let imports = self.imports();
@@ -91,7 +91,7 @@ impl Crate {
         imports.keys().map(circle).filter(|circle| circle.len() > 1).collect()
     }
 
-    /// What `path` means in `module`, if it is of this crate.
+    /// Resolves `path` in `module`, if it belongs to this crate.
     fn place(&self, module: &[String], path: &[String]) -> Option<ModulePath> {
         let mut path = path.to_vec();
         if path.last().is_some_and(|last| last == "self") && path.len() > 1 {
@@ -118,7 +118,8 @@ impl Crate {
         Some(base)
     }
 
-    /// The file that has what is at `place`, wherever it is handed on; a few times at the most, as two may hand on to each other.
+    /// Returns the file that defines `place`, following a limited number of re-exports, because two modules may
+    /// re-export from each other.
     fn file_of(&self, place: &[String], times: u8) -> Option<&ModulePath> {
         let length = (0..=place.len()).rev().find(|length| self.texts.contains_key(&place[..*length]))?;
         let (file, rest) = place.split_at(length);
@@ -132,7 +133,7 @@ impl Crate {
     }
 }
 
-/// The modules in files below `folder`, with their texts.
+/// Collects the modules in files below `folder`, with their texts.
 fn gather(folder: &Path, module: &mut ModulePath, files: &mut Vec<(ModulePath, String)>) {
     for entry in fs::read_dir(folder).expect("a folder of sources") {
         let path = entry.expect("an entry").path();
@@ -155,7 +156,7 @@ fn gather(folder: &Path, module: &mut ModulePath, files: &mut Vec<(ModulePath, S
     }
 }
 
-/// The paths of all `use` lines, and whether each is public.
+/// Returns the paths of all `use` lines, and whether each is public.
 fn uses(text: &str) -> Vec<(bool, Vec<String>)> {
     let line = Regex::new(USES).expect("a pattern");
     let lines = line.captures_iter(text);
@@ -164,7 +165,7 @@ fn uses(text: &str) -> Vec<(bool, Vec<String>)> {
         .collect()
 }
 
-/// The paths of a `use` line's tree, each behind `before`.
+/// Returns the paths in the tree of a `use` line, each with the prefix `before`.
 fn flat(before: &str, tree: &str) -> Vec<Vec<String>> {
     let tree = tree.trim();
     let Some((path, inner)) = tree.split_once('{') else {

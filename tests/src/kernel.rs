@@ -30,17 +30,17 @@ use crate::{
     test_host,
 };
 
-/// The loaded program, with maps of its own.
+/// The loaded program, with its own maps.
 pub struct InKernel {
     kernel: Kernel,
     ring: Ring,
     counters: Counters,
-    // Dropped last: the pins of maps that are still open can be removed, but read better the other way round.
+    // Dropped last, after the maps are closed.
     _pins: PinDirectory,
 }
 
 impl InKernel {
-    /// Loads the program for `scenario`; its sockets are the network namespace's.
+    /// Loads the program for `scenario`; it uses the sockets of the network namespace.
     #[must_use]
     pub fn new(scenario: &Scenario) -> Self {
         let directory = PinDirectory::new();
@@ -83,18 +83,18 @@ impl InKernel {
         Self { kernel, ring, counters, _pins: directory }
     }
 
-    /// Its maps, and what can be done with them.
+    /// Returns the program's maps, mutable.
     pub fn kernel(&mut self) -> &mut Kernel {
         &mut self.kernel
     }
 
-    /// The same for several threads at once.
+    /// Returns the program's maps, for several threads at once.
     #[must_use]
     pub fn look(&self) -> &Kernel {
         &self.kernel
     }
 
-    /// Runs the program `times` over on `frame`; what it told waits in the ring.
+    /// Runs the program on `frame` `times` times; the events stay in the ring.
     pub fn repeat(&mut self, frame: &[u8], times: u32) -> Outcome {
         let run = self.kernel.try_frame(frame, times).unwrap_or_else(|error| panic!("{error}"));
         let before = self.counters;
@@ -102,7 +102,7 @@ impl InKernel {
         Outcome::new(run.action, Vec::new(), &before, &self.counters)
     }
 
-    /// Runs the program on `frame`: what became of it, and the frame as it was left.
+    /// Runs the program on `frame`; returns the outcome, and the frame afterwards.
     pub fn rewrite(&mut self, frame: &[u8]) -> (Outcome, Vec<u8>) {
         let run = self.kernel.try_frame(frame, 1).unwrap_or_else(|error| panic!("{error}"));
         let before = self.counters;
@@ -118,7 +118,7 @@ impl InKernel {
         Outcome::new(run.action, self.told(), &before, &self.counters)
     }
 
-    /// Everything that waits in the ring.
+    /// Returns all events in the ring.
     pub fn told(&mut self) -> Vec<Sighting> {
         let told = std::iter::from_fn(|| self.ring.next_sighting()).collect();
         assert_eq!(self.ring.unreadable(), 0, "the daemon can read every record");
@@ -139,7 +139,8 @@ impl Judge for InKernel {
     }
 }
 
-/// Stamps what the scenario's table holds: of now, or of eight seconds ago, which a machine that has just booted has lived.
+/// Stamps the scenario's table: with the current time, or eight seconds ago, which even a freshly booted machine has
+/// reached.
 fn set_up(bound: &mut Bound, scenario: &Scenario) {
     const FIRST_DEVICE: u32 = 100;
     let now = stamp(monotonic_ns().unsigned_abs());
@@ -164,7 +165,7 @@ fn set_up(bound: &mut Bound, scenario: &Scenario) {
         let device = interface.map_or(0, |interface| FIRST_DEVICE + interface);
         socket(*protocol, *at, device, *protocol == Udp && scenario.table.connected.contains(at))
     });
-    // One that takes its peer's packets alone is bound, and serves nobody else: as good as one that a look-up finds.
+    // A connected socket is bound, but serves only its peer, like one that a look-up finds.
     let open = scenario.sockets.iter().filter_map(|open| match *open {
         Socket::Listener(at) => Some(socket(Tcp, at, 0, true)),
         Socket::Bound(at) | Socket::Connected((at, _)) => Some(socket(Udp, at, 0, true)),
@@ -202,7 +203,7 @@ fn bitmap(is_watched: impl Fn(u16) -> bool) -> Box<[u64; 1024]> {
     words
 }
 
-/// A directory for pins that nobody else uses, removed in the end.
+/// A directory for pins, removed at the end.
 struct PinDirectory(PathBuf);
 
 impl PinDirectory {
@@ -219,12 +220,12 @@ impl Drop for PinDirectory {
     }
 }
 
-/// Removes a directory and what is in it; bpffs has no entries that `remove_dir_all` could tell apart safely.
+/// Removes a directory and its content; entries on bpffs have no type that `remove_dir_all` could rely on.
 fn remove(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() { remove(&path) } else { drop(fs::remove_file(path)) }
     }
-    // A failed clean-up must not hide why the test failed.
+    // A failed clean-up must not hide the reason of a failed test.
     let _ = fs::remove_dir(directory);
 }

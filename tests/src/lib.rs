@@ -1,7 +1,7 @@
-//! Frames through the rules, in the kernel and in userspace: what both are given, and what becomes of it; and the
-//! laboratory in which the daemon meets real scanners.
+//! Frames through the rules, in the kernel and in userspace: inputs and outcomes; and the lab in which the daemon
+//! meets real scanners.
 //!
-//! Nothing here may repeat a rule: what must happen stands in the [`table`], what happens is asked of both.
+//! Nothing here repeats a rule: the expected outcomes are in the [`table`], and both judges are compared with it.
 
 #![allow(clippy::missing_panics_doc, reason = "what can't be prepared for a test fails it")]
 

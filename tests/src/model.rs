@@ -1,4 +1,4 @@
-//! The judge in userspace: the same rules, with ordinary collections for the kernel's maps and sockets.
+//! The judge in userspace: the same rules, with ordinary collections instead of the kernel's maps and sockets.
 //!
 //! Its clock stands still.
 
@@ -45,7 +45,7 @@ use crate::{
 /// A ring's record is rounded up to 8 bytes and has a header of 8 (the kernel's `kernel/bpf/ringbuf.c`).
 const RECORD: usize = 8 + size_of::<Event>();
 
-/// The rules' world, in memory.
+/// The rules' environment, in memory.
 #[derive(Debug)]
 pub struct Model {
     scenario: Scenario,
@@ -65,7 +65,7 @@ pub struct Model {
     horizon: Horizon,
 }
 
-/// Secrets that look random.
+/// Returns pseudo-random keys.
 fn secrets() -> Secrets {
     let word = |number: usize| (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let key = |first| Key::new(std::array::from_fn(|number| word(first + number)));
@@ -73,7 +73,7 @@ fn secrets() -> Secrets {
 }
 
 impl Model {
-    /// The world as `scenario` has it.
+    /// Creates the environment of `scenario`.
     #[must_use]
     pub fn new(scenario: &Scenario) -> Self {
         let now_ns = monotonic_ns().unsigned_abs();
@@ -106,7 +106,7 @@ impl Model {
         if key != source && map.get(&ip(key)).is_some_and(is_near) { ip(key) } else { ip(source) }
     }
 
-    /// Judges a frame as if the program never settled any at a glance.
+    /// Judges a frame by the slow path alone.
     pub fn slow_path(&mut self, frame: &[u8]) -> Outcome {
         self.outcome(|model| slow_path(&Received::<false>::new(frame), model))
     }
@@ -194,7 +194,7 @@ impl Environment for Model {
 
     fn report(&self, event: &Event) -> bool {
         let mut told = self.told.borrow_mut();
-        // A ring never fills up to its last byte.
+        // A ring is never filled to its last byte.
         let fits = (told.len() + 1) * RECORD < self.scenario.ring_size as usize;
         if fits {
             told.push(*event);
@@ -203,7 +203,7 @@ impl Environment for Model {
     }
 }
 
-/// None: the kernel program saves time by them, and reaches the same verdict without.
+/// None: they only save time in the kernel program, and don't change the verdict.
 impl<A: Address> FastMaps<A> for Model {
     fn may_be_blocked(&self, _: u32) -> bool {
         true
@@ -292,7 +292,7 @@ impl<A: Address> FamilyMaps<A> for Model {
         self.handshakes.borrow_mut().entry(ip(source)).or_insert(Handshakes::NONE).connected_ns = now_ns;
     }
 
-    /// The window is taken to be endless, unless it is 0.
+    /// The window counts as endless, unless it is 0.
     fn is_repeat(&self, key: &DedupKey<A>, _: u64) -> bool {
         let is_new = self.sights.borrow_mut().insert((ip(key.source), key.port, key.kind));
         !is_new && self.scenario.settings.repeat_ns > 0
@@ -369,7 +369,7 @@ impl<A: Address> FamilyMaps<A> for Model {
         self.fenced.borrow_mut().remove(&ip(source));
     }
 
-    /// No packet goes further than the rules.
+    /// A packet goes no further than the rules.
     fn steer(&self, _: &Flow<A>) {}
 
     fn connection(&self, flow: &Flow<A>) -> Connection {
@@ -386,7 +386,7 @@ fn connection_key<A: Address>(flow: &Flow<A>) -> SteerKey {
     SteerKey::new(flow.source.to_mapped(), source_port, port, protocol as u8)
 }
 
-/// The address, in its own family: an IPv4-mapped IPv6 address stays one.
+/// Returns the address in its own family: an IPv4-mapped IPv6 address stays one.
 fn ip<A: Address>(address: A) -> IpAddr {
     let mapped = Ipv6Addr::from(address.to_mapped());
     if A::VERSION == 4 { mapped.to_canonical() } else { mapped.into() }

@@ -1,4 +1,4 @@
-//! A network namespace of a thread's own, with the host's addresses and sockets.
+//! A thread's own network namespace, with the host's addresses and sockets.
 
 use std::{
     io::Write,
@@ -19,8 +19,8 @@ use crate::{
     test_host::{OWN, PEERS},
 };
 
-/// Runs `test` in a fresh network namespace with `sockets` open in it; `BPF_PROG_TEST_RUN` takes frames to come
-/// in on that namespace's loopback interface.
+/// Runs `test` in a new network namespace with `sockets` open in it; for `BPF_PROG_TEST_RUN`, frames arrive on the
+/// namespace's loopback interface.
 pub fn with_sockets<T: Send>(sockets: &[Socket], test: impl FnOnce() -> T + Send) -> T {
     assert!(
         geteuid().is_root(),
@@ -56,7 +56,7 @@ fn bring_up() {
     }
 }
 
-/// Waits until the kernel has a route to one of its own IPv6 addresses, which it makes in its own time.
+/// Waits until the kernel has a route to one of its own IPv6 addresses, which it adds asynchronously.
 fn await_route(address: &str) {
     const PATIENCE: Duration = Duration::from_secs(10);
     let start = Instant::now();

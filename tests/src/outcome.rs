@@ -1,4 +1,4 @@
-//! What became of a frame, in words that kernel and userspace share.
+//! The outcome of a frame, comparable between kernel and userspace.
 
 use std::{collections::BTreeMap, net::IpAddr, time::SystemTime};
 
@@ -9,28 +9,28 @@ use portsentry_common::{
     judge::Action,
 };
 
-/// Something that judges frames, one after the other.
+/// A judge of frames.
 pub trait Judge {
     /// Judges a frame of at least 14 bytes.
     fn judge(&mut self, frame: &[u8]) -> Outcome;
 
-    /// Who is blocked, whatever the time.
+    /// Returns the blocked sources, including expired blocks.
     fn blocked(&self) -> BTreeMap<IpAddr, Block>;
 }
 
-/// What a frame has changed.
+/// The effects of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// What happened to it.
     pub action: Action,
-    /// What the daemon was told; the time is taken out.
+    /// The reported events, without their times.
     pub told: Vec<Sighting>,
-    /// By how much the counters grew, by name; those that didn't are left out.
+    /// Increments of the counters, by name; unchanged counters are omitted.
     pub counted: BTreeMap<&'static str, u64>,
 }
 
 impl Outcome {
-    /// From counters before and after the frame.
+    /// Computes the outcome from the counters before and after the frame.
     #[must_use]
     pub fn new(action: Action, told: Vec<Sighting>, before: &Counters, after: &Counters) -> Self {
         let growth = |counter: Counter| after.get(counter) - before.get(counter);
@@ -43,13 +43,13 @@ impl Outcome {
     }
 }
 
-/// `told` without its time, as no two judges share a clock, and without what no rule looks at.
+/// Removes the time, because judges don't share a clock, and the fields that no rule uses.
 fn timeless(mut told: Sighting) -> Sighting {
     (told.time, told.length, told.ttl) = (SystemTime::UNIX_EPOCH, 0, 0);
     told
 }
 
-/// `block` without its times, except whether it ends at all.
+/// Removes the times of `block`, except whether it ends.
 #[must_use]
 pub fn timeless_block(block: Block) -> Block {
     Block { since_ns: 0, until_ns: u64::from(block.until_ns != 0), ..block }

@@ -1,30 +1,30 @@
-//! A frame as `BPF_PROG_TEST_RUN` hands it to the program.
+//! A frame as the program receives it in `BPF_PROG_TEST_RUN`.
 
 use std::cell::RefCell;
 
 use bytemuck::{AnyBitPattern, NoUninit};
 use portsentry_common::frame::{Bytes, Frame, Rewrite, Room};
 
-/// What of a frame lies in its first buffer: a page of 4 KiB less the headroom and the kernel's own record at its
-/// end (`bpf_prog_test_run_xdp` of the kernel's `net/bpf/test_run.c`). The rest can only be counted.
+/// Size of the first buffer: a page of 4 KiB minus headroom and the kernel's record at its end
+/// (`bpf_prog_test_run_xdp` of the kernel's `net/bpf/test_run.c`). Further bytes can only be counted.
 pub const FIRST_BUFFER: usize = 4096 - 256 - 320;
 
-/// A frame in a first buffer, and in further ones if it is longer; one that is `BARE` begins with its IP header.
+/// A frame in a first buffer, and in further ones if it is longer; a `BARE` one begins with its IP header.
 #[derive(Clone, Debug)]
 pub struct Received<'a, const BARE: bool = false> {
     frame: &'a [u8],
-    /// As the rules leave it; they read nothing that they have written.
+    /// The frame after the rules have written to it; they never read what they wrote.
     rewritten: RefCell<Vec<u8>>,
 }
 
 impl<'a, const BARE: bool> Received<'a, BARE> {
-    /// The frame as it came.
+    /// Creates a received frame.
     #[must_use]
     pub fn new(frame: &'a [u8]) -> Self {
         Self { frame, rewritten: RefCell::new(frame.to_vec()) }
     }
 
-    /// The frame as the rules have left it.
+    /// Returns the frame after the rules have written to it.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.rewritten.into_inner()
@@ -64,7 +64,7 @@ impl<const BARE: bool> Rewrite for Received<'_, BARE> {
     }
 }
 
-/// The first buffer, to be written.
+/// The first buffer, for writing.
 #[derive(Clone, Copy, Debug)]
 pub struct Rewritten<'a>(&'a RefCell<Vec<u8>>);
 

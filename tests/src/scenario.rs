@@ -1,4 +1,4 @@
-//! How the program is set for a run of frames.
+//! The program's configuration for a run of frames.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,22 +12,22 @@ use portsentry_common::{
 
 use crate::sockets::Socket;
 
-/// Settings, sizes, and what stands in the maps at first.
+/// Settings, sizes, and initial contents of the maps.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// The program's settings, clock aside.
+    /// The program's settings, except the clock.
     pub settings: Settings,
-    /// How many sources of each address family may be blocked.
+    /// Capacity of the blocked map of each address family.
     pub max_blocked: u32,
     /// Size of the ring in bytes.
     pub ring_size: u32,
-    /// Who is blocked from the start.
+    /// Sources that are blocked at the start.
     pub blocked: Vec<(IpAddr, Block)>,
-    /// Which networks are blocked.
+    /// Networks that are blocked at the start.
     pub networks: Vec<(IpNet, Block)>,
-    /// The sockets that are open.
+    /// The open sockets.
     pub sockets: Vec<Socket>,
-    /// What the table of bound ports says.
+    /// The table of bound ports.
     pub table: Table,
     /// What the host was seen to send a moment ago.
     pub sent: Vec<Sent>,
@@ -48,23 +48,23 @@ pub struct Sent {
     pub is_forwarded: bool,
 }
 
-/// What the table of bound ports says beside the sockets that are open.
+/// Contents of the table of bound ports beside the open sockets.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    /// What was served a moment ago, and by which interface's packets: any, or one.
+    /// Addresses served a moment ago, for packets of any interface or of one.
     pub served: Vec<(Protocol, SocketAddr, Option<u32>)>,
-    /// What was served too long ago to count.
+    /// Addresses served too long ago to count.
     pub over: Vec<(Protocol, SocketAddr)>,
-    /// Those of `served` that are connected UDP sockets.
+    /// The connected UDP sockets among `served`.
     pub connected: Vec<SocketAddr>,
-    /// Whether every open socket stands in it, and a port that doesn't is taken as unbound.
+    /// Whether the table has every open socket, so that a missing port is unbound.
     pub is_complete: bool,
-    /// Whether other devices lie above the interface that frames come by.
+    /// Whether other devices lie above the interface that receives the frames.
     pub has_devices_above: bool,
 }
 
 impl Default for Scenario {
-    /// The first probe blocks; ACK and Maimon probes are reported; everything is told.
+    /// The first probe blocks; ACK and Maimon probes are reported; every probe is reported.
     fn default() -> Self {
         Self {
             settings: Settings {
@@ -88,7 +88,7 @@ impl Default for Scenario {
 }
 
 impl Scenario {
-    /// The default with other settings.
+    /// The default with changed settings.
     #[must_use]
     pub fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut scenario = Self::default();
@@ -96,7 +96,7 @@ impl Scenario {
         scenario
     }
 
-    /// With `source` blocked from the start, until a time of `CLOCK_MONOTONIC` in nanoseconds or for good (0).
+    /// Blocks `source` from the start, until a time of `CLOCK_MONOTONIC` in nanoseconds, or permanently (0).
     #[must_use]
     pub fn blocked(mut self, source: &str, until_ns: u64) -> Self {
         let source = source.parse().expect("an address");
@@ -104,7 +104,7 @@ impl Scenario {
         self
     }
 
-    /// With the network of `source` blocked as one source, until a time as above.
+    /// Blocks the network of `source` as one source, until a time as above.
     #[must_use]
     pub fn blocked_by(mut self, source: &str, prefix: u8, until_ns: u64) -> Self {
         let source = source.parse().expect("an address");
@@ -113,7 +113,7 @@ impl Scenario {
         self
     }
 
-    /// With what [`crate::test_host::served`] says was served a moment ago; `is_complete`, if every bind is seen.
+    /// Uses [`crate::test_host::served`] as the table; `is_complete`, if every bind is seen.
     #[must_use]
     pub fn with_table(mut self, is_complete: bool) -> Self {
         self.table = Table {
@@ -133,7 +133,7 @@ impl Scenario {
         self
     }
 
-    /// With `network` blocked, until a time as above.
+    /// Blocks `network`, until a time as above.
     #[must_use]
     pub fn blocked_network(mut self, network: &str, until_ns: u64) -> Self {
         let network = network.parse().expect("a network");
@@ -142,8 +142,8 @@ impl Scenario {
     }
 }
 
-/// Every way that the settings lead, each without the memory for sockets: the model, whose clock stands still,
-/// has none. Each with what it is, in words.
+/// Returns scenarios for all branches of the settings, with descriptions, without the benign-flow cache: the model's
+/// clock stands still, so it has none.
 #[must_use]
 pub fn every_way() -> Vec<(&'static str, Scenario)> {
     const HOUR_NS: u64 = 3_600_000_000_000;
@@ -212,7 +212,8 @@ pub fn every_way() -> Vec<(&'static str, Scenario)> {
     };
     let mut ways: Vec<_> = changes.into_iter().map(|(what, change)| (what, scenario(change))).collect();
     let networks = scenario(|_| {});
-    // Some hold strangers of the generator's, one an ignored network; within one that is blocked, another's time is over.
+    // Some contain strangers of the generator, one an ignored network; inside a blocked network, another block has
+    // expired.
     let networks = networks
         .blocked_network("203.0.64.0/20", 0)
         .blocked_network("203.0.70.0/24", 1)

@@ -1,4 +1,4 @@
-//! Sockets, told so that they can be opened for real and imitated.
+//! Descriptions of sockets that can be opened and simulated.
 
 use std::{
     io::ErrorKind,
@@ -9,25 +9,25 @@ use std::{
 
 use socket2::{Domain, Protocol, SockAddr, Type};
 
-/// A socket's own end, and its peer's.
+/// A socket's own address, and its peer's.
 pub type Pair = (SocketAddr, SocketAddr);
 
-/// A socket that a packet may be for.
+/// A socket that may accept a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Socket {
-    /// A TCP socket that listens; on `[::]` for both address families.
+    /// A listening TCP socket; on `[::]` for both address families.
     Listener(SocketAddr),
     /// An established TCP connection.
     Connection(Pair),
-    /// A TCP connection that this end has closed first.
+    /// A TCP connection that this end closed first.
     TimeWait(Pair),
-    /// A UDP socket, bound and not connected.
+    /// A bound, unconnected UDP socket.
     Bound(SocketAddr),
-    /// A UDP socket that takes its peer's datagrams only.
+    /// A UDP socket that accepts only its peer's datagrams.
     Connected(Pair),
 }
 
-/// A socket that is open until this is dropped.
+/// Open sockets, closed when dropped.
 #[derive(Debug)]
 pub struct Open(#[expect(dead_code, reason = "held, not used")] Vec<socket2::Socket>);
 
@@ -39,7 +39,7 @@ impl Socket {
             Self::Listener(local) => listen(local).map(|listener| vec![listener]),
             Self::Connection(pair) => connection(pair),
             Self::TimeWait(pair) => connection(pair).map(|ends| {
-                // The host's end closes first, and then the peer's: the host's waits.
+                // The host's end closes first, then the peer's: the host's end stays in TIME-WAIT.
                 ends.into_iter().for_each(drop);
                 Vec::new()
             }),
@@ -59,7 +59,7 @@ fn bind(local: SocketAddr, r#type: Type) -> std::io::Result<socket2::Socket> {
     Ok(socket)
 }
 
-/// Listens, once the kernel has let go of those that listened before, which it does in its own time.
+/// Listens, once the kernel has released earlier listeners, which it does asynchronously.
 fn listen(local: SocketAddr) -> std::io::Result<socket2::Socket> {
     let open = || {
         let listener = bind(local, Type::STREAM)?;
@@ -69,7 +69,7 @@ fn listen(local: SocketAddr) -> std::io::Result<socket2::Socket> {
     patiently(ErrorKind::AddrInUse, open)
 }
 
-/// The host's end and its peer's; nothing listens any more.
+/// Returns the host's end and the peer's; no listener remains.
 fn connection((local, peer): Pair) -> std::io::Result<Vec<socket2::Socket>> {
     let listener = listen(local)?;
     let outside = bind(peer, Type::STREAM)?;
@@ -78,12 +78,12 @@ fn connection((local, peer): Pair) -> std::io::Result<Vec<socket2::Socket>> {
     Ok(vec![inside, outside])
 }
 
-/// Connects, once the kernel has its routes to a namespace's fresh addresses, which it makes in its own time.
+/// Connects, once the kernel has routes to a namespace's new addresses, which it adds asynchronously.
 fn connect(socket: &socket2::Socket, to: &SockAddr) -> std::io::Result<()> {
     patiently(ErrorKind::NetworkUnreachable, || socket.connect(to))
 }
 
-/// Tries for as long as that is what is wrong, and there is patience.
+/// Retries while this error occurs, within the time limit.
 fn patiently<T>(with: ErrorKind, attempt: impl Fn() -> std::io::Result<T>) -> std::io::Result<T> {
     const PATIENCE: Duration = Duration::from_secs(10);
     let start = Instant::now();

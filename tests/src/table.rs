@@ -1,4 +1,4 @@
-//! What must become of which packets: stories of a packet or a few, each from a source of its own.
+//! The table of packets and expected outcomes: stories of one or a few packets, each from its own source.
 
 mod above;
 mod ends;
@@ -13,12 +13,12 @@ mod transport;
 
 use crate::{expect::Expected, frames::Packet, scenario::Scenario};
 
-/// Packets of one source, one after the other, and what must become of each.
+/// Packets of one source in order, with the expected outcome of each.
 #[derive(Clone, Debug)]
 pub struct Story {
-    /// The rule that it tells, as a sentence.
+    /// The rule, as a sentence.
     pub what: &'static str,
-    /// Packet by packet.
+    /// The packets.
     pub steps: Vec<(Packet, Expected)>,
 }
 
@@ -34,9 +34,9 @@ pub struct Chapter {
 }
 
 impl Chapter {
-    /// The stories, each with the seat that it is sent from.
+    /// Returns the stories, each with its seat.
     pub fn seated(&self) -> impl Iterator<Item = (u8, &Story)> {
-        // Seats from here on belong to peers and ignored networks (see `place`).
+        // Higher seats belong to peers and ignored networks (see `test_host`).
         assert!(self.stories.len() < 200, "chapter \"{}\" has more stories than seats", self.what);
         (1..).zip(&self.stories)
     }
@@ -63,12 +63,12 @@ pub fn chapters() -> Vec<Chapter> {
         .collect()
 }
 
-/// A packet, and what must become of it.
+/// A packet, and its expected outcome.
 fn story(what: &'static str, packet: Packet, expected: Expected) -> Story {
     Story { what, steps: vec![(packet, expected)] }
 }
 
-/// Packets, and what must become of each.
+/// Packets, and their expected outcomes.
 fn series<const N: usize>(what: &'static str, steps: [(Packet, Expected); N]) -> Story {
     Story { what, steps: steps.into() }
 }

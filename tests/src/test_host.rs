@@ -1,6 +1,6 @@
 //! The host that every frame arrives at: its addresses, watched ports, networks and sockets.
 //!
-//! All addresses are of the documentation's networks (RFC 5737, RFC 3849).
+//! All addresses are from the documentation networks (RFC 5737, RFC 3849).
 
 use std::{
     collections::BTreeMap,
@@ -18,9 +18,9 @@ use crate::{scenario::Sent, sockets::Socket};
 
 /// The host's own addresses.
 pub const OWN: [&str; 5] = ["198.51.100.1", "198.51.100.2", "203.0.113.1", "2001:db8::1", "2001:db8::2"];
-/// Others' addresses, from which real connections to the host's sockets are made.
+/// Peers' addresses, from which real connections to the host's sockets are made.
 pub const PEERS: [&str; 2] = ["192.0.2.200", "2001:db8:bad::c8"];
-/// Networks behind this host; an address of its own lies in the first.
+/// Networks behind this host; one of its own addresses is in the first.
 const PROTECTED: [&str; 2] = ["203.0.113.0/24", "2001:db8:100::/48"];
 /// IPv6 networks of this host's links.
 const NEIGHBOURS: [&str; 1] = ["2001:db8:5::/64"];
@@ -49,7 +49,7 @@ pub fn is_excluded(protocol: Protocol, port: u16) -> bool {
     EXCLUDED.contains(&(protocol, port))
 }
 
-/// Whose addresses the networks hold.
+/// Returns the networks with their owners.
 #[must_use]
 pub fn local() -> BTreeMap<IpNet, Locality> {
     let own = OWN.into_iter().map(|address| (IpNet::from(ip(address)), Locality::Own));
@@ -65,19 +65,19 @@ pub fn ignored() -> BTreeMap<IpNet, Exempt> {
     own.chain(ignored).collect()
 }
 
-/// The IPv6 networks of this host's links, of which each address is held alone.
+/// Returns the IPv6 networks of this host's links, in which each address is held separately.
 #[must_use]
 pub fn neighbours() -> Vec<IpNet> {
     NEIGHBOURS.into_iter().map(net).collect()
 }
 
-/// The sockets that are open, in the order in which they can be opened.
+/// Returns the open sockets, in the order in which they can be opened.
 #[must_use]
 pub fn sockets() -> Vec<Socket> {
     [connections(), services()].concat()
 }
 
-/// Sockets that explain packets from anywhere, or none at all.
+/// Sockets that explain packets from any source, or none at all.
 #[must_use]
 pub fn services() -> Vec<Socket> {
     let listeners = [
@@ -96,7 +96,7 @@ pub fn services() -> Vec<Socket> {
     listeners.into_iter().chain(bound).collect()
 }
 
-/// Sockets that explain packets of their peers only.
+/// Sockets that explain only packets of their peers.
 fn connections() -> Vec<Socket> {
     let pair = |local: &str, peer: &str| {
         (local.parse().expect("an address and port"), peer.parse().expect("an address and port"))
@@ -112,7 +112,8 @@ fn connections() -> Vec<Socket> {
     ]
 }
 
-/// What was served a moment ago, or is by sockets that no look-up finds: bound to a device above the interface that frames come by.
+/// Addresses served a moment ago, or by sockets that no look-up finds: bound to a device above the receiving
+/// interface.
 #[must_use]
 pub fn served() -> Vec<(Protocol, SocketAddr, Option<u32>)> {
     const HERE: u32 = 1;
@@ -137,13 +138,13 @@ pub fn served() -> Vec<(Protocol, SocketAddr, Option<u32>)> {
     .into()
 }
 
-/// Those of [`served`] that take one peer's datagrams alone.
+/// The sockets of [`served`] that accept only their peer's datagrams.
 #[must_use]
 pub fn connected() -> Vec<SocketAddr> {
     ["198.51.100.1:500", "[2001:db8::1]:500"].map(|at| at.parse().expect("an address and port")).into()
 }
 
-/// What was served longer ago than counts.
+/// Addresses served too long ago to count.
 #[must_use]
 pub fn over() -> Vec<(Protocol, SocketAddr)> {
     [(Tcp, "0.0.0.0:65535"), (Tcp, "198.51.100.1:7"), (Udp, "[::]:7")]

@@ -1,4 +1,4 @@
-//! Listens at the control socket, and passes on what may be asked.
+//! Serves the control socket, and passes on permitted requests.
 
 mod socket;
 
@@ -25,26 +25,26 @@ use crate::{
     instant::Time,
 };
 
-/// Clients at a time, of root and of others.
+/// Maximum number of concurrent clients, of root and of other users.
 const ROOTS: usize = 8;
 const OTHERS: usize = 16;
-/// How long a client may take to ask, and to take the answer.
+/// Maximum time for a client to send its request, and again to read the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long an answer may take; a new session begins in less.
+/// Maximum time for an answer; a new session starts in less.
 const ANSWER: Duration = Duration::from_secs(10);
-/// What waits to be answered at the most.
+/// Maximum number of queued requests.
 const QUEUE: usize = ROOTS + OTHERS;
 
-/// A question, and where the answer goes.
+/// A request, and the channel for its answer.
 #[derive(Debug)]
 pub struct Asked {
     /// What is asked.
     pub request: Request,
-    /// Who takes the answer; he may have gone.
+    /// The receiver may be gone.
     pub answer: oneshot::Sender<Answer>,
 }
 
-/// The socket, for as long as the process serves, over all its sessions.
+/// The socket, for the life of the process, over all its sessions.
 #[derive(Debug)]
 pub struct Control {
     settings: Option<(PathBuf, Option<String>)>,
@@ -64,7 +64,7 @@ impl Default for Control {
 }
 
 impl Control {
-    /// Listens where `config` says, for one more session.
+    /// Listens at the path in `config`, for one more session.
     pub fn open(&mut self, config: &Config) -> Result<(), socket::Error> {
         self.sessions += 1;
         let settings = config.control_socket.clone().map(|path| (path, config.control_group.clone()));
@@ -80,23 +80,23 @@ impl Control {
         Ok(())
     }
 
-    /// Listens no longer.
+    /// Stops listening.
     pub fn close(&mut self) {
         if let Some((_place, task)) = self.listening.take() {
             task.abort();
         }
     }
 
-    /// Waits for the next question.
+    /// Waits for the next request.
     pub async fn next(&mut self) -> Asked {
         match self.receiver.recv().await {
             Some(asked) => asked,
-            // Never, as a sender is kept.
+            // Never happens, because a sender is kept.
             None => std::future::pending().await,
         }
     }
 
-    /// What is known here of the process, for its health.
+    /// Returns the part of the status that this module knows.
     #[must_use]
     pub fn life(&self) -> Value {
         let (started, since) = self.started;
@@ -131,7 +131,7 @@ async fn accept(listener: UnixListener, sender: mpsc::Sender<Asked>) {
         let is_root = peer.uid() == 0;
         let places = if is_root { &roots } else { &others };
         let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-            // What fits into the socket's buffer, which is empty, at once or not at all.
+            // Sent only if it fits into the socket's empty buffer.
             let said = line(&Err(Refusal::new(Code::Busy, "too many requests at a time")));
             let _ = stream.try_write(said.as_bytes());
             continue;
@@ -153,11 +153,11 @@ async fn serve(mut stream: UnixStream, is_root: bool, sender: &mpsc::Sender<Aske
             Err(refusal) => Err(refusal),
         },
     };
-    // Who does not take the answer in time goes without.
+    // A client that doesn't read in time gets no answer.
     let _ = timeout(PATIENCE, stream.write_all(line(&answer).as_bytes())).await;
 }
 
-/// The request; of one that is too long, a byte more than it may have.
+/// Reads the request; if it is too long, one byte more than allowed.
 async fn read(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     let most = u64::try_from(LONGEST).map_or(u64::MAX, |most| most + 1);
     let mut line = Vec::new();
@@ -171,7 +171,7 @@ async fn ask(request: Request, sender: &mpsc::Sender<Asked>) -> Answer {
     sender.try_send(Asked { request, answer }).map_err(|_| busy())?;
     match timeout(ANSWER, answered).await {
         Ok(Ok(answer)) => answer,
-        // The daemon drops what it can't take.
+        // The daemon is too busy to accept the request.
         _ => Err(busy()),
     }
 }

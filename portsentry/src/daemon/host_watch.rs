@@ -1,4 +1,4 @@
-//! Follows the host on a thread of its own, so that no number of changes holds up the ring's reader or its signals.
+//! Follows the host on a separate thread, so that no number of changes delays the ring's reader or signals.
 
 use std::{
     io,
@@ -17,18 +17,18 @@ use tokio::{
 use super::message::Message;
 use crate::host::{Changes, Followed};
 
-/// The thread's handle. It ends when this is dropped.
+/// Handle of the thread, which ends when this is dropped.
 #[derive(Debug)]
 pub struct HostWatch(mpsc::UnboundedSender<()>);
 
 impl HostWatch {
-    /// Has `keeper` told of every change from now on.
+    /// Reports every change to `keeper` from now on.
     pub fn start(followed: Followed, changes: Changes, keeper: SyncSender<Message>) -> io::Result<Self> {
         let (sender, receiver) = mpsc::unbounded_channel();
         thread::Builder::new().name("host".into()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             if let Ok(runtime) = runtime {
-                // It ends with the keeper, who is told by its own means what went wrong there.
+                // It ends with the keeper, which reports its own errors.
                 let _ = runtime.block_on(follow(followed, changes, &keeper, receiver));
             }
         })?;
@@ -37,7 +37,7 @@ impl HostWatch {
 
     /// Has the name servers read again.
     pub fn refresh(&self) {
-        // Nobody is left to do so only when the keeper has ended.
+        // The receiver is gone only if the keeper has ended.
         let _ = self.0.send(());
     }
 }
@@ -48,7 +48,7 @@ async fn follow(
     keeper: &SyncSender<Message>,
     mut asked: mpsc::UnboundedReceiver<()>,
 ) -> io::Result<()> {
-    // The runtime knows no netlink. It waits for its messages as for any others.
+    // The runtime has no netlink; it waits for readiness only.
     let waiting = net::UnixDatagram::from(changes.as_fd().try_clone_to_owned()?);
     waiting.set_nonblocking(true)?;
     let waiting = UnixDatagram::from_std(waiting)?;
@@ -57,7 +57,7 @@ async fn follow(
         tokio::select! {
             ready = waiting.readable() => {
                 ready?;
-                // That it would block has the runtime wait for the next message.
+                // Reporting "would block" makes the runtime wait for the next message.
                 let _ = waiting.try_io(Interest::READABLE, || {
                     if followed.receive(&mut changes) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
                 });

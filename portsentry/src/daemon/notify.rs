@@ -1,4 +1,4 @@
-//! Tells whoever supervises the daemon how it is, in the words of `sd_notify(3)`: systemd, or nobody.
+//! Reports the daemon's state to its supervisor (systemd, if any) by `sd_notify(3)`.
 
 use std::{
     convert::Infallible,
@@ -9,10 +9,10 @@ use std::{
 use sd_notify::NotifyState;
 use tokio::time::interval;
 
-/// How old a sign of life may be at least: the keeper gives one each half second.
+/// Maximum age of a heartbeat; the keeper's are half a second apart.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The signs of life of one part of the daemon.
+/// The heartbeat of one part of the daemon.
 #[derive(Clone, Debug)]
 pub struct Pulse(Arc<Mutex<Instant>>);
 
@@ -23,7 +23,7 @@ impl Default for Pulse {
 }
 
 impl Pulse {
-    /// Gives a sign of life.
+    /// Records a heartbeat.
     pub fn beat(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
@@ -33,30 +33,30 @@ impl Pulse {
     }
 }
 
-/// The daemon watches, with the configuration that it was last given.
+/// Reports that the daemon watches, with the latest configuration.
 pub fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// The configuration is read again; [`ready`] follows, whatever comes of it.
+/// Reports a reload; [`ready`] follows in any case.
 pub fn reloading() {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         tell(&[NotifyState::Reloading, now]);
     }
 }
 
-/// The daemon is about to end.
+/// Reports that the daemon is about to end.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// What `systemctl status` shows.
+/// Sets the text that `systemctl status` shows.
 pub fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
 
-/// Says at half of the time that the supervisor waits (`WATCHDOG_USEC`) that all is well, for as long as each of
-/// `pulses` beats. Says nothing to a supervisor that doesn't wait.
+/// Feeds the supervisor's watchdog at half its interval (`WATCHDOG_USEC`), while each of `pulses` beats. Does nothing
+/// if there is no watchdog.
 pub async fn watch(pulses: &[Pulse]) -> Infallible {
     let Some(half) = sd_notify::watchdog_enabled().map(|whole| whole / 2).filter(|half| !half.is_zero())
     else {
@@ -71,7 +71,7 @@ pub async fn watch(pulses: &[Pulse]) -> Infallible {
     }
 }
 
-/// A supervisor that can't be reached is none.
+/// An unreachable supervisor counts as none.
 fn tell(state: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(state);
 }

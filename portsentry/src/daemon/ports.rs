@@ -12,8 +12,8 @@ use portsentry_common::bound::{Horizon, trap};
 use super::{message::Message, trap::Sockets};
 use crate::kernel::{self, Bound, Hooks, Pins, Source, Upkeep};
 
-/// Begins to keep `bound`, for the interfaces that are going to be watched. Without a `source` only look-ups tell what is
-/// served; then an error for the log comes along.
+/// Prepares to maintain `bound` for the interfaces to be watched. Without a `source`, served ports are found only by
+/// look-ups; then it returns an error for the log.
 pub fn start(
     (mut bound, hooks): (Bound, Hooks),
     source: io::Result<Source>,
@@ -33,15 +33,15 @@ pub fn start(
     }
 }
 
-/// Keeps the table until nobody holds the other end of `pokes`.
+/// Maintains the table until the other end of `pokes` is dropped.
 pub fn run(upkeep: Upkeep, pokes: Receiver<()>, keeper: SyncSender<Message>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("ports".into()).spawn(move || {
-        // A keeper that is behind isn't waited for: nobody's safety depends on a line of the log.
+        // If the keeper is behind, the log line is dropped; nothing depends on it.
         upkeep.run(&pokes, |news| drop(keeper.try_send(Message::Note(news))));
     })
 }
 
-/// The ports of the daemon's own traps, as [`Horizon::traps`] has them.
+/// Returns the ports of the daemon's own traps, in the order of [`Horizon::traps`].
 #[must_use]
 pub fn traps(sockets: Option<&Sockets>) -> [u32; 4] {
     let mut ports = [0; 4];

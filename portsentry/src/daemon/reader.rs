@@ -1,4 +1,4 @@
-//! Reads the ring on a timer, and listens to signals, files and the control socket.
+//! Reads the ring on a timer, and handles signals, files and the control socket.
 
 use std::{
     io,
@@ -30,41 +30,41 @@ use crate::{
     sink::watch::Watch,
 };
 
-/// The pause between reads while events come. At 4 MiB of ring this takes 13 million events a second.
+/// Pause between reads under load. With a ring of 4 MiB, it allows 13 million events a second.
 const BUSY: Duration = Duration::from_millis(5);
-/// The longest pause, which is how late an event after silence can be.
+/// Longest pause: the maximum delay of an event after a quiet time.
 const IDLE: Duration = Duration::from_millis(100);
-/// Sightings read in one go, so that signals are heard under a flood.
+/// Sightings read at a time, so that signals are handled under a flood.
 const BATCH: usize = 8192;
-/// How often it is looked for other processes that share the maps, and for other ephemeral ports.
+/// Interval of checks for other processes that share the maps, and for changed ephemeral ports.
 const REGROUP: Duration = Duration::from_millis(300);
 
-/// Why reading ended.
+/// Reason why reading ended.
 pub enum End {
-    /// A signal said to stop.
+    /// A signal to stop.
     Stop,
-    /// A signal said to stop, and to leave what is attached.
+    /// A signal to stop and leave the program attached.
     Leave,
-    /// A signal said to read the configuration again, which is right.
+    /// A signal to reload, with a valid configuration.
     Reload(Box<Options>),
-    /// Other processes stand for other modes than before.
+    /// Other processes have other modes than before.
     Regroup,
-    /// The system's ephemeral ports are others than the kernel program has.
+    /// The system's ephemeral ports have changed.
     EphemeralPorts,
-    /// What was out of sight has been pinned anew.
+    /// Hidden pins have been restored.
     PinnedAnew,
 }
 
-/// What a session goes by that may change outside of it.
+/// External state that a session depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
-    /// The modes that other processes stand for.
+    /// The modes of other processes.
     pub modes: Modes,
     /// The system's ephemeral ports.
     pub ephemeral: (u16, u16),
 }
 
-/// Reads until a signal to stop, and passes on what it reads to `keeper`.
+/// Reads until a signal to stop, and passes everything to `keeper`.
 pub async fn run(
     (mut ring, pulse): (Ring, Pulse),
     mut debug: Option<DebugLog>,
@@ -76,7 +76,7 @@ pub async fn run(
 ) -> io::Result<End> {
     let mut regroup = interval(REGROUP);
     let mut pause = BUSY;
-    // A moment, not a pause: requests at the control socket must not put off the next read.
+    // A fixed time, not a pause: requests must not delay the next read.
     let mut next_read = Instant::now() + pause;
     let end = loop {
         tokio::select! {
@@ -84,7 +84,7 @@ pub async fn run(
                 let read = drain(&mut ring, &keeper)?;
                 pulse.beat();
                 if let Some(lines) = debug.as_mut().map(DebugLog::read).filter(|lines| !lines.is_empty()) {
-                    // What finds no room is left out: nobody's safety depends on it.
+                    // Lines without room are dropped; nothing depends on them.
                     let _ = keeper.try_send(Message::Debug(lines));
                 }
                 pause = if read > 0 { BUSY } else { IDLE.min(pause * 2) };
@@ -147,7 +147,7 @@ pub async fn run(
     Ok(end)
 }
 
-/// Passes on what the ring holds, up to a batch; returns how much it read.
+/// Passes on the ring's content, up to a batch; returns the number of records read.
 fn drain(ring: &mut Ring, keeper: &SyncSender<Message>) -> io::Result<usize> {
     let (mut read, mut lost) = (0, 0);
     while read < BATCH {
@@ -165,7 +165,7 @@ fn drain(ring: &mut Ring, keeper: &SyncSender<Message>) -> io::Result<usize> {
     Ok(read)
 }
 
-/// Passes a question on. If the keeper is behind it is dropped, which its asker notices.
+/// Passes a request on. If the keeper is behind, the request is dropped, which its client notices.
 fn pass(keeper: &SyncSender<Message>, question: Question) -> io::Result<()> {
     match keeper.try_send(Message::Asked(question)) {
         Err(TrySendError::Disconnected(_)) => Err(gone()),
@@ -173,11 +173,11 @@ fn pass(keeper: &SyncSender<Message>, question: Question) -> io::Result<()> {
     }
 }
 
-/// A question for the keeper's health, whose answer gains what is known of the process's `life`.
+/// Asks the keeper for its status, and adds the process's `life` to the answer.
 fn status(request: Request, answer: oneshot::Sender<Answer>, mut life: Value) -> Question {
     let (inner, answered) = oneshot::channel::<Answer>();
     tokio::spawn(async move {
-        // An answer that is dropped is the asker's to notice.
+        // The client notices a missing answer.
         let Ok(health) = answered.await else { return };
         let whole = health.map(|mut health| {
             if let (Some(life), Some(health)) = (life.as_object_mut(), health.as_object_mut()) {

@@ -1,4 +1,4 @@
-//! One configuration's time: from taking over what runs to handing it on.
+//! A session: the time of one configuration, from taking over the running program to the next session.
 
 use std::{
     io,
@@ -35,38 +35,38 @@ use crate::{
     sink::{Files, Log, watch::Watch},
 };
 
-/// Messages that wait for the keeper at the most; a sighting takes about 100 bytes.
+/// Maximum number of messages queued for the keeper; a sighting takes about 100 bytes.
 const QUEUE: usize = 16_384;
 
-/// Why the configuration isn't read now.
+/// Reason why a reload is refused.
 const HIDDEN: &str = "the pins are hidden because bpffs is unmounted: mount bpffs first";
 
-/// What the log says when a session begins.
+/// The reason for a session's start, for the log.
 #[derive(Debug)]
 pub enum Begin {
     /// The daemon starts.
     Start,
-    /// The process that was in charge has ended, and this one takes its place.
+    /// The owner of the maps has ended, and this process takes its place.
     Succeed,
     /// Configuration reloaded.
     Reload,
-    /// Another process that shares the maps has come or gone.
+    /// Another process that shares the maps has started or ended.
     Regroup,
     /// The system's ephemeral ports have changed.
     EphemeralPorts,
-    /// What was out of sight has been pinned anew.
+    /// Hidden pins have been restored.
     PinnedAnew,
-    /// A new configuration could not be put into effect, for this reason; the old one goes on.
+    /// A new configuration could not be applied, for this reason; the old one continues.
     Fallback(String),
 }
 
 impl Begin {
-    /// Whether this is the first that the log hears of what is watched.
+    /// Whether the log has no announcement yet.
     const fn is_first(&self) -> bool {
         matches!(self, Self::Start | Self::Succeed)
     }
 
-    /// Tells the log what is in effect. The last step of a beginning: whoever waits for the news goes by it at once.
+    /// Logs what is in effect. This is the last step of a start: readers of the log act on it at once.
     fn announce(&self, journal: &mut Log, options: &Options, modes: Modes) {
         match self {
             Self::Start | Self::Succeed => journal.active(),
@@ -94,50 +94,50 @@ impl Begin {
         }
     }
 
-    /// Whether it is a reason not to begin that no interface can be watched, or that there is no room for all addresses.
-    /// Not where nothing else could take this session's place: it goes on without.
+    /// Whether the start fails if no interface can be watched, or there is no room for all addresses. A session that
+    /// nothing could replace starts anyway.
     const fn is_choosy(&self) -> bool {
         matches!(self, Self::Start | Self::Reload)
     }
 }
 
-/// What lasts longer than a session.
+/// State that outlives a session.
 pub struct Lasting<'a> {
-    /// The pins, lest another process take them from one session before the next has them.
+    /// The pins, kept so that no other process takes them between two sessions.
     pub pins: Option<Pins>,
-    /// The modes that this process stands for.
+    /// The modes of this process.
     pub claims: Claims,
-    /// What this process has given up.
+    /// Privileges that this process has dropped.
     pub sandbox: &'a Sandbox,
-    /// What is shown to who measures.
+    /// The stats for metrics.
     pub stats: Arc<Stats>,
-    /// Where this process can be asked.
+    /// The control socket.
     pub control: Control,
-    /// How many mebibytes the log last said that the kernel's maps take.
+    /// Size of the kernel's maps in the last log line about it, in mebibytes.
     pub memory: Option<u64>,
 }
 
-/// A daemon that watches, before it has begun to read what it sees.
+/// A daemon that watches, but doesn't read events yet.
 pub struct Session {
     keeper: Keeper,
     ring: Ring,
     debug: Option<DebugLog>,
     host: (Followed, Changes),
     watch: Watch,
-    /// The modes that other processes stand for.
+    /// The modes of other processes.
     others: Modes,
     traps: Option<(Sockets, Traps)>,
     ports: Option<(Upkeep, Receiver<()>)>,
     banner: Banner,
     on_stop: OnStop,
     pins: Pins,
-    /// `ip_local_port_range`, as the kernel program has it.
+    /// `ip_local_port_range`, as loaded into the kernel program.
     ephemeral: (u16, u16),
 }
 
 impl Session {
-    /// Loads, takes over what an earlier session left, and attaches. Privileges that `options` have no use for are
-    /// given up on the way.
+    /// Loads the program, takes over an earlier session's state, and attaches. Drops privileges that `options` don't
+    /// need.
     pub fn start(options: &Options, begin: &Begin, lasting: &mut Lasting<'_>) -> Result<Self, Error> {
         let Lasting { pins, claims, sandbox, stats, control, memory } = lasting;
         let Options { config, modes: own, ignored, listed, .. } = options;
@@ -145,30 +145,30 @@ impl Session {
         let had = before.is_some();
         let held = before.filter(|pins| pins.are_in(&config.pin_path));
         if had && held.is_none() {
-            // They stand where the pins were.
+            // The claims are files beside the pins.
             *claims = Claims::default();
         }
         let pins = pins.insert(held.map_or_else(|| Pins::open(&config.pin_path), Ok)?).clone();
         claims.set(&config.pin_path, *own)?;
-        // Before that, as the kernel may load modules for it.
+        // Before privileges are dropped: the kernel may load modules.
         let ephemeral_ports = ephemeral();
         let source = Source::open(ephemeral_ports);
         let confined = sandbox.enter(config)?;
         let others = claims.others(&config.pin_path)?;
         let modes = own.and(others);
         let system = |what| move |source| Error::System { what, source };
-        // Before it is read: what changes from here on is told.
+        // Before the host is read, so that later changes are reported.
         let changes = Changes::subscribe().map_err(system("opening a routing socket"))?;
         let followed = Followed::start().map_err(Error::Host)?;
         let (mut kernel, ring) = Load::from_config(config, modes, options.debug).load(pins.clone())?;
         let debug = if options.debug { Some(kernel.debug_log()?) } else { None };
         let traps = set_traps(&mut kernel, modes)?;
-        // Before sockets are listed: what is bound meanwhile is in one of both.
+        // Before sockets are listed, so that a bind meanwhile is seen by one of both.
         let hooks = kernel.see_binds();
         let known = hooks.to_string();
         let fence = kernel.fence();
         let bound = kernel.bound.take().zip(Some(hooks));
-        // Nothing is attached yet: any may be watched in a moment.
+        // Nothing is attached yet, so any interface may be watched soon.
         let watched = followed.host().links.keys().copied();
         let trap_ports = ports::traps(traps.as_ref().map(|(sockets, _)| sockets));
         let grace = (config.served_grace, trap_ports);
@@ -176,7 +176,7 @@ impl Session {
         let mut journal = Log::new(config);
         match begin {
             Begin::Start | Begin::Succeed => journal.starting(config, *own),
-            // At once, lest the reason be lost where the old configuration can't be had either.
+            // Logged at once, in case the old configuration fails, too.
             Begin::Fallback(problem) => {
                 journal.error(&format!("{problem}; the old configuration stays in effect"));
             }
@@ -185,7 +185,7 @@ impl Session {
         if let Some(news) = confined {
             journal.note(&news);
         }
-        // Before they are read: what changes from here on is told.
+        // Before the files are read, so that later changes are reported.
         let read =
             [&config.blocked_file, &config.ignore_file, &config.block_list].into_iter().map(PathBuf::as_path);
         let watch = Watch::new(read.chain(RESOLVERS.map(Path::new))).map_err(system("watching files"))?;
@@ -217,7 +217,7 @@ impl Session {
             None => None,
         };
         keeper.attach_all(begin.is_first(), begin.is_choosy())?;
-        // Last, so that a program of other modes never sees them; whoever waits for them goes by these.
+        // Last, so that a program with other modes never sees them; waiting processes check these maps.
         watch_ports(keeper.kernel(), config, modes)?;
         if let Some(maps) = crate::kernel::Observer::open(&config.pin_path)? {
             let mebibytes = maps.memory()?.div_ceil(1 << 20);
@@ -251,8 +251,7 @@ impl Session {
         })
     }
 
-    /// Reads and acts until a signal says otherwise.
-    /// `others` tells for which modes other processes stand now.
+    /// Reads and acts until a signal ends the session. `others` returns the current modes of other processes.
     pub async fn serve(
         self,
         (signals, control): (&mut Signals, &mut Control),
@@ -273,7 +272,7 @@ impl Session {
             pins,
             ephemeral: ephemeral_ports,
         } = self;
-        // Without them there is nothing that a next session could take over.
+        // Without the pins, the next session could take over nothing.
         let are_hidden = || pins.pin_state() == PinState::Hidden;
         let reread: &Reread<'_> = &|| {
             if are_hidden() { Err(vec![HIDDEN.into()]) } else { reread() }
@@ -289,7 +288,7 @@ impl Session {
             .map_err(system("starting a thread"))?;
         let upkeep = ports.map(|(upkeep, pokes)| ports::run(upkeep, pokes, sender.clone())).transpose();
         let upkeep = upkeep.map_err(system("starting a thread"))?;
-        // Dropped when reading ends: the keeper must not be told of anything after it was told to stop.
+        // Dropped when reading ends: the keeper must receive nothing after it was told to stop.
         let trapping = traps.map(|(sockets, link)| (sockets.serve(banner, &sender), link));
         let host = HostWatch::start(followed, changes, sender.clone())
             .map_err(system("following the host's addresses and routes"))?;
@@ -312,7 +311,7 @@ impl Session {
     }
 }
 
-/// The ports that each bitmap is to hold.
+/// Returns the ports for each bitmap.
 pub fn bitmaps(config: &Config, modes: Modes) -> [(Watched, Option<PortSet>); 5] {
     let listed = |protocol| match protocol {
         Protocol::Tcp => config.ports_tcp.clone(),
@@ -327,7 +326,7 @@ pub fn bitmaps(config: &Config, modes: Modes) -> [(Watched, Option<PortSet>); 5]
     ]
 }
 
-/// Says so if no port is watched: then no probe can be recognised.
+/// Returns a message if no port is watched, so that no probe can be detected.
 #[must_use]
 pub fn watches_nothing(config: &Config, modes: Modes) -> Option<&'static str> {
     let is_nothing = bitmaps(config, modes)
@@ -337,7 +336,7 @@ pub fn watches_nothing(config: &Config, modes: Modes) -> Option<&'static str> {
     is_nothing.then_some("no port is watched: the port lists of the selected modes are empty")
 }
 
-/// Sets the traps of the connect modes, if there are any.
+/// Sets up the traps of the connect modes, if there are any.
 fn set_traps(kernel: &mut Kernel, modes: Modes) -> Result<Option<(Sockets, Traps)>, Error> {
     let [tcp, udp] = [Protocol::Tcp, Protocol::Udp].map(|protocol| modes.is_connect(protocol));
     if !(tcp || udp) {
@@ -349,7 +348,7 @@ fn set_traps(kernel: &mut Kernel, modes: Modes) -> Result<Option<(Sockets, Traps
     Ok(Some((sockets, link)))
 }
 
-/// Writes what the modes of all processes together watch.
+/// Writes the watched ports of all processes together.
 fn watch_ports(kernel: &mut Kernel, config: &Config, modes: Modes) -> Result<(), Error> {
     const NONE: [u64; 1024] = [0; 1024];
     for (watched, ports) in bitmaps(config, modes) {

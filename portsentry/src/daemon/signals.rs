@@ -1,24 +1,23 @@
-//! The signals that the daemon listens to, from before it says that it is there: one that comes while it starts or
-//! changes its configuration waits.
+//! The daemon's signals, handled from before it announces itself: a signal during a start or a reload is queued.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What a signal asks for.
+/// The request behind a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// SIGTERM or SIGINT: stop.
     Stop,
-    /// SIGUSR2: stop, and leave enforcement to the kernel and to the next daemon.
+    /// SIGUSR2: stop, and leave enforcement to the kernel and the next daemon.
     Leave,
-    /// SIGHUP: read the configuration again.
+    /// SIGHUP: reload the configuration.
     Reread,
     /// SIGUSR1: log a summary.
     Summary,
 }
 
-/// The listeners.
+/// The signal listeners.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -29,7 +28,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen.
+    /// Starts listening.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -40,7 +39,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> Asked {
         tokio::select! {
             _ = self.terminate.recv() => Asked::Stop,

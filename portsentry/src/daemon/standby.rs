@@ -16,14 +16,14 @@ use crate::{
     sink::Log,
 };
 
-/// How often it is tried to take the other's place. The kernel goes on without either.
+/// Interval of attempts to take the owner's place. The kernel program continues meanwhile.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How often and after which pauses it is tried to claim a mode.
+/// Number of attempts to claim a mode, and the pause between them.
 const LOOKS: usize = 10;
 const LOOK: Duration = Duration::from_millis(10);
 
-/// The modes that this process stands for.
+/// The modes of this process.
 #[derive(Debug, Default)]
 pub struct Claims {
     modes: Modes,
@@ -31,14 +31,14 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Claims `modes` and no others; an error if another process has one of them.
+    /// Claims exactly `modes`; an error if another process has one of them.
     pub fn set(&mut self, directory: &Path, modes: Modes) -> Result<(), Error> {
         if self.modes == modes && !modes.is_empty() {
             return Ok(());
         }
         *self = Self::default();
         for mode in modes.iter() {
-            // Whoever looks whether a mode is taken holds its name for a moment.
+            // A process that checks a mode holds its lock for a moment.
             let mut attempts = (0..LOOKS).map(|_| {
                 let claim = Claim::new(directory, mode.name());
                 if matches!(claim, Ok(None)) {
@@ -53,7 +53,7 @@ impl Claims {
         Ok(())
     }
 
-    /// The modes for which other processes stand.
+    /// Returns the modes of other processes.
     pub fn others(&self, directory: &Path) -> Result<Modes, Error> {
         let mut others = Vec::new();
         for mode in MODES {
@@ -65,15 +65,15 @@ impl Claims {
     }
 }
 
-/// How the wait ended.
+/// Result of the wait.
 pub enum Wait {
-    /// The other daemon is gone, and this process has its place.
+    /// The owner has ended, and this process has its place.
     Begun(Box<Session>),
     /// A signal said to stop.
     Stopped,
 }
 
-/// Stands for the modes of `options` until the daemon in charge ends.
+/// Waits on standby for the modes of `options` until the owner ends.
 pub async fn run(
     options: &mut Options,
     lasting: &mut Lasting<'_>,
@@ -129,7 +129,7 @@ pub async fn run(
     Ok(Wait::Stopped)
 }
 
-/// Leaves the maps to the processes that go on: only what they stand for is watched from now on.
+/// Leaves the maps to the remaining processes: only their modes are watched from now on.
 pub fn leave(options: &Options, claims: &Claims) -> Result<(), Error> {
     const NONE: [u64; 1024] = [0; 1024];
     let directory = &options.config.pin_path;
@@ -146,7 +146,7 @@ pub fn leave(options: &Options, claims: &Claims) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the one in charge watches what this process stands for.
+/// Whether the owner watches the ports of this process.
 fn is_watched(options: &Options) -> bool {
     let Options { config, modes, .. } = options;
     let wanted = bitmaps(config, *modes);

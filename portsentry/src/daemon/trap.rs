@@ -1,4 +1,5 @@
-//! The connect modes: takes what the kernel steers to our sockets, shows the banner, and tells of it.
+//! The connect modes: accepts connections and datagrams that the kernel steers to the daemon, sends the banner, and
+//! reports them.
 
 use std::{
     io::{self, IoSliceMut},
@@ -30,17 +31,17 @@ use crate::{
     policy::Banner,
 };
 
-/// Connections that are open at a time; further ones wait in the listener's queue.
+/// Maximum number of open connections; further ones wait in the listener's queue.
 const AT_ONCE: usize = 1024;
-/// Connections that wait to be taken.
+/// Length of the listener's queue.
 const BACKLOG: i32 = 4096;
-/// How long a connection is kept for the banner to be taken.
+/// Maximum time for a client to read the banner.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The pause after which a connection is told again to a keeper that was behind.
+/// Pause before a connection is reported again to a keeper that was behind.
 const PAUSE: Duration = Duration::from_millis(5);
-/// How often it is told that datagrams were left out.
+/// Interval of reports on dropped datagrams.
 const MOMENT: Duration = Duration::from_millis(500);
-/// The largest datagram that is looked at, of which nothing but the ends matters.
+/// Receive buffer for datagrams, of which only the addresses matter.
 const DATAGRAM: usize = 2048;
 
 /// The sockets of the traps. They are bound to loopback addresses, so that nobody reaches them unsteered.
@@ -51,7 +52,7 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Opens them. Without IPv6 on this host, those for IPv4 do.
+    /// Opens the sockets. Without IPv6 on this host, those for IPv4 suffice.
     pub fn open(tcp: bool, udp: bool) -> io::Result<Self> {
         let mut sockets = Self { tcp: Vec::new(), udp: Vec::new() };
         if tcp {
@@ -65,20 +66,20 @@ impl Sockets {
         Ok(sockets)
     }
 
-    /// Each with its place, for the kernel.
+    /// Returns each socket with its slot, for the kernel.
     pub fn places(&self) -> Vec<(TrapSlot, &dyn AsRawFd)> {
         let tcp = self.tcp.iter().map(|(place, socket)| (*place, socket as &dyn AsRawFd));
         tcp.chain(self.udp.iter().map(|(place, socket)| (*place, socket as &dyn AsRawFd))).collect()
     }
 
-    /// The ends that they are bound to.
+    /// Returns the addresses that they are bound to.
     pub fn addresses(&self) -> impl Iterator<Item = (Protocol, SocketAddr)> {
         let tcp = self.tcp.iter().map(|(_, socket)| (Protocol::Tcp, socket.local_addr()));
         let udp = self.udp.iter().map(|(_, socket)| (Protocol::Udp, socket.local_addr()));
         tcp.chain(udp).filter_map(|(protocol, address)| Some((protocol, address.ok()?)))
     }
 
-    /// Takes what comes, for as long as the result is kept.
+    /// Serves the traps, for as long as the result exists.
     pub fn serve(self, banner: Banner, keeper: &SyncSender<Message>) -> Serving {
         let line: Arc<[u8]> = banner.line().into();
         let banner = Arc::new(Mutex::new(banner));
@@ -94,7 +95,7 @@ impl Sockets {
     }
 }
 
-/// Tasks that end with their handle.
+/// Tasks that are aborted when dropped.
 #[derive(Debug)]
 pub struct Serving(Vec<JoinHandle<()>>);
 
@@ -113,7 +114,7 @@ fn bound(address: SocketAddr, kind: Type) -> io::Result<Socket> {
 
 fn listener(address: std::net::IpAddr) -> io::Result<TcpListener> {
     let socket = bound(SocketAddr::new(address, 0), Type::STREAM)?;
-    // Inherited by what is accepted: a service may take its port though a connection to the trap lingers there.
+    // Inherited by accepted connections: a service may take the port although a connection to the trap lingers.
     socket.set_reuse_address(true)?;
     socket.listen(BACKLOG)?;
     handshake::await_acknowledgements(&socket)?;
@@ -122,7 +123,7 @@ fn listener(address: std::net::IpAddr) -> io::Result<TcpListener> {
 
 fn datagrams(address: std::net::IpAddr) -> io::Result<UdpSocket> {
     let socket = bound(SocketAddr::new(address, 0), Type::DGRAM)?;
-    // To whom a datagram was sent, port included.
+    // Requests the destination of each datagram, port included.
     if address.is_ipv4() {
         setsockopt(&socket, sockopt::Ipv4OrigDstAddr, &true)?;
     } else {
@@ -141,25 +142,25 @@ async fn accept(
         // The semaphore is never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((stream, source)) = listener.accept().await else {
-            // Too many open files, or a connection that is gone: neither ends the trap.
+            // Too many open files, or a closed connection: neither ends the trap.
             sleep(Duration::from_millis(50)).await;
             continue;
         };
-        // The address that the source meant, as the kernel did not change it.
+        // The source's original destination: the kernel did not change it.
         let Ok(destination) = stream.local_addr() else { continue };
         let (banner, keeper) = (Arc::clone(&banner), keeper.clone());
         let visit = visit(source, destination, Protocol::Tcp, handshake::is_awaited(&stream));
         tokio::spawn(async move {
             tell(&keeper, visit).await;
-            // What does not take the banner in time goes without.
+            // A client that doesn't read in time gets no banner.
             let _ = timeout(PATIENCE, show(stream, &banner)).await;
             drop(place);
         });
     }
 }
 
-/// Sends the banner and closes, after what the other end sends has been read: closing before that would have the
-/// kernel reset the connection, and the banner with it.
+/// Sends the banner, and closes after reading what the client sends: closing earlier would reset the connection, and
+/// lose the banner.
 async fn show(mut stream: TcpStream, banner: &[u8]) -> io::Result<()> {
     stream.write_all(banner).await?;
     stream.shutdown().await?;
@@ -188,18 +189,18 @@ async fn receive(socket: UdpSocket, banner: Arc<Mutex<Banner>>, keeper: SyncSend
             continue;
         };
         let visit = visit(source, destination, Protocol::Udp, false);
-        // Datagrams come faster than anybody could keep.
+        // Datagrams may arrive faster than they can be queued.
         if keeper.try_send(Message::Visit(visit)).is_err() {
             lost += 1;
         }
-        // One answer is as much as a lost packet: nothing depends on it.
+        // A lost answer is like a lost packet: nothing depends on it.
         let mut banner = banner.lock().unwrap_or_else(PoisonError::into_inner);
         let now_ns = kernel::monotonic_ns().unsigned_abs();
         let _ = answer(source, destination, banner.answer(length, now_ns));
     }
 }
 
-/// A datagram's two ends, and how many bytes of its data were received.
+/// Receives a datagram; returns its two ends, and the length of its data.
 fn receive_one(socket: &UdpSocket) -> io::Result<Option<(SocketAddr, SocketAddr, usize)>> {
     let mut bytes = [0; DATAGRAM];
     let mut buffers = [IoSliceMut::new(&mut bytes)];
@@ -228,7 +229,7 @@ fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
     }
 }
 
-/// Answers from where the datagram went to. The socket is connected, so that it takes nobody else's.
+/// Answers from the datagram's destination. The socket is connected, so that it receives no other packets.
 fn answer(source: SocketAddr, destination: SocketAddr, banner: &[u8]) -> io::Result<()> {
     if banner.is_empty() {
         return Ok(());
@@ -236,7 +237,7 @@ fn answer(source: SocketAddr, destination: SocketAddr, banner: &[u8]) -> io::Res
     let socket = Socket::new(Domain::for_address(destination), Type::DGRAM, None)?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
-    // The port stays a trap: a bind of ours makes no service.
+    // The port stays a trap: the daemon's own bind makes no service.
     socket.set_mark(OWN_MARK)?;
     socket.bind(&destination.into())?;
     socket.set_mark(0)?;
@@ -248,7 +249,7 @@ fn visit(source: SocketAddr, destination: SocketAddr, protocol: Protocol, is_pro
     Visit { time: SystemTime::now(), source, destination, protocol, is_proof }
 }
 
-/// Tells of a connection, for which a keeper that is behind is waited: who completes one is always blocked.
+/// Reports a connection, waiting for a keeper that is behind: its source is always blocked.
 async fn tell(keeper: &SyncSender<Message>, visit: Visit) {
     while let Err(TrySendError::Full(_)) = keeper.try_send(Message::Visit(visit)) {
         sleep(PAUSE).await;

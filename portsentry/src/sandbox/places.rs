@@ -1,4 +1,4 @@
-//! Where the daemon writes, as its configuration says.
+//! The paths that the daemon writes to, by its configuration.
 
 use std::{
     collections::BTreeSet,
@@ -14,18 +14,18 @@ use crate::{
     kernel::mounted_in,
 };
 
-/// The directories that the daemon writes to: its files are replaced as a whole, beside the old one.
+/// Returns the directories that the daemon writes to: its files are replaced atomically, beside the old ones.
 pub(super) fn written(config: &Config) -> Vec<PathBuf> {
     let directories = files(config).into_iter().flat_map(directories).collect::<BTreeSet<_>>();
     directories.into_iter().chain([existing(&config.pin_path)]).collect()
 }
 
-/// Where bpffs is mounted in, beneath which it is mounted again if it was unmounted.
+/// Returns the directory that contains the mount point of bpffs, in case it is mounted again.
 pub(super) fn remounted(config: &Config) -> Option<PathBuf> {
     mounted_in(&existing(&config.pin_path)).map(Path::to_path_buf)
 }
 
-/// Who owns the files that are written, and the directories that they are in.
+/// Returns the owners of the files that are written, and of their directories.
 pub(super) fn owners(config: &Config) -> BTreeSet<u32> {
     let files = files(config);
     let places = files.iter().flat_map(|file| directories(file));
@@ -33,13 +33,13 @@ pub(super) fn owners(config: &Config) -> BTreeSet<u32> {
     places.chain(there).filter_map(|path| Some(fs::metadata(path).ok()?.uid())).collect()
 }
 
-/// Makes the pins in `directory` those of `account`. It can be entered by its owner alone.
+/// Gives the pins in `directory` to `account`. Only the owner can enter it.
 pub(super) fn own(directory: &Path, account: Account) -> Result<(), Error> {
     let failed = |source| Error::System { what: "taking over the pins", source };
     give(directory, account).map_err(failed)
 }
 
-/// Makes the directory of the control socket, if there is none, for `account`; one that nothing is in becomes its own.
+/// Creates the control socket's directory for `account` if it is missing; an empty one is given to it.
 pub(super) fn make_room(socket: &Path, account: Account) -> Result<(), Error> {
     let Some(directory) = socket.parent() else { return Ok(()) };
     let made = || -> io::Result<()> {
@@ -66,7 +66,7 @@ fn give(path: &Path, account: Account) -> io::Result<()> {
     Ok(())
 }
 
-/// All files that are written.
+/// Returns all files that are written.
 fn files(config: &Config) -> Vec<&Path> {
     let deny = config.kill_hosts_deny.as_ref().map(|_| config.wrapper_hosts_deny.as_path());
     let events = match &config.json_log {
@@ -80,14 +80,14 @@ fn files(config: &Config) -> Vec<&Path> {
         .collect()
 }
 
-/// The directory of a file; and, where that is a link, the one that it leads to.
+/// Returns the directory of a file, and, if the file is a link, that of its target.
 fn directories(file: &Path) -> Vec<PathBuf> {
     let directory = |file: &Path| existing(file.parent().unwrap_or(Path::new("/")));
     let target = fs::canonicalize(file).ok().map(|target| directory(&target));
     [directory(file)].into_iter().chain(target).collect()
 }
 
-/// `path` without symbolic links, or of what leads there as much as there is: what lacks may be made later.
+/// Returns `path` without symbolic links, as far as it exists; the rest may be created later.
 fn existing(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
     path.ancestors().find_map(|at| fs::canonicalize(at).ok()).unwrap_or_else(|| "/".into())

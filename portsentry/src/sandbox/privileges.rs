@@ -1,4 +1,4 @@
-//! Capabilities, and as whom the daemon runs.
+//! Capabilities, and the user that the daemon runs as.
 
 use std::{collections::BTreeSet, io};
 
@@ -10,19 +10,19 @@ use nix::{
 
 use super::Error;
 
-/// Who the daemon runs as when a user of that name is there and `RUN_AS` names nobody else.
+/// Default user, if it exists and `RUN_AS` is not set.
 const USER: &str = "portsentry";
 
-/// What reading and writing maps, replacing the program and attaching to new interfaces take.
+/// Needed to read and write maps, replace the program and attach to new interfaces.
 const ALWAYS: [Capability; 3] = [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON];
-/// What somebody else than root needs to find bpffs, and to read a configuration that is root's alone.
+/// Needed by users other than root to reach bpffs, and to read a configuration that only root can read.
 const READING: [Capability; 1] = [Capability::CAP_DAC_READ_SEARCH];
-/// What replacing files of others takes, with their owner and mode.
+/// Needed to replace files of other owners, keeping owner and mode.
 const FOREIGN: [Capability; 3] =
     [Capability::CAP_DAC_OVERRIDE, Capability::CAP_CHOWN, Capability::CAP_FOWNER];
-/// What answering a datagram with the banner takes, from the port that it went to.
+/// Needed to answer a datagram with the banner, from the port that it was sent to.
 pub(super) const ANSWERING: Capability = Capability::CAP_NET_BIND_SERVICE;
-/// What giving the control socket to a group takes.
+/// Needed to give the control socket to a group.
 pub(super) const GRANTING: Capability = Capability::CAP_CHOWN;
 
 /// A user and its group.
@@ -37,13 +37,13 @@ pub(super) struct Account {
 pub(super) struct Privileges(CapsHashSet);
 
 impl Account {
-    /// The user called `name`; without a name, [`USER`] if there is one, or else whoever this process runs as. Only
-    /// root can become somebody else.
+    /// Finds the user `name`; without a name, [`USER`] if it exists, otherwise the user of this process. Only root
+    /// can become another user.
     pub(super) fn find(name: Option<&str>) -> Result<Self, Error> {
         let failed = |errno: nix::Error| Error::System { what: "looking for a user", source: errno.into() };
         let current = Self { user: geteuid().as_raw(), group: getegid().as_raw() };
         let user = match User::from_name(name.unwrap_or(USER)) {
-            // getpwnam(3): there is no such user, or nothing that says who there is.
+            // getpwnam(3): no such user, or no user database.
             Err(nix::Error::ENOENT | nix::Error::ESRCH) => None,
             found => found.map_err(failed)?,
         };
@@ -60,7 +60,7 @@ impl Account {
         geteuid().as_raw() == self.user
     }
 
-    /// Becomes this user, with the capabilities that the process may have.
+    /// Becomes this user, keeping the permitted capabilities.
     fn assume(self) -> nix::Result<()> {
         let (user, group) = (Uid::from_raw(self.user), Gid::from_raw(self.group));
         set_keepcaps(true)?;
@@ -71,7 +71,8 @@ impl Account {
 }
 
 impl Privileges {
-    /// What `account` needs to write files of `owners`, and whatever else its configuration takes.
+    /// Returns the capabilities that `account` needs to write files of `owners`, and for the rest of its
+    /// configuration.
     pub(super) fn needed(
         account: Account,
         owners: &BTreeSet<u32>,
@@ -88,12 +89,12 @@ impl Privileges {
         Self(needed)
     }
 
-    /// Whether `other` has all of these.
+    /// Whether `other` includes all of these.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         self.0.is_subset(&other.0)
     }
 
-    /// Becomes `account`, and gives up all but these: for good, and also for what would be executed.
+    /// Becomes `account`, and permanently drops all other capabilities, also for executed programs.
     pub(super) fn keep(&self, account: Account) -> Result<(), Error> {
         let failed = |what| move |error: CapsError| Error::System { what, source: io::Error::other(error) };
         let had = caps::read(None, CapSet::Effective).map_err(failed("reading capabilities"))?;

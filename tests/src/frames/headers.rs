@@ -1,4 +1,4 @@
-//! Single headers, written by etherparse.
+//! Single headers, built with etherparse.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,7 +9,7 @@ use etherparse::{
 
 use super::{Checksum, Segment};
 
-/// TCP's control bits (RFC 9293 section 3.1, RFC 3168), written down once more than in the rules on purpose.
+/// TCP's control bits (RFC 9293 section 3.1, RFC 3168), deliberately not taken from the rules.
 pub const FIN: u8 = 1;
 /// Synchronise.
 pub const SYN: u8 = 2;
@@ -25,7 +25,7 @@ pub const URG: u8 = 32;
 pub const ECE: u8 = 64;
 /// Congestion window reduced.
 pub const CWR: u8 = 128;
-/// What `nmap -sX` sends.
+/// The flags of `nmap -sX`.
 pub const XMAS: u8 = FIN | PSH | URG;
 
 const HOPS: u8 = 64;
@@ -33,11 +33,11 @@ const HOPS: u8 = 64;
 /// An IPv6 extension header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extension {
-    /// Hop-by-hop options, of so many octets times eight.
+    /// Hop-by-hop options, length in units of eight octets.
     HopByHop(usize),
-    /// A routing header, of so many octets times eight.
+    /// A routing header, length in units of eight octets.
     Routing(usize),
-    /// Destination options, of so many octets times eight.
+    /// Destination options, length in units of eight octets.
     DestinationOptions(usize),
     /// A fragment header.
     Fragment {
@@ -46,7 +46,7 @@ pub enum Extension {
         /// Whether further fragments follow.
         more: bool,
     },
-    /// An authentication header with a check value of so many bytes, a multiple of 4.
+    /// An authentication header with a check value of this length, a multiple of 4.
     Authentication(usize),
 }
 
@@ -82,7 +82,7 @@ impl Extension {
     }
 }
 
-/// The Ethernet header, and VLAN tags given as Ethertype and identifier.
+/// Returns the Ethernet header, and VLAN tags given as EtherType and identifier.
 pub(super) fn link(tags: &[(u16, u16)], payload: u16) -> Vec<u8> {
     let announced = tags.iter().map(|(tag, _)| *tag).chain([payload]);
     let mut announced = announced.map(EtherType);
@@ -90,14 +90,14 @@ pub(super) fn link(tags: &[(u16, u16)], payload: u16) -> Vec<u8> {
     let mut bytes = Ethernet2Header { source: [2; 6], destination: [6; 6], ether_type }.to_bytes().to_vec();
     for ((_, identifier), ether_type) in tags.iter().zip(announced) {
         let vlan_id = VlanId::try_new(*identifier).expect("twelve bits");
-        // The priority and eligibility bits share a field with the identifier, which must not take them in.
+        // The priority and eligibility bits share a field with the identifier, and must not affect it.
         let pcp = VlanPcp::try_new(5).expect("three bits");
         bytes.extend(SingleVlanHeader { pcp, drop_eligible_indicator: true, vlan_id, ether_type }.to_bytes());
     }
     bytes
 }
 
-/// The header of a PPPoE session (RFC 2516), and PPP's number of the packet, whose length is given.
+/// Returns the header of a PPPoE session (RFC 2516), and the PPP protocol number of a packet of this length.
 pub(super) fn session(number: &[u8], packet: usize) -> Vec<u8> {
     let length = u16::try_from(number.len() + packet).expect("a packet's length");
     [&[0x11, 0, 0, 1], &length.to_be_bytes()[..], number].concat()
@@ -113,7 +113,7 @@ pub(super) fn ipv4(
 ) -> Vec<u8> {
     let ends = [source.octets(), destination.octets()];
     let mut header = Ipv4Header::new(0, HOPS, protocol, ends[0], ends[1]).expect("no payload");
-    // No operation (RFC 791), which etherparse's default of zeroes, "end of options", would not be.
+    // No operation (RFC 791); etherparse's default of zeroes would be "end of options".
     header.options = vec![1; options].as_slice().try_into().expect("words of options");
     header.set_payload_len(segment.len()).expect("a datagram's length");
     let units = u16::try_from(offset / 8).expect("an offset in a datagram");
@@ -148,7 +148,7 @@ pub(super) fn ipv6(
     [&header.to_bytes()[..], &payload].concat()
 }
 
-/// A segment's IP protocol number.
+/// Returns a segment's IP protocol number.
 pub(super) fn number(segment: Segment) -> IpNumber {
     match segment {
         Segment::Tcp(_) => IpNumber::TCP,
@@ -167,7 +167,7 @@ pub(super) fn transport(segment: Segment, ports: (u16, u16), options: &[u8], pay
                 .to_bytes()
                 .to_vec()
         }
-        // ICMP's echo request, or any eight bytes.
+        // ICMP's echo request, or any other eight bytes.
         Segment::Other(_) => vec![8, 0, 0, 0, 0, 1, 0, 1],
     };
     bytes.resize(bytes.len() + payload, b'x');

@@ -1,10 +1,10 @@
-//! Every combination of headers, one after the other in a scattered order.
+//! Every combination of headers, in a scattered order.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::frames::{Extension, Packet, protocol, tcp, udp};
 
-/// How many there are.
+/// Number of combinations.
 pub const COMBINATIONS: usize = SEGMENTS * SHAPES.len() * PARTS.len() * TAGS.len() * PORTS.len();
 
 /// All of TCP's control bits, UDP, SCTP.
@@ -20,7 +20,7 @@ const OPTIONS: Extension = Extension::DestinationOptions(1);
 const AUTHENTICATION: Extension = Extension::Authentication(12);
 const ATOMIC: Extension = Extension::ATOMIC_FRAGMENT;
 
-/// What lies between the IP header and the transport's.
+/// The headers between the IP header and the transport header.
 #[derive(Clone, Copy, Debug)]
 enum Shape {
     Ipv4(usize),
@@ -41,7 +41,7 @@ const SHAPES: [Shape; 11] = [
     Shape::Ipv6(&[OPTIONS; 9]),
 ];
 
-/// What of the datagram is there.
+/// The part of the datagram.
 #[derive(Clone, Copy, Debug)]
 enum Part {
     Whole,
@@ -53,7 +53,7 @@ enum Part {
 const PARTS: [Part; 6] =
     [Part::Whole, Part::First(8), Part::First(16), Part::First(24), Part::Middle, Part::Last];
 
-/// The frame of a number; numbers that are apart by [`COMBINATIONS`] stand for the same.
+/// Returns the frame of a number; numbers that differ by [`COMBINATIONS`] give the same frame.
 #[must_use]
 pub fn combination(number: usize) -> Vec<u8> {
     let mut rest = scatter(number);
@@ -83,16 +83,16 @@ pub fn combination(number: usize) -> Vec<u8> {
     packet.frame(0)
 }
 
-/// Its place in the scattered order.
+/// Returns its position in the scattered order.
 fn scatter(number: usize) -> usize {
-    /// A prime that divides none of the counts, so that neighbours differ in everything.
+    /// A prime that divides none of the counts, so that neighbours differ in every property.
     const STRIDE: usize = 99_991;
     number % COMBINATIONS * STRIDE % COMBINATIONS
 }
 
-/// From a source of that number to the host.
+/// Sets the source of this number, and the host as destination.
 fn between(packet: Packet, shape: Shape, port: u16, number: usize) -> Packet {
-    // As many as the networks for benchmarks hold (RFC 2544, RFC 5180).
+    // As many as the benchmark networks contain (RFC 2544, RFC 5180).
     let number = u32::try_from(number % (1 << 17)).expect("17 bits");
     let (source, own): (IpAddr, &str) = match shape {
         Shape::Ipv4(_) => (Ipv4Addr::from_bits(0xc612_0000 | number).into(), "198.51.100.1"),

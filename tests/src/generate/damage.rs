@@ -4,10 +4,10 @@ use fastrand::Rng;
 
 /// An Ethernet header.
 const LEAST: usize = 14;
-/// Bytes at the edge of some range.
+/// Bytes at the edges of ranges.
 const EDGES: [u8; 12] = [0, 1, 4, 5, 6, 17, 0x40, 0x45, 0x60, 0x7f, 0x80, 0xff];
 
-/// `frame` after a few accidents, most of them in its headers.
+/// Damages `frame` in a few places, mostly in its headers.
 pub(super) fn damage(random: &mut Rng, mut frame: Vec<u8>) -> Vec<u8> {
     for _ in 0..random.u8(1..4) {
         let headers = frame.len().min(100);

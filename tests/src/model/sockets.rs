@@ -1,4 +1,4 @@
-//! Which packets a set of sockets explains, as Linux looks sockets up.
+//! Socket look-ups as in Linux, on a list of sockets.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,13 +18,13 @@ pub(super) fn explain<A: Address>(sockets: &[Socket], flow: &Flow<A>) -> bool {
     sockets.iter().any(|socket| match (flow.probe.protocol, *socket) {
         (Protocol::Tcp, Socket::Listener(at)) | (Protocol::Udp, Socket::Bound(at)) => takes(at, local),
         (Protocol::Tcp, Socket::Connection(ends)) | (Protocol::Udp, Socket::Connected(ends)) => ends == pair,
-        // Its peer may still send what belongs to the connection, but nothing that would open one.
+        // Its peer may still send segments of the connection, but none that open one.
         (Protocol::Tcp, Socket::TimeWait(ends)) => ends == pair && flow.probe.kind.is_connected(),
         _ => false,
     })
 }
 
-/// The connection among `sockets` that takes the segments of `flow`.
+/// Returns the connection among `sockets` that accepts the segments of `flow`.
 pub(super) fn connect<A: Address>(sockets: &[Socket], flow: &Flow<A>) -> Connection {
     let pair = pair(flow);
     let found = sockets.iter().find_map(|socket| match *socket {
@@ -35,7 +35,7 @@ pub(super) fn connect<A: Address>(sockets: &[Socket], flow: &Flow<A>) -> Connect
     found.unwrap_or(Connection::None)
 }
 
-/// Whether one of `sockets` waits for a datagram of `flow`.
+/// Whether one of `sockets` expects a datagram of `flow`.
 pub(super) fn expect<A: Address>(sockets: &[Socket], flow: &Flow<A>, first_ephemeral: u32) -> bool {
     let pair = pair(flow);
     sockets.iter().any(|socket| match *socket {
@@ -50,7 +50,7 @@ fn pair<A: Address>(flow: &Flow<A>) -> (SocketAddr, SocketAddr) {
     (local, SocketAddr::new(ip(flow.source), flow.probe.source_port))
 }
 
-/// Whether a socket bound to `at` takes what is sent to `local`; one on `[::]` takes both address families.
+/// Whether a socket bound to `at` accepts packets to `local`; one on `[::]` accepts both address families.
 fn takes(at: SocketAddr, local: SocketAddr) -> bool {
     let is_address = match at.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => local.is_ipv4(),

@@ -1,4 +1,4 @@
-//! Whose address a packet goes to, and whose it comes from.
+//! Destination and source addresses.
 
 use portsentry_common::{classify::Kind, counter::Counter, decide::Verdict};
 

@@ -8,12 +8,12 @@ use crate::{
     frames::{Layer, Packet, SYN, protocol, tcp, udp},
 };
 
-/// Behind so many priority tags of both kinds.
+/// Adds priority tags of both kinds.
 fn tagged(packet: Packet, count: usize) -> Packet {
     (0..count).fold(packet, |packet, at| if at % 3 == 1 { packet.service_vlan(0) } else { packet.vlan(0) })
 }
 
-/// In a PPPoE session, with PPP's number of what it carries.
+/// Puts the packet in a PPPoE session, with this PPP protocol number.
 fn pppoe(packet: Packet, number: &[u8]) -> Packet {
     packet.session(number)
 }

@@ -1,4 +1,4 @@
-//! Headers that contradict themselves or the frame: they pass, and are counted by cause.
+//! Headers that contradict each other or the frame: such frames pass, and are counted by cause.
 
 use portsentry_common::{classify::Kind, counter::Counter};
 

@@ -1,5 +1,5 @@
-//! Ports that were served a moment ago, sockets that no look-up finds, and answers whose socket has gone. What was served stands
-//! in [`crate::test_host`].
+//! Ports served a moment ago, sockets that no look-up finds, and answers to closed sockets. The table is in
+//! [`crate::test_host`].
 
 use portsentry_common::{classify::Kind, settings::AckProbes};
 

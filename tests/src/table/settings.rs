@@ -1,4 +1,4 @@
-//! The same packets under other settings, or with other things in the maps.
+//! The same packets with other settings or map contents.
 
 use portsentry_common::{
     classify::Kind,
@@ -356,7 +356,7 @@ fn no_room() -> Chapter {
     }
 }
 
-/// `OPEN_AFTER`, and a daemon that never gave a sign of life.
+/// `OPEN_AFTER`, with a daemon that never wrote a heartbeat.
 fn abandoned() -> Chapter {
     let syn = || tcp(SYN).to(OWN).from("192.0.2.9:1");
     Chapter {
@@ -383,7 +383,7 @@ fn abandoned() -> Chapter {
 }
 
 fn standing() -> Chapter {
-    /// A time of `CLOCK_MONOTONIC` that no test lives to see, and one that is long past.
+    /// A time of `CLOCK_MONOTONIC` in the far future, and one long past.
     const FAR: u64 = u64::MAX;
     const PAST: u64 = 1;
     let silent = || tcp(SYN).to("198.51.100.1:113");
@@ -478,7 +478,7 @@ fn networks() -> Chapter {
     }
 }
 
-/// Nothing of a fenced source passes that can't be read to its transport header.
+/// A fenced source's packet never passes if its transport header can't be read.
 fn fenced() -> Chapter {
     const OPTIONS: Extension = Extension::DestinationOptions(1);
     const FIRST: Extension = Extension::Fragment { offset: 0, more: true };

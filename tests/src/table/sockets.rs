@@ -1,7 +1,8 @@
-//! Smart verify: what sockets explain, at the moment of the packet. Which are open stands in [`crate::test_host`].
+//! Smart verify: packets explained by sockets, at the moment of the packet. The open sockets are in
+//! [`crate::test_host`].
 //!
-//! For about a second, the kernel program remembers by destination address and port that a socket explained a
-//! datagram or ACK, and doesn't count a further one: no two stories here may meet at the same.
+//! For about a second, the benign-flow cache passes further datagrams or ACKs to the same destination address and
+//! port: no two stories here may share them.
 
 use portsentry_common::{classify::Kind, decide::Verdict};
 
@@ -150,7 +151,7 @@ fn time_wait() -> Vec<Story> {
             tcp(FIN | ACK).to(LOCAL_V6).from(PEER_V6),
             is_served(),
         ),
-        // Last, as its source is then blocked.
+        // Last, because it blocks its source.
         story("a FIN alone may not, in TIME-WAIT", tcp(FIN).to(LOCAL).from(PEER), blocks(Kind::Fin)),
         story("a SYN may not, in TIME-WAIT", tcp(SYN).to(LOCAL_V6).from(PEER_V6), blocks(Kind::Syn)),
     ]

@@ -1,4 +1,4 @@
-//! TCP's flags, UDP, and the ports they go to.
+//! TCP flags, UDP, and destination ports.
 
 use portsentry_common::{classify::Kind, counter::Counter, decide::Verdict};
 

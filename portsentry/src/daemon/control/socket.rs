@@ -1,4 +1,4 @@
-//! Where the control socket is, and who may reach it.
+//! The control socket's file, and its permissions.
 
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions},
@@ -16,7 +16,7 @@ use nix::{
 };
 use tokio::net::UnixListener;
 
-/// Why nobody can be listened to.
+/// Reason why the socket can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error("CONTROL_SOCKET {path} can't be used: {problem}")]
 pub struct Error {
@@ -24,16 +24,16 @@ pub struct Error {
     problem: String,
 }
 
-/// The socket's name, which goes with this.
+/// The socket's file, removed when this is dropped.
 #[derive(Debug)]
 pub struct ControlSocket {
     path: PathBuf,
-    /// As long as it is open, no other file has its inode.
+    /// While it is open, no other file has its inode.
     file: File,
 }
 
 impl ControlSocket {
-    /// Listens at `path`, for `group` or for everybody. What a dead process left there is taken away.
+    /// Listens at `path`, for `group` or for every user. Removes a dead process's socket.
     pub fn take(path: &Path, group: Option<&str>) -> Result<(Self, UnixListener), Error> {
         let at = |problem: String| Error { path: path.into(), problem };
         let failed = |error: io::Error| at(error.to_string());
@@ -41,7 +41,7 @@ impl ControlSocket {
         let group = group.transpose()?;
         make_room(path).map_err(at)?;
         let listener = UnixListener::bind(path).map_err(failed)?;
-        // Until now only its owner could connect, unless the umask is odd.
+        // Until here only its owner could connect, unless the umask is unusual.
         if group.is_some() {
             chown(path, None, group).map_err(failed)?;
         }
@@ -55,7 +55,7 @@ impl ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        // Another's is left alone.
+        // Another process's socket is left alone.
         let [found, own] = [fs::symlink_metadata(&self.path), self.file.metadata()];
         if found.is_ok_and(|found| own.is_ok_and(|own| identity(&own) == identity(&found))) {
             let _ = fs::remove_file(&self.path);
@@ -63,7 +63,7 @@ impl Drop for ControlSocket {
     }
 }
 
-/// Device and inode.
+/// Returns device and inode.
 fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
@@ -73,7 +73,7 @@ fn number(group: &str) -> Option<u32> {
     group.parse().ok().or_else(named)
 }
 
-/// Makes the directory if it is absent, and removes a socket that nobody listens at.
+/// Creates the directory if it is missing, and removes a socket on which no process listens.
 fn make_room(path: &Path) -> Result<(), String> {
     let directory = path.parent().ok_or("it has no directory")?;
     let problem = |error: io::Error| error.to_string();
