@@ -37,7 +37,7 @@ const PORT: u16 = 443;
 enum Flood {
     None,
     /// Each SYN from another source; as many as can be sent if there is no rate.
-    Forged(Option<f64>),
+    Spoofed(Option<f64>),
     /// From one source, which is fenced at once.
     Single(f64),
 }
@@ -69,7 +69,7 @@ pub(crate) fn rates(rounds: u32, report: &mut Report) -> Result<()> {
     eprintln!("bench: {pace:.0} SYNs a second");
     let mut measurements: Vec<Measurement<'_>> = Vec::new();
     for honest in [Honest::Tcp, Honest::Udp] {
-        for flood in [Flood::None, Flood::Forged(Some(pace)), Flood::Single(pace)] {
+        for flood in [Flood::None, Flood::Spoofed(Some(pace)), Flood::Single(pace)] {
             for (lab, guard) in [(&without, "returning at once"), (&with, "portsentry")] {
                 let name = format!("{}, {flood}: {guard}", honest.name());
                 measurements.push((name, Box::new(move || Ok(measure(lab, honest, flood)?.honest))));
@@ -83,7 +83,7 @@ pub(crate) fn rates(rounds: u32, report: &mut Report) -> Result<()> {
 /// Returns the SYNs per second that the machine sends beside honest traffic without a limit: the median of a few
 /// runs.
 fn pace(lab: &Lab) -> Result<f64> {
-    let runs = (0..5).map(|_| Ok(measure(lab, Honest::Tcp, Flood::Forged(None))?.flood));
+    let runs = (0..5).map(|_| Ok(measure(lab, Honest::Tcp, Flood::Spoofed(None))?.flood));
     Ok(quantile(runs.collect::<Result<Vec<_>>>()?.into_iter(), 2))
 }
 
@@ -91,7 +91,7 @@ impl fmt::Display for Flood {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => formatter.write_str("no flood"),
-            Self::Forged(_) => formatter.write_str("SYNs from forged sources"),
+            Self::Spoofed(_) => formatter.write_str("SYNs from spoofed sources"),
             Self::Single(_) => formatter.write_str("SYNs from one source"),
         }
     }
@@ -127,7 +127,7 @@ fn measure(lab: &Lab, honest: Honest, beside: Flood) -> Result<Rates> {
                 thread::sleep(RUN);
                 0
             }
-            Flood::Forged(pace) => {
+            Flood::Spoofed(pace) => {
                 paced.send(pace, RUN, |count| Some(Ipv4Addr::from_bits(count.wrapping_mul(SPREAD))))
             }
             Flood::Single(pace) => paced.send(Some(pace), RUN, |_| None),

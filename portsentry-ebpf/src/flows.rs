@@ -13,7 +13,7 @@ use portsentry_common::{
 use crate::{kernel::settings, maps};
 
 /// When the host last sent to the remote address of these halves: `ports` has the remote port, the host's and the protocol, from the
-/// lowest bits on. 0 for never. A function of its own, as the key would take room on the stack of everybody who asks.
+/// lowest bits on. 0 for never. A function of its own, because the key would take room on every caller's stack.
 #[inline(never)]
 pub fn last_sent_ns(high: u64, low: u64, ports: u64) -> u64 {
     let (remote_port, port, protocol) = (ports as u16, (ports >> 16) as u16, (ports >> 32) as u8);

@@ -356,7 +356,7 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
     #[inline(always)]
     fn pace(&self, source: &A, now_ns: u64) -> bool {
         let key = source.without(self.settings().host_bits);
-        // A fence that has just ended limits nobody.
+        // A fence that has just ended has no effect.
         let Some(fence) = A::held_in([source, &key], true, self, A::fenced) else { return true };
         // SAFETY: an aligned word of a map's value. CPUs that write it at once may lose one, never add one.
         let paced = unsafe { &mut *(&raw mut (*fence).paced) };

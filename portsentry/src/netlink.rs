@@ -155,7 +155,7 @@ mod tests {
             let request = (libc::RTM_GETLINK, &[0; 16][..]);
             socket.list(request, libc::RTM_NEWLINK, |_| links += 1).unwrap();
             assert!(links > 0, "there is loopback at least");
-            socket.list(request, libc::RTM_NEWADDR, |_| panic!("a type that nobody wants")).unwrap();
+            socket.list(request, libc::RTM_NEWADDR, |_| panic!("a type that was not requested")).unwrap();
         }
     }
 

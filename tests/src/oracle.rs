@@ -136,7 +136,7 @@ impl Oracle {
         }
     }
 
-    /// `OPEN_AFTER`, with a daemon that never gave a sign of life: nobody is held off.
+    /// `OPEN_AFTER`, with a daemon that never wrote a heartbeat: fail open.
     fn is_abandoned(&self) -> bool {
         self.settings().open_after_ns > 0
     }
@@ -147,7 +147,7 @@ impl Oracle {
         let keys = [self.held(source).0, source];
         for key in keys {
             if let Some(block) = self.blocked.get_mut(&key).filter(|block| !is_over(block)) {
-                // One of an address alone holds nobody else.
+                // The block of a single address holds no other.
                 if key == source || block.prefix > 0 {
                     block.dropped += 1;
                     return true;
@@ -182,7 +182,7 @@ impl Oracle {
         self.ignored.iter().any(|network| network.contains(&source))
     }
 
-    /// A packet of somebody in good standing.
+    /// A packet of a free source.
     fn free(&mut self, seen: Seen<'_>) -> Finding {
         if seen.kind == Kind::Chain {
             let is_for_us = self.locality(seen.packet.destination) != Locality::Foreign;
@@ -360,7 +360,7 @@ impl Oracle {
         let may_complete = seen.protocol == Protocol::Tcp && seen.flags & 0b1_0110 == 0b1_0000;
         let is_asked = is_watched(&seen) || self.opens() && !is_left_alone(&seen);
         if may_complete && self.settings().challenge_rate > 0 && is_asked {
-            // Nobody guesses a cookie.
+            // Cookies can't be guessed.
             finding.counted.push("unproven");
         }
         finding

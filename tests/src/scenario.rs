@@ -179,7 +179,7 @@ pub fn every_way() -> Vec<(&'static str, Scenario)> {
             settings.fence_rate = u32::MAX;
             settings.first_ephemeral = 32_768;
         }),
-        ("the daemon is long dead, and nobody is held off", |settings| {
+        ("the daemon is long dead, and blocks are not enforced", |settings| {
             settings.open_after_ns = 1;
             settings.fence_ns = HOUR_NS;
             settings.fence_rate = u32::MAX;

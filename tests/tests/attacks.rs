@@ -159,7 +159,7 @@ fn files_that_are_exchanged_while_it_runs_lead_nowhere() {
         let said = |line: &String| line.contains("ERROR: ") && line.contains(name);
         daemon.wait_until("it is refused", || daemon.log().lines().iter().any(said));
         assert_eq!(fs::read_to_string(&precious).expect("it is there"), "root:x:0:0\n");
-        assert!(daemon.blocked().contains(&first), "nobody is let in by it");
+        assert!(daemon.blocked().contains(&first), "it unblocks no source");
         assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
     }
     // A symbolic link at the temporary file's path is no way out either.

@@ -62,7 +62,7 @@ fn a_tun_interface_is_watched() {
     ] {
         let address: IpAddr = source.trim_matches(['[', ']']).parse().expect("an address");
         send(&tun, &packet(source, closed));
-        assert_eq!(daemon.lines_about(address), [""; 0], "a port that nobody watches");
+        assert_eq!(daemon.lines_about(address), [""; 0], "an unwatched port");
         send(&tun, &packet(source, probed));
         let port = probed.parse::<SocketAddr>().expect("an end").port();
         let line =

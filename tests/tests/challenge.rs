@@ -90,7 +90,7 @@ fn a_syn_becomes_a_sound_answer() {
                     );
                     assert!(answer.is_sound, "checksums: {answer:?}");
                     assert!(answer.frame.len() <= received.len(), "no answer is longer than what it answers");
-                    assert_eq!(answer.frame[..6], received[6..12], "it goes to whom the SYN came from");
+                    assert_eq!(answer.frame[..6], received[6..12], "it goes to the SYN's sender");
                     assert_eq!(answer.frame[6..12], received[..6]);
                     let network = if packet.innermost_vlan() == 0 { 14 } else { 18 };
                     assert_eq!(answer.frame[12..network], received[12..network], "tag and Ethertype");
@@ -190,7 +190,7 @@ fn a_reset_proves_nothing() {
                 for flags in [RST, RST | ACK] {
                     let reset = acknowledgement(ends, ISN, cookie).with(Layer::Transport, 13, &[flags]);
                     let outcome = kernel.judge(&reset.frame(0));
-                    assert_eq!(outcome.action, Action::Pass, "a reset harms nobody");
+                    assert_eq!(outcome.action, Action::Pass, "a reset is harmless");
                     assert!(!outcome.counted.contains_key("proven"));
                 }
                 assert!(kernel.blocked().is_empty());

@@ -321,7 +321,7 @@ fn a_block_for_a_time_has_its_reason_and_ends() {
     assert!(let_in(sources[0]), "its time is over");
     daemon.kill();
     assert_blocked_for_a_while(sources[1]);
-    assert!(let_in(sources[1]), "the kernel knows the time, whoever is dead");
+    assert!(let_in(sources[1]), "the kernel knows the time without a daemon");
 }
 
 #[test]

@@ -371,7 +371,7 @@ fn two_processes_of_1_2_share_one_set_of_maps() {
     lab.nmap(by_tcp, "-sS -p 425");
     lab.nmap(by_udp, "-sU -p 425");
     udp.wait_for_block(by_udp);
-    assert!(!udp.blocked().contains(&by_tcp), "nobody watches TCP any more");
+    assert!(!udp.blocked().contains(&by_tcp), "TCP is no longer watched");
     assert_eq!(udp.terminate().code, Some(0));
     let link = lab.host.run("ip", &["link", "show", "eth0"]);
     assert!(!link.contains("xdp"), "the last one detaches: {link}");

@@ -23,7 +23,7 @@ fn socket(setup: &Portsentry<'_>) -> PathBuf {
 }
 
 fn connect(path: &Path) -> UnixStream {
-    let stream = UnixStream::connect(path).expect("somebody listens");
+    let stream = UnixStream::connect(path).expect("a listener");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
     stream
 }

@@ -112,7 +112,7 @@ fn every_command_is_run() {
             let program = command.program();
             let is_typed = document::TYPED.contains(&program) || program.starts_with("fail2ban-");
             let line = command.line.split("  #").next().unwrap_or_default().trim();
-            assert!(is_typed || scripts.contains(line), "{path} has a command that nobody runs: {line}");
+            assert!(is_typed || scripts.contains(line), "{path} has a command that no test runs: {line}");
             count += 1;
         }
         for reason in document::reasons(&text) {

@@ -131,7 +131,7 @@ fn a_decoy_gets_its_own_line_and_nobody_else_is_blocked() {
     }
     let (known, others): (Vec<_>, Vec<_>) =
         daemon.blocked().into_iter().partition(|source| expected.contains(source));
-    assert_eq!((known.len(), others.len()), (4, 1), "nobody but them and who settled it");
+    assert_eq!((known.len(), others.len()), (4, 1), "only these and the source that ended it");
     service.assert_open_to_bystander(&lab);
 }
 
@@ -144,14 +144,14 @@ fn whoever_forges_the_gateway_an_ignored_host_or_ourselves_gets_nobody_blocked()
     let service = lab.serve_tcp(8080);
     let daemon = lab.portsentry("-stcp -sudp -v").ignoring(ignored).start();
     let scanner = lab.source(Family::V4);
-    let forged = [Family::V4.bystander(), ignored, Family::V4.host()];
-    let decoys = forged.map(|address| address.to_string()).join(",");
+    let spoofed = [Family::V4.bystander(), ignored, Family::V4.host()];
+    let decoys = spoofed.map(|address| address.to_string()).join(",");
     lab.nmap(scanner, &format!("-sS -p 11,15,79 -D {decoys},ME"));
     lab.nmap(lab.source(Family::V4), &format!("-sU -p 7,69 -D {decoys},ME"));
     daemon.settle();
     let blocked = daemon.blocked();
-    assert!(!daemon.log().lines_about(ignored).is_empty(), "the forged probes came in");
-    for address in forged {
+    assert!(!daemon.log().lines_about(ignored).is_empty(), "the spoofed probes arrived");
+    for address in spoofed {
         assert!(!blocked.contains(&address), "{address} is blocked");
         let lines = daemon.log().lines_about(address);
         assert!(

@@ -75,7 +75,7 @@ fn fail2ban_bans_who_is_proven_and_has_portsentry_block_whom_it_bans() {
     assert_eq!(commands.len(), 2, "{commands:#?}");
     let said: String = commands.iter().map(|command| machine.run(&command.line)).collect();
     assert!(said.contains("OK: configuration test is successful"), "{said}");
-    assert!(said.contains("2 matched"), "both that were proven, and nobody else: {said}");
+    assert!(said.contains("2 matched"), "both proven sources, and no other: {said}");
 
     let listed = || machine.run("portsentry list --json");
     for source in FAMILIES.map(|family| lab.source(family)) {

@@ -94,7 +94,7 @@ fn answers_to_the_hosts_own_traffic_are_no_probes() {
         lab.host.enter(|| {
             let served = client(600, 7777).expect("the peer's service answers");
             drop(served);
-            assert!(client(601, 7778).is_err(), "nobody listens there");
+            assert!(client(601, 7778).is_err(), "no listener there");
             let datagrams = UdpSocket::bind(SocketAddr::new(family.host(), 602)).expect("a watched UDP port");
             datagrams.send_to(b"hello", SocketAddr::new(peer, 7777)).expect("a datagram is sent");
             datagrams.recv(&mut [0; 5]).expect("the answer comes");

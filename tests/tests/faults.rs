@@ -286,7 +286,7 @@ fn links_that_are_removed_under_the_daemon_stay_away_until_it_is_told() {
     let source = block(&daemon);
     remove_pins(&lab.pins().join("links"));
     daemon.log().wait_for("was removed while the daemon was running, which detached the program; SIGHUP");
-    assert!(service.answers(&lab.scanner, source, Reach::Expected), "whoever was locked out is let in");
+    assert!(service.answers(&lab.scanner, source, Reach::Expected), "locked-out sources get through");
     daemon.signal(Signal::SIGHUP);
     daemon.log().wait_for("Configuration reloaded");
     daemon.wait_until("it is attached again", || lab.is_attached());

@@ -204,7 +204,7 @@ fn nobody_who_is_blocked_passes_while_blocks_come_and_go() {
     let wire = Wire::open(&lab.scanner);
     let ears = FAMILIES.map(|family| Wire::ear(&lab.scanner, family));
     let honest = strangers(u16::MAX - 1..u16::MAX);
-    // Whoever isn't blocked is heard, and the first who is heard must be him.
+    // An unblocked source gets through, and the first to get through must be the honest one.
     let hear_honest = |sent: u64| {
         for (ear, (family, honest)) in ears.iter().zip(honest.clone()) {
             wire.send_frame(&syn(family, honest, SERVICE));
@@ -256,7 +256,7 @@ fn nobody_who_is_blocked_passes_while_blocks_come_and_go() {
     });
     assert!(sent > 1000, "{sent} packets say little");
     hear_honest(sent);
-    assert_eq!(dropped(), sent, "nobody else's packet is dropped");
+    assert_eq!(dropped(), sent, "no other packet is dropped");
     assert_eq!(daemon.counter("blocked"), 2 * u64::from(churned), "each of them was blocked by the kernel");
     daemon.log().wait_for("is no longer blocked: its time is over");
 }

@@ -17,7 +17,7 @@ fn assert_held_once(daemon: &Daemon<'_>, sources: &[IpAddr]) {
     for file in FILES {
         daemon.wait_until("all are in the files", || daemon.file(file).len() >= sources.len());
         let lines = daemon.file(file);
-        assert_eq!(lines.len(), sources.len(), "{file} names nobody twice, and nobody else");
+        assert_eq!(lines.len(), sources.len(), "{file} names each source once, and no other");
         for source in sources {
             assert!(lines.iter().any(|line| mentions(line, *source)), "{source} isn't in {file}");
         }

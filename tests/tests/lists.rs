@@ -27,7 +27,7 @@ fn whom_a_list_names_is_blocked_for_as_long_as_it_does() {
     let networked = FAMILIES.map(|family| lab.source(family));
     let ignored = lab.source(Family::V4);
     let text = format!(
-        "# somebody's list\n{}\n{} ; why\n{}/30\n{}/126\n{ignored}\n",
+        "# a third-party list\n{}\n{} ; why\n{}/30\n{}/126\n{ignored}\n",
         hosts[0], hosts[1], networked[0], networked[1]
     );
     let (setup, path) = listing(&lab, &text);

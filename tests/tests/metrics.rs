@@ -171,7 +171,7 @@ fn what_is_counted_outlives_a_reload_and_a_wrong_configuration_shows() {
     // A new address replaces this one; without the setting nothing listens.
     setup.clone().without("METRICS_LISTEN").write();
     daemon.signal(Signal::SIGHUP);
-    daemon.wait_until("nobody listens", || {
+    daemon.wait_until("no listener", || {
         connect(&lab).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
     });
     setup.write();
@@ -253,7 +253,7 @@ fn slow_and_oversize_clients_harm_nobody() {
     assert!(begin.elapsed() < Duration::from_secs(5), "the block is logged as soon as ever");
     let begin = Instant::now();
     assert_eq!(get(&lab, "/healthz"), Some((200, "ok\n".into())));
-    assert!(begin.elapsed() < Duration::from_secs(1), "whoever asks properly doesn't wait for them");
+    assert!(begin.elapsed() < Duration::from_secs(1), "a proper request doesn't wait for them");
     for mut client in slow {
         let mut answer = Vec::new();
         let _ = client.read_to_end(&mut answer);

@@ -53,7 +53,7 @@ impl Session {
         if session < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor is new, and nobody else's.
+        // SAFETY: the descriptor is new, and has no other owner.
         let session = unsafe { OwnedFd::from_raw_fd(session) };
         let length = u32::try_from(size_of::<Address>()).expect("30 bytes");
         // SAFETY: the address is laid out as the kernel's, and outlives the call.

@@ -175,7 +175,7 @@ fn rst_proves_nothing() {
             victim.expect("the reset", |segment| segment.source.ip() == source && segment.tcp.rst)
         });
         println!("A scanner's reset:            {}\n  {:?}", from_guilty.source, from_guilty.tcp);
-        println!("A forged bystander's reset:   {}\n  {:?}", from_innocent.source, from_innocent.tcp);
+        println!("A framed bystander's reset:   {}\n  {:?}", from_innocent.source, from_innocent.tcp);
         let anonymous = |segment: &Segment| {
             let mut tcp = segment.tcp.clone();
             tcp.checksum = 0;

@@ -24,7 +24,7 @@ fn assert_held_once(daemon: &Daemon<'_>, sources: &[IpAddr]) {
         assert_eq!(daemon.file_about("WRAPPER_HOSTS_DENY", *source).len(), 1, "{source} in hosts.deny");
     }
     for file in ["BLOCKED_FILE", "HISTORY_FILE", "WRAPPER_HOSTS_DENY"] {
-        assert_eq!(daemon.file(file).len(), sources.len(), "{file} has lines of nobody");
+        assert_eq!(daemon.file(file).len(), sources.len(), "{file} has lines of other sources");
     }
 }
 

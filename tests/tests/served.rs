@@ -435,8 +435,12 @@ fn what_another_program_steers_is_served_and_what_ours_steers_is_not() {
             kernel.kernel().set_traps(&[(TrapSlot::TcpV4, &listener)]).expect("a program that steers");
         let frame = tcp(SYN).to("198.51.100.1:1025").frame(1);
         let steered = [("steered", 1)].into();
-        assert_eq!(kernel.judge(&frame).counted, steered, "nobody listens, and the next one is steered");
-        assert_eq!(kernel.judge(&frame).counted, [("served", 1)].into(), "the listener may be anybody's");
+        assert_eq!(kernel.judge(&frame).counted, steered, "no listener, and the next one is steered");
+        assert_eq!(
+            kernel.judge(&frame).counted,
+            [("served", 1)].into(),
+            "the listener may be another program's"
+        );
         let mut horizon = Horizon::NONE;
         let port = listener.local_addr().expect("an address").port();
         horizon.traps[trap(Tcp, 4)] = port.into();

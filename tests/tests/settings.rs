@@ -31,7 +31,7 @@ fn a_gateway_watches_over_the_networks_behind_it() {
     lab.bystander.ip("route add 192.0.2.100/30 via 203.0.113.1");
     let setup = lab.portsentry("-stcp -i ALL_NLO");
     let probe = |source, port| Probe::tcp(&lab.scanner, source, SocketAddr::new(behind, port));
-    // Nobody says that it is to.
+    // Without the setting it does not.
     let source = lab.source(Family::V4);
     let daemon = setup.start();
     assert!(service.answers_at(&lab.scanner, source, behind, Reach::Expected));
@@ -87,7 +87,7 @@ fn no_more_are_blocked_than_allowed_and_that_is_said() {
     let last = sources[4];
     daemon.log().wait_for(&format!("adminalert: ERROR: Could not block host {last}: MAX_BLOCKED reached"));
     let blocked = daemon.blocked();
-    assert!(sources[..4].iter().all(|source| blocked.contains(source)), "nobody gives way: {blocked:?}");
+    assert!(sources[..4].iter().all(|source| blocked.contains(source)), "no block is evicted: {blocked:?}");
     daemon.wait_until("the blocked file follows", || daemon.file("BLOCKED_FILE").len() == 4);
     // IPv6 has a map of its own.
     let source = lab.source(Family::V6);

@@ -215,6 +215,6 @@ fn a_stopped_daemon_leaves_no_trap() {
     daemon.wait_for_block(source);
     daemon.terminate();
     let refused = lab.scanner.enter(|| connect(source, 11)).map(drop);
-    assert_eq!(refused.expect_err("nobody listens").kind(), std::io::ErrorKind::ConnectionRefused);
+    assert_eq!(refused.expect_err("no listener").kind(), std::io::ErrorKind::ConnectionRefused);
     let _: Service = lab.serve_tcp(11);
 }

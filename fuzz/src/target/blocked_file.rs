@@ -56,7 +56,7 @@ fn edit(data: &[u8], records: &[Record]) {
                 counts
             })
         };
-        assert_eq!(others(records), others(&after), "nobody else is touched");
+        assert_eq!(others(records), others(&after), "no other record is changed");
         for source in &sources {
             let holds: Vec<_> = after.iter().filter(|record| record.network == *source).collect();
             match change {

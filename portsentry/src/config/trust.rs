@@ -60,7 +60,7 @@ mod tests {
         let refused = message(&path);
         assert!(refused.contains("inner/conf is below") && refused.contains("chmod o-w"), "{refused}");
         fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
-        assert!(find(&path).is_ok(), "nobody can exchange it where the sticky bit is set");
+        assert!(find(&path).is_ok(), "no other user can replace it where the sticky bit is set");
     }
 
     #[test]

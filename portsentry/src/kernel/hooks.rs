@@ -52,7 +52,7 @@ impl Hooks {
             PROGRAMS.into_iter().map(pinned).collect::<Result<Vec<_>, _>>()
         });
         for path in earlier {
-            // Somebody else may have removed it meanwhile.
+            // Another process may have removed it meanwhile.
             let _ = fs::remove_file(path);
         }
         match attached {
@@ -64,7 +64,7 @@ impl Hooks {
     /// Ends them.
     fn detach(&mut self) {
         for link in self.links.drain(..) {
-            // A pin that somebody else has removed leaves nothing to do.
+            // If another process has removed the pin, nothing is left to do.
             let _ = link.unpin();
         }
     }

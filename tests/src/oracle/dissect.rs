@@ -24,7 +24,7 @@ const PPPOE: usize = 6;
 pub(super) enum Reading {
     /// No IP packet.
     NotIp,
-    /// Whatever stands behind more tags than anybody reads.
+    /// A packet behind more tags than are read.
     Buried,
     /// It ends before its Ethertype; counted by this name.
     Unreadable(&'static str),

@@ -17,7 +17,7 @@ use super::{
     sockets::Ends,
 };
 
-/// What came from whom to whom, in what kind of packet.
+/// A packet's source, destination and kind.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen<'a> {
     pub source: IpAddr,
@@ -58,7 +58,7 @@ pub(super) fn seen<'a>(source: IpAddr, ip: &'a Ip, packet: &'a Packet) -> Option
         Transport::Tcp { ports, flags } => (Protocol::Tcp, kind(flags)?, ports, flags),
         Transport::Tiny { ports } => (Protocol::Tcp, Kind::Fragment, ports, 0),
         Transport::Udp { ports } => (Protocol::Udp, Kind::Udp, ports, 0),
-        // Nobody can tell which: it counts as TCP to port 0.
+        // Its protocol is unknown: it counts as TCP to port 0.
         Transport::Hidden => (Protocol::Tcp, Kind::Chain, [0, 0], 0),
         Transport::None => return None,
     };

@@ -12,7 +12,7 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// A service that anybody may use, or a socket for just these two ends.
+    /// A service for any client, or a socket for these two ends only.
     pub fn have_a_tcp_service(self, sockets: &[Socket], is_of_a_connection: bool) -> bool {
         sockets.iter().any(|socket| match socket {
             Socket::Listener(at) => self.reach(*at),

@@ -39,8 +39,8 @@ pub(super) fn chapters() -> Vec<Chapter> {
             stories: vec![
                 segments("segments of no connection are dropped", V4, off),
                 segments("those over IPv6 are dropped, too", V6, off),
-                datagrams("datagrams that nobody asked for are dropped", V4, off),
-                datagrams("those over IPv6 nobody asked for are dropped, too", V6, off),
+                datagrams("unsolicited datagrams are dropped", V4, off),
+                datagrams("unsolicited datagrams over IPv6 are dropped, too", V6, off),
             ],
         },
     ]

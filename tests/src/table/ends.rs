@@ -17,14 +17,14 @@ fn destinations() -> Vec<Story> {
     vec![
         story("a probe to another address of ours is one", to("198.51.100.2:23"), blocks(Kind::Syn)),
         story("a probe to another IPv6 address of ours is one", to("[2001:db8::2]:23"), blocks(Kind::Syn)),
-        story("a probe to somebody else is none", to("198.51.100.3:23"), passes()),
-        story("a probe to somebody else's IPv6 address is none", to("[2001:db8::3]:23"), passes()),
+        story("a packet to another host is no probe", to("198.51.100.3:23"), passes()),
+        story("a packet to another host's IPv6 address is no probe", to("[2001:db8::3]:23"), passes()),
         story(
             "what is sent to a network's broadcast address never counts",
             udp().to("198.51.100.255:138"),
             passes(),
         ),
-        story("what is sent to everybody never counts", udp().to("255.255.255.255:67"), passes()),
+        story("a broadcast never counts", udp().to("255.255.255.255:67"), passes()),
         story("what is sent to a group never counts", udp().to("224.0.0.5:69"), passes()),
         story("what is sent to an IPv6 group never counts", udp().to("[ff02::1]:69"), passes()),
         story("what is sent to loopback never counts", to("127.0.0.1:23"), passes()),
@@ -111,7 +111,7 @@ fn ignored() -> Vec<Story> {
             is_ignored(Kind::Ack),
         ),
         story(
-            "our own address is never blocked, though it be forged",
+            "our own address is never blocked, even if spoofed",
             syn().from("198.51.100.2:1"),
             is_ignored(Kind::Syn),
         ),
@@ -124,12 +124,12 @@ fn implausible() -> Vec<Story> {
     let is_implausible = || passes_as(Counter::Implausible);
     vec![
         story("loopback can't come from outside", from("127.0.0.1:1"), is_implausible()),
-        story("nobody sends from the unspecified address", from("0.0.0.0:1"), is_implausible()),
-        story("nobody sends from a group", from("224.0.0.5:1"), is_implausible()),
-        story("nobody sends from everybody's address", from("255.255.255.255:1"), is_implausible()),
+        story("the unspecified address is no source", from("0.0.0.0:1"), is_implausible()),
+        story("a group is no source", from("224.0.0.5:1"), is_implausible()),
+        story("the broadcast address is no source", from("255.255.255.255:1"), is_implausible()),
         story("IPv6 loopback can't come from outside", from_v6("[::1]:1"), is_implausible()),
-        story("nobody sends from the unspecified IPv6 address", from_v6("[::]:1"), is_implausible()),
-        story("nobody sends from an IPv6 group", from_v6("[ff02::1]:1"), is_implausible()),
+        story("the unspecified IPv6 address is no source", from_v6("[::]:1"), is_implausible()),
+        story("an IPv6 group is no source", from_v6("[ff02::1]:1"), is_implausible()),
         story(
             "an IPv6 packet can't speak for an IPv4 address",
             from_v6("[::ffff:192.0.2.205]:1"),
@@ -137,7 +137,7 @@ fn implausible() -> Vec<Story> {
         ),
         story("the last group is one", from("239.255.255.255:1"), is_implausible()),
         story("a source in the once reserved range is a host", from("240.0.0.1:1"), blocks(Kind::Syn)),
-        story("the address before everybody's is a host", from("255.255.255.254:1"), blocks(Kind::Syn)),
+        story("the address before broadcast is a host", from("255.255.255.254:1"), blocks(Kind::Syn)),
         story("a link-local source is a host", from_v6("[fe80::1]:1"), blocks(Kind::Syn)),
     ]
 }

@@ -77,7 +77,7 @@ pub(super) fn stories() -> Vec<Story> {
             passes(),
         ),
         story(
-            "the bit that nobody uses changes nothing",
+            "the reserved bit changes nothing",
             probe().with(Layer::Network, 6, &[0x80]),
             blocks(Kind::Syn),
         ),

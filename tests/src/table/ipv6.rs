@@ -178,7 +178,7 @@ fn damaged(probe: fn() -> Packet) -> Vec<Story> {
             passes_as(Counter::MalformedExtensions),
         ),
         story(
-            "an extension header that runs past a packet from nobody is only counted",
+            "an extension header that runs past a packet from no host is only counted",
             chain(probe().from("[ff02::5]:1"), &[OPTIONS]).with(Layer::Network, LENGTH, &[200]),
             passes_as(Counter::MalformedExtensions),
         ),

@@ -30,7 +30,7 @@ pub(super) fn stories() -> Vec<Story> {
         story("a third tag hides no probe", probe().vlan(1).vlan(2).vlan(3), blocks(Kind::Syn)),
         story("as many priority tags as fit hide no probe", tagged(probe(), 365), blocks(Kind::Syn)),
         story("as many as fit in 9,000 bytes hide no probe", tagged(probe_v6(), 2230), blocks(Kind::Syn)),
-        story("behind more tags nobody knows whose packet it is", tagged(probe(), 2305), is_buried()),
+        story("behind more tags the source is unknown", tagged(probe(), 2305), is_buried()),
         series(
             "a blocked source can't hide behind tags",
             [

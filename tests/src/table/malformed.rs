@@ -164,7 +164,7 @@ fn transport() -> Vec<Story> {
             blocks(Kind::Udp),
         ),
         story(
-            "what can't be read and is for nobody here is counted all the same",
+            "an unreadable packet to another host is counted all the same",
             tcp(SYN).to("203.0.114.9:23").carrying(10),
             bad_tcp(),
         ),

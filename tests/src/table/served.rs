@@ -112,7 +112,7 @@ fn every_bind() -> Chapter {
                 tcp(SYN).to("198.51.100.2:22"),
                 blocks(Kind::Syn),
             ),
-            story("a port that nobody bound is a trap", tcp(SYN).to("198.51.100.1:23"), blocks(Kind::Syn)),
+            story("an unbound port is a trap", tcp(SYN).to("198.51.100.1:23"), blocks(Kind::Syn)),
             story("so it is to datagrams", udp().to("[2001:db8::1]:23"), blocks(Kind::Udp)),
             story("a port of loopback's is a trap", tcp(SYN).to("198.51.100.1:631"), blocks(Kind::Syn)),
             story(

@@ -173,7 +173,7 @@ fn by_network() -> Chapter {
                 ],
             ),
             series(
-                "an address that was blocked alone is, and nobody else of its network",
+                "an address blocked alone is, and no other of its network",
                 [
                     (syn("2001:db8:bad:a1::5", 113), is_dropped()),
                     (syn("2001:db8:bad:a1::6", 113), passes()),
@@ -360,7 +360,7 @@ fn no_room() -> Chapter {
 fn abandoned() -> Chapter {
     let syn = || tcp(SYN).to(OWN).from("192.0.2.9:1");
     Chapter {
-        what: "the daemon is long dead, and nobody is held off",
+        what: "the daemon is long dead, and blocks are not enforced",
         scenario: Scenario::with(|settings| {
             settings.open_after_ns = 1;
             settings.fence_ns = 1;
@@ -468,7 +468,7 @@ fn networks() -> Chapter {
                 is_dropped(),
             ),
             series(
-                "who is beside it is blocked as anybody",
+                "a source outside it is blocked as usual",
                 [
                     (tcp(SYN).to(OWN).from("192.0.2.126:1"), blocks(Kind::Syn)),
                     (silent().from("192.0.2.126:1"), is_dropped()),

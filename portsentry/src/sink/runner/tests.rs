@@ -51,7 +51,7 @@ fn process(output: &Output) -> Pid {
     Pid::from_raw(output.to_string().parse().unwrap())
 }
 
-/// A named pipe at `path`, and what tells that everybody who held it open for writing has closed it.
+/// A named pipe at `path`, and a channel that reports when all its writers have closed it.
 fn lifeline(path: &Path) -> (String, Receiver<()>) {
     nix::unistd::mkfifo(path, Mode::S_IRWXU).unwrap();
     let (sender, receiver) = channel();

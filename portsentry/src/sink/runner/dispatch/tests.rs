@@ -87,7 +87,7 @@ async fn stopping_waits_then_ends_what_runs_and_refuses_what_waits() {
     found.sort();
     assert_eq!(found, owned(&expected));
 
-    // Without a word to stop, once nobody is left to give orders.
+    // Ends without an order to stop, once the channel is closed.
     let expected = [(0, "a stopped"), (0, "b refused"), (0, "c refused"), (0, "d stopped"), (0, "e refused")];
     let mut found = reports(8, jobs()).await;
     found.sort();
