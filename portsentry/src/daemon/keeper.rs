@@ -1,5 +1,5 @@
-//! Keeps the kernel's blocked maps, the files and the log in step, on a thread of its own so that a slow disk never holds up
-//! the ring. What follows from what it is told is `policy`'s to say.
+//! The keeper: keeps the kernel's blocked maps, the files and the log in step, on a separate thread, so that a slow
+//! disk never delays the ring. `policy` makes the decisions.
 
 mod act;
 mod actions;
@@ -60,7 +60,7 @@ use crate::{
     sink::{Files, Log},
 };
 
-/// How often the map is compared with the register, and files that could not be written are tried again.
+/// Interval at which the map is compared with the register, and failed files are retried.
 const TICK: Duration = Duration::from_millis(500);
 
 /// The thread's nice value: the kernel drops without it, and bookkeeping is never urgent.
@@ -85,27 +85,27 @@ pub struct Keeper {
     outside: Outside,
 }
 
-/// What a keeper begins with, beside the configuration.
+/// Initial state of a keeper, beside the configuration.
 #[derive(Debug)]
 pub struct Begin {
     /// The log.
     pub journal: Log,
     /// The files.
     pub files: Files,
-    /// The host as it is.
+    /// The host's current state.
     pub host: Host,
-    /// The networks that the ignore file names.
+    /// The networks in the ignore file.
     pub ignored: Vec<IpNet>,
-    /// Whom the block list names.
+    /// The block list.
     pub listed: BlockList,
-    /// Where what there is to see is shown.
+    /// The stats for metrics.
     pub stats: Arc<Stats>,
-    /// It is an error that there is no room for all addresses and networks.
+    /// Whether lack of room for all addresses and networks is an error.
     pub needs_all: bool,
 }
 
 impl Keeper {
-    /// Takes over what an earlier run left in the files and the kernel's map, and makes the two agree.
+    /// Takes over the state of an earlier run from the files and the kernel's map, and makes the two agree.
     pub fn start(
         mut kernel: Kernel,
         begin: Begin,
@@ -146,32 +146,32 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// The kernel's side.
+    /// Returns the kernel's side.
     pub const fn kernel(&mut self) -> &mut Kernel {
         &mut self.kernel
     }
 
-    /// The log.
+    /// Returns the log.
     pub const fn journal(&mut self) -> &mut Log {
         &mut self.journal
     }
 
-    /// Has `devices` be told when the host's devices have changed, and when this keeper ends.
+    /// Sends to `devices` whenever the host's devices change; it is dropped with this keeper.
     pub fn tell_of_devices(&mut self, devices: Sender<()>) {
         self.outside.devices = Some(devices);
     }
 
-    /// Where the thread gives signs of life.
+    /// Returns the thread's heartbeat.
     pub fn pulse(&self) -> Pulse {
         self.outside.pulse.clone()
     }
 
-    /// What is told when the maps and links were pinned anew, for a new session to take them over.
+    /// Returns the notification that maps and links were restored, for a new session to take them over.
     pub fn pinned(&self) -> Arc<Notify> {
         self.pins.pinned()
     }
 
-    /// Shows what there is to see now, and tells the log what there is to tell of showing it.
+    /// Updates the stats, and logs messages about them.
     pub fn show(&mut self) {
         for news in self.totals.stats.news() {
             self.journal.news(&news);
@@ -180,9 +180,9 @@ impl Keeper {
         totals.show(kernel, register.ledger().census(), attachments, scope, journal.lost());
     }
 
-    /// Does what it is told until it is told to stop, or nobody is left to tell it anything.
+    /// Processes messages until it is told to stop, or the channel is closed.
     pub fn run(mut self, messages: &Receiver<Message>) {
-        // A thread's own on Linux (setpriority(2)). Without it all goes on.
+        // Affects only this thread on Linux (setpriority(2)). An error doesn't matter.
         let _ = rustix::process::nice(NICE);
         self.catch_up();
         let mut next = Instant::now() + TICK;
@@ -221,7 +221,7 @@ impl Keeper {
             Message::Note(note) => self.journal.note(&note),
             Message::Debug(lines) => lines.iter().for_each(|line| self.journal.debug(line)),
             Message::Asked(Asked { request, answer }) => {
-                // Who asked may have gone.
+                // The client may be gone.
                 let _ = answer.send(self.on_asked(request));
             }
             Message::Refused(problems) => {
@@ -256,7 +256,8 @@ impl Keeper {
 
     fn stop(mut self, finish: Finish) {
         self.stop_names();
-        // Before the commands end, as some wait for a file, and again after, as some files wait for a command.
+        // Before the commands end, because some wait for a file, and again after, because some files wait for a
+        // command.
         self.schedule.flush_now();
         self.flush();
         self.stop_actions();

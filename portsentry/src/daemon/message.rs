@@ -1,4 +1,4 @@
-//! What the keeper's thread is told.
+//! Messages to the keeper's thread.
 
 use std::{net::SocketAddr, path::PathBuf, time::SystemTime};
 
@@ -7,34 +7,34 @@ use portsentry_common::classify::Protocol;
 use super::control::Asked;
 use crate::{host::Host, policy::Sighting};
 
-/// What the keeper is told.
+/// A message to the keeper.
 #[derive(Debug)]
 pub enum Message {
-    /// The kernel told of a probe.
+    /// The kernel reported a probe.
     Sighting(Sighting),
-    /// Somebody came to a trap.
+    /// A visit to a trap.
     Visit(Visit),
     /// The host's addresses, gateways or resolvers may have changed.
     Host(Host),
-    /// The ring's reader had to leave out this many sightings, because the keeper was behind.
+    /// The ring's reader dropped this many sightings, because the keeper was behind.
     Lost(u64),
-    /// Something else for the log.
+    /// A message for the log.
     Note(String),
-    /// What the kernel program says of itself.
+    /// Debug messages of the kernel program.
     Debug(Vec<String>),
-    /// The configuration was read again and is wrong, for these reasons.
+    /// The new configuration is invalid, for these reasons.
     Refused(Vec<String>),
     /// A file that the daemon reads may have changed.
     Changed(PathBuf),
     /// Log a summary.
     Summary,
-    /// Somebody asks at the control socket.
+    /// A request at the control socket.
     Asked(Asked),
-    /// Write what is left, and end.
+    /// Write pending changes, and end.
     Stop(Finish),
 }
 
-/// What becomes of the kernel's side when the keeper ends.
+/// What happens to the kernel program when the keeper ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
     /// It is detached; the maps stay pinned.
@@ -50,14 +50,15 @@ pub enum Finish {
 /// A connection to a trap, or a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Visit {
-    /// When.
+    /// Time of the visit.
     pub time: SystemTime,
-    /// Who.
+    /// Source address and port.
     pub source: SocketAddr,
-    /// Where to.
+    /// Destination address and port.
     pub destination: SocketAddr,
-    /// By which protocol.
+    /// Transport protocol.
     pub protocol: Protocol,
-    /// The kernel waited for an acknowledgement that only the source could send: see [`crate::kernel::handshake`].
+    /// Whether the kernel waited for an acknowledgement that only the source could send: see
+    /// [`crate::kernel::handshake`].
     pub is_proof: bool,
 }

@@ -1,8 +1,8 @@
-//! How much of `PORT_BANNER` answers a datagram: anybody can send one in another's name, and the answer goes there.
+//! Limits on `PORT_BANNER` as an answer to datagrams, whose source may be spoofed.
 
 use portsentry_common::{environment::RateLimit, settings::Settings, token_bucket::TokenBuckets};
 
-/// The banner's line, and what may still be answered with it.
+/// The banner, and its rate limit.
 #[derive(Debug)]
 pub struct Banner {
     line: Vec<u8>,
@@ -11,7 +11,7 @@ pub struct Banner {
 }
 
 impl Banner {
-    /// The line of `text`, if there is one, for `rate` datagrams a second (`CHALLENGE_RATE`).
+    /// Creates the banner of `text`, if there is one, for `rate` datagrams a second (`CHALLENGE_RATE`).
     #[must_use]
     pub fn new(text: Option<&str>, rate: u32) -> Self {
         Self {
@@ -22,7 +22,7 @@ impl Banner {
         }
     }
 
-    /// The whole line, which a connection is shown; empty if there is none.
+    /// Returns the whole line, for connections; empty if there is none.
     #[must_use]
     pub fn line(&self) -> &[u8] {
         &self.line

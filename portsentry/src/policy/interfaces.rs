@@ -1,4 +1,4 @@
-//! Which of the host's interfaces are watched, so that each frame from outside is judged once.
+//! Selects the interfaces to watch, so that each frame from outside is judged once.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -7,15 +7,15 @@ use crate::{
     host::{Link, Name},
 };
 
-/// Interfaces that lie above one another at the most (the kernel's `MAX_NEST_DEV` is 8).
+/// Maximum number of stacked interfaces (the kernel's `MAX_NEST_DEV` is 8).
 const DEEPEST: usize = 16;
 
-/// Why an interface isn't watched.
+/// Reason why an interface is not watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeftOut {
-    /// `INTERFACES` doesn't mean it.
+    /// `INTERFACES` does not include it.
     Unwanted,
-    /// It is a member of a bond or team, which is watched; a member that runs a program could not join.
+    /// It is a member of a watched bond or team; a member that runs a program could not join.
     Member(Name),
     /// Its frames are judged at the interface below it.
     Above(Name),
@@ -23,9 +23,9 @@ pub enum LeftOut {
     Ports(Name),
     /// It is a bridge or switch without ports.
     NoPorts,
-    /// It is the host's end of a container's virtual cable.
+    /// It is the host's end of a container's veth pair.
     Container,
-    /// A program is at its other end, as of a virtual machine or a private network.
+    /// A program is at its other end, such as a virtual machine or a VPN.
     Tun,
     /// It is a VRF, whose frames are judged at its members.
     Vrf,
@@ -48,7 +48,7 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// For each of `links` whether it is watched, or why not.
+/// Decides for each of `links` whether it is watched, or why not.
 #[must_use]
 pub fn choose(wanted: &Interfaces, links: &BTreeMap<u32, Link>) -> BTreeMap<u32, Result<(), LeftOut>> {
     let stack = Stack { links, with_loopback: *wanted == Interfaces::All };
@@ -60,14 +60,14 @@ pub fn choose(wanted: &Interfaces, links: &BTreeMap<u32, Link>) -> BTreeMap<u32,
     links.iter().map(|(index, link)| (*index, chosen(link))).collect()
 }
 
-/// The names in `wanted` that no interface has.
+/// Returns the names in `wanted` that no interface has.
 pub fn missing<'a>(wanted: &'a Interfaces, links: &'a BTreeMap<u32, Link>) -> impl Iterator<Item = &'a str> {
     let names = if let Interfaces::Named(names) = wanted { names.as_slice() } else { &[] };
     let is_there = |name: &str| links.values().any(|link| link.is_called(name));
     names.iter().map(String::as_str).filter(move |name| !is_there(name))
 }
 
-/// Interfaces that lie above one another.
+/// Stacked interfaces.
 struct Stack<'a> {
     links: &'a BTreeMap<u32, Link>,
     with_loopback: bool,
@@ -111,10 +111,10 @@ impl Stack<'_> {
         }
     }
 
-    /// A bridge is watched where its ports aren't.
+    /// A bridge is watched only if its ports are not.
     fn judge_switch(&self, switch: &Link, depth: usize) -> Result<(), LeftOut> {
         let is_port = |link: &&Link| match link.master.and_then(|master| self.links.get(&master)) {
-            // Every port belongs to the one data path, whichever of its switches it is plugged into.
+            // Every port belongs to the one data path, whichever switch it is plugged into.
             Some(master) if switch.is("openvswitch") => master.is("openvswitch"),
             Some(master) => master.index == switch.index,
             None => false,
@@ -129,7 +129,7 @@ impl Stack<'_> {
         }
     }
 
-    /// Whether frames that come in by `link` are judged there, or below it, or at its master.
+    /// Whether frames that arrive on `link` are judged there, or below it, or at its master.
     fn is_judged(&self, link: &Link, depth: usize) -> bool {
         matches!(
             self.judge(link, depth + 1),
@@ -137,12 +137,12 @@ impl Stack<'_> {
         )
     }
 
-    /// The interface below it, if it is in this network namespace.
+    /// Returns the interface below it, if it is in this network namespace.
     fn below(&self, link: &Link) -> Option<&Link> {
         link.lower.filter(|_| !link.is_lower_elsewhere).and_then(|lower| self.links.get(&lower))
     }
 
-    /// Whether it, or an interface above it, has an address: then it is how this host is reached.
+    /// Whether it, or an interface above it, has an address: then this host is reached through it.
     fn is_addressed(&self, link: &Link, depth: usize) -> bool {
         let is_above =
             |above: &&Link| above.lower == Some(link.index) && !above.is_lower_elsewhere && !above.is("veth");
@@ -152,8 +152,8 @@ impl Stack<'_> {
     }
 }
 
-/// Whether a master takes its members' frames as its own: bonds, teams, and all but those that only forward or look
-/// them up elsewhere.
+/// Whether a master takes its members' frames as its own: bonds, teams, and all except those that only forward frames
+/// or look them up elsewhere.
 fn takes_frames(master: &Link) -> bool {
     !["bridge", "openvswitch", "vrf"].iter().any(|kind| master.is(kind))
 }

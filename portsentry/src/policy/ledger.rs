@@ -1,4 +1,4 @@
-//! Who is blocked and fenced, by network and by end. It must not decide who.
+//! The table of blocked and fenced networks, by network and by end.
 
 mod agree;
 mod clock;
@@ -14,10 +14,10 @@ use ipnet::IpNet;
 pub use self::agree::{Edit, SourceState, TakeOver};
 use super::hold::{Hold, PREFIXES, Record, network_of};
 
-/// Sources that are remembered as reported; when it is full it is begun anew, and some are reported again.
+/// Number of sources remembered as reported; when it is full the set is cleared, and some are reported again.
 const REPORTED: usize = 65_536;
 
-/// How many sources are blocked and fenced, IPv4 and IPv6 apart.
+/// Numbers of blocked and fenced sources, separately for IPv4 and IPv6.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Blocked.
@@ -36,20 +36,20 @@ impl Census {
     }
 }
 
-/// The blocked and fenced networks, and the sources that the configuration leaves alone.
+/// The blocked and fenced networks, and the sources that are only reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     held: BTreeMap<IpNet, Hold>,
-    /// When blocks end.
+    /// Ends of blocks.
     ends: BTreeSet<(SystemTime, IpNet)>,
-    /// When fences end.
+    /// Ends of fences.
     fence_ends: BTreeSet<(SystemTime, IpNet)>,
     reported: HashSet<IpNet>,
     census: Census,
 }
 
 impl Ledger {
-    /// Enters a network; `false` if it stands there already. A block takes the place of a fence.
+    /// Enters a network; `false` if it is already there. A block replaces a fence.
     pub fn enter(&mut self, network: IpNet, hold: Hold) -> bool {
         match self.held.get(&network) {
             Some(standing) if !standing.is_fence || hold.is_fence => false,
@@ -60,7 +60,7 @@ impl Ledger {
         }
     }
 
-    /// Enters a network, whatever stands there.
+    /// Enters a network, replacing an existing entry.
     pub fn replace(&mut self, network: IpNet, hold: Hold) {
         self.lift(network);
         let ends = if hold.is_fence { &mut self.fence_ends } else { &mut self.ends };
@@ -69,19 +69,19 @@ impl Ledger {
         self.held.insert(network, hold);
     }
 
-    /// The fences that end first, of those beyond `most`: the kernel's map has let the oldest go, too.
+    /// Returns the fences that end first, beyond `most`: the kernel's map has evicted the oldest, too.
     pub fn surplus(&self, most: usize) -> impl Iterator<Item = IpNet> + '_ {
         let count = self.fence_ends.len().saturating_sub(most);
         self.fence_ends.iter().take(count).map(|(_, network)| *network)
     }
 
-    /// How many stand there.
+    /// Returns the number of entries.
     #[must_use]
     pub const fn census(&self) -> Census {
         self.census
     }
 
-    /// Takes a network out; returns what was said of it if it was there.
+    /// Removes a network; returns its entry if there was one.
     pub fn lift(&mut self, network: IpNet) -> Option<Record> {
         let hold = self.held.remove(&network)?;
         *self.census.of(network, &hold) -= 1;
@@ -92,7 +92,7 @@ impl Ledger {
         Some(Record { network, hold })
     }
 
-    /// The networks whose time is over at `now`.
+    /// Returns the networks that have expired at `now`.
     pub fn over(&self, now: SystemTime) -> impl Iterator<Item = IpNet> {
         let of = move |ends: &'_ BTreeSet<(SystemTime, IpNet)>| {
             ends.iter()
@@ -103,13 +103,13 @@ impl Ledger {
         of(&self.ends).into_iter().chain(of(&self.fence_ends))
     }
 
-    /// What is said of a network.
+    /// Returns the entry of a network.
     #[must_use]
     pub fn get(&self, network: IpNet) -> Option<&Hold> {
         self.held.get(&network)
     }
 
-    /// What is said of a source, or of the IPv6 network that it is held by.
+    /// Returns the entry of a source, or of the IPv6 network by which it is held.
     #[must_use]
     pub fn holding(&self, source: IpAddr) -> Option<Record> {
         let prefixes = if source.is_ipv6() { Some(PREFIXES) } else { None };
@@ -119,7 +119,7 @@ impl Ledger {
         })
     }
 
-    /// Remembers that a network reached the trigger and is left alone; `false` if that is known already.
+    /// Records that a network reached the trigger and is only reported; `false` if that is already recorded.
     pub fn report(&mut self, network: IpNet) -> bool {
         if self.reported.len() >= REPORTED && !self.reported.contains(&network) {
             self.reported.clear();
@@ -127,25 +127,25 @@ impl Ledger {
         self.reported.insert(network)
     }
 
-    /// Whether the network stands there.
+    /// Whether the network has an entry.
     #[must_use]
     pub fn holds(&self, network: IpNet) -> bool {
         self.held.contains_key(&network)
     }
 
-    /// How many networks stand there.
+    /// Returns the number of networks.
     #[must_use]
     pub fn len(&self) -> usize {
         self.held.len()
     }
 
-    /// Whether none does.
+    /// Whether there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
-    /// What is said of each, in the order of their addresses.
+    /// Returns all entries, ordered by address.
     pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
         self.held.iter().map(|(network, hold)| Record { network: *network, hold: *hold })
     }

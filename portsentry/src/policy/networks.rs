@@ -1,4 +1,4 @@
-//! Networks that are searched by address.
+//! Networks, searched by address.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,13 +22,13 @@ impl<T> Default for Networks<T> {
 }
 
 impl<T> Networks<T> {
-    /// Enters a network, in the place of what was entered for the same one.
+    /// Enters a network, replacing an earlier value.
     pub fn insert(&mut self, network: IpNet, value: T) {
         self.lengths[family(network.addr())].insert(network.prefix_len());
         self.entries.insert(network.trunc(), value);
     }
 
-    /// The narrowest network that `address` is in.
+    /// Returns the narrowest network that contains `address`.
     #[must_use]
     pub fn find(&self, address: IpAddr) -> Option<(&IpNet, &T)> {
         let lengths = self.lengths[family(address)].iter().rev();
@@ -36,7 +36,7 @@ impl<T> Networks<T> {
         networks.map(|network| network.trunc()).find_map(|network| self.entries.get_key_value(&network))
     }
 
-    /// Whether one of them holds the whole of `network`.
+    /// Whether one of them contains the whole of `network`.
     #[must_use]
     pub fn cover(&self, network: IpNet) -> bool {
         let lengths = self.lengths[family(network.addr())].range(..=network.prefix_len());
@@ -44,7 +44,7 @@ impl<T> Networks<T> {
         wider.map(|wider| wider.trunc()).any(|wider| self.entries.contains_key(&wider))
     }
 
-    /// All of them, in the order of their addresses.
+    /// Returns all networks, ordered by address.
     pub fn iter(&self) -> impl Iterator<Item = (&IpNet, &T)> {
         self.entries.iter()
     }

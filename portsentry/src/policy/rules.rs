@@ -1,4 +1,4 @@
-//! The kernel program's settings, as the configuration wants them. The daemon's own traps go by the same.
+//! Derives the kernel program's settings from the configuration. The daemon's traps use the same settings.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use crate::{
     modes::Modes,
 };
 
-/// What the settings take from the machine.
+/// Properties of the machine that the settings depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// The CPUs that are online.
     pub cpus: u32,
-    /// The lowest and highest port that the kernel gives to sockets that ask for none.
+    /// The lowest and highest port that the kernel assigns to sockets that ask for none.
     pub ephemeral: (u16, u16),
     /// This network namespace's cookie.
     pub netns: u64,
-    /// The program can answer a SYN in a service's name.
+    /// Whether the program can answer a SYN on behalf of a service.
     pub can_accept: bool,
 }
 
-/// The settings, but for the clock.
+/// Returns the settings, except the clock.
 #[must_use]
 pub fn settings(config: &Config, modes: Modes, machine: &Machine) -> Settings {
     let respond = |response| match response {
@@ -80,7 +80,7 @@ pub fn settings(config: &Config, modes: Modes, machine: &Machine) -> Settings {
     .held_by(config.ipv6_prefix)
 }
 
-/// Each CPU's share of a rate that is the whole host's; no CPU goes without.
+/// Returns each CPU's share of a rate for the whole host, at least one.
 fn each_cpus(rate: u32, cpus: u32) -> u32 {
     (rate / cpus.max(1)).max(1)
 }

@@ -1,4 +1,5 @@
-//! Whose ports are watched and who is never blocked, from the host's state and the configuration.
+//! The networks whose ports are watched, and those that are never blocked, from the host's state and the
+//! configuration.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -14,24 +15,24 @@ use portsentry_common::{
 use super::networks::Networks;
 use crate::{config::Config, host::Host};
 
-/// Addresses of several hosts, to which nothing counts: multicast (RFC 5771, RFC 4291) and broadcast (RFC 919).
+/// Addresses of several hosts, which never count: multicast (RFC 5771, RFC 4291) and broadcast (RFC 919).
 const SEVERAL: [&str; 3] = ["224.0.0.0/4", "255.255.255.255/32", "ff00::/8"];
 
-/// Why a network is never blocked. The numbers are what the ignored maps hold.
+/// Why a network is never blocked. The numbers are values of the ignored maps.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exempt {
-    /// It stands in the ignore file.
+    /// It is in the ignore file.
     Ignored = 1,
-    /// It is an address of this host's.
+    /// It is an address of this host.
     Own = 2,
-    /// It is a gateway of this host's.
+    /// It is a gateway of this host.
     Gateway = 3,
-    /// It is a resolver of this host's.
+    /// It is a name server of this host.
     Resolver = 4,
 }
 
-/// What the configuration says of whose ports are watched.
+/// The configuration of watched networks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// Networks behind this host.
@@ -58,13 +59,13 @@ impl Rules {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exemptions {
     networks: Networks<Exempt>,
-    /// IPv6 networks of this host's links. Nobody there is exempt for that, but each address is held alone.
+    /// IPv6 networks of this host's links. Their addresses are not exempt, but each is held separately.
     neighbours: Vec<IpNet>,
 }
 
 impl Exemptions {
-    /// The own addresses, local routes, broadcast addresses (no host has one as its own), gateways and name servers of
-    /// `host`, and `ignored` networks. An address of the host's own outranks the other reasons.
+    /// Computes the exemptions: own addresses, local routes, broadcast addresses (which no host owns), gateways and
+    /// name servers of `host`, and `ignored` networks. An own address takes precedence over the other reasons.
     #[must_use]
     pub fn new(host: &Host, ignored: &[IpNet]) -> Self {
         let mut networks = Networks::default();
@@ -87,20 +88,21 @@ impl Exemptions {
         Self { networks, neighbours: host.neighbours.iter().map(IpNet::trunc).collect() }
     }
 
-    /// What the kernel's maps are to hold.
+    /// Returns the contents of the kernel's maps.
     #[must_use]
     pub fn entries(&self) -> BTreeMap<IpNet, u32> {
         let exempt = self.networks.iter().map(|(network, reason)| (*network, *reason as u32));
         self.neighbours().map(|network| (network, NEIGHBOUR)).chain(exempt).collect()
     }
 
-    /// The networks of this host's links, but for those that are exempt as a whole.
+    /// Returns the networks of this host's links, except those that are exempt as a whole.
     fn neighbours(&self) -> impl Iterator<Item = IpNet> + '_ {
         let is_exempt = |network: &IpNet| self.networks().any(|exempt| exempt.contains(network));
         self.neighbours.iter().filter(move |network| !is_exempt(network)).copied()
     }
 
-    /// Length of the IPv6 network that `source` is held by, where the configuration says `prefix`; 0 for the source alone.
+    /// Returns the length of the IPv6 network by which `source` is held, given the configured `prefix`; 0 for the
+    /// source alone.
     #[must_use]
     pub fn prefix_of(&self, source: IpAddr, prefix: u8) -> u8 {
         let IpAddr::V6(address) = source else { return 0 };
@@ -109,8 +111,8 @@ impl Exemptions {
         source_key(Ipv6::from(address), relation, &Settings::UNSET.held_by(prefix)).prefix
     }
 
-    /// Those that must not be missing where there is no room for all, the most important first: without its gateway or
-    /// name server a host is cut off.
+    /// Returns the essential ones if not all fit, most important first: without its gateway or name server a host is
+    /// cut off.
     #[must_use]
     pub fn essential(&self) -> Vec<(IpNet, u32)> {
         let rank = |reason: Exempt| match reason {
@@ -126,7 +128,7 @@ impl Exemptions {
         essential.into_iter().map(|(network, reason)| (network, reason as u32)).chain(neighbours).collect()
     }
 
-    /// The narrowest of them that `address` is in, and why it is exempt.
+    /// Returns the narrowest of them that contains `address`, with the reason.
     #[must_use]
     pub fn why(&self, address: IpAddr) -> Option<(IpNet, Exempt)> {
         self.networks.find(address).map(|(network, reason)| (*network, *reason))
@@ -138,7 +140,7 @@ impl Exemptions {
         self.why(address).is_some()
     }
 
-    /// Whether all of `network` is in one of them. A network that merely holds an exempt host is none.
+    /// Whether one of them contains all of `network`. A network that only contains an exempt host doesn't count.
     #[must_use]
     pub fn cover(&self, network: IpNet) -> bool {
         self.networks.cover(network)
@@ -150,8 +152,8 @@ impl Exemptions {
     }
 }
 
-/// The networks whose ports are watched: the host's own addresses and local routes, and protected ones less the network
-/// and broadcast addresses of IPv4 (RFC 919), to which nothing counts.
+/// Returns the watched networks: the host's own addresses and local routes, and protected networks without IPv4
+/// network and broadcast addresses (RFC 919), which never count.
 #[must_use]
 pub fn local(host: &Host, rules: &Rules) -> BTreeMap<IpNet, u32> {
     let mut networks = BTreeMap::new();
@@ -170,12 +172,12 @@ pub fn local(host: &Host, rules: &Rules) -> BTreeMap<IpNet, u32> {
             }
         }
     }
-    // Without a look at the services an own address is like one behind this host.
+    // If services are not checked, an own address counts like one behind this host.
     let own = if rules.checks_services { Locality::Own } else { Locality::Protected };
     for network in &host.local_routes {
         networks.insert(*network, own as u32);
     }
-    // Broadcast addresses of a network of which all others may be own ones.
+    // Broadcast addresses of a network whose other addresses may all be own ones.
     let routes: Networks<()> = host.local_routes.iter().map(|network| (*network, ())).collect();
     let is_local = |address: &&IpAddr| routes.find(**address).is_some();
     for address in host.broadcasts.iter().filter(is_local) {
@@ -187,7 +189,7 @@ pub fn local(host: &Host, rules: &Rules) -> BTreeMap<IpNet, u32> {
     networks
 }
 
-/// The network and broadcast address, of networks that have them (RFC 3021: not of a /31).
+/// Returns the network and broadcast address, if the network has them (RFC 3021: a /31 has not).
 fn ends(network: Ipv4Net) -> Vec<IpNet> {
     if network.prefix_len() > 30 {
         return Vec::new();

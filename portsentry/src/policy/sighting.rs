@@ -1,4 +1,4 @@
-//! One probe as the daemon speaks of it.
+//! A probe, as the daemon represents it.
 
 use std::{net::IpAddr, time::SystemTime};
 
@@ -11,18 +11,18 @@ use portsentry_common::{
 
 use super::hold::{Hold, Record, network_of};
 
-/// A probe that the kernel told of.
+/// A probe that the kernel reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
-    /// When it came, by the wall clock.
+    /// Time of the probe, by the wall clock.
     pub time: SystemTime,
-    /// Where it says it came from.
+    /// Source address.
     pub source: IpAddr,
-    /// Where it went.
+    /// Destination address.
     pub destination: IpAddr,
-    /// Port that it came from.
+    /// Source port.
     pub source_port: u16,
-    /// Port that it went to.
+    /// Destination port.
     pub port: u16,
     /// The transport protocol.
     pub protocol: Protocol,
@@ -30,28 +30,28 @@ pub struct Sighting {
     pub kind: Kind,
     /// TCP's control bits as received.
     pub flags: u8,
-    /// IPv4 options or IPv6 extension headers were present; `None` where that isn't known.
+    /// Whether IPv4 options or IPv6 extension headers were present, if known.
     pub options: Option<bool>,
-    /// Index of the interface it came in on.
+    /// Index of the interface that received it.
     pub interface: u32,
     /// Identifier of the innermost VLAN tag, 0 without one.
     pub vlan: u16,
-    /// Length of its frame in bytes; 0 where that isn't known.
+    /// Length of its frame in bytes; 0 if unknown.
     pub length: u16,
-    /// Its time to live, or hop limit; 0 where that isn't known.
+    /// Its time to live, or hop limit; 0 if unknown.
     pub ttl: u8,
-    /// The source's probes so far; 0 if it doesn't count.
+    /// Number of the source's probes so far; 0 if this one doesn't count.
     pub hits: u32,
-    /// What the kernel did about it.
+    /// The kernel's verdict.
     pub verdict: Verdict,
-    /// What proves that the source itself sent it.
+    /// The proof that the source itself sent it.
     pub proof: Proof,
-    /// Length of the IPv6 network that the source is held by; 0 for the source alone.
+    /// Length of the IPv6 network by which the source is held; 0 for the source alone.
     pub prefix: u8,
 }
 
 impl Sighting {
-    /// What the files say of a block that this probe led to.
+    /// Returns the entry of the block that this probe caused, for the files.
     #[must_use]
     pub const fn hold(&self) -> Hold {
         Hold {
@@ -64,20 +64,20 @@ impl Sighting {
         }
     }
 
-    /// What the source is held by: itself, or its network.
+    /// Returns the network by which the source is held: itself, or its network.
     #[must_use]
     pub fn network(&self) -> IpNet {
         network_of(self.source, self.prefix)
     }
 
-    /// The block that this probe led to.
+    /// Returns the block that this probe caused.
     #[must_use]
     pub fn record(&self) -> Record {
         Record { network: self.network(), hold: self.hold() }
     }
 }
 
-/// A kind's name, as events have it: part of their format.
+/// Returns a kind's name, as part of the format of events.
 #[must_use]
 pub const fn kind_name(kind: Kind) -> &'static str {
     match kind {

@@ -1,4 +1,4 @@
-//! How long blocks and fences last: longer for who comes again.
+//! Durations of blocks and fences: longer for repeat offenders.
 
 use std::{
     num::NonZeroUsize,
@@ -11,25 +11,25 @@ use portsentry_common::block::Proof;
 
 use super::Hold;
 
-/// Sources whose earlier blocks are remembered; the longest unseen are forgotten first.
+/// Number of sources whose earlier blocks are remembered; the least recent are forgotten first.
 const SOURCES: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
-/// How long blocks and fences last.
+/// Durations of blocks and fences.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// `BLOCK_TIME`; zero is for good.
+    /// `BLOCK_TIME`; zero is permanent.
     pub block: Duration,
-    /// `BLOCK_TIME_FACTOR`: how many times as long as the last one each further block of a source lasts.
+    /// `BLOCK_TIME_FACTOR`: factor for each further block of a source.
     pub factor: u32,
-    /// `MAX_BLOCK_TIME`; zero is no bound.
+    /// `MAX_BLOCK_TIME`; zero is no limit.
     pub longest: Duration,
     /// `FENCE_TIME`.
     pub fence: Duration,
 }
 
 impl Terms {
-    /// When `hold` ends, if its source is blocked for that many `times` by now. What an administrator enters stays
-    /// until he takes it out, or until he says.
+    /// Returns the end of `hold`, if its source has been blocked `times` times. An administrator's block lasts until
+    /// its own end, or until it is removed.
     #[must_use]
     pub fn until(&self, hold: &Hold, times: u32) -> Option<SystemTime> {
         if hold.proof == Proof::Administrator && !hold.is_fence {
@@ -39,13 +39,13 @@ impl Terms {
         if hold.is_fence || !term.is_zero() { hold.since.checked_add(term) } else { None }
     }
 
-    /// Whether the block that a source is under for that many `times` lasts longer than its first.
+    /// Whether the block of a source blocked `times` times is longer than its first.
     #[must_use]
     pub fn lengthens(&self, times: u32) -> bool {
         self.block_for(times) > self.block
     }
 
-    /// How long a block lasts whose source is blocked for that many `times`.
+    /// Returns the duration of a block whose source has been blocked `times` times.
     #[must_use]
     pub fn block_for(&self, times: u32) -> Duration {
         let longest = if self.longest.is_zero() { Duration::MAX } else { self.longest.max(self.block) };
@@ -55,7 +55,7 @@ impl Terms {
     }
 }
 
-/// How often each network was blocked.
+/// Number of blocks of each network.
 #[derive(Debug)]
 pub struct Offences(LruCache<IpNet, u32>);
 
@@ -66,14 +66,14 @@ impl Default for Offences {
 }
 
 impl Offences {
-    /// One more of `network`; returns how many there are.
+    /// Counts a block of `network`; returns the number.
     pub fn add(&mut self, network: IpNet) -> u32 {
         let times = self.0.get_or_insert_mut(network, || 0);
         *times = times.saturating_add(1);
         *times
     }
 
-    /// How many there are of `source`.
+    /// Returns the number of blocks of a network.
     #[must_use]
     pub fn of(&self, network: IpNet) -> u32 {
         self.0.peek(&network).copied().unwrap_or(0)
@@ -104,7 +104,7 @@ mod tests {
             (terms(60, 4, 500), u32::MAX, 500),
             (terms(60, 4, 10), 1, 60),
             (terms(0, 4, 500), 3, 0),
-            // As shipped: an hour, two, four, and 30 days at most.
+            // As shipped: an hour, two, four, up to 30 days.
             (terms(3600, 2, 2_592_000), 1, 3600),
             (terms(3600, 2, 2_592_000), 2, 7200),
             (terms(3600, 2, 2_592_000), 10, 512 * 3600),

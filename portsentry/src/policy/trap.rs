@@ -1,5 +1,5 @@
-//! What is to be done about a connection or datagram that a trap took: the kernel program's rules for those that it
-//! doesn't see as probes.
+//! Decides on connections and datagrams to traps: the kernel program's rules, for packets that it does not see as
+//! probes.
 
 use std::{
     mem,
@@ -20,33 +20,33 @@ use portsentry_common::{
     token_bucket::TokenBuckets,
 };
 
-/// Visits that are remembered as told; the longest untold are forgotten first.
+/// Number of visits remembered as reported; the least recent are forgotten first.
 const TOLD: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
-/// What of the visits was told, and the rules for them, which are the kernel program's. The daemon counts as one CPU.
+/// The reported visits, and the kernel program's rules. The daemon counts as one CPU.
 #[derive(Debug)]
 pub struct Visits {
-    /// When each was told last, in nanoseconds.
+    /// Time of the last report of each, in nanoseconds.
     told: LruCache<DedupKey, u64>,
     buckets: TokenBuckets,
     settings: Settings,
     left_out: LeftOut,
 }
 
-/// What makes a visit a repeat of one told before: its source, port and protocol.
+/// Deduplication key of a visit: source, port and protocol.
 pub type DedupKey = (IpNet, u16, Protocol);
 
-/// Visits that the limits left out, but for repeats, which are no news.
+/// Visits that exceeded the rate limits, except repeats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
-    /// They were not told.
+    /// They were not reported.
     pub untold: u64,
     /// Their sources were not fenced.
     pub unfenced: u64,
 }
 
 impl Visits {
-    /// No visits so far; the kernel program goes by the same `settings`.
+    /// Starts without visits; uses the kernel program's `settings`.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let left_out = LeftOut::default();
@@ -58,12 +58,12 @@ impl Visits {
         }
     }
 
-    /// The verdict on a visit that counts and is its source's `hits`th probe. `shaken` is what the source's completed
-    /// handshakes amount to, this one included.
+    /// Returns the verdict on a visit that counts and is its source's `hits`th probe. `shaken` counts the source's
+    /// completed handshakes, this one included.
     #[must_use]
     pub fn judge(&self, probe: &Probe, hits: u32, proof: Proof, shaken: HandshakeCount) -> Verdict {
         match decide(probe, hits, &self.settings) {
-            // One connection to a trap is no proof of a scan.
+            // One connection to a trap does not prove a scan.
             Verdict::Fence
                 if proof != Proof::None && is_proven(shaken.traps, shaken.is_connected, &self.settings) =>
             {
@@ -73,7 +73,7 @@ impl Visits {
         }
     }
 
-    /// Whether probes are counted: a trigger that the first one reaches needs no memory.
+    /// Whether probes are counted: a trigger of one needs no tally.
     #[must_use]
     pub const fn counts(&self) -> bool {
         self.settings.trigger > 1
@@ -85,7 +85,7 @@ impl Visits {
         self.settings.fences()
     }
 
-    /// Whether what a visit by `protocol` leads to goes by how many handshakes its source has completed.
+    /// Whether the verdict on a visit by `protocol` depends on the number of completed handshakes.
     #[must_use]
     pub const fn asks_for_proof(&self, protocol: Protocol) -> bool {
         self.settings.fences() && self.settings.blocks(protocol)
@@ -97,14 +97,15 @@ impl Visits {
         is_proven(shaken.traps, false, &self.settings) && !is_proven(shaken.traps, true, &self.settings)
     }
 
-    /// Whether one more source may be fenced at `now_ns`, nanoseconds since any fixed moment.
+    /// Whether another source may be fenced at `now_ns`, nanoseconds since any fixed moment.
     pub fn may_fence(&mut self, now_ns: u64) -> bool {
         let may = self.buckets.try_acquire(RateLimit::Fence, &self.settings, now_ns);
         self.left_out.unfenced += u64::from(!may);
         may
     }
 
-    /// Whether a visit may be told at `now_ns`. One that has `entered` its source in the kernel's maps is no repeat.
+    /// Whether a visit may be reported at `now_ns`. A visit that has `entered` its source in the kernel's maps is no
+    /// repeat.
     pub fn may_tell(&mut self, key: DedupKey, entered: bool, now_ns: u64) -> bool {
         let told_ns = self.told.get(&key);
         let is_repeat =
@@ -120,13 +121,13 @@ impl Visits {
         may
     }
 
-    /// What was left out since this was last asked.
+    /// Returns the numbers since the last call.
     pub fn left_out(&mut self) -> LeftOut {
         mem::take(&mut self.left_out)
     }
 }
 
-/// The trap at `address`, as handshakes and probes are counted.
+/// Returns the pair of the trap at `address`, as in handshakes and probes.
 #[must_use]
 pub fn pair(address: SocketAddr) -> u32 {
     match address.ip().to_canonical() {
@@ -135,7 +136,7 @@ pub fn pair(address: SocketAddr) -> u32 {
     }
 }
 
-/// What a visit is called.
+/// Returns the kind of a visit.
 #[must_use]
 pub const fn kind(protocol: Protocol) -> Kind {
     match protocol {

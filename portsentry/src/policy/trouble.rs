@@ -1,20 +1,20 @@
-//! A trouble that lasts is told when it begins, changes and ends, however often it is met.
+//! A lasting error, reported when it begins, changes and ends.
 
-/// What is wrong, if anything is.
+/// The current error, if any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trouble(Option<String>);
 
-/// What there is to tell.
+/// A change to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
-    /// This is wrong, and wasn't before.
+    /// A new error.
     Begun(String),
-    /// All is well again.
+    /// The error is over.
     Over,
 }
 
 impl Trouble {
-    /// Takes note of how things are; returns what there is to tell.
+    /// Records the current state; returns a change to report.
     pub fn note(&mut self, problem: Option<String>) -> Option<News> {
         if problem == self.0 {
             return None;
@@ -23,7 +23,7 @@ impl Trouble {
         Some(self.0.clone().map_or(News::Over, News::Begun))
     }
 
-    /// What is wrong.
+    /// Returns the current error.
     #[must_use]
     pub const fn problem(&self) -> Option<&String> {
         self.0.as_ref()

@@ -1,4 +1,4 @@
-//! Whether there is a port to watch at all: a misspelt or unquoted setting leaves none.
+//! Detects that no port is watched: a misspelt or unquoted setting leaves none.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use portsentry_common::classify::Protocol;
 
 use crate::{config::Config, modes::Modes};
 
-/// A protocol that is watched without a port.
+/// A watched protocol without ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WithoutPorts {
     protocol: Protocol,
-    /// What to do.
+    /// The remedy.
     pub remedy: String,
 }
 
 impl WithoutPorts {
-    /// What it means.
+    /// Describes the consequence.
     #[must_use]
     pub fn what(&self) -> String {
         let name = self.protocol.name();

@@ -1,4 +1,4 @@
-//! Runs the commands of the `KILL_*` settings, and reports each as what it was.
+//! Runs the commands of the `KILL_*` settings, and logs their results.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::{
     sink::runner::{Change, Job, Purpose, Ran},
 };
 
-/// How long commands that still run are waited for when the daemon stops.
+/// Maximum time to wait for running commands when the daemon stops.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Keeper {
-    /// Runs commands, or has them wait for others or for `hosts.deny`: (command if first) `hosts.deny`, route, (command if
-    /// last).
+    /// Runs commands, or queues them behind others or `hosts.deny`, in the order: (command if first) `hosts.deny`,
+    /// route, (command if last).
     pub(super) fn run_for(&mut self, occasion: Occasion, case: &Case) {
         let network = case.record.network;
         match occasion {
@@ -36,21 +36,21 @@ impl Keeper {
         }
     }
 
-    /// Has `hosts.deny` name a network, once the command that goes first has ended.
+    /// Adds a network to `hosts.deny`, once the command that runs first has ended.
     pub(super) fn deny(&mut self, case: &Case, is_new: bool) {
         if !self.actions.waits(case.record.network) {
             self.files.deny(case, is_new);
         }
     }
 
-    /// Goes on with what waited for `hosts.deny`.
+    /// Continues with the commands that waited for `hosts.deny`.
     pub(super) fn on_denied(&mut self) {
         for (case, purposes) in self.actions.take_behind_deny() {
             self.submit(&case, purposes);
         }
     }
 
-    /// Logs what has become of commands, and goes on where something waits for them.
+    /// Logs the results of commands, and continues with what waited for them.
     pub(super) fn on_reports(&mut self) {
         while let Ok(ran) = self.actions.reports.try_recv() {
             self.on_report(&ran);
@@ -62,7 +62,7 @@ impl Keeper {
         self.log_limit(change);
     }
 
-    /// Waits for commands that run, for a bounded time.
+    /// Waits for running commands, for a bounded time.
     pub(super) fn stop_actions(&mut self) {
         while let Some(case) = self.actions.next_lift(true) {
             self.submit(&case, &[Purpose::Lift]);

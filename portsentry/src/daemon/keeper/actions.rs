@@ -1,4 +1,4 @@
-//! The commands of the `KILL_*` settings: in PortSentry's order, bounded in number.
+//! The commands of the `KILL_*` settings: in PortSentry's order, limited in number.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -16,7 +16,7 @@ use crate::{
     sink::runner::{Job, Limit, Purpose, Ran, Runner, Settings, Task, values},
 };
 
-/// The commands that the configuration names.
+/// The configured commands.
 #[derive(Debug)]
 struct Commands {
     route: Option<Command>,
@@ -26,7 +26,7 @@ struct Commands {
     is_command_first: bool,
 }
 
-/// What is run, and how far it has got.
+/// The running and waiting commands.
 #[derive(Debug)]
 pub(super) struct Actions {
     pub runner: Option<Runner>,
@@ -38,9 +38,9 @@ pub(super) struct Actions {
     waiting: HashMap<IpNet, Case>,
     /// Commands that wait until `hosts.deny` is written.
     behind_deny: Vec<(Case, &'static [Purpose])>,
-    /// Networks against which nothing was run, for the rate.
+    /// Networks for which nothing was run because of the rate limit.
     skipped: HashSet<IpNet>,
-    /// Networks that are let go, and whose commands wait for the rate.
+    /// Released networks whose commands wait for the rate limit.
     lifts: VecDeque<IpNet>,
     lifted: HashMap<IpNet, Case>,
     modes: Modes,
@@ -48,10 +48,10 @@ pub(super) struct Actions {
 }
 
 impl Actions {
-    /// What `config` says, with a thread for the commands if there are any.
+    /// Created from `config`, with a thread if there are commands.
     pub(super) fn new(config: &Config, modes: Modes) -> io::Result<Self> {
         let (sender, reports) = channel();
-        // The channel takes whatever comes, which the runner's own limits bound; its end outlives the runner.
+        // The channel is unbounded, but the runner's limits apply; its receiver outlives the runner.
         let report = move |ran| drop(sender.send(ran));
         let runner =
             if config.runs_commands() { Some(Runner::start(Settings::default(), report)?) } else { None };
@@ -76,17 +76,17 @@ impl Actions {
         })
     }
 
-    /// How long this has run, by which the rate is measured.
+    /// Returns the time since the start, for the rate limit.
     pub(super) fn now(&self) -> std::time::Duration {
         self.begin.elapsed()
     }
 
-    /// Whether the command goes before the other actions.
+    /// Whether the command runs before the other actions.
     pub(super) const fn is_command_first(&self) -> bool {
         self.commands.is_command_first && self.commands.command.is_some()
     }
 
-    /// A network is held, and commands are to be run for it: if it has been let go a moment ago, that is no longer told.
+    /// Records that a network is held and commands are to run for it; drops a pending command for its release.
     pub(super) fn begin(&mut self, network: IpNet, may_run: bool) {
         self.lifted.remove(&network);
         if may_run || self.runner.is_none() {
@@ -96,7 +96,7 @@ impl Actions {
         }
     }
 
-    /// Has the other actions wait for the command.
+    /// Queues the other actions behind the command.
     pub(super) fn wait(&mut self, case: &Case) {
         self.waiting.insert(case.record.network, case.clone());
     }
@@ -106,23 +106,23 @@ impl Actions {
         self.waiting.contains_key(&network)
     }
 
-    /// What has waited for the command that has ended.
+    /// Returns the actions that waited for the ended command.
     pub(super) fn waited(&mut self, network: IpNet) -> Option<Case> {
         self.waiting.remove(&network)
     }
 
-    /// Has commands wait until `hosts.deny` is written.
+    /// Queues commands until `hosts.deny` is written.
     pub(super) fn put_behind_deny(&mut self, case: &Case, purposes: &'static [Purpose]) {
         self.behind_deny.push((case.clone(), purposes));
     }
 
-    /// What has waited for `hosts.deny`.
+    /// Returns the commands that waited for `hosts.deny`.
     pub(super) fn take_behind_deny(&mut self) -> Vec<(Case, &'static [Purpose])> {
         std::mem::take(&mut self.behind_deny)
     }
 
-    /// A network is let go: what was still to be done against it no longer is, and the command for that is to be run unless
-    /// no other was.
+    /// Records that a network is released: cancels its pending actions, and queues the command for the release unless
+    /// no other command was run.
     pub(super) fn lift(&mut self, case: &Case) {
         let network = case.record.network;
         self.waiting.remove(&network);
@@ -133,7 +133,7 @@ impl Actions {
         }
     }
 
-    /// The next network that is let go, within the rate; whatever the rate if it `must_end`.
+    /// Returns the next released network within the rate limit; if it `must_end`, regardless of the limit.
     pub(super) fn next_lift(&mut self, must_end: bool) -> Option<Case> {
         while let Some(network) = self.lifts.front() {
             if !self.lifted.contains_key(network) {
@@ -147,7 +147,7 @@ impl Actions {
         None
     }
 
-    /// The commands for those `purposes`.
+    /// Returns the commands for these `purposes`.
     pub(super) fn job(&self, case: &Case, purposes: &[Purpose]) -> Job {
         let mode = self.modes.name(case.record.hold.protocol, self.format);
         let values = values(case, mode);

@@ -1,4 +1,4 @@
-//! Carries out what the register says is to be done.
+//! Carries out the register's effects.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Keeper {
-    /// Has a network be held. If the kernel can't, nothing is done.
+    /// Blocks or fences a network. If the kernel's map can't be changed, nothing else is done.
     pub(super) fn admit(
         &mut self,
         way: Admission,
@@ -36,12 +36,12 @@ impl Keeper {
         done
     }
 
-    /// Has a network no longer be held; whether the kernel has let go.
+    /// Releases a network; returns whether the kernel's map was changed.
     pub(super) fn release(&mut self, way: Release, network: IpNet, reason: &str) -> bool {
         self.release_unless(way, network, reason, |_| false)
     }
 
-    /// The same without a line in the log for each.
+    /// The same without a log line for each.
     pub(super) fn release_silently(&mut self, way: Release, network: IpNet, reason: &str) -> bool {
         self.release_unless(way, network, reason, |effect| *effect == Effect::Emit(Line::Lifted))
     }
@@ -68,14 +68,14 @@ impl Keeper {
         done.is_ok()
     }
 
-    /// Carries out effects, the kernel's first: if it can't, none of the others.
+    /// Carries out effects, the kernel's first: if that fails, none of the others.
     pub(super) fn carry_out(&mut self, effects: &[Effect], case: &Case) -> Result<(), kernel::Error> {
         for effect in effects {
             if let Effect::Map(change) = effect {
                 self.change(*change, case)?;
             }
         }
-        // Words on a source wait for its name, nothing else does.
+        // Only words about a source wait for its name.
         let words: Vec<Effect> = effects.iter().filter(|effect| effect.names_source()).copied().collect();
         if !words.is_empty() {
             self.tell(case, words);

@@ -1,4 +1,4 @@
-//! What an administrator asks of the keeper at the control socket.
+//! An administrator's requests at the control socket.
 
 use std::{
     collections::BTreeSet,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 impl Keeper {
-    /// Does what is asked, or says why not.
+    /// Fulfils a request, or returns the reason why not.
     pub(super) fn on_asked(&mut self, request: Request) -> Answer {
         match request {
             Request::Status {} => self.health().map_err(|error| failed(&error)),
@@ -107,8 +107,8 @@ impl Keeper {
         self.outcome(&changed, &unchanged, details)
     }
 
-    /// What holds a host: itself, the network of `IPV6_PREFIX`, or both. A network that an administrator has blocked is let
-    /// go only as a whole.
+    /// Returns the networks that hold a host: itself, its network of `IPV6_PREFIX`, or both. A network that an
+    /// administrator blocked is released only as a whole.
     fn holding(&self, network: IpNet) -> BTreeSet<IpNet> {
         let in_map = |map: &kernel::Blocked| {
             let (key, block) = map.holding(network.addr()).ok().flatten()?;
@@ -121,7 +121,7 @@ impl Keeper {
         all.filter(|key| *key == network || self.scope.is_prefix(*key) && key.contains(&network)).collect()
     }
 
-    /// The files are to say it when the answer does.
+    /// The files must be up to date when the answer is sent.
     fn outcome(&mut self, changed: &[IpNet], unchanged: &[IpNet], details: Vec<String>) -> Answer {
         self.schedule.flush_now();
         self.flush();
@@ -135,7 +135,7 @@ impl Keeper {
     }
 }
 
-/// As the blocked file has it, so that nothing changes when it is read again.
+/// As in the blocked file, so that nothing changes when it is read again.
 fn whole_seconds(time: SystemTime) -> SystemTime {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())

@@ -1,4 +1,4 @@
-//! The interfaces that the kernel program is attached to, and those that it isn't, with the reason.
+//! The interfaces that the kernel program is attached to, and the reasons why others are not watched.
 
 use std::{
     collections::BTreeMap,
@@ -14,22 +14,22 @@ use crate::{
     sink::Log,
 };
 
-/// How often an interface that refused is tried again without a sign that it may work.
+/// Interval of retries on an interface that refused, without a sign of change.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// What the log says where nothing can be watched yet.
+/// Logged if nothing can be watched yet.
 const NONE: &str = "there is no interface to watch: the first that comes is watched. `portsentry doctor` tells which there are";
 
-/// Which interfaces are watched.
+/// The watched interfaces.
 #[derive(Debug)]
 pub(super) struct Attachments {
     wanted: Interfaces,
     mode: Option<Mode>,
     challenges: bool,
     attached: BTreeMap<u32, Name>,
-    /// Interfaces that are to be watched and can't be.
+    /// Interfaces that should be watched but can't be.
     refused: BTreeMap<u32, (Name, String)>,
-    /// Interfaces that needn't be watched.
+    /// Interfaces that need not be watched.
     left_out: BTreeMap<u32, (Name, LeftOut)>,
     missing: Vec<String>,
     next_try: Instant,
@@ -53,19 +53,19 @@ impl Attachments {
         }
     }
 
-    /// The names of the interfaces that are watched.
+    /// Returns the names of the watched interfaces.
     pub(super) fn watched(&self) -> Vec<String> {
         self.attached.values().map(ToString::to_string).collect()
     }
 
-    /// The interfaces that are to be watched and aren't: those that refuse, and those that aren't there.
+    /// Returns the interfaces that should be watched and are not: those that refuse, and those that don't exist.
     pub(super) fn lacking(&self) -> Vec<Unwatched> {
         let refused = self.refused.values().map(|(name, reason)| (name.to_string(), reason.clone()));
         let missing = self.missing.iter().map(|name| (name.clone(), "it is not there".to_owned()));
         refused.chain(missing).map(|(interface, reason)| Unwatched { interface, reason }).collect()
     }
 
-    /// The interfaces that needn't be watched, and why not.
+    /// Returns the interfaces that need not be watched, with the reasons.
     pub(super) fn left_out(&self) -> Vec<Unwatched> {
         let left_out = self.left_out.values();
         left_out
@@ -73,9 +73,9 @@ impl Attachments {
             .collect()
     }
 
-    /// Attaches to every interface that is to be watched, and detaches from all others that an earlier run left. One
-    /// that refuses is told of; it is an error only if no other is watched and `needs_one`. A program of ours that is
-    /// replaced is worth a line only if `tells_all`.
+    /// Attaches to every interface to be watched, and detaches from all others that an earlier run left. A refusal is
+    /// logged; it is an error only if no other interface is watched and `needs_one`. The replacement of our own
+    /// program is logged only if `tells_all`.
     pub(super) fn begin(
         &mut self,
         kernel: &mut Kernel,
@@ -110,7 +110,7 @@ impl Attachments {
         kernel.detach_all_but(&self.kept())
     }
 
-    /// Follows interfaces that come, go and change, and tries those again that refused.
+    /// Follows new, removed and changed interfaces, and retries those that refused.
     pub(super) fn follow(&mut self, kernel: &mut Kernel, journal: &mut Log, links: &BTreeMap<u32, Link>) {
         self.next_try = Instant::now() + AGAIN;
         let wanted = self.choose(journal, links, true);
@@ -119,7 +119,7 @@ impl Attachments {
                 journal.error(&error);
             }
         }
-        // First, lest a program on a member keep its bond from one.
+        // First, so that a program on a member doesn't keep its bond from having one.
         if let Err(error) = kernel.detach_all_but(&self.kept()) {
             journal.error(&error);
         }
@@ -133,12 +133,12 @@ impl Attachments {
         }
     }
 
-    /// Whether interfaces that refused are to be tried again now.
+    /// Whether interfaces that refused are due for a retry.
     pub(super) fn is_due(&self) -> bool {
         !self.refused.is_empty() && Instant::now() >= self.next_try
     }
 
-    /// The interfaces that are to be watched; forgets those that no longer are, and tells of them.
+    /// Returns the interfaces to be watched; forgets those that no longer are, and logs them.
     fn choose<'a>(
         &mut self,
         journal: &mut Log,
@@ -177,7 +177,7 @@ impl Attachments {
 
     fn refuse(&mut self, journal: &mut Log, link: &Link, error: &kernel::Error) {
         let refusal = (link.name.clone(), error.to_string());
-        // It is tried again and again, and told of once.
+        // Retried repeatedly, but logged once.
         if self.refused.get(&link.index) != Some(&refusal) {
             journal.error(&format!("{error}; {} is not watched until it can be", link.name));
         }
@@ -207,14 +207,14 @@ impl Attachments {
         Ok(attachment)
     }
 
-    /// How to attach, and why so where that isn't the configuration's word alone.
+    /// Returns the attach mode, with a reason if it differs from the configuration.
     fn mode_of(&self, link: &Link) -> (Option<Mode>, Option<&'static str>) {
         match self.mode {
-            // A bond with a native program refuses members that run one, or can't.
+            // A bond with a native program refuses members that run one, or that can't.
             None if link.is("bond") => {
                 (Some(Mode::Generic), Some("so that every card can join the bond at any time"))
             }
-            // What a challenge answers from a veth in native mode is lost unless its peer, too, has an XDP program (the
+            // Answers to a challenge from a veth in native mode are lost unless its peer has an XDP program, too (the
             // kernel's `drivers/net/veth.c`).
             None if self.challenges && link.is("veth") => (
                 Some(Mode::Generic),

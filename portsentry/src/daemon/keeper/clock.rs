@@ -1,15 +1,15 @@
-//! Keeps the ledger and the files in step with a wall clock that is set, or that went on while the machine slept: the
-//! kernel's clock, by which blocks last, does neither.
+//! Keeps the ledger and the files in step with a wall clock that was set, or that ran while the machine slept; the
+//! kernel's clock, which times the blocks, does neither.
 
 use std::time::Duration;
 
 use super::{Keeper, schedule::clock_origin};
 
-/// What is less is how finely the two clocks can be compared, or is written.
+/// Smaller differences come from comparing the clocks, or from rounding in files.
 const STEP: Duration = Duration::from_secs(2);
 
 impl Keeper {
-    /// Follows the wall clock if it was set.
+    /// Adjusts the ledger if the wall clock was set.
     pub(super) fn follow_clock(&mut self) {
         let (from, to) = (self.schedule.clock_origin, clock_origin());
         let (way, by) = match to.duration_since(from) {

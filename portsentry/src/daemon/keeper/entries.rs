@@ -1,5 +1,5 @@
-//! The kernel's maps of blocked and fenced networks, by network: hosts and the networks of `IPV6_PREFIX` stand in the maps of
-//! sources, all others in that of networks.
+//! The kernel's maps of blocked and fenced networks, by network: hosts and networks of `IPV6_PREFIX` are in the maps
+//! of sources, all others in the map of networks.
 
 use std::time::SystemTime;
 
@@ -33,7 +33,7 @@ impl Keeper {
         }
     }
 
-    /// Enters a network that no probe leads to now. What the kernel knows of a block, other terms leave as it is.
+    /// Enters a network without a current probe. An existing entry keeps what the kernel knows.
     pub(super) fn enter(&mut self, network: IpNet, hold: &Hold) -> Result<(), kernel::Error> {
         let new = entry_of(network, hold);
         let old = self.entry(network, hold.is_fence)?.filter(|old| old.origin != Origin::List as u8);
@@ -60,7 +60,7 @@ impl Keeper {
         self.insert(network, hold.is_fence, &block)
     }
 
-    /// What the maps say of a network now.
+    /// Returns a network's current entry in the maps.
     pub(super) fn standing(&self, network: IpNet) -> Result<Option<SourceState>, kernel::Error> {
         let now = Moment::now();
         let standing_in = |is_fence| -> Result<Option<SourceState>, kernel::Error> {
@@ -69,8 +69,8 @@ impl Keeper {
         Ok(standing_in(false)?.or(standing_in(true)?))
     }
 
-    /// Notes in the map that the files have shown a network: as fenced or as blocked, whichever they say. The kernel may
-    /// have blocked it meanwhile, which they are still to show.
+    /// Marks in the map that the files show a network, as fenced or as blocked. If the kernel has blocked it
+    /// meanwhile, the files are yet to show that.
     pub(super) fn mark(&mut self, network: IpNet) -> Result<(), kernel::Error> {
         let Some(is_fence) = self.register.ledger().get(network).map(|hold| hold.is_fence) else {
             return Ok(());
@@ -83,7 +83,7 @@ impl Keeper {
         }
     }
 
-    /// Whether a network stands in the map of networks.
+    /// Whether a network belongs in the map of networks.
     fn is_apart(&self, network: IpNet) -> bool {
         !is_host(network) && !self.scope.is_prefix(network)
     }
@@ -107,13 +107,13 @@ impl Keeper {
         }
     }
 
-    /// Removes a network from every map, unless the list names it: then that is what it is blocked for.
+    /// Removes a network from every map, unless the block list contains it: then the list's entry stays.
     fn remove(&mut self, network: IpNet) -> Result<(), kernel::Error> {
         let is_listed = self.is_listed(network);
         let Kernel { blocked, fenced, networks, .. } = &mut self.kernel;
         let prefix = prefix_of(network);
         match (is_listed, is_host(network)) {
-            // A full map might not take it back.
+            // A full map might not accept it again.
             (true, true) => blocked.insert(network.addr(), &listed_entry())?,
             (true, false) => networks.insert(network, &listed_entry())?,
             (false, true) => {}
@@ -129,7 +129,7 @@ impl Keeper {
     }
 }
 
-/// The fences and blocks of the maps of sources that aren't over. A source that is in both comes twice: it is blocked.
+/// Returns the unexpired fences and blocks in the maps of sources. A source in both appears twice: it is blocked.
 pub(super) fn standings<'a>(
     blocked: &'a [(std::net::IpAddr, Block)],
     fenced: &'a [(std::net::IpAddr, Block)],
@@ -143,7 +143,7 @@ pub(super) fn standings<'a>(
     })
 }
 
-/// What an entry says, unless it is over, or the list's: no file names that.
+/// Returns an entry's state, unless it has expired or is the block list's, which no file names.
 pub(super) fn standing(network: IpNet, block: &Block, is_fence: bool, now: Moment) -> Option<SourceState> {
     let now_ns = u64::try_from(now.monotonic_ns).unwrap_or_default();
     if block.is_over(now_ns) || block.origin == Origin::List as u8 {
@@ -161,12 +161,12 @@ pub(super) fn standing(network: IpNet, block: &Block, is_fence: bool, now: Momen
     Some(SourceState { network, hold, mirrored: block.mirrored != 0 })
 }
 
-/// An end as the kernel's maps have it; what is over is over.
+/// Returns an end in the form of the kernel's maps; an end in the past counts as expired.
 fn end_ns(until: Option<SystemTime>) -> u64 {
     u64::try_from(until.map_or(0, kernel::monotonic_at)).unwrap_or(1)
 }
 
-/// The entry of a network that the files name, or are about to.
+/// Returns the entry of a network that the files name, or are about to.
 pub(super) fn entry_of(network: IpNet, hold: &Hold) -> Block {
     Block {
         since_ns: kernel::monotonic_at(hold.since.min(SystemTime::now())),
@@ -180,7 +180,7 @@ pub(super) fn entry_of(network: IpNet, hold: &Hold) -> Block {
     }
 }
 
-/// The block of whom the list names.
+/// Returns the entry of a source on the block list.
 pub(super) fn listed_entry() -> Block {
     Block {
         since_ns: kernel::monotonic_ns(),

@@ -1,5 +1,4 @@
-//! The keeper follows what changes around it: the host's addresses and interfaces, and files that an administrator
-//! edits.
+//! Follows changes from outside: the host's addresses and interfaces, and files that an administrator edits.
 
 use std::path::Path;
 
@@ -27,11 +26,11 @@ impl Keeper {
         if (Host { links: links.clone(), ..before }) != self.scope.host {
             self.on_scope();
         }
-        // One that is gone tells nothing that is missed.
+        // A closed receiver misses nothing.
         let _ = self.outside.devices.as_ref().map(|devices| devices.send(()));
     }
 
-    /// Puts into effect who is never blocked and whose ports are watched.
+    /// Applies the networks that are never blocked, and those that are watched.
     fn on_scope(&mut self) {
         self.apply_scope();
         let exempt = self.scope.exempt();
@@ -48,9 +47,9 @@ impl Keeper {
         }
     }
 
-    /// The kernel's network maps follow the host and the ignore file. What keeps them from it is told once.
+    /// Updates the kernel's network maps from the host and the ignore file. An error is logged once.
     fn apply_scope(&mut self) {
-        // It is the scope's trouble from here on.
+        // From here on the error belongs to the scope.
         let (_, news) = self.scope.apply(&mut self.kernel);
         match news {
             Some(News::Begun(trouble)) => self.journal.error(&trouble),
@@ -61,7 +60,7 @@ impl Keeper {
         }
     }
 
-    /// As at the beginning of a session: an error if `needs_all`, else told.
+    /// As at the start of a session: an error if `needs_all`, otherwise logged.
     pub(super) fn begin_scope(&mut self, needs_all: bool) -> Result<(), kernel::Error> {
         let (applied, news) = self.scope.apply(&mut self.kernel);
         if needs_all {
@@ -73,7 +72,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Reads again what was read before it was watched.
+    /// Reads files again that were read before they were watched.
     pub(super) fn catch_up(&mut self) {
         self.on_ignore_file();
         self.on_block_list();
@@ -88,7 +87,7 @@ impl Keeper {
         } else if let Err(error) = self.names.reload() {
             self.journal.error(&error);
         }
-        // Whatever the path: what is as known costs a look.
+        // Whatever the path: an unchanged file costs little.
         self.on_blocked_file();
     }
 
@@ -105,7 +104,7 @@ impl Keeper {
         }
     }
 
-    /// Follows an administrator who edits the blocked file.
+    /// Follows an administrator's edit of the blocked file.
     pub(super) fn on_blocked_file(&mut self) {
         let Some((lines, problems)) = self.files.edited() else { return };
         for problem in problems {
@@ -131,11 +130,11 @@ impl Keeper {
                 self.journal.error(&error);
             }
         }
-        // The file is written as we write it, and without what can't be acted on.
+        // Rewrites the file in our format, without lines that can't be applied.
         self.files.rewrite();
     }
 
-    /// Attaches to every interface that is wanted and there (see [`Attachments::begin`]).
+    /// Attaches to every wanted interface that exists (see [`Attachments::begin`]).
     pub fn attach_all(&mut self, tells_all: bool, needs_one: bool) -> Result<(), kernel::Error> {
         let Self { attachments, kernel, journal, scope, .. } = self;
         attachments.begin(kernel, journal, &scope.host.links, (tells_all, needs_one))?;
@@ -144,7 +143,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Follows interfaces that come and go.
+    /// Follows new and removed interfaces.
     pub(super) fn follow_interfaces(&mut self) {
         let Self { attachments, kernel, journal, scope, .. } = self;
         attachments.follow(kernel, journal, &scope.host.links);

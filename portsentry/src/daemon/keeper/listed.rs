@@ -1,10 +1,10 @@
-//! Whom the block list names.
+//! The block list and its path.
 
 use std::path::{Path, PathBuf};
 
 use crate::config::{BlockList, Config};
 
-/// Whom the block list names, and where it is.
+/// The block list and its path.
 #[derive(Debug)]
 pub(super) struct Listed {
     pub list: BlockList,
@@ -16,12 +16,12 @@ impl Listed {
         Self { list, path: config.block_list.clone() }
     }
 
-    /// Whether that file is the list.
+    /// Whether this path is that of the list.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         self.path == path
     }
 
-    /// Whether it names nobody.
+    /// Whether the list is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

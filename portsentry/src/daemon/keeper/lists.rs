@@ -1,4 +1,4 @@
-//! The keeper follows the block list: who it names is blocked in the kernel's maps, and in no file of ours.
+//! Follows the block list: its entries are blocked in the kernel's maps, and in no file of ours.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -22,7 +22,7 @@ use crate::{
 };
 
 impl Keeper {
-    /// Reads the block list again.
+    /// Reloads the block list.
     pub(super) fn on_block_list(&mut self) {
         match block_list::load(&self.listed.path) {
             Ok(list) if list == self.listed.list => {}
@@ -42,7 +42,7 @@ impl Keeper {
         }
     }
 
-    /// Whether the list has a network blocked: then it is whatever becomes of its other block.
+    /// Whether the list contains a network, so that it stays blocked without its other block.
     pub(super) fn is_listed(&self, network: IpNet) -> bool {
         let list = &self.listed.list;
         let is_named =
@@ -50,15 +50,15 @@ impl Keeper {
         is_named && !self.scope.exempt().cover(network)
     }
 
-    /// Has the kernel block exactly whom the list names, but for those who are never blocked. Who is blocked for
-    /// another reason, too, stays so.
+    /// Blocks exactly the entries of the list in the kernel, except exempt ones. A source with another block stays
+    /// blocked.
     pub(super) fn set_listed(&mut self) -> Result<(), kernel::Error> {
         let blocked = self.kernel.blocked.read()?;
         self.set_listed_beside(&blocked)
     }
 
-    /// As [`Keeper::set_listed`], where the kernel's map is known; what the register has entered since then counts, too. A
-    /// list may name a million: what each way in and out of it does is done for all at once.
+    /// Like [`Keeper::set_listed`], with the known contents of the kernel's map; entries that the register has made
+    /// since count, too. A list may have a million entries, so changes are made in batches.
     pub(super) fn set_listed_beside(&mut self, blocked: &[(IpAddr, Block)]) -> Result<(), kernel::Error> {
         // Sorted, as the list is, so that successive searches stay local.
         let mut held: Vec<(IpAddr, u8)> =
@@ -78,14 +78,14 @@ impl Keeper {
         let new: Vec<(IpAddr, Block)> = new.map(|source| (*source, listed_entry())).collect();
         let mut networks: BTreeMap<_, _> =
             list.networks.iter().map(|network| (*network, listed_entry())).collect();
-        // An administrator's blocks of networks stand in the same map.
+        // An administrator's blocks of networks are in the same map.
         let others = ledger
             .records()
             .filter(|record| !is_host(record.network) && !self.scope.is_prefix(record.network));
         networks.extend(others.map(|record| (record.network, entry_of(record.network, &record.hold))));
         self.kernel.blocked.remove_all(gone.iter().copied())?;
         self.totals.stats.count_released(Release::Administrator.name(), gone.len());
-        // Both, whatever becomes of the first.
+        // Both, even if the first fails.
         let hosts = self.kernel.blocked.insert_all(&new);
         if hosts.is_ok() {
             self.totals.stats.count_admitted(Admission::List.name(), new.len());

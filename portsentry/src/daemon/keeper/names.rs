@@ -1,4 +1,4 @@
-//! Names of sources, and what waits for them.
+//! Names of sources, and messages that wait for them.
 
 use std::{
     collections::HashMap,
@@ -12,13 +12,13 @@ use crate::{
     sink::resolver::{self, Answer, Name, Resolver, Settings},
 };
 
-/// Cases that wait for a name at the most; further ones are told without.
+/// Maximum number of cases that wait for a name; further ones are logged without.
 const HELD: usize = 4096;
 
-/// Words that wait for a source's name.
+/// Messages that wait for a source's name.
 pub(super) type Waiting = (Case, Vec<Effect>);
 
-/// Names of sources, and what waits for them.
+/// Names of sources, and messages that wait for them.
 #[derive(Debug)]
 pub(super) struct Names {
     resolver: Option<Resolver>,
@@ -28,7 +28,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// A resolver if `config` asks for one; or why there is none.
+    /// Starts a resolver if `config` asks for one; also returns an error.
     pub(super) fn new(config: &Config) -> (Self, Option<resolver::Error>) {
         let (sender, answers) = channel();
         let start = || {
@@ -48,8 +48,8 @@ impl Names {
         self.resolver.as_ref().map_or(Ok(()), Resolver::reload)
     }
 
-    /// The name of `source`, for a probe's sake if it `is_probe`: of others no name is asked for. What came later from a
-    /// source must not be told before what came first.
+    /// Returns the name of `source`; looks it up only if it `is_probe`. A later message about a source must not be
+    /// logged before an earlier one.
     pub(super) fn ask(&self, source: IpAddr, is_probe: bool) -> Answer {
         let is_asked = self.held.contains_key(&source);
         match &self.resolver {
@@ -60,13 +60,13 @@ impl Names {
         }
     }
 
-    /// Has words wait for the name of `source`.
+    /// Queues messages until the name of `source` is known.
     pub(super) fn hold(&mut self, source: IpAddr, case: &Case, words: Vec<Effect>) {
         self.count += 1;
         self.held.entry(source).or_default().push((case.clone(), words));
     }
 
-    /// The next name that has come, or is known to be missing, and what has waited for it.
+    /// Returns the next name that was found or is missing, with the messages that waited for it.
     pub(super) fn next(&mut self) -> Option<(Option<Name>, Vec<Waiting>)> {
         let (source, name) = self.answers.try_recv().ok()?;
         let held = self.held.remove(&source).unwrap_or_default();
@@ -74,14 +74,14 @@ impl Names {
         Some((name, held))
     }
 
-    /// Asks no more.
+    /// Stops the resolver.
     pub(super) fn stop(&mut self) {
         if let Some(resolver) = self.resolver.take() {
             resolver.stop();
         }
     }
 
-    /// All that still waits.
+    /// Returns everything that still waits.
     pub(super) fn take_held(&mut self) -> Vec<Waiting> {
         self.count = 0;
         std::mem::take(&mut self.held).into_values().flatten().collect()

@@ -1,21 +1,21 @@
-//! Who beside the files is told of the keeper's state.
+//! Receivers of the keeper's state other than the files.
 
 use std::sync::mpsc::Sender;
 
 use super::super::notify::{self, Pulse};
 
-/// Who beside the files is told of the keeper's state.
+/// Receivers of the keeper's state other than the files.
 #[derive(Debug, Default)]
 pub(super) struct Outside {
     pub pulse: Pulse,
-    /// What the supervisor was last told.
+    /// The last status sent to the supervisor.
     status: String,
-    /// Who is told that the host's devices have changed.
+    /// Notified when the host's devices have changed.
     pub devices: Option<Sender<()>>,
 }
 
 impl Outside {
-    /// Tells the supervisor of `status`, if it is another than before.
+    /// Sends `status` to the supervisor, if it has changed.
     pub(super) fn set_status(&mut self, status: String) {
         if status != self.status {
             notify::status(&status);

@@ -1,4 +1,4 @@
-//! Whether what is pinned is in sight.
+//! Watches whether the pins are in place.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
     policy::trouble::{News, Trouble},
 };
 
-/// What was last seen of the pins, and who is told that they were pinned anew.
+/// The last state of the pins, and the notification when they were restored.
 #[derive(Debug, Default)]
 pub(super) struct PinWatch {
     pinned: Arc<Notify>,
@@ -17,12 +17,12 @@ pub(super) struct PinWatch {
 }
 
 impl PinWatch {
-    /// What is told when the maps and links were pinned anew.
+    /// Returns the notification that maps and links were restored.
     pub(super) fn pinned(&self) -> Arc<Notify> {
         Arc::clone(&self.pinned)
     }
 
-    /// Looks after the pins; returns what is wrong with them, once.
+    /// Checks the pins; returns a problem, once.
     pub(super) fn keep(&mut self, kernel: &Kernel) -> Option<String> {
         let problem = match kernel.keep_pins() {
             Ok(true) => None,

@@ -1,4 +1,4 @@
-//! IPv6 networks that are held where those of this host or of the configuration have changed.
+//! Blocked IPv6 networks after a change of this host's networks or of the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Keeper {
-    /// Lifts networks in which this host's neighbours are: those are held each alone.
+    /// Releases networks that contain this host's neighbours: those are held separately.
     pub(super) fn lift_neighbours(&mut self) {
         let is_near = |record: &Record| {
             self.scope.is_prefix(record.network) && is_host(self.scope.network_of(record.source()))
@@ -23,9 +23,9 @@ impl Keeper {
         }
     }
 
-    /// Lets go networks of another length than `IPV6_PREFIX`, which the kernel program doesn't look for, in the maps and in
-    /// the `lines` of the blocked file. Single addresses and what an administrator has blocked stay held. Returns what still
-    /// stands.
+    /// Releases networks of another length than `IPV6_PREFIX`, which the kernel program would not find, in the maps
+    /// and in the `lines` of the blocked file. Single addresses and administrators' blocks stay. Returns the
+    /// remaining entries.
     pub(super) fn let_go(
         &mut self,
         mut standings: BTreeMap<IpNet, SourceState>,

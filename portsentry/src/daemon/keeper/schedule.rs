@@ -1,19 +1,19 @@
-//! When what is done now and then is due again.
+//! When each periodic task is due again.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::{config::Config, kernel};
 
-/// One part of the time in so many is what each of the larger tasks may take.
+/// Each of the larger tasks may take one part in this many of the time.
 const SHARE: u32 = 20;
-/// Within this time files are written again unless that takes long.
+/// Files are written again within this time, unless that takes long.
 const SOON: Duration = Duration::from_millis(200);
-/// How long a key makes cookies. It checks them for as long again.
+/// Time for which a key makes cookies. It checks them for as long again.
 const RENEWAL: Duration = Duration::from_hours(1);
-/// How often the gates' bits are counted.
+/// Interval at which the gates' bits are counted.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// When what is done now and then is due again.
+/// When each periodic task is due again.
 #[derive(Debug)]
 pub(super) struct Schedule {
     flush: Instant,
@@ -21,9 +21,9 @@ pub(super) struct Schedule {
     renewal: Instant,
     look: Instant,
     challenges: bool,
-    /// Bits of the gates that were set when they were last renewed.
+    /// Number of set bits in the gates at their last renewal.
     pub gate_bits: usize,
-    /// When the kernel's clock began, by the wall clock as it was set when the register was last told.
+    /// Start of the kernel's clock, by the wall clock as it was set at the register's last update.
     pub clock_origin: SystemTime,
 }
 
@@ -41,12 +41,12 @@ impl Schedule {
         }
     }
 
-    /// Has the files be written at the next chance.
+    /// Makes the writing of files due.
     pub(super) fn flush_now(&mut self) {
         self.flush = Instant::now();
     }
 
-    /// Has the maps be searched at the next chance.
+    /// Makes the search of the maps due.
     pub(super) fn sweep_now(&mut self) {
         self.sweep = Instant::now();
     }
@@ -55,8 +55,8 @@ impl Schedule {
         now >= self.flush
     }
 
-    /// Files were written since `begin`: large ones so seldom that it takes its [`SHARE`] of the time at the most, small
-    /// ones soon, also on a slow disk.
+    /// Records that files were written since `begin`: large ones are delayed so that writing takes at most its
+    /// [`SHARE`] of the time; small ones are due soon, even on a slow disk.
     pub(super) fn flushed(&mut self, begin: Instant) {
         self.flush = after(begin).min(Instant::now() + SOON.max(begin.elapsed() * 4));
     }
@@ -65,12 +65,12 @@ impl Schedule {
         now >= self.sweep
     }
 
-    /// The maps were searched since `begin`.
+    /// Records that the maps were searched since `begin`.
     pub(super) fn swept(&mut self, begin: Instant) {
         self.sweep = after(begin);
     }
 
-    /// Whether a fresh key for cookies is due; it then no longer is.
+    /// Whether a new key for cookies is due; resets that.
     pub(super) fn is_renewal_due(&mut self) -> bool {
         let now = Instant::now();
         let is_due = self.challenges && now >= self.renewal;
@@ -84,18 +84,18 @@ impl Schedule {
         now >= self.look
     }
 
-    /// The gates were looked at, or renewed, since `begin`.
+    /// Records that the gates were counted, or renewed, since `begin`.
     pub(super) fn looked(&mut self, begin: Instant) {
         self.look = after(begin).max(begin + LOOK);
     }
 }
 
-/// When the kernel's clock began, by the wall clock as it is set now.
+/// Returns the start of the kernel's clock, by the wall clock as it is set now.
 pub(super) fn clock_origin() -> SystemTime {
     kernel::wall_time(0)
 }
 
-/// When it may begin again what began at `begin` and is done now.
+/// Returns when a task that started at `begin` and is done now may start again.
 fn after(begin: Instant) -> Instant {
     Instant::now() + begin.elapsed() * (SHARE - 1)
 }

@@ -1,4 +1,5 @@
-//! Whom the kernel never blocks and whose ports it watches, kept in step with the host and the ignore file.
+//! The networks that are never blocked, and those whose ports are watched, kept in step with the host and the ignore
+//! file.
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -15,7 +16,7 @@ use crate::{
     },
 };
 
-/// The host, the ignored networks, and what follows from them.
+/// The host, the ignored networks, and what is derived from them.
 #[derive(Debug)]
 pub(super) struct Scope {
     pub host: Host,
@@ -36,33 +37,33 @@ impl Scope {
         Self { host, ignored, rules, exempt, trouble, ignore_file, prefix }
     }
 
-    /// What `source` is held by: itself, or its network.
+    /// Returns the network by which `source` is held: itself, or its network.
     pub(super) fn network_of(&self, source: IpAddr) -> IpNet {
         network_of(source, self.prefix_of(source))
     }
 
-    /// Length of the IPv6 network that `source` is held by; 0 for the source alone.
+    /// Returns the length of the IPv6 network by which `source` is held; 0 for the source alone.
     pub(super) fn prefix_of(&self, source: IpAddr) -> u8 {
         self.exempt.prefix_of(source, self.prefix)
     }
 
-    /// Whether that is a network that sources are held by.
+    /// Whether sources are held by this network.
     pub(super) fn is_prefix(&self, network: IpNet) -> bool {
         matches!(network, IpNet::V6(_)) && network.prefix_len() == self.prefix && self.prefix < 128
     }
 
-    /// Who is never blocked.
+    /// Returns the networks that are never blocked.
     pub(super) fn exempt(&self) -> &Exemptions {
         &self.exempt
     }
 
-    /// Why not all of it is in effect, if it isn't.
+    /// Returns the reason why not all of it is in effect, if so.
     pub(super) const fn trouble(&self) -> Option<&String> {
         self.trouble.problem()
     }
 
-    /// Puts it into effect. Where `MAX_ADDRESSES` has no room for it, what was in effect stays, and gateways, name servers and
-    /// own addresses are added: none of them must be blocked for want of room. Returns what there is to tell of that, too.
+    /// Applies the scope. If it exceeds `MAX_ADDRESSES`, the old scope stays, and gateways, name servers and own
+    /// addresses are added, because these must never be blocked. Also returns a message about that.
     pub(super) fn apply(&mut self, kernel: &mut Kernel) -> (Result<(), kernel::Error>, Option<News>) {
         self.exempt = Exemptions::new(&self.host, &self.ignored);
         let applied = self.set(kernel);
@@ -81,7 +82,7 @@ impl Scope {
 
     fn set(&self, kernel: &mut Kernel) -> Result<(), kernel::Error> {
         let watched = local(&self.host, &self.rules);
-        // All or nothing: exemptions of a host whose addresses aren't watched would be half of it.
+        // All or nothing: exemptions without the watched addresses would be half of the scope.
         kernel.local.check(&watched)?;
         kernel.ignored.replace(&self.exempt.entries())?;
         kernel.local.replace(&watched)

@@ -1,4 +1,4 @@
-//! Probes that the kernel program, or a trap of the daemon's, reports.
+//! Probes that the kernel program, or a trap of the daemon, reports.
 
 use portsentry_common::decide::Verdict;
 
@@ -9,12 +9,12 @@ use crate::policy::{
 };
 
 impl Keeper {
-    /// Does what follows from a probe that the kernel program reports.
+    /// Handles a probe that the kernel program reported.
     pub(super) fn on_sighting(&mut self, sighting: &Sighting) {
         self.see(Admission::Sighting, sighting);
     }
 
-    /// Does what follows from a probe. The kernel's map has its source already, if it is held.
+    /// Handles a probe. If its source is held, the kernel's map already has it.
     pub(super) fn see(&mut self, cause: Admission, sighting: &Sighting) {
         let network = sighting.network();
         self.files.see(sighting, self.register.ledger().holds(network));

@@ -1,4 +1,4 @@
-//! Looks for connections of a source, so often and no more.
+//! Looks for connections of a source, with a rate limit.
 
 use std::{
     net::SocketAddr,
@@ -14,18 +14,18 @@ use crate::{
     modes::Modes,
 };
 
-/// Each look goes through all connections of the host: at most 20 in a second.
+/// Each look-up walks all connections of the host: at most 20 in a second.
 const EACH: Duration = Duration::from_millis(50);
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// Whom to spare, and how often that was looked for.
+/// Settings and rate limit of the look-ups.
 #[derive(Debug)]
 pub(super) struct Spare {
-    /// Only `proof_traps` counts.
+    /// Only `proof_traps` is used.
     pub settings: Settings,
     /// Connections to these ports are the traps' own.
     traps: PortSet,
-    /// When the allowance of looks is whole again.
+    /// When the bucket is full again.
     whole: Instant,
 }
 
@@ -39,8 +39,8 @@ impl Spare {
         }
     }
 
-    /// Whether `source` has an established connection that is no trap's, and that it had before it was fenced; `false` if too much
-    /// was looked for.
+    /// Whether `source` has an established connection, other than to a trap, from before it was fenced; `false` if
+    /// the rate limit is exceeded.
     pub(super) fn is_connected(
         &mut self,
         source: IpNet,

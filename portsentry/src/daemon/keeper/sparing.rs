@@ -1,5 +1,5 @@
-//! Spares sources that use a service of this host: a kernel program can't look for the connections of a source, so the
-//! keeper does once one has completed enough handshakes with traps.
+//! Spares clients of this host's services: the kernel program can't look up the connections of a source, so the
+//! keeper does once a source has completed enough handshakes with traps.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ use crate::{
 };
 
 impl Keeper {
-    /// Makes a fence again of the block that `sighting` tells of, if its source has an established connection and has not yet
-    /// completed four times as many handshakes. The block has stood for the moment that it took to be told: what the source
-    /// sent meanwhile, TCP sends again.
+    /// Turns the block that `sighting` reports into a fence, if its source has an established connection and has not
+    /// yet completed four times as many handshakes. The block was in force for a moment; TCP retransmits what was
+    /// dropped meanwhile.
     pub(super) fn spare(&mut self, sighting: &mut Sighting) {
         if sighting.verdict == Verdict::Block
             && sighting.proof == Proof::Cookie
@@ -29,7 +29,7 @@ impl Keeper {
         }
     }
 
-    /// The same for a source whose block was found in the map; whether it is spared.
+    /// The same for a source whose block was found in the map; returns whether it is spared.
     pub(super) fn spares(&mut self, network: IpNet) -> bool {
         self.try_spare(network).unwrap_or_else(|error| {
             self.journal.error(&error);
@@ -49,7 +49,7 @@ impl Keeper {
             u64::try_from(Duration::from_secs(self.register.fence_seconds()).as_nanos()).unwrap_or(u64::MAX);
         let until_ns = block.since_ns.unsigned_abs().saturating_add(fence_ns);
         let fence = Block { until_ns, proof: Proof::None as u8, mirrored: 0, ..block };
-        // The fence first: the source must never be free.
+        // The fence comes first: the source must never be free.
         self.kernel.fenced.insert(source, &fence)?;
         self.kernel.blocked.remove(source)?;
         self.journal.note(&format!(

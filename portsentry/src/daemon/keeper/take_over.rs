@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// What the maps say, by network.
+/// The entries of the maps, by network.
 type Standings = BTreeMap<IpNet, SourceState>;
 
 impl Keeper {
@@ -57,7 +57,7 @@ impl Keeper {
         for Record { network, hold } in lift {
             let is_exempt = self.scope.exempt().cover(network);
             let cause = if is_exempt { Release::Exempt } else { Release::Administrator };
-            // It is lifted in every file, as if it had been held up to now.
+            // It is released in every file, as if it had been held until now.
             self.register.ledger_mut().replace(network, hold);
             self.release(cause, network, "the blocked file or the ignore file says so");
         }
@@ -73,7 +73,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// What proved those whom only the file knows, as after a reboot, is in the evidence: the file doesn't tell.
+    /// Recalls proofs from the evidence for sources that only the file has, as after a reboot: the file lacks them.
     fn recall_proofs(&mut self, lines: &mut [Record], standings: &Standings) {
         let is_forgotten = |line: &&mut Record| {
             line.hold.proof == Proof::None && !line.hold.is_fence && !standings.contains_key(&line.network)
@@ -93,11 +93,11 @@ impl Keeper {
         }
     }
 
-    /// Gives the lines their ends, and those times that the kernel knows better.
+    /// Gives the lines their ends, and the times that the kernel knows better.
     fn reconcile(&mut self, lines: &mut [Record], standings: &Standings) {
         for line in lines {
             line.hold.until = self.register.until(line.network, &line.hold);
-            // The kernel's clock is never set. An end that an administrator writes is a moment, by the wall clock.
+            // The kernel's clock is never set. An administrator's end is a time of the wall clock.
             if let Some(SourceState { hold, .. }) = standings.get(&line.network)
                 && line.hold.is_fence == hold.is_fence
                 && line.hold.proof != Proof::Administrator
@@ -105,13 +105,13 @@ impl Keeper {
                 if line.hold.is_apart_from(hold) {
                     self.files.rewrite();
                 }
-                // Nor does the file say what proved the source.
+                // The file also lacks the proof of the source.
                 line.hold = Hold { since: hold.since, until: hold.until, proof: hold.proof, ..line.hold };
             }
         }
     }
 
-    /// Lets go those whose time is over: no daemon ran when it ended.
+    /// Releases entries that expired while no daemon ran.
     fn release_over(&mut self, lines: &mut Vec<Record>) {
         let now = SystemTime::now();
         let over: Vec<Record> = lines.extract_if(.., |line| line.hold.is_over(now)).collect();
@@ -121,7 +121,7 @@ impl Keeper {
         }
     }
 
-    /// Holds those whom an administrator has written into the file while no daemon ran, or a command.
+    /// Admits sources that an administrator, or a command, added to the file while no daemon ran.
     fn admit_unread(&mut self, lines: &mut Vec<Record>, standings: &mut Standings) {
         let unread = self.files.take_unread();
         let exempt = self.scope.exempt();
@@ -143,8 +143,8 @@ impl Keeper {
         }
     }
 
-    /// Has the kernel block again whom the file names and the map lacks; returns how many found no room, with those whom no
-    /// file names.
+    /// Blocks the file's sources that the map lacks; returns the number without room, including those that no file
+    /// names.
     fn block_again(
         &mut self,
         block: Vec<Record>,
@@ -152,13 +152,14 @@ impl Keeper {
         found: &Found,
         has_no_file: bool,
     ) -> usize {
-        // Whom the file has never shown nobody else remembers.
+        // Sources that the file has never shown are recorded nowhere else.
         let is_lost =
             |block: &Block| block.origin != Origin::List as u8 && (block.mirrored == 0 || has_no_file);
         let lost =
             found.left_out.iter().filter(|(_, block)| is_lost(block)).map(|(source, _)| IpNet::from(*source));
         let mut homeless: BTreeSet<IpNet> = lost.collect();
-        // All hosts at once that the map lacks; one by one where some find no room, or the map knows more than the file.
+        // All hosts that the map lacks in one batch; one by one if some find no room, or the map knows more than the
+        // file.
         let is_fresh = |record: &Record| {
             !record.hold.is_fence && is_host(record.network) && !standings.contains_key(&record.network)
         };
@@ -177,7 +178,7 @@ impl Keeper {
         homeless.len()
     }
 
-    /// Writes down those whom the kernel blocked while no daemon was there, or before an earlier one could.
+    /// Records sources that the kernel blocked while no daemon ran, or before an earlier one could record them.
     fn admit_unwritten(
         &mut self,
         record: Vec<Record>,

@@ -1,4 +1,4 @@
-//! Writes to log, history and evidence what the register says is to be said, once the source's name is known or known to be
+//! Writes the register's messages to log, history and evidence, once the source's name is known or known to be
 //! missing.
 
 use super::Keeper;
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Keeper {
-    /// Says it, or has it wait for a name.
+    /// Writes messages, or queues them until the name is known.
     pub(super) fn tell(&mut self, case: &Case, words: Vec<Effect>) {
         let source = case.sighting.as_ref().map_or_else(|| case.record.source(), |sighting| sighting.source);
         match self.names.ask(source, case.sighting.is_some()) {
@@ -21,14 +21,14 @@ impl Keeper {
         }
     }
 
-    /// Says what waited for names that have come.
+    /// Writes the messages whose names have arrived.
     pub(super) fn on_names(&mut self) {
         while let Some((name, held)) = self.names.next() {
             held.iter().for_each(|(case, words)| self.write(case, words, name.as_ref()));
         }
     }
 
-    /// Says what still waits, without names.
+    /// Writes the remaining messages without names.
     pub(super) fn stop_names(&mut self) {
         self.names.stop();
         self.on_names();
@@ -65,7 +65,7 @@ impl Keeper {
             (Line::Found, _) => self.journal.found(case),
             (Line::Ordered, _) => self.journal.ordered(case),
             (Line::Lifted, _) => self.journal.lifted(case),
-            // No probe is at hand.
+            // There is no probe.
             (
                 Line::Attack | Line::Notice | Line::LeftAlone | Line::Full | Line::Fenced | Line::Blocked,
                 None,

@@ -1,4 +1,4 @@
-//! What the keeper counts and shows, for metrics and health checks.
+//! The keeper's counts, for metrics and health checks.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use crate::{
     policy::Census,
 };
 
-/// What the keeper counts and shows.
+/// The keeper's counts.
 #[derive(Debug)]
 pub(super) struct Totals {
     pub stats: Arc<Stats>,
-    /// The kernel's counters as they were last read.
+    /// The kernel's counters as last read.
     pub counted: Counters,
-    /// Probes that the kernel has not told of, and whose sources are still to be found.
+    /// Probes that the kernel did not report, whose sources are yet to be found.
     pub untold: u64,
-    /// Sources that the keeper found no room for in the blocked maps, beside those that the kernel counts.
+    /// Sources without room in the blocked maps, beside those that the kernel counts.
     pub no_room: u64,
-    /// Sightings that the keeper was too late for.
+    /// Sightings that were dropped because the keeper was behind.
     pub lost: u64,
     max_blocked: u32,
     max_fenced: u32,
@@ -36,18 +36,18 @@ impl Totals {
         Self { stats, counted, untold: 0, no_room: 0, lost: 0, max_blocked, max_fenced, ring }
     }
 
-    /// `MAX_FENCED`, for both address families together.
+    /// Returns `MAX_FENCED` for both address families together.
     pub(super) const fn max_fenced(&self) -> usize {
         self.max_fenced as usize * 2
     }
 
-    /// Counts sightings that the reader had to leave out.
+    /// Counts sightings that the reader dropped.
     pub(super) fn lose(&mut self, count: u64) {
         self.lost += count;
         self.stats.count_left_out(count);
     }
 
-    /// Puts on the board what there is to see now.
+    /// Updates the stats.
     pub(super) fn show(
         &self,
         kernel: &Kernel,

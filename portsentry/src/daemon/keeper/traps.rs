@@ -1,10 +1,10 @@
-//! What the keeper needs for visits to the daemon's own traps.
+//! The keeper's state for visits to the daemon's traps.
 
 use std::time::Duration;
 
 use crate::{config::Config, policy::trap::Visits};
 
-/// What the keeper needs for visits to the daemon's own traps.
+/// The keeper's state for visits to the daemon's traps.
 #[derive(Debug)]
 pub(super) struct Traps {
     pub visits: Visits,

@@ -1,4 +1,4 @@
-//! Blocks and fences that the kernel program made and could not report, and those that are over.
+//! Blocks and fences that the kernel program could not report, and expired ones.
 
 use std::{collections::BTreeSet, net::IpAddr, time::SystemTime};
 
@@ -14,12 +14,12 @@ use crate::{
     },
 };
 
-/// Fences that are found and written down at a time.
+/// Number of fences that are recorded at a time.
 const FENCES: usize = 500;
 
 impl Keeper {
-    /// Finds what the kernel has entered and not told: all blocks, and of fences, which a flood makes by the thousand, so
-    /// many at a time. Whether that was all.
+    /// Records entries of the kernel that were not reported: all blocks, and a limited number of fences, which a
+    /// flood makes by the thousand. Returns whether that was all.
     pub(super) fn record_unreported(&mut self) -> Result<bool, kernel::Error> {
         let mut found = 0;
         let (blocked, fenced) = (self.kernel.blocked.read()?, self.kernel.fenced.read()?);
@@ -43,7 +43,7 @@ impl Keeper {
         Ok(found < FENCES)
     }
 
-    /// Lets go what is over, unless the kernel has begun it anew.
+    /// Releases expired entries, unless the kernel has renewed them.
     pub(super) fn lift_over(&mut self) {
         let over: Vec<IpNet> = self.register.ledger().over(SystemTime::now()).collect();
         for network in over {
@@ -55,13 +55,13 @@ impl Keeper {
         }
     }
 
-    /// Forgets fences that the kernel's map had no room for any more: a flood of forged sources must not fill the
-    /// memory and the files.
+    /// Forgets fences that the kernel's map has evicted: a flood of spoofed sources must not fill the memory and the
+    /// files.
     pub(super) fn forget_surplus(&mut self) -> Result<(), kernel::Error> {
         if self.register.ledger().surplus(self.totals.max_fenced()).next().is_none() {
             return Ok(());
         }
-        // The kernel's map lets go whom it has not seen for longest, which needn't be whose fence ends first.
+        // The kernel's map evicts the least recently used, which need not be the first to expire.
         let standing: BTreeSet<IpNet> = self
             .kernel
             .fenced

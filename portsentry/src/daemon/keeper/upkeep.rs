@@ -1,4 +1,4 @@
-//! What the keeper does now and then: sources whose time is over, those that nobody told of, files, keys and gates.
+//! Periodic tasks of the keeper: expired and unreported sources, files, keys and gates.
 
 use std::time::Instant;
 
@@ -7,13 +7,13 @@ use portsentry_common::counter::Counter;
 use super::Keeper;
 use crate::kernel;
 
-/// Lines of `hosts.deny` that are logged one by one each time that it is written.
+/// Lines of `hosts.deny` that are logged one by one at each write.
 const DENIED: usize = 500;
-/// Stale bits that do no harm: one source in 64 meets one.
+/// Number of stale bits that do no harm: one source in 64 meets one.
 const FEW: usize = 1 << 18;
 
 impl Keeper {
-    /// Does what is due.
+    /// Does the tasks that are due.
     pub(super) fn on_tick(&mut self) {
         if let Err(error) = self.kernel.beat() {
             self.journal.error(&error);
@@ -43,7 +43,7 @@ impl Keeper {
         self.tell_status();
     }
 
-    /// Tells the supervisor what there is to see, when it is something else than before.
+    /// Sends the status to the supervisor, if it has changed.
     fn tell_status(&mut self) {
         let sources = self.register.ledger().len();
         let (watched, lacking) = (self.attachments.watched().len(), self.attachments.lacking().len());
@@ -55,8 +55,8 @@ impl Keeper {
         self.show();
     }
 
-    /// Finds blocks that the kernel made and whose events were not told, and reports what the ring left out. Large maps
-    /// are searched so seldom that it takes its share of the time at the most.
+    /// Records blocks whose events were suppressed, and logs what the ring dropped. Large maps are searched so rarely
+    /// that it takes its share of the time.
     fn sweep(&mut self) -> Result<(), kernel::Error> {
         let counters = self.kernel.counters()?;
         let grown = |counter: Counter| counters.get(counter).wrapping_sub(self.totals.counted.get(counter));
@@ -80,7 +80,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Writes the files that need it, and marks in the map what they show now.
+    /// Writes pending changes of files, and marks in the map what they show.
     pub(super) fn flush(&mut self) {
         let begin = Instant::now();
         if !self.schedule.may_flush(begin) {
@@ -109,8 +109,8 @@ impl Keeper {
         }
     }
 
-    /// Drops the gates' stale bits when there are more of them than others: behind each, honest packets cost look-ups, and
-    /// a flood of forged sources leaves many.
+    /// Clears the gates' stale bits when they outnumber the others: each costs honest packets look-ups, and a flood
+    /// of spoofed sources leaves many.
     fn renew_gates(&mut self) -> Result<(), kernel::Error> {
         let begin = Instant::now();
         if !self.schedule.may_look(begin) {

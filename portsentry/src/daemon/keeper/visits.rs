@@ -1,5 +1,4 @@
-//! Visits to the daemon's own traps: what the kernel program does with probes is done with them here, by the same rules and
-//! in the same maps.
+//! Visits to the daemon's traps: judged by the kernel program's rules, and counted in its maps.
 
 use ipnet::IpNet;
 use portsentry_common::{block::Proof, classify::Probe, decide::Verdict, environment::HandshakeCount};
@@ -15,8 +14,8 @@ use crate::{
 };
 
 impl Keeper {
-    /// Judges a visit to a trap, blocks or fences in the kernel what the kernel could not judge itself, and tells of it
-    /// unless it is no news, or too much.
+    /// Judges a visit to a trap, enters its source in the kernel's maps if needed, and reports the visit unless it is
+    /// a repeat or exceeds the rate limit.
     pub(super) fn on_visit(&mut self, visit: &Visit) {
         let now_ns = kernel::monotonic_ns().unsigned_abs();
         let mut sighting = self.judge(visit);
@@ -31,7 +30,7 @@ impl Keeper {
         if self.traps.visits.may_tell((sighting.network(), port, protocol), entered, now_ns) {
             self.see(Admission::Trap, &sighting);
         } else if entered {
-            // It is found in the map, as those that the kernel could not tell of.
+            // It is found in the map, like sources that the kernel could not report.
             self.totals.untold += 1;
         }
     }
@@ -79,19 +78,19 @@ impl Keeper {
         }
     }
 
-    /// Counts a probe of `source`, beside those that the kernel program counts.
+    /// Counts a probe of `source`, in addition to those that the kernel program counts.
     fn count(&mut self, source: IpNet, pair: u32) -> u32 {
         if !self.traps.visits.counts() {
             return 1;
         }
-        // Without room nothing adds up.
+        // Without room in the map, probes don't add up.
         self.kernel.tallies.count(source.addr(), pair, self.traps.window).unwrap_or_else(|error| {
             self.journal.error(&error);
             1
         })
     }
 
-    /// Counts a completed handshake, beside those that the kernel program counts.
+    /// Counts a completed handshake, in addition to those that the kernel program counts.
     fn shake(&mut self, source: IpNet, pair: u32) -> HandshakeCount {
         let shaken =
             self.kernel.handshakes.shake(source.addr(), pair, self.traps.window).unwrap_or_else(|error| {
@@ -103,12 +102,12 @@ impl Keeper {
         HandshakeCount { is_connected, ..shaken }
     }
 
-    /// Enters the source of a visit in the kernel's maps; whether it was not held before. `None` if there is nothing to
-    /// tell: it is fenced already, or too many are.
+    /// Enters the source of a visit in the kernel's maps; returns whether it was free before. `None` if there is
+    /// nothing to report: it is already fenced, or the rate limit is exceeded.
     fn take_in(&mut self, sighting: &mut Sighting, now_ns: u64) -> Option<bool> {
         let is_fence = sighting.verdict == Verdict::Fence;
         match self.standing(sighting.network()) {
-            // Connections of a fenced source are told, as the handshakes that the kernel program sees are.
+            // Connections of a fenced source are reported, as its handshakes with the kernel program are.
             Ok(Some(standing)) if is_fence || !standing.hold.is_fence => {
                 let is_told = !is_fence || sighting.protocol == portsentry_common::classify::Protocol::Tcp;
                 return is_told.then_some(false);
@@ -133,7 +132,7 @@ impl Keeper {
         Some(false)
     }
 
-    /// Fences a source that found no room in the blocked map: a full map frees nobody.
+    /// Fences a source without room in the blocked map: a full map frees no source.
     fn fence_instead(&mut self, sighting: &Sighting) {
         let fence = Sighting { verdict: Verdict::Fence, proof: Proof::None, ..sighting.clone() };
         match self.enter_visitor(&fence) {
@@ -143,7 +142,7 @@ impl Keeper {
         }
     }
 
-    /// Tells how much of the visits the limits left out, and how much of that was not told for the rate.
+    /// Logs the number of visits that exceeded the limits; returns how many were not reported.
     pub(super) fn tell_left_out(&mut self) -> u64 {
         let LeftOut { untold, unfenced } = self.traps.visits.left_out();
         if unfenced > 0 {

@@ -1,5 +1,4 @@
-//! What follows where the blocked file, as an administrator edits it, and the kernel's maps differ from the ledger. It must not
-//! read either.
+//! Compares the blocked file, as edited by an administrator, and the kernel's maps with the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,34 +9,34 @@ use super::{Hold, Ledger, Record};
 /// A block in the kernel's map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceState {
-    /// Whom it holds.
+    /// The held network.
     pub network: IpNet,
-    /// What the files are to say of it.
+    /// Its entry for the files.
     pub hold: Hold,
-    /// The files have said it before.
+    /// Whether the files have shown it before.
     pub mirrored: bool,
 }
 
 impl SourceState {
-    /// As the files are to say it.
+    /// Returns the record for the files.
     #[must_use]
     pub const fn record(&self) -> Record {
         Record { network: self.network, hold: self.hold }
     }
 }
 
-/// What it takes to make kernel and files agree when a daemon starts.
+/// Changes that make kernel and files agree when a daemon starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TakeOver {
-    /// To be blocked in the kernel: the file names them, the map doesn't.
+    /// To be blocked in the kernel: in the file, but not in the map.
     pub block: Vec<Record>,
-    /// To be unblocked, and taken out of the files: their line was taken out of one, or they are never blocked.
+    /// To be unblocked, and removed from the files: their line was removed, or they are never blocked.
     pub lift: Vec<Record>,
-    /// To be recorded: the kernel blocked them while no daemon was there.
+    /// To be recorded: the kernel blocked them while no daemon ran.
     pub record: Vec<Record>,
 }
 
-/// What follows from an edited blocked file.
+/// Changes after an edit of the blocked file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edit {
     /// To be blocked: their line is new.
@@ -49,8 +48,8 @@ pub struct Edit {
 }
 
 impl Ledger {
-    /// What follows from the `lines` of a blocked file that an administrator has edited. Networks that the file has
-    /// not shown yet can't have been taken out of it.
+    /// Returns the changes after an administrator's edit of the blocked file's `lines`. Networks that the file has
+    /// not shown yet can't have been removed from it.
     #[must_use]
     pub fn edit(
         &self,
@@ -69,15 +68,15 @@ impl Ledger {
         }
     }
 
-    /// Whether a line says more than that a network is held as it is.
+    /// Whether a line changes how a network is held.
     fn is_news(&self, line: &Record) -> bool {
         self.get(line.network)
             .is_none_or(|hold| (hold.is_fence && !line.hold.is_fence) || line.hold.has_other_terms_than(hold))
     }
 
-    /// Brings together the blocked file's lines and the kernel's map, by network, at start, and what follows from it. A `file`
-    /// of `None` is one that wasn't there, which lifts nothing. A block that the file has shown before and shows
-    /// no longer was lifted there; one that it never showed was made while no daemon was there.
+    /// Compares the blocked file's lines with the kernel's map, by network, at start. A `file` of `None` is missing,
+    /// which lifts nothing. A block that the file has shown before and no longer does was lifted there; one that it
+    /// never showed was made while no daemon ran.
     pub fn take_over(
         &mut self,
         file: Option<&[Record]>,

@@ -1,11 +1,12 @@
-//! What the ledger makes of a clock that is set: blocks last by another one.
+//! Adjusts the ledger to a changed wall clock: blocks are timed by another clock.
 
 use std::time::SystemTime;
 
 use super::Ledger;
 
 impl Ledger {
-    /// Moves all times by as much as `to` is after `from`, which are the same moment by the clock as it was and is.
+    /// Moves all times by the difference between `from` and `to`, which are the same moment before and after the
+    /// change.
     pub fn shift(&mut self, from: SystemTime, to: SystemTime) {
         let moved = |time: SystemTime| {
             let moved = match to.duration_since(from) {

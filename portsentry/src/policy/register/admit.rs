@@ -1,8 +1,8 @@
-//! What follows from a way into a block or fence.
+//! Effects of admitting a network to a block or fence.
 
 use super::{Admission, Change, Count, Effect, FileChange, HistoryAction, Line, Occasion};
 
-/// How a network stood before.
+/// State of a network before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Before {
     /// It was not held.
@@ -13,35 +13,35 @@ pub enum Before {
     Blocked,
 }
 
-/// Whether the `KILL_*` actions are taken against a network.
+/// Whether the `KILL_*` actions run for a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kills {
-    /// Not as it is held now.
+    /// Not in its current state.
     Not,
-    /// As it is held now, and not as it was before.
+    /// In its current state, but not before.
     First,
-    /// They were taken before.
+    /// They have already run.
     Again {
         /// `KILL_RUN_CMD` tells a block from a fence.
         tells_changes: bool,
     },
 }
 
-/// What decides on the effects, beside the cause.
+/// Inputs of the decision, beside the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// How the network stood before.
+    /// State of the network before.
     pub before: Before,
-    /// It is fenced now, else blocked.
+    /// Whether it is fenced now, otherwise blocked.
     pub is_fence: bool,
-    /// Whether the `KILL_*` actions are taken against it.
+    /// Whether the `KILL_*` actions run for it.
     pub kills: Kills,
-    /// The number of its blocks, where this one lasts longer than the first.
+    /// The number of its blocks, if this one is longer than the first.
     pub reoffends: Option<u32>,
 }
 
 impl Entry {
-    /// Whether it is held otherwise than before.
+    /// Whether its state has changed.
     const fn is_new(&self) -> bool {
         match self.before {
             Before::Free => true,
@@ -59,7 +59,7 @@ impl Entry {
     }
 }
 
-/// What is to be done about a network that is held for `cause` from now on.
+/// Returns the effects of holding a network for `cause`.
 #[must_use]
 pub fn admit(cause: Admission, entry: &Entry) -> Vec<Effect> {
     use Effect::{Deny, Emit, File, History, Map, Metric, Run};
@@ -68,7 +68,7 @@ pub fn admit(cause: Admission, entry: &Entry) -> Vec<Effect> {
     match cause {
         Admission::Sighting | Admission::Trap => {
             effects.push(Emit(Line::Attack));
-            // One that was found in the map before its event was read is recorded already.
+            // An entry that was found in the map before its event was read is already recorded.
             if is_new {
                 effects.extend([Emit(entry.line()), History(entry.action()), File(FileChange::Show)]);
             }
@@ -90,14 +90,14 @@ pub fn admit(cause: Admission, entry: &Entry) -> Vec<Effect> {
     }
     match cause {
         Admission::List => {}
-        // What was done then still stands, but for a line that somebody has taken out of the file.
+        // The earlier effects still hold, except a line that was removed from the file.
         Admission::TakenOver => effects.extend((entry.kills != Kills::Not).then_some(Deny { is_new: false })),
         _ if (is_new || is_ordered) && entry.kills == Kills::First => {
             effects.extend([Run(Occasion::Kill), Deny { is_new: true }]);
         }
         _ if is_ordered || is_new && entry.before == Before::Fenced => {
             if let Kills::Again { tells_changes } = entry.kills {
-                // The line that is there is ours, but may name another port or proof.
+                // The existing line is ours, but may have another port or proof.
                 effects.push(Deny { is_new: false });
                 effects.extend(tells_changes.then_some(Run(Occasion::Change)));
             }

@@ -1,4 +1,4 @@
-//! What effects are about: a network that is held, let go or left alone, and why.
+//! A case: the subject of effects, which is a network that is held, released or only reported, with the reason.
 
 use std::time::SystemTime;
 
@@ -7,19 +7,19 @@ use super::{
     Admission, Release,
 };
 
-/// Why a network is held, in words.
+/// The reason in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why<'a> {
-    /// As the cause has it.
+    /// The cause's own words.
     Usual,
-    /// In other words of ours.
+    /// Other words of ours.
     Ours(&'static str),
-    /// In an administrator's words.
+    /// An administrator's words.
     Given(&'a str),
 }
 
 impl<'a> Why<'a> {
-    /// In an administrator's words, or else in these of ours.
+    /// An administrator's words, or else these.
     #[must_use]
     pub fn given_or(given: Option<&'a str>, ours: &'static str) -> Self {
         given.map_or(Self::Ours(ours), Self::Given)
@@ -32,20 +32,20 @@ impl<'a> From<Option<&'a str>> for Why<'a> {
     }
 }
 
-/// What effects are about.
+/// The subject of effects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
-    /// The network, and what it is or was held by.
+    /// The network, and its entry.
     pub record: Record,
-    /// The probe that led to it, where that is known.
+    /// The probe that caused it, if known.
     pub sighting: Option<Sighting>,
     /// The name of the cause.
     pub cause: &'static str,
-    /// Why, in words.
+    /// The reason, in words.
     pub reason: String,
-    /// Those words are an administrator's own.
+    /// Whether these are an administrator's own words.
     pub is_given: bool,
-    /// When it was held or let go.
+    /// When it was held or released.
     pub time: SystemTime,
 }
 
@@ -63,21 +63,21 @@ impl Case {
         Self { record, sighting, cause: cause.name(), reason, is_given, time }
     }
 
-    /// A network that is let go at `time` for `cause`, which `reason` has in words.
+    /// A network that is released at `time` for `cause`, with the `reason` in words.
     #[must_use]
     pub fn let_go(cause: Release, record: Record, reason: &str, time: SystemTime) -> Self {
         let reason = reason.to_owned();
         Self { record, sighting: None, cause: cause.name(), reason, is_given: false, time }
     }
 
-    /// A probe that leads into no block or fence.
+    /// A probe that causes neither block nor fence.
     #[must_use]
     pub fn probe(sighting: &Sighting) -> Self {
         let record = sighting.record();
         Self::held(Admission::Sighting, record, Some(sighting), Why::Usual)
     }
 
-    /// The words that an administrator gave for it, if any.
+    /// Returns the administrator's words, if any.
     #[must_use]
     pub fn given(&self) -> Option<&str> {
         self.is_given.then_some(self.reason.as_str())

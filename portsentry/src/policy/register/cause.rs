@@ -1,4 +1,4 @@
-//! The ways into a block or fence and out of one, each with its reason in words.
+//! The causes of blocks, fences and releases, with their reasons in words.
 
 use super::super::{Record, Sighting, sighting::kind_name};
 
@@ -11,18 +11,18 @@ pub enum Admission {
     Untold,
     /// An earlier run held it.
     TakenOver,
-    /// An administrator asked for it, or wrote it in the blocked file.
+    /// An administrator requested it, or added it to the blocked file.
     Administrator,
-    /// It came to a trap of the daemon's.
+    /// It visited a trap of the daemon.
     Trap,
-    /// The block list names it.
+    /// The block list contains it.
     List,
     /// A command blocked it while no daemon ran.
     Offline,
 }
 
 impl Admission {
-    /// All of them.
+    /// All causes.
     pub const ALL: [Self; 7] = [
         Self::Sighting,
         Self::Untold,
@@ -33,7 +33,7 @@ impl Admission {
         Self::Offline,
     ];
 
-    /// As metrics and evidence name it.
+    /// Returns the name for metrics and evidence.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ impl Admission {
         }
     }
 
-    /// The reason that log, history and commands are given where nobody has given another.
+    /// Returns the reason for log, history and commands, unless another was given.
     #[must_use]
     pub fn reason(self, record: &Record, sighting: Option<&Sighting>) -> String {
         let (protocol, port) = (record.hold.protocol.name(), record.hold.port);
@@ -65,24 +65,24 @@ impl Admission {
     }
 }
 
-/// Why a network is let go.
+/// Why a network is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Release {
-    /// Its time is over.
+    /// It has expired.
     Over,
-    /// An administrator asked for it, or took its line out of a file.
+    /// An administrator requested it, or removed its line from a file.
     Administrator,
     /// It is never blocked, or no longer as a network.
     Exempt,
-    /// More fences were made than `MAX_FENCED` allows.
+    /// `MAX_FENCED` was exceeded.
     Crowded,
 }
 
 impl Release {
-    /// All of them.
+    /// All causes.
     pub const ALL: [Self; 4] = [Self::Over, Self::Administrator, Self::Exempt, Self::Crowded];
 
-    /// As metrics and evidence name it.
+    /// Returns the name for metrics and evidence.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

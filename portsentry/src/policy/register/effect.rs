@@ -1,8 +1,8 @@
-//! What follows from a network's being held or let go.
+//! Effects of holding or releasing a network.
 
 use super::{Admission, Release};
 
-/// One thing to do.
+/// A single effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Change the kernel's maps.
@@ -11,35 +11,35 @@ pub enum Effect {
     History(HistoryAction),
     /// Change the blocked file.
     File(FileChange),
-    /// Have `hosts.deny` name the network; for the first time, if so.
+    /// Add the network to `hosts.deny`.
     Deny {
-        /// A line that is there already is somebody else's.
+        /// Whether an existing line is not ours.
         is_new: bool,
     },
-    /// Have `hosts.deny` no longer name the network.
+    /// Remove the network from `hosts.deny`.
     Allow,
     /// Run commands.
     Run(Occasion),
-    /// Write to the log, and to whatever else takes events.
+    /// Write to the log, and to other receivers of events.
     Emit(Line),
     /// Count.
     Metric(Count),
 }
 
 impl Effect {
-    /// Whether it is words on a source, which wait for the source's name.
+    /// Whether it mentions a source, and so waits for the source's name.
     #[must_use]
     pub const fn names_source(self) -> bool {
         matches!(self, Self::History(_) | Self::Emit(_))
     }
 }
 
-/// What changes in the kernel's maps.
+/// A change of the kernel's maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The network is entered, or its entry gets these terms.
+    /// The network is entered, or its entry gets a new end.
     Enter,
-    /// The entry that is there ends later.
+    /// The existing entry ends later.
     Extend,
     /// The network is removed.
     Remove,
@@ -47,7 +47,7 @@ pub enum Change {
     Forget,
 }
 
-/// What changes in the blocked file.
+/// A change of the blocked file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileChange {
     /// It shows the network.
@@ -84,28 +84,28 @@ impl HistoryAction {
     }
 }
 
-/// On which occasion commands are run.
+/// The occasion for running commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion {
     /// The network is held: all of them, in PortSentry's order.
     Kill,
     /// A fence has become a block: `KILL_RUN_CMD` alone, once more.
     Change,
-    /// The configuration asks for `KILL_RUN_CMD` and nothing else.
+    /// The configuration asks only for `KILL_RUN_CMD`.
     Command,
-    /// The network is let go.
+    /// The network is released.
     Lift,
 }
 
-/// What the log is to say.
+/// A log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
     /// A probe, as an attack.
     Attack,
-    /// A probe, in a form that gets nobody banned: its source is ignored, below the trigger, or the probe is
-    /// of a kind that isn't counted.
+    /// A probe, in a form that no log watcher bans for: its source is ignored or below the trigger, or its kind isn't
+    /// counted.
     Notice,
-    /// The configuration says not to act.
+    /// The configuration only reports the source.
     LeftAlone,
     /// The blocked map is full.
     Full,
@@ -115,22 +115,22 @@ pub enum Line {
     Blocked,
     /// Its block lasts longer than the last one.
     Reoffended {
-        /// How many blocks there were of it, this one included.
+        /// The number of its blocks, including this one.
         times: u32,
     },
     /// It was found blocked or fenced.
     Found,
     /// An administrator blocks it.
     Ordered,
-    /// It is let go.
+    /// It is released.
     Lifted,
 }
 
-/// What is counted.
+/// A count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
     /// A network is held.
     Admitted(Admission),
-    /// A network is let go.
+    /// A network is released.
     Released(Release),
 }

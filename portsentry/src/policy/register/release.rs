@@ -1,23 +1,24 @@
-//! What follows from a way out of a block or fence.
+//! Effects of releasing a network from a block or fence.
 
 use super::{Change, Count, Effect, FileChange, HistoryAction, Line, Occasion, Release};
 
-/// What is to be done about a network that is let go for `cause`: `was_fence` where the register knows it, `kills` if the
-/// `KILL_*` actions were taken against it.
+/// Returns the effects of releasing a network for `cause`: `was_fence` if the register knows it, `kills` if the
+/// `KILL_*` actions ran for it.
 #[must_use]
 pub fn release(cause: Release, was_fence: Option<bool>, kills: bool) -> Vec<Effect> {
     let mut effects = Vec::new();
     if cause != Release::Crowded {
         effects.push(Effect::Map(Change::Remove));
-        // A fence that ends leaves its source's handshakes: a slow scan goes on. After a block they begin anew.
+        // After a fence the source's handshakes are kept, because a slow scan may continue. After a block they are
+        // cleared.
         if was_fence != Some(true) {
             effects.push(Effect::Map(Change::Forget));
         }
-        // Of fences that are crowded out only the number is told.
+        // Of evicted fences only the number is logged.
         effects.push(Effect::Emit(Line::Lifted));
     }
     if was_fence.is_some() {
-        // The history has what was done to a source, and an administrator's word; that a time is over follows from it.
+        // The history records actions on a source, and an administrator's requests; expiry follows from it.
         if cause == Release::Administrator {
             effects.push(Effect::History(HistoryAction::Lifted));
         }
