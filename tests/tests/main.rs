@@ -6,6 +6,7 @@
 
 mod above;
 mod accepted;
+mod answers;
 mod attacks;
 mod bare;
 mod block_latency;
