@@ -49,6 +49,7 @@ mod pppoe;
 mod prefixes;
 mod probe_modes;
 mod proof;
+mod register;
 mod responses;
 mod restarts;
 mod sandbox;

@@ -219,12 +219,7 @@ impl Session {
         keeper.attach_all(begin.is_first(), begin.is_choosy())?;
         // Last, so that a program with other modes never sees them; waiting processes check these maps.
         watch_ports(keeper.kernel(), config, modes)?;
-        if let Some(maps) = crate::kernel::Observer::open(&config.pin_path)? {
-            let mebibytes = maps.memory()?.div_ceil(1 << 20);
-            if memory.replace(mebibytes) != Some(mebibytes) {
-                keeper.journal().note(&format!("Kernel maps: {mebibytes} MiB"));
-            }
-        }
+        tell_memory(&mut keeper, config, memory)?;
         stats.reloaded(!matches!(begin, Begin::Fallback(_)));
         keeper.show();
         if let Err(error) = control.open(config) {
@@ -309,6 +304,17 @@ impl Session {
         let _ = upkeep.map(thread::JoinHandle::join);
         kept.and(read).map_err(system("running"))
     }
+}
+
+/// Logs how many mebibytes the kernel's maps take, if that has changed.
+fn tell_memory(keeper: &mut Keeper, config: &Config, memory: &mut Option<u64>) -> Result<(), Error> {
+    if let Some(maps) = crate::kernel::Observer::open(&config.pin_path)? {
+        let mebibytes = maps.memory()?.div_ceil(1 << 20);
+        if memory.replace(mebibytes) != Some(mebibytes) {
+            keeper.journal().note(&format!("Kernel maps: {mebibytes} MiB"));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the ports for each bitmap.

@@ -187,4 +187,6 @@ impl Register {
 }
 
 #[cfg(test)]
+mod table;
+#[cfg(test)]
 mod tests;

@@ -12,9 +12,10 @@ use super::{
     *,
 };
 
-const NETWORK: IpNet = IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(192, 0, 2, 9), 32));
+pub(super) const NETWORK: IpNet =
+    IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(192, 0, 2, 9), 32));
 
-fn rules(kills_on_proof: bool) -> Rules {
+pub(super) fn rules(kills_on_proof: bool) -> Rules {
     Rules {
         terms: Terms {
             block: Duration::from_mins(1),
@@ -33,19 +34,19 @@ fn at(second: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(second)
 }
 
-fn block() -> Record {
+pub(super) fn block() -> Record {
     Record {
         network: NETWORK,
         hold: Hold { proof: Proof::Cookie, ..Hold::for_good(at(1000), 11, Protocol::Tcp) },
     }
 }
 
-fn fence() -> Record {
+pub(super) fn fence() -> Record {
     let hold = Hold { is_fence: true, proof: Proof::None, ..block().hold };
     Record { hold, ..block() }
 }
 
-fn ordered() -> Record {
+pub(super) fn ordered() -> Record {
     Record { network: NETWORK, hold: Hold::ordered(at(2000), Some(at(2060))) }
 }
 
