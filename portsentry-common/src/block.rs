@@ -120,7 +120,9 @@ pub struct Block {
     /// of earlier versions.
     pub prefix: u8,
     /// Always 0.
-    pub reserved: [u8; 3],
+    pub reserved: u8,
+    /// Of a fence: when its source's allowance of wrong acknowledgements is whole again.
+    pub guessed: u16,
     /// Of a fence: when its source's own allowance is whole again (see [`crate::pace`]).
     pub paced: u32,
 }

@@ -331,11 +331,11 @@ impl Challenged for Ipv6 {
     ) -> bool {
         const SECOND: u32 = 20 << 16 | (crate::parse::TCP as u32) << 8;
         const MORE: u32 = 4 << 16;
-        /// The stack's own flow labels have this bit (`IPV6_FLOWLABEL_STATELESS_FLAG`), and others at random.
-        const STATELESS: u32 = 0x8_0000;
+        /// A flow label's bits, of which Linux chooses all at random.
+        const LABEL: u32 = 0xf_ffff;
         let ([a, b], [c, d]) = (flow.destination.halves(), flow.source.halves());
         let second = (SECOND | u32::from(constants.hop_limit)) + more as u32 * MORE;
-        let first = 0x6000_0000 | STATELESS | label & (STATELESS - 1);
+        let first = 0x6000_0000 | label & LABEL;
         room.write(offset, [first.to_be(), second.to_be()]) && room.write(offset + 8, [a, b, c, d])
     }
 }

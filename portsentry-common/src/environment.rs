@@ -261,6 +261,12 @@ pub trait FamilyMaps<A>: Environment + FastMaps<A> {
     /// Takes one of the fenced `source`'s own allowance (see [`crate::pace`]); `false` if none is left at `now_ns`.
     fn pace(&self, source: &A, now_ns: u64) -> bool;
 
+    /// Whether another acknowledgement of the fenced `source`'s is checked at `now_ns` (see [`crate::pace`]).
+    fn may_guess(&self, source: &A, now_ns: u64) -> bool;
+
+    /// Counts a wrong acknowledgement of the fenced `source`'s.
+    fn count_guess(&self, source: &A, now_ns: u64);
+
     /// When the host last sent to the packet's source, from the port that it goes to: nanoseconds of `CLOCK_MONOTONIC`; 0
     /// for never. So far as it is remembered.
     fn last_sent_ns(&self, flow: &Flow<A>) -> u64;

@@ -28,6 +28,30 @@ pub const fn take(whole: u32, now_ns: u64, settings: &Settings) -> Option<u32> {
     if owed <= most { Some(now.wrapping_add(owed)) } else { None }
 }
 
+/// Wrong acknowledgements of a source in a second, and at once: as a cookie has 30 bits, one in twelve days is right.
+const GUESSES: u16 = 1000;
+/// A unit of the clock for them, in nanoseconds as a power of two: a millisecond, so that 16 bits last a minute.
+const GUESS: u32 = 20;
+
+/// Whether the source whose allowance of wrong acknowledgements is whole again at `whole` may have another one checked at
+/// `now_ns`.
+#[inline(always)]
+#[must_use]
+pub const fn may_guess(whole: u16, now_ns: u64, settings: &Settings) -> bool {
+    settings.source_each_ns == 0 || guess(whole, now_ns).is_some()
+}
+
+/// When the allowance is whole again after a wrong one.
+#[expect(clippy::cast_possible_truncation, reason = "a clock that begins anew every minute")]
+#[inline(always)]
+#[must_use]
+pub const fn guess(whole: u16, now_ns: u64) -> Option<u16> {
+    let now = (now_ns >> GUESS) as u16;
+    let ahead = whole.wrapping_sub(now);
+    let owed = if ahead > GUESSES { 1 } else { ahead + 1 };
+    if owed <= GUESSES { Some(now.wrapping_add(owed)) } else { None }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -57,6 +81,18 @@ mod tests {
         let mut whole = 0;
         let all = (0..200 * 3600).map(|step| 5 * SECOND_NS + step * SECOND_NS / 200);
         assert_eq!(taken(&mut whole, all), 200 * 3600);
+    }
+
+    #[test]
+    fn a_thousand_wrong_acknowledgements_a_second_are_checked() {
+        let (mut whole, mut checked) = (0, 0);
+        for now_ns in (0..4_000).map(|step| 99 * SECOND_NS + step * SECOND_NS / 4_000) {
+            if may_guess(whole, now_ns, &SETTINGS) {
+                checked += 1;
+                whole = guess(whole, now_ns).unwrap();
+            }
+        }
+        assert!((1900..=2000).contains(&checked), "{checked} in the first second");
     }
 
     #[test]

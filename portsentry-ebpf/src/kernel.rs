@@ -1,5 +1,6 @@
 //! The [`Environment`] of the rules, implemented by maps and helpers.
 
+mod environment;
 mod family;
 mod ports;
 mod sources;
@@ -11,27 +12,20 @@ use core::{
 };
 
 use aya_ebpf::{
-    EbpfContext,
-    bindings::{BPF_ANY, BPF_RB_NO_WAKEUP},
-    btf_maps::PerCpuArray,
-    helpers::generated::bpf_jiffies64,
+    EbpfContext, bindings::BPF_ANY, btf_maps::PerCpuArray, helpers::generated::bpf_jiffies64,
     programs::XdpContext,
 };
-use aya_log_ebpf::debug;
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Block,
-    bound::{Horizon, Slot, slot, trap},
-    challenge::{Constants, Secrets},
+    bound::{Slot, slot, trap},
     classify::{Probe, Protocol},
-    counter::{COUNTERS, Counter, Counters},
+    counter::Counters,
     environment::{
         Connection, DedupKey, Entry, Environment, FamilyMaps, FastMaps, Flow, HandshakeCount, Locality,
-        RateLimit, Relation, Served,
+        Relation, Served,
     },
-    event::Event,
     pace,
-    parse::Malformed,
     settings::Settings,
     state::{IS_OPEN, RecentKey, SteerKey, TO_ACCEPT},
     token_bucket::TokenBuckets,
@@ -108,105 +102,6 @@ pub fn settings() -> &'static Settings {
     let settings = barrier_var((&raw const maps::SETTINGS).expose_provenance());
     // SAFETY: a `Global` is its value, which is plain data that does not change while the program runs.
     unsafe { &*with_exposed_provenance(settings) }
-}
-
-impl Environment for Kernel<'_> {
-    #[inline(always)]
-    fn settings(&self) -> &Settings {
-        settings()
-    }
-
-    #[inline(always)]
-    fn now_ns(&self) -> u64 {
-        let Settings { first_jiffy, jiffy_ns, .. } = self.settings();
-        self.jiffies.wrapping_sub(*first_jiffy).wrapping_mul(*jiffy_ns)
-    }
-
-    #[inline(always)]
-    fn heartbeat_ns(&self) -> u64 {
-        maps::HEARTBEAT.get(0).copied().unwrap_or(0)
-    }
-
-    #[inline(always)]
-    fn horizon(&self) -> &Horizon {
-        maps::BOUND_HORIZON.get(0).unwrap_or(&Horizon::NONE)
-    }
-
-    #[inline(always)]
-    fn interface(&self) -> u32 {
-        self.context.ingress_ifindex() as u32
-    }
-
-    #[inline(always)]
-    fn has_devices_above(&self) -> bool {
-        served::has_above(self.interface())
-    }
-
-    #[inline(always)]
-    fn count(&self, counter: Counter) {
-        self.count_at(counter as usize);
-    }
-
-    #[inline(always)]
-    fn count_malformed(&self, cause: Malformed) {
-        // A computed number: the verifier must see its bound, which the optimiser would remove as known.
-        let index = barrier_var(Counter::from(cause) as usize);
-        if index < COUNTERS.len() {
-            self.count_at(index);
-        }
-    }
-
-    #[inline(always)]
-    fn is_watched(&self, protocol: Protocol, port: u16) -> bool {
-        ports::is_watched(protocol, port)
-    }
-
-    #[inline(always)]
-    fn is_listed(&self, protocol: Protocol, port: u16) -> bool {
-        ports::is_listed(protocol, port)
-    }
-
-    #[inline(always)]
-    fn is_excluded(&self, port: u16) -> bool {
-        ports::is_excluded(port)
-    }
-
-    #[inline(always)]
-    fn constants(&self) -> Constants {
-        maps::ANSWERS.get_ptr(self.interface()).map_or(Constants::USUAL, |constants| {
-            // SAFETY: a map's value, which stays readable for the program's run.
-            unsafe { *constants }
-        })
-    }
-
-    #[inline(always)]
-    fn try_acquire(&self, limit: RateLimit, now_ns: u64) -> bool {
-        let Some(mut buckets) = once(&self.buckets, &maps::TOKEN_BUCKETS) else { return false };
-        // SAFETY: the value is this CPU's own, and programs don't preempt each other on one CPU's queue.
-        let buckets = unsafe { buckets.as_mut() };
-        buckets.try_acquire(limit, self.settings(), now_ns)
-    }
-
-    #[inline(always)]
-    fn secrets(&self) -> Option<&Secrets> {
-        maps::SECRETS.get(0)
-    }
-
-    #[inline(always)]
-    fn report(&self, event: &Event) -> bool {
-        debug!(
-            self.context,
-            "{:i} to port {}: protocol {}, kind {}, flags {:x}, verdict {}",
-            event.source.octets,
-            event.port,
-            event.protocol,
-            event.kind,
-            event.flags,
-            event.verdict
-        );
-        // The daemon reads on a timer: a wake-up per record would starve it under a flood.
-        maps::EVENTS.output(event, u64::from(BPF_RB_NO_WAKEUP)).is_ok()
-    }
 }
 
 /// The part of the environment that takes no helper call: the program's own data.
@@ -365,6 +260,25 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
             *paced = whole;
         }
         whole.is_some()
+    }
+
+    #[inline(always)]
+    fn may_guess(&self, source: &A, now_ns: u64) -> bool {
+        let key = source.without(self.settings().host_bits);
+        let Some(fence) = A::held_in([source, &key], true, self, A::fenced) else { return true };
+        // SAFETY: an aligned half-word of a map's value.
+        pace::may_guess(unsafe { (*fence).guessed }, now_ns, self.settings())
+    }
+
+    #[inline(always)]
+    fn count_guess(&self, source: &A, now_ns: u64) {
+        let key = source.without(self.settings().host_bits);
+        let Some(fence) = A::held_in([source, &key], true, self, A::fenced) else { return };
+        // SAFETY: as above. CPUs that write it at once may lose one, never add one.
+        let guessed = unsafe { &mut *(&raw mut (*fence).guessed) };
+        if let Some(whole) = pace::guess(*guessed, now_ns) {
+            *guessed = whole;
+        }
     }
 
     #[inline(always)]

@@ -2,6 +2,7 @@
 //!
 //! Its clock stands still.
 
+mod fast;
 mod sent;
 mod sockets;
 mod table;
@@ -20,11 +21,11 @@ use portsentry_common::{
     block::Block,
     bound::{Horizon, Slot},
     challenge::{Constants, Key, Secrets},
-    classify::{Probe, Protocol},
+    classify::Protocol,
     counter::{Counter, Counters},
     environment::{
-        Connection, DedupKey, Entry, Environment, FamilyMaps, FastMaps, Flow, HandshakeCount, Locality,
-        RateLimit, Relation, Served,
+        Connection, DedupKey, Entry, Environment, FamilyMaps, Flow, HandshakeCount, Locality, RateLimit,
+        Relation, Served,
     },
     event::Event,
     judge::{Action, judge, slow_path},
@@ -203,17 +204,6 @@ impl Environment for Model {
     }
 }
 
-/// None: they only save time in the kernel program, and don't change the verdict.
-impl<A: Address> FastMaps<A> for Model {
-    fn may_be_blocked(&self, _: u32) -> bool {
-        true
-    }
-
-    fn is_known_benign(&self, _: A, _: u16, _: Protocol, _: u16) -> bool {
-        false
-    }
-}
-
 impl<A: Address> FamilyMaps<A> for Model {
     fn may_be_alone(&self) -> bool {
         true
@@ -344,6 +334,20 @@ impl<A: Address> FamilyMaps<A> for Model {
         })
     }
 
+    fn may_guess(&self, source: &A, now_ns: u64) -> bool {
+        let fenced = self.fenced.borrow();
+        let fence = fenced.get(&self.key_in(&fenced, *source));
+        fence.is_none_or(|fence| pace::may_guess(fence.guessed, now_ns, &self.scenario.settings))
+    }
+
+    fn count_guess(&self, source: &A, now_ns: u64) {
+        let mut fenced = self.fenced.borrow_mut();
+        let key = self.key_in(&fenced, *source);
+        if let Some(fence) = fenced.get_mut(&key) {
+            fence.guessed = pace::guess(fence.guessed, now_ns).unwrap_or(fence.guessed);
+        }
+    }
+
     fn last_sent_ns(&self, flow: &Flow<A>) -> u64 {
         if sent::goes_on(&self.scenario.sent, flow, &self.scenario.settings) { self.now_ns } else { 0 }
     }
@@ -358,11 +362,11 @@ impl<A: Address> FamilyMaps<A> for Model {
     }
 
     fn mark_opened(&self, flow: &Flow<A>) {
-        self.opened.borrow_mut().insert(connection_key(flow));
+        self.opened.borrow_mut().insert(sent::connection(flow));
     }
 
     fn was_opened(&self, flow: &Flow<A>) -> bool {
-        self.opened.borrow().contains(&connection_key(flow))
+        self.opened.borrow().contains(&sent::connection(flow))
     }
 
     fn unfence(&self, source: A) {
@@ -381,12 +385,7 @@ impl<A: Address> FamilyMaps<A> for Model {
     }
 }
 
-fn connection_key<A: Address>(flow: &Flow<A>) -> SteerKey {
-    let Probe { source_port, port, protocol, .. } = flow.probe;
-    SteerKey::new(flow.source.to_mapped(), source_port, port, protocol as u8)
-}
-
-/// Returns the address in its own family: an IPv4-mapped IPv6 address stays one.
+/// The address, in its own family: an IPv4-mapped IPv6 address stays one.
 fn ip<A: Address>(address: A) -> IpAddr {
     let mapped = Ipv6Addr::from(address.to_mapped());
     if A::VERSION == 4 { mapped.to_canonical() } else { mapped.into() }

@@ -179,7 +179,8 @@ pub(super) fn block(event: &Event, length_ns: u64) -> Block {
         mirrored: 0,
         proof: Proof::None as u8,
         prefix: event.prefix,
-        reserved: [0; 3],
+        reserved: 0,
+        guessed: 0,
         paced: 0,
     }
 }

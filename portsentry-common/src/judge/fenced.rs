@@ -269,8 +269,7 @@ where
         || protocol != Protocol::Tcp
         || flags & MASK != TcpFlags::ACK
         || !may_be_asked(port, env)
-        // A source that guesses has as many guesses as packets.
-        || env.settings().opens() && !env.pace(&flow.source, now_ns)
+        || env.settings().opens() && !env.may_guess(&flow.source, now_ns)
         || !env.try_acquire(RateLimit::Check, now_ns)
     {
         return None;
@@ -281,7 +280,12 @@ where
         return None;
     };
     let [isn, cookie] = [sequence, acknowledged].map(|number| u32::from_be(number).wrapping_sub(1).to_be());
-    Some(is_genuine(secrets, flow, isn, cookie, now_ns))
+    let is_right = is_genuine(secrets, flow, isn, cookie, now_ns);
+    // Right ones cost nothing: who waits for a greeting sends no second one.
+    if !is_right && env.settings().opens() {
+        env.count_guess(&flow.source, now_ns);
+    }
+    Some(is_right)
 }
 
 /// Whether a SYN to that port may have been answered with a cookie.

@@ -306,7 +306,8 @@ mod tests {
             mirrored: 1,
             proof: Proof::Cookie as u8,
             prefix: 0,
-            reserved: [0; 3],
+            reserved: 0,
+            guessed: 0,
             paced: 0,
         };
         let source = Listed::new(IpAddr::from([192, 0, 2, 9]).into(), State::Blocked, &block);

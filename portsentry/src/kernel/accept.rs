@@ -1,7 +1,7 @@
 //! Whether the kernel can make a connection of an acknowledgement of the program's own answer (`bpf_sk_assign_tcp_reqsk`, Linux 6.9),
 //! and the program that has it do so. It must not decide who is answered.
 
-use std::{borrow::Cow, fs, sync::OnceLock};
+use std::{borrow::Cow, fs};
 
 use aya_obj::btf::{Btf, BtfKind};
 
@@ -12,24 +12,23 @@ const CALL: [u8; 8] = [0x85, 0, 0, 0, 0x73, 0x74, 0x53, 0x70];
 /// `BPF_PSEUDO_KFUNC_CALL`, in an instruction's source register.
 const KERNEL_FUNCTION: u8 = 2 << 4;
 
-/// Why the kernel can't; nothing if it can.
-pub(super) fn why_not() -> Option<&'static str> {
-    if function().is_none() {
+/// Why the kernel of those types can't; nothing if it can.
+pub(super) fn why_not(kernel: Option<&Btf>) -> Option<&'static str> {
+    if kernel.and_then(function).is_none() {
         return Some("this kernel has no bpf_sk_assign_tcp_reqsk (Linux 6.9)");
     }
     let cookies = fs::read_to_string("/proc/sys/net/ipv4/tcp_syncookies").unwrap_or_default();
     (cookies.trim() == "0").then_some("net.ipv4.tcp_syncookies is 0")
 }
 
-/// The number of the function's type, if this kernel has it.
-fn function() -> Option<u32> {
-    static FOUND: OnceLock<Option<u32>> = OnceLock::new();
-    *FOUND.get_or_init(|| Btf::from_sys_fs().ok()?.id_by_type_name_kind(FUNCTION, BtfKind::Func).ok())
+/// The number of the function's type, if the kernel of those types has it.
+pub(super) fn function(kernel: &Btf) -> Option<u32> {
+    kernel.id_by_type_name_kind(FUNCTION, BtfKind::Func).ok()
 }
 
-/// The object file, with the kernel's function in the place of its call.
-pub(super) fn patched(object: &[u8]) -> Cow<'_, [u8]> {
-    let Some(number) = function() else { return Cow::Borrowed(object) };
+/// The object file, with the kernel's function of that number in the place of its call.
+pub(super) fn patched(object: &[u8], function: Option<u32>) -> Cow<'_, [u8]> {
+    let Some(number) = function else { return Cow::Borrowed(object) };
     let mut patched = object.to_vec();
     for at in calls(object).collect::<Vec<_>>() {
         patched[at + 1] = KERNEL_FUNCTION;
@@ -51,7 +50,7 @@ mod tests {
     #[test]
     fn the_object_calls_the_function() {
         assert!(calls(OBJECT).count() > 0);
-        let left = patched(OBJECT);
-        assert_eq!(calls(&left).count() == 0, function().is_some());
+        assert_eq!(calls(&patched(OBJECT, Some(7))).count(), 0);
+        assert_eq!(patched(OBJECT, None), OBJECT);
     }
 }

@@ -105,12 +105,8 @@ impl Load {
     /// Derives the parameters from a configuration.
     #[must_use]
     pub fn from_config(config: &Config, modes: Modes, debug: bool) -> Self {
-        let machine = Machine {
-            cpus: cpus(),
-            ephemeral: ephemeral(),
-            netns: hooks::namespace().unwrap_or_default(),
-            can_accept: accept::why_not().is_none(),
-        };
+        let machine =
+            Machine { cpus: cpus(), ephemeral: ephemeral(), netns: hooks::namespace().unwrap_or_default() };
         let settings = settings(config, modes, &machine);
         let Config { max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, .. } =
             *config;
@@ -136,14 +132,19 @@ impl Load {
         self.settings.jiffy_ns = clock.jiffy_ns;
         self.settings.first_jiffy = clock.first_jiffy;
         self.settings = self.settings.paced();
-        let mut ebpf = self.open(&pins, &layouts)?;
-        let mut why_forwarded = accept::why_not().map(str::to_owned).filter(|_| self.settings.opens());
+        let btf = Btf::from_sys_fs().ok();
+        let mut why_forwarded =
+            if self.settings.accepts() { accept::why_not(btf.as_ref()).map(str::to_owned) } else { None };
+        if why_forwarded.is_some() {
+            self.settings.fenced_syns = FencedSyns::Forward as u8;
+        }
+        let mut ebpf = self.open(&pins, &layouts, btf.as_ref())?;
         if self.settings.accepts()
             && let Err(error) = traffic::try_accept(&mut ebpf)
         {
             why_forwarded = Some(error.to_string());
             self.settings.fenced_syns = FencedSyns::Forward as u8;
-            ebpf = self.open(&pins, &layouts)?;
+            ebpf = self.open(&pins, &layouts, btf.as_ref())?;
         }
         let gate = Arc::new(Gate::of(&ebpf)?);
         gate.open_wide();
@@ -193,11 +194,10 @@ impl Load {
         Ok((kernel, ring))
     }
 
-    fn open(&self, pins: &Pins, layouts: &[Layout]) -> Result<Ebpf, Error> {
-        let btf = Btf::from_sys_fs().ok();
+    fn open(&self, pins: &Pins, layouts: &[Layout], btf: Option<&Btf>) -> Result<Ebpf, Error> {
         let level: u8 = if self.debug { aya_log::Level::Debug as u8 } else { 0 };
         let mut loader = EbpfLoader::new();
-        loader.btf(btf.as_ref()).override_global("AYA_LOG_LEVEL", &level, true);
+        loader.btf(btf).override_global("AYA_LOG_LEVEL", &level, true);
         loader.override_global("SETTINGS", bytemuck::bytes_of(&self.settings), true);
         for (name, _, _, entries) in layouts {
             loader.map_pin_path(name, pins.map(name));
@@ -206,7 +206,8 @@ impl Load {
             }
         }
         gate::make(pins, &mut loader).map_err(denied)?;
-        loader.load(&accept::patched(OBJECT)).map_err(|error| denied(error.into()))
+        let function = btf.filter(|_| self.settings.accepts()).and_then(accept::function);
+        loader.load(&accept::patched(OBJECT, function)).map_err(|error| denied(error.into()))
     }
 }
 

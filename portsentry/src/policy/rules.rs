@@ -22,8 +22,6 @@ pub struct Machine {
     pub ephemeral: (u16, u16),
     /// This network namespace's cookie.
     pub netns: u64,
-    /// Whether the program can answer a SYN on behalf of a service.
-    pub can_accept: bool,
 }
 
 /// Returns the settings, except the clock.
@@ -40,11 +38,8 @@ pub fn settings(config: &Config, modes: Modes, machine: &Machine) -> Settings {
     };
     let (first_ephemeral, last_ephemeral) = machine.ephemeral;
     let opens = config.fence == config::Fence::Open && config.challenge;
-    let fenced_syns = match machine.can_accept {
-        _ if !opens => FencedSyns::Drop,
-        true => FencedSyns::Accept,
-        false => FencedSyns::Forward,
-    };
+    // As far as the kernel can, which is seen when the program is loaded.
+    let fenced_syns = if opens { FencedSyns::Accept } else { FencedSyns::Drop };
     let fenced_datagrams = match config.fence_udp {
         config::FenceUdp::Sessions => FencedDatagrams::Drop,
         config::FenceUdp::Pass => FencedDatagrams::Pass,

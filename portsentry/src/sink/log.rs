@@ -12,7 +12,7 @@ use super::{
     event::{Action, Event, Field},
 };
 use crate::{
-    config::{Config, LogFormat},
+    config::{Config, Fence, LogFormat},
     sanitize::sanitize,
 };
 
@@ -21,6 +21,8 @@ use crate::{
 pub struct Log {
     format: LogFormat,
     tells_notices: bool,
+    /// `FENCE`
+    fence: Fence,
     sinks: Vec<Box<dyn Sink>>,
     last_error: Option<(SystemTime, String)>,
 }
@@ -40,6 +42,8 @@ impl Log {
         let mut journal = Self {
             format: config.log_format,
             tells_notices: config.log_notices || config.log_format == LogFormat::Revival,
+            // An open fence answers by challenges.
+            fence: if config.challenge { config.fence } else { Fence::Drop },
             sinks: SINKS.iter().filter_map(&mut open).collect(),
             last_error: None,
         };

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use portsentry_common::{
     address::{Address, Ipv6},
+    classify::Probe,
     environment::Flow,
     parse::TcpFlags,
     session,
     settings::Settings,
-    state::FlowKey,
+    state::{FlowKey, SteerKey},
 };
 
 use super::ip;
@@ -54,4 +55,10 @@ fn read(sent: &Sent) -> session::Sent {
         flags: TcpFlags(sent.flags),
         is_forwarded: sent.is_forwarded,
     }
+}
+
+/// What a connection is known by.
+pub(super) fn connection<A: Address>(flow: &Flow<A>) -> SteerKey {
+    let Probe { source_port, port, protocol, .. } = flow.probe;
+    SteerKey::new(flow.source.to_mapped(), source_port, port, protocol as u8)
 }

@@ -13,7 +13,7 @@ use super::{
     Log, loss,
 };
 use crate::{
-    config::LogFormat,
+    config::{Fence, LogFormat},
     policy::{Hold, Record, Sighting, register::Case},
 };
 
@@ -84,12 +84,13 @@ impl Log {
     pub fn fenced(&mut self, sighting: &Sighting, source: &Named<'_>, (seconds, until): Term) {
         let event = Event::new(Action::Fence).probe(sighting, source).until(until);
         let (source, network) = (source.address, with_network(sighting));
+        let effect = match self.fence {
+            Fence::Drop => "new connections are dropped; established ones continue",
+            Fence::Open => "every port looks open to it; its connections continue",
+        };
         self.attack_line(
             &event,
-            &format!(
-                "Host {source} has been fenced for {seconds} seconds (proof: none): new connections are \
-                    dropped; established ones continue{network}"
-            ),
+            &format!("Host {source} has been fenced for {seconds} seconds (proof: none): {effect}{network}"),
         );
     }
 

@@ -37,8 +37,13 @@ pub(in crate::sink) fn sighting() -> Sighting {
 
 fn lines(format: LogFormat, write: impl FnOnce(&mut Log)) -> Vec<String> {
     let kept = Kept::default();
-    let mut journal =
-        Log { format, tells_notices: false, sinks: vec![Box::new(kept.clone())], last_error: None };
+    let mut journal = Log {
+        format,
+        tells_notices: false,
+        fence: Fence::Drop,
+        sinks: vec![Box::new(kept.clone())],
+        last_error: None,
+    };
     write(&mut journal);
     kept.0.lock().unwrap().clone()
 }

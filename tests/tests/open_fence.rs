@@ -1,0 +1,340 @@
+//! A fence that is open (`FENCE="open"`): a host whose address is spoofed connects as ever, and a scanner finds every port open, until a
+//! few completed handshakes have it blocked. Both ways are tried: where the kernel makes a connection of the acknowledgement of an answer of
+//! PortSentry's, and where services get the SYN.
+
+use std::{
+    env, fs,
+    io::{Read, Write},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use portsentry_tests::{
+    frames::{CWR, Checksum, ECE, FIN, Layer, Packet, RST, SYN, tcp},
+    lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Portsentry, Segment, Wire},
+};
+
+const TRAP: u16 = 11;
+const SERVICE: u16 = 8080;
+const CLOSED: u16 = 9091;
+/// In `ADVANCED_EXCLUDE_TCP` of the daemons here.
+const EXCLUDED: u16 = 113;
+const SIZE: [u8; 4] = [2, 4, 5, 180];
+
+/// Who answers a fenced source's SYN to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// PortSentry.
+    Accept,
+    /// The service.
+    Forward,
+}
+
+const WAYS: [Way; 2] = [Way::Accept, Way::Forward];
+
+impl Way {
+    /// A daemon on the lab's host that goes this way; nothing, if the kernel can't.
+    fn start<'lab>(self, portsentry: &Portsentry<'lab>) -> Option<Daemon<'lab>> {
+        let lab = portsentry.lab();
+        if self == Self::Forward {
+            // Without them the kernel makes no connections of acknowledgements.
+            lab.host.run("sysctl", &["-qw", "net.ipv4.tcp_syncookies=0"]);
+            // Behind a real cable checksums are right.
+            for namespace in [&lab.scanner, &lab.bystander] {
+                namespace.run("ethtool", &["-K", INTERFACE, "tx", "off"]);
+            }
+        }
+        let daemon = portsentry.start();
+        daemon.log().wait_for("The fence is open:");
+        let accepts = daemon.log().count("PortSentry answers for every port") > 0;
+        let can =
+            fs::read_to_string("/proc/kallsyms").unwrap_or_default().contains("bpf_sk_assign_tcp_reqsk");
+        assert_eq!(accepts, self == Self::Accept && can, "{:?}", daemon.log().lines());
+        (accepts || self == Self::Forward).then_some(daemon)
+    }
+}
+
+fn open(lab: &Lab) -> Portsentry<'_> {
+    let portsentry = lab.portsentry("-stcp -sudp").with("BLOCK_UNPROVEN", "0").with("CHALLENGE", "1");
+    let portsentry = portsentry.with("FENCE", "open").with("FENCE_TIME", "7200").with("XDP_MODE", "generic");
+    portsentry.with("ADVANCED_EXCLUDE_TCP", &EXCLUDED.to_string())
+}
+
+/// A service that says something first, as SSH and mail servers do, and sends back what it gets.
+struct Greeter(SocketAddr);
+
+const GREETING: &[u8] = b"220 ready\r\n";
+
+impl Greeter {
+    /// On that port of the host's, for both address families, for as long as the lab stands.
+    fn start(lab: &Lab, port: u16) -> [Self; 2] {
+        FAMILIES.map(|family| {
+            let at = SocketAddr::new(family.host(), port);
+            let listener = lab.host.enter(|| TcpListener::bind(at)).expect("a listener");
+            thread::spawn(move || {
+                for client in listener.incoming().flatten() {
+                    thread::spawn(move || greet(client));
+                }
+            });
+            Self(at)
+        })
+    }
+
+    /// How long a client in the bystander's namespace takes to be greeted and get back what it sent.
+    fn serve(&self, lab: &Lab) -> Result<Duration, String> {
+        let begin = Instant::now();
+        let client = lab.bystander.enter(|| TcpStream::connect_timeout(&self.0, PATIENCE));
+        let mut client = client.map_err(|error| format!("connecting: {error}"))?;
+        let served = client.set_read_timeout(Some(PATIENCE)).and_then(|()| {
+            let mut received = [0; GREETING.len()];
+            client.read_exact(&mut received)?;
+            client.write_all(&[7; 3000])?;
+            client.read_exact(&mut [0; 3000])?;
+            Ok(received)
+        });
+        match served {
+            Ok(received) if received == GREETING => Ok(begin.elapsed()),
+            Ok(received) => Err(format!("greeted with {received:?}")),
+            Err(error) => Err(format!("talking: {error}")),
+        }
+    }
+}
+
+fn greet(mut client: TcpStream) {
+    let mut bytes = [0; 4096];
+    let mut said = client.write_all(GREETING);
+    while let (Ok(()), Ok(length @ 1..)) = (&said, client.read(&mut bytes)) {
+        said = client.write_all(&bytes[..length]);
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection may take to be opened that may not be.
+const PROMPT: Duration = Duration::from_millis(200);
+
+/// A connection of the scanner's, from one of its addresses.
+fn connect(lab: &Lab, source: IpAddr, port: u16, patience: Duration) -> std::io::Result<TcpStream> {
+    let at = SocketAddr::new(Family::V4.host(), port);
+    lab.scanner.enter(|| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+        socket.connect_timeout(&at.into(), patience).map(|()| TcpStream::from(socket))
+    })
+}
+
+/// Fences `source` by a SYN to a trap in its name.
+fn fence(daemon: &Daemon<'_>, wire: &Wire, source: IpAddr) {
+    wire.send(&syn(source, 39_999, TRAP));
+    daemon.wait_until("the source is fenced", || daemon.fenced().contains(&source));
+}
+
+/// A SYN to the host with right checksums and a maximum segment size.
+fn syn(source: IpAddr, source_port: u16, port: u16) -> Packet {
+    segment(source, source_port, port, SYN)
+}
+
+/// The same with those flags.
+fn segment(source: IpAddr, source_port: u16, port: u16, flags: u8) -> Packet {
+    let host = if source.is_ipv4() { Family::V4 } else { Family::V6 }.host();
+    let ends = [SocketAddr::new(source, source_port), SocketAddr::new(host, port)].map(|end| end.to_string());
+    tcp(flags).tcp_options(&SIZE).checksum(Checksum::Right).from(&ends[0]).to(&ends[1])
+}
+
+/// `OPEN_FENCE_SECONDS`, a minute unless set.
+fn seconds() -> u64 {
+    let text = env::var("OPEN_FENCE_SECONDS").unwrap_or_else(|_| "60".into());
+    text.parse().unwrap_or_else(|error| panic!("OPEN_FENCE_SECONDS={text}: {error}"))
+}
+
+/// 1,000 connections, over both address families, while somebody sends 200 SYNs a second in their client's name.
+#[test]
+fn a_framed_host_opens_connections_as_if_nobody_spoofed_its_address() {
+    const CONNECTIONS: u32 = 1000;
+    const EACH: Duration = Duration::from_millis(5);
+    thread::scope(|scope| {
+        for way in WAYS {
+            scope.spawn(move || {
+                let lab = Lab::routed();
+                let services = Greeter::start(&lab, SERVICE);
+                let Some(daemon) = way.start(&open(&lab)) else { return };
+                let wire = Wire::open(&lab.scanner);
+                let framed = FAMILIES.map(Family::bystander);
+                framed.into_iter().for_each(|source| fence(&daemon, &wire, source));
+                let (is_over, begin) = (AtomicBool::new(false), Instant::now());
+                thread::scope(|scope| {
+                    scope.spawn(|| {
+                        for number in 0_u32.. {
+                            if is_over.load(Ordering::Relaxed) {
+                                return;
+                            }
+                            let port = if number % 2 == 0 { TRAP } else { SERVICE };
+                            let source_port = 20_000 + u16::try_from(number % 9000).expect("a port");
+                            framed.into_iter().for_each(|source| wire.send(&syn(source, source_port, port)));
+                            thread::sleep((EACH * (number + 1)).saturating_sub(begin.elapsed()));
+                        }
+                    });
+                    let (mut failed, mut late) = (Vec::new(), 0);
+                    for number in 0..CONNECTIONS {
+                        let due = Duration::from_secs(seconds()) * number / CONNECTIONS;
+                        thread::sleep(due.saturating_sub(begin.elapsed()));
+                        match services[usize::from(number % 2 == 1)].serve(&lab) {
+                            Ok(took) => late += u32::from(took > Duration::from_secs(1)),
+                            Err(error) => failed.push(format!("{way:?}, number {number}: {error}")),
+                        }
+                    }
+                    is_over.store(true, Ordering::Relaxed);
+                    assert!(
+                        failed.is_empty(),
+                        "{} failed: {:?}; {} SYNs over the rate",
+                        failed.len(),
+                        failed.first(),
+                        daemon.counter("over_syns")
+                    );
+                    // A machine with too much to do may lose a moment.
+                    assert!(late <= 5, "{way:?}: {late} of {CONNECTIONS} took more than a second");
+                });
+                assert!(
+                    framed.iter().all(|source| daemon.fenced().contains(source))
+                        && daemon.blocked().is_empty()
+                );
+            });
+        }
+    });
+}
+
+/// What an answer says, but for what differs from connection to connection.
+fn face(answer: &Segment, family: Family) -> (Vec<u8>, Vec<u8>) {
+    let header = if family == Family::V4 { 20 } else { 40 };
+    let mut ip = answer.frame[14..14 + header].to_vec();
+    let mut tcp = answer.frame[14 + header..].to_vec();
+    // The flow label is random.
+    if family == Family::V6 {
+        ip[1] &= 0xf0;
+        ip[2..4].fill(0);
+    }
+    // Ports, numbers, checksum.
+    tcp[..12].fill(0);
+    tcp[16..18].fill(0);
+    tcp.truncate(24);
+    (ip, tcp)
+}
+
+/// What a SYN differs in.
+type Change<'a> = &'a dyn Fn(Packet) -> Packet;
+
+/// Served ports, watched and unwatched ones answer with the same bytes, or not at all.
+#[test]
+fn answers_show_nobody_which_ports_are_served() {
+    for way in WAYS {
+        let lab = Lab::new();
+        let _services = Greeter::start(&lab, SERVICE);
+        let Some(daemon) = way.start(&open(&lab)) else { continue };
+        for family in FAMILIES {
+            let source = lab.source(family);
+            let wire = Wire::ear(&lab.scanner, family);
+            fence(&daemon, &wire, source);
+            let mut next = 41_000;
+            let mut ask = |port: u16, flags: u8, change: &dyn Fn(Packet) -> Packet| {
+                next += 1;
+                let packet = change(segment(source, next, port, flags));
+                wire.send(&packet);
+                let answer =
+                    wire.hear(|segment| segment.source.port() == port && segment.destination.port() == next);
+                answer.map(|answer| (answer.tcp.rst, face(&answer, family)))
+            };
+            let options = [&SIZE[..], &[4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7]].concat();
+            let changes: [(&str, bool, u8, Change<'_>); 6] = [
+                ("as Linux sends it", true, SYN, &|it| it.tcp_options(&options)),
+                ("a size alone", true, SYN, &|it| it),
+                ("with ECN", true, SYN | ECE | CWR, &|it| it),
+                ("a wrong checksum", false, SYN, &|it| it.with(Layer::Transport, 16, &[0x12, 0x34])),
+                ("with data", false, SYN, &|it| it.payload(5)),
+                ("without room for an answer", false, SYN, &|it| it.tcp_options(&[])),
+            ];
+            for (what, is_answered, flags, change) in changes {
+                let answers = [SERVICE, CLOSED, TRAP].map(|port| ask(port, flags, change));
+                assert_eq!(answers[0].is_some(), is_answered, "{way:?} {family:?}: {what}");
+                for answer in &answers[1..] {
+                    assert_eq!(answer, &answers[0], "{way:?} {family:?}: {what}");
+                }
+            }
+            let refused = ask(EXCLUDED, SYN, &|it| it);
+            assert!(
+                refused.is_some_and(|(is_reset, _)| is_reset),
+                "what is excluded is refused by the stack"
+            );
+            // What opens nothing is dropped on all.
+            for flags in [FIN, 0, FIN | RST] {
+                let answers = [SERVICE, CLOSED, TRAP].map(|port| ask(port, flags, &|it| it).is_some());
+                assert_eq!(answers, [false; 3], "{way:?} {family:?}: flags {flags:#x}");
+            }
+        }
+    }
+}
+
+/// nmap finds every port open; once it completes handshakes, it is blocked.
+#[test]
+fn a_scanner_finds_every_port_open_until_it_is_proven() {
+    for way in WAYS {
+        let lab = Lab::new();
+        let _services = Greeter::start(&lab, SERVICE);
+        let Some(daemon) = way.start(&open(&lab)) else { continue };
+        let source = lab.source(Family::V4);
+        fence(&daemon, &Wire::open(&lab.scanner), source);
+        let found = lab.nmap(source, &format!("-sS -p {TRAP},{SERVICE},{CLOSED},1000-1019"));
+        assert_eq!(found.matches("/open/tcp").count(), 23, "{way:?}: {found}");
+        assert!(daemon.blocked().is_empty(), "half a handshake proves nothing");
+        // Not to the service: when a scan comes to it is left to chance.
+        let connected: Vec<_> = (1000..1020).map(|port| connect(&lab, source, port, PROMPT)).collect();
+        daemon
+            .log()
+            .wait_for(&format!("Host {source} has been blocked in the kernel (proof: completed handshake)"));
+        let opened = connected.iter().filter(|it| it.is_ok()).count();
+        assert!(opened <= 3, "{way:?}: {opened} connections were opened");
+        let found = lab.nmap(source, &format!("-sS -p {TRAP},{SERVICE},{CLOSED}"));
+        assert!(!found.contains("/open/"), "{way:?}: {found}{:#?}", daemon.log().lines());
+    }
+}
+
+/// A connection that the fence lets a scanner open makes no client of it: two handshakes with traps block it.
+#[test]
+fn a_connection_opened_while_fenced_spares_nobody() {
+    for way in WAYS {
+        let lab = Lab::new();
+        let _services = Greeter::start(&lab, SERVICE);
+        let Some(daemon) = way.start(&open(&lab)) else { continue };
+        let source = lab.source(Family::V4);
+        fence(&daemon, &Wire::open(&lab.scanner), source);
+        let mut client = connect(&lab, source, SERVICE, PATIENCE).expect("a fenced source's connection");
+        client.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        client.read_exact(&mut [0; GREETING.len()]).expect("a greeting");
+        client.write_all(b"hello").expect("it is sent");
+        client.read_exact(&mut [0; 5]).expect("an echo");
+        let _traps = [CLOSED, CLOSED + 1].map(|port| connect(&lab, source, port, PATIENCE));
+        daemon
+            .log()
+            .wait_for(&format!("Host {source} has been blocked in the kernel (proof: completed handshake)"));
+    }
+}
+
+/// Each fenced source has a rate of its own, and what one uses up no other lacks.
+#[test]
+fn one_sources_flood_takes_nothing_from_another() {
+    for way in WAYS {
+        let lab = Lab::new();
+        let services = Greeter::start(&lab, SERVICE);
+        let Some(daemon) = way.start(&open(&lab)) else { continue };
+        let wire = Wire::open(&lab.scanner);
+        let (flooder, framed) = (lab.source(Family::V4), Family::V4.bystander());
+        fence(&daemon, &wire, flooder);
+        fence(&daemon, &wire, framed);
+        let before = daemon.counter("over_syns");
+        for number in 0..3000 {
+            wire.send(&syn(flooder, 20_000 + number, CLOSED));
+        }
+        daemon.wait_until("the flood exceeds its source's rate", || daemon.counter("over_syns") > before);
+        services[0].serve(&lab).unwrap_or_else(|error| panic!("{way:?}: {error}"));
+    }
+}
