@@ -81,7 +81,6 @@ fn a_line_of_hosts_deny_goes_though_the_setting_has_changed() {
     daemon.wait_for_block(source);
     daemon.wait_until("it is shown", || !daemon.file_about("BLOCKED_FILE", source).is_empty());
     daemon.kill();
-    // As if the daemon had died before the blocked file, and the kernel had forgotten.
     let setup = setup.with("KILL_HOSTS_DENY", "sshd: $TARGET$");
     let daemon = setup.start();
     let expected = format!("sshd: {source}");
@@ -89,7 +88,8 @@ fn a_line_of_hosts_deny_goes_though_the_setting_has_changed() {
         daemon.file("WRAPPER_HOSTS_DENY") == [expected.clone()]
     });
     daemon.kill();
-    fs::write(setup.path("BLOCKED_FILE"), "").expect("an emptied file");
+    fs::write(setup.path("BLOCKED_FILE"), "").expect("a file that tells nothing of the line");
+    assert_eq!(setup.say(&format!("unblock {source}")).code, 0);
     let daemon = setup.start();
     daemon.wait_until("no line is left", || daemon.file("WRAPPER_HOSTS_DENY").is_empty());
 }

@@ -23,7 +23,7 @@ const CIRCLES: [(&str, &[&str]); 2] = [
         &[
             "challenge environment",
             "frame parse parse::chain parse::deep parse::ipv4 parse::ipv6 parse::link parse::plain parse::transport",
-            "judge judge::answer judge::fenced",
+            "judge judge::answer judge::fenced judge::open",
         ],
     ),
 ];
@@ -31,7 +31,7 @@ const CIRCLES: [(&str, &[&str]); 2] = [
 /// Maximum number of lines of a file.
 const MOST: usize = 400;
 /// The files that have more. A new one fails; one that is cut is to be struck.
-const LONGER: [&str; 10] = [
+const LONGER: [&str; 9] = [
     "portsentry-common/src/judge.rs",
     "portsentry-ebpf/src/kernel.rs",
     "portsentry/src/config/keys.rs",
@@ -41,7 +41,6 @@ const LONGER: [&str; 10] = [
     "tests/tests/changes.rs",
     "tests/tests/commands.rs",
     "tests/tests/restarts.rs",
-    "tests/tests/served.rs",
 ];
 const PACKAGES: [&str; 7] =
     ["bench", "fuzz", "portsentry", "portsentry-common", "portsentry-ebpf", "tests", "xtask"];
