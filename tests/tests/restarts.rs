@@ -388,7 +388,7 @@ fn who_comes_back_stays_blocked_for_longer() {
     lab.nmap(source, "-sS -p 11");
     daemon.log().wait_for(&format!("Host {source} is no longer blocked: its time is over"));
     lab.nmap(source, "-sS -p 11");
-    daemon.log().wait_for(&format!("Host {source} came back: its block number 2 lasts 60 seconds"));
+    daemon.log().wait_for(&format!("Host {source} reoffended (block 2): blocked for 60 s"));
     daemon.wait_until("the history has it", || daemon.file_about("HISTORY_FILE", source).len() == 2);
     assert_eq!(held_seconds(&lab, source), 60);
     daemon.kill();
@@ -403,7 +403,7 @@ fn who_comes_back_stays_blocked_for_longer() {
     fs::write(setup.setting("BLOCKED_FILE"), "").expect("an administrator's edit");
     daemon.log().wait_for(&format!("Host {source} is no longer blocked"));
     lab.nmap(source, "-sS -p 11");
-    daemon.log().wait_for(&format!("Host {source} came back: its block number 3 lasts 600 seconds"));
+    daemon.log().wait_for(&format!("Host {source} reoffended (block 3): blocked for 600 s"));
     lab.nmap(other, "-sS -p 11");
     daemon.log().wait_for(&format!("Host {other} is no longer blocked: its time is over"));
     assert!(!daemon.log().lines().iter().any(|line| line.contains(&format!("Host {other} reoffended"))));

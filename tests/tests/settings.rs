@@ -55,7 +55,7 @@ fn each_interface_says_how_it_is_watched_and_why() {
     let daemon = lab.portsentry("-stcp -i ALL").start();
     for line in [
         "adminalert: eth0: native XDP",
-        "adminalert: lo: generic XDP, because the driver answered: Operation not supported (os error 95)",
+        "adminalert: lo: generic XDP, because the driver reported: Operation not supported (os error 95)",
     ] {
         assert!(has_line(&daemon, line), "{line}\n{:#?}", daemon.log().lines());
     }
@@ -206,7 +206,7 @@ fn check_says_what_would_be_and_starts_nothing() {
     let ended = setup.fail();
     assert_eq!(ended.code, Some(0), "{}", ended.text());
     for text in [
-        "portsentry.conf is right. It means:",
+        "portsentry.conf: OK. Effective configuration:",
         "  watched      TCP 1,7,11,15,79-80,111,119,143",
         "  ignored      198.51.100.0/24",
         "\"ALL: 192.0.2.9 : DENY\"",
