@@ -52,6 +52,12 @@ impl Way {
         let can =
             fs::read_to_string("/proc/kallsyms").unwrap_or_default().contains("bpf_sk_assign_tcp_reqsk");
         assert_eq!(accepts, self == Self::Accept && can, "{:?}", daemon.log().lines());
+        let way =
+            if accepts { "open: PortSentry answers for every port" } else { "open: services answer for" };
+        for command in ["status", "doctor"] {
+            let said = portsentry.say(command).out;
+            assert!(said.contains(way), "{command}: {said}");
+        }
         (accepts || self == Self::Forward).then_some(daemon)
     }
 }

@@ -7,7 +7,7 @@ mod system;
 
 use serde::Serialize;
 
-use super::{observed, options, show, table};
+use super::{observed, options, show, status::fence::FencedSyns, table};
 use crate::{
     cli::{Cli, Doctor},
     exit::Exit,
@@ -77,6 +77,9 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
     let pinned = Observer::open(&config.pin_path).ok().flatten();
     let table = pinned.as_ref().filter(|observer| observer.daemon().is_some()).map(Observer::bound);
     findings.extend(table.and_then(Result::ok).map(|state| bound::finding(&state)));
+    let fence = pinned.as_ref().filter(|observer| observer.daemon().is_some());
+    findings
+        .extend(fence.map(|observer| Finding::ok("fence", FencedSyns::of(&config, observer).to_string())));
     let pinned = pinned.map(|observer| observer.links()).unwrap_or_default();
     match links::read() {
         Ok(links) => {

@@ -1,6 +1,7 @@
 //! `portsentry status`: prints whether enforcement is attached, the daemon's process, and the counters.
 
 mod bound;
+pub(super) mod fence;
 mod gaps;
 
 use std::fmt::Write;
@@ -50,6 +51,8 @@ struct Maps {
     networks: usize,
     ports: Ports,
     bound_ports: BoundPorts,
+    /// How SYNs of fenced sources are answered.
+    fenced_syns: fence::FencedSyns,
     /// In bytes.
     ring: u32,
     /// Of all maps, in bytes.
@@ -107,6 +110,7 @@ fn read(observer: Option<&Observer>, config: &Config) -> Result<Report, kernel::
             networks: observer.networks()?.len(),
             ports: observer.ports()?,
             bound_ports: BoundPorts::new(observer.bound()?, daemon.is_some()),
+            fenced_syns: fence::FencedSyns::of(config, observer),
             ring: observer.ring_size()?,
             memory: observer.memory()?,
             silence: observer.silence()?.map(|silence| silence.as_secs()),
@@ -155,6 +159,7 @@ fn render(report: &Report, pins: &str) -> String {
         say("networks", format!("{} blocked", maps.networks));
     }
     say("bound ports", maps.bound_ports.to_string());
+    say("fence", maps.fenced_syns.to_string());
     say("ring", format!("{} KiB", maps.ring / 1024));
     say("memory", format!("{} MiB in all maps", maps.memory.div_ceil(1 << 20)));
     text.push_str("\nCounted since the maps were made:\n");
@@ -225,6 +230,7 @@ mod tests {
                 networks: 2,
                 ports: Ports { tcp: 3, udp: 0 },
                 bound_ports: BoundPorts::new(DUMPED, true),
+                fenced_syns: fence::FencedSyns::Accept,
                 ring: 4 << 20,
                 memory: 60 << 20,
                 silence: Some(3),
@@ -246,6 +252,7 @@ mod tests {
              fenced       0 of 1024 IPv4, 2 of 1024 IPv6\n\
              networks     2 blocked\n\
              bound ports  known by bind hooks and dumps; last dump 1 s ago\n\
+             fence        open: PortSentry answers for every port\n\
              ring         4096 KiB\n\
              memory       60 MiB in all maps\n\n\
              Counted since the maps were made:\n          \

@@ -19,7 +19,7 @@ use portsentry_common::{block::Block, counter::Counters};
 
 use super::{
     BoundState, Error, Waiting, Watched, bitmap, blocked::Raw, blocked_networks, bound, counters, gate::Gate,
-    heartbeat,
+    heartbeat, traffic,
 };
 
 /// A map of sources whose addresses have `N` octets.
@@ -160,6 +160,13 @@ impl Observer {
         }
         let map = Array::try_from(Map::Array(self.data(bound::HORIZON)?));
         BoundState::read(&map.map_err(Error::map(bound::HORIZON))?)
+    }
+
+    /// Whether the kernel accepts connections of fenced sources from answers of the program's own (`FENCE="open"`, Linux 6.9).
+    #[must_use]
+    pub fn accepts(&self) -> bool {
+        let links = self.directory.join(traffic::Hook::Accept.directory());
+        fs::read_dir(links).is_ok_and(|mut links| links.next().is_some())
     }
 
     /// Returns the ring's size and its unread data.
