@@ -157,7 +157,7 @@ fn a_flood_of_datagrams_to_a_trap_leaves_little_behind() {
         !daemon.log().lines_about(source).is_empty()
     });
     daemon.log().wait_for("probes not logged: EVENT_RATE exceeded");
-    daemon.log().wait_for("their sources not fenced, as FENCE_RATE exceeded");
+    daemon.log().wait_for("their sources not fenced: FENCE_RATE exceeded");
     // A reported probe has up to two lines, and each fence one of hosts.deny.
     let lines = daemon.log().lines().len();
     assert!(lines <= (2 * EVENT_RATE + FENCE_RATE) * seconds_since(begin) + 200, "{lines} lines");
