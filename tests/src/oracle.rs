@@ -1,7 +1,7 @@
-//! A third judge, independent of the rules: etherparse reads the frame, and what must become of it is written down
-//! here once more from the documents (README, ARCHITECTURE, `docs/proof.md`, the doc comments).
+//! A third judge, independent of the rules: etherparse parses the frame, and the expected outcome follows the
+//! documents (README, ARCHITECTURE, `docs/proof.md`, the doc comments).
 //!
-//! Its clock stands still, and nothing it remembers is full.
+//! Its clock stands still, and none of its tables is ever full.
 
 mod dissect;
 mod seen;
@@ -39,26 +39,26 @@ use crate::{
     test_host,
 };
 
-/// How many addresses and ports of a source are remembered: a repeat of one of them is no new probe.
+/// Number of addresses and ports of a source that are remembered: a repeated one is no new probe.
 const REMEMBERED: usize = 16;
 
-/// What the oracle knows of the host, and remembers of others.
+/// The oracle's knowledge of the host and of sources.
 #[derive(Clone, Debug)]
 pub struct Oracle {
     scenario: Scenario,
     local: BTreeMap<IpNet, Locality>,
     ignored: Vec<IpNet>,
-    /// Those whose block is over stand here, too, as in the map.
+    /// Includes expired blocks, as the map does.
     blocked: BTreeMap<IpAddr, Block>,
     now_ns: u64,
     fenced: BTreeSet<IpAddr>,
     fences_left: u32,
-    /// How many addresses and ports each source has probed, and the last of them.
+    /// Number of addresses and ports that each source has probed, and the last of them.
     probed: BTreeMap<IpAddr, (u32, VecDeque<(IpAddr, u16)>)>,
     told: BTreeSet<(IpAddr, u16, u8)>,
 }
 
-/// What becomes of one frame, as it is found out.
+/// The outcome of one frame, while it is determined.
 #[derive(Debug)]
 struct Finding {
     action: Action,
@@ -88,7 +88,7 @@ impl Judge for Oracle {
 }
 
 impl Oracle {
-    /// Before the first frame.
+    /// State before the first frame.
     #[must_use]
     pub fn new(scenario: &Scenario) -> Self {
         Self {
@@ -141,7 +141,8 @@ impl Oracle {
         self.settings().open_after_ns > 0
     }
 
-    /// By its own block, which counts what it drops, or by the narrowest network that holds it, unless it is ignored.
+    /// By its own block, whose dropped packets are counted, or by the narrowest network that contains it, unless it
+    /// is ignored.
     fn is_blocked(&mut self, source: IpAddr) -> bool {
         let is_over = |block: &Block| block.until_ns != 0 && block.until_ns <= self.now_ns;
         let keys = [self.held(source).0, source];
@@ -154,14 +155,15 @@ impl Oracle {
                 }
             }
         }
-        // An IPv4 address in IPv6's clothes is in no IPv4 network: an IPv6 packet can't speak for one.
+        // An IPv4-mapped address is in no IPv4 network: an IPv6 packet can't speak for an IPv4 host.
         let holding = self.scenario.networks.iter().filter(|(network, _)| network.contains(&source));
         let narrowest = holding.max_by_key(|(network, _)| network.prefix_len());
         narrowest.is_some_and(|(_, block)| !is_over(block)) && !self.is_ignored(source)
     }
 
-    /// By what a source is counted, told and held: an IPv6 address by its network of the length that the settings say, unless
-    /// the host is in that network itself, or the network is many strangers'. The length is 0 for the address alone.
+    /// Returns the key by which a source is counted, reported and held: an IPv6 address by its network of the
+    /// configured length, unless the host is in that network itself, or it belongs to many unrelated hosts. The
+    /// length is 0 for the address alone.
     fn held(&self, source: IpAddr) -> (IpAddr, u8) {
         const STRANGERS: [&str; 3] = ["fe80::/10", "64:ff9b::/32", "2001::/32"];
         let length = u8::try_from(self.settings().prefix).expect("a length");
@@ -206,7 +208,7 @@ impl Oracle {
         }
     }
 
-    /// Why a packet to a watched port is none the less no probe, as the counters name it.
+    /// Returns the counters' name for the reason why a packet to a watched port is no probe.
     fn explanation(&self, seen: &Seen<'_>) -> Option<&'static [&'static str]> {
         if seen.is_of_a_connection() && self.settings().ack_probes == AckProbes::Off as u8 {
             return Some(&[]);
@@ -234,7 +236,7 @@ impl Oracle {
         }
     }
 
-    /// A packet that nothing explains.
+    /// Judges a packet that nothing explains.
     fn probe(&mut self, seen: Seen<'_>) -> Finding {
         let mut counted = vec!["probes", counter(seen.kind)];
         let is_ignored = self.is_ignored(seen.source);
@@ -273,7 +275,7 @@ impl Oracle {
         Finding { action: Action::Drop, told: vec![self.sighting(&seen, Verdict::Block, hits)], counted }
     }
 
-    /// A probe that its source passes with: told, unless it was told before.
+    /// Judges a probe of a source that passes: reported, unless it is a repeat.
     fn told(
         &mut self,
         seen: &Seen<'_>,
@@ -307,7 +309,7 @@ impl Oracle {
         Sighting { prefix: self.held(seen.source).1, ..sighting(seen, verdict, hits) }
     }
 
-    /// Whether a SYN to a trap is answered with a cookie: it is whole and plain, and between two hosts.
+    /// Whether a SYN to a trap is answered with a cookie: it is complete and plain, and between two hosts.
     fn answers(&self, seen: &Seen<'_>) -> bool {
         self.settings().challenge_rate > 0
             && seen.kind == Kind::Syn
@@ -316,7 +318,7 @@ impl Oracle {
             && seen.ip.is_between_hosts
     }
 
-    /// A packet of a fenced source: what could open something is dropped.
+    /// Judges a packet of a fenced source: packets that could open a connection are dropped.
     fn fenced(&mut self, source: IpAddr, ip: &Ip, packet: &Packet) -> Finding {
         /// SCTP, DCCP and UDP-Lite open associations, too.
         const OPENING: [u8; 3] = [132, 33, 136];
@@ -371,8 +373,8 @@ impl Oracle {
         self.settings().fenced_syns != FencedSyns::Drop as u8
     }
 
-    /// "Every port looks open to a fenced source", except those that the administrator excluded. A SYN that no stack sends, or whose
-    /// checksums are wrong, is answered nowhere.
+    /// "Every port looks open to a fenced source", except the excluded ones. A SYN that no stack sends, or with wrong
+    /// checksums, is not answered.
     fn open(&self, seen: &Seen<'_>) -> Finding {
         let dropped = Finding::of(Action::Drop, &["dropped_fenced"]);
         let passes = Finding::of(Action::Pass, &["passed_fenced"]);
