@@ -144,7 +144,7 @@ fn render(report: &Report, pins: &str) -> String {
         match (report.daemon, report.is_attached) {
             (Some(process), _) => format!("running, process {process}"),
             (None, true) => dead(report.maps.as_ref()),
-            (None, false) => "does not run".into(),
+            (None, false) => "not running".into(),
         },
     );
     let Some(maps) = &report.maps else {
@@ -284,7 +284,7 @@ mod tests {
         };
         assert_eq!(
             render(&nothing, pins),
-            "enforcement  attached to no interface\ndaemon       does not run\n\
+            "enforcement  attached to no interface\ndaemon       not running\n\
              maps         none in /sys/fs/bpf/portsentry\n"
         );
     }
