@@ -201,12 +201,10 @@ where
     let Some([ports, isn, _, control]) = bytes.read::<[u32; 4]>(tcp) else { return false };
     // Read anew: where the length of the link layer isn't known, the check above says nothing about it to Linux 6.1.
     let addresses = frame.fresh_bytes();
-    let (Some(from_rest), Some(from), Some(to_rest), Some(to)) = (
-        addresses.read::<u16>(10),
-        addresses.read::<u32>(6),
-        addresses.read::<u16>(4),
-        addresses.read::<u32>(0),
-    ) else {
+    let Some(from_rest) = addresses.read::<u16>(10) else { return false };
+    let (Some(to), Some(to_rest), Some(from)) =
+        (addresses.read::<u32>(0), addresses.read::<u16>(4), addresses.read::<u32>(6))
+    else {
         return false;
     };
     if (to | from) & GROUP != 0 {
