@@ -193,13 +193,14 @@ where
     const BEGIN: [u32; 2] = [0x5012_0000, 0x1000_0000];
     /// Protocol and length of the pseudo-header; and the addend for a sixth word.
     const PSEUDO: [u32; 2] = [(crate::parse::TCP as u32 + 20).to_be(), 4_u32.to_be()];
-    let tcp = link.length + A::HEADER;
+    let (bytes, headers, ip) = frame.headers(link.length);
+    let tcp = ip + A::HEADER;
     let (window, mss) = constants.tcp(A::VERSION);
     let size = (0x0204_0000 | u32::from(mss)).to_be();
-    let (bytes, room) = (frame.bytes(), frame.room());
+    let room = frame.room();
     // The last word is read first, so that a single bounds check remains.
     let Some([ports, isn, _, control]) = bytes.read::<[u32; 4]>(tcp) else { return false };
-    // Read anew: where the length of the link layer isn't known, the check above says nothing about it to Linux 6.1.
+    // Read anew, as the check above says nothing of these to the verifier.
     let addresses = frame.fresh_bytes();
     let Some(from_rest) = addresses.read::<u16>(10) else { return false };
     let (Some(to), Some(to_rest), Some(from)) =
@@ -219,8 +220,8 @@ where
         && room.write(4, from_rest)
         && room.write(6, to)
         && room.write(10, to_rest)
-        && A::write(room, link.length, flow, more, label, constants)
-        && room.write(tcp, ports.rotate_left(16));
+        && A::write(headers, ip, flow, more, label, constants)
+        && headers.write(tcp, ports.rotate_left(16));
     let acknowledged = u32::from_be(isn).wrapping_add(1).to_be();
     let begin = (BEGIN[0] | u32::from(window)) + more as u32 * BEGIN[1];
     let begin = begin.to_be();
@@ -230,11 +231,12 @@ where
         + u64::from(begin)
         + u64::from(PSEUDO[0])
         + more * (u64::from(PSEUDO[1]) + u64::from(size));
-    let is_begun = is_begun && room.write(tcp + 8, [acknowledged, begin]);
+    let is_begun = is_begun && headers.write(tcp + 8, [acknowledged, begin]);
     let [a, b] = checksum(sum + u64::from(cookie)).to_ne_bytes();
-    let is_written =
-        is_begun && room.write(tcp + 4, cookie) && room.write(tcp + 16, u32::from_ne_bytes([a, b, 0, 0]));
-    is_written && (more == 0 || room.write(tcp + 20, size))
+    let is_written = is_begun
+        && headers.write(tcp + 4, cookie)
+        && headers.write(tcp + 16, u32::from_ne_bytes([a, b, 0, 0]));
+    is_written && (more == 0 || headers.write(tcp + 20, size))
 }
 
 /// Returns the Internet checksum (RFC 1071) of a sum below 2^48 of words in wire order, in wire order: the sum

@@ -102,6 +102,13 @@ pub trait Rewrite: Frame {
 
     /// Returns the part of the frame that can be written directly: the part that can be read.
     fn room(&self) -> Self::Room<'_>;
+
+    /// Returns what can be read and written, and where `offset` lies in both. Where only one of them is found by adding to
+    /// the frame's begin, the verifier doesn't know that what bounds one bounds the other.
+    #[inline(always)]
+    fn headers(&self, offset: usize) -> (Self::Bytes, Self::Room<'_>, usize) {
+        (self.bytes(), self.room(), offset)
+    }
 }
 
 /// Bytes that can be written directly.

@@ -14,7 +14,7 @@ use portsentry_common::{
     parse::{Chain, Deep, Link, Malformed},
 };
 
-use crate::layers;
+use crate::{barrier_var::barrier_var, layers};
 
 /// A received frame: from its Ethernet header on or, if `BARE`, from its IP header on.
 pub struct XdpFrame<'a, const BARE: bool = false> {
@@ -166,6 +166,13 @@ impl<const BARE: bool> Rewrite for XdpFrame<'_, BARE> {
     #[inline(always)]
     fn room(&self) -> Packet {
         self.bytes()
+    }
+
+    #[inline(always)]
+    fn headers(&self, offset: usize) -> (Packet, Packet, usize) {
+        let Packet { start, end } = self.bytes();
+        let headers = Packet { start: barrier_var(start + offset), end };
+        (headers, headers, 0)
     }
 }
 
