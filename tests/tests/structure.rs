@@ -33,7 +33,6 @@ const MOST: usize = 400;
 /// The files that have more. A new one fails; one that is cut is to be struck.
 const LONGER: [&str; 9] = [
     "portsentry-common/src/judge.rs",
-    "portsentry-ebpf/src/kernel.rs",
     "portsentry/src/config/keys.rs",
     "portsentry/src/kernel/load.rs",
     "tests/src/oracle.rs",
