@@ -254,7 +254,7 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
         // A fence that has just ended has no effect.
         let Some(fence) = A::held_in([source, &key], true, self, A::fenced) else { return true };
         // SAFETY: an aligned word of a map's value. CPUs that write it at once may lose one, never add one.
-        let paced = unsafe { &mut *(&raw mut (*fence).paced) };
+        let paced = unsafe { &mut (*fence).paced };
         let whole = pace::take(*paced, now_ns, self.settings());
         if let Some(whole) = whole {
             *paced = whole;
@@ -275,7 +275,7 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
         let key = source.without(self.settings().host_bits);
         let Some(fence) = A::held_in([source, &key], true, self, A::fenced) else { return };
         // SAFETY: as above. CPUs that write it at once may lose one, never add one.
-        let guessed = unsafe { &mut *(&raw mut (*fence).guessed) };
+        let guessed = unsafe { &mut (*fence).guessed };
         if let Some(whole) = pace::guess(*guessed, now_ns) {
             *guessed = whole;
         }

@@ -50,7 +50,9 @@ fn wait_for_trouble(daemon: &Daemon<'_>, why: &str) {
 /// Fails unless each file's error, and its end, were reported once.
 fn assert_told_once(daemon: &Daemon<'_>) {
     for file in ["history", "blocked", "hosts.deny"] {
-        let begins = |line: &String| line.contains(file) && line.contains("retrying, blocks stay in force");
+        let begins = |line: &String| {
+            line.contains(&format!("/{file} ")) && line.contains("retrying, blocks stay in force")
+        };
         let lines = daemon.log().lines();
         assert_eq!(lines.iter().filter(|line| begins(line)).count(), 1, "{file}: {lines:#?}");
         daemon.log().wait_for(&format!("{file} can be written again; nothing was lost"));

@@ -272,7 +272,7 @@ fn answers_come_also_where_an_earlier_session_was_attached_natively() {
     assert_eq!(daemon.log().count("eth0: native XDP"), 1);
     setup.write();
     daemon.signal(Signal::SIGHUP);
-    daemon.log().wait_for("eth0: generic XDP in the place of an earlier run's native one");
+    daemon.log().wait_for("eth0: generic XDP instead of an earlier run's native program");
     for family in FAMILIES {
         let source = lab.source(family);
         lab.nmap(source, "-sT -p 11");

@@ -157,7 +157,7 @@ fn a_confined_daemon_refuses_what_takes_a_restart() {
         (
             "KILL_RUN_CMD",
             "/bin/true",
-            "KILL_ROUTE and KILL_RUN_CMD take privileges that this process has given up",
+            "KILL_ROUTE and KILL_RUN_CMD take privileges that this process has dropped",
         ),
         ("SANDBOX", "0", "SANDBOX=\"0\" takes privileges"),
         (
