@@ -11,7 +11,9 @@ impl Lab {
         let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
         let (source, host) = (source.to_string(), host.to_string());
         let mut arguments = vec!["-n", "-Pn", "--max-retries", "0", "-oG", "-"];
-        arguments.extend(["--initial-rtt-timeout", "600ms", "--max-rtt-timeout", "600ms"]);
+        // A connection's second SYN comes after a second.
+        let patience = if words.contains("-sT") { "2500ms" } else { "600ms" };
+        arguments.extend(["--initial-rtt-timeout", patience, "--max-rtt-timeout", patience]);
         arguments.extend(["-S", &source, "-e", INTERFACE]);
         if host.contains(':') {
             arguments.push("-6");
