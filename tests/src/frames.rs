@@ -154,7 +154,7 @@ impl Packet {
         self
     }
 
-    /// Sets a wrong EtherType.
+    /// Sets a wrong `EtherType`.
     #[must_use]
     pub fn announced_as(mut self, ethertype: u16) -> Self {
         self.ethertype = Some(ethertype);

@@ -97,7 +97,7 @@ impl Generator {
     }
 }
 
-/// Returns random bytes, often with the EtherType of a packet.
+/// Returns random bytes, often with the `EtherType` of a packet.
 fn noise(random: &mut Rng) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..random.usize(14..160)).map(|_| random.u8(..)).collect();
     if random.bool() {

@@ -1,6 +1,6 @@
 //! Errors are reported at once, with a remedy, and leave nothing half done.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use portsentry_tests::lab::{Ended, Family, INTERFACE, Lab, Portsentry, binary, by_way_of};
 
@@ -31,7 +31,9 @@ fn privileges_that_are_missing() {
     assert_says(&ended, KERNEL, &needs);
     // Another user, who may not have access to the program's directory.
     fs::set_permissions(lab.files(), fs::Permissions::from_mode(0o755)).expect("a directory for everybody");
-    fs::copy(binary(), lab.files().join("portsentry")).expect("a copy of the program");
+    // By a process of its own: what others start meanwhile would inherit the file, open for writing.
+    let copied = Command::new("cp").arg(binary()).arg(lab.files()).status();
+    assert!(copied.is_ok_and(|copied| copied.success()), "a copy of the program");
     let wrapper = format!(
         "shift; exec setpriv --reuid=65534 --regid=65534 --clear-groups {}/portsentry \"$@\"",
         lab.files().display()

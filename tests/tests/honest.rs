@@ -6,7 +6,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::{self, Read, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     thread,
     time::Duration,
 };
@@ -41,6 +41,8 @@ const LINKED: u16 = 79;
 const MISTYPED: [u16; 6] = [9, 13, 87, 101, 109, 540];
 /// The unwatched port of the service that all clients use.
 const WEB: u16 = 8080;
+/// The same, for readers who stay.
+const PAGES: u16 = 8081;
 
 /// A client's reason to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -206,8 +208,7 @@ impl<'lab> Hour<'lab> {
     fn link(&mut self, family: Family) {
         let client = self.client(Reason::Link, family);
         let mut page =
-            connect(&self.lab.scanner, client, SocketAddr::new(family.host(), WEB)).expect("the web");
-        // It keeps sending, because the service has a short timeout.
+            connect(&self.lab.scanner, client, SocketAddr::new(family.host(), PAGES)).expect("the web");
         for letter in b"hel" {
             let _ = page.write_all(&[*letter]);
             let _ = ask(&self.lab.scanner, client, Protocol::Tcp, SocketAddr::new(family.host(), LINKED));
@@ -323,6 +324,22 @@ fn ask(from: &Namespace, source: IpAddr, protocol: Protocol, to: SocketAddr) -> 
     })
 }
 
+/// Serves readers who take their time.
+fn serve_pages(lab: &Lab) {
+    for family in FAMILIES {
+        let at = SocketAddr::new(family.host(), PAGES);
+        let listener = lab.host.enter(|| TcpListener::bind(at)).expect("a listener");
+        thread::spawn(move || {
+            for mut reader in listener.incoming().flatten() {
+                thread::spawn(move || {
+                    let mut request = [0; 5];
+                    reader.read_exact(&mut request).and_then(|()| reader.write_all(&request))
+                });
+            }
+        });
+    }
+}
+
 /// Whether a client is served.
 fn reaches(from: &Namespace, source: IpAddr, protocol: Protocol, to: SocketAddr) -> bool {
     (0..TRIES).any(|_| ask(from, source, protocol, to).is_ok())
@@ -341,6 +358,7 @@ fn live(flags: &str) {
     lab.bystander.ip(&seats.join("\n"));
     let mut hour = Hour::new(&lab);
     let _web = lab.serve_tcp(WEB);
+    serve_pages(&lab);
     let bound = BOUND.map(|(protocol, port)| DeviceBound::start(&lab.host, "br1", protocol, port));
     let mut restarted = RESTARTED.map(|(protocol, port)| Some(Service::start(&lab.host, protocol, port)));
     let daemon = armed(&lab, flags).start();

@@ -56,14 +56,13 @@ fn sum(daemon: &Daemon<'_>, names: &[&str]) -> u64 {
 fn hold(lab: &Lab, daemon: &Daemon<'_>, source: IpAddr, round: usize) -> Held {
     const SCANS: [&str; 5] =
         ["-sS -p 1,7,11", "-sF -p 11", "-sN -p 7", "-sX -p 1", "-sS -T5 --min-rate 2000 -p 1-200"];
-    let since = Instant::now();
     if round % 6 == 5 {
         let said = daemon.setup().say(&format!("block {source} --for {}s", TERM.as_secs()));
         assert!(said.out.contains("blocked"), "{said:?}");
     } else {
         lab.nmap(source, SCANS[round % 6]);
     }
-    Held { source, since }
+    Held { source, since: Instant::now() }
 }
 
 /// A second of SYNs from random addresses, or from one unused address.

@@ -82,7 +82,7 @@ impl Extension {
     }
 }
 
-/// Returns the Ethernet header, and VLAN tags given as EtherType and identifier.
+/// Returns the Ethernet header, and VLAN tags given as `EtherType` and identifier.
 pub(super) fn link(tags: &[(u16, u16)], payload: u16) -> Vec<u8> {
     let announced = tags.iter().map(|(tag, _)| *tag).chain([payload]);
     let mut announced = announced.map(EtherType);
