@@ -13,9 +13,9 @@ use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Probe, Reach, Service
 
 /// Duration of fences and blocks.
 const TERM: Duration = Duration::from_secs(10);
-/// Maximum delay until the end of one is seen: the files are updated twice a second, and a client retries after a
-/// second.
-const LATE: Duration = Duration::from_secs(4);
+/// Maximum delay until the end of one is seen: the files are updated twice a second, and a client retries after one,
+/// three and seven seconds.
+const LATE: Duration = Duration::from_secs(8);
 /// Rounds between two floods.
 const FLOODS: usize = 20;
 /// Scanners, which return in turn.
@@ -57,8 +57,13 @@ fn hold(lab: &Lab, daemon: &Daemon<'_>, source: IpAddr, round: usize) -> Held {
     const SCANS: [&str; 5] =
         ["-sS -p 1,7,11", "-sF -p 11", "-sN -p 7", "-sX -p 1", "-sS -T5 --min-rate 2000 -p 1-200"];
     if round % 6 == 5 {
-        let said = daemon.setup().say(&format!("block {source} --for {}s", TERM.as_secs()));
-        assert!(said.out.contains("blocked"), "{said:?}");
+        let command = format!("block {source} --for {}s", TERM.as_secs());
+        // During a flood the daemon may be too busy to answer, and says so.
+        daemon.wait_until("it is blocked by command", || {
+            let said = daemon.setup().say(&command);
+            assert!(said.code == 0 || said.errors.contains("busy"), "{said:?}");
+            said.out.contains("blocked")
+        });
     } else {
         lab.nmap(source, SCANS[round % 6]);
     }
