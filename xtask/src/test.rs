@@ -8,7 +8,7 @@ use clap::Args;
 use crate::{build_ebpf, package, paths, scope::Scope, setup, shell};
 
 /// Tests that run at the same time, per processor: most of a test is waiting.
-const ABREAST: usize = 4;
+const ABREAST: usize = 3;
 
 /// The tests to run.
 #[derive(Args)]
