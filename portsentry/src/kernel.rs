@@ -36,6 +36,7 @@ mod traffic;
 mod trap;
 mod watched;
 
+pub use accept::describe_fence;
 pub use blocked::Blocked;
 pub use blocked_networks::BlockedNetworks;
 pub use bound::{Bound, BoundSocket, BoundState, Source, Upkeep};

@@ -7,11 +7,11 @@ mod system;
 
 use serde::Serialize;
 
-use super::{observed, options, show, status::fence::FencedSyns, table};
+use super::{observed, options, show, status::fence::fenced_syns, table};
 use crate::{
     cli::{Cli, Doctor},
     exit::Exit,
-    kernel::Observer,
+    kernel::{self, Observer},
     policy::{
         interfaces::{LeftOut, choose, missing},
         without_ports,
@@ -75,11 +75,11 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
     findings.extend(lacks.into_iter().map(|lack| Finding::warning("ports", lack.what(), lack.remedy)));
     // Without permission to read the pins, our own program looks like another's.
     let pinned = Observer::open(&config.pin_path).ok().flatten();
-    let table = pinned.as_ref().filter(|observer| observer.daemon().is_some()).map(Observer::bound);
-    findings.extend(table.and_then(Result::ok).map(|state| bound::finding(&state)));
-    let fence = pinned.as_ref().filter(|observer| observer.daemon().is_some());
-    findings
-        .extend(fence.map(|observer| Finding::ok("fence", FencedSyns::of(&config, observer).to_string())));
+    let running = pinned.as_ref().filter(|observer| observer.daemon().is_some());
+    findings.extend(running.map(Observer::bound).and_then(Result::ok).map(|state| bound::finding(&state)));
+    findings.extend(
+        running.map(|observer| Finding::ok("fence", kernel::describe_fence(fenced_syns(&config, observer)))),
+    );
     let pinned = pinned.map(|observer| observer.links()).unwrap_or_default();
     match links::read() {
         Ok(links) => {

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::{
     cli::Cli,
-    config::{BlockList, Config, Diagnostic, Fence, LoadError, Report, block_list, ignore},
+    config::{BlockList, Config, Diagnostic, LoadError, Report, block_list, ignore},
     daemon::Options,
     policy::without_ports,
 };
@@ -19,7 +19,7 @@ pub fn read(cli: &Cli) -> Result<(Options, Vec<String>), Vec<String>> {
     let (mut config, report) = read.map_err(|error| lines(&[error.to_string()]))?;
     findings.add(&report);
     cli.override_config(&mut config);
-    if config.fence == Fence::Open && !config.challenge {
+    if config.fence != config.fence_in_effect() {
         findings.warn(
             "warning: FENCE=\"open\" is without effect: it has PortSentry answer for ports that nobody serves, and CHALLENGE is \
              off; set CHALLENGE=\"1\""

@@ -7,7 +7,10 @@ mod gaps;
 use std::fmt::Write;
 
 use nix::net::if_::if_indextoname;
-use portsentry_common::counter::{COUNTERS, Counters};
+use portsentry_common::{
+    counter::{COUNTERS, Counters},
+    settings::FencedSyns,
+};
 use serde::{Serialize, Serializer};
 
 use self::{bound::BoundPorts, gaps::Gaps};
@@ -52,7 +55,8 @@ struct Maps {
     ports: Ports,
     bound_ports: BoundPorts,
     /// How SYNs of fenced sources are answered.
-    fenced_syns: fence::FencedSyns,
+    #[serde(serialize_with = "fence::name")]
+    fenced_syns: FencedSyns,
     /// In bytes.
     ring: u32,
     /// Of all maps, in bytes.
@@ -110,7 +114,7 @@ fn read(observer: Option<&Observer>, config: &Config) -> Result<Report, kernel::
             networks: observer.networks()?.len(),
             ports: observer.ports()?,
             bound_ports: BoundPorts::new(observer.bound()?, daemon.is_some()),
-            fenced_syns: fence::FencedSyns::of(config, observer),
+            fenced_syns: fence::fenced_syns(config, observer),
             ring: observer.ring_size()?,
             memory: observer.memory()?,
             silence: observer.silence()?.map(|silence| silence.as_secs()),
@@ -159,7 +163,7 @@ fn render(report: &Report, pins: &str) -> String {
         say("networks", format!("{} blocked", maps.networks));
     }
     say("bound ports", maps.bound_ports.to_string());
-    say("fence", maps.fenced_syns.to_string());
+    say("fence", kernel::describe_fence(maps.fenced_syns).into());
     say("ring", format!("{} KiB", maps.ring / 1024));
     say("memory", format!("{} MiB in all maps", maps.memory.div_ceil(1 << 20)));
     text.push_str("\nCounted since the maps were made:\n");
@@ -230,7 +234,7 @@ mod tests {
                 networks: 2,
                 ports: Ports { tcp: 3, udp: 0 },
                 bound_ports: BoundPorts::new(DUMPED, true),
-                fenced_syns: fence::FencedSyns::Accept,
+                fenced_syns: FencedSyns::Accept,
                 ring: 4 << 20,
                 memory: 60 << 20,
                 silence: Some(3),

@@ -291,6 +291,12 @@ impl Config {
         below(self.advanced_ports_udp).difference(&self.advanced_exclude_udp)
     }
 
+    /// Returns what a fence does: an open one takes answers of the program's own (`CHALLENGE`).
+    #[must_use]
+    pub fn fence_in_effect(&self) -> Fence {
+        if self.challenge { self.fence } else { Fence::Drop }
+    }
+
     /// Whether `address` is in one of `PROTECTED_NETWORKS`.
     #[must_use]
     pub fn protects(&self, address: IpAddr) -> bool {

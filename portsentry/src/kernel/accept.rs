@@ -4,6 +4,17 @@
 use std::{borrow::Cow, fs};
 
 use aya_obj::btf::{Btf, BtfKind};
+use portsentry_common::settings::FencedSyns;
+
+/// Describes what becomes of a fenced source's SYN to this host.
+#[must_use]
+pub const fn describe_fence(way: FencedSyns) -> &'static str {
+    match way {
+        FencedSyns::Drop => "closed: SYNs of fenced sources are dropped",
+        FencedSyns::Forward => "open: services answer for their ports, and PortSentry for the others",
+        FencedSyns::Accept => "open: PortSentry answers for every port",
+    }
+}
 
 /// The kernel's function. It has no fixed number, unlike the helpers that the loader knows: it is called by the number of its type.
 const FUNCTION: &str = "bpf_sk_assign_tcp_reqsk";

@@ -282,12 +282,10 @@ impl Kernel {
     #[must_use]
     pub fn fence(&self) -> Option<String> {
         if self.settings.accepts() {
-            return Some("The fence is open: PortSentry answers for every port".into());
+            return Some(format!("The fence is {}", accept::describe_fence(FencedSyns::Accept)));
         }
         let why = self.why_forwarded.as_deref().filter(|_| self.settings.opens())?;
-        Some(format!(
-            "The fence is open: services answer for their ports, and PortSentry for the others, because {why}"
-        ))
+        Some(format!("The fence is {}, because {why}", accept::describe_fence(FencedSyns::Forward)))
     }
 
     /// The indices of the interfaces that a program of ours is attached to.

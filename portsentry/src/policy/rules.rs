@@ -37,9 +37,11 @@ pub fn settings(config: &Config, modes: Modes, machine: &Machine) -> Settings {
         config::AckProbes::Count => AckProbes::Count,
     };
     let (first_ephemeral, last_ephemeral) = machine.ephemeral;
-    let opens = config.fence == config::Fence::Open && config.challenge;
-    // As far as the kernel can, which is seen when the program is loaded.
-    let fenced_syns = if opens { FencedSyns::Accept } else { FencedSyns::Drop };
+    let fenced_syns = match config.fence_in_effect() {
+        config::Fence::Drop => FencedSyns::Drop,
+        // As far as the kernel can, which is seen when the program is loaded.
+        config::Fence::Open => FencedSyns::Accept,
+    };
     let fenced_datagrams = match config.fence_udp {
         config::FenceUdp::Sessions => FencedDatagrams::Drop,
         config::FenceUdp::Pass => FencedDatagrams::Pass,

@@ -43,7 +43,7 @@ impl Log {
             format: config.log_format,
             tells_notices: config.log_notices || config.log_format == LogFormat::Revival,
             // An open fence answers by challenges.
-            fence: if config.challenge { config.fence } else { Fence::Drop },
+            fence: config.fence_in_effect(),
             sinks: SINKS.iter().filter_map(&mut open).collect(),
             last_error: None,
         };
