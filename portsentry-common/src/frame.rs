@@ -190,3 +190,23 @@ impl<'a> Frame for &'a [u8] {
         Bytes::read(*self, offset)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use core::cell::RefCell;
+    use std::vec::Vec;
+
+    use super::{NoUninit, Room};
+
+    /// A frame in memory.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Written<'a>(pub(crate) &'a RefCell<Vec<u8>>);
+
+    impl Room for Written<'_> {
+        fn write<T: NoUninit>(self, offset: usize, value: T) -> bool {
+            let bytes = bytemuck::bytes_of(&value);
+            let mut frame = self.0.borrow_mut();
+            frame.get_mut(offset..offset + bytes.len()).map(|place| place.copy_from_slice(bytes)).is_some()
+        }
+    }
+}

@@ -18,6 +18,8 @@ pub use banner::Banner;
 pub use hold::{Hold, PREFIXES, Record, is_host, is_same_moment, name_of, network_of, prefix_of};
 pub use ledger::{Census, Edit, Ledger, SourceState, TakeOver};
 pub use register::{Decision, Register};
+#[cfg(test)]
+pub(crate) use sighting::tests::sample_sighting;
 pub use sighting::{Sighting, kind_name};
 pub use terms::{Offences, Terms};
 pub use watched::{WithoutPorts, without_ports};

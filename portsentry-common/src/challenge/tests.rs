@@ -4,13 +4,13 @@ use core::{
 };
 use std::{vec, vec::Vec};
 
-use bytemuck::{AnyBitPattern, NoUninit};
+use bytemuck::AnyBitPattern;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     classify::{Kind, Probe, Protocol},
-    frame::Frame,
+    frame::{Frame, tests::Written},
     parse::{Parse, TcpFlags, Transport, link},
 };
 
@@ -64,17 +64,6 @@ impl Rewrite for Writable<'_> {
 
     fn room(&self) -> Written<'_> {
         Written(&self.1)
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Written<'a>(&'a RefCell<Vec<u8>>);
-
-impl Room for Written<'_> {
-    fn write<T: NoUninit>(self, offset: usize, value: T) -> bool {
-        let bytes = bytemuck::bytes_of(&value);
-        let mut frame = self.0.borrow_mut();
-        frame.get_mut(offset..offset + bytes.len()).map(|place| place.copy_from_slice(bytes)).is_some()
     }
 }
 

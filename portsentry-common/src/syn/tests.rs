@@ -1,26 +1,15 @@
 use core::{cell::RefCell, net::Ipv4Addr};
 use std::{vec, vec::Vec};
 
-use bytemuck::NoUninit;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     address::Ipv4,
     classify::{Kind, Probe, Protocol},
+    frame::tests::Written,
     parse::link,
 };
-
-#[derive(Clone, Copy)]
-struct Written<'a>(&'a RefCell<Vec<u8>>);
-
-impl Room for Written<'_> {
-    fn write<T: NoUninit>(self, offset: usize, value: T) -> bool {
-        let bytes = bytemuck::bytes_of(&value);
-        let mut frame = self.0.borrow_mut();
-        frame.get_mut(offset..offset + bytes.len()).map(|place| place.copy_from_slice(bytes)).is_some()
-    }
-}
 
 const ENDS: [[u8; 4]; 2] = [[192, 0, 2, 9], [198, 51, 100, 1]];
 /// A maximum segment size of 1460.

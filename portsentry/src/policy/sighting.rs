@@ -94,3 +94,31 @@ pub const fn kind_name(kind: Kind) -> &'static str {
         Kind::Chain => "chain",
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::{Kind, Proof, Protocol, Sighting, SystemTime, Verdict};
+
+    /// Returns the sighting of a SYN whose source was blocked.
+    pub(crate) fn sample_sighting() -> Sighting {
+        Sighting {
+            time: SystemTime::UNIX_EPOCH,
+            source: [192, 0, 2, 9].into(),
+            destination: [198, 51, 100, 1].into(),
+            source_port: 40_000,
+            port: 11,
+            protocol: Protocol::Tcp,
+            kind: Kind::Syn,
+            flags: 2,
+            options: Some(false),
+            interface: 1,
+            vlan: 0,
+            length: 0,
+            ttl: 0,
+            hits: 1,
+            verdict: Verdict::Block,
+            proof: Proof::None,
+            prefix: 0,
+        }
+    }
+}

@@ -85,7 +85,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::sink::log::tests::sighting;
+    use crate::policy::sample_sighting;
 
     #[test]
     fn every_kind_has_the_words_of_1_2() {
@@ -103,10 +103,11 @@ mod tests {
             ),
             (Kind::Connect, 0, "attackalert: Connect from host: 192.0.2.9/192.0.2.9 to TCP port: 11"),
         ] {
-            let sighting = Sighting { kind, flags, ..sighting() };
+            let sighting = Sighting { kind, flags, ..sample_sighting() };
             assert_eq!(attack(&sighting, &source).collect::<Vec<_>>(), [expected]);
         }
-        let udp = Sighting { kind: Kind::Udp, protocol: Protocol::Udp, port: 69, flags: 0, ..sighting() };
+        let udp =
+            Sighting { kind: Kind::Udp, protocol: Protocol::Udp, port: 69, flags: 0, ..sample_sighting() };
         let expected = "attackalert: UDP scan from host: 192.0.2.9/192.0.2.9 to UDP port: 69";
         assert_eq!(attack(&udp, &source).collect::<Vec<_>>(), [expected]);
     }
@@ -114,7 +115,7 @@ mod tests {
     #[test]
     fn ip_options_have_a_line_of_their_own() {
         let source = Named { address: [192, 0, 2, 9].into(), name: Some("scanner.example") };
-        let sighting = Sighting { options: Some(true), ..sighting() };
+        let sighting = Sighting { options: Some(true), ..sample_sighting() };
         let lines: Vec<_> = attack(&sighting, &source).collect();
         assert_eq!(
             lines,

@@ -86,11 +86,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{policy::Sighting, sink::log::tests::sighting};
+    use crate::policy::{Sighting, sample_sighting};
 
     #[test]
     fn a_decision_is_found_by_source_time_and_what_was_decided() {
-        let fence = Sighting { verdict: Verdict::Fence, ..sighting() };
+        let fence = Sighting { verdict: Verdict::Fence, ..sample_sighting() };
         let block = Sighting {
             verdict: Verdict::Block,
             proof: Proof::Cookie,

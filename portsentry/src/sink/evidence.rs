@@ -221,7 +221,7 @@ fn lines<T: DeserializeOwned>(path: &Path, is_wanted: impl Fn(&str) -> bool) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::log::tests::sighting;
+    use crate::policy::sample_sighting;
 
     fn evidence() -> (tempfile::TempDir, Evidence) {
         let files = tempfile::tempdir().unwrap();
@@ -230,7 +230,7 @@ mod tests {
     }
 
     fn probe(last: u8, port: u16, verdict: Verdict) -> Sighting {
-        Sighting { source: [192, 0, 2, last].into(), port, verdict, length: 60, ..sighting() }
+        Sighting { source: [192, 0, 2, last].into(), port, verdict, length: 60, ..sample_sighting() }
     }
 
     fn ports(evidence: &mut Evidence, last: u8) -> Vec<u16> {

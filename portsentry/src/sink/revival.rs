@@ -90,11 +90,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::sink::log::tests::sighting;
+    use crate::policy::sample_sighting;
 
     #[test]
     fn a_block_has_the_words_of_2() {
-        let sighting = Sighting { port: 425, verdict: Verdict::Block, ..sighting() };
+        let sighting = Sighting { port: 425, verdict: Verdict::Block, ..sample_sighting() };
         assert_eq!(
             scan(&sighting, &sighting.source.into()),
             "Scan from: [192.0.2.9] (192.0.2.9) protocol: [TCP] port: [425] type: [TCP SYN/Normal scan] IP opts: \
@@ -112,7 +112,7 @@ mod tests {
             (Verdict::Noticed, false),
             (Verdict::Ignored, false),
         ] {
-            let sighting = Sighting { verdict, ..sighting() };
+            let sighting = Sighting { verdict, ..sample_sighting() };
             let line = scan(&sighting, &sighting.source.into());
             assert_eq!(line.contains("Scan from: ["), is_scan, "{line}");
         }
@@ -125,7 +125,7 @@ mod tests {
             (Kind::Connect, Verdict::Block, "blocked: [true]"),
             (Kind::Syn, Verdict::Fence, "blocked: [true]"),
         ] {
-            let sighting = Sighting { kind, verdict, ..sighting() };
+            let sighting = Sighting { kind, verdict, ..sample_sighting() };
             assert!(scan(&sighting, &sighting.source.into()).ends_with(expected), "{kind:?} {verdict:?}");
         }
     }

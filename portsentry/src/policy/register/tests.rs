@@ -1,13 +1,10 @@
 use std::time::{Duration, SystemTime};
 
-use portsentry_common::{
-    classify::{Kind, Protocol},
-    decide::Verdict,
-};
+use portsentry_common::{classify::Protocol, decide::Verdict};
 use proptest::prelude::*;
 
 use super::{
-    super::hold::is_same_moment,
+    super::{hold::is_same_moment, sample_sighting},
     Effect::{Allow, Deny, Emit, File, History, Map, Metric, Run},
     *,
 };
@@ -163,25 +160,7 @@ fn an_administrator_changes_the_terms_of_a_block() {
 }
 
 fn sighting(verdict: Verdict) -> Sighting {
-    Sighting {
-        time: at(0),
-        source: NETWORK.addr(),
-        destination: [198, 51, 100, 1].into(),
-        source_port: 40_000,
-        port: 11,
-        protocol: Protocol::Tcp,
-        kind: Kind::Syn,
-        flags: 2,
-        options: Some(false),
-        interface: 1,
-        vlan: 0,
-        length: 0,
-        ttl: 0,
-        hits: 1,
-        verdict,
-        proof: Proof::None,
-        prefix: 0,
-    }
+    Sighting { verdict, ..sample_sighting() }
 }
 
 #[test]

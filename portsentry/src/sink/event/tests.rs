@@ -4,7 +4,7 @@ use portsentry_common::block::Proof;
 use proptest::prelude::*;
 
 use super::*;
-use crate::sink::log::tests::sighting;
+use crate::policy::sample_sighting;
 
 const DOCUMENT: &str = include_str!("../../../../docs/events.md");
 
@@ -17,7 +17,7 @@ fn parsed(event: &Event, message: &str) -> Value {
 #[test]
 fn a_probe_has_the_names_of_ecs() {
     let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_389_179_999);
-    let sighting = Sighting { time, vlan: 7, flags: 0x42, interface: 0, ..sighting() };
+    let sighting = Sighting { time, vlan: 7, flags: 0x42, interface: 0, ..sample_sighting() };
     let source = Named { address: sighting.source, name: Some("scanner.example") };
     let event = Event::new(Action::Probe).probe(&sighting, &source);
     let expected = serde_json::json!({

@@ -1,39 +1,10 @@
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex},
-    time::SystemTime,
-};
-
-use portsentry_common::{
-    block::Proof,
-    classify::{Kind, Protocol},
-    decide::Verdict,
 };
 
 use super::*;
-use crate::{modes::Mode, policy::Sighting};
-
-pub(in crate::sink) fn sighting() -> Sighting {
-    Sighting {
-        time: SystemTime::UNIX_EPOCH,
-        source: [192, 0, 2, 9].into(),
-        destination: [198, 51, 100, 1].into(),
-        source_port: 40_000,
-        port: 11,
-        protocol: Protocol::Tcp,
-        kind: Kind::Syn,
-        flags: 2,
-        options: Some(false),
-        interface: 1,
-        vlan: 0,
-        length: 0,
-        ttl: 0,
-        hits: 1,
-        verdict: Verdict::Block,
-        proof: Proof::None,
-        prefix: 0,
-    }
-}
+use crate::{modes::Mode, policy::sample_sighting};
 
 fn lines(format: LogFormat, write: impl FnOnce(&mut Log)) -> Vec<String> {
     let kept = Kept::default();
@@ -126,7 +97,7 @@ fn actions_have_the_words_of_1_2() {
     let source = IpAddr::from([192, 0, 2, 9]);
     let written = lines(LogFormat::Classic, |journal| {
         journal.denied(source.into(), "ALL: 192.0.2.9 : DENY");
-        journal.left_alone(&sighting(), &source.into());
+        journal.left_alone(&sample_sighting(), &source.into());
     });
     assert_eq!(
         written,
