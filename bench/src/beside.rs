@@ -49,8 +49,8 @@ enum Honest {
     Udp,
 }
 
-/// Measures with and without portsentry in turns. Without it, a program that returns at once takes its place: a veth
-/// pair with an XDP program carries no large segments, whatever the program does.
+/// Measures with and without portsentry in turns. Without it, a program that returns at once takes its place, because
+/// any XDP program keeps a veth pair from carrying large segments.
 ///
 /// Both get the same flood: as many SYNs per second as the machine can send without portsentry. The sender runs on
 /// the same CPUs, and would send more if the host did less work.

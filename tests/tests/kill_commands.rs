@@ -23,12 +23,6 @@ fn script(lab: &Lab, name: &str, more: &str) -> PathBuf {
     path
 }
 
-/// Returns what the scripts wrote.
-fn ran(lab: &Lab) -> Vec<String> {
-    let text = fs::read_to_string(lab.files().join("ran")).unwrap_or_default();
-    text.lines().map(Into::into).collect()
-}
-
 fn scan(daemon: &Daemon<'_>, family: Family, words: &str) -> IpAddr {
     let source = daemon.lab().source(family);
     daemon.lab().nmap(source, words);
@@ -65,7 +59,7 @@ fn actions_are_taken_in_the_documented_order() {
             daemon.log().wait_for(&route_line);
             daemon.log().wait_for(&command_line);
             daemon.wait_for_block(source);
-            let lines: Vec<_> = ran(&lab).into_iter().filter(|line| line.contains(&target)).collect();
+            let lines: Vec<_> = lab.recorded().into_iter().filter(|line| line.contains(&target)).collect();
             assert_eq!(
                 lines,
                 expected.map(|line| line.replace('@', &target)),
@@ -96,7 +90,7 @@ fn the_mode_is_named_as_its_family_names_it() {
             .start();
         let source = scan(&daemon, Family::V4, words);
         let expected = format!("command [{source}] [{mode}] ");
-        daemon.wait_until(&expected, || ran(&lab).iter().any(|line| line.starts_with(&expected)));
+        daemon.wait_until(&expected, || lab.recorded().iter().any(|line| line.starts_with(&expected)));
         daemon.terminate();
     }
 }
@@ -115,7 +109,8 @@ fn response_2_runs_the_command_and_nothing_else() {
     let source = scan(&daemon, Family::V4, "-sS -p 11");
     daemon.log().wait_for(&format!("External command run for host: {source}"));
     daemon.settle();
-    let about: Vec<_> = ran(&lab).into_iter().filter(|line| line.contains(&source.to_string())).collect();
+    let about: Vec<_> =
+        lab.recorded().into_iter().filter(|line| line.contains(&source.to_string())).collect();
     assert_eq!(about, [format!("command [{source}] denied: 0")]);
     assert!(!daemon.blocked().contains(&source));
     assert_eq!(daemon.file_about("WRAPPER_HOSTS_DENY", source), [""; 0]);
@@ -201,7 +196,7 @@ fn a_shell_is_there_for_what_only_a_shell_can_do() {
         .start();
     let source = scan(&daemon, Family::V6, "-sS -p 11");
     daemon.log().wait_for("has been blocked via dropped route using command");
-    let lines = ran(&lab);
+    let lines = lab.recorded();
     assert!(lines[0].starts_with(&format!("one [{source}] ")), "{lines:?}");
     assert!(lines[1].starts_with(&format!("two [{source}] [a b] ")), "{lines:?}");
 }

@@ -1,24 +1,10 @@
 //! Limits of the KILL actions: only on proof, at most `ACTION_RATE` per second, and also for sources whose probes
 //! were not reported.
 
-use std::{collections::BTreeSet, fs, net::IpAddr, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{collections::BTreeSet, fs, net::IpAddr};
 
 use nix::sys::signal::Signal;
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Wire};
-
-/// Creates a script in the lab that appends its arguments to a file, one line per call.
-fn script(lab: &Lab) -> PathBuf {
-    let path = lab.files().join("command");
-    let text = format!("#!/bin/sh\necho \"$*\" >> {}/ran\n", lab.files().display());
-    fs::write(&path, text).expect("a script");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a script");
-    path
-}
-
-/// Returns what the script wrote.
-fn ran(lab: &Lab) -> Vec<String> {
-    fs::read_to_string(lab.files().join("ran")).unwrap_or_default().lines().map(Into::into).collect()
-}
 
 /// A daemon that requires proof, and passes sources to a script.
 fn asking<'lab>(lab: &'lab Lab, on_proof: &str) -> Portsentry<'lab> {
@@ -27,7 +13,7 @@ fn asking<'lab>(lab: &'lab Lab, on_proof: &str) -> Portsentry<'lab> {
         .with("CHALLENGE", "1")
         .with("XDP_MODE", "generic")
         .with("KILL_ON_PROOF", on_proof)
-        .with("KILL_RUN_CMD", &format!("{} $TARGET$ $PROOF$", script(lab).display()))
+        .with("KILL_RUN_CMD", &format!("{} $TARGET$ $PROOF$", lab.recorder().display()))
 }
 
 /// Scans from a new source, which is only fenced.
@@ -86,13 +72,13 @@ fn a_command_is_told_the_proof_and_waits_for_it_if_it_is_to() {
     let daemon = asking(&lab, "0").start();
     let fenced = fence(&daemon, Family::V4);
     daemon.log().wait_for(&format!("External command run for host: {fenced}"));
-    assert_eq!(ran(&lab), [format!("{fenced} none")]);
+    assert_eq!(lab.recorded(), [format!("{fenced} none")]);
     daemon.terminate();
     let daemon = asking(&lab, "1").start();
     let fenced = fence(&daemon, Family::V6);
     let proven = prove(&daemon, Family::V6);
     daemon.log().wait_for(&format!("External command run for host: {proven}"));
-    let lines = ran(&lab);
+    let lines = lab.recorded();
     assert_eq!(lines[1..], [format!("{proven} cookie")], "and none for {fenced}");
 }
 
@@ -102,14 +88,15 @@ fn the_command_is_run_against_whom_the_daemon_was_not_told_of() {
     let daemon = lab
         .portsentry("-stcp")
         .with("EVENT_RATE", "1")
-        .with("KILL_RUN_CMD", &format!("{} $TARGET$", script(&lab).display()))
+        .with("KILL_RUN_CMD", &format!("{} $TARGET$", lab.recorder().display()))
         .start();
     let sources: BTreeSet<IpAddr> = (0..12).map(|number| lab.source(FAMILIES[number % 2])).collect();
     sources.iter().for_each(|source| drop(lab.nmap(*source, "-sS -p 11")));
-    daemon.wait_until("it is run for all", || ran(&lab).len() >= sources.len());
+    daemon.wait_until("it is run for all", || lab.recorded().len() >= sources.len());
     assert!(daemon.counter("over_rate") > 0, "all were told of");
-    let about: BTreeSet<IpAddr> = ran(&lab).iter().map(|line| line.parse().expect("an address")).collect();
-    assert_eq!((ran(&lab).len(), about), (sources.len(), sources), "once for each");
+    let about: BTreeSet<IpAddr> =
+        lab.recorded().iter().map(|line| line.parse().expect("an address")).collect();
+    assert_eq!((lab.recorded().len(), about), (sources.len(), sources), "once for each");
 }
 
 #[test]
@@ -119,7 +106,7 @@ fn no_more_commands_a_second_are_run_than_allowed() {
     let daemon = lab
         .portsentry("-stcp")
         .with("ACTION_RATE", &RATE.to_string())
-        .with("KILL_RUN_CMD", &format!("{} $TARGET$", script(&lab).display()))
+        .with("KILL_RUN_CMD", &format!("{} $TARGET$", lab.recorder().display()))
         .start();
     let sources: Vec<IpAddr> = (0..20).map(|number| lab.source(FAMILIES[number % 2])).collect();
     let begin = std::time::Instant::now();

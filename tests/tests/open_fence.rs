@@ -68,6 +68,17 @@ fn open(lab: &Lab) -> Portsentry<'_> {
     portsentry.with("ADVANCED_EXCLUDE_TCP", &EXCLUDED.to_string())
 }
 
+/// Runs `test` in a lab of its own for each way that the kernel can go, beside a service.
+fn in_each_way(test: impl Fn(Way, &Lab, &Daemon<'_>, &[Greeter; 2])) {
+    for way in WAYS {
+        let lab = Lab::new();
+        let services = Greeter::start(&lab, SERVICE);
+        if let Some(daemon) = way.start(&open(&lab)) {
+            test(way, &lab, &daemon, &services);
+        }
+    }
+}
+
 /// A service that says something first, as SSH and mail servers do, and sends back what it gets.
 struct Greeter(SocketAddr);
 
@@ -233,14 +244,11 @@ type Change<'a> = &'a dyn Fn(Packet) -> Packet;
 /// Served ports, watched and unwatched ones answer with the same bytes, or not at all.
 #[test]
 fn answers_show_nobody_which_ports_are_served() {
-    for way in WAYS {
-        let lab = Lab::new();
-        let _services = Greeter::start(&lab, SERVICE);
-        let Some(daemon) = way.start(&open(&lab)) else { continue };
+    in_each_way(|way, lab, daemon, _| {
         for family in FAMILIES {
             let source = lab.source(family);
             let wire = Wire::ear(&lab.scanner, family);
-            fence(&daemon, &wire, source);
+            fence(daemon, &wire, source);
             let mut next = 41_000;
             let mut ask = |port: u16, flags: u8, change: &dyn Fn(Packet) -> Packet| {
                 next += 1;
@@ -277,23 +285,20 @@ fn answers_show_nobody_which_ports_are_served() {
                 assert_eq!(answers, [false; 3], "{way:?} {family:?}: flags {flags:#x}");
             }
         }
-    }
+    });
 }
 
 /// nmap finds every port open; once it completes handshakes, it is blocked.
 #[test]
 fn a_scanner_finds_every_port_open_until_it_is_proven() {
-    for way in WAYS {
-        let lab = Lab::new();
-        let _services = Greeter::start(&lab, SERVICE);
-        let Some(daemon) = way.start(&open(&lab)) else { continue };
+    in_each_way(|way, lab, daemon, _| {
         let source = lab.source(Family::V4);
-        fence(&daemon, &Wire::open(&lab.scanner), source);
+        fence(daemon, &Wire::open(&lab.scanner), source);
         let found = lab.nmap(source, &format!("-sS -p {TRAP},{SERVICE},{CLOSED},1000-1019"));
         assert_eq!(found.matches("/open/tcp").count(), 23, "{way:?}: {found}");
         assert!(daemon.blocked().is_empty(), "half a handshake proves nothing");
         // Not to the service: when a scan comes to it is left to chance.
-        let connected: Vec<_> = (1000..1020).map(|port| connect(&lab, source, port, PROMPT)).collect();
+        let connected: Vec<_> = (1000..1020).map(|port| connect(lab, source, port, PROMPT)).collect();
         daemon
             .log()
             .wait_for(&format!("Host {source} has been blocked in the kernel (proof: completed handshake)"));
@@ -301,46 +306,40 @@ fn a_scanner_finds_every_port_open_until_it_is_proven() {
         assert!(opened <= 3, "{way:?}: {opened} connections were opened");
         let found = lab.nmap(source, &format!("-sS -p {TRAP},{SERVICE},{CLOSED}"));
         assert!(!found.contains("/open/"), "{way:?}: {found}{:#?}", daemon.log().lines());
-    }
+    });
 }
 
 /// A connection that the fence lets a scanner open makes no client of it: two handshakes with traps block it.
 #[test]
 fn a_connection_opened_while_fenced_spares_nobody() {
-    for way in WAYS {
-        let lab = Lab::new();
-        let _services = Greeter::start(&lab, SERVICE);
-        let Some(daemon) = way.start(&open(&lab)) else { continue };
+    in_each_way(|_, lab, daemon, _| {
         let source = lab.source(Family::V4);
-        fence(&daemon, &Wire::open(&lab.scanner), source);
-        let mut client = connect(&lab, source, SERVICE, PATIENCE).expect("a fenced source's connection");
+        fence(daemon, &Wire::open(&lab.scanner), source);
+        let mut client = connect(lab, source, SERVICE, PATIENCE).expect("a fenced source's connection");
         client.set_read_timeout(Some(PATIENCE)).expect("a limit");
         client.read_exact(&mut [0; GREETING.len()]).expect("a greeting");
         client.write_all(b"hello").expect("it is sent");
         client.read_exact(&mut [0; 5]).expect("an echo");
-        let _traps = [CLOSED, CLOSED + 1].map(|port| connect(&lab, source, port, PATIENCE));
+        let _traps = [CLOSED, CLOSED + 1].map(|port| connect(lab, source, port, PATIENCE));
         daemon
             .log()
             .wait_for(&format!("Host {source} has been blocked in the kernel (proof: completed handshake)"));
-    }
+    });
 }
 
 /// Each fenced source has a rate of its own, and what one uses up no other lacks.
 #[test]
 fn one_sources_flood_takes_nothing_from_another() {
-    for way in WAYS {
-        let lab = Lab::new();
-        let services = Greeter::start(&lab, SERVICE);
-        let Some(daemon) = way.start(&open(&lab)) else { continue };
+    in_each_way(|way, lab, daemon, services| {
         let wire = Wire::open(&lab.scanner);
         let (flooder, framed) = (lab.source(Family::V4), Family::V4.bystander());
-        fence(&daemon, &wire, flooder);
-        fence(&daemon, &wire, framed);
+        fence(daemon, &wire, flooder);
+        fence(daemon, &wire, framed);
         let before = daemon.counter("over_syns");
         for number in 0..3000 {
             wire.send(&syn(flooder, 20_000 + number, CLOSED));
         }
         daemon.wait_until("the flood exceeds its source's rate", || daemon.counter("over_syns") > before);
-        services[0].serve(&lab).unwrap_or_else(|error| panic!("{way:?}: {error}"));
-    }
+        services[0].serve(lab).unwrap_or_else(|error| panic!("{way:?}: {error}"));
+    });
 }

@@ -1,25 +1,12 @@
 //! What an administrator's word, and the end of a block, lead to: history, log, events, `why`, `hosts.deny` and commands.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::fs;
 
 use portsentry_tests::lab::{Family, Lab, Portsentry, Reach};
 
-/// A script in the lab that writes its arguments to a file, a line each time.
-fn script(lab: &Lab) -> PathBuf {
-    let path = lab.files().join("command");
-    let text = format!("#!/bin/sh\necho \"$*\" >> {}/ran\n", lab.files().display());
-    fs::write(&path, text).expect("a script");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a script");
-    path
-}
-
-fn ran(lab: &Lab) -> Vec<String> {
-    fs::read_to_string(lab.files().join("ran")).unwrap_or_default().lines().map(Into::into).collect()
-}
-
 /// A daemon that tells a script of whom it holds and lets go, and writes events.
 fn telling(lab: &Lab) -> Portsentry<'_> {
-    let script = script(lab).display().to_string();
+    let script = lab.recorder().display().to_string();
     lab.portsentry("-stcp")
         .with("KILL_RUN_CMD", &format!("{script} held $TARGET$ $PROOF$ $REASON$"))
         .with("KILL_RUN_CMD_LIFT", &format!("{script} gone $TARGET$ $REASON$"))
@@ -38,7 +25,7 @@ fn an_administrators_word_on_hosts_and_networks_stands_everywhere() {
     for target in [network.clone(), other.to_string()] {
         assert_eq!(setup.say(&format!("block {target} --for 1h --reason guest")).code, 0);
         daemon.wait_until("the command hears of it", || {
-            ran(&lab).contains(&format!("held {target} administrator guest"))
+            lab.recorded().contains(&format!("held {target} administrator guest"))
         });
     }
     assert!(!service.answers(&lab.scanner, inside, Reach::Unexpected), "its network is blocked");
@@ -47,7 +34,7 @@ fn an_administrators_word_on_hosts_and_networks_stands_everywhere() {
     for target in [network.clone(), other.to_string()] {
         assert_eq!(setup.say(&format!("unblock {target}")).code, 0);
         let gone = format!("gone {target} an administrator asked for it");
-        daemon.wait_until("the command hears of its end", || ran(&lab).contains(&gone));
+        daemon.wait_until("the command hears of its end", || lab.recorded().contains(&gone));
         let history = setup.say(&format!("history --address {target} --json")).json();
         let said: Vec<_> = history
             .as_array()

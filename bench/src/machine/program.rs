@@ -8,7 +8,7 @@ use portsentry_common::settings::Settings;
 
 use super::instruction::Instruction;
 
-/// The opcode of a constant of two words; its source register says what it stands for.
+/// The opcode that loads a constant of two words. The source register gives the constant's kind.
 const CONSTANT: u8 = 0x18;
 const MAP: u8 = 1;
 const MAP_VALUE: u8 = 2;
