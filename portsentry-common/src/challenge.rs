@@ -243,9 +243,15 @@ where
 /// doesn't depend on the byte order.
 #[inline(always)]
 const fn checksum(sum: u64) -> u16 {
+    !fold(sum)
+}
+
+/// Returns the ones' complement sum of such a sum's 16-bit words.
+#[inline(always)]
+pub(crate) const fn fold(sum: u64) -> u16 {
     // The upper quarter of the product is the sum of the number's quarters, plus the carry of that sum in the quarter
     // below.
-    !(sum.wrapping_mul(0x0001_0001_0001_0001) >> 48) as u16
+    (sum.wrapping_mul(0x0001_0001_0001_0001) >> 48) as u16
 }
 
 impl Challenged for Ipv4 {

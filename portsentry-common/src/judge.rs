@@ -432,7 +432,7 @@ where
     })
 }
 
-/// Judges what [`slow_path_fenced`] leaves, except for a SYN, which [`open`] is for.
+/// Judges what [`slow_path_fenced`] leaves, except for a SYN, which [`open()`] is for.
 #[inline(always)]
 pub fn slow_path_unsettled<A, F, W>(frame: &F, env: &W) -> Fenced
 where

@@ -2,7 +2,7 @@
 //!
 //! The source has an allowance of its own, so that a spoofer who sends in the names of a few hosts doesn't use up that of all
 //! others. It lies in four bytes of the source's fence ([`crate::block::Block::paced`]), and comes back bit by bit as in
-//! [`crate::buckets`].
+//! [`crate::token_bucket`].
 
 use crate::settings::Settings;
 

@@ -6,7 +6,7 @@
 
 use crate::{
     address::Address,
-    challenge::Challenged,
+    challenge::{Challenged, fold},
     environment::Flow,
     frame::{Bytes, Room},
     parse::{IP, Link, Plain, TcpFlags},
@@ -115,13 +115,6 @@ const fn flat(word: usize, old: u32) -> u32 {
         LEAST.. => NOTHING,
         _ => old,
     }
-}
-
-/// The sum of 16-bit words, of less than 2^48 in words of 32 bits (RFC 1071).
-#[inline(always)]
-const fn fold(sum: u64) -> u16 {
-    // As in `challenge::checksum`.
-    (sum.wrapping_mul(0x0001_0001_0001_0001) >> 48) as u16
 }
 
 /// Whether the IP header behind `link` has the right checksum; IPv6's has none.
