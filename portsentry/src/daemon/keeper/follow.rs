@@ -134,7 +134,7 @@ impl Keeper {
         self.files.rewrite();
     }
 
-    /// Attaches to every wanted interface that exists (see [`Attachments::begin`]).
+    /// Attaches to every wanted interface that exists (see [`begin`](super::attachments::Attachments::begin)).
     pub fn attach_all(&mut self, tells_all: bool, needs_one: bool) -> Result<(), kernel::Error> {
         let Self { attachments, kernel, journal, scope, .. } = self;
         attachments.begin(kernel, journal, &scope.host.links, (tells_all, needs_one))?;
