@@ -8,7 +8,7 @@ use std::{
 };
 
 use portsentry_tests::lab::{Daemon, FAMILIES, Lab, Namespace, Portsentry};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 const SERVICE: u16 = 8080;
 const TRAPS: [u16; 9] = [1, 7, 11, 15, 79, 80, 111, 119, 143];
@@ -111,7 +111,13 @@ fn whom_an_administrator_lets_in_begins_anew() {
     let daemon = setup.start();
     for family in FAMILIES {
         let source = lab.source(family);
-        let knock = |port| drop(connect(&lab.scanner, source, SocketAddr::new(family.host(), port)));
+        // A reset is sent once. A FIN that a block drops is sent again, and completes its handshake anew after the unblock.
+        let knock = |port| {
+            let visit = connect(&lab.scanner, source, SocketAddr::new(family.host(), port));
+            visit
+                .iter()
+                .for_each(|stream| SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("a reset"));
+        };
         [79, 111].into_iter().for_each(knock);
         daemon.wait_for_block(source);
         assert_eq!(setup.say(&format!("unblock {source}")).code, 0);
