@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use portsentry::config::{Command, Config, Values, keys::KEYS};
+use portsentry::config::{Command, Config, Values, keys};
 
 use super::texts;
 
@@ -47,7 +47,7 @@ fn values<'a>(target: &str, port: u16, mode: &'a str, proof: &'a str) -> Values<
 }
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
-    let keys = KEYS.iter().map(|key| format!("{}=\"1\"\n", key.name).into_bytes());
+    let keys = keys::all().map(|key| format!("{}=\"1\"\n", key.name).into_bytes());
     let whole = texts(&[
         include_str!("../../../etc/portsentry.conf"),
         "TCP_PORTS=\"1,11,15-20\"\nKILL_ROUTE=\"/sbin/route add -host $TARGET$ reject\"\nBLOCK_TCP = \"2\"\n",

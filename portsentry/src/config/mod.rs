@@ -36,7 +36,7 @@ pub use read::LoadError;
 pub use report::{Diagnostic, Report, Severity};
 pub use template::{Command, DenyLine, Values};
 
-/// The content of the configuration file, with defaults for missing settings. [`keys::KEYS`] describes each setting
+/// The content of the configuration file, with defaults for missing settings. The tables in [`keys`] describe each setting
 /// in full.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are switches in the file, too")]

@@ -86,7 +86,7 @@ fn unknown(key: Span<'_>, report: &mut Report) {
     let name = key.text();
     let added = report.warn(key, format!("unknown setting {name}; ignored"));
     let wanted = name.to_ascii_uppercase();
-    let nearest = keys::KEYS.iter().min_by_key(|known| strsim::osa_distance(&wanted, known.name));
+    let nearest = keys::all().min_by_key(|known| strsim::osa_distance(&wanted, known.name));
     if let Some(known) = nearest.filter(|known| strsim::osa_distance(&wanted, known.name) <= 3) {
         added.help(format!("did you mean {}?", known.name));
     }

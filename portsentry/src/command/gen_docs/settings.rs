@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
-use crate::config::keys::{KEYS, Key, Origin};
+use crate::config::keys::{self, Key, Origin};
 
 const INTRODUCTION: &str = "Settings are written KEY=\"value\", one per line; KEY = \"value\" also works. \
     Lines that start with # are comments. A configuration of PortSentry 1.2 or 2.x works unchanged. \
@@ -17,7 +17,7 @@ pub(super) fn page(name: &str) -> String {
     page.control("SH", ["NAME"]).text([roman(format!("{name} - settings of portsentry(8)"))]);
     page.control("SH", ["DESCRIPTION"]).text([roman(INTRODUCTION)]);
     page.control("SH", ["SETTINGS"]);
-    for key in KEYS {
+    for key in keys::all() {
         page.control("TP", []).text([bold(key.name), roman("="), italic(key.form)]);
         page.text([roman(format!("{} {} {}", sentence(key.meaning), default(key), origin(key.origin)))]);
     }
@@ -29,7 +29,7 @@ pub(super) fn page(name: &str) -> String {
 pub(super) fn reference() -> String {
     let mut text =
         format!("# Settings\n\n<!-- Made from the code: `cargo xtask gen-docs`. -->\n\n{INTRODUCTION}\n");
-    for key in KEYS {
+    for key in keys::all() {
         // Writing to a string never fails.
         let _ = write!(
             text,
