@@ -15,18 +15,8 @@ use nix::{
     fcntl::{Flock, FlockArg},
     sys::statfs::{BPF_FS_MAGIC, statfs},
 };
-use serde::Serialize;
 
-use super::{Error, traffic};
-
-/// Numbers of removed pins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Removed {
-    /// Links, each of which attached the program to an interface.
-    pub links: usize,
-    /// Maps.
-    pub maps: usize,
-}
+use super::Error;
 
 /// State of the directory of pins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,16 +33,6 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     let failed = |error: io::Error| Error::Pins { path: directory.into(), problem: error.to_string() };
     let entries = fs::read_dir(directory).map_err(failed)?;
     entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
-}
-
-/// Another process may have removed it meanwhile.
-fn remove<'a>(path: &'a Path, by: fn(&'a Path) -> io::Result<()>) -> Result<(), Error> {
-    match by(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::Pins { path: path.into(), problem: error.to_string() })
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The pins of one daemon, locked for as long as one of its clones lives.
@@ -137,40 +117,6 @@ impl Pins {
     #[must_use]
     pub fn link(&self, interface: u32) -> PathBuf {
         self.links_directory().join(interface.to_string())
-    }
-
-    /// Removes everything, the links first, because a partial set of maps must not be enforced. Returns the numbers.
-    /// The lock is released with the directory.
-    pub fn remove_all(&self) -> Result<Removed, Error> {
-        let mut removed = Removed::default();
-        let links = self.links_directory();
-        for index in self.links() {
-            traffic::HOOKS.into_iter().try_for_each(|hook| traffic::detach(self, hook, index))?;
-        }
-        for path in entries(&links)? {
-            remove(&path, fs::remove_file)?;
-            removed.links += 1;
-        }
-        for path in entries(&self.directory)? {
-            if path.is_dir() {
-                for inner in entries(&path)? {
-                    remove(&inner, if inner.is_dir() { fs::remove_dir } else { fs::remove_file })?;
-                }
-                remove(&path, fs::remove_dir)?;
-            } else {
-                remove(&path, fs::remove_file)?;
-                removed.maps += 1;
-            }
-        }
-        match fs::remove_dir(&self.directory) {
-            // A daemon without privileges leaves the empty directory.
-            Err(error)
-                if ![io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied].contains(&error.kind()) =>
-            {
-                Err(Error::Pins { path: self.directory.clone(), problem: error.to_string() })
-            }
-            _ => Ok(removed),
-        }
     }
 
     /// Returns the interface indices for which links are pinned.

@@ -16,7 +16,7 @@ use aya::{
     util::KernelVersion,
 };
 
-use super::{Error, Framing, Pins, error::os_error};
+use super::{Error, Framing, Pins, error::os_error, program::unsignalled};
 
 /// One of the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ fn load<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut SchedClass
     let program = ebpf.program_mut(name).ok_or_else(|| Error::Missing(name.into()))?;
     let program: &mut SchedClassifier = program.try_into().map_err(Error::Program)?;
     if program.fd().is_err() {
-        super::load::unsignalled(|| program.load())?;
+        unsignalled(|| program.load())?;
     }
     Ok(program)
 }

@@ -1,0 +1,259 @@
+//! The loaded program and its maps, as the daemon uses them while it runs.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::fd::AsRawFd,
+    sync::Arc,
+};
+
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, MapData, PerCpuArray},
+    programs::Xdp,
+};
+use portsentry_common::{
+    classify::Protocol,
+    counter::{Counter, Counters},
+    settings::{FencedSyns, Settings},
+    state::SteerKey,
+};
+
+use super::{
+    Attachment, Blocked, BlockedNetworks, Bound, BoundState, DebugLog, Error, Hooks, Mode, Networks, Pins,
+    TestRun, TrapSlot, Traps, Waiting, accept, bitmap, bound, constants, counters,
+    gate::{self, Gate},
+    heartbeat,
+    inherit::Found,
+    link,
+    per_source::{HandshakesMap, TalliesMap},
+    program::{PROGRAM, bare, program_for},
+    ring, secrets, test_run, traffic, trap,
+    watched::Watched,
+};
+
+/// The loaded program and its maps.
+pub struct Kernel {
+    /// The program's settings.
+    pub settings: Settings,
+    pub(super) ebpf: Ebpf,
+    pub(super) pins: Pins,
+    pub(super) counters: PerCpuArray<MapData, counters::Raw>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) why_forwarded: Option<String>,
+    /// How many sources programs had entered in the maps before those were read into the gates; nothing where an earlier
+    /// program counts elsewhere.
+    pub(super) entered: Option<u64>,
+    /// The blocked sources.
+    pub blocked: Blocked,
+    /// The blocked networks.
+    pub networks: BlockedNetworks,
+    /// The fenced sources.
+    pub fenced: Blocked,
+    /// The sources that completed handshakes with traps.
+    pub handshakes: HandshakesMap,
+    /// How many probes of each source were counted.
+    pub tallies: TalliesMap,
+    /// Networks that are never blocked.
+    pub ignored: Networks,
+    /// Networks whose ports are watched.
+    pub local: Networks,
+    /// The table of bound ports, until the thread that maintains it takes it.
+    pub bound: Option<Bound>,
+    /// The contents of the maps when they were taken over.
+    pub found: Found,
+}
+
+impl Kernel {
+    /// Sets the watched ports, by list and in advanced mode.
+    pub fn watch(&mut self, name: Watched, words: &[u64; 1024]) -> Result<(), Error> {
+        let name = name.map();
+        let map = self.ebpf.map_mut(name).ok_or_else(|| Error::Missing(name.into()))?;
+        let mut array = Array::try_from(map).map_err(Error::map(name))?;
+        bitmap::write(&mut array, name, words)
+    }
+
+    /// Attaches the program to an interface by name, taking over an earlier run's link.
+    pub fn attach(&mut self, interface: &str, only: Option<Mode>) -> Result<Attachment, Error> {
+        let index =
+            nix::net::if_::if_nametoindex(interface).map_err(|_| Error::NoInterface(interface.into()))?;
+        self.attach_to((interface, index), only)
+    }
+
+    /// Like [`Kernel::attach`], by index; the name is used in messages.
+    pub fn attach_to(&mut self, interface: (&str, u32), only: Option<Mode>) -> Result<Attachment, Error> {
+        let program = program_for(&mut self.ebpf, interface)?;
+        link::attach(program, &self.pins, interface, only)
+    }
+
+    /// Attaches the programs that a fence needs beside the judge to the interface of that index, and has answers say there what
+    /// the network stack's would, by its MTU. Before the judge is attached, lest it answer what nobody accepts.
+    pub fn attach_traffic(&mut self, index: u32, mtu: u32) -> Result<(), Error> {
+        self.set_constants(index, mtu)?;
+        for hook in traffic::HOOKS {
+            let is_wanted = match hook {
+                traffic::Hook::Egress => self.settings.fences(),
+                traffic::Hook::Accept => self.settings.accepts(),
+            };
+            if is_wanted {
+                traffic::attach(&mut self.ebpf, &self.pins, hook, index)?;
+            } else {
+                traffic::detach(&self.pins, hook, index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has answers by the interface of that index say what the network stack's would, by its MTU.
+    pub fn set_constants(&mut self, index: u32, mtu: u32) -> Result<(), Error> {
+        const MAP: &str = "ANSWERS";
+        let map = self.ebpf.map_mut(MAP).ok_or_else(|| Error::Missing(MAP.into()))?;
+        let mut map: HashMap<_, u32, [u8; 12]> = HashMap::try_from(map).map_err(Error::map(MAP))?;
+        let constants: [u8; 12] = bytemuck::cast(constants::constants(mtu));
+        map.insert(index, constants, 0).map_err(Error::map(MAP))
+    }
+
+    /// Whether the connection of `peer` to the local `port` was opened while its source was fenced.
+    #[must_use]
+    pub fn was_opened(&self, peer: SocketAddr, port: u16) -> bool {
+        let Some(map) = self.ebpf.map("OPENED") else { return false };
+        let address = match peer.ip() {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
+        };
+        let key = SteerKey::new(address.into(), peer.port(), port, Protocol::Tcp as u8);
+        let key: [u8; 24] = bytemuck::cast(key);
+        HashMap::<&MapData, [u8; 24], u32>::try_from(map).is_ok_and(|map| map.get(&key, 0).is_ok())
+    }
+
+    /// How a fenced source's SYNs are answered, for the log; nothing where they are dropped.
+    #[must_use]
+    pub fn fence(&self) -> Option<String> {
+        if self.settings.accepts() {
+            return Some(format!("The fence is {}", accept::describe_fence(FencedSyns::Accept)));
+        }
+        let why = self.why_forwarded.as_deref().filter(|_| self.settings.opens())?;
+        Some(format!("The fence is {}, because {why}", accept::describe_fence(FencedSyns::Forward)))
+    }
+
+    /// The indices of the interfaces that a program of ours is attached to.
+    pub fn attached(&self) -> impl Iterator<Item = u32> {
+        self.pins.links()
+    }
+
+    /// Detaches from every interface whose index is not in `keep`.
+    pub fn detach_all_but(&self, keep: &[u32]) -> Result<(), Error> {
+        self.pins.links().filter(|index| !keep.contains(index)).try_for_each(|index| {
+            link::detach(&self.pins, index)?;
+            traffic::HOOKS.into_iter().try_for_each(|hook| traffic::detach(&self.pins, hook, index))
+        })
+    }
+
+    /// Detaches from every interface, and removes all pins.
+    pub fn remove_pins(&self) -> Result<(), Error> {
+        self.pins.remove_all().map(drop)
+    }
+
+    /// Checks the pins, and restores hidden ones; returns `false` if it did, so that a new session must use them.
+    pub fn keep_pins(&self) -> Result<bool, Error> {
+        self.pins.keep()
+    }
+
+    /// Returns the ring's size and its unread data.
+    pub fn ring(&self) -> Result<Waiting, Error> {
+        ring::waiting(&self.pins.map("EVENTS"))
+    }
+
+    /// Runs the program on `frame` (at least 14 bytes) `times` over, without attaching it.
+    pub fn try_frame(&self, frame: &[u8], times: u32) -> Result<TestRun, Error> {
+        test_run::run(self.program()?, frame, times)
+    }
+
+    /// Runs the program for frames that begin with their IP header, which also needs at least 14 bytes.
+    pub fn try_packet(&mut self, packet: &[u8]) -> Result<TestRun, Error> {
+        test_run::run(bare(&mut self.ebpf)?, packet, 1)
+    }
+
+    /// The same with the program for what leaves, for a frame that another host sent or this one.
+    pub fn try_leaving(&mut self, frame: &[u8], is_forwarded: bool) -> Result<(), Error> {
+        test_run::leave(traffic::egress(&mut self.ebpf)?, frame, is_forwarded)
+    }
+
+    /// The loaded program, for what leads frames to it without attaching it: the bench.
+    pub fn program(&self) -> Result<&Xdp, Error> {
+        let program = self.ebpf.program(PROGRAM).ok_or_else(|| Error::Missing(PROGRAM.into()))?;
+        program.try_into().map_err(Error::Program)
+    }
+
+    /// Returns the counters, summed over the CPUs.
+    pub fn counters(&self) -> Result<Counters, Error> {
+        counters::read(&self.counters)
+    }
+
+    /// Returns the state of the table of bound ports.
+    pub fn bound_state(&self) -> Result<BoundState, Error> {
+        let map = self.ebpf.map(bound::HORIZON).ok_or_else(|| Error::Missing(bound::HORIZON.into()))?;
+        BoundState::read(&Array::<&MapData, _>::try_from(map).map_err(Error::map(bound::HORIZON))?)
+    }
+
+    /// Attaches the bind hooks, for as long as the result exists.
+    pub fn see_binds(&mut self) -> Hooks {
+        Hooks::attach(&mut self.ebpf, &self.pins.hooks_directory())
+    }
+
+    /// Steers connections and datagrams for traps to `sockets`, for as long as the result exists.
+    pub fn set_traps(&mut self, sockets: &[(TrapSlot, &dyn AsRawFd)]) -> Result<Traps, Error> {
+        trap::set(&mut self.ebpf, sockets)
+    }
+
+    /// Writes a heartbeat, without which the program drops nothing after `OPEN_AFTER`. It also invalidates the
+    /// benign-flow cache, which nothing else would if it covered every packet.
+    pub fn beat(&mut self) -> Result<(), Error> {
+        self.gate.forget();
+        heartbeat::beat(
+            self.ebpf.map_mut(heartbeat::MAP).ok_or_else(|| Error::Missing(heartbeat::MAP.into()))?,
+        )
+    }
+
+    /// Replaces the older of the two keys of the challenge's cookies.
+    pub fn renew_secrets(&mut self) -> Result<(), Error> {
+        secrets::renew(self.ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)
+    }
+
+    /// Returns the number of set bits in the gates, IPv4 and IPv6 together: packets of sources with a set bit cost
+    /// look-ups.
+    #[must_use]
+    pub fn gate_bits(&self) -> usize {
+        self.gate.count()
+    }
+
+    /// Switches the program from looking up every source to using its gates; must be called once no other program is
+    /// attached that could enter blocks.
+    pub fn settle_gates(&self) -> Result<(), Error> {
+        gate::synchronize_rcu();
+        if self.entered == Some(entered(&self.counters()?)) {
+            self.gate.close();
+        } else {
+            self.renew_gates()?;
+        }
+        gate::settle(&self.pins)
+    }
+
+    /// Clears stale bits of the gates.
+    pub fn renew_gates(&self) -> Result<(), Error> {
+        self.gate.renew(|| {
+            self.blocked.fill_gate()?;
+            self.fenced.fill_gate()?;
+            self.networks.fill_gate()
+        })
+    }
+
+    /// Returns the program's debug messages; only the first caller gets them.
+    pub fn debug_log(&mut self) -> Result<DebugLog, Error> {
+        DebugLog::of(&mut self.ebpf)
+    }
+}
+
+/// Returns the number of sources that programs have entered in the maps.
+pub(super) fn entered(counters: &Counters) -> u64 {
+    counters.get(Counter::Blocked).wrapping_add(counters.get(Counter::Fenced))
+}

@@ -1,0 +1,59 @@
+//! The parameters of a load: settings and sizes of maps, from the configuration and this machine.
+
+use portsentry_common::settings::Settings;
+
+use super::hooks;
+use crate::{
+    config::Config,
+    modes::Modes,
+    policy::rules::{Machine, settings},
+};
+
+/// Parameters of a load.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Its read-only settings; the clock is filled in here.
+    pub settings: Settings,
+    /// Entries of each blocked map.
+    pub max_blocked: u32,
+    /// Entries of the map of blocked networks.
+    pub max_networks: u32,
+    /// Entries of each map of ignored networks, and of each map of watched networks.
+    pub max_addresses: u32,
+    /// Entries of each fenced map.
+    pub max_fenced: u32,
+    /// Number of sources whose probes are counted.
+    pub max_sources: u32,
+    /// The ring's size in bytes, a power of two and a multiple of the page size.
+    pub ring_size: u32,
+    /// Whether to log the program's debug messages.
+    pub debug: bool,
+}
+
+impl Load {
+    /// Derives the parameters from a configuration.
+    #[must_use]
+    pub fn from_config(config: &Config, modes: Modes, debug: bool) -> Self {
+        let machine =
+            Machine { cpus: cpus(), ephemeral: ephemeral(), netns: hooks::namespace().unwrap_or_default() };
+        let settings = settings(config, modes, &machine);
+        let Config { max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, .. } =
+            *config;
+        Self { settings, max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, debug }
+    }
+}
+
+/// Returns the number of online CPUs.
+fn cpus() -> u32 {
+    aya::util::online_cpus().map_or(1, |cpus| u32::try_from(cpus.len()).unwrap_or(u32::MAX))
+}
+
+/// Returns the lowest and highest port that the kernel assigns to sockets that ask for none; the kernel's default if
+/// they can't be read.
+#[must_use]
+pub fn ephemeral() -> (u16, u16) {
+    const DEFAULT: (u16, u16) = (32_768, 60_999);
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let ports: Vec<u16> = range.split_whitespace().filter_map(|port| port.parse().ok()).collect();
+    if let [first, last] = ports[..] { (first, last) } else { DEFAULT }
+}
