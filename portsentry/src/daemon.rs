@@ -1,79 +1,42 @@
 //! The running daemon: joins `kernel`, `policy` and `sink`.
 
+mod begin;
+mod claims;
 mod control;
+mod error;
 mod host_watch;
 mod keeper;
 mod message;
 mod notify;
+mod options;
 mod ports;
 mod reader;
 mod session;
 mod signals;
 mod standby;
 mod trap;
+mod watched_ports;
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
-use ipnet::IpNet;
-
-pub use session::watches_nothing;
+pub use error::Error;
+pub use options::{Options, Reread};
+pub use watched_ports::watches_nothing;
 
 use self::{
+    begin::Begin,
+    claims::Claims,
     control::Control,
     reader::End,
-    session::{Begin, Lasting, Session},
+    session::{Lasting, Session},
     signals::Signals,
-    standby::{Claims, Wait},
+    standby::Wait,
 };
 use crate::{
-    config::{BlockList, Config},
     kernel,
     metrics::{Server, Stats},
-    modes::Modes,
-    sandbox::{self, Sandbox},
+    sandbox::Sandbox,
 };
-
-/// The options of a daemon.
-#[derive(Debug)]
-pub struct Options {
-    /// The configuration, overridden by the command line.
-    pub config: Config,
-    /// The watched ports.
-    pub modes: Modes,
-    /// The ignore file's networks.
-    pub ignored: Vec<IpNet>,
-    /// The block list.
-    pub listed: BlockList,
-    /// Whether to log the kernel program's debug messages.
-    pub debug: bool,
-    /// Warnings about the files, one line each; logged if standard error is not visible.
-    pub warnings: Vec<String>,
-}
-
-/// Reads the options again; on failure returns the problems, one line each for the log.
-pub type Reread<'a> = dyn Fn() -> Result<Options, Vec<String>> + 'a;
-
-/// Reasons why a daemon did not start, or stopped by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// An error at the kernel boundary.
-    #[error(transparent)]
-    Kernel(#[from] kernel::Error),
-    /// The host's interfaces and addresses could not be read.
-    #[error("this host's interfaces and addresses can't be read: {0}")]
-    Host(io::Error),
-    /// Privileges could not be given up.
-    #[error("the sandbox can't be entered (SANDBOX=\"0\" runs without it): {0}")]
-    Sandbox(#[from] sandbox::Error),
-    /// Another error of the system.
-    #[error("{what}: {source}")]
-    System {
-        /// The operation that failed.
-        what: &'static str,
-        /// The system's error.
-        source: io::Error,
-    },
-}
 
 /// Runs until a signal to stop. Calls `active` once everything is watched.
 pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce()) -> Result<(), Error> {

@@ -11,7 +11,6 @@ const CIRCLES: [(&str, &[&str]); 2] = [
         &[
             "command::top command::top::sample",
             "config::read config::trust",
-            "daemon daemon::reader daemon::session daemon::standby",
             "host::observer host::route",
             "sandbox sandbox::privileges",
             "sink::resolver sink::resolver::lookup sink::resolver::memory",

@@ -14,6 +14,8 @@ use portsentry_common::classify::Protocol;
 
 use super::{
     Error, Options, Reread,
+    begin::Begin,
+    claims::Claims,
     control::Control,
     host_watch::HostWatch,
     keeper::{self, Keeper},
@@ -21,13 +23,13 @@ use super::{
     ports,
     reader::{self, End, Known},
     signals::Signals,
-    standby::Claims,
     trap::Sockets,
+    watched_ports::{watch_ports, watches_nothing},
 };
 use crate::{
-    config::{Config, OnStop, PortSet},
+    config::{Config, OnStop},
     host::{Changes, Followed, RESOLVERS},
-    kernel::{DebugLog, Kernel, Load, PinState, Pins, Ring, Source, Traps, Upkeep, Watched, ephemeral},
+    kernel::{DebugLog, Kernel, Load, PinState, Pins, Ring, Source, Traps, Upkeep, ephemeral},
     metrics::Stats,
     modes::Modes,
     policy::{Banner, without_ports},
@@ -40,66 +42,6 @@ const QUEUE: usize = 16_384;
 
 /// Reason why a reload is refused.
 const HIDDEN: &str = "the pins are hidden because bpffs is unmounted: mount bpffs first";
-
-/// The reason for a session's start, for the log.
-#[derive(Debug)]
-pub enum Begin {
-    /// The daemon starts.
-    Start,
-    /// The owner of the maps has ended, and this process takes its place.
-    Succeed,
-    /// Configuration reloaded.
-    Reload,
-    /// Another process that shares the maps has started or ended.
-    Regroup,
-    /// The system's ephemeral ports have changed.
-    EphemeralPorts,
-    /// Hidden pins have been restored.
-    PinnedAnew,
-    /// A new configuration could not be applied, for this reason; the old one continues.
-    Fallback(String),
-}
-
-impl Begin {
-    /// Whether the log has no announcement yet.
-    const fn is_first(&self) -> bool {
-        matches!(self, Self::Start | Self::Succeed)
-    }
-
-    /// Logs what is in effect. This is the last step of a start: readers of the log act on it at once.
-    fn announce(&self, journal: &mut Log, options: &Options, modes: Modes) {
-        match self {
-            Self::Start | Self::Succeed => journal.active(),
-            Self::Reload => {
-                journal.reloaded("Configuration reloaded");
-                options.warnings.iter().for_each(|warning| journal.note(warning));
-            }
-            Self::Regroup => {
-                let names: Vec<_> = modes.iter().map(crate::modes::Mode::name).collect();
-                journal.reloaded(&format!("Watching for all processes together: {}", names.join(", ")));
-            }
-            Self::EphemeralPorts => {
-                let (first, last) = ephemeral();
-                journal.reloaded(&format!(
-                    "Ephemeral ports changed to {first}-{last}: datagrams to these are no probes"
-                ));
-            }
-            Self::PinnedAnew => {
-                journal.reloaded(&format!(
-                    "All maps and links are pinned in {} again",
-                    options.config.pin_path.display()
-                ));
-            }
-            Self::Fallback(_) => {}
-        }
-    }
-
-    /// Whether the start fails if no interface can be watched, or there is no room for all addresses. A session that
-    /// nothing could replace starts anyway.
-    const fn is_choosy(&self) -> bool {
-        matches!(self, Self::Start | Self::Reload)
-    }
-}
 
 /// State that outlives a session.
 pub struct Lasting<'a> {
@@ -317,31 +259,6 @@ fn tell_memory(keeper: &mut Keeper, config: &Config, memory: &mut Option<u64>) -
     Ok(())
 }
 
-/// Returns the ports for each bitmap.
-pub fn bitmaps(config: &Config, modes: Modes) -> [(Watched, Option<PortSet>); 5] {
-    let listed = |protocol| match protocol {
-        Protocol::Tcp => config.ports_tcp.clone(),
-        Protocol::Udp => config.ports_udp.clone(),
-    };
-    [
-        (Watched::ListedTcp, modes.is_listed(Protocol::Tcp).then(|| listed(Protocol::Tcp))),
-        (Watched::ListedUdp, modes.is_listed(Protocol::Udp).then(|| listed(Protocol::Udp))),
-        (Watched::AdvancedTcp, modes.is_advanced(Protocol::Tcp).then(|| config.advanced_tcp())),
-        (Watched::AdvancedUdp, modes.is_advanced(Protocol::Udp).then(|| config.advanced_udp())),
-        (Watched::ExcludedTcp, Some(config.advanced_exclude_tcp.clone())),
-    ]
-}
-
-/// Returns a message if no port is watched, so that no probe can be detected.
-#[must_use]
-pub fn watches_nothing(config: &Config, modes: Modes) -> Option<&'static str> {
-    let is_nothing = bitmaps(config, modes)
-        .iter()
-        .filter(|(watched, _)| *watched != Watched::ExcludedTcp)
-        .all(|(_, ports)| ports.as_ref().is_none_or(PortSet::is_empty));
-    is_nothing.then_some("no port is watched: the port lists of the selected modes are empty")
-}
-
 /// Sets up the traps of the connect modes, if there are any.
 fn set_traps(kernel: &mut Kernel, modes: Modes) -> Result<Option<(Sockets, Traps)>, Error> {
     let [tcp, udp] = [Protocol::Tcp, Protocol::Udp].map(|protocol| modes.is_connect(protocol));
@@ -352,13 +269,4 @@ fn set_traps(kernel: &mut Kernel, modes: Modes) -> Result<Option<(Sockets, Traps
     let sockets = open.map_err(|source| Error::System { what: "opening the traps' sockets", source })?;
     let link = kernel.set_traps(&sockets.places())?;
     Ok(Some((sockets, link)))
-}
-
-/// Writes the watched ports of all processes together.
-fn watch_ports(kernel: &mut Kernel, config: &Config, modes: Modes) -> Result<(), Error> {
-    const NONE: [u64; 1024] = [0; 1024];
-    for (watched, ports) in bitmaps(config, modes) {
-        kernel.watch(watched, ports.as_ref().map_or(&NONE, PortSet::words))?;
-    }
-    Ok(())
 }

@@ -1,0 +1,68 @@
+//! The reason for a session's start, and its announcement in the log.
+
+use super::Options;
+use crate::{
+    kernel::ephemeral,
+    modes::{Mode, Modes},
+    sink::Log,
+};
+
+/// The reason for a session's start, for the log.
+#[derive(Debug)]
+pub enum Begin {
+    /// The daemon starts.
+    Start,
+    /// The owner of the maps has ended, and this process takes its place.
+    Succeed,
+    /// Configuration reloaded.
+    Reload,
+    /// Another process that shares the maps has started or ended.
+    Regroup,
+    /// The system's ephemeral ports have changed.
+    EphemeralPorts,
+    /// Hidden pins have been restored.
+    PinnedAnew,
+    /// A new configuration could not be applied, for this reason; the old one continues.
+    Fallback(String),
+}
+
+impl Begin {
+    /// Whether the log has no announcement yet.
+    pub const fn is_first(&self) -> bool {
+        matches!(self, Self::Start | Self::Succeed)
+    }
+
+    /// Logs what is in effect. This is the last step of a start: readers of the log act on it at once.
+    pub fn announce(&self, journal: &mut Log, options: &Options, modes: Modes) {
+        match self {
+            Self::Start | Self::Succeed => journal.active(),
+            Self::Reload => {
+                journal.reloaded("Configuration reloaded");
+                options.warnings.iter().for_each(|warning| journal.note(warning));
+            }
+            Self::Regroup => {
+                let names: Vec<_> = modes.iter().map(Mode::name).collect();
+                journal.reloaded(&format!("Watching for all processes together: {}", names.join(", ")));
+            }
+            Self::EphemeralPorts => {
+                let (first, last) = ephemeral();
+                journal.reloaded(&format!(
+                    "Ephemeral ports changed to {first}-{last}: datagrams to these are no probes"
+                ));
+            }
+            Self::PinnedAnew => {
+                journal.reloaded(&format!(
+                    "All maps and links are pinned in {} again",
+                    options.config.pin_path.display()
+                ));
+            }
+            Self::Fallback(_) => {}
+        }
+    }
+
+    /// Whether the start fails if no interface can be watched, or there is no room for all addresses. A session that
+    /// nothing could replace starts anyway.
+    pub const fn is_choosy(&self) -> bool {
+        matches!(self, Self::Start | Self::Reload)
+    }
+}

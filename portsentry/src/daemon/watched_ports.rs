@@ -1,0 +1,44 @@
+//! The ports that are watched, for each of the kernel's bitmaps.
+
+use portsentry_common::classify::Protocol;
+
+use super::Error;
+use crate::{
+    config::{Config, PortSet},
+    kernel::{Kernel, Watched},
+    modes::Modes,
+};
+
+/// Returns the ports for each bitmap.
+pub fn bitmaps(config: &Config, modes: Modes) -> [(Watched, Option<PortSet>); 5] {
+    let listed = |protocol| match protocol {
+        Protocol::Tcp => config.ports_tcp.clone(),
+        Protocol::Udp => config.ports_udp.clone(),
+    };
+    [
+        (Watched::ListedTcp, modes.is_listed(Protocol::Tcp).then(|| listed(Protocol::Tcp))),
+        (Watched::ListedUdp, modes.is_listed(Protocol::Udp).then(|| listed(Protocol::Udp))),
+        (Watched::AdvancedTcp, modes.is_advanced(Protocol::Tcp).then(|| config.advanced_tcp())),
+        (Watched::AdvancedUdp, modes.is_advanced(Protocol::Udp).then(|| config.advanced_udp())),
+        (Watched::ExcludedTcp, Some(config.advanced_exclude_tcp.clone())),
+    ]
+}
+
+/// Returns a message if no port is watched, so that no probe can be detected.
+#[must_use]
+pub fn watches_nothing(config: &Config, modes: Modes) -> Option<&'static str> {
+    let is_nothing = bitmaps(config, modes)
+        .iter()
+        .filter(|(watched, _)| *watched != Watched::ExcludedTcp)
+        .all(|(_, ports)| ports.as_ref().is_none_or(PortSet::is_empty));
+    is_nothing.then_some("no port is watched: the port lists of the selected modes are empty")
+}
+
+/// Writes the watched ports of all processes together.
+pub fn watch_ports(kernel: &mut Kernel, config: &Config, modes: Modes) -> Result<(), Error> {
+    const NONE: [u64; 1024] = [0; 1024];
+    for (watched, ports) in bitmaps(config, modes) {
+        kernel.watch(watched, ports.as_ref().map_or(&NONE, PortSet::words))?;
+    }
+    Ok(())
+}
