@@ -43,6 +43,9 @@ _portsentry() {
             portsentry,man)
                 cmd="portsentry__subcmd__man"
                 ;;
+            portsentry,reload)
+                cmd="portsentry__subcmd__reload"
+                ;;
             portsentry,run)
                 cmd="portsentry__subcmd__run"
                 ;;
@@ -85,6 +88,9 @@ _portsentry() {
             portsentry__subcmd__help,man)
                 cmd="portsentry__subcmd__help__subcmd__man"
                 ;;
+            portsentry__subcmd__help,reload)
+                cmd="portsentry__subcmd__help__subcmd__reload"
+                ;;
             portsentry__subcmd__help,run)
                 cmd="portsentry__subcmd__help__subcmd__run"
                 ;;
@@ -107,7 +113,7 @@ _portsentry() {
 
     case "${cmd}" in
         portsentry)
-            opts="-m -i -l -L -S -D -d -v -c -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --disable-service-check --daemon --debug --verbose --configfile --version --help run check list status why top block unblock history down doctor completions man help"
+            opts="-m -i -l -L -S -D -d -v -c -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --disable-service-check --daemon --debug --verbose --configfile --version --help run check list status why top block unblock history reload down doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -275,7 +281,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__help)
-            opts="run check list status why top block unblock history down doctor completions man help"
+            opts="run check list status why top block unblock history reload down doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -401,6 +407,20 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__help__subcmd__man)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        portsentry__subcmd__help__subcmd__reload)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -562,6 +582,28 @@ _portsentry() {
             ;;
         portsentry__subcmd__man)
             opts="-c -h --configfile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --configfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        portsentry__subcmd__reload)
+            opts="-c -h --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -10,6 +10,7 @@ mod history;
 mod list;
 mod observed;
 mod options;
+mod reload;
 mod run;
 mod show;
 mod status;
@@ -34,6 +35,7 @@ pub fn run(cli: &Cli) -> Exit {
         Some(Verb::Top(top)) => top::run(cli, *top),
         Some(Verb::Block(block)) => block::block(cli, block),
         Some(Verb::Unblock(unblock)) => block::unblock(cli, unblock),
+        Some(Verb::Reload(reload)) => reload::run(cli, *reload),
         Some(Verb::Down(down)) => down::run(cli, *down),
         Some(Verb::History(history)) => history::run(cli, history),
         Some(Verb::Doctor(doctor)) => doctor::run(cli, *doctor),

@@ -19,6 +19,8 @@ mod watched_ports;
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 pub use error::Error;
 pub use options::{Options, Reread};
 pub use watched_ports::watches_nothing;
@@ -33,6 +35,7 @@ use self::{
     standby::Wait,
 };
 use crate::{
+    control::{Code, Refusal},
     kernel,
     metrics::{Server, Stats},
     sandbox::Sandbox,
@@ -85,22 +88,36 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
         // If the other processes can't be asked, they count as unchanged: none.
         let Lasting { claims, control, .. } = &mut lasting;
         let others = || claims.others(&options.config.pin_path).unwrap_or_default();
-        let (new, begin) = match Box::pin(session.serve((&mut signals, control), &reread, &others)).await? {
-            End::Leave => return Ok(()),
-            End::Stop => return standby::leave(&options, &lasting.claims),
-            End::Regroup => (None, Begin::Regroup),
-            End::EphemeralPorts => (None, Begin::EphemeralPorts),
-            End::PinnedAnew => (None, Begin::PinnedAnew),
-            End::Reload(new) => (Some(*new), Begin::Reload),
-        };
+        let (new, begin, asked) =
+            match Box::pin(session.serve((&mut signals, control), &reread, &others)).await? {
+                End::Leave => return Ok(()),
+                End::Stop => return standby::leave(&options, &lasting.claims),
+                End::Regroup => (None, Begin::Regroup, None),
+                End::EphemeralPorts => (None, Begin::EphemeralPorts, None),
+                End::PinnedAnew => (None, Begin::PinnedAnew, None),
+                End::Reload(new, asked) => (Some(*new), Begin::Reload, asked),
+            };
         let next = new.as_ref().unwrap_or(&options);
-        session = match Session::start(next, &begin, &mut lasting) {
+        let answer;
+        (session, answer) = match Session::start(next, &begin, &mut lasting) {
             Ok(session) => {
                 options = new.unwrap_or(options);
-                session
+                (session, Ok(json!({})))
             }
-            Err(error) => Session::start(&options, &Begin::Fallback(error.to_string()), &mut lasting)?,
+            Err(error) => {
+                let reason = error.to_string();
+                let answer = Err(Refusal {
+                    details: vec![reason.clone()],
+                    ..Refusal::new(
+                        Code::Refused,
+                        "the new configuration can't be applied; the old one stays in effect",
+                    )
+                });
+                (Session::start(&options, &Begin::Fallback(reason), &mut lasting)?, answer)
+            }
         };
+        // The client may be gone.
+        let _ = asked.map(|asked| asked.send(answer));
         notify::ready();
     }
 }

@@ -51,6 +51,7 @@ mod prefixes;
 mod probe_modes;
 mod proof;
 mod register;
+mod rescue;
 mod responses;
 mod restarts;
 mod sandbox;

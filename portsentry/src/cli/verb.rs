@@ -35,6 +35,8 @@ pub enum Verb {
     Unblock(Unblock),
     /// Print past blocks and fences from the history file
     History(History),
+    /// Have the running daemon read its configuration again; return when it is in effect
+    Reload(Reload),
     /// Stop the daemon if one runs, detach from every interface and remove all pins
     Down(Down),
     /// Check before attaching whether PortSentry can run here (exit status 1 if something prevents it)
@@ -145,6 +147,14 @@ pub struct Down {
     /// Seconds to wait for the daemon to stop
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub patience: u64,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `reload`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Reload {
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,

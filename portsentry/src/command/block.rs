@@ -62,13 +62,7 @@ fn run(
     is_json: bool,
     request: &dyn Fn(Vec<IpNet>) -> Request,
 ) -> Exit {
-    let options = match options::read(cli) {
-        Ok((options, _)) => options,
-        Err(lines) => {
-            lines.iter().for_each(|line| eprintln!("{line}"));
-            return Exit::Configuration;
-        }
-    };
+    let options = options::salvage(cli);
     let mut report = Report::default();
     let networks = networks.iter().map(|network| canonical(*network)).collect();
     let done = carry_out(&options, change, &networks, request, &mut report);

@@ -64,14 +64,17 @@ impl Finding {
 
 /// Prints the findings; the exit code says whether one prevents watching.
 pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
-    let (lacks, config) = match options::read(cli) {
-        Ok((options, _)) => (without_ports(&options.config, options.modes), options.config),
-        Err(lines) => {
-            lines.iter().for_each(|line| eprintln!("{line}"));
-            return Exit::Configuration;
-        }
-    };
+    let (options, errors) =
+        options::read(cli).map_or_else(|_| options::salvaged(cli), |(options, _)| (options, Vec::new()));
+    let (lacks, config) = (without_ports(&options.config, options.modes), options.config);
     let mut findings = system::findings(&config.pin_path);
+    findings.extend(errors.into_iter().map(|error| {
+        Finding::problem(
+            "files",
+            error,
+            "`portsentry check` shows the line; a running daemon keeps the old settings",
+        )
+    }));
     findings.extend(lacks.into_iter().map(|lack| Finding::warning("ports", lack.what(), lack.remedy)));
     // Without permission to read the pins, our own program looks like another's.
     let pinned = Observer::open(&config.pin_path).ok().flatten();

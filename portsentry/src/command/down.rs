@@ -14,7 +14,7 @@ use nix::{
 };
 use serde::Serialize;
 
-use super::{observed, show};
+use super::{observed, options, show};
 use crate::{
     cli::{Cli, Down},
     exit::Exit,
@@ -27,10 +27,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Takes everything down, and prints what was removed.
 pub(super) fn run(cli: &Cli, down: Down) -> Exit {
-    let config = match observed::config(cli) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
+    let config = options::config(cli);
     let directory = config.pin_path.clone();
     let ended = match end(&directory, Duration::from_secs(down.patience)) {
         Ok(ended) => ended,
@@ -85,9 +82,13 @@ fn end(directory: &Path, patience: Duration) -> Result<Vec<i32>, String> {
 
 /// Returns a process that holds the maps, or one on standby for a mode.
 fn holder(directory: &Path) -> Option<i32> {
+    Observer::locked_by(directory).or_else(|| standbys(directory).next())
+}
+
+/// Returns the processes on standby for a mode, and the one that works for them.
+pub(super) fn standbys(directory: &Path) -> impl Iterator<Item = i32> + use<> {
     let watchers = fs::read_dir(directory.join("watchers")).into_iter().flatten();
-    let watchers = watchers.filter_map(|entry| Some(entry.ok()?.path()));
-    std::iter::once(directory.to_path_buf()).chain(watchers).find_map(|path| Observer::locked_by(&path))
+    watchers.filter_map(|entry| Observer::locked_by(&entry.ok()?.path()))
 }
 
 fn remove(directory: &Path) -> Result<Option<Removed>, kernel::Error> {

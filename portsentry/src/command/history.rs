@@ -13,7 +13,7 @@ use portsentry_common::block::Proof;
 use serde::Serialize;
 
 use super::{
-    observed,
+    observed, options,
     show::{self, Time},
     table::{self, Align},
 };
@@ -49,10 +49,7 @@ fn named<S: serde::Serializer>(network: &IpNet, serializer: S) -> Result<S::Ok, 
 
 /// Prints the requested entries.
 pub(super) fn run(cli: &Cli, history: &History) -> Exit {
-    let config = match observed::config(cli) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
+    let config = options::config(cli);
     let path = &config.history_file;
     let decided = Decided::read(config.evidence_file.as_deref()).unwrap_or_else(|error| {
         eprintln!("portsentry: {error}; kinds and proofs are shown only where the history has them");

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{
     history::is_of,
-    observed,
+    observed, options,
     show::{self, Time},
     table::{self, Align},
 };
@@ -52,7 +52,7 @@ pub(super) struct Listed {
 /// Prints the list.
 pub(super) fn run(cli: &Cli, list: &List) -> Exit {
     let read = || {
-        let config = observed::config(cli)?;
+        let config = options::config(cli);
         let observer = observed::observer(&config)?;
         let sources = observer.as_ref().map_or_else(|| Ok(Vec::new()), read);
         let mut sources = sources.map_err(|error| observed::failure(&error))?;

@@ -1,24 +1,12 @@
-//! Shared by commands that read the pinned maps: configuration, pins, and error messages.
+//! Shared by commands that read the pinned maps: pins and error messages.
 
 use serde::Serialize;
 
 use crate::{
-    cli::Cli,
     config::Config,
     exit::Exit,
     kernel::{self, Observer},
 };
-
-/// Returns the configuration; if it is invalid, prints that and returns the exit code.
-pub(super) fn config(cli: &Cli) -> Result<Config, Exit> {
-    match Config::load(&cli.config_file) {
-        Ok((config, _)) => Ok(config),
-        Err(error) => {
-            eprintln!("{}", error.to_string().trim_end());
-            Err(Exit::Configuration)
-        }
-    }
-}
 
 /// Returns the pinned maps of the configured directory, if there are any.
 pub(super) fn observer(config: &Config) -> Result<Option<Observer>, Exit> {

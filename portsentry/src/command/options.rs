@@ -6,10 +6,14 @@ use ipnet::IpNet;
 
 use crate::{
     cli::Cli,
-    config::{BlockList, Config, Diagnostic, LoadError, Report, block_list, ignore},
+    config::{BlockList, Config, Diagnostic, LoadError, Report, block_list, ignore, salvage_ignored},
     daemon::Options,
     policy::without_ports,
+    sanitize::sanitize,
 };
+
+/// Number of errors shown by a command that continues.
+const SHOWN: usize = 5;
 
 /// Reads a daemon's options and the warnings; if a file is invalid, returns all errors and warnings, line by line.
 pub fn read(cli: &Cli) -> Result<(Options, Vec<String>), Vec<String>> {
@@ -38,6 +42,48 @@ pub fn read(cli: &Cli) -> Result<(Options, Vec<String>), Vec<String>> {
     let modes = cli.modes();
     texts.extend(without_ports(&config, modes).into_iter().map(|lack| format!("warning: {lack}")));
     Ok((Options { modes, config, ignored, listed, debug: cli.is_debugged(), warnings }, texts))
+}
+
+/// Reads what is valid of the same files, and defaults for the rest, so that no typo disables the commands that show
+/// and lift blocks. Prints the errors.
+pub fn salvage(cli: &Cli) -> Options {
+    let (options, problems) = salvaged(cli);
+    print(&problems, &options.config);
+    options
+}
+
+/// Like [`salvage`], but returns the errors, one line each.
+pub fn salvaged(cli: &Cli) -> (Options, Vec<String>) {
+    let (mut config, mut problems) = Config::salvage(&cli.config_file);
+    cli.override_config(&mut config);
+    let (ignored, more) = salvage_ignored(&config.ignore_file);
+    problems.extend(more);
+    let (listed, more) = BlockList::salvage(&config.block_list);
+    problems.extend(more);
+    let debug = cli.is_debugged();
+    (Options { modes: cli.modes(), config, ignored, listed, debug, warnings: Vec::new() }, problems)
+}
+
+/// Like [`salvage`], of the configuration file alone, without the command line's flags.
+pub fn config(cli: &Cli) -> Config {
+    let (config, problems) = Config::salvage(&cli.config_file);
+    print(&problems, &config);
+    config
+}
+
+fn print(problems: &[String], config: &Config) {
+    problems.iter().take(SHOWN).for_each(|problem| eprintln!("portsentry: {}", sanitize(problem)));
+    if problems.len() > SHOWN {
+        eprintln!("portsentry: {} more; `portsentry check` shows them", problems.len() - SHOWN);
+    }
+    if !problems.is_empty() {
+        let socket = config.control_socket.as_ref().map(|path| path.display().to_string());
+        eprintln!(
+            "portsentry: continuing with all that is valid, and defaults: PIN_PATH {}, CONTROL_SOCKET {}",
+            config.pin_path.display(),
+            socket.as_deref().unwrap_or("off"),
+        );
+    }
 }
 
 fn ignored(file: &Path, findings: &mut Findings) -> Vec<IpNet> {

@@ -14,7 +14,7 @@ use portsentry_common::{
 use serde::{Serialize, Serializer};
 
 use self::{bound::BoundPorts, gaps::Gaps};
-use super::{observed, show};
+use super::{observed, options, show};
 use crate::{
     cli::{Cli, Status},
     config::Config,
@@ -72,7 +72,7 @@ struct Maps {
 /// Prints the state; the exit code says whether enforcement is attached.
 pub(super) fn run(cli: &Cli, status: Status) -> Exit {
     let read = || {
-        let config = observed::config(cli)?;
+        let config = options::config(cli);
         let observer = observed::observer(&config)?;
         let report = read(observer.as_ref(), &config).map_err(|error| observed::failure(&error))?;
         Ok((report, config.pin_path))

@@ -17,7 +17,7 @@ use ratatui::{
 };
 
 use self::sample::{Sample, View};
-use super::{observed, show};
+use super::{observed, options, show};
 use crate::{
     cli::{Cli, Top},
     config::Config,
@@ -30,10 +30,7 @@ const SIZE: (u16, u16) = (100, 40);
 
 /// Updates the screen until `q`, or prints one frame.
 pub(super) fn run(cli: &Cli, top: Top) -> Exit {
-    let config = match observed::config(cli) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
+    let config = options::config(cli);
     let interval = Duration::from_secs(top.interval);
     if top.once {
         return once(&config, interval, top.json);

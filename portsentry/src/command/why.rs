@@ -50,13 +50,7 @@ struct Line {
 
 /// Prints the report. The exit code says only whether everything could be read.
 pub(super) fn run(cli: &Cli, why: Why) -> Exit {
-    let options = match options::read(cli) {
-        Ok((options, _)) => options,
-        Err(lines) => {
-            lines.iter().for_each(|line| eprintln!("{line}"));
-            return Exit::Configuration;
-        }
-    };
+    let options = options::salvage(cli);
     let report = match read(&options, why.address.to_canonical()) {
         Ok(report) => report,
         Err(exit) => return exit,

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Largest list that is read, in bytes: more than ten million lines.
-const LARGEST: u64 = 1 << 28;
+pub(super) const LARGEST: u64 = 1 << 28;
 /// Shortest IPv4 prefix that is accepted: a shorter one is a likely mistake.
 const SHORTEST_V4: u8 = 8;
 /// A shorter IPv6 prefix would contain the IPv4-mapped addresses (RFC 4291 section 2.5.5.2), which stand for IPv4 in
@@ -54,6 +54,12 @@ impl BlockList {
 
 /// Reads a block list. Unreadable lines are errors, and so are networks that contain most hosts.
 pub fn parse(text: &str, file: &str) -> Result<BlockList, Report> {
+    let (list, report) = parse_valid(text, file);
+    report.into_result(list).map(|(list, _)| list)
+}
+
+/// Reads the valid lines of a block list, and reports the others.
+pub(super) fn parse_valid(text: &str, file: &str) -> (BlockList, Report) {
     let mut report = Report::new(file);
     let mut list = BlockList::default();
     for line in lines(text) {
@@ -73,7 +79,7 @@ pub fn parse(text: &str, file: &str) -> Result<BlockList, Report> {
     }
     list.hosts.sort_unstable();
     list.hosts.dedup();
-    report.into_result(list).map(|(list, _)| list)
+    (list, report)
 }
 
 /// Reads the block list at `path` if it can be trusted (see [`LoadError`]). The default one may be missing.

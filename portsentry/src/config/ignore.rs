@@ -14,6 +14,12 @@ use super::{
 
 /// Reads an ignore file. Networks are truncated to their prefix; unreadable lines are errors.
 pub fn parse(text: &str, file: &str) -> Result<(Vec<IpNet>, Report), Report> {
+    let (networks, report) = parse_valid(text, file);
+    report.into_result(networks)
+}
+
+/// Reads the valid lines of an ignore file, and reports the others.
+pub(super) fn parse_valid(text: &str, file: &str) -> (Vec<IpNet>, Report) {
     let mut report = Report::new(file);
     let mut networks = Vec::new();
     for line in lines(text) {
@@ -29,7 +35,7 @@ pub fn parse(text: &str, file: &str) -> Result<(Vec<IpNet>, Report), Report> {
             report.warn(entry, "this ignores every source of this IP version: none will ever be blocked");
         }
     }
-    report.into_result(networks)
+    (networks, report)
 }
 
 /// Reads the ignore file at `path` if it can be trusted (see [`LoadError`]).

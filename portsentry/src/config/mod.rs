@@ -20,6 +20,7 @@ mod parse;
 mod ports;
 mod read;
 mod report;
+mod salvage;
 mod span;
 mod template;
 mod trust;
@@ -34,6 +35,7 @@ pub use monitoring::JsonLog;
 pub use ports::PortSet;
 pub use read::LoadError;
 pub use report::{Diagnostic, Report, Severity};
+pub use salvage::ignored as salvage_ignored;
 pub use template::{Command, DenyLine, Values};
 
 /// The content of the configuration file, with defaults for missing settings. The tables in [`keys`] describe each setting

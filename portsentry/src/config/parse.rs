@@ -61,6 +61,11 @@ fn apply<'a>(
         }
         Value::Unclosed(text) => {
             report.error(text, "this quote is never closed");
+            // The file is refused; commands that go on in any case take the evident value.
+            let evident = text.split_at(1).1.trim();
+            if !evident.is_empty() && !evident.text().contains(char::is_control) {
+                (known.set)(config, evident, &mut Report::new(""));
+            }
             return;
         }
     };

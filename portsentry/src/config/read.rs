@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::{report::Report, trust};
 
 /// Largest file that is read, in bytes: many times the longest configuration.
-const LARGEST: u64 = 1 << 20;
+pub(super) const LARGEST: u64 = 1 << 20;
 
 /// Reasons why a configuration or ignore file can't be used. Root reads both, and they name commands to run or
 /// sources to trust, so a file that another user could have written is refused.
@@ -91,6 +91,18 @@ pub(super) fn read(path: &Path) -> Result<String, LoadError> {
 
 /// Like [`read`], for a file of at most `largest` bytes.
 pub(super) fn read_up_to(path: &Path, largest: u64) -> Result<String, LoadError> {
+    String::from_utf8(bytes(path, largest)?).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        LoadError::NotUtf8 { path: path.into(), line: valid.split(|&b| b == b'\n').count() }
+    })
+}
+
+/// Like [`read_up_to`], but replaces bytes that are not UTF-8.
+pub(super) fn read_any(path: &Path, largest: u64) -> Result<String, LoadError> {
+    Ok(String::from_utf8_lossy(&bytes(path, largest)?).into_owned())
+}
+
+fn bytes(path: &Path, largest: u64) -> Result<Vec<u8>, LoadError> {
     let file_path = || path.to_path_buf();
     let failed = |source| LoadError::Io { path: file_path(), source };
     let found = trust::find(path)?;
@@ -112,10 +124,7 @@ pub(super) fn read_up_to(path: &Path, largest: u64) -> Result<String, LoadError>
     if bytes.len() as u64 > largest {
         return Err(LoadError::TooLarge { path: file_path(), mebibytes: largest >> 20 });
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        LoadError::NotUtf8 { path: file_path(), line: valid.split(|&b| b == b'\n').count() }
-    })
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -75,17 +75,22 @@ pub(super) fn file(value: Span<'_>, report: &mut Report) -> PathBuf {
 }
 
 /// An absolute path.
-pub(super) fn absolute(value: Span<'_>, report: &mut Report) -> PathBuf {
+pub(super) fn absolute(value: Span<'_>, report: &mut Report) -> Option<PathBuf> {
     let path = PathBuf::from(value.text());
     if path.is_relative() {
         report.error(value, "this path must start with a slash");
+        return None;
     }
-    path
+    Some(path)
 }
 
-/// An absolute path, or `off`.
-pub(super) fn unless_off(value: Span<'_>, report: &mut Report) -> Option<PathBuf> {
-    (value.trim().text() != "off").then(|| absolute(value, report))
+/// Sets an absolute path, or `None` for `off`; leaves the setting as it is if the value is neither.
+pub(super) fn unless_off(setting: &mut Option<PathBuf>, value: Span<'_>, report: &mut Report) {
+    if value.trim().text() == "off" {
+        *setting = None;
+    } else if let Some(path) = absolute(value, report) {
+        *setting = Some(path);
+    }
 }
 
 #[cfg(test)]
@@ -94,7 +99,7 @@ mod tests {
     use super::*;
 
     /// Returns the result of `read` for `text`, and its errors and warnings.
-    fn reading<T>(text: &str, read: impl Fn(Span<'_>, &mut Report) -> T) -> (T, bool, usize) {
+    fn reading<T>(text: &str, read: impl FnOnce(Span<'_>, &mut Report) -> T) -> (T, bool, usize) {
         let mut report = Report::new("test");
         let value = read(lines(text).next().unwrap(), &mut report);
         (value, report.has_errors(), report.iter().count())
@@ -136,6 +141,15 @@ mod tests {
     fn paths() {
         assert_eq!(reading("/a b", file), ("/a b".into(), false, 0));
         assert_eq!(reading("a", file), ("a".into(), false, 1));
-        assert_eq!(reading("a", absolute), ("a".into(), true, 1));
+        assert_eq!(reading("/a", absolute), (Some("/a".into()), false, 0));
+        assert_eq!(reading("a", absolute), (None, true, 1));
+        let default = || Some(PathBuf::from("/default"));
+        for (text, expected, is_wrong) in
+            [("/a", Some("/a".into()), false), (" off", None, false), ("of", default(), true)]
+        {
+            let mut setting = default();
+            assert_eq!(reading(text, |v, r| unless_off(&mut setting, v, r)).1, is_wrong);
+            assert_eq!(setting, expected, "{text}");
+        }
     }
 }

@@ -9,15 +9,17 @@ use std::{
 
 use super::{Answer, Code, Refusal, Request, answer};
 
-/// Maximum time for an answer: longer than the daemon takes to start a new session.
+/// Maximum time for an answer: longer than the daemon's own.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Maximum time for the answer to a reload.
+const RELOAD: Duration = Duration::from_mins(1);
 /// Maximum length of an answer in bytes.
 const LONGEST: u64 = 1 << 20;
 
 /// Sends a request to `socket`; `None` if nothing listens there.
 #[must_use]
 pub fn ask(socket: &Path, request: &Request) -> Option<Answer> {
-    ask_within(socket, request, PATIENCE)
+    ask_within(socket, request, if *request == (Request::Reload {}) { RELOAD } else { PATIENCE })
 }
 
 /// Like [`ask`], but waits at most for `patience`.

@@ -14,7 +14,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
     sync::{Semaphore, mpsc, oneshot},
-    task::{AbortHandle, JoinSet},
+    task::AbortHandle,
     time::timeout,
 };
 
@@ -30,8 +30,10 @@ const ROOTS: usize = 8;
 const OTHERS: usize = 16;
 /// Maximum time for a client to send its request, and again to read the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Maximum time for an answer; a new session starts in less.
+/// Maximum time for an answer.
 const ANSWER: Duration = Duration::from_secs(10);
+/// Maximum time until a new session has started, and its answer: the kernel may take seconds to verify the program.
+const RELOAD: Duration = Duration::from_secs(50);
 /// Maximum number of queued requests.
 const QUEUE: usize = ROOTS + OTHERS;
 
@@ -118,10 +120,7 @@ impl Drop for Control {
 
 async fn accept(listener: UnixListener, sender: mpsc::Sender<Asked>) {
     let [roots, others] = [ROOTS, OTHERS].map(|count| Arc::new(Semaphore::new(count)));
-    // They end with this task.
-    let mut clients = JoinSet::new();
     loop {
-        while clients.try_join_next().is_some() {}
         let Ok((stream, _)) = listener.accept().await else {
             // Too many open files.
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -137,7 +136,8 @@ async fn accept(listener: UnixListener, sender: mpsc::Sender<Asked>) {
             continue;
         };
         let sender = sender.clone();
-        clients.spawn(async move {
+        // It outlives this task: the answer to a reload that moves the socket comes after that.
+        tokio::spawn(async move {
             serve(stream, is_root, &sender).await;
             drop(place);
         });
@@ -168,8 +168,9 @@ async fn read(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
 async fn ask(request: Request, sender: &mpsc::Sender<Asked>) -> Answer {
     let busy = || Refusal::new(Code::Busy, "the daemon is busy; ask again");
     let (answer, answered) = oneshot::channel();
+    let limit = if request == (Request::Reload {}) { RELOAD } else { ANSWER };
     sender.try_send(Asked { request, answer }).map_err(|_| busy())?;
-    match timeout(ANSWER, answered).await {
+    match timeout(limit, answered).await {
         Ok(Ok(answer)) => answer,
         // The daemon is too busy to accept the request.
         _ => Err(busy()),

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{
     sync::{Notify, oneshot},
     time::{Instant, interval, sleep_until},
@@ -45,8 +45,8 @@ pub enum End {
     Stop,
     /// A signal to stop and leave the program attached.
     Leave,
-    /// A signal to reload, with a valid configuration.
-    Reload(Box<Options>),
+    /// A signal or a request to reload, with a valid configuration. The request is answered once it is in effect.
+    Reload(Box<Options>, Option<oneshot::Sender<Answer>>),
     /// Other processes have other modes than before.
     Regroup,
     /// The system's ephemeral ports have changed.
@@ -109,10 +109,7 @@ pub async fn run(
             () = pinned.notified() => break End::PinnedAnew,
             Question { request, answer } = control.next() => match request {
                 Request::Reload {} => match reread() {
-                    Ok(options) => {
-                        let _ = answer.send(Ok(json!({})));
-                        break End::Reload(Box::new(options));
-                    }
+                    Ok(options) => break End::Reload(Box::new(options), Some(answer)),
                     Err(problems) => {
                         let _ = answer.send(Err(wrong(&problems)));
                         keeper.send(Message::Refused(problems)).map_err(|_| gone())?;
@@ -126,7 +123,7 @@ pub async fn run(
                 Asked::Leave => break End::Leave,
                 Asked::Summary => keeper.send(Message::Summary).map_err(|_| gone())?,
                 Asked::Reread => match reread() {
-                    Ok(options) => break End::Reload(Box::new(options)),
+                    Ok(options) => break End::Reload(Box::new(options), None),
                     Err(problems) => keeper.send(Message::Refused(problems)).map_err(|_| gone())?,
                 },
             },
@@ -134,7 +131,7 @@ pub async fn run(
     };
     drain(&mut ring, &keeper)?;
     let finish = match end {
-        End::Reload(_) | End::Regroup | End::EphemeralPorts | End::PinnedAnew => Finish::Hand,
+        End::Reload(..) | End::Regroup | End::EphemeralPorts | End::PinnedAnew => Finish::Hand,
         End::Leave => Finish::Leave,
         End::Stop if !others().is_empty() => Finish::Leave,
         End::Stop => match on_stop {

@@ -8,7 +8,7 @@ use crate::config::keys::{self, Key, Origin};
 
 const INTRODUCTION: &str = "Settings are written KEY=\"value\", one per line; KEY = \"value\" also works. \
     Lines that start with # are comments. A configuration of PortSentry 1.2 or 2.x works unchanged. \
-    Unknown settings cause a warning, invalid values an error, each with its line; \"portsentry check\" validates a file without starting anything. SIGHUP reloads it.";
+    Unknown settings cause a warning, invalid values an error, each with its line; \"portsentry check\" validates a file without starting anything. \"portsentry reload\" or SIGHUP reloads it.";
 
 /// Returns the manual page called `name`.
 pub(super) fn page(name: &str) -> String {

@@ -45,6 +45,6 @@ pub(super) const KEYS: &[Key] = &[
         default: "/var/lib/portsentry/portsentry.evidence",
         meaning: "The packets that led to each block, for `portsentry why`. At 4 MiB a new file is \
             started; the previous one is kept with the suffix .1.",
-        set: |c, v, r| c.evidence_file = value::unless_off(v, r),
+        set: |c, v, r| value::unless_off(&mut c.evidence_file, v, r),
     },
 ];

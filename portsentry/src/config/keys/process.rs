@@ -10,7 +10,7 @@ pub(super) const KEYS: &[Key] = &[
         form: "path, or off",
         default: "/run/portsentry/control.sock",
         meaning: "Socket on which the running daemon reports its state and, to root, accepts commands.",
-        set: |c, v, r| c.control_socket = value::unless_off(v, r),
+        set: |c, v, r| value::unless_off(&mut c.control_socket, v, r),
     },
     Key {
         name: "CONTROL_GROUP",
@@ -46,7 +46,7 @@ pub(super) const KEYS: &[Key] = &[
         form: "path in a BPF file system",
         default: "/sys/fs/bpf/portsentry",
         meaning: "Directory of the kernel's pinned maps, for bpftool and for the next start.",
-        set: |c, v, r| c.pin_path = value::absolute(v, r),
+        set: |c, v, r| put(&mut c.pin_path, value::absolute(v, r)),
     },
     Key {
         name: "SANDBOX",

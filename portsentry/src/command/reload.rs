@@ -1,0 +1,89 @@
+//! `portsentry reload`: has the daemon read its configuration again, and waits until that is in effect.
+
+use std::{
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+use super::{down, observed, options, show, table};
+use crate::{
+    cli::{Cli, Reload},
+    control::{Answer, Code, Refusal, Request, client},
+    exit::Exit,
+    kernel::Observer,
+};
+
+/// Maximum time for the start of a session that is not announced at the control socket.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Interval of questions whether it has started.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Reloads, and prints the result.
+pub(super) fn run(cli: &Cli, reload: Reload) -> Exit {
+    let (options, problems) = options::salvaged(cli);
+    let directory = &options.config.pin_path;
+    let socket = options.config.control_socket.as_deref();
+    let owner = Observer::locked_by(directory);
+    let answer = socket.and_then(|socket| client::ask(socket, &Request::Reload {}));
+    let answer = answer.unwrap_or_else(|| match owner {
+        None => Err(nobody(directory, &problems)),
+        // A daemon doesn't say why it refused what a signal asked for.
+        Some(_) if !problems.is_empty() => Err(Refusal {
+            details: problems,
+            ..Refusal::new(Code::Refused, "the new configuration is invalid; the old one stays in effect")
+        }),
+        Some(process) => signal(process, socket),
+    });
+    if answer.is_ok() {
+        // Processes on standby read their own files again.
+        for process in down::standbys(directory).filter(|process| Some(*process) != owner) {
+            let _ = kill(Pid::from_raw(process), Signal::SIGHUP);
+        }
+    }
+    print(&answer, reload.json)
+}
+
+fn nobody(directory: &Path, problems: &[String]) -> Refusal {
+    let problem = format!("no daemon runs with PIN_PATH {}", directory.display());
+    Refusal { details: problems.to_vec(), ..Refusal::new(Code::Failed, problem) }
+}
+
+/// Reloads by a signal, for a daemon that doesn't listen at `socket` yet; waits until it does.
+fn signal(process: i32, socket: Option<&Path>) -> Answer {
+    let failed = |problem: String| Refusal::new(Code::Failed, problem);
+    kill(Pid::from_raw(process), Signal::SIGHUP)
+        .map_err(|errno| failed(format!("sending SIGHUP to process {process}: {errno}")))?;
+    let Some(socket) = socket else {
+        let said =
+            "SIGHUP sent; CONTROL_SOCKET is off, so only the log says when the configuration is in effect";
+        return Ok(Value::String(said.into()));
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(Ok(_)) = client::ask_within(socket, &Request::Status {}, PATIENCE) {
+            return Ok(Value::Object(serde_json::Map::default()));
+        }
+        thread::sleep(PAUSE);
+    }
+    Err(failed(format!("process {process} does not listen at {}: see its log", socket.display())))
+}
+
+fn print(answer: &Answer, is_json: bool) -> Exit {
+    match answer {
+        Ok(done) if is_json => show::print(&observed::json(done)),
+        Ok(Value::String(said)) => show::print(&format!("{said}\n")),
+        Ok(_) => show::print("configuration reloaded\n"),
+        Err(refusal) => {
+            refusal.details.iter().for_each(|line| eprintln!("portsentry: {}", table::plain(line)));
+            eprintln!("portsentry: {}", table::plain(&refusal.message));
+            if refusal.code == Code::Refused { Exit::Configuration } else { Exit::Failure }
+        }
+    }
+}
