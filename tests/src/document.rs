@@ -1,4 +1,4 @@
-//! Commands in the documents, as a reader would type them, with the output that the documents show.
+//! Commands in the documents, as a reader would type them, and the output that the documents show.
 
 use std::{fs, mem, path::PathBuf};
 
@@ -7,7 +7,7 @@ use std::{fs, mem, path::PathBuf};
 pub struct Command {
     /// The command line.
     pub line: String,
-    /// The output that the document shows: a part of it, with other times and numbers.
+    /// The output that the document shows: an excerpt, in which times and numbers vary.
     pub shown: Vec<String>,
 }
 
@@ -34,7 +34,7 @@ impl Command {
 
 /// A comment before a block whose commands no test can run. A reason follows.
 const NOT_RUN: &str = "<!-- not run";
-/// Starts a typed line in a block that also shows output.
+/// Prefix of a typed line in a block that also shows output.
 const PROMPT: &str = "$ ";
 
 /// Returns the paths of the documents, from the root of the tree.
@@ -51,13 +51,13 @@ pub fn paths() -> Vec<String> {
     [of("."), of("docs")].concat()
 }
 
-/// Returns the root of the tree; cargo runs tests in the directory of their package.
+/// Returns the root of the tree. Cargo runs tests in their package's directory.
 #[must_use]
 pub fn root() -> PathBuf {
     PathBuf::from("..")
 }
 
-/// Returns the text of a document, by its path from the root of the tree.
+/// Returns the text of a document. `path` is relative to the root of the tree.
 #[must_use]
 pub fn read(path: &str) -> String {
     let path = root().join(path);
@@ -87,8 +87,8 @@ pub const TYPED: &[&str] = &[
     "tail",
 ];
 
-/// Returns the commands in a document's code blocks whose program `is_wanted`, in order. A block is indented by four
-/// spaces or fenced.
+/// Returns the commands in a document's code blocks whose program `is_wanted`, in order. A block is indented by
+/// four spaces or fenced.
 #[must_use]
 pub fn commands(text: &str, is_wanted: impl Fn(&str) -> bool) -> Vec<Command> {
     let is_one = |line: &&str| is_wanted(program(line));
@@ -126,7 +126,7 @@ pub fn block_below(text: &str, words: &str) -> Option<String> {
     Some(block.join("\n") + "\n")
 }
 
-/// Returns the reasons in a document why commands are not run.
+/// Returns the reasons that a document gives for commands that no test runs.
 #[must_use]
 pub fn reasons(text: &str) -> Vec<&str> {
     text.lines().filter_map(|line| line.strip_prefix(NOT_RUN)).collect()
@@ -137,7 +137,7 @@ fn program(line: &str) -> &str {
     line.split_whitespace().find(|word| !word.contains('=')).unwrap_or_default()
 }
 
-/// Returns the code blocks that are not excluded, each by its lines.
+/// Returns the code blocks that are not excluded, each as its lines.
 fn blocks(text: &str) -> Vec<Vec<&str>> {
     let mut blocks = Vec::new();
     let mut block = Vec::new();
@@ -150,7 +150,7 @@ fn blocks(text: &str) -> Vec<Vec<&str>> {
         } else if let Some(code) = indented {
             block.push(code);
         } else if line.is_empty() && !is_fenced && !block.is_empty() {
-            // Inside an indented block, or at its end.
+            // Within an indented block, or at its end.
         } else {
             is_fenced ^= is_fence;
             let ended = mem::take(&mut block);

@@ -1,5 +1,5 @@
-//! SYNs and datagrams in random encapsulations that a host removes: VLAN tags that name no VLAN, IPv4 options, IPv6
-//! extension headers, fragments.
+//! SYNs and datagrams in random encapsulations that a host removes: priority tags, IPv4 options, IPv6 extension
+//! headers, fragments.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -25,7 +25,8 @@ pub struct Question {
     pub is_syn: bool,
 }
 
-/// Returns the frames of `question` behind the header `link` (both Ethernet addresses), none longer than `mtu`.
+/// Returns the frames that carry `question` behind the header `link` (both Ethernet addresses), none longer than
+/// `mtu`.
 pub fn wrap(random: &mut Rng, question: &Question, link: [u8; 12], mtu: usize) -> Vec<Vec<u8>> {
     let tags = tags(random, mtu);
     let room = mtu - tags.len();
@@ -141,8 +142,8 @@ fn ipv6(
         .collect()
 }
 
-/// Returns extension headers by their numbers, of at most `most` bytes; each body's first octet is left for the next
-/// number.
+/// Returns extension headers with their numbers, at most `most` bytes in total. The first octet of each body is
+/// reserved for the next header's number.
 fn chain(random: &mut Rng, most: usize) -> Vec<(u8, Vec<u8>)> {
     let mut chain = Vec::new();
     if random.u8(..3) == 0 {
@@ -170,7 +171,7 @@ fn chain(random: &mut Rng, most: usize) -> Vec<(u8, Vec<u8>)> {
     chain
 }
 
-/// Returns padding options; or, if `is_long`, one that hosts skip.
+/// Returns padding options or, if `is_long`, an option that hosts skip.
 fn options(random: &mut Rng, is_long: bool) -> Vec<u8> {
     const SKIPPED: u8 = 0x1e;
     if !is_long {
@@ -221,8 +222,8 @@ fn checksum(parts: &[&[u8]]) -> [u8; 2] {
     (!u16::try_from(sum).expect("a folded sum")).to_be_bytes()
 }
 
-/// Returns the destination of the answer in `frame`, and whether it is a SYN-ACK: a segment, or a port-unreachable
-/// error.
+/// Returns the destination of the answer in `frame`, and whether it is a SYN-ACK. Other answers are segments and
+/// port-unreachable errors.
 #[must_use]
 pub fn answer(frame: &[u8]) -> Option<(SocketAddr, bool)> {
     let packet = frame.get(ETHERNET..)?;

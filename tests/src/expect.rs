@@ -63,13 +63,13 @@ pub fn is_fenced_through() -> Expected {
     passes_as(Counter::PassedFenced)
 }
 
-/// Dropped from any source, because it is behind more tags than are read.
+/// Dropped from any source, because it has more tags than the program reads.
 #[must_use]
 pub fn is_buried() -> Expected {
     Expected { action: Action::Drop, counted: vec![Counter::MalformedLink], ..passes() }
 }
 
-/// Dropped: its source is fenced, and the packet could open a connection, or can't be read for the counted cause.
+/// Dropped: its source is fenced, and the packet could open a connection, or is unreadable for the counted reason.
 #[must_use]
 pub fn is_fenced_off(cause: Option<Counter>) -> Expected {
     let counted = cause.into_iter().chain([Counter::DroppedFenced]).collect();
@@ -113,13 +113,13 @@ pub fn is_ignored(kind: Kind) -> Expected {
 }
 
 impl Expected {
-    /// The same for a source that is held by its network of this length.
+    /// The same outcome for a source blocked by its network, with a prefix of this length.
     #[must_use]
     pub fn by(self, prefix: u8) -> Self {
         Self { prefix, ..self }
     }
 
-    /// The same, but suppressed, for the reason that `counter` counts.
+    /// The same outcome without an event, suppressed for the reason that `counter` counts.
     #[must_use]
     pub fn untold(mut self, counter: Counter) -> Self {
         self.told = None;
@@ -144,7 +144,7 @@ impl Expected {
                 time: SystemTime::UNIX_EPOCH,
                 source: source.ip(),
                 destination: destination.ip(),
-                // The ports behind an unreadable chain are unknown.
+                // The ports after an unreadable chain are unknown.
                 source_port: if kind == Kind::Chain { 0 } else { source.port() },
                 port: if kind == Kind::Chain { 0 } else { destination.port() },
                 protocol,

@@ -1,6 +1,6 @@
-//! Frames as they might come off the wire, sound or damaged, from a description that reads as one.
+//! Frames as they might arrive, valid or damaged, built from readable descriptions.
 //!
-//! Transport checksums stay zero, unless they are asked for: a probe with a bad one counts like any other.
+//! Transport checksums are zero by default: a probe with a wrong checksum counts like any other.
 
 mod headers;
 
@@ -45,7 +45,7 @@ pub enum Checksum {
     Zero,
     /// That of the whole segment.
     Right,
-    /// That of the pseudo-header alone, as where a network card is to complete it.
+    /// That of the pseudo-header alone, to be completed by a network card.
     Partial,
 }
 
@@ -87,7 +87,7 @@ pub fn protocol(number: u8) -> Packet {
     Packet::new(Segment::Other(number))
 }
 
-/// Returns the default source of packets: in the bystanders' documentation networks, one for each `seat`.
+/// Returns the default source address of `seat`, in the bystanders' documentation networks.
 #[must_use]
 pub fn seat(number: u8, version_of: SocketAddr) -> SocketAddr {
     const PORT: u16 = 40_000;
@@ -175,14 +175,14 @@ impl Packet {
         self
     }
 
-    /// With these TCP options, whole words of them.
+    /// Sets the TCP options, in whole words.
     #[must_use]
     pub fn tcp_options(mut self, options: &[u8]) -> Self {
         self.tcp_options = options.to_vec();
         self
     }
 
-    /// With that TCP checksum.
+    /// Sets the TCP checksum.
     #[must_use]
     pub fn checksum(mut self, checksum: Checksum) -> Self {
         self.checksum = checksum;
@@ -251,7 +251,7 @@ impl Packet {
         self
     }
 
-    /// Returns its source if it is sent from `seat`.
+    /// Returns its source when sent from `seat`.
     #[must_use]
     pub fn source(&self, number: u8) -> SocketAddr {
         self.source.unwrap_or_else(|| seat(number, self.destination))
@@ -282,7 +282,7 @@ impl Packet {
         self.tags.last().map_or(0, |(_, identifier)| *identifier)
     }
 
-    /// Returns the frame, sent from `seat` unless the packet has a source.
+    /// Returns the frame, sent from `seat` unless the packet has its own source.
     #[must_use]
     pub fn frame(&self, seat: u8) -> Vec<u8> {
         const SESSION: u16 = 0x8864;

@@ -19,12 +19,12 @@ use crate::{
     test_host::{OWN, PEERS},
 };
 
-/// Interesting ports: listed, at the edges of the advanced range, excluded, or with a socket.
+/// Ports of interest: listed, at the edges of the advanced range, excluded, or with a socket.
 const PORTS: [u16; 20] =
     [0, 1, 22, 23, 25, 53, 80, 113, 123, 161, 323, 443, 520, 990, 1023, 1024, 1025, 1900, 8080, 65_535];
 /// Ports of the peers' sockets.
 const PEER_PORTS: [u16; 4] = [53, 50_000, 50_001, 50_002];
-/// Destinations other than the host, protected ones included.
+/// Destinations other than the host, including protected ones.
 const ELSEWHERE: [&str; 8] = [
     "203.0.113.77",
     "2001:db8:100::7",
@@ -35,7 +35,7 @@ const ELSEWHERE: [&str; 8] = [
     "ff02::1",
     "127.0.0.1",
 ];
-/// Sources that are ignored, our own, or no single host's.
+/// Sources that are ignored, that are the host's own addresses, or that can't be a single host.
 const ODD_SOURCES: [&str; 14] = [
     "192.0.2.241",
     "2001:db8:fee::1",
@@ -57,7 +57,7 @@ const FLAGS: [u8; 10] = [SYN, ACK, FIN, 0, XMAS, FIN | ACK, SYN | ACK, SYN | FIN
 /// Ethernet payloads: IPv4, IPv6, tags, ARP, a length.
 const ETHERTYPES: [u16; 6] = [0x0800, 0x86dd, 0x8100, 0x88a8, 0x0806, 46];
 
-/// Right ones mostly, as only those are answered.
+/// Mostly correct, because only those are answered.
 const CHECKSUMS: [Checksum; 4] = [Checksum::Right, Checksum::Right, Checksum::Partial, Checksum::Zero];
 
 /// Number of recent frames that may be repeated.
@@ -138,7 +138,7 @@ fn packet(random: &mut Rng) -> Packet {
     if one_in(random, 40) { packet.announced_as(pick(random, &ETHERTYPES)) } else { packet }
 }
 
-/// A TCP segment, with options or without, and with a checksum of each kind.
+/// Returns a TCP segment, with or without options, and with any kind of checksum.
 fn segment(random: &mut Rng) -> Packet {
     const SIZE: [u8; 4] = [2, 4, 5, 180];
     let packet = tcp(if random.bool() { pick(random, &FLAGS) } else { random.u8(..) });
@@ -204,7 +204,7 @@ fn source(random: &mut Rng, is_ipv6: bool) -> SocketAddr {
     }
 }
 
-/// Few enough that some repeat.
+/// Returns one of few addresses, so that some repeat.
 fn stranger(random: &mut Rng, is_ipv6: bool) -> IpAddr {
     let number = random.u16(..2000);
     if is_ipv6 {

@@ -1,5 +1,5 @@
-//! Imports between the files of a crate, by their `use` lines and paths. A re-exported name counts as an import from
-//! the file that defines it. Imports of tests don't count.
+//! Imports between the files of a crate, found in `use` lines and paths. A re-exported name counts as an import
+//! from the file that defines it. Imports in tests don't count.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -70,7 +70,7 @@ impl Crate {
         imports.collect()
     }
 
-    /// Returns the circles: groups of files of which each leads to all others.
+    /// Returns the cycles: groups of files that import each other, directly or indirectly.
     #[must_use]
     pub fn circles(&self) -> BTreeSet<BTreeSet<String>> {
         let imports = self.imports();
@@ -91,7 +91,7 @@ impl Crate {
         imports.keys().map(circle).filter(|circle| circle.len() > 1).collect()
     }
 
-    /// Resolves `path` in `module`, if it belongs to this crate.
+    /// Resolves `path` as seen from `module`, if it belongs to this crate.
     fn place(&self, module: &[String], path: &[String]) -> Option<ModulePath> {
         let mut path = path.to_vec();
         if path.last().is_some_and(|last| last == "self") && path.len() > 1 {
@@ -118,7 +118,7 @@ impl Crate {
         Some(base)
     }
 
-    /// Returns the file that defines `place`, following a limited number of re-exports, because two modules may
+    /// Returns the file that defines `place`. Follows a limited number of re-exports, because two modules may
     /// re-export from each other.
     fn file_of(&self, place: &[String], times: u8) -> Option<&ModulePath> {
         let length = (0..=place.len()).rev().find(|length| self.texts.contains_key(&place[..*length]))?;
@@ -156,7 +156,7 @@ fn gather(folder: &Path, module: &mut ModulePath, files: &mut Vec<(ModulePath, S
     }
 }
 
-/// Returns the paths of all `use` lines, and whether each is public.
+/// Returns the paths of all `use` lines, and whether each line is public.
 fn uses(text: &str) -> Vec<(bool, Vec<String>)> {
     let line = Regex::new(USES).expect("a pattern");
     let lines = line.captures_iter(text);

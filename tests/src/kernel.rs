@@ -1,4 +1,4 @@
-//! The judge in the kernel: the real program, loaded and run frame by frame.
+//! The judge in the kernel: the real program, loaded and run on single frames.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -94,7 +94,7 @@ impl InKernel {
         &self.kernel
     }
 
-    /// Runs the program on `frame` `times` times; the events stay in the ring.
+    /// Runs the program `times` times on `frame`. The events stay in the ring.
     pub fn repeat(&mut self, frame: &[u8], times: u32) -> Outcome {
         let run = self.kernel.try_frame(frame, times).unwrap_or_else(|error| panic!("{error}"));
         let before = self.counters;
@@ -102,7 +102,7 @@ impl InKernel {
         Outcome::new(run.action, Vec::new(), &before, &self.counters)
     }
 
-    /// Runs the program on `frame`; returns the outcome, and the frame afterwards.
+    /// Runs the program on `frame`. Returns the outcome and the rewritten frame.
     pub fn rewrite(&mut self, frame: &[u8]) -> (Outcome, Vec<u8>) {
         let run = self.kernel.try_frame(frame, 1).unwrap_or_else(|error| panic!("{error}"));
         let before = self.counters;
@@ -110,7 +110,7 @@ impl InKernel {
         (Outcome::new(run.action, self.told(), &before, &self.counters), run.frame)
     }
 
-    /// Runs the program for frames that begin with their IP header.
+    /// Runs the program on a packet without an Ethernet header.
     pub fn judge_bare(&mut self, packet: &[u8]) -> Outcome {
         let run = self.kernel.try_packet(packet).unwrap_or_else(|error| panic!("{error}"));
         let before = self.counters;
@@ -139,8 +139,8 @@ impl Judge for InKernel {
     }
 }
 
-/// Stamps the scenario's table: with the current time, or eight seconds ago, which even a freshly booted machine has
-/// reached.
+/// Sets the stamps of the scenario's table to the current time, or to eight seconds ago, which even a freshly
+/// booted machine has reached.
 fn set_up(bound: &mut Bound, scenario: &Scenario) {
     const FIRST_DEVICE: u32 = 100;
     let now = stamp(monotonic_ns().unsigned_abs());
@@ -185,7 +185,7 @@ fn set_up(bound: &mut Bound, scenario: &Scenario) {
     bound.publish(&horizon).expect("a horizon is written");
 }
 
-/// Has the program for what leaves see the packet.
+/// Runs the program for outgoing packets on the packet.
 fn send(kernel: &mut Kernel, sent: &Sent) {
     let packet = match sent.protocol {
         Tcp => tcp(sent.flags),
@@ -203,7 +203,7 @@ fn bitmap(is_watched: impl Fn(u16) -> bool) -> Box<[u64; 1024]> {
     words
 }
 
-/// A directory for pins, removed at the end.
+/// A directory for pins, removed when dropped.
 struct PinDirectory(PathBuf);
 
 impl PinDirectory {
@@ -220,12 +220,12 @@ impl Drop for PinDirectory {
     }
 }
 
-/// Removes a directory and its content; entries on bpffs have no type that `remove_dir_all` could rely on.
+/// Removes a directory and its content. Entries on bpffs have no type on which `remove_dir_all` could rely.
 fn remove(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() { remove(&path) } else { drop(fs::remove_file(path)) }
     }
-    // A failed clean-up must not hide the reason of a failed test.
+    // A failed clean-up must not hide the test's own failure.
     let _ = fs::remove_dir(directory);
 }

@@ -1,7 +1,6 @@
-//! A laboratory of network namespaces: a host that is scanned, a scanner and a bystander on one network, with real
-//! programs in them.
+//! A lab of network namespaces: a host, a scanner and a bystander on one network, running real programs.
 
-#![allow(clippy::must_use_candidate, reason = "a laboratory's functions are called for what they do")]
+#![allow(clippy::must_use_candidate, reason = "a lab's functions are called for their effects")]
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -69,8 +68,8 @@ pub enum Family {
 pub const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 impl Family {
-    /// The address of the network's member of that number: in `192.0.2.0/24` (RFC 5737) or
-    /// `2001:db8::/64` (RFC 3849).
+    /// Returns the address of member `number` of the network: in `192.0.2.0/24` (RFC 5737) or `2001:db8::/64` (RFC
+    /// 3849).
     pub fn member(self, number: u16) -> IpAddr {
         match self {
             Self::V4 => {
@@ -81,17 +80,17 @@ impl Family {
         }
     }
 
-    /// The host that is scanned.
+    /// The scanned host's address.
     pub fn host(self) -> IpAddr {
         self.member(1)
     }
 
-    /// Somebody who only uses the host's services.
+    /// The address of a client that only uses the host's services.
     pub fn bystander(self) -> IpAddr {
         self.member(3)
     }
 
-    /// Bits of the network's prefix.
+    /// Length of the network's prefix, in bits.
     pub fn prefix(self) -> u8 {
         match self {
             Self::V4 => 24,
@@ -100,20 +99,21 @@ impl Family {
     }
 }
 
-/// The interface by which each is connected.
+/// Name of each member's interface.
 pub const INTERFACE: &str = "eth0";
-/// The scanner's members are numbered from here, all with the same number of digits: none is another's beginning.
+/// The scanner's members are numbered from here. All numbers have the same number of digits, so that no address is
+/// a prefix of another.
 const FIRST_SOURCE: u16 = 100;
 const LAST_SOURCE: u16 = 254;
 /// No member has this number.
 const NOBODY: u16 = 99;
 
-/// Four network namespaces: a switch, and what is plugged into it.
+/// Four network namespaces: a switch, and the three members connected to it.
 #[derive(Debug)]
 pub struct Lab {
     /// Runs portsentry and services.
     pub host: Namespace,
-    /// Scans, from as many addresses as it likes.
+    /// Scans from any number of addresses.
     pub scanner: Namespace,
     /// Uses services.
     pub bystander: Namespace,
@@ -124,13 +124,13 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Builds it.
+    /// Creates the lab.
     pub fn new() -> Self {
         static SWEPT: Once = Once::new();
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         assert!(
             geteuid().is_root(),
-            "this test makes network namespaces and loads the kernel program, which takes root: run it as root"
+            "this test creates network namespaces and loads the kernel program: run it as root"
         );
         SWEPT.call_once(sweep::sweep);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -149,12 +149,12 @@ impl Lab {
         for (number, member) in (1..).zip([&lab.host, &lab.scanner, &lab.bystander]) {
             lab.plug_in(member, number);
         }
-        // nmap skips a host whose Ethernet address it doesn't learn soon, without a word.
+        // nmap silently skips a host whose Ethernet address it doesn't learn soon.
         lab.introduce_host_to_scanner();
         lab
     }
 
-    /// Whether a program stands before the host's interface.
+    /// Whether an XDP program is attached to the host's interface.
     pub fn is_attached(&self) -> bool {
         self.host.run("ip", &["link", "show", INTERFACE]).contains("xdp")
     }
@@ -173,8 +173,8 @@ impl Lab {
         ));
     }
 
-    /// Has the host send to `network` (IPv4) by way of a neighbour that isn't there. A route to the link itself would fill the
-    /// kernel's table of neighbours, which all namespaces share: others could then learn no address.
+    /// Routes the IPv4 network `network` to a neighbour that doesn't exist. A route to the link itself would fill
+    /// the kernel's neighbour table, which all namespaces share: other tests could then resolve no address.
     pub fn route_to_nowhere(&self, network: &str) {
         let gateway = Family::V4.member(NOBODY);
         let nobody = hardware_address(NOBODY);
@@ -184,7 +184,8 @@ impl Lab {
         ));
     }
 
-    /// Joins the host and `member` by a second cable, in interfaces named `eth1`; their addresses on it.
+    /// Connects the host and `member` by a second cable, with interfaces named `eth1`. Returns their addresses on
+    /// it.
     pub fn plug_in_second(&self, member: &Namespace) -> (IpAddr, IpAddr) {
         let [host, other] = [1, 2].map(|number| Ipv4Addr::new(203, 0, 113, number));
         self.host.ip(&format!("link add eth1 type veth peer name eth1 netns {}", member.name()));
@@ -194,7 +195,7 @@ impl Lab {
         (host.into(), other.into())
     }
 
-    /// Tells the scanner the host's Ethernet address, so that it needs no answer to find the host.
+    /// Gives the scanner the host's Ethernet address, so that it needs no address resolution.
     fn introduce_host_to_scanner(&self) {
         for family in FAMILIES {
             self.scanner.ip(&format!(
@@ -205,7 +206,7 @@ impl Lab {
         }
     }
 
-    /// Has VLAN tags stand in the frames themselves, not beside them as between drivers that take them off.
+    /// Keeps VLAN tags in the frames. Otherwise veth devices carry them in the metadata.
     pub fn keep_tags_in_frames(&self) {
         for port in 1..=3 {
             for offload in ["tx-vlan-hw-insert", "tx-vlan-stag-hw-insert"] {
@@ -214,12 +215,12 @@ impl Lab {
         }
     }
 
-    /// Has the switch poll the scanner's port, so that the scanner can send frames without socket buffers.
+    /// Makes the switch poll the scanner's port, so that the scanner can send frames without socket buffers.
     pub fn poll_scanner(&self) {
         self.switch.run("ethtool", &["-K", "port2", "gro", "on"]);
     }
 
-    /// A new address for the scanner, which nobody has seen anything from.
+    /// Gives the scanner a new address, which no packet has used yet, and returns it.
     pub fn source(&self, family: Family) -> IpAddr {
         let number = self.next_source.fetch_add(1, Ordering::Relaxed);
         assert!(number <= LAST_SOURCE, "a lab has {} sources", LAST_SOURCE - FIRST_SOURCE + 1);
@@ -233,17 +234,17 @@ impl Lab {
         self.files.path()
     }
 
-    /// Where a daemon in this lab pins its maps, unless told otherwise.
+    /// The directory in which a daemon of this lab pins its maps by default.
     pub fn pins(&self) -> PathBuf {
         format!("{}{}-lab-{}", sweep::PINS, process::id(), self.number).into()
     }
 
-    /// Where a second daemon could pin its maps.
+    /// The directory in which a second daemon can pin its maps.
     pub fn other_pins(&self) -> PathBuf {
         format!("{}-other", self.pins().display()).into()
     }
 
-    /// A daemon on this lab's host, yet to be started, with 1.2's `flags` or 2.x's.
+    /// Returns a daemon for this lab's host, not yet started, with `flags` of 1.2 or 2.x.
     pub fn portsentry(&self, flags: &str) -> Portsentry<'_> {
         Portsentry::new(self, flags)
     }
@@ -262,13 +263,13 @@ impl Default for Lab {
     }
 }
 
-/// The Ethernet address of the network's member of that number: a locally administered one.
+/// Returns the Ethernet address of member `number`, a locally administered one.
 pub fn hardware_address(number: u16) -> String {
     format!("02:00:00:00:00:{number:02x}")
 }
 
-/// The line for `ip` that gives `interface` an address. Nobody else on this network can have it, which IPv6 need
-/// not find out first.
+/// Returns the line for `ip` that gives `interface` an address. Skips duplicate address detection, because each
+/// address of a lab is unique.
 fn adding(address: IpAddr, family: Family, interface: &str) -> String {
     let at_once = if family == Family::V6 { " nodad" } else { "" };
     format!("address add {address}/{} dev {interface}{at_once}\n", family.prefix())

@@ -1,9 +1,9 @@
-//! Frames through the rules, in the kernel and in userspace: inputs and outcomes; and the lab in which the daemon
-//! meets real scanners.
+//! Frames for the rules, in the kernel and in userspace, with their expected outcomes; and the lab in which the
+//! daemon meets real scanners.
 //!
-//! Nothing here repeats a rule: the expected outcomes are in the [`table`], and both judges are compared with it.
+//! No code here repeats a rule: the [`table`] holds the expected outcomes, and both judges are compared with it.
 
-#![allow(clippy::missing_panics_doc, reason = "what can't be prepared for a test fails it")]
+#![allow(clippy::missing_panics_doc, reason = "a failed preparation must fail the test")]
 
 pub mod document;
 pub mod encapsulation;

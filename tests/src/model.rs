@@ -1,4 +1,4 @@
-//! The judge in userspace: the same rules, with ordinary collections instead of the kernel's maps and sockets.
+//! The judge in userspace: the same rules, with ordinary collections in place of the kernel's maps and sockets.
 //!
 //! Its clock stands still.
 
@@ -99,7 +99,8 @@ impl Model {
 }
 
 impl Model {
-    /// What `map` has `source` by: its network, unless it is held alone, or itself.
+    /// Returns the key under which `map` holds `source`: its network, unless the source is blocked alone; otherwise
+    /// its address.
     fn key_in<A: Address>(&self, map: &HashMap<IpAddr, Block>, source: A) -> IpAddr {
         let key = source.without(self.scenario.settings.host_bits);
         let is_stranger = FamilyMaps::relation(self, source) == Relation::Stranger;
@@ -112,7 +113,7 @@ impl Model {
         self.outcome(|model| slow_path(&Received::<false>::new(frame), model))
     }
 
-    /// Judges a frame that begins with its IP header.
+    /// Judges a packet without an Ethernet header.
     pub fn judge_bare(&mut self, packet: &[u8]) -> Outcome {
         self.outcome(|model| judge(&Received::<true>::new(packet), model))
     }
@@ -195,7 +196,7 @@ impl Environment for Model {
 
     fn report(&self, event: &Event) -> bool {
         let mut told = self.told.borrow_mut();
-        // A ring is never filled to its last byte.
+        // A ring is never filled up to its last byte.
         let fits = (told.len() + 1) * RECORD < self.scenario.ring_size as usize;
         if fits {
             told.push(*event);
@@ -282,7 +283,7 @@ impl<A: Address> FamilyMaps<A> for Model {
         self.handshakes.borrow_mut().entry(ip(source)).or_insert(Handshakes::NONE).connected_ns = now_ns;
     }
 
-    /// The window counts as endless, unless it is 0.
+    /// The window is endless, unless it is 0.
     fn is_repeat(&self, key: &DedupKey<A>, _: u64) -> bool {
         let is_new = self.sights.borrow_mut().insert((ip(key.source), key.port, key.kind));
         !is_new && self.scenario.settings.repeat_ns > 0
@@ -352,7 +353,7 @@ impl<A: Address> FamilyMaps<A> for Model {
         if sent::goes_on(&self.scenario.sent, flow, &self.scenario.settings) { self.now_ns } else { 0 }
     }
 
-    /// The kernel makes none: nothing floods it.
+    /// The model's kernel sends no cookies, because no flood reaches it.
     fn is_cookie_of_kernel(&self, _: &Flow<A>, _: usize) -> bool {
         false
     }
@@ -373,7 +374,7 @@ impl<A: Address> FamilyMaps<A> for Model {
         self.fenced.borrow_mut().remove(&ip(source));
     }
 
-    /// A packet goes no further than the rules.
+    /// The rules decide the packet here, so steering is a no-op.
     fn steer(&self, _: &Flow<A>) {}
 
     fn connection(&self, flow: &Flow<A>) -> Connection {
@@ -385,7 +386,7 @@ impl<A: Address> FamilyMaps<A> for Model {
     }
 }
 
-/// The address, in its own family: an IPv4-mapped IPv6 address stays one.
+/// Returns the address in its own family: an IPv4-mapped IPv6 address stays one.
 fn ip<A: Address>(address: A) -> IpAddr {
     let mapped = Ipv6Addr::from(address.to_mapped());
     if A::VERSION == 4 { mapped.to_canonical() } else { mapped.into() }

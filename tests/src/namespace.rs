@@ -1,4 +1,4 @@
-//! A thread's own network namespace, with the host's addresses and sockets.
+//! A separate network namespace for a thread, with the test host's addresses and sockets.
 
 use std::{
     io::Write,
@@ -19,15 +19,15 @@ use crate::{
     test_host::{OWN, PEERS},
 };
 
-/// Runs `test` in a new network namespace with `sockets` open in it; for `BPF_PROG_TEST_RUN`, frames arrive on the
+/// Runs `test` in a new network namespace with `sockets` open. For `BPF_PROG_TEST_RUN`, frames arrive on the
 /// namespace's loopback interface.
 pub fn with_sockets<T: Send>(sockets: &[Socket], test: impl FnOnce() -> T + Send) -> T {
     assert!(
         geteuid().is_root(),
-        "this test loads the kernel program and makes a network namespace, which takes root: run it as root"
+        "this test loads the kernel program and creates a network namespace: run it as root"
     );
     let in_namespace = || {
-        unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace of one's own");
+        unshare(CloneFlags::CLONE_NEWNET).expect("a new network namespace");
         bring_up();
         let open: Vec<_> = sockets.iter().map(Socket::open).collect();
         let result = test();
@@ -56,7 +56,8 @@ fn bring_up() {
     }
 }
 
-/// Waits until the kernel has a route to one of its own IPv6 addresses, which it adds asynchronously.
+/// Waits until the kernel has a route to `address`, an IPv6 address of this namespace. The kernel adds it
+/// asynchronously.
 fn await_route(address: &str) {
     const PATIENCE: Duration = Duration::from_secs(10);
     let start = Instant::now();

@@ -1,7 +1,7 @@
-//! A third judge, independent of the rules: etherparse parses the frame, and the expected outcome follows the
+//! A third judge, independent of the rules. etherparse parses the frame, and the expected outcome follows the
 //! documents (README, ARCHITECTURE, `docs/proof.md`, the doc comments).
 //!
-//! Its clock stands still, and none of its tables is ever full.
+//! Its clock stands still, and its tables never fill up.
 
 mod dissect;
 mod seen;
@@ -39,7 +39,7 @@ use crate::{
     test_host,
 };
 
-/// Number of addresses and ports of a source that are remembered: a repeated one is no new probe.
+/// Number of remembered addresses and ports per source. Repeating one is no new probe.
 const REMEMBERED: usize = 16;
 
 /// The oracle's knowledge of the host and of sources.
@@ -53,12 +53,12 @@ pub struct Oracle {
     now_ns: u64,
     fenced: BTreeSet<IpAddr>,
     fences_left: u32,
-    /// Number of addresses and ports that each source has probed, and the last of them.
+    /// For each source, the number of addresses and ports that it has probed, and the last of them.
     probed: BTreeMap<IpAddr, (u32, VecDeque<(IpAddr, u16)>)>,
     told: BTreeSet<(IpAddr, u16, u8)>,
 }
 
-/// The outcome of one frame, while it is determined.
+/// The outcome of one frame, under construction.
 #[derive(Debug)]
 struct Finding {
     action: Action,
@@ -88,7 +88,7 @@ impl Judge for Oracle {
 }
 
 impl Oracle {
-    /// State before the first frame.
+    /// Returns the state before the first frame.
     #[must_use]
     pub fn new(scenario: &Scenario) -> Self {
         Self {
@@ -136,19 +136,19 @@ impl Oracle {
         }
     }
 
-    /// `OPEN_AFTER`, with a daemon that never wrote a heartbeat: fail open.
+    /// Whether to fail open: `OPEN_AFTER` is set, and the daemon never wrote a heartbeat.
     fn is_abandoned(&self) -> bool {
         self.settings().open_after_ns > 0
     }
 
-    /// By its own block, whose dropped packets are counted, or by the narrowest network that contains it, unless it
-    /// is ignored.
+    /// Whether the source's own block, which counts dropped packets, or the narrowest network around it is in
+    /// force. An ignored source is blocked only by its own block.
     fn is_blocked(&mut self, source: IpAddr) -> bool {
         let is_over = |block: &Block| block.until_ns != 0 && block.until_ns <= self.now_ns;
         let keys = [self.held(source).0, source];
         for key in keys {
             if let Some(block) = self.blocked.get_mut(&key).filter(|block| !is_over(block)) {
-                // The block of a single address holds no other.
+                // The block of a single address covers no other.
                 if key == source || block.prefix > 0 {
                     block.dropped += 1;
                     return true;
@@ -161,8 +161,8 @@ impl Oracle {
         narrowest.is_some_and(|(_, block)| !is_over(block)) && !self.is_ignored(source)
     }
 
-    /// Returns the key by which a source is counted, reported and held: an IPv6 address by its network of the
-    /// configured length, unless the host is in that network itself, or it belongs to many unrelated hosts. The
+    /// Returns the source's key for counts, reports and blocks, and its prefix length. An IPv6 address is keyed by
+    /// its network of the configured length, unless the host is in that network, or unrelated hosts share it. The
     /// length is 0 for the address alone.
     fn held(&self, source: IpAddr) -> (IpAddr, u8) {
         const STRANGERS: [&str; 3] = ["fe80::/10", "64:ff9b::/32", "2001::/32"];
@@ -184,7 +184,7 @@ impl Oracle {
         self.ignored.iter().any(|network| network.contains(&source))
     }
 
-    /// A packet of a free source.
+    /// Judges a packet from a source that is neither blocked nor fenced.
     fn free(&mut self, seen: Seen<'_>) -> Finding {
         if seen.kind == Kind::Chain {
             let is_for_us = self.locality(seen.packet.destination) != Locality::Foreign;
@@ -208,7 +208,7 @@ impl Oracle {
         }
     }
 
-    /// Returns the counters' name for the reason why a packet to a watched port is no probe.
+    /// Returns the names of the counters for the reason why a packet to a watched port is no probe.
     fn explanation(&self, seen: &Seen<'_>) -> Option<&'static [&'static str]> {
         if seen.is_of_a_connection() && self.settings().ack_probes == AckProbes::Off as u8 {
             return Some(&[]);
@@ -236,7 +236,7 @@ impl Oracle {
         }
     }
 
-    /// Judges a packet that nothing explains.
+    /// Judges a packet that no socket or rule explains.
     fn probe(&mut self, seen: Seen<'_>) -> Finding {
         let mut counted = vec!["probes", counter(seen.kind)];
         let is_ignored = self.is_ignored(seen.source);
@@ -275,7 +275,7 @@ impl Oracle {
         Finding { action: Action::Drop, told: vec![self.sighting(&seen, Verdict::Block, hits)], counted }
     }
 
-    /// Judges a probe of a source that passes: reported, unless it is a repeat.
+    /// Judges a probe that passes. It is reported unless it is a repeat.
     fn told(
         &mut self,
         seen: &Seen<'_>,
@@ -309,7 +309,8 @@ impl Oracle {
         Sighting { prefix: self.held(seen.source).1, ..sighting(seen, verdict, hits) }
     }
 
-    /// Whether a SYN to a trap is answered with a cookie: it is complete and plain, and between two hosts.
+    /// Whether a SYN to a trap is answered with a cookie: it is complete, has no options, and travels between two
+    /// hosts.
     fn answers(&self, seen: &Seen<'_>) -> bool {
         self.settings().challenge_rate > 0
             && seen.kind == Kind::Syn
@@ -318,7 +319,7 @@ impl Oracle {
             && seen.ip.is_between_hosts
     }
 
-    /// Judges a packet of a fenced source: packets that could open a connection are dropped.
+    /// Judges a packet of a fenced source. Packets that could open a connection are dropped.
     fn fenced(&mut self, source: IpAddr, ip: &Ip, packet: &Packet) -> Finding {
         /// SCTP, DCCP and UDP-Lite open associations, too.
         const OPENING: [u8; 3] = [132, 33, 136];
@@ -358,7 +359,7 @@ impl Oracle {
             return passes();
         }
         let mut finding = dropped();
-        // ACK without SYN or RST, whatever else.
+        // ACK without SYN or RST, whatever the other bits.
         let may_complete = seen.protocol == Protocol::Tcp && seen.flags & 0b1_0110 == 0b1_0000;
         let is_asked = is_watched(&seen) || self.opens() && !is_left_alone(&seen);
         if may_complete && self.settings().challenge_rate > 0 && is_asked {
@@ -368,13 +369,13 @@ impl Oracle {
         finding
     }
 
-    /// `FENCE="open"`.
+    /// Whether the fence is open (`FENCE="open"`).
     fn opens(&self) -> bool {
         self.settings().fenced_syns != FencedSyns::Drop as u8
     }
 
-    /// "Every port looks open to a fenced source", except the excluded ones. A SYN that no stack sends, or with wrong
-    /// checksums, is not answered.
+    /// README: every port looks open to a fenced source, except the excluded ones. A SYN that no stack sends is not
+    /// answered, nor one with wrong checksums.
     fn open(&self, seen: &Seen<'_>) -> Finding {
         let dropped = Finding::of(Action::Drop, &["dropped_fenced"]);
         let passes = Finding::of(Action::Pass, &["passed_fenced"]);
@@ -388,7 +389,7 @@ impl Oracle {
         if is_left_alone(seen) || has_service || needs_syn(&self.scenario, seen) {
             return passes;
         }
-        // Where the program answers for all, it answers peers of virtual interfaces, too.
+        // The program answers peers of virtual interfaces, too, if it answers for all ports.
         let is_right = has_right_checksum || has_partial_checksum && answers_itself;
         if is_right && has_right_header && seen.ip.is_between_hosts {
             Finding::of(Action::Answer, &["answered"])
@@ -397,14 +398,14 @@ impl Oracle {
         }
     }
 
-    /// Whether a service is bound to a device above the interface, so that only the table knows it.
+    /// Whether a service is bound to a device above the interface, so that only the table shows it.
     fn has_hidden_service(&self, seen: &Seen<'_>) -> bool {
         let table = &self.scenario.table;
         let is_found = seen.ends().have_a_tcp_service(&self.scenario.sockets, false);
         table.has_devices_above && !is_found && is_in_table(table, seen)
     }
 
-    /// Whether a socket takes it, or did a moment ago.
+    /// Whether a socket accepts it, or did a moment ago.
     fn is_served(&self, seen: &Seen<'_>) -> bool {
         let sockets = &self.scenario.sockets;
         was_served(&self.scenario.table, seen)
@@ -415,7 +416,8 @@ impl Oracle {
                 }
     }
 
-    /// "A datagram passes if this host sent one to the same address and port within `UDP_SESSION`, from the port that it goes to."
+    /// `UDP_SESSION`: a datagram passes if this host recently sent one to the same address and port, from the port
+    /// to which it goes.
     fn is_in_session(&self, seen: &Seen<'_>) -> bool {
         self.settings().session_ns > 0 && was_sent_to(&self.scenario, seen)
     }
@@ -428,7 +430,7 @@ impl Oracle {
         match self.explanation(seen) {
             Some(counted) => finding.counted.extend(counted),
             None if self.answers(seen) => finding = Finding::of(Action::Answer, &["answered"]),
-            // Only a completed connection can prove it where nothing is challenged.
+            // Without a challenge, only a completed connection can prove the source.
             None if self.is_trap(seen) && self.settings().challenge_rate == 0 => {
                 finding = Finding::of(Action::Pass, &["steered", "passed_fenced"]);
             }
@@ -437,7 +439,7 @@ impl Oracle {
         finding
     }
 
-    /// Whose address it is; of two networks that hold it, the smaller says so.
+    /// Returns the owner of an address. The smaller of two networks around it decides.
     fn locality(&self, destination: IpAddr) -> Locality {
         let holding = self.local.iter().filter(|(network, _)| network.contains(&destination));
         holding.max_by_key(|(network, _)| network.prefix_len()).map_or(Locality::Foreign, |(_, whose)| *whose)
@@ -466,7 +468,7 @@ impl Oracle {
     }
 }
 
-/// "Except those of `ADVANCED_EXCLUDE_TCP`", unless they are watched after all.
+/// Whether `ADVANCED_EXCLUDE_TCP` exempts the port, and no list watches it.
 fn is_left_alone(seen: &Seen<'_>) -> bool {
     test_host::is_excluded(seen.protocol, seen.port()) && !is_watched(seen)
 }

@@ -21,11 +21,11 @@ pub trait Judge {
 /// The effects of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// What happened to it.
+    /// The verdict on the frame.
     pub action: Action,
     /// The reported events, without their times.
     pub told: Vec<Sighting>,
-    /// Increments of the counters, by name; unchanged counters are omitted.
+    /// Increments of the counters by name, without unchanged counters.
     pub counted: BTreeMap<&'static str, u64>,
 }
 
@@ -49,7 +49,7 @@ fn timeless(mut told: Sighting) -> Sighting {
     told
 }
 
-/// Removes the times of `block`, except whether it ends.
+/// Removes the times of `block`, keeping only whether it ends.
 #[must_use]
 pub fn timeless_block(block: Block) -> Block {
     Block { since_ns: 0, until_ns: u64::from(block.until_ns != 0), ..block }

@@ -6,14 +6,14 @@ use bytemuck::{AnyBitPattern, NoUninit};
 use portsentry_common::frame::{Bytes, Frame, Rewrite, Room};
 
 /// Size of the first buffer: a page of 4 KiB minus headroom and the kernel's record at its end
-/// (`bpf_prog_test_run_xdp` of the kernel's `net/bpf/test_run.c`). Further bytes can only be counted.
+/// (`bpf_prog_test_run_xdp` in the kernel's `net/bpf/test_run.c`). Later bytes can only be counted.
 pub const FIRST_BUFFER: usize = 4096 - 256 - 320;
 
-/// A frame in a first buffer, and in further ones if it is longer; a `BARE` one begins with its IP header.
+/// A frame in a first buffer, and in further ones if it is longer. A `BARE` frame begins with its IP header.
 #[derive(Clone, Debug)]
 pub struct Received<'a, const BARE: bool = false> {
     frame: &'a [u8],
-    /// The frame after the rules have written to it; they never read what they wrote.
+    /// The frame as the rules rewrote it. They never read their own changes.
     rewritten: RefCell<Vec<u8>>,
 }
 
@@ -24,7 +24,7 @@ impl<'a, const BARE: bool> Received<'a, BARE> {
         Self { frame, rewritten: RefCell::new(frame.to_vec()) }
     }
 
-    /// Returns the frame after the rules have written to it.
+    /// Returns the frame as the rules rewrote it.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.rewritten.into_inner()

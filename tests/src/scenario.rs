@@ -29,42 +29,42 @@ pub struct Scenario {
     pub sockets: Vec<Socket>,
     /// The table of bound ports.
     pub table: Table,
-    /// What the host was seen to send a moment ago.
+    /// Packets that the host sent a moment ago.
     pub sent: Vec<Sent>,
 }
 
-/// A packet that left.
+/// An outgoing packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// The transport protocol.
     pub protocol: Protocol,
     /// TCP's control bits.
     pub flags: u8,
-    /// Where it left from.
+    /// Its source address and port.
     pub local: SocketAddr,
-    /// Where it went.
+    /// Its destination address and port.
     pub remote: SocketAddr,
     /// Whether the host forwarded it.
     pub is_forwarded: bool,
 }
 
-/// Contents of the table of bound ports beside the open sockets.
+/// Contents of the table of bound ports, in addition to the open sockets.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     /// Addresses served a moment ago, for packets of any interface or of one.
     pub served: Vec<(Protocol, SocketAddr, Option<u32>)>,
-    /// Addresses served too long ago to count.
+    /// Addresses whose service stopped too long ago to count.
     pub over: Vec<(Protocol, SocketAddr)>,
     /// The connected UDP sockets among `served`.
     pub connected: Vec<SocketAddr>,
-    /// Whether the table has every open socket, so that a missing port is unbound.
+    /// Whether the table has every open socket, so that a port missing from it is unbound.
     pub is_complete: bool,
     /// Whether other devices lie above the interface that receives the frames.
     pub has_devices_above: bool,
 }
 
 impl Default for Scenario {
-    /// The first probe blocks; ACK and Maimon probes are reported; every probe is reported.
+    /// The first probe blocks; ACK and Maimon probes are reported; each probe is reported.
     fn default() -> Self {
         Self {
             settings: Settings {
@@ -104,7 +104,7 @@ impl Scenario {
         self
     }
 
-    /// Blocks the network of `source` as one source, until a time as above.
+    /// Blocks the network of `source` as one source, until a time as in [`Self::blocked`].
     #[must_use]
     pub fn blocked_by(mut self, source: &str, prefix: u8, until_ns: u64) -> Self {
         let source = source.parse().expect("an address");
@@ -113,7 +113,7 @@ impl Scenario {
         self
     }
 
-    /// Uses [`crate::test_host::served`] as the table; `is_complete`, if every bind is seen.
+    /// Uses [`crate::test_host::served`] as the table. `is_complete` means that every bind is seen.
     #[must_use]
     pub fn with_table(mut self, is_complete: bool) -> Self {
         self.table = Table {
@@ -126,14 +126,14 @@ impl Scenario {
         self
     }
 
-    /// With what [`crate::test_host::sent`] says was sent a moment ago.
+    /// Adds the packets of [`crate::test_host::sent`], sent a moment ago.
     #[must_use]
     pub fn with_sent(mut self) -> Self {
         self.sent = crate::test_host::sent();
         self
     }
 
-    /// Blocks `network`, until a time as above.
+    /// Blocks `network`, until a time as in [`Self::blocked`].
     #[must_use]
     pub fn blocked_network(mut self, network: &str, until_ns: u64) -> Self {
         let network = network.parse().expect("a network");
@@ -142,8 +142,8 @@ impl Scenario {
     }
 }
 
-/// Returns scenarios for all branches of the settings, with descriptions, without the benign-flow cache: the model's
-/// clock stands still, so it has none.
+/// Returns scenarios for all branches of the settings, with descriptions. The benign-flow cache is off, because the
+/// model's clock stands still.
 #[must_use]
 pub fn every_way() -> Vec<(&'static str, Scenario)> {
     const HOUR_NS: u64 = 3_600_000_000_000;
@@ -168,12 +168,12 @@ pub fn every_way() -> Vec<(&'static str, Scenario)> {
             settings.first_ephemeral = 32_768;
             settings.trigger = 2;
         }),
-        ("no fence can be made, but SYNs are challenged", |settings| {
+        ("no source can be fenced, but SYNs are challenged", |settings| {
             settings.fence_ns = HOUR_NS;
             settings.challenge_rate = u32::MAX;
         }),
         ("listed ports are traps", |settings| settings.traps = Settings::TCP_TRAPS | Settings::UDP_TRAPS),
-        ("listed ports are traps, and probes of others fence", |settings| {
+        ("listed ports are traps, and probes of other ports fence", |settings| {
             settings.traps = Settings::TCP_TRAPS | Settings::UDP_TRAPS;
             settings.fence_ns = HOUR_NS;
             settings.fence_rate = u32::MAX;
@@ -212,15 +212,15 @@ pub fn every_way() -> Vec<(&'static str, Scenario)> {
     };
     let mut ways: Vec<_> = changes.into_iter().map(|(what, change)| (what, scenario(change))).collect();
     let networks = scenario(|_| {});
-    // Some contain strangers of the generator, one an ignored network; inside a blocked network, another block has
-    // expired.
+    // Some contain strangers from the generator, one is an ignored network, and one has an expired block inside a
+    // blocked network.
     let networks = networks
         .blocked_network("203.0.64.0/20", 0)
         .blocked_network("203.0.70.0/24", 1)
         .blocked_network("192.0.2.0/24", 0)
         .blocked_network("2001:db8:3::/48", u64::MAX);
     ways.push(("networks are blocked", networks));
-    ways.push(("services have just gone, or are bound to devices", scenario(|_| {}).with_table(false)));
+    ways.push(("services stopped a moment ago, or are bound to devices", scenario(|_| {}).with_table(false)));
     let fencing: Change = |settings| {
         settings.fence_ns = HOUR_NS;
         settings.fence_rate = u32::MAX;
@@ -238,7 +238,7 @@ pub fn every_way() -> Vec<(&'static str, Scenario)> {
     ways
 }
 
-/// A fence that is open, in either way.
+/// Returns scenarios for both kinds of open fence.
 fn open_fences(scenario: &Scenario) -> [(&'static str, Scenario); 2] {
     const HOUR_NS: u64 = 3_600_000_000_000;
     let open = |fenced_syns: FencedSyns| Settings {
@@ -256,7 +256,7 @@ fn open_fences(scenario: &Scenario) -> [(&'static str, Scenario); 2] {
     let accepting = Settings { fenced_datagrams: FencedDatagrams::Pass as u8, ..accepting }.held_by(64);
     let of = |settings: Settings| Scenario { settings, ..scenario.clone() };
     [
-        ("the fence is open, and services get the SYNs", of(forwarding).with_table(false).with_sent()),
+        ("the fence is open, and SYNs reach the services", of(forwarding).with_table(false).with_sent()),
         (
             "the fence is open, and the program answers for all ports",
             of(accepting).with_table(true).with_sent(),

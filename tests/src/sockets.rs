@@ -9,13 +9,13 @@ use std::{
 
 use socket2::{Domain, Protocol, SockAddr, Type};
 
-/// A socket's own address, and its peer's.
+/// A socket's own address, and its peer's address.
 pub type Pair = (SocketAddr, SocketAddr);
 
 /// A socket that may accept a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Socket {
-    /// A listening TCP socket; on `[::]` for both address families.
+    /// A listening TCP socket. On `[::]` it accepts both address families.
     Listener(SocketAddr),
     /// An established TCP connection.
     Connection(Pair),
@@ -32,7 +32,7 @@ pub enum Socket {
 pub struct Open(#[expect(dead_code, reason = "held, not used")] Vec<socket2::Socket>);
 
 impl Socket {
-    /// Opens it in this thread's network namespace.
+    /// Opens the sockets in this thread's network namespace.
     #[must_use]
     pub fn open(&self) -> Open {
         let opened = match *self {
@@ -59,7 +59,7 @@ fn bind(local: SocketAddr, r#type: Type) -> std::io::Result<socket2::Socket> {
     Ok(socket)
 }
 
-/// Listens, once the kernel has released earlier listeners, which it does asynchronously.
+/// Listens, after the kernel has asynchronously released earlier listeners.
 fn listen(local: SocketAddr) -> std::io::Result<socket2::Socket> {
     let open = || {
         let listener = bind(local, Type::STREAM)?;
@@ -69,7 +69,7 @@ fn listen(local: SocketAddr) -> std::io::Result<socket2::Socket> {
     patiently(ErrorKind::AddrInUse, open)
 }
 
-/// Returns the host's end and the peer's; no listener remains.
+/// Returns the host's end and the peer's end, without the listener.
 fn connection((local, peer): Pair) -> std::io::Result<Vec<socket2::Socket>> {
     let listener = listen(local)?;
     let outside = bind(peer, Type::STREAM)?;
@@ -78,12 +78,12 @@ fn connection((local, peer): Pair) -> std::io::Result<Vec<socket2::Socket>> {
     Ok(vec![inside, outside])
 }
 
-/// Connects, once the kernel has routes to a namespace's new addresses, which it adds asynchronously.
+/// Connects, after the kernel has asynchronously added routes to a namespace's new addresses.
 fn connect(socket: &socket2::Socket, to: &SockAddr) -> std::io::Result<()> {
     patiently(ErrorKind::NetworkUnreachable, || socket.connect(to))
 }
 
-/// Retries while this error occurs, within the time limit.
+/// Retries on this error, within the time limit.
 fn patiently<T>(with: ErrorKind, attempt: impl Fn() -> std::io::Result<T>) -> std::io::Result<T> {
     const PATIENCE: Duration = Duration::from_secs(10);
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! The table of packets and expected outcomes: stories of one or a few packets, each from its own source.
+//! The table of packets and expected outcomes: stories of one or more packets, each from its own source.
 
 mod above;
 mod ends;
@@ -29,7 +29,7 @@ pub struct Chapter {
     pub what: &'static str,
     /// The settings.
     pub scenario: Scenario,
-    /// In no particular order; the nth is sent from seat n, counted from 1.
+    /// In no particular order. Story n, counted from 1, is sent from seat n.
     pub stories: Vec<Story>,
 }
 

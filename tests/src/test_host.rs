@@ -1,4 +1,4 @@
-//! The host that every frame arrives at: its addresses, watched ports, networks and sockets.
+//! The host to which every frame is addressed: its addresses, watched ports, networks and sockets.
 //!
 //! All addresses are from the documentation networks (RFC 5737, RFC 3849).
 
@@ -20,9 +20,9 @@ use crate::{scenario::Sent, sockets::Socket};
 pub const OWN: [&str; 5] = ["198.51.100.1", "198.51.100.2", "203.0.113.1", "2001:db8::1", "2001:db8::2"];
 /// Peers' addresses, from which real connections to the host's sockets are made.
 pub const PEERS: [&str; 2] = ["192.0.2.200", "2001:db8:bad::c8"];
-/// Networks behind this host; one of its own addresses is in the first.
+/// Networks behind this host. One of the host's own addresses is in the first.
 const PROTECTED: [&str; 2] = ["203.0.113.0/24", "2001:db8:100::/48"];
-/// IPv6 networks of this host's links.
+/// IPv6 networks of the host's links.
 const NEIGHBOURS: [&str; 1] = ["2001:db8:5::/64"];
 const IGNORED: [&str; 2] = ["192.0.2.240/28", "2001:db8:fee::/48"];
 
@@ -43,7 +43,7 @@ pub fn is_advanced(protocol: Protocol, port: u16) -> bool {
     (1..1024).contains(&port) && !EXCLUDED.contains(&(protocol, port))
 }
 
-/// Whether the advanced mode leaves the port out.
+/// Whether advanced mode excludes the port.
 #[must_use]
 pub fn is_excluded(protocol: Protocol, port: u16) -> bool {
     EXCLUDED.contains(&(protocol, port))
@@ -65,7 +65,7 @@ pub fn ignored() -> BTreeMap<IpNet, Exempt> {
     own.chain(ignored).collect()
 }
 
-/// Returns the IPv6 networks of this host's links, in which each address is held separately.
+/// Returns the IPv6 networks of the host's links, in which each address counts as a separate source.
 #[must_use]
 pub fn neighbours() -> Vec<IpNet> {
     NEIGHBOURS.into_iter().map(net).collect()
@@ -112,8 +112,8 @@ fn connections() -> Vec<Socket> {
     ]
 }
 
-/// Addresses served a moment ago, or by sockets that no look-up finds: bound to a device above the receiving
-/// interface.
+/// Addresses served a moment ago, or by sockets that no look-up finds because they are bound to a device above the
+/// receiving interface.
 #[must_use]
 pub fn served() -> Vec<(Protocol, SocketAddr, Option<u32>)> {
     const HERE: u32 = 1;
@@ -144,7 +144,7 @@ pub fn connected() -> Vec<SocketAddr> {
     ["198.51.100.1:500", "[2001:db8::1]:500"].map(|at| at.parse().expect("an address and port")).into()
 }
 
-/// Addresses served too long ago to count.
+/// Addresses whose service stopped too long ago to count.
 #[must_use]
 pub fn over() -> Vec<(Protocol, SocketAddr)> {
     [(Tcp, "0.0.0.0:65535"), (Tcp, "198.51.100.1:7"), (Udp, "[::]:7")]
@@ -152,20 +152,21 @@ pub fn over() -> Vec<(Protocol, SocketAddr)> {
         .into()
 }
 
-/// What the host was seen to send a moment ago.
+/// Returns the packets that the host sent a moment ago.
 #[must_use]
 pub fn sent() -> Vec<Sent> {
     [
         (Udp, 0, "198.51.100.1:990", "192.0.2.200:53", false),
         (Udp, 0, "[2001:db8::1]:990", "[2001:db8:bad::c8]:53", false),
-        // From an ephemeral port: so datagrams to the same port here may come from any.
+        // Sent from an ephemeral port: so datagrams to the same port here may come from any port of that host.
         (Udp, 0, "198.51.100.1:40000", "192.0.2.200:1900", false),
         (Udp, 0, "[2001:db8::1]:40000", "[2001:db8:bad::c8]:25", false),
-        // Of hosts behind this one.
+        // Sent by hosts behind this one.
         (Tcp, 16, "198.51.100.2:1023", "192.0.2.200:50000", true),
         (Tcp, 18, "198.51.100.2:23", "192.0.2.200:50001", true),
         (Tcp, 18, "[2001:db8::2]:23", "[2001:db8:bad::c8]:50001", true),
-        // Those teach nothing: the host's own connection, a reset, and an address that isn't the host's.
+        // These have no effect: the host's own connection, a reset, and a packet from an address that isn't the
+        // host's.
         (Tcp, 18, "198.51.100.1:23", "192.0.2.200:50001", false),
         (Tcp, 4, "198.51.100.2:25", "192.0.2.200:50000", true),
         (Udp, 0, "198.51.100.99:520", "192.0.2.200:53", true),

@@ -1,4 +1,4 @@
-//! Sockets of the host bound to a device above the watched interface, with a framed peer: a look-up from the
+//! The host's sockets bound to a device above the watched interface, with a framed peer. A look-up from the
 //! interface doesn't find them, and a fence of the peer must not cut their connections.
 
 use std::{
@@ -17,7 +17,7 @@ use socket2::{Domain, Socket, Type};
 use crate::served::build_bridge;
 
 const TRAP: u16 = 11;
-/// Port of the peer's services.
+/// Port of the peer's service.
 const STORE: u16 = 7777;
 const NAMES: u16 = 53;
 /// Port on which the peer talks to the host.
@@ -46,7 +46,7 @@ impl Asking<'_> {
         Ok(socket)
     }
 
-    /// Connects to this port of the peer.
+    /// Connects to `port` of the peer.
     fn connect(&self, port: u16) -> TcpStream {
         let connected = self.host.enter(|| {
             let socket = self.socket(Type::STREAM, 0)?;
@@ -86,7 +86,7 @@ impl Asking<'_> {
         let free = self.datagrams(0);
         free.send_to(b"hello", names).expect("a question");
         uninterrupted(|| free.recv(&mut [0; 5])).expect("an answer to an ephemeral port");
-        // The list of sockets includes it within two seconds.
+        // The next list of sockets, within two seconds, includes the socket.
         daemon.wait_until("an answer to a connected socket", || {
             connected.send(b"hello").expect("a question");
             connected.recv(&mut [0; 5]).is_ok()
@@ -99,7 +99,7 @@ fn say(stream: &mut TcpStream, words: &[u8]) {
     stream.write_all(words).expect("words are sent");
 }
 
-/// Returns a set-up whose daemon fences.
+/// Returns a configuration with which the daemon fences.
 pub fn fencing<'lab>(lab: &'lab Lab, flags: &str) -> Portsentry<'lab> {
     lab.portsentry(flags).with("BLOCK_UNPROVEN", "0").with("CHALLENGE", "1").with("XDP_MODE", "generic")
 }

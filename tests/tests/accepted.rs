@@ -1,5 +1,5 @@
-//! Connections that the kernel accepts without a number of its own: they are reported, their source is fenced, and
-//! they prove nothing.
+//! Connections that the kernel accepts without checking a number of its own. They are reported, their source is
+//! fenced, and they prove nothing.
 
 use std::{
     io::Read,
@@ -13,7 +13,7 @@ use socket2::{Domain, Socket, Type};
 
 const TRAP: u16 = 11;
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The Fast Open option without a cookie, which requests one (RFC 7413), padded to a whole word.
+/// The Fast Open option that requests a cookie (RFC 7413), padded to a whole word.
 const FAST_OPEN: [u8; 4] = [34, 2, 1, 1];
 
 /// A daemon that accepts connections to its ports, and requires proof.
@@ -69,7 +69,7 @@ fn a_connection_by_the_kernels_syn_cookies_proves_nothing() {
     }
 }
 
-/// The same after a flood has filled the listener's queue, so that the kernel switches to cookies.
+/// The same, once a flood has filled the listener's queue and the kernel switches to cookies.
 #[test]
 fn a_flood_that_makes_the_kernel_use_cookies_makes_no_proof() {
     let lab = Lab::new();
@@ -90,8 +90,8 @@ fn a_flood_that_makes_the_kernel_use_cookies_makes_no_proof() {
     wait_for_fence(&daemon, source);
 }
 
-/// A single spoofed SYN with data is a connection if Fast Open is allowed without a cookie (0x200), even for sockets
-/// that don't request it (0x400).
+/// A single spoofed SYN with data opens a connection if Fast Open is allowed without a cookie (0x200), even on
+/// sockets that don't request it (0x400).
 #[test]
 fn fast_open_makes_no_connection_of_one_packet() {
     let lab = Lab::new();
@@ -138,7 +138,7 @@ fn forged(from: Ipv4Addr, options: &[u8], data: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Returns a counter of the host's kernel (`TcpExt` of `/proc/net/netstat`).
+/// Returns the value of a `TcpExt` counter of the host's kernel (`/proc/net/netstat`).
 fn cookies(lab: &Lab, name: &str) -> u64 {
     let text = lab.host.run("cat", &["/proc/net/netstat"]);
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("TcpExt: "));

@@ -1,4 +1,4 @@
-//! Answers to the host's own questions, which are no probes; and what isn't one.
+//! Answers to the host's own requests are no probes; similar packets that answer no request are.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
@@ -27,7 +27,7 @@ fn a_lease_is_no_probe_and_other_datagrams_from_there_are() {
     }
 }
 
-/// Returns the log lines about `source`, once a later datagram was logged.
+/// Returns the log lines about `source`, after the log has a later datagram's line.
 fn told_over_udp(daemon: &Daemon<'_>, source: IpAddr) -> Vec<String> {
     let last = daemon.lab().source(Family::V4);
     let _probe = Probe::udp(&daemon.lab().scanner, last, SocketAddr::new(Family::V4.host(), 7));

@@ -12,7 +12,7 @@ use portsentry_tests::{
     lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Reach, Wire, by_way_of},
 };
 
-/// A documented exit code: invalid configuration.
+/// The documented exit code for an invalid configuration.
 const CONFIGURATION: i32 = 3;
 const RESOLVER: [&str; 2] = ["192.0.2.53", "2001:db8::53"];
 const IGNORED: [&str; 2] = ["198.51.100.7", "2001:db8:1::7"];
@@ -85,7 +85,7 @@ fn no_forged_packet_blocks_who_must_never_be() {
     service.assert_open_to_bystander(&lab);
 }
 
-/// Starts after `change` to the configuration file; the output must contain `texts`.
+/// Starts the daemon after `change` to the configuration file. The output must contain `texts`.
 fn assert_refused(setup: &Portsentry<'_>, texts: &[&str], change: &dyn Fn(&Path)) {
     let ended = setup.fail_in(|command| {
         change(&setup.config_path());
@@ -162,7 +162,7 @@ fn files_that_are_exchanged_while_it_runs_lead_nowhere() {
         assert!(daemon.blocked().contains(&first), "it unblocks no source");
         assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
     }
-    // A symbolic link at the temporary file's path is no way out either.
+    // The daemon doesn't follow a symbolic link at the temporary file's path either.
     let beside = setup.path("BLOCKED_FILE").with_file_name(".portsentry.blocked.portsentry-new");
     symlink(&precious, &beside).expect("a link");
     for file in ["HISTORY_FILE", "BLOCKED_FILE", "WRAPPER_HOSTS_DENY"] {
@@ -186,7 +186,7 @@ fn a_blocked_file_that_everybody_may_write_to_lifts_and_blocks_nobody() {
     daemon.wait_for_block(source);
     daemon.wait_until("it is written", || daemon.file_about("BLOCKED_FILE", source).len() == 1);
     let path = setup.path("BLOCKED_FILE");
-    // First made writable, then written: the order of a real attack.
+    // A real attacker first makes the file writable, and then writes to it.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("it is ours");
     fs::write(&path, format!("{}\n", Family::V4.bystander())).expect("anybody may");
     let said = |line: &String| line.contains("portsentry.blocked is world-writable");

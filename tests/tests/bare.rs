@@ -12,7 +12,7 @@ use portsentry_tests::{
     lab::{Lab, Namespace},
 };
 
-/// `struct ifreq` for `TUNSETIFF` of the kernel's `include/uapi/linux/if_tun.h`.
+/// `struct ifreq` for `TUNSETIFF` (`include/uapi/linux/if_tun.h` in the kernel).
 #[repr(C)]
 struct Request {
     name: [u8; 16],
@@ -24,7 +24,7 @@ nix::ioctl_write_ptr_bad!(set_interface, 0x4004_54ca, Request);
 // `TUNSETLINK`.
 nix::ioctl_write_int_bad!(set_type, 0x4004_54cd);
 
-/// Returns the far end of a tun interface: data written to it is received there.
+/// Returns the far end of a tun interface. Data written to it arrives on the interface.
 fn tun(namespace: &Namespace, name: &str) -> File {
     /// `IFF_TUN | IFF_NO_PI`.
     const WITHOUT_HEADER: u16 = 0x0001 | 0x1000;
@@ -32,7 +32,7 @@ fn tun(namespace: &Namespace, name: &str) -> File {
         let tun = OpenOptions::new().read(true).write(true).open("/dev/net/tun").expect("/dev/net/tun");
         let mut request = Request { name: [0; 16], flags: WITHOUT_HEADER, rest: [0; 22] };
         request.name[..name.len()].copy_from_slice(name.as_bytes());
-        // SAFETY: the request is laid out as the kernel's, and outlives the call.
+        // SAFETY: the request has the kernel's layout, and outlives the call.
         unsafe { set_interface(tun.as_raw_fd(), &raw const request) }.expect("a tun interface");
         tun
     })
@@ -79,7 +79,7 @@ fn a_tun_interface_is_watched() {
 #[test]
 fn an_interface_of_unknown_frames_is_refused_by_name() {
     let lab = Lab::new();
-    // A tun interface can take any type.
+    // A tun interface can take any link type.
     let tun = tun(&lab.host, "gre1");
     // SAFETY: the command takes a number.
     unsafe { set_type(tun.as_raw_fd(), 778) }.expect("a type is set");

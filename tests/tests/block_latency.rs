@@ -1,4 +1,4 @@
-//! Blocking latency: behind the first probe of the fastest possible scan, nothing is answered.
+//! Blocking latency: the host answers no packet after the first probe, even in the fastest possible scan.
 
 use std::{collections::BTreeSet, iter};
 
@@ -14,7 +14,7 @@ fn a_scan_at_full_speed_is_answered_no_more_after_its_first_probe() {
         let daemon = lab.portsentry("-atcp").with("BLOCK_UNPROVEN", unproven).start();
         for family in FAMILIES {
             let source = lab.source(family);
-            // Everything that the scanner sends and receives, in order.
+            // All frames that the scanner sends and receives, in order.
             let wire = Wire::open(&lab.scanner);
             let found = lab.nmap(source, "-sS -T5 --min-rate 5000 -p 1-1023 --send-ip");
             let is_of_scan =

@@ -1,4 +1,4 @@
-//! Bonds, their members, and VLANs on them: on kernels that have both, which `cargo xtask vm` boots.
+//! Bonds, their members, and VLANs on bonds. Requires a kernel with both, which `cargo xtask vm` boots.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,7 +8,7 @@ use portsentry_tests::lab::{Daemon, Lab, Namespace, Probe};
 pub const HOST: [u8; 4] = [203, 0, 113, 1];
 pub const SCANNER: [u8; 4] = [203, 0, 113, 2];
 
-/// Lays two cables between host and scanner, with a bond of two cards at the scanner and an empty bond at the host.
+/// Connects host and scanner by two cables, with a bond of two cards at the scanner and an empty bond at the host.
 pub fn lay_cables(lab: &Lab) {
     for card in ["c0", "c1"] {
         lab.host.ip(&format!("link add {card} type veth peer name {card} netns {}", lab.scanner.name()));
@@ -26,7 +26,7 @@ pub fn join(namespace: &Namespace) {
     }
 }
 
-/// Connects both ends by VLAN 7 on the bond.
+/// Connects both ends through VLAN 7 on the bond.
 pub fn tag(lab: &Lab) {
     for (namespace, address) in [(&lab.host, HOST), (&lab.scanner, SCANNER)] {
         namespace.ip(&format!(

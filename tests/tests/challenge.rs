@@ -1,6 +1,6 @@
-//! The challenge in the kernel, frame by frame: a SYN to a trap becomes its own answer, and only an acknowledgement
-//! of its cookie is proof. The expiry of cookies is tested beside the rule, because no test can set the kernel's
-//! clock.
+//! The challenge in the kernel, frame by frame. The program turns a SYN to a trap into its answer, and only an
+//! acknowledgement of its cookie is proof. The rule's unit tests cover the expiry of cookies, because no test can
+//! set the kernel's clock.
 
 use portsentry_common::{
     block::{Block, Proof},
@@ -23,7 +23,7 @@ const HOUR_NS: u64 = 3_600_000_000_000;
 /// A client and a trap, over IPv4 and IPv6.
 const ENDS: [(&str, &str); 2] =
     [("192.0.2.9:40000", "198.51.100.1:111"), ("[2001:db8:bad::9]:40000", "[2001:db8::1]:111")];
-/// Largest segment on Ethernet with 1500 bytes, for TCP's option (RFC 9293 section 3.7.1).
+/// TCP's maximum segment size on Ethernet with an MTU of 1500 bytes (RFC 9293 section 3.7.1).
 const SIZES: [u16; 2] = [1460, 1440];
 const ISN: u32 = 0xffff_ffff;
 
@@ -48,7 +48,7 @@ fn syn((client, trap): (&str, &str)) -> Packet {
     tcp(SYN).from(client).to(trap).with(Layer::Transport, 4, &ISN.to_be_bytes())
 }
 
-/// Returns the SYN with room for options, as every system sends it.
+/// Returns the SYN with room for options, which every system sends.
 fn syn_with_options(ends: (&str, &str)) -> Packet {
     syn(ends).payload(20).with(Layer::Transport, 12, &[0xa0])
 }
@@ -144,7 +144,7 @@ fn whoever_acknowledges_the_cookie_is_blocked() {
 #[test]
 fn a_cookie_is_good_for_its_own_connection_only() {
     let others = [
-        // The client's other port, another trap, another own address, another client.
+        // Another port of the client, another trap, another address of the host, another client.
         [("192.0.2.9:40001", "198.51.100.1:111"), ("[2001:db8:bad::9]:40001", "[2001:db8::1]:111")],
         [("192.0.2.9:40000", "198.51.100.1:112"), ("[2001:db8:bad::9]:40000", "[2001:db8::1]:112")],
         [("192.0.2.9:40000", "198.51.100.2:111"), ("[2001:db8:bad::9]:40000", "[2001:db8::2]:111")],
@@ -226,7 +226,7 @@ fn answers_are_limited() {
     within(
         |settings| settings.challenge_rate = RATE,
         |kernel| {
-            // A second of the kernel's clock may begin meanwhile.
+            // The kernel's clock may reach the next second meanwhile.
             let answered = (0..100u8).filter(|client| {
                 let packet = tcp(SYN).from(&format!("192.0.2.{client}:40000")).to(ENDS[0].1);
                 kernel.judge(&packet.frame(0)).action == Action::Answer
@@ -237,7 +237,7 @@ fn answers_are_limited() {
     );
 }
 
-/// Completes a handshake of `client` with `trap`; returns the outcome of the acknowledgement.
+/// Completes a handshake between `client` and `trap`. Returns the outcome of the acknowledgement.
 fn shake(kernel: &mut InKernel, client: &str, trap: &str) -> Outcome {
     let ends = (client, trap);
     let cookie = answer(kernel, &syn(ends)).tcp.sequence_number;
@@ -277,7 +277,7 @@ fn handshakes_with_one_trap_block_nobody() {
     }
 }
 
-/// One wrong port at all addresses of a name is a single mistake; a sweep is not.
+/// One wrong port at all addresses of a name counts as one mistake; a sweep doesn't.
 #[test]
 fn one_port_at_four_addresses_blocks_nobody_and_a_sweep_of_more_does() {
     for (client, hosts) in [

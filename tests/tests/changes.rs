@@ -1,4 +1,4 @@
-//! Changes at run time: edited files, a new configuration, and the host's addresses, routes and interfaces.
+//! Changes at run time: to files, to the configuration, and to the host's addresses, routes and interfaces.
 
 use std::{
     fs,
@@ -103,7 +103,7 @@ fn a_line_of_ours_in_hosts_deny_that_was_there_before_survives() {
     daemon.wait_until("the blocked file notes it", || {
         daemon.file_about("BLOCKED_FILE", source).iter().any(|line| line.ends_with(" # denied before"))
     });
-    // The change is remembered.
+    // The change survives a restart.
     daemon.terminate();
     let daemon = setup.start();
     let other = block(&lab, &daemon, Family::V6);
@@ -286,7 +286,7 @@ fn a_new_gateway_is_let_in_and_a_new_address_is_watched() {
 fn a_new_name_server_is_let_in() {
     const CONFIG: &str = "TCP_PORTS=\"11\"\nIGNORE_FILE=\"/etc/portsentry/portsentry.ignore\"\nBLOCK_TCP=\"1\"\n\
                           KILL_HOSTS_DENY=\"ALL: $TARGET$ : DENY\"\nBLOCK_UNPROVEN=\"1\"\n";
-    /// Interval at which the host is read in any case.
+    /// Interval at which the daemon reads the host's state without an event.
     const EVERY: Duration = Duration::from_mins(1);
     type Change = fn(&Path, &str);
     let changes: [(&str, Change); 3] = [
@@ -305,7 +305,8 @@ fn a_new_name_server_is_let_in() {
     let mut servers = Vec::new();
     for (number, (what, change)) in (1..).zip(changes) {
         let source = block(&lab, &daemon, FAMILIES[number % 2]);
-        // The host is read again whenever a file changes, and this change is reported after all earlier ones.
+        // Any change of a file makes the daemon read the host's state again, and this change is reported after all
+        // earlier ones.
         fs::write(daemon.setup().path("IGNORE_FILE"), format!("198.51.100.{number}\n")).expect("a file");
         daemon.wait_until("it is read", || daemon.log().count("portsentry.ignore reloaded") == number);
         servers.push(format!("nameserver {source}\n"));
@@ -373,7 +374,7 @@ fn a_process_that_takes_over_goes_on_without_an_interface_that_it_can_not_have()
     let second = lab.portsentry("-audp -i eth0 -i eth1 -i eth2").start();
     first.log().wait_for("Watching for all processes together: stcp, audp");
     first.log().wait_for("adminalert: eth1: not there");
-    // Another XDP program on an interface that only the second process watches.
+    // Attaches another XDP program to an interface that only the second process watches.
     let shown = lab.host.run("ip", &["-json", "link", "show", INTERFACE]);
     let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
     lab.host.ip("link add eth2 type veth peer name eth3");

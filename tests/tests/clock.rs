@@ -1,5 +1,5 @@
-//! Changes of the machine's clock. Namespaces share the clock, so this runs on a virtual machine that `cargo xtask
-//! vm` boots.
+//! Changes of the system clock. Namespaces share this clock, so the tests run on a virtual machine that `cargo
+//! xtask vm` boots.
 
 use std::{
     net::IpAddr,
@@ -14,7 +14,7 @@ use nix::{
 use portsentry_tests::lab::{Daemon, Family, Lab, remove_pins};
 
 const HOUR: i64 = 3600;
-/// Maximum delay until the end of a block is noticed on an emulated processor.
+/// Maximum delay until the daemon notices the end of a block on an emulated processor.
 const LATE: Duration = Duration::from_secs(30);
 
 /// Returns the wall clock's time in seconds since 1970.
@@ -22,13 +22,13 @@ fn now() -> i64 {
     clock_gettime(ClockId::CLOCK_REALTIME).expect("the time").tv_sec()
 }
 
-/// Sets the wall clock, forward or back.
+/// Moves the wall clock forward or back.
 fn step(seconds: i64) {
     let time = TimeSpec::new(now() + seconds, 0);
     clock_settime(ClockId::CLOCK_REALTIME, time).expect("root sets the clock");
 }
 
-/// Returns the time of the source's block in the blocked file, in seconds since 1970.
+/// Returns the time of the source's block according to the blocked file, in seconds since 1970.
 fn written(daemon: &Daemon<'_>, source: IpAddr) -> i64 {
     let records = daemon.file_about("BLOCKED_FILE", source);
     let [record] = records.as_slice() else { panic!("{records:?}") };
@@ -63,7 +63,7 @@ fn a_block_lasts_as_long_as_ever_whatever_the_clock_is_set_to() {
         });
         assert!(before.elapsed() < block_time, "this machine is too slow for this test");
     }
-    // As after a reboot: only the file is left.
+    // A reboot leaves only the file.
     daemon.kill();
     remove_pins(&lab.pins());
     daemon = setup.start();

@@ -1,4 +1,4 @@
-//! The commands, with a running daemon, a killed one, and none.
+//! The commands with a running daemon, with a killed one, and without one.
 
 use std::{ffi::OsString, fs, net::IpAddr, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -9,7 +9,7 @@ use portsentry_tests::{
 };
 use serde_json::Value;
 
-/// Runs `portsentry WORDS` with the configuration of this set-up.
+/// Runs `portsentry WORDS` with this configuration.
 fn say(setup: &Portsentry<'_>, words: &str) -> Said {
     setup.say(words)
 }
@@ -283,10 +283,11 @@ fn who_may_not_look_is_told_so() {
     let lab = Lab::new();
     let setup = lab.portsentry("-stcp");
     let _daemon = setup.start();
-    // Program and configuration are readable by all users, as when installed.
+    // All users can read the program and the configuration, as after an installation.
     fs::set_permissions(lab.files(), fs::Permissions::from_mode(0o755)).expect("a directory for everybody");
     let program = lab.files().join("portsentry");
-    // By a process of its own: what others start meanwhile would inherit the file, open for writing.
+    // Copied in a separate process: concurrently started processes would inherit the file while it is open for
+    // writing.
     let copied = Command::new("cp").arg(binary()).arg(&program).status();
     assert!(copied.is_ok_and(|copied| copied.success()), "a copy of the program");
     for words in ["list", "status", "why 192.0.2.9", "top --once"] {
@@ -363,7 +364,7 @@ fn the_doctor_tells_what_is_in_the_way() {
     assert!(none.code == 1 && none.out.contains("no interface to watch yet"), "{}", none.out);
 }
 
-/// A script for each shell that completes `un`; its first argument is the completion script.
+/// A script for each shell that completes `un`. Its first argument is the completion script.
 const BASH: &str = r#". "$0"; COMP_WORDS=(portsentry un); COMP_CWORD=1
 _portsentry portsentry un portsentry; printf '%s\n' "${COMPREPLY[@]}""#;
 const FISH: &str = r#"source $argv[1]; complete --do-complete "portsentry un""#;
@@ -388,7 +389,7 @@ fn completions_are_scripts_of_their_shell() {
         fs::write(&path, say(&setup, &format!("completions {shell}")).out).expect("a file");
         let path = path.to_str().expect("a path in UTF-8");
         run(shell, &["-n", path]);
-        // Asks each shell for completions; zsh completes only at its prompt, so the command is typed.
+        // Asks each shell for completions. zsh completes only at its prompt, so the command is typed there.
         let offered = match shell {
             "bash" => run(shell, &["-c", BASH, path]),
             "fish" => run(shell, &["-c", FISH, path]),

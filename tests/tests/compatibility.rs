@@ -19,7 +19,7 @@ const REVIVAL: &str = include_str!("../../portsentry/testdata/revival-2.conf");
 const HOST: &str =
     r"(?:::f{4,6}:)?(?P<host>(?:\d{1,3}\.){3}\d{1,3}|(?:[0-9a-fA-F]{1,4}::?|::){1,7}[0-9a-fA-F]{1,4})";
 
-/// Filters in the field: fail2ban's own for 1.2's history, and the one for 2.x's.
+/// Filters used in practice: fail2ban's own for 1.2's history, and one for 2.x's history.
 const FILTERS: [&str; 3] = [
     r"^\d* - \d{2}\/\d{2}\/\d{4} \d{2}:\d{2}:\d{2} Host: <HOST>",
     r"/<HOST> Port\: [0-9]+ (TCP|UDP) Blocked$",
@@ -46,7 +46,7 @@ fn in_syslog_file(line: &str) -> String {
     format!("Nov 22 23:12:59 host portsentry[4711]: {line}")
 }
 
-/// Returns a line with one word in front, as the second filter expects: 2.x's history has the time there.
+/// Returns a line with one word before it. The second filter expects the time there, as in 2.x's history.
 fn behind_a_time(line: &str) -> String {
     format!("2026-11-22T23:40:12.990+0000 {line}")
 }
@@ -88,7 +88,7 @@ fn log_watchers_ban_who_is_blocked_and_nobody_else() {
         let kept = lines.iter().flat_map(|line| [line.clone(), in_syslog_file(line), behind_a_time(line)]);
         let (of_the_log, others): (Vec<_>, Vec<_>) =
             banned(&kept.collect::<Vec<_>>()).into_iter().partition(is_known);
-        // No filter in the field matches 1.2's log lines.
+        // No filter used in practice matches 1.2's log lines.
         let expected = if format == "revival" { &blocked[..] } else { &[] };
         assert_eq!(of_the_log, expected, "{format}");
         assert!(others.iter().all(|other| daemon.blocked().contains(other)), "{format}: {others:?}");
@@ -116,7 +116,7 @@ fn log_watchers_ban_nobody_whose_address_may_be_forged() {
     }
 }
 
-/// Only the line about the kernel is ours; all others are 1.2's or 2.x's, byte for byte.
+/// Only the line about the kernel is new. All others are 1.2's or 2.x's, byte for byte.
 #[test]
 fn a_block_has_these_lines_and_no_others() {
     const CLASSIC: [&str; 5] = [
@@ -268,7 +268,7 @@ fn a_2_x_file_runs_unchanged() {
     let daemon = lab.portsentry("").installed(REVIVAL).start();
     assert_eq!(warnings(&daemon), [""; 0], "nothing in it is strange");
     let source = lab.source(Family::V6);
-    // In a range of its list; at the second port.
+    // In a range of its list, at the second port.
     lab.nmap(source, "-sS -p 514");
     assert!(!daemon.fenced().contains(&source));
     lab.nmap(source, "-sF -p 515");
@@ -292,7 +292,7 @@ fn warnings(daemon: &Daemon<'_>) -> Vec<String> {
     daemon.log().lines().into_iter().filter(is_problem).collect()
 }
 
-/// The last background process, killed with the test.
+/// The last background process, which is killed when dropped.
 struct Background(Pid);
 
 impl Drop for Background {
@@ -329,7 +329,7 @@ fn a_daemon_of_2_x_goes_to_the_background_and_talks_to_syslog() {
     let lab = Lab::new();
     let syslog = lab.syslog();
     let mut started = lab.portsentry("-D").installed(REVIVAL).command().spawn().expect("it starts");
-    // Read meanwhile, because the socket can't buffer all lines.
+    // Read immediately, because the socket can't buffer all lines.
     let line = syslog.wait_for("Portsentry is now active and listening.");
     let status = started.wait().expect("it goes to the background");
     assert!(status.success(), "{status}");

@@ -1,5 +1,5 @@
-//! Honest hosts that are lured into handshakes with traps, or mistype a port: none is blocked, and a client of a
-//! service is spared longest.
+//! Honest hosts that are lured into handshakes with traps, or that mistype a port. None is blocked, and a client of
+//! a service has the highest threshold.
 
 use std::{
     io::{Read, Write},
@@ -86,7 +86,7 @@ fn a_client_with_an_idle_connection_is_spared_and_keeps_it() {
             let at = SocketAddr::new(family.host(), SERVICE);
             let mut connection = connect(&lab.scanner, client, at).expect("the service");
             let (mut accepted, _) = service.accept().expect("its connection");
-            // The connection is idle while the client is lured to the traps.
+            // The connection is idle while a page lures the client to the traps.
             for port in &TRAPS[..7] {
                 let _ = connect(&lab.scanner, client, SocketAddr::new(family.host(), *port));
             }
@@ -111,7 +111,8 @@ fn whom_an_administrator_lets_in_begins_anew() {
     let daemon = setup.start();
     for family in FAMILIES {
         let source = lab.source(family);
-        // A reset is sent once. A FIN that a block drops is sent again, and completes its handshake anew after the unblock.
+        // A reset is sent once. A FIN that a block drops is sent again, and would complete its handshake again
+        // after the unblock.
         let knock = |port| {
             let visit = connect(&lab.scanner, source, SocketAddr::new(family.host(), port));
             visit
@@ -128,7 +129,7 @@ fn whom_an_administrator_lets_in_begins_anew() {
     }
 }
 
-/// With `-S` and `-L`, own addresses count like those of hosts behind this one.
+/// With `-S` and `-L`, the host's own addresses count like those of hosts behind it.
 #[test]
 fn a_handshake_proves_where_no_sockets_are_asked() {
     for words in ["-stcp -S", "-stcp -L", "-stcp -S -L"] {

@@ -1,4 +1,4 @@
-//! The connect modes: connections and datagrams to traps are accepted, answered with the banner, and logged.
+//! The connect modes accept connections and datagrams to traps, answer with the banner, and log them.
 
 use std::{
     io::{ErrorKind, Read},
@@ -12,7 +12,7 @@ use socket2::{Domain, Socket, Type};
 const BANNER: &str = "GO AWAY\n";
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A connection from `source` in `namespace`.
+/// Connects from `source` in `namespace`.
 fn connect(namespace: &Namespace, source: IpAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
     namespace.enter(|| {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
@@ -116,12 +116,12 @@ fn a_datagram_is_answered_with_less_than_it_brought_from_where_it_went_to() {
         });
         assert_eq!(answer.expect("an answer"), BANNER[..4]);
         daemon.log().wait_for(&format!("attackalert: UDP scan from host: {source}/{source} to UDP port: 7"));
-        // Any host could have sent it.
+        // Any host could have sent the datagram.
         daemon.log().wait_for(&format!("Host {source} has been fenced"));
     }
 }
 
-/// The banner is no amplifier: a framed host receives fewer bytes than the attacker sends, and at most
+/// The banner amplifies no traffic: a framed host receives fewer bytes than the attacker sends, and at most
 /// `CHALLENGE_RATE` answers per second.
 #[test]
 fn forged_datagrams_bring_fewer_bytes_than_were_sent() {
@@ -252,7 +252,7 @@ fn processes_side_by_side_share_one_set_of_maps() {
     first.wait_for_block(over_tcp);
     first.wait_for_block(over_udp);
     drop(first.terminate());
-    // The remaining process takes over, with its own mode only.
+    // The remaining process takes over, but only with its own mode.
     second.log().wait_for("replaced the program of an earlier run");
     lab.nmap(later, "-sU -p 501");
     second.log().wait_for(&format!("UDP scan from host: {later}/{later} to UDP port: 501"));

@@ -1,4 +1,4 @@
-//! The control socket: requests of root and of other users, and clients that try to block it.
+//! The control socket: requests from root and other users, and clients that try to block it.
 
 use std::{
     io::{Read, Write},
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 /// An unprivileged user.
 const NOBODY: u32 = 65534;
-/// The limits in the documentation.
+/// The documented limits.
 const CLIENTS: usize = 16;
 const LONGEST: usize = 4096;
 
@@ -28,7 +28,7 @@ fn connect(path: &Path) -> UnixStream {
     stream
 }
 
-/// Returns the answer; null if the other end only closes.
+/// Returns the answer, or null if the server closes the connection without one.
 fn answer(mut stream: UnixStream) -> Value {
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("an answer");
@@ -45,7 +45,7 @@ fn status(path: &Path) -> Value {
     ask(path, b"{\"v\":1,\"do\":\"status\"}\n")
 }
 
-/// Sends a request as another user, who must be able to reach the socket.
+/// Sends a request as another user, who needs access to the socket.
 fn ask_as(user: u32, path: &Path, line: &str) -> Value {
     let script = "import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.settimeout(20)\ns.connect(sys.argv[1])\n\
                   s.sendall(sys.argv[2].encode())\nprint(s.makefile().read())";
@@ -161,7 +161,7 @@ fn what_makes_no_sense_is_refused() {
         (&endless, "too_long"),
     ] {
         let mut stream = connect(&path);
-        // The socket may be closed before everything is sent.
+        // The server may close the socket before the line is sent.
         let _ = stream.write_all(line.as_bytes());
         let mut text = String::new();
         let _ = stream.read_to_string(&mut text);
@@ -181,7 +181,7 @@ fn slow_clients_hold_up_nobody() {
     let setup = lab.portsentry("-stcp");
     let daemon = setup.start();
     let path = socket(&setup);
-    // More clients than allowed, of root and of other users, all silent.
+    // More clients than allowed, of root and of other users, none of which sends a request.
     let script = format!(
         "import socket,sys,time\nall=[]\nfor i in range({}):\n s=socket.socket(socket.AF_UNIX)\n \
             s.connect(sys.argv[1])\n \
@@ -202,7 +202,7 @@ fn slow_clients_hold_up_nobody() {
     let _ = drop_by_drop.write_all(b"{\"v\":1,");
     assert_eq!(answer(slow)["error"]["code"], "too_slow");
     assert_eq!(answer(drop_by_drop)["error"]["code"], "too_slow");
-    // By now the crowd has been disconnected, too.
+    // By now these clients have been disconnected, too.
     daemon.wait_until("others can ask again", || {
         ask_as(NOBODY, &path, "{\"v\":1,\"do\":\"status\"}\n")["ok"].is_object()
     });
@@ -246,7 +246,7 @@ fn a_socket_that_can_not_be_had_keeps_nothing_from_being_watched() {
     daemon.wait_for_block(source);
     daemon.kill();
     assert_eq!(std::fs::read_to_string(&path).expect("it is still there"), "precious");
-    // The next daemon removes the socket that a killed one left.
+    // The next daemon removes a killed daemon's socket.
     let setup = lab.portsentry("-stcp");
     setup.start().kill();
     assert!(socket(&setup).exists());

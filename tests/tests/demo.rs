@@ -1,5 +1,5 @@
-//! The demonstration at the start of the README: it prints what the README shows, and leaves nothing behind, even if
-//! interrupted.
+//! The demonstration at the start of the README: its output matches the README, and it leaves nothing behind, even
+//! if interrupted.
 
 use std::{
     collections::BTreeMap,
@@ -48,7 +48,7 @@ impl Demo {
         Self { child: child.expect("the demonstration starts"), files, before }
     }
 
-    /// Reads its output until a line contains `text`; returns all lines so far.
+    /// Reads its output until a line contains `text`. Returns all lines so far.
     fn follow(&mut self, text: &str) -> Vec<String> {
         let mut lines = Vec::new();
         for line in BufReader::new(self.child.stdout.as_mut().expect("a pipe")).lines() {
@@ -60,7 +60,7 @@ impl Demo {
         panic!("the demonstration ended without \"{text}\":\n{}", lines.join("\n"));
     }
 
-    /// Waits for its end, after which nothing of it may be left; returns whether it succeeded, and its errors.
+    /// Waits for its end, and checks that nothing of it remains. Returns whether it succeeded, and its errors.
     fn end(self) -> (bool, String) {
         let ended = self.child.wait_with_output().expect("it ends");
         let namespaces = Command::new("ip").arg("netns").output().expect("`ip` of iproute2").stdout;
@@ -74,7 +74,7 @@ impl Demo {
     }
 }
 
-/// Returns the default paths of a daemon's files, with modification times.
+/// Returns the daemon's files at their default paths, with modification times.
 fn of_the_system() -> BTreeMap<PathBuf, SystemTime> {
     let directories = ["/run/portsentry", "/var/lib/portsentry"].map(PathBuf::from);
     let entries = directories.iter().filter_map(|directory| fs::read_dir(directory).ok()).flatten();
@@ -119,7 +119,7 @@ fn the_demonstration_shows_what_the_readme_says_and_leaves_nothing_behind() {
     }
     assert!(shown().len() > 20, "the README shows it");
 
-    // Interrupted by the terminal, which signals the whole group, and by a signal to it alone.
+    // Once interrupted by the terminal, which signals the whole group, and once by a signal to it alone.
     for (moment, signal, everybody) in [
         ("The scanner probes 200 ports over IPv6", Signal::SIGINT, true),
         ("portsentry starts", Signal::SIGTERM, false),

@@ -1,5 +1,5 @@
-//! Services bound to a VLAN device or a VRF, whose sockets a look-up from the card below doesn't find: on kernels
-//! with both, which `cargo xtask vm` boots.
+//! Services bound to a VLAN device or a VRF. A look-up from the card below doesn't find their sockets. Requires a
+//! kernel with both, which `cargo xtask vm` boots.
 
 use std::{
     io::{self, Read, Write},
@@ -22,7 +22,7 @@ const PORT: u16 = 143;
 const CLOSED: u16 = 81;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Sends a request of a client at `source` to the service.
+/// Sends a request from a client at `source` to the service.
 fn ask(client: &Namespace, source: IpAddr, at: SocketAddr) -> io::Result<()> {
     client.enter(|| {
         let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;

@@ -1,8 +1,8 @@
-//! The program against the network stack behind it: for every packet that the stack answers, the program must have
-//! read the same packet, and the stack must never answer a fenced or blocked source.
+//! Compares the program with the network stack behind it. The program must have read each packet that the stack
+//! answers, and the stack must never answer a fenced or blocked source.
 //!
-//! `DIFFERENTIAL_FRAMES` (default 20,000) is the number of packets, `DIFFERENTIAL_SEED` their seed. The frames of a
-//! failure are kept in `tests/corpus/`, which parity judges in each run.
+//! `DIFFERENTIAL_FRAMES` (default 20,000) is the number of packets, `DIFFERENTIAL_SEED` their seed. Failing frames
+//! are kept in `tests/corpus/`, which the parity test judges in each run.
 
 use std::{
     collections::BTreeMap,
@@ -58,7 +58,7 @@ enum Source {
 const SOURCES: [Source; 3] = [Source::Free, Source::Fenced, Source::Blocked];
 
 impl Source {
-    /// Returns the nth source of this state. Over IPv6 each is in its own /64.
+    /// Returns source `number` in this state. Over IPv6 each is in its own /64.
     fn address(self, number: u16, is_ipv6: bool) -> IpAddr {
         if is_ipv6 {
             Ipv6Addr::new(0x2001, 0xdb8, 0x4000 + self as u16, number, 0, 0, 0, 1).into()
@@ -103,7 +103,7 @@ fn prepare(lab: &Lab, mtu: usize) -> Socket {
         "net.ipv4.conf.all.rp_filter=0",
         "net.ipv4.conf.eth1.rp_filter=0",
     ] {
-        // Not every kernel has all of them per namespace.
+        // Not every kernel has all of these settings per namespace.
         let _ = lab.host.command("sysctl").args(["-qw", setting]).output();
     }
     lab.scanner.enter(|| {
@@ -145,10 +145,11 @@ impl Bench {
         self.wire.send(frame).unwrap_or_else(|error| panic!("{} bytes: {error}", frame.len()));
     }
 
-    /// Returns the answers up to that to a plain SYN that is sent last: by recipient, whether it is a SYN-ACK.
+    /// Returns the recipients of answers, and whether each answer is a SYN-ACK. Stops at the answer to a plain SYN
+    /// that is sent last.
     fn answers(&self, last: &Question) -> BTreeMap<IpAddr, bool> {
         let mut random = Rng::with_seed(0);
-        // Of the many ways to wrap it, one that is a single plain packet.
+        // Wraps it until the result is a single plain packet.
         let plain = std::iter::repeat_with(|| wrap(&mut random, last, LINK, 1500)).find(|frames| {
             frames.len() == 1 && frames[0].len() < 100 && frames[0][12..16] == [8, 0, 0x45, 0]
         });
@@ -216,10 +217,10 @@ impl Bench {
                 let ends = [told.source_port, told.port];
                 let is_itself =
                     told.kind == kind && ends == [question.source.port(), question.destination.port()];
-                // For a fragment the program may only report that something is hidden.
+                // For a fragment, the program may only report an unreadable header.
                 is_itself || frames.len() > 1 && [Kind::Fragment, Kind::Chain].contains(&told.kind)
             };
-            // A SYN to a service is not reported, except a fragment of one.
+            // A SYN to a service is reported only as a fragment.
             let is_seen = told.map_or(*is_open, is_read);
             if *source != Source::Free || !is_seen {
                 let kept = keep(frames, seed);

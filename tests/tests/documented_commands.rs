@@ -1,5 +1,5 @@
-//! Types the commands of the documents on a Debian machine with the package installed, in the documents' order, and
-//! compares the output with the text shown, except for numbers.
+//! Runs the commands of the documents in order, on a Debian machine with the package installed. Compares the output
+//! with the text shown, except for numbers.
 
 use std::{
     thread,
@@ -17,8 +17,8 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 
 /// Path of the package in the documents.
 const PACKAGE: &str = "/tmp/portsentry-xdp_0.1.0-1_amd64.deb";
-/// Preconditions of documents that don't cover the installation: blocking and metrics are on; most machines have
-/// Debian's libwrap0.
+/// Preconditions of documents that don't cover the installation: blocking and metrics are on, and Debian's libwrap0
+/// is installed, as on most machines.
 const SETTINGS: &str = r#"
 : >> /etc/hosts.deny
 sed -i 's/^BLOCK_\(TCP\|UDP\)=.*/BLOCK_\1="1"/; s/^#\(METRICS_LISTEN\)/\1/' /etc/portsentry/portsentry.conf
@@ -29,7 +29,7 @@ portsentry block 203.0.113.0/24
 const PROVEN: [&str; 2] = ["192.0.2.9", "2001:db8::9"];
 const UNPROVEN: [&str; 2] = ["192.0.2.10", "2001:db8::a"];
 
-/// A machine before the administrator's first step.
+/// Returns a machine before the administrator's first step.
 fn fresh(lab: &Lab) -> Machine {
     let machine = lab.boot();
     machine.run("dpkg --purge --force-depends portsentry portsentry-xdp || :; rm -rf /etc/portsentry");
@@ -37,7 +37,7 @@ fn fresh(lab: &Lab) -> Machine {
     machine
 }
 
-/// A machine on which portsentry blocks, with a blocked and a fenced source and a blocked network.
+/// Returns a machine on which portsentry blocks, with a blocked source, a fenced source, and a blocked network.
 fn at_work(lab: &Lab) -> Machine {
     let machine = fresh(lab);
     machine.run(&format!("dpkg --install {PACKAGE}"));
@@ -52,7 +52,7 @@ fn at_work(lab: &Lab) -> Machine {
     machine
 }
 
-/// The commands of a document that are run here.
+/// Returns the commands of a document that this test runs.
 fn commands(path: &str) -> Vec<Command> {
     document::commands(&document::read(path), |program| TYPED.contains(&program))
 }
@@ -90,7 +90,7 @@ fn read(path: &str, machine: impl FnOnce(&Lab) -> Machine, least: usize, are_wor
     assert!(commands.len() >= least, "{path} has only {commands:#?}");
     let lab = Lab::new();
     let machine = machine(&lab);
-    // No interface of a real machine is silent.
+    // Every real machine's interface has traffic.
     let _traffic = lab.keep_sending(lab.source(Family::V4));
     for command in &commands {
         follow(&lab, &machine, path, command, are_words_shown);
@@ -112,7 +112,7 @@ fn a_gateways_commands_do_what_is_said() {
     read("docs/gateway.md", at_work, 8, true);
 }
 
-/// The output there is an example, with other hosts and times.
+/// The output shown there is an example with other hosts and times.
 #[test]
 fn the_commands_of_all_other_documents_work() {
     const READ: [&str; 3] = ["docs/first-hour.md", "docs/gateway.md", "docs/bpftool.md"];

@@ -1,11 +1,11 @@
-//! Checks the documents' references: tests that they name, and files that they link to.
+//! Checks the documents' references to tests and files.
 
 use std::{collections::BTreeSet, fs};
 
 use portsentry_tests::document::{self, root};
 use regex::Regex;
 
-/// The documents, by their path from the root.
+/// Returns the documents with their paths from the root.
 fn documents() -> impl Iterator<Item = (String, String)> {
     document::paths().into_iter().map(|path| (path.clone(), document::read(&path)))
 }
@@ -90,7 +90,7 @@ fn the_tasks_that_documents_name_exist() {
     }
 }
 
-/// Every command in the documents is run: by `documented_commands` and `fail2ban`, or in the same words by a CI
+/// Each command in the documents is run by `documented_commands`, by `fail2ban`, or in the same words by a CI
 /// script.
 #[test]
 fn every_command_is_run() {

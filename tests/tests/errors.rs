@@ -16,7 +16,7 @@ fn assert_says(ended: &Ended, code: i32, texts: &[&str]) {
     assert_eq!(ended.code, Some(code), "{}", ended.text());
 }
 
-/// Nothing is attached.
+/// Fails if a program is attached.
 fn assert_untouched(lab: &Lab) {
     let link = lab.host.run("ip", &["link", "show", INTERFACE]);
     assert!(!link.contains("xdp"), "{link}");
@@ -26,12 +26,13 @@ fn assert_untouched(lab: &Lab) {
 fn privileges_that_are_missing() {
     let lab = Lab::new();
     let needs = ["portsentry: ", "needs root, or the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"];
-    // Root in name only, as in many containers.
+    // Root without capabilities, as in many containers.
     let ended = lab.portsentry("-stcp").fail_in(by_way_of("exec setpriv --bounding-set=-all \"$@\""));
     assert_says(&ended, KERNEL, &needs);
     // Another user, who may not have access to the program's directory.
     fs::set_permissions(lab.files(), fs::Permissions::from_mode(0o755)).expect("a directory for everybody");
-    // By a process of its own: what others start meanwhile would inherit the file, open for writing.
+    // Copied in a separate process: concurrently started processes would inherit the file while it is open for
+    // writing.
     let copied = Command::new("cp").arg(binary()).arg(lab.files()).status();
     assert!(copied.is_ok_and(|copied| copied.success()), "a copy of the program");
     let wrapper = format!(
@@ -95,7 +96,7 @@ fn an_interface_that_another_program_holds() {
 fn an_interface_that_holds_a_program_of_bpftools() {
     let lab = Lab::new();
     let first = lab.portsentry("-stcp").start();
-    // Any XDP program will do; this one is at hand.
+    // Any XDP program serves here; this one is already loaded.
     let shown = lab.host.run("bpftool", &["-j", "net", "show", "dev", INTERFACE]);
     let shown: serde_json::Value = serde_json::from_str(&shown).expect("bpftool prints JSON");
     let number = shown[0]["xdp"][0]["id"].to_string();

@@ -80,7 +80,7 @@ fn events(path: &Path) -> Vec<Fields> {
     whole.lines().map(read).collect()
 }
 
-/// Returns the events of an action about a source.
+/// Returns the events with `action` about `source`.
 fn about(path: &Path, action: &str, source: IpAddr) -> Vec<Fields> {
     let is_it = |event: &Fields| {
         event["event.action"] == action && event.get("source.ip").is_some_and(|it| *it == source.to_string())
@@ -88,7 +88,7 @@ fn about(path: &Path, action: &str, source: IpAddr) -> Vec<Fields> {
     events(path).into_iter().filter(is_it).collect()
 }
 
-/// Waits for an event of an action about a source.
+/// Waits for an event with `action` about `source`.
 fn wait_for(daemon: &Daemon<'_>, path: &Path, action: &str, source: IpAddr) -> Fields {
     daemon.wait_until(&format!("{action} of {source}"), || !about(path, action, source).is_empty());
     about(path, action, source).remove(0)
@@ -289,7 +289,7 @@ fn standard_output_takes_events_beside_the_lines() {
 fn a_reader_that_hangs_holds_nothing_else_up() {
     let lab = Lab::new();
     let pipe = lab.files().join("pipe");
-    // Standard output is a pipe that is read only up to the event that the daemon is active.
+    // Standard output is a pipe, and nothing reads it after the event that the daemon is active.
     let stuck = format!(
         "mkfifo {0}; exec 3<>{0}; sed -u '/now active and listening/q' <{0} & exec \"$@\" >{0}",
         pipe.display()

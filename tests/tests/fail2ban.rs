@@ -1,4 +1,4 @@
-//! fail2ban from Debian's package, with portsentry on one machine, set up according to the document.
+//! fail2ban from Debian's package beside portsentry on one machine, configured as the document says.
 
 use std::{io::Write, process::Stdio};
 
@@ -14,7 +14,7 @@ dpkg --install /tmp/portsentry.deb
 sed -i 's/^BLOCK_\(TCP\|UDP\)=.*/BLOCK_\1="1"/' /etc/portsentry/portsentry.conf
 systemctl restart portsentry
 "#;
-/// Debian's only jail reads sshd's log, which doesn't exist here; nor does its firewall program.
+/// Debian's only jail reads sshd's log and uses a firewall program, neither of which exists here.
 const FAIL2BAN: &str = r"
 dpkg --install /tmp/fail2ban.deb
 rm /etc/fail2ban/jail.d/defaults-debian.conf
@@ -31,7 +31,7 @@ fn machine(lab: &Lab, text: &str) -> Machine {
     machine.bring_package(1, "/tmp/portsentry.deb");
     machine.run(PORTSENTRY);
     machine.wait_until("there is a history", || machine.try_run(&format!("cat {HISTORY}")).is_ok());
-    // Only now: the service makes systemd mount the machine's own `/tmp`.
+    // Copied only now, because the service makes systemd mount the machine's own `/tmp`.
     machine.bring("fail2ban.deb", "/tmp/fail2ban.deb");
     machine.run(FAIL2BAN);
     for path in [

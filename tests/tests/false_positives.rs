@@ -85,7 +85,7 @@ fn answers_to_the_hosts_own_traffic_are_no_probes() {
     let daemon = lab.portsentry("-atcp -audp").start();
     for family in FAMILIES {
         let peer = lab.source(family);
-        // From a watched port, to a served and to an unserved one.
+        // Sent from a watched port, to a served and to an unserved port.
         let client = |own: u16, port: u16| {
             let socket = Socket::new(Domain::for_address(SocketAddr::new(peer, port)), Type::STREAM, None)?;
             socket.bind(&SocketAddr::new(family.host(), own).into())?;

@@ -1,4 +1,4 @@
-//! Files that can't be written or read: blocks stay in force, the error is reported once, and nothing is lost.
+//! Files that can't be written or read: blocks stay in force, the error is reported once, and no record is lost.
 
 use std::{
     fs::{self, File},
@@ -26,7 +26,7 @@ fn block(daemon: &Daemon<'_>) -> IpAddr {
     source
 }
 
-/// Fails unless each file names each of `sources` once; `read` reads a file.
+/// Fails unless each file names each of `sources` once. `read` reads a file.
 fn assert_written(daemon: &Daemon<'_>, sources: &[IpAddr], read: impl Fn(&str) -> String) {
     for file in ["history", "blocked", "hosts.deny"] {
         daemon.wait_until("the files catch up", || {
@@ -47,7 +47,7 @@ fn wait_for_trouble(daemon: &Daemon<'_>, why: &str) {
     }
 }
 
-/// Fails unless each file's error, and its end, were reported once.
+/// Fails unless each file's error, and its resolution, were reported once.
 fn assert_told_once(daemon: &Daemon<'_>) {
     for file in ["history", "blocked", "hosts.deny"] {
         let begins = |line: &String| {
@@ -254,7 +254,7 @@ fn unmount_under(user: &str) {
     run_inside(&daemon, &["umount", "--lazy", "/sys/fs/bpf"]);
     let trouble = "is hidden because bpffs was unmounted";
     daemon.log().wait_for(trouble);
-    // Now there is nothing that a next session could take over.
+    // Now no pins remain for a later session to take over.
     daemon.signal(Signal::SIGHUP);
     daemon.log().wait_for("ERROR: the pins are hidden because bpffs is unmounted: mount bpffs first");
     assert_dropped(&sources);

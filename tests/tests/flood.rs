@@ -1,4 +1,4 @@
-//! A flood: everything is counted, and neither the log nor the files nor the memory grow with it.
+//! A flood: every packet is counted, and neither the log nor the files nor the memory grow with it.
 
 use std::{
     fs,
@@ -30,7 +30,7 @@ fn received(lab: &Lab) -> u64 {
     lab.host.frames(INTERFACE, "rx")
 }
 
-/// Sends SYNs, which the kernel judges almost without the daemon.
+/// Sends SYNs, which the kernel handles almost without the daemon.
 fn flood_of_syns(lab: &Lab, daemon: &Daemon<'_>, from: &[&str]) -> u64 {
     let work = worked(daemon);
     let arrived = flood(lab, SYNS, from);
@@ -40,7 +40,7 @@ fn flood_of_syns(lab: &Lab, daemon: &Daemon<'_>, from: &[&str]) -> u64 {
     arrived
 }
 
-/// Sends as many probes as possible; returns the number that arrived.
+/// Sends probes as fast as possible. Returns the number that arrived.
 fn flood(lab: &Lab, what: [&str; 3], from: &[&str]) -> u64 {
     let before = received(lab);
     let host = Family::V4.host().to_string();
@@ -49,7 +49,7 @@ fn flood(lab: &Lab, what: [&str; 3], from: &[&str]) -> u64 {
     let mut command = lab.scanner.command("timeout");
     let ended = command.args(flood).args(what).args(from).output().expect("timeout of coreutils");
     assert_eq!(ended.status.code(), Some(124), "{}", String::from_utf8_lossy(&ended.stderr));
-    // The host's queue may still hold some.
+    // The host's queue may still hold some packets.
     let mut arrived = received(lab);
     loop {
         std::thread::sleep(Duration::from_millis(100));
@@ -72,7 +72,7 @@ fn worked(daemon: &Daemon<'_>) -> Duration {
     let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
     let times = fields.split_whitespace().skip(11).take(2);
     let ticks: u64 = times.map(|time| time.parse::<u64>().expect("a number")).sum();
-    // Userspace sees hundredths of a second, whatever the kernel's tick.
+    // Userspace sees hundredths of a second, whatever the kernel's tick rate.
     Duration::from_millis(10 * ticks)
 }
 
@@ -88,7 +88,7 @@ fn seconds_since(begin: Instant) -> usize {
     usize::try_from(begin.elapsed().as_secs()).expect("seconds") + 2
 }
 
-/// A daemon with low limits, for which addresses may be spoofed.
+/// Starts a daemon with low limits that doesn't require proof.
 fn limited<'lab>(lab: &'lab Lab, flags: &str) -> Daemon<'lab> {
     let settings = [("MAX_FENCED", MAX_FENCED), ("FENCE_RATE", FENCE_RATE), ("EVENT_RATE", EVENT_RATE)];
     let setup = lab.portsentry(flags).with("BLOCK_UNPROVEN", "0");
@@ -108,7 +108,7 @@ fn a_flood_from_everywhere_is_counted_and_leaves_little_behind() {
     assert!(told.iter().sum::<u64>() <= arrived && told[2] > 0, "{told:?}");
     daemon.log().wait_for("probes not logged: EVENT_RATE exceeded");
 
-    // Maximum per CPU and second.
+    // The maximum applies per CPU and second.
     let cpus = std::thread::available_parallelism().expect("CPUs").get();
     let most = |rate: usize| rate * cpus * seconds_since(begin);
     // A reported probe has up to two lines, and each fence one of hosts.deny.
@@ -150,7 +150,7 @@ fn a_flood_of_datagrams_to_a_trap_leaves_little_behind() {
     let begin = Instant::now();
     let arrived = flood(&lab, DATAGRAMS, &["--rand-source"]);
     assert!(arrived > 10_000, "{arrived} is no flood");
-    // Immediately after the flood a datagram is dropped for lack of room.
+    // Immediately after the flood the rate limit drops a datagram.
     let source = lab.source(Family::V4);
     daemon.wait_until("it is over", || {
         let _probe = Probe::udp(&lab.scanner, source, SocketAddr::new(Family::V4.host(), 69));

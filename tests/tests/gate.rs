@@ -1,5 +1,5 @@
-//! The gate before the blocked maps under concurrent writers. An error may only cause a look-up, and never let a
-//! blocked source through.
+//! The gate before the blocked maps, under concurrent writers. An error may cause only an extra look-up, and must
+//! never let a blocked source through.
 
 use std::{
     fs,
@@ -22,14 +22,14 @@ use portsentry_tests::{
 };
 
 const SERVICE: u16 = 8080;
-/// A port that is not watched in a scenario, so that unblocked sources pass.
+/// An unwatched port, so that packets from unblocked sources pass.
 const UNWATCHED: u16 = 8081;
 const RELOADS: usize = 2;
 const REWRITES: usize = 4;
-/// Strangers of each family that the kernel blocks at a time.
+/// Number of strangers per family that the kernel blocks at a time.
 const CHURN: u16 = 10;
 
-/// Returns the stranger of this number, with its own bit of the gate: in its own /24 or /48.
+/// Returns stranger `number`, with its own bit of the gate: in its own /24 or /48.
 fn stranger(family: Family, number: u16) -> IpAddr {
     match family {
         Family::V4 => {
@@ -40,7 +40,7 @@ fn stranger(family: Family, number: u16) -> IpAddr {
     }
 }
 
-/// Returns strangers of both families, by number.
+/// Returns the strangers of both families with these numbers.
 fn strangers(numbers: Range<u16>) -> impl Iterator<Item = (Family, IpAddr)> + Clone {
     numbers.flat_map(|number| FAMILIES.map(|family| (family, stranger(family, number))))
 }
@@ -138,7 +138,7 @@ fn gates_are_renewed_when_many_bits_are_stale() {
     let setup = lab.portsentry("-stcp").with("MAX_BLOCKED", "400000");
     let daemon = setup.with("BLOCK_LIST", &list.display().to_string()).start();
     let kernel = Observer::open(&daemon.pins()).unwrap().expect("pins");
-    // This many networks of 24 bits, each with its own bit.
+    // That many networks of 24 bits, each with its own bit.
     let block = |numbers: Range<u32>| {
         let count = numbers.len();
         let hosts = numbers.map(|number| Ipv4Addr::from_bits(0x1000_0001 + (number << 8)).into());
@@ -155,7 +155,7 @@ fn gates_are_renewed_when_many_bits_are_stale() {
 #[test]
 fn nobody_whom_the_kernel_blocks_passes_while_gates_are_renewed() {
     const SOURCES: u16 = 5000;
-    /// Beyond the sources of the scenario.
+    /// Larger than the numbers of the scenario's sources.
     const FIRST: u16 = 5000;
     let scenario = Scenario { max_blocked: 2 * u32::from(SOURCES), ..Scenario::default() };
     let judge = InKernel::new(&scenario);
@@ -177,11 +177,11 @@ fn nobody_whom_the_kernel_blocks_passes_while_gates_are_renewed() {
             kernel.try_frame(&frame, 1).unwrap().action == Action::Drop
         };
         let passed = sources.iter().enumerate().find(|(number, source)| {
-            // Not all within few renewals.
+            // Spread over several renewals.
             while usize::from(renewals.load(Relaxed)) < number / (sources.len() / 20) {
                 thread::yield_now();
             }
-            // Those of long ago, too.
+            // Includes long-blocked sources.
             let again = [*number, *number, number / 2, number / 3, 0].map(|earlier| sources[earlier]);
             !(is_dropped(**source, 11) && again.into_iter().all(|source| is_dropped(source, UNWATCHED)))
         });
@@ -204,7 +204,7 @@ fn nobody_who_is_blocked_passes_while_blocks_come_and_go() {
     let wire = Wire::open(&lab.scanner);
     let ears = FAMILIES.map(|family| Wire::ear(&lab.scanner, family));
     let honest = strangers(u16::MAX - 1..u16::MAX);
-    // An unblocked source gets through, and the first to get through must be the honest one.
+    // The unblocked source gets through, and no blocked one does so before it.
     let hear_honest = |sent: u64| {
         for (ear, (family, honest)) in ears.iter().zip(honest.clone()) {
             wire.send_frame(&syn(family, honest, SERVICE));
@@ -219,7 +219,7 @@ fn nobody_who_is_blocked_passes_while_blocks_come_and_go() {
     hear_honest(0);
     let dropped = || daemon.counter("dropped");
     let (sent, churned) = thread::scope(|scope| {
-        // The list gains and loses others.
+        // Other entries of the list come and go.
         let rewriting = scope.spawn(|| {
             for round in 0..REWRITES {
                 let is_longer = round % 2 == 0;
@@ -228,7 +228,7 @@ fn nobody_who_is_blocked_passes_while_blocks_come_and_go() {
                 daemon.wait_until("the kernel follows", || others() == is_longer);
             }
         });
-        // A reload has the next program begin with gates of its own.
+        // After a reload the next program starts with its own gates.
         let reloading = scope.spawn(|| {
             for round in 1..=RELOADS {
                 daemon.signal(Signal::SIGHUP);
@@ -240,7 +240,8 @@ fn nobody_who_is_blocked_passes_while_blocks_come_and_go() {
         let (mut sent, mut churned, mut rounds) = (0, 0, 0);
         while !(rewriting.is_finished() && reloading.is_finished()) {
             packets.iter().for_each(|packet| wire.send_frame(packet));
-            // The kernel blocks these, and lets them go a second later, when the daemon takes them out of the map.
+            // The kernel blocks these sources. Their blocks expire a second later, when the daemon removes them
+            // from the map.
             let new = if rounds % 4 == 0 { CHURN } else { 0 };
             for (family, source) in strangers(100 + churned..100 + churned + new) {
                 wire.send_frame(&syn(family, source, 11));
@@ -249,7 +250,7 @@ fn nobody_who_is_blocked_passes_while_blocks_come_and_go() {
             rounds += 1;
             churned += new;
             sent += packets.len() as u64 + 2 * u64::from(new);
-            // No more than the wire holds. What isn't dropped was answered, or got lost.
+            // At most as many as the wire holds. A packet that isn't dropped was answered, or got lost.
             daemon.wait_until("all that the blocked have sent is dropped", || dropped() >= sent);
         }
         (sent, churned)

@@ -10,12 +10,13 @@ use portsentry_common::classify::Protocol;
 use portsentry_tests::lab::{Daemon, Family, Lab, Probe, Reach, Service, uninterrupted};
 use socket2::{Domain, Socket, Type};
 
-/// Time to wait for data that must arrive.
+/// Time limit for data that must arrive.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Time to wait for data that must not.
+/// Time limit for data that must not arrive.
 const IMPATIENCE: Duration = Duration::from_millis(500);
 
-/// Makes the host a gateway for the bystander, and returns its address behind it; `rules` are nftables'.
+/// Makes the host a gateway for the bystander, with the nftables `rules`. Returns the bystander's address behind
+/// it.
 fn make_gateway(lab: &Lab, rules: &str) -> IpAddr {
     let (_, client) = lab.plug_in_second(&lab.bystander);
     lab.host.run("sysctl", &["-qw", "net.ipv4.ip_forward=1"]);
@@ -27,7 +28,7 @@ fn make_gateway(lab: &Lab, rules: &str) -> IpAddr {
 const MASQUERADE: &str = "add chain ip nat out { type nat hook postrouting priority 100; }; \
      add rule ip nat out oifname eth0 masquerade";
 
-/// A connection of a client behind the gateway to a server in front of it.
+/// A connection from a client behind the gateway to a server in front of it.
 struct Talk {
     client: TcpStream,
     server: TcpStream,
@@ -84,7 +85,7 @@ fn an_answer_to_a_translated_datagram_may_be_a_probe_below_the_ephemeral_ports_a
         let lab = Lab::new();
         let client = make_gateway(&lab, MASQUERADE);
         let server = lab.source(Family::V4);
-        // Every source port of the client is watched, and the gateway keeps the port.
+        // All source ports of the client are watched, and the gateway doesn't translate them.
         let daemon = lab.portsentry(flags).with("UDP_PORTS", "1,7,9,1024-65535").start();
         let socket =
             |address, port| move || UdpSocket::bind(SocketAddr::new(address, port)).expect("a socket");
@@ -117,8 +118,8 @@ fn a_port_that_is_forwarded_is_a_trap_unless_it_is_left_out() {
     }
 }
 
-/// Joins the host's interfaces to a bridge, which gets their addresses; returns the address of the bystander behind
-/// it.
+/// Joins the host's interfaces to a bridge, which takes over their addresses. Returns the address of the bystander
+/// behind it.
 fn make_bridge(lab: &Lab) -> IpAddr {
     lab.plug_in_second(&lab.bystander);
     let host = Family::V4.host();

@@ -1,5 +1,5 @@
-//! An hour of honest clients at high speed, with the shipped configuration plus blocking: no client is blocked, and
-//! only clients that come to a trap are fenced.
+//! An hour of honest clients at high speed, with the shipped configuration plus blocking. No client is blocked, and
+//! only clients that contact a trap are fenced.
 
 use std::{
     collections::BTreeMap,
@@ -23,25 +23,25 @@ use portsentry_tests::{
 use socket2::{Domain, Socket, Type};
 
 const MINUTES: u16 = 60;
-/// Honest clients of each address family; more than come in an hour.
+/// Number of honest clients of each address family; more than come in an hour.
 const CLIENTS: u16 = 600;
-/// Time that a client waits for an answer that may not come.
+/// Time limit for an answer that may not come.
 const IMPATIENCE: Duration = Duration::from_millis(100);
 /// Downtime of some services.
 const LONG: Duration = Duration::from_millis(1500);
-/// Attempts for an answer that must come, even on a busy machine.
+/// Attempts to get an answer that must come, even on a busy machine.
 const TRIES: u32 = 5;
 
-/// Ports of the shipped lists: two whose services are restarted, two whose services are bound to a device, and one to
-/// which links lead.
+/// Ports of the shipped lists: two with restarted services, two with device-bound services, and one that is the
+/// target of links.
 const RESTARTED: [(Protocol, u16); 2] = [(Protocol::Tcp, 119), (Protocol::Udp, 17)];
 const BOUND: [(Protocol, u16); 2] = [(Protocol::Tcp, 77), (Protocol::Udp, 19)];
 const LINKED: u16 = 79;
-/// Shipped ports that are likely typing mistakes for others.
+/// Shipped ports that are likely typing errors for other ports.
 const MISTYPED: [u16; 6] = [9, 13, 87, 101, 109, 540];
 /// The unwatched port of the service that all clients use.
 const WEB: u16 = 8080;
-/// The same, for readers who stay.
+/// The port of the same service, for readers who stay.
 const PAGES: u16 = 8081;
 
 /// A client's reason to come.
@@ -57,14 +57,14 @@ enum Reason {
 }
 
 impl Reason {
-    /// Whether its clients come to a trap, which is logged and may fence them.
+    /// Whether its clients contact a trap, which is logged and may fence them.
     const fn meets_a_trap(self) -> bool {
         matches!(self, Self::Link | Self::MistypedPort)
     }
 }
 
-/// The shipped configuration with blocking on and the lab's files. The interfaces are named, because `ALL_NLO` takes
-/// the one below the bridge for a container's veth.
+/// Returns the shipped configuration with blocking on, and with the lab's files. It names the interfaces, because
+/// `ALL_NLO` takes the one below the bridge for a container's veth.
 fn armed<'lab>(lab: &'lab Lab, flags: &str) -> Portsentry<'lab> {
     let list = lab.files().join("portsentry.blocklist").display().to_string();
     fs::write(&list, "").expect("a list");
@@ -98,7 +98,7 @@ fn armed<'lab>(lab: &'lab Lab, flags: &str) -> Portsentry<'lab> {
     setup.with_config(&text)
 }
 
-/// The clients of an hour, and their reasons.
+/// The clients of an hour, with their reasons.
 struct Hour<'lab> {
     lab: &'lab Lab,
     next: u16,
@@ -165,7 +165,7 @@ impl<'lab> Hour<'lab> {
         wire.send(&udp().payload(240).from(&ends[0].to_string()).to(&ends[1].to_string()));
     }
 
-    /// A name server answers after the host has given up, to a port of the kernel's, a resolver's, or RPC's choice.
+    /// A name server answers after the host has given up. The port was chosen by the kernel, a resolver, or RPC.
     fn late_answer(&mut self, family: Family, minute: u16) {
         let server = self.client(Reason::LateAnswer, family);
         let port = [0, 0, 31337, 635, 54321][usize::from(minute) % 5];
@@ -180,7 +180,7 @@ impl<'lab> Hour<'lab> {
         names.send_to(b"there", at).expect("an answer");
     }
 
-    /// A client of a service bound to the bridge above the watched interface.
+    /// A client contacts a service bound to the bridge above the watched interface.
     fn device_bound(&mut self, minute: u16, host: IpAddr) {
         let client = IpAddr::from(Ipv4Addr::new(203, 0, 113, u8::try_from(100 + minute).expect("a number")));
         self.came.push((Reason::DeviceBound, client));
@@ -190,7 +190,7 @@ impl<'lab> Hour<'lab> {
         }
     }
 
-    /// Software probes for optional services of the host, and uses those that exist.
+    /// Software tries optional services of the host, and uses those that exist.
     fn unasked_tries(&mut self, family: Family) {
         const TCP: [u16; 14] = [7, 23, 25, 80, 110, 113, 139, 143, 389, 443, 445, 515, 853, 9100];
         const UDP: [u16; 10] = [9, 69, 123, 137, 161, 443, 500, 853, 5353, 51413];
@@ -220,7 +220,7 @@ impl<'lab> Hour<'lab> {
         self.is_served(Reason::Link, is_served);
     }
 
-    /// A client mistypes the port, and then gets it right.
+    /// A client mistypes the port, and then uses the right one.
     fn mistyped_port(&mut self, family: Family, minute: u16) {
         let client = self.client(Reason::MistypedPort, family);
         let port = MISTYPED[usize::from(minute) % MISTYPED.len()];
@@ -230,7 +230,7 @@ impl<'lab> Hour<'lab> {
         self.is_served(Reason::MistypedPort, is_served);
     }
 
-    /// Fails if a client was blocked, or fenced without having come to a trap.
+    /// Fails if a client was blocked, or was fenced without having contacted a trap.
     fn judge(&self, daemon: &Daemon<'_>) {
         let lines = daemon.log().lines();
         let is_said = |client: IpAddr, what: &str| {
@@ -281,7 +281,7 @@ impl<'lab> Hour<'lab> {
     }
 }
 
-/// Returns the client of this number.
+/// Returns client `number`.
 fn client(number: u16, family: Family) -> IpAddr {
     match family {
         Family::V4 => Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 1, 0).to_bits() + u32::from(number)).into(),
@@ -289,7 +289,7 @@ fn client(number: u16, family: Family) -> IpAddr {
     }
 }
 
-/// Returns the network by which an IPv6 source may be held: its /64.
+/// Returns an IPv6 source's /64, the network by which it may be blocked.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -307,7 +307,7 @@ fn connect(from: &Namespace, source: IpAddr, to: SocketAddr) -> io::Result<TcpSt
     })
 }
 
-/// Asks once, as a client with a short timeout.
+/// Sends one request, as a client with a short timeout.
 fn ask(from: &Namespace, source: IpAddr, protocol: Protocol, to: SocketAddr) -> io::Result<()> {
     let mut answer = [0; 5];
     if protocol == Protocol::Tcp {
@@ -324,7 +324,7 @@ fn ask(from: &Namespace, source: IpAddr, protocol: Protocol, to: SocketAddr) -> 
     })
 }
 
-/// Serves readers who take their time.
+/// Serves readers who keep their connections open.
 fn serve_pages(lab: &Lab) {
     for family in FAMILIES {
         let at = SocketAddr::new(family.host(), PAGES);
@@ -363,12 +363,12 @@ fn live(flags: &str) {
     let mut restarted = RESTARTED.map(|(protocol, port)| Some(Service::start(&lab.host, protocol, port)));
     let daemon = armed(&lab, flags).start();
     let wire = Wire::mouth(&lab.scanner);
-    // As a DHCP client has one.
+    // A DHCP client's packet socket.
     let _packets = Wire::open(&lab.host);
     for minute in 0..MINUTES {
         let family = FAMILIES[usize::from(minute % 2)];
         for (service, at) in restarted.iter_mut().zip(RESTARTED) {
-            // Most restarts take no time, some longer than the benign-flow cache lasts.
+            // Most restarts take no time; some take longer than an entry of the benign-flow cache lives.
             let down = if minute % 10 == 0 { LONG } else { Duration::ZERO };
             hour.restart(family, service, at, down);
         }
@@ -379,7 +379,7 @@ fn live(flags: &str) {
         hour.link(family);
         hour.mistyped_port(family, minute);
     }
-    // Scanners are still blocked; by then, everything received before is in the log.
+    // Scanners are still blocked. By then, the log covers everything received before.
     let scanner = lab.source(Family::V4);
     for port in [1, 11, 15, 95, 117, 556] {
         let _ = ask(&lab.scanner, scanner, Protocol::Tcp, SocketAddr::new(Family::V4.host(), port));

@@ -28,7 +28,7 @@ fn wait_until_watched(lab: &Lab, daemon: &Daemon<'_>, host: IpAddr) {
     });
 }
 
-/// Returns the output of a portsentry command, errors included.
+/// Returns the output of a portsentry command, including errors.
 fn say(daemon: &Daemon<'_>, command: &str) -> String {
     let mut asked = daemon.lab().host.command(binary());
     asked.arg(command).arg("-c").arg(daemon.setup().config_path());
@@ -36,7 +36,7 @@ fn say(daemon: &Daemon<'_>, command: &str) -> String {
     [ended.stdout, ended.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat()
 }
 
-/// Whether spoofing `source` causes neither a block nor a fence, although the probe is seen.
+/// Whether a probe with the spoofed address `source` is seen, but causes neither a block nor a fence.
 fn is_exempt(lab: &Lab, daemon: &Daemon<'_>, source: &str) -> bool {
     lab.scapy(&[format!("IP(src='{source}', dst='{}')/TCP(dport=11, flags='S')", Family::V4.host())]);
     daemon.settle();
@@ -61,7 +61,7 @@ fn addresses_of_local_routes_are_own_ones() {
         address("198.51.100.9"),
         Reach::Expected
     ));
-    // A route that is added later, in another table.
+    // A route added later to another table.
     lab.host.ip("route add local 198.51.101.0/25 dev lo table 77");
     wait_until_watched(&lab, &daemon, address("198.51.101.7"));
     // A transparent proxy's route doesn't make other hosts' addresses local.
@@ -90,7 +90,7 @@ fn next_hops_of_every_kind_are_never_blocked() {
     }
 }
 
-/// Returns the networks that are never blocked, as shown by the refusals of `portsentry block`.
+/// Returns the networks that `portsentry block` refuses to block.
 fn say_ignored(daemon: &Daemon<'_>) -> String {
     let gateways = (61..=65).map(|number| format!("192.0.2.{number}"));
     let mut asked = daemon.lab().host.command(binary());
@@ -206,7 +206,7 @@ fn an_interface_that_refuses_keeps_no_other_from_being_watched() {
     let status = say(&daemon, "status");
     assert!(status.contains("enforcement  attached to eth0\n"), "{status}");
     assert!(status.contains("not watched  eth1: interface eth1 already has another XDP program"), "{status}");
-    // It is retried when it may succeed.
+    // The daemon tries again once it may succeed.
     lab.host.run("ip", &["link", "set", "eth1", "xdpgeneric", "off"]);
     daemon.log().wait_for("eth1: native XDP");
     let _probe = Probe::tcp(&lab.scanner, scanner, SocketAddr::new(host, 11));
@@ -221,7 +221,8 @@ fn an_interface_that_refuses_keeps_no_other_from_being_watched() {
     assert!(ended.text().contains("interface eth1 already has another XDP program"), "{}", ended.text());
 }
 
-/// Attaches another XDP program to the host's second interface: a first daemon's, whose pins are gone.
+/// Attaches another XDP program to the host's second interface. It comes from an earlier daemon whose pins are
+/// gone.
 fn occupy(lab: &Lab) {
     let other = lab.other_pins().display().to_string();
     let first =
@@ -233,7 +234,7 @@ fn occupy(lab: &Lab) {
     first.terminate();
 }
 
-/// Runs `ip` in `namespace` with arguments of any bytes.
+/// Runs `ip` in `namespace`. Arguments may contain any bytes.
 fn ip(namespace: &Namespace, words: &[&[u8]]) {
     use std::os::unix::ffi::OsStrExt;
     let mut command: Command = namespace.command("ip");
@@ -292,7 +293,7 @@ fn interfaces_of_containers_and_bridges_are_left_out_unless_named() {
         let said = say(&daemon, command);
         assert!(said.contains(line), "{line}\n{said}");
     }
-    // The bridge gets an uplink port, whose frames are judged there.
+    // The bridge gets an uplink port, and the program sees frames there.
     lab.host.ip("link add up0 type veth peer name up1\nlink set up0 master docker0");
     daemon.log().wait_for("adminalert: docker0: not watched: its frames are judged at its ports, as up0");
     daemon.wait_until("it is detached", || !lab.host.run("ip", &["link", "show", "docker0"]).contains("xdp"));

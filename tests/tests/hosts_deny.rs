@@ -1,14 +1,14 @@
-//! Lines of `hosts.deny` never outlive the block or fence that they stand for.
+//! Lines of `hosts.deny` never outlive their block or fence.
 
 use std::{fs, net::IpAddr, thread, time::Duration};
 
 use portsentry_tests::lab::{Daemon, Family, Lab, Portsentry};
 
-/// A line that is not ours.
+/// A line that portsentry didn't write.
 const THEIRS: &str = "sshd: 203.0.113.0/255.255.255.0\n";
 
-/// Fences and blocks are short enough for a test to await their end, and long enough for a busy machine to record
-/// them.
+/// Makes fences and blocks short enough for a test to wait for their end, and long enough for a busy machine to
+/// record them.
 fn setup<'lab>(lab: &'lab Lab, unproven: &str) -> Portsentry<'lab> {
     let setup = lab.portsentry("-stcp").with("KILL_HOSTS_DENY", "ALL: $TARGET$ : DENY");
     let setup = setup.with("BLOCK_UNPROVEN", unproven).with("FENCE_TIME", "9").with("BLOCK_TIME", "9");
@@ -25,7 +25,7 @@ fn hold<'lab>(setup: &Portsentry<'lab>) -> (Daemon<'lab>, IpAddr) {
     (daemon, source)
 }
 
-/// Waits until the kernel holds no source any more, without a daemon.
+/// Waits, without a daemon, until the kernel's last block or fence expires.
 fn wait_for_the_end(setup: &Portsentry<'_>) {
     for _ in 0..1200 {
         if setup.say("list --json").json().as_array().is_some_and(Vec::is_empty) {

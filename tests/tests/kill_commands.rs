@@ -4,8 +4,8 @@ use std::{fs, net::IpAddr, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Reach};
 
-/// Creates a script in the lab that appends its name, its arguments, and the number of lines in `hosts.deny` for the
-/// first argument to a file, and then runs `more`.
+/// Creates a script in the lab. It appends its name, its arguments, and the number of the first argument's lines in
+/// `hosts.deny` to a file, and then runs `more`.
 fn script(lab: &Lab, name: &str, more: &str) -> PathBuf {
     let path = lab.files().join(name);
     let files = lab.files().display();
@@ -115,7 +115,7 @@ fn response_2_runs_the_command_and_nothing_else() {
     assert!(!daemon.blocked().contains(&source));
     assert_eq!(daemon.file_about("WRAPPER_HOSTS_DENY", source), [""; 0]);
     assert!(service.answers(&lab.scanner, source, Reach::Expected));
-    // UDP is configured separately.
+    // UDP has its own setting.
     let source = scan(&daemon, Family::V4, "-sU -p 69");
     daemon.wait_for_block(source);
     daemon.log().wait_for(&format!("Host {source} has been blocked via dropped route"));

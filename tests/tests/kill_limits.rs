@@ -1,12 +1,12 @@
-//! Limits of the KILL actions: only on proof, at most `ACTION_RATE` per second, and also for sources whose probes
-//! were not reported.
+//! Limits of the KILL actions: they run only on proof, at most `ACTION_RATE` times per second, and also for sources
+//! whose probes were not reported.
 
 use std::{collections::BTreeSet, fs, net::IpAddr};
 
 use nix::sys::signal::Signal;
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Wire};
 
-/// A daemon that requires proof, and passes sources to a script.
+/// Returns a configuration that requires proof, and passes sources to a script.
 fn asking<'lab>(lab: &'lab Lab, on_proof: &str) -> Portsentry<'lab> {
     lab.portsentry("-stcp")
         .with("BLOCK_UNPROVEN", "0")

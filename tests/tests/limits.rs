@@ -1,5 +1,5 @@
-//! Limits that are reached, and daemons killed at any moment: blocks stay in force, the log reports it, and all files
-//! are whole in the end.
+//! Exhausted limits, and daemons killed at any moment: blocks stay in force, the log reports the limit, and all
+//! files are complete in the end.
 //!
 //! `KILLS` (default 6) is the number of kills.
 
@@ -10,7 +10,7 @@ use portsentry_tests::lab::{Daemon, Family, INTERFACE, Lab, Reach, Wire, mention
 
 const FILES: [&str; 3] = ["BLOCKED_FILE", "HISTORY_FILE", "WRAPPER_HOSTS_DENY"];
 
-/// Waits until the map and all files name each of `sources`; no file may name one twice, or another source.
+/// Waits until the map and all files name each of `sources`. No file may name a source twice, or another source.
 fn assert_held_once(daemon: &Daemon<'_>, sources: &[IpAddr]) {
     let expected: BTreeSet<IpAddr> = sources.iter().copied().collect();
     daemon.wait_until("all are in the map", || expected.is_subset(&daemon.blocked().into_iter().collect()));
@@ -24,7 +24,7 @@ fn assert_held_once(daemon: &Daemon<'_>, sources: &[IpAddr]) {
     }
 }
 
-/// Sets a resource limit of a running process, soft and hard.
+/// Sets the soft and hard resource limit of a running process.
 fn limit(daemon: &Daemon<'_>, what: &str, value: &str) {
     let process = daemon.process().to_string();
     let arguments = ["--pid", &process, &format!("--{what}={value}:")];
@@ -54,9 +54,8 @@ fn no_more_files_can_be_opened() {
     service.assert_open_to_bystander(&lab);
 }
 
-/// Adds sources while no memory can be mapped, then calls `happens`. The daemon may survive or not, but its blocks
-/// must stay in force, everything must be recorded in the end, and a death must be explained. Returns whether it
-/// died.
+/// Blocks sources while no memory can be mapped, and calls `happens`. The daemon may die of it, but it must explain
+/// why. Its blocks must stay in force, and all of them must be recorded in the end. Returns whether it died.
 fn dies_without_memory(happens: impl FnOnce(&Daemon<'_>)) -> bool {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
@@ -105,7 +104,7 @@ fn no_memory_for_a_new_session_ends_the_daemon_and_the_next_takes_over() {
 
 #[test]
 fn a_ring_that_is_full_loses_words_but_no_block() {
-    /// Twice what the ring holds: a record takes 72 bytes.
+    /// Twice the capacity of the ring: a record takes 72 bytes.
     const SOURCES: u16 = 120;
     let lab = Lab::new();
     let daemon = lab.portsentry("-stcp").with("RING_SIZE", "4096").with("EVENT_RATE", "1000000").start();
@@ -206,8 +205,8 @@ fn killed_at_any_moment_it_forgets_nobody_and_tears_nothing() {
     drop(setup.start());
     for _ in 0..kills {
         let daemon = setup.start_silent();
-        // During start, under load, or at rest: the moment of the kill is the subject of this test, so the clock
-        // decides.
+        // During start, under load, or at rest. The clock decides, because the moment of the kill is the subject of
+        // this test.
         for _ in 0..3 {
             thread::sleep(Duration::from_millis(random.u64(..400)));
             come(&mut sources);
@@ -222,11 +221,11 @@ fn killed_at_any_moment_it_forgets_nobody_and_tears_nothing() {
     let daemon = setup.start();
     assert_held_once(&daemon, &sources);
     service.assert_open_to_bystander(&lab);
-    // Temporary files of an earlier run are gone, too.
+    // Temporary files of an earlier run are removed, too.
     let names: BTreeSet<_> = fs::read_dir(lab.files())
         .expect("the lab's files")
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
-        // Blocks found only in the map have no evidence.
+        // A block found only in the map has no evidence.
         .filter(|name| name != "portsentry.evidence")
         .collect();
     let expected = [

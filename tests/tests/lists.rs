@@ -1,4 +1,4 @@
-//! The block list: hosts and networks of an administrator or a third party.
+//! The block list: hosts and networks from an administrator or a third party.
 
 use std::{fs, net::IpAddr, path::PathBuf};
 

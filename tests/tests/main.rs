@@ -1,5 +1,5 @@
-//! All tests that need the kernel or real programs, as one program: one file per subject, `cargo xtask test FILE::`
-//! for one of them.
+//! All tests that need the kernel or real programs, in one program with one file per subject. `cargo xtask test
+//! FILE::` runs the tests of one file.
 //!
 //! Tests run concurrently in one process, so none may change process-wide state: working directory, environment,
 //! signal handlers, limits or umask. A test changes only a thread of its own (`Namespace::enter`).

@@ -1,4 +1,4 @@
-//! Metrics and health over HTTP, beside real scans, and clients that mean no good.
+//! Metrics and health over HTTP, during real scans and with hostile clients.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use portsentry_common::counter::COUNTERS;
 use portsentry_tests::lab::{Daemon, Family, INTERFACE, Lab, Portsentry, by_way_of};
 
 const ADDRESS: &str = "127.0.0.1:9911";
-/// Longer than the daemon waits for a client, and for the keeper.
+/// Longer than the daemon's time limits for a client and for the keeper.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn setup<'lab>(lab: &'lab Lab, flags: &str) -> Portsentry<'lab> {
@@ -26,7 +26,7 @@ fn connect(lab: &Lab) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Returns the status and text of an answer; `None` if nothing listens.
+/// Returns an answer's status and text, or `None` if nothing listens.
 fn get(lab: &Lab, path: &str) -> Option<(u16, String)> {
     let mut stream = connect(lab).ok()?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").ok()?;
@@ -41,7 +41,7 @@ fn metrics(lab: &Lab) -> String {
     get(lab, "/metrics").map(|(_, text)| text).unwrap_or_default()
 }
 
-/// The value of one sample.
+/// Returns the value of one sample.
 fn value(text: &str, sample: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok())
 }
@@ -157,7 +157,7 @@ fn what_is_counted_outlives_a_reload_and_a_wrong_configuration_shows() {
     let probes = "portsentry_probes_total{kind=\"syn\"}";
     wait_for(&daemon, probes, 1.0);
     daemon.signal(Signal::SIGHUP);
-    // It is queried throughout, and is never unhealthy or gone.
+    // The test queries it throughout, and it is always present and healthy.
     while daemon.log().count("Configuration reloaded") == 0 {
         assert_eq!(get(&lab, "/healthz"), Some((200, "ok\n".into())));
     }
@@ -168,7 +168,7 @@ fn what_is_counted_outlives_a_reload_and_a_wrong_configuration_shows() {
     setup.clone().with("TCP_PORTS", "1,x").write();
     daemon.signal(Signal::SIGHUP);
     wait_for(&daemon, "portsentry_config_last_reload_successful", 0.0);
-    // A new address replaces this one; without the setting nothing listens.
+    // A new address replaces this one. Without the setting nothing listens.
     setup.clone().without("METRICS_LISTEN").write();
     daemon.signal(Signal::SIGHUP);
     daemon.wait_until("no listener", || {
@@ -196,7 +196,7 @@ fn without_an_interface_it_is_not_well() {
 fn a_keeper_that_hangs_is_not_well() {
     let lab = Lab::new();
     let pipe = lab.files().join("pipe");
-    // Standard output is a pipe that is read only up to the line that the daemon is active.
+    // Standard output is a pipe, and nothing reads it after the line that the daemon is active.
     let stuck = format!(
         "mkfifo {0}; exec 3<>{0}; sed -u '/now active and listening/q' <{0} & exec \"$@\" >{0}",
         pipe.display()
@@ -257,14 +257,14 @@ fn slow_and_oversize_clients_harm_nobody() {
     for mut client in slow {
         let mut answer = Vec::new();
         let _ = client.read_to_end(&mut answer);
-        // The oldest were disconnected.
+        // The daemon disconnected the oldest clients.
         assert!(
             answer.is_empty() || answer.starts_with(b"HTTP/1.1 408 "),
             "{}",
             String::from_utf8_lossy(&answer)
         );
     }
-    // An endless request is cut off, whether the client reads the answer or not.
+    // The daemon cuts off an endless request, whether or not the client reads the answer.
     let mut long = connect(&lab).expect("a connection");
     let header = [b'x'; 4096];
     let mut sent = 0;

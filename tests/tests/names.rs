@@ -1,11 +1,11 @@
-//! `RESOLVE_HOST`: names of scanners in the log, from a name server that may be the scanner's own.
+//! `RESOLVE_HOST`: names of scanners in the log, from a name server that the scanner may control.
 
 use std::{fs, net::IpAddr, path::Path, process};
 
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Names, Portsentry, by_way_of};
 use tempfile::Builder;
 
-/// A daemon whose name server is the host's own.
+/// Returns a configuration with the host's own name server.
 fn resolving<'lab>(lab: &'lab Lab, portsentry: &Portsentry<'lab>) -> Daemon<'lab> {
     let resolv = lab.files().join("resolv.conf");
     fs::write(&resolv, "nameserver 127.0.0.1\n").expect("a file");
@@ -83,7 +83,8 @@ fn a_name_never_delays_a_block() {
 #[test]
 fn nothing_but_a_name_comes_out_of_a_name_server() {
     let lab = Lab::new();
-    // The command could write here; in lower case, because names may be. Without a path it would be in `/`.
+    // The command could create this file. The path is in lower case, because resolvers may lower the case of names.
+    // The command without a path would create `/pwned`.
     let name = format!("pwn-{}", process::id());
     let place = Builder::new().prefix(&name).rand_bytes(0).tempdir().expect("a directory");
     let (marker, at_root) = (place.path().join("pwned"), Path::new("/pwned"));

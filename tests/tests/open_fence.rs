@@ -1,6 +1,6 @@
-//! A fence that is open (`FENCE="open"`): a host whose address is spoofed connects as ever, and a scanner finds every port open, until a
-//! few completed handshakes have it blocked. Both ways are tried: where the kernel makes a connection of the acknowledgement of an answer of
-//! PortSentry's, and where services get the SYN.
+//! The open fence (`FENCE="open"`). A host whose address is spoofed keeps connecting, and a scanner finds every
+//! port open until a few completed handshakes get it blocked. The tests cover both variants: the kernel makes a
+//! connection of the acknowledgement of PortSentry's answer, or services receive the SYN.
 
 use std::{
     env, fs,
@@ -19,11 +19,11 @@ use portsentry_tests::{
 const TRAP: u16 = 11;
 const SERVICE: u16 = 8080;
 const CLOSED: u16 = 9091;
-/// In `ADVANCED_EXCLUDE_TCP` of the daemons here.
+/// A port in the daemons' `ADVANCED_EXCLUDE_TCP`.
 const EXCLUDED: u16 = 113;
 const SIZE: [u8; 4] = [2, 4, 5, 180];
 
-/// Who answers a fenced source's SYN to a service.
+/// The responder to a fenced source's SYN to a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// PortSentry.
@@ -35,13 +35,13 @@ enum Way {
 const WAYS: [Way; 2] = [Way::Accept, Way::Forward];
 
 impl Way {
-    /// A daemon on the lab's host that goes this way; nothing, if the kernel can't.
+    /// Starts a daemon in this variant on the lab's host. Returns `None` if the kernel doesn't support it.
     fn start<'lab>(self, portsentry: &Portsentry<'lab>) -> Option<Daemon<'lab>> {
         let lab = portsentry.lab();
         if self == Self::Forward {
-            // Without them the kernel makes no connections of acknowledgements.
+            // Without SYN cookies the kernel makes no connections of acknowledgements.
             lab.host.run("sysctl", &["-qw", "net.ipv4.tcp_syncookies=0"]);
-            // Behind a real cable checksums are right.
+            // On a real cable all checksums are complete.
             for namespace in [&lab.scanner, &lab.bystander] {
                 namespace.run("ethtool", &["-K", INTERFACE, "tx", "off"]);
             }
@@ -68,7 +68,7 @@ fn open(lab: &Lab) -> Portsentry<'_> {
     portsentry.with("ADVANCED_EXCLUDE_TCP", &EXCLUDED.to_string())
 }
 
-/// Runs `test` in a lab of its own for each way that the kernel can go, beside a service.
+/// Runs `test` in a separate lab for each variant that the kernel supports, with a service.
 fn in_each_way(test: impl Fn(Way, &Lab, &Daemon<'_>, &[Greeter; 2])) {
     for way in WAYS {
         let lab = Lab::new();
@@ -79,13 +79,13 @@ fn in_each_way(test: impl Fn(Way, &Lab, &Daemon<'_>, &[Greeter; 2])) {
     }
 }
 
-/// A service that says something first, as SSH and mail servers do, and sends back what it gets.
+/// A service that sends the first message, as SSH and mail servers do, and echoes data.
 struct Greeter(SocketAddr);
 
 const GREETING: &[u8] = b"220 ready\r\n";
 
 impl Greeter {
-    /// On that port of the host's, for both address families, for as long as the lab stands.
+    /// Starts the service on `port` of the host for both address families, until the lab ends.
     fn start(lab: &Lab, port: u16) -> [Self; 2] {
         FAMILIES.map(|family| {
             let at = SocketAddr::new(family.host(), port);
@@ -99,7 +99,7 @@ impl Greeter {
         })
     }
 
-    /// How long a client in the bystander's namespace takes to be greeted and get back what it sent.
+    /// Returns the time until a client in the bystander's namespace has the greeting and its echoed data.
     fn serve(&self, lab: &Lab) -> Result<Duration, String> {
         let begin = Instant::now();
         let client = lab.bystander.enter(|| TcpStream::connect_timeout(&self.0, PATIENCE));
@@ -128,10 +128,10 @@ fn greet(mut client: TcpStream) {
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a connection may take to be opened that may not be.
+/// Maximum time to open a connection that must not be delayed.
 const PROMPT: Duration = Duration::from_millis(200);
 
-/// A connection of the scanner's, from one of its addresses.
+/// Connects from one of the scanner's addresses.
 fn connect(lab: &Lab, source: IpAddr, port: u16, patience: Duration) -> std::io::Result<TcpStream> {
     let at = SocketAddr::new(Family::V4.host(), port);
     lab.scanner.enter(|| {
@@ -141,31 +141,32 @@ fn connect(lab: &Lab, source: IpAddr, port: u16, patience: Duration) -> std::io:
     })
 }
 
-/// Fences `source` by a SYN to a trap in its name.
+/// Fences `source` by a SYN to a trap with this address.
 fn fence(daemon: &Daemon<'_>, wire: &Wire, source: IpAddr) {
     wire.send(&syn(source, 39_999, TRAP));
     daemon.wait_until("the source is fenced", || daemon.fenced().contains(&source));
 }
 
-/// A SYN to the host with right checksums and a maximum segment size.
+/// Returns a SYN to the host with correct checksums and a maximum segment size.
 fn syn(source: IpAddr, source_port: u16, port: u16) -> Packet {
     segment(source, source_port, port, SYN)
 }
 
-/// The same with those flags.
+/// Returns the same segment with `flags`.
 fn segment(source: IpAddr, source_port: u16, port: u16, flags: u8) -> Packet {
     let host = if source.is_ipv4() { Family::V4 } else { Family::V6 }.host();
     let ends = [SocketAddr::new(source, source_port), SocketAddr::new(host, port)].map(|end| end.to_string());
     tcp(flags).tcp_options(&SIZE).checksum(Checksum::Right).from(&ends[0]).to(&ends[1])
 }
 
-/// `OPEN_FENCE_SECONDS`, a minute unless set.
+/// Returns the number of seconds in `OPEN_FENCE_SECONDS`, by default a minute.
 fn seconds() -> u64 {
     let text = env::var("OPEN_FENCE_SECONDS").unwrap_or_else(|_| "60".into());
     text.parse().unwrap_or_else(|error| panic!("OPEN_FENCE_SECONDS={text}: {error}"))
 }
 
-/// 1,000 connections, over both address families, while somebody sends 200 SYNs a second in their client's name.
+/// 1,000 connections over both address families, while an attacker sends 200 SYNs a second with the client's
+/// address.
 #[test]
 fn a_framed_host_opens_connections_as_if_nobody_spoofed_its_address() {
     const CONNECTIONS: u32 = 1000;
@@ -209,7 +210,7 @@ fn a_framed_host_opens_connections_as_if_nobody_spoofed_its_address() {
                         failed.first(),
                         daemon.counter("over_syns")
                     );
-                    // A machine with too much to do may lose a moment.
+                    // A busy machine may delay a few.
                     assert!(late <= 5, "{way:?}: {late} of {CONNECTIONS} took more than a second");
                 });
                 assert!(
@@ -221,7 +222,7 @@ fn a_framed_host_opens_connections_as_if_nobody_spoofed_its_address() {
     });
 }
 
-/// What an answer says, but for what differs from connection to connection.
+/// Returns an answer's content without the parts that differ between connections.
 fn face(answer: &Segment, family: Family) -> (Vec<u8>, Vec<u8>) {
     let header = if family == Family::V4 { 20 } else { 40 };
     let mut ip = answer.frame[14..14 + header].to_vec();
@@ -238,10 +239,10 @@ fn face(answer: &Segment, family: Family) -> (Vec<u8>, Vec<u8>) {
     (ip, tcp)
 }
 
-/// What a SYN differs in.
+/// A variation of a SYN.
 type Change<'a> = &'a dyn Fn(Packet) -> Packet;
 
-/// Served ports, watched and unwatched ones answer with the same bytes, or not at all.
+/// Served, watched and unwatched ports answer with the same bytes, or not at all.
 #[test]
 fn answers_show_nobody_which_ports_are_served() {
     in_each_way(|way, lab, daemon, _| {
@@ -279,7 +280,7 @@ fn answers_show_nobody_which_ports_are_served() {
                 refused.is_some_and(|(is_reset, _)| is_reset),
                 "what is excluded is refused by the stack"
             );
-            // What opens nothing is dropped on all.
+            // A packet that opens no connection is dropped on all ports.
             for flags in [FIN, 0, FIN | RST] {
                 let answers = [SERVICE, CLOSED, TRAP].map(|port| ask(port, flags, &|it| it).is_some());
                 assert_eq!(answers, [false; 3], "{way:?} {family:?}: flags {flags:#x}");
@@ -288,7 +289,7 @@ fn answers_show_nobody_which_ports_are_served() {
     });
 }
 
-/// nmap finds every port open; once it completes handshakes, it is blocked.
+/// nmap finds every port open. Once it completes handshakes, it is blocked.
 #[test]
 fn a_scanner_finds_every_port_open_until_it_is_proven() {
     in_each_way(|way, lab, daemon, _| {
@@ -297,7 +298,7 @@ fn a_scanner_finds_every_port_open_until_it_is_proven() {
         let found = lab.nmap(source, &format!("-sS -p {TRAP},{SERVICE},{CLOSED},1000-1019"));
         assert_eq!(found.matches("/open/tcp").count(), 23, "{way:?}: {found}");
         assert!(daemon.blocked().is_empty(), "half a handshake proves nothing");
-        // Not to the service: when a scan comes to it is left to chance.
+        // Not the service's port, because chance decides when a scan reaches it.
         let connected: Vec<_> = (1000..1020).map(|port| connect(lab, source, port, PROMPT)).collect();
         daemon
             .log()
@@ -309,7 +310,7 @@ fn a_scanner_finds_every_port_open_until_it_is_proven() {
     });
 }
 
-/// A connection that the fence lets a scanner open makes no client of it: two handshakes with traps block it.
+/// A connection through the fence doesn't make a scanner a client: two handshakes with traps block it.
 #[test]
 fn a_connection_opened_while_fenced_spares_nobody() {
     in_each_way(|_, lab, daemon, _| {
@@ -327,7 +328,7 @@ fn a_connection_opened_while_fenced_spares_nobody() {
     });
 }
 
-/// Each fenced source has a rate of its own, and what one uses up no other lacks.
+/// Each fenced source has its own rate, and one source's packets leave another's rate unchanged.
 #[test]
 fn one_sources_flood_takes_nothing_from_another() {
     in_each_way(|way, lab, daemon, services| {

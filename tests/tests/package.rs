@@ -1,5 +1,5 @@
-//! The Debian package on a machine with systemd: replacing Debian's own 1.2, a first scan, an upgrade of the running
-//! daemon, restarts, crashes, and removal.
+//! The Debian package on a machine with systemd. Covers the replacement of Debian's own 1.2, a first scan, an
+//! upgrade of the running daemon, restarts, crashes, and removal.
 
 use std::{net::IpAddr, process::Command};
 
@@ -11,7 +11,7 @@ use portsentry_tests::{
 /// `capabilities(7)`: `BPF`, `PERFMON`, `NET_ADMIN`, `DAC_READ_SEARCH`
 const CAPABILITIES: &str = "000000c000001004";
 
-/// Leftovers of Debian's 1.2, with modes chosen by the administrator.
+/// Remains of Debian's 1.2, with modes that the administrator set.
 const CLASSIC: &str = r"
 mkdir -p /tmp/classic/DEBIAN /tmp/classic/etc/default /tmp/classic/usr/sbin
 printf 'Package: portsentry\nVersion: 1.2-14\nArchitecture: all\nMaintainer: a test <test@localhost>\nDescription: 1.2\n' \
@@ -75,7 +75,7 @@ fn a_package_lives_from_the_first_scan_to_the_purge() {
     let service = lab.serve_tcp(8080);
     let host = Host { machine: lab.boot(), lab: &lab };
     let machine = &host.machine;
-    // Packages that happen to be installed on the machine that this one copies.
+    // Packages that this machine inherits from the test system.
     machine.run("dpkg --purge --force-depends portsentry portsentry-xdp || :; rm -rf /etc/portsentry");
     machine.run(CLASSIC);
 
@@ -88,7 +88,7 @@ fn a_package_lives_from_the_first_scan_to_the_purge() {
     let arguments = machine.run(&format!("tr '\\0' ' ' < /proc/{process}/cmdline"));
     assert!(arguments.contains("-stcp -audp"), "the administrator's modes are kept: {arguments}");
 
-    // The shipped configuration blocks nothing. (Unproven sources are fenced: other tests cover that.)
+    // The shipped configuration doesn't block. (Other tests cover fences of unproven sources.)
     machine.run(
         "sed -i 's/^BLOCK_TCP=.*/BLOCK_TCP=\"1\"/; s/^BLOCK_UNPROVEN=.*/BLOCK_UNPROVEN=\"1\"/' \
              /etc/portsentry/portsentry.conf; systemctl reload portsentry",
@@ -103,7 +103,7 @@ fn a_package_lives_from_the_first_scan_to_the_purge() {
     let shown = host.property("StatusText");
     assert_eq!(shown, "Watching 1 interfaces, 2 sources blocked or fenced");
 
-    // A blocked source gets no answer while the daemon is replaced, restarted and killed.
+    // A blocked source gets no answer while the daemon is upgraded, restarted and killed.
     let senders = sources.map(|source| lab.keep_sending(source));
     let honest = lab.keep_sending(lab.source(Family::V4));
     host.install(2);
@@ -136,7 +136,7 @@ fn a_package_lives_from_the_first_scan_to_the_purge() {
     }
 }
 
-/// Lines in the rotated and the new file are whole, and the daemon needs no signal.
+/// Lines in the rotated file and the new one are whole, and the daemon needs no signal.
 #[test]
 fn its_files_are_rotated_while_it_runs() {
     const FILES: [&str; 2] = ["/var/lib/portsentry/portsentry.history", "/var/log/portsentry.json"];
@@ -168,7 +168,7 @@ fn its_files_are_rotated_while_it_runs() {
     assert!(host.is_active(), "{}", host.journal());
 }
 
-/// systemd's own rating of the unit's hardening: 0 is best, 10 is none.
+/// systemd's rating of the unit's hardening, from 0 (best) to 10 (none).
 #[test]
 fn the_unit_is_hardened() {
     let root = document::root();

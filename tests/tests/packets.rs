@@ -10,7 +10,7 @@ use portsentry_tests::{
     test_host,
 };
 
-/// Returns the differences from the table, in sentences.
+/// Returns the differences from the table, as text.
 fn differences(chapter: &Chapter, judge: &mut impl Judge) -> Vec<String> {
     let mut differences = Vec::new();
     for (seat, story) in chapter.seated() {
@@ -38,7 +38,7 @@ fn the_table_holds_in_userspace() {
     assert_none(&judged.collect::<Vec<_>>().concat());
 }
 
-/// The oracle has neither rates nor sizes.
+/// The oracle has neither rates nor table sizes.
 #[test]
 fn the_table_holds_for_the_oracle() {
     let chapters = chapters()
@@ -54,8 +54,8 @@ fn the_table_holds_for_the_oracle() {
 fn the_table_holds_in_the_kernel() {
     let mut all = Vec::new();
     for chapter in chapters() {
-        // New sockets for each chapter, because a socket in TIME-WAIT lasts a minute, in which not every machine gets
-        // through all chapters.
+        // Each chapter gets new sockets. A socket in TIME-WAIT lasts a minute, which is too short for all chapters
+        // on a slow machine.
         all.extend(with_sockets(&test_host::sockets(), || differences_in_the_kernel(&chapter)));
     }
     assert_none(&all);
@@ -72,8 +72,8 @@ fn differences_in_the_kernel(chapter: &Chapter) -> Vec<String> {
     all
 }
 
-/// Returns the packets of a story without Ethernet, if they stay the same packets and are long enough for the
-/// kernel's test run.
+/// Returns the packets of a story without Ethernet headers, if that doesn't change them and they are long enough
+/// for the kernel's test run.
 fn bare(story: &Story, seat: u8) -> Option<Vec<Vec<u8>>> {
     const ETHERNET: usize = 14;
     let frames = story.steps.iter().map(|(packet, _)| {

@@ -1,9 +1,9 @@
-//! Three judges agree on random frames: the kernel program, the same rules in userspace, and an oracle that reads
+//! Three judges agree on random frames: the kernel program, the same rules in userspace, and an oracle that parses
 //! frames with etherparse and takes the rules from the documents.
 //!
-//! `PARITY_CASES` (default 20,000) is the number of frames, `PARITY_SEED` their seed; every fourth is the next
-//! combination of headers, and a million cases include all combinations. A frame on which the judges differ is kept
-//! in `tests/corpus/`, which is judged first in each run.
+//! `PARITY_CASES` (default 20,000) is the number of frames, `PARITY_SEED` their seed. Every fourth frame is the
+//! next combination of headers, and a million frames include all combinations. Frames on which the judges differ
+//! are kept in `tests/corpus/`, which each run judges first.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,7 +30,7 @@ const CASES: u64 = 20_000;
 const SEED: u64 = 0x5eed;
 /// Minimum number of frames in the corpus: past findings stay.
 const KEPT: usize = 21;
-/// Frames that a loaded program judges before it is replaced; its state is compared at the end.
+/// Number of frames that a loaded program judges before it is replaced. Its state is compared at the end.
 const RUN: u64 = 2_000;
 
 /// All judges, in the same initial state.
@@ -45,13 +45,13 @@ impl Bench {
         Self { kernel: InKernel::new(scenario), model: Model::new(scenario), oracle: Oracle::new(scenario) }
     }
 
-    /// Returns the differences on `frame`, in words.
+    /// Returns the differences on `frame`, as text.
     fn differ(&mut self, frame: &[u8]) -> Option<String> {
         let Self { kernel, model, oracle } = self;
         apart([kernel.judge(frame), model.judge(frame), oracle.judge(frame)])
     }
 
-    /// Returns the differences in blocked sources, in words.
+    /// Returns the differences in blocked sources, as text.
     fn differ_in_the_end(&self) -> Option<String> {
         apart([self.kernel.blocked(), self.model.blocked(), self.oracle.blocked()])
     }
@@ -107,7 +107,7 @@ fn frame(case: u64, generator: &mut Generator) -> Vec<u8> {
     if case.is_multiple_of(4) { combination(number) } else { generator.frame() }
 }
 
-/// Guarantees the promise at the top of this file.
+/// Ensures the number of frames that the top of this file states.
 const _: () = assert!(COMBINATIONS <= 250_000);
 
 #[test]
@@ -126,9 +126,9 @@ fn the_fast_path_decides_as_the_slow_path_does() {
 
 #[test]
 fn frames_at_random_reach_every_counter() {
-    // These need a full map, a full ring or an empty bucket.
+    // Counters that need a full map, a full ring or an empty bucket.
     const FULL: [&str; 4] = ["blocked_full", "over_rate", "over_syns", "ring_full"];
-    // No cookie is guessed; tests/challenge.rs obtains one.
+    // No generated frame guesses a cookie; tests/challenge.rs obtains one.
     let mut reached: BTreeSet<&str> = FULL.into_iter().chain(["proven"]).collect();
     for (_, scenario) in every_way() {
         let mut generator = Generator::new(SEED);
@@ -139,7 +139,7 @@ fn frames_at_random_reach_every_counter() {
     assert_eq!(reached, all);
 }
 
-/// The corpus, in the order of its names.
+/// Returns the corpus, ordered by name.
 fn kept() -> BTreeMap<PathBuf, Vec<u8>> {
     let entries = fs::read_dir(corpus()).unwrap_or_else(|error| panic!("{}: {error}", corpus().display()));
     let paths = entries.map(|entry| entry.expect("an entry of the corpus").path());
@@ -160,7 +160,7 @@ fn corpus() -> PathBuf {
     document::root().join("tests/corpus")
 }
 
-/// An environment variable's number.
+/// Returns the number in an environment variable.
 fn number(name: &str, default: u64) -> u64 {
     let parse = |text: String| u64::from_str(&text).unwrap_or_else(|error| panic!("{name}={text}: {error}"));
     std::env::var(name).map_or(default, parse)

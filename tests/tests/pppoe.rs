@@ -1,4 +1,4 @@
-//! PPPoE sessions, seen at the PPP interface and at the card below it: on kernels that have PPPoE, which
+//! PPPoE sessions, watched on the PPP interface and on the card below it. Requires a kernel with PPPoE, which
 //! `cargo xtask vm --flavour amd64` boots.
 
 use std::{
@@ -15,7 +15,7 @@ use portsentry_tests::lab::{DeviceBound, INTERFACE, Lab, Namespace, Probe};
 const HOST: [u8; 4] = [203, 0, 113, 1];
 const SCANNER: [u8; 4] = [203, 0, 113, 2];
 
-/// `struct sockaddr_pppox` of the kernel's `include/uapi/linux/if_pppox.h`.
+/// `struct sockaddr_pppox` (`include/uapi/linux/if_pppox.h` in the kernel).
 #[repr(C, packed)]
 struct Address {
     family: u16,
@@ -31,7 +31,7 @@ nix::ioctl_write_ptr_bad!(attach_channel, 0x4004_7438, i32);
 nix::ioctl_readwrite_bad!(new_unit, 0xc004_743e, i32);
 nix::ioctl_write_ptr_bad!(connect_channel, 0x4004_743a, i32);
 
-/// One end of a session without negotiation, for as long as it is kept: `ppp0`, over the namespace's card.
+/// One end of a PPPoE session without negotiation: `ppp0` over the namespace's card. Ends when dropped.
 struct Session {
     _link: OwnedFd,
     _channel: File,
@@ -56,26 +56,26 @@ impl Session {
         // SAFETY: the descriptor is new, and has no other owner.
         let session = unsafe { OwnedFd::from_raw_fd(session) };
         let length = u32::try_from(size_of::<Address>()).expect("30 bytes");
-        // SAFETY: the address is laid out as the kernel's, and outlives the call.
+        // SAFETY: the address has the kernel's layout, and outlives the call.
         if unsafe { nix::libc::connect(session.as_raw_fd(), (&raw const address).cast(), length) } < 0 {
             return Err(io::Error::last_os_error());
         }
         let open = || OpenOptions::new().read(true).write(true).open("/dev/ppp");
         let (channel, unit) = (open()?, open()?);
         let (mut index, mut number) = (0, -1);
-        // SAFETY: it writes an int, which outlives the call.
+        // SAFETY: the call writes an int, which outlives it.
         unsafe { channel_of(session.as_raw_fd(), &raw mut index) }?;
-        // SAFETY: it reads an int, which outlives the call.
+        // SAFETY: the call reads an int, which outlives it.
         unsafe { attach_channel(channel.as_raw_fd(), &raw const index) }?;
-        // SAFETY: as of the channel's number.
+        // SAFETY: the call writes an int, which outlives it.
         unsafe { new_unit(unit.as_raw_fd(), &raw mut number) }?;
-        // SAFETY: as of attaching.
+        // SAFETY: the call reads an int, which outlives it.
         unsafe { connect_channel(channel.as_raw_fd(), &raw const number) }?;
         Ok(Self { _link: session, _channel: channel, _unit: unit })
     }
 }
 
-/// The hardware address of a namespace's card.
+/// Returns the hardware address of a namespace's card.
 fn card(namespace: &Namespace) -> [u8; 6] {
     let shown = namespace.run("ip", &["-json", "link", "show", INTERFACE]);
     let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
@@ -84,7 +84,7 @@ fn card(namespace: &Namespace) -> [u8; 6] {
     octets.try_into().expect("six octets")
 }
 
-/// Host and scanner, with a session between them.
+/// Connects host and scanner by a session.
 fn connected(lab: &Lab) -> [Session; 2] {
     let ends = [(&lab.host, &lab.scanner, HOST, SCANNER), (&lab.scanner, &lab.host, SCANNER, HOST)];
     ends.map(|(near, far, own, peer)| {
@@ -129,7 +129,7 @@ fn a_session_is_read_at_the_card_below_it() {
 fn of_all_interfaces_the_card_alone_is_watched() {
     let lab = Lab::new();
     let _sessions = connected(&lab);
-    // One that is bound to the session's interface is a service to the card.
+    // A service bound to the session's interface also counts on the card.
     let _service = DeviceBound::start(&lab.host, "ppp0", Protocol::Tcp, 143);
     let daemon = lab.portsentry("-stcp").with("INTERFACES", "ALL_NLO").start();
     daemon

@@ -1,4 +1,4 @@
-//! IPv6 sources are counted, fenced and blocked by their network, but neighbours on a link separately.
+//! IPv6 sources are counted, fenced and blocked by their network. Neighbours on a link are separate sources.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
 
@@ -8,14 +8,14 @@ use socket2::{Domain, Socket, Type};
 const TRAPS: [u16; 3] = [11, 79, 111];
 const SERVICE: u16 = 8080;
 
-/// Returns an address of the scanner in a network that the host has a route to.
+/// Gives the scanner an address in a network to which the host has a route, and returns it.
 fn address(lab: &Lab, network: u16, host: u16) -> IpAddr {
     let address = Ipv6Addr::new(0x2001, 0xdb8, 0xaaaa, network, 0, 0, 0, host);
     lab.scanner.ip(&format!("address add {address}/128 dev eth0 nodad\n"));
     address.into()
 }
 
-/// A lab with networks behind the scanner.
+/// Returns a lab with networks behind the scanner.
 fn lab() -> Lab {
     let lab = Lab::new();
     let gateway = lab.source(Family::V6);
@@ -134,7 +134,7 @@ fn single_addresses_of_an_earlier_run_stay_held_and_hold_nobody_else() {
     daemon.wait_for_block(one);
     daemon.wait_until("the file has it", || !daemon.file_about("BLOCKED_FILE", one).is_empty());
     daemon.terminate();
-    // With the maps, and with the file alone, as after a reboot.
+    // Once with the maps, and once with the file alone, as after a reboot.
     for is_rebooted in [false, true] {
         if is_rebooted {
             portsentry_tests::lab::remove_pins(&lab.pins());

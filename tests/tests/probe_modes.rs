@@ -1,4 +1,4 @@
-//! Which packets count in which mode: every cell of the table, tested with real scanners.
+//! The packets that count in each mode: real scanners test every cell of the table.
 
 use std::{net::IpAddr, thread};
 
@@ -55,7 +55,7 @@ fn line(is_classic: bool, kind: &str, source: IpAddr) -> String {
             "Scan from: [{source}] ({source}) protocol: [{protocol}] port: [{port}] type: [{kind}] "
         );
     }
-    // 1.2's spellings.
+    // The spellings of 1.2.
     let kind = match kind {
         UDP => "UDP scan",
         NULL => " TCP NULL scan",

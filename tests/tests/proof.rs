@@ -1,5 +1,5 @@
-//! Real scanners against a host that requires proof: a source that completes a handshake is blocked, any other is
-//! fenced at once and learns nothing more, and a reset proves nothing. The host is behind a router.
+//! Real scanners against a host that requires proof. A source that completes a handshake is blocked. Any other is
+//! fenced at once and learns nothing more. A reset proves nothing. The host is behind a router.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -17,7 +17,7 @@ const SERVICE: u16 = 8080;
 /// A port that is neither watched nor served.
 const CLOSED: u16 = 8081;
 
-/// A daemon that requires proof.
+/// Returns a configuration that requires proof.
 fn asking(lab: &Lab) -> Portsentry<'_> {
     let portsentry = lab.portsentry("-stcp -sudp").with("BLOCK_UNPROVEN", "0").with("CHALLENGE", "1");
     portsentry.with("XDP_MODE", "generic")
@@ -98,7 +98,7 @@ fn a_worm_that_makes_its_own_segments_is_blocked() {
     let daemon = asking(&lab).start();
     let wire = Wire::open(&lab.scanner);
     for family in FAMILIES {
-        // The scanner's system doesn't know the connection, and resets it; that must not help the worm.
+        // The scanner's system doesn't know the connection and resets it, which must not help the worm.
         let source = lab.source(family);
         let trap = SocketAddr::new(family.host(), TRAP);
         wire.send(&client(source, 31_337, trap, SYN));
@@ -160,8 +160,8 @@ fn masscan_and_zmap_are_fenced_and_learn_nothing() {
     });
 }
 
-/// A scanner's system resets unexpected answers, and so does that of a bystander whose address is spoofed. The two
-/// resets are printed: they differ only in their source.
+/// A scanner's system resets unexpected answers, and so does the system of a spoofed bystander. The test prints the
+/// two resets: they differ only in their source.
 #[test]
 fn rst_proves_nothing() {
     let lab = Lab::routed();
@@ -218,7 +218,7 @@ fn no_cookie_is_taken_from_whom_it_was_not_made_for() {
         daemon.settle();
         assert!(!daemon.blocked().contains(&owner) && !daemon.blocked().contains(&thief));
         let proven = daemon.counter("proven");
-        // The guesses may have emptied the bucket for checks; a real client would retry.
+        // The guesses may have used up the rate for checks; a real client would retry.
         daemon.wait_until("the owner's acknowledgement is taken", || {
             wire.send(&acknowledging(client(owner, 1001, trap, ACK), &answer));
             daemon.blocked().contains(&owner)
@@ -228,7 +228,7 @@ fn no_cookie_is_taken_from_whom_it_was_not_made_for() {
     }
 }
 
-/// Keys are renewed at each reload: a cookie is valid while its key still checks, and invalid once the key is
+/// Each reload renews the keys: a cookie stays valid while its key exists, and becomes invalid once the key is
 /// replaced.
 #[test]
 fn an_old_cookie_is_not_taken() {

@@ -1,10 +1,11 @@
-//! What an administrator's word, and the end of a block, lead to: history, log, events, `why`, `hosts.deny` and commands.
+//! The effects of an administrator's commands, and of a block's end, on history, log, events, `why`, `hosts.deny`
+//! and commands.
 
 use std::fs;
 
 use portsentry_tests::lab::{Family, Lab, Portsentry, Reach};
 
-/// A daemon that tells a script of whom it holds and lets go, and writes events.
+/// Starts a daemon that passes blocked and released sources to a script, and writes events.
 fn telling(lab: &Lab) -> Portsentry<'_> {
     let script = lab.recorder().display().to_string();
     lab.portsentry("-stcp")

@@ -1,4 +1,4 @@
-//! Responses to scans by the settings: when, for which protocol, and after how many packets.
+//! Responses to scans, by the settings that determine when, for which protocol, and after how many packets.
 
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Reach, dump};
 
@@ -136,7 +136,7 @@ fn logging_only_drops_nothing_and_says_what_would_have_been() {
         assert!(!daemon.blocked().contains(&source));
         assert_eq!(daemon.file_about("BLOCKED_FILE", source), [""; 0]);
         assert!(service.answers(&lab.scanner, source, Reach::Expected));
-        // UDP is configured separately.
+        // UDP has its own setting.
         lab.nmap(source, "-sU -p 69");
         daemon.wait_for_block(source);
         assert!(daemon.blocked().contains(&source));

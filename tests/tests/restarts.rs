@@ -1,4 +1,4 @@
-//! Stops, crashes and restarts: the daemon loses nothing that it knew, and no line is written twice or truncated.
+//! Stops, crashes and restarts: the daemon loses no state, and no line is written twice or truncated.
 
 use std::{
     fs,
@@ -33,7 +33,7 @@ fn probe(lab: &Lab, source: IpAddr) -> Probe {
     Probe::tcp(&lab.scanner, source, SocketAddr::new(host, 11))
 }
 
-/// Waits for a suppressed probe: by then, sources blocked in the map alone are recorded.
+/// Waits for a suppressed probe. By then, the files name sources that were blocked only in the map.
 fn wait_until_recorded(daemon: &Daemon<'_>, sources: &[IpAddr]) {
     let is_recorded = || {
         let denied = daemon.file("WRAPPER_HOSTS_DENY");
@@ -45,8 +45,8 @@ fn wait_until_recorded(daemon: &Daemon<'_>, sources: &[IpAddr]) {
     daemon.wait_until("every block is recorded", is_recorded);
 }
 
-/// Returns the time that the daemon's threads and this one have waited for a processor (`schedstat` of proc(5)): the
-/// machine's part of a delay.
+/// Returns the time for which the daemon's threads and this one have waited for a processor (`schedstat` in
+/// proc(5)): the machine's share of a delay.
 fn queued(daemon: &Daemon<'_>) -> Duration {
     let threads = fs::read_dir(format!("/proc/{}/task", daemon.process())).expect("its threads");
     let threads = threads.flatten().map(|thread| thread.path()).chain(["/proc/thread-self".into()]);
@@ -89,14 +89,14 @@ fn a_killed_daemon_forgets_nobody_and_doubles_nothing() {
             let source = lab.source(FAMILIES[number % 2]);
             sources.push(source);
             probes.push(probe(&lab, source));
-            // Kills each round's daemon at another moment.
+            // Kills each round's daemon at a different moment.
             if number == round {
                 daemon.wait_for_block(sources[sources.len() - 1 - number]);
             }
         }
         daemon.kill();
         assert!(lab.is_attached(), "the kernel program outlives the daemon");
-        // A source that probes while no daemon runs is blocked all the same.
+        // A source that probes while no daemon runs is blocked, too.
         let source = lab.source(Family::V4);
         sources.push(source);
         let _probe = probe(&lab, source);
@@ -106,7 +106,7 @@ fn a_killed_daemon_forgets_nobody_and_doubles_nothing() {
     let daemon = setup.start();
     wait_until_recorded(&daemon, &sources);
     assert_held_once(&daemon, &sources);
-    // The content of the disk at the start determines the end.
+    // The content of the disk at the start determines the result.
     daemon.terminate();
     let daemon = setup.start();
     assert_held_once(&daemon, &sources);
@@ -201,7 +201,7 @@ fn a_stopped_daemon_has_written_everything_and_detached() {
     assert!(!lab.is_attached());
 }
 
-/// Blocks sources and stops, so that only the files have them.
+/// Blocks sources and stops the daemon, so that only the files name them.
 fn leave_files(lab: &Lab, setup: &Portsentry<'_>) -> [IpAddr; 2] {
     let daemon = setup.start();
     let sources = FAMILIES.map(|family| lab.source(family));
@@ -334,7 +334,7 @@ fn leave_map(lab: &Lab, name: &str, source: IpAddr, value_size: usize) {
         octets.len()
     );
     let mut value = vec![0; value_size];
-    // `port` and `protocol` of a `Block`, where there are any.
+    // `port` and `protocol` of a `Block`, if there are any.
     value.splice(
         32.min(value_size)..,
         [11, 0, 6].into_iter().chain([0; 64]).take(value_size.saturating_sub(32)),
@@ -365,7 +365,7 @@ fn blocks_in_maps_of_another_version_stay_in_force() {
     service.assert_open_to_bystander(&lab);
 }
 
-/// Returns the duration for which the kernel holds `source`, in seconds.
+/// Returns the remaining duration of the kernel's block of `source`, in seconds.
 fn held_seconds(lab: &Lab, source: IpAddr) -> u64 {
     let IpAddr::V4(source) = source else { unreachable!("an IPv4 source") };
     let entries = dump(&lab.pins().join("BLOCKED_V4"));
@@ -394,12 +394,12 @@ fn who_comes_back_stays_blocked_for_longer() {
     daemon.kill();
     let daemon = setup.start();
     assert_eq!(held_seconds(&lab, source), 60);
-    // As after a reboot: only the files are left.
+    // A reboot leaves only the files.
     daemon.terminate();
     remove_pins(&lab.pins());
     let daemon = setup.start();
     assert_eq!(held_seconds(&lab, source), 60);
-    // Removing the line unblocks the source, but the history remembers it.
+    // Removing the line unblocks the source, but the history keeps its block.
     fs::write(setup.setting("BLOCKED_FILE"), "").expect("an administrator's edit");
     daemon.log().wait_for(&format!("Host {source} is no longer blocked"));
     lab.nmap(source, "-sS -p 11");

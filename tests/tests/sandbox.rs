@@ -1,4 +1,4 @@
-//! The sandbox: a started daemon can do its work, and nothing else.
+//! The sandbox: a started daemon has just the privileges that its work needs.
 
 use std::{
     collections::BTreeMap,
@@ -84,7 +84,7 @@ fn root_keeps_three_capabilities_and_does_all_its_work() {
     assert_confined(&daemon, ALWAYS, 0);
     let mut blocked = assert_blocks(&daemon);
 
-    // The program is loaded and replaced, and maps of another size are created.
+    // The daemon loads and replaces its program, and creates maps of another size.
     setup.clone().with("MAX_BLOCKED", "1000").with("TCP_PORTS", "1,7,11,200").write();
     reload(&daemon, REREAD);
     assert_confined(&daemon, ALWAYS, 0);
@@ -94,7 +94,7 @@ fn root_keeps_three_capabilities_and_does_all_its_work() {
     }
     service.assert_open_to_bystander(&lab);
 
-    // A new interface is watched, and detached when it is removed.
+    // The daemon watches a new interface, and detaches from it when it is removed.
     lab.host.ip("link add late0 type veth peer name late1\nlink set late0 up\n");
     daemon.log().wait_for("late0: ");
     lab.host.ip("link del late0\n");
@@ -141,7 +141,7 @@ fn a_daemon_that_is_told_to_is_not_root() {
     );
     daemon.terminate();
 
-    // Root takes everything back.
+    // A daemon that runs as root takes the files back.
     let daemon = setup.with("RUN_AS", "root").start();
     assert_blocks(&daemon);
 }
@@ -176,7 +176,7 @@ fn a_confined_daemon_refuses_what_takes_a_restart() {
     assert_blocks(&daemon);
 }
 
-/// The kernel itself prevents it, whatever the daemon's code tries to write.
+/// The kernel itself prevents other writes, whatever the daemon's code does.
 #[test]
 fn writing_elsewhere_fails() {
     let lab = Lab::new();

@@ -1,5 +1,5 @@
-//! nmap scans with every technique that PortSentry detects: the log lines, the blocked sources, and the services of
-//! everyone else.
+//! nmap scans with every technique that PortSentry detects. Checks the log lines, the blocked sources, and the
+//! services for other clients.
 
 use std::net::IpAddr;
 
@@ -8,14 +8,14 @@ use portsentry_tests::lab::{Daemon, Family, Lab, classic_record};
 /// The expected consequence of a scan.
 #[derive(Clone, Copy)]
 enum Then {
-    /// Its source is blocked, for a probe of this port.
+    /// Its source is blocked for a probe of this port.
     Blocked(u16, &'static str),
     /// Nothing.
     Nothing,
 }
 use Then::{Blocked, Nothing};
 
-/// A scan in nmap's options, its log lines (`@` for the source), and its consequence.
+/// A scan's nmap options, its log lines (`@` for the source), and its consequence.
 type Scan = (&'static str, &'static [&'static str], Then);
 
 const BOTH: &[Scan] = &[

@@ -1,4 +1,4 @@
-//! Served ports without a socket at the moment of the packet, and ports that are not served.
+//! Served ports that have no socket as the packet arrives, and ports that are not served.
 
 use std::{
     fs,
@@ -27,11 +27,11 @@ use socket2::{Domain, Socket, Type};
 
 const NOTHING: [&str; 0] = [];
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Time that a client waits for the refusal of a datagram.
+/// Time limit for the refusal of a datagram.
 const IMPATIENCE: Duration = Duration::from_millis(500);
 const PROTOCOLS: [Protocol; 2] = [Tcp, Udp];
 
-/// Opens a service's socket: a listener, or one for datagrams.
+/// Opens a service's socket: a listener, or a bound datagram socket.
 fn serve(host: &Namespace, protocol: Protocol, at: SocketAddr, device: Option<&str>) -> Socket {
     let r#type = if protocol == Tcp { Type::STREAM } else { Type::DGRAM };
     let open = || -> io::Result<Socket> {
@@ -51,9 +51,9 @@ fn serve(host: &Namespace, protocol: Protocol, at: SocketAddr, device: Option<&s
     host.enter(open).unwrap_or_else(|error| panic!("{protocol:?} {at}: {error}"))
 }
 
-/// Closes it, even if a process that another test is starting has a copy for a moment.
+/// Closes the socket, even if a process that another test is starting briefly has a copy.
 fn close(socket: Socket) {
-    // UDP reports that there is no connection.
+    // For UDP this returns ENOTCONN, but works all the same.
     let _ = socket.shutdown(std::net::Shutdown::Both);
     drop(socket);
 }
@@ -93,7 +93,7 @@ fn ask(protocol: Protocol, client: &Namespace, source: IpAddr, at: SocketAddr) -
     }
 }
 
-/// Fails unless the network stack refuses `source` and the daemon does not report it. Retries while a process that
+/// Fails unless the network stack refuses `source` and the daemon doesn't report it. Retries while a process that
 /// another test is starting has a copy of the socket.
 fn assert_refused(daemon: &Daemon<'_>, protocol: Protocol, source: IpAddr, at: SocketAddr) {
     daemon.wait_until(&format!("{protocol:?} to {at} is refused"), || {
@@ -103,7 +103,7 @@ fn assert_refused(daemon: &Daemon<'_>, protocol: Protocol, source: IpAddr, at: S
     assert!(!daemon.blocked().contains(&source), "{:#?}", daemon.log().lines());
 }
 
-/// Every address of a family.
+/// Returns the unspecified address of a family.
 fn every(family: Family) -> IpAddr {
     match family {
         Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
@@ -176,7 +176,7 @@ fn a_device_that_comes_later_and_its_services_are_known_in_time() {
         "link add link {INTERFACE} name above0 address 02:00:00:00:00:88 type macvlan mode bridge\n\
          address add 192.0.2.88/24 dev above0\nlink set above0 up"
     ));
-    // Prevents the device below from answering for the new address.
+    // Stops the device below from answering for the new address.
     lab.scanner
         .ip(&format!("neighbour replace 192.0.2.88 lladdr 02:00:00:00:00:88 dev {INTERFACE} nud permanent"));
     let at = SocketAddr::new(Family::V4.member(88), 143);
@@ -216,12 +216,12 @@ fn a_restart_locks_nobody_out_in_any_mode() {
     }
 }
 
-/// A daemon with these flags; in a connect mode it blocks sources that complete a connection.
+/// Starts a daemon with these flags. In a connect mode it blocks sources that complete a connection.
 fn start<'lab>(lab: &'lab Lab, flags: &str) -> Daemon<'lab> {
     lab.portsentry(flags).start()
 }
 
-/// Returns the log lines about `source`, once a later visitor was logged.
+/// Returns the log lines about `source`, after the log has a later visitor's line.
 fn told_of(daemon: &Daemon<'_>, source: IpAddr) -> Vec<String> {
     let lab = daemon.lab();
     let last = lab.source(Family::V4);
@@ -328,7 +328,7 @@ fn what_was_served_is_known_to_a_daemon_that_starts_again() {
     assert_refused(&daemon, Tcp, lab.source(Family::V4), SocketAddr::new(Family::V4.host(), 143));
 }
 
-/// A killed daemon's hooks go on: what is bound in the seconds in which its last list still counts is no trap.
+/// A killed daemon's hooks keep working: a port bound while its last list of sockets still counts is no trap.
 #[test]
 fn a_service_that_begins_after_a_crash_is_a_service() {
     let lab = Lab::new();

@@ -1,4 +1,4 @@
-//! Settings without a test file of their own, each shown to have its effect.
+//! Settings without their own test file, each with a test of its effect.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -89,7 +89,7 @@ fn no_more_are_blocked_than_allowed_and_that_is_said() {
     let blocked = daemon.blocked();
     assert!(sources[..4].iter().all(|source| blocked.contains(source)), "no block is evicted: {blocked:?}");
     daemon.wait_until("the blocked file follows", || daemon.file("BLOCKED_FILE").len() == 4);
-    // IPv6 has a map of its own.
+    // IPv6 has its own map.
     let source = lab.source(Family::V6);
     lab.nmap(source, "-sS -p 11");
     daemon.wait_for_block(source);
@@ -195,7 +195,7 @@ fn a_block_ends_in_the_kernel_though_the_daemon_is_dead() {
     daemon.wait_for_block(source);
     daemon.kill();
     assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
-    // Its SYN is repeated until it gets through.
+    // The client repeats its SYN until it gets through.
     assert!(service.answers(&lab.scanner, source, Reach::Expected));
 }
 

@@ -1,6 +1,7 @@
-//! A long run: honest traffic, scans, blocks and floods in turn; nothing may grow, remain or get lost.
+//! A long run of honest traffic, scans, blocks and floods. No resource may grow, and no block may remain or get
+//! lost.
 //!
-//! `SOAK` is the duration in seconds; by default a few.
+//! `SOAK` is the duration in seconds; the default is a few seconds.
 
 use std::{
     collections::VecDeque,
@@ -13,8 +14,8 @@ use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Probe, Reach, Service
 
 /// Duration of fences and blocks.
 const TERM: Duration = Duration::from_secs(10);
-/// Maximum delay until the end of one is seen: the files are updated twice a second, and a client retries after one,
-/// three and seven seconds.
+/// Maximum delay until the end of a block is visible: the files are updated twice a second, and a client retries
+/// after one, three and seven seconds.
 const LATE: Duration = Duration::from_secs(8);
 /// Rounds between two floods.
 const FLOODS: usize = 20;
@@ -42,7 +43,7 @@ impl Sample {
     }
 }
 
-/// The held sources, and the end of each.
+/// The blocked or fenced sources, with their end times.
 struct Held {
     source: IpAddr,
     since: Instant,
@@ -52,13 +53,13 @@ fn sum(daemon: &Daemon<'_>, names: &[&str]) -> u64 {
     names.iter().map(|name| daemon.counter(name)).sum()
 }
 
-/// Scans, or blocks by command; either way the source is held from then on.
+/// Scans, or blocks by command. Either way the source is held from then on.
 fn hold(lab: &Lab, daemon: &Daemon<'_>, source: IpAddr, round: usize) -> Held {
     const SCANS: [&str; 5] =
         ["-sS -p 1,7,11", "-sF -p 11", "-sN -p 7", "-sX -p 1", "-sS -T5 --min-rate 2000 -p 1-200"];
     if round % 6 == 5 {
         let command = format!("block {source} --for {}s", TERM.as_secs());
-        // During a flood the daemon may be too busy to answer, and says so.
+        // During a flood the daemon may report that it is too busy to answer.
         daemon.wait_until("it is blocked by command", || {
             let said = daemon.setup().say(&command);
             assert!(said.code == 0 || said.errors.contains("busy"), "{said:?}");
@@ -70,7 +71,7 @@ fn hold(lab: &Lab, daemon: &Daemon<'_>, source: IpAddr, round: usize) -> Held {
     Held { source, since: Instant::now() }
 }
 
-/// A second of SYNs from random addresses, or from one unused address.
+/// Sends SYNs for a second, from random addresses or from one unused address.
 fn flood(lab: &Lab, round: usize) {
     let host = Family::V4.host().to_string();
     let from: &[&str] =
@@ -104,7 +105,7 @@ fn nothing_grows_or_stays_or_gets_lost() {
     let scanners: Vec<_> = (0..SCANNERS).map(|number| lab.source(FAMILIES[number % 2])).collect();
     let friend = lab.source(Family::V4);
     let (mut held, mut samples, mut connection) = (VecDeque::new(), Vec::new(), None);
-    // Resources for a flood are allocated by the first one, and are no growth later.
+    // The first flood allocates the resources that floods need; they are no growth later.
     flood(&lab, 0);
     let mut round = 0;
     while Instant::now() < end {
@@ -117,7 +118,7 @@ fn nothing_grows_or_stays_or_gets_lost() {
             assert!(service.answers(&lab.scanner, friend, Reach::Expected), "a friend is kept out");
             service.assert_open_to_bystander(&lab);
         }
-        // An honest connection to an unwatched port, open for a while.
+        // An honest connection to an unwatched port stays open for a while.
         connection = Some(Probe::tcp(&lab.scanner, friend, (Family::V4.host(), 8080).into())).or(connection);
         if round % FLOODS == FLOODS - 1 {
             flood(&lab, round + 1);
@@ -127,7 +128,7 @@ fn nothing_grows_or_stays_or_gets_lost() {
         round += 1;
     }
     drop(connection);
-    // The last blocks expire, too, and those of the floods.
+    // The last blocks expire, too, as do those of the floods.
     while !held.is_empty() {
         let_in(&lab, &services[0], &daemon, &mut held);
         std::thread::yield_now();

@@ -26,10 +26,10 @@ const SERVICE: u16 = 8080;
 const TALK: u16 = 9090;
 const NAMES: u16 = 53;
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Bytes sent each way per turn of a talk.
+/// Bytes sent each way per round of a talk.
 const TURN: usize = 64 << 10;
 
-/// A daemon that requires proof, and whose fences end soon.
+/// Returns a configuration that requires proof, with short fences.
 fn asking(lab: &Lab) -> Portsentry<'_> {
     let portsentry = lab.portsentry("-stcp -sudp").with("BLOCK_UNPROVEN", "0").with("CHALLENGE", "1");
     portsentry.with("XDP_MODE", "generic")
@@ -58,7 +58,7 @@ impl Talk {
         self.host.peer_addr().expect("a peer").port()
     }
 
-    /// Sends new bytes each way, and fails unless they arrive unchanged.
+    /// Sends new bytes each way. Fails unless they arrive unchanged.
     fn go_on(&mut self) {
         self.turn = self.turn.wrapping_add(1);
         let bytes = vec![self.turn; TURN];
@@ -78,7 +78,7 @@ struct Ties<'lab> {
     lab: &'lab Lab,
     family: Family,
     talk: Talk,
-    /// A client of the bystander's name service, on an ephemeral port, not connected.
+    /// A client of the bystander's name service on an ephemeral port, with an unconnected socket.
     client: UdpSocket,
     names: Service,
     store: Service,
@@ -121,7 +121,7 @@ fn sent(lab: &Lab) -> u64 {
 struct Forger(Child);
 
 impl Forger {
-    /// Starts hping3 in the scanner's namespace and waits until it sends; `words` without the host.
+    /// Starts hping3 in the scanner's namespace, and waits until it sends. `words` doesn't include the host.
     fn start(daemon: &Daemon<'_>, lab: &Lab, words: &str) -> Self {
         const SOME: u64 = 20;
         let before = sent(lab);
@@ -295,7 +295,7 @@ fn a_flood_of_forged_sources_blocks_nobody_and_hides_nobody() {
     let found = lab.nmap(source, &format!("-sS -r -p {TRAP},{SERVICE}"));
     assert!(found.contains(&format!("{SERVICE}/filtered")), "{found}");
     wait_for_fence(&daemon, source);
-    // A source whose system takes part is proven, as before the flood.
+    // A source whose own system completes the handshake is proven, as before the flood.
     let proven = lab.source(Family::V4);
     let _probe = Probe::tcp(&lab.scanner, proven, SocketAddr::new(Family::V4.host(), TRAP));
     daemon

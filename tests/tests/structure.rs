@@ -1,10 +1,10 @@
-//! The structure of the code: no new circle of imports between files, and no new long file.
+//! The structure of the code: no new cycle of imports between files, and no new long file.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use portsentry_tests::{document::root, imports::Crate};
 
-/// The existing circles, by crate. A new circle fails the test; remove one from here when it is gone.
+/// The existing cycles of each crate. A new cycle fails the test; remove a resolved one from here.
 const CIRCLES: [(&str, &[&str]); 2] = [
     (
         "portsentry",
@@ -28,7 +28,7 @@ const CIRCLES: [(&str, &[&str]); 2] = [
 
 /// Maximum number of lines of a file.
 const MOST: usize = 400;
-/// The files that have more. A new one fails; one that is cut is to be struck.
+/// Files that exceed it. A new one fails the test; remove a shortened one from here.
 const LONGER: [&str; 6] = [
     "portsentry-common/src/judge.rs",
     "tests/src/oracle.rs",
@@ -47,7 +47,7 @@ fn no_new_circle_of_imports() {
         let known: Vec<BTreeSet<_>> =
             known.iter().map(|circle| circle.split(' ').map(str::to_owned).collect()).collect();
         for circle in &found {
-            assert!(known.iter().any(|known| circle.is_subset(known)), "{name} has a new circle: {circle:?}");
+            assert!(known.iter().any(|known| circle.is_subset(known)), "{name} has a new cycle: {circle:?}");
         }
         for known in &known {
             assert!(found.iter().any(|circle| circle.is_subset(known)), "{name} has this no more: {known:?}");

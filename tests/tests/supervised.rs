@@ -1,4 +1,4 @@
-//! Supervision by systemd or the like: the daemon's messages by `sd_notify(3)`, over the test's own socket.
+//! Supervision by systemd and similar managers: the daemon's `sd_notify(3)` messages on the test's own socket.
 
 use std::{fs, os::unix::net::UnixDatagram, path::PathBuf, process::Command, time::Duration};
 
@@ -12,7 +12,7 @@ use nix::{
 };
 use portsentry_tests::lab::{Daemon, Family, Lab, Portsentry, uninterrupted};
 
-/// Watchdog interval in microseconds; the daemon must report twice as often.
+/// Watchdog interval in microseconds. The daemon must report twice as often.
 const WATCHDOG: u64 = 4_000_000;
 
 struct Supervisor {
@@ -28,7 +28,7 @@ impl Supervisor {
         Self { socket, path }
     }
 
-    /// Makes a command's process report here.
+    /// Makes a command's process report to this socket.
     fn over(&self, mut command: Command) -> Command {
         command.env("NOTIFY_SOCKET", &self.path).env("WATCHDOG_USEC", WATCHDOG.to_string());
         command
@@ -44,7 +44,7 @@ impl Supervisor {
         Some(String::from_utf8(bytes[..length].to_vec()).expect("text"))
     }
 
-    /// Returns the messages up to one that contains `text`, including it.
+    /// Returns the messages up to and including one that contains `text`.
     fn wait_for(&self, text: &str) -> Vec<String> {
         let mut messages = Vec::new();
         while let Some(message) = self.next() {
@@ -57,7 +57,7 @@ impl Supervisor {
     }
 }
 
-/// The keeper's thread, stopped until this is dropped.
+/// The keeper's thread, stopped by ptrace until this is dropped.
 struct Held(Pid);
 
 impl Held {

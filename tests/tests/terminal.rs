@@ -4,7 +4,7 @@ use std::{fs, process::Command, time::Instant};
 
 use portsentry_tests::lab::{Family, INTERFACE, Lab, Portsentry, Reach, binary};
 
-/// A terminal of 100 columns and 40 lines with a shell; closed when dropped.
+/// A terminal of 100 columns and 40 lines with a shell. Closed when dropped.
 struct Terminal(String);
 
 impl Terminal {
@@ -38,7 +38,7 @@ impl Terminal {
         self.tmux(&[&["send-keys"], keys].concat());
     }
 
-    /// Returns the screen once `holds` is true for it.
+    /// Returns the screen once it satisfies `holds`.
     fn wait_until(&self, what: &str, holds: impl Fn(&str) -> bool) -> String {
         let begun = Instant::now();
         loop {
@@ -184,7 +184,7 @@ fn down_leaves_nothing_in_the_kernel_and_everything_in_the_files() {
     let daemon = setup.start();
     assert_eq!(daemon.blocked(), [source], "the next start takes it over");
     assert!(!service.answers(&lab.scanner, source, Reach::Unexpected));
-    // A killed daemon is taken down, too.
+    // `down` also takes down the program of a killed daemon.
     daemon.kill();
     assert!(lab.is_attached());
     let said = setup.say("down --json");

@@ -1,4 +1,4 @@
-//! Requests and changes of the host don't delay the log, the watchdog or the ring.
+//! Requests and changes of the host delay neither the log nor the watchdog nor the ring.
 
 use std::{
     io::{Read, Write},
@@ -24,7 +24,7 @@ fn latency(daemon: &Daemon<'_>, wire: &Wire, number: u16) -> Duration {
     begin.elapsed()
 }
 
-/// Sends probes from new sources, each of which must be logged soon.
+/// Sends probes from new sources. The log must soon have each of them.
 fn assert_prompt(daemon: &Daemon<'_>, wire: &Wire) {
     for number in 1..=5 {
         let late = latency(daemon, wire, number);
@@ -72,7 +72,7 @@ fn requests_at_the_control_socket_dont_put_off_the_log() {
     });
 }
 
-/// Changes a route repeatedly until it is dropped.
+/// Changes a route repeatedly. Ends when dropped.
 struct Churn(Child);
 
 impl Churn {
@@ -89,13 +89,13 @@ impl Churn {
 
 impl Drop for Churn {
     fn drop(&mut self) {
-        // Its pipe is closed with it.
+        // Dropping it closes its pipe.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Whether the namespace has one of the churn's routes.
+/// Whether the namespace has a route of the churn.
 fn has_churned(namespace: &Namespace) -> bool {
     namespace.run("ip", &["route", "show", "198.18.60.0/24"]).contains("198.18.60.0")
 }

@@ -1,5 +1,5 @@
-//! The connect modes: connections and datagrams to listed ports are accepted without binding them, answered with the
-//! banner, and logged; real services take precedence.
+//! The connect modes: connections and datagrams to listed ports are accepted without binding the ports, answered
+//! with the banner, and logged. Real services take precedence.
 
 use std::{
     io::Read,
@@ -11,14 +11,14 @@ use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Reach, Service, unint
 use socket2::{Domain, Socket, Type};
 
 const BANNER: &str = "** UNAUTHORIZED ACCESS PROHIBITED *** YOUR CONNECTION ATTEMPT HAS BEEN LOGGED.";
-/// Longer than any step here takes.
+/// Longer than any step of these tests takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn host_of(source: IpAddr) -> IpAddr {
     if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() }
 }
 
-/// Connects from `source` to one of the host's ports, from within the scanner's namespace.
+/// Connects from `source`, in the scanner's namespace, to `port` of the host.
 fn connect(source: IpAddr, port: u16) -> std::io::Result<TcpStream> {
     let to = SocketAddr::new(host_of(source), port);
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
@@ -115,7 +115,7 @@ fn a_real_service_comes_first_also_one_that_starts_later() {
     let before = [lab.serve_tcp(79), lab.serve_udp(7)];
     let setup = lab.portsentry("-tcp -udp").with("PORT_BANNER", BANNER).with("SERVED_GRACE", "0");
     let daemon = setup.start();
-    // A connection that lingers on the trap doesn't keep a service from its port.
+    // A lingering connection to the trap doesn't keep a service from its port.
     let visitor = lab.source(Family::V4);
     let _lingering = lab.scanner.enter(|| connect(visitor, 80)).expect("a trap");
     daemon.wait_for_block(visitor);
@@ -127,7 +127,7 @@ fn a_real_service_comes_first_also_one_that_starts_later() {
         }
         assert_eq!(daemon.lines_about(source), [""; 0]);
     }
-    // When the service ends, its port is a trap again, once no list of sockets includes it.
+    // When the service ends, its port becomes a trap again as soon as a list of sockets no longer includes it.
     drop(after);
     let source = lab.source(Family::V4);
     daemon.wait_until("its port is a trap again", || {
@@ -200,7 +200,7 @@ fn an_ignored_source_and_one_below_the_trigger_are_left_alone() {
         .wait_for(&format!("Noted only (hit 1, below SCAN_TRIGGER): Connect, source {source}/{source}"));
     daemon.log().wait_for(&format!("Noted only (ignored source): Connect, source {ignored}/{ignored}"));
     assert!(!daemon.blocked().contains(&source));
-    // Another port: the same one does not count again.
+    // Another port, because the same one doesn't count again.
     let _ = banner(&lab, source, 15);
     assert_blocked(&daemon, source);
     assert!(!daemon.blocked().contains(&ignored));

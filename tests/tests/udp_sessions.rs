@@ -1,5 +1,5 @@
-//! What goes on with a framed host that no socket look-up shows: sessions of bound sockets over UDP, and connections that this host
-//! translates to another.
+//! Traffic that survives a fence of the peer although no socket look-up shows it: UDP sessions of bound sockets,
+//! and connections that this host translates to another host.
 
 use std::{
     io::{Read, Write},
@@ -17,7 +17,7 @@ const TRAP: u16 = 11;
 const PATIENCE: Duration = Duration::from_secs(10);
 const IMPATIENCE: Duration = Duration::from_millis(300);
 
-/// A daemon without `FENCE`: sessions go on whatever that says.
+/// Returns a configuration without `FENCE`: sessions continue whatever its value.
 fn asking(lab: &Lab) -> Portsentry<'_> {
     let portsentry = lab.portsentry("-stcp -sudp").with("BLOCK_UNPROVEN", "0").with("FENCE_TIME", "3600");
     portsentry.with("XDP_MODE", "generic")
@@ -36,7 +36,7 @@ fn bind(namespace: &Namespace, at: SocketAddr) -> UdpSocket {
     socket
 }
 
-/// Bound, unconnected sockets of both ends: the host's, and the peer's.
+/// Bound, unconnected sockets of both ends: the host's first, then the peer's.
 struct Session {
     what: &'static str,
     host: UdpSocket,
@@ -44,7 +44,7 @@ struct Session {
 }
 
 impl Session {
-    /// One question of the host's, and its answer.
+    /// Sends a request from the host, and checks that the answer arrives.
     fn go_on(&self) {
         let [host, peer] = [&self.host, &self.peer].map(|end| end.local_addr().expect("an address"));
         self.host.send_to(b"?", peer).expect("a question");
@@ -56,7 +56,7 @@ impl Session {
     }
 }
 
-/// VPN, NTP, IKE, QUIC, DNS, SIP and syslog: the same port at both ends, or a fixed one at the host's.
+/// VPN, NTP, IKE, QUIC, DNS, SIP and syslog: both ends use the same port, or the host uses a fixed one.
 #[test]
 fn sessions_of_bound_sockets_lose_no_datagram() {
     const SESSIONS: [(&str, u16, u16); 9] = [
@@ -77,7 +77,7 @@ fn sessions_of_bound_sockets_lose_no_datagram() {
         let sessions = SESSIONS.map(|(what, own, other)| Session {
             what,
             host: bind(&lab.host, SocketAddr::new(family.host(), own)),
-            // Two sessions have one port of the peer's.
+            // Two sessions share a port of the peer.
             peer: bind(
                 &lab.bystander,
                 SocketAddr::new(family.bystander(), if own == 20_000 { 5353 } else { other }),
@@ -88,7 +88,7 @@ fn sessions_of_bound_sockets_lose_no_datagram() {
         for _ in 0..10 {
             sessions.iter().for_each(Session::go_on);
         }
-        // What the peer begins, the host hasn't sent for.
+        // The host has sent nothing to a session that the peer starts.
         let other = bind(&lab.bystander, SocketAddr::new(family.bystander(), 5999));
         sessions[0].host.set_read_timeout(Some(IMPATIENCE)).expect("a limit");
         other.send_to(b"x", sessions[0].host.local_addr().expect("an address")).expect("it is sent");
@@ -97,7 +97,7 @@ fn sessions_of_bound_sockets_lose_no_datagram() {
     assert!(daemon.counter("dropped_fenced") > 0 && daemon.blocked().is_empty());
 }
 
-/// VXLAN, Geneve and BFD: each end sends from a port of its own choice to a fixed one.
+/// VXLAN, Geneve and BFD: each end sends from a port of its own choice to a fixed port.
 #[test]
 fn tunnels_with_a_port_at_random_on_each_side_go_on() {
     const TUNNEL: u16 = 4789;
@@ -107,7 +107,7 @@ fn tunnels_with_a_port_at_random_on_each_side_go_on() {
         let [host, peer] = [(&lab.host, family.host()), (&lab.bystander, family.bystander())];
         let ends = [host, peer].map(|(namespace, address)| bind(namespace, SocketAddr::new(address, TUNNEL)));
         let say = |from: (&Namespace, IpAddr), to: &UdpSocket| {
-            // Ephemeral, and another one each time.
+            // An ephemeral port, a different one each time.
             let socket = bind(from.0, SocketAddr::new(from.1, 0));
             socket.send_to(b"frame", to.local_addr().expect("an address")).expect("it is sent");
             uninterrupted(|| to.recv(&mut [0; 9])).unwrap_or_else(|error| panic!("{family:?}: {error}"));
@@ -121,7 +121,7 @@ fn tunnels_with_a_port_at_random_on_each_side_go_on() {
     }
 }
 
-/// A service may be offered to fenced sources, within their rate.
+/// A service may be open to fenced sources, within their rate.
 #[test]
 fn datagrams_to_services_pass_if_the_administrator_says_so() {
     const SERVICE: u16 = 5140;
@@ -138,7 +138,7 @@ fn datagrams_to_services_pass_if_the_administrator_says_so() {
     }
 }
 
-/// A container's port that the host publishes by DNAT.
+/// A container's port, published by the host with DNAT.
 #[test]
 fn a_connection_that_is_translated_goes_on() {
     ["drop", "open"].into_iter().for_each(translated);
@@ -186,7 +186,7 @@ fn translated(setting: &str) {
     go_on();
     fence(&daemon, &Wire::open(&lab.scanner), Family::V4.bystander());
     go_on();
-    // A new one, too, where the fence is open: the host was seen to translate it.
+    // A new connection, too, if the fence is open: the host was seen to translate one.
     let patience = if setting == "open" { PATIENCE } else { IMPATIENCE };
     assert_eq!(connect(patience).is_ok(), setting == "open", "FENCE={setting}");
     go_on();

@@ -1,4 +1,4 @@
-//! A `WireGuard` tunnel, watched at its interface: on kernels that support it, which `cargo xtask vm` boots.
+//! A `WireGuard` tunnel, watched on its interface. Requires a kernel that supports it, which `cargo xtask vm` boots.
 
 use std::{
     fs,
@@ -24,24 +24,24 @@ const ENDS: [[IpAddr; 3]; 2] = [
         IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0, 0, 3)),
     ],
 ];
-/// A port that is not watched, and a trap.
+/// An unwatched port, and a trap.
 const SERVICE: u16 = 8080;
 const TRAP: u16 = 11;
-/// Bytes each way per turn of a connection: many packets, which the kernel merges into large ones.
+/// Bytes each way per round of a connection: many packets, which the kernel merges into large ones.
 const TURN: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Creates one end of the tunnel with its own key; returns the public key.
+/// Creates one end of the tunnel with its own key. Returns the public key.
 fn make_end(lab: &Lab, namespace: &Namespace, number: u8) -> String {
     let key = lab.files().join(format!("key{number}"));
-    // 31 zero octets and one with the number, in base 64.
+    // 31 zero octets and one with the number, in Base64.
     fs::write(&key, format!("{}{}=\n", "A".repeat(40), ["AAE", "AAI"][usize::from(number)])).expect("a key");
     namespace.ip("link add wg0 type wireguard");
     namespace.run("wg", &["set", "wg0", "private-key", &key.to_string_lossy(), "listen-port", "51820"]);
     namespace.run("wg", &["show", "wg0", "public-key"]).trim().to_owned()
 }
 
-/// Connects both ends, over a cable with this MTU.
+/// Connects both ends over a cable with this MTU.
 fn dig(lab: &Lab, mtu: u16) {
     let (host, scanner) = lab.plug_in_second(&lab.scanner);
     let ends = [(&lab.host, host), (&lab.scanner, scanner)];
@@ -62,7 +62,7 @@ fn dig(lab: &Lab, mtu: u16) {
     }
 }
 
-/// A connection through the tunnel, from the honest client to a service of the host.
+/// A connection through the tunnel from the honest client to a service of the host.
 struct Talk([TcpStream; 2]);
 
 impl Talk {
@@ -82,7 +82,7 @@ impl Talk {
         Self([near, far])
     }
 
-    /// Sends data each way, and fails unless all of it arrives.
+    /// Sends data each way. Fails unless all of it arrives.
     fn go_on(&self) {
         let [near, far] = &self.0;
         let sent: Vec<u8> = (0..TURN).map(|number| number.to_le_bytes()[0]).collect();

@@ -9,7 +9,7 @@ use etherparse::{
 
 use super::{Checksum, Segment};
 
-/// TCP's control bits (RFC 9293 section 3.1, RFC 3168), deliberately not taken from the rules.
+/// TCP's control bits (RFC 9293 section 3.1, RFC 3168), defined independently of the rules.
 pub const FIN: u8 = 1;
 /// Synchronise.
 pub const SYN: u8 = 2;
@@ -82,7 +82,7 @@ impl Extension {
     }
 }
 
-/// Returns the Ethernet header, and VLAN tags given as `EtherType` and identifier.
+/// Returns the Ethernet header and VLAN tags, given as `EtherType` and identifier.
 pub(super) fn link(tags: &[(u16, u16)], payload: u16) -> Vec<u8> {
     let announced = tags.iter().map(|(tag, _)| *tag).chain([payload]);
     let mut announced = announced.map(EtherType);
@@ -97,13 +97,13 @@ pub(super) fn link(tags: &[(u16, u16)], payload: u16) -> Vec<u8> {
     bytes
 }
 
-/// Returns the header of a PPPoE session (RFC 2516), and the PPP protocol number of a packet of this length.
+/// Returns the header of a PPPoE session (RFC 2516), and the PPP protocol number, for a packet of this length.
 pub(super) fn session(number: &[u8], packet: usize) -> Vec<u8> {
     let length = u16::try_from(number.len() + packet).expect("a packet's length");
     [&[0x11, 0, 0, 1], &length.to_be_bytes()[..], number].concat()
 }
 
-/// An IPv4 packet; `offset` in bytes.
+/// Returns an IPv4 packet; `offset` is in bytes.
 pub(super) fn ipv4(
     (source, destination): (Ipv4Addr, Ipv4Addr),
     protocol: IpNumber,
@@ -124,7 +124,7 @@ pub(super) fn ipv4(
     [&header.to_bytes(), segment].concat()
 }
 
-/// An IPv6 packet.
+/// Returns an IPv6 packet.
 pub(super) fn ipv6(
     (source, destination): (Ipv6Addr, Ipv6Addr),
     protocol: IpNumber,
@@ -157,7 +157,7 @@ pub(super) fn number(segment: Segment) -> IpNumber {
     }
 }
 
-/// Transport header and payload; source and destination port in host byte order.
+/// Returns the transport header and payload. `ports` are source and destination, in host byte order.
 pub(super) fn transport(segment: Segment, ports: (u16, u16), options: &[u8], payload: usize) -> Vec<u8> {
     let mut bytes = match segment {
         Segment::Tcp(flags) => tcp(flags, ports, options),
@@ -190,7 +190,7 @@ pub(super) fn set_checksum(segment: &mut [u8], [source, destination]: [IpAddr; 2
     segment[16..18].copy_from_slice(&sum.to_be_bytes());
 }
 
-/// The sum of 16-bit words (RFC 1071).
+/// Returns the sum of the 16-bit words (RFC 1071).
 fn sum(bytes: &[u8]) -> u16 {
     let words = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
     let mut sum: u32 = words.sum();

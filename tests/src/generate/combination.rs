@@ -1,4 +1,4 @@
-//! Every combination of headers, in a scattered order.
+//! Every combination of headers, in scattered order.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -7,11 +7,11 @@ use crate::frames::{Extension, Packet, protocol, tcp, udp};
 /// Number of combinations.
 pub const COMBINATIONS: usize = SEGMENTS * SHAPES.len() * PARTS.len() * TAGS.len() * PORTS.len();
 
-/// All of TCP's control bits, UDP, SCTP.
+/// All combinations of TCP's control bits, UDP, and SCTP.
 const SEGMENTS: usize = 258;
-/// Watched, with a service, and not watched.
+/// A watched port, a port with a service, and an unwatched port.
 const PORTS: [u16; 3] = [23, 80, 113];
-/// VLAN tags, outermost first: true for a service tag.
+/// VLAN tags, outermost first; true means a service tag.
 const TAGS: [&[bool]; 4] = [&[], &[false], &[true, false], &[true, false, false]];
 
 const HOP_BY_HOP: Extension = Extension::HopByHop(1);
@@ -53,7 +53,7 @@ enum Part {
 const PARTS: [Part; 6] =
     [Part::Whole, Part::First(8), Part::First(16), Part::First(24), Part::Middle, Part::Last];
 
-/// Returns the frame of a number; numbers that differ by [`COMBINATIONS`] give the same frame.
+/// Returns frame `number`. Numbers that differ by [`COMBINATIONS`] give the same frame.
 #[must_use]
 pub fn combination(number: usize) -> Vec<u8> {
     let mut rest = scatter(number);
@@ -90,9 +90,9 @@ fn scatter(number: usize) -> usize {
     number % COMBINATIONS * STRIDE % COMBINATIONS
 }
 
-/// Sets the source of this number, and the host as destination.
+/// Sets the source that belongs to `number`, and the host as destination.
 fn between(packet: Packet, shape: Shape, port: u16, number: usize) -> Packet {
-    // As many as the benchmark networks contain (RFC 2544, RFC 5180).
+    // The benchmark networks contain this many addresses (RFC 2544, RFC 5180).
     let number = u32::try_from(number % (1 << 17)).expect("17 bits");
     let (source, own): (IpAddr, &str) = match shape {
         Shape::Ipv4(_) => (Ipv4Addr::from_bits(0xc612_0000 | number).into(), "198.51.100.1"),

@@ -1,8 +1,8 @@
-//! Damage to a frame: bits, bytes, lengths. It must leave at least an Ethernet header's length.
+//! Damages a frame's bits, bytes and lengths. At least the length of an Ethernet header remains.
 
 use fastrand::Rng;
 
-/// An Ethernet header.
+/// Length of an Ethernet header.
 const LEAST: usize = 14;
 /// Bytes at the edges of ranges.
 const EDGES: [u8; 12] = [0, 1, 4, 5, 6, 17, 0x40, 0x45, 0x60, 0x7f, 0x80, 0xff];

@@ -19,7 +19,7 @@ use nix::{
 
 use super::{Family, Lab, Log, Portsentry, Probe, log::PATIENCE, maps, mentions};
 
-/// What no event tells of is looked at this often.
+/// Polling interval for conditions that no event signals.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// A running daemon; killed when dropped. Its pins go with the lab.
@@ -30,12 +30,12 @@ pub struct Daemon<'lab> {
     log: Log,
 }
 
-/// What is left of a daemon: how it ended, and all that it said.
+/// How a daemon ended, and all lines that it printed.
 #[derive(Clone, Debug)]
 pub struct Ended {
     /// The exit code, unless a signal ended it.
     pub code: Option<i32>,
-    /// Its lines, errors among them.
+    /// All lines that it printed, including errors.
     pub lines: Vec<String>,
 }
 
@@ -56,12 +56,12 @@ impl<'lab> Daemon<'lab> {
         Self { setup, child, log }
     }
 
-    /// The lab that it runs in.
+    /// The lab in which it runs.
     pub fn lab(&self) -> &'lab Lab {
         self.setup.lab()
     }
 
-    /// What it was started with.
+    /// The configuration with which it was started.
     pub fn setup(&self) -> &Portsentry<'lab> {
         &self.setup
     }
@@ -76,8 +76,8 @@ impl<'lab> Daemon<'lab> {
         self.child.id()
     }
 
-    /// Waits until what was received up to now is in the log: a probe from a new source is sent behind it all, and
-    /// its line waited for.
+    /// Waits until the log covers everything received so far: sends a probe from a new source, and waits for the
+    /// probe's line.
     pub fn settle(&self) {
         let source = self.lab().source(Family::V4);
         let (probe, ports) = if self.setup.is_udp_only() {
@@ -87,19 +87,19 @@ impl<'lab> Daemon<'lab> {
         };
         let hits = self.setup.setting("SCAN_TRIGGER").parse().unwrap_or(1).max(1);
         let ports = ports.iter().take(hits).map(|port| SocketAddr::new(Family::V4.host(), *port));
-        // A connection's SYN is repeated until it is let go.
+        // The scanner's system repeats a SYN until the probe is dropped.
         let _probes: Vec<_> = ports.map(|port| probe(&self.lab().scanner, source, port)).collect();
         self.log.wait_for(&source.to_string());
     }
 
-    /// Every line about what was received from `source` up to now, but for those about what followed: some of them
-    /// come later, when files have been written.
+    /// Returns the lines about packets from `source` so far. Excludes the lines about its block or fence, because
+    /// some of those are printed only after the files are written.
     pub fn lines_about(&self, source: IpAddr) -> Vec<String> {
         self.settle();
         self.told_of(source)
     }
 
-    /// As [`Daemon::lines_about`], of what is in the log already.
+    /// Returns the same lines as [`Daemon::lines_about`], without waiting for further ones.
     pub fn told_of(&self, source: IpAddr) -> Vec<String> {
         let follows =
             |line: &String| ["has been blocked", "has been fenced"].iter().any(|it| line.contains(it));
@@ -111,7 +111,7 @@ impl<'lab> Daemon<'lab> {
         self.log.wait_for(&format!("Host {source} has been blocked via wrappers"));
     }
 
-    /// Waits until `holds`, asked again and again; `what` says what is waited for.
+    /// Polls `holds` until it returns true. `what` describes the condition in the failure message.
     pub fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !holds() {
@@ -120,19 +120,19 @@ impl<'lab> Daemon<'lab> {
         }
     }
 
-    /// The lines of a file that it was configured with, by the setting's name; none if it isn't there.
+    /// Returns the lines of the file at the path in `setting`, or none if the file doesn't exist.
     pub fn file(&self, setting: &str) -> Vec<String> {
         let text = fs::read_to_string(self.setup.path(setting)).unwrap_or_default();
         assert!(text.is_empty() || text.ends_with('\n'), "{setting} ends in a torn line:\n{text}");
         text.lines().map(Into::into).collect()
     }
 
-    /// The lines of a file that name `source`.
+    /// Returns the lines of that file that name `source`.
     pub fn file_about(&self, setting: &str, source: IpAddr) -> Vec<String> {
         self.file(setting).into_iter().filter(|line| mentions(line, source)).collect()
     }
 
-    /// Where its maps are pinned.
+    /// The directory in which its maps are pinned.
     pub fn pins(&self) -> PathBuf {
         let path = self.setup.setting("PIN_PATH");
         if self.setup.is_installed() {
@@ -152,12 +152,12 @@ impl<'lab> Daemon<'lab> {
         maps::fenced(&self.pins())
     }
 
-    /// A counter of the kernel program's by its name, since the maps were made.
+    /// Returns the value of the kernel program's counter `name` since the maps were created.
     pub fn counter(&self, name: &str) -> u64 {
         maps::counter(&self.pins(), name)
     }
 
-    /// Whether it has ended by itself.
+    /// Whether it has exited by itself.
     pub fn has_ended(&self) -> bool {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         let process = Pid::from_raw(self.child.id().cast_signed());
@@ -169,7 +169,7 @@ impl<'lab> Daemon<'lab> {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("a signal is sent");
     }
 
-    /// Asks it to end and waits for that; its pins stay.
+    /// Asks it to end, and waits until it has ended; its pins stay.
     pub fn terminate(self) -> Ended {
         self.signal(Signal::SIGTERM);
         self.end()
@@ -181,7 +181,7 @@ impl<'lab> Daemon<'lab> {
         self.end()
     }
 
-    /// Waits for its end; its pins stay.
+    /// Waits until it ends; its pins stay.
     pub(super) fn end(mut self) -> Ended {
         let lines = self.log.whole();
         let code = self.child.wait().as_ref().ok().and_then(ExitStatus::code);
@@ -191,7 +191,7 @@ impl<'lab> Daemon<'lab> {
 
 impl Drop for Daemon<'_> {
     fn drop(&mut self) {
-        // It may have ended before.
+        // The process may have ended before.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

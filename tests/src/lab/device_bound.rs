@@ -16,10 +16,10 @@ use socket2::{Domain, Socket, Type};
 
 use super::Namespace;
 
-/// How long nobody is waited for before it looks whether it is to end.
+/// Interval at which the service checks whether it must end.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// A service that sends back five bytes; ended when dropped.
+/// A service that echoes five bytes. It ends when dropped.
 #[derive(Debug)]
 pub struct DeviceBound {
     ends: Arc<AtomicBool>,
@@ -27,7 +27,7 @@ pub struct DeviceBound {
 }
 
 impl DeviceBound {
-    /// A service in `namespace`, at all addresses but only by way of `device`.
+    /// Starts a service in `namespace` that accepts packets to any address, but only through `device`.
     pub fn start(namespace: &Namespace, device: &str, protocol: Protocol, port: u16) -> Self {
         let r#type = if protocol == Protocol::Tcp { Type::STREAM } else { Type::DGRAM };
         let open = || -> io::Result<Socket> {
@@ -47,7 +47,7 @@ impl DeviceBound {
         let told = Arc::clone(&ends);
         let thread = thread::spawn(move || {
             while !told.load(Ordering::Relaxed) {
-                // Nobody may have come in time, or be gone.
+                // The call also fails if no client came within the interval, or if the client has left.
                 let _ = if protocol == Protocol::Tcp { answer_tcp(&socket) } else { answer_udp(&socket) };
             }
         });

@@ -1,5 +1,5 @@
-//! A daemon as it is installed: with its configuration in `/etc`, its files in `/var`, the system log at `/dev/log`,
-//! and its maps in `/sys/fs/bpf`, each its own.
+//! A daemon as installed: with its own configuration in `/etc`, files in `/var`, system log at `/dev/log`, and maps
+//! in `/sys/fs/bpf`.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 
 use super::{Lab, log::PATIENCE, uninterrupted};
 
-/// What a fresh machine has, all of it in the lab's directory, and the daemon in the midst of it.
+/// Mounts the lab's directories over `/etc`, `/var`, `/dev` and `/run`, and runs a command there.
 const MOUNTS: &str = r#"
 for name in etc var dev run; do mount --bind "$1/$name" "/$name"; done
 mount -t bpf bpf /sys/fs/bpf
@@ -18,15 +18,15 @@ shift
 exec "$@"
 "#;
 
-/// Where systemd's journal listens.
+/// Directory of the journal's socket.
 const JOURNAL: &str = "/run/systemd/journal";
 
-/// The directory of the lab that the daemon takes for `path`.
+/// Returns the path in the lab's directory that the daemon sees as `path`.
 pub(super) fn place(lab: &Lab, path: &Path) -> PathBuf {
     lab.files().join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// Furnishes the lab's directory, with `config` and `ignore` in `/etc/portsentry`.
+/// Fills the lab's directory, with `config` and `ignored` as the files in `/etc/portsentry`.
 pub(super) fn furnish(lab: &Lab, config: &str, ignored: &str) {
     let place = |path: &str| place(lab, Path::new(path));
     for directory in ["/etc/portsentry", "/var/lib/portsentry", "/var/run/portsentry", "/dev", JOURNAL] {
@@ -34,28 +34,28 @@ pub(super) fn furnish(lab: &Lab, config: &str, ignored: &str) {
     }
     fs::write(place("/etc/portsentry/portsentry.conf"), config).expect("a configuration file");
     fs::write(place("/etc/portsentry/portsentry.ignore"), ignored).expect("an ignore file");
-    // The real one would need to be mounted; a daemon only needs somewhere to write to.
+    // A real device would have to be mounted; the daemon only needs a file to write to.
     fs::write(place("/dev/null"), "").expect("a file");
 }
 
-/// The command that runs what follows in that directory's midst.
+/// Returns a command that runs its arguments with the lab's directories mounted.
 pub(super) fn command(lab: &Lab) -> Command {
     let mut command = lab.host.command("unshare");
     command.args(["--mount", "sh", "-euc", MOUNTS, "sh"]).arg(lab.files());
     command
 }
 
-/// A system log or a journal, which keeps what it gets.
+/// A system log or journal that keeps the messages it receives.
 #[derive(Debug)]
 pub struct Syslog(UnixDatagram);
 
 impl Lab {
-    /// The system log of a daemon that is installed in this lab.
+    /// The system log of the daemon installed in this lab.
     pub fn syslog(&self) -> Syslog {
         self.log_at("/dev/log")
     }
 
-    /// The journal of a daemon that is installed in this lab.
+    /// The journal of the daemon installed in this lab.
     pub fn journal(&self) -> Syslog {
         self.log_at(&format!("{JOURNAL}/socket"))
     }
@@ -70,14 +70,14 @@ impl Lab {
 }
 
 impl Syslog {
-    /// The next line as it was sent.
+    /// Returns the next line, unchanged.
     pub fn next(&self) -> String {
         let mut bytes = [0; 4096];
         let length = uninterrupted(|| self.0.recv(&mut bytes)).expect("a line for the system log");
         String::from_utf8(bytes[..length].to_vec()).expect("text")
     }
 
-    /// The next line that holds `text`.
+    /// Waits for the next line that contains `text`, and returns it.
     pub fn wait_for(&self, text: &str) -> String {
         loop {
             let line = self.next();

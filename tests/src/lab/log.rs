@@ -1,4 +1,4 @@
-//! What a program prints, line by line as it comes.
+//! The output of a program, collected line by line.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -10,10 +10,10 @@ use std::{
 
 use super::mentions;
 
-/// How long anything is waited for: far longer than it takes, as nobody waits where a test passes.
+/// Time limit for every wait. Far longer than needed, because a passing test never reaches it.
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The lines that a program has printed so far, its errors among them.
+/// The lines that a program has printed so far, including errors.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     shared: Arc<(Mutex<State>, Condvar)>,
@@ -49,30 +49,30 @@ impl Log {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
     }
 
-    /// The lines so far that name `source`.
+    /// Returns the lines so far that name `source`.
     pub fn lines_about(&self, source: IpAddr) -> Vec<String> {
         self.lines().into_iter().filter(|line| mentions(line, source)).collect()
     }
 
-    /// How many lines so far hold `text`.
+    /// Returns the number of lines so far that contain `text`.
     pub fn count(&self, text: &str) -> usize {
         self.lines().iter().filter(|line| line.contains(text)).count()
     }
 
-    /// The lines, once there are no more to come.
+    /// Waits for the end of the output, and returns all lines.
     pub fn whole(&self) -> Vec<String> {
         self.wait(|state| (state.open == 0).then(|| state.lines.clone()))
             .unwrap_or_else(|lines| panic!("the log does not end:\n{}", lines.join("\n")))
     }
 
-    /// Waits for a line that holds `text`, and returns those before it.
+    /// Waits for a line that contains `text`, and returns the lines before it.
     pub fn wait_for(&self, text: &str) -> Vec<String> {
         self.find(text).unwrap_or_else(|lines| {
             panic!("no line with \"{text}\" came; all there is:\n{}", lines.join("\n"))
         })
     }
 
-    /// As [`Log::wait_for`]; all lines if none of them holds `text`.
+    /// Waits like [`Log::wait_for`]; returns all lines as the error if none contains `text`.
     pub(super) fn find(&self, text: &str) -> Result<Vec<String>, Vec<String>> {
         self.wait(|state| {
             let at = state.lines.iter().position(|line| line.contains(text));
@@ -80,7 +80,7 @@ impl Log {
         })
     }
 
-    /// Waits until there is an answer, and gives up with the lines so far when none can come any more.
+    /// Waits until `answer` returns a value. Returns the lines so far as the error if the output ends first.
     fn wait<T>(&self, answer: impl Fn(&State) -> Option<T>) -> Result<T, Vec<String>> {
         let (state, changed) = &*self.shared;
         let deadline = Instant::now() + PATIENCE;

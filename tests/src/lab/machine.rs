@@ -1,5 +1,5 @@
-//! A whole Debian machine in the lab: what is installed here, as it is, below changes of its own, with systemd as its
-//! first process and the lab's host's network.
+//! A whole Debian machine in the lab: this system under an overlay of its own changes, with systemd as its first
+//! process, in the network namespace of the lab's host.
 
 use std::{
     fs::{self, File},
@@ -11,10 +11,10 @@ use std::{
 use super::{Lab, binary, log::PATIENCE};
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
-/// What a machine's own environment is.
+/// Environment of the machine's commands.
 const PATH: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Mounts what the machine is made of, and becomes its first process. It brings up nothing but the journal.
+/// Mounts the machine's file systems, and becomes its first process. Starts only the journal.
 const BOOT: &str = r#"
 mount -t tmpfs none "$1"
 mkdir "$1/changes" "$1/work" "$1/root"
@@ -33,7 +33,7 @@ printf '[Unit]\nDefaultDependencies=no\nWants=systemd-journald.service\n' > etc/
 exec chroot . env -i container=lab /lib/systemd/systemd --unit=lab.target --log-target=null --show-status=no
 "#;
 
-/// The machine; it ends when this is dropped, and nothing is left of it.
+/// A running machine. Dropping it stops it and removes all of its changes.
 #[derive(Debug)]
 pub struct Machine {
     child: Child,
@@ -57,7 +57,7 @@ impl Lab {
 }
 
 impl Machine {
-    /// The process that is the machine's first, once it is systemd.
+    /// Returns the process number of the machine's systemd, once it runs.
     fn find_first(&self) -> String {
         let parent = self.child.id();
         let deadline = Instant::now() + PATIENCE;
@@ -73,7 +73,7 @@ impl Machine {
         }
     }
 
-    /// A shell's script to run on it.
+    /// Returns a command that runs a shell script on the machine.
     pub fn command(&self, script: &str) -> Command {
         let mut command = Command::new("nsenter");
         command
@@ -83,12 +83,12 @@ impl Machine {
         command
     }
 
-    /// Puts a package at `path` on it: of the two revisions of one version that `cargo xtask package --debug` makes.
+    /// Copies a package to `path` on the machine. `cargo xtask package --debug` makes two revisions of one version.
     pub fn bring_package(&self, revision: u8, path: &str) {
         self.bring(&format!("test-{revision}.deb"), path);
     }
 
-    /// Puts one of the packages that `cargo xtask test` has ready at `path` on it.
+    /// Copies one of the packages that `cargo xtask test` prepares to `path` on the machine.
     pub fn bring(&self, package: &str, path: &str) {
         let directory = binary().ancestors().nth(2).expect("a directory of targets").join("debian");
         let file = directory.join(package);
@@ -97,26 +97,26 @@ impl Machine {
         self.write(path, file);
     }
 
-    /// Writes what `content` has to a file on it.
+    /// Writes `content` to a file on the machine.
     pub fn write(&self, path: &str, content: impl Into<Stdio>) {
         let mut command = self.command(&format!("cat > {path}"));
         command.stdin(content);
         assert!(command.status().is_ok_and(|status| status.success()), "{path} can't be written");
     }
 
-    /// What a script prints, errors included, if it succeeds; else that it does not.
+    /// Runs a script. Returns its output, including errors, as the error if the script fails.
     pub fn try_run(&self, script: &str) -> Result<String, String> {
         let Output { status, stdout, stderr } = self.command(script).output().expect("a command starts");
         let text = [stdout, stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
         if status.success() { Ok(text) } else { Err(format!("{script}: {status}\n{text}")) }
     }
 
-    /// As [`Machine::try_run`], of what has to succeed.
+    /// Runs a script that must succeed, and returns its output.
     pub fn run(&self, script: &str) -> String {
         self.try_run(script).unwrap_or_else(|problem| panic!("{problem}"))
     }
 
-    /// Waits until `holds`, asked again and again; `what` says what is waited for.
+    /// Polls `holds` until it returns true. `what` describes the condition in the failure message.
     pub fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !holds() {
@@ -128,7 +128,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // Its first process goes with it, and all others with that.
+        // Killing this process kills the machine's first process, and thereby all others.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

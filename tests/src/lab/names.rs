@@ -1,4 +1,4 @@
-//! A name server on the host that says what a test wants.
+//! A name server on the host with answers chosen by the test.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use hickory_proto::{
 
 use super::{Lab, Namespace};
 
-/// What a name server is asked for and says.
+/// The records that a name server returns.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     pointers: BTreeMap<Name, Name>,
@@ -25,7 +25,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Has `address` bear the name that `labels` make, whatever octets they hold.
+    /// Gives `address` the name made of `labels`, which may hold any octets.
     #[must_use]
     pub fn with(mut self, address: IpAddr, labels: &[&[u8]]) -> Self {
         let name = Name::from_labels(labels.iter().copied()).expect("labels of up to 63 octets");
@@ -33,7 +33,7 @@ impl Names {
         self
     }
 
-    /// Has the name that `labels` make lead to `address`.
+    /// Gives the name made of `labels` the address `address`.
     #[must_use]
     pub fn leading_to(mut self, labels: &[&[u8]], address: IpAddr) -> Self {
         let name = Name::from_labels(labels.iter().copied()).expect("labels of up to 63 octets");
@@ -41,14 +41,14 @@ impl Names {
         self
     }
 
-    /// Never answers when asked about `address`.
+    /// Leaves questions about `address` unanswered.
     #[must_use]
     pub fn silent_about(mut self, address: IpAddr) -> Self {
         self.silent.push(Name::from(address));
         self
     }
 
-    /// Answers on the name server's port of the host, until the test ends.
+    /// Answers on port 53 of the host until the test ends.
     pub fn serve(self, lab: &Lab) {
         let socket = bind(&lab.host);
         thread::spawn(move || {
@@ -56,7 +56,7 @@ impl Names {
             while let Ok((length, client)) = socket.recv_from(&mut octets) {
                 let answer = Message::from_vec(&octets[..length]).ok().and_then(|asked| self.answer(&asked));
                 if let Some(answer) = answer.and_then(|answer| answer.to_vec().ok()) {
-                    // A client that is gone asks no more.
+                    // The client may have gone.
                     let _ = socket.send_to(&answer, client);
                 }
             }

@@ -13,16 +13,16 @@ use std::{
 
 use nix::sched::{CloneFlags, setns};
 
-/// A network namespace, deleted in the end.
+/// A network namespace, deleted when dropped.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
 }
 
 impl Namespace {
-    /// Makes one of that name.
+    /// Creates a namespace called `name`.
     pub fn new(name: &str) -> Self {
-        // `ip` prepares the directory of names on first use, which two at a time can't.
+        // On first use `ip` creates the directory of namespaces, and two concurrent calls fail.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _alone = ONE_AT_A_TIME.lock();
         let added = Command::new("ip").args(["netns", "add", name]).output().expect("`ip` of iproute2");
@@ -39,7 +39,7 @@ impl Namespace {
         PathBuf::from("/var/run/netns").join(&self.name)
     }
 
-    /// Runs lines of `ip` in it.
+    /// Runs lines of `ip` commands in the namespace.
     pub fn ip(&self, script: &str) {
         let mut ip = Command::new("ip")
             .args(["-netns", &self.name, "-batch", "-"])
@@ -57,21 +57,21 @@ impl Namespace {
         );
     }
 
-    /// A command to run in it. (Not by `ip netns exec`, which mounts a /sys without bpffs.)
+    /// Returns a command to run in the namespace. (`ip netns exec` would mount a /sys without bpffs.)
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.path().display())).arg(program).stdin(Stdio::null());
         command
     }
 
-    /// Frames that an interface has received (`rx`) or sent (`tx`).
+    /// Returns the number of frames that an interface has received (`rx`) or sent (`tx`).
     pub fn frames(&self, interface: &str, way: &str) -> u64 {
         let shown = self.run("ip", &["-stats", "-json", "link", "show", interface]);
         let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
         shown[0]["stats64"][way]["packets"].as_u64().expect("a number")
     }
 
-    /// Runs a command in it; what it printed, errors included, if it succeeds.
+    /// Runs a command in the namespace, which must succeed. Returns its output, including errors.
     pub fn run(&self, program: &str, arguments: &[&str]) -> String {
         let ended = self.command(program).args(arguments).output().expect("a command starts");
         let text =
@@ -80,7 +80,7 @@ impl Namespace {
         text
     }
 
-    /// Calls `within` on a thread that is in it; sockets opened there stay in it.
+    /// Calls `within` on a thread in the namespace. Sockets opened there stay in it.
     pub fn enter<T: Send>(&self, within: impl FnOnce() -> T + Send) -> T {
         let entered = || {
             let namespace = File::open(self.path()).expect("a namespace's file");
@@ -91,13 +91,12 @@ impl Namespace {
     }
 }
 
-/// A command for a namespace by way of `wrapper`: a shell's script with mounts of its own, that ends by running
-/// `"$@"`.
+/// Wraps a namespace's command in `wrapper`, a shell script that makes its own mounts and ends with `"$@"`.
 pub fn by_way_of(wrapper: &str) -> impl FnOnce(Command) -> Command {
     move |command| {
         let mut arguments = command.get_args();
         let mut detour = Command::new(command.get_program());
-        // What comes first is the namespace to enter.
+        // The first argument is the namespace to enter.
         detour
             .args(arguments.next())
             .args(["unshare", "--mount", "sh", "-euc", wrapper, "sh"])
@@ -108,7 +107,7 @@ pub fn by_way_of(wrapper: &str) -> impl FnOnce(Command) -> Command {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // A failed clean-up must not hide why the test failed.
+        // A failed clean-up must not hide the test's own failure.
         let _ = Command::new("ip").args(["netns", "delete", &self.name]).stderr(Stdio::null()).status();
     }
 }

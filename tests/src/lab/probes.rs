@@ -6,7 +6,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Namespace;
 
-/// A probe under way: a SYN is repeated by its system until this is dropped.
+/// A probe under way. The sender's system repeats its SYN until this is dropped.
 #[derive(Debug)]
 pub struct Probe(#[expect(dead_code, reason = "held, not used")] Socket);
 

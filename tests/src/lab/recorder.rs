@@ -1,11 +1,11 @@
-//! A script for KILL commands that records how it was called.
+//! A script for KILL commands that records its arguments.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use super::Lab;
 
 impl Lab {
-    /// Makes a script that writes its arguments to a file, a line each time.
+    /// Creates a script that appends its arguments to a file, one line per call.
     pub fn recorder(&self) -> PathBuf {
         let path = self.files().join("command");
         let text = format!("#!/bin/sh\necho \"$*\" >> {}/ran\n", self.files().display());

@@ -1,10 +1,10 @@
-//! Lines of the log and the files, and whom they are about.
+//! Recognises lines of the log and the files by their source.
 
 use std::net::IpAddr;
 
 use regex::Regex;
 
-/// Whether `line` names `source`, and not merely an address that begins or ends like it.
+/// Whether `line` names `source` itself, not an address that contains its text.
 pub fn mentions(line: &str, source: IpAddr) -> bool {
     let name = source.to_string();
     let is_part = |character: char| character.is_ascii_hexdigit() || ":.".contains(character);
@@ -12,14 +12,15 @@ pub fn mentions(line: &str, source: IpAddr) -> bool {
         let before = line[..at].chars().next_back();
         let mut after = line[at + name.len()..].chars();
         let next = after.next();
-        // A colon or full stop may also be the sentence's.
+        // A colon or full stop may end the address as punctuation.
         let goes_on = next.is_some_and(is_part)
             && (next.is_some_and(|next| next.is_ascii_hexdigit()) || after.next().is_some_and(is_part));
         !before.is_some_and(is_part) && !goes_on
     })
 }
 
-/// Whether `line` is 1.2's of a source that was blocked (or whatever was `done`), in the blocked file and the history.
+/// Whether `line` is a record in 1.2's format, as in the blocked file and the history: `source` and its action
+/// `done`.
 pub fn classic_record(line: &str, source: IpAddr, (port, protocol, done): (u16, &str, &str)) -> bool {
     let form = Regex::new(r"^\d+ - \d{2}/\d{2}/\d{4} \d{2}:\d{2}:\d{2} (.*)$").expect("a regular expression");
     form.captures(line)

@@ -1,5 +1,5 @@
-//! A router in the switch's place, between the host and everybody else: what the host sends to a forged address
-//! reaches its owner.
+//! A router in place of the switch, between the host and the others. The host's answers to spoofed addresses reach
+//! the owners of those addresses.
 
 use std::net::IpAddr;
 
@@ -8,26 +8,26 @@ use portsentry_common::settings::Settings;
 
 use super::{FAMILIES, Family, INTERFACE, Lab, hardware_address};
 
-/// The router's number among the network's members, behind the scanner's sources.
+/// Member number of the router, above those of the scanner's sources.
 const ROUTER: u16 = 255 - 2;
 
 impl Family {
-    /// The router, which is the host's gateway.
+    /// The router's address, which is the host's gateway.
     pub fn router(self) -> IpAddr {
         self.member(ROUTER)
     }
 }
 
 impl Lab {
-    /// A lab whose host is behind a router. The others reach it through the router as if it still were the host.
+    /// Creates a lab whose host is behind a router. To the others the router appears as the host.
     pub fn routed() -> Self {
         let lab = Self::new();
         let port = "port1";
         lab.switch.run("sysctl", &["-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]);
-        // Forged sources come from where their owners don't live.
+        // Spoofed sources arrive on other interfaces than their routes.
         let any = ["net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.br0.rp_filter=0"];
         lab.switch.run("sysctl", &[&["-qw"][..], &any].concat());
-        // Scanners are told the host's Ethernet address, which is the router's on their side.
+        // The scanners' entry for the host's Ethernet address leads to the router.
         lab.switch.ip(&format!(
             "link set {port} nomaster\nlink set {port} addrgenmode none\nlink set br0 address {}\n",
             hardware_address(1)
@@ -44,7 +44,7 @@ impl Lab {
                  route add {router}/{single} dev {INTERFACE}\n\
                  route add default via {router} src {host}\n"
             ));
-            // The router answers for its address on the host's side, too.
+            // The router answers neighbour solicitations for its address on the host's side, too.
             if family == Family::V6 {
                 lab.switch.ip(&format!("address add {router}/{single} dev {port} nodad\n"));
             }
@@ -55,8 +55,8 @@ impl Lab {
         lab
     }
 
-    /// Has the router's end of the host's cable run a program that passes everything, as it watches nothing: what a
-    /// native program at a veth sends back is lost unless the other end runs one, too (the kernel's
+    /// Attaches a program that passes everything to the router's end of the host's cable. A native program's
+    /// answers on a veth device are lost unless the peer runs a native program, too (the kernel's
     /// `drivers/net/veth.c`).
     pub fn pass_at_router(&self) {
         let pins = Pins::open(&self.other_pins()).expect("a directory for pins");
@@ -80,7 +80,7 @@ impl Lab {
         });
     }
 
-    /// Has sums be computed by the interfaces, which between namespaces leave them undone, or by the system that sends.
+    /// Turns checksum offloading on or off. With it on, packets between namespaces carry incomplete checksums.
     pub fn offload_sums(&self, is_on: bool) {
         let word = if is_on { "on" } else { "off" };
         for namespace in [&self.host, &self.scanner] {
@@ -88,8 +88,8 @@ impl Lab {
         }
     }
 
-    /// Has the router take the scanner for `address`, of which the scanner's system knows nothing: it resets no
-    /// connection in its name.
+    /// Makes the router forward `address` to the scanner, whose system doesn't own it and so resets no connection
+    /// in its name.
     pub fn phantom(&self, address: IpAddr) -> IpAddr {
         let scanner = hardware_address(2);
         self.switch.ip(&format!("neighbour replace {address} lladdr {scanner} dev br0 nud permanent"));

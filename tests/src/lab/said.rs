@@ -1,10 +1,10 @@
-//! What a command of portsentry's printed.
+//! Output of portsentry's commands.
 
 use serde_json::Value;
 
 use super::{Portsentry, binary};
 
-/// What a command printed, and its exit code.
+/// A command's output and exit code.
 #[derive(Clone, Debug)]
 pub struct Said {
     /// To standard output.
@@ -23,12 +23,12 @@ impl Said {
 }
 
 impl Portsentry<'_> {
-    /// Runs `portsentry WORDS` beside a daemon of this set-up. No word has a space in it.
+    /// Runs `portsentry WORDS` with this configuration. No word may contain a space.
     pub fn say(&self, words: &str) -> Said {
         self.say_words(&words.split_whitespace().collect::<Vec<_>>())
     }
 
-    /// As [`Portsentry::say`], of words that may have spaces in them.
+    /// Runs `portsentry WORDS` with this configuration. Words may contain spaces.
     pub fn say_words(&self, words: &[&str]) -> Said {
         let mut command = self.lab().host.command(binary());
         command.arg("-c").arg(self.config_path()).args(words);

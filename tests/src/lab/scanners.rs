@@ -1,17 +1,17 @@
-//! Real scanners, run by the scanner.
+//! Real scanners, run in the scanner's namespace.
 
 use std::net::IpAddr;
 
 use super::{Family, INTERFACE, Lab, hardware_address};
 
 impl Lab {
-    /// Runs nmap from `source` against the host, and returns what it found in its "grepable" format. No port is
-    /// asked twice, and silence is taken for an answer soon.
+    /// Runs nmap from `source` against the host, and returns its "grepable" output. Each port is probed once, with
+    /// a short timeout.
     pub fn nmap(&self, source: IpAddr, words: &str) -> String {
         let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
         let (source, host) = (source.to_string(), host.to_string());
         let mut arguments = vec!["-n", "-Pn", "--max-retries", "0", "-oG", "-"];
-        // A connection's second SYN comes after a second.
+        // A connection's second SYN follows after a second.
         let patience = if words.contains("-sT") { "2500ms" } else { "600ms" };
         arguments.extend(["--initial-rtt-timeout", patience, "--max-rtt-timeout", patience]);
         arguments.extend(["-S", &source, "-e", INTERFACE]);
@@ -23,7 +23,7 @@ impl Lab {
         self.scanner.run("nmap", &arguments)
     }
 
-    /// Runs masscan from `source`, IPv4, against the host.
+    /// Runs masscan from the IPv4 address `source` against the host.
     pub fn masscan(&self, source: IpAddr, words: &str) -> String {
         let (source, host, router) = (source.to_string(), Family::V4.host().to_string(), hardware_address(1));
         let mut arguments = vec!["--interface", INTERFACE, "--source-ip", &source, "--router-mac", &router];
@@ -33,7 +33,7 @@ impl Lab {
         self.scanner.run("masscan", &arguments)
     }
 
-    /// Has hping3 send one packet from `source`, IPv4, to the host. That nothing comes back is no failure.
+    /// Sends one packet with hping3 from the IPv4 address `source` to the host. A missing answer is no failure.
     pub fn hping3(&self, source: IpAddr, words: &str) {
         let (source, host) = (source.to_string(), Family::V4.host().to_string());
         let mut hping3 = self.scanner.command("hping3");
@@ -43,7 +43,7 @@ impl Lab {
         assert!(text.contains("1 packets transmitted"), "hping3 {words}: {text}");
     }
 
-    /// Has scapy send packets, each an expression for what follows the Ethernet header.
+    /// Sends packets with scapy. Each is an expression for the part after the Ethernet header.
     pub fn scapy(&self, packets: &[String]) {
         let frames = packets.iter().map(|packet| format!("Ether(dst='{}')/{packet}", hardware_address(1)));
         let frames = frames.collect::<Vec<_>>().join(",\n");

@@ -1,4 +1,4 @@
-//! A real service, and clients that find out whether they reach it.
+//! A real service, and clients that check whether they reach it.
 
 use std::{
     fmt,
@@ -15,22 +15,22 @@ use socket2::{Domain, Socket, Type};
 
 use super::{FAMILIES, Family, Lab, Namespace, log::PATIENCE, uninterrupted};
 
-/// How long a client waits that is expected to wait in vain.
+/// Time limit for an answer that should not come.
 const IMPATIENCE: Duration = Duration::from_millis(400);
 const GREETING: &[u8; 5] = b"hello";
 
-/// How long a client waits.
+/// How long a client waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// As long as it takes: it is expected to get through.
+    /// Up to the time limit of all waits: an answer should come.
     Expected,
-    /// A moment: it isn't.
+    /// A moment: no answer should come.
     Unexpected,
-    /// Hardly, as it asks again and again.
+    /// Briefly, because the caller repeats the request.
     AtOnce,
 }
 
-/// A service that sends back what it gets, over IPv4 and IPv6; ended when dropped.
+/// A service that echoes a greeting over IPv4 and IPv6. It ends when dropped.
 pub struct Service {
     protocol: Protocol,
     port: u16,
@@ -74,13 +74,13 @@ impl Service {
         Self { protocol, port, socket, thread: Some(thread) }
     }
 
-    /// Whether a client at `source`, in `namespace`, reaches it.
+    /// Whether a client at `source`, in `namespace`, reaches the service.
     pub fn answers(&self, namespace: &Namespace, source: IpAddr, reach: Reach) -> bool {
         let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
         self.answers_at(namespace, source, host, reach)
     }
 
-    /// As [`Service::answers`], at another of the host's addresses.
+    /// Whether a client at `source`, in `namespace`, reaches the service at the host's address in `port`.
     pub fn answers_at(&self, namespace: &Namespace, source: IpAddr, host: IpAddr, reach: Reach) -> bool {
         let port = SocketAddr::new(host, self.port);
         let patience = match reach {
@@ -96,7 +96,7 @@ impl Service {
         loop {
             match namespace.enter(|| ask(SocketAddr::new(source, 0), port, patience)) {
                 Ok(answer) => return answer == *GREETING,
-                // The link's neighbour discovery failed while the source was blocked, and begins again.
+                // The link's neighbour discovery failed while the source was blocked, and starts over.
                 Err(error)
                     if reach == Reach::Expected
                         && error.kind() == io::ErrorKind::HostUnreachable
@@ -106,7 +106,7 @@ impl Service {
         }
     }
 
-    /// Fails unless the bystander reaches it over both address families.
+    /// Fails unless the bystander reaches the service over both address families.
     pub fn assert_open_to_bystander(&self, lab: &Lab) {
         for family in FAMILIES {
             let is_reached = self.answers(&lab.bystander, family.bystander(), Reach::Expected);
@@ -123,7 +123,7 @@ impl fmt::Debug for Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // Wakes the thread up. For UDP the system answers that there is no connection, and does it all the same.
+        // Wakes the thread. For UDP this returns ENOTCONN, but works all the same.
         let _ = self.socket.shutdown(Shutdown::Both);
         let _ = self.thread.take().map(JoinHandle::join);
     }
@@ -132,7 +132,7 @@ impl Drop for Service {
 fn answer_tcp(listener: &TcpListener) {
     while let Ok((mut client, _)) = listener.accept() {
         let mut greeting = *GREETING;
-        // A scanner doesn't talk, and may be gone or blocked before it could.
+        // A scanner sends nothing, and may have left or been blocked before.
         let _ = client.set_read_timeout(Some(IMPATIENCE));
         let _ = client.read_exact(&mut greeting).and_then(|()| client.write_all(&greeting));
     }
@@ -140,7 +140,7 @@ fn answer_tcp(listener: &TcpListener) {
 
 fn answer_udp(socket: &UdpSocket) {
     let mut bytes = [0; GREETING.len()];
-    // The standard library's `recv_from` can't take the end of a socket that has no peer.
+    // The standard library's `recv_from` fails on a shut-down socket that has no peer.
     while let Ok((length, Some(client))) = recvfrom::<SockaddrStorage>(socket.as_raw_fd(), &mut bytes) {
         let _ = sendto(socket.as_raw_fd(), &bytes[..length], &client, MsgFlags::empty());
     }

@@ -1,4 +1,4 @@
-//! A daemon yet to be started: its configuration file and its flags.
+//! The configuration file and flags of a daemon.
 
 use std::{
     env,
@@ -12,7 +12,7 @@ use portsentry::config::Config;
 
 use super::{Daemon, Ended, INTERFACE, Lab, installed};
 
-/// Settings that tests share: enough ports for a scan, and every file and pin in the lab's own places.
+/// Defaults of all tests: enough ports for a scan, and all files and pins in the lab's own directories.
 const DEFAULTS: [(&str, &str); 10] = [
     ("TCP_PORTS", "1,7,11,15,79,80,111,119,143"),
     ("UDP_PORTS", "1,7,9,69,161,513"),
@@ -21,15 +21,15 @@ const DEFAULTS: [(&str, &str); 10] = [
     ("KILL_HOSTS_DENY", "ALL: $TARGET$ : DENY"),
     ("SCAN_TRIGGER", "0"),
     ("LOG_FORMAT", "classic"),
-    // As PortSentry always did. What may be forged has tests of its own.
+    // PortSentry's old behaviour. Other tests cover proof.
     ("BLOCK_UNPROVEN", "1"),
-    // Most tests are about something else than how much proof it takes.
+    // Most tests don't depend on the number of traps.
     ("PROOF_TRAPS", "1"),
-    // All of a lab are in one network.
+    // All sources of a lab are in one network.
     ("IPV6_PREFIX", "128"),
 ];
 
-/// The daemon's program: `PORTSENTRY_BIN`, or the one that stands beside this test.
+/// Path of the daemon's program: `PORTSENTRY_BIN`, or the one in this test's target directory.
 pub fn binary() -> PathBuf {
     let beside = || {
         let test = env::current_exe().expect("a test knows where it is");
@@ -74,7 +74,7 @@ impl<'lab> Portsentry<'lab> {
             .with("PIN_PATH", &lab.pins().display().to_string())
     }
 
-    /// Sets `key`, in place of what it was set to before.
+    /// Sets `key`, replacing any earlier value.
     #[must_use]
     pub fn with(mut self, key: &str, value: &str) -> Self {
         self.settings.retain(|(set, _)| set != key);
@@ -89,15 +89,15 @@ impl<'lab> Portsentry<'lab> {
         self
     }
 
-    /// Uses `text` for a configuration file, in place of all settings.
+    /// Uses `text` as the configuration file, instead of all settings.
     #[must_use]
     pub fn with_config(mut self, text: &str) -> Self {
         self.config = Some(text.into());
         self
     }
 
-    /// Installs it: `text` becomes the configuration file in `/etc`, with the paths that it names, and it is started
-    /// by its flags alone.
+    /// Installs the daemon: `text` becomes the configuration file in `/etc`, its paths stay as they are, and the
+    /// daemon is started with its flags alone.
     #[must_use]
     pub fn installed(mut self, text: &str) -> Self {
         let (config, _) = Config::parse(text, "portsentry.conf").unwrap_or_else(|report| panic!("{report}"));
@@ -114,25 +114,25 @@ impl<'lab> Portsentry<'lab> {
         self.with("SCAN_TRIGGER", &config.scan_trigger.to_string()).with_config(text)
     }
 
-    /// Whether it has files and maps of its own, of which other programs know nothing.
+    /// Whether its files and maps are in their installed places, visible only to itself.
     pub(super) fn is_installed(&self) -> bool {
         self.is_installed
     }
 
-    /// Where the file is that `key` names.
+    /// Path of the file in setting `key`.
     pub fn path(&self, key: &str) -> PathBuf {
         let path = PathBuf::from(self.setting(key));
         if self.is_installed { installed::place(self.lab, &path) } else { path }
     }
 
-    /// Enters `network` in the ignore file.
+    /// Adds `network` to the ignore file.
     #[must_use]
     pub fn ignoring(mut self, network: impl Display) -> Self {
         let _ = writeln!(self.ignored, "{network}");
         self
     }
 
-    /// What `key` is set to.
+    /// Value of setting `key`.
     pub fn setting(&self, key: &str) -> &str {
         let found = self.settings.iter().find(|(set, _)| set == key);
         found.map_or_else(|| panic!("{key} isn't set"), |(_, value)| value.as_str())
@@ -142,24 +142,24 @@ impl<'lab> Portsentry<'lab> {
         self.settings.iter().any(|(set, _)| set == key)
     }
 
-    /// The lab that it is to run in.
+    /// The lab in which it will run.
     pub fn lab(&self) -> &'lab Lab {
         self.lab
     }
 
-    /// Whether the flags have UDP watched and TCP not.
+    /// Whether the flags watch UDP but not TCP.
     pub(super) fn is_udp_only(&self) -> bool {
         let has =
             |letter| self.flags.iter().any(|flag| flag.ends_with("tcp") == letter && flag.ends_with('p'));
         has(false) && !has(true)
     }
 
-    /// Writes its files and starts it; it watches when this returns.
+    /// Writes the files, starts the daemon, and waits until it is ready.
     pub fn start(&self) -> Daemon<'lab> {
         self.start_in(|command| command)
     }
 
-    /// As [`Portsentry::start`], by way of another command that `wrap` makes of the daemon's.
+    /// Starts the daemon like [`Portsentry::start`], with its command changed by `wrap`.
     #[must_use]
     pub fn start_in(&self, wrap: impl FnOnce(Command) -> Command) -> Daemon<'lab> {
         let daemon = Daemon::spawn(self.clone(), wrap(self.command()));
@@ -170,23 +170,23 @@ impl<'lab> Portsentry<'lab> {
         daemon
     }
 
-    /// As [`Portsentry::start`], of one that says elsewhere that it watches.
+    /// Starts the daemon without waiting for a line that says it is ready.
     #[must_use]
     pub fn start_silent(&self) -> Daemon<'lab> {
         Daemon::spawn(self.clone(), self.command())
     }
 
-    /// Starts one that can't run, and returns its last words.
+    /// Starts a daemon that can't run, and returns its last lines.
     pub fn fail(&self) -> Ended {
         Daemon::spawn(self.clone(), self.command()).end()
     }
 
-    /// As [`Portsentry::fail`], by way of another command that `wrap` makes of the daemon's.
+    /// Starts a daemon that can't run, with its command changed by `wrap`.
     pub fn fail_in(&self, wrap: impl FnOnce(Command) -> Command) -> Ended {
         Daemon::spawn(self.clone(), wrap(self.command())).end()
     }
 
-    /// Writes its files; the command that starts it.
+    /// Writes the files, and returns the command that starts the daemon.
     pub fn command(&self) -> Command {
         if self.is_installed {
             installed::furnish(self.lab, self.config.as_deref().unwrap_or_default(), &self.ignored);
@@ -203,7 +203,7 @@ impl<'lab> Portsentry<'lab> {
         command
     }
 
-    /// Where the configuration file is.
+    /// Path of the configuration file.
     pub fn config_path(&self) -> PathBuf {
         self.lab.files().join("portsentry.conf")
     }
@@ -214,7 +214,7 @@ impl<'lab> Portsentry<'lab> {
         self.config_path()
     }
 
-    /// Writes the configuration file, for a daemon that runs to read again.
+    /// Writes the configuration file, for a running daemon to reload.
     pub fn write(&self) {
         let text = self.config.clone().unwrap_or_else(|| {
             self.settings.iter().fold(String::new(), |mut text, (key, value)| {

@@ -1,4 +1,4 @@
-//! A stream of packets from one source, which is answered as long as nothing drops it.
+//! A stream of packets from one source. The host answers them as long as nothing drops them.
 
 use std::{
     io::Read,
@@ -13,11 +13,11 @@ use nix::{
 
 use super::{Family, Lab};
 
-/// Five hundred echo requests a second; ended when dropped.
+/// Five hundred echo requests a second. Ends when dropped.
 pub struct Stream(Child);
 
 impl Lab {
-    /// Begins to send from `source` to the host, without an end.
+    /// Starts sending echo requests from `source` to the host, without an end.
     pub fn keep_sending(&self, source: IpAddr) -> Stream {
         let mut ping = self.scanner.command("ping");
         let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
@@ -27,11 +27,11 @@ impl Lab {
 }
 
 impl Stream {
-    /// How many packets it sent, and how many answers it got. The last may still have been on its way.
+    /// Stops, and returns the number of packets sent and of answers received. The last answer may be missing.
     ///
     /// # Panics
     ///
-    /// If `ping` doesn't say.
+    /// If `ping` prints no summary.
     pub fn end(mut self) -> (usize, usize) {
         let process = Pid::from_raw(self.0.id().cast_signed());
         kill(process, Signal::SIGINT).expect("a signal is sent");
@@ -46,7 +46,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // It has ended, if it was asked to.
+        // It has already ended if `end` was called.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,4 +1,4 @@
-//! Removes what labs of dead processes have left.
+//! Removes the remains of dead processes' labs.
 
 use std::{
     fs,
@@ -8,12 +8,12 @@ use std::{
 
 use super::maps::remove_pins;
 
-/// Begins every namespace's name; the process follows.
+/// Prefix of every namespace's name, before the process number.
 pub(super) const PREFIX: &str = "portsentry-test-";
-/// Begins every directory of pins; the process follows.
+/// Prefix of every pin directory, before the process number.
 pub(super) const PINS: &str = "/sys/fs/bpf/portsentry-test-";
 
-/// Removes namespaces and pins of processes that are gone.
+/// Removes namespaces and pins of dead processes.
 pub(super) fn sweep() {
     for orphan in orphans(Path::new("/var/run/netns"), PREFIX) {
         let Some(name) = orphan.file_name() else { continue };
@@ -26,7 +26,7 @@ pub(super) fn sweep() {
     }
 }
 
-/// What `directory` holds by the name of `prefix`, a dead process's number, and anything after a dash.
+/// Returns the entries of `directory` named `prefix`, a dead process's number, and possibly a dash and more.
 fn orphans(directory: &Path, prefix: &str) -> Vec<PathBuf> {
     let is_orphan = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(prefix));

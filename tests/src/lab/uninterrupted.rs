@@ -1,13 +1,13 @@
-//! Calls that wait, begun again when a signal ends them.
+//! Blocking calls, restarted when a signal interrupts them.
 
 use std::io::{self, ErrorKind};
 
-/// What `call` comes to. A socket with a time limit fails with `EINTR` after any stop of the process, whether it handles
-/// signals or not (signal(7)).
+/// Returns the result of `call`. On a socket with a time limit, `call` fails with `EINTR` whenever the process is
+/// stopped and continued, even without signal handlers (signal(7)).
 ///
 /// # Errors
 ///
-/// Those of `call` but that one.
+/// Those of `call`, except `EINTR`.
 pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

@@ -1,4 +1,4 @@
-//! Frames put on a namespace's wire and taken off it as they are.
+//! Sends and receives raw frames on a namespace's interface.
 
 use std::{
     io::Read,
@@ -13,27 +13,27 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::{Family, INTERFACE, Namespace, hardware_address, log::PATIENCE};
 use crate::frames::{Layer, Packet, SYN, tcp};
 
-/// How long an answer is waited for that is expected not to come.
+/// Time limit for an answer that should not come.
 const IMPATIENCE: Duration = Duration::from_millis(300);
 
-/// A namespace's interface, without the network stack.
+/// A namespace's interface, bypassing the network stack.
 #[derive(Debug)]
 pub struct Wire {
     socket: Socket,
 }
 
-/// A TCP segment that was received, with its ends and all of its frame.
+/// A received TCP segment, with its addresses, ports and whole frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// Where it says it came from.
+    /// Its source address and port.
     pub source: SocketAddr,
-    /// Where it goes.
+    /// Its destination address and port.
     pub destination: SocketAddr,
     /// Its TCP header.
     pub tcp: TcpHeader,
-    /// Whether all checksums are right.
+    /// Whether all checksums are correct.
     pub is_sound: bool,
-    /// The frame, from its Ethernet header on.
+    /// The frame, starting with its Ethernet header.
     pub frame: Vec<u8>,
 }
 
@@ -43,7 +43,8 @@ impl Wire {
         Self::open_for(namespace, libc::ETH_P_ALL)
     }
 
-    /// The same for packets of one address family, and without what goes out: it is not deaf for its own noise.
+    /// Opens a wire that receives only incoming packets of one address family. Outgoing frames would fill its
+    /// buffer.
     pub fn ear(namespace: &Namespace, family: Family) -> Self {
         Self::open_for(
             namespace,
@@ -54,7 +55,7 @@ impl Wire {
         )
     }
 
-    /// The same without anything that comes in: it costs the interface nothing but what is sent.
+    /// Opens a wire that receives nothing, so that only sending costs the interface time.
     pub fn mouth(namespace: &Namespace) -> Self {
         Self::open_for(namespace, 0)
     }
@@ -79,7 +80,7 @@ impl Wire {
         self.socket.send(&frame).expect("a frame is sent");
     }
 
-    /// Sends a SYN of somebody's to a port of the host's that is watched.
+    /// Sends a SYN from `source` to a watched port of the host.
     pub fn probe(&self, source: IpAddr) {
         let family = if source.is_ipv4() { Family::V4 } else { Family::V6 };
         let ends = [SocketAddr::new(source, 40_000), SocketAddr::new(family.host(), 11)];
@@ -91,12 +92,12 @@ impl Wire {
         self.socket.send(frame).expect("a frame is sent");
     }
 
-    /// The next segment that `is_wanted`, which must come.
+    /// Returns the next segment that `is_wanted`; fails if none comes.
     pub fn expect(&self, what: &str, is_wanted: impl Fn(&Segment) -> bool) -> Segment {
         self.next(PATIENCE, is_wanted).unwrap_or_else(|| panic!("{what} did not come"))
     }
 
-    /// The next segment that `is_wanted`, if it comes within a moment.
+    /// Returns the next segment that `is_wanted`, if one comes within a moment.
     pub fn hear(&self, is_wanted: impl Fn(&Segment) -> bool) -> Option<Segment> {
         self.next(IMPATIENCE, is_wanted)
     }
@@ -118,7 +119,7 @@ impl Wire {
     }
 }
 
-/// A stranger of that number, of one address family or the other. He has no interface.
+/// Returns the address of stranger `number`, IPv4 for even numbers and IPv6 for odd ones. No interface has it.
 pub fn stranger(number: u16) -> IpAddr {
     if number.is_multiple_of(2) {
         Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 1).to_bits() + u32::from(number)).into()
@@ -127,11 +128,11 @@ pub fn stranger(number: u16) -> IpAddr {
     }
 }
 
-/// A SYN from the scanner's interface to the host's with sound checksums, which a service answers.
+/// Returns a SYN with correct checksums from the scanner's interface to the host's. A service answers it.
 ///
 /// # Panics
 ///
-/// If the two are not of one address family.
+/// If the two addresses are of different families.
 pub fn syn(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
     let link = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 1]);
     let network = match (from.ip(), to.ip()) {
@@ -144,7 +145,7 @@ pub fn syn(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
     frame
 }
 
-/// The TCP segment in `frame`, if it holds one.
+/// Returns the TCP segment in `frame`, if there is one.
 pub fn segment(frame: &[u8]) -> Option<Segment> {
     let sliced = SlicedPacket::from_ethernet(frame).ok()?;
     let Some(TransportSlice::Tcp(tcp)) = &sliced.transport else { return None };
@@ -172,7 +173,7 @@ pub fn segment(frame: &[u8]) -> Option<Segment> {
     })
 }
 
-/// The address of an interface for packet sockets (packet(7)).
+/// Returns an interface's address for packet sockets (packet(7)).
 pub fn link_address(protocol: u16, index: u32) -> SockAddr {
     let init = |storage: *mut socket2::SockAddrStorage, length: *mut libc::socklen_t| {
         let address = libc::sockaddr_ll {
@@ -186,13 +187,13 @@ pub fn link_address(protocol: u16, index: u32) -> SockAddr {
         };
         // SAFETY: the storage has room for every socket address.
         unsafe { storage.cast::<libc::sockaddr_ll>().write(address) };
-        // SAFETY: the length is the storage's own.
+        // SAFETY: the length is that of the storage.
         unsafe {
             length.write(libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).unwrap_or_default());
         };
         Ok(())
     };
-    // SAFETY: a whole address of its family is written, and its length.
+    // SAFETY: the closure writes a whole address of its family, and the address's length.
     let address = unsafe { SockAddr::try_init(init) };
     address.expect("writing an address can't fail").1
 }

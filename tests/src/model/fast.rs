@@ -1,10 +1,10 @@
-//! The maps of the fast path, which the model has none of.
+//! The fast path's maps, which the model doesn't have.
 
 use portsentry_common::{address::Address, classify::Protocol, environment::FastMaps};
 
 use super::Model;
 
-/// None: the kernel program saves time by them, and reaches the same verdict without.
+/// Returns nothing: these maps save the kernel program time, and never change a verdict.
 impl<A: Address> FastMaps<A> for Model {
     fn may_be_blocked(&self, _: u32) -> bool {
         true

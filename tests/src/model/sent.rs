@@ -1,4 +1,4 @@
-//! What the host is taken to have sent, by the rules for it.
+//! The model's view of the host's sent packets.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use portsentry_common::{
 use super::ip;
 use crate::{scenario::Sent, test_host};
 
-/// Whether a packet was sent to the source of `flow`, from the port that it goes to.
+/// Whether the host sent a packet to the source of `flow` from the port to which `flow` goes.
 pub(super) fn goes_on<A: Address>(sent: &[Sent], flow: &Flow<A>, settings: &Settings) -> bool {
     let key = |port| {
         let remote = flow.source.to_mapped().halves();
@@ -37,7 +37,7 @@ pub(super) fn needs_syn<A: Address>(sent: &[Sent], flow: &Flow<A>) -> bool {
         .any(|sent| sent.protocol == flow.probe.protocol && sent.local == to && is_service(sent))
 }
 
-/// From an own address, and of what a look-up of sockets doesn't tell.
+/// Whether the packet comes from one of the host's addresses and shows something that a socket look-up doesn't.
 fn teaches(sent: &Sent) -> bool {
     read(sent).is_of_interest() && test_host::OWN.contains(&sent.local.ip().to_string().as_str())
 }
@@ -57,7 +57,7 @@ fn read(sent: &Sent) -> session::Sent {
     }
 }
 
-/// What a connection is known by.
+/// Returns the key of a connection.
 pub(super) fn connection<A: Address>(flow: &Flow<A>) -> SteerKey {
     let Probe { source_port, port, protocol, .. } = flow.probe;
     SteerKey::new(flow.source.to_mapped(), source_port, port, protocol as u8)

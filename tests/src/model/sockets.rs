@@ -1,4 +1,4 @@
-//! Socket look-ups as in Linux, on a list of sockets.
+//! Socket look-ups like Linux's, on a list of sockets.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,7 +18,7 @@ pub(super) fn explain<A: Address>(sockets: &[Socket], flow: &Flow<A>) -> bool {
     sockets.iter().any(|socket| match (flow.probe.protocol, *socket) {
         (Protocol::Tcp, Socket::Listener(at)) | (Protocol::Udp, Socket::Bound(at)) => takes(at, local),
         (Protocol::Tcp, Socket::Connection(ends)) | (Protocol::Udp, Socket::Connected(ends)) => ends == pair,
-        // Its peer may still send segments of the connection, but none that open one.
+        // The peer may still send segments of the connection, but none that open one.
         (Protocol::Tcp, Socket::TimeWait(ends)) => ends == pair && flow.probe.kind.is_connected(),
         _ => false,
     })
@@ -50,7 +50,7 @@ fn pair<A: Address>(flow: &Flow<A>) -> (SocketAddr, SocketAddr) {
     (local, SocketAddr::new(ip(flow.source), flow.probe.source_port))
 }
 
-/// Whether a socket bound to `at` accepts packets to `local`; one on `[::]` accepts both address families.
+/// Whether a socket bound to `at` accepts packets to `local`. A socket on `[::]` accepts both address families.
 fn takes(at: SocketAddr, local: SocketAddr) -> bool {
     let is_address = match at.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => local.is_ipv4(),

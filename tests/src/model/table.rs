@@ -15,8 +15,8 @@ use crate::{
     sockets::Socket,
 };
 
-/// Stamps older than a minute don't count. (In a scenario, all are current or two minutes old.) A freshly booted
-/// machine has no such times.
+/// Stamps older than a minute don't count. In a scenario each stamp is current or two minutes old. A freshly booted
+/// machine has no such old times.
 pub(super) fn horizon(table: &Table, now_ns: u64) -> Horizon {
     let now = stamp(now_ns);
     Horizon {
@@ -81,7 +81,7 @@ pub(super) fn is_in_served<A: Address>(table: &Table, flow: &Flow<A>, which: Ser
     })
 }
 
-/// Whether a socket with this address accepts packets of this IP version; one on `[::]` accepts both.
+/// Whether a socket with this address accepts packets of this IP version. A socket on `[::]` accepts both.
 fn takes(address: IpAddr, version: u8) -> bool {
     match address {
         IpAddr::V4(_) => version == 4,

@@ -1,4 +1,4 @@
-//! A frame taken apart by etherparse, up to what a probe can be told from.
+//! Parses a frame with etherparse, as far as the rules for probes need.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,73 +7,73 @@ use etherparse::{
     Ipv6RawExtHeaderSlice, SingleVlanSlice, TcpHeaderSlice, UdpHeaderSlice,
 };
 
-/// How many VLAN tags and extension headers are read: more than fit in 9,000 bytes.
+/// Maximum number of VLAN tags and extension headers read: more than fit in 9,000 bytes.
 const TAGS: usize = 2304;
 const EXTENSIONS: usize = 1152;
 /// Bytes of a TCP header up to its control bits, and of a UDP header.
 const TCP: usize = 16;
 const UDP: usize = 8;
-/// What a length field of 16 bits can say at the most.
+/// Maximum value of a 16-bit length field.
 const LONGEST: usize = 65_535;
-/// RFC 2516: an `EtherType`, and a header's length.
+/// RFC 2516: the `EtherType`, and the header's length.
 const PPPOE_SESSION: EtherType = EtherType(0x8864);
 const PPPOE: usize = 6;
 
-/// What the frame holds.
+/// The parsed frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     /// No IP packet.
     NotIp,
     /// A packet behind more tags than are read.
     Buried,
-    /// It ends before its Ethertype; counted by this name.
+    /// The frame ends before its Ethertype. The string names the counter.
     Unreadable(&'static str),
     /// An IP packet.
     Ip(Ip),
 }
 
-/// An IP packet: its source, and what else could be read or what was amiss, as the counter is named.
+/// An IP packet: its source, and the rest of it, or the counter of the error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ip {
-    /// `None` if the frame ends before it.
+    /// `None` if the frame ends before the source address.
     pub source: Option<IpAddr>,
     pub vlan: u16,
-    /// Neither end of the link is a group, and that is Ethernet with two VLAN tags at the most.
+    /// Neither link address is a group address, and `is_near` holds.
     pub is_between_hosts: bool,
-    /// The link is Ethernet with two VLAN tags at the most.
+    /// The link is Ethernet with at most two VLAN tags.
     pub is_near: bool,
     pub rest: Result<Packet, &'static str>,
 }
 
-/// What else an IP packet says.
+/// An IP packet's fields besides its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Packet {
     pub destination: IpAddr,
-    /// The number of what follows the IP headers.
+    /// Protocol number of the payload after the IP headers.
     pub protocol: u8,
     pub part: Part,
-    /// IPv4 options, or extension headers other than for fragments.
+    /// It has IPv4 options, or extension headers other than for fragments.
     pub has_options: bool,
-    /// Nothing stands between the IP header's fixed part and the transport's.
+    /// The transport header directly follows the IP header's fixed part.
     pub is_bare: bool,
     pub transport: Transport,
     pub answerable: Answerable,
 }
 
-/// What an answer to a segment depends on, beside the control bits.
+/// The properties of a segment that decide whether and how it is answered, besides the control bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "findings that have nothing to do with each other")]
 pub(super) struct Answerable {
-    /// The segment is a TCP header and nothing else, and the frame has room for 24 bytes of one.
+    /// The segment is only a TCP header, and the frame has room for a header of 24 bytes.
     pub has_room: bool,
     pub has_right_checksum: bool,
-    /// That of the pseudo-header alone.
+    /// The checksum covers the pseudo-header alone.
     pub has_partial_checksum: bool,
-    /// Of the IPv4 header.
+    /// The IPv4 header's checksum is correct.
     pub has_right_header: bool,
 }
 
-/// What of a datagram is there.
+/// The part of a datagram that a packet holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Whole,
@@ -96,12 +96,12 @@ pub(super) enum Transport {
     Udp {
         ports: [u16; 2],
     },
-    /// Behind a chain of extension headers that can't be followed to its end.
+    /// Behind a chain of extension headers whose end can't be reached.
     Hidden,
     None,
 }
 
-/// Takes `frame` apart.
+/// Parses `frame`.
 pub(super) fn dissect(frame: &[u8]) -> Reading {
     const LINK: &str = "malformed_link";
     let Ok(ethernet) = Ethernet2HeaderSlice::from_slice(frame) else { return Reading::Unreadable(LINK) };
@@ -146,7 +146,7 @@ pub(super) fn dissect(frame: &[u8]) -> Reading {
     Reading::Ip(Ip { source, vlan, is_between_hosts: is_between_hosts && is_near, is_near, rest })
 }
 
-/// The network layer, and where what it carries begins and ends.
+/// The network layer, with the start and end of its payload.
 struct Network {
     destination: IpAddr,
     protocol: IpNumber,
@@ -158,7 +158,7 @@ struct Network {
     end: usize,
 }
 
-/// `None` if the header contradicts itself or the frame.
+/// Returns `None` if the header contradicts itself or the frame.
 fn ipv4(frame: &[u8], at: usize) -> Option<Network> {
     let header = Ipv4HeaderSlice::from_slice(&frame[at..]).ok()?;
     let carried = at + header.slice().len();
@@ -183,11 +183,11 @@ fn ipv4(frame: &[u8], at: usize) -> Option<Network> {
     })
 }
 
-/// `None` if the header contradicts itself or the frame.
+/// Returns `None` if the header contradicts itself or the frame.
 fn ipv6(frame: &[u8], start: usize) -> Option<Network> {
     let header = Ipv6HeaderSlice::from_slice(&frame[start..]).ok()?;
     let at = start + header.slice().len();
-    // A jumbogram has no length (RFC 2675), nor has what Linux puts together of many segments.
+    // The length is zero in a jumbogram (RFC 2675), and in a packet that Linux merged from several segments.
     let rest = frame.len() - at;
     let is_hop_by_hop = header.next_header() == IpNumber::IPV6_HEADER_HOP_BY_HOP;
     let end = match usize::from(header.payload_length()) {
@@ -211,7 +211,7 @@ fn ipv6(frame: &[u8], start: usize) -> Option<Network> {
     Some(network)
 }
 
-/// Follows the extension headers; `None` if they can't be followed to the last.
+/// Follows the extension headers. Returns `None` if it can't reach the last one.
 fn chain(frame: &[u8], network: &mut Network) -> Option<()> {
     for number in 0.. {
         let is_extension = [
@@ -235,11 +235,12 @@ fn chain(frame: &[u8], network: &mut Network) -> Option<()> {
             IpNumber::IPV6_FRAGMENTATION_HEADER => {
                 let header = Ipv6FragmentHeaderSlice::from_slice(rest).ok()?;
                 let found = part(header.fragment_offset().value(), header.more_fragments());
-                // A second header makes no whole of a part.
+                // A second fragment header doesn't complete a partial packet.
                 network.part = if found == Part::Whole { network.part } else { found };
                 (header.next_header(), header.slice().len())
             }
-            // By hand (RFC 4302 section 2.2): etherparse refuses one that is shorter than its fields, Linux doesn't.
+            // Parsed by hand (RFC 4302 section 2.2): etherparse rejects a header shorter than its fields, Linux
+            // doesn't.
             IpNumber::AUTHENTICATION_HEADER => {
                 let length = 4 * (usize::from(*rest.get(1)?) + 2);
                 (IpNumber(rest[0]), rest.get(..length)?.len())
@@ -274,7 +275,7 @@ fn packet(
     let transport = match protocol {
         _ if is_hidden => Transport::Hidden,
         _ if part == Part::Later => Transport::None,
-        // RFC 8200 section 4.5: a first fragment holds the upper-layer header.
+        // RFC 8200 section 4.5: a first fragment contains the upper-layer header.
         IpNumber::TCP if part == Part::First && destination.is_ipv6() && carried.len() < 4 => {
             Transport::Hidden
         }
@@ -334,7 +335,7 @@ fn tcp(carried: &[u8], part: Part) -> Option<Transport> {
         let ports = ports(carried.first_chunk()?);
         return Some(Transport::Tiny { ports });
     }
-    // The rest of a first fragment's header comes with the next.
+    // The next fragment holds the rest of a first fragment's header.
     let missing = if part == Part::First { [0; 60].as_slice() } else { &[] };
     let whole = [carried, missing].concat();
     let header = TcpHeaderSlice::from_slice(&whole).ok()?;
@@ -355,7 +356,7 @@ fn tcp(carried: &[u8], part: Part) -> Option<Transport> {
 fn udp(carried: &[u8], part: Part) -> Option<Transport> {
     let header = UdpHeaderSlice::from_slice(carried).ok()?;
     let is_possible = match usize::from(header.length()) {
-        // The rest of the packet, whatever that is (RFC 2675 section 4).
+        // The length is that of the rest of the packet (RFC 2675 section 4).
         0 => true,
         1..UDP => false,
         length => part == Part::First || length <= carried.len(),

@@ -1,4 +1,4 @@
-//! What a packet would be, by its headers alone: a probe of some kind, or nothing that probes.
+//! Classifies a packet by its headers alone: a kind of probe, or none.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -41,31 +41,32 @@ impl Seen<'_> {
         }
     }
 
-    /// ACK, or FIN with ACK: what every connection consists of.
+    /// Whether it is an ACK, or FIN with ACK, as the packets of every connection are.
     pub fn is_of_a_connection(&self) -> bool {
         [Kind::Ack, Kind::Maimon].contains(&self.kind)
     }
 
-    /// "Datagrams count only from a client's port to a well-known one", as answers never go that way.
+    /// Whether the datagram may be an answer. ARCHITECTURE: a datagram counts only if it goes from a client's port
+    /// to a well-known one.
     pub fn may_answer_a_datagram(&self) -> bool {
         !(self.ports[0] >= 1024 && self.ports[1] < 1024)
     }
 }
 
-/// The probe that a packet would be, if its port were watched and nothing explained it.
+/// Returns the probe that the packet would be, if its port were watched and nothing explained it.
 pub(super) fn seen<'a>(source: IpAddr, ip: &'a Ip, packet: &'a Packet) -> Option<Seen<'a>> {
     let (protocol, kind, ports, flags) = match packet.transport {
         Transport::Tcp { ports, flags } => (Protocol::Tcp, kind(flags)?, ports, flags),
         Transport::Tiny { ports } => (Protocol::Tcp, Kind::Fragment, ports, 0),
         Transport::Udp { ports } => (Protocol::Udp, Kind::Udp, ports, 0),
-        // Its protocol is unknown: it counts as TCP to port 0.
+        // Its protocol is unknown, so it counts as TCP to port 0.
         Transport::Hidden => (Protocol::Tcp, Kind::Chain, [0, 0], 0),
         Transport::None => return None,
     };
     Some(Seen { source, ip, packet, protocol, kind, ports, flags })
 }
 
-/// The same, where what only ever answers is taken for an ACK.
+/// Does the same, but treats SYN-ACKs and resets as ACKs.
 pub(super) fn segment<'a>(source: IpAddr, ip: &'a Ip, packet: &'a Packet) -> Option<Seen<'a>> {
     seen(source, ip, packet).or(match packet.transport {
         Transport::Tcp { ports, flags } => {
@@ -75,7 +76,8 @@ pub(super) fn segment<'a>(source: IpAddr, ip: &'a Ip, packet: &'a Packet) -> Opt
     })
 }
 
-/// The kinds of COMPAT's table, by the six control bits; `None` for SYN+ACK and resets, which only answer.
+/// Returns the kind of a segment by its six control bits, or `None` for SYN-ACKs and resets, which are only
+/// answers.
 fn kind(flags: u8) -> Option<Kind> {
     let [fin, syn, rst, psh, ack, urg] = [0, 1, 2, 3, 4, 5].map(|place| flags >> place & 1 == 1);
     match (syn, fin, rst, ack) {

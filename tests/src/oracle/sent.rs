@@ -1,4 +1,4 @@
-//! What follows from packets that the host sent, from the documents.
+//! Conclusions from packets that the host sent, according to the documents.
 
 use std::net::SocketAddr;
 
@@ -15,8 +15,9 @@ const SYN: u8 = 2;
 const RST: u8 = 4;
 const ACK: u8 = 16;
 
-/// Whether the host sent a packet of the kind to the source, from the port that it goes to: a datagram, or a segment that it forwarded
-/// for a host behind it. "A datagram from an ephemeral port to a port of another host's opens the same port here to that host."
+/// Whether the host sent such a packet to the source from the port to which this packet goes: a datagram, or a
+/// segment that it forwarded. A datagram from an ephemeral port also opens the same port here as it went to, for
+/// that host.
 pub(super) fn was_sent_to(scenario: &Scenario, seen: &Seen<'_>) -> bool {
     let range = scenario.settings.first_ephemeral..=scenario.settings.last_ephemeral;
     let ends = seen.ends();
@@ -27,13 +28,13 @@ pub(super) fn was_sent_to(scenario: &Scenario, seen: &Seen<'_>) -> bool {
     })
 }
 
-/// Whether another host's service was seen at the destination: its SYN-ACK was forwarded.
+/// Whether the destination is another host's service, because its SYN-ACK was forwarded.
 pub(super) fn needs_syn(scenario: &Scenario, seen: &Seen<'_>) -> bool {
     let to: SocketAddr = seen.ends().ours;
     of(scenario, Protocol::Tcp).any(|sent| sent.local == to && sent.flags & (SYN | ACK) == SYN | ACK)
 }
 
-/// Those that teach something: from own addresses; of TCP those of other hosts, resets aside.
+/// Returns the packets that matter: sent from the host's addresses; for TCP only forwarded ones other than resets.
 fn of(scenario: &Scenario, protocol: Protocol) -> impl Iterator<Item = &Sent> {
     scenario.sent.iter().filter(move |sent| {
         let is_own = test_host::OWN.contains(&sent.local.ip().to_string().as_str());

@@ -1,4 +1,4 @@
-//! Services that have just gone, or that no look-up finds, from the documents.
+//! Services that stopped a moment ago, or that no look-up finds, according to the documents.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,11 +10,11 @@ use crate::{
     sockets::Socket,
 };
 
-/// The interface that every frame here comes by.
+/// The interface on which all frames arrive.
 const INTERFACE: u32 = 1;
 
-/// "For `SERVED_GRACE` after the last service on it has gone, a port is no trap", and a service bound to a device above the
-/// interface is a service; on its own addresses.
+/// `SERVED_GRACE`: a port is no trap until some time after its last service has gone. A service bound to a device
+/// above the interface counts for its own addresses.
 pub(super) fn was_served(table: &Table, seen: &Seen<'_>) -> bool {
     table.served.iter().any(|(protocol, at, interface)| {
         *protocol == seen.protocol
@@ -23,7 +23,7 @@ pub(super) fn was_served(table: &Table, seen: &Seen<'_>) -> bool {
     })
 }
 
-/// The same of services on this very address, or bound to a device.
+/// Whether the table has a service on this very address, or one bound to a device.
 pub(super) fn is_in_table(table: &Table, seen: &Seen<'_>) -> bool {
     let ours = seen.ends().ours;
     table.served.iter().any(|(protocol, at, interface)| {
@@ -35,8 +35,9 @@ pub(super) fn is_in_table(table: &Table, seen: &Seen<'_>) -> bool {
     })
 }
 
-/// "Where another device lies above the interface, a fence passes whatever may belong to a socket that is bound to it": each
-/// segment that opens nothing, and a datagram to an ephemeral port or to a connected socket of that device's.
+/// Threat model: where another device lies above the interface, a fence passes packets that may belong to that
+/// device's sockets. These are segments that open no connection, and datagrams to an ephemeral port or to a
+/// connected socket.
 pub(super) fn may_be_hidden(scenario: &Scenario, seen: &Seen<'_>) -> bool {
     let ours = seen.ends().ours;
     let range = scenario.settings.first_ephemeral..=scenario.settings.last_ephemeral;
@@ -44,8 +45,8 @@ pub(super) fn may_be_hidden(scenario: &Scenario, seen: &Seen<'_>) -> bool {
     scenario.table.has_devices_above && (seen.protocol == Protocol::Tcp || is_expected())
 }
 
-/// "Where every bind is seen, a port that nobody has bound is looked up no more": a SYN or datagram to it is for nobody, be there
-/// a connection or not.
+/// ARCHITECTURE: without a look-up, a SYN or datagram to an unbound port belongs to no socket, even if the port has
+/// a connection.
 pub(super) fn is_unbound(scenario: &Scenario, seen: &Seen<'_>) -> bool {
     let ours = seen.ends().ours;
     let is_bound = |socket: &Socket| match *socket {
@@ -61,13 +62,13 @@ pub(super) fn is_unbound(scenario: &Scenario, seen: &Seen<'_>) -> bool {
         && !scenario.sockets.iter().any(is_bound)
 }
 
-/// "Only answers go to a port of the ephemeral range": datagrams and segments of connections there count for nothing.
+/// Only answers go to ephemeral ports: datagrams and segments of connections to these ports never count.
 pub(super) fn may_be_late(scenario: &Scenario, seen: &Seen<'_>) -> bool {
     let range = scenario.settings.first_ephemeral..=scenario.settings.last_ephemeral;
     range.contains(&seen.port().into()) && (seen.kind == Kind::Udp || seen.is_of_a_connection())
 }
 
-/// "Replies to the host's own DHCP client are never probes": 67 to 68 over IPv4, 547 to 546 over IPv6.
+/// Replies to the host's own DHCP client are never probes: 67 to 68 over IPv4, 547 to 546 over IPv6.
 pub(super) fn is_lease(seen: &Seen<'_>) -> bool {
     let is_v4 = seen.packet.destination.is_ipv4();
     seen.protocol == Protocol::Udp && seen.ports == if is_v4 { [67, 68] } else { [547, 546] }
@@ -77,13 +78,13 @@ fn covers(at: SocketAddr, ours: SocketAddr) -> bool {
     at.port() == ours.port()
         && match at.ip() {
             IpAddr::V4(v4) if v4.is_unspecified() => ours.is_ipv4(),
-            // It takes IPv4, too.
+            // A socket on `[::]` accepts IPv4, too.
             IpAddr::V6(v6) if v6.is_unspecified() => true,
             ip => ip == ours.ip(),
         }
 }
 
-/// Whether the port is bound in that address family, on whatever address but loopback.
+/// Whether the port is bound in that address family, on any address except loopback.
 fn is_near(at: SocketAddr, ours: SocketAddr) -> bool {
     let is_family = at.is_ipv4() == ours.is_ipv4() || at.ip().is_unspecified() && at.is_ipv6();
     at.port() == ours.port() && is_family && !at.ip().is_loopback()

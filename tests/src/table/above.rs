@@ -1,4 +1,5 @@
-//! What a fence passes where other devices lie above the interface, whose sockets no look-up from it finds.
+//! Packets that pass a fence because a device above the interface may have a socket for them. No look-up from the
+//! interface finds such a socket.
 
 use portsentry_common::classify::Kind;
 
@@ -9,7 +10,7 @@ use crate::{
     scenario::Scenario,
 };
 
-/// A port from which the host asks.
+/// A source port of the host's requests.
 const EPHEMERAL: u16 = 40_000;
 
 pub(super) fn chapters() -> Vec<Chapter> {
@@ -27,17 +28,17 @@ pub(super) fn chapters() -> Vec<Chapter> {
             what: "a fence where devices lie above the interface",
             scenario: fencing().with_table(false),
             stories: vec![
-                segments("segments that open nothing may be a hidden socket's", V4, through),
+                segments("segments that open nothing may belong to a hidden socket", V4, through),
                 segments("those over IPv6 may be, too", V6, through),
-                datagrams("datagrams to ports that ask may be for a hidden socket", V4, through),
-                datagrams("those over IPv6 may be for one, too", V6, through),
+                datagrams("datagrams to ephemeral ports may belong to a hidden socket", V4, through),
+                datagrams("IPv6 datagrams may, too", V6, through),
             ],
         },
         Chapter {
             what: "a fence where no device lies above the interface",
             scenario: fencing(),
             stories: vec![
-                segments("segments of no connection are dropped", V4, off),
+                segments("segments outside any connection are dropped", V4, off),
                 segments("those over IPv6 are dropped, too", V6, off),
                 datagrams("unsolicited datagrams are dropped", V4, off),
                 datagrams("unsolicited datagrams over IPv6 are dropped, too", V6, off),
@@ -46,7 +47,7 @@ pub(super) fn chapters() -> Vec<Chapter> {
     ]
 }
 
-/// Two of the host's addresses.
+/// Two addresses of the host.
 const V4: [&str; 2] = ["198.51.100.1", "198.51.100.2"];
 const V6: [&str; 2] = ["[2001:db8::1]", "[2001:db8::2]"];
 

@@ -15,20 +15,24 @@ pub(super) fn stories() -> Vec<Story> {
 fn destinations() -> Vec<Story> {
     let to = |at: &str| tcp(SYN).to(at);
     vec![
-        story("a probe to another address of ours is one", to("198.51.100.2:23"), blocks(Kind::Syn)),
-        story("a probe to another IPv6 address of ours is one", to("[2001:db8::2]:23"), blocks(Kind::Syn)),
+        story("a probe to another address of the host counts", to("198.51.100.2:23"), blocks(Kind::Syn)),
+        story(
+            "a probe to another IPv6 address of the host counts",
+            to("[2001:db8::2]:23"),
+            blocks(Kind::Syn),
+        ),
         story("a packet to another host is no probe", to("198.51.100.3:23"), passes()),
         story("a packet to another host's IPv6 address is no probe", to("[2001:db8::3]:23"), passes()),
         story(
-            "what is sent to a network's broadcast address never counts",
+            "a packet to a network's broadcast address never counts",
             udp().to("198.51.100.255:138"),
             passes(),
         ),
         story("a broadcast never counts", udp().to("255.255.255.255:67"), passes()),
-        story("what is sent to a group never counts", udp().to("224.0.0.5:69"), passes()),
-        story("what is sent to an IPv6 group never counts", udp().to("[ff02::1]:69"), passes()),
-        story("what is sent to loopback never counts", to("127.0.0.1:23"), passes()),
-        story("an IPv4 address in IPv6's clothes isn't ours", to("[::ffff:198.51.100.1]:23"), passes()),
+        story("a packet to a multicast group never counts", udp().to("224.0.0.5:69"), passes()),
+        story("a packet to an IPv6 multicast group never counts", udp().to("[ff02::1]:69"), passes()),
+        story("a packet to loopback never counts", to("127.0.0.1:23"), passes()),
+        story("an IPv4-mapped address isn't the host's", to("[::ffff:198.51.100.1]:23"), passes()),
     ]
 }
 
@@ -37,12 +41,12 @@ fn protected() -> Vec<Story> {
     let datagram = |from: &str, to: &str| udp().from(from).to(to);
     vec![
         story(
-            "a probe to a protected network is one, whatever listens here",
+            "a probe to a protected network counts, even if the host listens on the port",
             to(tcp(SYN)),
             blocks(Kind::Syn),
         ),
         story(
-            "a probe to a protected IPv6 network is one",
+            "a probe to a protected IPv6 network counts",
             tcp(SYN).to("[2001:db8:100::9]:22"),
             blocks(Kind::Syn),
         ),
@@ -66,17 +70,17 @@ fn protected() -> Vec<Story> {
             passes(),
         ),
         story(
-            "our own address within a protected network is ours",
+            "the host's address in a protected network is its own",
             tcp(SYN).to("203.0.113.1:22"),
             passes_as(Counter::Served),
         ),
         story(
-            "our own address within a protected network is watched",
+            "the host's address in a protected network is watched",
             tcp(SYN).to("203.0.113.1:23"),
             blocks(Kind::Syn),
         ),
         story(
-            "an ACK to our own address within a protected network is asked after",
+            "an ACK to the host's address in a protected network is looked up",
             tcp(ACK).to("203.0.113.1:23"),
             is_told(Kind::Ack, Verdict::Noticed, 0),
         ),
@@ -87,7 +91,7 @@ fn ignored() -> Vec<Story> {
     let syn = || tcp(SYN).to("198.51.100.1:23");
     vec![
         series(
-            "an ignored source is told and never blocked",
+            "an ignored source is reported and never blocked",
             [
                 (syn().from("192.0.2.241:1"), is_ignored(Kind::Syn)),
                 (udp().to("198.51.100.1:69").from("192.0.2.241:1"), is_ignored(Kind::Udp)),
@@ -101,17 +105,17 @@ fn ignored() -> Vec<Story> {
         ),
         story("the address before an ignored network is not", syn().from("192.0.2.239:1"), blocks(Kind::Syn)),
         story(
-            "an ignored IPv6 source is told and never blocked",
+            "an ignored IPv6 source is reported and never blocked",
             tcp(SYN).to("[2001:db8::1]:23").from("[2001:db8:fee::1]:1"),
             is_ignored(Kind::Syn),
         ),
         story(
-            "an ignored source's ACK is told as ignored",
+            "an ignored source's ACK is reported as ignored",
             tcp(ACK).to("198.51.100.1:23").from("192.0.2.241:1"),
             is_ignored(Kind::Ack),
         ),
         story(
-            "our own address is never blocked, even if spoofed",
+            "the host's own address is never blocked, even if spoofed",
             syn().from("198.51.100.2:1"),
             is_ignored(Kind::Syn),
         ),
@@ -129,15 +133,19 @@ fn implausible() -> Vec<Story> {
         story("the broadcast address is no source", from("255.255.255.255:1"), is_implausible()),
         story("IPv6 loopback can't come from outside", from_v6("[::1]:1"), is_implausible()),
         story("the unspecified IPv6 address is no source", from_v6("[::]:1"), is_implausible()),
-        story("an IPv6 group is no source", from_v6("[ff02::1]:1"), is_implausible()),
+        story("an IPv6 multicast group is no source", from_v6("[ff02::1]:1"), is_implausible()),
         story(
             "an IPv6 packet can't speak for an IPv4 address",
             from_v6("[::ffff:192.0.2.205]:1"),
             is_implausible(),
         ),
         story("the last group is one", from("239.255.255.255:1"), is_implausible()),
-        story("a source in the once reserved range is a host", from("240.0.0.1:1"), blocks(Kind::Syn)),
-        story("the address before broadcast is a host", from("255.255.255.254:1"), blocks(Kind::Syn)),
+        story("a source in the formerly reserved range is a host", from("240.0.0.1:1"), blocks(Kind::Syn)),
+        story(
+            "the address before the broadcast address is a host",
+            from("255.255.255.254:1"),
+            blocks(Kind::Syn),
+        ),
         story("a link-local source is a host", from_v6("[fe80::1]:1"), blocks(Kind::Syn)),
     ]
 }

@@ -13,10 +13,10 @@ pub(super) fn stories() -> Vec<Story> {
     let datagram = || udp().to("198.51.100.1:69").payload(32);
     vec![
         story("IP options hide no probe", probe().ipv4_options(4), blocks(Kind::Syn)),
-        story("as many IP options as fit hide no probe", probe().ipv4_options(40), blocks(Kind::Syn)),
+        story("the maximum of IP options hides no probe", probe().ipv4_options(40), blocks(Kind::Syn)),
         story("IP options hide no datagram", datagram().ipv4_options(12), blocks(Kind::Udp)),
         story(
-            "a first fragment too small for TCP's flags is a probe of its own kind",
+            "a first fragment too small for TCP's flags is a tiny-fragment probe",
             probe().first_fragment(8),
             blocks(Kind::Fragment),
         ),
@@ -37,7 +37,7 @@ pub(super) fn stories() -> Vec<Story> {
         ),
         story("a first fragment of a datagram is a probe", datagram().first_fragment(8), blocks(Kind::Udp)),
         story(
-            "a tiny fragment of a segment to no watched port is none",
+            "a tiny fragment to an unwatched port is no probe",
             tcp(ACK).to("198.51.100.1:113").first_fragment(8),
             passes(),
         ),
@@ -62,17 +62,17 @@ pub(super) fn stories() -> Vec<Story> {
             passes_as(Counter::MalformedTcp),
         ),
         story(
-            "a first fragment that ends within UDP's header can't be read",
+            "a first fragment that ends within the UDP header can't be read",
             datagram().first_fragment(7),
             passes_as(Counter::MalformedUdp),
         ),
         story(
-            "segments that Linux put together have no length, and aren't malformed",
+            "segments merged by Linux have no length, and aren't malformed",
             tcp(ACK).to("198.51.100.1:113").with(Layer::Network, 2, &[0, 0]).padding(66_000),
             passes(),
         ),
         story(
-            "a fragmented packet of another protocol is none of ours",
+            "a fragmented packet of another protocol passes",
             protocol(1).to("198.51.100.1:0").first_fragment(8),
             passes(),
         ),

@@ -42,7 +42,7 @@ fn singles(probe: fn() -> Packet, datagram: fn() -> Packet) -> Vec<Story> {
         ),
         story("an atomic fragment is a whole packet", chain(probe(), &[FRAGMENT]), blocks(Kind::Syn)),
         story(
-            "extension headers hide no Christmas tree",
+            "extension headers hide no Xmas probe",
             chain(tcp(XMAS).to("[2001:db8::1]:23"), &[OPTIONS]),
             blocks(Kind::Xmas),
         ),
@@ -57,7 +57,7 @@ fn singles(probe: fn() -> Packet, datagram: fn() -> Packet) -> Vec<Story> {
             blocks(Kind::Syn),
         ),
         story(
-            "extension headers to no watched port make no probe",
+            "extension headers make no probe of a packet to an unwatched port",
             chain(tcp(SYN).to("[2001:db8::1]:113"), &[OPTIONS]),
             passes(),
         ),
@@ -69,9 +69,13 @@ fn chains(probe: fn() -> Packet) -> Vec<Story> {
     let eight = [[OPTIONS; 4], [HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION]].concat();
     let nine = [&eight[..], &[OPTIONS]].concat();
     vec![
-        story("the recommended chain hides no probe", chain(probe(), &recommended), blocks(Kind::Syn)),
         story(
-            "the recommended chain backwards hides no probe",
+            "extension headers in the recommended order hide no probe",
+            chain(probe(), &recommended),
+            blocks(Kind::Syn),
+        ),
+        story(
+            "extension headers in reverse order hide no probe",
             {
                 let mut chained = recommended;
                 chained.reverse();
@@ -80,18 +84,22 @@ fn chains(probe: fn() -> Packet) -> Vec<Story> {
             blocks(Kind::Syn),
         ),
         story(
-            "two extension headers of a kind hide no probe",
+            "two extension headers of the same kind hide no probe",
             chain(probe(), &[HOP_BY_HOP; 2]),
             blocks(Kind::Syn),
         ),
         story("eight extension headers hide no probe", chain(probe(), &eight), blocks(Kind::Syn)),
         story("nine extension headers hide no probe", chain(probe(), &nine), blocks(Kind::Syn)),
         story(
-            "as many extension headers as fit in 9,000 bytes hide no probe",
+            "a chain that fills 9,000 bytes hides no probe",
             chain(probe(), &[OPTIONS; 1100]),
             blocks(Kind::Syn),
         ),
-        story("more are a probe of their own kind", chain(probe(), &[OPTIONS; 1153]), blocks(Kind::Chain)),
+        story(
+            "a longer chain is an unreadable-chain probe",
+            chain(probe(), &[OPTIONS; 1153]),
+            blocks(Kind::Chain),
+        ),
         story(
             "a TCP header behind the first buffer is read",
             chain(probe(), &[Extension::DestinationOptions(256); 3]),
@@ -107,7 +115,7 @@ fn chains(probe: fn() -> Packet) -> Vec<Story> {
 fn fragments(probe: fn() -> Packet, datagram: fn() -> Packet) -> Vec<Story> {
     vec![
         story(
-            "a tiny first fragment is a probe of its own kind",
+            "a tiny first fragment is a tiny-fragment probe",
             probe().first_fragment(8),
             blocks(Kind::Fragment),
         ),
@@ -129,7 +137,7 @@ fn fragments(probe: fn() -> Packet, datagram: fn() -> Packet) -> Vec<Story> {
             blocks(Kind::Syn),
         ),
         story(
-            "an atomic fragment around a tiny one is a tiny one",
+            "an atomic fragment around a tiny fragment counts as tiny",
             chain(probe(), &[FRAGMENT]).first_fragment(8),
             blocks(Kind::Fragment),
         ),
@@ -139,17 +147,17 @@ fn fragments(probe: fn() -> Packet, datagram: fn() -> Packet) -> Vec<Story> {
             blocks(Kind::Fragment),
         ),
         story(
-            "a first fragment that ends within its extension headers is a probe of its own kind",
+            "a first fragment that ends within its extension headers is an unreadable-chain probe",
             chain(probe(), &[FRAGMENT_FIRST, OPTIONS, OPTIONS]).with(Layer::Network, 4, &[0, 16]),
             blocks(Kind::Chain),
         ),
         story(
-            "a first fragment that ends before its TCP header is a probe of its own kind",
+            "a first fragment that ends before its TCP header is an unreadable-chain probe",
             chain(probe(), &[FRAGMENT_FIRST, OPTIONS]).with(Layer::Network, 4, &[0, 16]),
             blocks(Kind::Chain),
         ),
         story(
-            "a first fragment that ends within its UDP header is a probe of its own kind",
+            "a first fragment that ends within its UDP header is an unreadable-chain probe",
             chain(datagram(), &[FRAGMENT_FIRST, OPTIONS]).with(Layer::Network, 4, &[0, 20]),
             blocks(Kind::Chain),
         ),
@@ -164,16 +172,16 @@ fn fragments(probe: fn() -> Packet, datagram: fn() -> Packet) -> Vec<Story> {
 }
 
 fn damaged(probe: fn() -> Packet) -> Vec<Story> {
-    /// The length field of the first extension header.
+    /// Offset of the first extension header's length field.
     const LENGTH: usize = 41;
     vec![
         story(
-            "an extension header that runs past the packet is a probe of its own kind",
+            "an extension header that runs past the packet is an unreadable-chain probe",
             chain(probe(), &[OPTIONS]).with(Layer::Network, LENGTH, &[200]),
             blocks(Kind::Chain),
         ),
         story(
-            "an extension header that runs past another's packet is only counted",
+            "an extension header that runs past another host's packet is only counted",
             chain(tcp(SYN).to("[2001:db8:ffff::1]:23"), &[OPTIONS]).with(Layer::Network, LENGTH, &[200]),
             passes_as(Counter::MalformedExtensions),
         ),
@@ -183,22 +191,22 @@ fn damaged(probe: fn() -> Packet) -> Vec<Story> {
             passes_as(Counter::MalformedExtensions),
         ),
         story(
-            "an extension header that runs into the padding is a probe of its own kind",
+            "an extension header that runs into the padding is an unreadable-chain probe",
             chain(probe(), &[OPTIONS]).with(Layer::Network, LENGTH, &[4]).padding(100),
             blocks(Kind::Chain),
         ),
         story(
-            "an extension header that takes in the TCP header leaves none",
+            "an extension header that covers the TCP header leaves none",
             chain(probe(), &[OPTIONS]).payload(4).with(Layer::Network, LENGTH, &[3]),
             passes_as(Counter::MalformedTcp),
         ),
         story(
-            "an extension header without room for itself is a probe of its own kind",
+            "a truncated extension header is an unreadable-chain probe",
             chain(probe(), &[OPTIONS]).with(Layer::Network, 4, &[0, 6]),
             blocks(Kind::Chain),
         ),
         story(
-            "a frame that ends before the extension header it announces is a probe of its own kind",
+            "a frame that ends before the announced extension header is an unreadable-chain probe",
             chain(probe(), &[OPTIONS]).with(Layer::Network, 4, &[0, 0]).cut(Layer::Network, 40),
             blocks(Kind::Chain),
         ),
@@ -208,12 +216,12 @@ fn damaged(probe: fn() -> Packet) -> Vec<Story> {
             blocks(Kind::Syn),
         ),
         story(
-            "a payload without a length behind destination options is none",
+            "a payload without a length behind destination options is empty",
             chain(probe(), &[OPTIONS]).with(Layer::Network, 4, &[0, 0]),
             blocks(Kind::Chain),
         ),
         story(
-            "segments that Linux put together over IPv6 have no length, and aren't malformed",
+            "IPv6 segments merged by Linux have no length, and aren't malformed",
             tcp(ACK).to("[2001:db8::1]:113").with(Layer::Network, 4, &[0, 0]).padding(66_000),
             passes(),
         ),

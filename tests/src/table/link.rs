@@ -22,15 +22,23 @@ pub(super) fn stories() -> Vec<Story> {
     let probe = || tcp(SYN).to("198.51.100.1:23");
     let probe_v6 = || tcp(SYN).to("[2001:db8::1]:23");
     vec![
-        story("a probe within a VLAN is told with its tag", probe().vlan(7), blocks(Kind::Syn)),
-        story("a probe over IPv6 within a VLAN is told with its tag", probe_v6().vlan(7), blocks(Kind::Syn)),
+        story("a probe in a VLAN is reported with its tag", probe().vlan(7), blocks(Kind::Syn)),
+        story("an IPv6 probe in a VLAN is reported with its tag", probe_v6().vlan(7), blocks(Kind::Syn)),
         story("a priority tag is no VLAN", probe().vlan(0), blocks(Kind::Syn)),
-        story("of two tags the inner is told", probe().service_vlan(100).vlan(200), blocks(Kind::Syn)),
-        story("two customer tags are as good", probe_v6().vlan(4095).vlan(1), blocks(Kind::Syn)),
+        story(
+            "the inner one of two tags is reported",
+            probe().service_vlan(100).vlan(200),
+            blocks(Kind::Syn),
+        ),
+        story("two customer tags work, too", probe_v6().vlan(4095).vlan(1), blocks(Kind::Syn)),
         story("a third tag hides no probe", probe().vlan(1).vlan(2).vlan(3), blocks(Kind::Syn)),
-        story("as many priority tags as fit hide no probe", tagged(probe(), 365), blocks(Kind::Syn)),
-        story("as many as fit in 9,000 bytes hide no probe", tagged(probe_v6(), 2230), blocks(Kind::Syn)),
-        story("behind more tags the source is unknown", tagged(probe(), 2305), is_buried()),
+        story("the maximum of priority tags hides no probe", tagged(probe(), 365), blocks(Kind::Syn)),
+        story(
+            "priority tags that fill 9,000 bytes hide no probe",
+            tagged(probe_v6(), 2230),
+            blocks(Kind::Syn),
+        ),
+        story("behind even more tags the source is unknown", tagged(probe(), 2305), is_buried()),
         series(
             "a blocked source can't hide behind tags",
             [
@@ -48,7 +56,7 @@ pub(super) fn stories() -> Vec<Story> {
             pppoe(probe().vlan(7), &[0, 0x21]),
             blocks(Kind::Syn),
         ),
-        story("PPP's own protocols are none of ours", pppoe(probe(), &[0xc0, 0x21]), passes()),
+        story("PPP's own protocols pass", pppoe(probe(), &[0xc0, 0x21]), passes()),
         series(
             "a source that is blocked is blocked in a PPPoE session",
             [(probe(), blocks(Kind::Syn)), (pppoe(probe(), &[0, 0x21]), is_dropped())],
@@ -67,15 +75,15 @@ pub(super) fn stories() -> Vec<Story> {
             "a source that is blocked is blocked in every VLAN",
             [(probe(), blocks(Kind::Syn)), (udp().to("198.51.100.1:69").vlan(3).vlan(9), is_dropped())],
         ),
-        story("an Ethertype that isn't IP is none of ours", probe().announced_as(0x0806), passes()),
-        story("a length in the Ethertype's place is none of ours", probe().announced_as(46), passes()),
+        story("a frame with another Ethertype passes", probe().announced_as(0x0806), passes()),
+        story("a frame with a length in place of the Ethertype passes", probe().announced_as(46), passes()),
         story(
-            "an IPv4 packet that is announced as IPv6 can't be read",
+            "an IPv4 packet announced as IPv6 can't be read",
             probe().announced_as(0x86dd).padding(20),
             passes_as(Counter::MalformedIpv6),
         ),
         story(
-            "an IPv6 packet that is announced as IPv4 can't be read",
+            "an IPv6 packet announced as IPv4 can't be read",
             probe_v6().announced_as(0x0800),
             passes_as(Counter::MalformedIpv4),
         ),
@@ -90,7 +98,7 @@ pub(super) fn stories() -> Vec<Story> {
             passes_as(Counter::MalformedLink),
         ),
         story(
-            "a frame that is announced as IPv4 and ends there can't be read",
+            "a frame that ends right after announcing IPv4 can't be read",
             probe().cut(Layer::Link, 14),
             passes_as(Counter::MalformedIpv4),
         ),
@@ -98,7 +106,7 @@ pub(super) fn stories() -> Vec<Story> {
         story("ICMP probes no port", protocol(1).to("198.51.100.1:0"), passes()),
         story("ICMPv6 probes no port", protocol(58).to("[2001:db8::1]:0"), passes()),
         story("a tunnel's packets probe no port", protocol(4).to("198.51.100.1:0"), passes()),
-        story("no next header probes no port", protocol(59).to("[2001:db8::1]:0"), passes()),
+        story("a packet without a next header probes no port", protocol(59).to("[2001:db8::1]:0"), passes()),
         story("an encrypted packet probes no port", protocol(50).to("[2001:db8::1]:0"), passes()),
     ]
 }

@@ -1,4 +1,4 @@
-//! Headers that contradict each other or the frame: such frames pass, and are counted by cause.
+//! Headers that contradict each other or the frame. Such frames pass, and are counted by cause.
 
 use portsentry_common::{classify::Kind, counter::Counter};
 
@@ -48,7 +48,7 @@ fn ipv4() -> Vec<Story> {
             malformed(),
         ),
         story(
-            "an IPv4 packet as long as can be can't be read",
+            "an IPv4 packet of maximum length can't be read",
             probe().with(Layer::Network, 2, &[0xff, 0xff]),
             malformed(),
         ),
@@ -64,7 +64,7 @@ fn ipv4() -> Vec<Story> {
             malformed(),
         ),
         story(
-            "IPv4 total length of the header alone leaves no TCP header",
+            "an IPv4 total length that covers only the header leaves no TCP header",
             probe().with(Layer::Network, 2, &[0, 20]),
             passes_as(Counter::MalformedTcp),
         ),
@@ -82,7 +82,7 @@ fn ipv6() -> Vec<Story> {
             malformed(),
         ),
         story(
-            "an IPv6 packet as long as can be can't be read",
+            "an IPv6 packet of maximum length can't be read",
             probe().with(Layer::Network, 4, &[0xff, 0xff]),
             malformed(),
         ),
@@ -116,9 +116,9 @@ fn transport() -> Vec<Story> {
     let bad_udp = || passes_as(Counter::MalformedUdp);
     vec![
         story("a TCP header cut by the IP packet's end can't be read", probe().carrying(19), bad_tcp()),
-        story("no TCP header can't be read", probe().carrying(0), bad_tcp()),
+        story("a missing TCP header can't be read", probe().carrying(0), bad_tcp()),
         story(
-            "a data offset below its least can't be read",
+            "a data offset below the minimum can't be read",
             probe().with(Layer::Transport, 12, &[0x40]),
             bad_tcp(),
         ),
@@ -128,17 +128,17 @@ fn transport() -> Vec<Story> {
             bad_tcp(),
         ),
         story(
-            "a data offset past a first fragment's end is its rest's matter",
+            "a data offset past a first fragment's end points into the next fragment",
             probe().payload(20).with(Layer::Transport, 12, &[0xa0]).first_fragment(24),
             blocks(Kind::Syn),
         ),
         story(
-            "a data offset below its least can't be read in a first fragment either",
+            "a data offset below the minimum can't be read in a first fragment either",
             probe().payload(20).first_fragment(24).with(Layer::Transport, 12, &[0x40]),
             bad_tcp(),
         ),
         story(
-            "a data offset to the packet's very end is sound",
+            "a data offset to the very end of the packet is valid",
             probe().payload(40).with(Layer::Transport, 12, &[0xf0]),
             blocks(Kind::Syn),
         ),
@@ -159,7 +159,7 @@ fn transport() -> Vec<Story> {
             bad_udp(),
         ),
         story(
-            "a datagram longer than a first fragment is its rest's matter",
+            "a datagram longer than a first fragment continues in the next",
             datagram().payload(32).first_fragment(16),
             blocks(Kind::Udp),
         ),

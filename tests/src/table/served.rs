@@ -18,11 +18,11 @@ fn lately() -> Chapter {
     let syn = |at: &str| tcp(SYN).to(at);
     let datagram = |at: &str| udp().to(at);
     Chapter {
-        what: "services that have just gone, or are bound to devices",
+        what: "services that stopped a moment ago, or are bound to devices",
         scenario: Scenario::default().with_table(false),
         stories: vec![
             series(
-                "a port that was served a moment ago is no trap, whatever comes to it",
+                "a port that was served a moment ago is no trap for any packet",
                 [
                     (syn("198.51.100.1:110"), is_served()),
                     (tcp(XMAS).to("198.51.100.2:110"), is_served()),
@@ -34,17 +34,17 @@ fn lately() -> Chapter {
                 ],
             ),
             story(
-                "what was served over IPv4 is a trap over IPv6",
+                "a port that was served over IPv4 is a trap over IPv6",
                 syn("[2001:db8::1]:110"),
                 blocks(Kind::Syn),
             ),
             story(
-                "what was served over TCP is a trap over UDP",
+                "a port that was served over TCP is a trap over UDP",
                 datagram("198.51.100.1:110"),
                 blocks(Kind::Udp),
             ),
             series(
-                "one address that was served is no trap",
+                "an address that was served is no trap",
                 [
                     (syn("198.51.100.1:21"), is_served()),
                     (syn("[2001:db8::1]:21"), is_served()),
@@ -55,12 +55,12 @@ fn lately() -> Chapter {
             story("another IPv6 address of that port is a trap", syn("[2001:db8::2]:21"), blocks(Kind::Syn)),
             story("another address is a trap over UDP", datagram("198.51.100.2:69"), blocks(Kind::Udp)),
             story(
-                "a port whose service went long ago is a trap",
+                "a port whose service stopped long ago is a trap",
                 syn("198.51.100.1:65535"),
                 blocks(Kind::Syn),
             ),
             story(
-                "an address whose service went long ago is a trap",
+                "an address whose service stopped long ago is a trap",
                 syn("198.51.100.1:7"),
                 blocks(Kind::Syn),
             ),
@@ -76,30 +76,42 @@ fn lately() -> Chapter {
                     (datagram("198.51.100.2:1900"), is_served()),
                 ],
             ),
-            story("on IPv4 alone, it leaves IPv6 a trap", syn("[2001:db8::1]:8080"), blocks(Kind::Syn)),
-            story("on one address, it leaves another a trap", syn("198.51.100.2:79"), blocks(Kind::Syn)),
             story(
-                "on one address, it leaves another a trap to UDP",
+                "a device's service on IPv4 alone leaves IPv6 a trap",
+                syn("[2001:db8::1]:8080"),
+                blocks(Kind::Syn),
+            ),
+            story(
+                "a device's service on one address leaves another a trap",
+                syn("198.51.100.2:79"),
+                blocks(Kind::Syn),
+            ),
+            story(
+                "a device's service on one address leaves another a trap for UDP",
                 datagram("198.51.100.1:1900"),
                 blocks(Kind::Udp),
             ),
             story(
-                "a service on a device above another interface is none here",
+                "a service on a device above another interface doesn't count",
                 syn("198.51.100.1:513"),
                 blocks(Kind::Syn),
             ),
-            story("nor on an address by another interface", datagram("198.51.100.1:111"), blocks(Kind::Udp)),
+            story(
+                "nor does a service on an address, behind another interface",
+                datagram("198.51.100.1:111"),
+                blocks(Kind::Udp),
+            ),
         ],
     }
 }
 
 fn every_bind() -> Chapter {
     Chapter {
-        what: "a table in which every bind stands",
+        what: "a table that holds every bind",
         scenario: Scenario::default().with_table(true),
         stories: vec![
             series(
-                "what is bound is looked up as ever",
+                "a packet to a bound port is still looked up",
                 [
                     (tcp(SYN).to("198.51.100.1:22"), is_served()),
                     (tcp(SYN).to("[2001:db8::2]:443"), is_served()),
@@ -113,10 +125,10 @@ fn every_bind() -> Chapter {
                 blocks(Kind::Syn),
             ),
             story("an unbound port is a trap", tcp(SYN).to("198.51.100.1:23"), blocks(Kind::Syn)),
-            story("so it is to datagrams", udp().to("[2001:db8::1]:23"), blocks(Kind::Udp)),
-            story("a port of loopback's is a trap", tcp(SYN).to("198.51.100.1:631"), blocks(Kind::Syn)),
+            story("an unbound port is a trap for datagrams", udp().to("[2001:db8::1]:23"), blocks(Kind::Udp)),
+            story("a port bound on loopback is a trap", tcp(SYN).to("198.51.100.1:631"), blocks(Kind::Syn)),
             story(
-                "a connection's segments are looked up, though its listener have gone",
+                "a connection's segments are looked up even after its listener closes",
                 tcp(ACK).to("198.51.100.1:8080").from("192.0.2.200:50000"),
                 is_served(),
             ),
@@ -131,7 +143,7 @@ fn answers() -> Chapter {
         scenario: Scenario::default(),
         stories: vec![
             series(
-                "no socket needs to wait for them",
+                "no socket needs to expect them",
                 [
                     (lease("192.0.2.210:67", "198.51.100.1:68"), passes()),
                     (lease("192.0.2.210:67", "198.51.100.1:68"), passes()),
@@ -139,17 +151,17 @@ fn answers() -> Chapter {
                 ],
             ),
             story(
-                "from another port they are none",
+                "a packet from another port is no reply",
                 lease("192.0.2.211:66", "198.51.100.1:68"),
                 blocks(Kind::Udp),
             ),
             story(
-                "to another port they are none",
+                "a packet to another port is no reply",
                 lease("192.0.2.212:67", "198.51.100.1:69"),
                 blocks(Kind::Udp),
             ),
             story(
-                "DHCP over IPv6 has other ports",
+                "DHCPv6 has other ports",
                 lease("[2001:db8:bad::d3]:67", "[2001:db8::1]:68"),
                 blocks(Kind::Udp),
             ),
@@ -178,7 +190,7 @@ fn ephemeral() -> Chapter {
         }),
         stories: vec![
             series(
-                "an answer whose socket has gone is no probe",
+                "an answer to a closed socket is no probe",
                 [
                     (udp().from("192.0.2.220:53").to(&at(1900)), passes()),
                     (udp().from("192.0.2.220:40000").to(&at(1025)), passes()),
@@ -188,11 +200,7 @@ fn ephemeral() -> Chapter {
             ),
             story("a SYN answers nothing", tcp(SYN).to(&at(8080)), blocks(Kind::Syn)),
             story("nor does a FIN", tcp(FIN).to(&at(8080)), blocks(Kind::Fin)),
-            story(
-                "a port above the range is no socket's that asks",
-                udp().to(&at(65_535)),
-                blocks(Kind::Udp),
-            ),
+            story("a port above the range is not ephemeral", udp().to(&at(65_535)), blocks(Kind::Udp)),
             story("nor is one below it", tcp(ACK).to(&at(23)), blocks(Kind::Ack)),
         ],
     }

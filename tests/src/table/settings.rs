@@ -46,7 +46,7 @@ fn third() -> Chapter {
         scenario: Scenario::with(|settings| settings.trigger = 3),
         stories: vec![
             series(
-                "the third probe of whatever kinds and ports blocks",
+                "the third probe blocks, whatever the kinds and ports",
                 [
                     (syn(1), is_told(Kind::Syn, Counted, 1)),
                     (udp().to(OWN_UDP), is_told(Kind::Udp, Counted, 2)),
@@ -55,7 +55,7 @@ fn third() -> Chapter {
                 ],
             ),
             series(
-                "what is no probe doesn't count",
+                "other packets don't count",
                 [
                     (syn(1), is_told(Kind::Syn, Counted, 1)),
                     (syn(113), passes()),
@@ -66,7 +66,7 @@ fn third() -> Chapter {
                 ],
             ),
             series(
-                "a client that tries one port again and again has probed one",
+                "repeated tries of one port count once",
                 [
                     (syn(1), is_told(Kind::Syn, Counted, 1)),
                     (syn(1), is_told(Kind::Syn, Counted, 1)),
@@ -80,7 +80,7 @@ fn third() -> Chapter {
                 ],
             ),
             series(
-                "a client that tries a silent host behind us again and again has probed one",
+                "repeated tries of a silent protected host count once",
                 [
                     (tcp(SYN).to("203.0.113.9:23"), is_told(Kind::Syn, Counted, 1)),
                     (tcp(SYN).to("203.0.113.9:23"), is_told(Kind::Syn, Counted, 1)),
@@ -88,7 +88,7 @@ fn third() -> Chapter {
                 ],
             ),
             series(
-                "one port of several addresses is several",
+                "one port on several addresses counts several times",
                 [
                     (tcp(SYN).to("203.0.113.9:23"), is_told(Kind::Syn, Counted, 1)),
                     (tcp(SYN).to("203.0.113.10:23"), is_told(Kind::Syn, Counted, 2)),
@@ -96,7 +96,7 @@ fn third() -> Chapter {
                 ],
             ),
             series(
-                "IPv6 sources are counted each for itself",
+                "IPv6 sources are counted separately",
                 [
                     (tcp(SYN).to(OWN_V6), is_told(Kind::Syn, Counted, 1)),
                     (tcp(SYN).to(OWN_V6).from("[2001:db8:bad::cf]:1"), is_told(Kind::Syn, Counted, 1)),
@@ -128,7 +128,7 @@ fn by_network() -> Chapter {
         settings.trigger = 3;
     });
     Chapter {
-        what: "IPv6 sources are held by their /64",
+        what: "IPv6 sources are blocked by their /64",
         scenario: scenario
             .blocked("2001:db8:bad:a1::5", 0)
             .blocked_by("2001:db8:bad:a2::", 64, 0)
@@ -139,7 +139,7 @@ fn by_network() -> Chapter {
             .blocked_by("2001:db8::", 64, 0),
         stories: vec![
             series(
-                "addresses of one network are one source, and blocked as one",
+                "addresses of one network count as one source",
                 [
                     (syn("2001:db8:bad:1::1", 1), counted(1).by(64)),
                     (syn("2001:db8:bad:1::2", 2), counted(2).by(64)),
@@ -151,7 +151,7 @@ fn by_network() -> Chapter {
                 ],
             ),
             series(
-                "neighbours on a link are each alone",
+                "neighbours on a link are separate sources",
                 [
                     (syn("2001:db8:5::1", 1), counted(1)),
                     (syn("2001:db8:5::2", 2), counted(1)),
@@ -162,7 +162,7 @@ fn by_network() -> Chapter {
                 ],
             ),
             series(
-                "so are link-local addresses, translated ones and Teredo's",
+                "so are link-local, translated and Teredo addresses",
                 [
                     (syn("fe80::1", 1), counted(1)),
                     (syn("fe80::2", 2), counted(1)),
@@ -173,7 +173,7 @@ fn by_network() -> Chapter {
                 ],
             ),
             series(
-                "an address blocked alone is, and no other of its network",
+                "the block of one address covers no other of its network",
                 [
                     (syn("2001:db8:bad:a1::5", 113), is_dropped()),
                     (syn("2001:db8:bad:a1::6", 113), passes()),
@@ -182,11 +182,11 @@ fn by_network() -> Chapter {
                 ],
             ),
             series(
-                "a network's block that is over hides no other",
+                "a network's expired block hides no other",
                 [(syn("2001:db8:bad:a3::5", 113), is_dropped()), (syn("2001:db8:bad:a3::6", 113), passes())],
             ),
             series(
-                "who is exempt or a neighbour is free in a network that is blocked",
+                "an exempt source or a neighbour passes in a blocked network",
                 [
                     (syn("2001:db8:bad:a2::7", 113), is_dropped()),
                     (syn("2001:db8:5::7", 113), passes()),
@@ -207,7 +207,7 @@ fn reporting() -> Chapter {
         }),
         stories: vec![
             series(
-                "every probe is told, and passes",
+                "every probe is reported, and passes",
                 [
                     (tcp(SYN).to(OWN), is_told(Kind::Syn, Report, 1)),
                     (tcp(SYN).to(OWN), is_told(Kind::Syn, Report, 1)),
@@ -215,7 +215,7 @@ fn reporting() -> Chapter {
                 ],
             ),
             story(
-                "every probe over IPv6 is told, and passes",
+                "every IPv6 probe is reported, and passes",
                 tcp(0).to(OWN_V6),
                 is_told(Kind::Null, Report, 1),
             ),
@@ -249,14 +249,14 @@ fn acks_count() -> Chapter {
                 tcp(FIN | ACK).to(OWN_V6),
                 blocks(Kind::Maimon),
             ),
-            story("an ACK to a protected network doesn't", tcp(ACK).to("203.0.113.9:22"), passes()),
+            story("an ACK to a protected network doesn't block", tcp(ACK).to("203.0.113.9:22"), passes()),
         ],
     }
 }
 
 fn acks_off() -> Chapter {
     Chapter {
-        what: "ACK probes are not looked for",
+        what: "ACK probes are not detected",
         scenario: Scenario::with(|settings| settings.ack_probes = AckProbes::Off as u8),
         stories: vec![
             story("an ACK leaves no trace", tcp(ACK).to(OWN), passes()),
@@ -271,14 +271,14 @@ fn repeats() -> Chapter {
     let told = |kind| is_told(kind, Report, 1);
     let repeated = |kind| is_told(kind, Report, 1).untold(Counter::Repeated);
     Chapter {
-        what: "nothing is blocked, and what was told is not told again",
+        what: "no source is blocked, and events are not repeated",
         scenario: Scenario::with(|settings| {
             settings.tcp_response = Response::Report as u8;
             settings.repeat_ns = u64::MAX;
         }),
         stories: vec![
             series(
-                "the same source, port and kind is told once",
+                "the same source, port and kind is reported once",
                 [
                     (syn(), told(Kind::Syn)),
                     (syn(), repeated(Kind::Syn)),
@@ -290,7 +290,7 @@ fn repeats() -> Chapter {
                 ],
             ),
             series(
-                "a block is told, whatever was told before",
+                "a block is reported, whatever was reported before",
                 [
                     (tcp(SYN).to("198.51.100.1:69"), told(Kind::Syn)),
                     (udp().to(OWN_UDP), blocks(Kind::Udp)),
@@ -298,7 +298,7 @@ fn repeats() -> Chapter {
                 ],
             ),
             series(
-                "an ignored source is told once",
+                "an ignored source is reported once",
                 [
                     (syn().from("192.0.2.243:1"), is_ignored(Kind::Syn)),
                     (syn().from("192.0.2.243:1"), is_ignored(Kind::Syn).untold(Counter::Repeated)),
@@ -314,14 +314,14 @@ fn over_rate() -> Chapter {
         scenario: Scenario::with(|settings| settings.event_rate = 0),
         stories: vec![
             series(
-                "a probe blocks without being told",
+                "a probe blocks without a report",
                 [
                     (tcp(SYN).to(OWN), blocks(Kind::Syn).untold(Counter::OverRate)),
                     (tcp(SYN).to(OWN), is_dropped()),
                 ],
             ),
             story(
-                "an ignored source is not told",
+                "an ignored source is not reported",
                 tcp(SYN).to(OWN).from("192.0.2.244:1"),
                 is_ignored(Kind::Syn).untold(Counter::OverRate),
             ),
@@ -331,11 +331,11 @@ fn over_rate() -> Chapter {
 
 fn no_room() -> Chapter {
     Chapter {
-        what: "one source of each family fits the blocked maps",
+        what: "the blocked maps have room for one source of each family",
         scenario: Scenario { max_blocked: 1, ..Scenario::default() },
         stories: vec![
             series(
-                "a source that finds no room is dropped probe by probe",
+                "without room for its source, each probe is dropped singly",
                 [
                     (tcp(SYN).to(OWN), blocks(Kind::Syn)),
                     (tcp(SYN).to(OWN), is_dropped()),
@@ -346,7 +346,7 @@ fn no_room() -> Chapter {
                 ],
             ),
             series(
-                "IPv6 sources have room of their own",
+                "IPv6 sources have their own room",
                 [
                     (tcp(SYN).to(OWN_V6), blocks(Kind::Syn)),
                     (tcp(SYN).to(OWN_V6).from("[2001:db8:bad::d0]:1"), finds_no_room(Kind::Syn)),
@@ -360,7 +360,7 @@ fn no_room() -> Chapter {
 fn abandoned() -> Chapter {
     let syn = || tcp(SYN).to(OWN).from("192.0.2.9:1");
     Chapter {
-        what: "the daemon is long dead, and blocks are not enforced",
+        what: "the daemon died long ago, and blocks are not enforced",
         scenario: Scenario::with(|settings| {
             settings.open_after_ns = 1;
             settings.fence_ns = 1;
@@ -369,12 +369,12 @@ fn abandoned() -> Chapter {
         .blocked_network("2001:db8:3::/48", 0),
         stories: vec![
             series(
-                "a probe is told, and passes again and again",
+                "a probe is reported, and passes each time",
                 [(syn(), is_told(Kind::Syn, Report, 1)), (syn(), is_told(Kind::Syn, Report, 1))],
             ),
-            story("who is blocked passes", tcp(SYN).to("198.51.100.1:113").from("192.0.2.209:1"), passes()),
+            story("a blocked source passes", tcp(SYN).to("198.51.100.1:113").from("192.0.2.209:1"), passes()),
             story(
-                "who is in a blocked network passes",
+                "a source in a blocked network passes",
                 tcp(SYN).to("[2001:db8::1]:113").from("[2001:db8:3::1]:1"),
                 passes(),
             ),
@@ -383,13 +383,13 @@ fn abandoned() -> Chapter {
 }
 
 fn standing() -> Chapter {
-    /// A time of `CLOCK_MONOTONIC` in the far future, and one long past.
+    /// A time of `CLOCK_MONOTONIC` in the far future, and one in the distant past.
     const FAR: u64 = u64::MAX;
     const PAST: u64 = 1;
     let silent = || tcp(SYN).to("198.51.100.1:113");
     let silent_v6 = || tcp(SYN).to("[2001:db8::1]:113");
     Chapter {
-        what: "some are blocked from the start",
+        what: "some sources are blocked from the start",
         scenario: Scenario::default()
             .blocked("192.0.2.209", 0)
             .blocked("192.0.2.210", FAR)
@@ -398,20 +398,20 @@ fn standing() -> Chapter {
             .blocked("2001:db8:bad::d3", PAST)
             .blocked("192.0.2.245", 0),
         stories: vec![
-            story("a block for good is enforced", silent().from("192.0.2.209:1"), is_dropped()),
-            story("a block that isn't over is enforced", silent().from("192.0.2.210:1"), is_dropped()),
+            story("a permanent block is enforced", silent().from("192.0.2.209:1"), is_dropped()),
+            story("an unexpired block is enforced", silent().from("192.0.2.210:1"), is_dropped()),
             story(
-                "a block for good over IPv6 is enforced",
+                "a permanent block over IPv6 is enforced",
                 silent_v6().from("[2001:db8:bad::d1]:1"),
                 is_dropped(),
             ),
             story(
-                "a blocked source is dropped though it be ignored",
+                "a blocked source is dropped even if it is ignored",
                 silent().from("192.0.2.245:1"),
                 is_dropped(),
             ),
             series(
-                "a source whose block is over may pass, and be blocked anew",
+                "a source with an expired block passes, and can be blocked again",
                 [
                     (silent().from("192.0.2.211:1"), passes()),
                     (tcp(SYN).to(OWN).from("192.0.2.211:1"), blocks(Kind::Syn)),
@@ -419,7 +419,7 @@ fn standing() -> Chapter {
                 ],
             ),
             series(
-                "an IPv6 source whose block is over may pass, and be blocked anew",
+                "an IPv6 source with an expired block passes, and can be blocked again",
                 [
                     (silent_v6().from("[2001:db8:bad::d3]:1"), passes()),
                     (tcp(SYN).to(OWN_V6).from("[2001:db8:bad::d3]:1"), blocks(Kind::Syn)),
@@ -443,27 +443,35 @@ fn networks() -> Chapter {
             .blocked_network("::/16", 0)
             .blocked_network("2001:db8:bad:7::/64", u64::MAX),
         stories: vec![
-            story("who is in a blocked network is dropped", silent().from("192.0.2.130:1"), is_dropped()),
-            story("at a blocked network's end, too", silent().from("192.0.2.239:1"), is_dropped()),
-            story("who is beside it passes", silent().from("192.0.2.127:1"), passes()),
-            story("of an ignored network in it nothing is dropped", silent().from("192.0.2.244:1"), passes()),
+            story("a source in a blocked network is dropped", silent().from("192.0.2.130:1"), is_dropped()),
             story(
-                "the narrowest decides, and its time may be over",
+                "the last source of a blocked network is dropped, too",
+                silent().from("192.0.2.239:1"),
+                is_dropped(),
+            ),
+            story("a source outside it passes", silent().from("192.0.2.127:1"), passes()),
+            story("an ignored network in it passes", silent().from("192.0.2.244:1"), passes()),
+            story(
+                "the narrowest network decides, even with an expired block",
                 silent().from("192.0.2.194:1"),
                 passes(),
             ),
             story("over IPv6, too", silent_v6().from("[2001:db8:bad::1]:1"), is_dropped()),
-            story("and in a network within", silent_v6().from("[2001:db8:bad:7::1]:1"), is_dropped()),
+            story(
+                "a nested network is blocked, too",
+                silent_v6().from("[2001:db8:bad:7::1]:1"),
+                is_dropped(),
+            ),
             series(
-                "an IPv6 network that holds all mapped addresses holds no IPv4 host",
+                "an IPv6 network that contains all mapped addresses contains no IPv4 host",
                 [
                     (tcp(SYN).to(OWN).from("192.0.2.125:1"), blocks(Kind::Syn)),
                     (silent().from("192.0.2.124:1"), passes()),
                 ],
             ),
-            story("and not beside it", silent_v6().from("[2001:db8:bae::1]:1"), passes()),
+            story("an IPv6 source outside it passes", silent_v6().from("[2001:db8:bae::1]:1"), passes()),
             story(
-                "what can't be parsed is dropped, too",
+                "an unreadable packet is dropped, too",
                 silent().from("192.0.2.130:1").first_fragment(8),
                 is_dropped(),
             ),
@@ -499,7 +507,7 @@ fn fenced() -> Chapter {
         }),
         stories: vec![
             series(
-                "a fenced source opens nothing behind tags or in a PPPoE session",
+                "a fenced source opens no connection behind tags or in a PPPoE session",
                 [
                     (probe(), fences(Kind::Syn)),
                     (tagged(1), dropped()),
@@ -511,7 +519,7 @@ fn fenced() -> Chapter {
                 ],
             ),
             series(
-                "a fenced source opens nothing behind extension headers, however many",
+                "a fenced source opens no connection behind any number of extension headers",
                 [
                     (probe_v6(), fences(Kind::Syn)),
                     (chained(8), dropped()),
@@ -549,7 +557,7 @@ fn fenced() -> Chapter {
                 ],
             ),
             series(
-                "a payload without a length opens nothing for a fenced source",
+                "a payload without a length opens no connection for a fenced source",
                 [
                     (probe_v6(), fences(Kind::Syn)),
                     (
@@ -560,7 +568,7 @@ fn fenced() -> Chapter {
                 ],
             ),
             story(
-                "a first fragment that ends within its extension headers fences",
+                "a first fragment that ends within its extension headers fences its source",
                 [FIRST, OPTIONS, OPTIONS].into_iter().fold(service_v6(), Packet::extension).with(
                     Layer::Network,
                     4,

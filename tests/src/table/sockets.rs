@@ -1,8 +1,8 @@
-//! Smart verify: packets explained by sockets, at the moment of the packet. The open sockets are in
+//! Smart verify: packets explained by sockets that are open as the packet arrives. The sockets are in
 //! [`crate::test_host`].
 //!
 //! For about a second, the benign-flow cache passes further datagrams or ACKs to the same destination address and
-//! port: no two stories here may share them.
+//! port. Therefore no two stories here may share these.
 
 use portsentry_common::{classify::Kind, decide::Verdict};
 
@@ -21,7 +21,7 @@ fn listeners() -> Vec<Story> {
     vec![
         story("a SYN to a service on that address is silent", to("198.51.100.1:22"), is_served()),
         story(
-            "a SYN to a service on another address of ours is a probe",
+            "a SYN to a service on another address of the host is a probe",
             to("198.51.100.2:22"),
             blocks(Kind::Syn),
         ),
@@ -36,20 +36,20 @@ fn listeners() -> Vec<Story> {
         story("a SYN over IPv4 to a service on every address is silent", to("198.51.100.2:443"), is_served()),
         story("a SYN to a service on that IPv6 address is silent", to("[2001:db8::1]:25"), is_served()),
         story(
-            "a SYN to a service on another IPv6 address of ours is a probe",
+            "a SYN to a service on another IPv6 address of the host is a probe",
             to("[2001:db8::2]:25"),
             blocks(Kind::Syn),
         ),
-        story("a service on loopback is none to the outside", to("198.51.100.1:631"), blocks(Kind::Syn)),
+        story("a service on loopback doesn't serve the outside", to("198.51.100.1:631"), blocks(Kind::Syn)),
         story(
-            "a service on IPv6 loopback is none to the outside",
+            "a service on IPv6 loopback doesn't serve the outside",
             to("[2001:db8::1]:631"),
             blocks(Kind::Syn),
         ),
-        story("a Christmas tree to a service is silent", tcp(XMAS).to("198.51.100.1:22"), is_served()),
+        story("an Xmas packet to a service is silent", tcp(XMAS).to("198.51.100.1:22"), is_served()),
         story("a tiny fragment to a service is silent", to("198.51.100.1:22").first_fragment(8), is_served()),
         story("an ACK to a service is silent", tcp(ACK).to("198.51.100.1:80"), is_served()),
-        story("TCP's service is none to UDP", udp().to("198.51.100.1:22"), blocks(Kind::Udp)),
+        story("a TCP service doesn't serve UDP", udp().to("198.51.100.1:22"), blocks(Kind::Udp)),
     ]
 }
 
@@ -61,7 +61,7 @@ fn connections() -> Vec<Story> {
     let noticed = || is_told(Kind::Ack, Verdict::Noticed, 0);
     vec![
         series(
-            "a connection's own packets are silent, a stranger's aren't",
+            "a connection's packets are silent, a stranger's aren't",
             [
                 (tcp(ACK).to(LOCAL), noticed()),
                 (tcp(ACK).to(LOCAL).from("192.0.2.200:50009"), noticed()),
@@ -71,7 +71,7 @@ fn connections() -> Vec<Story> {
             ],
         ),
         series(
-            "an IPv6 connection's own packets are silent, a stranger's aren't",
+            "an IPv6 connection's packets are silent, a stranger's aren't",
             [
                 (tcp(ACK).to(LOCAL_V6), noticed()),
                 (tcp(PSH | ACK).to(LOCAL_V6).from(PEER_V6).payload(9), is_served()),
@@ -86,32 +86,28 @@ fn datagrams() -> Vec<Story> {
     vec![
         story("a datagram to a bound socket is silent", to("198.51.100.1:53"), is_served()),
         story(
-            "a datagram to one bound to another address of ours is a probe",
+            "a datagram to a socket on another address of the host is a probe",
             to("198.51.100.2:53"),
             blocks(Kind::Udp),
         ),
-        story("a datagram to one bound to every IPv4 address is silent", to("198.51.100.2:123"), is_served()),
+        story("a datagram to a socket on every IPv4 address is silent", to("198.51.100.2:123"), is_served()),
+        story("an IPv6 datagram to a socket on IPv4 is a probe", to("[2001:db8::1]:123"), blocks(Kind::Udp)),
+        story("a datagram to a socket on every address is silent", to("198.51.100.1:161"), is_served()),
         story(
-            "a datagram over IPv6 to one bound to IPv4 is a probe",
-            to("[2001:db8::1]:123"),
-            blocks(Kind::Udp),
-        ),
-        story("a datagram to one bound to every address is silent", to("198.51.100.1:161"), is_served()),
-        story(
-            "a datagram over IPv6 to one bound to every address is silent",
+            "an IPv6 datagram to a socket on every address is silent",
             to("[2001:db8::2]:161"),
             is_served(),
         ),
-        story("a datagram to one bound to that IPv6 address is silent", to("[2001:db8::1]:53"), is_served()),
-        story("a socket bound to loopback is none to the outside", to("198.51.100.1:323"), blocks(Kind::Udp)),
+        story("a datagram to a socket on that IPv6 address is silent", to("[2001:db8::1]:53"), is_served()),
+        story("a socket on loopback doesn't serve the outside", to("198.51.100.1:323"), blocks(Kind::Udp)),
         story(
-            "a socket bound to IPv6 loopback is none to the outside",
+            "a socket on IPv6 loopback doesn't serve the outside",
             to("[2001:db8::1]:323"),
             blocks(Kind::Udp),
         ),
-        story("UDP's service is none to TCP", tcp(SYN).to("198.51.100.1:53"), blocks(Kind::Syn)),
+        story("a UDP service doesn't serve TCP", tcp(SYN).to("198.51.100.1:53"), blocks(Kind::Syn)),
         series(
-            "a connected socket takes its peer's datagrams only",
+            "a connected socket accepts only its peer's datagrams",
             [
                 (to("198.51.100.1:1025"), blocks(Kind::Udp)),
                 (to("198.51.100.1:1025").from("192.0.2.206:53"), blocks(Kind::Udp)),
@@ -119,7 +115,7 @@ fn datagrams() -> Vec<Story> {
             ],
         ),
         series(
-            "a connected IPv6 socket takes its peer's datagrams only",
+            "a connected IPv6 socket accepts only its peer's datagrams",
             [
                 (to("[2001:db8::1]:1025"), blocks(Kind::Udp)),
                 (to("[2001:db8::1]:1025").from("[2001:db8:bad::c8]:53"), is_served()),
@@ -134,10 +130,10 @@ fn time_wait() -> Vec<Story> {
     const PEER: &str = "192.0.2.200:50001";
     const PEER_V6: &str = "[2001:db8:bad::c8]:50001";
     vec![
-        story("a socket in TIME-WAIT makes no port served", tcp(SYN).to(LOCAL), blocks(Kind::Syn)),
-        story("a socket in TIME-WAIT makes no IPv6 port served", tcp(SYN).to(LOCAL_V6), blocks(Kind::Syn)),
+        story("a socket in TIME-WAIT doesn't serve its port", tcp(SYN).to(LOCAL), blocks(Kind::Syn)),
+        story("a socket in TIME-WAIT doesn't serve its IPv6 port", tcp(SYN).to(LOCAL_V6), blocks(Kind::Syn)),
         story(
-            "a SYN to a service is silent, though its last connection from there be in TIME-WAIT",
+            "a SYN to a service is silent even while the last connection from there is in TIME-WAIT",
             tcp(SYN).to("198.51.100.1:80").from("192.0.2.200:50002"),
             is_served(),
         ),
@@ -152,7 +148,7 @@ fn time_wait() -> Vec<Story> {
             is_served(),
         ),
         // Last, because it blocks its source.
-        story("a FIN alone may not, in TIME-WAIT", tcp(FIN).to(LOCAL).from(PEER), blocks(Kind::Fin)),
+        story("a FIN alone may not come in TIME-WAIT", tcp(FIN).to(LOCAL).from(PEER), blocks(Kind::Fin)),
         story("a SYN may not, in TIME-WAIT", tcp(SYN).to(LOCAL_V6).from(PEER_V6), blocks(Kind::Syn)),
     ]
 }

@@ -18,14 +18,14 @@ pub(super) fn stories() -> Vec<Story> {
 fn probes() -> Vec<Story> {
     let probe = |flags: u8| tcp(flags).to(OWN);
     vec![
-        story("a SYN to a watched port is told and its source blocked", probe(SYN), blocks(Kind::Syn)),
-        story("a SYN over IPv6 is told and its source blocked", tcp(SYN).to(OWN_V6), blocks(Kind::Syn)),
+        story("a SYN to a watched port is reported and its source blocked", probe(SYN), blocks(Kind::Syn)),
+        story("a SYN over IPv6 is reported and its source blocked", tcp(SYN).to(OWN_V6), blocks(Kind::Syn)),
         story("a SYN that offers ECN is a SYN", probe(SYN | ECE | CWR), blocks(Kind::Syn)),
         story("a SYN with data is a SYN", probe(SYN).payload(100), blocks(Kind::Syn)),
         story("a FIN is a probe", probe(FIN), blocks(Kind::Fin)),
         story("no flag at all is a probe", probe(0), blocks(Kind::Null)),
-        story("ECN bits alone are no flag", probe(ECE | CWR), blocks(Kind::Null)),
-        story("a Christmas tree is a probe", probe(XMAS), blocks(Kind::Xmas)),
+        story("ECN bits alone count as no flag", probe(ECE | CWR), blocks(Kind::Null)),
+        story("an Xmas packet is a probe", probe(XMAS), blocks(Kind::Xmas)),
         story("SYN with FIN is a probe", probe(SYN | FIN), blocks(Kind::Unknown)),
         story("SYN with RST is a probe", probe(SYN | RST), blocks(Kind::Unknown)),
         story("SYN with FIN and ACK is a probe", probe(SYN | FIN | ACK), blocks(Kind::Unknown)),
@@ -43,17 +43,17 @@ fn probes() -> Vec<Story> {
             is_told(Kind::Ack, Verdict::Noticed, 0),
         ),
         story(
-            "data outside any connection are reported",
+            "data outside any connection is reported",
             tcp(PSH | ACK).to(OWN_V6).payload(9),
             is_told(Kind::Ack, Verdict::Noticed, 0),
         ),
         story(
-            "a datagram to a watched port is told and its source blocked",
+            "a datagram to a watched port is reported and its source blocked",
             udp().to("198.51.100.1:69"),
             blocks(Kind::Udp),
         ),
         story(
-            "a datagram over IPv6 is told and its source blocked",
+            "an IPv6 datagram is reported and its source blocked",
             udp().to("[2001:db8::1]:69").payload(9),
             blocks(Kind::Udp),
         ),
@@ -72,10 +72,10 @@ fn probes() -> Vec<Story> {
 
 fn answers() -> Vec<Story> {
     vec![
-        story("an answer to a SYN of ours never counts", tcp(SYN | ACK).to(OWN), passes()),
-        story("an answer to a SYN of ours with ECN never counts", tcp(SYN | ACK | ECE).to(OWN), passes()),
+        story("an answer to the host's SYN never counts", tcp(SYN | ACK).to(OWN), passes()),
+        story("an answer to the host's SYN with ECN never counts", tcp(SYN | ACK | ECE).to(OWN), passes()),
         story("a reset never counts", tcp(RST).to(OWN), passes()),
-        story("a reset that acknowledges never counts", tcp(RST | ACK).to(OWN_V6), passes()),
+        story("a reset with ACK never counts", tcp(RST | ACK).to(OWN_V6), passes()),
         story("a reset with data never counts", tcp(RST | PSH | ACK).to(OWN).payload(9), passes()),
     ]
 }
@@ -85,21 +85,17 @@ fn ports() -> Vec<Story> {
     vec![
         story("the first port of advanced mode is watched", to("198.51.100.1:1"), blocks(Kind::Syn)),
         story("the last port of advanced mode is watched", to("198.51.100.1:1023"), blocks(Kind::Syn)),
-        story("the port after advanced mode's last is not", to("198.51.100.1:1024"), passes()),
+        story("the port after advanced mode's last is not watched", to("198.51.100.1:1024"), passes()),
         story("a listed port beyond advanced mode is watched", to("198.51.100.1:1025"), blocks(Kind::Syn)),
-        story("the last port of all may be listed", to("[2001:db8::1]:65535"), blocks(Kind::Syn)),
+        story("the highest port may be listed", to("[2001:db8::1]:65535"), blocks(Kind::Syn)),
         story("an excluded port is not watched", to("198.51.100.1:113"), passes()),
         story("a port excluded for TCP is watched for UDP", udp().to("198.51.100.1:113"), blocks(Kind::Udp)),
         story("a port excluded for UDP is not watched", udp().to("198.51.100.1:520"), passes()),
         story("a port excluded for UDP is watched for TCP", to("198.51.100.1:520"), blocks(Kind::Syn)),
-        story("a port listed for TCP isn't for UDP", udp().to("198.51.100.1:8080"), passes()),
-        story("a port listed for UDP isn't for TCP", to("198.51.100.1:1900"), passes()),
+        story("a port listed for TCP isn't watched for UDP", udp().to("198.51.100.1:8080"), passes()),
+        story("a port listed for UDP isn't watched for TCP", to("198.51.100.1:1900"), passes()),
         story("port 0 is not watched unless listed", to("198.51.100.1:0"), passes()),
-        story(
-            "from whichever port it comes, a probe is one",
-            to(OWN).from("192.0.2.201:53"),
-            blocks(Kind::Syn),
-        ),
+        story("a probe counts from any source port", to(OWN).from("192.0.2.201:53"), blocks(Kind::Syn)),
     ]
 }
 
@@ -108,7 +104,7 @@ fn blocked() -> Vec<Story> {
     let blocked_v6 = || (tcp(SYN).to(OWN_V6), blocks(Kind::Syn));
     vec![
         series(
-            "everything from a blocked source is dropped, to any port, of any kind",
+            "every packet from a blocked source is dropped, whatever its kind and port",
             [
                 blocked(),
                 (tcp(SYN).to(OWN), is_dropped()),
@@ -121,7 +117,7 @@ fn blocked() -> Vec<Story> {
             ],
         ),
         series(
-            "everything from a blocked IPv6 source is dropped",
+            "every packet from a blocked IPv6 source is dropped",
             [
                 blocked_v6(),
                 (tcp(SYN).to("[2001:db8::1]:25"), is_dropped()),
@@ -130,7 +126,7 @@ fn blocked() -> Vec<Story> {
             ],
         ),
         series(
-            "what can't be read is dropped all the same if its source can",
+            "an unreadable packet is dropped if its blocked source is readable",
             [
                 blocked(),
                 (tcp(SYN).to(OWN).with(Layer::Network, 0, &[0x4f]), is_dropped()),
@@ -139,7 +135,7 @@ fn blocked() -> Vec<Story> {
             ],
         ),
         series(
-            "what can't be read over IPv6 is dropped all the same if its source can",
+            "an unreadable IPv6 packet is dropped if its blocked source is readable",
             [
                 blocked_v6(),
                 (tcp(SYN).to(OWN_V6).with(Layer::Network, 0, &[0x40]), is_dropped()),
@@ -148,7 +144,7 @@ fn blocked() -> Vec<Story> {
             ],
         ),
         series(
-            "a neighbour of a blocked source is not",
+            "a neighbour of a blocked source is not dropped",
             [
                 (tcp(SYN).to(OWN).from("192.0.2.202:1"), blocks(Kind::Syn)),
                 (tcp(SYN).to("198.51.100.1:113").from("192.0.2.203:1"), passes()),
