@@ -1,52 +1,53 @@
 //! Networks, searched by address.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
+use prefix_trie::joint::JointPrefixMap;
 
-/// Networks, each with a value.
+/// Networks of both address families, each with a value: a trie, so that a look-up takes at most as many steps as an
+/// address has bits, however many networks there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Networks<T> {
-    entries: BTreeMap<IpNet, T>,
-    /// The prefix lengths of IPv4 and IPv6: a search looks for each, the longest first.
-    lengths: [BTreeSet<u8>; 2],
-}
+pub struct Networks<T>(JointPrefixMap<IpNet, T>);
 
 impl<T> Default for Networks<T> {
     fn default() -> Self {
-        Self { entries: BTreeMap::new(), lengths: Default::default() }
+        Self(JointPrefixMap::new())
     }
 }
 
 impl<T> Networks<T> {
     /// Enters a network, replacing an earlier value.
     pub fn insert(&mut self, network: IpNet, value: T) {
-        self.lengths[family(network.addr())].insert(network.prefix_len());
-        self.entries.insert(network.trunc(), value);
+        self.0.insert(network.trunc(), value);
+    }
+
+    /// Removes a network; narrower and wider ones stay.
+    pub fn remove(&mut self, network: IpNet) {
+        self.0.remove(&network.trunc());
+    }
+
+    /// Returns the value of exactly this network.
+    #[must_use]
+    pub fn get(&self, network: IpNet) -> Option<&T> {
+        self.0.get(&network.trunc())
     }
 
     /// Returns the narrowest network that contains `address`.
     #[must_use]
-    pub fn find(&self, address: IpAddr) -> Option<(&IpNet, &T)> {
-        let lengths = self.lengths[family(address)].iter().rev();
-        let networks = lengths.filter_map(|length| IpNet::new(address, *length).ok());
-        networks.map(|network| network.trunc()).find_map(|network| self.entries.get_key_value(&network))
+    pub fn find(&self, address: IpAddr) -> Option<(IpNet, &T)> {
+        self.0.get_lpm(&address.into())
     }
 
     /// Whether one of them contains the whole of `network`.
     #[must_use]
     pub fn cover(&self, network: IpNet) -> bool {
-        let lengths = self.lengths[family(network.addr())].range(..=network.prefix_len());
-        let wider = lengths.filter_map(|length| IpNet::new(network.addr(), *length).ok());
-        wider.map(|wider| wider.trunc()).any(|wider| self.entries.contains_key(&wider))
+        self.0.get_lpm(&network.trunc()).is_some()
     }
 
     /// Returns all networks, ordered by address.
-    pub fn iter(&self) -> impl Iterator<Item = (&IpNet, &T)> {
-        self.entries.iter()
+    pub fn iter(&self) -> impl Iterator<Item = (IpNet, &T)> {
+        self.0.iter()
     }
 }
 
@@ -58,30 +59,55 @@ impl<T> FromIterator<(IpNet, T)> for Networks<T> {
     }
 }
 
-fn family(address: IpAddr) -> usize {
-    usize::from(address.is_ipv6())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
 
+    /// Networks that often contain each other, of both families.
+    fn network() -> impl Strategy<Value = IpNet> {
+        let v4 = (any::<[u8; 2]>(), 0..=32_u8)
+            .prop_map(|([a, b], length)| IpNet::new(IpAddr::from([a & 0x81, 0, 0, b & 0x0f]), length));
+        let v6 = (any::<[u8; 2]>(), 0..=128_u8).prop_map(|([a, b], length)| {
+            let mut octets = [0; 16];
+            (octets[0], octets[15]) = (a & 0x81, b & 0x0f);
+            IpNet::new(IpAddr::from(octets), length)
+        });
+        prop_oneof![v4, v6].prop_map(|network| network.expect("a possible length"))
+    }
+
     proptest! {
         #[test]
-        fn the_narrowest_is_found(
-            entries in prop::collection::vec((any::<[u8; 2]>(), 0..=32_u8), 0..20),
-            address: [u8; 2],
+        fn look_ups_agree_with_a_scan_of_all_networks(
+            changes in prop::collection::vec((network(), any::<Option<u8>>()), 0..60),
+            asked in prop::collection::vec(network(), 1..20),
         ) {
-            let at = |[a, b]: [u8; 2]| IpAddr::from([a & 0x81, 0, 0, b & 0x0f]);
-            let entries = entries.into_iter().map(|(address, length)| IpNet::new(at(address), length).unwrap());
-            let entries: BTreeSet<IpNet> = entries.map(|network| network.trunc()).collect();
-            let networks: Networks<()> = entries.iter().map(|network| (*network, ())).collect();
-            let address = at(address);
-            let expected = entries.iter().filter(|network| network.contains(&address));
-            let expected = expected.max_by_key(|network| network.prefix_len());
-            prop_assert_eq!(networks.find(address).map(|(network, ())| network), expected);
+            let (mut trie, mut list) = (Networks::default(), BTreeMap::new());
+            for (network, value) in changes {
+                // Networks are also removed, and entered untruncated.
+                if let Some(value) = value {
+                    trie.insert(network, value);
+                    list.insert(network.trunc(), value);
+                } else {
+                    trie.remove(network);
+                    list.remove(&network.trunc());
+                }
+            }
+            let entries: BTreeMap<IpNet, u8> = trie.iter().map(|(network, value)| (network, *value)).collect();
+            prop_assert_eq!(&entries, &list);
+            for asked in asked {
+                let address = asked.addr();
+                let narrowest = list
+                    .iter()
+                    .filter(|(network, _)| network.contains(&address))
+                    .max_by_key(|(network, _)| network.prefix_len());
+                prop_assert_eq!(trie.find(address), narrowest.map(|(network, value)| (*network, value)));
+                prop_assert_eq!(trie.cover(asked), list.keys().any(|network| network.contains(&asked)));
+                prop_assert_eq!(trie.get(asked), list.get(&asked.trunc()));
+            }
         }
     }
 

@@ -1,7 +1,10 @@
 //! The networks whose ports are watched, and those that are never blocked, from the host's state and the
 //! configuration.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use portsentry_common::{
@@ -20,7 +23,7 @@ const SEVERAL: [&str; 3] = ["224.0.0.0/4", "255.255.255.255/32", "ff00::/8"];
 
 /// Why a network is never blocked. The numbers are values of the ignored maps.
 #[repr(u32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exempt {
     /// It is in the ignore file.
     Ignored = 1,
@@ -55,50 +58,90 @@ impl Rules {
     }
 }
 
-/// The networks that are never blocked, and why.
+/// The reasons for which one network is exempt, ordered by precedence: one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Reasons(u8);
+
+impl Reasons {
+    /// An own address takes precedence over the other reasons, and the ignore file over none.
+    const ORDER: [Exempt; 4] = [Exempt::Own, Exempt::Gateway, Exempt::Resolver, Exempt::Ignored];
+
+    fn set(&mut self, reason: Exempt, holds: bool) {
+        let bit = 1 << reason as u32;
+        self.0 = if holds { self.0 | bit } else { self.0 & !bit };
+    }
+
+    fn first(self) -> Option<Exempt> {
+        Self::ORDER.into_iter().find(|reason| self.0 & 1 << *reason as u32 != 0)
+    }
+}
+
+/// The networks that are never blocked, and why: own addresses, local routes, broadcast addresses (which no host owns),
+/// gateways and name servers of the host, and ignored networks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exemptions {
-    networks: Networks<Exempt>,
+    networks: Networks<Reasons>,
+    /// The networks for each reason.
+    named: BTreeMap<Exempt, BTreeSet<IpNet>>,
     /// IPv6 networks of this host's links. Their addresses are not exempt, but each is held separately.
-    neighbours: Vec<IpNet>,
+    neighbours: Networks<()>,
 }
 
 impl Exemptions {
-    /// Computes the exemptions: own addresses, local routes, broadcast addresses (which no host owns), gateways and
-    /// name servers of `host`, and `ignored` networks. An own address takes precedence over the other reasons.
+    /// Computes the exemptions of `host`, with the `ignored` networks.
     #[must_use]
     pub fn new(host: &Host, ignored: &[IpNet]) -> Self {
-        let mut networks = Networks::default();
-        let mut add = |network: IpNet, reason: Exempt| networks.insert(network, reason);
-        for network in ignored {
-            add(*network, Exempt::Ignored);
+        let mut exemptions = Self::default();
+        exemptions.follow_host(host);
+        exemptions.follow_ignored(ignored);
+        exemptions
+    }
+
+    /// Follows a change of the host; the ignored networks are not read again.
+    pub fn follow_host(&mut self, host: &Host) {
+        let single = |address: &IpAddr| IpNet::from(*address);
+        let own = host.broadcasts.iter().chain(&host.addresses).map(single);
+        self.name(Exempt::Own, own.chain(host.local_routes.iter().map(IpNet::trunc)).collect());
+        self.name(Exempt::Gateway, host.gateways.iter().map(single).collect());
+        self.name(Exempt::Resolver, host.resolvers.iter().map(single).collect());
+        self.neighbours = host.neighbours.iter().map(|network| (*network, ())).collect();
+    }
+
+    /// Follows a change of the ignore file.
+    pub fn follow_ignored(&mut self, ignored: &[IpNet]) {
+        self.name(Exempt::Ignored, ignored.iter().map(IpNet::trunc).collect());
+    }
+
+    /// Replaces the networks that are exempt for this reason, changing only those that differ.
+    fn name(&mut self, reason: Exempt, named: BTreeSet<IpNet>) {
+        let before = self.named.insert(reason, named).unwrap_or_default();
+        let named = &self.named[&reason];
+        let changes = before.symmetric_difference(named).map(|network| (*network, named.contains(network)));
+        for (network, holds) in changes {
+            let mut reasons = self.networks.get(network).copied().unwrap_or_default();
+            reasons.set(reason, holds);
+            if reasons == Reasons::default() {
+                self.networks.remove(network);
+            } else {
+                self.networks.insert(network, reasons);
+            }
         }
-        for resolver in &host.resolvers {
-            add((*resolver).into(), Exempt::Resolver);
-        }
-        for gateway in &host.gateways {
-            add((*gateway).into(), Exempt::Gateway);
-        }
-        for address in host.broadcasts.iter().chain(&host.addresses) {
-            add((*address).into(), Exempt::Own);
-        }
-        for network in &host.local_routes {
-            add(*network, Exempt::Own);
-        }
-        Self { networks, neighbours: host.neighbours.iter().map(IpNet::trunc).collect() }
     }
 
     /// Returns the contents of the kernel's maps.
     #[must_use]
     pub fn entries(&self) -> BTreeMap<IpNet, u32> {
-        let exempt = self.networks.iter().map(|(network, reason)| (*network, *reason as u32));
+        let exempt = self.exempt().map(|(network, reason)| (network, reason as u32));
         self.neighbours().map(|network| (network, NEIGHBOUR)).chain(exempt).collect()
     }
 
+    fn exempt(&self) -> impl Iterator<Item = (IpNet, Exempt)> {
+        self.networks.iter().filter_map(|(network, reasons)| Some((network, reasons.first()?)))
+    }
+
     /// Returns the networks of this host's links, except those that are exempt as a whole.
-    fn neighbours(&self) -> impl Iterator<Item = IpNet> + '_ {
-        let is_exempt = |network: &IpNet| self.networks().any(|exempt| exempt.contains(network));
-        self.neighbours.iter().filter(move |network| !is_exempt(network)).copied()
+    fn neighbours(&self) -> impl Iterator<Item = IpNet> {
+        self.neighbours.iter().map(|(network, ())| network).filter(|network| !self.cover(*network))
     }
 
     /// Returns the length of the IPv6 network by which `source` is held, given the configured `prefix`; 0 for the
@@ -106,7 +149,7 @@ impl Exemptions {
     #[must_use]
     pub fn prefix_of(&self, source: IpAddr, prefix: u8) -> u8 {
         let IpAddr::V6(address) = source else { return 0 };
-        let is_near = self.neighbours.iter().any(|network| network.contains(&source));
+        let is_near = self.neighbours.find(source).is_some();
         let relation = if is_near { Relation::Neighbour } else { Relation::Stranger };
         source_key(Ipv6::from(address), relation, &Settings::UNSET.held_by(prefix)).prefix
     }
@@ -121,8 +164,7 @@ impl Exemptions {
             Exempt::Own => 2,
             Exempt::Ignored => 3,
         };
-        let essential = self.networks.iter().filter(|(_, reason)| rank(**reason) < 3);
-        let mut essential: Vec<_> = essential.map(|(network, reason)| (*network, *reason)).collect();
+        let mut essential: Vec<_> = self.exempt().filter(|(_, reason)| rank(*reason) < 3).collect();
         essential.sort_by_key(|(_, reason)| rank(*reason));
         let neighbours = self.neighbours().map(|network| (network, NEIGHBOUR));
         essential.into_iter().map(|(network, reason)| (network, reason as u32)).chain(neighbours).collect()
@@ -131,13 +173,14 @@ impl Exemptions {
     /// Returns the narrowest of them that contains `address`, with the reason.
     #[must_use]
     pub fn why(&self, address: IpAddr) -> Option<(IpNet, Exempt)> {
-        self.networks.find(address).map(|(network, reason)| (*network, *reason))
+        let (network, reasons) = self.networks.find(address)?;
+        Some((network, reasons.first()?))
     }
 
     /// Whether `address` is in one of them.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        self.why(address).is_some()
+        self.cover(address.into())
     }
 
     /// Whether one of them contains all of `network`. A network that only contains an exempt host doesn't count.
@@ -147,7 +190,7 @@ impl Exemptions {
     }
 
     /// The networks.
-    pub fn networks(&self) -> impl Iterator<Item = &IpNet> {
+    pub fn networks(&self) -> impl Iterator<Item = IpNet> {
         self.networks.iter().map(|(network, _)| network)
     }
 }
@@ -198,155 +241,4 @@ fn ends(network: Ipv4Net) -> Vec<IpNet> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn address(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
-    fn network(text: &str) -> IpNet {
-        text.parse().unwrap()
-    }
-
-    fn host() -> Host {
-        Host {
-            addresses: [address("192.0.2.1"), address("2001:db8::1")].into(),
-            broadcasts: [address("192.0.2.255")].into(),
-            gateways: [address("192.0.2.254"), address("192.0.2.1")].into(),
-            resolvers: [address("192.0.2.53")].into(),
-            ..Host::default()
-        }
-    }
-
-    #[test]
-    fn own_and_broadcast_addresses_gateways_resolvers_and_ignored_networks_are_exempt() {
-        let exemptions = Exemptions::new(&host(), &[network("198.51.100.7/24")]);
-        let expected = [
-            ("192.0.2.1/32", Exempt::Own),
-            ("192.0.2.53/32", Exempt::Resolver),
-            ("192.0.2.254/32", Exempt::Gateway),
-            ("192.0.2.255/32", Exempt::Own),
-            ("198.51.100.0/24", Exempt::Ignored),
-            ("2001:db8::1/128", Exempt::Own),
-        ];
-        let expected: BTreeMap<_, _> = expected.map(|(text, reason)| (network(text), reason as u32)).into();
-        assert_eq!(exemptions.entries(), expected);
-        let ignored = exemptions.why(address("198.51.100.99"));
-        assert_eq!(ignored, Some((network("198.51.100.0/24"), Exempt::Ignored)));
-        assert!(!exemptions.contains(address("192.0.2.2")));
-        assert!(!exemptions.contains(address("2001:db8::2")));
-        for (held, expected) in [
-            ("192.0.2.1/32", true),
-            ("192.0.2.2/32", false),
-            ("2001:db8::1/128", true),
-            ("2001:db8::/64", false),
-            ("198.51.100.0/25", true),
-            ("198.51.100.0/23", false),
-        ] {
-            assert_eq!(exemptions.cover(network(held)), expected, "{held}");
-        }
-    }
-
-    #[test]
-    fn neighbours_are_held_alone_unless_they_are_ignored() {
-        let host = Host { neighbours: [network("2001:db8:1::/64")].into(), ..host() };
-        let exemptions = Exemptions::new(&host, &[]);
-        assert_eq!(exemptions.entries().get(&network("2001:db8:1::/64")), Some(&NEIGHBOUR));
-        assert!(!exemptions.contains(address("2001:db8:1::9")));
-        let ignored = Exemptions::new(&host, &[network("2001:db8::/32")]);
-        assert_eq!(ignored.entries().get(&network("2001:db8:1::/64")), None);
-        for (source, prefix, expected) in [
-            ("2001:db8:1::9", 64, 0),
-            ("2001:db8:2::9", 64, 64),
-            ("2001:db8:2::9", 56, 56),
-            ("2001:db8:2::9", 128, 0),
-            ("fe80::9", 64, 0),
-            ("64:ff9b::192.0.2.9", 64, 0),
-            ("192.0.2.9", 64, 0),
-        ] {
-            assert_eq!(exemptions.prefix_of(address(source), prefix), expected, "{source} {prefix}");
-        }
-    }
-
-    #[test]
-    fn gateways_and_resolvers_come_first_where_there_is_no_room() {
-        let exemptions = Exemptions::new(&host(), &[network("198.51.100.0/24")]);
-        let essential: Vec<_> = exemptions.essential().into_iter().map(|(network, _)| network).collect();
-        let expected = ["192.0.2.254", "192.0.2.53", "192.0.2.1", "192.0.2.255", "2001:db8::1"];
-        assert_eq!(essential, expected.map(|text| IpNet::from(address(text))));
-    }
-
-    #[test]
-    fn the_narrowest_network_says_why() {
-        let host = Host { local_routes: [network("198.51.100.0/24")].into(), ..host() };
-        let exemptions = Exemptions::new(&host, &[network("198.51.0.0/16"), network("::/0")]);
-        for (text, expected) in [
-            ("198.51.100.7", Some(Exempt::Own)),
-            ("198.51.101.7", Some(Exempt::Ignored)),
-            ("198.52.0.1", None),
-            ("2001:db8::1", Some(Exempt::Own)),
-            ("2001:db8::2", Some(Exempt::Ignored)),
-        ] {
-            assert_eq!(exemptions.why(address(text)).map(|(_, reason)| reason), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn addresses_of_local_routes_are_own_ones_but_for_broadcast() {
-        let host = Host {
-            local_routes: [network("192.0.2.0/24"), network("2001:db8:1::/64")].into(),
-            broadcasts: [address("192.0.2.255"), address("203.0.113.255")].into(),
-            ..host()
-        };
-        let rules = Rules { protected: vec![], checks_destination: true, checks_services: true };
-        let expected = [
-            ("192.0.2.0/24", Locality::Own),
-            ("192.0.2.255/32", Locality::Foreign),
-            ("192.0.2.1/32", Locality::Own),
-            ("2001:db8::1/128", Locality::Own),
-            ("2001:db8:1::/64", Locality::Own),
-        ];
-        assert_eq!(local(&host, &rules), expected.map(|(text, kind)| (network(text), kind as u32)).into());
-    }
-
-    fn rules() -> Rules {
-        let protected = vec![network("192.0.2.0/24"), network("198.51.100.2/31")];
-        Rules { protected, checks_destination: true, checks_services: true }
-    }
-
-    #[test]
-    fn protected_networks_lose_their_ends_and_keep_own_addresses_apart() {
-        let networks = local(&host(), &rules());
-        let expected = [
-            ("192.0.2.0/24", Locality::Protected),
-            ("192.0.2.0/32", Locality::Foreign),
-            ("192.0.2.255/32", Locality::Foreign),
-            ("192.0.2.1/32", Locality::Own),
-            ("198.51.100.2/31", Locality::Protected),
-            ("2001:db8::1/128", Locality::Own),
-        ];
-        assert_eq!(networks, expected.map(|(text, kind)| (network(text), kind as u32)).into());
-    }
-
-    #[test]
-    fn without_the_local_check_every_single_host_counts() {
-        let networks = local(&host(), &Rules { checks_destination: false, ..rules() });
-        for (text, kind) in [
-            ("0.0.0.0/0", Locality::Protected),
-            ("::/0", Locality::Protected),
-            ("224.0.0.0/4", Locality::Foreign),
-            ("255.255.255.255/32", Locality::Foreign),
-            ("ff00::/8", Locality::Foreign),
-            ("192.0.2.1/32", Locality::Own),
-        ] {
-            assert_eq!(networks.get(&network(text)), Some(&(kind as u32)), "{text}");
-        }
-    }
-
-    #[test]
-    fn without_the_service_check_own_addresses_are_like_those_behind() {
-        let networks = local(&host(), &Rules { checks_services: false, ..rules() });
-        assert_eq!(networks.get(&network("192.0.2.1/32")), Some(&(Locality::Protected as u32)));
-    }
-}
+mod tests;

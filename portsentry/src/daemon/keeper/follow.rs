@@ -18,12 +18,12 @@ use crate::{
 
 impl Keeper {
     pub(super) fn on_host(&mut self, host: Host) {
-        let before = std::mem::replace(&mut self.scope.host, host);
-        if self.scope.host.links != before.links {
+        let before = self.scope.follow_host(host);
+        if self.scope.host().links != before.links {
             self.follow_interfaces();
         }
-        let Host { links, .. } = &self.scope.host;
-        if (Host { links: links.clone(), ..before }) != self.scope.host {
+        let Host { links, .. } = self.scope.host();
+        if (Host { links: links.clone(), ..before }) != *self.scope.host() {
             self.on_scope();
         }
         // A closed receiver misses nothing.
@@ -93,9 +93,9 @@ impl Keeper {
 
     fn on_ignore_file(&mut self) {
         match ignore::load(&self.scope.ignore_file) {
-            Ok((ignored, _)) if ignored == self.scope.ignored => {}
+            Ok((ignored, _)) if ignored == self.scope.ignored() => {}
             Ok((ignored, report)) => {
-                self.scope.ignored = ignored;
+                self.scope.follow_ignored(ignored);
                 self.journal.note(&format!("{} reloaded", self.scope.ignore_file.display()));
                 report.iter().for_each(|warning| self.journal.note(&warning.in_one_line()));
                 self.on_scope();
@@ -137,7 +137,7 @@ impl Keeper {
     /// Attaches to every wanted interface that exists (see [`begin`](super::attachments::Attachments::begin)).
     pub fn attach_all(&mut self, tells_all: bool, needs_one: bool) -> Result<(), kernel::Error> {
         let Self { attachments, kernel, journal, scope, .. } = self;
-        attachments.begin(kernel, journal, &scope.host.links, (tells_all, needs_one))?;
+        attachments.begin(kernel, journal, &scope.host().links, (tells_all, needs_one))?;
         self.kernel.settle_gates()?;
         self.schedule.gate_bits = self.kernel.gate_bits();
         Ok(())
@@ -146,6 +146,6 @@ impl Keeper {
     /// Follows new and removed interfaces.
     pub(super) fn follow_interfaces(&mut self) {
         let Self { attachments, kernel, journal, scope, .. } = self;
-        attachments.follow(kernel, journal, &scope.host.links);
+        attachments.follow(kernel, journal, &scope.host().links);
     }
 }

@@ -66,7 +66,7 @@ impl Keeper {
         held.sort_unstable();
         let (list, ledger) = (&self.listed.list, self.register.ledger());
         let exempt: HashSet<&IpAddr> =
-            self.scope.exempt().networks().flat_map(|network| list.hosts_in(network)).collect();
+            self.scope.exempt().networks().flat_map(|network| list.hosts_in(&network)).collect();
         let is_wanted = |source: &IpAddr| list.names(*source) && !exempt.contains(source);
         let is_held = |source: &IpAddr| {
             held.binary_search_by_key(source, |(source, _)| *source).is_ok()

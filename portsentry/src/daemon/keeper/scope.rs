@@ -1,7 +1,7 @@
 //! The networks that are never blocked, and those whose ports are watched, kept in step with the host and the ignore
 //! file.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{mem, net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 
@@ -19,8 +19,8 @@ use crate::{
 /// The host, the ignored networks, and what is derived from them.
 #[derive(Debug)]
 pub(super) struct Scope {
-    pub host: Host,
-    pub ignored: Vec<IpNet>,
+    host: Host,
+    ignored: Vec<IpNet>,
     rules: Rules,
     exempt: Exemptions,
     trouble: Trouble,
@@ -35,6 +35,28 @@ impl Scope {
         let ignore_file = config.ignore_file.clone();
         let (rules, trouble, prefix) = (Rules::new(config), Trouble::default(), config.ipv6_prefix);
         Self { host, ignored, rules, exempt, trouble, ignore_file, prefix }
+    }
+
+    /// Returns the host's state.
+    pub(super) const fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Returns the networks in the ignore file.
+    pub(super) fn ignored(&self) -> &[IpNet] {
+        &self.ignored
+    }
+
+    /// Notes the host's new state; returns the old one. The kernel learns of it by [`Scope::apply`].
+    pub(super) fn follow_host(&mut self, host: Host) -> Host {
+        self.exempt.follow_host(&host);
+        mem::replace(&mut self.host, host)
+    }
+
+    /// Notes the networks of a changed ignore file. The kernel learns of them by [`Scope::apply`].
+    pub(super) fn follow_ignored(&mut self, ignored: Vec<IpNet>) {
+        self.exempt.follow_ignored(&ignored);
+        self.ignored = ignored;
     }
 
     /// Returns the network by which `source` is held: itself, or its network.
@@ -65,7 +87,6 @@ impl Scope {
     /// Applies the scope. If it exceeds `MAX_ADDRESSES`, the old scope stays, and gateways, name servers and own
     /// addresses are added, because these must never be blocked. Also returns a message about that.
     pub(super) fn apply(&mut self, kernel: &mut Kernel) -> (Result<(), kernel::Error>, Option<News>) {
-        self.exempt = Exemptions::new(&self.host, &self.ignored);
         let applied = self.set(kernel);
         let mut trouble = applied.as_ref().err().map(|error| {
             format!("{error}; until then ignored and watched networks are unchanged, and new gateways, name servers and own addresses are added")
