@@ -3,6 +3,7 @@
 mod begin;
 mod claims;
 mod control;
+mod departure;
 mod error;
 mod host_watch;
 mod keeper;
@@ -91,7 +92,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
         let (new, begin, asked) =
             match Box::pin(session.serve((&mut signals, control), &reread, &others)).await? {
                 End::Leave => return Ok(()),
-                End::Stop => return standby::leave(&options, &lasting.claims),
+                End::Stop => return departure::leave(&options, &mut lasting.claims, lasting.pins.take()),
                 End::Regroup => (None, Begin::Regroup, None),
                 End::EphemeralPorts => (None, Begin::EphemeralPorts, None),
                 End::PinnedAnew => (None, Begin::PinnedAnew, None),

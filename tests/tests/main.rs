@@ -58,6 +58,7 @@ mod sandbox;
 mod scans;
 mod served;
 mod settings;
+mod several_processes;
 mod soak;
 mod spoofed_sources;
 mod structure;

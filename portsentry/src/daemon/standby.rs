@@ -8,8 +8,7 @@ use tokio::time::interval;
 use super::{
     Error, Options, Reread,
     begin::Begin,
-    claims::Claims,
-    notify,
+    departure, notify,
     session::{Lasting, Session},
     signals::{Asked, Signals},
     watched_ports::bitmaps,
@@ -49,7 +48,7 @@ pub async fn run(
     }
     let mut active = Some(active);
     let mut attempts = interval(PAUSE);
-    loop {
+    let is_stop = loop {
         tokio::select! {
             _ = attempts.tick() => match Session::start(options, &Begin::Succeed, lasting) {
                 Err(Error::Kernel(kernel::Error::Running(_))) => {
@@ -66,7 +65,8 @@ pub async fn run(
                 }
             },
             asked = signals.next() => match asked {
-                Asked::Stop | Asked::Leave => break,
+                Asked::Stop => break true,
+                Asked::Leave => break false,
                 Asked::Summary => journal.note(&"another portsentry process has the kernel's maps; send \
                     the request to that one"),
                 Asked::Reread => match reread() {
@@ -80,27 +80,13 @@ pub async fn run(
                 },
             },
         }
-    }
+    };
     notify::stopping();
+    if is_stop && let Err(error) = departure::leave(options, &mut lasting.claims, None) {
+        journal.error(&error);
+    }
     journal.stopping();
     Ok(Wait::Stopped)
-}
-
-/// Leaves the maps to the remaining processes: only their modes are watched from now on.
-pub fn leave(options: &Options, claims: &Claims) -> Result<(), Error> {
-    const NONE: [u64; 1024] = [0; 1024];
-    let directory = &options.config.pin_path;
-    if !directory.exists() {
-        // Nothing was to stay.
-        return Ok(());
-    }
-    let others = claims.others(directory)?;
-    if !others.is_empty() {
-        for (watched, ports) in bitmaps(&options.config, others) {
-            bitmap::set(directory, watched, ports.as_ref().map_or(&NONE, |ports| ports.words()))?;
-        }
-    }
-    Ok(())
 }
 
 /// Whether the owner watches the ports of this process.

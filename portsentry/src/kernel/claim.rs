@@ -5,6 +5,7 @@
 
 use std::{
     fs::{DirBuilder, File},
+    io::ErrorKind,
     os::unix::fs::DirBuilderExt,
     path::Path,
 };
@@ -29,9 +30,12 @@ impl Claim {
 
     /// Whether a process has claimed `name`. Creates nothing if no process ever has.
     pub fn is_taken(directory: &Path, name: &str) -> Result<bool, Error> {
-        if !directory.join("watchers").join(name).exists() {
-            return Ok(false);
+        let path = directory.join("watchers").join(name);
+        match File::open(&path) {
+            // Shared, so that two processes that look at the same time don't take each other for its owner.
+            Ok(file) => Ok(Flock::lock(file, FlockArg::LockSharedNonblock).is_err()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::Pins { path, problem: error.to_string() }),
         }
-        Self::new(directory, name).map(|claim| claim.is_none())
     }
 }

@@ -142,10 +142,7 @@ impl Kernel {
 
     /// Detaches from every interface whose index is not in `keep`.
     pub fn detach_all_but(&self, keep: &[u32]) -> Result<(), Error> {
-        self.pins.links().filter(|index| !keep.contains(index)).try_for_each(|index| {
-            link::detach(&self.pins, index)?;
-            traffic::HOOKS.into_iter().try_for_each(|hook| traffic::detach(&self.pins, hook, index))
-        })
+        self.pins.detach_all_but(keep)
     }
 
     /// Detaches from every interface, and removes all pins.

@@ -1,10 +1,10 @@
-//! Removes all pins, and with them the enforcement.
+//! Ends the enforcement: detaches the program, or removes all pins.
 
 use std::{fs, io, path::Path};
 
 use serde::Serialize;
 
-use super::{Error, Pins, pins::entries, traffic};
+use super::{Error, Pins, link, pins::entries, traffic};
 
 /// Numbers of removed pins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -16,6 +16,14 @@ pub struct Removed {
 }
 
 impl Pins {
+    /// Detaches the program from every interface whose index is not in `keep`.
+    pub fn detach_all_but(&self, keep: &[u32]) -> Result<(), Error> {
+        self.links().filter(|index| !keep.contains(index)).try_for_each(|index| {
+            link::detach(self, index)?;
+            traffic::HOOKS.into_iter().try_for_each(|hook| traffic::detach(self, hook, index))
+        })
+    }
+
     /// Removes everything, the links first, because a partial set of maps must not be enforced. Returns the numbers.
     /// The lock is released with the directory.
     pub fn remove_all(&self) -> Result<Removed, Error> {
