@@ -4,19 +4,21 @@
 //! Capabilities and Landlock rules belong to a thread and are inherited by its children, so the sandbox is entered
 //! before there are threads.
 
+mod error;
 mod places;
 mod privileges;
 
 use std::{
     cell::OnceCell,
-    io,
     path::{Path, PathBuf},
 };
 
 use landlock::{
-    ABI, AccessFs, BitFlags, PathBeneath, PathFd, PathFdError, RestrictionStatus, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetError, RulesetStatus,
+    ABI, AccessFs, BitFlags, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetStatus,
 };
+
+pub use error::Error;
 
 use self::privileges::{Account, Privileges};
 use crate::config::Config;
@@ -28,28 +30,6 @@ const PINNING: [AccessFs; 4] =
     [AccessFs::MakeDir, AccessFs::MakeReg, AccessFs::RemoveFile, AccessFs::RemoveDir];
 /// Target of a background process's output.
 const NULL: &str = "/dev/null";
-
-/// Reasons why privileges were not dropped. The daemon refuses to run with more privileges than configured.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The system reported an error.
-    #[error("{what}: {source}")]
-    System {
-        /// The operation.
-        what: &'static str,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The user in `RUN_AS` does not exist.
-    #[error("RUN_AS: no user {0}: `adduser --system --no-create-home {0}` creates it")]
-    NoUser(String),
-    /// Landlock's rules could not be created.
-    #[error("landlock: {0}")]
-    Rules(#[from] RulesetError),
-    /// A rule's directory could not be opened.
-    #[error("landlock: {0}")]
-    Place(#[from] PathFdError),
-}
 
 /// Whether, and how far, this process is confined.
 #[derive(Debug, Default)]

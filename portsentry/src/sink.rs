@@ -21,6 +21,7 @@ pub mod hosts_deny;
 mod journald;
 mod json_log;
 mod log;
+mod named;
 mod output;
 pub mod resolver;
 mod retry;
@@ -28,8 +29,6 @@ pub mod revival;
 pub mod runner;
 mod syslog;
 pub mod watch;
-
-use std::{fmt, net::IpAddr};
 
 pub use atomic_write::{WriteError, read};
 pub use block_list::edit_list;
@@ -40,35 +39,7 @@ pub use files::Files;
 pub use flushed::{Denied, Flushed};
 pub use history_line::HistoryLine;
 pub use log::Log;
+pub use named::Named;
 
 /// Every place that log lines and events can go to, in the order in which they get them.
 const SINKS: &[emit::Open] = &[output::open, json_log::open];
-
-/// A source as lines name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Named<'a> {
-    /// Its address.
-    pub address: IpAddr,
-    /// Its name in the DNS, where `RESOLVE_HOST` found one.
-    pub name: Option<&'a str>,
-}
-
-impl From<IpAddr> for Named<'_> {
-    fn from(address: IpAddr) -> Self {
-        Self { address, name: None }
-    }
-}
-
-impl Named<'_> {
-    /// The name, or the address where there is none.
-    fn name(&self) -> String {
-        self.name.map_or_else(|| self.address.to_string(), str::to_owned)
-    }
-}
-
-/// `name/address` as in 1.2, with the address twice where there is no name.
-impl fmt::Display for Named<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.name(), self.address)
-    }
-}

@@ -9,11 +9,6 @@ const CIRCLES: [(&str, &[&str]); 2] = [
     (
         "portsentry",
         &[
-            "command::top command::top::sample",
-            "config::read config::trust",
-            "host::observer host::route",
-            "sandbox sandbox::privileges",
-            "sink::resolver sink::resolver::lookup sink::resolver::memory",
         ],
     ),
     (

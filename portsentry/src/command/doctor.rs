@@ -1,12 +1,12 @@
 //! `portsentry doctor`: checks, before anything is attached, whether PortSentry can run here.
 
 mod bound;
+mod finding;
 mod interface;
 mod links;
 mod system;
 
-use serde::Serialize;
-
+use self::finding::{Finding, Level};
 use super::{observed, options, show, status::fence::fenced_syns, table};
 use crate::{
     cli::{Cli, Doctor},
@@ -17,50 +17,6 @@ use crate::{
         without_ports,
     },
 };
-
-/// One finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Finding {
-    /// The name of an interface, or `kernel`.
-    about: String,
-    level: Level,
-    what: String,
-    /// The remedy.
-    remedy: Option<String>,
-}
-
-/// Severity of a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Level {
-    Ok,
-    Warning,
-    Problem,
-}
-
-impl Level {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Problem => "problem",
-        }
-    }
-}
-
-impl Finding {
-    fn ok(about: &str, what: impl Into<String>) -> Self {
-        Self { about: about.into(), level: Level::Ok, what: what.into(), remedy: None }
-    }
-
-    fn warning(about: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { level: Level::Warning, remedy: Some(remedy.into()), ..Self::ok(about, what) }
-    }
-
-    fn problem(about: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { level: Level::Problem, remedy: Some(remedy.into()), ..Self::ok(about, what) }
-    }
-}
 
 /// Prints the findings; the exit code says whether one prevents watching.
 pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {

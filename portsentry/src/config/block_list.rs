@@ -5,11 +5,7 @@ use std::{collections::BTreeSet, io::ErrorKind, net::IpAddr, path::Path};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{
-    Config,
-    ignore::entry,
-    network::network,
-    read::{LoadError, read_up_to},
-    report::Report,
+    Config, ignore::entry, load_error::LoadError, network::network, read::read_up_to, report::Report,
     span::lines,
 };
 

@@ -6,8 +6,9 @@ use std::path::Path;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{
+    load_error::LoadError,
     network::network,
-    read::{LoadError, read},
+    read::read,
     report::Report,
     span::{Span, lines},
 };

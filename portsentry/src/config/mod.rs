@@ -14,6 +14,7 @@ pub mod ignore;
 mod interfaces;
 pub mod keys;
 mod lexer;
+mod load_error;
 mod monitoring;
 mod network;
 mod parse;
@@ -31,9 +32,9 @@ pub use choice::{
     AckProbes, Facility, Fence, FenceUdp, Level, LogFormat, LogOutput, OnStop, Response, XdpMode,
 };
 pub use interfaces::Interfaces;
+pub use load_error::LoadError;
 pub use monitoring::JsonLog;
 pub use ports::PortSet;
-pub use read::LoadError;
 pub use report::{Diagnostic, Report, Severity};
 pub use salvage::ignored as salvage_ignored;
 pub use template::{Command, DenyLine, Values};

@@ -2,88 +2,17 @@
 
 use std::{
     fs::OpenOptions,
-    io::{self, Read},
+    io::Read,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use nix::{fcntl::OFlag, unistd::geteuid};
-use thiserror::Error;
 
-use super::{report::Report, trust};
+use super::{load_error::LoadError, trust};
 
 /// Largest file that is read, in bytes: many times the longest configuration.
 pub(super) const LARGEST: u64 = 1 << 20;
-
-/// Reasons why a configuration or ignore file can't be used. Root reads both, and they name commands to run or
-/// sources to trust, so a file that another user could have written is refused.
-#[derive(Debug, Error)]
-pub enum LoadError {
-    /// It can't be opened or read.
-    #[error("{path} can't be read: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// It is a directory, a device or a pipe.
-    #[error("{0} is not a regular file")]
-    NotAFile(PathBuf),
-    /// It is world-writable.
-    #[error("{0} is world-writable, so it is not trusted: chmod o-w {0}")]
-    WorldWritable(PathBuf),
-    /// Its owner is neither root nor the user of this process.
-    #[error("{path} belongs to user {uid}, so it is not trusted: chown root {path}")]
-    Owner {
-        /// The file.
-        path: PathBuf,
-        /// Its owner.
-        uid: u32,
-    },
-    /// It is too large to be a configuration.
-    #[error("{path} is too large (limit: {mebibytes} MiB)")]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// The limit.
-        mebibytes: u64,
-    },
-    /// Any user may replace the file.
-    #[error(
-        "{path} is below {directory}, which is world-writable, so it is not trusted: chmod o-w {directory}"
-    )]
-    WorldWritableDirectory {
-        /// The file.
-        path: PathBuf,
-        /// The directory.
-        directory: PathBuf,
-    },
-    /// A user other than root and that of this process may replace the file.
-    #[error(
-        "{path} is below {directory}, which belongs to user {uid}, so it is not trusted: chown root \
-            {directory}"
-    )]
-    DirectoryOwner {
-        /// The file.
-        path: PathBuf,
-        /// The directory.
-        directory: PathBuf,
-        /// Its owner.
-        uid: u32,
-    },
-    /// It is not UTF-8.
-    #[error("{path}:{line}: not UTF-8 text; if it is Latin-1, convert it: iconv -f latin1 -t utf-8 {path}")]
-    NotUtf8 {
-        /// The file.
-        path: PathBuf,
-        /// The first invalid line, counted from 1.
-        line: usize,
-    },
-    /// Its content is invalid.
-    #[error(transparent)]
-    Invalid(#[from] Report),
-}
 
 pub(super) fn read(path: &Path) -> Result<String, LoadError> {
     read_up_to(path, LARGEST)

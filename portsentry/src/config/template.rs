@@ -1,80 +1,15 @@
 //! The `KILL_*` settings: templates with macros, parsed when the configuration is read. A macro's value is never
 //! split into words, and never read by a shell.
 
-use std::{fmt, time::SystemTime};
-
-use ipnet::IpNet;
-use jiff::Timestamp;
-
-use super::{report::Report, span::Span};
-use crate::policy::hold::{Record, name_of};
-
+mod macros;
 mod shell;
 
-/// The values of the macros for one action.
-#[derive(Debug, Clone, Copy)]
-pub struct Values<'a> {
-    /// `$TARGET$`: the source, a host or an IPv6 network.
-    pub target: IpNet,
-    /// `$PORT$`: the destination port of its probe.
-    pub port: u16,
-    /// `$MODE$`: `tcp` to `audp` in 1.2, `stealth` or `connect` in 2.x.
-    pub mode: &'a str,
-    /// `$PROOF$`: the proof that the source sent the probe.
-    pub proof: &'a str,
-    /// `$REASON$`: why it is held, or let go, in words.
-    pub reason: &'a str,
-    /// `$UNTIL$`: when that ends.
-    pub until: Option<SystemTime>,
-}
+use std::fmt;
 
-impl<'a> Values<'a> {
-    /// What they stand for where `record` is held, or let go, for that `reason`.
-    #[must_use]
-    pub fn new(record: &Record, mode: &'a str, reason: &'a str) -> Self {
-        let Record { network: target, hold } = *record;
-        Self { target, port: hold.port, mode, proof: hold.proof.name(), reason, until: hold.until }
-    }
-}
+pub use macros::Values;
 
-/// A macro, written `$NAME$`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Macro {
-    Target,
-    Port,
-    Mode,
-    Proof,
-    Reason,
-    Until,
-}
-
-impl Macro {
-    /// In the order of the shell's positional parameters.
-    const ALL: [(&'static str, Self); 6] = [
-        ("$TARGET$", Self::Target),
-        ("$PORT$", Self::Port),
-        ("$MODE$", Self::Mode),
-        ("$PROOF$", Self::Proof),
-        ("$REASON$", Self::Reason),
-        ("$UNTIL$", Self::Until),
-    ];
-
-    /// Returns the macro at the start of `text`, and the length of its name.
-    fn at_start(text: &str) -> Option<(Self, usize)> {
-        Self::ALL.iter().find(|(name, _)| text.starts_with(name)).map(|&(name, it)| (it, name.len()))
-    }
-
-    fn value(self, values: &Values<'_>) -> String {
-        match self {
-            Self::Target => name_of(values.target),
-            Self::Port => values.port.to_string(),
-            Self::Mode => values.mode.to_owned(),
-            Self::Proof => values.proof.to_owned(),
-            Self::Reason => values.reason.to_owned(),
-            Self::Until => values.until.map_or_else(|| "never".into(), whole_seconds),
-        }
-    }
-}
+use self::macros::Macro;
+use super::{report::Report, span::Span};
 
 /// Text with macros.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,12 +140,6 @@ impl DenyLine {
             line
         }
     }
-}
-
-/// RFC 3339, in UTC.
-fn whole_seconds(time: SystemTime) -> String {
-    let time = Timestamp::try_from(time).unwrap_or(Timestamp::MAX);
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// The configured text.

@@ -9,7 +9,7 @@ use std::{
 
 use nix::unistd::geteuid;
 
-use super::read::LoadError;
+use super::load_error::LoadError;
 
 /// Resolves all symbolic links of `path`; returns the file if only root and the user of this process can replace it.
 /// Every directory on the way, and the one that `path` itself names, must be theirs.

@@ -12,9 +12,9 @@ use nix::libc;
 use super::{
     Host, Observer,
     netlink::Socket,
-    observer::{RTM_DELNEXTHOP, RTM_NEWNEXTHOP},
     resolvers::resolvers,
     route::Routes,
+    route::{RTM_DELNEXTHOP, RTM_NEWNEXTHOP},
 };
 use crate::netlink::Message;
 

@@ -15,9 +15,7 @@ use crate::{
     pppoe,
 };
 
-/// Messages about nexthop objects (`include/uapi/linux/rtnetlink.h`).
-pub(super) const RTM_NEWNEXTHOP: u16 = 104;
-pub(super) const RTM_DELNEXTHOP: u16 = 105;
+/// The request for nexthop objects (`include/uapi/linux/rtnetlink.h`).
 const RTM_GETNEXTHOP: u16 = 106;
 
 /// Reads the host.

@@ -7,6 +7,10 @@ use nix::libc;
 
 use crate::netlink::{Message, address, attribute, attributes, u16_at, u32_at};
 
+/// Messages about nexthop objects (`include/uapi/linux/rtnetlink.h`).
+pub(super) const RTM_NEWNEXTHOP: u16 = 104;
+pub(super) const RTM_DELNEXTHOP: u16 = 105;
+
 /// Bytes of `struct rtmsg`, `struct rtnexthop`, `struct nhmsg` and `struct ifaddrmsg`.
 const ROUTE: usize = 12;
 const HOP: usize = 8;
@@ -37,7 +41,7 @@ impl Routes {
     pub fn add(&mut self, message: Message<'_>) {
         match message.kind {
             libc::RTM_NEWROUTE => drop(self.add_route(message.body)),
-            super::observer::RTM_NEWNEXTHOP => self.gateways.extend(gateway_of_object(message.body)),
+            RTM_NEWNEXTHOP => self.gateways.extend(gateway_of_object(message.body)),
             _ => {}
         }
     }

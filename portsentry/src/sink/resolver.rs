@@ -1,12 +1,13 @@
 //! Resolves names of addresses (`RESOLVE_HOST`) on a separate thread, with limits on number and time.
 
+mod answer;
+mod error;
 mod lookup;
 mod memory;
 mod name;
 
 use std::{
     collections::{HashMap, HashSet},
-    io,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
@@ -17,6 +18,8 @@ use tokio::{runtime, sync::mpsc, task::JoinSet, time::timeout};
 
 use self::{lookup::Dns, memory::Memory};
 
+pub use answer::Answer;
+pub use error::Error;
 pub use name::{Name, NotAName};
 
 /// Limits of the resolver.
@@ -44,28 +47,6 @@ impl Default for Settings {
             keep_none: Duration::from_mins(5),
         }
     }
-}
-
-/// Reasons why the resolver can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The thread or its runtime could not be started.
-    #[error("starting the resolver: {0}")]
-    Start(#[from] io::Error),
-    /// `/etc/resolv.conf` is missing or wrong, or names no server.
-    #[error("/etc/resolv.conf: {0}")]
-    Configuration(String),
-}
-
-/// An immediate answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The name, or that there is none.
-    Known(Option<Name>),
-    /// The callback will get the answer within the time limit.
-    Asked,
-    /// Too many queries are running. No answer will come.
-    Refused,
 }
 
 /// The resolver's thread.

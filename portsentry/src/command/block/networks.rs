@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Display};
 
 use ipnet::IpNet;
 
-use super::{super::observed, Report};
+use super::{super::observed, report::Report};
 use crate::{
     daemon::Options,
     exit::Exit,

@@ -1,6 +1,6 @@
 //! Checks whether a running daemon keeps the table of bound ports up to date.
 
-use super::Finding;
+use super::finding::Finding;
 use crate::kernel::BoundState;
 
 const ABOUT: &str = "ports";
@@ -19,7 +19,7 @@ pub(super) fn finding(state: &BoundState) -> Finding {
 mod tests {
     use std::time::Duration;
 
-    use super::{super::Level, *};
+    use super::{super::finding::Level, *};
 
     #[test]
     fn a_dump_that_is_overdue_is_a_warning() {

@@ -1,6 +1,6 @@
 //! Checks an interface for XDP support.
 
-use super::{Finding, links::Link};
+use super::{finding::Finding, links::Link};
 use crate::config::XdpMode;
 
 /// Drivers that run XDP programs natively, from the kernel's `drivers/net` (those that implement `ndo_bpf`).
@@ -239,7 +239,7 @@ fn queues(link: &Link, cpus: u32) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Level, *};
+    use super::{super::finding::Level, *};
     use crate::{
         host::Running,
         kernel::{Offloads, Queues},

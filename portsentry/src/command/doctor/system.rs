@@ -4,7 +4,7 @@ use std::{fs, path::Path, thread};
 
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
-use super::Finding;
+use super::finding::Finding;
 
 const KERNEL: &str = "kernel";
 /// The program queries the length of multi-buffer frames (`docs/kernels.md`).
@@ -107,7 +107,7 @@ fn compiler(enabled: &str) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Level, *};
+    use super::{super::finding::Level, *};
 
     #[test]
     fn versions_are_judged_by_their_numbers() {

@@ -292,7 +292,7 @@ pub(super) mod tests {
     }
 
     /// Returns a view of two samples.
-    pub(in crate::command::top) fn view() -> View {
+    pub(crate) fn view() -> View {
         let before = sample(0, 10, &[(1, block(11, 5)), (2, block(79, 100))]);
         let now = sample(2, 30, &[(1, block(11, 45)), (2, block(79, 100)), (3, block(11, 2))]);
         View::new(&before, &now)

@@ -1,7 +1,7 @@
 //! Decides whether a command needs a POSIX shell, by its quoting rules (POSIX.1-2017, Shell Command Language, 2.2
 //! Quoting).
 
-use super::Macro;
+use super::macros::Macro;
 
 /// Characters with a special meaning outside quotes. A superfluous one only costs a shell.
 const ACTIVE: &str = "|&;<>()$`*?[]#~\n";

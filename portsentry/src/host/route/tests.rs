@@ -54,7 +54,7 @@ fn every_kind_of_next_hop_is_a_gateway() {
     let mut object = vec![V6, 0, 0, 0, 0, 0, 0, 0];
     object.extend(written(NHA_GATEWAY, &octets("2001:db8::1")));
     let expected = ["2001:db8::1".parse().unwrap()].into();
-    assert_eq!(read(super::super::observer::RTM_NEWNEXTHOP, &object).gateways, expected);
+    assert_eq!(read(RTM_NEWNEXTHOP, &object).gateways, expected);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Job, Order, Outcome, Ran, Task};
+use super::{Job, Outcome, Ran, Task, job::Order};
 
 /// Set once running commands are to be terminated.
 pub(super) type Stop = watch::Receiver<bool>;

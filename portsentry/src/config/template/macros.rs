@@ -1,0 +1,79 @@
+//! The macros of the `KILL_*` settings, and their values.
+
+use std::time::SystemTime;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use crate::policy::hold::{Record, name_of};
+
+/// The values of the macros for one action.
+#[derive(Debug, Clone, Copy)]
+pub struct Values<'a> {
+    /// `$TARGET$`: the source, a host or an IPv6 network.
+    pub target: IpNet,
+    /// `$PORT$`: the destination port of its probe.
+    pub port: u16,
+    /// `$MODE$`: `tcp` to `audp` in 1.2, `stealth` or `connect` in 2.x.
+    pub mode: &'a str,
+    /// `$PROOF$`: the proof that the source sent the probe.
+    pub proof: &'a str,
+    /// `$REASON$`: why it is held, or let go, in words.
+    pub reason: &'a str,
+    /// `$UNTIL$`: when that ends.
+    pub until: Option<SystemTime>,
+}
+
+impl<'a> Values<'a> {
+    /// What they stand for where `record` is held, or let go, for that `reason`.
+    #[must_use]
+    pub fn new(record: &Record, mode: &'a str, reason: &'a str) -> Self {
+        let Record { network: target, hold } = *record;
+        Self { target, port: hold.port, mode, proof: hold.proof.name(), reason, until: hold.until }
+    }
+}
+
+/// A macro, written `$NAME$`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Macro {
+    Target,
+    Port,
+    Mode,
+    Proof,
+    Reason,
+    Until,
+}
+
+impl Macro {
+    /// In the order of the shell's positional parameters.
+    pub(super) const ALL: [(&'static str, Self); 6] = [
+        ("$TARGET$", Self::Target),
+        ("$PORT$", Self::Port),
+        ("$MODE$", Self::Mode),
+        ("$PROOF$", Self::Proof),
+        ("$REASON$", Self::Reason),
+        ("$UNTIL$", Self::Until),
+    ];
+
+    /// Returns the macro at the start of `text`, and the length of its name.
+    pub(super) fn at_start(text: &str) -> Option<(Self, usize)> {
+        Self::ALL.iter().find(|(name, _)| text.starts_with(name)).map(|&(name, it)| (it, name.len()))
+    }
+
+    pub(super) fn value(self, values: &Values<'_>) -> String {
+        match self {
+            Self::Target => name_of(values.target),
+            Self::Port => values.port.to_string(),
+            Self::Mode => values.mode.to_owned(),
+            Self::Proof => values.proof.to_owned(),
+            Self::Reason => values.reason.to_owned(),
+            Self::Until => values.until.map_or_else(|| "never".into(), whole_seconds),
+        }
+    }
+}
+
+/// RFC 3339, in UTC.
+fn whole_seconds(time: SystemTime) -> String {
+    let time = Timestamp::try_from(time).unwrap_or(Timestamp::MAX);
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
