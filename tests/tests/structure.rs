@@ -6,11 +6,7 @@ use portsentry_tests::{document::root, imports::Crate};
 
 /// The existing cycles of each crate. A new cycle fails the test; remove a resolved one from here.
 const CIRCLES: [(&str, &[&str]); 2] = [
-    (
-        "portsentry",
-        &[
-        ],
-    ),
+    ("portsentry", &[]),
     (
         "portsentry-common",
         &[

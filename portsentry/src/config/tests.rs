@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::{collections::HashSet, path::Path, time::Duration};
 
 use proptest::prelude::*;
 

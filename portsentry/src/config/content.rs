@@ -1,45 +1,19 @@
-//! The configuration: `portsentry.conf` and the ignore file of both PortSentrys, read into types.
+//! The settings with their values.
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
 use ipnet::IpNet;
 
-pub mod block_list;
-mod choice;
-pub mod ignore;
-mod interfaces;
-pub mod keys;
-mod lexer;
-mod load_error;
-mod monitoring;
-mod network;
-mod parse;
-mod ports;
-mod read;
-mod report;
-mod salvage;
-mod span;
-mod template;
-mod trust;
-mod value;
-
-pub use block_list::BlockList;
-pub use choice::{
-    AckProbes, Facility, Fence, FenceUdp, Level, LogFormat, LogOutput, OnStop, Response, XdpMode,
+use super::{
+    AckProbes, Command, DenyLine, Facility, Fence, FenceUdp, Interfaces, JsonLog, Level, LogFormat,
+    LogOutput, OnStop, PortSet, Response, XdpMode,
 };
-pub use interfaces::Interfaces;
-pub use load_error::LoadError;
-pub use monitoring::JsonLog;
-pub use ports::PortSet;
-pub use report::{Diagnostic, Report, Severity};
-pub use salvage::ignored as salvage_ignored;
-pub use template::{Command, DenyLine, Values};
 
-/// The content of the configuration file, with defaults for missing settings. The tables in [`keys`] describe each setting
+/// The content of the configuration file, with defaults for missing settings. The tables in [`super::keys`] describe each setting
 /// in full.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are switches in the file, too")]
@@ -267,21 +241,6 @@ impl Config {
         self.kill_route.is_some() || self.kill_run_cmd.is_some() || self.kill_run_cmd_lift.is_some()
     }
 
-    /// Reads a configuration. `file` is what its errors and warnings call it.
-    pub fn parse(text: &str, file: &str) -> Result<(Self, Report), Report> {
-        parse::parse(text, file)
-    }
-
-    /// Reads the configuration file at `path` even if it has errors: a wrong setting gets its default.
-    pub fn read(path: &Path) -> Result<(Self, Report), LoadError> {
-        Ok(parse::read(&read::read(path)?, &path.to_string_lossy()))
-    }
-
-    /// Reads the configuration file at `path` if it can be trusted (see [`LoadError`]).
-    pub fn load(path: &Path) -> Result<(Self, Report), LoadError> {
-        Ok(Self::parse(&read::read(path)?, &path.to_string_lossy())?)
-    }
-
     /// Returns the TCP ports of the advanced mode: those below `ADVANCED_PORTS_TCP` except the excluded ones.
     #[must_use]
     pub fn advanced_tcp(&self) -> PortSet {
@@ -314,6 +273,3 @@ fn below(bound: u32) -> PortSet {
     ports.insert_range(1..=last);
     ports
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,38 @@
+//! The configuration: `portsentry.conf` and the ignore file of both PortSentrys, read into types.
+
+pub mod block_list;
+mod choice;
+mod content;
+pub mod ignore;
+mod interfaces;
+pub mod keys;
+mod lexer;
+mod load;
+mod load_error;
+mod monitoring;
+mod network;
+mod parse;
+mod ports;
+mod read;
+mod report;
+mod salvage;
+mod span;
+mod template;
+mod trust;
+mod value;
+
+pub use block_list::BlockList;
+pub use choice::{
+    AckProbes, Facility, Fence, FenceUdp, Level, LogFormat, LogOutput, OnStop, Response, XdpMode,
+};
+pub use content::Config;
+pub use interfaces::Interfaces;
+pub use load_error::LoadError;
+pub use monitoring::JsonLog;
+pub use ports::PortSet;
+pub use report::{Diagnostic, Report, Severity};
+pub use salvage::ignored as salvage_ignored;
+pub use template::{Command, DenyLine, Values};
+
+#[cfg(test)]
+mod tests;
