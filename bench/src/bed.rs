@@ -1,4 +1,4 @@
-//! Our kernel program, loaded with a given number of blocked sources.
+//! PortSentry's kernel program, loaded with a given number of blocked sources.
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -21,7 +21,7 @@ pub(crate) struct Making {
     pub(crate) settings: Settings,
     /// Blocked sources of each address family.
     pub(crate) blocked: u32,
-    /// Watched ports of each protocol, from 0 on, except [`UNWATCHED`].
+    /// Number of watched ports of each protocol, starting at 0, without [`UNWATCHED`].
     pub(crate) ports: u32,
     /// Networks of each address family that are never blocked.
     pub(crate) ignored: u32,
@@ -29,7 +29,7 @@ pub(crate) struct Making {
     pub(crate) networks: u32,
 }
 
-/// The loaded program. Its sockets and addresses are the network namespace's.
+/// The loaded program. It sees the sockets and addresses of the network namespace.
 pub(crate) struct Bed {
     pub(crate) kernel: Kernel,
     blocked: u32,
@@ -38,13 +38,13 @@ pub(crate) struct Bed {
 }
 
 impl Making {
-    /// All ports watched in advanced mode.
+    /// Returns parameters that watch all ports of advanced mode.
     pub(crate) fn new(blocked: u32) -> Self {
         let settings = Settings { event_rate: 0, fence_ns: 1, ..settings() };
         Self { settings, blocked, ports: 1 << 16, ignored: 0, networks: 0 }
     }
 
-    /// Loads it.
+    /// Loads the program.
     pub(crate) fn load(&self) -> Result<Bed> {
         let pins = Directory::new()?;
         let load = Load {
@@ -67,7 +67,7 @@ impl Making {
         Ok(bed)
     }
 
-    /// Entries of each blocked map.
+    /// Returns the capacity of each blocked map.
     fn capacity(&self) -> u32 {
         capacity(self.blocked)
     }
@@ -78,7 +78,7 @@ impl Bed {
         Ok(self.kernel.program()?)
     }
 
-    /// Returns the pin of the map of this name, and its capacity if it is a blocked map.
+    /// Returns the pin of the map called `name`, and the capacity of a blocked map.
     pub(crate) fn blocked_map(&self, name: &str) -> (PathBuf, u32) {
         (self.pins.path().join(name), capacity(self.blocked))
     }
@@ -128,7 +128,7 @@ impl Bed {
     }
 }
 
-/// Returns sources of each address family that no walk reaches: numbered from the other end.
+/// Returns sources of each address family, numbered backwards from the end, so that no walk reaches them.
 fn distant(count: u32) -> impl Iterator<Item = IpAddr> {
     (0..count).flat_map(|number| FAMILIES.map(|family| family.source(u32::MAX - number)))
 }
@@ -141,7 +141,7 @@ pub(crate) const fn blocked_name(family: Family) -> &'static str {
     }
 }
 
-/// Returns a capacity that also has room for sources blocked by name.
+/// Returns a capacity with room for the numbered sources and those blocked by address.
 const fn capacity(blocked: u32) -> u32 {
     blocked + 16
 }

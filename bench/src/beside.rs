@@ -1,4 +1,4 @@
-//! Honest throughput beside a flood, with portsentry and without.
+//! Honest throughput during a flood, with portsentry and without.
 
 use std::{
     fmt,
@@ -23,20 +23,21 @@ use crate::{
     turns::quantile,
 };
 
-/// Duration of each run.
+/// Duration of one run.
 const RUN: Duration = Duration::from_secs(1);
-/// Time for which the service waits for data before it checks whether the run is over.
+/// Time limit of the service's reads, after which it checks whether the run is over.
 const GLANCE: Duration = Duration::from_millis(20);
-/// An odd multiplier, so that no source repeats: the golden ratio in 32 bits, which spreads them over all addresses.
+/// An odd multiplier, so that no source repeats: the golden ratio in 32 bits, which spreads the sources over all
+/// addresses.
 const SPREAD: u32 = 0x9e37_79b1;
 /// The port of a service, among the watched ports.
 const PORT: u16 = 443;
 
-/// The flood beside the honest traffic, in SYNs per second.
+/// The flood during the honest traffic, in SYNs per second.
 #[derive(Clone, Copy, Debug)]
 enum Flood {
     None,
-    /// Each SYN from another source; as many as can be sent if there is no rate.
+    /// Each SYN from another source. Without a rate, as many as possible.
     Spoofed(Option<f64>),
     /// From one source, which is fenced at once.
     Single(f64),
@@ -49,11 +50,11 @@ enum Honest {
     Udp,
 }
 
-/// Measures with and without portsentry in turns. Without it, a program that returns at once takes its place, because
-/// any XDP program keeps a veth pair from carrying large segments.
+/// Measures with and without portsentry in turns. Without it, a program that returns at once takes its place,
+/// because any XDP program stops a veth pair from carrying large segments.
 ///
-/// Both get the same flood: as many SYNs per second as the machine can send without portsentry. The sender runs on
-/// the same CPUs, and would send more if the host did less work.
+/// Both variants get the same flood: the number of SYNs per second that the machine can send without portsentry.
+/// The sender runs on the same CPUs, and would send more if the host did less work.
 pub(crate) fn rates(rounds: u32, report: &mut Report) -> Result<()> {
     let (without, with) = (Lab::new(), Lab::new());
     for lab in [&without, &with] {
@@ -80,8 +81,7 @@ pub(crate) fn rates(rounds: u32, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Returns the SYNs per second that the machine sends beside honest traffic without a limit: the median of a few
-/// runs.
+/// Returns the number of SYNs per second that the machine can send during honest traffic: the median of a few runs.
 fn pace(lab: &Lab) -> Result<f64> {
     let runs = (0..5).map(|_| Ok(measure(lab, Honest::Tcp, Flood::Spoofed(None))?.flood));
     Ok(quantile(runs.collect::<Result<Vec<_>>>()?.into_iter(), 2))
@@ -110,7 +110,7 @@ impl Honest {
 struct Rates {
     /// Bytes per second that reached the service.
     honest: f64,
-    /// SYNs per second that were sent beside it.
+    /// SYNs per second that were sent meanwhile.
     flood: f64,
 }
 
@@ -138,7 +138,7 @@ fn measure(lab: &Lab, honest: Honest, beside: Flood) -> Result<Rates> {
             thread.join().map_err(|_| anyhow!("a thread of the honest traffic has died"))??;
         }
         ensure!(came > 0, "nothing comes through");
-        // The bytes of a second are far below the precision of an f64.
+        // The bytes of a second fit easily into an f64.
         #[expect(clippy::cast_precision_loss)]
         let [honest, flood] = [came, sent].map(|count| count as f64 / took.as_secs_f64());
         Ok(Rates { honest, flood })

@@ -1,6 +1,6 @@
-//! Small kernel programs, written instruction by instruction, for measurements.
+//! Small kernel programs for measurements, written instruction by instruction.
 //!
-//! Instructions are those of RFC 9669; registers are named by number.
+//! The instructions are those of RFC 9669. Registers are given by number.
 
 mod elf;
 
@@ -45,7 +45,7 @@ impl Code {
         self.push(0xb7, (0, 0), 0, action.cast_signed()).push(0x95, (0, 0), 0, 0)
     }
 
-    /// Starts with a frame of `length` bytes; a shorter one is aborted (`XDP_ABORTED`).
+    /// Starts with a frame of at least `length` bytes. A shorter one is aborted (`XDP_ABORTED`).
     pub(crate) fn with_frame(length: usize) -> Self {
         let length = i32::try_from(length).unwrap_or(i32::MAX);
         Self::default()
@@ -81,17 +81,17 @@ impl Code {
         self.constant(to, 0)
     }
 
-    /// An arithmetic operation on the lower halves, with a constant.
+    /// Adds an arithmetic operation on the register's lower half, with a constant.
     pub(crate) fn alu32(self, operation: u8, to: u8, constant: i32) -> Self {
         self.push(0x04 | operation, (to, 0), 0, constant)
     }
 
-    /// An arithmetic operation on the lower halves of two registers.
+    /// Adds an arithmetic operation on the lower halves of two registers.
     pub(crate) fn alu32_by(self, operation: u8, to: u8, from: u8) -> Self {
         self.push(0x0c | operation, (to, from), 0, 0)
     }
 
-    /// Calls a helper by its number; the result is in register 0, and registers 1 to 5 are clobbered.
+    /// Calls helper number `helper`. Register 0 gets the result, and registers 1 to 5 are clobbered.
     pub(crate) fn call(self, helper: i32) -> Self {
         self.push(0x85, (0, 0), 0, helper)
     }
@@ -102,7 +102,7 @@ impl Code {
         self.constant(1, interface.into()).constant(2, 0).call(REDIRECT).push(0x95, (0, 0), 0, 0)
     }
 
-    /// Restarts from `start` when the lower half of `register` reaches `end`.
+    /// Sets `register` back to `start` when its lower half reaches `end`.
     pub(crate) fn wrap(self, register: u8, start: u32, end: u32) -> Self {
         let [start, end] = [start, end].map(u32::cast_signed);
         self.push(0xa6, (register, 0), 1, end).push(0xb4, (register, 0), 0, start)
@@ -114,7 +114,7 @@ impl Code {
         self.push(0xbf, (1, CONTEXT), 0, 0).map(2, NEXT).push(0xb7, (3, 0), 0, 0).call(TAIL_CALL).answer(0)
     }
 
-    /// Looks up the key of whole words at `offset` of the frame in `map`.
+    /// Looks up a key in `map`. The key consists of whole words at `offset` in the frame.
     pub(crate) fn look_up(mut self, map: &'static str, offset: i16, words: i16) -> Self {
         const LOOK_UP: i32 = 1;
         for word in 0..words {
@@ -129,7 +129,7 @@ impl Code {
         )
     }
 
-    /// Loads the program into the kernel; `xdp.frags` for one that passes frames to ours.
+    /// Loads the program into the kernel, with `xdp.frags` if it passes frames to PortSentry's.
     pub(crate) fn load_as(&self, section: &str, maps: &[MapDefinition]) -> Result<Ebpf> {
         let object = elf::write(&self.bytes, &self.maps, section, maps)?;
         let mut loader = EbpfLoader::new();
@@ -138,13 +138,13 @@ impl Code {
                 loader.map_pin_path(map.name, pin);
             }
         }
-        let mut ebpf = loader.load(&object).context("loading a program of the bench's own")?;
-        xdp_mut(&mut ebpf, elf::PROGRAM)?.load().context("verifying a program of the bench's own")?;
+        let mut ebpf = loader.load(&object).context("loading one of the bench's programs")?;
+        xdp_mut(&mut ebpf, elf::PROGRAM)?.load().context("verifying one of the bench's programs")?;
         Ok(ebpf)
     }
 }
 
-/// The map with the program to pass frames to.
+/// Name of the map with the program that gets the frames.
 pub(crate) const NEXT: &str = "NEXT";
 
 /// A program that passes frames to another after changing them.
@@ -152,7 +152,7 @@ pub(crate) const NEXT: &str = "NEXT";
 pub(crate) struct Leader(Ebpf);
 
 impl Leader {
-    /// Loads `code`, followed by a jump to `next`. Both must support multi-buffer frames, or neither.
+    /// Loads `code` with a final jump to `next`. Either both must support multi-buffer frames, or neither.
     pub(crate) fn load(code: Code, next: &Xdp, takes_buffers: bool) -> Result<Self> {
         let section = if takes_buffers { "xdp.frags" } else { "xdp" };
         let mut ebpf = code.hand_over().load_as(section, &[MapDefinition::programs(NEXT)])?;

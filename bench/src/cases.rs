@@ -29,13 +29,13 @@ pub(crate) const ANSWERED: &str = "a probe, answered";
 const DROPPED: &str = "a probe, dropped";
 /// The same case in another copy of the program.
 const AGAIN: &str = "a probe, dropped by a copy";
-/// The first case, with the second as its floor.
+/// The first case, above the second.
 pub(crate) const CHALLENGE: &str = "a challenge";
-/// The third case, with the second as its floor: the difference of two copies that only lie elsewhere in memory.
+/// The third case, above the second: the difference between two copies that only have different addresses.
 pub(crate) const NO_CHALLENGE: &str = "a challenge that isn't made";
 /// A fenced source.
 const FENCED: &str = "192.0.2.77";
-/// Runs in a sample.
+/// Number of runs in a sample.
 pub(crate) const REPEAT: u32 = 20_000;
 
 /// A program that returns at once, with and without multi-buffer support.
@@ -51,7 +51,7 @@ impl Floors {
     }
 }
 
-/// A program with the one that passes frames to it, and the cost of that alone.
+/// A program, with the one that passes frames to it, and the latter's own cost.
 pub(crate) struct Led {
     name: String,
     own: Leader,
@@ -67,12 +67,12 @@ pub(crate) struct Cases {
     bed: Bed,
     filter: Option<XdpFilter>,
     led: Vec<Led>,
-    // Programs that others pass frames to.
+    // Programs to which others pass frames.
     _others: ([Bed; 3], [Ebpf; 2], Option<XdpFilter>),
 }
 
 impl Cases {
-    /// Loads everything, with this number of blocked sources per address family.
+    /// Loads all programs, with this number of blocked sources per address family.
     pub(crate) fn load(blocked: u32) -> Result<Self> {
         let floors = Floors::load(PASS)?;
         let mut bed = Making::new(blocked).load()?;
@@ -149,7 +149,7 @@ pub(crate) fn in_family(what: &str, family: Family) -> String {
     format!("{what}, {}", family.name())
 }
 
-/// Whether Debian's program, which has no notion of ports, does comparable work for the packet.
+/// Whether Debian's program, which ignores ports, does comparable work for the packet.
 fn is_comparable(path: &Path) -> bool {
     ["TCP data to a service, IP", "UDP to a service", "a blocked source"]
         .iter()
@@ -161,7 +161,7 @@ pub(crate) fn hot<'a>(path: &Path, name: String, program: &'a Xdp, floor: &'a Xd
     Contender { name, program, floor, frame: path.packet.frame(0), action, walk: None, repeat: REPEAT }
 }
 
-/// Returns a bed for probes that fences no source, so that each probe takes the full path.
+/// Returns a bed that never fences, so that each probe takes the full path.
 fn probed(challenge_rate: u32) -> Result<Bed> {
     let making = Making::new(0);
     Making { settings: Settings { challenge_rate, fence_rate: 0, ..making.settings }, ..making }.load()
@@ -179,7 +179,7 @@ fn bare_look_up(bed: &Bed, family: Family) -> Result<Ebpf> {
 }
 
 impl Led {
-    /// Data to a service from one source after another.
+    /// Returns a case for data to a service from one source after another.
     pub(crate) fn walk(
         family: Family,
         name: String,
@@ -203,8 +203,8 @@ impl Led {
         })
     }
 
-    /// A SYN to a watched port without a service. The program rewrites the SYN that it answers, so the frame is
-    /// restored each time.
+    /// Returns a case for a SYN to a watched port without a service. The program rewrites the SYN to answer it, so
+    /// the frame is restored each time.
     fn probe(family: Family, what: &str, bed: &Bed, action: u32, floors: &Floors) -> Result<Self> {
         let (source, host) = match family {
             Family::V4 => (format!("{}:40000", HONEST_SOURCES[0]), "198.51.100.1:7"),
@@ -235,7 +235,7 @@ impl Led {
     }
 }
 
-/// Writes the bytes of a number: eight, or two, four or six if that is all.
+/// Writes the bytes of a number: eight, or the last two, four or six.
 fn restore(code: Code, (bytes, number): (&[u8], i16)) -> Code {
     const VALUE: u8 = 5;
     let whole = |bytes: &[u8]| bytes.iter().rev().fold(0_u64, |word, byte| word << 8 | u64::from(*byte));

@@ -1,4 +1,4 @@
-//! Comparison with Debian's PortSentry 1.2: CPU time under a flood, and results of a fast scan.
+//! Comparison with Debian's PortSentry 1.2: CPU time during a flood, and results of a fast scan.
 //!
 //! Both watch every TCP port below 1024 in advanced stealth mode.
 
@@ -26,7 +26,7 @@ const HOST: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// Number of scans, each from another source.
 const SCANS: usize = 7;
 
-/// Results of one of the two.
+/// Results of one of the two daemons.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub(crate) struct Classic {
     pub(crate) name: String,
@@ -36,7 +36,7 @@ pub(crate) struct Classic {
     pub(crate) flood_cpu: f64,
     /// Resident after the flood.
     pub(crate) memory_mib: u64,
-    /// Number of six services that a scan of ports 1 to 1023 found open: median, fewest and most.
+    /// Number of the six services that a scan of ports 1 to 1023 found open: median, minimum and maximum.
     pub(crate) leaked: [f64; 3],
 }
 
@@ -47,7 +47,7 @@ pub(crate) enum Which {
     Ours,
 }
 
-/// Measures both.
+/// Measures both daemons.
 pub(crate) fn measure(report: &mut Report) {
     for (which, name) in [(Which::Debian, "PortSentry 1.2 (Debian)"), (Which::Ours, "portsentry")] {
         match classic(which, name) {
@@ -83,8 +83,8 @@ fn scan(lab: &Lab) -> Result<f64> {
     Ok(f64::from(u32::try_from(found.count())?))
 }
 
-/// Sends SYNs to a watched port from the first `sources` sources, or from one, as fast as the kernel can; returns
-/// their number.
+/// Sends SYNs to a watched port as fast as the kernel can, from the first `sources` sources or from one. Returns
+/// the number sent.
 pub(crate) fn flood(lab: &Lab, sources: Option<u32>, time: Duration) -> Result<u64> {
     const AT_ONCE: u32 = 50_000;
     let syn = tcp(SYN).from("192.0.2.99:40000").to(&format!("{}:7", Family::V4.host()));

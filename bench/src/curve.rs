@@ -1,5 +1,5 @@
-//! Factors that don't make a packet more expensive: the number of blocked sources, watched ports, ignored networks,
-//! interfaces.
+//! Shows that some quantities don't make a packet more expensive: the number of blocked sources, watched ports,
+//! ignored networks, and interfaces.
 
 use std::{ops::Range, process::Command};
 
@@ -17,7 +17,7 @@ use crate::{
 
 /// Numbers of blocked sources per address family.
 const BLOCKED: [u32; 7] = [0, 1_000, 10_000, 100_000, 1_000_000, 2_000_000, 4_000_000];
-/// Frames whose source is always the same.
+/// Frames that always have the same source.
 const HOT: [&str; 4] = [
     "TCP data to a service, IPv4",
     "TCP data to a service, IPv6",
@@ -25,7 +25,7 @@ const HOT: [&str; 4] = [
     "a blocked source, IPv6",
 ];
 
-/// The cost of one frame as a quantity grows.
+/// The cost of a frame for growing values of a quantity.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub(crate) struct Curve {
     pub(crate) name: String,
@@ -33,7 +33,7 @@ pub(crate) struct Curve {
     pub(crate) points: Vec<(u32, Cost)>,
 }
 
-/// Measures by the number of blocked sources; all programs are loaded at the same time.
+/// Measures costs for several numbers of blocked sources. All programs are loaded at the same time.
 pub(crate) fn by_blocked(rounds: u32) -> Result<Vec<Curve>> {
     let floors = Floors::load(PASS)?;
     let beds = BLOCKED.map(|blocked| Making::new(blocked).load());
@@ -65,7 +65,7 @@ pub(crate) fn by_blocked(rounds: u32) -> Result<Vec<Curve>> {
     curves(contenders, rounds)
 }
 
-/// Measures an honest packet by other quantities, each from few to many.
+/// Measures an honest packet for growing values of other quantities.
 pub(crate) fn by_others(rounds: u32) -> Result<Vec<Curve>> {
     const INTERFACES: u32 = 16;
     let floors = Floors::load(PASS)?;
@@ -100,7 +100,7 @@ fn hot_paths() -> impl Iterator<Item = Path> {
     paths().into_iter().filter(|path| HOT.contains(&path.name))
 }
 
-/// Attaches to `count` interfaces, created for this: the bench has its own network namespace.
+/// Attaches to `count` new interfaces in the bench's own network namespace.
 fn attach(bed: &mut Bed, count: u32) -> Result<()> {
     for number in 0..count {
         let name = format!("many{count}-{number}");

@@ -9,12 +9,12 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// A directory of pins, removed in the end.
+/// A directory of pins, removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
-    /// Makes one.
+    /// Creates a directory.
     pub(crate) fn new() -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -31,7 +31,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // A directory that can't be removed is left; its name shows the process.
+        // A directory that can't be removed stays. Its name contains the process number.
         let links = self.0.join("links");
         for directory in [&links, &self.0] {
             for entry in fs::read_dir(directory).into_iter().flatten().flatten() {

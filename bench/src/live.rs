@@ -1,4 +1,4 @@
-//! Frames that are really processed: received, and dropped or passed to the network stack
+//! Frames that are fully processed: received, and dropped or passed to the network stack
 //! (`BPF_F_TEST_XDP_LIVE_FRAMES`).
 
 use anyhow::{Context, Result};
@@ -15,7 +15,7 @@ use crate::{
 
 /// The frames: one that is dropped, and one that passes to a service.
 const SENT: [&str; 2] = ["a blocked source, IPv4", "UDP to a service, IPv4"];
-/// Frames per run, and per batch, as drivers poll them.
+/// Frames per run, and per batch; drivers poll batches of this size.
 const FRAMES: u32 = 200_000;
 const BATCH: u32 = 64;
 

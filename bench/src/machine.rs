@@ -1,4 +1,5 @@
-//! A BPF interpreter that counts instructions: the length of a path through the kernel program, without noise.
+//! A BPF interpreter that counts instructions: it measures the length of a path through the kernel program without
+//! noise.
 //!
 //! Integers are little-endian, as in the object.
 
@@ -34,7 +35,7 @@ struct Machine<'a> {
     run: Run,
 }
 
-/// More than any path can take.
+/// Limit on the number of instructions, beyond the longest path.
 const ENDLESS: u64 = 1_000_000;
 /// Stack size of a function in bytes.
 const STACK: u64 = 512;
@@ -63,7 +64,7 @@ pub fn run(program: &Program, env: &mut Environment, frame: &[u8]) -> Result<Run
 }
 
 impl Machine<'_> {
-    /// Executes one instruction; `None` at the program's end.
+    /// Executes one instruction. Returns `None` at the program's end.
     fn step(&mut self, at: usize, instruction: &Instruction) -> Result<Option<usize>> {
         let mut next = at + 1;
         match *instruction {
@@ -131,7 +132,7 @@ impl Machine<'_> {
         let arguments = std::array::from_fn(|index| self.registers[CONTEXT + index]);
         let (name, value) = self.env.help(self.program, number, arguments)?;
         *self.run.calls.entry(name).or_default() += 1;
-        // The verifier forbids relying on them; so does this.
+        // The verifier forbids reading these registers after a call; this detects it.
         self.registers[CONTEXT..SAVED.start].fill(0xdead_dead_dead_dead);
         self.registers[RETURN] = value;
         Ok(())

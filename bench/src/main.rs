@@ -1,4 +1,4 @@
-//! What the kernel program costs, side by side with others.
+//! Measures the kernel program's costs and those of other programs side by side.
 
 mod baseline;
 mod bed;

@@ -1,4 +1,4 @@
-//! Sends SYNs at a given rate from a socket.
+//! Sends SYNs from a socket at a given rate.
 
 use std::{
     cell::Cell,
@@ -13,11 +13,11 @@ use portsentry_tests::lab::{Family, Lab, Wire, syn};
 const PORT: u16 = 7;
 /// Frames sent between two readings of the clock.
 const AT_ONCE: u32 = 16;
-/// Pause if ahead of schedule.
+/// Pause when ahead of schedule.
 const PAUSE: Duration = Duration::from_micros(20);
 /// Offset of the source in an untagged IPv4 frame without options.
 const SOURCE: usize = 26;
-/// Offsets of the checksums that cover it: the IP header's and TCP's.
+/// Offsets of the checksums that cover it: those of the IP header and of TCP.
 const CHECKSUMS: [usize; 2] = [24, 50];
 
 /// A sender of SYNs to a watched port.
@@ -27,7 +27,7 @@ pub(crate) struct Paced {
 }
 
 thread_local! {
-    /// Number sent so far, so that no source repeats in a later run.
+    /// Number of SYNs sent so far, so that no source repeats in a later run.
     static COUNT: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -37,7 +37,7 @@ impl Paced {
         Self { wire: Wire::mouth(&lab.scanner), frame }
     }
 
-    /// Sends `rate` SYNs per second, or as many as possible, each from the source of its number; returns how many.
+    /// Sends `rate` SYNs per second, or as many as possible, each from another source. Returns the number sent.
     pub(crate) fn send(
         mut self,
         rate: Option<f64>,
@@ -51,7 +51,7 @@ impl Paced {
             if elapsed >= time {
                 return sent;
             }
-            // Far below the precision of an f64.
+            // The number fits easily into an f64.
             #[expect(clippy::cast_precision_loss)]
             if rate.is_some_and(|rate| sent as f64 > elapsed.as_secs_f64() * rate) {
                 thread::sleep(PAUSE);

@@ -1,4 +1,4 @@
-//! The important paths through the kernel program, and the length of each.
+//! The important paths through the kernel program, and their lengths.
 
 use std::{
     collections::BTreeMap,
@@ -36,7 +36,7 @@ pub struct Path {
 
 /// A blocked source of each address family.
 pub const BLOCKED: [&str; 2] = ["192.0.2.66", "2001:db8:bad::66"];
-/// An honest source next to it, whose bit in the gate is set.
+/// An honest source beside it, whose bit in the gate is set.
 pub const NEIGHBOURS: [&str; 2] = ["192.0.2.67", "2001:db8:bad::67"];
 /// An honest source of each address family that shares no bit of the gate with a blocked one.
 pub const HONEST: [&str; 2] = ["203.0.113.9", "2001:db8:900d::1"];
@@ -104,7 +104,7 @@ pub fn settings() -> Settings {
     }
 }
 
-/// Returns the settings for probes: no source is fenced, so that each probe takes the full path.
+/// Returns the settings for probes. No source is fenced, so that each probe takes the full path.
 #[must_use]
 pub fn probing(challenge_rate: u32) -> Settings {
     Settings { event_rate: 0, fence_ns: 1, fence_rate: 0, challenge_rate, ..settings() }
@@ -143,7 +143,7 @@ fn count_settled() -> Result<BTreeMap<String, Run>> {
     paths().into_iter().map(count).collect()
 }
 
-/// Watches every port but one; one has a service, and a source of each address family is blocked.
+/// Watches all ports but one, opens a service on another, and blocks a source of each address family.
 fn env(program: &Program) -> Result<Environment> {
     let mut env = Environment::new(program);
     for map in ["ADVANCED_TCP", "ADVANCED_UDP"] {
@@ -160,7 +160,7 @@ fn env(program: &Program) -> Result<Environment> {
         env.enter(program, map, &key, &(Locality::Own as u32).to_le_bytes())?;
         env.listen([&octets[..], &SERVED.to_be_bytes()].concat());
     }
-    // As a daemon leaves it: every bind is seen, and listeners on all addresses were seen a moment ago.
+    // As the daemon leaves them: it sees every bind, and saw listeners on all addresses a moment ago.
     let now = stamp(0);
     let horizon = Horizon { open: now, bound: now, dumped: now, is_complete: 1, traps: [0; 4] };
     env.enter(program, "BOUND_HORIZON", &[0; 4], bytemuck::bytes_of(&horizon))?;

@@ -19,7 +19,7 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(0xbf, 0xa3, 0xd9),
 ];
 
-/// Draws the cost of a packet by the number of blocked sources, both on logarithmic scales.
+/// Draws the cost of a packet for each number of blocked sources, on logarithmic scales.
 pub(crate) fn draw(report: &Report, path: &Path) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| anyhow!("drawing {}: {error}", path.display());
     let root = SVGBackend::new(path, SIZE).into_drawing_area();
@@ -59,7 +59,7 @@ pub(crate) fn draw(report: &Report, path: &Path) -> Result<()> {
     root.present().map_err(|error| failed(&error))
 }
 
-/// Logarithmic scales have no zero: zero blocked sources are drawn at 100, and costs below a nanosecond at one.
+/// Logarithmic scales have no zero. Zero blocked sources are drawn at 100, and costs below a nanosecond at one.
 fn points(curve: &Curve) -> impl Iterator<Item = (f64, f64)> {
     curve.points.iter().map(|(count, cost)| (f64::from(*count).max(100.0), cost.above_floor_ns.max(1.0)))
 }

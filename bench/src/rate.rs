@@ -11,14 +11,14 @@ pub(crate) struct Rate {
     pub(crate) name: String,
     /// Median of all rounds.
     pub(crate) packets_per_second: f64,
-    /// The best round: the undisturbed machine.
+    /// Maximum of all rounds, which shows the undisturbed machine.
     pub(crate) best: f64,
 }
 
 /// A function that measures one rate, once.
 pub(crate) type Measurement<'a> = (String, Box<dyn FnMut() -> Result<f64> + 'a>);
 
-/// Measures all rates, `rounds` times in turns.
+/// Measures each rate in `rounds` rounds, in turns.
 pub(crate) fn in_turns(mut measurements: Vec<Measurement<'_>>, rounds: u32) -> Result<Vec<Rate>> {
     let mut rates = vec![Vec::new(); measurements.len()];
     for _ in 0..rounds {

@@ -7,24 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::{classic::Classic, curve::Curve, rate::Rate, run::Run, scale::Span, turns::Cost};
 
-/// Results of a run. Parts that were not requested or could not be measured are empty.
+/// Results of a run. Parts are empty that were not requested or could not be measured.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub(crate) struct Report {
     pub(crate) run: Run,
     /// Cost of a packet above a program that returns at once.
     pub(crate) costs: Vec<Cost>,
-    /// The same by the number of blocked sources.
+    /// The same for growing numbers of blocked sources.
     pub(crate) by_blocked: Vec<Curve>,
-    /// The same by other quantities.
+    /// The same for growing values of other quantities.
     pub(crate) by_others: Vec<Curve>,
     /// Packets per second that are received and processed, without a wire.
     pub(crate) live: Vec<Rate>,
-    /// Packets a second through a veth pair.
+    /// Packets per second through a veth pair.
     pub(crate) veth: Vec<Rate>,
-    /// Bytes per second of honest traffic, beside a flood.
+    /// Bytes per second of honest traffic during a flood.
     #[serde(default)]
     pub(crate) beside: Vec<Rate>,
-    /// Times to load and take over many sources.
+    /// Times for loading and taking over many sources.
     #[serde(default)]
     pub(crate) scale: Vec<Span>,
     /// Comparison with PortSentry 1.2.

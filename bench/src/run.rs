@@ -1,4 +1,4 @@
-//! The run in which figures were measured.
+//! The conditions of a run.
 
 use std::{env, fs, process::Command};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Machine, kernel, time and parameters. Figures are comparable only within one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Run {
-    /// The processor, how many of it, and whether they are virtual.
+    /// The processor, the number of CPUs, and whether they are virtual.
     pub(crate) machine: String,
     pub(crate) kernel: String,
     pub(crate) command: String,
@@ -17,11 +17,11 @@ pub(crate) struct Run {
     pub(crate) version: String,
     /// Start, with the time zone.
     pub(crate) date: String,
-    /// Load average at the start, including everything else that ran.
+    /// Load average at the start, including all other programs.
     pub(crate) load: String,
     /// Blocked sources of each address family.
     pub(crate) blocked: u32,
-    /// Rounds of everything.
+    /// Number of rounds.
     pub(crate) rounds: u32,
 }
 
@@ -36,7 +36,7 @@ impl Run {
         };
         let count = processors.lines().filter(|line| line.starts_with("processor")).count();
         let is_virtual = field("flags").split(' ').any(|flag| flag == "hypervisor");
-        // A hypervisor may give the same name to processors of which one is twice as fast.
+        // A hypervisor may report the same name for processors of different speed.
         let machine = format!(
             "{count} {}CPUs, {} (family {}, model {})",
             if is_virtual { "virtual " } else { "" },
@@ -70,14 +70,14 @@ impl Run {
             differing.map(|(what, one, other)| format!("  {what}: {one} / {other}")).collect();
         ensure!(
             differing.is_empty(),
-            "figures of different runs say nothing beside each other; measure both in one run:\n{}",
+            "figures of different runs aren't comparable; measure both in one run:\n{}",
             differing.join("\n")
         );
         Ok(())
     }
 }
 
-/// Returns git's description of the checkout; empty without git.
+/// Returns git's description of the checkout, or an empty string without git.
 fn version() -> String {
     let said = Command::new("git").args(["describe", "--always", "--dirty"]).output();
     said.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned()).unwrap_or_default()

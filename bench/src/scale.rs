@@ -1,4 +1,4 @@
-//! Times that a daemon takes for many sources: to block those of a list, and to take over blocks after a restart.
+//! Times for many sources: for blocking the sources of a list, and for taking over blocks after a restart.
 
 use std::{fmt::Write, fs, path::Path, time::Instant};
 
@@ -17,7 +17,7 @@ pub(crate) struct Span {
     pub(crate) name: String,
     /// Median of the rounds, in seconds.
     pub(crate) seconds: f64,
-    /// The longest.
+    /// Maximum of the rounds, in seconds.
     pub(crate) most: f64,
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn spans(count: u32, rounds: u32, report: &mut Report) -> Result<()> 
     const STEPS: [&str; 4] = [
         "a list of them is read and blocked",
         "it starts again after it was killed, with them in the kernel's maps",
-        "it starts without them: what a start takes",
+        "it starts without them, for comparison",
         "it starts with them in the list, and no maps: after a reboot",
     ];
     let mut taken = vec![Vec::new(); STEPS.len()];

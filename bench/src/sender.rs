@@ -32,14 +32,14 @@ pub(crate) struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    /// Sends `frame`, untagged IPv4, each time from one of the first `sources` sources, if any.
+    /// Prepares to send `frame`, untagged IPv4. With `sources`, each frame gets one of that many sources.
     pub(crate) fn new(namespace: &'a Namespace, frame: Vec<u8>, sources: Option<u32>) -> Result<Self> {
         let interface = namespace.enter(|| if_nametoindex(INTERFACE))?;
         let code = sources.map_or_else(Code::default, |sources| from_anywhere(&frame, sources.max(1)));
         Ok(Self { ebpf: code.send(interface).load_as("xdp", &[])?, frame, namespace })
     }
 
-    /// Sends `frames` frames; returns the time in seconds, as measured by the kernel.
+    /// Sends `frames` frames. Returns the time in seconds, as measured by the kernel.
     pub(crate) fn send(&self, frames: u32) -> Result<f64> {
         let program = own(&self.ebpf)?;
         let sent = self.namespace.enter(|| {
@@ -55,7 +55,7 @@ impl<'a> Sender<'a> {
     }
 }
 
-/// Gives each frame one of the first `sources` sources, and the checksum of its header.
+/// Gives each frame one of the first `sources` sources, and a matching header checksum.
 fn from_anywhere(frame: &[u8], sources: u32) -> Code {
     const RANDOM: i32 = 7;
     const SOURCE: u8 = 0;

@@ -1,4 +1,4 @@
-//! Numbered sources: the same in the maps and in the programs that walk them.
+//! Numbered sources, the same in the maps and in the programs that walk through them.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -13,7 +13,7 @@ use crate::bytecode::{
 /// Number of honest sources in a walk.
 pub(crate) const HONEST: u32 = 1 << 20;
 
-/// The finaliser of `MurmurHash3` (Appleby): shifts, and a multiplication after all but the last. A bijection.
+/// The finaliser of `MurmurHash3` (Appleby): shifts, each but the last followed by a multiplication. A bijection.
 const MIX: [(u32, Option<u32>); 3] = [(16, Some(0x85eb_ca6b)), (13, Some(0xc2b2_ae35)), (16, None)];
 
 fn mix(number: u32) -> u32 {
@@ -21,7 +21,7 @@ fn mix(number: u32) -> u32 {
         .fold(number, |mixed, (shift, factor)| (mixed ^ mixed >> shift).wrapping_mul(factor.unwrap_or(1)))
 }
 
-/// The same as instructions, on the lower half of `register`; clobbers `free`.
+/// Returns the same function as instructions on the lower half of `register`. Clobbers `free`.
 pub(crate) fn mixing(code: Code, register: u8, free: u8) -> Code {
     MIX.into_iter().fold(code, |code, (shift, factor)| {
         let code = code
@@ -53,7 +53,7 @@ impl Family {
         }
     }
 
-    /// Returns the source of this number: anywhere in IPv4, and in a separate /48 in IPv6.
+    /// Returns source `number`. IPv4 sources are anywhere, IPv6 sources each in a separate /48.
     pub(crate) fn source(self, number: u32) -> IpAddr {
         let [a, b, c, d] = mix(number).to_le_bytes();
         match self {
@@ -82,7 +82,7 @@ impl Family {
         }
     }
 
-    /// Instructions that give each frame the next source; the source's number is in the frame's bytes from `slot` on.
+    /// Returns instructions that give each frame the next source. The frame's bytes from `slot` on hold its number.
     pub(crate) fn walk(self, slot: usize, sources: &Range<u32>) -> Code {
         const NUMBER: u8 = 4;
         const MIXED: u8 = 5;

@@ -1,4 +1,4 @@
-//! Formats a run as Markdown: ratios, because they differ least between machines.
+//! Formats a run as Markdown, mostly as ratios, because these differ least between machines.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -39,13 +39,13 @@ impl Display for Tables<'_> {
             challenge(out, report)?;
         }
         if !report.by_blocked.is_empty() {
-            curves(out, "ns above the floor, by how many are blocked", &report.by_blocked)?;
+            curves(out, "ns above the floor, by number of blocked sources", &report.by_blocked)?;
         }
         for what in ["watched ports", "ignored networks", "blocked networks", "interfaces"] {
             let curves_of: Vec<Curve> =
                 report.by_others.iter().filter(|curve| curve.name.ends_with(what)).cloned().collect();
             if !curves_of.is_empty() {
-                curves(out, &format!("ns above the floor, by how many {what}"), &curves_of)?;
+                curves(out, &format!("ns above the floor, by number of {what}"), &curves_of)?;
             }
         }
         rates(out, "Frames received and handled, a second", &report.live)?;
@@ -84,7 +84,7 @@ fn costs(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     Ok(())
 }
 
-/// Formats the cost of a challenge to a probe, and of a challenged probe above a packet that is only parsed.
+/// Formats the cost of a challenge, compared with a probe and with a packet that is only parsed.
 fn challenge(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     let of = |what: &str| FAMILIES.map(|family| report.cost(&in_family(what, family)));
     let [Some(v4), Some(v6)] = of(CHALLENGE) else { return Ok(()) };
@@ -98,7 +98,7 @@ fn challenge(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     }
     if let [Some(peer_v4), Some(peer_v6)] = of(&format!("{PEER}{DATA}")) {
         let [v4, v6] = [ratio(v4, peer_v4), ratio(v6, peer_v6)];
-        writeln!(out, "| the first, by what xdp-filter takes for a packet | {v4} | {v6} | |")?;
+        writeln!(out, "| ratio of the first to xdp-filter's cost of a packet | {v4} | {v6} | |")?;
     }
     if let ([Some(v4), Some(v6)], [Some(reset_v4), Some(reset_v6)]) = (of(ANSWERED), of("a reset")) {
         let above = |cost: &Cost, reset: &Cost| cost.above_floor_ns - reset.above_floor_ns;
@@ -146,7 +146,7 @@ fn curves(out: &mut Formatter<'_>, title: &str, curves: &[Curve]) -> fmt::Result
     Ok(())
 }
 
-/// Formats rates with names such as "drop: portsentry", each beside the first of its group.
+/// Formats rates with names such as "drop: portsentry", each relative to the first of its group.
 fn rates(out: &mut Formatter<'_>, title: &str, rates: &[Rate]) -> fmt::Result {
     if rates.is_empty() {
         return Ok(());
@@ -161,7 +161,7 @@ fn rates(out: &mut Formatter<'_>, title: &str, rates: &[Rate]) -> fmt::Result {
     Ok(())
 }
 
-/// Formats honest traffic beside a flood, as a share of that beside the same flood without portsentry.
+/// Formats honest traffic during a flood, as a share of the traffic during the same flood without portsentry.
 fn beside(out: &mut Formatter<'_>, rates: &[Rate]) -> fmt::Result {
     /// Minimum share of honest traffic.
     const TARGET: f64 = 0.9;
@@ -203,7 +203,7 @@ fn classic(out: &mut Formatter<'_>, daemons: &[Classic]) -> fmt::Result {
     row("SYNs sent to watched ports in the flood", &|daemon| daemon.flood_sent.to_string())?;
     row("the daemon's CPU time, share of a core", &|daemon| format!("{:.0} %", daemon.flood_cpu * 100.0))?;
     row("the daemon's memory after it, MiB", &|daemon| daemon.memory_mib.to_string())?;
-    row("services learned of six by a fast scan", &|daemon| {
+    row("services of six that a fast scan found", &|daemon| {
         let [median, fewest, most] = daemon.leaked;
         format!("{median} ({fewest} to {most})")
     })

@@ -1,6 +1,6 @@
-//! Measures in turns: every case in every round, so that a disturbance affects all cases.
+//! Measures every case in every round, so that a disturbance affects all cases.
 //!
-//! Times are the kernel's own (`BPF_PROG_TEST_RUN`), in whole nanoseconds, averaged over some thousands of runs.
+//! Times are the kernel's (`BPF_PROG_TEST_RUN`), in whole nanoseconds, averaged over thousands of runs.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use serde::{Deserialize, Serialize};
 
-/// Only the samples of the quietest moments count: one in this many.
+/// One in this many samples counts: those of the quietest moments.
 const QUIETEST: usize = 3;
 
 /// A program and a frame, and the floor to subtract.
@@ -19,11 +19,11 @@ pub(crate) struct Contender<'a> {
     /// The program that passes frames to it, or one that returns at once.
     pub(crate) floor: &'a Xdp,
     pub(crate) frame: Vec<u8>,
-    /// The expected action, which shows that the frame took the path after which it is named.
+    /// The expected action. It shows that the frame took the path in its name.
     pub(crate) action: u32,
-    /// For frames with a new source each time: offset of its number, and the range of numbers.
+    /// For frames with a new source each time: the offset of the source's number, and the range of numbers.
     pub(crate) walk: Option<(usize, Range<u32>)>,
-    /// Runs of the program in a sample.
+    /// Number of program runs in a sample.
     pub(crate) repeat: u32,
 }
 
@@ -44,10 +44,10 @@ pub(crate) struct Cost {
 /// One sample.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
-    /// Time of the floor before the sample, which shows how quiet the machine was.
+    /// Time of the floor just before, which shows how quiet the machine was.
     quiet: f64,
-    /// Time of the floor beside the case. If it were the same measurement, an accidentally low one would be selected
-    /// and subtracted.
+    /// Time of the floor that is subtracted. It is measured separately: if one measurement served for both,
+    /// accidentally low values would be selected and subtracted.
     floor: f64,
     above: f64,
 }
@@ -67,7 +67,7 @@ pub(crate) fn measure(contenders: &[Contender<'_>], rounds: u32) -> Result<Vec<C
 }
 
 impl Contender<'_> {
-    /// Once for the action, and twice more with a filled cache.
+    /// Checks the action once, and twice more with a filled cache.
     fn check(&self) -> Result<()> {
         for _ in 0..3 {
             let action = run(self.program, &self.frame(0), 1)?.0;
@@ -76,7 +76,7 @@ impl Contender<'_> {
         Ok(())
     }
 
-    /// The case comes first in every other round, so that a quiet moment favours neither.
+    /// The case is measured before its floor in every other round, so that a quiet moment favours neither.
     fn sample(&self, round: u32) -> Result<Sample> {
         let frame = self.frame(round);
         let time = |program| run(program, &frame, self.repeat).map(|(_, time)| time);
@@ -116,14 +116,14 @@ impl Contender<'_> {
     }
 }
 
-/// Runs `program` on `frame` `repeat` times; returns the last action and the time.
+/// Runs `program` on `frame` `repeat` times. Returns the last action and the time.
 pub(crate) fn run(program: &Xdp, frame: &[u8], repeat: u32) -> Result<(u32, f64)> {
     let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
     let result = program.test_run(options).context("BPF_PROG_TEST_RUN")?;
     Ok((result.return_value, f64::from(result.duration.subsec_nanos())))
 }
 
-/// Returns the value below which this many quarters of the values lie.
+/// Returns the quantile: this many quarters of the values lie below it.
 pub(crate) fn quantile(values: impl Iterator<Item = f64>, quarters: usize) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);

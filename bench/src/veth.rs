@@ -1,6 +1,7 @@
-//! Sends packets through a veth pair to a host that drops or receives them, with portsentry, nftables or nothing.
+//! Sends packets through a veth pair to a host that drops or receives them. The host runs portsentry, nftables or
+//! nothing.
 //!
-//! The sender is a kernel program, so that it doesn't limit the rate; frames arrive as from a driver, before any
+//! The sender is a kernel program, so that it doesn't limit the rate. Frames arrive as from a driver, before a
 //! socket buffer exists.
 
 mod guard;
@@ -25,7 +26,7 @@ enum Traffic {
     Honest,
 }
 
-/// Measures all guards in turns.
+/// Measures all packet filters in turns.
 pub(crate) fn rates(blocked: u32, rounds: u32, report: &mut Report) -> Result<()> {
     let mut hosts = Vec::new();
     for guard in Guard::ALL {
@@ -55,13 +56,13 @@ pub(crate) fn rates(blocked: u32, rounds: u32, report: &mut Report) -> Result<()
 /// Packets in a run.
 const FRAMES: u32 = 200_000;
 
-/// Returns the packets per second that the host received. Nearly all of them must have reached the service, or nearly
-/// none: the stack rejects impossible sources, and some frames may still be in flight.
+/// Returns the packets per second that the host received. Fails unless the service received nearly all of them, or
+/// nearly none. The margin is for frames still in flight, and for impossible sources that the stack rejects.
 fn measure(pair: &Pair, sender: &Sender<'_>, drops: bool) -> Result<f64> {
     let before = (pair.received()?, pair.delivered()?);
     let took = sender.send(FRAMES)?;
     let (received, delivered) = (pair.received()? - before.0, pair.delivered()? - before.1);
     let share = delivered / received;
-    ensure!(if drops { share < 0.02 } else { share > 0.85 }, "{delivered} of {received} came to the service");
+    ensure!(if drops { share < 0.02 } else { share > 0.85 }, "{delivered} of {received} reached the service");
     Ok(received / took)
 }

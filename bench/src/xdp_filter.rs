@@ -1,4 +1,4 @@
-//! Debian's `xdp-filter` (package xdp-tools): its leanest program that drops by address.
+//! Debian's `xdp-filter` (package xdp-tools), in its smallest variant that drops by address.
 
 use std::{net::IpAddr, path::Path};
 
@@ -29,7 +29,8 @@ pub(crate) struct XdpFilter {
 }
 
 impl XdpFilter {
-    /// Loads it if it is installed; drops `entries` sources of each address family and those blocked by name.
+    /// Loads the program if it is installed. It drops `entries` sources of each address family, and those blocked
+    /// by address.
     pub(crate) fn load(entries: u32) -> Result<Option<Self>> {
         if !Path::new(OBJECT).exists() {
             return Ok(None);

@@ -1,6 +1,6 @@
-//! The fuzz targets: for each, the properties that must hold for any input, and a few seeds.
+//! The fuzz targets, each with a few seeds and the properties that must hold for any input.
 
-#![allow(clippy::missing_panics_doc, reason = "a check panics if what it states does not hold")]
+#![allow(clippy::missing_panics_doc, reason = "a check panics if its property does not hold")]
 
 mod target;
 

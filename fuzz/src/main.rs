@@ -12,7 +12,7 @@ use portsentry_fuzz::{TARGETS, Target};
 static TARGET: LazyLock<&Target> = LazyLock::new(|| {
     let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
     let named = TARGETS.iter().find(|target| target.name == name);
-    named.unwrap_or_else(|| panic!("FUZZ_TARGET=\"{name}\" names no target"))
+    named.unwrap_or_else(|| panic!("FUZZ_TARGET=\"{name}\" is no target"))
 });
 
 fuzz_target!(

@@ -17,7 +17,7 @@ pub struct Target {
     pub name: &'static str,
     /// Panics if a property does not hold for `data`.
     pub check: fn(data: &[u8]),
-    /// Seeds of every kind that it reads.
+    /// Returns seeds of every kind of input.
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::{build, paths, setup, shell};
 
-/// What is passed on.
+/// Arguments for the bench.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Arguments for the bench, such as `--blocked 100000` or `--help`
@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 
 /// Sets up the programs to compare with, builds everything optimised, and runs the bench.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    // These need neither root nor other programs: they count, compare or explain.
+    // These need neither root nor other programs.
     let measures =
         !arguments.bench.iter().any(|word| word == "--paths" || word == "--compare" || word == "--help");
     if measures {

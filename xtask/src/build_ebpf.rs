@@ -12,7 +12,7 @@ use crate::{
 
 const TARGET: &str = "bpfel-unknown-none";
 
-/// Builds the object, and copies it to where the daemon's build looks for it.
+/// Builds the object, and copies it to the path where the daemon's build looks for it.
 pub(crate) fn run() -> Result<PathBuf> {
     let (toolchain, linker) = setup::build()?;
     shell::step("building the kernel program");
@@ -46,12 +46,12 @@ pub(crate) fn cargo(toolchain: &Toolchain, linker: &Linker, verb: &str) -> Comma
     command
 }
 
-/// Replaces the published object if the built one differs, so that an unchanged one rebuilds nothing.
+/// Replaces the published object only if the built one differs, because a new modification time causes rebuilds.
 fn publish() -> Result<PathBuf> {
     let built = paths::ebpf_target().join(TARGET).join("release/portsentry-ebpf");
     let bytes = fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
     let object = paths::object();
-    // An unchanged object keeps its time; this file's time shows that it is up to date.
+    // An unchanged object keeps its modification time. This file's time shows that the object is up to date.
     fs::write(object.with_extension("built"), b"").context("noting the time of the build")?;
     if fs::read(&object).is_ok_and(|old| old == bytes) {
         return Ok(object);

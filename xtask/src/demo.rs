@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: a scan seen, logged and dropped, between two network namespaces of its own.
+//! `cargo xtask demo`: shows a scan detected, logged and dropped, between two network namespaces.
 
 mod picture;
 mod stage;
@@ -30,7 +30,7 @@ SCAN_TRIGGER="0"
 KILL_HOSTS_DENY="ALL: $TARGET$ : DENY"
 "#;
 
-/// What is shown.
+/// Daemon and form of the demonstration.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Show this daemon instead of building one
@@ -114,7 +114,7 @@ fn play(binary: &Path, interrupted: &AtomicBool) -> Result<()> {
 fn config(files: &Path) -> String {
     let files = files.display();
     let mut text = format!("{CONFIG}PIN_PATH=\"{PINS}\"\n");
-    // Settings with a system-wide default path are overridden.
+    // The configuration overrides settings whose default path is system-wide.
     for (key, file) in [
         ("IGNORE_FILE", "portsentry.ignore"),
         ("HISTORY_FILE", "portsentry.history"),
@@ -139,7 +139,7 @@ fn scan(target: &str, go_on: impl Fn() -> Result<()>) -> Result<()> {
     go_on()
 }
 
-/// Waits until a line of the daemon's log holds `text`.
+/// Waits until a line of the daemon's log contains `text`.
 fn wait_for(log: &mpsc::Receiver<String>, text: &str, interrupted: &AtomicBool) -> Result<()> {
     for _ in 0..100 {
         ensure_running(interrupted)?;

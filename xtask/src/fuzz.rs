@@ -1,8 +1,8 @@
 //! `cargo xtask fuzz`: runs LLVM's fuzzer on each target, two at a time.
 //!
-//! The compiler's coverage pass (`fuzz/coverage`) needs no nightly; almost none of the fuzzed code is unsafe, so no
-//! sanitizer is needed. The corpus stays in `target/fuzz/corpus/`, so that a longer run continues where the last one
-//! ended. A failing input is kept in `fuzz/findings/`, which the tests replay.
+//! The compiler's coverage pass (`fuzz/coverage`) needs no nightly. Almost none of the fuzzed code is unsafe, so no
+//! sanitizer is needed. The corpus stays in `target/fuzz/corpus/`, so that a longer run continues where the last
+//! one ended. A failing input is kept in `fuzz/findings/`, and the tests run it again.
 
 use std::{
     fs,
@@ -18,7 +18,8 @@ use crate::{build_ebpf, paths, shell};
 /// Number of fuzzers that run at the same time.
 const ABREAST: usize = 2;
 
-/// Runs of up to this many seconds use the tests' unoptimised build: an optimised one doesn't pay off.
+/// Runs of up to this many seconds use the tests' unoptimised build, because building an optimised one takes
+/// longer.
 const GLANCE: u32 = 60;
 
 /// Targets and duration.
@@ -34,7 +35,7 @@ pub(crate) struct Arguments {
     targets: Vec<String>,
 }
 
-/// Builds the fuzzer and runs it on the targets; fails if it finds anything.
+/// Builds the fuzzer and runs it on the targets. Fails if it finds a failing input.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !paths::object().exists() {
         build_ebpf::run()?;
@@ -87,7 +88,7 @@ fn build(is_long: bool) -> Result<PathBuf> {
     Ok(folder.join(fuzzer))
 }
 
-/// Returns the targets' names, which are those of their files.
+/// Returns the targets' names, which are the names of their files.
 fn targets() -> Result<Vec<String>> {
     let folder = paths::root().join("fuzz/src/target");
     let entries = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
@@ -127,7 +128,7 @@ impl Run {
         Ok(Self { name: name.to_owned(), fuzzer, log })
     }
 
-    /// Waits, prints its line, and returns its finding.
+    /// Waits for the end, prints its line, and returns its finding.
     fn finish(mut self) -> Result<Option<String>> {
         let status = self.fuzzer.wait()?;
         let log = fs::read(&self.log).with_context(|| self.log.display().to_string())?;

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{paths, shell};
 
-/// Writes them into the tree, where a test compares them with the code.
+/// Writes them into the tree. A test compares them with the code.
 pub(crate) fn run() -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(paths::root());

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{build_ebpf, paths, setup, shell, unsafety};
 
-/// Runs all checks; stops at the first failure.
+/// Runs all checks, up to the first failure.
 pub(crate) fn run() -> Result<()> {
     let (toolchain, linker) = setup::build()?;
     build_ebpf::run()?;
@@ -29,7 +29,7 @@ pub(crate) fn run() -> Result<()> {
     shell::run(Command::new("cargo").current_dir(paths::root()).args(host))
 }
 
-/// Checks licences, duplicates and origins of all dependencies; advisories if their list can be fetched.
+/// Checks licences, duplicates and origins of all dependencies, and advisories if the list is available.
 fn dependencies() -> Result<()> {
     shell::step("dependencies: licences, duplicates, origins");
     let deny = setup::deny::find_or_install()?;

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::{build_ebpf, gen_docs, paths, setup, shell, test};
 
-/// The target whose standard library needs no other at run time.
+/// The target whose programs need no libraries at run time.
 const STATIC: &str = "x86_64-unknown-linux-musl";
 
 /// The package to build.
@@ -21,10 +21,10 @@ pub(crate) struct Arguments {
     is_static: bool,
 }
 
-/// The packages for the tests.
+/// Arguments for the packages that tests use.
 pub(crate) const FOR_TESTS: Arguments = Arguments { debug: true, is_static: false };
 
-/// Files to pack beside the daemon, and the description of the package.
+/// Inputs of the package besides the daemon: files to pack, and the package's description.
 const PACKED: [&str; 4] = ["docs", "etc", "pkg", "portsentry/Cargo.toml"];
 
 /// Builds everything and packs it.
@@ -56,7 +56,7 @@ fn for_tests() -> Result<()> {
     let cargo_deb = setup::deb::find_or_install()?;
     build_ebpf::run()?;
     shell::run(&mut test::daemon())?;
-    // Under separate names: cargo-deb removes other revisions.
+    // Each revision gets its own name, because cargo-deb removes other revisions.
     let packages = ["1", "2"]
         .map(|revision| (revision, paths::target().join("debian").join(format!("test-{revision}.deb"))));
     let oldest = packages.iter().map(|(_, file)| newest(file)).min().flatten();

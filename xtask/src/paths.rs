@@ -6,7 +6,7 @@ use std::{
     sync::LazyLock,
 };
 
-/// Returns the checkout in which this was called. Cargo reuses the programs of a copied checkout, so they must not
+/// Returns the checkout in which xtask was called. Cargo reuses the programs of a copied checkout, so they must not
 /// contain the path of their build.
 pub(crate) fn root() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -32,7 +32,7 @@ pub(crate) fn ebpf_target() -> PathBuf {
     root().join("target/bpf")
 }
 
-/// Returns the kernel program, where `portsentry/build.rs` looks for it.
+/// Returns the kernel program's path, where `portsentry/build.rs` looks for it.
 pub(crate) fn object() -> PathBuf {
     ebpf_target().join("portsentry.o")
 }
@@ -57,7 +57,7 @@ pub(crate) fn bench() -> PathBuf {
     target().join("release/portsentry-bench")
 }
 
-/// Returns Debian's `PortSentry` 1.2, unpacked for the bench.
+/// Returns the directory of Debian's `PortSentry` 1.2, unpacked for the bench.
 pub(crate) fn classic() -> PathBuf {
     tools().join("portsentry-1.2")
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::{build, paths, setup, shell};
 
-/// What is passed on.
+/// Arguments for the daemon.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The daemon's own arguments

@@ -1,4 +1,4 @@
-//! Determines which sources may contain the tests that match a filter, so that only they are built.
+//! Determines the sources that may contain the tests matching a filter, so that cargo builds only those.
 
 use std::{
     collections::BTreeSet,
@@ -29,14 +29,14 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// Returns those that may contain a test whose path contains `filter`; all without a filter.
+    /// Returns the sources that may contain a test whose path contains `filter`, or all sources without a filter.
     pub(crate) fn of(filter: Option<&str>) -> Result<Self> {
         let mut files = Vec::new();
         for (folder, _) in PACKAGES {
             read(Path::new(folder), &mut files)?;
         }
         let Some(filter) = filter else { return Ok(Self { files, is_all: true }) };
-        // The last part of a module path or test name appears in the file's path or text.
+        // The file's path or text contains the last part of a module path or test name.
         let file =
             filter.split_once("::").map(|(file, _)| Path::new(OF_DAEMON).join(file).with_extension("rs"));
         let part = filter.rsplit("::").find(|part| !part.is_empty()).unwrap_or_default();
@@ -67,7 +67,7 @@ impl Scope {
         self.files.iter().any(|(path, _)| path.starts_with(OF_DAEMON))
     }
 
-    /// Whether a test of the daemon may contain `words`.
+    /// Whether the file of a daemon's test contains `words`.
     pub(crate) fn says(&self, words: &str) -> bool {
         self.files.iter().any(|(path, text)| path.starts_with(OF_DAEMON) && text.contains(words))
     }
@@ -103,7 +103,7 @@ mod tests {
     fn no_more_is_built_than_may_hold_the_test() {
         let of_daemon = ["--package", "portsentry-tests", "--test", "all"];
         assert_eq!(arguments("parity::"), of_daemon);
-        // Split, so that this file does not match.
+        // Split in two, so that this file does not match the filter.
         assert_eq!(arguments(&["the_table_holds", "_for_the_oracle"].concat()), of_daemon);
         assert_eq!(arguments(&["every_shell_is", "_told"].concat()), ["--package", "portsentry"]);
         assert_eq!(arguments("scope::tests::no_more_is_built"), ["--package", "xtask"]);

@@ -1,4 +1,4 @@
-//! Installs missing dependencies of building and testing.
+//! Installs missing dependencies for building and testing.
 
 pub(crate) mod deb;
 pub(crate) mod deny;
@@ -31,19 +31,19 @@ pub(crate) fn build() -> Result<(Toolchain, Linker)> {
     Ok((toolchain, linker))
 }
 
-/// Sets up what the daemon and the scanners need: root, bpffs and the scanners.
+/// Sets up root, bpffs and the scanners for tests with the daemon.
 pub(crate) fn scan() -> Result<()> {
     root("this")?;
     bpffs()?;
     packages::install_missing()
 }
 
-/// Installs the programs that the bench compares with; reports those that are unavailable.
+/// Installs the programs that the bench compares with. Reports unavailable ones.
 pub(crate) fn bench() -> Result<()> {
     scan()?;
     for had in [packages::install_missing_rivals(), unpack("portsentry", &paths::classic())] {
         if let Err(error) = had {
-            shell::step(&format!("what is missing won't be measured: {error:#}"));
+            shell::step(&format!("missing programs won't be measured: {error:#}"));
         }
     }
     Ok(())

@@ -9,19 +9,19 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-/// Prints the purpose of a longer step.
+/// Prints a heading for a longer step.
 pub(crate) fn step(what: &str) {
     eprintln!("xtask: {what}");
 }
 
-/// Runs `command`; its output is shown as it comes.
+/// Runs `command` and shows its output immediately.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("starting {}", words(command)))?;
     ensure!(status.success(), "{} ended with {status}", words(command));
     Ok(())
 }
 
-/// Runs `command` and returns what it prints.
+/// Runs `command` and returns its output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("starting {}", words(command)))?;
@@ -35,13 +35,13 @@ pub(crate) fn is_version(command: &mut Command, version: &str) -> bool {
     output(command.arg("--version")).is_ok_and(|said| said.split_whitespace().any(|word| word == version))
 }
 
-/// Returns a command as it would be typed.
+/// Returns a command as typed in a shell.
 pub(crate) fn words(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns a program's path, searching `PATH` and the directories of root's programs.
+/// Returns a program's path, searched in `PATH` and the directories of root's programs.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));

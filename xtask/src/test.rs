@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::{build_ebpf, package, paths, scope::Scope, setup, shell};
 
-/// Tests that run at the same time, per processor: most of a test is waiting.
+/// Tests that run at the same time per processor. Tests mostly wait.
 const ABREAST: usize = 3;
 
 /// The tests to run.
@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     cargo: Vec<OsString>,
 }
 
-/// Sets up and builds what the tests need, and runs them.
+/// Installs and builds the dependencies of the tests, and runs them.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let first = arguments.cargo.first().and_then(|first| first.to_str());
     let scope = Scope::of(first.filter(|first| !first.starts_with('-')))?;
@@ -41,7 +41,7 @@ fn prepare(scope: &Scope) -> Result<()> {
         shell::step("building the daemon and the tests (two minutes the first time)");
         shell::run(&mut daemon())?;
     }
-    // The packages for virtual machines.
+    // The packages for tests on whole Debian machines.
     if scope.says(".boot()") {
         package::run(&package::FOR_TESTS)?;
     }
@@ -51,7 +51,8 @@ fn prepare(scope: &Scope) -> Result<()> {
     Ok(())
 }
 
-/// Builds the daemon, not optimised, of the very dependencies that tests have: cargo takes together what both ask of them.
+/// Returns the command that builds the daemon, unoptimised. Builds the tests' packages with it, so that cargo uses
+/// the same features of the dependencies for both.
 pub(crate) fn daemon() -> Command {
     let mut cargo = cargo("build");
     cargo.args([

@@ -104,8 +104,8 @@ fn reasons(text: &str) -> Vec<Reason> {
     reasons
 }
 
-/// Returns the numbers of lines with unsafe code that no reason precedes: a `SAFETY:` comment, or the section for
-/// callers of an unsafe function.
+/// Returns the line numbers of unsafe code without a reason before it. A reason is a `SAFETY:` comment, or the
+/// section for callers of an unsafe function.
 fn unreasoned(text: &str) -> Vec<usize> {
     let mut bare = Vec::new();
     // Whether the comments and attributes above contain a reason.
@@ -116,7 +116,7 @@ fn unreasoned(text: &str) -> Vec<usize> {
             is_described |= line.starts_with("/// # Safety");
             continue;
         }
-        // A function's reason is for its callers; `unsafe` in a string doesn't count.
+        // A function's own reason is for its callers. `unsafe` in a string doesn't count.
         let code = line.split('"').step_by(2).collect::<Vec<_>>().join("");
         let is_function = code.contains("unsafe fn ") || code.contains("unsafe extern ");
         let is_code = code.contains("unsafe {") || code.contains("unsafe impl ");

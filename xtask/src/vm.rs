@@ -13,7 +13,7 @@ use clap::Args;
 use self::{guest::Guest, linux::Linux, machine::Machine};
 use crate::{build_ebpf, paths, setup, shell, test};
 
-/// Kernels and options.
+/// Options, and the kernels to test.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Use KVM instead of emulation: faster, where available
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     series: Vec<String>,
 }
 
-/// Fetches the kernels, builds the tests, and boots all machines at the same time; fails if one does.
+/// Fetches the kernels, builds the tests, and boots all machines at the same time. Fails if a machine fails.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::vm()?;
     let find = |series: &String| Linux::find_or_fetch(series, &arguments.flavour);

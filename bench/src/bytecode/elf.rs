@@ -8,14 +8,14 @@ use object::{
     write::{Object, Relocation, Symbol, SymbolSection},
 };
 
-/// The name of every program that is written here.
+/// The name of every program in these files.
 pub(super) const PROGRAM: &str = "bench";
 
-/// A map as libbpf's older object files define it.
+/// A map in the format of libbpf's older object files.
 #[derive(Clone, Debug)]
 pub(crate) struct MapDefinition {
     pub(crate) name: &'static str,
-    /// Kind (`enum bpf_map_type`), key's and value's size, entries, flags.
+    /// Kind (`enum bpf_map_type`), sizes of key and value, number of entries, and flags.
     pub(crate) numbers: [u32; 5],
     /// Pin of an existing map to use instead.
     pub(crate) pin: Option<PathBuf>,
@@ -35,7 +35,7 @@ impl MapDefinition {
     }
 }
 
-/// An object file with one program in `section`.
+/// Returns an object file with one program in `section`.
 pub(super) fn write(
     code: &[u8],
     uses: &[(usize, &'static str)],
@@ -48,7 +48,7 @@ pub(super) fn write(
     let text = object.add_section(Vec::new(), section.into(), SectionKind::Text);
     object.append_section_data(text, code, 8);
     object.add_symbol(symbol(PROGRAM, 0, code.len(), SymbolKind::Text, text));
-    // A section without a map would be refused.
+    // The loader rejects a section without a map.
     let mut section_of_maps = None;
     let mut symbols = Vec::new();
     for map in maps {

@@ -13,10 +13,10 @@ use portsentry_tests::lab::{self, Lab};
 
 use super::Which;
 
-/// Names Debian's program. It is unpacked but not installed, because an installed one would be started with the
-/// machine, and could be ours.
+/// Environment variable with the path of Debian's program. It is unpacked but not installed, because an installed
+/// one would be started with the machine, and could be portsentry's own package.
 const PROGRAM: &str = "PORTSENTRY_CLASSIC";
-/// Debian's default configuration, except that it blocks, by a route as it suggests for Linux.
+/// Debian's default configuration, but with blocking by a route, as it suggests for Linux.
 const CONFIG: &str = r#"TCP_PORTS="1,7,11"
 UDP_PORTS="1,7,9"
 ADVANCED_PORTS_TCP="1024"
@@ -32,7 +32,7 @@ BLOCK_TCP="1"
 KILL_ROUTE="ip route add blackhole $TARGET$"
 SCAN_TRIGGER="0"
 "#;
-/// Mounts its files over the machine's.
+/// Mounts the daemon's files over the machine's.
 const MOUNTS: &str = r#"
 for directory in /etc/portsentry /var/lib/portsentry; do
     mount -t tmpfs none "${directory%/*}"
@@ -112,7 +112,7 @@ fn debian(lab: &Lab) -> Result<Daemon<'_>> {
         }
         thread::sleep(Duration::from_millis(100));
     }
-    bail!("it does not watch within ten seconds")
+    bail!("the daemon isn't ready within ten seconds")
 }
 
 /// Returns the processes on the host.

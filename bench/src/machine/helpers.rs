@@ -30,7 +30,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Creates the maps of `program`, empty except for arrays and data.
+    /// Creates the maps of `program`. Only arrays and data sections have entries.
     pub fn new(program: &Program) -> Self {
         let mut env = Self::default();
         for (number, (_, map)) in (0..).zip(&program.maps) {
@@ -59,12 +59,12 @@ impl Environment {
         Ok(())
     }
 
-    /// Opens a listening TCP or bound UDP socket, by address and port in network byte order.
+    /// Opens a listening TCP or bound UDP socket at an address and port in network byte order.
     pub fn listen(&mut self, end: Vec<u8>) {
         self.sockets.push(end);
     }
 
-    /// Executes the helper; returns the name under which it is counted.
+    /// Executes the helper. Returns the name under which it is counted.
     pub(super) fn help(
         &mut self,
         program: &Program,
@@ -111,7 +111,7 @@ impl Environment {
         }
     }
 
-    /// Returns a socket's address, if one is open at the tuple's destination.
+    /// Returns the address of the socket at the tuple's destination, if one is open.
     fn socket(&mut self, tuple: u64, length: usize) -> Result<u64> {
         let tuple = self.memory.bytes(tuple, length)?;
         let address = (length - 4) / 2;

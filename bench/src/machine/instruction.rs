@@ -1,21 +1,18 @@
 //! BPF instructions (RFC 9669): decoding and arithmetic.
 
-#![expect(
-    clippy::cast_possible_truncation,
-    reason = "narrow instructions take the lower halves of registers"
-)]
+#![expect(clippy::cast_possible_truncation, reason = "narrow instructions use the lower halves of registers")]
 
 use anyhow::{Result, bail};
 use aya_obj::generated::bpf_insn;
 
-/// A register, or a number in the instruction.
+/// A register, or an immediate value.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Operand {
     Register(usize),
     Immediate(u64),
 }
 
-/// An instruction; jumps are relative to the next.
+/// An instruction. Jumps are relative to the next one.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Instruction {
     Alu { wide: bool, operation: u8, to: usize, operand: Operand },
@@ -31,13 +28,13 @@ pub(super) enum Instruction {
     Unknown(u8),
 }
 
-/// Operations of the instruction classes 4 to 7 that are handled separately.
+/// Operations of instruction classes 4 to 7 with special handling.
 const JA: u8 = 0x00;
 const CALL: u8 = 0x80;
 const EXIT: u8 = 0x90;
 const END: u8 = 0xd0;
 const MOV: u8 = 0xb0;
-/// In a call's source register: a call within the program.
+/// Value of a call's source register for a call within the program.
 const PSEUDO_CALL: u8 = 1;
 
 impl Instruction {

@@ -1,10 +1,10 @@
-//! Memory in segments: addresses have 32 bits, because the context holds them in fields of that size.
+//! Memory in segments. Addresses have 32 bits, because the context's fields for them have that size.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 
-/// Distance between two segments; none is longer.
+/// Distance between two segments, and maximum length of a segment.
 const DISTANCE: u64 = 1 << 24;
 /// Stack space for nested calls.
 const STACKS: usize = 8 * 512;
@@ -19,14 +19,14 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Adds a segment with `bytes`; returns its address.
+    /// Adds a segment with `bytes`, and returns its address.
     pub(super) fn add(&mut self, bytes: Vec<u8>) -> u64 {
         let start = self.segments.last_key_value().map_or(DISTANCE, |(start, _)| start + DISTANCE);
         self.segments.insert(start, bytes);
         start
     }
 
-    /// Stores `frame` and a context for it, and clears the stack; returns the addresses of context and stack.
+    /// Stores `frame` and its context, and clears the stack. Returns the addresses of context and stack.
     #[expect(clippy::cast_possible_truncation, reason = "no address here has more than 32 bits")]
     pub(super) fn receive(&mut self, frame: &[u8]) -> (u64, u64) {
         let received = self.received;
@@ -65,13 +65,17 @@ impl Memory {
     pub(super) fn bytes(&self, address: u64, length: usize) -> Result<&[u8]> {
         let (start, segment) = self.segments.range(..=address).next_back().context("no memory")?;
         let offset = usize::try_from(address - start)?;
-        segment.get(offset..offset + length).with_context(|| format!("no {length} bytes at {address:#x}"))
+        segment
+            .get(offset..offset + length)
+            .with_context(|| format!("fewer than {length} bytes at {address:#x}"))
     }
 
     /// Returns `length` bytes from `address` on, mutable.
     pub(super) fn bytes_mut(&mut self, address: u64, length: usize) -> Result<&mut [u8]> {
         let (start, segment) = self.segments.range_mut(..=address).next_back().context("no memory")?;
         let offset = usize::try_from(address - start)?;
-        segment.get_mut(offset..offset + length).with_context(|| format!("no {length} bytes at {address:#x}"))
+        segment
+            .get_mut(offset..offset + length)
+            .with_context(|| format!("fewer than {length} bytes at {address:#x}"))
     }
 }

@@ -8,7 +8,7 @@ use portsentry_common::settings::Settings;
 
 use super::instruction::Instruction;
 
-/// The opcode that loads a constant of two words. The source register gives the constant's kind.
+/// The opcode for loading a two-word constant. The source register gives the constant's kind.
 const CONSTANT: u8 = 0x18;
 const MAP: u8 = 1;
 const MAP_VALUE: u8 = 2;
@@ -40,12 +40,12 @@ impl Program {
     }
 }
 
-/// Returns the address of a map's value (for data sections), or the number by which helpers know the map.
+/// Returns the address of a data section's value, or the number by which helpers know a map.
 pub(super) fn value_address(map: u32) -> u64 {
     u64::from(map + 1) << 24
 }
 
-/// Returns the value of a map as an argument.
+/// Returns the argument that stands for a map.
 pub(super) fn handle(map: u32) -> u64 {
     0xffff_0000_0000 | u64::from(map)
 }

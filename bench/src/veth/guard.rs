@@ -18,9 +18,9 @@ pub(super) enum Guard {
     None,
     Portsentry,
     XdpFilter,
-    /// A chain of the ingress hook, nftables' earliest.
+    /// A chain of the ingress hook, the earliest of nftables.
     NftablesIngress,
-    /// A chain of the input hook, the usual place.
+    /// A chain of the input hook, where rules usually are.
     NftablesInput,
 }
 
@@ -45,7 +45,7 @@ impl Guard {
         }
     }
 
-    /// Makes it drop `blocked` sources on the pair's host.
+    /// Makes the filter drop `blocked` sources on the pair's host.
     pub(super) fn set_up(self, pair: &Pair, blocked: u32) -> Result<Installed> {
         match self {
             Self::None => Ok(Installed::Nothing),

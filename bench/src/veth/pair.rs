@@ -44,21 +44,22 @@ impl Pair {
         for interface in ["all", "default", INTERFACE] {
             host.run("sysctl", &["-qw", &format!("net.ipv4.conf.{interface}.rp_filter=0")]);
         }
-        // Frames are polled, as from a driver.
+        // The host polls frames, as from a driver.
         host.run("ethtool", &["-K", INTERFACE, "gro", "on"]);
         let at = format!("{}:{SERVED}", OWN[0]).parse().context("an address")?;
         let service = host.enter(|| Socket::Bound(at).open());
         Ok(Self { sender, host, _service: service })
     }
 
-    /// Returns the packets that the host's interface has received.
+    /// Returns the number of packets that the host's interface has received.
     pub(super) fn received(&self) -> Result<f64> {
         let text = self.host.run("ip", &["-j", "-s", "link", "show", INTERFACE]);
         let links: serde_json::Value = serde_json::from_str(&text)?;
         links[0]["stats64"]["rx"]["packets"].as_f64().context("`ip` counts packets")
     }
 
-    /// Returns the datagrams delivered to the service. Its queue is usually full, because no process reads it.
+    /// Returns the number of datagrams delivered to the service. Its queue is usually full, because no process
+    /// reads it.
     pub(super) fn delivered(&self) -> Result<f64> {
         let text = self.host.run("cat", &["/proc/net/snmp"]);
         let mut lines = text.lines().filter(|line| line.starts_with("Udp:"));

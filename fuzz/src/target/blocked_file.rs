@@ -1,5 +1,5 @@
-//! The blocked file: reading, writing and reading again gives the same; an administrator's edit leaves other lines
-//! unchanged.
+//! The blocked file: writing and reading again preserves its content, and an administrator's edit leaves other
+//! lines unchanged.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,11 +31,11 @@ pub(super) fn check(data: &[u8]) {
     );
     let (again, faults) = blocked_file::parse(text.as_bytes(), NOW);
     assert_eq!(faults, [], "{text}");
-    assert_eq!(said(&again), said(&records), "what is written is read:\n{text}");
+    assert_eq!(said(&again), said(&records), "reading returns the written records:\n{text}");
     edit(data, &records);
 }
 
-/// Returns what the file can express. It has no room for a proof, and none for times after the year 9999.
+/// Returns the data that the file can express. It has no field for a proof, and no times after the year 9999.
 fn said(records: &[Record]) -> Vec<(IpNet, u16, Protocol, bool)> {
     let said =
         |record: &Record| (record.network, record.hold.port, record.hold.protocol, record.hold.is_fence);

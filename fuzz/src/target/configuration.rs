@@ -1,4 +1,4 @@
-//! The configuration: any text is read, or refused with its lines; and in any command, a macro's value never adds a
+//! The configuration: any text is read, or refused with line numbers. In a command, a macro's value never adds a
 //! word or becomes part of a shell script.
 
 use std::net::IpAddr;

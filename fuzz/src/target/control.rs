@@ -1,5 +1,5 @@
-//! Lines at the control socket, of either side: reading, writing and reading again gives the same, and only root may
-//! make changes.
+//! Lines on the control socket, from either side: writing and reading again preserves them, and only root may make
+//! changes.
 
 use portsentry::control::{LONGEST, Request, answer, line};
 

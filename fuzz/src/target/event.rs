@@ -1,4 +1,4 @@
-//! The ring's records: decoding matches the record; anything else is refused.
+//! The ring's records: a valid record is decoded exactly, any other data is refused.
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -1,6 +1,6 @@
-//! Frames through the rules: the fast path, the slow path and the oracle agree.
+//! Frames for the rules: the fast path, the slow path and the oracle agree.
 //!
-//! An input is the number of a scenario, then frames, each preceded by its length in a byte.
+//! An input is the number of a scenario, followed by frames, each after a byte with its length.
 
 use std::cell::OnceCell;
 
@@ -12,7 +12,7 @@ use portsentry_tests::{
     scenario::{Scenario, every_way},
 };
 
-/// An Ethernet header: the kernel accepts no shorter frame.
+/// Length of an Ethernet header: the kernel accepts no shorter frame.
 const LEAST: usize = 14;
 const MOST: usize = u8::MAX as usize;
 
@@ -37,8 +37,8 @@ fn judge(scenario: &Scenario, mut frames: &[u8]) {
         frames = rest;
         if frame.len() >= LEAST {
             let judged = model.judge(frame);
-            assert_eq!(judged, slow.slow_path(frame), "the fast path decides as the slow path does");
-            assert_eq!(judged, oracle.judge(frame), "the rules find what the oracle does");
+            assert_eq!(judged, slow.slow_path(frame), "the fast path agrees with the slow path");
+            assert_eq!(judged, oracle.judge(frame), "the rules agree with the oracle");
         }
     }
     assert_eq!(model.blocked(), oracle.blocked());

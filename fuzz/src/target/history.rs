@@ -1,4 +1,4 @@
-//! The history: any text is read or skipped, and lines that this program writes are read with the same meaning.
+//! The history: any line is read or skipped, and lines written by this program keep their meaning when read.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -44,7 +44,8 @@ fn written(data: &[u8]) {
         classic::record(time, &named, port, protocol, "Blocked", &TimeZone::UTC),
         revival::stamp(time, &TimeZone::UTC) + &revival::block(&record, &named),
     ] {
-        let past = HistoryLine::read(&line).unwrap_or_else(|| panic!("what was written is read: {line}"));
+        let past =
+            HistoryLine::read(&line).unwrap_or_else(|| panic!("reading returns the written record: {line}"));
         assert_eq!(
             (past.time, past.network.addr(), past.port, past.protocol),
             (time, source, port, protocol),

@@ -1,6 +1,6 @@
-//! Edits of `hosts.deny`: our lines are added and removed, others stay byte for byte.
+//! Edits of `hosts.deny`: portsentry's lines are added and removed, and other lines stay byte for byte.
 //!
-//! An input is the file, then, after two zero bytes each, the lines to add and the lines to remove.
+//! An input is the file, the lines to add, and the lines to remove, separated by two zero bytes each.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ pub(super) fn check(data: &[u8]) {
     let mut parts = data.splitn(3, |byte| *byte == 0);
     let content = parts.next().unwrap_or_default();
     let [add, remove] = [parts.next(), parts.next()].map(|part| lines(part.unwrap_or_default()));
-    // A source is never blocked and lifted at the same time.
+    // A source is never blocked and unblocked at the same time.
     let remove: BTreeSet<String> = remove.difference(&add).cloned().collect();
     let Some((new, added)) = edit(content, add.iter(), &remove) else {
         assert!(of(content).all(|line| !is_among(&remove, line)), "what is to go is gone");
@@ -23,11 +23,15 @@ pub(super) fn check(data: &[u8]) {
         let kept = of(content).filter(|line| !is_among(&remove, line) && !is_among(&add, line));
         kept.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()
     };
-    assert_eq!(others(content), others(&new), "other people's lines stay as they are");
+    assert_eq!(others(content), others(&new), "other lines stay unchanged");
     for line in &add {
         let count =
             |content: &[u8]| of(content).filter(|other| other.trim_ascii() == line.as_bytes()).count();
-        assert_eq!(count(&new), count(content).max(1), "a line of ours is there, and never twice by us");
+        assert_eq!(
+            count(&new),
+            count(content).max(1),
+            "each line of portsentry is there, and is never added twice"
+        );
         assert_eq!(added.contains(line), count(content) == 0);
     }
     assert!(of(&new).all(|line| !is_among(&remove, line)), "what is to go is gone");
@@ -35,7 +39,7 @@ pub(super) fn check(data: &[u8]) {
     assert_eq!(edit(&new, add.iter(), &remove), None, "nothing is left to do");
 }
 
-/// Returns lines as our settings make them: one line each, not blank, trimmed.
+/// Returns lines in the form that the settings produce: one line each, not blank, trimmed.
 fn lines(text: &[u8]) -> BTreeSet<String> {
     let text = String::from_utf8_lossy(text);
     let lines = text.split('\n').map(|line| line.trim_matches(|c: char| c.is_ascii_whitespace()).to_owned());

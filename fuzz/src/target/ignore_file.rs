@@ -1,4 +1,5 @@
-//! The ignore file: networks are truncated, and mean the same when written again; errors name their line.
+//! The ignore file: networks are truncated to their prefix, and keep their meaning when written again. Errors give
+//! the line number.
 
 use ipnet::IpNet;
 use portsentry::config::ignore::parse;

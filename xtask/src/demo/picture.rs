@@ -13,10 +13,10 @@ use anyhow::{Context, Result, ensure};
 const CHARACTER: usize = 8;
 const LINE: usize = 19;
 const MARGIN: usize = 16;
-/// Columns of the picture; longer lines are broken.
+/// Width of the picture in columns. Longer lines are broken.
 const COLUMNS: usize = 104;
 
-/// Runs the demonstration of `daemon` in a process of its own, and draws what it prints.
+/// Runs the demonstration of `daemon` in a separate process, and draws its output.
 pub(super) fn run(daemon: &Path, picture: &Path) -> Result<()> {
     let program = std::env::current_exe().context("finding this program")?;
     let mut demo = Command::new(program)
@@ -35,7 +35,7 @@ pub(super) fn run(daemon: &Path, picture: &Path) -> Result<()> {
     std::fs::write(picture, svg(&excerpt(&lines))).with_context(|| format!("writing {}", picture.display()))
 }
 
-/// Returns the sections on the start, the first scan and the second, with one line per kind of log line.
+/// Returns the sections on the start and on the first two scans, with one line per kind of log line.
 fn excerpt(lines: &[String]) -> Vec<&str> {
     let (mut wanted, mut is_wanted): (Vec<&str>, bool) = (Vec::new(), false);
     for line in lines.iter().map(|line| line.trim_end()) {

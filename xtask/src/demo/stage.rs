@@ -67,7 +67,7 @@ impl Drop for Stage {
 pub(super) struct Running(Child);
 
 impl Running {
-    /// Starts `command`; it ends when the result is dropped.
+    /// Starts `command`. The process ends when the result is dropped.
     pub(super) fn spawn(command: &mut Command) -> Result<Self> {
         command
             .stdin(Stdio::null())
@@ -76,7 +76,7 @@ impl Running {
             .with_context(|| format!("starting {:?}", command.get_args()))
     }
 
-    /// Like [`Running::spawn`]; prints the output, and returns it line by line.
+    /// Starts `command` like [`Running::spawn`]. Prints its output, and returns it line by line.
     pub(super) fn spawn_with_log(command: &mut Command) -> Result<(Self, mpsc::Receiver<String>)> {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("starting {:?}", command.get_args()))?;
@@ -92,7 +92,7 @@ impl Running {
         Ok((Self(child), receiver))
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Asks the process to end, and waits until it has ended.
     pub(super) fn terminate(&mut self) -> Result<()> {
         kill(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGTERM).context("sending SIGTERM")?;
         let status = self.0.wait().context("waiting for the end")?;

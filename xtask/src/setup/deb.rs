@@ -9,7 +9,7 @@ use crate::{paths, shell};
 
 const VERSION: &str = "3.8.0";
 
-/// Finds it, or builds it.
+/// Returns cargo-deb's path, after building it if necessary.
 pub(crate) fn find_or_install() -> Result<PathBuf> {
     let own = paths::tools().join("bin/cargo-deb");
     if !shell::is_version(&mut Command::new(&own), VERSION) {

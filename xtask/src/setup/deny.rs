@@ -9,7 +9,7 @@ use crate::{paths, shell};
 
 const VERSION: &str = "0.20.2";
 
-/// Finds it, or builds it.
+/// Returns cargo-deny's path, after building it if necessary.
 pub(crate) fn find_or_install() -> Result<PathBuf> {
     let own = paths::tools().join("bin/cargo-deny");
     if own.exists() {

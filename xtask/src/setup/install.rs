@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use crate::{paths, shell};
 
-/// Builds a version of `package` into the tools directory, not optimised, because optimising takes longer than all
-/// its uses.
+/// Builds a version of `package` into the tools directory, unoptimised, because optimising would take longer than
+/// all uses of the tool.
 pub(super) fn install(package: &str, version: &str) -> Result<()> {
     shell::step(&format!("building {package} {version} (a minute or two)"));
     let mut cargo = Command::new("cargo");

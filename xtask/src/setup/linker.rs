@@ -20,7 +20,7 @@ pub(crate) struct Linker {
 }
 
 impl Linker {
-    /// Finds it, or builds it.
+    /// Returns the linker, after building it if necessary.
     pub(crate) fn find_or_install(toolchain: &Toolchain) -> Result<Self> {
         let llvm = toolchain.llvm_folder()?;
         let own = paths::tools().join("bin/bpf-linker");

@@ -58,7 +58,7 @@ pub(super) fn install_missing_of_vm() -> Result<()> {
     install_missing_of(&VM)
 }
 
-/// Fetches a Debian package and unpacks it into `directory` without installing it, so that nothing is started.
+/// Fetches a Debian package and unpacks it into `directory`. Doesn't install it, so that no service starts.
 pub(crate) fn unpack(package: &str, directory: &Path) -> Result<()> {
     if directory.exists() {
         return Ok(());
@@ -77,13 +77,13 @@ pub(crate) fn fetch(package: &str, file: &Path) -> Result<()> {
     }
     shell::step(&format!("fetching {package}"));
     let fetched = tempfile::tempdir().context("a directory for a package")?;
-    // apt drops privileges to fetch, and the directory is root's.
+    // apt drops its privileges to fetch, but the directory belongs to root.
     fs::set_permissions(fetched.path(), fs::Permissions::from_mode(0o777)).context("a directory's mode")?;
     let apt = |words: &[&str]| {
         shell::output(Command::new("apt-get").current_dir(fetched.path()).arg("-qq").args(words))
     };
     let download = ["download", package];
-    // An old package list names versions that no longer exist.
+    // An outdated package list names versions that no longer exist.
     apt(&download).or_else(|_| apt(&["update"]).and_then(|_| apt(&download)))?;
     let found = fs::read_dir(fetched.path())?.next().context("a package")??.path();
     if let Some(directory) = file.parent() {
@@ -98,7 +98,7 @@ fn install_missing_of(programs: &[(&str, &str)]) -> Result<()> {
     if missing.is_empty() { Ok(()) } else { install(&missing) }
 }
 
-/// Installs Debian packages, or reports that they are needed.
+/// Installs Debian packages. Without root it reports the missing ones.
 pub(super) fn install(packages: &[&str]) -> Result<()> {
     let list = packages.join(" ");
     if shell::find("apt-get").is_none() || !shell::is_root() {

@@ -1,4 +1,4 @@
-//! A Rust toolchain with the sources of `core`, which no toolchain ships compiled for BPF.
+//! A Rust toolchain with the sources of `core`. No toolchain includes `core` compiled for BPF.
 
 use std::{
     fs,
@@ -23,19 +23,19 @@ pub(crate) struct Toolchain {
     pub(crate) rustc: PathBuf,
     /// Its cargo.
     pub(crate) cargo: PathBuf,
-    /// Its LLVM, of the version of its bitcode.
+    /// Its LLVM library, which reads the version of bitcode that the compiler writes.
     pub(crate) llvm: PathBuf,
 }
 
 impl Toolchain {
-    /// Finds one, or installs rustup's component or Debian's packages.
+    /// Returns a toolchain. Installs rustup's component or Debian's packages if necessary.
     pub(crate) fn find_or_install() -> Result<Self> {
         if let Some(found) = Self::find() {
             return Ok(found);
         }
         if shell::find("rustup").is_some() {
             shell::step("fetching the sources of Rust's core library with rustup");
-            // Fails if rustup's servers can't be reached; then Debian's packages are used.
+            // Fails if rustup's servers can't be reached. Then Debian's packages are used.
             let _ = Command::new("timeout").args(["60", "rustup", "component", "add", "rust-src"]).status();
             if let Some(found) = Self::find() {
                 return Ok(found);
@@ -74,8 +74,8 @@ impl Toolchain {
         Ok(Self { rustc, cargo, llvm: llvm.context("its LLVM library is missing")? })
     }
 
-    /// Returns a directory in which bpf-linker, which takes the first libLLVM it finds, finds only this toolchain's.
-    /// It has another name, because the compiler would load a library of its own name from there.
+    /// Returns a directory in which bpf-linker finds only this toolchain's libLLVM; it takes the first that it
+    /// finds. The library has another name there, because the compiler would load one of its own name.
     pub(crate) fn llvm_folder(&self) -> Result<PathBuf> {
         let folder = paths::tools().join("llvm");
         let link = folder.join("libLLVM-for-bpf-linker.so");

@@ -1,4 +1,4 @@
-//! Contents of a machine: the packet table, scans, and a changed clock, with the programs that these need.
+//! Contents of a machine: the packet table, scans and clock changes, with the programs that they need.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +15,7 @@ use crate::{paths, shell};
 const INIT: &str = include_str!("init.sh");
 /// The test program.
 const TESTS: &str = "all";
-/// Its arguments, one run each, unless others are given.
+/// Arguments of each default run of the test program.
 pub(super) const RUNS: [&str; 6] = [
     "packets::the_table_holds_in_the_kernel",
     "scans::",
@@ -24,9 +24,9 @@ pub(super) const RUNS: [&str; 6] = [
     "--ignored devices::",
     "--ignored wireguard::",
 ];
-/// Programs of this machine's that the tests run.
+/// Programs of the host system that the tests run.
 const PROGRAMS: [&str; 6] = ["ip", "nsenter", "bpftool", "ethtool", "nmap", "wg"];
-/// What nmap reads for a scan.
+/// Files that nmap needs for a scan.
 const FILES: [&str; 6] = [
     "/usr/share/nmap/nmap-services",
     "/usr/share/nmap/nmap-payloads",
@@ -37,11 +37,11 @@ const FILES: [&str; 6] = [
 ];
 const FOLDERS: [&str; 8] = ["/dev", "/etc", "/proc", "/root", "/run", "/sys", "/tmp", "/var"];
 
-/// All that is the same for every kernel.
+/// The contents that are the same for every kernel.
 pub(super) struct Guest(Initramfs);
 
 impl Guest {
-    /// Builds the tests, and gathers everything to run them with each of `runs`.
+    /// Builds the tests, and gathers all files to run them with each of `runs`.
     pub(super) fn build(runs: &[String]) -> Result<Self> {
         let mut files = Initramfs::default();
         FOLDERS.iter().for_each(|folder| files.folder(folder));
@@ -54,13 +54,13 @@ impl Guest {
             files.program(&path, &path)?;
         }
         FILES.iter().map(Path::new).for_each(|file| files.copy(file, file));
-        // A test looks for the daemon one folder up, as where cargo builds.
+        // The test looks for the daemon in the parent folder, as in cargo's target directory.
         files.program(&paths::debug().join("portsentry"), Path::new("/portsentry/portsentry"))?;
         files.program(&built()?, Path::new("/portsentry/deps/tests"))?;
         Ok(Self(files))
     }
 
-    /// Writes all of it for a machine with this kernel.
+    /// Writes the archive for a machine with this kernel.
     pub(super) fn pack(&self, linux: &Linux, archive: &Path) -> Result<()> {
         let mut files = self.0.clone();
         for (number, module) in linux.modules()?.iter().enumerate() {
@@ -70,16 +70,16 @@ impl Guest {
     }
 }
 
-/// Builds the tests; their program.
+/// Builds the tests, and returns their program's path.
 fn built() -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(paths::root()).args(["test", "--quiet", "--no-run", "--message-format", "json"]);
     cargo.args(["--package", "portsentry-tests", "--test", TESTS]);
     let said = shell::output(&mut cargo)?;
-    said.lines().find_map(program).with_context(|| format!("cargo doesn't say where it built {TESTS}"))
+    said.lines().find_map(program).with_context(|| format!("cargo doesn't report the path of {TESTS}"))
 }
 
-/// The path of a program that cargo says it has built.
+/// Returns the program's path from a message of cargo, if it names one.
 fn program(message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
     Some(message["executable"].as_str()?.into())

@@ -1,4 +1,4 @@
-//! A machine's first and only file system, written as the kernel wants it (cpio, "newc").
+//! A machine's only file system, in the kernel's format for initramfs (cpio, "newc").
 
 use std::{
     collections::BTreeMap,
@@ -23,25 +23,25 @@ enum Content {
 }
 
 impl Initramfs {
-    /// An empty folder.
+    /// Adds an empty folder.
     pub(super) fn folder(&mut self, path: &str) {
         self.put(Path::new(path), Content::Folder);
     }
 
-    /// A file of these bytes.
+    /// Adds a file with these bytes.
     pub(super) fn write(&mut self, path: &str, bytes: &[u8]) {
         self.put(Path::new(path), Content::Bytes(bytes.into()));
     }
 
-    /// A file of this machine's, by another name.
+    /// Adds a file of the host system at another path.
     pub(super) fn copy(&mut self, from: &Path, path: &Path) {
         self.put(path, Content::Copy(from.into()));
     }
 
-    /// A program of this machine's, by another name, with the libraries that it loads.
+    /// Adds a program of the host system at another path, with the libraries that it loads.
     pub(super) fn program(&mut self, from: &Path, path: &Path) -> Result<()> {
         self.copy(from, path);
-        // A program that is linked statically makes `ldd` fail, and has none.
+        // For a statically linked program `ldd` fails, and there are no libraries.
         let loaded = Command::new("ldd").arg(from).output().context("`ldd` of libc-bin")?;
         for library in
             String::from_utf8_lossy(&loaded.stdout).split_whitespace().filter(|word| word.starts_with('/'))
@@ -58,10 +58,10 @@ impl Initramfs {
         self.0.insert(path.into(), content);
     }
 
-    /// Writes it.
+    /// Writes the archive.
     pub(super) fn pack(&self, archive: &Path) -> Result<()> {
         let mut archive = BufWriter::new(File::create(archive)?);
-        // Sorted by path, a folder comes before what is in it.
+        // In order of paths, a folder comes before its contents.
         for (number, (path, content)) in (1..).zip(&self.0) {
             let (kind, bytes) = match content {
                 Content::Folder => (ModeFileType::Directory, Vec::new()),

@@ -1,4 +1,4 @@
-//! Debian's kernels, unpacked and not installed.
+//! Debian's kernels, unpacked but not installed.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::{paths, setup, shell};
 
-/// What the lab's networks are made of, in the order in which it is loaded.
+/// Modules for the lab's networks, in loading order.
 const MODULES: [&str; 13] = [
     "net/llc/llc",
     "net/802/stp",
@@ -26,7 +26,7 @@ const MODULES: [&str; 13] = [
     "net/ipv4/tcp_diag",
     "net/ipv4/udp_diag",
 ];
-/// What a kernel may lack, loaded where it is there: `WireGuard`, and PPP, which kernels for clouds lack.
+/// Optional modules: `WireGuard`, and PPP, which the cloud kernels lack.
 const MORE: [&str; 13] = [
     "lib/crypto/libchacha",
     "arch/x86/crypto/chacha-x86_64",
@@ -45,17 +45,17 @@ const MORE: [&str; 13] = [
 
 /// A kernel with its modules.
 pub(super) struct Linux {
-    /// What it was asked for by, as `6.1`.
+    /// The requested series, such as `6.1`.
     pub(super) series: String,
-    /// Its full name, as `uname -r` has it.
+    /// The full name, as printed by `uname -r`.
     pub(super) release: String,
-    /// What is booted.
+    /// Path of the image to boot.
     pub(super) image: PathBuf,
     modules: PathBuf,
 }
 
 impl Linux {
-    /// The kernel that was fetched before, or else the newest of its series and Debian's flavour.
+    /// Returns the kernel fetched before, or else fetches the newest of this series and flavour.
     pub(super) fn find_or_fetch(series: &str, flavour: &str) -> Result<Self> {
         let folder = paths::vm().join(format!("linux-{series}-{flavour}"));
         if !folder.exists() {
@@ -66,7 +66,7 @@ impl Linux {
         Ok(Self { series: series.into(), release, image, modules: modules.join("kernel") })
     }
 
-    /// The modules' contents, in the order in which they are to be loaded.
+    /// Returns the modules' contents, in loading order.
     pub(super) fn modules(&self) -> Result<Vec<Vec<u8>>> {
         let more = MORE.iter().filter(|module| {
             ["ko", "ko.xz"].iter().any(|end| self.modules.join(format!("{module}.{end}")).exists())
@@ -86,25 +86,26 @@ impl Linux {
     }
 }
 
-/// The package of the newest kernel of a series. The unsigned ones alone can be had without what signs them.
+/// Returns the package of a series' newest kernel. Only the unsigned packages can be fetched without the signing
+/// template.
 fn newest(series: &str, flavour: &str) -> Result<String> {
     let names = format!("^linux-image-{}[.][^-]*(-[0-9]+)?-{flavour}-unsigned$", series.replace('.', "[.]"));
     let found = shell::output(Command::new("apt-cache").args(["search", "--names-only", &names]))?;
     let packages = found.lines().filter_map(|line| line.split_whitespace().next());
     let newest = packages.max_by_key(|package| numbers(package));
     newest.map(Into::into).with_context(|| {
-        format!("apt knows no Linux {series} ({flavour}): is it in a release or backports that apt looks at?")
+        format!("apt knows no Linux {series} ({flavour}): enable a release or backports with it")
     })
 }
 
-/// The numbers in a name, by which versions are compared.
+/// Returns the numbers in a name, for comparing versions.
 fn numbers(name: &str) -> Vec<u64> {
     name.split(|character: char| !character.is_ascii_digit())
         .filter_map(|digits| digits.parse().ok())
         .collect()
 }
 
-/// The name and path of the only thing in a folder.
+/// Returns the name and path of a folder's only entry.
 fn only(folder: &Path) -> Result<(String, PathBuf)> {
     let read = || fs::read_dir(folder)?.next().transpose();
     let entry = read().ok().flatten().with_context(|| format!("nothing is in {}", folder.display()))?;

@@ -1,4 +1,4 @@
-//! A machine in qemu, told by its console alone.
+//! A machine in qemu, observed through its console.
 
 use std::{
     fs::File,
@@ -12,26 +12,27 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// How much of the console is shown of a machine that fails; the whole of it is kept in a file.
+/// Number of the console's last lines shown for a failed machine. A file keeps all of them.
 const LAST_WORDS: usize = 60;
 const PASSED: &str = "vm: passed";
-/// `panic` has a kernel that gives up end the machine. Those mitigations guard against neighbours that it hasn't.
+/// `panic=-1` ends the machine if the kernel panics. The mitigations, switched off here, protect against
+/// neighbours, which this machine lacks.
 const KERNEL: &str = "console=ttyS0 panic=-1 quiet mitigations=off";
 
-/// A machine to be booted.
+/// A virtual machine.
 pub(super) struct Machine {
-    /// Begins its lines.
+    /// Prefix of its lines.
     pub(super) name: String,
-    /// What boots.
+    /// Path of its kernel.
     pub(super) kernel: PathBuf,
-    /// All its files.
+    /// Path of its initramfs.
     pub(super) initramfs: PathBuf,
-    /// Keeps what it says.
+    /// Path of the file for its console's output.
     pub(super) log: PathBuf,
 }
 
 impl Machine {
-    /// Boots it, shows what it says of tests, and returns how long it took; fails unless it says that they passed.
+    /// Boots it, prints its test results, and returns the time that it took. Fails unless it reports success.
     pub(super) fn run(&self, kvm: bool, patience: Duration) -> Result<Duration> {
         let start = Instant::now();
         let mut qemu =
@@ -69,7 +70,11 @@ impl Machine {
             return Ok(start.elapsed());
         }
         let last = &said[said.len().saturating_sub(LAST_WORDS)..];
-        bail!("{ended}, and never said that its tests passed ({}):\n{}", self.log.display(), last.join("\n"))
+        bail!(
+            "{ended} without reporting that its tests passed ({}):\n{}",
+            self.log.display(),
+            last.join("\n")
+        )
     }
 
     fn qemu(&self, kvm: bool) -> Command {
@@ -83,12 +88,12 @@ impl Machine {
     }
 }
 
-/// qemu, killed in the end.
+/// A qemu process, killed when dropped.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended by itself unless its time is over.
+        // The process has already ended, unless its time is over.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
