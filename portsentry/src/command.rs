@@ -8,6 +8,7 @@ mod down;
 pub mod gen_docs;
 mod history;
 mod list;
+mod mode;
 mod observed;
 mod options;
 mod reload;

@@ -8,7 +8,7 @@ use portsentry_common::counter::{COUNTERS, Counters};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::{instant::Time, kernel::Waiting};
+use crate::{instant::Time, kernel::Waiting, policy::Enforcement};
 
 /// Version of the protocol: the member `v` of each line. Within a version, answers may gain members.
 pub const VERSION: u64 = 1;
@@ -167,6 +167,8 @@ pub fn answer(line: &[u8]) -> Answer {
 /// The daemon's state.
 #[derive(Clone, Debug, Serialize)]
 pub struct Health {
+    /// The mode of enforcement.
+    pub mode: Mode,
     /// Number of blocked and fenced sources, according to the files.
     pub held: usize,
     /// Interfaces watched.
@@ -186,6 +188,28 @@ pub struct Health {
     pub lost: u64,
     /// The last error.
     pub last_error: Option<Trouble>,
+}
+
+/// The mode of enforcement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mode {
+    /// Its name, for programs.
+    pub name: String,
+    /// Its description.
+    pub words: String,
+    /// How to change it.
+    pub change: String,
+}
+
+impl From<Enforcement> for Mode {
+    fn from(enforcement: Enforcement) -> Self {
+        let strength = enforcement.strength();
+        Self {
+            name: strength.name().into(),
+            words: enforcement.to_string(),
+            change: Enforcement::how_to_change(strength).into(),
+        }
+    }
 }
 
 /// An interface that is not watched.

@@ -64,6 +64,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
         stats: Arc::new(Stats::default()),
         control: Control::default(),
         memory: None,
+        mode: None,
     };
     let mut server = Server::default();
     let mut session = match Session::start(&options, &Begin::Start, &mut lasting) {

@@ -1,6 +1,7 @@
 //! What is to be done about what the kernel saw: pure functions of state, sighting and time.
 
 mod banner;
+pub mod enforcement;
 pub mod hold;
 pub mod interfaces;
 pub mod ledger;
@@ -15,6 +16,7 @@ pub mod trouble;
 mod watched;
 
 pub use banner::Banner;
+pub use enforcement::Enforcement;
 pub use hold::{Hold, PREFIXES, Record, is_host, is_same_moment, name_of, network_of, prefix_of};
 pub use ledger::{Census, Edit, Ledger, SourceState, TakeOver};
 pub use register::{Decision, Register};

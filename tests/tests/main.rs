@@ -24,6 +24,7 @@ mod devices;
 mod differential;
 mod documented_commands;
 mod documents;
+mod enforcement_mode;
 mod errors;
 mod evasions;
 mod events;

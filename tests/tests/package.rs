@@ -101,7 +101,10 @@ fn a_package_lives_from_the_first_scan_to_the_purge() {
     assert!(status.contains(&format!("CapEff:\t{CAPABILITIES}\n")), "{status}");
     assert!(!host.journal().contains("landlock"), "{}", host.journal());
     let shown = host.property("StatusText");
-    assert_eq!(shown, "Watching 1 interfaces, 2 sources blocked or fenced");
+    assert_eq!(
+        shown,
+        "blocking, without proof; UDP is only observed; watching 1 interfaces, 2 sources blocked or fenced"
+    );
 
     // A blocked source gets no answer while the daemon is upgraded, restarted and killed.
     let senders = sources.map(|source| lab.keep_sending(source));

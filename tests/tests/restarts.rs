@@ -416,6 +416,6 @@ fn run_is_another_name_for_no_command() {
     let source = lab.source(Family::V4);
     lab.nmap(source, "-sS -p 11");
     daemon.wait_for_block(source);
-    assert!(daemon.log().lines()[1].ends_with("Going into stealth listen mode on TCP port: 1"));
+    assert!(daemon.log().lines()[2].ends_with("Going into stealth listen mode on TCP port: 1"));
     assert_eq!(daemon.terminate().code, Some(0));
 }

@@ -111,11 +111,11 @@ fn the_status_counts_who_is_blocked() {
     let supervisor = Supervisor::new(&lab);
     let setup = lab.portsentry("-stcp");
     let daemon = supervisor.start(&setup);
-    supervisor.wait_for("STATUS=Watching 1 interfaces, 0 sources");
+    supervisor.wait_for("STATUS=blocking, without proof; watching 1 interfaces, 0 sources");
     let source = lab.source(Family::V4);
     lab.nmap(source, "-sS -p 11");
     daemon.wait_for_block(source);
-    supervisor.wait_for("STATUS=Watching 1 interfaces, 1 sources");
+    supervisor.wait_for("STATUS=blocking, without proof; watching 1 interfaces, 1 sources");
 }
 
 #[test]

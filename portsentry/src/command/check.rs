@@ -13,6 +13,7 @@ use crate::{
     daemon::{Options, watches_nothing},
     exit::Exit,
     modes::Modes,
+    policy::Enforcement,
 };
 
 /// The output for programs.
@@ -106,6 +107,7 @@ fn facts(options: &Options) -> Vec<Fact> {
         let list = config.block_list.display();
         say("blocked", format!("{hosts} hosts and {networks} networks, which {list} names"));
     }
+    say("mode", Enforcement::new(config, *modes).in_full());
     let hit = config.scan_trigger.max(1);
     for (protocol, response) in [(Protocol::Tcp, config.block_tcp), (Protocol::Udp, config.block_udp)] {
         let then = match response {

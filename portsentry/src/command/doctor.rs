@@ -13,6 +13,8 @@ use crate::{
     exit::Exit,
     kernel::{self, Observer},
     policy::{
+        Enforcement,
+        enforcement::Strength,
         interfaces::{LeftOut, choose, missing},
         without_ports,
     },
@@ -22,8 +24,10 @@ use crate::{
 pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
     let (options, errors) =
         options::read(cli).map_or_else(|_| options::salvaged(cli), |(options, _)| (options, Vec::new()));
+    let enforcement = Enforcement::new(&options.config, options.modes);
     let (lacks, config) = (without_ports(&options.config, options.modes), options.config);
     let mut findings = system::findings(&config.pin_path);
+    findings.push(mode(enforcement));
     findings.extend(errors.into_iter().map(|error| {
         Finding::problem(
             "files",
@@ -84,6 +88,16 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
     match show::print(&text) {
         Exit::Success if has_problem => Exit::Failure,
         exit => exit,
+    }
+}
+
+fn mode(enforcement: Enforcement) -> Finding {
+    let strength = enforcement.strength();
+    match strength {
+        Strength::Observing => {
+            Finding::warning("mode", enforcement.to_string(), Enforcement::how_to_change(strength))
+        }
+        _ => Finding::ok("mode", enforcement.in_full()),
     }
 }
 

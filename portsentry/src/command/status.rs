@@ -21,6 +21,7 @@ use crate::{
     control::Unwatched,
     exit::Exit,
     kernel::{self, Fill, Observer, Ports, Sources},
+    modes::Modes,
     sanitize::sanitize,
 };
 
@@ -74,7 +75,8 @@ pub(super) fn run(cli: &Cli, status: Status) -> Exit {
     let read = || {
         let config = options::config(cli);
         let observer = observed::observer(&config)?;
-        let report = read(observer.as_ref(), &config).map_err(|error| observed::failure(&error))?;
+        let report =
+            read(observer.as_ref(), &config, cli.modes()).map_err(|error| observed::failure(&error))?;
         Ok((report, config.pin_path))
     };
     let (report, pins) = match read() {
@@ -89,7 +91,7 @@ pub(super) fn run(cli: &Cli, status: Status) -> Exit {
     }
 }
 
-fn read(observer: Option<&Observer>, config: &Config) -> Result<Report, kernel::Error> {
+fn read(observer: Option<&Observer>, config: &Config, modes: Modes) -> Result<Report, kernel::Error> {
     let Some(observer) = observer else {
         return Ok(Report {
             is_attached: false,
@@ -107,7 +109,7 @@ fn read(observer: Option<&Observer>, config: &Config) -> Result<Report, kernel::
         is_attached: interfaces.iter().any(|interface| interface.name.is_some()),
         interfaces,
         daemon,
-        gaps: Gaps::read(config, observer),
+        gaps: Gaps::read(config, modes, observer),
         maps: Some(Maps {
             blocked: observer.fill(Sources::Blocked)?,
             fenced: observer.fill(Sources::Fenced)?,
@@ -131,6 +133,9 @@ fn render(report: &Report, pins: &str) -> String {
         let _ = writeln!(text, "{what:<12} {it}");
     };
     say("enforcement", enforcement(report));
+    if let Some(mode) = &report.gaps.mode {
+        say("mode", format!("{}: {}", mode.words, mode.change));
+    }
     if report.maps.as_ref().is_some_and(|maps| maps.ports == Ports::default()) {
         say("ports", "none is watched: no probe can be detected".into());
     }
@@ -217,7 +222,7 @@ mod tests {
     use bytemuck::Zeroable;
 
     use super::*;
-    use crate::kernel::BoundState;
+    use crate::{kernel::BoundState, modes::Mode, policy::Enforcement};
 
     const DUMPED: BoundState = BoundState { by_hooks: true, dump_age: Some(Duration::from_secs(1)) };
 
@@ -298,6 +303,7 @@ mod tests {
         let unwatched =
             |interface: &str, reason: &str| Unwatched { interface: interface.into(), reason: reason.into() };
         let gaps = Gaps {
+            mode: Some(Enforcement::new(&Config::default(), [Mode::Stcp].into_iter().collect()).into()),
             not_watched: vec![unwatched("eth1", "it is not there")],
             left_out: vec![unwatched("eno1", "a member of bond0, which is watched")],
             scope: Some("map LOCAL_V4: too many".into()),
@@ -305,6 +311,8 @@ mod tests {
         let maps = report().maps.map(|maps| Maps { ports: Ports { tcp: 0, udp: 0 }, ..maps });
         let said = render(&Report { gaps, maps, ..report() }, "/sys/fs/bpf/portsentry");
         for line in [
+            "mode         observing (nothing is blocked): BLOCK_TCP=\"1\" and BLOCK_UDP=\"1\" in portsentry.conf, \
+             then `portsentry reload`, fence and block",
             "not watched  eth1: it is not there",
             "left out     eno1: a member of bond0, which is watched",
             "addresses    map LOCAL_V4: too many",

@@ -23,6 +23,7 @@ use crate::{
     config::Config,
     exit::Exit,
     kernel,
+    modes::Modes,
 };
 
 /// Size of the frame that `--once` prints.
@@ -31,15 +32,16 @@ const SIZE: (u16, u16) = (100, 40);
 /// Updates the screen until `q`, or prints one frame.
 pub(super) fn run(cli: &Cli, top: Top) -> Exit {
     let config = options::config(cli);
+    let what = (&config, cli.modes());
     let interval = Duration::from_secs(top.interval);
     if top.once {
-        return once(&config, interval, top.json);
+        return once(what, interval, top.json);
     }
     if !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
         eprintln!("portsentry: standard output is not a terminal; --once prints one frame as text");
         return Exit::Failure;
     }
-    let first = match look(&config) {
+    let first = match look(what) {
         Ok(sample) => sample,
         Err(error) => return observed::failure(&error),
     };
@@ -50,7 +52,7 @@ pub(super) fn run(cli: &Cli, top: Top) -> Exit {
             return Exit::Failure;
         }
     };
-    let ended = watch(&mut terminal, &config, interval, first);
+    let ended = watch(&mut terminal, what, interval, first);
     // Before anything is printed.
     ratatui::restore();
     match ended {
@@ -83,7 +85,7 @@ impl From<io::Error> for Ended {
 
 fn watch(
     terminal: &mut ratatui::DefaultTerminal,
-    config: &Config,
+    what: (&Config, Modes),
     interval: Duration,
     mut last: Sample,
 ) -> Result<(), Ended> {
@@ -101,7 +103,7 @@ fn watch(
                 _ => {}
             }
         }
-        let sample = look(config)?;
+        let sample = look(what)?;
         view = View::new(&last, &sample);
         last = sample;
     }
@@ -113,11 +115,11 @@ fn is_end(key: KeyEvent) -> bool {
         && (interrupts || matches!(key.code, KeyCode::Char('q' | 'Q') | KeyCode::Esc))
 }
 
-fn once(config: &Config, interval: Duration, is_json: bool) -> Exit {
+fn once(what: (&Config, Modes), interval: Duration, is_json: bool) -> Exit {
     let look = || {
-        let first = look(config)?;
+        let first = look(what)?;
         thread::sleep(interval);
-        let second = look(config)?;
+        let second = look(what)?;
         Ok::<_, kernel::Error>(View::new(&first, &second))
     };
     match look() {
@@ -127,8 +129,8 @@ fn once(config: &Config, interval: Duration, is_json: bool) -> Exit {
     }
 }
 
-fn look(config: &Config) -> Result<Sample, kernel::Error> {
-    Sample::take(&config.pin_path)
+fn look((config, modes): (&Config, Modes)) -> Result<Sample, kernel::Error> {
+    Sample::take(config, modes)
 }
 
 /// Renders a frame of this width and height as text.

@@ -131,7 +131,7 @@ impl Keeper {
             names,
             attachments: Attachments::new(config),
             schedule: Schedule::new(config),
-            totals: Totals::new(config, stats, &found.counters),
+            totals: Totals::new(config, modes, stats, &found.counters),
             pins: PinWatch::default(),
             outside: Outside::default(),
         };

@@ -32,7 +32,7 @@ use crate::{
     kernel::{DebugLog, Kernel, Load, PinState, Pins, Ring, Source, Traps, Upkeep, ephemeral},
     metrics::Stats,
     modes::Modes,
-    policy::{Banner, without_ports},
+    policy::{Banner, Enforcement, without_ports},
     sandbox::Sandbox,
     sink::{Files, Log, watch::Watch},
 };
@@ -57,6 +57,8 @@ pub struct Lasting<'a> {
     pub control: Control,
     /// Size of the kernel's maps in the last log line about it, in mebibytes.
     pub memory: Option<u64>,
+    /// The mode of enforcement in the last log line about it.
+    pub mode: Option<Enforcement>,
 }
 
 /// A daemon that watches, but doesn't read events yet.
@@ -81,7 +83,7 @@ impl Session {
     /// Loads the program, takes over an earlier session's state, and attaches. Drops privileges that `options` don't
     /// need.
     pub fn start(options: &Options, begin: &Begin, lasting: &mut Lasting<'_>) -> Result<Self, Error> {
-        let Lasting { pins, claims, sandbox, stats, control, memory } = lasting;
+        let Lasting { pins, claims, sandbox, stats, control, memory, mode } = lasting;
         let Options { config, modes: own, ignored, listed, .. } = options;
         let before = pins.take();
         let had = before.is_some();
@@ -171,6 +173,7 @@ impl Session {
             Some(nothing) => keeper.journal().error(&nothing),
             None => without_ports(config, modes).iter().for_each(|lack| keeper.journal().error(lack)),
         }
+        tell_mode(&mut keeper, mode, Enforcement::new(config, modes), begin.is_first());
         begin.announce(keeper.journal(), options, modes);
         Ok(Self {
             keeper,
@@ -245,6 +248,13 @@ impl Session {
         // It ends with the keeper.
         let _ = upkeep.map(thread::JoinHandle::join);
         kept.and(read).map_err(system("running"))
+    }
+}
+
+/// Logs the mode of enforcement, if it has changed. The first line of the log has the first one.
+fn tell_mode(keeper: &mut Keeper, last: &mut Option<Enforcement>, mode: Enforcement, is_first: bool) {
+    if last.replace(mode) != Some(mode) && !is_first {
+        keeper.journal().mode(&mode);
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     process,
     stats::{Snapshot, State},
 };
+use crate::policy::enforcement::STRENGTHS;
 
 type Labels = Vec<(&'static str, String)>;
 type Counts = Family<Labels, Count>;
@@ -156,6 +157,12 @@ fn held(registry: &mut Registry, snapshot: &Snapshot) {
         "1 if all own, ignored and watched networks are in effect (MAX_ADDRESSES)",
         scope,
     );
+    let mode = Gauges::default();
+    for strength in STRENGTHS {
+        let is_it = snapshot.strength == Some(strength);
+        mode.get_or_create(&vec![("mode", strength.name().into())]).set(is_it.into());
+    }
+    registry.register("mode", "1 for the current mode of enforcement; observing blocks nothing", mode);
     let ring: Gauge = Gauge::default();
     ring.set(snapshot.ring_size.into());
     registry.register_with_unit(

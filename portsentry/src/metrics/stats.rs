@@ -9,7 +9,10 @@ use std::{
 use bytemuck::Zeroable;
 use portsentry_common::counter::Counters;
 
-use crate::{policy::Census, sink::runner::Ran};
+use crate::{
+    policy::{Census, enforcement::Strength},
+    sink::runner::Ran,
+};
 
 /// Maximum time without an update of the keeper. It updates twice a second; a new session takes a moment to start.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -80,6 +83,8 @@ pub struct Snapshot {
     pub scope_trouble: Option<String>,
     /// Lines and events that were lost, by where they should have gone.
     pub lost: Vec<(&'static str, u64)>,
+    /// The mode of enforcement.
+    pub strength: Option<Strength>,
 }
 
 impl Default for Snapshot {
@@ -96,6 +101,7 @@ impl Default for Snapshot {
             dump_age: None,
             scope_trouble: None,
             lost: Vec::new(),
+            strength: None,
         }
     }
 }

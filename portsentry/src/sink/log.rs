@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     config::{Config, Fence, LogFormat},
+    policy::enforcement::Prediction,
     sanitize::sanitize,
 };
 
@@ -23,6 +24,7 @@ pub struct Log {
     tells_notices: bool,
     /// `FENCE`
     fence: Fence,
+    prediction: Prediction,
     sinks: Vec<Box<dyn Sink>>,
     last_error: Option<(SystemTime, String)>,
 }
@@ -44,6 +46,7 @@ impl Log {
             tells_notices: config.log_notices || config.log_format == LogFormat::Revival,
             // An open fence answers by challenges.
             fence: config.fence_in_effect(),
+            prediction: Prediction::new(config),
             sinks: SINKS.iter().filter_map(&mut open).collect(),
             last_error: None,
         };

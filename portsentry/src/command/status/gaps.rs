@@ -6,18 +6,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::Config,
-    control::{Request, Unwatched, client},
+    control::{Mode, Request, Unwatched, client},
     host,
     kernel::Observer,
-    policy::interfaces::{LeftOut, choose, missing},
+    modes::Modes,
+    policy::{
+        Enforcement,
+        interfaces::{LeftOut, choose, missing},
+    },
 };
 
 /// Maximum time for the daemon's answer. A hanging daemon must not prevent the report.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Interfaces and networks that are not in effect.
+/// Interfaces and networks that are not in effect, and the mode of enforcement.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Gaps {
+    /// The mode of enforcement; `None` if nothing is pinned.
+    pub mode: Option<Mode>,
     /// Interfaces that should be watched and are not.
     #[serde(default)]
     pub not_watched: Vec<Unwatched>,
@@ -31,11 +37,14 @@ pub(super) struct Gaps {
 
 impl Gaps {
     /// Asks the running daemon; without an answer, judges by the list of interfaces.
-    pub(super) fn read(config: &Config, observer: &Observer) -> Self {
+    pub(super) fn read(config: &Config, modes: Modes, observer: &Observer) -> Self {
         let asked = config.control_socket.as_deref().filter(|_| observer.daemon().is_some());
         let answer = asked.and_then(|socket| client::ask_within(socket, &Request::Status {}, PATIENCE)?.ok());
         let told = answer.and_then(|answer| serde_json::from_value(answer).ok());
-        told.unwrap_or_else(|| Self::seen(config, &observer.links()))
+        let mut gaps: Self = told.unwrap_or_else(|| Self::seen(config, &observer.links()));
+        // An earlier version's daemon doesn't name it.
+        gaps.mode.get_or_insert_with(|| Enforcement::new(config, modes).into());
+        gaps
     }
 
     /// Judges by the list of interfaces, and by which of them run our program.

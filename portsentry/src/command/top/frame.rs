@@ -9,7 +9,7 @@ use ratatui::{
 };
 
 use super::sample::{Gauge, Rate, Source, View};
-use crate::cli::State;
+use crate::{cli::State, policy::enforcement::Strength};
 
 /// Cells of a gauge's bar.
 const BAR: u64 = 20;
@@ -54,7 +54,11 @@ fn heading(view: &View) -> Vec<Line<'static>> {
         Some(process) => Span::raw(format!("daemon {process}")),
         None => Span::styled("no daemon runs", warning()),
     };
-    vec![Line::from(vec![Span::styled("portsentry  ", bold), enforcement, Span::raw("  "), daemon])]
+    let first = Line::from(vec![Span::styled("portsentry  ", bold), enforcement, Span::raw("  "), daemon]);
+    let Some(mode) = &view.mode else { return vec![first] };
+    let is_observing = mode.name == Strength::Observing.name();
+    let style = if is_observing { warning() } else { Style::new() };
+    vec![first, Line::from(Span::styled(format!("{}: {}", mode.words, mode.change), style))]
 }
 
 fn warning() -> Style {

@@ -4,7 +4,6 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
     net::IpAddr,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -18,7 +17,11 @@ use serde::Serialize;
 
 use crate::{
     cli::State,
+    command::mode,
+    config::Config,
+    control::Mode,
     kernel::{Error, Fill, Observer, Sources, Waiting, monotonic_ns},
+    modes::Modes,
     sink::classic,
 };
 
@@ -47,6 +50,7 @@ pub(super) struct Sample {
     interfaces: Vec<String>,
     daemon: Option<i32>,
     directory: String,
+    mode: Option<Mode>,
 }
 
 #[derive(Clone, Debug)]
@@ -59,9 +63,10 @@ struct Maps {
 }
 
 impl Sample {
-    /// Takes a sample of the maps in `directory`.
-    pub(super) fn take(directory: &Path) -> Result<Self, Error> {
+    /// Takes a sample of the maps in `PIN_PATH`.
+    pub(super) fn take(config: &Config, modes: Modes) -> Result<Self, Error> {
         let taken = Instant::now();
+        let directory = &config.pin_path;
         let observer = Observer::open(directory)?;
         let maps = observer.as_ref().map(Maps::read).transpose()?;
         let links = observer.as_ref().map(Observer::links).unwrap_or_default();
@@ -73,6 +78,7 @@ impl Sample {
             interfaces: links.into_iter().filter_map(name).collect(),
             daemon: observer.as_ref().and_then(Observer::daemon),
             directory: directory.display().to_string(),
+            mode: observer.as_ref().map(|observer| mode::current(config, modes, observer)),
         })
     }
 
@@ -110,6 +116,8 @@ impl Maps {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(super) struct View {
     pub interfaces: Vec<String>,
+    /// The mode of enforcement.
+    pub mode: Option<Mode>,
     pub daemon: Option<i32>,
     /// The directory, if nothing is pinned there.
     pub nothing_in: Option<String>,
@@ -152,7 +160,12 @@ pub(super) struct Gauge {
 impl View {
     /// Returns the difference between two samples.
     pub(super) fn new(before: &Sample, now: &Sample) -> Self {
-        let shown = Self { interfaces: now.interfaces.clone(), daemon: now.daemon, ..Self::default() };
+        let shown = Self {
+            interfaces: now.interfaces.clone(),
+            mode: now.mode.clone(),
+            daemon: now.daemon,
+            ..Self::default()
+        };
         let Some(maps) = &now.maps else {
             return Self { nothing_in: Some(now.directory.clone()), ..shown };
         };
@@ -264,6 +277,7 @@ pub(super) mod tests {
     use bytemuck::Zeroable;
 
     use super::*;
+    use crate::policy::Enforcement;
 
     fn block(port: u16, dropped: u64) -> Block {
         Block { port, dropped, protocol: 6, kind: Kind::Syn as u8, hits: 3, ..Block::zeroed() }
@@ -288,6 +302,7 @@ pub(super) mod tests {
             interfaces: vec!["eth0".into()],
             daemon: None,
             directory: "/p".into(),
+            mode: Some(Enforcement::new(&Config::default(), Modes::default()).into()),
         }
     }
 

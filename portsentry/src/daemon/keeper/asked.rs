@@ -41,6 +41,7 @@ impl Keeper {
 
     fn health(&self) -> Result<Value, kernel::Error> {
         let health = Health {
+            mode: self.totals.enforcement().into(),
             held: self.register.ledger().len(),
             interfaces: self.attachments.watched(),
             not_watched: self.attachments.lacking(),

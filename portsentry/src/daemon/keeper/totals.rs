@@ -9,7 +9,8 @@ use crate::{
     config::Config,
     kernel::Kernel,
     metrics::{Snapshot, Stats},
-    policy::Census,
+    modes::Modes,
+    policy::{Census, Enforcement},
 };
 
 /// The keeper's counts.
@@ -27,13 +28,19 @@ pub(super) struct Totals {
     max_blocked: u32,
     max_fenced: u32,
     ring: u32,
+    enforcement: Enforcement,
 }
 
 impl Totals {
-    pub(super) const fn new(config: &Config, stats: Arc<Stats>, counted: &Counters) -> Self {
+    pub(super) fn new(config: &Config, modes: Modes, stats: Arc<Stats>, counted: &Counters) -> Self {
         let Config { max_blocked, max_fenced, ring_size: ring, .. } = *config;
-        let counted = *counted;
-        Self { stats, counted, untold: 0, no_room: 0, lost: 0, max_blocked, max_fenced, ring }
+        let (counted, enforcement) = (*counted, Enforcement::new(config, modes));
+        Self { stats, counted, untold: 0, no_room: 0, lost: 0, max_blocked, max_fenced, ring, enforcement }
+    }
+
+    /// Returns the mode of enforcement.
+    pub(super) const fn enforcement(&self) -> Enforcement {
+        self.enforcement
     }
 
     /// Returns `MAX_FENCED` for both address families together.
@@ -71,6 +78,7 @@ impl Totals {
             dump_age: bound.dump_age,
             scope_trouble: scope.trouble().cloned(),
             lost,
+            strength: Some(self.enforcement.strength()),
         });
     }
 }

@@ -48,8 +48,9 @@ impl Keeper {
         let sources = self.register.ledger().len();
         let (watched, lacking) = (self.attachments.watched().len(), self.attachments.lacking().len());
         let lacking = if lacking == 0 { String::new() } else { format!(" ({lacking} can't be)") };
+        let mode = self.totals.enforcement();
         self.outside.set_status(format!(
-            "Watching {watched} interfaces{lacking}, {sources} sources blocked or fenced"
+            "{mode}; watching {watched} interfaces{lacking}, {sources} sources blocked or fenced"
         ));
         self.journal.tick();
         self.show();

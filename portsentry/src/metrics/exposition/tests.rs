@@ -5,7 +5,7 @@ use portsentry_common::counter::Counters;
 use super::*;
 use crate::{
     metrics::Stats,
-    policy::Census,
+    policy::{Census, enforcement::Strength},
     sink::runner::{Outcome, Purpose, Ran},
 };
 
@@ -28,6 +28,7 @@ fn rendered() -> String {
         dump_age: Some(Duration::from_secs(2)),
         scope_trouble: None,
         lost: vec![("log", 3), ("json", 4)],
+        strength: Some(Strength::Fencing),
     });
     let source = "192.0.2.9/32".parse().unwrap();
     for outcome in [Outcome::Refused, Outcome::Refused, Outcome::Done(crate::sink::runner::Output::default())]

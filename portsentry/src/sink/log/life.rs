@@ -9,15 +9,20 @@ use super::{
 use crate::{
     config::{Config, LogFormat, PortSet},
     modes::Modes,
+    policy::Enforcement,
 };
 
 /// Ports named one by one at the start; longer lists are shown as ranges.
 const NAMED_PORTS: usize = 1024;
 
 impl Log {
-    /// Logs what is watched, when the daemon starts.
+    /// Logs the version, the mode and what is watched, when the daemon starts.
     pub fn starting(&mut self, config: &Config, modes: Modes) {
-        self.admin(&Event::new(Action::Start), &format!("PortSentry {} is starting.", self.version()));
+        let version = env!("CARGO_PKG_VERSION");
+        let mode = format!("portsentry {version}: {}", Enforcement::new(config, modes).in_full());
+        let starting = format!("PortSentry {} is starting.", self.version());
+        let lines = [mode, starting].map(|text| self.worded("adminalert: ", &text));
+        self.say(&Event::new(Action::Start), &lines);
         let lines = self.announcements(config, modes);
         self.emit(&Event::new(Action::Start), &lines, None);
     }
@@ -66,6 +71,11 @@ impl Log {
             }
         }
         lines
+    }
+
+    /// Logs the mode of enforcement, when it has changed.
+    pub fn mode(&mut self, enforcement: &Enforcement) {
+        self.admin(&Event::new(Action::Note), &format!("Mode: {}", enforcement.in_full()));
     }
 
     /// Logs that the daemon is now watching.

@@ -58,7 +58,11 @@ impl Log {
             ),
             self.worded(
                 "adminalert: ",
-                &format!("Host {} would have been blocked with BLOCK_{name}=\"1\"", source.address),
+                &format!(
+                    "Host {} would have been {} with BLOCK_{name}=\"1\"",
+                    source.address,
+                    self.prediction.of(sighting)
+                ),
             ),
         ];
         self.say(&event, &lines);

@@ -12,6 +12,7 @@ fn lines(format: LogFormat, write: impl FnOnce(&mut Log)) -> Vec<String> {
         format,
         tells_notices: false,
         fence: Fence::Drop,
+        prediction: Prediction::new(&Config::default()),
         sinks: vec![Box::new(kept.clone())],
         last_error: None,
     };
@@ -50,6 +51,12 @@ fn the_start_has_the_words_of_1_2() {
     assert_eq!(
         written,
         [
+            concat!(
+                "adminalert: portsentry ",
+                env!("CARGO_PKG_VERSION"),
+                ": observing (nothing is blocked): BLOCK_TCP=\"1\" and BLOCK_UDP=\"1\" in portsentry.conf, then \
+                 `portsentry reload`, fence and block"
+            ),
             "adminalert: PortSentry 1.2 is starting.",
             "adminalert: Going into stealth listen mode on TCP port: 1",
             "adminalert: Going into stealth listen mode on TCP port: 11",
@@ -78,8 +85,8 @@ fn ports_are_named_one_by_one_with_the_word_for_their_mode() {
             lines(LogFormat::Classic, |journal| journal.starting(&config, modes.iter().copied().collect()))
         };
         let each: Vec<String> = (1..=1024).map(|port| format!("{expected}{port}")).collect();
-        assert_eq!(listed("\"1-1024\"")[1..], each, "{modes:?}");
-        assert_eq!(listed("\"1-1025\"")[1..], [format!("{expected}1-1025")], "{modes:?}");
+        assert_eq!(listed("\"1-1024\"")[2..], each, "{modes:?}");
+        assert_eq!(listed("\"1-1025\"")[2..], [format!("{expected}1-1025")], "{modes:?}");
     }
 }
 
@@ -104,7 +111,7 @@ fn actions_have_the_words_of_1_2() {
         [
             "attackalert: Host 192.0.2.9 has been blocked via wrappers with string: \"ALL: 192.0.2.9 : DENY\"",
             "attackalert: Ignoring TCP response per configuration file setting.",
-            "adminalert: Host 192.0.2.9 would have been blocked with BLOCK_TCP=\"1\"",
+            "adminalert: Host 192.0.2.9 would have been fenced with BLOCK_TCP=\"1\"",
         ]
     );
 }
