@@ -1,34 +1,34 @@
-//! IPv4 and IPv6 addresses as packets and map keys hold them.
+//! IPv4 and IPv6 addresses, in the form used by packets and map keys.
 //!
-//! The octets are in network byte order. The alignment allows keys to be built and compared by whole words; `bpftool
+//! The octets are in network byte order. The alignment allows whole words for building and comparing keys. `bpftool
 //! map dump` prints the field as `octets`.
 
 use bytemuck::{Pod, Zeroable};
 
-/// An address of either family, so that each rule is written once and compiled for both.
+/// An address of either family. Each rule is written once for both, and compiled for each.
 pub trait Address: Copy + PartialEq + Pod {
     /// 4 or 6, as in the version field of the IP header.
     const VERSION: u8;
 
-    /// Whether the address can belong to a single host: not unspecified (all of `0.0.0.0/8`), loopback, multicast or
-    /// broadcast (RFC 1122 section 3.2.1.3, RFC 4291 section 2.4; Linux treats the rest of `240.0.0.0/4` as hosts),
-    /// and no IPv4-mapped IPv6 address. Linux drops packets from those (draft-itojun-v6ops-v4mapped-harmful-02), and
-    /// here they would be mistaken for the IPv4 address.
+    /// Whether the address can belong to a single host. Unspecified (all of `0.0.0.0/8`), loopback, multicast and
+    /// broadcast addresses can't (RFC 1122 section 3.2.1.3, RFC 4291 section 2.4; Linux treats the rest of
+    /// `240.0.0.0/4` as hosts). Nor can IPv4-mapped IPv6 addresses: Linux drops packets from these
+    /// (draft-itojun-v6ops-v4mapped-harmful-02), and here they would be mistaken for the IPv4 address.
     fn is_unicast(self) -> bool;
 
-    /// Returns the address in 16 octets, IPv4 as IPv4-mapped (RFC 4291 section 2.5.5.2).
+    /// Returns the address in 16 octets, an IPv4 address as IPv4-mapped (RFC 4291 section 2.5.5.2).
     fn to_mapped(self) -> Ipv6;
 
     /// Returns the last two octets, as they lie in memory.
     fn ending(self) -> u16;
 
-    /// Returns the address with `host_bits` (two words in wire order) cleared; an IPv4 address unchanged.
+    /// Returns the address with `host_bits` (two words in wire order) cleared. An IPv4 address stays unchanged.
     #[must_use]
     fn without(self, host_bits: [u64; 2]) -> Self;
 
-    /// Whether the hosts of this address's /64 are unrelated, so that each is held alone: neighbours on a link (RFC
-    /// 4291 section 2.5.6), IPv4 hosts behind a translator (RFC 6052, RFC 8215), and Teredo clients, whose /64 is
-    /// that of their server (RFC 4380 section 4).
+    /// Whether the address's /64 is shared by unrelated hosts, so that each counts separately: neighbours on a link
+    /// (RFC 4291 section 2.5.6), IPv4 hosts behind a translator (RFC 6052, RFC 8215), and Teredo clients, whose /64
+    /// is their server's (RFC 4380 section 4).
     fn is_of_many(self) -> bool;
 }
 
@@ -49,7 +49,7 @@ pub struct Ipv6 {
 }
 
 impl Ipv4 {
-    /// Returns the address whose octets lie in memory as those of `word` do.
+    /// Returns the address whose octets have the same memory layout as `word`.
     #[inline(always)]
     #[must_use]
     pub fn from_word(word: u32) -> Self {
@@ -65,7 +65,7 @@ impl Ipv4 {
 }
 
 impl Ipv6 {
-    /// Returns the address whose octets lie in memory as those of `halves` do.
+    /// Returns the address whose octets have the same memory layout as `halves`.
     #[inline(always)]
     #[must_use]
     pub fn from_halves(halves: [u64; 2]) -> Self {

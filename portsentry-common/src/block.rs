@@ -32,9 +32,10 @@ impl TryFrom<u8> for Origin {
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Proof {
-    /// None: the address may be spoofed. Such a source is fenced, or blocked if the configuration requires no proof.
+    /// None: the address may be spoofed. Such a source is fenced, or blocked if the configuration requires no
+    /// proof.
     None = 0,
-    /// It acknowledged a cookie: it received our answer to its SYN and completed the handshake.
+    /// It acknowledged a cookie: it received PortSentry's answer to its SYN and completed the handshake.
     Cookie = 1,
     /// It completed a connection to a trap.
     Connection = 2,
@@ -78,7 +79,7 @@ impl Proof {
         }
     }
 
-    /// Returns the proof of this name.
+    /// Returns the proof with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let all = [Self::None, Self::Cookie, Self::Connection, Self::Administrator];
@@ -86,22 +87,22 @@ impl Proof {
     }
 }
 
-/// A blocked or fenced source: reason, start and end. `bpftool map dump` prints these names. Later versions may only
-/// add fields at the end, because they take over the entries of earlier versions.
+/// A blocked or fenced source, with reason, start and end. `bpftool map dump` prints these names. Later versions
+/// may only add fields at the end, because they take over the entries of earlier versions.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Block {
-    /// Time of the block, nanoseconds of `CLOCK_MONOTONIC`; negative for before the machine started.
+    /// Time of the block in nanoseconds of `CLOCK_MONOTONIC`; negative if before the machine started.
     pub since_ns: i64,
-    /// End of the block, nanoseconds of `CLOCK_MONOTONIC`; 0 for never.
+    /// End of the block in nanoseconds of `CLOCK_MONOTONIC`, or 0 for never.
     pub until_ns: u64,
-    /// Packets dropped since then.
+    /// Number of packets dropped since then.
     pub dropped: u64,
-    /// Probes counted up to the block.
+    /// Number of probes counted up to the block.
     pub hits: u32,
     /// Index of the interface that received the last probe.
     pub interface: u32,
-    /// Port of the last probe, host byte order.
+    /// Port of the last probe, in host byte order.
     pub port: u16,
     /// IP protocol number of the last probe.
     pub protocol: u8,
@@ -111,19 +112,20 @@ pub struct Block {
     pub flags: u8,
     /// An [`Origin`].
     pub origin: u8,
-    /// 1 once the daemon has written the block to its files: if its line is missing after that, an administrator has
-    /// lifted it.
+    /// 1 once the daemon has written the block to its files. If the line is missing later, an administrator has
+    /// lifted the block.
     pub mirrored: u8,
     /// A [`Proof`].
     pub proof: u8,
-    /// Length of the IPv6 network that is held, whose first address is the key; 0 for a single address, as in entries
+    /// Length of the blocked IPv6 network, whose first address is the key. 0 for a single address, and in entries
     /// of earlier versions.
     pub prefix: u8,
     /// Always 0.
     pub reserved: u8,
-    /// Of a fence: when its source's allowance of wrong acknowledgements is whole again.
+    /// In a fence: the time when its source may again send the full number of wrong acknowledgements (see
+    /// [`crate::pace`]).
     pub guessed: u16,
-    /// Of a fence: when its source's own allowance is whole again (see [`crate::pace`]).
+    /// In a fence: the time when its source's own rate limit is fully available again (see [`crate::pace`]).
     pub paced: u32,
 }
 

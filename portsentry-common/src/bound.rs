@@ -1,5 +1,5 @@
-//! The table of bound ports: the ports to which sockets of this host are or were bound, stamped by the bind hooks and
-//! the daemon's dumps. A stamp is never cleared; a [`Horizon`] says which stamps count.
+//! The table of bound ports: the ports to which sockets of this host are or were bound. The bind hooks and the
+//! daemon's dumps stamp them. A stamp is never cleared; a [`Horizon`] says which stamps count.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -9,20 +9,23 @@ use crate::{
     settings::Settings,
 };
 
-/// Slots of the table: one for each transport protocol, IP version and port.
+/// Number of slots in the table: one for each transport protocol, IP version and port.
 pub const SLOTS: usize = 1 << 18;
 /// Stamps per second.
 pub const PER_SECOND: u32 = 15;
-/// How far ahead sockets are stamped that a look-up can't find, in stamps: nothing else shows that one is still open,
-/// and a dump may be late.
+/// Number of stamps by which sockets are stamped ahead that a look-up can't find. No other check shows that such a
+/// socket is still open, and a dump may be late.
 pub const AHEAD: u32 = 5 * PER_SECOND;
-/// Maximum age of a dump, in stamps, at which an unstamped port counts as unbound without a look-up: five seconds.
+/// Maximum age of a dump, in stamps, with which an unstamped port counts as unbound without a look-up: five
+/// seconds.
 pub const FRESH: u32 = 5 * PER_SECOND;
 
-/// The mark (`SO_MARK`) of the daemon's own sockets while they are bound to a trap's address: they are no services.
+/// The mark (`SO_MARK`) of the daemon's own sockets that are bound to a trap's address, so that they don't count as
+/// services.
 pub const OWN_MARK: u32 = 0x7073_7472;
 
-/// Returns the stamp of this time of `CLOCK_MONOTONIC`, in units of 67 ms, so that 32 bits last nine years. Never 0.
+/// Returns the stamp for this time of `CLOCK_MONOTONIC`. Its unit is 67 ms, so that 32 bits last nine years. Never
+/// 0.
 #[expect(clippy::cast_possible_truncation, reason = "it is above 32 bits in nine years")]
 #[inline(always)]
 #[must_use]
@@ -34,9 +37,9 @@ pub const fn stamp(now_ns: u64) -> u32 {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Slot {
-    /// When a socket bound to the port was last seen, on any address but loopback.
+    /// Time when a socket bound to the port, on any address except loopback, was last seen.
     pub bound: u32,
-    /// When a socket was last seen that accepts packets to every address of the host, on any interface.
+    /// Time when a socket that accepts packets to every address of the host, on any interface, was last seen.
     pub open: u32,
 }
 
@@ -48,21 +51,20 @@ pub const fn slot(protocol: Protocol, version: u8, port: u16) -> usize {
     protocol << 17 | ((version == 6) as usize) << 16 | port as usize
 }
 
-/// The stamps that count. The daemon publishes it after each dump; after the daemon has died, the last one remains
-/// valid.
+/// The stamps that count. The daemon publishes it after each dump. After the daemon dies, the last one stays valid.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Horizon {
-    /// A port with a later [`Slot::open`] is served; so is an address with a later stamp in the map of served
+    /// A port with a later [`Slot::open`] is served, as is an address with a later stamp in the map of served
     /// addresses.
     pub open: u32,
-    /// A port with a later [`Slot::bound`] is worth a look-up.
+    /// A port with a later [`Slot::bound`] needs a look-up.
     pub bound: u32,
-    /// Time of the last dump; 0 before the first.
+    /// Time of the last dump, or 0 before the first.
     pub dumped: u32,
     /// 1 if the hooks see every bind, so that a port without a stamp is unbound.
     pub is_complete: u32,
-    /// The ports of the daemon's own traps, which are no services, in the order of [`trap`]; 0 for none.
+    /// The ports of the daemon's own traps, which are no services, in the order of [`trap`], or 0 for none.
     pub traps: [u32; 4],
 }
 
@@ -73,7 +75,7 @@ pub const fn trap(protocol: Protocol, version: u8) -> usize {
     (version == 6) as usize + 2 * matches!(protocol, Protocol::Udp) as usize
 }
 
-/// What the table alone shows about a packet.
+/// What the table alone shows about a packet's port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
     /// Its port is served on every address, or was a moment ago.
@@ -95,7 +97,7 @@ impl Horizon {
         if slot.open > self.open {
             return Known::Served;
         }
-        // A port of the ephemeral range may be bound without a call that a hook sees, and connections outlive
+        // A port of the ephemeral range may be bound without a call that a hook sees, and connections outlive their
         // listeners.
         let is_told = self.is_complete != 0
             && now.saturating_sub(self.dumped) <= FRESH
@@ -112,19 +114,20 @@ impl Horizon {
     }
 }
 
-/// A served address: that of a socket bound to one address, or to a device.
+/// A served address: the address of a socket bound to one address or to a device.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct ServedKey {
-    /// The address, IPv4 as IPv4-mapped; or the unspecified address of a family for all of its addresses.
+    /// The address, IPv4 as IPv4-mapped. A family's unspecified address stands for all of its addresses.
     pub address: Ipv6,
-    /// The interface that its packets arrive on, or 0 for any.
+    /// The interface on which its packets arrive, or 0 for any.
     pub interface: u32,
     /// Host byte order.
     pub port: u16,
     /// IP protocol number.
     pub protocol: u8,
-    /// 1 for a UDP socket that takes its peer's datagrams alone, beside the entry that says that it is bound.
+    /// 1 for a connected UDP socket, which accepts only its peer's datagrams. A separate entry with 0 shows that
+    /// the socket is bound.
     pub is_connected: u8,
 }
 
@@ -137,7 +140,7 @@ impl ServedKey {
         bytemuck::cast([high, low, rest.to_le()])
     }
 
-    /// The same of a connected socket.
+    /// Returns the same key for a connected socket.
     #[inline(always)]
     #[must_use]
     pub fn connected(self) -> Self {
@@ -145,8 +148,9 @@ impl ServedKey {
     }
 }
 
-/// [`ServedKey::interface`] of an address and port whose service must see the SYN itself: another host's, to which this one
-/// translates, or one of Multipath TCP, for which the kernel makes no connection of an acknowledgement alone.
+/// Value of [`ServedKey::interface`] for an address and port whose service must see the SYN itself. The service is
+/// another host's, to which this one translates, or it uses Multipath TCP. For these the kernel opens no connection
+/// from an acknowledgement alone.
 pub const NEEDS_SYN: u32 = u32::MAX;
 
 /// Maximum number of lower interfaces (such as a bridge's ports) that the map lists for a device. The sockets of a
@@ -157,14 +161,15 @@ pub const BELOW: usize = 15;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Below {
-    /// Interface indices, then zeros. If the first is 0, the device has too many.
+    /// Interface indices, followed by zeros. If the first is 0, the device has too many.
     pub interfaces: [u32; BELOW],
     /// [`Below::HIDDEN`] and [`Below::HAS_ABOVE`].
     pub flags: u32,
 }
 
 impl Below {
-    /// The device lies above these interfaces; else it is the interface itself, whose sockets a look-up finds.
+    /// The device lies above these interfaces. Without this flag it is the interface itself, and a look-up finds
+    /// its sockets.
     pub const HIDDEN: u32 = 1;
     /// The device is a watched interface, and other devices lie above it.
     pub const HAS_ABOVE: u32 = 1 << 1;

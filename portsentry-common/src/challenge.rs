@@ -1,7 +1,7 @@
-//! The challenge: the program answers a SYN to a trap with a cookie, and an acknowledgement of it proves that the
-//! source sent that SYN and received the answer (SYN cookies, RFC 4987 section 3.6).
+//! The challenge: the program answers a SYN to a trap with a cookie. An acknowledgement of the cookie proves that
+//! the source sent that SYN and received the answer (SYN cookies, RFC 4987 section 3.6).
 //!
-//! An RST proves nothing: a host whose address is spoofed sends one to every answer that it didn't ask for.
+//! An RST proves nothing: a host whose address is spoofed answers every unexpected packet with one.
 
 #![expect(clippy::cast_possible_truncation, reason = "headers and sums are put together from parts of words")]
 
@@ -42,27 +42,28 @@ impl Key {
     }
 }
 
-/// The two keys of the cookies: one makes new cookies, both check them.
+/// The two keys of the cookies. One makes new cookies, both check them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Secrets {
     /// Both keys.
     pub keys: [Key; 2],
-    /// Index of the key that makes cookies: 0 or 1.
+    /// Index of the key that makes new cookies: 0 or 1.
     pub current: u64,
 }
 
-/// What the network stack's answers say of this host, so that the program's own say the same.
+/// Constant fields of the network stack's answers from this host. The program uses the same values in its own
+/// answers.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Constants {
-    /// The window of a SYN-ACK over IPv4 to a SYN that offers none but a maximum segment size.
+    /// The window of a SYN-ACK over IPv4, if the SYN had no option other than a maximum segment size.
     pub window_v4: u16,
-    /// The maximum segment size in it.
+    /// The maximum segment size of that SYN-ACK.
     pub mss_v4: u16,
-    /// The same over IPv6.
+    /// The window over IPv6.
     pub window_v6: u16,
-    /// The same over IPv6.
+    /// The maximum segment size over IPv6.
     pub mss_v6: u16,
     /// IPv4's time to live.
     pub ttl: u8,
@@ -75,7 +76,7 @@ pub struct Constants {
 const _: () = assert!(size_of::<Constants>() == 12);
 
 impl Constants {
-    /// Those of Linux as it comes, behind Ethernet.
+    /// Linux's default values on Ethernet.
     pub const USUAL: Self = Self {
         window_v4: 64_240,
         mss_v4: 1460,
@@ -86,7 +87,7 @@ impl Constants {
         reserved: [0; 2],
     };
 
-    /// Window and maximum segment size of that IP version.
+    /// Returns the window and maximum segment size of that IP version.
     #[inline(always)]
     const fn tcp(&self, version: u8) -> (u16, u16) {
         if version == 4 { (self.window_v4, self.mss_v4) } else { (self.window_v6, self.mss_v6) }
@@ -98,15 +99,15 @@ pub trait Challenged: Address {
     /// Size of the IP header without options or extensions.
     const HEADER: usize;
 
-    /// Returns a hash of both addresses, the ports as they stand in a segment, and a time slot.
+    /// Returns a hash of both addresses, the ports as in a segment, and a time slot.
     fn hash(flow: &Flow<Self>, key: &Key, ports: u32, slot: u64) -> u64;
     /// Returns the destination in the IP header at `offset` bytes of the frame.
     fn destination_at<F: crate::frame::Frame>(frame: &F, offset: usize) -> Option<Self>;
-    /// Returns the sum of the pseudo-header's addresses (RFC 9293 section 3.1, RFC 8200 section 8.1), in words of
+    /// Returns the sum of the pseudo-header's addresses (RFC 9293 section 3.1, RFC 8200 section 8.1) in words of
     /// wire order.
     fn sum(flow: &Flow<Self>) -> u64;
-    /// Writes the IP header of an answer whose TCP header has five words and `more`; `false` if there is no room.
-    /// `label` is random.
+    /// Writes the IP header of an answer whose TCP header has five words plus `more`. Returns `false` if there is
+    /// no room. `label` is random.
     fn write<R: Room>(
         room: R,
         offset: usize,
@@ -118,15 +119,15 @@ pub trait Challenged: Address {
 }
 
 /// Returns the cookie for a SYN of `flow` with these ports and the sequence number `isn`, at `now_ns` of
-/// `CLOCK_MONOTONIC`; ports, number and cookie as they stand in segments. The second number is as random as the cookie,
-/// and independent of it.
+/// `CLOCK_MONOTONIC`. Ports, number and cookie are in wire order. The second number is as random as the cookie, and
+/// independent of it.
 #[inline(always)]
 fn cookie<A: Challenged>(secrets: &Secrets, flow: &Flow<A>, ports: u32, isn: u32, now_ns: u64) -> (u32, u32) {
     make(secrets, secrets.current & 1, flow, ports, isn, now_ns >> SLOT)
 }
 
-/// Whether `cookie` was made for a SYN of `flow` with the sequence number `isn`, in this slot or the last; both as
-/// they stand in segments.
+/// Whether `cookie` was made for a SYN of `flow` with the sequence number `isn`, in this slot or the previous one.
+/// Both numbers are in wire order.
 #[inline(always)]
 pub fn is_genuine<A: Challenged>(
     secrets: &Secrets,
@@ -141,14 +142,14 @@ pub fn is_genuine<A: Challenged>(
     make(secrets, u64::from(cookie & 1), flow, ports(flow), isn, slot).0 == cookie
 }
 
-/// Returns both ports, as they stand in a segment.
+/// Returns both ports in wire order.
 #[inline(always)]
 fn ports<A>(flow: &Flow<A>) -> u32 {
     (u32::from(flow.probe.source_port) << 16 | u32::from(flow.probe.port)).to_be()
 }
 
-/// The sequence number is added, not hashed, as in the kernel's own cookies (`net/ipv4/syncookies.c`): a host that
-/// knows one cookie of a connection has received it, and could request another.
+/// The sequence number is added rather than hashed, as in the kernel's own cookies (`net/ipv4/syncookies.c`). A
+/// host that knows one cookie of a connection has received it, and could request another.
 #[inline(always)]
 fn make<A: Challenged>(
     secrets: &Secrets,
@@ -165,14 +166,14 @@ fn make<A: Challenged>(
     (cookie, (hash >> 32) as u32)
 }
 
-/// Whether a SYN can be answered in its own frame: it is complete, its headers have no options, and the link layer is
-/// Ethernet.
+/// Whether a SYN can be answered in its own frame: it is complete, its headers have no options, and the link layer
+/// is Ethernet.
 #[inline(always)]
 pub fn is_answerable<A: Challenged>(link: &Link, datagram: &Datagram<A>) -> bool {
     !link.is_deep && datagram.fragment == Fragment::Whole && datagram.transport == link.length + A::HEADER
 }
 
-/// Rewrites the SYN in `frame` into its answer: SYN with ACK, and the cookie as sequence number. The answer is never
+/// Rewrites the SYN in `frame` into its answer: a SYN-ACK with the cookie as sequence number. The answer is never
 /// longer than the SYN. Returns `false` if the frame can't be written, or is not addressed to a single host.
 #[inline(always)]
 pub fn write<A, F>(
@@ -189,9 +190,10 @@ where
 {
     /// The group bit (IEEE 802) of an address that begins with this word.
     const GROUP: u32 = 0x0100_0000_u32.to_be();
-    /// The fourth word of a TCP header of five words: SYN with ACK, without the window; and the addend for a sixth word.
+    /// The fourth word of a TCP header of five words (SYN with ACK, without the window), and the addend for a sixth
+    /// word.
     const BEGIN: [u32; 2] = [0x5012_0000, 0x1000_0000];
-    /// Protocol and length of the pseudo-header; and the addend for a sixth word.
+    /// Protocol and length in the pseudo-header, and the addend for a sixth word.
     const PSEUDO: [u32; 2] = [(crate::parse::TCP as u32 + 20).to_be(), 4_u32.to_be()];
     let (bytes, headers, ip) = frame.headers(link.length);
     let tcp = ip + A::HEADER;
@@ -200,7 +202,7 @@ where
     let room = frame.room();
     // The last word is read first, so that a single bounds check remains.
     let Some([ports, isn, _, control]) = bytes.read::<[u32; 4]>(tcp) else { return false };
-    // Read anew, as the check above says nothing of these to the verifier.
+    // Read again, because for the verifier the check above doesn't cover these.
     let addresses = frame.fresh_bytes();
     let Some(from_rest) = addresses.read::<u16>(10) else { return false };
     let (Some(to), Some(to_rest), Some(from)) =
@@ -211,7 +213,7 @@ where
     if (to | from) & GROUP != 0 {
         return false;
     }
-    // A sixth word offers a segment size, if the SYN has room for it. Computed without a condition, because each
+    // A sixth word offers a segment size, if the SYN has room for it. Computed without conditions, because each
     // would be a branch.
     let [offset, ..] = control.to_ne_bytes();
     let more = (u64::from(offset & 0xf0) + 0xa0) >> 8;
@@ -239,14 +241,14 @@ where
     is_written && (more == 0 || headers.write(tcp + 20, size))
 }
 
-/// Returns the Internet checksum (RFC 1071) of a sum below 2^48 of words in wire order, in wire order: the sum
-/// doesn't depend on the byte order.
+/// Returns the Internet checksum (RFC 1071) of a sum below 2^48. Both are in wire order, because the sum doesn't
+/// depend on the byte order.
 #[inline(always)]
 const fn checksum(sum: u64) -> u16 {
     !fold(sum)
 }
 
-/// Returns the ones' complement sum of such a sum's 16-bit words.
+/// Returns the ones' complement sum of the 16-bit words in such a sum.
 #[inline(always)]
 pub(crate) const fn fold(sum: u64) -> u16 {
     // The upper quarter of the product is the sum of the number's quarters, plus the carry of that sum in the quarter
@@ -308,9 +310,9 @@ impl Challenged for Ipv6 {
         Some(Self::from_halves([high, low]))
     }
 
-    /// The source is hashed as it is; destination, ports and slot as a digest, because each word costs 34
-    /// instructions. A source that found two destinations with the same digest would learn only that its own cookies
-    /// are equal there, and nothing about another source's.
+    /// The source is hashed as it is. Destination, ports and slot are hashed as a digest, because each word costs
+    /// 34 instructions. A source that found two destinations with the same digest would only learn that its own
+    /// cookies for them are equal.
     #[inline(always)]
     fn hash(flow: &Flow<Self>, key: &Key, ports: u32, slot: u64) -> u64 {
         let ([a, b], [c, d]) = (flow.source.halves(), flow.destination.halves());
@@ -342,7 +344,7 @@ impl Challenged for Ipv6 {
     ) -> bool {
         const SECOND: u32 = 20 << 16 | (crate::parse::TCP as u32) << 8;
         const MORE: u32 = 4 << 16;
-        /// A flow label's bits, of which Linux chooses all at random.
+        /// The bits of a flow label, all of which Linux chooses at random.
         const LABEL: u32 = 0xf_ffff;
         let ([a, b], [c, d]) = (flow.destination.halves(), flow.source.halves());
         let second = (SECOND | u32::from(constants.hop_limit)) + more as u32 * MORE;

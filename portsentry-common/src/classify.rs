@@ -1,4 +1,4 @@
-//! Classifies a transport header as a kind of probe, by the header alone.
+//! Classifies a transport header as a kind of probe.
 
 use crate::parse::{TcpControl, TcpFlags, Transport};
 
@@ -6,7 +6,7 @@ use crate::parse::{TcpControl, TcpFlags, Transport};
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// SYN alone, ECN bits aside (`nmap -sS`, `-sT`).
+    /// SYN alone, apart from ECN bits (`nmap -sS`, `-sT`).
     Syn = 1,
     /// FIN alone (`nmap -sF`).
     Fin = 2,
@@ -26,8 +26,8 @@ pub enum Kind {
     Udp = 9,
     /// A completed TCP connection to a trap.
     Connect = 10,
-    /// An IPv6 packet whose extension headers hide its transport header: they run past the packet, or past the first
-    /// fragment. Its ports and protocol can't be read; it counts as TCP to port 0.
+    /// An IPv6 packet whose extension headers hide its transport header, because they run past the packet or the
+    /// first fragment. Its ports and protocol can't be read, so it counts as TCP to port 0.
     Chain = 11,
 }
 
@@ -47,8 +47,8 @@ pub const KINDS: [Kind; 11] = [
 ];
 
 impl Kind {
-    /// Whether packets of an established connection look like this, so that only the absence of a connection makes
-    /// one a probe. Neither PortSentry counts these kinds as scans.
+    /// Whether packets of an established connection look like this, so that only the missing connection makes one a
+    /// probe. Neither PortSentry counts these kinds as scans.
     #[inline(always)]
     #[must_use]
     pub const fn is_connected(self) -> bool {
@@ -65,7 +65,7 @@ impl TryFrom<u8> for Kind {
     }
 }
 
-/// The transport protocols that are watched. The numbers are IP's.
+/// The watched transport protocols, with their IP protocol numbers.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
@@ -76,7 +76,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// `TCP` or `UDP`, as in the log.
+    /// Returns `TCP` or `UDP`, as in the log.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -98,7 +98,7 @@ impl TryFrom<u8> for Protocol {
     }
 }
 
-/// The probe that a packet is if its port is watched and the packet is not benign.
+/// The probe that a packet is, if its port is watched and the packet is not benign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The transport protocol.
@@ -109,7 +109,7 @@ pub struct Probe {
     pub source_port: u16,
     /// Destination port, host byte order.
     pub port: u16,
-    /// TCP's control bits as received, ECN bits included; 0 for UDP and tiny fragments.
+    /// TCP's control bits as received, including ECN bits; 0 for UDP and tiny fragments.
     pub flags: u8,
 }
 
@@ -134,8 +134,8 @@ pub fn classify(transport: &Transport) -> Option<Probe> {
     }
 }
 
-/// Whether the control bits, as they lie in the header, are those of nearly every packet: [`tcp`] returns
-/// [`Kind::Ack`] for them.
+/// Whether the control bits in this header are those of nearly every packet. For these, [`tcp`] returns
+/// [`Kind::Ack`].
 #[inline(always)]
 #[must_use]
 pub fn is_ack(control: TcpControl) -> bool {
@@ -143,8 +143,8 @@ pub fn is_ack(control: TcpControl) -> bool {
     control.has(MASK, TcpFlags::ACK)
 }
 
-/// Returns the kind of probe of these control bits, or `None` for those that only answer: SYN with ACK, and RST with
-/// or without ACK. Hosts send us those when a scan of them spoofs our address (backscatter).
+/// Returns the kind of probe for these control bits, or `None` for answers: SYN with ACK, and RST with or without
+/// ACK. Hosts send these to this host when their scanner spoofs its address (backscatter).
 #[inline(always)]
 #[must_use]
 pub fn tcp(flags: TcpFlags) -> Option<Kind> {

@@ -1,4 +1,4 @@
-//! Decides on a probe: tally and settings to verdict.
+//! Decides on a probe, given the source's tally and the settings.
 
 use crate::{
     classify::Probe,
@@ -19,9 +19,9 @@ pub enum Verdict {
     Noticed = 4,
     /// The source is ignored.
     Ignored = 5,
-    /// The source reached the trigger, but the blocked map is full; the packet is dropped all the same.
+    /// The source reached the trigger, but the blocked map is full. The packet is dropped nevertheless.
     Full = 6,
-    /// The source reached the trigger, and nothing proves that it sent the probe itself.
+    /// The source reached the trigger, but there is no proof that it sent the probe itself.
     Fence = 7,
 }
 
@@ -43,7 +43,7 @@ pub const fn counts(probe: &Probe, settings: &Settings) -> bool {
     !probe.kind.is_connected() || settings.ack_probes == AckProbes::Count as u8
 }
 
-/// Returns the verdict on a probe that counts, the `hits`th of its source.
+/// Returns the verdict on a probe that counts as the `hits`th of its source.
 #[inline(always)]
 #[must_use]
 pub const fn decide(probe: &Probe, hits: u32, settings: &Settings) -> Verdict {
@@ -58,11 +58,11 @@ pub const fn decide(probe: &Probe, hits: u32, settings: &Settings) -> Verdict {
     }
 }
 
-/// Factor on the number of traps that it takes to block a source with an established connection to a service.
+/// Factor on the number of traps required to block a source with an established connection to a service.
 const SPARED: u32 = 4;
 
-/// Whether handshakes with `traps` distinct traps prove a scan. By default one does not: a link to `http://us:31337/`
-/// or a mistyped port leads an honest client to a trap.
+/// Whether handshakes with `traps` distinct traps prove a scan. By default one doesn't: a link to port 31337 of
+/// this host, or a mistyped port, leads an honest client to a trap.
 #[inline(always)]
 #[must_use]
 pub const fn is_proven(traps: u32, is_connected: bool, settings: &Settings) -> bool {

@@ -1,5 +1,5 @@
-//! What the rules ask of their environment: maps, sockets, a clock. The kernel program implements it with BPF maps
-//! and helpers, tests and fuzzers with ordinary collections.
+//! The rules' environment: maps, sockets, and a clock. The kernel program implements it with BPF maps and helpers,
+//! tests and fuzzers with ordinary collections.
 
 use crate::{
     block::Block,
@@ -20,7 +20,7 @@ pub enum Locality {
     Foreign = 0,
     /// This host.
     Own = 1,
-    /// A host in a network behind this gateway that is watched, too (`PROTECTED_NETWORKS`).
+    /// A host in a watched network behind this gateway (`PROTECTED_NETWORKS`).
     Protected = 2,
 }
 
@@ -36,7 +36,7 @@ impl From<Option<u32>> for Locality {
     }
 }
 
-/// The rate limits of each CPU.
+/// The rate limits, which apply per CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RateLimit {
     /// Events to the daemon (`EVENT_RATE`).
@@ -47,9 +47,9 @@ pub enum RateLimit {
     Answer,
     /// Checks of acknowledgements for a cookie (`CHALLENGE_RATE`).
     Check,
-    /// Answer a fenced source's SYN, or forward it to a service.
+    /// Answers to fenced sources' SYNs, and SYNs forwarded to services.
     Syn,
-    /// Learn a flow from what leaves.
+    /// Flows learnt from outgoing packets.
     Learn,
 }
 
@@ -64,15 +64,15 @@ pub enum Entry {
     Full,
 }
 
-/// The served addresses that a query covers.
+/// The kinds of served addresses that a query can cover.
 #[repr(u64)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Served {
-    /// Those of connected UDP sockets bound to a device above the interface that the packet came from.
+    /// Addresses of connected UDP sockets on a device above the receiving interface.
     Connected,
-    /// Those of all sockets bound to a device, for packets from this interface, or bound to this address alone.
+    /// Addresses of all sockets bound to a device, for packets from this interface, or bound to this address alone.
     All,
-    /// Those whose service must see the SYN itself (see [`crate::bound::NEEDS_SYN`]).
+    /// Addresses whose service must see the SYN itself (see [`crate::bound::NEEDS_SYN`]).
     BySyn,
 }
 
@@ -103,18 +103,18 @@ pub struct DedupKey<A> {
 pub enum Connection {
     /// No connection.
     None,
-    /// One whose SYN was answered and whose handshake isn't complete yet.
+    /// A connection whose SYN was answered, and whose handshake isn't complete yet.
     Beginning,
-    /// One that is being closed, or of which the other end has yet to answer our SYN.
+    /// A connection that is closing, or whose SYN, sent by this host, is unanswered.
     Passing,
-    /// An established one.
+    /// An established connection.
     Established,
 }
 
 /// The completed handshakes of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeCount {
-    /// Number of traps that the handshakes count for: see [`crate::tally::Tally::traps`].
+    /// Number of traps, as counted by [`crate::tally::Tally::traps`].
     pub traps: u32,
     /// Whether the source uses an established connection to a service.
     pub is_connected: bool,
@@ -125,7 +125,7 @@ pub struct HandshakeCount {
 pub enum Relation {
     /// None.
     Stranger,
-    /// Its network is one that this host belongs to, as do a gateway and perhaps other machines of the administrator.
+    /// It is in a network of this host's links, like a gateway and perhaps other machines of the administrator.
     Neighbour,
     /// It is ignored, or one of the addresses that are never blocked.
     Exempt,
@@ -134,9 +134,9 @@ pub enum Relation {
 /// The key by which a source is counted, limited and blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceKey<A> {
-    /// The source's address, or the first of its network.
+    /// The source's address, or the first address of its network.
     pub address: A,
-    /// Length of the network; 0 for the address alone.
+    /// Length of the network, or 0 for the address alone.
     pub prefix: u8,
 }
 
@@ -145,17 +145,17 @@ pub trait Environment {
     /// The settings.
     fn settings(&self) -> &Settings;
 
-    /// Returns the time, nanoseconds of `CLOCK_MONOTONIC`, with the resolution of a tick.
+    /// Returns the time in nanoseconds of `CLOCK_MONOTONIC`, with the resolution of a tick.
     fn now_ns(&self) -> u64;
 
-    /// Returns the time of the daemon's last heartbeat, nanoseconds of `CLOCK_MONOTONIC`.
+    /// Returns the time of the daemon's last heartbeat, in nanoseconds of `CLOCK_MONOTONIC`.
     fn heartbeat_ns(&self) -> u64;
 
     /// Returns the index of the interface that received the frame.
     fn interface(&self) -> u32;
 
-    /// Whether other devices lie above that interface, as a bridge, a VLAN device or a VRF: a look-up that is made with the
-    /// interface doesn't find sockets that are bound to those.
+    /// Whether other devices lie above that interface, such as a bridge, a VLAN device or a VRF. A look-up from the
+    /// interface doesn't find sockets bound to such a device.
     fn has_devices_above(&self) -> bool;
 
     /// Adds one to `counter`.
@@ -172,48 +172,50 @@ pub trait Environment {
     /// Whether `port` (host byte order) is watched by list.
     fn is_listed(&self, protocol: Protocol, port: u16) -> bool;
 
-    /// Takes a token from the bucket of `limit`; `false` if it is empty at `now_ns`.
+    /// Takes a token from the bucket of `limit`. Returns `false` if it is empty at `now_ns`.
     fn try_acquire(&self, limit: RateLimit, now_ns: u64) -> bool;
 
     /// Returns the horizon of the table of bound ports.
     fn horizon(&self) -> &Horizon;
 
-    /// Whether a fenced source's SYN to `port` (host byte order) always reaches the network stack (`ADVANCED_EXCLUDE_TCP`).
+    /// Whether a fenced source's SYN to `port` (host byte order) always reaches the network stack
+    /// (`ADVANCED_EXCLUDE_TCP`).
     fn is_excluded(&self, port: u16) -> bool;
 
-    /// What an answer of the network stack's says of this host, for packets by the frame's interface.
+    /// Returns the constant fields of the network stack's answers, for packets that leave through the frame's
+    /// interface.
     fn constants(&self) -> Constants;
 
     /// Returns the keys of the cookies, if there are any.
     fn secrets(&self) -> Option<&Secrets>;
 
-    /// Hands `event` to the daemon; `false` if the ring is full.
+    /// Hands `event` to the daemon. Returns `false` if the ring is full.
     fn report(&self, event: &Event) -> bool;
 }
 
 /// The maps of the fast path.
 pub trait FastMaps<A> {
-    /// Whether a blocked or fenced source may have this bit in the gate (see [`crate::gate`]). If `true`,
+    /// Whether a blocked or fenced source may have this bit in the gate (see [`crate::gate`]). If so,
     /// [`FamilyMaps::is_blocked`] and [`FamilyMaps::is_fenced`] decide.
     fn may_be_blocked(&self, bit: u32) -> bool;
 
     /// Whether a packet to the same destination and port (host byte order) was benign a moment ago: see
-    /// [`FamilyMaps::remember`]. If `false`, the other checks decide. `ending` is the destination's last octets,
-    /// which a caller with the packet at hand reads directly instead of extracting them.
+    /// [`FamilyMaps::remember`]. If not, the other checks decide. `ending` is the destination's last octets, which
+    /// a caller with the packet at hand can read directly.
     fn is_known_benign(&self, destination: A, ending: u16, protocol: Protocol, port: u16) -> bool;
 }
 
-/// The maps of one address family. Queries take the source's address, entries its key (see [`SourceKey`]). Some are
-/// passed by reference to where they lie: a map takes a pointer, and a copy would cost stack.
+/// The maps of one address family. Queries take the source's address, entries take its key (see [`SourceKey`]).
+/// Some take references into the packet, because a map takes a pointer, and a copy would cost stack.
 pub trait FamilyMaps<A>: Environment + FastMaps<A> {
-    /// Whether any source may be held alone that shares a network with others.
+    /// Whether a source may be blocked or fenced alone that shares a network with others.
     fn may_be_alone(&self) -> bool;
 
-    /// Whether `source` is blocked now, by the `key` of its network or alone; if so, adds one to its dropped packets.
-    /// Exempt sources and neighbours are not held by a network.
+    /// Whether `source` is blocked now, alone or by its network's `key`. If so, adds one to its dropped packets. A
+    /// network's block doesn't cover exempt sources and neighbours.
     fn is_blocked(&self, source: &A, key: &A, may_be_alone: bool) -> bool;
 
-    /// Whether a blocked network contains `source`, and no ignored network does; if so, adds one to the dropped
+    /// Whether a blocked network contains `source`, and no ignored network does. If so, adds one to the dropped
     /// packets. Called only if [`FastMaps::may_be_blocked`].
     fn is_in_blocked_network(&self, source: A) -> bool;
 
@@ -233,11 +235,11 @@ pub trait FamilyMaps<A>: Environment + FastMaps<A> {
     fn is_in_served(&self, flow: &Flow<A>, which: Served, horizon: u32) -> bool;
 
     /// Whether a socket explains the packet now: one that listens or is bound on the destination, or a connection
-    /// between the two ends. One in TIME-WAIT explains only segments of its connection.
+    /// between the two ends. A socket in TIME-WAIT explains only segments of its connection.
     fn has_socket(&self, flow: &Flow<A>) -> bool;
 
-    /// Counts a probe of the source `key` to a `pair` (see [`crate::tally::pair`]); returns the number of distinct
-    /// pairs it has probed.
+    /// Counts a probe of the source `key` to a `pair` (see [`crate::tally::pair`]). Returns the number of distinct
+    /// pairs that the source has probed.
     fn tally(&self, key: A, pair: u32, now_ns: u64) -> u32;
 
     /// Counts a handshake of the source `key` with the trap at `pair`.
@@ -246,42 +248,44 @@ pub trait FamilyMaps<A>: Environment + FastMaps<A> {
     /// Records that the source `key` uses an established connection to a service.
     fn mark_connected(&self, key: A, now_ns: u64);
 
-    /// Whether a probe with this `key` was reported within `REPEAT_WINDOW`; if not, records it as reported.
+    /// Whether a probe with this `key` was reported within `REPEAT_WINDOW`. If not, records it as reported.
     fn is_repeat(&self, key: &DedupKey<A>, now_ns: u64) -> bool;
 
     /// Enters `key` in the blocked map, unless a block of it is in force.
     fn block(&self, key: A, block: &Block) -> Entry;
 
-    /// Whether `source` is fenced now, by the `key` of its network or alone.
+    /// Whether `source` is fenced now, alone or by its network's `key`.
     fn is_fenced(&self, source: &A, key: &A, may_be_alone: bool) -> bool;
 
     /// Adds one to the dropped packets of a fenced source.
     fn count_fenced(&self, source: &A);
 
-    /// Takes one of the fenced `source`'s own allowance (see [`crate::pace`]); `false` if none is left at `now_ns`.
+    /// Takes a token of the fenced `source`'s own rate limit (see [`crate::pace`]). Returns `false` if none is left
+    /// at `now_ns`.
     fn pace(&self, source: &A, now_ns: u64) -> bool;
 
-    /// Whether another acknowledgement of the fenced `source`'s is checked at `now_ns` (see [`crate::pace`]).
+    /// Whether another acknowledgement of the fenced `source` may be checked at `now_ns` (see [`crate::pace`]).
     fn may_guess(&self, source: &A, now_ns: u64) -> bool;
 
-    /// Counts a wrong acknowledgement of the fenced `source`'s.
+    /// Counts a wrong acknowledgement of the fenced `source`.
     fn count_guess(&self, source: &A, now_ns: u64);
 
-    /// When the host last sent to the packet's source, from the port that it goes to: nanoseconds of `CLOCK_MONOTONIC`; 0
-    /// for never. So far as it is remembered.
+    /// Returns the recorded time when the host last sent a packet to the source of `flow`, from the port to which
+    /// `flow` goes. In nanoseconds of `CLOCK_MONOTONIC`, or 0 if there is no record.
     fn last_sent_ns(&self, flow: &Flow<A>) -> u64;
 
-    /// Whether the segment acknowledges a SYN cookie of the kernel's own (`net.ipv4.tcp_syncookies`). Its IP header, which
-    /// has no options, begins after `offset` bytes of the frame.
+    /// Whether the segment acknowledges a SYN cookie of the kernel (`net.ipv4.tcp_syncookies`). Its IP header
+    /// starts at `offset` in the frame, and has no options.
     fn is_cookie_of_kernel(&self, flow: &Flow<A>, offset: usize) -> bool;
 
-    /// Has the kernel make a connection of the segment of `flow`, and records it as opened while its source is fenced.
+    /// Makes the kernel open a connection for the segment of `flow`, and records it as opened while its source is
+    /// fenced.
     fn accept(&self, flow: &Flow<A>);
 
     /// Records a connection as opened while its source is fenced.
     fn mark_opened(&self, flow: &Flow<A>);
 
-    /// Whether the connection was opened while its source was fenced. (So far as it is remembered.)
+    /// Whether the connection is recorded as opened while its source was fenced.
     fn was_opened(&self, flow: &Flow<A>) -> bool;
 
     /// Enters `key` in the fenced map, unless a fence of it is in force.
@@ -290,7 +294,7 @@ pub trait FamilyMaps<A>: Environment + FastMaps<A> {
     /// Removes `key` from the fenced map.
     fn unfence(&self, key: A);
 
-    /// Has the packet of `flow` delivered to the daemon's own socket, unless another socket accepts it.
+    /// Delivers the packet of `flow` to the daemon's own socket, unless another socket accepts it.
     fn steer(&self, flow: &Flow<A>);
 
     /// Returns the connection between the two ends, in any state that accepts segments.

@@ -1,28 +1,28 @@
-//! The record in which the kernel program reports a probe to the daemon. It holds plain integers only.
+//! The record with which the kernel program reports a probe to the daemon. It holds only plain integers.
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::address::Ipv6;
 
-/// A record of the ring. The reader converts the numbers to enums and rejects unknown ones.
+/// A record in the ring. The reader converts the numbers to enums, and rejects unknown ones.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Event {
-    /// Time of the probe, nanoseconds of `CLOCK_MONOTONIC`, with the resolution of the kernel's tick.
+    /// Time of the probe in nanoseconds of `CLOCK_MONOTONIC`, with the resolution of the kernel's tick.
     pub time_ns: u64,
-    /// Source address; IPv4 as IPv4-mapped.
+    /// Source address, IPv4 as IPv4-mapped.
     pub source: Ipv6,
-    /// Destination address; IPv4 as IPv4-mapped.
+    /// Destination address, IPv4 as IPv4-mapped.
     pub destination: Ipv6,
     /// Index of the interface that received it.
     pub interface: u32,
-    /// Number of the source's probes, including this one; 0 if this kind doesn't count.
+    /// Number of the source's probes, including this one, or 0 if this kind doesn't count.
     pub hits: u32,
     /// Host byte order.
     pub source_port: u16,
     /// Host byte order.
     pub port: u16,
-    /// Identifier of the innermost VLAN tag, 0 without one.
+    /// Identifier of the innermost VLAN tag, or 0 without one.
     pub vlan: u16,
     /// Length of the frame in bytes.
     pub length: u16,
@@ -40,7 +40,7 @@ pub struct Event {
     pub options: u8,
     /// 4 or 6.
     pub version: u8,
-    /// Length of the IPv6 network by which the source is held; 0 for the source alone.
+    /// Length of the IPv6 network by which the source is counted, or 0 for the source alone.
     pub prefix: u8,
 }
 

@@ -1,8 +1,8 @@
 //! The packets that a fenced source may still send: those that belong to existing connections or answer this host,
 //! but none that could open a connection.
 //!
-//! A source is fenced because packets with its address probed, and that address may be spoofed. It must therefore
-//! keep its connections here, and this host its connections there.
+//! A source is fenced because packets with its address probed, and that address may be spoofed. Therefore its
+//! connections to this host, and this host's connections to it, must continue.
 
 use crate::{
     address::Address,
@@ -12,7 +12,7 @@ use crate::{
     parse::{Datagram, Fragment, TCP, TcpFlags, Transport, UDP},
 };
 
-/// Protocols other than TCP and UDP that can open associations: DCCP, SCTP, UDP-Lite.
+/// Protocols besides TCP and UDP that can open associations: DCCP, SCTP, UDP-Lite.
 const OPENING: [u8; 3] = [33, 132, 136];
 
 /// The effect of a fenced source's packet.
@@ -26,10 +26,11 @@ pub enum Doing {
     Begins(Probe),
     /// It could open a connection: it is dropped.
     Opens(Option<Probe>),
-    /// It acknowledges something that no socket of this host sent: it is dropped, unless it acknowledges a cookie.
+    /// It acknowledges something that no socket of this host sent. It is dropped, unless it acknowledges a cookie.
     Acknowledges(Probe),
-    /// It acknowledges something towards sockets that are unknown: those of a host behind this gateway, or bound to a
-    /// device above the interface. It passes, unless it acknowledges a cookie, which that host must not see.
+    /// It may acknowledge something to an unknown socket: one of a host behind this gateway, or one bound to a
+    /// device above the interface. It passes, unless it acknowledges a cookie, because the other host must not see
+    /// that.
     MayAcknowledge(Probe),
 }
 
@@ -57,7 +58,7 @@ where
             Connection::Established => Doing::Uses(probe),
             Connection::Beginning => Doing::Begins(probe),
             Connection::Passing => Doing::Belongs,
-            // The connections of another host's service are unknown here.
+            // This host doesn't see the sockets of another host's service.
             Connection::None if env.last_sent_ns(&flow) != 0 => Doing::Belongs,
             Connection::None if env.has_devices_above() => Doing::MayAcknowledge(probe),
             Connection::None => Doing::Acknowledges(probe),
@@ -78,16 +79,17 @@ where
     }
 }
 
-/// Whether a datagram belongs to a session: the host sent to its source a moment ago (`UDP_SESSION`), from the port that it goes to.
+/// Whether a datagram belongs to a session: the host sent one to its source a moment ago (`UDP_SESSION`), from the
+/// port to which the datagram goes.
 #[inline(always)]
 fn is_in_session<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
     let sent_ns = env.last_sent_ns(flow);
-    // What is sent may be later than a clock that is as coarse as a tick.
+    // The sending time may be later than `now_ns`, whose resolution is a tick.
     sent_ns != 0 && env.now_ns().saturating_sub(sent_ns) < env.settings().session_ns
 }
 
-/// Whether a datagram may answer a host whose sockets are unknown: any but those from a client's port to a well-known
-/// port.
+/// Whether a datagram may answer a host whose sockets are unknown. Only datagrams from a client's port to a
+/// well-known port can't.
 #[inline(always)]
 #[must_use]
 pub const fn may_answer(probe: &Probe) -> bool {
@@ -100,7 +102,8 @@ const fn opens_at_once(kind: Kind) -> bool {
     matches!(kind, Kind::Syn | Kind::Fin | Kind::Null | Kind::Xmas | Kind::Unknown | Kind::Fragment)
 }
 
-/// Returns the probe that a packet may be; for a segment that only answers, one of kind ACK with its flags.
+/// Returns the probe that a packet may be. For a segment that is only an answer, returns an ACK probe with its
+/// flags.
 #[inline(always)]
 fn segment(transport: &Transport) -> Option<Probe> {
     let (protocol, kind, [source_port, port], flags) = match *transport {

@@ -1,4 +1,4 @@
-//! A received frame that is read by offset: a byte slice, or the XDP context.
+//! A received frame, read by offset: a byte slice, or the XDP context.
 
 use core::hint::cold_path;
 
@@ -8,19 +8,19 @@ use crate::parse::{self, Chain, Deep, Link, Malformed};
 
 /// Bytes that can be read directly, in wire order.
 pub trait Bytes: Copy {
-    /// Returns the value at `offset` bytes, in wire (network) byte order; `None` if it does not lie wholly within
+    /// Returns the value at `offset` bytes, in wire (network) byte order. Returns `None` if it isn't wholly within
     /// these bytes.
     fn read<T: AnyBitPattern>(self, offset: usize) -> Option<T>;
 
     /// Whether there are at least `length` bytes.
     fn reaches(self, length: usize) -> bool;
 
-    /// Returns the bytes after the first `length`; none if there are fewer.
+    /// Returns the bytes after the first `length`, or none if there are fewer.
     #[must_use]
     fn skip(self, length: usize) -> Self;
 }
 
-/// A frame from its Ethernet header on or, where the interface has none, from its IP header on.
+/// A frame. It starts with its Ethernet header or, on interfaces without one, with its IP header.
 pub trait Frame {
     /// The part of a frame that can be read directly.
     type Bytes: Bytes;
@@ -31,8 +31,8 @@ pub trait Frame {
     /// Returns the part of the frame that can be read directly.
     fn bytes(&self) -> Self::Bytes;
 
-    /// Looks the same bytes up anew: if bounds are kept for long, the compiler turns them into something else than
-    /// pointers.
+    /// Returns the same bytes, read again: the compiler turns bounds that are kept for long into something other
+    /// than pointers.
     #[inline(always)]
     fn fresh_bytes(&self) -> Self::Bytes {
         self.bytes()
@@ -45,10 +45,11 @@ pub trait Frame {
     /// Returns the length of the whole frame in bytes.
     fn length(&self) -> usize;
 
-    /// Returns the value at `offset` bytes, in wire byte order, from any buffer; `None` past the frame's end.
+    /// Returns the value at `offset` bytes, in wire byte order, from any buffer. Returns `None` past the frame's
+    /// end.
     fn load<T: AnyBitPattern>(&self, offset: usize) -> Option<T>;
 
-    /// Reads directly where possible, and by [`Frame::load`] elsewhere. The verifier must know that `offset` is below
+    /// Reads directly where possible, otherwise by [`Frame::load`]. The verifier must know that `offset` is below
     /// 64 KiB.
     #[inline(always)]
     fn read<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
@@ -74,19 +75,19 @@ pub trait Frame {
         parse::deep_link(self)
     }
 
-    /// Reads further VLAN tags, as many as one verified function may.
+    /// Reads further VLAN tags, up to the limit of one verified function.
     #[inline(always)]
     fn next_tags(&self, deep: Deep) -> Deep {
         deep.next(self)
     }
 
-    /// Follows a chain of IPv6 extension headers in a packet that ends at `end` bytes.
+    /// Follows a chain of IPv6 extension headers, in a packet that ends at `end` bytes.
     #[inline(always)]
     fn follow(&self, chain: Chain, end: usize) -> Chain {
         chain.follow(self, end)
     }
 
-    /// Follows the chain by as many headers as one verified function may.
+    /// Follows the chain, up to the limit of one verified function.
     #[inline(always)]
     fn next_headers(&self, chain: Chain, end: usize) -> Chain {
         chain.next(self, end)
@@ -100,11 +101,11 @@ pub trait Rewrite: Frame {
     where
         Self: 'a;
 
-    /// Returns the part of the frame that can be written directly: the part that can be read.
+    /// Returns the part of the frame that can be written directly, which is the part that can be read.
     fn room(&self) -> Self::Room<'_>;
 
-    /// Returns what can be read and written, and where `offset` lies in both. Where only one of them is found by adding to
-    /// the frame's begin, the verifier doesn't know that what bounds one bounds the other.
+    /// Returns the readable and the writable part, and the position of `offset` in both. Both are derived together:
+    /// otherwise the verifier doesn't know that bounds of one hold for the other.
     #[inline(always)]
     fn headers(&self, offset: usize) -> (Self::Bytes, Self::Room<'_>, usize) {
         (self.bytes(), self.room(), offset)
@@ -113,7 +114,7 @@ pub trait Rewrite: Frame {
 
 /// Bytes that can be written directly.
 pub trait Room: Copy {
-    /// Writes `value` at `offset` bytes; `false` if it does not lie wholly within these bytes.
+    /// Writes `value` at `offset` bytes. Returns `false` if it isn't wholly within these bytes.
     fn write<T: NoUninit>(self, offset: usize, value: T) -> bool;
 }
 

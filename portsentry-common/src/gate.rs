@@ -1,32 +1,31 @@
 //! The gate before the blocked maps: one bit shows that no source near an address is blocked.
 //!
-//! A set bit means "look it up", a clear bit "not blocked". An error may only lead to an unneeded look-up: every
-//! writer of a block sets the bit, and bits are cleared by a renewal that no writer can race with (see the daemon's
-//! `kernel` room). Therefore each bit has two copies in one word. Writers set both at once, and programs accept
-//! either.
+//! A set bit means "look it up", a clear bit "not blocked". An error may only cause an unneeded look-up. Every
+//! writer of a block sets the bit. Only a renewal clears bits, and no writer can race with it (see the daemon's
+//! `kernel` room): each bit has two copies in one word, writers set both at once, and programs accept either.
 
 use bytemuck::AnyBitPattern;
 
 use crate::address::{Ipv4, Ipv6};
 
-/// Number of bits in a gate: one per IPv4 /24, and as many for hashes of the IPv6 /48.
+/// Number of bits in a gate: one per IPv4 /24, and the same number for hashes of IPv6 /48s.
 pub const BITS: u32 = 1 << 24;
 /// Number of 32-bit words that hold both copies: 4 MiB.
 pub const WORDS: usize = BITS as usize / 16;
 /// The first copies in a word. The second copies follow in the same order.
 pub const FIRST_COPIES: u32 = 0xffff;
-/// Length of a gate's head, which comes before its bits, in 64-bit words: a cache line.
+/// Length of a gate's head, before its bits, in 64-bit words: a cache line.
 pub const HEAD: usize = 8;
-/// Index of the head's word that is non-zero if any network is blocked, so that the look-up is skipped if none is.
+/// Index of the head's word that is non-zero if any network is blocked. Otherwise programs skip the look-up.
 pub const NETWORKS: usize = 0;
-/// Index of the head's word with the token of the moment whose cache entries are valid, or 0 for none. Programs make
-/// it follow the clock. The daemon clears it with every heartbeat, so that it advances even if every packet is known
-/// to be benign.
+/// Index of the head's word with the token of the moment whose cache entries are valid, or 0 for none. Programs
+/// advance it with the clock. The daemon clears it with every heartbeat, so that it advances even if every packet
+/// is known to be benign.
 pub const MOMENT: usize = 1;
 /// Index of the head's word with the moment's number, if [`MOMENT`] holds a random number.
 pub const EPOCH: usize = 2;
-/// Index of the head's word that is non-zero if a source may be held alone that shares its network with others: see
-/// [`crate::block::Block::prefix`].
+/// Index of the head's word that is non-zero if a source may be blocked or fenced alone that shares its network
+/// with others: see [`crate::block::Block::prefix`].
 pub const ALONE: usize = 3;
 /// A gate's length in 64-bit words.
 pub const LENGTH: usize = HEAD + WORDS / 2;
@@ -38,7 +37,7 @@ pub trait Gated {
     /// Offset of [`Gated::Prefix`] in octets from the start of the address.
     const PREFIX: isize;
 
-    /// Returns the number of the bit, below [`BITS`], of the address that begins with `prefix`.
+    /// Returns the number of the bit, below [`BITS`], for addresses that begin with `prefix`.
     fn bit_of(prefix: Self::Prefix) -> u32;
 
     /// Returns the number of the address's bit, below [`BITS`].
@@ -47,10 +46,10 @@ pub trait Gated {
 
 impl Gated for Ipv4 {
     type Prefix = u32;
-    /// Puts the three octets at the upper end of a little-endian number, where a shift extracts them.
+    /// Puts the three octets at the upper end of a little-endian number, from which a shift extracts them.
     const PREFIX: isize = -1;
 
-    /// Uses the three octets as they lie in memory, which saves a swap.
+    /// Uses the three octets in memory order, which saves a swap.
     #[inline(always)]
     fn bit_of(prefix: u32) -> u32 {
         u32::from_le(prefix) >> 8
@@ -67,8 +66,8 @@ impl Gated for Ipv6 {
     type Prefix = u32;
     const PREFIX: isize = 2;
 
-    /// Multiplicative hashing (Knuth, TAOCP 6.4) of the last four octets of the /48. The first two vary little;
-    /// without them the multiplier needs no instruction of its own.
+    /// Multiplicative hashing (Knuth, TAOCP 6.4) of the last four octets of the /48. The first two vary little, and
+    /// without them the multiplier needs no separate instruction.
     #[inline(always)]
     fn bit_of(prefix: u32) -> u32 {
         u32::from_le(prefix).wrapping_mul(0x9e37_79b9) >> 8
@@ -76,7 +75,7 @@ impl Gated for Ipv6 {
 
     #[inline(always)]
     fn bit(self) -> u32 {
-        // Extracted from words: with octets the compiler would handle the address octet by octet everywhere.
+        // Extracted from words: with octets the compiler would process the address octet by octet everywhere.
         let [start, rest, ..] = self.words().map(u32::from_le);
         Self::bit_of((start >> 16 | rest << 16).to_le())
     }
@@ -98,7 +97,7 @@ pub const fn mask_of(bit: u32) -> u32 {
     BOTH << (bit >> WORDS.ilog2())
 }
 
-/// Whether `word`, the one at [`word_of`] the bit, has a copy of the bit.
+/// Whether `word`, which is at [`word_of`] the bit, has a copy of the bit set.
 #[inline(always)]
 #[must_use]
 pub const fn is_set(word: u32, bit: u32) -> bool {

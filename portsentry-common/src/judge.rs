@@ -1,6 +1,6 @@
 //! Judges a frame: pass, drop or answer. The same code runs in the kernel, in tests and in fuzzers.
 //!
-//! Cheap checks come first: the source of most packets is not blocked, and most packets can't be probes.
+//! Cheap checks come first, because most sources are not blocked, and most packets can't be probes.
 
 mod answer;
 mod fenced;
@@ -36,12 +36,12 @@ pub enum Action {
     Drop = 1,
     /// The frame continues to the network stack.
     Pass = 2,
-    /// The frame was rewritten into its answer and goes back to its sender.
+    /// The frame was rewritten into its answer, and goes back to its sender.
     Answer = 3,
 }
 
-/// Judges `frame`. A frame that can't be parsed is counted by its cause and passes, unless its source is blocked, or
-/// fenced and the transport header can't be read.
+/// Judges `frame`. A frame that can't be parsed is counted by its cause and passes, unless its source is blocked,
+/// or its source is fenced and the transport header can't be read.
 #[inline(always)]
 pub fn judge<F, W>(frame: &F, env: &W) -> Action
 where
@@ -68,12 +68,12 @@ where
     precheck(frame, is_clear, env).unwrap_or_else(|| slow_path(frame, env))
 }
 
-/// Result of the [`fast_path`]. It decides nearly every frame, in the same way as [`slow_path`].
+/// Result of the [`fast_path`], which decides nearly every frame with the same result as [`slow_path`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FastPath {
     /// The action for the frame.
     Decided(Action),
-    /// An IPv4 packet whose source may be blocked or fenced; [`suspect_state`] checks that.
+    /// An IPv4 packet whose source may be blocked or fenced. [`suspect_state`] checks that.
     SuspectIpv4,
     /// An IPv6 packet whose source may be blocked or fenced.
     SuspectIpv6,
@@ -82,12 +82,12 @@ pub enum FastPath {
 }
 
 /// The fast path, for the most frequent packets: segments of connections and datagrams, with at most one VLAN tag
-/// (IEEE 802.1Q), whose destination and port are known to be benign. It is a straight line that calls nothing and
+/// (IEEE 802.1Q), to a destination and port known to be benign. It is a straight line that calls no function and
 /// saves no registers. It checks neither lengths nor IPv6's version, because a cached flow is benign whatever they
-/// say.
+/// are.
 ///
-/// The result goes to `then` at each place that finds one: if the results were merged, the compiler would have to
-/// branch on them again.
+/// Each branch passes its own result to `then`: if the results were merged, the compiler would have to branch on
+/// them again.
 #[inline(always)]
 pub fn fast_path<F, W, R>(frame: &F, env: &W, then: impl Fn(FastPath) -> R) -> R
 where
@@ -114,12 +114,13 @@ where
     })
 }
 
-/// Bytes up to TCP's control bits over IPv6, counted from the `EtherType`, so that one bounds check covers all reads.
+/// Number of bytes up to TCP's control bits over IPv6, counted from the `EtherType`, so that one bounds check
+/// covers all reads.
 const AMPLE: usize = IP + 54;
-/// Bytes up to TCP's control bits over IPv4. Ethernet sends no frame shorter than 60 bytes.
+/// Number of bytes up to TCP's control bits over IPv4. Ethernet sends no frame shorter than 60 bytes.
 const COMMON: usize = IP + 40;
 
-/// Runs the fast path on a packet from its `EtherType` on; `otherwise` if it is neither ordinary IPv4 nor IPv6.
+/// Runs the fast path on a packet from its `EtherType` on. Returns `otherwise` unless it is ordinary IPv4 or IPv6.
 #[inline(always)]
 fn fast_path_from<B, W, R>(packet: B, env: &W, then: impl Fn(FastPath) -> R, otherwise: impl Fn() -> R) -> R
 where
@@ -135,7 +136,7 @@ where
     })
 }
 
-/// Runs the fast path on a packet that may be shorter than [`AMPLE`], as many bare acknowledgements over IPv4 are.
+/// Runs the fast path on a packet that may be shorter than [`AMPLE`], such as a bare acknowledgement over IPv4.
 #[inline(always)]
 fn fast_path_at_short<B, W, R>(
     packet: B,
@@ -197,8 +198,8 @@ where
     then(FastPath::Unsettled)
 }
 
-/// The precheck: reads all VLAN tags, checks the lengths, and looks the port up in the bitmaps. `is_clear` says that
-/// the source is known to be neither blocked nor fenced. Returns `None` if only [`slow_path`] can decide.
+/// The precheck: reads all VLAN tags, checks the lengths, and looks the port up in the bitmaps. `is_clear` means
+/// that the source is neither blocked nor fenced. Returns `None` if only [`slow_path`] can decide.
 #[inline(always)]
 pub fn precheck<F, W>(frame: &F, is_clear: bool, env: &W) -> Option<Action>
 where
@@ -305,7 +306,7 @@ where
     }
 }
 
-/// Returns the network layer of `frame`; counts a frame that ends before it, or has it behind too many tags.
+/// Returns the network layer of `frame`. Counts a frame that ends before it, or has too many tags.
 #[inline(always)]
 pub fn network<F: Frame, W: Environment>(frame: &F, env: &W) -> Network {
     match link(frame) {
@@ -347,7 +348,7 @@ where
     }
 }
 
-/// Returns the state of a source that is known to be near a blocked or fenced one.
+/// Returns the state of a source, given that a blocked or fenced one is near it.
 #[inline(always)]
 pub fn suspect_state<A, F, W>(frame: &F, env: &W) -> SourceState
 where
@@ -394,7 +395,7 @@ where
     })
 }
 
-/// Judges a packet of this address family whose sender is fenced, in as many steps as it takes.
+/// Judges a packet of this address family from a fenced source, in all required steps.
 #[inline(always)]
 fn settle_fenced<A, F, W>(frame: &F, env: &W) -> Action
 where
@@ -413,7 +414,7 @@ where
     }
 }
 
-/// Judges a packet of this address family whose sender is fenced, as far as that takes no look at what its port is.
+/// Judges a packet of this address family from a fenced source, without a check whether its port is served.
 #[inline(always)]
 pub fn slow_path_fenced<A, F, W>(frame: &F, env: &W) -> Fenced
 where
@@ -432,7 +433,7 @@ where
     })
 }
 
-/// Judges what [`slow_path_fenced`] leaves, except for a SYN, which [`open()`] is for.
+/// Judges a packet that [`slow_path_fenced`] left undecided, other than a SYN for [`open()`].
 #[inline(always)]
 pub fn slow_path_unsettled<A, F, W>(frame: &F, env: &W) -> Fenced
 where
@@ -440,12 +441,12 @@ where
     F: Rewrite,
     W: FamilyMaps<A>,
 {
-    // It could be read before.
+    // Parsing succeeded before.
     let judged = link(frame).and_then(|link| further::<A, F, W>(frame, &link, env));
     judged.unwrap_or(Fenced::Settled(Action::Drop))
 }
 
-/// Blocks the source of a packet that proves it, once it has proven itself often enough.
+/// Blocks the source of a packet that proves it, if its handshakes suffice. Drops the packet.
 #[inline(always)]
 pub fn slow_path_proof<A, F, W>(frame: &F, env: &W) -> Action
 where
@@ -453,7 +454,7 @@ where
     F: Frame,
     W: FamilyMaps<A>,
 {
-    // It could be read before.
+    // Parsing succeeded before.
     let _ = link(frame).and_then(|link| prove::<A, F, W>(frame, &link, env));
     Action::Drop
 }
@@ -506,17 +507,17 @@ fn is_blocked<A: Address, W: FamilyMaps<A>>(source: &A, key: &A, may_be_alone: b
     is_blocked
 }
 
-/// Whether blocks are enforced: not once the daemon, which could lift them, has been dead for longer than
-/// `OPEN_AFTER`.
+/// Whether blocks are enforced. Without a daemon, blocks can't be lifted, so they aren't enforced after
+/// `OPEN_AFTER` without a heartbeat.
 #[inline(always)]
 fn is_enforced<W: Environment>(env: &W) -> bool {
     let open_after_ns = env.settings().open_after_ns;
-    // A heartbeat may be later than a clock with the resolution of a tick.
+    // The heartbeat may be later than `now_ns`, whose resolution is a tick.
     open_after_ns == 0 || env.now_ns().saturating_sub(env.heartbeat_ns()) < open_after_ns
 }
 
-/// Whether a packet can't be a probe, as far as a cheap check shows: its destination and port are known to be benign,
-/// or the port is not watched.
+/// Whether a cheap check shows that a packet can't be a probe: its destination and port are known to be benign, or
+/// the port is not watched.
 #[inline(always)]
 fn is_harmless<A, W>(destination: A, protocol: Protocol, port: u16, kind: Kind, env: &W) -> bool
 where
@@ -540,20 +541,21 @@ fn is_trap<W: Environment>(probe: &Probe, env: &W) -> bool {
     env.settings().is_trap(probe.protocol) && env.is_listed(probe.protocol, probe.port)
 }
 
-/// Whether a socket would accept the packet as a beginning; a trap ignores the other kinds, as 1.2's `-tcp` does.
+/// Whether a socket would accept the packet as the first of a connection or session. A trap ignores other kinds,
+/// like 1.2's `-tcp`.
 #[inline(always)]
 fn is_open(probe: &Probe) -> bool {
     matches!(probe.kind, Kind::Syn | Kind::Udp)
 }
 
-/// Whether the settings ask for this kind.
+/// Whether the settings enable this kind.
 #[inline(always)]
 fn is_sought(kind: Kind, settings: &Settings) -> bool {
     !kind.is_connected() || settings.ack_probes != AckProbes::Off as u8
 }
 
-/// Whether a packet to a watched port is benign: its kind is not looked for, its destination is not ours, its source
-/// can't be a single host, a service or connection expects it, or it may answer a protected host.
+/// Whether a packet to a watched port is benign: its kind is disabled, its destination is not the host's, its
+/// source can't be a single host, a service or connection expects it, or it may answer a protected host.
 #[inline(always)]
 fn is_benign<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
     if !is_sought(flow.probe.kind, env.settings()) {
@@ -586,8 +588,8 @@ fn is_benign<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
     false
 }
 
-/// Whether a packet to a protected host may belong to one of its connections, or answer its datagram; its sockets are
-/// unknown. Datagrams count as probes only from a client's port to a well-known port.
+/// Whether a packet to a protected host may belong to a connection of that host, or answer its datagram. The host's
+/// sockets are unknown. Datagrams count as probes only from a client's port to a well-known port.
 #[inline(always)]
 fn may_answer_protected(probe: &Probe) -> bool {
     match probe.kind {

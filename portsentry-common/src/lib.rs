@@ -1,9 +1,9 @@
 #![no_std]
-//! The vocabulary and the pure rules that the kernel program, the daemon, the tests and the fuzzers share.
+//! The types and pure rules that the kernel program, the daemon, the tests and the fuzzers share.
 //!
-//! Nothing here allocates, performs I/O, reads a clock or knows aya: what the rules need of the outside is
-//! the [`environment::Environment`] that they are handed. A packet flows through the modules in this order:
-//! [`frame`], [`parse`], [`classify`], [`judge`] (which asks [`decide`]), [`event`].
+//! This crate doesn't allocate, perform I/O, read a clock, or use aya: the rules access the outside through the
+//! [`environment::Environment`] that they are given. A packet flows through the modules in this order: [`frame`],
+//! [`parse`], [`classify`], [`judge`] (which asks [`decide`]), [`event`].
 
 #[cfg(test)]
 extern crate std;

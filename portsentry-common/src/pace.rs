@@ -1,22 +1,22 @@
-//! How many packets of one fenced source are answered or let through in a second. It must not know what for.
+//! The rate limit of each fenced source: how many of its packets per second are answered or forwarded.
 //!
-//! The source has an allowance of its own, so that a spoofer who sends in the names of a few hosts doesn't use up that of all
-//! others. It lies in four bytes of the source's fence ([`crate::block::Block::paced`]), and comes back bit by bit as in
+//! Each source has its own limit, so that an attacker who spoofs a few hosts doesn't use up the rate of all others.
+//! The state takes four bytes of the source's fence ([`crate::block::Block::paced`]), and refills steadily as in
 //! [`crate::token_bucket`].
 
 use crate::settings::Settings;
 
-/// How many packets at once: a browser opens some thirty connections.
+/// Maximum number of packets at once: a browser opens some thirty connections.
 const BURST: u32 = 400;
-/// A unit of the clock here, in nanoseconds as a power of two: 66 µs, so that 32 bits last three days.
+/// Unit of this clock, in nanoseconds as a power of two: 66 µs, so that 32 bits last three days.
 const UNIT: u32 = 16;
 
-/// Nanoseconds between two packets at the rate that fenced sources have: 250 a second. A spoofer who sends 200 a second in a
-/// host's name leaves that host 50.
+/// Nanoseconds between two packets at a fenced source's rate: 250 a second. An attacker who spoofs a host's address
+/// at 200 packets a second leaves that host 50.
 pub const EACH_NS: u32 = 4_000_000;
 
-/// Takes one of the allowance that is whole again at `whole`; returns when it is then, or `None` if nothing is left at
-/// `now_ns`. What is further ahead than a burst lies in the past, or another boot left it.
+/// Takes one token of the limit that is full again at `whole`. Returns the new time, or `None` if no token is left
+/// at `now_ns`. A time more than a burst ahead is in the past, or from another boot.
 #[expect(clippy::cast_possible_truncation, reason = "a clock that begins anew every three days")]
 #[inline(always)]
 #[must_use]
@@ -28,20 +28,21 @@ pub const fn take(whole: u32, now_ns: u64, settings: &Settings) -> Option<u32> {
     if owed <= most { Some(now.wrapping_add(owed)) } else { None }
 }
 
-/// Wrong acknowledgements of a source in a second, and at once: as a cookie has 30 bits, one in twelve days is right.
+/// Maximum number of wrong acknowledgements per second and at once. A cookie has 30 bits, so that guessing at this
+/// rate takes twelve days on average.
 const GUESSES: u16 = 1000;
-/// A unit of the clock for them, in nanoseconds as a power of two: a millisecond, so that 16 bits last a minute.
+/// Unit of their clock, in nanoseconds as a power of two: a millisecond, so that 16 bits last a minute.
 const GUESS: u32 = 20;
 
-/// Whether the source whose allowance of wrong acknowledgements is whole again at `whole` may have another one checked at
-/// `now_ns`.
+/// Whether another acknowledgement of a source may be checked at `now_ns`. `whole` is the time when its limit of
+/// wrong ones is full again.
 #[inline(always)]
 #[must_use]
 pub const fn may_guess(whole: u16, now_ns: u64, settings: &Settings) -> bool {
     settings.source_each_ns == 0 || guess(whole, now_ns).is_some()
 }
 
-/// When the allowance is whole again after a wrong one.
+/// Returns the time when the limit is full again after a wrong acknowledgement, or `None` if it is exceeded.
 #[expect(clippy::cast_possible_truncation, reason = "a clock that begins anew every minute")]
 #[inline(always)]
 #[must_use]
@@ -61,7 +62,7 @@ mod tests {
     const SECOND_NS: u64 = 1_000_000_000;
     const SETTINGS: Settings = Settings { source_each_ns: EACH_NS, ..Settings::UNSET };
 
-    /// How many of the packets at these times are within the allowance.
+    /// Returns how many packets at these times are within the limit.
     fn taken(whole: &mut u32, times: impl Iterator<Item = u64>) -> usize {
         let may = |now_ns: &u64| take(*whole, *now_ns, &SETTINGS).map(|next| *whole = next).is_some();
         times.filter(may).count()

@@ -1,7 +1,7 @@
 //! Parses a frame: Ethernet with VLAN tags and PPPoE, IPv4, IPv6 with its extension headers, TCP, UDP.
 //!
-//! Headers are parsed in the order in which they can be trusted: the link layer; then the source address alone,
-//! because packets of a blocked source are dropped whatever follows; then the rest.
+//! Headers are parsed in the order in which they can be trusted. First comes the link layer. The source address
+//! alone is next, because packets of a blocked source are dropped whatever follows. Then comes the rest.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -33,7 +33,8 @@ pub const TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const UDP: u8 = 17;
 
-/// Reasons why a frame can't be parsed. Each is counted, and the frame passes unless its source is blocked or fenced.
+/// Reasons why a frame can't be parsed. Each is counted, and the frame passes unless its source is blocked or
+/// fenced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
     /// The frame ends within its link layer, or has more than [`MAX_TAGS`] VLAN tags.
@@ -50,15 +51,15 @@ pub enum Malformed {
     Udp,
 }
 
-/// Returns the first eight bytes of an IP header in host byte order. Lengths are cut out of the whole: Linux 6.12's
-/// verifier doesn't know that a swapped 16-bit number has only 16 bits, and refuses it as an offset.
+/// Returns the first eight bytes of an IP header in host byte order. Lengths are extracted from this word: Linux
+/// 6.12's verifier doesn't know that a swapped 16-bit number has only 16 bits, and refuses it as an offset.
 #[inline(always)]
 fn beginning<B: Bytes>(packet: B, offset: usize) -> Option<u64> {
     packet.read(offset).map(u64::from_be)
 }
 
-/// Returns the length of the packet from `offset` on if it is too long for its length field, which is then 0: Linux
-/// merges segments into such packets ("BIG TCP").
+/// Returns the length of the packet from `offset` on, if it is too long for its length field, which is then 0.
+/// Linux merges segments into such packets ("BIG TCP").
 #[cold]
 #[inline(always)]
 fn oversize<F: Frame>(frame: &F, offset: usize) -> Option<usize> {
@@ -69,7 +70,7 @@ fn oversize<F: Frame>(frame: &F, offset: usize) -> Option<usize> {
 /// The part of an IP datagram that a packet carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fragment {
-    /// All of it, IPv6 atomic fragments included (RFC 6946).
+    /// All of it. Includes IPv6 atomic fragments (RFC 6946).
     Whole,
     /// Its beginning.
     First,
@@ -79,8 +80,8 @@ pub enum Fragment {
 
 /// The network layer of a packet whose source is already known.
 ///
-/// The first field is an octet because in a `Result` the error lies at the same place: if that were the address, the
-/// compiler would handle the address octet by octet everywhere.
+/// The first field is an octet, because in a `Result` it has the same place as the error. With the address there,
+/// the compiler would process the address octet by octet everywhere.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagram<A> {
@@ -88,11 +89,11 @@ pub struct Datagram<A> {
     pub protocol: u8,
     /// Destination address.
     pub destination: A,
-    /// Offset of the transport header, in bytes from the start of the parse.
+    /// Offset of the transport header, in bytes from the start of the frame.
     pub transport: usize,
-    /// Bytes of transport header and payload in this packet.
+    /// Number of bytes of transport header and payload in this packet.
     pub remaining: usize,
-    /// The part of a datagram that this is.
+    /// The part of a datagram in this packet.
     pub fragment: Fragment,
     /// Whether IPv4 options, or IPv6 extension headers other than a fragment header, are present.
     pub options: bool,
@@ -100,7 +101,7 @@ pub struct Datagram<A> {
     pub ttl: u8,
 }
 
-/// Parses what is specific to an address family.
+/// Parses the headers that differ between address families.
 pub trait Parse: Address {
     /// Returns the source address of the packet behind `link`.
     fn source<F: Frame>(frame: &F, link: &Link) -> Result<Self, Malformed>;
@@ -137,15 +138,15 @@ impl Parse for Ipv6 {
     }
 }
 
-/// Returns the bytes from which an IP header behind `link` can be read directly: those at an offset that is a
-/// constant. For a variable offset the verifier doesn't keep the bounds between two checks.
+/// Returns the bytes from which an IP header behind `link` can be read directly. They start at a constant offset,
+/// because for a variable one the verifier doesn't keep the bounds between two checks.
 #[inline(always)]
 fn near<F: Frame>(frame: &F, link: &Link) -> Option<F::Bytes> {
     (F::IS_BARE || !link.is_deep).then(|| frame.fresh_bytes())
 }
 
 impl<A: Address> Datagram<A> {
-    /// Parses the transport header, as far as the rules need it, from the frame that held the network layer.
+    /// Parses the transport header as far as the rules need it, from the same frame as the network layer.
     #[inline(always)]
     pub fn transport<F: Frame>(&self, frame: &F) -> Result<Transport, Malformed> {
         transport::transport(frame, self)

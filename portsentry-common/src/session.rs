@@ -1,42 +1,43 @@
-//! What the host sends, as far as the fence needs it: which flows go on, and where another host's services stand behind own addresses.
-//! It must not know maps.
+//! The host's outgoing packets, as far as fences need them: the flows that continue, and other hosts' services
+//! behind the host's own addresses.
 //!
-//! The program for what leaves sees the answers that a look-up of sockets can't: of translated connections, and of sockets that are bound
-//! and not connected. A fenced source's packets that answer what was sent pass.
+//! The program for outgoing packets records answers that a socket look-up can't find: those of translated
+//! connections, and of bound but unconnected sockets. A fenced source's packets pass if they answer a recorded
+//! packet.
 
 use crate::{classify::Protocol, parse::TcpFlags, settings::Settings, state::FlowKey};
 
-/// A packet that leaves.
+/// An outgoing packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// The address that it goes to, in halves; IPv4 as IPv4-mapped.
+    /// Destination address in halves, IPv4 as IPv4-mapped.
     pub remote: [u64; 2],
-    /// The port that it goes to, host byte order.
+    /// Destination port, in host byte order.
     pub remote_port: u16,
-    /// The port that it leaves from, host byte order.
+    /// Source port, in host byte order.
     pub port: u16,
     /// TCP or UDP.
     pub protocol: Protocol,
     /// TCP's control bits.
     pub flags: TcpFlags,
-    /// Whether another host sent it, and this one forwards it.
+    /// Whether this host forwards it for another host.
     pub is_forwarded: bool,
 }
 
-/// What a packet that leaves teaches.
+/// The records that an outgoing packet makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lesson {
-    /// The flow that goes on.
+    /// The flow that continues.
     pub flow: FlowKey,
-    /// The port of the host's to which datagrams of the same host may come from any port.
+    /// The flow key for datagrams of the same host from any port to one port of this host, if allowed.
     pub any_port: Option<FlowKey>,
-    /// Whether a service of another host's stands behind the address and port that it leaves from.
+    /// Whether another host's service is behind the packet's source address and port.
     pub is_service: bool,
 }
 
 impl Sent {
-    /// Whether the packet may teach anything at all. The host's own connections are known by their sockets; nearly every packet
-    /// is one of theirs.
+    /// Whether the packet may need a record. Sockets show the host's own connections, to which nearly every packet
+    /// belongs.
     #[inline(always)]
     #[must_use]
     pub const fn is_of_interest(&self) -> bool {
@@ -46,10 +47,11 @@ impl Sent {
         }
     }
 
-    /// What the packet teaches, if it leaves from one of the host's own addresses.
+    /// Returns the packet's records, given that its source is one of the host's own addresses.
     ///
-    /// Some protocols send from a port at random to a fixed one, each way: VXLAN, Geneve, BFD (RFC 7348, RFC 8926,
-    /// RFC 5881). So a datagram from an ephemeral port to a port of the other host's opens the same port here to that host.
+    /// In VXLAN, Geneve and BFD each end sends from a random port to a fixed one (RFC 7348, RFC 8926, RFC 5881).
+    /// Therefore, after a datagram from an ephemeral port to some port, the receiver may send from any port to the
+    /// same port number here.
     #[inline(always)]
     #[must_use]
     pub fn lesson(&self, settings: &Settings) -> Lesson {

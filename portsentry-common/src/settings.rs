@@ -1,10 +1,10 @@
-//! The settings that the daemon hands to the kernel program once, when it loads it.
+//! The settings that the daemon gives to the kernel program when it loads the program.
 //!
 //! State that changes while the program runs lives in maps.
 
 use bytemuck::{Pod, Zeroable};
 
-/// What happens when a source reaches the trigger (`BLOCK_TCP`, `BLOCK_UDP`).
+/// Response to a source that reaches the trigger (`BLOCK_TCP`, `BLOCK_UDP`).
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Response {
@@ -22,30 +22,30 @@ pub enum AckProbes {
     Off = 0,
     /// Report them; they never cause a block.
     Report = 1,
-    /// Count them as any other probe.
+    /// Count them like any other probe.
     Count = 2,
 }
 
-/// What happens to a fenced source's SYN to an own address (`FENCE`).
+/// Treatment of a fenced source's SYN to an own address (`FENCE`).
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FencedSyns {
     /// It is dropped, or challenged at a watched port.
     Drop = 0,
-    /// A served port gets it, without its options; the program answers for the others.
+    /// A served port receives it without its options, and the program answers for the others.
     Forward = 1,
-    /// The program answers for all ports; the kernel makes a connection of the acknowledgement
+    /// The program answers for all ports, and the kernel opens a connection on the acknowledgement
     /// (`bpf_sk_assign_tcp_reqsk`, Linux 6.9).
     Accept = 2,
 }
 
-/// What happens to a fenced source's datagram that belongs to no session (`FENCE_UDP`).
+/// Treatment of a fenced source's datagram outside any session (`FENCE_UDP`).
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FencedDatagrams {
     /// It is dropped.
     Drop = 0,
-    /// A served port gets it, within the source's rate.
+    /// A served port receives it, within the source's rate.
     Pass = 1,
 }
 
@@ -53,32 +53,32 @@ pub enum FencedDatagrams {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Settings {
-    /// How long a block lasts, in nanoseconds; 0 for good.
+    /// Duration of a block in nanoseconds, or 0 for a permanent one.
     pub block_ns: u64,
-    /// How long a fence lasts, in nanoseconds; 0 if a source is blocked without proof.
+    /// Duration of a fence in nanoseconds, or 0 if sources are blocked without proof.
     pub fence_ns: u64,
-    /// Time in which a repeat of the same source, port and kind is not reported again, in nanoseconds
-    /// (`REPEAT_WINDOW`).
+    /// Time for which repeats of the same source, port and kind are not reported, in nanoseconds (`REPEAT_WINDOW`).
     pub repeat_ns: u64,
     /// Length of a jiffy in nanoseconds.
     pub jiffy_ns: u64,
-    /// The jiffies counter at the origin of `CLOCK_MONOTONIC`.
+    /// Value of the jiffies counter at the origin of `CLOCK_MONOTONIC`.
     pub first_jiffy: u64,
-    /// Time for which a source's tally and handshakes are kept after the last new one, in nanoseconds; 0 for ever.
+    /// Time for which a source's tally and handshakes are kept after the last new one, in nanoseconds, or 0 for
+    /// ever.
     pub tally_ns: u64,
-    /// The bits by which IPv6 sources of one network differ (`IPV6_PREFIX`), as two words in wire order; 0 if each
-    /// source is held alone.
+    /// The bits by which IPv6 sources of one network differ (`IPV6_PREFIX`), as two words in wire order. 0 if each
+    /// address counts separately.
     pub host_bits: [u64; 2],
-    /// Time without a heartbeat of the daemon after which nothing is dropped any more, in nanoseconds; 0 never
+    /// Time without a heartbeat of the daemon after which no packet is dropped, in nanoseconds, or 0 for never
     /// (`OPEN_AFTER`).
     pub open_after_ns: u64,
-    /// This network namespace's cookie (`SO_NETNS_COOKIE`): bind hooks run for all namespaces.
+    /// This network namespace's cookie (`SO_NETNS_COOKIE`), because bind hooks run for all namespaces.
     pub netns: u64,
-    /// For how long a datagram that the host sent keeps a session with its receiver, in nanoseconds (`UDP_SESSION`).
+    /// Time for which a sent datagram keeps a session with its receiver open, in nanoseconds (`UDP_SESSION`).
     pub session_ns: u64,
-    /// Events per second that each CPU may put into the ring (`EVENT_RATE`).
+    /// Events per second that each CPU may write to the ring (`EVENT_RATE`).
     pub event_rate: u32,
-    /// Act on the nth probe of a source (`SCAN_TRIGGER`; 0 and 1 mean the first).
+    /// Number of the probe on which to act (`SCAN_TRIGGER`; 0 and 1 mean the first).
     pub trigger: u32,
     /// A [`Response`].
     pub tcp_response: u8,
@@ -91,27 +91,28 @@ pub struct Settings {
     pub remembers: u8,
     /// New fences per second that each CPU may make (`FENCE_RATE`).
     pub fence_rate: u32,
-    /// SYNs per second that each CPU may answer with a cookie; 0 for none.
+    /// SYNs per second that each CPU may answer with a cookie, or 0 for none.
     pub challenge_rate: u32,
     /// Lowest port of this host's own outbound datagrams (`ip_local_port_range`).
     pub first_ephemeral: u32,
-    /// Highest port of that range; 0 if the range is unknown.
+    /// Highest port of that range, or 0 if the range is unknown.
     pub last_ephemeral: u32,
     /// 1 if a port stays served for a while after its last socket was closed (`SERVED_GRACE`).
     pub keeps_served: u32,
-    /// Protocols whose listed ports are traps that accept connections and datagrams (1.2's `-tcp` and `-udp`): bit 0
-    /// for TCP, bit 1 for UDP.
+    /// Protocols whose listed ports are traps that accept connections and datagrams (1.2's `-tcp` and `-udp`): bit
+    /// 0 for TCP, bit 1 for UDP.
     pub traps: u32,
-    /// Time after which a CPU gets back the token for one event, in nanoseconds; [`Settings::NEVER`] if it has none.
-    /// Computed from the rates by [`Settings::paced`].
+    /// Time after which a CPU regains the token for one event, in nanoseconds, or [`Settings::NEVER`] if it has
+    /// none. [`Settings::paced`] computes it from the rates.
     pub event_each_ns: u32,
-    /// Time after which a CPU gets back the token for one fence.
+    /// Time after which a CPU regains the token for one fence.
     pub fence_each_ns: u32,
-    /// Time after which a CPU gets back the token for one answer.
+    /// Time after which a CPU regains the token for one answer.
     pub challenge_each_ns: u32,
-    /// Distinct traps with which a source must complete handshakes before it is blocked (0 and 1 mean the first).
+    /// Number of distinct traps with which a source must complete handshakes before it is blocked (0 and 1 mean the
+    /// first).
     pub proof_traps: u32,
-    /// Length of the IPv6 network by which a source is held (`IPV6_PREFIX`); 0 for 128.
+    /// Length of the IPv6 network by which a source is counted and blocked (`IPV6_PREFIX`), or 0 for 128.
     pub prefix: u32,
     /// A [`FencedSyns`].
     pub fenced_syns: u8,
@@ -119,11 +120,11 @@ pub struct Settings {
     pub fenced_datagrams: u8,
     /// Always 0.
     pub reserved: [u8; 2],
-    /// SYNs of fenced sources a second that each CPU may answer or forward.
+    /// SYNs of fenced sources per second that each CPU may answer or forward.
     pub syn_rate: u32,
-    /// How long each CPU's allowance of one of them takes to come back, in nanoseconds, as above.
+    /// Time after which a CPU regains the token for one of these SYNs, in nanoseconds.
     pub syn_each_ns: u32,
-    /// The same of one packet of a fenced source, in its own rate; 0 for no limit.
+    /// Time after which a fenced source regains the token for one packet, in nanoseconds, or 0 for no limit.
     pub source_each_ns: u32,
 }
 
@@ -172,11 +173,10 @@ impl Settings {
         source_each_ns: 0,
     };
 
-    /// The time for a token that is never given back.
+    /// The time for a token that never returns.
     pub const NEVER: u32 = u32::MAX;
 
-    /// Returns the settings with the times that follow from the rates, because a division per packet is too
-    /// expensive.
+    /// Returns the settings with the times computed from the rates, because a division per packet is too expensive.
     #[must_use]
     pub const fn paced(self) -> Self {
         const fn each_ns(rate: u32) -> u32 {
@@ -194,7 +194,7 @@ impl Settings {
         }
     }
 
-    /// Returns the settings with IPv6 sources held by networks of this length.
+    /// Returns the settings with IPv6 sources counted by networks of this length.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "each half of a number")]
     pub const fn held_by(self, prefix: u8) -> Self {
@@ -217,7 +217,7 @@ impl Settings {
         self.traps & bit != 0
     }
 
-    /// Whether the kernel may assign `port` to sockets that ask for none.
+    /// Whether the kernel may assign `port` to a socket that requests no port.
     #[inline(always)]
     #[must_use]
     pub const fn is_ephemeral(&self, port: u16) -> bool {
@@ -231,21 +231,21 @@ impl Settings {
         self.fence_ns != 0
     }
 
-    /// Whether a fenced source's SYN to an own address is answered, whatever its port.
+    /// Whether a fenced source's SYN to an own address is answered on every port.
     #[inline(always)]
     #[must_use]
     pub const fn opens(&self) -> bool {
         self.fenced_syns != FencedSyns::Drop as u8
     }
 
-    /// Whether the kernel makes a connection of an acknowledgement of the program's own answer.
+    /// Whether the kernel opens a connection on an acknowledgement of the program's answer.
     #[inline(always)]
     #[must_use]
     pub const fn accepts(&self) -> bool {
         self.fenced_syns == FencedSyns::Accept as u8
     }
 
-    /// Whether a source that reaches the trigger by `protocol` is blocked.
+    /// Whether a source is blocked that reaches the trigger by `protocol`.
     #[inline(always)]
     #[must_use]
     pub const fn blocks(&self, protocol: crate::classify::Protocol) -> bool {

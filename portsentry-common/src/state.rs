@@ -4,15 +4,15 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::address::Ipv6;
 
-/// The value in the ignored maps for a network that this host belongs to. A source in it is not exempt, but is held
-/// by its address alone. Other values are reasons for an exemption.
+/// Value in the ignored maps for a network that this host belongs to. A source in it is not exempt, but counts by
+/// its address alone. Other values are reasons for an exemption.
 pub const NEIGHBOUR: u32 = 5;
 
-/// Deduplication key of a probe: a probe with the same key as a recent one is a repeat.
+/// Deduplication key of a probe. A probe with the same key as a recent one is a repeat.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct RecentKey {
-    /// Source address; IPv4 as IPv4-mapped.
+    /// Source address, IPv4 as IPv4-mapped.
     pub source: Ipv6,
     /// Host byte order.
     pub port: u16,
@@ -33,9 +33,9 @@ impl RecentKey {
     }
 }
 
-/// Key of a blocked network: the IP version, so that no IPv6 network contains an IPv4 host, and the address. A prefix
-/// length counts the [`NetworkKey::VERSION_BITS`] before the address, too. The size is a multiple of eight so that
-/// the value behind it is aligned.
+/// Key of a blocked network: the IP version, so that no IPv6 network contains an IPv4 host, and the address. A
+/// prefix length includes the [`NetworkKey::VERSION_BITS`] before the address. The size is a multiple of eight, so
+/// that the value after it is aligned.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct NetworkKey {
@@ -51,7 +51,7 @@ impl NetworkKey {
     /// Bits of the whole key.
     pub const BITS: u32 = 192;
 
-    /// Returns the key in the form that the map takes.
+    /// Returns the key in the map's form.
     #[inline(always)]
     #[must_use]
     pub fn octets(self) -> [u8; 24] {
@@ -59,11 +59,11 @@ impl NetworkKey {
     }
 }
 
-/// Key of a packet to be handed to the daemon's own sockets.
+/// Key of a packet for the daemon's own sockets.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct SteerKey {
-    /// Source address; IPv4 as IPv4-mapped.
+    /// Source address, IPv4 as IPv4-mapped.
     pub source: Ipv6,
     /// Source port, host byte order.
     pub source_port: u16,
@@ -86,19 +86,20 @@ impl SteerKey {
     }
 }
 
-/// The value of a connection that is opened while its source is fenced: the kernel is yet to make it.
+/// Value for a connection from a fenced source that the kernel has yet to open.
 pub const TO_ACCEPT: u32 = 1;
-/// The same: it is open, or about to be.
+/// Value for a connection from a fenced source that is open, or about to be.
 pub const IS_OPEN: u32 = 2;
 
-/// A flow that the host sent packets of, by its other end: see [`crate::environment::FamilyMaps::last_sent_ns`]. The address that it sent
-/// from is left out, as a service on every address may answer from another than it was asked at.
+/// A flow to which the host sent packets, identified by its remote end: see
+/// [`crate::environment::FamilyMaps::last_sent_ns`]. The host's address is not included, because a service on every
+/// address may answer from a different one than the request's.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct FlowKey {
-    /// The other end; IPv4 as IPv4-mapped.
+    /// The remote address, IPv4 as IPv4-mapped.
     pub remote: Ipv6,
-    /// Its port, host byte order; 0 for any: see [`crate::session`].
+    /// The remote port in host byte order, or 0 for any: see [`crate::session`].
     pub remote_port: u16,
     /// The host's port, host byte order.
     pub port: u16,

@@ -1,8 +1,7 @@
-//! A SYN as a whole: whether it is of the make that is answered, whether its checksums are right, and what of it a service
-//! gets. It must not judge where it goes.
+//! The form and checksums of a SYN, and its change before a service receives it.
 //!
-//! A fenced source's SYN is answered alike whether or not its port is served. So nothing of it may reach a service that an
-//! answer of the program's own doesn't take into account: that answer offers a maximum segment size, and nothing else.
+//! A fenced source's SYN must get the same answer from served and unserved ports. The program's own answer offers
+//! only a maximum segment size. Therefore a service must not receive any option to which its answer would differ.
 
 use crate::{
     address::Address,
@@ -12,10 +11,10 @@ use crate::{
     parse::{IP, Link, Plain, TcpFlags},
 };
 
-/// Words of a TCP header without options, and of the longest.
+/// Number of words in a TCP header without options, and in the longest one.
 const LEAST: usize = 5;
 const MOST: usize = 15;
-/// Where the words with the control bits and with the checksum stand.
+/// Indices of the words with the control bits and with the checksum.
 const CONTROL: usize = 3;
 const CHECKSUM: usize = 4;
 /// Room for the longest header of an answer, in bytes.
@@ -25,7 +24,7 @@ const NOTHING: u32 = 0x0101_0101;
 /// The first half of a maximum segment size (kind 2, four bytes).
 const SIZE: u32 = 0x0204;
 
-/// Where a SYN has its TCP header.
+/// The position of a SYN's TCP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Its offset in the frame, in bytes.
@@ -34,9 +33,9 @@ pub struct Shape {
     pub words: usize,
 }
 
-/// The TCP header of the SYN behind `link`; `None` unless the SYN is of the make that every stack sends: behind Ethernet's
-/// header and two VLAN tags at most, in an IP header without options, not a fragment, without data. A frame without room for
-/// the longest answer isn't answered either, as an answer is never longer than what it answers.
+/// Returns the position of the TCP header behind `link`. Returns `None` unless the SYN has the form that every
+/// stack sends: Ethernet with at most two VLAN tags, an IP header without options, no fragment, and no data. Also
+/// returns `None` if the frame has no room for the longest answer, because an answer is never longer than its SYN.
 #[inline(always)]
 pub fn shape<A: Plain, B: Bytes>(bytes: B, link: &Link) -> Option<Shape> {
     if link.is_deep || link.length < IP {
@@ -50,19 +49,20 @@ pub fn shape<A: Plain, B: Bytes>(bytes: B, link: &Link) -> Option<Shape> {
     (is_right && bytes.reaches(tcp + ANSWER)).then_some(Shape { tcp, words: header / 4 })
 }
 
-/// What the sums of a SYN's words say.
+/// The checksums of a SYN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sums {
-    /// Whether the checksum is that of the whole segment.
+    /// Whether the checksum covers the whole segment correctly.
     pub is_right: bool,
-    /// Whether it is one that a network card was to complete: that of the pseudo-header alone. The peers of virtual
-    /// interfaces send such segments.
+    /// Whether the checksum covers only the pseudo-header, because a network card was to complete it. The peers of
+    /// virtual interfaces send such segments.
     pub is_partial: bool,
-    /// The checksum once the segment is flattened, in wire order.
+    /// The checksum of the flattened segment, in wire order.
     flat: u16,
 }
 
-/// The sums of the segment of `flow` in `shape`, and what becomes of its checksum if it is flattened; `None` if the frame ends before.
+/// Checks the segment of `flow` in `shape`, and computes its checksum when flattened. Returns `None` if the frame
+/// ends before.
 #[inline(always)]
 pub fn sums<A: Challenged, B: Bytes>(bytes: B, shape: Shape, flow: &Flow<A>) -> Option<Sums> {
     let Shape { tcp, words } = shape;
@@ -84,8 +84,9 @@ pub fn sums<A: Challenged, B: Bytes>(bytes: B, shape: Shape, flow: &Flow<A>) -> 
     Some(Sums { is_right: right, is_partial: checksum == fold(pseudo), flat })
 }
 
-/// Takes out of the SYN in `shape` what an answer of the program's own takes no account of: all options but a maximum segment
-/// size that comes first, explicit congestion notification, and reserved bits. `false` if it can't be written.
+/// Removes the parts of the SYN in `shape` that the program's own answer ignores: all options except a maximum
+/// segment size that comes first, explicit congestion notification, and reserved bits. Returns `false` if it can't
+/// be written.
 #[inline(always)]
 pub fn flatten<B: Bytes, R: Room>(bytes: B, room: R, shape: Shape, sums: &Sums) -> bool {
     let Shape { tcp, words } = shape;
@@ -102,10 +103,10 @@ pub fn flatten<B: Bytes, R: Room>(bytes: B, room: R, shape: Shape, sums: &Sums) 
     room.write(tcp + CHECKSUM * 4, sums.flat)
 }
 
-/// What becomes of a word of the TCP header, in wire order.
+/// Returns the flattened form of a word of the TCP header, in wire order.
 #[inline(always)]
 const fn flat(word: usize, old: u32) -> u32 {
-    /// Of the fourth word: the header's length, and the window.
+    /// The bits of the fourth word that stay: the header's length, and the window.
     const KEPT: u32 = 0xf000_ffff;
     const SYN: u32 = (TcpFlags::SYN as u32) << 16;
     let host = u32::from_be(old);
@@ -117,7 +118,7 @@ const fn flat(word: usize, old: u32) -> u32 {
     }
 }
 
-/// Whether the IP header behind `link` has the right checksum; IPv6's has none.
+/// Whether the IP header behind `link` has the right checksum. IPv6 headers have none.
 #[inline(always)]
 pub fn is_header_right<A: Address, B: Bytes>(bytes: B, link: &Link) -> bool {
     if A::VERSION == 6 {

@@ -1,4 +1,4 @@
-//! Counts the distinct (address, port) pairs that a source has probed, or completed handshakes with, in bounded
+//! Counts the distinct (address, port) pairs that a source has probed or completed handshakes with, in bounded
 //! memory.
 
 use bytemuck::{Pod, Zeroable};
@@ -11,7 +11,7 @@ const SPREAD: u32 = 0x9e37_79b9;
 /// Bits of a pair's hash that hold its port.
 const PORT: u32 = 0xffff;
 
-/// Returns a hash of an address, with the port as it is. Two ports of one address never collide.
+/// Returns a hash of an address, combined with the port itself. Two ports of one address never collide.
 #[inline(always)]
 #[must_use]
 pub fn pair<A: Address>(address: A, port: u16) -> u32 {
@@ -22,17 +22,17 @@ pub fn pair<A: Address>(address: A, port: u16) -> u32 {
     hash & !PORT | u32::from(port)
 }
 
-/// The distinct pairs of one source. A retransmission, or a second attempt at the same port, adds nothing.
+/// The distinct pairs of one source. A retransmission, or a second attempt at the same port, adds none.
 ///
 /// Only the last [`Tally::PAIRS`] pairs are remembered; an older one counts again.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Tally {
-    /// Time of the last new pair, nanoseconds of `CLOCK_MONOTONIC`.
+    /// Time of the last new pair, in nanoseconds of `CLOCK_MONOTONIC`.
     pub last_ns: u64,
-    /// Distinct pairs so far.
+    /// Number of distinct pairs so far.
     pub hits: u32,
-    /// Distinct ports among these pairs.
+    /// Number of distinct ports among these pairs.
     pub ports: u32,
     /// Hashes of the pairs: see [`pair`].
     pub pairs: [u32; Tally::PAIRS],
@@ -44,10 +44,10 @@ impl Tally {
     /// An empty tally.
     pub const EMPTY: Self = Self { last_ns: 0, hits: 0, ports: 0, pairs: [0; Self::PAIRS] };
 
-    /// Adds a pair and returns the number of pairs. A tally whose last new pair is `window_ns` old starts anew; 0
-    /// keeps it for ever.
+    /// Adds a pair and returns the number of pairs. A tally starts over once its last new pair is `window_ns` old;
+    /// with 0 it never does.
     ///
-    /// A known pair doesn't prolong the tally: a client that retries one port for months must not keep the other
+    /// A known pair doesn't extend the tally: a client that retries one port for months must not keep the other
     /// pairs alive.
     #[inline(always)]
     pub fn count(&mut self, pair: u32, now_ns: u64, window_ns: u64) -> u32 {
@@ -56,7 +56,7 @@ impl Tally {
         }
         let (mut is_known, mut new_port) = (false, 1);
         for (place, known) in (0..).zip(&self.pairs) {
-            // Not by `take`, which the kernel's verifier would see no end of.
+            // Not by `take`, whose end the kernel's verifier wouldn't see.
             if place >= self.hits {
                 break;
             }
@@ -78,8 +78,8 @@ impl Tally {
         self.hits
     }
 
-    /// Returns how many traps the pairs count for as proof: one for each port, and a quarter for each further address at a known
-    /// port. An honest client that has one wrong port may try it at all addresses of a name.
+    /// Returns the number of traps for which the pairs count as proof: one per port, and a quarter for each further
+    /// address with a known port. An honest client with one wrong port may try it at all addresses of a name.
     #[inline(always)]
     #[must_use]
     pub const fn traps(&self) -> u32 {
@@ -88,13 +88,14 @@ impl Tally {
     }
 }
 
-/// The handshakes that one source has completed.
+/// The completed handshakes of one source.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Handshakes {
     /// Handshakes with traps.
     pub traps: Tally,
-    /// Time of the last use of an established connection to a service, nanoseconds of `CLOCK_MONOTONIC`; 0 for never.
+    /// Time of the last use of an established connection to a service in nanoseconds of `CLOCK_MONOTONIC`, or 0 for
+    /// never.
     pub connected_ns: u64,
 }
 
@@ -105,7 +106,8 @@ impl Handshakes {
     /// most keep-alive intervals.
     const CONNECTED_NS: u64 = 600_000_000_000;
 
-    /// Adds a handshake with the trap at `pair` and returns for how many traps the source's handshakes count.
+    /// Adds a handshake with the trap at `pair`. Returns the number of traps for which the source's handshakes
+    /// count.
     #[inline(always)]
     pub fn count(&mut self, pair: u32, now_ns: u64, window_ns: u64) -> u32 {
         self.traps.count(pair, now_ns, window_ns);

@@ -5,10 +5,11 @@ use bytemuck::{Pod, Zeroable};
 use crate::{environment::RateLimit, settings::Settings};
 
 const SECOND_NS: u64 = 1_000_000_000;
-/// Each CPU learns 20,000 flows a second: a new one costs up to half a microsecond.
+/// Each CPU learns at most 20,000 flows a second, because a new one costs up to half a microsecond.
 const LEARN_EACH_NS: u32 = 50_000;
 
-/// One CPU's token buckets: for each, the time at which it is full again, nanoseconds of `CLOCK_MONOTONIC`.
+/// One CPU's token buckets. Each is the time at which the bucket is full again, in nanoseconds of
+/// `CLOCK_MONOTONIC`.
 ///
 /// A bucket refills steadily (the generic cell rate algorithm of ITU-T I.371), so that events after a flood need not
 /// wait for the next second. It holds at most the tokens of one second.
@@ -25,21 +26,21 @@ pub struct TokenBuckets {
     pub check_ns: u64,
     /// SYNs of fenced sources to answer or forward.
     pub syn_ns: u64,
-    /// Flows to learn from what leaves.
+    /// Flows to learn from outgoing packets.
     pub learn_ns: u64,
 }
 
 const _: () = assert!(size_of::<TokenBuckets>() == 48);
 
 impl TokenBuckets {
-    /// Takes a token from a bucket; `false` if it is empty at `now_ns`.
+    /// Takes a token from a bucket. Returns `false` if the bucket is empty at `now_ns`.
     #[inline(always)]
     pub fn try_acquire(&mut self, limit: RateLimit, settings: &Settings, now_ns: u64) -> bool {
         let (whole_ns, each_ns) = match limit {
             RateLimit::Report => (&mut self.report_ns, settings.event_each_ns),
             RateLimit::Fence => (&mut self.fence_ns, settings.fence_each_ns),
             RateLimit::Answer => (&mut self.answer_ns, settings.challenge_each_ns),
-            // Where each SYN of a fenced source is answered, its acknowledgement is checked.
+            // If every SYN of a fenced source is answered, acknowledgements are checked at the same rate.
             RateLimit::Check if settings.opens() => (&mut self.check_ns, settings.syn_each_ns),
             RateLimit::Check => (&mut self.check_ns, settings.challenge_each_ns),
             RateLimit::Syn => (&mut self.syn_ns, settings.syn_each_ns),
@@ -49,7 +50,7 @@ impl TokenBuckets {
             return false;
         }
         let ahead_ns = whole_ns.wrapping_sub(now_ns);
-        // A time more than a second ahead was left by an earlier program: the bucket is full.
+        // An earlier program left a time more than a second ahead. The bucket is full.
         let owed_ns = if ahead_ns > SECOND_NS { 0 } else { ahead_ns } + u64::from(each_ns);
         let may = owed_ns <= SECOND_NS;
         if may {

@@ -1,5 +1,6 @@
-//! The program that has the kernel make connections of acknowledgements of our own answers (traffic control, ingress; Linux 6.9).
-//! It must not judge: it takes what the XDP program entered in `OPENED` a moment ago.
+//! The program that makes the kernel open connections for acknowledgements of PortSentry's answers (traffic
+//! control, ingress; Linux 6.9). It judges no packet: it uses the entries that the XDP program made in `OPENED` a
+//! moment ago.
 
 use core::mem::transmute;
 
@@ -28,15 +29,15 @@ use crate::{
     sockets::LISTEN,
 };
 
-/// Where the packet's `EtherType` stands.
+/// Offset of a packet's `EtherType`.
 const ETHERTYPE: usize = 12;
-/// The number in the place of `bpf_sk_assign_tcp_reqsk`, whose own differs from kernel to kernel: the daemon puts it here when it
-/// loads the program.
+/// Placeholder for the number of the kernel function `bpf_sk_assign_tcp_reqsk`, which differs between kernels. The
+/// daemon replaces it when it loads the program.
 const ASSIGN: usize = 0x7053_7473;
-/// The largest segment that any client takes: IPv6's least MTU, less its header and TCP's.
+/// The largest segment that any client accepts: IPv6's minimum MTU, minus its header and TCP's.
 const SEGMENT: u16 = 1220;
 
-/// `struct bpf_tcp_req_attrs` of the kernel's `include/net/tcp.h`.
+/// `struct bpf_tcp_req_attrs` (`include/net/tcp.h` in the kernel).
 #[repr(C)]
 struct Attributes {
     timestamps: [u32; 2],
@@ -53,7 +54,7 @@ struct Attributes {
 const SIZE: u32 = 20;
 const _: () = assert!(size_of::<Attributes>() == SIZE as usize);
 
-/// Sees every packet that arrives, after XDP and before the packet filter.
+/// Runs for every incoming packet, after XDP and before the packet filter.
 #[classifier]
 pub fn portsentry_accept(context: TcContext) -> i32 {
     let skb: *mut __sk_buff = context.as_ptr().cast();
@@ -67,11 +68,12 @@ pub fn portsentry_accept(context: TcContext) -> i32 {
     GO_ON
 }
 
-/// Takes a packet of this address family. It begins with Ethernet's header or, where generic XDP had to copy it, with the IP header: Linux then
-/// forgets the other's length (`skb_pp_cow_data`).
+/// Processes a packet of this address family. The packet begins with the Ethernet header. If generic XDP had to
+/// copy it, it begins with the IP header, because Linux then forgets the Ethernet header's length
+/// (`skb_pp_cow_data`).
 #[inline(always)]
 fn take_from<A: Plain + Family>(skb: *mut __sk_buff, start: usize, end: usize, ethertype: u16) -> Option<()> {
-    // A word: whether a single octet is there, the compiler asks by halves of pointers.
+    // Reads a whole word: for a single octet the compiler would compare halves of pointers.
     let is_here = |at: usize| {
         let octets = Packet::between(start, end).read::<u32>(at).map(u32::to_ne_bytes);
         octets.is_some_and(|octets| octets[0] >> 4 == A::VERSION)
@@ -88,7 +90,7 @@ fn take_from<A: Plain + Family>(skb: *mut __sk_buff, start: usize, end: usize, e
 #[inline(always)]
 fn take<A: Plain + Family>(skb: *mut __sk_buff, packet: Packet) -> Option<()> {
     const MASK: u8 = TcpFlags::SYN | TcpFlags::RST | TcpFlags::ACK;
-    // Nearly every packet's source is free, and not near to one that isn't.
+    // Nearly every packet's source is free, and no blocked or fenced source is near it.
     let is_near = A::gate().is_set(A::bit_of(A::prefix(packet)?));
     if !is_near || !A::is_in_place(packet) || !A::is_tcp(A::carrier(packet)?) {
         return None;
@@ -109,20 +111,20 @@ fn take<A: Plain + Family>(skb: *mut __sk_buff, packet: Packet) -> Option<()> {
     unsafe { value.write_volatile(IS_OPEN) };
     let probe = Probe { protocol: Protocol::Tcp, kind: Kind::Ack, source_port, port, flags: TcpFlags::ACK };
     if !assign::<A>(skb, &Flow { source, destination, probe }) {
-        // The next SYN goes to the service itself.
+        // The service receives later SYNs itself.
         let [high, low] = destination.to_mapped().halves();
         flows::forward_syns(high, low, port.into(), Protocol::Tcp as u64, now_ns());
     }
     Some(())
 }
 
-/// Has the kernel make a connection of the segment with the listener that it goes to; whether it does, or there is a connection
-/// already. It doesn't for Multipath TCP.
+/// Makes the kernel open a connection for the segment at its listener. Returns whether a connection exists, new or
+/// old. The kernel refuses for Multipath TCP.
 #[inline(always)]
 fn assign<A: Family>(skb: *mut __sk_buff, flow: &Flow<A>) -> bool {
     let mut is_made = true;
     let mut tuple = A::tuple(flow, flow.probe.source_port);
-    // SAFETY: the context is the kernel's; the tuple is initialised and of an address family's size.
+    // SAFETY: the context comes from the kernel. The tuple is initialised, and has the size of its address family.
     let socket = unsafe {
         bpf_skc_lookup_tcp(skb.cast(), (&raw mut tuple).cast(), A::SIZE, BPF_F_CURRENT_NETNS as i64 as u64, 0)
     };
@@ -145,7 +147,8 @@ fn assign<A: Family>(skb: *mut __sk_buff, flow: &Flow<A>) -> bool {
                 has_microseconds: 0,
                 reserved: [0; 3],
             };
-            // SAFETY: the daemon puts the kernel's function in this place, which takes these (`net/core/filter.c`).
+            // SAFETY: the daemon replaces the placeholder by the kernel's function, which has these parameters
+            // (`net/core/filter.c`).
             let assign: extern "C" fn(*mut __sk_buff, *mut tcp_sock, *mut Attributes, u32) -> i32 =
                 unsafe { transmute(ASSIGN) };
             is_made = assign(skb, listener, &raw mut attributes, SIZE) == 0;

@@ -1,4 +1,4 @@
-//! Atomic read-modify-write operations of BPF (Linux 5.12) that stable Rust lacks for this target.
+//! Atomic read-modify-write operations of BPF (Linux 5.12). Stable Rust lacks them for this target.
 
 use core::intrinsics::{AtomicOrdering, atomic_or, atomic_xadd, atomic_xchg};
 

@@ -1,6 +1,7 @@
 //! The program for interfaces whose frames begin with their IP header: tun, `WireGuard`, PPP.
 //!
-//! It has no fast path: the kernel runs it only in generic mode, where a packet costs far more than the program does.
+//! It has no fast path. The kernel runs it only in generic mode, where a packet costs far more than the program
+//! does.
 
 use aya_ebpf::{EbpfContext, bindings::xdp_md, macros::xdp, programs::XdpContext};
 use portsentry_common::address::{Ipv4, Ipv6};
@@ -37,7 +38,7 @@ pub fn portsentry_bare(context: XdpContext) -> u32 {
     }
 }
 
-/// A fenced source's SYN to an own address, where the fence is open.
+/// Judges an IPv4 SYN from a fenced source to an own address, if the fence is open.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn open_ipv4_bare(context: *mut xdp_md) -> u32 {
@@ -58,7 +59,7 @@ pub fn classify_source_bare(context: *mut xdp_md) -> u32 {
     classify_source_as::<true>(context)
 }
 
-/// An IPv4 packet whose sender is neither blocked nor fenced.
+/// Judges an IPv4 packet whose source is free.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn free_ipv4_bare(context: *mut xdp_md) -> u32 {
@@ -72,7 +73,7 @@ pub fn free_ipv6_bare(context: *mut xdp_md) -> u32 {
     free::<Ipv6, true>(context)
 }
 
-/// An IPv4 packet whose sender is fenced.
+/// Judges an IPv4 packet whose source is fenced.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn fenced_ipv4_bare(context: *mut xdp_md) -> u32 {
@@ -86,7 +87,7 @@ pub fn fenced_ipv6_bare(context: *mut xdp_md) -> u32 {
     fenced::<Ipv6, true>(context)
 }
 
-/// What else of a fenced source's takes a look at its port.
+/// Judges a fenced source's IPv4 packet by its port, after [`fenced_ipv4_bare`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn further_ipv4_bare(context: *mut xdp_md) -> u32 {
@@ -100,7 +101,7 @@ pub fn further_ipv6_bare(context: *mut xdp_md) -> u32 {
     further::<Ipv6, true>(context)
 }
 
-/// A packet that proves its source.
+/// Judges an IPv4 packet that proves its source.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn prove_ipv4_bare(context: *mut xdp_md) -> u32 {

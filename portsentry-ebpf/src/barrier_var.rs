@@ -2,8 +2,8 @@
 
 use core::arch::asm;
 
-/// Returns `number` as a value that the optimiser knows nothing about, so that checks on it remain. `black_box` would
-/// do the same by way of the stack.
+/// Returns `number` as a value unknown to the optimiser, so that checks on it remain. `black_box` would do the
+/// same, but through the stack.
 #[inline(always)]
 pub fn barrier_var(mut number: usize) -> usize {
     // The register is named because any other operand would have to appear in the template. The template must be

@@ -5,8 +5,8 @@ use core::cell::UnsafeCell;
 
 use crate::atomic;
 
-/// In the program's own data, which is read without a look-up. With a table per protocol, an entry need not name its
-/// protocol.
+/// In the program's own data, which can be read without a look-up. Each protocol has its own table, so that entries
+/// need not name it.
 #[unsafe(no_mangle)]
 pub static BENIGN_TCP_V4: BenignFlows<1> = BenignFlows::EMPTY;
 #[unsafe(no_mangle)]
@@ -19,9 +19,9 @@ pub static BENIGN_UDP_V6: BenignFlows<2> = BenignFlows::EMPTY;
 /// One slot for each sum of two 16-bit numbers.
 const PLACES: usize = 1 << 17;
 
-/// Returns the slot of an address with this ending and a port (network byte order). It is the sum, so that hosts with
-/// the same services don't share a slot; the entry holds the whole address, so that it need not hold the port. Every
-/// verifier knows the bounds of a sum; Linux 6.1's doesn't know those of an exclusive or.
+/// Returns the slot for a port (network byte order) and an address with this ending. The slot is their sum, so that
+/// hosts with the same services don't share a slot. The entry holds the whole address, and so need not hold the
+/// port. Every verifier can bound a sum; Linux 6.1's can't bound an exclusive or.
 #[inline(always)]
 pub fn place(ending: u16, port: usize) -> usize {
     usize::from(ending) + port
@@ -31,12 +31,12 @@ pub fn place(ending: u16, port: usize) -> usize {
 #[repr(transparent)]
 pub struct BenignFlows<const WORDS: usize>(UnsafeCell<[[u64; WORDS]; PLACES]>);
 
-/// Last word of an entry while its other words are being written. A valid entry can't have this value on purpose: it
-/// is an address combined with a random number.
+/// Value of an entry's last word while the other words are being written. No sender can construct an entry with
+/// this value, because an entry is an address combined with a random number.
 const BUSY: u64 = 1;
 
-// SAFETY: its words are aligned, and read and written whole. One writer at a time has an entry; a concurrent reader
-// may see a word of the old and one of the new entry.
+// SAFETY: the words are aligned, and read and written whole. Only one writer at a time has an entry. A concurrent
+// reader may see a word of the old entry and one of the new.
 unsafe impl<const WORDS: usize> Sync for BenignFlows<WORDS> {}
 
 impl<const WORDS: usize> BenignFlows<WORDS> {
@@ -50,7 +50,8 @@ impl<const WORDS: usize> BenignFlows<WORDS> {
         (0..WORDS).all(|word| unsafe { at.add(word).read_volatile() } == entry[word])
     }
 
-    /// Stores `entry` at `place`, unless another CPU is writing there: a mixture of two entries must not remain.
+    /// Stores `entry` at `place`, unless another CPU is writing there, because a mixture of two entries must not
+    /// remain.
     #[inline(always)]
     pub fn enter(&self, place: usize, entry: [u64; WORDS]) {
         let at = self.at(place);

@@ -1,5 +1,5 @@
-//! The programs that see what leaves (traffic control, egress), for interfaces with and without Ethernet's header. They must
-//! change and drop nothing.
+//! The programs for outgoing packets (traffic control, egress), on interfaces with and without an Ethernet header.
+//! They neither change nor drop packets.
 
 use core::{cell::UnsafeCell, hint::cold_path};
 
@@ -26,37 +26,37 @@ use crate::{
     kernel::{Family, settings},
 };
 
-/// What hands a packet on to whatever else is attached (`TCX_NEXT`, and `TC_ACT_UNSPEC` before it).
+/// Return value that passes a packet to the next attached program (`TCX_NEXT`, and `TC_ACT_UNSPEC` before it).
 pub const GO_ON: i32 = -1;
 
 const ETHERNET: usize = 14;
 const TAG: usize = 4;
-/// As much of a packet as is read: Ethernet, a tag, IPv6, TCP up to its control bits.
+/// Number of bytes read from a packet: Ethernet, a tag, IPv6, TCP up to its control bits.
 const READ: usize = ETHERNET + TAG + 40 + 14;
 
 pub const IPV4: u16 = 0x0800_u16.to_be();
 pub const IPV6: u16 = 0x86dd_u16.to_be();
 const CUSTOMER_TAG: u16 = 0x8100_u16.to_be();
 
-/// Flows that were learnt in this moment, so that a packet of theirs costs one load: a hash of each, keyed with the moment's
-/// own number. Of two that share a place the last one counts.
+/// Flows learnt in this moment, so that their later packets cost only one load. Each entry is a hash of the flow,
+/// keyed with the moment's number. The later of two flows with the same slot overwrites the other.
 static LEARNT: Learnt = Learnt(UnsafeCell::new([0; PLACES]));
 const PLACES: usize = 1 << PLACE_BITS;
 const PLACE_BITS: u32 = 12;
 
 struct Learnt(UnsafeCell<[u64; PLACES]>);
 
-// SAFETY: its words are aligned, and read and written whole.
+// SAFETY: the words are aligned, and read and written whole.
 unsafe impl Sync for Learnt {}
 
-/// Sees what leaves by an interface with Ethernet's header.
+/// Runs for packets that leave through an interface with an Ethernet header.
 #[classifier]
 pub fn portsentry_egress(context: TcContext) -> i32 {
     see::<false>(context.as_ptr().cast());
     GO_ON
 }
 
-/// The same where packets begin with their IP header.
+/// Runs for packets that begin with their IP header.
 #[classifier]
 pub fn portsentry_egress_bare(context: TcContext) -> i32 {
     see::<true>(context.as_ptr().cast());
@@ -71,11 +71,11 @@ fn see<const BARE: bool>(context: *mut __sk_buff) {
     };
     let is_forwarded = ingress != 0;
     let mut packet = linear(context);
-    // Packet sockets may hand over frames of which only the link layer can be read directly.
+    // In a packet socket's frame, only the link layer may be directly readable.
     if !packet.reaches(READ) && (packet.length() as u32) < length {
         cold_path();
         let wanted = if length < READ as u32 { length } else { READ as u32 };
-        // SAFETY: the context is the kernel's. Bounds are read anew below.
+        // SAFETY: the context comes from the kernel. The bounds are read again below.
         if unsafe { bpf_skb_pull_data(context, wanted) } != 0 {
             return;
         }
@@ -111,7 +111,7 @@ fn linear(context: *mut __sk_buff) -> Packet {
     Packet::between(start, end)
 }
 
-/// A packet from its IP header on, which has no options: no other is looked at, nor any later fragment.
+/// Processes a packet from its IP header on. Ignores packets with IP options, and later fragments.
 #[inline(always)]
 fn see_ipv4(packet: Packet, is_forwarded: bool) {
     let Some([first, fragment, third]) = packet.read::<[u32; 3]>(0).map(|words| words.map(u32::from_be))
@@ -138,12 +138,12 @@ fn see_ipv6(packet: Packet, is_forwarded: bool) {
     }
 }
 
-/// The packet with that transport header, if it may teach anything.
+/// Returns the packet with the given transport header, if the daemon's rules can learn from it.
 #[inline(always)]
 fn sent(packet: Packet, transport: usize, protocol: u8, is_forwarded: bool) -> Option<Sent> {
     let (protocol, flags) = match protocol {
         UDP => (Protocol::Udp, 0),
-        // Nearly every packet is one of these.
+        // This applies to nearly every packet.
         TCP if !is_forwarded => return None,
         TCP => (Protocol::Tcp, packet.read::<u8>(transport + 13)?),
         _ => return None,
@@ -153,7 +153,7 @@ fn sent(packet: Packet, transport: usize, protocol: u8, is_forwarded: bool) -> O
     sent.is_of_interest().then_some(sent)
 }
 
-/// Learns from the packet, unless one of its flow was learnt from in this moment.
+/// Learns from the packet, unless another packet of its flow was learnt from in this moment.
 #[inline(always)]
 fn note<A: Family>(local: A, remote: A, sent: Sent) {
     // SAFETY: the helper has no preconditions.
@@ -169,7 +169,7 @@ fn note<A: Family>(local: A, remote: A, sent: Sent) {
     hash = (hash ^ low ^ hash >> 32).wrapping_mul(moment | 1);
     hash = (hash ^ rest ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let place = (hash >> (u64::BITS - PLACE_BITS)) as usize;
-    // SAFETY: there are as many places as numbers of so many bits.
+    // SAFETY: the table has a slot for each number of that many bits.
     let at = unsafe { LEARNT.0.get().cast::<u64>().add(place) };
     // SAFETY: a word of the table.
     if unsafe { at.read_volatile() } == hash {
@@ -184,7 +184,7 @@ fn note<A: Family>(local: A, remote: A, sent: Sent) {
     learn(high, low, local_high, local_low, rest | is_forwarded | is_v4);
 }
 
-/// Learns from a packet. A function of its own, so that what nearly every packet takes saves no registers.
+/// Learns from a packet. A separate function, so that the usual path doesn't have to save registers.
 #[inline(never)]
 fn learn(high: u64, low: u64, local_high: u64, local_low: u64, what: u64) -> u64 {
     let protocol = if (what >> 32) as u8 == UDP { Protocol::Udp } else { Protocol::Tcp };
@@ -197,7 +197,7 @@ fn learn(high: u64, low: u64, local_high: u64, local_low: u64, what: u64) -> u64
         flags: TcpFlags((what >> 56) as u8),
         is_forwarded,
     };
-    // What the host itself sends, it sends from an address of its own.
+    // The host sends its own packets only from its own addresses.
     if is_forwarded && !is_own(local_high, local_low, what >> 49 & 1 != 0) {
         return 0;
     }
@@ -205,7 +205,7 @@ fn learn(high: u64, low: u64, local_high: u64, local_low: u64, what: u64) -> u64
     1
 }
 
-/// Returns the time, nanoseconds of `CLOCK_MONOTONIC`, with the resolution of a tick.
+/// Returns the time in nanoseconds of `CLOCK_MONOTONIC`, with the resolution of a tick.
 #[inline(always)]
 pub fn now_ns() -> u64 {
     let settings = settings();

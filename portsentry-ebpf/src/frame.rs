@@ -16,7 +16,7 @@ use portsentry_common::{
 
 use crate::{barrier_var::barrier_var, layers};
 
-/// A received frame: from its Ethernet header on or, if `BARE`, from its IP header on.
+/// A received frame. It starts with its Ethernet header or, if `BARE`, with its IP header.
 pub struct XdpFrame<'a, const BARE: bool = false> {
     context: &'a XdpContext,
 }
@@ -40,7 +40,7 @@ impl<const BARE: bool> Frame for XdpFrame<'_, BARE> {
 
     const IS_BARE: bool = BARE;
 
-    /// Read from the context each time, so that no bounds are kept across a helper call.
+    /// Reads the bounds from the context each time, so that none is kept across a helper call.
     #[inline(always)]
     fn bytes(&self) -> Packet {
         Packet { start: self.context.data(), end: self.context.data_end() }
@@ -53,7 +53,7 @@ impl<const BARE: bool> Frame for XdpFrame<'_, BARE> {
 
     #[inline(always)]
     fn length(&self) -> usize {
-        // SAFETY: the context is the one that the kernel handed to the program.
+        // SAFETY: the kernel handed this context to the program.
         unsafe { bpf_xdp_get_buff_len(self.context()) as usize }
     }
 
@@ -70,7 +70,7 @@ impl<const BARE: bool> Frame for XdpFrame<'_, BARE> {
     #[inline(always)]
     fn load<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
         let mut value = MaybeUninit::<T>::uninit();
-        // SAFETY: the context is the kernel's, and `value` has room for the bytes requested.
+        // SAFETY: the context comes from the kernel, and `value` has room for the requested bytes.
         let failed = unsafe {
             bpf_xdp_load_bytes(
                 self.context(),
@@ -104,7 +104,7 @@ impl<const BARE: bool> Frame for XdpFrame<'_, BARE> {
     }
 }
 
-/// A frame's first buffer, within bounds that the verifier knows.
+/// A frame's first buffer, with bounds known to the verifier.
 #[derive(Clone, Copy)]
 pub struct Packet {
     start: usize,
@@ -112,19 +112,19 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// What lies between the bounds that a context gives.
+    /// Returns the buffer between the bounds that a context gives.
     #[inline(always)]
     pub fn between(start: usize, end: usize) -> Self {
         Self { start, end }
     }
 
-    /// How many bytes it has.
+    /// Returns its length in bytes.
     #[inline(always)]
     pub fn length(self) -> usize {
         self.end - self.start
     }
 
-    /// Where the value at `offset` lies, of that many bytes; `None` if it doesn't lie wholly in these.
+    /// Returns a pointer to `length` bytes at `offset`, or `None` if they aren't wholly inside the buffer.
     #[inline(always)]
     pub fn at(self, offset: usize, length: usize) -> Option<*mut c_void> {
         let at = self.start + offset;
@@ -133,7 +133,7 @@ impl Packet {
 }
 
 impl Bytes for Packet {
-    /// Loads by whole words: `read_unaligned` would become one load per byte, which doubles the cost of an honest
+    /// Loads whole words: `read_unaligned` would become one load per byte, which doubles the cost of an honest
     /// packet. All supported kernels allow unaligned loads from packets.
     #[inline(always)]
     fn read<T: AnyBitPattern>(self, offset: usize) -> Option<T> {

@@ -7,7 +7,7 @@ use portsentry_common::gate::{ALONE, EPOCH, HEAD, LENGTH, MOMENT, NETWORKS, is_s
 
 use crate::atomic;
 
-/// In sections of their own, which a program reads without a look-up. The daemon creates the maps for them.
+/// In separate sections, which a program reads without a look-up. The daemon creates the maps for them.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss.gate_v4")]
 pub static GATE_V4: Gate = Gate::CLEAR;
@@ -18,18 +18,18 @@ pub static GATE_V6: Gate = Gate::CLEAR;
 /// A moment lasts 2^8 jiffies: a second on most kernels, a quarter of a second on some.
 const MOMENT_BITS: u32 = 8;
 
-/// Returns the moment of a tick, in the upper half of a word, which an IPv4 address leaves free. Never 0 in practice,
-/// because jiffies start near 2^32 (`INITIAL_JIFFIES`). Numbers repeat after a century.
+/// Returns the moment of a tick. It is in the upper half of a word, because an IPv4 address leaves that half free.
+/// It is never 0 in practice, because jiffies start near 2^32 (`INITIAL_JIFFIES`). Numbers repeat after a century.
 #[inline(always)]
 fn moment(jiffies: u64) -> u64 {
     jiffies >> MOMENT_BITS << 32
 }
 
-/// A head, then words of bits.
+/// The header of a gate, followed by words of bits.
 #[repr(transparent)]
 pub struct Gate(UnsafeCell<[u64; LENGTH]>);
 
-// SAFETY: its words are aligned, read whole, and written atomically.
+// SAFETY: the words are aligned, read whole, and written atomically.
 unsafe impl Sync for Gate {}
 
 impl Gate {
@@ -49,14 +49,14 @@ impl Gate {
         unsafe { self.word(NETWORKS).read_volatile() != 0 }
     }
 
-    /// Whether any source may be held alone that shares a network with others.
+    /// Whether a source may be blocked or fenced alone that shares a network with others.
     #[inline(always)]
     pub fn has_alone(&self) -> bool {
         // SAFETY: a word of the gate.
         unsafe { self.word(ALONE).read_volatile() != 0 }
     }
 
-    /// Records that a source is held alone.
+    /// Records that a source is blocked or fenced alone.
     #[inline(always)]
     pub fn set_alone(&self) {
         if !self.has_alone() {
@@ -89,8 +89,8 @@ impl Gate {
         moment
     }
 
-    /// Does the same with a random number as token: entries without spare bits are combined with it, so that a sender
-    /// can't predict which address an entry matches in another moment.
+    /// Does the same with a random number as the token. Entries without spare bits are combined with this number,
+    /// so that a sender can't predict which address an entry matches in another moment.
     #[inline(always)]
     pub fn follow_secretly(&self, jiffies: u64) -> u64 {
         let epoch = moment(jiffies);
@@ -102,8 +102,8 @@ impl Gate {
         cold_path();
         // SAFETY: the helper has no preconditions. Two numbers of 32 bits, and never 0.
         let secret = unsafe { u64::from(bpf_get_prandom_u32()) << 32 | u64::from(bpf_get_prandom_u32()) | 1 };
-        // SAFETY: words of the gate. Of concurrent writers the last one's number counts; entries made with another
-        // number don't match.
+        // SAFETY: words of the gate. If several writers compete, the last one's number stays; entries made with
+        // another number don't match.
         unsafe {
             self.word(MOMENT).write_volatile(secret);
             self.word(EPOCH).write_volatile(epoch);
@@ -121,7 +121,7 @@ impl Gate {
     /// Returns the word that holds `bit`.
     #[inline(always)]
     fn bits(&self, bit: u32) -> *mut u32 {
-        // SAFETY: the gate consists of the head and one word for each number. Counted in 32 bits, which saves a
+        // SAFETY: the gate consists of the head and one word for each number. The offset has 32 bits, which saves a
         // shift.
         unsafe { self.word(HEAD).cast::<u32>().byte_add((word_of(bit) as u32 * 4) as usize) }
     }

@@ -1,4 +1,4 @@
-//! The bind hooks: they stamp the table of bound ports when a socket is bound, before its port receives anything
+//! The bind hooks: they stamp the table of bound ports when a socket is bound, before its port receives a packet
 //! (cgroup v2, Linux 4.17). They never refuse a bind.
 
 use aya_ebpf::{
@@ -65,7 +65,7 @@ struct Bind {
 #[inline(always)]
 fn see(context: &SockAddrContext, address: [u64; 2]) {
     let bound: *mut bpf_sock_addr = context.sock_addr;
-    // SAFETY: fields of the context, and of the socket that it names, which lives as long as the call.
+    // SAFETY: fields of the context, and of its socket, which lives as long as the call.
     let (port, kind, protocol, device, mark) = unsafe {
         let socket = (&raw const (*bound).__bindgen_anon_1.sk).read_volatile();
         (

@@ -35,7 +35,7 @@ use crate::{atomic, barrier_var::barrier_var, benign::place, flows, gate::GATE_V
 
 pub use self::family::Family;
 
-/// The kernel's state, as seen during the judgement of one packet.
+/// The kernel's state while one packet is judged.
 pub struct Kernel<'a> {
     context: &'a XdpContext,
     jiffies: u64,
@@ -48,16 +48,15 @@ pub struct Kernel<'a> {
 impl<'a> Kernel<'a> {
     #[inline(always)]
     pub fn new(context: &'a XdpContext) -> Self {
-        // Called once and early: a call costs registers, even if only the compiler sees it as one.
-        // SAFETY: the helper
-        // has no preconditions; the verifier turns it into a load.
+        // Called once and early, because a call costs registers, even if only the compiler treats it as one.
+        // SAFETY: the helper has no preconditions. The verifier turns it into a load.
         let jiffies = unsafe { bpf_jiffies64() };
         Self { context, jiffies, buckets: Cell::new(None), counters: Cell::new(None) }
     }
 }
 
 impl Kernel<'_> {
-    /// Makes the cache entries of this moment valid, and no older ones.
+    /// Makes the cache entries of this moment valid, and older entries invalid.
     #[inline(always)]
     pub fn follow_clock(&self) {
         if !GATE_V4.follows(self.jiffies) {
@@ -67,21 +66,21 @@ impl Kernel<'_> {
         }
     }
 
-    /// Adds one to the counter of this number, which is below the length of `COUNTERS`.
+    /// Adds one to the counter with this number, which is below the length of `COUNTERS`.
     #[inline(always)]
     fn count_at(&self, index: usize) {
         let Some(counters) = once(&self.counters, &maps::COUNTERS) else { return };
-        // SAFETY: a counter's number is its word's index in `Counters`, and the value is this CPU's own.
+        // SAFETY: a counter's number is its word's index in `Counters`, and the value belongs to this CPU.
         unsafe { *counters.as_ptr().cast::<u64>().add(index) += 1 };
     }
 
-    /// Returns the port of the daemon's own trap for this protocol; 0 for none.
+    /// Returns the port of the daemon's trap for this protocol, or 0 for none.
     #[inline(always)]
     fn own_trap<A: Family>(&self, protocol: Protocol) -> u32 {
         self.horizon().traps[trap(protocol, A::VERSION)]
     }
 
-    /// Whether a block is in force; if so, adds one to its dropped packets.
+    /// Whether a block is in force. If so, adds one to its dropped packets.
     #[inline(always)]
     fn is_in_force(&self, block: *mut Block) -> bool {
         // SAFETY: a map's value stays readable while the program runs, even if the entry is deleted meanwhile.
@@ -95,7 +94,7 @@ impl Kernel<'_> {
     }
 }
 
-/// Returns the settings that the daemon wrote before it loaded the program.
+/// Returns the settings that the daemon wrote before loading the program.
 #[inline(always)]
 pub fn settings() -> &'static Settings {
     // The optimiser must not assume the initial value: the loader overwrites it.
@@ -104,7 +103,7 @@ pub fn settings() -> &'static Settings {
     unsafe { &*with_exposed_provenance(settings) }
 }
 
-/// The part of the environment that takes no helper call: the program's own data.
+/// The part of the environment that needs no helper call: the program's own data.
 pub struct Data;
 
 impl<A: Family> FastMaps<A> for Data {
@@ -227,7 +226,8 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
 
     #[inline(always)]
     fn block(&self, source: A, block: &Block) -> Entry {
-        // The map comes before the gate: the daemon rebuilds a gate by clearing it and then reading the map.
+        // The map's entry comes before the gate's bit: the daemon rebuilds a gate by clearing it first and reading
+        // the map afterwards.
         let entry = A::enter(source, block, self.now_ns());
         open_gate(source, block);
         entry
@@ -253,7 +253,8 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
         let key = source.without(self.settings().host_bits);
         // A fence that has just ended has no effect.
         let Some(fence) = A::held_in([source, &key], true, self, A::fenced) else { return true };
-        // SAFETY: an aligned word of a map's value. CPUs that write it at once may lose one, never add one.
+        // SAFETY: an aligned word of a map's value. A concurrent write by another CPU may lose a count, but never
+        // adds one.
         let paced = unsafe { &mut (*fence).paced };
         let whole = pace::take(*paced, now_ns, self.settings());
         if let Some(whole) = whole {
@@ -274,7 +275,7 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
     fn count_guess(&self, source: &A, now_ns: u64) {
         let key = source.without(self.settings().host_bits);
         let Some(fence) = A::held_in([source, &key], true, self, A::fenced) else { return };
-        // SAFETY: as above. CPUs that write it at once may lose one, never add one.
+        // SAFETY: as above. A concurrent write by another CPU may lose a count, but never adds one.
         let guessed = unsafe { &mut (*fence).guessed };
         if let Some(whole) = pace::guess(*guessed, now_ns) {
             *guessed = whole;
@@ -357,7 +358,7 @@ const fn ports(source_port: u16, port: u16, protocol: Protocol) -> u64 {
     source_port as u64 | (port as u64) << 16 | (protocol as u64) << 32
 }
 
-/// Sets the gate's bit of an entry, and that it may be of a source alone.
+/// Sets the gate's bit of an entry. For a single address also sets the word for sources held alone.
 #[inline(always)]
 fn open_gate<A: Family>(key: A, block: &Block) {
     if block.prefix == 0 {
@@ -366,7 +367,7 @@ fn open_gate<A: Family>(key: A, block: &Block) {
     A::gate().set(key.bit());
 }
 
-/// This CPU's value in `map`, which is looked up the first time.
+/// Returns this CPU's value in `map`. Looks it up only once.
 #[inline(always)]
 fn once<T>(known: &Cell<Option<NonNull<T>>>, map: &PerCpuArray<T, 1>) -> Option<NonNull<T>> {
     if known.get().is_none() {

@@ -1,12 +1,13 @@
-//! Chains of headers of any length: functions that are verified separately, each called with the place to continue
-//! at.
+//! Header chains of any length. The verifier checks these functions separately, and each call gets the offset at
+//! which to continue.
 
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 use portsentry_common::parse::{self, Chain, Deep, Link, MAX_TAGS, Malformed, Network};
 
 use crate::frame::XdpFrame;
 
-/// A link layer as a word. From the lowest bit: the length, the VLAN's identifier, and one of these.
+/// Fields of a link layer packed into a word. From the lowest bit: its length, the VLAN's identifier, and one of
+/// these kinds.
 const LENGTH: u64 = 0x3fff;
 const VLAN: u32 = 32;
 const NETWORK: u32 = 48;
@@ -29,7 +30,7 @@ pub fn unpack(word: u64) -> Result<Link, Malformed> {
     Ok(Link { network, length: (word & LENGTH) as usize, vlan: (word >> VLAN) as u16, is_deep: true })
 }
 
-// Holds for every link layer that is not buried; the mask is the verifier's bound on the offset.
+// Holds for every link layer that isn't buried. The mask is the verifier's bound on the offset.
 const _: () = assert!(14 + 4 * MAX_TAGS + 8 < LENGTH as usize);
 
 /// Reads a link layer of any depth.
@@ -55,7 +56,7 @@ pub fn next_tags(context: *mut xdp_md, deep: u64) -> u64 {
     Deep::from_word(deep).next(&XdpFrame::<false>::new(&context)).to_word()
 }
 
-/// Follows a chain of IPv6 extension headers.
+/// Follows a chain of IPv6 extension headers to its end.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn follow(context: *mut xdp_md, chain: u64, end: u64) -> u64 {
@@ -63,7 +64,7 @@ pub fn follow(context: *mut xdp_md, chain: u64, end: u64) -> u64 {
     Chain::from_word(chain).follow(&XdpFrame::<false>::new(&context), end as usize).to_word()
 }
 
-/// Follows the chain by the next headers.
+/// Follows the chain for some more headers.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn next_headers(context: *mut xdp_md, chain: u64, end: u64) -> u64 {

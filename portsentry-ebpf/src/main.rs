@@ -55,8 +55,8 @@ use crate::{
 
 /// Judges every frame that an interface receives.
 ///
-/// It calls no helper, and other functions only as its last step. It therefore saves no registers, which nearly every
-/// frame benefits from.
+/// It calls no helper, and calls other functions only as its last step. Therefore it saves no registers, which
+/// makes nearly every frame cheaper.
 #[xdp(frags)]
 pub fn portsentry(context: XdpContext) -> u32 {
     fast_path(&XdpFrame::<false>::new(&context), &Data, |found| match found {
@@ -68,9 +68,9 @@ pub fn portsentry(context: XdpContext) -> u32 {
 }
 
 /// Judges an IPv4 packet whose source may be blocked or fenced. This function and those below are separate to limit
-/// the stack, which is small, and have symbols so that the verifier checks each only once (Linux 5.6). The stacks
-/// along a chain of calls add up, each rounded up to a multiple of 32 bytes (16 since Linux 6.8); therefore functions
-/// that call others use almost none.
+/// the stack, which is small. They have symbols so that the verifier checks each only once (Linux 5.6). The stacks
+/// along a chain of calls add up, each rounded up to a multiple of 32 bytes (16 since Linux 6.8). Therefore
+/// functions that call others use almost none.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn suspect_ipv4(context: *mut xdp_md) -> u32 {
@@ -82,7 +82,7 @@ pub fn suspect_ipv4(context: *mut xdp_md) -> u32 {
     }
 }
 
-/// Does the same for IPv6. A function that has returned before the next call does the look-up, so that their stacks
+/// Does the same for IPv6. A function that returns before the next call does the look-up, so that their stacks
 /// don't add up.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -94,7 +94,7 @@ pub fn suspect_ipv6(context: *mut xdp_md) -> u32 {
     }
 }
 
-/// Returns the state of the source of such a packet.
+/// Returns the state of an IPv6 packet's source, as a number.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn suspect_state_ipv6(context: *mut xdp_md) -> u32 {
@@ -113,7 +113,8 @@ pub fn unsettled(context: *mut xdp_md) -> u32 {
     settle(context, false)
 }
 
-/// Judges a frame by the precheck and, if needed, the slow path; `is_clear` says that its source is known to be free.
+/// Judges a frame by the precheck and, if needed, the slow path. `is_clear` means that its source is known to be
+/// free.
 #[inline(always)]
 fn settle(context: *mut xdp_md, is_clear: bool) -> u32 {
     let found = precheck_frame(context, u64::from(is_clear));
@@ -129,8 +130,8 @@ fn settle(context: *mut xdp_md, is_clear: bool) -> u32 {
     }
 }
 
-/// Settles an IPv4 packet of a fenced source: the second function is called when the first has returned, as their stacks would
-/// add up.
+/// Judges an IPv4 packet of a fenced source. Each function is called after the previous one has returned, because
+/// their stacks would add up.
 #[inline(always)]
 fn settle_fenced_ipv4(context: *mut xdp_md) -> u32 {
     match fenced_ipv4(context) {
@@ -156,12 +157,12 @@ fn settle_fenced_ipv6(context: *mut xdp_md) -> u32 {
     }
 }
 
-/// Beside an action's numbers, what [`fenced_ipv4`] and [`fenced_ipv6`] say of a packet.
+/// Results of [`fenced_ipv4`] and [`fenced_ipv6`] besides the actions.
 const SYN: u32 = 0x400;
 const UNSETTLED: u32 = 0x401;
 const PROVES: u32 = 0x402;
 
-/// Result of [`precheck_frame`] for an undecided frame; other results are actions.
+/// Result of [`precheck_frame`] for an undecided frame. Other results are actions.
 const UNSURE: u32 = 0x100;
 
 /// Runs the precheck on a frame.
@@ -173,7 +174,7 @@ pub fn precheck_frame(context: *mut xdp_md, is_clear: u64) -> u32 {
         .map_or(UNSURE, |action| action as u32)
 }
 
-/// Results of [`classify_source`] beside the actions.
+/// Results of [`classify_source`] besides the actions.
 const FREE_IPV4: u32 = 0x104;
 const FREE_IPV6: u32 = 0x106;
 const FENCED_IPV4: u32 = 0x204;
@@ -221,7 +222,7 @@ fn fenced<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md
     number(slow_path_fenced::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)))
 }
 
-/// What one of these functions returns for that.
+/// Returns the number that stands for the result.
 #[inline(always)]
 const fn number(fenced: Fenced) -> u32 {
     match fenced {
@@ -232,63 +233,63 @@ const fn number(fenced: Fenced) -> u32 {
     }
 }
 
-/// A fenced source's SYN to an own address, where the fence is open.
+/// Judges a fenced source's SYN to an own address, if the fence is open.
 #[inline(always)]
 fn opened<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
     open::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)) as u32
 }
 
-/// What else of a fenced source's takes a look at its port.
+/// Judges a fenced source's packet by its port, if its headers alone don't decide.
 #[inline(always)]
 fn further<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
     number(slow_path_unsettled::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)))
 }
 
-/// A packet that proves its source.
+/// Judges a packet that proves its source.
 #[inline(always)]
 fn proves<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
     slow_path_proof::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)) as u32
 }
 
-/// Such a packet over IPv4.
+/// Judges an IPv4 packet that proves its source.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn prove_ipv4(context: *mut xdp_md) -> u32 {
     proves::<Ipv4, false>(context)
 }
 
-/// The same for IPv6.
+/// Judges an IPv6 packet that proves its source.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn prove_ipv6(context: *mut xdp_md) -> u32 {
     proves::<Ipv6, false>(context)
 }
 
-/// Such a packet over IPv4.
+/// Judges a fenced source's IPv4 packet by its port.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn further_ipv4(context: *mut xdp_md) -> u32 {
     further::<Ipv4, false>(context)
 }
 
-/// The same for IPv6.
+/// Judges a fenced source's IPv6 packet by its port.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn further_ipv6(context: *mut xdp_md) -> u32 {
     further::<Ipv6, false>(context)
 }
 
-/// Such a SYN over IPv4.
+/// Judges a fenced source's IPv4 SYN, if the fence is open.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn open_ipv4(context: *mut xdp_md) -> u32 {
     opened::<Ipv4, false>(context)
 }
 
-/// The same for IPv6.
+/// Judges a fenced source's IPv6 SYN, if the fence is open.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn open_ipv6(context: *mut xdp_md) -> u32 {

@@ -1,4 +1,4 @@
-//! The maps, under the names that administrators see.
+//! The maps, with the names that administrators see.
 //!
 //! The capacities here are the smallest possible; the daemon sets the configured ones when it loads the program.
 
@@ -42,7 +42,7 @@ pub static ADVANCED_UDP: Array<u64, BITMAP> = Array::new();
 pub static BLOCKED_V4: HashMap<Ipv4, Block, 1> = HashMap::new();
 #[btf_map]
 pub static BLOCKED_V6: HashMap<Ipv6, Block, 1> = HashMap::new();
-/// Blocked networks of both families, by the octets of a [`portsentry_common::state::NetworkKey`].
+/// Blocked networks of both families, by the octets of their [`portsentry_common::state::NetworkKey`].
 #[btf_map]
 pub static BLOCKED_NETWORKS: LpmTrie<[u8; 24], Block, 1> = LpmTrie::new();
 /// Sources that probed without proof. The oldest are evicted, because addresses can be spoofed without limit.
@@ -50,23 +50,23 @@ pub static BLOCKED_NETWORKS: LpmTrie<[u8; 24], Block, 1> = LpmTrie::new();
 pub static FENCED_V4: LruHashMap<Ipv4, Block, 1> = LruHashMap::new();
 #[btf_map]
 pub static FENCED_V6: LruHashMap<Ipv6, Block, 1> = LruHashMap::new();
-/// When the host last sent a packet of a flow, nanoseconds of `CLOCK_MONOTONIC`.
+/// Time when the host last sent a packet of a flow, in nanoseconds of `CLOCK_MONOTONIC`.
 #[btf_map]
 pub static FLOWS: LruHashMap<FlowKey, u64, 65536> = LruHashMap::new();
 /// Ports where a fenced source's SYN always reaches the network stack, as in `WATCHED_TCP`.
 #[btf_map]
 pub static EXCLUDED_TCP: Array<u64, BITMAP> = Array::new();
-/// What the network stack's answers say, by the index of the interface that they leave by.
+/// Constant fields of the network stack's answers, by the index of the outgoing interface.
 #[btf_map]
 pub static ANSWERS: HashMap<u32, Constants, 4096> = HashMap::new();
-/// Segments that the kernel is to make a connection of.
+/// Segments for which the kernel should open a connection.
 #[btf_map]
 pub static OPENED: LruHashMap<SteerKey, u32, 16384> = LruHashMap::new();
 /// Keys of the cookies, which the daemon replaces regularly.
 #[btf_map]
 pub static SECRETS: Array<Secrets, 1> = Array::new();
 
-/// Time of the daemon's last heartbeat, nanoseconds of `CLOCK_MONOTONIC`.
+/// Time of the daemon's last heartbeat, in nanoseconds of `CLOCK_MONOTONIC`.
 #[btf_map]
 pub static HEARTBEAT: Array<u64, 1> = Array::new();
 
@@ -79,7 +79,7 @@ pub static LOCAL_V4: LpmTrie<Ipv4, u32, 1> = LpmTrie::new();
 #[btf_map]
 pub static LOCAL_V6: LpmTrie<Octets, u32, 1> = LpmTrie::new();
 
-/// `BPF_F_MMAPABLE` of the kernel's `include/uapi/linux/bpf.h` (Linux 5.5).
+/// `BPF_F_MMAPABLE` (`include/uapi/linux/bpf.h` in the kernel, Linux 5.5).
 const MMAPABLE: usize = 1 << 10;
 
 /// The bound ports, by [`portsentry_common::bound::slot`].
@@ -88,14 +88,14 @@ pub static BOUND: Array<Slot, SLOTS, MMAPABLE> = Array::new();
 /// The stamps that count.
 #[btf_map]
 pub static BOUND_HORIZON: Array<Horizon, 1> = Array::new();
-/// When a socket bound to one address, or to a device, was last seen.
+/// Time when a socket bound to one address or device was last seen.
 #[btf_map]
 pub static SERVED: LruHashMap<ServedKey, u32, 65536> = LruHashMap::new();
 /// The watched interfaces through which packets reach device-bound sockets.
 #[btf_map]
 pub static DEVICES: HashMap<u32, Below, 4096> = HashMap::new();
 
-/// Packets to hand to the daemon's own sockets.
+/// Packets for the daemon's own sockets.
 #[btf_map]
 pub static STEERED: LruHashMap<SteerKey, u32, 1> = LruHashMap::new();
 /// The daemon's sockets: TCP over IPv4 and IPv6, UDP over IPv4 and IPv6.
@@ -103,8 +103,8 @@ pub static STEERED: LruHashMap<SteerKey, u32, 1> = LruHashMap::new();
 pub static TRAPS: SockMap<4> = SockMap::new();
 #[btf_map]
 pub static SOURCES: LruHashMap<Ipv6, Tally, 1> = LruHashMap::new();
-/// Sources that completed handshakes. Only a source that receives packets enters, so that no flood of spoofed sources
-/// evicts one.
+/// Sources that completed handshakes. Only a source that receives packets can enter, so that no flood of spoofed
+/// sources evicts one.
 #[btf_map]
 pub static HANDSHAKES: LruHashMap<Ipv6, Handshakes, 16384> = LruHashMap::new();
 #[btf_map]

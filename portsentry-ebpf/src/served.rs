@@ -29,8 +29,8 @@ impl What {
     }
 }
 
-/// Whether the map holds the destination of these halves with a stamp later than `horizon`, for packets from
-/// `interface` or, on request, from any. A separate function, because the keys would take room on every caller's
+/// Whether the map holds the destination with these halves and a stamp later than `horizon`, for packets from
+/// `interface` or, if requested, from any. A separate function, because the keys would take room on every caller's
 /// stack.
 #[inline(never)]
 pub fn is_in(high: u64, low: u64, interface: u64, what: u64, horizon: u64) -> u64 {
@@ -58,7 +58,7 @@ pub fn is_in(high: u64, low: u64, interface: u64, what: u64, horizon: u64) -> u6
 #[inline(always)]
 pub fn has_above(interface: u32) -> bool {
     let Some(below) = maps::DEVICES.get_ptr_mut(interface) else { return false };
-    // SAFETY: a field of a map's value, which stays readable for the program's run.
+    // SAFETY: a field of a map's value, which stays readable while the program runs.
     unsafe { (*below).flags & Below::HAS_ABOVE != 0 }
 }
 

@@ -19,19 +19,19 @@ use crate::frame::Packet;
 
 /// Length of a TCP header without options, in bytes.
 const TCP_HEADER: usize = 20;
-/// `TCP_TIME_WAIT` of the kernel's `include/net/tcp_states.h`.
+/// `TCP_TIME_WAIT` (`include/net/tcp_states.h` in the kernel).
 const TIME_WAIT: u32 = 6;
-/// `TCP_ESTABLISHED` of the same.
+/// `TCP_ESTABLISHED` (same file).
 const ESTABLISHED: u32 = 1;
-/// `TCP_SYN_RECV` and `TCP_NEW_SYN_RECV` of the same.
+/// `TCP_SYN_RECV` and `TCP_NEW_SYN_RECV` (same file).
 const SYN_RECEIVED: u32 = 3;
 const NEW_SYN_RECEIVED: u32 = 12;
-/// `TCP_LISTEN` of the same.
+/// `TCP_LISTEN` (same file).
 pub const LISTEN: u32 = 10;
 
 /// An address family's `bpf_sock_tuple`.
 pub trait Tuple: Copy {
-    /// Source and destination address, then source and destination port, in network byte order.
+    /// Source address, destination address, source port and destination port, in network byte order.
     type Words;
     /// Its size in bytes, which the words may exceed.
     const SIZE: u32;
@@ -70,10 +70,10 @@ fn ports(source_port: u16, port: u16) -> u32 {
     u32::from(source_port.to_be()) | u32::from(port.to_be()) << 16
 }
 
-/// Whether a TCP socket explains `flow`: a listener on the destination, or a connection between the two. One in
-/// TIME-WAIT explains only segments of a connection.
+/// Whether a TCP socket explains `flow`: a listener on the destination, or a connection between the two ends. A
+/// socket in TIME-WAIT explains only segments of a connection.
 ///
-/// `own` is the port of the daemon's own trap, which is no service; 0 for none.
+/// `own` is the port of the daemon's trap, which is no service, or 0 for none.
 #[inline(always)]
 pub fn explains_tcp<A: Tuple>(context: *mut c_void, flow: &Flow<A>, own: u32) -> bool {
     match tcp_state::<A>(context, flow, flow.probe.source_port, own) {
@@ -83,12 +83,12 @@ pub fn explains_tcp<A: Tuple>(context: *mut c_void, flow: &Flow<A>, own: u32) ->
     }
 }
 
-/// Returns the state of the socket that a segment of `flow` from `source_port` would reach. From port 0 only a
-/// listener can be reached.
+/// Returns the state of the socket that a segment of `flow` from `source_port` would reach. A segment from port 0
+/// can reach only a listener.
 #[inline(always)]
 fn tcp_state<A: Tuple>(context: *mut c_void, flow: &Flow<A>, source_port: u16, own: u32) -> Option<u32> {
     let mut tuple = A::tuple(flow, source_port);
-    // SAFETY: the context is the kernel's; the tuple is initialised and of an address family's size.
+    // SAFETY: the context comes from the kernel. The tuple is initialised, and has the size of its address family.
     let socket = unsafe {
         bpf_skc_lookup_tcp(context, (&raw mut tuple).cast(), A::SIZE, BPF_F_CURRENT_NETNS as i64 as u64, 0)
     };
@@ -98,7 +98,8 @@ fn tcp_state<A: Tuple>(context: *mut c_void, flow: &Flow<A>, source_port: u16, o
     // SAFETY: the look-up returned a referenced socket.
     let (state, port) = unsafe { ((*socket).state, (*socket).src_port) };
     release(socket);
-    // The look-up also runs `sk_lookup` programs: ours leads to the trap, any other to a service on any port.
+    // The look-up also runs `sk_lookup` programs. PortSentry's leads to the trap, any other to a service on any
+    // port.
     let is_own = state == LISTEN && port == own && port != u32::from(flow.probe.port);
     if is_own { None } else { Some(state) }
 }
@@ -151,8 +152,8 @@ fn udp_socket<A: Tuple>(context: *mut c_void, flow: &Flow<A>) -> Option<*mut bpf
     if socket.is_null() { None } else { Some(socket) }
 }
 
-/// Whether a segment acknowledges a SYN cookie of the kernel's own, at a listener. Its IP header, which has no options, begins after
-/// `offset` bytes of the frame. A function of its own for each address family, for the sake of the stack.
+/// Whether a segment acknowledges a SYN cookie that the kernel sent for a listener. The IP header starts at
+/// `offset` in the frame, and has no options. A separate function for each address family, to save stack.
 #[inline(never)]
 pub fn is_kernels_cookie_v4(context: *mut xdp_md, offset: u64) -> u64 {
     is_kernels_cookie::<Ipv4>(context, offset).into()
@@ -166,7 +167,7 @@ pub fn is_kernels_cookie_v6(context: *mut xdp_md, offset: u64) -> u64 {
 
 #[inline(always)]
 fn is_kernels_cookie<A: Tuple + Plain + Challenged>(context: *mut xdp_md, offset: u64) -> bool {
-    // Behind Ethernet's header and two VLAN tags at most.
+    // After the Ethernet header and at most two VLAN tags.
     let offset = match offset {
         14 => 14,
         18 => 18,
@@ -198,7 +199,8 @@ fn is_kernels_cookie<A: Tuple + Plain + Challenged>(context: *mut xdp_md, offset
     let headers = (packet.at(offset, A::HEADER), packet.at(offset + A::HEADER, TCP_HEADER));
     let is_right = match headers {
         (Some(ip), Some(tcp)) => {
-            // SAFETY: the look-up returned a referenced socket; the headers lie in the packet, as long as is said.
+            // SAFETY: the look-up returned a referenced socket. The headers lie inside the packet, and have the
+            // given lengths.
             let found = unsafe {
                 bpf_tcp_check_syncookie(socket.cast(), ip, A::HEADER as u32, tcp.cast(), TCP_HEADER as u32)
             };

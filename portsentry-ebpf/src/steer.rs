@@ -9,7 +9,7 @@ use portsentry_common::{
 
 use crate::maps::{STEERED, TRAPS};
 
-/// `AF_INET` and `AF_INET6` of the kernel's `include/linux/socket.h`.
+/// `AF_INET` and `AF_INET6` (`include/linux/socket.h` in the kernel).
 const INET: u32 = 2;
 const INET6: u32 = 10;
 /// `SK_PASS`.
@@ -26,7 +26,7 @@ pub fn portsentry_steer(context: SkLookupContext) -> u32 {
 #[inline(always)]
 fn steer(context: &SkLookupContext) -> Option<()> {
     let lookup = context.as_ptr().cast::<bpf_sk_lookup>();
-    // Reads all fields at once and first, whatever the family: the verifier requires each read at a fixed offset, and
+    // Reads all fields first and at once, whatever the family. The verifier requires each read at a fixed offset, and
     // the optimiser would merge two of them.
     // SAFETY: fields of the context that the kernel handed to the program.
     let (family, protocol, source_port, port, v4, v6) = unsafe {
@@ -57,6 +57,6 @@ fn steer(context: &SkLookupContext) -> Option<()> {
     };
     let key = SteerKey::new(source, source_port, port, protocol);
     STEERED.get_ptr_mut(key)?;
-    // Without a socket in that slot the daemon is gone, and the port is closed as before.
+    // Without a socket in that slot, the daemon is gone and the port is closed as before.
     TRAPS.redirect_sk_lookup(context, index, 0).ok()
 }

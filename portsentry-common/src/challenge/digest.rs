@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// A key of random bits: two different inputs have the same digest under at most one of 2^31 keys.
+/// A random key. Two different inputs have the same digest under at most one of 2^31 keys.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Digest {

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// A key of sixteen bytes, with the part of the first round that doesn't depend on the message already computed.
+/// A sixteen-byte key, with the part of the first round that doesn't depend on the message computed in advance.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Key {
@@ -49,8 +49,8 @@ impl SipHash {
         Self { state: [a ^ word, b, c, d] }
     }
 
-    /// Returns the hash of the `words` absorbed and the lower seven bytes of `tail`, little-endian: the last block
-    /// holds them beside the length.
+    /// Returns the hash of the `words` absorbed and the lower seven bytes of `tail`, little-endian. The last block
+    /// holds these bytes and the length.
     #[inline(always)]
     #[must_use]
     pub const fn finish(self, words: u64, tail: u64) -> u64 {

@@ -76,7 +76,7 @@ fn v4(source: u32, source_port: u16, port: u16) -> Flow<Ipv4> {
     flow(Ipv4Addr::from(source).into(), Ipv4Addr::new(198, 51, 100, 1).into(), source_port, port)
 }
 
-/// Returns a SYN behind VLAN tags and an IP header.
+/// Returns a SYN with VLAN tags and this IP header.
 fn syn(tags: &[u16], header: &[u8], options: &[u8]) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
     for tag in tags {

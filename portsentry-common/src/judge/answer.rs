@@ -1,4 +1,4 @@
-//! The response to a probe: counting, blocking or fencing, and the report.
+//! The response to a probe: counting, blocking, fencing, and reporting.
 
 use super::{Action, fenced::challenge, is_enforced, source_key::source_key};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     tally::pair,
 };
 
-/// Counts a probe, decides, carries the verdict out and reports it.
+/// Counts a probe, decides on it, and applies and reports the verdict.
 #[inline(always)]
 pub(super) fn answer<A, F, W>(
     frame: &F,
@@ -96,7 +96,7 @@ where
     }
 }
 
-/// Blocks the source of `event`, and reports that.
+/// Blocks the source of `event`, and reports the block.
 #[inline(always)]
 pub(super) fn enter<A: Address, W: FamilyMaps<A>>(
     event: &mut Event,
@@ -120,8 +120,8 @@ pub(super) fn enter<A: Address, W: FamilyMaps<A>>(
     entry
 }
 
-/// Fences the source of `event`, and reports that. Fences are rate-limited, so that a flood of spoofed sources
-/// doesn't evict fences faster than a real source can be proven; the probe itself is dropped in any case.
+/// Fences the source of `event`, and reports the fence. Fences are rate-limited, so that a flood of spoofed sources
+/// doesn't evict fences faster than a real source can be proven. The probe itself is dropped in any case.
 #[inline(always)]
 fn fence<A: Address, W: FamilyMaps<A>>(event: &Event, key: &SourceKey<A>, env: &W) {
     if !env.try_acquire(RateLimit::Fence, event.time_ns) {
@@ -161,7 +161,7 @@ fn verdict<A: Address, W: FamilyMaps<A>>(
     }
 }
 
-/// Returns the block or fence that `event` causes, for `length_ns` nanoseconds; 0 for good.
+/// Returns the block or fence that `event` causes, for `length_ns` nanoseconds, or permanent if that is 0.
 #[inline(always)]
 pub(super) fn block(event: &Event, length_ns: u64) -> Block {
     let until_ns = if length_ns == 0 { 0 } else { event.time_ns.wrapping_add(length_ns) };
@@ -198,7 +198,7 @@ pub(super) fn report<A: Address, W: FamilyMaps<A>>(event: &Event, key: &SourceKe
     }
 }
 
-/// Reports a block, which can't be a repeat; if `EVENT_RATE` is exceeded, the daemon finds the block in the map.
+/// Reports a block, which can't be a repeat. If `EVENT_RATE` is exceeded, the daemon finds the block in the map.
 #[inline(always)]
 fn tell_at_once<W: Environment>(event: &Event, env: &W) {
     if env.try_acquire(RateLimit::Report, event.time_ns) {

@@ -1,4 +1,4 @@
-//! Packets of fenced sources, and the challenge by which a source proves itself.
+//! Judges the packets of fenced sources, and challenges a source to prove itself.
 
 use super::{
     Action,
@@ -23,16 +23,16 @@ use crate::{
     tally::pair,
 };
 
-/// What is found of a fenced source's packet.
+/// Result for a fenced source's packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fenced {
-    /// What happens to it.
+    /// The packet's action is decided.
     Settled(Action),
-    /// It is a SYN to an own address, and the fence is open: [`super::open()`] tells.
+    /// A SYN to an own address, and the fence is open: [`super::open()`] decides.
     Syn,
-    /// [`super::slow_path_unsettled`] tells.
+    /// Undecided: [`super::slow_path_unsettled`] decides.
     Unsettled,
-    /// It proves its source, and is dropped: [`super::slow_path_proof`] does what follows.
+    /// It proves its source, and is dropped. [`super::slow_path_proof`] counts the proof.
     Proves,
 }
 
@@ -52,8 +52,8 @@ where
     match doing(source, datagram, transport, env) {
         Doing::Belongs => return Ok(pass(env)),
         Doing::Uses(probe) => {
-            // Neither a connection to a trap makes its source a client, nor one that it has opened while fenced: the fence lets
-            // scanners open some.
+            // A connection to a trap doesn't make its source a client. Neither does a connection opened while
+            // fenced, because the fence lets scanners open some.
             let flow = Flow { source, destination, probe };
             if !is_trap(&probe, env) && !env.was_opened(&flow) {
                 env.mark_connected(source_key_of(source, env).address, now_ns);
@@ -79,7 +79,7 @@ where
             if is_probe && challenge(frame, link, datagram, &flow, now_ns, env) {
                 return Ok(Fenced::Settled(Action::Answer));
             }
-            // Traps stay open to fenced sources: a connection that one accepts is proof.
+            // Traps accept fenced sources' connections, because a completed connection is proof.
             if is_probe && is_trap(&probe, env) && env.settings().challenge_rate == 0 {
                 env.count(Counter::Steered);
                 env.steer(&flow);
@@ -93,7 +93,8 @@ where
     Ok(Fenced::Settled(Action::Drop))
 }
 
-/// Judges what [`fenced`] leaves: a segment that may complete a handshake, or a datagram that may go to a service.
+/// Judges a packet that [`fenced`] left undecided: a segment that may complete a handshake, or a datagram that may
+/// go to a service.
 #[inline(always)]
 pub(super) fn further<A, F, W>(frame: &F, link: &Link, env: &W) -> Result<Fenced, Malformed>
 where
@@ -125,7 +126,7 @@ where
     Ok(Fenced::Settled(Action::Drop))
 }
 
-/// A packet of TCP or UDP that could be read before. Of its kind only whether it is a datagram matters here.
+/// Reads a TCP or UDP packet that was readable before. The kind is only a placeholder.
 #[inline(always)]
 fn read<A: Plain, F: Frame>(frame: &F, link: &Link) -> Result<(Datagram<A>, Flow<A>), Malformed> {
     let source = A::source(frame, link)?;
@@ -139,11 +140,12 @@ fn read<A: Plain, F: Frame>(frame: &F, link: &Link) -> Result<(Datagram<A>, Flow
         }
         _ => return Err(Malformed::Tcp),
     };
-    // One copy of the addresses: of several the compiler would make some at an alignment that the target has no copy for.
+    // A single copy of the addresses: the compiler would align some of several copies in a way that the target
+    // can't copy.
     Ok((datagram, Flow { source, destination: datagram.destination, probe }))
 }
 
-/// What is found of a packet that no socket of ours waits for.
+/// Result for a packet that no socket of this host expects.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Finding {
     /// It passes.
@@ -152,11 +154,12 @@ enum Finding {
     Drops,
     /// It completes a handshake with a trap, which proves its source.
     Proves,
-    /// If its port is served, it passes, or completes a connection to the service; else the same as before.
+    /// If its port is served, it passes, or completes a connection to the service. Otherwise it completes a
+    /// handshake with a trap, or is dropped.
     MaybeServed,
 }
 
-/// What is found of a segment. If it acknowledges a cookie of the program's, it completes a handshake.
+/// Returns the result for a segment. One that acknowledges the program's cookie completes a handshake.
 #[inline(always)]
 fn completes<A, F, W>(
     frame: &F,
@@ -175,7 +178,7 @@ where
     match acknowledged(frame, datagram, flow, now_ns, env) {
         Some(true) if is_own && env.settings().accepts() => Finding::MaybeServed,
         Some(true) => Finding::Proves,
-        // To sockets that are unknown.
+        // The destination's sockets are unknown.
         _ if !is_own || env.has_devices_above() => Finding::Passes,
         Some(false) if is_cookie_of_kernel(link, datagram, flow, env) => Finding::Passes,
         Some(false) => {
@@ -192,14 +195,14 @@ fn pass<W: Environment>(env: &W) -> Fenced {
     Fenced::Settled(Action::Pass)
 }
 
-/// Whether the fence is open to that SYN, as it is to those to the host's own addresses. What is served behind a gateway isn't
-/// known.
+/// Whether the open fence answers the SYN, as it does for all SYNs to the host's own addresses. The services behind
+/// a gateway are unknown.
 #[inline(always)]
 fn is_answered_anywhere<A: Address, W: FamilyMaps<A>>(destination: A, probe: &Probe, env: &W) -> bool {
     probe.kind == Kind::Syn && env.settings().opens() && env.locality(destination) == Locality::Own
 }
 
-/// Whether the settings let a datagram of no session reach a service (`FENCE_UDP`).
+/// Whether the settings let a datagram outside any session reach a service (`FENCE_UDP`).
 #[inline(always)]
 fn may_reach_a_service<A: Address, W: FamilyMaps<A>>(destination: A, probe: &Probe, env: &W) -> bool {
     probe.kind == Kind::Udp
@@ -207,7 +210,8 @@ fn may_reach_a_service<A: Address, W: FamilyMaps<A>>(destination: A, probe: &Pro
         && env.locality(destination) == Locality::Own
 }
 
-/// Whether the segment acknowledges a cookie of the kernel's: no socket knows the connection yet that it completes.
+/// Whether the segment acknowledges the kernel's own SYN cookie. It completes a connection that no socket knows
+/// yet.
 #[inline(always)]
 fn is_cookie_of_kernel<A: Challenged, W: FamilyMaps<A>>(
     link: &Link,
@@ -248,8 +252,8 @@ where
     is_written
 }
 
-/// Whether a segment acknowledges a cookie; `None` if that wasn't checked. Any segment with ACK and neither SYN nor
-/// RST completes a handshake (RFC 9293 section 3.10.7.4), also one with data or a FIN.
+/// Whether a segment acknowledges a cookie, or `None` if that wasn't checked. Any segment with ACK and neither SYN
+/// nor RST completes a handshake (RFC 9293 section 3.10.7.4), even one with data or a FIN.
 #[inline(always)]
 fn acknowledged<A, F, W>(
     frame: &F,
@@ -281,7 +285,7 @@ where
     };
     let [isn, cookie] = [sequence, acknowledged].map(|number| u32::from_be(number).wrapping_sub(1).to_be());
     let is_right = is_genuine(secrets, flow, isn, cookie, now_ns);
-    // Right ones cost nothing: who waits for a greeting sends no second one.
+    // Correct ones are free: a client that waits for a greeting sends no second one.
     if !is_right && env.settings().opens() {
         env.count_guess(&flow.source, now_ns);
     }
@@ -294,7 +298,7 @@ fn may_be_asked<W: Environment>(port: u16, env: &W) -> bool {
     env.is_watched(Protocol::Tcp, port) || env.settings().opens() && !is_left_alone(port, env)
 }
 
-/// Reports an acknowledged cookie as a connection, and blocks the source once it has acknowledged cookies of enough
+/// Reports an acknowledged cookie as a connection. Blocks the source once it has acknowledged the cookies of enough
 /// traps. Until then, and if the blocked map is full, it stays fenced.
 #[inline(always)]
 pub(super) fn prove<A, F, W>(frame: &F, link: &Link, env: &W) -> Result<(), Malformed>

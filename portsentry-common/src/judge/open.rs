@@ -1,8 +1,9 @@
-//! A SYN of a fenced source to one of the host's own addresses, where the fence is open (`FENCE`). It must not treat served and
-//! unserved ports differently before both have paid.
+//! Judges a fenced source's SYN to one of the host's own addresses, if the fence is open (`FENCE`). The same checks
+//! come first for served and unserved ports.
 //!
-//! The source may be a host in whose name somebody else sent: it must be able to connect. It may be a scanner: it must not learn which
-//! ports are served. So every port answers, and the answers of the program and of the network stack say the same.
+//! The source may be an innocent host whose address is spoofed: it must be able to connect. Or it may be a scanner:
+//! it must not learn which ports are served. Therefore every port answers, and the answers of the program and of
+//! the network stack have the same content.
 
 use super::{
     Action,
@@ -20,7 +21,7 @@ use crate::{
     syn::{Shape, flatten, is_header_right, shape, sums},
 };
 
-/// Judges such a SYN.
+/// Judges a fenced source's SYN to an own address.
 #[inline(always)]
 pub fn open<A, F, W>(frame: &F, env: &W) -> Action
 where
@@ -28,7 +29,7 @@ where
     F: Rewrite,
     W: FamilyMaps<A>,
 {
-    // It could be read before.
+    // Parsing succeeded before.
     let Some((link, flow)) = read::<A, F>(frame) else { return Action::Drop };
     let action = opened(frame, &link, &flow, env).unwrap_or(Action::Drop);
     match action {
@@ -42,7 +43,8 @@ where
     action
 }
 
-/// The SYN in `frame`, as far as its ports, if its IP header has no options: of another nothing but the source counts.
+/// Returns the SYN in `frame`, parsed up to its ports. They are correct if the IP header has no options; otherwise
+/// only the source is used.
 #[inline(always)]
 fn read<A: Plain + Challenged, F: Frame>(frame: &F) -> Option<(Link, Flow<A>)> {
     let link = link(frame).ok()?;
@@ -52,7 +54,8 @@ fn read<A: Plain + Challenged, F: Frame>(frame: &F) -> Option<(Link, Flow<A>)> {
     Some((link, Flow { source, destination, probe }))
 }
 
-/// What happens to it; nothing, if it isn't of the make that is answered, or can't be written.
+/// Returns the action for the SYN, or `None` if it doesn't have the form that is answered, exceeds a rate, or can't
+/// be written.
 #[inline(always)]
 fn opened<A, F, W>(frame: &F, link: &Link, flow: &Flow<A>, env: &W) -> Option<Action>
 where
@@ -70,12 +73,12 @@ where
         return Some(Action::Pass);
     }
     let reaches_a_service = if env.settings().accepts() && !F::IS_BARE {
-        // The kernel can't be told to accept for what no look-up finds, nor for these.
+        // The kernel can't accept connections for these services or for sockets that no look-up finds.
         is_hidden(flow, env) || needs_syn(flow, env)
     } else {
         is_served(flow, env) || needs_syn(flow, env)
     };
-    // Interfaces without Ethernet's header take no answers.
+    // Interfaces without an Ethernet header can't send answers.
     let Some(shape) = shape else { return reaches_a_service.then_some(Action::Pass) };
     if reaches_a_service {
         forward(frame, shape, flow)
@@ -84,13 +87,14 @@ where
     }
 }
 
-/// Whether the administrator has excluded that port: whatever comes reaches the network stack, and is refused where nobody serves it.
+/// Whether the administrator has excluded the port, so that all packets to it reach the network stack. The stack
+/// refuses them on an unserved port.
 #[inline(always)]
 pub(super) fn is_left_alone<W: Environment>(port: u16, env: &W) -> bool {
     env.is_excluded(port) && !env.is_watched(Protocol::Tcp, port)
 }
 
-/// How long it is remembered that a service must see the SYN, in stamps.
+/// Time for which a service is remembered that must see the SYN, in stamps.
 const DAY: u32 = 24 * 3600 * PER_SECOND;
 
 /// Whether the service at the destination must see the SYN itself.
@@ -99,15 +103,16 @@ pub(super) fn needs_syn<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -
     env.is_in_served(flow, Served::BySyn, stamp(env.now_ns()).saturating_sub(DAY))
 }
 
-/// Lets the SYN go to a service, without anything that would show in its answer.
+/// Forwards the SYN to a service, without the fields that would show in the service's answer.
 #[inline(always)]
 fn forward<A: Challenged, F: Rewrite>(frame: &F, shape: Shape, flow: &Flow<A>) -> Option<Action> {
-    // Not by its checksum: the network stack judges that, which knows what a card has still to compute.
+    // The checksum isn't checked here: the network stack does, and it knows which checksums a network card has yet
+    // to complete.
     let sums = sums(frame.fresh_bytes(), shape, flow)?;
     flatten(frame.fresh_bytes(), frame.room(), shape, &sums).then_some(Action::Pass)
 }
 
-/// Makes of the SYN its own answer.
+/// Rewrites the SYN into its own answer.
 #[inline(always)]
 fn answer<A, F, W>(
     frame: &F,
@@ -124,8 +129,8 @@ where
 {
     let bytes = frame.fresh_bytes();
     let sums = sums(bytes, shape, flow)?;
-    // A service takes a segment whose checksum a card was to complete only from within this machine: where it gets the SYN
-    // itself, no other port may answer one.
+    // A service accepts an incomplete checksum only from within this machine. If services see SYNs themselves,
+    // other ports must not answer such a SYN.
     let is_right = sums.is_right || sums.is_partial && env.settings().accepts();
     if !is_right || !is_header_right::<A, _>(bytes, link) {
         return None;

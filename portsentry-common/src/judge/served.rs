@@ -8,7 +8,7 @@ use crate::{
     settings::Settings,
 };
 
-/// Whether a socket of the host accepts the packet, or one did a moment ago (`SERVED_GRACE`).
+/// Whether a socket of the host accepts the packet, or one did until a moment ago (`SERVED_GRACE`).
 #[inline(always)]
 pub(super) fn is_served<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
     let Probe { protocol, port, .. } = flow.probe;
@@ -23,8 +23,8 @@ pub(super) fn is_served<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -
     }
 }
 
-/// Whether a datagram may answer a socket that a look-up can't find, because it is bound to a device above the interface:
-/// a socket on an ephemeral port, or a connected one, whose peer the network stack checks.
+/// Whether a datagram may answer a socket bound to a device above the interface, which a look-up can't find. The
+/// socket is on an ephemeral port, or is connected; then the network stack checks the peer.
 #[inline(always)]
 pub(crate) fn may_answer_hidden<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
     env.has_devices_above()
@@ -32,7 +32,7 @@ pub(crate) fn may_answer_hidden<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, en
             || env.is_in_served(flow, Served::Connected, env.horizon().open))
 }
 
-/// Whether the packet is for a service that a look-up can't find, because it is bound to a device above the interface.
+/// Whether the packet is for a service bound to a device above the interface, which a look-up can't find.
 #[inline(always)]
 pub(super) fn is_hidden<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
     env.has_devices_above()
@@ -40,15 +40,15 @@ pub(super) fn is_hidden<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -
         && !env.has_socket(flow)
 }
 
-/// Whether a packet may answer a request of the host whose socket has been closed: packets to a port of the ephemeral
-/// range are answers. Only segments of connections and datagrams qualify; a SYN or a stealth probe answers nothing.
+/// Whether a packet may answer a request of the host whose socket has been closed. Packets to ephemeral ports are
+/// answers. Only segments of connections and datagrams qualify: a SYN or a stealth probe answers no request.
 #[inline(always)]
 pub(super) fn may_be_late(probe: &Probe, settings: &Settings) -> bool {
     (probe.kind == Kind::Udp || probe.kind.is_connected()) && settings.is_ephemeral(probe.port)
 }
 
-/// Whether a datagram may be the answer of a DHCP server, for which no UDP socket need be bound (RFC 2131 section
-/// 4.1, RFC 8415 section 7.2): clients read it from packet sockets.
+/// Whether a datagram may be a DHCP server's answer. No UDP socket need be bound for it (RFC 2131 section 4.1, RFC
+/// 8415 section 7.2), because clients read it from packet sockets.
 #[inline(always)]
 pub(crate) const fn is_lease(version: u8, probe: &Probe) -> bool {
     let [server, client] = if version == 4 { [67, 68] } else { [547, 546] };

@@ -1,7 +1,7 @@
 //! The key by which a source is counted, limited and blocked: an IPv4 address, or an IPv6 network.
 //!
 //! A host can use any address of its IPv6 network. But hosts on one link share their network with the gateway, and
-//! some networks belong to many unrelated hosts: there each address is a source by itself.
+//! unrelated hosts share some networks. In these each address counts as a separate source.
 
 use crate::{
     address::Address,

@@ -1,7 +1,7 @@
 //! Chains of IPv6 extension headers, RFC 8200 section 4.
 //!
-//! Linux follows a chain of any length. The verifier accepts only bounded loops and counts all of their steps;
-//! therefore a function that is verified separately follows a few headers at a time.
+//! Linux follows a chain of any length. The verifier accepts only bounded loops and counts all of their steps.
+//! Therefore a function that is verified separately follows a few headers at a time.
 
 use super::{
     Fragment,
@@ -9,19 +9,19 @@ use super::{
 };
 use crate::frame::Frame;
 
-/// Headers followed per call.
+/// Number of headers followed per call.
 const STEPS: usize = 64;
 /// Calls of that function.
 const ROUNDS: usize = 18;
 
-/// Number of extension headers that are followed: more than fit in a packet of 9,000 bytes.
+/// Maximum number of extension headers that are followed: more than fit in a packet of 9,000 bytes.
 pub const MAX_EXTENSIONS: usize = STEPS * ROUNDS;
 
-/// Highest offset in a frame to which a chain is followed, in bytes. As a mask, it is a bound that the verifier
-/// knows.
+/// Highest offset in a frame up to which a chain is followed, in bytes. Used as a mask, it is a bound known to the
+/// verifier.
 const FARTHEST: usize = 0x7fff;
 
-/// Progress along a chain, in one word so that it can be passed between functions. From the lowest bit: the offset of
+/// Progress along a chain, packed into one word so that functions can pass it. From the lowest bit: the offset of
 /// the next header, its number, a [`Fragment`], and two flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain(u64);
@@ -59,14 +59,14 @@ impl Chain {
         self.0 as usize & FARTHEST
     }
 
-    /// Returns the number of the next header. If it is that of an extension header, the chain can't be read to its
-    /// end.
+    /// Returns the number of the next header. If this is an extension header's number, the end of the chain can't
+    /// be read.
     #[inline(always)]
     pub(super) const fn protocol(self) -> u8 {
         (self.0 >> Self::NUMBER) as u8
     }
 
-    /// Returns the part of a datagram that this is, according to its fragment headers.
+    /// Returns the part of a datagram in this packet, according to its fragment headers.
     #[inline(always)]
     pub(super) const fn fragment(self) -> Fragment {
         match self.0 >> Self::PART & 0b11 {
@@ -115,7 +115,7 @@ impl Chain {
         self
     }
 
-    /// Skips one header; `None` if it runs past the packet, which ends at `end`.
+    /// Skips one header. Returns `None` if it runs past the packet, which ends at `end`.
     #[inline(always)]
     fn step<F: Frame + ?Sized>(self, frame: &F, end: usize) -> Option<Self> {
         let [next, length, high, low] = frame.load::<[u8; 4]>(self.offset())?;
@@ -124,7 +124,7 @@ impl Chain {
         let length = match number {
             FRAGMENT => {
                 let position = u16::from_be_bytes([high, low]);
-                // A second fragment header doesn't make a part whole.
+                // A second fragment header doesn't complete a partial packet.
                 match (position >> 3, position & 1) {
                     (0, 0) => {}
                     (0, _) => flags = flags & Self::OPTIONS | 1 << Self::PART,

@@ -1,7 +1,7 @@
 //! Link layers with more than two VLAN tags, and PPPoE sessions (RFC 2516).
 //!
-//! Linux removes any number of tags that name no VLAN (`__netif_receive_skb_core`). They are read in the same way as
-//! a chain of extension headers: see [`super::chain`].
+//! Linux removes any number of tags that name no VLAN (`__netif_receive_skb_core`). They are read like a chain of
+//! extension headers: see [`super::chain`].
 
 use super::{
     ETHERTYPE, IP, Malformed,
@@ -9,12 +9,12 @@ use super::{
 };
 use crate::frame::Frame;
 
-/// Tags read per call.
+/// Number of tags read per call.
 const STEPS: usize = 64;
 /// Calls of that function.
 const ROUNDS: usize = 36;
 
-/// Number of VLAN tags that are read: more than fit in a frame of 9,000 bytes.
+/// Maximum number of VLAN tags that are read: more than fit in a frame of 9,000 bytes.
 pub const MAX_TAGS: usize = STEPS * ROUNDS;
 
 /// Length of a PPPoE session's header, in bytes.
@@ -23,8 +23,8 @@ const SESSION: usize = 6;
 const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
 
-/// Progress through a link layer, in one word. From the lowest bit: the offset of the next header, its `EtherType` as
-/// it stands in the frame, a VLAN's identifier, and a flag.
+/// Progress through a link layer, packed into one word. From the lowest bit: the offset of the next header, its
+/// `EtherType` in wire order, a VLAN's identifier, and a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deep(u64);
 
@@ -80,7 +80,7 @@ impl Deep {
     }
 }
 
-/// Parses the link layer of `frame`, however deep. Beyond [`MAX_TAGS`] it returns [`Network::Buried`].
+/// Parses the link layer of `frame`, with any number of tags. Beyond [`MAX_TAGS`] it returns [`Network::Buried`].
 #[inline(always)]
 pub fn deep_link<F: Frame + ?Sized>(frame: &F) -> Result<Link, Malformed> {
     let ethertype = frame.load(ETHERTYPE).ok_or(Malformed::Link)?;
@@ -102,8 +102,8 @@ pub fn deep_link<F: Frame + ?Sized>(frame: &F) -> Result<Link, Malformed> {
         return Ok(Link { network: Network::of(ethertype), length: offset, vlan, is_deep: true });
     }
     let [high, low] = frame.load::<[u8; 2]>(offset + SESSION).ok_or(Malformed::Link)?;
-    // An odd first octet is a whole compressed number (RFC 1661 section 6.5): Linux accepts that even if it was not
-    // negotiated.
+    // An odd first octet is a complete compressed number (RFC 1661 section 6.5). Linux accepts that even if it was
+    // not negotiated.
     let (number, length) =
         if high & 1 == 1 { (high.into(), 1) } else { (u16::from_be_bytes([high, low]), IP) };
     let network = match number {

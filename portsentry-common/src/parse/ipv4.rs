@@ -50,7 +50,7 @@ pub(super) fn datagram<F: Frame>(frame: &F, link: &Link) -> Result<Datagram<Ipv4
     })
 }
 
-/// Returns the header's first eight bytes in host byte order, its third word and the destination's.
+/// Returns the header's first eight bytes in host byte order, its third word, and the word of the destination.
 #[inline(always)]
 fn header<B: Bytes>(packet: B, offset: usize) -> Option<(u64, u32, u32)> {
     let [third, _, destination] = packet.read::<[u32; 3]>(offset + 8)?;

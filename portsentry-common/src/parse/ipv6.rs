@@ -60,8 +60,8 @@ pub(super) fn datagram<F: Frame>(frame: &F, link: &Link) -> Result<Datagram<Ipv6
     })
 }
 
-/// Returns the length of a payload whose length field is 0: behind a hop-by-hop header the rest of the frame, which
-/// Linux accepts with or without a jumbo payload option (RFC 2675; `ip6_rcv_core`).
+/// Returns the length of a payload whose length field is 0. Behind a hop-by-hop header it is the rest of the frame;
+/// Linux accepts that with or without a jumbo payload option (RFC 2675; `ip6_rcv_core`).
 #[cold]
 #[inline(always)]
 fn unsaid<F: Frame>(frame: &F, offset: usize, protocol: u8) -> usize {
@@ -79,7 +79,7 @@ fn header<B: Bytes>(packet: B, offset: usize) -> Option<(u64, Ipv6)> {
     Some((super::beginning(packet, offset)?, destination))
 }
 
-/// Returns the address at `offset`. The end is read first, so that a single bounds check remains.
+/// Returns the address at `offset`. Its end is read first, so that a single bounds check remains.
 #[inline(always)]
 pub(super) fn address<B: Bytes>(packet: B, offset: usize) -> Option<Ipv6> {
     let low = packet.read(offset + 8)?;

@@ -3,9 +3,9 @@
 use super::Malformed;
 use crate::frame::{Bytes, Frame};
 
-/// `EtherType` of IPv4 as it stands in the frame.
+/// `EtherType` of IPv4 in wire order.
 pub(crate) const IPV4: u16 = 0x0800_u16.to_be();
-/// `EtherType` of IPv6 as it stands in the frame.
+/// `EtherType` of IPv6 in wire order.
 pub(crate) const IPV6: u16 = 0x86dd_u16.to_be();
 /// IEEE 802.1Q.
 pub(crate) const CUSTOMER_TAG: u16 = 0x8100_u16.to_be();
@@ -25,21 +25,21 @@ pub(crate) const TAG: usize = 4;
 /// Length of the Ethernet header without tags, in bytes.
 pub const ETHERNET: usize = 14;
 
-/// What the frame carries.
+/// The network layer in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
     /// An IPv4 packet.
     Ipv4,
     /// An IPv6 packet.
     Ipv6,
-    /// Nothing that can carry a probe.
+    /// A network layer that can't carry a probe.
     Other,
-    /// A packet behind more tags than are read: its source is unknown.
+    /// A packet behind more tags than are read. Its source is unknown.
     Buried,
 }
 
 impl Network {
-    /// Returns the network layer of this `EtherType`, as it stands in the frame.
+    /// Returns the network layer of this `EtherType`, which is in wire order.
     #[inline(always)]
     pub(crate) fn of(ethertype: u16) -> Self {
         match ethertype {
@@ -57,9 +57,9 @@ pub struct Link {
     pub network: Network,
     /// Offset of the network layer, in bytes.
     pub length: usize,
-    /// Identifier of the innermost VLAN tag, 0 without one.
+    /// Identifier of the innermost VLAN tag, or 0 without one.
     pub vlan: u16,
-    /// Whether it is anything but an Ethernet header with at most two VLAN tags, so that the frame can't be rewritten
+    /// Whether the link layer isn't plain Ethernet with at most two VLAN tags, so that the frame can't be rewritten
     /// into an answer.
     pub is_deep: bool,
 }
@@ -74,13 +74,14 @@ impl Link {
     }
 }
 
-/// Whether this `EtherType`, as it stands in the frame, is that of a VLAN tag.
+/// Whether this `EtherType`, in wire order, is that of a VLAN tag.
 #[inline(always)]
 pub(super) fn is_tag(ethertype: u16) -> bool {
     ethertype == CUSTOMER_TAG || ethertype == SERVICE_TAG
 }
 
-/// Parses the Ethernet header and up to two VLAN tags; `None` if there are more, or the frame is too short.
+/// Parses the Ethernet header and up to two VLAN tags. Returns `None` if there are more, or if the frame is too
+/// short.
 #[inline(always)]
 pub(crate) fn near_link<B: Bytes>(frame: B) -> Option<Link> {
     let ethertype = frame.read::<u16>(ETHERTYPE)?;
@@ -104,10 +105,10 @@ pub fn link<F: Frame>(frame: &F) -> Result<Link, Malformed> {
     near_link(frame.bytes()).map_or_else(|| frame.deep_link(), Ok)
 }
 
-/// Parses the link layer, of length 0, of a frame that begins with its IP header.
+/// Returns the empty link layer of a frame that begins with its IP header.
 #[inline(always)]
 fn bare<F: Frame>(frame: &F) -> Result<Link, Malformed> {
-    // Read as a word: for a single octet, the compiler checks the bounds with halves of pointers.
+    // Read as a word, because for a single octet the compiler checks the bounds with halves of pointers.
     let [version, ..] = frame.read::<[u8; 4]>(0).ok_or(Malformed::Link)?;
     let network = match version >> 4 {
         4 => Network::Ipv4,

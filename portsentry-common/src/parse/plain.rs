@@ -1,8 +1,8 @@
-//! Ordinary packets: without IPv4 options, IPv6 extension headers or fragmentation, and well formed.
+//! Ordinary packets: well formed, and without IPv4 options, IPv6 extension headers or fragmentation.
 //!
-//! All packets begin with their `EtherType`, with or without a VLAN tag before it, so that one load returns that and
-//! the IP header's first fields. Other values are read where they are needed, separately: reading them early or
-//! together costs registers.
+//! All packets begin with their `EtherType`, with or without a VLAN tag before it, so that one load returns it
+//! together with the IP header's first fields. Other values are read separately when they are needed, because
+//! reading them early or together costs registers.
 
 use super::{
     Parse, TCP, UDP, ipv4, ipv6,
@@ -15,10 +15,10 @@ use crate::{
     gate::Gated,
 };
 
-/// Length of the `EtherType`, after which the IP header begins, in bytes.
+/// Length in bytes of the `EtherType`, which the IP header follows.
 pub const IP: usize = size_of::<u16>();
 
-/// A packet's first four bytes, as they lie in memory.
+/// A packet's first four bytes, in memory order.
 pub type Beginning = u32;
 
 /// An address family whose ordinary packets are read with as few loads as possible.
@@ -27,10 +27,10 @@ pub trait Plain: Parse + Gated {
     type Carrier: Copy;
     /// Offset of the transport header, in bytes.
     const TRANSPORT: usize;
-    /// Offset from which the packet's length field counts, in bytes.
+    /// Offset in bytes from which the packet's length field counts.
     const COUNTED: usize;
 
-    /// Whether the packet is of this family and, as far as these bytes show, ordinary.
+    /// Whether these bytes are the start of an ordinary packet of this family, as far as they show.
     fn begins(beginning: Beginning) -> bool;
 
     /// Whether a packet of this family's `EtherType` has its fields at their usual offsets.
@@ -39,8 +39,8 @@ pub trait Plain: Parse + Gated {
     /// Number of bits after the length field among the IP header's first 64.
     const AFTER_LENGTH: u32;
 
-    /// Returns the packet's length field, cut out of a swapped word: older verifiers lose the bounds of a half that
-    /// was swapped.
+    /// Returns the packet's length field, extracted from a swapped word: older verifiers lose the bounds of a
+    /// swapped half.
     #[inline(always)]
     fn length<B: Bytes>(packet: B) -> Option<usize> {
         packet.read(IP).map(|word| usize::from((u64::from_be(word) >> Self::AFTER_LENGTH) as u16))
@@ -52,35 +52,34 @@ pub trait Plain: Parse + Gated {
     /// Returns the part of the header that names the transport protocol.
     fn carrier<B: Bytes>(packet: B) -> Option<Self::Carrier>;
 
-    /// Whether that is TCP, and the packet is ordinary.
+    /// Whether the transport protocol is TCP, and the packet is ordinary.
     fn is_tcp(carrier: Self::Carrier) -> bool;
 
-    /// Whether that is UDP, and the packet is ordinary.
+    /// Whether the transport protocol is UDP, and the packet is ordinary.
     fn is_udp(carrier: Self::Carrier) -> bool;
 
     /// Whether the packet is ordinary.
     fn is_plain(carrier: Self::Carrier) -> bool;
 
-    /// Where the packet says it comes from.
+    /// Returns the source address.
     fn sender<B: Bytes>(packet: B) -> Option<Self>;
 
     /// Returns the destination address.
     fn destination<B: Bytes>(packet: B) -> Option<Self>;
 
-    /// Returns the last two octets of the destination address, as they lie in memory. The transport header follows
-    /// them.
+    /// Returns the last two octets of the destination address, in memory order. The transport header follows them.
     #[inline(always)]
     fn destination_ending<B: Bytes>(packet: B) -> Option<u16> {
         packet.read(Self::TRANSPORT - 2)
     }
 
-    /// Returns the destination port in the TCP or UDP header, host byte order.
+    /// Returns the destination port in the TCP or UDP header, in host byte order.
     #[inline(always)]
     fn port<B: Bytes>(packet: B) -> Option<u16> {
         packet.read(Self::TRANSPORT + 2).map(u16::from_be)
     }
 
-    /// Returns the part of the TCP header that holds its control bits; `None` if the packet ends before it.
+    /// Returns the part of the TCP header that holds its control bits, or `None` if the packet ends before it.
     #[inline(always)]
     fn tcp<B: Bytes>(packet: B) -> Option<TcpControl> {
         packet.read(Self::TRANSPORT + 12)
@@ -93,7 +92,7 @@ pub trait Plain: Parse + Gated {
         header >= TCP_HEADER && Self::is_sound(packet, |payload| header <= payload)
     }
 
-    /// Whether the packet and its UDP header are well formed; the UDP length is the packet's.
+    /// Whether the packet and its UDP header are well formed, and the UDP length matches the packet's.
     #[inline(always)]
     fn is_sound_udp<B: Bytes>(packet: B) -> bool {
         let Some(datagram) = packet.read(Self::TRANSPORT + 4).map(u16::from_be).map(usize::from) else {
@@ -102,8 +101,8 @@ pub trait Plain: Parse + Gated {
         datagram >= UDP_HEADER && Self::is_sound(packet, |payload| datagram == payload)
     }
 
-    /// Whether the packet's length fits its content, and all of it can be read. Checked after the transport header is
-    /// read: in the other order the compiler omits that header's own bounds check, which the verifier requires.
+    /// Whether the packet's length fits its content, and all of it can be read. Checked after the transport header
+    /// is read: in the other order the compiler omits that header's bounds check, which the verifier requires.
     #[inline(always)]
     fn is_sound<B: Bytes>(packet: B, fits: impl Fn(usize) -> bool) -> bool {
         let Some(length) = Self::length(packet) else { return false };

@@ -6,8 +6,8 @@ use super::{Datagram, Fragment, Malformed, TCP, UDP, ipv6::is_extension};
 use crate::{address::Address, frame::Frame};
 
 pub(super) const TCP_HEADER: usize = 20;
-/// Bytes of a TCP header up to its control bits: fragments are cut at multiples of eight (RFC 791), and Linux accepts
-/// no others.
+/// Number of bytes of a TCP header up to its control bits. Fragments are cut at multiples of eight (RFC 791), and
+/// Linux accepts no others.
 const TCP_CONTROL: usize = 16;
 pub(super) const UDP_HEADER: usize = 8;
 
@@ -30,7 +30,7 @@ impl TcpFlags {
     pub const URG: u8 = 0x20;
 }
 
-/// The header length and the control bits, as they lie in a TCP header.
+/// The header length and the control bits, as they are in a TCP header.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, AnyBitPattern)]
 pub struct TcpControl(u16);
@@ -71,7 +71,7 @@ pub enum Transport {
         flags: TcpFlags,
     },
     /// A first fragment of less than 16 bytes, without TCP's control bits (RFC 1858 section 3.1). No ordinary stack
-    /// sends one. Ports in host byte order.
+    /// sends one. The ports are in host byte order.
     TinyTcp {
         /// Source port.
         source_port: u16,
@@ -85,9 +85,9 @@ pub enum Transport {
         /// Destination port.
         port: u16,
     },
-    /// A transport header that can't be read: a chain of IPv6 extension headers runs past the packet, or a first IPv6
-    /// fragment ends before the ports, which must contain all headers (RFC 8200 section 4.5). No ordinary stack sends such
-    /// a packet.
+    /// A transport header that can't be read. Either a chain of IPv6 extension headers runs past the packet, or a
+    /// first IPv6 fragment ends before the ports, although it must contain all headers (RFC 8200 section 4.5). No
+    /// ordinary stack sends such a packet.
     Hidden,
     /// Another protocol, or a later fragment: no probe.
     Other,
@@ -143,20 +143,20 @@ fn udp<A: Address, F: Frame>(frame: &F, datagram: &Datagram<A>) -> Result<Transp
     let words = frame.read::<[u32; 2]>(datagram.transport).ok_or(Malformed::Udp)?;
     let [source_port, port] = ports(words[0]);
     let length = (u32::from_be(words[1]) >> 16) as usize;
-    // Zero stands for a jumbogram (RFC 2675 section 4): Linux takes the rest of the packet.
+    // Zero means a jumbogram (RFC 2675 section 4), for which Linux takes the rest of the packet.
     let impossible = length != 0 && length < UDP_HEADER;
     let cut = length > datagram.remaining && datagram.fragment == Fragment::Whole;
     if impossible || cut { Err(Malformed::Udp) } else { Ok(Transport::Udp { source_port, port }) }
 }
 
-/// Returns what a header is that ends before its ports. IPv4 has no rule for first fragments; Linux reassembles nothing
-/// from such ones.
+/// Returns the result for a header that ends before its ports. IPv4 has no rule for first fragments, but Linux
+/// doesn't reassemble such fragments.
 #[inline(always)]
 fn cut_off<A: Address>(datagram: &Datagram<A>, cause: Malformed) -> Result<Transport, Malformed> {
     if A::VERSION == 6 && datagram.fragment == Fragment::First { Ok(Transport::Hidden) } else { Err(cause) }
 }
 
-/// Returns source and destination port from the header's first word in wire order.
+/// Returns source and destination port from the header's first word, which is in wire order.
 #[inline(always)]
 fn ports(word: u32) -> [u16; 2] {
     let word = u32::from_be(word);

@@ -35,7 +35,7 @@ fn pseudo(segment: &[u8]) -> Vec<u8> {
     [&ENDS[0][..], &ENDS[1], &[0, 6, 0, length], segment].concat()
 }
 
-/// A SYN with those flags and options, and the right checksums, behind so many VLAN tags.
+/// Returns a SYN with these flags and options, correct checksums, and this many VLAN tags.
 fn syn(tags: usize, flags: u8, options: &[u8], payload: usize) -> Vec<u8> {
     let words = u8::try_from(5 + options.len() / 4).unwrap();
     let mut segment =
@@ -63,7 +63,7 @@ fn shape_of(frame: &[u8]) -> Option<Shape> {
     shape::<Ipv4, _>(frame, &link(&frame).ok()?)
 }
 
-/// The segment once it is flattened.
+/// Returns the flattened segment in the frame.
 fn flattened(frame: &[u8]) -> Vec<u8> {
     let shape = shape_of(frame).unwrap();
     let sums = sums(frame, shape, &flow()).unwrap();

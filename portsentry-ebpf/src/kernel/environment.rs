@@ -1,4 +1,4 @@
-//! What both address families share of the rules' environment.
+//! The part of the rules' environment that both address families share.
 
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
 use aya_log_ebpf::debug;
@@ -55,7 +55,7 @@ impl Environment for Kernel<'_> {
 
     #[inline(always)]
     fn count_malformed(&self, cause: Malformed) {
-        // A computed number: the verifier must see its bound, which the optimiser would remove as known.
+        // The number is computed, and the verifier must see its bound. The optimiser would remove the check.
         let index = barrier_var(Counter::from(cause) as usize);
         if index < COUNTERS.len() {
             self.count_at(index);
@@ -80,7 +80,7 @@ impl Environment for Kernel<'_> {
     #[inline(always)]
     fn constants(&self) -> Constants {
         maps::ANSWERS.get_ptr(self.interface()).map_or(Constants::USUAL, |constants| {
-            // SAFETY: a map's value, which stays readable for the program's run.
+            // SAFETY: a map's value, which stays readable while the program runs.
             unsafe { *constants }
         })
     }
@@ -88,7 +88,7 @@ impl Environment for Kernel<'_> {
     #[inline(always)]
     fn try_acquire(&self, limit: RateLimit, now_ns: u64) -> bool {
         let Some(mut buckets) = once(&self.buckets, &maps::TOKEN_BUCKETS) else { return false };
-        // SAFETY: the value is this CPU's own, and programs don't preempt each other on one CPU's queue.
+        // SAFETY: the value belongs to this CPU, and programs on one CPU's queue don't preempt each other.
         let buckets = unsafe { buckets.as_mut() };
         buckets.try_acquire(limit, self.settings(), now_ns)
     }
@@ -110,7 +110,7 @@ impl Environment for Kernel<'_> {
             event.flags,
             event.verdict
         );
-        // The daemon reads on a timer: a wake-up per record would starve it under a flood.
+        // The daemon reads on a timer, because a wake-up per record would starve it under a flood.
         maps::EVENTS.output(event, u64::from(BPF_RB_NO_WAKEUP)).is_ok()
     }
 }

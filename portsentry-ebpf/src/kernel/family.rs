@@ -22,13 +22,13 @@ use crate::{
     sockets::Tuple,
 };
 
-/// An address family with maps of its own.
+/// An address family with its own maps.
 pub trait Family: Address + Gated + Challenged + Tuple {
     /// The family's gate.
     fn gate() -> &'static Gate;
-    /// Makes the cache entries of this tick's moment valid, and no older ones; returns the moment's token.
+    /// Makes the cache entries of this tick's moment valid, and older entries invalid. Returns the moment's token.
     fn follow(jiffies: u64) -> u64;
-    /// Returns the block of this very address.
+    /// Returns the block under exactly this address.
     fn blocked(&self) -> Option<*mut Block>;
     /// Returns the block of the narrowest network that contains the address, unless the address is ignored.
     #[inline(always)]
@@ -37,18 +37,17 @@ pub trait Family: Address + Gated + Challenged + Tuple {
         let block = blocked_network(u64::from(Self::VERSION), high, low);
         (!block.is_null()).then_some(block)
     }
-    /// Returns the fence of this very address.
+    /// Returns the fence under exactly this address.
     fn fenced(&self) -> Option<*mut Block>;
-    /// Inserts a fence; `flags` as of `bpf_map_update_elem`.
+    /// Inserts a fence. `flags` are those of `bpf_map_update_elem`.
     fn insert_fence(self, block: &Block, flags: u32) -> Result<(), i32>;
     /// Removes a fence.
     fn remove_fence(self);
-    /// Inserts a block; `flags` as of `bpf_map_update_elem`.
+    /// Inserts a block. `flags` are those of `bpf_map_update_elem`.
     fn insert(self, block: &Block, flags: u32) -> Result<(), i32>;
-    /// Returns the address's relation to this host, by the networks that are never blocked and those of this host.
+    /// Returns the address's relation to this host: whether it is exempt, a neighbour, or a stranger.
     fn relation(self) -> Relation;
-    /// Returns the entry of `map` for an address or its network, by the key of that: see [`Block::prefix`]. It may
-    /// have expired.
+    /// Returns the entry of `map` for an address or its network: see [`Block::prefix`]. The entry may have expired.
     fn held_in<W: Environment>(
         source_and_key: [&Self; 2],
         may_be_alone: bool,
@@ -93,8 +92,8 @@ pub trait Family: Address + Gated + Challenged + Tuple {
     }
 }
 
-/// Whether an existing entry makes a new one unnecessary: it is in force, and is not that of a single address where
-/// the new one holds its network.
+/// Whether an existing entry makes a new one unnecessary: it is in force, and it isn't a single address's entry
+/// where the new one covers the network.
 #[inline(always)]
 fn stands(old: &Block, new: &Block, now_ns: u64) -> bool {
     !old.is_over(now_ns) && (old.prefix != 0 || new.prefix == 0)
@@ -261,8 +260,8 @@ impl Family for Ipv6 {
     }
 }
 
-/// A trie's key with the full prefix length. Aya's [`Key`] has the same layout but is packed: it would be built byte
-/// by byte, and the look-up would stall on each store.
+/// A trie's key with the full prefix length. Aya's [`Key`] has the same layout but is packed. It would be built
+/// byte by byte, and the look-up would stall on each store.
 #[repr(C)]
 struct Whole<const WORDS: usize> {
     length: u32,
@@ -279,14 +278,15 @@ impl<const WORDS: usize> Whole<WORDS> {
     #[inline(always)]
     fn key<K: Pod>(&self) -> &Key<K> {
         const { assert!(size_of::<Key<K>>() == size_of::<Self>()) };
-        // SAFETY: a length, then data, for which any bits do; it has the same size and a stricter alignment.
+        // SAFETY: a length followed by data, for which any bits are valid. The types have the same size, and this
+        // one has the stricter alignment.
         unsafe { &*(&raw const *self).cast() }
     }
 }
 
-/// Returns the block of the narrowest network of this IP version that contains the address of these halves, unless
-/// the address is ignored; null for none. A separate function, because the keys would take room on every caller's
-/// stack.
+/// Returns the block of the narrowest network that contains the address of this IP version, given by its halves.
+/// Returns null without a block, or if the address is ignored. A separate function, because the keys would take
+/// room on every caller's stack.
 #[inline(never)]
 fn blocked_network(version: u64, high: u64, low: u64) -> *mut Block {
     let address = Ipv6::from_halves([high, low]);
@@ -301,7 +301,7 @@ fn blocked_network(version: u64, high: u64, low: u64) -> *mut Block {
     if relation == Relation::Exempt { core::ptr::null_mut() } else { core::ptr::from_ref(block).cast_mut() }
 }
 
-/// Returns the relation that a value of the ignored maps stands for: see [`NEIGHBOUR`].
+/// Returns the relation for a value of the ignored maps: see [`NEIGHBOUR`].
 #[inline(always)]
 fn relation(value: Option<&u32>) -> Relation {
     match value {

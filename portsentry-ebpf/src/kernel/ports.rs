@@ -26,7 +26,8 @@ pub fn is_listed(protocol: Protocol, port: u16) -> bool {
     listed.copied().unwrap_or(0) & mask != 0
 }
 
-/// Returns a port in network byte order within its bounds: Linux 6.1 and 6.12 know no bounds of a swapped number.
+/// Returns a port in network byte order within known bounds: the verifiers of Linux 6.1 and 6.12 know no bounds of
+/// a swapped number.
 #[inline(always)]
 pub fn swapped(port: u16) -> usize {
     barrier_var(port.swap_bytes().into()) & usize::from(u16::MAX)

@@ -13,12 +13,13 @@ use crate::{kernel::Family, maps};
 static NO_TALLY: Tally = Tally::EMPTY;
 static NO_HANDSHAKES: Handshakes = Handshakes::NONE;
 
-/// Counts a probe of the source with these halves and returns the number of its distinct ones. Without room in the map,
-/// probes don't add up. A function of its own, like [`count_handshake`], because its stack would add to every caller's.
+/// Counts a probe of the source with these halves. Returns the number of its distinct probes. If the map is full,
+/// probes don't add up. A separate function, like [`count_handshake`], because its stack would add to every
+/// caller's.
 #[inline(never)]
 pub fn count_probe(high: u64, low: u64, pair: u64, now_ns: u64) -> u64 {
     let Some(tally) = entry(&maps::SOURCES, Ipv6::from_halves([high, low]), &NO_TALLY) else { return 1 };
-    // SAFETY: a map's value. CPUs that write it concurrently may lose a hit, but never add one.
+    // SAFETY: a map's value. A concurrent write by another CPU may lose a hit, but never adds one.
     let hits = unsafe { (*tally).count(pair as u32, now_ns, settings().tally_ns) };
     hits.into()
 }
@@ -26,8 +27,8 @@ pub fn count_probe(high: u64, low: u64, pair: u64, now_ns: u64) -> u64 {
 /// Set in the result of [`count_handshake`] if the source has a connection to a service.
 pub const IS_CONNECTED: u64 = 1 << 32;
 
-/// Counts a handshake of the source with these halves. Returns the number of traps that its handshakes count for, and
-/// [`IS_CONNECTED`].
+/// Counts a handshake of the source with these halves. Returns the number of traps with which it completed
+/// handshakes, and [`IS_CONNECTED`].
 #[inline(never)]
 pub fn count_handshake(high: u64, low: u64, pair: u64, now_ns: u64) -> u64 {
     let Some(handshakes) = entry(&maps::HANDSHAKES, Ipv6::from_halves([high, low]), &NO_HANDSHAKES) else {
@@ -39,7 +40,7 @@ pub fn count_handshake(high: u64, low: u64, pair: u64, now_ns: u64) -> u64 {
     if handshakes.is_connected(now_ns) { traps | IS_CONNECTED } else { traps }
 }
 
-/// Returns the handshakes of `source`, initially none; `None` if the map has no room.
+/// Returns the handshakes of `source`, initially none, or `None` if the map is full.
 #[inline(always)]
 pub fn handshakes<A: Family>(source: A) -> Option<*mut Handshakes> {
     entry(&maps::HANDSHAKES, source.to_mapped(), &NO_HANDSHAKES)
