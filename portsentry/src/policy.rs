@@ -3,6 +3,7 @@
 mod banner;
 pub mod enforcement;
 pub mod hold;
+pub mod id;
 pub mod interfaces;
 pub mod ledger;
 pub mod networks;
@@ -18,6 +19,7 @@ mod watched;
 pub use banner::Banner;
 pub use enforcement::Enforcement;
 pub use hold::{Hold, PREFIXES, Record, is_host, is_same_moment, name_of, network_of, prefix_of};
+pub use id::{BlockId, Ids};
 pub use ledger::{Census, Edit, Ledger, SourceState, TakeOver};
 pub use register::{Decision, Register};
 #[cfg(test)]

@@ -232,6 +232,7 @@ fn killed_at_any_moment_it_forgets_nobody_and_tears_nothing() {
         "hosts.deny",
         "portsentry.blocked",
         "portsentry.blocked.denied",
+        "portsentry.blocked.ids",
         "portsentry.conf",
         "portsentry.history",
         "portsentry.ignore",

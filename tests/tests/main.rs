@@ -9,6 +9,7 @@ mod accepted;
 mod answers;
 mod attacks;
 mod bare;
+mod block_ids;
 mod block_latency;
 mod bonds;
 mod challenge;

@@ -155,7 +155,7 @@ fn watched(config: &Config, modes: Modes) -> Vec<(&'static str, PortSet)> {
 fn actions(config: &Config, modes: Modes) -> Vec<(&'static str, String)> {
     let mode = modes.name(Protocol::Tcp, config.log_format);
     let target = std::net::IpAddr::from([192, 0, 2, 9]).into();
-    let values = Values { target, port: 111, mode, proof: "", reason: "", until: None };
+    let values = Values { target, port: 111, mode, proof: "", reason: "", until: None, id: None };
     let shown = |argv: Vec<String>| format!("{argv:?}");
     let command = config.kill_run_cmd.as_ref().map(|it| ("KILL_RUN_CMD", shown(it.argv(&values))));
     let deny = config.kill_hosts_deny.as_ref().map(|it| {

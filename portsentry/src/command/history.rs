@@ -20,7 +20,7 @@ use super::{
 use crate::{
     cli::{Cli, History},
     exit::Exit,
-    policy::{name_of, register::HistoryAction},
+    policy::{BlockId, name_of, register::HistoryAction},
     sink::{Decided, HistoryLine},
 };
 
@@ -39,6 +39,8 @@ pub(super) struct Entry {
     /// The proof of the source, if it is known.
     proof: Option<&'static str>,
     action: HistoryAction,
+    /// The id of the block or fence, if the evidence has it.
+    id: Option<BlockId>,
     /// Why, where the line says so.
     reason: Option<String>,
 }
@@ -130,6 +132,7 @@ impl Entry {
             kind: kind.or_else(|| decision.map(|it| it.kind.clone())),
             proof: proof.map(Proof::name),
             action,
+            id: decided.id_at(network, time, action == HistoryAction::Lifted),
             reason,
         }
     }
@@ -148,6 +151,7 @@ pub(super) fn render(entries: &[Entry], zone: &TimeZone) -> String {
         ("PORT", Right),
         ("KIND", Left),
         ("NAME", Left),
+        ("ID", Left),
     ];
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
     let rows = entries.iter().map(|entry| {
@@ -159,6 +163,7 @@ pub(super) fn render(entries: &[Entry], zone: &TimeZone) -> String {
             or_none(entry.port.zip(entry.protocol).map(|(port, protocol)| format!("{port}/{protocol}"))),
             or_none(entry.kind.clone()),
             or_none(entry.name.clone()),
+            or_none(entry.id.map(String::from)),
         ]
     });
     let rows: Vec<_> = rows.collect();
@@ -166,7 +171,7 @@ pub(super) fn render(entries: &[Entry], zone: &TimeZone) -> String {
         return table::render(columns, &rows);
     }
     let reasons = entries.iter().map(|entry| or_none(entry.reason.clone()));
-    let rows: Vec<[String; 8]> =
+    let rows: Vec<[String; 9]> =
         rows.into_iter().zip(reasons).map(|(row, reason)| table::with_last(row, reason)).collect();
     table::render(table::with_last(columns, ("REASON", Left)), &rows)
 }
@@ -230,10 +235,10 @@ mod tests {
     fn a_table_is_for_people() {
         assert_eq!(
             render(&selected(None, None).0, &TimeZone::UTC),
-            "TIME                 ADDRESS      ACTION    PROOF            PORT  KIND  NAME\n\
-             2026-11-22 23:12:59  192.0.2.9    blocked   -               1/TCP  -     a.example\n\
-             2026-11-22 23:13:00  192.0.2.10   blocked   administrator       -  -     -\n\
-             2026-11-22 23:40:13  2001:db8::9  reported  -              69/UDP  UDP   -\n"
+            "TIME                 ADDRESS      ACTION    PROOF            PORT  KIND  NAME       ID\n\
+             2026-11-22 23:12:59  192.0.2.9    blocked   -               1/TCP  -     a.example  -\n\
+             2026-11-22 23:13:00  192.0.2.10   blocked   administrator       -  -     -          -\n\
+             2026-11-22 23:40:13  2001:db8::9  reported  -              69/UDP  UDP   -          -\n"
         );
     }
 
@@ -243,7 +248,8 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&observed::json(&entries)).unwrap();
         let expected = serde_json::json!([{
             "time": "2026-11-22T23:12:59Z", "address": "192.0.2.9", "name": "a.example", "port": 1,
-            "protocol": "TCP", "kind": null, "proof": null, "action": "blocked", "reason": null
+            "protocol": "TCP", "kind": null, "proof": null, "action": "blocked", "id": null,
+            "reason": null
         }]);
         assert_eq!(value, expected);
     }

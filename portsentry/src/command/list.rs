@@ -1,6 +1,6 @@
 //! `portsentry list`: lists blocked and fenced hosts and networks from the kernel's maps.
 
-use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr};
+use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr, path::Path};
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
@@ -21,8 +21,8 @@ use crate::{
     config::Config,
     exit::Exit,
     kernel::{self, Observer, Sources, monotonic_ns, wall_time},
-    policy::{name_of, network_of},
-    sink::{self, blocked_file, classic},
+    policy::{BlockId, Ids, name_of, network_of},
+    sink::{self, blocked_file, classic, id_file},
 };
 
 /// Columns of the table if no entry has a reason.
@@ -45,6 +45,8 @@ pub(super) struct Listed {
     pub(super) kind: Option<String>,
     pub(super) hits: u32,
     pub(super) dropped: u64,
+    /// The id of the block or fence; entries of the block list have none.
+    pub(super) id: Option<BlockId>,
     /// The administrator's reason, from the blocked file.
     pub(super) reason: Option<String>,
 }
@@ -57,6 +59,7 @@ pub(super) fn run(cli: &Cli, list: &List) -> Exit {
         let sources = observer.as_ref().map_or_else(|| Ok(Vec::new()), read);
         let mut sources = sources.map_err(|error| observed::failure(&error))?;
         explain(&mut sources, &config);
+        identify(&mut sources, &config.blocked_file);
         Ok(sources)
     };
     let listed = match read() {
@@ -77,6 +80,15 @@ fn explain(sources: &mut [Listed], config: &Config) {
     for source in sources.iter_mut().filter(|source| source.state == State::Blocked) {
         source.reason = reasons.remove(&source.address);
     }
+}
+
+/// Adds the ids, if their file can be read.
+pub(super) fn identify(sources: &mut [Listed], blocked_file: &Path) {
+    let ids = id_file::read(blocked_file).unwrap_or_else(|error| {
+        eprintln!("portsentry: {error}");
+        Ids::default()
+    });
+    sources.iter_mut().for_each(|source| source.id = ids.get(source.address));
 }
 
 fn named<S: serde::Serializer>(address: &IpNet, serializer: S) -> Result<S::Ok, S::Error> {
@@ -118,6 +130,7 @@ impl Listed {
             kind: kind.map(|kind| classic::scan_type(kind, block.flags).trim().to_owned()),
             hits: block.hits,
             dropped: block.dropped,
+            id: None,
             reason: None,
         }
     }
@@ -207,6 +220,7 @@ mod tests {
             kind: Some("TCP SYN/Normal scan".into()),
             hits: 1,
             dropped,
+            id: None,
             reason: None,
         }
     }
@@ -285,7 +299,7 @@ mod tests {
         let expected = serde_json::json!([{
             "address": "192.0.2.9", "state": "fenced", "since": "1970-01-01T00:00:00Z",
             "until": "1970-01-01T00:05:00Z", "proof": "none", "port": 11, "protocol": "TCP",
-            "kind": "TCP SYN/Normal scan", "hits": 1, "dropped": 3, "reason": null
+            "kind": "TCP SYN/Normal scan", "hits": 1, "dropped": 3, "id": null, "reason": null
         }]);
         assert_eq!(value, expected);
     }

@@ -67,7 +67,8 @@ fn read(options: &Options, address: IpAddr) -> Result<Report, Exit> {
     };
     let observer = observed::observer(config)?;
     let listed = observer.as_ref().map_or_else(|| Ok(Vec::new()), list::read);
-    let listed = listed.map_err(|error| observed::failure(&error))?;
+    let mut listed = listed.map_err(|error| observed::failure(&error))?;
+    list::identify(&mut listed, &config.blocked_file);
     let content = sink::read(&config.blocked_file).map_err(|error| failed(&error))?.unwrap_or_default();
     let mut reasons = blocked_file::reasons(&content);
     // A line without a time gives no start.
@@ -114,6 +115,9 @@ fn render(report: &Report, zone: &TimeZone) -> String {
     if let Some(held) = &report.held {
         if held.address.prefix_len() < held.address.max_prefix_len() {
             say("network", &held.address.to_string());
+        }
+        if let Some(id) = held.id {
+            say("id", &id.to_string());
         }
         say("since", &time(held.since));
         say("until", &held.until.map_or_else(|| "for good".into(), time));

@@ -218,7 +218,7 @@ fn warn_of_unknown_macros(span: Span<'_>, report: &mut Report) {
                 let message = format!("{}$ is not a macro; left unchanged", &text[start..end]);
                 report
                     .warn(span.slice(start..end + 1), message)
-                    .help("the macros are $TARGET$, $PORT$, $MODE$, $PROOF$, $REASON$ and $UNTIL$");
+                    .help("the macros are $TARGET$, $PORT$, $MODE$, $PROOF$, $REASON$, $UNTIL$ and $ID$");
             }
             at = end;
         }

@@ -60,7 +60,7 @@ impl Hold {
 }
 
 /// Maximum difference between two times of one block: one may be the kernel's, and files have whole seconds.
-const ROUNDING: Duration = Duration::from_secs(2);
+pub(super) const ROUNDING: Duration = Duration::from_secs(2);
 
 /// Whether two times, either of which may be rounded to a second, are the same start or end of a block.
 #[must_use]

@@ -20,7 +20,7 @@ pub use self::{
     effect::{Change, Count, Effect, FileChange, HistoryAction, Line, Occasion},
     release::release,
 };
-use super::{Hold, Ledger, Offences, Record, Sighting, Terms};
+use super::{BlockId, Hold, Ids, Ledger, Offences, Record, Sighting, Terms};
 use crate::config::{Config, Response};
 
 /// The settings that effects depend on.
@@ -77,6 +77,8 @@ impl Rules {
 pub struct Decision {
     /// The network, with its end filled in.
     pub record: Record,
+    /// Its id; an entry of the block list has none.
+    pub id: Option<BlockId>,
     /// What to do, in the order given.
     pub effects: Vec<Effect>,
 }
@@ -86,6 +88,7 @@ pub struct Decision {
 pub struct Register {
     ledger: Ledger,
     offences: Offences,
+    ids: Ids,
     rules: Rules,
 }
 
@@ -93,7 +96,7 @@ impl Register {
     /// Nobody is held.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
-        Self { ledger: Ledger::default(), offences: Offences::default(), rules }
+        Self { ledger: Ledger::default(), offences: Offences::default(), ids: Ids::default(), rules }
     }
 
     /// Who is held.
@@ -105,6 +108,22 @@ impl Register {
     /// The same, to be brought into step with kernel and files.
     pub const fn ledger_mut(&mut self) -> &mut Ledger {
         &mut self.ledger
+    }
+
+    /// The ids of the networks that are held.
+    #[must_use]
+    pub const fn ids(&self) -> &Ids {
+        &self.ids
+    }
+
+    /// The same, to be restored.
+    pub const fn ids_mut(&mut self) -> &mut Ids {
+        &mut self.ids
+    }
+
+    /// Removes the ids of networks that aren't held.
+    pub fn forget_ids(&mut self) {
+        self.ids.retain(|network, _| self.ledger.holds(network));
     }
 
     /// The settings.
@@ -142,6 +161,7 @@ impl Register {
         if is_new {
             self.ledger.replace(network, hold);
         }
+        let id = (cause != Admission::List).then(|| self.ids.assign(network, hold.since));
         let entry = Entry {
             before: match before {
                 None => Before::Free,
@@ -156,12 +176,13 @@ impl Register {
             },
             reoffends: (counts && self.rules.terms.lengthens(times)).then_some(times),
         };
-        Decision { record: Record { network, hold }, effects: admit(cause, &entry) }
+        Decision { record: Record { network, hold }, id, effects: admit(cause, &entry) }
     }
 
     /// Takes out what is held no more, and says what follows; a network that isn't held is let go in the kernel alone.
     pub fn release(&mut self, cause: Release, network: IpNet) -> (Option<Record>, Vec<Effect>) {
         let record = self.ledger.lift(network);
+        self.ids.remove(network);
         let kills = record.is_some_and(|record| self.rules.kills(&record.hold));
         let effects = release(cause, record.map(|record| record.hold.is_fence), kills);
         (record, effects)

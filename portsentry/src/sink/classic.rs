@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn ip_options_have_a_line_of_their_own() {
-        let source = Named { address: [192, 0, 2, 9].into(), name: Some("scanner.example") };
+        let source = Named { address: [192, 0, 2, 9].into(), name: Some("scanner.example"), id: None };
         let sighting = Sighting { options: Some(true), ..sample_sighting() };
         let lines: Vec<_> = attack(&sighting, &source).collect();
         assert_eq!(

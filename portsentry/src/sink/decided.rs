@@ -10,7 +10,7 @@ use super::{
     WriteError,
     evidence::{self, Done, Seen},
 };
-use crate::policy::is_same_moment;
+use crate::policy::{BlockId, is_same_moment, register::HistoryAction};
 
 /// A packet that caused a block or fence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,19 @@ pub struct Decision {
 
 /// All decisions in the evidence file, by source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Decided(BTreeMap<IpNet, Vec<Decision>>);
+pub struct Decided {
+    decisions: BTreeMap<IpNet, Vec<Decision>>,
+    ids: BTreeMap<IpNet, Vec<Identified>>,
+}
+
+/// The id of what was done at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identified {
+    time: SystemTime,
+    /// Whether the network was released then, not admitted.
+    is_lift: bool,
+    id: BlockId,
+}
 
 impl Decided {
     /// What the evidence at `path` says; nothing where there is none.
@@ -42,11 +54,24 @@ impl Decided {
     fn add(&mut self, done: &Done) {
         let is_fence = done.action == "fenced";
         let (Some(network), Some((time, proof))) = (done.network(), done.proven()) else { return };
+        if let Some(id) = done.id {
+            let is_lift = done.action == HistoryAction::Lifted.name();
+            self.ids.entry(network).or_default().push(Identified { time, is_lift, id });
+        }
         let known = self.at(network, time, is_fence);
         if (is_fence || done.action == "blocked") && known.is_none() {
             let kind = done.kind.clone().unwrap_or_default();
-            self.0.entry(network).or_default().push(Decision { time, is_fence, kind, proof });
+            self.decisions.entry(network).or_default().push(Decision { time, is_fence, kind, proof });
         }
+    }
+
+    /// Returns the id of the block or fence of `network` that was made, or released, at about that time.
+    #[must_use]
+    pub fn id_at(&self, network: IpNet, time: SystemTime, is_lift: bool) -> Option<BlockId> {
+        let of = self.ids.get(&network)?.iter().filter(|of| of.is_lift == is_lift);
+        let near = of.filter(|of| is_same_moment(of.time, time));
+        near.min_by_key(|of| of.time.duration_since(time).unwrap_or_else(|error| error.duration()))
+            .map(|of| of.id)
     }
 
     /// What was decided about `network` at about that time.
@@ -56,7 +81,7 @@ impl Decided {
             let earlier = decision.time.duration_since(time);
             earlier.unwrap_or_else(|error| error.duration())
         };
-        let near = self.0.get(&network)?.iter().filter(|decision| decision.is_fence == is_fence);
+        let near = self.decisions.get(&network)?.iter().filter(|decision| decision.is_fence == is_fence);
         near.filter(|decision| is_same_moment(decision.time, time)).min_by_key(apart)
     }
 }
@@ -72,7 +97,7 @@ impl FromIterator<Seen> for Decided {
             };
             if is_fence || seen.verdict == "block" {
                 let decision = Decision { time: time.into(), is_fence, kind: seen.kind, proof };
-                decided.0.entry(network).or_default().push(decision);
+                decided.decisions.entry(network).or_default().push(decision);
             }
         }
         decided

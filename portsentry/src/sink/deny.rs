@@ -21,7 +21,7 @@ use super::{
 use crate::{
     config::{Config, DenyLine, LogFormat, Values},
     modes::Modes,
-    policy::{Record, register::Case},
+    policy::{BlockId, Record, register::Case},
 };
 
 /// The file, and the line that it is to have for each network.
@@ -71,7 +71,7 @@ impl Deny {
     /// `is_theirs`.
     pub(super) fn add(&mut self, case: &Case, is_new: bool, is_theirs: bool) {
         let network = case.record.network;
-        let Some(line) = self.render(&case.record, &case.reason) else { return };
+        let Some(line) = self.render(&case.record, case.id, &case.reason) else { return };
         // The line may have had other words, or been made of another setting.
         for old in self.ours.of(network).filter(|old| *old != line) {
             self.remove.insert(old.to_owned());
@@ -88,7 +88,7 @@ impl Deny {
         let unwritten = self.add.remove(&network);
         self.remove.extend(self.ours.of(network).map(str::to_owned));
         // Earlier versions kept no list of their lines.
-        if let Some(line) = self.render(record, "").filter(|_| is_ours)
+        if let Some(line) = self.render(record, None, "").filter(|_| is_ours)
             && unwritten.is_none_or(|asked| !asked.is_new)
         {
             self.remove.insert(line);
@@ -102,9 +102,9 @@ impl Deny {
         self.remove.extend(gone);
     }
 
-    fn render(&self, record: &Record, reason: &str) -> Option<String> {
+    fn render(&self, record: &Record, id: Option<BlockId>, reason: &str) -> Option<String> {
         let mode = self.modes.name(record.hold.protocol, self.format);
-        let values = Values::new(record, mode, reason);
+        let values = Values::new(record, id, mode, reason);
         Some(self.line.as_ref()?.render(&values).trim().to_owned())
     }
 

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 pub use self::field::{FIELDS, Field, Form};
 use super::Named;
-use crate::policy::{Hold, Sighting, is_host, kind_name};
+use crate::policy::{BlockId, Hold, Sighting, is_host, kind_name};
 
 /// Version of the schema in `docs/events.md`. It increases when a field changes its meaning or is removed; new fields
 /// don't increase it.
@@ -140,6 +140,15 @@ impl Event {
         if is_host(network) { event } else { event.with(Field::Network, network.to_string()) }
     }
 
+    /// Adds the id of a block or fence.
+    #[must_use]
+    pub fn id(self, id: Option<BlockId>) -> Self {
+        match id {
+            Some(id) => self.with(Field::BlockId, String::from(id)),
+            None => self,
+        }
+    }
+
     /// Adds all that is known of a probe. The event happened when it came.
     #[must_use]
     pub fn probe(mut self, sighting: &Sighting, source: &Named<'_>) -> Self {
@@ -153,7 +162,8 @@ impl Event {
             .with(Field::Kind, kind_name(sighting.kind))
             .with(Field::Hits, sighting.hits)
             .with(Field::Verdict, verdict(sighting.verdict))
-            .with(Field::Proof, sighting.proof.name());
+            .with(Field::Proof, sighting.proof.name())
+            .id(source.id);
         if let Some(name) = source.name {
             event = event.with(Field::SourceDomain, name);
         }

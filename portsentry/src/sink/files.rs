@@ -14,23 +14,18 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 use super::{
-    Decided, Named,
     atomic_write::{self, MODE},
     blocked_file,
     deny::Deny,
-    evidence::Evidence,
     flushed::Flushed,
-    history::{self, History},
-    history_write,
+    id_file::{self, IdFile},
+    recorder::Recorder,
     retry::Retry,
 };
 use crate::{
-    config::{Config, LogFormat},
+    config::Config,
     modes::Modes,
-    policy::{
-        Ledger, Record, Sighting,
-        register::{Case, HistoryAction},
-    },
+    policy::{Ids, Ledger, Record, register::Case},
 };
 
 /// What 1.2 appended to `BLOCKED_FILE`.
@@ -39,10 +34,8 @@ pub(super) const SUFFIXES: [&str; 6] = ["tcp", "udp", "stcp", "sudp", "atcp", "a
 /// The files.
 #[derive(Debug)]
 pub struct Files {
-    history: History,
-    history_trouble: Retry,
-    evidence: Option<Evidence>,
-    evidence_trouble: Retry,
+    recorder: Recorder,
+    ids: IdFile,
     deny: Deny,
     blocked: PathBuf,
     blocked_trouble: Retry,
@@ -60,7 +53,6 @@ pub struct Files {
     unshown: BTreeSet<IpNet>,
     /// Those that an administrator's lines name, which no daemon has read yet.
     unread: BTreeSet<IpNet>,
-    format: LogFormat,
     zone: TimeZone,
 }
 
@@ -69,10 +61,8 @@ impl Files {
     #[must_use]
     pub fn new(config: &Config, modes: Modes) -> Self {
         Self {
-            history: History::new(config.history_file.clone()),
-            history_trouble: Retry::default(),
-            evidence: config.evidence_file.clone().map(Evidence::new),
-            evidence_trouble: Retry::default(),
+            recorder: Recorder::new(config),
+            ids: IdFile::new(&config.blocked_file),
             deny: Deny::new(config, modes),
             blocked: config.blocked_file.clone(),
             blocked_trouble: Retry::default(),
@@ -83,7 +73,6 @@ impl Files {
             denied_before: BTreeSet::new(),
             unshown: BTreeSet::new(),
             unread: BTreeSet::new(),
-            format: config.log_format,
             zone: TimeZone::system(),
         }
     }
@@ -153,48 +142,23 @@ impl Files {
         self.reasons.get(&network).map(String::as_str)
     }
 
-    /// Returns those of `records` that the history lacks because an earlier run had no time to write them.
+    /// Returns history and evidence.
+    pub const fn recorder(&mut self) -> &mut Recorder {
+        &mut self.recorder
+    }
+
+    /// Reads the ids of an earlier run; returns what is wrong with their file, if anything.
     #[must_use]
-    pub fn unwritten(&self, records: Vec<Record>) -> (Vec<Record>, Option<String>) {
-        match self.history.recent() {
-            Ok(recent) => {
-                (records.into_iter().filter(|record| !history::is_written(&recent, record)).collect(), None)
-            }
-            Err(error) => {
-                (records, Some(format!("{} can't be read: {error}", self.history.path().display())))
-            }
+    pub fn read_ids(&self) -> (Ids, Option<String>) {
+        match id_file::read(&self.blocked) {
+            Ok(ids) => (ids, None),
+            Err(error) => (Ids::default(), Some(error.to_string())),
         }
     }
 
-    /// Writes down in the history and the evidence what was done.
-    pub fn record(&mut self, action: HistoryAction, case: &Case, source: &Named<'_>) {
-        self.history.append(history_write::render(action, case, source, self.format, &self.zone));
-        if let Some(evidence) = &mut self.evidence {
-            evidence.record(action, case);
-        }
-    }
-
-    /// Returns the blocked sources in the history, once for each block. If it can't be read the result is empty;
-    /// writing to it reports the error.
-    #[must_use]
-    pub fn once_blocked(&self) -> Vec<std::net::IpAddr> {
-        self.history.blocked().unwrap_or_default()
-    }
-
-    /// Reads past decisions from the evidence file; returns its problem, if any.
-    #[must_use]
-    pub fn decided(&self) -> (Decided, Option<String>) {
-        match Decided::read(self.evidence.as_ref().map(Evidence::path)) {
-            Ok(decided) => (decided, None),
-            Err(error) => (Decided::default(), Some(error.to_string())),
-        }
-    }
-
-    /// Records a packet as evidence, in case its source is or becomes blocked.
-    pub fn see(&mut self, sighting: &Sighting, is_held: bool) {
-        if let Some(evidence) = &mut self.evidence {
-            evidence.see(sighting, is_held);
-        }
+    /// Writes the ids, if they have changed; returns what there is to log.
+    pub fn flush_ids(&mut self, ids: &Ids) -> Option<String> {
+        self.ids.flush(ids)
     }
 
     /// Adds a block that the history has to the blocked file.
@@ -246,18 +210,11 @@ impl Files {
         done.news
     }
 
-    /// Writes history and evidence alone, and returns what is in the way of that.
-    pub fn record_at_once(&mut self) -> Vec<String> {
-        let mut done = Flushed::default();
-        self.flush_past(&mut done, Instant::now());
-        done.news
-    }
-
     /// Writes all changes. After a failure a file is tried again at growing intervals.
     pub fn flush(&mut self, ledger: &Ledger) -> Flushed {
         let mut done = Flushed::default();
         let now = Instant::now();
-        self.flush_past(&mut done, now);
+        self.recorder.flush(&mut done, now);
         let others = self.deny.flush(&mut done, now);
         self.is_behind |= !others.is_empty();
         self.denied_before.extend(others);
@@ -284,26 +241,6 @@ impl Files {
             done.news.extend(self.blocked_trouble.note(problem, &self.blocked.display(), now));
         }
         done
-    }
-
-    fn flush_past(&mut self, done: &mut Flushed, now: Instant) {
-        if self.history_trouble.is_over(now) {
-            let path = self.history.path().to_path_buf();
-            let written = self.history.flush();
-            if let Ok(dropped) = written
-                && dropped > 0
-            {
-                done.news.push(format!("{}: {dropped} lines were lost in the meantime", path.display()));
-            }
-            let problem = written.err().map(|error| format!("{} can't be written: {error}", path.display()));
-            done.news.extend(self.history_trouble.note(problem, &path.display(), now));
-        }
-        if let Some(evidence) = self.evidence.as_mut().filter(|_| self.evidence_trouble.is_over(now)) {
-            let problem = evidence.flush().err();
-            let problem =
-                problem.map(|error| format!("{} can't be written: {error}", evidence.path().display()));
-            done.news.extend(self.evidence_trouble.note(problem, &evidence.path().display(), now));
-        }
     }
 }
 

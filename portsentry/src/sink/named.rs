@@ -2,6 +2,8 @@
 
 use std::{fmt, net::IpAddr};
 
+use crate::policy::BlockId;
+
 /// A source as lines name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named<'a> {
@@ -9,11 +11,13 @@ pub struct Named<'a> {
     pub address: IpAddr,
     /// Its name in the DNS, where `RESOLVE_HOST` found one.
     pub name: Option<&'a str>,
+    /// The id of its block or fence, if it is held.
+    pub id: Option<BlockId>,
 }
 
 impl From<IpAddr> for Named<'_> {
     fn from(address: IpAddr) -> Self {
-        Self { address, name: None }
+        Self { address, name: None, id: None }
     }
 }
 

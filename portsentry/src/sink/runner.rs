@@ -26,7 +26,7 @@ use crate::{config::Values, policy::register::Case};
 /// What the macros of a command stand for in `case`.
 #[must_use]
 pub fn values<'a>(case: &'a Case, mode: &'a str) -> Values<'a> {
-    Values::new(&case.record, mode, &case.reason)
+    Values::new(&case.record, case.id, mode, &case.reason)
 }
 
 /// Limits of the commands.

@@ -24,13 +24,16 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Carries out what follows from letting go what the blocked file's lines held; what can't be done is said.
 pub(super) fn let_go(options: &Options, files: &mut Files, removed: &[Record]) {
     let rules = Rules::new(&options.config);
+    let (mut ids, problem) = files.read_ids();
+    problem.iter().for_each(|problem| eprintln!("portsentry: {problem}"));
     let mut jobs = Vec::new();
     for record in removed {
         let case =
             Case::let_go(Release::Administrator, *record, "an administrator asked for it", SystemTime::now());
+        let case = case.with_id(ids.get(record.network));
         for effect in release_of(record, &rules) {
             match effect {
-                Effect::History(action) => files.record(action, &case, &record.source().into()),
+                Effect::History(action) => files.recorder().record(action, &case, &record.source().into()),
                 Effect::Allow => files.allow(record),
                 Effect::Run(Occasion::Lift) => jobs.extend(job(options, &case)),
                 // The blocked file and the maps are changed already, and there is no log and nobody who counts.
@@ -38,7 +41,12 @@ pub(super) fn let_go(options: &Options, files: &mut Files, removed: &[Record]) {
             }
         }
     }
-    let problems = [files.record_at_once(), files.allow_at_once(&[])].concat();
+    for record in removed {
+        ids.remove(record.network);
+    }
+    let problem = files.flush_ids(&ids);
+    problem.iter().for_each(|problem| eprintln!("portsentry: {problem}"));
+    let problems = [files.recorder().flush_now(), files.allow_at_once(&[])].concat();
     problems.iter().for_each(|problem| eprintln!("portsentry: {problem}"));
     if !jobs.is_empty() {
         run(jobs);

@@ -37,7 +37,7 @@ pub(super) const KEYS: &[Key] = &[
         default: "",
         meaning: "Command that drops the route to a source or enters it in a packet filter. Macros: $TARGET$ the \
                   address, or a network as 2001:db8:1:2::/64 (IPV6_PREFIX), $PORT$, $MODE$, $PROOF$, $REASON$ why \
-                  it is held, $UNTIL$ until when (RFC 3339, or \"never\").",
+                  it is held, $UNTIL$ until when (RFC 3339, or \"never\"), $ID$ the id of its block or fence (docs/register.md).",
         set: |c, v, r| c.kill_route = template::command_with_target(v, r),
     },
     Key {

@@ -5,7 +5,10 @@ use std::time::SystemTime;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::policy::hold::{Record, name_of};
+use crate::policy::{
+    hold::{Record, name_of},
+    id::BlockId,
+};
 
 /// The values of the macros for one action.
 #[derive(Debug, Clone, Copy)]
@@ -22,14 +25,16 @@ pub struct Values<'a> {
     pub reason: &'a str,
     /// `$UNTIL$`: when that ends.
     pub until: Option<SystemTime>,
+    /// `$ID$`: the id of the block or fence, if there is one.
+    pub id: Option<BlockId>,
 }
 
 impl<'a> Values<'a> {
-    /// What they stand for where `record` is held, or let go, for that `reason`.
+    /// Returns the values for `record`, which is held, or released, as `id` for that `reason`.
     #[must_use]
-    pub fn new(record: &Record, mode: &'a str, reason: &'a str) -> Self {
+    pub fn new(record: &Record, id: Option<BlockId>, mode: &'a str, reason: &'a str) -> Self {
         let Record { network: target, hold } = *record;
-        Self { target, port: hold.port, mode, proof: hold.proof.name(), reason, until: hold.until }
+        Self { target, port: hold.port, mode, proof: hold.proof.name(), reason, until: hold.until, id }
     }
 }
 
@@ -42,17 +47,19 @@ pub(super) enum Macro {
     Proof,
     Reason,
     Until,
+    Id,
 }
 
 impl Macro {
     /// In the order of the shell's positional parameters.
-    pub(super) const ALL: [(&'static str, Self); 6] = [
+    pub(super) const ALL: [(&'static str, Self); 7] = [
         ("$TARGET$", Self::Target),
         ("$PORT$", Self::Port),
         ("$MODE$", Self::Mode),
         ("$PROOF$", Self::Proof),
         ("$REASON$", Self::Reason),
         ("$UNTIL$", Self::Until),
+        ("$ID$", Self::Id),
     ];
 
     /// Returns the macro at the start of `text`, and the length of its name.
@@ -68,6 +75,7 @@ impl Macro {
             Self::Proof => values.proof.to_owned(),
             Self::Reason => values.reason.to_owned(),
             Self::Until => values.until.map_or_else(|| "never".into(), whole_seconds),
+            Self::Id => values.id.map_or_else(|| "none".into(), |id| id.to_string()),
         }
     }
 }

@@ -13,6 +13,7 @@ const VALUES: Values<'_> = Values {
     proof: "none",
     reason: "syn to TCP port 11",
     until: None,
+    id: None,
 };
 
 const VALUES_V6: Values<'_> = Values {
@@ -22,6 +23,7 @@ const VALUES_V6: Values<'_> = Values {
     proof: "none",
     reason: "syn to TCP port 11",
     until: None,
+    id: None,
 };
 
 fn read(text: &str) -> (Option<Command>, Report) {
@@ -65,7 +67,7 @@ fn a_shell_command_gets_the_values_as_parameters() {
         ),
         ("echo $TARGET$/32 | pfctl -f -", r#"echo "${1}"/32 | pfctl -f -"#),
         ("x $PORT$ $MODE$ $PROOF$ > /tmp/y", r#"x "${2}" "${3}" "${4}" > /tmp/y"#),
-        ("x '$REASON$' $UNTIL$ > /tmp/y", r#"x ''"${5}"'' "${6}" > /tmp/y"#),
+        ("x '$REASON$' $UNTIL$ $ID$ > /tmp/y", r#"x ''"${5}"'' "${6}" "${7}" > /tmp/y"#),
         (r#"x "at $TARGET$" $(date)"#, r#"x "at ${1}" $(date)"#),
         (r#"x "$(id $TARGET$)""#, r#"x "$(id ${1})""#),
         (r"x \$TARGET$ \\; y", r#"x "${1}" \\; y"#),
@@ -75,7 +77,7 @@ fn a_shell_command_gets_the_values_as_parameters() {
     ] {
         let command = good(text);
         assert!(command.needs_shell(), "{text:?}");
-        let values = ["192.0.2.9", "11", "stcp", "none", "syn to TCP port 11", "never"];
+        let values = ["192.0.2.9", "11", "stcp", "none", "syn to TCP port 11", "never", "none"];
         let expected = [&["/bin/sh", "-c", script, "portsentry"][..], &values].concat();
         assert_eq!(command.argv(&VALUES), expected, "{text:?}");
     }

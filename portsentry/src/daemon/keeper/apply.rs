@@ -23,14 +23,16 @@ impl Keeper {
         why: Why<'_>,
     ) -> Result<(), kernel::Error> {
         let before = self.register.ledger().get(record.network).copied();
-        let Decision { record, effects } = self.register.admit(way, record);
-        let case = Case::held(way, record, sighting, why);
+        let Decision { record, id, effects } = self.register.admit(way, record);
+        let case = Case::held(way, record, sighting, why).with_id(id);
         let done = self.carry_out(&effects, &case);
         if done.is_err() {
             let ledger = self.register.ledger_mut();
             ledger.lift(record.network);
             if let Some(hold) = before {
                 ledger.replace(record.network, hold);
+            } else {
+                self.register.ids_mut().remove(record.network);
             }
         }
         done
@@ -53,16 +55,20 @@ impl Keeper {
         reason: &str,
         is_left_out: impl Fn(&Effect) -> bool,
     ) -> bool {
+        let id = self.register.ids().get(network);
         let (record, mut effects) = self.register.release(way, network);
         effects.retain(|effect| !is_left_out(effect));
         let now = SystemTime::now();
         let hold = crate::policy::Hold::ordered(now, None);
-        let case = Case::let_go(way, record.unwrap_or(Record { network, hold }), reason, now);
+        let case = Case::let_go(way, record.unwrap_or(Record { network, hold }), reason, now).with_id(id);
         let done = self.carry_out(&effects, &case);
         if let Err(error) = &done {
             self.journal.error(error);
             if let Some(record) = record {
                 self.register.ledger_mut().replace(network, record.hold);
+            }
+            if let Some(id) = id {
+                self.register.ids_mut().put(network, id);
             }
         }
         done.is_ok()

@@ -17,7 +17,7 @@ impl Keeper {
     /// Handles a probe. If its source is held, the kernel's map already has it.
     pub(super) fn see(&mut self, cause: Admission, sighting: &Sighting) {
         let network = sighting.network();
-        self.files.see(sighting, self.register.ledger().holds(network));
+        self.files.recorder().see(sighting, self.register.ledger().holds(network));
         let done = match sighting.verdict {
             // It has become a gateway, or ignored, since the kernel saw the probe.
             Verdict::Block | Verdict::Fence if self.is_exempt(sighting.source) => {

@@ -26,11 +26,13 @@ type Standings = BTreeMap<IpNet, SourceState>;
 impl Keeper {
     /// Makes the files, the kernel's maps and the register agree.
     pub(super) fn take_over(&mut self, found: &Found) -> Result<(), kernel::Error> {
-        for source in self.files.once_blocked() {
+        for source in self.files.recorder().once_blocked() {
             self.register.recall(self.scope.network_of(source));
         }
         let (mut lines, problems) = self.files.read();
-        for problem in problems {
+        let (ids, problem) = self.files.read_ids();
+        *self.register.ids_mut() = ids;
+        for problem in problems.into_iter().chain(problem) {
             self.journal.error(&problem);
         }
         let now = Moment::now();
@@ -39,6 +41,7 @@ impl Keeper {
         let standings = standings(&found.blocked, &found.fenced).chain(networks);
         let standings = standings.map(|standing| (standing.network, standing)).collect();
         let mut standings = self.let_go(standings, lines.as_mut());
+        self.forget_ids(lines.as_deref(), &standings);
         if let Some(lines) = &mut lines {
             self.recall_proofs(lines, &standings);
             self.reconcile(lines, &standings);
@@ -68,9 +71,19 @@ impl Keeper {
         for record in known {
             self.admit(Admission::TakenOver, record, None, Why::Usual)?;
         }
+        self.register.forget_ids();
         self.files.allow_all_but(|network| self.register.kills(network));
         self.flush();
         Ok(())
+    }
+
+    /// Forgets the ids of networks that were released while no daemon ran, even if the kernel has blocked them again.
+    fn forget_ids(&mut self, lines: Option<&[Record]>, standings: &Standings) {
+        let named: BTreeSet<IpNet> = lines.unwrap_or_default().iter().map(|line| line.network).collect();
+        self.register.ids_mut().retain(|network, id| {
+            let since = standings.get(&network).map(|standing| standing.hold.since);
+            named.contains(&network) || since.is_some_and(|since| id.may_be_of(since))
+        });
     }
 
     /// Recalls proofs from the evidence for sources that only the file has, as after a reboot: the file lacks them.
@@ -82,7 +95,7 @@ impl Keeper {
         if forgotten.peek().is_none() {
             return;
         }
-        let (decided, problem) = self.files.decided();
+        let (decided, problem) = self.files.recorder().decided();
         if let Some(problem) = problem {
             self.journal.error(&problem);
         }
@@ -187,7 +200,7 @@ impl Keeper {
         for record in &record {
             self.files.show(record);
         }
-        let (unwritten, problem) = self.files.unwritten(record);
+        let (unwritten, problem) = self.files.recorder().unwritten(record);
         if let Some(problem) = problem {
             self.journal.error(&problem);
         }

@@ -39,11 +39,11 @@ impl Keeper {
 
     fn write(&mut self, case: &Case, words: &[Effect], name: Option<&Name>) {
         let address = case.sighting.as_ref().map_or_else(|| case.record.source(), |sighting| sighting.source);
-        let source = Named { address, name: name.map(Name::as_str) };
+        let source = Named { address, name: name.map(Name::as_str), id: case.id };
         for effect in words {
             match effect {
                 Effect::Emit(line) => self.emit(*line, case, &source),
-                Effect::History(action) => self.files.record(*action, case, &source),
+                Effect::History(action) => self.files.recorder().record(*action, case, &source),
                 _ => {}
             }
         }

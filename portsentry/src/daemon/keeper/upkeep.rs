@@ -87,12 +87,15 @@ impl Keeper {
         if !self.schedule.may_flush(begin) {
             return;
         }
+        // First, so that a daemon that dies before the next file still knows them.
+        let news = self.files.flush_ids(self.register.ids());
         let done = self.files.flush(self.register.ledger());
-        for news in done.news {
+        for news in news.into_iter().chain(done.news) {
             self.journal.news(&news);
         }
         for denied in done.denied.iter().take(DENIED) {
-            self.journal.denied(denied.network, &denied.line);
+            let id = self.register.ids().get(denied.network);
+            self.journal.denied((denied.network, id), &denied.line);
         }
         if done.denied.len() > DENIED {
             self.journal.denied_more(done.denied.len() - DENIED);

@@ -33,7 +33,13 @@ fn rendered() -> String {
     let source = "192.0.2.9/32".parse().unwrap();
     for outcome in [Outcome::Refused, Outcome::Refused, Outcome::Done(crate::sink::runner::Output::default())]
     {
-        stats.count_command(&Ran { network: source, purpose: Purpose::Route, shown: String::new(), outcome });
+        stats.count_command(&Ran {
+            network: source,
+            purpose: Purpose::Route,
+            shown: String::new(),
+            outcome,
+            id: None,
+        });
     }
     stats.count_denied(5);
     stats.count_released("over", 2);

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::{
-    super::{Record, Sighting},
+    super::{BlockId, Record, Sighting},
     Admission, Release,
 };
 
@@ -37,6 +37,8 @@ impl<'a> From<Option<&'a str>> for Why<'a> {
 pub struct Case {
     /// The network, and its entry.
     pub record: Record,
+    /// The id of its block or fence, if it has one.
+    pub id: Option<BlockId>,
     /// The probe that caused it, if known.
     pub sighting: Option<Sighting>,
     /// The name of the cause.
@@ -60,14 +62,20 @@ impl Case {
         let is_given = matches!(why, Why::Given(_));
         let time = record.hold.since;
         let sighting = sighting.cloned();
-        Self { record, sighting, cause: cause.name(), reason, is_given, time }
+        Self { record, id: None, sighting, cause: cause.name(), reason, is_given, time }
     }
 
     /// A network that is released at `time` for `cause`, with the `reason` in words.
     #[must_use]
     pub fn let_go(cause: Release, record: Record, reason: &str, time: SystemTime) -> Self {
         let reason = reason.to_owned();
-        Self { record, sighting: None, cause: cause.name(), reason, is_given: false, time }
+        Self { record, id: None, sighting: None, cause: cause.name(), reason, is_given: false, time }
+    }
+
+    /// The same with the id of the block or fence.
+    #[must_use]
+    pub fn with_id(self, id: Option<BlockId>) -> Self {
+        Self { id, ..self }
     }
 
     /// A probe that causes neither block nor fence.

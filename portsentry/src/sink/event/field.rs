@@ -139,6 +139,8 @@ fields! {
     /// The proof that the source itself sent it: `none`, `cookie` (a completed handshake), `connection` or
     /// `administrator`.
     Proof: Keyword => "portsentry.proof", "PORTSENTRY_PROOF";
+    /// The id of the block or fence: one for all events from its start to its end.
+    BlockId: Keyword => "portsentry.id", "PORTSENTRY_ID";
     /// End of a block or fence; absent if it is permanent.
     Until: Date => "portsentry.until", "PORTSENTRY_UNTIL";
     /// The setting behind the action, such as `KILL_ROUTE`.

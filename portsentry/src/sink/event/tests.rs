@@ -18,7 +18,7 @@ fn parsed(event: &Event, message: &str) -> Value {
 fn a_probe_has_the_names_of_ecs() {
     let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_389_179_999);
     let sighting = Sighting { time, vlan: 7, flags: 0x42, interface: 0, ..sample_sighting() };
-    let source = Named { address: sighting.source, name: Some("scanner.example") };
+    let source = Named { address: sighting.source, name: Some("scanner.example"), id: None };
     let event = Event::new(Action::Probe).probe(&sighting, &source);
     let expected = serde_json::json!({
         "@timestamp": "2026-11-22T23:12:59.999Z",

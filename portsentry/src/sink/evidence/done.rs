@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::history_write::stamp;
 use crate::policy::{
-    kind_name, name_of, network_of,
+    BlockId, kind_name, name_of, network_of,
     register::{Case, HistoryAction},
 };
 
@@ -33,6 +33,9 @@ pub struct Done {
     /// The kind of the probe, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// The id of the block or fence; lines of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<BlockId>,
 }
 
 impl Done {
@@ -50,6 +53,7 @@ impl Done {
             proof: hold.proof.name().into(),
             until: until.map(stamp),
             kind: case.sighting.as_ref().map(|sighting| kind_name(sighting.kind).to_owned()),
+            id: case.id,
         }
     }
 

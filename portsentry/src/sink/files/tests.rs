@@ -5,7 +5,7 @@ use portsentry_common::classify::Protocol;
 use super::*;
 use crate::policy::{
     Hold,
-    register::{Admission, Why},
+    register::{Admission, HistoryAction, Why},
 };
 use crate::sink::Denied;
 
@@ -36,7 +36,7 @@ fn case(record: &Record) -> Case {
 
 fn block(files: &mut Files, ledger: &mut Ledger, record: &Record) {
     ledger.enter(record.network, record.hold);
-    files.record(HistoryAction::Blocked, &case(record), &record.source().into());
+    files.recorder().record(HistoryAction::Blocked, &case(record), &record.source().into());
     files.show(record);
     files.deny(&case(record), true);
 }
@@ -76,7 +76,7 @@ fn a_block_that_the_files_have_is_not_written_twice() {
     first.flush(&ledger);
     let mut second = files(&dir);
     assert_eq!(second.read(), (Some(vec![record(9)]), vec![]));
-    assert_eq!(second.unwritten(vec![record(9), record(10)]), (vec![record(10)], None));
+    assert_eq!(second.recorder().unwritten(vec![record(9), record(10)]), (vec![record(10)], None));
     second.deny(&case(&record(9)), false);
     assert_eq!(second.flush(&ledger).denied, []);
     assert_eq!(fs::read_to_string(dir.path().join("hosts.deny")).unwrap().lines().count(), 1);

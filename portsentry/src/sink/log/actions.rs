@@ -10,13 +10,13 @@ use super::{
     },
     Log, loss,
 };
-use crate::policy::name_of;
+use crate::policy::{BlockId, name_of};
 
 impl Log {
     /// `hosts.deny` names a network from now on.
-    pub fn denied(&mut self, network: IpNet, line: &str) {
+    pub fn denied(&mut self, (network, id): (IpNet, Option<BlockId>), line: &str) {
         let source = host_of(network);
-        let event = Event::new(Action::Deny).about_network(network).with(Field::CommandLine, line);
+        let event = Event::new(Action::Deny).about_network(network).id(id).with(Field::CommandLine, line);
         let event = event.with(Field::Setting, "KILL_HOSTS_DENY");
         let text = format!("Host {source} has been blocked via wrappers with string: \"{line}\"");
         self.attack_line(&event, &text);
@@ -31,7 +31,7 @@ impl Log {
 
     /// Logs the end of a command, in the words of 1.2 if it succeeded.
     pub fn ran(&mut self, ran: &Ran) {
-        let Ran { network, purpose, shown, outcome } = ran;
+        let Ran { network, purpose, shown, outcome, .. } = ran;
         let source = host_of(*network);
         let event = command_event(ran);
         let done = match (outcome, purpose) {
@@ -79,6 +79,7 @@ fn command_event(ran: &Ran) -> Event {
     let outcome = if ran.outcome.is_done() { "success" } else { "failure" };
     let event = Event::new(Action::Command)
         .about_network(ran.network)
+        .id(ran.id)
         .with(Field::Setting, ran.purpose.key())
         .with(Field::CommandLine, ran.shown.as_str())
         .with(Field::EventOutcome, outcome);

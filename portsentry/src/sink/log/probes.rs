@@ -110,7 +110,7 @@ impl Log {
     /// An administrator's word blocks a network.
     pub fn ordered(&mut self, case: &Case) {
         let Case { record, reason, .. } = case;
-        let event = Self::held(record).with(Field::EventReason, reason.as_str());
+        let event = Self::held(case).with(Field::EventReason, reason.as_str());
         let why = match case.given() {
             Some(reason) => format!("an administrator asked for it: \"{reason}\""),
             None => reason.clone(),
@@ -127,8 +127,9 @@ impl Log {
     }
 
     /// The event of a network that is held, without the probe that led to it.
-    fn held(record: &Record) -> Event {
-        Event::new(hold_action(&record.hold)).about_network(record.network).hold(&record.hold)
+    fn held(case: &Case) -> Event {
+        let Record { network, hold } = &case.record;
+        Event::new(hold_action(hold)).about_network(*network).id(case.id).hold(hold)
     }
 
     /// The kernel has blocked or fenced a source, and its probe was not told of. The log has no line for it.
@@ -139,7 +140,7 @@ impl Log {
         }
         let Case { record, reason, .. } = case;
         let hold = &record.hold;
-        let event = Self::held(record).with(Field::EventReason, reason.as_str());
+        let event = Self::held(case).with(Field::EventReason, reason.as_str());
         let what = if hold.is_fence { "fenced" } else { "blocked" };
         self.tell(
             &event,
@@ -154,8 +155,8 @@ impl Log {
     /// A network is no longer blocked, or fenced.
     pub fn lifted(&mut self, case: &Case) {
         let Case { record, reason: why, .. } = case;
-        let event =
-            Event::new(Action::Lift).about_network(record.network).with(Field::EventReason, why.as_str());
+        let event = Event::new(Action::Lift).about_network(record.network).id(case.id);
+        let event = event.with(Field::EventReason, why.as_str());
         let held = if record.hold.is_fence { "fenced" } else { "blocked" };
         self.admin(&event, &format!("Host {} is no longer {held}: {why}", record.name()));
     }

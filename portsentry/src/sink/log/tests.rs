@@ -103,7 +103,7 @@ fn start_and_end_have_the_words_of_2() {
 fn actions_have_the_words_of_1_2() {
     let source = IpAddr::from([192, 0, 2, 9]);
     let written = lines(LogFormat::Classic, |journal| {
-        journal.denied(source.into(), "ALL: 192.0.2.9 : DENY");
+        journal.denied((source.into(), None), "ALL: 192.0.2.9 : DENY");
         journal.left_alone(&sample_sighting(), &source.into());
     });
     assert_eq!(

@@ -6,7 +6,10 @@ use ipnet::IpNet;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Outcome;
-use crate::config::{Command, Values};
+use crate::{
+    config::{Command, Values},
+    policy::BlockId,
+};
 
 /// The setting that a command comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +40,14 @@ pub struct Task {
     pub(super) purpose: Purpose,
     pub(super) argv: Vec<String>,
     pub(super) shown: String,
+    pub(super) id: Option<BlockId>,
 }
 
 impl Task {
     /// Fills in `command` for one source.
     #[must_use]
     pub fn new(purpose: Purpose, command: &Command, values: &Values<'_>) -> Self {
-        Self { purpose, argv: command.argv(values), shown: command.describe(values) }
+        Self { purpose, argv: command.argv(values), shown: command.describe(values), id: values.id }
     }
 }
 
@@ -76,11 +80,13 @@ pub struct Ran {
     pub shown: String,
     /// How the command ended.
     pub outcome: Outcome,
+    /// The id of the block or fence, if there is one.
+    pub id: Option<BlockId>,
 }
 
 impl Ran {
     pub(super) fn new(network: IpNet, task: Task, outcome: Outcome) -> Self {
-        Self { network, purpose: task.purpose, shown: task.shown, outcome }
+        Self { network, purpose: task.purpose, shown: task.shown, outcome, id: task.id }
     }
 }
 

@@ -23,7 +23,7 @@ fn start(settings: Settings) -> (Runner, Receiver<Ran>) {
 
 fn task(argv: &[&str]) -> Task {
     let argv: Vec<String> = argv.iter().map(|&word| word.to_owned()).collect();
-    Task { purpose: Purpose::Command, shown: argv.join(" "), argv }
+    Task { purpose: Purpose::Command, shown: argv.join(" "), argv, id: None }
 }
 
 fn job(source: u8, tasks: Vec<Task>) -> Job {
@@ -241,6 +241,7 @@ fn nothing_that_a_macro_stands_for_is_run() {
                 proof: "none",
                 reason: "",
                 until: None,
+                id: None,
             };
             let task = Task::new(Purpose::Command, config.kill_run_cmd.as_ref().unwrap(), &values);
             runner.submit(job(9, vec![task])).unwrap();

@@ -19,6 +19,7 @@ fn job(source: u8, tasks: &[&str]) -> Order {
         purpose: Purpose::Route,
         argv: vec![(*name).to_owned()],
         shown: (*name).to_owned(),
+        id: None,
     };
     let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
     Order::Run(
