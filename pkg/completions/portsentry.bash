@@ -25,6 +25,9 @@ _portsentry() {
             portsentry,completions)
                 cmd="portsentry__subcmd__completions"
                 ;;
+            portsentry,confirm)
+                cmd="portsentry__subcmd__confirm"
+                ;;
             portsentry,doctor)
                 cmd="portsentry__subcmd__doctor"
                 ;;
@@ -49,6 +52,9 @@ _portsentry() {
             portsentry,run)
                 cmd="portsentry__subcmd__run"
                 ;;
+            portsentry,setup)
+                cmd="portsentry__subcmd__setup"
+                ;;
             portsentry,status)
                 cmd="portsentry__subcmd__status"
                 ;;
@@ -69,6 +75,9 @@ _portsentry() {
                 ;;
             portsentry__subcmd__help,completions)
                 cmd="portsentry__subcmd__help__subcmd__completions"
+                ;;
+            portsentry__subcmd__help,confirm)
+                cmd="portsentry__subcmd__help__subcmd__confirm"
                 ;;
             portsentry__subcmd__help,doctor)
                 cmd="portsentry__subcmd__help__subcmd__doctor"
@@ -93,6 +102,9 @@ _portsentry() {
                 ;;
             portsentry__subcmd__help,run)
                 cmd="portsentry__subcmd__help__subcmd__run"
+                ;;
+            portsentry__subcmd__help,setup)
+                cmd="portsentry__subcmd__help__subcmd__setup"
                 ;;
             portsentry__subcmd__help,status)
                 cmd="portsentry__subcmd__help__subcmd__status"
@@ -232,6 +244,28 @@ _portsentry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        portsentry__subcmd__confirm)
+            opts="-c -h --configfile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --configfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         portsentry__subcmd__doctor)
             opts="-c -h --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -323,6 +357,20 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__help__subcmd__completions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        portsentry__subcmd__help__subcmd__confirm)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -435,6 +483,20 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        portsentry__subcmd__help__subcmd__setup)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -653,6 +715,40 @@ _portsentry() {
                     ;;
                 -l)
                     COMPREPLY=($(compgen -W "stdout syslog journald" -- "${cur}"))
+                    return 0
+                    ;;
+                --configfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        portsentry__subcmd__setup)
+            opts="-c -h --yes --ignore --interfaces --confirm-within --confirmed --wait-for-confirmation --configfile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ignore)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --interfaces)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --confirm-within)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --configfile)

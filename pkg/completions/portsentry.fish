@@ -58,6 +58,8 @@ complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "history" -d '
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "reload" -d 'Have the running daemon read its configuration again; return when it is in effect'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "down" -d 'Stop the daemon if one runs, detach from every interface and remove all pins'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "doctor" -d 'Check before attaching whether PortSentry can run here (exit status 1 if something prevents it)'
+complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "setup" -d 'Arm PortSentry step by step; rolled back unless `portsentry confirm` follows'
+complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "confirm" -d 'Keep the configuration that `portsentry setup` has armed'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "man" -d 'Print the manual page, in roff'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -136,6 +138,16 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand down" -s h -l help
 complete -c portsentry -n "__fish_portsentry_using_subcommand doctor" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand doctor" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -l ignore -d 'Never block this address or network; may be given several times' -r
+complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -l interfaces -d 'Watch these interfaces, separated by commas, or ALL or ALL_NLO' -r
+complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -l confirm-within -d 'Time for `portsentry confirm` before the configuration is rolled back' -r
+complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -l yes -d 'Take every proposal without asking'
+complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -l confirmed -d 'Arm for good, without a time to roll back'
+complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -l wait-for-confirmation -d 'Wait for the confirmation, and roll back without it'
+complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -s h -l help -d 'Print help'
+complete -c portsentry -n "__fish_portsentry_using_subcommand confirm" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand confirm" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand completions" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand man" -s c -l configfile -d 'The configuration file' -r -F

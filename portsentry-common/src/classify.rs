@@ -67,7 +67,7 @@ impl TryFrom<u8> for Kind {
 
 /// The watched transport protocols, with their IP protocol numbers.
 #[repr(u8)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// Transmission Control Protocol.
     Tcp = crate::parse::TCP,

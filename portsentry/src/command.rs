@@ -13,6 +13,7 @@ mod observed;
 mod options;
 mod reload;
 mod run;
+mod setup;
 mod show;
 mod status;
 mod table;
@@ -40,6 +41,8 @@ pub fn run(cli: &Cli) -> Exit {
         Some(Verb::Down(down)) => down::run(cli, *down),
         Some(Verb::History(history)) => history::run(cli, history),
         Some(Verb::Doctor(doctor)) => doctor::run(cli, *doctor),
+        Some(Verb::Setup(setup)) => setup::run(cli, setup),
+        Some(Verb::Confirm) => setup::confirm(cli),
         Some(Verb::Completions { shell }) => gen_docs::completions(*shell),
         Some(Verb::Man { command }) => gen_docs::man(command.as_deref()),
     }

@@ -3,6 +3,7 @@
 pub mod block_list;
 mod choice;
 mod content;
+pub mod edit;
 pub mod ignore;
 mod interfaces;
 pub mod keys;

@@ -32,7 +32,7 @@ pub mod runner;
 mod syslog;
 pub mod watch;
 
-pub use atomic_write::{WriteError, read};
+pub use atomic_write::{MODE, WriteError, read, update};
 pub use block_list::edit_list;
 pub use decided::{Decided, Decision};
 pub use edit::{Change, Edited, edit, rewrite};

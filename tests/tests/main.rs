@@ -60,6 +60,7 @@ mod sandbox;
 mod scans;
 mod served;
 mod settings;
+mod setup;
 mod several_processes;
 mod soak;
 mod spoofed_sources;

@@ -41,6 +41,10 @@ pub enum Verb {
     Down(Down),
     /// Check before attaching whether PortSentry can run here (exit status 1 if something prevents it)
     Doctor(Doctor),
+    /// Arm PortSentry step by step; rolled back unless `portsentry confirm` follows
+    Setup(Setup),
+    /// Keep the configuration that `portsentry setup` has armed
+    Confirm,
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -188,6 +192,30 @@ pub struct Doctor {
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `setup`.
+#[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
+#[derive(Clone, Debug, Args)]
+pub struct Setup {
+    /// Take every proposal without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Never block this address or network; may be given several times
+    #[arg(long, value_name = "ADDRESS", value_parser = network)]
+    pub ignore: Vec<IpNet>,
+    /// Watch these interfaces, separated by commas, or ALL or ALL_NLO
+    #[arg(long, value_name = "LIST")]
+    pub interfaces: Option<String>,
+    /// Time for `portsentry confirm` before the configuration is rolled back
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = term)]
+    pub confirm_within: Duration,
+    /// Arm for good, without a time to roll back
+    #[arg(long)]
+    pub confirmed: bool,
+    /// Wait for the confirmation, and roll back without it
+    #[arg(long, hide = true)]
+    pub wait_for_confirmation: bool,
 }
 
 /// State of a source.

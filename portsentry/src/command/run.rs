@@ -4,7 +4,7 @@ use anyhow::Context;
 
 use super::{
     background::{self, Child},
-    options,
+    options, setup,
 };
 use crate::{
     cli::Cli,
@@ -14,6 +14,7 @@ use crate::{
 
 /// Runs the daemon until it is told to stop.
 pub(super) fn run(cli: &Cli) -> Exit {
+    setup::roll_back_abandoned(cli);
     let (options, warnings) = match options::read(cli) {
         Ok(read) => read,
         Err(lines) => {

@@ -47,6 +47,11 @@ pub(super) fn plain(text: &str) -> String {
     sanitize(text).into_owned()
 }
 
+/// Several lines as they may be shown on a terminal.
+pub(super) fn plain_lines(text: &str) -> String {
+    text.lines().map(|line| plain(line) + "\n").collect()
+}
+
 /// Formats a time on the clock of `zone`.
 pub(super) fn local(time: SystemTime, zone: &TimeZone) -> String {
     stamp(time).to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()

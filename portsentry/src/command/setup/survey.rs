@@ -1,0 +1,96 @@
+//! What `portsentry setup` looks at before it proposes anything: services, forwarded ports, logins and interfaces.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    net::{IpAddr, SocketAddr},
+};
+
+use anyhow::Context;
+use portsentry_common::classify::Protocol;
+use procfs::{
+    net::{TcpNetEntry, TcpState},
+    process::{FDTarget, all_processes},
+};
+
+use super::forwarded::{Port, forwarded};
+use crate::{
+    config::Interfaces,
+    host::{Host, Observer},
+    policy::interfaces::choose,
+};
+
+/// Programs whose connections are logins: OpenSSH's processes of a session have several names.
+const LOGINS: [&str; 4] = ["sshd", "sshd-session", "sshd-auth", "dropbear"];
+
+/// This host, as `setup` shows it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Survey {
+    /// Ports on which a program accepts packets from outside, with its name if it is known.
+    pub(super) services: BTreeMap<Port, Option<String>>,
+    /// Ports that the packet filter forwards elsewhere.
+    pub(super) forwarded: BTreeSet<Port>,
+    /// Addresses from which somebody is logged in.
+    pub(super) logins: BTreeSet<IpAddr>,
+    /// Interfaces that are watched, and the others with the reason.
+    pub(super) interfaces: Vec<(String, Result<(), String>)>,
+    /// The host's addresses, gateways and name servers.
+    pub(super) host: Host,
+}
+
+impl Survey {
+    /// Surveys this host. `interfaces` are those to watch.
+    pub(super) fn take(interfaces: &Interfaces) -> anyhow::Result<Self> {
+        let read = Observer::connect().and_then(|mut observer| observer.read());
+        let host = read.context("reading this host's interfaces and addresses")?;
+        let programs = programs();
+        let tcp = [procfs::net::tcp(), procfs::net::tcp6()];
+        let tcp: Vec<_> = tcp.into_iter().filter_map(Result::ok).flatten().collect();
+        let udp = [procfs::net::udp(), procfs::net::udp6()].into_iter().filter_map(Result::ok).flatten();
+        // A datagram socket without a peer accepts datagrams from everywhere.
+        let udp = udp.filter(|socket| socket.remote_address.port() == 0);
+        let listening = tcp.iter().filter(|socket| socket.state == TcpState::Listen);
+        let sockets = listening
+            .map(|socket| (socket.local_address, Protocol::Tcp, socket.inode))
+            .chain(udp.map(|socket| (socket.local_address, Protocol::Udp, socket.inode)));
+        let services = sockets
+            .filter(|(address, ..)| !address.ip().to_canonical().is_loopback())
+            .map(|(address, protocol, inode)| ((address.port(), protocol), programs.get(&inode).cloned()))
+            .collect();
+        let chosen = choose(interfaces, &host.links);
+        let named = |(index, chosen): (&u32, &Result<(), _>)| {
+            let link = host.links.get(index)?;
+            Some((link.name.to_string(), chosen.as_ref().copied().map_err(ToString::to_string)))
+        };
+        let interfaces = chosen.iter().filter_map(named).collect();
+        let logins = logins(&tcp, &programs, env::var("SSH_CONNECTION").ok().as_deref());
+        Ok(Self { services, forwarded: forwarded(), logins, interfaces, host })
+    }
+}
+
+/// Returns the name of the process that holds each socket, by the socket's inode.
+fn programs() -> BTreeMap<u64, String> {
+    let mut programs = BTreeMap::new();
+    // Processes end in the meantime; they hold nothing any more.
+    for process in all_processes().into_iter().flatten().flatten() {
+        let Ok(name) = process.stat().map(|stat| stat.comm) else { continue };
+        for file in process.fd().into_iter().flatten().flatten() {
+            if let FDTarget::Socket(inode) = file.target {
+                programs.insert(inode, name.clone());
+            }
+        }
+    }
+    programs
+}
+
+/// Returns the addresses of peers that are logged in: by the processes of a login, and by this session's
+/// `SSH_CONNECTION` (sshd(8)), which helps where other processes can't be seen.
+fn logins(tcp: &[TcpNetEntry], programs: &BTreeMap<u64, String>, session: Option<&str>) -> BTreeSet<IpAddr> {
+    let is_login = |socket: &&TcpNetEntry| {
+        let program = programs.get(&socket.inode).map_or("", String::as_str);
+        socket.state == TcpState::Established && LOGINS.contains(&program)
+    };
+    let peers = tcp.iter().filter(is_login).map(|socket| SocketAddr::ip(&socket.remote_address));
+    let session = session.and_then(|text| text.split_whitespace().next()?.parse().ok());
+    peers.chain(session).map(|peer| peer.to_canonical()).filter(|peer| !peer.is_loopback()).collect()
+}
