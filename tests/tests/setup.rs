@@ -25,7 +25,7 @@ fn configuration(setup: &Portsentry<'_>) -> String {
 }
 
 fn unconfirmed(setup: &Portsentry<'_>) -> std::path::PathBuf {
-    setup.path("BLOCKED_FILE").with_file_name("portsentry.unconfirmed")
+    setup.config_path().with_extension("conf.unconfirmed")
 }
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {

@@ -59,7 +59,7 @@ pub(super) fn run(cli: &Cli, setup: &Setup) -> Exit {
 /// Keeps the configuration that waits for confirmation.
 pub(super) fn confirm(cli: &Cli) -> Exit {
     let keep = || {
-        let path = pending_path(cli)?;
+        let path = pending::path(&cli.config_file);
         if Pending::read(&path)?.is_none() {
             eprintln!("portsentry: no configuration waits for confirmation");
             return Ok(Exit::Failure);
@@ -74,7 +74,7 @@ pub(super) fn confirm(cli: &Cli) -> Exit {
 /// daemon calls it before it reads its configuration.
 pub(super) fn roll_back_abandoned(cli: &Cli) {
     let roll_back = || {
-        let path = pending_path(cli)?;
+        let path = pending::path(&cli.config_file);
         let Some(pending) = Pending::read(&path)? else { return Ok(()) };
         if pending::is_awaited(&path)? { Ok(()) } else { roll_back(cli, &path, &pending) }
     };
@@ -90,15 +90,9 @@ fn ended(result: anyhow::Result<Exit>) -> Exit {
     })
 }
 
-fn pending_path(cli: &Cli) -> anyhow::Result<std::path::PathBuf> {
-    // Errors in other settings don't matter here.
-    let (config, _) = Config::read(&cli.config_file)?;
-    Ok(pending::path(&config))
-}
-
 fn arm(cli: &Cli, setup: &Setup, options: &Options) -> anyhow::Result<Exit> {
     let config = &options.config;
-    let path = pending::path(config);
+    let path = pending::path(&cli.config_file);
     if Pending::read(&path)?.is_some() && pending::is_awaited(&path)? {
         bail!(
             "a configuration waits for confirmation already: run `portsentry confirm`, or wait until it is rolled back"
@@ -318,7 +312,7 @@ fn reload(config: &Config) -> Result<bool, String> {
 
 /// The process that rolls back in time.
 fn wait(cli: &Cli) -> anyhow::Result<Exit> {
-    let path = pending_path(cli)?;
+    let path = pending::path(&cli.config_file);
     if let Some(pending) = pending::wait(&path)? {
         roll_back(cli, &path, &pending)?;
     }

@@ -16,7 +16,7 @@ use nix::unistd::{geteuid, setsid};
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Setting, restore};
-use crate::{config::Config, instant::Time, sink};
+use crate::{instant::Time, sink};
 
 /// How often the process that rolls back looks whether the configuration has been confirmed.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -34,9 +34,11 @@ pub(super) struct Pending {
     pub(super) seconds: u64,
 }
 
-/// Returns the path of the file that remembers it, beside the blocked file.
-pub(super) fn path(config: &Config) -> PathBuf {
-    config.blocked_file.with_file_name("portsentry.unconfirmed")
+/// Returns the path of the file that remembers it: beside the configuration file, where only root may write.
+pub(super) fn path(config_file: &Path) -> PathBuf {
+    let mut name = config_file.as_os_str().to_owned();
+    name.push(".unconfirmed");
+    name.into()
 }
 
 impl Pending {
@@ -51,7 +53,7 @@ impl Pending {
 
     fn read_from(mut file: &File, path: &Path) -> anyhow::Result<Self> {
         let failed = || format!("reading {}", path.display());
-        // The daemon's user may write to the directory, and what is read here ends up in root's configuration.
+        // Its content ends up in root's configuration.
         if file.metadata().with_context(failed)?.uid() != geteuid().as_raw() {
             bail!("{} belongs to another user: remove it", path.display());
         }
