@@ -79,7 +79,10 @@ fn follow(lab: &Lab, machine: &Machine, path: &str, command: &Command, are_words
             Ok(text) | Err(text) => Some(text.clone()),
         };
         let Some(problem) = problem else { return };
-        assert!(Instant::now() < deadline, "{path}: {}\n{problem}", command.line);
+        if Instant::now() > deadline {
+            let journal = machine.try_run("journalctl --unit portsentry --output short-precise --lines 40");
+            panic!("{path}: {}\n{problem}\n{}", command.line, journal.unwrap_or_else(|error| error));
+        }
         thread::sleep(BETWEEN_TRIES);
     }
 }
