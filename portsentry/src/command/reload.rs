@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::{down, observed, options, show, table};
 use crate::{
     cli::{Cli, Reload},
+    config::Config,
     control::{Answer, Code, Refusal, Request, client},
     exit::Exit,
     kernel::Observer,
@@ -28,26 +29,32 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Reloads, and prints the result.
 pub(super) fn run(cli: &Cli, reload: Reload) -> Exit {
     let (options, problems) = options::salvaged(cli);
-    let directory = &options.config.pin_path;
-    let socket = options.config.control_socket.as_deref();
+    let answer = ask(&options.config, problems.clone());
+    print(&answer.unwrap_or_else(|| Err(nobody(&options.config.pin_path, &problems))), reload.json)
+}
+
+/// Has the daemon reload, and waits until the configuration is in effect; `None` if no daemon runs. `problems` are those of
+/// its files.
+pub(super) fn ask(config: &Config, problems: Vec<String>) -> Option<Answer> {
+    let directory = &config.pin_path;
+    let socket = config.control_socket.as_deref();
     let owner = Observer::locked_by(directory);
-    let answer = socket.and_then(|socket| client::ask(socket, &Request::Reload {}));
-    let answer = answer.unwrap_or_else(|| match owner {
-        None => Err(nobody(directory, &problems)),
+    let answer = match socket.and_then(|socket| client::ask(socket, &Request::Reload {})) {
+        Some(answer) => answer,
         // A daemon doesn't say why it refused what a signal asked for.
-        Some(_) if !problems.is_empty() => Err(Refusal {
+        None if owner.is_some() && !problems.is_empty() => Err(Refusal {
             details: problems,
             ..Refusal::new(Code::Refused, "the new configuration is invalid; the old one stays in effect")
         }),
-        Some(process) => signal(process, socket),
-    });
+        None => signal(owner?, socket),
+    };
     if answer.is_ok() {
         // Processes on standby read their own files again.
         for process in down::standbys(directory).filter(|process| Some(*process) != owner) {
             let _ = kill(Pid::from_raw(process), Signal::SIGHUP);
         }
     }
-    print(&answer, reload.json)
+    Some(answer)
 }
 
 fn nobody(directory: &Path, problems: &[String]) -> Refusal {

@@ -24,11 +24,10 @@ use self::{
     plan::{Plan, exposed, ignoring, watched},
     survey::Survey,
 };
-use super::{block, list, observed, options, show};
+use super::{block, list, observed, options, reload, show, table};
 use crate::{
     cli::{Cli, Setup, Unblock},
     config::Config,
-    control::{Request, client},
     daemon::Options,
     exit::Exit,
     instant::Time,
@@ -145,7 +144,7 @@ fn arm(cli: &Cli, setup: &Setup, options: &Options) -> anyhow::Result<Exit> {
         Some(plan.apply(std::str::from_utf8(old.unwrap_or_default()).ok()?).into_bytes())
     });
     written.with_context(|| format!("writing {}", file.display()))?;
-    match reload(config) {
+    match reload(config, Vec::new()) {
         Ok(true) => {}
         Ok(false) => {
             show::print("No daemon is running: the configuration is in effect once it starts.\n");
@@ -230,7 +229,7 @@ fn describe(survey: &Survey, config: &Config) -> String {
             Err(reason) => say("not watched", &format!("{interface}: {reason}")),
         }
     }
-    super::table::plain_lines(&text)
+    table::plain_lines(&text)
 }
 
 fn show_plan(plan: &Plan, file: &Path, ignore_file: &Path) -> String {
@@ -301,9 +300,8 @@ fn ignore(file: &Path, networks: &BTreeSet<IpNet>) -> anyhow::Result<()> {
 }
 
 /// Has a running daemon reload its files; returns whether there is one.
-fn reload(config: &Config) -> Result<bool, String> {
-    let Some(socket) = config.control_socket.as_deref() else { return Ok(false) };
-    match client::ask(socket, &Request::Reload {}) {
+fn reload(config: &Config, problems: Vec<String>) -> Result<bool, String> {
+    match reload::ask(config, problems) {
         None => Ok(false),
         Some(Ok(_)) => Ok(true),
         Some(Err(refusal)) => Err([&[refusal.message][..], &refusal.details].concat().join("\n")),
@@ -323,9 +321,10 @@ fn wait(cli: &Cli) -> anyhow::Result<Exit> {
 fn roll_back(cli: &Cli, path: &Path, pending: &Pending) -> anyhow::Result<()> {
     pending.restore(&cli.config_file)?;
     pending::remove(path)?;
-    let (config, _) = Config::read(&cli.config_file)?;
+    let (options, problems) = options::salvaged(cli);
+    let config = options.config;
     // If the daemon refuses, it keeps the sources that it holds; these are released all the same.
-    let reloaded = reload(&config);
+    let reloaded = reload(&config, problems);
     let held = observed::observer(&config).ok().flatten().map(|observer| list::read(&observer)).transpose();
     let since = |source: &list::Listed| source.since >= before(pending.armed) && source.port.is_some();
     let addresses: Vec<_> =
