@@ -34,7 +34,8 @@ impl Crate {
 
     fn of(files: impl IntoIterator<Item = (ModulePath, String)>) -> Self {
         let comment = Regex::new("//.*").expect("a pattern");
-        let of_tests = Regex::new(r"#\[cfg\(test\)\]\s*mod \w+ \{").expect("a pattern");
+        let of_tests =
+            Regex::new(r"#\[cfg\(test\)\]\s*(?:pub(?:\([^)]*\))?\s+)?mod \w+ \{").expect("a pattern");
         let bare = |text: String| {
             let code = comment.replace_all(&text, "");
             of_tests.split(&code).next().unwrap_or_default().to_owned()
