@@ -13,7 +13,7 @@ use bytemuck::{Pod, Zeroable};
 use self::digest::Digest;
 use crate::{
     address::{Address, Ipv4, Ipv6},
-    environment::Flow,
+    flow::Flow,
     frame::{Bytes, Rewrite, Room},
     parse::{Datagram, Fragment, Link},
 };

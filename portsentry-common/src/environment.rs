@@ -5,9 +5,10 @@ use crate::{
     block::Block,
     bound::{Horizon, Slot},
     challenge::{Constants, Secrets},
-    classify::{Probe, Protocol},
+    classify::Protocol,
     counter::Counter,
     event::Event,
+    flow::Flow,
     parse::Malformed,
     settings::Settings,
 };
@@ -74,17 +75,6 @@ pub enum Served {
     All,
     /// Addresses whose service must see the SYN itself (see [`crate::bound::NEEDS_SYN`]).
     BySyn,
-}
-
-/// A packet's source and destination.
-#[derive(Clone, Copy, Debug)]
-pub struct Flow<A> {
-    /// Source address.
-    pub source: A,
-    /// Destination address.
-    pub destination: A,
-    /// The probe that the packet may be.
-    pub probe: Probe,
 }
 
 /// Deduplication key of a probe.

@@ -7,7 +7,8 @@
 use crate::{
     address::Address,
     classify::{Kind, Probe, Protocol, tcp},
-    environment::{Connection, FamilyMaps, Flow, Locality},
+    environment::{Connection, FamilyMaps, Locality},
+    flow::Flow,
     judge::served::{is_lease, may_answer_hidden},
     parse::{Datagram, Fragment, TCP, TcpFlags, Transport, UDP},
 };

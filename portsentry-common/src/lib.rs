@@ -18,6 +18,7 @@ pub mod decide;
 pub mod environment;
 pub mod event;
 pub mod fence;
+pub mod flow;
 pub mod frame;
 pub mod gate;
 pub mod judge;

@@ -6,7 +6,7 @@
 use crate::{
     address::Address,
     challenge::{Challenged, fold},
-    environment::Flow,
+    flow::Flow,
     frame::{Bytes, Room},
     parse::{IP, Link, Plain, TcpFlags},
 };

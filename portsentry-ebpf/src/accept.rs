@@ -14,7 +14,7 @@ use aya_ebpf::{
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     classify::{Kind, Probe, Protocol},
-    environment::Flow,
+    flow::Flow,
     frame::Bytes,
     parse::{IP, Plain, TcpFlags},
     state::{IS_OPEN, SteerKey, TO_ACCEPT},

@@ -22,9 +22,10 @@ use portsentry_common::{
     classify::{Probe, Protocol},
     counter::Counters,
     environment::{
-        Connection, DedupKey, Entry, Environment, FamilyMaps, FastMaps, Flow, HandshakeCount, Locality,
-        Relation, Served,
+        Connection, DedupKey, Entry, Environment, FamilyMaps, FastMaps, HandshakeCount, Locality, Relation,
+        Served,
     },
+    flow::Flow,
     pace,
     settings::Settings,
     state::{IS_OPEN, RecentKey, SteerKey, TO_ACCEPT},

@@ -10,7 +10,8 @@ use portsentry_common::{
     address::{Ipv4, Ipv6},
     challenge::Challenged,
     classify::{Kind, Probe, Protocol},
-    environment::{Connection, Flow},
+    environment::Connection,
+    flow::Flow,
     frame::Bytes,
     parse::{IP, Plain},
 };

@@ -24,10 +24,11 @@ use portsentry_common::{
     classify::Protocol,
     counter::{Counter, Counters},
     environment::{
-        Connection, DedupKey, Entry, Environment, FamilyMaps, Flow, HandshakeCount, Locality, RateLimit,
-        Relation, Served,
+        Connection, DedupKey, Entry, Environment, FamilyMaps, HandshakeCount, Locality, RateLimit, Relation,
+        Served,
     },
     event::Event,
+    flow::Flow,
     judge::{Action, judge, slow_path},
     pace,
     settings::Settings,

@@ -4,7 +4,8 @@ use crate::{
     address::Address,
     bound::{Known, stamp},
     classify::{Kind, Probe, Protocol},
-    environment::{FamilyMaps, Flow, Served},
+    environment::{FamilyMaps, Served},
+    flow::Flow,
     settings::Settings,
 };
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use portsentry_common::{
     address::{Address, Ipv6},
     classify::Probe,
-    environment::Flow,
+    flow::Flow,
     parse::TcpFlags,
     session,
     settings::Settings,

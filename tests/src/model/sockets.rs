@@ -2,11 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use portsentry_common::{
-    address::Address,
-    classify::Protocol,
-    environment::{Connection, Flow},
-};
+use portsentry_common::{address::Address, classify::Protocol, environment::Connection, flow::Flow};
 
 use super::ip;
 use crate::sockets::Socket;

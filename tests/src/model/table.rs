@@ -6,7 +6,8 @@ use portsentry_common::{
     address::Address,
     bound::{Horizon, PER_SECOND, Slot, stamp},
     classify::Protocol,
-    environment::{Flow, Served},
+    environment::Served,
+    flow::Flow,
 };
 
 use super::ip;
