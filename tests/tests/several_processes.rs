@@ -1,7 +1,7 @@
 //! Several processes over one set of maps, stopped together, as Debian's init script for 1.2 stops them.
 
 use nix::sys::signal::Signal;
-use portsentry_tests::lab::{Daemon, Lab};
+use portsentry_tests::lab::{Daemon, Lab, Portsentry};
 
 /// Pauses between the two signals, in units of which a stop takes some.
 const APART_MS: [u64; 8] = [0, 1, 3, 8, 20, 50, 120, 300];
@@ -52,7 +52,7 @@ fn one_process_that_stops_leaves_the_rest_at_work() {
 fn three_processes_that_are_stopped_together_remove_everything_if_asked_to() {
     let lab = Lab::new();
     let setups = ["-atcp", "-audp", "-tcp"].map(|flags| lab.portsentry(flags).with("ON_STOP", "remove"));
-    let daemons: Vec<_> = setups.iter().map(|setup| setup.start()).collect();
+    let daemons: Vec<_> = setups.iter().map(Portsentry::start).collect();
     stop_together(daemons, std::time::Duration::ZERO);
     assert!(!lab.is_attached());
     let left = std::fs::read_dir(lab.pins()).map_or(0, Iterator::count);
