@@ -4,7 +4,7 @@ use core::hint::cold_path;
 
 use bytemuck::{AnyBitPattern, NoUninit};
 
-use crate::parse::{self, Chain, Deep, Link, Malformed};
+use crate::parse::{Chain, Deep, Link, Malformed};
 
 /// Bytes that can be read directly, in wire order.
 pub trait Bytes: Copy {
@@ -68,30 +68,18 @@ pub trait Frame {
         Far { frame: self, start: 0 }
     }
 
-    /// Reads a link layer with more than two tags. This and the methods below can be overridden, so that the kernel
-    /// program has each verified separately.
-    #[inline(always)]
-    fn deep_link(&self) -> Result<Link, Malformed> {
-        parse::deep_link(self)
-    }
+    /// Reads a link layer with more than two tags ([`crate::parse::deep_link`]). The kernel program has this and the
+    /// functions below verified separately.
+    fn deep_link(&self) -> Result<Link, Malformed>;
 
-    /// Reads further VLAN tags, up to the limit of one verified function.
-    #[inline(always)]
-    fn next_tags(&self, deep: Deep) -> Deep {
-        deep.next(self)
-    }
+    /// Reads further VLAN tags, up to the limit of one verified function ([`Deep::next`]).
+    fn next_tags(&self, deep: Deep) -> Deep;
 
-    /// Follows a chain of IPv6 extension headers, in a packet that ends at `end` bytes.
-    #[inline(always)]
-    fn follow(&self, chain: Chain, end: usize) -> Chain {
-        chain.follow(self, end)
-    }
+    /// Follows a chain of IPv6 extension headers, in a packet that ends at `end` bytes ([`Chain::follow`]).
+    fn follow(&self, chain: Chain, end: usize) -> Chain;
 
-    /// Follows the chain, up to the limit of one verified function.
-    #[inline(always)]
-    fn next_headers(&self, chain: Chain, end: usize) -> Chain {
-        chain.next(self, end)
-    }
+    /// Follows the chain, up to the limit of one verified function ([`Chain::next`]).
+    fn next_headers(&self, chain: Chain, end: usize) -> Chain;
 }
 
 /// A frame that can be rewritten into its own answer.
@@ -147,48 +135,6 @@ impl<F: Frame> Bytes for Far<'_, F> {
     #[inline(always)]
     fn skip(self, length: usize) -> Self {
         Self { start: self.start + length, ..self }
-    }
-}
-
-impl Bytes for &[u8] {
-    #[inline(always)]
-    fn read<T: AnyBitPattern>(self, offset: usize) -> Option<T> {
-        let bytes = self.get(offset..offset.checked_add(size_of::<T>())?)?;
-        bytemuck::try_pod_read_unaligned(bytes).ok()
-    }
-
-    #[inline(always)]
-    fn reaches(self, length: usize) -> bool {
-        length <= self.len()
-    }
-
-    #[inline(always)]
-    fn skip(self, length: usize) -> Self {
-        self.get(length..).unwrap_or_default()
-    }
-}
-
-impl<'a> Frame for &'a [u8] {
-    type Bytes = &'a [u8];
-
-    #[inline(always)]
-    fn bytes(&self) -> &'a [u8] {
-        self
-    }
-
-    #[inline(always)]
-    fn holds(&self, length: usize) -> bool {
-        length <= self.len()
-    }
-
-    #[inline(always)]
-    fn length(&self) -> usize {
-        self.len()
-    }
-
-    #[inline(always)]
-    fn load<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
-        Bytes::read(*self, offset)
     }
 }
 

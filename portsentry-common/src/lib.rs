@@ -26,6 +26,7 @@ pub mod pace;
 pub mod parse;
 pub mod session;
 pub mod settings;
+mod slice;
 pub mod state;
 pub mod syn;
 pub mod tally;

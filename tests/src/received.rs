@@ -3,7 +3,10 @@
 use std::cell::RefCell;
 
 use bytemuck::{AnyBitPattern, NoUninit};
-use portsentry_common::frame::{Bytes, Frame, Rewrite, Room};
+use portsentry_common::{
+    frame::{Bytes, Frame, Rewrite, Room},
+    parse::{Chain, Deep, Link, Malformed, deep_link},
+};
 
 /// Size of the first buffer: a page of 4 KiB minus headroom and the kernel's record at its end
 /// (`bpf_prog_test_run_xdp` in the kernel's `net/bpf/test_run.c`). Later bytes can only be counted.
@@ -50,6 +53,22 @@ impl<'a, const BARE: bool> Frame for Received<'a, BARE> {
 
     fn load<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
         Bytes::read(self.frame, offset)
+    }
+
+    fn deep_link(&self) -> Result<Link, Malformed> {
+        deep_link(self)
+    }
+
+    fn next_tags(&self, deep: Deep) -> Deep {
+        deep.next(self)
+    }
+
+    fn follow(&self, chain: Chain, end: usize) -> Chain {
+        chain.follow(self, end)
+    }
+
+    fn next_headers(&self, chain: Chain, end: usize) -> Chain {
+        chain.next(self, end)
     }
 }
 

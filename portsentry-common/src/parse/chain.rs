@@ -4,8 +4,8 @@
 //! Therefore a function that is verified separately follows a few headers at a time.
 
 use super::{
-    Fragment,
     ipv6::{AUTHENTICATION, FRAGMENT, is_extension},
+    progress::{Chain, FARTHEST},
 };
 use crate::frame::Frame;
 
@@ -17,71 +17,7 @@ const ROUNDS: usize = 18;
 /// Maximum number of extension headers that are followed: more than fit in a packet of 9,000 bytes.
 pub const MAX_EXTENSIONS: usize = STEPS * ROUNDS;
 
-/// Highest offset in a frame up to which a chain is followed, in bytes. Used as a mask, it is a bound known to the
-/// verifier.
-const FARTHEST: usize = 0x7fff;
-
-/// Progress along a chain, packed into one word so that functions can pass it. From the lowest bit: the offset of
-/// the next header, its number, a [`Fragment`], and two flags.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chain(u64);
-
 impl Chain {
-    const NUMBER: u32 = 32;
-    const PART: u32 = 40;
-    const OPTIONS: u64 = 1 << 42;
-    const DONE: u64 = 1 << 43;
-
-    /// Starts a chain at `offset` bytes with a header of this number.
-    #[inline(always)]
-    #[must_use]
-    pub(super) const fn new(number: u8, offset: usize) -> Self {
-        Self((offset as u64 & 0xffff_ffff) | (number as u64) << Self::NUMBER)
-    }
-
-    /// Returns the chain as a word.
-    #[inline(always)]
-    #[must_use]
-    pub const fn to_word(self) -> u64 {
-        self.0
-    }
-
-    /// Restores the chain from its word.
-    #[inline(always)]
-    #[must_use]
-    pub const fn from_word(word: u64) -> Self {
-        Self(word)
-    }
-
-    /// Returns the offset of the next header in the frame, in bytes.
-    #[inline(always)]
-    pub(super) const fn offset(self) -> usize {
-        self.0 as usize & FARTHEST
-    }
-
-    /// Returns the number of the next header. If this is an extension header's number, the end of the chain can't
-    /// be read.
-    #[inline(always)]
-    pub(super) const fn protocol(self) -> u8 {
-        (self.0 >> Self::NUMBER) as u8
-    }
-
-    /// Returns the part of a datagram in this packet, according to its fragment headers.
-    #[inline(always)]
-    pub(super) const fn fragment(self) -> Fragment {
-        match self.0 >> Self::PART & 0b11 {
-            0 => Fragment::Whole,
-            1 => Fragment::First,
-            _ => Fragment::Later,
-        }
-    }
-
-    /// Whether there are headers other than fragment headers.
-    #[inline(always)]
-    pub(super) const fn has_options(self) -> bool {
-        self.0 & Self::OPTIONS != 0
-    }
-
     /// Follows the chain to the transport header, to the end of a later fragment's headers, or as far as it can be
     /// read.
     #[inline(always)]

@@ -6,6 +6,7 @@
 use super::{
     ETHERTYPE, IP, Malformed,
     link::{ETHERNET, Link, Network, PPPOE, VLAN_ID, is_tag},
+    progress::Deep,
 };
 use crate::frame::Frame;
 
@@ -23,46 +24,7 @@ const SESSION: usize = 6;
 const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
 
-/// Progress through a link layer, packed into one word. From the lowest bit: the offset of the next header, its
-/// `EtherType` in wire order, a VLAN's identifier, and a flag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deep(u64);
-
 impl Deep {
-    const TYPE: u32 = 32;
-    const VLAN: u32 = 48;
-    const DONE: u64 = 1 << 63;
-
-    const fn new(offset: usize, ethertype: u16, vlan: u16) -> Self {
-        Self((offset as u64 & 0xffff_ffff) | (ethertype as u64) << Self::TYPE | (vlan as u64) << Self::VLAN)
-    }
-
-    /// Returns the word.
-    #[inline(always)]
-    #[must_use]
-    pub const fn to_word(self) -> u64 {
-        self.0
-    }
-
-    /// Restores the progress from its word.
-    #[inline(always)]
-    #[must_use]
-    pub const fn from_word(word: u64) -> Self {
-        Self(word)
-    }
-
-    const fn offset(self) -> usize {
-        (self.0 & 0xffff_ffff) as usize
-    }
-
-    const fn ethertype(self) -> u16 {
-        (self.0 >> Self::TYPE) as u16
-    }
-
-    const fn vlan(self) -> u16 {
-        (self.0 >> Self::VLAN) as u16 & VLAN_ID
-    }
-
     /// Reads at most [`STEPS`] further tags, up to the frame's end.
     #[inline(always)]
     #[must_use]

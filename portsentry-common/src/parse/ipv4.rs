@@ -1,6 +1,9 @@
 //! The IPv4 header, RFC 791.
 
-use super::{Datagram, Fragment, Link, Malformed};
+use super::{
+    Datagram, Fragment, Link, Malformed,
+    header::{beginning, near, oversize},
+};
 use crate::{
     address::Ipv4,
     frame::{Bytes, Frame},
@@ -18,7 +21,7 @@ const FRAGMENT_OFFSET: u16 = 0x1fff;
 #[inline(always)]
 pub(super) fn datagram<F: Frame>(frame: &F, link: &Link) -> Result<Datagram<Ipv4>, Malformed> {
     let offset = link.length;
-    let near = super::near(frame, link).and_then(|packet| header(packet, offset));
+    let near = near(frame, link).and_then(|packet| header(packet, offset));
     let header = near.or_else(|| header(frame.far(), offset));
     let (beginning, third, destination) = header.ok_or(Malformed::Ipv4)?;
     let header = ((beginning >> 56) & 0xf) as usize * 4;
@@ -26,7 +29,7 @@ pub(super) fn datagram<F: Frame>(frame: &F, link: &Link) -> Result<Datagram<Ipv4
         return Err(Malformed::Ipv4);
     }
     let total = match usize::from((beginning >> 32) as u16) {
-        0 => super::oversize(frame, offset).ok_or(Malformed::Ipv4)?,
+        0 => oversize(frame, offset).ok_or(Malformed::Ipv4)?,
         total if frame.holds(offset + total) => total,
         _ => return Err(Malformed::Ipv4),
     };
@@ -54,5 +57,5 @@ pub(super) fn datagram<F: Frame>(frame: &F, link: &Link) -> Result<Datagram<Ipv4
 #[inline(always)]
 fn header<B: Bytes>(packet: B, offset: usize) -> Option<(u64, u32, u32)> {
     let [third, _, destination] = packet.read::<[u32; 3]>(offset + 8)?;
-    Some((super::beginning(packet, offset)?, third, destination))
+    Some((beginning(packet, offset)?, third, destination))
 }

@@ -2,7 +2,10 @@
 
 use core::hint::cold_path;
 
-use super::{Chain, Datagram, Fragment, Link, Malformed};
+use super::{
+    Chain, Datagram, Fragment, Link, Malformed,
+    header::{beginning, near, oversize},
+};
 use crate::{
     address::Ipv6,
     frame::{Bytes, Frame},
@@ -22,7 +25,7 @@ pub(super) const DESTINATION_OPTIONS: u8 = 60;
 #[inline(always)]
 pub(super) fn datagram<F: Frame>(frame: &F, link: &Link) -> Result<Datagram<Ipv6>, Malformed> {
     let offset = link.length;
-    let near = super::near(frame, link).and_then(|packet| header(packet, offset));
+    let near = near(frame, link).and_then(|packet| header(packet, offset));
     let header = near.or_else(|| header(frame.far(), offset));
     let (beginning, destination) = header.ok_or(Malformed::Ipv6)?;
     let protocol = (beginning >> 8) as u8;
@@ -68,7 +71,7 @@ fn unsaid<F: Frame>(frame: &F, offset: usize, protocol: u8) -> usize {
     if protocol == HOP_BY_HOP {
         frame.length().saturating_sub(offset)
     } else {
-        super::oversize(frame, offset).unwrap_or(0)
+        oversize(frame, offset).unwrap_or(0)
     }
 }
 
@@ -76,7 +79,7 @@ fn unsaid<F: Frame>(frame: &F, offset: usize, protocol: u8) -> usize {
 #[inline(always)]
 fn header<B: Bytes>(packet: B, offset: usize) -> Option<(u64, Ipv6)> {
     let destination = address(packet, offset + DESTINATION)?;
-    Some((super::beginning(packet, offset)?, destination))
+    Some((beginning(packet, offset)?, destination))
 }
 
 /// Returns the address at `offset`. Its end is read first, so that a single bounds check remains.

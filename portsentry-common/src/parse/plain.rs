@@ -5,8 +5,9 @@
 //! reading them early or together costs registers.
 
 use super::{
-    Parse, TCP, UDP, ipv4, ipv6,
+    Parse, ipv4, ipv6,
     link::{IPV4, IPV6},
+    protocol::{TCP, UDP},
     transport::{TCP_HEADER, TcpControl, UDP_HEADER},
 };
 use crate::{

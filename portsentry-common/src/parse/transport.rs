@@ -2,7 +2,11 @@
 
 use bytemuck::AnyBitPattern;
 
-use super::{Datagram, Fragment, Malformed, TCP, UDP, ipv6::is_extension};
+use super::{
+    Datagram, Fragment, Malformed,
+    ipv6::is_extension,
+    protocol::{TCP, UDP},
+};
 use crate::{address::Address, frame::Frame};
 
 pub(super) const TCP_HEADER: usize = 20;
@@ -93,11 +97,16 @@ pub enum Transport {
     Other,
 }
 
+impl<A: Address> Datagram<A> {
+    /// Parses the transport header as far as the rules need it, from the same frame as the network layer.
+    #[inline(always)]
+    pub fn transport<F: Frame>(&self, frame: &F) -> Result<Transport, Malformed> {
+        transport(frame, self)
+    }
+}
+
 #[inline(always)]
-pub(super) fn transport<A: Address, F: Frame>(
-    frame: &F,
-    datagram: &Datagram<A>,
-) -> Result<Transport, Malformed> {
+fn transport<A: Address, F: Frame>(frame: &F, datagram: &Datagram<A>) -> Result<Transport, Malformed> {
     if datagram.fragment == Fragment::Later {
         return Ok(Transport::Other);
     }
