@@ -41,6 +41,14 @@ fn banned_by(filters: &[&str], lines: &[String]) -> Vec<IpAddr> {
     banned
 }
 
+/// Returns the filter that the document has for this file.
+fn documented_filter(path: &str) -> String {
+    let text = document::read("docs/coming-from-psad-and-fail2ban.md");
+    let block = document::block_below(&text, path).expect("a file");
+    let filter = block.lines().find_map(|line| line.trim().strip_prefix("failregex = "));
+    filter.expect("a filter").into()
+}
+
 /// Returns a line as a syslog file holds it.
 fn in_syslog_file(line: &str) -> String {
     format!("Nov 22 23:12:59 host portsentry[4711]: {line}")
@@ -97,9 +105,8 @@ fn log_watchers_ban_who_is_blocked_and_nobody_else() {
 
 #[test]
 fn log_watchers_ban_nobody_whose_address_may_be_forged() {
-    let text = document::read("docs/coming-from-psad-and-fail2ban.md");
-    let documented = text.lines().find_map(|line| line.trim().strip_prefix("failregex = "));
-    for (format, filter) in [("classic", FILTERS[1]), ("revival", documented.expect("a filter"))] {
+    let documented = documented_filter("/etc/fail2ban/filter.d/portsentry-2.local");
+    for (format, filter) in [("classic", FILTERS[1]), ("revival", documented.as_str())] {
         let lab = Lab::new();
         let settings = lab.portsentry("-stcp").with("LOG_FORMAT", format).with("BLOCK_UNPROVEN", "0");
         let daemon = settings.with("CHALLENGE", "1").start();
@@ -116,6 +123,19 @@ fn log_watchers_ban_nobody_whose_address_may_be_forged() {
     }
 }
 
+#[test]
+fn log_watchers_ban_who_is_only_reported_with_the_documented_filter() {
+    let documented = documented_filter("/etc/fail2ban/filter.d/portsentry.local");
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-stcp").with("BLOCK_TCP", "0").start();
+    let source = lab.source(Family::V4);
+    lab.nmap(source, "-sS -p 11");
+    let history = || daemon.file_about("HISTORY_FILE", source);
+    daemon.wait_until("the history follows", || !history().is_empty());
+    assert_eq!(banned_by(&[&documented], &history()), [source]);
+    assert_eq!(banned_by(&FILTERS[1..2], &history()), [] as [IpAddr; 0]);
+}
+
 /// Only the line about the kernel is new. All others are 1.2's or 2.x's, byte for byte.
 #[test]
 fn a_block_has_these_lines_and_no_others() {
@@ -129,10 +149,10 @@ fn a_block_has_these_lines_and_no_others() {
     const REVIVAL: [&str; 5] = [
         "Scan from: [@] (@) protocol: [TCP] port: [11] type: [TCP SYN/Normal scan] IP opts: [not set] ignored: [false] \
          triggered: [true] noblock: [false] blocked: [true]",
-        "Host @ has been blocked in the kernel (proof: none)",
-        "Host @ has been blocked via wrappers with string: \"ALL: @ : DENY\"",
-        "Host @ has been blocked via dropped route using command: \"true route @\"",
-        "External command run for host: @ using command: \"true command @\"",
+        "attackalert: Host @ has been blocked in the kernel (proof: none)",
+        "attackalert: Host @ has been blocked via wrappers with string: \"ALL: @ : DENY\"",
+        "attackalert: Host @ has been blocked via dropped route using command: \"true route @\"",
+        "attackalert: External command run for host: @ using command: \"true command @\"",
     ];
     for (format, expected) in [("classic", CLASSIC), ("revival", REVIVAL)] {
         let lab = Lab::new();

@@ -9,7 +9,7 @@ use std::{
 use portsentry_tests::lab::{FAMILIES, Family, Lab, Namespace, Reach, uninterrupted};
 use socket2::{Domain, Socket, Type};
 
-const BANNER: &str = "GO AWAY\n";
+const BANNER: &str = "GO AWAY";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Connects from `source` in `namespace`.
@@ -115,7 +115,7 @@ fn a_datagram_is_answered_with_less_than_it_brought_from_where_it_went_to() {
             Ok::<_, std::io::Error>(String::from_utf8_lossy(&bytes[..length]).into_owned())
         });
         assert_eq!(answer.expect("an answer"), BANNER[..4]);
-        daemon.log().wait_for(&format!("attackalert: UDP scan from host: {source}/{source} to UDP port: 7"));
+        daemon.log().wait_for(&format!("attackalert: Connect from host: {source}/{source} to UDP port: 7"));
         // Any host could have sent the datagram.
         daemon.log().wait_for(&format!("Host {source} has been fenced"));
     }
@@ -168,7 +168,7 @@ fn datagrams_that_come_together_are_told_once() {
                     socket.send_to(b"hello", SocketAddr::new(family.host(), 7)).expect("a datagram is sent");
                 }
             });
-            let line = format!("attackalert: UDP scan from host: {source}/{source} to UDP port: 7");
+            let line = format!("attackalert: Connect from host: {source}/{source} to UDP port: 7");
             assert_eq!(daemon.lines_about(source), [line]);
         }
     }

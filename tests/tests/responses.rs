@@ -1,6 +1,6 @@
 //! Responses to scans, by the settings that determine when, for which protocol, and after how many packets.
 
-use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Reach, dump};
+use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Reach, classic_record, dump};
 
 fn syn_lines(daemon: &Daemon<'_>, source: std::net::IpAddr) -> Vec<String> {
     let all = daemon.lines_about(source).into_iter();
@@ -104,7 +104,6 @@ fn what_has_no_consequence_is_not_told_unless_asked_for() {
     let daemon = lab.portsentry("-stcp").with("SCAN_TRIGGER", "2").ignoring(ignored).start();
     let source = lab.source(Family::V4);
     lab.nmap(ignored, "-sS -p 11");
-    lab.nmap(source, "-sA -p 11");
     lab.nmap(source, "-sS -p 11");
     assert_eq!(daemon.lines_about(ignored), [""; 0]);
     assert_eq!(daemon.lines_about(source), [""; 0]);
@@ -135,6 +134,12 @@ fn logging_only_drops_nothing_and_says_what_would_have_been() {
         );
         assert!(!daemon.blocked().contains(&source));
         assert_eq!(daemon.file_about("BLOCKED_FILE", source), [""; 0]);
+        // Each act has a line in the history, and a repetition of one has none.
+        let history = || daemon.file_about("HISTORY_FILE", source);
+        daemon.wait_until("the history has both acts", || history().len() == 2);
+        for (record, port) in history().iter().zip([11, 15]) {
+            assert!(classic_record(record, source, (port, "TCP", "Reported")), "{record}");
+        }
         assert!(service.answers(&lab.scanner, source, Reach::Expected));
         // UDP has its own setting.
         lab.nmap(source, "-sU -p 69");
@@ -149,9 +154,16 @@ fn logging_only_drops_nothing_and_says_what_would_have_been() {
 #[test]
 fn acks_count_where_they_are_wanted_and_are_not_looked_at_where_they_are_not() {
     let lab = Lab::new();
-    for (setting, expected) in
-        [("off", &[][..]), ("count", &["attackalert: TCP ACK scan from host: @ to TCP port: 11"])]
-    {
+    for (setting, expected) in [
+        ("off", &[][..]),
+        (
+            "log",
+            &[
+                "adminalert: Noted only (may belong to a closed connection): TCP ACK scan, source @, TCP port 11",
+            ],
+        ),
+        ("count", &["attackalert: TCP ACK scan from host: @ to TCP port: 11"]),
+    ] {
         let daemon = lab.portsentry("-stcp").with("ACK_PROBES", setting).start();
         let source = lab.source(Family::V4);
         lab.nmap(source, "-sA -p 11");

@@ -212,7 +212,7 @@ impl Keeper {
                 self.spare(&mut sighting);
                 self.on_sighting(&sighting);
             }
-            Message::Visit(visit) => self.on_visit(&visit),
+            Message::Visits(visits) => visits.iter().for_each(|visit| self.on_visit(visit)),
             Message::Host(host) => self.on_host(host),
             Message::Lost(count) => {
                 self.totals.lose(count);

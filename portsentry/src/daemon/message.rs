@@ -12,8 +12,8 @@ use crate::{host::Host, policy::Sighting};
 pub enum Message {
     /// The kernel reported a probe.
     Sighting(Sighting),
-    /// A visit to a trap.
-    Visit(Visit),
+    /// Visits to traps.
+    Visits(Vec<Visit>),
     /// The host's addresses, gateways or resolvers may have changed.
     Host(Host),
     /// The ring's reader dropped this many sightings, because the keeper was behind.

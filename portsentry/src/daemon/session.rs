@@ -229,7 +229,8 @@ impl Session {
         let upkeep = ports.map(|(upkeep, pokes)| ports::run(upkeep, pokes, sender.clone())).transpose();
         let upkeep = upkeep.map_err(system("starting a thread"))?;
         // Dropped when reading ends: the keeper must receive nothing after it was told to stop.
-        let trapping = traps.map(|(sockets, link)| (sockets.serve(banner, &sender), link));
+        let serve = |(sockets, link): (Sockets, Traps)| Ok((sockets.serve(banner, sender.clone())?, link));
+        let trapping = traps.map(serve).transpose().map_err(system("starting a thread for traps"))?;
         let host = HostWatch::start(followed, changes, sender.clone())
             .map_err(system("following the host's addresses and routes"))?;
         let ring = (ring, pulses[1].clone());

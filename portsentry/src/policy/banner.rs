@@ -5,7 +5,7 @@ use portsentry_common::{environment::RateLimit, settings::Settings, token_bucket
 /// The banner, and its rate limit.
 #[derive(Debug)]
 pub struct Banner {
-    line: Vec<u8>,
+    text: Vec<u8>,
     limits: Settings,
     buckets: TokenBuckets,
 }
@@ -15,25 +15,25 @@ impl Banner {
     #[must_use]
     pub fn new(text: Option<&str>, rate: u32) -> Self {
         Self {
-            // As PortSentry sends it.
-            line: text.map_or_else(Vec::new, |text| format!("{text}\n").into_bytes()),
+            // As it is: neither PortSentry adds a line end.
+            text: text.unwrap_or_default().into(),
             limits: Settings { challenge_rate: rate, ..Settings::UNSET }.paced(),
             buckets: TokenBuckets::default(),
         }
     }
 
-    /// Returns the whole line, for connections; empty if there is none.
+    /// Returns the whole text, for connections; empty if there is none.
     #[must_use]
-    pub fn line(&self) -> &[u8] {
-        &self.line
+    pub fn text(&self) -> &[u8] {
+        &self.text
     }
 
     /// Returns the answer to a datagram with `received` bytes of data at `now_ns`, nanoseconds since any fixed moment; empty
     /// for none. It is always shorter than the datagram, so that two traps never answer each other without end.
     pub fn answer(&mut self, received: usize, now_ns: u64) -> &[u8] {
-        let length = self.line.len().min(received.saturating_sub(1));
+        let length = self.text.len().min(received.saturating_sub(1));
         let may = length > 0 && self.buckets.try_acquire(RateLimit::Answer, &self.limits, now_ns);
-        &self.line[..if may { length } else { 0 }]
+        &self.text[..if may { length } else { 0 }]
     }
 }
 
@@ -46,10 +46,10 @@ mod tests {
     #[test]
     fn an_answer_is_shorter_than_what_it_answers() {
         let mut banner = Banner::new(Some("GO AWAY"), 1000);
-        assert_eq!(banner.line(), b"GO AWAY\n");
+        assert_eq!(banner.text(), b"GO AWAY");
         for received in 0..100 {
             let answer = banner.answer(received, SECOND);
-            assert_eq!(answer, &b"GO AWAY\n"[..received.saturating_sub(1).min(8)], "{received}");
+            assert_eq!(answer, &b"GO AWAY"[..received.saturating_sub(1).min(7)], "{received}");
         }
         assert_eq!(Banner::new(None, 1000).answer(100, SECOND), b"");
     }

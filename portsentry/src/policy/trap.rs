@@ -12,7 +12,7 @@ use lru::LruCache;
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Proof,
-    classify::{Kind, Probe, Protocol},
+    classify::{Probe, Protocol},
     decide::{Verdict, decide, is_proven},
     environment::{HandshakeCount, RateLimit},
     settings::Settings,
@@ -133,15 +133,6 @@ pub fn pair(address: SocketAddr) -> u32 {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => tally::pair(Ipv4::from(ip), address.port()),
         IpAddr::V6(ip) => tally::pair(Ipv6::from(ip), address.port()),
-    }
-}
-
-/// Returns the kind of a visit.
-#[must_use]
-pub const fn kind(protocol: Protocol) -> Kind {
-    match protocol {
-        Protocol::Tcp => Kind::Connect,
-        Protocol::Udp => Kind::Udp,
     }
 }
 

@@ -17,6 +17,9 @@ use crate::{
     sanitize::sanitize,
 };
 
+/// The prefix of lines about what is done to a source, in both formats.
+const ATTACK: &str = "attackalert: ";
+
 /// The log.
 #[derive(Debug)]
 pub struct Log {
@@ -108,12 +111,13 @@ impl Log {
     }
 
     fn attack_line(&mut self, event: &Event, text: &str) {
-        self.say(event, &[self.worded("attackalert: ", text)]);
+        self.say(event, &[self.worded(ATTACK, text)]);
     }
 
-    /// Returns `text`, with 1.2's prefix if the log has its format.
+    /// Returns `text`, with 1.2's prefix; of 2.x's lines only those about actions have it.
     fn worded(&self, classic: &str, text: &str) -> String {
-        let prefix = if self.format == LogFormat::Revival { "" } else { classic };
+        let has_prefix = self.format != LogFormat::Revival || classic == ATTACK;
+        let prefix = if has_prefix { classic } else { "" };
         format!("{prefix}{text}")
     }
 

@@ -41,7 +41,9 @@ pub fn scan(sighting: &Sighting, source: &Named<'_>) -> String {
         Verdict::Report => ["false", "true", "true", "false"],
         Verdict::Full => ["false", "true", "false", "false"],
         // A single completed connection may be an honest host's, and log watchers ban by these flags.
-        Verdict::Fence if kind == Kind::Connect => ["false", "true", "false", "false"],
+        Verdict::Fence if kind == Kind::Connect && protocol == Protocol::Tcp => {
+            ["false", "true", "false", "false"]
+        }
         Verdict::Block | Verdict::Fence => ["false", "true", "false", "true"],
     };
     line(

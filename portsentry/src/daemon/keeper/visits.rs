@@ -1,7 +1,12 @@
 //! Visits to the daemon's traps: judged by the kernel program's rules, and counted in its maps.
 
 use ipnet::IpNet;
-use portsentry_common::{block::Proof, classify::Probe, decide::Verdict, environment::HandshakeCount};
+use portsentry_common::{
+    block::Proof,
+    classify::{Kind, Probe},
+    decide::Verdict,
+    environment::HandshakeCount,
+};
 
 use super::{super::message::Visit, Keeper};
 use crate::{
@@ -39,7 +44,8 @@ impl Keeper {
         let Visit { time, source: from, destination, protocol, is_proof } = *visit;
         let source = from.ip().to_canonical();
         let proof = if is_proof { Proof::Connection } else { Proof::None };
-        let kind = trap::kind(protocol);
+        // Both PortSentrys say `Connect` of datagrams, too.
+        let kind = Kind::Connect;
         let (source_port, port) = (from.port(), destination.port());
         let (verdict, hits) = if self.is_exempt(source) {
             (Verdict::Ignored, 0)

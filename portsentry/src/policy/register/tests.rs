@@ -173,13 +173,13 @@ fn each_verdict_that_holds_nobody_has_its_effects() {
             Verdict::Report,
             Response::LogOnly,
             &[Emit(Line::Attack), Emit(Line::LeftAlone), History(HistoryAction::Reported)],
-            &[Emit(Line::Attack)],
+            &[Emit(Line::Attack), History(HistoryAction::Reported)],
         ),
         (
             Verdict::Report,
             Response::CommandOnly,
             &[Emit(Line::Attack), History(HistoryAction::Reported), Run(Occasion::Command)],
-            &[Emit(Line::Attack)],
+            &[Emit(Line::Attack), History(HistoryAction::Reported), Run(Occasion::Command)],
         ),
         (
             Verdict::Full,

@@ -12,13 +12,13 @@ pub(super) fn witness(verdict: Verdict, response: Response, is_first: bool) -> V
     match verdict {
         Verdict::Counted | Verdict::Noticed | Verdict::Ignored => vec![Emit(Line::Notice)],
         Verdict::Full => vec![Emit(Line::Attack), Emit(Line::Full)],
-        // As in 1.2, which acted on a source only once.
-        Verdict::Report if !is_first => vec![Emit(Line::Attack)],
         Verdict::Report if response == Response::CommandOnly => {
             vec![Emit(Line::Attack), History(HistoryAction::Reported), Run(Occasion::Command)]
         }
         Verdict::Report => {
-            vec![Emit(Line::Attack), Emit(Line::LeftAlone), History(HistoryAction::Reported)]
+            let told = is_first.then_some(Emit(Line::LeftAlone));
+            // Both PortSentrys write a history line for each act, and fail2ban counts them.
+            [Emit(Line::Attack)].into_iter().chain(told).chain([History(HistoryAction::Reported)]).collect()
         }
         Verdict::Block | Verdict::Fence => Vec::new(),
     }

@@ -1,4 +1,4 @@
-use portsentry_common::settings::Response;
+use portsentry_common::{classify::Kind, settings::Response};
 
 use super::*;
 
@@ -31,7 +31,7 @@ const fn shaken(traps: u32) -> HandshakeCount {
 }
 
 const fn probe(protocol: Protocol) -> Probe {
-    Probe { protocol, kind: kind(protocol), source_port: 40_000, port: 11, flags: 0 }
+    Probe { protocol, kind: Kind::Connect, source_port: 40_000, port: 11, flags: 0 }
 }
 
 #[test]

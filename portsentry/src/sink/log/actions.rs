@@ -8,7 +8,7 @@ use super::{
         event::{Action, Event, Field},
         runner::{Outcome, Purpose, Ran},
     },
-    Log, loss,
+    ATTACK, Log, loss,
 };
 use crate::policy::{BlockId, name_of};
 
@@ -48,7 +48,7 @@ impl Log {
             let problem = format!("{} for host {source}: \"{shown}\" {outcome}", purpose.key());
             return self.problem(&event, &problem);
         };
-        let word = if *purpose == Purpose::Lift { "adminalert: " } else { "attackalert: " };
+        let word = if *purpose == Purpose::Lift { "adminalert: " } else { ATTACK };
         let mut lines = vec![self.worded(word, &text)];
         if !output.is_empty() {
             let said = format!("Output of the command for host {source}: \"{output}\"");

@@ -10,7 +10,7 @@ use super::{
         event::{Action, Event, Field},
         revival,
     },
-    Log, loss,
+    ATTACK, Log, loss,
 };
 use crate::{
     config::{Fence, LogFormat},
@@ -31,7 +31,8 @@ impl Log {
         }
     }
 
-    /// Logs a probe without consequences. In 1.2's format only with a higher verbosity; there is always an event.
+    /// Logs a probe without consequences. In 1.2's format only with a higher verbosity, except a packet that
+    /// `ACK_PROBES` asks to log; there is always an event.
     pub fn notice(&mut self, sighting: &Sighting, source: &Named<'_>) {
         let why = match sighting.verdict {
             Verdict::Ignored => "ignored source".to_owned(),
@@ -43,7 +44,8 @@ impl Log {
             _ => classic::notice(sighting, source, &why),
         };
         let event = Event::new(Action::Probe).probe(sighting, source).with(Field::EventReason, why);
-        let lines = if self.tells_notices { std::slice::from_ref(&line) } else { &[] };
+        let is_asked_for = self.tells_notices || sighting.verdict == Verdict::Noticed;
+        let lines = if is_asked_for { std::slice::from_ref(&line) } else { &[] };
         self.emit(&event, lines, Some(&line));
     }
 
@@ -52,10 +54,7 @@ impl Log {
         let name = sighting.protocol.name();
         let event = Event::new(Action::Spare).probe(sighting, source);
         let lines = [
-            self.worded(
-                "attackalert: ",
-                &format!("Ignoring {name} response per configuration file setting."),
-            ),
+            self.worded(ATTACK, &format!("Ignoring {name} response per configuration file setting.")),
             self.worded(
                 "adminalert: ",
                 &format!(
