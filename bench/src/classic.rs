@@ -14,7 +14,7 @@ use portsentry_tests::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::daemon::Daemon;
+pub(crate) use self::daemon::{Daemon, cpu_seconds};
 use crate::{report::Report, sender::Sender, turns::quantile};
 
 /// Well-known ports with services, spread over the scanned range.

@@ -8,7 +8,7 @@ use portsentry_tests::{namespace::with_sockets, sockets::Socket};
 
 use crate::{
     baseline, beside, cases::Cases, classic, curve, live, picture, report::Report, run::Run, scale,
-    table::Tables, turns, veth,
+    table::Tables, turns, veth, visits,
 };
 
 /// Measures what a packet costs, side by side with others, in one run.
@@ -53,6 +53,8 @@ enum Part {
     Beside,
     /// Many sources, loaded and taken over
     Scale,
+    /// CPU time of the daemon under visits to its traps
+    Visits,
     /// Comparison with PortSentry 1.2
     Classic,
 }
@@ -120,6 +122,9 @@ impl Arguments {
         }
         if self.has(Part::Scale) {
             scale::spans(blocked, rounds / 10, report)?;
+        }
+        if self.has(Part::Visits) {
+            visits::loads(rounds / 10, report)?;
         }
         if self.has(Part::Classic) {
             classic::measure(report);

@@ -23,6 +23,7 @@ mod sources;
 mod table;
 mod turns;
 mod veth;
+mod visits;
 mod xdp_filter;
 
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{classic::Classic, curve::Curve, rate::Rate, run::Run, scale::Span, turns::Cost};
+use crate::{classic::Classic, curve::Curve, rate::Rate, run::Run, scale::Span, turns::Cost, visits::Load};
 
 /// Results of a run. Parts are empty that were not requested or could not be measured.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
@@ -27,6 +27,9 @@ pub(crate) struct Report {
     /// Times for loading and taking over many sources.
     #[serde(default)]
     pub(crate) scale: Vec<Span>,
+    /// CPU time of the daemon under visits to its traps.
+    #[serde(default)]
+    pub(crate) visits: Vec<Load>,
     /// Comparison with PortSentry 1.2.
     pub(crate) classic: Vec<Classic>,
     /// Parts that could not be measured, and the reasons.
@@ -44,6 +47,7 @@ impl Report {
             veth: Vec::new(),
             beside: Vec::new(),
             scale: Vec::new(),
+            visits: Vec::new(),
             classic: Vec::new(),
             missing: Vec::new(),
         }

@@ -11,6 +11,7 @@ use crate::{
     scale::{Span, TARGET},
     sources::FAMILIES,
     turns::Cost,
+    visits::{self, Load},
 };
 
 /// Targets, in nanoseconds above the floor.
@@ -52,6 +53,7 @@ impl Display for Tables<'_> {
         rates(out, "Through a veth pair, packets a second", &report.veth)?;
         beside(out, &report.beside)?;
         scale(out, &report.scale)?;
+        visits(out, &report.visits)?;
         classic(out, &report.classic)?;
         report.missing.iter().try_for_each(|missing| writeln!(out, "\nNot measured: {missing}"))
     }
@@ -187,6 +189,28 @@ fn scale(out: &mut Formatter<'_>, spans: &[Span]) -> fmt::Result {
     for Span { name, seconds, most } in spans {
         let is_met = if *seconds <= TARGET { "met" } else { "missed" };
         writeln!(out, "| {name} | {seconds:.2} | {most:.2} | {TARGET}: {is_met} |")?;
+    }
+    Ok(())
+}
+
+fn visits(out: &mut Formatter<'_>, loads: &[Load]) -> fmt::Result {
+    let (most, rate) = (visits::TARGET, visits::RATE);
+    if loads.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "\n| {rate} visits to traps a second | done | the daemon's CPU time, share of a core | target |"
+    )?;
+    writeln!(out, "|---|---|---|---|")?;
+    for Load { name, rate, cores } in loads {
+        let [median, least, greatest] = cores.map(|cores| cores * 100.0);
+        let is_met = if cores[0] < most { "met" } else { "missed" };
+        writeln!(
+            out,
+            "| {name} | {rate:.0} | {median:.1} % ({least:.1} to {greatest:.1}) | {:.0} %: {is_met} |",
+            most * 100.0
+        )?;
     }
     Ok(())
 }

@@ -67,15 +67,9 @@ impl<'lab> Daemon<'lab> {
         }
     }
 
-    /// CPU time of the daemon and of its commands (proc(5)).
+    /// CPU time of the daemon and of its commands.
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
-        let path = format!("/proc/{}/stat", self.process());
-        let text = fs::read_to_string(&path).context("the daemon is gone")?;
-        let (_, fields) = text.rsplit_once(") ").context(path)?;
-        let times = fields.split(' ').skip(11).take(4).map(str::parse::<u32>);
-        let ticks = times.collect::<Result<Vec<_>, _>>()?.into_iter().sum::<u32>();
-        let second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.context("a clock tick")?;
-        Ok(f64::from(ticks) / f64::from(u32::try_from(second)?))
+        cpu_seconds(self.process())
     }
 
     pub(crate) fn memory_mib(&self) -> Result<u64> {
@@ -84,6 +78,17 @@ impl<'lab> Daemon<'lab> {
         let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kib.div_ceil(1024))
     }
+}
+
+/// Returns the CPU time of a process and of its children that have ended (proc(5)).
+pub(crate) fn cpu_seconds(process: u32) -> Result<f64> {
+    let path = format!("/proc/{process}/stat");
+    let text = fs::read_to_string(&path).context("the daemon is gone")?;
+    let (_, fields) = text.rsplit_once(") ").context(path)?;
+    let times = fields.split(' ').skip(11).take(4).map(str::parse::<u32>);
+    let ticks = times.collect::<Result<Vec<_>, _>>()?.into_iter().sum::<u32>();
+    let second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.context("a clock tick")?;
+    Ok(f64::from(ticks) / f64::from(u32::try_from(second)?))
 }
 
 fn debian(lab: &Lab) -> Result<Daemon<'_>> {
