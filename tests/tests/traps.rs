@@ -130,9 +130,8 @@ fn a_real_service_comes_first_also_one_that_starts_later() {
     // When the service ends, its port becomes a trap again as soon as a list of sockets no longer includes it.
     drop(after);
     let source = lab.source(Family::V4);
-    daemon.wait_until("its port is a trap again", || {
-        banner(&lab, source, 80).is_ok_and(|said| said == BANNER)
-    });
+    daemon
+        .wait_until("its port is a trap again", || banner(&lab, source, 80).is_ok_and(|said| said == BANNER));
 }
 
 #[test]
