@@ -49,6 +49,9 @@ _portsentry() {
             portsentry,reload)
                 cmd="portsentry__subcmd__reload"
                 ;;
+            portsentry,review)
+                cmd="portsentry__subcmd__review"
+                ;;
             portsentry,run)
                 cmd="portsentry__subcmd__run"
                 ;;
@@ -100,6 +103,9 @@ _portsentry() {
             portsentry__subcmd__help,reload)
                 cmd="portsentry__subcmd__help__subcmd__reload"
                 ;;
+            portsentry__subcmd__help,review)
+                cmd="portsentry__subcmd__help__subcmd__review"
+                ;;
             portsentry__subcmd__help,run)
                 cmd="portsentry__subcmd__help__subcmd__run"
                 ;;
@@ -125,7 +131,7 @@ _portsentry() {
 
     case "${cmd}" in
         portsentry)
-            opts="-m -i -l -L -S -D -d -v -c -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --disable-service-check --daemon --debug --verbose --configfile --version --help run check list status why top block unblock history reload down doctor setup confirm completions man help"
+            opts="-m -i -l -L -S -D -d -v -c -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --disable-service-check --daemon --debug --verbose --configfile --version --help run check list status why top block unblock history reload down doctor setup confirm review completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -315,7 +321,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__help)
-            opts="run check list status why top block unblock history reload down doctor setup confirm completions man help"
+            opts="run check list status why top block unblock history reload down doctor setup confirm review completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -469,6 +475,20 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__help__subcmd__reload)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        portsentry__subcmd__help__subcmd__review)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -671,6 +691,32 @@ _portsentry() {
                 return 0
             fi
             case "${prev}" in
+                --configfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        portsentry__subcmd__review)
+            opts="-c -h --since --json --configfile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --configfile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -12,6 +12,7 @@ mod mode;
 mod observed;
 mod options;
 mod reload;
+mod review;
 mod run;
 mod setup;
 mod show;
@@ -43,6 +44,7 @@ pub fn run(cli: &Cli) -> Exit {
         Some(Verb::Doctor(doctor)) => doctor::run(cli, *doctor),
         Some(Verb::Setup(setup)) => setup::run(cli, setup),
         Some(Verb::Confirm) => setup::confirm(cli),
+        Some(Verb::Review(review)) => review::run(cli, *review),
         Some(Verb::Completions { shell }) => gen_docs::completions(*shell),
         Some(Verb::Man { command }) => gen_docs::man(command.as_deref()),
     }

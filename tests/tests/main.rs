@@ -56,6 +56,7 @@ mod register;
 mod rescue;
 mod responses;
 mod restarts;
+mod review;
 mod sandbox;
 mod scans;
 mod served;

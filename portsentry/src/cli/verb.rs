@@ -45,6 +45,8 @@ pub enum Verb {
     Setup(Setup),
     /// Keep the configuration that `portsentry setup` has armed
     Confirm,
+    /// Group the sources seen so far: scanners, and candidates for the ignore file with the lines to add
+    Review(Review),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -189,6 +191,17 @@ pub struct History {
 /// Arguments of `doctor`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Doctor {
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `review`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Review {
+    /// Only packets since this time (2026-11-23, 2026-11-23T10:00, with or without Z) or for this long (2h, 3days)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub since: Option<Timestamp>,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,

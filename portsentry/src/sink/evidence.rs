@@ -131,11 +131,11 @@ impl Evidence {
         self.file.path()
     }
 
-    /// Records a packet: if its source is blocked or fenced, it is written with those before it; otherwise it is
-    /// kept.
+    /// Records a packet: if its source is blocked or fenced, or would be if the configuration didn't only log, the packet
+    /// is written with those before it; otherwise it is kept.
     pub fn see(&mut self, sighting: &Sighting, is_held: bool) {
         let seen = Seen::from(sighting);
-        let decides = matches!(sighting.verdict, Verdict::Block | Verdict::Fence);
+        let decides = matches!(sighting.verdict, Verdict::Block | Verdict::Fence | Verdict::Report);
         if !decides && !is_held {
             let pending = self.pending.get_or_insert_mut(sighting.network(), VecDeque::new);
             if pending.len() == PENDING {
@@ -192,6 +192,11 @@ pub fn read(path: &Path, source: IpAddr) -> Result<Vec<Seen>, WriteError> {
     all.retain(|seen| seen.network().contains(&source));
     all.sort_by(|one, other| one.time.cmp(&other.time));
     Ok(all)
+}
+
+/// Returns the recorded packets of all sources, in no particular order.
+pub fn packets(path: &Path) -> Result<Vec<Seen>, WriteError> {
+    lines(path, |_| true)
 }
 
 /// What was seen of everybody, and what was done.
@@ -262,6 +267,16 @@ mod tests {
         assert_eq!(ports(&mut evidence, 9).len(), MOST as usize);
         evidence.see(&probe(9, 500, Verdict::Block), true);
         assert!(ports(&mut evidence, 9).contains(&500));
+    }
+
+    #[test]
+    fn an_observed_source_leaves_evidence_too() {
+        let (_files, mut evidence) = evidence();
+        evidence.see(&probe(9, 1, Verdict::Counted), false);
+        evidence.see(&probe(9, 2, Verdict::Report), false);
+        evidence.see(&probe(8, 3, Verdict::Ignored), false);
+        assert_eq!(ports(&mut evidence, 9), [1, 2]);
+        assert_eq!(packets(evidence.path()).unwrap().len(), 2);
     }
 
     #[test]
