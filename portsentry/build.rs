@@ -1,4 +1,4 @@
-//! Puts the kernel program, which `cargo xtask build-ebpf` makes, into the daemon.
+//! Embeds the kernel program, built by `cargo xtask build-ebpf`, in the daemon.
 
 use std::{
     env, fs, io,
@@ -7,11 +7,11 @@ use std::{
     time::SystemTime,
 };
 
-/// Names another object file than the one that xtask makes.
+/// Environment variable with the path of an object file to use instead of xtask's.
 const OVERRIDE: &str = "PORTSENTRY_EBPF_OBJECT";
 
 fn main() -> ExitCode {
-    // Asked for now: a copied checkout runs this program as the other one has built it.
+    // Read at run time, because a copied checkout runs this program as built in the original.
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("..");
     let object = env::var_os(OVERRIDE).map_or_else(|| root.join("target/bpf/portsentry.o"), PathBuf::from);
     println!("cargo::rerun-if-env-changed={OVERRIDE}");
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// When the newest file below `folder` was changed.
+/// Returns the modification time of the newest file below `folder`.
 fn newest(folder: &Path) -> io::Result<SystemTime> {
     let mut newest = SystemTime::UNIX_EPOCH;
     for entry in fs::read_dir(folder)? {

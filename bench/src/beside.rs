@@ -37,9 +37,9 @@ const PORT: u16 = 443;
 #[derive(Clone, Copy, Debug)]
 enum Flood {
     None,
-    /// Each SYN from another source. Without a rate, as many as possible.
+    /// Each SYN comes from a different source. Without a rate, as many as possible are sent.
     Spoofed(Option<f64>),
-    /// From one source, which is fenced at once.
+    /// All SYNs come from one source, which is fenced at once.
     Single(f64),
 }
 

@@ -29,9 +29,10 @@ pub(crate) const ANSWERED: &str = "a probe, answered";
 const DROPPED: &str = "a probe, dropped";
 /// The same case in another copy of the program.
 const AGAIN: &str = "a probe, dropped by a copy";
-/// The first case, above the second.
+/// The cost of the first case above the second.
 pub(crate) const CHALLENGE: &str = "a challenge";
-/// The third case, above the second: the difference between two copies that only have different addresses.
+/// The cost of the third case above the second: the difference between two copies that only have different
+/// addresses.
 pub(crate) const NO_CHALLENGE: &str = "a challenge that isn't made";
 /// A fenced source.
 const FENCED: &str = "192.0.2.77";

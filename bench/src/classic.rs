@@ -23,7 +23,7 @@ const SERVED: [u16; 6] = [22, 80, 110, 443, 587, 993];
 const FLOOD: Duration = Duration::from_secs(5);
 /// The host's Ethernet address in a lab.
 const HOST: [u8; 6] = [2, 0, 0, 0, 0, 1];
-/// Number of scans, each from another source.
+/// Number of scans, each from a different source.
 const SCANS: usize = 7;
 
 /// Results of one of the two daemons.

@@ -11,11 +11,11 @@ use crate::{
     table::Tables, turns, veth, visits,
 };
 
-/// Measures what a packet costs, side by side with others, in one run.
+/// Measures the cost of a packet, side by side with other programs, in one run.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", about)]
 pub(crate) struct Arguments {
-    /// Blocked sources of each address family, beside which packets are measured
+    /// Blocked sources per address family during the measurements
     #[arg(long, default_value_t = 1_000_000, value_name = "N")]
     blocked: u32,
     /// Rounds in which everything is measured once
@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     /// Directory for the figures and the picture
     #[arg(long, default_value = "docs/bench", value_name = "DIRECTORY")]
     out: PathBuf,
-    /// Compare the figures in two files, which must be of one run
+    /// Compare the figures in two files, which must be from one run
     #[arg(long, num_args = 2, value_name = "FILE")]
     compare: Vec<PathBuf>,
     /// Count the instructions on each path, as in `bench/paths.txt`; needs no root
@@ -43,13 +43,13 @@ pub(crate) struct Arguments {
 enum Part {
     /// Cost of each packet
     Costs,
-    /// The same for zero to four million blocked sources
+    /// The costs with zero to four million blocked sources
     Curve,
     /// Live frames
     Live,
-    /// Through a veth pair, beside nftables
+    /// Through a veth pair, compared with nftables
     Veth,
-    /// Honest throughput beside a flood
+    /// Honest throughput during a flood
     Beside,
     /// Many sources, loaded and taken over
     Scale,

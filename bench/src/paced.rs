@@ -37,7 +37,7 @@ impl Paced {
         Self { wire: Wire::mouth(&lab.scanner), frame }
     }
 
-    /// Sends `rate` SYNs per second, or as many as possible, each from another source. Returns the number sent.
+    /// Sends `rate` SYNs per second, or as many as possible, each from a different source. Returns the number sent.
     pub(crate) fn send(
         mut self,
         rate: Option<f64>,

@@ -160,7 +160,7 @@ fn env(program: &Program) -> Result<Environment> {
         env.enter(program, map, &key, &(Locality::Own as u32).to_le_bytes())?;
         env.listen([&octets[..], &SERVED.to_be_bytes()].concat());
     }
-    // As the daemon leaves them: it sees every bind, and saw listeners on all addresses a moment ago.
+    // The daemon's state at rest: it sees every bind, and saw listeners on all addresses a moment ago.
     let now = stamp(0);
     let horizon = Horizon { open: now, bound: now, dumped: now, is_complete: 1, traps: [0; 4] };
     env.enter(program, "BOUND_HORIZON", &[0; 4], bytemuck::bytes_of(&horizon))?;

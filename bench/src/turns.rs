@@ -19,7 +19,7 @@ pub(crate) struct Contender<'a> {
     /// The program that passes frames to it, or one that returns at once.
     pub(crate) floor: &'a Xdp,
     pub(crate) frame: Vec<u8>,
-    /// The expected action. It shows that the frame took the path in its name.
+    /// The expected action. It shows that the frame took the path that the case names.
     pub(crate) action: u32,
     /// For frames with a new source each time: the offset of the source's number, and the range of numbers.
     pub(crate) walk: Option<(usize, Range<u32>)>,

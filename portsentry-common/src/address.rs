@@ -19,7 +19,7 @@ pub trait Address: Copy + PartialEq + Pod {
     /// Returns the address in 16 octets, an IPv4 address as IPv4-mapped (RFC 4291 section 2.5.5.2).
     fn to_mapped(self) -> Ipv6;
 
-    /// Returns the last two octets, as they lie in memory.
+    /// Returns the last two octets, in memory order.
     fn ending(self) -> u16;
 
     /// Returns the address with `host_bits` (two words in wire order) cleared. An IPv4 address stays unchanged.

@@ -13,7 +13,7 @@ use crate::{
 pub const SLOTS: usize = 1 << 18;
 /// Stamps per second.
 pub const PER_SECOND: u32 = 15;
-/// Number of stamps by which sockets are stamped ahead that a look-up can't find. No other check shows that such a
+/// Number of stamps by which a socket that no look-up finds is stamped ahead. No other check shows that such a
 /// socket is still open, and a dump may be late.
 pub const AHEAD: u32 = 5 * PER_SECOND;
 /// Maximum age of a dump, in stamps, with which an unstamped port counts as unbound without a look-up: five
@@ -26,7 +26,7 @@ pub const OWN_MARK: u32 = 0x7073_7472;
 
 /// Returns the stamp for this time of `CLOCK_MONOTONIC`. Its unit is 67 ms, so that 32 bits last nine years. Never
 /// 0.
-#[expect(clippy::cast_possible_truncation, reason = "it is above 32 bits in nine years")]
+#[expect(clippy::cast_possible_truncation, reason = "it exceeds 32 bits only after nine years")]
 #[inline(always)]
 #[must_use]
 pub const fn stamp(now_ns: u64) -> u32 {
@@ -75,7 +75,7 @@ pub const fn trap(protocol: Protocol, version: u8) -> usize {
     (version == 6) as usize + 2 * matches!(protocol, Protocol::Udp) as usize
 }
 
-/// What the table alone shows about a packet's port.
+/// The state of a packet's port, according to the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
     /// Its port is served on every address, or was a moment ago.
@@ -90,7 +90,7 @@ impl Horizon {
     /// Before the first dump, every packet needs a look-up.
     pub const NONE: Self = Self { open: u32::MAX, bound: u32::MAX, dumped: 0, is_complete: 0, traps: [0; 4] };
 
-    /// Returns what the table shows about a packet to the port of `slot`.
+    /// Returns the state of the port of `slot` for a packet to it.
     #[inline(always)]
     #[must_use]
     pub const fn known(&self, slot: Slot, probe: &Probe, settings: &Settings, now: u32) -> Known {
@@ -149,8 +149,8 @@ impl ServedKey {
 }
 
 /// Value of [`ServedKey::interface`] for an address and port whose service must see the SYN itself. The service is
-/// another host's, to which this one translates, or it uses Multipath TCP. For these the kernel opens no connection
-/// from an acknowledgement alone.
+/// another host's, to which this one translates, or it uses Multipath TCP. For these the kernel can't open a
+/// connection from just an acknowledgement.
 pub const NEEDS_SYN: u32 = u32::MAX;
 
 /// Maximum number of lower interfaces (such as a bridge's ports) that the map lists for a device. The sockets of a

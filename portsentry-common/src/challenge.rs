@@ -3,7 +3,7 @@
 //!
 //! An RST proves nothing: a host whose address is spoofed answers every unexpected packet with one.
 
-#![expect(clippy::cast_possible_truncation, reason = "headers and sums are put together from parts of words")]
+#![expect(clippy::cast_possible_truncation, reason = "headers and sums are composed of parts of words")]
 
 mod digest;
 mod siphash;

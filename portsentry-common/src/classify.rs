@@ -144,7 +144,8 @@ pub fn is_ack(control: TcpControl) -> bool {
 }
 
 /// Returns the kind of probe for these control bits, or `None` for answers: SYN with ACK, and RST with or without
-/// ACK. Hosts send these to this host when their scanner spoofs its address (backscatter).
+/// ACK. Hosts send these to this host when a scanner probes them with this host's address as a spoofed source
+/// (backscatter).
 #[inline(always)]
 #[must_use]
 pub fn tcp(flags: TcpFlags) -> Option<Kind> {

@@ -12,7 +12,7 @@ macro_rules! counters {
             $($(#[doc = $doc])+ $name,)+
         }
 
-        /// The counters of one CPU. The names are what `bpftool map dump` prints.
+        /// The counters of one CPU. `bpftool map dump` prints these names.
         #[repr(C)]
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
         pub struct Counters {

@@ -71,7 +71,7 @@ pub enum Entry {
 pub enum Served {
     /// Addresses of connected UDP sockets on a device above the receiving interface.
     Connected,
-    /// Addresses of all sockets bound to a device, for packets from this interface, or bound to this address alone.
+    /// Addresses of all sockets bound to a device, for packets from this interface, or bound only to this address.
     All,
     /// Addresses whose service must see the SYN itself (see [`crate::bound::NEEDS_SYN`]).
     BySyn,
@@ -198,7 +198,7 @@ pub trait FastMaps<A> {
 /// The maps of one address family. Queries take the source's address, entries take its key (see [`SourceKey`]).
 /// Some take references into the packet, because a map takes a pointer, and a copy would cost stack.
 pub trait FamilyMaps<A>: Environment + FastMaps<A> {
-    /// Whether a source may be blocked or fenced alone that shares a network with others.
+    /// Whether a source that shares a network with others may be blocked or fenced by itself.
     fn may_be_alone(&self) -> bool;
 
     /// Whether `source` is blocked now, alone or by its network's `key`. If so, adds one to its dropped packets. A

@@ -24,8 +24,8 @@ pub const NETWORKS: usize = 0;
 pub const MOMENT: usize = 1;
 /// Index of the head's word with the moment's number, if [`MOMENT`] holds a random number.
 pub const EPOCH: usize = 2;
-/// Index of the head's word that is non-zero if a source may be blocked or fenced alone that shares its network
-/// with others: see [`crate::block::Block::prefix`].
+/// Index of the head's word that is non-zero if a source that shares its network with others may be blocked or
+/// fenced by itself: see [`crate::block::Block::prefix`].
 pub const ALONE: usize = 3;
 /// A gate's length in 64-bit words.
 pub const LENGTH: usize = HEAD + WORDS / 2;
@@ -90,7 +90,7 @@ pub const fn word_of(bit: u32) -> usize {
     bit as usize % WORDS
 }
 
-/// Returns the word with both copies of this bit alone.
+/// Returns a word in which only both copies of this bit are set.
 #[inline(always)]
 #[must_use]
 pub const fn mask_of(bit: u32) -> u32 {

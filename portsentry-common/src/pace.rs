@@ -17,7 +17,7 @@ pub const EACH_NS: u32 = 4_000_000;
 
 /// Takes one token of the limit that is full again at `whole`. Returns the new time, or `None` if no token is left
 /// at `now_ns`. A time more than a burst ahead is in the past, or from another boot.
-#[expect(clippy::cast_possible_truncation, reason = "a clock that begins anew every three days")]
+#[expect(clippy::cast_possible_truncation, reason = "a clock that wraps every three days")]
 #[inline(always)]
 #[must_use]
 pub const fn take(whole: u32, now_ns: u64, settings: &Settings) -> Option<u32> {
@@ -43,7 +43,7 @@ pub const fn may_guess(whole: u16, now_ns: u64, settings: &Settings) -> bool {
 }
 
 /// Returns the time when the limit is full again after a wrong acknowledgement, or `None` if it is exceeded.
-#[expect(clippy::cast_possible_truncation, reason = "a clock that begins anew every minute")]
+#[expect(clippy::cast_possible_truncation, reason = "a clock that wraps every minute")]
 #[inline(always)]
 #[must_use]
 pub const fn guess(whole: u16, now_ns: u64) -> Option<u16> {

@@ -5,7 +5,7 @@
 
 #![allow(
     clippy::cast_possible_truncation,
-    reason = "a header's fields are cut out of its words by truncation"
+    reason = "a header's fields are extracted from its words by truncation"
 )]
 
 mod chain;

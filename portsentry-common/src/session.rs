@@ -29,7 +29,7 @@ pub struct Sent {
 pub struct Lesson {
     /// The flow that continues.
     pub flow: FlowKey,
-    /// The flow key for datagrams of the same host from any port to one port of this host, if allowed.
+    /// The key of the flow from any port of the same host to one port of this host, if such a flow is allowed.
     pub any_port: Option<FlowKey>,
     /// Whether another host's service is behind the packet's source address and port.
     pub is_service: bool,

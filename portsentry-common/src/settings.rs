@@ -245,7 +245,7 @@ impl Settings {
         self.fenced_syns == FencedSyns::Accept as u8
     }
 
-    /// Whether a source is blocked that reaches the trigger by `protocol`.
+    /// Whether a source that reaches the trigger by `protocol` is blocked.
     #[inline(always)]
     #[must_use]
     pub const fn blocks(&self, protocol: crate::classify::Protocol) -> bool {

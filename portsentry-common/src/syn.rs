@@ -1,4 +1,4 @@
-//! The form and checksums of a SYN, and its change before a service receives it.
+//! Checks the form and checksums of a SYN, and removes options before a service receives it.
 //!
 //! A fenced source's SYN must get the same answer from served and unserved ports. The program's own answer offers
 //! only a maximum segment size. Therefore a service must not receive any option to which its answer would differ.

@@ -147,7 +147,7 @@ fn assign<A: Family>(skb: *mut __sk_buff, flow: &Flow<A>) -> bool {
                 has_microseconds: 0,
                 reserved: [0; 3],
             };
-            // SAFETY: the daemon replaces the placeholder by the kernel's function, which has these parameters
+            // SAFETY: the daemon replaces the placeholder with the kernel's function, which has these parameters
             // (`net/core/filter.c`).
             let assign: extern "C" fn(*mut __sk_buff, *mut tcp_sock, *mut Attributes, u32) -> i32 =
                 unsafe { transmute(ASSIGN) };

@@ -35,7 +35,7 @@ pub struct BenignFlows<const WORDS: usize>(UnsafeCell<[[u64; WORDS]; PLACES]>);
 /// this value, because an entry is an address combined with a random number.
 const BUSY: u64 = 1;
 
-// SAFETY: the words are aligned, and read and written whole. Only one writer at a time has an entry. A concurrent
+// SAFETY: the words are aligned, and read and written whole. An entry has only one writer at a time. A concurrent
 // reader may see a word of the old entry and one of the new.
 unsafe impl<const WORDS: usize> Sync for BenignFlows<WORDS> {}
 

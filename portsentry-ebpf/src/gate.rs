@@ -49,14 +49,14 @@ impl Gate {
         unsafe { self.word(NETWORKS).read_volatile() != 0 }
     }
 
-    /// Whether a source may be blocked or fenced alone that shares a network with others.
+    /// Whether a source that shares a network with others may be blocked or fenced by itself.
     #[inline(always)]
     pub fn has_alone(&self) -> bool {
         // SAFETY: a word of the gate.
         unsafe { self.word(ALONE).read_volatile() != 0 }
     }
 
-    /// Records that a source is blocked or fenced alone.
+    /// Records that a source is blocked or fenced by itself.
     #[inline(always)]
     pub fn set_alone(&self) {
         if !self.has_alone() {
@@ -78,7 +78,7 @@ impl Gate {
         self.moment() == moment(jiffies)
     }
 
-    /// Makes the cache entries of this tick's moment valid, and no others; returns its token.
+    /// Makes only the cache entries of this tick's moment valid. Returns the moment's token.
     #[inline(always)]
     pub fn follow(&self, jiffies: u64) -> u64 {
         let moment = moment(jiffies);

@@ -8,15 +8,18 @@
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_lossless,
-    reason = "helpers and contexts have numbers of other widths, and a check would cost an instruction"
+    reason = "helpers and contexts use other integer widths, and a check would cost an instruction"
 )]
 #![allow(clippy::multiple_unsafe_ops_per_block, reason = "one reason holds for all words of a record")]
-#![allow(clippy::no_mangle_with_rust_abi, reason = "the verifier goes by names; nobody links to them")]
-#![allow(clippy::needless_pass_by_value, reason = "the macros want programs that own their context")]
+#![allow(
+    clippy::no_mangle_with_rust_abi,
+    reason = "the verifier needs the names; no other object links to them"
+)]
+#![allow(clippy::needless_pass_by_value, reason = "the macros require programs that own their context")]
 #![allow(
     clippy::declare_interior_mutable_const,
     clippy::large_stack_arrays,
-    reason = "what a static begins as, and no array on a stack"
+    reason = "the initial value of a static, not an array on the stack"
 )]
 #![allow(clippy::many_single_char_names, reason = "the words of an address")]
 

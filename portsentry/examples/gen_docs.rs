@@ -1,4 +1,4 @@
-//! Writes what is made from the code into the tree that is named: `cargo xtask gen-docs`.
+//! Writes the files generated from the code into the given tree: `cargo xtask gen-docs`.
 
 use std::{env, fs, io, path::PathBuf};
 

@@ -114,7 +114,7 @@ enum Output {
 }
 
 impl Cli {
-    /// Reads the program's arguments, its name first; `clap` words the errors.
+    /// Reads the program's arguments, starting with its name. `clap` words the errors.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut cli = Self::try_parse_from(arguments.into_iter().map(|argument| {
             let is_classic = CLASSIC.iter().any(|mode| argument == *mode);
@@ -130,7 +130,7 @@ impl Cli {
         Ok(cli)
     }
 
-    /// Returns the requested modes: 2.x's unless one of 1.2's is named.
+    /// Returns the requested modes: 2.x's, unless the flags name one of 1.2's.
     #[must_use]
     pub fn modes(&self) -> Modes {
         let classic = [
@@ -150,7 +150,7 @@ impl Cli {
 
     /// Overrides `config` with the command line.
     pub fn override_config(&self, config: &mut Config) {
-        // A keyword covers more than any name beside it.
+        // A keyword covers more than any name given with it.
         let has = |word: &str| self.flags.interfaces.iter().any(|name| name == word);
         if has("ALL") || has("any") {
             config.interfaces = Interfaces::All;
@@ -196,7 +196,7 @@ impl Cli {
 }
 
 impl Flags {
-    /// Adds the flags behind `run` to those before it.
+    /// Adds the flags after `run` to those before it.
     fn add(&mut self, behind: Self) {
         for (flag, more) in [
             (&mut self.tcp, behind.tcp),

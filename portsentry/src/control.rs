@@ -1,4 +1,4 @@
-//! The protocol of the control socket: one line of JSON each way, with a version.
+//! The protocol of the control socket: a versioned line of JSON each way.
 
 pub mod client;
 mod names;
@@ -23,10 +23,10 @@ pub enum Request {
     Status {},
     /// Block these sources, all or none.
     Block {
-        /// Whom: hosts and networks.
+        /// The hosts and networks to block.
         #[serde(with = "names")]
         addresses: Vec<IpNet>,
-        /// For how long; for good without.
+        /// The duration; permanent if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seconds: Option<u64>,
         /// The administrator's reason.
@@ -35,7 +35,7 @@ pub enum Request {
     },
     /// Unblock these sources.
     Unblock {
-        /// Whom: hosts and networks.
+        /// The hosts and networks to unblock.
         #[serde(with = "names")]
         addresses: Vec<IpNet>,
     },
@@ -62,7 +62,7 @@ impl Request {
         serde_json::from_value(members.into()).map_err(|error| malformed(error.to_string()))
     }
 
-    /// Reads a client's request, and refuses it if the client may not make it.
+    /// Reads a client's request. Refuses it if the client may not make it.
     pub fn admit(line: &[u8], is_root: bool) -> Result<Self, Refusal> {
         if line.len() > LONGEST {
             let problem = format!("a request has at most {LONGEST} bytes");
@@ -83,7 +83,7 @@ impl Request {
         format!("{value}\n")
     }
 
-    /// Whether the request changes nothing.
+    /// Whether the request only reads.
     #[must_use]
     pub const fn only_looks(&self) -> bool {
         matches!(self, Self::Status {})
@@ -179,12 +179,12 @@ pub struct Health {
     pub left_out: Vec<Unwatched>,
     /// Reason why not all own, ignored and watched networks are in effect; `None` if they are.
     pub scope: Option<String>,
-    /// The kernel program's counters since the maps were made.
+    /// The kernel program's counters since the maps were created.
     #[serde(serialize_with = "by_name")]
     pub counters: Counters,
     /// The ring's size and its unread data, in bytes; `None` if that can't be read.
     pub ring: Option<Waiting>,
-    /// Probes skipped because the files were behind.
+    /// Probes skipped because writing the files took too long.
     pub lost: u64,
     /// The last error.
     pub last_error: Option<Trouble>,

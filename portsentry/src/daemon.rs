@@ -87,7 +87,7 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
     };
     loop {
         server.follow(options.config.metrics_listen, &lasting.stats);
-        // If the other processes can't be asked, they count as unchanged: none.
+        // If the modes of other processes can't be read, they count as unchanged, that is, as none.
         let Lasting { claims, control, .. } = &mut lasting;
         let others = || claims.others(&options.config.pin_path).unwrap_or_default();
         let (new, begin, asked) =

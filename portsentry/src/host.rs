@@ -1,4 +1,4 @@
-//! This host as its kernel describes it: interfaces, addresses, gateways, name servers.
+//! This host's state according to its kernel: interfaces, addresses, gateways, name servers.
 
 mod changes;
 mod link;
@@ -24,7 +24,7 @@ pub use resolvers::RESOLVERS;
 pub struct Host {
     /// Its interfaces, by index.
     pub links: BTreeMap<u32, Link>,
-    /// Its addresses on all of them.
+    /// Its addresses on all interfaces.
     pub addresses: BTreeSet<IpAddr>,
     /// Networks that a route makes local (`ip route add local`), with or without an address on an interface.
     pub local_routes: BTreeSet<IpNet>,

@@ -1,4 +1,4 @@
-//! Times in the formats that programs read.
+//! Times in formats for programs.
 
 use std::time::SystemTime;
 
@@ -37,8 +37,7 @@ pub fn universal(time: SystemTime) -> String {
     stamp(time).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Rounds to the second: a block's times are the kernel's, counted back from now, and differ slightly at each
-/// conversion.
+/// Rounds to the second: a block's times come from the kernel's clock, and differ slightly at each conversion.
 #[must_use]
 pub fn stamp(time: SystemTime) -> Timestamp {
     let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);

@@ -1,4 +1,4 @@
-//! The kernel program and its maps, as the daemon uses them. The only room that uses aya.
+//! The kernel program and its maps, as the daemon uses them. Only this room uses aya.
 
 mod accept;
 mod batch;

@@ -68,7 +68,7 @@ impl Modes {
         MODES.into_iter().filter(move |mode| self.has(*mode))
     }
 
-    /// Whether connections (or datagrams) to the listed ports are accepted. Watching shows more, and takes
+    /// Whether connections (or datagrams) to the listed ports are accepted. Watching detects more, and takes
     /// precedence.
     #[must_use]
     pub const fn is_connect(self, protocol: Protocol) -> bool {

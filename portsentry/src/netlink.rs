@@ -1,6 +1,6 @@
 //! Netlink sockets: dumps of the kernel's objects, and messages about changes (netlink(7)).
 //!
-//! Hand-written, because existing crates require interface names in UTF-8 and can't send the filters of
+//! Hand-written, because existing crates require interface names in UTF-8, and can't send the filters of
 //! `sock_diag(7)`.
 
 mod attributes;
@@ -31,8 +31,8 @@ pub use self::{
     message::Message,
 };
 
-/// Size of the read buffer in bytes. The kernel fills at most 32 KiB, unless one interface alone needs more
-/// (`net/netlink/af_netlink.c`).
+/// Size of the read buffer in bytes. The kernel sends at most 32 KiB at a time, unless one interface alone needs
+/// more (`net/netlink/af_netlink.c`).
 const BUFFER: usize = 256 << 10;
 
 /// A socket of one netlink protocol.
@@ -53,7 +53,8 @@ pub struct End {
 }
 
 impl Socket {
-    /// Opens a socket whose dumps wait at most `patience` for the kernel's next message; `None` for no limit.
+    /// Opens a socket whose dumps wait at most `patience` for the kernel's next message, or without a limit for
+    /// `None`.
     pub fn open(protocol: SockProtocol, patience: Option<Duration>) -> io::Result<Self> {
         let descriptor = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
         if let Some(patience) = patience {
@@ -68,13 +69,13 @@ impl Socket {
         Ok(bind(self.descriptor.as_raw_fd(), &NetlinkAddr::new(0, groups))?)
     }
 
-    /// Sets the size of the receive buffer in bytes, if this process has the privilege (`SO_RCVBUFFORCE`). Otherwise
-    /// the kernel's default stays.
+    /// Sets the size of the receive buffer in bytes, if this process has the privilege (`SO_RCVBUFFORCE`).
+    /// Otherwise the kernel's default stays.
     pub fn enlarge(&self, bytes: usize) {
         let _ = setsockopt(&self.descriptor, sockopt::RcvBufForce, &bytes);
     }
 
-    /// Requests all objects of this type and body, and calls `each` for every message.
+    /// Requests all objects with this type and body, and calls `each` for every message.
     pub fn dump(&mut self, (kind, body): (u16, &[u8]), each: &mut dyn FnMut(Message<'_>)) -> io::Result<End> {
         self.sequence = self.sequence.wrapping_add(1);
         let request = request(kind, self.sequence, body)?;
@@ -86,7 +87,7 @@ impl Socket {
                 received => received?,
             };
             for (sequence, message) in messages(self.buffer.get(..length).unwrap_or_default()) {
-                // Left over from a dump that timed out.
+                // The message belongs to an earlier dump that timed out.
                 if sequence != self.sequence {
                     continue;
                 }

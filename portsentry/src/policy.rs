@@ -1,4 +1,4 @@
-//! What is to be done about what the kernel saw: pure functions of state, sighting and time.
+//! Decides how to respond to events in the kernel: pure functions of state, sighting and time.
 
 mod banner;
 pub mod enforcement;

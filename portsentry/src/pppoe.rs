@@ -1,18 +1,19 @@
-//! `PPPoE` sessions of this network namespace, as `/proc/net/pppoe` lists them. It must not know what they mean.
+//! Lists the `PPPoE` sessions of this network namespace, from `/proc/net/pppoe`.
 
 use std::fs;
 
-/// Lists the sessions of the kernel's `drivers/net/ppp/pppoe.c`: a title, then each one's number, peer and interface.
+/// The list of sessions (`drivers/net/ppp/pppoe.c` in the kernel): a heading, then number, peer and interface of
+/// each session.
 const SESSIONS: &str = "/proc/thread-self/net/pppoe";
 
-/// Returns the name of the interface that each session is on; nothing where the kernel has no `PPPoE`.
+/// Returns the name of each session's interface. The list is empty if the kernel has no `PPPoE`.
 pub(crate) fn carriers() -> Vec<Vec<u8>> {
     read(&fs::read(SESSIONS).unwrap_or_default())
 }
 
 fn read(list: &[u8]) -> Vec<Vec<u8>> {
     let sessions = list.split(|byte| *byte == b'\n').skip(1);
-    // A name has no blanks in it (`dev_valid_name`).
+    // A name contains no blanks (`dev_valid_name`).
     let words = |line: &[u8]| -> Vec<Vec<u8>> {
         line.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
     };

@@ -1,8 +1,8 @@
 //! The sandbox: once started, the daemon drops capabilities, root, and write access outside the directories of its
 //! files.
 //!
-//! Capabilities and Landlock rules belong to a thread and are inherited by its children, so the sandbox is entered
-//! before there are threads.
+//! Capabilities and Landlock rules belong to a thread, and its children inherit them. Therefore the sandbox is
+//! entered before there are other threads.
 
 mod error;
 mod places;
@@ -25,20 +25,20 @@ use crate::config::Config;
 
 /// The newest Landlock version known here. Rights that the kernel lacks are skipped (`landlock(7)`).
 const RIGHTS: ABI = ABI::V5;
-/// Rights for pinning maps and links in their directory, and replacing them.
+/// Rights to pin maps and links in their directory, and to replace them.
 const PINNING: [AccessFs; 4] =
     [AccessFs::MakeDir, AccessFs::MakeReg, AccessFs::RemoveFile, AccessFs::RemoveDir];
 /// Target of a background process's output.
 const NULL: &str = "/dev/null";
 
-/// Whether, and how far, this process is confined.
+/// The directories to which this process is confined, if it is.
 #[derive(Debug, Default)]
 pub struct Sandbox(OnceCell<Walls>);
 
 /// Remaining rights of a confined process.
 #[derive(Debug)]
 struct Walls {
-    /// Directories that it can write to, without symbolic links.
+    /// Writable directories, without symbolic links.
     places: Vec<PathBuf>,
     privileges: Privileges,
 }
@@ -106,8 +106,8 @@ fn needed(account: Account, config: &Config) -> Privileges {
     Privileges::needed(account, &places::owners(config), answers.into_iter().chain(grants))
 }
 
-/// Forbids writing outside `places`, and executing anything. Below `mounts`, pins may be created and removed, but no
-/// file written.
+/// Forbids writing outside `places`, and executing any file. Below `mounts`, pins may be created and removed, but
+/// no file may be written.
 fn restrict(places: &[PathBuf], mounts: Option<&Path>) -> Result<RestrictionStatus, Error> {
     let write = AccessFs::from_write(RIGHTS);
     let mut rules = Ruleset::default().handle_access(write | AccessFs::Execute)?.create()?;

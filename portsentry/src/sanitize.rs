@@ -1,9 +1,9 @@
-//! Text as it may be shown anywhere.
+//! Makes text safe to show.
 
 use std::borrow::Cow;
 
-/// `text` with whatever a terminal would act on spelt out: control characters, line separators, and those that change
-/// the direction of what follows (UAX #9), by which one name passes for another.
+/// Returns `text` with special characters escaped: control characters, line separators, and characters that change
+/// the text direction (UAX #9), which can make one name look like another.
 #[must_use]
 pub fn sanitize(text: &str) -> Cow<'_, str> {
     if !text.contains(is_acted_on) {

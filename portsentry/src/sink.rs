@@ -1,4 +1,4 @@
-//! What the daemon writes: log lines, events, history, blocked file and `hosts.deny`.
+//! The daemon's output: log lines, events, history, blocked file and `hosts.deny`.
 
 pub mod annotation;
 mod append;
@@ -43,5 +43,5 @@ pub use history_line::HistoryLine;
 pub use log::Log;
 pub use named::Named;
 
-/// Every place that log lines and events can go to, in the order in which they get them.
+/// All outputs for log lines and events, in the order in which they receive them.
 const SINKS: &[emit::Open] = &[output::open, json_log::open];

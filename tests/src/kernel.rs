@@ -165,7 +165,7 @@ fn set_up(bound: &mut Bound, scenario: &Scenario) {
         let device = interface.map_or(0, |interface| FIRST_DEVICE + interface);
         socket(*protocol, *at, device, *protocol == Udp && scenario.table.connected.contains(at))
     });
-    // A connected socket is bound, but serves only its peer, like one that a look-up finds.
+    // A connected socket is bound, but accepts only its peer's packets, as in a look-up.
     let open = scenario.sockets.iter().filter_map(|open| match *open {
         Socket::Listener(at) => Some(socket(Tcp, at, 0, true)),
         Socket::Bound(at) | Socket::Connected((at, _)) => Some(socket(Udp, at, 0, true)),

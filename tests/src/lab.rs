@@ -101,8 +101,8 @@ impl Family {
 
 /// Name of each member's interface.
 pub const INTERFACE: &str = "eth0";
-/// The scanner's members are numbered from here. All numbers have the same number of digits, so that no address is
-/// a prefix of another.
+/// Number of the scanner's first address. All numbers have the same number of digits, so that no address is a
+/// prefix of another.
 const FIRST_SOURCE: u16 = 100;
 const LAST_SOURCE: u16 = 254;
 /// No member has this number.

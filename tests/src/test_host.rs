@@ -158,7 +158,7 @@ pub fn sent() -> Vec<Sent> {
     [
         (Udp, 0, "198.51.100.1:990", "192.0.2.200:53", false),
         (Udp, 0, "[2001:db8::1]:990", "[2001:db8:bad::c8]:53", false),
-        // Sent from an ephemeral port: so datagrams to the same port here may come from any port of that host.
+        // Sent from an ephemeral port, so their receiver may send from any port to the same port number here.
         (Udp, 0, "198.51.100.1:40000", "192.0.2.200:1900", false),
         (Udp, 0, "[2001:db8::1]:40000", "[2001:db8:bad::c8]:25", false),
         // Sent by hosts behind this one.

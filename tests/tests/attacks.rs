@@ -17,7 +17,7 @@ const CONFIGURATION: i32 = 3;
 const RESOLVER: [&str; 2] = ["192.0.2.53", "2001:db8::53"];
 const IGNORED: [&str; 2] = ["198.51.100.7", "2001:db8:1::7"];
 
-/// Addresses that must never be blocked, as an attacker might spoof them.
+/// Addresses that an attacker might spoof, and that must never be blocked.
 fn untouchable(family: Family) -> Vec<IpAddr> {
     let others: &[&str] = match family {
         Family::V4 => &[

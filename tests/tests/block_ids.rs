@@ -1,11 +1,11 @@
-//! The id of a block: the same wherever it is shown, for as long as its source is held.
+//! The id of a block or fence: the same in all outputs, from its start to its end.
 
 use std::{collections::BTreeSet, fs, net::IpAddr};
 
 use portsentry_tests::lab::{Family, Lab, Portsentry};
 use serde_json::Value;
 
-/// A daemon that writes events, and whose commands record the id.
+/// Starts a daemon that writes events, and whose commands record the id.
 fn recording(lab: &Lab) -> Portsentry<'_> {
     let script = lab.recorder().display().to_string();
     lab.portsentry("-stcp")
@@ -14,7 +14,7 @@ fn recording(lab: &Lab) -> Portsentry<'_> {
         .with("JSON_LOG", &lab.files().join("events").display().to_string())
 }
 
-/// Returns the ids that `listed` has for `source`; those of fields that are missing or null are left out.
+/// Returns the ids of `source` in `listed`. Skips entries without an id.
 fn ids(listed: &Value, source: IpAddr) -> BTreeSet<String> {
     let entries = listed.as_array().expect("a list").iter();
     let of_source = entries.filter(|entry| entry["address"] == source.to_string());
@@ -50,7 +50,7 @@ fn one_id_stands_for_a_source_from_its_fence_to_its_release() {
     let held = |proof: &str| format!("held {source} {id} {proof}");
     daemon.wait_until("the command gets it", || lab.recorded().contains(&held("none")));
 
-    // An administrator makes a block of it, and a daemon that was killed is followed by another.
+    // An administrator turns it into a block, and another daemon replaces the killed one.
     assert_eq!(setup.say(&format!("block {source} --reason guest")).code, 0);
     daemon.wait_until("the command gets it again", || lab.recorded().contains(&held("administrator")));
     daemon.kill();
@@ -68,7 +68,7 @@ fn one_id_stands_for_a_source_from_its_fence_to_its_release() {
     assert_eq!(history.as_array().map(Vec::len), Some(3), "fenced, blocked, lifted: {history}");
     assert!(history.as_array().expect("lines").iter().all(|line| line["id"] == id), "{history}");
 
-    // Held again, it has a later id.
+    // A later block has a later id.
     assert_eq!(setup.say(&format!("block {source}")).code, 0);
     let again = listed(&setup, source).expect("an id");
     assert!(again > id, "{again} after {id}");

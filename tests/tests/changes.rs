@@ -128,7 +128,7 @@ fn a_source_that_becomes_ignored_is_let_in() {
     lab.nmap(freed, "-sS -p 11,15");
     daemon.settle();
     assert!(!daemon.blocked().contains(&freed));
-    // An invalid file changes nothing.
+    // An invalid file has no effect.
     fs::write(&path, "192.0.2.0/33\n").expect("an administrator's mistake");
     daemon.log().wait_for("the ignored networks are unchanged");
     lab.nmap(freed, "-sS -p 11,15");
@@ -153,7 +153,7 @@ fn a_hangup_has_the_configuration_read_again() {
     assert_eq!(daemon.lines_about(new), [attack]);
     assert!(daemon.blocked().contains(&blocked), "who was blocked still is");
     assert_eq!(daemon.file_about("HISTORY_FILE", blocked).len(), 1);
-    // An invalid configuration changes nothing.
+    // An invalid configuration has no effect.
     setup.clone().with("TCP_PORTS", "1,x").write();
     daemon.signal(Signal::SIGHUP);
     daemon.log().wait_for("The configuration is unchanged");

@@ -119,7 +119,7 @@ fn the_demonstration_shows_what_the_readme_says_and_leaves_nothing_behind() {
     }
     assert!(shown().len() > 20, "the README shows it");
 
-    // Once interrupted by the terminal, which signals the whole group, and once by a signal to it alone.
+    // Interrupted once by the terminal, which signals the whole group, and once by a signal to only this process.
     for (moment, signal, everybody) in [
         ("The scanner probes 200 ports over IPv6", Signal::SIGINT, true),
         ("portsentry starts", Signal::SIGTERM, false),

@@ -1,4 +1,4 @@
-//! The mode of enforcement is named wherever an administrator looks, as the daemon has it.
+//! All outputs for administrators show the daemon's mode of enforcement.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use portsentry_tests::lab::{Family, Lab, Portsentry, Probe};
 const OBSERVING: &str = "observing (nothing is blocked)";
 const ADDRESS: &str = "127.0.0.1:9911";
 
-/// Asserts that status, top and metrics name the mode, and how to change it.
+/// Fails unless status, top and metrics show the mode, and how to change it.
 fn assert_says(lab: &Lab, setup: &Portsentry<'_>, words: &str, name: &str) {
     let status = setup.say("status");
     let line = status.out.lines().find(|line| line.starts_with("mode ")).unwrap_or_default();
@@ -38,7 +38,7 @@ fn the_mode_is_named_everywhere_and_follows_a_reload() {
     let check = observing.say("-stcp -sudp check").out;
     assert!(check.contains(OBSERVING), "{check}");
 
-    // The file alone changes nothing.
+    // A change of the file alone has no effect.
     let armed = setup.clone().with("CHALLENGE", "1");
     armed.write();
     assert_says(&lab, &armed, OBSERVING, "observing");
@@ -51,7 +51,7 @@ fn the_mode_is_named_everywhere_and_follows_a_reload() {
     setup.write();
     assert_eq!(setup.say("reload").code, 0);
     assert_says(&lab, &setup, "fencing", "fencing");
-    // Without a daemon the configuration decides.
+    // Without a daemon, the configuration determines the mode.
     daemon.kill();
     let status = setup.say("status").out;
     assert!(status.lines().any(|line| line.starts_with("mode         fencing: ")), "{status}");

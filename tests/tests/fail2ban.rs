@@ -1,4 +1,4 @@
-//! fail2ban from Debian's package beside portsentry on one machine, configured as the document says.
+//! fail2ban from Debian's package and portsentry on one machine, configured as in the document.
 
 use std::{io::Write, process::Stdio};
 

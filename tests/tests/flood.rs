@@ -111,7 +111,7 @@ fn a_flood_from_everywhere_is_counted_and_leaves_little_behind() {
     // The maximum applies per CPU and second.
     let cpus = std::thread::available_parallelism().expect("CPUs").get();
     let most = |rate: usize| rate * cpus * seconds_since(begin);
-    // A reported probe has up to two lines, and each fence one of hosts.deny.
+    // A reported probe has up to two lines, and each fence has one for hosts.deny.
     let lines = daemon.log().lines().len();
     assert!(lines <= most(EVENT_RATE) * 2 + most(FENCE_RATE) + 200, "{lines} lines");
     let blocked = daemon.file("BLOCKED_FILE").len();
@@ -158,7 +158,7 @@ fn a_flood_of_datagrams_to_a_trap_leaves_little_behind() {
     });
     daemon.log().wait_for("probes not logged: EVENT_RATE exceeded");
     daemon.log().wait_for("their sources not fenced: FENCE_RATE exceeded");
-    // A reported probe has up to two lines, and each fence one of hosts.deny.
+    // A reported probe has up to two lines, and each fence has one for hosts.deny.
     let lines = daemon.log().lines().len();
     assert!(lines <= (2 * EVENT_RATE + FENCE_RATE) * seconds_since(begin) + 200, "{lines} lines");
     let denied = daemon.file("WRAPPER_HOSTS_DENY").len();

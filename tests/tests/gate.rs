@@ -138,7 +138,7 @@ fn gates_are_renewed_when_many_bits_are_stale() {
     let setup = lab.portsentry("-stcp").with("MAX_BLOCKED", "400000");
     let daemon = setup.with("BLOCK_LIST", &list.display().to_string()).start();
     let kernel = Observer::open(&daemon.pins()).unwrap().expect("pins");
-    // That many networks of 24 bits, each with its own bit.
+    // One source in each of that many /24 networks, each with its own bit.
     let block = |numbers: Range<u32>| {
         let count = numbers.len();
         let hosts = numbers.map(|number| Ipv4Addr::from_bits(0x1000_0001 + (number << 8)).into());

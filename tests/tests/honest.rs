@@ -368,7 +368,7 @@ fn live(flags: &str) {
     for minute in 0..MINUTES {
         let family = FAMILIES[usize::from(minute % 2)];
         for (service, at) in restarted.iter_mut().zip(RESTARTED) {
-            // Most restarts take no time; some take longer than an entry of the benign-flow cache lives.
+            // Most restarts take no time; some take longer than the lifetime of an entry in the benign-flow cache.
             let down = if minute % 10 == 0 { LONG } else { Duration::ZERO };
             hour.restart(family, service, at, down);
         }

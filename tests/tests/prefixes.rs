@@ -134,7 +134,7 @@ fn single_addresses_of_an_earlier_run_stay_held_and_hold_nobody_else() {
     daemon.wait_for_block(one);
     daemon.wait_until("the file has it", || !daemon.file_about("BLOCKED_FILE", one).is_empty());
     daemon.terminate();
-    // Once with the maps, and once with the file alone, as after a reboot.
+    // Once with the maps, and once with only the file, as after a reboot.
     for is_rebooted in [false, true] {
         if is_rebooted {
             portsentry_tests::lab::remove_pins(&lab.pins());

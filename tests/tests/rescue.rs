@@ -28,7 +28,7 @@ fn assert_rescues(say: impl Fn(&str) -> Said, source: IpAddr, what: &str) {
     done(&format!("why {source}"), 0, "blocked: all its packets are dropped");
     done("history", 0, "");
     done("top --once", 0, "attached to eth0");
-    // It reports the file as a problem, and goes on to all else.
+    // It reports the file as a problem, and continues with all other checks.
     let doctor = done("doctor", 1, "problem   files");
     assert!(doctor.out.contains("is on bpffs"), "{what}: {}", doctor.out);
     done(&format!("block {source} --for 2h"), 0, &address);
@@ -169,7 +169,7 @@ fn a_reload_returns_when_the_new_configuration_is_in_effect() {
     assert_eq!((said.out.as_str(), said.code), ("configuration reloaded\n", 0), "{}", said.errors);
     assert_eq!(sessions(&setup)["tcp"], 2, "at once");
 
-    // An invalid one is refused with its line, by the daemon.
+    // The daemon refuses an invalid one, and names its line.
     setup.clone().with("TCP_PORTS", "1,70000").write();
     let said = setup.say("reload");
     assert_eq!(said.code, 3, "{}{}", said.out, said.errors);
@@ -178,14 +178,14 @@ fn a_reload_returns_when_the_new_configuration_is_in_effect() {
     }
     assert_eq!(sessions(&setup)["tcp"], 2);
 
-    // One that can't be applied, too.
+    // It also refuses one that can't be applied.
     let precious = lab.files().join("not-bpffs").display().to_string();
     setup.clone().with("PIN_PATH", &precious).write();
     let said = setup.say("reload");
     assert_eq!(said.code, 3, "{}{}", said.out, said.errors);
     assert!(said.errors.contains("not on bpffs"), "{}", said.errors);
 
-    // The socket itself may move, and be switched off.
+    // The socket's path may change, and the socket may be switched off.
     let moved = lab.files().join("run/other.sock").display().to_string();
     let moved = setup.clone().with("TCP_PORTS", "1").with("CONTROL_SOCKET", &moved);
     moved.write();

@@ -14,7 +14,7 @@ use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Reach, Sa
 /// Maximum time for an event.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A daemon that only observes, as a fresh installation does.
+/// Returns a configuration that only observes, as after a fresh installation.
 fn observing(lab: &Lab) -> Portsentry<'_> {
     let setup = lab.portsentry("-stcp").with("BLOCK_TCP", "0").with("BLOCK_UDP", "0");
     setup.with("BLOCK_UNPROVEN", "0").with("CHALLENGE", "1").with("BLOCK_TIME", "3600")
@@ -36,7 +36,7 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// Completes handshakes of a new source with two traps; returns the source.
+/// Completes handshakes of a new source with two traps. Returns the source.
 fn scan(lab: &Lab, family: Family) -> IpAddr {
     let source = lab.source(family);
     lab.nmap(source, "-sT -p 1,7,11,15 --max-retries 2");
@@ -116,7 +116,7 @@ fn a_configuration_that_nobody_waits_for_is_rolled_back_by_the_next_start() {
     }
     wait_until("the process is gone", || waiting(&config).is_empty());
     daemon.terminate();
-    // As the service's start does, without writing the file anew.
+    // Like the start of the service, but without writing the file again.
     let mut start = lab.host.command(binary());
     start.args(["-l", "stdout", "-stcp", "-i", "eth-none", "-c"]).arg(&config);
     let mut started = start.stdout(std::process::Stdio::null()).spawn().expect("a daemon");
@@ -126,7 +126,7 @@ fn a_configuration_that_nobody_waits_for_is_rolled_back_by_the_next_start() {
     started.wait().expect("its end");
 }
 
-/// Processes that wait to roll back this configuration.
+/// Returns the processes that wait to roll back this configuration.
 fn waiting(config: &Path) -> Vec<String> {
     let processes = fs::read_dir("/proc").expect("processes").flatten();
     let names = processes.filter_map(|process| process.file_name().into_string().ok());
@@ -164,7 +164,7 @@ fn logins_are_never_blocked_and_forwarded_ports_are_no_traps() {
     assert!(!unconfirmed(&setup).exists(), "--confirmed rolls nothing back");
 }
 
-/// Runs `portsentry setup` in a terminal, with these lines typed.
+/// Runs `portsentry setup` in a terminal, and types these lines.
 fn typed(setup: &Portsentry<'_>, lines: &str) -> Said {
     let line = format!("{} -c {} setup", binary().display(), setup.config_path().display());
     let mut command = setup.lab().host.command("sh");

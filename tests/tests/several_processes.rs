@@ -1,15 +1,15 @@
-//! Several processes over one set of maps, stopped together, as Debian's init script for 1.2 stops them.
+//! Several processes with the same maps, stopped together, as by Debian's init script for 1.2.
 
 use nix::sys::signal::Signal;
 use portsentry_tests::lab::{Daemon, Lab, Portsentry};
 
-/// Pauses between the two signals, in units of which a stop takes some.
+/// Pauses between the two signals in milliseconds. A stop takes several of these.
 const APART_MS: [u64; 8] = [0, 1, 3, 8, 20, 50, 120, 300];
 
 fn stop_together(mut daemons: Vec<Daemon<'_>>, apart: std::time::Duration) {
     for daemon in &daemons {
         daemon.signal(Signal::SIGTERM);
-        // The subject is a race: no event tells how far the first has got.
+        // The test's subject is a race, so no event shows how far the first has got.
         std::thread::sleep(apart);
     }
     while let Some(daemon) = daemons.pop() {

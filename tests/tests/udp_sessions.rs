@@ -88,7 +88,7 @@ fn sessions_of_bound_sockets_lose_no_datagram() {
         for _ in 0..10 {
             sessions.iter().for_each(Session::go_on);
         }
-        // The host has sent nothing to a session that the peer starts.
+        // In a session that the peer starts, the host has sent nothing yet.
         let other = bind(&lab.bystander, SocketAddr::new(family.bystander(), 5999));
         sessions[0].host.set_read_timeout(Some(IMPATIENCE)).expect("a limit");
         other.send_to(b"x", sessions[0].host.local_addr().expect("an address")).expect("it is sent");

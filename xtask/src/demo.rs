@@ -30,7 +30,7 @@ SCAN_TRIGGER="0"
 KILL_HOSTS_DENY="ALL: $TARGET$ : DENY"
 "#;
 
-/// Daemon and form of the demonstration.
+/// The daemon to demonstrate, and the form of the output.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Show this daemon instead of building one

@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     daemon: Vec<OsString>,
 }
 
-/// Builds the daemon, and replaces this process by it.
+/// Builds the daemon, and replaces this process with it.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     build::run()?;
     let mut command = match (shell::is_root(), shell::find("sudo")) {

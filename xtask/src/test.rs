@@ -62,8 +62,8 @@ fn prepare(scope: &Scope) -> Result<()> {
     Ok(())
 }
 
-/// Returns the command that builds the daemon, unoptimised. Builds the tests' packages with it, so that cargo uses
-/// the same features of the dependencies for both.
+/// Returns the command that builds the daemon, unoptimised. Also builds the package of the tests, so that cargo
+/// uses the same features of the dependencies for both.
 pub(crate) fn daemon() -> Command {
     let mut cargo = cargo("build");
     cargo.args([

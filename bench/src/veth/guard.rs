@@ -20,7 +20,7 @@ pub(super) enum Guard {
     XdpFilter,
     /// A chain of the ingress hook, the earliest of nftables.
     NftablesIngress,
-    /// A chain of the input hook, where rules usually are.
+    /// A chain of the input hook, the usual one.
     NftablesInput,
 }
 

@@ -95,7 +95,7 @@ pub(super) fn is_left_alone<W: Environment>(port: u16, env: &W) -> bool {
     env.is_excluded(port) && !env.is_watched(Protocol::Tcp, port)
 }
 
-/// Time for which a service is remembered that must see the SYN, in stamps.
+/// Time for which a service that must see the SYN is remembered, in stamps.
 const DAY: u32 = 24 * 3600 * PER_SECOND;
 
 /// Whether the service at the destination must see the SYN itself.

@@ -49,7 +49,7 @@ where
     }
 }
 
-/// Returns the network layer of `frame`. Counts a frame that ends before it, or has too many tags.
+/// Returns the network layer of `frame`. Counts frames that end before it, or have too many tags.
 #[inline(always)]
 pub fn network<F: Frame, W: Environment>(frame: &F, env: &W) -> Network {
     match link(frame) {

@@ -11,7 +11,7 @@ use crate::{
 
 /// Returns the key of `source`, given its relation to this host.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "a prefix has 128 bits at the most")]
+#[expect(clippy::cast_possible_truncation, reason = "a prefix has at most 128 bits")]
 pub fn source_key<A: Address>(source: A, relation: Relation, settings: &Settings) -> SourceKey<A> {
     if settings.prefix == 0 || relation != Relation::Stranger || source.is_of_many() {
         SourceKey { address: source, prefix: 0 }

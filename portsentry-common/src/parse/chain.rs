@@ -32,7 +32,7 @@ impl Chain {
         self
     }
 
-    /// Follows the chain by at most [`STEPS`] headers.
+    /// Follows the chain by at most `STEPS` headers.
     #[inline(always)]
     #[must_use]
     pub fn next<F: Frame + ?Sized>(mut self, frame: &F, end: usize) -> Self {

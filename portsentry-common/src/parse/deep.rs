@@ -25,7 +25,7 @@ const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
 
 impl Deep {
-    /// Reads at most [`STEPS`] further tags, up to the frame's end.
+    /// Reads at most `STEPS` further tags, up to the frame's end.
     #[inline(always)]
     #[must_use]
     pub fn next<F: Frame + ?Sized>(mut self, frame: &F) -> Self {

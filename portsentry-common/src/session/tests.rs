@@ -36,7 +36,7 @@ fn an_answer_is_what_comes_back_to_the_port() {
 fn a_question_from_an_ephemeral_port_opens_the_port_that_it_asks() {
     let any_port = |protocol, port| sent(protocol, port, 4789, 0, true).lesson(&SETTINGS).any_port;
     assert_eq!(any_port(Protocol::Udp, 40_000), Some(FlowKey::new(REMOTE, 0, 4789, 17)));
-    assert_eq!(any_port(Protocol::Udp, 53), None, "an answer of a service opens nothing");
+    assert_eq!(any_port(Protocol::Udp, 53), None, "a service's answer opens no connection");
     assert_eq!(any_port(Protocol::Tcp, 40_000), None);
 }
 

@@ -55,7 +55,8 @@ impl Environment for Kernel<'_> {
 
     #[inline(always)]
     fn count_malformed(&self, cause: Malformed) {
-        // The number is computed, and the verifier must see its bound. The optimiser would remove the check.
+        // The verifier must see the bound of this computed number. Without the barrier the optimiser would remove
+        // the check.
         let index = barrier_var(Counter::from(cause) as usize);
         if index < COUNTERS.len() {
             self.count_at(index);

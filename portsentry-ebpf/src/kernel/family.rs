@@ -92,8 +92,8 @@ pub trait Family: Address + Gated + Challenged + Tuple {
     }
 }
 
-/// Whether an existing entry makes a new one unnecessary: it is in force, and it isn't a single address's entry
-/// where the new one covers the network.
+/// Whether an existing entry makes a new one unnecessary: it is in force, unless it covers a single address and the
+/// new one the whole network.
 #[inline(always)]
 fn stands(old: &Block, new: &Block, now_ns: u64) -> bool {
     !old.is_over(now_ns) && (old.prefix != 0 || new.prefix == 0)

@@ -1,4 +1,4 @@
-//! The commands beside the two PortSentrys' flags, and their arguments.
+//! The commands and their arguments.
 
 use std::{net::IpAddr, str::FromStr, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::policy::register::HistoryAction;
 /// Longest block that is not permanent, in seconds: a hundred years.
 const LONGEST_TERM: u64 = 100 * 365 * 86400;
 
-/// Commands beside the flags of the two PortSentrys.
+/// The commands.
 #[derive(Clone, Debug, Subcommand)]
 #[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
 pub enum Verb {
@@ -256,7 +256,7 @@ pub enum Sort {
     Hits,
 }
 
-/// Reads an address or a network; an address becomes the network of that host.
+/// Reads an address or a network. An address becomes a network with that single host.
 fn network(text: &str) -> Result<IpNet, String> {
     let host = IpAddr::from_str(text).map(|address| IpNet::from(address.to_canonical()));
     host.or_else(|_| text.parse().map(|network: IpNet| network.trunc()))
@@ -273,7 +273,7 @@ fn term(text: &str) -> Result<Duration, String> {
     read().map(Duration::from_secs).ok_or_else(|| "write how long, such as 90s, 2h or 3days".into())
 }
 
-/// Reads a time, on the local clock unless it names a zone, or a duration before now.
+/// Reads a time, or a duration before now. A time without a zone is local.
 fn since(text: &str) -> Result<Timestamp, String> {
     moment(text, &Zoned::now()).ok_or_else(|| {
         "write a time such as 2026-11-23, 2026-11-23T10:00 or 2026-11-23T10:00Z, or how long ago: 2h, 3days".into()

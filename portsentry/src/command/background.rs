@@ -1,5 +1,5 @@
-//! Runs in the background as 1.2 does, but only once everything is watched: until then errors reach the terminal, and
-//! the exit code the caller.
+//! Runs in the background as 1.2 does, but only once the daemon is ready. Until then, errors reach the terminal,
+//! and the exit code reaches the caller.
 
 use std::{
     fs::File,
@@ -16,19 +16,19 @@ use crate::exit::Exit;
 
 /// The two processes after the split.
 pub(super) enum Side {
-    /// The original process. The other has begun to watch, or has failed; the exit code tells which.
+    /// The original process. The background process has become ready, or has failed, as shown by the exit code.
     Parent(Exit),
     /// The background process.
     Child(Child),
 }
 
-/// The background process, while the original one waits for it.
+/// The background process, for which the original one waits.
 pub(super) struct Child(OwnedFd);
 
 /// Forks the process.
 pub(super) fn split() -> io::Result<Side> {
     let (reader, writer) = pipe()?;
-    // SAFETY: there is one thread, so the child finds every lock as it would without a fork.
+    // SAFETY: there is only one thread, so every lock is in the same state in the child.
     match unsafe { fork() }? {
         ForkResult::Child => Ok(Side::Child(Child(writer))),
         ForkResult::Parent { child } => {
@@ -47,7 +47,7 @@ pub(super) fn split() -> io::Result<Side> {
 }
 
 impl Child {
-    /// Leaves the terminal and lets the original process exit. Errors are no reason to stop.
+    /// Leaves the terminal and lets the original process exit. Errors don't stop it.
     pub(super) fn detach(self) {
         let left = setsid().map(drop).map_err(io::Error::from).and_then(|()| {
             std::env::set_current_dir("/")?;

@@ -1,5 +1,5 @@
-//! `portsentry block` and `portsentry unblock`: ask the running daemon at its control socket, or edit the blocked
-//! file, which a daemon without a control socket follows.
+//! `portsentry block` and `portsentry unblock`: send a request to the running daemon's control socket, or edit the
+//! blocked file, which a daemon without a control socket follows.
 
 mod networks;
 mod offline;
@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-/// Addresses per request, which has room for about twice as many.
+/// Maximum number of addresses per request; about twice as many would fit.
 const AT_ONCE: usize = 50;
 
 /// Blocks the given addresses, or none of them if one can't be blocked.
@@ -72,7 +72,7 @@ fn run(
     }
 }
 
-/// Without the bits behind its length, and of IPv4 where it is an IPv4-mapped address.
+/// Clears the bits after the prefix, and turns an IPv4-mapped address into an IPv4 one.
 fn canonical(network: IpNet) -> IpNet {
     let network = network.trunc();
     if is_host(network) { network.addr().to_canonical().into() } else { network }
@@ -113,7 +113,7 @@ fn carry_out(
     if done == Exit::Success { unlisted } else { done }
 }
 
-/// Asks the running daemon; returns `None` if none answers.
+/// Sends requests to the running daemon. Returns `None` if no daemon answers.
 fn ask(
     options: &Options,
     change: &Change,
@@ -131,7 +131,7 @@ fn ask(
         Change::Block(_) => ("blocked", "already blocked"),
         Change::Unblock => ("unblocked", "is not blocked"),
     };
-    // Hosts before networks, as people read them.
+    // Lists hosts before networks, as people expect.
     let mut networks: Vec<IpNet> = networks.iter().copied().collect();
     networks.sort_by_key(|network| !is_host(*network));
     for (turn, some) in networks.chunks(AT_ONCE).enumerate() {
@@ -160,11 +160,11 @@ fn ask(
     Some(Exit::Success)
 }
 
-/// Does it by the blocked file, and in the kernel's maps if no daemon runs that would follow that.
+/// Edits the blocked file. Also changes the kernel's maps, unless a running daemon follows the file.
 fn do_it(options: &Options, change: &Change, networks: &BTreeSet<IpNet>, report: &mut Report) -> Exit {
     let path = &options.config.blocked_file;
     let mut files = Files::new(&options.config, options.modes);
-    // Lines to be removed may mention `hosts.deny`. Faults in other lines don't matter here.
+    // Lines to be removed may mention `hosts.deny`. Errors in other lines don't matter here.
     drop(files.read());
     let mut edited = match edit(path, change, networks) {
         Ok(edited) => edited,
@@ -201,8 +201,8 @@ fn do_it(options: &Options, change: &Change, networks: &BTreeSet<IpNet>, report:
     if situation.has_failed(&edited.unchanged) { Exit::Failure } else { Exit::Success }
 }
 
-/// Enters what was asked in the kernel's maps where no daemon runs that would; says whether it is enforced, if there
-/// are maps.
+/// Applies the change to the kernel's maps while no daemon runs. Returns whether they are enforced, or `None` if
+/// there are no maps.
 fn enter(config: &Config, change: &Change, edited: &Edited) -> Result<Option<bool>, kernel::Error> {
     let Some(mut maps) = OfflineMaps::open(&config.pin_path)? else { return Ok(None) };
     let (changed, unchanged) = (edited.changed.iter(), edited.unchanged.iter());
@@ -211,7 +211,7 @@ fn enter(config: &Config, change: &Change, edited: &Edited) -> Result<Option<boo
         Change::Block(remark) => {
             changed.copied().try_for_each(|network| maps.block(network, remark.until, prefix))?;
         }
-        // The kernel may hold what no file has named yet.
+        // The kernel may have entries that no file names yet.
         Change::Unblock => changed.chain(unchanged).copied().try_for_each(|network| maps.unblock(network))?,
     }
     Ok(Some(maps.is_enforced()))
@@ -224,7 +224,7 @@ struct Situation<'a> {
     runs: bool,
     /// Whether the program of an ended daemon is still attached and enforces the maps.
     is_enforced: bool,
-    /// Whom the kernel holds.
+    /// The networks in the kernel's maps.
     held: BTreeSet<IpNet>,
 }
 
@@ -253,7 +253,7 @@ impl Situation<'_> {
         }
     }
 
-    /// Whether somebody who should be free is not.
+    /// Whether a source that should be free is still in the kernel's maps.
     fn has_failed(&self, unchanged: &[IpNet]) -> bool {
         *self.change == Change::Unblock && unchanged.iter().any(|network| self.held.contains(network))
     }
@@ -266,7 +266,7 @@ fn held(observer: &Observer) -> BTreeSet<IpNet> {
     sources.map(|(source, block)| network_of(source, block.prefix)).collect()
 }
 
-/// Who of `networks` is never blocked, and why.
+/// Returns a message for each of `networks` that is never blocked, with the reason.
 pub(super) fn refuse(networks: &BTreeSet<IpNet>, options: &Options) -> Result<Vec<String>, String> {
     let read = host::Observer::connect().and_then(|mut observer| observer.read());
     let host = read.map_err(|problem| format!("reading this host's addresses: {problem}"))?;

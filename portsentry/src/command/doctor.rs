@@ -1,4 +1,4 @@
-//! `portsentry doctor`: checks, before anything is attached, whether PortSentry can run here.
+//! `portsentry doctor`: checks whether PortSentry can run here, before the program is attached.
 
 mod bound;
 mod finding;
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Prints the findings; the exit code says whether one prevents watching.
+/// Prints the findings. The exit code shows whether one prevents watching.
 pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
     let (options, errors) =
         options::read(cli).map_or_else(|_| options::salvaged(cli), |(options, _)| (options, Vec::new()));
@@ -36,7 +36,7 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
         )
     }));
     findings.extend(lacks.into_iter().map(|lack| Finding::warning("ports", lack.what(), lack.remedy)));
-    // Without permission to read the pins, our own program looks like another's.
+    // Without permission to read the pins, PortSentry's program is indistinguishable from another.
     let pinned = Observer::open(&config.pin_path).ok().flatten();
     let running = pinned.as_ref().filter(|observer| observer.daemon().is_some());
     findings.extend(running.map(Observer::bound).and_then(Result::ok).map(|state| bound::finding(&state)));

@@ -1,5 +1,5 @@
 //! `portsentry down`: stops the daemon, and removes everything from the kernel and from `hosts.deny`. The blocked
-//! file stays: the next start restores its blocks, also in `hosts.deny`.
+//! file stays: the next start restores its blocks, in `hosts.deny`, too.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ use crate::{
 /// Interval between checks whether the daemon has ended.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Takes everything down, and prints what was removed.
+/// Takes portsentry down, and prints the number of removed pins.
 pub(super) fn run(cli: &Cli, down: Down) -> Exit {
     let config = options::config(cli);
     let directory = config.pin_path.clone();
@@ -38,7 +38,7 @@ pub(super) fn run(cli: &Cli, down: Down) -> Exit {
     };
     let removal = remove(&directory);
     let mut files = Files::new(&config, cli.modes());
-    // Faults in other lines of the blocked file don't matter here.
+    // Errors in other lines of the blocked file don't matter here.
     let (held, _) = files.read();
     files.allow_all_but(|_| false);
     let problems = files.allow_at_once(&held.unwrap_or_default());
@@ -56,12 +56,12 @@ struct Done<'a> {
     ended: &'a [i32],
     /// The directory of the pins.
     pins: &'a Path,
-    /// `None` if nothing is or was pinned.
+    /// `None` if there are and were no pins.
     removed: Option<Removed>,
 }
 
-/// Ends every process that holds the lock, one after the other, because processes that share the maps take each
-/// other's place.
+/// Ends every process that holds the lock, one after the other, because a standby process takes the place of the
+/// ended one.
 fn end(directory: &Path, patience: Duration) -> Result<Vec<i32>, String> {
     let deadline = Instant::now() + patience;
     let mut ended: Vec<i32> = Vec::new();
@@ -85,14 +85,14 @@ fn holder(directory: &Path) -> Option<i32> {
     Observer::locked_by(directory).or_else(|| standbys(directory).next())
 }
 
-/// Returns the processes on standby for a mode, and the one that works for them.
+/// Returns the processes on standby for a mode, and the owner of the maps.
 pub(super) fn standbys(directory: &Path) -> impl Iterator<Item = i32> + use<> {
     let watchers = fs::read_dir(directory.join("watchers")).into_iter().flatten();
     watchers.filter_map(|entry| Observer::locked_by(&entry.ok()?.path()))
 }
 
 fn remove(directory: &Path) -> Result<Option<Removed>, kernel::Error> {
-    // Otherwise it would be created.
+    // Opening it would create the directory.
     if !directory.exists() {
         return Ok(None);
     }

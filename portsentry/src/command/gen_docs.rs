@@ -1,4 +1,4 @@
-//! Generates the files that a package installs beside the program: completions, manual pages and the settings
+//! Generates the files that a package installs with the program: completions, manual pages and the settings
 //! reference, from the command line's definition and the table of settings.
 
 mod settings;

@@ -41,7 +41,7 @@ pub(super) struct Entry {
     action: HistoryAction,
     /// The id of the block or fence, if the evidence has it.
     id: Option<BlockId>,
-    /// Why, where the line says so.
+    /// The reason, if the line has one.
     reason: Option<String>,
 }
 
@@ -71,8 +71,8 @@ pub(super) fn run(cli: &Cli, history: &History) -> Exit {
     show::print(&text)
 }
 
-/// Returns the requested entries, and the number of unreadable lines. A missing file is empty. Details that lines
-/// lack come from `decided`.
+/// Returns the requested entries, and the number of unreadable lines. A missing file counts as empty. `decided`
+/// supplies details that lines lack.
 pub(super) fn read(path: &Path, history: &History, decided: &Decided) -> io::Result<(Vec<Entry>, usize)> {
     match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok((Vec::new(), 0)),

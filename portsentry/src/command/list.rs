@@ -31,7 +31,7 @@ const COLUMNS: usize = 9;
 /// A listed source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Listed {
-    /// A host, or a network of an administrator's or of the block list.
+    /// A host, or a network blocked by an administrator or by the block list.
     #[serde(serialize_with = "named")]
     pub(super) address: IpNet,
     pub(super) state: State,
@@ -45,7 +45,7 @@ pub(super) struct Listed {
     pub(super) kind: Option<String>,
     pub(super) hits: u32,
     pub(super) dropped: u64,
-    /// The id of the block or fence; entries of the block list have none.
+    /// The id of the block or fence. Entries of the block list have none.
     pub(super) id: Option<BlockId>,
     /// The administrator's reason, from the blocked file.
     pub(super) reason: Option<String>,

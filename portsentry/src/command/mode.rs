@@ -1,4 +1,4 @@
-//! The mode of enforcement, for `top`: the running daemon's, or the configuration's.
+//! The mode of enforcement for `top`: that of the running daemon, or that of the configuration.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
 /// Maximum time for the daemon's answer. A hanging daemon must not stop the display.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Asks the running daemon; without an answer, returns the mode that the configuration sets.
+/// Asks the running daemon. Without an answer, returns the mode that the configuration sets.
 pub(super) fn current(config: &Config, modes: Modes, observer: &Observer) -> Mode {
     #[derive(Deserialize)]
     struct Health {

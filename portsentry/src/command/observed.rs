@@ -1,4 +1,4 @@
-//! Shared by commands that read the pinned maps: pins and error messages.
+//! Opens the pinned maps for commands that read them, and prints errors.
 
 use serde::Serialize;
 

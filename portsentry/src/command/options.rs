@@ -44,8 +44,8 @@ pub fn read(cli: &Cli) -> Result<(Options, Vec<String>), Vec<String>> {
     Ok((Options { modes, config, ignored, listed, debug: cli.is_debugged(), warnings }, texts))
 }
 
-/// Reads what is valid of the same files, and defaults for the rest, so that no typo disables the commands that show
-/// and lift blocks. Prints the errors.
+/// Reads the valid parts of the same files, with defaults for the rest, so that no typo disables the commands that
+/// show and lift blocks. Prints the errors.
 pub fn salvage(cli: &Cli) -> Options {
     let (options, problems) = salvaged(cli);
     print(&problems, &options.config);
@@ -64,7 +64,7 @@ pub fn salvaged(cli: &Cli) -> (Options, Vec<String>) {
     (Options { modes: cli.modes(), config, ignored, listed, debug, warnings: Vec::new() }, problems)
 }
 
-/// Like [`salvage`], of the configuration file alone, without the command line's flags.
+/// Like [`salvage`], for the configuration file alone, without the command line's flags.
 pub fn config(cli: &Cli) -> Config {
     let (config, problems) = Config::salvage(&cli.config_file);
     print(&problems, &config);

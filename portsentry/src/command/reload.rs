@@ -1,4 +1,4 @@
-//! `portsentry reload`: has the daemon read its configuration again, and waits until that is in effect.
+//! `portsentry reload`: makes the daemon read its configuration again, and waits until it is in effect.
 
 use std::{
     path::Path,
@@ -21,9 +21,9 @@ use crate::{
     kernel::Observer,
 };
 
-/// Maximum time for the start of a session that is not announced at the control socket.
+/// Maximum time for the start of a session that isn't announced on the control socket.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Interval of questions whether it has started.
+/// Interval of checks whether it has started.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Reloads, and prints the result.
@@ -33,15 +33,15 @@ pub(super) fn run(cli: &Cli, reload: Reload) -> Exit {
     print(&answer.unwrap_or_else(|| Err(nobody(&options.config.pin_path, &problems))), reload.json)
 }
 
-/// Has the daemon reload, and waits until the configuration is in effect; `None` if no daemon runs. `problems` are those of
-/// its files.
+/// Makes the daemon reload, and waits until the configuration is in effect. Returns `None` if no daemon runs.
+/// `problems` are the errors in its files.
 pub(super) fn ask(config: &Config, problems: Vec<String>) -> Option<Answer> {
     let directory = &config.pin_path;
     let socket = config.control_socket.as_deref();
     let owner = Observer::locked_by(directory);
     let answer = match socket.and_then(|socket| client::ask(socket, &Request::Reload {})) {
         Some(answer) => answer,
-        // A daemon doesn't say why it refused what a signal asked for.
+        // After a signal, a daemon doesn't report why it refused the reload.
         None if owner.is_some() && !problems.is_empty() => Err(Refusal {
             details: problems,
             ..Refusal::new(Code::Refused, "the new configuration is invalid; the old one stays in effect")
@@ -62,7 +62,7 @@ fn nobody(directory: &Path, problems: &[String]) -> Refusal {
     Refusal { details: problems.to_vec(), ..Refusal::new(Code::Failed, problem) }
 }
 
-/// Reloads by a signal, for a daemon that doesn't listen at `socket` yet; waits until it does.
+/// Reloads by a signal, for a daemon that doesn't listen at `socket` yet, and waits until it does.
 fn signal(process: i32, socket: Option<&Path>) -> Answer {
     let failed = |problem: String| Refusal::new(Code::Failed, problem);
     kill(Pid::from_raw(process), Signal::SIGHUP)

@@ -1,4 +1,4 @@
-//! Starts the daemon, in the foreground or behind the terminal.
+//! Starts the daemon in the foreground or the background.
 
 use anyhow::Context;
 
@@ -12,7 +12,7 @@ use crate::{
     exit::Exit,
 };
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until it is asked to stop.
 pub(super) fn run(cli: &Cli) -> Exit {
     setup::roll_back_abandoned(cli);
     let (options, warnings) = match options::read(cli) {

@@ -1,6 +1,6 @@
-//! `portsentry setup`: shows what matters on this host, proposes what to ignore and to leave out, and arms PortSentry;
-//! and `portsentry confirm`. Unless it is confirmed in time, the configuration is rolled back, so that nobody who is
-//! locked out by it stays so.
+//! `portsentry setup` and `portsentry confirm`. `setup` shows the relevant facts about this host, proposes
+//! addresses to ignore and ports to leave out, and arms PortSentry. Without a confirmation in time the
+//! configuration is rolled back, so that no administrator stays locked out.
 
 mod forwarded;
 mod pending;
@@ -35,7 +35,7 @@ use crate::{
     sink,
 };
 
-/// Surveys the host, asks, and arms.
+/// Surveys the host, asks questions, and arms PortSentry.
 pub(super) fn run(cli: &Cli, setup: &Setup) -> Exit {
     if setup.wait_for_confirmation {
         return ended(wait(cli));
@@ -55,7 +55,7 @@ pub(super) fn run(cli: &Cli, setup: &Setup) -> Exit {
     ended(arm(cli, setup, &options))
 }
 
-/// Keeps the configuration that waits for confirmation.
+/// Keeps the configuration that is waiting for confirmation.
 pub(super) fn confirm(cli: &Cli) -> Exit {
     let keep = || {
         let path = pending::path(&cli.config_file);
@@ -69,8 +69,8 @@ pub(super) fn confirm(cli: &Cli) -> Exit {
     ended(keep())
 }
 
-/// Rolls back a configuration that nobody has confirmed and nobody waits for, as after a restart of the machine. The
-/// daemon calls it before it reads its configuration.
+/// Rolls back an unconfirmed configuration that no process waits for, as after a restart of the machine. The daemon
+/// calls it before it reads its configuration.
 pub(super) fn roll_back_abandoned(cli: &Cli) {
     let roll_back = || {
         let path = pending::path(&cli.config_file);
@@ -165,7 +165,7 @@ fn arm(cli: &Cli, setup: &Setup, options: &Options) -> anyhow::Result<Exit> {
     Ok(show::print(&then))
 }
 
-/// Puts together what to change, from the flags and, in a terminal, from answers.
+/// Composes the changes from the flags and, in a terminal, from answers.
 fn propose(setup: &Setup, options: &Options, text: &str, survey: &Survey) -> anyhow::Result<Plan> {
     let config = &options.config;
     let mut plan = Plan { ignored: setup.ignore.iter().map(IpNet::trunc).collect(), ..Plan::default() };
@@ -254,7 +254,7 @@ fn ports(ports: &BTreeSet<(u16, Protocol)>) -> String {
     ports.iter().map(|(port, protocol)| format!("{port}/{}", protocol.name())).collect::<Vec<_>>().join(", ")
 }
 
-/// Asks for yes or no; the end of the input is a no.
+/// Asks for yes or no. The end of the input means no.
 fn asks(question: &str, default: bool) -> anyhow::Result<bool> {
     let choice = if default { "[Y/n]" } else { "[y/N]" };
     loop {
@@ -269,7 +269,7 @@ fn asks(question: &str, default: bool) -> anyhow::Result<bool> {
     }
 }
 
-/// Asks for a line; `None` if it is empty.
+/// Asks for a line. Returns `None` if it is empty.
 fn answer(question: &str) -> anyhow::Result<Option<String>> {
     print!("{question}: ");
     io::stdout().flush().context("writing to the terminal")?;
@@ -299,7 +299,7 @@ fn ignore(file: &Path, networks: &BTreeSet<IpNet>) -> anyhow::Result<()> {
     written.with_context(|| format!("writing {}", file.display()))
 }
 
-/// Has a running daemon reload its files; returns whether there is one.
+/// Makes a running daemon reload its files. Returns whether there is one.
 fn reload(config: &Config, problems: Vec<String>) -> Result<bool, String> {
     match reload::ask(config, problems) {
         None => Ok(false),
@@ -308,7 +308,7 @@ fn reload(config: &Config, problems: Vec<String>) -> Result<bool, String> {
     }
 }
 
-/// The process that rolls back in time.
+/// Runs the process that rolls back in time.
 fn wait(cli: &Cli) -> anyhow::Result<Exit> {
     let path = pending::path(&cli.config_file);
     if let Some(pending) = pending::wait(&path)? {
@@ -317,13 +317,14 @@ fn wait(cli: &Cli) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Sets the configuration back, and releases the sources held since it was armed, except by an administrator.
+/// Restores the old configuration. Releases the sources blocked or fenced since it was armed, except those that an
+/// administrator blocked.
 fn roll_back(cli: &Cli, path: &Path, pending: &Pending) -> anyhow::Result<()> {
     pending.restore(&cli.config_file)?;
     pending::remove(path)?;
     let (options, problems) = options::salvaged(cli);
     let config = options.config;
-    // If the daemon refuses, it keeps the sources that it holds; these are released all the same.
+    // If the daemon refuses, it keeps its blocks and fences. These sources are released nevertheless.
     let reloaded = reload(&config, problems);
     let held = observed::observer(&config).ok().flatten().map(|observer| list::read(&observer)).transpose();
     let since = |source: &list::Listed| source.since >= before(pending.armed) && source.port.is_some();
@@ -335,7 +336,7 @@ fn roll_back(cli: &Cli, path: &Path, pending: &Pending) -> anyhow::Result<()> {
     reloaded.map(drop).map_err(anyhow::Error::msg)
 }
 
-/// A second earlier: times of blocks are whole seconds.
+/// Returns the previous second, because times of blocks are whole seconds.
 fn before(time: Time) -> Time {
     Time(time.0.checked_sub(Duration::from_secs(1)).unwrap_or(time.0))
 }

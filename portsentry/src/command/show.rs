@@ -18,7 +18,7 @@ pub(super) fn print(text: &str) -> Exit {
     }
 }
 
-/// Returns a proof's name as people read it.
+/// Returns a proof's name for people.
 pub(super) fn proof_shown(name: &'static str) -> &'static str {
     Proof::named(name).map_or(name, Proof::description)
 }

@@ -28,7 +28,7 @@ use crate::{
 /// The report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Report {
-    /// Whether our kernel program is attached to an interface.
+    /// Whether PortSentry's kernel program is attached to an interface.
     is_attached: bool,
     interfaces: Vec<Interface>,
     /// The running daemon's process.
@@ -43,7 +43,7 @@ struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Interface {
     index: u32,
-    /// `None` if there is no interface of this index: it is gone, or in another network namespace.
+    /// `None` if no interface has this index: it is gone, or is in another network namespace.
     name: Option<String>,
 }
 
@@ -55,7 +55,7 @@ struct Maps {
     networks: usize,
     ports: Ports,
     bound_ports: BoundPorts,
-    /// How SYNs of fenced sources are answered.
+    /// The kind of answer to fenced sources' SYNs.
     #[serde(serialize_with = "fence::name")]
     fenced_syns: FencedSyns,
     /// In bytes.
@@ -64,13 +64,13 @@ struct Maps {
     memory: u64,
     /// Seconds since the daemon's last heartbeat.
     silence: Option<u64>,
-    /// Seconds without a heartbeat after which nothing is dropped any more (`OPEN_AFTER`); 0 for never.
+    /// Seconds without a heartbeat after which no packet is dropped (`OPEN_AFTER`), or 0 for never.
     open_after: u64,
     #[serde(serialize_with = "by_name")]
     counters: Counters,
 }
 
-/// Prints the state; the exit code says whether enforcement is attached.
+/// Prints the state. The exit code shows whether enforcement is attached.
 pub(super) fn run(cli: &Cli, status: Status) -> Exit {
     let read = || {
         let config = options::config(cli);
@@ -183,7 +183,7 @@ fn render(report: &Report, pins: &str) -> String {
     text
 }
 
-/// Describes what the kernel program does without a daemon.
+/// Describes the kernel program's behaviour without a daemon.
 fn dead(maps: Option<&Maps>) -> String {
     match maps.map(|maps| (maps.open_after, maps.silence)) {
         Some((open_after @ 1.., Some(silence))) if silence >= open_after => {

@@ -34,20 +34,20 @@ pub(super) fn render<const N: usize>(columns: [(&str, Align); N], rows: &[[Strin
     text
 }
 
-/// A row of one more cell.
+/// Returns the row with one more cell.
 pub(super) fn with_last<T, const N: usize, const M: usize>(row: [T; N], last: T) -> [T; M] {
     const { assert!(M == N + 1) };
     let mut cells = row.into_iter().chain([last]);
-    // There are as many as the result has room for.
+    // The cells fill the row exactly.
     std::array::from_fn(|_| cells.next().unwrap_or_else(|| unreachable!()))
 }
 
-/// `text` as it may be shown on a terminal.
+/// Returns `text` in a form that is safe for a terminal.
 pub(super) fn plain(text: &str) -> String {
     sanitize(text).into_owned()
 }
 
-/// Several lines as they may be shown on a terminal.
+/// Returns several lines in a form that is safe for a terminal.
 pub(super) fn plain_lines(text: &str) -> String {
     text.lines().map(|line| plain(line) + "\n").collect()
 }

@@ -53,7 +53,7 @@ pub(super) fn run(cli: &Cli, top: Top) -> Exit {
         }
     };
     let ended = watch(&mut terminal, what, interval, first);
-    // Before anything is printed.
+    // Leaves the alternate screen before printing.
     ratatui::restore();
     match ended {
         Ok(()) => Exit::Success,
@@ -92,7 +92,7 @@ fn watch(
     let mut view = View::new(&last, &last);
     loop {
         terminal.draw(|frame| frame::draw(frame, &view))?;
-        // Reading a million entries takes a while; it must not use all of the machine.
+        // Reading a million entries takes time, and must not use the whole machine.
         let next = last.taken() + interval.max(last.cost() * 4);
         while event::poll(next.saturating_duration_since(Instant::now()))? {
             match event::read()? {

@@ -25,9 +25,9 @@ use crate::{
 #[derive(Debug, Serialize)]
 struct Report {
     address: IpAddr,
-    /// The address's entry in the kernel's maps, if any.
+    /// The address's entry in the kernel's maps, if there is one.
     held: Option<list::Listed>,
-    /// Whether the program that enforces it is attached.
+    /// Whether the program that enforces the entry is attached.
     is_enforced: bool,
     /// The running daemon's process.
     daemon: Option<i32>,
@@ -48,7 +48,7 @@ struct Line {
     reason: Option<String>,
 }
 
-/// Prints the report. The exit code says only whether everything could be read.
+/// Prints the report. The exit code shows only whether all files and maps could be read.
 pub(super) fn run(cli: &Cli, why: Why) -> Exit {
     let options = options::salvage(cli);
     let report = match read(&options, why.address.to_canonical()) {
@@ -71,7 +71,7 @@ fn read(options: &Options, address: IpAddr) -> Result<Report, Exit> {
     list::identify(&mut listed, &config.blocked_file);
     let content = sink::read(&config.blocked_file).map_err(|error| failed(&error))?.unwrap_or_default();
     let mut reasons = blocked_file::reasons(&content);
-    // A line without a time gives no start.
+    // A line without a time has no start.
     let (records, _) = blocked_file::parse(&content, std::time::SystemTime::now());
     let record = records.into_iter().find(|record| record.network.contains(&address));
     let reason = record.as_ref().and_then(|record| reasons.remove(&record.network));
@@ -88,7 +88,7 @@ fn read(options: &Options, address: IpAddr) -> Result<Report, Exit> {
     let evidence = config.evidence_file.as_deref().map(|path| evidence::read(path, address));
     let exempt =
         block::refuse(&BTreeSet::from([address.into()]), options).map_err(|problem| failed(&problem))?;
-    // Of what holds it, the narrowest decides, which is the host itself if it is listed.
+    // The narrowest of several entries decides, which is the host itself if it is listed.
     let held = listed.into_iter().filter(|listed| listed.address.contains(&address));
     let held = held.max_by_key(|listed| listed.address.prefix_len());
     Ok(Report {

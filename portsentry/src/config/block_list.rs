@@ -9,9 +9,9 @@ use super::{
     span::lines,
 };
 
-/// Largest list that is read, in bytes: more than ten million lines.
+/// Maximum size of a list in bytes: more than ten million lines.
 pub(super) const LARGEST: u64 = 1 << 28;
-/// Shortest IPv4 prefix that is accepted: a shorter one is a likely mistake.
+/// Shortest IPv4 prefix that is accepted; a shorter one is probably a mistake.
 const SHORTEST_V4: u8 = 8;
 /// A shorter IPv6 prefix would contain the IPv4-mapped addresses (RFC 4291 section 2.5.5.2), which stand for IPv4 in
 /// the kernel's map.

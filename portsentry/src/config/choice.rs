@@ -4,7 +4,7 @@ use super::{report::Report, span::Span};
 
 /// A setting with a fixed set of words.
 pub(super) trait Choice: Copy + 'static {
-    /// All accepted words, the canonical one of each value first.
+    /// All accepted words. Each value's canonical word comes first.
     const WORDS: &'static [(&'static str, Self)];
 }
 
@@ -44,7 +44,7 @@ macro_rules! choices {
             const WORDS: &'static [(&'static str, Self)] = &[$($(($word, Self::$value)),+),+];
         }
 
-        /// As written in the configuration.
+        /// Formats the value as in the configuration.
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 Self::WORDS.iter().find(|(_, it)| it == self).map_or(Ok(()), |(word, _)| f.write_str(word))
@@ -64,34 +64,34 @@ choices! {
         CommandOnly: "2",
     }
 
-    /// `ACK_PROBES`: the treatment of ACK and FIN+ACK (Maimon) packets that belong to no connection. Neither
-    /// PortSentry counts them, and stray ones are common; they block only on request.
+    /// `ACK_PROBES`: the treatment of ACK and FIN+ACK (Maimon) packets outside any connection. Neither PortSentry
+    /// counts them, and stray ones are common, so they cause blocks only on request.
     AckProbes {
         /// Ignore them.
         Off: "off",
         /// Log them; they never count towards the trigger.
         Log: "log",
-        /// Count them as any other probe.
+        /// Count them like any other probe.
         Count: "count",
     }
 
-    /// `FENCE`: what happens to a fenced source's SYNs.
+    /// `FENCE`: the treatment of a fenced source's SYNs.
     Fence {
-        /// Every port answers: services as ever, all others with a cookie.
+        /// Every port answers: services as usual, all others with a cookie.
         Open: "open",
-        /// They are dropped; with `CHALLENGE` watched ports that nobody serves answer with a cookie.
+        /// They are dropped. With `CHALLENGE`, watched ports without a service answer with a cookie.
         Drop: "drop",
     }
 
-    /// `FENCE_UDP`: what happens to a fenced source's datagrams.
+    /// `FENCE_UDP`: the treatment of a fenced source's datagrams.
     FenceUdp {
-        /// Those of a session pass.
+        /// Datagrams of a session pass.
         Sessions: "sessions",
-        /// So do those to a served port.
+        /// Datagrams to a served port pass, too.
         Pass: "pass",
     }
 
-    /// `XDP_MODE`: where the kernel program runs.
+    /// `XDP_MODE`: the place where the kernel program runs.
     XdpMode {
         /// In the driver if it supports that, otherwise after it.
         Auto: "auto",
@@ -101,7 +101,7 @@ choices! {
         Generic: "generic",
     }
 
-    /// `ON_STOP`: what happens to the kernel program when the daemon stops.
+    /// `ON_STOP`: the treatment of the kernel program when the daemon stops.
     OnStop {
         /// The program is detached; the maps stay for the next start.
         Detach: "detach",
@@ -113,7 +113,7 @@ choices! {
 
     /// `LOG_FORMAT`: the format of log lines.
     LogFormat {
-        /// That of the PortSentry whose command line flags are used.
+        /// The format of the PortSentry whose command line flags are used.
         Auto: "auto",
         /// 1.2's.
         Classic: "classic",
@@ -123,7 +123,7 @@ choices! {
 
     /// `LOG_OUTPUT`: the target of log lines.
     LogOutput {
-        /// That of the PortSentry whose command line flags are used.
+        /// The output of the PortSentry whose command line flags are used.
         Auto: "auto",
         /// Standard output.
         Stdout: "stdout",

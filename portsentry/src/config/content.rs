@@ -100,7 +100,7 @@ pub struct Config {
     pub max_addresses: u32,
     /// `MAX_FENCED`: entries for each address family.
     pub max_fenced: u32,
-    /// `FENCE_RATE`: fences a second and CPU.
+    /// `FENCE_RATE`: fences per second and CPU.
     pub fence_rate: u32,
     /// `FENCE`
     pub fence: Fence,
@@ -108,11 +108,11 @@ pub struct Config {
     pub fence_udp: FenceUdp,
     /// `UDP_SESSION`, in whole seconds.
     pub udp_session: Duration,
-    /// `FENCE_SYN_RATE`: SYNs a second, of all CPUs together.
+    /// `FENCE_SYN_RATE`: SYNs per second, for all CPUs together.
     pub fence_syn_rate: u32,
     /// `CHALLENGE`
     pub challenge: bool,
-    /// `CHALLENGE_RATE`: answers a second, of all CPUs together.
+    /// `CHALLENGE_RATE`: answers per second, for all CPUs together.
     pub challenge_rate: u32,
     /// `IPV6_PREFIX`
     pub ipv6_prefix: u8,
@@ -130,7 +130,7 @@ pub struct Config {
     pub max_sources: u32,
     /// `RING_SIZE`, in bytes: a power of two, at least 4096.
     pub ring_size: u32,
-    /// `EVENT_RATE`: events a second and CPU.
+    /// `EVENT_RATE`: events per second and CPU.
     pub event_rate: u32,
     /// `REPEAT_WINDOW`, in whole seconds.
     pub repeat_window: Duration,
@@ -235,7 +235,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether it names commands to run for sources.
+    /// Whether it has commands to run for sources.
     #[must_use]
     pub const fn runs_commands(&self) -> bool {
         self.kill_route.is_some() || self.kill_run_cmd.is_some() || self.kill_run_cmd_lift.is_some()
@@ -253,7 +253,7 @@ impl Config {
         below(self.advanced_ports_udp).difference(&self.advanced_exclude_udp)
     }
 
-    /// Returns what a fence does: an open one takes answers of the program's own (`CHALLENGE`).
+    /// Returns the effective setting of `FENCE`. An open fence needs the program's own answers (`CHALLENGE`).
     #[must_use]
     pub fn fence_in_effect(&self) -> Fence {
         if self.challenge { self.fence } else { Fence::Drop }

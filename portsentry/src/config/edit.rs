@@ -1,5 +1,5 @@
-//! Changes single settings in the text of a configuration file. Everything else stays byte for byte: comments, order,
-//! line ends, and lines that are no settings.
+//! Changes single settings in the text of a configuration file. All other text stays byte for byte: comments,
+//! order, line ends, and lines without a setting.
 
 use super::lexer::{Entry, Value, entries};
 
@@ -10,8 +10,8 @@ pub fn get<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     find(text, key).map(|found| found.value)
 }
 
-/// Returns `text` with `key` set to `value`: in the line that sets it, or in a new one at the end. `value` must have
-/// neither quotes nor line ends.
+/// Returns `text` with `key` set to `value`, in the line that sets it or in a new one at the end. `value` must
+/// contain neither quotes nor line ends.
 #[must_use]
 pub fn set(text: &str, key: &str, value: &str) -> String {
     if let Some(found) = find(text, key) {
@@ -33,7 +33,7 @@ pub fn unset(text: &str, key: &str) -> String {
 
 /// A line that sets a key.
 struct Found<'a> {
-    /// Number of the line, from 1.
+    /// Number of the line, counted from 1.
     line: usize,
     /// The text between the quotes.
     value: &'a str,

@@ -1,5 +1,5 @@
-//! The ignore file (allowlist): one `address` or `address/bits` per line, `#` comments; IPv4 as in 1.2, IPv6 as in
-//! 2.x.
+//! The ignore file (allowlist): one `address` or `address/bits` per line, with `#` comments. IPv4 as in 1.2, IPv6
+//! as in 2.x.
 
 use std::path::Path;
 

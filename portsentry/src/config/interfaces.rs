@@ -10,15 +10,15 @@ const LONGEST_NAME: usize = 127;
 /// The interfaces to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Interfaces {
-    /// `ALL` (or `any`): all of them.
+    /// `ALL` (or `any`): all interfaces.
     All,
-    /// `ALL_NLO`: all but loopback.
+    /// `ALL_NLO`: all interfaces except loopback.
     AllButLoopback,
     /// These, without duplicates, in the order written.
     Named(Vec<String>),
 }
 
-/// As written in the configuration.
+/// Formats the value as in the configuration.
 impl fmt::Display for Interfaces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -56,7 +56,7 @@ pub(super) fn list(value: Span<'_>, report: &mut Report) -> Interfaces {
     Interfaces::Named(names)
 }
 
-/// Whether the kernel accepts it as a name (`dev_valid_name`) or an alternative name.
+/// Whether the kernel accepts the text as a name (`dev_valid_name`) or an alternative name.
 fn is_name(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len())
         && ![".", ".."].contains(&name)

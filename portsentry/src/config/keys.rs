@@ -1,4 +1,4 @@
-//! Every setting: its name, form, default and meaning. Settings are defined only here, in a table for each subject.
+//! Every setting: its name, form, default and meaning. Settings are defined only here, in one table per subject.
 
 mod blocks;
 mod fence;

@@ -1,4 +1,4 @@
-//! Splits lines into settings: `KEY="value"` or `KEY = "value"`, as both PortSentrys read them.
+//! Splits lines into settings: `KEY="value"` or `KEY = "value"`, as in both PortSentrys.
 
 use super::span::{Span, lines};
 
@@ -16,7 +16,7 @@ pub(super) enum Entry<'a> {
 /// The text right of the equals sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value<'a> {
-    /// The text between the quotes, and what follows the closing one.
+    /// The text between the quotes, and the text after the closing one.
     Quoted { text: Span<'a>, rest: Span<'a> },
     /// Something other than a quote.
     Unquoted(Span<'a>),
@@ -39,7 +39,7 @@ fn entry(line: Span<'_>) -> Entry<'_> {
     Entry::Setting { key, value: value(rest.split_at(1).1.trim_start()) }
 }
 
-/// The value ends at the next quote: neither PortSentry has an escape for one.
+/// The value ends at the next quote, because neither PortSentry has an escape for one.
 fn value(span: Span<'_>) -> Value<'_> {
     match span.text().strip_prefix('"') {
         None => Value::Unquoted(span),

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Config, LoadError, Report, parse, read};
 
 impl Config {
-    /// Reads a configuration. `file` is what its errors and warnings call it.
+    /// Reads a configuration. `file` is its name in errors and warnings.
     pub fn parse(text: &str, file: &str) -> Result<(Self, Report), Report> {
         parse::parse(text, file)
     }

@@ -13,7 +13,7 @@ pub enum JsonLog {
     File(PathBuf),
 }
 
-/// As written in the configuration.
+/// Formats the value as in the configuration.
 impl fmt::Display for JsonLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -31,8 +31,8 @@ pub(super) fn json_log(value: Span<'_>, report: &mut Report) -> JsonLog {
     }
 }
 
-/// An address and port for HTTP. A port alone listens on loopback only; other hosts must be admitted by an explicit
-/// address, because the answers show how many sources are blocked and how the daemon is doing.
+/// Reads an address and port for HTTP. A port alone listens only on loopback. Other hosts must be admitted by an
+/// explicit address, because the answers show the number of blocked sources and the state of the daemon.
 pub(super) fn listen(value: Span<'_>, report: &mut Report) -> Option<SocketAddr> {
     const HELP: &str = "write 127.0.0.1:9911 or [::1]:9911";
     let value = value.trim();

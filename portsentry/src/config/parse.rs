@@ -1,4 +1,5 @@
-//! Turns lines into a `Config`: which line sets what, and which is skipped and why.
+//! Converts lines to a `Config`: determines the line that sets each key, and the lines that are skipped, with
+//! reasons.
 
 use std::{collections::HashMap, path::Path};
 
@@ -53,7 +54,7 @@ fn apply<'a>(
             }
             text
         }
-        // 1.2 does the same, with a message.
+        // 1.2 ignores the line, too, with a message.
         Value::Unquoted(text) => {
             let message = format!("{} ignored: its value is not in quotes", known.name);
             report.warn(text, message).help(format!("write {}=\"...\"", known.name));
@@ -61,7 +62,7 @@ fn apply<'a>(
         }
         Value::Unclosed(text) => {
             report.error(text, "this quote is never closed");
-            // The file is refused; commands that go on in any case take the evident value.
+            // The file is refused. Commands that continue in any case use the evident value.
             let evident = text.split_at(1).1.trim();
             if !evident.is_empty() && !evident.text().contains(char::is_control) {
                 (known.set)(config, evident, &mut Report::new(""));

@@ -116,7 +116,7 @@ impl FromIterator<u16> for PortSet {
     }
 }
 
-/// As written in the configuration: `1,11,512-515`.
+/// Formats the value as in the configuration: `1,11,512-515`.
 impl fmt::Display for PortSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";

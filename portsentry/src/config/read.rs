@@ -11,7 +11,7 @@ use nix::{fcntl::OFlag, unistd::geteuid};
 
 use super::{load_error::LoadError, trust};
 
-/// Largest file that is read, in bytes: many times the longest configuration.
+/// Maximum size of a file in bytes: many times the longest configuration.
 pub(super) const LARGEST: u64 = 1 << 20;
 
 pub(super) fn read(path: &Path) -> Result<String, LoadError> {

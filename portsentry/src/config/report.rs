@@ -6,8 +6,8 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::span::Span;
 
-/// Number of errors kept per file, and of warnings. Further ones are only counted: a wrong file (a megabyte of
-/// something else) must not fill memory or the terminal.
+/// Maximum number of errors kept per file, and of warnings. Further ones are only counted: a wrong file (a megabyte
+/// of other data) must not fill memory or the terminal.
 const KEPT: usize = 100;
 
 /// Severity of a finding.
@@ -182,7 +182,7 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// The diagnostic just added, if it was kept, for more details.
+/// The diagnostic just added, if it was kept, so that details can be added.
 pub(super) struct Added<'r>(Option<&'r mut Diagnostic>);
 
 impl Added<'_> {

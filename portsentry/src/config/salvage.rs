@@ -62,7 +62,7 @@ pub fn ignored(path: &Path) -> (Vec<IpNet>, Vec<String>) {
     (networks, problem.iter().map(ToString::to_string).chain(errors(&report)).collect())
 }
 
-/// Returns the text of a file that is only not UTF-8; nothing of another.
+/// Returns the text of a file whose only error is that it isn't UTF-8, or an empty text.
 fn readable(path: &Path, problem: &LoadError, largest: u64) -> String {
     match problem {
         LoadError::NotUtf8 { .. } => read_any(path, largest).unwrap_or_default(),

@@ -10,7 +10,7 @@ pub(super) struct Line<'a> {
     pub(super) text: &'a str,
 }
 
-/// A part of one line. Its ends always lie on character boundaries.
+/// A part of one line. Its ends are on character boundaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span<'a> {
     pub(super) line: Line<'a>,

@@ -66,7 +66,7 @@ pub struct Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Run {
     Program(Vec<Text>),
-    /// The text with `"${1}"` and so on in place of the macros.
+    /// The text with `"${1}"` and so on in place of macros.
     Shell(String),
 }
 
@@ -90,15 +90,15 @@ impl Command {
         matches!(self.run, Run::Shell(_))
     }
 
-    /// Whether it has a macro whose value changes when a fence becomes a block, so that it is made for being told of that.
+    /// Whether it has a macro whose value changes when a fence becomes a block, so that it is run again then.
     #[must_use]
     pub fn tells_changes(&self) -> bool {
         let macros = [Macro::Proof, Macro::Reason, Macro::Until];
         macros.into_iter().any(|it| self.text.0.contains(&Piece::Macro(it)))
     }
 
-    /// The configured text with its macros replaced, as PortSentry logs it. For people only: it is not
-    /// what is run.
+    /// Returns the configured text with its macros replaced, as PortSentry logs it. Only for people: the command is
+    /// not run in this form.
     #[must_use]
     pub fn describe(&self, values: &Values<'_>) -> String {
         self.text.render(values)

@@ -11,14 +11,14 @@ const SHIPPED_PATH: &str = "/etc/portsentry/portsentry.conf";
 const DEBIAN: &str = include_str!("../../testdata/debian-1.2.conf");
 const REVIVAL: &str = include_str!("../../testdata/revival-2.conf");
 
-/// A configuration that there is nothing to say about.
+/// Returns the configuration in `text`, which must have neither errors nor warnings.
 fn good(text: &str) -> Config {
     let (config, report) = Config::parse(text, SHIPPED_PATH).unwrap_or_else(|report| panic!("{report}"));
     assert!(report.is_empty(), "{report}");
     config
 }
 
-/// Line, column, message of each error or warning.
+/// Returns the line, column and message of each error or warning.
 fn faults(text: &str) -> Vec<(usize, usize, String)> {
     let report = match Config::parse(text, "test.conf") {
         Ok((_, report)) | Err(report) => report,
@@ -252,7 +252,7 @@ fn load_reads_a_file_and_names_it_in_its_errors() {
     assert!(report.to_string().contains("portsentry.conf:1:15"));
 }
 
-/// Text in which something like a setting is likely.
+/// Returns texts that often resemble settings.
 fn text() -> impl Strategy<Value = String> {
     let name = prop::sample::select(keys::all().map(|key| key.name).collect::<Vec<_>>());
     let value =

@@ -11,8 +11,8 @@ use nix::unistd::geteuid;
 
 use super::load_error::LoadError;
 
-/// Resolves all symbolic links of `path`; returns the file if only root and the user of this process can replace it.
-/// Every directory on the way, and the one that `path` itself names, must be theirs.
+/// Resolves all symbolic links of `path`. Returns the file if only root and the user of this process can replace
+/// it. All directories on the way, including the one in `path` itself, must belong to these users.
 pub(super) fn find(path: &Path) -> Result<PathBuf, LoadError> {
     let failed = |source: io::Error| LoadError::Io { path: path.into(), source };
     let file = fs::canonicalize(path).map_err(failed)?;
@@ -60,7 +60,7 @@ mod tests {
         let refused = message(&path);
         assert!(refused.contains("inner/conf is below") && refused.contains("chmod o-w"), "{refused}");
         fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
-        assert!(find(&path).is_ok(), "no other user can replace it where the sticky bit is set");
+        assert!(find(&path).is_ok(), "with the sticky bit, no other user can replace it");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) fn ring_size(value: Span<'_>, report: &mut Report) -> Option<u32> {
     Some(size)
 }
 
-/// Seconds that a busy daemon never needs between heartbeats, or 0 for no limit.
+/// Reads a number of seconds that is longer than a busy daemon's interval between heartbeats, or 0 for no limit.
 pub(super) fn patience(value: Span<'_>, report: &mut Report) -> Option<Duration> {
     const LEAST: u32 = 10;
     let seconds = number(value, 0..=u32::MAX, report)?;
@@ -54,7 +54,7 @@ pub(super) fn switch(value: Span<'_>, report: &mut Report) -> Option<bool> {
     }
 }
 
-/// `1`, or anything else for no, as PortSentry's own file documents `RESOLVE_HOST`.
+/// `1`, or any other value for no, as PortSentry's own file documents `RESOLVE_HOST`.
 pub(super) fn lenient_switch(value: Span<'_>, report: &mut Report) -> bool {
     let text = value.trim().text();
     if !["0", "1"].contains(&text) {
@@ -84,7 +84,7 @@ pub(super) fn absolute(value: Span<'_>, report: &mut Report) -> Option<PathBuf> 
     Some(path)
 }
 
-/// Sets an absolute path, or `None` for `off`; leaves the setting as it is if the value is neither.
+/// Sets an absolute path, or `None` for `off`. If the value is neither, the setting stays unchanged.
 pub(super) fn unless_off(setting: &mut Option<PathBuf>, value: Span<'_>, report: &mut Report) {
     if value.trim().text() == "off" {
         *setting = None;

@@ -16,7 +16,7 @@ const RELOAD: Duration = Duration::from_mins(1);
 /// Maximum length of an answer in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// Sends a request to `socket`; `None` if nothing listens there.
+/// Sends a request to `socket`. Returns `None` if nothing listens there.
 #[must_use]
 pub fn ask(socket: &Path, request: &Request) -> Option<Answer> {
     ask_within(socket, request, if *request == (Request::Reload {}) { RELOAD } else { PATIENCE })

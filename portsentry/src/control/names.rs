@@ -1,4 +1,4 @@
-//! Hosts and networks as people write them: a host without a length.
+//! Hosts and networks in people's notation: a host without a length.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
         .collect()
 }
 
-/// A host, also as an IPv4-mapped address of IPv6, or a network by any of its addresses.
+/// Reads a host, possibly as an IPv4-mapped IPv6 address, or a network by any of its addresses.
 pub(super) fn read(text: &str) -> Option<IpNet> {
     match text.split_once('/') {
         None => Some(text.parse::<IpAddr>().ok()?.to_canonical().into()),

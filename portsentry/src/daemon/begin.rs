@@ -32,7 +32,8 @@ impl Begin {
         matches!(self, Self::Start | Self::Succeed)
     }
 
-    /// Logs what is in effect. This is the last step of a start: readers of the log act on it at once.
+    /// Logs the configuration in effect. This is the last step of a start, because readers of the log act on it at
+    /// once.
     pub fn announce(&self, journal: &mut Log, options: &Options, modes: Modes) {
         match self {
             Self::Start | Self::Succeed => journal.active(),
@@ -60,8 +61,8 @@ impl Begin {
         }
     }
 
-    /// Whether the start fails if no interface can be watched, or there is no room for all addresses. A session that
-    /// nothing could replace starts anyway.
+    /// Whether the start fails if no interface can be watched, or if there is no room for all addresses. A session
+    /// that no other could replace starts anyway.
     pub const fn is_choosy(&self) -> bool {
         matches!(self, Self::Start | Self::Reload)
     }

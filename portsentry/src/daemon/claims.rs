@@ -20,7 +20,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Claims exactly `modes`; an error if another process has one of them.
+    /// Claims exactly `modes`. Returns an error if another process has one of them.
     pub fn set(&mut self, directory: &Path, modes: Modes) -> Result<(), Error> {
         if self.modes == modes && !modes.is_empty() {
             return Ok(());

@@ -46,7 +46,7 @@ pub struct Asked {
     pub answer: oneshot::Sender<Answer>,
 }
 
-/// The socket, for the life of the process, over all its sessions.
+/// The socket, which lives as long as the process, across all its sessions.
 #[derive(Debug)]
 pub struct Control {
     settings: Option<(PathBuf, Option<String>)>,
@@ -98,7 +98,7 @@ impl Control {
         }
     }
 
-    /// Returns the part of the status that this module knows.
+    /// Returns this module's part of the status.
     #[must_use]
     pub fn life(&self) -> Value {
         let (started, since) = self.started;
@@ -136,7 +136,7 @@ async fn accept(listener: UnixListener, sender: mpsc::Sender<Asked>) {
             continue;
         };
         let sender = sender.clone();
-        // It outlives this task: the answer to a reload that moves the socket comes after that.
+        // The task outlives the socket: the answer to a reload that moves the socket comes later.
         tokio::spawn(async move {
             serve(stream, is_root, &sender).await;
             drop(place);
@@ -157,7 +157,7 @@ async fn serve(mut stream: UnixStream, is_root: bool, sender: &mpsc::Sender<Aske
     let _ = timeout(PATIENCE, stream.write_all(line(&answer).as_bytes())).await;
 }
 
-/// Reads the request; if it is too long, one byte more than allowed.
+/// Reads the request. If it is too long, reads one byte more than allowed.
 async fn read(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     let most = u64::try_from(LONGEST).map_or(u64::MAX, |most| most + 1);
     let mut line = Vec::new();

@@ -1,7 +1,8 @@
-//! The end of a process that may share the maps with others: the last one to end does what `ON_STOP` says.
+//! The end of a process that may share the maps with others. The last one to end carries out `ON_STOP`.
 //!
-//! Each process first gives up its claims and then looks for the lock on the pins, and whoever gives up the lock looks
-//! for claims afterwards. So of two processes that end together, at least one finds that it is the last.
+//! Each process first gives up its claims, and then looks for the lock on the pins. A process that gives up the
+//! lock looks for claims afterwards. Therefore at least one of two processes that end together finds that it is the
+//! last.
 
 use super::{Error, Options, claims::Claims, watched_ports::bitmaps};
 use crate::{
@@ -10,16 +11,17 @@ use crate::{
     modes::{MODES, Modes},
 };
 
-/// Gives up the maps, with the lock on them if this process holds it as `pins`. Other processes keep the maps, and
-/// only their modes are watched from now on.
+/// Gives up the maps, and the lock on them if this process holds it in `pins`. Other processes keep the maps, so
+/// that only their modes are still watched.
 pub fn leave(options: &Options, claims: &mut Claims, pins: Option<Pins>) -> Result<(), Error> {
     let directory = &options.config.pin_path;
     *claims = Claims::default();
     let mut held = pins;
-    // Each round but the last, another process has ended meanwhile: there are no more than modes.
+    // In each round but the last, another process has ended meanwhile. There are at most as many processes as
+    // modes.
     for _ in MODES {
         if !directory.exists() {
-            // Nothing was to stay.
+            // The configuration keeps nothing.
             return Ok(());
         }
         let pins = match held.take().map_or_else(|| Pins::open(directory), Ok) {
@@ -40,7 +42,7 @@ pub fn leave(options: &Options, claims: &mut Claims, pins: Option<Pins>) -> Resu
     Ok(())
 }
 
-/// Does what `ON_STOP` says.
+/// Carries out `ON_STOP`.
 fn end(on_stop: OnStop, pins: &Pins) -> Result<(), kernel::Error> {
     match on_stop {
         OnStop::Detach => pins.detach_all_but(&[]),

@@ -1,4 +1,4 @@
-//! Follows the host on a separate thread, so that no number of changes delays the ring's reader or signals.
+//! Follows the host on a separate thread, so that no number of changes delays the ring's reader or the signals.
 
 use std::{
     io,
@@ -35,7 +35,7 @@ impl HostWatch {
         Ok(Self(sender))
     }
 
-    /// Has the name servers read again.
+    /// Requests that the name servers be read again.
     pub fn refresh(&self) {
         // The receiver is gone only if the keeper has ended.
         let _ = self.0.send(());
@@ -48,7 +48,7 @@ async fn follow(
     keeper: &SyncSender<Message>,
     mut asked: mpsc::UnboundedReceiver<()>,
 ) -> io::Result<()> {
-    // The runtime has no netlink; it waits for readiness only.
+    // The runtime doesn't support netlink; it only waits for readiness.
     let waiting = net::UnixDatagram::from(changes.as_fd().try_clone_to_owned()?);
     waiting.set_nonblocking(true)?;
     let waiting = UnixDatagram::from_std(waiting)?;

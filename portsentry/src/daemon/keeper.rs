@@ -85,7 +85,7 @@ pub struct Keeper {
     outside: Outside,
 }
 
-/// Initial state of a keeper, beside the configuration.
+/// Initial state of a keeper, in addition to the configuration.
 #[derive(Debug)]
 pub struct Begin {
     /// The log.
@@ -146,7 +146,7 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// Returns the kernel's side.
+    /// Returns the kernel program and its maps.
     pub const fn kernel(&mut self) -> &mut Kernel {
         &mut self.kernel
     }
@@ -156,7 +156,7 @@ impl Keeper {
         &mut self.journal
     }
 
-    /// Sends to `devices` whenever the host's devices change; it is dropped with this keeper.
+    /// Sends to `devices` whenever the host's devices change, as long as this keeper lives.
     pub fn tell_of_devices(&mut self, devices: Sender<()>) {
         self.outside.devices = Some(devices);
     }
@@ -180,7 +180,7 @@ impl Keeper {
         totals.show(kernel, register.ledger().census(), attachments, scope, journal.lost());
     }
 
-    /// Processes messages until it is told to stop, or the channel is closed.
+    /// Processes messages until one asks it to stop, or the channel is closed.
     pub fn run(mut self, messages: &Receiver<Message>) {
         // Affects only this thread on Linux (setpriority(2)). An error doesn't matter.
         let _ = rustix::process::nice(NICE);
@@ -256,8 +256,8 @@ impl Keeper {
 
     fn stop(mut self, finish: Finish) {
         self.stop_names();
-        // Before the commands end, because some wait for a file, and again after, because some files wait for a
-        // command.
+        // Before the commands end, because some wait for a file, and again afterwards, because some files wait for
+        // a command.
         self.schedule.flush_now();
         self.flush();
         self.stop_actions();

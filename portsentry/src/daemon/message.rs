@@ -34,12 +34,12 @@ pub enum Message {
     Stop(Finish),
 }
 
-/// What happens to the kernel program when the keeper ends.
+/// Treatment of the kernel program when the keeper ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
-    /// It is detached; the maps stay pinned.
+    /// It is detached, and the maps stay pinned.
     Detach,
-    /// It is detached, and nothing stays pinned.
+    /// It is detached, and all pins are removed.
     Remove,
     /// It stays attached for another process.
     Leave,

@@ -9,7 +9,7 @@ use std::{
 use sd_notify::NotifyState;
 use tokio::time::interval;
 
-/// Maximum age of a heartbeat; the keeper's are half a second apart.
+/// Maximum age of a heartbeat. The keeper's heartbeats are half a second apart.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The heartbeat of one part of the daemon.
@@ -33,12 +33,12 @@ impl Pulse {
     }
 }
 
-/// Reports that the daemon watches, with the latest configuration.
+/// Reports that the daemon is ready, with the latest configuration.
 pub fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// Reports a reload; [`ready`] follows in any case.
+/// Reports a reload. A call of [`ready`] follows in any case.
 pub fn reloading() {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         tell(&[NotifyState::Reloading, now]);
@@ -55,8 +55,8 @@ pub fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
 
-/// Feeds the supervisor's watchdog at half its interval (`WATCHDOG_USEC`), while each of `pulses` beats. Does nothing
-/// if there is no watchdog.
+/// Feeds the supervisor's watchdog at half its interval (`WATCHDOG_USEC`), as long as each of `pulses` beats. Does
+/// nothing without a watchdog.
 pub async fn watch(pulses: &[Pulse]) -> Infallible {
     let Some(half) = sd_notify::watchdog_enabled().map(|whole| whole / 2).filter(|half| !half.is_zero())
     else {

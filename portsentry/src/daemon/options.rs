@@ -24,5 +24,5 @@ pub struct Options {
     pub warnings: Vec<String>,
 }
 
-/// Reads the options again; on failure returns the problems, one line each for the log.
+/// Reads the options again. On failure it returns the problems, one line each for the log.
 pub type Reread<'a> = dyn Fn() -> Result<Options, Vec<String>> + 'a;

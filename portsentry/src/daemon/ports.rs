@@ -1,4 +1,4 @@
-//! The thread that maintains the table of bound ports, separate from the keeper's, which a slow file write may delay.
+//! The thread that maintains the table of bound ports. It is separate from the keeper, which a slow file may delay.
 
 use std::{
     io,
@@ -12,8 +12,8 @@ use portsentry_common::bound::{Horizon, trap};
 use super::{message::Message, trap::Sockets};
 use crate::kernel::{self, Bound, Hooks, Pins, Source, Upkeep};
 
-/// Prepares to maintain `bound` for the interfaces to be watched. Without a `source`, served ports are found only by
-/// look-ups; then it returns an error for the log.
+/// Prepares to maintain `bound` for the interfaces to be watched. Without a `source`, only look-ups find served
+/// ports, and an error for the log is returned.
 pub fn start(
     (mut bound, hooks): (Bound, Hooks),
     source: io::Result<Source>,
@@ -36,7 +36,7 @@ pub fn start(
 /// Maintains the table until the other end of `pokes` is dropped.
 pub fn run(upkeep: Upkeep, pokes: Receiver<()>, keeper: SyncSender<Message>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("ports".into()).spawn(move || {
-        // If the keeper is behind, the log line is dropped; nothing depends on it.
+        // If the keeper is behind, the log line is dropped.
         upkeep.run(&pokes, |news| drop(keeper.try_send(Message::Note(news))));
     })
 }

@@ -34,7 +34,7 @@ use crate::{
 const BUSY: Duration = Duration::from_millis(5);
 /// Longest pause: the maximum delay of an event after a quiet time.
 const IDLE: Duration = Duration::from_millis(100);
-/// Sightings read at a time, so that signals are handled under a flood.
+/// Number of sightings read at a time, so that signals are handled during a flood.
 const BATCH: usize = 8192;
 /// Interval of checks for other processes that share the maps, and for changed ephemeral ports.
 const REGROUP: Duration = Duration::from_millis(300);
@@ -45,9 +45,10 @@ pub enum End {
     Stop,
     /// A signal to stop and leave the program attached.
     Leave,
-    /// A signal or a request to reload, with a valid configuration. The request is answered once it is in effect.
+    /// A signal or a request to reload, with a valid configuration. The request is answered once the configuration
+    /// is in effect.
     Reload(Box<Options>, Option<oneshot::Sender<Answer>>),
-    /// Other processes have other modes than before.
+    /// The modes of other processes have changed.
     Regroup,
     /// The system's ephemeral ports have changed.
     EphemeralPorts,
@@ -64,7 +65,7 @@ pub struct Known {
     pub ephemeral: (u16, u16),
 }
 
-/// Reads until a signal to stop, and passes everything to `keeper`.
+/// Reads until a signal to stop. Passes all messages to `keeper`.
 pub async fn run(
     (mut ring, pulse): (Ring, Pulse),
     mut debug: Option<DebugLog>,
@@ -84,7 +85,7 @@ pub async fn run(
                 let read = drain(&mut ring, &keeper)?;
                 pulse.beat();
                 if let Some(lines) = debug.as_mut().map(DebugLog::read).filter(|lines| !lines.is_empty()) {
-                    // Lines without room are dropped; nothing depends on them.
+                    // If the keeper is behind, the lines are dropped.
                     let _ = keeper.try_send(Message::Debug(lines));
                 }
                 pause = if read > 0 { BUSY } else { IDLE.min(pause * 2) };
@@ -144,7 +145,7 @@ pub async fn run(
     Ok(end)
 }
 
-/// Passes on the ring's content, up to a batch; returns the number of records read.
+/// Passes on the ring's content, up to a batch. Returns the number of records read.
 fn drain(ring: &mut Ring, keeper: &SyncSender<Message>) -> io::Result<usize> {
     let (mut read, mut lost) = (0, 0);
     while read < BATCH {
@@ -162,7 +163,7 @@ fn drain(ring: &mut Ring, keeper: &SyncSender<Message>) -> io::Result<usize> {
     Ok(read)
 }
 
-/// Passes a request on. If the keeper is behind, the request is dropped, which its client notices.
+/// Passes a request on. If the keeper is behind, the request is dropped, and its client notices.
 fn pass(keeper: &SyncSender<Message>, question: Question) -> io::Result<()> {
     match keeper.try_send(Message::Asked(question)) {
         Err(TrySendError::Disconnected(_)) => Err(gone()),

@@ -37,7 +37,7 @@ use crate::{
     sink::{Files, Log, watch::Watch},
 };
 
-/// Maximum number of messages queued for the keeper; a sighting takes about 100 bytes.
+/// Maximum number of messages queued for the keeper. A sighting takes about 100 bytes.
 const QUEUE: usize = 16_384;
 
 /// Reason why a reload is refused.
@@ -61,7 +61,7 @@ pub struct Lasting<'a> {
     pub mode: Option<Enforcement>,
 }
 
-/// A daemon that watches, but doesn't read events yet.
+/// A daemon that is attached, but doesn't read events yet.
 pub struct Session {
     keeper: Keeper,
     ring: Ring,
@@ -94,25 +94,25 @@ impl Session {
         }
         let pins = pins.insert(held.map_or_else(|| Pins::open(&config.pin_path), Ok)?).clone();
         claims.set(&config.pin_path, *own)?;
-        // Before privileges are dropped: the kernel may load modules.
+        // Done before privileges are dropped, because the kernel may load modules.
         let ephemeral_ports = ephemeral();
         let source = Source::open(ephemeral_ports);
         let confined = sandbox.enter(config)?;
         let others = claims.others(&config.pin_path)?;
         let modes = own.and(others);
         let system = |what| move |source| Error::System { what, source };
-        // Before the host is read, so that later changes are reported.
+        // Subscribed before the host is read, so that later changes are reported.
         let changes = Changes::subscribe().map_err(system("opening a routing socket"))?;
         let followed = Followed::start().map_err(Error::Host)?;
         let (mut kernel, ring) = Load::from_config(config, modes, options.debug).load(pins.clone())?;
         let debug = if options.debug { Some(kernel.debug_log()?) } else { None };
         let traps = set_traps(&mut kernel, modes)?;
-        // Before sockets are listed, so that a bind meanwhile is seen by one of both.
+        // Attached before sockets are listed, so that a bind in between is seen by one of the two.
         let hooks = kernel.see_binds();
         let known = hooks.to_string();
         let fence = kernel.fence();
         let bound = kernel.bound.take().zip(Some(hooks));
-        // Nothing is attached yet, so any interface may be watched soon.
+        // No interface is attached yet, so any may soon be watched.
         let watched = followed.host().links.keys().copied();
         let trap_ports = ports::traps(traps.as_ref().map(|(sockets, _)| sockets));
         let grace = (config.served_grace, trap_ports);
@@ -129,7 +129,7 @@ impl Session {
         if let Some(news) = confined {
             journal.note(&news);
         }
-        // Before the files are read, so that later changes are reported.
+        // Done before the files are read, so that later changes are reported.
         let read =
             [&config.blocked_file, &config.ignore_file, &config.block_list].into_iter().map(PathBuf::as_path);
         let watch = Watch::new(read.chain(RESOLVERS.map(Path::new))).map_err(system("watching files"))?;
@@ -161,7 +161,7 @@ impl Session {
             None => None,
         };
         keeper.attach_all(begin.is_first(), begin.is_choosy())?;
-        // Last, so that a program with other modes never sees them; waiting processes check these maps.
+        // Done last, so that a program with other modes never sees them. Waiting processes check these maps.
         watch_ports(keeper.kernel(), config, modes)?;
         tell_memory(&mut keeper, config, memory)?;
         stats.reloaded(!matches!(begin, Begin::Fallback(_)));
@@ -212,7 +212,7 @@ impl Session {
             pins,
             ephemeral: ephemeral_ports,
         } = self;
-        // Without the pins, the next session could take over nothing.
+        // Without the pins, the next session could take over no state.
         let are_hidden = || pins.pin_state() == PinState::Hidden;
         let reread: &Reread<'_> = &|| {
             if are_hidden() { Err(vec![HIDDEN.into()]) } else { reread() }
@@ -228,7 +228,7 @@ impl Session {
             .map_err(system("starting a thread"))?;
         let upkeep = ports.map(|(upkeep, pokes)| ports::run(upkeep, pokes, sender.clone())).transpose();
         let upkeep = upkeep.map_err(system("starting a thread"))?;
-        // Dropped when reading ends: the keeper must receive nothing after it was told to stop.
+        // Dropped when reading ends, because the keeper must receive no message after `Stop`.
         let serve = |(sockets, link): (Sockets, Traps)| Ok((sockets.serve(banner, sender.clone())?, link));
         let trapping = traps.map(serve).transpose().map_err(system("starting a thread for traps"))?;
         let host = HostWatch::start(followed, changes, sender.clone())
@@ -252,14 +252,14 @@ impl Session {
     }
 }
 
-/// Logs the mode of enforcement, if it has changed. The first line of the log has the first one.
+/// Logs the mode of enforcement, if it has changed. The log's first line contains the initial mode.
 fn tell_mode(keeper: &mut Keeper, last: &mut Option<Enforcement>, mode: Enforcement, is_first: bool) {
     if last.replace(mode) != Some(mode) && !is_first {
         keeper.journal().mode(&mode);
     }
 }
 
-/// Logs how many mebibytes the kernel's maps take, if that has changed.
+/// Logs the size of the kernel's maps in mebibytes, if it has changed.
 fn tell_memory(keeper: &mut Keeper, config: &Config, memory: &mut Option<u64>) -> Result<(), Error> {
     if let Some(maps) = crate::kernel::Observer::open(&config.pin_path)? {
         let mebibytes = maps.memory()?.div_ceil(1 << 20);

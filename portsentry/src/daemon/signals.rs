@@ -1,10 +1,11 @@
-//! The daemon's signals, handled from before it announces itself: a signal during a start or a reload is queued.
+//! The daemon's signals. They are handled before the daemon is ready: a signal during a start or a reload is
+//! queued.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The request behind a signal.
+/// The meaning of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// SIGTERM or SIGINT: stop.

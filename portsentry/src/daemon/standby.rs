@@ -1,4 +1,4 @@
-//! Processes that share one set of maps, such as `portsentry -audp` beside `portsentry -atcp`: one works for all, the
+//! Processes that share one set of maps, such as `portsentry -audp` and `portsentry -atcp`. One works for all. The
 //! others are on standby for their modes, and take its place when it ends.
 
 use std::time::Duration;
@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub enum Wait {
     /// The owner has ended, and this process has its place.
     Begun(Box<Session>),
-    /// A signal said to stop.
+    /// A signal to stop arrived.
     Stopped,
 }
 

@@ -26,7 +26,7 @@ use crate::{
 /// Length of the listener's queue.
 const BACKLOG: i32 = 4096;
 
-/// The sockets of the traps. They are bound to loopback addresses, so that nobody reaches them unsteered.
+/// The sockets of the traps. They are bound to loopback addresses, so that no client reaches them unless steered.
 #[derive(Debug)]
 pub struct Sockets {
     tcp: Vec<(TrapSlot, TcpListener)>,
@@ -48,13 +48,13 @@ impl Sockets {
         Ok(sockets)
     }
 
-    /// Returns each socket with its slot, for the kernel.
+    /// Returns each socket with its slot in the kernel's map.
     pub fn places(&self) -> Vec<(TrapSlot, &dyn AsRawFd)> {
         let tcp = self.tcp.iter().map(|(place, socket)| (*place, socket as &dyn AsRawFd));
         tcp.chain(self.udp.iter().map(|(place, socket)| (*place, socket as &dyn AsRawFd))).collect()
     }
 
-    /// Returns the addresses that they are bound to.
+    /// Returns the addresses to which they are bound.
     pub fn addresses(&self) -> impl Iterator<Item = (Protocol, SocketAddr)> {
         let tcp = self.tcp.iter().map(|(_, socket)| (Protocol::Tcp, socket.local_addr()));
         let udp = self.udp.iter().map(|(_, socket)| (Protocol::Udp, socket.local_addr()));
@@ -78,7 +78,7 @@ fn bound(address: SocketAddr, kind: Type) -> io::Result<Socket> {
 
 fn listener(address: std::net::IpAddr) -> io::Result<TcpListener> {
     let socket = bound(SocketAddr::new(address, 0), Type::STREAM)?;
-    // Inherited by accepted connections: a service may take the port although a connection to the trap lingers.
+    // Accepted connections inherit it: a service may take the port although a connection to the trap lingers.
     socket.set_reuse_address(true)?;
     socket.listen(BACKLOG)?;
     handshake::await_acknowledgements(&socket)?;
@@ -87,7 +87,7 @@ fn listener(address: std::net::IpAddr) -> io::Result<TcpListener> {
 
 fn datagrams(address: std::net::IpAddr) -> io::Result<UdpSocket> {
     let socket = bound(SocketAddr::new(address, 0), Type::DGRAM)?;
-    // Requests the destination of each datagram, port included.
+    // Requests the destination of each datagram, including the port.
     if address.is_ipv4() {
         setsockopt(&socket, sockopt::Ipv4OrigDstAddr, &true)?;
     } else {

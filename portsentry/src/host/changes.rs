@@ -1,5 +1,5 @@
-//! Follows changes of the host, and reads only what they affect: a route by a known gateway changes nothing, and
-//! there may be many.
+//! Follows changes of the host, and reads only what they affect. A route by a known gateway has no effect, and
+//! there may be many such routes.
 
 use std::{
     io, mem,
@@ -18,11 +18,11 @@ use super::{
 };
 use crate::netlink::Message;
 
-/// Time for which changes are collected before anything is read or reported.
+/// Time for which changes are collected before they are read or reported.
 const SETTLE: Duration = Duration::from_millis(100);
 /// Maximum delay until a removed gateway is noticed.
 const LAZY: Duration = Duration::from_secs(2);
-/// Interval at which everything is read without a change, in case one was missed.
+/// Interval at which the whole state is read again, in case a change was missed.
 const REFRESH: Duration = Duration::from_mins(1);
 /// Reading all routes may take this fraction of the time: one part in `SHARE`.
 const SHARE: u32 = 20;
@@ -53,16 +53,16 @@ struct Due {
     links: Option<Instant>,
     routes: Option<Instant>,
     all: Instant,
-    /// When the changed host is due to be reported.
+    /// Time at which the changed host is due to be reported.
     telling: Option<Instant>,
 }
 
-/// Moves the due time forward to `at`, if it is later.
+/// Moves the due time `due` forward to `at`, if `due` is later.
 fn advance(due: &mut Option<Instant>, at: Instant) {
     *due = Some(due.map_or(at, |due| due.min(at)));
 }
 
-/// The host as last read, and what has changed since.
+/// The host's state as last read, and the changes since then.
 #[derive(Debug)]
 pub struct Followed {
     observer: Observer,
@@ -93,7 +93,7 @@ impl Followed {
         &self.host
     }
 
-    /// Receives pending messages, up to a limit; returns whether none is left.
+    /// Receives pending messages, up to a limit. Returns whether none is left.
     pub fn receive(&mut self, changes: &mut Changes) -> bool {
         let now = Instant::now();
         let mut added = Routes::default();
@@ -159,7 +159,7 @@ impl Followed {
         [links, routes, telling].into_iter().flatten().fold(all, Instant::min)
     }
 
-    /// Does the work that is due; returns whether the host has changed since it was last reported. A failed read is
+    /// Does the work that is due. Returns whether the host has changed since it was last reported. A failed read is
     /// repeated later.
     pub fn update(&mut self) -> bool {
         let now = Instant::now();

@@ -13,7 +13,7 @@ const IFLA_XDP_ATTACHED: u16 = 2;
 const IFLA_XDP_PROG_ID: u16 = 4;
 const XDP_ATTACHED_SKB: u8 = 2;
 
-/// An interface's name: nearly any bytes (`dev_valid_name`), not always UTF-8.
+/// An interface's name: nearly any bytes (`dev_valid_name`), not necessarily UTF-8.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Vec<u8>);
 
@@ -60,12 +60,12 @@ pub struct Link {
     pub alternatives: Vec<Name>,
     /// Its kind in `ip link add type`; `None` for a card.
     pub kind: Option<String>,
-    /// The bond, bridge or VRF that it belongs to.
+    /// The bond, bridge or VRF of which it is a member.
     pub master: Option<u32>,
     /// The interface below it, or at its other end.
     pub lower: Option<u32>,
-    /// The interfaces that carry `PPPoE` sessions, if this is a PPP interface and one of the sessions is its own. (The kernel
-    /// doesn't say which.)
+    /// The interfaces that carry `PPPoE` sessions, if this is a PPP interface and one of the sessions is its own.
+    /// (The kernel doesn't report which.)
     pub carriers: Vec<u32>,
     /// Whether that interface is in another network namespace, where the index means another interface.
     pub is_lower_elsewhere: bool,
@@ -106,7 +106,7 @@ impl Link {
                 libc::IFLA_IFNAME => link.name = Name::new(value),
                 libc::IFLA_MTU => link.mtu = u32_at(value, 0).unwrap_or_default(),
                 libc::IFLA_MASTER => link.master = u32_at(value, 0),
-                // An interface's own index stands for none.
+                // An interface with its own index here has no lower interface.
                 libc::IFLA_LINK => {
                     link.lower = u32_at(value, 0).filter(|lower| ![0, link.index].contains(lower));
                 }

@@ -11,7 +11,7 @@ use crate::netlink::{self, Message};
 
 /// Receive buffer for unread messages, in bytes: a router's routes may change by the thousand.
 const WAITING: usize = 4 << 20;
-/// Maximum number of times that a list is read if it changes meanwhile.
+/// Maximum number of times that a list is read because it changes meanwhile.
 const ATTEMPTS: usize = 3;
 
 /// A socket.

@@ -47,7 +47,7 @@ impl Observer {
     /// Sets the host's interfaces, addresses and broadcast addresses.
     pub(super) fn links(&mut self, host: &mut Host) -> io::Result<()> {
         let mut request = vec![0; 16];
-        // Statistics and virtual functions are not used, and take many times the room of the rest.
+        // Excludes statistics and virtual functions, which are not used and take many times the room of the rest.
         request.extend(written(libc::IFLA_EXT_MASK, &libc::RTEXT_FILTER_SKIP_STATS.to_ne_bytes()));
         let mut links =
             self.0.dump((libc::RTM_GETLINK, &request), &mut |links: &mut BTreeMap<u32, Link>, it| {
@@ -108,8 +108,8 @@ impl Host {
     }
 }
 
-/// Sets what carries PPP interfaces, from the names of the interfaces that `PPPoE` sessions are on. Where there are fewer sessions
-/// than PPP interfaces, some of those are of another kind, and nothing tells which.
+/// Sets the carriers of PPP interfaces, given the names of the interfaces with `PPPoE` sessions. If there are fewer
+/// sessions than PPP interfaces, some of these are of another kind, and the kernel doesn't report which.
 fn set_carriers(links: &mut BTreeMap<u32, Link>, sessions: &[Vec<u8>]) {
     let is_on = |link: &&Link| sessions.iter().any(|name| link.name.bytes() == name);
     let carriers: Vec<u32> = links.values().filter(is_on).map(|link| link.index).collect();

@@ -1,8 +1,8 @@
-//! The name servers that resolv.conf(5) names.
+//! The name servers in resolv.conf(5).
 
 use std::{collections::BTreeSet, fs, net::IpAddr};
 
-/// Files that name resolvers; the second names the real ones behind systemd-resolved's stub.
+/// Files with name servers. The second has the real ones behind systemd-resolved's stub.
 pub const RESOLVERS: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
 
 /// Returns the addresses of this host's name servers.

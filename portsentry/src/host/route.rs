@@ -16,11 +16,11 @@ const ROUTE: usize = 12;
 const HOP: usize = 8;
 const NEXTHOP: usize = 8;
 const ADDRESS: usize = 8;
-/// `NHA_GATEWAY` of `include/uapi/linux/nexthop.h`.
+/// `NHA_GATEWAY` (`include/uapi/linux/nexthop.h` in the kernel).
 const NHA_GATEWAY: u16 = 6;
 
-/// A local route as broad as this is not an address of the host, but a transparent proxy's (`ip route add local
-/// default`), for packets that a rule selects. The values are the shortest prefixes accepted.
+/// A local route with a prefix this short is not an address of the host, but a transparent proxy's (`ip route add
+/// local default`), for packets that a rule selects. The values are the shortest prefixes accepted.
 const BROADEST: (u8, u8) = (8, 16);
 
 /// Information from routes.
@@ -85,7 +85,7 @@ impl Routes {
     }
 }
 
-/// Whether the addresses in a local route's destination are single hosts, and this host's for every packet.
+/// Whether the addresses in a local route's destination are single hosts, and belong to this host for every packet.
 fn is_own(network: &IpNet) -> bool {
     let (v4, v6) = BROADEST;
     let broadest = if network.addr().is_ipv4() { v4 } else { v6 };
@@ -94,7 +94,7 @@ fn is_own(network: &IpNet) -> bool {
 
 /// Whether a route leads to its destination without a next hop, by itself or by a nexthop object.
 fn is_direct(rest: &[u8]) -> bool {
-    /// `RTA_NH_ID` of `include/uapi/linux/rtnetlink.h`.
+    /// `RTA_NH_ID` (`include/uapi/linux/rtnetlink.h` in the kernel).
     const RTA_NH_ID: u16 = 30;
     let indirect = [libc::RTA_GATEWAY, libc::RTA_VIA, libc::RTA_MULTIPATH, RTA_NH_ID];
     attributes(rest).all(|(kind, _)| !indirect.contains(&kind))
@@ -149,7 +149,7 @@ fn gateway_of_object(body: &[u8]) -> Option<IpAddr> {
 pub struct Assigned {
     /// The interface's index.
     pub index: u32,
-    /// The host's own address; on a point-to-point link not the peer's.
+    /// The host's own address, also on a point-to-point link, where the peer has another.
     pub address: IpAddr,
     /// Length of the prefix.
     pub length: u8,
@@ -162,7 +162,7 @@ impl Assigned {
     pub fn read(message: Message<'_>) -> Option<Self> {
         let body = message.body;
         let rest = body.get(ADDRESS..)?;
-        // On a point-to-point link `IFA_ADDRESS` is the peer's, and `IFA_LOCAL` our own.
+        // On a point-to-point link `IFA_ADDRESS` is the peer's address, and `IFA_LOCAL` the host's own.
         let own = attribute(rest, libc::IFA_LOCAL).or_else(|| attribute(rest, libc::IFA_ADDRESS));
         Some(Self {
             index: u32_at(body, 4)?,
@@ -184,7 +184,7 @@ impl Assigned {
         ends.into_iter().flatten().chain(self.broadcast)
     }
 
-    /// Whether it is other than a link-local address.
+    /// Whether it is not a link-local address.
     pub fn is_beyond_link(&self) -> bool {
         match self.address {
             IpAddr::V4(address) => !address.is_link_local(),

@@ -1,12 +1,12 @@
-//! Whether the kernel can make a connection of an acknowledgement of the program's own answer (`bpf_sk_assign_tcp_reqsk`, Linux 6.9),
-//! and the program that has it do so. It must not decide who is answered.
+//! The program that makes the kernel open connections for acknowledgements of the program's answers
+//! (`bpf_sk_assign_tcp_reqsk`, Linux 6.9), and the check whether the kernel supports it.
 
 use std::{borrow::Cow, fs};
 
 use aya_obj::btf::{Btf, BtfKind};
 use portsentry_common::settings::FencedSyns;
 
-/// Describes what becomes of a fenced source's SYN to this host.
+/// Describes the treatment of a fenced source's SYN to this host.
 #[must_use]
 pub const fn describe_fence(way: FencedSyns) -> &'static str {
     match way {
@@ -16,14 +16,14 @@ pub const fn describe_fence(way: FencedSyns) -> &'static str {
     }
 }
 
-/// The kernel's function. It has no fixed number, unlike the helpers that the loader knows: it is called by the number of its type.
+/// The kernel's function. Unlike a helper it has no fixed number: it is called by its type's number.
 const FUNCTION: &str = "bpf_sk_assign_tcp_reqsk";
-/// The call of it in the object file: a call of a helper with a number that none has (`portsentry-ebpf/src/accept.rs`).
+/// Its call in the object file: a call of a helper with an unused number (`portsentry-ebpf/src/accept.rs`).
 const CALL: [u8; 8] = [0x85, 0, 0, 0, 0x73, 0x74, 0x53, 0x70];
 /// `BPF_PSEUDO_KFUNC_CALL`, in an instruction's source register.
 const KERNEL_FUNCTION: u8 = 2 << 4;
 
-/// Why the kernel of those types can't; nothing if it can.
+/// Returns the reason why the kernel with these types doesn't support it, or `None` if it does.
 pub(super) fn why_not(kernel: Option<&Btf>) -> Option<&'static str> {
     if kernel.and_then(function).is_none() {
         return Some("this kernel has no bpf_sk_assign_tcp_reqsk (Linux 6.9)");
@@ -32,12 +32,12 @@ pub(super) fn why_not(kernel: Option<&Btf>) -> Option<&'static str> {
     (cookies.trim() == "0").then_some("net.ipv4.tcp_syncookies is 0")
 }
 
-/// The number of the function's type, if the kernel of those types has it.
+/// Returns the number of the function's type, if the kernel has it.
 pub(super) fn function(kernel: &Btf) -> Option<u32> {
     kernel.id_by_type_name_kind(FUNCTION, BtfKind::Func).ok()
 }
 
-/// The object file, with the kernel's function of that number in the place of its call.
+/// Returns the object file with its placeholder calls replaced by calls of the kernel's function.
 pub(super) fn patched(object: &[u8], function: Option<u32>) -> Cow<'_, [u8]> {
     let Some(number) = function else { return Cow::Borrowed(object) };
     let mut patched = object.to_vec();
@@ -48,7 +48,7 @@ pub(super) fn patched(object: &[u8], function: Option<u32>) -> Cow<'_, [u8]> {
     Cow::Owned(patched)
 }
 
-/// Where the object file has the call. Instructions are aligned.
+/// Returns the offsets of the placeholder calls. Instructions are aligned.
 fn calls(object: &[u8]) -> impl Iterator<Item = usize> + '_ {
     object.chunks_exact(8).enumerate().filter(|(_, bytes)| **bytes == CALL).map(|(place, _)| place * 8)
 }

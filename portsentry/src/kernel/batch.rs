@@ -1,4 +1,4 @@
-//! Batch operations on hash maps: many entries per system call (`BPF_MAP_*_BATCH`, Linux 5.6), which aya 0.14 lacks.
+//! Batch operations on hash maps: many entries per system call (`BPF_MAP_*_BATCH`, Linux 5.6). aya 0.14 lacks them.
 
 use std::{
     io,
@@ -8,7 +8,7 @@ use std::{
 use bytemuck::{Pod, Zeroable};
 use nix::libc;
 
-/// Commands of bpf(2), from the kernel's `include/uapi/linux/bpf.h`.
+/// Commands of bpf(2) (`include/uapi/linux/bpf.h` in the kernel).
 const LOOKUP: libc::c_long = 24;
 const UPDATE: libc::c_long = 26;
 const DELETE: libc::c_long = 27;
@@ -30,7 +30,7 @@ struct Attributes {
     flags: u64,
 }
 
-/// Inserts or replaces entries. If one fails, those before it are in the map.
+/// Inserts or replaces entries. If one fails, the earlier ones are in the map.
 pub(super) fn update<K: Pod, V: Pod>(map: impl AsFd, entries: &[(K, V)]) -> io::Result<()> {
     for chunk in entries.chunks(CHUNK) {
         let keys: Vec<K> = chunk.iter().map(|(key, _)| *key).collect();
@@ -38,20 +38,20 @@ pub(super) fn update<K: Pod, V: Pod>(map: impl AsFd, entries: &[(K, V)]) -> io::
         let mut attributes = attributes(&map, chunk.len());
         attributes.keys = keys.as_ptr().addr() as u64;
         attributes.values = values.as_ptr().addr() as u64;
-        // SAFETY: both arrays are as long as `count` says, of the map's key and value sizes, and outlive the call.
+        // SAFETY: both arrays have the length in `count` and the map's key and value sizes, and outlive the call.
         unsafe { bpf(UPDATE, &mut attributes) }?;
     }
     Ok(())
 }
 
-/// Deletes entries; a missing entry is no error.
+/// Deletes entries. A missing entry is no error.
 pub(super) fn delete<K: Pod>(map: impl AsFd, keys: &[K]) -> io::Result<()> {
     let mut left = keys;
     while !left.is_empty() {
         let chunk = &left[..left.len().min(CHUNK)];
         let mut attributes = attributes(&map, chunk.len());
         attributes.keys = chunk.as_ptr().addr() as u64;
-        // SAFETY: the array is as long as `count` says, of the map's key size, and outlives the call.
+        // SAFETY: the array has the length in `count` and the map's key size, and outlives the call.
         let done = match unsafe { bpf(DELETE, &mut attributes) } {
             Ok(()) => chunk.len(),
             // The kernel stops at the first missing entry.
@@ -63,8 +63,8 @@ pub(super) fn delete<K: Pod>(map: impl AsFd, keys: &[K]) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads all entries of a hash map of at most `capacity`. An entry can appear twice only if another process changes
-/// the map meanwhile.
+/// Reads all entries of a hash map with at most `capacity` entries. An entry can appear twice only if another
+/// process changes the map meanwhile.
 pub(super) fn read<K: Pod, V: Pod>(map: impl AsFd, capacity: u32) -> io::Result<Vec<(K, V)>> {
     let octets = read_octets(map, capacity, (size_of::<K>(), size_of::<V>()))?;
     let keys = octets.keys.chunks_exact(size_of::<K>()).map(bytemuck::pod_read_unaligned);
@@ -78,10 +78,10 @@ pub(super) struct Octets {
     pub values: Vec<u8>,
 }
 
-/// Like [`read`], for keys and values of which only the sizes are known; these must be the map's.
+/// Like [`read`], but for keys and values given only by their sizes, which must be the map's.
 pub(super) fn read_octets(map: impl AsFd, capacity: u32, (key, value): (usize, usize)) -> io::Result<Octets> {
     let mut all = Octets::default();
-    // The position in the map: at most as long as a key, but at least four octets.
+    // The position in the map has at most the length of a key, but at least four octets.
     let (mut place, mut next) = ([0u8; 64], [0u8; 64]);
     let mut is_first = true;
     let mut size = CHUNK.min(capacity as usize).max(1);
@@ -92,13 +92,13 @@ pub(super) fn read_octets(map: impl AsFd, capacity: u32, (key, value): (usize, u
         attributes.out_batch = next.as_mut_ptr().addr() as u64;
         attributes.keys = keys.as_mut_ptr().addr() as u64;
         attributes.values = values.as_mut_ptr().addr() as u64;
-        // SAFETY: both arrays are as long as `count` says, of the map's key and value sizes; the positions are longer
-        // than any key of ours; all outlive the call.
+        // SAFETY: both arrays have the length in `count` and the map's key and value sizes; the positions are
+        // longer than any key used here; all outlive the call.
         let done = unsafe { bpf(LOOKUP, &mut attributes) };
         let is_last = match done {
             Ok(()) => false,
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => true,
-            // A bucket holds more entries than there is room for.
+            // A bucket holds more entries than the arrays have room for.
             Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && size < 1 << 24 => {
                 size *= 2;
                 continue;
@@ -129,7 +129,8 @@ fn attributes(map: &impl AsFd, count: usize) -> Attributes {
 ///
 /// # Safety
 ///
-/// The addresses in `attributes` must point to memory that `command` may read and write, as much as `count` says.
+/// The addresses in `attributes` must point to memory that `command` may read and write, up to the length in
+/// `count`.
 unsafe fn bpf(command: libc::c_long, attributes: &mut Attributes) -> io::Result<()> {
     // SAFETY: the attributes are a prefix of the kernel's union, of the given size; the caller guarantees the rest.
     let done = unsafe {

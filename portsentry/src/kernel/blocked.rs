@@ -94,7 +94,7 @@ impl Blocked {
         let done = batch::update(self.v4.map().fd().as_fd(), &in_v4).map_err(|error| (v4, error));
         let done = done
             .and_then(|()| batch::update(self.v6.map().fd().as_fd(), &in_v6).map_err(|error| (v6, error)));
-        // Also if the update failed half way.
+        // Done even if the update failed half-way.
         blocks.iter().for_each(|(source, block)| self.open_gate(*source, block));
         done.map_err(|(map, error)| match error.raw_os_error() {
             Some(number) if number == nix::Error::E2BIG as i32 => self.full(map),
@@ -126,14 +126,14 @@ impl Blocked {
         Ok(v4.chain(v6).collect())
     }
 
-    /// Sets the gate's bit of every source; returns the sources as [`Blocked::read`] does.
+    /// Sets the gate's bit of every source. Returns the sources like [`Blocked::read`].
     pub(super) fn fill_gate(&self) -> Result<Vec<(IpAddr, Block)>, Error> {
         let all = self.read()?;
         all.iter().for_each(|(source, block)| self.open_gate(*source, block));
         Ok(all)
     }
 
-    /// Returns the entry of `source`, or of the network that holds it, with its key; it may have expired.
+    /// Returns the entry of `source`, or of the network that contains it, with its key. The entry may have expired.
     pub fn holding(&self, source: IpAddr) -> Result<Option<(IpAddr, Block)>, Error> {
         let prefixes = if source.is_ipv6() { Some(PREFIXES.rev()) } else { None };
         for prefix in [0].into_iter().chain(prefixes.into_iter().flatten()) {

@@ -31,7 +31,7 @@ impl BlockedNetworks {
         Self { map, gate, capacity }
     }
 
-    /// Makes the map hold exactly `wanted`: first adds, then removes. Existing entries stay unchanged, with their
+    /// Makes the map hold exactly `wanted`: first adds, then removes. Common entries stay unchanged, with their
     /// packet counts.
     pub fn replace(&mut self, wanted: &BTreeMap<IpNet, Block>) -> Result<(), Error> {
         let held = self.read()?;
@@ -49,9 +49,9 @@ impl BlockedNetworks {
         Ok(())
     }
 
-    /// The entry of `network` itself, over or not.
+    /// Returns the entry of exactly `network`, even if it has expired.
     pub fn get(&self, network: IpNet) -> Result<Option<Block>, Error> {
-        // A look-up finds the narrowest network that holds this one; an administrator's entry names its length.
+        // A look-up finds the narrowest network that contains this one. An administrator's entry holds its length.
         let is_it = |block: &Block| block.prefix == network.prefix_len();
         match self.map.get(&key(network), 0) {
             Ok(value) => Ok(Some(bytemuck::pod_read_unaligned(&value)).filter(is_it)),
@@ -69,8 +69,8 @@ impl BlockedNetworks {
         Ok(())
     }
 
-    /// Lifts a network's block; that none stood is no error. The gate keeps its bit, which costs a look-up, until it is
-    /// renewed.
+    /// Lifts a network's block; a missing block is no error. The gate keeps its bit, which costs a look-up, until
+    /// it is renewed.
     pub fn remove(&mut self, network: IpNet) -> Result<(), Error> {
         match self.map.remove(&key(network)) {
             Err(error) if !is_absent(&error) => return Err(Error::Map { map: MAP, source: error }),

@@ -1,4 +1,4 @@
-//! The table of bound ports in the kernel's maps: stamps the sockets that a dump shows, and publishes which stamps
+//! The table of bound ports in the kernel's maps: stamps the sockets found by a dump, and publishes the stamps that
 //! count.
 
 mod devices;
@@ -39,7 +39,7 @@ pub(super) const DEVICES: &str = "DEVICES";
 /// Maximum time that a dump waits for the kernel's next message.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// In the form that the maps take.
+/// The horizon in the maps' form.
 pub(super) type RawHorizon = [u8; size_of::<Horizon>()];
 type RawKey = [u8; size_of::<ServedKey>()];
 type RawBelow = [u8; size_of::<Below>()];
@@ -150,14 +150,15 @@ impl Bound {
         Ok(unseen)
     }
 
-    /// Whether a look-up with the receiving interface can miss sockets bound to `device`.
+    /// Whether a look-up from the receiving interface can miss sockets bound to `device`.
     fn is_hidden(&self, device: u32) -> bool {
         self.above.get(&device).is_some_and(|interfaces| is_hidden(device, interfaces))
     }
 
     /// Returns the interfaces for which a socket counts without a look-up.
     fn interfaces(&self, socket: &BoundSocket) -> Interfaces<'_> {
-        // A look-up finds this socket, so it counts only after it is closed. A connected socket never counts.
+        // A look-up finds this socket, so that it needs a stamp only for the time after it is closed. A connected
+        // socket needs none.
         let counts_later = self.keeps_served && !socket.is_connected;
         match (socket.device, self.above.get(&socket.device)) {
             (0, _) if counts_later => Interfaces::Every,

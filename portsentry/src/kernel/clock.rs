@@ -1,4 +1,4 @@
-//! The kernel program's clock: ticks since boot, as nanoseconds close to `CLOCK_MONOTONIC`.
+//! The kernel program's clock: ticks since boot, in nanoseconds close to `CLOCK_MONOTONIC`.
 
 use std::{
     fs,
@@ -19,9 +19,9 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Measures this machine's ticks: their length is the resolution of `CLOCK_MONOTONIC_COARSE`, their count is in
-    /// `/proc/timer_list`. If that is hidden (in containers) the count follows from the kernel's initial value, which
-    /// is late by the fraction of a second that the boot takes to start ticking.
+    /// Measures this machine's ticks. Their length is the resolution of `CLOCK_MONOTONIC_COARSE`, and their count
+    /// is in `/proc/timer_list`. If that is hidden (in containers), the count is computed from the kernel's initial
+    /// value. It is then late by the fraction of a second that the boot takes to start ticking.
     pub fn measure() -> Result<Self, Error> {
         let resolution = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)
             .map_err(|errno| Error::System { what: "clock_getres", source: errno.into() })?;
@@ -41,7 +41,8 @@ pub fn monotonic_ns() -> i64 {
         .map_or(0, |now| now.tv_sec().saturating_mul(1_000_000_000).saturating_add(now.tv_nsec()))
 }
 
-/// Both clocks at one moment: reading them again for each of a million blocks takes longer than everything else.
+/// Both clocks at one moment. Reading them again for each of a million blocks would take longer than all other
+/// work.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// Nanoseconds of `CLOCK_MONOTONIC`.
@@ -72,7 +73,7 @@ pub fn wall_time(at_ns: i64) -> SystemTime {
     Moment::now().wall_time(at_ns)
 }
 
-/// Returns the nanoseconds of `CLOCK_MONOTONIC` at `time`; negative for before the machine started.
+/// Returns the nanoseconds of `CLOCK_MONOTONIC` at `time`, negative before the machine's start.
 #[must_use]
 pub fn monotonic_at(time: SystemTime) -> i64 {
     let nanoseconds = |distance: Duration| i64::try_from(distance.as_nanos()).unwrap_or(i64::MAX);
@@ -92,7 +93,7 @@ fn first_jiffy(text: &str, jiffy_ns: u64) -> Option<u64> {
     Some(jiffies.wrapping_sub(now.parse::<u64>().ok()?.checked_div(jiffy_ns)?))
 }
 
-/// `INITIAL_JIFFIES` of the kernel's `include/linux/jiffies.h`: five minutes before 32 bits wrap.
+/// `INITIAL_JIFFIES` (`include/linux/jiffies.h` in the kernel): five minutes before 32 bits wrap.
 fn initial_jiffies(jiffy_ns: u64) -> u64 {
     let hertz = 1_000_000_000_u64.checked_div(jiffy_ns).unwrap_or(0);
     (1_u64 << 32).wrapping_sub(300 * hertz)

@@ -12,28 +12,30 @@ use portsentry_common::classify::Protocol;
 
 use crate::netlink::{Socket, written};
 
-/// `SOCK_DIAG_BY_FAMILY` of the kernel's `include/uapi/linux/sock_diag.h`.
+/// `SOCK_DIAG_BY_FAMILY` (`include/uapi/linux/sock_diag.h` in the kernel).
 const BY_FAMILY: u16 = 20;
 /// `TCP_ESTABLISHED`, as a bit among the requested states.
 const ESTABLISHED: u32 = 1 << 1;
-/// `INET_DIAG_REQ_BYTECODE`, and its operation that compares the peer's address, of `include/uapi/linux/inet_diag.h`.
+/// `INET_DIAG_REQ_BYTECODE`, and its operation that compares the peer's address (`include/uapi/linux/inet_diag.h`
+/// in the kernel).
 const BYTECODE: u16 = 1;
 const PEER: u8 = 8;
 const INET: u8 = 2;
 const INET6: u8 = 10;
-/// Where `struct inet_diag_msg` has the address family, the local and the peer's port (network byte order), and the peer's address.
+/// Offsets in `struct inet_diag_msg` of the address family, the local and the peer's port (network byte order), and
+/// the peer's address.
 const FAMILY: usize = 0;
 const LOCAL_PORT: usize = 4;
 const PEER_PORT: usize = 6;
 const PEER_ADDRESS: usize = 24;
-/// How long a dump waits for the kernel's next message.
+/// Maximum time that a dump waits for the kernel's next message.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Returns the established TCP connections whose peer is in `peers`: the peer's end, and the local port.
 pub fn established(peers: IpNet) -> io::Result<Vec<(SocketAddr, u16)>> {
     let mut socket = Socket::open(SockProtocol::NetlinkSockDiag, Some(PATIENCE))?;
     let mut connections = Vec::new();
-    // A socket of IPv6 may have an IPv4 peer.
+    // An IPv6 socket may have an IPv4 peer.
     let families: &[u8] = if peers.addr().is_ipv4() { &[INET, INET6] } else { &[INET6] };
     for family in families {
         // If the kernel breaks off the dump, the connections before that still count.
@@ -56,14 +58,15 @@ fn connection(body: &[u8]) -> Option<(SocketAddr, u16)> {
     Some((SocketAddr::new(address, port(PEER_PORT)?), port(LOCAL_PORT)?))
 }
 
-/// Returns the request for the sockets of this address family whose peer is in `peers`. The kernel filters, so that a
-/// host with many connections need not copy them all.
+/// Returns the request for the sockets of this address family whose peer is in `peers`. The kernel filters them, so
+/// that a host with many connections need not copy all.
 fn request(family: u8, peers: IpNet) -> Vec<u8> {
     let (condition, octets) = match peers.addr() {
         IpAddr::V4(address) => (INET, address.octets().to_vec()),
         IpAddr::V6(address) => (INET6, address.octets().to_vec()),
     };
-    // One operation: on "yes" it continues right behind, on "no" four bytes further, which rejects the socket.
+    // One operation. On "yes" it continues right after itself, on "no" four bytes further, which rejects the
+    // socket.
     let length = u8::try_from(12 + octets.len()).unwrap_or(u8::MAX);
     let no = (u16::from(length) + 4).to_ne_bytes();
     let any_port = (-1_i32).to_ne_bytes();

@@ -1,4 +1,5 @@
-//! What the network stack's own SYN-ACK says of this host, so that the program's answers say the same. It must not write it anywhere.
+//! Reads the constant fields of the network stack's own SYN-ACKs, so that the program's answers have the same
+//! values.
 
 use std::{fs, path::Path, str::FromStr};
 
@@ -6,12 +7,12 @@ use portsentry_common::challenge::Constants;
 
 /// Length of an IPv4 and an IPv6 header, and of TCP's, in bytes.
 const HEADERS: [u32; 3] = [20, 40, 20];
-/// What a receive buffer begins as where the setting can't be read (`net.ipv4.tcp_rmem`).
+/// Default size of a receive buffer, used if the setting can't be read (`net.ipv4.tcp_rmem`).
 const BUFFER: u32 = 131_072;
-/// What Linux sends out with, unless it is told otherwise.
+/// Linux's default time to live and hop limit.
 const HOPS: u8 = 64;
 
-/// For answers by an interface of that MTU, in bytes.
+/// Returns the values for answers through an interface with this MTU in bytes.
 pub(super) fn constants(mtu: u32) -> Constants {
     let buffer = second("/proc/sys/net/ipv4/tcp_rmem").unwrap_or(BUFFER);
     let hops = |path: &str| first(path).filter(|hops| *hops != 0).unwrap_or(HOPS);
@@ -28,7 +29,8 @@ fn of(mtu: u32, buffer: u32, ttl: u8, hop_limit: u8) -> Constants {
     Constants { window_v4, mss_v4, window_v6, mss_v6, ttl, hop_limit, reserved: [0; 2] }
 }
 
-/// The window that Linux offers where there is no window scaling (`tcp_select_initial_window`): half the buffer, in whole segments.
+/// Returns the window that Linux offers without window scaling (`tcp_select_initial_window`): half the buffer, in
+/// whole segments.
 fn window(buffer: u32, mss: u16) -> u16 {
     let mss = u32::from(mss);
     u16::try_from(buffer / 2 / mss * mss).unwrap_or(u16::MAX)

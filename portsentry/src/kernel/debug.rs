@@ -40,7 +40,7 @@ impl Log for Lines {
     }
 
     fn log(&self, record: &Record<'_>) {
-        // The receiver is part of the same struct.
+        // The same struct holds the receiver.
         let _ = self.0.send(record.args().to_string());
     }
 

@@ -41,7 +41,7 @@ pub enum Error {
          (or xdpgeneric, xdpdrv) removes it"
     )]
     Occupied(String),
-    /// The interface's frames begin with a header that the program doesn't parse.
+    /// The interface's frames start with a header that the program doesn't parse.
     #[error(
         "interface {interface}: its frames (type {number} of Linux's if_arp.h) begin neither with an \
             Ethernet header nor \
@@ -68,7 +68,7 @@ pub enum Error {
     /// The verifier rejected the program.
     #[error("the kernel's verifier refuses the program; please report this with the kernel's version:\n{0}")]
     Refused(String),
-    /// The object lacks a map or program of that name.
+    /// The object has no map or program with that name.
     #[error("the kernel program has no {0}: the object file and the daemon are of different versions")]
     Missing(String),
     /// A map operation failed.

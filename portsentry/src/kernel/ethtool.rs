@@ -1,6 +1,6 @@
 //! Queries a network card's driver (the `SIOCETHTOOL` of ethtool(8)).
 //!
-//! Sysfs won't do: it shows the interfaces of the network namespace in which it was mounted.
+//! Sysfs isn't used, because it shows the interfaces of the network namespace in which it was mounted.
 
 use std::{
     ffi::c_void,
@@ -10,7 +10,7 @@ use std::{
 use bytemuck::{Pod, Zeroable};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-/// `struct ethtool_drvinfo` of the kernel's `include/uapi/linux/ethtool.h`.
+/// `struct ethtool_drvinfo` (`include/uapi/linux/ethtool.h` in the kernel).
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Driver {
@@ -27,7 +27,7 @@ struct Value {
     data: u32,
 }
 
-/// `struct ethtool_channels`: the possible values, then the current ones.
+/// `struct ethtool_channels`: the maximum numbers, followed by the current ones.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Channels {
@@ -73,7 +73,7 @@ pub struct Offloads {
 pub struct Ethtool(OwnedFd);
 
 impl Ethtool {
-    /// Opens the socket; the interfaces are those of this thread's network namespace.
+    /// Opens the socket, for the interfaces of this thread's network namespace.
     pub fn open() -> nix::Result<Self> {
         socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map(Self)
     }
@@ -110,7 +110,7 @@ impl Ethtool {
         name.get_mut(..interface.len()).filter(|part| part.len() < 16)?.copy_from_slice(interface);
         let data = (&raw mut question).cast();
         let mut request = Request { name, data, rest: [0; 16] };
-        // SAFETY: the request is laid out as the kernel's, and points to a structure of its command's length, which
+        // SAFETY: the request has the kernel's layout, and points to a structure of its command's length, which
         // outlives the call.
         unsafe { ethtool(self.0.as_raw_fd(), &raw mut request) }.ok()?;
         Some(question)

@@ -18,7 +18,7 @@ pub enum Framing {
     Other(u16),
 }
 
-/// `ARPHRD_*` of the kernel's `include/uapi/linux/if_arp.h`.
+/// `ARPHRD_*` (`include/uapi/linux/if_arp.h` in the kernel).
 const ETHER: u16 = 1;
 const PPP: u16 = 512;
 const RAW_IP: u16 = 519;
@@ -39,7 +39,8 @@ struct Request {
 nix::ioctl_readwrite_bad!(hardware_address, 0x8927, Request);
 
 impl Framing {
-    /// By the device's type. Tunnels for which Linux puts another header in front (GRE) are not among the bare ones.
+    /// Returns the first header, given the device's type. Tunnels for which Linux adds another header (GRE) are not
+    /// among the bare ones.
     #[must_use]
     pub const fn of_type(number: u16) -> Self {
         match number {
@@ -49,7 +50,7 @@ impl Framing {
         }
     }
 
-    /// By the index of an interface in this thread's network namespace.
+    /// Returns the first header, given the index of an interface in this thread's network namespace.
     pub fn of_interface(index: u32) -> nix::Result<Self> {
         let name = if_indextoname(index)?;
         let socket: OwnedFd = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
@@ -58,7 +59,7 @@ impl Framing {
         for (to, from) in request.name.iter_mut().zip(name.to_bytes()) {
             *to = *from;
         }
-        // SAFETY: the request is laid out as the kernel's, and outlives the call.
+        // SAFETY: the request has the kernel's layout, and outlives the call.
         unsafe { hardware_address(socket.as_raw_fd(), &raw mut request) }?;
         Ok(Self::of_type(request.family))
     }

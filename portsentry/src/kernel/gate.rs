@@ -1,11 +1,11 @@
 //! The gates before the blocked maps, in shared memory.
 //!
-//! Each bit has two copies in one word; every writer sets both at once, and programs accept either. To drop stale
+//! Each bit has two copies in one word. Every writer sets both at once, and programs accept either. To drop stale
 //! bits, the first copies are cleared and set again from the maps; then the second copies are set to the first. A
 //! block that the kernel enters meanwhile is in the map before its bit is set, so it is found either way.
 //!
-//! Each program has its own gates, because only a program's own data is read without a look-up. New gates start with
-//! all bits set: an earlier program may still enter blocks, and sets bits only in its own gates.
+//! Each program has its own gates, because a program can read only its own data without a look-up. New gates start
+//! with all bits set: an earlier program may still enter blocks, and sets bits only in its own gates.
 
 use std::{
     ffi::c_void,
@@ -39,18 +39,18 @@ const SHORTEST: u8 = 28;
 
 /// Pins of the attached program's gates, IPv4's and IPv6's.
 const PINS: [&str; 2] = ["GATE_V4", "GATE_V6"];
-/// Pins of the gates of a program that is yet to be attached.
+/// Pins of the gates of a program that has yet to be attached.
 const NEXT: [&str; 2] = ["GATE_V4_NEXT", "GATE_V6_NEXT"];
 /// The program's sections for the gates.
 const SECTIONS: [&str; 2] = [".bss.gate_v4", ".bss.gate_v6"];
 
 /// Creates new gates and makes `loader` use them.
 pub(super) fn make(pins: &Pins, loader: &mut EbpfLoader<'_>) -> Result<(), Error> {
-    /// `BPF_F_MMAPABLE` of the kernel's `include/uapi/linux/bpf.h` (Linux 5.5), which the loader does not set.
+    /// `BPF_F_MMAPABLE` (`include/uapi/linux/bpf.h` in the kernel, Linux 5.5), which the loader does not set.
     const MMAPABLE: u32 = 1 << 10;
     for (name, section) in NEXT.into_iter().zip(SECTIONS) {
         let path = pins.map(name);
-        // Left by a daemon that died before it attached its program.
+        // It is from a daemon that died before attaching its program.
         if path.exists() {
             fs::remove_file(&path).map_err(|error| failed(path.clone(), &error))?;
         }
@@ -92,7 +92,7 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Opens the gates of a program that was loaded with those of [`make`].
+    /// Opens the gates of a program loaded with those of [`make`].
     pub(super) fn of(ebpf: &Ebpf) -> Result<Self, Error> {
         let [v4, v6] = SECTIONS.map(|section| match ebpf.map(section) {
             Some(Map::Array(map)) => Bits::map(map),
@@ -146,7 +146,7 @@ impl Gate {
         }
     }
 
-    /// Enables the look-up of IPv6 sources that are held alone.
+    /// Enables the look-up of IPv6 sources that are blocked or fenced by themselves.
     pub(super) fn set_alone(&self) {
         self.v6.head()[ALONE].store(1, Ordering::Release);
     }
@@ -158,7 +158,7 @@ impl Gate {
         }
     }
 
-    /// Invalidates the benign-flow cache until the next packet that it does not cover.
+    /// Invalidates the benign-flow cache until the next packet that the cache doesn't cover.
     pub(super) fn forget(&self) {
         for bits in self.bits() {
             bits.head()[MOMENT].store(0, Ordering::Relaxed);
@@ -208,7 +208,7 @@ const _: () = assert!(size_of::<Memory>() == BYTES);
 #[derive(Debug)]
 struct Bits(NonNull<c_void>);
 
-// SAFETY: the memory is only reached through atomics.
+// SAFETY: the memory is only accessed through atomics.
 unsafe impl Send for Bits {}
 // SAFETY: as above.
 unsafe impl Sync for Bits {}
@@ -217,13 +217,14 @@ impl Bits {
     fn map(map: &MapData) -> Result<Self, Error> {
         const LENGTH: NonZeroUsize = NonZeroUsize::new(BYTES).unwrap();
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a fresh mapping at an address of the kernel's choice, of the size that the map has.
+        // SAFETY: a new mapping, at an address that the kernel chooses, with the map's size.
         let memory = unsafe { mmap(None, LENGTH, protection, MapFlags::MAP_SHARED, map.fd().as_fd(), 0) };
         memory.map(Self).map_err(|errno| Error::System { what: "mapping a gate", source: errno.into() })
     }
 
     fn memory(&self) -> &Memory {
-        // SAFETY: the mapping is that long, aligned to a page, lives as long as `self`, and any bits are a word.
+        // SAFETY: the mapping has that length, is aligned to a page, and lives as long as `self`. Any bits are a
+        // valid word.
         unsafe { self.0.cast().as_ref() }
     }
 
@@ -242,7 +243,7 @@ impl Bits {
 
 impl Drop for Bits {
     fn drop(&mut self) {
-        // SAFETY: this mapping was made in `map`, and nothing borrows from it any more.
+        // SAFETY: `map` made this mapping, and nothing borrows from it any more.
         let _ = unsafe { munmap(self.0, BYTES) };
     }
 }

@@ -1,9 +1,9 @@
-//! Determines how the kernel came to accept a connection (`tcp(7)`).
+//! Determines how the kernel accepted a connection (`tcp(7)`).
 //!
-//! The source of a SYN is proven if it acknowledges a number that was sent only to it. Normally the kernel stores the
+//! A SYN's source is proven if it acknowledges a number that was sent only to it. Normally the kernel stores the
 //! SYN with that number and waits. Under a SYN flood it answers with a SYN cookie, stores nothing, and accepts any
 //! acknowledgement that matches one of some millions of numbers, without a limit on attempts. With Fast Open it
-//! accepts a connection on its SYN alone.
+//! accepts a connection on the SYN alone.
 
 use std::{
     ffi::{c_int, c_void},
@@ -13,21 +13,21 @@ use std::{
 
 use nix::libc;
 
-/// Longest SYN that is read: IPv6, extension and TCP headers.
+/// Maximum length of a SYN that is read: IPv6, extension and TCP headers.
 const SYN: libc::socklen_t = 2048;
 
-/// The size of an option's value.
+/// Size of an option's value.
 const INTEGER: libc::socklen_t = 4;
 const _: () = assert!(size_of::<c_int>() == INTEGER as usize);
 
-/// Makes the kernel keep the SYN of each connection to `listener`, for [`is_awaited`], and disables Fast Open
-/// whatever `net.ipv4.tcp_fastopen` says. The socket must already listen: listening applies that setting.
+/// Makes the kernel keep the SYN of each connection to `listener`, for [`is_awaited`]. Disables Fast Open, whatever
+/// `net.ipv4.tcp_fastopen` is. The socket must already listen, because listening applies that setting.
 pub fn await_acknowledgements(listener: &impl AsFd) -> io::Result<()> {
     set(listener, libc::TCP_FASTOPEN, 0)?;
     set(listener, libc::TCP_SAVE_SYN, 1)
 }
 
-/// Whether the kernel kept the SYN of `connection`, and so chose the number that was acknowledged. Can be called
+/// Whether the kernel kept the SYN of `connection`, and therefore chose the acknowledged number. Can be called
 /// once. An error counts as no.
 pub fn is_awaited(connection: &impl AsFd) -> bool {
     let mut syn = [0_u8; SYN as usize];
@@ -46,7 +46,7 @@ pub fn is_awaited(connection: &impl AsFd) -> bool {
 }
 
 fn set(socket: &impl AsFd, option: c_int, value: c_int) -> io::Result<()> {
-    // SAFETY: the option is an integer, of which the kernel reads the given number of bytes.
+    // SAFETY: the option is an integer, and the kernel reads the given number of its bytes.
     let status = unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),

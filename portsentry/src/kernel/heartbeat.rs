@@ -9,7 +9,7 @@ use super::{Error, monotonic_ns};
 /// The map's name.
 pub(super) const MAP: &str = "HEARTBEAT";
 
-/// Returns the time since the last heartbeat; `None` if there never was one.
+/// Returns the time since the last heartbeat, or `None` if there never was one.
 pub(super) fn silence(data: MapData) -> Result<Option<Duration>, Error> {
     let map: Array<MapData, u64> = Array::try_from(Map::Array(data)).map_err(Error::map(MAP))?;
     let beaten = map.get(&0, 0).map_err(Error::map(MAP))?;

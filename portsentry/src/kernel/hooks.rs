@@ -1,4 +1,4 @@
-//! The hooks that see every bind of a socket on the machine: programs on the root of cgroup v2.
+//! The bind hooks: programs on the root of cgroup v2 that see every bind of a socket on the machine.
 
 use std::{
     fmt,
@@ -27,22 +27,22 @@ use nix::{
 use super::{Error, clock::monotonic_ns};
 
 const PROGRAMS: [&str; 2] = ["portsentry_bind4", "portsentry_bind6"];
-/// The inode of the root of a cgroup hierarchy (the kernel's `kernel/cgroup/cgroup.c`); the root of a namespace has
-/// another.
+/// Inode of the root of a cgroup hierarchy (`kernel/cgroup/cgroup.c` in the kernel). The root of a cgroup namespace
+/// has another inode.
 const ROOT: u64 = 1;
 
-/// The hooks, or why there are none. They see binds for as long as this is kept, or until the daemon that comes after this one
-/// begins, if it is killed.
+/// The hooks, or the reason why there are none. They work for as long as this value lives. If the daemon is killed,
+/// they work until the next daemon starts.
 pub struct Hooks {
-    /// Pinned, so that a killed daemon's hooks work on until the next daemon replaces them.
+    /// Pinned, so that a killed daemon's hooks keep working until the next daemon replaces them.
     links: Vec<PinnedLink>,
-    /// This network namespace, to see who else steers packets to sockets here.
+    /// This network namespace, for counting the programs that steer packets to its sockets.
     namespace: Option<File>,
     why_not: Option<String>,
 }
 
 impl Hooks {
-    /// Loads and attaches them, and pins their links in `directory` in the place of an earlier daemon's.
+    /// Loads and attaches the hooks. Pins their links in `directory`, in place of those of an earlier daemon.
     pub(super) fn attach(ebpf: &mut Ebpf, directory: &Path) -> Self {
         let namespace = File::open("/proc/thread-self/ns/net").ok();
         let earlier: Vec<PathBuf> =
@@ -61,10 +61,10 @@ impl Hooks {
         }
     }
 
-    /// Ends them.
+    /// Detaches the hooks.
     fn detach(&mut self) {
         for link in self.links.drain(..) {
-            // If another process has removed the pin, nothing is left to do.
+            // If another process has removed the pin, there is nothing left to do.
             let _ = link.unpin();
         }
     }
@@ -75,8 +75,8 @@ impl Hooks {
         self.why_not.is_none()
     }
 
-    /// Whether a port without a bound socket receives no packets: not if another program than our `own` ones steers
-    /// them to sockets on other ports.
+    /// Whether a port without a bound socket receives no packets. Programs other than the `own` ones could steer
+    /// packets to sockets on other ports.
     pub(super) fn tell_all(&self, own: u32) -> bool {
         let steering = self.namespace.as_ref().and_then(|namespace| steering(namespace.as_raw_fd()).ok());
         self.are_trusted() && steering.is_some_and(|steering| steering <= own)
@@ -91,14 +91,14 @@ impl Hooks {
     }
 }
 
-/// An orderly end leaves none; a process that is killed leaves its pins.
+/// An orderly end removes the pins; a killed process leaves them.
 impl Drop for Hooks {
     fn drop(&mut self) {
         self.detach();
     }
 }
 
-/// How bound ports are known, for the log.
+/// Describes the sources of bound ports, for the log.
 impl fmt::Display for Hooks {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.why_not {
@@ -133,7 +133,7 @@ fn attach(ebpf: &mut Ebpf, name: &'static str, root: &File) -> Result<CgroupSock
     })
 }
 
-/// Pins a hook's link, by a name that no other session's has.
+/// Pins a hook's link under a name that no other session uses.
 fn pin(link: CgroupSockAddrLink, name: &str, directory: &Path) -> Result<PinnedLink, String> {
     let path = directory.join(format!("{name}_{}", monotonic_ns()));
     let failed = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
@@ -141,7 +141,7 @@ fn pin(link: CgroupSockAddrLink, name: &str, directory: &Path) -> Result<PinnedL
     link.pin(&path).map_err(|error| failed(&error))
 }
 
-/// The root of cgroup v2, wherever it is mounted.
+/// Returns the root of cgroup v2, wherever it is mounted.
 fn root() -> Result<File, String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(|error| error.to_string())?;
     let mut why = "cgroup v2 is not mounted";
@@ -163,10 +163,10 @@ fn cgroups(mounts: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Returns this network namespace's cookie (`SO_NETNS_COOKIE`, Linux 5.14), by which programs for all namespaces
-/// recognise it.
+/// Returns this network namespace's cookie (`SO_NETNS_COOKIE`, Linux 5.14). Programs that run for all namespaces
+/// recognise the namespace by it.
 pub(super) fn namespace() -> io::Result<u64> {
-    /// From the kernel's `include/uapi/asm-generic/socket.h`.
+    /// Defined in `include/uapi/asm-generic/socket.h` in the kernel.
     const SO_NETNS_COOKIE: libc::c_int = 71;
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     let (mut cookie, mut length) = (0_u64, libc::socklen_t::try_from(size_of::<u64>()).unwrap_or_default());
@@ -195,7 +195,7 @@ fn steering(namespace: RawFd) -> io::Result<u32> {
         count: u32,
         pad: u32,
     }
-    /// `BPF_PROG_QUERY` and `BPF_SK_LOOKUP` of the kernel's `include/uapi/linux/bpf.h`.
+    /// `BPF_PROG_QUERY` and `BPF_SK_LOOKUP` (`include/uapi/linux/bpf.h` in the kernel).
     const QUERY: libc::c_long = 16;
     const SK_LOOKUP: u32 = 36;
     let target = u32::try_from(namespace).map_err(io::Error::other)?;

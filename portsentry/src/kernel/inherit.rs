@@ -1,4 +1,4 @@
-//! Takes over the blocks and fences of an earlier run, also from maps of another version or size.
+//! Takes over the blocks and fences of an earlier run, even from maps of another version or size.
 
 use std::{net::IpAddr, os::fd::AsFd};
 
@@ -21,8 +21,8 @@ pub(super) struct Inheritance {
 }
 
 impl Inheritance {
-    /// Takes the unexpired entries out of the map that was called `name`, if it is one of sources. Unreadable entries
-    /// are skipped: the blocked file has them, too.
+    /// Takes the unexpired entries of the map called `name`, if it is a map of sources. Skips unreadable entries,
+    /// because the blocked file has them, too.
     pub(super) fn take(&mut self, name: &str, map: &MapData) {
         let heirs = if BLOCKED.contains(&name) {
             &mut self.blocked
@@ -36,7 +36,7 @@ impl Inheritance {
         heirs.extend(found.filter(|(_, block)| !block.is_over(now_ns)));
     }
 
-    /// Enters the newest entries, as many as there is room for. Returns the blocks without room; fences without room
+    /// Enters the newest entries, up to the maps' capacity. Returns the blocks without room. Fences without room
     /// are dropped.
     pub(super) fn leave(
         self,
@@ -58,8 +58,8 @@ fn hand_over(mut heirs: Vec<(IpAddr, Block)>, map: &mut Blocked) -> Result<Vec<(
     Ok(left_out.concat())
 }
 
-/// The contents of the maps when they were taken over. What an earlier program enters after that, it reports or
-/// counts as suppressed.
+/// The contents of the maps when they were taken over. Entries that an earlier program makes later are reported, or
+/// counted as suppressed.
 #[derive(Debug, Default)]
 pub struct Found {
     /// Blocked sources, including expired blocks.
@@ -68,7 +68,7 @@ pub struct Found {
     pub fenced: Vec<(IpAddr, Block)>,
     /// The counters, from before the maps were read.
     pub counters: Counters,
-    /// Blocked sources of maps of another size for which these had no room.
+    /// Blocked sources from maps of another size for which these maps had no room.
     pub left_out: Vec<(IpAddr, Block)>,
 }
 
@@ -102,7 +102,7 @@ fn read(map: &MapData) -> Option<Vec<(IpAddr, Block)>> {
     Some(entries.filter_map(|(key, value)| Some((address(key)?, begun(value)))).collect())
 }
 
-/// Returns the part of a value that fits; missing fields are zero.
+/// Returns the fields that `value` contains. Missing fields are zero.
 fn begun(value: &[u8]) -> Block {
     let mut block = Block::zeroed();
     let ours = bytemuck::bytes_of_mut(&mut block);

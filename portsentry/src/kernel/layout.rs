@@ -1,4 +1,4 @@
-//! The pinned maps, which outlive a daemon: their layouts, and the replacement of those that don't fit.
+//! The pinned maps, which outlive a daemon: their layouts, and the replacement of maps that don't match.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ use super::{
     secrets,
 };
 
-/// A map's name, its key's and value's size, and its number of entries unless the object file sets it.
+/// A map's name, its key and value sizes, and its number of entries unless the object file sets it.
 pub(super) type Layout = (&'static str, u32, u32, Option<u32>);
 
 impl Load {
@@ -63,14 +63,14 @@ impl Load {
             ("RECENT", size(size_of::<state::RecentKey>()), WORD, Some(max_sources)),
             ("TOKEN_BUCKETS", 4, size(size_of::<TokenBuckets>()), None),
             ("COUNTERS", 4, size(size_of::<Counters>()), None),
-            // A ring has neither keys nor values; the minimum is the size of a record, to detect another version's.
+            // A ring has neither keys nor values. Its minimum size is that of a record, so that rings of another
+            // version are detected.
             ("EVENTS", 0, 0, Some(ring_size.max(size(size_of::<Event>())))),
         ]
     }
 }
 
-/// Unpins and returns a map of another version or size. A running program keeps using it until the program is
-/// replaced.
+/// Unpins and returns a map of another version or size. A running program keeps using the map until it is replaced.
 pub(super) fn drop_misfit(
     pins: &Pins,
     (name, key, value, entries): &Layout,

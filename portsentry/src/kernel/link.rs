@@ -1,6 +1,7 @@
 //! Attaches the kernel program to interfaces.
 //!
-//! Links are pinned: enforcement survives the daemon's death, and the next daemon replaces the program without a gap.
+//! Links are pinned: enforcement survives the daemon's death, and the next daemon replaces the program without a
+//! gap.
 
 use std::{
     fmt, io, thread,
@@ -19,10 +20,10 @@ use super::{Error, Pins, error::os_error};
 const PATIENCE: Duration = Duration::from_secs(2);
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(1);
 
-/// Where the program receives frames.
+/// The place where the program receives frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// In the driver, before the kernel allocates anything for them.
+    /// In the driver, before the kernel allocates a socket buffer for them.
     Native,
     /// In the network stack.
     Generic,
@@ -54,7 +55,7 @@ pub struct Attachment {
     /// Whether an earlier run's native program was detached first, because the kernel doesn't allow native and
     /// generic programs at the same time.
     pub was_native: bool,
-    /// Reason why it is not native, if that was tried; or the consequence.
+    /// The reason why it is not native, if that was tried; or the consequence.
     pub reason: Option<String>,
 }
 
@@ -118,9 +119,9 @@ pub(super) fn attach(
     Ok(Attachment { interface, mode: Some(mode), was_native, reason })
 }
 
-/// Detaches an earlier run's native program to make way for a generic one; returns whether it was native. Only an
-/// attempt shows the mode: the kernel refuses a second program of the same mode as busy, and one of the other mode as
-/// existing.
+/// Detaches an earlier run's native program to make way for a generic one. Returns whether it was native. Only an
+/// attempt shows the mode: the kernel refuses a second program of the same mode as busy, and one of the other mode
+/// as existing.
 fn give_way(program: &mut Xdp, pins: &Pins, (name, index): (&str, u32)) -> Result<bool, Error> {
     let path = pins.link(index);
     if !path.exists() {
@@ -135,7 +136,7 @@ fn give_way(program: &mut Xdp, pins: &Pins, (name, index): (&str, u32)) -> Resul
     }
 }
 
-/// Detaches from the interface of this index, if a link is pinned for it.
+/// Detaches from the interface with this index, if a link is pinned for it.
 pub(super) fn detach(pins: &Pins, index: u32) -> Result<(), Error> {
     match std::fs::remove_file(pins.link(index)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -145,7 +146,7 @@ pub(super) fn detach(pins: &Pins, index: u32) -> Result<(), Error> {
     }
 }
 
-/// Replaces the program of a pinned link by `program`. The link of an interface that no longer exists is removed.
+/// Replaces the program of a pinned link by `program`. Removes the link of an interface that no longer exists.
 fn take_over(program: &mut Xdp, pins: &Pins, index: u32) -> Result<bool, Error> {
     let path = pins.link(index);
     if !path.exists() {
@@ -183,7 +184,7 @@ fn pin(program: &mut Xdp, pins: &Pins, index: u32, link: aya::programs::xdp::Xdp
     pinned.map(drop).map_err(|problem| Error::Pins { path, problem })
 }
 
-/// Whether the driver does not support the program, as opposed to another error.
+/// Whether the driver does not support the program; other errors return `false`.
 fn is_unable(error: &ProgramError) -> bool {
     let unable = [nix::Error::EOPNOTSUPP, nix::Error::EINVAL, nix::Error::ERANGE, nix::Error::ENOTSUP];
     os_error(error).is_some_and(|number| unable.iter().any(|errno| *errno as i32 == number))

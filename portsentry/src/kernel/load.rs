@@ -1,4 +1,4 @@
-//! Loads the kernel program, with the maps of an earlier run where they fit.
+//! Loads the kernel program, reusing the maps of an earlier run if they match.
 
 use std::{path::Path, sync::Arc, thread};
 
@@ -21,7 +21,7 @@ use super::{
     secrets, traffic,
 };
 
-/// The kernel program as `cargo xtask build-ebpf` made it, in ELF.
+/// The kernel program's object file (ELF), built by `cargo xtask build-ebpf`.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portsentry.o"));
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
@@ -74,7 +74,7 @@ impl Load {
         secrets::renew(ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)?;
         heartbeat::beat(ebpf.map_mut(heartbeat::MAP).ok_or_else(|| Error::Missing(heartbeat::MAP.into()))?)?;
         let program = program(&mut ebpf, PROGRAM)?;
-        // The verifier takes as long as reading a million blocks.
+        // Verification takes as long as reading a million blocks.
         let (verified, found) = thread::scope(|scope| {
             let found = scope.spawn(|| Found::take(&counters, [&blocked, &fenced], &networks));
             (verify(program), found.join())

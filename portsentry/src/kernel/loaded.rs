@@ -40,8 +40,8 @@ pub struct Kernel {
     pub(super) counters: PerCpuArray<MapData, counters::Raw>,
     pub(super) gate: Arc<Gate>,
     pub(super) why_forwarded: Option<String>,
-    /// How many sources programs had entered in the maps before those were read into the gates; nothing where an earlier
-    /// program counts elsewhere.
+    /// Number of sources that programs had entered in the maps before the maps were read into the gates, or `None`
+    /// if an earlier program has other counters.
     pub(super) entered: Option<u64>,
     /// The blocked sources.
     pub blocked: Blocked,
@@ -51,7 +51,7 @@ pub struct Kernel {
     pub fenced: Blocked,
     /// The sources that completed handshakes with traps.
     pub handshakes: HandshakesMap,
-    /// How many probes of each source were counted.
+    /// The number of counted probes per source.
     pub tallies: TalliesMap,
     /// Networks that are never blocked.
     pub ignored: Networks,
@@ -85,8 +85,9 @@ impl Kernel {
         link::attach(program, &self.pins, interface, only)
     }
 
-    /// Attaches the programs that a fence needs beside the judge to the interface of that index, and has answers say there what
-    /// the network stack's would, by its MTU. Before the judge is attached, lest it answer what nobody accepts.
+    /// Attaches the traffic control programs that fences need to the interface with this index, and sets the
+    /// constant fields of answers through it, given its MTU. Must be called before the main program is attached, so
+    /// that the kernel can accept the connections that it answers.
     pub fn attach_traffic(&mut self, index: u32, mtu: u32) -> Result<(), Error> {
         self.set_constants(index, mtu)?;
         for hook in traffic::HOOKS {
@@ -103,7 +104,8 @@ impl Kernel {
         Ok(())
     }
 
-    /// Has answers by the interface of that index say what the network stack's would, by its MTU.
+    /// Sets the constant fields of answers through the interface with this index, given its MTU, to those of the
+    /// network stack.
     pub fn set_constants(&mut self, index: u32, mtu: u32) -> Result<(), Error> {
         const MAP: &str = "ANSWERS";
         let map = self.ebpf.map_mut(MAP).ok_or_else(|| Error::Missing(MAP.into()))?;
@@ -125,7 +127,7 @@ impl Kernel {
         HashMap::<&MapData, [u8; 24], u32>::try_from(map).is_ok_and(|map| map.get(&key, 0).is_ok())
     }
 
-    /// How a fenced source's SYNs are answered, for the log; nothing where they are dropped.
+    /// Describes the answers to fenced sources' SYNs for the log, or returns `None` if these are dropped.
     #[must_use]
     pub fn fence(&self) -> Option<String> {
         if self.settings.accepts() {
@@ -135,7 +137,7 @@ impl Kernel {
         Some(format!("The fence is {}, because {why}", accept::describe_fence(FencedSyns::Forward)))
     }
 
-    /// The indices of the interfaces that a program of ours is attached to.
+    /// Returns the indices of the interfaces to which PortSentry's program is attached.
     pub fn attached(&self) -> impl Iterator<Item = u32> {
         self.pins.links()
     }
@@ -150,7 +152,7 @@ impl Kernel {
         self.pins.remove_all().map(drop)
     }
 
-    /// Checks the pins, and restores hidden ones; returns `false` if it did, so that a new session must use them.
+    /// Checks the pins, and restores hidden ones. Returns `false` if it did, so that a new session must use them.
     pub fn keep_pins(&self) -> Result<bool, Error> {
         self.pins.keep()
     }
@@ -170,12 +172,12 @@ impl Kernel {
         test_run::run(bare(&mut self.ebpf)?, packet, 1)
     }
 
-    /// The same with the program for what leaves, for a frame that another host sent or this one.
+    /// Runs the program for outgoing packets on a frame that this host sent or forwarded.
     pub fn try_leaving(&mut self, frame: &[u8], is_forwarded: bool) -> Result<(), Error> {
         test_run::leave(traffic::egress(&mut self.ebpf)?, frame, is_forwarded)
     }
 
-    /// The loaded program, for what leads frames to it without attaching it: the bench.
+    /// Returns the loaded program, for the bench, which passes frames to it without attaching it.
     pub fn program(&self) -> Result<&Xdp, Error> {
         let program = self.ebpf.program(PROGRAM).ok_or_else(|| Error::Missing(PROGRAM.into()))?;
         program.try_into().map_err(Error::Program)
@@ -202,8 +204,8 @@ impl Kernel {
         trap::set(&mut self.ebpf, sockets)
     }
 
-    /// Writes a heartbeat, without which the program drops nothing after `OPEN_AFTER`. It also invalidates the
-    /// benign-flow cache, which nothing else would if it covered every packet.
+    /// Writes a heartbeat. After `OPEN_AFTER` without one, the program drops no packets. The heartbeat also
+    /// invalidates the benign-flow cache, which would otherwise stay valid if it covered every packet.
     pub fn beat(&mut self) -> Result<(), Error> {
         self.gate.forget();
         heartbeat::beat(
@@ -216,15 +218,15 @@ impl Kernel {
         secrets::renew(self.ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)
     }
 
-    /// Returns the number of set bits in the gates, IPv4 and IPv6 together: packets of sources with a set bit cost
+    /// Returns the number of set bits in the gates, IPv4 and IPv6 together. Packets of sources with a set bit cost
     /// look-ups.
     #[must_use]
     pub fn gate_bits(&self) -> usize {
         self.gate.count()
     }
 
-    /// Switches the program from looking up every source to using its gates; must be called once no other program is
-    /// attached that could enter blocks.
+    /// Switches the program from looking up every source to using its gates. Must be called once no other attached
+    /// program can enter blocks.
     pub fn settle_gates(&self) -> Result<(), Error> {
         gate::synchronize_rcu();
         if self.entered == Some(entered(&self.counters()?)) {
@@ -244,7 +246,7 @@ impl Kernel {
         })
     }
 
-    /// Returns the program's debug messages; only the first caller gets them.
+    /// Returns the program's debug messages. Only the first caller gets them.
     pub fn debug_log(&mut self) -> Result<DebugLog, Error> {
         DebugLog::of(&mut self.ebpf)
     }

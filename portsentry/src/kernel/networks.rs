@@ -10,10 +10,10 @@ use ipnet::IpNet;
 
 use super::Error;
 
-/// Room beyond `MAX_ADDRESSES` for essential addresses if not all fit.
+/// Room beyond `MAX_ADDRESSES` for essential addresses, if not all addresses fit.
 const RESERVE: u32 = 1024;
 
-/// Returns the capacity of a map for `most` networks, so that new ones fit beside all old ones. Tries take memory
+/// Returns the capacity of a map for `most` networks, so that new ones fit next to all old ones. Tries take memory
 /// only for existing entries.
 pub(super) const fn capacity(most: u32) -> u32 {
     most.saturating_mul(2).saturating_add(RESERVE)
@@ -54,8 +54,8 @@ impl Networks {
         Ok(())
     }
 
-    /// Makes the maps hold exactly `wanted`, or leaves them unchanged: first adds, then removes, so that common
-    /// entries are always there.
+    /// Makes the maps hold exactly `wanted`, or leaves them unchanged on failure. First adds, then removes, so that
+    /// common entries are always there.
     pub fn replace(&mut self, wanted: &BTreeMap<IpNet, u32>) -> Result<(), Error> {
         self.check(wanted)?;
         self.add(wanted.iter().map(|(network, value)| (*network, *value)))?;

@@ -31,7 +31,7 @@ pub struct Observer {
     directory: PathBuf,
 }
 
-/// How full a pair of maps is.
+/// Fill level of a pair of maps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Fill {
     /// Sources with IPv4 addresses.
@@ -70,7 +70,7 @@ impl Sources {
 }
 
 impl Observer {
-    /// Opens `directory`; `None` if nothing of ours is pinned there.
+    /// Opens `directory`. Returns `None` if it has no pins of PortSentry.
     pub fn open(directory: &Path) -> Result<Option<Self>, Error> {
         match fs::read_dir(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -96,7 +96,7 @@ impl Observer {
         Ok(sources)
     }
 
-    /// Returns how full a pair of maps is.
+    /// Returns the fill level of a pair of maps.
     pub fn fill(&self, which: Sources) -> Result<Fill, Error> {
         let [v4, v6] = which.maps();
         Ok(Fill {
@@ -141,7 +141,7 @@ impl Observer {
         })
     }
 
-    /// Returns the number of set bits in the gates, IPv4 and IPv6 together: packets of sources with a set bit cost
+    /// Returns the number of set bits in the gates, IPv4 and IPv6 together. Packets of sources with a set bit cost
     /// look-ups.
     pub fn gate_bits(&self) -> Result<usize, Error> {
         Ok(Gate::pinned(&self.directory)?.count())
@@ -152,8 +152,8 @@ impl Observer {
         heartbeat::silence(self.data(heartbeat::MAP)?)
     }
 
-    /// Returns the state of the table of bound ports; if an earlier version has pinned none, the state before the
-    /// first dump.
+    /// Returns the state of the table of bound ports. Without a pinned table, from an earlier version, returns the
+    /// state before the first dump.
     pub fn bound(&self) -> Result<BoundState, Error> {
         if !self.pin(bound::HORIZON).exists() {
             return Ok(BoundState::default());
@@ -162,7 +162,8 @@ impl Observer {
         BoundState::read(&map.map_err(Error::map(bound::HORIZON))?)
     }
 
-    /// Whether the kernel accepts connections of fenced sources from answers of the program's own (`FENCE="open"`, Linux 6.9).
+    /// Whether the kernel opens connections of fenced sources for the program's answers (`FENCE="open"`, Linux
+    /// 6.9).
     #[must_use]
     pub fn accepts(&self) -> bool {
         let links = self.directory.join(traffic::Hook::Accept.directory());

@@ -12,7 +12,7 @@ use portsentry_common::{
 use super::{Blocked, BlockedNetworks, Error, Observer, Pins, blocked_networks, clock, gate::Gate};
 use crate::policy::{is_host, prefix_of};
 
-/// The pins of an ended daemon. While they are open, no daemon can start.
+/// The pins of an ended daemon. No daemon can start while they are open.
 #[derive(Debug)]
 pub struct OfflineMaps {
     blocked: Blocked,
@@ -22,11 +22,11 @@ pub struct OfflineMaps {
 }
 
 impl OfflineMaps {
-    /// Opens the pins in `directory`; `None` if nothing of ours is there.
+    /// Opens the pins in `directory`. Returns `None` if it has no pins of PortSentry.
     ///
     /// # Errors
     ///
-    /// [`Error::Running`] if a daemon runs; others if the maps can't be opened or are another version's.
+    /// [`Error::Running`] if a daemon runs; others if the maps can't be opened or belong to another version.
     pub fn open(directory: &Path) -> Result<Option<Self>, Error> {
         let Some(observer) = Observer::open(directory)? else { return Ok(None) };
         // Another version's maps are refused.
@@ -61,8 +61,8 @@ impl OfflineMaps {
         self.pins.links().next().is_some()
     }
 
-    /// Blocks a host or network until then or for good, as the blocked file says already. IPv6 networks of that length
-    /// (`IPV6_PREFIX`) stand beside the hosts.
+    /// Blocks a host or network, which the blocked file already lists, until `until` or permanently. IPv6 networks
+    /// with the length `prefix` (`IPV6_PREFIX`) are in the same map as hosts.
     pub fn block(&mut self, network: IpNet, until: Option<SystemTime>, prefix: u8) -> Result<(), Error> {
         let until = until.map_or(0, clock::monotonic_at);
         let until_ns = u64::try_from(until).unwrap_or(1);
@@ -74,14 +74,14 @@ impl OfflineMaps {
         }
     }
 
-    /// Lifts the blocks of networks, as the block list no longer names them.
+    /// Lifts the blocks of networks that the block list no longer contains.
     pub fn unblock_networks(&mut self, networks: &BTreeSet<IpNet>) -> Result<(), Error> {
         let mut wanted = self.networks.read()?;
         wanted.retain(|network, _| !networks.contains(network));
         self.networks.replace(&wanted)
     }
 
-    /// Lifts the block or fence of a host, with that of the IPv6 network that it is held by, or of a network.
+    /// Lifts the block or fence of a network, or of a host and the IPv6 network that contains it.
     pub fn unblock(&mut self, network: IpNet) -> Result<(), Error> {
         let prefix = prefix_of(network);
         if !is_host(network) && self.networks.get(network)?.is_some() {
@@ -89,7 +89,7 @@ impl OfflineMaps {
         }
         for map in [&mut self.blocked, &mut self.fenced] {
             while let Some((key, block)) = map.holding(network.addr())? {
-                // A host of a network is not the network.
+                // A single host's entry doesn't block the network.
                 if prefix != 0 && block.prefix != prefix {
                     break;
                 }

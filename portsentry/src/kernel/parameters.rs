@@ -48,8 +48,8 @@ fn cpus() -> u32 {
     aya::util::online_cpus().map_or(1, |cpus| u32::try_from(cpus.len()).unwrap_or(u32::MAX))
 }
 
-/// Returns the lowest and highest port that the kernel assigns to sockets that ask for none; the kernel's default if
-/// they can't be read.
+/// Returns the lowest and highest port that the kernel assigns to sockets that request none, or the kernel's
+/// defaults if they can't be read.
 #[must_use]
 pub fn ephemeral() -> (u16, u16) {
     const DEFAULT: (u16, u16) = (32_768, 60_999);

@@ -1,4 +1,4 @@
-//! Maps by source that the kernel program and the daemon's own traps both count in: probes, and completed handshakes.
+//! Maps by source in which both the kernel program and the daemon's traps count probes and completed handshakes.
 
 use std::{marker::PhantomData, net::IpAddr, time::Duration};
 
@@ -16,7 +16,7 @@ pub(super) const HANDSHAKES: &str = "HANDSHAKES";
 /// The map of probes.
 pub(super) const TALLIES: &str = "SOURCES";
 
-/// A value for each source. A program that writes at the same time may lose a count, or this one may.
+/// A map with a value for each source. If a program writes at the same time, one of both counts may be lost.
 #[derive(Debug)]
 struct PerSource<T, const SIZE: usize> {
     map: HashMap<MapData, [u8; 16], [u8; SIZE]>,
@@ -65,12 +65,12 @@ impl HandshakesMap {
         })
     }
 
-    /// Remembers that `source` has an established connection to this host.
+    /// Records that `source` has an established connection to this host.
     pub fn vouch(&mut self, source: IpAddr) -> Result<(), Error> {
         self.0.change(source, Handshakes::NONE, |handshakes| handshakes.connected_ns = now_ns())
     }
 
-    /// Forgets which traps `source` has completed handshakes with.
+    /// Clears the record of traps with which `source` has completed handshakes.
     pub fn forget(&mut self, source: IpAddr) -> Result<(), Error> {
         match self.0.get(source)? {
             Some(handshakes) => self.0.put(source, Handshakes { traps: Tally::EMPTY, ..handshakes }),
@@ -88,7 +88,7 @@ impl TalliesMap {
         Self(PerSource { map, name: TALLIES, kind: PhantomData })
     }
 
-    /// Counts a probe of `source` at `pair`, as the kernel program does; returns how many there are.
+    /// Counts a probe of `source` at `pair`, as the kernel program does. Returns the number of its probes.
     pub fn count(&mut self, source: IpAddr, pair: u32, window: Duration) -> Result<u32, Error> {
         self.0.change(source, Tally::EMPTY, |tally| tally.count(pair, now_ns(), nanoseconds(window)))
     }

@@ -1,4 +1,4 @@
-//! The directory on bpffs where maps and links are pinned, and the lock on it.
+//! The directory on bpffs with the pins of maps and links, and the lock on it.
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -58,7 +58,7 @@ impl Pins {
         let filesystem = statfs(directory).map_err(|errno| at(directory, errno.to_string()))?;
         if filesystem.filesystem_type() != BPF_FS_MAGIC {
             let problem = "is not on bpffs; mount it with `mount -t bpf bpf /sys/fs/bpf`";
-            // What was made on another file system is taken away again, if nothing else is there.
+            // Removes directories created on another file system, if they are empty.
             let _ = [links.as_path(), &hooks, directory].map(fs::remove_dir);
             return Err(at(directory, problem.into()));
         }
@@ -68,7 +68,7 @@ impl Pins {
         Ok(Self { directory: directory.into(), lock: Arc::new(lock) })
     }
 
-    /// Whether these are the pins in `directory`, which may have been removed or created anew.
+    /// Whether these are the pins in `directory`, which may have been removed or created again.
     #[must_use]
     pub fn are_in(&self, directory: &Path) -> bool {
         self.directory == directory && self.pin_state() == PinState::There
@@ -97,23 +97,24 @@ impl Pins {
         self.directory.join("links")
     }
 
-    /// Where the links of the bind hooks are.
+    /// Returns the directory of the bind hooks' links.
     pub(super) fn hooks_directory(&self) -> PathBuf {
         self.directory.join("hooks")
     }
 
-    /// A path to the directory that is locked, wherever its own leads (`proc_pid_fd(5)`).
+    /// Returns a path to the locked directory, even if its own path leads elsewhere (`proc_pid_fd(5)`).
     pub(super) fn behind(&self) -> PathBuf {
         format!("/proc/self/fd/{}", self.lock.as_raw_fd()).into()
     }
 
-    /// Returns the pin of the map of this name.
+    /// Returns the path at which the map called `name` is pinned.
     #[must_use]
     pub fn map(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
-    /// Returns the pin of the link of the interface with this index. (A name may contain dots, which bpffs refuses.)
+    /// Returns the path at which the link of the interface with this index is pinned. (A name may contain dots,
+    /// which bpffs refuses.)
     #[must_use]
     pub fn link(&self, interface: u32) -> PathBuf {
         self.links_directory().join(interface.to_string())

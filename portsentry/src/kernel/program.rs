@@ -1,4 +1,4 @@
-//! The XDP programs in the loaded object: finds them, and has the verifier check them.
+//! The XDP programs in the loaded object. Finds them, and has the verifier check them.
 
 use aya::{
     Ebpf,
@@ -43,12 +43,13 @@ pub(super) fn verify(program: &mut Xdp) -> Result<(), Error> {
     unsignalled(|| program.load())
 }
 
-/// Loads a program without being disturbed.
+/// Loads a program with signals blocked.
 pub(super) fn unsignalled(load: impl FnOnce() -> Result<(), ProgramError>) -> Result<(), Error> {
-    // A signal makes the verifier give up (EAGAIN), and the loader try again with a log, which takes seconds.
+    // A signal makes the verifier give up (EAGAIN). The loader would then try again with a log, which takes
+    // seconds.
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK).unwrap_or_else(|_| SigSet::empty());
     let loaded = load();
-    // The mask was this thread's, so the kernel takes it.
+    // The mask is this thread's earlier one, so the kernel accepts it.
     let _ = before.thread_set_mask();
     loaded.map_err(|error| match error {
         ProgramError::LoadError { ref io_error, ref verifier_log } => match io_error.raw_os_error() {

@@ -1,6 +1,6 @@
 //! Restores pins whose path leads elsewhere because bpffs was unmounted or something was mounted over it. The lock
-//! keeps the directory open, and with it everything that is pinned there; once bpffs is mounted again, everything is
-//! pinned at the path again.
+//! keeps the directory open, with everything pinned there. Once bpffs is mounted again, everything is pinned at the
+//! path again.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
@@ -20,7 +20,7 @@ use super::{
 };
 
 impl Pins {
-    /// Whether the pins are in place; an error describes the problem and the remedy. Hidden pins are restored if
+    /// Whether the pins are in place. An error describes the problem and the remedy. Restores hidden pins if
     /// possible: then the result is `Ok(false)`, and users of these pins must open them again.
     pub(super) fn keep(&self) -> Result<bool, Error> {
         let path = self.directory();
@@ -91,7 +91,7 @@ fn is_bpffs(path: &Path) -> bool {
     statfs(path).is_ok_and(|filesystem| filesystem.filesystem_type() == BPF_FS_MAGIC)
 }
 
-/// Returns the directory on which the file system of `path` is mounted; a later mount appears in it.
+/// Returns the directory that contains the mount point of `path`'s file system. A later mount appears in it.
 #[must_use]
 pub fn mounted_in(path: &Path) -> Option<&Path> {
     let device = |at: &Path| fs::metadata(at).map(|metadata| metadata.dev()).ok();

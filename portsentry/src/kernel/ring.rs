@@ -79,8 +79,8 @@ pub fn decode(record: &[u8]) -> Option<Sighting> {
         hits: event.hits,
         verdict,
         prefix: event.prefix,
-        // For the kernel program a completed connection is an acknowledged cookie. A fenced source has not yet proven
-        // enough.
+        // In a report of the kernel program, a completed connection is an acknowledged cookie. A fenced source has
+        // not yet proven enough.
         proof: if kind == Kind::Connect && verdict != Verdict::Fence { Proof::Cookie } else { Proof::None },
     })
 }
@@ -94,8 +94,8 @@ pub struct Waiting {
     pub used: u32,
 }
 
-/// Returns how full the ring pinned at `pin` is. Its first two pages begin with the read and write positions, a word
-/// each (the kernel's `kernel/bpf/ringbuf.c`).
+/// Returns the fill level of the ring pinned at `pin`. The read and the write position are the first words of its
+/// first two pages (`kernel/bpf/ringbuf.c` in the kernel).
 pub(super) fn waiting(pin: &Path) -> Result<Waiting, Error> {
     const NAME: &str = "EVENTS";
     let failed = |source: std::io::Error| Error::System { what: "looking at the ring", source };
@@ -105,13 +105,13 @@ pub(super) fn waiting(pin: &Path) -> Result<Waiting, Error> {
     let page =
         page.and_then(NonZeroUsize::new).ok_or_else(|| failed(std::io::ErrorKind::Unsupported.into()))?;
     let word = |offset: i64| -> Result<u64, Error> {
-        // SAFETY: a mapping of its own, of a length that isn't zero.
+        // SAFETY: a new mapping, with a length other than zero.
         let mapped =
             unsafe { mmap(None, page, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, data.fd(), offset) };
         let mapped = mapped.map_err(|errno| failed(errno.into()))?;
-        // SAFETY: a mapping begins at a page's start, and is longer than the word, which only the kernel writes.
+        // SAFETY: a mapping starts at a page boundary and is longer than the word, which only the kernel writes.
         let word = unsafe { mapped.cast::<u64>().read_volatile() };
-        // SAFETY: it was mapped above with that length, and nothing refers to it.
+        // SAFETY: the memory was mapped above with that length, and nothing refers to it.
         let _ = unsafe { munmap(mapped, page.get()) };
         Ok(word)
     };

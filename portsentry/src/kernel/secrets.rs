@@ -21,7 +21,7 @@ pub(super) fn renew(map: &mut Map) -> Result<(), Error> {
     let fresh = Key::new(fresh);
     let current = 1 - (old.current & 1);
     let keys = if current == 0 { [fresh, old.keys[1]] } else { [old.keys[0], fresh] };
-    // The idle key is written first: the program must not make cookies with a key that is being replaced.
+    // The idle key is written first, so that the program makes no cookies with a key that is being replaced.
     for secrets in [Secrets { keys, current: old.current }, Secrets { keys, current }] {
         map.set(0, bytemuck::cast::<Secrets, Raw>(secrets), 0).map_err(Error::map(MAP))?;
     }

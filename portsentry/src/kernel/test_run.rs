@@ -45,11 +45,11 @@ pub(super) fn run(program: &Xdp, frame: &[u8], times: u32) -> Result<TestRun, Er
     Ok(TestRun { action, frame: left, duration: result.duration })
 }
 
-/// Runs the program for what leaves on `frame` (at least 14 bytes), which another host sent or this one.
+/// Runs the program for outgoing packets on `frame` (at least 14 bytes), which this host sent or forwarded.
 pub(super) fn leave(program: &SchedClassifier, frame: &[u8], is_forwarded: bool) -> Result<(), Error> {
     /// `TCX_NEXT`.
     const NEXT: u32 = u32::MAX;
-    /// Where `struct __sk_buff` has the interface that received the packet, and what comes behind (`include/uapi/linux/bpf.h`).
+    /// Index of `ingress_ifindex` in `struct __sk_buff`, and of the field after it (`include/uapi/linux/bpf.h`).
     const INGRESS: usize = 9;
     let mut context = [0_u32; INGRESS + 1];
     context[INGRESS] = is_forwarded.into();

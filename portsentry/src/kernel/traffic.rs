@@ -1,8 +1,8 @@
-//! Attaching the programs for what leaves, and for connections of fenced sources, to interfaces (traffic control). It must not choose
-//! the interfaces.
+//! Attaches the traffic control programs to interfaces: those for outgoing packets, and those for fenced sources'
+//! connections. Its callers choose the interfaces.
 //!
-//! Since Linux 6.6 they are links (TCX), pinned as those of XDP are. Before that they are filters of the `clsact` queueing discipline, which
-//! stay without a pin; they are found again by their priority and handle.
+//! Since Linux 6.6 they are attached by links (TCX), pinned like those of XDP. On older kernels they are filters of
+//! the `clsact` queueing discipline. Filters stay without a pin, and are found again by their priority and handle.
 
 use std::{fs, io, mem};
 
@@ -21,9 +21,9 @@ use super::{Error, Framing, Pins, error::os_error, program::unsignalled};
 /// One of the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hook {
-    /// Sees what leaves.
+    /// The program for outgoing packets.
     Egress,
-    /// Has the kernel accept connections.
+    /// The program that makes the kernel open connections.
     Accept,
 }
 
@@ -32,11 +32,11 @@ pub(super) const HOOKS: [Hook; 2] = [Hook::Egress, Hook::Accept];
 
 /// Before all other filters.
 const PRIORITY: u16 = 1;
-/// A filter's, by which it is told from others.
+/// A handle that identifies PortSentry's filters.
 const HANDLE: TcHandle = TcHandle::new(0, 0x7073);
 
 impl Hook {
-    /// The directory of its links' pins, in that of the maps.
+    /// Returns the directory for the pins of its links, relative to that of the maps.
     pub(super) const fn directory(self) -> &'static str {
         match self {
             Self::Egress => "egress",
@@ -60,17 +60,17 @@ impl Hook {
     }
 }
 
-/// Whether the kernel has links of these programs.
+/// Whether the kernel supports links for these programs.
 fn has_links() -> bool {
     KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
 }
 
-/// Attaches the program to the interface with that index, in the place of one that an earlier run left.
+/// Attaches the program to the interface with this index. Replaces a program that an earlier run left attached.
 pub(super) fn attach(ebpf: &mut Ebpf, pins: &Pins, hook: Hook, index: u32) -> Result<(), Error> {
     let name = name(index)?;
     let framing = Framing::of_interface(index).map_err(|_| Error::NoInterface(name.clone()))?;
     if hook == Hook::Accept && framing == Framing::Bare {
-        // Nothing is answered there.
+        // The program answers no SYNs there.
         return Ok(());
     }
     let program = load(ebpf, hook.program(framing))?;
@@ -81,12 +81,12 @@ pub(super) fn attach(ebpf: &mut Ebpf, pins: &Pins, hook: Hook, index: u32) -> Re
     }
 }
 
-/// The program that sees what leaves by interfaces with Ethernet's header, loaded.
+/// Returns the loaded program for outgoing packets, on interfaces with an Ethernet header.
 pub(super) fn egress(ebpf: &mut Ebpf) -> Result<&SchedClassifier, Error> {
     load(ebpf, Hook::Egress.program(Framing::Ethernet)).map(|program| &*program)
 }
 
-/// Loads the program that accepts connections, so that it is known whether the kernel takes it.
+/// Loads the program that opens connections, to check whether the kernel accepts it.
 pub(super) fn try_accept(ebpf: &mut Ebpf) -> Result<(), Error> {
     load(ebpf, Hook::Accept.program(Framing::Ethernet)).map(drop)
 }
@@ -113,9 +113,9 @@ fn attach_link(
         let old =
             SchedClassifierLink::try_from(FdLink::from(old)).map_err(|error| problem(error.to_string()))?;
         match program.attach_to_link(old) {
-            // The pin keeps the link alive; this process's handle is let go.
+            // The pin keeps the link alive, so this process's handle is dropped.
             Ok(link) => return program.take_link(link).map(drop).map_err(Error::from),
-            // Its interface is gone, and another has its index now.
+            // The link's interface is gone, and another interface has its index now.
             Err(error) if os_error(&error) == Some(nix::Error::ENOLINK as i32) => {
                 fs::remove_file(&path).map_err(|error| problem(error.to_string()))?;
             }
@@ -132,14 +132,14 @@ fn attach_link(
 }
 
 fn attach_filter(program: &mut SchedClassifier, hook: Hook, name: &str) -> Result<(), Error> {
-    // That there is one is as well; what else is wrong shows below.
+    // An existing qdisc is no error. Any other problem shows below.
     let _ = qdisc_add_clsact(name);
     let filter = filter(hook, name).map_err(|source| Error::Program(ProgramError::IOError(source)))?;
     let link = program.attach_to_link(filter).or_else(|_| {
         let options = NlOptions { priority: PRIORITY, handle: HANDLE, classid: None };
         program.attach_with_options(name, hook.side(), TcAttachOptions::Netlink(options))
     })?;
-    // It would be detached with the handle.
+    // Dropping the handle would detach the filter.
     mem::forget(program.take_link(link)?);
     Ok(())
 }
@@ -148,7 +148,7 @@ fn filter(hook: Hook, name: &str) -> io::Result<SchedClassifierLink> {
     SchedClassifierLink::attached(name, hook.side(), PRIORITY, HANDLE, None)
 }
 
-/// Detaches the program from the interface with that index, if it is attached to it.
+/// Detaches the program from the interface with this index, if it is attached there.
 pub(super) fn detach(pins: &Pins, hook: Hook, index: u32) -> Result<(), Error> {
     let path = pins.directory().join(hook.directory()).join(index.to_string());
     match fs::remove_file(&path) {
@@ -161,7 +161,7 @@ pub(super) fn detach(pins: &Pins, hook: Hook, index: u32) -> Result<(), Error> {
         && let Ok(name) = name(index)
         && let Ok(filter) = filter(hook, &name)
     {
-        // There may be none.
+        // There may be no filter.
         let _ = filter.detach();
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The traps of the connect modes: hands the daemon's sockets to the kernel's second program.
+//! The traps of the connect modes: passes the daemon's sockets to the kernel's second program.
 
 use std::{fs::File, os::fd::AsRawFd};
 
@@ -13,7 +13,7 @@ use super::Error;
 const PROGRAM: &str = "portsentry_steer";
 const MAP: &str = "TRAPS";
 
-/// A socket's place among the traps.
+/// A socket's slot among the traps.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrapSlot {
@@ -27,7 +27,7 @@ pub enum TrapSlot {
     UdpV6 = 3,
 }
 
-/// The steering program at work in this network namespace, until it is dropped.
+/// The attached steering program of this network namespace. Detached when dropped.
 #[derive(Debug)]
 pub struct Traps(#[expect(dead_code, reason = "held, not used")] FdLink);
 

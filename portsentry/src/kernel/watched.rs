@@ -7,11 +7,11 @@ pub enum Watched {
     ListedTcp,
     /// `UDP_PORTS`.
     ListedUdp,
-    /// `ADVANCED_PORTS_TCP` less its exclusions.
+    /// `ADVANCED_PORTS_TCP` without its exclusions.
     AdvancedTcp,
-    /// `ADVANCED_PORTS_UDP` less its exclusions.
+    /// `ADVANCED_PORTS_UDP` without its exclusions.
     AdvancedUdp,
-    /// `ADVANCED_EXCLUDE_TCP`: where a fenced source's SYN reaches the network stack.
+    /// `ADVANCED_EXCLUDE_TCP`: ports where a fenced source's SYN reaches the network stack.
     ExcludedTcp,
 }
 

@@ -1,5 +1,5 @@
-//! The stats as text for Prometheus (version 1.0 of `OpenMetrics`). Metrics are defined only here; a test compares
-//! `docs/metrics.md` with them.
+//! The stats as text for Prometheus (version 1.0 of `OpenMetrics`). Metrics are defined only here, and a test
+//! compares `docs/metrics.md` with them.
 
 use std::{
     sync::atomic::AtomicU64,
@@ -44,7 +44,8 @@ const STEERED: Shown = ("steered_packets", "to", "SYNs and datagrams handed to t
 const FAMILIES: [Shown; 10] =
     [PROBES, DROPPED, EXPLAINED, ENTERED, REFUSED, PASSED, CHALLENGES, EVENTS, MALFORMED, STEERED];
 
-/// Returns the family that shows a counter, and its label's value. The sum of all probes has none: Prometheus adds.
+/// Returns the family that shows a counter, and the label's value. The sum of all probes isn't shown, because
+/// Prometheus adds.
 const fn shown(counter: Counter) -> Option<(Shown, &'static str)> {
     Some(match counter {
         Counter::Probes => return None,
@@ -99,7 +100,7 @@ pub fn render(state: &State, now: Instant) -> String {
     let mut process = Registry::default();
     of_process(&mut process);
     let mut text = String::new();
-    // Writing to a string never fails. Each of the two ends the text, so the first's end is removed.
+    // Writing to a string never fails. Each of the two texts has an end mark, so the first's is removed.
     let _ = encode(&mut text, &registry);
     text.truncate(text.strip_suffix(END).unwrap_or(&text).len());
     let _ = encode(&mut text, &process);
@@ -178,7 +179,7 @@ fn held(registry: &mut Registry, snapshot: &Snapshot) {
     registry.register("lost_lines", "Log lines and JSON events that could not be written", lost);
 }
 
-/// Adds the state of the table of bound ports, as seen `silence` ago.
+/// Adds the state of the table of bound ports, read `silence` ago.
 fn bound(registry: &mut Registry, snapshot: &Snapshot, silence: Duration) {
     let hooks: Gauge = Gauge::default();
     hooks.set(snapshot.bound_by_hooks.into());
@@ -198,7 +199,7 @@ fn silence(state: &State, now: Instant) -> Duration {
     state.snapshot.as_ref().map_or(Duration::ZERO, |(at, _)| now.saturating_duration_since(*at))
 }
 
-/// Escapes a label's value, which the library leaves to its callers.
+/// Escapes a label's value, which the library doesn't do.
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -11,7 +11,7 @@ use tokio::{
 const LIMIT: usize = 8192;
 /// Maximum time for a client to send its request, and again to read the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Surplus bytes of a client that are read, so that it sees the answer.
+/// Number of further bytes read from a client, so that it sees the answer.
 const SURPLUS: u64 = 65_536;
 
 /// An answer.
@@ -32,7 +32,7 @@ impl Answer {
     }
 }
 
-/// Answers one client with the result of `page` for the requested path; `None` if there is no such path.
+/// Answers one client with the result of `page` for the requested path, or with 404 if that is `None`.
 pub async fn serve(
     mut client: impl AsyncRead + AsyncWrite + Unpin,
     page: impl Fn(&str) -> Option<Answer>,
@@ -56,7 +56,7 @@ pub async fn serve(
     send(&mut client, &answer, is_head).await
 }
 
-/// Returns the request up to the empty line; `None` if it is too long.
+/// Returns the request up to the empty line, or `None` if it is too long.
 async fn read_head(client: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let mut head = Vec::with_capacity(512);
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {

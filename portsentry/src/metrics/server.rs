@@ -17,9 +17,9 @@ use super::{
     stats::Stats,
 };
 
-/// Maximum number of concurrent clients. A further one replaces the oldest: a proper request takes no time.
+/// Maximum number of concurrent clients. A further one replaces the oldest, because a proper request takes no time.
 const CLIENTS: usize = 64;
-/// Time until listening is tried again.
+/// Pause before the next attempt to listen.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The media type of the metrics' format.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -39,7 +39,7 @@ struct Running {
 }
 
 impl Server {
-    /// Listens at `address` from now on, and nowhere else. An existing listener there stays open.
+    /// Listens only at `address` from now on. A listener that is already there stays open.
     pub fn follow(&mut self, address: Option<SocketAddr>, stats: &Arc<Stats>) {
         if self.running.as_ref().map(|running| running.address) == address {
             return;
@@ -72,7 +72,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         drop(self.stop.take());
-        // The thread ends at its next step, which is short; a panic has already been printed.
+        // The thread's next step is short, and ends it. A panic has already been printed.
         let _ = self.thread.take().map(thread::JoinHandle::join);
     }
 }
@@ -97,7 +97,7 @@ async fn listen(address: SocketAddr, stats: &Arc<Stats>) {
 async fn accept(listener: &TcpListener, stats: &Arc<Stats>) {
     let mut clients: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        // For instance, no descriptors are left: that passes.
+        // A passing problem, for instance that no descriptors are left.
         let Ok((client, _)) = listener.accept().await else {
             sleep(PAUSE).await;
             continue;

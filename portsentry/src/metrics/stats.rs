@@ -1,4 +1,4 @@
-//! The daemon's stats: the keeper writes them, metrics and health checks read them.
+//! The daemon's stats: the keeper writes them, and metrics and health checks read them.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,8 @@ use crate::{
     sink::runner::Ran,
 };
 
-/// Maximum time without an update of the keeper. It updates twice a second; a new session takes a moment to start.
+/// Maximum time without an update by the keeper. It updates twice a second, but a new session takes a moment to
+/// start.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// The stats.
@@ -34,9 +35,9 @@ pub(super) struct State {
     pub admitted: BTreeMap<&'static str, u64>,
     /// By cause.
     pub released: BTreeMap<&'static str, u64>,
-    /// Sightings that the reader had to leave out.
+    /// Number of sightings that the reader dropped.
     pub left_out: u64,
-    /// Whether the configuration was valid when it was last read, and when it last was.
+    /// Whether the configuration was valid when it was last read, and the time of the last valid one.
     pub reload: (bool, SystemTime),
     /// Messages for the log.
     news: Vec<String>,
@@ -71,7 +72,7 @@ pub struct Snapshot {
     pub max_fenced: u32,
     /// The ring's size in bytes.
     pub ring_size: u32,
-    /// Interfaces that our program is attached to.
+    /// Interfaces to which PortSentry's program is attached.
     pub attached: Vec<String>,
     /// Interfaces that should be watched, but can't be or don't exist.
     pub refused: Vec<String>,
@@ -81,7 +82,7 @@ pub struct Snapshot {
     pub dump_age: Option<Duration>,
     /// Reason why not all own, ignored and watched networks are in effect.
     pub scope_trouble: Option<String>,
-    /// Lines and events that were lost, by where they should have gone.
+    /// Numbers of lost lines and events, by output.
     pub lost: Vec<(&'static str, u64)>,
     /// The mode of enforcement.
     pub strength: Option<Strength>,
@@ -112,7 +113,7 @@ impl Stats {
         self.state().snapshot = Some((Instant::now(), snapshot));
     }
 
-    /// Counts a command that has ended, or could not be run.
+    /// Counts a command that has ended or could not be run.
     pub fn count_command(&self, ran: &Ran) {
         *self.state().actions.entry((ran.purpose.key(), ran.outcome.word())).or_default() += 1;
     }
@@ -124,12 +125,12 @@ impl Stats {
         }
     }
 
-    /// Counts networks that are held for that cause.
+    /// Counts networks that are blocked or fenced for this cause.
     pub fn count_admitted(&self, cause: &'static str, count: usize) {
         *self.state().admitted.entry(cause).or_default() += count as u64;
     }
 
-    /// Counts networks that are let go for that cause.
+    /// Counts networks that are released for this cause.
     pub fn count_released(&self, cause: &'static str, count: usize) {
         *self.state().released.entry(cause).or_default() += count as u64;
     }

@@ -7,7 +7,7 @@ const HEADER: usize = 4;
 /// The type's bits without the flags for nesting and byte order.
 const TYPE: u16 = 0x3fff;
 
-/// Returns the attributes in `bytes`, each as its type and value; stops at the first with an impossible length.
+/// Returns the type and value of each attribute in `bytes`, up to the first with an impossible length.
 pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(u16_at(bytes, 0)?);
@@ -42,7 +42,7 @@ pub fn address(bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// Returns an attribute as it stands in a message, padded to a multiple of four bytes.
+/// Returns an attribute in message form, padded to a multiple of four bytes.
 pub fn written(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(HEADER + value.len()).unwrap_or(u16::MAX);
     let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();

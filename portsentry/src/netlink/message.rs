@@ -6,7 +6,7 @@ use super::attributes::{u16_at, u32_at};
 
 /// Bytes of a message's header: length, type, flags, sequence number, sender.
 const HEADER: usize = 16;
-/// `NLM_F_REQUEST` with `NLM_F_DUMP`, of the kernel's `include/uapi/linux/netlink.h`.
+/// `NLM_F_REQUEST` with `NLM_F_DUMP` (`include/uapi/linux/netlink.h` in the kernel).
 const DUMP: u16 = 0x301;
 
 /// A message without its header.
@@ -32,7 +32,7 @@ pub(super) fn request(kind: u16, sequence: u32, body: &[u8]) -> io::Result<Vec<u
     Ok(request)
 }
 
-/// Returns the messages in `bytes`, each with its sequence number; ends at the first whose length can't be right.
+/// Returns the messages in `bytes` with their sequence numbers, up to the first with an impossible length.
 pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = (u32, Message<'_>)> {
     std::iter::from_fn(move || {
         let length = usize::try_from(u32_at(bytes, 0)?).ok()?;

@@ -28,8 +28,9 @@ impl Banner {
         &self.text
     }
 
-    /// Returns the answer to a datagram with `received` bytes of data at `now_ns`, nanoseconds since any fixed moment; empty
-    /// for none. It is always shorter than the datagram, so that two traps never answer each other without end.
+    /// Returns the answer to a datagram with `received` bytes of data, or an empty one for no answer. `now_ns` is
+    /// the time in nanoseconds since any fixed moment. The answer is always shorter than the datagram, so that two
+    /// traps can't answer each other without end.
     pub fn answer(&mut self, received: usize, now_ns: u64) -> &[u8] {
         let length = self.text.len().min(received.saturating_sub(1));
         let may = length > 0 && self.buckets.try_acquire(RateLimit::Answer, &self.limits, now_ns);

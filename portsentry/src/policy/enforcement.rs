@@ -1,5 +1,5 @@
-//! Determines what is done about probes: observe, fence, block. Everything that names the mode of enforcement, or what
-//! would happen in another, asks here.
+//! Determines the treatment of probes: observe, fence, or block. All other code that names the current mode of
+//! enforcement, or the effects of another mode, uses this module.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::{
 pub enum Strength {
     /// Probes are reported; no packet is dropped.
     Observing,
-    /// Sources are fenced; nothing can prove them, so none is blocked.
+    /// Sources are fenced. No proof is possible, so that none is blocked.
     Fencing,
     /// Sources are fenced, and blocked once they are proven.
     FencingAndBlocking,
@@ -55,7 +55,7 @@ impl Strength {
 /// The mode of enforcement, for each protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Enforcement {
-    /// Of TCP and UDP; `None` for one that is not watched.
+    /// The modes of TCP and UDP, or `None` for a protocol that is not watched.
     each: [Option<Strength>; 2],
     runs_command: bool,
 }
@@ -125,7 +125,7 @@ impl fmt::Display for Enforcement {
     }
 }
 
-/// Predicts what happens to sources that the configuration only reports.
+/// Predicts the treatment of sources that the configuration only reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prediction {
     block_unproven: bool,
@@ -133,16 +133,16 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// Takes the settings that decide.
+    /// Creates the prediction from the settings.
     #[must_use]
     pub const fn new(config: &Config) -> Self {
         Self { block_unproven: config.block_unproven, proof_traps: config.proof_traps }
     }
 
-    /// Returns what `BLOCK_TCP="1"` (or UDP) would have done to the source of `sighting`.
+    /// Returns the effect that `BLOCK_TCP="1"` (or UDP) would have had on the source of `sighting`.
     #[must_use]
     pub fn of(self, sighting: &Sighting) -> &'static str {
-        // While nothing is blocked, handshakes are not counted: only the first is known.
+        // While no source is blocked, handshakes are not counted, so that only the first is known.
         let is_proven = sighting.protocol == Protocol::Tcp && sighting.proof != Proof::None;
         if self.block_unproven || is_proven && self.proof_traps <= 1 { "blocked" } else { "fenced" }
     }

@@ -39,7 +39,7 @@ impl Hold {
         Self { until, proof: Proof::Administrator, ..Self::for_good(since, 0, Protocol::Tcp) }
     }
 
-    /// Whether an administrator has set another end than `other`'s.
+    /// Whether an administrator has set another end than in `other`.
     #[must_use]
     pub fn has_other_terms_than(&self, other: &Self) -> bool {
         let Some(until) = self.until.filter(|_| self.proof == Proof::Administrator) else { return false };
@@ -59,16 +59,16 @@ impl Hold {
     }
 }
 
-/// Maximum difference between two times of one block: one may be the kernel's, and files have whole seconds.
+/// Maximum difference between two times of one block: one may come from the kernel, and files have whole seconds.
 pub(super) const ROUNDING: Duration = Duration::from_secs(2);
 
-/// Whether two times, either of which may be rounded to a second, are the same start or end of a block.
+/// Whether two times, each possibly rounded to a second, are the same start or end of a block.
 #[must_use]
 pub fn is_same_moment(one: SystemTime, other: SystemTime) -> bool {
     one.duration_since(other).unwrap_or_else(|error| error.duration()) < ROUNDING
 }
 
-/// A blocked or fenced network. A host is a network of its own, a /32 or /128.
+/// A blocked or fenced network. A host is a network with a single address, a /32 or /128.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The network.
@@ -106,7 +106,7 @@ pub fn name_of(network: IpNet) -> String {
     if is_host(network) { network.addr().to_string() } else { network.to_string() }
 }
 
-/// Returns the network of `source` of this length; 0 for the source alone.
+/// Returns the network of `source` with this length, or the source alone for 0.
 #[must_use]
 pub fn network_of(source: IpAddr, prefix: u8) -> IpNet {
     let network = IpNet::new(source, prefix).ok().filter(|_| prefix != 0);
@@ -119,5 +119,5 @@ pub fn prefix_of(network: IpNet) -> u8 {
     if is_host(network) { 0 } else { network.prefix_len() }
 }
 
-/// The lengths of networks by which IPv6 sources are held (`IPV6_PREFIX`).
+/// The possible lengths of `IPV6_PREFIX`.
 pub const PREFIXES: RangeInclusive<u8> = 48..=127;

@@ -1,5 +1,5 @@
-//! Ids of blocks and fences: a network has one from its admission until it is released, also while its fence becomes a
-//! block and across restarts.
+//! Ids of blocks and fences. A network keeps its id from its admission to its release, even if its fence becomes a
+//! block, and across restarts.
 
 use std::{
     collections::BTreeMap,
@@ -15,10 +15,10 @@ use super::hold::ROUNDING;
 
 /// Crockford's base 32: without I, L, O and U, in the order of ASCII, so that ids sort as text.
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-/// Digits of an id: 55 bits, enough until the year 3111.
+/// Number of digits of an id: 55 bits, enough until the year 3111.
 const LENGTH: usize = 11;
 
-/// The id of a block or fence: the microsecond of its start, or the next one that no earlier id has.
+/// The id of a block or fence: the microsecond of its start, or the next unused one.
 ///
 /// Written as eleven digits of Crockford's base 32 in lower case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ impl fmt::Display for BlockId {
     }
 }
 
-/// The text is no id.
+/// The text is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an id of eleven digits")]
 pub struct NotAnId;
@@ -78,14 +78,14 @@ impl BlockId {
         SystemTime::UNIX_EPOCH + Duration::from_micros(self.0)
     }
 
-    /// Whether it can be that of a block or fence since `since`: no id is older than what it was assigned to.
+    /// Whether it can be the id of a block or fence since `since`: no id is older than its block or fence.
     #[must_use]
     pub fn may_be_of(self, since: SystemTime) -> bool {
         self.time() + ROUNDING >= since
     }
 }
 
-/// The ids of the networks that are held.
+/// The ids of the blocked and fenced networks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ids {
     of: BTreeMap<IpNet, BlockId>,
@@ -94,20 +94,20 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Restores the ids of an earlier run; `last` is the last one that it assigned.
+    /// Restores the ids of an earlier run, the last of which was `last`.
     #[must_use]
     pub fn new(of: BTreeMap<IpNet, BlockId>, last: BlockId) -> Self {
         let last = of.values().copied().fold(last, Ord::max);
         Self { of, last, revision: 0 }
     }
 
-    /// Returns the id of `network`, if it is held.
+    /// Returns the id of `network`, if it is blocked or fenced.
     #[must_use]
     pub fn get(&self, network: IpNet) -> Option<BlockId> {
         self.of.get(&network).copied()
     }
 
-    /// Returns the id of `network`; assigns one for a block or fence since `since` if it has none.
+    /// Returns the id of `network`. If it has none, assigns one for a block or fence since `since`.
     pub fn assign(&mut self, network: IpNet, since: SystemTime) -> BlockId {
         if let Some(id) = self.get(network) {
             return id;
@@ -118,7 +118,7 @@ impl Ids {
         id
     }
 
-    /// Gives `network` this id, which it had before.
+    /// Sets the id that `network` had before.
     pub fn put(&mut self, network: IpNet, id: BlockId) {
         self.of.insert(network, id);
         self.revision += 1;
@@ -131,18 +131,18 @@ impl Ids {
         Some(id)
     }
 
-    /// Removes the ids of networks that `is_held` doesn't name.
+    /// Removes the ids of all networks for which `is_held` returns `false`.
     pub fn retain(&mut self, is_held: impl Fn(IpNet, BlockId) -> bool) {
         self.of.retain(|network, id| is_held(*network, *id));
         self.revision += 1;
     }
 
-    /// Returns all of them, ordered by network.
+    /// Returns all ids, ordered by network.
     pub fn iter(&self) -> impl Iterator<Item = (IpNet, BlockId)> {
         self.of.iter().map(|(network, id)| (*network, *id))
     }
 
-    /// Returns the last id that was assigned.
+    /// Returns the last assigned id.
     #[must_use]
     pub const fn last(&self) -> BlockId {
         self.last

@@ -91,7 +91,7 @@ impl Stack<'_> {
                 Some(lower) if self.is_judged(lower, depth) => Err(LeftOut::Above(lower.name.clone())),
                 _ => Ok(()),
             },
-            // Its packets are read in the sessions' frames.
+            // Its packets are read within the sessions' frames.
             "ppp" => {
                 let carriers = || link.carriers.iter().filter_map(|index| self.links.get(index));
                 match carriers().next() {
@@ -114,7 +114,7 @@ impl Stack<'_> {
     /// A bridge is watched only if its ports are not.
     fn judge_switch(&self, switch: &Link, depth: usize) -> Result<(), LeftOut> {
         let is_port = |link: &&Link| match link.master.and_then(|master| self.links.get(&master)) {
-            // Every port belongs to the one data path, whichever switch it is plugged into.
+            // All ports belong to the same data path, whichever switch has them.
             Some(master) if switch.is("openvswitch") => master.is("openvswitch"),
             Some(master) => master.index == switch.index,
             None => false,
@@ -129,7 +129,7 @@ impl Stack<'_> {
         }
     }
 
-    /// Whether frames that arrive on `link` are judged there, or below it, or at its master.
+    /// Whether frames that arrive on `link` are judged there, below it, or at its master.
     fn is_judged(&self, link: &Link, depth: usize) -> bool {
         matches!(
             self.judge(link, depth + 1),
@@ -142,7 +142,7 @@ impl Stack<'_> {
         link.lower.filter(|_| !link.is_lower_elsewhere).and_then(|lower| self.links.get(&lower))
     }
 
-    /// Whether it, or an interface above it, has an address: then this host is reached through it.
+    /// Whether it, or an interface above it, has an address by which this host can be reached.
     fn is_addressed(&self, link: &Link, depth: usize) -> bool {
         let is_above =
             |above: &&Link| above.lower == Some(link.index) && !above.is_lower_elsewhere && !above.is("veth");
@@ -152,8 +152,8 @@ impl Stack<'_> {
     }
 }
 
-/// Whether a master takes its members' frames as its own: bonds, teams, and all except those that only forward frames
-/// or look them up elsewhere.
+/// Whether a master receives its members' frames as its own. Bonds and teams do, and all other masters except those
+/// that only forward frames or look them up elsewhere.
 fn takes_frames(master: &Link) -> bool {
     !["bridge", "openvswitch", "vrf"].iter().any(|kind| master.is(kind))
 }

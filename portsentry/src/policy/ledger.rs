@@ -14,7 +14,8 @@ use ipnet::IpNet;
 pub use self::agree::{Edit, SourceState, TakeOver};
 use super::hold::{Hold, PREFIXES, Record, network_of};
 
-/// Number of sources remembered as reported; when it is full the set is cleared, and some are reported again.
+/// Maximum number of sources remembered as reported. When the set is full it is cleared, and some sources are
+/// reported again.
 const REPORTED: usize = 65_536;
 
 /// Numbers of blocked and fenced sources, separately for IPv4 and IPv6.
@@ -49,7 +50,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Enters a network; `false` if it is already there. A block replaces a fence.
+    /// Enters a network. Returns `false` if it is already there. A block replaces a fence.
     pub fn enter(&mut self, network: IpNet, hold: Hold) -> bool {
         match self.held.get(&network) {
             Some(standing) if !standing.is_fence || hold.is_fence => false,
@@ -69,7 +70,7 @@ impl Ledger {
         self.held.insert(network, hold);
     }
 
-    /// Returns the fences that end first, beyond `most`: the kernel's map has evicted the oldest, too.
+    /// Returns the fences that end first, beyond `most`, because the kernel's map has evicted the oldest, too.
     pub fn surplus(&self, most: usize) -> impl Iterator<Item = IpNet> + '_ {
         let count = self.fence_ends.len().saturating_sub(most);
         self.fence_ends.iter().take(count).map(|(_, network)| *network)
@@ -109,7 +110,7 @@ impl Ledger {
         self.held.get(&network)
     }
 
-    /// Returns the entry of a source, or of the IPv6 network by which it is held.
+    /// Returns the entry of a source or of its IPv6 network.
     #[must_use]
     pub fn holding(&self, source: IpAddr) -> Option<Record> {
         let prefixes = if source.is_ipv6() { Some(PREFIXES) } else { None };
@@ -119,7 +120,8 @@ impl Ledger {
         })
     }
 
-    /// Records that a network reached the trigger and is only reported; `false` if that is already recorded.
+    /// Records that a network reached the trigger and is only reported. Returns `false` if that is already
+    /// recorded.
     pub fn report(&mut self, network: IpNet) -> bool {
         if self.reported.len() >= REPORTED && !self.reported.contains(&network) {
             self.reported.clear();

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixMap;
 
-/// Networks of both address families, each with a value: a trie, so that a look-up takes at most as many steps as an
-/// address has bits, however many networks there are.
+/// Networks of both address families, each with a value. They form a trie, so that a look-up takes at most as many
+/// steps as an address has bits, however many networks there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Networks<T>(JointPrefixMap<IpNet, T>);
 
@@ -22,7 +22,7 @@ impl<T> Networks<T> {
         self.0.insert(network.trunc(), value);
     }
 
-    /// Removes a network; narrower and wider ones stay.
+    /// Removes a network. Narrower and wider ones stay.
     pub fn remove(&mut self, network: IpNet) {
         self.0.remove(&network.trunc());
     }
@@ -39,7 +39,7 @@ impl<T> Networks<T> {
         self.0.get_lpm(&address.into())
     }
 
-    /// Whether one of them contains the whole of `network`.
+    /// Whether one of the networks contains all of `network`.
     #[must_use]
     pub fn cover(&self, network: IpNet) -> bool {
         self.0.get_lpm(&network.trunc()).is_some()
@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// Networks that often contain each other, of both families.
+    /// Returns networks of both families that often contain each other.
     fn network() -> impl Strategy<Value = IpNet> {
         let v4 = (any::<[u8; 2]>(), 0..=32_u8)
             .prop_map(|([a, b], length)| IpNet::new(IpAddr::from([a & 0x81, 0, 0, b & 0x0f]), length));
@@ -87,7 +87,7 @@ mod tests {
         ) {
             let (mut trie, mut list) = (Networks::default(), BTreeMap::new());
             for (network, value) in changes {
-                // Networks are also removed, and entered untruncated.
+                // Networks are also removed, and entered without truncation.
                 if let Some(value) = value {
                     trie.insert(network, value);
                     list.insert(network.trunc(), value);

@@ -1,5 +1,5 @@
-//! Who is held and what follows from it: every way into a block or fence and out of one leads through [`Register::admit`] and
-//! [`Register::release`]. Both return effects and carry out none.
+//! The blocked and fenced networks, and the effects of changes. Every way into a block or fence, and out of one,
+//! leads through [`Register::admit`] and [`Register::release`]. Both return effects and carry out none.
 
 mod admit;
 mod case;
@@ -26,7 +26,7 @@ use crate::config::{Config, Response};
 /// The settings that effects depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// How long blocks and fences last.
+    /// Durations of blocks and fences.
     pub terms: Terms,
     /// `BLOCK_TCP`
     pub tcp: Response,
@@ -34,12 +34,13 @@ pub struct Rules {
     pub udp: Response,
     /// `KILL_ON_PROOF`
     pub kills_on_proof: bool,
-    /// `KILL_RUN_CMD` names what changes when a fence becomes a block, so it is run for either.
+    /// Whether `KILL_RUN_CMD` has a macro whose value changes when a fence becomes a block, so that it runs for
+    /// both.
     pub tells_changes: bool,
 }
 
 impl Rules {
-    /// As `config` says.
+    /// Returns the settings in `config`.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
@@ -56,7 +57,7 @@ impl Rules {
         }
     }
 
-    /// `BLOCK_TCP` or `BLOCK_UDP`.
+    /// Returns the value of `BLOCK_TCP` or `BLOCK_UDP`.
     #[must_use]
     pub const fn response(&self, protocol: Protocol) -> Response {
         match protocol {
@@ -65,25 +66,25 @@ impl Rules {
         }
     }
 
-    /// Whether the `KILL_*` actions are taken against what is held like that.
+    /// Whether the `KILL_*` actions run for such a block or fence.
     #[must_use]
     pub fn kills(&self, hold: &Hold) -> bool {
         !self.kills_on_proof || hold.proof != Proof::None
     }
 }
 
-/// What is to be done about a network, and what the network is held by from then on, or was.
+/// The effects of a change on a network, and its block or fence before or after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The network, with its end filled in.
     pub record: Record,
-    /// Its id; an entry of the block list has none.
+    /// Its id. An entry of the block list has none.
     pub id: Option<BlockId>,
-    /// What to do, in the order given.
+    /// The effects, in order.
     pub effects: Vec<Effect>,
 }
 
-/// The networks that are held, and how often each was.
+/// The blocked and fenced networks, and the number of blocks of each.
 #[derive(Debug)]
 pub struct Register {
     ledger: Ledger,
@@ -93,35 +94,35 @@ pub struct Register {
 }
 
 impl Register {
-    /// Nobody is held.
+    /// Creates an empty register.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
         Self { ledger: Ledger::default(), offences: Offences::default(), ids: Ids::default(), rules }
     }
 
-    /// Who is held.
+    /// Returns the blocked and fenced networks.
     #[must_use]
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// The same, to be brought into step with kernel and files.
+    /// Returns them for changes that bring them into step with the kernel and the files.
     pub const fn ledger_mut(&mut self) -> &mut Ledger {
         &mut self.ledger
     }
 
-    /// The ids of the networks that are held.
+    /// Returns the ids of the blocked and fenced networks.
     #[must_use]
     pub const fn ids(&self) -> &Ids {
         &self.ids
     }
 
-    /// The same, to be restored.
+    /// Returns them for changes.
     pub const fn ids_mut(&mut self) -> &mut Ids {
         &mut self.ids
     }
 
-    /// Removes the ids of networks that aren't held.
+    /// Removes the ids of networks without an entry.
     pub fn forget_ids(&mut self) {
         self.ids.retain(|network, _| self.ledger.holds(network));
     }
@@ -132,19 +133,19 @@ impl Register {
         &self.rules
     }
 
-    /// Remembers a block that the history tells of.
+    /// Counts a block that the history records.
     pub fn recall(&mut self, network: IpNet) {
         self.offences.add(network);
     }
 
-    /// When the block or fence of `network` ends.
+    /// Returns the end of a block or fence of `network`.
     #[must_use]
     pub fn until(&self, network: IpNet, hold: &Hold) -> Option<SystemTime> {
         self.rules.terms.until(hold, self.offences.of(network))
     }
 
-    /// Enters what is held from now on, and says what follows. Where the administrator changes the terms of a block, its
-    /// beginning and probe stay; an earlier fence is one no more.
+    /// Enters a block or fence, and returns its effects. If an administrator changes a block, its start and probe
+    /// stay. An administrator's block replaces a fence.
     pub fn admit(&mut self, cause: Admission, record: Record) -> Decision {
         let Record { network, hold } = record;
         let before = self.ledger.get(network).copied();
@@ -154,7 +155,7 @@ impl Register {
             _ => hold,
         };
         let is_new = before.is_none_or(|old| old.is_fence && !hold.is_fence) || is_ordered;
-        // What is taken over was counted when it was made: the history tells.
+        // Blocks that are taken over were counted when they were made, according to the history.
         let counts = is_new && !hold.is_fence && !is_ordered && cause != Admission::TakenOver;
         let times = if counts { self.offences.add(network) } else { self.offences.of(network) };
         let hold = Hold { until: self.rules.terms.until(&hold, times), ..hold };
@@ -179,7 +180,8 @@ impl Register {
         Decision { record: Record { network, hold }, id, effects: admit(cause, &entry) }
     }
 
-    /// Takes out what is held no more, and says what follows; a network that isn't held is let go in the kernel alone.
+    /// Removes a block or fence, and returns the effects. A network without an entry is released only in the
+    /// kernel.
     pub fn release(&mut self, cause: Release, network: IpNet) -> (Option<Record>, Vec<Effect>) {
         let record = self.ledger.lift(network);
         self.ids.remove(network);
@@ -188,19 +190,19 @@ impl Register {
         (record, effects)
     }
 
-    /// Says what follows from a probe that leads into no block or fence.
+    /// Returns the effects of a probe that causes neither a block nor a fence.
     pub fn witness(&mut self, sighting: &Sighting) -> Vec<Effect> {
         let is_first = sighting.verdict == Verdict::Report && self.ledger.report(sighting.network());
         witness::witness(sighting.verdict, self.rules.response(sighting.protocol), is_first)
     }
 
-    /// Whether the `KILL_*` actions are taken against what is held as that network is.
+    /// Whether the `KILL_*` actions run for the current block or fence of `network`.
     #[must_use]
     pub fn kills(&self, network: IpNet) -> bool {
         self.ledger.get(network).is_some_and(|hold| self.rules.kills(hold))
     }
 
-    /// How long fences last, in seconds.
+    /// Returns the duration of fences in seconds.
     #[must_use]
     pub const fn fence_seconds(&self) -> u64 {
         self.rules.terms.fence.as_secs()

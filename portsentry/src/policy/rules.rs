@@ -18,7 +18,7 @@ use crate::{
 pub struct Machine {
     /// The CPUs that are online.
     pub cpus: u32,
-    /// The lowest and highest port that the kernel assigns to sockets that ask for none.
+    /// The lowest and highest port that the kernel assigns to sockets that request none.
     pub ephemeral: (u16, u16),
     /// This network namespace's cookie.
     pub netns: u64,
@@ -39,7 +39,7 @@ pub fn settings(config: &Config, modes: Modes, machine: &Machine) -> Settings {
     let (first_ephemeral, last_ephemeral) = machine.ephemeral;
     let fenced_syns = match config.fence_in_effect() {
         config::Fence::Drop => FencedSyns::Drop,
-        // As far as the kernel can, which is seen when the program is loaded.
+        // If the kernel supports it, which shows when the program is loaded.
         config::Fence::Open => FencedSyns::Accept,
     };
     let fenced_datagrams = match config.fence_udp {

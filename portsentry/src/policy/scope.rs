@@ -18,10 +18,11 @@ use portsentry_common::{
 use super::networks::Networks;
 use crate::{config::Config, host::Host};
 
-/// Addresses of several hosts, which never count: multicast (RFC 5771, RFC 4291) and broadcast (RFC 919).
+/// Addresses of several hosts, which never count as destinations: multicast (RFC 5771, RFC 4291) and broadcast (RFC
+/// 919).
 const SEVERAL: [&str; 3] = ["224.0.0.0/4", "255.255.255.255/32", "ff00::/8"];
 
-/// Why a network is never blocked. The numbers are values of the ignored maps.
+/// The reason why a network is never blocked. The numbers are values of the ignored maps.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exempt {
@@ -47,7 +48,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// As `config` says.
+    /// Returns the settings in `config`.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
@@ -58,12 +59,12 @@ impl Rules {
     }
 }
 
-/// The reasons for which one network is exempt, ordered by precedence: one bit each.
+/// The reasons why a network is exempt, ordered by precedence, with one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Reasons(u8);
 
 impl Reasons {
-    /// An own address takes precedence over the other reasons, and the ignore file over none.
+    /// An own address takes precedence over the other reasons, and the ignore file comes last.
     const ORDER: [Exempt; 4] = [Exempt::Own, Exempt::Gateway, Exempt::Resolver, Exempt::Ignored];
 
     fn set(&mut self, reason: Exempt, holds: bool) {
@@ -76,14 +77,14 @@ impl Reasons {
     }
 }
 
-/// The networks that are never blocked, and why: own addresses, local routes, broadcast addresses (which no host owns),
-/// gateways and name servers of the host, and ignored networks.
+/// The networks that are never blocked, with the reasons: own addresses, local routes, broadcast addresses (which
+/// no host owns), gateways and name servers of the host, and ignored networks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exemptions {
     networks: Networks<Reasons>,
     /// The networks for each reason.
     named: BTreeMap<Exempt, BTreeSet<IpNet>>,
-    /// IPv6 networks of this host's links. Their addresses are not exempt, but each is held separately.
+    /// IPv6 networks of this host's links. Their addresses are not exempt, but each counts separately.
     neighbours: Networks<()>,
 }
 
@@ -97,7 +98,7 @@ impl Exemptions {
         exemptions
     }
 
-    /// Follows a change of the host; the ignored networks are not read again.
+    /// Updates the exemptions after a change of the host, without those of the ignore file.
     pub fn follow_host(&mut self, host: &Host) {
         let single = |address: &IpAddr| IpNet::from(*address);
         let own = host.broadcasts.iter().chain(&host.addresses).map(single);
@@ -107,12 +108,12 @@ impl Exemptions {
         self.neighbours = host.neighbours.iter().map(|network| (*network, ())).collect();
     }
 
-    /// Follows a change of the ignore file.
+    /// Updates the exemptions after a change of the ignore file.
     pub fn follow_ignored(&mut self, ignored: &[IpNet]) {
         self.name(Exempt::Ignored, ignored.iter().map(IpNet::trunc).collect());
     }
 
-    /// Replaces the networks that are exempt for this reason, changing only those that differ.
+    /// Replaces the networks that are exempt for this reason. Changes only those that differ.
     fn name(&mut self, reason: Exempt, named: BTreeSet<IpNet>) {
         let before = self.named.insert(reason, named).unwrap_or_default();
         let named = &self.named[&reason];
@@ -144,8 +145,8 @@ impl Exemptions {
         self.neighbours.iter().map(|(network, ())| network).filter(|network| !self.cover(*network))
     }
 
-    /// Returns the length of the IPv6 network by which `source` is held, given the configured `prefix`; 0 for the
-    /// source alone.
+    /// Returns the length of the IPv6 network by which `source` is counted and blocked, given the configured
+    /// `prefix`. Returns 0 for the source alone.
     #[must_use]
     pub fn prefix_of(&self, source: IpAddr, prefix: u8) -> u8 {
         let IpAddr::V6(address) = source else { return 0 };
@@ -154,8 +155,8 @@ impl Exemptions {
         source_key(Ipv6::from(address), relation, &Settings::UNSET.held_by(prefix)).prefix
     }
 
-    /// Returns the essential ones if not all fit, most important first: without its gateway or name server a host is
-    /// cut off.
+    /// Returns the essential exemptions if not all fit, most important first. Without its gateway or name server a
+    /// host is cut off.
     #[must_use]
     pub fn essential(&self) -> Vec<(IpNet, u32)> {
         let rank = |reason: Exempt| match reason {
@@ -170,7 +171,7 @@ impl Exemptions {
         essential.into_iter().map(|(network, reason)| (network, reason as u32)).chain(neighbours).collect()
     }
 
-    /// Returns the narrowest of them that contains `address`, with the reason.
+    /// Returns the narrowest exempt network that contains `address`, with the reason.
     #[must_use]
     pub fn why(&self, address: IpAddr) -> Option<(IpNet, Exempt)> {
         let (network, reasons) = self.networks.find(address)?;
@@ -183,7 +184,7 @@ impl Exemptions {
         self.cover(address.into())
     }
 
-    /// Whether one of them contains all of `network`. A network that only contains an exempt host doesn't count.
+    /// Whether one of them contains all of `network`. A network that only contains an exempt host is not exempt.
     #[must_use]
     pub fn cover(&self, network: IpNet) -> bool {
         self.networks.cover(network)
@@ -195,7 +196,7 @@ impl Exemptions {
     }
 }
 
-/// Returns the watched networks: the host's own addresses and local routes, and protected networks without IPv4
+/// Returns the watched networks: the host's own addresses and local routes, and protected networks. Excludes IPv4
 /// network and broadcast addresses (RFC 919), which never count.
 #[must_use]
 pub fn local(host: &Host, rules: &Rules) -> BTreeMap<IpNet, u32> {
@@ -215,7 +216,7 @@ pub fn local(host: &Host, rules: &Rules) -> BTreeMap<IpNet, u32> {
             }
         }
     }
-    // If services are not checked, an own address counts like one behind this host.
+    // If services are not checked, an own address counts like that of a host behind this one.
     let own = if rules.checks_services { Locality::Own } else { Locality::Protected };
     for network in &host.local_routes {
         networks.insert(*network, own as u32);
@@ -232,7 +233,7 @@ pub fn local(host: &Host, rules: &Rules) -> BTreeMap<IpNet, u32> {
     networks
 }
 
-/// Returns the network and broadcast address, if the network has them (RFC 3021: a /31 has not).
+/// Returns the network and broadcast address, if the network has them. (A /31 doesn't: RFC 3021.)
 fn ends(network: Ipv4Net) -> Vec<IpNet> {
     if network.prefix_len() > 30 {
         return Vec::new();

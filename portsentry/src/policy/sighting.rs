@@ -1,4 +1,4 @@
-//! A probe, as the daemon represents it.
+//! The daemon's representation of a probe.
 
 use std::{net::IpAddr, time::SystemTime};
 
@@ -34,19 +34,19 @@ pub struct Sighting {
     pub options: Option<bool>,
     /// Index of the interface that received it.
     pub interface: u32,
-    /// Identifier of the innermost VLAN tag, 0 without one.
+    /// Identifier of the innermost VLAN tag, or 0 without one.
     pub vlan: u16,
-    /// Length of its frame in bytes; 0 if unknown.
+    /// Length of its frame in bytes, or 0 if unknown.
     pub length: u16,
-    /// Its time to live, or hop limit; 0 if unknown.
+    /// Its time to live or hop limit, or 0 if unknown.
     pub ttl: u8,
-    /// Number of the source's probes so far; 0 if this one doesn't count.
+    /// Number of the source's probes so far, or 0 if this one doesn't count.
     pub hits: u32,
     /// The kernel's verdict.
     pub verdict: Verdict,
     /// The proof that the source itself sent it.
     pub proof: Proof,
-    /// Length of the IPv6 network by which the source is held; 0 for the source alone.
+    /// Length of the IPv6 network by which the source is counted, or 0 for the source alone.
     pub prefix: u8,
 }
 
@@ -64,7 +64,7 @@ impl Sighting {
         }
     }
 
-    /// Returns the network by which the source is held: itself, or its network.
+    /// Returns the network by which the source is counted and blocked: itself, or its IPv6 network.
     #[must_use]
     pub fn network(&self) -> IpNet {
         network_of(self.source, self.prefix)

@@ -11,17 +11,17 @@ use portsentry_common::block::Proof;
 
 use super::Hold;
 
-/// Number of sources whose earlier blocks are remembered; the least recent are forgotten first.
+/// Maximum number of sources whose earlier blocks are remembered. The least recent are forgotten first.
 const SOURCES: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
 /// Durations of blocks and fences.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// `BLOCK_TIME`; zero is permanent.
+    /// `BLOCK_TIME`; zero means permanent.
     pub block: Duration,
     /// `BLOCK_TIME_FACTOR`: factor for each further block of a source.
     pub factor: u32,
-    /// `MAX_BLOCK_TIME`; zero is no limit.
+    /// `MAX_BLOCK_TIME`; zero means no limit.
     pub longest: Duration,
     /// `FENCE_TIME`.
     pub fence: Duration,
@@ -66,7 +66,7 @@ impl Default for Offences {
 }
 
 impl Offences {
-    /// Counts a block of `network`; returns the number.
+    /// Counts a block of `network`, and returns the number of its blocks.
     pub fn add(&mut self, network: IpNet) -> u32 {
         let times = self.0.get_or_insert_mut(network, || 0);
         *times = times.saturating_add(1);

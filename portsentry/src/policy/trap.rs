@@ -20,13 +20,13 @@ use portsentry_common::{
     token_bucket::TokenBuckets,
 };
 
-/// Number of visits remembered as reported; the least recent are forgotten first.
+/// Maximum number of visits remembered as reported. The least recent are forgotten first.
 const TOLD: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
 /// The reported visits, and the kernel program's rules. The daemon counts as one CPU.
 #[derive(Debug)]
 pub struct Visits {
-    /// Time of the last report of each, in nanoseconds.
+    /// Time of each visit's last report, in nanoseconds.
     told: LruCache<DedupKey, u64>,
     buckets: TokenBuckets,
     settings: Settings,
@@ -36,7 +36,7 @@ pub struct Visits {
 /// Deduplication key of a visit: source, port and protocol.
 pub type DedupKey = (IpNet, u16, Protocol);
 
-/// Visits that exceeded the rate limits, except repeats.
+/// Visits that exceeded the rate limits, without repeats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
     /// They were not reported.
@@ -46,7 +46,7 @@ pub struct LeftOut {
 }
 
 impl Visits {
-    /// Starts without visits; uses the kernel program's `settings`.
+    /// Creates the state without visits, with the kernel program's `settings`.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let left_out = LeftOut::default();
@@ -58,8 +58,8 @@ impl Visits {
         }
     }
 
-    /// Returns the verdict on a visit that counts and is its source's `hits`th probe. `shaken` counts the source's
-    /// completed handshakes, this one included.
+    /// Returns the verdict on a visit that counts as its source's `hits`th probe. `shaken` counts the source's
+    /// completed handshakes, including this one.
     #[must_use]
     pub fn judge(&self, probe: &Probe, hits: u32, proof: Proof, shaken: HandshakeCount) -> Verdict {
         match decide(probe, hits, &self.settings) {
@@ -73,7 +73,7 @@ impl Visits {
         }
     }
 
-    /// Whether probes are counted: a trigger of one needs no tally.
+    /// Whether probes are counted. A trigger of one needs no tally.
     #[must_use]
     pub const fn counts(&self) -> bool {
         self.settings.trigger > 1
@@ -97,14 +97,14 @@ impl Visits {
         is_proven(shaken.traps, false, &self.settings) && !is_proven(shaken.traps, true, &self.settings)
     }
 
-    /// Whether another source may be fenced at `now_ns`, nanoseconds since any fixed moment.
+    /// Whether another source may be fenced at `now_ns`, in nanoseconds since any fixed moment.
     pub fn may_fence(&mut self, now_ns: u64) -> bool {
         let may = self.buckets.try_acquire(RateLimit::Fence, &self.settings, now_ns);
         self.left_out.unfenced += u64::from(!may);
         may
     }
 
-    /// Whether a visit may be reported at `now_ns`. A visit that has `entered` its source in the kernel's maps is no
+    /// Whether a visit may be reported at `now_ns`. A visit that `entered` its source in the kernel's maps is no
     /// repeat.
     pub fn may_tell(&mut self, key: DedupKey, entered: bool, now_ns: u64) -> bool {
         let told_ns = self.told.get(&key);

@@ -14,7 +14,7 @@ pub enum News {
 }
 
 impl Trouble {
-    /// Records the current state; returns a change to report.
+    /// Records the current state. Returns a change to report, if any.
     pub fn note(&mut self, problem: Option<String>) -> Option<News> {
         if problem == self.0 {
             return None;

@@ -1,4 +1,4 @@
-//! Detects that no port is watched: a misspelt or unquoted setting leaves none.
+//! Detects that no port is watched, for instance because a setting is misspelt or unquoted.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The paths that the daemon writes to, by its configuration.
+//! The paths to which the daemon writes, according to its configuration.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +14,8 @@ use crate::{
     kernel::mounted_in,
 };
 
-/// Returns the directories that the daemon writes to: its files are replaced atomically, beside the old ones.
+/// Returns the directories to which the daemon writes. Files are replaced atomically, so that each needs its whole
+/// directory.
 pub(super) fn written(config: &Config) -> Vec<PathBuf> {
     let directories = files(config).into_iter().flat_map(directories).collect::<BTreeSet<_>>();
     directories.into_iter().chain([existing(&config.pin_path)]).collect()
@@ -39,7 +40,7 @@ pub(super) fn own(directory: &Path, account: Account) -> Result<(), Error> {
     give(directory, account).map_err(failed)
 }
 
-/// Creates the control socket's directory for `account` if it is missing; an empty one is given to it.
+/// Creates the control socket's directory for `account` if it is missing. An empty directory is given to `account`.
 pub(super) fn make_room(socket: &Path, account: Account) -> Result<(), Error> {
     let Some(directory) = socket.parent() else { return Ok(()) };
     let made = || -> io::Result<()> {
@@ -80,14 +81,14 @@ fn files(config: &Config) -> Vec<&Path> {
         .collect()
 }
 
-/// Returns the directory of a file, and, if the file is a link, that of its target.
+/// Returns a file's directory and, if the file is a link, its target's directory.
 fn directories(file: &Path) -> Vec<PathBuf> {
     let directory = |file: &Path| existing(file.parent().unwrap_or(Path::new("/")));
     let target = fs::canonicalize(file).ok().map(|target| directory(&target));
     [directory(file)].into_iter().chain(target).collect()
 }
 
-/// Returns `path` without symbolic links, as far as it exists; the rest may be created later.
+/// Returns `path` without symbolic links, as far as it exists. The rest may be created later.
 fn existing(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
     path.ancestors().find_map(|at| fs::canonicalize(at).ok()).unwrap_or_else(|| "/".into())

@@ -1,4 +1,4 @@
-//! Capabilities, and the user that the daemon runs as.
+//! Capabilities, and the user as which the daemon runs.
 
 use std::{collections::BTreeSet, io};
 
@@ -17,10 +17,10 @@ const USER: &str = "portsentry";
 const ALWAYS: [Capability; 3] = [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON];
 /// Needed by users other than root to reach bpffs, and to read a configuration that only root can read.
 const READING: [Capability; 1] = [Capability::CAP_DAC_READ_SEARCH];
-/// Needed to replace files of other owners, keeping owner and mode.
+/// Needed to replace files of other owners, and to preserve their owner and mode.
 const FOREIGN: [Capability; 3] =
     [Capability::CAP_DAC_OVERRIDE, Capability::CAP_CHOWN, Capability::CAP_FOWNER];
-/// Needed to answer a datagram with the banner, from the port that it was sent to.
+/// Needed to answer a datagram with the banner from the port to which it was sent.
 pub(super) const ANSWERING: Capability = Capability::CAP_NET_BIND_SERVICE;
 /// Needed to give the control socket to a group.
 pub(super) const GRANTING: Capability = Capability::CAP_CHOWN;
@@ -37,8 +37,8 @@ pub(super) struct Account {
 pub(super) struct Privileges(CapsHashSet);
 
 impl Account {
-    /// Finds the user `name`; without a name, [`USER`] if it exists, otherwise the user of this process. Only root
-    /// can become another user.
+    /// Finds the user `name`. Without a name, returns [`USER`] if it exists, otherwise the user of this process.
+    /// Only root can become another user.
     pub(super) fn find(name: Option<&str>) -> Result<Self, Error> {
         let failed = |errno: nix::Error| Error::System { what: "looking for a user", source: errno.into() };
         let current = Self { user: geteuid().as_raw(), group: getegid().as_raw() };
@@ -94,7 +94,7 @@ impl Privileges {
         self.0.is_subset(&other.0)
     }
 
-    /// Becomes `account`, and permanently drops all other capabilities, also for executed programs.
+    /// Becomes `account`, and permanently drops all other capabilities, for executed programs, too.
     pub(super) fn keep(&self, account: Account) -> Result<(), Error> {
         let failed = |what| move |error: CapsError| Error::System { what, source: io::Error::other(error) };
         let had = caps::read(None, CapSet::Effective).map_err(failed("reading capabilities"))?;

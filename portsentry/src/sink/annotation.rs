@@ -1,5 +1,5 @@
-//! The annotation on an administrator's line in the blocked file, behind `#`: end of the block, and reason. Other
-//! PortSentrys, and our own older versions, read it as a comment.
+//! The annotation on an administrator's line in the blocked file, after `#`: end of the block, and reason. Other
+//! PortSentrys, and older versions of this one, read it as a comment.
 
 use std::{fmt, time::SystemTime};
 
@@ -11,9 +11,9 @@ pub const LONGEST: usize = 200;
 /// End and reason of an administrator's block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Annotation {
-    /// Whole seconds; `None` for a permanent block.
+    /// The end in whole seconds, or `None` for a permanent block.
     pub until: Option<SystemTime>,
-    /// The administrator's own words.
+    /// The reason in the administrator's own words.
     pub reason: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl Annotation {
     }
 }
 
-/// Writes the annotation for the end of a line, with the `#`; nothing if it is empty.
+/// Writes the annotation for the end of a line, with the `#`. Writes nothing if it is empty.
 impl fmt::Display for Annotation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {

@@ -1,5 +1,5 @@
 //! Appends whole lines to a file that other programs may rotate, truncate or write to at any time. Each batch opens
-//! the file anew.
+//! the file again.
 
 use std::{
     fs::{File, OpenOptions},
@@ -10,12 +10,10 @@ use std::{
 
 use nix::fcntl::OFlag;
 
-/// Appends `lines`; returns how many were written in full, and the error that stopped the rest. A missing file is
+/// Appends `lines`. Returns how many were written in full, and the error that stopped the rest. A missing file is
 /// created with mode 0640.
 ///
-/// # Errors
-/// Beside the system's: symbolic links, irregular files, and files with a second name (a hard link) are
-/// refused.
+/// # Errors The system's errors. Symbolic links, irregular files, and files with a second name (a hard link) are refused.
 pub fn append(path: &Path, lines: &[String]) -> (usize, io::Result<()>) {
     match create(path) {
         Ok((file, length)) => write(file, length, lines),
@@ -23,7 +21,7 @@ pub fn append(path: &Path, lines: &[String]) -> (usize, io::Result<()>) {
     }
 }
 
-/// Opens the file for appending, and creates it if it is missing; also returns its length in bytes.
+/// Opens the file for appending, and creates it if it is missing. Also returns its length in bytes.
 ///
 /// # Errors
 /// As for [`append`].
@@ -31,7 +29,7 @@ pub fn create(path: &Path) -> io::Result<(File, u64)> {
     open(OpenOptions::new().read(true).append(true).create(true).mode(0o640), path)
 }
 
-/// Opens the file for reading; also returns its length in bytes.
+/// Opens the file for reading. Also returns its length in bytes.
 ///
 /// # Errors
 /// As for [`append`].
@@ -71,8 +69,8 @@ fn write(mut file: File, length: u64, lines: &[String]) -> (usize, io::Result<()
     if result.is_err() {
         let last = text.get(..written).unwrap_or_default().iter().rposition(|byte| *byte == b'\n');
         let whole = length + last.map_or(0, |at| at as u64 + 1);
-        // Removes a partial line, unless another process has written behind it. If that fails (an append-only file),
-        // the next batch begins on a new line.
+        // Removes a partial line, unless another process has written after it. If that fails (an append-only file),
+        // the next batch starts on a new line.
         if file.metadata().is_ok_and(|metadata| metadata.len() == length + written as u64) {
             let _ = file.set_len(whole);
         }
@@ -136,7 +134,7 @@ mod tests {
         drop(file);
         let (file, _) = create(&path).unwrap();
         assert!(is_torn(&file, length + 5).unwrap());
-        // A full device takes nothing, and nothing counts as written.
+        // A full device accepts no byte, and nothing counts as written.
         let full = OpenOptions::new().read(true).append(true).open("/dev/full").unwrap();
         let (there, result) = write(full, 0, &lines(&["x"]));
         assert_eq!((there, result.unwrap_err().raw_os_error()), (0, Some(nix::libc::ENOSPC)));

@@ -1,4 +1,4 @@
-//! Replaces a file atomically: a reader sees the old content or the new.
+//! Replaces a file atomically: a reader sees either the old content or the new.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
@@ -10,8 +10,8 @@ use std::{
 use nix::{fcntl::OFlag, unistd::geteuid};
 use xattr::FileExt;
 
-/// Largest file that is read, in bytes: lines of 256 bytes for as many sources as `MAX_BLOCKED` and `MAX_FENCED`
-/// allow, in both address families.
+/// Maximum size of a file that is read, in bytes: lines of 256 bytes for the maximum of `MAX_BLOCKED` and
+/// `MAX_FENCED`, in both address families.
 const LARGEST: u64 = (1 << 24) * 4 * 256;
 /// Prefixes of extended attributes that only a privileged process may set. The system sets those of a new file.
 const PRIVILEGED: [&str; 2] = ["security.", "trusted."];
@@ -35,7 +35,7 @@ pub enum WriteError {
     /// It is world-writable.
     #[error("{0} is world-writable, so it is not trusted: chmod o-w {0}")]
     WorldWritable(PathBuf),
-    /// It is too large to be a file of the daemon's.
+    /// It is too large to be one of the daemon's files.
     #[error("{0} is too large (limit: {limit} GiB): remove lines from it", limit = LARGEST >> 30)]
     TooLarge(PathBuf),
     /// Another program keeps changing it.
@@ -48,12 +48,12 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, WriteError> {
     Ok(open(path)?.map(|(content, _)| content))
 }
 
-/// The mode of a file that wasn't there.
+/// The mode of a new file.
 pub const MODE: u32 = 0o644;
 
-/// Replaces the file by what `edit` makes of its content, unless that is `None`. An old file's owner, mode, access control
-/// list and other extended attributes are kept, a new one's mode is `mode`. A change that somebody makes meanwhile is taken
-/// into account. After a power failure either the old file is there or the new one.
+/// Replaces the file by the result of `edit` on its content, unless that is `None`. An old file's owner, mode,
+/// access control list and other extended attributes are kept; a new file's mode is `mode`. A concurrent change by
+/// another program is taken into account. After a power failure either the old file or the new one is there.
 pub fn update(
     path: &Path,
     mode: u32,
@@ -88,7 +88,7 @@ pub fn update(
     Err(WriteError::Contended(path.clone()))
 }
 
-/// Returns the path of the temporary file that is renamed over the file.
+/// Returns the path of the temporary file that is renamed to the file.
 fn beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.portsentry-new"))
@@ -118,7 +118,7 @@ fn write(beside: &Path, content: &[u8], mode: u32, old: Option<(&Path, &Metadata
     }
     let mode = old.map_or(mode, |(_, old)| old.mode() & 0o7777);
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
-    // After the mode: an access control list is more specific, and its mask is the mode's group part.
+    // Set after the mode, because an access control list is more specific, and its mask is the mode's group part.
     if let Some((old, _)) = old {
         copy_attributes(old, &file)?;
     }

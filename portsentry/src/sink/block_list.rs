@@ -1,4 +1,4 @@
-//! Edits the block list as an administrator would: line by line, leaving other lines unchanged.
+//! Edits the block list as an administrator would: line by line, without changing other lines.
 
 use std::{cell::RefCell, collections::BTreeSet, path::Path};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::config::block_list::network_of;
 
-/// Adds `networks` to the list at `path`, or removes them; returns those that needed a change. The file is replaced
+/// Adds `networks` to the list at `path`, or removes them. Returns those that needed a change. The file is replaced
 /// as a whole or left alone.
 pub fn edit_list(
     path: &Path,

@@ -31,7 +31,7 @@ pub struct Fault {
     pub text: String,
 }
 
-/// Reads a blocked file: lines of 1.2's, bare addresses as an administrator adds them, or 2.x's binary form. Bare
+/// Reads a blocked file: 1.2's lines, bare addresses as an administrator adds them, or 2.x's binary form. Bare
 /// addresses count as blocked at `now`.
 #[must_use]
 pub fn parse(content: &[u8], now: SystemTime) -> (Vec<Record>, Vec<Fault>) {
@@ -87,7 +87,7 @@ fn terms(record: Record, remark: &Annotation) -> Record {
     Record { hold: Hold { until: remark.until, proof: Proof::Administrator, ..record.hold }, ..record }
 }
 
-/// A truncated line must not name another source: a line of 1.2's counts only if its last word is there.
+/// A truncated line must not name another source: 1.2's line counts only if its last word is there.
 fn parse_words(line: &str, now: SystemTime) -> Option<Record> {
     match *line.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
         [address] => Some(bare(network(address)?, now)),
@@ -114,7 +114,7 @@ fn parse_words(line: &str, now: SystemTime) -> Option<Record> {
             let port = port.parse().ok()?;
             // Port 0 can't be probed, so an administrator added the address.
             let proof = if port == 0 { Proof::Administrator } else { Proof::None };
-            // A probe's source is held alone, or by the network that IPV6_PREFIX says.
+            // A probe's source is blocked alone, or by a network of a possible `IPV6_PREFIX`.
             let is_held_so = policy::is_host(named) || is_prefix(named);
             let hold = Hold { since, until: None, port, protocol, proof, is_fence };
             (port == 0 || is_held_so).then_some(Record { network: named, hold })
@@ -123,21 +123,22 @@ fn parse_words(line: &str, now: SystemTime) -> Option<Record> {
     }
 }
 
-/// A host or a network; not one that holds almost everybody.
+/// Reads a host or a network, but no network that contains almost all hosts.
 fn network(text: &str) -> Option<IpNet> {
     let Some((address, length)) = text.split_once('/') else { return Some(source(text)?.into()) };
-    // A network may begin with an address of no host: ::/48 does, with the unspecified one.
+    // A network's first address may not be a host's: that of ::/48 is the unspecified address.
     let network = IpNet::new(source(address)?, length.parse().ok()?).ok()?.trunc();
     (is_host(network.addr()) && is_too_much(&network).is_none()).then_some(network)
 }
 
-/// Whether `IPV6_PREFIX` can have a source held by that network.
+/// Whether the network has a possible length of `IPV6_PREFIX`.
 #[must_use]
 pub fn is_prefix(network: IpNet) -> bool {
     matches!(network, IpNet::V6(_)) && PREFIXES.contains(&network.prefix_len())
 }
 
-/// The networks that an administrator's lines name alone, as no daemon writes them: none has read those lines yet.
+/// Returns the networks that an administrator's lines name alone. No daemon writes such lines, so none has read
+/// them yet.
 #[must_use]
 pub fn unread(content: &[u8]) -> BTreeSet<IpNet> {
     if !is_text(content) {
@@ -153,7 +154,7 @@ fn source(text: &str) -> Option<IpAddr> {
     is_host(address).then_some(address)
 }
 
-/// Whether `address` can be that of another host.
+/// Whether `address` can be another host's.
 #[must_use]
 pub const fn is_host(address: IpAddr) -> bool {
     let is_single = match address {
@@ -173,8 +174,8 @@ fn bare(network: IpNet, now: SystemTime) -> Record {
     Record { network, hold: Hold::ordered(now, None) }
 }
 
-/// Reads 2.x's file: for each source a `sa_family_t` in the machine's byte order, then an `in_addr` or `in6_addr`.
-/// Returns `None` for text, whose first characters are too large for a family.
+/// Reads 2.x's file: for each source a `sa_family_t` in the machine's byte order, followed by an `in_addr` or
+/// `in6_addr`. Returns `None` for text, whose first characters are too large for a family.
 fn parse_revival(content: &[u8]) -> Option<Vec<IpAddr>> {
     // <sys/socket.h>
     const INET: u16 = 2;
@@ -208,8 +209,8 @@ pub const fn done(hold: &Hold) -> &'static str {
     if hold.is_fence { "Fenced" } else { "Blocked" }
 }
 
-/// Renders the file for the current blocks, with the administrators' `reasons` and the marks of lines in `hosts.deny`
-/// that are not ours.
+/// Renders the file for the current blocks, with the administrators' `reasons`, and with marks for lines in
+/// `hosts.deny` that are not PortSentry's.
 #[must_use]
 pub fn render(
     records: impl Iterator<Item = Record>,
@@ -220,7 +221,7 @@ pub fn render(
     let mut text = String::new();
     for record in records {
         let Record { network, hold } = record;
-        // As 1.2, where no name is known; a network has its length at the end.
+        // Written as in 1.2 without a known name. A network ends with its length.
         let host = format!("{}/{}", network.addr(), record.name());
         let line = classic::record(hold.since, &host, hold.port, hold.protocol, done(&hold), zone);
         // The configuration sets the duration of other blocks.

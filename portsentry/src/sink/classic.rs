@@ -11,7 +11,7 @@ use portsentry_common::{
 use super::Named;
 use crate::policy::Sighting;
 
-/// Returns 1.2's name for a kind of probe. (`TCP NULL scan` begins with a space, so that the line has two.)
+/// Returns 1.2's name for a kind of probe. (`TCP NULL scan` starts with a space, so that the line has two.)
 #[must_use]
 pub fn scan_type(kind: Kind, flags: u8) -> String {
     match kind {
@@ -29,7 +29,7 @@ pub fn scan_type(kind: Kind, flags: u8) -> String {
     }
 }
 
-/// Returns both PortSentrys' text for a combination of control bits that has no name.
+/// Returns both PortSentrys' text for a combination of control bits without a name.
 pub(super) fn unknown_type(flags: u8) -> String {
     let bit = |mask: u8| u8::from(flags & mask != 0);
     format!(
@@ -64,8 +64,8 @@ pub fn notice(sighting: &Sighting, source: &Named<'_>, why: &str) -> String {
     )
 }
 
-/// Returns a line of the blocked file and the history, without a line end: time in seconds and as local time, source,
-/// port of the probe, and action.
+/// Returns a line of the blocked file and the history, without a line end: time in seconds and as local time,
+/// source, port of the probe, and action.
 #[must_use]
 pub fn record(
     time: SystemTime,

@@ -1,4 +1,4 @@
-//! Details of blocks and fences from the evidence file: the kind of the probe, and the proof of its source.
+//! Details of blocks and fences from the evidence file: the probe's kind, and the source's proof.
 
 use std::{collections::BTreeMap, path::Path, time::SystemTime};
 
@@ -17,7 +17,7 @@ use crate::policy::{BlockId, is_same_moment, register::HistoryAction};
 pub struct Decision {
     /// Time of the packet.
     pub time: SystemTime,
-    /// Whether it caused a fence, not a block.
+    /// Whether it caused a fence rather than a block.
     pub is_fence: bool,
     /// Its kind, in 1.2's words.
     pub kind: String,
@@ -32,17 +32,17 @@ pub struct Decided {
     ids: BTreeMap<IpNet, Vec<Identified>>,
 }
 
-/// The id of what was done at some time.
+/// The id of a decision at some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identified {
     time: SystemTime,
-    /// Whether the network was released then, not admitted.
+    /// Whether the network was released at that time rather than admitted.
     is_lift: bool,
     id: BlockId,
 }
 
 impl Decided {
-    /// What the evidence at `path` says; nothing where there is none.
+    /// Reads the evidence at `path`. Returns no decisions without a file.
     pub fn read(path: Option<&Path>) -> Result<Self, WriteError> {
         let (seen, done) = path.map(evidence::all).transpose()?.unwrap_or_default();
         let mut decided: Self = seen.into_iter().collect();
@@ -50,7 +50,7 @@ impl Decided {
         Ok(decided)
     }
 
-    /// A block or fence without the packet that led to it.
+    /// Adds a block or fence for which no packet is recorded.
     fn add(&mut self, done: &Done) {
         let is_fence = done.action == "fenced";
         let (Some(network), Some((time, proof))) = (done.network(), done.proven()) else { return };
@@ -65,7 +65,7 @@ impl Decided {
         }
     }
 
-    /// Returns the id of the block or fence of `network` that was made, or released, at about that time.
+    /// Returns the id of the block or fence of `network` that began, or was released, at about that time.
     #[must_use]
     pub fn id_at(&self, network: IpNet, time: SystemTime, is_lift: bool) -> Option<BlockId> {
         let of = self.ids.get(&network)?.iter().filter(|of| of.is_lift == is_lift);
@@ -74,7 +74,7 @@ impl Decided {
             .map(|of| of.id)
     }
 
-    /// What was decided about `network` at about that time.
+    /// Returns the decision about `network` at about that time.
     #[must_use]
     pub fn at(&self, network: IpNet, time: SystemTime, is_fence: bool) -> Option<&Decision> {
         let apart = |decision: &&Decision| {

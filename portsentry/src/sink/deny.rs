@@ -1,4 +1,4 @@
-//! `hosts.deny` and what is to change in it. It must not know why.
+//! `hosts.deny`, and its pending changes. The callers decide on these.
 
 mod ours;
 
@@ -24,7 +24,7 @@ use crate::{
     policy::{BlockId, Record, register::Case},
 };
 
-/// The file, and the line that it is to have for each network.
+/// The file, with the line to add for each network, and the lines to remove.
 #[derive(Debug)]
 pub(super) struct Deny {
     path: PathBuf,
@@ -37,18 +37,18 @@ pub(super) struct Deny {
     format: LogFormat,
 }
 
-/// A line that `hosts.deny` is to have.
+/// A line to add to `hosts.deny`.
 #[derive(Clone, Debug)]
 struct Asked {
     line: String,
-    /// It has never been asked for before, so one that is there is somebody else's.
+    /// Whether it is requested for the first time. If so, an existing line is not PortSentry's.
     is_new: bool,
-    /// It was there before us.
+    /// Whether the line was there before PortSentry would have written it.
     is_theirs: bool,
 }
 
 impl Deny {
-    /// The file that `config` names; `modes` tell what `$MODE$` stands for.
+    /// Creates the state for the file in `config`. `modes` determine the value of `$MODE$`.
     pub(super) fn new(config: &Config, modes: Modes) -> Self {
         Self {
             path: config.wrapper_hosts_deny.clone(),
@@ -62,27 +62,27 @@ impl Deny {
         }
     }
 
-    /// Reads which lines are ours; returns what is wrong with that.
+    /// Reads the list of PortSentry's lines. Returns the problem, if any.
     pub(super) fn read(&mut self) -> Option<String> {
         self.ours.read().err().map(|error| error.to_string())
     }
 
-    /// Has the file name the network of `case`; for the first time, if it `is_new`. A line that was there before us
-    /// `is_theirs`.
+    /// Requests a line for the network of `case`. `is_new` means that it is the first request, and `is_theirs` that
+    /// the line was there before PortSentry would have written it.
     pub(super) fn add(&mut self, case: &Case, is_new: bool, is_theirs: bool) {
         let network = case.record.network;
         let Some(line) = self.render(&case.record, case.id, &case.reason) else { return };
-        // The line may have had other words, or been made of another setting.
+        // The old line may have had other words, or come from another setting.
         for old in self.ours.of(network).filter(|old| *old != line) {
             self.remove.insert(old.to_owned());
         }
-        // One that is still to be taken out is ours.
+        // A line that has yet to be removed is PortSentry's.
         let is_ours = self.remove.remove(&line) || self.ours.has(network, &line);
         let was_new = self.add.get(&network).is_some_and(|asked| asked.is_new);
         self.add.insert(network, Asked { line, is_new: was_new || is_new && !is_ours, is_theirs });
     }
 
-    /// Has the file no longer name a network, if the line `is_ours`.
+    /// Requests the removal of a network's line, if the line `is_ours`.
     pub(super) fn remove(&mut self, record: &Record, is_ours: bool) {
         let network = record.network;
         let unwritten = self.add.remove(&network);
@@ -95,7 +95,7 @@ impl Deny {
         }
     }
 
-    /// Has the file lose every line of ours that no network of `held` stands for.
+    /// Requests the removal of all lines of PortSentry whose network isn't among `held`.
     pub(super) fn remove_all_but(&mut self, held: impl Fn(IpNet) -> bool) {
         let gone = self.ours.iter().filter(|(network, _)| self.line.is_none() || !held(*network));
         let gone: Vec<String> = gone.map(|(_, line)| line.to_owned()).collect();
@@ -108,7 +108,7 @@ impl Deny {
         Some(self.line.as_ref()?.render(&values).trim().to_owned())
     }
 
-    /// Writes what has changed. Returns whose line was there before, and is somebody else's.
+    /// Writes the pending changes. Returns the networks whose line was there before, and is not PortSentry's.
     pub(super) fn flush(&mut self, done: &mut Flushed, now: Instant) -> Vec<IpNet> {
         let elsewhere = self.ours.elsewhere(&self.path);
         let is_idle = self.add.is_empty() && self.remove.is_empty() && elsewhere.is_empty();
@@ -132,7 +132,8 @@ impl Deny {
         others
     }
 
-    /// Changes the file, and the list of our lines: that names a line before the file has it, and until the file has lost it.
+    /// Changes the file and the list of PortSentry's lines. The list has each line before it is added to the file,
+    /// and until it is removed from it.
     fn replace(
         &mut self,
         elsewhere: &BTreeMap<PathBuf, BTreeSet<String>>,
@@ -141,7 +142,7 @@ impl Deny {
         let wanted = self.add.values().map(|asked| &asked.line);
         let edited = hosts_deny::edit(&old, wanted.clone(), &self.remove);
         let added: BTreeSet<String> = edited.into_iter().flat_map(|(_, added)| added).collect();
-        // Those that are there, and were asked for before, are ours too.
+        // Existing lines that were requested before are PortSentry's, too.
         let known = self
             .add
             .iter()

@@ -1,4 +1,4 @@
-//! Edits the blocked file as an administrator would: line by line, leaving other lines unchanged.
+//! Edits the blocked file as an administrator would: line by line, without changing other lines.
 
 use std::{
     cell::RefCell,
@@ -20,25 +20,25 @@ use crate::policy::{Record, name_of};
 /// Result of an edit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edited {
-    /// Networks and hosts whose line is new, or gone.
+    /// Networks and hosts whose line was added or removed.
     pub changed: Vec<IpNet>,
-    /// Those for whom nothing had to be changed.
+    /// Networks and hosts whose line needed no change.
     pub unchanged: Vec<IpNet>,
-    /// What the lines said that are gone.
+    /// The records of the removed lines.
     pub removed: Vec<Record>,
 }
 
 /// Kind of edit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Each source gets a line with this annotation. An empty annotation leaves existing lines as they are.
+    /// Adds a line with this annotation for each source. An empty annotation leaves existing lines unchanged.
     Block(Annotation),
-    /// The sources' lines are removed.
+    /// Removes the sources' lines.
     Unblock,
 }
 
-/// Edits the blocked file at `path`, which is replaced as a whole or left alone. Where there is none, it begins with
-/// what the files of 1.2's modes say, as a daemon no longer reads those once there is one.
+/// Edits the blocked file at `path`, which is replaced as a whole or left alone. A new file starts with the content
+/// of the files of 1.2's modes, because a daemon reads those only if there is no blocked file.
 pub fn edit(path: &Path, change: &Change, sources: &BTreeSet<IpNet>) -> Result<Edited, WriteError> {
     let edited = RefCell::new(Edited::default());
     let classic = classic(path)?;
@@ -76,7 +76,7 @@ pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpNet>) -> (Vec<u
         let record = blocked_file::read_line(&String::from_utf8_lossy(line), SystemTime::UNIX_EPOCH);
         let is_named = |record: &Record, source: &IpNet| match change {
             Change::Block(_) => record.network == *source,
-            // To let in a host that is held by its IPv6 network is to let in the network.
+            // Unblocking a host that is blocked by its IPv6 network unblocks the whole network.
             Change::Unblock => {
                 record.network == *source
                     || blocked_file::is_prefix(record.network) && record.network.contains(source)
@@ -99,7 +99,7 @@ pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpNet>) -> (Vec<u
         let meant = meant.filter(|_| counts);
         held.extend(sources.iter().filter(|source| meant.is_some_and(|record| is_named(&record, source))));
     }
-    // The text after a removed first line must not be mistaken for 2.x's form.
+    // The text after a removed first line must not look like 2.x's form.
     if !blocked_file::is_text(&new) {
         new.splice(..0, *b"#\n");
     }

@@ -1,42 +1,42 @@
-//! Where log lines and events go: a list of sinks, each of which takes of a report what it is for.
+//! The outputs for log lines and events: a list of sinks, each of which uses its part of a report.
 
 use std::{fmt, io};
 
 use super::event::Event;
 use crate::config::Config;
 
-/// What there is to say.
+/// A report to the sinks.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a> {
-    /// The event, in fields.
+    /// The event, as fields.
     pub event: &'a Event,
-    /// Lines for the log; none of what the log has no line for.
+    /// Lines for the log; empty for an event that isn't logged.
     pub lines: &'a [String],
-    /// The event in words, made fit for showing; `None` where the lines tell of no event of their own.
+    /// The event in words, safe to show, or `None` if the lines report no separate event.
     pub message: Option<&'a str>,
 }
 
-/// A place that log lines or events go to. It must not hold up who emits: what can't be taken at once is counted.
+/// An output for log lines or events. It must not delay its caller: it counts reports that it can't accept at once.
 pub trait Sink: fmt::Debug + Send {
-    /// Its name, as metrics have it.
+    /// Returns its name in metrics.
     fn name(&self) -> &'static str;
 
-    /// Takes what it is for.
+    /// Outputs its part of `report`.
     fn emit(&mut self, report: &Report<'_>);
 
-    /// How much was lost up to now.
+    /// Returns the number of lost reports so far.
     fn lost(&self) -> u64;
 
-    /// What has gone wrong with writing, or is right again, each told once; an error begins with `ERROR: `.
+    /// Returns new errors of writing, and resolved ones, each once. An error starts with `ERROR: `.
     fn news(&mut self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Whether it is the log, which has lines for people.
+    /// Whether it is the log, with lines for people.
     fn is_log(&self) -> bool {
         false
     }
 }
 
-/// Makes the sink that the configuration asks for, if it does.
+/// Opens the sink, if the configuration requests it.
 pub(super) type Open = fn(&Config) -> Option<io::Result<Box<dyn Sink>>>;

@@ -21,7 +21,7 @@ use crate::policy::{BlockId, Hold, Sighting, is_host, kind_name};
 /// Version of the schema in `docs/events.md`. It increases when a field changes its meaning or is removed; new fields
 /// don't increase it.
 pub const SCHEMA: u32 = 1;
-/// Version of the Elastic Common Schema that the names come from.
+/// Version of the Elastic Common Schema that defines the names.
 const ECS: &str = "8.17.0";
 
 /// Defines [`Action`] and [`ACTIONS`].
@@ -133,7 +133,8 @@ impl Event {
         self.with(Field::SourceIp, source.to_string()).with(Field::NetworkType, family)
     }
 
-    /// Adds what is held or let go: a host, or a network by its first address and as a whole.
+    /// Adds the network that is blocked, fenced or released: a host, or a network by its first address and as a
+    /// whole.
     #[must_use]
     pub fn about_network(self, network: IpNet) -> Self {
         let event = self.about(network.addr());
@@ -149,7 +150,7 @@ impl Event {
         }
     }
 
-    /// Adds all that is known of a probe. The event happened when it came.
+    /// Adds all known fields of a probe. The event's time is that of the probe.
     #[must_use]
     pub fn probe(mut self, sighting: &Sighting, source: &Named<'_>) -> Self {
         self.time = sighting.time;
@@ -186,7 +187,7 @@ impl Event {
         event
     }
 
-    /// Adds the fields of a block or fence whose probe is unknown. The event's time is that of the block.
+    /// Adds the fields of a block or fence whose probe is unknown. The event's time is that of the block or fence.
     #[must_use]
     pub fn hold(mut self, hold: &Hold) -> Self {
         self.time = hold.since;
@@ -273,7 +274,7 @@ const fn transport(protocol: Protocol) -> &'static str {
     }
 }
 
-/// A verdict's name, as events and the evidence file have it: part of both formats.
+/// Returns a verdict's name, which is part of the formats of events and evidence.
 pub(super) const fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Counted => "counted",

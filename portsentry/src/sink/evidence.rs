@@ -29,9 +29,9 @@ use crate::policy::{
 
 /// Maximum number of sources whose packets are kept in case of a later block.
 const SOURCES: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
-/// Number of packets kept for each of them: the last ones.
+/// Number of packets kept for each of them. The last ones are kept.
 const PENDING: usize = 16;
-/// Packets written for a blocked or fenced source, because a fenced one may go on probing.
+/// Maximum number of packets written for a blocked or fenced source, because a fenced one may continue to probe.
 const MOST: u32 = 64;
 /// Size in bytes at which a new file is started.
 const LARGEST: u64 = 4 << 20;
@@ -69,7 +69,7 @@ pub struct Seen {
     pub verdict: String,
     /// The proof that the source itself sent it.
     pub proof: String,
-    /// Length of the IPv6 network by which the source is held; 0 for the source alone.
+    /// Length of the IPv6 network by which the source is counted, or 0 for the source alone.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub prefix: u8,
 }
@@ -80,7 +80,7 @@ const fn is_zero(prefix: &u8) -> bool {
 }
 
 impl Seen {
-    /// Returns the network by which the source is held.
+    /// Returns the network by which the source is counted and blocked.
     #[must_use]
     pub fn network(&self) -> IpNet {
         network_of(self.source, self.prefix)
@@ -110,7 +110,7 @@ impl From<&Sighting> for Seen {
     }
 }
 
-/// The file, and the packets that may yet be written to it.
+/// The file, and the packets that may still be written to it.
 #[derive(Debug)]
 pub struct Evidence {
     file: History,
@@ -158,16 +158,16 @@ impl Evidence {
         }
     }
 
-    /// Writes down what was done.
+    /// Records an action.
     pub fn record(&mut self, action: HistoryAction, case: &Case) {
-        // What is serialized has string keys and no failing parts.
+        // Serialisation can't fail: keys are strings, and no part of it can fail.
         self.file.append(serde_json::to_string(&Done::new(action, case)).unwrap_or_default());
     }
 
-    /// Writes what waits. A file that is large is kept as the one before.
+    /// Writes the pending lines. A large file is first renamed, replacing the previous one.
     pub fn flush(&mut self) -> io::Result<u64> {
         let path = self.file.path();
-        // A link is never renamed: writing to it is refused.
+        // A link is never renamed, because writing to it is refused.
         if fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() >= LARGEST) {
             fs::rename(path, before(path))?;
         }
@@ -182,7 +182,8 @@ fn before(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Returns the packets of `source`, and of other addresses held with it, in order of time; at most the last million.
+/// Returns the packets of `source`, and of other addresses in the same blocked network, in order of time. At most
+/// the last million.
 pub fn read(path: &Path, source: IpAddr) -> Result<Vec<Seen>, WriteError> {
     // Filters by the address's text first, because most lines are about other sources; a network ends with its
     // length.
@@ -199,19 +200,19 @@ pub fn packets(path: &Path) -> Result<Vec<Seen>, WriteError> {
     lines(path, |_| true)
 }
 
-/// What was seen of everybody, and what was done.
+/// Returns all packets and all actions.
 pub(super) fn all(path: &Path) -> Result<(Vec<Seen>, Vec<Done>), WriteError> {
     Ok((lines(path, |_| true)?, lines(path, |line| line.contains("\"action\""))?))
 }
 
-/// What was done to the networks that hold `source`, in the order of time.
+/// Returns the actions on the networks that contain `source`, in order of time.
 pub fn done(path: &Path, source: IpAddr) -> Result<Vec<Done>, WriteError> {
     let mut all: Vec<Done> = lines(path, |line| line.contains("\"action\""))?;
     all.retain(|done| done.network().is_some_and(|network| network.contains(&source)));
     Ok(all)
 }
 
-/// Those lines of the file and the one before that are wanted, if they are of that kind.
+/// Returns the lines of this kind in the file and the previous one, if `is_wanted`.
 fn lines<T: DeserializeOwned>(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<T>, WriteError> {
     let mut all = Vec::new();
     for path in [before(path), path.to_path_buf()] {

@@ -1,7 +1,7 @@
 //! The files that mirror the kernel's map: history, `hosts.deny` and blocked file, written in that order.
 //!
-//! The history comes first and is read at start, so that a daemon that dies between two files neither loses a line
-//! nor writes one twice.
+//! The history is written first, and read at start. Therefore a daemon that dies between two files neither loses a
+//! line nor writes one twice.
 
 use std::{
     cell::RefCell,
@@ -28,7 +28,7 @@ use crate::{
     policy::{Ids, Ledger, Record, register::Case},
 };
 
-/// What 1.2 appended to `BLOCKED_FILE`.
+/// Suffixes that 1.2 appended to `BLOCKED_FILE`.
 pub(super) const SUFFIXES: [&str; 6] = ["tcp", "udp", "stcp", "sudp", "atcp", "audp"];
 
 /// The files.
@@ -39,25 +39,26 @@ pub struct Files {
     deny: Deny,
     blocked: PathBuf,
     blocked_trouble: Retry,
-    /// The blocked file differs from the ledger.
+    /// Whether the blocked file differs from the ledger.
     is_behind: bool,
     /// The blocked file's content as this process last read or wrote it.
     known: Option<Vec<u8>>,
-    /// Content that the last flush found and this process did not write.
+    /// Content that the last flush found, written by another program.
     foreign: Option<Vec<u8>>,
-    /// Why an administrator has sources blocked.
+    /// Administrators' reasons for blocks.
     reasons: BTreeMap<IpNet, String>,
-    /// Whom `hosts.deny` named before we would have: those lines aren't ours.
+    /// Networks with a line in `hosts.deny` from before PortSentry would have written it. These lines aren't
+    /// PortSentry's.
     denied_before: BTreeSet<IpNet>,
     /// Sources that the blocked file shows only after the next flush.
     unshown: BTreeSet<IpNet>,
-    /// Those that an administrator's lines name, which no daemon has read yet.
+    /// Networks in administrators' lines that no daemon has read yet.
     unread: BTreeSet<IpNet>,
     zone: TimeZone,
 }
 
 impl Files {
-    /// Opens the files that `config` names; `modes` determine `$MODE$`.
+    /// Creates the files of `config`. `modes` determine the value of `$MODE$`.
     #[must_use]
     pub fn new(config: &Config, modes: Modes) -> Self {
         Self {
@@ -77,8 +78,8 @@ impl Files {
         }
     }
 
-    /// Reads the blocked file; returns its records, or `None` if there is none, and its faults. If there is none, the
-    /// files of 1.2's modes are read instead.
+    /// Reads the blocked file. Returns its records and errors, or `None` in place of records without a file. Then
+    /// the files of 1.2's modes are read instead.
     pub fn read(&mut self) -> (Option<Vec<Record>>, Vec<String>) {
         let mut problems = Vec::new();
         self.known = content(&self.blocked, &mut problems);
@@ -102,11 +103,11 @@ impl Files {
         (records, problems)
     }
 
-    /// Reads the blocked file if another program has edited it; returns its records and its faults.
+    /// Reads the blocked file if another program has edited it. Returns its records and errors.
     pub fn edited(&mut self) -> Option<(Vec<Record>, Vec<String>)> {
         let mut problems = Vec::new();
         let Some(content) = content(&self.blocked, &mut problems) else {
-            // A deleted file lifts nothing; it is written again.
+            // A deleted file lifts no block, and is written again.
             self.foreign = None;
             self.known = None;
             self.is_behind = true;
@@ -124,19 +125,19 @@ impl Files {
         Some((records, problems))
     }
 
-    /// Whether the blocked file is still to show `network`.
+    /// Whether the blocked file has yet to show `network`.
     #[must_use]
     pub fn is_unshown(&self, network: IpNet) -> bool {
         self.unshown.contains(&network)
     }
 
-    /// Those that an administrator's lines named when the file was read, and that no daemon had read before.
+    /// Returns the networks in administrators' lines that no daemon had read before this one.
     #[must_use]
     pub fn take_unread(&mut self) -> BTreeSet<IpNet> {
         std::mem::take(&mut self.unread)
     }
 
-    /// The words of an administrator on `network`, as the blocked file has them.
+    /// Returns an administrator's reason for the block of `network`, from the blocked file.
     #[must_use]
     pub fn reason(&self, network: IpNet) -> Option<&str> {
         self.reasons.get(&network).map(String::as_str)
@@ -147,7 +148,7 @@ impl Files {
         &mut self.recorder
     }
 
-    /// Reads the ids of an earlier run; returns what is wrong with their file, if anything.
+    /// Reads the ids of an earlier run. Returns the problem with their file, if any.
     #[must_use]
     pub fn read_ids(&self) -> (Ids, Option<String>) {
         match id_file::read(&self.blocked) {
@@ -156,18 +157,18 @@ impl Files {
         }
     }
 
-    /// Writes the ids, if they have changed; returns what there is to log.
+    /// Writes the ids, if they have changed. Returns a message to log, if any.
     pub fn flush_ids(&mut self, ids: &Ids) -> Option<String> {
         self.ids.flush(ids)
     }
 
-    /// Adds a block that the history has to the blocked file.
+    /// Adds a block to the blocked file that the history already has.
     pub fn show(&mut self, record: &Record) {
         self.is_behind = true;
         self.unshown.insert(record.network);
     }
 
-    /// Has the blocked file tell why an administrator has a network blocked.
+    /// Adds an administrator's reason for a block to the blocked file.
     pub fn explain(&mut self, network: IpNet, reason: String) {
         self.is_behind = true;
         self.reasons.insert(network, reason);
@@ -178,31 +179,31 @@ impl Files {
         self.is_behind = true;
     }
 
-    /// Has `hosts.deny` name the network of `case`; for the first time, if it `is_new`.
+    /// Requests a line in `hosts.deny` for the network of `case`. `is_new` means that it is the first request.
     pub fn deny(&mut self, case: &Case, is_new: bool) {
         let is_theirs = self.denied_before.contains(&case.record.network);
         self.deny.add(case, is_new, is_theirs);
     }
 
-    /// Has `hosts.deny` no longer name a network, unless the line there is somebody else's.
+    /// Requests the removal of a network's line from `hosts.deny`, unless the line is not PortSentry's.
     pub fn allow(&mut self, record: &Record) {
         let is_ours = !self.denied_before.remove(&record.network);
         self.deny.remove(record, is_ours);
     }
 
-    /// Has the blocked file no longer name a network.
+    /// Removes a network from the blocked file.
     pub fn hide(&mut self, record: &Record) {
         self.is_behind = true;
         self.unshown.remove(&record.network);
         self.reasons.remove(&record.network);
     }
 
-    /// Has `hosts.deny` lose every line of ours that no network of `held` stands for.
+    /// Requests the removal of all lines of PortSentry in `hosts.deny` whose network isn't among `held`.
     pub fn allow_all_but(&mut self, held: impl Fn(IpNet) -> bool) {
         self.deny.remove_all_but(held);
     }
 
-    /// Takes lifted blocks out of `hosts.deny` alone, and returns what is in the way of that.
+    /// Immediately removes released networks from `hosts.deny`. Returns the problems.
     pub fn allow_at_once(&mut self, records: &[Record]) -> Vec<String> {
         records.iter().for_each(|record| self.allow(record));
         let mut done = Flushed::default();
@@ -210,7 +211,7 @@ impl Files {
         done.news
     }
 
-    /// Writes all changes. After a failure a file is tried again at growing intervals.
+    /// Writes all changes. After a failure, a file is tried again at growing intervals.
     pub fn flush(&mut self, ledger: &Ledger) -> Flushed {
         let mut done = Flushed::default();
         let now = Instant::now();
@@ -223,7 +224,7 @@ impl Files {
             let text = text.into_bytes();
             let foreign = RefCell::new(None);
             let replaced = atomic_write::update(&self.blocked, MODE, |old| {
-                // Foreign content must be read before it is overwritten.
+                // Another program's content must be read before it is overwritten.
                 let is_edited = old.is_some() && old != self.known.as_deref();
                 foreign.replace(if is_edited { old.map(<[u8]>::to_vec) } else { None });
                 (!is_edited && old != Some(text.as_slice())).then(|| text.clone())

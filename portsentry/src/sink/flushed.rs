@@ -1,24 +1,24 @@
-//! What writing the files came to.
+//! The result of writing the files.
 
 use ipnet::IpNet;
 
-/// What a flush did.
+/// The result of a flush.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flushed {
-    /// Networks that the blocked file shows from now on.
+    /// Networks that the blocked file newly shows.
     pub shown: Vec<IpNet>,
-    /// Lines that are new in `hosts.deny`.
+    /// Lines added to `hosts.deny`.
     pub denied: Vec<Denied>,
-    /// Somebody else has written the blocked file, and it is to be read.
+    /// Whether another program has changed the blocked file, so that it must be read.
     pub is_edited: bool,
-    /// Files that can't be written, or can be again. Each is told once.
+    /// Messages about files that can't be written, or can be written again, each once.
     pub news: Vec<String>,
 }
 
-/// A line that was entered in `hosts.deny`.
+/// A line added to `hosts.deny`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
-    /// Whom it names.
+    /// The network that it names.
     pub network: IpNet,
     /// The line.
     pub line: String,

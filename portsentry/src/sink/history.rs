@@ -1,4 +1,4 @@
-//! The history file: one line for every block ever made; append-only.
+//! The history file: one line for every block ever made, append-only.
 
 use std::{
     collections::VecDeque,
@@ -10,9 +10,9 @@ use std::{
 use super::{HistoryLine, append};
 use crate::policy::{Record, is_same_moment, register::HistoryAction};
 
-/// Maximum number of pending lines, about 6 MB; beyond it the oldest are dropped and counted.
+/// Maximum number of pending lines, about 6 MB. If it is exceeded, the oldest are dropped and counted.
 const WAITING: usize = 65_536;
-/// Bytes at the end of the file that are searched for the last lines of an earlier run.
+/// Number of bytes at the end of the file that are searched for the last lines of an earlier run.
 const TAIL: u64 = 4 << 20;
 
 /// The file, opened for each batch so that it may be rotated at any time.
@@ -43,11 +43,11 @@ impl History {
         self.waiting.push_back(line);
     }
 
-    /// Writes the pending lines; lines that can't be written stay pending. Returns the number of lines dropped since
-    /// the last call.
+    /// Writes the pending lines. Lines that can't be written stay pending. Returns the number of lines dropped
+    /// since the last call.
     ///
-    /// The first call creates the file even if nothing is pending: log watchers such as fail2ban refuse to start
-    /// without it.
+    /// The first call creates the file even if no line is pending, because log watchers such as fail2ban refuse to
+    /// start without it.
     pub fn flush(&mut self) -> io::Result<u64> {
         if self.waiting.is_empty() && self.is_begun {
             return Ok(0);
@@ -64,13 +64,13 @@ impl History {
         Ok(std::mem::take(&mut self.dropped))
     }
 
-    /// Who was held of late, as an earlier run wrote it.
+    /// Returns recent blocks and fences, as recorded by an earlier run.
     pub fn recent(&self) -> io::Result<Vec<HistoryLine>> {
         let held = |past: &HistoryLine| past.action != HistoryAction::Lifted;
         Ok(self.tail()?.lines().filter_map(HistoryLine::read).filter(held).collect())
     }
 
-    /// Who was blocked for a probe of late, as often as it was.
+    /// Returns the sources recently blocked for a probe, once for each block.
     pub fn blocked(&self) -> io::Result<Vec<IpAddr>> {
         let is_probe = |past: &HistoryLine| past.action == HistoryAction::Blocked && past.port != 0;
         let blocked = self.recent()?.into_iter().filter(is_probe);

@@ -12,29 +12,29 @@ use portsentry_common::classify::Protocol;
 use super::annotation::Annotation;
 use crate::policy::{network_of, register::HistoryAction};
 
-/// What a line of the history says.
+/// The content of a history line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryLine {
     /// Time of the action.
     pub time: SystemTime,
-    /// To whom: a host, or a network.
+    /// The host or network.
     pub network: IpNet,
-    /// The source's name, where the line has one.
+    /// The source's name, if the line has one.
     pub name: Option<String>,
     /// Port of the probe; 0 for an administrator's block.
     pub port: u16,
     /// Transport protocol of the probe.
     pub protocol: Protocol,
-    /// Kind of the probe, in the words of 2.x; 1.2's lines don't have it.
+    /// Kind of the probe, in the words of 2.x. 1.2's lines don't have it.
     pub kind: Option<String>,
     /// The action.
     pub action: HistoryAction,
-    /// Why, where the line says so.
+    /// The reason, if the line has one.
     pub reason: Option<String>,
 }
 
 impl HistoryLine {
-    /// Reads a line; `None` if it is truncated or of another format.
+    /// Reads a line. Returns `None` if it is truncated or in another format.
     #[must_use]
     pub fn read(line: &str) -> Option<Self> {
         let (time, rest) = line.split_once(' ')?;
@@ -45,7 +45,7 @@ impl HistoryLine {
     }
 }
 
-/// A host, or a network with its length.
+/// Reads a host, or a network with its length.
 fn network(text: &str) -> Option<IpNet> {
     match text.split_once('/') {
         None => Some(network_of(text.parse::<IpAddr>().ok()?, 0)),
@@ -53,15 +53,15 @@ fn network(text: &str) -> Option<IpNet> {
     }
 }
 
-/// `- DATE TIME Host: NAME/ADDRESS Port: PORT PROTOCOL DONE`, as in 1.2, or with `Released:` in the place of `Host:`, as no
-/// filter that bans takes it.
+/// Reads `- DATE TIME Host: NAME/ADDRESS Port: PORT PROTOCOL DONE`, as in 1.2, or the same with `Released:` in
+/// place of `Host:`, which no banning filter matches.
 fn classic(seconds: &str, rest: &str) -> Option<HistoryLine> {
     let ["-", _date, _time, begin, host, "Port:", port, protocol, done] =
         *rest.split_ascii_whitespace().collect::<Vec<_>>().as_slice()
     else {
         return None;
     };
-    // No name has a slash in it.
+    // No name contains a slash.
     let (name, address) = host.split_once('/')?;
     let action = match (begin, done) {
         ("Host:", "Blocked") => HistoryAction::Blocked,
@@ -83,7 +83,7 @@ fn classic(seconds: &str, rest: &str) -> Option<HistoryLine> {
     })
 }
 
-/// `Scan from: [ADDRESS] (NAME) protocol: [PROTOCOL] port: [PORT] type: [KIND] ... blocked: [true]`
+/// Reads `Scan from: [ADDRESS] (NAME) protocol: [PROTOCOL] port: [PORT] type: [KIND] ... blocked: [true]`.
 fn revival(time: &str, rest: &str) -> Option<HistoryLine> {
     let time: Timestamp = strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", time).ok()?.to_timestamp().ok()?;
     let words = [("Blocked: [", HistoryAction::Blocked), ("Released: [", HistoryAction::Lifted)];

@@ -1,5 +1,5 @@
-//! Lines of the history: of 1.2 or 2.x, byte for byte, where a probe led to them; where an administrator did, or where a hold
-//! ends, in words that no filter for either takes for an attack.
+//! Lines of the history. A probe's line is 1.2's or 2.x's, byte for byte. An administrator's request or a release
+//! is worded so that no filter for either takes it for an attack.
 
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -9,7 +9,7 @@ use crate::{
     policy::register::{Case, HistoryAction},
 };
 
-/// The line on what was done to the network of `case`, without a line end.
+/// Returns the line on an action on the network of `case`, without a line end.
 pub(super) fn render(
     action: HistoryAction,
     case: &Case,
@@ -46,7 +46,7 @@ pub(super) fn render(
     format!("{line}{remark}")
 }
 
-/// The last word of 1.2's lines.
+/// Returns the last word of 1.2's lines.
 pub(super) const fn done(action: HistoryAction) -> &'static str {
     match action {
         HistoryAction::Blocked => "Blocked",
@@ -56,7 +56,7 @@ pub(super) const fn done(action: HistoryAction) -> &'static str {
     }
 }
 
-/// A time as evidence and events have it: RFC 3339 in UTC with milliseconds.
+/// Formats a time for evidence and events: RFC 3339 in UTC with milliseconds.
 pub(super) fn stamp(time: std::time::SystemTime) -> String {
     let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
     time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()

@@ -1,8 +1,8 @@
-//! Edits `hosts.deny`: adds and removes our lines, and leaves others unchanged.
+//! Edits `hosts.deny`: adds and removes PortSentry's lines, without changing others.
 
 use std::collections::{BTreeSet, HashSet};
 
-/// Returns the file's new content and the lines of `add` that were added; `None` if nothing changes. A line that is
+/// Returns the file's new content and the added lines of `add`, or `None` if nothing changes. A line that is
 /// already there is not added again.
 #[must_use]
 pub fn edit<'a>(
@@ -32,7 +32,7 @@ pub fn edit<'a>(
     (new != content).then_some((new, added))
 }
 
-/// Terminates the text before our line: a last line without a line end, and one that a backslash would continue
+/// Terminates the text before the new line: a last line without a line end, or one that a backslash would continue
 /// (`hosts_access(5)`).
 fn begin_line(text: &mut Vec<u8>) {
     if !text.is_empty() && !text.ends_with(b"\n") {
@@ -87,7 +87,7 @@ mod tests {
             let line = ["ALL: 192.0.2.9 : DENY".to_owned()];
             let Some((new, _)) = edit(&content, line.iter(), &BTreeSet::new()) else { return Ok(()) };
             prop_assert!(new.starts_with(&content));
-            // When our line is removed, only the line ends that it needed remain.
+            // After PortSentry's line is removed, only the line ends that it needed remain.
             let (old, _) = edit(&new, [].iter(), &line.clone().into()).unwrap();
             prop_assert!(old.starts_with(&content) && old[content.len()..].iter().all(|byte| *byte == b'\n'));
         }

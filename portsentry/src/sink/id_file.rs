@@ -1,5 +1,5 @@
-//! The ids of the networks that are held, kept beside the blocked file (`BLOCKED_FILE.ids`): lines of the blocked file
-//! have PortSentry's format, which has no place for them.
+//! The ids of the blocked and fenced networks, kept beside the blocked file (`BLOCKED_FILE.ids`), because the
+//! format of its lines, which is PortSentry's, has no field for them.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use crate::policy::{BlockId, Ids, name_of, network_of};
 #[derive(Debug)]
 pub struct IdFile {
     path: PathBuf,
-    /// The revision that the file has.
+    /// The revision in the file.
     written: Option<u64>,
     trouble: Retry,
 }
@@ -32,7 +32,7 @@ impl IdFile {
         Self { path: path(blocked), written: None, trouble: Retry::default() }
     }
 
-    /// Writes the ids, if they have changed; returns what there is to log.
+    /// Writes the ids, if they have changed. Returns a message to log, if any.
     pub fn flush(&mut self, ids: &Ids) -> Option<String> {
         let now = Instant::now();
         if self.written == Some(ids.revision()) || !self.trouble.is_over(now) {
@@ -56,7 +56,7 @@ fn path(blocked: &Path) -> PathBuf {
     path.into()
 }
 
-/// Returns the ids that the file beside `blocked` has; none if it is missing.
+/// Returns the ids in the file beside `blocked`, or none if it is missing.
 ///
 /// # Errors
 /// If it can't be read.

@@ -1,5 +1,5 @@
-//! Writes to systemd's journal by its native protocol: a datagram of fields to its socket (systemd's
-//! `docs/JOURNAL_NATIVE_PROTOCOL.md`).
+//! Writes to systemd's journal by its native protocol: a datagram of fields to its socket
+//! (`docs/JOURNAL_NATIVE_PROTOCOL.md` in systemd).
 //!
 //! Existing libraries block on a stuck journal, which would delay the files.
 
@@ -81,7 +81,7 @@ fn open() -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// Adds a field: `NAME=value`, or for a value of several lines its length as 64 bits before it.
+/// Adds a field: `NAME=value`, or for a value of several lines, its length as 64 bits before it.
 fn field(datagram: &mut Vec<u8>, name: &str, value: &str) {
     datagram.extend(name.as_bytes());
     if value.contains('\n') {

@@ -1,5 +1,5 @@
-//! Writes events as JSON, one per line, on a separate thread, so that a caller never waits for the disk or a reader.
-//! Events that don't fit in the queue are counted, and the count is reported as an event.
+//! Writes events as JSON, one per line, on a separate thread, so that a caller never waits for the disk or a
+//! reader. Events that don't fit in the queue are counted, and an event reports the count.
 
 use std::{
     io::{self, Write},
@@ -23,15 +23,15 @@ use crate::{
 const QUEUE: usize = 8192;
 /// Events written at a time.
 const BATCH: usize = 1024;
-/// Time until a file that could not be written is tried again.
+/// Pause before a file that could not be written is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Maximum time to wait for the end: a hanging disk must not keep the daemon alive.
+/// Maximum time to wait for the thread's end, because a hanging disk must not keep the daemon alive.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Handle to the writing thread.
 #[derive(Debug)]
 pub struct Writer {
-    /// `None` once the thread is to end.
+    /// `None` once the thread should end.
     sender: Option<SyncSender<String>>,
     news: Receiver<String>,
     /// Never carries a value: it is disconnected when the thread ends.
@@ -88,7 +88,7 @@ impl Writer {
         Ok(Self { sender: Some(sender), news, end, untold: 0, lost: 0 })
     }
 
-    /// Queues an event; `message` is its log line.
+    /// Queues an event. `message` is its log line.
     pub fn tell(&mut self, event: &Event, message: &str) {
         let Some(sender) = &self.sender else { return };
         if self.untold > 0 {
@@ -115,14 +115,14 @@ impl Drop for Writer {
     }
 }
 
-/// Writes lines whole to where they go; says how many got there, and what went wrong if not all.
+/// Writes whole lines to the target. Returns how many were written, and the error if not all were.
 trait Target: FnMut(&[String]) -> (usize, io::Result<()>) {}
 impl<T: FnMut(&[String]) -> (usize, io::Result<()>)> Target for T {}
 
 fn stdout(lines: &[String]) -> (usize, io::Result<()>) {
     let mut stdout = io::stdout().lock();
     let written = lines.iter().try_for_each(|line| writeln!(stdout, "{line}")).and_then(|()| stdout.flush());
-    // A reader that has gone doesn't come back, so these lines are lost.
+    // A reader that has left doesn't come back, so these lines are lost.
     (lines.len(), written)
 }
 
@@ -177,7 +177,7 @@ fn run(
     }
 }
 
-/// Waits, accepting events while there is room; returns whether the queue is closed.
+/// Waits, accepting events while there is room. Returns whether the queue is closed.
 fn sleep(events: &Receiver<String>, pause: Duration, waiting: &mut Vec<String>) -> bool {
     let end = std::time::Instant::now() + pause;
     loop {

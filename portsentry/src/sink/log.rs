@@ -1,4 +1,4 @@
-//! The log: lines in the words of either PortSentry, and an event beside each.
+//! The log: lines in the words of either PortSentry, and an event with each.
 
 mod actions;
 mod life;
@@ -33,7 +33,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// The log in the format that `config` says, and to the places.
+    /// Creates the log in the format and with the outputs of `config`.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let mut problems = Vec::new();
@@ -47,7 +47,7 @@ impl Log {
         let mut journal = Self {
             format: config.log_format,
             tells_notices: config.log_notices || config.log_format == LogFormat::Revival,
-            // An open fence answers by challenges.
+            // An open fence answers with challenges.
             fence: config.fence_in_effect(),
             prediction: Prediction::new(config),
             sinks: SINKS.iter().filter_map(&mut open).collect(),
@@ -74,7 +74,7 @@ impl Log {
         self.problem(&Event::new(Action::Error), &problem.to_string());
     }
 
-    /// Logs a message worded elsewhere; an error begins with `ERROR: `.
+    /// Logs a message worded elsewhere. An error starts with `ERROR: `.
     pub fn news(&mut self, news: &str) {
         let is_error = news.starts_with("ERROR: ");
         self.admin(&Event::new(if is_error { Action::Error } else { Action::Note }), news);
@@ -126,7 +126,7 @@ impl Log {
         self.emit(event, lines, Some(&lines.join("\n")));
     }
 
-    /// Writes an event that the log has no line for.
+    /// Emits an event that isn't logged.
     fn tell(&mut self, event: &Event, message: &str) {
         self.emit(event, &[], Some(message));
     }
@@ -138,7 +138,7 @@ impl Log {
         self.sinks.iter_mut().for_each(|sink| sink.emit(&report));
     }
 
-    /// Whether anybody takes what the log has no line for.
+    /// Whether any sink accepts events that aren't logged.
     fn has_events(&self) -> bool {
         self.sinks.iter().any(|sink| !sink.is_log())
     }

@@ -1,17 +1,17 @@
-//! A source with its name, as log lines and events show it.
+//! A source with its name, for log lines and events.
 
 use std::{fmt, net::IpAddr};
 
 use crate::policy::BlockId;
 
-/// A source as lines name it.
+/// The identity of a source in lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named<'a> {
     /// Its address.
     pub address: IpAddr,
-    /// Its name in the DNS, where `RESOLVE_HOST` found one.
+    /// Its DNS name, if `RESOLVE_HOST` found one.
     pub name: Option<&'a str>,
-    /// The id of its block or fence, if it is held.
+    /// The id of its block or fence, if there is one.
     pub id: Option<BlockId>,
 }
 
@@ -22,13 +22,13 @@ impl From<IpAddr> for Named<'_> {
 }
 
 impl Named<'_> {
-    /// The name, or the address where there is none.
+    /// Returns the name, or the address without one.
     pub(super) fn name(&self) -> String {
         self.name.map_or_else(|| self.address.to_string(), str::to_owned)
     }
 }
 
-/// `name/address` as in 1.2, with the address twice where there is no name.
+/// Formats as `name/address`, like 1.2. Without a name, the address appears twice.
 impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.name(), self.address)

@@ -19,7 +19,7 @@ use crate::{
 /// Standard output, the system log or the journal.
 #[derive(Debug)]
 pub enum Output {
-    /// Standard output. Lines are lost if its reader has gone, as with any program.
+    /// Standard output. Lines are lost if its reader has left, as with any program.
     Stdout,
     /// The system log.
     Syslog(Syslog),
@@ -27,7 +27,7 @@ pub enum Output {
     Journald(Journald),
 }
 
-/// The log.
+/// Opens the log's output.
 #[expect(clippy::unnecessary_wraps, reason = "as of any sink")]
 pub(super) fn open(config: &Config) -> Option<io::Result<Box<dyn Sink>>> {
     Some(Ok(Box::new(Output::new(config))))
@@ -46,7 +46,7 @@ impl Sink for Output {
         match self {
             Self::Syslog(syslog) => syslog.lost(),
             Self::Journald(journald) => journald.lost(),
-            // What a reader that went away would have got is lost, as with any program.
+            // Lines for a reader that left don't count as lost, as with any program.
             Self::Stdout => 0,
         }
     }
@@ -57,7 +57,7 @@ impl Sink for Output {
 }
 
 impl Output {
-    /// The output that `config` names.
+    /// Opens the output that `config` selects.
     fn new(config: &Config) -> Self {
         match config.log_output {
             LogOutput::Syslog => {
@@ -72,12 +72,12 @@ impl Output {
         }
     }
 
-    /// Writes one line, with what it says in fields where there is room for them. What a terminal acts on is spelt
-    /// out, so that nothing can pass for a line of its own or reach a terminal.
+    /// Writes one line and, where supported, its event's fields. Escapes control characters, so that no part can
+    /// look like another line or control a terminal.
     fn write(&mut self, line: &str, event: &Event) {
         let line = sanitize(line);
         match self {
-            // Not println, which panics when the reader has gone.
+            // Not println, which panics if the reader has left.
             Self::Stdout => drop(writeln!(io::stdout().lock(), "{line}")),
             Self::Syslog(syslog) => syslog.send(&line),
             Self::Journald(journald) => journald.send(&line, event),

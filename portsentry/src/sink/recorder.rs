@@ -1,4 +1,4 @@
-//! Records what was done to sources, in history and evidence.
+//! Records actions on sources in the history and the evidence.
 
 use std::time::Instant;
 
@@ -32,7 +32,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Opens the files that `config` names.
+    /// Opens the files in `config`.
     #[must_use]
     pub(super) fn new(config: &Config) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Recorder {
         }
     }
 
-    /// Returns those of `records` that the history lacks because an earlier run had no time to write them.
+    /// Returns the records that the history lacks because an earlier run had no time to write them.
     #[must_use]
     pub fn unwritten(&self, records: Vec<Record>) -> (Vec<Record>, Option<String>) {
         match self.history.recent() {
@@ -58,7 +58,7 @@ impl Recorder {
         }
     }
 
-    /// Writes down in the history and the evidence what was done.
+    /// Records an action in the history and the evidence.
     pub fn record(&mut self, action: HistoryAction, case: &Case, source: &Named<'_>) {
         self.history.append(history_write::render(action, case, source, self.format, &self.zone));
         if let Some(evidence) = &mut self.evidence {
@@ -66,14 +66,14 @@ impl Recorder {
         }
     }
 
-    /// Returns the blocked sources in the history, once for each block. If it can't be read the result is empty;
-    /// writing to it reports the error.
+    /// Returns the blocked sources in the history, once for each block. If it can't be read the result is empty,
+    /// and writing to it reports the error.
     #[must_use]
     pub fn once_blocked(&self) -> Vec<std::net::IpAddr> {
         self.history.blocked().unwrap_or_default()
     }
 
-    /// Reads past decisions from the evidence file; returns its problem, if any.
+    /// Reads past decisions from the evidence file. Returns the problem, if any.
     #[must_use]
     pub fn decided(&self) -> (Decided, Option<String>) {
         match Decided::read(self.evidence.as_ref().map(Evidence::path)) {
@@ -89,7 +89,7 @@ impl Recorder {
         }
     }
 
-    /// Writes pending lines now; returns the problems.
+    /// Immediately writes pending lines. Returns the problems.
     pub fn flush_now(&mut self) -> Vec<String> {
         let mut done = Flushed::default();
         self.flush(&mut done, Instant::now());

@@ -72,7 +72,7 @@ enum Order {
 
 impl Resolver {
     /// Starts the thread, which uses `/etc/resolv.conf` and `/etc/hosts`. It calls `answer` once for each address
-    /// that was [`Answer::Asked`] about; `answer` must not block.
+    /// with the result [`Answer::Asked`]. `answer` must not block.
     pub fn start(
         settings: Settings,
         answer: impl FnMut(IpAddr, Option<Name>) + Send + 'static,
@@ -121,7 +121,7 @@ impl Resolver {
     }
 
     fn switch_to(&self, dns: Dns) {
-        // A thread that has ended answers nothing.
+        // A thread that has ended gives no answers.
         let _ = self.orders.send(Order::Use(dns));
     }
 
@@ -161,7 +161,7 @@ async fn ask(
                 None => return,
             },
             Some(ended) = lookups.join_next_with_id() => {
-                // A panic of the library over an answer counts as no name.
+                // A panic of the library counts as no name.
                 let (id, name) = ended.unwrap_or_else(|error| (error.id(), None));
                 let Some(address) = addresses.remove(&id) else { continue };
                 let mut state = lock(state);

@@ -1,4 +1,4 @@
-//! A file that can't be written: told once when that begins and once when it ends, and tried again ever more seldom.
+//! Retries writing a file at growing intervals. The error is reported once when it begins and once when it ends.
 
 use std::{
     fmt::Display,
@@ -7,10 +7,10 @@ use std::{
 
 use crate::policy::trouble::{News, Trouble};
 
-/// How long it is waited at the most until a file that could not be written is tried again.
+/// Maximum pause before the next attempt to write a file.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How writing a file went last, and when it is to be tried again.
+/// The result of the last attempt to write a file, and the time of the next.
 #[derive(Debug, Default)]
 pub(super) struct Retry {
     trouble: Trouble,
@@ -24,7 +24,7 @@ impl Retry {
         self.until.is_none_or(|until| now >= until)
     }
 
-    /// Takes note of how an attempt ended; returns what there is to tell.
+    /// Records the result of an attempt. Returns a message to log, if any.
     pub(super) fn note(
         &mut self,
         problem: Option<String>,

@@ -20,8 +20,8 @@ pub fn scan_type(kind: Kind, flags: u8) -> String {
     }
 }
 
-/// Returns the line of a probe. The line of a probe without consequences begins with other words, because filters for
-/// 2.x ban every source behind `Scan from:` and ignore the flags that follow.
+/// Returns the line of a probe. The line of a probe without consequences starts with other words, because filters
+/// for 2.x ban every source after `Scan from:` and ignore the flags that follow.
 #[must_use]
 pub fn scan(sighting: &Sighting, source: &Named<'_>) -> String {
     let Sighting { kind, flags, protocol, port, options, verdict, .. } = *sighting;
@@ -40,7 +40,7 @@ pub fn scan(sighting: &Sighting, source: &Named<'_>) -> String {
         Verdict::Counted | Verdict::Noticed => ["false", "false", "unset", "unset"],
         Verdict::Report => ["false", "true", "true", "false"],
         Verdict::Full => ["false", "true", "false", "false"],
-        // A single completed connection may be an honest host's, and log watchers ban by these flags.
+        // A single completed connection may come from an honest host, and log watchers ban by these flags.
         Verdict::Fence if kind == Kind::Connect && protocol == Protocol::Tcp => {
             ["false", "true", "false", "false"]
         }
@@ -80,7 +80,7 @@ fn line(
     )
 }
 
-/// Returns the time at the start of a history line, with a space after it.
+/// Returns the time at the start of a history line, followed by a space.
 #[must_use]
 pub fn stamp(time: SystemTime, zone: &TimeZone) -> String {
     let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);

@@ -23,7 +23,7 @@ pub use output::Output;
 use self::job::Order;
 use crate::{config::Values, policy::register::Case};
 
-/// What the macros of a command stand for in `case`.
+/// Returns the values of a command's macros in `case`.
 #[must_use]
 pub fn values<'a>(case: &'a Case, mode: &'a str) -> Values<'a> {
     Values::new(&case.record, case.id, mode, &case.reason)
@@ -32,11 +32,11 @@ pub fn values<'a>(case: &'a Case, mode: &'a str) -> Values<'a> {
 /// Limits of the commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Maximum number of commands that run at the same time, each for another source.
+    /// Maximum number of commands that run at the same time, each for a different source.
     pub at_once: usize,
-    /// Maximum number of queued jobs. One takes about the bytes of its commands, and 200.
+    /// Maximum number of queued jobs. One takes about 200 bytes plus its commands.
     pub queue: usize,
-    /// Time limit of a command; after it the process group gets SIGTERM.
+    /// Time limit of a command. After it the process group gets SIGTERM.
     pub time_limit: Duration,
     /// Time from SIGTERM to SIGKILL.
     pub grace: Duration,
@@ -57,7 +57,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Starts the thread. It calls `report` once for each command of each accepted job; `report` must not block.
+    /// Starts the thread. It calls `report` once for each command of each accepted job. `report` must not block.
     pub fn start(settings: Settings, report: impl FnMut(Ran) + Send + 'static) -> io::Result<Self> {
         process::close_files_on_exec();
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -66,7 +66,7 @@ impl Runner {
             let run = move |argv, stop| process::run(argv, settings.time_limit, settings.grace, stop);
             runtime.block_on(dispatch::dispatch(received, settings.at_once.max(1), run, report));
         })?;
-        // A semaphore's maximum is as good as no limit.
+        // The maximum of a semaphore is effectively no limit.
         let room = Arc::new(Semaphore::new(settings.queue.min(Semaphore::MAX_PERMITS)));
         Ok(Self { orders, room, thread })
     }
@@ -80,10 +80,10 @@ impl Runner {
         })
     }
 
-    /// Waits until all jobs are done, at most for `patience`; then terminates running commands as if they had reached
-    /// their time limit, and reports queued ones as refused. Blocks until that is done.
+    /// Waits until all jobs are done, for at most `patience`. Then terminates running commands as if they had
+    /// reached their time limit, and reports queued ones as refused. Blocks until that is done.
     pub fn stop(self, patience: Duration) {
-        // A thread that has ended has nothing left to stop; its panic has been printed.
+        // A thread that has ended has nothing left to stop, and its panic has been printed.
         let _ = self.orders.send(Order::Stop(patience));
         drop(self.orders);
         let _ = self.thread.join();

@@ -14,7 +14,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::config::{Facility, Level};
 
-/// A connection to the system log, opened on the first line and reopened when it breaks.
+/// A connection to the system log. Opened for the first line, and reopened when it breaks.
 #[derive(Debug)]
 pub struct Syslog {
     path: PathBuf,

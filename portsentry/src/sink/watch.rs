@@ -31,14 +31,14 @@ pub struct Watch {
 #[derive(Debug)]
 struct File {
     path: PathBuf,
-    /// The directory entries that the path depends on, including those of links.
+    /// The directory entries on which the path depends, including those of links.
     way: Vec<(WatchDescriptor, OsString)>,
     due: Option<Instant>,
 }
 
 impl Watch {
-    /// Watches the files of these names, whether or not they or their directories exist yet. Relative names start at
-    /// the current directory.
+    /// Watches the files with these names, whether or not they or their directories exist yet. Relative names start
+    /// at the current directory.
     ///
     /// Changes are reported from this call on, so that a file read afterwards is never outdated. Must be called
     /// inside a tokio runtime with I/O and time.
@@ -55,11 +55,11 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Waits for the next file that may have changed: written and closed, replaced, removed, created, or its mode or
-    /// owner set. Also reports changes of the path alone, and our own changes.
+    /// Waits for the next file that may have changed: written and closed, replaced, removed, created, or given
+    /// another mode or owner. Also reports changes of the path alone, and this process's own changes.
     ///
-    /// After an error other files are still watched, and the file concerned is once its path changes. The future can
-    /// be dropped without losing a change.
+    /// After an error, other files are still watched. The affected file is watched again once its path changes. The
+    /// future can be dropped without losing a change.
     pub async fn changed(&mut self) -> io::Result<PathBuf> {
         loop {
             let now = Instant::now();
@@ -91,8 +91,8 @@ impl Watch {
         result
     }
 
-    /// Walks the path to a file as the kernel would, and watches each entry before looking at it, so that no change
-    /// is missed.
+    /// Walks the path to a file as the kernel would. Watches each entry before reading it, so that no change is
+    /// missed.
     fn follow(&mut self, index: usize) -> io::Result<()> {
         let Some(file) = self.files.get_mut(index) else { return Ok(()) };
         let mut watches = self.events.watches();
@@ -181,7 +181,7 @@ fn steps(path: &Path) -> impl DoubleEndedIterator<Item = Step> {
     })
 }
 
-/// Returns `None` where a path ends early because an entry is missing.
+/// Returns `None` if a path ends early because an entry is missing.
 fn unless_missing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),

@@ -68,7 +68,7 @@ impl Log {
     /// Waits for a line that contains `text`, and returns the lines before it.
     pub fn wait_for(&self, text: &str) -> Vec<String> {
         self.find(text).unwrap_or_else(|lines| {
-            panic!("no line with \"{text}\" came; all there is:\n{}", lines.join("\n"))
+            panic!("no line with \"{text}\" came; the output is:\n{}", lines.join("\n"))
         })
     }
 

@@ -19,7 +19,7 @@ use super::{FAMILIES, Family, Lab, Namespace, log::PATIENCE, uninterrupted};
 const IMPATIENCE: Duration = Duration::from_millis(400);
 const GREETING: &[u8; 5] = b"hello";
 
-/// How long a client waits for an answer.
+/// A client's time limit for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// Up to the time limit of all waits: an answer should come.

@@ -97,7 +97,7 @@ impl<'lab> Portsentry<'lab> {
     }
 
     /// Installs the daemon: `text` becomes the configuration file in `/etc`, its paths stay as they are, and the
-    /// daemon is started with its flags alone.
+    /// daemon is started with only its flags.
     #[must_use]
     pub fn installed(mut self, text: &str) -> Self {
         let (config, _) = Config::parse(text, "portsentry.conf").unwrap_or_else(|report| panic!("{report}"));
@@ -165,7 +165,10 @@ impl<'lab> Portsentry<'lab> {
         let daemon = Daemon::spawn(self.clone(), wrap(self.command()));
         if let Err(lines) = daemon.log().find("is now active and listening") {
             let code = daemon.kill().code;
-            panic!("it does not start, and ends with {code:?} (or a signal):\n{}", lines.join("\n"));
+            panic!(
+                "the daemon does not start; exit code {code:?} (none after a signal):\n{}",
+                lines.join("\n")
+            );
         }
         daemon
     }

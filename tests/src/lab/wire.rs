@@ -138,7 +138,7 @@ pub fn syn(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
     let network = match (from.ip(), to.ip()) {
         (IpAddr::V4(from), IpAddr::V4(to)) => link.ipv4(from.octets(), to.octets(), 64),
         (IpAddr::V6(from), IpAddr::V6(to)) => link.ipv6(from.octets(), to.octets(), 64),
-        _ => panic!("{from} and {to} are of two families"),
+        _ => panic!("{from} and {to} are of different families"),
     };
     let mut frame = Vec::new();
     network.tcp(from.port(), to.port(), 1, 1024).syn().write(&mut frame, &[]).expect("a frame");

@@ -62,7 +62,7 @@ pub(super) struct Packet {
 
 /// The properties of a segment that decide whether and how it is answered, besides the control bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "findings that have nothing to do with each other")]
+#[expect(clippy::struct_excessive_bools, reason = "independent findings")]
 pub(super) struct Answerable {
     /// The segment is only a TCP header, and the frame has room for a header of 24 bytes.
     pub has_room: bool,

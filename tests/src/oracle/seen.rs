@@ -41,7 +41,7 @@ impl Seen<'_> {
         }
     }
 
-    /// Whether it is an ACK, or FIN with ACK, as the packets of every connection are.
+    /// Whether it is an ACK or FIN+ACK, like packets of any connection.
     pub fn is_of_a_connection(&self) -> bool {
         [Kind::Ack, Kind::Maimon].contains(&self.kind)
     }

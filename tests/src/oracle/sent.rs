@@ -16,8 +16,8 @@ const RST: u8 = 4;
 const ACK: u8 = 16;
 
 /// Whether the host sent such a packet to the source from the port to which this packet goes: a datagram, or a
-/// segment that it forwarded. A datagram from an ephemeral port also opens the same port here as it went to, for
-/// that host.
+/// segment that it forwarded. After a datagram from an ephemeral port, its receiver may also send from any port to
+/// the same port number here.
 pub(super) fn was_sent_to(scenario: &Scenario, seen: &Seen<'_>) -> bool {
     let range = scenario.settings.first_ephemeral..=scenario.settings.last_ephemeral;
     let ends = seen.ends();

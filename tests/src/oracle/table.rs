@@ -35,9 +35,9 @@ pub(super) fn is_in_table(table: &Table, seen: &Seen<'_>) -> bool {
     })
 }
 
-/// Threat model: where another device lies above the interface, a fence passes packets that may belong to that
-/// device's sockets. These are segments that open no connection, and datagrams to an ephemeral port or to a
-/// connected socket.
+/// Threat model: if another device is above the interface, a fence passes packets that may belong to that device's
+/// sockets. These are segments that open no connection, and datagrams to an ephemeral port or to a connected
+/// socket.
 pub(super) fn may_be_hidden(scenario: &Scenario, seen: &Seen<'_>) -> bool {
     let ours = seen.ends().ours;
     let range = scenario.settings.first_ephemeral..=scenario.settings.last_ephemeral;

@@ -39,7 +39,7 @@ pub(super) fn chapters() -> Vec<Chapter> {
             scenario: fencing(),
             stories: vec![
                 segments("segments outside any connection are dropped", V4, off),
-                segments("those over IPv6 are dropped, too", V6, off),
+                segments("IPv6 segments outside any connection are dropped, too", V6, off),
                 datagrams("unsolicited datagrams are dropped", V4, off),
                 datagrams("unsolicited datagrams over IPv6 are dropped, too", V6, off),
             ],

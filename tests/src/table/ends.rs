@@ -103,7 +103,11 @@ fn ignored() -> Vec<Story> {
             syn().from("192.0.2.255:1"),
             is_ignored(Kind::Syn),
         ),
-        story("the address before an ignored network is not", syn().from("192.0.2.239:1"), blocks(Kind::Syn)),
+        story(
+            "the address before an ignored network is not ignored",
+            syn().from("192.0.2.239:1"),
+            blocks(Kind::Syn),
+        ),
         story(
             "an ignored IPv6 source is reported and never blocked",
             tcp(SYN).to("[2001:db8::1]:23").from("[2001:db8:fee::1]:1"),

@@ -58,7 +58,7 @@ pub(super) fn stories() -> Vec<Story> {
         ),
         story("PPP's own protocols pass", pppoe(probe(), &[0xc0, 0x21]), passes()),
         series(
-            "a source that is blocked is blocked in a PPPoE session",
+            "a blocked source is also blocked in a PPPoE session",
             [(probe(), blocks(Kind::Syn)), (pppoe(probe(), &[0, 0x21]), is_dropped())],
         ),
         story(
@@ -72,7 +72,7 @@ pub(super) fn stories() -> Vec<Story> {
             passes_as(Counter::MalformedLink),
         ),
         series(
-            "a source that is blocked is blocked in every VLAN",
+            "a blocked source is blocked in every VLAN",
             [(probe(), blocks(Kind::Syn)), (udp().to("198.51.100.1:69").vlan(3).vlan(9), is_dropped())],
         ),
         story("a frame with another Ethertype passes", probe().announced_as(0x0806), passes()),

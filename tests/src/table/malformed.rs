@@ -16,14 +16,18 @@ fn ipv4() -> Vec<Story> {
     let probe = || tcp(SYN).to("198.51.100.1:23");
     let malformed = || passes_as(Counter::MalformedIpv4);
     vec![
-        story("IPv4 of another version can't be read", probe().with(Layer::Network, 0, &[0x65]), malformed()),
+        story(
+            "an IPv4 packet with another version can't be read",
+            probe().with(Layer::Network, 0, &[0x65]),
+            malformed(),
+        ),
         story(
             "an IPv4 header shorter than its fields can't be read",
             probe().with(Layer::Network, 0, &[0x44]),
             malformed(),
         ),
         story(
-            "an IPv4 header of no length can't be read",
+            "an IPv4 header of length zero can't be read",
             probe().with(Layer::Network, 0, &[0x40]),
             malformed(),
         ),
@@ -75,7 +79,11 @@ fn ipv6() -> Vec<Story> {
     let probe = || tcp(SYN).to("[2001:db8::1]:23");
     let malformed = || passes_as(Counter::MalformedIpv6);
     vec![
-        story("IPv6 of another version can't be read", probe().with(Layer::Network, 0, &[0x45]), malformed()),
+        story(
+            "an IPv6 packet with another version can't be read",
+            probe().with(Layer::Network, 0, &[0x45]),
+            malformed(),
+        ),
         story(
             "an IPv6 packet longer than its frame can't be read",
             probe().with(Layer::Network, 4, &[0, 21]),

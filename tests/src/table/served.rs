@@ -64,7 +64,11 @@ fn lately() -> Chapter {
                 syn("198.51.100.1:7"),
                 blocks(Kind::Syn),
             ),
-            story("so is a port that was served over IPv6", datagram("[2001:db8::1]:7"), blocks(Kind::Udp)),
+            story(
+                "a port that was served over IPv6 long ago is a trap",
+                datagram("[2001:db8::1]:7"),
+                blocks(Kind::Udp),
+            ),
             series(
                 "a service on a device above the interface is a service",
                 [
@@ -77,17 +81,17 @@ fn lately() -> Chapter {
                 ],
             ),
             story(
-                "a device's service on IPv4 alone leaves IPv6 a trap",
+                "an IPv4 service on a device doesn't cover IPv6",
                 syn("[2001:db8::1]:8080"),
                 blocks(Kind::Syn),
             ),
             story(
-                "a device's service on one address leaves another a trap",
+                "a service on a device doesn't cover another address",
                 syn("198.51.100.2:79"),
                 blocks(Kind::Syn),
             ),
             story(
-                "a device's service on one address leaves another a trap for UDP",
+                "a service on a device doesn't cover another address for UDP",
                 datagram("198.51.100.1:1900"),
                 blocks(Kind::Udp),
             ),
@@ -97,7 +101,7 @@ fn lately() -> Chapter {
                 blocks(Kind::Syn),
             ),
             story(
-                "nor does a service on an address, behind another interface",
+                "a service on an address behind another interface doesn't count",
                 datagram("198.51.100.1:111"),
                 blocks(Kind::Udp),
             ),
@@ -143,7 +147,7 @@ fn answers() -> Chapter {
         scenario: Scenario::default(),
         stories: vec![
             series(
-                "no socket needs to expect them",
+                "a reply passes even if no socket expects it",
                 [
                     (lease("192.0.2.210:67", "198.51.100.1:68"), passes()),
                     (lease("192.0.2.210:67", "198.51.100.1:68"), passes()),

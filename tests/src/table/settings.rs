@@ -162,7 +162,7 @@ fn by_network() -> Chapter {
                 ],
             ),
             series(
-                "so are link-local, translated and Teredo addresses",
+                "link-local, translated and Teredo addresses are separate sources",
                 [
                     (syn("fe80::1", 1), counted(1)),
                     (syn("fe80::2", 2), counted(1)),
@@ -335,7 +335,7 @@ fn no_room() -> Chapter {
         scenario: Scenario { max_blocked: 1, ..Scenario::default() },
         stories: vec![
             series(
-                "without room for its source, each probe is dropped singly",
+                "without room for its source, each probe is dropped by itself",
                 [
                     (tcp(SYN).to(OWN), blocks(Kind::Syn)),
                     (tcp(SYN).to(OWN), is_dropped()),
@@ -346,7 +346,7 @@ fn no_room() -> Chapter {
                 ],
             ),
             series(
-                "IPv6 sources have their own room",
+                "IPv6 sources have a separate map",
                 [
                     (tcp(SYN).to(OWN_V6), blocks(Kind::Syn)),
                     (tcp(SYN).to(OWN_V6).from("[2001:db8:bad::d0]:1"), finds_no_room(Kind::Syn)),
@@ -450,7 +450,7 @@ fn networks() -> Chapter {
                 is_dropped(),
             ),
             story("a source outside it passes", silent().from("192.0.2.127:1"), passes()),
-            story("an ignored network in it passes", silent().from("192.0.2.244:1"), passes()),
+            story("an ignored network in a blocked network passes", silent().from("192.0.2.244:1"), passes()),
             story(
                 "the narrowest network decides, even with an expired block",
                 silent().from("192.0.2.194:1"),
@@ -469,14 +469,18 @@ fn networks() -> Chapter {
                     (silent().from("192.0.2.124:1"), passes()),
                 ],
             ),
-            story("an IPv6 source outside it passes", silent_v6().from("[2001:db8:bae::1]:1"), passes()),
+            story(
+                "an IPv6 source outside the blocked networks passes",
+                silent_v6().from("[2001:db8:bae::1]:1"),
+                passes(),
+            ),
             story(
                 "an unreadable packet is dropped, too",
                 silent().from("192.0.2.130:1").first_fragment(8),
                 is_dropped(),
             ),
             series(
-                "a source outside it is blocked as usual",
+                "a source outside the blocked networks is blocked as usual",
                 [
                     (tcp(SYN).to(OWN).from("192.0.2.126:1"), blocks(Kind::Syn)),
                     (silent().from("192.0.2.126:1"), is_dropped()),

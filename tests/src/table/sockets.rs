@@ -148,7 +148,7 @@ fn time_wait() -> Vec<Story> {
             is_served(),
         ),
         // Last, because it blocks its source.
-        story("a FIN alone may not come in TIME-WAIT", tcp(FIN).to(LOCAL).from(PEER), blocks(Kind::Fin)),
-        story("a SYN may not, in TIME-WAIT", tcp(SYN).to(LOCAL_V6).from(PEER_V6), blocks(Kind::Syn)),
+        story("a FIN without ACK is a probe in TIME-WAIT", tcp(FIN).to(LOCAL).from(PEER), blocks(Kind::Fin)),
+        story("a SYN is a probe in TIME-WAIT", tcp(SYN).to(LOCAL_V6).from(PEER_V6), blocks(Kind::Syn)),
     ]
 }

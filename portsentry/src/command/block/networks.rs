@@ -1,4 +1,4 @@
-//! `unblock` of what the block list names, by editing the list, which a running daemon follows.
+//! `unblock` for entries of the block list: edits the list, which a running daemon follows.
 
 use std::{collections::BTreeSet, fmt::Display};
 
@@ -13,7 +13,7 @@ use crate::{
     sink::{Change, edit_list},
 };
 
-/// Takes `networks` out of the list, and out of the kernel's maps where no daemon runs that would; reports of each.
+/// Removes `networks` from the list, and from the kernel's maps if no daemon runs. Reports each.
 pub(super) fn unlist(options: &Options, networks: &BTreeSet<IpNet>, report: &mut Report) -> Exit {
     let path = &options.config.block_list;
     let observer = match observed::observer(&options.config) {

@@ -1,5 +1,5 @@
-//! What follows from an `unblock` where no daemon runs: the effects are the daemon's, carried out here. Those of a `block` are
-//! left to the next daemon, which finds the administrator's line unread.
+//! The effects of `unblock` while no daemon runs: the same as in the daemon, carried out by the command. For
+//! `block`, the next daemon carries them out when it reads the administrator's new line.
 
 use std::{
     sync::mpsc::channel,
@@ -18,10 +18,10 @@ use crate::{
     },
 };
 
-/// How long commands are waited for.
+/// Maximum time to wait for commands.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Carries out what follows from letting go what the blocked file's lines held; what can't be done is said.
+/// Carries out the effects of releasing the blocked file's removed lines. Prints errors.
 pub(super) fn let_go(options: &Options, files: &mut Files, removed: &[Record]) {
     let rules = Rules::new(&options.config);
     let (mut ids, problem) = files.read_ids();
@@ -36,7 +36,8 @@ pub(super) fn let_go(options: &Options, files: &mut Files, removed: &[Record]) {
                 Effect::History(action) => files.recorder().record(action, &case, &record.source().into()),
                 Effect::Allow => files.allow(record),
                 Effect::Run(Occasion::Lift) => jobs.extend(job(options, &case)),
-                // The blocked file and the maps are changed already, and there is no log and nobody who counts.
+                // The blocked file and the maps have already been changed, and a command has no log and no
+                // counters.
                 _ => {}
             }
         }

@@ -11,14 +11,14 @@ use serde::Serialize;
 use super::super::{observed, show};
 use crate::{exit::Exit, policy::name_of};
 
-/// Results for the given addresses and networks; programs get the format of the control socket.
+/// Results for the given addresses and networks. Programs get the format of the control socket.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     changed: Vec<String>,
     unchanged: Vec<String>,
     #[serde(skip)]
     lines: String,
-    /// Whom something was done for already, which is all that is to be said where nothing else was.
+    /// Networks that were already handled, and need no message if nothing else changed.
     #[serde(skip)]
     done: BTreeSet<String>,
 }
@@ -32,12 +32,12 @@ impl Report {
         self.say(what, said);
     }
 
-    /// Something was done for these already.
+    /// Records the networks that are already handled.
     pub(super) fn begin(&mut self, done: BTreeSet<IpNet>) {
         self.done = done.into_iter().map(name_of).collect();
     }
 
-    /// `what` stays as it was.
+    /// Reports that `what` stays unchanged.
     pub(super) fn leave(&mut self, what: impl Display, said: impl Display) {
         if self.done.contains(&what.to_string()) {
             return;

@@ -5,7 +5,7 @@ use crate::kernel::BoundState;
 
 const ABOUT: &str = "ports";
 
-/// Returns the finding on the table beside a running daemon.
+/// Returns the finding on the table of a running daemon.
 pub(super) fn finding(state: &BoundState) -> Finding {
     let what = format!("bound ports are {state}");
     if state.is_overdue() {

@@ -51,7 +51,7 @@ const NATIVE: [&str; 45] = [
     "virtio_net",
     "vmxnet3",
 ];
-/// Those that reset their queues when a program is attached or detached.
+/// Drivers that reset their queues when a program is attached or detached.
 const RESETTING: [&str; 14] = [
     "atlantic",
     "bnxt_en",
@@ -68,13 +68,13 @@ const RESETTING: [&str; 14] = [
     "nfp",
     "qede",
 ];
-/// Largest MTU whose frames fit in one page beside the kernel's own data: 4096 bytes minus 256 of headroom, 320 of
+/// Largest MTU whose frames fit in one page with the kernel's own data: 4096 bytes minus 256 of headroom, 320 of
 /// `skb_shared_info`, and an Ethernet header with two VLAN tags.
 const ONE_PAGE: u32 = 4096 - 256 - 320 - 22;
 
-/// Facts beside the interface itself.
+/// Facts besides the interface itself.
 pub(super) struct Surroundings<'a> {
-    /// Indices of the interfaces that run our program.
+    /// Indices of the interfaces that run PortSentry's program.
     pub pinned: &'a [u32],
     /// The attach mode if probes are answered (`CHALLENGE`).
     pub answers: Option<XdpMode>,
@@ -168,7 +168,7 @@ fn mode(link: &Link) -> Finding {
     }
 }
 
-/// On a veth, frames that XDP sends back are lost unless the peer runs a program, too.
+/// On a veth device, answers sent by XDP are lost unless the peer runs a program, too.
 fn answers(link: &Link, surroundings: &Surroundings<'_>, is_ours: bool) -> Option<Finding> {
     let name = &link.name;
     let is_native = is_ours && link.xdp.is_some_and(|running| running.is_native);

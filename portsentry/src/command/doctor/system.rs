@@ -63,7 +63,7 @@ fn type_information(is_there: bool) -> Finding {
     )
 }
 
-/// The directory is made at start, so its nearest existing parent is checked.
+/// The daemon creates the directory at start, so its nearest existing parent is checked.
 fn pin_directory(pins: &Path) -> Finding {
     let nearest = pins.ancestors().find_map(|path| Some((path, statfs(path).ok()?)));
     let shown = pins.display();

@@ -1,5 +1,5 @@
 //! Ports that this host's packet filter forwards elsewhere (DNAT, redirection), from `nft --json list ruleset` and
-//! `iptables-save`. No socket is bound to them, so that a client of theirs looks like a scanner.
+//! `iptables-save`. No local socket is bound to them, so that their clients look like scanners.
 
 use std::{collections::BTreeSet, process::Command};
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 
 /// A forwarded port.
 pub(super) type Port = (u16, Protocol);
-/// More ports than this in one rule forward a whole range, such as all ports to another host.
+/// Maximum number of ports in one rule. A rule with more forwards a whole range, such as all ports to another host.
 const MOST: usize = 4096;
 
-/// Returns the forwarded ports, as far as the programs that can list them are installed.
+/// Returns the forwarded ports, as far as the programs are installed that can list them.
 pub(super) fn forwarded() -> BTreeSet<Port> {
     let mut ports = BTreeSet::new();
     ports.extend(output("nft", &["--json", "list", "ruleset"]).iter().flat_map(|text| in_nftables(text)));
@@ -21,7 +21,7 @@ pub(super) fn forwarded() -> BTreeSet<Port> {
     ports
 }
 
-/// Returns what the program prints, or `None` if it is missing or fails.
+/// Returns the program's output, or `None` if the program is missing or fails.
 fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
@@ -75,7 +75,7 @@ fn in_rule(statements: &[Value]) -> BTreeSet<Port> {
     ports
 }
 
-/// Returns the ports of an expression that reads the destination port; `th` stands for TCP and UDP.
+/// Returns the ports of an expression that reads the destination port. `th` stands for TCP and UDP.
 fn with_protocol(left: &Value, ports: &[u16]) -> Vec<Port> {
     let payload = &left["payload"];
     if payload["field"] != "dport" {

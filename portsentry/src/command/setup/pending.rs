@@ -1,5 +1,5 @@
-//! A configuration that `portsentry setup` has armed and nobody has confirmed yet: the file that remembers it, and the
-//! process that rolls it back in time.
+//! A configuration that `portsentry setup` has armed and that is not confirmed yet: the file that records it, and
+//! the process that rolls it back in time.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -18,23 +18,24 @@ use serde::{Deserialize, Serialize};
 use super::plan::{Setting, restore};
 use crate::{instant::Time, sink};
 
-/// How often the process that rolls back looks whether the configuration has been confirmed.
+/// Interval at which the waiting process checks whether the configuration has been confirmed.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Maximum time until that process has started.
+/// Maximum time for the start of that process.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An armed configuration that waits for confirmation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pending {
-    /// What was changed in the configuration file.
+    /// The changed settings of the configuration file.
     pub(super) settings: Vec<Setting>,
-    /// When it was armed: sources held since then are released by the roll-back.
+    /// Time of arming. The roll-back releases sources blocked or fenced since then.
     pub(super) armed: Time,
     /// Seconds until the roll-back.
     pub(super) seconds: u64,
 }
 
-/// Returns the path of the file that remembers it: beside the configuration file, where only root may write.
+/// Returns the path of the file that records it. The file is in the configuration file's directory, in which only
+/// root may write.
 pub(super) fn path(config_file: &Path) -> PathBuf {
     let mut name = config_file.as_os_str().to_owned();
     name.push(".unconfirmed");
@@ -42,7 +43,7 @@ pub(super) fn path(config_file: &Path) -> PathBuf {
 }
 
 impl Pending {
-    /// Reads it; `None` if nothing waits for confirmation.
+    /// Reads the file. Returns `None` if no configuration waits for confirmation.
     pub(super) fn read(path: &Path) -> anyhow::Result<Option<Self>> {
         match File::open(path) {
             Ok(file) => Self::read_from(&file, path).map(Some),
@@ -53,7 +54,7 @@ impl Pending {
 
     fn read_from(mut file: &File, path: &Path) -> anyhow::Result<Self> {
         let failed = || format!("reading {}", path.display());
-        // Its content ends up in root's configuration.
+        // Its content will be written to root's configuration.
         if file.metadata().with_context(failed)?.uid() != geteuid().as_raw() {
             bail!("{} belongs to another user: remove it", path.display());
         }
@@ -64,7 +65,7 @@ impl Pending {
         })
     }
 
-    /// Writes it, readable by root alone.
+    /// Writes the file, readable only by root.
     pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
         let failed = || format!("writing {}", path.display());
         let mut file =
@@ -73,7 +74,7 @@ impl Pending {
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(failed)
     }
 
-    /// Sets the changed settings back in the configuration file.
+    /// Restores the old values of the changed settings in the configuration file.
     pub(super) fn restore(&self, config_file: &Path) -> anyhow::Result<()> {
         sink::update(config_file, sink::MODE, |old| {
             let text = std::str::from_utf8(old?).ok()?;
@@ -83,8 +84,8 @@ impl Pending {
     }
 }
 
-/// Starts a process that rolls back in time, whatever becomes of this session: as a unit of systemd's if it runs, which
-/// outlives the end of a session; otherwise in a session of its own. Returns once it waits.
+/// Starts a process that rolls back in time, even after the end of this session: as a unit if systemd runs,
+/// otherwise in a new session. Returns once the process waits.
 pub(super) fn start(config_file: &Path, path: &Path) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("finding this program")?;
     let mut direct = Command::new(&program);
@@ -109,7 +110,7 @@ pub(super) fn start(config_file: &Path, path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a process waits to roll back.
+/// Whether a process is waiting to roll back.
 pub(super) fn is_awaited(path: &Path) -> anyhow::Result<bool> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -123,10 +124,10 @@ pub(super) fn is_awaited(path: &Path) -> anyhow::Result<bool> {
     }
 }
 
-/// Waits until the configuration is confirmed, or its time is over; returns what to roll back then. Holds a lock on the
-/// file meanwhile, by which others see that somebody waits.
+/// Waits until the configuration is confirmed, or its time is over. In the latter case returns the configuration to
+/// roll back. Meanwhile it holds a lock on the file, which shows other processes that it waits.
 pub(super) fn wait(path: &Path) -> anyhow::Result<Option<Pending>> {
-    // Signals of the terminal's session, which may end, don't concern it.
+    // A new session, because signals of the terminal's session must not reach this process.
     let _ = setsid();
     let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
     file.lock().with_context(|| format!("locking {}", path.display()))?;
@@ -143,7 +144,7 @@ pub(super) fn wait(path: &Path) -> anyhow::Result<Option<Pending>> {
     Ok(is_there.then_some(pending))
 }
 
-/// Removes the file: the configuration stays as it is now.
+/// Removes the file, so that the configuration stays in effect.
 pub(super) fn remove(path: &Path) -> anyhow::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

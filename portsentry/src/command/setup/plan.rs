@@ -1,4 +1,4 @@
-//! What `portsentry setup` proposes to change: settings of the configuration file, and lines of the ignore file.
+//! The changes that `portsentry setup` proposes: settings of the configuration file, and lines of the ignore file.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -16,12 +16,12 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Setting {
     pub(super) key: String,
-    /// The value so far; `None` if the file doesn't set it.
+    /// The old value, or `None` if the file doesn't set it.
     pub(super) old: Option<String>,
     pub(super) new: String,
 }
 
-/// Everything to change.
+/// All proposed changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) settings: Vec<Setting>,
@@ -30,12 +30,12 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Whether there is nothing to change.
+    /// Whether there is no change.
     pub(super) fn is_empty(&self) -> bool {
         self.settings.is_empty() && self.ignored.is_empty()
     }
 
-    /// Adds a setting, unless `text` has that value already.
+    /// Adds a setting, unless `text` already has that value.
     fn set(&mut self, text: &str, key: &str, new: impl Into<String>) {
         let (old, new) = (edit::get(text, key).map(str::to_owned), new.into());
         if old.as_ref() != Some(&new) {
@@ -43,8 +43,9 @@ impl Plan {
         }
     }
 
-    /// Sets what arms PortSentry: fences, and an hour's block for a source that is proven, twice as long each further
-    /// time. A value that the administrator has chosen stays, unless it would block sources without proof.
+    /// Adds the settings that arm PortSentry: fences, and blocks of proven sources, for an hour and twice as long
+    /// each further time. A value that the administrator has chosen stays, unless it would block sources without
+    /// proof.
     pub(super) fn arm(&mut self, text: &str, config: &Config) {
         for (key, response) in [("BLOCK_TCP", config.block_tcp), ("BLOCK_UDP", config.block_udp)] {
             if response == Response::LogOnly {
@@ -70,12 +71,12 @@ impl Plan {
         }
     }
 
-    /// Watches these interfaces.
+    /// Adds the setting that watches these interfaces.
     pub(super) fn watch(&mut self, text: &str, interfaces: &str) {
         self.set(text, "INTERFACES", interfaces);
     }
 
-    /// Leaves these ports out of the lists of watched ports.
+    /// Removes these ports from the lists of watched ports.
     pub(super) fn leave_out(&mut self, text: &str, config: &Config, ports: &BTreeSet<(u16, Protocol)>) {
         let lists = [
             (
@@ -101,19 +102,19 @@ impl Plan {
         }
     }
 
-    /// Returns `text` with the settings changed.
+    /// Returns `text` with the changed settings.
     pub(super) fn apply(&self, text: &str) -> String {
         self.settings.iter().fold(text.to_owned(), |text, it| edit::set(&text, &it.key, &it.new))
     }
 }
 
-/// Returns the peers of logins that nothing exempts yet.
+/// Returns the peers of logins that are not exempt yet.
 pub(super) fn exposed(survey: &Survey, ignored: &[IpNet]) -> BTreeSet<IpAddr> {
     let exempt = Exemptions::new(&survey.host, ignored);
     survey.logins.iter().copied().filter(|peer| !exempt.contains(*peer)).collect()
 }
 
-/// Returns the forwarded ports that the configuration watches, in whatever mode.
+/// Returns the forwarded ports that the configuration watches in any mode.
 pub(super) fn watched(survey: &Survey, config: &Config) -> BTreeSet<(u16, Protocol)> {
     let is_watched = |(port, protocol): &(u16, Protocol)| match protocol {
         Protocol::Tcp => config.ports_tcp.contains(*port) || config.advanced_tcp().contains(*port),
@@ -129,7 +130,7 @@ pub(super) fn ignoring(text: &str, networks: &BTreeSet<IpNet>, comment: &str) ->
     [text, gap, &lines.collect::<String>()].concat()
 }
 
-/// Returns `text` with `settings` as they were. A setting that somebody has changed since stays.
+/// Returns `text` with the old values of `settings`. A setting that was changed again since then stays.
 pub(super) fn restore(text: &str, settings: &[Setting]) -> String {
     settings.iter().fold(text.to_owned(), |text, setting| match &setting.old {
         _ if edit::get(&text, &setting.key) != Some(setting.new.as_str()) => text,
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
 
     const SHIPPED: &str = include_str!("../../../../etc/portsentry.conf");
-    /// As PortSentry 1.2 had them.
+    /// The settings of PortSentry 1.2.
     const CLASSIC: &str = "TCP_PORTS=\"1,11,8080\"\nUDP_PORTS=\"1,69\"\nADVANCED_PORTS_TCP=\"1024\"\n\
                            ADVANCED_EXCLUDE_TCP=\"113,139\"\nBLOCK_UDP=\"0\"\nBLOCK_TCP=\"2\"\nKILL_RUN_CMD=\"/bin/true\"\n";
 
@@ -175,7 +176,7 @@ mod tests {
         let plan = armed(CLASSIC);
         let text = plan.apply(CLASSIC);
         let config = config(&text);
-        // What the administrator chose for TCP stays.
+        // The administrator's value for TCP stays.
         assert!(config.block_tcp == Response::CommandOnly && config.block_udp == Response::Block);
         assert!(config.challenge && !config.block_unproven);
         assert_eq!(edit::get(&text, "BLOCK_TIME"), Some("3600"));

@@ -1,4 +1,4 @@
-//! What `portsentry setup` looks at before it proposes anything: services, forwarded ports, logins and interfaces.
+//! The survey that `portsentry setup` makes first: services, forwarded ports, logins and interfaces.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +20,7 @@ use crate::{
     policy::interfaces::choose,
 };
 
-/// Programs whose connections are logins: OpenSSH's processes of a session have several names.
+/// Programs whose connections are logins. OpenSSH's processes of a session have several names.
 const LOGINS: [&str; 4] = ["sshd", "sshd-session", "sshd-auth", "dropbear"];
 
 /// This host, as `setup` shows it.
@@ -30,16 +30,16 @@ pub(super) struct Survey {
     pub(super) services: BTreeMap<Port, Option<String>>,
     /// Ports that the packet filter forwards elsewhere.
     pub(super) forwarded: BTreeSet<Port>,
-    /// Addresses from which somebody is logged in.
+    /// Addresses of logged-in users.
     pub(super) logins: BTreeSet<IpAddr>,
-    /// Interfaces that are watched, and the others with the reason.
+    /// The watched interfaces, and the others with the reasons.
     pub(super) interfaces: Vec<(String, Result<(), String>)>,
     /// The host's addresses, gateways and name servers.
     pub(super) host: Host,
 }
 
 impl Survey {
-    /// Surveys this host. `interfaces` are those to watch.
+    /// Surveys this host. `interfaces` are those to be watched.
     pub(super) fn take(interfaces: &Interfaces) -> anyhow::Result<Self> {
         let read = Observer::connect().and_then(|mut observer| observer.read());
         let host = read.context("reading this host's interfaces and addresses")?;
@@ -47,7 +47,7 @@ impl Survey {
         let tcp = [procfs::net::tcp(), procfs::net::tcp6()];
         let tcp: Vec<_> = tcp.into_iter().filter_map(Result::ok).flatten().collect();
         let udp = [procfs::net::udp(), procfs::net::udp6()].into_iter().filter_map(Result::ok).flatten();
-        // A datagram socket without a peer accepts datagrams from everywhere.
+        // A datagram socket without a peer accepts datagrams from any address.
         let udp = udp.filter(|socket| socket.remote_address.port() == 0);
         let listening = tcp.iter().filter(|socket| socket.state == TcpState::Listen);
         let sockets = listening
@@ -71,7 +71,7 @@ impl Survey {
 /// Returns the name of the process that holds each socket, by the socket's inode.
 fn programs() -> BTreeMap<u64, String> {
     let mut programs = BTreeMap::new();
-    // Processes end in the meantime; they hold nothing any more.
+    // Some processes end in the meantime, and then hold no sockets.
     for process in all_processes().into_iter().flatten().flatten() {
         let Ok(name) = process.stat().map(|stat| stat.comm) else { continue };
         for file in process.fd().into_iter().flatten().flatten() {
@@ -83,8 +83,8 @@ fn programs() -> BTreeMap<u64, String> {
     programs
 }
 
-/// Returns the addresses of peers that are logged in: by the processes of a login, and by this session's
-/// `SSH_CONNECTION` (sshd(8)), which helps where other processes can't be seen.
+/// Returns the addresses of logged-in peers: those of the processes of logins, and the one in this session's
+/// `SSH_CONNECTION` (sshd(8)), which is available even if other processes are hidden.
 fn logins(tcp: &[TcpNetEntry], programs: &BTreeMap<u64, String>, session: Option<&str>) -> BTreeSet<IpAddr> {
     let is_login = |socket: &&TcpNetEntry| {
         let program = programs.get(&socket.inode).map_or("", String::as_str);

@@ -1,4 +1,4 @@
-//! How SYNs of fenced sources are answered, for `status` and `doctor`.
+//! The treatment of fenced sources' SYNs, for `status` and `doctor`.
 
 use portsentry_common::settings::FencedSyns;
 use serde::Serializer;
@@ -8,7 +8,7 @@ use crate::{
     kernel::Observer,
 };
 
-/// Tells it by the configuration, and by the pinned programs of the running daemon.
+/// Returns the treatment, according to the configuration and the running daemon's pinned programs.
 pub(in crate::command) fn fenced_syns(config: &Config, observer: &Observer) -> FencedSyns {
     match config.fence_in_effect() {
         Fence::Drop => FencedSyns::Drop,

@@ -1,4 +1,4 @@
-//! Interfaces that are not watched, by the daemon's account or as seen from here, and missing parts of the scope.
+//! Interfaces that are not watched, as reported by the daemon or determined here, and missing parts of the scope.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Interfaces and networks that are not in effect, and the mode of enforcement.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Gaps {
-    /// The mode of enforcement; `None` if nothing is pinned.
+    /// The mode of enforcement, or `None` if no maps are pinned.
     pub mode: Option<Mode>,
     /// Interfaces that should be watched and are not.
     #[serde(default)]
@@ -36,18 +36,18 @@ pub(super) struct Gaps {
 }
 
 impl Gaps {
-    /// Asks the running daemon; without an answer, judges by the list of interfaces.
+    /// Asks the running daemon. Without an answer, judges by the list of interfaces.
     pub(super) fn read(config: &Config, modes: Modes, observer: &Observer) -> Self {
         let asked = config.control_socket.as_deref().filter(|_| observer.daemon().is_some());
         let answer = asked.and_then(|socket| client::ask_within(socket, &Request::Status {}, PATIENCE)?.ok());
         let told = answer.and_then(|answer| serde_json::from_value(answer).ok());
         let mut gaps: Self = told.unwrap_or_else(|| Self::seen(config, &observer.links()));
-        // An earlier version's daemon doesn't name it.
+        // The daemon of an earlier version doesn't report it.
         gaps.mode.get_or_insert_with(|| Enforcement::new(config, modes).into());
         gaps
     }
 
-    /// Judges by the list of interfaces, and by which of them run our program.
+    /// Judges by the list of interfaces, given the indices of those that run the program.
     fn seen(config: &Config, pinned: &[u32]) -> Self {
         let links = host::Observer::connect().and_then(|mut observer| observer.interfaces());
         let links = links.unwrap_or_default();

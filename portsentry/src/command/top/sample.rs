@@ -124,7 +124,7 @@ pub(super) struct View {
     pub rates: Vec<Rate>,
     pub kinds: Vec<Rate>,
     pub sources: Vec<Source>,
-    /// Ports of the last probes of held sources, and the number of sources each.
+    /// Ports of the last probes of held sources, with the number of sources for each.
     pub ports: Vec<(String, usize)>,
     pub gauges: Vec<Gauge>,
 }
@@ -149,7 +149,7 @@ pub(super) struct Source {
     pub probe: String,
 }
 
-/// How full a map is.
+/// Fill level of a map.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Gauge {
     pub what: &'static str,

@@ -1,4 +1,4 @@
-//! Settings of blocks: what triggers one, and how long it lasts.
+//! Settings of blocks: the trigger, and the duration.
 
 use std::time::Duration;
 

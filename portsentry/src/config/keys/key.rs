@@ -17,7 +17,7 @@ pub enum Origin {
 
 /// One setting.
 pub struct Key {
-    /// As written in the file.
+    /// Its name, as in the file.
     pub name: &'static str,
     /// The PortSentry that it comes from.
     pub origin: Origin,

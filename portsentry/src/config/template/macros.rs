@@ -15,22 +15,22 @@ use crate::policy::{
 pub struct Values<'a> {
     /// `$TARGET$`: the source, a host or an IPv6 network.
     pub target: IpNet,
-    /// `$PORT$`: the destination port of its probe.
+    /// `$PORT$`: the destination port of the source's probe.
     pub port: u16,
     /// `$MODE$`: `tcp` to `audp` in 1.2, `stealth` or `connect` in 2.x.
     pub mode: &'a str,
     /// `$PROOF$`: the proof that the source sent the probe.
     pub proof: &'a str,
-    /// `$REASON$`: why it is held, or let go, in words.
+    /// `$REASON$`: the reason in words for the block, fence or release.
     pub reason: &'a str,
-    /// `$UNTIL$`: when that ends.
+    /// `$UNTIL$`: the end of the block or fence.
     pub until: Option<SystemTime>,
     /// `$ID$`: the id of the block or fence, if there is one.
     pub id: Option<BlockId>,
 }
 
 impl<'a> Values<'a> {
-    /// Returns the values for `record`, which is held, or released, as `id` for that `reason`.
+    /// Returns the values for the block, fence or release of `record`, with this `id` and `reason`.
     #[must_use]
     pub fn new(record: &Record, id: Option<BlockId>, mode: &'a str, reason: &'a str) -> Self {
         let Record { network: target, hold } = *record;
@@ -38,7 +38,7 @@ impl<'a> Values<'a> {
     }
 }
 
-/// A macro, written `$NAME$`.
+/// A macro, written as `$NAME$`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Macro {
     Target,

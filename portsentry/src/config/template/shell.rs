@@ -6,11 +6,11 @@ use super::macros::Macro;
 /// Characters with a special meaning outside quotes. A superfluous one only costs a shell.
 const ACTIVE: &str = "|&;<>()$`*?[]#~\n";
 
-/// First words that only a shell understands.
+/// Command names that only a shell understands.
 const BUILT_IN: [&str; 10] = [".", ":", "!", "cd", "command", "eval", "exec", "export", "ulimit", "umask"];
 
 pub(super) struct Reading {
-    /// The text with a parameter in place of each macro, in quotes that no value can close.
+    /// The text with a parameter in place of each macro, inside quotes that no value can close.
     pub(super) script: String,
     pub(super) needs_shell: bool,
     /// Byte offset of an opening quote that is never closed.

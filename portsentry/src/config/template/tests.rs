@@ -83,7 +83,7 @@ fn a_shell_command_gets_the_values_as_parameters() {
     }
 }
 
-/// What `argv` prints.
+/// Runs `argv`, and returns its output.
 fn run(argv: &[String]) -> String {
     let output = std::process::Command::new(&argv[0]).args(&argv[1..]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()

@@ -1,28 +1,29 @@
-//! The ports of the file that we ship: each has its reason there, and no honest program comes to one unasked.
+//! The ports in the shipped file: each has a reason there, and no honest program contacts one unasked.
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use super::*;
 
-/// What Linux takes for a socket that asks for no port (`net.ipv4.ip_local_port_range`), and what IANA has for that.
+/// Ports that Linux assigns to sockets that request none (`net.ipv4.ip_local_port_range`), and IANA's range for
+/// that.
 const EPHEMERAL: [RangeInclusive<u16>; 2] = [32768..=60999, 49152..=65535];
-/// From where RPC is sent (`bindresvport` of glibc), and what name servers send from (unbound, dnsmasq).
+/// Source ports of RPC (`bindresvport` of glibc) and of name servers (unbound, dnsmasq).
 const SENT_FROM: RangeInclusive<u16> = 600..=65535;
 
-/// The "bad ports" of the WHATWG's Fetch standard: no browser opens them, whatever a page says.
+/// The "bad ports" in the WHATWG's Fetch standard: no browser opens them, whatever a page requests.
 const NOT_FOR_BROWSERS: &str = "1,7,9,11,13,15,17,19-23,25,37,42-43,53,69,77,79,87,95,101-104,109-111,113,115,117,119,123,\
                                 135,137,139,143,161,179,389,427,465,512-515,526,530-532,540,548,554,556,563,587,601,636,\
                                 989-990,993,995,1719-1720,1723,2049,3659,4045,4190,5060-5061,6000,6566,6665-6669,6679,\
                                 6697,10080";
 
-/// What software tries unasked, over TCP and over UDP.
+/// Ports that software tries unasked, over TCP and over UDP.
 const HONEST: [(&str, &str, &str); 24] = [
     ("Java's InetAddress.isReachable, Perl's Net::Ping", "7", ""),
     ("Wake-on-LAN", "", "7,9"),
     ("people whose server moved to another port", "21-22", ""),
     ("IRC networks that look for open proxies", "23,1080,3128,8080", ""),
     ("mail servers, for domains without MX record", "25", ""),
-    ("resolvers, and encryption where a name server may have it", "53,853", "53,853,8853"),
+    ("resolvers, and encrypted DNS if a name server supports it", "53,853", "53,853,8853"),
     ("DHCP and network boot", "", "67-69,546-547,4011"),
     ("browsers, certificate authorities", "80,443,8080,8443", "80,443"),
     ("Windows, Kerberos, LDAP", "88,135,137-139,389,445,464,636,3268-3269,3389,5985", "88,137-138,389,464"),
@@ -31,7 +32,7 @@ const HONEST: [(&str, &str, &str); 24] = [
     ("ident", "113", ""),
     ("NTP, PTP", "", "123,319-320"),
     ("routers", "179", "520-521,1985,3784-3785"),
-    ("printers and who looks for them", "427,515,631,9100-9102", "161-162,427,631,9100"),
+    ("printers, and software that looks for them", "427,515,631,9100-9102", "161-162,427,631,9100"),
     ("syslog", "514,601,6514", "514"),
     ("macOS", "548,5900", ""),
     ("cameras and media players", "554,8554", ""),
@@ -51,7 +52,7 @@ fn ports(list: &str) -> PortSet {
     good(&format!("TCP_PORTS=\"{list}\"")).ports_tcp
 }
 
-/// The shipped file with the part that explains `setting`: from `begin` to that setting.
+/// Returns the reasons in the shipped file's explanation of `setting`, which starts at `begin`.
 fn reasons(begin: &str, setting: &str, protocol: &str) -> BTreeMap<u16, String> {
     let (_, text) = SHIPPED.split_once(begin).expect("a beginning");
     let (text, _) = text.split_once(&format!("\n{setting}=")).expect("a setting");
@@ -72,7 +73,7 @@ fn reasons(begin: &str, setting: &str, protocol: &str) -> BTreeMap<u16, String> 
     reasons
 }
 
-/// Each set of ports with the place of its reasons.
+/// Returns each set of ports with its reasons.
 fn lists() -> [(PortSet, BTreeMap<u16, String>); 4] {
     let shipped = good(SHIPPED);
     let (listed, excluded) = ("\n# What they are, and why", "\n# Not these");
@@ -135,7 +136,7 @@ fn no_web_page_sends_its_readers_to_a_shipped_port() {
 fn a_sweep_and_nmaps_commonest_ports_meet_two_traps() {
     let traps = good(SHIPPED).ports_tcp;
     assert!(traps.contains(1), "a sweep begins there");
-    // Of `nmap -F`.
+    // The ports of `nmap -F`.
     let common = ports(
         "7,9,13,21-23,25-26,37,53,79-81,88,106,110-111,113,119,135,139,143-144,179,199,389,427,443-445,513",
     );

@@ -28,7 +28,7 @@ pub struct Error {
 #[derive(Debug)]
 pub struct ControlSocket {
     path: PathBuf,
-    /// While it is open, no other file has its inode.
+    /// While it is open, no other file can have its inode.
     file: File,
 }
 

@@ -12,7 +12,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Keeper {
-    /// Runs commands, or queues them behind others or `hosts.deny`, in the order: (command if first) `hosts.deny`,
+    /// Runs commands, or queues them behind others or `hosts.deny`. The order is: (command if first), `hosts.deny`,
     /// route, (command if last).
     pub(super) fn run_for(&mut self, occasion: Occasion, case: &Case) {
         let network = case.record.network;
@@ -50,7 +50,7 @@ impl Keeper {
         }
     }
 
-    /// Logs the results of commands, and continues with what waited for them.
+    /// Logs the results of commands, and continues with the actions that waited for them.
     pub(super) fn on_reports(&mut self) {
         while let Ok(ran) = self.actions.reports.try_recv() {
             self.on_report(&ran);

@@ -38,7 +38,7 @@ pub(super) struct Actions {
     waiting: HashMap<IpNet, Case>,
     /// Commands that wait until `hosts.deny` is written.
     behind_deny: Vec<(Case, &'static [Purpose])>,
-    /// Networks for which nothing was run because of the rate limit.
+    /// Networks for which no command was run because of the rate limit.
     skipped: HashSet<IpNet>,
     /// Released networks whose commands wait for the rate limit.
     lifts: VecDeque<IpNet>,
@@ -48,7 +48,7 @@ pub(super) struct Actions {
 }
 
 impl Actions {
-    /// Created from `config`, with a thread if there are commands.
+    /// Creates the state from `config`, with a thread if there are commands.
     pub(super) fn new(config: &Config, modes: Modes) -> io::Result<Self> {
         let (sender, reports) = channel();
         // The channel is unbounded, but the runner's limits apply; its receiver outlives the runner.
@@ -86,7 +86,8 @@ impl Actions {
         self.commands.is_command_first && self.commands.command.is_some()
     }
 
-    /// Records that a network is held and commands are to run for it; drops a pending command for its release.
+    /// Records that a network is blocked or fenced and that commands are to run for it. Drops a pending command for
+    /// its release.
     pub(super) fn begin(&mut self, network: IpNet, may_run: bool) {
         self.lifted.remove(&network);
         if may_run || self.runner.is_none() {
@@ -121,8 +122,8 @@ impl Actions {
         std::mem::take(&mut self.behind_deny)
     }
 
-    /// Records that a network is released: cancels its pending actions, and queues the command for the release unless
-    /// no other command was run.
+    /// Records that a network is released. Cancels its pending actions, and queues the command for the release if
+    /// other commands were run.
     pub(super) fn lift(&mut self, case: &Case) {
         let network = case.record.network;
         self.waiting.remove(&network);
@@ -133,7 +134,7 @@ impl Actions {
         }
     }
 
-    /// Returns the next released network within the rate limit; if it `must_end`, regardless of the limit.
+    /// Returns the next released network within the rate limit. With `must_end`, ignores the limit.
     pub(super) fn next_lift(&mut self, must_end: bool) -> Option<Case> {
         while let Some(network) = self.lifts.front() {
             if !self.lifted.contains_key(network) {

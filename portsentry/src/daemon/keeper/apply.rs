@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Keeper {
-    /// Blocks or fences a network. If the kernel's map can't be changed, nothing else is done.
+    /// Blocks or fences a network. If the kernel's map can't be changed, there are no other effects.
     pub(super) fn admit(
         &mut self,
         way: Admission,
@@ -38,12 +38,12 @@ impl Keeper {
         done
     }
 
-    /// Releases a network; returns whether the kernel's map was changed.
+    /// Releases a network. Returns whether the kernel's map was changed.
     pub(super) fn release(&mut self, way: Release, network: IpNet, reason: &str) -> bool {
         self.release_unless(way, network, reason, |_| false)
     }
 
-    /// The same without a log line for each.
+    /// Releases a network without a log line.
     pub(super) fn release_silently(&mut self, way: Release, network: IpNet, reason: &str) -> bool {
         self.release_unless(way, network, reason, |effect| *effect == Effect::Emit(Line::Lifted))
     }
@@ -74,14 +74,14 @@ impl Keeper {
         done.is_ok()
     }
 
-    /// Carries out effects, the kernel's first: if that fails, none of the others.
+    /// Carries out effects, those in the kernel first. If that fails, the others are skipped.
     pub(super) fn carry_out(&mut self, effects: &[Effect], case: &Case) -> Result<(), kernel::Error> {
         for effect in effects {
             if let Effect::Map(change) = effect {
                 self.change(*change, case)?;
             }
         }
-        // Only words about a source wait for its name.
+        // Only messages about a source wait for its name.
         let words: Vec<Effect> = effects.iter().filter(|effect| effect.names_source()).copied().collect();
         if !words.is_empty() {
             self.tell(case, words);

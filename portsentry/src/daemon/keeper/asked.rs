@@ -23,7 +23,7 @@ use crate::{
 };
 
 impl Keeper {
-    /// Fulfils a request, or returns the reason why not.
+    /// Fulfils a request, or returns the reason for refusing it.
     pub(super) fn on_asked(&mut self, request: Request) -> Answer {
         match request {
             Request::Status {} => self.health().map_err(|error| failed(&error)),
@@ -108,8 +108,8 @@ impl Keeper {
         self.outcome(&changed, &unchanged, details)
     }
 
-    /// Returns the networks that hold a host: itself, its network of `IPV6_PREFIX`, or both. A network that an
-    /// administrator blocked is released only as a whole.
+    /// Returns the networks by which a host is blocked or fenced: itself, its network of `IPV6_PREFIX`, or both. A
+    /// network blocked by an administrator is released only as a whole.
     fn holding(&self, network: IpNet) -> BTreeSet<IpNet> {
         let in_map = |map: &kernel::Blocked| {
             let (key, block) = map.holding(network.addr()).ok().flatten()?;
@@ -136,7 +136,7 @@ impl Keeper {
     }
 }
 
-/// As in the blocked file, so that nothing changes when it is read again.
+/// Rounded as in the blocked file, so that nothing changes when the file is read again.
 fn whole_seconds(time: SystemTime) -> SystemTime {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())

@@ -1,4 +1,4 @@
-//! The interfaces that the kernel program is attached to, and the reasons why others are not watched.
+//! The interfaces to which the kernel program is attached, and the reasons why others are not watched.
 
 use std::{
     collections::BTreeMap,
@@ -14,10 +14,10 @@ use crate::{
     sink::Log,
 };
 
-/// Interval of retries on an interface that refused, without a sign of change.
+/// Interval of retries on an interface that refused the program, if it shows no change.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// Logged if nothing can be watched yet.
+/// Logged if no interface can be watched yet.
 const NONE: &str = "there is no interface to watch: the first that comes is watched. `portsentry doctor` tells which there are";
 
 /// The watched interfaces.
@@ -58,7 +58,8 @@ impl Attachments {
         self.attached.values().map(ToString::to_string).collect()
     }
 
-    /// Returns the interfaces that should be watched and are not: those that refuse, and those that don't exist.
+    /// Returns the interfaces that should be watched but aren't: those that refuse the program, and those that
+    /// don't exist.
     pub(super) fn lacking(&self) -> Vec<Unwatched> {
         let refused = self.refused.values().map(|(name, reason)| (name.to_string(), reason.clone()));
         let missing = self.missing.iter().map(|name| (name.clone(), "it is not there".to_owned()));
@@ -73,9 +74,9 @@ impl Attachments {
             .collect()
     }
 
-    /// Attaches to every interface to be watched, and detaches from all others that an earlier run left. A refusal is
-    /// logged; it is an error only if no other interface is watched and `needs_one`. The replacement of our own
-    /// program is logged only if `tells_all`.
+    /// Attaches to every interface to be watched, and detaches from all others that an earlier run left attached.
+    /// Logs a refusal; it is an error only with `needs_one`, and if no other interface is watched. The replacement
+    /// of PortSentry's own program is logged only with `tells_all`.
     pub(super) fn begin(
         &mut self,
         kernel: &mut Kernel,
@@ -119,7 +120,7 @@ impl Attachments {
                 journal.error(&error);
             }
         }
-        // First, so that a program on a member doesn't keep its bond from having one.
+        // Detaches first, so that a program on a member doesn't keep its bond from having one.
         if let Err(error) = kernel.detach_all_but(&self.kept()) {
             journal.error(&error);
         }
@@ -138,7 +139,7 @@ impl Attachments {
         !self.refused.is_empty() && Instant::now() >= self.next_try
     }
 
-    /// Returns the interfaces to be watched; forgets those that no longer are, and logs them.
+    /// Returns the interfaces to be watched. Forgets and logs those that no longer are.
     fn choose<'a>(
         &mut self,
         journal: &mut Log,
@@ -177,7 +178,7 @@ impl Attachments {
 
     fn refuse(&mut self, journal: &mut Log, link: &Link, error: &kernel::Error) {
         let refusal = (link.name.clone(), error.to_string());
-        // Retried repeatedly, but logged once.
+        // Retried repeatedly, but logged only once.
         if self.refused.get(&link.index) != Some(&refusal) {
             journal.error(&format!("{error}; {} is not watched until it can be", link.name));
         }
@@ -210,7 +211,7 @@ impl Attachments {
     /// Returns the attach mode, with a reason if it differs from the configuration.
     fn mode_of(&self, link: &Link) -> (Option<Mode>, Option<&'static str>) {
         match self.mode {
-            // A bond with a native program refuses members that run one, or that can't.
+            // A bond with a native program refuses members that run one or don't support one.
             None if link.is("bond") => {
                 (Some(Mode::Generic), Some("so that every card can join the bond at any time"))
             }

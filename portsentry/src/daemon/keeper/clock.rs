@@ -1,5 +1,5 @@
-//! Keeps the ledger and the files in step with a wall clock that was set, or that ran while the machine slept; the
-//! kernel's clock, which times the blocks, does neither.
+//! Keeps the ledger and the files in step with the wall clock, which may be set, and which advances while the
+//! machine sleeps. Blocks are timed by the kernel's clock, for which neither is true.
 
 use std::time::Duration;
 

@@ -33,7 +33,7 @@ impl Keeper {
         }
     }
 
-    /// Enters a network without a current probe. An existing entry keeps what the kernel knows.
+    /// Enters a network without a current probe. An existing entry keeps the kernel's data.
     pub(super) fn enter(&mut self, network: IpNet, hold: &Hold) -> Result<(), kernel::Error> {
         let new = entry_of(network, hold);
         let old = self.entry(network, hold.is_fence)?.filter(|old| old.origin != Origin::List as u8);
@@ -70,7 +70,7 @@ impl Keeper {
     }
 
     /// Marks in the map that the files show a network, as fenced or as blocked. If the kernel has blocked it
-    /// meanwhile, the files are yet to show that.
+    /// meanwhile, the files have yet to show that.
     pub(super) fn mark(&mut self, network: IpNet) -> Result<(), kernel::Error> {
         let Some(is_fence) = self.register.ledger().get(network).map(|hold| hold.is_fence) else {
             return Ok(());
@@ -129,7 +129,8 @@ impl Keeper {
     }
 }
 
-/// Returns the unexpired fences and blocks in the maps of sources. A source in both appears twice: it is blocked.
+/// Returns the unexpired fences and blocks in the maps of sources. A source in both maps appears twice, and is
+/// blocked.
 pub(super) fn standings<'a>(
     blocked: &'a [(std::net::IpAddr, Block)],
     fenced: &'a [(std::net::IpAddr, Block)],
@@ -143,7 +144,7 @@ pub(super) fn standings<'a>(
     })
 }
 
-/// Returns an entry's state, unless it has expired or is the block list's, which no file names.
+/// Returns an entry's state, unless it has expired or belongs to the block list, which no file repeats.
 pub(super) fn standing(network: IpNet, block: &Block, is_fence: bool, now: Moment) -> Option<SourceState> {
     let now_ns = u64::try_from(now.monotonic_ns).unwrap_or_default();
     if block.is_over(now_ns) || block.origin == Origin::List as u8 {
@@ -161,12 +162,12 @@ pub(super) fn standing(network: IpNet, block: &Block, is_fence: bool, now: Momen
     Some(SourceState { network, hold, mirrored: block.mirrored != 0 })
 }
 
-/// Returns an end in the form of the kernel's maps; an end in the past counts as expired.
+/// Returns an end in the form of the kernel's maps. An end in the past counts as expired.
 fn end_ns(until: Option<SystemTime>) -> u64 {
     u64::try_from(until.map_or(0, kernel::monotonic_at)).unwrap_or(1)
 }
 
-/// Returns the entry of a network that the files name, or are about to.
+/// Returns the entry of a network that the files name, or soon will.
 pub(super) fn entry_of(network: IpNet, hold: &Hold) -> Block {
     Block {
         since_ns: kernel::monotonic_at(hold.since.min(SystemTime::now())),

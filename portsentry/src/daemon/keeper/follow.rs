@@ -26,7 +26,7 @@ impl Keeper {
         if (Host { links: links.clone(), ..before }) != *self.scope.host() {
             self.on_scope();
         }
-        // A closed receiver misses nothing.
+        // A missing receiver is no error.
         let _ = self.outside.devices.as_ref().map(|devices| devices.send(()));
     }
 
@@ -49,7 +49,7 @@ impl Keeper {
 
     /// Updates the kernel's network maps from the host and the ignore file. An error is logged once.
     fn apply_scope(&mut self) {
-        // From here on the error belongs to the scope.
+        // From now on the scope keeps the error.
         let (_, news) = self.scope.apply(&mut self.kernel);
         match news {
             Some(News::Begun(trouble)) => self.journal.error(&trouble),
@@ -60,7 +60,7 @@ impl Keeper {
         }
     }
 
-    /// As at the start of a session: an error if `needs_all`, otherwise logged.
+    /// Applies the scope at the start of a session. A failure is an error with `needs_all`, otherwise it is logged.
     pub(super) fn begin_scope(&mut self, needs_all: bool) -> Result<(), kernel::Error> {
         let (applied, news) = self.scope.apply(&mut self.kernel);
         if needs_all {
@@ -87,7 +87,7 @@ impl Keeper {
         } else if let Err(error) = self.names.reload() {
             self.journal.error(&error);
         }
-        // Whatever the path: an unchanged file costs little.
+        // Read for any path, because an unchanged file costs little.
         self.on_blocked_file();
     }
 
@@ -130,7 +130,7 @@ impl Keeper {
                 self.journal.error(&error);
             }
         }
-        // Rewrites the file in our format, without lines that can't be applied.
+        // Rewrites the file in PortSentry's format, without lines that can't be applied.
         self.files.rewrite();
     }
 

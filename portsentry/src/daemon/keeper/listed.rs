@@ -16,7 +16,7 @@ impl Listed {
         Self { list, path: config.block_list.clone() }
     }
 
-    /// Whether this path is that of the list.
+    /// Whether `path` is the list's path.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         self.path == path
     }

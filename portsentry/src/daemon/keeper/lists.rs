@@ -1,4 +1,4 @@
-//! Follows the block list: its entries are blocked in the kernel's maps, and in no file of ours.
+//! Follows the block list: its entries are blocked in the kernel's maps, but not recorded in PortSentry's files.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -57,10 +57,10 @@ impl Keeper {
         self.set_listed_beside(&blocked)
     }
 
-    /// Like [`Keeper::set_listed`], with the known contents of the kernel's map; entries that the register has made
-    /// since count, too. A list may have a million entries, so changes are made in batches.
+    /// Like [`Keeper::set_listed`], with the known contents of the kernel's map. Entries that the register has made
+    /// since then count, too. A list may have a million entries, so changes are made in batches.
     pub(super) fn set_listed_beside(&mut self, blocked: &[(IpAddr, Block)]) -> Result<(), kernel::Error> {
-        // Sorted, as the list is, so that successive searches stay local.
+        // Sorted, like the list, so that successive searches stay local.
         let mut held: Vec<(IpAddr, u8)> =
             blocked.iter().map(|(source, block)| (*source, block.origin)).collect();
         held.sort_unstable();
@@ -85,7 +85,7 @@ impl Keeper {
         networks.extend(others.map(|record| (record.network, entry_of(record.network, &record.hold))));
         self.kernel.blocked.remove_all(gone.iter().copied())?;
         self.totals.stats.count_released(Release::Administrator.name(), gone.len());
-        // Both, even if the first fails.
+        // Both are tried, even if the first fails.
         let hosts = self.kernel.blocked.insert_all(&new);
         if hosts.is_ok() {
             self.totals.stats.count_admitted(Admission::List.name(), new.len());

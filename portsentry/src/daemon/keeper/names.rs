@@ -12,7 +12,7 @@ use crate::{
     sink::resolver::{self, Answer, Name, Resolver, Settings},
 };
 
-/// Maximum number of cases that wait for a name; further ones are logged without.
+/// Maximum number of cases that wait for a name. Further ones are logged without a name.
 const HELD: usize = 4096;
 
 /// Messages that wait for a source's name.
@@ -28,7 +28,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Starts a resolver if `config` asks for one; also returns an error.
+    /// Starts a resolver if `config` requests one. Also returns an error, if any.
     pub(super) fn new(config: &Config) -> (Self, Option<resolver::Error>) {
         let (sender, answers) = channel();
         let start = || {
@@ -48,7 +48,7 @@ impl Names {
         self.resolver.as_ref().map_or(Ok(()), Resolver::reload)
     }
 
-    /// Returns the name of `source`; looks it up only if it `is_probe`. A later message about a source must not be
+    /// Returns the name of `source`. Looks it up only if it `is_probe`. A later message about a source must not be
     /// logged before an earlier one.
     pub(super) fn ask(&self, source: IpAddr, is_probe: bool) -> Answer {
         let is_asked = self.held.contains_key(&source);
@@ -81,7 +81,7 @@ impl Names {
         }
     }
 
-    /// Returns everything that still waits.
+    /// Returns all messages that still wait.
     pub(super) fn take_held(&mut self) -> Vec<Waiting> {
         self.count = 0;
         std::mem::take(&mut self.held).into_values().flatten().collect()

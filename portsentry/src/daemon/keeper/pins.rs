@@ -1,4 +1,4 @@
-//! Watches whether the pins are in place.
+//! Checks whether the pins are in place.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
     policy::trouble::{News, Trouble},
 };
 
-/// The last state of the pins, and the notification when they were restored.
+/// The last state of the pins, and the notification that they were restored.
 #[derive(Debug, Default)]
 pub(super) struct PinWatch {
     pinned: Arc<Notify>,
@@ -22,7 +22,7 @@ impl PinWatch {
         Arc::clone(&self.pinned)
     }
 
-    /// Checks the pins; returns a problem, once.
+    /// Checks the pins. Returns each problem once.
     pub(super) fn keep(&mut self, kernel: &Kernel) -> Option<String> {
         let problem = match kernel.keep_pins() {
             Ok(true) => None,

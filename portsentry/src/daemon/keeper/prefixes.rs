@@ -1,4 +1,4 @@
-//! Blocked IPv6 networks after a change of this host's networks or of the configuration.
+//! Releases blocked IPv6 networks after a change of this host's networks or of the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Keeper {
-    /// Releases networks that contain this host's neighbours: those are held separately.
+    /// Releases networks that contain this host's neighbours, because these are separate sources.
     pub(super) fn lift_neighbours(&mut self) {
         let is_near = |record: &Record| {
             self.scope.is_prefix(record.network) && is_host(self.scope.network_of(record.source()))
@@ -23,9 +23,9 @@ impl Keeper {
         }
     }
 
-    /// Releases networks of another length than `IPV6_PREFIX`, which the kernel program would not find, in the maps
-    /// and in the `lines` of the blocked file. Single addresses and administrators' blocks stay. Returns the
-    /// remaining entries.
+    /// Releases networks whose length differs from `IPV6_PREFIX`, because the kernel program would not find them.
+    /// Changes the maps and the `lines` of the blocked file. Single addresses and administrators' blocks stay.
+    /// Returns the remaining entries.
     pub(super) fn let_go(
         &mut self,
         mut standings: BTreeMap<IpNet, SourceState>,

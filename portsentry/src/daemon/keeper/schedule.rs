@@ -1,19 +1,19 @@
-//! When each periodic task is due again.
+//! Due times of the periodic tasks.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::{config::Config, kernel};
 
-/// Each of the larger tasks may take one part in this many of the time.
+/// Share of the time that each of the larger tasks may take: one part in this many.
 const SHARE: u32 = 20;
-/// Files are written again within this time, unless that takes long.
+/// Files are written again within this time, unless writing takes long.
 const SOON: Duration = Duration::from_millis(200);
-/// Time for which a key makes cookies. It checks them for as long again.
+/// Time for which a key makes cookies. It checks cookies for as long again.
 const RENEWAL: Duration = Duration::from_hours(1);
 /// Interval at which the gates' bits are counted.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// When each periodic task is due again.
+/// Due times of the periodic tasks.
 #[derive(Debug)]
 pub(super) struct Schedule {
     flush: Instant,
@@ -23,7 +23,7 @@ pub(super) struct Schedule {
     challenges: bool,
     /// Number of set bits in the gates at their last renewal.
     pub gate_bits: usize,
-    /// Start of the kernel's clock, by the wall clock as it was set at the register's last update.
+    /// Start of the kernel's clock, measured by the wall clock as set at the register's last update.
     pub clock_origin: SystemTime,
 }
 
@@ -55,8 +55,8 @@ impl Schedule {
         now >= self.flush
     }
 
-    /// Records that files were written since `begin`: large ones are delayed so that writing takes at most its
-    /// [`SHARE`] of the time; small ones are due soon, even on a slow disk.
+    /// Records that files were written since `begin`. Large files are delayed so that writing takes at most its
+    /// [`SHARE`] of the time. Small ones are due soon, even on a slow disk.
     pub(super) fn flushed(&mut self, begin: Instant) {
         self.flush = after(begin).min(Instant::now() + SOON.max(begin.elapsed() * 4));
     }
@@ -70,7 +70,7 @@ impl Schedule {
         self.sweep = after(begin);
     }
 
-    /// Whether a new key for cookies is due; resets that.
+    /// Whether a new key for cookies is due. Resets the due time if so.
     pub(super) fn is_renewal_due(&mut self) -> bool {
         let now = Instant::now();
         let is_due = self.challenges && now >= self.renewal;
@@ -90,12 +90,12 @@ impl Schedule {
     }
 }
 
-/// Returns the start of the kernel's clock, by the wall clock as it is set now.
+/// Returns the start of the kernel's clock, measured by the wall clock as currently set.
 pub(super) fn clock_origin() -> SystemTime {
     kernel::wall_time(0)
 }
 
-/// Returns when a task that started at `begin` and is done now may start again.
+/// Returns the earliest time for the next run of a task that started at `begin` and ends now.
 fn after(begin: Instant) -> Instant {
     Instant::now() + begin.elapsed() * (SHARE - 1)
 }

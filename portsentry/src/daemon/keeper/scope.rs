@@ -1,5 +1,5 @@
-//! The networks that are never blocked, and those whose ports are watched, kept in step with the host and the ignore
-//! file.
+//! The networks that are never blocked, and those whose ports are watched. They follow the host's state and the
+//! ignore file.
 
 use std::{mem, net::IpAddr, path::PathBuf};
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The host, the ignored networks, and what is derived from them.
+/// The host and the ignored networks, with the networks derived from them.
 #[derive(Debug)]
 pub(super) struct Scope {
     host: Host,
@@ -47,29 +47,29 @@ impl Scope {
         &self.ignored
     }
 
-    /// Notes the host's new state; returns the old one. The kernel learns of it by [`Scope::apply`].
+    /// Records the host's new state, and returns the old one. [`Scope::apply`] passes it to the kernel.
     pub(super) fn follow_host(&mut self, host: Host) -> Host {
         self.exempt.follow_host(&host);
         mem::replace(&mut self.host, host)
     }
 
-    /// Notes the networks of a changed ignore file. The kernel learns of them by [`Scope::apply`].
+    /// Records the networks of a changed ignore file. [`Scope::apply`] passes them to the kernel.
     pub(super) fn follow_ignored(&mut self, ignored: Vec<IpNet>) {
         self.exempt.follow_ignored(&ignored);
         self.ignored = ignored;
     }
 
-    /// Returns the network by which `source` is held: itself, or its network.
+    /// Returns the network by which `source` is counted and blocked: itself, or its IPv6 network.
     pub(super) fn network_of(&self, source: IpAddr) -> IpNet {
         network_of(source, self.prefix_of(source))
     }
 
-    /// Returns the length of the IPv6 network by which `source` is held; 0 for the source alone.
+    /// Returns the length of the IPv6 network by which `source` is counted and blocked, or 0 for the source alone.
     pub(super) fn prefix_of(&self, source: IpAddr) -> u8 {
         self.exempt.prefix_of(source, self.prefix)
     }
 
-    /// Whether sources are held by this network.
+    /// Whether the length of this network is `IPV6_PREFIX`.
     pub(super) fn is_prefix(&self, network: IpNet) -> bool {
         matches!(network, IpNet::V6(_)) && network.prefix_len() == self.prefix && self.prefix < 128
     }
@@ -79,13 +79,13 @@ impl Scope {
         &self.exempt
     }
 
-    /// Returns the reason why not all of it is in effect, if so.
+    /// Returns the reason why part of the scope isn't in effect, if so.
     pub(super) const fn trouble(&self) -> Option<&String> {
         self.trouble.problem()
     }
 
-    /// Applies the scope. If it exceeds `MAX_ADDRESSES`, the old scope stays, and gateways, name servers and own
-    /// addresses are added, because these must never be blocked. Also returns a message about that.
+    /// Applies the scope. If it exceeds `MAX_ADDRESSES`, the old scope stays. Gateways, name servers and own
+    /// addresses are then added, because these must never be blocked. Also returns a message about that.
     pub(super) fn apply(&mut self, kernel: &mut Kernel) -> (Result<(), kernel::Error>, Option<News>) {
         let applied = self.set(kernel);
         let mut trouble = applied.as_ref().err().map(|error| {
@@ -103,7 +103,7 @@ impl Scope {
 
     fn set(&self, kernel: &mut Kernel) -> Result<(), kernel::Error> {
         let watched = local(&self.host, &self.rules);
-        // All or nothing: exemptions without the watched addresses would be half of the scope.
+        // All or nothing, because exemptions are useless without the watched addresses.
         kernel.local.check(&watched)?;
         kernel.ignored.replace(&self.exempt.entries())?;
         kernel.local.replace(&watched)

@@ -1,4 +1,4 @@
-//! Probes that the kernel program, or a trap of the daemon, reports.
+//! Handles probes reported by the kernel program or by a trap of the daemon.
 
 use portsentry_common::decide::Verdict;
 
@@ -14,12 +14,12 @@ impl Keeper {
         self.see(Admission::Sighting, sighting);
     }
 
-    /// Handles a probe. If its source is held, the kernel's map already has it.
+    /// Handles a probe. If its source is blocked or fenced, the kernel's map already has the entry.
     pub(super) fn see(&mut self, cause: Admission, sighting: &Sighting) {
         let network = sighting.network();
         self.files.recorder().see(sighting, self.register.ledger().holds(network));
         let done = match sighting.verdict {
-            // It has become a gateway, or ignored, since the kernel saw the probe.
+            // The source has become exempt since the kernel saw the probe.
             Verdict::Block | Verdict::Fence if self.is_exempt(sighting.source) => {
                 let told = self.carry_out(&[Effect::Emit(Line::Attack)], &Case::probe(sighting));
                 self.release(Release::Exempt, network, "its address is never blocked");

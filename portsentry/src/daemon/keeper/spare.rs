@@ -14,7 +14,7 @@ use crate::{
     modes::Modes,
 };
 
-/// Each look-up walks all connections of the host: at most 20 in a second.
+/// Each look-up walks through all connections of the host, so at most 20 are made in a second.
 const EACH: Duration = Duration::from_millis(50);
 const AT_ONCE: Duration = Duration::from_secs(1);
 
@@ -23,9 +23,9 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 pub(super) struct Spare {
     /// Only `proof_traps` is used.
     pub settings: Settings,
-    /// Connections to these ports are the traps' own.
+    /// Connections to these ports belong to the traps.
     traps: PortSet,
-    /// When the bucket is full again.
+    /// Time when the bucket is full again.
     whole: Instant,
 }
 
@@ -39,8 +39,8 @@ impl Spare {
         }
     }
 
-    /// Whether `source` has an established connection, other than to a trap, from before it was fenced; `false` if
-    /// the rate limit is exceeded.
+    /// Whether `source` has an established connection, other than to a trap, from before it was fenced. Returns
+    /// `false` if the rate limit is exceeded.
     pub(super) fn is_connected(
         &mut self,
         source: IpNet,

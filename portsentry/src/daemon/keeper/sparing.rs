@@ -1,5 +1,5 @@
-//! Spares clients of this host's services: the kernel program can't look up the connections of a source, so the
-//! keeper does once a source has completed enough handshakes with traps.
+//! Spares clients of this host's services. The kernel program can't look up a source's connections, so the keeper
+//! does, once a source has completed enough handshakes with traps.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ use crate::{
 };
 
 impl Keeper {
-    /// Turns the block that `sighting` reports into a fence, if its source has an established connection and has not
-    /// yet completed four times as many handshakes. The block was in force for a moment; TCP retransmits what was
-    /// dropped meanwhile.
+    /// Turns the block that `sighting` reports into a fence, if its source has an established connection and has
+    /// not yet completed four times as many handshakes. The block was in force for a moment, and TCP retransmits
+    /// the packets dropped meanwhile.
     pub(super) fn spare(&mut self, sighting: &mut Sighting) {
         if sighting.verdict == Verdict::Block
             && sighting.proof == Proof::Cookie
@@ -29,7 +29,7 @@ impl Keeper {
         }
     }
 
-    /// The same for a source whose block was found in the map; returns whether it is spared.
+    /// Does the same for a source whose block was found in the map. Returns whether it is spared.
     pub(super) fn spares(&mut self, network: IpNet) -> bool {
         self.try_spare(network).unwrap_or_else(|error| {
             self.journal.error(&error);

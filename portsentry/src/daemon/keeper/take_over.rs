@@ -60,7 +60,7 @@ impl Keeper {
         for Record { network, hold } in lift {
             let is_exempt = self.scope.exempt().cover(network);
             let cause = if is_exempt { Release::Exempt } else { Release::Administrator };
-            // It is released in every file, as if it had been held until now.
+            // It is released in every file, as if it had been blocked until now.
             self.register.ledger_mut().replace(network, hold);
             self.release(cause, network, "the blocked file or the ignore file says so");
         }
@@ -86,7 +86,8 @@ impl Keeper {
         });
     }
 
-    /// Recalls proofs from the evidence for sources that only the file has, as after a reboot: the file lacks them.
+    /// Recalls proofs from the evidence for sources that only the file has, as after a reboot, because the file
+    /// doesn't hold them.
     fn recall_proofs(&mut self, lines: &mut [Record], standings: &Standings) {
         let is_forgotten = |line: &&mut Record| {
             line.hold.proof == Proof::None && !line.hold.is_fence && !standings.contains_key(&line.network)
@@ -106,11 +107,11 @@ impl Keeper {
         }
     }
 
-    /// Gives the lines their ends, and the times that the kernel knows better.
+    /// Sets the end of each line, and the times for which the kernel's entry is more exact.
     fn reconcile(&mut self, lines: &mut [Record], standings: &Standings) {
         for line in lines {
             line.hold.until = self.register.until(line.network, &line.hold);
-            // The kernel's clock is never set. An administrator's end is a time of the wall clock.
+            // The kernel's clock is never set. An administrator's block ends at a time of the wall clock.
             if let Some(SourceState { hold, .. }) = standings.get(&line.network)
                 && line.hold.is_fence == hold.is_fence
                 && line.hold.proof != Proof::Administrator
@@ -118,7 +119,7 @@ impl Keeper {
                 if line.hold.is_apart_from(hold) {
                     self.files.rewrite();
                 }
-                // The file also lacks the proof of the source.
+                // The file also doesn't hold the source's proof.
                 line.hold = Hold { since: hold.since, until: hold.until, proof: hold.proof, ..line.hold };
             }
         }
@@ -142,7 +143,7 @@ impl Keeper {
         let new: Vec<Record> = lines.extract_if(.., is_new).collect();
         for mut line in new {
             match standings.remove(&line.network) {
-                // The command's own entry.
+                // The entry that the command made.
                 Some(SourceState { hold, .. }) if hold.proof == Proof::Administrator && hold.port == 0 => {
                     line.hold.since = hold.since;
                 }
@@ -156,8 +157,8 @@ impl Keeper {
         }
     }
 
-    /// Blocks the file's sources that the map lacks; returns the number without room, including those that no file
-    /// names.
+    /// Blocks the file's sources that are missing from the map. Returns the number of sources without room,
+    /// including those that no file names.
     fn block_again(
         &mut self,
         block: Vec<Record>,
@@ -171,8 +172,8 @@ impl Keeper {
         let lost =
             found.left_out.iter().filter(|(_, block)| is_lost(block)).map(|(source, _)| IpNet::from(*source));
         let mut homeless: BTreeSet<IpNet> = lost.collect();
-        // All hosts that the map lacks in one batch; one by one if some find no room, or the map knows more than the
-        // file.
+        // Enters all hosts that are missing from the map in one batch, or one by one if there isn't room for all,
+        // or if the map has more data than the file.
         let is_fresh = |record: &Record| {
             !record.hold.is_fence && is_host(record.network) && !standings.contains_key(&record.network)
         };
@@ -191,7 +192,7 @@ impl Keeper {
         homeless.len()
     }
 
-    /// Records sources that the kernel blocked while no daemon ran, or before an earlier one could record them.
+    /// Records sources that the kernel blocked while no daemon ran, or just before an earlier daemon ended.
     fn admit_unwritten(
         &mut self,
         record: Vec<Record>,

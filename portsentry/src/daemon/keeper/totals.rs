@@ -19,11 +19,11 @@ pub(super) struct Totals {
     pub stats: Arc<Stats>,
     /// The kernel's counters as last read.
     pub counted: Counters,
-    /// Probes that the kernel did not report, whose sources are yet to be found.
+    /// Number of probes that the kernel did not report, and whose sources have yet to be found.
     pub untold: u64,
-    /// Sources without room in the blocked maps, beside those that the kernel counts.
+    /// Number of sources without room in the blocked maps, besides those that the kernel counts.
     pub no_room: u64,
-    /// Sightings that were dropped because the keeper was behind.
+    /// Number of sightings that were dropped because the keeper was behind.
     pub lost: u64,
     max_blocked: u32,
     max_fenced: u32,

@@ -18,8 +18,8 @@ use crate::{
 const FENCES: usize = 500;
 
 impl Keeper {
-    /// Records entries of the kernel that were not reported: all blocks, and a limited number of fences, which a
-    /// flood makes by the thousand. Returns whether that was all.
+    /// Records entries that the kernel did not report: all blocks, and a limited number of fences, which a flood
+    /// makes by the thousand. Returns whether these were all.
     pub(super) fn record_unreported(&mut self) -> Result<bool, kernel::Error> {
         let mut found = 0;
         let (blocked, fenced) = (self.kernel.blocked.read()?, self.kernel.fenced.read()?);
@@ -55,13 +55,13 @@ impl Keeper {
         }
     }
 
-    /// Forgets fences that the kernel's map has evicted: a flood of spoofed sources must not fill the memory and the
-    /// files.
+    /// Forgets fences that the kernel's map has evicted, because a flood of spoofed sources must not fill the
+    /// memory and the files.
     pub(super) fn forget_surplus(&mut self) -> Result<(), kernel::Error> {
         if self.register.ledger().surplus(self.totals.max_fenced()).next().is_none() {
             return Ok(());
         }
-        // The kernel's map evicts the least recently used, which need not be the first to expire.
+        // The kernel's map evicts the least recently used fence, which need not be the first to expire.
         let standing: BTreeSet<IpNet> = self
             .kernel
             .fenced

@@ -7,13 +7,13 @@ use portsentry_common::counter::Counter;
 use super::Keeper;
 use crate::kernel;
 
-/// Lines of `hosts.deny` that are logged one by one at each write.
+/// Maximum number of lines of `hosts.deny` that are logged one by one at each write.
 const DENIED: usize = 500;
-/// Number of stale bits that do no harm: one source in 64 meets one.
+/// Number of stale bits that do no harm: they affect one source in 64.
 const FEW: usize = 1 << 18;
 
 impl Keeper {
-    /// Does the tasks that are due.
+    /// Runs the tasks that are due.
     pub(super) fn on_tick(&mut self) {
         if let Err(error) = self.kernel.beat() {
             self.journal.error(&error);
@@ -56,8 +56,8 @@ impl Keeper {
         self.show();
     }
 
-    /// Records blocks whose events were suppressed, and logs what the ring dropped. Large maps are searched so rarely
-    /// that it takes its share of the time.
+    /// Records blocks whose events were suppressed, and logs the number of events that the ring dropped. Large maps
+    /// are searched at longer intervals, to limit their share of the time.
     fn sweep(&mut self) -> Result<(), kernel::Error> {
         let counters = self.kernel.counters()?;
         let grown = |counter: Counter| counters.get(counter).wrapping_sub(self.totals.counted.get(counter));
@@ -81,13 +81,13 @@ impl Keeper {
         Ok(())
     }
 
-    /// Writes pending changes of files, and marks in the map what they show.
+    /// Writes pending changes of files, and marks the shown entries in the map.
     pub(super) fn flush(&mut self) {
         let begin = Instant::now();
         if !self.schedule.may_flush(begin) {
             return;
         }
-        // First, so that a daemon that dies before the next file still knows them.
+        // Written first, so that they survive the daemon's death before the next file.
         let news = self.files.flush_ids(self.register.ids());
         let done = self.files.flush(self.register.ledger());
         for news in news.into_iter().chain(done.news) {
@@ -113,8 +113,8 @@ impl Keeper {
         }
     }
 
-    /// Clears the gates' stale bits when they outnumber the others: each costs honest packets look-ups, and a flood
-    /// of spoofed sources leaves many.
+    /// Clears the gates' stale bits when they outnumber the others. Each one costs honest packets look-ups, and a
+    /// flood of spoofed sources leaves many.
     fn renew_gates(&mut self) -> Result<(), kernel::Error> {
         let begin = Instant::now();
         if !self.schedule.may_look(begin) {

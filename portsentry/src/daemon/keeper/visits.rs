@@ -1,4 +1,4 @@
-//! Visits to the daemon's traps: judged by the kernel program's rules, and counted in its maps.
+//! Visits to the daemon's traps, judged by the kernel program's rules and counted in its maps.
 
 use ipnet::IpNet;
 use portsentry_common::{
@@ -19,8 +19,8 @@ use crate::{
 };
 
 impl Keeper {
-    /// Judges a visit to a trap, enters its source in the kernel's maps if needed, and reports the visit unless it is
-    /// a repeat or exceeds the rate limit.
+    /// Judges a visit to a trap. Enters its source in the kernel's maps if needed, and reports the visit unless it
+    /// is a repeat or exceeds the rate limit.
     pub(super) fn on_visit(&mut self, visit: &Visit) {
         let now_ns = kernel::monotonic_ns().unsigned_abs();
         let mut sighting = self.judge(visit);
@@ -35,7 +35,7 @@ impl Keeper {
         if self.traps.visits.may_tell((sighting.network(), port, protocol), entered, now_ns) {
             self.see(Admission::Trap, &sighting);
         } else if entered {
-            // It is found in the map, like sources that the kernel could not report.
+            // It will be found in the map, like sources that the kernel could not report.
             self.totals.untold += 1;
         }
     }
@@ -89,7 +89,7 @@ impl Keeper {
         if !self.traps.visits.counts() {
             return 1;
         }
-        // Without room in the map, probes don't add up.
+        // If the map is full, probes don't add up.
         self.kernel.tallies.count(source.addr(), pair, self.traps.window).unwrap_or_else(|error| {
             self.journal.error(&error);
             1
@@ -108,12 +108,12 @@ impl Keeper {
         HandshakeCount { is_connected, ..shaken }
     }
 
-    /// Enters the source of a visit in the kernel's maps; returns whether it was free before. `None` if there is
-    /// nothing to report: it is already fenced, or the rate limit is exceeded.
+    /// Enters the source of a visit in the kernel's maps. Returns whether it was free before, or `None` if there is
+    /// nothing to report because it is already fenced, or because the rate limit is exceeded.
     fn take_in(&mut self, sighting: &mut Sighting, now_ns: u64) -> Option<bool> {
         let is_fence = sighting.verdict == Verdict::Fence;
         match self.standing(sighting.network()) {
-            // Connections of a fenced source are reported, as its handshakes with the kernel program are.
+            // Connections of a fenced source are reported, like its handshakes with the kernel program.
             Ok(Some(standing)) if is_fence || !standing.hold.is_fence => {
                 let is_told = !is_fence || sighting.protocol == portsentry_common::classify::Protocol::Tcp;
                 return is_told.then_some(false);
@@ -138,17 +138,17 @@ impl Keeper {
         Some(false)
     }
 
-    /// Fences a source without room in the blocked map: a full map frees no source.
+    /// Fences a source for which the blocked map has no room, so that a full map frees no source.
     fn fence_instead(&mut self, sighting: &Sighting) {
         let fence = Sighting { verdict: Verdict::Fence, proof: Proof::None, ..sighting.clone() };
         match self.enter_visitor(&fence) {
-            // It is found in the map.
+            // It will be found in the map.
             Ok(()) => self.totals.untold += 1,
             Err(error) => self.journal.error(&error),
         }
     }
 
-    /// Logs the number of visits that exceeded the limits; returns how many were not reported.
+    /// Logs the number of visits that exceeded the limits. Returns the number that was not reported.
     pub(super) fn tell_left_out(&mut self) -> u64 {
         let LeftOut { untold, unfenced } = self.traps.visits.left_out();
         if unfenced > 0 {

@@ -15,7 +15,7 @@ use socket2::{Domain, Socket, Type};
 /// Receive buffer, of which only the addresses matter.
 const DATAGRAM: usize = 2048;
 
-/// Receives a datagram; returns its two ends, and the length of its data.
+/// Receives a datagram. Returns its two ends, and the length of its data.
 pub(super) fn receive(socket: &UdpSocket) -> io::Result<Option<(SocketAddr, SocketAddr, usize)>> {
     let mut bytes = [0; DATAGRAM];
     let mut buffers = [IoSliceMut::new(&mut bytes)];
@@ -51,7 +51,7 @@ pub(super) fn answer(source: SocketAddr, destination: SocketAddr, banner: &[u8])
     let socket = Socket::new(Domain::for_address(destination), Type::DGRAM, None)?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
-    // The port stays a trap: the daemon's own bind makes no service.
+    // The port stays a trap, because the mark keeps this bind from counting as a service.
     socket.set_mark(OWN_MARK)?;
     socket.bind(&destination.into())?;
     socket.set_mark(0)?;

@@ -26,7 +26,7 @@ use crate::{
     policy::Banner,
 };
 
-/// Maximum number of open connections; further ones wait in the listener's queue.
+/// Maximum number of open connections. Further ones wait in the listener's queue.
 const AT_ONCE: usize = 1024;
 /// Datagrams received at a time from one socket.
 const DATAGRAMS: usize = 1024;
@@ -132,7 +132,7 @@ impl Server {
             while guests.len() < AT_ONCE {
                 match listener.accept() {
                     Ok((stream, source)) => {
-                        // The source's original destination: the kernel did not change it.
+                        // The destination that the source addressed, because the kernel did not change it.
                         let Ok(destination) = stream.local_addr() else { continue };
                         unreported.push(connection(&stream, source, destination));
                         guests.extend(Guest::welcome(stream, banner.text()));
@@ -155,7 +155,7 @@ impl Server {
             for (source, destination, length) in received.flatten() {
                 visits.push(visit(source, destination, Protocol::Udp, false));
                 let now_ns = kernel::monotonic_ns().unsigned_abs();
-                // A lost answer is like a lost packet: nothing depends on it.
+                // Losing an answer is like losing a packet.
                 let _ = datagram::answer(source, destination, banner.answer(length, now_ns));
             }
         }

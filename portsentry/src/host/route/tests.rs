@@ -12,7 +12,7 @@ fn octets(text: &str) -> Vec<u8> {
     }
 }
 
-/// A route's message: its family, prefix length and kind, and its attributes.
+/// Returns a route's message with this family, prefix length, kind and attributes.
 fn route(family: u8, length: u8, kind: u8, attributes: &[(u16, Vec<u8>)]) -> Vec<u8> {
     let mut body = vec![family, length, 0, 0, 254, 3, 0, kind, 0, 0, 0, 0];
     attributes.iter().for_each(|(kind, value)| body.extend(written(*kind, value)));

@@ -26,8 +26,8 @@ const MASTER: u16 = 10;
 const INFO: u16 = 18;
 const LOWER_NAMESPACE: u16 = 37;
 const KIND: u16 = 1;
-/// Kinds whose "link" is the peer of a pair, or the device through which a tunnel's packets leave: packets arriving
-/// there are not delivered as this device.
+/// Kinds whose "link" is the peer of a pair, or the device through which a tunnel's packets leave. Packets that
+/// arrive there are not delivered as this device.
 const APART: [&[u8]; 16] = [
     b"veth",
     b"netkit",
@@ -67,8 +67,8 @@ impl Devices {
         Socket::open(SockProtocol::NetlinkRoute, Some(PATIENCE)).map(Self)
     }
 
-    /// Returns the devices as which packets from `watched` interfaces are delivered, each with these interfaces. A
-    /// watched interface is one of its own.
+    /// Returns the devices as which packets from `watched` interfaces are delivered, each with these interfaces.
+    /// Each watched interface is included.
     pub fn read(&mut self, watched: &BTreeSet<u32>) -> io::Result<BTreeMap<u32, BTreeSet<u32>>> {
         let (mut links, carriers) = (Vec::new(), pppoe::carriers());
         self.0.list((GET_LINK, &[0; LINK]), NEW_LINK, |body| links.extend(read(body, &carriers)))?;
@@ -106,7 +106,7 @@ fn above(links: &[Link], watched: &BTreeSet<u32>) -> BTreeMap<u32, BTreeSet<u32>
     for interface in watched {
         let mut found = vec![*interface];
         while let Some(device) = found.pop() {
-            // A device may be reached in two ways, such as a VLAN device that is also a bridge's port.
+            // A device may be reached in two ways, such as a VLAN device that is also a port of a bridge.
             if !reached.entry(device).or_default().insert(*interface) {
                 continue;
             }

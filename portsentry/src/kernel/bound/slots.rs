@@ -30,7 +30,7 @@ const _: () = assert!(size_of::<Shared>() == size_of::<Slot>());
 #[derive(Debug)]
 pub(super) struct Slots(NonNull<c_void>);
 
-// SAFETY: the memory is only reached through atomics.
+// SAFETY: the memory is only accessed through atomics.
 unsafe impl Send for Slots {}
 // SAFETY: as above.
 unsafe impl Sync for Slots {}
@@ -40,13 +40,14 @@ impl Slots {
         const LENGTH: NonZeroUsize = NonZeroUsize::new(BYTES).unwrap();
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let file = map.map().fd().as_fd();
-        // SAFETY: a fresh mapping at an address of the kernel's choice, of the size that the map has.
+        // SAFETY: a new mapping, at an address that the kernel chooses, with the map's size.
         let memory = unsafe { mmap(None, LENGTH, protection, MapFlags::MAP_SHARED, file, 0) };
         memory.map(Self).map_err(|errno| Error::System { what: "mapping bound ports", source: errno.into() })
     }
 
     fn slots(&self) -> &[Shared; SLOTS] {
-        // SAFETY: the mapping is that long, aligned to a page, lives as long as `self`, and any bits are a slot.
+        // SAFETY: the mapping has that length, is aligned to a page, and lives as long as `self`. Any bits are a
+        // valid slot.
         unsafe { self.0.cast().as_ref() }
     }
 
@@ -65,7 +66,7 @@ impl Slots {
 
 impl Drop for Slots {
     fn drop(&mut self) {
-        // SAFETY: this mapping was made in `of`, and nothing borrows from it any more.
+        // SAFETY: `of` made this mapping, and nothing borrows from it any more.
         let _ = unsafe { munmap(self.0, BYTES) };
     }
 }

@@ -13,11 +13,11 @@ use crate::netlink::{Socket, attributes, written};
 const BY_FAMILY: u16 = 20;
 /// Numbers of address families, `AF_INET` and `AF_INET6`.
 const FAMILIES: [u8; 2] = [2, 10];
-/// Bits of TCP's states, which UDP uses, too: `TCP_ESTABLISHED` for connected, `TCP_CLOSE` for unconnected.
+/// Bits for TCP's states, which UDP uses, too: `TCP_ESTABLISHED` if connected, `TCP_CLOSE` if not.
 const ESTABLISHED: u32 = 1 << 1;
 const CLOSE: u32 = 1 << 7;
 const LISTEN: u32 = 1 << 10;
-/// Attributes of `include/uapi/linux/inet_diag.h`: a filter, and whether a socket accepts IPv6 only.
+/// Attributes of `include/uapi/linux/inet_diag.h`: a filter, and whether a socket accepts only IPv6.
 const BYTECODE: u16 = 1;
 const IPV6_ONLY: u16 = 11;
 
@@ -30,7 +30,7 @@ pub struct BoundSocket {
     pub address: IpAddr,
     /// Its own port.
     pub port: u16,
-    /// The device that it is bound to, or 0.
+    /// The device to which it is bound, or 0.
     pub device: u32,
     /// Whether it accepts IPv6 only.
     pub is_ipv6_only: bool,
@@ -87,8 +87,8 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Opens a socket. UDP sockets on ports from the first to the last of `ephemeral` are omitted: there may be many,
-    /// and datagrams to them are answers.
+    /// Opens a socket. UDP sockets on ports within `ephemeral` are omitted: there may be many, and datagrams to
+    /// them are answers.
     pub fn open(ephemeral: (u16, u16)) -> io::Result<Self> {
         Ok(Self {
             netlink: Socket::open(SockProtocol::NetlinkSockDiag, Some(PATIENCE))?,
@@ -97,12 +97,12 @@ impl Sockets {
         })
     }
 
-    /// Whether the kernel may assign `port` to sockets that ask for none.
+    /// Whether the kernel may assign `port` to a socket that requests no port.
     pub(super) fn is_ephemeral(&self, port: u16) -> bool {
         (self.ephemeral.0..=self.ephemeral.1).contains(&port)
     }
 
-    /// Lists the sockets that listen on TCP, or are bound on UDP.
+    /// Lists listening TCP sockets and bound UDP sockets.
     pub fn list(&mut self) -> io::Result<Vec<BoundSocket>> {
         let mut sockets = Vec::new();
         for protocol in [Protocol::Tcp, Protocol::Udp] {
@@ -140,8 +140,9 @@ fn read(protocol: Protocol, body: &[u8]) -> Option<BoundSocket> {
     })
 }
 
-/// Returns the filter for ports below `first` and above `last`, as an attribute. Each condition holds the offsets for
-/// yes and no (`struct inet_diag_bc_op`); reaching the end accepts, jumping beyond it rejects. Empty for all ports.
+/// Returns the filter for ports below `first` and above `last`, as an attribute. Each condition holds the offsets
+/// for yes and no (`struct inet_diag_bc_op`). Reaching the end accepts a socket; jumping beyond it rejects one. For
+/// all ports the filter is empty.
 fn outside((first, last): (u16, u16)) -> Vec<u8> {
     const JUMP: u8 = 1;
     const FROM: u8 = 2;
@@ -151,7 +152,7 @@ fn outside((first, last): (u16, u16)) -> Vec<u8> {
     }
     let operation = |code: u8, yes: u8, no: u16| [&[code, yes], no.to_ne_bytes().as_slice()].concat();
     let port = |port: u16| operation(0, 0, port);
-    // The second condition never holds if there is no port above `last`.
+    // If there is no port above `last`, the second condition never holds.
     let above = last.checked_add(1).map_or_else(
         || [operation(UP_TO, 8, 12), port(0)].concat(),
         |above| [operation(FROM, 8, 12), port(above)].concat(),

@@ -1,4 +1,4 @@
-//! State of the table of bound ports, from the published horizon: its sources, and the age of the last dump.
+//! State of the table of bound ports, read from the published horizon: its sources, and the age of the last dump.
 
 use std::{borrow::Borrow, fmt, time::Duration};
 
@@ -29,8 +29,8 @@ impl BoundState {
         Self { by_hooks: horizon.is_complete != 0, dump_age: (horizon.dumped != 0).then_some(age) }
     }
 
-    /// Whether the last dump is so old that the kernel program no longer trusts missing stamps (five seconds), or
-    /// there was none. With a running daemon this is a fault.
+    /// Whether the last dump is missing, or so old (five seconds) that the kernel program no longer trusts missing
+    /// stamps. With a running daemon this is a fault.
     #[must_use]
     pub fn is_overdue(&self) -> bool {
         self.dump_age.is_none_or(|found| found > age(FRESH))

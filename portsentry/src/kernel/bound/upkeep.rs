@@ -16,11 +16,11 @@ use crate::kernel::{Error, Hooks, clock::monotonic_ns, pins};
 /// Interval between dumps of the sockets with hooks, and without them.
 const BESIDE_HOOKS: Duration = Duration::from_secs(2);
 const ALONE: Duration = Duration::from_secs(1);
-/// How often it is checked whether another program has begun to steer packets to sockets here.
+/// Interval of checks whether another program steers packets to sockets here.
 const STEERING: Duration = Duration::from_millis(250);
 
-/// The sockets that list bound ports and devices. Must be opened with all privileges, because the kernel may load
-/// modules for them.
+/// The sockets that list bound ports and devices. They must be opened with all privileges, because the kernel may
+/// load modules for them.
 #[derive(Debug)]
 pub struct Source {
     sockets: Sockets,
@@ -69,8 +69,8 @@ impl Upkeep {
         Ok(upkeep)
     }
 
-    /// Dumps sockets repeatedly until the other end of `pokes` is dropped, and immediately whenever `pokes` reports
-    /// changed devices. Log messages go to `tell`.
+    /// Dumps sockets repeatedly until the other end of `pokes` is dropped. Also dumps them whenever `pokes` reports
+    /// changed devices. Passes messages for the log to `tell`.
     pub fn run(mut self, pokes: &Receiver<()>, tell: impl Fn(String)) {
         let mut dumped = Instant::now();
         loop {
@@ -83,7 +83,7 @@ impl Upkeep {
                 }
                 Err(RecvTimeoutError::Timeout) => false,
                 Err(RecvTimeoutError::Disconnected) => {
-                    // The hooks end with this: from here on a port without a stamp may be bound.
+                    // The hooks end with this thread: from now on a port without a stamp may be bound.
                     self.distrust(&tell);
                     return;
                 }
@@ -105,14 +105,15 @@ impl Upkeep {
         }
     }
 
-    /// Takes no port without a stamp for unbound if another program steers packets to sockets, until the next list of sockets.
+    /// Stops treating ports without a stamp as unbound if another program steers packets to sockets, until the next
+    /// list of sockets.
     fn look_for_steering(&mut self, tell: &impl Fn(String)) {
         if self.horizon.is_complete != 0 && !self.hooks.tell_all(self.own()) {
             self.distrust(tell);
         }
     }
 
-    /// Publishes that a port without a stamp may take packets.
+    /// Publishes that a port without a stamp may accept packets.
     fn distrust(&mut self, tell: &impl Fn(String)) {
         self.horizon.is_complete = 0;
         if let Err(error) = self.bound.publish(&self.horizon) {
@@ -120,15 +121,15 @@ impl Upkeep {
         }
     }
 
-    /// Number of programs of the daemon's own that steer: one, as long as there are traps.
+    /// Number of the daemon's own steering programs: one if there are traps.
     fn own(&self) -> u32 {
         self.traps.iter().any(|port| *port != 0).into()
     }
 
-    /// Stamps what is bound now, and publishes which stamps count. Returns what is to be logged.
+    /// Stamps the bound ports, and publishes the stamps that count. Returns a message for the log, if any.
     fn dump(&mut self, watched: &BTreeSet<u32>, has_changed: bool) -> Result<Option<String>, Error> {
         let system = |what| move |source| Error::System { what, source };
-        // Read before the sockets: a later bind is in the next dump.
+        // Read before the sockets, so that the next dump includes a later bind.
         let now = stamp(monotonic_ns().unsigned_abs());
         let sockets = self.source.sockets.list().map_err(system("listing bound sockets"))?;
         if has_changed || sockets.iter().any(|socket| socket.device != 0) {
@@ -136,7 +137,7 @@ impl Upkeep {
             self.bound.set_devices(above)?;
         }
         let unseen = self.bound.stamp(&sockets, now, self.horizon.bound)?;
-        // A bind to an ephemeral port need not name it.
+        // A bind to an ephemeral port need not be seen.
         let unseen = unseen.into_iter().find(|port| !self.source.sockets.is_ephemeral(*port));
         let mut news = None;
         if self.horizon.is_complete != 0 {
@@ -147,7 +148,8 @@ impl Upkeep {
         let interval = u32::try_from(interval.as_secs() + 1).unwrap_or(u32::MAX) * PER_SECOND;
         self.horizon = Horizon {
             open: now.saturating_sub(self.grace.saturating_add(interval)),
-            // For good: a TCP port may be bound long before its socket listens, and until then no list has it.
+            // Never resets, because a TCP port may be bound long before its socket listens, and until then no list
+            // includes it.
             bound: 0,
             dumped: now,
             is_complete: self.hooks.tell_all(self.own()).into(),

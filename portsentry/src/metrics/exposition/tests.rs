@@ -12,7 +12,8 @@ use crate::{
 const DOCUMENT: &str = include_str!("../../../../docs/metrics.md");
 const DASHBOARD: &str = include_str!("../../../../etc/grafana-portsentry.json");
 
-/// A board on which everything stands; each of the kernel's counters has its place, from 1, for its value.
+/// Returns the metrics of a state with all values set. The value of each kernel counter is its position, starting
+/// at 1.
 fn rendered() -> String {
     let stats = Stats::default();
     let words: Vec<u64> = (1..).take(COUNTERS.len()).collect();
@@ -59,14 +60,14 @@ fn a_dump_of_sockets_grows_older_with_the_figures() {
     assert!((9.0..10.0).contains(&age.parse::<f64>().unwrap()), "{age}");
     stats.show(Snapshot::default());
     let text = render(&stats.copy(), Instant::now());
-    assert!(!text.contains("dump_age"), "a dump that was not made has no age\n{text}");
+    assert!(!text.contains("dump_age"), "there is no age before the first dump\n{text}");
 }
 
 fn samples(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '))
 }
 
-/// The names of the metrics, without their labels.
+/// Returns the names of the metrics, without labels.
 fn names(text: &str) -> BTreeSet<&str> {
     samples(text).filter_map(|(sample, _)| sample.split('{').next()).collect()
 }
@@ -138,7 +139,7 @@ fn the_text_is_openmetrics() {
             "info" => format!("{name}_info"),
             _ => name.to_owned(),
         };
-        // One that nothing was counted of yet has no sample.
+        // A metric without any count has no sample.
         assert!(names(&text).contains(sample.as_str()), "{line}");
     }
     assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE")).count(), names(&text).len());
@@ -165,7 +166,7 @@ fn the_document_has_every_metric_and_no_other() {
     }
 }
 
-/// All texts of that name, wherever they stand.
+/// Returns all texts with that name, at any depth.
 fn texts<'a>(name: &str, value: &'a serde_json::Value, found: &mut Vec<&'a str>) {
     match value {
         serde_json::Value::Object(object) => {

@@ -1,7 +1,7 @@
 use super::*;
 
-/// What is in the machine, as `index name kind`, with `<3` for a master, `/3` for what is below in this namespace, `/@`
-/// for what is below in another, `^3` for what carries PPPoE sessions, and `+` for an address.
+/// Returns the interfaces in `text`, each as `index name kind`. `<3` gives its master, `/3` the interface below it
+/// in this namespace, `/@` one below it in another, `^3` the carrier of a PPPoE session, and `+` an address.
 fn links(text: &str) -> BTreeMap<u32, Link> {
     let read = |line: &str| {
         let mut words = line.split_whitespace();
@@ -34,7 +34,7 @@ fn each_frame_from_outside_is_judged_once() {
     for (what, machine, expected) in [
         ("a server", "1 lo +\n 2 eth0 +", &["eth0"][..]),
         (
-            "a bond that came before its cards, and a VLAN on it",
+            "a bond created before its cards, and a VLAN on it",
             "1 lo\n 2 bond0 bond\n 3 eno1 <2\n 4 eno2 <2\n 5 bond0.7 vlan /2 +",
             &["bond0"],
         ),
@@ -45,7 +45,7 @@ fn each_frame_from_outside_is_judged_once() {
         ("a VLAN on a VLAN", "2 eth0\n 3 eth0.7 vlan /2\n 4 eth0.7.9 vlan /3 +", &["eth0"]),
         ("a macvlan and an ipvlan", "2 eth0 +\n 3 m0 macvlan /2 +\n 4 i0 ipvlan /2 +", &["eth0"]),
         ("a container with a macvlan", "1 lo\n 5 eth0 macvlan /@ +", &["eth0"]),
-        ("a container with a VLAN of its host's", "5 eth0 vlan /@ +", &["eth0"]),
+        ("a container with a VLAN of its host", "5 eth0 vlan /@ +", &["eth0"]),
         ("a container with a virtual cable", "1 lo\n 2 eth0 veth /@ +", &["eth0"]),
         ("such a one with a VLAN on it", "2 eth0 veth /@\n 3 eth0.7 vlan /2 +", &["eth0"]),
         ("two ends in one namespace", "2 a veth /3\n 3 b veth /2", &["a", "b"]),
@@ -71,11 +71,11 @@ fn each_frame_from_outside_is_judged_once() {
             &["eno1"],
         ),
         (
-            "tunnels, whose packets come out of others",
+            "tunnels, whose packets arrive on other interfaces",
             "2 eth0 +\n 3 wg0 wireguard +\n 4 ppp0 ppp +\n 5 vxlan1 vxlan /2 +\n 6 gre1 gre /2 +\n 7 ib0 ipoib",
             &["eth0", "wg0", "ppp0", "vxlan1", "gre1", "ib0"],
         ),
-        ("a PPPoE uplink, whose sessions are read at the card", "2 eth0\n 3 ppp0 ppp ^2 +", &["eth0"]),
+        ("a PPPoE uplink, with sessions read on the card", "2 eth0\n 3 ppp0 ppp ^2 +", &["eth0"]),
         (
             "one on a VLAN, and one on a card in another bond",
             "2 eth0\n 3 eth0.7 vlan /2\n 4 bond0 bond\n 5 eth1 <4\n 6 ppp0 ppp ^3 ^5\n 7 ppp1 ppp ^3 ^5",

@@ -28,27 +28,28 @@ impl SourceState {
 /// Changes that make kernel and files agree when a daemon starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TakeOver {
-    /// To be blocked in the kernel: in the file, but not in the map.
+    /// Networks to be blocked in the kernel, because they are in the file but not in the map.
     pub block: Vec<Record>,
-    /// To be unblocked, and removed from the files: their line was removed, or they are never blocked.
+    /// Networks to be unblocked and removed from the files, because their line was removed or they are never
+    /// blocked.
     pub lift: Vec<Record>,
-    /// To be recorded: the kernel blocked them while no daemon ran.
+    /// Networks to be recorded, because the kernel blocked them while no daemon ran.
     pub record: Vec<Record>,
 }
 
 /// Changes after an edit of the blocked file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edit {
-    /// To be blocked: their line is new.
+    /// Networks to be blocked, because their line is new.
     pub block: Vec<Record>,
-    /// To be unblocked: their line is gone.
+    /// Networks to be unblocked, because their line was removed.
     pub lift: Vec<IpNet>,
-    /// Their line is new, but they are never blocked.
+    /// Networks whose line is new, but which are never blocked.
     pub exempt: Vec<IpNet>,
 }
 
 impl Ledger {
-    /// Returns the changes after an administrator's edit of the blocked file's `lines`. Networks that the file has
+    /// Returns the changes after an administrator's edit of the blocked file's `lines`. A network that the file has
     /// not shown yet can't have been removed from it.
     #[must_use]
     pub fn edit(
@@ -68,15 +69,15 @@ impl Ledger {
         }
     }
 
-    /// Whether a line changes how a network is held.
+    /// Whether a line changes the block or fence of its network.
     fn is_news(&self, line: &Record) -> bool {
         self.get(line.network)
             .is_none_or(|hold| (hold.is_fence && !line.hold.is_fence) || line.hold.has_other_terms_than(hold))
     }
 
-    /// Compares the blocked file's lines with the kernel's map, by network, at start. A `file` of `None` is missing,
-    /// which lifts nothing. A block that the file has shown before and no longer does was lifted there; one that it
-    /// never showed was made while no daemon ran.
+    /// Compares the blocked file's lines with the kernel's map, by network, at start. A missing file (`None`) lifts
+    /// no block. A block that the file once showed, but no longer shows, was lifted there. A block that it never
+    /// showed was made while no daemon ran.
     pub fn take_over(
         &mut self,
         file: Option<&[Record]>,

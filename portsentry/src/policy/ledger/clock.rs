@@ -1,4 +1,4 @@
-//! Adjusts the ledger to a changed wall clock: blocks are timed by another clock.
+//! Adjusts the ledger to a changed wall clock, because another clock times the blocks.
 
 use std::time::SystemTime;
 

@@ -2,7 +2,7 @@
 
 use super::{Admission, Change, Count, Effect, FileChange, HistoryAction, Line, Occasion};
 
-/// State of a network before.
+/// Previous state of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Before {
     /// It was not held.
@@ -18,21 +18,21 @@ pub enum Before {
 pub enum Kills {
     /// Not in its current state.
     Not,
-    /// In its current state, but not before.
+    /// Run in its current state, but not in the previous one.
     First,
     /// They have already run.
     Again {
-        /// `KILL_RUN_CMD` tells a block from a fence.
+        /// Whether `KILL_RUN_CMD` distinguishes a block from a fence.
         tells_changes: bool,
     },
 }
 
-/// Inputs of the decision, beside the cause.
+/// Inputs of the decision, besides the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// State of the network before.
     pub before: Before,
-    /// Whether it is fenced now, otherwise blocked.
+    /// Whether it is now fenced rather than blocked.
     pub is_fence: bool,
     /// Whether the `KILL_*` actions run for it.
     pub kills: Kills,
@@ -59,7 +59,7 @@ impl Entry {
     }
 }
 
-/// Returns the effects of holding a network for `cause`.
+/// Returns the effects of a block or fence for `cause`.
 #[must_use]
 pub fn admit(cause: Admission, entry: &Entry) -> Vec<Effect> {
     use Effect::{Deny, Emit, File, History, Map, Metric, Run};
@@ -90,14 +90,14 @@ pub fn admit(cause: Admission, entry: &Entry) -> Vec<Effect> {
     }
     match cause {
         Admission::List => {}
-        // The earlier effects still hold, except a line that was removed from the file.
+        // The earlier effects still apply, except for a line that was removed from the file.
         Admission::TakenOver => effects.extend((entry.kills != Kills::Not).then_some(Deny { is_new: false })),
         _ if (is_new || is_ordered) && entry.kills == Kills::First => {
             effects.extend([Run(Occasion::Kill), Deny { is_new: true }]);
         }
         _ if is_ordered || is_new && entry.before == Before::Fenced => {
             if let Kills::Again { tells_changes } = entry.kills {
-                // The existing line is ours, but may have another port or proof.
+                // The existing line is PortSentry's, but may have another port or proof.
                 effects.push(Deny { is_new: false });
                 effects.extend(tells_changes.then_some(Run(Occasion::Change)));
             }

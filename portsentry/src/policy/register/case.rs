@@ -1,4 +1,5 @@
-//! A case: the subject of effects, which is a network that is held, released or only reported, with the reason.
+//! A case: the subject of effects, which is a network that is blocked, fenced, released or only reported, with the
+//! reason.
 
 use std::time::SystemTime;
 
@@ -10,16 +11,16 @@ use super::{
 /// The reason in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why<'a> {
-    /// The cause's own words.
+    /// The usual words for the cause.
     Usual,
-    /// Other words of ours.
+    /// Other words of PortSentry.
     Ours(&'static str),
     /// An administrator's words.
     Given(&'a str),
 }
 
 impl<'a> Why<'a> {
-    /// An administrator's words, or else these.
+    /// Returns the administrator's words, or else these.
     #[must_use]
     pub fn given_or(given: Option<&'a str>, ours: &'static str) -> Self {
         given.map_or(Self::Ours(ours), Self::Given)
@@ -47,12 +48,12 @@ pub struct Case {
     pub reason: String,
     /// Whether these are an administrator's own words.
     pub is_given: bool,
-    /// When it was held or released.
+    /// Time of the block, fence or release.
     pub time: SystemTime,
 }
 
 impl Case {
-    /// A network that is held for `cause`.
+    /// Creates the case of a network that is blocked or fenced for `cause`.
     #[must_use]
     pub fn held(cause: Admission, record: Record, sighting: Option<&Sighting>, why: Why<'_>) -> Self {
         let reason = match why {
@@ -65,20 +66,20 @@ impl Case {
         Self { record, id: None, sighting, cause: cause.name(), reason, is_given, time }
     }
 
-    /// A network that is released at `time` for `cause`, with the `reason` in words.
+    /// Creates the case of a network that is released at `time` for `cause`, with the `reason` in words.
     #[must_use]
     pub fn let_go(cause: Release, record: Record, reason: &str, time: SystemTime) -> Self {
         let reason = reason.to_owned();
         Self { record, id: None, sighting: None, cause: cause.name(), reason, is_given: false, time }
     }
 
-    /// The same with the id of the block or fence.
+    /// Returns the case with the id of its block or fence.
     #[must_use]
     pub fn with_id(self, id: Option<BlockId>) -> Self {
         Self { id, ..self }
     }
 
-    /// A probe that causes neither block nor fence.
+    /// Creates the case of a probe that causes neither a block nor a fence.
     #[must_use]
     pub fn probe(sighting: &Sighting) -> Self {
         let record = sighting.record();

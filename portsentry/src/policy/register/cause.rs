@@ -2,14 +2,14 @@
 
 use super::super::{Record, Sighting, sighting::kind_name};
 
-/// Why a network is held.
+/// Cause of a block or fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Admission {
     /// The kernel program reported a probe.
     Sighting,
     /// The kernel program blocked or fenced it, and could not report the probe.
     Untold,
-    /// An earlier run held it.
+    /// An earlier run had blocked or fenced it.
     TakenOver,
     /// An administrator requested it, or added it to the blocked file.
     Administrator,
@@ -65,7 +65,7 @@ impl Admission {
     }
 }
 
-/// Why a network is released.
+/// Cause of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Release {
     /// It has expired.

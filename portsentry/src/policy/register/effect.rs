@@ -1,4 +1,4 @@
-//! Effects of holding or releasing a network.
+//! Effects of blocking, fencing or releasing a network.
 
 use super::{Admission, Release};
 
@@ -7,13 +7,13 @@ use super::{Admission, Release};
 pub enum Effect {
     /// Change the kernel's maps.
     Map(Change),
-    /// Write a line of the history, and a line of evidence beside it.
+    /// Write a line of the history, and one of evidence.
     History(HistoryAction),
     /// Change the blocked file.
     File(FileChange),
     /// Add the network to `hosts.deny`.
     Deny {
-        /// Whether an existing line is not ours.
+        /// Whether an existing line is not PortSentry's.
         is_new: bool,
     },
     /// Remove the network from `hosts.deny`.
@@ -27,7 +27,7 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Whether it mentions a source, and so waits for the source's name.
+    /// Whether it mentions a source, and therefore waits for the source's name.
     #[must_use]
     pub const fn names_source(self) -> bool {
         matches!(self, Self::History(_) | Self::Emit(_))
@@ -43,7 +43,7 @@ pub enum Change {
     Extend,
     /// The network is removed.
     Remove,
-    /// Its handshakes with traps are forgotten.
+    /// Its handshakes with traps are cleared.
     Forget,
 }
 
@@ -52,15 +52,15 @@ pub enum Change {
 pub enum FileChange {
     /// It shows the network.
     Show,
-    /// It no longer does.
+    /// It no longer shows the network.
     Hide,
 }
 
-/// What was done to a source, as a line of the history says it.
+/// An action on a source, as recorded in the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum HistoryAction {
-    // 2.x's lines say so of fences, too.
+    // 2.x's lines use this word for fences, too.
     /// The source was blocked: all its packets were dropped
     Blocked,
     /// The source was fenced: its new connections were dropped
@@ -72,7 +72,7 @@ pub enum HistoryAction {
 }
 
 impl HistoryAction {
-    /// As people read it.
+    /// Returns the word for people.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -87,11 +87,11 @@ impl HistoryAction {
 /// The occasion for running commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion {
-    /// The network is held: all of them, in PortSentry's order.
+    /// The network is blocked or fenced: all commands run, in PortSentry's order.
     Kill,
-    /// A fence has become a block: `KILL_RUN_CMD` alone, once more.
+    /// A fence has become a block: only `KILL_RUN_CMD` runs, once more.
     Change,
-    /// The configuration asks only for `KILL_RUN_CMD`.
+    /// The configuration requests only `KILL_RUN_CMD`.
     Command,
     /// The network is released.
     Lift,
@@ -100,12 +100,12 @@ pub enum Occasion {
 /// A log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// A probe, as an attack.
+    /// A probe, reported as an attack.
     Attack,
-    /// A probe, in a form that no log watcher bans for: its source is ignored or below the trigger, or its kind isn't
-    /// counted.
+    /// A probe, in a form that makes no log watcher ban its source: the source is ignored or below the trigger, or
+    /// the kind isn't counted.
     Notice,
-    /// The configuration only reports the source.
+    /// The source is only reported, as configured.
     LeftAlone,
     /// The blocked map is full.
     Full,
@@ -118,7 +118,7 @@ pub enum Line {
         /// The number of its blocks, including this one.
         times: u32,
     },
-    /// It was found blocked or fenced.
+    /// It was found blocked or fenced in the map.
     Found,
     /// An administrator blocks it.
     Ordered,
@@ -129,7 +129,7 @@ pub enum Line {
 /// A count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
-    /// A network is held.
+    /// A network is blocked or fenced.
     Admitted(Admission),
     /// A network is released.
     Released(Release),

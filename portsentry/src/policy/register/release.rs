@@ -2,8 +2,8 @@
 
 use super::{Change, Count, Effect, FileChange, HistoryAction, Line, Occasion, Release};
 
-/// Returns the effects of releasing a network for `cause`: `was_fence` if the register knows it, `kills` if the
-/// `KILL_*` actions ran for it.
+/// Returns the effects of releasing a network for `cause`. `was_fence` is `None` if the register doesn't have the
+/// network. `kills` means that the `KILL_*` actions ran for it.
 #[must_use]
 pub fn release(cause: Release, was_fence: Option<bool>, kills: bool) -> Vec<Effect> {
     let mut effects = Vec::new();
@@ -14,11 +14,11 @@ pub fn release(cause: Release, was_fence: Option<bool>, kills: bool) -> Vec<Effe
         if was_fence != Some(true) {
             effects.push(Effect::Map(Change::Forget));
         }
-        // Of evicted fences only the number is logged.
+        // Only the number of evicted fences is logged.
         effects.push(Effect::Emit(Line::Lifted));
     }
     if was_fence.is_some() {
-        // The history records actions on a source, and an administrator's requests; expiry follows from it.
+        // The history records actions on a source and an administrator's requests. Expiry follows from these.
         if cause == Release::Administrator {
             effects.push(Effect::History(HistoryAction::Lifted));
         }

@@ -1,4 +1,4 @@
-//! The table of `docs/register.md`: what each way in and out leads to.
+//! The table in `docs/register.md`: the effects of each way into and out of a block or fence.
 
 use super::{
     tests::{NETWORK, block, fence, ordered, rules},
@@ -41,7 +41,7 @@ fn row(name: &str, cells: &[String]) -> String {
     format!("| {name} | {} |\n", cells.join(" | "))
 }
 
-/// The rows for every way in and out, of a block and of a fence.
+/// Returns the table's rows for every way in and out, of a block and of a fence.
 fn table() -> String {
     let mut text = format!("| way | {} |\n|---{}|\n", COLUMNS.join(" | "), "|---".repeat(COLUMNS.len()));
     for way in Admission::ALL {

@@ -47,7 +47,7 @@ pub(super) fn ordered() -> Record {
     Record { network: NETWORK, hold: Hold::ordered(at(2000), Some(at(2060))) }
 }
 
-/// What follows if a free network is held for each cause.
+/// The effects of blocking or fencing a free network, for each cause.
 #[test]
 fn each_way_in_has_its_effects() {
     use Admission::{Administrator, List, Offline, Sighting, TakenOver, Trap, Untold};
@@ -209,15 +209,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Whatever happens: commands that were run when a network was held are run when it is let go, and `hosts.deny` and the
-    /// blocked file name it exactly as long as the register does.
+    /// In any sequence of events, commands that ran for a block or fence also run for its release. `hosts.deny` and
+    /// the blocked file name the network exactly as long as the register does.
     #[test]
     fn what_is_done_is_undone(steps in steps(), on_proof: bool) {
         let mut register = Register::new(rules(on_proof));
         let (mut is_killed, mut is_denied, mut is_shown) = (false, false, false);
         for step in steps {
             let effects = match step {
-                // Lists stand in the kernel's maps alone.
+                // The block list's entries are only in the kernel's maps.
                 Step::In(Admission::List, _) => continue,
                 Step::In(cause @ (Admission::Administrator | Admission::Offline), _) => register.admit(cause, ordered()).effects,
                 Step::In(cause, is_fence) => {

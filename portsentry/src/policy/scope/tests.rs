@@ -151,7 +151,7 @@ fn without_the_service_check_own_addresses_are_like_those_behind() {
     assert_eq!(networks.get(&network("192.0.2.1/32")), Some(&(Locality::Protected as u32)));
 }
 
-/// Addresses of which several become, and cease to be, a gateway, a name server and an own address.
+/// Returns addresses. Some of them become, and later cease to be, gateways, name servers and own addresses.
 fn few() -> impl Strategy<Value = BTreeSet<IpAddr>> {
     prop::collection::btree_set((0..4_u8, any::<bool>()), 0..4).prop_map(|few| {
         let of = |(number, is_v4)| {

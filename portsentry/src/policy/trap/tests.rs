@@ -79,10 +79,10 @@ fn a_repeat_is_no_news_until_the_window_is_over() {
         (12, (source(1), 11, udp), false, true),
         (13, (source(1), 12, tcp), false, true),
         (14, (source(2), 11, tcp), false, true),
-        // Repeats don't put off the end of the window.
+        // Repeats don't extend the window.
         (69, (source(1), 11, tcp), false, false),
         (70, (source(1), 11, tcp), false, true),
-        // Whoever is blocked, or blocked anew, is told of, and his window begins anew.
+        // A source that is blocked, for the first time or again, is reported, and its window starts over.
         (90, (source(1), 11, tcp), true, true),
         (149, (source(1), 11, tcp), false, false),
         (150, (source(1), 11, tcp), false, true),
@@ -99,7 +99,7 @@ fn no_more_is_told_than_the_rate_and_the_rest_is_counted() {
         |number, entered, at_ns| visits.may_tell((source(number), 11, Protocol::Udp), entered, at_ns);
     let told: Vec<bool> = (0..8).map(|number| tell(number, number % 2 == 0, SECOND)).collect();
     assert_eq!(told, [true, true, true, false, false, false, false, false]);
-    // A repeat takes nothing of it, and what was left out is none.
+    // A repeat uses no token, and doesn't count as left out.
     assert!(!tell(0, false, SECOND + SECOND / 3));
     assert!(tell(7, false, SECOND + SECOND / 3));
     assert!(!tell(6, false, SECOND + SECOND / 3));

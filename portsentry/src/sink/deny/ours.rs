@@ -1,6 +1,6 @@
-//! Which lines of `hosts.deny` are ours, kept beside the blocked file (`BLOCKED_FILE.denied`): so that they are found
-//! whatever becomes of the blocked file and of `KILL_HOSTS_DENY`. A line is named here before `hosts.deny` has it, and until
-//! `hosts.deny` has lost it.
+//! The list of PortSentry's lines in `hosts.deny`, kept beside the blocked file (`BLOCKED_FILE.denied`). With it,
+//! the lines are found even after changes of the blocked file or of `KILL_HOSTS_DENY`. The list has each line
+//! before it is added to `hosts.deny`, and until it is removed from there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use super::super::atomic_write::{self, MODE, WriteError};
 use crate::policy::{name_of, network_of};
 
-/// The lines, by network, each with the file that it is in.
+/// The lines by network, each with its file's path.
 #[derive(Debug)]
 pub(super) struct Ours {
     path: PathBuf,
@@ -21,21 +21,21 @@ pub(super) struct Ours {
 }
 
 impl Ours {
-    /// Those that are listed beside `blocked`, once they are read.
+    /// Creates the list beside `blocked`, still unread.
     pub(super) fn new(blocked: &Path) -> Self {
         let mut path = blocked.as_os_str().to_owned();
         path.push(".denied");
         Self { path: path.into(), lines: BTreeSet::new() }
     }
 
-    /// Reads the list. Lines that say nothing are left out.
+    /// Reads the list. Skips unreadable lines.
     pub(super) fn read(&mut self) -> Result<(), WriteError> {
         let content = atomic_write::read(&self.path)?.unwrap_or_default();
         self.lines = String::from_utf8_lossy(&content).lines().filter_map(read_line).collect();
         Ok(())
     }
 
-    /// All of them, with whom they name.
+    /// Returns all lines with their networks.
     pub(super) fn iter(&self) -> impl Iterator<Item = (IpNet, &str)> {
         self.lines.iter().map(|(network, _, line)| (*network, line.as_str()))
     }
@@ -47,12 +47,12 @@ impl Ours {
         lines.map(|(_, _, line)| line.as_str())
     }
 
-    /// Whether that line is ours.
+    /// Whether the line is PortSentry's.
     pub(super) fn has(&self, network: IpNet, line: &str) -> bool {
         self.of(network).any(|other| other == line)
     }
 
-    /// The lines that are in other files than `path`, as `WRAPPER_HOSTS_DENY` was another one.
+    /// Returns the lines in files other than `path`, from earlier values of `WRAPPER_HOSTS_DENY`.
     pub(super) fn elsewhere(&self, path: &Path) -> BTreeMap<PathBuf, BTreeSet<String>> {
         let mut elsewhere = BTreeMap::<PathBuf, BTreeSet<String>>::new();
         for (_, other, line) in self.lines.iter().filter(|(_, other, _)| other != path) {
@@ -61,14 +61,14 @@ impl Ours {
         elsewhere
     }
 
-    /// Lists more lines of the file at `path`.
+    /// Adds lines in the file at `path` to the list.
     pub(super) fn add(&mut self, path: &Path, lines: Vec<(IpNet, String)>) -> Result<(), WriteError> {
         let count = self.lines.len();
         self.lines.extend(lines.into_iter().map(|(network, line)| (network, path.to_owned(), line)));
         if self.lines.len() == count { Ok(()) } else { self.write() }
     }
 
-    /// Lists those no more that were taken out of the file at `path`, and of others.
+    /// Removes lines from the list that were removed from the file at `path`, or from other files.
     pub(super) fn forget(
         &mut self,
         path: &Path,

@@ -1,5 +1,5 @@
-//! The fields of events: names of the Elastic Common Schema (ECS) where it has one, and `portsentry.*` otherwise.
-//! Fields are defined only here; a test compares `docs/events.md` with them.
+//! The fields of events. Their names come from the Elastic Common Schema (ECS) if it has one, otherwise they are
+//! `portsentry.*`. Fields are defined only here, and a test compares `docs/events.md` with them.
 
 use std::fmt;
 
@@ -106,7 +106,7 @@ fields! {
     VlanId: Keyword => "observer.ingress.vlan.id", "PORTSENTRY_VLAN";
     /// Source address of a probe, or the source that the event is about.
     SourceIp: Ip => "source.ip", "PORTSENTRY_SOURCE";
-    /// The network that is held, where it isn't a single host; `source.ip` is its first address.
+    /// The blocked or fenced network, if it isn't a single host; `source.ip` is its first address.
     Network: Keyword => "portsentry.network", "PORTSENTRY_NETWORK";
     /// Source port of the probe.
     SourcePort: Number => "source.port", "PORTSENTRY_SOURCE_PORT";

@@ -65,7 +65,7 @@ fn a_block_tells_until_when_it_lasts_and_the_journal_has_its_fields() {
     assert!(value["portsentry"]["until"].is_null() && value["destination"].is_null(), "{value}");
 }
 
-/// The cells of the document's table rows that begin with a name in backquotes.
+/// Returns the cells of the document's table rows that begin with a name in backquotes.
 fn rows() -> Vec<Vec<&'static str>> {
     let rows = DOCUMENT.lines().filter(|line| line.starts_with("| `"));
     rows.map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
@@ -91,7 +91,7 @@ fn the_document_has_every_field_and_action_and_no_other() {
 fn no_name_is_the_beginning_of_another() {
     for (_, name, journal, _, _) in FIELDS {
         assert!(FIELDS.iter().all(|(_, other, ..)| !other.starts_with(&format!("{name}."))), "{name}");
-        // journald's rule for names, in systemd's JOURNAL_NATIVE_PROTOCOL.
+        // journald's rule for names (JOURNAL_NATIVE_PROTOCOL in systemd).
         assert!(
             journal.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'),
             "{journal}"

@@ -1,4 +1,4 @@
-//! What was done to a network and why, beside the packets that led to it.
+//! Actions on networks with their reasons, in addition to the packets that led to them.
 
 use std::time::SystemTime;
 
@@ -13,33 +13,33 @@ use crate::policy::{
     register::{Case, HistoryAction},
 };
 
-/// What was done to a network.
+/// An action on a network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
-    /// When, RFC 3339 in UTC with milliseconds.
+    /// Time in RFC 3339, in UTC with milliseconds.
     pub time: String,
-    /// To whom: a host, or a network with its length.
+    /// The host, or the network with its length.
     pub network: String,
     /// `blocked`, `fenced`, `reported` or `lifted`.
     pub action: String,
-    /// Which way in or out of a block or fence it was.
+    /// Name of the cause of the block, fence or release.
     pub cause: String,
-    /// Why, in words.
+    /// The reason in words.
     pub reason: String,
-    /// What proves that the source itself sent what it was held for.
+    /// Name of the proof that the source itself sent the probe.
     pub proof: String,
-    /// When it ends; `None` for never, and where it was let go.
+    /// End of the block or fence; `None` if permanent, or for a release.
     pub until: Option<String>,
-    /// The kind of the probe, where that is known.
+    /// Kind of the probe, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// The id of the block or fence; lines of earlier versions have none.
+    /// The id of the block or fence. Lines of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<BlockId>,
 }
 
 impl Done {
-    /// What was done in `case`.
+    /// Creates the record of `action` in `case`.
     #[must_use]
     pub fn new(action: HistoryAction, case: &Case) -> Self {
         let hold = &case.record.hold;
@@ -57,13 +57,13 @@ impl Done {
         }
     }
 
-    /// To whom, if the line is right.
+    /// Returns the network, if the record is valid.
     #[must_use]
     pub fn network(&self) -> Option<IpNet> {
         self.network.parse().ok().or_else(|| Some(network_of(self.network.parse().ok()?, 0)))
     }
 
-    /// When, and what proved it, if the line is right.
+    /// Returns the time and the proof, if the record is valid.
     #[must_use]
     pub fn proven(&self) -> Option<(SystemTime, Proof)> {
         Some((self.time.parse::<Timestamp>().ok()?.into(), Proof::named(&self.proof)?))

@@ -103,12 +103,12 @@ fn a_line_that_was_there_before_stays_also_after_a_restart() {
     }
     second.flush(&ledger);
     assert_eq!(fs::read_to_string(&path).unwrap(), "ALL: 192.0.2.9 : DENY\n");
-    // What is lifted before it was written was not written.
+    // A block that is released before it was written was never written.
     block(&mut second, &mut ledger, &record(9));
     lift(&mut second, &record(9));
     second.flush(&ledger);
     assert_eq!(fs::read_to_string(&path).unwrap(), "ALL: 192.0.2.9 : DENY\n");
-    // What is taken out and put in again at once is ours.
+    // A line that is removed and added again at once is PortSentry's.
     block(&mut second, &mut ledger, &record(10));
     second.flush(&ledger);
     lift(&mut second, &record(10));

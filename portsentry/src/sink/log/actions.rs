@@ -13,7 +13,7 @@ use super::{
 use crate::policy::{BlockId, name_of};
 
 impl Log {
-    /// `hosts.deny` names a network from now on.
+    /// Logs that `hosts.deny` now names a network.
     pub fn denied(&mut self, (network, id): (IpNet, Option<BlockId>), line: &str) {
         let source = host_of(network);
         let event = Event::new(Action::Deny).about_network(network).id(id).with(Field::CommandLine, line);
@@ -29,7 +29,7 @@ impl Log {
         self.admin(&event, &format!("{count} more hosts added to hosts.deny"));
     }
 
-    /// Logs the end of a command, in the words of 1.2 if it succeeded.
+    /// Logs the end of a command, in 1.2's words if it succeeded.
     pub fn ran(&mut self, ran: &Ran) {
         let Ran { network, purpose, shown, outcome, .. } = ran;
         let source = host_of(*network);
@@ -70,7 +70,8 @@ impl Log {
     }
 }
 
-/// As the lines of the two PortSentrys name it: an IPv6 source by its network's first address, as files do.
+/// Returns a network's name in both PortSentrys' lines. For an IPv6 source it is the network's first address, as in
+/// files.
 fn host_of(network: IpNet) -> String {
     if is_prefix(network) { network.addr().to_string() } else { name_of(network) }
 }

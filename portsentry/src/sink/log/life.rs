@@ -12,11 +12,11 @@ use crate::{
     policy::Enforcement,
 };
 
-/// Ports named one by one at the start; longer lists are shown as ranges.
+/// Maximum number of ports named one by one at the start. Longer lists are shown as ranges.
 const NAMED_PORTS: usize = 1024;
 
 impl Log {
-    /// Logs the version, the mode and what is watched, when the daemon starts.
+    /// Logs the version, the mode and the watched ports when the daemon starts.
     pub fn starting(&mut self, config: &Config, modes: Modes) {
         let version = env!("CARGO_PKG_VERSION");
         let mode = format!("portsentry {version}: {}", Enforcement::new(config, modes).in_full());
@@ -27,7 +27,7 @@ impl Log {
         self.emit(&Event::new(Action::Start), &lines, None);
     }
 
-    /// Returns the lines about what is watched.
+    /// Returns the lines about the watched ports.
     fn announcements(&self, config: &Config, modes: Modes) -> Vec<String> {
         let mut lines = Vec::new();
         let mut say = |text: &str| lines.push(self.worded("adminalert: ", text));
@@ -73,7 +73,7 @@ impl Log {
         lines
     }
 
-    /// Logs the mode of enforcement, when it has changed.
+    /// Logs the mode of enforcement after a change.
     pub fn mode(&mut self, enforcement: &Enforcement) {
         self.admin(&Event::new(Action::Note), &format!("Mode: {}", enforcement.in_full()));
     }
@@ -102,7 +102,7 @@ impl Log {
         self.admin(&event, "PortSentry is shutting down");
     }
 
-    /// Returns 1.2's version for scripts that look for it, ours in other formats.
+    /// Returns 1.2's version, for scripts that look for it; in other formats, this program's version.
     fn version(&self) -> &'static str {
         match self.format {
             LogFormat::Revival => env!("CARGO_PKG_VERSION"),

@@ -106,7 +106,7 @@ impl Log {
         self.attack_line(&event, &line);
     }
 
-    /// An administrator's word blocks a network.
+    /// Logs an administrator's block of a network.
     pub fn ordered(&mut self, case: &Case) {
         let Case { record, reason, .. } = case;
         let event = Self::held(case).with(Field::EventReason, reason.as_str());
@@ -117,7 +117,7 @@ impl Log {
         self.admin(&event, &format!("Host {} is blocked: {why}", record.name()));
     }
 
-    /// A source that was blocked before is blocked for longer than then.
+    /// Logs that a source is blocked again, for longer than before.
     pub fn reoffended(&mut self, record: &Record, times: u32) {
         let Record { network, hold } = record;
         let term = hold.until.and_then(|until| until.duration_since(hold.since).ok()).unwrap_or_default();
@@ -125,15 +125,16 @@ impl Log {
         self.note(&format!("Host {source} reoffended (block {times}): blocked for {} s", term.as_secs()));
     }
 
-    /// The event of a network that is held, without the probe that led to it.
+    /// Returns the event of a block or fence without its probe.
     fn held(case: &Case) -> Event {
         let Record { network, hold } = &case.record;
         Event::new(hold_action(hold)).about_network(*network).id(case.id).hold(hold)
     }
 
-    /// The kernel has blocked or fenced a source, and its probe was not told of. The log has no line for it.
+    /// Emits the event of a source that the kernel blocked or fenced without reporting its probe. The log has no
+    /// line for it.
     pub fn found(&mut self, case: &Case) {
-        // There may be a million of them.
+        // There may be a million of these sources.
         if !self.has_events() {
             return;
         }
@@ -151,7 +152,7 @@ impl Log {
         );
     }
 
-    /// A network is no longer blocked, or fenced.
+    /// Logs that a network is no longer blocked or fenced.
     pub fn lifted(&mut self, case: &Case) {
         let Case { record, reason: why, .. } = case;
         let event = Event::new(Action::Lift).about_network(record.network).id(case.id);
@@ -196,7 +197,7 @@ impl Log {
     }
 }
 
-/// Names the IPv6 network that is held with the source.
+/// Returns the text that names the source's IPv6 network.
 fn with_network(sighting: &Sighting) -> String {
     if sighting.prefix == 0 { String::new() } else { format!(", with all of {}", sighting.record().name()) }
 }

@@ -43,7 +43,7 @@ impl Dns {
         time_limit: Duration,
     ) -> Result<Self, Error> {
         let options = builder.options_mut();
-        // The final answer is cached in `memory`.
+        // `memory` caches the final answers.
         options.cache_size = 0;
         // Allows a second attempt if the first datagram is lost.
         options.timeout = time_limit / 2;
@@ -54,7 +54,7 @@ impl Dns {
 
     /// Returns the first name of `address` that resolves back to it.
     ///
-    /// The holder of an address can write any name into its PTR record; only the holder of the name controls the
+    /// The holder of an address can write any name into its PTR record. Only the holder of the name controls the
     /// forward record (RFC 1912 section 2.1).
     pub(super) async fn name_of(&self, address: IpAddr) -> Option<Name> {
         let answer = self.0.reverse_lookup(address).await.ok()?;

@@ -10,7 +10,7 @@ use lru::LruCache;
 
 use super::{Answer, Name};
 
-/// The cached name of each address, or that it has none.
+/// The cached name of each address, or the fact that it has none.
 #[derive(Debug)]
 pub(super) struct Memory {
     answers: LruCache<IpAddr, (Option<Name>, Instant)>,
@@ -19,7 +19,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Creates a cache of `capacity` answers (at least one); names are kept for `keep_name`, missing names for
+    /// Creates a cache of `capacity` answers (at least one). Names are kept for `keep_name`, missing names for
     /// `keep_none`.
     pub(super) fn new(capacity: usize, keep_name: Duration, keep_none: Duration) -> Self {
         let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);

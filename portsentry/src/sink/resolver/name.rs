@@ -8,9 +8,9 @@ const LONGEST_LABEL: usize = 63;
 
 /// A host name: letters, digits, hyphens, underscores, and dots between them.
 ///
-/// It contains nothing that is special to a terminal, a log's reader or a shell. It never begins with a hyphen, so
-/// that no program takes it for an option, and its last label does not begin with a digit (RFC 1123 section 2.1), so
-/// that it can't be mistaken for an address.
+/// It contains no character with a special meaning to a terminal, a log's reader or a shell. It never starts with a
+/// hyphen, so that no program takes it for an option. Its last label does not start with a digit (RFC 1123 section
+/// 2.1), so that it can't be mistaken for an address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Name(Arc<str>);
 

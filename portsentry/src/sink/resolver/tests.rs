@@ -18,10 +18,10 @@ use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the server says to a question; `None` is silence.
+/// The server's answer to a question; `None` means no answer.
 type Says = Option<Vec<RData>>;
 
-/// A name server on the loopback interface, and how many questions it got.
+/// Starts a name server on the loopback interface. Also returns the number of questions it receives.
 fn serve(says: impl Fn(&str, RecordType) -> Says + Send + 'static) -> (SocketAddr, Arc<AtomicUsize>) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
@@ -77,7 +77,7 @@ fn only_a_name_that_leads_back_is_used() {
     let (server, _) = serve(move |question, record_type| match (question, record_type) {
         ("1.2.0.192.in-addr.arpa.", _) => host(&[b"one", b"example"]),
         ("one.example.", RecordType::A) => Some(vec![a(77), a(1)]),
-        // A name of somebody else's.
+        // A name of another owner.
         ("2.2.0.192.in-addr.arpa.", _) => host(&[b"bank", b"example"]),
         ("bank.example.", _) => Some(vec![a(99)]),
         // A name that doesn't exist.
@@ -103,7 +103,7 @@ fn only_a_name_that_leads_back_is_used() {
             Some(vec![RData::AAAA(AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 6))])
         }
         (question, _) if question.ends_with(".in-addr.arpa.") => Some(vec![]),
-        // Whatever else is asked about leads to every address asked about here.
+        // Any other name resolves to every address that this test asks about.
         (_, RecordType::A) if !question.starts_with("none") => Some((0..20).map(a).collect()),
         _ => Some(vec![]),
     });
@@ -145,7 +145,7 @@ fn an_answer_is_asked_for_once() {
         }
         assert_eq!(questions.load(Relaxed), asked);
     }
-    // An answer may belong to the servers it came from.
+    // A late answer may come from the old servers.
     let (other, _) = serve(|_, _| Some(vec![]));
     resolver.switch_to(Dns::at(other, Settings::default().time_limit));
     while resolver.resolve(source(1)) != Answer::Asked {
@@ -206,7 +206,7 @@ fn an_answer_that_comes_late_counts_for_nothing() {
     assert_eq!(resolver.resolve(source(1)), Answer::Asked);
     assert_eq!(answers.recv_timeout(PATIENCE).unwrap(), (source(1), None));
     drop(release);
-    // The next question is answered after the late answers have gone out.
+    // The next question is answered after the late answers were sent.
     while resolver.resolve(source(2)) != Answer::Known(name("host.example")) {
         let (address, found) = answers.recv_timeout(PATIENCE).unwrap();
         assert_eq!((address, found), (source(2), name("host.example")));

@@ -15,13 +15,13 @@ use tokio::{
 
 use super::{Job, Outcome, Ran, Task, job::Order};
 
-/// Set once running commands are to be terminated.
+/// Set once running commands should be terminated.
 pub(super) type Stop = watch::Receiver<bool>;
 
-/// A command that has run, and those of its job that are left.
+/// A command that has run, and the remaining commands of its job.
 type Step = (IpNet, Ran, vec::IntoIter<Task>);
 
-/// Executes orders until it is told to stop, or the channel is closed.
+/// Executes orders until one asks it to stop, or the channel is closed.
 pub(super) async fn dispatch<F>(
     mut orders: mpsc::UnboundedReceiver<Order>,
     at_once: usize,

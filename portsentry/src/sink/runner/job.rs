@@ -11,7 +11,7 @@ use crate::{
     policy::BlockId,
 };
 
-/// The setting that a command comes from.
+/// The setting that contains a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// `KILL_ROUTE`
@@ -55,7 +55,7 @@ impl Task {
 /// of their submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// Who they are run against.
+    /// The network for which they run.
     pub network: IpNet,
     /// The commands, in order.
     pub tasks: Vec<Task>,
@@ -72,11 +72,11 @@ impl Job {
 /// Report on a command.
 #[derive(Debug)]
 pub struct Ran {
-    /// Who it was run against.
+    /// The network for which it ran.
     pub network: IpNet,
-    /// The setting that it comes from.
+    /// The setting that contains it.
     pub purpose: Purpose,
-    /// The command as it is logged.
+    /// The command, as logged.
     pub shown: String,
     /// How the command ended.
     pub outcome: Outcome,

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     per_second: u32,
-    /// In parts of an action: each nanosecond adds `per_second` of [`ACTION`].
+    /// In units of [`ACTION`]: each nanosecond adds `per_second` of them.
     level: u64,
     at: Duration,
     left_out: u64,
@@ -28,7 +28,8 @@ pub enum Change {
 }
 
 impl Limit {
-    /// Creates a limit of `per_second` actions per second, those of the first second all at once; 0 grants none.
+    /// Creates a limit of `per_second` actions per second. Those of the first second are available at once. 0
+    /// grants none.
     #[must_use]
     pub fn new(per_second: u32) -> Self {
         let mut limit = Self { per_second, level: 0, at: Duration::ZERO, left_out: 0 };
@@ -36,7 +37,7 @@ impl Limit {
         limit
     }
 
-    /// Requests an action at `now`, a time since any fixed moment. Returns whether it may be taken, and a change to
+    /// Requests an action at `now`, the time since any fixed moment. Returns whether it is granted, and a change to
     /// be logged.
     pub fn grant(&mut self, now: Duration) -> (bool, Option<Change>) {
         let ended = self.tick(now);
@@ -48,7 +49,8 @@ impl Limit {
         (false, (self.left_out == 1).then_some(Change::Began))
     }
 
-    /// Whether one more action may be taken at `now`; if not, it isn't left out: it will be asked for again.
+    /// Whether one more action may be taken at `now`. If not, it doesn't count as skipped, because it will be
+    /// requested again.
     pub fn take(&mut self, now: Duration) -> bool {
         self.gain(now);
         let may = self.level >= ACTION;
@@ -56,7 +58,8 @@ impl Limit {
         may
     }
 
-    /// Whether actions are no longer left out at `now`; to be asked now and then, as no action may come to ask it.
+    /// Whether actions are no longer skipped at `now`. Must be called regularly, because no further action may
+    /// come.
     pub fn tick(&mut self, now: Duration) -> Option<Change> {
         self.gain(now);
         let is_rested = self.left_out > 0 && self.level == self.full() && self.per_second > 0;
@@ -118,7 +121,7 @@ mod tests {
                     (2001, Ask(true, None)),
                 ],
             ),
-            // The end can be noticed by an action.
+            // An action may be the first to notice the end.
             (
                 1,
                 &[
@@ -127,7 +130,7 @@ mod tests {
                     (1000, Ask(true, Some(Ended { left_out: 1 }))),
                 ],
             ),
-            // A clock that goes back adds and removes nothing.
+            // A clock that goes back has no effect.
             (
                 1,
                 &[

@@ -1,4 +1,4 @@
-//! How a command ended.
+//! The outcome of a command.
 
 use std::{fmt, io, process::ExitStatus};
 
@@ -24,12 +24,12 @@ pub enum Outcome {
     NotStarted(io::Error),
     /// It ran, but the system did not report how it ended.
     Unknown(io::Error),
-    /// It never ran: the queue was full, or the daemon was stopping.
+    /// It never ran, because the queue was full or the daemon was stopping.
     Refused,
 }
 
 impl Outcome {
-    /// Returns one word for it.
+    /// Returns a single word for the outcome.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {

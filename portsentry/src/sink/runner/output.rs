@@ -1,5 +1,5 @@
-//! A command's output, kept for the log: its beginning up to a limit, with control characters removed, so that it
-//! can't fake a line or control a terminal.
+//! A command's output for the log: its beginning up to a limit, without control characters, so that it can't fake a
+//! line or control a terminal.
 
 use std::{convert::Infallible, fmt, fs::File, future::pending, io, io::Read};
 
@@ -10,7 +10,7 @@ const LIMIT: usize = 4096;
 /// Marks omitted output.
 const LEFT_OUT: &str = " [...]";
 
-/// Standard output and error of a command as one printable line of at most about 4 KiB.
+/// A command's standard output and error, as one printable line of at most about 4 KiB.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output(String);
 
@@ -77,12 +77,12 @@ impl Capture {
         }
     }
 
-    /// Reads what is left in the pipe, without waiting: a background process may hold it open.
+    /// Reads the rest of the pipe without waiting, because a background process may hold it open.
     pub(super) fn finish(self) -> Output {
         let Self { pipe, mut kept } = self;
         let room = u64::try_from(LIMIT + 1 - kept.len()).unwrap_or(0);
         if let Ok(pipe) = pipe.into_nonblocking_fd() {
-            // An empty but open pipe ends with an error; what was read before is kept.
+            // Reading an empty but open pipe returns an error. The data read before is kept.
             let _ = File::from(pipe).take(room).read_to_end(&mut kept);
         }
         Output::new(&kept)

@@ -1,4 +1,4 @@
-//! Runs one command as a process group: starts it, reads its output, times and terminates it.
+//! Runs one command as a process group: starts it, reads its output, limits its time, and terminates it.
 
 use std::{env, io, process::Stdio, time::Duration};
 
@@ -23,15 +23,15 @@ use super::{
 
 /// Search path if the daemon was started without `PATH`.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Interval at which a process that was told to end is checked.
+/// Interval of checks whether a process that was asked to end has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Sets close-on-exec on all files above standard error: the daemon's own files have it already, but files that it
+/// Sets close-on-exec on all files above standard error. The daemon's own files have it already, but files that it
 /// inherited may not.
 ///
 /// Does nothing before Linux 5.11, which lacks the call.
 pub(super) fn close_files_on_exec() {
-    // SAFETY: sets a flag on descriptors, which invalidates none; the arguments are integers.
+    // SAFETY: the call sets a flag on descriptors, which invalidates none. The arguments are integers.
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
 }
 
@@ -41,7 +41,7 @@ enum End {
     Stopped,
 }
 
-/// Runs `argv` for at most `time_limit`, or until `stop`; then its group has `grace` to end before it is killed.
+/// Runs `argv` for at most `time_limit`, or until `stop`. Then its group has `grace` to end before it is killed.
 ///
 /// Background processes of a command that ended by itself are left alone, as with `system(3)`.
 pub(super) async fn run(argv: Vec<String>, time_limit: Duration, grace: Duration, mut stop: Stop) -> Outcome {
@@ -91,7 +91,7 @@ fn start(argv: &[String]) -> io::Result<(Child, Capture)> {
     Ok((child, capture))
 }
 
-/// Terminates the command's group and reaps its leader.
+/// Terminates the command's group, and reaps its leader.
 ///
 /// The leader stays a zombie until the whole group has been killed, so that the group's number can't be reused.
 async fn terminate(child: &mut Child, grace: Duration) {
@@ -103,7 +103,7 @@ async fn terminate(child: &mut Child, grace: Duration) {
         sleep(LOOK).await;
     }
     let _ = killpg(group, Signal::SIGKILL);
-    // A process that hangs in the kernel is reaped by the runtime once it ends.
+    // The runtime reaps a process that hangs in the kernel once it ends.
     let _ = timeout(grace.max(LOOK), child.wait()).await;
 }
 

@@ -30,7 +30,7 @@ fn job(source: u8, tasks: Vec<Task>) -> Job {
     Job { network: IpAddr::from([192, 0, 2, source]).into(), tasks }
 }
 
-/// How one command ends.
+/// Runs one command, and returns its outcome.
 fn outcome(settings: Settings, argv: &[&str]) -> Outcome {
     let (runner, ran) = start(settings);
     runner.submit(job(1, vec![task(argv)])).unwrap();
@@ -46,12 +46,12 @@ fn said(argv: &[&str]) -> String {
     }
 }
 
-/// The process whose number a command has said.
+/// Returns the process whose number a command has printed.
 fn process(output: &Output) -> Pid {
     Pid::from_raw(output.to_string().parse().unwrap())
 }
 
-/// A named pipe at `path`, and a channel that reports when all its writers have closed it.
+/// Creates a named pipe at `path`. Returns it with a channel that reports when all its writers have closed it.
 fn lifeline(path: &Path) -> (String, Receiver<()>) {
     nix::unistd::mkfifo(path, Mode::S_IRWXU).unwrap();
     let (sender, receiver) = channel();
@@ -117,7 +117,7 @@ fn commands_of_different_sources_run_side_by_side() {
 #[test]
 fn a_command_gets_a_clean_surrounding() {
     let open = File::open("/etc/passwd").unwrap();
-    // Unlike what Rust opens, this survives an exec.
+    // Unlike files that Rust opens, this one survives an exec.
     let inherited = nix::unistd::dup(&open).unwrap();
     assert!(inherited.as_raw_fd() > 2);
 
@@ -126,7 +126,7 @@ fn a_command_gets_a_clean_surrounding() {
     assert!(names.iter().all(|name| ["PATH", "LANG"].contains(name)) && names.len() == 2, "{environment}");
     assert_eq!(said(&["cat"]), "");
     assert_eq!(said(&["pwd"]), "/");
-    // The fourth is the directory that is listed.
+    // The fourth is the listed directory itself.
     assert_eq!(said(&["ls", "/proc/self/fd"]), "0\\n1\\n2\\n3");
     // Its process group, proc_pid_stat(5).
     assert_eq!(said(&["sh", "-c", "cut -d' ' -f5 /proc/$$/stat | grep -cx $$"]), "1");
@@ -138,7 +138,7 @@ fn a_command_that_takes_too_long_is_ended_with_all_that_it_started() {
     let (runner, ran) = start(BRIEF);
     let lifelines = (1..).zip([
         "sleep 1000 & wait",
-        // Its leader goes when it is told to, its child doesn't.
+        // The leader ends when asked to, but its child doesn't.
         "(trap '' TERM; sleep 1000) & wait",
         "trap '' TERM; while :; do sleep 1000; done",
         "yes & yes",
@@ -205,7 +205,7 @@ fn stopping_leaves_no_process_behind() {
     }
 }
 
-/// `$MODE$` stands here for any macro: its text is free, as that of no other is.
+/// `$MODE$` stands for any macro here, because only its text is free.
 #[test]
 fn nothing_that_a_macro_stands_for_is_run() {
     let directory = tempfile::tempdir().unwrap();
@@ -266,7 +266,7 @@ fn a_full_queue_gives_the_job_back_at_once() {
             Err(job) => break job,
         }
     };
-    // One may have left the queue for the only place to run.
+    // One may have left the queue and be running.
     assert!((1..=2).contains(&taken), "{taken}");
     assert_eq!(refused.network, IpAddr::from([192, 0, 2, taken]).into());
     assert!(refused.refused().map(|ran| ran.outcome.to_string()).eq(["was not run: the queue is full"; 2]));

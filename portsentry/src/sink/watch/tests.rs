@@ -15,7 +15,8 @@ async fn next(watch: &mut Watch) -> PathBuf {
     timeout(PATIENCE, watch.changed()).await.expect("no change is told").unwrap()
 }
 
-/// Each step, done after the one before it has been told, changes what `file` in a new directory leads to.
+/// Runs each step after the previous one was reported. Each changes the file to which `file` in a new directory
+/// leads.
 async fn each_is_told(prepare: impl Fn(&Path), steps: &[fn(&Path)]) {
     let directory = TempDir::new().unwrap();
     let at = directory.path();
@@ -25,7 +26,7 @@ async fn each_is_told(prepare: impl Fn(&Path), steps: &[fn(&Path)]) {
     for (index, step) in steps.iter().enumerate() {
         step(at);
         assert_eq!(next(&mut watch).await, file, "{index}");
-        // Nothing more is told of it.
+        // No further change of it is reported.
         write(&other, "").unwrap();
         assert_eq!(next(&mut watch).await, other, "{index}");
     }
@@ -160,7 +161,7 @@ async fn events_that_the_kernel_had_to_leave_out() {
     let [path, one, two] = ["file", "one", "two"].map(|name| directory.path().join(name));
     let mut watch = Watch::new([&path]).unwrap();
     let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
-    // In turn, as equal events that follow each other are made one.
+    // Changed in turn, because the kernel merges equal consecutive events.
     for neighbour in [&one, &two].into_iter().cycle().take(limit.trim().parse().unwrap()) {
         write(neighbour, "").unwrap();
     }

@@ -31,7 +31,7 @@ fn job(source: u8, tasks: &[&str]) -> Order {
     )
 }
 
-/// What is reported, and at which second, when each command takes a second and at most `at_once` run.
+/// Returns the reports with their times in seconds, if each command takes a second and at most `at_once` run.
 async fn reports(at_once: usize, given: impl IntoIterator<Item = Order>) -> Vec<(u64, String)> {
     let (orders, received) = mpsc::unbounded_channel();
     given.into_iter().for_each(|order| orders.send(order).unwrap());
