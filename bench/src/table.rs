@@ -227,7 +227,7 @@ fn classic(out: &mut Formatter<'_>, daemons: &[Classic]) -> fmt::Result {
     row("SYNs sent to watched ports in the flood", &|daemon| daemon.flood_sent.to_string())?;
     row("the daemon's CPU time, share of a core", &|daemon| format!("{:.0} %", daemon.flood_cpu * 100.0))?;
     row("the daemon's memory after it, MiB", &|daemon| daemon.memory_mib.to_string())?;
-    row("services of six that a fast scan found", &|daemon| {
+    row("services that a fast scan found, of six", &|daemon| {
         let [median, fewest, most] = daemon.leaked;
         format!("{median} ({fewest} to {most})")
     })

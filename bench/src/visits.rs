@@ -34,14 +34,14 @@ pub(crate) struct Load {
     pub(crate) name: String,
     /// Connections per second that were completed: median of the rounds.
     pub(crate) rate: f64,
-    /// CPU time (utime and stime) by wall time: median of the rounds, least and most.
+    /// CPU time (user and kernel) per wall time: median, minimum and maximum of the rounds.
     pub(crate) cores: [f64; 3],
 }
 
-/// Who visits, and what the ignore file holds.
+/// Whether the visitors are ignored, and the number of other ignored networks.
 struct Case {
     name: &'static str,
-    /// Ignored networks beside the visitors'.
+    /// Number of ignored networks besides the visitors' own.
     ignored: u32,
     visitors_are_ignored: bool,
 }
@@ -103,7 +103,7 @@ fn visit_all(namespace: &Namespace, visitors: &[IpAddr]) -> Result<u32> {
     })
 }
 
-/// Connects at a sender's share of [`RATE`], and reads what the trap sends; returns how often.
+/// Connects at a sender's share of [`RATE`], and reads the trap's data. Returns the number of connections.
 fn visit(source: IpAddr) -> io::Result<u32> {
     let begun = Instant::now();
     let mut count = 0;

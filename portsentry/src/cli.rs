@@ -50,7 +50,7 @@ pub struct Cli {
     pub verb: Option<Verb>,
 }
 
-/// The flags of both PortSentrys: what to watch, and how.
+/// The flags of both PortSentrys: the watched ports, and the way of watching them.
 #[derive(Clone, Debug, Default, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "they are flags")]
 #[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]

@@ -41,7 +41,7 @@ fn banned_by(filters: &[&str], lines: &[String]) -> Vec<IpAddr> {
     banned
 }
 
-/// Returns the filter that the document has for this file.
+/// Returns the filter that the document shows for this file.
 fn documented_filter(path: &str) -> String {
     let text = document::read("docs/coming-from-psad-and-fail2ban.md");
     let block = document::block_below(&text, path).expect("a file");

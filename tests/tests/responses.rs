@@ -134,7 +134,7 @@ fn logging_only_drops_nothing_and_says_what_would_have_been() {
         );
         assert!(!daemon.blocked().contains(&source));
         assert_eq!(daemon.file_about("BLOCKED_FILE", source), [""; 0]);
-        // Each act has a line in the history, and a repetition of one has none.
+        // Each action has a line in the history, but a repeat has none.
         let history = || daemon.file_about("HISTORY_FILE", source);
         daemon.wait_until("the history has both acts", || history().len() == 2);
         for (record, port) in history().iter().zip([11, 15]) {

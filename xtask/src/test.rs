@@ -32,11 +32,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         all.env("RUST_TEST_THREADS", (ABREAST * processors).to_string());
     }
     all.arg("--no-fail-fast").args(scope.arguments()).args(&arguments.cargo);
-    // A machine of CI's may be busy with others' work.
+    // CI's machine may be busy with other work.
     if env::var_os("CI").is_some() { alone::run(&mut all, one) } else { shell::run(&mut all) }
 }
 
-/// Returns the command that runs one test with the daemon, and fails if there is none of that name.
+/// Returns the command that runs one of the daemon's tests. It fails if no test has that name.
 fn one(name: &str) -> Command {
     let mut cargo = cargo("test");
     cargo.args(["--package", "portsentry-tests", "--test", "all", "--", "--exact", name]);

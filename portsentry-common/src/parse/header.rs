@@ -1,4 +1,4 @@
-//! Reads that both IP headers have in common.
+//! Reads of fields that both IP headers share.
 
 use super::Link;
 use crate::frame::{Bytes, Frame};

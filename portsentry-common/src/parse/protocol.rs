@@ -1,4 +1,4 @@
-//! IP's numbers of the transport protocols.
+//! IP protocol numbers of the transport protocols.
 
 /// IP protocol number of TCP.
 pub const TCP: u8 = 6;

@@ -15,7 +15,7 @@ impl Banner {
     #[must_use]
     pub fn new(text: Option<&str>, rate: u32) -> Self {
         Self {
-            // As it is: neither PortSentry adds a line end.
+            // The text is unchanged: neither PortSentry adds a line end.
             text: text.unwrap_or_default().into(),
             limits: Settings { challenge_rate: rate, ..Settings::UNSET }.paced(),
             buckets: TokenBuckets::default(),

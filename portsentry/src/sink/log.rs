@@ -17,7 +17,7 @@ use crate::{
     sanitize::sanitize,
 };
 
-/// The prefix of lines about what is done to a source, in both formats.
+/// The prefix of lines about actions on a source, in both formats.
 const ATTACK: &str = "attackalert: ";
 
 /// The log.
@@ -114,7 +114,7 @@ impl Log {
         self.say(event, &[self.worded(ATTACK, text)]);
     }
 
-    /// Returns `text`, with 1.2's prefix; of 2.x's lines only those about actions have it.
+    /// Returns `text`, with 1.2's prefix. In 2.x's format only lines about actions have it.
     fn worded(&self, classic: &str, text: &str) -> String {
         let has_prefix = self.format != LogFormat::Revival || classic == ATTACK;
         let prefix = if has_prefix { classic } else { "" };

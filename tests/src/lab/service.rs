@@ -80,7 +80,7 @@ impl Service {
         self.answers_at(namespace, source, host, reach)
     }
 
-    /// Whether a client at `source`, in `namespace`, reaches the service at the host's address in `port`.
+    /// Whether a client at `source`, in `namespace`, reaches the service at `host`, one of the host's addresses.
     pub fn answers_at(&self, namespace: &Namespace, source: IpAddr, host: IpAddr, reach: Reach) -> bool {
         let port = SocketAddr::new(host, self.port);
         let patience = match reach {

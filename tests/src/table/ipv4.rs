@@ -13,7 +13,7 @@ pub(super) fn stories() -> Vec<Story> {
     let datagram = || udp().to("198.51.100.1:69").payload(32);
     vec![
         story("IP options hide no probe", probe().ipv4_options(4), blocks(Kind::Syn)),
-        story("the maximum of IP options hides no probe", probe().ipv4_options(40), blocks(Kind::Syn)),
+        story("as many IP options as possible hide no probe", probe().ipv4_options(40), blocks(Kind::Syn)),
         story("IP options hide no datagram", datagram().ipv4_options(12), blocks(Kind::Udp)),
         story(
             "a first fragment too small for TCP's flags is a tiny-fragment probe",

@@ -32,7 +32,7 @@ pub(super) fn stories() -> Vec<Story> {
         ),
         story("two customer tags work, too", probe_v6().vlan(4095).vlan(1), blocks(Kind::Syn)),
         story("a third tag hides no probe", probe().vlan(1).vlan(2).vlan(3), blocks(Kind::Syn)),
-        story("the maximum of priority tags hides no probe", tagged(probe(), 365), blocks(Kind::Syn)),
+        story("the maximum number of priority tags hides no probe", tagged(probe(), 365), blocks(Kind::Syn)),
         story(
             "priority tags that fill 9,000 bytes hide no probe",
             tagged(probe_v6(), 2230),

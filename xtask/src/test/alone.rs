@@ -1,5 +1,5 @@
-//! Runs tests that failed beside others once more, each by itself. A test that passes then is flaky: the run says so, and
-//! goes on.
+//! Repeats tests that failed together with others, each by itself. A test that then passes is flaky: the run
+//! reports that, and continues.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -10,10 +10,10 @@ use anyhow::{Context, Result, ensure};
 
 use crate::shell;
 
-/// More failures than this are no chance.
+/// More failures than this are not accidental.
 const MOST: usize = 2;
 
-/// Runs `all`, a `cargo test`; `one` returns the command that runs a single test of those with the daemon.
+/// Runs `all`, a `cargo test` command. `one` returns the command that runs a single one of the daemon's tests.
 pub(super) fn run(all: &mut Command, one: impl Fn(&str) -> Command) -> Result<()> {
     let Outcome { has_passed, failed, .. } = watch(all)?;
     if has_passed {
@@ -34,7 +34,7 @@ pub(super) fn run(all: &mut Command, one: impl Fn(&str) -> Command) -> Result<()
     Ok(())
 }
 
-/// The end of a run of libtest's.
+/// The end of a libtest run.
 #[derive(Default)]
 struct Outcome {
     /// Whether the command succeeded.

@@ -17,7 +17,7 @@ pub(in crate::command) fn fenced_syns(config: &Config, observer: &Observer) -> F
     }
 }
 
-/// Serializes it by its name in the output's format.
+/// Serializes the name of `way`, in the output's format.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 pub(super) fn name<S: Serializer>(way: &FencedSyns, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(match way {

@@ -44,7 +44,7 @@ impl Keeper {
         let Visit { time, source: from, destination, protocol, is_proof } = *visit;
         let source = from.ip().to_canonical();
         let proof = if is_proof { Proof::Connection } else { Proof::None };
-        // Both PortSentrys say `Connect` of datagrams, too.
+        // Both PortSentrys also log datagrams as `Connect`.
         let kind = Kind::Connect;
         let (source_port, port) = (from.port(), destination.port());
         let (verdict, hits) = if self.is_exempt(source) {

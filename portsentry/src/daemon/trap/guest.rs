@@ -11,11 +11,11 @@ use nix::sys::socket::{MsgFlags, recv, send};
 
 /// Maximum time for a client to read the banner.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Number of reads of what a client sends, of a kibibyte each.
+/// Maximum number of reads of a client's data, of up to 1 KiB each.
 const READS: u32 = 64;
 
-/// A connection that is sent the banner, and closed once the client has ended it: closing earlier would reset the
-/// connection, and lose the banner.
+/// A connection that gets the banner. It is closed once the client has closed it: closing earlier would reset it,
+/// and the banner would be lost.
 pub(super) struct Guest {
     stream: TcpStream,
     /// Bytes of the banner that were sent; `None` once all were.
@@ -25,19 +25,19 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// Sends the banner; returns the connection if it is still open.
+    /// Sends the banner. Returns the connection if it is still open.
     pub(super) fn welcome(stream: TcpStream, banner: &[u8]) -> Option<Self> {
         let now = Instant::now();
         let mut guest = Self { stream, sent: Some(0), reads: READS, until: now + PATIENCE };
         guest.send(banner).is_ok().then_some(guest)
     }
 
-    /// Goes on with the banner, and reads what the client sends; returns whether the connection stays open at `now`.
+    /// Continues with the banner, and reads the client's data. Returns whether the connection stays open at `now`.
     pub(super) fn stays(&mut self, banner: &[u8], now: Instant) -> bool {
         now < self.until && self.send(banner).is_ok() && self.reads_on()
     }
 
-    /// Sends what is left of the banner, and then an end.
+    /// Sends the rest of the banner, and then closes the sending side.
     fn send(&mut self, banner: &[u8]) -> io::Result<()> {
         while let Some(rest) = self.sent.and_then(|sent| banner.get(sent..)) {
             if rest.is_empty() {
@@ -54,7 +54,7 @@ impl Guest {
         Ok(())
     }
 
-    /// Reads all that is there; returns whether more may come.
+    /// Reads all available data. Returns whether more may come.
     fn reads_on(&mut self) -> bool {
         let mut rest = [0; 1024];
         while self.reads > 0 {

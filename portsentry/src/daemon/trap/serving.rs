@@ -1,8 +1,8 @@
 //! The thread that serves the traps: accepts connections and datagrams, sends the banner, and reports visits to the
 //! keeper.
 //!
-//! Everything that has arrived is handled together, and then the thread pauses, so that thousands of visits a second take
-//! few wake-ups. The first visit after a quiet time is handled at once.
+//! Everything that has arrived is handled together, and then the thread pauses, so that thousands of visits per
+//! second take few wake-ups. The first visit after a quiet time is handled at once.
 
 use std::{
     io,
@@ -32,14 +32,14 @@ const AT_ONCE: usize = 1024;
 const DATAGRAMS: usize = 1024;
 /// Pause after visits.
 const PAUSE: Duration = Duration::from_millis(4);
-/// First and longest interval at which open connections are looked after, and visits reported again to a keeper that was
-/// behind.
+/// Initial and maximum interval between checks of open connections, and between attempts to report visits to a busy
+/// keeper.
 const LOOKS_MS: [u8; 2] = [4, 64];
 
 /// The thread, which ends when this is dropped.
 #[derive(Debug)]
 pub struct Serving {
-    /// Its other end is the thread's; when this end is closed, the thread ends.
+    /// The thread holds the other end, and ends when this one is closed.
     alive: Option<UnixStream>,
     thread: Option<JoinHandle<()>>,
 }
@@ -67,7 +67,7 @@ pub(super) struct Server {
     banner: Banner,
     keeper: SyncSender<Message>,
     guests: Vec<Guest>,
-    /// Connections that the keeper doesn't know of yet. Their sources are always blocked, so none is dropped.
+    /// Connections that the keeper doesn't know yet. Their sources are always blocked, so none is dropped.
     unreported: Vec<Visit>,
     /// Datagrams dropped because the keeper was behind.
     lost: u64,
@@ -96,7 +96,7 @@ impl Server {
         }
     }
 
-    /// Waits for a visit, or until it is time to look after what is open; returns `false` if the thread must end.
+    /// Waits for a visit, or until open connections must be checked. Returns `false` if the thread must end.
     fn wait(&self, alive: &UnixStream, look: u8) -> bool {
         let listeners = self.tcp.iter().filter(|_| self.accepts()).map(AsFd::as_fd);
         let sockets = listeners.chain(self.udp.iter().map(AsFd::as_fd));
@@ -121,7 +121,7 @@ impl Server {
         self.guests.len() < AT_ONCE && self.unreported.is_empty()
     }
 
-    /// Accepts all connections that wait; returns whether there were any.
+    /// Accepts all waiting connections. Returns whether there were any.
     fn accept(&mut self) -> bool {
         let Self { tcp, guests, unreported, banner, .. } = self;
         let before = unreported.len();
@@ -146,7 +146,7 @@ impl Server {
         unreported.len() > before
     }
 
-    /// Receives and answers the datagrams that wait; returns whether there were any.
+    /// Receives and answers all waiting datagrams. Returns whether there were any.
     fn receive(&mut self) -> bool {
         let Self { udp, banner, .. } = self;
         let mut visits = Vec::new();
@@ -166,7 +166,8 @@ impl Server {
         count > 0
     }
 
-    /// Reports connections, or later if the keeper is behind; and the number of datagrams that were dropped.
+    /// Reports connections, or keeps them for later if the keeper is busy, and reports the number of dropped
+    /// datagrams.
     fn report(&mut self) {
         if !self.unreported.is_empty() {
             let visits = std::mem::take(&mut self.unreported);

@@ -17,7 +17,7 @@ pub(super) fn witness(verdict: Verdict, response: Response, is_first: bool) -> V
         }
         Verdict::Report => {
             let told = is_first.then_some(Emit(Line::LeftAlone));
-            // Both PortSentrys write a history line for each act, and fail2ban counts them.
+            // Both PortSentrys write a history line for each action, and fail2ban counts the lines.
             [Emit(Line::Attack)].into_iter().chain(told).chain([History(HistoryAction::Reported)]).collect()
         }
         Verdict::Block | Verdict::Fence => Vec::new(),

@@ -31,8 +31,8 @@ impl Log {
         }
     }
 
-    /// Logs a probe without consequences. In 1.2's format only with a higher verbosity, except a packet that
-    /// `ACK_PROBES` asks to log; there is always an event.
+    /// Logs a probe without consequences. In 1.2's format it is logged only with a higher verbosity, or if
+    /// `ACK_PROBES` asks for it, but there is always an event.
     pub fn notice(&mut self, sighting: &Sighting, source: &Named<'_>) {
         let why = match sighting.verdict {
             Verdict::Ignored => "ignored source".to_owned(),
