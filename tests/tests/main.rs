@@ -71,4 +71,5 @@ mod terminal;
 mod timers;
 mod traps;
 mod udp_sessions;
+mod ways;
 mod wireguard;

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use portsentry_common::counter::COUNTERS;
 use portsentry_tests::lab::{Daemon, Family, INTERFACE, Lab, Portsentry, by_way_of};
 
-const ADDRESS: &str = "127.0.0.1:9911";
+pub const ADDRESS: &str = "127.0.0.1:9911";
 /// Longer than the daemon's time limits for a client and for the keeper.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -37,7 +37,7 @@ fn get(lab: &Lab, path: &str) -> Option<(u16, String)> {
     Some((status, text.into()))
 }
 
-fn metrics(lab: &Lab) -> String {
+pub fn metrics(lab: &Lab) -> String {
     get(lab, "/metrics").map(|(_, text)| text).unwrap_or_default()
 }
 

@@ -210,6 +210,4 @@ impl Register {
 }
 
 #[cfg(test)]
-mod table;
-#[cfg(test)]
 mod tests;

@@ -9,10 +9,9 @@ use super::{
     *,
 };
 
-pub(super) const NETWORK: IpNet =
-    IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(192, 0, 2, 9), 32));
+const NETWORK: IpNet = IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(192, 0, 2, 9), 32));
 
-pub(super) fn rules(kills_on_proof: bool) -> Rules {
+fn rules(kills_on_proof: bool) -> Rules {
     Rules {
         terms: Terms {
             block: Duration::from_mins(1),
@@ -31,19 +30,19 @@ fn at(second: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(second)
 }
 
-pub(super) fn block() -> Record {
+fn block() -> Record {
     Record {
         network: NETWORK,
         hold: Hold { proof: Proof::Cookie, ..Hold::for_good(at(1000), 11, Protocol::Tcp) },
     }
 }
 
-pub(super) fn fence() -> Record {
+fn fence() -> Record {
     let hold = Hold { is_fence: true, proof: Proof::None, ..block().hold };
     Record { hold, ..block() }
 }
 
-pub(super) fn ordered() -> Record {
+fn ordered() -> Record {
     Record { network: NETWORK, hold: Hold::ordered(at(2000), Some(at(2060))) }
 }
 
