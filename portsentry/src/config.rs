@@ -29,7 +29,7 @@ pub use choice::{
 pub use content::Config;
 pub use interfaces::Interfaces;
 pub use load_error::LoadError;
-pub use monitoring::JsonLog;
+pub use monitoring::{JsonLog, Targets};
 pub use ports::PortSet;
 pub use report::{Diagnostic, Report, Severity};
 pub use salvage::ignored as salvage_ignored;

@@ -1,6 +1,6 @@
 //! The structure of the code: no new cycle of imports between files, and no new long file.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use portsentry_tests::{document::root, imports::Crate};
 
@@ -55,4 +55,18 @@ fn gather_longer(folder: &Path, longer: &mut BTreeSet<String>) {
             longer.insert(path.to_string_lossy().into_owned());
         }
     }
+}
+
+/// A sink for events with a setting of its own, as somebody would add it: `cargo xtask gen-docs` makes the rest.
+#[test]
+fn a_new_sink_with_a_setting_touches_three_files() {
+    const PATCH: &str = "tests/patches/webhook.diff";
+    let text = fs::read_to_string(root().join(PATCH)).expect("a patch");
+    let files: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("+++ b/")).collect();
+    let expected =
+        ["portsentry/src/config/keys/log.rs", "portsentry/src/sink.rs", "portsentry/src/sink/webhook.rs"];
+    assert_eq!(files, expected.into());
+    let applied =
+        Command::new("git").current_dir(root()).args(["apply", "--check"]).arg(PATCH).output().expect("git");
+    assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
 }

@@ -217,3 +217,31 @@ fn a_stopped_daemon_leaves_no_trap() {
     assert_eq!(refused.expect_err("no listener").kind(), std::io::ErrorKind::ConnectionRefused);
     let _: Service = lab.serve_tcp(11);
 }
+
+#[test]
+fn a_visit_to_a_trap_and_a_packet_add_up_to_one_trigger() {
+    let lab = Lab::new();
+    let daemon = lab.portsentry("-tcp -sudp -v").with("SCAN_TRIGGER", "3").start();
+    let noted = |hit: u32, what: &str, source: IpAddr| {
+        let line = format!("Noted only (hit {hit}, below SCAN_TRIGGER): {what}, source {source}/{source}");
+        daemon.log().wait_for(&line);
+    };
+    for family in FAMILIES {
+        // Connections are the daemon's to count, datagrams the kernel program's.
+        let source = lab.source(family);
+        let _ = banner(&lab, source, 11);
+        noted(1, "Connect", source);
+        lab.nmap(source, "-sU -p 69");
+        noted(2, "UDP scan", source);
+        let _ = banner(&lab, source, 15);
+        assert_blocked(&daemon, source);
+        // And the other way round.
+        let source = lab.source(family);
+        lab.nmap(source, "-sU -p 69");
+        noted(1, "UDP scan", source);
+        let _ = banner(&lab, source, 11);
+        noted(2, "Connect", source);
+        lab.nmap(source, "-sU -p 513");
+        assert_blocked(&daemon, source);
+    }
+}

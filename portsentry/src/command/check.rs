@@ -126,7 +126,7 @@ fn facts(options: &Options) -> Vec<Fact> {
         say("action", format!("{what}: {argv}"));
     }
     say("log", format!("{} lines to {}", config.log_format, config.log_output));
-    if let Some(log) = &config.json_log {
+    if let Some(log) = config.targets.json_log() {
         say("events", format!("as JSON to {log}"));
     }
     if let Some(address) = config.metrics_listen {

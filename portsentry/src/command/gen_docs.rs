@@ -2,6 +2,7 @@
 //! reference, from the command line's definition and the table of settings.
 
 mod settings;
+mod shipped;
 
 use std::{io, path::PathBuf};
 
@@ -44,6 +45,7 @@ pub(super) fn man(name: Option<&str>) -> Exit {
 pub fn all() -> io::Result<Vec<(PathBuf, String)>> {
     let mut papers = vec![
         ("docs/settings.md".into(), settings::reference()),
+        ("etc/portsentry.conf".into(), shipped::file()),
         (format!("pkg/man/{SETTINGS}.5").into(), settings::page(SETTINGS)),
         ("pkg/completions/portsentry.bash".into(), completion(Shell::Bash)),
         ("pkg/completions/_portsentry".into(), completion(Shell::Zsh)),

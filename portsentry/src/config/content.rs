@@ -9,8 +9,8 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    AckProbes, Command, DenyLine, Facility, Fence, FenceUdp, Interfaces, JsonLog, Level, LogFormat,
-    LogOutput, OnStop, PortSet, Response, XdpMode,
+    AckProbes, Command, DenyLine, Facility, Fence, FenceUdp, Interfaces, Level, LogFormat, LogOutput, OnStop,
+    PortSet, Response, Targets, XdpMode,
 };
 
 /// The content of the configuration file, with defaults for missing settings. The tables in [`super::keys`] describe each setting
@@ -150,8 +150,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `LOG_OUTPUT`
     pub log_output: LogOutput,
-    /// `JSON_LOG`; `None` for no events.
-    pub json_log: Option<JsonLog>,
+    /// Where events go beside the log (`JSON_LOG`).
+    pub targets: Targets,
     /// `METRICS_LISTEN`; `None` for no metrics.
     pub metrics_listen: Option<SocketAddr>,
     /// Whether 1.2's format also reports probes of ignored sources and those below the trigger; `-v` turns that on.
@@ -227,7 +227,7 @@ impl Default for Config {
             xdp_mode: XdpMode::Auto,
             log_format: LogFormat::Auto,
             log_output: LogOutput::Auto,
-            json_log: None,
+            targets: Targets::default(),
             metrics_listen: None,
             log_notices: false,
         }

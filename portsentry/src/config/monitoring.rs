@@ -1,6 +1,6 @@
 //! Monitoring settings: events in JSON, metrics over HTTP.
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 
 use super::{report::Report, span::Span, value};
 
@@ -11,6 +11,36 @@ pub enum JsonLog {
     Stdout,
     /// Appended to a file.
     File(PathBuf),
+}
+
+/// The targets of the sinks that get events beside the log, by the setting that names each. A sink reads its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Targets(BTreeMap<&'static str, String>);
+
+impl Targets {
+    /// Sets the target that the setting `name` names.
+    pub fn set(&mut self, name: &'static str, target: impl fmt::Display) {
+        self.0.insert(name, target.to_string());
+    }
+
+    /// Returns the target that the setting `name` names, if it is set.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Returns the target of `JSON_LOG`.
+    #[must_use]
+    pub fn json_log(&self) -> Option<JsonLog> {
+        self.get("JSON_LOG").map(JsonLog::named)
+    }
+}
+
+impl JsonLog {
+    /// Returns the target of this name: `stdout`, or the path of a file.
+    fn named(name: &str) -> Self {
+        if name == "stdout" { Self::Stdout } else { Self::File(name.into()) }
+    }
 }
 
 /// Formats the value as in the configuration.
@@ -89,8 +119,12 @@ mod tests {
             ("/var/log/x y.json", JsonLog::File("/var/log/x y.json".into())),
         ] {
             let mut report = Report::new("test");
-            assert_eq!(json_log(lines(text).next().unwrap(), &mut report), expected);
+            let found = json_log(lines(text).next().unwrap(), &mut report);
+            assert_eq!(found, expected);
             assert!(report.is_empty());
+            let mut targets = Targets::default();
+            targets.set("JSON_LOG", found);
+            assert_eq!(targets.json_log(), Some(expected));
         }
     }
 }

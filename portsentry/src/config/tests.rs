@@ -144,7 +144,7 @@ fn every_setting_of_ours_is_read() {
     assert_eq!((config.ack_probes, config.xdp_mode), (AckProbes::Count, XdpMode::Generic));
     assert_eq!((config.log_format, config.log_output), (LogFormat::Classic, LogOutput::Syslog));
     assert_eq!((config.syslog_facility, config.syslog_level), (Facility::Local0, Level::Warning));
-    assert_eq!(config.json_log, Some(JsonLog::File("/e".into())));
+    assert_eq!(config.targets.json_log(), Some(JsonLog::File("/e".into())));
     assert_eq!(config.metrics_listen, Some("[::1]:9911".parse().unwrap()));
 }
 

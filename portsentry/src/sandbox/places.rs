@@ -17,7 +17,7 @@ use crate::{
 /// Returns the directories to which the daemon writes. Files are replaced atomically, so that each needs its whole
 /// directory.
 pub(super) fn written(config: &Config) -> Vec<PathBuf> {
-    let directories = files(config).into_iter().flat_map(directories).collect::<BTreeSet<_>>();
+    let directories = files(config).iter().flat_map(|file| directories(file)).collect::<BTreeSet<_>>();
     directories.into_iter().chain([existing(&config.pin_path)]).collect()
 }
 
@@ -68,17 +68,16 @@ fn give(path: &Path, account: Account) -> io::Result<()> {
 }
 
 /// Returns all files that are written.
-fn files(config: &Config) -> Vec<&Path> {
+fn files(config: &Config) -> Vec<PathBuf> {
     let deny = config.kill_hosts_deny.as_ref().map(|_| config.wrapper_hosts_deny.as_path());
-    let events = match &config.json_log {
-        Some(JsonLog::File(path)) => Some(path.as_path()),
+    let events = match config.targets.json_log() {
+        Some(JsonLog::File(path)) => Some(path),
         _ => None,
     };
-    let others = [config.evidence_file.as_deref(), config.control_socket.as_deref(), deny, events];
-    [config.history_file.as_path(), &config.blocked_file]
-        .into_iter()
-        .chain(others.into_iter().flatten())
-        .collect()
+    let others = [config.evidence_file.as_deref(), config.control_socket.as_deref(), deny];
+    let others = others.into_iter().flatten();
+    let files = [config.history_file.as_path(), &config.blocked_file].into_iter().chain(others);
+    files.map(Path::to_path_buf).chain(events).collect()
 }
 
 /// Returns a file's directory and, if the file is a link, its target's directory.
@@ -123,7 +122,8 @@ mod tests {
         assert_eq!(written(&config), [root.clone(), state.clone(), pins.clone()]);
         let config = Config { kill_hosts_deny: with_deny.kill_hosts_deny, ..config };
         assert_eq!(written(&config), [root.clone(), etc.clone(), state.clone(), pins.clone()]);
-        let config = Config { json_log: Some(JsonLog::File(log.join("events.json"))), ..config };
+        let mut config = config;
+        config.targets.set("JSON_LOG", log.join("events.json").display());
         assert_eq!(written(&config), [root.clone(), etc.clone(), log.clone(), state.clone(), pins.clone()]);
         let [evidence_file, control_socket] =
             ["evidence", "run"].map(|name| Some(root.join(name).join("file")));

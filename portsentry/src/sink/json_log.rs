@@ -44,7 +44,7 @@ pub struct Writer {
 
 /// `JSON_LOG`
 pub(super) fn open(config: &Config) -> Option<io::Result<Box<dyn Sink>>> {
-    let writer = config.json_log.as_ref().map(Writer::start)?;
+    let writer = config.targets.json_log().map(Writer::start)?;
     Some(writer.map(|writer| Box::new(writer) as Box<dyn Sink>))
 }
 
@@ -70,11 +70,10 @@ impl Sink for Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub fn start(target: &JsonLog) -> io::Result<Self> {
+    pub fn start(target: JsonLog) -> io::Result<Self> {
         let (sender, events) = sync_channel(QUEUE);
         let (news_sender, news) = channel();
         let (end_sender, end) = sync_channel(0);
-        let target = target.clone();
         thread::Builder::new().name("events".into()).spawn(move || {
             let tell = |problem| drop(news_sender.send(problem));
             match target {

@@ -47,7 +47,7 @@ pub(super) const KEYS: &[Key] = &[
         default: "",
         meaning: "Target of events in JSON, one per line, in addition to the log: appended to a file, \
             which may be rotated at any time, or standard output. docs/events.md lists the fields.",
-        set: |c, v, r| c.json_log = Some(monitoring::json_log(v, r)),
+        set: |c, v, r| c.targets.set("JSON_LOG", monitoring::json_log(v, r)),
     },
     Key {
         name: "METRICS_LISTEN",

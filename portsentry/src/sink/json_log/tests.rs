@@ -6,7 +6,7 @@ use super::*;
 fn events_reach_the_file_before_the_writer_ends() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("events.json");
-    let mut writer = Writer::start(&JsonLog::File(path.clone())).unwrap();
+    let mut writer = Writer::start(JsonLog::File(path.clone())).unwrap();
     for count in 0..3000 {
         writer.tell(&Event::new(Action::Note).with(Field::Count, count), "words");
     }
