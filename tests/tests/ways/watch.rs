@@ -217,13 +217,14 @@ impl<'lab> Watch<'lab> {
         wait(COLUMNS);
         // What an administrator asks for next is done after everything else.
         if daemon.is_some() {
-            let other = self.setup.lab().source(Family::V4);
+            let (held, other) = (self.look(daemon).held, self.setup.lab().source(Family::V4));
             for (word, ran) in [("block", "kill"), ("unblock", "lift")] {
                 assert_eq!(self.setup.say(&format!("{word} {other}")).code, 0);
                 let line = format!("{ran} {other}");
                 self.wait_until(&line, || self.setup.lab().recorded().contains(&line));
             }
             wait(COLUMNS - 1);
+            self.wait_until("the metrics are those before", || self.look(daemon).held == held);
         }
     }
 
