@@ -251,7 +251,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__confirm)
-            opts="-c -h --configfile --help"
+            opts="-c -h --roll-back --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -148,6 +148,7 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -l confirme
 complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -l wait-for-confirmation -d 'Wait for the confirmation, and roll back without it'
 complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand confirm" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand confirm" -l roll-back -d 'Roll the configuration back now'
 complete -c portsentry -n "__fish_portsentry_using_subcommand confirm" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand review" -l since -d 'Only packets since this time (2026-11-23, 2026-11-23T10:00, with or without Z) or for this long (2h, 3days)' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand review" -s c -l configfile -d 'The configuration file' -r -F

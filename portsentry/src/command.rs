@@ -43,7 +43,7 @@ pub fn run(cli: &Cli) -> Exit {
         Some(Verb::History(history)) => history::run(cli, history),
         Some(Verb::Doctor(doctor)) => doctor::run(cli, *doctor),
         Some(Verb::Setup(setup)) => setup::run(cli, setup),
-        Some(Verb::Confirm) => setup::confirm(cli),
+        Some(Verb::Confirm(confirm)) => setup::confirm(cli, *confirm),
         Some(Verb::Review(review)) => review::run(cli, *review),
         Some(Verb::Completions { shell }) => gen_docs::completions(*shell),
         Some(Verb::Man { command }) => gen_docs::man(command.as_deref()),

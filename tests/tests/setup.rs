@@ -81,7 +81,21 @@ fn setup_arms_a_running_daemon_and_is_confirmed() {
 }
 
 #[test]
-fn a_configuration_without_confirmation_is_rolled_back_and_frees_the_sources() {
+fn a_configuration_without_confirmation_is_rolled_back_in_time() {
+    let lab = Lab::new();
+    let setup = observing(&lab);
+    let daemon = setup.start();
+    let before = configuration(&setup);
+    let said = setup.say("setup --yes --confirm-within 3s");
+    assert_eq!(said.code, 0, "{}{}", said.out, said.errors);
+    wait_until("the configuration is rolled back", || configuration(&setup) == before);
+    wait_until("nothing waits any more", || !unconfirmed(&setup).exists());
+    wait_until("the daemon observes again", || setup.say("status").out.contains("observing"));
+    assert_free(&daemon, scan(&lab, Family::V4));
+}
+
+#[test]
+fn a_roll_back_frees_the_sources_that_the_configuration_held() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
     let setup = observing(&lab);
@@ -90,16 +104,23 @@ fn a_configuration_without_confirmation_is_rolled_back_and_frees_the_sources() {
     let administrators = lab.source(Family::V6);
     assert_eq!(setup.say(&format!("block {administrators}")).code, 0);
     daemon.wait_for_block(administrators);
-    let said = setup.say("setup --yes --confirm-within 20s");
-    assert_eq!(said.code, 0, "{}{}", said.out, said.errors);
+    assert_eq!(setup.say("setup --yes").code, 0);
     assert_ne!(configuration(&setup), before);
     let locked_out = scan(&lab, Family::V4);
     daemon.wait_for_block(locked_out);
-    wait_until("the configuration is rolled back", || configuration(&setup) == before);
-    wait_until("the source is released", || !daemon.blocked().contains(&locked_out));
+    let said = setup.say("confirm --roll-back");
+    assert!(
+        said.code == 0 && said.out.ends_with("the configuration is as it was\n"),
+        "{}{}",
+        said.out,
+        said.errors
+    );
+    assert_eq!(configuration(&setup), before);
+    daemon.wait_until("the source is released", || !daemon.blocked().contains(&locked_out));
     assert!(service.answers(&lab.scanner, locked_out, Reach::Expected));
     assert!(daemon.blocked().contains(&administrators), "an administrator's block stays");
     assert!(!unconfirmed(&setup).exists());
+    wait_until("nobody waits any more", || waiting(&setup.config_path()).is_empty());
     assert_free(&daemon, scan(&lab, Family::V4));
 }
 

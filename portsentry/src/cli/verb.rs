@@ -44,7 +44,7 @@ pub enum Verb {
     /// Arm PortSentry step by step; rolled back unless `portsentry confirm` follows
     Setup(Setup),
     /// Keep the configuration that `portsentry setup` has armed
-    Confirm,
+    Confirm(Confirm),
     /// Group the sources seen so far: scanners, and candidates for the ignore file with the lines to add
     Review(Review),
     /// Print completions for a shell
@@ -194,6 +194,14 @@ pub struct Doctor {
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `confirm`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Confirm {
+    /// Roll the configuration back now
+    #[arg(long)]
+    pub roll_back: bool,
 }
 
 /// Arguments of `review`.

@@ -26,7 +26,7 @@ use self::{
 };
 use super::{block, list, observed, options, reload, show, table};
 use crate::{
-    cli::{Cli, Setup, Unblock},
+    cli::{Cli, Confirm, Setup, Unblock},
     config::Config,
     daemon::Options,
     exit::Exit,
@@ -55,13 +55,17 @@ pub(super) fn run(cli: &Cli, setup: &Setup) -> Exit {
     ended(arm(cli, setup, &options))
 }
 
-/// Keeps the configuration that is waiting for confirmation.
-pub(super) fn confirm(cli: &Cli) -> Exit {
+/// Keeps the configuration that is waiting for confirmation, or rolls it back at once.
+pub(super) fn confirm(cli: &Cli, confirm: Confirm) -> Exit {
     let keep = || {
         let path = pending::path(&cli.config_file);
-        if Pending::read(&path)?.is_none() {
+        let Some(pending) = Pending::read(&path)? else {
             eprintln!("portsentry: no configuration waits for confirmation");
             return Ok(Exit::Failure);
+        };
+        if confirm.roll_back {
+            roll_back(cli, &path, &pending)?;
+            return Ok(show::print("rolled back: the configuration is as it was\n"));
         }
         pending::remove(&path)?;
         Ok(show::print("confirmed: the configuration stays\n"))
