@@ -61,6 +61,7 @@ pub struct Packet {
     extensions: Vec<Extension>,
     segment: Segment,
     tcp_options: Vec<u8>,
+    numbers: Option<[u32; 2]>,
     checksum: Checksum,
     payload: usize,
     part: Option<Part>,
@@ -110,6 +111,7 @@ impl Packet {
             extensions: Vec::new(),
             segment,
             tcp_options: Vec::new(),
+            numbers: None,
             checksum: Checksum::Zero,
             payload: 0,
             part: None,
@@ -179,6 +181,13 @@ impl Packet {
     #[must_use]
     pub fn tcp_options(mut self, options: &[u8]) -> Self {
         self.tcp_options = options.to_vec();
+        self
+    }
+
+    /// Sets the TCP sequence number, and the number that the segment acknowledges.
+    #[must_use]
+    pub fn numbers(mut self, sequence: u32, acknowledged: u32) -> Self {
+        self.numbers = Some([sequence, acknowledged]);
         self
     }
 
@@ -318,6 +327,9 @@ impl Packet {
         let ports = (self.source(seat).port(), self.destination.port());
         let mut whole = headers::transport(self.segment, ports, &self.tcp_options, self.payload);
         if let Segment::Tcp(_) = self.segment {
+            for (at, number) in [4, 8].into_iter().zip(self.numbers.into_iter().flatten()) {
+                whole[at..at + 4].copy_from_slice(&number.to_be_bytes());
+            }
             let ends = [self.source(seat).ip(), self.destination.ip()];
             headers::set_checksum(&mut whole, ends, self.checksum);
         }

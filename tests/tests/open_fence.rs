@@ -16,6 +16,8 @@ use portsentry_tests::{
     lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Portsentry, Segment, Wire},
 };
 
+mod classifier;
+
 const TRAP: u16 = 11;
 const SERVICE: u16 = 8080;
 const CLOSED: u16 = 9091;

@@ -3,11 +3,16 @@
 use std::{
     io::Read,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::AsRawFd,
     time::{Duration, Instant},
 };
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TcpHeader, TransportSlice};
-use nix::{libc, net::if_::if_nametoindex};
+use nix::{
+    libc,
+    net::if_::if_nametoindex,
+    sys::socket::{MsgFlags, recv},
+};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::{Family, INTERFACE, Namespace, hardware_address, log::PATIENCE};
@@ -74,10 +79,13 @@ impl Wire {
 
     /// Sends `packet` to the host, or to the router in front of it.
     pub fn send(&self, packet: &Packet) {
-        let to = octets(&hardware_address(1));
-        let own = octets(&hardware_address(2));
-        let frame = packet.clone().with(Layer::Link, 0, &to).with(Layer::Link, 6, &own).frame(0);
-        self.socket.send(&frame).expect("a frame is sent");
+        self.send_frame(&Self::frame(packet));
+    }
+
+    /// `packet` in a frame from the scanner to the host.
+    pub fn frame(packet: &Packet) -> Vec<u8> {
+        let [to, own] = [1, 2].map(|number| octets(&hardware_address(number)));
+        packet.clone().with(Layer::Link, 0, &to).with(Layer::Link, 6, &own).frame(0)
     }
 
     /// Sends a SYN from `source` to a watched port of the host.
@@ -100,6 +108,19 @@ impl Wire {
     /// Returns the next segment that `is_wanted`, if one comes within a moment.
     pub fn hear(&self, is_wanted: impl Fn(&Segment) -> bool) -> Option<Segment> {
         self.next(IMPATIENCE, is_wanted)
+    }
+
+    /// The next frame, whatever it holds, if one comes within `patience`.
+    pub fn receive(&self, patience: Duration) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; 1 << 11];
+        // The kernel rounds a limit up to its tick, which is long where nothing is waited for.
+        let at_once = recv(self.socket.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT).ok();
+        let length = at_once.or_else(|| {
+            self.socket.set_read_timeout(Some(Some(patience).filter(|it| !it.is_zero())?)).expect("a limit");
+            (&self.socket).read(&mut bytes).ok()
+        })?;
+        bytes.truncate(length);
+        Some(bytes)
     }
 
     fn next(&self, patience: Duration, is_wanted: impl Fn(&Segment) -> bool) -> Option<Segment> {
