@@ -11,14 +11,15 @@ use crate::{
     parse::{IP, Link, Plain, TcpFlags},
 };
 
-/// Number of words in a TCP header without options, and in the longest one.
-const LEAST: usize = 5;
+/// Number of words in a TCP header without options.
+pub const LEAST: usize = 5;
+/// The same with room for a maximum segment size.
+pub const WITH_SIZE: usize = 6;
+/// The same in the longest TCP header.
 const MOST: usize = 15;
 /// Indices of the words with the control bits and with the checksum.
 const CONTROL: usize = 3;
 const CHECKSUM: usize = 4;
-/// Room for the longest header of an answer, in bytes.
-const ANSWER: usize = 24;
 /// Four options without effect (RFC 9293 section 3.2).
 const NOTHING: u32 = 0x0101_0101;
 /// The first half of a maximum segment size (kind 2, four bytes).
@@ -35,18 +36,17 @@ pub struct Shape {
 
 /// Returns the position of the TCP header behind `link`. Returns `None` unless the SYN has the form that every
 /// stack sends: Ethernet with at most two VLAN tags, an IP header without options, no fragment, and no data. Also
-/// returns `None` if the frame has no room for the longest answer, because an answer is never longer than its SYN.
+/// returns `None` if its TCP header has fewer than `least` words, because an answer is never longer than its SYN.
 #[inline(always)]
-pub fn shape<A: Plain, B: Bytes>(bytes: B, link: &Link) -> Option<Shape> {
+pub fn shape<A: Plain, B: Bytes>(bytes: B, link: &Link, least: usize) -> Option<Shape> {
     if link.is_deep || link.length < IP {
         return None;
     }
     let packet = bytes.skip(link.length - IP);
     let is_plain = A::begins(packet.read(0)?) && A::is_tcp(A::carrier(packet)?);
     let header = A::tcp(packet)?.header();
-    let is_right = is_plain && header >= LEAST * 4 && A::is_sound(packet, |payload| payload == header);
-    let tcp = link.length - IP + A::TRANSPORT;
-    (is_right && bytes.reaches(tcp + ANSWER)).then_some(Shape { tcp, words: header / 4 })
+    let is_right = is_plain && header >= least * 4 && A::is_sound(packet, |payload| payload == header);
+    is_right.then_some(Shape { tcp: link.length - IP + A::TRANSPORT, words: header / 4 })
 }
 
 /// The checksums of a SYN.
@@ -57,8 +57,10 @@ pub struct Sums {
     /// Whether the checksum covers only the pseudo-header, because a network card was to complete it. The peers of
     /// virtual interfaces send such segments.
     pub is_partial: bool,
-    /// The checksum of the flattened segment, in wire order.
+    /// The checksum of the flattened segment, in wire order; complete, even if the SYN's is partial.
     flat: u16,
+    /// The SYN's own checksum, in wire order.
+    checksum: u16,
 }
 
 /// Checks the segment of `flow` in `shape`, and computes its checksum when flattened. Returns `None` if the frame
@@ -78,17 +80,18 @@ pub fn sums<A: Challenged, B: Bytes>(bytes: B, shape: Shape, flow: &Flow<A>) -> 
         change += u64::from(!old) + u64::from(flat(word, old));
     }
     let [checksum, _] = bytes.read::<[u16; 2]>(tcp + CHECKSUM * 4)?;
-    let right = fold(sum) == 0xffff;
-    // RFC 1624, equation 3.
-    let flat = !fold(u64::from(!checksum) + change);
-    Some(Sums { is_right: right, is_partial: checksum == fold(pseudo), flat })
+    let is_partial = checksum == fold(pseudo);
+    // RFC 1624, equation 3. Adding the sum completes a partial checksum.
+    let missing = if is_partial { sum } else { 0 };
+    let flat = !fold(u64::from(!checksum) + change + missing);
+    Some(Sums { is_right: fold(sum) == 0xffff, is_partial, flat, checksum })
 }
 
 /// Removes the parts of the SYN in `shape` that the program's own answer ignores: all options except a maximum
 /// segment size that comes first, explicit congestion notification, and reserved bits. Returns `false` if it can't
-/// be written.
+/// be written. A partial checksum is completed on request; a SYN for another host must keep it.
 #[inline(always)]
-pub fn flatten<B: Bytes, R: Room>(bytes: B, room: R, shape: Shape, sums: &Sums) -> bool {
+pub fn flatten<B: Bytes, R: Room>(bytes: B, room: R, shape: Shape, sums: &Sums, completes: bool) -> bool {
     let Shape { tcp, words } = shape;
     for word in CONTROL..MOST {
         if word >= words {
@@ -100,7 +103,8 @@ pub fn flatten<B: Bytes, R: Room>(bytes: B, room: R, shape: Shape, sums: &Sums) 
             return false;
         }
     }
-    room.write(tcp + CHECKSUM * 4, sums.flat)
+    let stays = sums.is_partial && !completes;
+    room.write(tcp + CHECKSUM * 4, if stays { sums.checksum } else { sums.flat })
 }
 
 /// Returns the flattened form of a word of the TCP header, in wire order.

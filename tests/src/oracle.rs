@@ -27,7 +27,7 @@ use portsentry_common::{
 };
 
 use self::{
-    dissect::{Answerable, Ip, Packet, Part, Reading, Transport, dissect},
+    dissect::{Ip, Packet, Part, Reading, Transport, dissect},
     seen::{Seen, counter, seen, segment, sighting},
     sent::{needs_syn, was_sent_to},
     sockets::is_one_host,
@@ -379,19 +379,20 @@ impl Oracle {
     fn open(&self, seen: &Seen<'_>) -> Finding {
         let dropped = Finding::of(Action::Drop, &["dropped_fenced"]);
         let passes = Finding::of(Action::Pass, &["passed_fenced"]);
-        let Answerable { has_room, has_right_checksum, has_partial_checksum, has_right_header } =
-            seen.packet.answerable;
-        if seen.packet.part != Part::Whole || !seen.packet.is_bare || !seen.ip.is_near || !has_room {
+        let answers_itself = self.settings().fenced_syns == FencedSyns::Accept as u8;
+        let segment = seen.packet.answerable;
+        // "A SYN without TCP options", where services answer.
+        let has_its_make = segment.is_header && (answers_itself || segment.has_options);
+        if seen.packet.part != Part::Whole || !seen.packet.is_bare || !seen.ip.is_near || !has_its_make {
             return dropped;
         }
-        let answers_itself = self.settings().fenced_syns == FencedSyns::Accept as u8;
         let has_service = if answers_itself { self.has_hidden_service(seen) } else { self.is_served(seen) };
         if is_left_alone(seen) || has_service || needs_syn(&self.scenario, seen) {
             return passes;
         }
-        // The program answers peers of virtual interfaces, too, if it answers for all ports.
-        let is_right = has_right_checksum || has_partial_checksum && answers_itself;
-        if is_right && has_right_header && seen.ip.is_between_hosts {
+        // Peers of virtual interfaces leave the checksum incomplete.
+        let is_right = segment.has_right_checksum || segment.has_partial_checksum;
+        if is_right && segment.has_right_header && seen.ip.is_between_hosts {
             Finding::of(Action::Answer, &["answered"])
         } else {
             dropped

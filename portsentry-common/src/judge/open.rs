@@ -19,7 +19,7 @@ use crate::{
     flow::Flow,
     frame::{Frame, Rewrite},
     parse::{Link, Plain, TcpFlags, link},
-    syn::{Shape, flatten, is_header_right, shape, sums},
+    syn::{LEAST, Shape, WITH_SIZE, flatten, is_header_right, shape, sums},
 };
 
 /// Judges a fenced source's SYN to an own address.
@@ -65,7 +65,10 @@ where
     W: FamilyMaps<A>,
 {
     let now_ns = env.now_ns();
-    let shape = if F::IS_BARE { None } else { Some(shape::<A, _>(frame.fresh_bytes(), link)?) };
+    let accepts = env.settings().accepts();
+    // A service always offers a segment size: where it answers, no other port answers a SYN without room for one.
+    let least = if accepts { LEAST } else { WITH_SIZE };
+    let shape = if F::IS_BARE { None } else { Some(shape::<A, _>(frame.fresh_bytes(), link, least)?) };
     if !env.pace(&flow.source, now_ns) || !env.try_acquire(RateLimit::Syn, now_ns) {
         env.count(Counter::OverSyns);
         return None;
@@ -73,16 +76,14 @@ where
     if is_left_alone(flow.probe.port, env) {
         return Some(Action::Pass);
     }
-    let reaches_a_service = if env.settings().accepts() && !F::IS_BARE {
-        // The kernel can't accept connections for these services or for sockets that no look-up finds.
-        is_hidden(flow, env) || needs_syn(flow, env)
-    } else {
-        is_served(flow, env) || needs_syn(flow, env)
-    };
+    // The kernel can't accept connections for these services or for sockets that no look-up finds.
+    let needs_syn = needs_syn(flow, env);
+    let reaches_a_service =
+        needs_syn || if accepts && !F::IS_BARE { is_hidden(flow, env) } else { is_served(flow, env) };
     // Interfaces without an Ethernet header can't send answers.
     let Some(shape) = shape else { return reaches_a_service.then_some(Action::Pass) };
     if reaches_a_service {
-        forward(frame, shape, flow)
+        forward(frame, shape, flow, needs_syn)
     } else {
         answer(frame, link, shape, flow, now_ns, env)
     }
@@ -104,13 +105,18 @@ pub(super) fn needs_syn<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -
     env.is_in_served(flow, Served::BySyn, stamp(env.now_ns()).saturating_sub(DAY))
 }
 
-/// Forwards the SYN to a service, without the fields that would show in the service's answer.
+/// Forwards the SYN to a service, without the fields that would show in the service's answer. `is_for_another` says
+/// that the service may be another host's.
 #[inline(always)]
-fn forward<A: Challenged, F: Rewrite>(frame: &F, shape: Shape, flow: &Flow<A>) -> Option<Action> {
+fn forward<A, F>(frame: &F, shape: Shape, flow: &Flow<A>, is_for_another: bool) -> Option<Action>
+where
+    A: Challenged,
+    F: Rewrite,
+{
     // The checksum isn't checked here: the network stack does, and it knows which checksums a network card has yet
     // to complete.
     let sums = sums(frame.fresh_bytes(), shape, flow)?;
-    flatten(frame.fresh_bytes(), frame.room(), shape, &sums).then_some(Action::Pass)
+    flatten(frame.fresh_bytes(), frame.room(), shape, &sums, !is_for_another).then_some(Action::Pass)
 }
 
 /// Rewrites the SYN into its own answer.
@@ -130,10 +136,9 @@ where
 {
     let bytes = frame.fresh_bytes();
     let sums = sums(bytes, shape, flow)?;
-    // A service accepts an incomplete checksum only from within this machine. If services see SYNs themselves,
-    // other ports must not answer such a SYN.
-    let is_right = sums.is_right || sums.is_partial && env.settings().accepts();
-    if !is_right || !is_header_right::<A, _>(bytes, link) {
+    // Peers on this machine leave the checksum to a network card. A service accepts such a SYN, so other ports must
+    // answer it.
+    if !(sums.is_right || sums.is_partial) || !is_header_right::<A, _>(bytes, link) {
         return None;
     }
     let secrets = env.secrets()?;

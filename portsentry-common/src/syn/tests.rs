@@ -59,8 +59,12 @@ fn syn(tags: usize, flags: u8, options: &[u8], payload: usize) -> Vec<u8> {
     frame
 }
 
+fn checksum_of(frame: &[u8]) -> u16 {
+    u16::from_be_bytes([frame[50], frame[51]])
+}
+
 fn shape_of(frame: &[u8]) -> Option<Shape> {
-    shape::<Ipv4, _>(frame, &link(&frame).ok()?)
+    shape::<Ipv4, _>(frame, &link(&frame).ok()?, WITH_SIZE)
 }
 
 /// Returns the flattened segment in the frame.
@@ -69,7 +73,7 @@ fn flattened(frame: &[u8]) -> Vec<u8> {
     let sums = sums(frame, shape, &flow()).unwrap();
     assert!(sums.is_right && !sums.is_partial);
     let room = RefCell::new(frame.to_vec());
-    assert!(flatten(frame, Written(&room), shape, &sums));
+    assert!(flatten(frame, Written(&room), shape, &sums, true));
     let after = room.into_inner();
     assert_eq!(after[..shape.tcp], frame[..shape.tcp], "nothing else is changed");
     after[shape.tcp..].to_vec()
@@ -111,14 +115,16 @@ fn what_no_stack_sends_is_answered_nowhere() {
         ("IP options", options),
         ("a fragment", fragment),
         ("an impossible header", offset),
-        ("no room for an answer", syn(0, 2, &[], 0)),
+        ("no room for a size", syn(0, 2, &[], 0)),
+        ("the same, padded by Ethernet", [&syn(0, 2, &[], 0)[..], &[0; 6]].concat()),
         ("a third tag", syn(3, 2, &SIZE, 0)),
         ("a cut frame", good[..57].to_vec()),
     ] {
         assert_eq!(shape_of(&frame), None, "{what}");
     }
-    let padded = [&syn(0, 2, &[], 0)[..], &[0; 6]].concat();
-    assert!(shape_of(&padded).is_some(), "Ethernet sends no frame shorter than 60 bytes");
+    let bare = syn(0, 2, &[], 0);
+    let link = link(&bare.as_slice()).unwrap();
+    assert!(shape::<Ipv4, _>(bare.as_slice(), &link, LEAST).is_some(), "for an answer without a size");
 }
 
 #[test]
@@ -137,11 +143,16 @@ fn wrong_checksums_are_seen() {
         bad[at] ^= 4;
         assert!(!is_header_right::<Ipv4, _>(bad.as_slice(), &link), "{at}");
     }
-    let mut partial = good;
+    let mut partial = good.clone();
     let left = sum(&[&ENDS[0][..], &ENDS[1], &[0, 6, 0, 24]].concat());
     partial[50..52].copy_from_slice(&left.to_be_bytes());
     let found = sums(partial.as_slice(), shape, &flow()).unwrap();
     assert!(found.is_partial && !found.is_right);
+    for (completes, expected) in [(true, checksum_of(&good)), (false, left)] {
+        let room = RefCell::new(partial.clone());
+        assert!(flatten(partial.as_slice(), Written(&room), shape, &found, completes));
+        assert_eq!(room.into_inner()[50..52], expected.to_be_bytes(), "completed: {completes}");
+    }
 }
 
 proptest! {

@@ -64,8 +64,10 @@ pub(super) struct Packet {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent findings")]
 pub(super) struct Answerable {
-    /// The segment is only a TCP header, and the frame has room for a header of 24 bytes.
-    pub has_room: bool,
+    /// The segment is only a TCP header.
+    pub is_header: bool,
+    /// The TCP header has options.
+    pub has_options: bool,
     pub has_right_checksum: bool,
     /// The checksum covers the pseudo-header alone.
     pub has_partial_checksum: bool,
@@ -291,12 +293,12 @@ fn packet(
 }
 
 fn answerable(frame: &[u8], network: &Network, source: IpAddr, start: usize) -> Answerable {
-    const ROOM: usize = 24;
     let segment = &frame[network.at..network.end];
     let Ok(header) = TcpHeaderSlice::from_slice(segment) else { return Answerable::default() };
     let pseudo = pseudo([source, network.destination], segment.len());
     Answerable {
-        has_room: header.slice().len() == segment.len() && frame.len() >= network.at + ROOM,
+        is_header: header.slice().len() == segment.len(),
+        has_options: !header.options().is_empty(),
         has_right_checksum: sum(&[&pseudo, segment].concat()) == 0xffff,
         has_partial_checksum: header.checksum() == sum(&pseudo),
         has_right_header: network.destination.is_ipv6() || sum(&frame[start..network.at]) == 0xffff,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Programs and their packages.
-const NEEDED: [(&str, &str); 22] = [
+const NEEDED: [(&str, &str); 23] = [
     ("ip", "iproute2"),
     ("bpftool", "bpftool"),
     ("nmap", "nmap"),
@@ -15,6 +15,7 @@ const NEEDED: [(&str, &str); 22] = [
     ("masscan", "masscan"),
     ("zmap", "zmap"),
     ("hping3", "hping3"),
+    ("p0f", "p0f"),
     ("scapy", "python3-scapy"),
     ("tcpdump", "tcpdump"),
     ("ethtool", "ethtool"),

@@ -1,0 +1,138 @@
+//! Real scanners against an open fence: what they print of a served port, a closed one and a trap.
+
+use std::{
+    env, fs,
+    net::IpAddr,
+    process::{Child, Stdio},
+    thread,
+    time::Duration,
+};
+
+use portsentry_tests::lab::{Daemon, Family, INTERFACE, Lab, Wire, hardware_address};
+use regex::Regex;
+
+use super::{CLOSED, EXCLUDED, GREETING, PATIENCE, SERVICE, TRAP, connect, fence, in_each_way};
+
+/// How many ports nmap scans, from 1 on: `OPEN_FENCE_PORTS`, a thousand unless set. All 65,535 take five minutes, as a source has
+/// 250 answers a second.
+fn ports() -> u16 {
+    let text = env::var("OPEN_FENCE_PORTS").unwrap_or_else(|_| "1000".into());
+    text.parse().unwrap_or_else(|error| panic!("OPEN_FENCE_PORTS={text}: {error}"))
+}
+
+/// A new source of the scanner's that is fenced.
+fn fenced_source(lab: &Lab, daemon: &Daemon<'_>) -> IpAddr {
+    let source = lab.source(Family::V4);
+    fence(daemon, &Wire::open(&lab.scanner), source);
+    source
+}
+
+#[test]
+fn nmap_finds_every_port_open() {
+    in_each_way(|way, lab, daemon, _| {
+        let source = fenced_source(lab, daemon);
+        // As it comes, it asks silent ports again.
+        let found = lab.nmap(source, &format!("-sS -p 1-{} --max-retries 10", ports()));
+        let state = Regex::new(r"(\d+)/(\w+)/tcp").expect("a pattern");
+        let states = state.captures_iter(&found).map(|it| it.extract::<2>().1);
+        let others: Vec<_> = states.filter(|[_, state]| *state != "open").collect();
+        assert_eq!(others, [[EXCLUDED.to_string().as_str(), "closed"]], "{way:?}");
+        let open = usize::from(ports()) - 1;
+        assert_eq!(found.matches("/open/tcp").count(), open, "{way:?}: {found}");
+        assert!(daemon.blocked().is_empty(), "half a handshake proves nothing");
+    });
+}
+
+/// What nmap's detection of systems, masscan, zmap and p0f say of a served port they say of every other one.
+#[test]
+fn no_program_tells_a_served_port_from_another() {
+    in_each_way(|way, lab, daemon, _| {
+        thread::scope(|scope| {
+            let programs: [(&str, Scan); 4] =
+                [("nmap -O", fingerprint), ("masscan", by_masscan), ("zmap", by_zmap), ("p0f", by_p0f)];
+            for (program, scan) in programs {
+                scope.spawn(move || {
+                    let said =
+                        [SERVICE, CLOSED, TRAP].map(|port| scan(lab, fenced_source(lab, daemon), port));
+                    assert!(!said[0].is_empty(), "{way:?}: {program} says nothing of a service");
+                    assert_eq!(said[1..], [said[0].clone(), said[0].clone()], "{way:?}: {program}");
+                });
+            }
+        });
+        assert!(daemon.blocked().is_empty(), "{:#?}", daemon.log().lines());
+    });
+}
+
+/// What a program says of a port, without its number.
+type Scan = fn(&Lab, IpAddr, u16) -> String;
+
+/// The tests of nmap's fingerprint, without what it computes from sequence numbers, which are random.
+fn fingerprint(lab: &Lab, source: IpAddr, port: u16) -> String {
+    let found = lab.nmap(source, &format!("-sS -O -d -p {port},{EXCLUDED} -oN -"));
+    let tests = Regex::new(r"(?m)^(?:OPS|WIN|ECN|T[1-7]|U1|IE)\(.*").expect("a pattern");
+    tests.find_iter(&found).map(|it| it.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+fn by_masscan(lab: &Lab, source: IpAddr, port: u16) -> String {
+    let found = lab.masscan(source, &format!("-p{port} --wait 1"));
+    found.replace(&port.to_string(), "PORT").lines().filter(|line| line.contains("open")).collect()
+}
+
+fn by_zmap(lab: &Lab, source: IpAddr, port: u16) -> String {
+    let (source, port) = (source.to_string(), port.to_string());
+    let (host, router) = (Family::V4.host().to_string(), hardware_address(1));
+    let words = ["-q", "-p", &port, "-S", &source, "-i", INTERFACE, "-b", "/dev/null", "-G", &router];
+    let fields = ["--output-fields=saddr,ttl,window,classification,success", "-r", "100", "-c", "1"];
+    let found = lab.scanner.run("zmap", &[&words[..], &fields, &["-o", "-", &host]].concat());
+    found.lines().filter(|line| line.starts_with(&host)).collect()
+}
+
+/// The signature of the answer to an ordinary client.
+fn by_p0f(lab: &Lab, source: IpAddr, port: u16) -> String {
+    let file = lab.files().join(format!("p0f-{port}"));
+    let mut p0f = lab.scanner.command("p0f");
+    p0f.args(["-i", INTERFACE, "-o"]).arg(&file).arg(format!("src port {port} or dst port {port}"));
+    let p0f =
+        p0f.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("`p0f` of the Debian package p0f");
+    let _ends = Ends(p0f);
+    let signature = Regex::new(r"mod=syn\+ack.*raw_sig=(\S+)").expect("a pattern");
+    // When it is ready it doesn't say.
+    for _ in 0..20 {
+        drop(connect(lab, source, port, PATIENCE));
+        thread::sleep(Duration::from_millis(250));
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        if let Some(found) = signature.captures(&text) {
+            return found[1].to_owned();
+        }
+    }
+    String::new()
+}
+
+/// Ends when dropped.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        // It may have ended before.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Scans that complete handshakes are blocked before they come to a service.
+#[test]
+fn connect_scans_are_blocked_and_read_no_banner() {
+    in_each_way(|way, lab, daemon, _| {
+        for words in ["-sT --script banner", "-A"] {
+            let source = fenced_source(lab, daemon);
+            let scan = format!("{words} -r -p 1000-1063,{SERVICE} --host-timeout 20s -oN -");
+            let found = lab.nmap(source, &scan);
+            assert!(daemon.blocked().contains(&source), "{way:?} {words}: {found}");
+            let greeting = String::from_utf8_lossy(GREETING);
+            assert!(!found.contains(greeting.trim()), "{way:?} {words}: {found}");
+            let connected = daemon.log().lines_about(source);
+            let connected = connected.iter().filter(|line| line.contains("Connect from host")).count();
+            assert_eq!(connected, 2, "{way:?} {words}: {:#?}", daemon.log().lines());
+        }
+    });
+}
