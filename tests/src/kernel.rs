@@ -152,6 +152,7 @@ fn set_up(bound: &mut Bound, scenario: &Scenario) {
         device,
         is_ipv6_only: false,
         is_connected,
+        is_multipath: false,
     };
     if scenario.table.has_devices_above {
         let devices = (1..10).flat_map(|interface| {

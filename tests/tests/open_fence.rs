@@ -17,6 +17,7 @@ use portsentry_tests::{
 };
 
 mod classifier;
+mod multipath;
 mod scanners;
 
 const TRAP: u16 = 11;

@@ -18,7 +18,7 @@ use aya::maps::{Array, HashMap, IterableMap, Map, MapData, MapError};
 use bytemuck::Zeroable;
 use portsentry_common::{
     address::Ipv6,
-    bound::{AHEAD, BELOW, Below, EVERY_IPV4, EVERY_IPV6, Horizon, Reach, ServedKey, reach, slot},
+    bound::{AHEAD, BELOW, Below, EVERY_IPV4, EVERY_IPV6, Horizon, NEEDS_SYN, Reach, ServedKey, reach, slot},
 };
 
 use self::slots::Slots;
@@ -127,6 +127,9 @@ impl Bound {
                     unseen.push(socket.port);
                 }
                 self.slots.set_bound(slot, now);
+                if socket.is_multipath {
+                    served.push((ServedKey::new(*at, NEEDS_SYN, socket.port, socket.protocol as u8), now));
+                }
                 let is_open = reach(*at) != Reach::One;
                 let stamp = if self.is_hidden(socket.device) { now + AHEAD } else { now };
                 let key =

@@ -11,7 +11,7 @@ use std::{
 use portsentry_tests::lab::{Daemon, Family, INTERFACE, Lab, Wire, hardware_address};
 use regex::Regex;
 
-use super::{CLOSED, EXCLUDED, GREETING, PATIENCE, SERVICE, TRAP, connect, fence, in_each_way};
+use super::{CLOSED, EXCLUDED, GREETING, PATIENCE, SERVICE, TRAP, Way, connect, fence, in_each_way};
 
 /// How many ports nmap scans, from 1 on: `OPEN_FENCE_PORTS`, a thousand unless set. All 65,535 take five minutes, as a source has
 /// 250 answers a second.
@@ -52,9 +52,14 @@ fn no_program_tells_a_served_port_from_another() {
                 [("nmap -O", fingerprint), ("masscan", by_masscan), ("zmap", by_zmap), ("p0f", by_p0f)];
             for (program, scan) in programs {
                 scope.spawn(move || {
-                    let said =
-                        [SERVICE, CLOSED, TRAP].map(|port| scan(lab, fenced_source(lab, daemon), port));
-                    assert!(!said[0].is_empty(), "{way:?}: {program} says nothing of a service");
+                    // masscan and zmap send SYNs without options: where services answer those get no answer.
+                    let is_silent = way == Way::Forward && ["masscan", "zmap"].contains(&program);
+                    let said = [SERVICE, CLOSED, TRAP].map(|port| {
+                        // A frame may be lost where the machine is busy, and these ask once.
+                        let mut tries = (0..3).map(|_| scan(lab, fenced_source(lab, daemon), port));
+                        tries.find(|said| is_silent || !said.is_empty()).unwrap_or_default()
+                    });
+                    assert_eq!(said[0].is_empty(), is_silent, "{way:?}: {program} of a service");
                     assert_eq!(said[1..], [said[0].clone(), said[0].clone()], "{way:?}: {program}");
                 });
             }
@@ -75,7 +80,12 @@ fn fingerprint(lab: &Lab, source: IpAddr, port: u16) -> String {
 
 fn by_masscan(lab: &Lab, source: IpAddr, port: u16) -> String {
     let found = lab.masscan(source, &format!("-p{port} --wait 1"));
-    found.replace(&port.to_string(), "PORT").lines().filter(|line| line.contains("open")).collect()
+    found
+        .replace(&port.to_string(), "PORT")
+        .lines()
+        .filter(|line| line.contains("open"))
+        .map(str::trim)
+        .collect()
 }
 
 fn by_zmap(lab: &Lab, source: IpAddr, port: u16) -> String {
@@ -83,15 +93,18 @@ fn by_zmap(lab: &Lab, source: IpAddr, port: u16) -> String {
     let (host, router) = (Family::V4.host().to_string(), hardware_address(1));
     let words = ["-q", "-p", &port, "-S", &source, "-i", INTERFACE, "-b", "/dev/null", "-G", &router];
     let fields = ["--output-fields=saddr,ttl,window,classification,success", "-r", "100", "-c", "1"];
-    let found = lab.scanner.run("zmap", &[&words[..], &fields, &["-o", "-", &host]].concat());
-    found.lines().filter(|line| line.starts_with(&host)).collect()
+    let mut zmap = lab.scanner.command("zmap");
+    zmap.args(words).args(fields).args(["-o", "-", &host]);
+    // Now and then it aborts, by an assertion about its own tree of targets.
+    let found = zmap.output().expect("`zmap` of the Debian package zmap").stdout;
+    String::from_utf8_lossy(&found).lines().filter(|line| line.starts_with(&host)).collect()
 }
 
 /// The signature of the answer to an ordinary client.
 fn by_p0f(lab: &Lab, source: IpAddr, port: u16) -> String {
     let file = lab.files().join(format!("p0f-{port}"));
     let mut p0f = lab.scanner.command("p0f");
-    p0f.args(["-i", INTERFACE, "-o"]).arg(&file).arg(format!("src port {port} or dst port {port}"));
+    p0f.args(["-i", INTERFACE, "-o"]).arg(&file).arg(format!("port {port} and host {source}"));
     let p0f =
         p0f.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("`p0f` of the Debian package p0f");
     let _ends = Ends(p0f);
@@ -123,16 +136,20 @@ impl Drop for Ends {
 #[test]
 fn connect_scans_are_blocked_and_read_no_banner() {
     in_each_way(|way, lab, daemon, _| {
-        for words in ["-sT --script banner", "-A"] {
+        let scan = |words: &str| {
             let source = fenced_source(lab, daemon);
-            let scan = format!("{words} -r -p 1000-1063,{SERVICE} --host-timeout 20s -oN -");
+            let scan = format!("{words} -r -p 1000-1023,{SERVICE} --host-timeout 10s -oN -");
             let found = lab.nmap(source, &scan);
             assert!(daemon.blocked().contains(&source), "{way:?} {words}: {found}");
             let greeting = String::from_utf8_lossy(GREETING);
             assert!(!found.contains(greeting.trim()), "{way:?} {words}: {found}");
-            let connected = daemon.log().lines_about(source);
-            let connected = connected.iter().filter(|line| line.contains("Connect from host")).count();
-            assert_eq!(connected, 2, "{way:?} {words}: {:#?}", daemon.log().lines());
-        }
+            let lines = daemon.log().lines_about(source);
+            let connected = lines.iter().filter(|line| line.contains("Connect from host")).count();
+            assert_eq!(connected, 2, "{way:?} {words}: {lines:#?}");
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| scan("-sT --script banner"));
+            scan("-A");
+        });
     });
 }

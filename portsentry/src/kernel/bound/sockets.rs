@@ -7,7 +7,7 @@ use nix::sys::socket::SockProtocol;
 use portsentry_common::classify::Protocol;
 
 use super::PATIENCE;
-use crate::netlink::{Socket, attributes, written};
+use crate::netlink::{Socket, attribute, attributes, written};
 
 /// `SOCK_DIAG_BY_FAMILY`.
 const BY_FAMILY: u16 = 20;
@@ -17,9 +17,16 @@ const FAMILIES: [u8; 2] = [2, 10];
 const ESTABLISHED: u32 = 1 << 1;
 const CLOSE: u32 = 1 << 7;
 const LISTEN: u32 = 1 << 10;
-/// Attributes of `include/uapi/linux/inet_diag.h`: a filter, and whether a socket accepts only IPv6.
+/// Attributes of `include/uapi/linux/inet_diag.h`: a filter, whether a socket accepts only IPv6, and the upper-layer
+/// protocol with its name.
 const BYTECODE: u16 = 1;
 const IPV6_ONLY: u16 = 11;
+const UPPER_LAYER: u16 = 19;
+const UPPER_LAYER_NAME: u16 = 1;
+/// Requests, among others, the upper-layer protocol of TCP sockets (`INET_DIAG_INFO`).
+const INFO: u8 = 1 << 1;
+/// The name for listeners of Multipath TCP. The kernel shows it only to privileged processes.
+const MULTIPATH: &[u8] = b"mptcp\0";
 
 /// A socket that accepts packets to its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +43,8 @@ pub struct BoundSocket {
     pub is_ipv6_only: bool,
     /// Whether it accepts only its peer's packets.
     pub is_connected: bool,
+    /// Whether it listens for Multipath TCP.
+    pub is_multipath: bool,
 }
 
 /// `struct inet_diag_sockid`.
@@ -106,12 +115,14 @@ impl Sockets {
     pub fn list(&mut self) -> io::Result<Vec<BoundSocket>> {
         let mut sockets = Vec::new();
         for protocol in [Protocol::Tcp, Protocol::Udp] {
-            let (states, filter) = match protocol {
-                Protocol::Tcp => (LISTEN, [].as_slice()),
-                Protocol::Udp => (CLOSE | ESTABLISHED, self.filter.as_slice()),
+            let (states, extensions, filter) = match protocol {
+                Protocol::Tcp => (LISTEN, INFO, [].as_slice()),
+                Protocol::Udp => (CLOSE | ESTABLISHED, 0, self.filter.as_slice()),
             };
             for family in FAMILIES {
-                let request = Request { family, protocol: protocol as u8, states, ..Request::zeroed() };
+                let protocol_number = protocol as u8;
+                let request =
+                    Request { family, protocol: protocol_number, extensions, states, ..Request::zeroed() };
                 let request = [bytemuck::bytes_of(&request), filter].concat();
                 self.netlink.list((BY_FAMILY, &request), BY_FAMILY, |body| {
                     sockets.extend(read(protocol, body));
@@ -137,6 +148,8 @@ fn read(protocol: Protocol, body: &[u8]) -> Option<BoundSocket> {
         device: id.device,
         is_ipv6_only: attributes(rest).any(|(kind, value)| kind == IPV6_ONLY && value != [0]),
         is_connected: 1 << state == ESTABLISHED,
+        is_multipath: attribute(rest, UPPER_LAYER).and_then(|within| attribute(within, UPPER_LAYER_NAME))
+            == Some(MULTIPATH),
     })
 }
 
@@ -186,6 +199,22 @@ mod tests {
         udp.connect("127.0.0.1:9").unwrap();
         let all = Sockets::open((0, 0)).unwrap().list().unwrap();
         assert!(listed(&all, Protocol::Udp, udp_port)[0].is_connected);
+    }
+
+    #[test]
+    fn listeners_of_multipath_tcp_are_recognised() {
+        let multipath = socket2::Protocol::MPTCP;
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, Some(multipath)).unwrap();
+        socket.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+        socket.listen(1).unwrap();
+        let plain = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+        let all = Sockets::open((0, 0)).unwrap().list().unwrap();
+        // Other users aren't told.
+        let is_root = nix::unistd::geteuid().is_root();
+        assert_eq!(listed(&all, Protocol::Tcp, port)[0].is_multipath, is_root);
+        assert!(!listed(&all, Protocol::Tcp, plain).iter().any(|socket| socket.is_multipath));
     }
 
     #[test]

@@ -1,0 +1,52 @@
+//! Services of Multipath TCP (RFC 8684), for which the kernel makes no connection of an acknowledgement alone. Programs built with
+//! Go 1.24 or later listen so without being told.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    thread,
+};
+
+use portsentry_tests::lab::{FAMILIES, Family, Lab, Wire};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::{Greeter, WAYS, fence, greet, open};
+
+/// A greeting service of Multipath TCP on the host.
+fn start(lab: &Lab, family: Family, port: u16) -> Greeter {
+    let at = SocketAddr::new(family.host(), port);
+    let listener: TcpListener = lab.host.enter(|| {
+        let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::MPTCP));
+        let socket = socket.expect("a socket of Multipath TCP");
+        socket.bind(&at.into()).expect("its port is free");
+        socket.listen(16).expect("it listens");
+        socket.into()
+    });
+    thread::spawn(move || {
+        listener.incoming().flatten().for_each(|client| drop(thread::spawn(|| greet(client))))
+    });
+    Greeter(at)
+}
+
+/// A framed host reaches services that were there before the daemon at once, and those that came later once the daemon has listed
+/// sockets.
+#[test]
+fn a_framed_host_connects_to_services_of_multipath_tcp() {
+    for way in WAYS {
+        let lab = Lab::new();
+        let services = FAMILIES.map(|family| start(&lab, family, 8443));
+        let Some(daemon) = way.start(&open(&lab)) else { continue };
+        let wire = Wire::open(&lab.scanner);
+        FAMILIES.map(|family| fence(&daemon, &wire, family.bystander()));
+        let serve_often = |services: &[Greeter]| {
+            for (number, service) in services.iter().cycle().take(20).enumerate() {
+                service.serve(&lab).unwrap_or_else(|error| panic!("{way:?}, {number}: {error}"));
+            }
+        };
+        serve_often(&services);
+        let late = FAMILIES.map(|family| start(&lab, family, 8444));
+        daemon
+            .wait_until("new services are listed", || late.iter().all(|service| service.serve(&lab).is_ok()));
+        serve_often(&late);
+        assert!(daemon.blocked().is_empty());
+    }
+}
