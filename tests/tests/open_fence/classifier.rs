@@ -122,6 +122,7 @@ fn with_ip_options(packet: Packet) -> Packet {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a change takes a packet")]
 fn as_datagram(packet: Packet) -> Packet {
     let (source, destination) = (packet.source(0).to_string(), packet.destination().to_string());
     udp().payload(12).from(&source).to(&destination)
@@ -261,7 +262,7 @@ fn separators(answers: &[Answers], is_served: impl Fn(usize) -> bool) -> Vec<&'s
     let mut shares = BTreeMap::<_, f64>::new();
     for (of, sign) in [(&served, 1.0), (&others, -1.0)] {
         for (_, answer) in of {
-            *shares.entry((&answer.faces, answer.change)).or_default() += sign / of.len() as f64;
+            *shares.entry((&answer.faces, answer.change)).or_default() += sign / number(of.len());
         }
     }
     let mut found = Vec::new();
@@ -282,10 +283,15 @@ fn separators(answers: &[Answers], is_served: impl Fn(usize) -> bool) -> Vec<&'s
     found
 }
 
+/// A number of ports.
+fn number(of: usize) -> f64 {
+    u16::try_from(of).expect("at most all ports").into()
+}
+
 /// The greatest distance between the distributions of both.
 fn distance(some: &[f64], others: &[f64]) -> f64 {
     let share = |of: &[f64], is_in: &dyn Fn(f64) -> bool| {
-        of.iter().filter(|it| is_in(**it)).count() as f64 / of.len() as f64
+        number(of.iter().filter(|it| is_in(**it)).count()) / number(of.len())
     };
     let at = |is_in: &dyn Fn(f64) -> bool| (share(some, is_in) - share(others, is_in)).abs();
     some.iter().map(|most| at(&|it| it <= *most).max(at(&|it| it < *most))).fold(0.0, f64::max)

@@ -22,7 +22,7 @@ fn start(lab: &Lab, family: Family, port: u16) -> Greeter {
         socket.into()
     });
     thread::spawn(move || {
-        listener.incoming().flatten().for_each(|client| drop(thread::spawn(|| greet(client))))
+        listener.incoming().flatten().for_each(|client| drop(thread::spawn(|| greet(client))));
     });
     Greeter(at)
 }
@@ -36,7 +36,9 @@ fn a_framed_host_connects_to_services_of_multipath_tcp() {
         let services = FAMILIES.map(|family| start(&lab, family, 8443));
         let Some(daemon) = way.start(&open(&lab)) else { continue };
         let wire = Wire::open(&lab.scanner);
-        FAMILIES.map(|family| fence(&daemon, &wire, family.bystander()));
+        for family in FAMILIES {
+            fence(&daemon, &wire, family.bystander());
+        }
         let serve_often = |services: &[Greeter]| {
             for (number, service) in services.iter().cycle().take(20).enumerate() {
                 service.serve(&lab).unwrap_or_else(|error| panic!("{way:?}, {number}: {error}"));
