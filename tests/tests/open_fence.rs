@@ -74,14 +74,19 @@ fn open(lab: &Lab) -> Portsentry<'_> {
 }
 
 /// Runs `test` in a separate lab for each variant that the kernel supports, with a service.
-fn in_each_way(test: impl Fn(Way, &Lab, &Daemon<'_>, &[Greeter; 2])) {
-    for way in WAYS {
-        let lab = Lab::new();
-        let services = Greeter::start(&lab, SERVICE);
-        if let Some(daemon) = way.start(&open(&lab)) {
-            test(way, &lab, &daemon, &services);
+fn in_each_way(test: impl Fn(Way, &Lab, &Daemon<'_>, &[Greeter; 2]) + Sync) {
+    thread::scope(|scope| {
+        for way in WAYS {
+            let test = &test;
+            scope.spawn(move || {
+                let lab = Lab::new();
+                let services = Greeter::start(&lab, SERVICE);
+                if let Some(daemon) = way.start(&open(&lab)) {
+                    test(way, &lab, &daemon, &services);
+                }
+            });
         }
-    }
+    });
 }
 
 /// A service that sends the first message, as SSH and mail servers do, and echoes data.
