@@ -1,46 +1,24 @@
 //! The table of packets and expected outcomes: stories of one or more packets, each from its own source.
 
 mod above;
+mod blocked;
+mod chapter;
+mod counting;
 mod ends;
+mod fenced;
 mod ipv4;
 mod ipv6;
 mod link;
 mod malformed;
+mod reports;
 mod served;
-mod settings;
 mod sockets;
+mod targets;
 mod transport;
 
-use crate::{expect::Expected, frames::Packet, scenario::Scenario};
+pub use chapter::{Chapter, Story};
 
-/// Packets of one source in order, with the expected outcome of each.
-#[derive(Clone, Debug)]
-pub struct Story {
-    /// The rule, as a sentence.
-    pub what: &'static str,
-    /// The packets.
-    pub steps: Vec<(Packet, Expected)>,
-}
-
-/// Stories of one subject, under the same settings.
-#[derive(Clone, Debug)]
-pub struct Chapter {
-    /// The subject.
-    pub what: &'static str,
-    /// The settings.
-    pub scenario: Scenario,
-    /// In no particular order. Story n, counted from 1, is sent from seat n.
-    pub stories: Vec<Story>,
-}
-
-impl Chapter {
-    /// Returns the stories, each with its seat.
-    pub fn seated(&self) -> impl Iterator<Item = (u8, &Story)> {
-        // Higher seats belong to peers and ignored networks (see `test_host`).
-        assert!(self.stories.len() < 200, "chapter \"{}\" has more stories than seats", self.what);
-        (1..).zip(&self.stories)
-    }
-}
+use crate::scenario::Scenario;
 
 /// The whole table.
 #[must_use]
@@ -57,18 +35,11 @@ pub fn chapters() -> Vec<Chapter> {
     let default = default.map(|(what, stories)| Chapter { what, scenario: Scenario::default(), stories });
     default
         .into_iter()
-        .chain(settings::chapters())
+        .chain(counting::chapters())
+        .chain(reports::chapters())
+        .chain(blocked::chapters())
+        .chain(fenced::chapters())
         .chain(served::chapters())
         .chain(above::chapters())
         .collect()
-}
-
-/// A packet, and its expected outcome.
-fn story(what: &'static str, packet: Packet, expected: Expected) -> Story {
-    Story { what, steps: vec![(packet, expected)] }
-}
-
-/// Packets, and their expected outcomes.
-fn series<const N: usize>(what: &'static str, steps: [(Packet, Expected); N]) -> Story {
-    Story { what, steps: steps.into() }
 }

@@ -3,7 +3,7 @@
 
 use portsentry_common::classify::Kind;
 
-use super::{Chapter, Story, series};
+use super::chapter::{Chapter, Story, series};
 use crate::{
     expect::{Expected, fences, is_fenced_off, is_fenced_through},
     frames::{ACK, FIN, SYN, tcp, udp},

@@ -2,7 +2,7 @@
 
 use portsentry_common::{classify::Kind, counter::Counter};
 
-use super::{Story, series, story};
+use super::chapter::{Story, series, story};
 use crate::{
     expect::{blocks, is_dropped, passes, passes_as},
     frames::{ACK, FIN, Layer, SYN, protocol, tcp, udp},

@@ -2,7 +2,7 @@
 
 use portsentry_common::{classify::Kind, counter::Counter};
 
-use super::{Story, story};
+use super::chapter::{Story, story};
 use crate::{
     expect::{blocks, passes, passes_as},
     frames::{Layer, SYN, tcp, udp},

@@ -3,7 +3,7 @@
 
 use portsentry_common::{classify::Kind, settings::AckProbes};
 
-use super::{Chapter, series, story};
+use super::chapter::{Chapter, series, story};
 use crate::{
     expect::{blocks, is_served, passes},
     frames::{ACK, FIN, SYN, XMAS, tcp, udp},

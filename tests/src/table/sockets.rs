@@ -6,7 +6,7 @@
 
 use portsentry_common::{classify::Kind, decide::Verdict};
 
-use super::{Story, series, story};
+use super::chapter::{Story, series, story};
 use crate::{
     expect::{blocks, is_served, is_told},
     frames::{ACK, FIN, PSH, SYN, XMAS, tcp, udp},

@@ -2,7 +2,7 @@
 
 use portsentry_common::{classify::Kind, counter::Counter, decide::Verdict};
 
-use super::{Story, series, story};
+use super::chapter::{Story, series, story};
 use crate::{
     expect::{blocks, is_dropped, is_told, passes, passes_as},
     frames::{ACK, CWR, ECE, FIN, Layer, PSH, RST, SYN, URG, XMAS, tcp, udp},
