@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod build_ebpf;
+mod daemon;
 mod demo;
 mod fuzz;
 mod gen_docs;

@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command, time::SystemTime};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{build_ebpf, gen_docs, paths, setup, shell, test};
+use crate::{build_ebpf, daemon::daemon, gen_docs, paths, setup, shell};
 
 /// The target whose programs need no libraries at run time.
 const STATIC: &str = "x86_64-unknown-linux-musl";
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn for_tests() -> Result<()> {
     let cargo_deb = setup::deb::find_or_install()?;
     build_ebpf::run()?;
-    shell::run(&mut test::daemon())?;
+    shell::run(&mut daemon())?;
     // Each revision gets its own name, because cargo-deb removes other revisions.
     let packages = ["1", "2"]
         .map(|revision| (revision, paths::target().join("debian").join(format!("test-{revision}.deb"))));

@@ -7,7 +7,13 @@ use std::{env, ffi::OsString, process::Command, thread};
 use anyhow::Result;
 use clap::Args;
 
-use crate::{build_ebpf, package, paths, scope::Scope, setup, shell};
+use crate::{
+    build_ebpf,
+    daemon::{cargo, daemon},
+    package, paths,
+    scope::Scope,
+    setup, shell,
+};
 
 /// Tests that run at the same time per processor. Tests mostly wait.
 const ABREAST: usize = 3;
@@ -60,26 +66,4 @@ fn prepare(scope: &Scope) -> Result<()> {
         setup::fetch("fail2ban", &paths::target().join("debian/fail2ban.deb"))?;
     }
     Ok(())
-}
-
-/// Returns the command that builds the daemon, unoptimised. Also builds the package of the tests, so that cargo
-/// uses the same features of the dependencies for both.
-pub(crate) fn daemon() -> Command {
-    let mut cargo = cargo("build");
-    cargo.args([
-        "--quiet",
-        "--package",
-        "portsentry",
-        "--package",
-        "portsentry-tests",
-        "--bin",
-        "portsentry",
-    ]);
-    cargo
-}
-
-fn cargo(verb: &str) -> Command {
-    let mut command = Command::new("cargo");
-    command.current_dir(paths::root()).arg(verb);
-    command
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use self::{guest::Guest, linux::Linux, machine::Machine};
-use crate::{build_ebpf, paths, setup, shell, test};
+use crate::{build_ebpf, daemon, paths, setup, shell};
 
 /// Options, and the kernels to test.
 #[derive(Args)]
@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let kernels = arguments.series.iter().map(find).collect::<Result<Vec<_>>>()?;
     build_ebpf::run()?;
     shell::step("building the daemon and the tests (two minutes the first time)");
-    shell::run(&mut test::daemon())?;
+    shell::run(&mut daemon::daemon())?;
     let guest = Guest::build(&arguments.runs)?;
     let machines: Vec<_> = kernels.iter().map(|linux| machine(&guest, linux)).collect::<Result<_>>()?;
     shell::step("booting");

@@ -1,0 +1,27 @@
+//! The build of the daemon for the tests.
+
+use std::process::Command;
+
+use crate::paths;
+
+/// Returns the command that builds the daemon, unoptimised. Also builds the package of the tests, so that cargo
+/// uses the same features of the dependencies for both.
+pub(crate) fn daemon() -> Command {
+    let mut cargo = cargo("build");
+    cargo.args([
+        "--quiet",
+        "--package",
+        "portsentry",
+        "--package",
+        "portsentry-tests",
+        "--bin",
+        "portsentry",
+    ]);
+    cargo
+}
+
+pub(crate) fn cargo(verb: &str) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(paths::root()).arg(verb);
+    command
+}
