@@ -12,10 +12,9 @@ use portsentry_tests::{
     frames::{SYN, tcp},
     lab::{Family, Lab, Service},
 };
-use serde::{Deserialize, Serialize};
 
 pub(crate) use self::daemon::{Daemon, cpu_seconds};
-use crate::{report::Report, sender::Sender, turns::quantile};
+use crate::{figures::Classic, report::Report, sender::Sender, turns::quantile};
 
 /// Well-known ports with services, spread over the scanned range.
 const SERVED: [u16; 6] = [22, 80, 110, 443, 587, 993];
@@ -25,20 +24,6 @@ const FLOOD: Duration = Duration::from_secs(5);
 const HOST: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// Number of scans, each from a different source.
 const SCANS: usize = 7;
-
-/// Results of one of the two daemons.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
-pub(crate) struct Classic {
-    pub(crate) name: String,
-    /// SYNs from random addresses to a watched port, in five seconds.
-    pub(crate) flood_sent: u64,
-    /// CPU time of the daemon and its commands, in cores.
-    pub(crate) flood_cpu: f64,
-    /// Resident after the flood.
-    pub(crate) memory_mib: u64,
-    /// Number of the six services that a scan of ports 1 to 1023 found open: median, minimum and maximum.
-    pub(crate) leaked: [f64; 3],
-}
 
 /// The daemon to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

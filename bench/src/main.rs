@@ -9,6 +9,7 @@ mod classic;
 mod cli;
 mod curve;
 mod directory;
+mod figures;
 mod live;
 mod machine;
 mod paced;

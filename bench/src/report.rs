@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{classic::Classic, curve::Curve, rate::Rate, run::Run, scale::Span, turns::Cost, visits::Load};
+use crate::{curve::Curve, figures::{Classic, Load, Span}, rate::Rate, run::Run, turns::Cost};
 
 /// Results of a run. Parts are empty that were not requested or could not be measured.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]

@@ -4,22 +4,11 @@ use std::{fmt::Write, fs, path::Path, time::Instant};
 
 use anyhow::{Context, Result};
 use portsentry_tests::lab::{Lab, Portsentry, remove_pins};
-use serde::{Deserialize, Serialize};
 
-use crate::{report::Report, turns::quantile};
+use crate::{figures::Span, report::Report, turns::quantile};
 
 /// Maximum time, in seconds.
 pub(crate) const TARGET: f64 = 2.0;
-
-/// A duration.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
-pub(crate) struct Span {
-    pub(crate) name: String,
-    /// Median of the rounds, in seconds.
-    pub(crate) seconds: f64,
-    /// Maximum of the rounds, in seconds.
-    pub(crate) most: f64,
-}
 
 /// Measures with `count` sources, half of each address family.
 pub(crate) fn spans(count: u32, rounds: u32, report: &mut Report) -> Result<()> {

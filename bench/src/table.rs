@@ -4,14 +4,14 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::{
     cases::{ANSWERED, CHALLENGE, DATA, NO_CHALLENGE, PEER, in_family},
-    classic::Classic,
     curve::Curve,
+    figures::{Classic, Load, Span},
     rate::Rate,
     report::Report,
-    scale::{Span, TARGET},
+    scale::TARGET,
     sources::FAMILIES,
     turns::Cost,
-    visits::{self, Load},
+    visits,
 };
 
 /// Targets, in nanoseconds above the floor.

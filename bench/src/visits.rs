@@ -11,10 +11,9 @@ use std::{
 use anyhow::{Context, Result};
 use nix::sys::socket::{setsockopt, sockopt};
 use portsentry_tests::lab::{Family, Lab, Namespace};
-use serde::{Deserialize, Serialize};
 use socket2::{Domain, Socket, Type};
 
-use crate::{classic::cpu_seconds, report::Report, turns::quantile};
+use crate::{figures::Load, classic::cpu_seconds, report::Report, turns::quantile};
 
 /// Maximum share of a core.
 pub(crate) const TARGET: f64 = 0.1;
@@ -27,16 +26,6 @@ const SPAN: Duration = Duration::from_secs(10);
 const PORTS: [u16; 9] = [1, 7, 11, 15, 79, 80, 111, 119, 143];
 /// Maximum time that a visitor waits for the daemon.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The daemon's CPU time.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
-pub(crate) struct Load {
-    pub(crate) name: String,
-    /// Connections per second that were completed: median of the rounds.
-    pub(crate) rate: f64,
-    /// CPU time (user and kernel) per wall time: median, minimum and maximum of the rounds.
-    pub(crate) cores: [f64; 3],
-}
 
 /// Whether the visitors are ignored, and the number of other ignored networks.
 struct Case {

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, io::Write as _, process::Stdio};
 use anyhow::{Context, Result, ensure};
 use portsentry_tests::lab::INTERFACE;
 
-use super::Pair;
+use super::pair::Pair;
 use crate::{
     bed::{Bed, Making},
     sources::Family,
