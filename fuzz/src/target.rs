@@ -9,6 +9,7 @@ mod history;
 mod hosts_deny;
 mod ignore_file;
 mod name;
+mod texts;
 
 /// Code that reads untrusted bytes.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +34,3 @@ pub const TARGETS: &[Target] = &[
     Target { name: "ignore_file", check: ignore_file::check, seeds: ignore_file::seeds },
     Target { name: "name", check: name::check, seeds: name::seeds },
 ];
-
-/// Returns texts as inputs.
-fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
-    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
-}

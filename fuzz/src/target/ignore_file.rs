@@ -4,7 +4,7 @@
 use ipnet::IpNet;
 use portsentry::config::ignore::parse;
 
-use super::texts;
+use super::texts::texts;
 
 pub(super) fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
