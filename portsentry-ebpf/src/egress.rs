@@ -19,12 +19,7 @@ use portsentry_common::{
     session::Sent,
 };
 
-use crate::{
-    flows,
-    frame::Packet,
-    gate::GATE_V6,
-    kernel::{Family, settings},
-};
+use crate::{flows, frame::Packet, gate::GATE_V6, kernel::Family, settings::settings};
 
 /// Return value that passes a packet to the next attached program (`TCX_NEXT`, and `TC_ACT_UNSPEC` before it).
 pub const GO_ON: i32 = -1;

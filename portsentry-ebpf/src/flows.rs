@@ -10,7 +10,7 @@ use portsentry_common::{
     state::{FlowKey, SteerKey},
 };
 
-use crate::{kernel::settings, maps};
+use crate::{maps, settings::settings};
 
 /// Returns the time when the host last sent to the remote address, given by its halves, or 0 for never. `ports`
 /// holds the remote port, the host's port and the protocol, from the lowest bits on. A separate function, because

@@ -16,7 +16,7 @@ use portsentry_common::{
     classify::Protocol,
 };
 
-use crate::{kernel::settings, maps};
+use crate::{maps, settings::settings};
 
 /// Return value of a bind hook that allows the bind.
 const ALLOW: i32 = 1;

@@ -5,11 +5,7 @@ mod family;
 mod ports;
 mod sources;
 
-use core::{
-    cell::Cell,
-    hint::cold_path,
-    ptr::{NonNull, with_exposed_provenance},
-};
+use core::{cell::Cell, hint::cold_path, ptr::NonNull};
 
 use aya_ebpf::{
     EbpfContext, bindings::BPF_ANY, btf_maps::PerCpuArray, helpers::generated::bpf_jiffies64,
@@ -93,15 +89,6 @@ impl Kernel<'_> {
         unsafe { atomic::add(&raw mut (*block).dropped, 1) };
         true
     }
-}
-
-/// Returns the settings that the daemon wrote before loading the program.
-#[inline(always)]
-pub fn settings() -> &'static Settings {
-    // The optimiser must not assume the initial value: the loader overwrites it.
-    let settings = barrier_var((&raw const maps::SETTINGS).expose_provenance());
-    // SAFETY: a `Global` is its value, which is plain data that does not change while the program runs.
-    unsafe { &*with_exposed_provenance(settings) }
 }
 
 /// The part of the environment that needs no helper call: the program's own data.

@@ -37,6 +37,7 @@ mod kernel;
 mod layers;
 mod maps;
 mod served;
+mod settings;
 mod sockets;
 mod steer;
 

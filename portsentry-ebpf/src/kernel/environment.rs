@@ -13,8 +13,8 @@ use portsentry_common::{
     settings::Settings,
 };
 
-use super::{Kernel, once, ports, settings};
-use crate::{barrier_var::barrier_var, maps, served};
+use super::{Kernel, once, ports};
+use crate::{barrier_var::barrier_var, maps, served, settings::settings};
 
 impl Environment for Kernel<'_> {
     #[inline(always)]

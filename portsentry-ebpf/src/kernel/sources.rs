@@ -6,8 +6,8 @@ use portsentry_common::{
     tally::{Handshakes, Tally},
 };
 
-use super::settings;
-use crate::{kernel::Family, maps};
+use super::family::Family;
+use crate::{maps, settings::settings};
 
 /// Initial values of new entries, in the program's data because they would take much of the stack.
 static NO_TALLY: Tally = Tally::EMPTY;
