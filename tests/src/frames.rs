@@ -3,10 +3,12 @@
 //! Transport checksums are zero by default: a probe with a wrong checksum counts like any other.
 
 mod headers;
+mod segment;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 pub use headers::{ACK, CWR, ECE, Extension, FIN, PSH, RST, SYN, URG, XMAS};
+pub use segment::{Checksum, Segment};
 
 /// A header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,34 +21,12 @@ pub enum Layer {
     Transport,
 }
 
-/// The content behind the IP headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Segment {
-    /// TCP with these control bits.
-    Tcp(u8),
-    /// UDP.
-    Udp,
-    /// Another protocol, by its number.
-    Other(u8),
-}
-
 /// The part of a datagram in a packet, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Part {
     offset: usize,
     length: usize,
     more: bool,
-}
-
-/// The TCP checksum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checksum {
-    /// 0.
-    Zero,
-    /// That of the whole segment.
-    Right,
-    /// That of the pseudo-header alone, to be completed by a network card.
-    Partial,
 }
 
 /// A packet under construction.

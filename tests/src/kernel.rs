@@ -25,7 +25,8 @@ use portsentry_common::{
 use crate::{
     frames::{tcp, udp},
     outcome::{Judge, Outcome, timeless_block},
-    scenario::{Scenario, Sent},
+    scenario::Scenario,
+    sent::Sent,
     sockets::Socket,
     test_host,
 };

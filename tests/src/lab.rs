@@ -31,6 +31,7 @@ mod said;
 mod scanners;
 mod service;
 mod setup;
+mod start;
 mod stream;
 mod sweep;
 mod uninterrupted;

@@ -19,6 +19,7 @@ pub mod oracle;
 pub mod outcome;
 pub mod received;
 pub mod scenario;
+pub mod sent;
 pub mod sockets;
 pub mod table;
 pub mod test_host;

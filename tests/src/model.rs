@@ -3,6 +3,7 @@
 //! Its clock stands still.
 
 mod fast;
+mod ip;
 mod sent;
 mod sockets;
 mod table;
@@ -37,6 +38,7 @@ use portsentry_common::{
     token_bucket::TokenBuckets,
 };
 
+use self::ip::ip;
 use crate::{
     outcome::{Judge, Outcome, timeless_block},
     received::Received,
@@ -385,10 +387,4 @@ impl<A: Address> FamilyMaps<A> for Model {
     fn is_expected(&self, flow: &Flow<A>) -> bool {
         sockets::expect(&self.scenario.sockets, flow, self.scenario.settings.first_ephemeral)
     }
-}
-
-/// Returns the address in its own family: an IPv4-mapped IPv6 address stays one.
-fn ip<A: Address>(address: A) -> IpAddr {
-    let mapped = Ipv6Addr::from(address.to_mapped());
-    if A::VERSION == 4 { mapped.to_canonical() } else { mapped.into() }
 }

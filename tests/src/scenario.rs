@@ -10,7 +10,7 @@ use portsentry_common::{
     settings::{AckProbes, FencedDatagrams, FencedSyns, Response, Settings},
 };
 
-use crate::sockets::Socket;
+use crate::{sent::Sent, sockets::Socket, test_host};
 
 /// Settings, sizes, and initial contents of the maps.
 #[derive(Clone, Debug)]
@@ -31,21 +31,6 @@ pub struct Scenario {
     pub table: Table,
     /// Packets that the host sent a moment ago.
     pub sent: Vec<Sent>,
-}
-
-/// An outgoing packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sent {
-    /// The transport protocol.
-    pub protocol: Protocol,
-    /// TCP's control bits.
-    pub flags: u8,
-    /// Its source address and port.
-    pub local: SocketAddr,
-    /// Its destination address and port.
-    pub remote: SocketAddr,
-    /// Whether the host forwarded it.
-    pub is_forwarded: bool,
 }
 
 /// Contents of the table of bound ports, in addition to the open sockets.
@@ -80,7 +65,7 @@ impl Default for Scenario {
             ring_size: 1 << 20,
             blocked: Vec::new(),
             networks: Vec::new(),
-            sockets: crate::test_host::sockets(),
+            sockets: test_host::sockets(),
             table: Table::default(),
             sent: Vec::new(),
         }
@@ -113,23 +98,23 @@ impl Scenario {
         self
     }
 
-    /// Uses [`crate::test_host::served`] as the table. `is_complete` means that every bind is seen.
+    /// Uses [`test_host::served`] as the table. `is_complete` means that every bind is seen.
     #[must_use]
     pub fn with_table(mut self, is_complete: bool) -> Self {
         self.table = Table {
-            served: crate::test_host::served(),
-            over: crate::test_host::over(),
-            connected: crate::test_host::connected(),
+            served: test_host::served(),
+            over: test_host::over(),
+            connected: test_host::connected(),
             is_complete,
             has_devices_above: true,
         };
         self
     }
 
-    /// Adds the packets of [`crate::test_host::sent`], sent a moment ago.
+    /// Adds the packets of [`test_host::sent`], sent a moment ago.
     #[must_use]
     pub fn with_sent(mut self) -> Self {
-        self.sent = crate::test_host::sent();
+        self.sent = test_host::sent();
         self
     }
 

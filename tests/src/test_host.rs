@@ -14,7 +14,7 @@ use portsentry_common::{
     environment::Locality,
 };
 
-use crate::{scenario::Sent, sockets::Socket};
+use crate::{sent::Sent, sockets::Socket};
 
 /// The host's own addresses.
 pub const OWN: [&str; 5] = ["198.51.100.1", "198.51.100.2", "203.0.113.1", "2001:db8::1", "2001:db8::2"];

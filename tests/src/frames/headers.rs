@@ -7,7 +7,7 @@ use etherparse::{
     Ipv6Header, Ipv6RawExtHeader, SingleVlanHeader, TcpHeader, UdpHeader, VlanId, VlanPcp,
 };
 
-use super::{Checksum, Segment};
+use super::segment::{Checksum, Segment};
 
 /// TCP's control bits (RFC 9293 section 3.1, RFC 3168), defined independently of the rules.
 pub const FIN: u8 = 1;

@@ -12,8 +12,8 @@ use portsentry_common::{
     state::{FlowKey, SteerKey},
 };
 
-use super::ip;
-use crate::{scenario::Sent, test_host};
+use super::ip::ip;
+use crate::{sent::Sent, test_host};
 
 /// Whether the host sent a packet to the source of `flow` from the port to which `flow` goes.
 pub(super) fn goes_on<A: Address>(sent: &[Sent], flow: &Flow<A>, settings: &Settings) -> bool {

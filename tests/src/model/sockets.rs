@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use portsentry_common::{address::Address, classify::Protocol, environment::Connection, flow::Flow};
 
-use super::ip;
+use super::ip::ip;
 use crate::sockets::Socket;
 
 /// Whether one of `sockets` explains `flow`.

@@ -10,7 +10,7 @@ use portsentry_common::{
     flow::Flow,
 };
 
-use super::ip;
+use super::ip::ip;
 use crate::{
     scenario::{Scenario, Table},
     sockets::Socket,

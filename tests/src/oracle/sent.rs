@@ -5,10 +5,7 @@ use std::net::SocketAddr;
 use portsentry_common::classify::Protocol;
 
 use super::seen::Seen;
-use crate::{
-    scenario::{Scenario, Sent},
-    test_host,
-};
+use crate::{scenario::Scenario, sent::Sent, test_host};
 
 /// TCP's SYN, RST and ACK.
 const SYN: u8 = 2;
