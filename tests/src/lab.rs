@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 mod daemon;
 mod device_bound;
+mod held;
 mod installed;
 mod log;
 mod machine;

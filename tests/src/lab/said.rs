@@ -1,5 +1,7 @@
 //! Output of portsentry's commands.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 
 use super::{Portsentry, binary};
@@ -35,5 +37,11 @@ impl Portsentry<'_> {
         let ended = command.output().expect("portsentry starts");
         let [out, errors] = [ended.stdout, ended.stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
         Said { out, errors, code: ended.status.code().expect("no signal") }
+    }
+    /// Returns the entry of `source` in the list that `portsentry WORDS` prints as JSON.
+    pub fn entry(&self, words: &str, source: IpAddr) -> Option<Value> {
+        let listed = self.say(words).json();
+        let mut entries = listed.as_array().expect("a list").iter();
+        entries.find(|entry| entry["address"] == source.to_string()).cloned()
     }
 }
