@@ -34,11 +34,13 @@ impl Crate {
 
     fn of(files: impl IntoIterator<Item = (ModulePath, String)>) -> Self {
         let comment = Regex::new("//.*").expect("a pattern");
-        let of_tests =
-            Regex::new(r"#\[cfg\(test\)\]\s*(?:pub(?:\([^)]*\))?\s+)?mod \w+ \{").expect("a pattern");
+        let of_tests = r"#\[cfg\(test\)\]\s*(?:pub(?:\([^)]*\))?\s+)?mod \w+ \{";
+        let of_tests = Regex::new(of_tests).expect("a pattern");
+        let scope = Regex::new(r"pub\(in [^)]*\)").expect("a pattern");
         let bare = |text: String| {
             let code = comment.replace_all(&text, "");
-            of_tests.split(&code).next().unwrap_or_default().to_owned()
+            let code = of_tests.split(&code).next().unwrap_or_default();
+            scope.replace_all(code, "pub").into_owned()
         };
         let texts = files.into_iter().map(|(module, text)| (module, bare(text))).collect();
         let mut read = Self { texts, handed_on: BTreeMap::new() };
@@ -54,11 +56,11 @@ impl Crate {
 
     /// Returns the modules that each file imports from.
     fn imports(&self) -> BTreeMap<&ModulePath, BTreeSet<&ModulePath>> {
-        let path = Regex::new(r"\b(?:crate|super|self)(?:::\w+)+").expect("a pattern");
+        let path = Regex::new(r"(?:^|[^:\w])(\w+(?:::\w+)+)").expect("a pattern");
         let lines = Regex::new(USES).expect("a pattern");
         let imports = self.texts.iter().map(|(module, text)| {
             let rest = lines.replace_all(text, "");
-            let named = path.find_iter(&rest).map(|found| (false, split(found.as_str())));
+            let named = path.captures_iter(&rest).map(|found| (false, split(&found[1])));
             let all = uses(text).into_iter().chain(named);
             let places = all.filter_map(|(is_public, path)| {
                 let place = self.place(module, &path)?;
@@ -210,6 +212,7 @@ mod tests {
             ["a b::c"]
         );
         assert_eq!(circles(&[("a", "use b::B;"), ("a::b", "use super::A;")]), ["a a::b"]);
+        assert_eq!(circles(&[("a", "mod b; fn f() { b::g() }"), ("a::b", "use super::A;")]), ["a a::b"]);
         assert_eq!(
             circles(&[("a", "use crate::b;"), ("b", "use crate::c;"), ("c", "use crate::a;")]),
             ["a b c"]
@@ -222,6 +225,9 @@ mod tests {
         assert_eq!(circles(&[("a", "pub use self::b::B;"), ("a::b", "use super::A;")]), none);
         let tested = "// use crate::a;\n#[cfg(test)]\nmod tests {\n    use crate::a::A;\n}";
         assert_eq!(circles(&[("a", "use crate::b::B;"), ("b", tested)]), none);
+        let shared = "#[cfg(test)]\npub(super) mod tests {\n    use crate::a::A;\n}";
+        assert_eq!(circles(&[("a", "use crate::b::B;"), ("b", shared)]), none);
+        assert_eq!(circles(&[("a", "use crate::a::b::B;"), ("a::b", "pub(in crate::a) struct B;")]), none);
         assert_eq!(circles(&[("a", "use crate::b as x;"), ("b", "use std::fs; use other::a;")]), none);
     }
 }
