@@ -43,7 +43,7 @@ fn check_command(command: &Command) {
 
 fn values<'a>(target: &str, port: u16, mode: &'a str, proof: &'a str) -> Values<'a> {
     let target: IpAddr = target.parse().unwrap_or(IpAddr::from([192, 0, 2, 9]));
-    Values { target: target.into(), port, mode, proof, reason: mode, until: None }
+    Values { target: target.into(), port, mode, proof, reason: mode, until: None, id: None }
 }
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {

@@ -37,7 +37,7 @@ fn written(data: &[u8]) {
     let port = u16::try_from(number(24..26)).unwrap_or_default();
     let protocol = if head[26] & 1 == 0 { Protocol::Tcp } else { Protocol::Udp };
     let name = Name::new(name).ok();
-    let named = Named { address: source, name: name.as_ref().map(Name::as_str) };
+    let named = Named { address: source, name: name.as_ref().map(Name::as_str), id: None };
     let hold = Hold { since: time, until: None, port, protocol, proof: Proof::None, is_fence: false };
     let record = Record { network: source.into(), hold };
     for line in [
