@@ -23,12 +23,11 @@ use portsentry_common::{
     },
     flow::Flow,
     pace,
-    settings::Settings,
     state::{IS_OPEN, RecentKey, SteerKey, TO_ACCEPT},
     token_bucket::TokenBuckets,
 };
 
-use crate::{atomic, barrier_var::barrier_var, benign::place, flows, gate::GATE_V4, maps, served, sockets};
+use crate::{atomic, benign::place, flows, gate::GATE_V4, maps, served, sockets};
 
 pub use self::family::Family;
 

@@ -11,7 +11,7 @@ mod table;
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap, HashSet},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
 };
 
 use bytemuck::Zeroable;

@@ -8,8 +8,8 @@ use portsentry_common::frame::{Bytes, Room};
 /// A frame's first buffer, with bounds known to the verifier.
 #[derive(Clone, Copy)]
 pub struct Packet {
-    start: usize,
-    end: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
 }
 
 impl Packet {
