@@ -1,6 +1,6 @@
 //! The commands that only read, with a running daemon, with a killed one, and without one.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use portsentry_tests::lab::{FAMILIES, Family, INTERFACE, Lab, binary};
 use serde_json::Value;

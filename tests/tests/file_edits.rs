@@ -1,6 +1,9 @@
 //! An administrator's edits of the daemon's files while it runs.
 
-use std::fs;
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+};
 
 use portsentry_tests::lab::{FAMILIES, Family, Lab, Reach};
 
