@@ -5,7 +5,13 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{curve::Curve, figures::{Classic, Load, Span}, rate::Rate, run::Run, turns::Cost};
+use crate::{
+    curve::Curve,
+    figures::{Classic, Load, Span},
+    rate::Rate,
+    run::Run,
+    turns::Cost,
+};
 
 /// Results of a run. Parts are empty that were not requested or could not be measured.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]

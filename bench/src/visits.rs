@@ -13,7 +13,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use portsentry_tests::lab::{Family, Lab, Namespace};
 use socket2::{Domain, Socket, Type};
 
-use crate::{figures::Load, classic::cpu_seconds, report::Report, turns::quantile};
+use crate::{classic::cpu_seconds, figures::Load, report::Report, turns::quantile};
 
 /// Maximum share of a core.
 pub(crate) const TARGET: f64 = 0.1;
