@@ -1,4 +1,4 @@
-//! `portsentry review`: what an administrator sees before PortSentry is armed.
+//! `portsentry review`: its output before PortSentry is armed.
 
 use portsentry_tests::lab::{FAMILIES, Lab};
 

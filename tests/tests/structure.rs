@@ -56,7 +56,8 @@ fn gather(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// A sink for events with a setting of its own, as somebody would add it: `cargo xtask gen-docs` makes the rest.
+/// A sink for events with its own setting, as a contributor would add it: `cargo xtask gen-docs` generates the
+/// rest.
 #[test]
 fn a_new_sink_with_a_setting_touches_three_files() {
     const PATCH: &str = "tests/patches/webhook.diff";

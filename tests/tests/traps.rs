@@ -227,7 +227,7 @@ fn a_visit_to_a_trap_and_a_packet_add_up_to_one_trigger() {
         daemon.log().wait_for(&line);
     };
     for family in FAMILIES {
-        // Connections are the daemon's to count, datagrams the kernel program's.
+        // The daemon counts connections, the kernel program datagrams.
         let source = lab.source(family);
         let _ = banner(&lab, source, 11);
         noted(1, "Connect", source);
@@ -235,7 +235,7 @@ fn a_visit_to_a_trap_and_a_packet_add_up_to_one_trigger() {
         noted(2, "UDP scan", source);
         let _ = banner(&lab, source, 15);
         assert_blocked(&daemon, source);
-        // And the other way round.
+        // The same in the other order.
         let source = lab.source(family);
         lab.nmap(source, "-sU -p 69");
         noted(1, "UDP scan", source);

@@ -1,4 +1,4 @@
-//! Every way into a block or fence and out of one, against a real daemon: what `docs/register.md` says of it is what it did.
+//! Every way into and out of a block or fence, with a real daemon: its effects are those in `docs/register.md`.
 
 mod watch;
 
@@ -37,7 +37,7 @@ const WAYS: [&str; 24] = [
     "in, block: after a fence",
 ];
 
-/// Seconds that a block or fence lasts which is to expire: longer than a look at everything takes.
+/// Duration in seconds of a block or fence that must expire: longer than a check of all outputs.
 const TERM: &str = "8";
 
 fn full<'lab>(lab: &'lab Lab, flags: &str) -> Portsentry<'lab> {
@@ -52,7 +52,7 @@ fn full<'lab>(lab: &'lab Lab, flags: &str) -> Portsentry<'lab> {
         .with("ACTION_RATE", "1000")
 }
 
-/// Probes from two hundred addresses that nobody has.
+/// Probes from two hundred unused addresses.
 fn flood(lab: &Lab) -> Vec<IpAddr> {
     let sources: Vec<IpAddr> = (1..=200).map(|last| [198, 51, 100, last].into()).collect();
     let probe =
@@ -98,7 +98,7 @@ fn sources_beyond_the_event_rate_are_found_in_the_map() {
         watch.wait_until("the metrics count it", || {
             watch.look(Some(&daemon)).metrics.contains_key("in unreported")
         });
-        // Some of the flood were reported.
+        // Some probes of the flood were reported.
         let count = watch.look(Some(&daemon)).metrics.get("in probe").copied();
         watch.before.metrics.extend(count.map(|count| ("in probe".to_owned(), count)));
         watch.expect(Some(&daemon), way);
@@ -245,14 +245,14 @@ fn a_trap_fences_without_proof_and_blocks_with_it() {
     let daemon = setup.start();
     let mut watch = Watch::new(&setup, Family::V4);
     watch.begin(&daemon);
-    // A connection is its source's proof.
+    // A connection proves its source.
     watch.come();
     watch.expect(Some(&daemon), "in, block: trap");
     let mut watch = Watch::new(&setup, Family::V4);
     watch.begin(&daemon);
     lab.nmap(watch.source, "-sU -p 69");
     watch.expect(Some(&daemon), "in, fence: trap");
-    // Its connection makes a block of the fence.
+    // Its connection turns the fence into a block.
     watch.begin(&daemon);
     let _probe = watch.probe();
     watch.expect(Some(&daemon), "in, block: after a fence");

@@ -66,7 +66,8 @@ where
 {
     let now_ns = env.now_ns();
     let accepts = env.settings().accepts();
-    // A service always offers a segment size: where it answers, no other port answers a SYN without room for one.
+    // A service's answer always offers a segment size. Where services answer, other ports therefore answer no SYN
+    // without room for one.
     let least = if accepts { LEAST } else { WITH_SIZE };
     let shape = if F::IS_BARE { None } else { Some(shape::<A, _>(frame.fresh_bytes(), link, least)?) };
     if !env.pace(&flow.source, now_ns) || !env.try_acquire(RateLimit::Syn, now_ns) {

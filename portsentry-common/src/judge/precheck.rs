@@ -1,4 +1,4 @@
-//! The precheck, for packets that the fast path leaves: no look-up except in the ports' bitmaps.
+//! The precheck, for packets that the fast path leaves undecided: no look-up except in the ports' bitmaps.
 
 use super::{Action, benign::may_be_cached};
 use crate::{

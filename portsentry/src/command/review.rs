@@ -39,7 +39,7 @@ struct Report {
     others: usize,
 }
 
-/// A source, as it is shown.
+/// A source in the output.
 #[derive(Debug, Serialize)]
 struct Row {
     #[serde(serialize_with = "named")]

@@ -150,7 +150,7 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `LOG_OUTPUT`
     pub log_output: LogOutput,
-    /// Where events go beside the log (`JSON_LOG`).
+    /// The targets of events besides the log (`JSON_LOG`).
     pub targets: Targets,
     /// `METRICS_LISTEN`; `None` for no metrics.
     pub metrics_listen: Option<SocketAddr>,

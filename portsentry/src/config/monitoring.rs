@@ -13,17 +13,17 @@ pub enum JsonLog {
     File(PathBuf),
 }
 
-/// The targets of the sinks that get events beside the log, by the setting that names each. A sink reads its own.
+/// The targets of the sinks that get events besides the log, by the name of the setting. Each sink reads its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Targets(BTreeMap<&'static str, String>);
 
 impl Targets {
-    /// Sets the target that the setting `name` names.
+    /// Sets the target in the setting `name`.
     pub fn set(&mut self, name: &'static str, target: impl fmt::Display) {
         self.0.insert(name, target.to_string());
     }
 
-    /// Returns the target that the setting `name` names, if it is set.
+    /// Returns the target in the setting `name`, if it is set.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)

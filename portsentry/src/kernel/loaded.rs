@@ -162,7 +162,7 @@ impl Kernel {
         ring::waiting(&self.pins.map("EVENTS"))
     }
 
-    /// Runs the program on `frame` (at least 14 bytes) `times` over, without attaching it.
+    /// Runs the program `times` times on `frame` (at least 14 bytes), without attaching it.
     pub fn try_frame(&self, frame: &[u8], times: u32) -> Result<TestRun, Error> {
         test_run::run(self.program()?, frame, times)
     }

@@ -16,7 +16,7 @@ pub(super) const HANDSHAKES: &str = "HANDSHAKES";
 /// The map of probes.
 pub(super) const TALLIES: &str = "SOURCES";
 
-/// A map with a value for each source. If a program writes at the same time, one of both counts may be lost.
+/// A map with a value for each source. If a program writes at the same time, one of the two counts may be lost.
 #[derive(Debug)]
 struct PerSource<T, const SIZE: usize> {
     map: HashMap<MapData, [u8; 16], [u8; SIZE]>,

@@ -24,7 +24,7 @@ const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
 
-/// Runs `program` on `frame` (at least 14 bytes) `times` over.
+/// Runs `program` `times` times on `frame` (at least 14 bytes).
 pub(super) fn run(program: &Xdp, frame: &[u8], times: u32) -> Result<TestRun, Error> {
     // The program may shorten a frame, but never lengthens it.
     let mut left = vec![0; frame.len()];

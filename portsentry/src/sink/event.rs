@@ -48,7 +48,7 @@ macro_rules! actions {
 }
 
 actions! {
-    /// A probe was reported, also one of an ignored source or below the trigger (`portsentry.verdict`).
+    /// A probe was reported, even if its source is ignored or below the trigger (`portsentry.verdict`).
     Probe => "probe", "alert", "network", &["connection", "info"];
     /// A source is blocked: all its packets are dropped.
     Block => "block", "alert", "intrusion_detection", &["denied"];
@@ -133,8 +133,8 @@ impl Event {
         self.with(Field::SourceIp, source.to_string()).with(Field::NetworkType, family)
     }
 
-    /// Adds the network that is blocked, fenced or released: a host, or a network by its first address and as a
-    /// whole.
+    /// Adds the network that is blocked, fenced or released: the host's address, or the network and its first
+    /// address.
     #[must_use]
     pub fn about_network(self, network: IpNet) -> Self {
         let event = self.about(network.addr());

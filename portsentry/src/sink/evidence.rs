@@ -131,8 +131,8 @@ impl Evidence {
         self.file.path()
     }
 
-    /// Records a packet: if its source is blocked or fenced, or would be if the configuration didn't only log, the packet
-    /// is written with those before it; otherwise it is kept.
+    /// Records a packet. If its source is blocked or fenced, or would be if the configuration blocked, writes the
+    /// packet and the earlier ones. Otherwise keeps the packet.
     pub fn see(&mut self, sighting: &Sighting, is_held: bool) {
         let seen = Seen::from(sighting);
         let decides = matches!(sighting.verdict, Verdict::Block | Verdict::Fence | Verdict::Report);

@@ -82,7 +82,7 @@ impl Wire {
         self.send_frame(&Self::frame(packet));
     }
 
-    /// `packet` in a frame from the scanner to the host.
+    /// Returns `packet` in a frame from the scanner to the host.
     pub fn frame(packet: &Packet) -> Vec<u8> {
         let [to, own] = [1, 2].map(|number| octets(&hardware_address(number)));
         packet.clone().with(Layer::Link, 0, &to).with(Layer::Link, 6, &own).frame(0)
@@ -110,10 +110,10 @@ impl Wire {
         self.next(IMPATIENCE, is_wanted)
     }
 
-    /// The next frame, whatever it holds, if one comes within `patience`.
+    /// Returns the next frame of any kind, if one comes within `patience`.
     pub fn receive(&self, patience: Duration) -> Option<Vec<u8>> {
         let mut bytes = vec![0; 1 << 11];
-        // The kernel rounds a limit up to its tick, which is long where nothing is waited for.
+        // The kernel rounds a time limit up to its tick, which is too long for a check without waiting.
         let at_once = recv(self.socket.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT).ok();
         let length = at_once.or_else(|| {
             self.socket.set_read_timeout(Some(Some(patience).filter(|it| !it.is_zero())?)).expect("a limit");

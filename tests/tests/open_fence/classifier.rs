@@ -1,5 +1,6 @@
-//! An expert's classifier: 2,000 ports, ten of them served, and for each kind of question whether its answers separate the ten from the
-//! rest. Where PortSentry answers for every port none does; where services answer, only those that `docs/proof.md` names.
+//! An expert's classifier. With each kind of question it asks 2,000 ports, ten of them served, and checks whether
+//! the answers separate the ten from the others. Where PortSentry answers for every port, no question does. Where
+//! services answer, only those that `docs/proof.md` names do.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,21 +19,21 @@ use super::{SIZE, TRAP, WAYS, Way, open};
 const FIRST: u16 = 20_000;
 const PORTS: u16 = 2000;
 const SERVED: usize = 10;
-/// Sources that take turns, as each has a rate of its own.
+/// Number of sources, which take turns because each has its own rate limit.
 const SOURCES: u16 = 100;
 const FIRST_SOURCE: u16 = 150;
-/// A number that no number of the scanner's or of an answer is near to by chance.
+/// A sequence number that is unlikely to be near those of other segments.
 const STRANGE: u32 = 0x1234_5678;
-/// As Linux sends it.
+/// As Linux sends them.
 const OPTIONS: [u8; 20] = [2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
 
-/// One packet of a question: the port is the packet's, its sequence number and what it acknowledges are computed.
+/// One packet of a question. Its port and its two numbers are filled in when it is sent.
 #[derive(Clone, Copy)]
 struct Step {
     flags: u8,
     /// Added to the sequence number.
     ahead: u32,
-    /// What is acknowledged: that much more than the number of the answer before.
+    /// The acknowledged number, relative to the sequence number of the previous answer.
     acknowledges: Option<u32>,
     change: fn(Packet) -> Packet,
 }
@@ -45,9 +46,9 @@ const fn step(flags: u8, ahead: u32) -> Step {
 struct Question {
     name: &'static str,
     steps: Vec<Step>,
-    /// Whether the first step has an answer, whose delay counts, too.
+    /// Whether the first step gets an answer. If so, its delay is compared, too.
     is_answered: bool,
-    /// How long answers are waited for behind the last step.
+    /// Time to wait for answers after the last step.
     patience: Duration,
 }
 
@@ -128,16 +129,16 @@ fn as_datagram(packet: Packet) -> Packet {
     udp().payload(12).from(&source).to(&destination)
 }
 
-/// What a port answers to a question.
+/// A port's answers to a question.
 #[derive(Default)]
 struct Answers {
-    /// Number of the first answer to a SYN, and when it came.
+    /// Sequence number of the first answer to a SYN, and its time.
     first: Option<(u32, Instant)>,
-    /// Of each answer the bytes that don't differ by chance.
+    /// The bytes of each answer that don't differ by chance.
     faces: Vec<Vec<u8>>,
-    /// How much greater the number of the last answer to a SYN is.
+    /// Difference between the sequence numbers of the last and the first answer to a SYN.
     change: Option<u32>,
-    /// How long the first answer took, in seconds.
+    /// Delay of the first answer, in seconds.
     delay: Option<f64>,
 }
 
@@ -151,12 +152,12 @@ impl Answers {
     }
 }
 
-/// Asks questions, from sources that are fenced.
+/// Asks questions from fenced sources.
 struct Expert {
     wire: Wire,
     family: Family,
     sources: Vec<IpAddr>,
-    /// The source port, another for each question.
+    /// The source port, a different one for each question.
     port: u16,
 }
 
@@ -176,7 +177,7 @@ impl Expert {
                     self.listen(&mut answers, Duration::ZERO, None);
                     continue;
                 }
-                // A frame may be lost where the machine is busy.
+                // A busy machine may lose a frame.
                 for _ in 0..5 {
                     self.wire.send_frame(&frame);
                     self.listen(&mut answers, MOMENT, Some(at));
@@ -192,13 +193,13 @@ impl Expert {
         }
         self.listen(&mut answers, question.patience, None);
         if question.steps.len() == 1 && question.patience == MOMENT {
-            // Where asking takes long, answers are repeated, which is another question's matter.
+            // If asking takes long, answers are repeated; another question covers that.
             answers.iter_mut().for_each(|answer| answer.faces.dedup());
         }
         answers
     }
 
-    /// Notes what comes for so long, or until that port has answered.
+    /// Records answers for `patience`, or until the port `until` has answered.
     fn listen(&self, answers: &mut [Answers], patience: Duration, until: Option<usize>) {
         let deadline = Instant::now() + patience;
         while let Some(frame) = self.wire.receive(deadline.saturating_duration_since(Instant::now())) {
@@ -227,8 +228,8 @@ impl Expert {
     }
 }
 
-/// What a frame to that port of the scanner's says of a port of the host's: that port; the sequence number, if it answers a SYN; and
-/// all of it that doesn't differ from one answer to the next.
+/// Returns the contents of a frame to the scanner's `port`: the host's port, the sequence number if it answers a
+/// SYN, and the bytes that don't differ by chance.
 fn face(frame: &[u8], family: Family, port: u16) -> Option<(u16, Option<u32>, Vec<u8>)> {
     const IP: usize = 14;
     let word = |at: usize| Some(u16::from_be_bytes(frame.get(at..at + 2)?.try_into().ok()?));
@@ -238,7 +239,7 @@ fn face(frame: &[u8], family: Family, port: u16) -> Option<(u16, Option<u32>, Ve
     };
     let transport = IP + header;
     if *protocol == icmp {
-        // An error, with the beginning of a packet of the scanner's.
+        // An ICMP error, which quotes the beginning of the scanner's packet.
         let quoted = transport + 8 + header;
         return (word(quoted)? == port).then_some((word(quoted + 2)?, None, frame[transport..][..2].into()));
     }
@@ -248,7 +249,7 @@ fn face(frame: &[u8], family: Family, port: u16) -> Option<(u16, Option<u32>, Ve
     let number = u32::from_be_bytes(frame.get(transport + 4..transport + 8)?.try_into().ok()?);
     let answers_syn = frame.get(transport + 13)? & (SYN | ACK) == SYN | ACK;
     let mut face = frame.get(IP..IP + usize::from(length))?.to_vec();
-    // IP's addresses, IPv4's checksum, IPv6's random flow label; ports, numbers and checksum of TCP.
+    // The addresses, the IPv4 checksum, and the random IPv6 flow label; TCP's ports, numbers and checksum.
     let ip = if family == Family::V4 { [10..12, 12..20] } else { [1..4, 8..40] };
     for range in ip.into_iter().chain([header..header + 8, header + 16..header + 18]) {
         face.get_mut(range)?.fill(0);
@@ -256,7 +257,8 @@ fn face(frame: &[u8], family: Family, port: u16) -> Option<(u16, Option<u32>, Ve
     Some((word(transport)?, answers_syn.then_some(number), face))
 }
 
-/// What separates the served ports from the others better than chance does: the bytes of answers, or a number.
+/// Returns the properties that separate the served ports from the others better than chance: the bytes of the
+/// answers, or a number.
 fn separators(answers: &[Answers], is_served: impl Fn(usize) -> bool) -> Vec<&'static str> {
     let (served, others): (Vec<_>, Vec<_>) = answers.iter().enumerate().partition(|(at, _)| is_served(*at));
     let mut shares = BTreeMap::<_, f64>::new();
@@ -266,7 +268,7 @@ fn separators(answers: &[Answers], is_served: impl Fn(usize) -> bool) -> Vec<&'s
         }
     }
     let mut found = Vec::new();
-    // Of ten ports six more than expected, by chance once in ten thousand times at most.
+    // Six of ten ports more than expected: by chance, at most once in ten thousand times.
     if shares.values().any(|difference| difference.abs() > 0.6) {
         found.push("answers");
     }
@@ -275,7 +277,7 @@ fn separators(answers: &[Answers], is_served: impl Fn(usize) -> bool) -> Vec<&'s
             of.iter().filter_map(|(_, answer)| number(answer)).collect()
         };
         let (served, others) = (numbers(&served), numbers(&others));
-        // The test of Kolmogorov and Smirnov: for ten ports more than this comes by chance once in a million times.
+        // The Kolmogorov-Smirnov test: for ten ports, a greater distance comes by chance once in a million times.
         if served.len() >= SERVED / 2 && distance(&served, &others) > 0.86 {
             found.push(name);
         }
@@ -283,12 +285,12 @@ fn separators(answers: &[Answers], is_served: impl Fn(usize) -> bool) -> Vec<&'s
     found
 }
 
-/// A number of ports.
+/// Converts a number of ports.
 fn number(of: usize) -> f64 {
     u16::try_from(of).expect("at most all ports").into()
 }
 
-/// The greatest distance between the distributions of both.
+/// Returns the greatest distance between both distributions.
 fn distance(some: &[f64], others: &[f64]) -> f64 {
     let share = |of: &[f64], is_in: &dyn Fn(f64) -> bool| {
         number(of.iter().filter(|it| is_in(**it)).count()) / number(of.len())
@@ -297,7 +299,8 @@ fn distance(some: &[f64], others: &[f64]) -> f64 {
     some.iter().map(|most| at(&|it| it <= *most).max(at(&|it| it < *most))).fold(0.0, f64::max)
 }
 
-/// Questions whose answers separate where services answer, as `docs/proof.md` says; so does the delay of all answers.
+/// The questions named in `docs/proof.md`, whose answers separate the served ports if services answer. The delay of
+/// all answers does, too.
 const NAMED: [&str; 5] = [
     "a SYN with another number",
     "a SYN behind a reset",
@@ -320,7 +323,7 @@ fn no_question_separates_served_ports_from_others() {
 fn ask_all(way: Way, family: Family) {
     let lab = Lab::new();
     let daemon = open(&lab).with("CHALLENGE_RATE", "1000000").with("FENCE_SYN_RATE", "1000000");
-    // The scanner doesn't have these addresses: an expert's system resets no connection.
+    // The scanner doesn't have these addresses, so its system resets no connection, like an expert's.
     let sources: Vec<_> =
         (FIRST_SOURCE..FIRST_SOURCE + SOURCES).map(|number| family.member(number)).collect();
     let scanner = hardware_address(2);
@@ -348,6 +351,6 @@ fn ask_all(way: Way, family: Family) {
             let is_named = what == "delay" || what == "answers" && NAMED.contains(&name);
             assert!(way == Way::Forward && is_named, "{way:?} {family:?}: {name} separates by {what}");
         }
-    } // This classifier finds what there is.
+    } // The classifier finds existing differences.
     assert_eq!(separated.contains("waiting for a repetition"), way == Way::Forward, "{separated:?}");
 }

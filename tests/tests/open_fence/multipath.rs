@@ -1,5 +1,5 @@
-//! Services of Multipath TCP (RFC 8684), for which the kernel makes no connection of an acknowledgement alone. Programs built with
-//! Go 1.24 or later listen so without being told.
+//! Services of Multipath TCP (RFC 8684), for which the kernel opens no connection on just an acknowledgement.
+//! Programs built with Go 1.24 or later use it by default.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -27,8 +27,8 @@ fn start(lab: &Lab, family: Family, port: u16) -> Greeter {
     Greeter(at)
 }
 
-/// A framed host reaches services that were there before the daemon at once, and those that came later once the daemon has listed
-/// sockets.
+/// A framed host reaches earlier services of the daemon's host at once, and later ones after the daemon has listed
+/// the sockets.
 #[test]
 fn a_framed_host_connects_to_services_of_multipath_tcp() {
     for way in WAYS {

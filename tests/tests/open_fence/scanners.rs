@@ -1,4 +1,4 @@
-//! Real scanners against an open fence: what they print of a served port, a closed one and a trap.
+//! Real scanners against an open fence: their output about a served port, a closed one and a trap.
 
 use std::{
     env, fs,
@@ -13,14 +13,14 @@ use regex::Regex;
 
 use super::{CLOSED, EXCLUDED, GREETING, PATIENCE, SERVICE, TRAP, Way, connect, fence, in_each_way};
 
-/// How many ports nmap scans, from 1 on: `OPEN_FENCE_PORTS`, a thousand unless set. All 65,535 take five minutes, as a source has
-/// 250 answers a second.
+/// Returns the number of ports that nmap scans, from 1 on: `OPEN_FENCE_PORTS`, by default 1,000. All 65,535 take
+/// five minutes, because a source gets 250 answers a second.
 fn ports() -> u16 {
     let text = env::var("OPEN_FENCE_PORTS").unwrap_or_else(|_| "1000".into());
     text.parse().unwrap_or_else(|error| panic!("OPEN_FENCE_PORTS={text}: {error}"))
 }
 
-/// A new source of the scanner's that is fenced.
+/// Returns a new, fenced source of the scanner.
 fn fenced_source(lab: &Lab, daemon: &Daemon<'_>) -> IpAddr {
     let source = lab.source(Family::V4);
     fence(daemon, &Wire::open(&lab.scanner), source);
@@ -31,7 +31,7 @@ fn fenced_source(lab: &Lab, daemon: &Daemon<'_>) -> IpAddr {
 fn nmap_finds_every_port_open() {
     in_each_way(|way, lab, daemon, _| {
         let source = fenced_source(lab, daemon);
-        // As it comes, it asks silent ports again.
+        // By default it asks silent ports again.
         let found = lab.nmap(source, &format!("-sS -p 1-{} --max-retries 10", ports()));
         let state = Regex::new(r"(\d+)/(\w+)/tcp").expect("a pattern");
         let states = state.captures_iter(&found).map(|it| it.extract::<2>().1);
@@ -43,7 +43,7 @@ fn nmap_finds_every_port_open() {
     });
 }
 
-/// What nmap's detection of systems, masscan, zmap and p0f say of a served port they say of every other one.
+/// nmap's system detection, masscan, zmap and p0f report the same about a served port as about every other.
 #[test]
 fn no_program_tells_a_served_port_from_another() {
     in_each_way(|way, lab, daemon, _| {
@@ -52,10 +52,10 @@ fn no_program_tells_a_served_port_from_another() {
                 [("nmap -O", fingerprint), ("masscan", by_masscan), ("zmap", by_zmap), ("p0f", by_p0f)];
             for (program, scan) in programs {
                 scope.spawn(move || {
-                    // masscan and zmap send SYNs without options: where services answer those get no answer.
+                    // masscan and zmap send SYNs without options: where services answer, such SYNs get no answer.
                     let is_silent = way == Way::Forward && ["masscan", "zmap"].contains(&program);
                     let said = [SERVICE, CLOSED, TRAP].map(|port| {
-                        // A frame may be lost where the machine is busy, and these ask once.
+                        // A busy machine may lose a frame, and these programs ask only once.
                         let mut tries = (0..3).map(|_| scan(lab, fenced_source(lab, daemon), port));
                         tries.find(|said| is_silent || !said.is_empty()).unwrap_or_default()
                     });
@@ -68,10 +68,10 @@ fn no_program_tells_a_served_port_from_another() {
     });
 }
 
-/// What a program says of a port, without its number.
+/// Returns a program's output about a port, without the port's number.
 type Scan = fn(&Lab, IpAddr, u16) -> String;
 
-/// The tests of nmap's fingerprint, without what it computes from sequence numbers, which are random.
+/// Returns the tests of nmap's fingerprint, except those computed from sequence numbers, which are random.
 fn fingerprint(lab: &Lab, source: IpAddr, port: u16) -> String {
     let found = lab.nmap(source, &format!("-sS -O -d -p {port},{EXCLUDED} -oN -"));
     let tests = Regex::new(r"(?m)^(?:OPS|WIN|ECN|T[1-7]|U1|IE)\(.*").expect("a pattern");
@@ -95,12 +95,12 @@ fn by_zmap(lab: &Lab, source: IpAddr, port: u16) -> String {
     let fields = ["--output-fields=saddr,ttl,window,classification,success", "-r", "100", "-c", "1"];
     let mut zmap = lab.scanner.command("zmap");
     zmap.args(words).args(fields).args(["-o", "-", &host]);
-    // Now and then it aborts, by an assertion about its own tree of targets.
+    // It sometimes aborts because of an assertion about its own tree of targets.
     let found = zmap.output().expect("`zmap` of the Debian package zmap").stdout;
     String::from_utf8_lossy(&found).lines().filter(|line| line.starts_with(&host)).collect()
 }
 
-/// The signature of the answer to an ordinary client.
+/// Returns the signature of the answer to an ordinary client.
 fn by_p0f(lab: &Lab, source: IpAddr, port: u16) -> String {
     let file = lab.files().join(format!("p0f-{port}"));
     let mut p0f = lab.scanner.command("p0f");
@@ -109,7 +109,7 @@ fn by_p0f(lab: &Lab, source: IpAddr, port: u16) -> String {
         p0f.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("`p0f` of the Debian package p0f");
     let _ends = Ends(p0f);
     let signature = Regex::new(r"mod=syn\+ack.*raw_sig=(\S+)").expect("a pattern");
-    // When it is ready it doesn't say.
+    // It doesn't report when it is ready.
     for _ in 0..20 {
         drop(connect(lab, source, port, PATIENCE));
         thread::sleep(Duration::from_millis(250));
@@ -126,13 +126,13 @@ struct Ends(Child);
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        // It may have ended before.
+        // It may already have ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Scans that complete handshakes are blocked before they come to a service.
+/// Scans that complete handshakes are blocked before they reach a service.
 #[test]
 fn connect_scans_are_blocked_and_read_no_banner() {
     in_each_way(|way, lab, daemon, _| {

@@ -1,4 +1,4 @@
-//! What can be seen of a source, and what `docs/register.md` says of the ways.
+//! The visible state of a source, and the table of ways in `docs/register.md`.
 
 use std::{
     collections::BTreeMap,
@@ -34,7 +34,7 @@ pub(super) fn documented() -> BTreeMap<String, Row> {
     .collect()
 }
 
-/// What can be seen of a source at some moment.
+/// The visible state of a source at one moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Look {
     pub(super) kernel: &'static str,
@@ -64,7 +64,7 @@ impl<'lab> Watch<'lab> {
 
     fn lines(&self, file: &str) -> Vec<String> {
         let text = fs::read_to_string(file).unwrap_or_default();
-        // The last line may be under way.
+        // The last line may be incomplete.
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         whole.lines().filter(|line| mentions(line, self.source)).map(str::to_owned).collect()
     }
@@ -120,18 +120,18 @@ impl<'lab> Watch<'lab> {
         }
     }
 
-    /// Whatever is seen from now on is the way's.
+    /// All later changes count as effects of the way.
     pub(super) fn begin(&mut self, daemon: &Daemon<'_>) {
         self.before = self.look(Some(daemon));
     }
 
-    /// The daemon is another one: its log and its counters begin anew.
+    /// Forgets the log and the counters, because a new daemon starts with empty ones.
     pub(super) fn restart(&mut self) {
         self.before.log = 0;
         self.before.metrics.clear();
     }
 
-    /// Returns what was done since [`Watch::begin`], as the document says it.
+    /// Returns the effects since [`Watch::begin`], in the document's words.
     fn row(&self, daemon: Option<&Daemon<'_>>, direction: &str) -> Row {
         let (before, now) = (&self.before, self.look(daemon));
         let change = |was: bool, is: bool, words: [&str; 2]| {
@@ -178,14 +178,15 @@ impl<'lab> Watch<'lab> {
         ]
     }
 
-    /// Returns what became of the source in the register, by how many more networks it holds, and by the blocked file.
+    /// Returns the effect on the register, derived from the number of networks added to it and from the blocked
+    /// file.
     fn register(&self, direction: &str, more: i64, was_shown: bool, is_shown: bool) -> &'static str {
         match (more, was_shown, is_shown) {
             (1, ..) => "entered",
             (-1, ..) => "removed",
             (0, false, false) => "-",
             (0, ..) => "kept",
-            // Others have come meanwhile.
+            // Other sources have been added meanwhile.
             (_, false, true) => "entered",
             (_, true, false) if direction == "out" && self.ask("unblock").out.contains("is not blocked") => {
                 "removed"
@@ -194,7 +195,7 @@ impl<'lab> Watch<'lab> {
         }
     }
 
-    /// Waits until the way has done what the document says, and then sees that it does no more than that.
+    /// Waits until the way has its documented effects, and then checks that it has no others.
     pub(super) fn expect(&self, daemon: Option<&Daemon<'_>>, way: &str) {
         let rows = documented();
         let row = rows.get(way).unwrap_or_else(|| panic!("docs/register.md has no row of \"{way}\""));
@@ -215,7 +216,7 @@ impl<'lab> Watch<'lab> {
             }
         };
         wait(COLUMNS);
-        // What an administrator asks for next is done after everything else.
+        // An administrator's next request is handled after everything else.
         if daemon.is_some() {
             let (held, other) = (self.look(daemon).held, self.setup.lab().source(Family::V4));
             for (word, ran) in [("block", "kill"), ("unblock", "lift")] {
@@ -247,7 +248,7 @@ impl<'lab> Watch<'lab> {
         self.wait_until("the kernel holds it", || self.look(None).kernel != "free");
     }
 
-    /// Waits until everything that follows from holding the source is done, for another way to begin.
+    /// Waits until all effects of the block or fence are complete, so that another way can begin.
     pub(super) fn wait_until_held(&self, daemon: &Daemon<'_>) {
         let line = format!("kill {}", self.source);
         self.wait_until(&line, || self.setup.lab().recorded().contains(&line));

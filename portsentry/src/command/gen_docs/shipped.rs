@@ -1,4 +1,4 @@
-//! The end of the shipped configuration file: settings that its text, which is written by hand, doesn't show.
+//! The end of the shipped configuration file: settings that its hand-written part doesn't show.
 
 use std::fmt::Write;
 
@@ -7,10 +7,10 @@ use crate::config::keys;
 const FILE: &str = include_str!("../../../../etc/portsentry.conf");
 const BEGIN: &str = "\n# Further settings (made from the code: cargo xtask gen-docs)\n";
 const END: &str = "\n# EOF\n";
-/// Length of a line of comment.
+/// Maximum length of a comment line.
 const WIDTH: usize = 90;
 
-/// Returns the shipped file, with the settings that it lacks at its end.
+/// Returns the shipped file, with missing settings added at its end.
 pub(super) fn file() -> String {
     let text = FILE.strip_suffix(END).unwrap_or(FILE);
     let text = text.split_once(BEGIN).map_or(text, |(text, _)| text);
@@ -26,7 +26,7 @@ pub(super) fn file() -> String {
     format!("{text}{begin}{further}{END}")
 }
 
-/// Returns `text` as lines of comment.
+/// Returns `text` as comment lines.
 fn comment(text: &str) -> String {
     let mut lines = String::new();
     let mut line = String::from("#");

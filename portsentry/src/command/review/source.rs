@@ -1,4 +1,4 @@
-//! What was recorded of one source, and what that suggests.
+//! The recorded packets of one source, and the conclusion from them.
 
 use std::{
     collections::BTreeSet,
@@ -10,9 +10,9 @@ use jiff::Timestamp;
 
 use crate::sink::evidence::Seen;
 
-/// Distinct ports from which on a source is a scanner. Mistakes and monitoring try one or two.
+/// Minimum number of distinct ports that a scanner tries. Mistakes and monitoring try one or two.
 const SCAN: usize = 3;
-/// Distinct days on which a source tries the same ports, from which on it looks like monitoring.
+/// Minimum number of distinct days on which monitoring tries the same ports.
 const REGULAR: usize = 3;
 /// Kinds that no network stack sends by itself.
 const ODD: [&str; 4] = ["NULL", "XMAS", "FIN", "unknown"];
@@ -29,7 +29,7 @@ pub(super) struct Source {
     is_proven: bool,
 }
 
-/// What to do with a source.
+/// The group of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Group {
     /// It scans, with the reason.
@@ -74,8 +74,8 @@ impl Source {
         self.days.len()
     }
 
-    /// Judges the source at `address`. What may be the administrator's own is a candidate whatever it sent: if it scans,
-    /// that deserves a look all the more.
+    /// Judges the source at `address`. A source that may belong to the administrator is a candidate, whatever it
+    /// sent: if it scans, it needs a look even more.
     pub(super) fn judge(&self, address: IpAddr, is_client: bool) -> Group {
         let ports = if self.ports.len() < SCAN {
             self.ports().join(", ")

@@ -211,7 +211,7 @@ mod tests {
         let plain = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let port = socket.local_addr().unwrap().as_socket().unwrap().port();
         let all = Sockets::open((0, 0)).unwrap().list().unwrap();
-        // Other users aren't told.
+        // The kernel doesn't show it to other users.
         let is_root = nix::unistd::geteuid().is_root();
         assert_eq!(listed(&all, Protocol::Tcp, port)[0].is_multipath, is_root);
         assert!(!listed(&all, Protocol::Tcp, plain).iter().any(|socket| socket.is_multipath));

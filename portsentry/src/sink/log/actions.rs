@@ -22,7 +22,7 @@ impl Log {
         self.attack_line(&event, &text);
     }
 
-    /// Logs the number of sources added to `hosts.deny` without a line each.
+    /// Logs the number of sources that were added to `hosts.deny` without separate log lines.
     pub fn denied_more(&mut self, count: usize) {
         let event =
             Event::new(Action::Deny).with(Field::Count, count).with(Field::Setting, "KILL_HOSTS_DENY");
