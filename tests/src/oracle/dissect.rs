@@ -124,8 +124,9 @@ pub(super) fn dissect(frame: &[u8]) -> Reading {
     if announced == PPPOE_SESSION {
         at += PPPOE;
         (announced, at) = match frame.get(at..) {
-            Some([0x21, ..]) => (EtherType::IPV4, at + 1),
-            Some([0x57, ..]) => (EtherType::IPV6, at + 1),
+            // A compressed protocol (RFC 1661 section 6.5), and a packet behind it.
+            Some([0x21, _, ..]) => (EtherType::IPV4, at + 1),
+            Some([0x57, _, ..]) => (EtherType::IPV6, at + 1),
             Some([0, 0x21, ..]) => (EtherType::IPV4, at + 2),
             Some([0, 0x57, ..]) => (EtherType::IPV6, at + 2),
             Some([_, _, ..]) => return Reading::NotIp,
