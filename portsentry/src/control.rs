@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn senseless_requests_are_refused() {
         for (line, code) in [
             ("", Code::Malformed),
             ("status", Code::Malformed),

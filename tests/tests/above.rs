@@ -105,7 +105,7 @@ pub fn fencing<'lab>(lab: &'lab Lab, flags: &str) -> Portsentry<'lab> {
 }
 
 #[test]
-fn what_is_asked_by_a_bridge_goes_on_when_the_peer_is_fenced() {
+fn a_request_by_a_bridge_continues_when_its_peer_is_fenced() {
     let lab = Lab::new();
     build_bridge(&lab);
     let services = [lab.serve_tcp(8080), lab.serve_udp(8080)];

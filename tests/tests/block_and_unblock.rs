@@ -51,7 +51,7 @@ fn programs_are_told_what_a_block_and_an_unblock_changed() {
 }
 
 #[test]
-fn what_is_asked_while_no_daemon_runs_is_done_at_once() {
+fn requests_without_a_daemon_take_effect_at_once() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
     let setup = lab.portsentry("-stcp");
@@ -74,7 +74,7 @@ fn what_is_asked_while_no_daemon_runs_is_done_at_once() {
 }
 
 #[test]
-fn whom_hosts_deny_named_before_it_names_after_an_unblock_without_a_daemon() {
+fn earlier_lines_of_hosts_deny_survive_an_unblock_without_a_daemon() {
     let lab = Lab::new();
     let setup = lab.portsentry("-stcp");
     let [theirs, ours] = FAMILIES.map(|family| lab.source(family));
@@ -94,7 +94,7 @@ fn whom_hosts_deny_named_before_it_names_after_an_unblock_without_a_daemon() {
 }
 
 #[test]
-fn who_is_never_blocked_is_refused_and_nothing_else_is_done() {
+fn exempt_addresses_are_refused_and_nothing_else_is_done() {
     let lab = Lab::new();
     let ignored = lab.source(Family::V4);
     let setup = lab.portsentry("-stcp").ignoring(ignored);

@@ -107,7 +107,7 @@ fn a_syn_becomes_a_sound_answer() {
 }
 
 #[test]
-fn whoever_acknowledges_the_cookie_is_blocked() {
+fn a_source_that_acknowledges_the_cookie_is_blocked() {
     within(
         |_| {},
         |kernel| {

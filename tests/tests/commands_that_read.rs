@@ -78,7 +78,7 @@ fn looking_keeps_no_daemon_from_starting() {
 }
 
 #[test]
-fn who_is_fenced_is_listed_as_fenced() {
+fn a_fenced_source_is_listed_as_fenced() {
     let lab = Lab::new();
     let setup = lab.portsentry("-stcp").with("BLOCK_UNPROVEN", "0").with("FENCE_TIME", "600");
     let _daemon = setup.start();
@@ -151,7 +151,7 @@ fn programs_are_told_what_a_check_and_a_frame_show() {
 }
 
 #[test]
-fn who_may_not_look_is_told_so() {
+fn an_unprivileged_user_is_told_that_only_root_can_read_the_maps() {
     let lab = Lab::new();
     let setup = lab.portsentry("-stcp");
     let _daemon = setup.start();

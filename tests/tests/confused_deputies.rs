@@ -105,7 +105,7 @@ fn a_client_with_an_idle_connection_is_spared_and_keeps_it() {
 }
 
 #[test]
-fn whom_an_administrator_lets_in_begins_anew() {
+fn an_unblocked_source_is_counted_anew() {
     let lab = Lab::new();
     let setup = asking(&lab, "-stcp");
     let daemon = setup.start();

@@ -207,7 +207,7 @@ fn a_repeated_connection_is_no_news() {
 }
 
 #[test]
-fn who_connects_is_blocked_whatever_the_rate_of_events() {
+fn a_connecting_source_is_blocked_beyond_the_event_rate() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
     let daemon = lab.portsentry("-tcp").with("EVENT_RATE", "1").with("BLOCK_UNPROVEN", "0").start();
@@ -227,7 +227,7 @@ fn who_connects_is_blocked_whatever_the_rate_of_events() {
 }
 
 #[test]
-fn who_finds_no_more_room_is_not_said_to_be_blocked() {
+fn a_source_without_room_is_not_reported_as_blocked() {
     let lab = Lab::new();
     let daemon = lab.portsentry("-tcp").with("MAX_BLOCKED", "1").start();
     let [held, late] = [lab.source(Family::V4), lab.source(Family::V4)];

@@ -144,7 +144,7 @@ fn a_group_may_keep_others_out() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn senseless_requests_are_refused() {
     let lab = Lab::new();
     let setup = lab.portsentry("-stcp");
     let _daemon = setup.start();

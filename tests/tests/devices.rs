@@ -81,7 +81,7 @@ fn a_service_bound_to_a_vrf_is_a_service() {
 
 #[ignore = "needs bonding and 802.1Q: `cargo xtask vm` runs it"]
 #[test]
-fn what_is_asked_by_a_vlan_on_a_bond_goes_on_when_the_peer_is_fenced() {
+fn a_request_by_a_vlan_on_a_bond_continues_when_its_peer_is_fenced() {
     let lab = Lab::new();
     lay_cables(&lab);
     join(&lab.host);
@@ -99,7 +99,7 @@ fn what_is_asked_by_a_vlan_on_a_bond_goes_on_when_the_peer_is_fenced() {
 
 #[ignore = "needs VRFs: `cargo xtask vm` runs it"]
 #[test]
-fn what_is_asked_by_a_vrf_goes_on_when_the_peer_is_fenced() {
+fn a_request_by_a_vrf_continues_when_its_peer_is_fenced() {
     let lab = Lab::new();
     join_vrf(&lab);
     let daemon = fencing(&lab, "-stcp -sudp").with("CHALLENGE", "0").start();

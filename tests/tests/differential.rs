@@ -235,7 +235,7 @@ impl Bench {
 }
 
 #[test]
-fn what_the_stack_answers_the_program_has_read() {
+fn the_program_has_read_every_packet_that_the_stack_answers() {
     let (frames, seed) = (number("DIFFERENTIAL_FRAMES", FRAMES), number("DIFFERENTIAL_SEED", SEED));
     let lab = Lab::new();
     lab.plug_in_second(&lab.scanner);

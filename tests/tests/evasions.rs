@@ -136,7 +136,7 @@ fn a_decoy_gets_its_own_line_and_nobody_else_is_blocked() {
 }
 
 #[test]
-fn whoever_forges_the_gateway_an_ignored_host_or_ourselves_gets_nobody_blocked() {
+fn spoofing_the_gateway_an_ignored_host_or_the_host_itself_blocks_nobody() {
     let lab = Lab::new();
     let ignored = lab.source(Family::V4);
     // The bystander is the host's gateway.

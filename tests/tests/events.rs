@@ -246,7 +246,7 @@ fn a_full_disk_is_reported_once_and_holds_nothing_else_up() {
 }
 
 #[test]
-fn what_is_left_out_is_an_event() {
+fn left_out_events_are_counted_in_an_event() {
     let lab = Lab::new();
     let path = json(&lab);
     let daemon = lab

@@ -133,7 +133,7 @@ fn make_bridge(lab: &Lab) -> IpAddr {
 }
 
 #[test]
-fn what_goes_through_a_bridge_is_seen_at_its_ports() {
+fn bridged_traffic_is_seen_at_the_ports_of_the_bridge() {
     for (interface, is_seen) in [("eth0", true), ("br0", false)] {
         let lab = Lab::new();
         let behind = make_bridge(&lab);

@@ -122,7 +122,7 @@ fn response_2_runs_the_command_and_nothing_else() {
 }
 
 #[test]
-fn what_fails_is_said_to_have_failed() {
+fn a_failed_command_is_reported_as_failed() {
     let lab = Lab::new();
     let failing = script(&lab, "failing", "echo 'no such table' >&2; exit 3");
     let missing = lab.files().join("missing");

@@ -20,7 +20,7 @@ fn networks(daemon: &Daemon<'_>) -> usize {
 }
 
 #[test]
-fn whom_a_list_names_is_blocked_for_as_long_as_it_does() {
+fn a_listed_source_is_blocked_while_it_is_listed() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
     let hosts = FAMILIES.map(|family| lab.source(family));

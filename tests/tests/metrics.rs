@@ -58,7 +58,7 @@ fn wait_for_health(daemon: &Daemon<'_>, status: u16, text: &str) {
 }
 
 #[test]
-fn who_finds_no_room_in_smaller_maps_is_counted() {
+fn sources_without_room_in_smaller_maps_are_counted() {
     let lab = Lab::new();
     let setup = setup(&lab, "-stcp");
     let daemon = setup.start();
@@ -147,7 +147,7 @@ fn the_documents_and_the_dashboards_metrics_are_served() {
 }
 
 #[test]
-fn what_is_counted_outlives_a_reload_and_a_wrong_configuration_shows() {
+fn counts_outlive_a_reload_and_an_invalid_configuration_shows() {
     let lab = Lab::new();
     let setup = setup(&lab, "-stcp");
     let daemon = setup.start();

@@ -65,11 +65,11 @@ fn apart<T: Debug + PartialEq>([kernel, model, oracle]: [T; 3]) -> Option<String
 #[test]
 fn frames_are_judged_alike() {
     let (cases, seed) = (number("PARITY_CASES", CASES), number("PARITY_SEED", SEED));
-    with_sockets(&test_host::sockets(), what_once_differed);
+    with_sockets(&test_host::sockets(), frames_on_which_the_judges_once_differed);
     at_random(cases, seed);
 }
 
-fn what_once_differed() {
+fn frames_on_which_the_judges_once_differed() {
     let frames = kept();
     assert!(frames.len() >= KEPT, "{} holds {} frames", corpus().display(), frames.len());
     for (what, scenario) in every_way() {

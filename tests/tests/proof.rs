@@ -62,7 +62,7 @@ fn is_answer_to(port: u16) -> impl Fn(&Segment) -> bool {
 }
 
 #[test]
-fn whoever_completes_a_handshake_is_blocked() {
+fn a_source_that_completes_a_handshake_is_blocked() {
     let lab = Lab::routed();
     let service = lab.serve_tcp(SERVICE);
     let daemon = asking(&lab).start();
@@ -111,7 +111,7 @@ fn a_worm_that_makes_its_own_segments_is_blocked() {
 }
 
 #[test]
-fn whoever_completes_none_is_fenced_and_learns_nothing() {
+fn a_source_that_completes_none_is_fenced_and_learns_nothing() {
     let lab = Lab::routed();
     let services = [lab.serve_tcp(SERVICE), lab.serve_udp(SERVICE)];
     let daemon = asking(&lab).start();

@@ -51,7 +51,7 @@ fn warnings_of_files_that_are_read_again_are_in_the_log() {
 }
 
 #[test]
-fn what_the_maps_take_is_said_again_when_it_has_changed() {
+fn the_size_of_the_maps_is_reported_again_when_it_has_changed() {
     let lab = Lab::new();
     let setup = lab.portsentry("-stcp");
     let daemon = setup.start();

@@ -98,7 +98,7 @@ fn the_trigger_counts_the_hits_of_each_source() {
 }
 
 #[test]
-fn what_has_no_consequence_is_not_told_unless_asked_for() {
+fn probes_without_consequence_are_not_reported() {
     let lab = Lab::new();
     let ignored = lab.source(Family::V4);
     let daemon = lab.portsentry("-stcp").with("SCAN_TRIGGER", "2").ignoring(ignored).start();

@@ -94,7 +94,7 @@ fn a_killed_daemon_forgets_nobody_and_doubles_nothing() {
 }
 
 #[test]
-fn who_is_blocked_stays_so_while_the_daemon_is_dead() {
+fn a_block_lasts_while_the_daemon_is_dead() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
     let setup = lab.portsentry("-stcp");
@@ -194,7 +194,7 @@ fn a_hundred_blocks_at_once_are_all_in_the_files() {
 }
 
 #[test]
-fn who_is_blocked_passes_once_the_daemon_is_long_dead() {
+fn a_blocked_source_passes_once_the_daemon_is_long_dead() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
     let setup = lab.portsentry("-stcp").with("OPEN_AFTER", "10");

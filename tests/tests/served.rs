@@ -318,7 +318,7 @@ fn a_port_is_a_trap_again_once_the_grace_is_over() {
 }
 
 #[test]
-fn what_was_served_is_known_to_a_daemon_that_starts_again() {
+fn a_restarted_daemon_knows_the_served_ports() {
     let lab = Lab::new();
     let service = serve(&lab.host, Tcp, SocketAddr::new(every(Family::V4), 143), None);
     let daemon = lab.portsentry("-stcp").start();
@@ -355,7 +355,7 @@ fn a_service_that_begins_after_a_crash_is_a_service() {
 }
 
 #[test]
-fn what_another_program_steers_is_served_and_what_ours_steers_is_not() {
+fn ports_steered_by_another_program_are_served_and_ours_are_not() {
     with_sockets(&[], || {
         let scenario = Scenario::with(|settings| settings.traps = Settings::TCP_TRAPS);
         let mut kernel = InKernel::new(&scenario);

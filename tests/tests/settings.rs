@@ -111,7 +111,7 @@ fn a_repeat_is_no_news_until_the_window_is_over() {
 }
 
 #[test]
-fn what_exceeds_the_rate_of_events_is_blocked_and_recorded_all_the_same() {
+fn probes_beyond_the_event_rate_are_still_blocked_and_recorded() {
     let lab = Lab::new();
     let daemon = lab.portsentry("-stcp").with("EVENT_RATE", "1").start();
     let sources: Vec<_> = (0..12).map(|number| lab.source(FAMILIES[number % 2])).collect();

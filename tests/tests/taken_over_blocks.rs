@@ -142,7 +142,7 @@ fn held_seconds(lab: &Lab, source: IpAddr) -> u64 {
 }
 
 #[test]
-fn who_comes_back_stays_blocked_for_longer() {
+fn a_returning_source_stays_blocked_for_longer() {
     let lab = Lab::new();
     let settings = [("BLOCK_TIME", "1"), ("BLOCK_TIME_FACTOR", "60"), ("MAX_BLOCK_TIME", "600")];
     let setup = settings.iter().fold(lab.portsentry("-stcp"), |setup, (key, value)| setup.with(key, value));

@@ -194,7 +194,7 @@ fn down_leaves_nothing_in_the_kernel_and_everything_in_the_files() {
 }
 
 #[test]
-fn what_stays_when_it_is_stopped_is_as_configured() {
+fn a_stop_detaches_or_keeps_the_program_as_configured() {
     for (on_stop, is_dropping, has_pins) in
         [("detach", false, true), ("keep", true, true), ("remove", false, false)]
     {

@@ -65,7 +65,7 @@ fn a_connection_is_logged_shown_the_banner_and_blocked() {
 }
 
 #[test]
-fn what_makes_no_connection_is_not_seen_and_what_is_not_watched_is_refused() {
+fn probes_without_a_connection_are_not_seen_and_unwatched_ports_refuse() {
     let lab = Lab::new();
     let daemon = lab.portsentry("-tcp").start();
     for family in FAMILIES {
