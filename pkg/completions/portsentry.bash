@@ -177,7 +177,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__block)
-            opts="-c -h --for --reason --json --configfile --help"
+            opts="-c -h --for --reason --force --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -861,7 +861,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__unblock)
-            opts="-c -h --json --configfile --help"
+            opts="-c -h --all --yes --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

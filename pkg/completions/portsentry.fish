@@ -114,9 +114,12 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand top" -s h -l help 
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l for -d 'Duration, such as 90s, 2h or 3days; without it the block is permanent' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l reason -d 'Reason, for the blocked file and `why`' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l force -d 'Also block the peer of an SSH session, or a network that holds one, a gateway or a name server'
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -l all -d 'Unblock every source and network, except those of BLOCK_LIST'
+complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -l yes -d 'Confirm --all'
 complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l address -d 'Only this address, or addresses in this network' -r

@@ -10,6 +10,7 @@ mod answers;
 mod attacks;
 mod bare;
 mod block_and_unblock;
+mod block_commands;
 mod block_ids;
 mod block_latency;
 mod bonds;

@@ -98,26 +98,37 @@ pub struct Status {
 /// Arguments of `block`.
 #[derive(Clone, Debug, Args)]
 pub struct Block {
-    /// IPv4 or IPv6 addresses, or networks such as 192.0.2.0/24
-    #[arg(required = true, value_name = "ADDRESS", value_parser = network)]
-    pub addresses: Vec<IpNet>,
+    /// IPv4 or IPv6 addresses, or networks such as 192.0.2.0/24; - reads a list from standard input
+    #[arg(required = true, value_name = "ADDRESS", value_parser = target)]
+    pub addresses: Vec<Target>,
     /// Duration, such as 90s, 2h or 3days; without it the block is permanent
     #[arg(long = "for", value_name = "TIME", value_parser = term)]
     pub term: Option<Duration>,
     /// Reason, for the blocked file and `why`
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// Also block the peer of an SSH session, or a network that holds one, a gateway or a name server
+    #[arg(long)]
+    pub force: bool,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
 }
 
 /// Arguments of `unblock`.
+#[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
 #[derive(Clone, Debug, Args)]
 pub struct Unblock {
-    /// IPv4 or IPv6 addresses, or networks such as 192.0.2.0/24
-    #[arg(required = true, value_name = "ADDRESS", value_parser = network)]
-    pub addresses: Vec<IpNet>,
+    /// IPv4 or IPv6 addresses, or networks such as 192.0.2.0/24 with everything in them; - reads a list from standard
+    /// input
+    #[arg(required_unless_present = "all", value_name = "ADDRESS", value_parser = target)]
+    pub addresses: Vec<Target>,
+    /// Unblock every source and network, except those of BLOCK_LIST
+    #[arg(long, conflicts_with = "addresses")]
+    pub all: bool,
+    /// Confirm --all
+    #[arg(long, requires = "all")]
+    pub yes: bool,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
@@ -264,8 +275,32 @@ pub enum Sort {
     Hits,
 }
 
+/// What a command is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A host or network.
+    Network(IpNet),
+    /// A list on standard input.
+    Input,
+}
+
+impl Target {
+    /// Returns the host or network; `None` for standard input.
+    #[must_use]
+    pub const fn network(&self) -> Option<IpNet> {
+        match self {
+            Self::Network(network) => Some(*network),
+            Self::Input => None,
+        }
+    }
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    if text == "-" { Ok(Target::Input) } else { network(text).map(Target::Network) }
+}
+
 /// Reads an address or a network. An address becomes a network with that single host.
-fn network(text: &str) -> Result<IpNet, String> {
+pub fn network(text: &str) -> Result<IpNet, String> {
     let host = IpAddr::from_str(text).map(|address| IpNet::from(address.to_canonical()));
     host.or_else(|_| text.parse().map(|network: IpNet| network.trunc()))
         .map_err(|_| "write 192.0.2.7, 192.0.2.0/24, 2001:db8::7 or 2001:db8::/32".into())

@@ -1,28 +1,37 @@
 //! `portsentry block` and `portsentry unblock`: send a request to the running daemon's control socket, or edit the
 //! blocked file, which a daemon without a control socket follows.
 
+mod ask;
+mod holders;
+mod lockout;
 mod networks;
 mod offline;
 mod report;
+mod situation;
+mod ssh;
+mod targets;
 
 use std::{collections::BTreeSet, path::Path, time::SystemTime};
 
 use ipnet::IpNet;
-use serde::Deserialize;
 
-use self::report::Report;
-use super::{observed, options, table};
+use self::{
+    ask::ask,
+    report::Report,
+    situation::{Situation, held},
+};
+use super::{list, observed, options};
 use crate::{
     cli::{Block, Cli, Unblock},
     config::{Config, block_list::is_too_much},
-    control::{Code, Refusal, Request, client},
+    control::Request,
     daemon::Options,
     exit::Exit,
     host,
     instant::stamp,
-    kernel::{self, Observer, OfflineMaps, Sources},
+    kernel::{self, OfflineMaps},
     policy::{
-        is_host, name_of, network_of,
+        is_host, name_of,
         scope::{Exempt, Exemptions},
     },
     sink::{
@@ -32,11 +41,27 @@ use crate::{
     },
 };
 
-/// Maximum number of addresses per request; about twice as many would fit.
-const AT_ONCE: usize = 50;
-
 /// Blocks the given addresses, or none of them if one can't be blocked.
 pub(super) fn block(cli: &Cli, block: &Block) -> Exit {
+    let options = options::salvage(cli);
+    let networks = match targets::read(&block.addresses) {
+        Ok(networks) => networks,
+        Err(errors) => return nothing(&errors, block.json),
+    };
+    let refused = refuse(&networks, &options).and_then(|refused| {
+        if block.force || !refused.is_empty() {
+            return Ok(refused);
+        }
+        lockout::dangers(&networks, &options.ignored)
+    });
+    match refused {
+        Ok(refused) if refused.is_empty() => {}
+        Ok(refused) => return nothing(&refused, block.json),
+        Err(problem) => {
+            eprintln!("portsentry: {problem}");
+            return Exit::Failure;
+        }
+    }
     let until = block.term.and_then(|term| SystemTime::now().checked_add(term));
     let reason = block.reason.as_deref().map(shortened);
     let request = |addresses| Request::Block {
@@ -46,118 +71,73 @@ pub(super) fn block(cli: &Cli, block: &Block) -> Exit {
     };
     let change =
         Change::Block(Annotation { until: until.map(|until| stamp(until).into()), reason: reason.clone() });
-    run(cli, &change, &block.addresses, block.json, &request)
-}
-
-/// Unblocks the given addresses.
-pub(super) fn unblock(cli: &Cli, unblock: &Unblock) -> Exit {
-    let request = |addresses| Request::Unblock { addresses };
-    run(cli, &Change::Unblock, &unblock.addresses, unblock.json, &request)
-}
-
-fn run(
-    cli: &Cli,
-    change: &Change,
-    networks: &[IpNet],
-    is_json: bool,
-    request: &dyn Fn(Vec<IpNet>) -> Request,
-) -> Exit {
-    let options = options::salvage(cli);
     let mut report = Report::default();
-    let networks = networks.iter().map(|network| canonical(*network)).collect();
-    let done = carry_out(&options, change, &networks, request, &mut report);
+    let done = ask(&options, &change, &networks, &request, &mut report)
+        .unwrap_or_else(|| do_it(&options, &change, &networks, &mut report));
+    finish(&report, block.json, done)
+}
+
+/// Unblocks the given addresses, and what is in the given networks.
+pub(super) fn unblock(cli: &Cli, unblock: &Unblock) -> Exit {
+    let options = options::salvage(cli);
+    let networks = if unblock.all {
+        match confirmed(&options, unblock.yes) {
+            Ok(networks) => networks,
+            Err(exit) => return exit,
+        }
+    } else {
+        match targets::read(&unblock.addresses) {
+            Ok(networks) => networks,
+            Err(errors) => return nothing(&errors, unblock.json),
+        }
+    };
+    let mut report = Report::default();
+    report.expect(holders::holders(&options, &networks));
+    // Whoever means everything need not mean a list that others maintain.
+    let mut listed = if unblock.all { BTreeSet::new() } else { networks::listed(&options.listed, &networks) };
+    let unlisted =
+        if listed.is_empty() { Exit::Success } else { networks::unlist(&options, &listed, &mut report) };
+    let done = networks.iter().filter(|network| listed.iter().any(|it| network.contains(it)));
+    let done: Vec<IpNet> = done.copied().collect();
+    listed.extend(done);
+    report.begin(listed);
+    let request = |addresses| Request::Unblock { addresses };
+    let done = ask(&options, &Change::Unblock, &networks, &request, &mut report)
+        .unwrap_or_else(|| do_it(&options, &Change::Unblock, &networks, &mut report));
+    if unblock.all && !options.listed.is_empty() {
+        let list = options.config.block_list.display();
+        eprintln!("portsentry: the entries of {list} stay blocked: remove them from that file");
+    }
+    let done = if done == Exit::Success { unlisted } else { done };
+    let is_held = done == Exit::Success && report.is_still_held();
+    finish(&report, unblock.json, if is_held { Exit::Failure } else { done })
+}
+
+/// Returns everything, if that is meant.
+fn confirmed(options: &Options, is_confirmed: bool) -> Result<BTreeSet<IpNet>, Exit> {
+    if !is_confirmed {
+        let observer = observed::observer(&options.config)?;
+        let held = observer.as_ref().map_or_else(|| Ok(Vec::new()), list::read);
+        let count = held.map_err(|error| observed::failure(&error))?.len();
+        if let Err(problem) = targets::confirm(count) {
+            eprintln!("portsentry: {problem}");
+            return Err(Exit::Failure);
+        }
+    }
+    Ok(targets::everything())
+}
+
+fn nothing(reasons: &[String], is_json: bool) -> Exit {
+    reasons.iter().for_each(|line| eprintln!("portsentry: {line}"));
+    eprintln!("portsentry: nothing was changed");
+    finish(&Report::default(), is_json, Exit::Failure)
+}
+
+fn finish(report: &Report, is_json: bool, done: Exit) -> Exit {
     match report.print(is_json) {
         Exit::Success => done,
         failed => failed,
     }
-}
-
-/// Clears the bits after the prefix, and turns an IPv4-mapped address into an IPv4 one.
-fn canonical(network: IpNet) -> IpNet {
-    let network = network.trunc();
-    if is_host(network) { network.addr().to_canonical().into() } else { network }
-}
-
-fn carry_out(
-    options: &Options,
-    change: &Change,
-    networks: &BTreeSet<IpNet>,
-    request: &dyn Fn(Vec<IpNet>) -> Request,
-    report: &mut Report,
-) -> Exit {
-    let mut listed = BTreeSet::new();
-    if *change == Change::Unblock {
-        let names = |network: &IpNet| {
-            let list = &options.listed;
-            list.networks.contains(network) || is_host(*network) && list.names(network.addr())
-        };
-        listed = networks.iter().copied().filter(names).collect();
-    } else {
-        let refused = match refuse(networks, options) {
-            Ok(refused) => refused,
-            Err(problem) => {
-                eprintln!("portsentry: {problem}");
-                return Exit::Failure;
-            }
-        };
-        if !refused.is_empty() {
-            refused.iter().for_each(|line| eprintln!("portsentry: {line}"));
-            eprintln!("portsentry: nothing was changed");
-            return Exit::Failure;
-        }
-    }
-    let unlisted = if listed.is_empty() { Exit::Success } else { networks::unlist(options, &listed, report) };
-    report.begin(listed);
-    let done = ask(options, change, networks, request, report)
-        .unwrap_or_else(|| do_it(options, change, networks, report));
-    if done == Exit::Success { unlisted } else { done }
-}
-
-/// Sends requests to the running daemon. Returns `None` if no daemon answers.
-fn ask(
-    options: &Options,
-    change: &Change,
-    networks: &BTreeSet<IpNet>,
-    request: &dyn Fn(Vec<IpNet>) -> Request,
-    report: &mut Report,
-) -> Option<Exit> {
-    #[derive(Deserialize)]
-    struct Done {
-        changed: Vec<String>,
-        unchanged: Vec<String>,
-    }
-    let socket = options.config.control_socket.as_deref()?;
-    let (done, not_needed) = match change {
-        Change::Block(_) => ("blocked", "already blocked"),
-        Change::Unblock => ("unblocked", "is not blocked"),
-    };
-    // Lists hosts before networks, as people expect.
-    let mut networks: Vec<IpNet> = networks.iter().copied().collect();
-    networks.sort_by_key(|network| !is_host(*network));
-    for (turn, some) in networks.chunks(AT_ONCE).enumerate() {
-        let answer = match client::ask(socket, &request(some.to_vec())) {
-            // The daemon has ended meanwhile, or never ran.
-            None if turn == 0 => return None,
-            None => Err(Refusal::new(Code::Failed, "the daemon ended in the meantime")),
-            Some(answer) => answer,
-        };
-        let answer = answer.and_then(|value| {
-            serde_json::from_value::<Done>(value)
-                .map_err(|error| Refusal::new(Code::Failed, error.to_string()))
-        });
-        match answer {
-            Ok(Done { changed, unchanged }) => {
-                changed.iter().for_each(|source| report.change(source, done));
-                unchanged.iter().for_each(|source| report.leave(source, not_needed));
-            }
-            Err(refusal) => {
-                refusal.details.iter().for_each(|line| eprintln!("portsentry: {}", table::plain(line)));
-                eprintln!("portsentry: {}", table::plain(&refusal.message));
-                return Some(Exit::Failure);
-            }
-        }
-    }
-    Some(Exit::Success)
 }
 
 /// Edits the blocked file. Also changes the kernel's maps, unless a running daemon follows the file.
@@ -212,58 +192,12 @@ fn enter(config: &Config, change: &Change, edited: &Edited) -> Result<Option<boo
             changed.copied().try_for_each(|network| maps.block(network, remark.until, prefix))?;
         }
         // The kernel may have entries that no file names yet.
-        Change::Unblock => changed.chain(unchanged).copied().try_for_each(|network| maps.unblock(network))?,
+        Change::Unblock => {
+            let lines = edited.removed.iter().map(|record| &record.network);
+            changed.chain(unchanged).chain(lines).copied().try_for_each(|network| maps.unblock(network))?;
+        }
     }
     Ok(Some(maps.is_enforced()))
-}
-
-/// The state that determines the consequences.
-struct Situation<'a> {
-    change: &'a Change,
-    /// Whether a daemon runs.
-    runs: bool,
-    /// Whether the program of an ended daemon is still attached and enforces the maps.
-    is_enforced: bool,
-    /// The networks in the kernel's maps.
-    held: BTreeSet<IpNet>,
-}
-
-impl Situation<'_> {
-    fn changed(&self) -> &'static str {
-        match (self.change, self.runs, self.is_enforced) {
-            (Change::Block(_), true, _) => "being blocked by the running daemon",
-            (Change::Block(_), false, true) => {
-                "blocked (no daemon is running; hosts.deny is updated when one starts)"
-            }
-            (Change::Block(_), false, false) => "recorded; a daemon will block it at its next start",
-            (Change::Unblock, true, _) => "being unblocked by the running daemon",
-            (Change::Unblock, false, true) => "unblocked (no daemon is running)",
-            (Change::Unblock, false, false) => "removed from the blocked file (no daemon is running)",
-        }
-    }
-
-    fn unchanged(&self, network: IpNet, path: &Path) -> String {
-        let path = path.display();
-        match self.change {
-            Change::Block(_) => format!("already blocked, according to {path}"),
-            Change::Unblock if self.held.contains(&network) => format!(
-                "held by the kernel, but not yet in {path}: unblock it once a running daemon has written it there"
-            ),
-            Change::Unblock => format!("is not in {path}"),
-        }
-    }
-
-    /// Whether a source that should be free is still in the kernel's maps.
-    fn has_failed(&self, unchanged: &[IpNet]) -> bool {
-        *self.change == Change::Unblock && unchanged.iter().any(|network| self.held.contains(network))
-    }
-}
-
-fn held(observer: &Observer) -> BTreeSet<IpNet> {
-    let sources =
-        [Sources::Blocked, Sources::Fenced].map(|which| observer.sources(which).unwrap_or_default());
-    let sources = sources.into_iter().flatten();
-    sources.map(|(source, block)| network_of(source, block.prefix)).collect()
 }
 
 /// Returns a message for each of `networks` that is never blocked, with the reason.
@@ -295,38 +229,6 @@ fn reason_of(reason: Exempt, network: &IpNet, ignore_file: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const A: IpNet = IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(192, 0, 2, 9), 32));
-
-    const BLOCK: Change = Change::Block(Annotation { until: None, reason: None });
-
-    fn situation(change: &Change, runs: bool, is_enforced: bool, is_held: bool) -> Situation<'_> {
-        Situation { change, runs, is_enforced, held: is_held.then_some(A).into_iter().collect() }
-    }
-
-    #[test]
-    fn it_says_what_will_happen() {
-        for (change, runs, is_enforced, expected) in [
-            (BLOCK, true, true, "being blocked by"),
-            (BLOCK, false, true, "blocked (no daemon is running;"),
-            (BLOCK, false, false, "a daemon will block it at its next start"),
-            (Change::Unblock, true, true, "being unblocked by"),
-            (Change::Unblock, false, true, "unblocked (no daemon is running)"),
-            (Change::Unblock, false, false, "removed from the blocked file"),
-        ] {
-            let said = situation(&change, runs, is_enforced, false).changed();
-            assert!(said.contains(expected), "{said}");
-        }
-    }
-
-    #[test]
-    fn who_stays_held_is_a_failure() {
-        for (change, is_held, expected) in
-            [(Change::Unblock, true, true), (Change::Unblock, false, false), (BLOCK, true, false)]
-        {
-            assert_eq!(situation(&change, true, true, is_held).has_failed(&[A]), expected);
-        }
-    }
 
     #[test]
     fn reasons_are_told() {

@@ -26,7 +26,7 @@ use self::{
 };
 use super::{block, list, observed, options, reload, show, table};
 use crate::{
-    cli::{Cli, Confirm, Setup, Unblock},
+    cli::{Cli, Confirm, Setup, Target, Unblock},
     config::Config,
     daemon::Options,
     exit::Exit,
@@ -335,7 +335,8 @@ fn roll_back(cli: &Cli, path: &Path, pending: &Pending) -> anyhow::Result<()> {
     let addresses: Vec<_> =
         held?.unwrap_or_default().into_iter().filter(since).map(|source| source.address).collect();
     if !addresses.is_empty() {
-        block::unblock(cli, &Unblock { addresses, json: false });
+        let addresses = addresses.into_iter().map(Target::Network).collect();
+        block::unblock(cli, &Unblock { addresses, all: false, yes: false, json: false });
     }
     reloaded.map(drop).map_err(anyhow::Error::msg)
 }

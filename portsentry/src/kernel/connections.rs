@@ -22,17 +22,29 @@ const BYTECODE: u16 = 1;
 const PEER: u8 = 8;
 const INET: u8 = 2;
 const INET6: u8 = 10;
-/// Offsets in `struct inet_diag_msg` of the address family, the local and the peer's port (network byte order), and
-/// the peer's address.
+/// Offsets in `struct inet_diag_msg` of the address family, the local and the peer's port (network byte order), the
+/// peer's address, and the socket's inode.
 const FAMILY: usize = 0;
 const LOCAL_PORT: usize = 4;
 const PEER_PORT: usize = 6;
 const PEER_ADDRESS: usize = 24;
+const INODE: usize = 68;
 /// Maximum time that a dump waits for the kernel's next message.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Returns the established TCP connections whose peer is in `peers`: the peer's end, and the local port.
-pub fn established(peers: IpNet) -> io::Result<Vec<(SocketAddr, u16)>> {
+/// An established TCP connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The peer's end.
+    pub peer: SocketAddr,
+    /// The local port.
+    pub port: u16,
+    /// The inode of the socket, by which its process holds it.
+    pub inode: u32,
+}
+
+/// Returns the established TCP connections whose peer is in `peers`.
+pub fn established(peers: IpNet) -> io::Result<Vec<Connection>> {
     let mut socket = Socket::open(SockProtocol::NetlinkSockDiag, Some(PATIENCE))?;
     let mut connections = Vec::new();
     // An IPv6 socket may have an IPv4 peer.
@@ -47,7 +59,7 @@ pub fn established(peers: IpNet) -> io::Result<Vec<(SocketAddr, u16)>> {
 }
 
 /// Reads a connection's `struct inet_diag_msg`. An IPv4 peer of an IPv6 socket is an IPv4 address.
-fn connection(body: &[u8]) -> Option<(SocketAddr, u16)> {
+fn connection(body: &[u8]) -> Option<Connection> {
     let port = |at: usize| body.get(at..)?.first_chunk().map(|port| u16::from_be_bytes(*port));
     let address = body.get(PEER_ADDRESS..)?;
     let address = if *body.get(FAMILY)? == INET {
@@ -55,7 +67,8 @@ fn connection(body: &[u8]) -> Option<(SocketAddr, u16)> {
     } else {
         IpAddr::from(*address.first_chunk::<16>()?).to_canonical()
     };
-    Some((SocketAddr::new(address, port(PEER_PORT)?), port(LOCAL_PORT)?))
+    let inode = u32::from_ne_bytes(*body.get(INODE..)?.first_chunk()?);
+    Some(Connection { peer: SocketAddr::new(address, port(PEER_PORT)?), port: port(LOCAL_PORT)?, inode })
 }
 
 /// Returns the request for the sockets of this address family whose peer is in `peers`. The kernel filters them, so
@@ -87,7 +100,7 @@ mod tests {
     }
 
     fn has(peers: IpNet, port: u16) -> bool {
-        established(peers).unwrap().iter().any(|(peer, local)| peers.contains(&peer.ip()) && *local == port)
+        established(peers).unwrap().iter().any(|found| peers.contains(&found.peer.ip()) && found.port == port)
     }
 
     #[test]

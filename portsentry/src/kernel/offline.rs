@@ -10,7 +10,7 @@ use portsentry_common::{
 };
 
 use super::{Blocked, BlockedNetworks, Error, Observer, Pins, blocked_networks, clock, gate::Gate};
-use crate::policy::{is_host, prefix_of};
+use crate::policy::{is_host, network_of, prefix_of};
 
 /// The pins of an ended daemon. No daemon can start while they are open.
 #[derive(Debug)]
@@ -81,9 +81,23 @@ impl OfflineMaps {
         self.networks.replace(&wanted)
     }
 
-    /// Lifts the block or fence of a network, or of a host and the IPv6 network that contains it.
+    /// Lifts the block or fence of a host and the IPv6 network that contains it, or of a network and everything in it,
+    /// except entries of the block list.
     pub fn unblock(&mut self, network: IpNet) -> Result<(), Error> {
         let prefix = prefix_of(network);
+        let is_in =
+            |inner: IpNet, block: &Block| block.origin != Origin::List as u8 && network.contains(&inner);
+        if !is_host(network) {
+            for map in [&mut self.blocked, &mut self.fenced] {
+                let all = map.read()?.into_iter();
+                let inside = all.filter(|(key, block)| is_in(network_of(*key, block.prefix), block));
+                map.remove_all(inside.map(|(key, _)| key).collect::<Vec<_>>())?;
+            }
+            for (inner, _) in self.networks.read()?.into_iter().filter(|(inner, block)| is_in(*inner, block))
+            {
+                self.networks.remove(inner)?;
+            }
+        }
         if !is_host(network) && self.networks.get(network)?.is_some() {
             self.networks.remove(network)?;
         }

@@ -120,6 +120,13 @@ impl Ledger {
         })
     }
 
+    /// Returns the entries in `network`, itself included.
+    pub fn within(&self, network: IpNet) -> impl Iterator<Item = IpNet> + '_ {
+        let inside = self.held.range(network..).map(|(inner, _)| *inner);
+        let inside = inside.take_while(move |inner| inner.addr() <= network.broadcast());
+        inside.filter(move |inner| network.contains(inner))
+    }
+
     /// Records that a network reached the trigger and is only reported. Returns `false` if that is already
     /// recorded.
     pub fn report(&mut self, network: IpNet) -> bool {

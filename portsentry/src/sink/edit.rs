@@ -76,9 +76,10 @@ pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpNet>) -> (Vec<u
         let record = blocked_file::read_line(&String::from_utf8_lossy(line), SystemTime::UNIX_EPOCH);
         let is_named = |record: &Record, source: &IpNet| match change {
             Change::Block(_) => record.network == *source,
-            // Unblocking a host that is blocked by its IPv6 network unblocks the whole network.
+            // Unblocking a host that is blocked by its IPv6 network unblocks the whole network, and unblocking a network
+            // everything in it.
             Change::Unblock => {
-                record.network == *source
+                source.contains(&record.network)
                     || blocked_file::is_prefix(record.network) && record.network.contains(source)
             }
         };

@@ -6,12 +6,23 @@ use ipnet::IpNet;
 
 use super::{super::observed, report::Report};
 use crate::{
+    config::BlockList,
     daemon::Options,
     exit::Exit,
     kernel::OfflineMaps,
     policy::name_of,
     sink::{Change, edit_list},
 };
+
+/// Returns the entries of `list` that are in `networks`.
+pub(super) fn listed(list: &BlockList, networks: &BTreeSet<IpNet>) -> BTreeSet<IpNet> {
+    let of = |network: &IpNet| {
+        let hosts = list.hosts_in(network).iter().map(|host| IpNet::from(*host));
+        let inside = list.networks.range(*network..).take_while(|it| it.addr() <= network.broadcast());
+        hosts.chain(inside.filter(|it| network.contains(*it)).copied()).collect::<Vec<_>>()
+    };
+    networks.iter().flat_map(of).collect()
+}
 
 /// Removes `networks` from the list, and from the kernel's maps if no daemon runs. Reports each.
 pub(super) fn unlist(options: &Options, networks: &BTreeSet<IpNet>, report: &mut Report) -> Exit {

@@ -1,7 +1,7 @@
 //! An administrator's requests at the control socket.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime},
 };
 
@@ -16,7 +16,7 @@ use crate::{
     instant::Time,
     kernel,
     policy::{
-        Hold, Record, name_of, network_of,
+        Hold, Record, is_host as is_single, name_of, network_of,
         register::{Admission, Release},
     },
     sink::{annotation::shortened, blocked_file::is_host},
@@ -93,8 +93,19 @@ impl Keeper {
 
     fn unblock(&mut self, networks: &[IpNet]) -> Answer {
         let (mut changed, mut unchanged, mut details) = (Vec::new(), Vec::new(), Vec::new());
+        let mut inside = BTreeMap::new();
+        if networks.iter().any(|network| !is_single(*network))
+            && let Err(error) = self.record_unreported()
+        {
+            return Err(failed(&error));
+        }
         for network in networks {
-            let held = self.holding(*network);
+            let mut held = self.holding(*network);
+            held.extend(self.register.ledger().within(*network));
+            let count = held.iter().filter(|key| *key != network && network.contains(*key)).count();
+            if count > 0 {
+                inside.insert(name_of(*network), count);
+            }
             let mut release =
                 |key| self.release(Release::Administrator, key, "an administrator asked for it");
             if held.is_empty() {
@@ -105,7 +116,12 @@ impl Keeper {
                 details.push(format!("{}: the log says why", name_of(*network)));
             }
         }
-        self.outcome(&changed, &unchanged, details)
+        self.outcome(&changed, &unchanged, details).map(|mut done| {
+            if !inside.is_empty() {
+                done["inside"] = json!(inside);
+            }
+            done
+        })
     }
 
     /// Returns the networks by which a host is blocked or fenced: itself, its network of `IPV6_PREFIX`, or both. A

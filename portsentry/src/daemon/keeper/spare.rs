@@ -53,6 +53,6 @@ impl Spare {
         }
         self.whole = whole;
         let connections = connections::established(source)?;
-        Ok(connections.into_iter().any(|(peer, port)| !self.traps.contains(port) && !was_opened(peer, port)))
+        Ok(connections.into_iter().any(|it| !self.traps.contains(it.port) && !was_opened(it.peer, it.port)))
     }
 }

@@ -143,3 +143,41 @@ fn who_is_never_blocked_is_lifted_and_left_out() {
     assert_eq!(then, TakeOver { lift, ..TakeOver::default() });
     assert!(ledger.is_empty());
 }
+
+#[test]
+fn a_network_is_asked_for_all_that_is_in_it() {
+    let mut ledger = Ledger::default();
+    let hold = Hold::ordered(SystemTime::UNIX_EPOCH, None);
+    let all = [
+        "192.0.2.0/24",
+        "192.0.2.0/32",
+        "192.0.2.9/32",
+        "192.0.2.128/25",
+        "192.0.3.0/32",
+        "192.0.0.0/16",
+        "::/64",
+    ];
+    for network in all {
+        ledger.enter(network.parse().unwrap(), hold);
+    }
+    for (network, expected) in [
+        ("192.0.2.0/24", &["192.0.2.0/24", "192.0.2.0/32", "192.0.2.9/32", "192.0.2.128/25"][..]),
+        ("192.0.2.0/25", &["192.0.2.0/32", "192.0.2.9/32"]),
+        ("192.0.2.9/32", &["192.0.2.9/32"]),
+        (
+            "0.0.0.0/0",
+            &[
+                "192.0.0.0/16",
+                "192.0.2.0/24",
+                "192.0.2.0/32",
+                "192.0.2.9/32",
+                "192.0.2.128/25",
+                "192.0.3.0/32",
+            ],
+        ),
+        ("::/0", &["::/64"]),
+    ] {
+        let found: Vec<String> = ledger.within(network.parse().unwrap()).map(|it| it.to_string()).collect();
+        assert_eq!(found, expected, "{network}");
+    }
+}
