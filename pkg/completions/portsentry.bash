@@ -207,7 +207,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__check)
-            opts="-c -h --json --configfile --help"
+            opts="-c -h --strict --json --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

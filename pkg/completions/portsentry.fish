@@ -86,6 +86,7 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s d -l debug
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s v -l verbose -d 'Also log probes without consequences, as 2.x does'
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand check" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand check" -l strict -d 'Take warnings as errors (exit status 3)'
 complete -c portsentry -n "__fish_portsentry_using_subcommand check" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand check" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand list" -l state -d 'Only sources in this state' -r -f -a "blocked\t'All its packets are dropped'

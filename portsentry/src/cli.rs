@@ -51,7 +51,7 @@ pub struct Cli {
 }
 
 /// The flags of both PortSentrys: the watched ports, and the way of watching them.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "they are flags")]
 #[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
 pub struct Flags {
@@ -100,13 +100,13 @@ pub struct Flags {
 }
 
 /// 2.x's capture methods.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Method {
     Pcap,
     Raw,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
     Stdout,
     Syslog,
@@ -146,6 +146,12 @@ impl Cli {
         let is_stealth = self.flags.stealth || !(self.is_classic() || self.flags.connect);
         let stealth = [Mode::Stcp, Mode::Sudp].into_iter().filter(|_| is_stealth);
         named.chain(connect).chain(stealth).collect()
+    }
+
+    /// Whether there are neither flags nor another configuration file than the default one.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.flags == Flags::default() && self.config_file == std::path::Path::new(DEFAULT_CONFIG)
     }
 
     /// Overrides `config` with the command line.

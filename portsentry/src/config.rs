@@ -11,6 +11,7 @@ mod lexer;
 mod load;
 mod load_error;
 mod monitoring;
+mod near_miss;
 mod network;
 mod parse;
 mod ports;

@@ -15,6 +15,8 @@ mod block_ids;
 mod block_latency;
 mod bonds;
 mod challenge;
+mod changes;
+mod check;
 mod clock;
 mod commands;
 mod commands_that_read;

@@ -62,6 +62,9 @@ pub enum Verb {
 /// Arguments of `check`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Check {
+    /// Take warnings as errors (exit status 3)
+    #[arg(long)]
+    pub strict: bool,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,

@@ -1,5 +1,8 @@
 //! `portsentry check`: validates the configuration, and prints its meaning.
 
+mod machine;
+mod service;
+
 use std::fmt::Write;
 
 use portsentry_common::classify::Protocol;
@@ -33,36 +36,45 @@ struct Fact {
     what: String,
 }
 
-/// Prints what would be watched, blocked and run.
+/// Prints what would be watched, blocked and run: by the service, unless the command line has flags of its own.
 pub(super) fn run(cli: &Cli, check: Check) -> Exit {
-    let file = cli.config_file.display().to_string();
-    match options::read(cli) {
-        Ok((options, warnings)) if check.json => {
-            let means = facts(&options);
-            let nothing = watches_nothing(&options.config, options.modes).map(str::to_owned);
-            let warnings = warnings.iter().map(ToString::to_string).chain(nothing).collect();
-            show::print(&observed::json(&Checked {
-                file,
-                is_right: true,
-                warnings,
-                means,
-                ..Checked::default()
-            }))
-        }
-        Ok((options, warnings)) => {
-            warnings.iter().for_each(|warning| eprintln!("{warning}"));
-            show::print(&describe(&file, watches_nothing(&options.config, options.modes), &facts(&options)))
-        }
-        Err(errors) if check.json => {
-            match show::print(&observed::json(&Checked { file, errors, ..Checked::default() })) {
-                Exit::Success => Exit::Configuration,
-                exit => exit,
-            }
-        }
-        Err(lines) => {
-            lines.iter().for_each(|line| eprintln!("{line}"));
-            Exit::Configuration
-        }
+    let file = |cli: &Cli| cli.config_file.display().to_string();
+    let service = match service::command_line(cli) {
+        Ok(service) => service,
+        Err(problem) => return refuse(file(cli), vec![problem], check.json),
+    };
+    let cli = service.as_ref().map_or(cli, |(service, _)| service);
+    let (options, mut warnings) = match options::read(cli) {
+        Ok(read) => read,
+        Err(errors) => return refuse(file(cli), errors, check.json),
+    };
+    warnings.extend(machine::lacks(&options.config).into_iter().map(|lack| format!("warning: {lack}")));
+    let nothing = watches_nothing(&options.config, options.modes);
+    if check.strict && !(warnings.is_empty() && nothing.is_none()) {
+        warnings.extend(nothing.map(|nothing| format!("warning: {nothing}")));
+        return refuse(file(cli), warnings, check.json);
+    }
+    let mut means = facts(&options);
+    if let Some((_, flags)) = &service {
+        means.insert(0, Fact { about: "service", what: flags.clone() });
+    }
+    if check.json {
+        let warnings = warnings.into_iter().chain(nothing.map(str::to_owned)).collect();
+        let checked = Checked { file: file(cli), is_right: true, warnings, means, ..Checked::default() };
+        return show::print(&observed::json(&checked));
+    }
+    warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    show::print(&describe(&file(cli), nothing, &means))
+}
+
+fn refuse(file: String, errors: Vec<String>, is_json: bool) -> Exit {
+    if !is_json {
+        errors.iter().for_each(|line| eprintln!("{line}"));
+        return Exit::Configuration;
+    }
+    match show::print(&observed::json(&Checked { file, errors, ..Checked::default() })) {
+        Exit::Success => Exit::Configuration,
+        exit => exit,
     }
 }
 

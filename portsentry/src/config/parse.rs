@@ -6,6 +6,7 @@ use std::{collections::HashMap, path::Path};
 use super::{
     Config, Response, keys,
     lexer::{Entry, Value, entries},
+    near_miss,
     report::Report,
     span::Span,
 };
@@ -22,11 +23,13 @@ pub(super) fn read(text: &str, file: &str) -> (Config, Report) {
     let mut set = HashMap::new();
     for entry in entries(text) {
         match entry {
+            Entry::NotASetting(line) if near_miss::is_no_setting(line, &mut report) => {}
             Entry::NotASetting(line) => {
                 report.warn(line, "this line is not a setting; ignored").help("write KEY=\"value\"");
             }
             Entry::Setting { key, value } => match keys::find(key.text()) {
                 Some(known) => apply(known, key, value, &mut set, &mut config, &mut report),
+                None if near_miss::is_misspelt(key, value, &mut report) => {}
                 None => unknown(key, &mut report),
             },
         }
@@ -57,7 +60,14 @@ fn apply<'a>(
         // 1.2 ignores the line, too, with a message.
         Value::Unquoted(text) => {
             let message = format!("{} ignored: its value is not in quotes", known.name);
-            report.warn(text, message).help(format!("write {}=\"...\"", known.name));
+            // Otherwise nothing would be blocked, against what the line says.
+            if let Some(name) =
+                near_miss::arming(known.name).filter(|_| near_miss::arms(near_miss::text_of(value)))
+            {
+                report.error(text, message).help(format!("write {name}=\"1\""));
+            } else {
+                report.warn(text, message).help(format!("write {}=\"...\"", known.name));
+            }
             return;
         }
         Value::Unclosed(text) => {
@@ -73,7 +83,14 @@ fn apply<'a>(
     if let Some(first) = set.get(known.name) {
         let message =
             format!("{} is already set in line {}, which takes precedence", known.name, first.line.number);
-        report.warn(key, message);
+        let is_disarmed = near_miss::arming(known.name).is_some()
+            && near_miss::arms(text.text())
+            && !near_miss::arms(first.text());
+        if is_disarmed {
+            report.error(key, message).help(format!("change line {}", first.line.number));
+        } else {
+            report.warn(key, message);
+        }
         return;
     }
     set.insert(known.name, text);

@@ -84,6 +84,17 @@ impl Command {
         }
     }
 
+    /// Returns the program that the text begins with; `None` if a macro or a shell's word stands there.
+    #[must_use]
+    pub fn program(&self) -> Option<&str> {
+        let Some(Piece::Literal(text)) = self.text.0.first() else { return None };
+        let is_whole = self.text.0.len() == 1 || text.contains(char::is_whitespace);
+        let program = text.split_ascii_whitespace().next().filter(|_| is_whole)?;
+        let is_plain = program.chars().all(|c| c.is_ascii_alphanumeric() || "/._+-".contains(c));
+        // Without a path, a shell's word may be one of its own.
+        (is_plain && (program.contains('/') || !self.needs_shell())).then_some(program)
+    }
+
     /// Whether a shell runs it.
     #[must_use]
     pub fn needs_shell(&self) -> bool {

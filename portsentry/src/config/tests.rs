@@ -192,9 +192,9 @@ fn an_empty_value_that_means_nothing_needs_no_words() {
 
 #[test]
 fn a_mistyped_setting_is_recognised() {
-    let (_, report) = Config::parse("TCP_PORT=\"1\"\nblock_udp=\"1\"\nFOO=\"1\"", "test.conf").unwrap();
+    let (_, report) = Config::parse("TCP_PORT=\"1\"\nscan_triger=\"1\"\nFOO=\"1\"", "test.conf").unwrap();
     let help: Vec<_> = report.iter().map(Diagnostic::help).collect();
-    assert_eq!(help, [Some("did you mean TCP_PORTS?"), Some("did you mean BLOCK_UDP?"), None]);
+    assert_eq!(help, [Some("did you mean TCP_PORTS?"), Some("did you mean SCAN_TRIGGER?"), None]);
 }
 
 #[test]

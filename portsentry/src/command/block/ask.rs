@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::{super::table, Report};
+use super::{super::table, report::Report};
 use crate::{
     control::{Code, Refusal, Request, client},
     daemon::Options,
