@@ -86,7 +86,7 @@ fn of_the_system() -> BTreeMap<PathBuf, SystemTime> {
 /// Returns the README's lines of its output.
 fn shown() -> Vec<String> {
     let text = document::read("README.md");
-    let (_, after) = text.split_once("this is what `cargo xtask demo` prints").expect("a picture");
+    let (_, after) = text.split_once("the output of `cargo xtask demo`").expect("a picture");
     let (_, after) = after.split_once("-->").expect("the end of a comment");
     let lines = after.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
     let lines = lines.map(|line| line.trim().to_owned());
