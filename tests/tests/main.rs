@@ -15,7 +15,6 @@ mod block_ids;
 mod block_latency;
 mod bonds;
 mod challenge;
-mod changes;
 mod check;
 mod clock;
 mod commands;
