@@ -117,7 +117,14 @@ impl Deny {
         }
         let mut others = Vec::new();
         let replaced = self.replace(&elsewhere);
-        let problem = replaced.as_ref().err().map(ToString::to_string);
+        let problem = replaced.as_ref().err().map(|error| {
+            let path = self.path.display();
+            if self.ours.is_behind() {
+                format!("{path} waits for the list of its lines: {error}")
+            } else {
+                error.to_string()
+            }
+        });
         if let Ok(added) = replaced {
             self.remove.clear();
             for (network, asked) in std::mem::take(&mut self.add) {

@@ -18,6 +18,8 @@ use crate::policy::{name_of, network_of};
 pub(super) struct Ours {
     path: PathBuf,
     lines: BTreeSet<(IpNet, PathBuf, String)>,
+    /// The file lacks a change, perhaps because it could not be written.
+    is_behind: bool,
 }
 
 impl Ours {
@@ -25,7 +27,12 @@ impl Ours {
     pub(super) fn new(blocked: &Path) -> Self {
         let mut path = blocked.as_os_str().to_owned();
         path.push(".denied");
-        Self { path: path.into(), lines: BTreeSet::new() }
+        Self { path: path.into(), lines: BTreeSet::new(), is_behind: false }
+    }
+
+    /// Whether the list on the disk lacks a change.
+    pub(super) const fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     /// Reads the list. Skips unreadable lines.
@@ -65,7 +72,8 @@ impl Ours {
     pub(super) fn add(&mut self, path: &Path, lines: Vec<(IpNet, String)>) -> Result<(), WriteError> {
         let count = self.lines.len();
         self.lines.extend(lines.into_iter().map(|(network, line)| (network, path.to_owned(), line)));
-        if self.lines.len() == count { Ok(()) } else { self.write() }
+        self.is_behind |= self.lines.len() != count;
+        self.write()
     }
 
     /// Removes lines from the list that were removed from the file at `path`, or from other files.
@@ -80,17 +88,23 @@ impl Ours {
             if file == path { gone.contains(line) } else { elsewhere.contains_key(file) }
         };
         self.lines.retain(|(_, file, line)| !is_gone(file, line));
-        if self.lines.len() == count { Ok(()) } else { self.write() }
+        self.is_behind |= self.lines.len() != count;
+        self.write()
     }
 
-    fn write(&self) -> Result<(), WriteError> {
+    fn write(&mut self) -> Result<(), WriteError> {
+        if !self.is_behind {
+            return Ok(());
+        }
         let mut text =
             String::from("# Lines of hosts.deny that are PortSentry's: whom they name, the file, the line\n");
         for (network, file, line) in &self.lines {
             // Writing to a string can't fail.
             let _ = writeln!(text, "{}\t{}\t{line}", name_of(*network), file.display());
         }
-        atomic_write::update(&self.path, MODE, |_| Some(text.clone().into_bytes()))
+        atomic_write::update(&self.path, MODE, |_| Some(text.clone().into_bytes()))?;
+        self.is_behind = false;
+        Ok(())
     }
 }
 
