@@ -17,6 +17,7 @@ use portsentry_tests::{
 };
 
 mod classifier;
+mod many_sources;
 mod multipath;
 mod scanners;
 
