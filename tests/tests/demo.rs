@@ -121,7 +121,7 @@ fn the_demonstration_shows_what_the_readme_says_and_leaves_nothing_behind() {
 
     // Interrupted once by the terminal, which signals the whole group, and once by a signal to only this process.
     for (moment, signal, everybody) in [
-        ("The scanner probes 200 ports over IPv6", Signal::SIGINT, true),
+        ("The scanner probes eleven ports over IPv6", Signal::SIGINT, true),
         ("portsentry starts", Signal::SIGTERM, false),
     ] {
         let mut demo = Demo::start();

@@ -27,8 +27,14 @@ UDP_PORTS="1,7,9,69,161,162,513"
 BLOCK_TCP="1"
 BLOCK_UDP="1"
 SCAN_TRIGGER="0"
+CHALLENGE="1"
+FENCE="open"
+XDP_MODE="generic"
 KILL_HOSTS_DENY="ALL: $TARGET$ : DENY"
 "#;
+
+/// The scanned addresses, by address family.
+const TARGETS: [(&str, &str); 2] = [("IPv4", "192.0.2.1"), ("IPv6", "2001:db8::1")];
 
 /// The daemon to demonstrate, and the form of the output.
 #[derive(Args)]
@@ -82,9 +88,11 @@ fn play(binary: &Path, interrupted: &AtomicBool) -> Result<()> {
     let (mut daemon, log) = Running::spawn_with_log(&mut portsentry)?;
     wait_for(&log, "active and listening", interrupted)?;
 
-    for (family, target) in [("IPv4", "192.0.2.1"), ("IPv6", "2001:db8::1")] {
-        heading(&format!("The scanner probes 200 ports over {family}"));
-        scan(target, go_on)?;
+    for (family, target) in TARGETS {
+        heading(&format!(
+            "The scanner probes eleven ports over {family}; 79 is a trap, 80 is the web server"
+        ));
+        scan("-sS", target, go_on)?;
         wait_for(&log, "has been blocked via wrappers", interrupted)?;
     }
 
@@ -98,9 +106,20 @@ fn play(binary: &Path, interrupted: &AtomicBool) -> Result<()> {
     }
     go_on()?;
 
-    heading("The scanner tries again over IPv4 and IPv6, and gets no answer");
-    for target in ["192.0.2.1", "2001:db8::1"] {
-        scan(target, go_on)?;
+    heading("To the fenced scanner every port looks open, so it can't tell the web server from the rest");
+    for (_, target) in TARGETS {
+        scan("-sS", target, go_on)?;
+    }
+
+    heading("The scanner completes handshakes: that proves its address, and it is blocked");
+    for (_, target) in TARGETS {
+        scan("-sT", target, go_on)?;
+        wait_for(&log, "has been blocked in the kernel", interrupted)?;
+    }
+
+    heading("The proven scanner tries again, and gets nothing at all");
+    for (_, target) in TARGETS {
+        scan("-sS", target, go_on)?;
     }
 
     heading("portsentry stops");
@@ -129,9 +148,9 @@ fn config(files: &Path) -> String {
     text
 }
 
-fn scan(target: &str, go_on: impl Fn() -> Result<()>) -> Result<()> {
+fn scan(kind: &str, target: &str, go_on: impl Fn() -> Result<()>) -> Result<()> {
     let mut nmap = inside(SCANNER, "nmap");
-    nmap.args(["-n", "-Pn", "-sS", "-p", "1-200", "--max-retries", "0", "-T5", "--host-timeout", "20s"]);
+    nmap.args(["-n", "-Pn", kind, "-p", "75-85", "--max-retries", "0", "-T5", "--host-timeout", "20s"]);
     if target.contains(':') {
         nmap.arg("-6");
     }

@@ -35,13 +35,16 @@ pub(super) fn run(daemon: &Path, picture: &Path) -> Result<()> {
     std::fs::write(picture, svg(&excerpt(&lines))).with_context(|| format!("writing {}", picture.display()))
 }
 
-/// Returns the sections on the start and on the first two scans, with one line per kind of log line.
+/// Returns the sections on the scans over IPv4, without lines that repeat or vary.
 fn excerpt(lines: &[String]) -> Vec<&str> {
     let (mut wanted, mut is_wanted): (Vec<&str>, bool) = (Vec::new(), false);
     for line in lines.iter().map(|line| line.trim_end()) {
         if line.starts_with("== ") {
-            is_wanted = ["starts", "IPv4", "hosts.deny"].iter().any(|part| line.contains(part));
+            is_wanted =
+                ["IPv4", "looks open", "handshakes", "nothing at all"].iter().any(|part| line.contains(part));
         }
+        // Scans over IPv6 show the same.
+        is_wanted &= !line.contains(" -6 ");
         let is_noise = [
             "listen mode",
             "Starting Nmap",
