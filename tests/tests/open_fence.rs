@@ -355,3 +355,25 @@ fn one_sources_flood_takes_nothing_from_another() {
         services[0].serve(lab).unwrap_or_else(|error| panic!("{way:?}: {error}"));
     });
 }
+
+/// Cuts connections that begin without a SYN, as far as connection tracking sees.
+const NO_SYN: &str = "table inet guard {\n chain input {\n type filter hook input priority 0\n\
+    tcp flags != syn ct state new drop\n }\n}\n";
+
+/// Such a rule is common, and cuts the connections that the kernel opens for acknowledgements alone.
+#[test]
+fn the_doctor_warns_of_filters_that_cut_accepted_connections() {
+    for way in WAYS {
+        let lab = Lab::new();
+        let portsentry = open(&lab);
+        let Some(_daemon) = way.start(&portsentry) else { continue };
+        let warned = |lab: &Lab| {
+            let rules = lab.files().join("rules");
+            fs::write(&rules, NO_SYN).expect("a file");
+            lab.host.run("nft", &["-f", &rules.display().to_string()]);
+            portsentry.say("doctor").out.contains("a rule that cuts connections of fenced hosts to services")
+        };
+        assert!(!portsentry.say("doctor").out.contains("cuts connections"));
+        assert_eq!(warned(&lab), way == Way::Accept, "{way:?}");
+    }
+}

@@ -1,10 +1,13 @@
 //! `portsentry doctor`: checks whether PortSentry can run here, before the program is attached.
 
 mod bound;
+mod filter;
 mod finding;
 mod interface;
 mod links;
 mod system;
+
+use portsentry_common::settings::FencedSyns;
 
 use self::finding::{Finding, Level};
 use super::{observed, options, show, status::fence::fenced_syns, table};
@@ -40,9 +43,10 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
     let pinned = Observer::open(&config.pin_path).ok().flatten();
     let running = pinned.as_ref().filter(|observer| observer.daemon().is_some());
     findings.extend(running.map(Observer::bound).and_then(Result::ok).map(|state| bound::finding(&state)));
-    findings.extend(
-        running.map(|observer| Finding::ok("fence", kernel::describe_fence(fenced_syns(&config, observer)))),
-    );
+    if let Some(way) = running.map(|observer| fenced_syns(&config, observer)) {
+        findings.push(Finding::ok("fence", kernel::describe_fence(way)));
+        findings.extend((way == FencedSyns::Accept).then(filter::finding).flatten());
+    }
     let pinned = pinned.map(|observer| observer.links()).unwrap_or_default();
     match links::read() {
         Ok(links) => {
