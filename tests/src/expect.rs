@@ -63,6 +63,12 @@ pub fn is_fenced_through() -> Expected {
     passes_as(Counter::PassedFenced)
 }
 
+/// Rewritten into its own answer.
+#[must_use]
+pub fn is_answered() -> Expected {
+    Expected { action: Action::Answer, counted: vec![Counter::Answered], ..passes() }
+}
+
 /// Dropped from any source, because it has more tags than the program reads.
 #[must_use]
 pub fn is_buried() -> Expected {

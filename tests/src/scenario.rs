@@ -224,7 +224,8 @@ pub fn every_way() -> Vec<(&'static str, Scenario)> {
 }
 
 /// Returns scenarios for both kinds of open fence.
-fn open_fences(scenario: &Scenario) -> [(&'static str, Scenario); 2] {
+#[must_use]
+pub fn open_fences(scenario: &Scenario) -> [(&'static str, Scenario); 2] {
     const HOUR_NS: u64 = 3_600_000_000_000;
     let open = |fenced_syns: FencedSyns| Settings {
         fence_ns: HOUR_NS,

@@ -10,6 +10,7 @@ mod ipv4;
 mod ipv6;
 mod link;
 mod malformed;
+mod open;
 mod reports;
 mod served;
 mod sockets;
@@ -41,5 +42,6 @@ pub fn chapters() -> Vec<Chapter> {
         .chain(fenced::chapters())
         .chain(served::chapters())
         .chain(above::chapters())
+        .chain(open::chapters())
         .collect()
 }
