@@ -131,7 +131,7 @@ _portsentry() {
 
     case "${cmd}" in
         portsentry)
-            opts="-m -i -l -L -S -D -d -v -c -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --disable-service-check --daemon --debug --verbose --configfile --version --help run check list status why top block unblock history reload down doctor setup confirm review completions man help"
+            opts="-m -i -l -L -S -D -d -v -c -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --any-destination --disable-service-check --daemon --debug --verbose --configfile --version --help run check list status why top block unblock history reload down doctor setup confirm review completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -733,7 +733,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__run)
-            opts="-m -i -l -L -S -D -d -v -c -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --disable-service-check --daemon --debug --verbose --configfile --help"
+            opts="-m -i -l -L -S -D -d -v -c -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --any-destination --disable-service-check --daemon --debug --verbose --configfile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_portsentry_global_optspecs
-    string join \n tcp udp stcp sudp atcp audp stealth connect m/method= i/interface= l/logoutput= L/disable-local-check S/disable-service-check D/daemon d/debug v/verbose c/configfile= V/version h/help
+    string join \n tcp udp stcp sudp atcp audp stealth connect m/method= i/interface= l/logoutput= L/disable-local-check any-destination S/disable-service-check D/daemon d/debug v/verbose c/configfile= V/version h/help
 end
 
 function __fish_portsentry_needs_command
@@ -27,7 +27,7 @@ end
 complete -c portsentry -n "__fish_portsentry_needs_command" -s m -l method -d 'Accepted for 2.x and ignored: capture is by XDP' -r -f -a "pcap\t''
 raw\t''"
 complete -c portsentry -n "__fish_portsentry_needs_command" -s i -l interface -d 'Watch this interface; ALL, ALL_NLO (all but loopback) or a name, repeatable' -r
-complete -c portsentry -n "__fish_portsentry_needs_command" -s l -l logoutput -d 'Where to log' -r -f -a "stdout\t''
+complete -c portsentry -n "__fish_portsentry_needs_command" -s l -l logoutput -d 'Where to log, repeatable' -r -f -a "stdout\t''
 syslog\t''
 journald\t''"
 complete -c portsentry -n "__fish_portsentry_needs_command" -s c -l configfile -d 'The configuration file' -r -F
@@ -39,7 +39,8 @@ complete -c portsentry -n "__fish_portsentry_needs_command" -l atcp
 complete -c portsentry -n "__fish_portsentry_needs_command" -l audp
 complete -c portsentry -n "__fish_portsentry_needs_command" -l stealth -d 'Watch TCP_PORTS and UDP_PORTS without binding them (the default)'
 complete -c portsentry -n "__fish_portsentry_needs_command" -l connect -d 'Accept connections to TCP_PORTS and datagrams to UDP_PORTS, and send PORT_BANNER'
-complete -c portsentry -n "__fish_portsentry_needs_command" -s L -l disable-local-check -d 'Count packets to any address, not only to this host\'s'
+complete -c portsentry -n "__fish_portsentry_needs_command" -s L -l disable-local-check -d 'Also report packets whose source is their destination'
+complete -c portsentry -n "__fish_portsentry_needs_command" -l any-destination -d 'Count packets to any address, not only to this host\'s'
 complete -c portsentry -n "__fish_portsentry_needs_command" -s S -l disable-service-check -d 'Also count packets to ports on which a service listens'
 complete -c portsentry -n "__fish_portsentry_needs_command" -s D -l daemon -d 'Run in the background, and log to syslog unless -l says otherwise'
 complete -c portsentry -n "__fish_portsentry_needs_command" -s d -l debug -d 'Log the kernel program\'s debug messages'
@@ -67,7 +68,7 @@ complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "help" -d 'Pri
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s m -l method -d 'Accepted for 2.x and ignored: capture is by XDP' -r -f -a "pcap\t''
 raw\t''"
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s i -l interface -d 'Watch this interface; ALL, ALL_NLO (all but loopback) or a name, repeatable' -r
-complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s l -l logoutput -d 'Where to log' -r -f -a "stdout\t''
+complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s l -l logoutput -d 'Where to log, repeatable' -r -f -a "stdout\t''
 syslog\t''
 journald\t''"
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s c -l configfile -d 'The configuration file' -r -F
@@ -79,7 +80,8 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand run" -l atcp
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -l audp
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -l stealth -d 'Watch TCP_PORTS and UDP_PORTS without binding them (the default)'
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -l connect -d 'Accept connections to TCP_PORTS and datagrams to UDP_PORTS, and send PORT_BANNER'
-complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s L -l disable-local-check -d 'Count packets to any address, not only to this host\'s'
+complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s L -l disable-local-check -d 'Also report packets whose source is their destination'
+complete -c portsentry -n "__fish_portsentry_using_subcommand run" -l any-destination -d 'Count packets to any address, not only to this host\'s'
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s S -l disable-service-check -d 'Also count packets to ports on which a service listens'
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s D -l daemon -d 'Run in the background, and log to syslog unless -l says otherwise'
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s d -l debug -d 'Log the kernel program\'s debug messages'

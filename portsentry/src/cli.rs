@@ -26,6 +26,9 @@ const DEFAULT_CONFIG: &str = "/etc/portsentry/portsentry.conf";
     version,
     disable_version_flag = true,
     max_term_width = 100,
+    // As with getopt_long, which 2.x uses.
+    args_override_self = true,
+    infer_long_args = true,
     after_help = "Modes of PortSentry 1.2, any number of them:\n  \
         -stcp, -sudp  watch TCP_PORTS, UDP_PORTS\n  \
         -tcp, -udp    accept connections to TCP_PORTS, datagrams to UDP_PORTS\n  \
@@ -79,12 +82,15 @@ pub struct Flags {
     /// Watch this interface; ALL, ALL_NLO (all but loopback) or a name, repeatable
     #[arg(short, long = "interface", value_name = "INTERFACE")]
     interfaces: Vec<String>,
-    /// Where to log
+    /// Where to log, repeatable
     #[arg(short = 'l', long = "logoutput", value_name = "OUTPUT")]
-    log_output: Option<Output>,
-    /// Count packets to any address, not only to this host's
+    log_outputs: Vec<Output>,
+    /// Also report packets whose source is their destination
     #[arg(short = 'L', long = "disable-local-check")]
     no_local_check: bool,
+    /// Count packets to any address, not only to this host's
+    #[arg(long)]
+    any_destination: bool,
     /// Also count packets to ports on which a service listens
     #[arg(short = 'S', long = "disable-service-check")]
     no_service_check: bool,
@@ -111,6 +117,16 @@ enum Output {
     Stdout,
     Syslog,
     Journald,
+}
+
+impl Output {
+    const fn target(self) -> LogOutput {
+        match self {
+            Self::Stdout => LogOutput::Stdout,
+            Self::Syslog => LogOutput::Syslog,
+            Self::Journald => LogOutput::Journald,
+        }
+    }
 }
 
 impl Cli {
@@ -165,11 +181,13 @@ impl Cli {
         } else if !self.flags.interfaces.is_empty() {
             config.interfaces = Interfaces::Named(self.flags.interfaces.clone());
         }
-        match self.flags.log_output {
-            Some(Output::Stdout) => config.log_output = LogOutput::Stdout,
-            Some(Output::Syslog) => config.log_output = LogOutput::Syslog,
-            Some(Output::Journald) => config.log_output = LogOutput::Journald,
-            None => {}
+        let mut outputs: Vec<LogOutput> = Vec::new();
+        for output in self.flags.log_outputs.iter().copied().map(Output::target) {
+            outputs.extend((!outputs.contains(&output)).then_some(output));
+        }
+        if let [first, others @ ..] = &outputs[..] {
+            config.log_output = *first;
+            config.also_log = others.to_vec();
         }
         if config.log_output == LogOutput::Auto {
             let is_syslog = self.is_classic() || self.flags.daemon;
@@ -177,7 +195,8 @@ impl Cli {
         }
         config.log_notices |= self.flags.verbose;
         config.checks_services &= !self.flags.no_service_check;
-        config.checks_destination &= !self.flags.no_local_check;
+        config.checks_destination &= !self.flags.any_destination;
+        config.skips_own &= !self.flags.no_local_check;
         if config.log_format == LogFormat::Auto {
             config.log_format = if self.is_classic() { LogFormat::Classic } else { LogFormat::Revival };
         }
@@ -186,7 +205,7 @@ impl Cli {
     /// Whether to run in the background: on request, and with 1.2's flags unless the log goes to standard output.
     #[must_use]
     pub fn is_background(&self, config: &Config) -> bool {
-        self.flags.daemon || (self.is_classic() && config.log_output != LogOutput::Stdout)
+        self.flags.daemon || (self.is_classic() && !config.logs_to(LogOutput::Stdout))
     }
 
     /// Whether to log the kernel program's debug messages.
@@ -214,6 +233,7 @@ impl Flags {
             (&mut self.stealth, behind.stealth),
             (&mut self.connect, behind.connect),
             (&mut self.no_local_check, behind.no_local_check),
+            (&mut self.any_destination, behind.any_destination),
             (&mut self.no_service_check, behind.no_service_check),
             (&mut self.daemon, behind.daemon),
             (&mut self.debug, behind.debug),
@@ -222,7 +242,7 @@ impl Flags {
             *flag |= more;
         }
         self.interfaces.extend(behind.interfaces);
-        self.log_output = behind.log_output.or(self.log_output);
+        self.log_outputs.extend(behind.log_outputs);
     }
 }
 
@@ -303,7 +323,7 @@ mod tests {
             (&["-i eth0", "--interface eth0"], |(_, it)| {
                 it.interfaces == Interfaces::Named(vec!["eth0".into()])
             }),
-            (&["-L", "--disable-local-check"], |(_, it)| !it.checks_destination),
+            (&["-L", "--disable-local-check"], |(_, it)| !it.skips_own && it.checks_destination),
             (&["-S", "--disable-service-check"], |(_, it)| !it.checks_services),
             (&["-l syslog", "--logoutput syslog"], |(_, it)| it.log_output == LogOutput::Syslog),
             (&["-l stdout -D", "--logoutput stdout -D"], |(cli, it)| {
@@ -343,6 +363,31 @@ mod tests {
         assert_eq!(both.modes(), [Mode::Stcp, Mode::Sudp].into_iter().collect());
         assert_eq!(both.flags.interfaces, ["eth0", "eth1"]);
         assert_eq!(both.config_file, PathBuf::from("/other"));
+    }
+
+    #[test]
+    fn what_is_said_twice_is_taken_as_2_x_takes_it() {
+        for (line, expected) in [
+            ("portsentry -l stdout -l syslog", &[LogOutput::Stdout, LogOutput::Syslog][..]),
+            ("portsentry -l syslog run -l stdout", &[LogOutput::Syslog, LogOutput::Stdout]),
+            ("portsentry -l syslog -l syslog", &[LogOutput::Syslog]),
+            ("portsentry -l syslog -l stdout -l syslog", &[LogOutput::Syslog, LogOutput::Stdout]),
+        ] {
+            let mut config = Config::default();
+            read(line).unwrap().override_config(&mut config);
+            for output in [LogOutput::Stdout, LogOutput::Syslog, LogOutput::Journald] {
+                assert_eq!(config.logs_to(output), expected.contains(&output), "{line} {output}");
+            }
+        }
+        for line in
+            ["portsentry -c /a -c /b", "portsentry --conf /a --configfile /b", "portsentry --config=/b"]
+        {
+            assert_eq!(read(line).unwrap().config_file, PathBuf::from("/b"), "{line}");
+        }
+        let twice = read("portsentry -d -d -v -v -D -D -S -S --stealth --stealth -m raw -m pcap").unwrap();
+        assert!(twice.is_debugged() && twice.flags.verbose && twice.flags.daemon);
+        // An abbreviation of several flags is none, as in 2.x.
+        assert!(read("portsentry --co /a").is_err());
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod value;
 
 pub use block_list::BlockList;
 pub use choice::{
-    AckProbes, Facility, Fence, FenceUdp, Level, LogFormat, LogOutput, OnStop, Response, XdpMode,
+    AckProbes, Facility, Fence, FenceUdp, KillOnProof, Level, LogFormat, LogOutput, OnStop, Response, XdpMode,
 };
 pub use content::Config;
 pub use interfaces::Interfaces;
@@ -34,7 +34,7 @@ pub use monitoring::{JsonLog, Targets};
 pub use ports::PortSet;
 pub use report::{Diagnostic, Report, Severity};
 pub use salvage::ignored as salvage_ignored;
-pub use template::{Command, DenyLine, Values};
+pub use template::{Command, DenyLine, RouteLift, Values};
 
 #[cfg(test)]
 mod tests;

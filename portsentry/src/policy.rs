@@ -5,6 +5,7 @@ pub mod enforcement;
 pub mod hold;
 pub mod id;
 pub mod interfaces;
+pub mod kills;
 pub mod ledger;
 pub mod networks;
 pub mod register;

@@ -24,6 +24,7 @@ mod json_log;
 mod log;
 mod named;
 mod output;
+mod patience;
 mod recorder;
 pub mod resolver;
 mod retry;

@@ -129,10 +129,10 @@ fn an_unblocked_source_is_counted_anew() {
     }
 }
 
-/// With `-S` and `-L`, the host's own addresses count like those of hosts behind it.
+/// With `-S` and `--any-destination`, the host's own addresses count like those of hosts behind it.
 #[test]
 fn a_handshake_proves_where_no_sockets_are_asked() {
-    for words in ["-stcp -S", "-stcp -L", "-stcp -S -L"] {
+    for words in ["-stcp -S", "-stcp --any-destination", "-stcp -S --any-destination"] {
         let lab = Lab::new();
         let daemon = asking(&lab, words).start();
         for family in FAMILIES {

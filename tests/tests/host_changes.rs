@@ -156,9 +156,11 @@ fn checks_of_destination_and_services_can_be_switched_off() {
     // Scapy needs a route to its destination.
     lab.scanner.ip(&format!("route add default via {}", Family::V4.host()));
     let foreign = |source: IpAddr| format!("IP(src='{source}', dst='198.51.100.9')/TCP(dport=11, flags='S')");
-    for (flags, counts_foreign, counts_served) in
-        [("--stealth", false, false), ("--stealth -L", true, false), ("--stealth -S", false, true)]
-    {
+    for (flags, counts_foreign, counts_served) in [
+        ("--stealth", false, false),
+        ("--stealth --any-destination", true, false),
+        ("--stealth -S", false, true),
+    ] {
         let daemon = lab.portsentry(flags).start();
         let [to_foreign, to_served] = [lab.source(Family::V4), lab.source(Family::V4)];
         lab.scapy(&[foreign(to_foreign)]);

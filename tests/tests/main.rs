@@ -44,6 +44,7 @@ mod host_changes;
 mod hosts;
 mod hosts_deny;
 mod kill_commands;
+mod kill_lifts;
 mod kill_limits;
 mod limits;
 mod lists;

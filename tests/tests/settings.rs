@@ -218,3 +218,45 @@ fn check_says_what_would_be_and_starts_nothing() {
     assert_eq!(ended.code, Some(3));
     assert_eq!(ended.lines.iter().filter(|line| line.starts_with("error")).count(), 2, "{}", ended.text());
 }
+
+#[test]
+fn a_packet_to_ourselves_is_logged_on_request() {
+    for (flags, count) in [("--stealth", 0), ("--stealth -L", 1)] {
+        let lab = Lab::new();
+        let daemon = lab.portsentry(flags).with("LOG_FORMAT", "auto").with("INTERFACES", "eth0,lo").start();
+        let ours = Family::V4.host();
+        let to = SocketAddr::new(ours, 11);
+        lab.host.enter(|| drop(std::net::TcpStream::connect(to)));
+        daemon.settle();
+        let line = format!("Noted only, from: [{ours}] ({ours}) protocol: [TCP] port: [11] ");
+        assert_eq!(daemon.log().count(&line), count, "{flags}");
+        assert_eq!(daemon.log().count("has been"), daemon.log().count("has been blocked in the kernel"));
+        assert!(!daemon.blocked().contains(&ours));
+    }
+}
+
+#[test]
+fn two_outputs_have_every_line_however_short_the_queue_of_one() {
+    let lab = Lab::new();
+    // As in Debian, and before the log's socket is made.
+    lab.host.run("sysctl", &["-q", "-w", "net.unix.max_dgram_qlen=10"]);
+    let syslog = lab.host.enter(|| lab.syslog());
+    let setup = lab.portsentry("-stcp -sudp -l stdout -l syslog").installed(DEBIAN);
+    let mut received = Vec::new();
+    let printed = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            while !received.last().is_some_and(|line: &String| line.contains("is now active and listening")) {
+                received.push(syslog.next());
+            }
+        });
+        let daemon = setup.start();
+        reader.join().expect("the log is read");
+        daemon.log().lines()
+    });
+    // Its list of ports takes a line for each.
+    let printed: Vec<_> = printed.iter().filter(|line| line.starts_with("adminalert: ")).collect();
+    assert!(printed.len() > 80, "{printed:#?}");
+    for (line, received) in printed.into_iter().zip(&received) {
+        assert!(received.ends_with(line.as_str()), "{line} is expected: {received}");
+    }
+}

@@ -16,7 +16,7 @@ use crate::{
     daemon::{Options, watches_nothing},
     exit::Exit,
     modes::Modes,
-    policy::Enforcement,
+    policy::{Enforcement, kills},
 };
 
 /// The output for programs.
@@ -137,7 +137,10 @@ fn facts(options: &Options) -> Vec<Fact> {
     for (what, argv) in actions(config, *modes) {
         say("action", format!("{what}: {argv}"));
     }
-    say("log", format!("{} lines to {}", config.log_format, config.log_output));
+    kills::when(config, *modes).into_iter().for_each(|when| say("action", when.to_owned()));
+    let outputs: Vec<String> =
+        [config.log_output].iter().chain(&config.also_log).map(ToString::to_string).collect();
+    say("log", format!("{} lines to {}", config.log_format, outputs.join(" and ")));
     if let Some(log) = config.targets.json_log() {
         say("events", format!("as JSON to {log}"));
     }
@@ -176,8 +179,9 @@ fn actions(config: &Config, modes: Modes) -> Vec<(&'static str, String)> {
     });
     let route = config.kill_route.as_ref().map(|it| ("KILL_ROUTE", shown(it.argv(&values))));
     let order = if config.kill_run_cmd_first { [command, deny, route] } else { [deny, route, command] };
+    let undo = config.undoes_route().map(|it| ("KILL_ROUTE_LIFT", shown(it.argv(&values))));
     let lift = config.kill_run_cmd_lift.as_ref().map(|it| ("KILL_RUN_CMD_LIFT", shown(it.argv(&values))));
-    order.into_iter().chain([lift]).flatten().collect()
+    order.into_iter().chain([undo, lift]).flatten().collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Combines the configuration file, the ignore file and the command line.
 
-use std::{io::ErrorKind, path::Path};
+use std::path::Path;
 
 use ipnet::IpNet;
 
@@ -8,7 +8,7 @@ use crate::{
     cli::Cli,
     config::{BlockList, Config, Diagnostic, LoadError, Report, block_list, ignore, salvage_ignored},
     daemon::Options,
-    policy::without_ports,
+    policy::{kills, without_ports},
     sanitize::sanitize,
 };
 
@@ -41,6 +41,7 @@ pub fn read(cli: &Cli) -> Result<(Options, Vec<String>), Vec<String>> {
     }
     let modes = cli.modes();
     texts.extend(without_ports(&config, modes).into_iter().map(|lack| format!("warning: {lack}")));
+    texts.extend(kills::lasting(&config, modes).map(|lasting| format!("warning: {lasting}")));
     Ok((Options { modes, config, ignored, listed, debug: cli.is_debugged(), warnings }, texts))
 }
 
@@ -92,10 +93,10 @@ fn ignored(file: &Path, findings: &mut Findings) -> Vec<IpNet> {
             findings.add(&report);
             return ignored;
         }
-        Err(LoadError::Io { path, source }) if is_default(&path) && source.kind() == ErrorKind::NotFound => {
+        Err(error) if ignore::may_miss(&error) => {
             findings.warn(format!(
                 "warning: {} is missing: only this host, its gateways and name servers are ignored",
-                path.display()
+                file.display()
             ));
         }
         Err(error) => findings.fail(&error),
@@ -135,9 +136,4 @@ impl Findings {
 
 fn lines(texts: &[String]) -> Vec<String> {
     texts.iter().flat_map(|text| text.trim_end().lines().map(str::to_owned)).collect()
-}
-
-/// The default file may be missing.
-fn is_default(ignore_file: &Path) -> bool {
-    ignore_file == Config::default().ignore_file
 }

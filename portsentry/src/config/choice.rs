@@ -64,6 +64,16 @@ choices! {
         CommandOnly: "2",
     }
 
+    /// `KILL_ON_PROOF`: whether the `KILL_*` actions wait for proof.
+    KillOnProof {
+        /// Where a source can prove itself.
+        Auto: "auto",
+        /// Never.
+        Never: "0",
+        /// Always.
+        Always: "1",
+    }
+
     /// `ACK_PROBES`: the treatment of ACK and FIN+ACK (Maimon) packets outside any connection. Neither PortSentry
     /// counts them, and stray ones are common, so they cause blocks only on request.
     AckProbes {

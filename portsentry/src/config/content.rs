@@ -9,8 +9,8 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    AckProbes, Command, DenyLine, Facility, Fence, FenceUdp, Interfaces, Level, LogFormat, LogOutput, OnStop,
-    PortSet, Response, Targets, XdpMode,
+    AckProbes, Command, DenyLine, Facility, Fence, FenceUdp, Interfaces, KillOnProof, Level, LogFormat,
+    LogOutput, OnStop, PortSet, Response, RouteLift, Targets, XdpMode,
 };
 
 /// The content of the configuration file, with defaults for missing settings. The tables in [`super::keys`] describe each setting
@@ -46,6 +46,8 @@ pub struct Config {
     pub block_udp: Response,
     /// `KILL_ROUTE`
     pub kill_route: Option<Command>,
+    /// `KILL_ROUTE_LIFT`
+    pub kill_route_lift: RouteLift,
     /// `KILL_HOSTS_DENY`
     pub kill_hosts_deny: Option<DenyLine>,
     /// `KILL_RUN_CMD`
@@ -70,7 +72,9 @@ pub struct Config {
     pub interfaces: Interfaces,
     /// Whether packets to a port on which a service listens are left alone; 2.x's `-S` turns that off.
     pub checks_services: bool,
-    /// Whether only packets to this host and to `PROTECTED_NETWORKS` count; 2.x's `-L` turns that off.
+    /// Whether packets whose source is their destination are passed over; 2.x's `-L` turns that off.
+    pub skips_own: bool,
+    /// Whether only packets to this host and to `PROTECTED_NETWORKS` count; `--any-destination` turns that off.
     pub checks_destination: bool,
     /// `PROTECTED_NETWORKS`, truncated to their prefixes.
     pub protected_networks: Vec<IpNet>,
@@ -121,7 +125,7 @@ pub struct Config {
     /// `TRIGGER_WINDOW`, in whole seconds; zero means for ever.
     pub trigger_window: Duration,
     /// `KILL_ON_PROOF`
-    pub kill_on_proof: bool,
+    pub kill_on_proof: KillOnProof,
     /// `ACTION_RATE`: sources a second.
     pub action_rate: u32,
     /// `MAX_BLOCKED`: entries for each address family.
@@ -150,6 +154,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `LOG_OUTPUT`
     pub log_output: LogOutput,
+    /// Further targets of log lines, of a repeated `-l`.
+    pub also_log: Vec<LogOutput>,
     /// The targets of events besides the log (`JSON_LOG`).
     pub targets: Targets,
     /// `METRICS_LISTEN`; `None` for no metrics.
@@ -175,6 +181,7 @@ impl Default for Config {
             block_tcp: Response::LogOnly,
             block_udp: Response::LogOnly,
             kill_route: None,
+            kill_route_lift: RouteLift::Inverse,
             kill_hosts_deny: None,
             kill_run_cmd: None,
             kill_run_cmd_first: false,
@@ -187,6 +194,7 @@ impl Default for Config {
             syslog_level: Level::Notice,
             interfaces: Interfaces::AllButLoopback,
             checks_services: true,
+            skips_own: true,
             checks_destination: true,
             protected_networks: Vec::new(),
             served_grace: Duration::from_mins(1),
@@ -212,7 +220,7 @@ impl Default for Config {
             ipv6_prefix: 64,
             proof_traps: 2,
             trigger_window: Duration::from_hours(1),
-            kill_on_proof: false,
+            kill_on_proof: KillOnProof::Auto,
             action_rate: 50,
             max_blocked: 65536,
             max_sources: 65536,
@@ -227,6 +235,7 @@ impl Default for Config {
             xdp_mode: XdpMode::Auto,
             log_format: LogFormat::Auto,
             log_output: LogOutput::Auto,
+            also_log: Vec::new(),
             targets: Targets::default(),
             metrics_listen: None,
             log_notices: false,
@@ -239,6 +248,23 @@ impl Config {
     #[must_use]
     pub const fn runs_commands(&self) -> bool {
         self.kill_route.is_some() || self.kill_run_cmd.is_some() || self.kill_run_cmd_lift.is_some()
+    }
+
+    /// Whether log lines go there, perhaps among others.
+    #[must_use]
+    pub fn logs_to(&self, output: LogOutput) -> bool {
+        self.log_output == output || self.also_log.contains(&output)
+    }
+
+    /// Returns the command that undoes `KILL_ROUTE`, if there is one.
+    #[must_use]
+    pub fn undoes_route(&self) -> Option<Command> {
+        let route = self.kill_route.as_ref()?;
+        match &self.kill_route_lift {
+            RouteLift::Inverse => route.inverse(),
+            RouteLift::Off => None,
+            RouteLift::Command(command) => Some(command.clone()),
+        }
     }
 
     /// Returns the TCP ports of the advanced mode: those below `ADVANCED_PORTS_TCP` except the excluded ones.

@@ -1,11 +1,12 @@
 //! The ignore file (allowlist): one `address` or `address/bits` per line, with `#` comments. IPv4 as in 1.2, IPv6
 //! as in 2.x.
 
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{
+    Config,
     load_error::LoadError,
     network::network,
     read::read,
@@ -27,6 +28,12 @@ pub(super) fn parse_valid(text: &str, file: &str) -> (Vec<IpNet>, Report) {
         let entry = entry(line);
         if entry.text() == "/0" {
             networks.extend([IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())]);
+        } else if is_host_name(entry.text()) {
+            // 1.2 goes on with such a line, too, and never matches it.
+            report
+                .warn(entry, "host names are not looked up: this line ignores nobody")
+                .help("write the host's addresses, each on a line");
+            continue;
         } else if !entry.is_empty() {
             networks.extend(network(entry, &mut report));
         } else {
@@ -39,9 +46,26 @@ pub(super) fn parse_valid(text: &str, file: &str) -> (Vec<IpNet>, Report) {
     (networks, report)
 }
 
+/// Whether `text` can only be the name of a host (RFC 1123, section 2.1): its last label is not a number.
+fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let labels = text.strip_suffix('.').unwrap_or(text);
+    labels.split('.').all(is_label)
+        && labels.rsplit('.').next().is_some_and(|last| !last.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// Reads the ignore file at `path` if it can be trusted (see [`LoadError`]).
 pub fn load(path: &Path) -> Result<(Vec<IpNet>, Report), LoadError> {
     Ok(parse(&read(path)?, &path.to_string_lossy())?)
+}
+
+/// Whether `error` only says that the default ignore file is missing.
+#[must_use]
+pub fn may_miss(error: &LoadError) -> bool {
+    matches!(error, LoadError::Io { path, source }
+        if source.kind() == ErrorKind::NotFound && *path == Config::default().ignore_file)
 }
 
 /// Returns a line's entry: the text before white space or a comment.
@@ -72,6 +96,10 @@ mod tests {
             ("192.0.2.7/0", "0.0.0.0/0"),
             ("::1", "::1/128"),
             ("::/0", "::/0"),
+            ("10.1.2.3/255.255.0.0", "10.1.0.0/16"),
+            ("192.0.2.7/255.255.255.255 host.example", "192.0.2.7/32"),
+            ("192.0.2.7/0.0.0.0", "0.0.0.0/0"),
+            ("2001:db8::1/ffff:ffff::", "2001:db8::/32"),
             ("2001:DB8::AbCd/32", "2001:db8::/32"),
             ("fe80::1/10", "fe80::/10"),
             ("::ffff:192.0.2.7", "192.0.2.7/32"),
@@ -82,6 +110,15 @@ mod tests {
         ] {
             assert_eq!(networks(line), [network], "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_host_name_is_warned_of_and_the_rest_is_read() {
+        let (networks, report) =
+            parse("scanner.example\n192.0.2.7\nlocalhost # name\nmail-1.example.\n", "ignore").unwrap();
+        assert_eq!(networks, ["192.0.2.7/32".parse().unwrap()]);
+        let found: Vec<_> = report.iter().map(|d| (d.line(), d.text())).collect();
+        assert_eq!(found, [(1, "scanner.example"), (3, "localhost"), (4, "mail-1.example.")]);
     }
 
     #[test]
@@ -97,7 +134,7 @@ mod tests {
 
     #[test]
     fn ignoring_everybody_is_worth_a_warning() {
-        for (text, warnings) in [("0.0.0.0/0", 1), ("::/0", 1), ("/0", 1), ("10.0.0.0/8\nx y", 0)] {
+        for (text, warnings) in [("0.0.0.0/0", 1), ("::/0", 1), ("/0", 1), ("10.0.0.0/8\n1.2 y", 0)] {
             let count = parse(text, "ignore").map_or(0, |(_, report)| report.iter().count());
             assert_eq!(count, warnings, "{text:?}");
         }
@@ -105,7 +142,7 @@ mod tests {
 
     #[test]
     fn all_that_is_wrong_is_told_at_once() {
-        let text = "10.0.0.0/33\nhost.example\n10.0.0.1\n::1/129\n1.2.3\n10.0.0.0/255.0.0.0\n010.0.0.1\n10.0.0.0/\n/8";
+        let text = "10.0.0.0/33\nhost.example/24\n10.0.0.1\n::1/129\n1.2.3\n10.0.0.0/255.0.255.0\n010.0.0.1\n10.0.0.0/\n/8";
         let report = parse(text, "ignore").unwrap_err();
         let found: Vec<_> = report.iter().map(|d| (d.line(), d.column(), d.text())).collect();
         assert_eq!(
@@ -115,13 +152,12 @@ mod tests {
                 (2, 1, "host.example"),
                 (4, 5, "129"),
                 (5, 1, "1.2.3"),
-                (6, 10, "255.0.0.0"),
+                (6, 10, "255.0.255.0"),
                 (7, 1, "010.0.0.1"),
                 (8, 10, ""),
                 (9, 1, ""),
             ]
         );
-        assert_eq!(report.iter().nth(4).unwrap().help(), Some("write 10.0.0.0/8"));
     }
 
     proptest! {

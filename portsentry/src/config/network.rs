@@ -1,4 +1,4 @@
-//! Networks as text: `address` or `address/bits`, IPv4 and IPv6.
+//! Networks as text: `address`, `address/bits` or `address/netmask`, IPv4 and IPv6.
 
 use std::net::IpAddr;
 
@@ -39,10 +39,12 @@ fn prefix_length(bits: Span<'_>, ip: IpAddr, longest: u8, report: &mut Report) -
         }
         return length;
     }
-    let added = report.error(bits, format!("\"{}\" is not a prefix length", text.escape_debug()));
-    if let Ok(Ok(length)) = text.parse().map(ipnet::ip_mask_to_prefix) {
-        added.help(format!("write {ip}/{length}"));
+    // A dotted netmask of the same family.
+    let mask = text.parse::<IpAddr>().ok().filter(|mask| mask.is_ipv4() == ip.is_ipv4());
+    if let Some(Ok(length)) = mask.map(ipnet::ip_mask_to_prefix) {
+        return Some(length);
     }
+    report.error(bits, format!("\"{}\" is not a prefix length", text.escape_debug()));
     None
 }
 

@@ -1,6 +1,7 @@
 //! The `KILL_*` settings: templates with macros, parsed when the configuration is read. A macro's value is never
 //! split into words, and never read by a shell.
 
+mod inverse;
 mod macros;
 mod shell;
 
@@ -9,7 +10,10 @@ use std::fmt;
 pub use macros::Values;
 
 use self::macros::Macro;
-use super::{report::Report, span::Span};
+use super::{
+    report::Report,
+    span::{Span, lines},
+};
 
 /// Text with macros.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +97,13 @@ impl Command {
         let is_plain = program.chars().all(|c| c.is_ascii_alphanumeric() || "/._+-".contains(c));
         // Without a path, a shell's word may be one of its own.
         (is_plain && (program.contains('/') || !self.needs_shell())).then_some(program)
+    }
+
+    /// Returns the command that undoes this one, where it is known.
+    #[must_use]
+    pub fn inverse(&self) -> Option<Self> {
+        let text = inverse::inverse(&self.to_string())?;
+        command(lines(&text).next()?, &mut Report::new(""))
     }
 
     /// Whether a shell runs it.
@@ -186,6 +197,27 @@ pub(super) fn command(value: Span<'_>, report: &mut Report) -> Option<Command> {
         None => Run::Shell(read.script),
     };
     Some(Command { text, run })
+}
+
+/// What undoes `KILL_ROUTE`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum RouteLift {
+    /// Its inverse, where that is known.
+    #[default]
+    Inverse,
+    /// Nothing.
+    Off,
+    /// This command.
+    Command(Command),
+}
+
+/// Reads a command, `off`, or `auto` for the inverse of another; `None` if it is invalid, which is reported.
+pub(super) fn route_lift(value: Span<'_>, report: &mut Report) -> Option<RouteLift> {
+    match value.trim().text() {
+        "auto" => Some(RouteLift::Inverse),
+        "off" => Some(RouteLift::Off),
+        _ => command_with_target(value, report).map(RouteLift::Command),
+    }
 }
 
 /// Like [`command`], for a command that needs the address.

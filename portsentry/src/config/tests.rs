@@ -126,7 +126,7 @@ fn every_setting_of_ours_is_read() {
         (Path::new("/p"), Path::new("/h"))
     );
     assert_eq!((config.max_blocked, config.max_sources, config.ring_size), (1 << 24, 1, 4096));
-    assert!(config.block_unproven && config.challenge && config.kill_on_proof);
+    assert!(config.block_unproven && config.challenge && config.kill_on_proof == KillOnProof::Always);
     assert_eq!((config.sandbox, config.run_as.as_deref()), (false, Some("nobody")));
     let seconds = Duration::from_secs;
     assert_eq!((config.block_time, config.fence_time), (seconds(7), seconds(8)));

@@ -122,7 +122,7 @@ impl Keeper {
             kernel,
             journal,
             files,
-            register: Register::new(Rules::new(config)),
+            register: Register::new(Rules::new(config, modes)),
             scope: Scope::new(host, ignored, config),
             listed: Listed::new(listed, config),
             traps: Traps::new(config, settings),

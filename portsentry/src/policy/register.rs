@@ -21,7 +21,11 @@ pub use self::{
     release::release,
 };
 use super::{BlockId, Hold, Ids, Ledger, Offences, Record, Sighting, Terms};
-use crate::config::{Config, Response};
+use crate::{
+    config::{Config, Response},
+    modes::Modes,
+    policy::kills::kills_on_proof,
+};
 
 /// The settings that effects depend on.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +44,9 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Returns the settings in `config`.
+    /// Returns the settings in `config`, for all processes' `modes`.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, modes: Modes) -> Self {
         Self {
             terms: Terms {
                 block: config.block_time,
@@ -52,7 +56,7 @@ impl Rules {
             },
             tcp: config.block_tcp,
             udp: config.block_udp,
-            kills_on_proof: config.kill_on_proof,
+            kills_on_proof: kills_on_proof(config, modes),
             tells_changes: config.kill_run_cmd.as_ref().is_some_and(crate::config::Command::tells_changes),
         }
     }

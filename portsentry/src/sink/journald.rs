@@ -1,7 +1,7 @@
 //! Writes to systemd's journal by its native protocol: a datagram of fields to its socket
 //! (`docs/JOURNAL_NATIVE_PROTOCOL.md` in systemd).
 //!
-//! Existing libraries block on a stuck journal, which would delay the files.
+//! Existing libraries block on a stuck journal for as long as it is stuck, which would delay the files.
 
 use std::{
     io,
@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::event::{Action, Event, Field};
+use super::{
+    event::{Action, Event, Field},
+    patience::Patience,
+};
 use crate::config::{Facility, Level};
 
 /// Path of the journal's socket.
@@ -22,6 +25,7 @@ pub struct Journald {
     facility: Facility,
     level: Level,
     socket: Option<UnixDatagram>,
+    patience: Patience,
     /// Lines lost since the last one that was sent.
     untold: u64,
     /// Lines lost in total.
@@ -31,7 +35,8 @@ pub struct Journald {
 impl Journald {
     /// Connects to the journal at `path`, usually [`SOCKET`].
     pub fn new(path: &Path, facility: Facility, level: Level) -> Self {
-        Self { path: path.into(), facility, level, socket: None, untold: 0, lost: 0 }
+        let patience = Patience::new();
+        Self { path: path.into(), facility, level, socket: None, patience, untold: 0, lost: 0 }
     }
 
     /// Sends a line with the event's fields, preceded by the number of lines lost before it.
@@ -69,7 +74,8 @@ impl Journald {
             Some(socket) => socket,
             None => open()?,
         };
-        let sent = socket.send_to(&datagram, &self.path).map(drop);
+        let path = &self.path;
+        let sent = self.patience.send(&socket, |socket| socket.send_to(&datagram, path));
         self.socket = Some(socket);
         sent
     }

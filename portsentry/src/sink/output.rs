@@ -27,21 +27,38 @@ pub enum Output {
     Journald(Journald),
 }
 
-/// Opens the log's output.
+/// The outputs of the log, each of which gets every line.
+#[derive(Debug)]
+struct Outputs(Vec<Output>);
+
+/// Opens the log's outputs.
 #[expect(clippy::unnecessary_wraps, reason = "as of any sink")]
 pub(super) fn open(config: &Config) -> Option<io::Result<Box<dyn Sink>>> {
-    Some(Ok(Box::new(Output::new(config))))
+    let targets = [config.log_output].into_iter().chain(config.also_log.iter().copied());
+    Some(Ok(Box::new(Outputs(targets.map(|target| Output::new(config, target)).collect()))))
 }
 
-impl Sink for Output {
+impl Sink for Outputs {
     fn name(&self) -> &'static str {
         "log"
     }
 
     fn emit(&mut self, report: &Report<'_>) {
-        report.lines.iter().for_each(|line| self.write(line, report.event));
+        for line in report.lines {
+            self.0.iter_mut().for_each(|output| output.write(line, report.event));
+        }
     }
 
+    fn lost(&self) -> u64 {
+        self.0.iter().map(Output::lost).sum()
+    }
+
+    fn is_log(&self) -> bool {
+        true
+    }
+}
+
+impl Output {
     fn lost(&self) -> u64 {
         match self {
             Self::Syslog(syslog) => syslog.lost(),
@@ -51,15 +68,9 @@ impl Sink for Output {
         }
     }
 
-    fn is_log(&self) -> bool {
-        true
-    }
-}
-
-impl Output {
-    /// Opens the output that `config` selects.
-    fn new(config: &Config) -> Self {
-        match config.log_output {
+    /// Opens the output to `target`, with the settings of `config`.
+    fn new(config: &Config, target: LogOutput) -> Self {
+        match target {
             LogOutput::Syslog => {
                 Self::Syslog(Syslog::new(Path::new("/dev/log"), config.syslog_facility, config.syslog_level))
             }

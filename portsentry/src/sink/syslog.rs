@@ -1,6 +1,6 @@
 //! Writes to the system log by its datagram socket (RFC 3164).
 //!
-//! Existing libraries block on a stuck log, which would delay the files.
+//! Existing libraries block on a stuck log for as long as it is stuck, which would delay the files.
 
 use std::{
     io,
@@ -12,6 +12,7 @@ use std::{
 
 use jiff::{Timestamp, tz::TimeZone};
 
+use super::patience::Patience;
 use crate::config::{Facility, Level};
 
 /// A connection to the system log. Opened for the first line, and reopened when it breaks.
@@ -21,6 +22,7 @@ pub struct Syslog {
     priority: u8,
     zone: TimeZone,
     socket: Option<UnixDatagram>,
+    patience: Patience,
     /// Lines lost since the last one that was sent.
     untold: u64,
     /// Lines lost in total.
@@ -31,7 +33,8 @@ impl Syslog {
     /// Connects to the log at `path`, usually `/dev/log`.
     pub fn new(path: &Path, facility: Facility, level: Level) -> Self {
         let priority = (facility as u8) << 3 | level as u8;
-        Self { path: path.into(), priority, zone: TimeZone::system(), socket: None, untold: 0, lost: 0 }
+        let (path, zone, patience) = (path.into(), TimeZone::system(), Patience::new());
+        Self { path, priority, zone, socket: None, patience, untold: 0, lost: 0 }
     }
 
     /// Sends a line, preceded by the number of lines lost before it.
@@ -64,8 +67,8 @@ impl Syslog {
                 Some(socket) => socket,
                 None => connect(&self.path)?,
             };
-            match socket.send(message.as_bytes()) {
-                Ok(_) => {
+            match self.patience.send(&socket, |socket| socket.send(message.as_bytes())) {
+                Ok(()) => {
                     self.socket = Some(socket);
                     return Ok(());
                 }
@@ -127,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stuck_log_is_not_waited_for() {
+    fn a_stuck_log_is_not_waited_for_long() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let log = UnixDatagram::bind(&path).unwrap();

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Carries out the effects of releasing the blocked file's removed lines. Prints errors.
 pub(super) fn let_go(options: &Options, files: &mut Files, removed: &[Record]) {
-    let rules = Rules::new(&options.config);
+    let rules = Rules::new(&options.config, options.modes);
     let (mut ids, problem) = files.read_ids();
     problem.iter().for_each(|problem| eprintln!("portsentry: {problem}"));
     let mut jobs = Vec::new();
@@ -60,22 +60,26 @@ fn release_of(record: &Record, rules: &Rules) -> Vec<Effect> {
 
 fn job(options: &Options, case: &Case) -> Option<Job> {
     let config = &options.config;
-    let command = config.kill_run_cmd_lift.as_ref()?;
     let mode = options.modes.name(case.record.hold.protocol, config.log_format);
-    let task = Task::new(Purpose::Lift, command, &values(case, mode));
-    Some(Job { network: case.record.network, tasks: vec![task] })
+    let commands =
+        [(Purpose::RouteLift, config.undoes_route()), (Purpose::Lift, config.kill_run_cmd_lift.clone())];
+    let tasks = commands.into_iter().filter_map(|(purpose, command)| {
+        command.map(|command| Task::new(purpose, &command, &values(case, mode)))
+    });
+    let tasks: Vec<Task> = tasks.collect();
+    (!tasks.is_empty()).then_some(Job { network: case.record.network, tasks })
 }
 
 fn run(jobs: Vec<Job>) {
     let (sender, reports) = channel();
     let runner = match Runner::start(Settings::default(), move |ran| drop(sender.send(ran))) {
         Ok(runner) => runner,
-        Err(error) => return eprintln!("portsentry: starting a thread for KILL_RUN_CMD_LIFT: {error}"),
+        Err(error) => return eprintln!("portsentry: starting a thread for commands: {error}"),
     };
     let refused = jobs.into_iter().filter_map(|job| runner.submit(job).err()).flat_map(Job::refused);
     let refused: Vec<_> = refused.collect();
     runner.stop(PATIENCE);
     for ran in reports.into_iter().chain(refused).filter(|ran| !ran.outcome.is_done()) {
-        eprintln!("portsentry: KILL_RUN_CMD_LIFT: \"{}\" {}", ran.shown, ran.outcome);
+        eprintln!("portsentry: {}: \"{}\" {}", ran.purpose.key(), ran.shown, ran.outcome);
     }
 }

@@ -41,6 +41,17 @@ pub(super) const KEYS: &[Key] = &[
         set: |c, v, r| c.kill_route = template::command_with_target(v, r),
     },
     Key {
+        name: "KILL_ROUTE_LIFT",
+        origin: Origin::Ours,
+        form: "command with $TARGET$, auto, or off",
+        default: "auto",
+        meaning: "Command that undoes KILL_ROUTE when a source is released for which that has succeeded, with the same \
+                  macros. auto is the inverse of KILL_ROUTE where that is known: of ip route add, route add, iptables -I or \
+                  -A, nft add element, ipset add, and firewall-cmd --add-source or --add-rich-rule, also several joined by \
+                  && or ;. off undoes nothing.",
+        set: |c, v, r| put(&mut c.kill_route_lift, template::route_lift(v, r)),
+    },
+    Key {
         name: "KILL_HOSTS_DENY",
         origin: Origin::Both,
         form: "line with $TARGET$",

@@ -56,7 +56,7 @@ impl Keeper {
             self.on_report(&ran);
         }
         while let Some(case) = self.actions.next_lift(false) {
-            self.submit(&case, &[Purpose::Lift]);
+            self.submit(&case, &[Purpose::RouteLift, Purpose::Lift]);
         }
         let change = self.actions.limit.tick(self.actions.now());
         self.log_limit(change);
@@ -65,7 +65,7 @@ impl Keeper {
     /// Waits for running commands, for a bounded time.
     pub(super) fn stop_actions(&mut self) {
         while let Some(case) = self.actions.next_lift(true) {
-            self.submit(&case, &[Purpose::Lift]);
+            self.submit(&case, &[Purpose::RouteLift, Purpose::Lift]);
         }
         if let Some(runner) = self.actions.runner.take() {
             runner.stop(PATIENCE);
@@ -76,6 +76,9 @@ impl Keeper {
     fn on_report(&mut self, ran: &Ran) {
         self.journal.ran(ran);
         self.totals.stats.count_command(ran);
+        if ran.purpose == Purpose::Route {
+            self.actions.note_route(ran.network, ran.outcome.is_done());
+        }
         if ran.purpose == Purpose::Command
             && let Some(case) = self.actions.waited(ran.network)
         {

@@ -21,6 +21,7 @@ use crate::{
 struct Commands {
     route: Option<Command>,
     command: Option<Command>,
+    route_lift: Option<Command>,
     lift: Option<Command>,
     /// `KILL_RUN_CMD_FIRST`
     is_command_first: bool,
@@ -40,6 +41,8 @@ pub(super) struct Actions {
     behind_deny: Vec<(Case, &'static [Purpose])>,
     /// Networks for which no command was run because of the rate limit.
     skipped: HashSet<IpNet>,
+    /// Networks for which `KILL_ROUTE` has failed, or never ran: what may be there is not ours to undo.
+    unrouted: HashSet<IpNet>,
     /// Released networks whose commands wait for the rate limit.
     lifts: VecDeque<IpNet>,
     lifted: HashMap<IpNet, Case>,
@@ -63,12 +66,14 @@ impl Actions {
             commands: Commands {
                 route: config.kill_route.clone(),
                 command: config.kill_run_cmd.clone(),
+                route_lift: config.undoes_route(),
                 lift: config.kill_run_cmd_lift.clone(),
                 is_command_first: config.kill_run_cmd_first,
             },
             waiting: HashMap::new(),
             behind_deny: Vec::new(),
             skipped: HashSet::new(),
+            unrouted: HashSet::new(),
             lifts: VecDeque::new(),
             lifted: HashMap::new(),
             modes,
@@ -126,11 +131,24 @@ impl Actions {
     /// other commands were run.
     pub(super) fn lift(&mut self, case: &Case) {
         let network = case.record.network;
-        self.waiting.remove(&network);
-        self.behind_deny.retain(|(case, _)| case.record.network != network);
-        if !self.skipped.remove(&network) && self.commands.lift.is_some() {
+        let is_pending = |(case, _): &(Case, &[Purpose])| case.record.network == network;
+        if self.waiting.remove(&network).is_some() || self.behind_deny.iter().any(is_pending) {
+            self.unrouted.insert(network);
+        }
+        self.behind_deny.retain(|pending| !is_pending(pending));
+        let is_undone = self.commands.route_lift.is_some() || self.commands.lift.is_some();
+        if !self.skipped.remove(&network) && is_undone {
             self.lifted.insert(network, case.clone());
             self.lifts.push_back(network);
+        }
+    }
+
+    /// Records whether `KILL_ROUTE` has succeeded for a network.
+    pub(super) fn note_route(&mut self, network: IpNet, is_done: bool) {
+        if is_done {
+            self.unrouted.remove(&network);
+        } else {
+            self.unrouted.insert(network);
         }
     }
 
@@ -149,11 +167,15 @@ impl Actions {
     }
 
     /// Returns the commands for these `purposes`.
-    pub(super) fn job(&self, case: &Case, purposes: &[Purpose]) -> Job {
+    pub(super) fn job(&mut self, case: &Case, purposes: &[Purpose]) -> Job {
         let mode = self.modes.name(case.record.hold.protocol, self.format);
         let values = values(case, mode);
+        let is_unrouted =
+            purposes.contains(&Purpose::RouteLift) && self.unrouted.remove(&case.record.network);
         let tasks = purposes.iter().filter_map(|purpose| {
             let command = match purpose {
+                Purpose::RouteLift if is_unrouted => return None,
+                Purpose::RouteLift => &self.commands.route_lift,
                 Purpose::Route => &self.commands.route,
                 Purpose::Command => &self.commands.command,
                 Purpose::Lift => &self.commands.lift,

@@ -100,6 +100,8 @@ impl Keeper {
                 report.iter().for_each(|warning| self.journal.note(&warning.in_one_line()));
                 self.on_scope();
             }
+            // The default file may be missing, which the start has warned of.
+            Err(error) if self.scope.ignored().is_empty() && ignore::may_miss(&error) => {}
             Err(error) => self.journal.error(&format!("{error}; the ignored networks are unchanged")),
         }
     }

@@ -27,6 +27,7 @@ pub(super) struct Scope {
     pub ignore_file: PathBuf,
     /// `IPV6_PREFIX`
     prefix: u8,
+    skips_own: bool,
 }
 
 impl Scope {
@@ -34,7 +35,7 @@ impl Scope {
         let exempt = Exemptions::new(&host, &ignored);
         let ignore_file = config.ignore_file.clone();
         let (rules, trouble, prefix) = (Rules::new(config), Trouble::default(), config.ipv6_prefix);
-        Self { host, ignored, rules, exempt, trouble, ignore_file, prefix }
+        Self { host, ignored, rules, exempt, trouble, ignore_file, prefix, skips_own: config.skips_own }
     }
 
     /// Returns the host's state.
@@ -77,6 +78,11 @@ impl Scope {
     /// Returns the networks that are never blocked.
     pub(super) fn exempt(&self) -> &Exemptions {
         &self.exempt
+    }
+
+    /// Whether packets whose source is their destination are passed over.
+    pub(super) const fn skips_own(&self) -> bool {
+        self.skips_own
     }
 
     /// Returns the reason why part of the scope isn't in effect, if so.

@@ -11,7 +11,9 @@ use crate::policy::{
 impl Keeper {
     /// Handles a probe that the kernel program reported.
     pub(super) fn on_sighting(&mut self, sighting: &Sighting) {
-        self.see(Admission::Sighting, sighting);
+        if !(self.scope.skips_own() && sighting.source == sighting.destination) {
+            self.see(Admission::Sighting, sighting);
+        }
     }
 
     /// Handles a probe. If its source is blocked or fenced, the kernel's map already has the entry.

@@ -39,6 +39,9 @@ impl Log {
                 let how = format!("has been blocked via dropped route using command: \"{shown}\"");
                 Some((format!("Host {source} {how}"), output))
             }
+            (Outcome::Done(output), Purpose::RouteLift) => {
+                Some((format!("Dropped route for host {source} undone using command: \"{shown}\""), output))
+            }
             (Outcome::Done(output), Purpose::Command | Purpose::Lift) => {
                 Some((format!("External command run for host: {source} using command: \"{shown}\""), output))
             }
@@ -48,7 +51,8 @@ impl Log {
             let problem = format!("{} for host {source}: \"{shown}\" {outcome}", purpose.key());
             return self.problem(&event, &problem);
         };
-        let word = if *purpose == Purpose::Lift { "adminalert: " } else { ATTACK };
+        let word =
+            if matches!(purpose, Purpose::RouteLift | Purpose::Lift) { "adminalert: " } else { ATTACK };
         let mut lines = vec![self.worded(word, &text)];
         if !output.is_empty() {
             let said = format!("Output of the command for host {source}: \"{output}\"");

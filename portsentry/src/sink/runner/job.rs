@@ -18,6 +18,8 @@ pub enum Purpose {
     Route,
     /// `KILL_RUN_CMD`
     Command,
+    /// `KILL_ROUTE_LIFT`, or the inverse of `KILL_ROUTE`
+    RouteLift,
     /// `KILL_RUN_CMD_LIFT`
     Lift,
 }
@@ -29,6 +31,7 @@ impl Purpose {
         match self {
             Self::Route => "KILL_ROUTE",
             Self::Command => "KILL_RUN_CMD",
+            Self::RouteLift => "KILL_ROUTE_LIFT",
             Self::Lift => "KILL_RUN_CMD_LIFT",
         }
     }
