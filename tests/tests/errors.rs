@@ -227,6 +227,20 @@ fn an_ignore_file_that_is_missing_or_wrong() {
 }
 
 #[test]
+fn a_missing_default_ignore_file_is_warned_of_once() {
+    let lab = Lab::new();
+    let debian = include_str!("../../portsentry/testdata/debian-1.2.conf");
+    let setup = lab.portsentry("-stcp -sudp -l stdout").installed(debian);
+    let daemon = setup.start_in(|command| {
+        fs::remove_file(setup.path("IGNORE_FILE")).expect("an ignore file");
+        command
+    });
+    daemon.settle();
+    assert_eq!(daemon.log().count("portsentry.ignore is missing"), 1, "{:#?}", daemon.log().lines());
+    assert_eq!(daemon.log().count("ERROR"), 0, "{:#?}", daemon.log().lines());
+}
+
+#[test]
 fn a_command_line_that_makes_no_sense() {
     let lab = Lab::new();
     for flags in ["-xtcp", "-stcp --no-such-flag", "-stcp extra", "-m nothing"] {
