@@ -50,6 +50,7 @@ fn full<'lab>(lab: &'lab Lab, flags: &str) -> Portsentry<'lab> {
         .with("BLOCK_LIST", &lab.files().join("list").display().to_string())
         .with("METRICS_LISTEN", ADDRESS)
         .with("ACTION_RATE", "1000")
+        .with("KILL_ON_PROOF", "0")
 }
 
 /// Probes from two hundred unused addresses.
