@@ -16,6 +16,7 @@ mod review;
 mod run;
 mod setup;
 mod show;
+mod ssh;
 mod status;
 mod table;
 mod top;

@@ -188,8 +188,18 @@ fn logins_are_never_blocked_and_forwarded_ports_are_no_traps() {
 /// Runs `portsentry setup` in a terminal, and types these lines.
 fn typed(setup: &Portsentry<'_>, lines: &str) -> Said {
     let line = format!("{} -c {} setup", binary().display(), setup.config_path().display());
-    let mut command = setup.lab().host.command("sh");
-    command.args(["-c", "printf \"$1\" | script --quiet --return --command \"$0\" /dev/null", &line, lines]);
+    // Ancestors may belong to an SSH session, whose peer would be asked about.
+    let mut command = setup.lab().host.command("unshare");
+    command.args([
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        "sh",
+        "-c",
+        "printf \"$1\" | script --quiet --return --command \"$0\" /dev/null",
+        &line,
+        lines,
+    ]);
     let ended = command.env_remove("SSH_CONNECTION").output().expect("a terminal");
     Said {
         out: String::from_utf8_lossy(&ended.stdout).into_owned(),

@@ -8,7 +8,6 @@ mod networks;
 mod offline;
 mod report;
 mod situation;
-mod ssh;
 mod targets;
 
 use std::{collections::BTreeSet, path::Path, time::SystemTime};

@@ -7,8 +7,8 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::ssh;
 use crate::{
+    command::ssh,
     host,
     policy::{
         is_host, name_of,

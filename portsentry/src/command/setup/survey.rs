@@ -2,26 +2,23 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
 };
 
 use anyhow::Context;
 use portsentry_common::classify::Protocol;
 use procfs::{
-    net::{TcpNetEntry, TcpState},
+    net::TcpState,
     process::{FDTarget, all_processes},
 };
 
 use super::forwarded::{Port, forwarded};
 use crate::{
+    command::ssh,
     config::Interfaces,
     host::{Host, Observer},
     policy::interfaces::choose,
 };
-
-/// Programs whose connections are logins. OpenSSH's processes of a session have several names.
-const LOGINS: [&str; 4] = ["sshd", "sshd-session", "sshd-auth", "dropbear"];
 
 /// This host, as `setup` shows it.
 #[derive(Clone, Debug, Default)]
@@ -63,7 +60,7 @@ impl Survey {
             Some((link.name.to_string(), chosen.as_ref().copied().map_err(ToString::to_string)))
         };
         let interfaces = chosen.iter().filter_map(named).collect();
-        let logins = logins(&tcp, &programs, env::var("SSH_CONNECTION").ok().as_deref());
+        let logins = ssh::peers().into_keys().filter(|peer| !peer.is_loopback()).collect();
         Ok(Self { services, forwarded: forwarded(), logins, interfaces, host })
     }
 }
@@ -81,16 +78,4 @@ fn programs() -> BTreeMap<u64, String> {
         }
     }
     programs
-}
-
-/// Returns the addresses of logged-in peers: those of the processes of logins, and the one in this session's
-/// `SSH_CONNECTION` (sshd(8)), which is available even if other processes are hidden.
-fn logins(tcp: &[TcpNetEntry], programs: &BTreeMap<u64, String>, session: Option<&str>) -> BTreeSet<IpAddr> {
-    let is_login = |socket: &&TcpNetEntry| {
-        let program = programs.get(&socket.inode).map_or("", String::as_str);
-        socket.state == TcpState::Established && LOGINS.contains(&program)
-    };
-    let peers = tcp.iter().filter(is_login).map(|socket| SocketAddr::ip(&socket.remote_address));
-    let session = session.and_then(|text| text.split_whitespace().next()?.parse().ok());
-    peers.chain(session).map(|peer| peer.to_canonical()).filter(|peer| !peer.is_loopback()).collect()
 }
