@@ -11,16 +11,16 @@ use crate::{
     parse::{CUSTOMER_TAG, ETHERTYPE, IP, IPV4, IPV6, Plain, TAG},
 };
 
-/// Result of the [`fast_path`], which decides nearly every frame with the same result as [`slow_path`].
+/// Result of the [`fast_path`], which decides nearly every frame with the same result as [`super::slow_path()`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FastPath {
     /// The action for the frame.
     Decided(Action),
-    /// An IPv4 packet whose source may be blocked or fenced. [`suspect_state`] checks that.
+    /// An IPv4 packet whose source may be blocked or fenced. [`super::suspect_state`] checks that.
     SuspectIpv4,
     /// An IPv6 packet whose source may be blocked or fenced.
     SuspectIpv6,
-    /// Undecided: [`precheck`] is next.
+    /// Undecided: [`super::precheck()`] is next.
     Unsettled,
 }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The precheck: reads all VLAN tags, checks the lengths, and looks the port up in the bitmaps. `is_clear` means
-/// that the source is neither blocked nor fenced. Returns `None` if only [`slow_path`] can decide.
+/// that the source is neither blocked nor fenced. Returns `None` if only [`super::slow_path()`] can decide.
 #[inline(always)]
 pub fn precheck<F, W>(frame: &F, is_clear: bool, env: &W) -> Option<Action>
 where
