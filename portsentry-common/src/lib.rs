@@ -11,6 +11,7 @@ extern crate std;
 pub mod address;
 pub mod block;
 pub mod bound;
+pub mod bucket;
 pub mod challenge;
 pub mod classify;
 pub mod counter;

@@ -4,6 +4,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::bucket;
+
 /// Response to a source that reaches the trigger (`BLOCK_TCP`, `BLOCK_UDP`).
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,22 +176,16 @@ impl Settings {
     };
 
     /// The time for a token that never returns.
-    pub const NEVER: u32 = u32::MAX;
+    pub const NEVER: u32 = bucket::NEVER;
 
     /// Returns the settings with the times computed from the rates, because a division per packet is too expensive.
     #[must_use]
     pub const fn paced(self) -> Self {
-        const fn each_ns(rate: u32) -> u32 {
-            match 1_000_000_000_u32.checked_div(rate) {
-                Some(ns) => ns,
-                None => Settings::NEVER,
-            }
-        }
         Self {
-            event_each_ns: each_ns(self.event_rate),
-            fence_each_ns: each_ns(self.fence_rate),
-            challenge_each_ns: each_ns(self.challenge_rate),
-            syn_each_ns: each_ns(self.syn_rate),
+            event_each_ns: bucket::each_ns(self.event_rate),
+            fence_each_ns: bucket::each_ns(self.fence_rate),
+            challenge_each_ns: bucket::each_ns(self.challenge_rate),
+            syn_each_ns: bucket::each_ns(self.syn_rate),
             ..self
         }
     }

@@ -2,17 +2,13 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{environment::RateLimit, settings::Settings};
+use crate::{bucket, environment::RateLimit, settings::Settings};
 
-const SECOND_NS: u64 = 1_000_000_000;
 /// Each CPU learns at most 20,000 flows a second, because a new one costs up to half a microsecond.
 const LEARN_EACH_NS: u32 = 50_000;
 
 /// One CPU's token buckets. Each is the time at which the bucket is full again, in nanoseconds of
-/// `CLOCK_MONOTONIC`.
-///
-/// A bucket refills steadily (the generic cell rate algorithm of ITU-T I.371), so that events after a flood need not
-/// wait for the next second. It holds at most the tokens of one second.
+/// `CLOCK_MONOTONIC` (see [`bucket`]).
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct TokenBuckets {
@@ -46,17 +42,7 @@ impl TokenBuckets {
             RateLimit::Syn => (&mut self.syn_ns, settings.syn_each_ns),
             RateLimit::Learn => (&mut self.learn_ns, LEARN_EACH_NS),
         };
-        if each_ns == Settings::NEVER {
-            return false;
-        }
-        let ahead_ns = whole_ns.wrapping_sub(now_ns);
-        // An earlier program left a time more than a second ahead. The bucket is full.
-        let owed_ns = if ahead_ns > SECOND_NS { 0 } else { ahead_ns } + u64::from(each_ns);
-        let may = owed_ns <= SECOND_NS;
-        if may {
-            *whole_ns = now_ns + owed_ns;
-        }
-        may
+        bucket::try_acquire(whole_ns, each_ns, now_ns)
     }
 }
 
@@ -65,6 +51,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const SECOND_NS: u64 = 1_000_000_000;
 
     fn try_acquire(buckets: &mut TokenBuckets, rate: u32, now_ns: u64) -> bool {
         buckets.try_acquire(

@@ -7,8 +7,8 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, ValueEnum};
 
 pub use self::verb::{
-    Block, Check, Confirm, Doctor, Down, History, List, Reload, Review, Setup, Sort, State, Status, Target,
-    Top, Unblock, Verb, Why, network,
+    Block, Check, Confirm, Doctor, Down, History, List, Reload, Review, Setup, Sort, Status, Target, Top,
+    Unblock, Verb, Why, network,
 };
 use crate::{
     config::{Config, Interfaces, LogFormat, LogOutput},

@@ -56,7 +56,7 @@ pub use link::{Attachment, Mode};
 pub use load::OBJECT;
 pub use loaded::Kernel;
 pub use networks::Networks;
-pub use observe::{Fill, Observer, Ports, Sources};
+pub use observe::{Fill, Observer, Ports};
 pub use offline::OfflineMaps;
 pub use parameters::{Load, ephemeral};
 pub use pins::{PinState, Pins};

@@ -19,7 +19,7 @@ mod watched;
 
 pub use banner::Banner;
 pub use enforcement::Enforcement;
-pub use hold::{Hold, PREFIXES, Record, is_host, is_same_moment, name_of, network_of, prefix_of};
+pub use hold::{Hold, PREFIXES, Record, State, is_host, is_same_moment, name_of, network_of, prefix_of};
 pub use id::{BlockId, Ids};
 pub use ledger::{Census, Edit, Ledger, SourceState, TakeOver};
 pub use register::{Decision, Register};

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use jiff::{Span, SpanRelativeTo, Timestamp, Zoned, civil::DateTime, tz::TimeZone};
 
 use super::Flags;
-use crate::policy::register::HistoryAction;
+use crate::policy::{State, register::HistoryAction};
 
 /// Longest block that is not permanent, in seconds: a hundred years.
 const LONGEST_TERM: u64 = 100 * 365 * 86400;
@@ -251,16 +251,6 @@ pub struct Setup {
     /// Wait for the confirmation, and roll back without it
     #[arg(long, hide = true)]
     pub wait_for_confirmation: bool,
-}
-
-/// State of a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// All its packets are dropped
-    Blocked,
-    /// New connections are dropped; established ones continue
-    Fenced,
 }
 
 /// Sort orders of a list.

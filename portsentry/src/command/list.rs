@@ -17,11 +17,11 @@ use super::{
     table::{self, Align},
 };
 use crate::{
-    cli::{Cli, List, Sort, State},
+    cli::{Cli, List, Sort},
     config::Config,
     exit::Exit,
-    kernel::{self, Observer, Sources, monotonic_ns, wall_time},
-    policy::{BlockId, Ids, name_of, network_of},
+    kernel::{self, Observer, monotonic_ns, wall_time},
+    policy::{BlockId, Ids, State, name_of, network_of},
     sink::{self, blocked_file, classic, id_file},
 };
 
@@ -98,8 +98,8 @@ fn named<S: serde::Serializer>(address: &IpNet, serializer: S) -> Result<S::Ok, 
 /// Returns every source that is blocked or fenced now.
 pub(super) fn read(observer: &Observer) -> Result<Vec<Listed>, kernel::Error> {
     let now = monotonic_ns();
-    let blocked = observer.sources(Sources::Blocked)?;
-    let mut fenced = observer.sources(Sources::Fenced)?;
+    let blocked = observer.sources(State::Blocked)?;
+    let mut fenced = observer.sources(State::Fenced)?;
     fenced.retain(|address, _| !blocked.contains_key(address));
     let listed = |sources: BTreeMap<IpAddr, Block>, state| {
         let standing = sources.into_iter().filter(move |(_, block)| !block.is_over(now.unsigned_abs()));

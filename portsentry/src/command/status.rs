@@ -20,8 +20,9 @@ use crate::{
     config::Config,
     control::Unwatched,
     exit::Exit,
-    kernel::{self, Fill, Observer, Ports, Sources},
+    kernel::{self, Fill, Observer, Ports},
     modes::Modes,
+    policy::State,
     sanitize::sanitize,
 };
 
@@ -111,8 +112,8 @@ fn read(observer: Option<&Observer>, config: &Config, modes: Modes) -> Result<Re
         daemon,
         gaps: Gaps::read(config, modes, observer),
         maps: Some(Maps {
-            blocked: observer.fill(Sources::Blocked)?,
-            fenced: observer.fill(Sources::Fenced)?,
+            blocked: observer.fill(State::Blocked)?,
+            fenced: observer.fill(State::Fenced)?,
             networks: observer.networks()?.len(),
             ports: observer.ports()?,
             bound_ports: BoundPorts::new(observer.bound()?, daemon.is_some()),

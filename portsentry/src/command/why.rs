@@ -12,9 +12,10 @@ use super::{
     table::{self, Align},
 };
 use crate::{
-    cli::{Cli, History, State, Why},
+    cli::{Cli, History, Why},
     daemon::Options,
     exit::Exit,
+    policy::State,
     sink::{
         self, Decided, blocked_file,
         evidence::{self, Seen},

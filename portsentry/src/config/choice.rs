@@ -1,5 +1,7 @@
 //! Settings that take one of a few words.
 
+use portsentry_common::settings::{AckProbes, FencedDatagrams};
+
 use super::{report::Report, span::Span};
 
 /// A setting with a fixed set of words.
@@ -28,6 +30,17 @@ pub(super) fn syslog_choice<T: Choice>(value: Span<'_>, report: &mut Report) -> 
 
 fn choose<T: Choice>(word: &str) -> Option<T> {
     T::WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, it)| *it)
+}
+
+/// `ACK_PROBES`
+impl Choice for AckProbes {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("log", Self::Report), ("count", Self::Count)];
+}
+
+/// `FENCE_UDP`
+impl Choice for FencedDatagrams {
+    const WORDS: &'static [(&'static str, Self)] = &[("sessions", Self::Drop), ("pass", Self::Pass)];
 }
 
 macro_rules! choices {
@@ -74,31 +87,12 @@ choices! {
         Always: "1",
     }
 
-    /// `ACK_PROBES`: the treatment of ACK and FIN+ACK (Maimon) packets outside any connection. Neither PortSentry
-    /// counts them, and stray ones are common, so they cause blocks only on request.
-    AckProbes {
-        /// Ignore them.
-        Off: "off",
-        /// Log them; they never count towards the trigger.
-        Log: "log",
-        /// Count them like any other probe.
-        Count: "count",
-    }
-
     /// `FENCE`: the treatment of a fenced source's SYNs.
     Fence {
         /// Every port answers: services as usual, all others with a cookie.
         Open: "open",
         /// They are dropped. With `CHALLENGE`, watched ports without a service answer with a cookie.
         Drop: "drop",
-    }
-
-    /// `FENCE_UDP`: the treatment of a fenced source's datagrams.
-    FenceUdp {
-        /// Datagrams of a session pass.
-        Sessions: "sessions",
-        /// Datagrams to a served port pass, too.
-        Pass: "pass",
     }
 
     /// `XDP_MODE`: the place where the kernel program runs.

@@ -7,10 +7,11 @@ use std::{
 };
 
 use ipnet::IpNet;
+use portsentry_common::settings::{AckProbes, FencedDatagrams};
 
 use super::{
-    AckProbes, Command, DenyLine, Facility, Fence, FenceUdp, Interfaces, KillOnProof, Level, LogFormat,
-    LogOutput, OnStop, PortSet, Response, RouteLift, Targets, XdpMode,
+    Command, DenyLine, Facility, Fence, Interfaces, KillOnProof, Level, LogFormat, LogOutput, OnStop,
+    PortSet, Response, RouteLift, Targets, XdpMode,
 };
 
 /// The content of the configuration file, with defaults for missing settings. The tables in [`super::keys`] describe each setting
@@ -109,7 +110,7 @@ pub struct Config {
     /// `FENCE`
     pub fence: Fence,
     /// `FENCE_UDP`
-    pub fence_udp: FenceUdp,
+    pub fence_udp: FencedDatagrams,
     /// `UDP_SESSION`, in whole seconds.
     pub udp_session: Duration,
     /// `FENCE_SYN_RATE`: SYNs per second, for all CPUs together.
@@ -212,7 +213,7 @@ impl Default for Config {
             max_fenced: 65536,
             fence_rate: 1000,
             fence: Fence::Drop,
-            fence_udp: FenceUdp::Sessions,
+            fence_udp: FencedDatagrams::Drop,
             udp_session: Duration::from_mins(3),
             fence_syn_rate: 50_000,
             challenge: false,
@@ -227,7 +228,7 @@ impl Default for Config {
             ring_size: 4 << 20,
             event_rate: 1000,
             repeat_window: Duration::from_mins(1),
-            ack_probes: AckProbes::Log,
+            ack_probes: AckProbes::Report,
             evidence_file: Some("/var/lib/portsentry/portsentry.evidence".into()),
             control_socket: Some("/run/portsentry/control.sock".into()),
             control_group: None,

@@ -1,5 +1,6 @@
 use std::{collections::HashSet, path::Path, time::Duration};
 
+use portsentry_common::settings::{AckProbes, FencedDatagrams};
 use proptest::prelude::*;
 
 use super::*;
@@ -135,7 +136,7 @@ fn every_setting_of_ours_is_read() {
     assert_eq!((config.max_fenced, config.fence_rate), (9, 10));
     assert_eq!((config.proof_traps, config.trigger_window), (3, seconds(16)));
     assert_eq!(config.ipv6_prefix, 56);
-    assert_eq!((config.fence, config.fence_udp), (Fence::Open, FenceUdp::Pass));
+    assert_eq!((config.fence, config.fence_udp), (Fence::Open, FencedDatagrams::Pass));
     assert_eq!((config.udp_session, config.fence_syn_rate), (seconds(17), 18));
     assert_eq!((config.challenge_rate, config.action_rate), (11, 12));
     assert_eq!((config.event_rate, config.repeat_window), (5, Duration::ZERO));

@@ -21,6 +21,7 @@ use super::{
     BoundState, Error, Waiting, Watched, bitmap, blocked::Raw, blocked_networks, bound, counters, gate::Gate,
     heartbeat, traffic,
 };
+use crate::policy::State;
 
 /// A map of sources whose addresses have `N` octets.
 type Entries<const N: usize> = HashMap<MapData, [u8; N], Raw>;
@@ -51,21 +52,11 @@ pub struct Ports {
     pub udp: u32,
 }
 
-/// A pair of maps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sources {
-    /// Blocked sources.
-    Blocked,
-    /// Fenced sources.
-    Fenced,
-}
-
-impl Sources {
-    const fn maps(self) -> [&'static str; 2] {
-        match self {
-            Self::Blocked => ["BLOCKED_V4", "BLOCKED_V6"],
-            Self::Fenced => ["FENCED_V4", "FENCED_V6"],
-        }
+/// Returns the names of the maps of the sources in this state.
+const fn maps(state: State) -> [&'static str; 2] {
+    match state {
+        State::Blocked => ["BLOCKED_V4", "BLOCKED_V6"],
+        State::Fenced => ["FENCED_V4", "FENCED_V6"],
     }
 }
 
@@ -89,16 +80,16 @@ impl Observer {
     }
 
     /// Returns the sources in a pair of maps, including expired entries, ordered by address.
-    pub fn sources(&self, which: Sources) -> Result<BTreeMap<IpAddr, Block>, Error> {
-        let [v4, v6] = which.maps();
+    pub fn sources(&self, state: State) -> Result<BTreeMap<IpAddr, Block>, Error> {
+        let [v4, v6] = maps(state);
         let mut sources = self.entries::<4>(v4)?;
         sources.extend(self.entries::<16>(v6)?);
         Ok(sources)
     }
 
     /// Returns the fill level of a pair of maps.
-    pub fn fill(&self, which: Sources) -> Result<Fill, Error> {
-        let [v4, v6] = which.maps();
+    pub fn fill(&self, state: State) -> Result<Fill, Error> {
+        let [v4, v6] = maps(state);
         Ok(Fill {
             ipv4: self.keys::<4>(v4)?,
             ipv6: self.keys::<16>(v6)?,

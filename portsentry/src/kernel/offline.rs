@@ -10,7 +10,7 @@ use portsentry_common::{
 };
 
 use super::{Blocked, BlockedNetworks, Error, Observer, Pins, blocked_networks, clock, gate::Gate};
-use crate::policy::{is_host, network_of, prefix_of};
+use crate::policy::{State, is_host, network_of, prefix_of};
 
 /// The pins of an ended daemon. No daemon can start while they are open.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl OfflineMaps {
     pub fn open(directory: &Path) -> Result<Option<Self>, Error> {
         let Some(observer) = Observer::open(directory)? else { return Ok(None) };
         // Another version's maps are refused.
-        observer.sources(super::Sources::Blocked)?;
+        observer.sources(State::Blocked)?;
         let pins = Pins::open(directory)?;
         let data = |name: &'static str| MapData::from_pin(pins.map(name)).map_err(Error::map(name));
         let gate = Arc::new(Gate::pinned(directory)?);

@@ -16,6 +16,7 @@ use super::{
     http::{self, Answer},
     stats::Stats,
 };
+use crate::policy::trouble::{News, Trouble};
 
 /// Maximum number of concurrent clients. A further one replaces the oldest, because a proper request takes no time.
 const CLIENTS: usize = 64;
@@ -78,15 +79,15 @@ impl Drop for Running {
 }
 
 async fn listen(address: SocketAddr, stats: &Arc<Stats>) {
-    let mut has_told = false;
+    let mut trouble = Trouble::default();
     let listener = loop {
         match TcpListener::bind(address).await {
             Ok(listener) => break listener,
-            Err(error) if !has_told => {
-                stats.report(format!("ERROR: METRICS_LISTEN {address}: {error}; retrying"));
-                has_told = true;
+            Err(error) => {
+                if let Some(News::Begun(error)) = trouble.note(Some(error.to_string())) {
+                    stats.report(format!("ERROR: METRICS_LISTEN {address}: {error}; retrying"));
+                }
             }
-            Err(_) => {}
         }
         sleep(PAUSE).await;
     };

@@ -59,6 +59,16 @@ impl Hold {
     }
 }
 
+/// State of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// All its packets are dropped
+    Blocked,
+    /// New connections are dropped; established ones continue
+    Fenced,
+}
+
 /// Maximum difference between two times of one block: one may come from the kernel, and files have whole seconds.
 pub(super) const ROUNDING: Duration = Duration::from_secs(2);
 

@@ -11,10 +11,10 @@ mod witness;
 use std::time::SystemTime;
 
 use ipnet::IpNet;
-use portsentry_common::{block::Proof, classify::Protocol, decide::Verdict};
+use portsentry_common::{block::Proof, classify::Protocol, decide::Verdict, judge::SourceState};
 
 pub use self::{
-    admit::{Before, Entry, Kills, admit},
+    admit::{Entry, Kills, admit},
     case::{Case, Why},
     cause::{Admission, Release},
     effect::{Change, Count, Effect, FileChange, HistoryAction, Line, Occasion},
@@ -169,9 +169,9 @@ impl Register {
         let id = (cause != Admission::List).then(|| self.ids.assign(network, hold.since));
         let entry = Entry {
             before: match before {
-                None => Before::Free,
-                Some(old) if old.is_fence => Before::Fenced,
-                Some(_) => Before::Blocked,
+                None => SourceState::Free,
+                Some(old) if old.is_fence => SourceState::Fenced,
+                Some(_) => SourceState::Blocked,
             },
             is_fence: hold.is_fence,
             kills: match (self.kills(network), before.is_some_and(|old| self.rules.kills(&old))) {

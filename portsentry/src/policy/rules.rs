@@ -5,7 +5,7 @@ use std::time::Duration;
 use portsentry_common::{
     classify::Protocol,
     pace,
-    settings::{AckProbes, FencedDatagrams, FencedSyns, Response, Settings},
+    settings::{FencedSyns, Response, Settings},
 };
 
 use crate::{
@@ -31,20 +31,11 @@ pub fn settings(config: &Config, modes: Modes, machine: &Machine) -> Settings {
         config::Response::Block => Response::Block,
         config::Response::LogOnly | config::Response::CommandOnly => Response::Report,
     };
-    let ack_probes = match config.ack_probes {
-        config::AckProbes::Off => AckProbes::Off,
-        config::AckProbes::Log => AckProbes::Report,
-        config::AckProbes::Count => AckProbes::Count,
-    };
     let (first_ephemeral, last_ephemeral) = machine.ephemeral;
     let fenced_syns = match config.fence_in_effect() {
         config::Fence::Drop => FencedSyns::Drop,
         // If the kernel supports it, which shows when the program is loaded.
         config::Fence::Open => FencedSyns::Accept,
-    };
-    let fenced_datagrams = match config.fence_udp {
-        config::FenceUdp::Sessions => FencedDatagrams::Drop,
-        config::FenceUdp::Pass => FencedDatagrams::Pass,
     };
     Settings {
         repeat_ns: nanoseconds(config.repeat_window),
@@ -54,7 +45,7 @@ pub fn settings(config: &Config, modes: Modes, machine: &Machine) -> Settings {
         fence_rate: config.fence_rate,
         session_ns: nanoseconds(config.udp_session),
         fenced_syns: fenced_syns as u8,
-        fenced_datagrams: fenced_datagrams as u8,
+        fenced_datagrams: config.fence_udp as u8,
         syn_rate: each_cpus(config.fence_syn_rate, machine.cpus),
         source_each_ns: pace::EACH_NS,
         tally_ns: nanoseconds(config.trigger_window),
@@ -70,7 +61,7 @@ pub fn settings(config: &Config, modes: Modes, machine: &Machine) -> Settings {
         trigger: config.scan_trigger,
         tcp_response: respond(config.block_tcp) as u8,
         udp_response: respond(config.block_udp) as u8,
-        ack_probes: ack_probes as u8,
+        ack_probes: config.ack_probes as u8,
         remembers: 1,
         ..Settings::UNSET
     }

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, path::Path};
 use ipnet::IpNet;
 
 use crate::{
-    kernel::{Observer, Sources},
-    policy::network_of,
+    kernel::Observer,
+    policy::{State, network_of},
     sink::Change,
 };
 
@@ -54,8 +54,7 @@ impl Situation<'_> {
 
 /// Returns what the kernel holds.
 pub(super) fn held(observer: &Observer) -> BTreeSet<IpNet> {
-    let sources =
-        [Sources::Blocked, Sources::Fenced].map(|which| observer.sources(which).unwrap_or_default());
+    let sources = [State::Blocked, State::Fenced].map(|which| observer.sources(which).unwrap_or_default());
     let sources = sources.into_iter().flatten();
     sources.map(|(source, block)| network_of(source, block.prefix)).collect()
 }

@@ -9,7 +9,7 @@ use ratatui::{
 };
 
 use super::sample::{Gauge, Rate, Source, View};
-use crate::{cli::State, policy::enforcement::Strength};
+use crate::policy::{State, enforcement::Strength};
 
 /// Cells of a gauge's bar.
 const BAR: u64 = 20;

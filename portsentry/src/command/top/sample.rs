@@ -16,12 +16,12 @@ use portsentry_common::{
 use serde::Serialize;
 
 use crate::{
-    cli::State,
     command::mode,
     config::Config,
     control::Mode,
-    kernel::{Error, Fill, Observer, Sources, Waiting, monotonic_ns},
+    kernel::{Error, Fill, Observer, Waiting, monotonic_ns},
     modes::Modes,
+    policy::State,
     sink::classic,
 };
 
@@ -98,15 +98,15 @@ impl Maps {
         let now = monotonic_ns().unsigned_abs();
         let mut sources = BTreeMap::new();
         // A source in both maps is blocked.
-        for (which, state) in [(Sources::Fenced, State::Fenced), (Sources::Blocked, State::Blocked)] {
-            let standing = observer.sources(which)?.into_iter().filter(|(_, block)| !block.is_over(now));
+        for state in [State::Fenced, State::Blocked] {
+            let standing = observer.sources(state)?.into_iter().filter(|(_, block)| !block.is_over(now));
             sources.extend(standing.map(|(source, block)| (source, (state, block))));
         }
         Ok(Self {
             counters: observer.counters()?,
             sources,
-            blocked: observer.fill(Sources::Blocked)?,
-            fenced: observer.fill(Sources::Fenced)?,
+            blocked: observer.fill(State::Blocked)?,
+            fenced: observer.fill(State::Fenced)?,
             ring: observer.ring()?,
         })
     }

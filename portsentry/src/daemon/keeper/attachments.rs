@@ -10,7 +10,10 @@ use crate::{
     control::Unwatched,
     host::{Link, Name},
     kernel::{self, Attachment, Kernel, Mode},
-    policy::interfaces::{LeftOut, choose, missing},
+    policy::{
+        interfaces::{LeftOut, choose, missing},
+        trouble::{News, Troubles},
+    },
     sink::Log,
 };
 
@@ -28,9 +31,9 @@ pub(super) struct Attachments {
     challenges: bool,
     attached: BTreeMap<u32, Name>,
     /// Interfaces that should be watched but can't be.
-    refused: BTreeMap<u32, (Name, String)>,
+    refused: Troubles<(u32, Name)>,
     /// Interfaces that need not be watched.
-    left_out: BTreeMap<u32, (Name, LeftOut)>,
+    left_out: Troubles<(u32, Name)>,
     missing: Vec<String>,
     next_try: Instant,
 }
@@ -46,8 +49,8 @@ impl Attachments {
             },
             challenges: config.challenge,
             attached: BTreeMap::new(),
-            refused: BTreeMap::new(),
-            left_out: BTreeMap::new(),
+            refused: Troubles::default(),
+            left_out: Troubles::default(),
             missing: Vec::new(),
             next_try: Instant::now() + AGAIN,
         }
@@ -61,16 +64,16 @@ impl Attachments {
     /// Returns the interfaces that should be watched but aren't: those that refuse the program, and those that
     /// don't exist.
     pub(super) fn lacking(&self) -> Vec<Unwatched> {
-        let refused = self.refused.values().map(|(name, reason)| (name.to_string(), reason.clone()));
+        let refused = self.refused.iter().map(|((_, name), reason)| (name.to_string(), reason.clone()));
         let missing = self.missing.iter().map(|name| (name.clone(), "it is not there".to_owned()));
         refused.chain(missing).map(|(interface, reason)| Unwatched { interface, reason }).collect()
     }
 
     /// Returns the interfaces that need not be watched, with the reasons.
     pub(super) fn left_out(&self) -> Vec<Unwatched> {
-        let left_out = self.left_out.values();
+        let left_out = self.left_out.iter();
         left_out
-            .map(|(name, reason)| Unwatched { interface: name.to_string(), reason: reason.to_string() })
+            .map(|((_, name), reason)| Unwatched { interface: name.to_string(), reason: reason.clone() })
             .collect()
     }
 
@@ -148,41 +151,43 @@ impl Attachments {
     ) -> Vec<&'a Link> {
         let chosen = choose(&self.wanted, links);
         let is_chosen = |index: &u32| matches!(chosen.get(index), Some(Ok(())));
-        let mut left_out = BTreeMap::new();
-        for (index, link) in links {
-            if let Some(Err(reason)) = chosen.get(index)
-                && *reason != LeftOut::Unwanted
+        let reason_of = |link: &Link| match chosen.get(&link.index) {
+            Some(Err(reason)) if *reason != LeftOut::Unwanted => Some(reason.to_string()),
+            _ => None,
+        };
+        let is_left_out = |index: &u32| links.get(index).is_some_and(|link| reason_of(link).is_some());
+        self.left_out.retain(|(index, name)| {
+            is_left_out(index) && links.get(index).is_some_and(|link| link.name == *name)
+        });
+        for link in links.values() {
+            let Some(reason) = reason_of(link) else { continue };
+            if let Some(News::Begun(reason)) = self.left_out.note(key(link), Some(reason))
+                && tells_all
             {
-                let (name, news) = (link.name.clone(), (link.name.clone(), reason.clone()));
-                if tells_all && self.left_out.get(index) != Some(&news) {
-                    journal.note(&format!("{name}: not watched: {reason}"));
-                }
-                left_out.insert(*index, news);
+                journal.note(&format!("{}: not watched: {reason}", link.name));
             }
         }
-        self.left_out = left_out;
         self.attached.retain(|index, name| {
             if let Some(link) = links.get(index).filter(|_| is_chosen(index)) {
                 name.clone_from(&link.name);
                 return true;
             }
-            if !self.left_out.contains_key(index) {
+            if !is_left_out(index) {
                 journal.note(&format!("{name}: no longer there"));
             }
             false
         });
-        self.refused.retain(|index, _| is_chosen(index));
+        self.refused.retain(|(index, name)| {
+            is_chosen(index) && links.get(index).is_some_and(|link| link.name == *name)
+        });
         self.missing = missing(&self.wanted, links).map(str::to_owned).collect();
         links.values().filter(|link| is_chosen(&link.index)).collect()
     }
 
     fn refuse(&mut self, journal: &mut Log, link: &Link, error: &kernel::Error) {
-        let refusal = (link.name.clone(), error.to_string());
-        // Retried repeatedly, but logged only once.
-        if self.refused.get(&link.index) != Some(&refusal) {
-            journal.error(&format!("{error}; {} is not watched until it can be", link.name));
+        if let Some(News::Begun(problem)) = self.refused.note(key(link), Some(error.to_string())) {
+            journal.error(&format!("{problem}; {} is not watched until it can be", link.name));
         }
-        self.refused.insert(link.index, refusal);
     }
 
     fn attach(
@@ -203,7 +208,8 @@ impl Attachments {
         if let Some(reason) = reason.filter(|_| attachment.mode.is_some()) {
             attachment.reason = Some(reason.into());
         }
-        self.refused.remove(&link.index);
+        // That it is attached says enough.
+        let _ = self.refused.note(key(link), None);
         self.attached.insert(link.index, link.name.clone());
         Ok(attachment)
     }
@@ -235,4 +241,8 @@ impl Attachments {
     fn kept(&self) -> Vec<u32> {
         self.attached.keys().copied().collect()
     }
+}
+
+fn key(link: &Link) -> (u32, Name) {
+    (link.index, link.name.clone())
 }

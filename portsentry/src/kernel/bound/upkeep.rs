@@ -11,7 +11,10 @@ use std::{
 use portsentry_common::bound::{Horizon, PER_SECOND, stamp};
 
 use super::{Bound, Devices, Sockets};
-use crate::kernel::{Error, Hooks, clock::monotonic_ns, pins};
+use crate::{
+    kernel::{Error, Hooks, clock::monotonic_ns, pins},
+    policy::trouble::{News, Trouble},
+};
 
 /// Interval between dumps of the sockets with hooks, and without them.
 const BESIDE_HOOKS: Duration = Duration::from_secs(2);
@@ -47,8 +50,7 @@ pub struct Upkeep {
     traps: [u32; 4],
     /// The last published horizon.
     horizon: Horizon,
-    /// The last error, so that it is reported once.
-    trouble: Option<String>,
+    trouble: Trouble,
 }
 
 impl Upkeep {
@@ -64,7 +66,8 @@ impl Upkeep {
         let grace = u32::try_from(grace.as_secs()).unwrap_or(u32::MAX).saturating_mul(PER_SECOND);
         let horizon = Horizon { traps, ..Horizon::NONE };
         let links = pins.links_directory();
-        let mut upkeep = Self { bound, source, hooks, links, grace, traps, horizon, trouble: None };
+        let mut upkeep =
+            Self { bound, source, hooks, links, grace, traps, horizon, trouble: Trouble::default() };
         upkeep.dump(&watched.into_iter().collect(), true)?;
         Ok(upkeep)
     }
@@ -92,13 +95,13 @@ impl Upkeep {
             dumped = Instant::now();
             let watched = pins::links_in(&self.links).collect();
             match self.dump(&watched, is_poked) {
-                Ok(None) => self.trouble = None,
+                // That services are found again by hooks needs no line.
+                Ok(None) => drop(self.trouble.note(None)),
                 Ok(Some(news)) => tell(news),
                 Err(error) => {
-                    let trouble = Some(format!("{error}; until then services are found by look-ups only"));
-                    if trouble != self.trouble {
-                        trouble.iter().cloned().for_each(&tell);
-                        self.trouble = trouble;
+                    let problem = format!("{error}; until then services are found by look-ups only");
+                    if let Some(News::Begun(problem)) = self.trouble.note(Some(problem)) {
+                        tell(problem);
                     }
                 }
             }

@@ -1,17 +1,8 @@
 //! Effects of admitting a network to a block or fence.
 
-use super::{Admission, Change, Count, Effect, FileChange, HistoryAction, Line, Occasion};
+use portsentry_common::judge::SourceState;
 
-/// Previous state of a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Before {
-    /// It was not held.
-    Free,
-    /// It was fenced.
-    Fenced,
-    /// It was blocked.
-    Blocked,
-}
+use super::{Admission, Change, Count, Effect, FileChange, HistoryAction, Line, Occasion};
 
 /// Whether the `KILL_*` actions run for a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +22,7 @@ pub enum Kills {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// State of the network before.
-    pub before: Before,
+    pub before: SourceState,
     /// Whether it is now fenced rather than blocked.
     pub is_fence: bool,
     /// Whether the `KILL_*` actions run for it.
@@ -44,9 +35,9 @@ impl Entry {
     /// Whether its state has changed.
     const fn is_new(&self) -> bool {
         match self.before {
-            Before::Free => true,
-            Before::Fenced => !self.is_fence,
-            Before::Blocked => false,
+            SourceState::Free => true,
+            SourceState::Fenced => !self.is_fence,
+            SourceState::Blocked => false,
         }
     }
 
@@ -95,7 +86,7 @@ pub fn admit(cause: Admission, entry: &Entry) -> Vec<Effect> {
         _ if (is_new || is_ordered) && entry.kills == Kills::First => {
             effects.extend([Run(Occasion::Kill), Deny { is_new: true }]);
         }
-        _ if is_ordered || is_new && entry.before == Before::Fenced => {
+        _ if is_ordered || is_new && entry.before == SourceState::Fenced => {
             if let Kills::Again { tells_changes } = entry.kills {
                 // The existing line is PortSentry's, but may have another port or proof.
                 effects.push(Deny { is_new: false });

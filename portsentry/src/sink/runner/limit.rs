@@ -1,19 +1,18 @@
-//! Rate limit of external actions per second: a token bucket (after RFC 2697's single bucket).
+//! Rate limit of KILL actions, which tells when it begins and ceases to skip some.
 
 use std::time::Duration;
+
+use portsentry_common::bucket;
 
 /// Grants this many actions per second, and as many at once after a second without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    per_second: u32,
-    /// In units of [`ACTION`]: each nanosecond adds `per_second` of them.
-    level: u64,
-    at: Duration,
+    each_ns: u32,
+    /// When all actions of a second are there again.
+    whole_ns: u64,
+    now_ns: u64,
     left_out: u64,
 }
-
-/// One action, in the bucket's unit.
-const ACTION: u64 = 1_000_000_000;
 
 /// Start or end of a period in which actions are skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,18 +30,15 @@ impl Limit {
     /// Creates a limit of `per_second` actions per second. Those of the first second are available at once. 0
     /// grants none.
     #[must_use]
-    pub fn new(per_second: u32) -> Self {
-        let mut limit = Self { per_second, level: 0, at: Duration::ZERO, left_out: 0 };
-        limit.level = limit.full();
-        limit
+    pub const fn new(per_second: u32) -> Self {
+        Self { each_ns: bucket::each_ns(per_second), whole_ns: 0, now_ns: 0, left_out: 0 }
     }
 
     /// Requests an action at `now`, the time since any fixed moment. Returns whether it is granted, and a change to
     /// be logged.
     pub fn grant(&mut self, now: Duration) -> (bool, Option<Change>) {
         let ended = self.tick(now);
-        if self.level >= ACTION {
-            self.level -= ACTION;
+        if self.take(now) {
             return (true, ended);
         }
         self.left_out += 1;
@@ -52,29 +48,24 @@ impl Limit {
     /// Whether one more action may be taken at `now`. If not, it doesn't count as skipped, because it will be
     /// requested again.
     pub fn take(&mut self, now: Duration) -> bool {
-        self.gain(now);
-        let may = self.level >= ACTION;
-        self.level -= if may { ACTION } else { 0 };
-        may
+        self.follow(now);
+        bucket::try_acquire(&mut self.whole_ns, self.each_ns, self.now_ns)
     }
 
     /// Whether actions are no longer skipped at `now`. Must be called regularly, because no further action may
     /// come.
     pub fn tick(&mut self, now: Duration) -> Option<Change> {
-        self.gain(now);
-        let is_rested = self.left_out > 0 && self.level == self.full() && self.per_second > 0;
-        is_rested.then(|| Change::Ended { left_out: std::mem::take(&mut self.left_out) })
+        self.follow(now);
+        let is_whole = self.each_ns != bucket::NEVER && self.whole_ns <= self.now_ns;
+        (self.left_out > 0 && is_whole)
+            .then(|| Change::Ended { left_out: std::mem::take(&mut self.left_out) })
     }
 
-    fn gain(&mut self, now: Duration) {
-        let passed = now.saturating_sub(self.at).as_nanos();
-        self.at = self.at.max(now);
-        let gained = u64::try_from(passed).unwrap_or(u64::MAX).saturating_mul(self.per_second.into());
-        self.level = self.level.saturating_add(gained).min(self.full());
-    }
-
-    fn full(&self) -> u64 {
-        u64::from(self.per_second) * ACTION
+    /// Follows a clock that may go back, but only forward.
+    fn follow(&mut self, now: Duration) {
+        // Half of the range is 292 years.
+        let now_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).min(u64::MAX / 2);
+        self.now_ns = self.now_ns.max(now_ns);
     }
 }
 
