@@ -2,7 +2,7 @@
 
 mod alone;
 
-use std::{env, ffi::OsString, process::Command, thread};
+use std::{env, ffi::OsString, io, process::Command, thread};
 
 use anyhow::Result;
 use clap::Args;
@@ -39,7 +39,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     all.arg("--no-fail-fast").args(scope.arguments()).args(&arguments.cargo);
     // CI's machine may be busy with other work.
-    if env::var_os("CI").is_some() { alone::run(&mut all, one) } else { shell::run(&mut all) }
+    if env::var_os("CI").is_some() {
+        alone::run(&mut all, one, &mut io::stdout())
+    } else {
+        shell::run(&mut all)
+    }
 }
 
 /// Returns the command that runs one of the daemon's tests. It fails if no test has that name.

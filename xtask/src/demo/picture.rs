@@ -134,8 +134,8 @@ mod tests {
 
     #[test]
     fn the_excerpt_leaves_sections_and_noise_out() {
-        let lines = ["== portsentry starts", "", "", "log | x", "listen mode", "== The kernel's maps", "y"];
+        let lines = ["== A scan over IPv4", "", "", "log | x", "listen mode", "== The kernel's maps", "y"];
         let lines = lines.map(str::to_owned);
-        assert_eq!(excerpt(&lines), ["== portsentry starts", "", "log | x"]);
+        assert_eq!(excerpt(&lines), ["== A scan over IPv4", "", "log | x"]);
     }
 }

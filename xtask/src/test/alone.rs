@@ -14,8 +14,9 @@ use crate::shell;
 const MOST: usize = 2;
 
 /// Runs `all`, a `cargo test` command. `one` returns the command that runs a single one of the daemon's tests.
-pub(super) fn run(all: &mut Command, one: impl Fn(&str) -> Command) -> Result<()> {
-    let Outcome { has_passed, failed, .. } = watch(all)?;
+/// Their output goes to `out`.
+pub(super) fn run(all: &mut Command, one: impl Fn(&str) -> Command, out: &mut dyn Write) -> Result<()> {
+    let Outcome { has_passed, failed, .. } = watch(all, out)?;
     if has_passed {
         return Ok(());
     }
@@ -24,7 +25,7 @@ pub(super) fn run(all: &mut Command, one: impl Fn(&str) -> Command) -> Result<()
     ensure!(failed.len() <= MOST, "{} tests failed: {names}", failed.len());
     for name in &failed {
         shell::step(&format!("once more, by itself: {name}"));
-        let alone = watch(&mut one(name))?;
+        let alone = watch(&mut one(name), out)?;
         ensure!(
             alone.has_passed && alone.passed.contains(name),
             "{name} failed twice, or is no test with the daemon"
@@ -56,7 +57,7 @@ impl Outcome {
 }
 
 /// Runs a command, and shows its output as it comes.
-fn watch(command: &mut Command) -> Result<Outcome> {
+fn watch(command: &mut Command, out: &mut dyn Write) -> Result<Outcome> {
     let words = shell::words(command);
     let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("starting {words}"))?;
     let mut outcome = Outcome::default();
@@ -65,7 +66,7 @@ fn watch(command: &mut Command) -> Result<Outcome> {
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line).with_context(|| format!("reading from {words}"))? > 0 {
         // A reader that went away doesn't end the tests.
-        let _ = std::io::stdout().write_all(&line);
+        let _ = out.write_all(&line);
         outcome.read(&String::from_utf8_lossy(&line));
         line.clear();
     }
@@ -106,11 +107,12 @@ mod tests {
     #[test]
     fn a_flaky_test_gets_a_second_run_and_a_broken_one_fails() {
         let passes = |name: &str| shell(&format!("echo 'test {name} ... ok'"));
-        assert!(run(&mut shell("true"), |_| unreachable!("nothing failed")).is_ok());
-        assert!(run(&mut failing(&["a", "b"]), passes).is_ok());
-        assert!(run(&mut failing(&["a"]), |name| failing(&[name])).is_err(), "it fails twice");
-        assert!(run(&mut failing(&["a"]), |_| shell("true")).is_err(), "no test has that name");
-        assert!(run(&mut failing(&["a", "b", "c"]), passes).is_err(), "too many");
-        assert!(run(&mut shell("exit 101"), passes).is_err(), "it doesn't build");
+        let run = |mut all: Command, one: &dyn Fn(&str) -> Command| run(&mut all, one, &mut std::io::sink());
+        assert!(run(shell("true"), &|_| unreachable!("nothing failed")).is_ok());
+        assert!(run(failing(&["a", "b"]), &passes).is_ok());
+        assert!(run(failing(&["a"]), &|name| failing(&[name])).is_err(), "it fails twice");
+        assert!(run(failing(&["a"]), &|_| shell("true")).is_err(), "no test has that name");
+        assert!(run(failing(&["a", "b", "c"]), &passes).is_err(), "too many");
+        assert!(run(shell("exit 101"), &passes).is_err(), "it doesn't build");
     }
 }
