@@ -13,6 +13,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
+    thread,
     time::Duration,
 };
 
@@ -93,13 +94,13 @@ fn play(binary: &Path, interrupted: &AtomicBool) -> Result<()> {
             "The scanner probes eleven ports over {family}; 79 is a trap, 80 is the web server"
         ));
         scan("-sS", target, go_on)?;
-        wait_for(&log, "has been blocked via wrappers", interrupted)?;
+        wait_for(&log, "has been fenced for", interrupted)?;
     }
 
+    let blocked = files.join("portsentry.blocked");
+    wait_for_lines(&blocked, TARGETS.len(), interrupted)?;
     heading("The blocked file");
-    show(Command::new("cat").arg(files.join("portsentry.blocked")))?;
-    heading("hosts.deny");
-    show(Command::new("cat").arg(files.join("hosts.deny")))?;
+    show(Command::new("cat").arg(blocked))?;
     heading("The kernel's maps: the scanner is fenced, because its address may be spoofed");
     for map in ["FENCED_V4", "FENCED_V6"] {
         show(Command::new("bpftool").args(["map", "dump", "pinned"]).arg(format!("{PINS}/{map}")))?;
@@ -114,8 +115,10 @@ fn play(binary: &Path, interrupted: &AtomicBool) -> Result<()> {
     heading("The scanner completes handshakes: that proves its address, and it is blocked");
     for (_, target) in TARGETS {
         scan("-sT", target, go_on)?;
-        wait_for(&log, "has been blocked in the kernel", interrupted)?;
+        wait_for(&log, "has been blocked via wrappers", interrupted)?;
     }
+    heading("hosts.deny");
+    show(Command::new("cat").arg(files.join("hosts.deny")))?;
 
     heading("The proven scanner tries again, and gets nothing at all");
     for (_, target) in TARGETS {
@@ -171,6 +174,18 @@ fn wait_for(log: &mpsc::Receiver<String>, text: &str, interrupted: &AtomicBool) 
         }
     }
     bail!("portsentry did not log \"{text}\" within 20 seconds")
+}
+
+/// Waits until the file has this many lines: the daemon writes it up to half a second after the log.
+fn wait_for_lines(file: &Path, lines: usize, interrupted: &AtomicBool) -> Result<()> {
+    for _ in 0..100 {
+        ensure_running(interrupted)?;
+        if fs::read_to_string(file).is_ok_and(|text| text.lines().count() >= lines) {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    bail!("{} has not got {lines} lines within 20 seconds", file.display())
 }
 
 fn ensure_running(interrupted: &AtomicBool) -> Result<()> {
