@@ -2,6 +2,7 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a check panics if its property does not hold")]
 
+mod seeds;
 mod target;
 
 pub use target::{TARGETS, Target};

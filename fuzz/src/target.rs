@@ -9,7 +9,6 @@ mod history;
 mod hosts_deny;
 mod ignore_file;
 mod name;
-mod texts;
 
 /// Code that reads untrusted bytes.
 #[derive(Clone, Copy, Debug)]

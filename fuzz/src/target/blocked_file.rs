@@ -15,7 +15,7 @@ use portsentry::{
 };
 use portsentry_common::classify::Protocol;
 
-use super::texts::texts;
+use crate::seeds::texts;
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 

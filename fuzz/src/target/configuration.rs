@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use portsentry::config::{Command, Config, Values, keys};
 
-use super::texts::texts;
+use crate::seeds::texts;
 
 pub(super) fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);

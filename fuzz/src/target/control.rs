@@ -3,7 +3,7 @@
 
 use portsentry::control::{LONGEST, Request, answer, line};
 
-use super::texts::texts;
+use crate::seeds::texts;
 
 pub(super) fn check(data: &[u8]) {
     match Request::read(data) {

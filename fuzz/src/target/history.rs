@@ -12,7 +12,7 @@ use portsentry::{
 };
 use portsentry_common::{block::Proof, classify::Protocol};
 
-use super::texts::texts;
+use crate::seeds::texts;
 
 pub(super) fn check(data: &[u8]) {
     for line in String::from_utf8_lossy(data).lines() {

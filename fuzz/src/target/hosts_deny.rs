@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use portsentry::sink::hosts_deny::edit;
 
-use super::texts::texts;
+use crate::seeds::texts;
 
 pub(super) fn check(data: &[u8]) {
     let mut parts = data.splitn(3, |byte| *byte == 0);

@@ -4,7 +4,7 @@
 use ipnet::IpNet;
 use portsentry::config::ignore::parse;
 
-use super::texts::texts;
+use crate::seeds::texts;
 
 pub(super) fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);

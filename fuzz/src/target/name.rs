@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use portsentry::sink::resolver::Name;
 
-use super::texts::texts;
+use crate::seeds::texts;
 
 pub(super) fn check(data: &[u8]) {
     let Ok(name) = Name::new(data) else { return };

@@ -1,6 +1,6 @@
 //! Seeds from texts.
 
 /// Returns texts as inputs.
-pub(super) fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
+pub(crate) fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
