@@ -50,10 +50,19 @@ fn the_table_holds_for_the_oracle() {
     assert_none(&judged.concat());
 }
 
+/// Whether the kernel can open a connection on the program's own answer (Linux 6.9). Elsewhere the daemon has SYNs to
+/// services forwarded, which has a chapter of its own.
+fn accepts() -> bool {
+    const FUNCTION: &[u8] = b"bpf_sk_assign_tcp_reqsk";
+    let types = std::fs::read("/sys/kernel/btf/vmlinux").expect("the kernel's types");
+    types.windows(FUNCTION.len()).any(|name| name == FUNCTION)
+}
+
 #[test]
 fn the_table_holds_in_the_kernel() {
     let mut all = Vec::new();
-    for chapter in chapters() {
+    let accepts = accepts();
+    for chapter in chapters().into_iter().filter(|chapter| accepts || !chapter.scenario.settings.accepts()) {
         // Each chapter gets new sockets. A socket in TIME-WAIT lasts a minute, which is too short for all chapters
         // on a slow machine.
         all.extend(with_sockets(&test_host::sockets(), || differences_in_the_kernel(&chapter)));
