@@ -36,6 +36,7 @@ mod start;
 mod stream;
 mod sweep;
 mod uninterrupted;
+mod wait;
 mod wire;
 
 pub use self::{
@@ -54,6 +55,7 @@ pub use self::{
     setup::{Portsentry, binary},
     stream::Stream,
     uninterrupted::uninterrupted,
+    wait::wait_within,
     wire::{Segment, Wire, link_address, segment, stranger, syn},
 };
 

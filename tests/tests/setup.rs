@@ -1,15 +1,8 @@
 //! `portsentry setup` and `portsentry confirm`: arming without a lock-out.
 
-use std::{
-    fs,
-    net::IpAddr,
-    path::Path,
-    process::Command,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, net::IpAddr, path::Path, process::Command, time::Duration};
 
-use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Reach, Said, binary};
+use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Reach, Said, binary, wait_within};
 
 /// Maximum time for an event.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,11 +22,7 @@ fn unconfirmed(setup: &Portsentry<'_>) -> std::path::PathBuf {
 }
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < until, "{what}: not within {PATIENCE:?}");
-        thread::sleep(Duration::from_millis(50));
-    }
+    wait_within(PATIENCE, || format!("{what}: not within {PATIENCE:?}"), is_so);
 }
 
 /// Completes handshakes of a new source with two traps. Returns the source.

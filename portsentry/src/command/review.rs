@@ -3,7 +3,13 @@
 
 mod source;
 
-use std::{collections::BTreeMap, fmt::Write, net::IpAddr, path::Path, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    net::IpAddr,
+    path::Path,
+    time::SystemTime,
+};
 
 use ipnet::IpNet;
 use jiff::{Timestamp, tz::TimeZone};
@@ -20,7 +26,7 @@ use crate::{
     daemon::Options,
     exit::Exit,
     host,
-    kernel::connections::established,
+    kernel::connections::all_established,
     policy::{name_of, scope::Exemptions},
     sink::evidence::{self, Seen},
 };
@@ -89,9 +95,8 @@ fn read(options: &Options, path: &Path, since: Option<Timestamp>) -> Result<Repo
         let time = seen.time.parse::<Timestamp>().map(SystemTime::from);
         since.is_none_or(|since| time.is_ok_and(|time| time >= since))
     });
-    let is_client =
-        |address: IpAddr| established(address.into()).is_ok_and(|connections| !connections.is_empty());
-    Ok(group(packets, is_client))
+    let clients: BTreeSet<IpAddr> = all_established().iter().map(|connection| connection.peer.ip()).collect();
+    Ok(group(packets, |address| clients.contains(&address)))
 }
 
 /// Groups packets by their source. `is_client` says whether an address has a connection with this host now.

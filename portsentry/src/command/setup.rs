@@ -111,15 +111,10 @@ fn arm(cli: &Cli, setup: &Setup, options: &Options) -> anyhow::Result<Exit> {
         return Ok(show::print("Nothing to change: PortSentry is armed already.\n"));
     }
     show::print(&show_plan(&plan, file, &config.ignore_file));
-    let (changed, ignored) = (plan.apply(&text), &options.ignored);
-    if let Err(report) = Config::parse(&changed, &file.to_string_lossy()) {
+    if let Err(report) = Config::parse(&plan.apply(&text), &file.to_string_lossy()) {
         bail!("{report}the configuration would be wrong; nothing was changed");
     }
-    let left: Vec<_> =
-        exposed(&survey, &[ignored.as_slice(), &plan.ignored.iter().copied().collect::<Vec<_>>()].concat())
-            .into_iter()
-            .collect();
-    for peer in left {
+    for peer in exposed(&survey, &plan.all_ignored(&options.ignored)) {
         eprintln!("warning: {peer} is logged in, and a scan from there may block it");
     }
     let minutes = setup.confirm_within.as_secs().div_ceil(60);
@@ -174,7 +169,7 @@ fn propose(setup: &Setup, options: &Options, text: &str, survey: &Survey) -> any
     let config = &options.config;
     let mut plan = Plan { ignored: setup.ignore.iter().map(IpNet::trunc).collect(), ..Plan::default() };
     plan.ignored.retain(|network| !options.ignored.contains(network));
-    let known = [options.ignored.as_slice(), &plan.ignored.iter().copied().collect::<Vec<_>>()].concat();
+    let known = plan.all_ignored(&options.ignored);
     for peer in exposed(survey, &known) {
         if setup.yes || asks(&format!("Never block {peer}, which is logged in?"), true)? {
             plan.ignored.insert(peer.into());

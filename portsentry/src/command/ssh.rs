@@ -7,9 +7,7 @@ use std::{
     path::Path,
 };
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-
-use crate::kernel::connections::established;
+use crate::kernel::connections::all_established;
 
 /// Variables of a session's environment that begin with its peer's address (ssh(1)).
 const VARIABLES: [&str; 2] = ["SSH_CONNECTION", "SSH_CLIENT"];
@@ -65,9 +63,7 @@ fn served(processes: &Path) -> BTreeSet<IpAddr> {
     if sockets.is_empty() {
         return BTreeSet::new();
     }
-    let all = [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())];
-    // A kernel without sock_diag shows none.
-    let connections = all.into_iter().flat_map(|all| established(all).unwrap_or_default());
+    let connections = all_established().into_iter();
     connections.filter(|found| sockets.contains(&found.inode)).map(|found| found.peer.ip()).collect()
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use nix::sys::socket::SockProtocol;
 use portsentry_common::classify::Protocol;
 
@@ -41,6 +41,13 @@ pub struct Connection {
     pub port: u16,
     /// The inode of the socket, by which its process holds it.
     pub inode: u32,
+}
+
+/// Returns all established TCP connections, or none if the kernel can't list them.
+#[must_use]
+pub fn all_established() -> Vec<Connection> {
+    let networks = [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())];
+    networks.into_iter().flat_map(|peers| established(peers).unwrap_or_default()).collect()
 }
 
 /// Returns the established TCP connections whose peer is in `peers`.

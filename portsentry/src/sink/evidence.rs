@@ -202,7 +202,7 @@ pub fn packets(path: &Path) -> Result<Vec<Seen>, WriteError> {
 
 /// Returns all packets and all actions.
 pub(super) fn all(path: &Path) -> Result<(Vec<Seen>, Vec<Done>), WriteError> {
-    Ok((lines(path, |_| true)?, lines(path, |line| line.contains("\"action\""))?))
+    Ok((packets(path)?, lines(path, |line| line.contains("\"action\""))?))
 }
 
 /// Returns the actions on the networks that contain `source`, in order of time.

@@ -5,8 +5,6 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use nix::{
@@ -17,10 +15,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{Family, Lab, Log, Portsentry, Probe, log::PATIENCE, maps, mentions};
-
-/// Polling interval for conditions that no event signals.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+use super::{Family, Lab, Log, Portsentry, Probe, log::PATIENCE, maps, mentions, wait_within};
 
 /// A running daemon; killed when dropped. Its pins go with the lab.
 #[derive(Debug)]
@@ -113,11 +108,8 @@ impl<'lab> Daemon<'lab> {
 
     /// Polls `holds` until it returns true. `what` describes the condition in the failure message.
     pub fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !holds() {
-            assert!(Instant::now() < deadline, "in vain: {what}. The log:\n{}", self.log.lines().join("\n"));
-            thread::sleep(BETWEEN_LOOKS);
-        }
+        let complaint = || format!("in vain: {what}. The log:\n{}", self.log.lines().join("\n"));
+        wait_within(PATIENCE, complaint, holds);
     }
 
     /// Returns the lines of the file at the path in `setting`, or none if the file doesn't exist.

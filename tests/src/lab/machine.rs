@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Lab, binary, log::PATIENCE};
+use super::{Lab, binary, log::PATIENCE, wait_within};
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// Environment of the machine's commands.
@@ -118,11 +118,7 @@ impl Machine {
 
     /// Polls `holds` until it returns true. `what` describes the condition in the failure message.
     pub fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !holds() {
-            assert!(Instant::now() < deadline, "in vain: {what}");
-            thread::sleep(BETWEEN_LOOKS);
-        }
+        wait_within(PATIENCE, || format!("in vain: {what}"), holds);
     }
 }
 

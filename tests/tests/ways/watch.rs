@@ -10,7 +10,7 @@ use std::{
 
 use portsentry_tests::{
     document,
-    lab::{Daemon, Family, Portsentry, Probe, Said, mentions},
+    lab::{Daemon, Family, Portsentry, Probe, Said, mentions, wait_within},
 };
 use serde_json::Value;
 
@@ -233,11 +233,7 @@ impl<'lab> Watch<'lab> {
     }
 
     pub(super) fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !holds() {
-            assert!(Instant::now() < deadline, "in vain: {what} of {}", self.source);
-            thread::sleep(Duration::from_millis(20));
-        }
+        wait_within(PATIENCE, || format!("in vain: {what} of {}", self.source), holds);
     }
 
     pub(super) fn probe(&self) -> Probe {

@@ -35,6 +35,11 @@ impl Plan {
         self.settings.is_empty() && self.ignored.is_empty()
     }
 
+    /// Returns the contents of the ignore file after the change, given those before.
+    pub(super) fn all_ignored(&self, before: &[IpNet]) -> Vec<IpNet> {
+        before.iter().chain(&self.ignored).copied().collect()
+    }
+
     /// Adds a setting, unless `text` already has that value.
     fn set(&mut self, text: &str, key: &str, new: impl Into<String>) {
         let (old, new) = (edit::get(text, key).map(str::to_owned), new.into());
