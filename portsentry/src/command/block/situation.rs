@@ -46,7 +46,7 @@ impl Situation<'_> {
         }
     }
 
-    /// Whether somebody who should be free is not.
+    /// Whether an unblocked network is still held by the kernel.
     pub(super) fn has_failed(&self, unchanged: &[IpNet]) -> bool {
         *self.change == Change::Unblock && unchanged.iter().any(|network| self.held.contains(network))
     }

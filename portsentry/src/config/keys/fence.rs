@@ -60,8 +60,8 @@ pub(super) const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "sessions or pass",
         default: "sessions",
-        meaning: "Which datagrams of a fenced source pass. sessions: those that belong to a session (UDP_SESSION). pass: \
-                  also those to a port that a service is bound to, at most 250 a second of each source; a scanner then \
+        meaning: "Datagrams of a fenced source that pass. sessions: those that belong to a session (UDP_SESSION). pass: \
+                  also those to a port that a service is bound to, at most 250 a second from each source; a scanner then \
                   learns which UDP services answer.",
         set: |c, v, r| put(&mut c.fence_udp, choice(v, r)),
     },
@@ -81,9 +81,9 @@ pub(super) const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "1 to 10000000",
         default: "50000",
-        meaning: "SYNs of all fenced sources together that are answered or passed in a second at most, where FENCE is open; \
-                  the CPUs share it in equal parts. It is far above CHALLENGE_RATE, so that a spoofer who sends in many \
-                  hosts' names leaves room for the hosts themselves. Each source has at most 250 a second.",
+        meaning: "Rate limit: SYNs per second, of all fenced sources together, that PortSentry answers or passes where \
+                  FENCE is open. The CPUs share it equally. It is far above CHALLENGE_RATE, so that a flood that spoofs many \
+                  hosts leaves room for those hosts. Each source is limited to 250 a second.",
         set: |c, v, r| put(&mut c.fence_syn_rate, value::number(v, 1..=10_000_000, r)),
     },
     Key {

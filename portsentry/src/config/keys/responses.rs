@@ -45,10 +45,10 @@ pub(super) const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "command with $TARGET$, auto, or off",
         default: "auto",
-        meaning: "Command that undoes KILL_ROUTE when a source is released for which that has succeeded, with the same \
-                  macros. auto is the inverse of KILL_ROUTE where that is known: of ip route add, route add, iptables -I or \
-                  -A, nft add element, ipset add, and firewall-cmd --add-source or --add-rich-rule, also several joined by \
-                  && or ;. off undoes nothing.",
+        meaning: "Command that undoes KILL_ROUTE. It runs when a source is released, if KILL_ROUTE succeeded for that \
+                  source, and takes the same macros. auto runs the inverse of KILL_ROUTE for ip route add, route add, \
+                  iptables -I or -A, nft add element, ipset add, and firewall-cmd --add-source or --add-rich-rule, also \
+                  of several joined by && or ;. off undoes nothing.",
         set: |c, v, r| put(&mut c.kill_route_lift, template::route_lift(v, r)),
     },
     Key {
@@ -82,8 +82,9 @@ pub(super) const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "command",
         default: "",
-        meaning: "Command to run when a source is let go against which the KILL actions were taken, with the macros of \
-                  KILL_ROUTE, none of them required; $REASON$ is why it is let go. Within ACTION_RATE, but none is left out.",
+        meaning: "Command to run when a source is released, if the KILL actions ran for it. It takes the macros of \
+                  KILL_ROUTE, none of them required; $REASON$ is the reason for the release. ACTION_RATE may delay it, but \
+                  never skips it.",
         set: |c, v, r| c.kill_run_cmd_lift = template::command(v, r),
     },
     Key {

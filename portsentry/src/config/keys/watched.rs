@@ -62,8 +62,8 @@ pub(super) const KEYS: &[Key] = &[
         meaning: "Network interfaces to watch, by name or alternative name. ALL_NLO is all but loopback. \
             ALL and ALL_NLO judge each frame from outside once: on bonds but not their members, on bridge \
             ports but not the bridge, on cards but not the VLANs above them; they skip the host's ends of \
-            containers' veth pairs, tun devices and bridges without ports. An interface that is named is \
-            always watched, also if it appears later. -i on the command line overrides this setting.",
+            containers' veth pairs, tun devices and bridges without ports. A named interface is \
+            always watched, even if it appears later. -i on the command line overrides this setting.",
         set: |c, v, r| c.interfaces = interfaces::list(v, r),
     },
     Key {

@@ -7,9 +7,9 @@ use super::{Admission, Change, Count, Effect, FileChange, HistoryAction, Line, O
 /// Whether the `KILL_*` actions run for a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kills {
-    /// Not in its current state.
+    /// They do not run in its current state.
     Not,
-    /// Run in its current state, but not in the previous one.
+    /// They run in its current state, and did not run in the previous one.
     First,
     /// They have already run.
     Again {
