@@ -1,18 +1,29 @@
 //! PortSentry's kernel program, loaded with a given number of blocked sources.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    path::PathBuf,
+};
 
 use anyhow::{Context, Result};
 use aya::programs::Xdp;
 use bytemuck::Zeroable;
 use ipnet::IpNet;
-use portsentry::kernel::{Kernel, Load, Pins, Ring, Watched};
-use portsentry_common::{block::Block, environment::Locality, gate::Gated, settings::Settings};
+use portsentry::kernel::{BoundSocket, Kernel, Load, Pins, Ring, Watched, monotonic_ns};
+use portsentry_common::{
+    block::Block,
+    bound::{Horizon, stamp},
+    classify::Protocol,
+    environment::Locality,
+    gate::Gated,
+    settings::Settings,
+};
 
 use crate::{
     directory::Directory,
-    paths::{BLOCKED, HONEST, OWN, UNWATCHED, settings},
+    paths::{BLOCKED, HONEST, OWN, SERVED, UNWATCHED, settings},
     sources::{FAMILIES, Family},
+    suspects::FENCED,
 };
 
 /// Parameters of the load.
@@ -60,6 +71,7 @@ impl Making {
         let (kernel, ring) = load.load(Pins::open(pins.path())?)?;
         let mut bed = Bed { kernel, blocked: self.blocked, _ring: ring, pins };
         bed.watch(self.ports)?;
+        bed.serve()?;
         bed.know_networks(self.ignored)?;
         bed.block()?;
         bed.block_networks(self.networks)?;
@@ -92,6 +104,28 @@ impl Bed {
         Ok(self.kernel.watch(Watched::AdvancedUdp, &words)?)
     }
 
+    /// Fills the table of bound ports as a running daemon does: all binds are known, and [`SERVED`] is served on every
+    /// address.
+    fn serve(&mut self) -> Result<()> {
+        let bound = self.kernel.bound.as_mut().context("a table of bound ports")?;
+        let now = stamp(monotonic_ns().unsigned_abs());
+        let service = |protocol| BoundSocket {
+            protocol,
+            address: Ipv6Addr::UNSPECIFIED.into(),
+            port: SERVED,
+            device: 0,
+            is_ipv6_only: false,
+            is_connected: false,
+            is_multipath: false,
+        };
+        bound.stamp(&[Protocol::Tcp, Protocol::Udp].map(service), now, 0)?;
+        let before = now.saturating_sub(1);
+        // The daemon lists sockets every two seconds; this list never grows old.
+        let horizon =
+            Horizon { open: before, bound: before, dumped: u32::MAX, is_complete: 1, traps: [0; 4] };
+        Ok(bound.publish(&horizon)?)
+    }
+
     fn know_networks(&mut self, ignored: u32) -> Result<()> {
         let own = OWN.map(|address| Ok((address.parse::<IpAddr>()?.into(), Locality::Own as u32)));
         self.kernel.local.replace(&own.into_iter().collect::<Result<_>>()?)?;
@@ -109,10 +143,13 @@ impl Bed {
 
     fn block(&mut self) -> Result<()> {
         let block = Block::zeroed();
-        let spared = HONEST.map(|address| bit(address.parse().unwrap_or([0; 4].into())));
-        for (family, spared) in FAMILIES.into_iter().zip(spared) {
+        let bit_of = |address: &str| bit(address.parse().unwrap_or([0; 4].into()));
+        for (family, spared) in
+            FAMILIES.into_iter().zip([0, 1].map(|at| [HONEST, FENCED].map(|of| bit_of(of[at]))))
+        {
             let sources = (0..self.blocked).map(|number| family.source(number));
-            let blocks = sources.filter(|source| bit(*source) != spared).map(|source| (source, block));
+            let blocks = sources.filter(|source| !spared.contains(&bit(*source)));
+            let blocks = blocks.map(|source| (source, block));
             self.kernel.blocked.insert_all(&blocks.collect::<Vec<_>>())?;
         }
         for address in BLOCKED {

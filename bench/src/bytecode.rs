@@ -108,6 +108,24 @@ impl Code {
         self.push(0xa6, (register, 0), 1, end).push(0xb4, (register, 0), 0, start)
     }
 
+    /// Loads the number in `map`, an array of one number that survives runs, and adds one to it there. Clobbers
+    /// registers 0 to 5.
+    pub(crate) fn next_number(self, to: u8, map: &'static str) -> Self {
+        const LOOK_UP: i32 = 1;
+        const KEY: i16 = -4;
+        self.constant(1, 0)
+            .store(4, 10, KEY, 1)
+            .map(1, map)
+            .push(0xbf, (2, 10), 0, 0)
+            .push(0x07, (2, 0), 0, KEY.into())
+            .push(0x85, (0, 0), 0, LOOK_UP)
+            .push(0x55, (0, 0), 2, 0)
+            .answer(0)
+            .load(4, to, 0, 0)
+            .alu32(operation::ADD, to, 1)
+            .store(4, 0, 0, to)
+    }
+
     /// Passes the frame to the program in slot 0 of the map called [`NEXT`].
     pub(crate) fn hand_over(self) -> Self {
         const TAIL_CALL: i32 = 12;
@@ -154,8 +172,19 @@ pub(crate) struct Leader(Ebpf);
 impl Leader {
     /// Loads `code` with a final jump to `next`. Either both must support multi-buffer frames, or neither.
     pub(crate) fn load(code: Code, next: &Xdp, takes_buffers: bool) -> Result<Self> {
+        Self::load_with(code, &[], next, takes_buffers)
+    }
+
+    /// Does the same with a program that uses these maps.
+    pub(crate) fn load_with(
+        code: Code,
+        maps: &[MapDefinition],
+        next: &Xdp,
+        takes_buffers: bool,
+    ) -> Result<Self> {
         let section = if takes_buffers { "xdp.frags" } else { "xdp" };
-        let mut ebpf = code.hand_over().load_as(section, &[MapDefinition::programs(NEXT)])?;
+        let maps = [maps, &[MapDefinition::programs(NEXT)]].concat();
+        let mut ebpf = code.hand_over().load_as(section, &maps)?;
         let map = ebpf.map_mut(NEXT).context("a program array")?;
         ProgramArray::try_from(map)?.set(0, next.fd()?, 0).context("handing over to a program")?;
         Ok(Self(ebpf))

@@ -4,38 +4,32 @@ use std::ops::Range;
 
 use anyhow::{Context, Result};
 use aya::{Ebpf, programs::Xdp};
-use portsentry_common::{block::Block, settings::Settings};
-use portsentry_tests::frames::{SYN, tcp};
+use portsentry_common::block::Block;
 
 use crate::{
     bed::{Bed, Making, blocked_name},
     bytecode::{Code, FRAME, Leader, MapDefinition, own},
-    paths::{HONEST as HONEST_SOURCES, Path, paths},
+    paths::{Path, paths},
     sources::{FAMILIES, Family, HONEST},
+    suspects::{ANSWERED, DROPPED, FENCED, Response, Suspect},
     turns::Contender,
     xdp_filter::XdpFilter,
 };
 
 pub(crate) const DROP: u32 = 1;
 pub(crate) const PASS: u32 = 2;
-const ANSWER: u32 = 3;
 
 /// Prefix of the name of a path measured in Debian's program.
 pub(crate) const PEER: &str = "xdp-filter: ";
 /// The most frequent packet.
 pub(crate) const DATA: &str = "TCP data to a service";
-/// A SYN to a watched port without a service, with and without a challenge.
-pub(crate) const ANSWERED: &str = "a probe, answered";
-const DROPPED: &str = "a probe, dropped";
-/// The same case in another copy of the program.
+/// The dropped probe in another copy of the program.
 const AGAIN: &str = "a probe, dropped by a copy";
 /// The cost of the first case above the second.
 pub(crate) const CHALLENGE: &str = "a challenge";
 /// The cost of the third case above the second: the difference between two copies that only have different
 /// addresses.
 pub(crate) const NO_CHALLENGE: &str = "a challenge that isn't made";
-/// A fenced source.
-const FENCED: &str = "192.0.2.77";
 /// Number of runs in a sample.
 pub(crate) const REPEAT: u32 = 20_000;
 
@@ -69,20 +63,19 @@ pub(crate) struct Cases {
     filter: Option<XdpFilter>,
     led: Vec<Led>,
     // Programs to which others pass frames.
-    _others: ([Bed; 3], [Ebpf; 2], Option<XdpFilter>),
+    _others: ([Bed; 4], [Ebpf; 2], Option<XdpFilter>),
 }
 
 impl Cases {
     /// Loads all programs, with this number of blocked sources per address family.
     pub(crate) fn load(blocked: u32) -> Result<Self> {
         let floors = Floors::load(PASS)?;
-        let mut bed = Making::new(blocked).load()?;
-        bed.fence(FENCED)?;
+        let bed = Making::new(blocked).load()?;
         let large = XdpFilter::load(blocked)?;
         let [bare_v4, bare_v6] = FAMILIES.map(|family| bare_look_up(&bed, family));
         let bare = [bare_v4?, bare_v6?];
-        let [quiet, challenging, copy] = [0, u32::MAX, 0].map(probed);
-        let (quiet, challenging, copy) = (quiet?, challenging?, copy?);
+        let [quiet, challenging, open] = Response::ALL.map(|response| suspecting(response, blocked));
+        let beds = [quiet?, challenging?, open?, suspecting(Response::Drop, blocked)?];
         let mut led = Vec::new();
         for (family, bare) in FAMILIES.into_iter().zip(&bare) {
             let walk = |what: &str, program, action, sources| {
@@ -98,17 +91,15 @@ impl Cases {
                     led.push(Led::walk(family, name, programs, DROP, 0..blocked)?);
                 }
             }
-            led.push(Led::probe(family, ANSWERED, &challenging, ANSWER, &floors)?);
-            led.push(Led::probe(family, DROPPED, &quiet, DROP, &floors)?);
-            led.push(Led::probe(family, AGAIN, &copy, DROP, &floors)?);
         }
-        Ok(Self {
-            floors,
-            bed,
-            filter: XdpFilter::load(0)?,
-            led,
-            _others: ([quiet, challenging, copy], bare, large),
-        })
+        for (name, suspect) in Suspect::named() {
+            let bed = &beds[suspect.response as usize];
+            if suspect.name == DROPPED {
+                led.push(Led::suspect(name.replace(DROPPED, AGAIN), &suspect, &beds[3], &floors)?);
+            }
+            led.push(Led::suspect(name, &suspect, bed, &floors)?);
+        }
+        Ok(Self { floors, bed, filter: XdpFilter::load(0)?, led, _others: (beds, bare, large) })
     }
 
     /// Returns all cases, to be measured in turns.
@@ -118,9 +109,6 @@ impl Cases {
         for path in paths() {
             contenders.push(hot(&path, path.name.into(), self.bed.program()?, floor));
         }
-        let fenced = tcp(SYN).from(&format!("{FENCED}:40000")).to("198.51.100.1:443");
-        let fenced = Path { name: "a SYN of a fenced source, IPv4", packet: fenced, passes: false };
-        contenders.push(hot(&fenced, fenced.name.into(), self.bed.program()?, floor));
         if let Some(filter) = &self.filter {
             for path in paths().iter().filter(|path| is_comparable(path)) {
                 let name = format!("{PEER}{}", path.name);
@@ -162,10 +150,11 @@ pub(crate) fn hot<'a>(path: &Path, name: String, program: &'a Xdp, floor: &'a Xd
     Contender { name, program, floor, frame: path.packet.frame(0), action, walk: None, repeat: REPEAT }
 }
 
-/// Returns a bed that never fences, so that each probe takes the full path.
-fn probed(challenge_rate: u32) -> Result<Bed> {
-    let making = Making::new(0);
-    Making { settings: Settings { challenge_rate, fence_rate: 0, ..making.settings }, ..making }.load()
+/// Returns a bed with this response, in which each family has a fenced source.
+fn suspecting(response: Response, blocked: u32) -> Result<Bed> {
+    let mut bed = Making { settings: response.settings(), ..Making::new(blocked) }.load()?;
+    FENCED.into_iter().try_for_each(|source| bed.fence(source))?;
+    Ok(bed)
 }
 
 /// Returns a program that only looks the source up in the blocked map: the cost of an uncached look-up.
@@ -204,21 +193,17 @@ impl Led {
         })
     }
 
-    /// Returns a case for a SYN to a watched port without a service. The program rewrites the SYN to answer it, so
-    /// the frame is restored each time.
-    fn probe(family: Family, what: &str, bed: &Bed, action: u32, floors: &Floors) -> Result<Self> {
-        let (source, host) = match family {
-            Family::V4 => (format!("{}:40000", HONEST_SOURCES[0]), "198.51.100.1:7"),
-            Family::V6 => (format!("[{}]:40000", HONEST_SOURCES[1]), "[2001:db8::1]:7"),
-        };
-        let frame = tcp(SYN).from(&source).to(host).frame(0);
+    /// Returns a case for a suspect's packet. The program may rewrite the frame to answer it, so the frame is
+    /// restored each time.
+    fn suspect(name: String, suspect: &Suspect, bed: &Bed, floors: &Floors) -> Result<Self> {
+        let frame = &suspect.frame;
         let lead = || frame.chunks(8).zip(0..).fold(Code::with_frame(frame.len()), restore);
         Ok(Self {
-            name: in_family(what, family),
+            name,
             own: Leader::load(lead(), bed.program()?, true)?,
             floor: Leader::load(lead(), own(&floors.frags)?, true)?,
             frame: frame.clone(),
-            action,
+            action: suspect.action,
             walk: None,
         })
     }

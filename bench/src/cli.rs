@@ -111,6 +111,7 @@ impl Arguments {
             }
             if self.has(Part::Live) {
                 report.live = live::rates(blocked, rounds / 3)?;
+                report.floods = live::floods(blocked, rounds / 3)?;
             }
             Ok(())
         })?;

@@ -21,6 +21,7 @@ mod run;
 mod scale;
 mod sender;
 mod sources;
+mod suspects;
 mod table;
 mod turns;
 mod veth;

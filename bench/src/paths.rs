@@ -12,16 +12,18 @@ use portsentry_common::{
     bound::{Horizon, Slot, slot, stamp},
     classify::Protocol,
     environment::Locality,
-    gate::{self, Gated},
+    gate::{self, Gated, Held},
     settings::{AckProbes, Response, Settings},
 };
 use portsentry_tests::frames::{ACK, PSH, Packet, RST, SYN, tcp, udp};
 
-use crate::machine::{self, Environment, Program, Run};
+use crate::{
+    machine::{self, Environment, Program, Run},
+    suspects::{FENCED, Suspect},
+};
 
 const PASS: u32 = 2;
 const DROP: u32 = 1;
-const ANSWER: u32 = 3;
 
 /// A packet, and the expected result.
 #[derive(Clone, Debug)]
@@ -100,30 +102,22 @@ pub fn settings() -> Settings {
         udp_response: Response::Block as u8,
         ack_probes: AckProbes::Report as u8,
         remembers: 1,
+        keeps_served: 1,
         ..Settings::UNSET
     }
-}
-
-/// Returns the settings for probes. No source is fenced, so that each probe takes the full path.
-#[must_use]
-pub fn probing(challenge_rate: u32) -> Settings {
-    Settings { event_rate: 0, fence_ns: 1, fence_rate: 0, challenge_rate, ..settings() }
 }
 
 /// Counts each path's instructions and calls.
 pub fn count() -> Result<BTreeMap<String, Run>> {
     let mut counts = count_settled()?;
-    for (what, challenge_rate, action) in [("dropped", 0, DROP), ("answered", u32::MAX, ANSWER)] {
-        let program = Program::parse(OBJECT, "portsentry", &probing(challenge_rate))?;
-        for (address, source, family) in
-            [("198.51.100.1:7", HONEST[0], "IPv4"), ("[2001:db8::1]:7", HONEST[1], "IPv6")]
-        {
-            let source = SocketAddr::new(source.parse()?, 40_000).to_string();
-            let frame = tcp(SYN).from(&source).to(address).frame(0);
-            let run = machine::run(&program, &mut env(&program)?, &frame)?;
-            ensure!(run.action == action, "a probe over {family}: {run:?}");
-            counts.insert(format!("a probe, {what}, {family}"), run);
-        }
+    for (name, suspect) in Suspect::named() {
+        let program = Program::parse(OBJECT, "portsentry", &suspect.response.settings())?;
+        let mut env = env(&program)?;
+        // The first run only fills the benign-flow cache's head.
+        machine::run(&program, &mut env, &suspect.frame).context(name.clone())?;
+        let run = machine::run(&program, &mut env, &suspect.frame).context(name.clone())?;
+        ensure!(run.action == suspect.action, "{name}: {run:?}");
+        counts.insert(name, run);
     }
     Ok(counts)
 }
@@ -171,24 +165,26 @@ fn env(program: &Program) -> Result<Environment> {
         let seen = Slot { bound: now + 1, open: now + 1 };
         env.enter(program, "BOUND", &index.to_le_bytes(), bytemuck::bytes_of(&seen))?;
     }
-    for address in BLOCKED {
-        let octets = octets(address);
-        let (map, gate, bit) = match address.parse().context("an address")? {
-            IpAddr::V4(address) => {
-                ("BLOCKED_V4", ".bss.gate_v4", portsentry_common::address::Ipv4::from(address).bit())
-            }
-            IpAddr::V6(address) => {
-                ("BLOCKED_V6", ".bss.gate_v6", portsentry_common::address::Ipv6::from(address).bit())
-            }
-        };
-        let block: Block = bytemuck::Zeroable::zeroed();
-        env.enter(program, map, &octets, bytemuck::bytes_of(&block))?;
-        let bits =
-            [vec![0; gate::HEAD * 8 + gate::word_of(bit) * 4], gate::mask_of(bit).to_le_bytes().to_vec()]
-                .concat();
-        env.enter(program, gate, &[0; 4], &bits)?;
+    for (addresses, held, maps) in [
+        (BLOCKED, Held::Blocked, ["BLOCKED_V4", "BLOCKED_V6"]),
+        (FENCED, Held::Fenced, ["FENCED_V4", "FENCED_V6"]),
+    ] {
+        for (address, map) in addresses.into_iter().zip(maps) {
+            hold(program, &mut env, address, (held, map))?;
+        }
     }
     Ok(env)
+}
+
+/// Enters a source in a map of blocked or fenced sources, and in the gate.
+fn hold(program: &Program, env: &mut Environment, address: &str, (held, map): (Held, &str)) -> Result<()> {
+    let (gate, bit) = match address.parse().context("an address")? {
+        IpAddr::V4(address) => (".bss.gate_v4", portsentry_common::address::Ipv4::from(address).bit()),
+        IpAddr::V6(address) => (".bss.gate_v6", portsentry_common::address::Ipv6::from(address).bit()),
+    };
+    let block: Block = bytemuck::Zeroable::zeroed();
+    env.enter(program, map, &octets(address), bytemuck::bytes_of(&block))?;
+    env.set_bits(program, gate, gate::HEAD * 8 + gate::word_of(bit) * 4, gate::mask_of(bit, held))
 }
 
 fn octets(address: &str) -> Vec<u8> {

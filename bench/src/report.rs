@@ -25,6 +25,9 @@ pub(crate) struct Report {
     pub(crate) by_others: Vec<Curve>,
     /// Packets per second that are received and processed, without a wire.
     pub(crate) live: Vec<Rate>,
+    /// SYNs per second from spoofed sources that are received and dropped.
+    #[serde(default)]
+    pub(crate) floods: Vec<Rate>,
     /// Packets per second through a veth pair.
     pub(crate) veth: Vec<Rate>,
     /// Bytes per second of honest traffic during a flood.
@@ -50,6 +53,7 @@ impl Report {
             by_blocked: Vec::new(),
             by_others: Vec::new(),
             live: Vec::new(),
+            floods: Vec::new(),
             veth: Vec::new(),
             beside: Vec::new(),
             scale: Vec::new(),

@@ -82,6 +82,15 @@ impl Family {
         }
     }
 
+    /// Returns instructions that give each frame the next source, whose number is in the array called `map`.
+    pub(crate) fn flood(self, length: usize, map: &'static str) -> Code {
+        const NUMBER: u8 = 5;
+        const SHIFTED: u8 = 1;
+        let octets = if self == Self::V4 { 0 } else { 2 };
+        let code = Code::with_frame(length).next_number(NUMBER, map);
+        mixing(code, NUMBER, SHIFTED).store(4, FRAME, self.place() + octets, NUMBER)
+    }
+
     /// Returns instructions that give each frame the next source. The frame's bytes from `slot` on hold its number.
     pub(crate) fn walk(self, slot: usize, sources: &Range<u32>) -> Code {
         const NUMBER: u8 = 4;

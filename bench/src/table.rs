@@ -3,13 +3,14 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::{
-    cases::{ANSWERED, CHALLENGE, DATA, NO_CHALLENGE, PEER, in_family},
+    cases::{CHALLENGE, DATA, NO_CHALLENGE, PEER, in_family},
     curve::Curve,
     figures::{Classic, Load, Span},
     rate::Rate,
     report::Report,
     scale::TARGET,
     sources::FAMILIES,
+    suspects::{ANSWERED, RATIOS},
     turns::Cost,
     visits,
 };
@@ -37,6 +38,7 @@ impl Display for Tables<'_> {
         writeln!(out, "{}: `{}` of {}", run.date, run.command, run.version)?;
         if !report.costs.is_empty() {
             costs(out, report)?;
+            suspects(out, report)?;
             challenge(out, report)?;
         }
         if !report.by_blocked.is_empty() {
@@ -50,6 +52,11 @@ impl Display for Tables<'_> {
             }
         }
         rates(out, "Frames received and handled, a second", &report.live)?;
+        rates(
+            out,
+            "SYNs from spoofed sources dropped, a second (target: 0.9 of xdp-filter)",
+            &report.floods,
+        )?;
         rates(out, "Through a veth pair, packets a second", &report.veth)?;
         beside(out, &report.beside)?;
         scale(out, &report.scale)?;
@@ -82,6 +89,25 @@ fn costs(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
             peer.map(spread).unwrap_or_default(),
             ratio.unwrap_or_default()
         )?;
+    }
+    Ok(())
+}
+
+/// Formats the costs of suspects' packets, and of those that a flood makes expensive, as ratios to the cost of a packet
+/// that xdp-filter drops.
+fn suspects(out: &mut Formatter<'_>, report: &Report) -> fmt::Result {
+    let drops = FAMILIES.map(|family| report.cost(&in_family(&format!("{PEER}a blocked source"), family)));
+    let [Some(drop_v4), Some(drop_v6)] = drops else { return Ok(()) };
+    writeln!(out, "\n| packet, as a ratio to xdp-filter's drop | IPv4 | IPv6 | target |\n|---|---|---|---|")?;
+    for (what, most) in RATIOS {
+        let [Some(v4), Some(v6)] = FAMILIES.map(|family| report.cost(&in_family(what, family))) else {
+            continue;
+        };
+        let [v4, v6] =
+            [(v4, drop_v4), (v6, drop_v6)].map(|(own, drop)| own.above_floor_ns / drop.above_floor_ns);
+        let target =
+            most.map(|most| format!("{most}: {}", if v4.max(v6) <= most { "met" } else { "missed" }));
+        writeln!(out, "| {what} | {v4:.2} | {v6:.2} | {} |", target.unwrap_or_default())?;
     }
     Ok(())
 }

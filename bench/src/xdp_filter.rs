@@ -13,14 +13,15 @@ use aya::{
 use crate::{
     bytecode::xdp_mut,
     directory::Directory,
-    paths::BLOCKED,
+    paths::{BLOCKED, OWN},
     sources::{FAMILIES, Family},
 };
 
 const OBJECT: &str = "/usr/lib/x86_64-linux-gnu/bpf/xdpfilt_alw_ip.o";
 const PROGRAM: &str = "xdpfilt_alw_ip";
-/// Look-up by source (`MAP_FLAG_SRC` in its `common_kern_user.h`).
+/// Look-up by source and by destination (`MAP_FLAG_SRC` and `MAP_FLAG_DST` in its `common_kern_user.h`).
 const AS_SOURCE: u64 = 1;
+const AS_DESTINATION: u64 = 1 << 1;
 
 /// The loaded program.
 pub(crate) struct XdpFilter {
@@ -32,6 +33,17 @@ impl XdpFilter {
     /// Loads the program if it is installed. It drops `entries` sources of each address family, and those blocked
     /// by address.
     pub(crate) fn load(entries: u32) -> Result<Option<Self>> {
+        let named = BLOCKED.iter().map(|address| address.parse());
+        Self::load_with(entries, AS_SOURCE, &named.collect::<Result<Vec<IpAddr>, _>>()?)
+    }
+
+    /// Loads the program, if it is installed, so that it drops every packet to the bench's own addresses.
+    pub(crate) fn load_against_all() -> Result<Option<Self>> {
+        let named = OWN.iter().map(|address| address.parse());
+        Self::load_with(0, AS_DESTINATION, &named.collect::<Result<Vec<IpAddr>, _>>()?)
+    }
+
+    fn load_with(entries: u32, end: u64, named: &[IpAddr]) -> Result<Option<Self>> {
         if !Path::new(OBJECT).exists() {
             return Ok(None);
         }
@@ -45,7 +57,7 @@ impl XdpFilter {
         let mut filter = Self { ebpf: loader.load_file(OBJECT).context(OBJECT)?, _pins: pins };
         xdp_mut(&mut filter.ebpf, PROGRAM)?.load().context(OBJECT)?;
         for family in FAMILIES {
-            filter.fill(family, entries).context(map(family))?;
+            filter.fill(family, entries, end, named).context(map(family))?;
         }
         Ok(Some(filter))
     }
@@ -60,11 +72,9 @@ impl XdpFilter {
         Ok(())
     }
 
-    fn fill(&mut self, family: Family, entries: u32) -> Result<()> {
-        let named = BLOCKED.iter().map(|address| address.parse());
-        let named = named.collect::<Result<Vec<IpAddr>, _>>()?;
-        let sources = (0..entries).map(|number| family.source(number)).chain(named);
-        let flags = PerCpuValues::try_from(vec![AS_SOURCE; nr_cpus().map_err(|(_, error)| error)?])?;
+    fn fill(&mut self, family: Family, entries: u32, end: u64, named: &[IpAddr]) -> Result<()> {
+        let sources = (0..entries).map(|number| family.source(number)).chain(named.iter().copied());
+        let flags = PerCpuValues::try_from(vec![end; nr_cpus().map_err(|(_, error)| error)?])?;
         let map = self.ebpf.map_mut(map(family)).context("no such map")?;
         match family {
             Family::V4 => {

@@ -143,6 +143,16 @@ pub fn is_ack(control: TcpControl) -> bool {
     control.has(MASK, TcpFlags::ACK)
 }
 
+/// Whether the control bits in a TCP header's fourth word, in wire order, are those of a SYN. For these, [`tcp`] returns
+/// [`Kind::Syn`].
+#[inline(always)]
+#[must_use]
+pub fn is_syn(word: u32) -> bool {
+    const MASK: u8 =
+        TcpFlags::FIN | TcpFlags::SYN | TcpFlags::RST | TcpFlags::PSH | TcpFlags::ACK | TcpFlags::URG;
+    word & u32::from_ne_bytes([0, MASK, 0, 0]) == u32::from_ne_bytes([0, TcpFlags::SYN, 0, 0])
+}
+
 /// Returns the kind of probe for these control bits, or `None` for answers: SYN with ACK, and RST with or without
 /// ACK. Hosts send these to this host when a scanner probes them with this host's address as a spoofed source
 /// (backscatter).

@@ -9,6 +9,7 @@ use crate::{
     counter::Counter,
     event::Event,
     flow::Flow,
+    gate::Near,
     parse::Malformed,
     settings::Settings,
 };
@@ -185,9 +186,9 @@ pub trait Environment {
 
 /// The maps of the fast path.
 pub trait FastMaps<A> {
-    /// Whether a blocked or fenced source may have this bit in the gate (see [`crate::gate`]). If so,
+    /// Returns the maps that may hold a source with this bit in the gate (see [`crate::gate`]).
     /// [`FamilyMaps::is_blocked`] and [`FamilyMaps::is_fenced`] decide.
-    fn may_be_blocked(&self, bit: u32) -> bool;
+    fn near(&self, bit: u32) -> Near;
 
     /// Whether a packet to the same destination and port (host byte order) was benign a moment ago: see
     /// [`FamilyMaps::remember`]. If not, the other checks decide. `ending` is the destination's last octets, which
@@ -206,7 +207,7 @@ pub trait FamilyMaps<A>: Environment + FastMaps<A> {
     fn is_blocked(&self, source: &A, key: &A, may_be_alone: bool) -> bool;
 
     /// Whether a blocked network contains `source`, and no ignored network does. If so, adds one to the dropped
-    /// packets. Called only if [`FastMaps::may_be_blocked`].
+    /// packets. Called only if a blocked source may be [`FastMaps::near`].
     fn is_in_blocked_network(&self, source: A) -> bool;
 
     /// Returns the relation of `source` to this host.

@@ -1,17 +1,18 @@
-//! The gate before the blocked maps: one bit shows that no source near an address is blocked.
+//! The gate before the maps of blocked and of fenced sources: a bit for each map shows that it holds no source near an
+//! address.
 //!
-//! A set bit means "look it up", a clear bit "not blocked". An error may only cause an unneeded look-up. Every
-//! writer of a block sets the bit. Only a renewal clears bits, and no writer can race with it (see the daemon's
-//! `kernel` room): each bit has two copies in one word, writers set both at once, and programs accept either.
+//! A set bit means "look it up", a clear bit "not in that map". An error may only cause an unneeded look-up. Every
+//! writer of a block or fence sets the bit. Only a renewal clears bits, and no writer can race with it (see the
+//! daemon's `kernel` room): each bit has two copies in one word, writers set both at once, and programs accept either.
 
 use bytemuck::AnyBitPattern;
 
 use crate::address::{Ipv4, Ipv6};
 
-/// Number of bits in a gate: one per IPv4 /24, and the same number for hashes of IPv6 /48s.
+/// Number of bits in a gate for each map: one per IPv4 /24, and the same number for hashes of IPv6 /48s.
 pub const BITS: u32 = 1 << 24;
-/// Number of 32-bit words that hold both copies: 4 MiB.
-pub const WORDS: usize = BITS as usize / 16;
+/// Number of 32-bit words that hold both copies of both maps' bits: 8 MiB.
+pub const WORDS: usize = BITS as usize / 8;
 /// The first copies in a word. The second copies follow in the same order.
 pub const FIRST_COPIES: u32 = 0xffff;
 /// Length of a gate's head, before its bits, in 64-bit words: a cache line.
@@ -29,6 +30,40 @@ pub const EPOCH: usize = 2;
 pub const ALONE: usize = 3;
 /// A gate's length in 64-bit words.
 pub const LENGTH: usize = HEAD + WORDS / 2;
+
+/// The maps of sources. The number is the position of the map's bits in a word.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The blocked sources and networks.
+    Blocked = 0,
+    /// The fenced sources.
+    Fenced = 8,
+}
+
+/// The maps that may hold a source near an address: the bits of a gate's word at that address's place.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Near(pub u32);
+
+impl Near {
+    /// Both maps.
+    pub const BOTH: Self = Self(EITHER);
+
+    /// Whether neither map holds one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether this map may hold one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_in(self, held: Held) -> bool {
+        self.0 & COPIES << held as u32 != 0
+    }
+}
 
 /// An address's bit in its family's gate.
 pub trait Gated {
@@ -90,21 +125,30 @@ pub const fn word_of(bit: u32) -> usize {
     bit as usize % WORDS
 }
 
-/// Returns a word in which only both copies of this bit are set.
+/// Returns a word in which only both copies of this map's bit are set.
 #[inline(always)]
 #[must_use]
-pub const fn mask_of(bit: u32) -> u32 {
-    BOTH << (bit >> WORDS.ilog2())
+pub const fn mask_of(bit: u32, held: Held) -> u32 {
+    (COPIES << held as u32) << place_of(bit)
 }
 
-/// Whether `word`, which is at [`word_of`] the bit, has a copy of the bit set.
+/// Returns the maps whose bits are set in `word`, which is at [`word_of`] the bit.
 #[inline(always)]
 #[must_use]
-pub const fn is_set(word: u32, bit: u32) -> bool {
-    (word >> (bit >> WORDS.ilog2())) & BOTH != 0
+pub const fn near(word: u32, bit: u32) -> Near {
+    Near(word >> place_of(bit) & EITHER)
 }
 
-const BOTH: u32 = 1 | 1 << FIRST_COPIES.count_ones();
+/// Returns the position of a bit among those of its map.
+#[inline(always)]
+const fn place_of(bit: u32) -> u32 {
+    bit >> WORDS.ilog2()
+}
+
+/// Both copies of a word's first bit.
+const COPIES: u32 = 1 | 1 << FIRST_COPIES.count_ones();
+/// The same for both maps.
+const EITHER: u32 = COPIES << Held::Blocked as u32 | COPIES << Held::Fenced as u32;
 
 #[cfg(test)]
 mod tests {
@@ -113,6 +157,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn held() -> impl Strategy<Value = Held> {
+        prop_oneof![Just(Held::Blocked), Just(Held::Fenced)]
+    }
 
     proptest! {
         #[test]
@@ -138,16 +186,22 @@ mod tests {
         }
 
         #[test]
-        fn every_bit_has_a_place_of_its_own(one in 0..BITS, other in 0..BITS) {
-            prop_assert!(word_of(one) < WORDS && mask_of(one).count_ones() == 2);
-            prop_assert_eq!((word_of(one), mask_of(one)) == (word_of(other), mask_of(other)), one == other);
+        fn every_bit_has_a_place_of_its_own(one in 0..BITS, other in 0..BITS, helds in (held(), held())) {
+            let (one, other) = ((one, helds.0), (other, helds.1));
+            prop_assert!(word_of(one.0) < WORDS && mask_of(one.0, one.1).count_ones() == 2);
+            let place = |(bit, held)| (word_of(bit), mask_of(bit, held));
+            prop_assert_eq!(place(one) == place(other), one == other);
         }
 
         #[test]
-        fn either_copy_of_a_bit_sets_it(bit in 0..BITS, word: u32) {
-            let (first, second) = (mask_of(bit) & FIRST_COPIES, mask_of(bit) & !FIRST_COPIES);
-            prop_assert!(is_set(word | first, bit) && is_set(word | second, bit));
-            prop_assert!(!is_set(word & !mask_of(bit), bit));
+        fn either_copy_of_a_bit_sets_it(bit in 0..BITS, word: u32, held in held()) {
+            let mask = mask_of(bit, held);
+            for copy in [mask & FIRST_COPIES, mask & !FIRST_COPIES] {
+                prop_assert!(near(word & !mask | copy, bit).is_in(held));
+            }
+            prop_assert!(!near(word & !mask, bit).is_in(held));
+            let near = near(word, bit);
+            prop_assert_eq!(near.is_none(), ![Held::Blocked, Held::Fenced].iter().any(|held| near.is_in(*held)));
         }
 
         #[test]

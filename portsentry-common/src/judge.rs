@@ -21,7 +21,7 @@ mod source_state;
 use self::slow_path_fenced::settle_fenced;
 pub use self::{
     action::Action,
-    fast_path::{FastPath, fast_path},
+    fast_path::{Clear, FastPath, fast_path},
     fenced::Fenced,
     open::open,
     precheck::precheck,
@@ -50,12 +50,14 @@ where
     let is_clear = match fast_path(frame, env, |found| found) {
         FastPath::Decided(action) => return action,
         FastPath::Unsettled => false,
-        FastPath::SuspectIpv4 => match suspect_state::<Ipv4, F, W>(frame, env) {
+        FastPath::SynIpv4 => return slow_path_free::<Ipv4, F, W>(frame, env),
+        FastPath::SynIpv6 => return slow_path_free::<Ipv6, F, W>(frame, env),
+        FastPath::SuspectIpv4(near) => match suspect_state::<Ipv4, F, W>(frame, near, env) {
             SourceState::Blocked => return Action::Drop,
             SourceState::Fenced => return settle_fenced::<Ipv4, F, W>(frame, env),
             SourceState::Free => true,
         },
-        FastPath::SuspectIpv6 => match suspect_state::<Ipv6, F, W>(frame, env) {
+        FastPath::SuspectIpv6(near) => match suspect_state::<Ipv6, F, W>(frame, near, env) {
             SourceState::Blocked => return Action::Drop,
             SourceState::Fenced => return settle_fenced::<Ipv6, F, W>(frame, env),
             SourceState::Free => true,

@@ -16,6 +16,7 @@ use portsentry_common::{
     classify::{Kind, Probe, Protocol},
     flow::Flow,
     frame::Bytes,
+    gate::Held,
     parse::{IP, Plain, TcpFlags},
     state::{IS_OPEN, SteerKey, TO_ACCEPT},
 };
@@ -91,7 +92,7 @@ fn take_from<A: Plain + Family>(skb: *mut __sk_buff, start: usize, end: usize, e
 fn take<A: Plain + Family>(skb: *mut __sk_buff, packet: Packet) -> Option<()> {
     const MASK: u8 = TcpFlags::SYN | TcpFlags::RST | TcpFlags::ACK;
     // Nearly every packet's source is free, and no blocked or fenced source is near it.
-    let is_near = A::gate().is_set(A::bit_of(A::prefix(packet)?));
+    let is_near = A::gate().near(A::bit_of(A::prefix(packet)?)).is_in(Held::Fenced);
     if !is_near || !A::is_in_place(packet) || !A::is_tcp(A::carrier(packet)?) {
         return None;
     }

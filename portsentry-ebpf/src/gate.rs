@@ -3,7 +3,9 @@
 use core::{cell::UnsafeCell, hint::cold_path};
 
 use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
-use portsentry_common::gate::{ALONE, EPOCH, HEAD, LENGTH, MOMENT, NETWORKS, is_set, mask_of, word_of};
+use portsentry_common::gate::{
+    ALONE, EPOCH, HEAD, Held, LENGTH, MOMENT, NETWORKS, Near, mask_of, near, word_of,
+};
 
 use crate::atomic;
 
@@ -35,11 +37,11 @@ unsafe impl Sync for Gate {}
 impl Gate {
     const CLEAR: Self = Self(UnsafeCell::new([0; LENGTH]));
 
-    /// Whether `bit` is set.
+    /// Returns the maps whose bits are set.
     #[inline(always)]
-    pub fn is_set(&self, bit: u32) -> bool {
+    pub fn near(&self, bit: u32) -> Near {
         // SAFETY: a word of the gate.
-        is_set(unsafe { self.bits(bit).read_volatile() }, bit)
+        near(unsafe { self.bits(bit).read_volatile() }, bit)
     }
 
     /// Whether any network may be blocked.
@@ -111,11 +113,11 @@ impl Gate {
         secret
     }
 
-    /// Sets `bit` in both copies at once.
+    /// Sets the map's `bit` in both copies at once.
     #[inline(always)]
-    pub fn set(&self, bit: u32) {
+    pub fn set(&self, bit: u32, held: Held) {
         // SAFETY: a word of the gate, which every writer writes atomically.
-        unsafe { atomic::set_bits(self.bits(bit), mask_of(bit)) };
+        unsafe { atomic::set_bits(self.bits(bit), mask_of(bit, held)) };
     }
 
     /// Returns the word that holds `bit`.

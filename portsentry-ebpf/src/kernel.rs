@@ -22,8 +22,9 @@ use portsentry_common::{
         Served,
     },
     flow::Flow,
+    gate::{Held, Near},
     pace,
-    state::{IS_OPEN, RecentKey, SteerKey, TO_ACCEPT},
+    state::{IS_OPEN, SteerKey, TO_ACCEPT},
     token_bucket::TokenBuckets,
 };
 
@@ -57,8 +58,7 @@ impl Kernel<'_> {
     pub fn follow_clock(&self) {
         if !GATE_V4.follows(self.jiffies) {
             cold_path();
-            Ipv4::follow(self.jiffies);
-            Ipv6::follow(self.jiffies);
+            follow(self.jiffies);
         }
     }
 
@@ -95,8 +95,8 @@ pub struct Data;
 
 impl<A: Family> FastMaps<A> for Data {
     #[inline(always)]
-    fn may_be_blocked(&self, bit: u32) -> bool {
-        A::gate().is_set(bit)
+    fn near(&self, bit: u32) -> Near {
+        A::gate().near(bit)
     }
 
     #[inline(always)]
@@ -107,8 +107,8 @@ impl<A: Family> FastMaps<A> for Data {
 
 impl<A: Family> FastMaps<A> for Kernel<'_> {
     #[inline(always)]
-    fn may_be_blocked(&self, bit: u32) -> bool {
-        FastMaps::<A>::may_be_blocked(&Data, bit)
+    fn near(&self, bit: u32) -> Near {
+        FastMaps::<A>::near(&Data, bit)
     }
 
     #[inline(always)]
@@ -197,18 +197,8 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
 
     #[inline(always)]
     fn is_repeat(&self, key: &DedupKey<A>, now_ns: u64) -> bool {
-        let recent = RecentKey::new(key.source.to_mapped(), key.port, key.kind);
-        if let Some(reported) = maps::RECENT.get_ptr_mut(recent) {
-            // SAFETY: an aligned word of a map's value.
-            let reported = unsafe { &mut *reported };
-            if now_ns.wrapping_sub(*reported) < self.settings().repeat_ns {
-                return true;
-            }
-            *reported = now_ns;
-            return false;
-        }
-        let _ = maps::RECENT.insert(recent, now_ns, u64::from(BPF_ANY));
-        false
+        let [high, low] = key.source.to_mapped().halves();
+        sources::is_repeat(high, low, u64::from(key.port) | u64::from(key.kind) << 16, now_ns) != 0
     }
 
     #[inline(always)]
@@ -216,7 +206,7 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
         // The map's entry comes before the gate's bit: the daemon rebuilds a gate by clearing it first and reading
         // the map afterwards.
         let entry = A::enter(source, block, self.now_ns());
-        open_gate(source, block);
+        open_gate(source, block, Held::Blocked);
         entry
     }
 
@@ -310,7 +300,7 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
     #[inline(always)]
     fn fence(&self, source: A, block: &Block) -> Entry {
         let entry = A::enter_fence(source, block, self.now_ns());
-        open_gate(source, block);
+        open_gate(source, block, Held::Fenced);
         entry
     }
 
@@ -339,6 +329,14 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
     }
 }
 
+/// Makes the cache entries of this tick's moment valid. A separate function, because it runs once a moment, and its
+/// helper calls would cost every caller registers.
+#[inline(never)]
+fn follow(jiffies: u64) -> u64 {
+    Ipv4::follow(jiffies);
+    Ipv6::follow(jiffies)
+}
+
 /// Packs a packet's ports and protocol, because a BPF function takes at most five arguments.
 #[inline(always)]
 const fn ports(source_port: u16, port: u16, protocol: Protocol) -> u64 {
@@ -347,11 +345,11 @@ const fn ports(source_port: u16, port: u16, protocol: Protocol) -> u64 {
 
 /// Sets the gate's bit of an entry. For a single address also sets the word for sources held alone.
 #[inline(always)]
-fn open_gate<A: Family>(key: A, block: &Block) {
+fn open_gate<A: Family>(key: A, block: &Block, held: Held) {
     if block.prefix == 0 {
         A::gate().set_alone();
     }
-    A::gate().set(key.bit());
+    A::gate().set(key.bit(), held);
 }
 
 /// Returns this CPU's value in `map`. Looks it up only once.

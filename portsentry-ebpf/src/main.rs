@@ -45,8 +45,9 @@ use aya_ebpf::{EbpfContext, bindings::xdp_md, macros::xdp, programs::XdpContext}
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     challenge::Challenged,
+    gate::Near,
     judge::{
-        Action, FastPath, Fenced, SourceState, fast_path, network, open, precheck, slow_path_fenced,
+        Action, Clear, FastPath, Fenced, SourceState, fast_path, network, open, precheck, slow_path_fenced,
         slow_path_free, slow_path_proof, slow_path_unsettled, source_state, suspect_state,
     },
     parse::{Network, Plain},
@@ -65,8 +66,10 @@ use crate::{
 pub fn portsentry(context: XdpContext) -> u32 {
     fast_path(&XdpFrame::<false>::new(&context), &Data, |found| match found {
         FastPath::Decided(action) => action as u32,
-        FastPath::SuspectIpv4 => suspect_ipv4(context.as_ptr().cast()),
-        FastPath::SuspectIpv6 => suspect_ipv6(context.as_ptr().cast()),
+        FastPath::SuspectIpv4(Near(near)) => suspect_ipv4(context.as_ptr().cast(), near.into()),
+        FastPath::SuspectIpv6(Near(near)) => suspect_ipv6(context.as_ptr().cast(), near.into()),
+        FastPath::SynIpv4 => free_ipv4(context.as_ptr().cast()),
+        FastPath::SynIpv6 => free_ipv6(context.as_ptr().cast()),
         FastPath::Unsettled => unsettled(context.as_ptr().cast()),
     })
 }
@@ -77,12 +80,34 @@ pub fn portsentry(context: XdpContext) -> u32 {
 /// functions that call others use almost none.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub fn suspect_ipv4(context: *mut xdp_md) -> u32 {
+pub fn suspect_ipv4(context: *mut xdp_md, near: u64) -> u32 {
     let frame = XdpContext::new(context);
-    match suspect_state::<Ipv4, _, _>(&XdpFrame::<false>::new(&frame), &Kernel::new(&frame)) {
+    let near = Near(near as u32);
+    match suspect_state::<Ipv4, _, _>(&XdpFrame::<false>::new(&frame), near, &Kernel::new(&frame)) {
         SourceState::Blocked => Action::Drop as u32,
         SourceState::Fenced => settle_fenced_ipv4(context),
-        SourceState::Free => settle(context, true),
+        SourceState::Free => match clear(context) {
+            UNSURE => free_ipv4(context),
+            action => action,
+        },
+    }
+}
+
+/// Judges a packet whose source is free, although a blocked or fenced one is near it, by the fast path and the precheck.
+#[inline(always)]
+fn clear(context: *mut xdp_md) -> u32 {
+    const SYN: u32 = 0x101;
+    const UNSETTLED: u32 = 0x102;
+    let frame = XdpContext::new(context);
+    let found = fast_path(&XdpFrame::<false>::new(&frame), &Clear(Data), |found| match found {
+        FastPath::Decided(action) => action as u32,
+        FastPath::SynIpv4 | FastPath::SynIpv6 => SYN,
+        FastPath::SuspectIpv4(_) | FastPath::SuspectIpv6(_) | FastPath::Unsettled => UNSETTLED,
+    });
+    match found {
+        SYN => UNSURE,
+        UNSETTLED => precheck_frame(context, 1),
+        action => action,
     }
 }
 
@@ -90,10 +115,13 @@ pub fn suspect_ipv4(context: *mut xdp_md) -> u32 {
 /// don't add up.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub fn suspect_ipv6(context: *mut xdp_md) -> u32 {
-    match suspect_state_ipv6(context) {
+pub fn suspect_ipv6(context: *mut xdp_md, near: u64) -> u32 {
+    match suspect_state_ipv6(context, near) {
         FENCED_IPV6 => settle_fenced_ipv6(context),
-        FREE_IPV6 => settle(context, true),
+        FREE_IPV6 => match clear(context) {
+            UNSURE => free_ipv6(context),
+            action => action,
+        },
         action => action,
     }
 }
@@ -101,27 +129,21 @@ pub fn suspect_ipv6(context: *mut xdp_md) -> u32 {
 /// Returns the state of an IPv6 packet's source, as a number.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub fn suspect_state_ipv6(context: *mut xdp_md) -> u32 {
+pub fn suspect_state_ipv6(context: *mut xdp_md, near: u64) -> u32 {
     let context = XdpContext::new(context);
-    match suspect_state::<Ipv6, _, _>(&XdpFrame::<false>::new(&context), &Kernel::new(&context)) {
+    let near = Near(near as u32);
+    match suspect_state::<Ipv6, _, _>(&XdpFrame::<false>::new(&context), near, &Kernel::new(&context)) {
         SourceState::Blocked => Action::Drop as u32,
         SourceState::Fenced => FENCED_IPV6,
         SourceState::Free => FREE_IPV6,
     }
 }
 
-/// Judges a frame that the fast path doesn't decide.
+/// Judges a frame that the fast path doesn't decide, by the precheck and, if needed, the slow path.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn unsettled(context: *mut xdp_md) -> u32 {
-    settle(context, false)
-}
-
-/// Judges a frame by the precheck and, if needed, the slow path. `is_clear` means that its source is known to be
-/// free.
-#[inline(always)]
-fn settle(context: *mut xdp_md, is_clear: bool) -> u32 {
-    let found = precheck_frame(context, u64::from(is_clear));
+    let found = precheck_frame(context, 0);
     if found != UNSURE {
         return found;
     }
@@ -216,7 +238,9 @@ fn classify_source_as<const BARE: bool>(context: *mut xdp_md) -> u32 {
 #[inline(always)]
 fn free<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    slow_path_free::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)) as u32
+    let kernel = Kernel::new(&context);
+    kernel.follow_clock();
+    slow_path_free::<A, _, _>(&XdpFrame::<BARE>::new(&context), &kernel) as u32
 }
 
 /// Judges a packet of this address family whose source is fenced.

@@ -28,6 +28,12 @@ impl MapDefinition {
         Self { name, numbers: [PROGRAM_ARRAY, 4, 4, 1, 0], pin: None }
     }
 
+    /// An array of one 32-bit number.
+    pub(crate) fn number(name: &'static str) -> Self {
+        const ARRAY: u32 = 2;
+        Self { name, numbers: [ARRAY, 4, 4, 1, 0], pin: None }
+    }
+
     /// An existing hash map.
     pub(crate) fn pinned(name: &'static str, key: u32, value: u32, entries: u32, pin: PathBuf) -> Self {
         const HASH: u32 = 1;

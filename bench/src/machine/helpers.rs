@@ -59,6 +59,15 @@ impl Environment {
         Ok(())
     }
 
+    /// Sets bits of a word in the data section called `name`, `offset` bytes from its start.
+    pub fn set_bits(&mut self, program: &Program, name: &str, offset: usize, bits: u32) -> Result<()> {
+        let number = program.maps.iter().position(|(other, _)| other == name);
+        let number = number.with_context(|| format!("no section {name}"))?;
+        let address = value_address(u32::try_from(number)?) + offset as u64;
+        let word = self.memory.load(address, size_of::<u32>())?;
+        self.memory.store(address, size_of::<u32>(), word | u64::from(bits))
+    }
+
     /// Opens a listening TCP or bound UDP socket at an address and port in network byte order.
     pub fn listen(&mut self, end: Vec<u8>) {
         self.sockets.push(end);

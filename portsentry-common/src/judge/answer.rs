@@ -13,7 +13,7 @@ use crate::{
     challenge::Challenged,
     counter::Counter,
     decide::{Verdict, counts, decide},
-    environment::{FamilyMaps, Relation, SourceKey},
+    environment::{FamilyMaps, RateLimit, Relation, SourceKey},
     flow::Flow,
     frame::Rewrite,
     parse::{Datagram, Link},
@@ -41,25 +41,28 @@ where
     let relation = env.relation(flow.source);
     let key = source_key(flow.source, relation, env.settings());
     let (verdict, hits) = verdict(flow, relation, &key, now_ns, env);
-    let mut event = event(frame, link, datagram, flow, now_ns, env);
-    event.hits = hits;
-    event.prefix = key.prefix;
-    event.verdict = verdict as u8;
-    match verdict {
-        Verdict::Block => {
-            let block = block(&event, env.settings().block_ns);
-            enter(&mut event, &block, &key, env);
-        }
-        Verdict::Fence => {
-            fence(&event, &key, env);
-            if challenge(frame, link, datagram, flow, now_ns, env) {
-                return Action::Answer;
+    if verdict == Verdict::Fence && !env.try_acquire(RateLimit::Fence, now_ns) {
+        // Under a flood of spoofed sources nearly every probe ends here, before its event is built.
+        env.count(Counter::OverFences);
+    } else {
+        let mut event = event(frame, link, datagram, flow, now_ns, env);
+        event.hits = hits;
+        event.prefix = key.prefix;
+        event.verdict = verdict as u8;
+        match verdict {
+            Verdict::Block => {
+                let block = block(&event, env.settings().block_ns);
+                enter(&mut event, &block, &key, env);
+            }
+            Verdict::Fence => fence(&event, &key, env),
+            _ => {
+                report(&event, &key, env);
+                return Action::Pass;
             }
         }
-        _ => {
-            report(&event, &key, env);
-            return Action::Pass;
-        }
+    }
+    if verdict == Verdict::Fence && challenge(frame, link, datagram, flow, now_ns, env) {
+        return Action::Answer;
     }
     env.count(Counter::DroppedProbes);
     Action::Drop

@@ -6,7 +6,7 @@ use crate::{
     block::{Block, Origin, Proof},
     counter::Counter,
     decide::Verdict,
-    environment::{Entry, FamilyMaps, RateLimit, SourceKey},
+    environment::{Entry, FamilyMaps, SourceKey},
     event::Event,
 };
 
@@ -34,13 +34,11 @@ pub(super) fn enter<A: Address, W: FamilyMaps<A>>(
     entry
 }
 
-/// Fences the source of `event`, and reports the fence. Fences are rate-limited, so that a flood of spoofed sources
-/// doesn't evict fences faster than a real source can be proven. The probe itself is dropped in any case.
+/// Fences the source of `event`, and reports the fence. The caller has acquired a token: fences are rate-limited, so
+/// that a flood of spoofed sources doesn't evict fences faster than a real source can be proven.
 #[inline(always)]
 pub(super) fn fence<A: Address, W: FamilyMaps<A>>(event: &Event, key: &SourceKey<A>, env: &W) {
-    if !env.try_acquire(RateLimit::Fence, event.time_ns) {
-        env.count(Counter::OverFences);
-    } else if env.fence(key.address, &block(event, env.settings().fence_ns)) == Entry::Entered {
+    if env.fence(key.address, &block(event, env.settings().fence_ns)) == Entry::Entered {
         env.count(Counter::Fenced);
         tell_at_once(event, env);
     }

@@ -8,6 +8,7 @@ use crate::{
     classify::{self, Protocol},
     environment::FastMaps,
     frame::{Bytes, Frame},
+    gate::Near,
     parse::{CUSTOMER_TAG, ETHERTYPE, IP, IPV4, IPV6, Plain, TAG},
 };
 
@@ -16,10 +17,15 @@ use crate::{
 pub enum FastPath {
     /// The action for the frame.
     Decided(Action),
-    /// An IPv4 packet whose source may be blocked or fenced. [`super::suspect_state`] checks that.
-    SuspectIpv4,
-    /// An IPv6 packet whose source may be blocked or fenced.
-    SuspectIpv6,
+    /// An IPv4 packet whose source may be in these maps. [`super::suspect_state`] checks that.
+    SuspectIpv4(Near),
+    /// An IPv6 packet whose source may be in these maps.
+    SuspectIpv6(Near),
+    /// An IPv4 SYN of a free source. [`super::slow_path_free`] decides: floods consist of these, and no cheaper check
+    /// decides many.
+    SynIpv4,
+    /// An IPv6 SYN of a free source.
+    SynIpv6,
     /// Undecided: [`super::precheck()`] is next.
     Unsettled,
 }
@@ -57,6 +63,24 @@ where
     })
 }
 
+/// The maps of the fast path for a packet whose source is known to be free, although the gate's bit is set.
+pub struct Clear<W>(
+    /// The maps.
+    pub W,
+);
+
+impl<A, W: FastMaps<A>> FastMaps<A> for Clear<W> {
+    #[inline(always)]
+    fn near(&self, _: u32) -> Near {
+        Near(0)
+    }
+
+    #[inline(always)]
+    fn is_known_benign(&self, destination: A, ending: u16, protocol: Protocol, port: u16) -> bool {
+        self.0.is_known_benign(destination, ending, protocol, port)
+    }
+}
+
 /// Number of bytes up to TCP's control bits over IPv6, counted from the `EtherType`, so that one bounds check
 /// covers all reads.
 const AMPLE: usize = IP + 54;
@@ -72,7 +96,12 @@ where
 {
     fast_path_at_short(packet, env, &then, || {
         if packet.read(0) == Some(IPV6) {
-            return fast_path_as::<Ipv6, _, _, _>(packet, FastPath::SuspectIpv6, env, &then);
+            return fast_path_as::<Ipv6, _, _, _>(
+                packet,
+                (FastPath::SuspectIpv6, FastPath::SynIpv6),
+                env,
+                &then,
+            );
         }
         cold_path();
         otherwise()
@@ -92,13 +121,18 @@ where
     W: FastMaps<Ipv4>,
 {
     if packet.read(0) == Some(IPV4) {
-        return fast_path_as::<Ipv4, _, _, _>(packet, FastPath::SuspectIpv4, env, then);
+        return fast_path_as::<Ipv4, _, _, _>(packet, (FastPath::SuspectIpv4, FastPath::SynIpv4), env, then);
     }
     otherwise()
 }
 
 #[inline(always)]
-fn fast_path_as<A, B, W, R>(packet: B, near: FastPath, env: &W, then: impl Fn(FastPath) -> R) -> R
+fn fast_path_as<A, B, W, R>(
+    packet: B,
+    (suspect, syn): (fn(Near) -> FastPath, FastPath),
+    env: &W,
+    then: impl Fn(FastPath) -> R,
+) -> R
 where
     A: Plain,
     B: Bytes,
@@ -109,9 +143,10 @@ where
         return then(FastPath::Unsettled);
     }
     let Some(prefix) = A::prefix(packet) else { return then(FastPath::Unsettled) };
-    if env.may_be_blocked(A::bit_of(prefix)) {
+    let near = env.near(A::bit_of(prefix));
+    if !near.is_none() {
         cold_path();
-        return then(near);
+        return then(suspect(near));
     }
     let Some(carrier) = A::carrier(packet) else { return then(FastPath::Unsettled) };
     if A::is_tcp(carrier) && A::tcp(packet).is_some_and(classify::is_ack) {
@@ -121,6 +156,9 @@ where
         return fast_path_at_port::<A, _, _, _>(packet, Protocol::Udp, env, then);
     }
     cold_path();
+    if A::is_tcp(carrier) && A::is_syn(packet) {
+        return then(syn);
+    }
     then(FastPath::Unsettled)
 }
 

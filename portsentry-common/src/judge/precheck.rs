@@ -37,7 +37,7 @@ where
 {
     let beginning = packet.read(0)?;
     let prefix = A::prefix(packet)?;
-    if !is_clear && env.may_be_blocked(A::bit_of(prefix)) || !A::begins(beginning) {
+    if !is_clear && !env.near(A::bit_of(prefix)).is_none() || !A::begins(beginning) {
         return None;
     }
     let carrier = A::carrier(packet)?;

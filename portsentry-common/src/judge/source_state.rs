@@ -5,6 +5,7 @@ use crate::{
     counter::Counter,
     environment::{Environment, FamilyMaps},
     frame::Frame,
+    gate::{Held, Near},
     parse::{Plain, link},
 };
 
@@ -27,21 +28,18 @@ where
     F: Frame,
     W: FamilyMaps<A>,
 {
-    match source::<A, F>(frame) {
-        Some(source) if env.may_be_blocked(source.bit()) => state_of(source, env),
-        _ => SourceState::Free,
-    }
+    source::<A, F>(frame).map_or(SourceState::Free, |source| state_of(source, env.near(source.bit()), env))
 }
 
-/// Returns the state of a source, given that a blocked or fenced one is near it.
+/// Returns the state of a source, given the maps that may hold one near it.
 #[inline(always)]
-pub fn suspect_state<A, F, W>(frame: &F, env: &W) -> SourceState
+pub fn suspect_state<A, F, W>(frame: &F, near: Near, env: &W) -> SourceState
 where
     A: Plain,
     F: Frame,
     W: FamilyMaps<A>,
 {
-    source::<A, F>(frame).map_or(SourceState::Free, |source| state_of(source, env))
+    source::<A, F>(frame).map_or(SourceState::Free, |source| state_of(source, near, env))
 }
 
 #[inline(always)]
@@ -51,14 +49,14 @@ pub(super) fn source<A: Plain, F: Frame>(frame: &F) -> Option<A> {
 }
 
 #[inline(always)]
-fn state_of<A: Address, W: FamilyMaps<A>>(source: A, env: &W) -> SourceState {
+fn state_of<A: Address, W: FamilyMaps<A>>(source: A, near: Near, env: &W) -> SourceState {
     let key = source.without(env.settings().host_bits);
     let may_be_alone = env.may_be_alone();
-    if !is_enforced(env) {
+    if near.is_none() || !is_enforced(env) {
         SourceState::Free
-    } else if is_blocked(&source, &key, may_be_alone, env) {
+    } else if near.is_in(Held::Blocked) && is_blocked(&source, &key, may_be_alone, env) {
         SourceState::Blocked
-    } else if env.is_fenced(&source, &key, may_be_alone) {
+    } else if near.is_in(Held::Fenced) && env.is_fenced(&source, &key, may_be_alone) {
         SourceState::Fenced
     } else {
         SourceState::Free

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     address::{Ipv4, Ipv6},
+    classify,
     frame::Bytes,
     gate::Gated,
 };
@@ -84,6 +85,13 @@ pub trait Plain: Parse + Gated {
     #[inline(always)]
     fn tcp<B: Bytes>(packet: B) -> Option<TcpControl> {
         packet.read(Self::TRANSPORT + 12)
+    }
+
+    /// Whether the control bits are those of a SYN, read in another size than [`Self::tcp`]: the compiler would keep the
+    /// value of the same read in a register, which would cost an instruction where it isn't needed.
+    #[inline(always)]
+    fn is_syn<B: Bytes>(packet: B) -> bool {
+        packet.read::<u32>(Self::TRANSPORT + 12).is_some_and(classify::is_syn)
     }
 
     /// Whether the packet with this TCP header is well formed.

@@ -1,8 +1,12 @@
 //! State of each source: its probes and its handshakes.
 
-use aya_ebpf::{bindings::BPF_NOEXIST, btf_maps::LruHashMap};
+use aya_ebpf::{
+    bindings::{BPF_ANY, BPF_NOEXIST},
+    btf_maps::LruHashMap,
+};
 use portsentry_common::{
     address::Ipv6,
+    state::RecentKey,
     tally::{Handshakes, Tally},
 };
 
@@ -22,6 +26,24 @@ pub fn count_probe(high: u64, low: u64, pair: u64, now_ns: u64) -> u64 {
     // SAFETY: a map's value. A concurrent write by another CPU may lose a hit, but never adds one.
     let hits = unsafe { (*tally).count(pair as u32, now_ns, settings().tally_ns) };
     hits.into()
+}
+
+/// Whether a probe of the source with these halves was reported within `REPEAT_WINDOW`; if not, records it. `what`
+/// holds its port and kind, from the lowest bits on.
+#[inline(never)]
+pub fn is_repeat(high: u64, low: u64, what: u64, now_ns: u64) -> u64 {
+    let key = RecentKey::new(Ipv6::from_halves([high, low]), what as u16, (what >> 16) as u8);
+    if let Some(reported) = maps::RECENT.get_ptr_mut(key) {
+        // SAFETY: an aligned word of a map's value.
+        let reported = unsafe { &mut *reported };
+        if now_ns.wrapping_sub(*reported) < settings().repeat_ns {
+            return 1;
+        }
+        *reported = now_ns;
+        return 0;
+    }
+    let _ = maps::RECENT.insert(key, now_ns, u64::from(BPF_ANY));
+    0
 }
 
 /// Set in the result of [`count_handshake`] if the source has a connection to a service.

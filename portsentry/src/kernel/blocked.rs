@@ -6,7 +6,7 @@ use aya::maps::{HashMap, IterableMap, MapData, MapError};
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Block,
-    gate::Gated,
+    gate::{Gated, Held},
 };
 
 use super::{Error, batch, error::os_error, gate::Gate};
@@ -20,19 +20,20 @@ pub struct Blocked {
     v4: HashMap<MapData, [u8; 4], Raw>,
     v6: HashMap<MapData, [u8; 16], Raw>,
     names: [&'static str; 2],
+    held: Held,
     gate: Arc<Gate>,
     capacity: u32,
 }
 
 impl Blocked {
     pub(super) fn new(
-        names: [&'static str; 2],
+        (names, held): ([&'static str; 2], Held),
         v4: HashMap<MapData, [u8; 4], Raw>,
         v6: HashMap<MapData, [u8; 16], Raw>,
         gate: Arc<Gate>,
         capacity: u32,
     ) -> Self {
-        Self { v4, v6, names, gate, capacity }
+        Self { v4, v6, names, held, gate, capacity }
     }
 
     /// Returns the capacity per address family.
@@ -150,8 +151,8 @@ impl Blocked {
             self.gate.set_alone();
         }
         match source {
-            IpAddr::V4(source) => self.gate.set_v4(Ipv4::from(source).bit()),
-            IpAddr::V6(source) => self.gate.set_v6(Ipv6::from(source).bit()),
+            IpAddr::V4(source) => self.gate.set_v4(Ipv4::from(source).bit(), self.held),
+            IpAddr::V6(source) => self.gate.set_v6(Ipv6::from(source).bit(), self.held),
         }
     }
 

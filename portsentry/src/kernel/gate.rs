@@ -1,4 +1,4 @@
-//! The gates before the blocked maps, in shared memory.
+//! The gates before the maps of blocked and fenced sources, in shared memory.
 //!
 //! Each bit has two copies in one word. Every writer sets both at once, and programs accept either. To drop stale
 //! bits, the first copies are cleared and set again from the maps; then the second copies are set to the first. A
@@ -27,7 +27,7 @@ use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use portsentry_common::{
     address::{Ipv4, Ipv6},
-    gate::{self, ALONE, FIRST_COPIES, Gated, HEAD, LENGTH, MOMENT, NETWORKS, WORDS, mask_of, word_of},
+    gate::{self, ALONE, FIRST_COPIES, Gated, HEAD, Held, LENGTH, MOMENT, NETWORKS, WORDS, mask_of, word_of},
 };
 use rustix::thread::{MembarrierCommand, membarrier};
 
@@ -173,24 +173,24 @@ impl Gate {
             .sum()
     }
 
-    pub(super) fn set_v4(&self, bit: u32) {
-        self.v4.set(bit);
+    pub(super) fn set_v4(&self, bit: u32, held: Held) {
+        self.v4.set(bit, held);
     }
 
-    pub(super) fn set_v6(&self, bit: u32) {
-        self.v6.set(bit);
+    pub(super) fn set_v6(&self, bit: u32, held: Held) {
+        self.v6.set(bit, held);
     }
 
-    /// Sets the bits of all hosts in `network`. For an IPv6 network shorter than [`SHORTEST`], sets all bits.
+    /// Sets the bits of all hosts in the blocked `network`. For an IPv6 network shorter than [`SHORTEST`], sets all bits.
     pub(super) fn set_network(&self, network: IpNet) {
         match network {
             IpNet::V4(network) => Ipv4Subnets::new(network.network(), network.broadcast(), 24)
-                .for_each(|subnet| self.v4.set(Ipv4::from(subnet.network()).bit())),
+                .for_each(|subnet| self.v4.set(Ipv4::from(subnet.network()).bit(), Held::Blocked)),
             IpNet::V6(network) if network.prefix_len() < SHORTEST => {
-                (0..gate::BITS).for_each(|bit| self.v6.set(bit));
+                (0..gate::BITS).for_each(|bit| self.v6.set(bit, Held::Blocked));
             }
             IpNet::V6(network) => Ipv6Subnets::new(network.network(), network.broadcast(), 48)
-                .for_each(|subnet| self.v6.set(Ipv6::from(subnet.network()).bit())),
+                .for_each(|subnet| self.v6.set(Ipv6::from(subnet.network()).bit(), Held::Blocked)),
         }
     }
 }
@@ -236,8 +236,8 @@ impl Bits {
         &self.memory().words
     }
 
-    fn set(&self, bit: u32) {
-        self.words()[word_of(bit)].fetch_or(mask_of(bit), Ordering::Relaxed);
+    fn set(&self, bit: u32, held: Held) {
+        self.words()[word_of(bit)].fetch_or(mask_of(bit, held), Ordering::Relaxed);
     }
 }
 

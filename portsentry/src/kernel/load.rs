@@ -6,7 +6,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Map, MapData, MapError, RingBuf},
 };
-use portsentry_common::settings::FencedSyns;
+use portsentry_common::{gate::Held, settings::FencedSyns};
 
 use super::{
     Blocked, BlockedNetworks, Bound, Clock, Error, Kernel, Load, Networks, Pins, Ring, accept,
@@ -61,12 +61,12 @@ impl Load {
         }
         let gate = Arc::new(Gate::of(&ebpf)?);
         gate.open_wide();
-        let mut sources = |names: [&'static str; 2], capacity| -> Result<Blocked, Error> {
+        let mut sources = |names: [&'static str; 2], held, capacity| -> Result<Blocked, Error> {
             let (v4, v6) = (take(&mut ebpf, names[0])?, take(&mut ebpf, names[1])?);
-            Ok(Blocked::new(names, v4, v6, Arc::clone(&gate), capacity))
+            Ok(Blocked::new((names, held), v4, v6, Arc::clone(&gate), capacity))
         };
-        let mut blocked = sources(BLOCKED, self.max_blocked)?;
-        let mut fenced = sources(FENCED, self.max_fenced)?;
+        let mut blocked = sources(BLOCKED, Held::Blocked, self.max_blocked)?;
+        let mut fenced = sources(FENCED, Held::Fenced, self.max_fenced)?;
         let left_out = inheritance.leave(&mut blocked, &mut fenced)?;
         let networks = take(&mut ebpf, blocked_networks::MAP)?;
         let networks = BlockedNetworks::new(networks, Arc::clone(&gate), self.max_networks);

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use portsentry_common::{
     block::{Block, Origin, Proof},
     classify::Protocol,
+    gate::Held,
 };
 
 use super::{Blocked, BlockedNetworks, Error, Observer, Pins, blocked_networks, clock, gate::Gate};
@@ -34,19 +35,19 @@ impl OfflineMaps {
         let pins = Pins::open(directory)?;
         let data = |name: &'static str| MapData::from_pin(pins.map(name)).map_err(Error::map(name));
         let gate = Arc::new(Gate::pinned(directory)?);
-        let open = |names: [&'static str; 2], kind: fn(MapData) -> Map| -> Result<Blocked, Error> {
+        let open = |names: [&'static str; 2], held, kind: fn(MapData) -> Map| -> Result<Blocked, Error> {
             let [v4, v6] = names;
             let capacity = data(v4)?.info().map_err(Error::map(v4))?.max_entries();
             Ok(Blocked::new(
-                names,
+                (names, held),
                 HashMap::try_from(kind(data(v4)?)).map_err(Error::map(v4))?,
                 HashMap::try_from(kind(data(v6)?)).map_err(Error::map(v6))?,
                 Arc::clone(&gate),
                 capacity,
             ))
         };
-        let blocked = open(["BLOCKED_V4", "BLOCKED_V6"], Map::HashMap)?;
-        let fenced = open(["FENCED_V4", "FENCED_V6"], Map::LruHashMap)?;
+        let blocked = open(["BLOCKED_V4", "BLOCKED_V6"], Held::Blocked, Map::HashMap)?;
+        let fenced = open(["FENCED_V4", "FENCED_V6"], Held::Fenced, Map::LruHashMap)?;
         let capacity =
             data(blocked_networks::MAP)?.info().map_err(Error::map(blocked_networks::MAP))?.max_entries();
         let networks = LpmTrie::try_from(Map::LpmTrie(data(blocked_networks::MAP)?));
