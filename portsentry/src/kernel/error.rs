@@ -124,6 +124,14 @@ impl Error {
     pub(super) fn map(map: &'static str) -> impl FnOnce(aya::maps::MapError) -> Self {
         move |source| Self::Map { map, source }
     }
+
+    /// Returns the error for a pin that another version made.
+    pub(super) fn of_another_version(path: PathBuf) -> Self {
+        Self::Pins {
+            path,
+            problem: "is of another version of portsentry; use that version's commands".into(),
+        }
+    }
 }
 
 /// Returns the system's error number behind `error`, if there is one.

@@ -103,8 +103,14 @@ impl Gate {
 
     /// Opens the gates pinned in `directory`.
     pub(super) fn pinned(directory: &Path) -> Result<Self, Error> {
-        let [v4, v6] =
-            PINS.map(|name| Bits::map(&MapData::from_pin(directory.join(name)).map_err(Error::map(name))?));
+        let [v4, v6] = PINS.map(|name| {
+            let path = directory.join(name);
+            let map = MapData::from_pin(&path).map_err(Error::map(name))?;
+            if map.info().map_err(Error::map(name))?.value_size() as usize != BYTES {
+                return Err(Error::of_another_version(path));
+            }
+            Bits::map(&map)
+        });
         Ok(Self { v4: v4?, v6: v6? })
     }
 

@@ -216,10 +216,9 @@ impl Observer {
         let is_lru = matches!(info.map_type(), Ok(aya::maps::MapType::LruHash));
         let map = if is_lru { Map::LruHashMap(data) } else { Map::HashMap(data) };
         let map = HashMap::try_from(map).map_err(|error| match error {
-            MapError::InvalidKeySize { .. } | MapError::InvalidValueSize { .. } => Error::Pins {
-                path: self.pin(name),
-                problem: "is of another version of portsentry; use that version's commands".into(),
-            },
+            MapError::InvalidKeySize { .. } | MapError::InvalidValueSize { .. } => {
+                Error::of_another_version(self.pin(name))
+            }
             source => Error::Map { map: name, source },
         })?;
         // The kernel restarts a walk if entries disappear; twice the map's size is a sufficient limit.
