@@ -32,6 +32,9 @@ pub enum Request {
         /// The administrator's reason.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// Whether to block them even if that locks an administrator out.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
     },
     /// Unblock these sources.
     Unblock {
@@ -249,12 +252,17 @@ mod tests {
         for (request, expected) in [
             (Request::Status {}, r#"{"do":"status","v":1}"#),
             (
-                Request::Block { addresses: addresses.clone(), seconds: Some(7200), reason },
+                Request::Block { addresses: addresses.clone(), seconds: Some(7200), reason, force: false },
                 r#"{"addresses":["192.0.2.9","2001:db8:9::/48"],"do":"block","reason":"a \"guest\"\nof mine","seconds":7200,"v":1}"#,
             ),
             (
-                Request::Block { addresses: addresses[..1].to_vec(), seconds: None, reason: None },
-                r#"{"addresses":["192.0.2.9"],"do":"block","v":1}"#,
+                Request::Block {
+                    addresses: addresses[..1].to_vec(),
+                    seconds: None,
+                    reason: None,
+                    force: true,
+                },
+                r#"{"addresses":["192.0.2.9"],"do":"block","force":true,"v":1}"#,
             ),
             (Request::Reload {}, r#"{"do":"reload","v":1}"#),
         ] {

@@ -6,6 +6,7 @@ mod netlink;
 mod observer;
 mod resolvers;
 mod route;
+mod ssh;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,6 +19,7 @@ pub use changes::{Changes, Followed};
 pub use link::{Link, Name, Running};
 pub use observer::Observer;
 pub use resolvers::RESOLVERS;
+pub use ssh::ssh_ports;
 
 /// A snapshot of the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,6 +7,7 @@ pub mod id;
 pub mod interfaces;
 pub mod kills;
 pub mod ledger;
+pub mod lockout;
 pub mod networks;
 pub mod register;
 pub mod rules;

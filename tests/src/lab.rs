@@ -32,6 +32,8 @@ mod said;
 mod scanners;
 mod service;
 mod setup;
+mod shell;
+mod sshd;
 mod start;
 mod stream;
 mod sweep;
@@ -53,6 +55,8 @@ pub use self::{
     said::Said,
     service::{Reach, Service},
     setup::{Portsentry, binary},
+    shell::Shell,
+    sshd::{Session, Sshd},
     stream::Stream,
     uninterrupted::uninterrupted,
     wait::wait_within,

@@ -48,6 +48,7 @@ mod kill_lifts;
 mod kill_limits;
 mod limits;
 mod lists;
+mod lockouts;
 mod metrics;
 mod names;
 mod open_fence;

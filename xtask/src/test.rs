@@ -69,5 +69,10 @@ fn prepare(scope: &Scope) -> Result<()> {
     if scope.says("fail2ban.deb") {
         setup::fetch("fail2ban", &paths::target().join("debian/fail2ban.deb"))?;
     }
+    if scope.says("Sshd::start") {
+        for package in ["openssh-server", "libwrap0"] {
+            setup::unpack(package, &paths::target().join("debian").join(package))?;
+        }
+    }
     Ok(())
 }

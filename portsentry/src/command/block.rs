@@ -61,12 +61,15 @@ pub(super) fn block(cli: &Cli, block: &Block) -> Exit {
             return Exit::Failure;
         }
     }
+    // The daemon can't see that these clients are not authenticated.
+    let force = block.force || lockout::hold_strangers(&networks);
     let until = block.term.and_then(|term| SystemTime::now().checked_add(term));
     let reason = block.reason.as_deref().map(shortened);
     let request = |addresses| Request::Block {
         addresses,
         seconds: block.term.map(|term| term.as_secs()),
         reason: reason.clone(),
+        force,
     };
     let change =
         Change::Block(Annotation { until: until.map(|until| stamp(until).into()), reason: reason.clone() });

@@ -12,16 +12,26 @@ use crate::kernel::connections::all_established;
 /// Variables of a session's environment that begin with its peer's address (ssh(1)).
 const VARIABLES: [&str; 2] = ["SSH_CONNECTION", "SSH_CLIENT"];
 /// Names of SSH servers' processes, as in `/proc/PID/comm`.
-const SERVERS: [&str; 4] = ["sshd", "sshd-session", "sshd-auth", "dropbear"];
+const SERVERS: [&str; 4] = ["sshd", "sshd-session", AUTHENTICATOR, "dropbear"];
+/// The process of OpenSSH 9.9 and later that serves a client until it is authenticated.
+const AUTHENTICATOR: &str = "sshd-auth";
+/// Words in the titles of processes of OpenSSH that serve such a client (`sshd: root [net]`).
+const UNAUTHENTICATED: [&str; 3] = ["[accepted]", "[net]", "[preauth]"];
 /// Maximum number of ancestors that are asked for a session's environment.
 const ANCESTORS: usize = 64;
 
 /// Returns the peers, each with the reason why it is one.
 pub(super) fn peers() -> BTreeMap<IpAddr, &'static str> {
-    let of_servers =
-        served(Path::new("/proc")).into_iter().map(|peer| (peer, "the peer of an SSH session on this host"));
+    let of_servers = served(Path::new("/proc")).peers.into_iter();
+    let of_servers = of_servers.map(|peer| (peer, "the peer of an SSH session on this host"));
     // The second reason takes precedence.
     of_servers.chain(own().into_iter().map(|peer| (peer, "the peer of your own SSH session"))).collect()
+}
+
+/// Returns the clients of SSH servers that are not authenticated yet, and have no other session. They may be guessing
+/// passwords.
+pub(super) fn strangers() -> BTreeSet<IpAddr> {
+    served(Path::new("/proc")).strangers
 }
 
 /// Returns the peers of the session that this process belongs to. `sudo` clears its own environment, not its parents'.
@@ -57,22 +67,52 @@ fn parent(stat: &str) -> Option<u32> {
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// Returns the peers of the SSH servers' established connections.
-fn served(processes: &Path) -> BTreeSet<IpAddr> {
-    let sockets: BTreeSet<u32> = servers(processes).flat_map(|process| sockets(&process)).collect();
-    if sockets.is_empty() {
-        return BTreeSet::new();
+/// The clients of the SSH servers' established connections.
+#[derive(Debug, Default)]
+struct Served {
+    peers: BTreeSet<IpAddr>,
+    strangers: BTreeSet<IpAddr>,
+}
+
+/// Returns the clients of the SSH servers' established connections.
+fn served(processes: &Path) -> Served {
+    let (mut held, mut unauthenticated) = (BTreeSet::new(), BTreeSet::new());
+    for process in servers(processes) {
+        let sockets = sockets(&process);
+        if is_unauthenticated(&process) {
+            unauthenticated.extend(sockets.iter().copied());
+        }
+        held.extend(sockets);
     }
-    let connections = all_established().into_iter();
-    connections.filter(|found| sockets.contains(&found.inode)).map(|found| found.peer.ip()).collect()
+    let mut served = Served::default();
+    if held.is_empty() {
+        return served;
+    }
+    for found in all_established().into_iter().filter(|found| held.contains(&found.inode)) {
+        let is_stranger = unauthenticated.contains(&found.inode);
+        if is_stranger { &mut served.strangers } else { &mut served.peers }.insert(found.peer.ip());
+    }
+    served.strangers.retain(|client| !served.peers.contains(client));
+    served
+}
+
+/// Whether the process of an SSH server serves a client that is not authenticated yet. OpenSSH says so in the name or
+/// the title; another server's clients count as authenticated.
+fn is_unauthenticated(process: &Path) -> bool {
+    let title = fs::read(process.join("cmdline")).unwrap_or_default();
+    let title = String::from_utf8_lossy(&title);
+    name(process).is_some_and(|name| name == AUTHENTICATOR)
+        || UNAUTHENTICATED.iter().any(|word| title.trim_end_matches('\0').ends_with(word))
+}
+
+fn name(process: &Path) -> Option<String> {
+    Some(fs::read_to_string(process.join("comm")).ok()?.trim_end().to_owned())
 }
 
 /// Returns the directories of the SSH servers' processes.
 fn servers(processes: &Path) -> impl Iterator<Item = std::path::PathBuf> {
     let entries = fs::read_dir(processes).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries.filter(|process| {
-        fs::read_to_string(process.join("comm")).is_ok_and(|name| SERVERS.contains(&name.trim_end()))
-    })
+    entries.filter(|process| name(process).is_some_and(|name| SERVERS.contains(&name.as_str())))
 }
 
 /// Returns the inodes of a process's sockets.
@@ -116,6 +156,18 @@ mod tests {
             std::os::unix::fs::symlink("socket:[4711]", process.join("fd/3")).unwrap();
             std::os::unix::fs::symlink("/dev/null", process.join("fd/0")).unwrap();
         }
+        for (title, expected) in [
+            ("sshd: root [priv]", false),
+            ("sshd: root@pts/0", false),
+            ("sshd-session: root@notty", false),
+            ("sshd: [accepted]", true),
+            ("sshd: unknown [net]", true),
+            ("sshd: [listener] 0 of 10-100 startups", false),
+        ] {
+            fs::write(processes.path().join("7/cmdline"), format!("{title}\0\0")).unwrap();
+            assert_eq!(is_unauthenticated(&processes.path().join("7")), expected, "{title}");
+        }
+        assert!(!is_unauthenticated(&processes.path().join("9")));
         let found: BTreeSet<_> = servers(processes.path()).collect();
         assert_eq!(found, ["7", "9"].map(|id| processes.path().join(id)).into());
         assert_eq!(sockets(&processes.path().join("7")), [4711]);

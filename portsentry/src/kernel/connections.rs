@@ -16,10 +16,12 @@ use crate::netlink::{Socket, written};
 const BY_FAMILY: u16 = 20;
 /// `TCP_ESTABLISHED`, as a bit among the requested states.
 const ESTABLISHED: u32 = 1 << 1;
-/// `INET_DIAG_REQ_BYTECODE`, and its operation that compares the peer's address (`include/uapi/linux/inet_diag.h`
-/// in the kernel).
+/// `INET_DIAG_REQ_BYTECODE`, and its operations that compare the socket's own end and the peer's
+/// (`include/uapi/linux/inet_diag.h` in the kernel).
 const BYTECODE: u16 = 1;
+const OWN: u8 = 7;
 const PEER: u8 = 8;
+const UNSPECIFIED: u8 = 0;
 const INET: u8 = 2;
 const INET6: u8 = 10;
 /// Offsets in `struct inet_diag_msg` of the address family, the local and the peer's port (network byte order), the
@@ -52,13 +54,24 @@ pub fn all_established() -> Vec<Connection> {
 
 /// Returns the established TCP connections whose peer is in `peers`.
 pub fn established(peers: IpNet) -> io::Result<Vec<Connection>> {
-    let mut socket = Socket::open(SockProtocol::NetlinkSockDiag, Some(PATIENCE))?;
-    let mut connections = Vec::new();
     // An IPv6 socket may have an IPv4 peer.
     let families: &[u8] = if peers.addr().is_ipv4() { &[INET, INET6] } else { &[INET6] };
+    list(families, &of_peers(peers))
+}
+
+/// Returns the established TCP connections to this port of the host.
+pub fn established_at(port: u16) -> io::Result<Vec<Connection>> {
+    list(&[INET, INET6], &operation(OWN, [UNSPECIFIED, 0], port.into(), &[]))
+}
+
+/// Lists the sockets of these address families that match the filter. The kernel filters them, so that a host with
+/// many connections need not copy all.
+fn list(families: &[u8], filter: &[u8]) -> io::Result<Vec<Connection>> {
+    let mut socket = Socket::open(SockProtocol::NetlinkSockDiag, Some(PATIENCE))?;
+    let mut connections = Vec::new();
     for family in families {
         // If the kernel breaks off the dump, the connections before that still count.
-        socket.dump((BY_FAMILY, &request(*family, peers)), &mut |message| {
+        socket.dump((BY_FAMILY, &request(*family, filter)), &mut |message| {
             connections.extend(connection(message.body));
         })?;
     }
@@ -78,21 +91,26 @@ fn connection(body: &[u8]) -> Option<Connection> {
     Some(Connection { peer: SocketAddr::new(address, port(PEER_PORT)?), port: port(LOCAL_PORT)?, inode })
 }
 
-/// Returns the request for the sockets of this address family whose peer is in `peers`. The kernel filters them, so
-/// that a host with many connections need not copy all.
-fn request(family: u8, peers: IpNet) -> Vec<u8> {
-    let (condition, octets) = match peers.addr() {
+/// Returns the filter for sockets whose peer is in `peers`.
+fn of_peers(peers: IpNet) -> Vec<u8> {
+    let (family, octets) = match peers.addr() {
         IpAddr::V4(address) => (INET, address.octets().to_vec()),
         IpAddr::V6(address) => (INET6, address.octets().to_vec()),
     };
-    // One operation. On "yes" it continues right after itself, on "no" four bytes further, which rejects the
-    // socket.
+    operation(PEER, [family, peers.prefix_len()], -1, &octets)
+}
+
+/// Returns a filter of one operation, which compares one end with the prefix of an address, and a port (-1: any).
+fn operation(end: u8, [family, prefix]: [u8; 2], port: i32, octets: &[u8]) -> Vec<u8> {
+    // On "yes" it continues right after itself, on "no" four bytes further, which rejects the socket.
     let length = u8::try_from(12 + octets.len()).unwrap_or(u8::MAX);
     let no = (u16::from(length) + 4).to_ne_bytes();
-    let any_port = (-1_i32).to_ne_bytes();
-    let bytecode =
-        [&[PEER, length, no[0], no[1], condition, peers.prefix_len(), 0, 0][..], &any_port, &octets].concat();
-    let attribute = written(BYTECODE, &bytecode);
+    [&[end, length, no[0], no[1], family, prefix, 0, 0][..], &port.to_ne_bytes(), octets].concat()
+}
+
+/// Returns the request for the established connections of this address family that match the filter.
+fn request(family: u8, filter: &[u8]) -> Vec<u8> {
+    let attribute = written(BYTECODE, filter);
     [&[family, Protocol::Tcp as u8, 0, 0][..], &ESTABLISHED.to_ne_bytes(), &[0; 48], &attribute].concat()
 }
 
@@ -123,7 +141,12 @@ mod tests {
             let client = TcpStream::connect((to, port)).unwrap();
             let _accepted = listener.accept().unwrap();
             assert!(has(network(peer), port), "{bound} {to}");
+            assert!(
+                established_at(port).unwrap().iter().any(|found| network(peer).contains(&found.peer.ip()))
+            );
             assert!(!has(network(others), port), "{bound} {to}");
+            let other = client.local_addr().unwrap().port();
+            assert!(established_at(other).unwrap().iter().all(|found| found.port == other));
             drop(client);
         }
     }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Programs and their packages.
-const NEEDED: [(&str, &str); 23] = [
+const NEEDED: [(&str, &str); 24] = [
     ("ip", "iproute2"),
     ("bpftool", "bpftool"),
     ("nmap", "nmap"),
@@ -31,6 +31,7 @@ const NEEDED: [(&str, &str); 23] = [
     ("logrotate", "logrotate"),
     ("zsh", "zsh"),
     ("fish", "fish"),
+    ("ssh", "openssh-client"),
 ];
 
 /// Programs for the bench, and their packages.

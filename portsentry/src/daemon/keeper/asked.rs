@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     time::{Duration, SystemTime},
 };
 
@@ -13,10 +14,11 @@ use super::Keeper;
 use crate::{
     config::block_list::is_too_much,
     control::{Answer, Code, Health, Refusal, Request, Trouble},
+    host::ssh_ports,
     instant::Time,
-    kernel,
+    kernel::{self, connections::established_at},
     policy::{
-        Hold, Record, is_host as is_single, name_of, network_of,
+        Hold, Record, is_host as is_single, lockout, name_of, network_of,
         register::{Admission, Release},
     },
     sink::{annotation::shortened, blocked_file::is_host},
@@ -27,9 +29,9 @@ impl Keeper {
     pub(super) fn on_asked(&mut self, request: Request) -> Answer {
         match request {
             Request::Status {} => self.health().map_err(|error| failed(&error)),
-            Request::Block { addresses, seconds, reason } => {
-                self.block(&addresses, seconds.map(Duration::from_secs), reason.as_deref())
-            }
+            Request::Block { addresses, seconds, reason, force } => self
+                .refuse(&addresses, force)
+                .and_then(|()| self.block(&addresses, seconds.map(Duration::from_secs), reason.as_deref())),
             Request::Unblock { addresses } => self.unblock(&addresses),
             Request::Summary {} => {
                 self.summarize();
@@ -58,17 +60,26 @@ impl Keeper {
         Ok(serde_json::to_value(health).unwrap_or_default())
     }
 
-    fn block(&mut self, networks: &[IpNet], term: Option<Duration>, reason: Option<&str>) -> Answer {
-        let details: Vec<String> = networks
+    /// Refuses networks that are never blocked and, unless forced, those whose block would lock an administrator out.
+    fn refuse(&self, networks: &[IpNet], is_forced: bool) -> Result<(), Refusal> {
+        let mut details: Vec<String> = networks
             .iter()
             .filter(|network| !is_host(network.addr()) || self.scope.exempt().cover(**network))
             .map(|network| format!("{} is never blocked", name_of(*network)))
             .chain(networks.iter().filter_map(is_too_much))
             .collect();
-        if !details.is_empty() {
-            let message = "some of them are never blocked; nothing was changed".into();
-            return Err(Refusal { code: Code::Refused, message, details });
+        let mut message = "some of them are never blocked; nothing was changed";
+        if details.is_empty() && !is_forced {
+            details = lockout::dangers(networks, self.scope.exempt(), &ssh_peers());
+            message = "some of them would lock you out, or cut this host off; nothing was changed";
         }
+        if details.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal { code: Code::Refused, message: message.into(), details })
+    }
+
+    fn block(&mut self, networks: &[IpNet], term: Option<Duration>, reason: Option<&str>) -> Answer {
         let since = whole_seconds(SystemTime::now());
         let until = match term.map(|term| since.checked_add(term)) {
             Some(None) => return Err(Refusal::new(Code::Refused, "that is too long; leave it out for good")),
@@ -150,6 +161,13 @@ impl Keeper {
         let message = format!("{} of them failed, {} were done", details.len(), changed.len());
         Err(Refusal { code: Code::Failed, message, details })
     }
+}
+
+/// Returns the peers of connections to this host's SSH servers. The daemon can't see other processes, so it knows
+/// the servers by their ports.
+fn ssh_peers() -> BTreeMap<IpAddr, &'static str> {
+    let connections = ssh_ports().into_iter().flat_map(|port| established_at(port).unwrap_or_default());
+    connections.map(|it| (it.peer.ip(), "the peer of an SSH session on this host")).collect()
 }
 
 /// Rounded as in the blocked file, so that nothing changes when the file is read again.

@@ -1,0 +1,288 @@
+//! Lock-out trials: mistakes by an SSH client, and packets spoofed in its name, in every mode of enforcement. The
+//! tables hold the true outcomes.
+
+use std::{
+    io::{Read, Write},
+    net::{IpAddr, SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Probe, Session, Sshd, Wire};
+use serde_json::Value;
+use socket2::{Domain, Socket, Type};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A mode of enforcement, and how it came to be.
+#[derive(Clone, Copy, Debug)]
+struct Mode {
+    flags: &'static str,
+    /// Settings before `portsentry setup`.
+    settings: &'static [(&'static str, &'static str)],
+    /// Whether `portsentry setup` arms it.
+    is_armed: bool,
+}
+
+const OBSERVING: Mode =
+    Mode { flags: "-stcp -sudp", settings: &[("BLOCK_TCP", "0"), ("BLOCK_UDP", "0")], is_armed: false };
+const LISTED: Mode = Mode { flags: "-stcp -sudp", settings: &[], is_armed: true };
+const ADVANCED: Mode = Mode { flags: "-atcp -audp", settings: &[], is_armed: true };
+const CONNECT: Mode = Mode { flags: "-tcp -udp", settings: &[], is_armed: true };
+const DROPPING: Mode = Mode { flags: "-stcp -sudp", settings: &[("FENCE", "drop")], is_armed: true };
+const CONNECT_DROPPING: Mode = Mode { flags: "-tcp -udp", settings: &[("FENCE", "drop")], is_armed: true };
+/// No source is ever proven.
+const FENCING: Mode =
+    Mode { flags: "-stcp -sudp", settings: &[("CHALLENGE", "0"), ("BLOCK_UNPROVEN", "0")], is_armed: false };
+
+/// The columns of [`OUTCOMES`].
+const MODES: [Mode; 7] = [OBSERVING, LISTED, ADVANCED, CONNECT, DROPPING, CONNECT_DROPPING, FENCING];
+
+/// What happens in the client's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mistake {
+    /// It connects to a closed port.
+    Mistypes,
+    /// It sends a datagram to a closed port.
+    SendsDatagram,
+    /// A connect scan of three ports, such as an inventory's.
+    TriesThree,
+    /// A SYN scan.
+    ScansHalfOpen,
+    /// A connect scan of all ports.
+    Scans,
+    /// Another host sends SYNs and datagrams with its address.
+    IsSpoofed,
+}
+use Mistake::{IsSpoofed, Mistypes, Scans, ScansHalfOpen, SendsDatagram, TriesThree};
+
+/// The outcome for a client with a running session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// It is not held.
+    Free,
+    /// It is fenced: the session continues, and new ones open.
+    Open,
+    /// It is fenced: the session continues; new ones open once the fence ends or is lifted from the running session.
+    Fenced,
+    /// It is blocked: the session is cut.
+    Blocked,
+}
+use Outcome::{Blocked, Fenced, Free, Open};
+
+/// The outcomes in each of [`MODES`] for a client that is not in the ignore file.
+const OUTCOMES: [(Mistake, [Outcome; 7]); 6] = [
+    (Mistypes, [Free, Open, Open, Open, Fenced, Fenced, Fenced]),
+    (SendsDatagram, [Free, Open, Open, Open, Fenced, Fenced, Fenced]),
+    (TriesThree, [Free, Open, Open, Open, Fenced, Fenced, Fenced]),
+    (ScansHalfOpen, [Free, Open, Open, Free, Fenced, Free, Fenced]),
+    (Scans, [Free, Blocked, Blocked, Blocked, Blocked, Blocked, Fenced]),
+    (IsSpoofed, [Free, Open, Open, Open, Fenced, Fenced, Fenced]),
+];
+
+impl Mode {
+    fn configuration(self, lab: &Lab) -> Portsentry<'_> {
+        let setup = lab.portsentry(self.flags).without("PROOF_TRAPS").with("XDP_MODE", "generic");
+        let setup = if self.is_armed {
+            setup.with("BLOCK_TCP", "0").with("BLOCK_UDP", "0").with("BLOCK_TIME", "3600")
+        } else {
+            setup
+        };
+        self.settings.iter().fold(setup, |setup, (key, value)| setup.with(key, value))
+    }
+}
+
+impl Mistake {
+    fn happen(self, lab: &Lab, source: IpAddr) {
+        let at = |port| SocketAddr::new(host_for(source), port);
+        match self {
+            Mistypes => drop(connect(lab, source, at(11))),
+            SendsDatagram => drop(Probe::udp(&lab.scanner, source, at(69))),
+            TriesThree => [7, 15, 79].into_iter().for_each(|port| drop(connect(lab, source, at(port)))),
+            ScansHalfOpen => drop(lab.nmap(source, "-sS -p 1,7,11,15,79,80,111,119,143 --max-retries 2")),
+            Scans => drop(lab.nmap(source, "-sT -p 1,7,11,15,79,80,111,119,143 --max-retries 2")),
+            IsSpoofed => {
+                let wire = Wire::open(&lab.bystander);
+                (0..3).for_each(|_| wire.probe(source));
+                drop(Probe::udp(&lab.scanner, source, at(69)));
+            }
+        }
+    }
+}
+
+fn host_for(source: IpAddr) -> IpAddr {
+    if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() }
+}
+
+fn connect(lab: &Lab, source: IpAddr, port: SocketAddr) -> std::io::Result<TcpStream> {
+    lab.scanner.enter(|| {
+        let socket = Socket::new(Domain::for_address(port), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+        socket.connect_timeout(&port.into(), PATIENCE)?;
+        Ok(socket.into())
+    })
+}
+
+/// Fails unless `session` of `source`, and new sessions, fare as in `outcome`.
+fn assert_outcome(
+    (sshd, daemon, outcome): (&Sshd, &Daemon<'_>, Outcome),
+    (source, session): (IpAddr, &mut Session),
+    what: &str,
+) {
+    let lab = daemon.lab();
+    let log = || daemon.log().lines_about(source).join("\n");
+    match outcome {
+        Free => daemon.settle(),
+        Open | Fenced => {
+            daemon.wait_until(&format!("{what}: it is fenced"), || daemon.fenced().contains(&source));
+        }
+        Blocked => {
+            daemon.wait_until(&format!("{what}: it is blocked"), || daemon.blocked().contains(&source));
+        }
+    }
+    if outcome == Blocked {
+        assert!(session.is_cut(), "{what}: the session continues");
+    } else {
+        assert!(session.lives(), "{what}: the session is cut\n{}", log());
+        assert!(!daemon.blocked().contains(&source), "{what}: it is blocked\n{}", log());
+    }
+    if outcome == Free {
+        assert!(!daemon.fenced().contains(&source), "{what}: it is fenced\n{}", log());
+    }
+    if [Blocked, Fenced].contains(&outcome) {
+        assert!(sshd.rejects(lab, source), "{what}: a new session opens");
+        assert_eq!(daemon.setup().say(&format!("unblock {source}")).code, 0);
+        assert!(session.lives(), "{what}: the session is cut for good");
+    }
+    sshd.admits(lab, source).unwrap_or_else(|error| panic!("{what}: no new session: {error}\n{}", log()));
+}
+
+fn log_in(sshd: &Sshd, lab: &Lab, source: IpAddr) -> Session {
+    sshd.log_in(lab, source, PATIENCE).unwrap_or_else(|error| panic!("{source} can't log in: {error}"))
+}
+
+fn arm(setup: &Portsentry<'_>, expected: &str) {
+    let said = setup.say("setup --yes --confirmed");
+    assert!(said.code == 0 && said.out.contains(expected), "{}{}", said.out, said.errors);
+}
+
+/// Tries every mistake of clients in the ignore file, and of others, in one mode.
+fn try_mode(number: usize) {
+    let mode = MODES[number];
+    let lab = Lab::new();
+    let sshd = Sshd::start(&lab);
+    let setup = mode.configuration(&lab);
+    let daemon = setup.start();
+    let mistakes = || OUTCOMES.into_iter().zip(FAMILIES.into_iter().cycle().skip(number % 2));
+    if mode.is_armed {
+        let mut sessions: Vec<_> = mistakes()
+            .map(|((mistake, _), family)| {
+                let source = lab.source(family);
+                (mistake, source, log_in(&sshd, &lab, source))
+            })
+            .collect();
+        arm(&setup, "Armed.");
+        for (mistake, source, session) in &mut sessions {
+            mistake.happen(&lab, *source);
+            let what = format!("{mode:?}: ignored {source}, {mistake:?}");
+            assert_outcome((&sshd, &daemon, Free), (*source, session), &what);
+        }
+    }
+    for ((mistake, outcomes), family) in mistakes() {
+        let source = lab.source(family);
+        let mut session = log_in(&sshd, &lab, source);
+        mistake.happen(&lab, source);
+        let what = format!("{mode:?}: {source}, {mistake:?}");
+        assert_outcome((&sshd, &daemon, outcomes[number]), (source, &mut session), &what);
+    }
+}
+
+#[test]
+fn nothing_happens_to_a_session_while_observing() {
+    try_mode(0);
+}
+
+#[test]
+fn a_session_survives_where_listed_ports_are_watched() {
+    try_mode(1);
+}
+
+#[test]
+fn a_session_survives_where_all_ports_are_watched() {
+    try_mode(2);
+}
+
+#[test]
+fn a_session_survives_where_traps_accept_connections() {
+    try_mode(3);
+}
+
+#[test]
+fn a_session_survives_a_fence_that_drops() {
+    try_mode(4);
+}
+
+#[test]
+fn a_session_survives_traps_and_a_fence_that_drops() {
+    try_mode(5);
+}
+
+#[test]
+fn a_session_survives_where_nothing_can_be_proven() {
+    try_mode(6);
+}
+
+/// Sends a request to the control socket, as a program of root's does.
+fn ask(setup: &Portsentry<'_>, request: &str) -> Value {
+    let mut stream = UnixStream::connect(setup.setting("CONTROL_SOCKET")).expect("a daemon");
+    writeln!(stream, "{request}").expect("it is read");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[test]
+fn the_control_socket_blocks_no_peer_of_an_ssh_session() {
+    let lab = Lab::new();
+    let sshd = Sshd::start(&lab);
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    for family in FAMILIES {
+        let peer = lab.source(family);
+        let mut session = log_in(&sshd, &lab, peer);
+        for addresses in [format!("\"{peer}\""), format!("\"198.51.100.9\",\"{peer}\"")] {
+            let said = ask(&setup, &format!("{{\"v\":1,\"do\":\"block\",\"addresses\":[{addresses}]}}"));
+            assert_eq!(said["error"]["code"], "refused", "{said}");
+            let reason = format!("{peer} is the peer of an SSH session on this host");
+            assert!(said["error"]["details"].to_string().contains(&reason), "{said}");
+        }
+        assert!(session.lives() && daemon.blocked().is_empty(), "{:?}", daemon.blocked());
+        let forced = format!("{{\"v\":1,\"do\":\"block\",\"addresses\":[\"{peer}\"],\"force\":true}}");
+        assert_eq!(ask(&setup, &forced)["ok"]["changed"], serde_json::json!([peer]));
+        assert!(session.is_cut());
+        assert_eq!(setup.say(&format!("unblock {peer}")).code, 0);
+    }
+    let gateway = lab.source(Family::V4);
+    lab.host.ip(&format!("route add 203.0.113.0/24 via {gateway} dev eth0"));
+    let network = "{\"v\":1,\"do\":\"block\",\"addresses\":[\"192.0.2.64/26\"]}";
+    daemon.wait_until("the daemon knows the gateway", || {
+        ask(&setup, network)["error"]["details"].to_string().contains(&format!("holds {gateway}, a gateway"))
+    });
+}
+
+/// A guesser of passwords has an open connection, too, and is no administrator.
+#[test]
+fn a_client_that_has_not_logged_in_is_no_peer() {
+    let lab = Lab::new();
+    let _sshd = Sshd::start(&lab);
+    let setup = OBSERVING.configuration(&lab);
+    let daemon = setup.start();
+    let guesser = lab.source(Family::V4);
+    let mut client = connect(&lab, guesser, SocketAddr::new(host_for(guesser), 22)).expect("a connection");
+    client.read_exact(&mut [0; 4]).expect("a greeting");
+    arm(&setup, "Armed.");
+    let ignored = std::fs::read_to_string(setup.path("IGNORE_FILE")).expect("an ignore file");
+    assert!(!ignored.contains(&guesser.to_string()), "{ignored}");
+    let said = setup.say(&format!("block {guesser}"));
+    assert!(said.code == 0 && daemon.blocked().contains(&guesser), "{}{}", said.out, said.errors);
+}
