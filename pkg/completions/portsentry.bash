@@ -131,7 +131,7 @@ _portsentry() {
 
     case "${cmd}" in
         portsentry)
-            opts="-m -i -l -L -S -D -d -v -c -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --any-destination --disable-service-check --daemon --debug --verbose --configfile --version --help run check list status why top block unblock history reload down doctor setup confirm review completions man help"
+            opts="-m -i -l -L -S -D -d -v -c -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --any-destination --disable-service-check --daemon --debug --verbose --configfile --pin-path --control-socket --version --help run check list status why top block unblock history reload down doctor setup confirm review completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -169,6 +169,14 @@ _portsentry() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -177,7 +185,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__block)
-            opts="-c -h --for --reason --force --json --configfile --help"
+            opts="-c -h --for --reason --force --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -199,6 +207,14 @@ _portsentry() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -207,7 +223,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__check)
-            opts="-c -h --strict --json --configfile --help"
+            opts="-c -h --strict --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -218,6 +234,14 @@ _portsentry() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -229,7 +253,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__completions)
-            opts="-c -h --configfile --help bash elvish fish powershell zsh"
+            opts="-c -h --configfile --pin-path --control-socket --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -240,6 +264,14 @@ _portsentry() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -251,7 +283,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__confirm)
-            opts="-c -h --roll-back --configfile --help"
+            opts="-c -h --roll-back --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -262,6 +294,14 @@ _portsentry() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -273,7 +313,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__doctor)
-            opts="-c -h --json --configfile --help"
+            opts="-c -h --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -287,6 +327,14 @@ _portsentry() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -295,7 +343,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__down)
-            opts="-c -h --patience --json --configfile --help"
+            opts="-c -h --patience --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -310,6 +358,14 @@ _portsentry() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -587,7 +643,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__history)
-            opts="-c -h --address --since --kind --action --json --configfile --help"
+            opts="-c -h --address --since --kind --action --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -617,6 +673,14 @@ _portsentry() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -625,7 +689,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__list)
-            opts="-c -h --state --network --kind --sort --json --configfile --help"
+            opts="-c -h --state --network --kind --sort --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -655,6 +719,14 @@ _portsentry() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -663,7 +735,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__man)
-            opts="-c -h --configfile --help"
+            opts="-c -h --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -674,6 +746,14 @@ _portsentry() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -685,7 +765,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__reload)
-            opts="-c -h --json --configfile --help"
+            opts="-c -h --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -699,6 +779,14 @@ _portsentry() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -707,7 +795,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__review)
-            opts="-c -h --since --json --configfile --help"
+            opts="-c -h --since --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -725,6 +813,14 @@ _portsentry() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -733,7 +829,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__run)
-            opts="-m -i -l -L -S -D -d -v -c -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --any-destination --disable-service-check --daemon --debug --verbose --configfile --help"
+            opts="-m -i -l -L -S -D -d -v -c -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --any-destination --disable-service-check --daemon --debug --verbose --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -771,6 +867,14 @@ _portsentry() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -779,7 +883,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__setup)
-            opts="-c -h --yes --ignore --interfaces --confirm-within --confirmed --wait-for-confirmation --configfile --help"
+            opts="-c -h --yes --ignore --interfaces --confirm-within --confirmed --wait-for-confirmation --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -805,6 +909,14 @@ _portsentry() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -813,7 +925,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__status)
-            opts="-c -h --json --configfile --help"
+            opts="-c -h --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -827,6 +939,14 @@ _portsentry() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -835,7 +955,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__top)
-            opts="-c -h --interval --once --json --configfile --help"
+            opts="-c -h --interval --once --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -853,6 +973,14 @@ _portsentry() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -861,7 +989,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__unblock)
-            opts="-c -h --all --yes --json --configfile --help"
+            opts="-c -h --all --yes --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -872,6 +1000,14 @@ _portsentry() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -883,7 +1019,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__why)
-            opts="-c -h --json --configfile --help"
+            opts="-c -h --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -894,6 +1030,14 @@ _portsentry() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_portsentry_global_optspecs
-    string join \n tcp udp stcp sudp atcp audp stealth connect m/method= i/interface= l/logoutput= L/disable-local-check any-destination S/disable-service-check D/daemon d/debug v/verbose c/configfile= V/version h/help
+    string join \n tcp udp stcp sudp atcp audp stealth connect m/method= i/interface= l/logoutput= L/disable-local-check any-destination S/disable-service-check D/daemon d/debug v/verbose c/configfile= pin-path= control-socket= V/version h/help
 end
 
 function __fish_portsentry_needs_command
@@ -31,6 +31,8 @@ complete -c portsentry -n "__fish_portsentry_needs_command" -s l -l logoutput -d
 syslog\t''
 journald\t''"
 complete -c portsentry -n "__fish_portsentry_needs_command" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_needs_command" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_needs_command" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_needs_command" -l tcp
 complete -c portsentry -n "__fish_portsentry_needs_command" -l udp
 complete -c portsentry -n "__fish_portsentry_needs_command" -l stcp
@@ -72,6 +74,8 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s l -l logou
 syslog\t''
 journald\t''"
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand run" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand run" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -l tcp
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -l udp
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -l stcp
@@ -88,6 +92,8 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s d -l debug
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s v -l verbose -d 'Also log probes without consequences, as 2.x does'
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand check" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand check" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand check" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand check" -l strict -d 'Take warnings as errors (exit status 3)'
 complete -c portsentry -n "__fish_portsentry_using_subcommand check" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand check" -s h -l help -d 'Print help'
@@ -101,26 +107,38 @@ address\t'By address, IPv4 first'
 until\t'First to expire first; permanent blocks last'
 hits\t'Most probes first'"
 complete -c portsentry -n "__fish_portsentry_using_subcommand list" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand list" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand list" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand list" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c portsentry -n "__fish_portsentry_using_subcommand status" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand status" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand status" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand status" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand status" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand why" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand why" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand why" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand why" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand why" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand top" -l interval -d 'Seconds between updates' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand top" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand top" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand top" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand top" -l once -d 'Print one frame as text after one interval, and exit'
 complete -c portsentry -n "__fish_portsentry_using_subcommand top" -l json -d 'Print that frame as JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand top" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l for -d 'Duration, such as 90s, 2h or 3days; without it the block is permanent' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l reason -d 'Reason, for the blocked file and `why`' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l force -d 'Also block the peer of an SSH session, or a network that holds one, a gateway or a name server'
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -l all -d 'Unblock every source and network, except those of BLOCK_LIST'
 complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -l yes -d 'Confirm --all'
 complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -l json -d 'Print JSON, for programs'
@@ -133,36 +151,54 @@ fenced\t'The source was fenced: its new connections were dropped'
 reported\t'The source was only reported, as configured'
 lifted\t'An administrator unblocked it'"
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c portsentry -n "__fish_portsentry_using_subcommand reload" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand reload" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand reload" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand reload" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand reload" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand down" -l patience -d 'Seconds to wait for the daemon to stop' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand down" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand down" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand down" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand down" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand down" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand doctor" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand doctor" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand doctor" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand doctor" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -l ignore -d 'Never block this address or network; may be given several times' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -l interfaces -d 'Watch these interfaces, separated by commas, or ALL or ALL_NLO' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -l confirm-within -d 'Time for `portsentry confirm` before the configuration is rolled back' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -l yes -d 'Take every proposal without asking'
 complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -l confirmed -d 'Arm for good, without a time to roll back'
 complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -l wait-for-confirmation -d 'Wait for the confirmation, and roll back without it'
 complete -c portsentry -n "__fish_portsentry_using_subcommand setup" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand confirm" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand confirm" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand confirm" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand confirm" -l roll-back -d 'Roll the configuration back now'
 complete -c portsentry -n "__fish_portsentry_using_subcommand confirm" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand review" -l since -d 'Only packets since this time (2026-11-23, 2026-11-23T10:00, with or without Z) or for this long (2h, 3days)' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand review" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand review" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand review" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand review" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand review" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand completions" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand completions" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand completions" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand man" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand man" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand man" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand man" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why top block unblock history reload down doctor setup confirm review completions man help" -f -a "run" -d 'Watch: what portsentry does without a command, with the same flags'
 complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why top block unblock history reload down doctor setup confirm review completions man help" -f -a "check" -d 'Validate the configuration, and print what would be watched, blocked and run'

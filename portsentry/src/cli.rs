@@ -45,6 +45,12 @@ pub struct Cli {
     /// The configuration file
     #[arg(short = 'c', long = "configfile", value_name = "FILE", default_value = DEFAULT_CONFIG, global = true)]
     pub config_file: PathBuf,
+    /// Directory of the pinned maps; overrides PIN_PATH, for a configuration that can't be read
+    #[arg(long, value_name = "DIRECTORY", global = true)]
+    pin_path: Option<PathBuf>,
+    /// Path of the control socket, or off; overrides CONTROL_SOCKET
+    #[arg(long, value_name = "FILE", global = true)]
+    control_socket: Option<PathBuf>,
     /// Print the version
     #[arg(short = 'V', long, action = clap::ArgAction::Version)]
     version: Option<bool>,
@@ -140,8 +146,10 @@ impl Cli {
             cli.flags.add(*flags);
         }
         // A background process reads the file again from another directory.
-        if let Ok(path) = std::path::absolute(&cli.config_file) {
-            cli.config_file = path;
+        for path in [Some(&mut cli.config_file), cli.pin_path.as_mut()].into_iter().flatten() {
+            if let Ok(absolute) = std::path::absolute(&*path) {
+                *path = absolute;
+            }
         }
         Ok(cli)
     }
@@ -193,12 +201,23 @@ impl Cli {
             let is_syslog = self.is_classic() || self.flags.daemon;
             config.log_output = if is_syslog { LogOutput::Syslog } else { LogOutput::Stdout };
         }
+        self.override_paths(config);
         config.log_notices |= self.flags.verbose;
         config.checks_services &= !self.flags.no_service_check;
         config.checks_destination &= !self.flags.any_destination;
         config.skips_own &= !self.flags.no_local_check;
         if config.log_format == LogFormat::Auto {
             config.log_format = if self.is_classic() { LogFormat::Classic } else { LogFormat::Revival };
+        }
+    }
+
+    /// Replaces the paths by which commands reach the kernel's maps and the daemon.
+    pub fn override_paths(&self, config: &mut Config) {
+        if let Some(path) = &self.pin_path {
+            config.pin_path.clone_from(path);
+        }
+        if let Some(path) = &self.control_socket {
+            config.control_socket = (path.as_os_str() != "off").then(|| path.clone());
         }
     }
 

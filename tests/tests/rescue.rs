@@ -141,13 +141,52 @@ fn without_a_configuration_file_commands_use_the_defaults() {
         assert_warns(&say("list"), problem);
         assert_warns(
             &say("status"),
-            "PIN_PATH /sys/fs/bpf/portsentry, CONTROL_SOCKET /run/portsentry/control.sock",
+            "PIN_PATH /sys/fs/bpf/portsentry (--pin-path), CONTROL_SOCKET /run/portsentry/control.sock \
+                 (--control-socket)",
         );
         assert_rescues(say, source, problem);
         let down = say("down");
         assert_eq!(down.code, 0, "{problem}: {}{}", down.out, down.errors);
         assert_detached(&lab);
     }
+}
+
+/// The lab's daemon uses neither of the default paths.
+#[test]
+fn without_a_readable_configuration_the_paths_are_given_on_the_command_line() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let source = blocked(&lab, &setup);
+    fs::set_permissions(setup.config_path(), fs::Permissions::from_mode(0o666)).expect("a mode");
+    let paths = |words: &str| {
+        format!(
+            "{words} --pin-path {} --control-socket {}",
+            lab.pins().display(),
+            setup.setting("CONTROL_SOCKET")
+        )
+    };
+    let list = setup.say("list");
+    assert!(!list.out.contains(&source.to_string()), "the defaults are other paths: {}", list.out);
+    assert_warns(&list, "(--pin-path)");
+    assert_rescues(|words| setup.say(&paths(words)), source, "paths on the command line");
+    daemon.wait_until("the daemon has let go of it", || !daemon.blocked().contains(&source));
+    // Without a daemon, the maps are enough.
+    assert_eq!(setup.say(&paths(&format!("block {source}"))).code, 0);
+    daemon.kill();
+    let said = setup.say(&format!("unblock {source} --pin-path {}", lab.pins().display()));
+    assert_eq!(said.code, 0, "{}{}", said.out, said.errors);
+    assert!(maps_are_free(&lab), "{}", said.out);
+    let down = setup.say(&format!("down --pin-path {}", lab.pins().display()));
+    assert_eq!(down.code, 0, "{}", down.errors);
+    assert_detached(&lab);
+}
+
+fn maps_are_free(lab: &Lab) -> bool {
+    let list = lab
+        .host
+        .run(&binary().display().to_string(), &["list", "--pin-path", &lab.pins().display().to_string()]);
+    list.contains("no source is blocked or fenced")
 }
 
 #[test]

@@ -65,9 +65,10 @@ pub fn salvaged(cli: &Cli) -> (Options, Vec<String>) {
     (Options { modes: cli.modes(), config, ignored, listed, debug, warnings: Vec::new() }, problems)
 }
 
-/// Like [`salvage`], for the configuration file alone, without the command line's flags.
+/// Like [`salvage`], for the configuration file alone, without the command line's flags but those for paths.
 pub fn config(cli: &Cli) -> Config {
-    let (config, problems) = Config::salvage(&cli.config_file);
+    let (mut config, problems) = Config::salvage(&cli.config_file);
+    cli.override_paths(&mut config);
     print(&problems, &config);
     config
 }
@@ -80,7 +81,8 @@ fn print(problems: &[String], config: &Config) {
     if !problems.is_empty() {
         let socket = config.control_socket.as_ref().map(|path| path.display().to_string());
         eprintln!(
-            "portsentry: continuing with all that is valid, and defaults: PIN_PATH {}, CONTROL_SOCKET {}",
+            "portsentry: continuing with all that is valid, and defaults: PIN_PATH {} (--pin-path), CONTROL_SOCKET {} \
+             (--control-socket)",
             config.pin_path.display(),
             socket.as_deref().unwrap_or("off"),
         );
