@@ -96,11 +96,12 @@ fn read(options: &Options, path: &Path, since: Option<Timestamp>) -> Result<Repo
         since.is_none_or(|since| time.is_ok_and(|time| time >= since))
     });
     let clients: BTreeSet<IpAddr> = all_established().iter().map(|connection| connection.peer.ip()).collect();
-    Ok(group(packets, |address| clients.contains(&address)))
+    let is_client = |network: IpNet| clients.range(network.network()..=network.broadcast()).next().is_some();
+    Ok(group(packets, is_client))
 }
 
-/// Groups packets by their source. `is_client` says whether an address has a connection with this host now.
-fn group(packets: impl Iterator<Item = Seen>, is_client: impl Fn(IpAddr) -> bool) -> Report {
+/// Groups packets by their source. `is_client` says whether an address of a network has a connection with this host now.
+fn group(packets: impl Iterator<Item = Seen>, is_client: impl Fn(IpNet) -> bool) -> Report {
     let mut sources: BTreeMap<IpNet, Source> = BTreeMap::new();
     for seen in packets {
         sources.entry(seen.network()).or_default().add(&seen);
@@ -115,7 +116,7 @@ fn group(packets: impl Iterator<Item = Seen>, is_client: impl Fn(IpAddr) -> bool
             days: source.days(),
             reason,
         };
-        match source.judge(address.addr(), is_client(address.addr())) {
+        match source.judge(address.addr(), is_client(address)) {
             Group::Candidate(reason) => report.candidates.push(row(reason)),
             Group::Scanner(reason) => report.scanners.push(row(reason)),
             Group::Other => report.others += 1,
@@ -185,7 +186,7 @@ mod tests {
         let client = [seen([203, 0, 113, 7], 79, SYN, "2026-11-23T10:00:00.000Z")];
         let once = [seen([203, 0, 113, 6], 79, SYN, "2026-11-23T10:00:00.000Z")];
         let all = scanner.chain(odd).chain(monitoring).chain(own).chain(client).chain(once);
-        group(all, |address| address == IpAddr::from([203, 0, 113, 7]))
+        group(all, |network| network.contains(&IpAddr::from([203, 0, 113, 7])))
     }
 
     #[test]
