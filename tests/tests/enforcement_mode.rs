@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use portsentry_tests::lab::{Family, Lab, Portsentry, Probe};
+use portsentry_tests::lab::{FAMILIES, Family, Lab, Portsentry, Probe};
 
 const OBSERVING: &str = "observing (nothing is blocked)";
 const ADDRESS: &str = "127.0.0.1:9911";
@@ -71,4 +71,24 @@ fn a_dry_run_says_what_would_have_happened() {
         assert!(daemon.blocked().is_empty() && daemon.fenced().is_empty());
         daemon.terminate();
     }
+}
+
+/// A connection to a trap proves something, and the dry run counts as the armed daemon does.
+#[test]
+fn a_dry_run_counts_the_connections_to_traps() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-tcp").with("BLOCK_TCP", "0").without("PROOF_TRAPS");
+    let daemon = setup.with("BLOCK_UNPROVEN", "0").start();
+    for family in FAMILIES {
+        let source = lab.source(family);
+        for (port, words) in [(11, "fenced"), (79, "blocked")] {
+            lab.nmap(source, &format!("-sT -p {port}"));
+            daemon.log().wait_for(&format!("from host: {source}/{source} to TCP port: {port}"));
+            daemon.wait_until(&format!("{port}: {words}"), || {
+                let last = daemon.log().lines_about(source).pop().unwrap_or_default();
+                last.contains(&format!("Host {source} would have been {words} with BLOCK_TCP=\"1\""))
+            });
+        }
+    }
+    assert!(daemon.blocked().is_empty() && daemon.fenced().is_empty());
 }

@@ -129,22 +129,22 @@ impl fmt::Display for Enforcement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prediction {
     block_unproven: bool,
-    proof_traps: u32,
 }
 
 impl Prediction {
     /// Creates the prediction from the settings.
     #[must_use]
     pub const fn new(config: &Config) -> Self {
-        Self { block_unproven: config.block_unproven, proof_traps: config.proof_traps }
+        Self { block_unproven: config.block_unproven }
     }
 
     /// Returns the effect that `BLOCK_TCP="1"` (or UDP) would have had on the source of `sighting`.
     #[must_use]
     pub fn of(self, sighting: &Sighting) -> &'static str {
-        // While no source is blocked, handshakes are not counted, so that only the first is known.
+        // The daemon counts connections to its traps. The kernel program answers no SYN while no source is blocked, so
+        // that a stealth mode's probes prove nothing.
         let is_proven = sighting.protocol == Protocol::Tcp && sighting.proof != Proof::None;
-        if self.block_unproven || is_proven && self.proof_traps <= 1 { "blocked" } else { "fenced" }
+        if self.block_unproven || is_proven { "blocked" } else { "fenced" }
     }
 }
 
@@ -198,10 +198,8 @@ mod tests {
         let tcp = sample_sighting();
         for (text, protocol, proof, expected) in [
             ("", Protocol::Tcp, Proof::None, "fenced"),
-            ("", Protocol::Tcp, Proof::Cookie, "fenced"),
-            ("PROOF_TRAPS=\"1\"", Protocol::Tcp, Proof::Cookie, "blocked"),
-            ("PROOF_TRAPS=\"1\"", Protocol::Tcp, Proof::None, "fenced"),
-            ("PROOF_TRAPS=\"1\"", Protocol::Udp, Proof::Cookie, "fenced"),
+            ("", Protocol::Tcp, Proof::Connection, "blocked"),
+            ("", Protocol::Udp, Proof::Connection, "fenced"),
             ("BLOCK_UNPROVEN=\"1\"", Protocol::Udp, Proof::None, "blocked"),
         ] {
             let (config, _) = Config::parse(text, "test").unwrap();

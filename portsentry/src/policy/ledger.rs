@@ -45,7 +45,8 @@ pub struct Ledger {
     ends: BTreeSet<(SystemTime, IpNet)>,
     /// Ends of fences.
     fence_ends: BTreeSet<(SystemTime, IpNet)>,
-    reported: HashSet<IpNet>,
+    /// With whether they were proven.
+    reported: HashSet<(IpNet, bool)>,
     census: Census,
 }
 
@@ -127,13 +128,13 @@ impl Ledger {
         inside.filter(move |inner| network.contains(inner))
     }
 
-    /// Records that a network reached the trigger and is only reported. Returns `false` if that is already
-    /// recorded.
-    pub fn report(&mut self, network: IpNet) -> bool {
-        if self.reported.len() >= REPORTED && !self.reported.contains(&network) {
+    /// Records that a network reached the trigger and is only reported, and whether it is proven. Returns `false` if
+    /// that is already recorded.
+    pub fn report(&mut self, network: IpNet, is_proven: bool) -> bool {
+        if self.reported.len() >= REPORTED && !self.reported.contains(&(network, is_proven)) {
             self.reported.clear();
         }
-        self.reported.insert(network)
+        self.reported.insert((network, is_proven))
     }
 
     /// Whether the network has an entry.

@@ -196,7 +196,9 @@ impl Register {
 
     /// Returns the effects of a probe that causes neither a block nor a fence.
     pub fn witness(&mut self, sighting: &Sighting) -> Vec<Effect> {
-        let is_first = sighting.verdict == Verdict::Report && self.ledger.report(sighting.network());
+        let is_proven = sighting.proof != Proof::None;
+        let is_first =
+            sighting.verdict == Verdict::Report && self.ledger.report(sighting.network(), is_proven);
         witness::witness(sighting.verdict, self.rules.response(sighting.protocol), is_first)
     }
 

@@ -16,12 +16,14 @@ use portsentry_common::{
     decide::{Verdict, decide, is_proven},
     environment::{HandshakeCount, RateLimit},
     settings::Settings,
-    tally,
+    tally::{self, Handshakes},
     token_bucket::TokenBuckets,
 };
 
 /// Maximum number of visits remembered as reported. The least recent are forgotten first.
 const TOLD: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+/// Maximum number of sources whose handshakes are counted while nothing is blocked.
+const REHEARSED: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
 /// The reported visits, and the kernel program's rules. The daemon counts as one CPU.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct Visits {
     buckets: TokenBuckets,
     settings: Settings,
     left_out: LeftOut,
+    /// The handshakes of each source while nothing is blocked.
+    rehearsed: LruCache<IpNet, Handshakes>,
 }
 
 /// Deduplication key of a visit: source, port and protocol.
@@ -55,6 +59,7 @@ impl Visits {
             buckets: TokenBuckets::default(),
             settings: settings.paced(),
             left_out,
+            rehearsed: LruCache::new(REHEARSED),
         }
     }
 
@@ -89,6 +94,25 @@ impl Visits {
     #[must_use]
     pub const fn asks_for_proof(&self, protocol: Protocol) -> bool {
         self.settings.fences() && self.settings.blocks(protocol)
+    }
+
+    /// Whether only a source with enough handshakes would be blocked by `protocol`, if the settings blocked any.
+    #[must_use]
+    pub const fn would_ask_for_proof(&self, protocol: Protocol) -> bool {
+        self.settings.fences() && !self.settings.blocks(protocol)
+    }
+
+    /// Counts a completed handshake with the trap at `pair` while nothing is blocked. These handshakes don't count once
+    /// sources are blocked.
+    pub fn rehearse(&mut self, source: IpNet, pair: u32, now_ns: u64) -> HandshakeCount {
+        let handshakes = self.rehearsed.get_or_insert_mut(source, || Handshakes::NONE);
+        HandshakeCount { traps: handshakes.count(pair, now_ns, self.settings.tally_ns), is_connected: false }
+    }
+
+    /// Whether a source with these handshakes would be blocked.
+    #[must_use]
+    pub const fn would_block(&self, shaken: HandshakeCount) -> bool {
+        is_proven(shaken.traps, shaken.is_connected, &self.settings)
     }
 
     /// Whether a source with these handshakes is spared only because it is connected.

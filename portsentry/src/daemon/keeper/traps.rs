@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{config::Config, policy::trap::Visits};
+use crate::{
+    config::{Config, Response},
+    policy::trap::Visits,
+};
 
 /// The keeper's state for visits to the daemon's traps.
 #[derive(Debug)]
@@ -10,10 +13,13 @@ pub(super) struct Traps {
     pub visits: Visits,
     /// `TRIGGER_WINDOW`
     pub window: Duration,
+    /// Whether connections are only logged: `BLOCK_TCP` is 0.
+    pub only_logs: bool,
 }
 
 impl Traps {
     pub(super) fn new(config: &Config, settings: portsentry_common::settings::Settings) -> Self {
-        Self { visits: Visits::new(settings), window: config.trigger_window }
+        let only_logs = config.block_tcp == Response::LogOnly;
+        Self { visits: Visits::new(settings), window: config.trigger_window, only_logs }
     }
 }

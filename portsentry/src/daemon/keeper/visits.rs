@@ -47,19 +47,24 @@ impl Keeper {
         // Both PortSentrys also log datagrams as `Connect`.
         let kind = Kind::Connect;
         let (source_port, port) = (from.port(), destination.port());
-        let (verdict, hits) = if self.is_exempt(source) {
-            (Verdict::Ignored, 0)
+        let (verdict, hits, proof) = if self.is_exempt(source) {
+            (Verdict::Ignored, 0, proof)
         } else {
             let network = self.scope.network_of(source);
             let pair = trap::pair(destination);
             let hits = self.count(network, pair);
+            let rehearses = self.traps.only_logs && self.traps.visits.would_ask_for_proof(protocol);
             let shaken = if is_proof && self.traps.visits.asks_for_proof(protocol) {
                 self.shake(network, pair)
+            } else if is_proof && rehearses {
+                self.rehearse(network, pair)
             } else {
                 HandshakeCount { traps: 0, is_connected: false }
             };
             let probe = Probe { protocol, kind, source_port, port, flags: 0 };
-            (self.traps.visits.judge(&probe, hits, proof, shaken), hits)
+            let would_fence = rehearses && !self.traps.visits.would_block(shaken);
+            let verdict = self.traps.visits.judge(&probe, hits, proof, shaken);
+            (verdict, hits, if would_fence { Proof::None } else { proof })
         };
         // A fenced source has not yet proven enough.
         let proof = if verdict == Verdict::Fence { Proof::None } else { proof };
@@ -105,6 +110,14 @@ impl Keeper {
             });
         let is_connected =
             shaken.is_connected || self.traps.visits.would_spare(shaken) && self.is_connected(source);
+        HandshakeCount { is_connected, ..shaken }
+    }
+
+    /// Counts a completed handshake while nothing is blocked.
+    fn rehearse(&mut self, source: IpNet, pair: u32) -> HandshakeCount {
+        let now_ns = kernel::monotonic_ns().unsigned_abs();
+        let shaken = self.traps.visits.rehearse(source, pair, now_ns);
+        let is_connected = self.traps.visits.would_spare(shaken) && self.is_connected(source);
         HandshakeCount { is_connected, ..shaken }
     }
 

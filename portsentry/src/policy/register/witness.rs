@@ -6,7 +6,7 @@ use super::{Effect, HistoryAction, Line, Occasion};
 use crate::config::Response;
 
 /// Returns the effects of a probe with this `verdict`, given the configured `response` for its protocol. `is_first`
-/// means that its source has not been reported before.
+/// means that its source has not been reported before, or not as proven.
 pub(super) fn witness(verdict: Verdict, response: Response, is_first: bool) -> Vec<Effect> {
     use Effect::{Emit, History, Run};
     match verdict {

@@ -63,6 +63,19 @@ fn connections_to_enough_traps_prove_and_datagrams_do_not() {
 }
 
 #[test]
+fn handshakes_add_up_while_nothing_is_blocked() {
+    let mut visits =
+        Visits::new(Settings { tcp_response: Response::Report as u8, tally_ns: 3600 * SECOND, ..settings() });
+    assert!(visits.would_ask_for_proof(Protocol::Tcp) && !visits.would_ask_for_proof(Protocol::Udp));
+    for (number, pair, second, expected) in
+        [(1, 11, 0, false), (1, 11, 1, false), (2, 15, 2, false), (1, 15, 3, true), (1, 79, 7300, false)]
+    {
+        let shaken = visits.rehearse(source(number), pair, second * SECOND);
+        assert_eq!(visits.would_block(shaken), expected, "{number} {pair}");
+    }
+}
+
+#[test]
 fn who_is_connected_is_spared_for_a_while() {
     for (traps, expected) in [(1, false), (2, true), (7, true), (8, false)] {
         assert_eq!(visits().would_spare(shaken(traps)), expected, "{traps}");
