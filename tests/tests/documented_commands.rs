@@ -57,15 +57,21 @@ fn commands(path: &str) -> Vec<Command> {
     document::commands(&document::read(path), |program| TYPED.contains(&program))
 }
 
-/// Runs a command repeatedly until it prints the text shown.
-fn follow(lab: &Lab, machine: &Machine, path: &str, command: &Command, are_words_shown: bool) {
+/// Runs a command repeatedly until it prints the text shown. `run` runs one on the machine.
+fn follow(
+    (lab, machine): (&Lab, &Machine),
+    path: &str,
+    command: &Command,
+    are_words_shown: bool,
+    run: &mut dyn FnMut(&str) -> Result<String, String>,
+) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let said = if command.program() == "nmap" {
             let words: Vec<_> = command.line.split_whitespace().skip(1).collect();
             Ok(lab.scanner.run("nmap", &words))
         } else {
-            machine.try_run(&command.line)
+            run(&command.line)
         };
         let lacks = |text: &str| {
             let words = command.words().filter(|word| are_words_shown && !text.contains(*word));
@@ -96,7 +102,7 @@ fn read(path: &str, machine: impl FnOnce(&Lab) -> Machine, least: usize, are_wor
     // Every real machine's interface has traffic.
     let _traffic = lab.keep_sending(lab.source(Family::V4));
     for command in &commands {
-        follow(&lab, &machine, path, command, are_words_shown);
+        follow((&lab, &machine), path, command, are_words_shown, &mut |line| machine.try_run(line));
     }
 }
 
@@ -108,6 +114,28 @@ fn the_kernels_side_can_be_looked_into() {
 #[test]
 fn the_first_hour_goes_as_told() {
     read("docs/first-hour.md", fresh, 20, true);
+}
+
+/// Types the commands into a terminal. `setup` asks its questions there.
+#[test]
+fn the_first_hour_goes_as_told_when_it_is_typed() {
+    const PATH: &str = "docs/first-hour.md";
+    const ANSWERS: [(&str, &str); 2] = [("those shown as watched: ", ""), ("within 5 min? [y/N] ", "y")];
+    let lab = Lab::new();
+    let machine = fresh(&lab);
+    let _traffic = lab.keep_sending(lab.source(Family::V4));
+    let mut shell = machine.shell();
+    let mut typed = Vec::new();
+    let mut run = |line: &str| {
+        let line = if line == "portsentry setup --yes" { "portsentry setup" } else { line };
+        let answers = if line == "portsentry setup" { &ANSWERS[..] } else { &[] };
+        typed.push(line.to_owned());
+        shell.run(line, answers, Duration::from_mins(2))
+    };
+    for command in &commands(PATH) {
+        follow((&lab, &machine), PATH, command, true, &mut run);
+    }
+    assert!(typed.iter().any(|line| line == "portsentry setup"), "{typed:?}");
 }
 
 #[test]
