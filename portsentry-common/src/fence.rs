@@ -83,7 +83,7 @@ where
 /// Whether a datagram belongs to a session: the host sent one to its source a moment ago (`UDP_SESSION`), from the
 /// port to which the datagram goes.
 #[inline(always)]
-fn is_in_session<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
+pub(crate) fn is_in_session<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
     let sent_ns = env.last_sent_ns(flow);
     // The sending time may be later than `now_ns`, whose resolution is a tick.
     sent_ns != 0 && env.now_ns().saturating_sub(sent_ns) < env.settings().session_ns

@@ -1,9 +1,9 @@
-//! The host's outgoing packets, as far as fences need them: the flows that continue, and other hosts' services
-//! behind the host's own addresses.
+//! The host's outgoing packets, as far as rules need them: the flows that continue, and other hosts' services behind
+//! the host's own addresses.
 //!
-//! The program for outgoing packets records answers that a socket look-up can't find: those of translated
-//! connections, and of bound but unconnected sockets. A fenced source's packets pass if they answer a recorded
-//! packet.
+//! The program for outgoing packets records packets whose answers a socket look-up can't explain: those of translated
+//! connections, and of bound but unconnected sockets. A packet that answers a recorded one is no probe, and passes
+//! the fence.
 
 use crate::{classify::Protocol, parse::TcpFlags, settings::Settings, state::FlowKey};
 

@@ -12,6 +12,7 @@ mod link;
 mod malformed;
 mod open;
 mod reports;
+mod sent;
 mod served;
 mod sockets;
 mod targets;
@@ -43,5 +44,6 @@ pub fn chapters() -> Vec<Chapter> {
         .chain(served::chapters())
         .chain(above::chapters())
         .chain(open::chapters())
+        .chain(sent::chapters())
         .collect()
 }

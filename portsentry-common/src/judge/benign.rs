@@ -6,7 +6,7 @@ use crate::{
     classify::{Kind, Probe, Protocol},
     counter::Counter,
     environment::{Environment, FamilyMaps, Locality},
-    fence::may_answer,
+    fence::{is_in_session, may_answer},
     flow::Flow,
     settings::{AckProbes, Settings},
 };
@@ -73,6 +73,11 @@ pub(super) fn is_benign<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -
             env.count(Counter::Served);
             return true;
         }
+        // Not cached, because packets of other sources to that port are no answers.
+        Locality::Own if answers(flow, env) => {
+            env.count(Counter::Served);
+            return true;
+        }
         Locality::Protected if may_answer_protected(&flow.probe) => return true,
         Locality::Own | Locality::Protected => {}
     }
@@ -81,6 +86,16 @@ pub(super) fn is_benign<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -
         return true;
     }
     false
+}
+
+/// Whether the packet answers one that the host sent to its source a moment ago, from the port to which it goes: in
+/// a session of a bound socket, or in a translated connection.
+#[inline(always)]
+fn answers<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
+    match flow.probe.kind {
+        Kind::Udp => is_in_session(flow, env),
+        kind => kind.is_connected() && env.last_sent_ns(flow) != 0,
+    }
 }
 
 /// Whether a packet to a protected host may belong to a connection of that host, or answer its datagram. The host's

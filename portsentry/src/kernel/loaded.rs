@@ -85,14 +85,14 @@ impl Kernel {
         link::attach(program, &self.pins, interface, only)
     }
 
-    /// Attaches the traffic control programs that fences need to the interface with this index, and sets the
-    /// constant fields of answers through it, given its MTU. Must be called before the main program is attached, so
-    /// that the kernel can accept the connections that it answers.
+    /// Attaches the traffic control programs to the interface with this index, and sets the constant fields of
+    /// answers through it, given its MTU. Must be called before the main program is attached, so that the kernel can
+    /// accept the connections that it answers.
     pub fn attach_traffic(&mut self, index: u32, mtu: u32) -> Result<(), Error> {
         self.set_constants(index, mtu)?;
         for hook in traffic::HOOKS {
             let is_wanted = match hook {
-                traffic::Hook::Egress => self.settings.fences(),
+                traffic::Hook::Egress => true,
                 traffic::Hook::Accept => self.settings.accepts(),
             };
             if is_wanted {

@@ -114,7 +114,7 @@ impl Oracle {
 
     /// `UDP_SESSION`: a datagram passes if this host recently sent one to the same address and port, from the port
     /// to which it goes.
-    fn is_in_session(&self, seen: &Seen<'_>) -> bool {
+    pub(super) fn is_in_session(&self, seen: &Seen<'_>) -> bool {
         self.settings().session_ns > 0 && was_sent_to(&self.scenario, seen)
     }
 

@@ -16,6 +16,7 @@ use super::{
     finding::Finding,
     knowledge::{Oracle, is_watched},
     seen::{Seen, counter, sighting},
+    sent::was_sent_to,
     sockets::is_one_host,
     table::{is_lease, is_unbound, may_be_late, was_served},
 };
@@ -67,12 +68,21 @@ impl Oracle {
             (Locality::Protected, Protocol::Udp) if seen.may_answer_a_datagram() => return Some(&[]),
             (Locality::Protected, _) => false,
         };
-        if is_innocent {
+        let is_own = self.locality(seen.packet.destination) == Locality::Own;
+        if is_innocent || is_own && self.is_an_answer(seen) {
             Some(&["served"])
         } else if is_one_host(seen.source) {
             None
         } else {
             Some(&["implausible"])
+        }
+    }
+
+    /// ARCHITECTURE: datagrams of a session, and ACKs and FIN+ACKs of a translated connection, answer the host.
+    fn is_an_answer(&self, seen: &Seen<'_>) -> bool {
+        match seen.protocol {
+            Protocol::Udp => self.is_in_session(seen),
+            Protocol::Tcp => seen.is_of_a_connection() && was_sent_to(&self.scenario, seen),
         }
     }
 

@@ -70,8 +70,8 @@ pub(super) const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "seconds, 0 to 86400",
         default: "180",
-        meaning: "A fenced source's datagram passes if this host sent one to the same address and port, from the port that \
-                  it goes to, within this time.",
+        meaning: "A datagram is no probe, and passes the fence, if this host sent or forwarded one to the same address \
+                  and port, from the port that it goes to, within this time.",
         set: |c, v, r| {
             put(&mut c.udp_session, value::number(v, 0..=86400, r).map(|it| Duration::from_secs(it.into())));
         },

@@ -202,7 +202,8 @@ impl Attachments {
         let mut attachment = kernel.attach_to((&name, link.index), mode)?;
         if let Err(error) = traffic {
             journal.error(&format!(
-                "{name}: a fence cuts UDP sessions and translated connections there, as what leaves can't be seen: {error}"
+                "{name}: outgoing packets can't be seen there, so answers to translated datagrams may count as \
+                 probes, and a fence cuts UDP sessions and translated connections: {error}"
             ));
         }
         if let Some(reason) = reason.filter(|_| attachment.mode.is_some()) {
