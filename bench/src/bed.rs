@@ -65,6 +65,7 @@ impl Making {
             max_addresses: 16_384.max(self.ignored),
             max_fenced: 1 << 16,
             max_sources: 1 << 16,
+            max_served: 1 << 16,
             ring_size: 1 << 20,
             debug: false,
         };

@@ -88,6 +88,16 @@ counters! {
     OverRate => over_rate,
     /// Probes not reported: the ring was full.
     RingFull => ring_full,
+    /// Other hosts' ports learned as served.
+    LearnedServed => learned_served,
+    /// Other hosts' ports learned as refused.
+    LearnedRefused => learned_refused,
+    /// Refused connections and datagrams to other hosts' ports.
+    FailedConnections => failed_connections,
+    /// Connections and datagrams of sources with `FAILED_CONNECTIONS` failures: with `ANSWERS="observe"` they passed.
+    OverFailures => over_failures,
+    /// Answers to fenced sources that were not forwarded.
+    Withheld => withheld,
     /// Frames that end within their link layer, or have more VLAN tags than are read.
     MalformedLink => malformed_link,
     /// Impossible or truncated IPv4 headers.

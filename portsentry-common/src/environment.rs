@@ -10,6 +10,7 @@ use crate::{
     event::Event,
     flow::Flow,
     gate::Near,
+    learned::Learned,
     parse::Malformed,
     settings::Settings,
 };
@@ -51,8 +52,10 @@ pub enum RateLimit {
     Check,
     /// Answers to fenced sources' SYNs, and SYNs forwarded to services.
     Syn,
-    /// Flows learnt from outgoing packets.
+    /// Flows and ports learnt from outgoing packets.
     Learn,
+    /// Sources whose failed connections are counted.
+    Fail,
 }
 
 /// Result of entering a block or fence.
@@ -198,7 +201,7 @@ pub trait FastMaps<A> {
 
 /// The maps of one address family. Queries take the source's address, entries take its key (see [`SourceKey`]).
 /// Some take references into the packet, because a map takes a pointer, and a copy would cost stack.
-pub trait FamilyMaps<A>: Environment + FastMaps<A> {
+pub trait FamilyMaps<A>: Environment + FastMaps<A> + Learned<A> {
     /// Whether a source that shares a network with others may be blocked or fenced by itself.
     fn may_be_alone(&self) -> bool;
 

@@ -6,6 +6,7 @@ mod action;
 mod answer;
 mod benign;
 mod challenge;
+mod contact;
 mod enter;
 mod fast_path;
 mod fenced;
@@ -18,9 +19,9 @@ mod slow_path_fenced;
 mod source_key;
 mod source_state;
 
-use self::slow_path_fenced::settle_fenced;
 pub use self::{
     action::Action,
+    contact::contact,
     fast_path::{Clear, FastPath, fast_path},
     fenced::Fenced,
     open::open,
@@ -30,6 +31,7 @@ pub use self::{
     source_key::source_key,
     source_state::{SourceState, source_state, suspect_state},
 };
+use self::{slow_path::settle_free, slow_path_fenced::settle_fenced};
 use crate::{
     address::{Ipv4, Ipv6},
     environment::FamilyMaps,
@@ -50,8 +52,8 @@ where
     let is_clear = match fast_path(frame, env, |found| found) {
         FastPath::Decided(action) => return action,
         FastPath::Unsettled => false,
-        FastPath::SynIpv4 => return slow_path_free::<Ipv4, F, W>(frame, env),
-        FastPath::SynIpv6 => return slow_path_free::<Ipv6, F, W>(frame, env),
+        FastPath::SynIpv4 => return settle_free::<Ipv4, F, W>(frame, env),
+        FastPath::SynIpv6 => return settle_free::<Ipv6, F, W>(frame, env),
         FastPath::SuspectIpv4(near) => match suspect_state::<Ipv4, F, W>(frame, near, env) {
             SourceState::Blocked => return Action::Drop,
             SourceState::Fenced => return settle_fenced::<Ipv4, F, W>(frame, env),

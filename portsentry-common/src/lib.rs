@@ -9,6 +9,7 @@
 extern crate std;
 
 pub mod address;
+pub mod answered;
 pub mod block;
 pub mod bound;
 pub mod bucket;
@@ -23,6 +24,7 @@ pub mod flow;
 pub mod frame;
 pub mod gate;
 pub mod judge;
+pub mod learned;
 pub mod pace;
 pub mod parse;
 pub mod session;

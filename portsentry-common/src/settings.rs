@@ -51,6 +51,18 @@ pub enum FencedDatagrams {
     Pass = 1,
 }
 
+/// Use of the answers that other hosts send through this one (`ANSWERS`).
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// None.
+    Off = 0,
+    /// They teach which ports are served, but decide nothing.
+    Observe = 1,
+    /// They decide whether a source is fenced.
+    Enforce = 2,
+}
+
 /// Read-only data of the kernel program.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -120,17 +132,21 @@ pub struct Settings {
     pub fenced_syns: u8,
     /// A [`FencedDatagrams`].
     pub fenced_datagrams: u8,
-    /// Always 0.
-    pub reserved: [u8; 2],
+    /// An [`Answers`].
+    pub answers: u8,
+    /// Number of refused connections at which a source is fenced (`FAILED_CONNECTIONS`).
+    pub failed_connections: u8,
     /// SYNs of fenced sources per second that each CPU may answer or forward.
     pub syn_rate: u32,
     /// Time after which a CPU regains the token for one of these SYNs, in nanoseconds.
     pub syn_each_ns: u32,
     /// Time after which a fenced source regains the token for one packet, in nanoseconds, or 0 for no limit.
     pub source_each_ns: u32,
+    /// A random number, without which a sender can't construct a question with the hash of another.
+    pub question_key: u64,
 }
 
-const _: () = assert!(size_of::<Settings>() == 160);
+const _: () = assert!(size_of::<Settings>() == 168);
 
 impl Settings {
     /// The bit for TCP in [`Settings::traps`].
@@ -169,10 +185,12 @@ impl Settings {
         prefix: 0,
         fenced_syns: 0,
         fenced_datagrams: 0,
-        reserved: [0; 2],
+        answers: 0,
+        failed_connections: 0,
         syn_rate: 0,
         syn_each_ns: Self::NEVER,
         source_each_ns: 0,
+        question_key: 0,
     };
 
     /// The time for a token that never returns.
@@ -239,6 +257,37 @@ impl Settings {
     #[must_use]
     pub const fn accepts(&self) -> bool {
         self.fenced_syns == FencedSyns::Accept as u8
+    }
+
+    /// Whether other hosts' answers teach.
+    #[inline(always)]
+    #[must_use]
+    pub const fn learns(&self) -> bool {
+        self.answers != Answers::Off as u8
+    }
+
+    /// Whether other hosts' answers decide. Without fences they don't, because a failed connection proves nothing
+    /// about its source, so it must not be blocked.
+    #[inline(always)]
+    #[must_use]
+    pub const fn enforces_answers(&self) -> bool {
+        self.answers == Answers::Enforce as u8 && self.fences()
+    }
+
+    /// Whether fences and blocks are enforced at `now_ns`, given the time of the daemon's last heartbeat, both in
+    /// nanoseconds of `CLOCK_MONOTONIC`: see `OPEN_AFTER`. Without a daemon, blocks can't be lifted.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_enforced(&self, now_ns: u64, heartbeat_ns: u64) -> bool {
+        // The heartbeat may be later than `now_ns`, whose resolution is a tick.
+        self.open_after_ns == 0 || now_ns.saturating_sub(heartbeat_ns) < self.open_after_ns
+    }
+
+    /// Returns the number of failed connections at which a source is fenced, at least one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn failed_connections(&self) -> u32 {
+        if self.failed_connections == 0 { 1 } else { self.failed_connections as u32 }
     }
 
     /// Whether a source that reaches the trigger by `protocol` is blocked.

@@ -24,9 +24,11 @@ pub struct TokenBuckets {
     pub syn_ns: u64,
     /// Flows to learn from outgoing packets.
     pub learn_ns: u64,
+    /// Sources with a failed connection to enter.
+    pub fail_ns: u64,
 }
 
-const _: () = assert!(size_of::<TokenBuckets>() == 48);
+const _: () = assert!(size_of::<TokenBuckets>() == 56);
 
 impl TokenBuckets {
     /// Takes a token from a bucket. Returns `false` if the bucket is empty at `now_ns`.
@@ -41,6 +43,7 @@ impl TokenBuckets {
             RateLimit::Check => (&mut self.check_ns, settings.challenge_each_ns),
             RateLimit::Syn => (&mut self.syn_ns, settings.syn_each_ns),
             RateLimit::Learn => (&mut self.learn_ns, LEARN_EACH_NS),
+            RateLimit::Fail => (&mut self.fail_ns, LEARN_EACH_NS),
         };
         bucket::try_acquire(whole_ns, each_ns, now_ns)
     }

@@ -7,8 +7,8 @@ use aya_ebpf::{EbpfContext, bindings::xdp_md, macros::xdp, programs::XdpContext}
 use portsentry_common::address::{Ipv4, Ipv6};
 
 use crate::{
-    FENCED_IPV4, FENCED_IPV6, FREE_IPV4, FREE_IPV6, PROVES, SYN, UNSETTLED, classify_source_as, fenced, free,
-    further, opened, proves,
+    FENCED_IPV4, FENCED_IPV6, FREE_IPV4, FREE_IPV6, PROVES, SYN, UNSETTLED, UNSURE, classify_source_as,
+    contact::contacts, fenced, free, further, opened, proves, settings::settings,
 };
 
 /// Judges every frame that an interface without a link-layer header receives.
@@ -16,8 +16,14 @@ use crate::{
 pub fn portsentry_bare(context: XdpContext) -> u32 {
     let context = context.as_ptr().cast();
     match classify_source_bare(context) {
-        FREE_IPV4 => free_ipv4_bare(context),
-        FREE_IPV6 => free_ipv6_bare(context),
+        FREE_IPV4 => match if settings().learns() { contact_ipv4_bare(context) } else { UNSURE } {
+            UNSURE => free_ipv4_bare(context),
+            action => action,
+        },
+        FREE_IPV6 => match if settings().learns() { contact_ipv6_bare(context) } else { UNSURE } {
+            UNSURE => free_ipv6_bare(context),
+            action => action,
+        },
         FENCED_IPV4 => match fenced_ipv4_bare(context) {
             SYN => open_ipv4_bare(context),
             UNSETTLED => match further_ipv4_bare(context) {
@@ -57,6 +63,20 @@ pub fn open_ipv6_bare(context: *mut xdp_md) -> u32 {
 #[inline(never)]
 pub fn classify_source_bare(context: *mut xdp_md) -> u32 {
     classify_source_as::<true>(context)
+}
+
+/// Judges the source of an IPv4 packet by its questions to other hosts.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn contact_ipv4_bare(context: *mut xdp_md) -> u32 {
+    contacts::<Ipv4, true>(context)
+}
+
+/// The same for IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn contact_ipv6_bare(context: *mut xdp_md) -> u32 {
+    contacts::<Ipv6, true>(context)
 }
 
 /// Judges an IPv4 packet whose source is free.

@@ -1,5 +1,5 @@
 //! The programs for outgoing packets (traffic control, egress), on interfaces with and without an Ethernet header.
-//! They neither change nor drop packets.
+//! They don't change packets. They drop only answers to fenced sources: see [`crate::learning`].
 
 use core::{cell::UnsafeCell, hint::cold_path};
 
@@ -19,10 +19,17 @@ use portsentry_common::{
     session::Sent,
 };
 
-use crate::{flows, frame::Packet, gate::GATE_V6, kernel::Family, settings::settings};
+use crate::{flows, frame::Packet, gate::GATE_V6, kernel::Family, learning, settings::settings};
 
 /// Return value that passes a packet to the next attached program (`TCX_NEXT`, and `TC_ACT_UNSPEC` before it).
 pub const GO_ON: i32 = -1;
+
+/// Return value that drops a packet (`TC_ACT_SHOT`).
+const SHOT: i32 = 2;
+
+/// Protocol numbers of ICMP for IPv4 and IPv6.
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
 
 const ETHERNET: usize = 14;
 const TAG: usize = 4;
@@ -47,19 +54,17 @@ unsafe impl Sync for Learnt {}
 /// Runs for packets that leave through an interface with an Ethernet header.
 #[classifier]
 pub fn portsentry_egress(context: TcContext) -> i32 {
-    see::<false>(context.as_ptr().cast());
-    GO_ON
+    see::<false>(context.as_ptr().cast())
 }
 
 /// Runs for packets that begin with their IP header.
 #[classifier]
 pub fn portsentry_egress_bare(context: TcContext) -> i32 {
-    see::<true>(context.as_ptr().cast());
-    GO_ON
+    see::<true>(context.as_ptr().cast())
 }
 
 #[inline(always)]
-fn see<const BARE: bool>(context: *mut __sk_buff) {
+fn see<const BARE: bool>(context: *mut __sk_buff) -> i32 {
     // SAFETY: fields of the context that the kernel handed to the program.
     let (length, ingress) = unsafe {
         ((&raw const (*context).len).read_volatile(), (&raw const (*context).ingress_ifindex).read_volatile())
@@ -72,32 +77,71 @@ fn see<const BARE: bool>(context: *mut __sk_buff) {
         let wanted = if length < READ as u32 { length } else { READ as u32 };
         // SAFETY: the context comes from the kernel. The bounds are read again below.
         if unsafe { bpf_skb_pull_data(context, wanted) } != 0 {
-            return;
+            return GO_ON;
         }
         packet = linear(context);
     }
-    let (ethertype, packet) = if BARE {
+    let (ethertype, offset, packet) = if BARE {
         // SAFETY: as above.
-        (unsafe { (&raw const (*context).protocol).read_volatile() } as u16, packet)
+        (unsafe { (&raw const (*context).protocol).read_volatile() } as u16, 0, packet)
     } else {
         match packet.read::<u16>(ETHERNET - 2) {
             Some(CUSTOMER_TAG) => match packet.read(ETHERNET + TAG - 2) {
-                Some(ethertype) => (ethertype, packet.skip(ETHERNET + TAG)),
-                None => return,
+                Some(ethertype) => (ethertype, ETHERNET + TAG, packet.skip(ETHERNET + TAG)),
+                None => return GO_ON,
             },
-            Some(ethertype) => (ethertype, packet.skip(ETHERNET)),
-            None => return,
+            Some(ethertype) => (ethertype, ETHERNET, packet.skip(ETHERNET)),
+            None => return GO_ON,
         }
     };
     match ethertype {
-        IPV4 => see_ipv4(packet, is_forwarded),
-        IPV6 => see_ipv6(packet, is_forwarded),
+        IPV4 => {
+            let mut packet = packet;
+            if is_forwarded
+                && packet.read(9).is_some_and(|protocol| may_be_answer(packet, 20, protocol, ICMP))
+            {
+                cold_path();
+                if learning::learn_ipv4(context, offset as u64) != 0 {
+                    return SHOT;
+                }
+                packet = linear(context).skip(offset);
+            }
+            see_ipv4(packet, is_forwarded);
+        }
+        IPV6 => {
+            let mut packet = packet;
+            if is_forwarded
+                && packet.read(6).is_some_and(|protocol| may_be_answer(packet, 40, protocol, ICMPV6))
+            {
+                cold_path();
+                if learning::learn_ipv6(context, offset as u64) != 0 {
+                    return SHOT;
+                }
+                packet = linear(context).skip(offset);
+            }
+            see_ipv6(packet, is_forwarded);
+        }
         _ => {}
     }
+    GO_ON
+}
+
+/// Whether the packet with the given transport header may be an answer other than a datagram.
+#[inline(always)]
+fn may_be_answer(packet: Packet, transport: usize, protocol: u8, icmp: u8) -> bool {
+    const ANSWERS: u8 = TcpFlags::SYN | TcpFlags::RST;
+    settings().learns()
+        && if protocol == TCP {
+            packet
+                .read::<u8>(transport + 13)
+                .is_some_and(|flags| flags & ANSWERS != 0 && flags & TcpFlags::ACK != 0)
+        } else {
+            protocol == icmp
+        }
 }
 
 #[inline(always)]
-fn linear(context: *mut __sk_buff) -> Packet {
+pub fn linear(context: *mut __sk_buff) -> Packet {
     // SAFETY: as above.
     let [start, end] = unsafe {
         [&raw const (*context).data, &raw const (*context).data_end]
@@ -174,6 +218,13 @@ fn note<A: Family>(local: A, remote: A, sent: Sent) {
     // SAFETY: as above.
     unsafe { at.write_volatile(hash) };
     let [local_high, local_low] = local.to_mapped().halves();
+    if sent.is_forwarded && sent.protocol == Protocol::Udp && settings().learns() {
+        let ports = u64::from(sent.remote_port) | u64::from(sent.port) << 16 | (sent.protocol as u64) << 32;
+        match A::VERSION {
+            4 => learning::learn_reply_v4(high, low, local_high, local_low, ports),
+            _ => learning::learn_reply_v6(high, low, local_high, local_low, ports),
+        };
+    }
     let is_forwarded = u64::from(sent.is_forwarded) << 48 | u64::from(sent.flags.0) << 56;
     let is_v4 = u64::from(A::VERSION == 4) << 49;
     learn(high, low, local_high, local_low, rest | is_forwarded | is_v4);

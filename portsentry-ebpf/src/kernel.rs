@@ -2,6 +2,7 @@
 
 mod environment;
 mod family;
+mod learned;
 mod ports;
 mod sources;
 

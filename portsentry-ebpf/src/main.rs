@@ -28,6 +28,7 @@ mod atomic;
 mod bare;
 mod barrier_var;
 mod benign;
+mod contact;
 mod egress;
 mod flows;
 mod frame;
@@ -35,6 +36,8 @@ mod gate;
 mod hooks;
 mod kernel;
 mod layers;
+mod learned;
+mod learning;
 mod maps;
 mod served;
 mod settings;
@@ -54,8 +57,10 @@ use portsentry_common::{
 };
 
 use crate::{
+    contact::{ask_ipv4, ask_ipv6, settle_free_ipv4, settle_free_ipv6},
     frame::XdpFrame,
     kernel::{Data, Family, Kernel},
+    settings::settings,
 };
 
 /// Judges every frame that an interface receives.
@@ -68,7 +73,9 @@ pub fn portsentry(context: XdpContext) -> u32 {
         FastPath::Decided(action) => action as u32,
         FastPath::SuspectIpv4(Near(near)) => suspect_ipv4(context.as_ptr().cast(), near.into()),
         FastPath::SuspectIpv6(Near(near)) => suspect_ipv6(context.as_ptr().cast(), near.into()),
+        FastPath::SynIpv4 if settings().learns() => ask_ipv4(context.as_ptr().cast()),
         FastPath::SynIpv4 => free_ipv4(context.as_ptr().cast()),
+        FastPath::SynIpv6 if settings().learns() => ask_ipv6(context.as_ptr().cast()),
         FastPath::SynIpv6 => free_ipv6(context.as_ptr().cast()),
         FastPath::Unsettled => unsettled(context.as_ptr().cast()),
     })
@@ -87,7 +94,7 @@ pub fn suspect_ipv4(context: *mut xdp_md, near: u64) -> u32 {
         SourceState::Blocked => Action::Drop as u32,
         SourceState::Fenced => settle_fenced_ipv4(context),
         SourceState::Free => match clear(context) {
-            UNSURE => free_ipv4(context),
+            UNSURE => settle_free_ipv4(context),
             action => action,
         },
     }
@@ -119,7 +126,7 @@ pub fn suspect_ipv6(context: *mut xdp_md, near: u64) -> u32 {
     match suspect_state_ipv6(context, near) {
         FENCED_IPV6 => settle_fenced_ipv6(context),
         FREE_IPV6 => match clear(context) {
-            UNSURE => free_ipv6(context),
+            UNSURE => settle_free_ipv6(context),
             action => action,
         },
         action => action,
@@ -148,8 +155,8 @@ pub fn unsettled(context: *mut xdp_md) -> u32 {
         return found;
     }
     match classify_source(context) {
-        FREE_IPV4 => free_ipv4(context),
-        FREE_IPV6 => free_ipv6(context),
+        FREE_IPV4 => settle_free_ipv4(context),
+        FREE_IPV6 => settle_free_ipv6(context),
         FENCED_IPV4 => settle_fenced_ipv4(context),
         FENCED_IPV6 => settle_fenced_ipv6(context),
         action => action,

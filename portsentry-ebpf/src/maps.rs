@@ -14,6 +14,7 @@ use portsentry_common::{
     challenge::{Constants, Secrets},
     counter::Counters,
     event::Event,
+    learned::{Failures, PortKey},
     settings::Settings,
     state::{FlowKey, RecentKey, SteerKey},
     tally::{Handshakes, Tally},
@@ -53,6 +54,15 @@ pub static FENCED_V6: LruHashMap<Ipv6, Block, 1> = LruHashMap::new();
 /// Time when the host last sent a packet of a flow, in nanoseconds of `CLOCK_MONOTONIC`.
 #[btf_map]
 pub static FLOWS: LruHashMap<FlowKey, u64, 65536> = LruHashMap::new();
+/// Time when a port of another host last accepted a connection or sent a reply, in nanoseconds of `CLOCK_MONOTONIC`.
+#[btf_map]
+pub static LEARNED_SERVED: LruHashMap<PortKey, u64, 1> = LruHashMap::new();
+/// Time when a port of another host last refused, in the same unit. It has not accepted since.
+#[btf_map]
+pub static LEARNED_REFUSED: LruHashMap<PortKey, u64, 1> = LruHashMap::new();
+/// Failed connections by source.
+#[btf_map]
+pub static FAILURES: LruHashMap<Ipv6, Failures, 1> = LruHashMap::new();
 /// Ports where a fenced source's SYN always reaches the network stack, as in `WATCHED_TCP`.
 #[btf_map]
 pub static EXCLUDED_TCP: Array<u64, BITMAP> = Array::new();

@@ -21,6 +21,7 @@ mod heartbeat;
 mod hooks;
 mod inherit;
 mod layout;
+mod learned;
 mod link;
 mod load;
 mod loaded;

@@ -24,7 +24,7 @@ use portsentry_common::{
 
 use crate::{
     frames::{tcp, udp},
-    outcome::{Judge, Outcome, timeless_block},
+    outcome::{Judge, Outcome, grown, timeless_block},
     scenario::Scenario,
     sent::Sent,
     sockets::Socket,
@@ -53,6 +53,7 @@ impl InKernel {
             max_addresses: 1024,
             max_fenced: 4096,
             max_sources: 1 << 16,
+            max_served: 1 << 16,
             ring_size: scenario.ring_size,
             debug: false,
         };
@@ -117,6 +118,15 @@ impl InKernel {
         let before = self.counters;
         self.counters = self.kernel.counters().expect("counters are read");
         Outcome::new(run.action, self.told(), &before, &self.counters)
+    }
+
+    /// Runs the program for outgoing packets on `frame`. Returns whether it leaves, and the names of the counters that
+    /// grew.
+    pub fn leave(&mut self, frame: &[u8], is_forwarded: bool) -> (bool, Vec<&'static str>) {
+        let leaves = self.kernel.try_leaving(frame, is_forwarded).unwrap_or_else(|error| panic!("{error}"));
+        let before = self.counters;
+        self.counters = self.kernel.counters().expect("counters are read");
+        (leaves, grown(&before, &self.counters))
     }
 
     /// Returns all events in the ring.
@@ -194,7 +204,8 @@ fn send(kernel: &mut Kernel, sent: &Sent) {
         Udp => udp(),
     };
     let frame = packet.from(&sent.local.to_string()).to(&sent.remote.to_string()).frame(0);
-    kernel.try_leaving(&frame, sent.is_forwarded).unwrap_or_else(|error| panic!("{error}"));
+    let leaves = kernel.try_leaving(&frame, sent.is_forwarded).unwrap_or_else(|error| panic!("{error}"));
+    assert!(leaves, "{sent:?}");
 }
 
 fn bitmap(is_watched: impl Fn(u16) -> bool) -> Box<[u64; 1024]> {

@@ -4,6 +4,7 @@
 
 mod fast;
 mod ip;
+mod learned;
 mod sent;
 mod sockets;
 mod table;
@@ -60,6 +61,7 @@ pub struct Model {
     tallies: RefCell<HashMap<IpAddr, Tally>>,
     handshakes: RefCell<HashMap<IpAddr, Handshakes>>,
     opened: RefCell<HashSet<SteerKey>>,
+    learned: learned::Memory,
     sights: RefCell<HashSet<(IpAddr, u16, u8)>>,
     told: RefCell<Vec<Event>>,
     buckets: RefCell<TokenBuckets>,
@@ -90,6 +92,7 @@ impl Model {
             tallies: RefCell::default(),
             handshakes: RefCell::default(),
             opened: RefCell::default(),
+            learned: learned::Memory::default(),
             sights: RefCell::default(),
             told: RefCell::default(),
             buckets: RefCell::default(),

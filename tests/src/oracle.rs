@@ -7,6 +7,7 @@ mod dissect;
 mod fenced;
 mod finding;
 mod knowledge;
+mod learned;
 mod probe;
 mod seen;
 mod sent;

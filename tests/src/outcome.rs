@@ -43,6 +43,13 @@ impl Outcome {
     }
 }
 
+/// Returns the names of the counters that grew.
+#[must_use]
+pub fn grown(before: &Counters, after: &Counters) -> Vec<&'static str> {
+    let has_grown = |counter: Counter| after.get(counter) > before.get(counter);
+    COUNTERS.iter().filter(|(counter, ..)| has_grown(*counter)).map(|(_, name, _)| *name).collect()
+}
+
 /// Removes the time, because judges don't share a clock, and the fields that no rule uses.
 fn timeless(mut told: Sighting) -> Sighting {
     (told.time, told.length, told.ttl) = (SystemTime::UNIX_EPOCH, 0, 0);

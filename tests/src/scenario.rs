@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use portsentry_common::{
     block::{Block, Origin},
     classify::Protocol,
-    settings::{AckProbes, FencedDatagrams, FencedSyns, Response, Settings},
+    settings::{AckProbes, Answers, FencedDatagrams, FencedSyns, Response, Settings},
 };
 
 use crate::{sent::Sent, sockets::Socket, test_host};
@@ -219,8 +219,21 @@ pub fn every_way() -> Vec<(&'static str, Scenario)> {
         settings.last_ephemeral = 65_535;
     };
     ways.push(("watched ports are ephemeral, and ACK probes count", scenario(counting)));
+    ways.push(("answers are learned from, and failed connections fence", scenario(learning)));
     ways.extend(open_fences(&scenario(|_| {})));
     ways
+}
+
+/// Lets answers decide, as far as the packets of a run have any.
+pub fn learning(settings: &mut Settings) {
+    const HOUR_NS: u64 = 3_600_000_000_000;
+    settings.fence_ns = HOUR_NS;
+    settings.fence_rate = u32::MAX;
+    settings.first_ephemeral = 32_768;
+    settings.last_ephemeral = 60_999;
+    settings.answers = Answers::Enforce as u8;
+    settings.failed_connections = 3;
+    settings.remembers = 0;
 }
 
 /// Returns scenarios for both kinds of open fence.

@@ -46,6 +46,7 @@ mod hosts_deny;
 mod kill_commands;
 mod kill_lifts;
 mod kill_limits;
+mod learned;
 mod limits;
 mod lists;
 mod lockouts;

@@ -8,6 +8,7 @@ use crate::{
     environment::{Environment, FamilyMaps, Locality},
     fence::{is_in_session, may_answer},
     flow::Flow,
+    learned::{Question, is_question},
     settings::{AckProbes, Settings},
 };
 
@@ -79,6 +80,10 @@ pub(super) fn is_benign<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -
             return true;
         }
         Locality::Protected if may_answer_protected(&flow.probe) => return true,
+        Locality::Own | Locality::Protected if is_learned(flow, env) => {
+            env.count(Counter::Served);
+            return true;
+        }
         Locality::Own | Locality::Protected => {}
     }
     if !flow.source.is_unicast() {
@@ -96,6 +101,14 @@ fn answers<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
         Kind::Udp => is_in_session(flow, env),
         kind => kind.is_connected() && env.last_sent_ns(flow) != 0,
     }
+}
+
+/// Whether the packet asks a port that has answered lately.
+#[inline(always)]
+fn is_learned<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
+    env.settings().enforces_answers()
+        && is_question(&flow.probe)
+        && env.has_answered(&Question::of(flow), env.now_ns())
 }
 
 /// Whether a packet to a protected host may belong to a connection of that host, or answer its datagram. The host's

@@ -4,7 +4,7 @@ use super::{Action, benign::may_be_cached};
 use crate::{
     address::{Ipv4, Ipv6},
     classify::{self, Kind, Protocol},
-    environment::FamilyMaps,
+    environment::{Environment, FamilyMaps},
     frame::{Bytes, Frame},
     parse::{IP, Network, Plain, near_link},
 };
@@ -59,6 +59,13 @@ where
     (A::is_plain(carrier) && A::is_sound(packet, |_| true)).then_some(Action::Pass)
 }
 
+/// Whether the packet may be a question, whose answer is awaited: see [`super::contact()`].
+#[inline(always)]
+fn may_ask<W: Environment>(kind: Option<Kind>, port: u16, env: &W) -> bool {
+    const WELL_KNOWN: u16 = 1024;
+    env.settings().learns() && (kind == Some(Kind::Syn) || kind == Some(Kind::Udp) && port < WELL_KNOWN)
+}
+
 /// Checks a packet that may be a probe of this kind.
 #[inline(always)]
 fn precheck_port<A, B, W>(
@@ -79,7 +86,7 @@ where
     if may_be_cached && env.is_known_benign(destination, destination.ending(), protocol, port) {
         return Some(Action::Pass);
     }
-    if !is_sound() || kind.is_some() && env.is_watched(protocol, port) {
+    if !is_sound() || kind.is_some() && (env.is_watched(protocol, port) || may_ask(kind, port, env)) {
         return None;
     }
     if may_be_cached {

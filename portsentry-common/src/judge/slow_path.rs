@@ -6,6 +6,7 @@ use super::{
     Action, SourceState,
     answer::answer,
     benign::{is_benign, is_harmless, is_open, is_trap},
+    contact,
     slow_path_fenced::settle_fenced,
     source_state,
 };
@@ -45,8 +46,20 @@ where
     match source_state::<A, F, W>(frame, env) {
         SourceState::Blocked => Action::Drop,
         SourceState::Fenced => settle_fenced::<A, F, W>(frame, env),
-        SourceState::Free => slow_path_free::<A, F, W>(frame, env),
+        SourceState::Free => settle_free::<A, F, W>(frame, env),
     }
+}
+
+/// Judges a packet of this address family whose source is free, in all required steps.
+#[inline(always)]
+pub(super) fn settle_free<A, F, W>(frame: &F, env: &W) -> Action
+where
+    A: Plain + Challenged,
+    F: Rewrite,
+    W: FamilyMaps<A>,
+{
+    let contact = if env.settings().learns() { contact::<A, F, W>(frame, env) } else { None };
+    contact.unwrap_or_else(|| slow_path_free::<A, F, W>(frame, env))
 }
 
 /// Returns the network layer of `frame`. Counts frames that end before it, or have too many tags.

@@ -1,6 +1,6 @@
 //! Settings that take one of a few words.
 
-use portsentry_common::settings::{AckProbes, FencedDatagrams};
+use portsentry_common::settings::{AckProbes, Answers, FencedDatagrams};
 
 use super::{report::Report, span::Span};
 
@@ -41,6 +41,12 @@ impl Choice for AckProbes {
 /// `FENCE_UDP`
 impl Choice for FencedDatagrams {
     const WORDS: &'static [(&'static str, Self)] = &[("sessions", Self::Drop), ("pass", Self::Pass)];
+}
+
+/// `ANSWERS`
+impl Choice for Answers {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("observe", Self::Observe), ("enforce", Self::Enforce)];
 }
 
 macro_rules! choices {

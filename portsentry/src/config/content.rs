@@ -7,7 +7,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use portsentry_common::settings::{AckProbes, FencedDatagrams};
+use portsentry_common::settings::{AckProbes, Answers, FencedDatagrams};
 
 use super::{
     Command, DenyLine, Facility, Fence, Interfaces, KillOnProof, Level, LogFormat, LogOutput, OnStop,
@@ -115,6 +115,12 @@ pub struct Config {
     pub udp_session: Duration,
     /// `FENCE_SYN_RATE`: SYNs per second, for all CPUs together.
     pub fence_syn_rate: u32,
+    /// `ANSWERS`
+    pub answers: Answers,
+    /// `FAILED_CONNECTIONS`
+    pub failed_connections: u8,
+    /// `MAX_SERVED`: learned ports.
+    pub max_served: u32,
     /// `CHALLENGE`
     pub challenge: bool,
     /// `CHALLENGE_RATE`: answers per second, for all CPUs together.
@@ -216,6 +222,9 @@ impl Default for Config {
             fence_udp: FencedDatagrams::Drop,
             udp_session: Duration::from_mins(3),
             fence_syn_rate: 50_000,
+            answers: Answers::Off,
+            failed_connections: 4,
+            max_served: 65536,
             challenge: false,
             challenge_rate: 1000,
             ipv6_prefix: 64,

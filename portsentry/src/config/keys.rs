@@ -1,5 +1,6 @@
 //! Every setting: its name, form, default and meaning. Settings are defined only here, in one table per subject.
 
+mod answers;
 mod blocks;
 mod fence;
 mod files;
@@ -20,6 +21,7 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
         responses::KEYS,
         blocks::KEYS,
         fence::KEYS,
+        answers::KEYS,
         log::KEYS,
         limits::KEYS,
         process::KEYS,

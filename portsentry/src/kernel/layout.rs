@@ -9,6 +9,7 @@ use portsentry_common::{
     challenge::{Constants, Secrets},
     counter::Counters,
     event::Event,
+    learned::{Failures, PortKey},
     state,
     tally::{Handshakes, Tally},
     token_bucket::TokenBuckets,
@@ -17,7 +18,7 @@ use portsentry_common::{
 use super::{
     Error, Load, Pins, blocked_networks,
     bound::{DEVICES, HORIZON, SERVED, SLOTS},
-    heartbeat, networks,
+    heartbeat, learned, networks,
     per_source::{HANDSHAKES, TALLIES},
     secrets,
 };
@@ -27,9 +28,18 @@ pub(super) type Layout = (&'static str, u32, u32, Option<u32>);
 
 impl Load {
     /// The maps that are pinned.
-    pub(super) fn layouts(&self) -> [Layout; 30] {
+    pub(super) fn layouts(&self) -> [Layout; 33] {
         const WORD: u32 = 8;
-        let Self { max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, .. } = *self;
+        let Self {
+            max_blocked,
+            max_networks,
+            max_addresses,
+            max_fenced,
+            max_sources,
+            max_served,
+            ring_size,
+            ..
+        } = *self;
         let addresses = Some(networks::capacity(max_addresses));
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         let block = size(size_of::<Block>());
@@ -44,6 +54,9 @@ impl Load {
             ("FENCED_V4", 4, block, Some(max_fenced)),
             ("FENCED_V6", 16, block, Some(max_fenced)),
             ("FLOWS", size(size_of::<state::FlowKey>()), WORD, None),
+            (learned::SERVED, size(size_of::<PortKey>()), WORD, Some(max_served)),
+            (learned::REFUSED, size(size_of::<PortKey>()), WORD, Some(max_served)),
+            (learned::FAILURES, 16, size(size_of::<Failures>()), Some(max_served)),
             ("EXCLUDED_TCP", 4, WORD, None),
             ("ANSWERS", 4, size(size_of::<Constants>()), None),
             ("OPENED", size(size_of::<state::SteerKey>()), 4, None),

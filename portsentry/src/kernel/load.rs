@@ -15,6 +15,7 @@ use super::{
     heartbeat,
     inherit::{BLOCKED, FENCED, Found, Inheritance},
     layout::{Layout, drop_misfit, drop_renamed},
+    learned,
     loaded::entered,
     per_source::{HANDSHAKES, HandshakesMap, TALLIES, TalliesMap},
     program::{PROGRAM, program, verify},
@@ -45,6 +46,7 @@ impl Load {
         self.settings.jiffy_ns = clock.jiffy_ns;
         self.settings.first_jiffy = clock.first_jiffy;
         self.settings = self.settings.paced();
+        self.settings.question_key = learned::question_key()?;
         let btf = Btf::from_sys_fs().ok();
         let mut why_forwarded =
             if self.settings.accepts() { accept::why_not(btf.as_ref()).map(str::to_owned) } else { None };

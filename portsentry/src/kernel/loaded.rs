@@ -172,8 +172,8 @@ impl Kernel {
         test_run::run(bare(&mut self.ebpf)?, packet, 1)
     }
 
-    /// Runs the program for outgoing packets on a frame that this host sent or forwarded.
-    pub fn try_leaving(&mut self, frame: &[u8], is_forwarded: bool) -> Result<(), Error> {
+    /// Runs the program for outgoing packets on a frame that this host sent or forwarded. Returns whether it leaves.
+    pub fn try_leaving(&mut self, frame: &[u8], is_forwarded: bool) -> Result<bool, Error> {
         test_run::leave(traffic::egress(&mut self.ebpf)?, frame, is_forwarded)
     }
 

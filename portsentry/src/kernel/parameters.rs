@@ -24,6 +24,8 @@ pub struct Load {
     pub max_fenced: u32,
     /// Number of sources whose probes are counted.
     pub max_sources: u32,
+    /// Number of learned ports, served and refused each, and of sources with failed connections.
+    pub max_served: u32,
     /// The ring's size in bytes, a power of two and a multiple of the page size.
     pub ring_size: u32,
     /// Whether to log the program's debug messages.
@@ -39,7 +41,18 @@ impl Load {
         let settings = settings(config, modes, &machine);
         let Config { max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, .. } =
             *config;
-        Self { settings, max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, debug }
+        let max_served = if settings.learns() { config.max_served } else { 1 };
+        Self {
+            settings,
+            max_blocked,
+            max_networks,
+            max_addresses,
+            max_fenced,
+            max_sources,
+            max_served,
+            ring_size,
+            debug,
+        }
     }
 }
 

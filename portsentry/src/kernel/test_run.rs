@@ -45,10 +45,13 @@ pub(super) fn run(program: &Xdp, frame: &[u8], times: u32) -> Result<TestRun, Er
     Ok(TestRun { action, frame: left, duration: result.duration })
 }
 
-/// Runs the program for outgoing packets on `frame` (at least 14 bytes), which this host sent or forwarded.
-pub(super) fn leave(program: &SchedClassifier, frame: &[u8], is_forwarded: bool) -> Result<(), Error> {
+/// Runs the program for outgoing packets on `frame` (at least 14 bytes), which this host sent or forwarded. Returns
+/// whether it leaves.
+pub(super) fn leave(program: &SchedClassifier, frame: &[u8], is_forwarded: bool) -> Result<bool, Error> {
     /// `TCX_NEXT`.
     const NEXT: u32 = u32::MAX;
+    /// `TC_ACT_SHOT`.
+    const SHOT: u32 = 2;
     /// Index of `ingress_ifindex` in `struct __sk_buff`, and of the field after it (`include/uapi/linux/bpf.h`).
     const INGRESS: usize = 9;
     let mut context = [0_u32; INGRESS + 1];
@@ -61,7 +64,8 @@ pub(super) fn leave(program: &SchedClassifier, frame: &[u8], is_forwarded: bool)
         ..TestRunOptions::new()
     };
     match program.test_run(options)?.return_value {
-        NEXT => Ok(()),
+        NEXT => Ok(true),
+        SHOT => Ok(false),
         other => Err(Error::Refused(format!("the program returned {other}"))),
     }
 }

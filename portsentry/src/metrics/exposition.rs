@@ -39,10 +39,12 @@ const CHALLENGES: Shown = ("challenges", "result", "SYNs answered with a cookie,
 const EVENTS: Shown = ("events", "result", "Probes reported to the daemon, or the reason why not");
 const MALFORMED: Shown =
     ("malformed_packets", "header", "Malformed packets, which pass unless their source is blocked or fenced");
+const ANSWERS: Shown =
+    ("answers", "result", "What forwarded answers showed, and what followed from them (ANSWERS)");
 const STEERED: Shown = ("steered_packets", "to", "SYNs and datagrams handed to the daemon's own sockets");
 
-const FAMILIES: [Shown; 10] =
-    [PROBES, DROPPED, EXPLAINED, ENTERED, REFUSED, PASSED, CHALLENGES, EVENTS, MALFORMED, STEERED];
+const FAMILIES: [Shown; 11] =
+    [PROBES, DROPPED, EXPLAINED, ENTERED, REFUSED, PASSED, CHALLENGES, EVENTS, MALFORMED, STEERED, ANSWERS];
 
 /// Returns the family that shows a counter, and the label's value. The sum of all probes isn't shown, because
 /// Prometheus adds.
@@ -74,6 +76,11 @@ const fn shown(counter: Counter) -> Option<(Shown, &'static str)> {
         Counter::OverSyns => (CHALLENGES, "over_rate"),
         Counter::Proven => (CHALLENGES, "proven"),
         Counter::Unproven => (CHALLENGES, "unproven"),
+        Counter::LearnedServed => (ANSWERS, "served"),
+        Counter::LearnedRefused => (ANSWERS, "refused"),
+        Counter::FailedConnections => (ANSWERS, "failed"),
+        Counter::OverFailures => (ANSWERS, "over_failures"),
+        Counter::Withheld => (ANSWERS, "withheld"),
         Counter::Steered => (STEERED, "trap"),
         Counter::Reported => (EVENTS, "reported"),
         Counter::Repeated => (EVENTS, "repeated"),

@@ -61,6 +61,8 @@ pub fn settings(config: &Config, modes: Modes, machine: &Machine) -> Settings {
         trigger: config.scan_trigger,
         tcp_response: respond(config.block_tcp) as u8,
         udp_response: respond(config.block_udp) as u8,
+        answers: config.answers as u8,
+        failed_connections: config.failed_connections,
         ack_probes: config.ack_probes as u8,
         remembers: 1,
         ..Settings::UNSET

@@ -70,6 +70,7 @@ impl Lab {
             max_addresses,
             max_fenced,
             max_sources,
+            max_served: 1,
             ring_size,
             debug: false,
         };

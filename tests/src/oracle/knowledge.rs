@@ -14,7 +14,7 @@ use portsentry_common::{
     settings::{FencedSyns, Settings},
 };
 
-use super::seen::Seen;
+use super::{learned::Learned, seen::Seen};
 use crate::{scenario::Scenario, test_host};
 
 /// The oracle's knowledge of the host and of sources.
@@ -31,6 +31,7 @@ pub struct Oracle {
     /// For each source, the number of addresses and ports that it has probed, and the last of them.
     pub(super) probed: BTreeMap<IpAddr, (u32, VecDeque<(IpAddr, u16)>)>,
     pub(super) told: BTreeSet<(IpAddr, u16, u8)>,
+    pub(super) learned: Learned,
 }
 
 impl Oracle {
@@ -46,6 +47,7 @@ impl Oracle {
             fences_left: scenario.settings.fence_rate,
             probed: BTreeMap::new(),
             told: BTreeSet::new(),
+            learned: Learned::default(),
             scenario: scenario.clone(),
         }
     }

@@ -35,6 +35,9 @@ impl Oracle {
                 Finding::of(Action::Pass, &["malformed_extensions"])
             };
         }
+        if let Some(finding) = self.question(&seen) {
+            return finding;
+        }
         if !is_watched(&seen) {
             return Finding::passes();
         }
@@ -69,7 +72,7 @@ impl Oracle {
             (Locality::Protected, _) => false,
         };
         let is_own = self.locality(seen.packet.destination) == Locality::Own;
-        if is_innocent || is_own && self.is_an_answer(seen) {
+        if is_innocent || is_own && self.is_an_answer(seen) || self.has_answered(seen) {
             Some(&["served"])
         } else if is_one_host(seen.source) {
             None
@@ -141,18 +144,27 @@ impl Oracle {
     }
 
     fn fence(&mut self, seen: &Seen<'_>, hits: u32, mut counted: Vec<&'static str>) -> Finding {
-        let mut told = Vec::new();
-        if self.fences_left > 0 {
-            self.fences_left -= 1;
-            self.fenced.insert(self.held(seen.source).0);
-            counted.extend(["fenced", "reported"]);
-            told.push(self.sighting(seen, Verdict::Fence, hits));
-        } else {
-            counted.push("over_fences");
-        }
+        let told = self.enter_fence(seen, hits, &mut counted);
         let is_answered = self.answers(seen);
         counted.push(if is_answered { "answered" } else { "dropped_probes" });
         Finding { action: if is_answered { Action::Answer } else { Action::Drop }, told, counted }
+    }
+
+    /// Fences the source, unless the rate is exceeded. Returns the report.
+    pub(super) fn enter_fence(
+        &mut self,
+        seen: &Seen<'_>,
+        hits: u32,
+        counted: &mut Vec<&'static str>,
+    ) -> Vec<Sighting> {
+        if self.fences_left == 0 {
+            counted.push("over_fences");
+            return Vec::new();
+        }
+        self.fences_left -= 1;
+        self.fenced.insert(self.held(seen.source).0);
+        counted.extend(["fenced", "reported"]);
+        vec![self.sighting(seen, Verdict::Fence, hits)]
     }
 
     fn sighting(&self, seen: &Seen<'_>, verdict: Verdict, hits: u32) -> Sighting {

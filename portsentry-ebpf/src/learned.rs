@@ -1,0 +1,152 @@
+//! The questions to other hosts' ports, and what their answers teach. Other modules decide what is recorded.
+
+use core::cell::UnsafeCell;
+
+use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
+use portsentry_common::{
+    address::Ipv6,
+    environment::RateLimit,
+    learned::{ANSWER_NS, Failures, PortKey, SERVED_NS, hash},
+    settings::Settings,
+};
+
+use crate::{egress::now_ns, maps, settings::settings};
+
+/// The questions of the last seconds: a hash of each, and its time. The later of two questions with the same slot
+/// overwrites the other, whose answer then teaches nothing.
+static ASKED: Asked = Asked(UnsafeCell::new([[0; 2]; SLOTS]));
+const SLOTS: usize = 1 << 16;
+
+struct Asked(UnsafeCell<[[u64; 2]; SLOTS]>);
+
+// SAFETY: the words are aligned, and read and written whole. A mixture of two questions has the hash of one of them,
+// and the time of the other, which is about the same.
+unsafe impl Sync for Asked {}
+
+impl Asked {
+    #[inline(always)]
+    fn slot(&self, hash: u64) -> *mut u64 {
+        // SAFETY: the table has a slot for each number of that many bits.
+        unsafe { self.0.get().cast::<u64>().byte_add(hash as usize % SLOTS * 16) }
+    }
+}
+
+/// The initial value of a source's entry.
+static NO_FAILURES: Failures = Failures::NONE;
+
+/// Records a question between the addresses with these halves, and with these ports and protocol in one word.
+#[inline(never)]
+pub fn ask(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) -> u64 {
+    let hash = hash([source_high, source_low], [high, low], ports, settings().question_key);
+    let slot = ASKED.slot(hash);
+    // SAFETY: both words of a slot.
+    unsafe {
+        slot.write_volatile(hash);
+        slot.add(1).write_volatile(now_ns());
+    }
+    1
+}
+
+/// Removes the record of a question. Returns whether there was one, and it isn't too old.
+#[inline(never)]
+pub fn take(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) -> u64 {
+    let hash = hash([source_high, source_low], [high, low], ports, settings().question_key);
+    let slot = ASKED.slot(hash);
+    // SAFETY: both words of a slot.
+    let [asked, asked_ns] = unsafe { [slot.read_volatile(), slot.add(1).read_volatile()] };
+    if asked != hash {
+        return 0;
+    }
+    // SAFETY: the first word of a slot.
+    unsafe { slot.write_volatile(0) };
+    u64::from(now_ns().saturating_sub(asked_ns) < ANSWER_NS)
+}
+
+/// The maps of learned ports.
+pub const SERVED: u64 = 0;
+pub const REFUSED: u64 = 1;
+
+/// Whether the map `which` holds the port at the address with these halves. Served ports are forgotten after a day.
+/// `what` holds the port and the protocol.
+#[inline(never)]
+pub fn is_known(high: u64, low: u64, what: u64, which: u64) -> u64 {
+    let key = PortKey::new([high, low], what as u16, (what >> 16) as u8);
+    let map = if which == SERVED { &maps::LEARNED_SERVED } else { &maps::LEARNED_REFUSED };
+    let Some(answered) = map.get_ptr_mut(key) else { return 0 };
+    // SAFETY: an aligned word of a map's value, which stays readable while the program runs.
+    let answered_ns = unsafe { answered.read_volatile() };
+    u64::from(which != SERVED || now_ns().saturating_sub(answered_ns) < SERVED_NS)
+}
+
+/// Records that the port has answered now: served, in which case its refusal is forgotten, or refused. Returns
+/// whether the map didn't hold it. An update in place costs a tenth of an insertion.
+#[inline(never)]
+pub fn learn(high: u64, low: u64, what: u64, which: u64) -> u64 {
+    let key = PortKey::new([high, low], what as u16, (what >> 16) as u8);
+    if which == SERVED && maps::LEARNED_REFUSED.get_ptr_mut(key).is_some() {
+        let _ = maps::LEARNED_REFUSED.remove(key);
+    }
+    let map = if which == SERVED { &maps::LEARNED_SERVED } else { &maps::LEARNED_REFUSED };
+    let now_ns = now_ns();
+    if let Some(answered) = map.get_ptr_mut(key) {
+        // SAFETY: as above.
+        unsafe { answered.write_volatile(now_ns) };
+        return 0;
+    }
+    if !may(RateLimit::Learn, now_ns) {
+        return 0;
+    }
+    u64::from(map.insert(key, now_ns, u64::from(BPF_ANY)).is_ok())
+}
+
+/// Counts a refusal of the port `pair` to the source with these halves, within the rate for incoming or outgoing
+/// packets. Returns the number of its failures. If there is no room, failures don't add up.
+#[inline(never)]
+pub fn fail(high: u64, low: u64, pair: u64, is_outgoing: u64) -> u64 {
+    let (key, now_ns) = (Ipv6::from_halves([high, low]), now_ns());
+    let mut known = maps::FAILURES.get_ptr_mut(key);
+    if known.is_none() {
+        let limit = if is_outgoing != 0 { RateLimit::Learn } else { RateLimit::Fail };
+        if !may(limit, now_ns) {
+            return 0;
+        }
+        let _ = maps::FAILURES.insert(key, &NO_FAILURES, u64::from(BPF_NOEXIST));
+        known = maps::FAILURES.get_ptr_mut(key);
+    }
+    let Some(failures) = known else { return 0 };
+    // SAFETY: a map's value. A concurrent write by another CPU may lose a failure, but never adds one.
+    unsafe { (*failures).refuse(pair as u32, now_ns, settings().tally_ns) }.into()
+}
+
+/// Takes a failure off the source with these halves, because the port `pair` is served.
+#[inline(never)]
+pub fn succeed(high: u64, low: u64, pair: u64) -> u64 {
+    let Some(failures) = maps::FAILURES.get_ptr_mut(Ipv6::from_halves([high, low])) else { return 0 };
+    // SAFETY: as above. A lost success leaves a failure too many, until another success.
+    unsafe { (*failures).serve(pair as u32, now_ns(), settings().tally_ns) };
+    1
+}
+
+/// Returns the number of failures of the source with these halves.
+#[inline(never)]
+pub fn failures(high: u64, low: u64) -> u64 {
+    let Some(failures) = maps::FAILURES.get_ptr_mut(Ipv6::from_halves([high, low])) else { return 0 };
+    // SAFETY: as above.
+    unsafe { (*failures).number(now_ns(), settings().tally_ns) }.into()
+}
+
+/// Forgets the failures of the source with these halves.
+#[inline(never)]
+pub fn forget(high: u64, low: u64) -> u64 {
+    u64::from(maps::FAILURES.remove(Ipv6::from_halves([high, low])).is_ok())
+}
+
+#[inline(always)]
+fn may(limit: RateLimit, now_ns: u64) -> bool {
+    let settings: &Settings = settings();
+    maps::TOKEN_BUCKETS.get_ptr_mut(0).is_some_and(|buckets| {
+        // SAFETY: the value belongs to this CPU, and each of these rate limits to one hook, whose programs don't
+        // preempt each other.
+        unsafe { (*buckets).try_acquire(limit, settings, now_ns) }
+    })
+}

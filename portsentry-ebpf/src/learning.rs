@@ -1,0 +1,190 @@
+//! Learns from the answers that other hosts send through this one.
+
+use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_pull_data};
+use portsentry_common::{
+    address::{Address, Ipv4, Ipv6},
+    answered::{Answer, Answering, Learning, answer, learn},
+    classify::Protocol,
+    counter::Counter,
+    environment::{Locality, Relation},
+    frame::Bytes,
+    gate::Held,
+    learned::Question,
+    settings::Settings,
+};
+
+use crate::{
+    egress::{linear, now_ns},
+    kernel::Family,
+    learned, maps,
+    settings::settings,
+};
+
+/// Number of bytes of an ICMP error that are read, from its IP header on: two IPv6 headers, ICMP's, and the quoted
+/// ports.
+const READ: usize = 40 + 8 + 40 + 4;
+
+/// Learns from an outgoing IPv4 packet whose IP header starts at `offset`. Returns 1 if it must not leave.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn learn_ipv4(context: *mut __sk_buff, offset: u64) -> u32 {
+    learn_from::<Ipv4>(context, offset)
+}
+
+/// The same for IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn learn_ipv6(context: *mut __sk_buff, offset: u64) -> u32 {
+    learn_from::<Ipv6>(context, offset)
+}
+
+#[inline(always)]
+fn learn_from<A: Family + Answering>(context: *mut __sk_buff, offset: u64) -> u32 {
+    // None, Ethernet, and Ethernet with a tag.
+    let offset = match offset {
+        0 => 0,
+        14 => 14,
+        _ => 18,
+    };
+    let mut packet = linear(context);
+    // SAFETY: a field of the context that the kernel handed to the program.
+    let length = unsafe { (&raw const (*context).len).read_volatile() };
+    if !packet.reaches(offset + READ) && (packet.length() as u32) < length {
+        let wanted = (offset + READ) as u32;
+        // SAFETY: the context comes from the kernel. The bounds are read again below.
+        if unsafe { bpf_skb_pull_data(context, if length < wanted { length } else { wanted }) } != 0 {
+            return 0;
+        }
+        packet = linear(context);
+    }
+    let Some((answer, question)) = answer::<A, _>(packet.skip(offset)) else { return 0 };
+    learn(answer, &question, &Learner).into()
+}
+
+/// Learns from a datagram that another host sends. The arguments are the halves of the remote and the local address,
+/// IPv4 as IPv4-mapped, and the ports and protocol of the question that it may answer.
+#[inline(never)]
+pub fn learn_reply_v4(_: u64, remote: u64, _: u64, local: u64, ports: u64) -> u64 {
+    let [source, destination] = [remote, local].map(|low| {
+        let [_, _, _, last] = Ipv6::from_halves([0, low]).words();
+        Ipv4::from_word(last)
+    });
+    learn_reply(source, destination, ports)
+}
+
+/// The same for IPv6.
+#[inline(never)]
+pub fn learn_reply_v6(remote_high: u64, remote_low: u64, local_high: u64, local_low: u64, ports: u64) -> u64 {
+    let [source, destination] = [[remote_high, remote_low], [local_high, local_low]].map(Ipv6::from_halves);
+    learn_reply(source, destination, ports)
+}
+
+#[inline(always)]
+fn learn_reply<A: Family + Answering>(source: A, destination: A, ports: u64) -> u64 {
+    let (source_port, port) = (ports as u16, (ports >> 16) as u16);
+    let question = Question { source, destination, source_port, port, protocol: Protocol::Udp };
+    learn(Answer::Replies, &question, &Learner).into()
+}
+
+/// The environment of the rules for answers.
+struct Learner;
+
+/// Returns the halves of the asked address, and the port and the protocol in one word.
+#[inline(always)]
+fn asked<A: Address>(question: &Question<A>) -> ([u64; 2], u64) {
+    let what = u64::from(question.port) | (question.protocol as u64) << 16;
+    (question.destination.to_mapped().halves(), what)
+}
+
+impl<A: Family> Learning<A> for Learner {
+    #[inline(always)]
+    fn settings(&self) -> &Settings {
+        settings()
+    }
+
+    #[inline(always)]
+    fn is_enforced(&self) -> bool {
+        let heartbeat_ns = maps::HEARTBEAT.get(0).copied().unwrap_or(0);
+        settings().is_enforced(now_ns(), heartbeat_ns)
+    }
+
+    #[inline(always)]
+    fn count(&self, counter: Counter) {
+        count(counter);
+    }
+
+    #[inline(always)]
+    fn locality(&self, address: A) -> Locality {
+        A::local(address).into()
+    }
+
+    #[inline(always)]
+    fn relation(&self, source: A) -> Relation {
+        A::relation(source)
+    }
+
+    #[inline(always)]
+    fn take(&self, question: &Question<A>) -> bool {
+        let [source, destination] =
+            [question.source, question.destination].map(|end| end.to_mapped().halves());
+        learned::take(source[0], source[1], destination[0], destination[1], question.ports()) != 0
+    }
+
+    #[inline(always)]
+    fn has_answered(&self, question: &Question<A>) -> bool {
+        let ([high, low], what) = asked(question);
+        learned::is_known(high, low, what, learned::SERVED) != 0
+    }
+
+    #[inline(always)]
+    fn accept(&self, question: &Question<A>) {
+        let ([high, low], what) = asked(question);
+        if learned::learn(high, low, what, learned::SERVED) != 0 {
+            count(Counter::LearnedServed);
+        }
+    }
+
+    #[inline(always)]
+    fn refuse(&self, question: &Question<A>) {
+        let ([high, low], what) = asked(question);
+        if learned::learn(high, low, what, learned::REFUSED) != 0 {
+            count(Counter::LearnedRefused);
+        }
+    }
+
+    #[inline(always)]
+    fn fail(&self, key: A, pair: u32) {
+        let [high, low] = key.to_mapped().halves();
+        learned::fail(high, low, pair.into(), 1);
+    }
+
+    #[inline(always)]
+    fn succeed(&self, key: A, pair: u32) {
+        let [high, low] = key.to_mapped().halves();
+        learned::succeed(high, low, pair.into());
+    }
+
+    #[inline(always)]
+    fn failures(&self, key: A) -> u32 {
+        let [high, low] = key.to_mapped().halves();
+        learned::failures(high, low) as u32
+    }
+
+    #[inline(always)]
+    fn is_fenced(&self, source: A, key: A) -> bool {
+        let is_fenced = |address: &A| {
+            // SAFETY: a map's value, which stays readable while the program runs.
+            address.fenced().is_some_and(|fence| unsafe { !(*fence).is_over(now_ns()) })
+        };
+        A::gate().near(source.bit()).is_in(Held::Fenced) && (is_fenced(&key) || is_fenced(&source))
+    }
+}
+
+#[inline(always)]
+fn count(counter: Counter) {
+    if let Some(counters) = maps::COUNTERS.get_ptr_mut(0) {
+        // SAFETY: a counter's number is its word's index in `Counters`. The value belongs to this CPU, and only this
+        // hook counts these.
+        unsafe { *counters.cast::<u64>().add(counter as usize) += 1 };
+    }
+}
