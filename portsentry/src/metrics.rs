@@ -1,8 +1,10 @@
 //! Metrics for Prometheus and health checks, over HTTP.
 
 mod exposition;
+mod format;
 mod http;
 mod process;
+mod prometheus_text;
 mod server;
 mod stats;
 

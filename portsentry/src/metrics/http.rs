@@ -32,10 +32,20 @@ impl Answer {
     }
 }
 
-/// Answers one client with the result of `page` for the requested path, or with 404 if that is `None`.
+/// A request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    method: &'a str,
+    /// The path without its query.
+    pub path: &'a str,
+    /// The value of the `Accept` header; empty without one.
+    pub accept: String,
+}
+
+/// Answers one client with the result of `page` for its request, or with 404 if that is `None`.
 pub async fn serve(
     mut client: impl AsyncRead + AsyncWrite + Unpin,
-    page: impl Fn(&str) -> Option<Answer>,
+    page: impl Fn(&Request<'_>) -> Option<Answer>,
 ) -> io::Result<()> {
     let head = match timeout(PATIENCE, read_head(&mut client)).await {
         Ok(head) => head?,
@@ -44,13 +54,10 @@ pub async fn serve(
     let (answer, is_head) = match head.as_deref().map(request) {
         None => (Answer::words("431 Request Header Fields Too Large", "too long"), false),
         Some(None) => (Answer::words("400 Bad Request", "not understood"), false),
-        Some(Some(("GET" | "HEAD", path))) if page(path).is_none() => {
-            (Answer::words("404 Not Found", "only /metrics and /healthz exist"), false)
-        }
-        Some(Some((method @ ("GET" | "HEAD"), path))) => {
-            let answer = page(path).unwrap_or_else(|| Answer::words("404 Not Found", ""));
-            (answer, method == "HEAD")
-        }
+        Some(Some(request)) if ["GET", "HEAD"].contains(&request.method) => match page(&request) {
+            Some(answer) => (answer, request.method == "HEAD"),
+            None => (Answer::words("404 Not Found", "only /metrics and /healthz exist"), false),
+        },
         Some(Some(_)) => (Answer::words("405 Method Not Allowed", "only GET is supported"), false),
     };
     send(&mut client, &answer, is_head).await
@@ -71,14 +78,21 @@ async fn read_head(client: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<V
     Ok(Some(head))
 }
 
-/// Returns the method, and the path without its query.
-fn request(head: &[u8]) -> Option<(&str, &str)> {
-    let line = head.split(|byte| *byte == b'\r').next()?;
+/// Reads a request up to the empty line.
+fn request(head: &[u8]) -> Option<Request<'_>> {
+    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let line = lines.next()?;
     let mut words = std::str::from_utf8(line).ok()?.split(' ');
     let (method, target, version) = (words.next()?, words.next()?, words.next()?);
     let is_http = version.starts_with("HTTP/1.") && words.next().is_none();
     let path = target.split('?').next()?;
-    (is_http && path.starts_with('/')).then_some((method, path))
+    let accept = lines.filter_map(|line| {
+        let (name, value) = std::str::from_utf8(line).ok()?.split_once(':')?;
+        name.eq_ignore_ascii_case("accept").then(|| value.trim())
+    });
+    // Several lines mean the same as one with a list (RFC 9110 section 5.3).
+    let accept = accept.collect::<Vec<_>>().join(",");
+    (is_http && path.starts_with('/')).then_some(Request { method, path, accept })
 }
 
 async fn send(
@@ -90,7 +104,7 @@ async fn send(
     let body = if is_head { "" } else { text };
     let response = format!(
         "HTTP/1.1 {status}\r\nContent-Type: {media}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
-         X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}",
+         Vary: Accept\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}",
         text.len()
     );
     let exchange = async {
@@ -108,8 +122,8 @@ mod tests {
 
     use super::*;
 
-    fn page(path: &str) -> Option<Answer> {
-        (path == "/metrics").then(|| Answer::words("200 OK", "figures"))
+    fn page(request: &Request<'_>) -> Option<Answer> {
+        (request.path == "/metrics").then(|| Answer::words("200 OK", "figures"))
     }
 
     async fn ask(request: &[u8]) -> String {
@@ -146,6 +160,22 @@ mod tests {
         }
         assert!(ask(b"HEAD /metrics HTTP/1.1\r\n\r\n").await.contains("Content-Length: 8\r\n"));
         assert!(ask(b"GET /\xff HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
+    }
+
+    #[test]
+    fn the_accept_header_is_found() {
+        for (headers, expected) in [
+            ("", ""),
+            ("Accept: */*\r\n", "*/*"),
+            ("Host: x\r\naCCEPT:text/plain \r\nX: Accept: no\r\n", "text/plain"),
+            ("Accept: a/b\r\nAccept: c/d;q=0.5\r\n", "a/b,c/d;q=0.5"),
+            ("Accept-Encoding: gzip\r\nNo colon\r\nAccept :x\r\n", ""),
+        ] {
+            let head = format!("GET /metrics HTTP/1.1\r\n{headers}\r\n");
+            let read = request(head.as_bytes()).unwrap();
+            assert_eq!((read.path, read.accept.as_str()), ("/metrics", expected), "{headers}");
+        }
+        assert_eq!(request(b"GET / HTTP/1.1\r\nAccept: \xff\r\n\r\n").unwrap().accept, "");
     }
 
     #[tokio::test(start_paused = true)]

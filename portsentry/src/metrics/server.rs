@@ -13,7 +13,9 @@ use tokio::{net::TcpListener, runtime, sync::oneshot, task::AbortHandle, time::s
 
 use super::{
     exposition,
-    http::{self, Answer},
+    format::Format,
+    http::{self, Answer, Request},
+    prometheus_text,
     stats::Stats,
 };
 use crate::policy::trouble::{News, Trouble};
@@ -22,8 +24,6 @@ use crate::policy::trouble::{News, Trouble};
 const CLIENTS: usize = 64;
 /// Pause before the next attempt to listen.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The media type of the metrics' format.
-const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The HTTP server, according to the last configuration.
 #[derive(Debug, Default)]
@@ -111,17 +111,23 @@ async fn accept(listener: &TcpListener, stats: &Arc<Stats>) {
         }
         let stats = Arc::clone(stats);
         // A client that disconnects, or is disconnected, needs no message.
-        let serving = tokio::spawn(async move { drop(http::serve(client, |path| page(path, &stats)).await) });
+        let serving =
+            tokio::spawn(async move { drop(http::serve(client, |request| page(request, &stats)).await) });
         clients.push_back(serving.abort_handle());
     }
 }
 
-fn page(path: &str, stats: &Stats) -> Option<Answer> {
+fn page(request: &Request<'_>, stats: &Stats) -> Option<Answer> {
     let now = Instant::now();
-    match path {
+    match request.path {
         "/metrics" => {
-            let text = exposition::render(&stats.copy(), now);
-            Some(Answer { status: "200 OK", media: METRICS, text })
+            let format = Format::negotiate(&request.accept);
+            let metrics = exposition::render(&stats.copy(), now);
+            let text = match format {
+                Format::OpenMetrics => metrics,
+                Format::Prometheus => prometheus_text::from_open_metrics(&metrics),
+            };
+            Some(Answer { status: "200 OK", media: format.media(), text })
         }
         "/healthz" => Some(match stats.copy().trouble(now) {
             None => Answer::words("200 OK", "ok"),
@@ -157,8 +163,12 @@ mod tests {
     }
 
     fn get(address: SocketAddr, path: &str) -> String {
+        ask(address, path, "")
+    }
+
+    fn ask(address: SocketAddr, path: &str, headers: &str) -> String {
         let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\n{headers}\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -179,7 +189,16 @@ mod tests {
         server.follow(Some(second), &stats);
         news(&stats);
         assert!(TcpStream::connect(first).is_err());
-        assert!(get(second, "/metrics").ends_with("# EOF\n"));
+        let open = ask(second, "/metrics", "Accept: application/openmetrics-text;q=0.5,*/*;q=0.1\r\n");
+        assert!(open.ends_with("# EOF\n") && open.contains("\r\nVary: Accept\r\n"), "{open}");
+        assert!(
+            open.contains("\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n")
+        );
+        let plain = get(second, "/metrics");
+        assert!(plain.contains("\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{plain}");
+        assert!(
+            !plain.contains("# EOF") && plain.contains("\n# TYPE portsentry_lifted_sources_total counter\n")
+        );
         server.follow(None, &stats);
         assert!(TcpStream::connect(second).is_err());
     }
