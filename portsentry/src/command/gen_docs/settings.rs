@@ -10,6 +10,26 @@ const INTRODUCTION: &str = "Settings are written KEY=\"value\", one per line; KE
     Lines that start with # are comments. A configuration of PortSentry 1.2 or 2.x works unchanged. \
     Unknown settings cause a warning, invalid values an error, each with its line; \"portsentry check\" validates a file without starting anything. \"portsentry reload\" or SIGHUP reloads it.";
 
+/// Settings and their effect. A test reads them.
+const EXAMPLES: &[(&str, &str)] = &[
+    (
+        "TCP_PORTS=\"1,7,9,11,15,79,109\"\nUDP_PORTS=\"1,7,9,69\"\nBLOCK_TCP=\"1\"\nBLOCK_UDP=\"1\"\nBLOCK_TIME=\"3600\"",
+        "Fence sources that probe these ports, and block proven ones for an hour:",
+    ),
+    (
+        "INTERFACES=\"eth0\"\nPROTECTED_NETWORKS=\"198.51.100.0/24\"",
+        "On a gateway, also protect the hosts behind it:",
+    ),
+    (
+        "KILL_RUN_CMD=\"/usr/local/sbin/notify $TARGET$ $PORT$\"\nKILL_ON_PROOF=\"1\"",
+        "Run a command for each source that has proven itself:",
+    ),
+    (
+        "METRICS_LISTEN=\"127.0.0.1:9911\"\nJSON_LOG=\"/var/log/portsentry.json\"",
+        "Serve metrics to Prometheus, and write events for programs:",
+    ),
+];
+
 /// Returns the manual page called `name`.
 pub(super) fn page(name: &str) -> String {
     let mut page = Roff::new();
@@ -20,6 +40,13 @@ pub(super) fn page(name: &str) -> String {
     for key in keys::all() {
         page.control("TP", []).text([bold(key.name), roman("="), italic(key.form)]);
         page.text([roman(format!("{} {} {}", sentence(key.meaning), default(key), origin(key.origin)))]);
+    }
+    page.control("SH", ["FILES"]).control("TP", []).text([italic("/etc/portsentry/portsentry.conf")]);
+    page.text([roman("Where the daemon and all commands look for it, unless -c names another.")]);
+    page.control("SH", ["EXAMPLES"]);
+    for (settings, effect) in EXAMPLES {
+        page.control("PP", []).text([roman(*effect)]).control("PP", []).control("nf", []);
+        page.text([bold(*settings)]).control("fi", []);
     }
     page.control("SH", ["SEE ALSO"]).text([bold("portsentry"), roman("(8)")]);
     page.to_roff()
@@ -58,5 +85,19 @@ fn origin(origin: Origin) -> &'static str {
         Origin::Classic => "Setting of PortSentry 1.2.",
         Origin::CompileTime => "Compile-time constant of PortSentry 1.x.",
         Origin::Ours => "New in this version.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn examples_are_valid_settings() {
+        for (settings, _) in EXAMPLES {
+            let (_, report) = Config::parse(settings, "example").unwrap_or_else(|report| panic!("{report}"));
+            assert!(report.is_empty(), "{report}");
+        }
     }
 }
