@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{observed, options, show};
 use crate::{
     cli::{Check, Cli},
-    config::{Config, Interfaces, PortSet, Response, Values},
+    config::{Config, Interfaces, PortSet, Response, Values, ignore},
     daemon::{Options, watches_nothing},
     exit::Exit,
     modes::Modes,
@@ -113,6 +113,10 @@ fn facts(options: &Options) -> Vec<Fact> {
     }
     for network in ignored {
         say("ignored", network.to_string());
+    }
+    let ignored_too = ignore::static_file(&config.ignore_file);
+    if ignored_too.exists() {
+        say("ignored", format!("by {}, which is read, too", ignored_too.display()));
     }
     if !listed.is_empty() {
         let (hosts, networks) = (listed.hosts.len(), listed.networks.len());

@@ -1,6 +1,8 @@
 //! Generates the files that a package installs with the program: completions, manual pages and the settings
 //! reference, from the command line's definition and the table of settings.
 
+mod manual;
+mod preinst;
 mod settings;
 mod shipped;
 
@@ -26,7 +28,7 @@ pub(super) fn completions(shell: Shell) -> Exit {
 pub(super) fn man(name: Option<&str>) -> Exit {
     let page = match (name, find(name)) {
         (Some(SETTINGS), _) => Ok(settings::page(SETTINGS)),
-        (_, Some(command)) => page(command),
+        (_, Some(command)) => page(command, name.unwrap_or_default()),
         (_, None) => {
             eprintln!("portsentry: no such command");
             return Exit::Usage;
@@ -46,6 +48,7 @@ pub fn all() -> io::Result<Vec<(PathBuf, String)>> {
     let mut papers = vec![
         ("docs/settings.md".into(), settings::reference()),
         ("etc/portsentry.conf".into(), shipped::file()),
+        ("pkg/debian/preinst".into(), preinst::script()),
         (format!("pkg/man/{SETTINGS}.5").into(), settings::page(SETTINGS)),
         ("pkg/completions/portsentry.bash".into(), completion(Shell::Bash)),
         ("pkg/completions/_portsentry".into(), completion(Shell::Zsh)),
@@ -54,7 +57,8 @@ pub fn all() -> io::Result<Vec<(PathBuf, String)>> {
     for name in std::iter::once(None).chain(verbs().iter().map(|verb| Some(verb.as_str()))) {
         let place = name.map_or_else(String::new, |name| format!("-{name}"));
         if let Some(command) = find(name) {
-            papers.push((format!("pkg/man/portsentry{place}.{SECTION}").into(), page(command)?));
+            let text = page(command, name.unwrap_or_default())?;
+            papers.push((format!("pkg/man/portsentry{place}.{SECTION}").into(), text));
         }
     }
     Ok(papers)
@@ -66,13 +70,27 @@ fn completion(shell: Shell) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-fn page(command: Command) -> io::Result<String> {
-    let mut text = Vec::new();
+/// Returns the page of `command`, which is called `verb` (empty for the program itself).
+fn page(command: Command, verb: &str) -> io::Result<String> {
+    let has_subcommands = command.get_subcommands().any(|verb| !verb.is_hide_set());
+    let has_notes = command.get_after_help().is_some();
     let manual = clap_mangen::Man::new(command)
         .section(SECTION)
         .source(concat!("portsentry ", env!("CARGO_PKG_VERSION")));
-    manual.render(&mut text)?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
+    let mut text = Vec::new();
+    manual.render_title(&mut text)?;
+    manual.render_name_section(&mut text)?;
+    manual.render_synopsis_section(&mut text)?;
+    manual.render_description_section(&mut text)?;
+    manual.render_options_section(&mut text)?;
+    if has_subcommands {
+        manual.render_subcommands_section(&mut text)?;
+    }
+    if has_notes {
+        manual.render_extra_section(&mut text)?;
+    }
+    // The library calls it EXTRA, which no manual has (man-pages(7)).
+    Ok(String::from_utf8_lossy(&text).replace(".SH EXTRA\n", ".SH NOTES\n") + &manual::sections(verb))
 }
 
 /// Returns the names of the commands that have a page.
@@ -113,7 +131,7 @@ mod tests {
         let verbs = verbs();
         assert!(verbs.len() > 7, "{verbs:?}");
         for verb in &verbs {
-            let page = page(find(Some(verb)).unwrap()).unwrap();
+            let page = page(find(Some(verb)).unwrap(), verb).unwrap();
             assert!(page.contains(".SH NAME") && page.contains(&format!("portsentry\\-{verb}")), "{page}");
         }
         assert!(find(Some("nothing")).is_none());

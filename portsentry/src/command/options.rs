@@ -91,19 +91,21 @@ fn print(problems: &[String], config: &Config) {
 
 fn ignored(file: &Path, findings: &mut Findings) -> Vec<IpNet> {
     match ignore::load(file) {
-        Ok((ignored, report)) => {
-            findings.add(&report);
-            return ignored;
+        Ok(ignored) => {
+            ignored.reports.iter().for_each(|report| findings.add(report));
+            if ignored.is_missing {
+                findings.warn(format!(
+                    "warning: {} is missing: only this host, its gateways and name servers are ignored",
+                    file.display()
+                ));
+            }
+            ignored.networks
         }
-        Err(error) if ignore::may_miss(&error) => {
-            findings.warn(format!(
-                "warning: {} is missing: only this host, its gateways and name servers are ignored",
-                file.display()
-            ));
+        Err(error) => {
+            findings.fail(&error);
+            Vec::new()
         }
-        Err(error) => findings.fail(&error),
     }
-    Vec::new()
 }
 
 /// Errors and warnings about the files.

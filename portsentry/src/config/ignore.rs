@@ -1,7 +1,10 @@
 //! The ignore file (allowlist): one `address` or `address/bits` per line, with `#` comments. IPv4 as in 1.2, IPv6
 //! as in 2.x.
 
-use std::{io::ErrorKind, path::Path};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -56,16 +59,50 @@ fn is_host_name(text: &str) -> bool {
         && labels.rsplit('.').next().is_some_and(|last| !last.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Reads the ignore file at `path` if it can be trusted (see [`LoadError`]).
-pub fn load(path: &Path) -> Result<(Vec<IpNet>, Report), LoadError> {
-    Ok(parse(&read(path)?, &path.to_string_lossy())?)
+/// The contents of an ignore file, and of Debian's `portsentry.ignore.static` beside it.
+#[derive(Debug, Default)]
+pub struct Ignored {
+    /// The networks of both files.
+    pub networks: Vec<IpNet>,
+    /// The warnings.
+    pub reports: Vec<Report>,
+    /// Whether the default ignore file is missing, which is no error.
+    pub is_missing: bool,
 }
 
-/// Whether `error` only says that the default ignore file is missing.
+/// Returns the path of the file that Debian's start script for 1.2 copied into the ignore file, and that its
+/// administrators edit.
 #[must_use]
-pub fn may_miss(error: &LoadError) -> bool {
+pub fn static_file(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".static");
+    name.into()
+}
+
+/// Reads the ignore file at `path`, and the static file beside it if there is one, if they can be trusted (see
+/// [`LoadError`]).
+pub fn load(path: &Path) -> Result<Ignored, LoadError> {
+    let mut ignored = Ignored::default();
+    for path in [path, &static_file(path)] {
+        match read(path) {
+            Ok(text) => {
+                let (networks, report) = parse(&text, &path.to_string_lossy())?;
+                ignored.networks.extend(networks);
+                ignored.reports.push(report);
+            }
+            Err(error) if may_miss(&error) => ignored.is_missing |= path == Config::default().ignore_file,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(ignored)
+}
+
+/// Whether `error` only says that the default ignore file, or a static file, is missing.
+#[must_use]
+pub(super) fn may_miss(error: &LoadError) -> bool {
     matches!(error, LoadError::Io { path, source }
-        if source.kind() == ErrorKind::NotFound && *path == Config::default().ignore_file)
+        if source.kind() == ErrorKind::NotFound
+            && (*path == Config::default().ignore_file || path.extension().is_some_and(|end| end == "static")))
 }
 
 /// Returns a line's entry: the text before white space or a comment.
@@ -119,6 +156,23 @@ mod tests {
         assert_eq!(networks, ["192.0.2.7/32".parse().unwrap()]);
         let found: Vec<_> = report.iter().map(|d| (d.line(), d.text())).collect();
         assert_eq!(found, [(1, "scanner.example"), (3, "localhost"), (4, "mail-1.example.")]);
+    }
+
+    #[test]
+    fn the_static_file_of_debian_is_read_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("portsentry.ignore");
+        std::fs::write(&path, "192.0.2.7\n").unwrap();
+        assert_eq!(load(&path).unwrap().networks, ["192.0.2.7/32".parse().unwrap()]);
+        std::fs::write(static_file(&path), "198.51.100.0/24\n").unwrap();
+        let ignored = load(&path).unwrap();
+        let expected: [IpNet; 2] = ["192.0.2.7/32".parse().unwrap(), "198.51.100.0/24".parse().unwrap()];
+        assert_eq!((ignored.networks.as_slice(), ignored.is_missing), (&expected[..], false));
+        assert_eq!(super::super::salvage_ignored(&path), (expected.to_vec(), vec![]));
+        std::fs::write(static_file(&path), "no:where\n").unwrap();
+        assert!(load(&path).is_err());
+        std::fs::remove_file(&path).unwrap();
+        assert!(load(&path).is_err(), "only the default file may be missing");
     }
 
     #[test]

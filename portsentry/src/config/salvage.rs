@@ -1,7 +1,7 @@
 //! Reads the valid part of damaged files, for commands that must work with any configuration: they let an
 //! administrator back in. A file that another user could have written is still not trusted.
 
-use std::{io::ErrorKind, path::Path};
+use std::path::Path;
 
 use ipnet::IpNet;
 
@@ -49,13 +49,17 @@ impl BlockList {
 /// missing.
 #[must_use]
 pub fn ignored(path: &Path) -> (Vec<IpNet>, Vec<String>) {
+    let (mut networks, mut problems) = ignored_by(path);
+    let more = ignored_by(&ignore::static_file(path));
+    networks.extend(more.0);
+    problems.extend(more.1);
+    (networks, problems)
+}
+
+fn ignored_by(path: &Path) -> (Vec<IpNet>, Vec<String>) {
     let (text, problem) = match read(path) {
         Ok(text) => (text, None),
-        Err(LoadError::Io { source, .. })
-            if source.kind() == ErrorKind::NotFound && path == Config::default().ignore_file =>
-        {
-            (String::new(), None)
-        }
+        Err(problem) if ignore::may_miss(&problem) => (String::new(), None),
         Err(problem) => (readable(path, &problem, LARGEST), Some(problem)),
     };
     let (networks, report) = ignore::parse_valid(&text, &path.to_string_lossy());

@@ -27,7 +27,7 @@ use super::{
     watched_ports::{watch_ports, watches_nothing},
 };
 use crate::{
-    config::{Config, OnStop},
+    config::{Config, OnStop, ignore},
     host::{Changes, Followed, RESOLVERS},
     kernel::{DebugLog, Kernel, Load, PinState, Pins, Ring, Source, Traps, Upkeep, ephemeral},
     metrics::Stats,
@@ -130,8 +130,9 @@ impl Session {
             journal.note(&news);
         }
         // Done before the files are read, so that later changes are reported.
-        let read =
-            [&config.blocked_file, &config.ignore_file, &config.block_list].into_iter().map(PathBuf::as_path);
+        let ignored_too = ignore::static_file(&config.ignore_file);
+        let read = [&config.blocked_file, &config.ignore_file, &ignored_too, &config.block_list];
+        let read = read.into_iter().map(PathBuf::as_path);
         let watch = Watch::new(read.chain(RESOLVERS.map(Path::new))).map_err(system("watching files"))?;
         let files = Files::new(config, modes);
         let beginning = keeper::Begin {

@@ -6,7 +6,10 @@ use ipnet::IpNet;
 
 use super::Keeper;
 use crate::{
-    config::ignore,
+    config::{
+        Report,
+        ignore::{self, Ignored},
+    },
     host::Host,
     kernel,
     policy::{
@@ -74,13 +77,17 @@ impl Keeper {
 
     /// Reads files again that were read before they were watched.
     pub(super) fn catch_up(&mut self) {
+        let ignored_too = ignore::static_file(&self.scope.ignore_file);
+        if ignored_too.exists() {
+            self.journal.note(&format!("{} is read, too", ignored_too.display()));
+        }
         self.on_ignore_file();
         self.on_block_list();
     }
 
     /// Reads a file again that may have changed.
     pub(super) fn on_change(&mut self, path: &Path) {
-        if path == self.scope.ignore_file {
+        if path == self.scope.ignore_file || path == ignore::static_file(&self.scope.ignore_file) {
             self.on_ignore_file();
         } else if self.listed.is_at(path) {
             self.on_block_list();
@@ -93,15 +100,21 @@ impl Keeper {
 
     fn on_ignore_file(&mut self) {
         match ignore::load(&self.scope.ignore_file) {
-            Ok((ignored, _)) if ignored == self.scope.ignored() => {}
-            Ok((ignored, report)) => {
-                self.scope.follow_ignored(ignored);
+            Ok(ignored) if ignored.networks == self.scope.ignored() => {}
+            // The start has warned of a default file that was missing all along.
+            Ok(Ignored { is_missing: true, networks, .. })
+                if self.scope.ignored().iter().any(|before| !networks.contains(before)) =>
+            {
+                let path = self.scope.ignore_file.display();
+                self.journal.error(&format!("{path} is missing; the ignored networks are unchanged"));
+            }
+            Ok(ignored) => {
+                self.scope.follow_ignored(ignored.networks);
                 self.journal.note(&format!("{} reloaded", self.scope.ignore_file.display()));
-                report.iter().for_each(|warning| self.journal.note(&warning.in_one_line()));
+                let warnings = ignored.reports.iter().flat_map(Report::iter);
+                warnings.for_each(|warning| self.journal.warning(&warning.in_one_line()));
                 self.on_scope();
             }
-            // The default file may be missing, which the start has warned of.
-            Err(error) if self.scope.ignored().is_empty() && ignore::may_miss(&error) => {}
             Err(error) => self.journal.error(&format!("{error}; the ignored networks are unchanged")),
         }
     }
