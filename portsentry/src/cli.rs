@@ -13,6 +13,7 @@ pub use self::verb::{
 use crate::{
     config::{Config, Interfaces, LogFormat, LogOutput},
     modes::{Mode, Modes},
+    systemd::Service,
 };
 
 /// PortSentry 1.2's modes: a single dash and more than one letter.
@@ -54,6 +55,9 @@ pub struct Cli {
     /// Print the version
     #[arg(short = 'V', long, action = clap::ArgAction::Version)]
     version: Option<bool>,
+    /// The service manager's part in this process.
+    #[arg(skip)]
+    pub service: Service,
     /// The command; without one, watch.
     #[command(subcommand)]
     pub verb: Option<Verb>,
@@ -198,8 +202,13 @@ impl Cli {
             config.also_log = others.to_vec();
         }
         if config.log_output == LogOutput::Auto {
-            let is_syslog = self.is_classic() || self.flags.daemon;
-            config.log_output = if is_syslog { LogOutput::Syslog } else { LogOutput::Stdout };
+            config.log_output = if self.service.has_journal {
+                LogOutput::Journald
+            } else if self.is_classic() || self.flags.daemon {
+                LogOutput::Syslog
+            } else {
+                LogOutput::Stdout
+            };
         }
         self.override_paths(config);
         config.log_notices |= self.flags.verbose;
@@ -221,10 +230,12 @@ impl Cli {
         }
     }
 
-    /// Whether to run in the background: on request, and with 1.2's flags unless the log goes to standard output.
+    /// Whether to run in the background: on request, and with 1.2's flags unless the log goes to standard output. A
+    /// service manager that waits for the process would take that for its end.
     #[must_use]
     pub fn is_background(&self, config: &Config) -> bool {
-        self.flags.daemon || (self.is_classic() && !config.logs_to(LogOutput::Stdout))
+        let is_wanted = self.flags.daemon || (self.is_classic() && !config.logs_to(LogOutput::Stdout));
+        is_wanted && !self.service.awaits_readiness
     }
 
     /// Whether to log the kernel program's debug messages.

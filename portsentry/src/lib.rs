@@ -19,3 +19,4 @@ mod pppoe;
 pub mod sandbox;
 pub mod sanitize;
 pub mod sink;
+pub mod systemd;

@@ -16,15 +16,15 @@ systemctl restart portsentry
 "#;
 /// Debian's only jail reads sshd's log and uses a firewall program, neither of which exists here.
 const FAIL2BAN: &str = r"
-dpkg --install /tmp/fail2ban.deb
+dpkg --install /tmp/fail2ban.deb /tmp/python3-systemd.deb
 rm /etc/fail2ban/jail.d/defaults-debian.conf
 printf '[DEFAULT]\nbanaction = nftables\n' > /etc/fail2ban/jail.d/firewall.local
 ";
 /// A jail for another log, whose bans portsentry enforces.
 const JAIL: &str = "[other]\nenabled = true\nfilter = portsentry\nlogpath = /tmp/other.log\n";
 
-/// A machine with both programs, and the document's files.
-fn machine(lab: &Lab, text: &str) -> Machine {
+/// A machine with both programs, and the document's files that `written` names.
+fn machine(lab: &Lab, text: &str, written: &[&str]) -> Machine {
     let machine = lab.boot();
     machine
         .run("dpkg --purge --force-depends portsentry portsentry-xdp fail2ban || :; rm -rf /etc/portsentry");
@@ -33,15 +33,13 @@ fn machine(lab: &Lab, text: &str) -> Machine {
     machine.wait_until("there is a history", || machine.try_run(&format!("cat {HISTORY}")).is_ok());
     // Copied only now, because the service makes systemd mount the machine's own `/tmp`.
     machine.bring("fail2ban.deb", "/tmp/fail2ban.deb");
+    machine.bring("python3-systemd.deb", "/tmp/python3-systemd.deb");
     machine.run(FAIL2BAN);
-    for path in [
-        "/etc/fail2ban/jail.d/portsentry.local",
-        "/etc/fail2ban/filter.d/portsentry-2.local",
-        "/etc/fail2ban/action.d/portsentry-block.local",
-    ] {
+    for path in written {
         write(&machine, path, &document::block_below(text, path).expect("a file"));
     }
     let action = document::block_below(text, "and in a jail:").expect("an action");
+    let action = if written.iter().any(|path| path.contains("/action.d/")) { action } else { String::new() };
     write(&machine, "/etc/fail2ban/jail.d/other.local", &format!("{JAIL}{action}"));
     machine.run(": > /tmp/other.log; systemctl restart fail2ban");
     machine.wait_until("fail2ban answers", || machine.try_run("fail2ban-client ping").is_ok());
@@ -59,7 +57,15 @@ fn write(machine: &Machine, path: &str, text: &str) {
 fn fail2ban_bans_who_is_proven_and_has_portsentry_block_whom_it_bans() {
     let text = document::read(DOCUMENT);
     let lab = Lab::new();
-    let machine = machine(&lab, &text);
+    let machine = machine(
+        &lab,
+        &text,
+        &[
+            "/etc/fail2ban/jail.d/portsentry.local",
+            "/etc/fail2ban/filter.d/portsentry-2.local",
+            "/etc/fail2ban/action.d/portsentry-block.local",
+        ],
+    );
     for family in FAMILIES {
         let [unproven, proven] = [lab.source(family), lab.source(family)];
         lab.nmap(unproven, "-sS -p 79 --max-retries 0");
@@ -88,4 +94,25 @@ fn fail2ban_bans_who_is_proven_and_has_portsentry_block_whom_it_bans() {
     machine.wait_until("the refusal is logged", || {
         machine.run("cat /var/log/fail2ban.log").contains("127.0.0.5 can't be the address of another host")
     });
+}
+
+#[test]
+fn fail2ban_reads_the_journal() {
+    let lab = Lab::new();
+    let machine = machine(
+        &lab,
+        &document::read(DOCUMENT),
+        &["/etc/fail2ban/jail.d/portsentry-journal.local", "/etc/fail2ban/filter.d/portsentry-journal.local"],
+    );
+    for family in FAMILIES {
+        let [unproven, proven] = [lab.source(family), lab.source(family)];
+        lab.nmap(unproven, "-sS -p 79 --max-retries 0");
+        machine.wait_until("the journal has the first", || {
+            machine.run("journalctl --unit portsentry PORTSENTRY_EVENT=fence").contains(&unproven.to_string())
+        });
+        lab.nmap(proven, "-sT -p 79,109");
+        let banned = || machine.run("fail2ban-client get portsentry-journal banip");
+        machine.wait_until("the second is banned", || banned().contains(&proven.to_string()));
+        assert!(!banned().contains(&unproven.to_string()), "{}", banned());
+    }
 }

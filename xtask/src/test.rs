@@ -18,6 +18,9 @@ use crate::{
 /// Tests that run at the same time per processor. Tests mostly wait.
 const ABREAST: usize = 3;
 
+/// Debian packages that tests install on their machines, as `PACKAGE.deb`.
+const FETCHED: [&str; 3] = ["fail2ban", "portsentry", "python3-systemd"];
+
 /// The tests to run.
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -66,8 +69,14 @@ fn prepare(scope: &Scope) -> Result<()> {
     if scope.says(".boot()") {
         package::run(&package::FOR_TESTS)?;
     }
-    if scope.says("fail2ban.deb") {
-        setup::fetch("fail2ban", &paths::target().join("debian/fail2ban.deb"))?;
+    for package in FETCHED {
+        let file = format!("{package}.deb");
+        if scope.says(&file) {
+            setup::fetch(package, &paths::target().join("debian").join(file))?;
+        }
+    }
+    if scope.says("promtool") {
+        setup::unpack("prometheus", &paths::target().join("prometheus"))?;
     }
     if scope.says("Sshd::start") {
         for package in ["openssh-server", "libwrap0"] {

@@ -149,3 +149,31 @@ fn senseless_requests_are_refused() {
         assert!(read(line).is_err(), "{line}");
     }
 }
+
+#[test]
+fn a_service_of_systemd_logs_to_the_journal_and_stays_in_the_foreground() {
+    let (notified, forking) = (Service::UNIT, Service { awaits_readiness: false, ..Service::UNIT });
+    for (line, service, output, is_background) in [
+        ("portsentry -stcp -sudp", notified, LogOutput::Journald, false),
+        ("portsentry -stcp -sudp", forking, LogOutput::Journald, true),
+        ("portsentry", notified, LogOutput::Journald, false),
+        ("portsentry -stcp -D", notified, LogOutput::Journald, false),
+        ("portsentry -stcp -l syslog", notified, LogOutput::Syslog, false),
+        ("portsentry -stcp -l stdout -l syslog", notified, LogOutput::Stdout, false),
+        ("portsentry -D", forking, LogOutput::Journald, true),
+        ("portsentry -D", Service::default(), LogOutput::Syslog, true),
+        ("portsentry -stcp", Service::default(), LogOutput::Syslog, true),
+        ("portsentry", Service::default(), LogOutput::Stdout, false),
+    ] {
+        let mut cli = read(line).unwrap();
+        cli.service = service;
+        let mut config = Config::default();
+        cli.override_config(&mut config);
+        assert_eq!((config.log_output, cli.is_background(&config)), (output, is_background), "{line}");
+    }
+    let mut config = Config { log_output: LogOutput::Syslog, ..Config::default() };
+    let mut cli = read("portsentry").unwrap();
+    cli.service = Service::UNIT;
+    cli.override_config(&mut config);
+    assert_eq!(config.log_output, LogOutput::Syslog, "the file's choice stands");
+}

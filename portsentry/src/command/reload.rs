@@ -15,10 +15,11 @@ use serde_json::Value;
 use super::{down, observed, options, show, table};
 use crate::{
     cli::{Cli, Reload},
-    config::Config,
+    config::{Config, Level},
     control::{Answer, Code, Refusal, Request, client},
     exit::Exit,
     kernel::Observer,
+    systemd,
 };
 
 /// Maximum time for the start of a session that isn't announced on the control socket.
@@ -88,8 +89,9 @@ fn print(answer: &Answer, is_json: bool) -> Exit {
         Ok(Value::String(said)) => show::print(&format!("{said}\n")),
         Ok(_) => show::print("configuration reloaded\n"),
         Err(refusal) => {
-            refusal.details.iter().for_each(|line| eprintln!("portsentry: {}", table::plain(line)));
-            eprintln!("portsentry: {}", table::plain(&refusal.message));
+            for line in refusal.details.iter().chain([&refusal.message]) {
+                systemd::complain(Level::Err, &format!("portsentry: {}", table::plain(line)));
+            }
             if refusal.code == Code::Refused { Exit::Configuration } else { Exit::Failure }
         }
     }

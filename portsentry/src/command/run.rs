@@ -8,8 +8,10 @@ use super::{
 };
 use crate::{
     cli::Cli,
+    config::Level,
     daemon::{self, Error},
     exit::Exit,
+    systemd,
 };
 
 /// Runs the daemon until it is asked to stop.
@@ -18,17 +20,20 @@ pub(super) fn run(cli: &Cli) -> Exit {
     let (options, warnings) = match options::read(cli) {
         Ok(read) => read,
         Err(lines) => {
-            lines.iter().for_each(|line| eprintln!("{line}"));
+            lines.iter().for_each(|line| systemd::complain(Level::Err, line));
             return Exit::Configuration;
         }
     };
-    warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    warnings.iter().for_each(|warning| systemd::complain(Level::Warning, warning));
     let child = if cli.is_background(&options.config) {
         match background::split() {
             Ok(background::Side::Parent(exit)) => return exit,
             Ok(background::Side::Child(child)) => Some(child),
             Err(error) => {
-                eprintln!("portsentry: could not go to the background: {error}");
+                systemd::complain(
+                    Level::Err,
+                    &format!("portsentry: could not go to the background: {error}"),
+                );
                 return Exit::Failure;
             }
         }
@@ -45,11 +50,12 @@ pub(super) fn run(cli: &Cli) -> Exit {
         Ok(()) => Exit::Success,
         Err(error) => {
             let ours = error.downcast_ref::<Error>();
-            match ours {
+            let text = match ours {
                 // The error already includes its causes.
-                Some(ours) => eprintln!("portsentry: {ours}"),
-                None => eprintln!("portsentry: {error:#}"),
-            }
+                Some(ours) => format!("portsentry: {ours}"),
+                None => format!("portsentry: {error:#}"),
+            };
+            systemd::complain(Level::Err, &text);
             if matches!(ours, Some(Error::Kernel(_))) { Exit::Kernel } else { Exit::Failure }
         }
     }

@@ -39,7 +39,7 @@ impl Begin {
             Self::Start | Self::Succeed => journal.active(),
             Self::Reload => {
                 journal.reloaded("Configuration reloaded");
-                options.warnings.iter().for_each(|warning| journal.note(warning));
+                options.warnings.iter().for_each(|warning| journal.warning(warning));
             }
             Self::Regroup => {
                 let names: Vec<_> = modes.iter().map(Mode::name).collect();

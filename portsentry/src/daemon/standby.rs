@@ -73,7 +73,7 @@ pub async fn run(
                     Ok(new) => {
                         *options = new;
                         journal.reloaded("Configuration reloaded");
-                        options.warnings.iter().for_each(|warning| journal.note(warning));
+                        options.warnings.iter().for_each(|warning| journal.warning(warning));
                         notify::ready();
                     }
                     Err(problems) => problems.iter().for_each(|problem| journal.error(problem)),

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 pub use self::field::{FIELDS, Field, Form};
 use super::Named;
+use crate::config::Level;
 use crate::policy::{BlockId, Hold, Sighting, is_host, kind_name};
 
 /// Version of the schema in `docs/events.md`. It increases when a field changes its meaning or is removed; new fields
@@ -87,12 +88,14 @@ impl Action {
         self.row().0
     }
 
-    const fn level(self) -> &'static str {
+    const fn level(self) -> Level {
         match self {
-            Self::Error | Self::Full => "error",
-            Self::Probe | Self::Block | Self::Fence | Self::Spare | Self::Loss => "warning",
-            Self::Lift | Self::Deny | Self::Command | Self::Start | Self::Reload | Self::Stop => "notice",
-            Self::Active | Self::Note => "info",
+            Self::Error | Self::Full => Level::Err,
+            Self::Probe | Self::Block | Self::Fence | Self::Spare | Self::Loss => Level::Warning,
+            Self::Lift | Self::Deny | Self::Command | Self::Start | Self::Reload | Self::Stop => {
+                Level::Notice
+            }
+            Self::Active | Self::Note => Level::Info,
         }
     }
 }
@@ -101,6 +104,7 @@ impl Action {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     action: Action,
+    level: Level,
     time: SystemTime,
     fields: Vec<(Field, Value)>,
 }
@@ -109,13 +113,20 @@ impl Event {
     /// Creates an event with the current time.
     #[must_use]
     pub fn new(action: Action) -> Self {
-        Self { action, time: SystemTime::now(), fields: Vec::new() }
+        Self { action, level: action.level(), time: SystemTime::now(), fields: Vec::new() }
     }
 
-    /// Whether an administrator must look at it.
+    /// Returns its level. An administrator must look at errors.
     #[must_use]
-    pub fn is_error(&self) -> bool {
-        self.action.level() == "error"
+    pub const fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Sets another level than the action's.
+    #[must_use]
+    pub const fn at_level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
     }
 
     /// Adds a field.
@@ -216,7 +227,7 @@ impl Event {
         let common = [
             (Field::Timestamp, Value::from(stamp(self.time))),
             (Field::Message, message.into()),
-            (Field::Level, self.action.level().into()),
+            (Field::Level, level_name(self.level).into()),
             (Field::Ecs, ECS.into()),
             (Field::EventKind, kind.into()),
             (Field::EventAction, word.into()),
@@ -265,6 +276,11 @@ fn insert(object: &mut Map<String, Value>, name: &str, value: Value) {
 fn stamp(time: SystemTime) -> String {
     let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
     format!("{time:.3}")
+}
+
+/// Returns a level's name in events.
+fn level_name(level: Level) -> String {
+    if level == Level::Err { "error".into() } else { level.to_string() }
 }
 
 const fn transport(protocol: Protocol) -> &'static str {

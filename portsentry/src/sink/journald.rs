@@ -13,17 +13,13 @@ use super::{
     event::{Action, Event, Field},
     patience::Patience,
 };
-use crate::config::{Facility, Level};
-
-/// Path of the journal's socket.
-pub const SOCKET: &str = "/run/systemd/journal/socket";
+use crate::config::Facility;
 
 /// A connection to the journal. A restarted journal listens at the same path.
 #[derive(Debug)]
 pub struct Journald {
     path: PathBuf,
     facility: Facility,
-    level: Level,
     socket: Option<UnixDatagram>,
     patience: Patience,
     /// Lines lost since the last one that was sent.
@@ -33,10 +29,10 @@ pub struct Journald {
 }
 
 impl Journald {
-    /// Connects to the journal at `path`, usually [`SOCKET`].
-    pub fn new(path: &Path, facility: Facility, level: Level) -> Self {
+    /// Connects to the journal at `path`, usually [`JOURNAL`](crate::systemd::JOURNAL).
+    pub fn new(path: &Path, facility: Facility) -> Self {
         let patience = Patience::new();
-        Self { path: path.into(), facility, level, socket: None, patience, untold: 0, lost: 0 }
+        Self { path: path.into(), facility, socket: None, patience, untold: 0, lost: 0 }
     }
 
     /// Sends a line with the event's fields, preceded by the number of lines lost before it.
@@ -60,11 +56,9 @@ impl Journald {
     }
 
     fn try_send(&mut self, line: &str, event: &Event) -> io::Result<()> {
-        let level =
-            if event.is_error() { self.level.code().min(Level::Err.code()) } else { self.level.code() };
         let mut datagram = Vec::new();
         field(&mut datagram, "MESSAGE", line);
-        field(&mut datagram, "PRIORITY", &level.to_string());
+        field(&mut datagram, "PRIORITY", &event.level().code().to_string());
         field(&mut datagram, "SYSLOG_IDENTIFIER", "portsentry");
         field(&mut datagram, "SYSLOG_FACILITY", &self.facility.code().to_string());
         for (name, value) in event.journal() {
@@ -113,7 +107,7 @@ mod tests {
     fn journal() -> (tempfile::TempDir, PathBuf, Journald) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
-        let journald = Journald::new(&path, Facility::Daemon, Level::Notice);
+        let journald = Journald::new(&path, Facility::Daemon);
         (dir, path, journald)
     }
 
@@ -124,7 +118,7 @@ mod tests {
         journald.send("attackalert: hello", &Event::new(Action::Block).about([192, 0, 2, 9]));
         assert_eq!(
             receive(&log),
-            "MESSAGE=attackalert: hello\nPRIORITY=5\nSYSLOG_IDENTIFIER=portsentry\nSYSLOG_FACILITY=3\n\
+            "MESSAGE=attackalert: hello\nPRIORITY=4\nSYSLOG_IDENTIFIER=portsentry\nSYSLOG_FACILITY=3\n\
              PORTSENTRY_EVENT=block\nPORTSENTRY_SCHEMA=1\nPORTSENTRY_SOURCE=192.0.2.9\n"
         );
         journald.send("adminalert: ERROR", &Event::new(Action::Error));

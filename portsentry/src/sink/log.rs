@@ -12,7 +12,7 @@ use super::{
     event::{Action, Event, Field},
 };
 use crate::{
-    config::{Config, Fence, LogFormat},
+    config::{Config, Fence, Level, LogFormat},
     policy::enforcement::Prediction,
     sanitize::sanitize,
 };
@@ -80,6 +80,11 @@ impl Log {
         self.admin(&Event::new(if is_error { Action::Error } else { Action::Note }), news);
     }
 
+    /// Logs a warning.
+    pub fn warning(&mut self, what: &dyn Display) {
+        self.admin(&Event::new(Action::Note).at_level(Level::Warning), &what.to_string());
+    }
+
     /// Returns the last error and its time.
     #[must_use]
     pub fn last_error(&self) -> Option<&(SystemTime, String)> {
@@ -103,7 +108,7 @@ impl Log {
             self.worded("adminalert: ", &text)
         };
         let lines: Vec<String> = problem.lines().enumerate().map(line).collect();
-        self.say(event, &lines);
+        self.say(&event.clone().at_level(Level::Err), &lines);
     }
 
     fn admin(&mut self, event: &Event, text: &str) {

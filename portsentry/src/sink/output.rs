@@ -2,25 +2,30 @@
 
 use std::{
     io::{self, Write},
+    os::fd::AsFd,
     path::Path,
 };
 
 use super::{
     emit::{Report, Sink},
     event::Event,
-    journald::{self, Journald},
+    journald::Journald,
     syslog::Syslog,
 };
 use crate::{
     config::{Config, LogOutput},
     sanitize::sanitize,
+    systemd,
 };
 
 /// Standard output, the system log or the journal.
 #[derive(Debug)]
 pub enum Output {
     /// Standard output. Lines are lost if its reader has left, as with any program.
-    Stdout,
+    Stdout {
+        /// Whether it goes to the journal, which reads each line's priority.
+        is_journal: bool,
+    },
     /// The system log.
     Syslog(Syslog),
     /// systemd's journal.
@@ -64,7 +69,7 @@ impl Output {
             Self::Syslog(syslog) => syslog.lost(),
             Self::Journald(journald) => journald.lost(),
             // Lines for a reader that left don't count as lost, as with any program.
-            Self::Stdout => 0,
+            Self::Stdout { .. } => 0,
         }
     }
 
@@ -74,12 +79,12 @@ impl Output {
             LogOutput::Syslog => {
                 Self::Syslog(Syslog::new(Path::new("/dev/log"), config.syslog_facility, config.syslog_level))
             }
-            LogOutput::Journald => Self::Journald(Journald::new(
-                Path::new(journald::SOCKET),
-                config.syslog_facility,
-                config.syslog_level,
-            )),
-            LogOutput::Auto | LogOutput::Stdout => Self::Stdout,
+            LogOutput::Journald => {
+                Self::Journald(Journald::new(Path::new(systemd::JOURNAL), config.syslog_facility))
+            }
+            LogOutput::Auto | LogOutput::Stdout => {
+                Self::Stdout { is_journal: systemd::is_journal(io::stdout().as_fd()) }
+            }
         }
     }
 
@@ -89,8 +94,11 @@ impl Output {
         let line = sanitize(line);
         match self {
             // Not println, which panics if the reader has left.
-            Self::Stdout => drop(writeln!(io::stdout().lock(), "{line}")),
-            Self::Syslog(syslog) => syslog.send(&line),
+            Self::Stdout { is_journal } => {
+                let prefix = if *is_journal { systemd::prefix(event.level()) } else { String::new() };
+                drop(writeln!(io::stdout().lock(), "{prefix}{line}"));
+            }
+            Self::Syslog(syslog) => syslog.send(&line, event.level()),
             Self::Journald(journald) => journald.send(&line, event),
         }
     }

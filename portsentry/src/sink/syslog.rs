@@ -19,7 +19,8 @@ use crate::config::{Facility, Level};
 #[derive(Debug)]
 pub struct Syslog {
     path: PathBuf,
-    priority: u8,
+    facility: Facility,
+    level: Level,
     zone: TimeZone,
     socket: Option<UnixDatagram>,
     patience: Patience,
@@ -32,21 +33,21 @@ pub struct Syslog {
 impl Syslog {
     /// Connects to the log at `path`, usually `/dev/log`.
     pub fn new(path: &Path, facility: Facility, level: Level) -> Self {
-        let priority = (facility as u8) << 3 | level as u8;
         let (path, zone, patience) = (path.into(), TimeZone::system(), Patience::new());
-        Self { path, priority, zone, socket: None, patience, untold: 0, lost: 0 }
+        Self { path, facility, level, zone, socket: None, patience, untold: 0, lost: 0 }
     }
 
-    /// Sends a line, preceded by the number of lines lost before it.
-    pub fn send(&mut self, line: &str) {
+    /// Sends a line, preceded by the number of lines lost before it. All lines have the configured level, as in 1.2, but
+    /// errors have at least theirs.
+    pub fn send(&mut self, line: &str, level: Level) {
         if self.untold > 0 {
             let loss =
                 format!("adminalert: {} log lines lost: the system log did not accept them", self.untold);
-            if self.try_send(&loss).is_ok() {
+            if self.try_send(&loss, Level::Warning).is_ok() {
                 self.untold = 0;
             }
         }
-        if self.try_send(line).is_err() {
+        if self.try_send(line, level).is_err() {
             self.untold += 1;
             self.lost += 1;
         }
@@ -57,10 +58,13 @@ impl Syslog {
         self.lost
     }
 
-    fn try_send(&mut self, line: &str) -> io::Result<()> {
+    fn try_send(&mut self, line: &str, level: Level) -> io::Result<()> {
+        let is_error = level.code() <= Level::Err.code();
+        let level = if is_error { self.level.code().min(Level::Err.code()) } else { self.level.code() };
+        let priority = self.facility.code() << 3 | level;
         let now = Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH);
         let time = now.to_zoned(self.zone.clone()).strftime("%b %e %H:%M:%S");
-        let message = format!("<{}>{time} portsentry[{}]: {line}", self.priority, process::id());
+        let message = format!("<{priority}>{time} portsentry[{}]: {line}", process::id());
         // A restarted log has a new socket under the old name.
         for _ in 0..2 {
             let socket = match self.socket.take() {
@@ -105,11 +109,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let log = UnixDatagram::bind(&path).unwrap();
-        Syslog::new(&path, Facility::Daemon, Level::Notice).send("adminalert: hello");
+        let mut syslog = Syslog::new(&path, Facility::Daemon, Level::Notice);
+        syslog.send("adminalert: hello", Level::Info);
         let line = receive(&log);
         assert!(line.starts_with("<29>"), "{line}");
         assert!(line.ends_with(&format!(" portsentry[{}]: adminalert: hello", process::id())), "{line}");
         assert_eq!(line.len() - line.find(" portsentry").unwrap() + "<29>Nov 22 23:12:59".len(), line.len());
+        syslog.send("adminalert: ERROR: no", Level::Err);
+        assert!(receive(&log).starts_with("<27>"), "errors are errors");
     }
 
     #[test]
@@ -117,15 +124,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let mut syslog = Syslog::new(&path, Facility::Daemon, Level::Notice);
-        syslog.send("nobody hears this");
+        syslog.send("nobody hears this", Level::Info);
         let log = UnixDatagram::bind(&path).unwrap();
-        syslog.send("first");
+        syslog.send("first", Level::Info);
         assert!(receive(&log).contains("1 log lines lost"));
         assert!(receive(&log).ends_with("first"));
         drop(log);
         std::fs::remove_file(&path).unwrap();
         let log = UnixDatagram::bind(&path).unwrap();
-        syslog.send("second");
+        syslog.send("second", Level::Info);
         assert!(receive(&log).ends_with("second"));
     }
 
@@ -136,7 +143,7 @@ mod tests {
         let log = UnixDatagram::bind(&path).unwrap();
         let mut syslog = Syslog::new(&path, Facility::Daemon, Level::Notice);
         for _ in 0..100_000 {
-            syslog.send("line");
+            syslog.send("line", Level::Info);
         }
         assert!(syslog.lost > 0);
         receive(&log);

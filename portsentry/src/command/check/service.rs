@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, fs, io::ErrorKind, path::Path};
 
-use crate::cli::Cli;
+use crate::{cli::Cli, systemd::Service};
 
 /// The unit's `EnvironmentFile`.
 const FILE: &str = "/etc/default/portsentry";
@@ -19,7 +19,10 @@ pub(super) fn command_line(cli: &Cli) -> Result<Option<(Cli, String)>, String> {
             let read =
                 Cli::read(std::iter::once("portsentry".to_owned()).chain(flags.clone()).map(OsString::from));
             let problem = |error: clap::Error| format!("{FILE}: {}", error.to_string().trim_end());
-            read.map_err(problem).map(|cli| Some((cli, format!("{} (from {FILE})", flags.join(" ")))))
+            read.map_err(problem).map(|mut cli| {
+                cli.service = Service::UNIT;
+                Some((cli, format!("{} (from {FILE})", flags.join(" "))))
+            })
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("{FILE} can't be read: {error}")),
@@ -36,12 +39,7 @@ fn flags(text: &str) -> Vec<String> {
     };
     let modes = [value("TCP_MODE", "stcp"), value("UDP_MODE", "sudp")].map(|mode| format!("-{mode}"));
     let options = value("OPTIONS", "");
-    ["-l", "stdout"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(modes)
-        .chain(options.split_ascii_whitespace().map(str::to_owned))
-        .collect()
+    modes.into_iter().chain(options.split_ascii_whitespace().map(str::to_owned)).collect()
 }
 
 fn unquoted(value: &str) -> &str {
@@ -56,10 +54,10 @@ mod tests {
     #[test]
     fn the_flags_are_those_of_the_unit() {
         for (text, expected) in [
-            ("", "-l stdout -stcp -sudp"),
-            ("TCP_MODE=\"atcp\"\nUDP_MODE='audp'\n", "-l stdout -atcp -audp"),
-            ("# TCP_MODE=\"tcp\"\nTCP_MODE=tcp\nOPTIONS=\"-i eth0  -v\"", "-l stdout -tcp -sudp -i eth0 -v"),
-            ("TCP_MODE=\"tcp\"\nTCP_MODE=\"atcp\"\nTCP_MODES=\"x\"", "-l stdout -atcp -sudp"),
+            ("", "-stcp -sudp"),
+            ("TCP_MODE=\"atcp\"\nUDP_MODE='audp'\n", "-atcp -audp"),
+            ("# TCP_MODE=\"tcp\"\nTCP_MODE=tcp\nOPTIONS=\"-i eth0  -v\"", "-tcp -sudp -i eth0 -v"),
+            ("TCP_MODE=\"tcp\"\nTCP_MODE=\"atcp\"\nTCP_MODES=\"x\"", "-atcp -sudp"),
         ] {
             assert_eq!(flags(text).join(" "), expected, "{text}");
         }

@@ -20,8 +20,9 @@ pub(super) const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "auto, stdout, syslog or journald",
         default: "auto",
-        meaning: "Target of log lines. auto is syslog with 1.2's flags and stdout with 2.x's. journald \
-            also gets the content in fields. -l overrides this setting.",
+        meaning: "Target of log lines. auto is the journal if systemd has connected the service's output \
+            to it, otherwise syslog with 1.2's flags and stdout with 2.x's. journald also gets the content \
+            in fields, and each line's own priority. -l overrides this setting.",
         set: |c, v, r| put(&mut c.log_output, choice(v, r)),
     },
     Key {
@@ -37,7 +38,7 @@ pub(super) const KEYS: &[Key] = &[
         origin: Origin::CompileTime,
         form: "syslog level, as notice or warning",
         default: "notice",
-        meaning: "Level of the lines sent to syslog or journald.",
+        meaning: "Level of the lines sent to syslog; errors have at least the level of an error.",
         set: |c, v, r| put(&mut c.syslog_level, syslog_choice(v, r)),
     },
     Key {
