@@ -190,7 +190,7 @@ pub trait Environment {
 /// The maps of the fast path.
 pub trait FastMaps<A> {
     /// Returns the maps that may hold a source with this bit in the gate (see [`crate::gate`]).
-    /// [`FamilyMaps::is_blocked`] and [`FamilyMaps::is_fenced`] decide.
+    /// [`FamilyMaps::is_blocked`] and [`FamilyMaps::fence_of`] decide.
     fn near(&self, bit: u32) -> Near;
 
     /// Whether a packet to the same destination and port (host byte order) was benign a moment ago: see
@@ -202,6 +202,9 @@ pub trait FastMaps<A> {
 /// The maps of one address family. Queries take the source's address, entries take its key (see [`SourceKey`]).
 /// Some take references into the packet, because a map takes a pointer, and a copy would cost stack.
 pub trait FamilyMaps<A>: Environment + FastMaps<A> + Learned<A> {
+    /// A fence in its map.
+    type Fence: Copy;
+
     /// Whether a source that shares a network with others may be blocked or fenced by itself.
     fn may_be_alone(&self) -> bool;
 
@@ -248,10 +251,13 @@ pub trait FamilyMaps<A>: Environment + FastMaps<A> + Learned<A> {
     /// Enters `key` in the blocked map, unless a block of it is in force.
     fn block(&self, key: A, block: &Block) -> Entry;
 
-    /// Whether `source` is fenced now, alone or by its network's `key`.
-    fn is_fenced(&self, source: &A, key: &A, may_be_alone: bool) -> bool;
+    /// Returns the fence of `source` that is in force now, alone or by its network's `key`.
+    fn fence_of(&self, source: &A, key: &A, may_be_alone: bool) -> Option<Self::Fence>;
 
     /// Adds one to the dropped packets of a fenced source.
+    fn count_dropped(&self, fence: Self::Fence);
+
+    /// Does the same, given the source.
     fn count_fenced(&self, source: &A);
 
     /// Takes a token of the fenced `source`'s own rate limit (see [`crate::pace`]). Returns `false` if none is left

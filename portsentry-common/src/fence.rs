@@ -11,6 +11,7 @@ use crate::{
     flow::Flow,
     judge::served::{is_lease, may_answer_hidden},
     parse::{Datagram, Fragment, TCP, TcpFlags, Transport, UDP},
+    settings::Settings,
 };
 
 /// Protocols besides TCP and UDP that can open associations: DCCP, SCTP, UDP-Lite.
@@ -96,6 +97,18 @@ pub(crate) fn is_in_session<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &
 pub const fn may_answer(probe: &Probe) -> bool {
     const WELL_KNOWN: u16 = 1024;
     probe.source_port < WELL_KNOWN || probe.port >= WELL_KNOWN
+}
+
+/// Whether every segment of this kind from a fenced source is dropped, whatever its port: it belongs to no connection,
+/// and nothing answers it.
+#[inline(always)]
+#[must_use]
+pub const fn never_passes(kind: Kind, settings: &Settings) -> bool {
+    match kind {
+        Kind::Fin | Kind::Null | Kind::Xmas | Kind::Unknown => true,
+        Kind::Syn => !settings.opens() && settings.challenge_rate == 0 && !settings.is_trap(Protocol::Tcp),
+        _ => false,
+    }
 }
 
 #[inline(always)]

@@ -18,6 +18,7 @@ mod slow_path;
 mod slow_path_fenced;
 mod source_key;
 mod source_state;
+mod suspect;
 
 pub use self::{
     action::Action,
@@ -29,13 +30,17 @@ pub use self::{
     slow_path::{network, slow_path, slow_path_free},
     slow_path_fenced::{slow_path_fenced, slow_path_proof, slow_path_unsettled},
     source_key::source_key,
-    source_state::{SourceState, source_state, suspect_state},
+    source_state::{SourceState, source_state},
+    suspect::{Suspect, suspect},
 };
 use self::{slow_path::settle_free, slow_path_fenced::settle_fenced};
 use crate::{
     address::{Ipv4, Ipv6},
+    challenge::Challenged,
     environment::FamilyMaps,
     frame::Rewrite,
+    gate::Near,
+    parse::Plain,
 };
 
 /// Judges `frame`. A frame that can't be parsed is counted by its cause and passes, unless its source is blocked,
@@ -54,16 +59,32 @@ where
         FastPath::Unsettled => false,
         FastPath::SynIpv4 => return settle_free::<Ipv4, F, W>(frame, env),
         FastPath::SynIpv6 => return settle_free::<Ipv6, F, W>(frame, env),
-        FastPath::SuspectIpv4(near) => match suspect_state::<Ipv4, F, W>(frame, near, env) {
-            SourceState::Blocked => return Action::Drop,
-            SourceState::Fenced => return settle_fenced::<Ipv4, F, W>(frame, env),
-            SourceState::Free => true,
+        FastPath::SuspectIpv4(near) => match suspect_fully::<Ipv4, F, W>(frame, near, env) {
+            Some(action) => return action,
+            None => true,
         },
-        FastPath::SuspectIpv6(near) => match suspect_state::<Ipv6, F, W>(frame, near, env) {
-            SourceState::Blocked => return Action::Drop,
-            SourceState::Fenced => return settle_fenced::<Ipv6, F, W>(frame, env),
-            SourceState::Free => true,
+        FastPath::SuspectIpv6(near) => match suspect_fully::<Ipv6, F, W>(frame, near, env) {
+            Some(action) => return action,
+            None => true,
         },
     };
     precheck(frame, is_clear, env).unwrap_or_else(|| slow_path(frame, env))
+}
+
+/// Judges a packet whose source may be blocked or fenced. Returns `None` if it is free.
+#[inline(always)]
+fn suspect_fully<A, F, W>(frame: &F, near: Near, env: &W) -> Option<Action>
+where
+    A: Plain + Challenged,
+    F: Rewrite,
+    W: FamilyMaps<A>,
+{
+    match suspect::<A, F, W>(frame, near, env) {
+        Suspect::Decided(action) => Some(action),
+        Suspect::Free => None,
+        Suspect::Syn => {
+            Some(open::<A, F, W>(frame, env).unwrap_or_else(|| settle_fenced::<A, F, W>(frame, env)))
+        }
+        Suspect::Fenced => Some(settle_fenced::<A, F, W>(frame, env)),
+    }
 }

@@ -8,7 +8,7 @@ use portsentry_common::address::{Ipv4, Ipv6};
 
 use crate::{
     FENCED_IPV4, FENCED_IPV6, FREE_IPV4, FREE_IPV6, PROVES, SYN, UNSETTLED, UNSURE, classify_source_as,
-    contact::contacts, fenced, free, further, opened, proves, settings::settings,
+    contact::contacts, fenced, free, further, opened, proves, settled, settings::settings,
 };
 
 /// Judges every frame that an interface without a link-layer header receives.
@@ -25,7 +25,7 @@ pub fn portsentry_bare(context: XdpContext) -> u32 {
             action => action,
         },
         FENCED_IPV4 => match fenced_ipv4_bare(context) {
-            SYN => open_ipv4_bare(context),
+            SYN => settled(open_ipv4_bare(context)),
             UNSETTLED => match further_ipv4_bare(context) {
                 PROVES => prove_ipv4_bare(context),
                 action => action,
@@ -33,7 +33,7 @@ pub fn portsentry_bare(context: XdpContext) -> u32 {
             action => action,
         },
         FENCED_IPV6 => match fenced_ipv6_bare(context) {
-            SYN => open_ipv6_bare(context),
+            SYN => settled(open_ipv6_bare(context)),
             UNSETTLED => match further_ipv6_bare(context) {
                 PROVES => prove_ipv6_bare(context),
                 action => action,

@@ -119,6 +119,8 @@ impl<A: Family> FastMaps<A> for Kernel<'_> {
 }
 
 impl<A: Family> FamilyMaps<A> for Kernel<'_> {
+    type Fence = *mut Block;
+
     #[inline(always)]
     fn may_be_alone(&self) -> bool {
         A::VERSION == 6 && A::gate().has_alone()
@@ -212,18 +214,24 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn is_fenced(&self, source: &A, key: &A, may_be_alone: bool) -> bool {
-        let Some(fence) = A::held_in([source, key], may_be_alone, self, A::fenced) else { return false };
+    fn fence_of(&self, source: &A, key: &A, may_be_alone: bool) -> Option<*mut Block> {
+        let fence = A::held_in([source, key], may_be_alone, self, A::fenced)?;
         // SAFETY: as in `is_blocked`.
-        unsafe { !(*fence).is_over(self.now_ns()) }
+        if unsafe { (*fence).is_over(self.now_ns()) } { None } else { Some(fence) }
+    }
+
+    #[inline(always)]
+    fn count_dropped(&self, fence: *mut Block) {
+        // SAFETY: a field of a map's value.
+        unsafe { atomic::add(&raw mut (*fence).dropped, 1) };
     }
 
     #[inline(always)]
     fn count_fenced(&self, source: &A) {
         let key = source.without(self.settings().host_bits);
-        let Some(fence) = A::held_in([source, &key], true, self, A::fenced) else { return };
-        // SAFETY: a field of a map's value.
-        unsafe { atomic::add(&raw mut (*fence).dropped, 1) };
+        if let Some(fence) = A::held_in([source, &key], true, self, A::fenced) {
+            FamilyMaps::<A>::count_dropped(self, fence);
+        }
     }
 
     #[inline(always)]

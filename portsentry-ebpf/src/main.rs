@@ -50,8 +50,8 @@ use portsentry_common::{
     challenge::Challenged,
     gate::Near,
     judge::{
-        Action, Clear, FastPath, Fenced, SourceState, fast_path, network, open, precheck, slow_path_fenced,
-        slow_path_free, slow_path_proof, slow_path_unsettled, source_state, suspect_state,
+        Action, Clear, FastPath, Fenced, SourceState, Suspect, fast_path, network, open, precheck, slow_path_fenced,
+        slow_path_free, slow_path_proof, slow_path_unsettled, source_state, suspect,
     },
     parse::{Network, Plain},
 };
@@ -88,15 +88,32 @@ pub fn portsentry(context: XdpContext) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn suspect_ipv4(context: *mut xdp_md, near: u64) -> u32 {
-    let frame = XdpContext::new(context);
-    let near = Near(near as u32);
-    match suspect_state::<Ipv4, _, _>(&XdpFrame::<false>::new(&frame), near, &Kernel::new(&frame)) {
-        SourceState::Blocked => Action::Drop as u32,
-        SourceState::Fenced => settle_fenced_ipv4(context),
-        SourceState::Free => match clear(context) {
+    match suspected::<Ipv4>(context, near) {
+        SYN => match open_ipv4(context) {
+            UNSETTLED => settle_fenced_ipv4(context),
+            action => action,
+        },
+        FENCED_IPV4 => settle_fenced_ipv4(context),
+        FREE_IPV4 => match clear(context) {
             UNSURE => settle_free_ipv4(context),
             action => action,
         },
+        action => action,
+    }
+}
+
+/// Judges a packet whose source may be blocked or fenced, as far as its headers and that source's state decide.
+#[inline(always)]
+fn suspected<A: Plain + Family>(context: *mut xdp_md, near: u64) -> u32 {
+    let context = XdpContext::new(context);
+    let (frame, kernel) = (XdpFrame::<false>::new(&context), Kernel::new(&context));
+    match suspect::<A, _, _>(&frame, Near(near as u32), &kernel) {
+        Suspect::Decided(action) => action as u32,
+        Suspect::Syn => SYN,
+        Suspect::Fenced if A::VERSION == 4 => FENCED_IPV4,
+        Suspect::Fenced => FENCED_IPV6,
+        Suspect::Free if A::VERSION == 4 => FREE_IPV4,
+        Suspect::Free => FREE_IPV6,
     }
 }
 
@@ -123,7 +140,11 @@ fn clear(context: *mut xdp_md) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn suspect_ipv6(context: *mut xdp_md, near: u64) -> u32 {
-    match suspect_state_ipv6(context, near) {
+    match suspected_ipv6(context, near) {
+        SYN => match open_ipv6(context) {
+            UNSETTLED => settle_fenced_ipv6(context),
+            action => action,
+        },
         FENCED_IPV6 => settle_fenced_ipv6(context),
         FREE_IPV6 => match clear(context) {
             UNSURE => settle_free_ipv6(context),
@@ -133,17 +154,11 @@ pub fn suspect_ipv6(context: *mut xdp_md, near: u64) -> u32 {
     }
 }
 
-/// Returns the state of an IPv6 packet's source, as a number.
+/// Judges an IPv6 packet as far as its headers and its source's state decide.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub fn suspect_state_ipv6(context: *mut xdp_md, near: u64) -> u32 {
-    let context = XdpContext::new(context);
-    let near = Near(near as u32);
-    match suspect_state::<Ipv6, _, _>(&XdpFrame::<false>::new(&context), near, &Kernel::new(&context)) {
-        SourceState::Blocked => Action::Drop as u32,
-        SourceState::Fenced => FENCED_IPV6,
-        SourceState::Free => FREE_IPV6,
-    }
+pub fn suspected_ipv6(context: *mut xdp_md, near: u64) -> u32 {
+    suspected::<Ipv6>(context, near)
 }
 
 /// Judges a frame that the fast path doesn't decide, by the precheck and, if needed, the slow path.
@@ -168,7 +183,7 @@ pub fn unsettled(context: *mut xdp_md) -> u32 {
 #[inline(always)]
 fn settle_fenced_ipv4(context: *mut xdp_md) -> u32 {
     match fenced_ipv4(context) {
-        SYN => open_ipv4(context),
+        SYN => settled(open_ipv4(context)),
         UNSETTLED => match further_ipv4(context) {
             PROVES => prove_ipv4(context),
             action => action,
@@ -181,13 +196,19 @@ fn settle_fenced_ipv4(context: *mut xdp_md) -> u32 {
 #[inline(always)]
 fn settle_fenced_ipv6(context: *mut xdp_md) -> u32 {
     match fenced_ipv6(context) {
-        SYN => open_ipv6(context),
+        SYN => settled(open_ipv6(context)),
         UNSETTLED => match further_ipv6(context) {
             PROVES => prove_ipv6(context),
             action => action,
         },
         action => action,
     }
+}
+
+/// Returns the action for a SYN. One that is no longer addressed to this host is dropped.
+#[inline(always)]
+const fn settled(found: u32) -> u32 {
+    if found == UNSETTLED { Action::Drop as u32 } else { found }
 }
 
 /// Results of [`fenced_ipv4`] and [`fenced_ipv6`] besides the actions.
@@ -268,11 +289,12 @@ const fn number(fenced: Fenced) -> u32 {
     }
 }
 
-/// Judges a fenced source's SYN to an own address, if the fence is open.
+/// Judges a fenced source's SYN to an own address, if the fence is open. Returns [`UNSETTLED`] for others.
 #[inline(always)]
 fn opened<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
     let context = XdpContext::new(context);
-    open::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context)) as u32
+    open::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context))
+        .map_or(UNSETTLED, |action| action as u32)
 }
 
 /// Judges a fenced source's packet by its port, if its headers alone don't decide.

@@ -212,6 +212,8 @@ impl Environment for Model {
 }
 
 impl<A: Address> FamilyMaps<A> for Model {
+    type Fence = IpAddr;
+
     fn may_be_alone(&self) -> bool {
         true
     }
@@ -310,10 +312,16 @@ impl<A: Address> FamilyMaps<A> for Model {
         Entry::Entered
     }
 
-    fn is_fenced(&self, source: &A, _: &A, _: bool) -> bool {
+    fn fence_of(&self, source: &A, _: &A, _: bool) -> Option<IpAddr> {
         let fenced = self.fenced.borrow();
         let key = self.key_in(&fenced, *source);
-        fenced.get(&key).is_some_and(|fence| !fence.is_over(self.now_ns))
+        fenced.get(&key).is_some_and(|fence| !fence.is_over(self.now_ns)).then_some(key)
+    }
+
+    fn count_dropped(&self, key: IpAddr) {
+        if let Some(fence) = self.fenced.borrow_mut().get_mut(&key) {
+            fence.dropped += 1;
+        }
     }
 
     fn count_fenced(&self, source: &A) {

@@ -17,7 +17,7 @@ use crate::{
     counter::Counter,
     decide::{Verdict, is_proven},
     environment::{Entry, Environment, FamilyMaps, HandshakeCount, Locality},
-    fence::{Doing, doing},
+    fence::{Doing, doing, never_passes},
     flow::Flow,
     frame::{Frame, Rewrite},
     parse::{Datagram, Link, Malformed, Plain, Transport},
@@ -67,6 +67,7 @@ where
             env.mark_opened(&Flow { source, destination, probe });
             return Ok(pass(env));
         }
+        Doing::Opens(Some(probe)) if never_passes(probe.kind, env.settings()) => {}
         Doing::Opens(Some(probe)) if is_answered_anywhere(destination, &probe, env) => {
             return Ok(Fenced::Syn);
         }

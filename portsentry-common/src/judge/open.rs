@@ -15,23 +15,26 @@ use crate::{
     challenge::{Challenged, write},
     classify::{Kind, Probe, Protocol},
     counter::Counter,
-    environment::{Environment, FamilyMaps, RateLimit, Served},
+    environment::{Environment, FamilyMaps, Locality, RateLimit, Served},
     flow::Flow,
     frame::{Frame, Rewrite},
     parse::{Link, Plain, TcpFlags, link},
     syn::{LEAST, Shape, WITH_SIZE, flatten, is_header_right, shape, sums},
 };
 
-/// Judges a fenced source's SYN to an own address.
+/// Judges a fenced source's SYN. Returns `None` if it isn't addressed to this host, or if the fence is shut.
 #[inline(always)]
-pub fn open<A, F, W>(frame: &F, env: &W) -> Action
+pub fn open<A, F, W>(frame: &F, env: &W) -> Option<Action>
 where
     A: Plain + Challenged,
     F: Rewrite,
     W: FamilyMaps<A>,
 {
     // Parsing succeeded before.
-    let Some((link, flow)) = read::<A, F>(frame) else { return Action::Drop };
+    let Some((link, flow)) = read::<A, F>(frame) else { return Some(Action::Drop) };
+    if !env.settings().opens() || env.locality(flow.destination) != Locality::Own {
+        return None;
+    }
     let action = opened(frame, &link, &flow, env).unwrap_or(Action::Drop);
     match action {
         Action::Drop => {
@@ -41,7 +44,7 @@ where
         Action::Pass => env.count(Counter::PassedFenced),
         Action::Answer => env.count(Counter::Answered),
     }
-    action
+    Some(action)
 }
 
 /// Returns the SYN in `frame`, parsed up to its ports. They are correct if the IP header has no options; otherwise

@@ -5,7 +5,7 @@ use crate::{
     counter::Counter,
     environment::{Environment, FamilyMaps},
     frame::Frame,
-    gate::{Held, Near},
+    gate::{Held as Map, Near},
     parse::{Plain, link},
 };
 
@@ -31,17 +31,6 @@ where
     source::<A, F>(frame).map_or(SourceState::Free, |source| state_of(source, env.near(source.bit()), env))
 }
 
-/// Returns the state of a source, given the maps that may hold one near it.
-#[inline(always)]
-pub fn suspect_state<A, F, W>(frame: &F, near: Near, env: &W) -> SourceState
-where
-    A: Plain,
-    F: Frame,
-    W: FamilyMaps<A>,
-{
-    source::<A, F>(frame).map_or(SourceState::Free, |source| state_of(source, near, env))
-}
-
 #[inline(always)]
 pub(super) fn source<A: Plain, F: Frame>(frame: &F) -> Option<A> {
     let link = link(frame).ok()?;
@@ -50,17 +39,33 @@ pub(super) fn source<A: Plain, F: Frame>(frame: &F) -> Option<A> {
 
 #[inline(always)]
 fn state_of<A: Address, W: FamilyMaps<A>>(source: A, near: Near, env: &W) -> SourceState {
+    match held(source, near, env) {
+        Held::Blocked => SourceState::Blocked,
+        Held::Fenced(_) => SourceState::Fenced,
+        Held::Free => SourceState::Free,
+    }
+}
+
+/// State of a source, with its fence.
+pub(super) enum Held<F> {
+    Free,
+    Fenced(F),
+    Blocked,
+}
+
+/// Returns the state of a source, given the maps that may hold one near it.
+#[inline(always)]
+pub(super) fn held<A: Address, W: FamilyMaps<A>>(source: A, near: Near, env: &W) -> Held<W::Fence> {
     let key = source.without(env.settings().host_bits);
     let may_be_alone = env.may_be_alone();
     if near.is_none() || !is_enforced(env) {
-        SourceState::Free
-    } else if near.is_in(Held::Blocked) && is_blocked(&source, &key, may_be_alone, env) {
-        SourceState::Blocked
-    } else if near.is_in(Held::Fenced) && env.is_fenced(&source, &key, may_be_alone) {
-        SourceState::Fenced
-    } else {
-        SourceState::Free
+        return Held::Free;
     }
+    if near.is_in(Map::Blocked) && is_blocked(&source, &key, may_be_alone, env) {
+        return Held::Blocked;
+    }
+    let fence = near.is_in(Map::Fenced).then(|| env.fence_of(&source, &key, may_be_alone)).flatten();
+    fence.map_or(Held::Free, Held::Fenced)
 }
 
 #[inline(always)]

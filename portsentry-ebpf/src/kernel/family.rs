@@ -233,7 +233,7 @@ impl Family for Ipv6 {
                 return Some(block);
             }
         }
-        if may_be_alone { map(source) } else { None }
+        if may_be_alone && key != source { map(source) } else { None }
     }
 
     #[inline(always)]
