@@ -94,6 +94,9 @@ pub trait Plain: Parse + Gated {
         packet.read::<u32>(Self::TRANSPORT + 12).is_some_and(classify::is_syn)
     }
 
+    /// Returns the time to live, or the hop limit.
+    fn ttl<B: Bytes>(packet: B) -> Option<u8>;
+
     /// Whether the packet with this TCP header is well formed.
     #[inline(always)]
     fn is_sound_tcp<B: Bytes>(packet: B, control: TcpControl) -> bool {
@@ -157,6 +160,11 @@ impl Plain for Ipv4 {
     }
 
     #[inline(always)]
+    fn ttl<B: Bytes>(packet: B) -> Option<u8> {
+        packet.read(IP + 8)
+    }
+
+    #[inline(always)]
     fn is_tcp(carrier: u32) -> bool {
         carrier & WHOLE_OF == u32::from_ne_bytes([0, 0, 0, TCP])
     }
@@ -213,6 +221,11 @@ impl Plain for Ipv6 {
     #[inline(always)]
     fn carrier<B: Bytes>(packet: B) -> Option<u8> {
         packet.read(IP + 6)
+    }
+
+    #[inline(always)]
+    fn ttl<B: Bytes>(packet: B) -> Option<u8> {
+        packet.read(IP + 7)
     }
 
     #[inline(always)]
