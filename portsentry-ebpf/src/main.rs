@@ -50,8 +50,8 @@ use portsentry_common::{
     challenge::Challenged,
     gate::Near,
     judge::{
-        Action, Clear, FastPath, Fenced, SourceState, Suspect, fast_path, network, open, precheck, slow_path_fenced,
-        slow_path_free, slow_path_proof, slow_path_unsettled, source_state, suspect,
+        Action, Clear, FastPath, Fenced, SourceState, Suspect, fast_path, network, open, precheck,
+        slow_path_fenced, slow_path_free, slow_path_proof, slow_path_unsettled, source_state, suspect,
     },
     parse::{Network, Plain},
 };

@@ -120,7 +120,9 @@ impl Oracle {
 
     fn fenced_syn(&self, seen: &Seen<'_>) -> Finding {
         let mut finding = Finding::of(Action::Drop, &["dropped_fenced"]);
-        if !is_watched(seen) {
+        // If no SYN can be answered or steered, its port makes no difference.
+        if !is_watched(seen) || self.settings().challenge_rate == 0 && !self.settings().is_trap(seen.protocol)
+        {
             return finding;
         }
         match self.explanation(seen) {
