@@ -101,16 +101,9 @@ where
     F: Rewrite,
     W: FamilyMaps<A>,
 {
-    let (datagram, flow) = match ordinary_syn::<A, F>(frame, link) {
-        Some(syn) => syn,
-        None => {
-            cold_path();
-            match read::<A, F>(frame, link)? {
-                Some(read) => read,
-                None => return Ok(Action::Pass),
-            }
-        }
-    };
+    let read =
+        ordinary_syn::<A, F>(frame, link).map_or_else(|| read::<A, F>(frame, link), |syn| Ok(Some(syn)))?;
+    let Some((datagram, flow)) = read else { return Ok(Action::Pass) };
     let Flow { source, probe, .. } = flow;
     if probe.kind == Kind::Chain {
         cold_path();
@@ -125,9 +118,13 @@ where
     Ok(answer(frame, link, &datagram, &flow, env))
 }
 
+/// A packet that may be a probe.
+type Read<A> = (Datagram<A>, Flow<A>);
+
 /// Reads a packet that may be a probe. Returns `None` if it can't be one.
 #[inline(always)]
-fn read<A: Plain, F: Frame>(frame: &F, link: &Link) -> Result<Option<(Datagram<A>, Flow<A>)>, Malformed> {
+fn read<A: Plain, F: Frame>(frame: &F, link: &Link) -> Result<Option<Read<A>>, Malformed> {
+    cold_path();
     let source = A::source(frame, link)?;
     let datagram = A::datagram(frame, link)?;
     let Some(probe) = classify(&datagram.transport(frame)?) else { return Ok(None) };
@@ -137,7 +134,7 @@ fn read<A: Plain, F: Frame>(frame: &F, link: &Link) -> Result<Option<(Datagram<A
 
 /// Reads a SYN like [`read`], with as few loads and checks as possible, if it is ordinary. Floods consist of these.
 #[inline(always)]
-fn ordinary_syn<A: Plain, F: Frame>(frame: &F, link: &Link) -> Option<(Datagram<A>, Flow<A>)> {
+fn ordinary_syn<A: Plain, F: Frame>(frame: &F, link: &Link) -> Option<Read<A>> {
     if F::IS_BARE || link.is_deep {
         return None;
     }
