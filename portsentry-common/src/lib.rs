@@ -25,6 +25,7 @@ pub mod frame;
 pub mod gate;
 pub mod judge;
 pub mod learned;
+pub mod near_ignored;
 pub mod pace;
 pub mod parse;
 pub mod session;

@@ -103,14 +103,14 @@ pub fn learn(high: u64, low: u64, what: u64, which: u64) -> u64 {
 /// packets. Returns the number of its failures. If there is no room, failures don't add up.
 #[inline(never)]
 pub fn fail(high: u64, low: u64, pair: u64, is_outgoing: u64) -> u64 {
-    let (key, now_ns) = (Ipv6::from_halves([high, low]), now_ns());
+    let (key, now_ns, none) = (Ipv6::from_halves([high, low]), now_ns(), &NO_FAILURES);
     let mut known = maps::FAILURES.get_ptr_mut(key);
     if known.is_none() {
         let limit = if is_outgoing != 0 { RateLimit::Learn } else { RateLimit::Fail };
         if !may(limit, now_ns) {
             return 0;
         }
-        let _ = maps::FAILURES.insert(key, &NO_FAILURES, u64::from(BPF_NOEXIST));
+        let _ = maps::FAILURES.insert(key, none, u64::from(BPF_NOEXIST));
         known = maps::FAILURES.get_ptr_mut(key);
     }
     let Some(failures) = known else { return 0 };

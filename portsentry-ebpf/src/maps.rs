@@ -15,6 +15,7 @@ use portsentry_common::{
     counter::Counters,
     event::Event,
     learned::{Failures, PortKey},
+    near_ignored,
     settings::Settings,
     state::{FlowKey, RecentKey, SteerKey},
     tally::{Handshakes, Tally},
@@ -84,6 +85,11 @@ pub static HEARTBEAT: Array<u64, 1> = Array::new();
 pub static IGNORED_V4: LpmTrie<Ipv4, u32, 1> = LpmTrie::new();
 #[btf_map]
 pub static IGNORED_V6: LpmTrie<Octets, u32, 1> = LpmTrie::new();
+/// The bitmaps before these: see [`portsentry_common::near_ignored`].
+#[btf_map]
+pub static NEAR_IGNORED_V4: Array<u64, { near_ignored::WORDS }> = Array::new();
+#[btf_map]
+pub static NEAR_IGNORED_V6: Array<u64, { near_ignored::WORDS }> = Array::new();
 #[btf_map]
 pub static LOCAL_V4: LpmTrie<Ipv4, u32, 1> = LpmTrie::new();
 #[btf_map]

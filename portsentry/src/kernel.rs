@@ -25,6 +25,7 @@ mod learned;
 mod link;
 mod load;
 mod loaded;
+mod near_ignored;
 mod networks;
 mod observe;
 mod offline;

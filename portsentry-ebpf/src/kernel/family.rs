@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_NOEXIST},
-    btf_maps::lpm_trie::Key,
+    btf_maps::{Array, lpm_trie::Key},
 };
 use bytemuck::Pod;
 use portsentry_common::{
@@ -12,6 +12,7 @@ use portsentry_common::{
     classify::Protocol,
     environment::{Entry, Environment, Relation},
     gate::Gated,
+    near_ignored::{self, NearIgnored},
     state::{NEIGHBOUR, NetworkKey},
 };
 
@@ -138,6 +139,9 @@ impl Family for Ipv4 {
 
     #[inline(always)]
     fn relation(self) -> Relation {
+        if !is_set(&maps::NEAR_IGNORED_V4, self.near_ignored()) {
+            return Relation::Stranger;
+        }
         relation(maps::IGNORED_V4.get(Whole::of(bytemuck::cast::<_, [u32; 1]>(self)).key()))
     }
 
@@ -214,6 +218,9 @@ impl Family for Ipv6 {
 
     #[inline(always)]
     fn relation(self) -> Relation {
+        if !is_set(&maps::NEAR_IGNORED_V6, self.near_ignored()) {
+            return Relation::Stranger;
+        }
         relation(maps::IGNORED_V6.get(Whole::of(self.words()).key()))
     }
 
@@ -299,6 +306,12 @@ fn blocked_network(version: u64, high: u64, low: u64) -> *mut Block {
         address.relation()
     };
     if relation == Relation::Exempt { core::ptr::null_mut() } else { core::ptr::from_ref(block).cast_mut() }
+}
+
+/// Whether `bit` is set in a bitmap.
+#[inline(always)]
+fn is_set(map: &Array<u64, { near_ignored::WORDS }>, bit: u16) -> bool {
+    map.get(u32::from(bit) / 64).copied().unwrap_or(0) >> (bit % 64) & 1 != 0
 }
 
 /// Returns the relation for a value of the ignored maps: see [`NEIGHBOUR`].

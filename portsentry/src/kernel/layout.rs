@@ -18,7 +18,9 @@ use portsentry_common::{
 use super::{
     Error, Load, Pins, blocked_networks,
     bound::{DEVICES, HORIZON, SERVED, SLOTS},
-    heartbeat, learned, networks,
+    heartbeat, learned,
+    near_ignored::NEAR,
+    networks,
     per_source::{HANDSHAKES, TALLIES},
     secrets,
 };
@@ -28,7 +30,7 @@ pub(super) type Layout = (&'static str, u32, u32, Option<u32>);
 
 impl Load {
     /// The maps that are pinned.
-    pub(super) fn layouts(&self) -> [Layout; 33] {
+    pub(super) fn layouts(&self) -> [Layout; 35] {
         const WORD: u32 = 8;
         let Self {
             max_blocked,
@@ -64,6 +66,8 @@ impl Load {
             (heartbeat::MAP, 4, WORD, None),
             ("IGNORED_V4", 8, 4, addresses),
             ("IGNORED_V6", 20, 4, addresses),
+            (NEAR[0], 4, WORD, None),
+            (NEAR[1], 4, WORD, None),
             ("LOCAL_V4", 8, 4, addresses),
             ("LOCAL_V6", 20, 4, addresses),
             (SLOTS, 4, size(size_of::<bound::Slot>()), None),

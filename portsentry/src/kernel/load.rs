@@ -17,6 +17,7 @@ use super::{
     layout::{Layout, drop_misfit, drop_renamed},
     learned,
     loaded::entered,
+    near_ignored::{Bitmaps, NEAR},
     per_source::{HANDSHAKES, HandshakesMap, TALLIES, TalliesMap},
     program::{PROGRAM, program, verify},
     secrets, traffic,
@@ -88,6 +89,7 @@ impl Load {
         let pair = |ebpf: &mut Ebpf, names: [&'static str; 2]| -> Result<Networks, Error> {
             Networks::new(names, take(ebpf, names[0])?, take(ebpf, names[1])?, self.max_addresses)
         };
+        let near = Bitmaps::new([take(&mut ebpf, NEAR[0])?, take(&mut ebpf, NEAR[1])?]);
         let kernel = Kernel {
             settings: self.settings,
             entered: are_known.then(|| entered(&found.counters)),
@@ -101,7 +103,7 @@ impl Load {
             handshakes: HandshakesMap::new(take(&mut ebpf, HANDSHAKES)?),
             tallies: TalliesMap::new(take(&mut ebpf, TALLIES)?),
             bound: Some(Bound::open(&pins, self.settings.keeps_served != 0)?),
-            ignored: pair(&mut ebpf, ["IGNORED_V4", "IGNORED_V6"])?,
+            ignored: pair(&mut ebpf, ["IGNORED_V4", "IGNORED_V6"])?.behind(near)?,
             local: pair(&mut ebpf, ["LOCAL_V4", "LOCAL_V6"])?,
             ebpf,
             pins,

@@ -8,7 +8,7 @@ use aya::maps::{
 };
 use ipnet::IpNet;
 
-use super::Error;
+use super::{Error, near_ignored::Bitmaps};
 
 /// Room beyond `MAX_ADDRESSES` for essential addresses, if not all addresses fit.
 const RESERVE: u32 = 1024;
@@ -29,6 +29,8 @@ pub struct Networks {
     most: u32,
     /// The contents of the maps.
     held: BTreeMap<IpNet, u32>,
+    /// The bitmaps before the maps, if they have any.
+    near: Option<Bitmaps>,
 }
 
 impl Networks {
@@ -38,9 +40,16 @@ impl Networks {
         v6: LpmTrie<MapData, [u8; 16], u32>,
         most: u32,
     ) -> Result<Self, Error> {
-        let mut networks = Self { names, v4, v6, most, held: BTreeMap::new() };
+        let mut networks = Self { names, v4, v6, most, held: BTreeMap::new(), near: None };
         networks.held = networks.read()?;
         Ok(networks)
+    }
+
+    /// Returns the same maps with these bitmaps before them.
+    pub(super) fn behind(mut self, mut near: Bitmaps) -> Result<Self, Error> {
+        near.show(self.held.keys())?;
+        self.near = Some(near);
+        Ok(self)
     }
 
     /// Returns an error if there are more networks than the maps may hold.
@@ -65,7 +74,10 @@ impl Networks {
             self.remove(&network)?;
             self.held.remove(&network);
         }
-        Ok(())
+        match &mut self.near {
+            Some(near) => near.show(self.held.keys()),
+            None => Ok(()),
+        }
     }
 
     /// Adds networks beyond `MAX_ADDRESSES`, in their order, while there is room.
@@ -80,7 +92,11 @@ impl Networks {
     }
 
     /// Adds all of `entries`, or none.
-    fn add(&mut self, entries: impl Iterator<Item = (IpNet, u32)>) -> Result<(), Error> {
+    fn add(&mut self, entries: impl Iterator<Item = (IpNet, u32)> + Clone) -> Result<(), Error> {
+        if let Some(near) = &mut self.near {
+            let new: Vec<IpNet> = entries.clone().map(|(network, _)| network).collect();
+            near.show(self.held.keys().chain(&new))?;
+        }
         let mut done: Vec<(IpNet, Option<u32>)> = Vec::new();
         for (network, value) in entries {
             let before = self.held.get(&network).copied();

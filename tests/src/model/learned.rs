@@ -157,6 +157,6 @@ impl<A: Address> Learning<A> for Model {
     }
 
     fn is_fenced(&self, source: A, key: A) -> bool {
-        FamilyMaps::is_fenced(self, &source, &key, true)
+        self.fence_of(&source, &key, true).is_some()
     }
 }
