@@ -1,7 +1,13 @@
 //! `portsentry top`: shows probes and dropped packets live, from the pinned maps.
 
+mod fit;
 mod frame;
+mod number;
 mod sample;
+mod screen;
+mod style;
+mod unblock;
+mod view;
 
 use std::{
     io::{self, IsTerminal},
@@ -13,35 +19,39 @@ use ratatui::{
     Terminal,
     backend::TestBackend,
     buffer::Buffer,
-    crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
+    crossterm::event::{self, Event},
 };
 
-use self::sample::{Sample, View};
+use self::{
+    sample::{Feed, Sample},
+    screen::{Prompt, Screen, Step},
+    unblock::Unblocking,
+    view::View,
+};
 use super::{observed, options, show};
 use crate::{
     cli::{Cli, Top},
-    config::Config,
     exit::Exit,
     kernel,
-    modes::Modes,
 };
 
 /// Size of the frame that `--once` prints.
 const SIZE: (u16, u16) = (100, 40);
+/// Maximum time until the result of an unblock is shown.
+const SOON: Duration = Duration::from_millis(50);
 
 /// Updates the screen until `q`, or prints one frame.
 pub(super) fn run(cli: &Cli, top: Top) -> Exit {
-    let config = options::config(cli);
-    let what = (&config, cli.modes());
+    let feed = Feed { config: options::config(cli), modes: cli.modes() };
     let interval = Duration::from_secs(top.interval);
     if top.once {
-        return once(what, interval, top.json);
+        return once(&feed, interval, top.json);
     }
     if !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
         eprintln!("portsentry: standard output is not a terminal; --once prints one frame as text");
         return Exit::Failure;
     }
-    let first = match look(what) {
+    let first = match feed.sample() {
         Ok(sample) => sample,
         Err(error) => return observed::failure(&error),
     };
@@ -52,7 +62,7 @@ pub(super) fn run(cli: &Cli, top: Top) -> Exit {
             return Exit::Failure;
         }
     };
-    let ended = watch(&mut terminal, what, interval, first);
+    let ended = watch(&mut terminal, &feed, (interval, cli), first);
     // Leaves the alternate screen before printing.
     ratatui::restore();
     match ended {
@@ -85,59 +95,77 @@ impl From<io::Error> for Ended {
 
 fn watch(
     terminal: &mut ratatui::DefaultTerminal,
-    what: (&Config, Modes),
-    interval: Duration,
+    feed: &Feed,
+    (interval, cli): (Duration, &Cli),
     mut last: Sample,
 ) -> Result<(), Ended> {
     let mut view = View::new(&last, &last);
+    let mut screen = Screen::default();
+    let mut unblocking: Option<Unblocking> = None;
+    screen.arrange(&view);
+    let mut due = Instant::now() + interval;
     loop {
-        terminal.draw(|frame| frame::draw(frame, &view))?;
-        // Reading a million entries takes time, and must not use the whole machine.
-        let next = last.taken() + interval.max(last.cost() * 4);
-        while event::poll(next.saturating_duration_since(Instant::now()))? {
-            match event::read()? {
-                Event::Key(key) if is_end(key) => return Ok(()),
-                Event::Resize(..) => {
-                    terminal.draw(|frame| frame::draw(frame, &view))?;
-                }
-                _ => {}
+        terminal.draw(|frame| frame::draw(frame, &view, &mut screen))?;
+        let until_due = due.saturating_duration_since(Instant::now());
+        let patience = if unblocking.is_some() { until_due.min(SOON) } else { until_due };
+        if event::poll(patience)?
+            && let Event::Key(key) = event::read()?
+        {
+            match screen.press(key, &view) {
+                Step::Continue => {}
+                Step::End => return Ok(()),
+                Step::Unblock(address) => match Unblocking::start(cli, address) {
+                    Ok(started) => unblocking = Some(started),
+                    Err(problem) => screen.prompt = Prompt::Message(problem),
+                },
             }
         }
-        let sample = look(what)?;
-        view = View::new(&last, &sample);
-        last = sample;
+        let result = unblocking.as_mut().and_then(Unblocking::result);
+        let has_changed = result.is_some();
+        if let Some(message) = result {
+            screen.prompt = Prompt::Message(message);
+            unblocking = None;
+        }
+        let begun = Instant::now();
+        if !has_changed && begun < due {
+            continue;
+        }
+        if has_changed || !screen.is_paused {
+            let sample = feed.sample()?;
+            view = View::new(&last, &sample);
+            screen.arrange(&view);
+            last = sample;
+        }
+        // Reading a million entries takes time, and must not use the whole machine.
+        due = begun + interval.max(begun.elapsed() * 4);
     }
 }
 
-fn is_end(key: KeyEvent) -> bool {
-    let interrupts = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
-    key.kind == KeyEventKind::Press
-        && (interrupts || matches!(key.code, KeyCode::Char('q' | 'Q') | KeyCode::Esc))
-}
-
-fn once(what: (&Config, Modes), interval: Duration, is_json: bool) -> Exit {
+fn once(feed: &Feed, interval: Duration, is_json: bool) -> Exit {
     let look = || {
-        let first = look(what)?;
+        let first = feed.sample()?;
         thread::sleep(interval);
-        let second = look(what)?;
+        let second = feed.sample()?;
         Ok::<_, kernel::Error>(View::new(&first, &second))
     };
     match look() {
-        Ok(view) if is_json => show::print(&observed::json(&view)),
+        Ok(view) if is_json => show::print(&observed::json(&view.shortened())),
         Ok(view) => show::print(&text(&view, SIZE)),
         Err(error) => observed::failure(&error),
     }
 }
 
-fn look((config, modes): (&Config, Modes)) -> Result<Sample, kernel::Error> {
-    Sample::take(config, modes)
+/// Renders a frame of this width and height as text.
+fn text(view: &View, size: (u16, u16)) -> String {
+    let mut screen = Screen::default();
+    screen.arrange(view);
+    text_of(view, &mut screen, size)
 }
 
-/// Renders a frame of this width and height as text.
-fn text(view: &View, (width, height): (u16, u16)) -> String {
+fn text_of(view: &View, screen: &mut Screen, (width, height): (u16, u16)) -> String {
     // Drawing in memory never fails.
     let Ok(mut terminal) = Terminal::new(TestBackend::new(width, height));
-    let Ok(_) = terminal.draw(|frame| frame::draw(frame, view));
+    let Ok(_) = terminal.draw(|frame| frame::draw(frame, view, screen));
     lines(terminal.backend().buffer())
 }
 
@@ -151,31 +179,4 @@ fn lines(buffer: &Buffer) -> String {
         text.push('\n');
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn q_escape_and_an_interrupt_end_it() {
-        let key = |code| KeyEvent::new(code, KeyModifiers::NONE);
-        for (key, expected) in [
-            (key(KeyCode::Char('q')), true),
-            (key(KeyCode::Esc), true),
-            (KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL), true),
-            (key(KeyCode::Char('c')), false),
-            (key(KeyCode::Enter), false),
-        ] {
-            assert_eq!(is_end(key), expected, "{key:?}");
-        }
-    }
-
-    #[test]
-    fn it_fits_any_terminal() {
-        let view = sample::tests::view();
-        for size in [(1, 1), (10, 3), (40, 12), (80, 24), (300, 100)] {
-            assert_eq!(text(&view, size).lines().count(), usize::from(size.1));
-        }
-    }
 }

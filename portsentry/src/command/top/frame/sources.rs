@@ -1,0 +1,99 @@
+//! The list of sources.
+
+use ratatui::{
+    style::{Modifier, Style},
+    text::Line,
+};
+
+use super::{
+    super::{
+        fit::{Column, flow},
+        number::{age, short, speed},
+        screen::{Order, Screen},
+        style::{alarm, dim, line, warning},
+        view::{Source, View},
+    },
+    grid,
+};
+use crate::policy::{State, enforcement::Strength, name_of};
+
+/// Lines above the first source.
+pub(super) const HEADING: u16 = 2;
+/// Index of the column with the state.
+const STATE: usize = 1;
+
+pub(super) fn lines(view: &View, screen: &Screen, width: usize) -> Vec<Line<'static>> {
+    if screen.rows.is_empty() {
+        return vec![Line::default(), line(flow(&[(nothing(view, screen), dim())], width, 1).swap_remove(0))];
+    }
+    let rows = &screen.rows[screen.offset..];
+    let rows = &rows[..rows.len().min(screen.height)];
+    let mut lines = vec![title(screen, rows.len(), width)];
+    let selected = screen.selected.map(|(address, _)| address);
+    lines.extend(grid::lines(&columns(rows, screen), width, |row, column| {
+        let source = &rows[row];
+        let style = match source.state {
+            _ if column != STATE => Style::new(),
+            State::Blocked => alarm(),
+            State::Fenced => warning(),
+        };
+        if selected == Some(source.address) { style.add_modifier(Modifier::REVERSED) } else { style }
+    }));
+    lines
+}
+
+/// Returns the reason for an empty list, in two lengths.
+fn nothing(view: &View, screen: &Screen) -> [String; 2] {
+    let is_observing = view.mode.as_ref().is_some_and(|mode| mode.name == Strength::Observing.name());
+    let [long, short] = if !screen.filter.is_empty() {
+        ["no source matches the filter", "no match"]
+    } else if is_observing {
+        ["no source is blocked or fenced; `portsentry review` shows what was seen", "none is held"]
+    } else {
+        ["no source is blocked or fenced", "none is held"]
+    };
+    [long.into(), short.into()]
+}
+
+fn title(screen: &Screen, visible: usize, width: usize) -> Line<'static> {
+    let (all, first) = (screen.rows.len(), screen.offset);
+    let range = format!("{}-{} of {all}", first + 1, first + visible);
+    let reversed = if screen.is_reversed { ", reversed" } else { "" };
+    let mut parts = vec![
+        ([format!("held sources {range}"), range], dim()),
+        ([format!("{}{reversed}", screen.order.words()), String::new()], dim()),
+    ];
+    if !screen.filter.is_empty() {
+        parts.insert(1, ([format!("filter: {}", screen.filter), "filtered".into()], warning()));
+    }
+    line(flow(&parts, width, 1).swap_remove(0))
+}
+
+fn columns(rows: &[Source], screen: &Screen) -> Vec<Column> {
+    let arrow = if screen.is_reversed { "^" } else { "v" };
+    let column =
+        |heading: [&str; 2], order: Option<Order>, rank: u8, cell: &dyn Fn(&Source) -> [String; 2]| {
+            let is_sorted = order == Some(screen.order);
+            Column {
+                heading: heading.map(|text| if is_sorted { format!("{text} {arrow}") } else { text.into() }),
+                is_right: order.is_some() && rank > 0,
+                rank,
+                cells: rows.iter().map(cell).collect(),
+            }
+        };
+    let same = |text: String| [text.clone(), text];
+    vec![
+        column(["ADDRESS"; 2], Some(Order::Address), 0, &|source| same(name_of(source.address))),
+        column(["STATE"; 2], None, 1, &|source| same(source.state_name().into())),
+        column(["DROPPED/S", "DROP/S"], Some(Order::Rate), 2, &|source| same(speed(source.a_second))),
+        column(["DROPPED", "DROP"], Some(Order::Dropped), 4, &|source| {
+            [source.block.dropped.to_string(), short(source.block.dropped)]
+        }),
+        column(["HITS"; 2], Some(Order::Hits), 5, &|source| {
+            [source.block.hits.to_string(), short(source.block.hits.into())]
+        }),
+        column(["AGE"; 2], Some(Order::Age), 6, &|source| same(age(source.age))),
+        column(["PORT"; 2], None, 3, &|source| same(source.port().unwrap_or_else(|| "-".into()))),
+        column(["LAST PROBE"; 2], None, 7, &|source| [source.kind(), source.short_kind()]),
+    ]
+}
