@@ -1,11 +1,13 @@
 //! The command line: the flags of PortSentry 1.2 and of 2.x.
 
+mod explain;
 mod verb;
 
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, ValueEnum};
 
+pub use self::explain::Explain;
 pub use self::verb::{
     Block, Check, Confirm, Doctor, Down, History, List, Reload, Review, Setup, Sort, Status, Target, Top,
     Unblock, Verb, Why, network,

@@ -5,6 +5,7 @@ mod block;
 mod check;
 mod doctor;
 mod down;
+mod explain;
 pub mod gen_docs;
 mod history;
 mod list;
@@ -36,6 +37,7 @@ pub fn run(cli: &Cli) -> Exit {
         Some(Verb::List(list)) => list::run(cli, list),
         Some(Verb::Status(status)) => status::run(cli, *status),
         Some(Verb::Why(why)) => why::run(cli, *why),
+        Some(Verb::Explain(explain)) => explain::run(cli, explain),
         Some(Verb::Top(top)) => top::run(cli, *top),
         Some(Verb::Block(block)) => block::block(cli, block),
         Some(Verb::Unblock(unblock)) => block::unblock(cli, unblock),

@@ -4,6 +4,7 @@ mod changes;
 mod link;
 mod netlink;
 mod observer;
+mod path;
 mod resolvers;
 mod route;
 mod ssh;
@@ -18,6 +19,7 @@ use ipnet::IpNet;
 pub use changes::{Changes, Followed};
 pub use link::{Link, Name, Running};
 pub use observer::Observer;
+pub use path::{Path, path};
 pub use resolvers::RESOLVERS;
 pub use ssh::ssh_ports;
 

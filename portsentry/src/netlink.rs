@@ -24,7 +24,7 @@ use nix::{
     },
 };
 
-use self::message::{messages, outcome, request};
+use self::message::{DUMP, REQUEST, messages, outcome, request};
 
 pub use self::{
     attributes::{address, attribute, attributes, u16_at, u32_at, written},
@@ -78,7 +78,7 @@ impl Socket {
     /// Requests all objects with this type and body, and calls `each` for every message.
     pub fn dump(&mut self, (kind, body): (u16, &[u8]), each: &mut dyn FnMut(Message<'_>)) -> io::Result<End> {
         self.sequence = self.sequence.wrapping_add(1);
-        let request = request(kind, self.sequence, body)?;
+        let request = request((kind, DUMP), self.sequence, body)?;
         send(self.descriptor.as_raw_fd(), &request, MsgFlags::empty())?;
         let mut has_changed = false;
         loop {
@@ -117,6 +117,31 @@ impl Socket {
             }
         })?;
         end.failure.map_or(Ok(()), Err)
+    }
+
+    /// Requests one object with this type and body, and returns the body of its message. Returns `None` if it
+    /// doesn't exist.
+    pub fn ask(&mut self, (kind, body): (u16, &[u8])) -> io::Result<Option<Vec<u8>>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let request = request((kind, REQUEST), self.sequence, body)?;
+        send(self.descriptor.as_raw_fd(), &request, MsgFlags::empty())?;
+        loop {
+            let length = match recv(self.descriptor.as_raw_fd(), &mut self.buffer, MsgFlags::empty()) {
+                Err(Errno::EINTR) => continue,
+                received => received?,
+            };
+            let mut answers = messages(self.buffer.get(..length).unwrap_or_default());
+            let Some((_, message)) = answers.find(|(sequence, _)| *sequence == self.sequence) else {
+                continue;
+            };
+            if i32::from(message.kind) != libc::NLMSG_ERROR {
+                return Ok(Some(message.body.to_vec()));
+            }
+            return match outcome(message.body) {
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+                done => done.map(|()| None),
+            };
+        }
     }
 
     /// Calls `each` for every pending message, up to a limit. Returns whether none is left; `ENOBUFS` means that some
@@ -166,6 +191,16 @@ mod tests {
         // A message type that sock_diag does not have.
         let error = socket.dump((99, &[0; 4]), &mut |_| ()).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "{error}");
+    }
+
+    #[test]
+    fn one_object_is_found_or_missing() {
+        let mut socket = Socket::open(SockProtocol::NetlinkRoute, Some(Duration::from_secs(5))).unwrap();
+        let loopback = |index: i32| [&[0; 4][..], &index.to_ne_bytes(), &[0; 8]].concat();
+        let body = socket.ask((libc::RTM_GETLINK, &loopback(1))).unwrap().unwrap();
+        assert_eq!(u32_at(&body, 4), Some(1));
+        let error = socket.ask((libc::RTM_GETLINK, &loopback(i32::MAX))).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENODEV), "{error}");
     }
 
     #[test]

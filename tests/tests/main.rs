@@ -33,6 +33,7 @@ mod enforcement_mode;
 mod errors;
 mod evasions;
 mod events;
+mod explain;
 mod fail2ban;
 mod false_positives;
 mod faults;

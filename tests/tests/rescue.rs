@@ -28,6 +28,7 @@ fn assert_rescues(say: impl Fn(&str) -> Said, source: IpAddr, what: &str) {
     done(&format!("why {source}"), 0, "blocked: all its packets are dropped");
     done("history", 0, "");
     done("top --once", 0, "attached to eth0");
+    done(&format!("explain {source} 8443"), 0, "dropped: its source is blocked");
     // It reports the file as a problem, and continues with all other checks.
     let doctor = done("doctor", 1, "problem   files");
     assert!(doctor.out.contains("is on bpffs"), "{what}: {}", doctor.out);

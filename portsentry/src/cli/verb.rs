@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use ipnet::IpNet;
 use jiff::{Span, SpanRelativeTo, Timestamp, Zoned, civil::DateTime, tz::TimeZone};
 
-use super::Flags;
+use super::{Explain, Flags};
 use crate::policy::{State, register::HistoryAction};
 
 /// Longest block that is not permanent, in seconds: a hundred years.
@@ -27,6 +27,8 @@ pub enum Verb {
     Status(Status),
     /// Explain the state of an address: whether it is blocked or fenced, why, and the packets that led to it
     Why(Why),
+    /// Say what would happen to a packet now, and by which rules, without sending it
+    Explain(Explain),
     /// Watch probes and dropped packets live, also without a running daemon
     Top(Top),
     /// Block addresses, also without a running daemon

@@ -204,7 +204,7 @@ fn packets(evidence: &[Seen]) -> String {
 }
 
 /// Names TCP's control bits (RFC 9293 section 3.1).
-fn flags(flags: u8) -> String {
+pub(super) fn flags(flags: u8) -> String {
     const NAMES: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
     let set: Vec<_> =
         NAMES.iter().enumerate().filter(|(bit, _)| flags >> bit & 1 == 1).map(|(_, name)| *name).collect();

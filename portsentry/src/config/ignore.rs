@@ -70,6 +70,18 @@ pub struct Ignored {
     pub is_missing: bool,
 }
 
+/// Returns the file and the number of its first line that names exactly `network`: the ignore file at `path`, or the
+/// static file beside it. Returns `None` if there is none or the files can't be read.
+#[must_use]
+pub fn place_of(path: &Path, network: IpNet) -> Option<(PathBuf, usize)> {
+    [path.to_path_buf(), static_file(path)].into_iter().find_map(|path| {
+        let text = read(&path).ok()?;
+        let names = |line: &Span<'_>| parse_valid(line.text(), "").0.contains(&network);
+        let line = lines(&text).find(names)?.line.number;
+        Some((path, line))
+    })
+}
+
 /// Returns the path of the file that Debian's start script for 1.2 copied into the ignore file, and that its
 /// administrators edit.
 #[must_use]

@@ -126,8 +126,13 @@ fn key(network: IpNet) -> Key<Octets> {
 
 /// Returns `None` for a key of another form.
 fn network(key: &Key<Octets>) -> Option<IpNet> {
-    let NetworkKey { version, address } = bytemuck::pod_read_unaligned(&key.data());
-    let length = u8::try_from(key.prefix_len().checked_sub(NetworkKey::VERSION_BITS)?).ok()?;
+    of(key.prefix_len(), key.data())
+}
+
+/// Returns the network of a key with this prefix length.
+pub(super) fn of(length: u32, octets: Octets) -> Option<IpNet> {
+    let NetworkKey { version, address } = bytemuck::pod_read_unaligned(&octets);
+    let length = u8::try_from(length.checked_sub(NetworkKey::VERSION_BITS)?).ok()?;
     let address = Ipv6Addr::from(address);
     match version {
         4 => Ipv4Net::new(address.to_ipv4_mapped()?, length.checked_sub(MAPPED)?).map(IpNet::V4).ok(),

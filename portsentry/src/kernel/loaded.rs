@@ -27,7 +27,7 @@ use super::{
     link,
     per_source::{HandshakesMap, TalliesMap},
     program::{PROGRAM, bare, program_for},
-    ring, secrets, test_run, traffic, trap,
+    ring, secrets, settings_pin, test_run, traffic, trap,
     watched::Watched,
 };
 
@@ -234,7 +234,8 @@ impl Kernel {
         } else {
             self.renew_gates()?;
         }
-        gate::settle(&self.pins)
+        gate::settle(&self.pins)?;
+        settings_pin::publish(&self.pins, &self.settings)
     }
 
     /// Clears stale bits of the gates.

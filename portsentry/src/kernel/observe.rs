@@ -79,6 +79,11 @@ impl Observer {
         Ok(observer.pin("COUNTERS").exists().then_some(observer))
     }
 
+    /// Returns the directory.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Returns the sources in a pair of maps, including expired entries, ordered by address.
     pub fn sources(&self, state: State) -> Result<BTreeMap<IpAddr, Block>, Error> {
         let [v4, v6] = maps(state);

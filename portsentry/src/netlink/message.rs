@@ -6,8 +6,9 @@ use super::attributes::{u16_at, u32_at};
 
 /// Bytes of a message's header: length, type, flags, sequence number, sender.
 const HEADER: usize = 16;
-/// `NLM_F_REQUEST` with `NLM_F_DUMP` (`include/uapi/linux/netlink.h` in the kernel).
-const DUMP: u16 = 0x301;
+/// `NLM_F_REQUEST`, and the same with `NLM_F_DUMP` (`include/uapi/linux/netlink.h` in the kernel).
+pub(super) const REQUEST: u16 = 1;
+pub(super) const DUMP: u16 = 0x301;
 
 /// A message without its header.
 #[derive(Clone, Copy, Debug)]
@@ -20,12 +21,12 @@ pub struct Message<'a> {
     pub body: &'a [u8],
 }
 
-/// Returns a request for a dump.
-pub(super) fn request(kind: u16, sequence: u32, body: &[u8]) -> io::Result<Vec<u8>> {
+/// Returns a request with these flags.
+pub(super) fn request((kind, flags): (u16, u16), sequence: u32, body: &[u8]) -> io::Result<Vec<u8>> {
     let length = u32::try_from(HEADER + body.len()).map_err(io::Error::other)?;
     let mut request = length.to_ne_bytes().to_vec();
     request.extend(kind.to_ne_bytes());
-    request.extend(DUMP.to_ne_bytes());
+    request.extend(flags.to_ne_bytes());
     request.extend(sequence.to_ne_bytes());
     request.extend([0; 4]);
     request.extend(body);
@@ -61,7 +62,7 @@ mod tests {
     #[test]
     fn messages_are_read_one_after_the_other() {
         let message = |kind: u16, body: &[u8]| {
-            let mut bytes = request(kind, 7, body).unwrap();
+            let mut bytes = request((kind, DUMP), 7, body).unwrap();
             bytes.resize(bytes.len().next_multiple_of(4), 0);
             bytes
         };
@@ -74,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_request_asks_for_a_dump() {
-        let bytes = request(20, 3, &[1, 2, 3, 4]).unwrap();
+        let bytes = request((20, DUMP), 3, &[1, 2, 3, 4]).unwrap();
         assert_eq!(bytes.len(), 20);
         let flags = u16::try_from(libc::NLM_F_REQUEST | libc::NLM_F_DUMP).unwrap();
         let [(3, Message { kind: 20, flags: found, body: [1, 2, 3, 4] })] =
