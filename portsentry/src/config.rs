@@ -30,6 +30,7 @@ pub use interfaces::Interfaces;
 pub use load_error::LoadError;
 pub use monitoring::{JsonLog, Targets};
 pub use ports::PortSet;
+pub use read::bytes as trusted;
 pub use report::{Diagnostic, Report, Severity};
 pub use salvage::ignored as salvage_ignored;
 pub use template::{Command, DenyLine, RouteLift, Values};

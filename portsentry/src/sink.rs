@@ -23,6 +23,7 @@ mod journald;
 mod json_log;
 mod log;
 mod named;
+pub mod origins;
 mod output;
 mod patience;
 mod recorder;

@@ -13,6 +13,7 @@ pub mod generate;
 pub mod imports;
 pub mod kernel;
 pub mod lab;
+pub mod mmdb;
 pub mod model;
 pub mod namespace;
 pub mod oracle;

@@ -55,6 +55,7 @@ mod lockouts;
 mod metrics;
 mod names;
 mod open_fence;
+mod origins;
 mod package;
 mod packets;
 mod parity;

@@ -9,7 +9,10 @@ use std::{
 
 use nix::sys::signal::Signal;
 use portsentry_common::counter::COUNTERS;
-use portsentry_tests::lab::{Daemon, Family, INTERFACE, Lab, Portsentry, by_way_of};
+use portsentry_tests::{
+    lab::{Daemon, Family, INTERFACE, Lab, Portsentry, by_way_of},
+    mmdb::countries,
+};
 
 pub const ADDRESS: &str = "127.0.0.1:9911";
 /// Longer than the daemon's time limits for a client and for the keeper.
@@ -123,7 +126,9 @@ fn a_scan_shows_in_the_metrics() {
 #[test]
 fn the_documents_and_the_dashboards_metrics_are_served() {
     let lab = Lab::new();
-    let daemon = setup(&lab, "-stcp").start();
+    let country = lab.files().join("country.mmdb");
+    std::fs::write(&country, countries(&[("192.0.2.0/24", "DE")])).expect("a file");
+    let daemon = setup(&lab, "-stcp").with("GEOIP_COUNTRY", &country.display().to_string()).start();
     daemon.wait_until("it answers", || !metrics(&lab).is_empty());
     let source = lab.source(Family::V4);
     lab.nmap(source, "-sS -p 11");

@@ -22,7 +22,10 @@ use crate::{
     exit::Exit,
     kernel::{self, Observer, monotonic_ns, wall_time},
     policy::{BlockId, Ids, State, name_of, network_of},
-    sink::{self, blocked_file, classic, id_file},
+    sink::{
+        self, blocked_file, classic, id_file,
+        origins::{Origin, Origins},
+    },
 };
 
 /// Columns of the table if no entry has a reason.
@@ -49,6 +52,9 @@ pub(super) struct Listed {
     pub(super) id: Option<BlockId>,
     /// The administrator's reason, from the blocked file.
     pub(super) reason: Option<String>,
+    /// Its origin; `None` without `GEOIP_COUNTRY` and `GEOIP_ASN`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) origin: Option<Origin>,
 }
 
 /// Prints the list.
@@ -60,6 +66,7 @@ pub(super) fn run(cli: &Cli, list: &List) -> Exit {
         let mut sources = sources.map_err(|error| observed::failure(&error))?;
         explain(&mut sources, &config);
         identify(&mut sources, &config.blocked_file);
+        locate(&mut sources, &options::origins(&config));
         Ok(sources)
     };
     let listed = match read() {
@@ -89,6 +96,13 @@ pub(super) fn identify(sources: &mut [Listed], blocked_file: &Path) {
         Ids::default()
     });
     sources.iter_mut().for_each(|source| source.id = ids.get(source.address));
+}
+
+/// Adds the origins, if any file has some.
+pub(super) fn locate(sources: &mut [Listed], origins: &Origins) {
+    if origins.are_any() {
+        sources.iter_mut().for_each(|source| source.origin = Some(origins.of(source.address.addr())));
+    }
 }
 
 fn named<S: serde::Serializer>(address: &IpNet, serializer: S) -> Result<S::Ok, S::Error> {
@@ -132,6 +146,7 @@ impl Listed {
             dropped: block.dropped,
             id: None,
             reason: None,
+            origin: None,
         }
     }
 }
@@ -171,13 +186,39 @@ fn render(listed: &[Listed], zone: &TimeZone) -> String {
         ("DROPPED", Right),
     ];
     let rows: Vec<_> = listed.iter().map(|source| row(source, zone)).collect();
-    if listed.iter().all(|source| source.reason.is_none()) {
-        return table::render(columns, &rows);
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+    let origins = listed.iter().any(|source| source.origin.is_some()).then(|| {
+        let origin = |source: &Listed| or_none(source.origin.as_ref().map(ToString::to_string));
+        (("ORIGIN", Left), listed.iter().map(origin).collect::<Vec<_>>())
+    });
+    let reasons = listed.iter().any(|source| source.reason.is_some()).then(|| {
+        let reasons = listed.iter().map(|source| or_none(source.reason.clone()));
+        (("REASON", Left), reasons.collect::<Vec<_>>())
+    });
+    match (origins, reasons) {
+        (None, None) => table::render(columns, &rows),
+        (Some(last), None) | (None, Some(last)) => {
+            let (columns, rows) = with::<COLUMNS, { COLUMNS + 1 }>(columns, rows, last);
+            table::render(columns, &rows)
+        }
+        (Some(origins), Some(reasons)) => {
+            let (columns, rows) = with::<COLUMNS, { COLUMNS + 1 }>(columns, rows, origins);
+            let (columns, rows) = with::<{ COLUMNS + 1 }, { COLUMNS + 2 }>(columns, rows, reasons);
+            table::render(columns, &rows)
+        }
     }
-    let reason = |source: &Listed| source.reason.clone().unwrap_or_else(|| "-".into());
-    let rows: Vec<[String; COLUMNS + 1]> =
-        rows.into_iter().zip(listed).map(|(row, source)| table::with_last(row, reason(source))).collect();
-    table::render(table::with_last(columns, ("REASON", Left)), &rows)
+}
+
+type Heading = (&'static str, Align);
+
+/// Adds a column.
+fn with<const N: usize, const M: usize>(
+    columns: [Heading; N],
+    rows: Vec<[String; N]>,
+    (heading, cells): (Heading, Vec<String>),
+) -> ([Heading; M], Vec<[String; M]>) {
+    let rows = rows.into_iter().zip(cells).map(|(row, cell)| table::with_last(row, cell)).collect();
+    (table::with_last(columns, heading), rows)
 }
 
 fn row(source: &Listed, zone: &TimeZone) -> [String; COLUMNS] {
@@ -222,6 +263,7 @@ mod tests {
             dropped,
             id: None,
             reason: None,
+            origin: None,
         }
     }
 
@@ -289,6 +331,13 @@ mod tests {
         let table = render(&[explained, fenced("192.0.2.8", 0)], &TimeZone::UTC);
         let ends: Vec<_> = table.lines().map(|line| line.rsplit("  ").next().unwrap_or_default()).collect();
         assert_eq!(ends, ["REASON", "a guest", "-"]);
+        let origin =
+            Origin { country: Some("DE".into()), asn: Some(64500), organization: Some("Example".into()) };
+        let located =
+            Listed { origin: Some(origin), reason: Some("a guest".into()), ..fenced("192.0.2.9", 0) };
+        let table = render(&[located, fenced("192.0.2.8", 0)], &TimeZone::UTC);
+        let ends: Vec<_> = table.lines().map(|line| line.rsplitn(3, "  ").collect::<Vec<_>>()).collect();
+        assert_eq!(ends[1][..2], ["a guest", "DE AS64500 Example"], "{table}");
         assert_eq!(render(&[], &TimeZone::UTC), "no source is blocked or fenced\n");
     }
 

@@ -6,10 +6,11 @@ use ipnet::IpNet;
 
 use crate::{
     cli::Cli,
-    config::{BlockList, Config, Diagnostic, LoadError, Report, block_list, ignore, salvage_ignored},
+    config::{BlockList, Config, Diagnostic, Report, block_list, ignore, salvage_ignored},
     daemon::Options,
     policy::{kills, without_ports},
     sanitize::sanitize,
+    sink::origins::Origins,
 };
 
 /// Number of errors shown by a command that continues.
@@ -35,6 +36,8 @@ pub fn read(cli: &Cli) -> Result<(Options, Vec<String>), Vec<String>> {
         findings.fail(&error);
         BlockList::default()
     });
+    let (origins, problems) = Origins::open(&config);
+    problems.iter().chain(&origins.verify()).for_each(|problem| findings.fail(problem));
     let Findings { is_wrong, mut texts, warnings } = findings;
     if is_wrong {
         return Err(lines(&texts));
@@ -71,6 +74,13 @@ pub fn config(cli: &Cli) -> Config {
     cli.override_paths(&mut config);
     print(&problems, &config);
     config
+}
+
+/// Opens the files with the origins of sources. Prints the errors.
+pub fn origins(config: &Config) -> Origins {
+    let (origins, problems) = Origins::open(config);
+    problems.iter().for_each(|problem| eprintln!("portsentry: {problem}; sources are shown without it"));
+    origins
 }
 
 fn print(problems: &[String], config: &Config) {
@@ -132,7 +142,7 @@ impl Findings {
         self.warnings.push(warning);
     }
 
-    fn fail(&mut self, error: &LoadError) {
+    fn fail(&mut self, error: &impl std::fmt::Display) {
         self.is_wrong = true;
         self.texts.push(error.to_string());
     }

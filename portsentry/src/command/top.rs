@@ -11,6 +11,7 @@ mod view;
 
 use std::{
     io::{self, IsTerminal},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -21,6 +22,8 @@ use ratatui::{
     buffer::Buffer,
     crossterm::event::{self, Event},
 };
+
+use serde_json::Value;
 
 use self::{
     sample::{Feed, Sample},
@@ -33,6 +36,7 @@ use crate::{
     cli::{Cli, Top},
     exit::Exit,
     kernel,
+    sink::origins::Origins,
 };
 
 /// Size of the frame that `--once` prints.
@@ -43,9 +47,10 @@ const SOON: Duration = Duration::from_millis(50);
 /// Updates the screen until `q`, or prints one frame.
 pub(super) fn run(cli: &Cli, top: Top) -> Exit {
     let feed = Feed { config: options::config(cli), modes: cli.modes() };
+    let origins = Arc::new(options::origins(&feed.config));
     let interval = Duration::from_secs(top.interval);
     if top.once {
-        return once(&feed, interval, top.json);
+        return once(&feed, interval, top.json, &origins);
     }
     if !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
         eprintln!("portsentry: standard output is not a terminal; --once prints one frame as text");
@@ -62,7 +67,7 @@ pub(super) fn run(cli: &Cli, top: Top) -> Exit {
             return Exit::Failure;
         }
     };
-    let ended = watch(&mut terminal, &feed, (interval, cli), first);
+    let ended = watch(&mut terminal, &feed, (interval, cli, origins), first);
     // Leaves the alternate screen before printing.
     ratatui::restore();
     match ended {
@@ -96,11 +101,11 @@ impl From<io::Error> for Ended {
 fn watch(
     terminal: &mut ratatui::DefaultTerminal,
     feed: &Feed,
-    (interval, cli): (Duration, &Cli),
+    (interval, cli, origins): (Duration, &Cli, Arc<Origins>),
     mut last: Sample,
 ) -> Result<(), Ended> {
     let mut view = View::new(&last, &last);
-    let mut screen = Screen::default();
+    let mut screen = Screen { origins, ..Screen::default() };
     let mut unblocking: Option<Unblocking> = None;
     screen.arrange(&view);
     let mut due = Instant::now() + interval;
@@ -114,7 +119,7 @@ fn watch(
             match screen.press(key, &view) {
                 Step::Continue => {}
                 Step::End => return Ok(()),
-                Step::Unblock(address) => match Unblocking::start(cli, address) {
+                Step::Unblock(address) => match Unblocking::start(cli, &feed.config, address) {
                     Ok(started) => unblocking = Some(started),
                     Err(problem) => screen.prompt = Prompt::Message(problem),
                 },
@@ -141,7 +146,7 @@ fn watch(
     }
 }
 
-fn once(feed: &Feed, interval: Duration, is_json: bool) -> Exit {
+fn once(feed: &Feed, interval: Duration, is_json: bool, origins: &Arc<Origins>) -> Exit {
     let look = || {
         let first = feed.sample()?;
         thread::sleep(interval);
@@ -149,13 +154,29 @@ fn once(feed: &Feed, interval: Duration, is_json: bool) -> Exit {
         Ok::<_, kernel::Error>(View::new(&first, &second))
     };
     match look() {
-        Ok(view) if is_json => show::print(&observed::json(&view.shortened())),
-        Ok(view) => show::print(&text(&view, SIZE)),
+        Ok(view) if is_json => show::print(&observed::json(&located(&view.shortened(), origins))),
+        Ok(view) => {
+            let mut screen = Screen { origins: Arc::clone(origins), ..Screen::default() };
+            screen.arrange(&view);
+            show::print(&text_of(&view, &mut screen, SIZE))
+        }
         Err(error) => observed::failure(&error),
     }
 }
 
+/// Returns the view for programs, with the origins of its sources if any file has some.
+fn located(view: &View, origins: &Origins) -> Value {
+    // Serialisation can't fail: keys are strings, and no part of it can fail.
+    let mut value = serde_json::to_value(view).unwrap_or_default();
+    let sources = value.get_mut("sources").and_then(Value::as_array_mut).filter(|_| origins.are_any());
+    for (value, source) in sources.into_iter().flatten().zip(&view.sources) {
+        value["origin"] = serde_json::to_value(origins.of(source.address.addr())).unwrap_or_default();
+    }
+    value
+}
+
 /// Renders a frame of this width and height as text.
+#[cfg(test)]
 fn text(view: &View, size: (u16, u16)) -> String {
     let mut screen = Screen::default();
     screen.arrange(view);

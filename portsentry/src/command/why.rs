@@ -19,6 +19,7 @@ use crate::{
     sink::{
         self, Decided, blocked_file,
         evidence::{self, Seen},
+        origins::{Origin, Origins},
     },
 };
 
@@ -34,6 +35,9 @@ struct Report {
     daemon: Option<i32>,
     /// Reason why it is never blocked.
     exempt: Option<String>,
+    /// Its origin; `None` without `GEOIP_COUNTRY` and `GEOIP_ASN`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<Origin>,
     /// Its line in the blocked file.
     file: Option<Line>,
     history: Vec<history::Entry>,
@@ -98,6 +102,7 @@ fn read(options: &Options, address: IpAddr) -> Result<Report, Exit> {
         is_enforced: observer.as_ref().is_some_and(|observer| !observer.links().is_empty()),
         daemon: observer.as_ref().and_then(crate::kernel::Observer::daemon),
         exempt: exempt.into_iter().next(),
+        origin: Some(options::origins(config)).filter(Origins::are_any).map(|origins| origins.of(address)),
         file,
         history,
         evidence: evidence.transpose().map_err(|error| failed(&error))?.unwrap_or_default(),
@@ -111,6 +116,9 @@ fn render(report: &Report, zone: &TimeZone) -> String {
         let _ = writeln!(text, "{what:<9} {}", table::plain(it));
     };
     say("address", &report.address.to_string());
+    if let Some(origin) = &report.origin {
+        say("origin", &origin.to_string());
+    }
     say("state", &state(report));
     let time = |time: Time| table::local(time.0, zone);
     if let Some(held) = &report.held {
@@ -231,6 +239,7 @@ mod tests {
             is_enforced: true,
             daemon: Some(1),
             exempt: None,
+            origin: None,
             file: None,
             history: Vec::new(),
             evidence: Vec::new(),

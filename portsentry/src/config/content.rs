@@ -149,6 +149,10 @@ pub struct Config {
     pub ack_probes: AckProbes,
     /// `EVIDENCE_FILE`; `None` for off.
     pub evidence_file: Option<PathBuf>,
+    /// `GEOIP_COUNTRY`, absolute
+    pub geoip_country: Option<PathBuf>,
+    /// `GEOIP_ASN`, absolute
+    pub geoip_asn: Option<PathBuf>,
     /// `CONTROL_SOCKET`, absolute; `None` for off.
     pub control_socket: Option<PathBuf>,
     /// `CONTROL_GROUP`: a group's name or number.
@@ -239,6 +243,8 @@ impl Default for Config {
             repeat_window: Duration::from_mins(1),
             ack_probes: AckProbes::Report,
             evidence_file: Some("/var/lib/portsentry/portsentry.evidence".into()),
+            geoip_country: None,
+            geoip_asn: None,
             control_socket: Some("/run/portsentry/control.sock".into()),
             control_group: None,
             on_stop: OnStop::Detach,

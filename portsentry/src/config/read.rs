@@ -31,7 +31,8 @@ pub(super) fn read_any(path: &Path, largest: u64) -> Result<String, LoadError> {
     Ok(String::from_utf8_lossy(&bytes(path, largest)?).into_owned())
 }
 
-fn bytes(path: &Path, largest: u64) -> Result<Vec<u8>, LoadError> {
+/// Returns the bytes of a file, of at most `largest`.
+pub fn bytes(path: &Path, largest: u64) -> Result<Vec<u8>, LoadError> {
     let file_path = || path.to_path_buf();
     let failed = |source| LoadError::Io { path: file_path(), source };
     let found = trust::find(path)?;

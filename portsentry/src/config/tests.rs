@@ -117,7 +117,7 @@ fn every_setting_of_ours_is_read() {
          SANDBOX=\"0\"\nRUN_AS=\"nobody\"\nCHALLENGE_RATE=\"11\"\nPROOF_TRAPS=\"3\"\nIPV6_PREFIX=\"56\"\nTRIGGER_WINDOW=\"16\"\nKILL_ON_PROOF=\"1\"\nACTION_RATE=\"12\"\n\
          SYSLOG_FACILITY=\"LOG_LOCAL0\"\nSYSLOG_LEVEL=\"warning\"\nWRAPPER_HOSTS_DENY=\"/h\"\n\
          FENCE=\"open\"\nFENCE_UDP=\"pass\"\nUDP_SESSION=\"17\"\nANSWERS=\"enforce\"\nFAILED_CONNECTIONS=\"5\"\nMAX_SERVED=\"19\"\nFENCE_SYN_RATE=\"18\"\n\
-         EVIDENCE_FILE=\"off\"\nCONTROL_SOCKET=\"/s\"\nCONTROL_GROUP=\"adm\"\nON_STOP=\"keep\"\nJSON_LOG=\"/e\"\nMETRICS_LISTEN=\"[::1]:9911\"\n",
+         EVIDENCE_FILE=\"off\"\nGEOIP_COUNTRY=\"/c\"\nGEOIP_ASN=\"/a\"\nCONTROL_SOCKET=\"/s\"\nCONTROL_GROUP=\"adm\"\nON_STOP=\"keep\"\nJSON_LOG=\"/e\"\nMETRICS_LISTEN=\"[::1]:9911\"\n",
     );
     assert_eq!(config.interfaces, Interfaces::Named(vec!["eth0".into(), "eth1".into()]));
     assert!(config.protects("192.0.2.1".parse().unwrap()) && config.protects("2001:db8::7".parse().unwrap()));
@@ -145,6 +145,10 @@ fn every_setting_of_ours_is_read() {
     assert_eq!((config.challenge_rate, config.action_rate), (11, 12));
     assert_eq!((config.event_rate, config.repeat_window), (5, Duration::ZERO));
     assert_eq!((config.evidence_file, config.control_socket.as_deref()), (None, Some(Path::new("/s"))));
+    assert_eq!(
+        (config.geoip_country.as_deref(), config.geoip_asn.as_deref()),
+        (Some(Path::new("/c")), Some(Path::new("/a")))
+    );
     assert_eq!((config.control_group.as_deref(), config.on_stop), (Some("adm"), OnStop::Keep));
     assert_eq!((config.ack_probes, config.xdp_mode), (AckProbes::Count, XdpMode::Generic));
     assert_eq!((config.log_format, config.log_output), (LogFormat::Classic, LogOutput::Syslog));

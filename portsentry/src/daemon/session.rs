@@ -132,7 +132,8 @@ impl Session {
         // Done before the files are read, so that later changes are reported.
         let ignored_too = ignore::static_file(&config.ignore_file);
         let read = [&config.blocked_file, &config.ignore_file, &ignored_too, &config.block_list];
-        let read = read.into_iter().map(PathBuf::as_path);
+        let origins = [&config.geoip_country, &config.geoip_asn].into_iter().flatten();
+        let read = read.into_iter().chain(origins).map(PathBuf::as_path);
         let watch = Watch::new(read.chain(RESOLVERS.map(Path::new))).map_err(system("watching files"))?;
         let files = Files::new(config, modes);
         let beginning = keeper::Begin {

@@ -254,6 +254,14 @@ fn daemon(registry: &mut Registry, state: &State, now: Instant) {
         }
         registry.register(name, help, family);
     }
+    if !state.countries.is_empty() {
+        let family = Counts::default();
+        for (country, count) in &state.countries {
+            family.get_or_create(&vec![("country", country.clone())]).inc_by(*count);
+        }
+        let help = "Sources blocked or fenced, by country (GEOIP_COUNTRY)";
+        registry.register("admitted_sources_by_country", help, family);
+    }
     for (name, help, count) in [
         ("lifted_sources", "Sources unblocked, expired or otherwise released", state.released.values().sum()),
         ("left_out_probes", "Probes not logged because the log was behind", state.left_out),

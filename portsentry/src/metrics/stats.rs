@@ -35,6 +35,8 @@ pub(super) struct State {
     pub admitted: BTreeMap<&'static str, u64>,
     /// By cause.
     pub released: BTreeMap<&'static str, u64>,
+    /// Blocked and fenced sources by country. At most 677 entries, because a country has two letters or none.
+    pub countries: BTreeMap<String, u64>,
     /// Number of sightings that the reader dropped.
     pub left_out: u64,
     /// Whether the configuration was valid when it was last read, and the time of the last valid one.
@@ -52,6 +54,7 @@ impl Default for State {
             actions: BTreeMap::new(),
             admitted: BTreeMap::new(),
             released: BTreeMap::new(),
+            countries: BTreeMap::new(),
             left_out: 0,
             reload: (true, now),
             news: Vec::new(),
@@ -128,6 +131,11 @@ impl Stats {
     /// Counts networks that are blocked or fenced for this cause.
     pub fn count_admitted(&self, cause: &'static str, count: usize) {
         *self.state().admitted.entry(cause).or_default() += count as u64;
+    }
+
+    /// Counts a source that is blocked or fenced, by its country.
+    pub fn count_country(&self, country: Option<String>) {
+        *self.state().countries.entry(country.unwrap_or_else(|| "unknown".into())).or_default() += 1;
     }
 
     /// Counts networks that are released for this cause.

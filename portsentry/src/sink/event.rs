@@ -15,7 +15,7 @@ use portsentry_common::{
 use serde_json::{Map, Value};
 
 pub use self::field::{FIELDS, Field, Form};
-use super::Named;
+use super::{Named, origins::Origin};
 use crate::config::Level;
 use crate::policy::{BlockId, Hold, Sighting, is_host, kind_name};
 
@@ -142,6 +142,21 @@ impl Event {
         let source = source.into();
         let family = if source.is_ipv4() { "ipv4" } else { "ipv6" };
         self.with(Field::SourceIp, source.to_string()).with(Field::NetworkType, family)
+    }
+
+    /// Returns the source that the event is about.
+    pub(super) fn source(&self) -> Option<std::net::IpAddr> {
+        let (_, value) = self.fields.iter().find(|(field, _)| *field == Field::SourceIp)?;
+        value.as_str()?.parse().ok()
+    }
+
+    /// Adds the origin of its source.
+    pub(super) fn of_origin(mut self, origin: Origin) -> Self {
+        let Origin { country, asn, organization } = origin;
+        self.fields.extend(country.map(|country| (Field::Country, country.into())));
+        self.fields.extend(asn.map(|asn| (Field::Asn, asn.into())));
+        self.fields.extend(organization.map(|name| (Field::AsOrganization, name.into())));
+        self
     }
 
     /// Adds the network that is blocked, fenced or released: the host's address, or the network and its first

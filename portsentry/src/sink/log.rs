@@ -10,6 +10,7 @@ use super::{
     SINKS,
     emit::{Open, Report, Sink},
     event::{Action, Event, Field},
+    origins::Origins,
 };
 use crate::{
     config::{Config, Fence, Level, LogFormat},
@@ -30,6 +31,7 @@ pub struct Log {
     prediction: Prediction,
     sinks: Vec<Box<dyn Sink>>,
     last_error: Option<(SystemTime, String)>,
+    origins: Origins,
 }
 
 impl Log {
@@ -37,6 +39,7 @@ impl Log {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let mut problems = Vec::new();
+        let (origins, unreadable) = Origins::open(config);
         let mut open = |open: &Open| match open(config)? {
             Ok(sink) => Some(sink),
             Err(error) => {
@@ -52,7 +55,9 @@ impl Log {
             prediction: Prediction::new(config),
             sinks: SINKS.iter().filter_map(&mut open).collect(),
             last_error: None,
+            origins,
         };
+        unreadable.iter().for_each(|problem| journal.error(&format!("{problem}; events lack it")));
         problems.iter().for_each(|problem| journal.error(problem));
         journal
     }
@@ -136,7 +141,16 @@ impl Log {
         self.emit(event, &[], Some(message));
     }
 
+    /// Returns the origins of sources.
+    #[must_use]
+    pub const fn origins(&mut self) -> &mut Origins {
+        &mut self.origins
+    }
+
     fn emit(&mut self, event: &Event, lines: &[String], message: Option<&str>) {
+        let source = event.source().filter(|_| self.origins.are_any());
+        let located = source.map(|source| event.clone().of_origin(self.origins.of(source)));
+        let event = located.as_ref().unwrap_or(event);
         let shown = |message: &str| message.lines().map(|line| sanitize(line)).collect::<Vec<_>>().join("\n");
         let message = message.filter(|_| self.has_events()).map(shown);
         let report = Report { event, lines, message: message.as_deref() };

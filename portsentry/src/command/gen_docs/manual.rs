@@ -51,6 +51,16 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ),
     ("why", &[("portsentry why 192.0.2.9", "Explain why a source is blocked, with its packets.")]),
     (
+        "explain",
+        &[
+            (
+                "portsentry explain 192.0.2.9 8443",
+                "Say whether a client would be fenced if it connected to port 8443.",
+            ),
+            ("portsentry explain 192.0.2.9 53/udp --json", "The same for a datagram, for a script."),
+        ],
+    ),
+    (
         "top",
         &[
             ("portsentry top", "Follow sources and counters until q is pressed."),
@@ -148,7 +158,7 @@ const FILES: &[File] = &[
     (
         "/etc/portsentry/portsentry.ignore",
         "Sources that are never fenced or blocked (IGNORE_FILE): one address or network a line, then a comment.",
-        &["run", "check", "reload", "setup", "review", "why"],
+        &["run", "check", "reload", "setup", "review", "why", "explain"],
     ),
     ("/etc/default/portsentry", "Modes and further flags of the service.", &["run", "check"]),
     (
@@ -179,7 +189,7 @@ const FILES: &[File] = &[
     (
         "/sys/fs/bpf/portsentry",
         "The kernel program's maps and links (PIN_PATH). Removing links/ in it ends enforcement at once.",
-        &["run", "list", "status", "top", "down", "doctor"],
+        &["run", "list", "status", "explain", "top", "down", "doctor"],
     ),
     (
         "/etc/portsentry/portsentry.conf.unconfirmed",

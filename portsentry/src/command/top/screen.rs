@@ -1,12 +1,15 @@
 //! The state of the screen: sort order, filter, selection and prompt; and the keys that change it.
 
-use std::cmp::{Ordering, Reverse};
+use std::{
+    cmp::{Ordering, Reverse},
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::view::{Source, View};
-use crate::{cli::network, policy::name_of};
+use crate::{cli::network, policy::name_of, sink::origins::Origins};
 
 /// Maximum length of a filter.
 const LONGEST: usize = 60;
@@ -115,12 +118,14 @@ pub(super) struct Screen {
     pub height: usize,
     /// The selected source, and its row.
     pub selected: Option<(IpNet, usize)>,
+    /// The origins of sources.
+    pub origins: Arc<Origins>,
 }
 
 impl Screen {
     /// Filters and sorts the sources of `view`.
     pub(super) fn arrange(&mut self, view: &View) {
-        let filter = Filter::new(&self.filter);
+        let filter = Filter::new(&self.filter, &self.origins);
         self.rows = view.sources.iter().filter(|source| filter.takes(source)).copied().collect();
         let order = self.order;
         self.rows.sort_by(|one, other| order.compare(one, other).then(one.address.cmp(&other.address)));
@@ -253,17 +258,18 @@ impl Screen {
 }
 
 /// A filter of sources.
-struct Filter {
+struct Filter<'a> {
     text: String,
     network: Option<IpNet>,
+    origins: &'a Origins,
 }
 
-impl Filter {
-    fn new(text: &str) -> Self {
+impl<'a> Filter<'a> {
+    fn new(text: &str, origins: &'a Origins) -> Self {
         let text = text.trim().to_lowercase();
         // An address is matched as text, because it may still grow.
         let network = text.contains('/').then(|| network(&text).ok()).flatten();
-        Self { text, network }
+        Self { text, network, origins }
     }
 
     /// Whether `source` is in the network, or one of its texts contains the filter's.
@@ -273,7 +279,8 @@ impl Filter {
         }
         let texts = || [name_of(source.address), source.state_name().into(), source.kind()].into_iter();
         let has = |text: String| text.to_lowercase().contains(&self.text);
-        self.text.is_empty() || texts().chain(source.port()).any(has)
+        let origin = || self.origins.are_any() && has(self.origins.of(source.address.addr()).to_string());
+        self.text.is_empty() || texts().chain(source.port()).any(has) || origin()
     }
 }
 

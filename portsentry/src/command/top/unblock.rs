@@ -3,12 +3,13 @@
 
 use std::{
     io::{self, Read},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
 use ipnet::IpNet;
 
-use crate::{cli::Cli, policy::name_of};
+use crate::{cli::Cli, config::Config, policy::name_of};
 
 /// A running `portsentry unblock`.
 #[derive(Debug)]
@@ -19,10 +20,12 @@ pub(super) struct Unblocking {
 
 impl Unblocking {
     /// Starts to unblock `address`. Returns the problem if it can't.
-    pub(super) fn start(cli: &Cli, address: IpNet) -> Result<Self, String> {
+    pub(super) fn start(cli: &Cli, config: &Config, address: IpNet) -> Result<Self, String> {
         // The running program, even if its file has been replaced.
         let mut command = Command::new("/proc/self/exe");
-        command.arg("-c").arg(&cli.config_file).arg("unblock").arg(name_of(address));
+        let socket = config.control_socket.as_deref().unwrap_or(Path::new("off"));
+        command.arg("-c").arg(&cli.config_file).arg("--pin-path").arg(&config.pin_path);
+        command.arg("--control-socket").arg(socket).arg("unblock").arg(name_of(address));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|error| format!("starting `portsentry unblock`: {error}"))?;
         Ok(Self { address, child })

@@ -47,4 +47,22 @@ pub(super) const KEYS: &[Key] = &[
             started; the previous one is kept with the suffix .1.",
         set: |c, v, r| value::unless_off(&mut c.evidence_file, v, r),
     },
+    Key {
+        name: "GEOIP_COUNTRY",
+        origin: Origin::Ours,
+        form: "path",
+        default: "",
+        meaning: "File in MaxMind's format with the countries of addresses (GeoLite2-Country, DB-IP Country Lite), \
+            for lists, events and metrics. PortSentry reloads the file when it changes.",
+        set: |c, v, r| c.geoip_country = value::absolute(v, r),
+    },
+    Key {
+        name: "GEOIP_ASN",
+        origin: Origin::Ours,
+        form: "path",
+        default: "",
+        meaning: "File in MaxMind's format with the networks (autonomous systems) of addresses (GeoLite2-ASN, DB-IP \
+            ASN Lite). PortSentry reloads the file when it changes.",
+        set: |c, v, r| c.geoip_asn = value::absolute(v, r),
+    },
 ];

@@ -103,7 +103,13 @@ impl Keeper {
             Effect::Deny { is_new } => self.deny(case, is_new),
             Effect::Allow => self.files.allow(&case.record),
             Effect::Run(occasion) => self.run_for(occasion, case),
-            Effect::Metric(Count::Admitted(way)) => self.totals.stats.count_admitted(way.name(), 1),
+            Effect::Metric(Count::Admitted(way)) => {
+                self.totals.stats.count_admitted(way.name(), 1);
+                let origins = self.journal.origins();
+                if origins.have_countries() {
+                    self.totals.stats.count_country(origins.of(case.record.source()).country);
+                }
+            }
             Effect::Metric(Count::Released(way)) => self.totals.stats.count_released(way.name(), 1),
         }
     }

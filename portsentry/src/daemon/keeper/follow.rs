@@ -91,6 +91,11 @@ impl Keeper {
             self.on_ignore_file();
         } else if self.listed.is_at(path) {
             self.on_block_list();
+        } else if let Some(reread) = self.journal.origins().reread(path) {
+            match reread {
+                Ok(()) => self.journal.note(&format!("{} reloaded", path.display())),
+                Err(error) => self.journal.error(&format!("{error}; its last valid content stays in use")),
+            }
         } else if let Err(error) = self.names.reload() {
             self.journal.error(&error);
         }

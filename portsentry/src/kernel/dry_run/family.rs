@@ -123,6 +123,9 @@ impl DryRun {
 }
 
 impl<A: Address> FamilyMaps<A> for DryRun {
+    /// Nothing is counted.
+    type Fence = ();
+
     fn may_be_alone(&self) -> bool {
         true
     }
@@ -272,11 +275,13 @@ impl<A: Address> FamilyMaps<A> for DryRun {
         self.enter(State::Blocked, key, block, entries >= capacity)
     }
 
-    fn is_fenced(&self, source: &A, _: &A, _: bool) -> bool {
+    fn fence_of(&self, source: &A, _: &A, _: bool) -> Option<()> {
         let held = self.held(State::Fenced, source).filter(|(_, block)| self.is_in_force(block));
         self.note(held.map_or(Fact::Free, |(network, block)| Fact::Held(State::Fenced, network, block)));
-        held.is_some()
+        held.map(|_| ())
     }
+
+    fn count_dropped(&self, (): ()) {}
 
     fn count_fenced(&self, _: &A) {}
 

@@ -46,6 +46,7 @@ fn rendered() -> String {
     stats.count_released("over", 2);
     stats.count_released("administrator", 4);
     stats.count_admitted("trap", 5);
+    stats.count_country(Some("DE".into()));
     stats.count_left_out(11);
     render(&stats.copy(), Instant::now())
 }
@@ -116,6 +117,7 @@ fn everything_else_has_its_figure() {
         "portsentry_lifted_sources_total 6",
         "portsentry_released_sources_total{cause=\"over\"} 2",
         "portsentry_admitted_sources_total{cause=\"trap\"} 5",
+        "portsentry_admitted_sources_by_country_total{country=\"DE\"} 1",
         "portsentry_left_out_probes_total 11",
         "portsentry_healthy 1",
         "portsentry_config_last_reload_successful 1",

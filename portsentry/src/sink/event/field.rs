@@ -112,6 +112,12 @@ fields! {
     SourcePort: Number => "source.port", "PORTSENTRY_SOURCE_PORT";
     /// The source's DNS name, if `RESOLVE_HOST` found one.
     SourceDomain: Keyword => "source.domain", "PORTSENTRY_SOURCE_NAME";
+    /// The source's country (ISO 3166-1), if `GEOIP_COUNTRY` has it.
+    Country: Keyword => "source.geo.country_iso_code", "PORTSENTRY_COUNTRY";
+    /// Number of the autonomous system of the source's network, if `GEOIP_ASN` has it.
+    Asn: Number => "source.as.number", "PORTSENTRY_ASN";
+    /// The name of that system's organisation.
+    AsOrganization: Keyword => "source.as.organization.name", "PORTSENTRY_AS_NAME";
     /// Destination address of the probe.
     DestinationIp: Ip => "destination.ip", "PORTSENTRY_DESTINATION";
     /// Destination port of the probe.

@@ -14,6 +14,7 @@ fn lines(format: LogFormat, write: impl FnOnce(&mut Log)) -> Vec<String> {
         fence: Fence::Drop,
         prediction: Prediction::new(&Config::default()),
         sinks: vec![Box::new(kept.clone())],
+        origins: Origins::default(),
         last_error: None,
     };
     write(&mut journal);

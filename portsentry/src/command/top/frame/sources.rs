@@ -82,7 +82,7 @@ fn columns(rows: &[Source], screen: &Screen) -> Vec<Column> {
             }
         };
     let same = |text: String| [text.clone(), text];
-    vec![
+    let mut columns = vec![
         column(["ADDRESS"; 2], Some(Order::Address), 0, &|source| same(name_of(source.address))),
         column(["STATE"; 2], None, 1, &|source| same(source.state_name().into())),
         column(["DROPPED/S", "DROP/S"], Some(Order::Rate), 2, &|source| same(speed(source.a_second))),
@@ -92,8 +92,16 @@ fn columns(rows: &[Source], screen: &Screen) -> Vec<Column> {
         column(["HITS"; 2], Some(Order::Hits), 5, &|source| {
             [source.block.hits.to_string(), short(source.block.hits.into())]
         }),
-        column(["AGE"; 2], Some(Order::Age), 6, &|source| same(age(source.age))),
+        column(["AGE"; 2], Some(Order::Age), 7, &|source| same(age(source.age))),
         column(["PORT"; 2], None, 3, &|source| same(source.port().unwrap_or_else(|| "-".into()))),
-        column(["LAST PROBE"; 2], None, 7, &|source| [source.kind(), source.short_kind()]),
-    ]
+        column(["LAST PROBE"; 2], None, 8, &|source| [source.kind(), source.short_kind()]),
+    ];
+    if screen.origins.are_any() {
+        columns.push(column(["ORIGIN"; 2], None, 6, &|source| {
+            let origin = screen.origins.of(source.address.addr());
+            let country = origin.country.clone().unwrap_or_else(|| "-".into());
+            [origin.to_string(), country]
+        }));
+    }
+    columns
 }
