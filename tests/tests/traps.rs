@@ -81,6 +81,44 @@ fn probes_without_a_connection_are_not_seen_and_unwatched_ports_refuse() {
 }
 
 #[test]
+fn a_trap_answers_stealth_probes_and_fragments_as_an_open_port_does() {
+    let lab = Lab::new();
+    let _service = lab.serve_tcp(12);
+    let daemon = lab.portsentry("-tcp").start();
+    let mut scanners = Vec::new();
+    for family in FAMILIES {
+        for (scan, trap, closed) in [
+            ("-sF", "open|filtered", "closed"),
+            ("-sN", "open|filtered", "closed"),
+            ("-sX", "open|filtered", "closed"),
+            ("-sS --scanflags SYNFIN", "filtered", "closed"),
+            ("-sA", "unfiltered", "unfiltered"),
+            ("-sW", "closed", "closed"),
+            ("-sM", "closed", "closed"),
+            ("-sS -f", "open", "closed"),
+            ("-sF -f", "open|filtered", "closed"),
+        ] {
+            if family == Family::V6 && scan.ends_with("-f") {
+                continue;
+            }
+            let source = lab.source(family);
+            scanners.push(source);
+            let found = lab.nmap(source, &format!("{scan} -p 11,12,13"));
+            for (port, state) in [(11, trap), (12, trap), (13, closed)] {
+                assert!(
+                    found.contains(&format!(" {port}/{state}/tcp")),
+                    "{scan}: {port} isn't {state}: {found}"
+                );
+            }
+            assert_eq!(daemon.lines_about(source), [""; 0], "{scan}");
+        }
+    }
+    // Only the log's own probes are held.
+    let held = [daemon.blocked(), daemon.fenced()].concat();
+    assert!(scanners.iter().all(|source| !held.contains(source)), "{scanners:?} {held:?}");
+}
+
+#[test]
 fn a_long_datagram_is_logged_and_answered_with_the_banner() {
     let lab = Lab::new();
     let daemon = lab.portsentry("-udp").with("PORT_BANNER", BANNER).start();

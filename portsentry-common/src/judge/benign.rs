@@ -37,13 +37,6 @@ pub(super) fn is_trap<W: Environment>(probe: &Probe, env: &W) -> bool {
     env.settings().is_trap(probe.protocol) && env.is_listed(probe.protocol, probe.port)
 }
 
-/// Whether a socket would accept the packet as the first of a connection or session. A trap ignores other kinds,
-/// like 1.2's `-tcp`.
-#[inline(always)]
-pub(super) fn is_open(probe: &Probe) -> bool {
-    matches!(probe.kind, Kind::Syn | Kind::Udp)
-}
-
 /// Whether the settings enable this kind.
 #[inline(always)]
 fn is_sought(kind: Kind, settings: &Settings) -> bool {

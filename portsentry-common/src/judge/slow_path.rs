@@ -5,7 +5,7 @@ use core::hint::cold_path;
 use super::{
     Action, SourceState,
     answer::answer,
-    benign::{is_benign, is_harmless, is_open, is_trap},
+    benign::{is_benign, is_harmless, is_trap},
     contact,
     slow_path_fenced::settle_fenced,
     source_state,
@@ -162,11 +162,13 @@ fn ordinary_syn<A: Plain, F: Frame>(frame: &F, link: &Link) -> Option<Read<A>> {
     Some((datagram, Flow { source, destination, probe }))
 }
 
-/// Whether a packet to a watched port goes to a service, or to a trap whose socket accepts it.
+/// Whether a packet to a watched port goes to a service, or to a trap whose socket accepts it. The socket answers every
+/// packet as an open port does: it is silent to stealth probes, and accepts fragmented SYNs. An open port resets
+/// segments outside any connection, as a closed one does.
 #[inline(always)]
 fn goes_to_a_socket<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &W) -> bool {
     let is_trap = is_trap(&flow.probe, env);
-    if is_trap && !is_open(&flow.probe) || is_benign(flow, env) {
+    if is_trap && flow.probe.kind.is_connected() || is_benign(flow, env) {
         return true;
     }
     if is_trap {

@@ -42,7 +42,7 @@ impl Oracle {
             return Finding::passes();
         }
         let is_trap = self.is_trap(&seen);
-        if is_trap && ![Kind::Syn, Kind::Udp].contains(&seen.kind) {
+        if is_trap && [Kind::Ack, Kind::Maimon].contains(&seen.kind) {
             return Finding::passes();
         }
         match self.explanation(&seen) {
