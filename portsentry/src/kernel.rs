@@ -59,7 +59,7 @@ pub use hooks::Hooks;
 pub use inherit::Found;
 pub use link::{Attachment, Mode};
 pub use load::OBJECT;
-pub use loaded::Kernel;
+pub use loaded::{Kernel, OpenedKey};
 pub use networks::Networks;
 pub use observe::{Fill, Observer, Ports};
 pub use offline::OfflineMaps;

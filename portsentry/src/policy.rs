@@ -6,6 +6,7 @@ pub mod hold;
 pub mod id;
 pub mod interfaces;
 pub mod kills;
+mod lasting;
 pub mod ledger;
 pub mod lockout;
 pub mod networks;
@@ -22,6 +23,7 @@ pub use banner::Banner;
 pub use enforcement::Enforcement;
 pub use hold::{Hold, PREFIXES, Record, State, is_host, is_same_moment, name_of, network_of, prefix_of};
 pub use id::{BlockId, Ids};
+pub use lasting::Lasting;
 pub use ledger::{Census, Edit, Ledger, SourceState, TakeOver};
 pub use register::{Decision, Register};
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The loaded program and its maps, as the daemon uses them while it runs.
 
 use std::{
+    collections::HashSet,
     net::{IpAddr, SocketAddr},
     os::fd::AsRawFd,
     sync::Arc,
@@ -8,7 +9,7 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, MapData, PerCpuArray},
+    maps::{Array, HashMap, MapData, MapError, PerCpuArray},
     programs::Xdp,
 };
 use portsentry_common::{
@@ -30,6 +31,9 @@ use super::{
     ring, secrets, settings_pin, test_run, traffic, trap,
     watched::Watched,
 };
+
+/// Key of a connection that a fenced source opened: the bytes of a [`SteerKey`].
+pub type OpenedKey = [u8; size_of::<SteerKey>()];
 
 /// The loaded program and its maps.
 pub struct Kernel {
@@ -123,8 +127,28 @@ impl Kernel {
             IpAddr::V6(v6) => v6,
         };
         let key = SteerKey::new(address.into(), peer.port(), port, Protocol::Tcp as u8);
-        let key: [u8; 24] = bytemuck::cast(key);
-        HashMap::<&MapData, [u8; 24], u32>::try_from(map).is_ok_and(|map| map.get(&key, 0).is_ok())
+        let key: OpenedKey = bytemuck::cast(key);
+        HashMap::<&MapData, OpenedKey, u32>::try_from(map).is_ok_and(|map| map.get(&key, 0).is_ok())
+    }
+
+    /// Returns the keys of the connections that fenced sources opened.
+    pub fn opened(&self) -> Result<HashSet<OpenedKey>, Error> {
+        const MAP: &str = "OPENED";
+        let map = self.ebpf.map(MAP).ok_or_else(|| Error::Missing(MAP.into()))?;
+        let map: HashMap<&MapData, OpenedKey, u32> = HashMap::try_from(map).map_err(Error::map(MAP))?;
+        // The kernel program changes the map meanwhile, which may end the iteration early.
+        Ok(map.keys().map_while(Result::ok).collect())
+    }
+
+    /// Makes such a connection one like any other.
+    pub fn forget_opened(&mut self, key: &OpenedKey) -> Result<(), Error> {
+        const MAP: &str = "OPENED";
+        let map = self.ebpf.map_mut(MAP).ok_or_else(|| Error::Missing(MAP.into()))?;
+        let mut map: HashMap<_, OpenedKey, u32> = HashMap::try_from(map).map_err(Error::map(MAP))?;
+        match map.remove(key) {
+            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+            Err(error) => Err(Error::map(MAP)(error)),
+        }
     }
 
     /// Describes the answers to fenced sources' SYNs for the log, or returns `None` if these are dropped.

@@ -10,8 +10,9 @@ use portsentry_common::settings::Settings;
 
 use crate::{
     config::{Config, PortSet},
-    kernel::connections,
+    kernel::{OpenedKey, connections},
     modes::Modes,
+    policy::Lasting,
 };
 
 /// Each look-up walks through all connections of the host, so at most 20 are made in a second.
@@ -27,6 +28,10 @@ pub(super) struct Spare {
     traps: PortSet,
     /// Time when the bucket is full again.
     whole: Instant,
+    /// Connections opened by fenced sources.
+    pub opened: Lasting<OpenedKey>,
+    /// Time of the next look at them.
+    pub look: Instant,
 }
 
 impl Spare {
@@ -36,6 +41,8 @@ impl Spare {
             settings: Settings { proof_traps: config.proof_traps, ..Settings::UNSET },
             traps: if is_connect { config.ports_tcp.clone() } else { PortSet::new() },
             whole: Instant::now(),
+            opened: Lasting::default(),
+            look: Instant::now(),
         }
     }
 

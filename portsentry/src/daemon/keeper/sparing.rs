@@ -1,7 +1,7 @@
 //! Spares clients of this host's services. The kernel program can't look up a source's connections, so the keeper
 //! does, once a source has completed enough handshakes with traps.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use portsentry_common::{
@@ -14,6 +14,9 @@ use crate::{
     kernel,
     policy::{Sighting, name_of},
 };
+
+/// Interval at which connections of fenced sources are looked at.
+const LOOK: Duration = Duration::from_secs(10);
 
 impl Keeper {
     /// Turns the block that `sighting` reports into a fence, if its source has an established connection and has
@@ -58,6 +61,23 @@ impl Keeper {
             block.hits
         ));
         Ok(true)
+    }
+
+    /// Makes clients of the fenced sources whose connections have lasted.
+    pub(super) fn promote_lasting(&mut self) {
+        let now = Instant::now();
+        if now < self.spare.look {
+            return;
+        }
+        let promoted = self.kernel.opened().and_then(|keys| {
+            let due = self.spare.opened.due(&keys, now);
+            due.iter().try_for_each(|key| self.kernel.forget_opened(key))
+        });
+        if let Err(error) = promoted {
+            self.journal.error(&error);
+        }
+        // A full map is read within a twentieth of the time.
+        self.spare.look = now + LOOK.max(now.elapsed() * 20);
     }
 
     /// Whether `source` has an established connection to this host.

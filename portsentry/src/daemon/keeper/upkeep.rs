@@ -33,6 +33,7 @@ impl Keeper {
         if let Err(error) = self.renew_gates() {
             self.journal.error(&error);
         }
+        self.promote_lasting();
         if self.attachments.is_due() {
             self.follow_interfaces();
         }
