@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Reach, Service, uninterrupted};
+use portsentry_tests::lab::{
+    Daemon, FAMILIES, Family, INTERFACE, Lab, Reach, Service, hardware_address, uninterrupted,
+};
 use socket2::{Domain, Socket, Type};
 
 const BANNER: &str = "** UNAUTHORIZED ACCESS PROHIBITED *** YOUR CONNECTION ATTEMPT HAS BEEN LOGGED.";
@@ -124,6 +126,9 @@ fn a_long_datagram_is_logged_and_answered_with_the_banner() {
     let daemon = lab.portsentry("-udp").with("PORT_BANNER", BANNER).start();
     for family in FAMILIES {
         let source = lab.source(family);
+        // The source may be blocked before the host has resolved its address for the answer.
+        let hardware = hardware_address(2);
+        lab.host.ip(&format!("neighbour replace {source} lladdr {hardware} dev {INTERFACE} nud permanent\n"));
         let answer = lab.scanner.enter(|| {
             let socket = UdpSocket::bind(SocketAddr::new(source, 0))?;
             socket.connect(SocketAddr::new(family.host(), 69))?;
@@ -133,7 +138,7 @@ fn a_long_datagram_is_logged_and_answered_with_the_banner() {
             uninterrupted(|| socket.recv(&mut bytes))
                 .map(|length| String::from_utf8_lossy(&bytes[..length]).into_owned())
         });
-        assert_eq!(answer.expect("an answer"), BANNER);
+        assert_eq!(answer.unwrap_or_else(|error| panic!("{source}: no answer: {error}")), BANNER);
         assert_blocked(&daemon, source);
         let line = format!("attackalert: Connect from host: {source}/{source} to UDP port: 69");
         assert_eq!(daemon.lines_about(source), [line]);
