@@ -34,8 +34,14 @@ _portsentry() {
             portsentry,down)
                 cmd="portsentry__subcmd__down"
                 ;;
+            portsentry,events)
+                cmd="portsentry__subcmd__events"
+                ;;
             portsentry,explain)
                 cmd="portsentry__subcmd__explain"
+                ;;
+            portsentry,held)
+                cmd="portsentry__subcmd__held"
                 ;;
             portsentry,help)
                 cmd="portsentry__subcmd__help"
@@ -91,8 +97,14 @@ _portsentry() {
             portsentry__subcmd__help,down)
                 cmd="portsentry__subcmd__help__subcmd__down"
                 ;;
+            portsentry__subcmd__help,events)
+                cmd="portsentry__subcmd__help__subcmd__events"
+                ;;
             portsentry__subcmd__help,explain)
                 cmd="portsentry__subcmd__help__subcmd__explain"
+                ;;
+            portsentry__subcmd__help,held)
+                cmd="portsentry__subcmd__help__subcmd__held"
                 ;;
             portsentry__subcmd__help,help)
                 cmd="portsentry__subcmd__help__subcmd__help"
@@ -137,7 +149,7 @@ _portsentry() {
 
     case "${cmd}" in
         portsentry)
-            opts="-m -i -l -L -S -D -d -v -c -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --any-destination --disable-service-check --daemon --debug --verbose --configfile --pin-path --control-socket --version --help run check list status why explain top block unblock history reload down doctor setup confirm review completions man help"
+            opts="-m -i -l -L -S -D -d -v -c -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --any-destination --disable-service-check --daemon --debug --verbose --configfile --pin-path --control-socket --version --help run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -382,8 +394,62 @@ _portsentry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        portsentry__subcmd__events)
+            opts="-f -c -h --follow --action --network --kind --port --limit --after --utc --json --configfile --pin-path --control-socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --action)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --network)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --configfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         portsentry__subcmd__explain)
-            opts="-c -h --to --flags --source-port --on --json --configfile --pin-path --control-socket --help"
+            opts="-c -h --to --flags --source-port --on --utc --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -428,8 +494,38 @@ _portsentry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        portsentry__subcmd__held)
+            opts="-c -h --configfile --pin-path --control-socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --configfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         portsentry__subcmd__help)
-            opts="run check list status why explain top block unblock history reload down doctor setup confirm review completions man help"
+            opts="run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -526,7 +622,35 @@ _portsentry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        portsentry__subcmd__help__subcmd__events)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         portsentry__subcmd__help__subcmd__explain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        portsentry__subcmd__help__subcmd__held)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -709,7 +833,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__history)
-            opts="-c -h --address --since --kind --action --json --configfile --pin-path --control-socket --help"
+            opts="-c -h --address --since --kind --action --limit --utc --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -729,6 +853,10 @@ _portsentry() {
                     ;;
                 --action)
                     COMPREPLY=($(compgen -W "blocked fenced reported lifted" -- "${cur}"))
+                    return 0
+                    ;;
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --configfile)
@@ -755,7 +883,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__list)
-            opts="-c -h --state --network --kind --sort --json --configfile --pin-path --control-socket --help"
+            opts="-c -h --state --network --kind --sort --limit --would --utc --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -775,6 +903,10 @@ _portsentry() {
                     ;;
                 --sort)
                     COMPREPLY=($(compgen -W "since dropped address until hits" -- "${cur}"))
+                    return 0
+                    ;;
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --configfile)
@@ -861,7 +993,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__review)
-            opts="-c -h --since --json --configfile --pin-path --control-socket --help"
+            opts="-c -h --since --utc --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1055,12 +1187,16 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__unblock)
-            opts="-c -h --all --yes --json --configfile --pin-path --control-socket --help"
+            opts="-c -h --all --yes --reason --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --configfile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1085,7 +1221,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__why)
-            opts="-c -h --json --configfile --pin-path --control-socket --help"
+            opts="-c -h --utc --json --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1122,3 +1258,23 @@ if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERS
 else
     complete -F _portsentry -o bashdefault -o default portsentry
 fi
+
+_portsentry_held() {
+    _portsentry "$@"
+    local cur="${COMP_LINE:0:$COMP_POINT}" verb="" word
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        case "$word" in
+            unblock|why) verb="$word" ;;
+        esac
+    done
+    cur="${cur##*[[:space:]]}"
+    if [[ -z "$verb" || "$cur" == -* || "$3" == --reason || "$3" == -c ]]; then
+        return 0
+    fi
+    COMPREPLY=($(compgen -W "$("$1" held 2>/dev/null)" -- "$cur"))
+    if [[ "$cur" == *:* && "$COMP_WORDBREAKS" == *:* ]]; then
+        COMPREPLY=("${COMPREPLY[@]#"${cur%"${cur##*:}"}"}")
+    fi
+}
+
+complete -F _portsentry_held -o bashdefault -o default portsentry

@@ -59,6 +59,7 @@ complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "top" -d 'Watc
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "block" -d 'Block addresses, also without a running daemon'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "unblock" -d 'Unblock addresses, also without a running daemon'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "history" -d 'Print past blocks and fences from the history file'
+complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "events" -d 'Print events: probes, blocks, fences, releases, errors'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "reload" -d 'Have the running daemon read its configuration again; return when it is in effect'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "down" -d 'Stop the daemon if one runs, detach from every interface and remove all pins'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "doctor" -d 'Check before attaching whether PortSentry can run here (exit status 1 if something prevents it)'
@@ -66,6 +67,7 @@ complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "setup" -d 'Ar
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "confirm" -d 'Keep the configuration that `portsentry setup` has armed'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "review" -d 'Group the sources seen so far: scanners, and candidates for the ignore file with the lines to add'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "completions" -d 'Print completions for a shell'
+complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "held" -d 'Print the addresses that are blocked or fenced, for completions'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "man" -d 'Print the manual page, in roff'
 complete -c portsentry -n "__fish_portsentry_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c portsentry -n "__fish_portsentry_using_subcommand run" -s m -l method -d 'Accepted for 2.x and ignored: capture is by XDP' -r -f -a "pcap\t''
@@ -107,9 +109,12 @@ dropped\t'Most dropped packets first'
 address\t'By address, IPv4 first'
 until\t'First to expire first; permanent blocks last'
 hits\t'Most probes first'"
+complete -c portsentry -n "__fish_portsentry_using_subcommand list" -l limit -d 'Only the first sources in that order' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand list" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand list" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand list" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand list" -l would -d 'The sources that PortSentry would have fenced or blocked while it only observed, from EVIDENCE_FILE'
+complete -c portsentry -n "__fish_portsentry_using_subcommand list" -l utc -d 'Print times in UTC'
 complete -c portsentry -n "__fish_portsentry_using_subcommand list" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c portsentry -n "__fish_portsentry_using_subcommand status" -s c -l configfile -d 'The configuration file' -r -F
@@ -120,6 +125,7 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand status" -s h -l he
 complete -c portsentry -n "__fish_portsentry_using_subcommand why" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand why" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand why" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand why" -l utc -d 'Print times in UTC'
 complete -c portsentry -n "__fish_portsentry_using_subcommand why" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand why" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand explain" -l to -d 'The destination, one of this host\'s addresses or one behind it; otherwise the address that answers ADDRESS' -r
@@ -129,6 +135,7 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand explain" -l on -d 
 complete -c portsentry -n "__fish_portsentry_using_subcommand explain" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand explain" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand explain" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand explain" -l utc -d 'Print times in UTC'
 complete -c portsentry -n "__fish_portsentry_using_subcommand explain" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand top" -l interval -d 'Seconds between updates' -r
@@ -146,6 +153,7 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l control-
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l force -d 'Also block the peer of an SSH session, or a network that holds one, a gateway or a name server'
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand block" -s h -l help -d 'Print help'
+complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -l reason -d 'Reason, for the history, the log and `why`' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
@@ -159,12 +167,27 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l kind -
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l action -d 'Only entries of this action' -r -f -a "blocked\t'The source was blocked: all its packets were dropped'
 fenced\t'The source was fenced: its new connections were dropped'
 reported\t'The source was only reported, as configured'
-lifted\t'An administrator unblocked it'"
+lifted\t'It was released before its end, by an administrator or because it is never blocked'"
+complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l limit -d 'Only the last entries' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l utc -d 'Print times in UTC, and read those without a zone as UTC'
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c portsentry -n "__fish_portsentry_using_subcommand events" -l action -d 'Only events with this action: probe, block, fence, lift, error and so on' -r
+complete -c portsentry -n "__fish_portsentry_using_subcommand events" -l network -d 'Only events about sources in this network, such as 192.0.2.0/24' -r
+complete -c portsentry -n "__fish_portsentry_using_subcommand events" -l kind -d 'Only probes whose kind contains this text, in any case: syn, xmas, udp' -r
+complete -c portsentry -n "__fish_portsentry_using_subcommand events" -l port -d 'Only probes to this port, and what follows from them' -r
+complete -c portsentry -n "__fish_portsentry_using_subcommand events" -l limit -d 'Only the last events; with --follow before the later ones' -r
+complete -c portsentry -n "__fish_portsentry_using_subcommand events" -l after -d 'Only events behind the one with this number (event.sequence in JSON)' -r
+complete -c portsentry -n "__fish_portsentry_using_subcommand events" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand events" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand events" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand events" -s f -l follow -d 'Also print later events, until interrupted; waits for the daemon if it restarts'
+complete -c portsentry -n "__fish_portsentry_using_subcommand events" -l utc -d 'Print times in UTC'
+complete -c portsentry -n "__fish_portsentry_using_subcommand events" -l json -d 'Print JSON, for programs: one event a line'
+complete -c portsentry -n "__fish_portsentry_using_subcommand events" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand reload" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand reload" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand reload" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
@@ -200,32 +223,41 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand review" -l since -
 complete -c portsentry -n "__fish_portsentry_using_subcommand review" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand review" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand review" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand review" -l utc -d 'Print times in UTC, and read those without a zone as UTC'
 complete -c portsentry -n "__fish_portsentry_using_subcommand review" -l json -d 'Print JSON, for programs'
 complete -c portsentry -n "__fish_portsentry_using_subcommand review" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand completions" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand completions" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand completions" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c portsentry -n "__fish_portsentry_using_subcommand held" -s c -l configfile -d 'The configuration file' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand held" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand held" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
+complete -c portsentry -n "__fish_portsentry_using_subcommand held" -s h -l help -d 'Print help'
 complete -c portsentry -n "__fish_portsentry_using_subcommand man" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand man" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand man" -l control-socket -d 'Path of the control socket, or off; overrides CONTROL_SOCKET' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand man" -s h -l help -d 'Print help'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "run" -d 'Watch: what portsentry does without a command, with the same flags'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "check" -d 'Validate the configuration, and print what would be watched, blocked and run'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "list" -d 'List blocked and fenced sources, also without a running daemon'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "status" -d 'Print whether enforcement is attached (exit status 0) or not (1), and the counters'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "why" -d 'Explain the state of an address: whether it is blocked or fenced, why, and the packets that led to it'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "explain" -d 'Say what would happen to a packet now, and by which rules, without sending it'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "top" -d 'Watch probes and dropped packets live, also without a running daemon'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "block" -d 'Block addresses, also without a running daemon'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "unblock" -d 'Unblock addresses, also without a running daemon'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "history" -d 'Print past blocks and fences from the history file'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "reload" -d 'Have the running daemon read its configuration again; return when it is in effect'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "down" -d 'Stop the daemon if one runs, detach from every interface and remove all pins'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "doctor" -d 'Check before attaching whether PortSentry can run here (exit status 1 if something prevents it)'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "setup" -d 'Arm PortSentry step by step; rolled back unless `portsentry confirm` follows'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "confirm" -d 'Keep the configuration that `portsentry setup` has armed'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "review" -d 'Group the sources seen so far: scanners, and candidates for the ignore file with the lines to add'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "completions" -d 'Print completions for a shell'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "man" -d 'Print the manual page, in roff'
-complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history reload down doctor setup confirm review completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "run" -d 'Watch: what portsentry does without a command, with the same flags'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "check" -d 'Validate the configuration, and print what would be watched, blocked and run'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "list" -d 'List blocked and fenced sources, also without a running daemon'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "status" -d 'Print whether enforcement is attached (exit status 0) or not (1), and the counters'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "why" -d 'Explain the state of an address: whether it is blocked or fenced, why, and the packets that led to it'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "explain" -d 'Say what would happen to a packet now, and by which rules, without sending it'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "top" -d 'Watch probes and dropped packets live, also without a running daemon'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "block" -d 'Block addresses, also without a running daemon'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "unblock" -d 'Unblock addresses, also without a running daemon'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "history" -d 'Print past blocks and fences from the history file'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "events" -d 'Print events: probes, blocks, fences, releases, errors'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "reload" -d 'Have the running daemon read its configuration again; return when it is in effect'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "down" -d 'Stop the daemon if one runs, detach from every interface and remove all pins'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "doctor" -d 'Check before attaching whether PortSentry can run here (exit status 1 if something prevents it)'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "setup" -d 'Arm PortSentry step by step; rolled back unless `portsentry confirm` follows'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "confirm" -d 'Keep the configuration that `portsentry setup` has armed'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "review" -d 'Group the sources seen so far: scanners, and candidates for the ignore file with the lines to add'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "completions" -d 'Print completions for a shell'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "held" -d 'Print the addresses that are blocked or fenced, for completions'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "man" -d 'Print the manual page, in roff'
+complete -c portsentry -n "__fish_portsentry_using_subcommand help; and not __fish_seen_subcommand_from run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c portsentry -n "__fish_portsentry_using_subcommand unblock" -f -a "(portsentry held 2>/dev/null)"
+complete -c portsentry -n "__fish_portsentry_using_subcommand why" -f -a "(portsentry held 2>/dev/null)"

@@ -1,6 +1,7 @@
 //! The command line: the flags of PortSentry 1.2 and of 2.x.
 
 mod explain;
+mod since;
 mod verb;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -8,9 +9,10 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, ValueEnum};
 
 pub use self::explain::Explain;
+pub use self::since::Since;
 pub use self::verb::{
-    Block, Check, Confirm, Doctor, Down, History, List, Reload, Review, Setup, Sort, Status, Target, Top,
-    Unblock, Verb, Why, network,
+    Block, Check, Confirm, Doctor, Down, Events, History, List, Reload, Review, Selection, Setup, Status,
+    Target, Top, Unblock, Verb, Why, network,
 };
 use crate::{
     config::{Config, Interfaces, LogFormat, LogOutput},

@@ -5,10 +5,12 @@ mod block;
 mod check;
 mod doctor;
 mod down;
+mod events;
 mod explain;
 pub mod gen_docs;
 mod history;
 mod list;
+mod looked;
 mod mode;
 mod observed;
 mod options;
@@ -22,6 +24,7 @@ mod status;
 mod table;
 mod top;
 mod why;
+mod zone;
 
 use crate::{
     cli::{Cli, Verb},
@@ -44,10 +47,12 @@ pub fn run(cli: &Cli) -> Exit {
         Some(Verb::Reload(reload)) => reload::run(cli, *reload),
         Some(Verb::Down(down)) => down::run(cli, *down),
         Some(Verb::History(history)) => history::run(cli, history),
+        Some(Verb::Events(events)) => events::run(cli, events),
         Some(Verb::Doctor(doctor)) => doctor::run(cli, *doctor),
         Some(Verb::Setup(setup)) => setup::run(cli, setup),
         Some(Verb::Confirm(confirm)) => setup::confirm(cli, *confirm),
         Some(Verb::Review(review)) => review::run(cli, *review),
+        Some(Verb::Held) => list::addresses(cli),
         Some(Verb::Completions { shell }) => gen_docs::completions(*shell),
         Some(Verb::Man { command }) => gen_docs::man(command.as_deref()),
     }

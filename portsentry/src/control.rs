@@ -1,14 +1,25 @@
 //! The protocol of the control socket: a versioned line of JSON each way.
 
 pub mod client;
-mod names;
+mod health;
+mod peer;
+mod subscription;
+
+use std::net::IpAddr;
 
 use ipnet::IpNet;
-use portsentry_common::counter::{COUNTERS, Counters};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{instant::Time, kernel::Waiting, policy::Enforcement};
+pub use self::{
+    health::{Health, Mode, Trouble, Unwatched},
+    peer::Peer,
+    subscription::Subscription,
+};
+use crate::{
+    inspect::select::{Selection, Wanted},
+    notation,
+};
 
 /// Version of the protocol: the member `v` of each line. Within a version, answers may gain members.
 pub const VERSION: u64 = 1;
@@ -20,11 +31,28 @@ pub const LONGEST: usize = 4096;
 #[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Request {
     /// Return the daemon's state. Any user may request it.
-    Status {},
+    Status {
+        /// Whether to add the report of `portsentry status`.
+        #[serde(default, skip_serializing_if = "is_false")]
+        report: bool,
+    },
+    /// Return the blocked and fenced sources.
+    List(Selection),
+    /// Return a sample of the maps.
+    Top {},
+    /// Return entries of the history.
+    History(Wanted),
+    /// Explain the state of an address.
+    Why {
+        /// The address.
+        address: IpAddr,
+    },
+    /// Send events.
+    Events(Subscription),
     /// Block these sources, all or none.
     Block {
         /// The hosts and networks to block.
-        #[serde(with = "names")]
+        #[serde(with = "notation::list")]
         addresses: Vec<IpNet>,
         /// The duration; permanent if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,8 +67,11 @@ pub enum Request {
     /// Unblock these sources.
     Unblock {
         /// The hosts and networks to unblock.
-        #[serde(with = "names")]
+        #[serde(with = "notation::list")]
         addresses: Vec<IpNet>,
+        /// The administrator's reason, with the name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// Reload the configuration.
     Reload {},
@@ -66,16 +97,20 @@ impl Request {
     }
 
     /// Reads a client's request. Refuses it if the client may not make it.
-    pub fn admit(line: &[u8], is_root: bool) -> Result<Self, Refusal> {
+    pub fn admit(line: &[u8], peer: Peer) -> Result<Self, Refusal> {
         if line.len() > LONGEST {
             let problem = format!("a request has at most {LONGEST} bytes");
             return Err(Refusal::new(Code::TooLong, problem));
         }
         let request = Self::read(line)?;
-        if !is_root && !request.only_looks() {
-            return Err(Refusal::new(Code::Forbidden, "only root may make changes"));
+        match request.least() {
+            least if peer >= least => Ok(request),
+            Peer::Root => Err(Refusal::new(Code::Forbidden, "only root may make changes")),
+            _ => {
+                let remedy = "members of a group may look, too, once CONTROL_GROUP names it";
+                Err(Refusal::new(Code::Forbidden, format!("only root may look: {remedy}")))
+            }
         }
-        Ok(request)
     }
 
     /// Returns the request as a line.
@@ -86,11 +121,22 @@ impl Request {
         format!("{value}\n")
     }
 
-    /// Whether the request only reads.
+    /// Returns the peer with the fewest rights that may make the request.
     #[must_use]
-    pub const fn only_looks(&self) -> bool {
-        matches!(self, Self::Status {})
+    pub const fn least(&self) -> Peer {
+        match self {
+            Self::Status { .. } => Peer::Other,
+            Self::List(_) | Self::Top {} | Self::History(_) | Self::Why { .. } | Self::Events(_) => {
+                Peer::Member
+            }
+            Self::Block { .. } | Self::Unblock { .. } | Self::Reload {} | Self::Summary {} => Peer::Root,
+        }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// A refused or failed request.
@@ -167,77 +213,6 @@ pub fn answer(line: &[u8]) -> Answer {
     }
 }
 
-/// The daemon's state.
-#[derive(Clone, Debug, Serialize)]
-pub struct Health {
-    /// The mode of enforcement.
-    pub mode: Mode,
-    /// Number of blocked and fenced sources, according to the files.
-    pub held: usize,
-    /// Interfaces watched.
-    pub interfaces: Vec<String>,
-    /// Interfaces that should be watched, but can't be or don't exist.
-    pub not_watched: Vec<Unwatched>,
-    /// Interfaces that need not be watched.
-    pub left_out: Vec<Unwatched>,
-    /// Reason why not all own, ignored and watched networks are in effect; `None` if they are.
-    pub scope: Option<String>,
-    /// The kernel program's counters since the maps were created.
-    #[serde(serialize_with = "by_name")]
-    pub counters: Counters,
-    /// The ring's size and its unread data, in bytes; `None` if that can't be read.
-    pub ring: Option<Waiting>,
-    /// Probes skipped because writing the files took too long.
-    pub lost: u64,
-    /// The last error.
-    pub last_error: Option<Trouble>,
-}
-
-/// The mode of enforcement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mode {
-    /// Its name, for programs.
-    pub name: String,
-    /// Its description.
-    pub words: String,
-    /// How to change it.
-    pub change: String,
-}
-
-impl From<Enforcement> for Mode {
-    fn from(enforcement: Enforcement) -> Self {
-        let strength = enforcement.strength();
-        Self {
-            name: strength.name().into(),
-            words: enforcement.to_string(),
-            change: Enforcement::how_to_change(strength).into(),
-        }
-    }
-}
-
-/// An interface that is not watched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unwatched {
-    /// Its name.
-    pub interface: String,
-    /// The reason.
-    pub reason: String,
-}
-
-/// An error and its time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Trouble {
-    /// Time of the error.
-    pub time: Time,
-    /// The error.
-    pub message: String,
-}
-
-/// Serialises the counters as an object.
-pub fn by_name<S: Serializer>(counters: &Counters, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(COUNTERS.iter().map(|(counter, name, _)| (name, counters.get(*counter))))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -250,7 +225,14 @@ mod tests {
             ["192.0.2.9/32", "2001:db8:9::/48"].map(|text| text.parse().unwrap()).into();
         let reason = Some("a \"guest\"\nof mine".into());
         for (request, expected) in [
-            (Request::Status {}, r#"{"do":"status","v":1}"#),
+            (Request::Status { report: false }, r#"{"do":"status","v":1}"#),
+            (Request::Status { report: true }, r#"{"do":"status","report":true,"v":1}"#),
+            (Request::Top {}, r#"{"do":"top","v":1}"#),
+            (Request::Why { address: addresses[0].addr() }, r#"{"address":"192.0.2.9","do":"why","v":1}"#),
+            (
+                Request::List(Selection { network: Some(addresses[1]), ..Selection::default() }),
+                r#"{"do":"list","kind":null,"limit":null,"network":"2001:db8:9::/48","sort":"since","state":null,"v":1,"would":false}"#,
+            ),
             (
                 Request::Block { addresses: addresses.clone(), seconds: Some(7200), reason, force: false },
                 r#"{"addresses":["192.0.2.9","2001:db8:9::/48"],"do":"block","reason":"a \"guest\"\nof mine","seconds":7200,"v":1}"#,
@@ -285,6 +267,10 @@ mod tests {
             (r#"{"v":1,"do":"block","addresses":["192.0.2.0/33"]}"#, Code::Malformed),
             (r#"{"v":1,"do":"block","addresses":["192.0.2.9"],"seconds":-1}"#, Code::Malformed),
             (r#"{"v":1,"do":"status"}{}"#, Code::Malformed),
+            (r#"{"v":1,"do":"list","more":1}"#, Code::Malformed),
+            (r#"{"v":1,"do":"history","since":"yesterday"}"#, Code::Malformed),
+            (r#"{"v":1,"do":"why"}"#, Code::Malformed),
+            (r#"{"v":1,"do":"events","filter":{"port":65536}}"#, Code::Malformed),
         ] {
             assert_eq!(Request::read(line.as_bytes()).map_err(|refusal| refusal.code), Err(code), "{line}");
         }
@@ -303,16 +289,30 @@ mod tests {
     }
 
     #[test]
-    fn only_looking_is_for_everybody() {
-        for (verb, expected) in [
-            ("status", true),
-            ("reload", false),
-            ("summary", false),
-            (r#"block","addresses":["::2"],"reason":""#, false),
+    fn each_request_needs_its_rights() {
+        for (verb, least) in [
+            (r#"status""#, Peer::Other),
+            (r#"status","report":true"#, Peer::Other),
+            (r#"list""#, Peer::Member),
+            (r#"top""#, Peer::Member),
+            (r#"history""#, Peer::Member),
+            (r#"why","address":"::2""#, Peer::Member),
+            (r#"events","follow":true"#, Peer::Member),
+            (r#"reload""#, Peer::Root),
+            (r#"summary""#, Peer::Root),
+            (r#"unblock","addresses":["::2"]"#, Peer::Root),
+            (r#"block","addresses":["::2"],"reason":"""#, Peer::Root),
         ] {
-            let line = format!(r#"{{"v":1,"do":"{verb}"}}"#);
-            assert_eq!(Request::read(line.as_bytes()).unwrap().only_looks(), expected, "{verb}");
+            let line = format!(r#"{{"v":1,"do":"{verb}}}"#);
+            for peer in [Peer::Other, Peer::Member, Peer::Root] {
+                let admitted = Request::admit(line.as_bytes(), peer).map_err(|refusal| refusal.code);
+                assert_eq!(admitted.err(), (peer < least).then_some(Code::Forbidden), "{verb} {peer:?}");
+            }
         }
+        assert_eq!(
+            [(0, true), (0, false), (7, true), (7, false)].map(|(user, group)| Peer::new(user, group)),
+            [Peer::Root, Peer::Root, Peer::Member, Peer::Other]
+        );
     }
 
     proptest! {

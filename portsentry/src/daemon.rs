@@ -90,15 +90,18 @@ pub async fn run(mut options: Options, reread: &Reread<'_>, active: impl FnOnce(
         // If the modes of other processes can't be read, they count as unchanged, that is, as none.
         let Lasting { claims, control, .. } = &mut lasting;
         let others = || claims.others(&options.config.pin_path).unwrap_or_default();
-        let (new, begin, asked) =
-            match Box::pin(session.serve((&mut signals, control), &reread, &others)).await? {
-                End::Leave => return Ok(()),
-                End::Stop => return departure::leave(&options, &mut lasting.claims, lasting.pins.take()),
-                End::Regroup => (None, Begin::Regroup, None),
-                End::EphemeralPorts => (None, Begin::EphemeralPorts, None),
-                End::PinnedAnew => (None, Begin::PinnedAnew, None),
-                End::Reload(new, asked) => (Some(*new), Begin::Reload, asked),
-            };
+        let end = Box::pin(session.serve((&mut signals, control), &reread, &others)).await?;
+        if matches!(end, End::Leave | End::Stop) {
+            control.finish().await;
+        }
+        let (new, begin, asked) = match end {
+            End::Leave => return Ok(()),
+            End::Stop => return departure::leave(&options, &mut lasting.claims, lasting.pins.take()),
+            End::Regroup => (None, Begin::Regroup, None),
+            End::EphemeralPorts => (None, Begin::EphemeralPorts, None),
+            End::PinnedAnew => (None, Begin::PinnedAnew, None),
+            End::Reload(new, asked) => (Some(*new), Begin::Reload, asked),
+        };
         let next = new.as_ref().unwrap_or(&options);
         let answer;
         (session, answer) = match Session::start(next, &begin, &mut lasting) {

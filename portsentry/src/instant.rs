@@ -1,6 +1,6 @@
 //! Times in formats for programs.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -14,6 +14,15 @@ impl Time {
     #[must_use]
     pub fn now() -> Self {
         Self(SystemTime::now())
+    }
+}
+
+impl Time {
+    /// Returns `time` in whole seconds, rounded down.
+    #[must_use]
+    pub fn whole(time: SystemTime) -> Self {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self(SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs()))
     }
 }
 
@@ -50,7 +59,7 @@ mod tests {
 
     #[test]
     fn times_are_whole_seconds() {
-        let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_795_389_178_999);
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_389_178_999);
         assert_eq!(universal(time), "2026-11-22T23:12:59Z");
         let text = serde_json::to_string(&Time(time)).unwrap();
         let read: Time = serde_json::from_str(&text).unwrap();

@@ -52,7 +52,7 @@ pub use self::{
     namespace::{Namespace, by_way_of},
     probes::Probe,
     records::{classic_record, mentions},
-    said::Said,
+    said::{Listener, Said},
     service::{Reach, Service},
     setup::{Portsentry, binary},
     shell::Shell,

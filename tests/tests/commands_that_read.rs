@@ -1,8 +1,8 @@
 //! The commands that only read, with a running daemon, with a killed one, and without one.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::path::Path;
 
-use portsentry_tests::lab::{FAMILIES, Family, INTERFACE, Lab, binary};
+use portsentry_tests::lab::{FAMILIES, Family, INTERFACE, Lab};
 use serde_json::Value;
 
 #[test]
@@ -148,29 +148,6 @@ fn programs_are_told_what_a_check_and_a_frame_show() {
     let checked = said.json();
     assert_eq!((said.code, &checked["is_right"]), (3, &false.into()), "{checked}");
     assert!(checked["errors"].to_string().contains("BLOCK_TCP"), "{checked}");
-}
-
-#[test]
-fn an_unprivileged_user_is_told_that_only_root_can_read_the_maps() {
-    let lab = Lab::new();
-    let setup = lab.portsentry("-stcp");
-    let _daemon = setup.start();
-    // All users can read the program and the configuration, as after an installation.
-    fs::set_permissions(lab.files(), fs::Permissions::from_mode(0o755)).expect("a directory for everybody");
-    let program = lab.files().join("portsentry");
-    // Copied in a separate process: concurrently started processes would inherit the file while it is open for
-    // writing.
-    let copied = Command::new("cp").arg(binary()).arg(&program).status();
-    assert!(copied.is_ok_and(|copied| copied.success()), "a copy of the program");
-    for words in ["list", "status", "why 192.0.2.9", "top --once"] {
-        let mut command = lab.host.command("setpriv");
-        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&program);
-        command.arg("-c").arg(setup.config_path());
-        let ended = command.args(words.split(' ')).output().expect("setpriv of util-linux");
-        let said = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(4), "{words}: {said}");
-        assert!(said.contains("only root can read the pinned maps here"), "{words}: {said}");
-    }
 }
 
 #[test]

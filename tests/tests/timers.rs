@@ -32,15 +32,16 @@ fn assert_prompt(daemon: &Daemon<'_>, wire: &Wire) {
     }
 }
 
-/// Requests the status repeatedly, and counts the answers.
-fn ask(path: &Path, is_over: &AtomicBool, answers: &AtomicU32) {
+/// Makes a request repeatedly, and counts the answers; those that there is no room for count, too.
+fn ask(path: &Path, request: &str, is_over: &AtomicBool, answers: &AtomicU32) {
     while !is_over.load(Ordering::Relaxed) {
         let mut said = String::new();
         let asked = UnixStream::connect(path).and_then(|mut stream| {
-            stream.write_all(b"{\"v\":1,\"do\":\"status\"}\n")?;
+            stream.write_all(format!("{{\"v\":1,\"do\":{request}}}\n").as_bytes())?;
             stream.read_to_string(&mut said)
         });
-        answers.fetch_add(u32::from(asked.is_ok() && said.contains("\"ok\"")), Ordering::Relaxed);
+        let is_answer = said.contains("\"ok\"") || said.contains("\"busy\"");
+        answers.fetch_add(u32::from(asked.is_ok() && is_answer), Ordering::Relaxed);
     }
 }
 
@@ -53,8 +54,8 @@ impl Drop for Over<'_> {
     }
 }
 
-#[test]
-fn requests_at_the_control_socket_dont_put_off_the_log() {
+/// Asserts that the log is prompt while eight clients repeat `requests` without a pause.
+fn assert_prompt_beside(requests: &[&str]) {
     const ANSWERS: u32 = 500;
     let lab = Lab::new();
     let setup = lab.portsentry("-stcp");
@@ -63,13 +64,31 @@ fn requests_at_the_control_socket_dont_put_off_the_log() {
     let path = setup.path("CONTROL_SOCKET");
     let (is_over, answers) = (AtomicBool::new(false), AtomicU32::new(0));
     thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| ask(&path, &is_over, &answers));
+        for client in 0..8 {
+            let request = requests[client % requests.len()];
+            let (path, is_over, answers) = (&path, &is_over, &answers);
+            scope.spawn(move || ask(path, request, is_over, answers));
         }
         let _over = Over(&is_over);
         daemon.wait_until("it answers", || answers.load(Ordering::Relaxed) >= ANSWERS);
         assert_prompt(&daemon, &wire);
     });
+}
+
+#[test]
+fn requests_at_the_control_socket_dont_put_off_the_log() {
+    assert_prompt_beside(&["\"status\""]);
+}
+
+#[test]
+fn looking_doesnt_put_off_the_log() {
+    assert_prompt_beside(&[
+        "\"list\"",
+        "\"history\"",
+        "\"top\"",
+        "\"why\",\"address\":\"198.51.100.1\"",
+        "\"status\",\"report\":true",
+    ]);
 }
 
 /// Changes a route repeatedly. Ends when dropped.

@@ -25,6 +25,9 @@ pub struct Explain {
     /// The interface that receives it; otherwise the one that leads to ADDRESS
     #[arg(long = "on", value_name = "INTERFACE")]
     pub interface: Option<String>,
+    /// Print times in UTC
+    #[arg(long)]
+    pub utc: bool,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,

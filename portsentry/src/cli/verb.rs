@@ -1,14 +1,18 @@
 //! The commands and their arguments.
 
-use std::{net::IpAddr, str::FromStr, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use clap_complete::Shell;
 use ipnet::IpNet;
-use jiff::{Span, SpanRelativeTo, Timestamp, Zoned, civil::DateTime, tz::TimeZone};
+use jiff::{Span, SpanRelativeTo};
 
-use super::{Explain, Flags};
-use crate::policy::{State, register::HistoryAction};
+use super::{
+    Explain, Flags,
+    since::{Since, since},
+};
+pub use crate::inspect::select::{Selection, network};
+use crate::policy::register::HistoryAction;
 
 /// Longest block that is not permanent, in seconds: a hundred years.
 const LONGEST_TERM: u64 = 100 * 365 * 86400;
@@ -37,6 +41,8 @@ pub enum Verb {
     Unblock(Unblock),
     /// Print past blocks and fences from the history file
     History(History),
+    /// Print events: probes, blocks, fences, releases, errors
+    Events(Events),
     /// Have the running daemon read its configuration again; return when it is in effect
     Reload(Reload),
     /// Stop the daemon if one runs, detach from every interface and remove all pins
@@ -54,6 +60,9 @@ pub enum Verb {
         /// The shell
         shell: Shell,
     },
+    /// Print the addresses that are blocked or fenced, for completions
+    #[command(hide = true)]
+    Held,
     /// Print the manual page, in roff
     Man {
         /// The command to document, or portsentry.conf
@@ -75,18 +84,12 @@ pub struct Check {
 /// Arguments of `list`.
 #[derive(Clone, Debug, Args)]
 pub struct List {
-    /// Only sources in this state
+    /// The sources, and their order.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Print times in UTC
     #[arg(long)]
-    pub state: Option<State>,
-    /// Only sources in this network, such as 192.0.2.0/24
-    #[arg(long, value_parser = network)]
-    pub network: Option<IpNet>,
-    /// Only sources whose last probe's kind contains this text, in any case: syn, xmas, udp
-    #[arg(long)]
-    pub kind: Option<String>,
-    /// Sort order
-    #[arg(long, value_enum, default_value_t = Sort::Since)]
-    pub sort: Sort,
+    pub utc: bool,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
@@ -134,6 +137,9 @@ pub struct Unblock {
     /// Confirm --all
     #[arg(long, requires = "all")]
     pub yes: bool,
+    /// Reason, for the history, the log and `why`
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
@@ -144,6 +150,9 @@ pub struct Unblock {
 pub struct Why {
     /// An IPv4 or IPv6 address
     pub address: IpAddr,
+    /// Print times in UTC
+    #[arg(long)]
+    pub utc: bool,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
@@ -191,7 +200,7 @@ pub struct History {
     pub address: Option<IpNet>,
     /// Only entries since this time (2026-11-23, 2026-11-23T10:00, with or without Z) or for this long (2h, 3days)
     #[arg(long, value_name = "TIME", value_parser = since)]
-    pub since: Option<Timestamp>,
+    pub since: Option<Since>,
     /// Only probes whose kind contains this text, in any case: syn, xmas, udp (for 1.2's lines it is read from
     /// `EVIDENCE_FILE`)
     #[arg(long)]
@@ -199,7 +208,45 @@ pub struct History {
     /// Only entries of this action
     #[arg(long, alias = "deed")]
     pub action: Option<HistoryAction>,
+    /// Only the last entries
+    #[arg(long, value_name = "NUMBER")]
+    pub limit: Option<usize>,
+    /// Print times in UTC, and read those without a zone as UTC
+    #[arg(long)]
+    pub utc: bool,
     /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `events`.
+#[derive(Clone, Debug, Args)]
+pub struct Events {
+    /// Also print later events, until interrupted; waits for the daemon if it restarts
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only events with this action: probe, block, fence, lift, error and so on
+    #[arg(long)]
+    pub action: Option<String>,
+    /// Only events about sources in this network, such as 192.0.2.0/24
+    #[arg(long, alias = "address", value_parser = network)]
+    pub network: Option<IpNet>,
+    /// Only probes whose kind contains this text, in any case: syn, xmas, udp
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Only probes to this port, and what follows from them
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Only the last events; with --follow before the later ones
+    #[arg(long, value_name = "NUMBER")]
+    pub limit: Option<usize>,
+    /// Only events behind the one with this number (event.sequence in JSON)
+    #[arg(long, value_name = "SEQUENCE", conflicts_with = "limit")]
+    pub after: Option<u64>,
+    /// Print times in UTC
+    #[arg(long)]
+    pub utc: bool,
+    /// Print JSON, for programs: one event a line
     #[arg(long)]
     pub json: bool,
 }
@@ -225,7 +272,10 @@ pub struct Confirm {
 pub struct Review {
     /// Only packets since this time (2026-11-23, 2026-11-23T10:00, with or without Z) or for this long (2h, 3days)
     #[arg(long, value_name = "TIME", value_parser = since)]
-    pub since: Option<Timestamp>,
+    pub since: Option<Since>,
+    /// Print times in UTC, and read those without a zone as UTC
+    #[arg(long)]
+    pub utc: bool,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
@@ -255,21 +305,6 @@ pub struct Setup {
     pub wait_for_confirmation: bool,
 }
 
-/// Sort orders of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Sort {
-    /// Oldest first
-    Since,
-    /// Most dropped packets first
-    Dropped,
-    /// By address, IPv4 first
-    Address,
-    /// First to expire first; permanent blocks last
-    Until,
-    /// Most probes first
-    Hits,
-}
-
 /// What a command is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -294,13 +329,6 @@ fn target(text: &str) -> Result<Target, String> {
     if text == "-" { Ok(Target::Input) } else { network(text).map(Target::Network) }
 }
 
-/// Reads an address or a network. An address becomes a network with that single host.
-pub fn network(text: &str) -> Result<IpNet, String> {
-    let host = IpAddr::from_str(text).map(|address| IpNet::from(address.to_canonical()));
-    host.or_else(|_| text.parse().map(|network: IpNet| network.trunc()))
-        .map_err(|_| "write 192.0.2.7, 192.0.2.0/24, 2001:db8::7 or 2001:db8::/32".into())
-}
-
 /// Reads a duration in whole seconds; days have 24 hours.
 fn term(text: &str) -> Result<Duration, String> {
     let read = || {
@@ -311,43 +339,9 @@ fn term(text: &str) -> Result<Duration, String> {
     read().map(Duration::from_secs).ok_or_else(|| "write how long, such as 90s, 2h or 3days".into())
 }
 
-/// Reads a time, or a duration before now. A time without a zone is local.
-fn since(text: &str) -> Result<Timestamp, String> {
-    moment(text, &Zoned::now()).ok_or_else(|| {
-        "write a time such as 2026-11-23, 2026-11-23T10:00 or 2026-11-23T10:00Z, or how long ago: 2h, 3days".into()
-    })
-}
-
-fn moment(text: &str, now: &Zoned) -> Option<Timestamp> {
-    let exact = || text.parse::<Timestamp>().ok();
-    let local =
-        |zone: &TimeZone| Some(text.parse::<DateTime>().ok()?.to_zoned(zone.clone()).ok()?.timestamp());
-    let ago = || Some(now.checked_sub(text.parse::<Span>().ok()?.abs()).ok()?.timestamp());
-    exact().or_else(|| local(now.time_zone())).or_else(ago)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn moments_are_times_or_how_long_ago() {
-        let now: Zoned = "2026-11-23T12:00:00+01:00[+01:00]".parse().unwrap();
-        for (text, expected) in [
-            ("2026-11-23T10:00:00Z", Some("2026-11-23T10:00:00Z")),
-            ("2026-11-23T10:00", Some("2026-11-23T09:00:00Z")),
-            ("2026-11-23 10:00:30", Some("2026-11-23T09:00:30Z")),
-            ("2026-11-23", Some("2026-11-22T23:00:00Z")),
-            ("2h", Some("2026-11-23T09:00:00Z")),
-            ("3days", Some("2026-11-20T11:00:00Z")),
-            ("1d 2h", Some("2026-11-22T09:00:00Z")),
-            ("yesterday", None),
-            ("", None),
-        ] {
-            let expected = expected.map(|text| text.parse().unwrap());
-            assert_eq!(moment(text, &now), expected, "{text}");
-        }
-    }
 
     #[test]
     fn terms_are_whole_seconds() {
@@ -366,24 +360,6 @@ mod tests {
             ("soon", None),
         ] {
             assert_eq!(term(text).ok(), expected.map(Duration::from_secs), "{text}");
-        }
-    }
-
-    #[test]
-    fn networks_are_addresses_or_prefixes() {
-        for (text, expected) in [
-            ("192.0.2.7", Some("192.0.2.7/32")),
-            ("192.0.2.7/24", Some("192.0.2.0/24")),
-            ("::ffff:192.0.2.7", Some("192.0.2.7/32")),
-            ("2001:db8::7", Some("2001:db8::7/128")),
-            ("host.example", None),
-            ("192.0.2.7/33", None),
-        ] {
-            assert_eq!(
-                network(text).ok().map(|network| network.to_string()),
-                expected.map(Into::into),
-                "{text}"
-            );
         }
     }
 }

@@ -2,6 +2,7 @@
 //! blocked file, which a daemon without a control socket follows.
 
 mod ask;
+mod asker;
 mod holders;
 mod lockout;
 mod networks;
@@ -10,7 +11,7 @@ mod report;
 mod situation;
 mod targets;
 
-use std::{collections::BTreeSet, path::Path, time::SystemTime};
+use std::{collections::BTreeSet, time::SystemTime};
 
 use ipnet::IpNet;
 
@@ -19,24 +20,21 @@ use self::{
     report::Report,
     situation::{Situation, held},
 };
-use super::{list, observed, options};
+use super::{observed, options};
 use crate::{
     cli::{Block, Cli, Unblock},
-    config::{Config, block_list::is_too_much},
+    config::Config,
     control::Request,
     daemon::Options,
     exit::Exit,
-    host,
+    inspect::{self, exempt::refuse, select::Selection},
     instant::stamp,
     kernel::{self, OfflineMaps},
-    policy::{
-        is_host, name_of,
-        scope::{Exempt, Exemptions},
-    },
+    policy::{is_host, name_of, register::ADMINISTRATOR},
     sink::{
         Change, Edited, Files,
         annotation::{Annotation, shortened},
-        blocked_file, edit,
+        edit,
     },
 };
 
@@ -47,7 +45,7 @@ pub(super) fn block(cli: &Cli, block: &Block) -> Exit {
         Ok(networks) => networks,
         Err(errors) => return nothing(&errors, block.json),
     };
-    let refused = refuse(&networks, &options).and_then(|refused| {
+    let refused = refuse(&networks, &options.ignored, &options.config.ignore_file).and_then(|refused| {
         if block.force || !refused.is_empty() {
             return Ok(refused);
         }
@@ -75,7 +73,7 @@ pub(super) fn block(cli: &Cli, block: &Block) -> Exit {
         Change::Block(Annotation { until: until.map(|until| stamp(until).into()), reason: reason.clone() });
     let mut report = Report::default();
     let done = ask(&options, &change, &networks, &request, &mut report)
-        .unwrap_or_else(|| do_it(&options, &change, &networks, &mut report));
+        .unwrap_or_else(|| do_it(&options, &change, &networks, None, &mut report));
     finish(&report, block.json, done)
 }
 
@@ -103,9 +101,10 @@ pub(super) fn unblock(cli: &Cli, unblock: &Unblock) -> Exit {
     let done: Vec<IpNet> = done.copied().collect();
     listed.extend(done);
     report.begin(listed);
-    let request = |addresses| Request::Unblock { addresses };
+    let reason = asker::reason(unblock.reason.as_deref());
+    let request = |addresses| Request::Unblock { addresses, reason: reason.clone() };
     let done = ask(&options, &Change::Unblock, &networks, &request, &mut report)
-        .unwrap_or_else(|| do_it(&options, &Change::Unblock, &networks, &mut report));
+        .unwrap_or_else(|| do_it(&options, &Change::Unblock, &networks, reason.as_deref(), &mut report));
     if unblock.all && !options.listed.is_empty() {
         let list = options.config.block_list.display();
         eprintln!("portsentry: the entries of {list} stay blocked: remove them from that file");
@@ -118,9 +117,8 @@ pub(super) fn unblock(cli: &Cli, unblock: &Unblock) -> Exit {
 /// Returns everything, if that is meant.
 fn confirmed(options: &Options, is_confirmed: bool) -> Result<BTreeSet<IpNet>, Exit> {
     if !is_confirmed {
-        let observer = observed::observer(&options.config)?;
-        let held = observer.as_ref().map_or_else(|| Ok(Vec::new()), list::read);
-        let count = held.map_err(|error| observed::failure(&error))?.len();
+        let held = inspect::held::read(&options.config, &Selection::default(), usize::MAX);
+        let count = held.map_err(|error| observed::unreadable(&error))?.sources.len();
         if let Err(problem) = targets::confirm(count) {
             eprintln!("portsentry: {problem}");
             return Err(Exit::Failure);
@@ -143,7 +141,13 @@ fn finish(report: &Report, is_json: bool, done: Exit) -> Exit {
 }
 
 /// Edits the blocked file. Also changes the kernel's maps, unless a running daemon follows the file.
-fn do_it(options: &Options, change: &Change, networks: &BTreeSet<IpNet>, report: &mut Report) -> Exit {
+fn do_it(
+    options: &Options,
+    change: &Change,
+    networks: &BTreeSet<IpNet>,
+    reason: Option<&str>,
+    report: &mut Report,
+) -> Exit {
     let path = &options.config.blocked_file;
     let mut files = Files::new(&options.config, options.modes);
     // Lines to be removed may mention `hosts.deny`. Errors in other lines don't matter here.
@@ -165,7 +169,7 @@ fn do_it(options: &Options, change: &Change, networks: &BTreeSet<IpNet>, report:
         Err(error) => return observed::failure(&error),
     };
     if !runs && *change == Change::Unblock {
-        offline::let_go(options, &mut files, &edited.removed);
+        offline::let_go(options, &mut files, &edited.removed, reason.unwrap_or(ADMINISTRATOR));
     }
     let situation = Situation {
         change,
@@ -200,49 +204,4 @@ fn enter(config: &Config, change: &Change, edited: &Edited) -> Result<Option<boo
         }
     }
     Ok(Some(maps.is_enforced()))
-}
-
-/// Returns a message for each of `networks` that is never blocked, with the reason.
-pub(super) fn refuse(networks: &BTreeSet<IpNet>, options: &Options) -> Result<Vec<String>, String> {
-    let read = host::Observer::connect().and_then(|mut observer| observer.read());
-    let host = read.map_err(|problem| format!("reading this host's addresses: {problem}"))?;
-    let exempt = Exemptions::new(&host, &options.ignored);
-    let why = |network: &IpNet| {
-        let (source, name) = (network.addr(), name_of(*network));
-        if is_host(*network) && !blocked_file::is_host(source) {
-            return Some(format!("{name} can't be the address of another host"));
-        }
-        let (holder, reason) = exempt.why(source).filter(|(holder, _)| holder.contains(network))?;
-        let reason = reason_of(reason, &holder, &options.config.ignore_file);
-        Some(format!("{name} is never blocked: {reason}"))
-    };
-    Ok(networks.iter().filter_map(|network| is_too_much(network).or_else(|| why(network))).collect())
-}
-
-fn reason_of(reason: Exempt, network: &IpNet, ignore_file: &Path) -> String {
-    match reason {
-        Exempt::Own => "it is an address of this host".into(),
-        Exempt::Gateway => "it is a gateway of this host".into(),
-        Exempt::Resolver => "it is a name server of this host".into(),
-        Exempt::Ignored => format!("{} ignores {network}", ignore_file.display()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reasons_are_told() {
-        let file = Path::new("/etc/portsentry/portsentry.ignore");
-        let network = "192.0.2.0/24".parse().unwrap();
-        for (reason, expected) in [
-            (Exempt::Own, "it is an address of this host"),
-            (Exempt::Gateway, "it is a gateway of this host"),
-            (Exempt::Resolver, "it is a name server of this host"),
-            (Exempt::Ignored, "/etc/portsentry/portsentry.ignore ignores 192.0.2.0/24"),
-        ] {
-            assert_eq!(reason_of(reason, &network, file), expected);
-        }
-    }
 }

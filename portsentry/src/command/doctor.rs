@@ -10,10 +10,11 @@ mod system;
 use portsentry_common::settings::FencedSyns;
 
 use self::finding::{Finding, Level};
-use super::{observed, options, show, status::fence::fenced_syns, table};
+use super::{observed, options, show, table};
 use crate::{
     cli::{Cli, Doctor},
     exit::Exit,
+    inspect::fence::fenced_syns,
     kernel::{self, Observer},
     policy::{
         Enforcement,

@@ -9,12 +9,11 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use jiff::tz::TimeZone;
 use portsentry_common::{classify::Protocol, decide::is_proven, judge::Action, parse::TcpFlags};
 use serde::Serialize;
 
 use self::{outcome::Outcome, packet::Packet, words::Context};
-use super::{observed, options, show, table};
+use super::{observed, options, show, table, zone::Zone};
 use crate::{
     cli::{Cli, Explain},
     config::Config,
@@ -54,7 +53,7 @@ struct Report {
 /// Prints the report.
 pub(super) fn run(cli: &Cli, explain: &Explain) -> Exit {
     let options = options::salvage(cli);
-    match report(&options, explain, &TimeZone::system()) {
+    match report(&options, explain, &Zone::new(explain.utc)) {
         Ok(report) if explain.json => show::print(&observed::json(&report)),
         Ok(report) => show::print(&render(&report)),
         Err(exit) => exit,
@@ -66,7 +65,7 @@ fn failed(problem: impl std::fmt::Display) -> Exit {
     Exit::Failure
 }
 
-fn report(options: &Options, explain: &Explain, zone: &TimeZone) -> Result<Report, Exit> {
+fn report(options: &Options, explain: &Explain, zone: &Zone) -> Result<Report, Exit> {
     let config = &options.config;
     let observer = observed::observer(config)?;
     let source = explain.address.to_canonical();

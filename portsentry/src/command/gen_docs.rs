@@ -1,6 +1,7 @@
 //! Generates the files that a package installs with the program: completions, manual pages and the settings
 //! reference, from the command line's definition and the table of settings.
 
+mod held;
 mod manual;
 mod preinst;
 mod settings;
@@ -67,7 +68,7 @@ pub fn all() -> io::Result<Vec<(PathBuf, String)>> {
 fn completion(shell: Shell) -> String {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "portsentry", &mut text);
-    String::from_utf8_lossy(&text).into_owned()
+    held::add(shell, &String::from_utf8_lossy(&text))
 }
 
 /// Returns the page of `command`, which is called `verb` (empty for the program itself).

@@ -7,7 +7,6 @@ use serde::Deserialize;
 use crate::{
     config::Config,
     control::{Mode, Request, client},
-    kernel::Observer,
     modes::Modes,
     policy::Enforcement,
 };
@@ -16,13 +15,14 @@ use crate::{
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Asks the running daemon. Without an answer, returns the mode that the configuration sets.
-pub(super) fn current(config: &Config, modes: Modes, observer: &Observer) -> Mode {
+pub(super) fn current(config: &Config, modes: Modes, daemon: Option<i32>) -> Mode {
     #[derive(Deserialize)]
     struct Health {
         mode: Mode,
     }
-    let socket = config.control_socket.as_deref().filter(|_| observer.daemon().is_some());
-    let answer = socket.and_then(|socket| client::ask_within(socket, &Request::Status {}, PATIENCE)?.ok());
+    let socket = config.control_socket.as_deref().filter(|_| daemon.is_some());
+    let answer = socket
+        .and_then(|socket| client::ask_within(socket, &Request::Status { report: false }, PATIENCE)?.ok());
     let health = answer.and_then(|answer| serde_json::from_value::<Health>(answer).ok());
     health.map_or_else(|| Enforcement::new(config, modes).into(), |health| health.mode)
 }

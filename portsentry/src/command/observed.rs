@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::{
     config::Config,
     exit::Exit,
+    inspect::error::Error,
     kernel::{self, Observer},
 };
 
@@ -17,6 +18,12 @@ pub(super) fn observer(config: &Config) -> Result<Option<Observer>, Exit> {
 pub(super) fn failure(error: &kernel::Error) -> Exit {
     eprintln!("portsentry: {error}");
     Exit::Kernel
+}
+
+/// Prints an error of reading state.
+pub(super) fn unreadable(error: &Error) -> Exit {
+    eprintln!("portsentry: {error}");
+    if error.is_of_kernel() { Exit::Kernel } else { Exit::Failure }
 }
 
 /// Returns `value` as JSON with a line end.

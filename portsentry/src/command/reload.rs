@@ -75,7 +75,7 @@ fn signal(process: i32, socket: Option<&Path>) -> Answer {
     };
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
-        if let Some(Ok(_)) = client::ask_within(socket, &Request::Status {}, PATIENCE) {
+        if let Some(Ok(_)) = client::ask_within(socket, &Request::Status { report: false }, PATIENCE) {
             return Ok(Value::Object(serde_json::Map::default()));
         }
         thread::sleep(PAUSE);

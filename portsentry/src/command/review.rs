@@ -12,7 +12,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use self::source::{Group, Source};
@@ -20,6 +20,7 @@ use super::{
     observed, options,
     show::{self, Time},
     table::{self, Align},
+    zone::Zone,
 };
 use crate::{
     cli::{Cli, Review},
@@ -70,7 +71,8 @@ pub(super) fn run(cli: &Cli, review: Review) -> Exit {
         eprintln!("portsentry: EVIDENCE_FILE is not set, so that nothing was recorded");
         return Exit::Failure;
     };
-    let report = match read(&options, &path, review.since) {
+    let zone = Zone::new(review.utc);
+    let report = match read(&options, &path, review.since.map(|since| since.resolve(zone.zone()))) {
         Ok(report) => report,
         Err(problem) => {
             eprintln!("portsentry: {problem}");
@@ -80,7 +82,7 @@ pub(super) fn run(cli: &Cli, review: Review) -> Exit {
     let text = if review.json {
         observed::json(&report)
     } else {
-        render(&report, &options.config.ignore_file, &TimeZone::system())
+        render(&report, &options.config.ignore_file, &zone)
     };
     show::print(&text)
 }
@@ -126,10 +128,10 @@ fn group(packets: impl Iterator<Item = Seen>, is_client: impl Fn(IpNet) -> bool)
     report
 }
 
-fn render(report: &Report, ignore_file: &Path, zone: &TimeZone) -> String {
+fn render(report: &Report, ignore_file: &Path, zone: &Zone) -> String {
     let Some(since) = report.since else { return "no probe was recorded\n".into() };
     // Writing to a string never fails.
-    let mut text = format!("Recorded since {}\n", table::local(since.0, zone));
+    let mut text = format!("Recorded since {} ({})\n", zone.show(since.0), zone.name());
     let _ = writeln!(text, "\nScanners: {}", report.scanners.len());
     text += &rows(report.scanners.get(..MOST).unwrap_or(&report.scanners));
     if report.scanners.len() > MOST {
@@ -217,11 +219,11 @@ mod tests {
 
     #[test]
     fn the_page_ends_with_lines_for_the_ignore_file() {
-        let page = render(&report(), Path::new("/etc/portsentry/portsentry.ignore"), &TimeZone::UTC);
-        assert!(page.starts_with("Recorded since 2026-11-10 10:00:00\n\nScanners: 2\n"), "{page}");
+        let page = render(&report(), Path::new("/etc/portsentry/portsentry.ignore"), &Zone::utc());
+        assert!(page.starts_with("Recorded since 2026-11-10 10:00:00 (UTC)\n\nScanners: 2\n"), "{page}");
         let lines =
             "add these lines to /etc/portsentry/portsentry.ignore:\n10.0.0.7  # a private address; 79/TCP\n";
         assert!(page.contains(lines), "{page}");
-        assert_eq!(render(&Report::default(), Path::new("x"), &TimeZone::UTC), "no probe was recorded\n");
+        assert_eq!(render(&Report::default(), Path::new("x"), &Zone::utc()), "no probe was recorded\n");
     }
 }

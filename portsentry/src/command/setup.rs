@@ -24,12 +24,13 @@ use self::{
     plan::{Plan, exposed, ignoring, watched},
     survey::Survey,
 };
-use super::{block, list, observed, options, reload, show, table};
+use super::{block, options, reload, show, table};
 use crate::{
     cli::{Cli, Confirm, Setup, Target, Unblock},
     config::Config,
     daemon::Options,
     exit::Exit,
+    inspect::{self, select::Selection},
     instant::Time,
     policy::name_of,
     sink,
@@ -325,13 +326,22 @@ fn roll_back(cli: &Cli, path: &Path, pending: &Pending) -> anyhow::Result<()> {
     let config = options.config;
     // If the daemon refuses, it keeps its blocks and fences. These sources are released nevertheless.
     let reloaded = reload(&config, problems);
-    let held = observed::observer(&config).ok().flatten().map(|observer| list::read(&observer)).transpose();
-    let since = |source: &list::Listed| source.since >= before(pending.armed) && source.port.is_some();
-    let addresses: Vec<_> =
-        held?.unwrap_or_default().into_iter().filter(since).map(|source| source.address).collect();
+    let held = inspect::held::read(&config, &Selection::default(), usize::MAX).map(|held| held.sources);
+    let since =
+        |source: &inspect::held::Listed| source.since >= before(pending.armed) && source.port.is_some();
+    let addresses: Vec<_> = held?.into_iter().filter(since).map(|source| source.address).collect();
     if !addresses.is_empty() {
         let addresses = addresses.into_iter().map(Target::Network).collect();
-        block::unblock(cli, &Unblock { addresses, all: false, yes: false, json: false });
+        block::unblock(
+            cli,
+            &Unblock {
+                addresses,
+                all: false,
+                yes: false,
+                reason: Some("setup was rolled back".into()),
+                json: false,
+            },
+        );
     }
     reloaded.map(drop).map_err(anyhow::Error::msg)
 }

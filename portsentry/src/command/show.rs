@@ -19,6 +19,9 @@ pub(super) fn print(text: &str) -> Exit {
 }
 
 /// Returns a proof's name for people.
-pub(super) fn proof_shown(name: &'static str) -> &'static str {
-    Proof::named(name).map_or(name, Proof::description)
+pub(super) fn proof_shown(name: &str) -> &str {
+    match Proof::named(name) {
+        Some(proof) => proof.description(),
+        None => name,
+    }
 }

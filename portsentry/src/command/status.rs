@@ -1,130 +1,69 @@
 //! `portsentry status`: prints whether enforcement is attached, the daemon's process, and the counters.
 
-mod bound;
-pub(super) mod fence;
-mod gaps;
+use std::{fmt::Write, time::Duration};
 
-use std::fmt::Write;
+use portsentry_common::counter::COUNTERS;
+use serde::Deserialize;
 
-use nix::net::if_::if_indextoname;
-use portsentry_common::{
-    counter::{COUNTERS, Counters},
-    settings::FencedSyns,
-};
-use serde::{Serialize, Serializer};
-
-use self::{bound::BoundPorts, gaps::Gaps};
-use super::{observed, options, show};
+use super::{looked, observed, options, show};
 use crate::{
     cli::{Cli, Status},
     config::Config,
-    control::Unwatched,
+    control::{Request, Unwatched, client},
     exit::Exit,
-    kernel::{self, Fill, Observer, Ports},
+    inspect::{
+        gaps::Gaps,
+        report::{Interface, Maps, Report},
+    },
+    kernel::{self, Fill, Ports},
     modes::Modes,
-    policy::State,
+    policy::Enforcement,
     sanitize::sanitize,
 };
 
-/// The report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Report {
-    /// Whether PortSentry's kernel program is attached to an interface.
-    is_attached: bool,
-    interfaces: Vec<Interface>,
-    /// The running daemon's process.
-    daemon: Option<i32>,
-    #[serde(flatten)]
-    gaps: Gaps,
-    /// `None` if no maps are pinned.
-    maps: Option<Maps>,
-}
+/// Maximum time for the daemon's answer. A hanging daemon must not prevent the report.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// An interface for which a link is pinned.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Interface {
-    index: u32,
-    /// `None` if no interface has this index: it is gone, or is in another network namespace.
-    name: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Maps {
-    blocked: Fill,
-    fenced: Fill,
-    /// Blocked networks.
-    networks: usize,
-    ports: Ports,
-    bound_ports: BoundPorts,
-    /// The kind of answer to fenced sources' SYNs.
-    #[serde(serialize_with = "fence::name")]
-    fenced_syns: FencedSyns,
-    /// In bytes.
-    ring: u32,
-    /// Of all maps, in bytes.
-    memory: u64,
-    /// Seconds since the daemon's last heartbeat.
-    silence: Option<u64>,
-    /// Seconds without a heartbeat after which no packet is dropped (`OPEN_AFTER`), or 0 for never.
-    open_after: u64,
-    #[serde(serialize_with = "by_name")]
-    counters: Counters,
+/// The daemon's answer to a user who may not read the maps.
+#[derive(Deserialize)]
+struct Told {
+    report: Report,
 }
 
 /// Prints the state. The exit code shows whether enforcement is attached.
 pub(super) fn run(cli: &Cli, status: Status) -> Exit {
+    let config = options::config(cli);
     let read = || {
-        let config = options::config(cli);
-        let observer = observed::observer(&config)?;
-        let report =
-            read(observer.as_ref(), &config, cli.modes()).map_err(|error| observed::failure(&error))?;
-        Ok((report, config.pin_path))
+        let report = Report::read(&config)?;
+        let gaps = if report.maps.is_some() { gaps(&config, cli.modes(), &report) } else { Gaps::default() };
+        Ok(Told { report: Report { gaps, ..report } })
     };
-    let (report, pins) = match read() {
-        Ok(read) => read,
+    let Told { report } = match looked::look(&config, read, &Request::Status { report: true }) {
+        Ok(told) => told,
         Err(exit) => return exit,
     };
-    let text =
-        if status.json { observed::json(&report) } else { render(&report, &pins.display().to_string()) };
+    let pins = config.pin_path.display().to_string();
+    let text = if status.json { observed::json(&report) } else { render(&report, &pins) };
     match show::print(&text) {
         Exit::Success if !report.is_attached => Exit::Failure,
         exit => exit,
     }
 }
 
-fn read(observer: Option<&Observer>, config: &Config, modes: Modes) -> Result<Report, kernel::Error> {
-    let Some(observer) = observer else {
-        return Ok(Report {
-            is_attached: false,
-            interfaces: Vec::new(),
-            daemon: None,
-            gaps: Gaps::default(),
-            maps: None,
-        });
+/// Asks the running daemon. Without an answer, judges by the list of interfaces.
+fn gaps(config: &Config, modes: Modes, report: &Report) -> Gaps {
+    let asked = config.control_socket.as_deref().filter(|_| report.daemon.is_some());
+    let request = Request::Status { report: false };
+    let answer = asked.and_then(|socket| client::ask_within(socket, &request, PATIENCE)?.ok());
+    let told = answer.and_then(|answer| serde_json::from_value(answer).ok());
+    let seen = || {
+        let pinned: Vec<u32> = report.interfaces.iter().map(|interface| interface.index).collect();
+        Gaps::seen(config, &pinned)
     };
-    let name = |index| if_indextoname(index).ok().map(|name| name.to_string_lossy().into_owned());
-    let interfaces: Vec<_> =
-        observer.links().into_iter().map(|index| Interface { index, name: name(index) }).collect();
-    let daemon = observer.daemon();
-    Ok(Report {
-        is_attached: interfaces.iter().any(|interface| interface.name.is_some()),
-        interfaces,
-        daemon,
-        gaps: Gaps::read(config, modes, observer),
-        maps: Some(Maps {
-            blocked: observer.fill(State::Blocked)?,
-            fenced: observer.fill(State::Fenced)?,
-            networks: observer.networks()?.len(),
-            ports: observer.ports()?,
-            bound_ports: BoundPorts::new(observer.bound()?, daemon.is_some()),
-            fenced_syns: fence::fenced_syns(config, observer),
-            ring: observer.ring_size()?,
-            memory: observer.memory()?,
-            silence: observer.silence()?.map(|silence| silence.as_secs()),
-            open_after: config.open_after.as_secs(),
-            counters: observer.counters()?,
-        }),
-    })
+    let mut gaps: Gaps = told.unwrap_or_else(seen);
+    // The daemon of an earlier version doesn't report it.
+    gaps.mode.get_or_insert_with(|| Enforcement::new(config, modes).into());
+    gaps
 }
 
 fn render(report: &Report, pins: &str) -> String {
@@ -212,18 +151,13 @@ fn enforcement(report: &Report) -> String {
     said
 }
 
-fn by_name<S: Serializer>(counters: &Counters, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(COUNTERS.iter().map(|(counter, name, _)| (name, counters.get(*counter))))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bytemuck::Zeroable;
+    use portsentry_common::{counter::Counters, settings::FencedSyns};
 
     use super::*;
-    use crate::{kernel::BoundState, modes::Mode, policy::Enforcement};
+    use crate::{inspect::bound_ports::BoundPorts, kernel::BoundState, modes::Mode};
 
     const DUMPED: BoundState = BoundState { by_hooks: true, dump_age: Some(Duration::from_secs(1)) };
 
@@ -326,6 +260,8 @@ mod tests {
 
     #[test]
     fn programs_read_every_counter() {
+        let read: Report = serde_json::from_str(&observed::json(&report())).unwrap();
+        assert_eq!(read, report());
         let value: serde_json::Value = serde_json::from_str(&observed::json(&report())).unwrap();
         assert_eq!(value["maps"]["counters"]["dropped"], 345);
         assert_eq!(value["maps"]["counters"].as_object().unwrap().len(), COUNTERS.len());

@@ -1,10 +1,4 @@
-//! Formats tables for people: columns under headings, and times.
-
-use std::time::SystemTime;
-
-use jiff::tz::TimeZone;
-
-use crate::instant::stamp;
+//! Formats tables for people: columns under headings.
 
 use crate::sanitize::sanitize;
 
@@ -52,11 +46,6 @@ pub(super) fn plain_lines(text: &str) -> String {
     text.lines().map(|line| plain(line) + "\n").collect()
 }
 
-/// Formats a time on the clock of `zone`.
-pub(super) fn local(time: SystemTime, zone: &TimeZone) -> String {
-    stamp(time).to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,11 +57,5 @@ mod tests {
             render([("ADDRESS", Align::Left), ("HITS", Align::Right)], &rows),
             "ADDRESS       HITS\n192.0.2.9        7\na\\u{1b}[31m  12345\n"
         );
-    }
-
-    #[test]
-    fn times_are_whole_seconds() {
-        let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_795_389_178_999);
-        assert_eq!(local(time, &TimeZone::UTC), "2026-11-22 23:12:59");
     }
 }

@@ -35,7 +35,7 @@ use super::{observed, options, show};
 use crate::{
     cli::{Cli, Top},
     exit::Exit,
-    kernel,
+    inspect::error::Error,
     sink::origins::Origins,
 };
 
@@ -58,7 +58,7 @@ pub(super) fn run(cli: &Cli, top: Top) -> Exit {
     }
     let first = match feed.sample() {
         Ok(sample) => sample,
-        Err(error) => return observed::failure(&error),
+        Err(error) => return observed::unreadable(&error),
     };
     let mut terminal = match ratatui::try_init() {
         Ok(terminal) => terminal,
@@ -72,7 +72,7 @@ pub(super) fn run(cli: &Cli, top: Top) -> Exit {
     ratatui::restore();
     match ended {
         Ok(()) => Exit::Success,
-        Err(Ended::Kernel(error)) => observed::failure(&error),
+        Err(Ended::Reading(error)) => observed::unreadable(&error),
         Err(Ended::Terminal(error)) => {
             eprintln!("portsentry: showing it on the terminal: {error}");
             Exit::Failure
@@ -82,13 +82,13 @@ pub(super) fn run(cli: &Cli, top: Top) -> Exit {
 
 /// Reasons for an early end.
 enum Ended {
-    Kernel(kernel::Error),
+    Reading(Error),
     Terminal(io::Error),
 }
 
-impl From<kernel::Error> for Ended {
-    fn from(error: kernel::Error) -> Self {
-        Self::Kernel(error)
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Reading(error)
     }
 }
 
@@ -151,7 +151,7 @@ fn once(feed: &Feed, interval: Duration, is_json: bool, origins: &Arc<Origins>) 
         let first = feed.sample()?;
         thread::sleep(interval);
         let second = feed.sample()?;
-        Ok::<_, kernel::Error>(View::new(&first, &second))
+        Ok::<_, Error>(View::new(&first, &second))
     };
     match look() {
         Ok(view) if is_json => show::print(&observed::json(&located(&view.shortened(), origins))),
@@ -160,7 +160,7 @@ fn once(feed: &Feed, interval: Duration, is_json: bool, origins: &Arc<Origins>) 
             screen.arrange(&view);
             show::print(&text_of(&view, &mut screen, SIZE))
         }
-        Err(error) => observed::failure(&error),
+        Err(error) => observed::unreadable(&error),
     }
 }
 

@@ -1,115 +1,44 @@
 //! `portsentry why`: explains the state of an address, from the kernel's maps, the files, and the host.
 
-use std::{collections::BTreeSet, fmt::Write, net::IpAddr};
-
-use ipnet::IpNet;
-use jiff::tz::TimeZone;
-use serde::Serialize;
+use std::fmt::Write;
 
 use super::{
-    block, history, list, observed, options,
-    show::{self, Time},
+    history, looked, observed, options, show,
     table::{self, Align},
+    zone::Zone,
 };
 use crate::{
-    cli::{Cli, History, Why},
-    daemon::Options,
+    cli::{Cli, Why},
+    control::Request,
     exit::Exit,
-    policy::State,
-    sink::{
-        self, Decided, blocked_file,
-        evidence::{self, Seen},
-        origins::{Origin, Origins},
+    inspect::{
+        explanation::{self, Explanation, Released},
+        past::Bounds,
+        subject::Subject,
     },
+    instant::Time,
+    policy::State,
+    sink::evidence::Seen,
 };
-
-/// The report.
-#[derive(Debug, Serialize)]
-struct Report {
-    address: IpAddr,
-    /// The address's entry in the kernel's maps, if there is one.
-    held: Option<list::Listed>,
-    /// Whether the program that enforces the entry is attached.
-    is_enforced: bool,
-    /// The running daemon's process.
-    daemon: Option<i32>,
-    /// Reason why it is never blocked.
-    exempt: Option<String>,
-    /// Its origin; `None` without `GEOIP_COUNTRY` and `GEOIP_ASN`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    origin: Option<Origin>,
-    /// Its line in the blocked file.
-    file: Option<Line>,
-    history: Vec<history::Entry>,
-    /// The recorded packets that led to its blocks.
-    evidence: Vec<Seen>,
-}
-
-/// A line of the blocked file.
-#[derive(Debug, Serialize)]
-struct Line {
-    since: Time,
-    until: Option<Time>,
-    reason: Option<String>,
-}
 
 /// Prints the report. The exit code shows only whether all files and maps could be read.
 pub(super) fn run(cli: &Cli, why: Why) -> Exit {
     let options = options::salvage(cli);
-    let report = match read(&options, why.address.to_canonical()) {
+    let subject = Subject { config: options.config, modes: options.modes, ignored: options.ignored };
+    let address = why.address.to_canonical();
+    let read = || explanation::read(&subject, address, Bounds::NONE);
+    let mut report: Explanation = match looked::look(&subject.config, read, &Request::Why { address }) {
         Ok(report) => report,
         Err(exit) => return exit,
     };
-    let text = if why.json { observed::json(&report) } else { render(&report, &TimeZone::system()) };
+    let origins = options::origins(&subject.config);
+    report.origin = origins.are_any().then(|| origins.of(address));
+    report.problems.iter().for_each(|problem| eprintln!("portsentry: {}", table::plain(problem)));
+    let text = if why.json { observed::json(&report) } else { render(&report, &Zone::new(why.utc)) };
     show::print(&text)
 }
 
-fn read(options: &Options, address: IpAddr) -> Result<Report, Exit> {
-    let config = &options.config;
-    let failed = |error: &dyn std::fmt::Display| {
-        eprintln!("portsentry: {error}");
-        Exit::Failure
-    };
-    let observer = observed::observer(config)?;
-    let listed = observer.as_ref().map_or_else(|| Ok(Vec::new()), list::read);
-    let mut listed = listed.map_err(|error| observed::failure(&error))?;
-    list::identify(&mut listed, &config.blocked_file);
-    let content = sink::read(&config.blocked_file).map_err(|error| failed(&error))?.unwrap_or_default();
-    let mut reasons = blocked_file::reasons(&content);
-    // A line without a time has no start.
-    let (records, _) = blocked_file::parse(&content, std::time::SystemTime::now());
-    let record = records.into_iter().find(|record| record.network.contains(&address));
-    let reason = record.as_ref().and_then(|record| reasons.remove(&record.network));
-    let file = record.map(|record| Line {
-        since: Time(record.hold.since),
-        until: record.hold.until.map(Time),
-        reason: reason.clone(),
-    });
-    let wanted =
-        History { address: Some(IpNet::from(address)), since: None, kind: None, action: None, json: false };
-    let decided = Decided::read(config.evidence_file.as_deref()).map_err(|error| failed(&error))?;
-    let (history, _) = history::read(&config.history_file, &wanted, &decided)
-        .map_err(|error| failed(&format!("{} can't be read: {error}", config.history_file.display())))?;
-    let evidence = config.evidence_file.as_deref().map(|path| evidence::read(path, address));
-    let exempt =
-        block::refuse(&BTreeSet::from([address.into()]), options).map_err(|problem| failed(&problem))?;
-    // The narrowest of several entries decides, which is the host itself if it is listed.
-    let held = listed.into_iter().filter(|listed| listed.address.contains(&address));
-    let held = held.max_by_key(|listed| listed.address.prefix_len());
-    Ok(Report {
-        address,
-        held: held.map(|held| list::Listed { reason, ..held }),
-        is_enforced: observer.as_ref().is_some_and(|observer| !observer.links().is_empty()),
-        daemon: observer.as_ref().and_then(crate::kernel::Observer::daemon),
-        exempt: exempt.into_iter().next(),
-        origin: Some(options::origins(config)).filter(Origins::are_any).map(|origins| origins.of(address)),
-        file,
-        history,
-        evidence: evidence.transpose().map_err(|error| failed(&error))?.unwrap_or_default(),
-    })
-}
-
-fn render(report: &Report, zone: &TimeZone) -> String {
+fn render(report: &Explanation, zone: &Zone) -> String {
     let mut text = String::new();
     let mut say = |what: &str, it: &str| {
         // Writing to a string never fails.
@@ -120,7 +49,7 @@ fn render(report: &Report, zone: &TimeZone) -> String {
         say("origin", &origin.to_string());
     }
     say("state", &state(report));
-    let time = |time: Time| table::local(time.0, zone);
+    let time = |time: Time| zone.show(time.0);
     if let Some(held) = &report.held {
         if held.address.prefix_len() < held.address.max_prefix_len() {
             say("network", &held.address.to_string());
@@ -128,10 +57,10 @@ fn render(report: &Report, zone: &TimeZone) -> String {
         if let Some(id) = held.id {
             say("id", &id.to_string());
         }
-        say("since", &time(held.since));
+        say("since", &format!("{} ({})", time(held.since), zone.name()));
         say("until", &held.until.map_or_else(|| "for good".into(), time));
-        say("proof", show::proof_shown(held.proof));
-        if let (Some(port), Some(protocol)) = (held.port, held.protocol) {
+        say("proof", show::proof_shown(&held.proof));
+        if let (Some(port), Some(protocol)) = (held.port, &held.protocol) {
             say("port", &format!("{port}/{protocol}"));
         }
         if let Some(kind) = &held.kind {
@@ -139,6 +68,9 @@ fn render(report: &Report, zone: &TimeZone) -> String {
         }
         say("hits", &held.hits.to_string());
         say("dropped", &format!("{} packets", held.dropped));
+    }
+    if let Some(released) = &report.released {
+        say("released", &format!("{} ({}), {}", time(released.time), zone.name(), cause(released)));
     }
     if let Some(exempt) = &report.exempt {
         say("exempt", exempt);
@@ -155,12 +87,25 @@ fn render(report: &Report, zone: &TimeZone) -> String {
     }
     text.push_str("\nHistory:\n");
     text.push_str(&history::render(&report.history, zone));
+    if report.is_cut {
+        text.push_str("older entries are left out\n");
+    }
     text.push_str("\nPackets that led to it, as recorded:\n");
-    text.push_str(&packets(&report.evidence));
+    text.push_str(&packets(&report.evidence, zone));
     text
 }
 
-fn state(report: &Report) -> String {
+/// Returns the cause of a release, with the reason.
+fn cause(released: &Released) -> String {
+    let cause = match released.cause.as_str() {
+        "over" => "as it had expired",
+        "administrator" => "by an administrator",
+        _ => "by PortSentry",
+    };
+    released.reason.as_ref().map_or_else(|| cause.into(), |reason| format!("{cause}: {reason}"))
+}
+
+fn state(report: &Explanation) -> String {
     let Some(held) = &report.held else { return "neither blocked nor fenced".into() };
     let state = match held.state {
         State::Blocked => "blocked: all its packets are dropped",
@@ -173,13 +118,14 @@ fn state(report: &Report) -> String {
     }
 }
 
-fn packets(evidence: &[Seen]) -> String {
+fn packets(evidence: &[Seen], zone: &Zone) -> String {
     use Align::{Left, Right};
     if evidence.is_empty() {
         return "none\n".into();
     }
+    let times = zone.heading("TIME");
     let columns = [
-        ("TIME", Left),
+        (times.as_str(), Left),
         ("FROM", Right),
         ("TO", Left),
         ("PORT", Right),
@@ -195,7 +141,7 @@ fn packets(evidence: &[Seen]) -> String {
         let vlan = if seen.vlan == 0 { String::new() } else { format!(".{}", seen.vlan) };
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         [
-            seen.time.clone(),
+            zone.show_exactly(&seen.time),
             seen.source_port.to_string(),
             seen.destination.to_string(),
             format!("{}/{}", seen.port, seen.protocol),
@@ -232,8 +178,8 @@ fn interface(index: u32) -> String {
 mod tests {
     use super::*;
 
-    fn nothing() -> Report {
-        Report {
+    fn nothing() -> Explanation {
+        Explanation {
             address: [192, 0, 2, 9].into(),
             held: None,
             is_enforced: true,
@@ -241,20 +187,23 @@ mod tests {
             exempt: None,
             origin: None,
             file: None,
+            released: None,
             history: Vec::new(),
+            is_cut: false,
             evidence: Vec::new(),
+            problems: Vec::new(),
         }
     }
 
     #[test]
     fn who_is_unknown_is_said_to_be() {
         assert_eq!(
-            render(&nothing(), &TimeZone::UTC),
+            render(&nothing(), &Zone::utc()),
             "address   192.0.2.9\nstate     neither blocked nor fenced\nfile      not in the blocked file\n\n\
              History:\nno matching entries in the history\n\nPackets that led to it, as recorded:\nnone\n"
         );
-        let exempt = Report { exempt: Some("192.0.2.9 is never blocked".into()), ..nothing() };
-        assert!(render(&exempt, &TimeZone::UTC).contains("\nexempt    192.0.2.9 is never blocked\n"));
+        let exempt = Explanation { exempt: Some("192.0.2.9 is never blocked".into()), ..nothing() };
+        assert!(render(&exempt, &Zone::utc()).contains("\nexempt    192.0.2.9 is never blocked\n"));
     }
 
     #[test]
@@ -286,9 +235,9 @@ mod tests {
             proof: "none".into(),
             prefix: 0,
         };
-        let text = packets(&[seen]);
+        let text = packets(&[seen], &Zone::utc());
         let line = text.lines().nth(1).unwrap();
-        let expected = "2026-11-23T06:36:19.123Z  40000  192.0.2.1  11/TCP  TCP SYN/Normal scan  SYN    \
+        let expected = "2026-11-23 06:36:19.123  40000  192.0.2.1  11/TCP  TCP SYN/Normal scan  SYN    \
             trap           58    -     1  block";
         assert_eq!(line, expected);
     }

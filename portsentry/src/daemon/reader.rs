@@ -116,7 +116,7 @@ pub async fn run(
                         keeper.send(Message::Refused(problems)).map_err(|_| gone())?;
                     }
                 },
-                Request::Status {} => pass(&keeper, status(request, answer, control.life()))?,
+                Request::Status { .. } => pass(&keeper, status(request, answer, control.life()))?,
                 _ => pass(&keeper, Question { request, answer })?,
             },
             asked = signals.next() => match asked {

@@ -117,7 +117,7 @@ impl Session {
         let trap_ports = ports::traps(traps.as_ref().map(|(sockets, _)| sockets));
         let grace = (config.served_grace, trap_ports);
         let upkeep = bound.map(|bound| ports::start(bound, source, &pins, watched, grace)).transpose()?;
-        let mut journal = Log::new(config);
+        let mut journal = Log::new(config).with_feed(control.feed());
         match begin {
             Begin::Start | Begin::Succeed => journal.starting(config, *own),
             // Logged at once, in case the old configuration fails, too.
@@ -168,7 +168,7 @@ impl Session {
         tell_memory(&mut keeper, config, memory)?;
         stats.reloaded(!matches!(begin, Begin::Fallback(_)));
         keeper.show();
-        if let Err(error) = control.open(config) {
+        if let Err(error) = control.open(options, modes) {
             keeper.journal().error(&error);
         }
         match watches_nothing(config, modes) {

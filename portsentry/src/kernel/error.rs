@@ -25,6 +25,9 @@ pub enum Error {
         /// The problem and the remedy.
         problem: String,
     },
+    /// This user may not read the pins.
+    #[error("{path}: only root can read the pinned maps here", path = .0.display())]
+    Denied(PathBuf),
     /// Another daemon uses the same pins.
     #[error(
         "another portsentry uses the maps in {path}: stop it first, or give this one its own PIN_PATH",
@@ -120,6 +123,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the process lacks the right to read the pins or the maps.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        let denied = [Some(nix::libc::EPERM), Some(nix::libc::EACCES)];
+        matches!(self, Self::Denied(_) | Self::Privileges) || denied.contains(&os_error(self))
+    }
+
     /// Adds the map's name to an error.
     pub(super) fn map(map: &'static str) -> impl FnOnce(aya::maps::MapError) -> Self {
         move |source| Self::Map { map, source }

@@ -33,7 +33,7 @@ pub struct Observer {
 }
 
 /// Fill level of a pair of maps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Fill {
     /// Sources with IPv4 addresses.
     pub ipv4: usize,
@@ -44,7 +44,7 @@ pub struct Fill {
 }
 
 /// Number of watched ports, in any mode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Ports {
     /// TCP ports.
     pub tcp: u32,
@@ -65,13 +65,11 @@ impl Observer {
     pub fn open(directory: &Path) -> Result<Option<Self>, Error> {
         match fs::read_dir(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(Error::Denied(directory.into()));
+            }
             Err(error) => {
-                let problem = if error.kind() == io::ErrorKind::PermissionDenied {
-                    "only root can read the pinned maps here".into()
-                } else {
-                    error.to_string()
-                };
-                return Err(Error::Pins { path: directory.into(), problem });
+                return Err(Error::Pins { path: directory.into(), problem: error.to_string() });
             }
             Ok(_) => {}
         }
@@ -86,10 +84,19 @@ impl Observer {
 
     /// Returns the sources in a pair of maps, including expired entries, ordered by address.
     pub fn sources(&self, state: State) -> Result<BTreeMap<IpAddr, Block>, Error> {
-        let [v4, v6] = maps(state);
-        let mut sources = self.entries::<4>(v4)?;
-        sources.extend(self.entries::<16>(v6)?);
+        let mut sources = BTreeMap::new();
+        self.walk(state, |source, block| {
+            sources.insert(source, block);
+        })?;
         Ok(sources)
+    }
+
+    /// Passes each source in a pair of maps to `each`, including expired entries, in no order. An entry may be passed
+    /// twice if others are removed at the same time.
+    pub fn walk(&self, state: State, mut each: impl FnMut(IpAddr, Block)) -> Result<(), Error> {
+        let [v4, v6] = maps(state);
+        self.walk_one::<4>(v4, &mut each)?;
+        self.walk_one::<16>(v6, &mut each)
     }
 
     /// Returns the fill level of a pair of maps.
@@ -230,16 +237,20 @@ impl Observer {
         Ok((map, 2 * info.max_entries() as usize))
     }
 
-    fn entries<const N: usize>(&self, name: &'static str) -> Result<BTreeMap<IpAddr, Block>, Error>
+    fn walk_one<const N: usize>(
+        &self,
+        name: &'static str,
+        each: &mut impl FnMut(IpAddr, Block),
+    ) -> Result<(), Error>
     where
         IpAddr: From<[u8; N]>,
     {
         let (map, most) = self.hash::<N>(name)?;
-        let entries = map.iter().take(most).map(|entry| {
+        for entry in map.iter().take(most) {
             let (octets, value) = entry.map_err(Error::map(name))?;
-            Ok((IpAddr::from(octets), bytemuck::pod_read_unaligned(&value)))
-        });
-        entries.collect()
+            each(IpAddr::from(octets), bytemuck::pod_read_unaligned(&value));
+        }
+        Ok(())
     }
 
     fn keys<const N: usize>(&self, name: &'static str) -> Result<usize, Error> {

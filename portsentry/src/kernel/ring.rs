@@ -86,7 +86,7 @@ pub fn decode(record: &[u8]) -> Option<Sighting> {
 }
 
 /// The ring's size and its unread data, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Waiting {
     /// Its size.
     pub size: u32,

@@ -5,7 +5,7 @@ use std::fmt;
 
 use portsentry_common::{block::Proof, classify::Protocol};
 
-use super::Sighting;
+use super::{Sighting, State};
 use crate::{
     config::{Config, Response},
     modes::Modes,
@@ -141,10 +141,18 @@ impl Prediction {
     /// Returns the effect that `BLOCK_TCP="1"` (or UDP) would have had on the source of `sighting`.
     #[must_use]
     pub fn of(self, sighting: &Sighting) -> &'static str {
+        match self.of_probe(sighting.protocol == Protocol::Tcp, sighting.proof) {
+            State::Blocked => "blocked",
+            State::Fenced => "fenced",
+        }
+    }
+
+    /// Returns the same for a probe with this proof.
+    #[must_use]
+    pub fn of_probe(self, is_tcp: bool, proof: Proof) -> State {
         // The daemon counts connections to its traps. The kernel program answers no SYN while no source is blocked, so
         // that a stealth mode's probes prove nothing.
-        let is_proven = sighting.protocol == Protocol::Tcp && sighting.proof != Proof::None;
-        if self.block_unproven || is_proven { "blocked" } else { "fenced" }
+        if self.block_unproven || is_tcp && proof != Proof::None { State::Blocked } else { State::Fenced }
     }
 }
 

@@ -16,7 +16,7 @@ use portsentry_common::{block::Proof, classify::Protocol, decide::Verdict, judge
 pub use self::{
     admit::{Entry, Kills, admit},
     case::{Case, Why},
-    cause::{Admission, Release},
+    cause::{ADMINISTRATOR, Admission, Release},
     effect::{Change, Count, Effect, FileChange, HistoryAction, Line, Occasion},
     release::release,
 };

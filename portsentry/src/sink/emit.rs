@@ -14,6 +14,8 @@ pub struct Report<'a> {
     pub lines: &'a [String],
     /// The event in words, safe to show, or `None` if the lines report no separate event.
     pub message: Option<&'a str>,
+    /// The event's number, if it has one.
+    pub sequence: Option<u64>,
 }
 
 /// An output for log lines or events. It must not delay its caller: it counts reports that it can't accept at once.

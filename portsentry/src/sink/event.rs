@@ -234,9 +234,21 @@ impl Event {
         }
     }
 
-    /// Returns the event as one line of JSON; `message` is its log line.
+    /// Returns the action.
     #[must_use]
-    pub fn json(&self, message: &str) -> String {
+    pub const fn action(&self) -> Action {
+        self.action
+    }
+
+    /// Returns the value of a field.
+    #[must_use]
+    pub fn get(&self, field: Field) -> Option<&Value> {
+        self.fields.iter().find(|(found, _)| *found == field).map(|(_, value)| value)
+    }
+
+    /// Returns the event as one line of JSON; `message` is its log line, `sequence` its number.
+    #[must_use]
+    pub fn json(&self, message: &str, sequence: Option<u64>) -> String {
         let (word, kind, category, types) = self.action.row();
         let mut object = Map::new();
         let common = [
@@ -252,7 +264,8 @@ impl Event {
             (Field::ObserverVersion, env!("CARGO_PKG_VERSION").into()),
             (Field::Schema, SCHEMA.into()),
         ];
-        for (field, value) in common.into_iter().chain(self.fields.iter().cloned()) {
+        let number = sequence.map(|sequence| (Field::Sequence, sequence.into()));
+        for (field, value) in common.into_iter().chain(number).chain(self.fields.iter().cloned()) {
             insert(&mut object, field.name(), value);
         }
         Value::Object(object).to_string()

@@ -1,18 +1,13 @@
 //! The history file: one line for every block ever made, append-only.
 
-use std::{
-    collections::VecDeque,
-    io::{self, Read, Seek, SeekFrom},
-    net::IpAddr,
-    path::PathBuf,
-};
+use std::{collections::VecDeque, io, net::IpAddr, path::PathBuf};
 
-use super::{HistoryLine, append};
+use super::{HistoryLine, append, rotated};
 use crate::policy::{Record, is_same_moment, register::HistoryAction};
 
 /// Maximum number of pending lines, about 6 MB. If it is exceeded, the oldest are dropped and counted.
 const WAITING: usize = 65_536;
-/// Number of bytes at the end of the file that are searched for the last lines of an earlier run.
+/// Number of bytes at the end of the file, and of the rotated ones, that are searched for the last lines of an earlier run.
 const TAIL: u64 = 4 << 20;
 
 /// The file, opened for each batch so that it may be rotated at any time.
@@ -77,15 +72,23 @@ impl History {
         Ok(blocked.map(|past| past.network.addr()).collect())
     }
 
-    /// Reads the end of the file.
+    /// Reads the end of the file, and of the rotated files before it.
     fn tail(&self) -> io::Result<String> {
-        let (mut file, length) = match append::read(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
-            other => other?,
-        };
-        file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
-        let mut tail = Vec::new();
-        file.take(TAIL).read_to_end(&mut tail)?;
+        let (mut tail, mut left) = (Vec::new(), TAIL);
+        for part in rotated::open(&self.path)?.parts {
+            let is_current = part.path == self.path;
+            let read = match part.read(left) {
+                // A damaged older file hides nothing else.
+                Err(_) if !is_current => break,
+                read => read?,
+            };
+            let Some((text, is_cut)) = read else { break };
+            left -= text.len() as u64;
+            tail.splice(..0, text);
+            if is_cut || left == 0 {
+                break;
+            }
+        }
         Ok(String::from_utf8_lossy(&tail).into_owned())
     }
 }
@@ -151,6 +154,26 @@ mod tests {
         history.append("second".into());
         history.flush().unwrap();
         assert_eq!(fs::read_to_string(&history.path).unwrap(), "second\n");
+    }
+
+    #[test]
+    fn what_was_written_before_a_rotation_is_known() {
+        let (dir, mut history) = history();
+        let line = |last: u8| {
+            let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_389_179);
+            let source: IpAddr = [192, 0, 2, last].into();
+            classic::record(since, &Named::from(source), 1, Protocol::Tcp, "Blocked", &TimeZone::UTC)
+        };
+        for (last, name) in [(1, "history.2"), (2, "history.1")] {
+            history.append(line(last));
+            history.flush().unwrap();
+            fs::rename(&history.path, dir.path().join(name)).unwrap();
+        }
+        history.append(line(3));
+        history.flush().unwrap();
+        let mut blocked = history.blocked().unwrap();
+        blocked.sort();
+        assert_eq!(blocked, [1, 2, 3].map(|last| IpAddr::from([192, 0, 2, last])));
     }
 
     #[test]

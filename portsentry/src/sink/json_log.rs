@@ -55,7 +55,7 @@ impl Sink for Writer {
 
     fn emit(&mut self, report: &Report<'_>) {
         if let Some(message) = report.message {
-            self.tell(report.event, message);
+            self.tell(report.event, message, report.sequence);
         }
     }
 
@@ -87,18 +87,18 @@ impl Writer {
         Ok(Self { sender: Some(sender), news, end, untold: 0, lost: 0 })
     }
 
-    /// Queues an event. `message` is its log line.
-    pub fn tell(&mut self, event: &Event, message: &str) {
+    /// Queues an event. `message` is its log line, `sequence` its number.
+    pub fn tell(&mut self, event: &Event, message: &str, sequence: Option<u64>) {
         let Some(sender) = &self.sender else { return };
         if self.untold > 0 {
             let why = "JSON_LOG could not be written, or not fast enough";
             let loss = Event::new(Action::Loss).with(Field::Count, self.untold).with(Field::EventReason, why);
             let message = format!("{} events are missing here: {why}", self.untold);
-            if sender.try_send(loss.json(&message)).is_ok() {
+            if sender.try_send(loss.json(&message, None)).is_ok() {
                 self.untold = 0;
             }
         }
-        if sender.try_send(event.json(message)).is_err() {
+        if sender.try_send(event.json(message, sequence)).is_err() {
             self.untold += 1;
             self.lost += 1;
         }

@@ -10,6 +10,7 @@ use super::{
     SINKS,
     emit::{Open, Report, Sink},
     event::{Action, Event, Field},
+    feed::Feed,
     origins::Origins,
 };
 use crate::{
@@ -30,6 +31,7 @@ pub struct Log {
     fence: Fence,
     prediction: Prediction,
     sinks: Vec<Box<dyn Sink>>,
+    feed: Option<Feed>,
     last_error: Option<(SystemTime, String)>,
     origins: Origins,
 }
@@ -54,12 +56,19 @@ impl Log {
             fence: config.fence_in_effect(),
             prediction: Prediction::new(config),
             sinks: SINKS.iter().filter_map(&mut open).collect(),
+            feed: None,
             last_error: None,
             origins,
         };
         unreadable.iter().for_each(|problem| journal.error(&format!("{problem}; events lack it")));
         problems.iter().for_each(|problem| journal.error(problem));
         journal
+    }
+
+    /// Returns the log, which also publishes its events in `feed`.
+    #[must_use]
+    pub fn with_feed(self, feed: Feed) -> Self {
+        Self { feed: Some(feed), ..self }
     }
 
     /// Logs problems of the event writer.
@@ -153,13 +162,15 @@ impl Log {
         let event = located.as_ref().unwrap_or(event);
         let shown = |message: &str| message.lines().map(|line| sanitize(line)).collect::<Vec<_>>().join("\n");
         let message = message.filter(|_| self.has_events()).map(shown);
-        let report = Report { event, lines, message: message.as_deref() };
+        let sequence =
+            message.as_ref().zip(self.feed.as_ref()).map(|(message, feed)| feed.publish(event, message));
+        let report = Report { event, lines, message: message.as_deref(), sequence };
         self.sinks.iter_mut().for_each(|sink| sink.emit(&report));
     }
 
     /// Whether any sink accepts events that aren't logged.
     fn has_events(&self) -> bool {
-        self.sinks.iter().any(|sink| !sink.is_log())
+        self.feed.is_some() || self.sinks.iter().any(|sink| !sink.is_log())
     }
 }
 

@@ -21,15 +21,14 @@ use crate::{
 /// Maximum time to wait for commands.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Carries out the effects of releasing the blocked file's removed lines. Prints errors.
-pub(super) fn let_go(options: &Options, files: &mut Files, removed: &[Record]) {
+/// Carries out the effects of releasing the blocked file's removed lines for this reason. Prints errors.
+pub(super) fn let_go(options: &Options, files: &mut Files, removed: &[Record], reason: &str) {
     let rules = Rules::new(&options.config, options.modes);
     let (mut ids, problem) = files.read_ids();
     problem.iter().for_each(|problem| eprintln!("portsentry: {problem}"));
     let mut jobs = Vec::new();
     for record in removed {
-        let case =
-            Case::let_go(Release::Administrator, *record, "an administrator asked for it", SystemTime::now());
+        let case = Case::let_go(Release::Administrator, *record, reason, SystemTime::now());
         let case = case.with_id(ids.get(record.network));
         for effect in release_of(record, &rules) {
             match effect {

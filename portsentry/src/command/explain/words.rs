@@ -2,7 +2,6 @@
 
 use std::{path::Path, time::SystemTime};
 
-use jiff::tz::TimeZone;
 use portsentry_common::{
     block::{Block, Proof},
     classify::Protocol,
@@ -13,7 +12,7 @@ use portsentry_common::{
 
 use super::packet::Packet;
 use crate::{
-    command::{show, table},
+    command::{show, zone::Zone},
     config::ignore,
     kernel::{Fact, FoundSocket, wall_time},
     policy::{Ids, State, name_of, scope::Exempt},
@@ -25,7 +24,7 @@ pub(super) struct Context<'a> {
     pub settings: &'a Settings,
     pub ignore_file: &'a Path,
     pub ids: &'a Ids,
-    pub zone: &'a TimeZone,
+    pub zone: &'a Zone,
 }
 
 impl Context<'_> {
@@ -114,10 +113,10 @@ impl Context<'_> {
 
     /// Returns the start and end of an existing entry.
     fn span(&self, block: &Block) -> String {
-        let time = |time| table::local(time, self.zone);
+        let time = |time| self.zone.show(time);
         let until = i64::try_from(block.until_ns).map_or_else(|_| SystemTime::UNIX_EPOCH, wall_time);
         let until = if block.until_ns == 0 { "for good".into() } else { format!("until {}", time(until)) };
-        format!("since {}, {until}", time(wall_time(block.since_ns)))
+        format!("since {} ({}), {until}", time(wall_time(block.since_ns)), self.zone.name())
     }
 
     /// Names the reason for an exemption: for the ignore file its line.

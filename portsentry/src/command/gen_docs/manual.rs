@@ -97,6 +97,16 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "events",
+        &[
+            ("portsentry events --follow", "Follow what happens, until interrupted."),
+            (
+                "portsentry events --follow --json --action block | jq -r .source.ip",
+                "Print the address of each source that is blocked, as it is.",
+            ),
+        ],
+    ),
+    (
         "reload",
         &[(
             "portsentry check && portsentry reload",
@@ -184,7 +194,7 @@ const FILES: &[File] = &[
     (
         "/run/portsentry/control.sock",
         "The daemon's socket for commands (CONTROL_SOCKET).",
-        &["run", "block", "unblock", "reload", "status", "why"],
+        &["run", "block", "unblock", "reload", "status", "list", "top", "history", "why", "events"],
     ),
     (
         "/sys/fs/bpf/portsentry",

@@ -1,21 +1,21 @@
-//! Samples of the pinned maps.
+//! Samples of the pinned maps, from the pins or from the daemon.
 
 use std::{collections::BTreeMap, time::Instant};
 
 use ipnet::IpNet;
-use nix::net::if_::if_indextoname;
 use portsentry_common::{block::Block, counter::Counters};
 
 use crate::{
-    command::mode,
+    command::{looked, mode},
     config::Config,
-    control::Mode,
-    kernel::{Error, Fill, Observer, Waiting, monotonic_ns},
+    control::{Mode, Request},
+    inspect::{error::Error, sample},
+    kernel::{Fill, Waiting},
     modes::Modes,
-    policy::{State, network_of},
+    policy::State,
 };
 
-/// The source of samples: the maps in `PIN_PATH`.
+/// The source of samples: the maps in `PIN_PATH`, or the daemon for users who may not read them.
 #[derive(Clone, Debug)]
 pub(super) struct Feed {
     pub config: Config,
@@ -26,18 +26,19 @@ impl Feed {
     /// Takes a sample.
     pub(super) fn sample(&self) -> Result<Sample, Error> {
         let taken = Instant::now();
-        let directory = &self.config.pin_path;
-        let observer = Observer::open(directory)?;
-        let maps = observer.as_ref().map(Maps::read).transpose()?;
-        let links = observer.as_ref().map(Observer::links).unwrap_or_default();
-        let name = |index: u32| Some(if_indextoname(index).ok()?.to_string_lossy().into_owned());
+        let read = || sample::read(&self.config, usize::MAX);
+        let found = looked::try_look(&self.config, read, &Request::Top {})?;
+        // The daemon knows its own mode.
+        let mode = found
+            .mode
+            .or_else(|| found.maps.as_ref().map(|_| mode::current(&self.config, self.modes, found.daemon)));
         Ok(Sample {
             taken,
-            maps,
-            interfaces: links.into_iter().filter_map(name).collect(),
-            daemon: observer.as_ref().and_then(Observer::daemon),
-            directory: directory.display().to_string(),
-            mode: observer.as_ref().map(|observer| mode::current(&self.config, self.modes, observer)),
+            maps: found.maps.map(Maps::from),
+            interfaces: found.interfaces,
+            daemon: found.daemon,
+            directory: self.config.pin_path.display().to_string(),
+            mode,
         })
     }
 }
@@ -66,25 +67,10 @@ pub(super) struct Maps {
     pub ring: Waiting,
 }
 
-impl Maps {
-    fn read(observer: &Observer) -> Result<Self, Error> {
-        let now_ns = monotonic_ns().unsigned_abs();
-        let mut sources = BTreeMap::new();
-        // A source in both maps is blocked.
-        for state in [State::Fenced, State::Blocked] {
-            let standing = observer.sources(state)?.into_iter().filter(|(_, block)| !block.is_over(now_ns));
-            let named = standing.map(|(source, block)| (network_of(source, block.prefix), (state, block)));
-            sources.extend(named);
-        }
-        let networks = observer.networks()?.into_iter().filter(|(_, block)| !block.is_over(now_ns));
-        sources.extend(networks.map(|(network, block)| (network, (State::Blocked, block))));
-        Ok(Self {
-            now_ns,
-            counters: observer.counters()?,
-            sources,
-            blocked: observer.fill(State::Blocked)?,
-            fenced: observer.fill(State::Fenced)?,
-            ring: observer.ring()?,
-        })
+impl From<sample::Maps> for Maps {
+    fn from(maps: sample::Maps) -> Self {
+        let sample::Maps { now_ns, counters, sources, blocked, fenced, ring, .. } = maps;
+        let sources = sources.into_iter().map(|source| (source.address, (source.state, source.into())));
+        Self { now_ns, counters, sources: sources.collect(), blocked, fenced, ring }
     }
 }

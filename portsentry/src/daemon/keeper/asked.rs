@@ -19,7 +19,7 @@ use crate::{
     kernel::{self, connections::established_at},
     policy::{
         Hold, Record, is_host as is_single, lockout, name_of, network_of,
-        register::{Admission, Release},
+        register::{ADMINISTRATOR, Admission, Release},
     },
     sink::{annotation::shortened, blocked_file::is_host},
 };
@@ -28,16 +28,21 @@ impl Keeper {
     /// Fulfils a request, or returns the reason for refusing it.
     pub(super) fn on_asked(&mut self, request: Request) -> Answer {
         match request {
-            Request::Status {} => self.health().map_err(|error| failed(&error)),
+            Request::Status { .. } => self.health().map_err(|error| failed(&error)),
             Request::Block { addresses, seconds, reason, force } => self
                 .refuse(&addresses, force)
                 .and_then(|()| self.block(&addresses, seconds.map(Duration::from_secs), reason.as_deref())),
-            Request::Unblock { addresses } => self.unblock(&addresses),
+            Request::Unblock { addresses, reason } => self.unblock(&addresses, reason.as_deref()),
             Request::Summary {} => {
                 self.summarize();
                 Ok(json!({}))
             }
-            Request::Reload {} => Err(Refusal::new(Code::Failed, "it is not the keeper's to reload")),
+            Request::Reload {}
+            | Request::List(_)
+            | Request::Top {}
+            | Request::History(_)
+            | Request::Events(_)
+            | Request::Why { .. } => Err(Refusal::new(Code::Failed, "another thread does that")),
         }
     }
 
@@ -102,7 +107,8 @@ impl Keeper {
         self.outcome(&changed, &unchanged, details)
     }
 
-    fn unblock(&mut self, networks: &[IpNet]) -> Answer {
+    fn unblock(&mut self, networks: &[IpNet], reason: Option<&str>) -> Answer {
+        let reason = reason.map_or_else(|| ADMINISTRATOR.into(), shortened);
         let (mut changed, mut unchanged, mut details) = (Vec::new(), Vec::new(), Vec::new());
         let mut inside = BTreeMap::new();
         if networks.iter().any(|network| !is_single(*network))
@@ -117,8 +123,7 @@ impl Keeper {
             if count > 0 {
                 inside.insert(name_of(*network), count);
             }
-            let mut release =
-                |key| self.release(Release::Administrator, key, "an administrator asked for it");
+            let mut release = |key| self.release(Release::Administrator, key, &reason);
             if held.is_empty() {
                 unchanged.push(*network);
             } else if held.into_iter().all(&mut release) {

@@ -2,6 +2,9 @@
 
 use super::super::{Record, Sighting, sighting::kind_name};
 
+/// The usual reason for an administrator's request.
+pub const ADMINISTRATOR: &str = "an administrator asked for it";
+
 /// Cause of a block or fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Admission {
@@ -58,7 +61,7 @@ impl Admission {
             }
             Self::Untold => "found in the kernel's map; its probe was not reported".into(),
             Self::TakenOver => "an earlier run blocked it".into(),
-            Self::Administrator => "an administrator asked for it".into(),
+            Self::Administrator => ADMINISTRATOR.into(),
             Self::List => "the block list names it".into(),
             Self::Offline => "an administrator asked for it while no daemon ran".into(),
         }

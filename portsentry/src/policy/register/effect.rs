@@ -57,7 +57,7 @@ pub enum FileChange {
 }
 
 /// An action on a source, as recorded in the history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum HistoryAction {
     // 2.x's lines use this word for fences, too.
@@ -67,7 +67,7 @@ pub enum HistoryAction {
     Fenced,
     /// The source was only reported, as configured
     Reported,
-    /// An administrator unblocked it
+    /// It was released before its end, by an administrator or because it is never blocked
     Lifted,
 }
 

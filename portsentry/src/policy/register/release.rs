@@ -18,8 +18,9 @@ pub fn release(cause: Release, was_fence: Option<bool>, kills: bool) -> Vec<Effe
         effects.push(Effect::Emit(Line::Lifted));
     }
     if was_fence.is_some() {
-        // The history records actions on a source and an administrator's requests. Expiry follows from these.
-        if cause == Release::Administrator {
+        // The history records actions on a source, an administrator's requests, and releases before the end. Expiry
+        // follows from these.
+        if matches!(cause, Release::Administrator | Release::Exempt) {
             effects.push(Effect::History(HistoryAction::Lifted));
         }
         effects.extend([Effect::File(FileChange::Hide), Effect::Allow]);

@@ -94,6 +94,8 @@ fields! {
     EventOutcome: Keyword => "event.outcome", "PORTSENTRY_OUTCOME";
     /// The reason, in words.
     EventReason: Text => "event.reason", "PORTSENTRY_REASON";
+    /// The number of the event; it grows with each event, also over restarts, but not always by one.
+    Sequence: Number => "event.sequence", "";
     /// Always `portsentry`.
     EventModule: Keyword => "event.module", "";
     /// The version of the program.

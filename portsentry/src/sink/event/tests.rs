@@ -9,7 +9,7 @@ use crate::policy::sample_sighting;
 const DOCUMENT: &str = include_str!("../../../../docs/events.md");
 
 fn parsed(event: &Event, message: &str) -> Value {
-    let line = event.json(message);
+    let line = event.json(message, None);
     assert!(!line.contains('\n'), "{line}");
     serde_json::from_str(&line).unwrap()
 }

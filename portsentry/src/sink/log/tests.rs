@@ -9,6 +9,7 @@ use crate::{modes::Mode, policy::sample_sighting};
 fn lines(format: LogFormat, write: impl FnOnce(&mut Log)) -> Vec<String> {
     let kept = Kept::default();
     let mut journal = Log {
+        feed: None,
         format,
         tells_notices: false,
         fence: Fence::Drop,

@@ -1,21 +1,23 @@
-//! Shows the state of the table of bound ports in `portsentry status`.
+//! The state of the table of bound ports, for `portsentry status`.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeStruct};
 
 use crate::kernel::BoundState;
 
 /// The table's state, and whether a daemon should maintain it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BoundPorts {
+pub struct BoundPorts {
     state: BoundState,
     /// Whether a daemon runs and its last dump is too old.
     is_overdue: bool,
 }
 
 impl BoundPorts {
-    pub(super) fn new(state: BoundState, has_daemon: bool) -> Self {
+    /// Returns the state, beside a daemon or not.
+    #[must_use]
+    pub fn new(state: BoundState, has_daemon: bool) -> Self {
         Self { state, is_overdue: has_daemon && state.is_overdue() }
     }
 }
@@ -37,10 +39,22 @@ impl Serialize for BoundPorts {
     }
 }
 
+impl<'de> Deserialize<'de> for BoundPorts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Fields {
+            by_hooks: bool,
+            dump_age: Option<u64>,
+            is_overdue: bool,
+        }
+        let Fields { by_hooks, dump_age, is_overdue } = Fields::deserialize(deserializer)?;
+        let state = BoundState { by_hooks, dump_age: dump_age.map(Duration::from_secs) };
+        Ok(Self { state, is_overdue })
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
