@@ -108,9 +108,9 @@ impl Code {
         self.push(0xa6, (register, 0), 1, end).push(0xb4, (register, 0), 0, start)
     }
 
-    /// Loads the number in `map`, an array of one number that survives runs, and adds one to it there. Clobbers
-    /// registers 0 to 5.
-    pub(crate) fn next_number(self, to: u8, map: &'static str) -> Self {
+    /// Loads the number in `map`, an array of one number that survives runs, and replaces it there by the next one below
+    /// `end`, or by 0. Clobbers registers 0 to 5.
+    pub(crate) fn next_number(self, to: u8, map: &'static str, end: u32) -> Self {
         const LOOK_UP: i32 = 1;
         const KEY: i16 = -4;
         self.constant(1, 0)
@@ -123,6 +123,7 @@ impl Code {
             .answer(0)
             .load(4, to, 0, 0)
             .alu32(operation::ADD, to, 1)
+            .wrap(to, 0, end)
             .store(4, 0, 0, to)
     }
 

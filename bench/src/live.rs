@@ -1,6 +1,8 @@
 //! Frames that are fully processed: received, and dropped or passed to the network stack
 //! (`BPF_F_TEST_XDP_LIVE_FRAMES`).
 
+use std::ops::Range;
+
 use anyhow::{Context, Result};
 use aya::programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp};
 use portsentry_common::settings::Settings;
@@ -11,7 +13,7 @@ use crate::{
     cases::{DROP, Floors, PASS},
     paths::paths,
     rate::{Measurement, Rate, in_turns},
-    sources::{FAMILIES, Family},
+    sources::{FAMILIES, Family, HONEST},
     suspects::{DROPPED, Response, Suspect},
     xdp_filter::XdpFilter,
 };
@@ -45,30 +47,35 @@ pub(crate) fn rates(blocked: u32, rounds: u32) -> Result<Vec<Rate>> {
     in_turns(runs, rounds)
 }
 
-/// Returns SYNs per second to a watched port, each from another source, that are dropped: by xdp-filter, which matches
-/// their destination, and by PortSentry as probes. It makes as many fences as its default settings allow.
+/// Returns SYNs per second to a watched port that are dropped, each from another source: by `xdp-filter`, which matches
+/// their destination or, in a map of a million, their source, and by `PortSentry` as probes. It makes as many fences as
+/// its default settings allow.
 pub(crate) fn floods(blocked: u32, rounds: u32) -> Result<Vec<Rate>> {
     const FENCE_RATE: u32 = 1000;
     const FENCE_NS: u64 = 300_000_000_000;
     let settings = Settings { fence_rate: FENCE_RATE, fence_ns: FENCE_NS, ..Response::Drop.settings() };
     let bed = Making { settings, ..Making::new(blocked) }.load()?;
     let floors = Floors::load(DROP)?;
-    let filter = XdpFilter::load_against_all()?;
+    let filters = [XdpFilter::load_against_all()?, XdpFilter::load(blocked)?];
     let mut leaders = Vec::new();
     for family in FAMILIES {
         let suspects = Suspect::all(family);
         let probe = suspects.iter().find(|suspect| suspect.name == DROPPED).context("a probe")?;
-        let mut lead = |who: &str, program: &Xdp, takes_buffers| -> Result<()> {
-            let code = family.flood(probe.frame.len(), NUMBER);
+        let mut lead = |who: &str, program: &Xdp, takes_buffers, sources: Range<u32>| -> Result<()> {
+            let code = family.flood(probe.frame.len(), NUMBER, &sources);
             let leader = Leader::load_with(code, &[MapDefinition::number(NUMBER)], program, takes_buffers)?;
             leaders.push((name(family, who), leader, probe.frame.clone()));
             Ok(())
         };
-        if let Some(filter) = &filter {
-            lead("xdp-filter", filter.program()?, false)?;
+        let honest = blocked..blocked + HONEST;
+        if let [Some(by_destination), Some(by_source)] = &filters {
+            lead("xdp-filter, by destination", by_destination.program()?, false, honest.clone())?;
+            if blocked > 0 {
+                lead("xdp-filter, by source", by_source.program()?, false, 0..blocked)?;
+            }
         }
-        lead("portsentry", bed.program()?, true)?;
-        lead("returning at once", own(&floors.frags)?, true)?;
+        lead("portsentry", bed.program()?, true, honest.clone())?;
+        lead("returning at once", own(&floors.frags)?, true, honest)?;
     }
     let mut runs: Vec<Measurement<'_>> = Vec::new();
     for (name, leader, frame) in &leaders {

@@ -82,12 +82,17 @@ impl Family {
         }
     }
 
-    /// Returns instructions that give each frame the next source, whose number is in the array called `map`.
-    pub(crate) fn flood(self, length: usize, map: &'static str) -> Code {
+    /// Returns instructions that give each frame of this length the next source. Its number is in the array called
+    /// `map`.
+    pub(crate) fn flood(self, length: usize, map: &'static str, sources: &Range<u32>) -> Code {
         const NUMBER: u8 = 5;
         const SHIFTED: u8 = 1;
         let octets = if self == Self::V4 { 0 } else { 2 };
-        let code = Code::with_frame(length).next_number(NUMBER, map);
+        let code = Code::with_frame(length).next_number(NUMBER, map, sources.end - sources.start).alu32(
+            ADD,
+            NUMBER,
+            sources.start.cast_signed(),
+        );
         mixing(code, NUMBER, SHIFTED).store(4, FRAME, self.place() + octets, NUMBER)
     }
 

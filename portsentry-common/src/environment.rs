@@ -5,7 +5,7 @@ use crate::{
     block::Block,
     bound::{Horizon, Slot},
     challenge::{Constants, Secrets},
-    classify::Protocol,
+    classify::{Kind, Protocol},
     counter::Counter,
     event::Event,
     flow::Flow,
@@ -154,6 +154,11 @@ pub trait Environment {
 
     /// Adds one to `counter`.
     fn count(&self, counter: Counter);
+
+    /// Adds one to the counter of this kind of probe.
+    fn count_kind(&self, kind: Kind) {
+        self.count(kind.into());
+    }
 
     /// Adds one to the counter of `cause`.
     fn count_malformed(&self, cause: Malformed) {

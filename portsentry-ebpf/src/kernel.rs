@@ -17,7 +17,7 @@ use portsentry_common::{
     block::Block,
     bound::{Slot, slot, trap},
     classify::{Probe, Protocol},
-    counter::Counters,
+    counter::{COUNTERS, Counter, Counters},
     environment::{
         Connection, DedupKey, Entry, Environment, FamilyMaps, FastMaps, HandshakeCount, Locality, Relation,
         Served,
@@ -29,7 +29,7 @@ use portsentry_common::{
     token_bucket::TokenBuckets,
 };
 
-use crate::{atomic, benign::place, flows, gate::GATE_V4, maps, served, sockets};
+use crate::{atomic, barrier_var::barrier_var, benign::place, flows, gate::GATE_V4, maps, served, sockets};
 
 pub use self::family::Family;
 
@@ -69,6 +69,16 @@ impl Kernel<'_> {
         let Some(counters) = once(&self.counters, &maps::COUNTERS) else { return };
         // SAFETY: a counter's number is its word's index in `Counters`, and the value belongs to this CPU.
         unsafe { *counters.as_ptr().cast::<u64>().add(index) += 1 };
+    }
+
+    /// Adds one to a counter that was computed.
+    #[inline(always)]
+    fn count_computed(&self, counter: Counter) {
+        // The verifier must see the bound of the number. Without the barrier the optimiser would remove the check.
+        let index = barrier_var(counter as usize);
+        if index < COUNTERS.len() {
+            self.count_at(index);
+        }
     }
 
     /// Returns the port of the daemon's trap for this protocol, or 0 for none.

@@ -37,7 +37,7 @@ where
     let Flow { probe, .. } = *flow;
     let now_ns = env.now_ns();
     env.count(Counter::Probes);
-    env.count(probe.kind.into());
+    env.count_kind(probe.kind);
     let relation = env.relation(flow.source);
     let key = source_key(flow.source, relation, env.settings());
     let (verdict, hits) = verdict(flow, relation, &key, now_ns, env);

@@ -5,8 +5,8 @@ use aya_log_ebpf::debug;
 use portsentry_common::{
     bound::Horizon,
     challenge::{Constants, Secrets},
-    classify::Protocol,
-    counter::{COUNTERS, Counter},
+    classify::{Kind, Protocol},
+    counter::Counter,
     environment::{Environment, RateLimit},
     event::Event,
     parse::Malformed,
@@ -14,7 +14,7 @@ use portsentry_common::{
 };
 
 use super::{Kernel, once, ports};
-use crate::{barrier_var::barrier_var, maps, served, settings::settings};
+use crate::{maps, served, settings::settings};
 
 impl Environment for Kernel<'_> {
     #[inline(always)]
@@ -54,13 +54,13 @@ impl Environment for Kernel<'_> {
     }
 
     #[inline(always)]
+    fn count_kind(&self, kind: Kind) {
+        self.count_computed(kind.into());
+    }
+
+    #[inline(always)]
     fn count_malformed(&self, cause: Malformed) {
-        // The verifier must see the bound of this computed number. Without the barrier the optimiser would remove
-        // the check.
-        let index = barrier_var(Counter::from(cause) as usize);
-        if index < COUNTERS.len() {
-            self.count_at(index);
-        }
+        self.count_computed(cause.into());
     }
 
     #[inline(always)]
