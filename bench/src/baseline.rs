@@ -4,12 +4,12 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use crate::{machine::Run, paths};
+use crate::{count, machine::Run};
 
 /// Returns a line of `bench/paths.txt` for each path, as `cargo xtask bench --paths` prints them.
 pub(crate) fn text() -> Result<String> {
     let mut text = String::new();
-    for (name, run) in paths::count()? {
+    for (name, run) in count::count()? {
         writeln!(text, "{}", line(&name, &run))?;
     }
     Ok(text)
@@ -42,7 +42,7 @@ mod tests {
     fn no_path_grows_unnoticed() {
         let baseline = baseline();
         let mut grown = Vec::new();
-        for (name, run) in paths::count().expect("every path runs") {
+        for (name, run) in count::count().expect("every path runs") {
             let now = line(&name, &run);
             let (instructions, calls) = baseline.get(name.as_str()).copied().unwrap_or_default();
             if run.instructions > instructions + MARGIN || !now.ends_with(&format!("; {calls}")) {
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_baseline_knows_no_paths_that_are_gone() {
-        let names: Vec<String> = paths::count().expect("every path runs").into_keys().collect();
+        let names: Vec<String> = count::count().expect("every path runs").into_keys().collect();
         let known: Vec<&str> = baseline().into_keys().collect();
         assert_eq!(known, names);
     }

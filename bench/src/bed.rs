@@ -21,9 +21,8 @@ use portsentry_common::{
 
 use crate::{
     directory::Directory,
-    paths::{BLOCKED, HONEST, OWN, SERVED, UNWATCHED, settings},
+    paths::{BLOCKED, FENCED, HONEST, OWN, SERVED, UNWATCHED, settings},
     sources::{FAMILIES, Family},
-    suspects::FENCED,
 };
 
 /// Parameters of the load.

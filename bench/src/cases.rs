@@ -9,9 +9,9 @@ use portsentry_common::block::Block;
 use crate::{
     bed::{Bed, Making, blocked_name},
     bytecode::{Code, FRAME, Leader, MapDefinition, own},
-    paths::{Path, paths},
+    paths::{FENCED, Path, paths},
     sources::{FAMILIES, Family, HONEST},
-    suspects::{ANSWERED, DROPPED, FENCED, Response, Suspect},
+    suspects::{ANSWERED, DROPPED, Response, Suspect},
     turns::Contender,
     xdp_filter::XdpFilter,
 };

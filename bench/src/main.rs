@@ -7,6 +7,7 @@ mod bytecode;
 mod cases;
 mod classic;
 mod cli;
+mod count;
 mod curve;
 mod directory;
 mod figures;

@@ -6,12 +6,10 @@ use portsentry_common::settings::{FencedSyns, Settings};
 use portsentry_tests::frames::{ACK, Checksum, FIN, SYN, tcp};
 
 use crate::{
-    paths::{HONEST, OWN, SERVED, settings},
+    paths::{FENCED, HONEST, OWN, SERVED, settings},
     sources::{FAMILIES, Family},
 };
 
-/// A fenced source of each address family that shares no bit of the gate with a blocked one.
-pub const FENCED: [&str; 2] = ["203.0.120.77", "2001:db8:fe2c::77"];
 /// A SYN to a watched port without a service, answered with a cookie or dropped.
 pub const ANSWERED: &str = "a probe, answered";
 pub const DROPPED: &str = "a probe, dropped";

@@ -325,11 +325,8 @@ impl<A: Address> FamilyMaps<A> for Model {
     }
 
     fn count_fenced(&self, source: &A) {
-        let mut fenced = self.fenced.borrow_mut();
-        let key = self.key_in(&fenced, *source);
-        if let Some(fence) = fenced.get_mut(&key) {
-            fence.dropped += 1;
-        }
+        let key = self.key_in(&self.fenced.borrow(), *source);
+        FamilyMaps::<A>::count_dropped(self, key);
     }
 
     fn fence(&self, source: A, block: &Block) -> Entry {
