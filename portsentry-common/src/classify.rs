@@ -113,6 +113,15 @@ pub struct Probe {
     pub flags: u8,
 }
 
+/// Whether a datagram may answer a host whose sockets are unknown. Only datagrams from a client's port to a
+/// well-known port can't.
+#[inline(always)]
+#[must_use]
+pub const fn may_answer(probe: &Probe) -> bool {
+    const WELL_KNOWN: u16 = 1024;
+    probe.source_port < WELL_KNOWN || probe.port >= WELL_KNOWN
+}
+
 /// Returns the probe that `transport` may be, or `None` if it can't be one.
 #[inline(always)]
 #[must_use]

@@ -6,7 +6,7 @@
 
 use crate::{
     address::Address,
-    classify::{Kind, Probe, Protocol, tcp},
+    classify::{Kind, Probe, Protocol, may_answer, tcp},
     environment::{Connection, FamilyMaps, Locality},
     flow::Flow,
     judge::served::{is_lease, may_answer_hidden},
@@ -88,15 +88,6 @@ pub(crate) fn is_in_session<A: Address, W: FamilyMaps<A>>(flow: &Flow<A>, env: &
     let sent_ns = env.last_sent_ns(flow);
     // The sending time may be later than `now_ns`, whose resolution is a tick.
     sent_ns != 0 && env.now_ns().saturating_sub(sent_ns) < env.settings().session_ns
-}
-
-/// Whether a datagram may answer a host whose sockets are unknown. Only datagrams from a client's port to a
-/// well-known port can't.
-#[inline(always)]
-#[must_use]
-pub const fn may_answer(probe: &Probe) -> bool {
-    const WELL_KNOWN: u16 = 1024;
-    probe.source_port < WELL_KNOWN || probe.port >= WELL_KNOWN
 }
 
 /// Whether every segment of this kind from a fenced source is dropped, whatever its port: it belongs to no connection,

@@ -7,8 +7,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{
     address::{Address, Ipv6},
-    classify::{Kind, Probe, Protocol},
-    fence::may_answer,
+    classify::{Kind, Probe, Protocol, may_answer},
     flow::Flow,
     tally::Tally,
 };

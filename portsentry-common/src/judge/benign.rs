@@ -3,10 +3,10 @@
 use super::served::{is_lease, is_served, may_be_late};
 use crate::{
     address::Address,
-    classify::{Kind, Probe, Protocol},
+    classify::{Kind, Probe, Protocol, may_answer},
     counter::Counter,
     environment::{Environment, FamilyMaps, Locality},
-    fence::{is_in_session, may_answer},
+    fence::is_in_session,
     flow::Flow,
     learned::{Question, is_question},
     settings::{AckProbes, Settings},
