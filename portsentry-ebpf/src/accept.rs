@@ -22,7 +22,8 @@ use portsentry_common::{
 };
 
 use crate::{
-    egress::{GO_ON, IPV4, IPV6, now_ns},
+    clock::now_ns,
+    egress::{GO_ON, IPV4, IPV6},
     flows,
     frame::Packet,
     kernel::Family,

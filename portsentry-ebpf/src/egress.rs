@@ -19,7 +19,15 @@ use portsentry_common::{
     session::Sent,
 };
 
-use crate::{flows, frame::Packet, gate::GATE_V6, kernel::Family, learning, settings::settings};
+use crate::{
+    clock::now_ns,
+    flows,
+    frame::{Packet, linear},
+    gate::GATE_V6,
+    kernel::Family,
+    learning,
+    settings::settings,
+};
 
 /// Return value that passes a packet to the next attached program (`TCX_NEXT`, and `TC_ACT_UNSPEC` before it).
 pub const GO_ON: i32 = -1;
@@ -140,16 +148,6 @@ fn may_be_answer(packet: Packet, transport: usize, protocol: u8, icmp: u8) -> bo
         }
 }
 
-#[inline(always)]
-pub fn linear(context: *mut __sk_buff) -> Packet {
-    // SAFETY: as above.
-    let [start, end] = unsafe {
-        [&raw const (*context).data, &raw const (*context).data_end]
-            .map(|bound| bound.read_volatile() as usize)
-    };
-    Packet::between(start, end)
-}
-
 /// Processes a packet from its IP header on. Ignores packets with IP options, and later fragments.
 #[inline(always)]
 fn see_ipv4(packet: Packet, is_forwarded: bool) {
@@ -249,15 +247,6 @@ fn learn(high: u64, low: u64, local_high: u64, local_low: u64, what: u64) -> u64
     }
     flows::learn(&sent, [local_high, local_low], now_ns());
     1
-}
-
-/// Returns the time in nanoseconds of `CLOCK_MONOTONIC`, with the resolution of a tick.
-#[inline(always)]
-pub fn now_ns() -> u64 {
-    let settings = settings();
-    // SAFETY: the helper has no preconditions.
-    let jiffies = unsafe { bpf_jiffies64() };
-    jiffies.wrapping_sub(settings.first_jiffy).wrapping_mul(settings.jiffy_ns)
 }
 
 #[inline(always)]

@@ -5,7 +5,7 @@ mod packet;
 
 use aya_ebpf::{EbpfContext, bindings::xdp_md, programs::XdpContext};
 
-pub use packet::Packet;
+pub use packet::{Packet, linear};
 
 /// A received frame. It starts with its Ethernet header or, if `BARE`, with its IP header.
 pub struct XdpFrame<'a, const BARE: bool = false> {

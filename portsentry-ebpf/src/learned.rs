@@ -10,7 +10,7 @@ use portsentry_common::{
     settings::Settings,
 };
 
-use crate::{egress::now_ns, maps, settings::settings};
+use crate::{clock::now_ns, maps, settings::settings};
 
 /// The questions of the last seconds: a hash of each, and its time. The later of two questions with the same slot
 /// overwrites the other, whose answer then teaches nothing.

@@ -13,12 +13,7 @@ use portsentry_common::{
     settings::Settings,
 };
 
-use crate::{
-    egress::{linear, now_ns},
-    kernel::Family,
-    learned, maps,
-    settings::settings,
-};
+use crate::{clock::now_ns, frame::linear, kernel::Family, learned, maps, settings::settings};
 
 /// Number of bytes of an ICMP error that are read, from its IP header on: two IPv6 headers, ICMP's, and the quoted
 /// ports.

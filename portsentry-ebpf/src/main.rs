@@ -28,6 +28,7 @@ mod atomic;
 mod bare;
 mod barrier_var;
 mod benign;
+mod clock;
 mod contact;
 mod egress;
 mod flows;

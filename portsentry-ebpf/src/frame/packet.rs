@@ -2,6 +2,7 @@
 
 use core::{ffi::c_void, ptr::with_exposed_provenance_mut};
 
+use aya_ebpf::bindings::__sk_buff;
 use bytemuck::{AnyBitPattern, NoUninit};
 use portsentry_common::frame::{Bytes, Room};
 
@@ -31,6 +32,17 @@ impl Packet {
         let at = self.start + offset;
         (at + length <= self.end).then(|| with_exposed_provenance_mut(at))
     }
+}
+
+/// Returns the part of an outgoing packet that can be read directly.
+#[inline(always)]
+pub fn linear(context: *mut __sk_buff) -> Packet {
+    // SAFETY: fields of the context that the kernel handed to the program.
+    let [start, end] = unsafe {
+        [&raw const (*context).data, &raw const (*context).data_end]
+            .map(|bound| bound.read_volatile() as usize)
+    };
+    Packet::between(start, end)
 }
 
 impl Bytes for Packet {
