@@ -78,6 +78,7 @@ enum Record {
 }
 
 /// Returns a file of this type with these entries. No network may contain another.
+#[must_use]
 pub fn file(database_type: &str, entries: &[(IpNet, Value)]) -> Vec<u8> {
     let (mut nodes, mut data) = (vec![[Record::Empty; 2]], Vec::new());
     for (network, value) in entries {
@@ -141,6 +142,7 @@ fn insert(nodes: &mut Vec<[Record; 2]>, network: IpNet, data: usize) {
 }
 
 /// Returns a file with the countries of networks.
+#[must_use]
 pub fn countries(entries: &[(&str, &str)]) -> Vec<u8> {
     let country = |code: &str| {
         let names = Value::Map(vec![("en", Value::Text("a country".into()))]);
@@ -152,6 +154,7 @@ pub fn countries(entries: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// Returns a file with the autonomous systems of networks: number and organisation.
+#[must_use]
 pub fn systems(entries: &[(&str, u32, &str)]) -> Vec<u8> {
     let system = |number, name: &str| {
         Value::Map(vec![

@@ -127,7 +127,7 @@ fn a_scan_shows_in_the_metrics() {
 fn the_documents_and_the_dashboards_metrics_are_served() {
     let lab = Lab::new();
     let country = lab.files().join("country.mmdb");
-    std::fs::write(&country, countries(&[("192.0.2.0/24", "DE")])).expect("a file");
+    fs::write(&country, countries(&[("192.0.2.0/24", "DE")])).expect("a file");
     let daemon = setup(&lab, "-stcp").with("GEOIP_COUNTRY", &country.display().to_string()).start();
     daemon.wait_until("it answers", || !metrics(&lab).is_empty());
     let source = lab.source(Family::V4);
