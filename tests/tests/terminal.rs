@@ -133,7 +133,7 @@ fn keys_of_top_sort_filter_pause_and_unblock() {
     terminal.wait_until("one is filtered out", |shown| !has(shown, &one) && has(shown, &other));
     terminal.press(&["s"]);
     terminal.wait_until("the order changes", |shown| {
-        shown.contains("DROPPED v") && shown.contains("filter: 79/tcp")
+        shown.contains("filter: 79/tcp  by packets dropped") && !shown.contains("dropped a second")
     });
 
     terminal.press(&["u"]);
