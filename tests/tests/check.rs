@@ -93,3 +93,34 @@ fn a_line_that_was_meant_to_arm_is_no_warning() {
         assert_eq!(ended.code, Some(3), "{line}: {}", ended.text());
     }
 }
+
+#[test]
+fn the_choice_of_interfaces_is_shown_before_it_is_made() {
+    const REASON: &str = "the host's end of a container's veth pair, without an address";
+    let lab = Lab::new();
+    lab.host.ip(&format!("link add eth1 type veth peer name eth1 netns {}", lab.scanner.name()));
+    let setup = lab.portsentry("-stcp -i ALL_NLO");
+    setup.command();
+    let said = setup.say("-stcp -i ALL_NLO check");
+    assert_eq!(said.code, 0, "{}", said.errors);
+    let said = said.out;
+    for line in [
+        "  interfaces   all but loopback\n  interfaces   watched now: eth0\n",
+        &format!("  interfaces   not watched: eth1 ({REASON})\n"),
+        "  interfaces   not watched: lo (INTERFACES leaves it out)\n",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    let daemon = setup.start();
+    let log = daemon.log().lines();
+    let place = |text: &str| {
+        let at = log.iter().position(|line| line.contains(text));
+        at.unwrap_or_else(|| panic!("{text}: {log:#?}"))
+    };
+    let chosen = place("Interfaces by INTERFACES=\"ALL_NLO\": eth0; not watched: ");
+    assert!(log[chosen].contains("eth1") && log[chosen].contains("lo"), "{}", log[chosen]);
+    assert!(chosen < place("eth0: native XDP") && chosen < place(&format!("eth1: not watched: {REASON}")));
+    let said = setup.say("-i ALL_NLO setup --yes --confirmed");
+    assert!(said.out.contains("watched      eth0\n"), "{}{}", said.out, said.errors);
+    assert!(said.out.contains(&format!("eth1: {REASON}\n")), "{}", said.out);
+}

@@ -1,6 +1,6 @@
 //! Files, flags and log lines of both PortSentrys, and the log watchers written for them.
 
-use std::{net::IpAddr, process::Command};
+use std::net::IpAddr;
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -327,10 +327,11 @@ fn an_old_rc_local_starts_it_in_the_background_and_it_talks_to_syslog() {
     let lab = Lab::new();
     let syslog = lab.syslog();
     let setup = lab.portsentry("-atcp").installed(DEBIAN);
-    let mut started: Command = setup.command();
-    let status = started.status().expect("it starts");
-    assert!(status.success(), "{status}");
+    let mut started = setup.command().spawn().expect("it starts");
+    // Read immediately, because the socket can't buffer all lines.
     let line = syslog.wait_for("adminalert: PortSentry is now active and listening.");
+    let status = started.wait().expect("it goes to the background");
+    assert!(status.success(), "{status}");
     let form = Regex::new(r"^<29>\w{3} [ \d]\d \d{2}:\d{2}:\d{2} portsentry\[(\d+)\]: adminalert: ");
     let form = form.expect("an expression");
     let process = form.captures(&line).unwrap_or_else(|| panic!("{line}"))[1].parse().expect("a number");

@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 pub(crate) const FOR_TESTS: Arguments = Arguments { debug: true, is_static: false };
 
 /// Inputs of the package besides the daemon: files to pack, and the package's description.
-const PACKED: [&str; 4] = ["docs", "etc", "pkg", "portsentry/Cargo.toml"];
+const PACKED: [&str; 5] = ["CHANGELOG.md", "docs", "etc", "pkg", "portsentry/Cargo.toml"];
 
 /// Builds everything and packs it.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {

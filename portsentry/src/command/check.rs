@@ -55,6 +55,9 @@ pub(super) fn run(cli: &Cli, check: Check) -> Exit {
         return refuse(file(cli), warnings, check.json);
     }
     let mut means = facts(&options);
+    let place = means.iter().rposition(|fact| fact.about == "interfaces").map_or(0, |place| place + 1);
+    let interfaces = machine::interfaces(&options.config);
+    means.splice(place..place, interfaces.into_iter().map(|what| Fact { about: "interfaces", what }));
     if let Some((_, flags)) = &service {
         means.insert(0, Fact { about: "service", what: flags.clone() });
     }

@@ -60,6 +60,23 @@ pub fn choose(wanted: &Interfaces, links: &BTreeMap<u32, Link>) -> BTreeMap<u32,
     links.iter().map(|(index, link)| (*index, chosen(link))).collect()
 }
 
+/// Returns the watched interfaces, and the others by the reason why they are not watched.
+#[must_use]
+pub fn described(
+    wanted: &Interfaces,
+    links: &BTreeMap<u32, Link>,
+) -> (Vec<String>, BTreeMap<String, Vec<String>>) {
+    let (mut watched, mut left_out) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
+    for (index, chosen) in choose(wanted, links) {
+        let Some(name) = links.get(&index).map(|link| link.name.to_string()) else { continue };
+        match chosen {
+            Ok(()) => watched.push(name),
+            Err(reason) => left_out.entry(reason.to_string()).or_default().push(name),
+        }
+    }
+    (watched, left_out)
+}
+
 /// Returns the names in `wanted` that no interface has.
 pub fn missing<'a>(wanted: &'a Interfaces, links: &'a BTreeMap<u32, Link>) -> impl Iterator<Item = &'a str> {
     let names = if let Interfaces::Named(names) = wanted { names.as_slice() } else { &[] };

@@ -10,7 +10,7 @@ use nix::{
 use crate::{
     config::{Command, Config},
     host,
-    policy::interfaces::{choose, missing},
+    policy::interfaces::{choose, described, missing},
 };
 
 /// Where the service looks for commands (systemd.exec(5)).
@@ -34,6 +34,16 @@ pub(super) fn lacks(config: &Config) -> Vec<String> {
         Err(error) => lacks.push(format!("this machine's interfaces can't be read: {error}")),
     }
     lacks
+}
+
+/// Returns which of this machine's interfaces are watched, and why the others are not, one reason a line.
+pub(super) fn interfaces(config: &Config) -> Vec<String> {
+    let read = host::Observer::connect().and_then(|mut observer| observer.interfaces());
+    let (watched, left_out) = described(&config.interfaces, &read.unwrap_or_default());
+    let watched = if watched.is_empty() { "none".into() } else { watched.join(", ") };
+    let left_out =
+        left_out.into_iter().map(|(reason, names)| format!("not watched: {} ({reason})", names.join(", ")));
+    std::iter::once(format!("watched now: {watched}")).chain(left_out).collect()
 }
 
 fn commands(config: &Config) -> Vec<String> {

@@ -11,7 +11,7 @@ use crate::{
     host::{Link, Name},
     kernel::{self, Attachment, Kernel, Mode},
     policy::{
-        interfaces::{LeftOut, choose, missing},
+        interfaces::{LeftOut, choose, described, missing},
         trouble::{News, Troubles},
     },
     sink::Log,
@@ -88,6 +88,17 @@ impl Attachments {
         (tells_all, needs_one): (bool, bool),
     ) -> Result<(), kernel::Error> {
         let mut problem = None;
+        if tells_all {
+            let (watched, left_out) = described(&self.wanted, links);
+            let names = |names: &[String]| if names.is_empty() { "none".into() } else { names.join(", ") };
+            let left_out: Vec<String> = left_out.into_values().flatten().collect();
+            journal.note(&format!(
+                "Interfaces by INTERFACES=\"{}\": {}; not watched: {}",
+                self.wanted,
+                names(&watched),
+                names(&left_out)
+            ));
+        }
         for link in self.choose(journal, links, tells_all) {
             match self.attach(kernel, journal, link) {
                 Ok(attachment) => {
