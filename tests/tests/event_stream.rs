@@ -31,7 +31,7 @@ fn sequence(event: &Value) -> u64 {
 }
 
 /// Starts to follow, and waits until later events are certain to be seen: until those of a probe are.
-fn follow<'lab>(daemon: &Daemon<'lab>, words: &str) -> Listener {
+fn follow(daemon: &Daemon<'_>, words: &str) -> Listener {
     let listener = daemon.setup().listen_as(MEMBER, &format!("events --follow {words}"));
     daemon.wait_until("it follows", || {
         daemon.setup().say_words(&["block", "203.0.113.7"]);

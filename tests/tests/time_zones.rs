@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use portsentry_tests::lab::{Family, Lab, Portsentry, Said};
+use portsentry_tests::lab::{Lab, Portsentry, Said};
 
 /// Values of `TZ`, and the name shown for each.
 const ZONES: [(&str, &str); 7] = [
