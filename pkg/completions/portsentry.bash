@@ -40,6 +40,9 @@ _portsentry() {
             portsentry,explain)
                 cmd="portsentry__subcmd__explain"
                 ;;
+            portsentry,forget)
+                cmd="portsentry__subcmd__forget"
+                ;;
             portsentry,held)
                 cmd="portsentry__subcmd__held"
                 ;;
@@ -63,6 +66,9 @@ _portsentry() {
                 ;;
             portsentry,run)
                 cmd="portsentry__subcmd__run"
+                ;;
+            portsentry,served)
+                cmd="portsentry__subcmd__served"
                 ;;
             portsentry,setup)
                 cmd="portsentry__subcmd__setup"
@@ -103,6 +109,9 @@ _portsentry() {
             portsentry__subcmd__help,explain)
                 cmd="portsentry__subcmd__help__subcmd__explain"
                 ;;
+            portsentry__subcmd__help,forget)
+                cmd="portsentry__subcmd__help__subcmd__forget"
+                ;;
             portsentry__subcmd__help,held)
                 cmd="portsentry__subcmd__help__subcmd__held"
                 ;;
@@ -127,6 +136,9 @@ _portsentry() {
             portsentry__subcmd__help,run)
                 cmd="portsentry__subcmd__help__subcmd__run"
                 ;;
+            portsentry__subcmd__help,served)
+                cmd="portsentry__subcmd__help__subcmd__served"
+                ;;
             portsentry__subcmd__help,setup)
                 cmd="portsentry__subcmd__help__subcmd__setup"
                 ;;
@@ -149,7 +161,7 @@ _portsentry() {
 
     case "${cmd}" in
         portsentry)
-            opts="-m -i -l -L -S -D -d -v -c -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --any-destination --disable-service-check --daemon --debug --verbose --configfile --pin-path --control-socket --version --help run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help"
+            opts="-m -i -l -L -S -D -d -v -c -V -h --tcp --udp --stcp --sudp --atcp --audp --stealth --connect --method --interface --logoutput --disable-local-check --any-destination --disable-service-check --daemon --debug --verbose --configfile --pin-path --control-socket --version --help run check list status why explain top block unblock served forget history events reload down doctor setup confirm review completions held man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -494,6 +506,40 @@ _portsentry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        portsentry__subcmd__forget)
+            opts="-c -h --port --configfile --pin-path --control-socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --configfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         portsentry__subcmd__held)
             opts="-c -h --configfile --pin-path --control-socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -525,7 +571,7 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__help)
-            opts="run check list status why explain top block unblock history events reload down doctor setup confirm review completions held man help"
+            opts="run check list status why explain top block unblock served forget history events reload down doctor setup confirm review completions held man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -650,6 +696,20 @@ _portsentry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        portsentry__subcmd__help__subcmd__forget)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         portsentry__subcmd__help__subcmd__held)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -749,6 +809,20 @@ _portsentry() {
             return 0
             ;;
         portsentry__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        portsentry__subcmd__help__subcmd__served)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1055,6 +1129,40 @@ _portsentry() {
                     ;;
                 -l)
                     COMPREPLY=($(compgen -W "stdout syslog journald" -- "${cur}"))
+                    return 0
+                    ;;
+                --configfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pin-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        portsentry__subcmd__served)
+            opts="-c -h --network --utc --json --configfile --pin-path --control-socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --network)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --configfile)

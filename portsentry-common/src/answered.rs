@@ -212,6 +212,7 @@ pub fn learn<A: Answering, W: Learning<A>>(answer: Answer, question: &Question<A
     }
     // An open fence lets a fenced source connect to this host's own addresses.
     let is_held = settings.enforces_answers()
+        && settings.blocks(question.protocol)
         && answer != Answer::Replies
         && relation != Relation::Exempt
         && !(locality == Locality::Own && settings.opens())

@@ -1,6 +1,7 @@
 //! The command line: the flags of PortSentry 1.2 and of 2.x.
 
 mod explain;
+mod learned;
 mod since;
 mod verb;
 
@@ -9,6 +10,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, ValueEnum};
 
 pub use self::explain::Explain;
+pub use self::learned::{Forget, Served};
 pub use self::since::Since;
 pub use self::verb::{
     Block, Check, Confirm, Doctor, Down, Events, History, List, Reload, Review, Selection, Setup, Status,

@@ -17,6 +17,7 @@ mod options;
 mod reload;
 mod review;
 mod run;
+mod served;
 mod setup;
 mod show;
 mod ssh;
@@ -42,6 +43,8 @@ pub fn run(cli: &Cli) -> Exit {
         Some(Verb::Why(why)) => why::run(cli, *why),
         Some(Verb::Explain(explain)) => explain::run(cli, explain),
         Some(Verb::Top(top)) => top::run(cli, *top),
+        Some(Verb::Served(served)) => served::run(cli, served),
+        Some(Verb::Forget(forget)) => served::forget(cli, forget),
         Some(Verb::Block(block)) => block::block(cli, block),
         Some(Verb::Unblock(unblock)) => block::unblock(cli, unblock),
         Some(Verb::Reload(reload)) => reload::run(cli, *reload),

@@ -57,6 +57,7 @@ pub use ethtool::{Ethtool, Offloads, Queues};
 pub use framing::Framing;
 pub use hooks::Hooks;
 pub use inherit::Found;
+pub use learned::{LearnedPort, LearnedPorts};
 pub use link::{Attachment, Mode};
 pub use load::OBJECT;
 pub use loaded::{Kernel, OpenedKey};

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, net::SocketAddr};
 use fastrand::Rng;
 use portsentry_common::{
     classify::Protocol::{self, Tcp, Udp},
-    settings::{Answers, Settings},
+    settings::{Answers, Response, Settings},
 };
 use portsentry_tests::{
     frames::{ACK, Layer, Packet, RST, SYN, protocol, tcp, udp},
@@ -151,11 +151,12 @@ fn sequence(random: &mut Rng, scenario: &Scenario) -> BTreeSet<&'static str> {
 fn sequences_of_questions_and_answers_are_judged_alike() {
     const SEED: u64 = 23;
     type Change = fn(&mut Settings);
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 9] = [
         ("answers decide", |_| {}),
         ("they are observed", |settings| settings.answers = Answers::Observe as u8),
         ("they are not seen", |settings| settings.answers = Answers::Off as u8),
         ("the first failure fences", |settings| settings.failed_connections = 1),
+        ("TCP is only reported", |settings| settings.tcp_response = Response::Report as u8),
         ("nothing is fenced", |settings| settings.fence_ns = 0),
         ("IPv6 sources are fenced by their /64", |settings| *settings = settings.held_by(64)),
         ("the daemon is long dead", |settings| settings.open_after_ns = 1),

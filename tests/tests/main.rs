@@ -43,6 +43,7 @@ mod file_edits;
 mod flood;
 mod gate;
 mod gateway;
+mod gateway_answers;
 mod history;
 mod honest;
 mod host_changes;

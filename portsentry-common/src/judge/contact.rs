@@ -52,11 +52,12 @@ where
         return Some(Action::Pass);
     }
     env.count(Counter::OverFailures);
-    if !settings.enforces_answers() || !is_enforced(env) {
+    if !settings.enforces_answers() || !settings.blocks(probe.protocol) || !is_enforced(env) {
         return Some(Action::Pass);
     }
     env.count(Counter::Probes);
-    env.count(probe.kind.into());
+    // Linux 6.1's verifier can't bound a computed number here.
+    env.count(if probe.kind == Kind::Udp { Counter::Udp } else { Counter::Syn });
     if env.try_acquire(RateLimit::Fence, now_ns) {
         let mut event = event(frame, link, datagram, &flow, now_ns, env);
         event.hits = failures;

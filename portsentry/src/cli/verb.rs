@@ -9,6 +9,7 @@ use jiff::{Span, SpanRelativeTo};
 
 use super::{
     Explain, Flags,
+    learned::{Forget, Served},
     since::{Since, since},
 };
 pub use crate::inspect::select::{Selection, network};
@@ -39,6 +40,10 @@ pub enum Verb {
     Block(Block),
     /// Unblock addresses, also without a running daemon
     Unblock(Unblock),
+    /// List the ports of other hosts that were learned from their answers (ANSWERS)
+    Served(Served),
+    /// Forget learned ports: whether they are served shows anew
+    Forget(Forget),
     /// Print past blocks and fences from the history file
     History(History),
     /// Print events: probes, blocks, fences, releases, errors

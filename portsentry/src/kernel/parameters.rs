@@ -1,6 +1,6 @@
 //! The parameters of a load: settings and sizes of maps, from the configuration and this machine.
 
-use portsentry_common::settings::Settings;
+use portsentry_common::settings::{Answers, Settings};
 
 use super::hooks;
 use crate::{
@@ -38,7 +38,11 @@ impl Load {
     pub fn from_config(config: &Config, modes: Modes, debug: bool) -> Self {
         let machine =
             Machine { cpus: cpus(), ephemeral: ephemeral(), netns: hooks::namespace().unwrap_or_default() };
-        let settings = settings(config, modes, &machine);
+        let mut settings = settings(config, modes, &machine);
+        if config.protected_networks.is_empty() && !forwards() {
+            // No other host's answer leaves here.
+            settings.answers = Answers::Off as u8;
+        }
         let Config { max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, .. } =
             *config;
         let max_served = if settings.learns() { config.max_served } else { 1 };
@@ -54,6 +58,13 @@ impl Load {
             debug,
         }
     }
+}
+
+/// Whether this host forwards packets of either address family.
+fn forwards() -> bool {
+    ["/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"]
+        .iter()
+        .any(|path| std::fs::read_to_string(path).is_ok_and(|setting| setting.trim() != "0"))
 }
 
 /// Returns the number of online CPUs.

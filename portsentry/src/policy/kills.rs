@@ -1,6 +1,6 @@
 //! Whether the `KILL_*` actions wait for proof, and what becomes of those that don't.
 
-use portsentry_common::classify::Protocol;
+use portsentry_common::{classify::Protocol, settings::Answers};
 
 use crate::{
     config::{Config, KillOnProof, Response},
@@ -8,9 +8,10 @@ use crate::{
 };
 
 /// Whether the `KILL_*` actions wait for proof. With no way for a source to prove itself, they would never be taken.
+/// Failed connections alone must not lead to them.
 #[must_use]
 pub fn kills_on_proof(config: &Config, modes: Modes) -> bool {
-    let can_prove = config.challenge || modes.is_connect(Protocol::Tcp);
+    let can_prove = config.challenge || modes.is_connect(Protocol::Tcp) || config.answers == Answers::Enforce;
     match config.kill_on_proof {
         KillOnProof::Auto => can_prove && !config.block_unproven,
         KillOnProof::Never => false,
@@ -62,6 +63,8 @@ mod tests {
             ("CHALLENGE=\"1\"", Mode::Stcp, true),
             ("CHALLENGE=\"1\"\nKILL_ON_PROOF=\"0\"", Mode::Stcp, false),
             ("CHALLENGE=\"1\"\nBLOCK_UNPROVEN=\"1\"", Mode::Stcp, false),
+            ("ANSWERS=\"enforce\"", Mode::Stcp, true),
+            ("ANSWERS=\"observe\"", Mode::Stcp, false),
             ("KILL_ON_PROOF=\"1\"", Mode::Stcp, true),
         ] {
             let (config, _) = Config::parse(text, "test").unwrap();

@@ -12,7 +12,7 @@ use portsentry_common::{
     classify::{Kind, Protocol},
     environment::Locality,
     judge::Action,
-    settings::Answers,
+    settings::{Answers, Response},
 };
 
 use super::{
@@ -71,7 +71,7 @@ impl Oracle {
         if failures < usize::from(self.settings().failed_connections.max(1)) {
             return Some(Finding::passes());
         }
-        if !self.decides() || self.is_abandoned() {
+        if !self.decides() || !self.may_fence(seen.protocol) || self.is_abandoned() {
             return Some(Finding::of(Action::Pass, &["over_failures"]));
         }
         let mut counted = vec!["over_failures", "probes", counter(seen.kind)];
@@ -121,7 +121,8 @@ impl Oracle {
             }
         }
         let has_failed = self.failures(source) >= usize::from(self.settings().failed_connections.max(1));
-        let is_held = (has_failed || self.is_fenced(client.ip())) && self.decides() && !self.is_abandoned();
+        let is_suspect = has_failed || self.is_fenced(client.ip());
+        let is_held = is_suspect && self.decides() && self.may_fence(port.0) && !self.is_abandoned();
         let may_connect = locality == Locality::Own && self.opens();
         let leaves = !is_held || is_datagram || is_ignored || may_connect;
         counted.extend((!leaves).then_some("withheld"));
@@ -131,6 +132,15 @@ impl Oracle {
     /// A failed connection leads to a fence, never to a block.
     fn decides(&self) -> bool {
         self.settings().answers == Answers::Enforce as u8 && self.settings().fence_ns > 0
+    }
+
+    /// `BLOCK_TCP`, `BLOCK_UDP`: sources are only reported, or held.
+    fn may_fence(&self, protocol: Protocol) -> bool {
+        let response = match protocol {
+            Protocol::Tcp => self.settings().tcp_response,
+            Protocol::Udp => self.settings().udp_response,
+        };
+        response == Response::Block as u8
     }
 
     fn fail(&mut self, source: IpAddr, port: Port) {

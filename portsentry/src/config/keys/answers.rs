@@ -12,8 +12,9 @@ pub(super) const KEYS: &[Key] = &[
         meaning: "On a gateway: what the answers of hosts behind it decide. A SYN to a port of PROTECTED_NETWORKS, or of \
             an own address, that is on no list passes, and the forwarded answer shows whether the port is served or \
             refused. enforce: a source is fenced at FAILED_CONNECTIONS, and a listed port that has answered within a day is no \
-            trap. observe: PortSentry learns and counts, but no verdict changes. off: it doesn't learn. No effect on \
-            sources without fences (BLOCK_UNPROVEN).",
+            trap. observe: PortSentry learns and counts, but no verdict changes. off: it doesn't learn. Nothing is \
+            fenced with BLOCK_UNPROVEN. It is off without PROTECTED_NETWORKS on a host that doesn't forward packets \
+            when the daemon starts.",
         set: |c, v, r| put(&mut c.answers, choice(v, r)),
     },
     Key {

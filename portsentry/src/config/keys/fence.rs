@@ -122,8 +122,8 @@ pub(super) const KEYS: &[Key] = &[
         form: "auto, 0 or 1",
         default: "auto",
         meaning: "1 runs the KILL actions only for a source that has proven itself, which a source of UDP probes alone \
-            never does; 0 runs them at the trigger. auto waits for proof where a source can prove itself: with CHALLENGE, or \
-            in the modes -tcp and --connect, unless BLOCK_UNPROVEN is 1.",
+            never does; 0 runs them at the trigger. auto waits for proof where a source can prove itself (with CHALLENGE, or \
+            in the modes -tcp and --connect), and with ANSWERS=\"enforce\", unless BLOCK_UNPROVEN is 1.",
         set: |c, v, r| put(&mut c.kill_on_proof, choice(v, r)),
     },
     Key {
