@@ -5,6 +5,7 @@
 mod fast;
 mod ip;
 mod learned;
+mod memory;
 mod sent;
 mod sockets;
 mod table;
@@ -61,7 +62,7 @@ pub struct Model {
     tallies: RefCell<HashMap<IpAddr, Tally>>,
     handshakes: RefCell<HashMap<IpAddr, Handshakes>>,
     opened: RefCell<HashSet<SteerKey>>,
-    learned: learned::Memory,
+    learned: memory::Memory,
     sights: RefCell<HashSet<(IpAddr, u16, u8)>>,
     told: RefCell<Vec<Event>>,
     buckets: RefCell<TokenBuckets>,
@@ -92,7 +93,7 @@ impl Model {
             tallies: RefCell::default(),
             handshakes: RefCell::default(),
             opened: RefCell::default(),
-            learned: learned::Memory::default(),
+            learned: memory::Memory::default(),
             sights: RefCell::default(),
             told: RefCell::default(),
             buckets: RefCell::default(),

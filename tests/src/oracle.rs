@@ -8,6 +8,7 @@ mod fenced;
 mod finding;
 mod knowledge;
 mod learned;
+mod memory;
 mod probe;
 mod seen;
 mod sent;

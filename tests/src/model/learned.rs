@@ -1,34 +1,18 @@
 //! The model's memory of questions and learned ports, and its judgement of answers.
 
-use std::{
-    cell::RefCell,
-    collections::{HashMap, HashSet},
-    net::{IpAddr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
 
 use portsentry_common::{
     address::{Address, Ipv4, Ipv6},
     answered::{Answering, Learning, answer, learn},
-    classify::Protocol,
     counter::Counter,
     environment::{Environment, FamilyMaps, Locality, Relation},
     learned::{Failures, Learned, Question},
     settings::Settings,
 };
 
-use super::{Model, ip::ip};
+use super::{Model, ip::ip, memory::Port};
 use crate::outcome::grown;
-
-type Port = (Protocol, SocketAddr);
-
-/// Questions and learned ports.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
-    asked: RefCell<HashSet<(SocketAddr, Port)>>,
-    served: RefCell<HashSet<Port>>,
-    refused: RefCell<HashSet<Port>>,
-    failures: RefCell<HashMap<IpAddr, Failures>>,
-}
 
 impl Model {
     /// Judges a frame that this host sends. Returns whether it leaves, and the names of the counters that grew.

@@ -14,7 +14,7 @@ use portsentry_common::{
     settings::{FencedSyns, Settings},
 };
 
-use super::{learned::Learned, seen::Seen};
+use super::{memory::Learned, seen::Seen};
 use crate::{scenario::Scenario, test_host};
 
 /// The oracle's knowledge of the host and of sources.

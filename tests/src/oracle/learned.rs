@@ -1,9 +1,6 @@
 //! Other hosts' ports, according to the documents (`docs/gateway.md`, ARCHITECTURE).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use etherparse::{
     Icmpv4Slice, Icmpv6Slice, IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice, UdpHeaderSlice,
@@ -18,21 +15,10 @@ use portsentry_common::{
 use super::{
     finding::Finding,
     knowledge::{Oracle, is_watched},
+    memory::Port,
     seen::{Seen, counter},
     sockets::is_one_host,
 };
-
-type Port = (Protocol, SocketAddr);
-
-/// The knowledge of other hosts' ports.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Learned {
-    asked: BTreeSet<(SocketAddr, Port)>,
-    served: BTreeSet<Port>,
-    refused: BTreeSet<Port>,
-    /// For each source, the ports that refused it, and those that served it since.
-    failures: BTreeMap<IpAddr, (Vec<Port>, BTreeSet<Port>)>,
-}
 
 /// An answer's meaning, the client, and the port that answers.
 struct Answer {
