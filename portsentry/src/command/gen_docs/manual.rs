@@ -90,6 +90,14 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "served",
+        &[
+            ("portsentry served", "List the ports of other hosts that have answered or refused."),
+            ("portsentry served --network 192.0.2.0/24 --json", "List those of one network, for programs."),
+        ],
+    ),
+    ("forget", &[("portsentry forget 192.0.2.9 --port 8443", "Forget what one port has answered.")]),
+    (
         "history",
         &[
             ("portsentry history --since 2h", "Print the blocks and fences of the last two hours."),
