@@ -36,7 +36,7 @@ fn installed(lab: &Lab) -> Machine {
 fn options(machine: &Machine, options: &str) {
     machine.run(&format!(
         "sed -i 's/^OPTIONS=.*/OPTIONS=\"{options}\"/' /etc/default/portsentry; \
-         journalctl --rotate --vacuum-time=1s --quiet; systemctl restart portsentry"
+         journalctl --rotate --vacuum-time=1s --quiet; systemctl reset-failed portsentry || :; systemctl restart portsentry"
     ));
     assert_eq!(machine.run("systemctl is-active portsentry").trim(), "active");
 }
