@@ -218,7 +218,8 @@ fn an_answer_that_comes_late_counts_for_nothing() {
 
 #[test]
 fn a_server_that_is_not_there_is_no_name() {
-    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // No other test's server takes a port of this address.
+    let nobody = UdpSocket::bind("127.0.0.53:0").unwrap().local_addr().unwrap();
     let settings = Settings { time_limit: Duration::from_millis(300), ..Settings::default() };
     let (resolver, answers) = start(nobody, settings);
     assert_eq!(resolver.resolve(source(1)), Answer::Asked);
