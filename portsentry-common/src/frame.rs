@@ -68,18 +68,30 @@ pub trait Frame {
         Far { frame: self, start: 0 }
     }
 
-    /// Reads a link layer with more than two tags ([`crate::parse::deep_link`]). The kernel program has this and the
-    /// functions below verified separately.
-    fn deep_link(&self) -> Result<Link, Malformed>;
+    /// Reads a link layer with more than two tags ([`Deep::link`]). The kernel program overrides this and
+    /// the functions below, to have them verified separately.
+    #[inline(always)]
+    fn deep_link(&self) -> Result<Link, Malformed> {
+        Deep::link(self)
+    }
 
     /// Reads further VLAN tags, up to the limit of one verified function ([`Deep::next`]).
-    fn next_tags(&self, deep: Deep) -> Deep;
+    #[inline(always)]
+    fn next_tags(&self, deep: Deep) -> Deep {
+        deep.next(self)
+    }
 
     /// Follows a chain of IPv6 extension headers, in a packet that ends at `end` bytes ([`Chain::follow`]).
-    fn follow(&self, chain: Chain, end: usize) -> Chain;
+    #[inline(always)]
+    fn follow(&self, chain: Chain, end: usize) -> Chain {
+        chain.follow(self, end)
+    }
 
     /// Follows the chain, up to the limit of one verified function ([`Chain::next`]).
-    fn next_headers(&self, chain: Chain, end: usize) -> Chain;
+    #[inline(always)]
+    fn next_headers(&self, chain: Chain, end: usize) -> Chain {
+        chain.next(self, end)
+    }
 }
 
 /// A frame that can be rewritten into its own answer.

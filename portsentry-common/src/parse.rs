@@ -25,7 +25,7 @@ mod transport;
 
 pub use chain::MAX_EXTENSIONS;
 pub use datagram::{Datagram, Fragment};
-pub use deep::{MAX_TAGS, deep_link};
+pub use deep::MAX_TAGS;
 pub use ethernet::link;
 pub(crate) use ethernet::near_link;
 pub use family::Parse;

@@ -2,10 +2,7 @@
 
 use bytemuck::AnyBitPattern;
 
-use crate::{
-    frame::{Bytes, Frame},
-    parse::{Chain, Deep, Link, Malformed, deep_link},
-};
+use crate::frame::{Bytes, Frame};
 
 impl Bytes for &[u8] {
     #[inline(always)]
@@ -46,25 +43,5 @@ impl<'a> Frame for &'a [u8] {
     #[inline(always)]
     fn load<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
         Bytes::read(*self, offset)
-    }
-
-    #[inline(always)]
-    fn deep_link(&self) -> Result<Link, Malformed> {
-        deep_link(self)
-    }
-
-    #[inline(always)]
-    fn next_tags(&self, deep: Deep) -> Deep {
-        deep.next(self)
-    }
-
-    #[inline(always)]
-    fn follow(&self, chain: Chain, end: usize) -> Chain {
-        chain.follow(self, end)
-    }
-
-    #[inline(always)]
-    fn next_headers(&self, chain: Chain, end: usize) -> Chain {
-        chain.next(self, end)
     }
 }

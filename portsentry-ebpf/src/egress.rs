@@ -104,34 +104,38 @@ fn see<const BARE: bool>(context: *mut __sk_buff) -> i32 {
     };
     match ethertype {
         IPV4 => {
-            let mut packet = packet;
-            if is_forwarded
-                && packet.read(9).is_some_and(|protocol| may_be_answer(packet, 20, protocol, ICMP))
-            {
-                cold_path();
-                if learning::learn_ipv4(context, offset as u64) != 0 {
-                    return SHOT;
-                }
-                packet = linear(context).skip(offset);
-            }
+            let is_answer = is_forwarded
+                && packet.read(9).is_some_and(|protocol| may_be_answer(packet, 20, protocol, ICMP));
+            let learn = || learning::learn_ipv4(context, offset as u64);
+            let Some(packet) = leaving(context, (offset, packet), is_answer, learn) else { return SHOT };
             see_ipv4(packet, is_forwarded);
         }
         IPV6 => {
-            let mut packet = packet;
-            if is_forwarded
-                && packet.read(6).is_some_and(|protocol| may_be_answer(packet, 40, protocol, ICMPV6))
-            {
-                cold_path();
-                if learning::learn_ipv6(context, offset as u64) != 0 {
-                    return SHOT;
-                }
-                packet = linear(context).skip(offset);
-            }
+            let is_answer = is_forwarded
+                && packet.read(6).is_some_and(|protocol| may_be_answer(packet, 40, protocol, ICMPV6));
+            let learn = || learning::learn_ipv6(context, offset as u64);
+            let Some(packet) = leaving(context, (offset, packet), is_answer, learn) else { return SHOT };
             see_ipv6(packet, is_forwarded);
         }
         _ => {}
     }
     GO_ON
+}
+
+/// Learns from a packet that may be an answer. Returns the packet at `offset`, whose bounds that invalidates, or `None`
+/// if it must not leave.
+#[inline(always)]
+fn leaving(
+    context: *mut __sk_buff,
+    (offset, packet): (usize, Packet),
+    is_answer: bool,
+    learn: impl FnOnce() -> u32,
+) -> Option<Packet> {
+    if !is_answer {
+        return Some(packet);
+    }
+    cold_path();
+    (learn() == 0).then(|| linear(context).skip(offset))
 }
 
 /// Whether the packet with the given transport header may be an answer other than a datagram.

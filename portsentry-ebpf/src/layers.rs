@@ -38,7 +38,7 @@ const _: () = assert!(14 + 4 * MAX_TAGS + 8 < LENGTH as usize);
 #[inline(never)]
 pub fn deep_link(context: *mut xdp_md) -> u64 {
     let context = XdpContext::new(context);
-    let Ok(link) = parse::deep_link(&XdpFrame::<false>::new(&context)) else { return MALFORMED << NETWORK };
+    let Ok(link) = Deep::link(&XdpFrame::<false>::new(&context)) else { return MALFORMED << NETWORK };
     let network = match link.network {
         Network::Ipv4 => IPV4,
         Network::Ipv6 => IPV6,

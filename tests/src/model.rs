@@ -43,7 +43,7 @@ use portsentry_common::{
 use self::ip::ip;
 use crate::{
     outcome::{Judge, Outcome, timeless_block},
-    received::Received,
+    received::received,
     scenario::Scenario,
     test_host,
 };
@@ -117,12 +117,12 @@ impl Model {
 
     /// Judges a frame by the slow path alone.
     pub fn slow_path(&mut self, frame: &[u8]) -> Outcome {
-        self.outcome(|model| slow_path(&Received::<false>::new(frame), model))
+        self.outcome(|model| slow_path(&received::<false>(frame), model))
     }
 
     /// Judges a packet without an Ethernet header.
     pub fn judge_bare(&mut self, packet: &[u8]) -> Outcome {
-        self.outcome(|model| judge(&Received::<true>::new(packet), model))
+        self.outcome(|model| judge(&received::<true>(packet), model))
     }
 
     fn outcome(&self, judge: impl FnOnce(&Self) -> Action) -> Outcome {
@@ -136,7 +136,7 @@ impl Model {
 
 impl Judge for Model {
     fn judge(&mut self, frame: &[u8]) -> Outcome {
-        self.outcome(|model| judge(&Received::<false>::new(frame), model))
+        self.outcome(|model| judge(&received::<false>(frame), model))
     }
 
     fn blocked(&self) -> BTreeMap<IpAddr, Block> {

@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     classify::{Kind, Probe, Protocol},
     frame::{Frame, tests::Written},
-    parse::{Chain, Deep, Link, Malformed, Parse, TcpFlags, Transport, deep_link, link},
+    parse::{Parse, TcpFlags, Transport, link},
 };
 
 const SECRETS: Secrets = Secrets { keys: [key(1), key(9)], current: 0 };
@@ -53,22 +53,6 @@ impl<'a> Frame for Writable<'a> {
 
     fn load<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
         Bytes::read(self.0, offset)
-    }
-
-    fn deep_link(&self) -> Result<Link, Malformed> {
-        deep_link(self)
-    }
-
-    fn next_tags(&self, deep: Deep) -> Deep {
-        deep.next(self)
-    }
-
-    fn follow(&self, chain: Chain, end: usize) -> Chain {
-        chain.follow(self, end)
-    }
-
-    fn next_headers(&self, chain: Chain, end: usize) -> Chain {
-        chain.next(self, end)
     }
 }
 

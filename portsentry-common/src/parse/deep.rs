@@ -40,38 +40,38 @@ impl Deep {
         }
         self
     }
-}
 
-/// Parses the link layer of `frame`, with any number of tags. Beyond [`MAX_TAGS`] it returns [`Network::Buried`].
-#[inline(always)]
-pub fn deep_link<F: Frame + ?Sized>(frame: &F) -> Result<Link, Malformed> {
-    let ethertype = frame.load(ETHERTYPE).ok_or(Malformed::Link)?;
-    let mut deep = Deep::new(ETHERNET, ethertype, 0);
-    for _ in 0..ROUNDS {
-        deep = frame.next_tags(deep);
-        if deep.0 & Deep::DONE != 0 {
-            break;
+    /// Parses the link layer of `frame`, with any number of tags. Beyond [`MAX_TAGS`] it returns [`Network::Buried`].
+    #[inline(always)]
+    pub fn link<F: Frame + ?Sized>(frame: &F) -> Result<Link, Malformed> {
+        let ethertype = frame.load(ETHERTYPE).ok_or(Malformed::Link)?;
+        let mut deep = Deep::new(ETHERNET, ethertype, 0);
+        for _ in 0..ROUNDS {
+            deep = frame.next_tags(deep);
+            if deep.0 & Deep::DONE != 0 {
+                break;
+            }
         }
+        let (offset, ethertype, vlan) = (deep.offset(), deep.ethertype(), deep.vlan());
+        if deep.0 & Deep::DONE == 0 {
+            return Ok(Link { network: Network::Buried, length: offset, vlan, is_deep: true });
+        }
+        if is_tag(ethertype) {
+            return Err(Malformed::Link);
+        }
+        if ethertype != PPPOE {
+            return Ok(Link { network: Network::of(ethertype), length: offset, vlan, is_deep: true });
+        }
+        let [high, low] = frame.load::<[u8; 2]>(offset + SESSION).ok_or(Malformed::Link)?;
+        // An odd first octet is a complete compressed number (RFC 1661 section 6.5). Linux accepts that even if it was
+        // not negotiated.
+        let (number, length) =
+            if high & 1 == 1 { (high.into(), 1) } else { (u16::from_be_bytes([high, low]), IP) };
+        let network = match number {
+            PPP_IPV4 => Network::Ipv4,
+            PPP_IPV6 => Network::Ipv6,
+            _ => Network::Other,
+        };
+        Ok(Link { network, length: offset + SESSION + length, vlan, is_deep: true })
     }
-    let (offset, ethertype, vlan) = (deep.offset(), deep.ethertype(), deep.vlan());
-    if deep.0 & Deep::DONE == 0 {
-        return Ok(Link { network: Network::Buried, length: offset, vlan, is_deep: true });
-    }
-    if is_tag(ethertype) {
-        return Err(Malformed::Link);
-    }
-    if ethertype != PPPOE {
-        return Ok(Link { network: Network::of(ethertype), length: offset, vlan, is_deep: true });
-    }
-    let [high, low] = frame.load::<[u8; 2]>(offset + SESSION).ok_or(Malformed::Link)?;
-    // An odd first octet is a complete compressed number (RFC 1661 section 6.5). Linux accepts that even if it was
-    // not negotiated.
-    let (number, length) =
-        if high & 1 == 1 { (high.into(), 1) } else { (u16::from_be_bytes([high, low]), IP) };
-    let network = match number {
-        PPP_IPV4 => Network::Ipv4,
-        PPP_IPV6 => Network::Ipv6,
-        _ => Network::Other,
-    };
-    Ok(Link { network, length: offset + SESSION + length, vlan, is_deep: true })
 }

@@ -8,7 +8,6 @@ mod fact;
 mod family;
 mod learned;
 mod pinned;
-mod received;
 mod sockets;
 
 use std::{
@@ -33,13 +32,10 @@ use portsentry_common::{
     token_bucket::TokenBuckets,
 };
 
+use self::pinned::{Pinned, Prefix};
 pub use self::{fact::Fact, sockets::FoundSocket};
-use self::{
-    pinned::{Pinned, Prefix},
-    received::Received,
-};
 use super::{
-    Error, Observer, bound, heartbeat, monotonic_ns,
+    Error, Observer, Received, bound, heartbeat, monotonic_ns,
     per_source::{HANDSHAKES, TALLIES},
     secrets, settings_pin,
 };

@@ -3,25 +3,34 @@
 use std::cell::RefCell;
 
 use bytemuck::{AnyBitPattern, NoUninit};
-use portsentry_common::{
-    frame::{Bytes, Frame, Rewrite, Room},
-    parse::{Chain, Deep, Link, Malformed, deep_link},
-};
+use portsentry_common::frame::{Bytes, Frame, Rewrite, Room};
 
 /// A frame. A `BARE` one begins with its IP header.
 #[derive(Clone, Debug)]
-pub(super) struct Received<'a, const BARE: bool> {
+pub struct Received<'a, const BARE: bool> {
     frame: &'a [u8],
+    /// Number of bytes that can be read and written directly.
+    direct: usize,
     /// The frame as rewritten. The rules never read their own changes.
     rewritten: RefCell<Vec<u8>>,
 }
 
 impl<'a, const BARE: bool> Received<'a, BARE> {
-    pub(super) fn new(frame: &'a [u8]) -> Self {
-        Self { frame, rewritten: RefCell::new(frame.to_vec()) }
+    /// Returns a frame in one buffer.
+    #[must_use]
+    pub fn new(frame: &'a [u8]) -> Self {
+        Self::in_buffers(frame, frame.len())
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    /// Returns a frame whose first buffer holds at most `first` bytes, and later ones the rest.
+    #[must_use]
+    pub fn in_buffers(frame: &'a [u8], first: usize) -> Self {
+        Self { frame, direct: frame.len().min(first), rewritten: RefCell::new(frame.to_vec()) }
+    }
+
+    /// Returns the frame as the rules rewrote it.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
         self.rewritten.into_inner()
     }
 }
@@ -32,7 +41,7 @@ impl<'a, const BARE: bool> Frame for Received<'a, BARE> {
     const IS_BARE: bool = BARE;
 
     fn bytes(&self) -> &'a [u8] {
-        self.frame
+        &self.frame[..self.direct]
     }
 
     fn holds(&self, length: usize) -> bool {
@@ -46,22 +55,6 @@ impl<'a, const BARE: bool> Frame for Received<'a, BARE> {
     fn load<T: AnyBitPattern>(&self, offset: usize) -> Option<T> {
         Bytes::read(self.frame, offset)
     }
-
-    fn deep_link(&self) -> Result<Link, Malformed> {
-        deep_link(self)
-    }
-
-    fn next_tags(&self, deep: Deep) -> Deep {
-        deep.next(self)
-    }
-
-    fn follow(&self, chain: Chain, end: usize) -> Chain {
-        chain.follow(self, end)
-    }
-
-    fn next_headers(&self, chain: Chain, end: usize) -> Chain {
-        chain.next(self, end)
-    }
 }
 
 impl<const BARE: bool> Rewrite for Received<'_, BARE> {
@@ -71,18 +64,22 @@ impl<const BARE: bool> Rewrite for Received<'_, BARE> {
         Self: 'a;
 
     fn room(&self) -> Rewritten<'_> {
-        Rewritten(&self.rewritten)
+        Rewritten { frame: &self.rewritten, direct: self.direct }
     }
 }
 
-/// The frame, for writing.
+/// The first buffer, for writing.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rewritten<'a>(&'a RefCell<Vec<u8>>);
+pub struct Rewritten<'a> {
+    frame: &'a RefCell<Vec<u8>>,
+    direct: usize,
+}
 
 impl Room for Rewritten<'_> {
     fn write<T: NoUninit>(self, offset: usize, value: T) -> bool {
         let bytes = bytemuck::bytes_of(&value);
-        let mut frame = self.0.borrow_mut();
-        frame.get_mut(offset..offset + bytes.len()).map(|place| place.copy_from_slice(bytes)).is_some()
+        let mut frame = self.frame.borrow_mut();
+        let direct = &mut frame[..self.direct];
+        direct.get_mut(offset..offset + bytes.len()).map(|place| place.copy_from_slice(bytes)).is_some()
     }
 }
