@@ -12,10 +12,8 @@ pub struct Report<'a> {
     pub event: &'a Event,
     /// Lines for the log; empty for an event that isn't logged.
     pub lines: &'a [String],
-    /// The event in words, safe to show, or `None` if the lines report no separate event.
-    pub message: Option<&'a str>,
-    /// The event's number, if it has one.
-    pub sequence: Option<u64>,
+    /// The event as a line of JSON, or `None` if no sink wants it or the lines report no separate event.
+    pub json: Option<&'a str>,
 }
 
 /// An output for log lines or events. It must not delay its caller: it counts reports that it can't accept at once.

@@ -65,7 +65,7 @@ pub struct Numbered {
     network: Option<IpNet>,
     kind: Option<String>,
     port: Option<u64>,
-    line: String,
+    line: Arc<str>,
 }
 
 /// A part of the feed.
@@ -93,14 +93,15 @@ impl Feed {
         Self { recent: Arc::new(Mutex::new(recent)), next: Arc::new(watch::Sender::new(first)) }
     }
 
-    /// Adds an event whose log line is `message`. Returns its number.
+    /// Adds an event whose log line is `message`. Returns its line of JSON.
     #[allow(clippy::must_use_candidate, reason = "it is called for its effect")]
-    pub fn publish(&self, event: &Event, message: &str) -> u64 {
+    pub fn publish(&self, event: &Event, message: &str) -> Arc<str> {
         let mut recent = self.recent();
         let sequence = recent.next;
         recent.next += 1;
         let numbered = Numbered::new(sequence, event, message);
-        recent.bytes += numbered.line.len();
+        let line = Arc::clone(&numbered.line);
+        recent.bytes += line.len();
         recent.events.push_back(Arc::new(numbered));
         while recent.events.len() > EVENTS || recent.bytes > BYTES {
             let Some(oldest) = recent.events.pop_front() else { break };
@@ -108,7 +109,7 @@ impl Feed {
         }
         drop(recent);
         self.next.send_replace(sequence + 1);
-        sequence
+        line
     }
 
     /// Returns the number of the next event.
@@ -139,7 +140,7 @@ impl Feed {
         drop(recent);
         let next = events.last().map_or(from.max(oldest), |event| event.sequence + 1);
         let selected = events.iter().filter(|event| event.is_selected(filter));
-        Batch { lost, lines: selected.map(|event| event.line.clone()).collect(), next }
+        Batch { lost, lines: selected.map(|event| event.line.to_string()).collect(), next }
     }
 
     /// Returns a receiver that is notified of each event.
@@ -164,7 +165,7 @@ impl Numbered {
             network,
             kind: text(Field::Kind).map(str::to_owned),
             port: event.get(Field::DestinationPort).and_then(Value::as_u64),
-            line: event.json(message, Some(sequence)),
+            line: event.json(message, Some(sequence)).into(),
         }
     }
 

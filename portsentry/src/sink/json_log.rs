@@ -54,8 +54,8 @@ impl Sink for Writer {
     }
 
     fn emit(&mut self, report: &Report<'_>) {
-        if let Some(message) = report.message {
-            self.tell(report.event, message, report.sequence);
+        if let Some(event) = report.json {
+            self.tell(event);
         }
     }
 
@@ -87,8 +87,8 @@ impl Writer {
         Ok(Self { sender: Some(sender), news, end, untold: 0, lost: 0 })
     }
 
-    /// Queues an event. `message` is its log line, `sequence` its number.
-    pub fn tell(&mut self, event: &Event, message: &str, sequence: Option<u64>) {
+    /// Queues an event, as a line of JSON.
+    pub fn tell(&mut self, event: &str) {
         let Some(sender) = &self.sender else { return };
         if self.untold > 0 {
             let why = "JSON_LOG could not be written, or not fast enough";
@@ -98,7 +98,7 @@ impl Writer {
                 self.untold = 0;
             }
         }
-        if sender.try_send(event.json(message, sequence)).is_err() {
+        if sender.try_send(event.to_owned()).is_err() {
             self.untold += 1;
             self.lost += 1;
         }

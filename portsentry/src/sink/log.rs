@@ -162,9 +162,11 @@ impl Log {
         let event = located.as_ref().unwrap_or(event);
         let shown = |message: &str| message.lines().map(|line| sanitize(line)).collect::<Vec<_>>().join("\n");
         let message = message.filter(|_| self.has_events()).map(shown);
-        let sequence =
-            message.as_ref().zip(self.feed.as_ref()).map(|(message, feed)| feed.publish(event, message));
-        let report = Report { event, lines, message: message.as_deref(), sequence };
+        let json = message.map(|message| match &self.feed {
+            Some(feed) => feed.publish(event, &message),
+            None => event.json(&message, None).into(),
+        });
+        let report = Report { event, lines, json: json.as_deref() };
         self.sinks.iter_mut().for_each(|sink| sink.emit(&report));
     }
 

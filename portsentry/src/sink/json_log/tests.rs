@@ -8,7 +8,7 @@ fn events_reach_the_file_before_the_writer_ends() {
     let path = dir.path().join("events.json");
     let mut writer = Writer::start(JsonLog::File(path.clone())).unwrap();
     for count in 0..3000 {
-        writer.tell(&Event::new(Action::Note).with(Field::Count, count), "words", None);
+        writer.tell(&Event::new(Action::Note).with(Field::Count, count).json("words", None));
     }
     drop(writer);
     let text = fs::read_to_string(path).unwrap();
@@ -26,10 +26,10 @@ fn what_finds_no_room_is_counted_and_told() {
     let (_, end) = sync_channel(0);
     let mut writer = Writer { sender: Some(sender), news, end, untold: 0, lost: 0 };
     for _ in 0..5 {
-        writer.tell(&Event::new(Action::Note), "event", None);
+        writer.tell(&Event::new(Action::Note).json("event", None));
     }
     assert_eq!((events.try_iter().count(), writer.lost()), (2, 3));
-    writer.tell(&Event::new(Action::Note), "after", None);
+    writer.tell(&Event::new(Action::Note).json("after", None));
     let [loss, after] = [events.recv().unwrap(), events.recv().unwrap()];
     assert!(loss.contains(r#""action":"loss""#) && loss.contains(r#""count":3"#), "{loss}");
     assert!(after.contains(r#""message":"after""#), "{after}");
