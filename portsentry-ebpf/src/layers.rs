@@ -2,7 +2,7 @@
 //! which to continue.
 
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
-use portsentry_common::parse::{self, Chain, Deep, Link, MAX_TAGS, Malformed, Network};
+use portsentry_common::parse::{Chain, Deep, Link, MAX_TAGS, Malformed, Network};
 
 use crate::frame::XdpFrame;
 
