@@ -13,6 +13,11 @@ use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Time limit for a connection to a trap, whose SYN may be dropped. Linux sends the next one after a second.
+const IMPATIENCE: Duration = Duration::from_millis(1500);
+
+/// Ports that nmap scans, and its patience. Blocked ones never answer.
+const PORTS: &str = "-p 1,7,11,15,79,80,111,119,143 --max-retries 2 --max-rtt-timeout 300ms";
 
 /// A mode of enforcement, and how it came to be.
 #[derive(Clone, Copy, Debug)]
@@ -96,11 +101,13 @@ impl Mistake {
     fn happen(self, lab: &Lab, source: IpAddr) {
         let at = |port| SocketAddr::new(host_for(source), port);
         match self {
-            Mistypes => drop(connect(lab, source, at(11))),
+            Mistypes => drop(connect(lab, source, at(11), IMPATIENCE)),
             SendsDatagram => drop(Probe::udp(&lab.scanner, source, at(69))),
-            TriesThree => [7, 15, 79].into_iter().for_each(|port| drop(connect(lab, source, at(port)))),
-            ScansHalfOpen => drop(lab.nmap(source, "-sS -p 1,7,11,15,79,80,111,119,143 --max-retries 2")),
-            Scans => drop(lab.nmap(source, "-sT -p 1,7,11,15,79,80,111,119,143 --max-retries 2")),
+            TriesThree => {
+                [7, 15, 79].into_iter().for_each(|port| drop(connect(lab, source, at(port), IMPATIENCE)))
+            }
+            ScansHalfOpen => drop(lab.nmap(source, &format!("-sS {PORTS}"))),
+            Scans => drop(lab.nmap(source, &format!("-sT {PORTS}"))),
             IsSpoofed => {
                 let wire = Wire::open(&lab.bystander);
                 (0..3).for_each(|_| wire.probe(source));
@@ -114,11 +121,11 @@ fn host_for(source: IpAddr) -> IpAddr {
     if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() }
 }
 
-fn connect(lab: &Lab, source: IpAddr, port: SocketAddr) -> std::io::Result<TcpStream> {
+fn connect(lab: &Lab, source: IpAddr, port: SocketAddr, patience: Duration) -> std::io::Result<TcpStream> {
     lab.scanner.enter(|| {
         let socket = Socket::new(Domain::for_address(port), Type::STREAM, None)?;
         socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.connect_timeout(&port.into(), PATIENCE)?;
+        socket.connect_timeout(&port.into(), patience)?;
         Ok(socket.into())
     })
 }
@@ -278,7 +285,8 @@ fn a_client_that_has_not_logged_in_is_no_peer() {
     let setup = OBSERVING.configuration(&lab);
     let daemon = setup.start();
     let guesser = lab.source(Family::V4);
-    let mut client = connect(&lab, guesser, SocketAddr::new(host_for(guesser), 22)).expect("a connection");
+    let at = SocketAddr::new(host_for(guesser), 22);
+    let mut client = connect(&lab, guesser, at, PATIENCE).expect("a connection");
     client.read_exact(&mut [0; 4]).expect("a greeting");
     arm(&setup, "Armed.");
     let ignored = std::fs::read_to_string(setup.path("IGNORE_FILE")).expect("an ignore file");

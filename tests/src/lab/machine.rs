@@ -111,9 +111,12 @@ impl Machine {
         if status.success() { Ok(text) } else { Err(format!("{script}: {status}\n{text}")) }
     }
 
-    /// Runs a script that must succeed, and returns its output.
+    /// Runs a script that must succeed, and returns its output. If it fails, the failure message has the end of the journal.
     pub fn run(&self, script: &str) -> String {
-        self.try_run(script).unwrap_or_else(|problem| panic!("{problem}"))
+        self.try_run(script).unwrap_or_else(|problem| {
+            let journal = self.try_run("journalctl --no-pager --lines 60").unwrap_or_else(|error| error);
+            panic!("{problem}\n{journal}")
+        })
     }
 
     /// Polls `holds` until it returns true. `what` describes the condition in the failure message.
