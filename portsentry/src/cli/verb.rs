@@ -42,7 +42,7 @@ pub enum Verb {
     Unblock(Unblock),
     /// List the ports of other hosts that were learned from their answers (ANSWERS)
     Served(Served),
-    /// Forget learned ports: whether they are served shows anew
+    /// Forget learned ports, until they answer again
     Forget(Forget),
     /// Print past blocks and fences from the history file
     History(History),

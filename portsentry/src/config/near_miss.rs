@@ -9,7 +9,7 @@ const ARMING: [&str; 2] = ["BLOCK_TCP", "BLOCK_UDP"];
 const LETTERS: usize = 2;
 /// Words for yes, besides the value itself.
 const YES: [&str; 7] = ["1", "y", "yes", "on", "true", "enable", "enabled"];
-/// Quotes that are none in this file.
+/// Quotation marks that are no part of a value.
 const QUOTES: [char; 12] = [
     '"', '\'', '`', '\u{201c}', '\u{201d}', '\u{201e}', '\u{201f}', '\u{2018}', '\u{2019}', '\u{ab}',
     '\u{bb}', '\u{ff02}',

@@ -15,7 +15,7 @@ use crate::{
     sanitize::sanitize,
 };
 
-/// Maximum size of a file in bytes. The largest public one, with cities, has 60 MB.
+/// Maximum size of a file in bytes. The largest public file, which has cities, takes 60 MB.
 const LARGEST: u64 = 512 << 20;
 /// Maximum length of an organisation's name, in characters.
 const LONGEST: usize = 64;

@@ -14,7 +14,7 @@ use crate::{
 
 /// Longest list from standard input.
 const MOST: usize = 1_000_000;
-/// Errors in a list that are shown.
+/// Number of errors in a list that are shown.
 const SHOWN: usize = 10;
 
 /// Returns every address.

@@ -36,7 +36,7 @@ impl Follower {
         Self { reading, writing, feed }
     }
 
-    /// Sends the requested events. Ends when `end` is closed, once those so far are sent.
+    /// Sends the requested events. After `end` is closed, it sends those so far, and returns.
     pub(super) async fn serve(mut self, subscription: &Subscription, mut end: watch::Receiver<()>) {
         let Subscription { follow, after, limit, filter } = subscription;
         let mut news = self.feed.subscribe();
