@@ -63,6 +63,16 @@ pub enum Answers {
     Enforce = 2,
 }
 
+impl core::fmt::Display for Answers {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.write_str(match self {
+            Self::Off => "off",
+            Self::Observe => "observe",
+            Self::Enforce => "enforce",
+        })
+    }
+}
+
 /// Read-only data of the kernel program.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]

@@ -11,7 +11,7 @@ use portsentry_tests::lab::{Daemon, Family, Lab, Portsentry, Probe, Reach, Servi
 const SERVED: u16 = 8080;
 
 /// Makes the host a gateway to the bystander, which has no other link. Returns the bystander's address.
-fn make_gateway(lab: &Lab) -> IpAddr {
+pub(super) fn make_gateway(lab: &Lab) -> IpAddr {
     let (_, behind) = lab.plug_in_second(&lab.bystander);
     lab.host.run("sysctl", &["-qw", "net.ipv4.ip_forward=1"]);
     lab.bystander.ip("link set eth0 down\nroute add default via 203.0.113.1\n");
@@ -19,7 +19,7 @@ fn make_gateway(lab: &Lab) -> IpAddr {
     behind
 }
 
-fn watching<'a>(lab: &'a Lab, answers: &str) -> Portsentry<'a> {
+pub(super) fn watching<'a>(lab: &'a Lab, answers: &str) -> Portsentry<'a> {
     let portsentry = lab.portsentry("-stcp -sudp").with("INTERFACES", "eth0").with("BLOCK_UNPROVEN", "0");
     portsentry
         .with("PROTECTED_NETWORKS", "203.0.113.0/24")

@@ -60,6 +60,7 @@ mod metrics;
 mod names;
 mod open_fence;
 mod origins;
+mod outgoing;
 mod package;
 mod packets;
 mod parity;

@@ -5,6 +5,7 @@ mod filter;
 mod finding;
 mod interface;
 mod links;
+mod outgoing;
 mod system;
 
 use portsentry_common::settings::FencedSyns;
@@ -48,11 +49,14 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
         findings.push(Finding::ok("fence", kernel::describe_fence(way)));
         findings.extend((way == FencedSyns::Accept).then(filter::finding).flatten());
     }
-    let pinned = pinned.map(|observer| observer.links()).unwrap_or_default();
+    if let Some(Ok(answers)) = running.map(Observer::answers) {
+        findings.push(outgoing::in_effect(config.answers, answers));
+    }
+    let pinned_links = pinned.as_ref().map(Observer::links).unwrap_or_default();
     match links::read() {
         Ok(links) => {
             let surroundings = interface::Surroundings {
-                pinned: &pinned,
+                pinned: &pinned_links,
                 answers: config.challenge.then_some(config.xdp_mode),
                 cpus: system::cpus(),
             };
@@ -64,7 +68,10 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
                     Some(Err(reason)) => {
                         findings.push(Finding::ok(&link.name, format!("not to be watched: {reason}")));
                     }
-                    Some(Ok(())) => findings.extend(interface::findings(link, &surroundings)),
+                    Some(Ok(())) => {
+                        findings.extend(interface::findings(link, &surroundings));
+                        findings.extend(of_outgoing(running, link));
+                    }
                 }
             }
             findings.extend(missing(&config.interfaces, &there).map(|name| {
@@ -94,6 +101,12 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
         Exit::Success if has_problem => Exit::Failure,
         exit => exit,
     }
+}
+
+/// Returns the finding on the outgoing packets of an interface that runs PortSentry's program.
+fn of_outgoing(running: Option<&Observer>, link: &links::Link) -> Option<Finding> {
+    let running = running.filter(|running| running.links().contains(&link.index))?;
+    running.outgoing(link.index).ok().map(|found| outgoing::on_interface(&link.name, &found))
 }
 
 fn mode(enforcement: Enforcement) -> Finding {

@@ -15,7 +15,7 @@ use crate::{
         gaps::Gaps,
         report::{Interface, Maps, Report},
     },
-    kernel::{self, Fill, Ports},
+    kernel::{self, Fill, Outgoing, Ports},
     modes::Modes,
     policy::Enforcement,
     sanitize::sanitize,
@@ -109,6 +109,13 @@ fn render(report: &Report, pins: &str) -> String {
     }
     say("bound ports", maps.bound_ports.to_string());
     say("fence", kernel::describe_fence(maps.fenced_syns).into());
+    if let Some(answers) = &maps.answers {
+        say("answers", answers.clone());
+    }
+    let outgoing = outgoing(report);
+    if !outgoing.is_empty() {
+        say("outgoing", sanitize(&outgoing).into_owned());
+    }
     say("ring", format!("{} KiB", maps.ring / 1024));
     say("memory", format!("{} MiB in all maps", maps.memory.div_ceil(1 << 20)));
     text.push_str("\nCounted since the maps were made:\n");
@@ -137,6 +144,26 @@ fn dead(maps: Option<&Maps>) -> String {
     }
 }
 
+/// Describes where outgoing packets are seen.
+fn outgoing(report: &Report) -> String {
+    let found = report.interfaces.iter().filter_map(|found| {
+        let name = found.name.as_ref()?;
+        let reason = report.gaps.unseen.iter().find(|unseen| unseen.interface == *name);
+        Some(match (found.outgoing.as_ref()?, reason) {
+            (Outgoing::Tcx { after: Some(after) }, _) if !after.is_empty() => {
+                format!("seen on {name} by TCX, after {}", after.join(", "))
+            }
+            (Outgoing::Tcx { .. }, _) => format!("seen on {name} by TCX"),
+            (Outgoing::Clsact, _) => format!("seen on {name} by clsact"),
+            (Outgoing::Detached | Outgoing::No, Some(Unwatched { reason, .. })) => {
+                format!("not seen on {name}: {reason}")
+            }
+            (Outgoing::Detached | Outgoing::No, None) => format!("not seen on {name}"),
+        })
+    });
+    found.collect::<Vec<_>>().join("; ")
+}
+
 fn enforcement(report: &Report) -> String {
     let names: Vec<_> = report.interfaces.iter().filter_map(|found| found.name.as_deref()).collect();
     let lost: Vec<_> = report.interfaces.iter().filter(|found| found.name.is_none()).collect();
@@ -162,7 +189,11 @@ mod tests {
     const DUMPED: BoundState = BoundState { by_hooks: true, dump_age: Some(Duration::from_secs(1)) };
 
     fn report() -> Report {
-        let interface = |index, name: Option<&str>| Interface { index, name: name.map(str::to_owned) };
+        let interface = |index, name: Option<&str>| Interface {
+            index,
+            name: name.map(str::to_owned),
+            outgoing: name.map(|_| Outgoing::Tcx { after: Some(vec!["shaper (ID 7)".into()]) }),
+        };
         Report {
             is_attached: true,
             interfaces: vec![interface(2, Some("eth0")), interface(9, None)],
@@ -175,6 +206,7 @@ mod tests {
                 ports: Ports { tcp: 3, udp: 0 },
                 bound_ports: BoundPorts::new(DUMPED, true),
                 fenced_syns: FencedSyns::Accept,
+                answers: Some("observe".into()),
                 ring: 4 << 20,
                 memory: 60 << 20,
                 silence: Some(3),
@@ -197,6 +229,8 @@ mod tests {
              networks     2 blocked\n\
              bound ports  known by bind hooks and dumps; last dump 1 s ago\n\
              fence        open: PortSentry answers for every port\n\
+             answers      observe\n\
+             outgoing     seen on eth0 by TCX, after shaper (ID 7)\n\
              ring         4096 KiB\n\
              memory       60 MiB in all maps\n\n\
              Counted since the maps were made:\n          \
@@ -238,18 +272,22 @@ mod tests {
         let unwatched =
             |interface: &str, reason: &str| Unwatched { interface: interface.into(), reason: reason.into() };
         let gaps = Gaps {
+            unseen: vec![unwatched("eth0", "it refuses")],
             mode: Some(Enforcement::new(&Config::default(), [Mode::Stcp].into_iter().collect()).into()),
             not_watched: vec![unwatched("eth1", "it is not there")],
             left_out: vec![unwatched("eno1", "a member of bond0, which is watched")],
             scope: Some("map LOCAL_V4: too many".into()),
         };
         let maps = report().maps.map(|maps| Maps { ports: Ports { tcp: 0, udp: 0 }, ..maps });
-        let said = render(&Report { gaps, maps, ..report() }, "/sys/fs/bpf/portsentry");
+        let interfaces =
+            vec![Interface { index: 2, name: Some("eth0".into()), outgoing: Some(Outgoing::No) }];
+        let said = render(&Report { interfaces, gaps, maps, ..report() }, "/sys/fs/bpf/portsentry");
         for line in [
             "mode         observing (nothing is blocked): BLOCK_TCP=\"1\" and BLOCK_UDP=\"1\" in portsentry.conf, \
              then `portsentry reload`, fence and block",
             "not watched  eth1: it is not there",
             "left out     eno1: a member of bond0, which is watched",
+            "outgoing     not seen on eth0: it refuses",
             "addresses    map LOCAL_V4: too many",
             "ports        none is watched: no probe can be detected",
         ] {
@@ -268,7 +306,9 @@ mod tests {
         assert_eq!(value["maps"]["blocked"], serde_json::json!({"ipv4": 3, "ipv6": 1, "capacity": 65536}));
         let bound = serde_json::json!({"by_hooks": true, "dump_age": 1, "is_overdue": false});
         assert_eq!(value["maps"]["bound_ports"], bound);
-        assert_eq!(value["interfaces"][0], serde_json::json!({"index": 2, "name": "eth0"}));
+        let after = serde_json::json!({"attached": "tcx", "after": ["shaper (ID 7)"]});
+        let interface = serde_json::json!({"index": 2, "name": "eth0", "outgoing": after});
+        assert_eq!(value["interfaces"][0], interface);
         assert_eq!((&value["is_attached"], &value["daemon"]), (&true.into(), &4711.into()));
     }
 }

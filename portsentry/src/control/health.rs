@@ -18,6 +18,8 @@ pub struct Health {
     pub not_watched: Vec<Unwatched>,
     /// Interfaces that need not be watched.
     pub left_out: Vec<Unwatched>,
+    /// Watched interfaces whose outgoing packets aren't seen.
+    pub unseen: Vec<Unwatched>,
     /// Reason why not all own, ignored and watched networks are in effect; `None` if they are.
     pub scope: Option<String>,
     /// The kernel program's counters since the maps were created.

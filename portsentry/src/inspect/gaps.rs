@@ -20,6 +20,9 @@ pub struct Gaps {
     /// Interfaces that need not be watched.
     #[serde(default)]
     pub left_out: Vec<Unwatched>,
+    /// Watched interfaces whose outgoing packets aren't seen.
+    #[serde(default)]
+    pub unseen: Vec<Unwatched>,
     /// Reason why not all own, ignored and watched networks are in effect.
     #[serde(default)]
     pub scope: Option<String>,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    kernel::{Fill, Observer, Ports},
+    kernel::{Fill, Observer, Outgoing, Ports},
     notation,
     policy::State,
 };
@@ -40,6 +40,9 @@ pub struct Interface {
     pub index: u32,
     /// `None` if no interface has this index: it is gone, or is in another network namespace.
     pub name: Option<String>,
+    /// The attachment of the program for outgoing packets; `None` if that can't be read.
+    #[serde(default)]
+    pub outgoing: Option<Outgoing>,
 }
 
 /// The contents of the maps.
@@ -58,6 +61,9 @@ pub struct Maps {
     /// The kind of answer to fenced sources' SYNs.
     #[serde(with = "fence")]
     pub fenced_syns: FencedSyns,
+    /// What other hosts' answers decide (`ANSWERS`): `off`, `observe` or `enforce`. `None` if that can't be read.
+    #[serde(default)]
+    pub answers: Option<String>,
     /// The ring's size in bytes.
     pub ring: u32,
     /// Memory of all maps, in bytes.
@@ -76,8 +82,14 @@ impl Report {
     pub fn read(config: &Config) -> Result<Self, Error> {
         let Some(observer) = Observer::open(&config.pin_path)? else { return Ok(Self::default()) };
         let name = |index| if_indextoname(index).ok().map(|name| name.to_string_lossy().into_owned());
-        let interfaces: Vec<_> =
-            observer.links().into_iter().map(|index| Interface { index, name: name(index) }).collect();
+        let interfaces: Vec<_> = observer
+            .links()
+            .into_iter()
+            .map(|index| {
+                let outgoing = observer.outgoing(index).ok();
+                Interface { index, name: name(index), outgoing }
+            })
+            .collect();
         let daemon = observer.daemon();
         Ok(Self {
             is_attached: interfaces.iter().any(|interface| interface.name.is_some()),
@@ -91,6 +103,7 @@ impl Report {
                 ports: observer.ports()?,
                 bound_ports: BoundPorts::new(observer.bound()?, daemon.is_some()),
                 fenced_syns: fenced_syns(config, &observer),
+                answers: observer.answers().ok().map(|answers| answers.to_string()),
                 ring: observer.ring_size()?,
                 memory: observer.memory()?,
                 silence: observer.silence()?.map(|silence| silence.as_secs()),

@@ -10,7 +10,7 @@ use std::{
 use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData, MapError, PerCpuArray},
-    programs::Xdp,
+    programs::{SchedClassifier, Xdp},
 };
 use portsentry_common::{
     classify::Protocol,
@@ -20,8 +20,8 @@ use portsentry_common::{
 };
 
 use super::{
-    Attachment, Blocked, BlockedNetworks, Bound, BoundState, DebugLog, Error, Hooks, Mode, Networks, Pins,
-    TestRun, TrapSlot, Traps, Waiting, accept, bitmap, bound, constants, counters,
+    Attachment, Blocked, BlockedNetworks, Bound, BoundState, DebugLog, Error, Hooks, Kept, Mode, Networks,
+    Pins, TestRun, TrapSlot, Traps, Waiting, accept, bitmap, bound, constants, counters,
     gate::{self, Gate},
     heartbeat,
     inherit::Found,
@@ -106,6 +106,12 @@ impl Kernel {
             }
         }
         Ok(())
+    }
+
+    /// Attaches the program for outgoing packets to the interface with this index again, unless it is attached. Before,
+    /// attaching `has_failed` or not.
+    pub fn keep_outgoing(&mut self, index: u32, has_failed: bool) -> Result<Kept, Error> {
+        traffic::keep(&mut self.ebpf, &self.pins, index, has_failed)
     }
 
     /// Sets the constant fields of answers through the interface with this index, given its MTU, to those of the
@@ -198,13 +204,23 @@ impl Kernel {
 
     /// Runs the program for outgoing packets on a frame that this host sent or forwarded. Returns whether it leaves.
     pub fn try_leaving(&mut self, frame: &[u8], is_forwarded: bool) -> Result<bool, Error> {
-        test_run::leave(traffic::egress(&mut self.ebpf)?, frame, is_forwarded)
+        test_run::leave(traffic::load_egress(&mut self.ebpf)?, frame, is_forwarded)
     }
 
     /// Returns the loaded program, for the bench, which passes frames to it without attaching it.
     pub fn program(&self) -> Result<&Xdp, Error> {
         let program = self.ebpf.program(PROGRAM).ok_or_else(|| Error::Missing(PROGRAM.into()))?;
         program.try_into().map_err(Error::Program)
+    }
+
+    /// Loads the program for outgoing packets without attaching it, for the bench.
+    pub fn load_egress(&mut self) -> Result<(), Error> {
+        traffic::load_egress(&mut self.ebpf).map(drop)
+    }
+
+    /// Returns the program for outgoing packets that [`Self::load_egress`] has loaded.
+    pub fn egress(&self) -> Result<&SchedClassifier, Error> {
+        traffic::egress(&self.ebpf)
     }
 
     /// Returns the counters, summed over the CPUs.

@@ -4,19 +4,24 @@
 //! Since Linux 6.6 they are attached by links (TCX), pinned like those of XDP. On older kernels they are filters of
 //! the `clsact` queueing discipline. Filters stay without a pin, and are found again by their priority and handle.
 
-use std::{fs, io, mem};
+use std::{fs, io, mem, path::Path};
 
 use aya::{
     Ebpf,
     programs::{
         LinkOrder, ProgramError, SchedClassifier, TcAttachType,
         links::{FdLink, Link, PinnedLink},
-        tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact},
+        tc::{NlOptions, SchedClassifierLink, TcAttachOptions, qdisc_add_clsact},
     },
     util::KernelVersion,
 };
 
-use super::{Error, Framing, Pins, error::os_error, program::unsignalled};
+use super::{
+    Error, Framing, Pins,
+    clsact::{HANDLE, PRIORITY, has_filter},
+    error::os_error,
+    program::unsignalled,
+};
 
 /// One of the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +34,6 @@ pub(super) enum Hook {
 
 /// All of them.
 pub(super) const HOOKS: [Hook; 2] = [Hook::Egress, Hook::Accept];
-
-/// Before all other filters.
-const PRIORITY: u16 = 1;
-/// A handle that identifies PortSentry's filters.
-const HANDLE: TcHandle = TcHandle::new(0, 0x7073);
 
 impl Hook {
     /// Returns the directory for the pins of its links, relative to that of the maps.
@@ -61,14 +61,53 @@ impl Hook {
 }
 
 /// Whether the kernel supports links for these programs.
-fn has_links() -> bool {
+pub(super) fn has_links() -> bool {
     KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
+}
+
+/// What was found of a program that should be attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is attached.
+    Attached,
+    /// Another program had detached it, or attaching had failed, and it is attached again.
+    Again,
+    /// An administrator has removed its pin.
+    Removed,
+}
+
+/// Attaches the program for outgoing packets again, unless it is attached. Before, attaching `has_failed` or not.
+pub(super) fn keep(ebpf: &mut Ebpf, pins: &Pins, index: u32, has_failed: bool) -> Result<Kept, Error> {
+    let hook = Hook::Egress;
+    let interface = (name(index)?, index);
+    let path = pins.directory().join(hook.directory()).join(index.to_string());
+    let is_attached = if !has_links() {
+        has_filter(index)
+            .map_err(|source| Error::System { what: "looking for a filter of clsact", source })?
+    } else if path.exists() {
+        // A link without an interface can't be updated.
+        let framing = framing(&interface)?;
+        let program = load(ebpf, hook.program(framing))?;
+        update(program, &path)?
+    } else if has_failed {
+        false
+    } else {
+        return Ok(Kept::Removed);
+    };
+    if is_attached {
+        return Ok(Kept::Attached);
+    }
+    attach(ebpf, pins, hook, index).map(|()| Kept::Again)
+}
+
+fn framing((name, index): &(String, u32)) -> Result<Framing, Error> {
+    Framing::of_interface(*index).map_err(|_| Error::NoInterface(name.clone()))
 }
 
 /// Attaches the program to the interface with this index. Replaces a program that an earlier run left attached.
 pub(super) fn attach(ebpf: &mut Ebpf, pins: &Pins, hook: Hook, index: u32) -> Result<(), Error> {
     let name = name(index)?;
-    let framing = Framing::of_interface(index).map_err(|_| Error::NoInterface(name.clone()))?;
+    let framing = framing(&(name.clone(), index))?;
     if hook == Hook::Accept && framing == Framing::Bare {
         // The program answers no SYNs there.
         return Ok(());
@@ -81,8 +120,14 @@ pub(super) fn attach(ebpf: &mut Ebpf, pins: &Pins, hook: Hook, index: u32) -> Re
     }
 }
 
-/// Returns the loaded program for outgoing packets, on interfaces with an Ethernet header.
-pub(super) fn egress(ebpf: &mut Ebpf) -> Result<&SchedClassifier, Error> {
+/// Returns the program for outgoing packets on interfaces with an Ethernet header, which must be loaded.
+pub(super) fn egress(ebpf: &Ebpf) -> Result<&SchedClassifier, Error> {
+    let name = Hook::Egress.program(Framing::Ethernet);
+    ebpf.program(name).ok_or_else(|| Error::Missing(name.into()))?.try_into().map_err(Error::Program)
+}
+
+/// Loads the program for outgoing packets on interfaces with an Ethernet header.
+pub(super) fn load_egress(ebpf: &mut Ebpf) -> Result<&SchedClassifier, Error> {
     load(ebpf, Hook::Egress.program(Framing::Ethernet)).map(|program| &*program)
 }
 
@@ -109,18 +154,10 @@ fn attach_link(
     let path = pins.directory().join(hook.directory()).join(index.to_string());
     let problem = |problem: String| Error::Pins { path: path.clone(), problem };
     if path.exists() {
-        let old = PinnedLink::from_pin(&path).map_err(|error| problem(error.to_string()))?;
-        let old =
-            SchedClassifierLink::try_from(FdLink::from(old)).map_err(|error| problem(error.to_string()))?;
-        match program.attach_to_link(old) {
-            // The pin keeps the link alive, so this process's handle is dropped.
-            Ok(link) => return program.take_link(link).map(drop).map_err(Error::from),
-            // The link's interface is gone, and another interface has its index now.
-            Err(error) if os_error(&error) == Some(nix::Error::ENOLINK as i32) => {
-                fs::remove_file(&path).map_err(|error| problem(error.to_string()))?;
-            }
-            Err(error) => return Err(error.into()),
+        if update(program, &path)? {
+            return Ok(());
         }
+        fs::remove_file(&path).map_err(|error| problem(error.to_string()))?;
     }
     fs::create_dir_all(pins.directory().join(hook.directory()))
         .map_err(|error| problem(error.to_string()))?;
@@ -129,6 +166,21 @@ fn attach_link(
     let link: FdLink =
         program.take_link(link)?.try_into().map_err(|_| problem("it has no descriptor".into()))?;
     link.pin(&path).map(drop).map_err(|error| problem(error.to_string()))
+}
+
+/// Makes the pinned link run `program`. Returns `false` if it is attached nowhere: its interface is gone, and another
+/// interface has its index now, or somebody has detached it.
+fn update(program: &mut SchedClassifier, path: &Path) -> Result<bool, Error> {
+    let problem = |problem: String| Error::Pins { path: path.into(), problem };
+    let link = PinnedLink::from_pin(path).map_err(|error| problem(error.to_string()))?;
+    let link =
+        SchedClassifierLink::try_from(FdLink::from(link)).map_err(|error| problem(error.to_string()))?;
+    match program.attach_to_link(link) {
+        // The pin keeps the link alive, so this process's handle is dropped.
+        Ok(link) => program.take_link(link).map(|_| true).map_err(Error::from),
+        Err(error) if os_error(&error) == Some(nix::Error::ENOLINK as i32) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn attach_filter(program: &mut SchedClassifier, hook: Hook, name: &str) -> Result<(), Error> {
@@ -167,7 +219,8 @@ pub(super) fn detach(pins: &Pins, hook: Hook, index: u32) -> Result<(), Error> {
     Ok(())
 }
 
-fn name(index: u32) -> Result<String, Error> {
+/// Returns the name of the interface with this index.
+pub(super) fn name(index: u32) -> Result<String, Error> {
     let missing = || Error::NoInterface(format!("number {index}"));
     let name = nix::net::if_::if_indextoname(index).map_err(|_| missing())?;
     name.into_string().map_err(|_| missing())

@@ -158,6 +158,16 @@ fn held(registry: &mut Registry, snapshot: &Snapshot) {
             is not",
         attached,
     );
+    let outgoing = Gauges::default();
+    for interface in &snapshot.attached {
+        let is_seen = !snapshot.unseen.contains(interface);
+        outgoing.get_or_create(&vec![("interface", escaped(interface))]).set(is_seen.into());
+    }
+    registry.register(
+        "interface_outgoing",
+        "1 for each watched interface whose outgoing packets are seen, 0 for one where they are not",
+        outgoing,
+    );
     let scope: Gauge = Gauge::default();
     scope.set(snapshot.scope_trouble.is_none().into());
     registry.register(

@@ -79,6 +79,8 @@ pub struct Snapshot {
     pub attached: Vec<String>,
     /// Interfaces that should be watched, but can't be or don't exist.
     pub refused: Vec<String>,
+    /// Watched interfaces whose outgoing packets aren't seen.
+    pub unseen: Vec<String>,
     /// Whether bind hooks keep the table of bound ports, in addition to dumps of the sockets.
     pub bound_by_hooks: bool,
     /// Age of the last dump; `None` before the first.
@@ -101,6 +103,7 @@ impl Default for Snapshot {
             ring_size: 0,
             attached: Vec::new(),
             refused: Vec::new(),
+            unseen: Vec::new(),
             bound_by_hooks: false,
             dump_age: None,
             scope_trouble: None,

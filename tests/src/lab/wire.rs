@@ -65,10 +65,19 @@ impl Wire {
         Self::open_for(namespace, 0)
     }
 
+    /// Does the same for another interface.
+    pub fn mouth_at(namespace: &Namespace, interface: &str) -> Self {
+        Self::open_at(namespace, interface, 0)
+    }
+
     fn open_for(namespace: &Namespace, ethertype: libc::c_int) -> Self {
+        Self::open_at(namespace, INTERFACE, ethertype)
+    }
+
+    fn open_at(namespace: &Namespace, interface: &str, ethertype: libc::c_int) -> Self {
         namespace.enter(|| {
             let protocol = u16::try_from(ethertype).expect("an Ethertype");
-            let index = if_nametoindex(INTERFACE).expect("the interface's index");
+            let index = if_nametoindex(interface).expect("the interface's index");
             let kind = socket2::Protocol::from(i32::from(protocol.to_be()));
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(kind)).expect("a packet socket");
             socket.bind(&link_address(protocol, index)).expect("a packet socket is bound");

@@ -53,6 +53,7 @@ impl Keeper {
             interfaces: self.attachments.watched(),
             not_watched: self.attachments.lacking(),
             left_out: self.attachments.left_out(),
+            unseen: self.attachments.unseen(),
             scope: self.scope.trouble().cloned(),
             counters: self.kernel.counters()?,
             ring: self.kernel.ring().ok(),

@@ -9,7 +9,7 @@ use crate::{
     config::{Config, Interfaces, XdpMode},
     control::Unwatched,
     host::{Link, Name},
-    kernel::{self, Attachment, Kernel, Mode},
+    kernel::{self, Attachment, Kept, Kernel, Mode},
     policy::{
         interfaces::{LeftOut, choose, described, missing},
         trouble::{News, Troubles},
@@ -34,8 +34,11 @@ pub(super) struct Attachments {
     refused: Troubles<(u32, Name)>,
     /// Interfaces that need not be watched.
     left_out: Troubles<(u32, Name)>,
+    /// Watched interfaces whose outgoing packets aren't seen.
+    unseen: Troubles<(u32, Name)>,
     missing: Vec<String>,
     next_try: Instant,
+    next_look: Instant,
 }
 
 impl Attachments {
@@ -51,8 +54,10 @@ impl Attachments {
             attached: BTreeMap::new(),
             refused: Troubles::default(),
             left_out: Troubles::default(),
+            unseen: Troubles::default(),
             missing: Vec::new(),
             next_try: Instant::now() + AGAIN,
+            next_look: Instant::now() + AGAIN,
         }
     }
 
@@ -75,6 +80,56 @@ impl Attachments {
         left_out
             .map(|((_, name), reason)| Unwatched { interface: name.to_string(), reason: reason.clone() })
             .collect()
+    }
+
+    /// Returns the watched interfaces whose outgoing packets aren't seen, with the reasons.
+    pub(super) fn unseen(&self) -> Vec<Unwatched> {
+        let unseen = self.unseen.iter();
+        unseen
+            .map(|((_, name), reason)| Unwatched { interface: name.to_string(), reason: reason.clone() })
+            .collect()
+    }
+
+    /// Whether the programs for outgoing packets are due for a check.
+    pub(super) fn is_look_due(&self) -> bool {
+        Instant::now() >= self.next_look
+    }
+
+    /// Attaches the programs for outgoing packets again that others have detached, or that couldn't be attached. Logs
+    /// changes.
+    pub(super) fn look_after_outgoing(&mut self, kernel: &mut Kernel, journal: &mut Log) {
+        self.next_look = Instant::now() + AGAIN;
+        let attached: Vec<_> = self.attached.iter().map(|(index, name)| (*index, name.clone())).collect();
+        for (index, name) in attached {
+            let key = (index, name);
+            let has_failed = self.unseen.iter().any(|(other, _)| *other == key);
+            let problem = match kernel.keep_outgoing(index, has_failed) {
+                Ok(Kept::Attached) => None,
+                Ok(Kept::Again) => {
+                    journal
+                        .warning(&format!("{}: the program for outgoing packets is attached again", key.1));
+                    None
+                }
+                Ok(Kept::Removed) => {
+                    Some("its pin was removed; `portsentry reload` attaches it again".to_owned())
+                }
+                // It goes, and the message about that follows.
+                Err(kernel::Error::NoInterface(_)) => continue,
+                Err(error) => Some(error.to_string()),
+            };
+            self.note_unseen(journal, key, problem);
+        }
+    }
+
+    fn note_unseen(&mut self, journal: &mut Log, key: (u32, Name), problem: Option<String>) {
+        let name = key.1.clone();
+        if let Some(News::Begun(problem)) = self.unseen.note(key, problem) {
+            journal.error(&format!(
+                "{name}: outgoing packets can't be seen there, so answers to translated datagrams may count as \
+                 probes, a fence cuts UDP sessions and translated connections, and ANSWERS doesn't learn from \
+                 answers that leave there: {problem}"
+            ));
+        }
     }
 
     /// Attaches to every interface to be watched, and detaches from all others that an earlier run left attached.
@@ -191,6 +246,9 @@ impl Attachments {
         self.refused.retain(|(index, name)| {
             is_chosen(index) && links.get(index).is_some_and(|link| link.name == *name)
         });
+        self.unseen.retain(|(index, name)| {
+            is_chosen(index) && links.get(index).is_some_and(|link| link.name == *name)
+        });
         self.missing = missing(&self.wanted, links).map(str::to_owned).collect();
         links.values().filter(|link| is_chosen(&link.index)).collect()
     }
@@ -211,12 +269,7 @@ impl Attachments {
         let (mode, reason) = self.mode_of(link);
         let traffic = kernel.attach_traffic(link.index, link.mtu);
         let mut attachment = kernel.attach_to((&name, link.index), mode)?;
-        if let Err(error) = traffic {
-            journal.error(&format!(
-                "{name}: outgoing packets can't be seen there, so answers to translated datagrams may count as \
-                 probes, and a fence cuts UDP sessions and translated connections: {error}"
-            ));
-        }
+        self.note_unseen(journal, key(link), traffic.err().map(|error| error.to_string()));
         if let Some(reason) = reason.filter(|_| attachment.mode.is_some()) {
             attachment.reason = Some(reason.into());
         }

@@ -74,6 +74,7 @@ impl Totals {
             ring_size: self.ring,
             attached: attachments.watched(),
             refused: attachments.lacking().into_iter().map(|lacking| lacking.interface).collect(),
+            unseen: attachments.unseen().into_iter().map(|unseen| unseen.interface).collect(),
             bound_by_hooks: bound.by_hooks,
             dump_age: bound.dump_age,
             scope_trouble: scope.trouble().cloned(),

@@ -37,6 +37,10 @@ impl Keeper {
         if self.attachments.is_due() {
             self.follow_interfaces();
         }
+        if self.attachments.is_look_due() {
+            let Self { attachments, kernel, journal, .. } = self;
+            attachments.look_after_outgoing(kernel, journal);
+        }
         if let Some(problem) = self.pins.keep(&self.kernel) {
             self.journal.error(&problem);
         }
