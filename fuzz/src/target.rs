@@ -1,5 +1,6 @@
 //! The targets, one file each.
 
+mod answer;
 mod blocked_file;
 mod configuration;
 mod control;
@@ -23,6 +24,7 @@ pub struct Target {
 
 /// All targets, sorted by name.
 pub const TARGETS: &[Target] = &[
+    Target { name: "answer", check: answer::check, seeds: answer::seeds },
     Target { name: "blocked_file", check: blocked_file::check, seeds: blocked_file::seeds },
     Target { name: "configuration", check: configuration::check, seeds: configuration::seeds },
     Target { name: "control", check: control::check, seeds: control::seeds },

@@ -34,7 +34,7 @@ pub trait Answering: Address {
     /// Protocol number of ICMP in this family.
     const ICMP: u8;
 
-    /// Returns the transport protocol's number, or `None` with options or in a later fragment.
+    /// Returns the transport protocol's number, or `None` for another IP version, with options, or in a later fragment.
     fn carried<B: Bytes>(packet: B) -> Option<u8>;
 
     /// Returns the source and the destination.
@@ -77,7 +77,8 @@ impl Answering for Ipv6 {
 
     #[inline(always)]
     fn carried<B: Bytes>(packet: B) -> Option<u8> {
-        packet.read(6)
+        let is_plain = packet.read::<u8>(0)? >> 4 == 6;
+        if is_plain { packet.read(6) } else { None }
     }
 
     #[inline(always)]

@@ -207,6 +207,10 @@ fn ip(packet: &[u8]) -> Option<([IpAddr; 2], IpNumber, &[u8])> {
     match packet.first()? >> 4 {
         4 => {
             let header = Ipv4HeaderSlice::from_slice(packet).ok()?;
+            // Neither options nor later fragments are read.
+            if !header.options().is_empty() || header.fragments_offset().value() != 0 {
+                return None;
+            }
             let ends = [header.source_addr(), header.destination_addr()].map(|end: Ipv4Addr| end.into());
             Some((ends, header.protocol(), &packet[header.slice().len()..]))
         }
