@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use aya::programs::Xdp;
+use aya::programs::{SchedClassifier, Xdp};
 use bytemuck::Zeroable;
 use ipnet::IpNet;
 use portsentry::kernel::{BoundSocket, Kernel, Load, Pins, Ring, Watched, monotonic_ns};
@@ -21,6 +21,7 @@ use portsentry_common::{
 
 use crate::{
     directory::Directory,
+    leaving::BEHIND,
     paths::{BLOCKED, FENCED, HONEST, OWN, SERVED, UNWATCHED, settings},
     sources::{FAMILIES, Family},
 };
@@ -37,6 +38,8 @@ pub(crate) struct Making {
     pub(crate) ignored: u32,
     /// Blocked networks of each address family.
     pub(crate) networks: u32,
+    /// Entries of each map of fenced and of counted sources, and of learned ports.
+    pub(crate) entries: u32,
 }
 
 /// The loaded program. It sees the sockets and addresses of the network namespace.
@@ -51,7 +54,7 @@ impl Making {
     /// Returns parameters that watch all ports of advanced mode.
     pub(crate) fn new(blocked: u32) -> Self {
         let settings = Settings { event_rate: 0, fence_ns: 1, ..settings() };
-        Self { settings, blocked, ports: 1 << 16, ignored: 0, networks: 0 }
+        Self { settings, blocked, ports: 1 << 16, ignored: 0, networks: 0, entries: 1 << 16 }
     }
 
     /// Loads the program.
@@ -62,9 +65,9 @@ impl Making {
             max_blocked: self.capacity(),
             max_networks: 2 * self.networks.max(1),
             max_addresses: 16_384.max(self.ignored),
-            max_fenced: 1 << 16,
-            max_sources: 1 << 16,
-            max_served: 1 << 16,
+            max_fenced: self.entries,
+            max_sources: self.entries,
+            max_served: self.entries,
             ring_size: 1 << 20,
             debug: false,
         };
@@ -76,6 +79,7 @@ impl Making {
         bed.block()?;
         bed.block_networks(self.networks)?;
         bed.kernel.settle_gates()?;
+        bed.kernel.load_egress()?;
         Ok(bed)
     }
 
@@ -88,6 +92,11 @@ impl Making {
 impl Bed {
     pub(crate) fn program(&self) -> Result<&Xdp> {
         Ok(self.kernel.program()?)
+    }
+
+    /// Returns the program for outgoing packets.
+    pub(crate) fn egress(&self) -> Result<&SchedClassifier> {
+        Ok(self.kernel.egress()?)
     }
 
     /// Returns the pin of the map called `name`, and the capacity of a blocked map.
@@ -127,8 +136,13 @@ impl Bed {
     }
 
     fn know_networks(&mut self, ignored: u32) -> Result<()> {
-        let own = OWN.map(|address| Ok((address.parse::<IpAddr>()?.into(), Locality::Own as u32)));
-        self.kernel.local.replace(&own.into_iter().collect::<Result<_>>()?)?;
+        let own = OWN.map(|address| (address, Locality::Own));
+        let behind = BEHIND.map(|address| (address, Locality::Protected));
+        let local = own
+            .into_iter()
+            .chain(behind)
+            .map(|(address, locality)| Ok((address.parse::<IpAddr>()?.into(), locality as u32)));
+        self.kernel.local.replace(&local.collect::<Result<_>>()?)?;
         let networks = distant(ignored).map(|source| (source.into(), 1));
         Ok(self.kernel.ignored.replace(&networks.collect())?)
     }

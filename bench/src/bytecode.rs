@@ -4,8 +4,14 @@
 
 mod elf;
 
+use std::ops::Range;
+
 use anyhow::{Context, Result};
-use aya::{Ebpf, EbpfLoader, maps::ProgramArray, programs::Xdp};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::ProgramArray,
+    programs::{ProgramFd, SchedClassifier, Xdp},
+};
 
 pub(crate) use self::elf::MapDefinition;
 
@@ -45,13 +51,23 @@ impl Code {
         self.push(0xb7, (0, 0), 0, action.cast_signed()).push(0x95, (0, 0), 0, 0)
     }
 
-    /// Starts with a frame of at least `length` bytes. A shorter one is aborted (`XDP_ABORTED`).
+    /// Starts with a received frame of at least `length` bytes. A shorter one is aborted (`XDP_ABORTED`).
     pub(crate) fn with_frame(length: usize) -> Self {
+        Self::with_bounds([0, 4], length)
+    }
+
+    /// Starts with a packet of at least `length` bytes that leaves. A shorter one gets the result 0.
+    pub(crate) fn with_leaving(length: usize) -> Self {
+        Self::with_bounds([76, 80], length)
+    }
+
+    /// Starts with a frame whose bounds are at these offsets in the context.
+    fn with_bounds([start, end]: [i16; 2], length: usize) -> Self {
         let length = i32::try_from(length).unwrap_or(i32::MAX);
         Self::default()
             .push(0xbf, (CONTEXT, 1), 0, 0)
-            .load(4, FRAME, CONTEXT, 0)
-            .load(4, 3, CONTEXT, 4)
+            .load(4, FRAME, CONTEXT, start)
+            .load(4, 3, CONTEXT, end)
             .push(0xbf, (2, FRAME), 0, 0)
             .push(0x07, (2, 0), 0, length)
             .push(0xbd, (2, 3), 2, 0)
@@ -108,6 +124,30 @@ impl Code {
         self.push(0xa6, (register, 0), 1, end).push(0xb4, (register, 0), 0, start)
     }
 
+    /// Writes these bytes, an even number of them, to the start of the frame. Clobbers register 5.
+    pub(crate) fn restore(self, bytes: &[u8]) -> Self {
+        const VALUE: u8 = 5;
+        let number = |bytes: &[u8]| bytes.iter().rev().fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
+        let words = bytes.chunks_exact(8);
+        let rest = words.remainder().chunks(2);
+        let end = i16::try_from(bytes.len() - words.remainder().len()).unwrap_or(i16::MAX);
+        let code = words.zip(0..).fold(self, |code, (word, place)| {
+            code.constant(VALUE, number(word)).store(8, FRAME, 8 * place, VALUE)
+        });
+        rest.zip(0..).fold(code, |code, (pair, place)| {
+            code.constant(VALUE, number(pair)).store(2, FRAME, end + 2 * place, VALUE)
+        })
+    }
+
+    /// Increases the little-endian number of two bytes at `offset` in the frame, from its greatest value in `numbers` to
+    /// the least. Clobbers `free`.
+    pub(crate) fn count_up(self, offset: i16, numbers: &Range<u32>, free: u8) -> Self {
+        self.load(2, free, FRAME, offset)
+            .alu32(operation::ADD, free, 1)
+            .wrap(free, numbers.start, numbers.end)
+            .store(2, FRAME, offset, free)
+    }
+
     /// Loads the number in `map`, an array of one number that survives runs, and replaces it there by the next one below
     /// `end`, or by 0. Clobbers registers 0 to 5.
     pub(crate) fn next_number(self, to: u8, map: &'static str, end: u32) -> Self {
@@ -150,6 +190,21 @@ impl Code {
 
     /// Loads the program into the kernel, with `xdp.frags` if it passes frames to PortSentry's.
     pub(crate) fn load_as(&self, section: &str, maps: &[MapDefinition]) -> Result<Ebpf> {
+        let mut ebpf = self.open(section, maps)?;
+        xdp_mut(&mut ebpf, elf::PROGRAM)?.load().context("verifying one of the bench's programs")?;
+        Ok(ebpf)
+    }
+
+    /// Loads the program for packets that leave into the kernel.
+    pub(crate) fn load_leaving(&self, maps: &[MapDefinition]) -> Result<Ebpf> {
+        let mut ebpf = self.open("classifier", maps)?;
+        let program = ebpf.program_mut(elf::PROGRAM).context("a program of the bench's own")?;
+        let program: &mut SchedClassifier = program.try_into()?;
+        program.load().context("verifying one of the bench's programs")?;
+        Ok(ebpf)
+    }
+
+    fn open(&self, section: &str, maps: &[MapDefinition]) -> Result<Ebpf> {
         let object = elf::write(&self.bytes, &self.maps, section, maps)?;
         let mut loader = EbpfLoader::new();
         for map in maps {
@@ -157,9 +212,7 @@ impl Code {
                 loader.map_pin_path(map.name, pin);
             }
         }
-        let mut ebpf = loader.load(&object).context("loading one of the bench's programs")?;
-        xdp_mut(&mut ebpf, elf::PROGRAM)?.load().context("verifying one of the bench's programs")?;
-        Ok(ebpf)
+        loader.load(&object).context("loading one of the bench's programs")
     }
 }
 
@@ -185,15 +238,33 @@ impl Leader {
     ) -> Result<Self> {
         let section = if takes_buffers { "xdp.frags" } else { "xdp" };
         let maps = [maps, &[MapDefinition::programs(NEXT)]].concat();
-        let mut ebpf = code.hand_over().load_as(section, &maps)?;
+        Self::follow(code.hand_over().load_as(section, &maps)?, next.fd()?)
+    }
+
+    /// Does the same for packets that leave.
+    pub(crate) fn load_leaving(code: Code, next: &SchedClassifier) -> Result<Self> {
+        Self::follow(code.hand_over().load_leaving(&[MapDefinition::programs(NEXT)])?, next.fd()?)
+    }
+
+    fn follow(mut ebpf: Ebpf, next: &ProgramFd) -> Result<Self> {
         let map = ebpf.map_mut(NEXT).context("a program array")?;
-        ProgramArray::try_from(map)?.set(0, next.fd()?, 0).context("handing over to a program")?;
+        ProgramArray::try_from(map)?.set(0, next, 0).context("handing over to a program")?;
         Ok(Self(ebpf))
     }
 
     pub(crate) fn program(&self) -> Result<&Xdp> {
         own(&self.0)
     }
+
+    /// Returns the program of [`Self::load_leaving`].
+    pub(crate) fn leaving(&self) -> Result<&SchedClassifier> {
+        own_leaving(&self.0)
+    }
+}
+
+/// Returns the program of [`Code::load_leaving`].
+pub(crate) fn own_leaving(ebpf: &Ebpf) -> Result<&SchedClassifier> {
+    Ok(ebpf.program(elf::PROGRAM).context("a program of the bench's own")?.try_into()?)
 }
 
 /// Returns the program of [`Code::load_as`].

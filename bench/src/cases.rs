@@ -8,8 +8,9 @@ use portsentry_common::block::Block;
 
 use crate::{
     bed::{Bed, Making, blocked_name},
-    bytecode::{Code, FRAME, Leader, MapDefinition, own},
+    bytecode::{Code, Leader, MapDefinition, own},
     paths::{FENCED, Path, paths},
+    runs::Walk,
     sources::{FAMILIES, Family, HONEST},
     suspects::{ANSWERED, DROPPED, Response, Suspect},
     turns::Contender,
@@ -53,7 +54,7 @@ pub(crate) struct Led {
     floor: Leader,
     frame: Vec<u8>,
     action: u32,
-    walk: Option<(usize, Range<u32>)>,
+    walk: Option<Walk>,
 }
 
 /// All loaded programs.
@@ -123,7 +124,7 @@ impl Cases {
                 let name = in_family(what, family);
                 self.led.iter().find(|led| led.name == name).with_context(|| name.clone())
             };
-            let floor = led(DROPPED)?.own.program()?;
+            let floor = led(DROPPED)?.own.program()?.into();
             for (name, what) in [(CHALLENGE, ANSWERED), (NO_CHALLENGE, AGAIN)] {
                 let name = in_family(name, family);
                 contenders.push(Contender { name, floor, ..led(what)?.contender()? });
@@ -147,7 +148,16 @@ fn is_comparable(path: &Path) -> bool {
 
 pub(crate) fn hot<'a>(path: &Path, name: String, program: &'a Xdp, floor: &'a Xdp) -> Contender<'a> {
     let action = if path.passes { PASS } else { DROP };
-    Contender { name, program, floor, frame: path.packet.frame(0), action, walk: None, repeat: REPEAT }
+    Contender {
+        name,
+        program: program.into(),
+        floor: floor.into(),
+        frame: path.packet.frame(0),
+        action,
+        walk: None,
+        questions: None,
+        repeat: REPEAT,
+    }
 }
 
 /// Returns a bed with this response, in which each family has a fenced source.
@@ -189,7 +199,7 @@ impl Led {
             name,
             frame,
             action,
-            walk: Some((slot, sources)),
+            walk: Some(Walk::sources(slot, sources)),
         })
     }
 
@@ -197,7 +207,7 @@ impl Led {
     /// restored each time.
     fn suspect(name: String, suspect: &Suspect, bed: &Bed, floors: &Floors) -> Result<Self> {
         let frame = &suspect.frame;
-        let lead = || frame.chunks(8).zip(0..).fold(Code::with_frame(frame.len()), restore);
+        let lead = || Code::with_frame(frame.len()).restore(frame);
         Ok(Self {
             name,
             own: Leader::load(lead(), bed.program()?, true)?,
@@ -211,24 +221,13 @@ impl Led {
     pub(crate) fn contender(&self) -> Result<Contender<'_>> {
         Ok(Contender {
             name: self.name.clone(),
-            program: self.own.program()?,
-            floor: self.floor.program()?,
+            program: self.own.program()?.into(),
+            floor: self.floor.program()?.into(),
             frame: self.frame.clone(),
             action: self.action,
             walk: self.walk.clone(),
+            questions: None,
             repeat: REPEAT,
         })
     }
-}
-
-/// Writes the bytes of a number: eight, or the last two, four or six.
-fn restore(code: Code, (bytes, number): (&[u8], i16)) -> Code {
-    const VALUE: u8 = 5;
-    let whole = |bytes: &[u8]| bytes.iter().rev().fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
-    if bytes.len() == 8 {
-        return code.constant(VALUE, whole(bytes)).store(8, FRAME, 8 * number, VALUE);
-    }
-    bytes.chunks(2).zip(0..).fold(code, |code, (pair, place)| {
-        code.constant(VALUE, whole(pair)).store(2, FRAME, 8 * number + 2 * place, VALUE)
-    })
 }

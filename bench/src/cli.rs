@@ -7,8 +7,8 @@ use clap::{Parser, ValueEnum};
 use portsentry_tests::{namespace::with_sockets, sockets::Socket};
 
 use crate::{
-    baseline, beside, cases::Cases, classic, curve, live, picture, report::Report, run::Run, scale,
-    table::Tables, turns, veth, visits,
+    answers::Leavers, baseline, beside, cases::Cases, classic, curve, forwarding, live, picture,
+    report::Report, run::Run, scale, table::Tables, turns, veth, visits,
 };
 
 /// Measures the cost of a packet, side by side with other programs, in one run.
@@ -49,6 +49,8 @@ enum Part {
     Live,
     /// Through a veth pair, compared with nftables
     Veth,
+    /// Through a gateway
+    Forward,
     /// Honest throughput during a flood
     Beside,
     /// Many sources, loaded and taken over
@@ -99,7 +101,9 @@ impl Arguments {
         with_sockets(&[Socket::Listener(any), Socket::Bound(any)], || -> Result<()> {
             if self.has(Part::Costs) {
                 let cases = Cases::load(blocked)?;
+                let leavers = Leavers::load()?;
                 let mut contenders = cases.contenders()?;
+                contenders.extend(leavers.contenders()?);
                 if let Some(packet) = &self.packet {
                     contenders.retain(|contender| contender.name.contains(packet.as_str()));
                 }
@@ -117,6 +121,9 @@ impl Arguments {
         })?;
         if self.has(Part::Veth) {
             veth::rates(blocked, rounds / 5, report)?;
+        }
+        if self.has(Part::Forward) {
+            forwarding::rates(rounds / 3, report)?;
         }
         if self.has(Part::Beside) {
             beside::rates(rounds / 5, report)?;

@@ -13,6 +13,7 @@ use portsentry_common::{
 };
 
 use crate::{
+    leaving::{BEHIND, Leaving},
     machine::{self, Environment, Program, Run},
     paths::{BLOCKED, FENCED, OWN, Path, SERVED, UNWATCHED, paths, settings},
     suspects::Suspect,
@@ -33,7 +34,30 @@ pub fn count() -> Result<BTreeMap<String, Run>> {
         ensure!(run.action == suspect.action, "{name}: {run:?}");
         counts.insert(name, run);
     }
+    for (name, _, leaving) in Leaving::named() {
+        let run = count_leaving(&leaving).context(name.clone())?;
+        ensure!(run.action == leaving.result, "{name}: {run:?}");
+        counts.insert(name, run);
+    }
     Ok(counts)
+}
+
+/// Counts the path of a packet that leaves: an answer, after its question.
+fn count_leaving(leaving: &Leaving) -> Result<Run> {
+    let settings = leaving.settings();
+    let [received, leaves] =
+        ["portsentry", "portsentry_egress"].map(|name| Program::parse(OBJECT, name, &settings));
+    let (received, leaves) = (received?, leaves?);
+    let mut env = env(&received)?;
+    let ask = |env: &mut Environment| -> Result<()> {
+        leaving.question.iter().try_for_each(|frame| machine::run(&received, env, frame).map(drop))
+    };
+    if leaving.is_known {
+        ask(&mut env)?;
+        machine::leave(&leaves, &mut env, &leaving.frame, leaving.is_forwarded)?;
+    }
+    ask(&mut env)?;
+    machine::leave(&leaves, &mut env, &leaving.frame, leaving.is_forwarded)
 }
 
 /// Counts the paths of [`paths`] with a filled benign-flow cache.
@@ -60,13 +84,19 @@ fn env(program: &Program) -> Result<Environment> {
             env.enter(program, map, &word.to_le_bytes(), &bits.to_le_bytes())?;
         }
     }
-    for address in OWN {
+    for (address, locality) in OWN
+        .map(|address| (address, Locality::Own))
+        .into_iter()
+        .chain(BEHIND.map(|address| (address, Locality::Protected)))
+    {
         let octets = octets(address);
         let length = u32::try_from(octets.len() * 8)?;
         let map = if octets.len() == 4 { "LOCAL_V4" } else { "LOCAL_V6" };
         let key = [&length.to_le_bytes()[..], &octets].concat();
-        env.enter(program, map, &key, &(Locality::Own as u32).to_le_bytes())?;
-        env.listen([&octets[..], &SERVED.to_be_bytes()].concat());
+        env.enter(program, map, &key, &(locality as u32).to_le_bytes())?;
+    }
+    for address in OWN {
+        env.listen([&octets(address)[..], &SERVED.to_be_bytes()].concat());
     }
     // The daemon's state at rest: it sees every bind, and saw listeners on all addresses a moment ago.
     let now = stamp(0);

@@ -44,9 +44,20 @@ const CONTEXT: usize = 1;
 const SAVED: std::ops::Range<usize> = 6..10;
 const FRAME: usize = 10;
 
-/// Runs `program` on `frame`.
+/// Runs `program` on a received frame.
 pub fn run(program: &Program, env: &mut Environment, frame: &[u8]) -> Result<Run> {
-    let (context, stack) = env.memory.receive(frame);
+    let places = env.memory.receive(frame);
+    execute(program, env, places)
+}
+
+/// Runs `program` on a frame that leaves, from another host if it is forwarded.
+pub fn leave(program: &Program, env: &mut Environment, frame: &[u8], is_forwarded: bool) -> Result<Run> {
+    let places = env.memory.leave(frame, is_forwarded);
+    execute(program, env, places)
+}
+
+/// Runs `program` with this context and stack.
+fn execute(program: &Program, env: &mut Environment, (context, stack): (u64, u64)) -> Result<Run> {
     let mut machine = Machine { program, env, registers: [0; 11], returns: Vec::new(), run: Run::default() };
     machine.registers[CONTEXT] = context;
     machine.registers[FRAME] = stack + STACK;

@@ -1,5 +1,6 @@
 //! Measures the kernel program's costs and those of other programs side by side.
 
+mod answers;
 mod baseline;
 mod bed;
 mod beside;
@@ -11,6 +12,8 @@ mod count;
 mod curve;
 mod directory;
 mod figures;
+mod forwarding;
+mod leaving;
 mod live;
 mod machine;
 mod paced;
@@ -19,6 +22,7 @@ mod picture;
 mod rate;
 mod report;
 mod run;
+mod runs;
 mod scale;
 mod sender;
 mod sources;

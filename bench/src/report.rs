@@ -30,6 +30,9 @@ pub(crate) struct Report {
     pub(crate) floods: Vec<Rate>,
     /// Packets per second through a veth pair.
     pub(crate) veth: Vec<Rate>,
+    /// Packets per second through a gateway.
+    #[serde(default)]
+    pub(crate) forwarded: Vec<Rate>,
     /// Bytes per second of honest traffic during a flood.
     #[serde(default)]
     pub(crate) beside: Vec<Rate>,
@@ -55,6 +58,7 @@ impl Report {
             live: Vec::new(),
             floods: Vec::new(),
             veth: Vec::new(),
+            forwarded: Vec::new(),
             beside: Vec::new(),
             scale: Vec::new(),
             visits: Vec::new(),

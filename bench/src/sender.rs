@@ -39,6 +39,13 @@ impl<'a> Sender<'a> {
         Ok(Self { ebpf: code.send(interface).load_as("xdp", &[])?, frame, namespace })
     }
 
+    /// Prepares to send `frame` through a gateway, which changes it. The kernel reuses frames, so each is restored.
+    pub(crate) fn restoring(namespace: &'a Namespace, frame: Vec<u8>) -> Result<Self> {
+        let interface = namespace.enter(|| if_nametoindex(INTERFACE))?;
+        let code = Code::with_frame(frame.len()).restore(&frame);
+        Ok(Self { ebpf: code.send(interface).load_as("xdp", &[])?, frame, namespace })
+    }
+
     /// Sends `frames` frames. Returns the time in seconds, as measured by the kernel.
     pub(crate) fn send(&self, frames: u32) -> Result<f64> {
         let program = own(&self.ebpf)?;

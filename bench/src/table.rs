@@ -16,13 +16,21 @@ use crate::{
 };
 
 /// Targets, in nanoseconds above the floor.
-const TARGETS: [(&str, f64); 6] = [
+const TARGETS: [(&str, f64); 14] = [
     ("TCP data to a service, IPv4", 8.0),
     ("TCP data to a service, IPv6", 8.0),
     ("UDP to a service, IPv4", 8.0),
     ("UDP to a service, IPv6", 8.0),
     ("a blocked source, IPv4", 40.0),
     ("a blocked source, IPv6", 40.0),
+    ("TCP data of this host leaves, IPv4", 5.0),
+    ("TCP data of this host leaves, IPv6", 5.0),
+    ("UDP of this host leaves, IPv4", 5.0),
+    ("UDP of this host leaves, IPv6", 5.0),
+    ("forwarded TCP data leaves, IPv4", 5.0),
+    ("forwarded TCP data leaves, IPv6", 5.0),
+    ("forwarded UDP leaves, IPv4", 5.0),
+    ("forwarded UDP leaves, IPv6", 5.0),
 ];
 /// Maximum cost of a challenge above the same probe without one, in nanoseconds.
 const MOST_OF_CHALLENGE: f64 = 30.0;
@@ -58,6 +66,11 @@ impl Display for Tables<'_> {
             &report.floods,
         )?;
         rates(out, "Through a veth pair, packets a second", &report.veth)?;
+        rates(
+            out,
+            "Forwarded by a gateway, packets a second (target: 0.97 of that of nobody)",
+            &report.forwarded,
+        )?;
         beside(out, &report.beside)?;
         scale(out, &report.scale)?;
         visits(out, &report.visits)?;

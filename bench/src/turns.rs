@@ -2,11 +2,10 @@
 //!
 //! Times are the kernel's (`BPF_PROG_TEST_RUN`), in whole nanoseconds, averaged over thousands of runs.
 
-use std::ops::Range;
-
 use anyhow::{Context, Result, ensure};
-use aya::programs::{TestRun, TestRunOptions, Xdp};
 use serde::{Deserialize, Serialize};
+
+use crate::runs::{Judging, Walk};
 
 /// One in this many samples counts: those of the quietest moments.
 const QUIETEST: usize = 3;
@@ -15,14 +14,16 @@ const QUIETEST: usize = 3;
 #[derive(Clone, Debug)]
 pub(crate) struct Contender<'a> {
     pub(crate) name: String,
-    pub(crate) program: &'a Xdp,
+    pub(crate) program: Judging<'a>,
     /// The program that passes frames to it, or one that returns at once.
-    pub(crate) floor: &'a Xdp,
+    pub(crate) floor: Judging<'a>,
     pub(crate) frame: Vec<u8>,
     /// The expected action. It shows that the frame took the path that the case names.
     pub(crate) action: u32,
-    /// For frames with a new source each time: the offset of the source's number, and the range of numbers.
-    pub(crate) walk: Option<(usize, Range<u32>)>,
+    /// For frames that change each time.
+    pub(crate) walk: Option<Walk>,
+    /// The program that judges the frames that these answer, and the first of them. They are judged before each sample.
+    pub(crate) questions: Option<(Judging<'a>, Vec<u8>)>,
     /// Number of program runs in a sample.
     pub(crate) repeat: u32,
 }
@@ -70,7 +71,8 @@ impl Contender<'_> {
     /// Checks the action once, and twice more with a filled cache.
     fn check(&self) -> Result<()> {
         for _ in 0..3 {
-            let action = run(self.program, &self.frame(0), 1)?.0;
+            self.ask(0)?;
+            let action = self.program.run(&self.frame(0), 1)?.0;
             ensure!(action == self.action, "the program answers {action}, not {}", self.action);
         }
         Ok(())
@@ -79,7 +81,8 @@ impl Contender<'_> {
     /// The case is measured before its floor in every other round, so that a quiet moment favours neither.
     fn sample(&self, round: u32) -> Result<Sample> {
         let frame = self.frame(round);
-        let time = |program| run(program, &frame, self.repeat).map(|(_, time)| time);
+        self.ask(round)?;
+        let time = |program: Judging<'_>| program.run(&frame, self.repeat).map(|(_, time)| time);
         let quiet = time(self.floor)?;
         let (floor, own) = if round.is_multiple_of(2) {
             let own = time(self.program)?;
@@ -92,13 +95,18 @@ impl Contender<'_> {
 
     fn frame(&self, round: u32) -> Vec<u8> {
         let mut frame = self.frame.clone();
-        if let Some((slot, sources)) = &self.walk {
-            let length = u64::from(sources.end - sources.start).max(1);
-            let steps = u64::from(round) * u64::from(self.repeat) % length;
-            let number = sources.start + u32::try_from(steps).unwrap_or(0);
-            frame[*slot..slot + 4].copy_from_slice(&number.to_le_bytes());
+        if let Some(walk) = &self.walk {
+            walk.start(&mut frame, walk.slot, u64::from(round) * u64::from(self.repeat));
         }
         frame
+    }
+
+    /// Asks the questions that this round's frames answer.
+    fn ask(&self, round: u32) -> Result<()> {
+        let (Some((program, first)), Some(walk)) = (&self.questions, &self.walk) else { return Ok(()) };
+        let mut first = first.clone();
+        walk.start(&mut first, walk.question_slot, u64::from(round) * u64::from(self.repeat));
+        program.run(&first, self.repeat).map(drop)
     }
 
     fn cost(&self, mut samples: Vec<Sample>) -> Cost {
@@ -114,13 +122,6 @@ impl Contender<'_> {
             samples: samples.len(),
         }
     }
-}
-
-/// Runs `program` on `frame` `repeat` times. Returns the last action and the time.
-pub(crate) fn run(program: &Xdp, frame: &[u8], repeat: u32) -> Result<(u32, f64)> {
-    let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
-    let result = program.test_run(options).context("BPF_PROG_TEST_RUN")?;
-    Ok((result.return_value, f64::from(result.duration.subsec_nanos())))
 }
 
 /// Returns the quantile: this many quarters of the values lie below it.

@@ -97,6 +97,13 @@ impl Environment {
                 self.enter(program, &name, &key, &value)?;
                 (format!("entry in {name}"), 0)
             }
+            3 => {
+                let index = usize::try_from(first - handle(0))?;
+                let (name, map) = program.maps.get(index).context("no such map")?;
+                let key = self.memory.bytes(second, map.key_size() as usize)?.to_vec();
+                self.entries.remove(&(index, key));
+                (format!("removal from {name}"), 0)
+            }
             7 => ("random number".into(), 4),
             85 | 99 => ("socket look-up".into(), self.socket(second, usize::try_from(third)?)?),
             86 => ("socket release".into(), 0),

@@ -8,14 +8,16 @@ use anyhow::{Context, Result};
 const DISTANCE: u64 = 1 << 24;
 /// Stack space for nested calls.
 const STACKS: usize = 8 * 512;
-/// The kernel's `struct xdp_md`.
-const CONTEXT: usize = 24;
+/// The words of the kernel's `struct xdp_md`, and of `struct __sk_buff` up to its last field that is read here.
+const RECEIVED: usize = 6;
+const LEAVING: usize = 21;
 
 /// The segments by their start addresses.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     segments: BTreeMap<u64, Vec<u8>>,
-    received: Option<[u64; 3]>,
+    /// Where the context, the packet and the stack are.
+    current: Option<[u64; 3]>,
 }
 
 impl Memory {
@@ -26,17 +28,41 @@ impl Memory {
         start
     }
 
-    /// Stores `frame` and its context, and clears the stack. Returns the addresses of context and stack.
-    #[expect(clippy::cast_possible_truncation, reason = "no address here has more than 32 bits")]
+    /// Stores a received frame and its context. Returns the addresses of context and stack.
     pub(super) fn receive(&mut self, frame: &[u8]) -> (u64, u64) {
-        let received = self.received;
+        self.store_frame(frame, |packet, end| {
+            let fields: [u64; RECEIVED] = [packet, end, packet, 1, 0, 0];
+            fields.to_vec()
+        })
+    }
+
+    /// Stores a frame that leaves, from another host if it is forwarded, and its context. Returns the addresses of
+    /// context and stack.
+    pub(super) fn leave(&mut self, frame: &[u8], is_forwarded: bool) -> (u64, u64) {
+        /// The fields' positions in `struct __sk_buff`.
+        const PROTOCOL: usize = 4;
+        const INGRESS: usize = 9;
+        const DATA: usize = 19;
+        self.store_frame(frame, |packet, end| {
+            let mut fields = vec![0; LEAVING];
+            fields[0] = end - packet;
+            fields[PROTOCOL] = u64::from(u16::from_le_bytes([frame[12], frame[13]]));
+            fields[INGRESS] = is_forwarded.into();
+            fields[DATA..].copy_from_slice(&[packet, end]);
+            fields
+        })
+    }
+
+    /// Stores `frame` and the fields of its context, given its start and end, and clears the stack.
+    #[expect(clippy::cast_possible_truncation, reason = "no address here has more than 32 bits")]
+    fn store_frame(&mut self, frame: &[u8], fields: impl FnOnce(u64, u64) -> Vec<u64>) -> (u64, u64) {
+        let current = self.current;
         let [context, packet, stack] =
-            received.unwrap_or_else(|| std::array::from_fn(|_| self.add(Vec::new())));
-        self.received = Some([context, packet, stack]);
-        let end = packet + frame.len() as u64;
-        let fields = [packet, end, packet, 1, 0, 0].map(|field| (field as u32).to_le_bytes());
-        debug_assert_eq!(fields.as_flattened().len(), CONTEXT);
-        self.segments.insert(context, fields.as_flattened().to_vec());
+            current.unwrap_or_else(|| std::array::from_fn(|_| self.add(Vec::new())));
+        self.current = Some([context, packet, stack]);
+        let fields = fields(packet, packet + frame.len() as u64);
+        let fields = fields.into_iter().flat_map(|field| (field as u32).to_le_bytes()).collect();
+        self.segments.insert(context, fields);
         self.segments.insert(packet, frame.to_vec());
         self.segments.insert(stack, vec![0; STACKS]);
         (context, stack)
@@ -44,7 +70,7 @@ impl Memory {
 
     /// Returns the length of the frame, in bytes.
     pub(super) fn frame_length(&self) -> u64 {
-        let packet = self.received.and_then(|[_, packet, _]| self.segments.get(&packet));
+        let packet = self.current.and_then(|[_, packet, _]| self.segments.get(&packet));
         packet.map_or(0, |packet| packet.len() as u64)
     }
 
