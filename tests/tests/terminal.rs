@@ -167,6 +167,45 @@ fn keys_of_top_sort_filter_pause_and_unblock() {
 }
 
 #[test]
+fn top_shows_the_sources_that_would_be_held_while_it_observes() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp").with("BLOCK_TCP", "0").with("BLOCK_UNPROVEN", "0");
+    let daemon = setup.start();
+    let [one, other] = [lab.source(Family::V4), lab.source(Family::V6)];
+    let terminal = Terminal::open(&lab);
+    terminal.top(&setup);
+    terminal.wait_until("no source was seen", |shown| {
+        shown.contains("observing (nothing is blocked)") && shown.contains("blocked or fenced, or would be")
+    });
+    for (source, ports) in [(one, "1,7,11,79"), (other, "11")] {
+        lab.nmap(source, &format!("-sS -p {ports}"));
+    }
+    let line = |shown: &str, source| {
+        shown.lines().find(|line| line.contains(&format!("{source} "))).unwrap_or_default().to_owned()
+    };
+    let shown = terminal.wait_until("both are shown with their ports", |shown| {
+        line(shown, one).contains("1/TCP, 7/TCP, 11/TCP and 1 more")
+            && line(shown, other).contains(" 11/TCP ")
+    });
+    for expected in
+        ["would be fenced 2, would be blocked 0", "sources that would be held 1-2 of 2", "PACKETS"]
+    {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    assert!(line(&shown, one).contains("would be fenced"), "{shown}");
+    terminal.press(&["Down", "u"]);
+    terminal
+        .wait_until("there is nothing to unblock", |shown| shown.contains("is neither blocked nor fenced"));
+    // A source that is ignored from now on would not be held.
+    fs::write(setup.path("IGNORE_FILE"), format!("{other}\n")).expect("an ignore file");
+    terminal.wait_until("it is gone", |shown| shown.contains("sources that would be held 1-1 of 1"));
+    let said = setup.say("top --once --json").json();
+    assert_eq!((&said["sources"], said["would"].as_array().map(Vec::len)), (&serde_json::json!([]), Some(1)));
+    assert_eq!((&said["would"][0]["state"], &said["would"][0]["port_count"]), (&"fenced".into(), &4.into()));
+    assert!(daemon.blocked().is_empty());
+}
+
+#[test]
 fn top_shows_why_a_source_stays_blocked() {
     let lab = Lab::new();
     let setup = lab.portsentry("-stcp");

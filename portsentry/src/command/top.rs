@@ -168,9 +168,11 @@ fn once(feed: &Feed, interval: Duration, is_json: bool, origins: &Arc<Origins>) 
 fn located(view: &View, origins: &Origins) -> Value {
     // Serialisation can't fail: keys are strings, and no part of it can fail.
     let mut value = serde_json::to_value(view).unwrap_or_default();
-    let sources = value.get_mut("sources").and_then(Value::as_array_mut).filter(|_| origins.are_any());
-    for (value, source) in sources.into_iter().flatten().zip(&view.sources) {
-        value["origin"] = serde_json::to_value(origins.of(source.address.addr())).unwrap_or_default();
+    for (name, sources) in [("sources", &view.sources), ("would", &view.would)] {
+        let values = value.get_mut(name).and_then(Value::as_array_mut).filter(|_| origins.are_any());
+        for (value, source) in values.into_iter().flatten().zip(sources) {
+            value["origin"] = serde_json::to_value(origins.of(source.address.addr())).unwrap_or_default();
+        }
     }
     value
 }

@@ -8,7 +8,11 @@ use nix::net::if_::if_indextoname;
 use portsentry_common::{block::Block, counter::Counters};
 use serde::{Deserialize, Serialize};
 
-use super::error::Error;
+use super::{
+    error::Error,
+    select::{Selection, Sort},
+    would::{self, WouldBe},
+};
 use crate::{
     config::Config,
     control::Mode,
@@ -28,6 +32,20 @@ pub struct Sample {
     pub daemon: Option<i32>,
     /// The mode of enforcement, if the daemon itself has taken the sample.
     pub mode: Option<Mode>,
+    /// The sources that would be blocked or fenced, or the reason why they are unknown; `None` unless PortSentry only
+    /// observes.
+    #[serde(default)]
+    pub would: Option<Result<WouldBe, String>>,
+}
+
+impl Sample {
+    /// Adds at most `most` sources that would be blocked or fenced, those with the most packets first.
+    #[must_use]
+    pub fn observing(self, config: &Config, most: usize) -> Self {
+        let selection = Selection { sort: Sort::Hits, ..Selection::default() };
+        let would = would::read(config, &selection, most).map_err(|error| error.to_string());
+        Self { would: Some(would), ..self }
+    }
 }
 
 /// The contents of the maps.
@@ -120,7 +138,7 @@ pub fn read(config: &Config, most: usize) -> Result<Sample, Error> {
         maps: Some(maps(&observer, most)?),
         interfaces: observer.links().into_iter().filter_map(name).collect(),
         daemon: observer.daemon(),
-        mode: None,
+        ..Sample::default()
     })
 }
 
@@ -189,7 +207,9 @@ mod tests {
     #[test]
     fn a_sample_is_written_and_read() {
         let fill = Fill { ipv4: 1, ipv6: 0, capacity: 8 };
+        let would = Some(Err("no evidence".into()));
         let sample = Sample {
+            would,
             maps: Some(Maps {
                 now_ns: 7,
                 counters: Counters { probes: 3, chain: 4, ..Counters::zeroed() },

@@ -15,10 +15,10 @@ use super::{
     select::{Selection, Sort, is_of, overlap},
 };
 use crate::{
-    config::Config,
+    config::{Config, salvage_ignored},
     instant::Time,
     notation,
-    policy::{State, enforcement::Prediction},
+    policy::{State, enforcement::Prediction, networks::Networks},
     sink::evidence::{self, Seen},
 };
 
@@ -37,8 +37,11 @@ pub struct Would {
     pub first: Time,
     /// Time of its last recorded packet.
     pub last: Time,
-    /// Its ports with their protocols, such as `23/TCP`.
+    /// Its lowest ports with their protocols, such as `23/TCP`.
     pub ports: Vec<String>,
+    /// Number of all its recorded ports.
+    #[serde(default)]
+    pub port_count: usize,
     /// Kind of its last probe.
     pub kind: String,
     /// Number of recorded packets.
@@ -54,12 +57,16 @@ pub struct WouldBe {
     pub left_out: usize,
 }
 
-/// Returns the selected sources of `EVIDENCE_FILE`, at most `most`.
+/// Returns the selected sources of `EVIDENCE_FILE`, at most `most`, without those that the ignore file names meanwhile.
 pub fn read(config: &Config, selection: &Selection, most: usize) -> Result<WouldBe, Error> {
     let Some(path) = &config.evidence_file else {
         return Err(Error::Other("EVIDENCE_FILE is not set, so that nothing was recorded".into()));
     };
+    // Other commands report the file's errors.
+    let (ignored, _) = salvage_ignored(&config.ignore_file);
+    let ignored: Networks<()> = ignored.into_iter().map(|network| (network, ())).collect();
     let packets = evidence::packets(path)?;
+    let packets = packets.into_iter().filter(|seen| ignored.find(seen.source).is_none());
     Ok(select(packets, Prediction::new(config), selection, most))
 }
 
@@ -124,8 +131,16 @@ impl Observed {
     fn would(self, address: IpNet) -> Option<Would> {
         let (first, last) = self.span?;
         let ports = self.ports.iter().take(PORTS).map(|(port, protocol)| format!("{port}/{protocol}"));
-        let (ports, kind, packets) = (ports.collect(), self.kind, self.packets);
-        Some(Would { address, state: self.state?, first, last, ports, kind, packets })
+        Some(Would {
+            address,
+            state: self.state?,
+            first,
+            last,
+            ports: ports.collect(),
+            port_count: self.ports.len(),
+            kind: self.kind,
+            packets: self.packets,
+        })
     }
 }
 

@@ -57,13 +57,16 @@ fn render(sources: &[Would], zone: &Zone) -> String {
             zone.show(would.last.0),
             would.kind.clone(),
             would.packets.to_string(),
-            ports(&would.ports),
+            ports(would),
         ]
     };
     table::render(columns, &sources.iter().map(row).collect::<Vec<_>>())
 }
 
-fn ports(all: &[String]) -> String {
-    let shown = all.get(..PORTS).unwrap_or(all).join(", ");
-    if all.len() > PORTS { format!("{shown} and {} more", all.len() - PORTS) } else { shown }
+fn ports(would: &Would) -> String {
+    let all = would.ports.as_slice();
+    let shown = all.get(..PORTS).unwrap_or(all);
+    let more = would.port_count.saturating_sub(shown.len());
+    let shown = shown.join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
 }

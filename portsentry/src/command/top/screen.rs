@@ -42,8 +42,10 @@ impl Order {
         }
     }
 
-    const fn next(self) -> Self {
+    /// Returns the next order. Without `any_held`, all orders by dropped packets are skipped.
+    const fn next(self, any_held: bool) -> Self {
         match self {
+            Self::Address if !any_held => Self::Hits,
             Self::Rate => Self::Dropped,
             Self::Dropped => Self::Hits,
             Self::Hits => Self::Age,
@@ -54,9 +56,9 @@ impl Order {
 
     fn compare(self, one: &Source, other: &Source) -> Ordering {
         match self {
-            Self::Rate => other.a_second.total_cmp(&one.a_second),
-            Self::Dropped => Reverse(one.block.dropped).cmp(&Reverse(other.block.dropped)),
-            Self::Hits => Reverse(one.block.hits).cmp(&Reverse(other.block.hits)),
+            Self::Rate => other.a_second().total_cmp(&one.a_second()),
+            Self::Dropped => Reverse(one.dropped()).cmp(&Reverse(other.dropped())),
+            Self::Hits => Reverse(one.hits()).cmp(&Reverse(other.hits())),
             Self::Age => one.age.cmp(&other.age),
             Self::Address => one.address.cmp(&other.address),
         }
@@ -125,8 +127,12 @@ pub(super) struct Screen {
 impl Screen {
     /// Filters and sorts the sources of `view`.
     pub(super) fn arrange(&mut self, view: &View) {
+        // Nothing is dropped, so that the sources seen last matter most.
+        if view.only_observes() && matches!(self.order, Order::Rate | Order::Dropped) {
+            self.order = Order::Age;
+        }
         let filter = Filter::new(&self.filter, &self.origins);
-        self.rows = view.sources.iter().filter(|source| filter.takes(source)).copied().collect();
+        self.rows = view.all().filter(|source| filter.takes(source)).cloned().collect();
         let order = self.order;
         self.rows.sort_by(|one, other| order.compare(one, other).then(one.address.cmp(&other.address)));
         if self.is_reversed {
@@ -209,7 +215,7 @@ impl Screen {
             KeyCode::Tab => self.turn(Page::Figures),
             KeyCode::Char('p' | ' ') => self.is_paused = !self.is_paused,
             KeyCode::Char('s') => {
-                self.order = self.order.next();
+                self.order = self.order.next(!view.only_observes());
                 self.arrange(view);
             }
             KeyCode::Char('r') => {
@@ -223,15 +229,25 @@ impl Screen {
             KeyCode::PageDown => self.go(page),
             KeyCode::Home | KeyCode::Char('g') => self.select(0),
             KeyCode::End | KeyCode::Char('G') => self.select(usize::MAX),
-            KeyCode::Char('u') => {
-                self.prompt = match self.selected {
-                    Some((address, _)) => Prompt::Confirm(address),
-                    None => Prompt::Message("select a source with the arrow keys first".into()),
-                };
-            }
+            KeyCode::Char('u') => self.prompt = self.ask_unblock(),
             _ => {}
         }
         Step::Continue
+    }
+
+    /// Asks whether to unblock the selected source, or says why it can't be unblocked.
+    fn ask_unblock(&self) -> Prompt {
+        let Some((address, row)) = self.selected else {
+            return Prompt::Message("select a source with the arrow keys first".into());
+        };
+        if self.rows.get(row).is_some_and(Source::is_observed) {
+            return Prompt::Message(format!(
+                "{} is neither blocked nor fenced: PortSentry only observes. `portsentry review` prints the lines that \
+                 keep known sources free",
+                name_of(address)
+            ));
+        }
+        Prompt::Confirm(address)
     }
 
     fn turn(&mut self, page: Page) {
@@ -277,10 +293,11 @@ impl<'a> Filter<'a> {
         if let Some(network) = self.network {
             return network.contains(&source.address) || source.address.contains(&network);
         }
-        let texts = || [name_of(source.address), source.state_name().into(), source.kind()].into_iter();
+        let [state, _] = source.states();
+        let texts = || [name_of(source.address), state.clone(), source.kind()].into_iter();
         let has = |text: String| text.to_lowercase().contains(&self.text);
         let origin = || self.origins.are_any() && has(self.origins.of(source.address.addr()).to_string());
-        self.text.is_empty() || texts().chain(source.port()).any(has) || origin()
+        self.text.is_empty() || texts().chain(source.port_texts()).any(has) || origin()
     }
 }
 

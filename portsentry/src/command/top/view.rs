@@ -1,21 +1,16 @@
 //! The content of a frame: the difference between two samples.
 
-use std::{cmp::Reverse, collections::HashMap, time::Duration};
+mod source;
+
+use std::{cmp::Reverse, collections::HashMap, rc::Rc, time::Duration};
 
 use ipnet::IpNet;
-use portsentry_common::{
-    block::Block,
-    classify::{Kind, Protocol},
-    counter::Counter,
-};
-use serde::{Serialize, Serializer, ser::SerializeStruct};
+use portsentry_common::{block::Block, classify::Protocol, counter::Counter};
+use serde::Serialize;
 
+pub(super) use self::source::{Held, Source};
 use super::sample::{Maps, Sample};
-use crate::{
-    control::Mode,
-    policy::{State, name_of},
-    sink::classic,
-};
+use crate::{control::Mode, inspect::would::Would, policy::State};
 
 /// Maximum number of ports shown, and of sources printed by `--once`.
 const MOST: usize = 100;
@@ -46,7 +41,16 @@ pub(super) struct View {
     pub rates: Vec<Rate>,
     pub kinds: Vec<Rate>,
     pub sources: Vec<Source>,
-    /// Ports of the last probes of held sources, with the number of sources for each.
+    /// Number of further sources, which the daemon left out.
+    pub left_out: usize,
+    /// The sources that would be held, while PortSentry only observes.
+    pub would: Vec<Source>,
+    /// Number of further ones.
+    pub would_left_out: usize,
+    /// Reason why these are unknown.
+    pub problem: Option<String>,
+    /// Ports of the last probes of held sources, and all recorded ports of those that would be held, with the number
+    /// of sources for each.
     pub ports: Vec<(String, usize)>,
     pub gauges: Vec<Gauge>,
 }
@@ -57,19 +61,6 @@ pub(super) struct Rate {
     pub what: &'static str,
     pub a_second: f64,
     pub total: u64,
-}
-
-/// A blocked or fenced source.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Source {
-    /// A host, or a blocked network.
-    pub address: IpNet,
-    pub state: State,
-    /// Packets dropped per second.
-    pub a_second: f64,
-    /// Time since it has been blocked or fenced.
-    pub age: Duration,
-    pub block: Block,
 }
 
 /// Fill level of a map.
@@ -84,67 +75,6 @@ impl Gauge {
     /// Whether at least nine tenths are in use.
     pub(super) fn is_nearly_full(&self) -> bool {
         u128::from(self.used) * 10 >= u128::from(self.size) * 9 && self.size > 0
-    }
-}
-
-impl Source {
-    /// Returns the port of the last probe, or `None` for an administrator's block.
-    pub(super) fn port(&self) -> Option<String> {
-        port(&self.block)
-    }
-
-    /// Returns the kind of the last probe, or the other cause of the block.
-    pub(super) fn kind(&self) -> String {
-        if self.block.port == 0 {
-            return "administrator".into();
-        }
-        let kind = Kind::try_from(self.block.kind);
-        kind.map_or_else(
-            |_| "unknown".into(),
-            |kind| classic::scan_type(kind, self.block.flags).trim().to_owned(),
-        )
-    }
-
-    /// Returns the kind of the last probe in a word or two.
-    pub(super) fn short_kind(&self) -> String {
-        match Kind::try_from(self.block.kind) {
-            _ if self.block.port == 0 => "administrator".into(),
-            Ok(Kind::Unknown) => "odd flags".into(),
-            Ok(_) => {
-                let kind = self.kind();
-                let kind = kind.strip_prefix("TCP ").unwrap_or(&kind);
-                let end = kind.find(['/']).or_else(|| kind.find(" scan")).unwrap_or(kind.len());
-                kind[..end].into()
-            }
-            Err(_) => "unknown".into(),
-        }
-    }
-
-    /// Returns the last probe's port and kind.
-    fn probe(&self) -> String {
-        self.port().map_or_else(|| self.kind(), |port| format!("{port} {}", self.kind()))
-    }
-
-    /// Returns the name of its state.
-    pub(super) const fn state_name(&self) -> &'static str {
-        match self.state {
-            State::Blocked => "blocked",
-            State::Fenced => "fenced",
-        }
-    }
-}
-
-impl Serialize for Source {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut source = serializer.serialize_struct("Source", 7)?;
-        source.serialize_field("address", &name_of(self.address))?;
-        source.serialize_field("state", &self.state)?;
-        source.serialize_field("a_second", &self.a_second)?;
-        source.serialize_field("dropped", &self.block.dropped)?;
-        source.serialize_field("hits", &self.block.hits)?;
-        source.serialize_field("probe", &self.probe())?;
-        source.serialize_field("age", &self.age.as_secs())?;
-        source.end()
     }
 }
 
@@ -183,11 +113,20 @@ impl View {
         let mut kinds: Vec<Rate> = KINDS.iter().map(|(counter, name)| rate(name, &[*counter])).collect();
         kinds.retain(|kind| kind.total > 0);
         kinds.sort_by(|one, other| other.a_second.total_cmp(&one.a_second).then(other.total.cmp(&one.total)));
+        let (would, would_left_out, problem) = match &now.would {
+            None => (Vec::new(), 0, None),
+            Some(Ok(found)) => (would(now, maps), found.left_out, None),
+            Some(Err(problem)) => (Vec::new(), 0, Some(problem.clone())),
+        };
         Self {
             rates,
             kinds,
             sources: sources(earlier, maps, seconds),
-            ports: ports(maps),
+            left_out: maps.left_out,
+            ports: ports(maps, &would),
+            would,
+            would_left_out,
+            problem,
             gauges: gauges(maps),
             ..shown
         }
@@ -196,7 +135,18 @@ impl View {
     /// Returns the view without all but the first sources.
     pub(super) fn shortened(mut self) -> Self {
         self.sources.truncate(MOST);
+        self.would.truncate(MOST);
         self
+    }
+
+    /// Returns the held sources and those that would be held.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Source> {
+        self.sources.iter().chain(&self.would)
+    }
+
+    /// Whether sources are shown that would be held, and none that is.
+    pub(super) const fn only_observes(&self) -> bool {
+        self.sources.is_empty() && !self.would.is_empty()
     }
 }
 
@@ -210,33 +160,58 @@ fn sources(before: Option<&Maps>, now: &Maps, seconds: f64) -> Vec<Source> {
     let source = |(address, (state, block)): (&IpNet, &(State, Block))| Source {
         address: *address,
         state: *state,
-        a_second: per_second(block.dropped - dropped_before(address, block.dropped), seconds),
         age: Duration::from_nanos(now.now_ns.saturating_sub(block.since_ns.unsigned_abs())),
-        block: *block,
+        held: Held::Now {
+            a_second: per_second(block.dropped - dropped_before(address, block.dropped), seconds),
+            block: *block,
+        },
     };
     let mut sources: Vec<Source> = now.sources.iter().map(source).collect();
     sources.sort_by(|one, other| {
-        let by_rate = other.a_second.total_cmp(&one.a_second);
-        by_rate.then(other.block.dropped.cmp(&one.block.dropped)).then(one.address.cmp(&other.address))
+        let by_rate = other.a_second().total_cmp(&one.a_second());
+        by_rate.then(other.dropped().cmp(&one.dropped())).then(one.address.cmp(&other.address))
     });
     sources
 }
 
-fn port(block: &Block) -> Option<String> {
-    let protocol = Protocol::try_from(block.protocol).ok().filter(|_| block.port != 0)?;
-    Some(format!("{}/{}", block.port, protocol.name()))
+/// Returns the sources that would be held, those seen last first.
+fn would(now: &Sample, maps: &Maps) -> Vec<Source> {
+    let would = now.would.iter().flatten().flat_map(|would| &would.sources);
+    let source = |would: &Would| Source {
+        address: would.address,
+        state: would.state,
+        age: now.now.duration_since(would.last.0).unwrap_or_default(),
+        held: Held::Not(Rc::new(would.clone())),
+    };
+    // An administrator may have blocked some.
+    let would = would.filter(|would| !maps.sources.contains_key(&would.address));
+    let mut sources: Vec<Source> = would.map(source).collect();
+    sources.sort_by_key(|source| (source.age, source.address));
+    sources
 }
 
-fn ports(maps: &Maps) -> Vec<(String, usize)> {
-    let mut counted: HashMap<(u16, u8), (String, usize)> = HashMap::new();
-    for (_, block) in maps.sources.values() {
-        if let Some(port) = port(block) {
-            counted.entry((block.port, block.protocol)).or_insert((port, 0)).1 += 1;
-        }
+fn ports(maps: &Maps, would: &[Source]) -> Vec<(String, usize)> {
+    let mut counted: HashMap<(u16, Protocol), usize> = HashMap::new();
+    let held = maps.sources.values().filter_map(|(_, block)| {
+        let protocol = Protocol::try_from(block.protocol).ok()?;
+        (block.port != 0).then_some((block.port, protocol))
+    });
+    let observed = would.iter().flat_map(Source::all_ports).filter_map(|port| read_port(port));
+    for port in held.chain(observed) {
+        *counted.entry(port).or_default() += 1;
     }
     let mut ports: Vec<_> = counted.into_iter().collect();
-    ports.sort_by_key(|(key, (_, count))| (Reverse(*count), *key));
-    ports.into_iter().take(MOST).map(|(_, port)| port).collect()
+    ports.sort_by_key(|((port, protocol), count)| (Reverse(*count), *port, *protocol as u8));
+    let named =
+        |((port, protocol), count): ((u16, Protocol), usize)| (format!("{port}/{}", protocol.name()), count);
+    ports.into_iter().take(MOST).map(named).collect()
+}
+
+/// Reads a port such as `23/TCP`.
+fn read_port(text: &str) -> Option<(u16, Protocol)> {
+    let (number, name) = text.split_once('/')?;
+    let protocol = [Protocol::Tcp, Protocol::Udp].into_iter().find(|protocol| protocol.name() == name)?;
+    Some((number.parse().ok()?, protocol))
 }
 
 fn gauges(maps: &Maps) -> Vec<Gauge> {

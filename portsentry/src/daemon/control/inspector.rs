@@ -27,7 +27,7 @@ use crate::{
         subject::Subject,
         would,
     },
-    policy::Enforcement,
+    policy::{Enforcement, enforcement::Strength},
 };
 
 /// Maximum number of queued requests.
@@ -115,9 +115,13 @@ fn inspect(request: Request, health: Option<Value>, subject: &Subject) -> Answer
         Request::List(selection) if selection.would => to_value(would::read(config, &selection, SOURCES)),
         Request::List(selection) => to_value(held::read(config, &selection, SOURCES)),
         Request::Top {} => {
-            to_value(sample::read(config, SOURCES).map(|sample| sample::Sample {
-                mode: Some(Enforcement::new(config, *modes).into()),
-                ..sample
+            let mode = Enforcement::new(config, *modes);
+            to_value(sample::read(config, SOURCES).map(|sample| {
+                let sample = sample::Sample { mode: Some(mode.into()), ..sample };
+                match mode.strength() {
+                    Strength::Observing => sample.observing(config, SOURCES),
+                    _ => sample,
+                }
             }))
         }
         Request::History(wanted) => to_value(past::read(config, &wanted, PAST)),

@@ -61,7 +61,7 @@ pub(super) fn help(width: usize) -> Vec<Line<'static>> {
 }
 
 /// Breaks a line between words, and inside a word only if the word is longer than a line.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {

@@ -9,7 +9,10 @@ use super::super::{
     style::{alarm, bold, line, warning},
     view::{Gauge, Rate, View},
 };
-use crate::policy::enforcement::{STRENGTHS, Strength};
+use crate::policy::{
+    State,
+    enforcement::{STRENGTHS, Strength},
+};
 
 /// Height from which the figures may take a second line.
 const TALL: usize = 14;
@@ -95,8 +98,20 @@ fn figures(view: &View) -> Vec<Part> {
         Some((*total, forms))
     };
     let mut parts: Vec<Part> = Vec::new();
+    parts.extend(would(view));
     parts.extend(rate("dropped", "dropped").map(|(_, forms)| (forms, Style::new())));
     parts.extend(rate("probes", "probes").map(|(_, forms)| (forms, Style::new())));
+    parts.extend(held(view));
+    let lost = rate("not reported", "not reported").filter(|(total, _)| *total > 0);
+    parts.extend(lost.map(|(_, forms)| (forms, warning())));
+    let ring = view.gauges.iter().find(|gauge| gauge.what == "ring (bytes)" && gauge.is_nearly_full());
+    parts.extend(ring.map(|_| part("the ring is nearly full", alarm())));
+    parts
+}
+
+/// Returns the numbers of blocked and fenced sources, or, if the daemon left out some, of both together.
+fn held(view: &View) -> Vec<Part> {
+    let mut parts = Vec::new();
     for (what, gauges) in
         [("blocked", ["blocked IPv4", "blocked IPv6"]), ("fenced", ["fenced IPv4", "fenced IPv6"])]
     {
@@ -104,12 +119,33 @@ fn figures(view: &View) -> Vec<Part> {
         if !of.is_empty() {
             let used = view.sources.iter().filter(|source| source.state_name() == what).count() as u64;
             let style = if of.iter().any(|gauge| gauge.is_nearly_full()) { alarm() } else { Style::new() };
-            parts.push(([format!("{what} {used}"), format!("{what} {}", short(used))], style));
+            parts.push((number(what, used), style));
         }
     }
-    let lost = rate("not reported", "not reported").filter(|(total, _)| *total > 0);
-    parts.extend(lost.map(|(_, forms)| (forms, warning())));
-    let ring = view.gauges.iter().find(|gauge| gauge.what == "ring (bytes)" && gauge.is_nearly_full());
-    parts.extend(ring.map(|_| part("the ring is nearly full", alarm())));
+    if view.left_out > 0 {
+        let is_full = parts.iter().any(|(_, style)| *style == alarm());
+        let style = if is_full { alarm() } else { Style::new() };
+        let all = (view.sources.len() + view.left_out) as u64;
+        let listed = format!("listed {}", view.sources.len());
+        parts = vec![(number("held", all), style), ([listed.clone(), listed], warning())];
+    }
     parts
+}
+
+/// Returns the numbers of sources that would be blocked or fenced.
+fn would(view: &View) -> Vec<Part> {
+    let of = |state| view.would.iter().filter(|source| source.state == state).count() as u64;
+    match view.would.len() as u64 + view.would_left_out as u64 {
+        0 => Vec::new(),
+        all if view.would_left_out > 0 => vec![(number("would be held", all), warning())],
+        all => {
+            let both =
+                format!("would be fenced {}, would be blocked {}", of(State::Fenced), of(State::Blocked));
+            vec![([both, format!("would be held {all}")], warning())]
+        }
+    }
+}
+
+fn number(what: &str, number: u64) -> [String; 2] {
+    [format!("{what} {number}"), format!("{what} {}", short(number))]
 }

@@ -72,7 +72,12 @@ fn panel(frame: &mut Frame<'_>, area: Rect, view: &View, index: usize) {
         1 => ([" fill ", " fill "], gauges(&view.gauges, height, width)),
         2 => ([" kinds of probes, a second ", " kinds "], rates(&view.kinds, height, width)),
         _ => {
-            let titles = [" ports, by held sources that probed them last ", " ports "];
+            let long = match (view.would.is_empty(), view.only_observes()) {
+                (true, _) => " ports, by held sources that probed them last ",
+                (false, true) => " ports, by sources that would be held ",
+                (false, false) => " ports, by sources that are or would be held ",
+            };
+            let titles = [long, " ports "];
             (titles, ports(&view.ports, height, width))
         }
     };

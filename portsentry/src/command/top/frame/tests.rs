@@ -8,14 +8,14 @@ use super::{
         number::{age, short, speed},
         screen::{Order, Prompt},
         text, text_of,
-        view::{
-            Source,
-            tests::{block, sample, view},
-        },
+        view::tests::{block, observing, sample, view, would_be},
     },
     *,
 };
-use crate::policy::{State, name_of};
+use crate::{
+    inspect::would::{Would, WouldBe},
+    policy::{State, name_of},
+};
 
 #[test]
 fn sources_come_first() {
@@ -61,6 +61,93 @@ fn narrow_screens_keep_the_mode_and_the_faults() {
     }
 }
 
+/// Returns a view of four sources that would be held, and none that is.
+fn observed() -> View {
+    observing(
+        &[],
+        vec![
+            would_be("192.0.2.7/32", State::Fenced, 180, &["11/TCP"]),
+            would_be("192.0.2.80/32", State::Blocked, 3, &["1/TCP", "7/TCP", "11/TCP", "79/TCP"]),
+            would_be("198.51.100.9/32", State::Fenced, 11, &["69/UDP", "161/UDP"]),
+            would_be("2001:db8:1:2::/64", State::Fenced, 2, &["3389/TCP"]),
+        ],
+    )
+}
+
+#[test]
+fn while_observing_the_sources_that_would_be_held_are_shown() {
+    let observed = observed();
+    for (size, expected) in [
+        (
+            (120, 40),
+            &[
+                "would be fenced 3, would be blocked 1  dropped 0/s (20)  probes 0/s (10)  blocked 0  fenced 0",
+                "sources that would be held 1-4 of 4  by age",
+                "ADDRESS            STATE             PACKETS  LAST v  PORTS                            LAST PROBE",
+                "2001:db8:1:2::/64  would be fenced         2      2m  3389/TCP                         TCP SYN/Normal scan",
+                "192.0.2.80         would be blocked        8      3m  1/TCP, 7/TCP, 11/TCP and 1 more  TCP SYN/Normal scan",
+            ][..],
+        ),
+        (
+            (80, 24),
+            &[
+                "would be fenced 3, would be blocked 1  dropped 0/s (20)  probes 0/s (10)",
+                "blocked 0  fenced 0",
+                "sources that would be held 1-4 of 4  by age",
+                "ADDRESS            STATE        PACKETS  LAST v  PORTS     LAST PROBE",
+                "2001:db8:1:2::/64  would fence        2      2m  3389/TCP  SYN",
+                "192.0.2.80         would block        8      3m  1/TCP+3   SYN",
+            ],
+        ),
+        (
+            (40, 12),
+            &[
+                "observing (nothing is blocked)",
+                "no daemon runs  attached to eth0",
+                "would be fenced 3, would be blocked 1",
+                "sources that would be held 1-4 of 4",
+                "ADDRESS            STATE        PORTS",
+                "2001:db8:1:2::/64  would fence  3389/TCP",
+            ],
+        ),
+        ((20, 6), &["observing", "no daemon runs  eth0", "would be held 4", "4  by age"]),
+    ] {
+        let text = text(&observed, size);
+        for line in expected {
+            assert!(text.lines().any(|shown| shown == *line), "{line}\n{text}");
+        }
+    }
+    let ports = text(&observed, (120, 40));
+    assert!(
+        ports.contains(" ports, by sources that would be held ") && ports.contains("│11/TCP    2 "),
+        "{ports}"
+    );
+}
+
+#[test]
+fn an_unknown_answer_is_no_empty_list() {
+    let mut sample = sample(0, 10, Vec::new());
+    sample.would = Some(Err("EVIDENCE_FILE is not set, so that nothing was recorded".into()));
+    let text = text(&View::new(&sample, &sample), (80, 24));
+    for line in [
+        "no source is blocked or fenced",
+        "those that would be are unknown: EVIDENCE_FILE is not set, so that nothing was",
+        "recorded",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn numbers_of_sources_that_the_daemon_left_out_count() {
+    let mut sample = sample(0, 10, vec![("192.0.2.9/32".parse().unwrap(), State::Fenced, block(11, 5))]);
+    if let Some(maps) = &mut sample.maps {
+        maps.left_out = 41;
+    }
+    let text = text(&View::new(&sample, &sample), (80, 24));
+    assert!(text.contains("  held 42  listed 1\n"), "{text}");
+}
+
 #[test]
 fn any_page_and_prompt_fits_any_terminal() {
     let view = view();
@@ -102,12 +189,12 @@ fn control_characters_never_reach_the_terminal() {
 fn expected(view: &View, screen: &Screen) -> BTreeSet<String> {
     let mut texts = BTreeSet::new();
     let mut add = |text: String| texts.extend(text.split_whitespace().map(str::to_owned));
-    for Source { address, a_second, age: since, block, .. } in &view.sources {
-        add(name_of(*address));
-        add(speed(*a_second));
-        add(age(*since));
-        add(format!("{}/TCP", block.port));
-        for number in [block.dropped, block.hits.into()] {
+    for source in view.all() {
+        add(name_of(source.address));
+        add(speed(source.a_second()));
+        add(age(source.age));
+        source.ports().into_iter().for_each(&mut add);
+        for number in [source.dropped(), source.hits()] {
             add(number.to_string());
             add(short(number));
         }
@@ -125,8 +212,14 @@ fn expected(view: &View, screen: &Screen) -> BTreeSet<String> {
     }
     let held = ["blocked", "fenced"]
         .map(|state| view.sources.iter().filter(|source| source.state_name() == state).count() as u64);
-    for number in view.gauges.iter().flat_map(|gauge| [gauge.used, gauge.size]).chain(held) {
+    let would = [State::Blocked, State::Fenced]
+        .map(|state| view.would.iter().filter(|source| source.state == state).count() as u64);
+    let all = [would.iter().sum::<u64>()];
+    for number in
+        view.gauges.iter().flat_map(|gauge| [gauge.used, gauge.size]).chain(held).chain(would).chain(all)
+    {
         add(number.to_string());
+        add(format!("{number},"));
         add(short(number));
     }
     add(view.daemon.unwrap_or_default().to_string());
@@ -156,8 +249,22 @@ fn assert_whole(view: &View, screen: &mut Screen, size: (u16, u16)) -> Result<()
 /// Whether `word` is an address with an ellipsis in the place of some of its groups.
 fn is_elided(word: &str, view: &View) -> bool {
     let Some((head, tail)) = word.split_once('…') else { return false };
-    let mut names = view.sources.iter().map(|source| name_of(source.address));
+    let mut names = view.all().map(|source| name_of(source.address));
     names.any(|name| name.starts_with(head) && name.ends_with(tail))
+}
+
+fn any_would() -> impl Strategy<Value = Would> {
+    let port = (any::<u16>(), any::<bool>())
+        .prop_map(|(port, is_tcp)| format!("{port}/{}", if is_tcp { "TCP" } else { "UDP" }));
+    let ports = proptest::collection::vec(port, 1..5);
+    let state = prop_oneof![Just(State::Blocked), Just(State::Fenced)];
+    (any_source(), state, 0..20_000_u64, ports, 0..1000_usize, any::<usize>()).prop_map(
+        |((address, ..), state, minutes, ports, more, packets)| {
+            let ports: Vec<&str> = ports.iter().map(String::as_str).collect();
+            let would = would_be(&address.to_string(), state, minutes, &ports);
+            Would { port_count: ports.len() + more, packets, ..would }
+        },
+    )
 }
 
 fn any_source() -> impl Strategy<Value = (IpNet, State, portsentry_common::block::Block)> {
@@ -189,10 +296,12 @@ proptest! {
             prop_oneof![Just(Order::Rate), Just(Order::Dropped), Just(Order::Hits), Just(Order::Age), Just(Order::Address)],
             prop_oneof![Just(Page::Sources), Just(Page::Figures)],
         ),
+        would in proptest::option::of(proptest::collection::vec(any_would(), 0..20)),
         selected in 0_usize..40,
     ) {
         let before = sample(0, probes / 2, Vec::new());
         let mut now = sample(3, probes, sources);
+        now.would = would.map(|sources| Ok(WouldBe { sources, left_out: 0 }));
         now.daemon = daemon;
         let view = View::new(&before, &now);
         let mut screen = Screen { order, page, ..Screen::default() };

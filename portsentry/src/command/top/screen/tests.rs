@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::{
-    command::top::view::tests::{block, sample},
+    command::top::view::tests::{block, observing, sample, would_be},
     policy::State,
 };
 
@@ -122,7 +122,8 @@ fn the_selection_follows_its_source_and_is_visible() {
     assert_eq!(screen.selected.map(|(_, row)| row), Some(2), "by packets dropped");
     assert!((screen.offset..screen.offset + screen.height).contains(&2), "{}", screen.offset);
     // Its source is gone: the next one in its row is selected.
-    let without: Vec<_> = view.sources.iter().filter(|source| source.block.port != 3389).copied().collect();
+    let without: Vec<_> =
+        view.sources.iter().filter(|source| name_of(source.address) != "2001:db8::9").cloned().collect();
     let rest = View { sources: without, ..view.clone() };
     screen.arrange(&rest);
     assert_eq!(screen.selected.map(|(address, _)| name_of(address)), Some("192.0.2.80".into()));
@@ -156,4 +157,35 @@ fn rows_that_move_do_not_change_what_is_confirmed() {
     screen.arrange(&view_of(&[("198.51.100.9", State::Fenced, 11, 3000)]));
     assert_eq!(screen.prompt, asked);
     assert_eq!(press(&mut screen, &view, "y"), Step::Unblock(network("192.0.2.7").unwrap()));
+}
+
+#[test]
+fn a_source_that_is_not_held_is_not_unblocked() {
+    let would = vec![
+        would_be("192.0.2.8/32", State::Blocked, 7, &["11/TCP", "79/TCP"]),
+        would_be("192.0.2.9/32", State::Fenced, 3, &["69/UDP"]),
+    ];
+    let view = observing(&[], would.clone());
+    let mut screen = screen(&view);
+    assert_eq!((shown(&screen), screen.order), (vec!["192.0.2.9".into(), "192.0.2.8".into()], Order::Age));
+    press(&mut screen, &view, "vu");
+    let Prompt::Message(message) = &screen.prompt else { panic!("{:?}", screen.prompt) };
+    assert!(
+        message.starts_with("192.0.2.9 is neither blocked nor fenced: PortSentry only observes"),
+        "{message}"
+    );
+    // Orders by dropped packets are skipped.
+    for order in [Order::Address, Order::Hits, Order::Age] {
+        press(&mut screen, &view, "s");
+        assert_eq!(screen.order, order);
+    }
+    press(&mut screen, &view, "/would be blocked\n");
+    assert_eq!(shown(&screen), ["192.0.2.8"]);
+    press(&mut screen, &view, "\x1b\x1b/69/udp\n");
+    assert_eq!(shown(&screen), ["192.0.2.9"]);
+    // A held source is.
+    let view = observing(&[(1, block(0, 5))], would);
+    let mut screen = self::screen(&view);
+    press(&mut screen, &view, "vu");
+    assert_eq!(screen.prompt, Prompt::Confirm("192.0.2.1/32".parse().unwrap()));
 }
