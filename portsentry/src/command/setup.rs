@@ -8,9 +8,10 @@ mod plan;
 mod survey;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     io::{self, BufRead, IsTerminal, Write as _},
+    net::IpAddr,
     path::Path,
     time::Duration,
 };
@@ -21,7 +22,7 @@ use portsentry_common::classify::Protocol;
 
 use self::{
     pending::Pending,
-    plan::{Plan, exposed, ignoring, watched},
+    plan::{Plan, exposed, ignoring, network_of_peer, watched},
     survey::Survey,
 };
 use super::{block, options, reload, show, table};
@@ -32,7 +33,7 @@ use crate::{
     exit::Exit,
     inspect::{self, select::Selection},
     instant::Time,
-    policy::name_of,
+    policy::{is_host, name_of},
     sink,
 };
 
@@ -171,9 +172,16 @@ fn propose(setup: &Setup, options: &Options, text: &str, survey: &Survey) -> any
     let mut plan = Plan { ignored: setup.ignore.iter().map(IpNet::trunc).collect(), ..Plan::default() };
     plan.ignored.retain(|network| !options.ignored.contains(network));
     let known = plan.all_ignored(&options.ignored);
-    for peer in exposed(survey, &known) {
-        if setup.yes || asks(&format!("Never block {peer}, which is logged in?"), true)? {
-            plan.ignored.insert(peer.into());
+    let networks: BTreeMap<IpNet, IpAddr> =
+        exposed(survey, &known).into_iter().map(|peer| (network_of_peer(peer), peer)).collect();
+    for (network, peer) in networks {
+        let question = if is_host(network) {
+            format!("Never block {peer}, which is logged in?")
+        } else {
+            format!("Never block {network}? {peer} is logged in, and a client's address in it changes.")
+        };
+        if setup.yes || asks(&question, true)? {
+            plan.ignored.insert(network);
         }
     }
     let forwarded = watched(survey, config);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::survey::Survey;
 use crate::{
     config::{Config, PortSet, Response, edit},
-    policy::scope::Exemptions,
+    policy::{network_of, scope::Exemptions},
 };
 
 /// A setting to change.
@@ -119,6 +119,17 @@ pub(super) fn exposed(survey: &Survey, ignored: &[IpNet]) -> BTreeSet<IpAddr> {
     survey.logins.iter().copied().filter(|peer| !exempt.contains(*peer)).collect()
 }
 
+/// Returns the network to ignore for a peer: its /64 over IPv6, because a client's address there changes (RFC 8981). A
+/// link-local address doesn't.
+pub(super) fn network_of_peer(peer: IpAddr) -> IpNet {
+    /// Length of the network in which clients choose their addresses.
+    const CLIENTS: u8 = 64;
+    match peer {
+        IpAddr::V6(address) if !address.is_unicast_link_local() => network_of(peer, CLIENTS),
+        _ => peer.into(),
+    }
+}
+
 /// Returns the forwarded ports that the configuration watches in any mode.
 pub(super) fn watched(survey: &Survey, config: &Config) -> BTreeSet<(u16, Protocol)> {
     let is_watched = |(port, protocol): &(u16, Protocol)| match protocol {
@@ -221,6 +232,18 @@ mod tests {
         survey.host.gateways.insert(address("192.0.2.4"));
         let ignored = ["2001:db8::/32".parse().unwrap()];
         assert_eq!(exposed(&survey, &ignored), [address("192.0.2.3")].into());
+    }
+
+    #[test]
+    fn changing_addresses_of_a_peer_are_ignored_too() {
+        for (peer, expected) in [
+            ("192.0.2.3", "192.0.2.3/32"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("fd00::5", "fd00::/64"),
+            ("fe80::5", "fe80::5/128"),
+        ] {
+            assert_eq!(network_of_peer(peer.parse().unwrap()).to_string(), expected);
+        }
     }
 
     #[test]
