@@ -1,6 +1,7 @@
 //! Events for programs: named fields, written as JSON or to the journal.
 
 mod field;
+mod json;
 
 use std::time::SystemTime;
 
@@ -12,9 +13,10 @@ use portsentry_common::{
     decide::Verdict,
     parse::TcpFlags,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 pub use self::field::{FIELDS, Field, Form};
+use self::json::Member;
 use super::{Named, origins::Origin};
 use crate::config::Level;
 use crate::policy::{BlockId, Hold, Sighting, is_host, kind_name};
@@ -250,25 +252,23 @@ impl Event {
     #[must_use]
     pub fn json(&self, message: &str, sequence: Option<u64>) -> String {
         let (word, kind, category, types) = self.action.row();
-        let mut object = Map::new();
-        let common = [
-            (Field::Timestamp, Value::from(stamp(self.time))),
-            (Field::Message, message.into()),
-            (Field::Level, level_name(self.level).into()),
-            (Field::Ecs, ECS.into()),
-            (Field::EventKind, kind.into()),
-            (Field::EventAction, word.into()),
-            (Field::EventCategory, vec![category].into()),
-            (Field::EventType, types.to_vec().into()),
-            (Field::EventModule, "portsentry".into()),
-            (Field::ObserverVersion, env!("CARGO_PKG_VERSION").into()),
-            (Field::Schema, SCHEMA.into()),
+        let (time, level) = (stamp(self.time), level_name(self.level));
+        let mut members = vec![
+            (Field::Timestamp, Member::Text(&time)),
+            (Field::Message, Member::Text(message)),
+            (Field::Level, Member::Text(&level)),
+            (Field::Ecs, Member::Text(ECS)),
+            (Field::EventKind, Member::Text(kind)),
+            (Field::EventAction, Member::Text(word)),
+            (Field::EventCategory, Member::Texts(std::slice::from_ref(&category))),
+            (Field::EventType, Member::Texts(types)),
+            (Field::EventModule, Member::Text("portsentry")),
+            (Field::ObserverVersion, Member::Text(env!("CARGO_PKG_VERSION"))),
+            (Field::Schema, Member::Number(SCHEMA.into())),
         ];
-        let number = sequence.map(|sequence| (Field::Sequence, sequence.into()));
-        for (field, value) in common.into_iter().chain(number).chain(self.fields.iter().cloned()) {
-            insert(&mut object, field.name(), value);
-        }
-        Value::Object(object).to_string()
+        members.extend(sequence.map(|sequence| (Field::Sequence, Member::Number(sequence))));
+        members.extend(self.fields.iter().map(|(field, value)| (*field, Member::Value(value))));
+        json::line(members)
     }
 
     /// Returns the event's fields under their names in the journal.
@@ -282,22 +282,6 @@ impl Event {
             };
             Some((field.journal()?, text))
         })
-    }
-}
-
-/// Inserts a value under a name whose dots stand for nested objects.
-fn insert(object: &mut Map<String, Value>, name: &str, value: Value) {
-    match name.split_once('.') {
-        None => {
-            object.insert(name.into(), value);
-        }
-        Some((outer, rest)) => {
-            let inner = object.entry(outer).or_insert_with(|| Map::new().into());
-            // No field's name is a prefix of another's, so this is always an object.
-            if let Value::Object(inner) = inner {
-                insert(inner, rest, value);
-            }
-        }
     }
 }
 

@@ -99,7 +99,27 @@ fn no_name_is_the_beginning_of_another() {
     }
 }
 
+/// Returns the object that nests `members` by the dots in their names.
+fn nested(members: &[(Field, Value)]) -> Value {
+    let mut object = Value::Object(serde_json::Map::new());
+    for (field, value) in members {
+        let pointer = field.name().split('.').fold(&mut object, |object, name| &mut object[name]);
+        *pointer = value.clone();
+    }
+    object
+}
+
 proptest! {
+    #[test]
+    fn lines_are_nested_objects_with_sorted_members(
+        members in prop::collection::vec((prop::sample::select(FIELDS), any::<u32>()), 0..30)
+    ) {
+        let members: Vec<(Field, Value)> =
+            members.into_iter().map(|((field, ..), value)| (field, Value::from(value))).collect();
+        let line = json::line(members.iter().map(|(field, value)| (*field, Member::Value(value))).collect());
+        prop_assert_eq!(line, nested(&members).to_string());
+    }
+
     #[test]
     fn whatever_is_said_stays_on_one_line(text in "(?s).{0,100}") {
         let event = Event::new(Action::Note).with(Field::EventReason, text.as_str());
