@@ -60,6 +60,9 @@ pub enum Request {
         /// The administrator's reason.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// The administrator's name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
         /// Whether to block them even if that locks an administrator out.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         force: bool,
@@ -234,7 +237,13 @@ mod tests {
                 r#"{"do":"list","kind":null,"limit":null,"network":"2001:db8:9::/48","sort":"since","state":null,"v":1,"would":false}"#,
             ),
             (
-                Request::Block { addresses: addresses.clone(), seconds: Some(7200), reason, force: false },
+                Request::Block {
+                    addresses: addresses.clone(),
+                    seconds: Some(7200),
+                    reason,
+                    by: None,
+                    force: false,
+                },
                 r#"{"addresses":["192.0.2.9","2001:db8:9::/48"],"do":"block","reason":"a \"guest\"\nof mine","seconds":7200,"v":1}"#,
             ),
             (
@@ -242,9 +251,10 @@ mod tests {
                     addresses: addresses[..1].to_vec(),
                     seconds: None,
                     reason: None,
+                    by: Some("alice".into()),
                     force: true,
                 },
-                r#"{"addresses":["192.0.2.9"],"do":"block","force":true,"v":1}"#,
+                r#"{"addresses":["192.0.2.9"],"by":"alice","do":"block","force":true,"v":1}"#,
             ),
             (Request::Reload {}, r#"{"do":"reload","v":1}"#),
         ] {

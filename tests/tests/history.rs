@@ -1,7 +1,7 @@
 //! One history: administrators' actions with their reasons, releases, fences and blocks, over the files that
 //! logrotate(8) leaves.
 
-use std::{fs, process::Command};
+use std::{fs, process::Command, time::Instant};
 
 use portsentry_tests::lab::{Family, Lab, Portsentry};
 use serde_json::Value;
@@ -16,6 +16,10 @@ fn rotate(setup: &Portsentry<'_>, config: &str) {
     command.args(["--force", "--state"]).arg(lab.files().join("logrotate.state")).arg(&path);
     let ended = command.output().expect("logrotate of the Debian package logrotate");
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
+fn words((action, reason): (&str, &str)) -> (String, String) {
+    (action.to_owned(), reason.to_owned())
 }
 
 /// The entries about `address`: action and reason.
@@ -78,9 +82,16 @@ fn why_says_when_by_whom_and_why_a_source_was_released() {
     assert_eq!(released("198.51.100.1"), "", "it is blocked");
     assert_eq!(setup.say_by("alice", "unblock 198.51.100.1 --reason a-guest").code, 0);
     assert_eq!(released("198.51.100.1"), "by an administrator: alice asked for it: a-guest");
-    // The end of a block that expires.
+    assert_eq!(
+        entries(&setup, "198.51.100.1"),
+        [("blocked", "-"), ("lifted", "alice asked for it: a-guest")].map(words)
+    );
+    // The end of a block that expires is an entry, too.
     assert_eq!(setup.say("block 198.51.100.2 --for 1s").code, 0);
     daemon.wait_until("it has expired", || released("198.51.100.2") == "as it had expired");
+    daemon.wait_until("the history has it", || {
+        entries(&setup, "198.51.100.2") == [("blocked", "-"), ("lifted", "its time is over")].map(words)
+    });
     // A line that an editor removes.
     assert_eq!(setup.say("block 198.51.100.3").code, 0);
     fs::write(setup.path("BLOCKED_FILE"), "").expect("an edited file");
@@ -96,9 +107,50 @@ fn why_says_when_by_whom_and_why_a_source_was_released() {
     assert_eq!(entries(&setup, "198.51.100.4").last().map(|(action, _)| action.as_str()), Some("lifted"));
     // Without a daemon.
     assert_eq!(setup.say("block 198.51.100.5").code, 0);
+    assert_eq!(setup.say("block 198.51.100.6 --for 3s").code, 0);
+    let expiring =
+        setup.entry("list --json", "198.51.100.6".parse().expect("an address")).expect("it is listed");
     daemon.terminate();
     assert_eq!(setup.say_by("bob", "unblock 198.51.100.5").code, 0);
     assert_eq!(released("198.51.100.5"), "by an administrator: bob asked for it");
+    // A block that has expired meanwhile is released by the next daemon, as of its end.
+    let begun = Instant::now();
+    while released("198.51.100.6") != "as it had expired" {
+        assert!(begun.elapsed().as_secs() < 30, "{}", setup.say("why 198.51.100.6").out);
+    }
+    let _daemon = setup.start();
+    let ends = setup.say("history --json --action lifted --address 198.51.100.6").json();
+    assert_eq!(ends[0]["time"], expiring["until"], "{ends}");
+}
+
+#[test]
+fn an_administrators_block_names_the_administrator() {
+    let lab = Lab::new();
+    let setup = lab.portsentry("-stcp");
+    let daemon = setup.start();
+    let reason = |address: &str| entries(&setup, address).pop().map(|(_, reason)| reason).unwrap_or_default();
+    assert_eq!(setup.say_by("alice", "block 198.51.100.1 --for 1h --reason a-guest").code, 0);
+    assert_eq!(reason("198.51.100.1"), "alice asked for it: a-guest");
+    daemon.log().wait_for("Host 198.51.100.1 is blocked: alice asked for it: a-guest");
+    let entry =
+        || setup.entry("list --json", "198.51.100.1".parse().expect("an address")).expect("it is listed");
+    let before = entry();
+    // The name alone changes no terms.
+    let said = setup.say_by("bob", "block 198.51.100.1");
+    assert!(said.out.contains("already blocked"), "{said:?}");
+    assert_eq!(entry(), before);
+    assert_eq!(setup.say_by("bob", "block 198.51.100.2").code, 0);
+    assert_eq!(reason("198.51.100.2"), "bob asked for it");
+    assert_eq!(setup.say("block 198.51.100.3 --reason a-guest").code, 0);
+    assert_eq!(reason("198.51.100.3"), "a-guest");
+    // Without a daemon.
+    daemon.terminate();
+    assert_eq!(setup.say_by("alice", "block 198.51.100.4 --for 1h").code, 0);
+    assert_eq!(setup.say_by("bob", "block 198.51.100.6").code, 0);
+    let daemon = setup.start();
+    daemon.wait_until("the history has both", || {
+        reason("198.51.100.4") == "alice asked for it" && reason("198.51.100.6") == "bob asked for it"
+    });
 }
 
 #[test]

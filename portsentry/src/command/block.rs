@@ -30,7 +30,10 @@ use crate::{
     inspect::{self, exempt::refuse, select::Selection},
     instant::stamp,
     kernel::{self, OfflineMaps},
-    policy::{is_host, name_of, register::ADMINISTRATOR},
+    policy::{
+        is_host, name_of,
+        register::{ADMINISTRATOR, asked},
+    },
     sink::{
         Change, Edited, Files,
         annotation::{Annotation, shortened},
@@ -63,14 +66,19 @@ pub(super) fn block(cli: &Cli, block: &Block) -> Exit {
     let force = block.force || lockout::hold_strangers(&networks);
     let until = block.term.and_then(|term| SystemTime::now().checked_add(term));
     let reason = block.reason.as_deref().map(shortened);
+    let by = asker::name();
     let request = |addresses| Request::Block {
         addresses,
         seconds: block.term.map(|term| term.as_secs()),
         reason: reason.clone(),
+        by: by.clone(),
         force,
     };
-    let change =
-        Change::Block(Annotation { until: until.map(|until| stamp(until).into()), reason: reason.clone() });
+    let signed = by.as_deref().map(|name| shortened(&asked(name, reason.as_deref())));
+    let change = Change::Block(Annotation {
+        until: until.map(|until| stamp(until).into()),
+        reason: signed.or_else(|| reason.clone()),
+    });
     let mut report = Report::default();
     let done = ask(&options, &change, &networks, &request, &mut report)
         .unwrap_or_else(|| do_it(&options, &change, &networks, None, &mut report));

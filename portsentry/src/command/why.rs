@@ -98,7 +98,7 @@ fn render(report: &Explanation, zone: &Zone) -> String {
 /// Returns the cause of a release, with the reason.
 fn cause(released: &Released) -> String {
     let cause = match released.cause.as_str() {
-        "over" => "as it had expired",
+        "over" => return "as it had expired".into(),
         "administrator" => "by an administrator",
         _ => "by PortSentry",
     };

@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     instant::Time,
     kernel::Observer,
-    policy::register::HistoryAction,
+    policy::register::{HistoryAction, Release},
     sink::{
         self, blocked_file,
         evidence::{self, Done, Seen},
@@ -125,8 +125,8 @@ fn line(config: &Config, address: IpAddr) -> Result<Option<Line>, Error> {
     }))
 }
 
-/// Returns the end of the last block or fence, according to the history and the evidence. Expiry is in neither: it
-/// follows from the recorded end.
+/// Returns the end of the last block or fence, according to the history and the evidence. The expiry of a fence is in
+/// neither: it follows from the recorded end.
 fn released(history: &[Entry], done: &[Done], now: SystemTime) -> Option<Released> {
     let ends =
         |action| [HistoryAction::Blocked, HistoryAction::Fenced, HistoryAction::Lifted].contains(&action);
@@ -142,7 +142,7 @@ fn released(history: &[Entry], done: &[Done], now: SystemTime) -> Option<Release
     if let Some(entry) = entry.filter(is_newer) {
         return (entry.action == HistoryAction::Lifted).then(|| Released {
             time: entry.time,
-            cause: "administrator".into(),
+            cause: Release::of_reason(entry.reason.as_deref()).name().into(),
             reason: entry.reason.clone(),
         });
     }
@@ -214,6 +214,10 @@ mod tests {
             of(&[blocked.clone(), lifted.clone()], &[]),
             expected(200, "administrator", "of the history")
         );
+        for (reason, cause) in [("its time is over", "over"), ("its address is never blocked", "exempt")] {
+            let end = entry(200, HistoryAction::Lifted, reason);
+            assert_eq!(of(&[blocked.clone(), end], &[]), expected(200, cause, reason));
+        }
         assert_eq!(of(&[lifted.clone(), entry(300, HistoryAction::Blocked, "")], &[]), None);
         let lift = done("1970-01-01T00:03:20.700Z", "lifted", None);
         let found = of(&[blocked.clone(), lifted], std::slice::from_ref(&lift)).unwrap();

@@ -16,7 +16,9 @@ use portsentry_common::{block::Proof, classify::Protocol, decide::Verdict, judge
 pub use self::{
     admit::{Entry, Kills, admit},
     case::{Case, Why},
-    cause::{ADMINISTRATOR, Admission, Release},
+    cause::{
+        ADMINISTRATOR, Admission, NEAR, NEVER_BLOCKED, OTHER_PREFIX, OVER, Release, asked, asked_because,
+    },
     effect::{Change, Count, Effect, FileChange, HistoryAction, Line, Occasion},
     release::release,
 };

@@ -15,7 +15,7 @@ use super::{
     blocked_file,
     files::SUFFIXES,
 };
-use crate::policy::{Record, name_of};
+use crate::policy::{Record, name_of, register::asked_because};
 
 /// Result of an edit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub struct Edited {
 /// Kind of edit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Adds a line with this annotation for each source. An empty annotation leaves existing lines unchanged.
+    /// Adds a line with this annotation for each source. An annotation without an end and an administrator's own words
+    /// leaves existing lines unchanged.
     Block(Annotation),
     /// Removes the sources' lines.
     Unblock,
@@ -88,7 +89,7 @@ pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpNet>) -> (Vec<u
         let is_kept = match (change, meant) {
             (_, None) => true,
             // A block replaces a fence, and an annotation replaces another.
-            (Change::Block(remark), Some(record)) => !record.hold.is_fence && remark.is_empty(),
+            (Change::Block(remark), Some(record)) => !record.hold.is_fence && !has_terms(remark),
             (Change::Unblock, Some(_)) => false,
         };
         if is_kept {
@@ -116,6 +117,12 @@ pub fn rewrite(old: &[u8], change: &Change, sources: &BTreeSet<IpNet>) -> (Vec<u
         new.extend_from_slice(format!("{}{remark}\n", name_of(*source)).as_bytes());
     }
     (new, Edited { changed: is_not, unchanged: is_held, removed })
+}
+
+/// Whether `remark` has an end, or more of a reason than the administrator's name.
+fn has_terms(remark: &Annotation) -> bool {
+    let is_given = |reason: &String| asked_because(reason) != Some("");
+    remark.until.is_some() || remark.reason.as_ref().is_some_and(is_given)
 }
 
 /// Converts 2.x's binary file to bare addresses.
@@ -171,6 +178,17 @@ mod tests {
             "192.0.2.8\n192.0.2.9 # until 2026-11-23T02:13:20Z because \"a guest\"\n"
         );
         assert_eq!(done.changed, [sources("192.0.2.9").pop_first().unwrap()]);
+    }
+
+    #[test]
+    fn an_administrators_name_alone_changes_no_block() {
+        let change = Change::Block(Annotation { until: None, reason: Some("alice asked for it".into()) });
+        let (new, done) = rewrite(b"192.0.2.9 # mine\n", &change, &sources("192.0.2.8 192.0.2.9"));
+        assert_eq!(
+            String::from_utf8(new).unwrap(),
+            "192.0.2.9 # mine\n192.0.2.8 # because \"alice asked for it\"\n"
+        );
+        assert_eq!(done.unchanged, [sources("192.0.2.9").pop_first().unwrap()]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::policy::{Record, is_same_moment, register::HistoryAction};
 /// Maximum number of pending lines, about 6 MB. If it is exceeded, the oldest are dropped and counted.
 const WAITING: usize = 65_536;
 /// Number of bytes at the end of the file, and of the rotated ones, that are searched for the last lines of an earlier run.
-const TAIL: u64 = 4 << 20;
+const TAIL: u64 = 8 << 20;
 
 /// The file, opened for each batch so that it may be rotated at any time.
 #[derive(Debug)]

@@ -1,25 +1,33 @@
-//! The administrator who unblocks a source, and the reason.
+//! The administrator who blocks or unblocks a source, and the reason.
 
 use std::env;
 
-use crate::{policy::register::ADMINISTRATOR, sink::annotation::shortened};
+use crate::{
+    policy::register::{ADMINISTRATOR, asked},
+    sink::annotation::shortened,
+};
 
 /// The variables in which sudo(8) and doas(1) name the user who ran them.
 const NAMES: [&str; 2] = ["SUDO_USER", "DOAS_USER"];
 
-/// Returns the words for the history, or `None` for the usual ones.
-pub(super) fn reason(given: Option<&str>) -> Option<String> {
+/// Returns the administrator's name, if it is known.
+pub(super) fn name() -> Option<String> {
     let name = NAMES.iter().find_map(|name| env::var(name).ok()).filter(|name| !name.is_empty());
-    words(name.as_deref(), given)
+    name.map(|name| shortened(&name))
+}
+
+/// Returns the reason of an unblock for the history, or `None` for the usual one.
+pub(super) fn reason(given: Option<&str>) -> Option<String> {
+    words(name().as_deref(), given)
 }
 
 fn words(name: Option<&str>, given: Option<&str>) -> Option<String> {
-    let asked = name.map_or_else(|| ADMINISTRATOR.into(), |name| format!("{name} asked for it"));
-    match (name, given) {
-        (None, None) => None,
-        (Some(_), None) => Some(shortened(&asked)),
-        (_, Some(given)) => Some(shortened(&format!("{asked}: {given}"))),
-    }
+    let words = match (name, given) {
+        (None, None) => return None,
+        (None, Some(given)) => format!("{ADMINISTRATOR}: {given}"),
+        (Some(name), given) => asked(name, given),
+    };
+    Some(shortened(&words))
 }
 
 #[cfg(test)]

@@ -60,7 +60,10 @@ impl Keeper {
         effects.retain(|effect| !is_left_out(effect));
         let now = SystemTime::now();
         let hold = crate::policy::Hold::ordered(now, None);
-        let case = Case::let_go(way, record.unwrap_or(Record { network, hold }), reason, now).with_id(id);
+        let record_or_new = record.unwrap_or(Record { network, hold });
+        // No daemon may have run when it expired.
+        let expired = record_or_new.hold.until.filter(|until| way == Release::Over && *until < now);
+        let case = Case::let_go(way, record_or_new, reason, expired.unwrap_or(now)).with_id(id);
         let done = self.carry_out(&effects, &case);
         if let Err(error) = &done {
             self.journal.error(error);

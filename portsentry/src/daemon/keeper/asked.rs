@@ -19,7 +19,7 @@ use crate::{
     kernel::{self, connections::established_at},
     policy::{
         Hold, Record, is_host as is_single, lockout, name_of, network_of,
-        register::{ADMINISTRATOR, Admission, Release},
+        register::{ADMINISTRATOR, Admission, Release, asked},
     },
     sink::{annotation::shortened, blocked_file::is_host},
 };
@@ -29,9 +29,11 @@ impl Keeper {
     pub(super) fn on_asked(&mut self, request: Request) -> Answer {
         match request {
             Request::Status { .. } => self.health().map_err(|error| failed(&error)),
-            Request::Block { addresses, seconds, reason, force } => self
-                .refuse(&addresses, force)
-                .and_then(|()| self.block(&addresses, seconds.map(Duration::from_secs), reason.as_deref())),
+            Request::Block { addresses, seconds, reason, by, force } => {
+                let term = seconds.map(Duration::from_secs);
+                self.refuse(&addresses, force)
+                    .and_then(|()| self.block(&addresses, term, reason.as_deref(), by.as_deref()))
+            }
             Request::Unblock { addresses, reason } => self.unblock(&addresses, reason.as_deref()),
             Request::Summary {} => {
                 self.summarize();
@@ -85,7 +87,13 @@ impl Keeper {
         Err(Refusal { code: Code::Refused, message: message.into(), details })
     }
 
-    fn block(&mut self, networks: &[IpNet], term: Option<Duration>, reason: Option<&str>) -> Answer {
+    fn block(
+        &mut self,
+        networks: &[IpNet],
+        term: Option<Duration>,
+        reason: Option<&str>,
+        by: Option<&str>,
+    ) -> Answer {
         let since = whole_seconds(SystemTime::now());
         let until = match term.map(|term| since.checked_add(term)) {
             Some(None) => return Err(Refusal::new(Code::Refused, "that is too long; leave it out for good")),
@@ -97,7 +105,8 @@ impl Keeper {
         let (unchanged, wanted): (Vec<IpNet>, Vec<IpNet>) =
             networks.iter().partition(|network| is_known(**network) && !has_terms);
         let (mut changed, mut details) = (Vec::new(), Vec::new());
-        let reason = reason.map(shortened);
+        let signed = by.map(|name| asked(name, reason));
+        let reason = signed.as_deref().or(reason).map(shortened);
         for network in wanted {
             let record = Record { network, hold: Hold::ordered(since, until) };
             match self.admit(Admission::Administrator, record, None, reason.as_deref().into()) {

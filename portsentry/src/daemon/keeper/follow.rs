@@ -14,7 +14,7 @@ use crate::{
     kernel,
     policy::{
         Edit, name_of,
-        register::{Admission, Release, Why},
+        register::{Admission, NEVER_BLOCKED, Release, Why},
         trouble::News,
     },
 };
@@ -40,7 +40,7 @@ impl Keeper {
         let freed = self.register.ledger().records().map(|record| record.network);
         let freed: Vec<IpNet> = freed.filter(|network| exempt.cover(*network)).collect();
         for network in freed {
-            self.release(Release::Exempt, network, "its address is never blocked");
+            self.release(Release::Exempt, network, NEVER_BLOCKED);
         }
         self.lift_neighbours();
         if !self.listed.is_empty()

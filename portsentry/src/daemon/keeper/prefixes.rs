@@ -6,7 +6,10 @@ use ipnet::IpNet;
 
 use super::Keeper;
 use crate::{
-    policy::{Record, SourceState, is_host, register::Release},
+    policy::{
+        Record, SourceState, is_host,
+        register::{NEAR, OTHER_PREFIX, Release},
+    },
     sink::blocked_file::is_prefix,
 };
 
@@ -19,7 +22,7 @@ impl Keeper {
         let near: Vec<IpNet> =
             self.register.ledger().records().filter(is_near).map(|record| record.network).collect();
         for network in near {
-            self.release(Release::Exempt, network, "this host is in that network now");
+            self.release(Release::Exempt, network, NEAR);
         }
     }
 
@@ -46,7 +49,7 @@ impl Keeper {
         let networks: BTreeSet<IpNet> = gone.keys().copied().collect();
         for Record { network, hold } in gone.into_values() {
             self.register.ledger_mut().replace(network, hold);
-            self.release_silently(Release::Exempt, network, "IPV6_PREFIX has changed");
+            self.release_silently(Release::Exempt, network, OTHER_PREFIX);
         }
         if let Some(first) = networks.first() {
             self.journal.note(&format!(

@@ -5,7 +5,7 @@ use portsentry_common::decide::Verdict;
 use super::Keeper;
 use crate::policy::{
     Sighting,
-    register::{Admission, Case, Effect, Line, Release, Why},
+    register::{Admission, Case, Effect, Line, NEVER_BLOCKED, Release, Why},
 };
 
 impl Keeper {
@@ -24,7 +24,7 @@ impl Keeper {
             // The source has become exempt since the kernel saw the probe.
             Verdict::Block | Verdict::Fence if self.is_exempt(sighting.source) => {
                 let told = self.carry_out(&[Effect::Emit(Line::Attack)], &Case::probe(sighting));
-                self.release(Release::Exempt, network, "its address is never blocked");
+                self.release(Release::Exempt, network, NEVER_BLOCKED);
                 told
             }
             Verdict::Block | Verdict::Fence => {

@@ -11,12 +11,13 @@ use portsentry_common::block::{Block, Origin, Proof};
 use super::{
     Keeper,
     entries::{entry_of, standing, standings},
+    unreported::BLOCKS,
 };
 use crate::{
     kernel::{self, Found, Moment},
     policy::{
         Hold, Record, SourceState, TakeOver, is_host,
-        register::{Admission, Release, Why},
+        register::{Admission, NEVER_BLOCKED, OVER, Release, Why},
     },
 };
 
@@ -59,10 +60,14 @@ impl Keeper {
         }
         for Record { network, hold } in lift {
             let is_exempt = self.scope.exempt().cover(network);
-            let cause = if is_exempt { Release::Exempt } else { Release::Administrator };
+            let (cause, reason) = if is_exempt {
+                (Release::Exempt, NEVER_BLOCKED)
+            } else {
+                (Release::Administrator, "its line was removed from the blocked file")
+            };
             // It is released in every file, as if it had been blocked until now.
             self.register.ledger_mut().replace(network, hold);
-            self.release(cause, network, "the blocked file or the ignore file says so");
+            self.release(cause, network, reason);
         }
         let fences = lines.iter().flatten().filter(|line| line.hold.is_fence);
         let once_fenced: BTreeMap<IpNet, Hold> = fences.map(|line| (line.network, line.hold)).collect();
@@ -129,9 +134,14 @@ impl Keeper {
     fn release_over(&mut self, lines: &mut Vec<Record>) {
         let now = SystemTime::now();
         let over: Vec<Record> = lines.extract_if(.., |line| line.hold.is_over(now)).collect();
-        for Record { network, hold } in over {
+        for (number, Record { network, hold }) in over.into_iter().enumerate() {
             self.register.ledger_mut().replace(network, hold);
-            self.release_silently(Release::Over, network, "its time is over");
+            self.release_silently(Release::Over, network, OVER);
+            // The history's queue has room for as many lines.
+            if number % BLOCKS == BLOCKS - 1 {
+                let problems = self.files.recorder().flush_now();
+                problems.iter().for_each(|problem| self.journal.error(problem));
+            }
         }
     }
 

@@ -10,12 +10,15 @@ use crate::{
     kernel,
     policy::{
         SourceState, network_of,
-        register::{Admission, Release, Why},
+        register::{Admission, NEVER_BLOCKED, OVER, Release, Why},
     },
 };
 
 /// Number of fences that are recorded at a time.
 const FENCES: usize = 500;
+/// Number of expired blocks that are released at a time. Each has a line in the history, whose queue has room for four
+/// times as many.
+pub(super) const BLOCKS: usize = 16_384;
 
 impl Keeper {
     /// Records entries that the kernel did not report: all blocks, and a limited number of fences, which a flood
@@ -29,7 +32,7 @@ impl Keeper {
                 continue;
             }
             if self.scope.exempt().cover(network) {
-                self.release(Release::Exempt, network, "its address is never blocked");
+                self.release(Release::Exempt, network, NEVER_BLOCKED);
                 continue;
             }
             if !hold.is_fence && hold.proof == Proof::Cookie && self.spares(network) {
@@ -43,13 +46,19 @@ impl Keeper {
         Ok(found < FENCES)
     }
 
-    /// Releases expired entries, unless the kernel has renewed them.
+    /// Releases expired entries, unless the kernel has renewed them: all fences, and a limited number of blocks. The
+    /// kernel ignores an expired entry in any case.
     pub(super) fn lift_over(&mut self) {
-        let over: Vec<IpNet> = self.register.ledger().over(SystemTime::now()).collect();
+        let ledger = self.register.ledger();
+        let over = ledger.over(SystemTime::now());
+        let (mut over, mut blocks): (Vec<IpNet>, Vec<IpNet>) =
+            over.partition(|network| ledger.get(*network).is_some_and(|hold| hold.is_fence));
+        blocks.truncate(BLOCKS);
+        over.append(&mut blocks);
         for network in over {
             match self.standing(network) {
                 Ok(Some(SourceState { hold, .. })) => self.register.ledger_mut().replace(network, hold),
-                Ok(None) => drop(self.release(Release::Over, network, "its time is over")),
+                Ok(None) => drop(self.release(Release::Over, network, OVER)),
                 Err(error) => self.journal.error(&error),
             }
         }

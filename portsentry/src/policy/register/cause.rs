@@ -4,6 +4,28 @@ use super::super::{Record, Sighting, sighting::kind_name};
 
 /// The usual reason for an administrator's request.
 pub const ADMINISTRATOR: &str = "an administrator asked for it";
+/// Returns the reason for a request of the administrator `name`, who may have given one.
+#[must_use]
+pub fn asked(name: &str, given: Option<&str>) -> String {
+    given.map_or_else(|| format!("{name} asked for it"), |given| format!("{name} asked for it: {given}"))
+}
+
+/// Returns the administrator's own words in `reason`, if it is one of [`asked`]: empty if there are none.
+#[must_use]
+pub fn asked_because(reason: &str) -> Option<&str> {
+    let split = reason.split_once(" asked for it");
+    let (_, rest) = split.filter(|(name, _)| !name.is_empty() && !name.contains(' '))?;
+    if rest.is_empty() { Some("") } else { rest.strip_prefix(": ") }
+}
+
+/// Reason for the release of an expired block or fence.
+pub const OVER: &str = "its time is over";
+/// Reason for the release of an address that is exempt.
+pub const NEVER_BLOCKED: &str = "its address is never blocked";
+/// Reason for the release of a network that contains an address of this host.
+pub const NEAR: &str = "this host is in that network now";
+/// Reason for the release of a network of another length.
+pub const OTHER_PREFIX: &str = "IPV6_PREFIX has changed";
 
 /// Cause of a block or fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,6 +107,16 @@ impl Release {
     /// All causes.
     pub const ALL: [Self; 4] = [Self::Over, Self::Administrator, Self::Exempt, Self::Crowded];
 
+    /// Returns the cause of a release that a history line records with this reason.
+    #[must_use]
+    pub fn of_reason(reason: Option<&str>) -> Self {
+        match reason {
+            Some(OVER) => Self::Over,
+            Some(NEVER_BLOCKED | NEAR | OTHER_PREFIX) => Self::Exempt,
+            _ => Self::Administrator,
+        }
+    }
+
     /// Returns the name for metrics and evidence.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -93,6 +125,36 @@ impl Release {
             Self::Administrator => "administrator",
             Self::Exempt => "exempt",
             Self::Crowded => "crowded",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn administrators_words_are_found_again() {
+        for (reason, expected) in [
+            (asked("alice", None), Some("")),
+            (asked("alice", Some("a guest asked for it")), Some("a guest asked for it")),
+            ("a guest asked for it".into(), None),
+            ("came again".into(), None),
+            (" asked for it".into(), None),
+        ] {
+            assert_eq!(asked_because(&reason), expected, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_release_is_known_by_its_reason() {
+        for (reason, expected) in [
+            (Some(OVER), Release::Over),
+            (Some(NEVER_BLOCKED), Release::Exempt),
+            (Some(ADMINISTRATOR), Release::Administrator),
+            (None, Release::Administrator),
+        ] {
+            assert_eq!(Release::of_reason(reason), expected, "{reason:?}");
         }
     }
 }

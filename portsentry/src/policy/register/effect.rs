@@ -67,7 +67,7 @@ pub enum HistoryAction {
     Fenced,
     /// The source was only reported, as configured
     Reported,
-    /// It was released before its end, by an administrator or because it is never blocked
+    /// Its block expired, or it was released before: by an administrator, or because it is never blocked
     Lifted,
 }
 

@@ -18,11 +18,13 @@ pub fn release(cause: Release, was_fence: Option<bool>, kills: bool) -> Vec<Effe
         effects.push(Effect::Emit(Line::Lifted));
     }
     if was_fence.is_some() {
-        // The history records actions on a source, an administrator's requests, and releases before the end. Expiry
-        // follows from these.
-        if matches!(cause, Release::Administrator | Release::Exempt) {
-            effects.push(Effect::History(HistoryAction::Lifted));
-        }
+        // A fence that ends by itself is no entry of the history, because a flood of spoofed sources ends a million.
+        let is_recorded = match cause {
+            Release::Administrator | Release::Exempt => true,
+            Release::Over => was_fence == Some(false),
+            Release::Crowded => false,
+        };
+        effects.extend(is_recorded.then_some(Effect::History(HistoryAction::Lifted)));
         effects.extend([Effect::File(FileChange::Hide), Effect::Allow]);
         effects.extend(kills.then_some(Effect::Run(Occasion::Lift)));
     }

@@ -90,7 +90,7 @@ fn each_way_out_has_its_effects() {
             register.admit(Admission::Sighting, block());
             assert_eq!(
                 register.release(cause, NETWORK).1,
-                all(cause, &forget, history),
+                all(cause, &forget, &lifted),
                 "a block, {cause:?}"
             );
         }

@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     config::{Fence, LogFormat},
-    policy::{Hold, Record, Sighting, register::Case},
+    policy::{
+        Hold, Record, Sighting,
+        register::{ADMINISTRATOR, Case, asked_because},
+    },
 };
 
 /// Duration of a fence in seconds, and its end.
@@ -111,7 +114,8 @@ impl Log {
         let Case { record, reason, .. } = case;
         let event = Self::held(case).with(Field::EventReason, reason.as_str());
         let why = match case.given() {
-            Some(reason) => format!("an administrator asked for it: \"{reason}\""),
+            Some(reason) if asked_because(reason).is_some() => reason.to_owned(),
+            Some(reason) => format!("{ADMINISTRATOR}: \"{reason}\""),
             None => reason.clone(),
         };
         self.admin(&event, &format!("Host {} is blocked: {why}", record.name()));
