@@ -181,7 +181,7 @@ fn blocks_end_when_their_time_is_over_and_the_files_follow() {
                 .iter()
                 .all(|file| daemon.file_about(file, source).is_empty())
         });
-        assert_eq!(daemon.file_about("HISTORY_FILE", source).len(), 1);
+        assert_eq!(daemon.file_about("HISTORY_FILE", source).len(), 2, "its beginning and its end");
     }
 }
 

@@ -152,7 +152,7 @@ fn a_returning_source_stays_blocked_for_longer() {
     daemon.log().wait_for(&format!("Host {source} is no longer blocked: its time is over"));
     lab.nmap(source, "-sS -p 11");
     daemon.log().wait_for(&format!("Host {source} reoffended (block 2): blocked for 60 s"));
-    daemon.wait_until("the history has it", || daemon.file_about("HISTORY_FILE", source).len() == 2);
+    daemon.wait_until("the history has both", || daemon.file_about("HISTORY_FILE", source).len() == 3);
     assert_eq!(held_seconds(&lab, source), 60);
     daemon.kill();
     let daemon = setup.start();
