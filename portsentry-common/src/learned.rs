@@ -9,7 +9,6 @@ use crate::{
     address::{Address, Ipv6},
     classify::{Kind, Probe, Protocol, may_answer},
     flow::Flow,
-    tally::Tally,
 };
 
 /// Time within which an answer must follow its question, in nanoseconds. Longer than a host needs to refuse.
@@ -100,46 +99,7 @@ pub const fn hash(source: [u64; 2], destination: [u64; 2], ports: u64, key: u64)
     hash ^ hash >> 32 | 1 << 63
 }
 
-/// A source's failed connections.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-pub struct Failures {
-    /// The refused ports, minus one for each served port.
-    pub refused: Tally,
-    /// The served ports since the first refusal.
-    pub served: Tally,
-}
-
-const _: () = assert!(size_of::<PortKey>() == 24 && size_of::<Failures>() == 160);
-
-impl Failures {
-    /// No failures yet.
-    pub const NONE: Self = Self { refused: Tally::EMPTY, served: Tally::EMPTY };
-
-    /// Counts a refusal of the port `pair` (see [`crate::tally::pair`]). Returns the number of failures. They are
-    /// forgotten once the last new one is `window_ns` old, or never with 0.
-    #[inline(always)]
-    pub fn refuse(&mut self, pair: u32, now_ns: u64, window_ns: u64) -> u32 {
-        self.refused.count(pair, now_ns, window_ns)
-    }
-
-    /// Takes one failure off, if `pair` is a served port that hasn't taken one off before.
-    #[inline(always)]
-    pub fn serve(&mut self, pair: u32, now_ns: u64, window_ns: u64) {
-        let before = self.served.hits;
-        if self.served.count(pair, now_ns, window_ns) != before {
-            self.refused.hits = self.refused.hits.saturating_sub(1);
-        }
-    }
-
-    /// Returns the number of failures at `now_ns`.
-    #[inline(always)]
-    #[must_use]
-    pub const fn number(&self, now_ns: u64, window_ns: u64) -> u32 {
-        let is_over = window_ns != 0 && now_ns.saturating_sub(self.refused.last_ns) >= window_ns;
-        if is_over { 0 } else { self.refused.hits }
-    }
-}
+const _: () = assert!(size_of::<PortKey>() == 24);
 
 /// The maps of questions and learned ports, as the rules for incoming packets use them.
 pub trait Learned<A> {
@@ -152,8 +112,9 @@ pub trait Learned<A> {
     /// Whether the port that is asked has refused, and hasn't answered since.
     fn has_refused(&self, question: &Question<A>) -> bool;
 
-    /// Counts a refusal of the port `pair` to the source `key`. Returns the number of the source's failures.
-    fn refuse(&self, key: A, pair: u32, now_ns: u64) -> u32;
+    /// Counts a question of the source `key` to the port `pair`, which has refused others. Returns the number of the
+    /// source's failures.
+    fn suspect(&self, key: A, pair: u32, now_ns: u64) -> u32;
 
     /// Returns the number of failures of the source `key`.
     fn failures(&self, key: A, now_ns: u64) -> u32;

@@ -19,6 +19,7 @@ pub mod counter;
 pub mod decide;
 pub mod environment;
 pub mod event;
+pub mod failures;
 pub mod fence;
 pub mod flow;
 pub mod frame;

@@ -293,6 +293,13 @@ impl Settings {
         self.open_after_ns == 0 || now_ns.saturating_sub(heartbeat_ns) < self.open_after_ns
     }
 
+    /// Returns the number of served ports that a source may have in advance of its failures.
+    #[inline(always)]
+    #[must_use]
+    pub const fn served_credit(&self) -> u32 {
+        self.failed_connections() - 1
+    }
+
     /// Returns the number of failed connections at which a source is fenced, at least one.
     #[inline(always)]
     #[must_use]

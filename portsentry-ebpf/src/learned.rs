@@ -6,7 +6,8 @@ use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use portsentry_common::{
     address::Ipv6,
     environment::RateLimit,
-    learned::{ANSWER_NS, Failures, PortKey, SERVED_NS, hash},
+    failures::Failures,
+    learned::{ANSWER_NS, PortKey, SERVED_NS, hash},
     settings::Settings,
 };
 
@@ -99,8 +100,9 @@ pub fn learn(high: u64, low: u64, what: u64, which: u64) -> u64 {
     u64::from(map.insert(key, now_ns, u64::from(BPF_ANY)).is_ok())
 }
 
-/// Counts a refusal of the port `pair` to the source with these halves, within the rate for incoming or outgoing
-/// packets. Returns the number of its failures. If there is no room, failures don't add up.
+/// Counts a question of the source with these halves to the port `pair`, which has refused others; if the packet is
+/// outgoing, a refusal. Each has its rate limit. Returns the number of failures. If there is no room, they don't add
+/// up.
 #[inline(never)]
 pub fn fail(high: u64, low: u64, pair: u64, is_outgoing: u64) -> u64 {
     let (key, now_ns, none) = (Ipv6::from_halves([high, low]), now_ns(), &NO_FAILURES);
@@ -115,7 +117,13 @@ pub fn fail(high: u64, low: u64, pair: u64, is_outgoing: u64) -> u64 {
     }
     let Some(failures) = known else { return 0 };
     // SAFETY: a map's value. A concurrent write by another CPU may lose a failure, but never adds one.
-    unsafe { (*failures).refuse(pair as u32, now_ns, settings().tally_ns) }.into()
+    let failures = unsafe { &mut *failures };
+    let window_ns = settings().tally_ns;
+    u64::from(if is_outgoing != 0 {
+        failures.refuse(pair as u32, now_ns, window_ns)
+    } else {
+        failures.suspect(pair as u32, now_ns, window_ns)
+    })
 }
 
 /// Takes a failure off the source with these halves, because the port `pair` is served.
@@ -123,7 +131,7 @@ pub fn fail(high: u64, low: u64, pair: u64, is_outgoing: u64) -> u64 {
 pub fn succeed(high: u64, low: u64, pair: u64) -> u64 {
     let Some(failures) = maps::FAILURES.get_ptr_mut(Ipv6::from_halves([high, low])) else { return 0 };
     // SAFETY: as above. A lost success leaves a failure too many, until another success.
-    unsafe { (*failures).serve(pair as u32, now_ns(), settings().tally_ns) };
+    unsafe { (*failures).serve(pair as u32, now_ns(), settings().tally_ns, settings().served_credit()) };
     1
 }
 

@@ -24,3 +24,4 @@ pub mod sent;
 pub mod sockets;
 pub mod table;
 pub mod test_host;
+pub mod traffic;

@@ -118,7 +118,7 @@ const CLIENTS: [&str; 6] = [
 const HOSTS: [&str; 6] =
     ["203.0.113.9", "203.0.113.10", "198.51.100.2", "198.51.100.99", "[2001:db8:100::9]", "[2001:db8::2]"];
 /// A listed port, an excluded one, and unlisted ones.
-const PORTS: [u16; 6] = [23, 113, 520, 2000, 2001, 2002];
+const PORTS: [u16; 12] = [23, 113, 520, 2000, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008];
 
 fn sequence(random: &mut Rng, scenario: &Scenario) -> BTreeSet<&'static str> {
     const STEPS: u16 = 400;
@@ -223,12 +223,12 @@ fn refused_connections_fence_and_then_no_answer_leaves() {
 #[test]
 fn refused_ports_are_traps_for_the_next_scanner() {
     story(|judges| {
-        for (client, port) in [(OTHER, 2000), ("192.0.2.63", 2001), ("192.0.2.64", 2002)] {
-            assert!(refuse(judges, client, &format!("203.0.113.9:{port}")));
+        for port in 2000..2006 {
+            assert!(refuse(judges, &format!("192.0.2.{}", port - 1930), &format!("203.0.113.9:{port}")));
         }
-        for (port, is_let_in) in [(2000, true), (2001, true), (2002, false)] {
+        for port in 2000..2006 {
             let outcome = judges.ask(&syn(CLIENT, 50_000, &format!("203.0.113.9:{port}")));
-            assert_eq!(passes(&outcome), is_let_in, "before any answer: {port}");
+            assert_eq!(passes(&outcome), port < 2005, "before any answer each counts half: {port}");
         }
     });
 }
@@ -241,6 +241,43 @@ fn a_new_service_acquits_its_first_client() {
         for port in [2001, 2002] {
             assert!(refuse(judges, CLIENT, &format!("203.0.113.9:{port}")), "no failure is left: {port}");
         }
+    });
+}
+
+/// A client of several new services asks for all of them before the first answer.
+#[test]
+fn new_services_acquit_their_first_client_together() {
+    story(|judges| {
+        let asked: Vec<_> =
+            (2000..2005).map(|port| syn(CLIENT, port, &format!("203.0.113.9:{port}"))).collect();
+        for question in &asked {
+            assert!(refuse(
+                judges,
+                &format!("192.0.2.{}", question.host.port() - 1930),
+                &question.host.to_string()
+            ));
+        }
+        assert!(asked.iter().all(|question| passes(&judges.ask(question))));
+        for question in &asked {
+            assert!(judges.answer(&question.segment(SYN | ACK, 7), true).0, "{question:?}");
+        }
+        for port in [2010, 2011] {
+            assert!(refuse(judges, CLIENT, &format!("203.0.113.9:{port}")), "no failure is left: {port}");
+        }
+    });
+}
+
+/// Sites without a service among many with one: a crawler's.
+#[test]
+fn a_client_of_many_services_may_fail_more_often() {
+    story(|judges| {
+        assert!(refuse(judges, CLIENT, "203.0.113.9:2000"));
+        for port in 3000..3010 {
+            assert!(accept(judges, CLIENT, &format!("203.0.113.10:{port}")));
+        }
+        let left: Vec<_> =
+            (2001..2006).map(|port| refuse(judges, CLIENT, &format!("203.0.113.9:{port}"))).collect();
+        assert_eq!(left, [true, true, true, true, false], "three more than were taken off");
     });
 }
 

@@ -9,6 +9,7 @@ mod accepted;
 mod answers;
 mod attacks;
 mod bare;
+mod behind;
 mod block_and_unblock;
 mod block_commands;
 mod block_ids;

@@ -41,7 +41,7 @@ where
     let (settings, now_ns) = (env.settings(), env.now_ns());
     let key = source_key(source, relation, settings);
     let failures = if env.has_refused(&question) {
-        env.refuse(key.address, pair(flow.destination, probe.port), now_ns)
+        env.suspect(key.address, pair(flow.destination, probe.port), now_ns)
     } else {
         if probe.kind == Kind::Udp {
             env.remember(flow.destination, probe.protocol, probe.port);

@@ -1,10 +1,6 @@
 use std::collections::HashSet;
 
-use proptest::prelude::*;
-
 use super::*;
-
-const HOUR: u64 = 3_600_000_000_000;
 
 fn probe(kind: Kind, source_port: u16, port: u16) -> Probe {
     let protocol = if kind == Kind::Udp { Protocol::Udp } else { Protocol::Tcp };
@@ -30,37 +26,6 @@ fn a_question_asks_for_something_new() {
 }
 
 #[test]
-fn refusals_add_up_and_served_ports_take_them_off() {
-    let mut failures = Failures::NONE;
-    let mut now = HOUR;
-    let mut refuse = |failures: &mut Failures, pair| {
-        now += 1;
-        failures.refuse(pair, now, HOUR)
-    };
-    assert_eq!([1, 1, 2, 3].map(|pair| refuse(&mut failures, pair)), [1, 1, 2, 3]);
-    failures.serve(80, HOUR, HOUR);
-    assert_eq!(failures.number(HOUR, HOUR), 2);
-    failures.serve(80, HOUR, HOUR);
-    assert_eq!(failures.number(HOUR, HOUR), 2, "the same port takes off only one");
-    assert_eq!(refuse(&mut failures, 3), 3, "a port refuses again");
-    for port in 81..90 {
-        failures.serve(port, HOUR, HOUR);
-    }
-    assert_eq!(failures.number(HOUR, HOUR), 0);
-}
-
-#[test]
-fn failures_end_with_the_window() {
-    let mut failures = Failures::NONE;
-    failures.refuse(1, HOUR, HOUR);
-    for (now, window, expected) in
-        [(HOUR, HOUR, 1), (2 * HOUR - 1, HOUR, 1), (2 * HOUR, HOUR, 0), (9 * HOUR, 0, 1)]
-    {
-        assert_eq!(failures.number(now, window), expected, "{now} {window}");
-    }
-}
-
-#[test]
 fn questions_that_differ_in_one_part_have_different_hashes() {
     let mut all = HashSet::new();
     for word in 0..64 {
@@ -74,20 +39,4 @@ fn questions_that_differ_in_one_part_have_different_hashes() {
     // The five questions with a bit that equals the usual value are one.
     assert!(all.len() > 5 * 64 - 5, "{}", all.len());
     assert!(!all.contains(&0));
-}
-
-proptest! {
-    #[test]
-    fn failures_never_exceed_the_refusals(steps in prop::collection::vec((any::<bool>(), 0u32..40), 0..200)) {
-        let (mut failures, mut refused) = (Failures::NONE, 0);
-        for (is_refused, pair) in steps {
-            if is_refused {
-                refused += 1;
-                failures.refuse(pair, HOUR, HOUR);
-            } else {
-                failures.serve(pair, HOUR, HOUR);
-            }
-            prop_assert!(failures.number(HOUR, HOUR) <= refused);
-        }
-    }
 }

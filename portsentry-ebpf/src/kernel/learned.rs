@@ -27,7 +27,7 @@ impl<A: Family> Learned<A> for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn refuse(&self, key: A, pair: u32, _: u64) -> u32 {
+    fn suspect(&self, key: A, pair: u32, _: u64) -> u32 {
         let [high, low] = key.to_mapped().halves();
         learned::fail(high, low, pair.into(), 0) as u32
     }

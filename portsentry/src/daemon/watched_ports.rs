@@ -1,6 +1,6 @@
 //! The ports that are watched, for each of the kernel's bitmaps.
 
-use portsentry_common::classify::Protocol;
+use portsentry_common::{classify::Protocol, settings::Answers};
 
 use super::Error;
 use crate::{
@@ -24,14 +24,15 @@ pub fn bitmaps(config: &Config, modes: Modes) -> [(Watched, Option<PortSet>); 5]
     ]
 }
 
-/// Returns a message if no port is watched, so that no probe can be detected.
+/// Returns a message if no port is watched, so that no probe can be detected. Answers need no watched port.
 #[must_use]
 pub fn watches_nothing(config: &Config, modes: Modes) -> Option<&'static str> {
     let is_nothing = bitmaps(config, modes)
         .iter()
         .filter(|(watched, _)| *watched != Watched::ExcludedTcp)
         .all(|(_, ports)| ports.as_ref().is_none_or(PortSet::is_empty));
-    is_nothing.then_some("no port is watched: the port lists of the selected modes are empty")
+    (is_nothing && config.answers == Answers::Off)
+        .then_some("no port is watched: the port lists of the selected modes are empty")
 }
 
 /// Writes the watched ports of all processes together.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use portsentry_common::classify::Protocol;
+use portsentry_common::{classify::Protocol, settings::Answers};
 
 use crate::{config::Config, modes::Modes};
 
@@ -29,9 +29,12 @@ impl fmt::Display for WithoutPorts {
     }
 }
 
-/// Returns the protocols that `modes` watch without a port.
+/// Returns the protocols that `modes` watch without a port. With `ANSWERS` no list is needed.
 #[must_use]
 pub fn without_ports(config: &Config, modes: Modes) -> Vec<WithoutPorts> {
+    if config.answers != Answers::Off {
+        return Vec::new();
+    }
     let lists = [
         (Protocol::Tcp, config.ports_tcp.is_empty(), config.advanced_tcp().is_empty()),
         (Protocol::Udp, config.ports_udp.is_empty(), config.advanced_udp().is_empty()),
@@ -70,6 +73,7 @@ mod tests {
             ("ADVANCED_PORTS_TCP=\"9\"\nADVANCED_EXCLUDE_TCP=\"1-8\"", &[Mode::Atcp], &["TCP"]),
             ("ADVANCED_PORTS_TCP=\"0\"", &[Mode::Stcp, Mode::Atcp], &["TCP"]),
             ("", &[Mode::Stcp, Mode::Atcp], &[]),
+            ("ANSWERS=\"enforce\"", &[Mode::Stcp, Mode::Sudp], &[]),
         ] {
             let (config, _) = Config::parse(text, "test").unwrap();
             let said = without_ports(&config, modes.iter().copied().collect());

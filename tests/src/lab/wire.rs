@@ -60,6 +60,11 @@ impl Wire {
         )
     }
 
+    /// Opens the wire of another interface, which receives only incoming IPv4 packets.
+    pub fn of(namespace: &Namespace, interface: &str) -> Self {
+        Self::open_at(namespace, interface, libc::ETH_P_IP)
+    }
+
     /// Opens a wire that receives nothing, so that only sending costs the interface time.
     pub fn mouth(namespace: &Namespace) -> Self {
         Self::open_for(namespace, 0)

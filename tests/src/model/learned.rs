@@ -7,7 +7,8 @@ use portsentry_common::{
     answered::{Answering, Learning, answer, learn},
     counter::Counter,
     environment::{Environment, FamilyMaps, Locality, Relation},
-    learned::{Failures, Learned, Question},
+    failures::Failures,
+    learned::{Learned, Question},
     settings::Settings,
 };
 
@@ -38,10 +39,10 @@ impl Model {
             .is_some_and(|(answer, question)| learn(answer, &question, self))
     }
 
-    fn refused_to(&self, key: IpAddr, pair: u32) -> u32 {
+    fn with_failures(&self, key: IpAddr, count: fn(&mut Failures, u32, u64, u64) -> u32, pair: u32) -> u32 {
         let mut failures = self.learned.failures.borrow_mut();
         let failures = failures.entry(key).or_insert(Failures::NONE);
-        failures.refuse(pair, self.now_ns, self.scenario.settings.tally_ns)
+        count(failures, pair, self.now_ns, self.scenario.settings.tally_ns)
     }
 
     fn failures_of(&self, key: IpAddr) -> u32 {
@@ -71,8 +72,8 @@ impl<A: Address> Learned<A> for Model {
         self.learned.refused.borrow().contains(&port(question))
     }
 
-    fn refuse(&self, key: A, pair: u32, _: u64) -> u32 {
-        self.refused_to(ip(key), pair)
+    fn suspect(&self, key: A, pair: u32, _: u64) -> u32 {
+        self.with_failures(ip(key), Failures::suspect, pair)
     }
 
     fn failures(&self, key: A, _: u64) -> u32 {
@@ -127,12 +128,13 @@ impl<A: Address> Learning<A> for Model {
     }
 
     fn fail(&self, key: A, pair: u32) {
-        self.refused_to(ip(key), pair);
+        self.with_failures(ip(key), Failures::refuse, pair);
     }
 
     fn succeed(&self, key: A, pair: u32) {
         if let Some(failures) = self.learned.failures.borrow_mut().get_mut(&ip(key)) {
-            failures.serve(pair, self.now_ns, self.scenario.settings.tally_ns);
+            let Settings { tally_ns, .. } = self.scenario.settings;
+            failures.serve(pair, self.now_ns, tally_ns, self.scenario.settings.served_credit());
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use portsentry_common::{classify::Protocol, learned::Failures};
+use portsentry_common::{classify::Protocol, failures::Failures};
 
 pub(super) type Port = (Protocol, SocketAddr);
 

@@ -51,7 +51,10 @@ impl Oracle {
         }
         let (source, _) = self.held(seen.source);
         if self.learned.refused.contains(&port) {
-            self.fail(source, port);
+            let failed = self.learned.failures.entry(source).or_default();
+            if !failed.refused.contains(&port.1) {
+                failed.unanswered.insert(port.1);
+            }
         }
         let failures = self.failures(source);
         if failures < usize::from(self.settings().failed_connections.max(1)) {
@@ -129,25 +132,28 @@ impl Oracle {
         response == Response::Block as u8
     }
 
+    /// Ports count once, whatever the protocol.
     fn fail(&mut self, source: IpAddr, port: Port) {
-        let (refused, _) = self.learned.failures.entry(source).or_default();
-        // Ports count once, whatever the protocol.
-        if !refused.iter().any(|other| other.1 == port.1) {
-            refused.push(port);
-        }
+        let failed = self.learned.failures.entry(source).or_default();
+        failed.unanswered.remove(&port.1);
+        failed.refused.insert(port.1);
     }
 
     fn succeed(&mut self, source: IpAddr, port: Port) {
-        if let Some((refused, served)) = self.learned.failures.get_mut(&source)
-            && served.iter().all(|other| other.1 != port.1)
-        {
-            served.insert(port);
-            refused.pop();
+        let most = usize::from(self.settings().failed_connections.max(1)) - 1;
+        let Some(failed) = self.learned.failures.get_mut(&source) else { return };
+        let has_failed = failed.refused.remove(&port.1) | failed.unanswered.remove(&port.1);
+        if !has_failed && failed.served.len() < failed.refused.len() + failed.unanswered.len() + most {
+            failed.served.insert(port.1);
         }
     }
 
+    /// A question that isn't answered counts half.
     fn failures(&self, source: IpAddr) -> usize {
-        self.learned.failures.get(&source).map_or(0, |(refused, _)| refused.len())
+        self.learned.failures.get(&source).map_or(0, |failed| {
+            let halves = 2 * failed.refused.len() + failed.unanswered.len();
+            halves.saturating_sub(2 * failed.served.len()) / 2
+        })
     }
 }
 

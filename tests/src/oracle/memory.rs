@@ -15,6 +15,15 @@ pub(super) struct Learned {
     pub(super) asked: BTreeSet<(SocketAddr, Port)>,
     pub(super) served: BTreeSet<Port>,
     pub(super) refused: BTreeSet<Port>,
-    /// For each source, the ports that refused it, and those that served it since.
-    pub(super) failures: BTreeMap<IpAddr, (Vec<Port>, BTreeSet<Port>)>,
+    /// The failures of each source.
+    pub(super) failures: BTreeMap<IpAddr, Failed>,
+}
+
+/// A source's failures: ports that refused it, ports that refused others and haven't answered it yet, and ports that
+/// served it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Failed {
+    pub(super) refused: BTreeSet<SocketAddr>,
+    pub(super) unanswered: BTreeSet<SocketAddr>,
+    pub(super) served: BTreeSet<SocketAddr>,
 }

@@ -2,7 +2,8 @@
 
 use portsentry_common::{
     address::Address,
-    learned::{Failures, Learned, PortKey, Question, SERVED_NS},
+    failures::Failures,
+    learned::{Learned, PortKey, Question, SERVED_NS},
 };
 
 use super::{DryRun, Fact, ip};
@@ -50,9 +51,9 @@ impl<A: Address> Learned<A> for DryRun {
         is_refused
     }
 
-    fn refuse(&self, key: A, pair: u32, now_ns: u64) -> u32 {
+    fn suspect(&self, key: A, pair: u32, now_ns: u64) -> u32 {
         let mut failures = self.failures_of(key);
-        let number = failures.refuse(pair, now_ns, self.settings.tally_ns);
+        let number = failures.suspect(pair, now_ns, self.settings.tally_ns);
         self.changes.borrow_mut().failures.insert(ip(key), failures);
         self.note(Fact::Failures(number));
         number
