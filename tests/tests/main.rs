@@ -32,6 +32,7 @@ mod differential;
 mod documented_commands;
 mod documents;
 mod enforcement_mode;
+mod environments;
 mod errors;
 mod evasions;
 mod event_stream;
