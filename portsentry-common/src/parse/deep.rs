@@ -53,7 +53,8 @@ impl Deep {
             }
         }
         let (offset, ethertype, vlan) = (deep.offset(), deep.ethertype(), deep.vlan());
-        if deep.0 & Deep::DONE == 0 {
+        // The last call may have read the last tag without a look at what follows.
+        if deep.0 & Deep::DONE == 0 && is_tag(ethertype) {
             return Ok(Link { network: Network::Buried, length: offset, vlan, is_deep: true });
         }
         if is_tag(ethertype) {
