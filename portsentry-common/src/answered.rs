@@ -175,11 +175,11 @@ pub trait Learning<A> {
     /// Records that the port has refused.
     fn refuse(&self, question: &Question<A>);
 
-    /// Counts a refusal of the port `pair` to the source `key`.
-    fn fail(&self, key: A, pair: u32);
+    /// Counts a refusal of the port `pair` to the source `key`. Returns the number of its failures.
+    fn fail(&self, key: A, pair: u32) -> u32;
 
-    /// Takes a failure off the source `key`, if it has any: the port `pair` is served.
-    fn succeed(&self, key: A, pair: u32);
+    /// Takes a failure off the source `key`, if it has any: the port `pair` is served. Returns the number of its failures.
+    fn succeed(&self, key: A, pair: u32) -> u32;
 
     /// Returns the number of failures of the source `key`.
     fn failures(&self, key: A) -> u32;
@@ -188,29 +188,46 @@ pub trait Learning<A> {
     fn is_fenced(&self, source: A, key: A) -> bool;
 }
 
-/// Learns from the answer to a question, forwarded by this host. Returns `true` if the answer must not leave.
+/// What an answer led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Learnt {
+    /// Whether the answer must not leave.
+    pub is_withheld: bool,
+    /// The owner of the answering address.
+    pub locality: Locality,
+}
+
+/// An unknown number of failures. An `Option` would be copied with its unset number, which the kernel's verifier refuses.
+const UNKNOWN: u32 = u32::MAX;
+
+/// Learns from the answer to a question, forwarded by this host.
 #[inline(always)]
-pub fn learn<A: Answering, W: Learning<A>>(answer: Answer, question: &Question<A>, env: &W) -> bool {
+pub fn learn<A: Answering, W: Learning<A>>(answer: Answer, question: &Question<A>, env: &W) -> Learnt {
     let locality = env.locality(question.destination);
     if locality == Locality::Foreign {
-        return false;
+        return Learnt { is_withheld: false, locality };
     }
     let settings = env.settings();
     let relation = env.relation(question.source);
     let key = source_key(question.source, relation, settings).address;
     let pair = pair(question.destination, question.port);
+    let mut failures = UNKNOWN;
     if env.take(question) {
         if answer != Answer::Refuses {
             env.accept(question);
-            env.succeed(key, pair);
+            failures = env.succeed(key, pair);
         } else if !env.has_answered(question) {
             env.refuse(question);
             if relation != Relation::Exempt {
                 env.count(Counter::FailedConnections);
-                env.fail(key, pair);
+                failures = env.fail(key, pair);
             }
         }
     }
+    let has_failed = || {
+        let failures = if failures == UNKNOWN { env.failures(key) } else { failures };
+        failures >= settings.failed_connections()
+    };
     // An open fence lets a fenced source connect to this host's own addresses.
     let is_held = settings.enforces_answers()
         && settings.blocks(question.protocol)
@@ -218,11 +235,11 @@ pub fn learn<A: Answering, W: Learning<A>>(answer: Answer, question: &Question<A
         && relation != Relation::Exempt
         && !(locality == Locality::Own && settings.opens())
         && env.is_enforced()
-        && (env.failures(key) >= settings.failed_connections() || env.is_fenced(question.source, key));
+        && (has_failed() || env.is_fenced(question.source, key));
     if is_held {
         env.count(Counter::Withheld);
     }
-    is_held
+    Learnt { is_withheld: is_held, locality }
 }
 
 #[cfg(test)]

@@ -103,133 +103,187 @@ fn see<const BARE: bool>(context: *mut __sk_buff) -> i32 {
         }
     };
     match ethertype {
-        IPV4 => {
-            let is_answer = is_forwarded
-                && packet.read(9).is_some_and(|protocol| may_be_answer(packet, 20, protocol, ICMP));
-            let learn = || learning::learn_ipv4(context, offset as u64);
-            let Some(packet) = leaving(context, (offset, packet), is_answer, learn) else { return SHOT };
-            see_ipv4(packet, is_forwarded);
+        IPV4 => see_ipv4(context, offset, packet, is_forwarded),
+        IPV6 => see_ipv6(context, offset, packet, is_forwarded),
+        _ => GO_ON,
+    }
+}
+
+/// What is to be done with a packet.
+enum Seen {
+    /// It leaves.
+    Leaves,
+    /// It is a datagram. It leaves, and its flow is recorded.
+    Datagram,
+    /// It is a segment with these control bits, neither SYN nor RST. It leaves, and its flow is recorded.
+    Segment(u8),
+    /// It is a SYN or SYN-ACK with these control bits. It leaves, and its flow is recorded.
+    Syn(u8),
+    /// It doesn't leave.
+    Withheld,
+}
+
+/// Judges a packet by its transport protocol and, for TCP, its control bits. `learn` learns from an answer.
+#[inline(always)]
+fn seen(
+    protocol: u8,
+    icmp: u8,
+    is_forwarded: bool,
+    flags: impl FnOnce() -> Option<u8>,
+    learn: impl FnOnce() -> u32,
+) -> Seen {
+    const MAY_ANSWER: u8 = TcpFlags::SYN | TcpFlags::RST;
+    if protocol == UDP {
+        return Seen::Datagram;
+    }
+    if !is_forwarded {
+        // Sockets show this host's own connections, to which nearly every packet belongs.
+        return Seen::Leaves;
+    }
+    if protocol == TCP {
+        let Some(flags) = flags() else { return Seen::Leaves };
+        if flags & MAY_ANSWER == 0 {
+            return Seen::Segment(flags);
         }
-        IPV6 => {
-            let is_answer = is_forwarded
-                && packet.read(6).is_some_and(|protocol| may_be_answer(packet, 40, protocol, ICMPV6));
-            let learn = || learning::learn_ipv6(context, offset as u64);
-            let Some(packet) = leaving(context, (offset, packet), is_answer, learn) else { return SHOT };
-            see_ipv6(packet, is_forwarded);
+        cold_path();
+        let found = if settings().learns() && flags & TcpFlags::ACK != 0 { learn() } else { 0 };
+        return if found == learning::WITHHELD {
+            Seen::Withheld
+        } else if found == learning::OF_OTHERS || flags & TcpFlags::RST != 0 {
+            Seen::Leaves
+        } else {
+            Seen::Syn(flags)
+        };
+    }
+    if protocol == icmp && settings().learns() {
+        cold_path();
+        if learn() == learning::WITHHELD {
+            return Seen::Withheld;
         }
-        _ => {}
+    }
+    Seen::Leaves
+}
+
+/// Odd factors of a flow's hash, one for each kind of packet.
+const OF_DATAGRAM: u64 = 0x9e37_79b9_7f4a_7c15;
+const OF_SEGMENT: u64 = 0xc2b2_ae3d_27d4_eb4f;
+const OF_SYN: u64 = 0xff51_afd7_ed55_8ccd;
+
+/// Processes a packet whose IP header starts at `offset`. Ignores packets with IP options, and later fragments.
+#[inline(always)]
+fn see_ipv4(context: *mut __sk_buff, offset: usize, packet: Packet, is_forwarded: bool) -> i32 {
+    /// Version 4, and a header of five words.
+    const PLAIN: u32 = 0x45;
+    /// The bits of the fragment's offset in the second word.
+    const OFFSET: u32 = 0x1fff_u32.to_be();
+    let Some([first, second, third, local, remote, ports]) = packet.read::<[u32; 6]>(0) else { return GO_ON };
+    if first & 0xff != PLAIN || second & OFFSET != 0 {
+        return GO_ON;
+    }
+    let flags = || packet.read::<u8>(20 + 13);
+    let flow = Flow { local: Ipv4::from_word(local), remote: Ipv4::from_word(remote), ports, is_forwarded };
+    match seen((third >> 8) as u8, ICMP, is_forwarded, flags, || learning::learn_ipv4(context, offset as u64))
+    {
+        Seen::Withheld => return SHOT,
+        Seen::Leaves => {}
+        Seen::Datagram => flow.note::<OF_DATAGRAM>(Protocol::Udp, 0),
+        Seen::Segment(flags) => flow.note::<OF_SEGMENT>(Protocol::Tcp, flags),
+        Seen::Syn(flags) => flow.note::<OF_SYN>(Protocol::Tcp, flags),
     }
     GO_ON
 }
 
-/// Learns from a packet that may be an answer. Returns the packet at `offset`, whose bounds that invalidates, or `None`
-/// if it must not leave.
 #[inline(always)]
-fn leaving(
-    context: *mut __sk_buff,
-    (offset, packet): (usize, Packet),
-    is_answer: bool,
-    learn: impl FnOnce() -> u32,
-) -> Option<Packet> {
-    if !is_answer {
-        return Some(packet);
+fn see_ipv6(context: *mut __sk_buff, offset: usize, packet: Packet, is_forwarded: bool) -> i32 {
+    let Some([first, local_high, local_low, high, low]) = packet.read::<[u64; 5]>(0) else { return GO_ON };
+    let Some(ports) = packet.read::<u32>(40) else { return GO_ON };
+    let flags = || packet.read::<u8>(40 + 13);
+    let [local, remote] = [[local_high, local_low], [high, low]].map(Ipv6::from_halves);
+    let flow = Flow { local, remote, ports, is_forwarded };
+    match seen((first >> 48) as u8, ICMPV6, is_forwarded, flags, || {
+        learning::learn_ipv6(context, offset as u64)
+    }) {
+        Seen::Withheld => return SHOT,
+        Seen::Leaves => {}
+        Seen::Datagram => flow.note::<OF_DATAGRAM>(Protocol::Udp, 0),
+        Seen::Segment(flags) => flow.note::<OF_SEGMENT>(Protocol::Tcp, flags),
+        Seen::Syn(flags) => flow.note::<OF_SYN>(Protocol::Tcp, flags),
     }
-    cold_path();
-    (learn() == 0).then(|| linear(context).skip(offset))
+    GO_ON
 }
 
-/// Whether the packet with the given transport header may be an answer other than a datagram.
-#[inline(always)]
-fn may_be_answer(packet: Packet, transport: usize, protocol: u8, icmp: u8) -> bool {
-    const ANSWERS: u8 = TcpFlags::SYN | TcpFlags::RST;
-    settings().learns()
-        && if protocol == TCP {
-            packet
-                .read::<u8>(transport + 13)
-                .is_some_and(|flags| flags & ANSWERS != 0 && flags & TcpFlags::ACK != 0)
-        } else {
-            protocol == icmp
+/// A packet's ends, its ports as in the packet, and whether it is forwarded.
+#[derive(Clone, Copy)]
+struct Flow<A> {
+    local: A,
+    remote: A,
+    ports: u32,
+    is_forwarded: bool,
+}
+
+impl<A: Family> Flow<A> {
+    /// Returns a hash of the flow, combined with the secret number of this moment. Different flows over IPv4 with the
+    /// same factor have different hashes.
+    #[inline(always)]
+    fn hash<const FACTOR: u64>(&self) -> u64 {
+        let moment = moment();
+        let ports = u64::from(self.ports);
+        let [high, low] = self.remote.to_mapped().halves();
+        if A::VERSION == 4 {
+            // The address is in the upper half of the mapped one's last half.
+            return ((low >> 32 << 32 | ports) ^ moment).wrapping_mul(FACTOR);
         }
-}
-
-/// Processes a packet from its IP header on. Ignores packets with IP options, and later fragments.
-#[inline(always)]
-fn see_ipv4(packet: Packet, is_forwarded: bool) {
-    let Some([first, fragment, third]) = packet.read::<[u32; 3]>(0).map(|words| words.map(u32::from_be))
-    else {
-        return;
-    };
-    if first >> 24 != 0x45 || fragment & 0x1fff != 0 {
-        return;
+        // Odd factors lose no other bit of either half.
+        let address = ((high ^ moment) | 1).wrapping_mul((low ^ moment.swap_bytes()) | 1);
+        address.wrapping_add(ports.wrapping_mul(FACTOR))
     }
-    if let Some(sent) = sent(packet, 20, (third >> 16) as u8, is_forwarded)
-        && let Some([local, remote]) = packet.read::<[u32; 2]>(12)
-    {
-        note(Ipv4::from_word(local), Ipv4::from_word(remote), sent);
+
+    /// Learns from a packet of the flow, unless another one of the same kind was learnt from in this moment.
+    #[inline(always)]
+    fn note<const FACTOR: u64>(&self, protocol: Protocol, flags: u8) {
+        if !is_new(self.hash::<FACTOR>()) {
+            return;
+        }
+        let Self { local, remote, ports, is_forwarded } = *self;
+        let [port, remote_port] = [ports as u16, (ports >> 16) as u16].map(u16::from_be);
+        let [high, low] = remote.to_mapped().halves();
+        let [local_high, local_low] = local.to_mapped().halves();
+        let number = (protocol as u64) << 32;
+        if is_forwarded && protocol == Protocol::Udp && settings().learns() {
+            let ports = u64::from(remote_port) | u64::from(port) << 16 | number;
+            match A::VERSION {
+                4 => learning::learn_reply_v4(high, low, local_high, local_low, ports),
+                _ => learning::learn_reply_v6(high, low, local_high, local_low, ports),
+            };
+        }
+        let ports = u64::from(port) | u64::from(remote_port) << 16 | number;
+        let is_forwarded = u64::from(is_forwarded) << 48;
+        let is_v4 = u64::from(A::VERSION == 4) << 49;
+        learn(high, low, local_high, local_low, ports | is_forwarded | is_v4 | u64::from(flags) << 56);
     }
 }
 
+/// Returns the secret number of this moment, with which hashes of flows are combined.
 #[inline(always)]
-fn see_ipv6(packet: Packet, is_forwarded: bool) {
-    let Some(protocol) = packet.read::<u8>(6) else { return };
-    if let Some(sent) = sent(packet, 40, protocol, is_forwarded)
-        && let Some([a, b, c, d]) = packet.read::<[u64; 4]>(8)
-    {
-        note(Ipv6::from_halves([a, b]), Ipv6::from_halves([c, d]), sent);
-    }
-}
-
-/// Returns the packet with the given transport header, if the daemon's rules can learn from it.
-#[inline(always)]
-fn sent(packet: Packet, transport: usize, protocol: u8, is_forwarded: bool) -> Option<Sent> {
-    let (protocol, flags) = match protocol {
-        UDP => (Protocol::Udp, 0),
-        // This applies to nearly every packet.
-        TCP if !is_forwarded => return None,
-        TCP => (Protocol::Tcp, packet.read::<u8>(transport + 13)?),
-        _ => return None,
-    };
-    let [port, remote_port] = packet.read::<[u16; 2]>(transport)?.map(u16::from_be);
-    let sent = Sent { remote: [0; 2], remote_port, port, protocol, flags: TcpFlags(flags), is_forwarded };
-    sent.is_of_interest().then_some(sent)
-}
-
-/// Learns from the packet, unless another packet of its flow was learnt from in this moment.
-#[inline(always)]
-fn note<A: Family>(local: A, remote: A, sent: Sent) {
+fn moment() -> u64 {
     // SAFETY: the helper has no preconditions.
-    let jiffies = unsafe { bpf_jiffies64() };
-    let moment = GATE_V6.follow_secretly(jiffies);
-    let [high, low] = remote.to_mapped().halves();
-    let is_syn_ack = sent.flags.0 & TcpFlags::SYN != 0;
-    let rest = u64::from(sent.port)
-        | u64::from(sent.remote_port) << 16
-        | (sent.protocol as u64) << 32
-        | u64::from(is_syn_ack) << 40;
-    let mut hash = (high ^ moment).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    hash = (hash ^ low ^ hash >> 32).wrapping_mul(moment | 1);
-    hash = (hash ^ rest ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    GATE_V6.follow_secretly(unsafe { bpf_jiffies64() })
+}
+
+/// Enters the hash of a flow. Returns whether it wasn't the last one in its slot.
+#[inline(always)]
+fn is_new(hash: u64) -> bool {
     let place = (hash >> (u64::BITS - PLACE_BITS)) as usize;
     // SAFETY: the table has a slot for each number of that many bits.
     let at = unsafe { LEARNT.0.get().cast::<u64>().add(place) };
     // SAFETY: a word of the table.
     if unsafe { at.read_volatile() } == hash {
-        return;
+        return false;
     }
     cold_path();
     // SAFETY: as above.
     unsafe { at.write_volatile(hash) };
-    let [local_high, local_low] = local.to_mapped().halves();
-    if sent.is_forwarded && sent.protocol == Protocol::Udp && settings().learns() {
-        let ports = u64::from(sent.remote_port) | u64::from(sent.port) << 16 | (sent.protocol as u64) << 32;
-        match A::VERSION {
-            4 => learning::learn_reply_v4(high, low, local_high, local_low, ports),
-            _ => learning::learn_reply_v6(high, low, local_high, local_low, ports),
-        };
-    }
-    let is_forwarded = u64::from(sent.is_forwarded) << 48 | u64::from(sent.flags.0) << 56;
-    let is_v4 = u64::from(A::VERSION == 4) << 49;
-    learn(high, low, local_high, local_low, rest | is_forwarded | is_v4);
+    true
 }
 
 /// Learns from a packet. A separate function, so that the usual path doesn't have to save registers.

@@ -67,16 +67,20 @@ pub fn take(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) 
 pub const SERVED: u64 = 0;
 pub const REFUSED: u64 = 1;
 
-/// Whether the map `which` holds the port at the address with these halves. Served ports are forgotten after a day.
-/// `what` holds the port and the protocol.
+/// Whether the port at the address with these halves is served, or refused. Served ports are forgotten after a day. If
+/// two CPUs record an answer and a refusal at the same time, the answer counts. `what` holds the port and the
+/// protocol.
 #[inline(never)]
 pub fn is_known(high: u64, low: u64, what: u64, which: u64) -> u64 {
     let key = PortKey::new([high, low], what as u16, (what >> 16) as u8);
-    let map = if which == SERVED { &maps::LEARNED_SERVED } else { &maps::LEARNED_REFUSED };
-    let Some(answered) = map.get_ptr_mut(key) else { return 0 };
-    // SAFETY: an aligned word of a map's value, which stays readable while the program runs.
-    let answered_ns = unsafe { answered.read_volatile() };
-    u64::from(which != SERVED || now_ns().saturating_sub(answered_ns) < SERVED_NS)
+    if which != SERVED && maps::LEARNED_REFUSED.get_ptr_mut(key).is_none() {
+        return 0;
+    }
+    let is_served = maps::LEARNED_SERVED.get_ptr_mut(key).is_some_and(|answered| {
+        // SAFETY: an aligned word of a map's value, which stays readable while the program runs.
+        now_ns().saturating_sub(unsafe { answered.read_volatile() }) < SERVED_NS
+    });
+    u64::from(is_served == (which == SERVED))
 }
 
 /// Records that the port has answered now: served, in which case its refusal is forgotten, or refused. Returns
@@ -84,17 +88,21 @@ pub fn is_known(high: u64, low: u64, what: u64, which: u64) -> u64 {
 #[inline(never)]
 pub fn learn(high: u64, low: u64, what: u64, which: u64) -> u64 {
     let key = PortKey::new([high, low], what as u16, (what >> 16) as u8);
-    if which == SERVED && maps::LEARNED_REFUSED.get_ptr_mut(key).is_some() {
+    let map = if which == SERVED { &maps::LEARNED_SERVED } else { &maps::LEARNED_REFUSED };
+    let (now_ns, known) = (now_ns(), map.get_ptr_mut(key));
+    let mut is_fresh = false;
+    if let Some(answered) = known {
+        // SAFETY: as above.
+        unsafe {
+            is_fresh = now_ns.saturating_sub(answered.read_volatile()) < SERVED_NS;
+            answered.write_volatile(now_ns);
+        }
+    }
+    // No refusal is recorded of a port that has answered within the time.
+    if which == SERVED && !is_fresh && maps::LEARNED_REFUSED.get_ptr_mut(key).is_some() {
         let _ = maps::LEARNED_REFUSED.remove(key);
     }
-    let map = if which == SERVED { &maps::LEARNED_SERVED } else { &maps::LEARNED_REFUSED };
-    let now_ns = now_ns();
-    if let Some(answered) = map.get_ptr_mut(key) {
-        // SAFETY: as above.
-        unsafe { answered.write_volatile(now_ns) };
-        return 0;
-    }
-    if !may(RateLimit::Learn, now_ns) {
+    if known.is_some() || !may(RateLimit::Learn, now_ns) {
         return 0;
     }
     u64::from(map.insert(key, now_ns, u64::from(BPF_ANY)).is_ok())
@@ -126,13 +134,17 @@ pub fn fail(high: u64, low: u64, pair: u64, is_outgoing: u64) -> u64 {
     })
 }
 
-/// Takes a failure off the source with these halves, because the port `pair` is served.
+/// Takes a failure off the source with these halves, because the port `pair` is served. Returns the number of its
+/// failures.
 #[inline(never)]
 pub fn succeed(high: u64, low: u64, pair: u64) -> u64 {
     let Some(failures) = maps::FAILURES.get_ptr_mut(Ipv6::from_halves([high, low])) else { return 0 };
+    let (now_ns, window_ns) = (now_ns(), settings().tally_ns);
     // SAFETY: as above. A lost success leaves a failure too many, until another success.
-    unsafe { (*failures).serve(pair as u32, now_ns(), settings().tally_ns, settings().served_credit()) };
-    1
+    unsafe {
+        (*failures).serve(pair as u32, now_ns, window_ns, settings().served_credit());
+        (*failures).number(now_ns, window_ns).into()
+    }
 }
 
 /// Returns the number of failures of the source with these halves.

@@ -19,7 +19,12 @@ use crate::{clock::now_ns, frame::linear, kernel::Family, learned, maps, setting
 /// ports.
 const READ: usize = 40 + 8 + 40 + 4;
 
-/// Learns from an outgoing IPv4 packet whose IP header starts at `offset`. Returns 1 if it must not leave.
+/// The packet must not leave.
+pub const WITHHELD: u32 = 1;
+/// The packet leaves, and its source is no address of this host.
+pub const OF_OTHERS: u32 = 2;
+
+/// Learns from an outgoing IPv4 packet whose IP header starts at `offset`. Returns [`WITHHELD`], [`OF_OTHERS`] or 0.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn learn_ipv4(context: *mut __sk_buff, offset: u64) -> u32 {
@@ -53,7 +58,14 @@ fn learn_from<A: Family + Answering>(context: *mut __sk_buff, offset: u64) -> u3
         packet = linear(context);
     }
     let Some((answer, question)) = answer::<A, _>(packet.skip(offset)) else { return 0 };
-    learn(answer, &question, &Learner).into()
+    let learnt = learn(answer, &question, &Learner);
+    if learnt.is_withheld {
+        WITHHELD
+    } else if learnt.locality == Locality::Own {
+        0
+    } else {
+        OF_OTHERS
+    }
 }
 
 /// Learns from a datagram that another host sends. The arguments are the halves of the remote and the local address,
@@ -78,7 +90,8 @@ pub fn learn_reply_v6(remote_high: u64, remote_low: u64, local_high: u64, local_
 fn learn_reply<A: Family + Answering>(source: A, destination: A, ports: u64) -> u64 {
     let (source_port, port) = (ports as u16, (ports >> 16) as u16);
     let question = Question { source, destination, source_port, port, protocol: Protocol::Udp };
-    learn(Answer::Replies, &question, &Learner).into()
+    learn(Answer::Replies, &question, &Learner);
+    0
 }
 
 /// The environment of the rules for answers.
@@ -148,15 +161,15 @@ impl<A: Family> Learning<A> for Learner {
     }
 
     #[inline(always)]
-    fn fail(&self, key: A, pair: u32) {
+    fn fail(&self, key: A, pair: u32) -> u32 {
         let [high, low] = key.to_mapped().halves();
-        learned::fail(high, low, pair.into(), 1);
+        learned::fail(high, low, pair.into(), 1) as u32
     }
 
     #[inline(always)]
-    fn succeed(&self, key: A, pair: u32) {
+    fn succeed(&self, key: A, pair: u32) -> u32 {
         let [high, low] = key.to_mapped().halves();
-        learned::succeed(high, low, pair.into());
+        learned::succeed(high, low, pair.into()) as u32
     }
 
     #[inline(always)]

@@ -36,7 +36,7 @@ impl Model {
         let learns = self.scenario.settings.learns();
         answer::<A, &[u8]>(packet)
             .filter(|_| learns)
-            .is_some_and(|(answer, question)| learn(answer, &question, self))
+            .is_some_and(|(answer, question)| learn(answer, &question, self).is_withheld)
     }
 
     fn with_failures(&self, key: IpAddr, count: fn(&mut Failures, u32, u64, u64) -> u32, pair: u32) -> u32 {
@@ -127,15 +127,16 @@ impl<A: Address> Learning<A> for Model {
         }
     }
 
-    fn fail(&self, key: A, pair: u32) {
-        self.with_failures(ip(key), Failures::refuse, pair);
+    fn fail(&self, key: A, pair: u32) -> u32 {
+        self.with_failures(ip(key), Failures::refuse, pair)
     }
 
-    fn succeed(&self, key: A, pair: u32) {
+    fn succeed(&self, key: A, pair: u32) -> u32 {
         if let Some(failures) = self.learned.failures.borrow_mut().get_mut(&ip(key)) {
             let Settings { tally_ns, .. } = self.scenario.settings;
             failures.serve(pair, self.now_ns, tally_ns, self.scenario.settings.served_credit());
         }
+        self.failures_of(ip(key))
     }
 
     fn failures(&self, key: A) -> u32 {
