@@ -29,6 +29,7 @@ pub mod learned;
 pub mod near_ignored;
 pub mod pace;
 pub mod parse;
+pub mod scan;
 pub mod session;
 pub mod settings;
 mod slice;
