@@ -2,7 +2,7 @@
 //!
 //! A source with one failed pair is on probation: 8 bytes, eight places in a cache line. With the second pair it
 //! becomes a [`Suspect`]: 32 bytes, four places in a set. An entry keeps its place for its term. Newcomers take free
-//! places and those whose term is over; if there is none, they are counted and forgotten. Thus a flood of spoofed
+//! places, then that whose term has been over for the longest time; if there is none, they are counted and forgotten. Thus a flood of spoofed
 //! sources freezes the memory instead of flushing it.
 
 use super::{Contact, Outcome, Pair, Verdict, mix, suspect::Suspect};
@@ -72,8 +72,12 @@ impl Memory<'_> {
         let probation = place(self.probation, hash);
         let Some(entrant) = probation.iter_mut().find(|it| is_tagged(**it, tag) && !is_old_tick(**it, now))
         else {
-            let free = probation.iter_mut().find(|it| **it == 0 || age(**it, now) >= PROBATION);
-            let Some(entrant) = free else { return Noted::NoRoom };
+            let Some(entrant) = probation.iter_mut().max_by_key(|it| idle(**it, now)) else {
+                return Noted::NoRoom;
+            };
+            if idle(*entrant, now) < PROBATION {
+                return Noted::NoRoom;
+            }
             *entrant = entry(tag, contact.pair, now);
             return Noted::Enters;
         };
@@ -81,7 +85,8 @@ impl Memory<'_> {
         if first == contact.pair {
             return Noted::Nothing;
         }
-        let Some(suspect) = suspects.iter_mut().find(|it| is_free(it, now)) else { return Noted::NoRoom };
+        let free = suspects.iter_mut().filter(|it| is_free(it, now)).max_by_key(|it| spent(it, now));
+        let Some(suspect) = free else { return Noted::NoRoom };
         let began = now.saturating_sub(age(*entrant, now));
         *suspect = Suspect::new(tag, &Contact { pair: first, ..*contact }, began);
         *entrant = 0;
@@ -98,6 +103,16 @@ fn place<T>(sets: &mut [T], hash: u64) -> &mut T {
 fn is_free(suspect: &Suspect, now: u32) -> bool {
     let term = if suspect.verdict == Verdict::None as u8 { SUSPICION } else { CONVICTION };
     suspect.tag == 0 || now.saturating_sub(suspect.last) >= term
+}
+
+/// Returns the age of an entry, the greatest for a free place.
+fn idle(entrant: u64, now: u32) -> u32 {
+    if entrant == 0 { u32::MAX } else { age(entrant, now) }
+}
+
+/// Returns the time since a suspect's last new pair, the greatest for a free place.
+fn spent(suspect: &Suspect, now: u32) -> u32 {
+    if suspect.tag == 0 { u32::MAX } else { now.saturating_sub(suspect.last) }
 }
 
 fn is_old(last: u32, now: u32) -> bool {

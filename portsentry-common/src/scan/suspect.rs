@@ -103,7 +103,8 @@ impl Suspect {
     #[inline(always)]
     #[must_use]
     pub const fn is_peer(&self) -> bool {
-        self.high == self.failed && self.hosts.count_ones().abs_diff(self.ports.count_ones()) <= 2
+        let [hosts, ports] = [self.hosts.count_ones(), self.ports.count_ones()];
+        self.high == self.failed && 2 * hosts > ports && 2 * ports > hosts
     }
 
     /// Whether most failures are at one port, or at a few ports of many addresses.

@@ -1,0 +1,27 @@
+//! A first contact in the traffic, or a repetition of one.
+
+use portsentry_common::scan::{Outcome, Shape};
+
+use crate::network::Pair;
+
+/// A SYN with its outcome.
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// Time in seconds.
+    pub at: u32,
+    /// The source's number.
+    pub source: u64,
+    /// Its destination.
+    pub pair: Pair,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The SYN's shape.
+    pub shape: Shape,
+}
+
+impl Event {
+    /// Whether it failed.
+    pub fn has_failed(&self) -> bool {
+        self.outcome != Outcome::Served
+    }
+}

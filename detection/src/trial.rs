@@ -1,0 +1,147 @@
+//! Days of traffic through all rules.
+
+use std::collections::{HashMap, HashSet};
+
+use fastrand::Rng;
+use portsentry_common::scan::{self, Shape, Verdict};
+
+use crate::{
+    detector::{Detector, LeakyBucket, Ours, RandomWalk, SimpleScan},
+    event::Event,
+    honest,
+    network::{Network, Pair},
+    scanners::{self, DAY},
+};
+
+/// The rules, in the table's order.
+pub const RULES: [&str; 5] =
+    ["portsentry, report", "portsentry, fence", "TRW", "simple-scan", "leaky bucket"];
+
+/// Sets of sources on probation and of suspects: 32 MiB together, for two and a half million sources.
+pub const SETS: [usize; 2] = [1 << 18, 1 << 17];
+
+/// The number of a first scanner. Honest sources have lower ones.
+const SCANNERS: u64 = 1 << 40;
+
+/// The counts of a class.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Number of sources.
+    pub sources: u64,
+    /// Sources that each rule took for scanners.
+    pub found: [u64; RULES.len()],
+    /// Failed pairs up to that, of all these sources.
+    pub contacts: [u64; RULES.len()],
+    /// The most failed pairs up to that.
+    pub most: [u64; RULES.len()],
+}
+
+/// The counts of all classes.
+#[derive(Debug)]
+pub struct Outcomes {
+    /// Of [`scanners::CLASSES`].
+    pub scanners: Vec<Outcome>,
+    /// Of [`honest::CLASSES`].
+    pub honest: Vec<Outcome>,
+}
+
+/// Runs `days` days, each with `scanners` scanners of each class and `honest` honest sources, all of them new.
+pub fn run(seed: u64, days: u32, scanners: u64, honest: u64) -> Outcomes {
+    let mut rng = Rng::with_seed(seed);
+    let network = Network::new(&mut rng);
+    let mut outcomes = Outcomes {
+        scanners: vec![Outcome::default(); scanners::CLASSES.len()],
+        honest: vec![Outcome::default(); honest::CLASSES.len()],
+    };
+    for _ in 0..days {
+        let mut events = Vec::new();
+        for (class, number) in (0_u64..).zip(scanners::CLASSES) {
+            for it in 0..scanners {
+                number.scan(&network, &mut rng, SCANNERS + class * scanners + it, &mut events);
+            }
+        }
+        for source in 0..honest {
+            honest::CLASSES[honest::class_of(source)].0.live(&network, &mut rng, source, &mut events);
+        }
+        events.sort_by_key(|event| event.at);
+        outcomes.count(&events, rng.u64(..), scanners);
+        for source in 0..honest {
+            outcomes.honest[honest::class_of(source)].sources += 1;
+        }
+        outcomes.scanners.iter_mut().for_each(|it| it.sources += scanners);
+    }
+    outcomes
+}
+
+impl Outcomes {
+    fn count(&mut self, events: &[Event], key: u64, scanners: u64) {
+        let mut rules: [Box<dyn Detector>; RULES.len()] = [
+            Box::new(Ours::new(SETS, key, Verdict::Report)),
+            Box::new(Ours::new(SETS, key, Verdict::Fence)),
+            Box::<RandomWalk>::default(),
+            Box::<SimpleScan>::default(),
+            Box::<LeakyBucket>::default(),
+        ];
+        let mut failed: HashMap<u64, HashSet<Pair>> = HashMap::new();
+        let mut found: [HashSet<u64>; RULES.len()] = Default::default();
+        for event in events {
+            if event.has_failed() {
+                failed.entry(event.source).or_default().insert(event.pair);
+            }
+            for (place, rule) in rules.iter_mut().enumerate() {
+                if rule.read(event) && found[place].insert(event.source) {
+                    let contacts = failed.get(&event.source).map_or(0, |pairs| pairs.len() as u64);
+                    let outcome = self.of(event.source, scanners);
+                    outcome.found[place] += 1;
+                    outcome.contacts[place] += contacts;
+                    outcome.most[place] = outcome.most[place].max(contacts);
+                }
+            }
+        }
+    }
+
+    fn of(&mut self, source: u64, scanners: u64) -> &mut Outcome {
+        match source.checked_sub(SCANNERS) {
+            #[expect(clippy::cast_possible_truncation, reason = "a class")]
+            Some(number) => &mut self.scanners[(number / scanners) as usize],
+            None => &mut self.honest[honest::class_of(source)],
+        }
+    }
+}
+
+/// Runs a day of scanners with a probe in `each` seconds beside `flood` spoofed sources a second. Returns the part that
+/// is fenced.
+///
+/// The tables, the flood and the addresses from which it is spoofed are a 64th of the real ones, so that each set sees
+/// the same as in real ones.
+pub fn beside_flood(seed: u64, flood: u32, each: u32, scanners: u64) -> f64 {
+    const PART: u32 = 64;
+    const ADDRESSES: u64 = 1 << 32;
+    let mut rng = Rng::with_seed(seed);
+    let mut rule = Ours::new(SETS.map(|sets| sets / PART as usize), rng.u64(..), Verdict::Fence);
+    let network = Network::new(&mut rng);
+    let class = scanners::Class { each, ..scanners::CLASSES[4] };
+    let mut events = Vec::new();
+    (0..scanners).for_each(|it| class.scan(&network, &mut rng, SCANNERS + it, &mut events));
+    events.sort_by_key(|event| event.at);
+    let mut events = events.into_iter().peekable();
+    let mut fenced = HashSet::new();
+    let mut owed = 0;
+    for at in 0..DAY {
+        owed += flood;
+        for _ in 0..owed / PART {
+            let pair = (rng.u16(..1024), rng.u16(1..1024));
+            let source = rng.u64(..ADDRESSES / u64::from(PART));
+            rule.note(&Event { at, source, pair, outcome: scan::Outcome::Silent, shape: Shape::Ordinary });
+        }
+        owed %= PART;
+        while let Some(event) = events.next_if(|event| event.at <= at) {
+            if rule.read(&event) {
+                fenced.insert(event.source);
+            }
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    let part = fenced.len() as f64 / scanners as f64;
+    part
+}
