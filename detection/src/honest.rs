@@ -155,7 +155,7 @@ impl Day<'_> {
 
     fn former_tenant(&mut self) {
         let host = self.network.dark(self.rng);
-        for port in &[443, 25, 993][..1 + self.rng.usize(..3)] {
+        for port in &[443, 25, 993][..=self.rng.usize(..3)] {
             for hour in 0..24 {
                 self.contact(hour * 3600, (host, *port));
             }

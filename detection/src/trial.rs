@@ -145,3 +145,32 @@ pub fn beside_flood(seed: u64, flood: u32, each: u32, scanners: u64) -> f64 {
     let part = fenced.len() as f64 / scanners as f64;
     part
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FENCE: usize = 1;
+
+    #[test]
+    fn every_scanner_is_fenced_and_no_honest_source_is() {
+        let Outcomes { scanners, honest } = run(3, 1, 10, 2000);
+        for (class, outcome) in scanners::CLASSES.iter().zip(scanners) {
+            assert_eq!(outcome.found[FENCE], outcome.sources, "{}", class.name);
+            let most = if class.mixed == 0 { 20 } else { 40 };
+            assert!(outcome.most[FENCE] <= most, "{}: {outcome:?}", class.name);
+        }
+        for ((class, name, _), outcome) in honest::CLASSES.iter().zip(honest) {
+            assert!(outcome.sources > 0, "{name}");
+            // Peer-to-peer programs are only reported, but for chance.
+            let most = if *class == honest::Class::PeerToPeer { 2 } else { 0 };
+            assert!(outcome.found[FENCE] <= most, "{name}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_flood_hides_no_slow_scanner() {
+        let fenced = beside_flood(5, 1000, 300, 200);
+        assert!(fenced >= 0.99, "{fenced}");
+    }
+}

@@ -5,6 +5,7 @@ mod build;
 mod build_ebpf;
 mod daemon;
 mod demo;
+mod detection;
 mod fuzz;
 mod gen_docs;
 mod lint;
@@ -44,6 +45,8 @@ enum Verb {
     Test(test::Arguments),
     /// Measure the cost of a packet, compared with xdp-filter, nftables and PortSentry 1.2; needs root
     Bench(bench::Arguments),
+    /// Measure how well scans without traps are detected, on generated traffic
+    Detection(detection::Arguments),
     /// Test the kernel program on Debian's kernels, each booted in a virtual machine
     Vm(vm::Arguments),
     /// Run the fuzzer
@@ -75,6 +78,7 @@ fn run(verb: &Verb) -> anyhow::Result<()> {
         Verb::Package(arguments) => package::run(arguments),
         Verb::Test(arguments) => test::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),
+        Verb::Detection(arguments) => detection::run(arguments),
         Verb::Vm(arguments) => vm::run(arguments),
         Verb::Fuzz(arguments) => fuzz::run(arguments),
         Verb::Lint => lint::run(),

@@ -104,7 +104,7 @@ impl Suspect {
     #[must_use]
     pub const fn is_peer(&self) -> bool {
         let [hosts, ports] = [self.hosts.count_ones(), self.ports.count_ones()];
-        self.high == self.failed && 2 * hosts > ports && 2 * ports > hosts
+        self.high == self.failed && 5 * hosts > 2 * ports && 5 * ports > 2 * hosts
     }
 
     /// Whether most failures are at one port, or at a few ports of many addresses.
