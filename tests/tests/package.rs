@@ -69,6 +69,30 @@ impl Host<'_> {
     }
 }
 
+/// Members of `CONTROL_GROUP` look without root, also under the service's restrictions; other users may not.
+fn members_look_without_root(host: &Host<'_>, blocked: IpAddr) {
+    let machine = &host.machine;
+    machine.run(
+        "groupadd watchers; useradd --groups watchers alice; useradd bob; \
+         echo 'CONTROL_GROUP=\"watchers\"' >> /etc/portsentry/portsentry.conf; systemctl restart portsentry",
+    );
+    for (look, expected) in [
+        ("status", "blocking, without proof".to_owned()),
+        ("list", format!("{blocked}  ")),
+        ("top --once", format!("{blocked}  ")),
+        ("history", format!("{blocked}  ")),
+        (&format!("why {blocked}"), "blocked: all its packets are dropped".to_owned()),
+        ("events", "PortSentry is now active and listening".to_owned()),
+    ] {
+        let shown = machine.run(&format!("runuser --user alice -- portsentry {look} 2>&1"));
+        assert!(shown.contains(&expected), "{look}: {shown}");
+        let refused = machine.run(&format!("! runuser --user bob -- portsentry {look} 2>&1"));
+        assert!(refused.contains("(CONTROL_GROUP)"), "{look}: {refused}");
+    }
+    let refused = machine.run(&format!("! runuser --user alice -- portsentry unblock {blocked} 2>&1"));
+    assert!(refused.contains("root"), "{refused}");
+}
+
 #[test]
 fn a_package_lives_from_the_first_scan_to_the_purge() {
     let lab = Lab::new();
@@ -105,6 +129,8 @@ fn a_package_lives_from_the_first_scan_to_the_purge() {
         shown,
         "blocking, without proof; UDP is only observed; watching 1 interfaces, 2 sources blocked or fenced"
     );
+
+    members_look_without_root(&host, sources[0]);
 
     // A blocked source gets no answer while the daemon is upgraded, restarted and killed.
     let senders = sources.map(|source| lab.keep_sending(source));

@@ -17,8 +17,8 @@ pub(super) const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "group, by name or number",
         default: "",
-        meaning: "Group whose members may look without root: status, list, top, history and why ask the \
-            daemon. Unset: other users may query only the status. Only root may make changes.",
+        meaning: "Group whose members may look without root: status, list, top, history, why and events ask the \
+            daemon. Unset: other users may query only the status. Only root may make changes. A new value takes a restart.",
         set: |c, v, _| c.control_group = Some(v.trim().text().to_owned()),
     },
     Key {
