@@ -72,6 +72,14 @@ fn the_service_logs_to_the_journal_with_fields_and_priorities() {
         r"(?m)^\w{{3}} [ :0-9]{{11}} \S+ portsentry\[\d+\]: attackalert: TCP SYN/Normal scan from host: {source}/{source} to TCP port: 79$"
     ));
     assert!(form.expect("a pattern").is_match(&short), "{short}");
+    // What logcheck would report, given the package's rules.
+    let reported = |machine: &Machine| {
+        machine.run(
+            "journalctl --unit portsentry --identifier portsentry --output short --no-pager \
+             | grep -E --text -v -f /etc/logcheck/ignore.d.server/portsentry-xdp || :",
+        )
+    };
+    assert_eq!(reported(&machine), "");
     assert_eq!(lines(&machine, "--priority err"), Vec::<Fields>::new());
 
     // An invalid configuration: a reload fails, and so does a start.
@@ -84,6 +92,7 @@ fn the_service_logs_to_the_journal_with_fields_and_priorities() {
             .count()
             >= 2
     });
+    assert!(reported(&machine).contains("ERROR: "), "{}", reported(&machine));
     machine.run("journalctl --rotate --vacuum-time=1s --quiet");
     assert!(machine.try_run("systemctl restart portsentry").is_err());
     machine.wait_until("the failed start has reported it", || {

@@ -1,10 +1,18 @@
 use std::{
+    io::Write,
     net::IpAddr,
+    process::{Command, Stdio},
     sync::{Arc, Mutex},
 };
 
 use super::*;
-use crate::{modes::Mode, policy::sample_sighting};
+use crate::{
+    modes::Mode,
+    policy::{
+        register::{Admission, Case, Why},
+        sample_sighting,
+    },
+};
 
 fn lines(format: LogFormat, write: impl FnOnce(&mut Log)) -> Vec<String> {
     let kept = Kept::default();
@@ -116,4 +124,49 @@ fn actions_have_the_words_of_1_2() {
             "adminalert: Host 192.0.2.9 would have been fenced with BLOCK_TCP=\"1\"",
         ]
     );
+}
+
+#[test]
+fn logcheck_reports_errors_and_losses_and_no_scan() {
+    const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../pkg/logcheck");
+    let source = IpAddr::from([192, 0, 2, 9]);
+    let record = sample_sighting().record();
+    let case = Case::held(Admission::Administrator, record, None, Why::Given("a guest"));
+    for format in [LogFormat::Classic, LogFormat::Revival] {
+        let routine = lines(format, |journal| {
+            journal.starting(&Config::default(), [Mode::Stcp].into_iter().collect());
+            journal.active();
+            journal.attack(&sample_sighting(), &source.into());
+            journal.left_alone(&sample_sighting(), &source.into());
+            journal.fenced(&sample_sighting(), &source.into(), (300, None));
+            journal.blocked(&sample_sighting(), &source.into(), None);
+            journal.denied((source.into(), None), "ALL: 192.0.2.9 : DENY");
+            journal.denied_more(7);
+            journal.ordered(&case);
+            journal.reoffended(&record, 2);
+            journal.lifted(&case);
+            journal.surplus(7);
+            journal.over_rate(7);
+            journal.unfenced(7);
+            journal.stopping();
+        });
+        let alarms = lines(format, |journal| {
+            journal.error(&"a file can't be written");
+            journal.full(&sample_sighting(), &source.into());
+            journal.no_room(7);
+            journal.behind(7);
+            journal.ring_full(7);
+            journal.actions_limited();
+        });
+        for (written, is_reported) in [(routine, false), (alarms, true)] {
+            for line in written {
+                let logged = format!("Nov 29 12:40:55 host portsentry[204]: {line}");
+                let mut grep = Command::new("grep");
+                grep.args(["-E", "-q", "-f", RULES]).stdin(Stdio::piped());
+                let mut grep = grep.spawn().expect("grep");
+                grep.stdin.take().expect("a pipe").write_all(logged.as_bytes()).expect("it reads");
+                assert_eq!(!grep.wait().expect("its end").success(), is_reported, "{logged}");
+            }
+        }
+    }
 }
