@@ -926,7 +926,7 @@ _portsentry() {
                     return 0
                     ;;
                 --action)
-                    COMPREPLY=($(compgen -W "blocked fenced reported lifted" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "blocked fenced reported lifted forgotten" -- "${cur}"))
                     return 0
                     ;;
                 --limit)

@@ -181,7 +181,8 @@ complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l kind -
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l action -d 'Only entries of this action' -r -f -a "blocked\t'The source was blocked: all its packets were dropped'
 fenced\t'The source was fenced: its new connections were dropped'
 reported\t'The source was only reported, as configured'
-lifted\t'Its block expired, or it was released before: by an administrator, or because it is never blocked'"
+lifted\t'Its block expired, or it was released before: by an administrator, or because it is never blocked'
+forgotten\t'An administrator had learned ports of hosts behind this one forgotten'"
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l limit -d 'Only the last entries' -r
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -s c -l configfile -d 'The configuration file' -r -F
 complete -c portsentry -n "__fish_portsentry_using_subcommand history" -l pin-path -d 'Directory of the pinned maps; overrides PIN_PATH, for a configuration that can\'t be read' -r -F

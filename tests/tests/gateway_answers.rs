@@ -95,7 +95,13 @@ fn learned_ports_are_listed_and_forgotten() {
     assert_eq!(both, ["2000 refused", "8080 served"]);
     assert!(setup.say("served").out.contains("8080/TCP  served"), "{}", setup.say("served").out);
     assert_eq!(setup.say("served --network 192.0.2.0/24").out, "no port is learned\n");
-    assert_eq!(setup.say(&format!("forget {behind} --port 8080")).out, "forgot one port\n");
+    assert_eq!(setup.say_by("alice", &format!("forget {behind} --port 8080")).out, "forgot one port\n");
+    let deeds = setup.say(&format!("history --json --action forgotten --address {behind}")).json();
+    assert_eq!(
+        (&deeds[0]["reason"], &deeds[0]["port"]),
+        (&"alice asked for it: forgot one port".into(), &8080.into()),
+        "{deeds}"
+    );
     assert_eq!(known(), ["2000 refused"]);
     assert_eq!(setup.say("forget 203.0.113.0/24").code, 0);
     assert_eq!(known(), [""; 0]);

@@ -154,7 +154,7 @@ fn an_administrators_block_names_the_administrator() {
 }
 
 #[test]
-fn a_dry_run_lists_what_it_would_have_done() {
+fn observing_lists_what_would_have_been_done() {
     let lab = Lab::new();
     let setup = lab.portsentry("-stcp").with("BLOCK_TCP", "0").with("BLOCK_UNPROVEN", "0");
     let daemon = setup.start();

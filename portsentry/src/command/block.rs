@@ -41,6 +41,11 @@ use crate::{
     },
 };
 
+/// Returns the reason for what an administrator did, with the name if it is known.
+pub(super) fn signed(done: &str) -> String {
+    asker::reason(Some(done)).unwrap_or_default()
+}
+
 /// Blocks the given addresses, or none of them if one can't be blocked.
 pub(super) fn block(cli: &Cli, block: &Block) -> Exit {
     let options = options::salvage(cli);

@@ -1,17 +1,26 @@
 //! `portsentry served` and `portsentry forget`: list and forget the ports learned from other hosts' answers.
 
+use std::time::SystemTime;
+
 use serde::Serialize;
 
 use super::{
-    observed, options,
+    block, observed, options,
     show::{self, Time},
     table::{self, Align},
     zone::Zone,
 };
 use crate::{
     cli::{Cli, Forget, Served},
+    config::Config,
     exit::Exit,
     kernel::{LearnedPort, LearnedPorts, wall_time},
+    modes::Modes,
+    policy::{
+        Hold, Record,
+        register::{Case, HistoryAction, Release},
+    },
+    sink::Files,
 };
 
 /// A learned port, as printed.
@@ -38,7 +47,7 @@ impl From<&LearnedPort> for Listed {
 
 /// Prints the learned ports.
 pub(super) fn run(cli: &Cli, served: &Served) -> Exit {
-    let ports = match open(cli).and_then(|ports| read(ports.as_ref())) {
+    let ports = match open(&options::config(cli)).and_then(|ports| read(ports.as_ref())) {
         Ok(ports) => ports,
         Err(exit) => return exit,
     };
@@ -49,9 +58,10 @@ pub(super) fn run(cli: &Cli, served: &Served) -> Exit {
     show::print(&text)
 }
 
-/// Forgets learned ports.
+/// Forgets learned ports, and records that in the history.
 pub(super) fn forget(cli: &Cli, forget: &Forget) -> Exit {
-    let forgotten = open(cli).and_then(|ports| {
+    let config = options::config(cli);
+    let forgotten = open(&config).and_then(|ports| {
         let Some(mut ports) = ports else { return Ok(0) };
         let mut forgotten: usize = 0;
         for port in read(Some(&ports))? {
@@ -68,15 +78,30 @@ pub(super) fn forget(cli: &Cli, forget: &Forget) -> Exit {
             eprintln!("portsentry: no learned port matches");
             Exit::Failure
         }
-        Ok(1) => show::print("forgot one port\n"),
-        Ok(number) => show::print(&format!("forgot {number} ports\n")),
+        Ok(number) => {
+            let done =
+                if number == 1 { "forgot one port".to_owned() } else { format!("forgot {number} ports") };
+            record(&config, cli.modes(), forget, &done);
+            show::print(&format!("{done}\n"))
+        }
         Err(exit) => exit,
     }
 }
 
-fn open(cli: &Cli) -> Result<Option<LearnedPorts>, Exit> {
-    let config = options::config(cli);
-    if observed::observer(&config)?.is_none() {
+/// Writes a line of the history, with the administrator's name if it is known. Prints errors.
+fn record(config: &Config, modes: Modes, forget: &Forget, done: &str) {
+    let now = SystemTime::now();
+    let hold = Hold { port: forget.port.unwrap_or_default(), ..Hold::ordered(now, None) };
+    let record = Record { network: forget.network.trunc(), hold };
+    let reason = block::signed(done);
+    let case = Case::let_go(Release::Administrator, record, &reason, now);
+    let mut files = Files::new(config, modes);
+    files.recorder().record(HistoryAction::Forgotten, &case, &record.source().into());
+    files.recorder().flush_now().iter().for_each(|problem| eprintln!("portsentry: {problem}"));
+}
+
+fn open(config: &Config) -> Result<Option<LearnedPorts>, Exit> {
+    if observed::observer(config)?.is_none() {
         return Ok(None);
     }
     LearnedPorts::open(&config.pin_path).map_err(|error| observed::failure(&error))

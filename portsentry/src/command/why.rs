@@ -69,6 +69,9 @@ fn render(report: &Explanation, zone: &Zone) -> String {
         say("hits", &held.hits.to_string());
         say("dropped", &format!("{} packets", held.dropped));
     }
+    if let Some(would) = report.would {
+        say("would be", would_be(would));
+    }
     if let Some(released) = &report.released {
         say("released", &format!("{} ({}), {}", time(released.time), zone.name(), cause(released)));
     }
@@ -105,8 +108,20 @@ fn cause(released: &Released) -> String {
     released.reason.as_ref().map_or_else(|| cause.into(), |reason| format!("{cause}: {reason}"))
 }
 
+const fn would_be(state: State) -> &'static str {
+    match state {
+        State::Blocked => "blocked, but PortSentry only observed",
+        State::Fenced => "fenced, but PortSentry only observed",
+    }
+}
+
 fn state(report: &Explanation) -> String {
-    let Some(held) = &report.held else { return "neither blocked nor fenced".into() };
+    let Some(held) = &report.held else {
+        let is_down = report.daemon.is_none() && !report.is_enforced && report.file.is_some();
+        let until =
+            if is_down { ": PortSentry is down. Its next start restores what the file names" } else { "" };
+        return format!("neither blocked nor fenced{until}");
+    };
     let state = match held.state {
         State::Blocked => "blocked: all its packets are dropped",
         State::Fenced => "fenced: new connections are dropped; established ones continue",
@@ -177,11 +192,13 @@ fn interface(index: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inspect::explanation::Line;
 
     fn nothing() -> Explanation {
         Explanation {
             address: [192, 0, 2, 9].into(),
             held: None,
+            would: None,
             is_enforced: true,
             daemon: Some(1),
             exempt: None,
@@ -204,6 +221,20 @@ mod tests {
         );
         let exempt = Explanation { exempt: Some("192.0.2.9 is never blocked".into()), ..nothing() };
         assert!(render(&exempt, &Zone::utc()).contains("\nexempt    192.0.2.9 is never blocked\n"));
+    }
+
+    #[test]
+    fn observing_and_down_are_said() {
+        let observed = Explanation { would: Some(State::Fenced), ..nothing() };
+        let text = render(&observed, &Zone::utc());
+        assert!(text.contains("\nwould be  fenced, but PortSentry only observed\n"), "{text}");
+        let line = Line { since: Time(std::time::SystemTime::UNIX_EPOCH), until: None, reason: None };
+        let down = Explanation { is_enforced: false, daemon: None, file: Some(line), ..nothing() };
+        let text = render(&down, &Zone::utc());
+        assert!(
+            text.contains("fenced: PortSentry is down. Its next start restores what the file names\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -12,12 +12,17 @@ use super::{
     past::{self, Bounds, Entry},
     select::{Selection, Wanted},
     subject::Subject,
+    would,
 };
 use crate::{
     config::Config,
     instant::Time,
     kernel::Observer,
-    policy::register::{HistoryAction, Release},
+    policy::{
+        State,
+        enforcement::Prediction,
+        register::{HistoryAction, Release},
+    },
     sink::{
         self, blocked_file,
         evidence::{self, Done, Seen},
@@ -32,6 +37,9 @@ pub struct Explanation {
     pub address: IpAddr,
     /// The address's entry in the kernel's maps, if there is one.
     pub held: Option<held::Listed>,
+    /// The state that it would be in, if PortSentry has only reported it.
+    #[serde(default)]
+    pub would: Option<State>,
     /// Whether the program that enforces the entry is attached.
     pub is_enforced: bool,
     /// The running daemon's process.
@@ -90,6 +98,8 @@ pub fn read(subject: &Subject, address: IpAddr, bounds: Bounds) -> Result<Explan
     let evidence_file = config.evidence_file.as_deref();
     let done = evidence_file.map(|path| evidence::done(path, address)).transpose()?.unwrap_or_default();
     let evidence = evidence_file.map(|path| evidence::read(path, address)).transpose()?.unwrap_or_default();
+    let would =
+        would::state(&evidence, Prediction::new(config)).filter(|_| held_by_none(&held.sources, address));
     let exempt = exempt::refuse(&BTreeSet::from([address.into()]), &subject.ignored, &config.ignore_file);
     // The narrowest of several entries decides, which is the host itself if it is listed.
     let sources = held.sources.into_iter().filter(|listed| listed.address.contains(&address));
@@ -98,6 +108,7 @@ pub fn read(subject: &Subject, address: IpAddr, bounds: Bounds) -> Result<Explan
     Ok(Explanation {
         address,
         held: held_by,
+        would,
         is_enforced: observer.as_ref().is_some_and(|observer| !observer.links().is_empty()),
         daemon: observer.as_ref().and_then(Observer::daemon),
         exempt: exempt.map_err(Error::Other)?.into_iter().next(),
@@ -109,6 +120,10 @@ pub fn read(subject: &Subject, address: IpAddr, bounds: Bounds) -> Result<Explan
         evidence,
         problems: [past.problems, held.problems].concat(),
     })
+}
+
+fn held_by_none(sources: &[held::Listed], address: IpAddr) -> bool {
+    !sources.iter().any(|listed| listed.address.contains(&address))
 }
 
 /// Returns the line of `address` in the blocked file.

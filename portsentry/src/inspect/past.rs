@@ -204,10 +204,10 @@ impl Entry {
         let decision = match action {
             HistoryAction::Blocked => at(false).or_else(|| kind.as_ref().and_then(|_| at(true))),
             HistoryAction::Fenced => at(true),
-            HistoryAction::Reported | HistoryAction::Lifted => None,
+            HistoryAction::Reported | HistoryAction::Lifted | HistoryAction::Forgotten => None,
         };
         let proof = if is_probe { decision.map(|it| it.proof) } else { Some(Proof::Administrator) };
-        let proof = proof.filter(|_| action != HistoryAction::Lifted);
+        let proof = proof.filter(|_| !matches!(action, HistoryAction::Lifted | HistoryAction::Forgotten));
         Self {
             time: Time(time),
             address: network,

@@ -22,6 +22,19 @@ use crate::{
     sink::evidence::{self, Seen},
 };
 
+/// Returns the state that a source with these packets would be in, if its last one was only reported.
+pub(super) fn state(packets: &[Seen], prediction: Prediction) -> Option<State> {
+    let last = packets.iter().rev().find(|seen| seen.verdict != "counted");
+    last.filter(|seen| seen.verdict == "report")?;
+    packets.iter().filter(|seen| seen.verdict == "report").map(|seen| predicted(seen, prediction)).min()
+}
+
+/// Returns the predicted treatment of the source of a reported packet. A blocked source comes first in the order of
+/// states.
+fn predicted(seen: &Seen, prediction: Prediction) -> State {
+    prediction.of_probe(seen.protocol == "TCP", Proof::named(&seen.proof).unwrap_or(Proof::None))
+}
+
 /// Maximum number of ports of one source.
 const PORTS: usize = 32;
 
@@ -77,7 +90,9 @@ fn select(
     most: usize,
 ) -> WouldBe {
     let mut sources: BTreeMap<IpNet, Observed> = BTreeMap::new();
-    for seen in packets {
+    // Packets of sources that were blocked or fenced indeed.
+    let decided = ["block", "fence"];
+    for seen in packets.into_iter().filter(|seen| !decided.contains(&seen.verdict.as_str())) {
         let Ok(time) = seen.time.parse::<Timestamp>() else { continue };
         sources.entry(seen.network()).or_default().add(seen, Time(time.into()), prediction);
     }
@@ -114,9 +129,7 @@ struct Observed {
 impl Observed {
     fn add(&mut self, seen: Seen, time: Time, prediction: Prediction) {
         if seen.verdict == "report" {
-            let proof = Proof::named(&seen.proof).unwrap_or(Proof::None);
-            let state = prediction.of_probe(seen.protocol == "TCP", proof);
-            // A blocked source comes first in the order of states.
+            let state = predicted(&seen, prediction);
             self.state = Some(self.state.map_or(state, |before| before.min(state)));
         }
         let (first, last) = self.span.unwrap_or((time, time));
@@ -163,6 +176,8 @@ mod tests {
             probe(2, 80, Verdict::Report, Proof::None, 30),
             probe(2, 80, Verdict::Report, Proof::Cookie, 40),
             probe(3, 81, Verdict::Counted, Proof::None, 50),
+            probe(1, 22, Verdict::Fence, Proof::None, 60),
+            probe(4, 22, Verdict::Block, Proof::None, 70),
         ];
         let (config, _) = Config::parse("PROOF_TRAPS=\"1\"", "test").unwrap();
         let of = |selection: &Selection| select(packets.clone(), Prediction::new(&config), selection, 9);
@@ -181,6 +196,12 @@ mod tests {
         );
         let limited = of(&Selection { limit: Some(1), sort: Sort::Address, ..Selection::default() });
         assert_eq!((limited.sources.len(), limited.left_out), (1, 1));
+        let state_of = |last: u8| {
+            let own = packets.iter().filter(|seen| seen.source == std::net::IpAddr::from([192, 0, 2, last]));
+            state(&own.cloned().collect::<Vec<_>>(), Prediction::new(&config))
+        };
+        // The last packet of the first one fenced it indeed.
+        assert_eq!([1, 2, 3, 4].map(state_of), [None, Some(State::Blocked), None, None]);
         let blocked = of(&Selection { state: Some(State::Blocked), ..Selection::default() });
         assert_eq!(blocked.sources[0].address.to_string(), "192.0.2.2/32");
     }

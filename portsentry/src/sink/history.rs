@@ -61,7 +61,8 @@ impl History {
 
     /// Returns recent blocks and fences, as recorded by an earlier run.
     pub fn recent(&self) -> io::Result<Vec<HistoryLine>> {
-        let held = |past: &HistoryLine| past.action != HistoryAction::Lifted;
+        let held =
+            |past: &HistoryLine| !matches!(past.action, HistoryAction::Lifted | HistoryAction::Forgotten);
         Ok(self.tail()?.lines().filter_map(HistoryLine::read).filter(held).collect())
     }
 

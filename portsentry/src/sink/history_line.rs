@@ -68,6 +68,7 @@ fn classic(seconds: &str, rest: &str) -> Option<HistoryLine> {
         ("Host:", "Fenced") => HistoryAction::Fenced,
         ("Host:", "Reported") => HistoryAction::Reported,
         ("Released:", "Lifted") => HistoryAction::Lifted,
+        ("Released:", "Forgotten") => HistoryAction::Forgotten,
         _ => return None,
     };
     let network = network(address)?;
@@ -86,7 +87,11 @@ fn classic(seconds: &str, rest: &str) -> Option<HistoryLine> {
 /// Reads `Scan from: [ADDRESS] (NAME) protocol: [PROTOCOL] port: [PORT] type: [KIND] ... blocked: [true]`.
 fn revival(time: &str, rest: &str) -> Option<HistoryLine> {
     let time: Timestamp = strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", time).ok()?.to_timestamp().ok()?;
-    let words = [("Blocked: [", HistoryAction::Blocked), ("Released: [", HistoryAction::Lifted)];
+    let words = [
+        ("Blocked: [", HistoryAction::Blocked),
+        ("Released: [", HistoryAction::Lifted),
+        ("Forgotten: [", HistoryAction::Forgotten),
+    ];
     if let Some((rest, action)) =
         words.iter().find_map(|(begin, action)| Some((rest.strip_prefix(begin)?, *action)))
     {

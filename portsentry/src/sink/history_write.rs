@@ -19,7 +19,8 @@ pub(super) fn render(
 ) -> String {
     let record = &case.record;
     let hold = &record.hold;
-    let is_ordered = hold.port == 0 || action == HistoryAction::Lifted || case.is_given;
+    let is_end = matches!(action, HistoryAction::Lifted | HistoryAction::Forgotten);
+    let is_ordered = hold.port == 0 || is_end || case.is_given;
     if !is_ordered {
         return match (format, &case.sighting) {
             (LogFormat::Revival, Some(sighting)) => {
@@ -30,10 +31,16 @@ pub(super) fn render(
         };
     }
     let remark = match action {
-        HistoryAction::Lifted => Annotation { until: None, reason: Some(case.reason.clone()) },
+        HistoryAction::Lifted | HistoryAction::Forgotten => {
+            Annotation { until: None, reason: Some(case.reason.clone()) }
+        }
         _ => Annotation { until: hold.until, reason: case.given().map(str::to_owned) },
     };
-    let begin = if action == HistoryAction::Lifted { "Released" } else { "Blocked" };
+    let begin = match action {
+        HistoryAction::Lifted => "Released",
+        HistoryAction::Forgotten => "Forgotten",
+        _ => "Blocked",
+    };
     let name = source.name();
     if format == LogFormat::Revival {
         return format!("{}{begin}: [{}] ({name}){remark}", revival::stamp(case.time, zone), record.name());
@@ -41,8 +48,7 @@ pub(super) fn render(
     let host = format!("{name}/{}", record.name());
     let line = classic::record(case.time, &host, hold.port, hold.protocol, done(action), zone);
     // 1.2's filters look for `Host:`.
-    let line =
-        if action == HistoryAction::Lifted { line.replacen(" Host: ", " Released: ", 1) } else { line };
+    let line = if is_end { line.replacen(" Host: ", " Released: ", 1) } else { line };
     format!("{line}{remark}")
 }
 
@@ -53,6 +59,7 @@ pub(super) const fn done(action: HistoryAction) -> &'static str {
         HistoryAction::Fenced => "Fenced",
         HistoryAction::Reported => "Reported",
         HistoryAction::Lifted => "Lifted",
+        HistoryAction::Forgotten => "Forgotten",
     }
 }
 
@@ -107,6 +114,19 @@ mod tests {
                 &held,
                 "2026-11-22T23:12:59.000+0000 Blocked: [192.0.2.0/24] (192.0.2.0) # until 2026-11-23T02:13:20Z because \
                  \"a \\\"guest\\\" # no more\"",
+            ),
+            (
+                LogFormat::Classic,
+                HistoryAction::Forgotten,
+                &gone,
+                "1795400000 - 11/23/2026 02:13:20 Released: 192.0.2.0/192.0.2.0/24 Port: 0 TCP Forgotten # because \"its \
+                 time is over\"",
+            ),
+            (
+                LogFormat::Revival,
+                HistoryAction::Forgotten,
+                &gone,
+                "2026-11-23T02:13:20.000+0000 Forgotten: [192.0.2.0/24] (192.0.2.0) # because \"its time is over\"",
             ),
             (
                 LogFormat::Revival,

@@ -69,6 +69,8 @@ pub enum HistoryAction {
     Reported,
     /// Its block expired, or it was released before: by an administrator, or because it is never blocked
     Lifted,
+    /// An administrator had learned ports of hosts behind this one forgotten
+    Forgotten,
 }
 
 impl HistoryAction {
@@ -80,6 +82,7 @@ impl HistoryAction {
             Self::Fenced => "fenced",
             Self::Reported => "reported",
             Self::Lifted => "lifted",
+            Self::Forgotten => "forgotten",
         }
     }
 }

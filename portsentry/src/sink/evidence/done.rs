@@ -20,7 +20,7 @@ pub struct Done {
     pub time: String,
     /// The host, or the network with its length.
     pub network: String,
-    /// `blocked`, `fenced`, `reported` or `lifted`.
+    /// `blocked`, `fenced`, `reported`, `lifted` or `forgotten`.
     pub action: String,
     /// Name of the cause of the block, fence or release.
     pub cause: String,
