@@ -25,6 +25,8 @@ pub enum Answer {
     Replies,
     /// The port is refused.
     Refuses,
+    /// The port is served, and the answer is a segment of an established connection.
+    Converses,
 }
 
 /// An address family whose answers are read at fixed offsets: IP headers without options or extensions.
@@ -133,15 +135,18 @@ const fn protocol(number: u8) -> Option<Protocol> {
 }
 
 /// Returns the answer of a segment with these control bits and this sequence number. A reset that answers a SYN has
-/// the number 0 and acknowledges the SYN (RFC 9293 section 3.10.7.1). Other resets end a connection.
+/// the number 0 and acknowledges the SYN (RFC 9293 section 3.10.7.1). Other resets end a connection. A host sends other
+/// segments only on an established one.
 #[inline(always)]
 const fn of_segment(flags: u8, sequence: u32) -> Option<Answer> {
     const MASK: u8 = TcpFlags::FIN | TcpFlags::SYN | TcpFlags::RST | TcpFlags::ACK;
     const ACCEPTS: u8 = TcpFlags::SYN | TcpFlags::ACK;
     const REFUSES: u8 = TcpFlags::RST | TcpFlags::ACK;
+    const ENDS: u8 = TcpFlags::FIN | TcpFlags::ACK;
     match flags & MASK {
         ACCEPTS => Some(Answer::Accepts),
         REFUSES if sequence == 0 => Some(Answer::Refuses),
+        TcpFlags::ACK | ENDS => Some(Answer::Converses),
         _ => None,
     }
 }
@@ -178,8 +183,12 @@ pub trait Learning<A> {
     /// Counts a refusal of the port `pair` to the source `key`. Returns the number of its failures.
     fn fail(&self, key: A, pair: u32) -> u32;
 
-    /// Takes a failure off the source `key`, if it has any: the port `pair` is served. Returns the number of its failures.
+    /// Forgets a failure of the source `key` by the port `pair`, which accepts, or takes one off. Returns the number of its
+    /// failures.
     fn succeed(&self, key: A, pair: u32) -> u32;
+
+    /// Takes a failure off the source `key`, which has a connection to the port `pair`.
+    fn converse(&self, key: A, pair: u32);
 
     /// Returns the number of failures of the source `key`.
     fn failures(&self, key: A) -> u32;
@@ -211,6 +220,10 @@ pub fn learn<A: Answering, W: Learning<A>>(answer: Answer, question: &Question<A
     let relation = env.relation(question.source);
     let key = source_key(question.source, relation, settings).address;
     let pair = pair(question.destination, question.port);
+    if answer == Answer::Converses {
+        env.converse(key, pair);
+        return Learnt { is_withheld: false, locality };
+    }
     let mut failures = UNKNOWN;
     if env.take(question) {
         if answer != Answer::Refuses {

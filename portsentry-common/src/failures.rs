@@ -63,10 +63,10 @@ impl Failures {
         self.balance()
     }
 
-    /// Takes one failure off: the port `pair` is served, and hasn't taken one off before. There may be at most `credit`
-    /// more served ports than failures. If the port itself has failed or is suspected, that is forgotten instead.
+    /// Forgets that the port `pair` has failed or is suspected, because it accepts. If it has done neither, takes one
+    /// failure off, up to `credit` in all: a scanner need not complete its connections.
     #[inline(always)]
-    pub fn serve(&mut self, pair: u32, now_ns: u64, window_ns: u64, credit: u32) {
+    pub fn accept(&mut self, pair: u32, now_ns: u64, window_ns: u64, credit: u32) {
         if self.is_over(window_ns, now_ns) {
             return;
         }
@@ -79,7 +79,23 @@ impl Failures {
             let is_suspected = self.suspected >> newest & 1;
             self.suspected &= !(1 << newest | 1 << place);
             self.suspected |= if place == newest { 0 } else { is_suspected << place };
-        } else if self.served.hits < self.hits.saturating_add(credit) {
+        } else {
+            self.take_off(pair, now_ns, credit);
+        }
+    }
+
+    /// Takes one failure off, because the source has a connection to the port `pair`. There may be up to `credit` more of
+    /// these ports than failures.
+    #[inline(always)]
+    pub fn converse(&mut self, pair: u32, now_ns: u64, window_ns: u64, credit: u32) {
+        if !self.is_over(window_ns, now_ns) && self.place(pair) >= Tally::PAIRS {
+            self.take_off(pair, now_ns, self.hits.saturating_add(credit));
+        }
+    }
+
+    #[inline(always)]
+    fn take_off(&mut self, pair: u32, now_ns: u64, most: u32) {
+        if self.served.hits < most {
             self.served.count(pair, now_ns, 0);
         }
     }
@@ -138,8 +154,13 @@ mod tests {
         failures.suspect(pair, HOUR, HOUR)
     }
 
-    fn serve(failures: &mut Failures, pair: u32) -> u32 {
-        failures.serve(pair, HOUR, HOUR, CREDIT);
+    fn accept(failures: &mut Failures, pair: u32) -> u32 {
+        failures.accept(pair, HOUR, HOUR, CREDIT);
+        failures.number(HOUR, HOUR)
+    }
+
+    fn converse(failures: &mut Failures, pair: u32) -> u32 {
+        failures.converse(pair, HOUR, HOUR, CREDIT);
         failures.number(HOUR, HOUR)
     }
 
@@ -147,20 +168,35 @@ mod tests {
     fn refusals_add_up_and_served_ports_take_them_off() {
         let mut failures = Failures::NONE;
         assert_eq!([1, 1, 2, 3].map(|pair| refuse(&mut failures, pair)), [1, 1, 2, 3]);
-        assert_eq!(serve(&mut failures, 80), 2);
-        assert_eq!(serve(&mut failures, 80), 2, "the same port takes off only one");
+        assert_eq!(accept(&mut failures, 80), 2);
+        assert_eq!(accept(&mut failures, 80), 2, "the same port takes off only one");
         assert_eq!(refuse(&mut failures, 3), 2, "a port that refuses again adds none");
-        assert_eq!([81, 82, 83].map(|pair| serve(&mut failures, pair)), [1, 0, 0]);
+        assert_eq!([81, 82, 83].map(|pair| accept(&mut failures, pair)), [1, 0, 0]);
     }
 
     /// A crawler finds one site in four without TLS, and several at the same time.
     #[test]
-    fn served_ports_are_credit_up_to_a_limit() {
+    fn connections_are_credit_up_to_a_limit() {
         let mut failures = Failures::NONE;
         refuse(&mut failures, 1);
-        (100..200).for_each(|pair| assert_eq!(serve(&mut failures, pair), 0));
+        (100..200).for_each(|pair| assert_eq!(converse(&mut failures, pair), 0));
         let numbers: Vec<u32> = (2..10).map(|pair| refuse(&mut failures, pair)).collect();
         assert_eq!(numbers, [0, 0, 0, 1, 2, 3, 4, 5], "the eighth refusal is the fourth that counts");
+        assert_eq!([200, 201, 202, 200].map(|pair| converse(&mut failures, pair)), [4, 3, 2, 2]);
+    }
+
+    /// A scanner of a port that most hosts serve.
+    #[test]
+    fn half_open_connections_take_three_off() {
+        let mut failures = Failures::NONE;
+        let numbers: Vec<u32> = (1..9)
+            .map(|pair| {
+                let number = refuse(&mut failures, pair);
+                accept(&mut failures, 100 + pair);
+                number
+            })
+            .collect();
+        assert_eq!(numbers, [1, 1, 1, 1, 2, 3, 4, 5]);
     }
 
     #[test]
@@ -168,11 +204,11 @@ mod tests {
         let mut failures = Failures::NONE;
         let numbers = [1, 2, 3, 4, 5, 6, 7].map(|pair| suspect(&mut failures, pair));
         assert_eq!(numbers, [0, 1, 1, 2, 2, 3, 3]);
-        assert_eq!([1, 2].map(|pair| serve(&mut failures, pair)), [3, 2], "both are services now");
+        assert_eq!([1, 2].map(|pair| accept(&mut failures, pair)), [3, 2], "both are services now");
         assert_eq!([3, 4, 4].map(|pair| refuse(&mut failures, pair)), [3, 3, 3]);
         assert_eq!(suspect(&mut failures, 4), 3, "a failure stays one");
-        assert_eq!([3, 5, 6, 7].map(|pair| serve(&mut failures, pair)), [2, 2, 1, 1]);
-        assert_eq!(serve(&mut failures, 4), 0);
+        assert_eq!([3, 5, 6, 7].map(|pair| accept(&mut failures, pair)), [2, 2, 1, 1]);
+        assert_eq!(accept(&mut failures, 4), 0);
         assert_eq!((failures.hits, failures.suspected), (0, 0));
     }
 
@@ -185,7 +221,7 @@ mod tests {
         {
             assert_eq!(failures.number(now, window), expected, "{now} {window}");
         }
-        failures.serve(80, HOUR, HOUR, CREDIT);
+        failures.accept(80, HOUR, HOUR, CREDIT);
         assert_eq!(failures.refuse(2, 2 * HOUR, HOUR), 1, "credit ends with the failures");
     }
 
@@ -207,7 +243,7 @@ mod tests {
     proptest! {
         /// Few ports, so that none is forgotten.
         #[test]
-        fn failures_are_counted_exactly(steps in prop::collection::vec((0u8..3, 0u32..16), 0..200)) {
+        fn failures_are_counted_exactly(steps in prop::collection::vec((0u8..4, 0u32..16), 0..200)) {
             let (mut failures, mut sets) = (Failures::NONE, Sets::default());
             for (kind, pair) in steps {
                 match kind {
@@ -222,13 +258,20 @@ mod tests {
                             sets.suspected.insert(pair);
                         }
                     }
-                    _ => {
-                        serve(&mut failures, pair);
+                    2 => {
                         let has_begun = failures.last_ns != 0;
+                        accept(&mut failures, pair);
+                        let has_failed = sets.refused.remove(&pair) | sets.suspected.remove(&pair);
+                        if has_begun && !has_failed && sets.served.len() < CREDIT as usize {
+                            sets.served.insert(pair);
+                        }
+                    }
+                    _ => {
+                        let has_begun = failures.last_ns != 0;
+                        converse(&mut failures, pair);
+                        let has_failed = sets.refused.contains(&pair) || sets.suspected.contains(&pair);
                         let failed = sets.refused.len() + sets.suspected.len();
-                        if has_begun
-                            && !sets.refused.remove(&pair) && !sets.suspected.remove(&pair)
-                            && sets.served.len() < failed + CREDIT as usize {
+                        if has_begun && !has_failed && sets.served.len() < failed + CREDIT as usize {
                             sets.served.insert(pair);
                         }
                     }
@@ -238,13 +281,14 @@ mod tests {
         }
 
         #[test]
-        fn failures_never_exceed_the_refusals(steps in prop::collection::vec((0u8..3, 0u32..40), 0..300)) {
+        fn failures_never_exceed_the_refusals(steps in prop::collection::vec((0u8..4, 0u32..40), 0..300)) {
             let (mut failures, mut refused) = (Failures::NONE, 0);
             for (kind, pair) in steps {
                 match kind {
                     0 => refuse(&mut failures, pair),
                     1 => suspect(&mut failures, pair),
-                    _ => serve(&mut failures, pair),
+                    2 => converse(&mut failures, pair),
+                    _ => accept(&mut failures, pair),
                 };
                 refused += u32::from(kind < 2);
                 prop_assert!(failures.number(HOUR, HOUR) <= refused);

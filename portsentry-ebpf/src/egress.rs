@@ -249,11 +249,13 @@ impl<A: Family> Flow<A> {
         let [high, low] = remote.to_mapped().halves();
         let [local_high, local_low] = local.to_mapped().halves();
         let number = (protocol as u64) << 32;
-        if is_forwarded && protocol == Protocol::Udp && settings().learns() {
+        // A segment without ACK belongs to no connection.
+        let continues = FACTOR == OF_DATAGRAM || FACTOR == OF_SEGMENT && flags & TcpFlags::ACK != 0;
+        if is_forwarded && continues && settings().learns() {
             let ports = u64::from(remote_port) | u64::from(port) << 16 | number;
             match A::VERSION {
-                4 => learning::learn_reply_v4(high, low, local_high, local_low, ports),
-                _ => learning::learn_reply_v6(high, low, local_high, local_low, ports),
+                4 => learning::learn_flow_v4(high, low, local_high, local_low, ports),
+                _ => learning::learn_flow_v6(high, low, local_high, local_low, ports),
             };
         }
         let ports = u64::from(port) | u64::from(remote_port) << 16 | number;

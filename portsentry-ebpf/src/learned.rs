@@ -134,17 +134,21 @@ pub fn fail(high: u64, low: u64, pair: u64, is_outgoing: u64) -> u64 {
     })
 }
 
-/// Takes a failure off the source with these halves, because the port `pair` is served. Returns the number of its
-/// failures.
+/// Takes a failure off the source with these halves, because the port `pair` accepts, or has a connection with the
+/// source. Returns the number of its failures.
 #[inline(never)]
-pub fn succeed(high: u64, low: u64, pair: u64) -> u64 {
+pub fn succeed(high: u64, low: u64, pair: u64, is_connected: u64) -> u64 {
     let Some(failures) = maps::FAILURES.get_ptr_mut(Ipv6::from_halves([high, low])) else { return 0 };
     let (now_ns, window_ns) = (now_ns(), settings().tally_ns);
     // SAFETY: as above. A lost success leaves a failure too many, until another success.
-    unsafe {
-        (*failures).serve(pair as u32, now_ns, window_ns, settings().served_credit());
-        (*failures).number(now_ns, window_ns).into()
+    let failures = unsafe { &mut *failures };
+    let (pair, credit) = (pair as u32, settings().served_credit());
+    if is_connected != 0 {
+        failures.converse(pair, now_ns, window_ns, credit);
+    } else {
+        failures.accept(pair, now_ns, window_ns, credit);
     }
+    failures.number(now_ns, window_ns).into()
 }
 
 /// Returns the number of failures of the source with these halves.

@@ -10,6 +10,7 @@ use portsentry_common::{
     frame::Bytes,
     gate::Held,
     learned::Question,
+    parse::UDP,
     settings::Settings,
 };
 
@@ -68,29 +69,34 @@ fn learn_from<A: Family + Answering>(context: *mut __sk_buff, offset: u64) -> u3
     }
 }
 
-/// Learns from a datagram that another host sends. The arguments are the halves of the remote and the local address,
-/// IPv4 as IPv4-mapped, and the ports and protocol of the question that it may answer.
+/// Learns from a datagram that another host sends, or from its segment of an established connection. The arguments are
+/// the halves of the remote and the local address, IPv4 as IPv4-mapped, and the ports and protocol of the question that
+/// it may answer.
 #[inline(never)]
-pub fn learn_reply_v4(_: u64, remote: u64, _: u64, local: u64, ports: u64) -> u64 {
+pub fn learn_flow_v4(_: u64, remote: u64, _: u64, local: u64, ports: u64) -> u64 {
     let [source, destination] = [remote, local].map(|low| {
         let [_, _, _, last] = Ipv6::from_halves([0, low]).words();
         Ipv4::from_word(last)
     });
-    learn_reply(source, destination, ports)
+    learn_flow(source, destination, ports)
 }
 
 /// The same for IPv6.
 #[inline(never)]
-pub fn learn_reply_v6(remote_high: u64, remote_low: u64, local_high: u64, local_low: u64, ports: u64) -> u64 {
+pub fn learn_flow_v6(remote_high: u64, remote_low: u64, local_high: u64, local_low: u64, ports: u64) -> u64 {
     let [source, destination] = [[remote_high, remote_low], [local_high, local_low]].map(Ipv6::from_halves);
-    learn_reply(source, destination, ports)
+    learn_flow(source, destination, ports)
 }
 
 #[inline(always)]
-fn learn_reply<A: Family + Answering>(source: A, destination: A, ports: u64) -> u64 {
+fn learn_flow<A: Family + Answering>(source: A, destination: A, ports: u64) -> u64 {
     let (source_port, port) = (ports as u16, (ports >> 16) as u16);
-    let question = Question { source, destination, source_port, port, protocol: Protocol::Udp };
-    learn(Answer::Replies, &question, &Learner);
+    let (protocol, answer) = match (ports >> 32) as u8 {
+        UDP => (Protocol::Udp, Answer::Replies),
+        _ => (Protocol::Tcp, Answer::Converses),
+    };
+    let question = Question { source, destination, source_port, port, protocol };
+    learn(answer, &question, &Learner);
     0
 }
 
@@ -169,7 +175,13 @@ impl<A: Family> Learning<A> for Learner {
     #[inline(always)]
     fn succeed(&self, key: A, pair: u32) -> u32 {
         let [high, low] = key.to_mapped().halves();
-        learned::succeed(high, low, pair.into()) as u32
+        learned::succeed(high, low, pair.into(), 0) as u32
+    }
+
+    #[inline(always)]
+    fn converse(&self, key: A, pair: u32) {
+        let [high, low] = key.to_mapped().halves();
+        learned::succeed(high, low, pair.into(), 1);
     }
 
     #[inline(always)]

@@ -152,6 +152,26 @@ fn nat66() {
     judge(&daemon, &[&services[0], &services[1]], Family::V6.host());
 }
 
+/// Connections whose packets bypass the packet filter after the first ones, and a forwarded port.
+#[test]
+#[ignore = "needs flowtables: `cargo xtask vm` has them"]
+fn flowtable() {
+    const RULES: &str = "add table inet fast; \
+         add flowtable inet fast quick { hook ingress priority 0; devices = { eth0, eth1 }; }; \
+         add chain inet fast through { type filter hook forward priority 0; }; \
+         add rule inet fast through meta l4proto { tcp, udp } flow add @quick; \
+         add table ip nat; add chain ip nat in { type nat hook prerouting priority -100; }; \
+         add rule ip nat in ip daddr 192.0.2.1 tcp dport { 2000-2199, 8080 } dnat to 203.0.113.2";
+    for is_forwarded in [false, true] {
+        let lab = Lab::new();
+        let behind = make_gateway(&lab);
+        lab.host.run("nft", &[RULES]);
+        let service = Service::start(&lab.bystander, Tcp, SERVED);
+        let (networks, at) = if is_forwarded { ("", Family::V4.host()) } else { ("203.0.113.0/24", behind) };
+        judge(&start(&lab, "eth0", networks), &[&service], at);
+    }
+}
+
 /// Answers leave by another uplink than the questions have come by. If it is watched, too, PortSentry learns from
 /// them. Otherwise it learns nothing, and fences nobody.
 #[test]

@@ -78,6 +78,7 @@ mod responses;
 mod restarts;
 mod review;
 mod sandbox;
+mod scan_results;
 mod scans;
 mod served;
 mod service_log;

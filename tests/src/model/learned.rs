@@ -133,10 +133,17 @@ impl<A: Address> Learning<A> for Model {
 
     fn succeed(&self, key: A, pair: u32) -> u32 {
         if let Some(failures) = self.learned.failures.borrow_mut().get_mut(&ip(key)) {
-            let Settings { tally_ns, .. } = self.scenario.settings;
-            failures.serve(pair, self.now_ns, tally_ns, self.scenario.settings.served_credit());
+            let settings = &self.scenario.settings;
+            failures.accept(pair, self.now_ns, settings.tally_ns, settings.served_credit());
         }
         self.failures_of(ip(key))
+    }
+
+    fn converse(&self, key: A, pair: u32) {
+        if let Some(failures) = self.learned.failures.borrow_mut().get_mut(&ip(key)) {
+            let settings = &self.scenario.settings;
+            failures.converse(pair, self.now_ns, settings.tally_ns, settings.served_credit());
+        }
     }
 
     fn failures(&self, key: A) -> u32 {

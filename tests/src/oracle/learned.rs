@@ -24,6 +24,7 @@ use super::{
 struct Answer {
     is_refusal: bool,
     is_datagram: bool,
+    is_conversation: bool,
     client: SocketAddr,
     port: Port,
 }
@@ -88,7 +89,7 @@ impl Oracle {
     }
 
     fn answered(&mut self, answer: &Answer) -> (bool, Vec<&'static str>) {
-        let Answer { is_refusal, is_datagram, client, port } = *answer;
+        let Answer { is_refusal, is_datagram, is_conversation, client, port } = *answer;
         let locality = self.locality(port.1.ip());
         if locality == Locality::Foreign {
             return (true, Vec::new());
@@ -96,6 +97,10 @@ impl Oracle {
         let mut counted = Vec::new();
         let (source, _) = self.held(client.ip());
         let is_ignored = self.is_ignored(client.ip());
+        if is_conversation {
+            self.converse(source, port);
+            return (true, counted);
+        }
         if self.learned.asked.remove(&(client, port)) {
             if !is_refusal {
                 self.learned.refused.remove(&port);
@@ -143,6 +148,16 @@ impl Oracle {
         let most = usize::from(self.settings().failed_connections.max(1)) - 1;
         let Some(failed) = self.learned.failures.get_mut(&source) else { return };
         let has_failed = failed.refused.remove(&port.1) | failed.unanswered.remove(&port.1);
+        if !has_failed && failed.served.len() < most {
+            failed.served.insert(port.1);
+        }
+    }
+
+    /// A connection counts for more than half of one.
+    fn converse(&mut self, source: IpAddr, port: Port) {
+        let most = usize::from(self.settings().failed_connections.max(1)) - 1;
+        let Some(failed) = self.learned.failures.get_mut(&source) else { return };
+        let has_failed = failed.refused.contains(&port.1) || failed.unanswered.contains(&port.1);
         if !has_failed && failed.served.len() < failed.refused.len() + failed.unanswered.len() + most {
             failed.served.insert(port.1);
         }
@@ -168,9 +183,11 @@ fn read(frame: &[u8]) -> Option<Answer> {
             let is_reset = tcp.rst() && tcp.ack() && !tcp.syn() && !tcp.fin() && tcp.sequence_number() == 0;
             let port = (Protocol::Tcp, SocketAddr::new(ends[0], tcp.source_port()));
             let client = SocketAddr::new(ends[1], tcp.destination_port());
-            (is_acceptance || is_reset).then_some(Answer {
+            let is_conversation = tcp.ack() && !tcp.syn() && !tcp.rst();
+            (is_acceptance || is_reset || is_conversation).then_some(Answer {
                 is_refusal: is_reset,
                 is_datagram: false,
+                is_conversation,
                 client,
                 port,
             })
@@ -179,7 +196,7 @@ fn read(frame: &[u8]) -> Option<Answer> {
             let udp = UdpHeaderSlice::from_slice(rest).ok()?;
             let port = (Protocol::Udp, SocketAddr::new(ends[0], udp.source_port()));
             let client = SocketAddr::new(ends[1], udp.destination_port());
-            Some(Answer { is_refusal: false, is_datagram: true, client, port })
+            Some(Answer { is_refusal: false, is_datagram: true, is_conversation: false, client, port })
         }
         IpNumber::ICMP => {
             let icmp = Icmpv4Slice::from_slice(rest).ok()?;
@@ -206,7 +223,13 @@ fn quoted(packet: &[u8], to: IpAddr) -> Option<Answer> {
     };
     let client = SocketAddr::new(ends[0], from?);
     let port = (protocol, SocketAddr::new(ends[1], at?));
-    (client.ip() == to).then_some(Answer { is_refusal: true, is_datagram: false, client, port })
+    (client.ip() == to).then_some(Answer {
+        is_refusal: true,
+        is_datagram: false,
+        is_conversation: false,
+        client,
+        port,
+    })
 }
 
 fn ip(packet: &[u8]) -> Option<([IpAddr; 2], IpNumber, &[u8])> {

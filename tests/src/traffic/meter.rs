@@ -23,6 +23,12 @@ impl<'lab> Meter<'lab> {
         Self { namespace, name: name.into() }
     }
 
+    /// Counts other packets, too.
+    #[must_use]
+    pub fn and(self, expression: &str) -> Self {
+        Self::new(self.namespace, &self.name, expression)
+    }
+
     /// Returns the number of packets.
     pub fn packets(&self) -> u64 {
         let said = self.namespace.run("nft", &["-j", "list", "counter", "ip", "counted", &self.name]);

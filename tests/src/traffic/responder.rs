@@ -65,14 +65,16 @@ impl Drop for Responder {
 
 fn answer(network: &Network, frame: &[u8]) -> Option<Vec<u8>> {
     let heard = read(frame)?;
-    if !matches!(heard.what, What::Syn | What::Datagram) {
+    if !matches!(heard.what, What::Syn | What::Datagram | What::Segment) {
         return None;
     }
     let (link, ends) = (heard.back, [heard.to, heard.from]);
     let next = heard.sequence.wrapping_add(1);
     match network.reaction((heard.protocol, heard.to)) {
         Reaction::Answer if heard.what == What::Syn => Some(segment(link, ends, SYN | ACK, 7, next)),
+        Reaction::Answer if heard.what == What::Segment => Some(segment(link, ends, ACK, 8, next)),
         Reaction::Answer => Some(datagram(link, ends)),
+        _ if heard.what == What::Segment => None,
         Reaction::Refuse if heard.what == What::Syn => Some(segment(link, ends, RST | ACK, 0, next)),
         Reaction::Refuse => unreachable(link, *heard.to.ip(), PORT, frame),
         Reaction::NoHost => unreachable(link, std::net::Ipv4Addr::new(203, 0, 113, 2), HOST, frame),

@@ -25,7 +25,7 @@ pub(super) const RUNS: [&str; 6] = [
     "--ignored wireguard::",
 ];
 /// Programs of the host system that the tests run.
-const PROGRAMS: [&str; 7] = ["ip", "tc", "nsenter", "bpftool", "ethtool", "nmap", "wg"];
+const PROGRAMS: [&str; 8] = ["ip", "tc", "nsenter", "bpftool", "ethtool", "nmap", "wg", "nft"];
 /// Files that nmap needs for a scan.
 const FILES: [&str; 6] = [
     "/usr/share/nmap/nmap-services",

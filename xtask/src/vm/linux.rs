@@ -26,8 +26,8 @@ const MODULES: [&str; 13] = [
     "net/ipv4/tcp_diag",
     "net/ipv4/udp_diag",
 ];
-/// Optional modules: `WireGuard`, and PPP, which the cloud kernels lack.
-const MORE: [&str; 13] = [
+/// Optional modules: `WireGuard`, flowtables, and PPP, which the cloud kernels lack.
+const MORE: [&str; 25] = [
     "lib/crypto/libchacha",
     "arch/x86/crypto/chacha-x86_64",
     "arch/x86/crypto/poly1305-x86_64",
@@ -37,6 +37,18 @@ const MORE: [&str; 13] = [
     "net/ipv4/udp_tunnel",
     "net/ipv6/ip6_udp_tunnel",
     "drivers/net/wireguard/wireguard",
+    "lib/libcrc32c",
+    "net/netfilter/nfnetlink",
+    "net/ipv4/netfilter/nf_defrag_ipv4",
+    "net/ipv6/netfilter/nf_defrag_ipv6",
+    "net/netfilter/nf_conntrack",
+    "net/netfilter/nf_tables",
+    "net/netfilter/nf_nat",
+    "net/netfilter/nft_chain_nat",
+    "net/netfilter/nft_nat",
+    "net/netfilter/nf_flow_table",
+    "net/netfilter/nf_flow_table_inet",
+    "net/netfilter/nft_flow_offload",
     "drivers/net/slip/slhc",
     "drivers/net/ppp/ppp_generic",
     "drivers/net/ppp/pppox",

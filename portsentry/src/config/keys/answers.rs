@@ -23,9 +23,9 @@ pub(super) const KEYS: &[Key] = &[
         form: "2 to 16",
         default: "4",
         meaning: "Number of distinct addresses and ports that refuse a source before ANSWERS=\"enforce\" fences it. \
-            Each served port that it reaches after the first one takes one off, in advance up to one less than this \
-            number. A question to a port that has refused others counts half until it is answered. Failures are \
-            forgotten after TRIGGER_WINDOW.",
+            Each served port that it reaches after the first one takes one off: with established connections, in \
+            advance up to one less than this number; with half-open ones, only as many in all. A question to a port \
+            that has refused others counts half until it is answered. Failures are forgotten after TRIGGER_WINDOW.",
         set: |c, v, r| {
             put(
                 &mut c.failed_connections,
