@@ -49,8 +49,15 @@ fn edit(data: &[u8], records: &[Record]) {
         let (new, edited) = rewrite(data, &change, &sources);
         assert_eq!(edited.changed.len() + edited.unchanged.len(), sources.len());
         let (after, _) = blocked_file::parse(&new, NOW);
+        let is_named = |record: &Record, source: &IpNet| match change {
+            Change::Block(_) => record.network == *source,
+            Change::Unblock => {
+                source.contains(&record.network)
+                    || blocked_file::is_prefix(record.network) && record.network.contains(source)
+            }
+        };
         let others = |records: &[Record]| -> BTreeMap<IpNet, usize> {
-            let others = records.iter().filter(|record| !sources.contains(&record.network));
+            let others = records.iter().filter(|record| !sources.iter().any(|it| is_named(record, it)));
             others.fold(BTreeMap::new(), |mut counts, record| {
                 *counts.entry(record.network).or_default() += 1;
                 counts
