@@ -1,6 +1,7 @@
 //! PortSentry's kernel program, loaded with a given number of blocked sources.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv6Addr},
     path::PathBuf,
 };
@@ -50,6 +51,9 @@ pub(crate) struct Bed {
     pins: Directory,
 }
 
+/// The interface on which a test run's frames arrive: loopback.
+const INTERFACE: u32 = 1;
+
 impl Making {
     /// Returns parameters that watch all ports of advanced mode.
     pub(crate) fn new(blocked: u32) -> Self {
@@ -75,6 +79,7 @@ impl Making {
         let mut bed = Bed { kernel, blocked: self.blocked, _ring: ring, pins };
         bed.watch(self.ports)?;
         bed.serve()?;
+        bed.kernel.set_constants(INTERFACE, 1500)?;
         bed.know_networks(self.ignored)?;
         bed.block()?;
         bed.block_networks(self.networks)?;
@@ -127,11 +132,13 @@ impl Bed {
             is_connected: false,
             is_multipath: false,
         };
+        let interfaces = (1..10).map(|interface| (interface, BTreeSet::from([interface])));
+        bound.set_devices(interfaces.collect())?;
         bound.stamp(&[Protocol::Tcp, Protocol::Udp].map(service), now, 0)?;
         let before = now.saturating_sub(1);
         // The daemon lists sockets every two seconds; this list never grows old.
         let horizon =
-            Horizon { open: before, bound: before, dumped: u32::MAX, is_complete: 1, traps: [0; 4] };
+            Horizon { open: before, bound: before, dumped: u32::MAX, is_complete: 1, traps: [0; 4], is_flat: 1 };
         Ok(bound.publish(&horizon)?)
     }
 

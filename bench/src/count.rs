@@ -5,11 +5,14 @@ use std::{collections::BTreeMap, net::IpAddr};
 use anyhow::{Context, Result, ensure};
 use portsentry::kernel::OBJECT;
 use portsentry_common::{
+    address::{Address, Ipv4, Ipv6},
     block::Block,
     bound::{Horizon, Slot, slot, stamp},
+    challenge::{Constants, NearConstants},
     classify::Protocol,
     environment::Locality,
     gate::{self, Gated, Held},
+    local_hosts::{self, LocalHost},
 };
 
 use crate::{
@@ -19,6 +22,8 @@ use crate::{
     suspects::Suspect,
 };
 
+/// The interface on which all frames arrive.
+const INTERFACE: u32 = 1;
 const PASS: u32 = 2;
 const DROP: u32 = 1;
 
@@ -96,11 +101,15 @@ fn env(program: &Program) -> Result<Environment> {
         env.enter(program, map, &key, &(locality as u32).to_le_bytes())?;
     }
     for address in OWN {
+        let (slot, host) = local_host(address.parse().context("an address")?);
+        env.enter(program, "LOCAL_HOSTS", &slot.to_le_bytes(), bytemuck::bytes_of(&host))?;
         env.listen([&octets(address)[..], &SERVED.to_be_bytes()].concat());
     }
+    let near = NearConstants { interface: INTERFACE, constants: Constants::USUAL };
+    env.enter(program, "ANSWERS_NEAR", &INTERFACE.to_le_bytes(), bytemuck::bytes_of(&near))?;
     // The daemon's state at rest: it sees every bind, and saw listeners on all addresses a moment ago.
     let now = stamp(0);
-    let horizon = Horizon { open: now, bound: now, dumped: now, is_complete: 1, traps: [0; 4] };
+    let horizon = Horizon { open: now, bound: now, dumped: now, is_complete: 1, traps: [0; 4], is_flat: 1 };
     env.enter(program, "BOUND_HORIZON", &[0; 4], bytemuck::bytes_of(&horizon))?;
     for (protocol, version) in
         [(Protocol::Tcp, 4), (Protocol::Tcp, 6), (Protocol::Udp, 4), (Protocol::Udp, 6)]
@@ -120,11 +129,22 @@ fn env(program: &Program) -> Result<Environment> {
     Ok(env)
 }
 
+/// Returns an own address's slot in the table of local addresses, and its entry.
+fn local_host(address: IpAddr) -> (u32, LocalHost) {
+    fn entry<A: Address>(address: A) -> (u32, LocalHost) {
+        (local_hosts::slot(address), LocalHost::new(address, Locality::Own as u32))
+    }
+    match address {
+        IpAddr::V4(address) => entry(Ipv4::from(address)),
+        IpAddr::V6(address) => entry(Ipv6::from(address)),
+    }
+}
+
 /// Enters a source in a map of blocked or fenced sources, and in the gate.
 fn hold(program: &Program, env: &mut Environment, address: &str, (held, map): (Held, &str)) -> Result<()> {
     let (gate, bit) = match address.parse().context("an address")? {
-        IpAddr::V4(address) => (".bss.gate_v4", portsentry_common::address::Ipv4::from(address).bit()),
-        IpAddr::V6(address) => (".bss.gate_v6", portsentry_common::address::Ipv6::from(address).bit()),
+        IpAddr::V4(address) => (".bss.gate_v4", Ipv4::from(address).bit()),
+        IpAddr::V6(address) => (".bss.gate_v6", Ipv6::from(address).bit()),
     };
     let block: Block = bytemuck::Zeroable::zeroed();
     env.enter(program, map, &octets(address), bytemuck::bytes_of(&block))?;

@@ -66,6 +66,8 @@ pub struct Horizon {
     pub is_complete: u32,
     /// The ports of the daemon's own traps, which are no services, in the order of [`trap`], or 0 for none.
     pub traps: [u32; 4],
+    /// 1 if no device lies above any watched interface, so that no interface need be looked up.
+    pub is_flat: u32,
 }
 
 /// Returns the index of a family's trap in [`Horizon::traps`].
@@ -88,7 +90,8 @@ pub enum Known {
 
 impl Horizon {
     /// Before the first dump, every packet needs a look-up.
-    pub const NONE: Self = Self { open: u32::MAX, bound: u32::MAX, dumped: 0, is_complete: 0, traps: [0; 4] };
+    pub const NONE: Self =
+        Self { open: u32::MAX, bound: u32::MAX, dumped: 0, is_complete: 0, traps: [0; 4], is_flat: 0 };
 
     /// Returns the state of the port of `slot` for a packet to it.
     #[inline(always)]
@@ -153,6 +156,15 @@ impl ServedKey {
 /// connection from just an acknowledgement.
 pub const NEEDS_SYN: u32 = u32::MAX;
 
+/// Whether a service that must see the SYN may have been stamped after `horizon`, given the `latest` such stamp. Every
+/// writer raises that before it stamps a service. Several at once may leave it lower than their stamps by less than the
+/// margin.
+#[inline(always)]
+#[must_use]
+pub const fn may_need_syn(latest: u32, horizon: u32) -> bool {
+    latest != 0 && latest.saturating_add(AHEAD) > horizon
+}
+
 /// Maximum number of lower interfaces (such as a bridge's ports) that the map lists for a device. The sockets of a
 /// device with more count for every interface.
 pub const BELOW: usize = 15;
@@ -210,7 +222,7 @@ pub const fn reach(address: [u64; 2]) -> Reach {
     }
 }
 
-const _: () = assert!(size_of::<Slot>() == 8 && size_of::<Horizon>() == 32);
+const _: () = assert!(size_of::<Slot>() == 8 && size_of::<Horizon>() == 36);
 const _: () = assert!(size_of::<ServedKey>() == 24 && size_of::<Below>() == 64);
 
 #[cfg(test)]

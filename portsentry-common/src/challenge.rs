@@ -75,6 +75,19 @@ pub struct Constants {
 
 const _: () = assert!(size_of::<Constants>() == 12);
 
+/// Number of slots for [`NearConstants`].
+pub const NEAR_INTERFACES: usize = 64;
+
+/// The constant fields of one interface, in the slot of its index modulo [`NEAR_INTERFACES`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct NearConstants {
+    /// The interface's index, or 0 if the slot is empty.
+    pub interface: u32,
+    /// Its constants.
+    pub constants: Constants,
+}
+
 impl Constants {
     /// Linux's default values on Ethernet.
     pub const USUAL: Self = Self {

@@ -266,8 +266,8 @@ pub trait FamilyMaps<A>: Environment + FastMaps<A> + Learned<A> {
     fn count_fenced(&self, source: &A);
 
     /// Takes a token of the fenced `source`'s own rate limit (see [`crate::pace`]). Returns `false` if none is left
-    /// at `now_ns`.
-    fn pace(&self, source: &A, now_ns: u64) -> bool;
+    /// at `now_ns`. `fence` is the source's, if the caller knows it.
+    fn pace(&self, source: &A, fence: Option<Self::Fence>, now_ns: u64) -> bool;
 
     /// Whether another acknowledgement of the fenced `source` may be checked at `now_ns` (see [`crate::pace`]).
     fn may_guess(&self, source: &A, now_ns: u64) -> bool;

@@ -82,8 +82,9 @@ where
     match suspect::<A, F, W>(frame, near, env) {
         Suspect::Decided(action) => Some(action),
         Suspect::Free => None,
-        Suspect::Syn => {
-            Some(open::<A, F, W>(frame, env).unwrap_or_else(|| settle_fenced::<A, F, W>(frame, env)))
+        Suspect::Syn(fence) => {
+            let action = open::<A, F, W>(frame, Some(fence), env);
+            Some(action.unwrap_or_else(|| settle_fenced::<A, F, W>(frame, env)))
         }
         Suspect::Fenced => Some(settle_fenced::<A, F, W>(frame, env)),
     }

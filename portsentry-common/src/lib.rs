@@ -26,6 +26,7 @@ pub mod frame;
 pub mod gate;
 pub mod judge;
 pub mod learned;
+pub mod local_hosts;
 pub mod near_ignored;
 pub mod pace;
 pub mod parse;

@@ -3,6 +3,8 @@
 //! It has no fast path. The kernel runs it only in generic mode, where a packet costs far more than the program
 //! does.
 
+use core::ptr::null_mut;
+
 use aya_ebpf::{EbpfContext, bindings::xdp_md, macros::xdp, programs::XdpContext};
 use portsentry_common::address::{Ipv4, Ipv6};
 
@@ -48,14 +50,14 @@ pub fn portsentry_bare(context: XdpContext) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn open_ipv4_bare(context: *mut xdp_md) -> u32 {
-    opened::<Ipv4, true>(context)
+    opened::<Ipv4, true>(context, null_mut())
 }
 
 /// The same for IPv6.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn open_ipv6_bare(context: *mut xdp_md) -> u32 {
-    opened::<Ipv6, true>(context)
+    opened::<Ipv6, true>(context, null_mut())
 }
 
 /// Returns the state of a frame's source.

@@ -10,7 +10,7 @@ use portsentry_common::{
     state::{FlowKey, SteerKey},
 };
 
-use crate::{maps, settings::settings};
+use crate::{maps, served::note_needs_syn, settings::settings};
 
 /// Returns the time when the host last sent to the remote address, given by its halves, or 0 for never. `ports`
 /// holds the remote port, the host's port and the protocol, from the lowest bits on. A separate function, because
@@ -51,8 +51,10 @@ fn connection(high: u64, low: u64, ports: u64) -> SteerKey {
 #[inline(never)]
 pub fn forward_syns(high: u64, low: u64, port: u64, protocol: u64, now_ns: u64) -> u64 {
     let key = ServedKey::new([high, low], NEEDS_SYN, port as u16, protocol as u8);
+    let now = stamp(now_ns);
+    note_needs_syn(now);
     // If the map is full, fenced sources can't connect to the service.
-    u64::from(maps::SERVED.insert(key, stamp(now_ns), u64::from(BPF_ANY)).is_ok())
+    u64::from(maps::SERVED.insert(key, now, u64::from(BPF_ANY)).is_ok())
 }
 
 /// Records an outgoing packet, sent now from the address with the halves `local`.

@@ -16,7 +16,7 @@ use portsentry_common::{
     classify::Protocol,
 };
 
-use crate::{maps, settings::settings};
+use crate::{maps, served::note_needs_syn, settings::settings};
 
 /// Return value of a bind hook that allows the bind.
 const ALLOW: i32 = 1;
@@ -94,6 +94,7 @@ fn see(context: &SockAddrContext, address: [u64; 2]) {
     let counts_later = settings.keeps_served != 0 && mark != OWN_MARK && !settings.is_ephemeral(port);
     let bind = Bind { device, port, protocol, counts_later, now };
     if needs_syn {
+        note_needs_syn(now);
         serve(address[0], address[1], NEEDS_SYN.into(), what(port, protocol), now.into());
         if address == EVERY_IPV6 {
             serve(EVERY_IPV4[0], EVERY_IPV4[1], NEEDS_SYN.into(), what(port, protocol), now.into());

@@ -15,7 +15,7 @@ use aya_ebpf::{
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Block,
-    bound::{Slot, slot, trap},
+    bound::{Slot, may_need_syn, slot, trap},
     classify::{Probe, Protocol},
     counter::{COUNTERS, Counter, Counters},
     environment::{
@@ -173,6 +173,9 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
 
     #[inline(always)]
     fn is_in_served(&self, flow: &Flow<A>, which: Served, horizon: u32) -> bool {
+        if which == Served::BySyn && !may_need_syn(served::latest_needs_syn(), horizon) {
+            return false;
+        }
         let Probe { protocol, port, .. } = flow.probe;
         let [high, low] = flow.destination.to_mapped().halves();
         let what = served::What { port, protocol, version: A::VERSION, which };
@@ -232,8 +235,9 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
 
     #[inline(always)]
     fn count_dropped(&self, fence: *mut Block) {
-        // SAFETY: a field of a map's value.
-        unsafe { atomic::add(&raw mut (*fence).dropped, 1) };
+        // SAFETY: an aligned word of a map's value. A concurrent write by another CPU may lose a count: an atomic addition
+        // takes a seventh of the time of the whole packet.
+        unsafe { (*fence).dropped = (*fence).dropped.wrapping_add(1) };
     }
 
     #[inline(always)]
@@ -245,10 +249,11 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
     }
 
     #[inline(always)]
-    fn pace(&self, source: &A, now_ns: u64) -> bool {
+    fn pace(&self, source: &A, fence: Option<*mut Block>, now_ns: u64) -> bool {
         let key = source.without(self.settings().host_bits);
+        let fence = fence.or_else(|| A::held_in([source, &key], true, self, A::fenced));
         // A fence that has just ended has no effect.
-        let Some(fence) = A::held_in([source, &key], true, self, A::fenced) else { return true };
+        let Some(fence) = fence else { return true };
         // SAFETY: an aligned word of a map's value. A concurrent write by another CPU may lose a count, but never
         // adds one.
         let paced = unsafe { &mut (*fence).paced };

@@ -45,9 +45,12 @@ mod settings;
 mod sockets;
 mod steer;
 
+use core::ptr::null_mut;
+
 use aya_ebpf::{EbpfContext, bindings::xdp_md, macros::xdp, programs::XdpContext};
 use portsentry_common::{
     address::{Ipv4, Ipv6},
+    block::Block,
     challenge::Challenged,
     gate::Near,
     judge::{
@@ -89,11 +92,7 @@ pub fn portsentry(context: XdpContext) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn suspect_ipv4(context: *mut xdp_md, near: u64) -> u32 {
-    match suspected::<Ipv4>(context, near) {
-        SYN => match open_ipv4(context) {
-            UNSETTLED => settle_fenced_ipv4(context),
-            action => action,
-        },
+    match suspected::<Ipv4>(context, near, answer_ipv4) {
         FENCED_IPV4 => settle_fenced_ipv4(context),
         FREE_IPV4 => match clear(context) {
             UNSURE => settle_free_ipv4(context),
@@ -103,16 +102,24 @@ pub fn suspect_ipv4(context: *mut xdp_md, near: u64) -> u32 {
     }
 }
 
-/// Judges a packet whose source may be blocked or fenced, as far as its headers and that source's state decide.
+/// Judges a packet whose source may be blocked or fenced, as far as its headers and that source's state decide. Passes a
+/// fenced source's SYN, with its fence, to `open`.
 #[inline(always)]
-fn suspected<A: Plain + Family>(context: *mut xdp_md, near: u64) -> u32 {
+fn suspected<A: Plain + Family>(
+    context: *mut xdp_md,
+    near: u64,
+    open: fn(*mut xdp_md, *mut Block) -> u32,
+) -> u32 {
+    let fenced = if A::VERSION == 4 { FENCED_IPV4 } else { FENCED_IPV6 };
     let context = XdpContext::new(context);
     let (frame, kernel) = (XdpFrame::<false>::new(&context), Kernel::new(&context));
     match suspect::<A, _, _>(&frame, Near(near as u32), &kernel) {
         Suspect::Decided(action) => action as u32,
-        Suspect::Syn => SYN,
-        Suspect::Fenced if A::VERSION == 4 => FENCED_IPV4,
-        Suspect::Fenced => FENCED_IPV6,
+        Suspect::Syn(fence) => match open(context.as_ptr().cast(), fence) {
+            UNSETTLED => fenced,
+            action => action,
+        },
+        Suspect::Fenced => fenced,
         Suspect::Free if A::VERSION == 4 => FREE_IPV4,
         Suspect::Free => FREE_IPV6,
     }
@@ -142,10 +149,6 @@ fn clear(context: *mut xdp_md) -> u32 {
 #[inline(never)]
 pub fn suspect_ipv6(context: *mut xdp_md, near: u64) -> u32 {
     match suspected_ipv6(context, near) {
-        SYN => match open_ipv6(context) {
-            UNSETTLED => settle_fenced_ipv6(context),
-            action => action,
-        },
         FENCED_IPV6 => settle_fenced_ipv6(context),
         FREE_IPV6 => match clear(context) {
             UNSURE => settle_free_ipv6(context),
@@ -159,7 +162,7 @@ pub fn suspect_ipv6(context: *mut xdp_md, near: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn suspected_ipv6(context: *mut xdp_md, near: u64) -> u32 {
-    suspected::<Ipv6>(context, near)
+    suspected::<Ipv6>(context, near, answer_ipv6)
 }
 
 /// Judges a frame that the fast path doesn't decide, by the precheck and, if needed, the slow path.
@@ -290,11 +293,13 @@ const fn number(fenced: Fenced) -> u32 {
     }
 }
 
-/// Judges a fenced source's SYN to an own address, if the fence is open. Returns [`UNSETTLED`] for others.
+/// Judges a fenced source's SYN to an own address, if the fence is open. Returns [`UNSETTLED`] for others. `fence` is the
+/// source's, or null if it must be looked up.
 #[inline(always)]
-fn opened<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
+fn opened<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md, fence: *mut Block) -> u32 {
     let context = XdpContext::new(context);
-    open::<A, _, _>(&XdpFrame::<BARE>::new(&context), &Kernel::new(&context))
+    let fence = if fence.is_null() { None } else { Some(fence) };
+    open::<A, _, _>(&XdpFrame::<BARE>::new(&context), fence, &Kernel::new(&context))
         .map_or(UNSETTLED, |action| action as u32)
 }
 
@@ -344,14 +349,27 @@ pub fn further_ipv6(context: *mut xdp_md) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn open_ipv4(context: *mut xdp_md) -> u32 {
-    opened::<Ipv4, false>(context)
+    answer_ipv4(context, null_mut())
 }
 
 /// Judges a fenced source's IPv6 SYN, if the fence is open.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn open_ipv6(context: *mut xdp_md) -> u32 {
-    opened::<Ipv6, false>(context)
+    answer_ipv6(context, null_mut())
+}
+
+/// Judges a fenced source's IPv4 SYN by [`opened`]. Local to this program, because the verifiers of Linux 6.1 and 6.12
+/// know the type of an entry only if they check a function together with its caller.
+#[inline(never)]
+fn answer_ipv4(context: *mut xdp_md, fence: *mut Block) -> u32 {
+    opened::<Ipv4, false>(context, fence)
+}
+
+/// The same for IPv6.
+#[inline(never)]
+fn answer_ipv6(context: *mut xdp_md, fence: *mut Block) -> u32 {
+    opened::<Ipv6, false>(context, fence)
 }
 
 /// Judges an IPv4 packet whose source is free.

@@ -11,11 +11,12 @@ use portsentry_common::{
     address::{Ipv4, Ipv6},
     block::Block,
     bound::{Below, Horizon, SLOTS, ServedKey, Slot},
-    challenge::{Constants, Secrets},
+    challenge::{Constants, NEAR_INTERFACES, NearConstants, Secrets},
     counter::Counters,
     event::Event,
     failures::Failures,
     learned::PortKey,
+    local_hosts::{self, LocalHost},
     near_ignored,
     settings::Settings,
     state::{FlowKey, RecentKey, SteerKey},
@@ -71,6 +72,9 @@ pub static EXCLUDED_TCP: Array<u64, BITMAP> = Array::new();
 /// Constant fields of the network stack's answers, by the index of the outgoing interface.
 #[btf_map]
 pub static ANSWERS: HashMap<u32, Constants, 4096> = HashMap::new();
+/// The same for one interface of each index modulo the number of slots, without a hash.
+#[btf_map]
+pub static ANSWERS_NEAR: Array<NearConstants, NEAR_INTERFACES> = Array::new();
 /// Segments for which the kernel should open a connection.
 #[btf_map]
 pub static OPENED: LruHashMap<SteerKey, u32, 16384> = LruHashMap::new();
@@ -95,6 +99,9 @@ pub static NEAR_IGNORED_V6: Array<u64, { near_ignored::WORDS }> = Array::new();
 pub static LOCAL_V4: LpmTrie<Ipv4, u32, 1> = LpmTrie::new();
 #[btf_map]
 pub static LOCAL_V6: LpmTrie<Octets, u32, 1> = LpmTrie::new();
+/// The table before these: see [`portsentry_common::local_hosts`].
+#[btf_map]
+pub static LOCAL_HOSTS: Array<LocalHost, { local_hosts::SLOTS }> = Array::new();
 
 /// `BPF_F_MMAPABLE` (`include/uapi/linux/bpf.h` in the kernel, Linux 5.5).
 const MMAPABLE: usize = 1 << 10;
@@ -108,6 +115,9 @@ pub static BOUND_HORIZON: Array<Horizon, 1> = Array::new();
 /// Time when a socket bound to one address or device was last seen.
 #[btf_map]
 pub static SERVED: LruHashMap<ServedKey, u32, 65536> = LruHashMap::new();
+/// Latest stamp in `SERVED` of a service that must see the SYN, or 0: see [`portsentry_common::bound::may_need_syn`].
+#[btf_map]
+pub static NEEDS_SYN: Array<u32, 1> = Array::new();
 /// The watched interfaces through which packets reach device-bound sockets.
 #[btf_map]
 pub static DEVICES: HashMap<u32, Below, 4096> = HashMap::new();

@@ -2,6 +2,7 @@
 
 use aya_ebpf::btf_maps::LruHashMap;
 use portsentry_common::{
+    address::Ipv6,
     bound::{Below, EVERY_IPV4, EVERY_IPV6, NEEDS_SYN, ServedKey},
     classify::Protocol,
     environment::Served,
@@ -37,21 +38,22 @@ pub fn is_in(high: u64, low: u64, interface: u64, what: u64, horizon: u64) -> u6
     let (port, protocol, interface) = (what as u16, (what >> 16) as u8, interface as u32);
     let every = if (what >> 24) as u8 == 4 { EVERY_IPV4 } else { EVERY_IPV6 };
     let which = what >> 32;
-    if which == Served::BySyn as u64 {
-        let is_later = |address| {
-            u64::from(lookup(&maps::SERVED, ServedKey::new(address, NEEDS_SYN, port, protocol))) > horizon
-        };
-        return u64::from(is_later(every) || is_later([high, low]));
+    let interface = if which == Served::BySyn as u64 { NEEDS_SYN } else { interface };
+    // One key for all look-ups, to save stack.
+    let mut key = ServedKey::new(every, interface, port, protocol);
+    if which == Served::Connected as u64 {
+        key = key.connected();
     }
-    let is_any = which == Served::All as u64;
-    let is_later = |address, interface| {
-        let key = ServedKey::new(address, interface, port, protocol);
-        let stamp = lookup(&maps::SERVED, if is_any { key } else { key.connected() });
-        u64::from(stamp) > horizon
-    };
-    let found =
-        is_later(every, interface) || is_later([high, low], interface) || is_any && is_later([high, low], 0);
-    u64::from(found)
+    let is_later = |key: &ServedKey| u64::from(lookup(&maps::SERVED, key)) > horizon;
+    if is_later(&key) {
+        return 1;
+    }
+    key.address = Ipv6::from_halves([high, low]);
+    if is_later(&key) {
+        return 1;
+    }
+    key.interface = 0;
+    u64::from(which == Served::All as u64 && is_later(&key))
 }
 
 /// Whether other devices lie above a watched interface.
@@ -62,8 +64,30 @@ pub fn has_above(interface: u32) -> bool {
     unsafe { (*below).flags & Below::HAS_ABOVE != 0 }
 }
 
+/// Returns the latest stamp of a service that must see the SYN.
 #[inline(always)]
-fn lookup<const N: usize>(map: &LruHashMap<ServedKey, u32, N>, key: ServedKey) -> u32 {
+pub fn latest_needs_syn() -> u32 {
+    maps::NEEDS_SYN.get(0).map_or(u32::MAX, |latest| {
+        // SAFETY: an aligned word of a map's value, which stays readable while the program runs.
+        unsafe { (&raw const *latest).read_volatile() }
+    })
+}
+
+/// Raises the latest stamp of such a service to `stamp`. Must be called before the service is stamped.
+#[inline(always)]
+pub fn note_needs_syn(stamp: u32) {
+    if let Some(latest) = maps::NEEDS_SYN.get_ptr_mut(0) {
+        // SAFETY: as above.
+        unsafe {
+            if latest.read_volatile() < stamp {
+                latest.write_volatile(stamp);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn lookup<const N: usize>(map: &LruHashMap<ServedKey, u32, N>, key: &ServedKey) -> u32 {
     map.get_ptr_mut(key).map_or(0, |stamp| {
         // SAFETY: an aligned word of a map's value, which stays readable while the program runs.
         unsafe { stamp.read_volatile() }

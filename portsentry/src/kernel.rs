@@ -27,6 +27,7 @@ mod learned;
 mod link;
 mod load;
 mod loaded;
+mod local_hosts;
 mod near_ignored;
 mod networks;
 mod observe;

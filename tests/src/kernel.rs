@@ -165,12 +165,11 @@ fn set_up(bound: &mut Bound, scenario: &Scenario) {
         is_connected,
         is_multipath: false,
     };
-    if scenario.table.has_devices_above {
-        let devices = (1..10).flat_map(|interface| {
-            [interface, FIRST_DEVICE + interface].map(|device| (device, BTreeSet::from([interface])))
-        });
-        bound.set_devices(devices.collect()).expect("devices are written");
-    }
+    let above = if scenario.table.has_devices_above { FIRST_DEVICE } else { 0 };
+    let devices = (1..10).flat_map(|interface| {
+        [interface, above + interface].map(|device| (device, BTreeSet::from([interface])))
+    });
+    bound.set_devices(devices.collect()).expect("devices are written");
     let over: Vec<_> =
         scenario.table.over.iter().map(|(protocol, at)| socket(*protocol, *at, 0, false)).collect();
     let served = scenario.table.served.iter().map(|(protocol, at, interface)| {
@@ -193,6 +192,7 @@ fn set_up(bound: &mut Bound, scenario: &Scenario) {
         dumped: u32::MAX,
         is_complete: scenario.table.is_complete.into(),
         traps: [0; 4],
+        is_flat: 0,
     };
     bound.publish(&horizon).expect("a horizon is written");
 }

@@ -339,7 +339,7 @@ impl<A: Address> FamilyMaps<A> for Model {
         Entry::Entered
     }
 
-    fn pace(&self, source: &A, now_ns: u64) -> bool {
+    fn pace(&self, source: &A, _: Option<Self::Fence>, now_ns: u64) -> bool {
         let mut fenced = self.fenced.borrow_mut();
         let key = self.key_in(&fenced, *source);
         fenced.get_mut(&key).is_none_or(|fence| {

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const HORIZON: Horizon = Horizon { open: 100, bound: 50, dumped: 200, is_complete: 1, traps: [0; 4] };
+const HORIZON: Horizon =
+    Horizon { open: 100, bound: 50, dumped: 200, is_complete: 1, traps: [0; 4], is_flat: 0 };
 
 fn probe(kind: Kind, port: u16) -> Probe {
     let protocol = if kind == Kind::Udp { Protocol::Udp } else { Protocol::Tcp };

@@ -69,7 +69,10 @@ where
         }
         Doing::Opens(Some(probe)) if never_passes(probe.kind, env.settings()) => {}
         Doing::Opens(Some(probe)) if is_answered_anywhere(destination, &probe, env) => {
-            return Ok(Fenced::Syn);
+            // Frames with other link layers are not answered.
+            if F::IS_BARE || !link.is_deep {
+                return Ok(Fenced::Syn);
+            }
         }
         Doing::Opens(Some(probe)) if may_reach_a_service(destination, &probe, env) => {
             return Ok(Fenced::Unsettled);
@@ -110,7 +113,7 @@ where
     let protocol = flow.probe.protocol;
     let finding = match protocol {
         Protocol::Tcp => completes(frame, link, datagram, flow, now_ns, env),
-        Protocol::Udp if env.pace(&flow.source, now_ns) => Finding::MaybeServed,
+        Protocol::Udp if env.pace(&flow.source, None, now_ns) => Finding::MaybeServed,
         Protocol::Udp => Finding::Drops,
     };
     let is_taken = finding == Finding::MaybeServed && is_served(flow, env);

@@ -18,13 +18,14 @@ use crate::{
     environment::{Environment, FamilyMaps, Locality, RateLimit, Served},
     flow::Flow,
     frame::{Frame, Rewrite},
-    parse::{Link, Plain, TcpFlags, link},
+    parse::{Link, Plain, TcpFlags, link, near_link},
     syn::{LEAST, Shape, WITH_SIZE, flatten, is_header_right, shape, sums},
 };
 
-/// Judges a fenced source's SYN. Returns `None` if it isn't addressed to this host, or if the fence is shut.
+/// Judges a fenced source's SYN, given its source's `fence` if known. Returns `None` if the SYN isn't addressed to this
+/// host, or if the fence is shut.
 #[inline(always)]
-pub fn open<A, F, W>(frame: &F, env: &W) -> Option<Action>
+pub fn open<A, F, W>(frame: &F, fence: Option<W::Fence>, env: &W) -> Option<Action>
 where
     A: Plain + Challenged,
     F: Rewrite,
@@ -35,11 +36,14 @@ where
     if !env.settings().opens() || env.locality(flow.destination) != Locality::Own {
         return None;
     }
-    let action = opened(frame, &link, &flow, env).unwrap_or(Action::Drop);
+    let action = opened(frame, &link, &flow, fence, env).unwrap_or(Action::Drop);
     match action {
         Action::Drop => {
             env.count(Counter::DroppedFenced);
-            env.count_fenced(&flow.source);
+            match fence {
+                Some(fence) => env.count_dropped(fence),
+                None => env.count_fenced(&flow.source),
+            }
         }
         Action::Pass => env.count(Counter::PassedFenced),
         Action::Answer => env.count(Counter::Answered),
@@ -51,7 +55,7 @@ where
 /// only the source is used.
 #[inline(always)]
 fn read<A: Plain + Challenged, F: Frame>(frame: &F) -> Option<(Link, Flow<A>)> {
-    let link = link(frame).ok()?;
+    let link = if F::IS_BARE { link(frame).ok()? } else { near_link(frame.fresh_bytes())? };
     let [source_port, port] = frame.read::<[u16; 2]>(link.length + A::HEADER)?.map(u16::from_be);
     let probe = Probe { protocol: Protocol::Tcp, kind: Kind::Syn, source_port, port, flags: TcpFlags::SYN };
     let (source, destination) = (A::source(frame, &link).ok()?, A::destination_at(frame, link.length)?);
@@ -61,7 +65,7 @@ fn read<A: Plain + Challenged, F: Frame>(frame: &F) -> Option<(Link, Flow<A>)> {
 /// Returns the action for the SYN, or `None` if it doesn't have the form that is answered, exceeds a rate, or can't
 /// be written.
 #[inline(always)]
-fn opened<A, F, W>(frame: &F, link: &Link, flow: &Flow<A>, env: &W) -> Option<Action>
+fn opened<A, F, W>(frame: &F, link: &Link, flow: &Flow<A>, fence: Option<W::Fence>, env: &W) -> Option<Action>
 where
     A: Plain + Challenged,
     F: Rewrite,
@@ -73,7 +77,7 @@ where
     // without room for one.
     let least = if accepts { LEAST } else { WITH_SIZE };
     let shape = if F::IS_BARE { None } else { Some(shape::<A, _>(frame.fresh_bytes(), link, least)?) };
-    if !env.pace(&flow.source, now_ns) || !env.try_acquire(RateLimit::Syn, now_ns) {
+    if !env.pace(&flow.source, fence, now_ns) || !env.try_acquire(RateLimit::Syn, now_ns) {
         env.count(Counter::OverSyns);
         return None;
     }

@@ -24,7 +24,7 @@ where
 {
     match slow_path_fenced::<A, F, W>(frame, env) {
         Fenced::Settled(action) => action,
-        Fenced::Syn => open::<A, F, W>(frame, env).unwrap_or(Action::Drop),
+        Fenced::Syn => open::<A, F, W>(frame, None, env).unwrap_or(Action::Drop),
         Fenced::Unsettled => match slow_path_unsettled::<A, F, W>(frame, env) {
             Fenced::Settled(action) => action,
             _ => slow_path_proof::<A, F, W>(frame, env),

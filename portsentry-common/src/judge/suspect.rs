@@ -16,20 +16,20 @@ use crate::{
 
 /// Result of [`suspect`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Suspect {
+pub enum Suspect<F> {
     /// The action for the packet.
     Decided(Action),
     /// Its source is free: [`super::fast_path`] with [`super::Clear`] is next.
     Free,
     /// Its source is fenced: [`super::slow_path_fenced`] is next.
     Fenced,
-    /// A SYN of a fenced source, and the fence is open: [`super::open()`] is next.
-    Syn,
+    /// A SYN of a source with this fence: [`super::open()`] is next.
+    Syn(F),
 }
 
 /// Judges a packet of this address family, given the maps that may hold a source near its own.
 #[inline(always)]
-pub fn suspect<A, F, W>(frame: &F, near: Near, env: &W) -> Suspect
+pub fn suspect<A, F, W>(frame: &F, near: Near, env: &W) -> Suspect<W::Fence>
 where
     A: Plain,
     F: Frame,
@@ -47,7 +47,7 @@ where
             env.count_dropped(fence);
             Suspect::Decided(Action::Drop)
         }
-        Some(Kind::Syn) => Suspect::Syn,
+        Some(Kind::Syn) => Suspect::Syn(fence),
         _ => Suspect::Fenced,
     }
 }

@@ -4,7 +4,7 @@ use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
 use aya_log_ebpf::debug;
 use portsentry_common::{
     bound::Horizon,
-    challenge::{Constants, Secrets},
+    challenge::{Constants, NEAR_INTERFACES, Secrets},
     classify::{Kind, Protocol},
     counter::Counter,
     environment::{Environment, RateLimit},
@@ -45,7 +45,7 @@ impl Environment for Kernel<'_> {
 
     #[inline(always)]
     fn has_devices_above(&self) -> bool {
-        served::has_above(self.interface())
+        self.horizon().is_flat == 0 && served::has_above(self.interface())
     }
 
     #[inline(always)]
@@ -80,7 +80,13 @@ impl Environment for Kernel<'_> {
 
     #[inline(always)]
     fn constants(&self) -> Constants {
-        maps::ANSWERS.get_ptr(self.interface()).map_or(Constants::USUAL, |constants| {
+        let interface = self.interface();
+        if let Some(near) = maps::ANSWERS_NEAR.get(interface % NEAR_INTERFACES as u32)
+            && near.interface == interface
+        {
+            return near.constants;
+        }
+        maps::ANSWERS.get_ptr(interface).map_or(Constants::USUAL, |constants| {
             // SAFETY: a map's value, which stays readable while the program runs.
             unsafe { *constants }
         })

@@ -12,6 +12,7 @@ use portsentry_common::{
     classify::Protocol,
     environment::{Entry, Environment, Relation},
     gate::Gated,
+    local_hosts,
     near_ignored::{self, NearIgnored},
     state::{NEIGHBOUR, NetworkKey},
 };
@@ -157,7 +158,9 @@ impl Family for Ipv4 {
 
     #[inline(always)]
     fn local(self) -> Option<u32> {
-        maps::LOCAL_V4.get(Whole::of(bytemuck::cast::<_, [u32; 1]>(self)).key()).copied()
+        local_host(self).or_else(|| {
+            maps::LOCAL_V4.get(Whole::of(bytemuck::cast::<_, [u32; 1]>(self)).key()).copied()
+        })
     }
 
     #[inline(always)]
@@ -245,7 +248,10 @@ impl Family for Ipv6 {
 
     #[inline(always)]
     fn local(self) -> Option<u32> {
-        maps::LOCAL_V6.get(Whole::of(self.words()).key()).copied()
+        local_host(self).or_else(|| {
+            let [high, low] = self.halves();
+            Some(local_network(high, low) as u32)
+        })
     }
 
     #[inline(always)]
@@ -306,6 +312,20 @@ fn blocked_network(version: u64, high: u64, low: u64) -> *mut Block {
         address.relation()
     };
     if relation == Relation::Exempt { core::ptr::null_mut() } else { core::ptr::from_ref(block).cast_mut() }
+}
+
+/// Returns the number of the locality that contains the IPv6 address with these halves, or 0 for none. A separate
+/// function, to save stack.
+#[inline(never)]
+fn local_network(high: u64, low: u64) -> u64 {
+    let words = Ipv6::from_halves([high, low]).words();
+    maps::LOCAL_V6.get(Whole::of(words).key()).copied().unwrap_or(0).into()
+}
+
+/// Returns the number of the address's locality if the table of single addresses holds it.
+#[inline(always)]
+fn local_host<A: Address>(address: A) -> Option<u32> {
+    maps::LOCAL_HOSTS.get(local_hosts::slot(address))?.locality_of(address)
 }
 
 /// Whether `bit` is set in a bitmap.

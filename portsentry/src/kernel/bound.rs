@@ -14,15 +14,20 @@ use std::{
     time::Duration,
 };
 
-use aya::maps::{Array, HashMap, IterableMap, Map, MapData, MapError};
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, IterableMap, Map, MapData, MapError},
+};
 use bytemuck::Zeroable;
 use portsentry_common::{
     address::Ipv6,
-    bound::{AHEAD, BELOW, Below, EVERY_IPV4, EVERY_IPV6, Horizon, NEEDS_SYN, Reach, ServedKey, reach, slot},
+    bound::{
+        AHEAD, BELOW, Below, EVERY_IPV4, EVERY_IPV6, Horizon, NEEDS_SYN, Reach, ServedKey, reach, slot, stamp,
+    },
 };
 
 use self::slots::Slots;
-use super::{Error, Pins, batch};
+use super::{Error, Pins, batch, clock::monotonic_ns};
 
 pub use self::{
     devices::Devices,
@@ -35,6 +40,8 @@ pub(super) const SLOTS: &str = "BOUND";
 pub(super) const HORIZON: &str = "BOUND_HORIZON";
 pub(super) const SERVED: &str = "SERVED";
 pub(super) const DEVICES: &str = "DEVICES";
+/// The map of the latest stamp of a service that must see the SYN.
+pub(super) const NEEDS_SYN_MAP: &str = "NEEDS_SYN";
 
 /// Maximum time that a dump waits for the kernel's next message.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -53,6 +60,7 @@ pub struct Bound {
     horizon: Array<MapData, RawHorizon>,
     served: HashMap<MapData, RawKey, u32>,
     devices: HashMap<MapData, u32, RawBelow>,
+    needs_syn: Array<MapData, u32>,
     above: Above,
     /// Whether ports stay served for a while (`SERVED_GRACE`).
     keeps_served: bool,
@@ -76,6 +84,7 @@ impl Bound {
             horizon: get(pins, HORIZON, Map::Array)?,
             served: get(pins, SERVED, Map::LruHashMap)?,
             devices: get(pins, DEVICES, Map::HashMap)?,
+            needs_syn: get(pins, NEEDS_SYN_MAP, Map::Array)?,
             above: Above::new(),
             keeps_served,
         })
@@ -85,6 +94,12 @@ impl Bound {
     pub fn set_devices(&mut self, above: Above) -> Result<(), Error> {
         if above == self.above {
             return Ok(());
+        }
+        if !is_flat(&above) {
+            // Before the entries, because without the flag programs don't look for them.
+            let raw = self.horizon.get(&0, 0).map_err(Error::map(HORIZON))?;
+            let horizon = Horizon { is_flat: 0, ..bytemuck::cast(raw) };
+            self.horizon.set(0, bytemuck::cast::<_, RawHorizon>(horizon), 0).map_err(Error::map(HORIZON))?;
         }
         for (device, interfaces) in &above {
             // For a device with more interfaces, only the dumps count.
@@ -105,7 +120,7 @@ impl Bound {
 
     /// Stamps the ports and addresses that `sockets` serve with `now`. Returns the bound ports without a stamp later
     /// than `horizon`: unless they are ephemeral, the hooks missed a bind.
-    pub fn stamp(&self, sockets: &[BoundSocket], now: u32, horizon: u32) -> Result<Vec<u16>, Error> {
+    pub fn stamp(&mut self, sockets: &[BoundSocket], now: u32, horizon: u32) -> Result<Vec<u16>, Error> {
         let mut unseen = Vec::new();
         let mut served: Vec<(ServedKey, u32)> = Vec::new();
         for socket in sockets {
@@ -148,9 +163,18 @@ impl Bound {
                 }
             }
         }
+        if served.iter().any(|(key, _)| key.interface == NEEDS_SYN) {
+            self.note_needs_syn(now)?;
+        }
         batch::update(self.served.map().fd().as_fd(), &served)
             .map_err(|source| Error::System { what: "writing to the map of served addresses", source })?;
         Ok(unseen)
+    }
+
+    /// Raises the latest stamp of a service that must see the SYN.
+    fn note_needs_syn(&mut self, stamp: u32) -> Result<(), Error> {
+        let latest = self.needs_syn.get(&0, 0).map_err(Error::map(NEEDS_SYN_MAP))?;
+        self.needs_syn.set(0, latest.max(stamp), 0).map_err(Error::map(NEEDS_SYN_MAP))
     }
 
     /// Whether a look-up from the receiving interface can miss sockets bound to `device`.
@@ -172,10 +196,24 @@ impl Bound {
         }
     }
 
-    /// Publishes the horizon.
+    /// Publishes the horizon, and whether devices lie above watched interfaces.
     pub fn publish(&mut self, horizon: &Horizon) -> Result<(), Error> {
-        self.horizon.set(0, bytemuck::cast::<_, RawHorizon>(*horizon), 0).map_err(Error::map(HORIZON))
+        let horizon = Horizon { is_flat: is_flat(&self.above).into(), ..*horizon };
+        self.horizon.set(0, bytemuck::cast::<_, RawHorizon>(horizon), 0).map_err(Error::map(HORIZON))
     }
+}
+
+/// Makes programs look for services that must see the SYN, for a day: those of an earlier version are in the map of served
+/// addresses, but that version noted no latest stamp.
+pub(super) fn expect_needs_syn(ebpf: &mut Ebpf) -> Result<(), Error> {
+    let map = ebpf.map_mut(NEEDS_SYN_MAP).ok_or_else(|| Error::Missing(NEEDS_SYN_MAP.into()))?;
+    let mut map: Array<&mut MapData, u32> = Array::try_from(map).map_err(Error::map(NEEDS_SYN_MAP))?;
+    map.set(0, stamp(monotonic_ns().unsigned_abs()), 0).map_err(Error::map(NEEDS_SYN_MAP))
+}
+
+/// Whether the devices are known, and none lies above a watched interface.
+fn is_flat(above: &Above) -> bool {
+    !above.is_empty() && above.keys().all(|device| flags(*device, above) & Below::HAS_ABOVE == 0)
 }
 
 /// The interfaces on which a socket's packets arrive.

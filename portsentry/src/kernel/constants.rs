@@ -3,7 +3,10 @@
 
 use std::{fs, path::Path, str::FromStr};
 
-use portsentry_common::challenge::Constants;
+use aya::maps::{Array, MapData};
+use portsentry_common::challenge::{Constants, NEAR_INTERFACES, NearConstants};
+
+use super::Error;
 
 /// Length of an IPv4 and an IPv6 header, and of TCP's, in bytes.
 const HEADERS: [u32; 3] = [20, 40, 20];
@@ -11,6 +14,21 @@ const HEADERS: [u32; 3] = [20, 40, 20];
 const BUFFER: u32 = 131_072;
 /// Linux's default time to live and hop limit.
 const HOPS: u8 = 64;
+
+/// The name of the map that programs ask first.
+pub(super) const NEAR: &str = "ANSWERS_NEAR";
+
+/// Writes an interface's values to the map that programs ask first. There they replace those of another interface whose
+/// slot is the same.
+pub(super) fn write_near(
+    map: &mut Array<&mut MapData, [u8; size_of::<NearConstants>()]>,
+    interface: u32,
+    constants: Constants,
+) -> Result<(), Error> {
+    let slots = u32::try_from(NEAR_INTERFACES).unwrap_or(u32::MAX);
+    let near = NearConstants { interface, constants };
+    map.set(interface % slots, bytemuck::cast::<_, [u8; 16]>(near), 0).map_err(Error::map(NEAR))
+}
 
 /// Returns the values for answers through an interface with this MTU in bytes.
 pub(super) fn constants(mtu: u32) -> Constants {

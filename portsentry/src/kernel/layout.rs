@@ -6,11 +6,12 @@ use aya::maps::{MapData, MapInfo};
 use portsentry_common::{
     block::Block,
     bound,
-    challenge::{Constants, Secrets},
+    challenge::{Constants, NearConstants, Secrets},
     counter::Counters,
     event::Event,
     failures::Failures,
     learned::PortKey,
+    local_hosts::LocalHost,
     state,
     tally::{Handshakes, Tally},
     token_bucket::TokenBuckets,
@@ -18,8 +19,8 @@ use portsentry_common::{
 
 use super::{
     Error, Load, Pins, blocked_networks,
-    bound::{DEVICES, HORIZON, SERVED, SLOTS},
-    heartbeat, learned,
+    bound::{DEVICES, HORIZON, NEEDS_SYN_MAP, SERVED, SLOTS},
+    constants, heartbeat, learned, local_hosts,
     near_ignored::NEAR,
     networks,
     per_source::{HANDSHAKES, TALLIES},
@@ -31,7 +32,7 @@ pub(super) type Layout = (&'static str, u32, u32, Option<u32>);
 
 impl Load {
     /// The maps that are pinned.
-    pub(super) fn layouts(&self) -> [Layout; 35] {
+    pub(super) fn layouts(&self) -> [Layout; 38] {
         const WORD: u32 = 8;
         let Self {
             max_blocked,
@@ -62,6 +63,7 @@ impl Load {
             (learned::FAILURES, 16, size(size_of::<Failures>()), Some(max_served)),
             ("EXCLUDED_TCP", 4, WORD, None),
             ("ANSWERS", 4, size(size_of::<Constants>()), None),
+            (constants::NEAR, 4, size(size_of::<NearConstants>()), None),
             ("OPENED", size(size_of::<state::SteerKey>()), 4, None),
             (secrets::MAP, 4, size(size_of::<Secrets>()), None),
             (heartbeat::MAP, 4, WORD, None),
@@ -71,9 +73,11 @@ impl Load {
             (NEAR[1], 4, WORD, None),
             ("LOCAL_V4", 8, 4, addresses),
             ("LOCAL_V6", 20, 4, addresses),
+            (local_hosts::MAP, 4, size(size_of::<LocalHost>()), None),
             (SLOTS, 4, size(size_of::<bound::Slot>()), None),
             (HORIZON, 4, size(size_of::<bound::Horizon>()), None),
             (SERVED, size(size_of::<bound::ServedKey>()), 4, None),
+            (NEEDS_SYN_MAP, 4, 4, None),
             (DEVICES, 4, size(size_of::<bound::Below>()), None),
             ("STEERED", size(size_of::<state::SteerKey>()), 4, Some(max_sources)),
             (TALLIES, 16, size(size_of::<Tally>()), Some(max_sources)),

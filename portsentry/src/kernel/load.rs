@@ -10,13 +10,14 @@ use portsentry_common::{gate::Held, settings::FencedSyns};
 
 use super::{
     Blocked, BlockedNetworks, Bound, Clock, Error, Kernel, Load, Networks, Pins, Ring, accept,
-    blocked_networks,
+    blocked_networks, bound,
     gate::{self, Gate},
     heartbeat,
     inherit::{BLOCKED, FENCED, Found, Inheritance},
     layout::{Layout, drop_misfit, drop_renamed},
     learned,
     loaded::entered,
+    local_hosts::{self, LocalHosts},
     near_ignored::{Bitmaps, NEAR},
     per_source::{HANDSHAKES, HandshakesMap, TALLIES, TalliesMap},
     program::{PROGRAM, program, verify},
@@ -54,6 +55,8 @@ impl Load {
         if why_forwarded.is_some() {
             self.settings.fenced_syns = FencedSyns::Forward as u8;
         }
+        let is_of_earlier_version =
+            pins.map(bound::SERVED).exists() && !pins.map(bound::NEEDS_SYN_MAP).exists();
         let mut ebpf = self.open(&pins, &layouts, btf.as_ref())?;
         if self.settings.accepts()
             && let Err(error) = traffic::try_accept(&mut ebpf)
@@ -61,6 +64,9 @@ impl Load {
             why_forwarded = Some(error.to_string());
             self.settings.fenced_syns = FencedSyns::Forward as u8;
             ebpf = self.open(&pins, &layouts, btf.as_ref())?;
+        }
+        if is_of_earlier_version {
+            bound::expect_needs_syn(&mut ebpf)?;
         }
         let gate = Arc::new(Gate::of(&ebpf)?);
         gate.open_wide();
@@ -90,6 +96,7 @@ impl Load {
             Networks::new(names, take(ebpf, names[0])?, take(ebpf, names[1])?, self.max_addresses)
         };
         let near = Bitmaps::new([take(&mut ebpf, NEAR[0])?, take(&mut ebpf, NEAR[1])?]);
+        let hosts = LocalHosts::new(take(&mut ebpf, local_hosts::MAP)?);
         let kernel = Kernel {
             settings: self.settings,
             entered: are_known.then(|| entered(&found.counters)),
@@ -104,7 +111,7 @@ impl Load {
             tallies: TalliesMap::new(take(&mut ebpf, TALLIES)?),
             bound: Some(Bound::open(&pins, self.settings.keeps_served != 0)?),
             ignored: pair(&mut ebpf, ["IGNORED_V4", "IGNORED_V6"])?.behind(near)?,
-            local: pair(&mut ebpf, ["LOCAL_V4", "LOCAL_V6"])?,
+            local: pair(&mut ebpf, ["LOCAL_V4", "LOCAL_V6"])?.behind_hosts(hosts)?,
             ebpf,
             pins,
         };

@@ -120,8 +120,12 @@ impl Kernel {
         const MAP: &str = "ANSWERS";
         let map = self.ebpf.map_mut(MAP).ok_or_else(|| Error::Missing(MAP.into()))?;
         let mut map: HashMap<_, u32, [u8; 12]> = HashMap::try_from(map).map_err(Error::map(MAP))?;
-        let constants: [u8; 12] = bytemuck::cast(constants::constants(mtu));
-        map.insert(index, constants, 0).map_err(Error::map(MAP))
+        let constants = constants::constants(mtu);
+        map.insert(index, bytemuck::cast::<_, [u8; 12]>(constants), 0).map_err(Error::map(MAP))?;
+        let near =
+            self.ebpf.map_mut(constants::NEAR).ok_or_else(|| Error::Missing(constants::NEAR.into()))?;
+        let mut near = Array::try_from(near).map_err(Error::map(constants::NEAR))?;
+        constants::write_near(&mut near, index, constants)
     }
 
     /// Whether the connection of `peer` to the local `port` was opened while its source was fenced.

@@ -8,7 +8,7 @@ use aya::maps::{
 };
 use ipnet::IpNet;
 
-use super::{Error, near_ignored::Bitmaps};
+use super::{Error, local_hosts::LocalHosts, near_ignored::Bitmaps};
 
 /// Room beyond `MAX_ADDRESSES` for essential addresses, if not all addresses fit.
 const RESERVE: u32 = 1024;
@@ -31,6 +31,8 @@ pub struct Networks {
     held: BTreeMap<IpNet, u32>,
     /// The bitmaps before the maps, if they have any.
     near: Option<Bitmaps>,
+    /// The table of single addresses before the maps, if they have one.
+    hosts: Option<LocalHosts>,
 }
 
 impl Networks {
@@ -40,7 +42,7 @@ impl Networks {
         v6: LpmTrie<MapData, [u8; 16], u32>,
         most: u32,
     ) -> Result<Self, Error> {
-        let mut networks = Self { names, v4, v6, most, held: BTreeMap::new(), near: None };
+        let mut networks = Self { names, v4, v6, most, held: BTreeMap::new(), near: None, hosts: None };
         networks.held = networks.read()?;
         Ok(networks)
     }
@@ -49,6 +51,13 @@ impl Networks {
     pub(super) fn behind(mut self, mut near: Bitmaps) -> Result<Self, Error> {
         near.show(self.held.keys())?;
         self.near = Some(near);
+        Ok(self)
+    }
+
+    /// Returns the same maps with this table of single addresses before them.
+    pub(super) fn behind_hosts(mut self, mut hosts: LocalHosts) -> Result<Self, Error> {
+        hosts.show(&self.held)?;
+        self.hosts = Some(hosts);
         Ok(self)
     }
 
@@ -67,6 +76,12 @@ impl Networks {
     /// common entries are always there.
     pub fn replace(&mut self, wanted: &BTreeMap<IpNet, u32>) -> Result<(), Error> {
         self.check(wanted)?;
+        let replaced = self.replace_entries(wanted);
+        let shown = self.hosts.as_mut().map_or(Ok(()), |hosts| hosts.show(&self.held));
+        replaced.and(shown)
+    }
+
+    fn replace_entries(&mut self, wanted: &BTreeMap<IpNet, u32>) -> Result<(), Error> {
         self.add(wanted.iter().map(|(network, value)| (*network, *value)))?;
         let stale: Vec<IpNet> =
             self.held.keys().filter(|network| !wanted.contains_key(network)).copied().collect();

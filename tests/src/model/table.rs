@@ -26,6 +26,7 @@ pub(super) fn horizon(table: &Table, now_ns: u64) -> Horizon {
         dumped: now,
         is_complete: table.is_complete.into(),
         traps: [0; 4],
+        is_flat: 0,
     }
 }
 

@@ -157,6 +157,7 @@ impl Upkeep {
             dumped: now,
             is_complete: self.hooks.tell_all(self.own()).into(),
             traps: self.traps,
+            ..Horizon::NONE
         };
         self.bound.publish(&self.horizon)?;
         Ok(news)

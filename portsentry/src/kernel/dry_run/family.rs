@@ -285,7 +285,7 @@ impl<A: Address> FamilyMaps<A> for DryRun {
 
     fn count_fenced(&self, _: &A) {}
 
-    fn pace(&self, source: &A, now_ns: u64) -> bool {
+    fn pace(&self, source: &A, _: Option<()>, now_ns: u64) -> bool {
         let is_within = self.change_fence(source, |fence| {
             pace::take(fence.paced, now_ns, &self.settings).map(|next| fence.paced = next).is_some()
         });
