@@ -2,11 +2,12 @@
 //! Programs built with Go 1.24 or later use it by default.
 
 use std::{
+    fs,
     net::{SocketAddr, TcpListener},
     thread,
 };
 
-use portsentry_tests::lab::{FAMILIES, Family, Lab, Wire};
+use portsentry_tests::lab::{FAMILIES, Family, Lab, Wire, dump};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{Greeter, WAYS, fence, greet, open};
@@ -51,4 +52,24 @@ fn a_framed_host_connects_to_services_of_multipath_tcp() {
         serve_often(&late);
         assert!(daemon.blocked().is_empty());
     }
+}
+
+/// Returns the latest stamp of a service that must see the SYN.
+fn latest_stamp(lab: &Lab) -> u64 {
+    dump(&lab.pins().join("NEEDS_SYN"))[0]["formatted"]["value"].as_u64().expect("a stamp")
+}
+
+#[test]
+fn services_recorded_by_an_earlier_version_are_looked_for() {
+    let lab = Lab::new();
+    let setup = open(&lab);
+    let daemon = setup.start();
+    assert_eq!(latest_stamp(&lab), 0, "no service has been recorded");
+    daemon.kill();
+    let daemon = setup.start();
+    assert_eq!(latest_stamp(&lab), 0, "the earlier daemon recorded none either");
+    daemon.kill();
+    fs::remove_file(lab.pins().join("NEEDS_SYN")).expect("a pin");
+    let _daemon = setup.start();
+    assert_ne!(latest_stamp(&lab), 0, "an earlier version may have recorded some");
 }
