@@ -137,8 +137,14 @@ impl Bed {
         bound.stamp(&[Protocol::Tcp, Protocol::Udp].map(service), now, 0)?;
         let before = now.saturating_sub(1);
         // The daemon lists sockets every two seconds; this list never grows old.
-        let horizon =
-            Horizon { open: before, bound: before, dumped: u32::MAX, is_complete: 1, traps: [0; 4], is_flat: 1 };
+        let horizon = Horizon {
+            open: before,
+            bound: before,
+            dumped: u32::MAX,
+            is_complete: 1,
+            traps: [0; 4],
+            is_flat: 1,
+        };
         Ok(bound.publish(&horizon)?)
     }
 

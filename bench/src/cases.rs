@@ -64,7 +64,7 @@ pub(crate) struct Cases {
     filter: Option<XdpFilter>,
     led: Vec<Led>,
     // Programs to which others pass frames.
-    _others: ([Bed; 4], [Ebpf; 2], Option<XdpFilter>),
+    _others: (Vec<Bed>, [Ebpf; 2], Option<XdpFilter>),
 }
 
 impl Cases {
@@ -76,7 +76,7 @@ impl Cases {
         let [bare_v4, bare_v6] = FAMILIES.map(|family| bare_look_up(&bed, family));
         let bare = [bare_v4?, bare_v6?];
         let [quiet, challenging, open] = Response::ALL.map(|response| suspecting(response, blocked));
-        let beds = [quiet?, challenging?, open?, suspecting(Response::Drop, blocked)?];
+        let beds = vec![quiet?, challenging?, open?, suspecting(Response::Drop, blocked)?];
         let mut led = Vec::new();
         for (family, bare) in FAMILIES.into_iter().zip(&bare) {
             let walk = |what: &str, program, action, sources| {

@@ -158,9 +158,8 @@ impl Family for Ipv4 {
 
     #[inline(always)]
     fn local(self) -> Option<u32> {
-        local_host(self).or_else(|| {
-            maps::LOCAL_V4.get(Whole::of(bytemuck::cast::<_, [u32; 1]>(self)).key()).copied()
-        })
+        local_host(self)
+            .or_else(|| maps::LOCAL_V4.get(Whole::of(bytemuck::cast::<_, [u32; 1]>(self)).key()).copied())
     }
 
     #[inline(always)]
