@@ -10,7 +10,7 @@ use portsentry_common::address::{Ipv4, Ipv6};
 
 use crate::{
     FENCED_IPV4, FENCED_IPV6, FREE_IPV4, FREE_IPV6, PROVES, SYN, UNSETTLED, UNSURE, classify_source_as,
-    contact::contacts, fenced, free, further, opened, proves, settings::settings, settled,
+    contact::contacts, fenced, free, further, open::opened, proves, settings::settings, settled,
 };
 
 /// Judges every frame that an interface without a link-layer header receives.

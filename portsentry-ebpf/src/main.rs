@@ -40,12 +40,11 @@ mod layers;
 mod learned;
 mod learning;
 mod maps;
+mod open;
 mod served;
 mod settings;
 mod sockets;
 mod steer;
-
-use core::ptr::null_mut;
 
 use aya_ebpf::{EbpfContext, bindings::xdp_md, macros::xdp, programs::XdpContext};
 use portsentry_common::{
@@ -54,7 +53,7 @@ use portsentry_common::{
     challenge::Challenged,
     gate::Near,
     judge::{
-        Action, Clear, FastPath, Fenced, SourceState, Suspect, fast_path, network, open, precheck,
+        Action, Clear, FastPath, Fenced, SourceState, Suspect, fast_path, network, precheck,
         slow_path_fenced, slow_path_free, slow_path_proof, slow_path_unsettled, source_state, suspect,
     },
     parse::{Network, Plain},
@@ -64,6 +63,7 @@ use crate::{
     contact::{ask_ipv4, ask_ipv6, settle_free_ipv4, settle_free_ipv6},
     frame::XdpFrame,
     kernel::{Data, Family, Kernel},
+    open::{answer_ipv4, answer_ipv6, open_ipv4, open_ipv6},
     settings::settings,
 };
 
@@ -293,16 +293,6 @@ const fn number(fenced: Fenced) -> u32 {
     }
 }
 
-/// Judges a fenced source's SYN to an own address, if the fence is open. Returns [`UNSETTLED`] for others. `fence` is the
-/// source's, or null if it must be looked up.
-#[inline(always)]
-fn opened<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md, fence: *mut Block) -> u32 {
-    let context = XdpContext::new(context);
-    let fence = if fence.is_null() { None } else { Some(fence) };
-    open::<A, _, _>(&XdpFrame::<BARE>::new(&context), fence, &Kernel::new(&context))
-        .map_or(UNSETTLED, |action| action as u32)
-}
-
 /// Judges a fenced source's packet by its port, if its headers alone don't decide.
 #[inline(always)]
 fn further<A: Plain + Challenged + Family, const BARE: bool>(context: *mut xdp_md) -> u32 {
@@ -343,33 +333,6 @@ pub fn further_ipv4(context: *mut xdp_md) -> u32 {
 #[inline(never)]
 pub fn further_ipv6(context: *mut xdp_md) -> u32 {
     further::<Ipv6, false>(context)
-}
-
-/// Judges a fenced source's IPv4 SYN, if the fence is open.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub fn open_ipv4(context: *mut xdp_md) -> u32 {
-    answer_ipv4(context, null_mut())
-}
-
-/// Judges a fenced source's IPv6 SYN, if the fence is open.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub fn open_ipv6(context: *mut xdp_md) -> u32 {
-    answer_ipv6(context, null_mut())
-}
-
-/// Judges a fenced source's IPv4 SYN by [`opened`]. Local to this program, because the verifiers of Linux 6.1 and 6.12
-/// know the type of an entry only if they check a function together with its caller.
-#[inline(never)]
-fn answer_ipv4(context: *mut xdp_md, fence: *mut Block) -> u32 {
-    opened::<Ipv4, false>(context, fence)
-}
-
-/// The same for IPv6.
-#[inline(never)]
-fn answer_ipv6(context: *mut xdp_md, fence: *mut Block) -> u32 {
-    opened::<Ipv6, false>(context, fence)
 }
 
 /// Judges an IPv4 packet whose source is free.
