@@ -154,7 +154,7 @@ impl<A: Family> FamilyMaps<A> for Kernel<'_> {
 
     #[inline(always)]
     fn locality(&self, destination: A) -> Locality {
-        A::local(destination).into()
+        A::local_host(destination).into()
     }
 
     #[inline(always)]
