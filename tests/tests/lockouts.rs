@@ -104,7 +104,7 @@ impl Mistake {
             Mistypes => drop(connect(lab, source, at(11), IMPATIENCE)),
             SendsDatagram => drop(Probe::udp(&lab.scanner, source, at(69))),
             TriesThree => {
-                [7, 15, 79].into_iter().for_each(|port| drop(connect(lab, source, at(port), IMPATIENCE)))
+                [7, 15, 79].into_iter().for_each(|port| drop(connect(lab, source, at(port), IMPATIENCE)));
             }
             ScansHalfOpen => drop(lab.nmap(source, &format!("-sS {PORTS}"))),
             Scans => drop(lab.nmap(source, &format!("-sT {PORTS}"))),
