@@ -13,9 +13,10 @@ fn guarded(lab: &Lab) -> Portsentry<'_> {
     lab.portsentry("-stcp").with("CONTROL_GROUP", &MEMBER.to_string())
 }
 
-/// Removes the members of an output in JSON that change while nobody does anything.
+/// Removes the members of an output in JSON that change while nobody does anything, and the other programs for outgoing
+/// packets, for which the daemon has given up the privilege.
 fn steady(mut value: Value) -> Value {
-    for path in ["/maps/silence", "/maps/bound_ports/dump_age"] {
+    for path in ["/maps/silence", "/maps/bound_ports/dump_age", "/interfaces/0/outgoing/after"] {
         if let Some(found) = value.pointer_mut(path) {
             *found = Value::Null;
         }
