@@ -13,6 +13,7 @@ use portsentry_common::{
     environment::Locality,
     gate::{self, Gated, Held},
     local_hosts::{self, LocalHost},
+    settings::{Answers, Settings},
 };
 
 use crate::{
@@ -29,7 +30,12 @@ const DROP: u32 = 1;
 
 /// Counts each path's instructions and calls.
 pub fn count() -> Result<BTreeMap<String, Run>> {
-    let mut counts = count_settled()?;
+    let mut counts = count_settled(&settings())?;
+    // The same with answers that decide, for honest packets.
+    let learning = Settings { fence_ns: 1, answers: Answers::Enforce as u8, ..settings() };
+    let honest = count_settled(&learning)?.into_iter();
+    let honest = honest.filter(|(name, _)| HONEST.iter().any(|honest| name.starts_with(honest)));
+    counts.extend(honest.map(|(name, run)| (format!("{name}, ANSWERS enforce"), run)));
     for (name, suspect) in Suspect::named() {
         let program = Program::parse(OBJECT, "portsentry", &suspect.response.settings())?;
         let mut env = env(&program)?;
@@ -65,9 +71,13 @@ fn count_leaving(leaving: &Leaving) -> Result<Run> {
     machine::leave(&leaves, &mut env, &leaving.frame, leaving.is_forwarded)
 }
 
+/// The beginnings of the names of honest packets.
+const HONEST: [&str; 4] =
+    ["TCP data to a service, IP", "UDP to a service", "a SYN to a service", "forwarded TCP data"];
+
 /// Counts the paths of [`paths`] with a filled benign-flow cache.
-fn count_settled() -> Result<BTreeMap<String, Run>> {
-    let program = Program::parse(OBJECT, "portsentry", &settings())?;
+fn count_settled(settings: &Settings) -> Result<BTreeMap<String, Run>> {
+    let program = Program::parse(OBJECT, "portsentry", settings)?;
     let mut env = env(&program)?;
     let count = |path: Path| {
         let frame = path.packet.frame(0);
