@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use crate::{paths, setup, shell};
 
 /// Modules for the lab's networks, in loading order.
-const MODULES: [&str; 13] = [
+const MODULES: [&str; 15] = [
     "net/llc/llc",
     "net/802/stp",
     "net/bridge/bridge",
@@ -22,6 +22,8 @@ const MODULES: [&str; 13] = [
     "net/802/mrp",
     "net/8021q/8021q",
     "drivers/net/vrf",
+    "net/sched/sch_ingress",
+    "net/sched/cls_bpf",
     "net/ipv4/inet_diag",
     "net/ipv4/tcp_diag",
     "net/ipv4/udp_diag",
