@@ -54,12 +54,14 @@ pub(super) struct Watch<'lab> {
     pub(super) setup: Portsentry<'lab>,
     pub(super) source: IpAddr,
     pub(super) before: Look,
+    /// A metric that other sources change at the same time.
+    pub(super) shared: &'static str,
 }
 
 impl<'lab> Watch<'lab> {
     pub(super) fn new(setup: &Portsentry<'lab>, family: Family) -> Self {
         let source = setup.lab().source(family);
-        Self { setup: setup.clone(), source, before: Look::default() }
+        Self { setup: setup.clone(), source, before: Look::default(), shared: "" }
     }
 
     fn lines(&self, file: &str) -> Vec<String> {
@@ -153,8 +155,10 @@ impl<'lab> Watch<'lab> {
             words.sort_by_key(|word| ORDER.iter().position(|other| other == word));
             or_none(&words)
         };
-        let counted =
-            now.metrics.iter().filter(|(name, value)| **value != *before.metrics.get(*name).unwrap_or(&0));
+        let is_changed = |(name, value): &(&String, &i64)| {
+            **value != *before.metrics.get(*name).unwrap_or(&0) && *name != self.shared
+        };
+        let counted = now.metrics.iter().filter(is_changed);
         [
             if now.kernel == before.kernel {
                 if now.kernel == "free" { "-" } else { "kept" }
