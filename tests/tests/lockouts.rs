@@ -3,12 +3,14 @@
 
 use std::{
     io::{Read, Write},
-    net::{IpAddr, SocketAddr, TcpStream},
+    net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream},
     os::unix::net::UnixStream,
     time::Duration,
 };
 
-use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Probe, Session, Sshd, Wire};
+use portsentry_tests::lab::{
+    Daemon, FAMILIES, Family, INTERFACE, Lab, Portsentry, Probe, Session, Sshd, Wire,
+};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
@@ -173,10 +175,29 @@ fn arm(setup: &Portsentry<'_>, expected: &str) {
     assert!(said.code == 0 && said.out.contains(expected), "{}{}", said.out, said.errors);
 }
 
+/// Routes the strangers' IPv6 addresses through the scanner.
+fn route_strangers(lab: &Lab) {
+    let router = Family::V6.member(2);
+    lab.host.ip(&format!("route add 2001:db8:c11e::/48 via {router}"));
+}
+
+/// Returns an address that isn't in the /64 of another client: `portsentry setup` puts a client's /64 into the ignore
+/// file.
+fn stranger(lab: &Lab, family: Family, number: usize) -> IpAddr {
+    if family == Family::V4 {
+        return lab.source(family);
+    }
+    let network = u16::try_from(number).expect("a number");
+    let source = IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0xc11e, network, 0, 0, 0, 1));
+    lab.scanner.ip(&format!("address add {source}/128 nodad dev {INTERFACE}"));
+    source
+}
+
 /// Tries every mistake of clients in the ignore file, and of others, in one mode.
 fn try_mode(number: usize) {
     let mode = MODES[number];
     let lab = Lab::new();
+    route_strangers(&lab);
     let sshd = Sshd::start(&lab);
     let setup = mode.configuration(&lab);
     let daemon = setup.start();
@@ -195,8 +216,8 @@ fn try_mode(number: usize) {
             assert_outcome((&sshd, &daemon, Free), (*source, session), &what);
         }
     }
-    for ((mistake, outcomes), family) in mistakes() {
-        let source = lab.source(family);
+    for (place, ((mistake, outcomes), family)) in mistakes().enumerate() {
+        let source = stranger(&lab, family, place);
         let mut session = log_in(&sshd, &lab, source);
         mistake.happen(&lab, source);
         let what = format!("{mode:?}: {source}, {mistake:?}");
