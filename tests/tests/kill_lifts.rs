@@ -20,7 +20,7 @@ fn is_cut_off(lab: &Lab, source: IpAddr) -> bool {
 #[test]
 fn what_was_done_on_a_fence_ends_with_it() {
     let lab = Lab::new();
-    let setup = lab.portsentry("-stcp").with("BLOCK_UNPROVEN", "0").with("FENCE_TIME", "3");
+    let setup = lab.portsentry("-stcp").with("BLOCK_UNPROVEN", "0").with("FENCE_TIME", "5");
     let daemon = setup.with("KILL_ROUTE", "ip route add blackhole $TARGET$").start();
     let source = spoof(&daemon);
     daemon.log().wait_for(&format!(
@@ -38,7 +38,7 @@ fn a_route_of_somebody_elses_stays() {
     let lab = Lab::new();
     let source = lab.source(Family::V4);
     lab.host.run("ip", &["route", "add", "blackhole", &source.to_string()]);
-    let setup = lab.portsentry("-stcp").with("BLOCK_UNPROVEN", "0").with("FENCE_TIME", "2");
+    let setup = lab.portsentry("-stcp").with("BLOCK_UNPROVEN", "0").with("FENCE_TIME", "5");
     let setup = setup.with("KILL_RUN_CMD_LIFT", "true $TARGET$");
     let daemon = setup.with("KILL_ROUTE", "ip route add blackhole $TARGET$").start();
     lab.nmap(source, "-sS -p 11");
@@ -55,7 +55,7 @@ fn a_route_of_somebody_elses_stays() {
 fn a_setting_says_what_undoes_a_command_of_an_administrators_own() {
     let lab = Lab::new();
     let script = lab.recorder().display().to_string();
-    let setup = lab.portsentry("-stcp").with("BLOCK_UNPROVEN", "0").with("FENCE_TIME", "2");
+    let setup = lab.portsentry("-stcp").with("BLOCK_UNPROVEN", "0").with("FENCE_TIME", "5");
     let setup = setup.with("KILL_ROUTE", &format!("{script} begin $TARGET$"));
     let daemon = setup.with("KILL_ROUTE_LIFT", &format!("{script} end $TARGET$")).start();
     let source = spoof(&daemon);

@@ -174,7 +174,7 @@ fn smaller_maps_say_who_finds_no_room_in_them() {
 #[test]
 fn blocks_that_are_over_make_room() {
     let lab = Lab::new();
-    let daemon = lab.portsentry("-stcp").with("MAX_BLOCKED", "2").with("BLOCK_TIME", "2").start();
+    let daemon = lab.portsentry("-stcp").with("MAX_BLOCKED", "2").with("BLOCK_TIME", "4").start();
     let wire = Wire::open(&lab.scanner);
     let [first, second, late] = [0, 2, 4].map(stranger);
     [first, second, late].iter().for_each(|source| wire.probe(*source));

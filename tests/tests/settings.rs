@@ -168,7 +168,7 @@ fn syslog_gets_the_facility_and_level_of_the_file() {
 fn blocks_end_when_their_time_is_over_and_the_files_follow() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
-    let daemon = lab.portsentry("-stcp").with("BLOCK_TIME", "2").start();
+    let daemon = lab.portsentry("-stcp").with("BLOCK_TIME", "5").start();
     for family in FAMILIES {
         let source = lab.source(family);
         lab.nmap(source, "-sS -p 11");
@@ -189,7 +189,7 @@ fn blocks_end_when_their_time_is_over_and_the_files_follow() {
 fn a_block_ends_in_the_kernel_though_the_daemon_is_dead() {
     let lab = Lab::new();
     let service = lab.serve_tcp(8080);
-    let daemon = lab.portsentry("-stcp").with("BLOCK_TIME", "2").start();
+    let daemon = lab.portsentry("-stcp").with("BLOCK_TIME", "5").start();
     let source = lab.source(Family::V4);
     lab.nmap(source, "-sS -p 11");
     daemon.wait_for_block(source);
