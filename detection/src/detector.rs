@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use portsentry_common::{
     address::Ipv4,
     scan::{
-        Contact, Pair, Verdict,
+        Contact, Outcome, Pair, Verdict,
         memory::{ENTRANTS, Memory, Noted, SUSPECTS},
         suspect::Suspect,
     },
@@ -16,12 +16,6 @@ use crate::{event::Event, network};
 /// Time for which a port that was served is no evidence, in seconds: a day, as `ANSWERS` remembers it.
 const SERVED: u32 = 86_400;
 
-/// A rule that reads first contacts.
-pub trait Detector {
-    /// Reads an event. Returns whether its source is taken for a scanner from now on.
-    fn read(&mut self, event: &Event) -> bool;
-}
-
 /// This project's rules, in tables as the kernel has them.
 #[derive(Debug)]
 pub struct Ours {
@@ -29,32 +23,33 @@ pub struct Ours {
     suspects: Vec<[Suspect; SUSPECTS]>,
     key: u64,
     served: HashMap<network::Pair, u32>,
-    least: Verdict,
 }
 
 impl Ours {
-    /// Returns empty tables with these numbers of sets. Verdicts count from `least` on.
-    pub fn new([probation, suspects]: [usize; 2], key: u64, least: Verdict) -> Self {
+    /// Returns empty tables with these numbers of sets.
+    pub fn new([probation, suspects]: [usize; 2], key: u64) -> Self {
         let (probation, suspects) = (vec![Default::default(); probation], vec![Default::default(); suspects]);
-        Self { probation, suspects, key, served: HashMap::new(), least }
+        Self { probation, suspects, key, served: HashMap::new() }
     }
 
-    /// Reads a contact that needs no look at what was served.
+    /// Notes a contact, without regard to ports that were served.
     pub fn note(&mut self, event: &Event) -> Noted {
         let contact = contact(event, self.key);
         let Self { probation, suspects, key, .. } = self;
         Memory { probation, suspects, key: *key }.note(event.source, &contact, event.at)
     }
-}
 
-impl Detector for Ours {
-    fn read(&mut self, event: &Event) -> bool {
+    /// Reads an event. Returns the verdict on its source, if it is graver than before.
+    pub fn read(&mut self, event: &Event) -> Verdict {
         if !event.has_failed() {
             self.served.insert(event.pair, event.at);
         } else if self.served.get(&event.pair).is_some_and(|at| event.at.saturating_sub(*at) < SERVED) {
-            return false;
+            return Verdict::None;
         }
-        matches!(self.note(event), Noted::Suspected(verdict) if verdict >= self.least)
+        match self.note(event) {
+            Noted::Suspected(verdict) => verdict,
+            Noted::Nothing | Noted::Enters | Noted::NoRoom => Verdict::None,
+        }
     }
 }
 
@@ -72,8 +67,9 @@ pub struct RandomWalk {
     ratios: HashMap<u64, (f64, HashSet<u16>)>,
 }
 
-impl Detector for RandomWalk {
-    fn read(&mut self, event: &Event) -> bool {
+impl RandomWalk {
+    /// Reads an event. Returns whether its source is taken for a scanner from now on.
+    pub fn read(&mut self, event: &Event) -> bool {
         const ERROR: f64 = 0.01;
         const SUCCESS: [f64; 2] = [0.8, 0.2];
         let [honest, scanner] = SUCCESS;
@@ -96,15 +92,16 @@ pub struct SimpleScan {
     failures: HashMap<u64, HashMap<network::Pair, (u32, bool)>>,
 }
 
-impl Detector for SimpleScan {
-    fn read(&mut self, event: &Event) -> bool {
+impl SimpleScan {
+    /// Reads an event. Returns whether its source is taken for a scanner from now on.
+    pub fn read(&mut self, event: &Event) -> bool {
         const WINDOW: u32 = 15 * 60;
         if !event.has_failed() {
             return false;
         }
         let failures = self.failures.entry(event.source).or_default();
         failures.retain(|_, (at, _)| event.at.saturating_sub(*at) < WINDOW);
-        let is_dark = event.outcome == portsentry_common::scan::Outcome::Silent;
+        let is_dark = event.outcome == Outcome::Silent;
         failures.entry(event.pair).or_insert((event.at, is_dark));
         let dark: HashSet<u16> =
             failures.iter().filter(|(_, (_, is_dark))| *is_dark).map(|((host, _), _)| *host).collect();
@@ -125,8 +122,9 @@ struct Bucket {
     ports: HashSet<u16>,
 }
 
-impl Detector for LeakyBucket {
-    fn read(&mut self, event: &Event) -> bool {
+impl LeakyBucket {
+    /// Reads an event. Returns whether its source is taken for a scanner from now on.
+    pub fn read(&mut self, event: &Event) -> bool {
         const CAPACITY: u32 = 15;
         const LEAK: u32 = 5;
         if !event.has_failed() {

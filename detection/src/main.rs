@@ -35,12 +35,12 @@ fn main() {
     let Arguments { seed, days, scanners, honest, flood } = Arguments::parse();
     let Outcomes { scanners: found, honest: alarmed } = trial::run(seed, days, scanners, honest);
     println!("Scanners found in a day, and failed pairs up to then (average, most)\n");
-    header("class");
+    header();
     for (class, outcome) in scanners::CLASSES.iter().zip(&found) {
         println!("| {} | {} | {} |", class.name, outcome.sources, cells(outcome));
     }
     println!("\nHonest sources taken for scanners\n");
-    header("class");
+    header();
     for ((_, name, _), outcome) in honest::CLASSES.iter().zip(&alarmed) {
         let counts: Vec<_> = outcome.found.iter().map(u64::to_string).collect();
         println!("| {name} | {} | {} |", outcome.sources, counts.join(" | "));
@@ -53,8 +53,8 @@ fn main() {
     }
 }
 
-fn header(first: &str) {
-    println!("| {first} | sources | {} |\n|---|---|{}", RULES.join(" | "), "---|".repeat(RULES.len()));
+fn header() {
+    println!("| class | sources | {} |\n|---|---|{}", RULES.join(" | "), "---|".repeat(RULES.len()));
 }
 
 #[expect(clippy::cast_precision_loss, reason = "small numbers")]

@@ -13,7 +13,7 @@ pub const DAY: u32 = 86_400;
 /// A scanner stops after as many probes. Later ones would decide nothing.
 const MOST: u32 = 300;
 
-/// What a scanner goes through.
+/// The pairs that a scanner tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
     /// All ports of one host.
@@ -31,7 +31,7 @@ pub struct Class {
     pub name: &'static str,
     /// Seconds between two probes.
     pub each: u32,
-    /// What it goes through.
+    /// The pairs that it tries.
     pub width: Width,
     /// The SYNs' shape.
     pub shape: Shape,

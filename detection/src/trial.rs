@@ -6,7 +6,7 @@ use fastrand::Rng;
 use portsentry_common::scan::{self, Shape, Verdict};
 
 use crate::{
-    detector::{Detector, LeakyBucket, Ours, RandomWalk, SimpleScan},
+    detector::{LeakyBucket, Ours, RandomWalk, SimpleScan},
     event::Event,
     honest,
     network::{Network, Pair},
@@ -55,19 +55,18 @@ pub fn run(seed: u64, days: u32, scanners: u64, honest: u64) -> Outcomes {
     };
     for _ in 0..days {
         let mut events = Vec::new();
-        for (class, number) in (0_u64..).zip(scanners::CLASSES) {
+        for (number, class) in (0_u64..).zip(scanners::CLASSES) {
             for it in 0..scanners {
-                number.scan(&network, &mut rng, SCANNERS + class * scanners + it, &mut events);
+                class.scan(&network, &mut rng, SCANNERS + number * scanners + it, &mut events);
             }
         }
         for source in 0..honest {
-            honest::CLASSES[honest::class_of(source)].0.live(&network, &mut rng, source, &mut events);
+            let class = honest::class_of(source);
+            honest::CLASSES[class].0.live(&network, &mut rng, source, &mut events);
+            outcomes.honest[class].sources += 1;
         }
         events.sort_by_key(|event| event.at);
         outcomes.count(&events, rng.u64(..), scanners);
-        for source in 0..honest {
-            outcomes.honest[honest::class_of(source)].sources += 1;
-        }
         outcomes.scanners.iter_mut().for_each(|it| it.sources += scanners);
     }
     outcomes
@@ -75,21 +74,25 @@ pub fn run(seed: u64, days: u32, scanners: u64, honest: u64) -> Outcomes {
 
 impl Outcomes {
     fn count(&mut self, events: &[Event], key: u64, scanners: u64) {
-        let mut rules: [Box<dyn Detector>; RULES.len()] = [
-            Box::new(Ours::new(SETS, key, Verdict::Report)),
-            Box::new(Ours::new(SETS, key, Verdict::Fence)),
-            Box::<RandomWalk>::default(),
-            Box::<SimpleScan>::default(),
-            Box::<LeakyBucket>::default(),
-        ];
+        let mut ours = Ours::new(SETS, key);
+        let (mut walk, mut scan, mut bucket) =
+            (RandomWalk::default(), SimpleScan::default(), LeakyBucket::default());
         let mut failed: HashMap<u64, HashSet<Pair>> = HashMap::new();
         let mut found: [HashSet<u64>; RULES.len()] = Default::default();
         for event in events {
             if event.has_failed() {
                 failed.entry(event.source).or_default().insert(event.pair);
             }
-            for (place, rule) in rules.iter_mut().enumerate() {
-                if rule.read(event) && found[place].insert(event.source) {
+            let verdict = ours.read(event);
+            let finds = [
+                verdict >= Verdict::Report,
+                verdict >= Verdict::Fence,
+                walk.read(event),
+                scan.read(event),
+                bucket.read(event),
+            ];
+            for (place, finds) in finds.into_iter().enumerate() {
+                if finds && found[place].insert(event.source) {
                     let contacts = failed.get(&event.source).map_or(0, |pairs| pairs.len() as u64);
                     let outcome = self.of(event.source, scanners);
                     outcome.found[place] += 1;
@@ -118,7 +121,7 @@ pub fn beside_flood(seed: u64, flood: u32, each: u32, scanners: u64) -> f64 {
     const PART: u32 = 64;
     const ADDRESSES: u64 = 1 << 32;
     let mut rng = Rng::with_seed(seed);
-    let mut rule = Ours::new(SETS.map(|sets| sets / PART as usize), rng.u64(..), Verdict::Fence);
+    let mut rule = Ours::new(SETS.map(|sets| sets / PART as usize), rng.u64(..));
     let network = Network::new(&mut rng);
     let class = scanners::Class { each, ..scanners::CLASSES[4] };
     let mut events = Vec::new();
@@ -136,7 +139,7 @@ pub fn beside_flood(seed: u64, flood: u32, each: u32, scanners: u64) -> f64 {
         }
         owed %= PART;
         while let Some(event) = events.next_if(|event| event.at <= at) {
-            if rule.read(&event) {
+            if rule.read(&event) == Verdict::Fence {
                 fenced.insert(event.source);
             }
         }

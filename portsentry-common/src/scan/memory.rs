@@ -1,4 +1,4 @@
-//! The bounded memory of first contacts, which keeps its entries whatever floods.
+//! The bounded memory of first contacts. No flood can displace its entries before their time.
 //!
 //! A source with one failed pair is on probation: 8 bytes, eight places in a cache line. With the second pair it
 //! becomes a [`Suspect`]: 32 bytes, four places in a set. An entry keeps its place for its term. Newcomers take free
@@ -63,14 +63,14 @@ impl Memory<'_> {
         #[expect(clippy::cast_possible_truncation, reason = "a part of the hash is enough")]
         let tag = hash as u32 | 1;
         let suspects = place(self.suspects, hash);
-        if let Some(suspect) = suspects.iter_mut().find(|it| it.tag == tag && !is_old(it.last, now)) {
+        if let Some(suspect) = suspects.iter_mut().find(|it| it.tag == tag && spent(it, now) <= OLDEST) {
             return Noted::Suspected(suspect.add(contact, now));
         }
         if contact.outcome == Outcome::Served {
             return Noted::Nothing;
         }
         let probation = place(self.probation, hash);
-        let Some(entrant) = probation.iter_mut().find(|it| is_tagged(**it, tag) && !is_old_tick(**it, now))
+        let Some(entrant) = probation.iter_mut().find(|it| is_tagged(**it, tag) && idle(**it, now) <= OLDEST)
         else {
             let Some(entrant) = probation.iter_mut().max_by_key(|it| idle(**it, now)) else {
                 return Noted::NoRoom;
@@ -102,7 +102,7 @@ fn place<T>(sets: &mut [T], hash: u64) -> &mut T {
 
 fn is_free(suspect: &Suspect, now: u32) -> bool {
     let term = if suspect.verdict == Verdict::None as u8 { SUSPICION } else { CONVICTION };
-    suspect.tag == 0 || now.saturating_sub(suspect.last) >= term
+    spent(suspect, now) >= term
 }
 
 /// Returns the age of an entry, the greatest for a free place.
@@ -113,14 +113,6 @@ fn idle(entrant: u64, now: u32) -> u32 {
 /// Returns the time since a suspect's last new pair, the greatest for a free place.
 fn spent(suspect: &Suspect, now: u32) -> u32 {
     if suspect.tag == 0 { u32::MAX } else { now.saturating_sub(suspect.last) }
-}
-
-fn is_old(last: u32, now: u32) -> bool {
-    now.saturating_sub(last) > OLDEST
-}
-
-fn is_old_tick(entrant: u64, now: u32) -> bool {
-    age(entrant, now) > OLDEST
 }
 
 fn entry(tag: u32, pair: Pair, now: u32) -> u64 {

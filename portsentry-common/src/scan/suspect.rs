@@ -1,4 +1,4 @@
-//! What is known about a suspect: a source with two failed pairs or more.
+//! The record of a suspect, a source with at least two failed pairs.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -137,8 +137,18 @@ mod tests {
         Contact { pair: Pair::from_bits(u32::from(number)), outcome, shape, is_high: false }
     }
 
-    fn contact_with(pair: Pair, is_high: bool) -> Contact {
-        Contact { pair, outcome: Outcome::Silent, shape: Shape::Ordinary, is_high }
+    fn pair(host: u8, port: u16) -> Pair {
+        Pair::new(Ipv4 { octets: [192, 0, 2, host] }, port, 3)
+    }
+
+    /// Returns the suspect whose first contacts with these pairs met silence.
+    fn suspect_of(pairs: &mut dyn Iterator<Item = Pair>, is_high: bool) -> Suspect {
+        let mut suspect = Suspect::default();
+        for pair in pairs {
+            let (outcome, shape) = (Outcome::Silent, Shape::Ordinary);
+            suspect.add(&Contact { pair, outcome, shape, is_high }, 0);
+        }
+        suspect
     }
 
     #[test]
@@ -187,34 +197,22 @@ mod tests {
     /// A scanner that mixes in as many known services as it likes needs at most twice the failures.
     #[test]
     fn known_services_gain_a_scanner_a_factor_of_two() {
-        for served in 0..20 {
-            let (mut suspect, mut number, mut failures) = (Suspect::default(), 0, 0);
-            let fenced = loop {
-                for _ in 0..served {
+        for services in 0..20 {
+            let mut suspect = Suspect::default();
+            let mut known = (64..80).cycle();
+            let failures = (0..64).position(|number| {
+                for number in known.by_ref().take(services) {
                     suspect.add(&contact(number, Outcome::Served, Shape::Ordinary), 0);
-                    number = (number + 1) % 64;
                 }
-                failures += 1;
-                let verdict = suspect.add(&contact(number, Outcome::Silent, Shape::Ordinary), 0);
-                number = (number + 1) % 64;
-                if verdict == Verdict::Fence || failures > 64 {
-                    break verdict == Verdict::Fence;
-                }
-            };
-            assert!(!fenced || failures <= 14, "{failures} with {served} services each");
+                suspect.add(&contact(number, Outcome::Silent, Shape::Ordinary), 0) == Verdict::Fence
+            });
+            assert!(failures.is_some_and(|before| before < 14), "{failures:?} with {services} services each");
         }
     }
 
     #[test]
     fn a_peer_to_peer_program_is_only_reported() {
-        let pair = |host, port| Pair::new(Ipv4 { octets: [192, 0, 2, host] }, port, 3);
-        let verdict = |pairs: &mut dyn Iterator<Item = Pair>| {
-            let mut suspect = Suspect::default();
-            for pair in pairs {
-                suspect.add(&contact_with(pair, true), 0);
-            }
-            suspect.verdict
-        };
+        let verdict = |pairs: &mut dyn Iterator<Item = Pair>| suspect_of(pairs, true).verdict;
         assert_eq!(
             verdict(&mut (0..40).map(|it| pair(it, 6881 + 997 * u16::from(it)))),
             Verdict::Report as u8
@@ -229,14 +227,7 @@ mod tests {
 
     #[test]
     fn a_sweep_has_many_addresses_and_a_scan_many_ports() {
-        let pair = |host, port| Pair::new(Ipv4 { octets: [192, 0, 2, host] }, port, 3);
-        let suspect = |pairs: &mut dyn Iterator<Item = Pair>| {
-            let mut suspect = Suspect::default();
-            for pair in pairs {
-                suspect.add(&contact_with(pair, false), 0);
-            }
-            suspect
-        };
+        let suspect = |pairs: &mut dyn Iterator<Item = Pair>| suspect_of(pairs, false);
         assert!(suspect(&mut (0..20).map(|host| pair(host, 445))).is_sweep());
         assert!(!suspect(&mut (0..20).map(|port| pair(1, port))).is_sweep());
     }
