@@ -109,7 +109,7 @@ fn see<const BARE: bool>(context: *mut __sk_buff) -> i32 {
     }
 }
 
-/// What is to be done with a packet.
+/// The treatment of a packet.
 enum Seen {
     /// It leaves.
     Leaves,
@@ -182,15 +182,8 @@ fn see_ipv4(context: *mut __sk_buff, offset: usize, packet: Packet, is_forwarded
     }
     let flags = || packet.read::<u8>(20 + 13);
     let flow = Flow { local: Ipv4::from_word(local), remote: Ipv4::from_word(remote), ports, is_forwarded };
-    match seen((third >> 8) as u8, ICMP, is_forwarded, flags, || learning::learn_ipv4(context, offset as u64))
-    {
-        Seen::Withheld => return SHOT,
-        Seen::Leaves => {}
-        Seen::Datagram => flow.note::<OF_DATAGRAM>(Protocol::Udp, 0),
-        Seen::Segment(flags) => flow.note::<OF_SEGMENT>(Protocol::Tcp, flags),
-        Seen::Syn(flags) => flow.note::<OF_SYN>(Protocol::Tcp, flags),
-    }
-    GO_ON
+    let learn = || learning::learn_ipv4(context, offset as u64);
+    flow.finish(&seen((third >> 8) as u8, ICMP, is_forwarded, flags, learn))
 }
 
 #[inline(always)]
@@ -200,16 +193,8 @@ fn see_ipv6(context: *mut __sk_buff, offset: usize, packet: Packet, is_forwarded
     let flags = || packet.read::<u8>(40 + 13);
     let [local, remote] = [[local_high, local_low], [high, low]].map(Ipv6::from_halves);
     let flow = Flow { local, remote, ports, is_forwarded };
-    match seen((first >> 48) as u8, ICMPV6, is_forwarded, flags, || {
-        learning::learn_ipv6(context, offset as u64)
-    }) {
-        Seen::Withheld => return SHOT,
-        Seen::Leaves => {}
-        Seen::Datagram => flow.note::<OF_DATAGRAM>(Protocol::Udp, 0),
-        Seen::Segment(flags) => flow.note::<OF_SEGMENT>(Protocol::Tcp, flags),
-        Seen::Syn(flags) => flow.note::<OF_SYN>(Protocol::Tcp, flags),
-    }
-    GO_ON
+    let learn = || learning::learn_ipv6(context, offset as u64);
+    flow.finish(&seen((first >> 48) as u8, ICMPV6, is_forwarded, flags, learn))
 }
 
 /// A packet's ends, its ports as in the packet, and whether it is forwarded.
@@ -222,6 +207,19 @@ struct Flow<A> {
 }
 
 impl<A: Family> Flow<A> {
+    /// Treats a packet of the flow as it was judged. Returns the program's result.
+    #[inline(always)]
+    fn finish(&self, seen: &Seen) -> i32 {
+        match *seen {
+            Seen::Withheld => return SHOT,
+            Seen::Leaves => {}
+            Seen::Datagram => self.note::<OF_DATAGRAM>(Protocol::Udp, 0),
+            Seen::Segment(flags) => self.note::<OF_SEGMENT>(Protocol::Tcp, flags),
+            Seen::Syn(flags) => self.note::<OF_SYN>(Protocol::Tcp, flags),
+        }
+        GO_ON
+    }
+
     /// Returns a hash of the flow, combined with the secret number of this moment. Different flows over IPv4 with the
     /// same factor have different hashes.
     #[inline(always)]

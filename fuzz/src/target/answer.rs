@@ -9,6 +9,7 @@ use portsentry_common::{
     address::{Ipv4, Ipv6},
     answered::{Answer, Answering, answer},
     classify::Protocol,
+    parse::{ETHERNET, TCP, UDP},
 };
 use portsentry_tests::{
     frames::{ACK, Layer, Packet, RST, SYN, protocol, tcp, udp},
@@ -18,11 +19,7 @@ use portsentry_tests::{
     scenario::{Scenario, learning},
 };
 
-const ETHERNET: usize = 14;
 const MOST: usize = u8::MAX as usize;
-/// Protocol numbers.
-const TCP: u8 = 6;
-const UDP: u8 = 17;
 
 thread_local! {
     static SCENARIO: OnceCell<Scenario> = const { OnceCell::new() };
@@ -65,7 +62,7 @@ fn judge(scenario: &Scenario, mut frames: &[u8]) {
     }
 }
 
-/// Checks the answer in a packet: its ends are those of the packet, and it depends on nothing behind what was read.
+/// Checks that an answer names the packet's source and destination, and depends on no byte behind those that are read.
 fn is_sound<A: Answering + Debug>(packet: &[u8]) {
     let Some((found, question)) = answer::<A, &[u8]>(packet) else { return };
     let [from, to] = A::ends(packet).expect("ends");

@@ -4,6 +4,7 @@
 
 use std::cell::OnceCell;
 
+use portsentry_common::parse::ETHERNET;
 use portsentry_tests::{
     generate::{COMBINATIONS, Generator, combination},
     model::Model,
@@ -12,8 +13,6 @@ use portsentry_tests::{
     scenario::{Scenario, every_way},
 };
 
-/// Length of an Ethernet header: the kernel accepts no shorter frame.
-const LEAST: usize = 14;
 const MOST: usize = u8::MAX as usize;
 
 thread_local! {
@@ -35,7 +34,8 @@ fn judge(scenario: &Scenario, mut frames: &[u8]) {
     while let Some((length, rest)) = frames.split_first() {
         let (frame, rest) = rest.split_at(rest.len().min(usize::from(*length)));
         frames = rest;
-        if frame.len() >= LEAST {
+        // The kernel accepts no shorter frame.
+        if frame.len() >= ETHERNET {
             let judged = model.judge(frame);
             assert_eq!(judged, slow.slow_path(frame), "the fast path agrees with the slow path");
             assert_eq!(judged, oracle.judge(frame), "the rules agree with the oracle");

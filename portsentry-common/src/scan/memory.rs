@@ -31,7 +31,7 @@ const TIME: u64 = 0xffff;
 /// Sources on probation, in a cache line. 0 is a free place.
 pub type Probation = [u64; ENTRANTS];
 
-/// What happened to a first contact.
+/// The result of noting a first contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noted {
     /// The source succeeded, or its pair was known.

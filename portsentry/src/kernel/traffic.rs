@@ -65,7 +65,7 @@ pub(super) fn has_links() -> bool {
     KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
 }
 
-/// What was found of a program that should be attached.
+/// The state in which a program that should be attached was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// It is attached.

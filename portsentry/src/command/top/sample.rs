@@ -31,7 +31,7 @@ impl Feed {
         let taken = Instant::now();
         let read = || sample::read(&self.config, usize::MAX);
         let found = looked::try_look(&self.config, read, &Request::Top {})?;
-        // The daemon knows its own mode, and adds what it would do.
+        // An answer of the daemon's has its mode, and the sources that it would hold.
         let mode = found
             .mode
             .clone()
