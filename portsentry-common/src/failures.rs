@@ -31,7 +31,7 @@ impl Failures {
     pub const NONE: Self =
         Self { last_ns: 0, hits: 0, suspected: 0, pairs: [0; Tally::PAIRS], served: Tally::EMPTY };
 
-    /// Counts a question to the port `pair`, which has refused others. Returns the number of failures.
+    /// Counts a question to the port `pair`, which has refused other sources. Returns the number of failures.
     #[inline(always)]
     pub fn suspect(&mut self, pair: u32, now_ns: u64, window_ns: u64) -> u32 {
         self.add(pair, 1, now_ns, window_ns)
@@ -76,6 +76,8 @@ impl Failures {
             self.hits -= 1;
             let newest = self.hits as usize % Tally::PAIRS;
             self.pairs[place] = self.pairs[newest];
+            // Or it would be found twice if older ones have been forgotten.
+            self.pairs[newest] = 0;
             let is_suspected = self.suspected >> newest & 1;
             self.suspected &= !(1 << newest | 1 << place);
             self.suspected |= if place == newest { 0 } else { is_suspected << place };
@@ -210,6 +212,19 @@ mod tests {
         assert_eq!([3, 5, 6, 7].map(|pair| accept(&mut failures, pair)), [2, 2, 1, 1]);
         assert_eq!(accept(&mut failures, 4), 0);
         assert_eq!((failures.hits, failures.suspected), (0, 0));
+    }
+
+    /// Of twenty ports the last sixteen are remembered.
+    #[test]
+    fn a_port_is_forgotten_once_though_older_ones_are_not_remembered() {
+        let mut failures = Failures::NONE;
+        let numbers: Vec<u32> = (1..=20).map(|pair| refuse(&mut failures, pair)).collect();
+        assert_eq!(numbers.last(), Some(&20));
+        failures.accept(10, HOUR, HOUR, 0);
+        failures.accept(20, HOUR, HOUR, 0);
+        assert_eq!(failures.number(HOUR, HOUR), 18);
+        failures.accept(20, HOUR, HOUR, 0);
+        assert_eq!(failures.number(HOUR, HOUR), 18, "it is no failure any more");
     }
 
     #[test]

@@ -228,7 +228,7 @@ impl<A: Family> Flow<A> {
         let ports = u64::from(self.ports);
         let [high, low] = self.remote.to_mapped().halves();
         if A::VERSION == 4 {
-            // The address is in the upper half of the mapped one's last half.
+            // The IPv4 address is the upper half of `low`.
             return ((low >> 32 << 32 | ports) ^ moment).wrapping_mul(FACTOR);
         }
         // Odd factors lose no other bit of either half.

@@ -1,8 +1,9 @@
 //! The program for outgoing packets: it is looked after, its place is shown, and it is replaced without a gap.
 
 use std::{
-    env,
+    env, fs,
     net::SocketAddr,
+    path::PathBuf,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::Duration,
@@ -18,19 +19,24 @@ use portsentry_tests::{
 
 use super::gateway_answers::{make_gateway, watching};
 
-/// Returns the index of the watched interface.
-fn index(lab: &Lab) -> u32 {
-    lab.host.enter(|| if_nametoindex(INTERFACE)).expect("the interface's index")
+/// Returns the index of an interface of the host.
+fn index(lab: &Lab, interface: &str) -> u32 {
+    lab.host.enter(|| if_nametoindex(interface)).expect("the interface's index")
+}
+
+/// Returns the pin of the program for outgoing packets of an interface.
+fn pin(daemon: &Daemon<'_>, interface: &str) -> PathBuf {
+    daemon.pins().join("egress").join(index(daemon.lab(), interface).to_string())
 }
 
 /// Detaches the program for outgoing packets, but leaves its pin. Without links, removes the queueing discipline.
-fn detach(daemon: &Daemon<'_>) {
-    let lab = daemon.lab();
-    let pin = daemon.pins().join("egress").join(index(lab).to_string());
+fn detach(daemon: &Daemon<'_>, interface: &str) {
+    let host = &daemon.lab().host;
+    let pin = pin(daemon, interface);
     if pin.exists() {
-        lab.host.run("bpftool", &["link", "detach", "pinned", &pin.display().to_string()]);
+        host.run("bpftool", &["link", "detach", "pinned", &pin.display().to_string()]);
     } else {
-        lab.host.run("tc", &["qdisc", "del", "dev", INTERFACE, "clsact"]);
+        host.run("tc", &["qdisc", "del", "dev", interface, "clsact"]);
     }
 }
 
@@ -43,13 +49,36 @@ fn a_program_that_others_have_detached_is_attached_again() {
     for round in 1..=2 {
         assert!(said("status").contains(&seen), "{}", said("status"));
         assert!(said("doctor").contains("outgoing packets are seen by "), "{}", said("doctor"));
-        detach(&daemon);
+        detach(&daemon, INTERFACE);
         assert!(said("status").contains(&format!("not seen on {INTERFACE}")), "{}", said("status"));
         assert!(said("doctor").contains("another program has detached PortSentry's"), "{}", said("doctor"));
         let news = "the program for outgoing packets is attached again";
         daemon.wait_until("it is attached again", || daemon.log().count(news) == round);
     }
     assert!(said("status").contains(&seen), "{}", said("status"));
+}
+
+/// The second interface shows when the daemon has looked.
+#[test]
+fn a_removed_pin_comes_back_with_a_reload_and_not_before() {
+    let lab = Lab::new();
+    lab.plug_in_second(&lab.bystander);
+    let daemon = lab.portsentry("-stcp").with("INTERFACES", "eth0,eth1").start();
+    if !daemon.pins().join("egress").exists() {
+        println!("skipped: this kernel has no TCX");
+        return;
+    }
+    let pin = pin(&daemon, "eth0");
+    fs::remove_file(&pin).expect("a pin");
+    daemon.log().wait_for("its pin was removed; `portsentry reload` attaches it again");
+    for round in 1..=2 {
+        detach(&daemon, "eth1");
+        let news = "eth1: the program for outgoing packets is attached again";
+        daemon.wait_until("the daemon looks", || daemon.log().count(news) == round);
+    }
+    assert!(!pin.exists() && daemon.log().count("eth0: the program for outgoing packets") == 0);
+    assert_eq!(daemon.setup().say("reload").code, 0);
+    assert!(pin.exists());
 }
 
 #[test]
@@ -64,7 +93,7 @@ fn a_program_before_ours_is_named() {
     assert!(said("doctor").contains("by TCX, before all other programs"), "{}", said("doctor"));
     let other = lab.host.enter(|| {
         let mut other = InKernel::new(&Scenario::with(learning));
-        other.kernel().attach_traffic(index(&lab), 1500).expect("another program is attached");
+        other.kernel().attach_traffic(index(&lab, INTERFACE), 1500).expect("another program is attached");
         other
     });
     assert!(said("doctor").contains("only those that portsentry_egre"), "{}", said("doctor"));

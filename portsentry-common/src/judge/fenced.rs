@@ -69,7 +69,7 @@ where
         }
         Doing::Opens(Some(probe)) if never_passes(probe.kind, env.settings()) => {}
         Doing::Opens(Some(probe)) if is_answered_anywhere(destination, &probe, env) => {
-            // Frames with other link layers are not answered.
+            // A frame with a deeper link layer gets no answer: it is dropped and counted below.
             if F::IS_BARE || !link.is_deep {
                 return Ok(Fenced::Syn);
             }

@@ -1,9 +1,9 @@
 //! The bounded memory of first contacts. No flood can displace its entries before their time.
 //!
 //! A source with one failed pair is on probation: 8 bytes, eight places in a cache line. With the second pair it
-//! becomes a [`Suspect`]: 32 bytes, four places in a set. An entry keeps its place for its term. Newcomers take free
-//! places, then that whose term has been over for the longest time; if there is none, they are counted and forgotten. Thus a flood of spoofed
-//! sources freezes the memory instead of flushing it.
+//! becomes a [`Suspect`]: 32 bytes, four places in a set. An entry keeps its place for its term. A newcomer
+//! takes a free place, or else the place whose term has been over for the longest time. If there is none, it is
+//! counted and forgotten. Thus a flood of spoofed sources freezes the memory instead of flushing it.
 
 use super::{Contact, Outcome, Pair, Verdict, mix, suspect::Suspect};
 

@@ -15,7 +15,7 @@ use crate::{
         held::{self, Held, Listed},
         select::{Selection, Sort},
     },
-    policy::{State, name_of},
+    policy::name_of,
     sink::origins::Origins,
 };
 
@@ -113,13 +113,9 @@ fn with<'a, const N: usize, const M: usize>(
 }
 
 fn row(source: &Listed, zone: &Zone) -> [String; COLUMNS] {
-    let state = match source.state {
-        State::Blocked => "blocked",
-        State::Fenced => "fenced",
-    };
     [
         name_of(source.address),
-        state.into(),
+        source.state.name().into(),
         zone.show(source.since.0),
         source.until.map_or_else(|| "for good".into(), |until| zone.show(until.0)),
         show::proof_shown(&source.proof).into(),
@@ -141,6 +137,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::policy::State;
     use crate::{instant::Time, sink::origins::Origin};
 
     fn fenced(address: &str) -> Listed {

@@ -70,7 +70,7 @@ fn render(report: &Explanation, zone: &Zone) -> String {
         say("dropped", &format!("{} packets", held.dropped));
     }
     if let Some(would) = report.would {
-        say("would be", would_be(would));
+        say("would be", &format!("{}, but PortSentry only observed", would.name()));
     }
     if let Some(released) = &report.released {
         say("released", &format!("{} ({}), {}", time(released.time), zone.name(), cause(released)));
@@ -106,13 +106,6 @@ fn cause(released: &Released) -> String {
         _ => "by PortSentry",
     };
     released.reason.as_ref().map_or_else(|| cause.into(), |reason| format!("{cause}: {reason}"))
-}
-
-const fn would_be(state: State) -> &'static str {
-    match state {
-        State::Blocked => "blocked, but PortSentry only observed",
-        State::Fenced => "fenced, but PortSentry only observed",
-    }
 }
 
 fn state(report: &Explanation) -> String {

@@ -98,12 +98,11 @@ pub fn read(subject: &Subject, address: IpAddr, bounds: Bounds) -> Result<Explan
     let evidence_file = config.evidence_file.as_deref();
     let done = evidence_file.map(|path| evidence::done(path, address)).transpose()?.unwrap_or_default();
     let evidence = evidence_file.map(|path| evidence::read(path, address)).transpose()?.unwrap_or_default();
-    let would =
-        would::state(&evidence, Prediction::new(config)).filter(|_| held_by_none(&held.sources, address));
     let exempt = exempt::refuse(&BTreeSet::from([address.into()]), &subject.ignored, &config.ignore_file);
     // The narrowest of several entries decides, which is the host itself if it is listed.
     let sources = held.sources.into_iter().filter(|listed| listed.address.contains(&address));
     let held_by = sources.max_by_key(|listed| listed.address.prefix_len());
+    let would = if held_by.is_some() { None } else { would::state(&evidence, Prediction::new(config)) };
     let released = if held_by.is_some() { None } else { released(&past.entries, &done, SystemTime::now()) };
     Ok(Explanation {
         address,
@@ -120,10 +119,6 @@ pub fn read(subject: &Subject, address: IpAddr, bounds: Bounds) -> Result<Explan
         evidence,
         problems: [past.problems, held.problems].concat(),
     })
-}
-
-fn held_by_none(sources: &[held::Listed], address: IpAddr) -> bool {
-    !sources.iter().any(|listed| listed.address.contains(&address))
 }
 
 /// Returns the line of `address` in the blocked file.

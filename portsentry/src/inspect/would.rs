@@ -61,6 +61,19 @@ pub struct Would {
     pub packets: usize,
 }
 
+impl Would {
+    /// Returns the first ports by name, at most `most`, and the number of all others.
+    #[must_use]
+    pub fn named_ports(&self, most: usize) -> String {
+        let named = self.ports.get(..most).unwrap_or(&self.ports);
+        let shown = named.join(", ");
+        match self.port_count.saturating_sub(named.len()) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        }
+    }
+}
+
 /// Selected sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WouldBe {

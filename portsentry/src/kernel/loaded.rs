@@ -108,8 +108,8 @@ impl Kernel {
         Ok(())
     }
 
-    /// Attaches the program for outgoing packets to the interface with this index again, unless it is attached. Before,
-    /// attaching `has_failed` or not.
+    /// Attaches the program for outgoing packets to the interface with this index again, unless it is attached.
+    /// `has_failed` says whether the last attempt failed: then a missing pin is no administrator's removal.
     pub fn keep_outgoing(&mut self, index: u32, has_failed: bool) -> Result<Kept, Error> {
         traffic::keep(&mut self.ebpf, &self.pins, index, has_failed)
     }

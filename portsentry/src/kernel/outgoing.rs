@@ -35,14 +35,6 @@ pub enum Outgoing {
     No,
 }
 
-impl Outgoing {
-    /// Whether the program sees the interface's outgoing packets.
-    #[must_use]
-    pub const fn is_attached(&self) -> bool {
-        matches!(self, Self::Tcx { .. } | Self::Clsact)
-    }
-}
-
 impl Observer {
     /// Returns the attached program's `ANSWERS`.
     pub fn answers(&self) -> Result<Answers, Error> {
@@ -59,11 +51,9 @@ impl Observer {
 
 fn outgoing(directory: &Path, index: u32) -> Result<Outgoing, Error> {
     if !has_links() {
-        let failed = |source| Error::System { what: "looking for a filter of clsact", source };
-        let attached = if has_filter(index).map_err(failed)? { Outgoing::Clsact } else { Outgoing::Detached };
-        return Ok(attached);
+        return Ok(if has_filter(index)? { Outgoing::Clsact } else { Outgoing::Detached });
     }
-    let path = directory.join(Hook::Egress.directory()).join(index.to_string());
+    let path = Hook::Egress.pin(directory, index);
     if !path.exists() {
         return Ok(Outgoing::No);
     }

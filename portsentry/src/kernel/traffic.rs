@@ -4,7 +4,10 @@
 //! Since Linux 6.6 they are attached by links (TCX), pinned like those of XDP. On older kernels they are filters of
 //! the `clsact` queueing discipline. Filters stay without a pin, and are found again by their priority and handle.
 
-use std::{fs, io, mem, path::Path};
+use std::{
+    fs, io, mem,
+    path::{Path, PathBuf},
+};
 
 use aya::{
     Ebpf,
@@ -44,6 +47,11 @@ impl Hook {
         }
     }
 
+    /// Returns the pin of its link to the interface with this index, below the `directory` of the maps.
+    pub(super) fn pin(self, directory: &Path, index: u32) -> PathBuf {
+        directory.join(self.directory()).join(index.to_string())
+    }
+
     const fn program(self, framing: Framing) -> &'static str {
         match (self, framing) {
             (Self::Egress, Framing::Bare) => "portsentry_egress_bare",
@@ -76,17 +84,17 @@ pub enum Kept {
     Removed,
 }
 
-/// Attaches the program for outgoing packets again, unless it is attached. Before, attaching `has_failed` or not.
+/// Attaches the program for outgoing packets again, unless it is attached. `has_failed` says whether the last attempt
+/// failed: then a missing pin is no administrator's removal.
 pub(super) fn keep(ebpf: &mut Ebpf, pins: &Pins, index: u32, has_failed: bool) -> Result<Kept, Error> {
     let hook = Hook::Egress;
-    let interface = (name(index)?, index);
-    let path = pins.directory().join(hook.directory()).join(index.to_string());
+    let name = name(index)?;
+    let path = hook.pin(pins.directory(), index);
     let is_attached = if !has_links() {
-        has_filter(index)
-            .map_err(|source| Error::System { what: "looking for a filter of clsact", source })?
+        has_filter(index)?
     } else if path.exists() {
         // A link without an interface can't be updated.
-        let framing = framing(&interface)?;
+        let framing = framing(&name, index)?;
         let program = load(ebpf, hook.program(framing))?;
         update(program, &path)?
     } else if has_failed {
@@ -100,14 +108,14 @@ pub(super) fn keep(ebpf: &mut Ebpf, pins: &Pins, index: u32, has_failed: bool) -
     attach(ebpf, pins, hook, index).map(|()| Kept::Again)
 }
 
-fn framing((name, index): &(String, u32)) -> Result<Framing, Error> {
-    Framing::of_interface(*index).map_err(|_| Error::NoInterface(name.clone()))
+fn framing(name: &str, index: u32) -> Result<Framing, Error> {
+    Framing::of_interface(index).map_err(|_| Error::NoInterface(name.into()))
 }
 
 /// Attaches the program to the interface with this index. Replaces a program that an earlier run left attached.
 pub(super) fn attach(ebpf: &mut Ebpf, pins: &Pins, hook: Hook, index: u32) -> Result<(), Error> {
     let name = name(index)?;
-    let framing = framing(&(name.clone(), index))?;
+    let framing = framing(&name, index)?;
     if hook == Hook::Accept && framing == Framing::Bare {
         // The program answers no SYNs there.
         return Ok(());
@@ -151,7 +159,7 @@ fn attach_link(
     hook: Hook,
     (name, index): (&str, u32),
 ) -> Result<(), Error> {
-    let path = pins.directory().join(hook.directory()).join(index.to_string());
+    let path = hook.pin(pins.directory(), index);
     let problem = |problem: String| Error::Pins { path: path.clone(), problem };
     if path.exists() {
         if update(program, &path)? {
@@ -202,7 +210,7 @@ fn filter(hook: Hook, name: &str) -> io::Result<SchedClassifierLink> {
 
 /// Detaches the program from the interface with this index, if it is attached there.
 pub(super) fn detach(pins: &Pins, hook: Hook, index: u32) -> Result<(), Error> {
-    let path = pins.directory().join(hook.directory()).join(index.to_string());
+    let path = hook.pin(pins.directory(), index);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(Error::Pins { path, problem: error.to_string() });

@@ -141,10 +141,7 @@ impl Prediction {
     /// Returns the effect that `BLOCK_TCP="1"` (or UDP) would have had on the source of `sighting`.
     #[must_use]
     pub fn of(self, sighting: &Sighting) -> &'static str {
-        match self.of_probe(sighting.protocol == Protocol::Tcp, sighting.proof) {
-            State::Blocked => "blocked",
-            State::Fenced => "fenced",
-        }
+        self.of_probe(sighting.protocol == Protocol::Tcp, sighting.proof).name()
     }
 
     /// Returns the same for a probe with this proof.

@@ -71,6 +71,17 @@ pub enum State {
     Fenced,
 }
 
+impl State {
+    /// Returns the state's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Fenced => "fenced",
+        }
+    }
+}
+
 /// Maximum difference between two times of one block: one may come from the kernel, and files have whole seconds.
 pub(super) const ROUNDING: Duration = Duration::from_secs(2);
 

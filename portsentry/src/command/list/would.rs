@@ -11,7 +11,7 @@ use crate::{
     control::Request,
     exit::Exit,
     inspect::would::{self, Would, WouldBe},
-    policy::{State, name_of},
+    policy::name_of,
 };
 
 /// Ports shown in a row.
@@ -46,27 +46,15 @@ fn render(sources: &[Would], zone: &Zone) -> String {
         ("PORTS", Left),
     ];
     let row = |would: &Would| {
-        let state = match would.state {
-            State::Blocked => "blocked",
-            State::Fenced => "fenced",
-        };
         [
             name_of(would.address),
-            state.into(),
+            would.state.name().into(),
             zone.show(would.first.0),
             zone.show(would.last.0),
             would.kind.clone(),
             would.packets.to_string(),
-            ports(would),
+            would.named_ports(PORTS),
         ]
     };
     table::render(columns, &sources.iter().map(row).collect::<Vec<_>>())
-}
-
-fn ports(would: &Would) -> String {
-    let all = would.ports.as_slice();
-    let shown = all.get(..PORTS).unwrap_or(all);
-    let more = would.port_count.saturating_sub(shown.len());
-    let shown = shown.join(", ");
-    if more > 0 { format!("{shown} and {more} more") } else { shown }
 }

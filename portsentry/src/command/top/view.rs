@@ -2,12 +2,18 @@
 
 mod source;
 
-use std::{cmp::Reverse, collections::HashMap, rc::Rc, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    rc::Rc,
+    time::{Duration, SystemTime},
+};
 
 use ipnet::IpNet;
 use portsentry_common::{block::Block, classify::Protocol, counter::Counter};
 use serde::Serialize;
 
+use self::source::probed;
 pub(super) use self::source::{Held, Source};
 use super::sample::{Maps, Sample};
 use crate::{control::Mode, inspect::would::Would, policy::State};
@@ -115,7 +121,7 @@ impl View {
         kinds.sort_by(|one, other| other.a_second.total_cmp(&one.a_second).then(other.total.cmp(&one.total)));
         let (would, would_left_out, problem) = match &now.would {
             None => (Vec::new(), 0, None),
-            Some(Ok(found)) => (would(now, maps), found.left_out, None),
+            Some(Ok(found)) => (would(&found.sources, now.now, maps), found.left_out, None),
             Some(Err(problem)) => (Vec::new(), 0, Some(problem.clone())),
         };
         Self {
@@ -175,16 +181,15 @@ fn sources(before: Option<&Maps>, now: &Maps, seconds: f64) -> Vec<Source> {
 }
 
 /// Returns the sources that would be held, those seen last first.
-fn would(now: &Sample, maps: &Maps) -> Vec<Source> {
-    let would = now.would.iter().flatten().flat_map(|would| &would.sources);
+fn would(found: &[Would], now: SystemTime, maps: &Maps) -> Vec<Source> {
     let source = |would: &Would| Source {
         address: would.address,
         state: would.state,
-        age: now.now.duration_since(would.last.0).unwrap_or_default(),
+        age: now.duration_since(would.last.0).unwrap_or_default(),
         held: Held::Not(Rc::new(would.clone())),
     };
     // An administrator may have blocked some.
-    let would = would.filter(|would| !maps.sources.contains_key(&would.address));
+    let would = found.iter().filter(|would| !maps.sources.contains_key(&would.address));
     let mut sources: Vec<Source> = would.map(source).collect();
     sources.sort_by_key(|source| (source.age, source.address));
     sources
@@ -192,10 +197,7 @@ fn would(now: &Sample, maps: &Maps) -> Vec<Source> {
 
 fn ports(maps: &Maps, would: &[Source]) -> Vec<(String, usize)> {
     let mut counted: HashMap<(u16, Protocol), usize> = HashMap::new();
-    let held = maps.sources.values().filter_map(|(_, block)| {
-        let protocol = Protocol::try_from(block.protocol).ok()?;
-        (block.port != 0).then_some((block.port, protocol))
-    });
+    let held = maps.sources.values().filter_map(|(_, block)| probed(block));
     let observed = would.iter().flat_map(Source::all_ports).filter_map(|port| read_port(port));
     for port in held.chain(observed) {
         *counted.entry(port).or_default() += 1;

@@ -23,6 +23,9 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// Logged if no interface can be watched yet.
 const NONE: &str = "there is no interface to watch: the first that comes is watched. `portsentry doctor` tells which there are";
 
+/// The problem of an interface whose pin for the outgoing program is missing.
+const REMOVED: &str = "its pin was removed; `portsentry reload` attaches it again";
+
 /// The watched interfaces.
 #[derive(Debug)]
 pub(super) struct Attachments {
@@ -76,18 +79,12 @@ impl Attachments {
 
     /// Returns the interfaces that need not be watched, with the reasons.
     pub(super) fn left_out(&self) -> Vec<Unwatched> {
-        let left_out = self.left_out.iter();
-        left_out
-            .map(|((_, name), reason)| Unwatched { interface: name.to_string(), reason: reason.clone() })
-            .collect()
+        unwatched(&self.left_out)
     }
 
     /// Returns the watched interfaces whose outgoing packets aren't seen, with the reasons.
     pub(super) fn unseen(&self) -> Vec<Unwatched> {
-        let unseen = self.unseen.iter();
-        unseen
-            .map(|((_, name), reason)| Unwatched { interface: name.to_string(), reason: reason.clone() })
-            .collect()
+        unwatched(&self.unseen)
     }
 
     /// Whether the programs for outgoing packets are due for a check.
@@ -102,7 +99,8 @@ impl Attachments {
         let attached: Vec<_> = self.attached.iter().map(|(index, name)| (*index, name.clone())).collect();
         for (index, name) in attached {
             let key = (index, name);
-            let has_failed = self.unseen.iter().any(|(other, _)| *other == key);
+            // An administrator's removal of the pin is no failure.
+            let has_failed = self.unseen.iter().any(|(other, problem)| *other == key && problem != REMOVED);
             let problem = match kernel.keep_outgoing(index, has_failed) {
                 Ok(Kept::Attached) => None,
                 Ok(Kept::Again) => {
@@ -110,9 +108,7 @@ impl Attachments {
                         .warning(&format!("{}: the program for outgoing packets is attached again", key.1));
                     None
                 }
-                Ok(Kept::Removed) => {
-                    Some("its pin was removed; `portsentry reload` attaches it again".to_owned())
-                }
+                Ok(Kept::Removed) => Some(REMOVED.to_owned()),
                 // It goes, and the message about that follows.
                 Err(kernel::Error::NoInterface(_)) => continue,
                 Err(error) => Some(error.to_string()),
@@ -243,12 +239,11 @@ impl Attachments {
             }
             false
         });
-        self.refused.retain(|(index, name)| {
+        let is_there = |(index, name): &(u32, Name)| {
             is_chosen(index) && links.get(index).is_some_and(|link| link.name == *name)
-        });
-        self.unseen.retain(|(index, name)| {
-            is_chosen(index) && links.get(index).is_some_and(|link| link.name == *name)
-        });
+        };
+        self.refused.retain(is_there);
+        self.unseen.retain(is_there);
         self.missing = missing(&self.wanted, links).map(str::to_owned).collect();
         links.values().filter(|link| is_chosen(&link.index)).collect()
     }
@@ -310,4 +305,12 @@ impl Attachments {
 
 fn key(link: &Link) -> (u32, Name) {
     (link.index, link.name.clone())
+}
+
+fn unwatched(troubles: &Troubles<(u32, Name)>) -> Vec<Unwatched> {
+    let unwatched = |((_, name), reason): (&(u32, Name), &String)| Unwatched {
+        interface: name.to_string(),
+        reason: reason.clone(),
+    };
+    troubles.iter().map(unwatched).collect()
 }

@@ -117,7 +117,7 @@ fn held(view: &View) -> Vec<Part> {
     {
         let of: Vec<&Gauge> = view.gauges.iter().filter(|gauge| gauges.contains(&gauge.what)).collect();
         if !of.is_empty() {
-            let used = view.sources.iter().filter(|source| source.state_name() == what).count() as u64;
+            let used = view.sources.iter().filter(|source| source.state.name() == what).count() as u64;
             let style = if of.iter().any(|gauge| gauge.is_nearly_full()) { alarm() } else { Style::new() };
             parts.push((number(what, used), style));
         }

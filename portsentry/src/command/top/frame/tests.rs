@@ -211,7 +211,7 @@ fn expected(view: &View, screen: &Screen) -> BTreeSet<String> {
         add(short(*count as u64));
     }
     let held = ["blocked", "fenced"]
-        .map(|state| view.sources.iter().filter(|source| source.state_name() == state).count() as u64);
+        .map(|state| view.sources.iter().filter(|source| source.state.name() == state).count() as u64);
     let would = [State::Blocked, State::Fenced]
         .map(|state| view.would.iter().filter(|source| source.state == state).count() as u64);
     let all = [would.iter().sum::<u64>()];

@@ -82,12 +82,8 @@ impl Source {
             }
             Held::Not(would) => would,
         };
-        let named = would.ports.get(..NAMED).unwrap_or(&would.ports);
-        let long = match would.port_count.saturating_sub(named.len()) {
-            0 => named.join(", "),
-            more => format!("{} and {more} more", named.join(", ")),
-        };
-        let first = named.first().map_or("-", String::as_str);
+        let long = would.named_ports(NAMED);
+        let first = would.ports.first().map_or("-", String::as_str);
         let short = match would.port_count.saturating_sub(1) {
             0 => first.to_owned(),
             more => format!("{first}+{more}"),
@@ -134,24 +130,15 @@ impl Source {
         kind[..end].into()
     }
 
-    /// Returns the last probe's port and kind.
-    fn probe(&self) -> String {
-        let [port, _] = self.ports();
-        if port == "-" { self.kind() } else { format!("{port} {}", self.kind()) }
-    }
-
-    /// Returns the name of its state.
-    pub(in crate::command::top) const fn state_name(&self) -> &'static str {
-        match self.state {
-            State::Blocked => "blocked",
-            State::Fenced => "fenced",
-        }
+    /// Returns the port and the kind of the last probe, which is in `block`.
+    fn probe(&self, block: &Block) -> String {
+        port(block).map_or_else(|| self.kind(), |port| format!("{port} {}", self.kind()))
     }
 
     /// Returns its state for people, in two lengths.
     pub(in crate::command::top) fn states(&self) -> [String; 2] {
         let words = match (self.is_observed(), self.state) {
-            (false, _) => [self.state_name(); 2],
+            (false, _) => [self.state.name(); 2],
             (true, State::Blocked) => ["would be blocked", "would block"],
             (true, State::Fenced) => ["would be fenced", "would fence"],
         };
@@ -171,14 +158,18 @@ impl Serialize for Source {
         source.serialize_field("a_second", &self.a_second())?;
         source.serialize_field("dropped", &block.dropped)?;
         source.serialize_field("hits", &block.hits)?;
-        source.serialize_field("probe", &self.probe())?;
+        source.serialize_field("probe", &self.probe(block))?;
         source.serialize_field("age", &self.age.as_secs())?;
         source.end()
     }
 }
 
-/// Returns the port of the last probe, or `None` for an administrator's block.
 fn port(block: &Block) -> Option<String> {
-    let protocol = Protocol::try_from(block.protocol).ok().filter(|_| block.port != 0)?;
-    Some(format!("{}/{}", block.port, protocol.name()))
+    probed(block).map(|(port, protocol)| format!("{port}/{}", protocol.name()))
+}
+
+/// Returns the port of the last probe, or `None` for an administrator's block.
+pub(super) fn probed(block: &Block) -> Option<(u16, Protocol)> {
+    let protocol = Protocol::try_from(block.protocol).ok()?;
+    (block.port != 0).then_some((block.port, protocol))
 }
