@@ -1,6 +1,9 @@
 //! The cost of packets that leave, with and without learning from answers.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    ops::Range,
+};
 
 use anyhow::{Context, Result};
 use aya::Ebpf;
@@ -47,10 +50,13 @@ impl Leavers {
         let (mut beds, mut led) = (BTreeMap::new(), Vec::new());
         for (name, family, leaving) in Leaving::named() {
             let bed = match beds.entry(bed_of(&leaving)) {
-                std::collections::btree_map::Entry::Occupied(bed) => bed.into_mut(),
-                std::collections::btree_map::Entry::Vacant(vacant) => {
+                Entry::Occupied(bed) => bed.into_mut(),
+                Entry::Vacant(vacant) => {
                     let settings = leaving.settings();
-                    vacant.insert(Making { settings, ports: 0, entries: ENTRIES, ..Making::new(0) }.load()?)
+                    let making = Making { settings, ports: 0, entries: ENTRIES, ..Making::new(0) };
+                    let mut bed = making.load()?;
+                    bed.kernel.load_egress()?;
+                    vacant.insert(bed)
                 }
             };
             if leaving.question.is_some() {
@@ -84,7 +90,7 @@ impl Leavers {
     }
 }
 
-/// Returns the name of the bed: answers need one for themselves, because the others' would teach.
+/// Returns the name of the bed. Each kind of answer has its own, so that it learns no ports from the others.
 fn bed_of(leaving: &Leaving) -> String {
     let name = if leaving.question.is_some() { leaving.name } else { "" };
     format!("{name}{:?}", leaving.answers)

@@ -84,7 +84,6 @@ impl Making {
         bed.block()?;
         bed.block_networks(self.networks)?;
         bed.kernel.settle_gates()?;
-        bed.kernel.load_egress()?;
         Ok(bed)
     }
 

@@ -94,9 +94,10 @@ impl Way {
         let count = || [&self.gateway, &self.receiver].map(|at| at.frames(INTERFACE, "rx"));
         let before = count();
         let took = sender.send(FRAMES)?;
-        let [received, forwarded] = [0, 1].map(|at| count()[at] - before[at]);
+        let after = count();
+        let [received, forwarded] = [0, 1].map(|at| after[at] - before[at]);
         ensure!(
-            forwarded * 100 > received * 85 && forwarded > 0,
+            forwarded * 100 > received * 85,
             "{forwarded} of {received} were forwarded, {} portsentry",
             if self.bed.is_some() { "with" } else { "without" }
         );

@@ -37,7 +37,7 @@ pub struct Leaving {
 impl Leaving {
     /// Returns the settings of the programs.
     pub fn settings(&self) -> Settings {
-        // At most one source is withheld from, and it needs only one failure.
+        // One failure is enough to withhold an answer.
         let failed_connections = if self.result == WITHHELD { 1 } else { 4 };
         Settings { event_rate: 0, fence_ns: 1, answers: self.answers as u8, failed_connections, ..settings() }
     }

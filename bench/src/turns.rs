@@ -22,7 +22,8 @@ pub(crate) struct Contender<'a> {
     pub(crate) action: u32,
     /// For frames that change each time.
     pub(crate) walk: Option<Walk>,
-    /// The program that judges the frames that these answer, and the first of them. They are judged before each sample.
+    /// The program that receives the questions, and the first question. It receives a round's questions before each
+    /// sample.
     pub(crate) questions: Option<(Judging<'a>, Vec<u8>)>,
     /// Number of program runs in a sample.
     pub(crate) repeat: u32,

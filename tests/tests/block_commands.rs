@@ -52,7 +52,8 @@ fn the_peer_of_an_ssh_session_is_not_blocked_by_mistake() {
     let daemon = setup.start();
     let peer = lab.source(Family::V4);
     let sshd = lab.files().join("sshd");
-    // Not by this process: a child of another thread would inherit the open file, and nobody could run it meanwhile.
+    // Copied by a child: a process that another thread starts would inherit the file open for writing, and executing
+    // it would fail (ETXTBSY).
     lab.host.run("cp", &["/usr/bin/python3", &sshd.display().to_string()]);
     let start = |mut command: Command, script: &str, arguments: &[String]| {
         let command = command.args(["-c", script]).args(arguments).stdout(Stdio::piped());

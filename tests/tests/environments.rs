@@ -10,39 +10,20 @@ use std::{
 use portsentry_common::classify::Protocol::{Tcp, Udp};
 use portsentry_tests::lab::{Daemon, Family, Lab, Reach, Service};
 
-const SERVED: u16 = 8080;
+use super::gateway_answers::{SERVED, make_gateway, scan, watching};
+
 const INSIDE: &str = "203.0.113.2";
 /// Time limit for data that must arrive.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Connects the bystander behind the host, as its only link.
-fn make_gateway(lab: &Lab) -> IpAddr {
-    let (_, behind) = lab.plug_in_second(&lab.bystander);
-    lab.host.run("sysctl", &["-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]);
-    lab.bystander.ip("link set eth0 down\nroute add default via 203.0.113.1\n");
-    lab.scanner.ip("route add 203.0.113.0/24 via 192.0.2.1\n");
-    behind
-}
-
-/// Starts a daemon that watches `interfaces` and protects `networks`.
+/// Starts a daemon that watches `interfaces` and protects `networks`, without a list of ports.
 fn start<'lab>(lab: &'lab Lab, interfaces: &str, networks: &str) -> Daemon<'lab> {
-    let portsentry = lab.portsentry("-stcp -sudp").with("INTERFACES", interfaces).with("BLOCK_UNPROVEN", "0");
-    let portsentry = portsentry.with("TCP_PORTS", "").with("UDP_PORTS", "").with("ANSWERS", "enforce");
-    let portsentry =
-        if networks.is_empty() { portsentry } else { portsentry.with("PROTECTED_NETWORKS", networks) };
-    portsentry.start()
-}
-
-/// Scans 200 ports, none of which is served. Returns the number of those found closed.
-fn scan(lab: &Lab, source: IpAddr, target: IpAddr) -> usize {
-    let version = if target.is_ipv6() { "-6" } else { "-n" };
-    let (source, target) = (source.to_string(), target.to_string());
-    let options =
-        ["-n", "-Pn", "-sS", "--max-retries", "0", "--max-rtt-timeout", "300ms", "-e", "eth0", version];
-    let ports = ["-p", "2000-2199", "-oG", "-", "-S", &source, &target];
-    let said = lab.scanner.run("nmap", &[&options[..], &ports[..]].concat());
-    let ignored = said.split("Ignored State: closed (").nth(1).and_then(|rest| rest.split(')').next());
-    said.matches("/closed/").count() + ignored.map_or(0, |number| number.parse().expect("a number"))
+    let portsentry = watching(lab, "enforce").with("INTERFACES", interfaces);
+    let portsentry = portsentry.with("TCP_PORTS", "").with("UDP_PORTS", "");
+    match networks {
+        "" => portsentry.without("PROTECTED_NETWORKS").start(),
+        _ => portsentry.with("PROTECTED_NETWORKS", networks).start(),
+    }
 }
 
 /// A client reaches the services at `at`, also while and after a scanner is fenced there.
@@ -144,6 +125,7 @@ fn nat66() {
          add rule ip6 nat out ip6 saddr fd00::/64 masquerade";
     let lab = Lab::new();
     make_gateway(&lab);
+    lab.host.run("sysctl", &["-qw", "net.ipv6.conf.all.forwarding=1"]);
     lab.host.ip("address add fd00::1/64 dev eth1 nodad\n");
     lab.bystander.ip("address add fd00::2/64 dev eth1 nodad\nroute add default via fd00::1\n");
     lab.host.run("nft", &[RULES]);

@@ -8,7 +8,7 @@ use std::{
 use portsentry_common::classify::Protocol::{Tcp, Udp};
 use portsentry_tests::lab::{Daemon, Family, Lab, Portsentry, Probe, Reach, Service};
 
-const SERVED: u16 = 8080;
+pub(super) const SERVED: u16 = 8080;
 
 /// Makes the host a gateway to the bystander, which has no other link. Returns the bystander's address.
 pub(super) fn make_gateway(lab: &Lab) -> IpAddr {
@@ -28,11 +28,12 @@ pub(super) fn watching<'a>(lab: &'a Lab, answers: &str) -> Portsentry<'a> {
 }
 
 /// Scans 200 ports, none of which is listed or served. Returns the number of ports that nmap finds closed.
-fn scan(lab: &Lab, source: IpAddr, target: IpAddr) -> usize {
+pub(super) fn scan(lab: &Lab, source: IpAddr, target: IpAddr) -> usize {
+    let version: &[&str] = if target.is_ipv6() { &["-6"] } else { &[] };
     let (source, target) = (source.to_string(), target.to_string());
     let options = ["-n", "-Pn", "-sS", "--max-retries", "0", "--max-rtt-timeout", "300ms", "-e", "eth0"];
     let ports = ["-p", "2000-2199", "-oG", "-", "-S", &source, &target];
-    let said = lab.scanner.run("nmap", &[&options[..], &ports[..]].concat());
+    let said = lab.scanner.run("nmap", &[&options[..], version, &ports[..]].concat());
     let ignored = said.split("Ignored State: closed (").nth(1).and_then(|rest| rest.split(')').next());
     said.matches("/closed/").count() + ignored.map_or(0, |number| number.parse().expect("a number"))
 }

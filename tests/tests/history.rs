@@ -1,9 +1,9 @@
 //! One history: administrators' actions with their reasons, releases, fences and blocks, over the files that
 //! logrotate(8) leaves.
 
-use std::{fs, process::Command, time::Instant};
+use std::{fs, process::Command, time::Duration};
 
-use portsentry_tests::lab::{Family, Lab, Portsentry};
+use portsentry_tests::lab::{Family, Lab, Portsentry, wait_within};
 use serde_json::Value;
 
 /// Rotates the history as the package's configuration does, but compresses at once.
@@ -59,7 +59,7 @@ fn deeds_and_reasons_are_one_history_over_rotated_files() {
         ("blocked", "came again"),
         ("lifted", "an administrator asked for it"),
     ];
-    let expected = expected.map(|(action, reason)| (action.to_owned(), reason.to_owned()));
+    let expected = expected.map(words);
     assert_eq!(entries(&setup, &address), expected);
     assert_eq!(setup.say("history --limit 3").out.lines().count(), 4);
     let why = setup.say(&format!("why --json {address}")).json();
@@ -114,10 +114,8 @@ fn why_says_when_by_whom_and_why_a_source_was_released() {
     assert_eq!(setup.say_by("bob", "unblock 198.51.100.5").code, 0);
     assert_eq!(released("198.51.100.5"), "by an administrator: bob asked for it");
     // A block that has expired meanwhile is released by the next daemon, as of its end.
-    let begun = Instant::now();
-    while released("198.51.100.6") != "as it had expired" {
-        assert!(begun.elapsed().as_secs() < 30, "{}", setup.say("why 198.51.100.6").out);
-    }
+    let why = || setup.say("why 198.51.100.6").out;
+    wait_within(Duration::from_secs(30), why, || released("198.51.100.6") == "as it had expired");
     let _daemon = setup.start();
     let ends = setup.say("history --json --action lifted --address 198.51.100.6").json();
     assert_eq!(ends[0]["time"], expiring["until"], "{ends}");

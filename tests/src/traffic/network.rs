@@ -21,7 +21,7 @@ const SERVICES: usize = 200;
 /// A port of a host.
 pub type Port = (Protocol, SocketAddrV4);
 
-/// What becomes of a port or a host.
+/// A change of a port or a host.
 #[derive(Clone, Copy, Debug)]
 pub enum Change {
     /// A service starts.

@@ -38,7 +38,7 @@ pub enum Kind {
     Shared,
 }
 
-/// What a contact leads to.
+/// The expected outcome of a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// An answer. The client repeats its question until it comes.
