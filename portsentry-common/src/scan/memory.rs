@@ -157,6 +157,7 @@ mod tests {
                 outcome: Outcome::Silent,
                 shape: Shape::Ordinary,
                 is_high: false,
+                is_member: false,
             };
             Memory { probation: &mut self.probation, suspects: &mut self.suspects, key: 5 }
                 .note(source, &contact, now)

@@ -2,17 +2,20 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Contact, FENCE, FENCE_PAIRS, FLOOR, Pair, REPORT, SERVED, Verdict};
+use super::{Contact, FENCE, FENCE_PAIRS, FLOOR, MEMBER, MEMBER_PAIRS, Pair, REPORT, SERVED, Verdict};
 
 /// Number of served pairs that may lower a score. More would let a scanner pay with known services for as long as it
 /// likes.
 const CREDITS: u8 = 6;
+/// Number of failures from which the numbers of addresses and ports tell a peer-to-peer program from a scan of a few
+/// ports. With fewer, too many programs have few of either by chance.
+const PEER_PAIRS: u8 = 24;
 
 /// A suspect, in half a cache line. All zero is a free place.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Suspect {
-    /// The failed pairs, a bit each: see [`Pair::bit`].
+    /// The failed pairs, three bits each: see [`Pair::marks`].
     pub pairs: u64,
     /// A hash of the source; never 0.
     pub tag: u32,
@@ -61,18 +64,19 @@ impl Suspect {
         if self.knows(contact.pair) {
             return Verdict::None;
         }
-        self.pairs |= contact.pair.bit();
+        self.pairs |= contact.pair.marks();
         self.last = now;
         self.failed = self.failed.saturating_add(1);
         self.high = self.high.saturating_add(u8::from(contact.is_high));
         self.hosts |= 1 << (contact.pair.host() % 16);
         self.ports |= 1 << (contact.pair.port() % 16);
-        self.score = self.score.saturating_add(score);
+        let is_member = contact.is_member && self.failed <= MEMBER_PAIRS;
+        self.score = self.score.saturating_add(score + if is_member { MEMBER } else { 0 });
         self.judge()
     }
 
     fn succeed(&mut self, pair: Pair) {
-        let services = self.services | 1 << (pair.bit().trailing_zeros() % 16);
+        let services = self.services | 1 << (pair.host().wrapping_mul(37).wrapping_add(pair.port()) % 16);
         if services == self.services {
             return;
         }
@@ -104,7 +108,9 @@ impl Suspect {
     #[must_use]
     pub const fn is_peer(&self) -> bool {
         let [hosts, ports] = [self.hosts.count_ones(), self.ports.count_ones()];
-        self.high == self.failed && 5 * hosts > 2 * ports && 5 * ports > 2 * hosts
+        let are_many = hosts > 1 && ports > 1;
+        let are_alike = 5 * hosts > 2 * ports && 5 * ports > 2 * hosts;
+        self.high == self.failed && are_many && (self.failed < PEER_PAIRS || are_alike)
     }
 
     /// Whether most failures are at one port, or at a few ports of many addresses.
@@ -114,11 +120,12 @@ impl Suspect {
         self.hosts.count_ones() > 2 * self.ports.count_ones()
     }
 
-    /// Whether this pair failed before, or one with the same bit.
+    /// Whether this pair failed before, or others have set its bits.
     #[inline(always)]
     #[must_use]
     pub const fn knows(&self, pair: Pair) -> bool {
-        self.pairs & pair.bit() != 0
+        let marks = pair.marks();
+        self.pairs & marks == marks
     }
 }
 
@@ -129,12 +136,11 @@ mod tests {
     use super::*;
     use crate::{
         address::Ipv4,
-        scan::{Outcome, Shape},
+        scan::{Outcome, Shape, mix},
     };
 
     fn contact(number: u8, outcome: Outcome, shape: Shape) -> Contact {
-        // Adjacent hashes, so that no two have the same bit.
-        Contact { pair: Pair::from_bits(u32::from(number)), outcome, shape, is_high: false }
+        Contact { pair: Pair::from_bits(u32::from(number)), outcome, shape, is_high: false, is_member: false }
     }
 
     fn pair(host: u8, port: u16) -> Pair {
@@ -146,7 +152,7 @@ mod tests {
         let mut suspect = Suspect::default();
         for pair in pairs {
             let (outcome, shape) = (Outcome::Silent, Shape::Ordinary);
-            suspect.add(&Contact { pair, outcome, shape, is_high }, 0);
+            suspect.add(&Contact { pair, outcome, shape, is_high, is_member: false }, 0);
         }
         suspect
     }
@@ -223,6 +229,43 @@ mod tests {
             Verdict::Fence as u8,
             "a scan of a host"
         );
+    }
+
+    /// Random addresses and ports often share the bits of `hosts` or of `ports`. That fences no peer-to-peer program.
+    #[test]
+    fn chance_fences_no_peer_to_peer_program() {
+        for key in 0..20_000 {
+            let mut peers = (0..40).map(|it| {
+                let random = mix(key << 32 | it);
+                let [host, ports @ ..] = random.to_be_bytes();
+                let port = 1024 + u16::from_be_bytes([ports[0], ports[1]]) % 60_000;
+                pair(host, port)
+            });
+            assert_ne!(suspect_of(&mut peers, true).verdict, Verdict::Fence as u8, "{key}");
+        }
+    }
+
+    /// Membership of a distributed scan reports a source with three failures, and fences none with less than six.
+    #[test]
+    fn membership_fences_no_source_by_itself() {
+        for (outcome, failures, [alone, member]) in [
+            (Outcome::Silent, 3, [Verdict::None, Verdict::Report]),
+            (Outcome::Silent, 5, [Verdict::Report, Verdict::Report]),
+            (Outcome::Silent, 6, [Verdict::Report, Verdict::Fence]),
+            (Outcome::Refused, 4, [Verdict::None, Verdict::None]),
+            (Outcome::Refused, 7, [Verdict::Report, Verdict::Report]),
+            (Outcome::Refused, 8, [Verdict::Report, Verdict::Fence]),
+            (Outcome::Silent, 1, [Verdict::None, Verdict::None]),
+        ] {
+            for (is_member, expected) in [(false, alone), (true, member)] {
+                let mut suspect = Suspect::default();
+                for number in 0..failures {
+                    let contact = Contact { is_member, ..contact(number, outcome, Shape::Ordinary) };
+                    suspect.add(&contact, 0);
+                }
+                assert_eq!(suspect.verdict, expected as u8, "{outcome:?}, {failures}, {is_member}");
+            }
+        }
     }
 
     #[test]
