@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::address::Ipv6;
+use crate::{address::Ipv6, classify::Kind, decide::Verdict};
 
 /// A record in the ring. The reader converts the numbers to enums, and rejects unknown ones.
 #[repr(C)]
@@ -45,3 +45,12 @@ pub struct Event {
 }
 
 const _: () = assert!(size_of::<Event>() == 64);
+
+impl Event {
+    /// Whether it reports the block of a proven source.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_proven_block(&self) -> bool {
+        self.verdict == Verdict::Block as u8 && self.kind == Kind::Connect as u8
+    }
+}

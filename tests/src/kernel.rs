@@ -129,6 +129,12 @@ impl InKernel {
         (leaves, grown(&before, &self.counters))
     }
 
+    /// Returns the ring.
+    #[must_use]
+    pub const fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
     /// Returns all events in the ring.
     pub fn told(&mut self) -> Vec<Sighting> {
         let told = std::iter::from_fn(|| self.ring.next_sighting()).collect();

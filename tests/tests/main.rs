@@ -96,5 +96,6 @@ mod timers;
 mod traps;
 mod udp_sessions;
 mod unprivileged;
+mod wake_ups;
 mod ways;
 mod wireguard;

@@ -1,6 +1,6 @@
 //! The part of the rules' environment that both address families share.
 
-use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
+use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_log_ebpf::debug;
 use portsentry_common::{
     bound::Horizon,
@@ -117,7 +117,9 @@ impl Environment for Kernel<'_> {
             event.flags,
             event.verdict
         );
-        // The daemon reads on a timer, because a wake-up per record would starve it under a flood.
-        maps::EVENTS.output(event, u64::from(BPF_RB_NO_WAKEUP)).is_ok()
+        // The daemon reads on a timer, because a wake-up per record would starve it under a flood. Blocks of proven
+        // sources are few (`CHALLENGE_RATE`), and other gateways wait for them.
+        let wakeup = if event.is_proven_block() { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+        maps::EVENTS.output(event, u64::from(wakeup)).is_ok()
     }
 }

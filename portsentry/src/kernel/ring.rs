@@ -1,8 +1,10 @@
 //! The ring of events, from the kernel's record to a [`Sighting`].
 
 use std::{
+    io,
     net::{IpAddr, Ipv6Addr},
     num::NonZeroUsize,
+    os::fd::{AsFd, OwnedFd},
     path::Path,
 };
 
@@ -17,6 +19,7 @@ use portsentry_common::{
     decide::Verdict,
     event::Event,
 };
+use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{Error, clock};
 use crate::policy::Sighting;
@@ -49,10 +52,31 @@ impl Ring {
         }
     }
 
+    /// Returns the ring's wake-ups: the kernel program wakes the reader for blocks of proven sources.
+    pub fn wake_ups(&self) -> io::Result<WakeUps> {
+        let ring = self.ring.as_fd().try_clone_to_owned()?;
+        // SAFETY: an `OwnedFd` stays open, and the same, as long as the `AsyncFd` owns it.
+        Ok(WakeUps(unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }?))
+    }
+
     /// Returns the number of unreadable records.
     #[must_use]
     pub fn unreadable(&self) -> u64 {
         self.unreadable
+    }
+}
+
+/// The ring's wake-ups.
+#[derive(Debug)]
+pub struct WakeUps(AsyncFd<OwnedFd>);
+
+impl WakeUps {
+    /// Waits for the next one. Several may be one. An error lasts, and leaves the reader to its timer.
+    pub async fn next(&self) {
+        match self.0.readable().await {
+            Ok(mut guard) => guard.clear_ready(),
+            Err(_) => std::future::pending().await,
+        }
     }
 }
 
@@ -98,12 +122,11 @@ pub struct Waiting {
 /// first two pages (`kernel/bpf/ringbuf.c` in the kernel).
 pub(super) fn waiting(pin: &Path) -> Result<Waiting, Error> {
     const NAME: &str = "EVENTS";
-    let failed = |source: std::io::Error| Error::System { what: "looking at the ring", source };
+    let failed = |source: io::Error| Error::System { what: "looking at the ring", source };
     let data = MapData::from_pin(pin).map_err(Error::map(NAME))?;
     let size = data.info().map_err(Error::map(NAME))?.max_entries();
     let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|size| usize::try_from(size).ok());
-    let page =
-        page.and_then(NonZeroUsize::new).ok_or_else(|| failed(std::io::ErrorKind::Unsupported.into()))?;
+    let page = page.and_then(NonZeroUsize::new).ok_or_else(|| failed(io::ErrorKind::Unsupported.into()))?;
     let word = |offset: i64| -> Result<u64, Error> {
         // SAFETY: a new mapping, with a length other than zero.
         let mapped =
