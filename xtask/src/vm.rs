@@ -4,6 +4,7 @@ mod guest;
 mod initramfs;
 mod linux;
 mod machine;
+mod modules;
 
 use std::{thread, time::Duration};
 

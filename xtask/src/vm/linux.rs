@@ -8,54 +8,8 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use super::modules;
 use crate::{paths, setup, shell};
-
-/// Modules for the lab's networks, in loading order.
-const MODULES: [&str; 15] = [
-    "net/llc/llc",
-    "net/802/stp",
-    "net/bridge/bridge",
-    "drivers/net/veth",
-    "net/tls/tls",
-    "drivers/net/bonding/bonding",
-    "net/802/garp",
-    "net/802/mrp",
-    "net/8021q/8021q",
-    "drivers/net/vrf",
-    "net/sched/sch_ingress",
-    "net/sched/cls_bpf",
-    "net/ipv4/inet_diag",
-    "net/ipv4/tcp_diag",
-    "net/ipv4/udp_diag",
-];
-/// Optional modules: `WireGuard`, flowtables, and PPP, which the cloud kernels lack.
-const MORE: [&str; 25] = [
-    "lib/crypto/libchacha",
-    "arch/x86/crypto/chacha-x86_64",
-    "arch/x86/crypto/poly1305-x86_64",
-    "lib/crypto/libchacha20poly1305",
-    "lib/crypto/libcurve25519-generic",
-    "arch/x86/crypto/curve25519-x86_64",
-    "net/ipv4/udp_tunnel",
-    "net/ipv6/ip6_udp_tunnel",
-    "drivers/net/wireguard/wireguard",
-    "lib/libcrc32c",
-    "net/netfilter/nfnetlink",
-    "net/ipv4/netfilter/nf_defrag_ipv4",
-    "net/ipv6/netfilter/nf_defrag_ipv6",
-    "net/netfilter/nf_conntrack",
-    "net/netfilter/nf_tables",
-    "net/netfilter/nf_nat",
-    "net/netfilter/nft_chain_nat",
-    "net/netfilter/nft_nat",
-    "net/netfilter/nf_flow_table",
-    "net/netfilter/nf_flow_table_inet",
-    "net/netfilter/nft_flow_offload",
-    "drivers/net/slip/slhc",
-    "drivers/net/ppp/ppp_generic",
-    "drivers/net/ppp/pppox",
-    "drivers/net/ppp/pppoe",
-];
 
 /// A kernel with its modules.
 pub(super) struct Linux {
@@ -82,21 +36,7 @@ impl Linux {
 
     /// Returns the modules' contents, in loading order.
     pub(super) fn modules(&self) -> Result<Vec<Vec<u8>>> {
-        let more = MORE.iter().filter(|module| {
-            ["ko", "ko.xz"].iter().any(|end| self.modules.join(format!("{module}.{end}")).exists())
-        });
-        MODULES.iter().chain(more).map(|module| self.module(module)).collect()
-    }
-
-    fn module(&self, name: &str) -> Result<Vec<u8>> {
-        let plain = self.modules.join(format!("{name}.ko"));
-        if plain.exists() {
-            return fs::read(&plain).with_context(|| plain.display().to_string());
-        }
-        let packed = self.modules.join(format!("{name}.ko.xz"));
-        let unpacked = Command::new("xz").args(["-dc"]).arg(&packed).output().context("`xz` of xz-utils")?;
-        anyhow::ensure!(unpacked.status.success(), "{} can't be unpacked", packed.display());
-        Ok(unpacked.stdout)
+        modules::read(&self.modules)
     }
 }
 
