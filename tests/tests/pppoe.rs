@@ -143,5 +143,7 @@ fn of_all_interfaces_the_card_alone_is_watched() {
         let _probe = Probe::tcp(&lab.scanner, SCANNER.into(), SocketAddr::new(HOST.into(), 11));
         daemon.blocked().contains(&SCANNER.into())
     });
-    assert_eq!(daemon.log().count("scan from host: 203.0.113.2/203.0.113.2 to TCP port: 11"), 1);
+    let told = "scan from host: 203.0.113.2/203.0.113.2 to TCP port: 11";
+    daemon.log().wait_for(told);
+    assert_eq!(daemon.log().count(told), 1);
 }
