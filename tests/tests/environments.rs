@@ -150,7 +150,14 @@ fn flowtable() {
         lab.host.run("nft", &[RULES]);
         let service = Service::start(&lab.bystander, Tcp, SERVED);
         let (networks, at) = if is_forwarded { ("", Family::V4.host()) } else { ("203.0.113.0/24", behind) };
-        judge(&start(&lab, "eth0", networks), &[&service], at);
+        let daemon = start(&lab, "eth0", networks);
+        let client =
+            lab.scanner.enter(|| TcpStream::connect(SocketAddr::new(at, SERVED))).expect("a connection");
+        daemon.wait_until("its packets bypass the packet filter", || {
+            lab.host.run("cat", &["/proc/net/nf_conntrack"]).contains("[OFFLOAD]")
+        });
+        drop(client);
+        judge(&daemon, &[&service], at);
     }
 }
 
