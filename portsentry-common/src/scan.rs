@@ -3,6 +3,7 @@
 //! A first contact is the first SYN from a source to an address and port. Scores are in centinats: hundredths of a
 //! natural logarithm of the likelihood ratio of a scanner to an honest host.
 
+pub mod group;
 pub mod memory;
 pub mod suspect;
 

@@ -1,0 +1,242 @@
+//! Distributed scans: many sources that cover the addresses of a network at one port, a few each.
+//!
+//! Unrelated sources often contact the same addresses. Sources that share the work don't. A group counts the addresses
+//! that the first [`super::MEMBER_PAIRS`] failures of each source cover in a block of [`BLOCK`] addresses, at a port and
+//! by SYNs of one shape. Its score is the excess over [`chance`], in standard deviations. A group is reported with its
+//! latest members. It is never fenced.
+
+pub mod chance;
+
+use bytemuck::{Pod, Zeroable};
+
+use self::chance::Coverage;
+use super::{Shape, mix};
+use crate::address::Ipv4;
+
+/// Number of addresses in a block.
+pub const BLOCK: u32 = 512;
+/// No group is reported in a block with fewer guarded addresses.
+pub const LEAST: u32 = 64;
+/// Standard deviations above chance from which a group is reported.
+pub const DEVIATIONS: u64 = 6;
+/// Bits of [`Group::sources`] without which no group is reported: about 26 sources.
+pub const SOURCES: u32 = 24;
+/// Time for which contacts count if there is no verdict, in seconds.
+pub const WINDOW: u32 = 7 * 86_400;
+/// Time for which a verdict lasts after the last newly covered address, in seconds.
+pub const TERM: u32 = 3600;
+/// Places for groups in a set.
+pub const GROUPS: usize = 4;
+
+/// A group with more votes is displaced no later.
+const MOST_VOTES: u16 = 1024;
+/// Words of the set of sources, and its bits.
+const WORDS: usize = 3;
+const BITS: u32 = 192;
+/// Number of the latest sources that a group names.
+const MEMBERS: u8 = 4;
+
+/// The port, block and shape of a SYN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    block: u32,
+    place: u32,
+    port: u16,
+    shape: Shape,
+}
+
+impl Target {
+    /// Returns the target of a SYN.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(address: Ipv4, port: u16, shape: Shape) -> Self {
+        let address = u32::from_be_bytes(address.octets);
+        Self { block: address / BLOCK, place: address % BLOCK, port, shape }
+    }
+}
+
+/// The contacts with a block at a port. All zero is a free place.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Group {
+    /// The covered addresses, a bit each.
+    pub once: [u64; BLOCK as usize / 64],
+    /// Those with more than one contact.
+    pub twice: [u64; BLOCK as usize / 64],
+    /// Hashes of the sources, a bit each.
+    pub sources: [u64; WORDS],
+    /// The latest sources.
+    pub members: [u32; MEMBERS as usize],
+    /// The block's first address, divided by [`BLOCK`].
+    pub block: u32,
+    /// Time of the first contact, in seconds.
+    pub first: u32,
+    /// Time of the last newly covered address, in seconds.
+    pub last: u32,
+    /// The port.
+    pub port: u16,
+    /// Number of covered addresses.
+    pub covered: u16,
+    /// Number of those with more than one contact.
+    pub doubled: u16,
+    /// What the group has over newcomers to its set. 0 is a free place.
+    pub votes: u16,
+    /// The [`Shape`].
+    pub shape: u8,
+    /// Whether it was reported.
+    pub is_found: u8,
+    /// Place of the next of `members`.
+    pub next: u8,
+    /// Unused.
+    pub padding: u8,
+}
+
+const _: () = assert!(size_of::<Group>() == 192);
+
+/// The result of noting a contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noted {
+    /// Nothing speaks for a distributed scan.
+    Nothing,
+    /// There was no place for the group.
+    NoRoom,
+    /// The group is to be reported.
+    Found,
+    /// The source belongs to a group that was reported.
+    Member,
+}
+
+impl Group {
+    #[inline(always)]
+    fn new(target: &Target, votes: u16, now: u32) -> Self {
+        let Target { block, port, shape, .. } = *target;
+        Self { block, port, shape: shape as u8, votes, first: now, last: now, ..Self::zeroed() }
+    }
+
+    #[inline(always)]
+    fn is_of(&self, target: &Target) -> bool {
+        self.votes > 0
+            && self.block == target.block
+            && self.port == target.port
+            && self.shape == target.shape as u8
+    }
+
+    #[inline(always)]
+    fn is_over(&self, now: u32) -> bool {
+        if self.is_found > 0 {
+            now.saturating_sub(self.last) >= TERM
+        } else {
+            now.saturating_sub(self.first) >= WINDOW
+        }
+    }
+
+    /// Returns what is covered of `addresses`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn coverage(&self, addresses: u32) -> Coverage {
+        Coverage { addresses, covered: self.covered as u32, doubled: self.doubled as u32 }
+    }
+
+    /// Returns the approximate number of sources.
+    #[must_use]
+    pub fn count_sources(&self) -> u32 {
+        // As many as fill so many places on average.
+        (0..self.filled()).map(|filled| (256 * BITS).div_ceil(BITS - filled)).sum::<u32>() / 256
+    }
+
+    #[inline(always)]
+    fn filled(&self) -> u32 {
+        self.sources.iter().map(|it| it.count_ones()).sum()
+    }
+
+    /// Adds a contact of `source` with the address at `place`, of `addresses` that are guarded.
+    #[inline(always)]
+    fn add(&mut self, target: &Target, source: u32, addresses: u32, now: u32) -> Noted {
+        self.votes = (self.votes + 1).min(MOST_VOTES);
+        let hash = mix(u64::from(source)) >> 32;
+        let bit = ((hash * u64::from(BITS)) >> 32) as usize;
+        self.sources[bit / 64] |= 1 << (bit % 64);
+        self.members[usize::from(self.next % MEMBERS)] = source;
+        self.next = (self.next + 1) % MEMBERS;
+        let (word, bit) = (target.place as usize / 64 % self.once.len(), 1 << (target.place % 64));
+        if self.once[word] & bit == 0 {
+            self.once[word] |= bit;
+            self.covered += 1;
+            self.last = now;
+        } else if self.twice[word] & bit == 0 {
+            self.twice[word] |= bit;
+            self.doubled += 1;
+        }
+        if self.is_found > 0 {
+            return Noted::Member;
+        }
+        self.judge(target, addresses, now)
+    }
+
+    #[inline(always)]
+    fn judge(&mut self, target: &Target, addresses: u32, now: u32) -> Noted {
+        let addresses = addresses.min(BLOCK);
+        if addresses < LEAST {
+            return Noted::Nothing;
+        }
+        let coverage = self.coverage(addresses);
+        if self.filled() >= SOURCES && coverage.exceeds_chance(DEVIATIONS) {
+            self.is_found = 1;
+            return Noted::Found;
+        }
+        // At each eighth: unrelated sources must not fill the block before a scan begins.
+        if self.last == now && u32::from(self.covered) % (addresses / 8) == 0 && coverage.is_chance() {
+            *self = Self::new(target, self.votes, now);
+        }
+        Noted::Nothing
+    }
+}
+
+/// The table of groups. The number of sets is a power of two.
+#[derive(Debug)]
+pub struct Groups<'table> {
+    /// The groups.
+    pub sets: &'table mut [[Group; GROUPS]],
+    /// A secret, so that nobody can choose the sets that it fills.
+    pub key: u64,
+}
+
+impl Groups<'_> {
+    /// Whether a distributed scan of this target is going on.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_scanned(&self, target: &Target, now: u32) -> bool {
+        self.sets[self.set(target)].iter().any(|it| it.is_of(target) && it.is_found > 0 && !it.is_over(now))
+    }
+
+    /// Notes one of the first [`super::MEMBER_PAIRS`] failed pairs of `source`, each once. Of the target's block,
+    /// `addresses` are guarded.
+    pub fn note(&mut self, target: &Target, source: u32, addresses: u32, now: u32) -> Noted {
+        let set = self.set(target);
+        let set = &mut self.sets[set];
+        if let Some(group) = set.iter_mut().find(|it| it.is_of(target)) {
+            if group.is_over(now) {
+                *group = Group::new(target, group.votes, now);
+            }
+            return group.add(target, source, addresses, now);
+        }
+        let Some(group) = set.iter_mut().min_by_key(|it| it.votes) else { return Noted::NoRoom };
+        // The busiest groups stay (Misra and Gries 1982): a flood of ports displaces none of them.
+        group.votes = group.votes.saturating_sub(1);
+        if group.votes > 0 {
+            return Noted::NoRoom;
+        }
+        *group = Group::new(target, 0, now);
+        group.add(target, source, addresses, now)
+    }
+
+    #[inline(always)]
+    fn set(&self, target: &Target) -> usize {
+        let Target { block, port, shape, .. } = *target;
+        let hash = mix(self.key ^ u64::from(block) << 32 ^ u64::from(port) << 8 ^ shape as u64);
+        (hash >> 32) as usize & (self.sets.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests;

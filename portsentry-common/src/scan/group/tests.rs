@@ -1,0 +1,200 @@
+//! Tables and properties of groups.
+
+use std::{vec, vec::Vec};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NETWORK: u32 = u32::from_be_bytes([198, 51, 100, 0]);
+
+/// A table with a clock of its own.
+struct Table {
+    sets: Vec<[Group; GROUPS]>,
+    now: u32,
+    addresses: u32,
+}
+
+impl Table {
+    fn new(addresses: u32) -> Self {
+        Self { sets: vec![[Group::zeroed(); GROUPS]; 16], now: 1000, addresses }
+    }
+
+    fn groups(&mut self) -> Groups<'_> {
+        Groups { sets: &mut self.sets, key: 7 }
+    }
+
+    fn note_at(&mut self, port: u16, place: u32, source: u32) -> Noted {
+        let (target, addresses, now) = (target(port, place), self.addresses, self.now);
+        self.groups().note(&target, source, addresses, now)
+    }
+
+    fn note(&mut self, place: u32, source: u32) -> Noted {
+        self.note_at(23, place, source)
+    }
+
+    /// Returns the number of contacts up to the report.
+    fn found_after(&mut self, contacts: impl IntoIterator<Item = (u32, u32)>) -> Option<usize> {
+        contacts
+            .into_iter()
+            .position(|(place, source)| self.note(place, source) == Noted::Found)
+            .map(|it| it + 1)
+    }
+
+    fn group(&self) -> &Group {
+        self.sets.iter().flatten().max_by_key(|it| it.votes).expect("a group")
+    }
+}
+
+fn target(port: u16, place: u32) -> Target {
+    let octets = (NETWORK / BLOCK * BLOCK + place).to_be_bytes();
+    Target::new(Ipv4 { octets }, port, Shape::Ordinary)
+}
+
+/// Returns a number below `limit`, of a random one.
+fn below(limit: u32, random: u64) -> u32 {
+    u32::try_from(random % u64::from(limit)).expect("a number below a u32")
+}
+
+/// Returns the places of a block in random order.
+fn shuffled(addresses: u32, seed: u64) -> Vec<u32> {
+    let mut places: Vec<u32> = (0..addresses).collect();
+    places.sort_by_key(|place| mix(seed ^ mix(u64::from(*place))));
+    places
+}
+
+#[test]
+fn shared_work_is_found_by_its_coverage() {
+    // More of a small block has to be covered: chance covers it more evenly.
+    for (addresses, contacts, each) in [(512, 159, 3), (256, 106, 3), (128, 70, 2), (64, 45, 1)] {
+        let order = shuffled(addresses, 3);
+        let found = Table::new(addresses).found_after((0..).zip(order).map(|(it, place)| (place, it / each)));
+        let found = found.unwrap_or_else(|| panic!("{addresses}"));
+        assert!(found.abs_diff(contacts) < 3, "{addresses}: {found}");
+    }
+    let order = shuffled(LEAST / 2, 3);
+    assert_eq!(Table::new(LEAST / 2).found_after((0..).zip(order).map(|(it, place)| (place, it))), None);
+}
+
+#[test]
+fn one_source_is_no_group() {
+    assert_eq!(Table::new(512).found_after((0..512).map(|place| (place, 1))), None);
+}
+
+#[test]
+fn many_sources_at_one_address_are_no_scan_and_hide_none() {
+    let mut table = Table::new(512);
+    assert_eq!(table.found_after((0..100_000).map(|source| (9, source))), None);
+    let group = table.group();
+    assert_eq!((group.covered, group.doubled), (1, 1));
+    let scan = shuffled(512, 5).into_iter().zip(200_000..);
+    assert!(table.found_after(scan).is_some_and(|contacts| contacts < 180));
+}
+
+#[test]
+fn a_group_is_reported_once_with_its_latest_members_and_ends() {
+    let mut table = Table::new(512);
+    let scan: Vec<_> = shuffled(512, 1).into_iter().zip((0..).map(|it| it / 2)).collect();
+    let found = table.found_after(scan.iter().copied()).expect("a report");
+    let (_, last) = scan[found - 1];
+    let group = *table.group();
+    assert!(group.members.contains(&last) && group.members.contains(&(last - 1)), "{:?}", group.members);
+    assert!(group.coverage(512).deviations() >= 60, "{:?}", group.coverage(512).deviations());
+    assert!(group.count_sources().abs_diff(last + 1) < 20, "{} of {last}", group.count_sources());
+    assert!(scan[found..].iter().all(|(place, source)| table.note(*place, *source) == Noted::Member));
+    let now = table.now;
+    assert!(table.groups().is_scanned(&target(23, 400), now));
+    assert!(!table.groups().is_scanned(&target(24, 400), now), "another port");
+    table.now += TERM;
+    let now = table.now;
+    assert!(!table.groups().is_scanned(&target(23, 400), now), "the scan is over");
+    assert_eq!(table.note(1, 1), Noted::Nothing);
+    assert_eq!(table.group().covered, 1, "and the group begins anew");
+}
+
+#[test]
+fn contacts_count_for_a_week() {
+    let mut table = Table::new(512);
+    table.note(1, 1);
+    table.now += WINDOW - 1;
+    table.note(2, 2);
+    assert_eq!(table.group().covered, 2);
+    table.now += 1;
+    table.note(3, 3);
+    assert_eq!(table.group().covered, 1);
+}
+
+#[test]
+fn other_ports_displace_no_busy_group() {
+    let mut table = Table::new(512);
+    let scan: Vec<_> = shuffled(512, 2).into_iter().zip(0..).collect();
+    for (place, source) in &scan[..100] {
+        table.note(*place, *source);
+    }
+    // Each place but one is taken over and over.
+    assert!((1000..4000).all(|port| table.note_at(port, 1, 5) == Noted::Nothing));
+    assert!(table.found_after(scan[100..].iter().copied()).is_some());
+    // Four groups with many votes leave no place in their set.
+    let mut table = Table { sets: vec![[Group::zeroed(); GROUPS]; 1], ..table };
+    for port in 1..=4 {
+        for source in 0..50 {
+            table.note_at(port, source, source);
+        }
+    }
+    assert_eq!(table.note_at(5, 1, 1), Noted::NoRoom);
+}
+
+/// The excess of random contacts over chance has an average of 0 and a deviation of 1.
+#[test]
+fn random_contacts_cover_what_chance_does() {
+    for (addresses, contacts) in [(512, 100), (512, 300), (512, 700), (256, 150), (128, 100), (64, 60)] {
+        let scores: Vec<usize> = (0..400_u64)
+            .map(|seed| {
+                let mut counts = vec![0_u32; addresses as usize];
+                for it in 0..contacts {
+                    counts[below(addresses, mix(seed << 32 | it)) as usize] += 1;
+                }
+                let at_least = |least| counts.iter().map(|it| u32::from(*it >= least)).sum();
+                let coverage = Coverage { addresses, covered: at_least(1), doubled: at_least(2) };
+                // Each deviation that is exceeded.
+                (1..40).filter(|it| coverage.exceeds_chance(*it)).count()
+            })
+            .collect();
+        let above = |least| scores.iter().filter(|it| **it >= least).count();
+        // 16 %, 2.3 % and 0.1 % of a normal distribution, and what chance adds.
+        assert!((30..110).contains(&above(1)), "{addresses}, {contacts}: {}", above(1));
+        assert!(above(2) < 25 && above(4) == 0, "{addresses}, {contacts}: {} {}", above(2), above(4));
+    }
+}
+
+proptest! {
+    #[test]
+    fn unrelated_sources_are_no_group(seed: u64, addresses in 64_u32..=512, sources in 100_u32..5000) {
+        let mut table = Table::new(addresses);
+        let contacts = (0..sources).flat_map(|source| {
+            let random = mix(seed ^ mix(u64::from(source)));
+            (0..=random % 3).map(move |it| {
+                (below(addresses, mix(random ^ it)), source)
+            })
+        });
+        prop_assert_eq!(table.found_after(contacts), None);
+    }
+
+    #[test]
+    fn whatever_comes_the_counts_are_those_of_the_bits(
+        contacts in prop::collection::vec((0..BLOCK, any::<u32>(), 0_u32..2000), 0..600),
+        addresses in 0_u32..2000,
+    ) {
+        let mut table = Table::new(addresses);
+        for (place, source, wait) in contacts {
+            table.now += wait;
+            table.note(place, source);
+            let group = table.group();
+            let count = |set: &[u64; 8]| set.iter().map(|it| it.count_ones()).sum::<u32>();
+            prop_assert_eq!(count(&group.once), u32::from(group.covered));
+            prop_assert_eq!(count(&group.twice), u32::from(group.doubled));
+            prop_assert!(group.once.iter().zip(&group.twice).all(|(once, twice)| once & twice == *twice));
+            prop_assert!(group.votes > 0);
+        }
+    }
+}
