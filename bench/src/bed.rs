@@ -72,6 +72,7 @@ impl Making {
             max_fenced: self.entries,
             max_sources: self.entries,
             max_served: self.entries,
+            scan_sets: 1,
             ring_size: 1 << 20,
             debug: false,
         };

@@ -57,7 +57,14 @@ fn contact(event: &Event, key: u64) -> Contact {
     let (host, port) = event.pair;
     let [high, low] = host.to_be_bytes();
     let pair = Pair::new(Ipv4 { octets: [198, 18, high, low] }, port, key);
-    Contact { pair, outcome: event.outcome, shape: event.shape, is_high: port > 1023, is_member: false }
+    Contact {
+        pair,
+        outcome: event.outcome,
+        shape: event.shape,
+        is_high: port > 1023,
+        is_member: false,
+        is_open: false,
+    }
 }
 
 /// Threshold Random Walk (Jung et al., 2004) by distinct hosts, with its parameters of 0.8 and 0.2, and 1 % of

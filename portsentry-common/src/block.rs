@@ -12,6 +12,8 @@ pub enum Origin {
     File = 2,
     /// The block list.
     List = 3,
+    /// The kernel program: the source's first contacts failed (`SCAN_DETECTION`). Only fences have it.
+    Scan = 4,
 }
 
 impl TryFrom<u8> for Origin {
@@ -22,6 +24,7 @@ impl TryFrom<u8> for Origin {
             1 => Ok(Self::Trigger),
             2 => Ok(Self::File),
             3 => Ok(Self::List),
+            4 => Ok(Self::Scan),
             other => Err(other),
         }
     }

@@ -98,6 +98,14 @@ counters! {
     OverFailures => over_failures,
     /// Answers to fenced sources that were not forwarded.
     Withheld => withheld,
+    /// Failed first contacts of sources with distinct addresses and ports.
+    FailedContacts => failed_contacts,
+    /// Failed first contacts that were forgotten: no room in the memory of scans.
+    ScanNoRoom => scan_no_room,
+    /// Sources reported for their failed first contacts.
+    ScanReports => scan_reports,
+    /// Sources fenced for their failed first contacts.
+    ScanFences => scan_fences,
     /// Frames that end within their link layer, or have more VLAN tags than are read.
     MalformedLink => malformed_link,
     /// Impossible or truncated IPv4 headers.

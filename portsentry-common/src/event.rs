@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{address::Ipv6, classify::Kind, decide::Verdict};
+use crate::{address::Ipv6, classify::Kind, decide::Verdict, scan::Evidence};
 
 /// A record in the ring. The reader converts the numbers to enums, and rejects unknown ones.
 #[repr(C)]
@@ -54,3 +54,16 @@ impl Event {
         self.verdict == Verdict::Block as u8 && self.kind == Kind::Connect as u8
     }
 }
+
+/// The record in the ring that reports a scan. Its size distinguishes it from other records.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct ScanEvent {
+    /// The SYN that led to the verdict. [`Event::verdict`] is [`crate::decide::Verdict::Report`] or
+    /// [`crate::decide::Verdict::Fence`], and [`Event::hits`] the number of distinct failed pairs.
+    pub event: Event,
+    /// The evidence.
+    pub evidence: Evidence,
+}
+
+const _: () = assert!(size_of::<ScanEvent>() == 72);

@@ -5,7 +5,10 @@
 
 pub mod group;
 pub mod memory;
+pub mod state;
 pub mod suspect;
+
+use bytemuck::{Pod, Zeroable};
 
 use crate::address::Address;
 
@@ -127,6 +130,9 @@ pub struct Contact {
     pub is_high: bool,
     /// Whether many sources are scanning this port together.
     pub is_member: bool,
+    /// Whether an answer may still come. The contact counts as failed, but no verdict rests on it until it is
+    /// [`suspect::OPEN`] seconds old, or is refused.
+    pub is_open: bool,
 }
 
 impl Contact {
@@ -145,6 +151,41 @@ impl Contact {
             Shape::Pattern => PATTERN,
         };
         Some(base + more)
+    }
+}
+
+/// The evidence against a source.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Evidence {
+    /// Seconds from the first to the last failed pair.
+    pub span: u32,
+    /// The score in centinats.
+    pub score: i16,
+    /// Number of distinct failed pairs, at most 255.
+    pub failed: u8,
+    /// [`Evidence::SWEEP`] and [`Evidence::PEER`].
+    pub form: u8,
+}
+
+impl Evidence {
+    /// Bit of [`Evidence::form`]: most failures are at one port, or at a few ports of many addresses. Otherwise the scan
+    /// is a slow one, or one of many ports.
+    pub const SWEEP: u8 = 1;
+    /// Bit of [`Evidence::form`]: as many high ports as addresses, like a peer-to-peer program. Such a source is only
+    /// reported.
+    pub const PEER: u8 = 2;
+
+    /// Whether the source sweeps few ports of many addresses.
+    #[must_use]
+    pub const fn is_sweep(&self) -> bool {
+        self.form & Self::SWEEP != 0
+    }
+
+    /// Whether the source looks like a peer-to-peer program.
+    #[must_use]
+    pub const fn is_peer(&self) -> bool {
+        self.form & Self::PEER != 0
     }
 }
 
@@ -181,7 +222,15 @@ mod tests {
     #[test]
     fn a_failure_scores_by_its_outcome_and_shape() {
         let score = |outcome, shape| {
-            Contact { pair: Pair::from_bits(0), outcome, shape, is_high: false, is_member: false }.failure()
+            Contact {
+                pair: Pair::from_bits(0),
+                outcome,
+                shape,
+                is_high: false,
+                is_member: false,
+                is_open: false,
+            }
+            .failure()
         };
         for (outcome, shape, expected) in [
             (Outcome::Silent, Shape::Ordinary, Some(220)),

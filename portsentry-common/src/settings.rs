@@ -73,6 +73,18 @@ impl core::fmt::Display for Answers {
     }
 }
 
+/// Treatment of sources whose first contacts fail (`SCAN_DETECTION`): see [`crate::scan`].
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanDetection {
+    /// They aren't counted.
+    Off = 0,
+    /// They are reported.
+    Report = 1,
+    /// They are reported, and then fenced.
+    Fence = 2,
+}
+
 /// Read-only data of the kernel program.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -154,9 +166,21 @@ pub struct Settings {
     pub source_each_ns: u32,
     /// A random number, without which a sender can't construct a question with the hash of another.
     pub question_key: u64,
+    /// A random number, without which a sender can't choose the places that it takes in the memory of scans. It is as old
+    /// as that memory.
+    pub scan_key: u64,
+    /// Number of sets of suspects in the memory of scans, a power of two, less one: see
+    /// [`crate::scan::memory::sets_in`].
+    pub scan_mask: u32,
+    /// A [`ScanDetection`].
+    pub scans: u8,
+    /// 1 if a SYN is noted: other hosts' answers teach, or scans are detected. [`Settings::paced`] computes it.
+    pub notes_syns: u8,
+    /// Always 0.
+    pub reserved: [u8; 2],
 }
 
-const _: () = assert!(size_of::<Settings>() == 168);
+const _: () = assert!(size_of::<Settings>() == 184);
 
 impl Settings {
     /// The bit for TCP in [`Settings::traps`].
@@ -201,15 +225,22 @@ impl Settings {
         syn_each_ns: Self::NEVER,
         source_each_ns: 0,
         question_key: 0,
+        scan_key: 0,
+        scan_mask: 0,
+        scans: 0,
+        notes_syns: 0,
+        reserved: [0; 2],
     };
 
     /// The time for a token that never returns.
     pub const NEVER: u32 = bucket::NEVER;
 
-    /// Returns the settings with the times computed from the rates, because a division per packet is too expensive.
+    /// Returns the settings with the times computed from the rates, because a division per packet is too expensive, and
+    /// other fields that follow from several settings.
     #[must_use]
     pub const fn paced(self) -> Self {
         Self {
+            notes_syns: (self.learns() || self.detects_scans()) as u8,
             event_each_ns: bucket::each_ns(self.event_rate),
             fence_each_ns: bucket::each_ns(self.fence_rate),
             challenge_each_ns: bucket::each_ns(self.challenge_rate),
@@ -274,6 +305,20 @@ impl Settings {
     #[must_use]
     pub const fn learns(&self) -> bool {
         self.answers != Answers::Off as u8
+    }
+
+    /// Whether failed first contacts are counted.
+    #[inline(always)]
+    #[must_use]
+    pub const fn detects_scans(&self) -> bool {
+        self.scans != ScanDetection::Off as u8
+    }
+
+    /// Whether sources are fenced for their failed first contacts. They are never blocked for them.
+    #[inline(always)]
+    #[must_use]
+    pub const fn fences_scans(&self) -> bool {
+        self.scans == ScanDetection::Fence as u8 && self.fences()
     }
 
     /// Whether other hosts' answers decide. Without fences they don't, because a failed connection proves nothing

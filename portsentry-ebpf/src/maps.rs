@@ -18,6 +18,10 @@ use portsentry_common::{
     learned::PortKey,
     local_hosts::{self, LocalHost},
     near_ignored,
+    scan::{
+        memory::{Probation, Suspects},
+        state::State,
+    },
     settings::Settings,
     state::{FlowKey, RecentKey, SteerKey},
     tally::{Handshakes, Tally},
@@ -134,6 +138,15 @@ pub static SOURCES: LruHashMap<Ipv6, Tally, 1> = LruHashMap::new();
 /// sources evicts one.
 #[btf_map]
 pub static HANDSHAKES: LruHashMap<Ipv6, Handshakes, 16384> = LruHashMap::new();
+/// Sources with one failed first contact: see [`portsentry_common::scan::memory`]. The daemon sets the sizes of this map
+/// and the next.
+#[btf_map]
+pub static SCAN_PROBATION: Array<Probation, 1, MMAPABLE> = Array::new();
+/// Sources with more.
+#[btf_map]
+pub static SCAN_SUSPECTS: Array<Suspects, 1, MMAPABLE> = Array::new();
+#[btf_map]
+pub static SCAN_STATE: Array<State, 1> = Array::new();
 #[btf_map]
 pub static RECENT: LruHashMap<RecentKey, u64, 1> = LruHashMap::new();
 #[btf_map]

@@ -131,8 +131,11 @@ fn frames_at_random_reach_every_counter() {
     // These need outgoing packets: see tests/learned.rs.
     const LEARNED: [&str; 5] =
         ["learned_served", "learned_refused", "failed_connections", "over_failures", "withheld"];
+    // These need the detection of scans.
+    const SCANS: [&str; 4] = ["failed_contacts", "scan_no_room", "scan_reports", "scan_fences"];
     // No generated frame guesses a cookie; tests/challenge.rs obtains one.
-    let mut reached: BTreeSet<&str> = FULL.into_iter().chain(LEARNED).chain(["proven"]).collect();
+    let mut reached: BTreeSet<&str> =
+        FULL.into_iter().chain(LEARNED).chain(SCANS).chain(["proven"]).collect();
     for (_, scenario) in every_way() {
         let mut generator = Generator::new(SEED);
         let mut model = Model::new(&scenario);

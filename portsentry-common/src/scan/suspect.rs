@@ -2,7 +2,9 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Contact, FENCE, FENCE_PAIRS, FLOOR, MEMBER, MEMBER_PAIRS, Pair, REPORT, SERVED, Verdict};
+use super::{
+    Contact, Evidence, FENCE, FENCE_PAIRS, FLOOR, MEMBER, MEMBER_PAIRS, Pair, REPORT, SERVED, Verdict,
+};
 
 /// Number of served pairs that may lower a score. More would let a scanner pay with known services for as long as it
 /// likes.
@@ -11,7 +13,28 @@ const CREDITS: u8 = 6;
 /// ports. With fewer, too many programs have few of either by chance.
 const PEER_PAIRS: u8 = 24;
 
-/// A suspect, in half a cache line. All zero is a free place.
+/// Time in seconds for which the answer to a first contact may come, at least: at most twice as long. A client sends its
+/// SYN three times in three seconds.
+pub const OPEN: u32 = 4;
+
+/// Number of pairs at which the set of a source with a verdict of [`Verdict::Fence`] is cleared. Otherwise a scanner
+/// would run out of pairs that fence it anew.
+const CROWDED: u32 = 48;
+
+/// The failures of a period of [`OPEN`] seconds whose answers may still come.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Open {
+    /// Their number.
+    pub failed: u8,
+    /// Their score in tenths of nats.
+    pub score: u8,
+}
+
+/// Centinats in a unit of [`Open::score`].
+const UNIT: i16 = 10;
+
+/// A suspect. All zero is a free place.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Suspect {
@@ -40,39 +63,84 @@ pub struct Suspect {
     pub verdict: u8,
     /// Number of distinct failed pairs with a port above 1023.
     pub high: u8,
+    /// The failures in `failed` and `score` whose answers may still come: those of the last period, and of the one before.
+    pub open: [Open; 2],
+    /// Number of the last period.
+    pub period: u8,
+    /// Number of failures since the last verdict.
+    pub fresh: u8,
+    /// Always 0.
+    pub reserved: [u8; 2],
 }
 
-const _: () = assert!(size_of::<Suspect>() == 32);
+const _: () = assert!(size_of::<Suspect>() == 40);
 
 impl Suspect {
     /// Returns the suspect with a first pair.
     #[inline(always)]
     #[must_use]
     pub fn new(tag: u32, contact: &Contact, now: u32) -> Self {
-        let mut suspect = Self { tag, first: now, last: now, ..Self::default() };
+        let mut suspect = Self { tag, first: now, last: now, period: period(now), ..Self::default() };
         suspect.add(contact, now);
         suspect
     }
 
-    /// Adds a first contact. Returns the verdict if it is graver than before.
+    /// Adds a first contact. Returns the verdict if it is graver than before, or [`Verdict::Fence`] again if there are
+    /// further failures since.
     #[inline(always)]
     pub fn add(&mut self, contact: &Contact, now: u32) -> Verdict {
+        self.pass_time(now);
         let Some(score) = contact.failure() else {
             self.succeed(contact.pair);
             return Verdict::None;
         };
-        if self.knows(contact.pair) {
-            return Verdict::None;
+        let is_member = contact.is_member && self.failed < MEMBER_PAIRS;
+        let score = if is_member { score + MEMBER } else { score };
+        if self.knows(contact.pair) || contact.is_open && !self.opens(score) {
+            return self.judge();
+        }
+        if self.verdict == Verdict::Fence as u8 && self.pairs.count_ones() >= CROWDED {
+            self.pairs = 0;
         }
         self.pairs |= contact.pair.marks();
         self.last = now;
         self.failed = self.failed.saturating_add(1);
+        self.fresh = self.fresh.saturating_add(1);
         self.high = self.high.saturating_add(u8::from(contact.is_high));
         self.hosts |= 1 << (contact.pair.host() % 16);
         self.ports |= 1 << (contact.pair.port() % 16);
-        let is_member = contact.is_member && self.failed <= MEMBER_PAIRS;
-        self.score = self.score.saturating_add(score + if is_member { MEMBER } else { 0 });
+        self.score = self.score.saturating_add(score);
         self.judge()
+    }
+
+    /// Takes back a failed contact with this score, which was added at `then`, because the port accepts. Its pair stays
+    /// known.
+    #[inline(always)]
+    pub fn take_back(&mut self, contact: &Contact, score: i16, then: u32, now: u32) {
+        self.pass_time(now);
+        if score != 0 && self.knows(contact.pair) {
+            self.close(score, then);
+            self.score -= score;
+            self.failed = self.failed.saturating_sub(1);
+            self.fresh = self.fresh.saturating_sub(1);
+            self.high = self.high.saturating_sub(u8::from(contact.is_high));
+            if self.failed == 0 {
+                self.score = self.score.min(0);
+            }
+        }
+        self.succeed(contact.pair);
+    }
+
+    /// Makes a failed contact with this score, which was added at `then`, count as refused: no other answer will come.
+    #[inline(always)]
+    pub fn refuse(&mut self, contact: &Contact, score: i16, then: u32, now: u32) {
+        self.pass_time(now);
+        if score != 0 && self.knows(contact.pair) {
+            self.close(score, then);
+            if let Some(refused) = contact.failure() {
+                self.score -= (score - refused).max(0);
+            }
+        }
     }
 
     fn succeed(&mut self, pair: Pair) {
@@ -87,19 +155,74 @@ impl Suspect {
         }
     }
 
+    /// Makes the periods follow the clock. Another CPU's clock may be behind.
+    #[inline(always)]
+    fn pass_time(&mut self, now: u32) {
+        let period = period(now);
+        let [last, _] = self.open;
+        match period.wrapping_sub(self.period) {
+            0 | u8::MAX => return,
+            1 => self.open = [Open::default(), last],
+            _ => self.open = [Open::default(); 2],
+        }
+        self.period = period;
+    }
+
+    /// Adds an open failure. Returns `false` if there are too many to add another.
+    #[inline(always)]
+    fn opens(&mut self, score: i16) -> bool {
+        let [last, _] = &mut self.open;
+        let Some(sum) = last.score.checked_add(units(score)) else { return false };
+        (last.score, last.failed) = (sum, last.failed + 1);
+        true
+    }
+
+    /// Ends the wait for the answer to a failure with this score, which was added at `then`.
+    #[inline(always)]
+    fn close(&mut self, score: i16, then: u32) {
+        let [last, before] = &mut self.open;
+        let open = match self.period.wrapping_sub(period(then)) {
+            0 | u8::MAX => last,
+            1 => before,
+            _ => return,
+        };
+        open.failed = open.failed.saturating_sub(1);
+        open.score = open.score.saturating_sub(units(score));
+    }
+
     fn judge(&mut self) -> Verdict {
-        let verdict = if self.score >= FENCE && self.failed >= FENCE_PAIRS && !self.is_peer() {
+        let [last, before] = self.open;
+        let open = last.failed.saturating_add(before.failed);
+        let score = self.score - UNIT * (i16::from(last.score) + i16::from(before.score));
+        let verdict = if score >= FENCE && self.failed.saturating_sub(open) >= FENCE_PAIRS && !self.is_peer()
+        {
             Verdict::Fence
-        } else if self.score >= REPORT {
+        } else if score >= REPORT {
             Verdict::Report
         } else {
             Verdict::None
         };
-        if verdict as u8 <= self.verdict {
+        let is_anew = verdict == Verdict::Fence && self.fresh > open;
+        if verdict as u8 <= self.verdict && !is_anew {
             return Verdict::None;
         }
         self.verdict = verdict as u8;
+        self.fresh = open;
         verdict
+    }
+
+    /// Returns the evidence against the source.
+    #[inline(always)]
+    #[must_use]
+    pub const fn evidence(&self) -> Evidence {
+        let is_sweep = if self.is_sweep() { Evidence::SWEEP } else { 0 };
+        let is_peer = if self.is_peer() { Evidence::PEER } else { 0 };
+        Evidence {
+            span: self.last.saturating_sub(self.first),
+            score: self.score,
+            failed: self.failed,
+            form: is_sweep | is_peer,
+        }
     }
 
     /// Whether the failures are those of a peer-to-peer program: each address at another high port. Such a source is
@@ -129,6 +252,20 @@ impl Suspect {
     }
 }
 
+/// Returns the number of the period at `now`.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "it wraps after 17 minutes")]
+const fn period(now: u32) -> u8 {
+    (now / OPEN) as u8
+}
+
+/// Returns a failure's score in units of [`Open::score`].
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the highest is 420")]
+const fn units(score: i16) -> u8 {
+    (score / UNIT) as u8
+}
+
 #[cfg(test)]
 mod tests {
     use std::vec::Vec;
@@ -140,7 +277,14 @@ mod tests {
     };
 
     fn contact(number: u8, outcome: Outcome, shape: Shape) -> Contact {
-        Contact { pair: Pair::from_bits(u32::from(number)), outcome, shape, is_high: false, is_member: false }
+        Contact {
+            pair: Pair::from_bits(u32::from(number)),
+            outcome,
+            shape,
+            is_high: false,
+            is_member: false,
+            is_open: false,
+        }
     }
 
     fn pair(host: u8, port: u16) -> Pair {
@@ -152,7 +296,7 @@ mod tests {
         let mut suspect = Suspect::default();
         for pair in pairs {
             let (outcome, shape) = (Outcome::Silent, Shape::Ordinary);
-            suspect.add(&Contact { pair, outcome, shape, is_high, is_member: false }, 0);
+            suspect.add(&Contact { pair, outcome, shape, is_high, is_member: false, is_open: false }, 0);
         }
         suspect
     }
@@ -174,7 +318,9 @@ mod tests {
                 (report, fence),
                 "{outcome:?} {shape:?}"
             );
-            assert_eq!(verdicts.iter().filter(|it| **it != Verdict::None).count(), 2, "each once");
+            let is = |verdict| verdicts.iter().filter(|it| **it == verdict).count();
+            assert_eq!(is(Verdict::Report), 1, "a report once");
+            assert_eq!(is(Verdict::Fence), 13 - fence, "a fence for each further failure");
         }
     }
 

@@ -12,6 +12,10 @@ use portsentry_common::{
     failures::Failures,
     learned::PortKey,
     local_hosts::LocalHost,
+    scan::{
+        memory::{Probation, Suspects},
+        state::State,
+    },
     state,
     tally::{Handshakes, Tally},
     token_bucket::TokenBuckets,
@@ -24,7 +28,7 @@ use super::{
     near_ignored::NEAR,
     networks,
     per_source::{HANDSHAKES, TALLIES},
-    secrets,
+    scan, secrets,
 };
 
 /// A map's name, its key and value sizes, and its number of entries unless the object file sets it.
@@ -32,7 +36,7 @@ pub(super) type Layout = (&'static str, u32, u32, Option<u32>);
 
 impl Load {
     /// The maps that are pinned.
-    pub(super) fn layouts(&self) -> [Layout; 38] {
+    pub(super) fn layouts(&self) -> [Layout; 41] {
         const WORD: u32 = 8;
         let Self {
             max_blocked,
@@ -41,6 +45,7 @@ impl Load {
             max_fenced,
             max_sources,
             max_served,
+            scan_sets,
             ring_size,
             ..
         } = *self;
@@ -82,6 +87,9 @@ impl Load {
             ("STEERED", size(size_of::<state::SteerKey>()), 4, Some(max_sources)),
             (TALLIES, 16, size(size_of::<Tally>()), Some(max_sources)),
             (HANDSHAKES, 16, size(size_of::<Handshakes>()), None),
+            (scan::PROBATION, 4, size(size_of::<Probation>()), Some(2 * scan_sets)),
+            (scan::SUSPECTS, 4, size(size_of::<Suspects>()), Some(scan_sets)),
+            (scan::STATE, 4, size(size_of::<State>()), None),
             ("RECENT", size(size_of::<state::RecentKey>()), WORD, Some(max_sources)),
             ("TOKEN_BUCKETS", 4, size(size_of::<TokenBuckets>()), None),
             ("COUNTERS", 4, size(size_of::<Counters>()), None),

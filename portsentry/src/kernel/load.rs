@@ -21,7 +21,7 @@ use super::{
     near_ignored::{Bitmaps, NEAR},
     per_source::{HANDSHAKES, HandshakesMap, TALLIES, TalliesMap},
     program::{PROGRAM, program, verify},
-    secrets, traffic,
+    scan, secrets, traffic,
 };
 
 /// The kernel program's object file (ELF), built by `cargo xtask build-ebpf`.
@@ -49,6 +49,8 @@ impl Load {
         self.settings.first_jiffy = clock.first_jiffy;
         self.settings = self.settings.paced();
         self.settings.question_key = learned::question_key()?;
+        self.settings.scan_mask = self.scan_sets - 1;
+        self.settings.scan_key = scan::key(&pins)?;
         let btf = Btf::from_sys_fs().ok();
         let mut why_forwarded =
             if self.settings.accepts() { accept::why_not(btf.as_ref()).map(str::to_owned) } else { None };
@@ -80,6 +82,7 @@ impl Load {
         let networks = take(&mut ebpf, blocked_networks::MAP)?;
         let networks = BlockedNetworks::new(networks, Arc::clone(&gate), self.max_networks);
         let counters = take(&mut ebpf, "COUNTERS")?;
+        scan::keep_key(&mut ebpf, self.settings.scan_key)?;
         secrets::renew(ebpf.map_mut(secrets::MAP).ok_or_else(|| Error::Missing(secrets::MAP.into()))?)?;
         heartbeat::beat(ebpf.map_mut(heartbeat::MAP).ok_or_else(|| Error::Missing(heartbeat::MAP.into()))?)?;
         let program = program(&mut ebpf, PROGRAM)?;

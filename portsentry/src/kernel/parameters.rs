@@ -26,6 +26,9 @@ pub struct Load {
     pub max_sources: u32,
     /// Number of learned ports, served and refused each, and of sources with failed connections.
     pub max_served: u32,
+    /// Number of sets of suspects in the memory of scans, a power of two: see
+    /// [`portsentry_common::scan::memory::sets_in`]. 1 without the detection of scans.
+    pub scan_sets: u32,
     /// The ring's size in bytes, a power of two and a multiple of the page size.
     pub ring_size: u32,
     /// Whether to log the program's debug messages.
@@ -54,6 +57,7 @@ impl Load {
             max_fenced,
             max_sources,
             max_served,
+            scan_sets: 1,
             ring_size,
             debug,
         }

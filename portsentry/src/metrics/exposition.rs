@@ -81,6 +81,10 @@ const fn shown(counter: Counter) -> Option<(Shown, &'static str)> {
         Counter::FailedConnections => (ANSWERS, "failed"),
         Counter::OverFailures => (ANSWERS, "over_failures"),
         Counter::Withheld => (ANSWERS, "withheld"),
+        // Shown with the settings of the detection of scans.
+        Counter::FailedContacts | Counter::ScanNoRoom | Counter::ScanReports | Counter::ScanFences => {
+            return None;
+        }
         Counter::Steered => (STEERED, "trap"),
         Counter::Reported => (EVENTS, "reported"),
         Counter::Repeated => (EVENTS, "repeated"),

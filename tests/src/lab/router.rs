@@ -71,6 +71,7 @@ impl Lab {
             max_fenced,
             max_sources,
             max_served: 1,
+            scan_sets: 1,
             ring_size,
             debug: false,
         };
