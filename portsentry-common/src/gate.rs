@@ -5,6 +5,9 @@
 //! writer of a block or fence sets the bit. Only a renewal clears bits, and no writer can race with it (see the
 //! daemon's `kernel` room): each bit has two copies in one word, writers set both at once, and programs accept either.
 
+#[cfg(not(target_arch = "bpf"))]
+pub mod renewal;
+
 use bytemuck::AnyBitPattern;
 
 use crate::address::{Ipv4, Ipv6};

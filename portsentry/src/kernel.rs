@@ -6,6 +6,7 @@ pub mod bitmap;
 mod blocked;
 mod blocked_networks;
 mod bound;
+mod btf;
 mod claim;
 mod clock;
 mod clsact;

@@ -3,8 +3,9 @@
 
 use std::{borrow::Cow, fs};
 
-use aya_obj::btf::{Btf, BtfKind};
 use portsentry_common::settings::FencedSyns;
+
+use super::btf;
 
 /// Describes the treatment of a fenced source's SYN to this host.
 #[must_use]
@@ -23,18 +24,18 @@ const CALL: [u8; 8] = [0x85, 0, 0, 0, 0x73, 0x74, 0x53, 0x70];
 /// `BPF_PSEUDO_KFUNC_CALL`, in an instruction's source register.
 const KERNEL_FUNCTION: u8 = 2 << 4;
 
-/// Returns the reason why the kernel with these types doesn't support it, or `None` if it does.
-pub(super) fn why_not(kernel: Option<&Btf>) -> Option<&'static str> {
-    if kernel.and_then(function).is_none() {
+/// Returns the number of the function's type among the kernel's types, the content of `/sys/kernel/btf/vmlinux`.
+pub(super) fn function(types: &[u8]) -> Option<u32> {
+    btf::function(types, FUNCTION)
+}
+
+/// Returns the reason why the kernel, in which the function has this number, doesn't support it, or `None` if it does.
+pub(super) fn why_not(function: Option<u32>) -> Option<&'static str> {
+    if function.is_none() {
         return Some("this kernel has no bpf_sk_assign_tcp_reqsk (Linux 6.9)");
     }
     let cookies = fs::read_to_string("/proc/sys/net/ipv4/tcp_syncookies").unwrap_or_default();
     (cookies.trim() == "0").then_some("net.ipv4.tcp_syncookies is 0")
-}
-
-/// Returns the number of the function's type, if the kernel has it.
-pub(super) fn function(kernel: &Btf) -> Option<u32> {
-    kernel.id_by_type_name_kind(FUNCTION, BtfKind::Func).ok()
 }
 
 /// Returns the object file with its placeholder calls replaced by calls of the kernel's function.

@@ -1,4 +1,4 @@
-//! Batch operations on hash maps: many entries per system call (`BPF_MAP_*_BATCH`, Linux 5.6). aya 0.14 lacks them.
+//! Batch operations on hash maps and arrays: many entries per system call (`BPF_MAP_*_BATCH`, Linux 5.6). aya 0.14 lacks them.
 
 use std::{
     io,
@@ -30,7 +30,7 @@ struct Attributes {
     flags: u64,
 }
 
-/// Inserts or replaces entries. If one fails, the earlier ones are in the map.
+/// Inserts or replaces entries, in their order. If one fails, the earlier ones are in the map.
 pub(super) fn update<K: Pod, V: Pod>(map: impl AsFd, entries: &[(K, V)]) -> io::Result<()> {
     for chunk in entries.chunks(CHUNK) {
         let keys: Vec<K> = chunk.iter().map(|(key, _)| *key).collect();

@@ -1,28 +1,23 @@
 //! The port bitmaps.
 
-use std::path::Path;
+use std::{os::fd::AsFd, path::Path};
 
-use aya::maps::{Array, Map, MapData};
+use aya::maps::{Array, IterableMap, Map, MapData};
 
-use super::{Error, Watched};
+use super::{Error, Watched, batch};
 
 /// Writes the bits of 65,536 ports, bit `port % 64` of word `port / 64`.
-pub(super) fn write(
-    map: &mut Array<&mut MapData, u64>,
-    name: &'static str,
-    words: &[u64; 1024],
-) -> Result<(), Error> {
-    for (index, word) in (0..).zip(words) {
-        map.set(index, word, 0).map_err(Error::map(name))?;
-    }
-    Ok(())
+pub(super) fn write(map: &Array<&mut MapData, u64>, words: &[u64; 1024]) -> Result<(), Error> {
+    let entries: Vec<(u32, u64)> = (0..).zip(words.iter().copied()).collect();
+    batch::update(map.map().fd().as_fd(), &entries)
+        .map_err(|source| Error::System { what: "writing a bitmap of ports", source })
 }
 
 /// Writes the bitmap pinned in `directory`.
 pub fn set(directory: &Path, watched: Watched, words: &[u64; 1024]) -> Result<(), Error> {
     let name = watched.map();
     let mut data = MapData::from_pin(directory.join(name)).map(Map::Array).map_err(Error::map(name))?;
-    write(&mut Array::try_from(&mut data).map_err(Error::map(name))?, name, words)
+    write(&Array::try_from(&mut data).map_err(Error::map(name))?, words)
 }
 
 /// Whether the bitmap pinned in `directory` holds these bits.

@@ -27,7 +27,7 @@ use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use portsentry_common::{
     address::{Ipv4, Ipv6},
-    gate::{self, ALONE, FIRST_COPIES, Gated, HEAD, Held, LENGTH, MOMENT, NETWORKS, WORDS, mask_of, word_of},
+    gate::{self, ALONE, Gated, HEAD, Held, LENGTH, MOMENT, NETWORKS, WORDS, mask_of, renewal, word_of},
 };
 use rustix::thread::{MembarrierCommand, membarrier};
 
@@ -121,12 +121,12 @@ impl Gate {
     /// Sets the second copy of every bit, and enables the look-up of networks.
     pub(super) fn open_wide(&self) {
         self.set_networks(true);
-        self.change(|word| word | !FIRST_COPIES);
+        self.bits().into_iter().for_each(|bits| renewal::set_second_copies(bits.words()));
     }
 
     /// Clears the first copies, calls `fill` to set bits, and then sets the second copies to the first.
     pub(super) fn renew<T, E>(&self, fill: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        self.change(|word| word & !FIRST_COPIES);
+        self.bits().into_iter().for_each(|bits| renewal::clear_first_copies(bits.words()));
         let filled = fill()?;
         self.close();
         Ok(filled)
@@ -134,22 +134,7 @@ impl Gate {
 
     /// Clears the second copies of bits whose first copies are clear.
     pub(super) fn close(&self) {
-        self.change(|word| (word & FIRST_COPIES) | (word & FIRST_COPIES) << FIRST_COPIES.count_ones());
-    }
-
-    /// Replaces every word by the result of `change`, atomically. Most words don't change, and are only read.
-    fn change(&self, change: impl Fn(u32) -> u32) {
-        for bits in self.bits() {
-            for word in bits.words() {
-                let mut old = word.load(Ordering::Relaxed);
-                while change(old) != old {
-                    match word.compare_exchange_weak(old, change(old), Ordering::Relaxed, Ordering::Relaxed) {
-                        Ok(_) => break,
-                        Err(new) => old = new,
-                    }
-                }
-            }
-        }
+        self.bits().into_iter().for_each(|bits| renewal::copy_first_to_second(bits.words()));
     }
 
     /// Enables the look-up of IPv6 sources that are blocked or fenced by themselves.
@@ -173,10 +158,7 @@ impl Gate {
 
     /// Returns the number of bits that are set.
     pub(super) fn count(&self) -> usize {
-        let words = self.bits().into_iter().flat_map(Bits::words).map(|word| word.load(Ordering::Relaxed));
-        words
-            .map(|word| ((word | word >> FIRST_COPIES.count_ones()) & FIRST_COPIES).count_ones() as usize)
-            .sum()
+        self.bits().into_iter().map(|bits| renewal::count(bits.words())).sum()
     }
 
     pub(super) fn set_v4(&self, bit: u32, held: Held) {

@@ -1,9 +1,9 @@
 //! Loads the kernel program, reusing the maps of an earlier run if they match.
 
-use std::{path::Path, sync::Arc, thread};
+use std::{fs, path::Path, sync::Arc, thread};
 
 use aya::{
-    Btf, Ebpf, EbpfLoader,
+    Ebpf, EbpfLoader,
     maps::{Map, MapData, MapError, RingBuf},
 };
 use portsentry_common::{gate::Held, settings::FencedSyns};
@@ -51,21 +51,22 @@ impl Load {
         self.settings.question_key = learned::question_key()?;
         self.settings.scan_mask = self.scan_sets - 1;
         self.settings.scan_key = scan::key(&pins)?;
-        let btf = Btf::from_sys_fs().ok();
+        let types = if self.settings.accepts() { fs::read(BTF).unwrap_or_default() } else { Vec::new() };
+        let accept = accept::function(&types);
         let mut why_forwarded =
-            if self.settings.accepts() { accept::why_not(btf.as_ref()).map(str::to_owned) } else { None };
+            if self.settings.accepts() { accept::why_not(accept).map(str::to_owned) } else { None };
         if why_forwarded.is_some() {
             self.settings.fenced_syns = FencedSyns::Forward as u8;
         }
         let is_of_earlier_version =
             pins.map(bound::SERVED).exists() && !pins.map(bound::NEEDS_SYN_MAP).exists();
-        let mut ebpf = self.open(&pins, &layouts, btf.as_ref())?;
+        let mut ebpf = self.open(&pins, &layouts, accept)?;
         if self.settings.accepts()
             && let Err(error) = traffic::try_accept(&mut ebpf)
         {
             why_forwarded = Some(error.to_string());
             self.settings.fenced_syns = FencedSyns::Forward as u8;
-            ebpf = self.open(&pins, &layouts, btf.as_ref())?;
+            ebpf = self.open(&pins, &layouts, accept)?;
         }
         if is_of_earlier_version {
             bound::expect_needs_syn(&mut ebpf)?;
@@ -121,10 +122,11 @@ impl Load {
         Ok((kernel, ring))
     }
 
-    fn open(&self, pins: &Pins, layouts: &[Layout], btf: Option<&Btf>) -> Result<Ebpf, Error> {
+    /// Opens the object file and the maps. `accept` is the number of the kernel's function that opens connections.
+    fn open(&self, pins: &Pins, layouts: &[Layout], accept: Option<u32>) -> Result<Ebpf, Error> {
         let level: u8 = if self.debug { aya_log::Level::Debug as u8 } else { 0 };
         let mut loader = EbpfLoader::new();
-        loader.btf(btf).override_global("AYA_LOG_LEVEL", &level, true);
+        loader.override_global("AYA_LOG_LEVEL", &level, true);
         loader.override_global("SETTINGS", bytemuck::bytes_of(&self.settings), true);
         for (name, _, _, entries) in layouts {
             loader.map_pin_path(name, pins.map(name));
@@ -133,7 +135,7 @@ impl Load {
             }
         }
         gate::make(pins, &mut loader).map_err(denied)?;
-        let function = btf.filter(|_| self.settings.accepts()).and_then(accept::function);
+        let function = accept.filter(|_| self.settings.accepts());
         loader.load(&accept::patched(OBJECT, function)).map_err(|error| denied(error.into()))
     }
 }

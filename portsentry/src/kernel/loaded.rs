@@ -72,8 +72,7 @@ impl Kernel {
     pub fn watch(&mut self, name: Watched, words: &[u64; 1024]) -> Result<(), Error> {
         let name = name.map();
         let map = self.ebpf.map_mut(name).ok_or_else(|| Error::Missing(name.into()))?;
-        let mut array = Array::try_from(map).map_err(Error::map(name))?;
-        bitmap::write(&mut array, name, words)
+        bitmap::write(&Array::try_from(map).map_err(Error::map(name))?, words)
     }
 
     /// Attaches the program to an interface by name, taking over an earlier run's link.

@@ -1,15 +1,15 @@
 //! The table of single local addresses before the maps of local networks.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{collections::BTreeMap, fmt, net::IpAddr, os::fd::AsFd};
 
-use aya::maps::{Array, MapData};
+use aya::maps::{Array, IterableMap, MapData};
 use ipnet::IpNet;
 use portsentry_common::{
     address::{Address, Ipv4, Ipv6},
     local_hosts::{LocalHost, SLOTS, slot},
 };
 
-use super::Error;
+use super::{Error, batch};
 
 /// The map's name.
 pub(super) const MAP: &str = "LOCAL_HOSTS";
@@ -38,18 +38,18 @@ impl LocalHosts {
     /// holds the first.
     pub(super) fn show(&mut self, networks: &BTreeMap<IpNet, u32>) -> Result<(), Error> {
         let wanted = table(networks);
+        let mut entries: Vec<(u32, Raw)> = Vec::new();
         for (index, host) in (0..).zip(&wanted) {
             let old = self.written.as_ref().map(|written| written[index as usize]);
             if old == Some(*host) {
                 continue;
             }
             // A program may read the slot between two words. So it is first empty.
-            let mut set = |host: LocalHost| self.map.set(index, bytemuck::cast::<_, Raw>(host), 0);
-            set(LocalHost::default())
-                .and_then(|()| set(LocalHost { version: 0, ..*host }))
-                .and_then(|()| set(*host))
-                .map_err(Error::map(MAP))?;
+            let steps = [LocalHost::default(), LocalHost { version: 0, ..*host }, *host];
+            entries.extend(steps.map(|step| (index, bytemuck::cast(step))));
         }
+        batch::update(self.map.map().fd().as_fd(), &entries)
+            .map_err(|source| Error::System { what: "writing the table of local addresses", source })?;
         self.written = Some(wanted);
         Ok(())
     }

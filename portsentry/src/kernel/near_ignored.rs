@@ -1,15 +1,15 @@
 //! The bitmaps before the maps of ignored networks.
 
-use std::fmt;
+use std::{fmt, os::fd::AsFd};
 
-use aya::maps::{Array, MapData};
+use aya::maps::{Array, IterableMap, MapData};
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use portsentry_common::{
     address::{Ipv4, Ipv6},
     near_ignored::{NearIgnored, WORDS},
 };
 
-use super::Error;
+use super::{Error, batch};
 
 /// The maps' names, IPv4's and IPv6's.
 pub(super) const NEAR: [&str; 2] = ["NEAR_IGNORED_V4", "NEAR_IGNORED_V6"];
@@ -39,13 +39,14 @@ impl Bitmaps {
     /// Makes the bitmaps hold exactly the bits of `networks`.
     pub(super) fn show<'a>(&mut self, networks: impl Iterator<Item = &'a IpNet>) -> Result<(), Error> {
         let wanted = bits(networks);
-        for (family, (map, name)) in self.maps.iter_mut().zip(NEAR).enumerate() {
-            for (index, word) in wanted[family].iter().enumerate() {
-                if self.written.as_ref().is_none_or(|written| written[family][index] != *word) {
-                    let index = u32::try_from(index).unwrap_or(u32::MAX);
-                    map.set(index, word, 0).map_err(Error::map(name))?;
-                }
-            }
+        for (family, map) in self.maps.iter().enumerate() {
+            let written = self.written.as_ref().map(|written| &written[family]);
+            let changed: Vec<(u32, u64)> = (0..)
+                .zip(wanted[family])
+                .filter(|(index, word)| written.is_none_or(|written| written[*index as usize] != *word))
+                .collect();
+            batch::update(map.map().fd().as_fd(), &changed)
+                .map_err(|source| Error::System { what: "writing the bitmap of ignored networks", source })?;
         }
         self.written = Some(wanted);
         Ok(())
