@@ -25,6 +25,7 @@ mod maps;
 mod names;
 mod namespace;
 mod probes;
+mod program;
 mod recorder;
 mod records;
 mod router;

@@ -51,10 +51,7 @@ fn the_peer_of_an_ssh_session_is_not_blocked_by_mistake() {
     let setup = lab.portsentry("-stcp");
     let daemon = setup.start();
     let peer = lab.source(Family::V4);
-    let sshd = lab.files().join("sshd");
-    // Copied by a child: a process that another thread starts would inherit the file open for writing, and executing
-    // it would fail (ETXTBSY).
-    lab.host.run("cp", &["/usr/bin/python3", &sshd.display().to_string()]);
+    let sshd = lab.program("sshd", fs::read("/usr/bin/python3").expect("a program"));
     let start = |mut command: Command, script: &str, arguments: &[String]| {
         let command = command.args(["-c", script]).args(arguments).stdout(Stdio::piped());
         let mut child = command.spawn().expect("python3");

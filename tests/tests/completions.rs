@@ -1,6 +1,6 @@
 //! The shells' completions of blocked and fenced addresses, in bash, zsh and fish.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use portsentry_tests::lab::{Lab, Portsentry, binary};
 
@@ -14,11 +14,9 @@ fn prepared(setup: &Portsentry<'_>) -> PathBuf {
     }
     let directory = setup.lab().files().join("shell");
     fs::create_dir(&directory).expect("a directory");
-    let program = directory.join("portsentry");
     let script =
         format!("#!/bin/sh\nexec {} -c {} \"$@\"\n", binary().display(), setup.config_path().display());
-    fs::write(&program, script).expect("a script");
-    fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("a mode");
+    setup.lab().program("shell/portsentry", script);
     for (shell, name) in [("bash", "portsentry.bash"), ("zsh", "_portsentry"), ("fish", "portsentry.fish")] {
         let said = setup.say(&format!("completions {shell}"));
         fs::write(directory.join(name), said.out).expect("completions");

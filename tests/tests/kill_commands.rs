@@ -1,26 +1,23 @@
 //! The KILL commands: selection, order, arguments, and log lines.
 
-use std::{fs, net::IpAddr, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fs, net::IpAddr, path::PathBuf};
 
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Reach};
 
 /// Creates a script in the lab. It appends its name, its arguments, and the number of the first argument's lines in
 /// `hosts.deny` to a file, and then runs `more`.
 fn script(lab: &Lab, name: &str, more: &str) -> PathBuf {
-    let path = lab.files().join(name);
     let files = lab.files().display();
     let text = format!(
         "#!/bin/sh\nprintf '%s' {name} >> {files}/ran.part\nfor word; do printf ' [%s]' \"$word\" >> {files}/ran.part; \
          done\nprintf ' denied: %s\\n' \"$(grep -c -F \"$1\" {files}/hosts.deny 2>&1)\" >> {files}/ran.part\n\
          cat {files}/ran.part >> {files}/ran; rm {files}/ran.part\n{more}\n"
     );
-    fs::write(&path, text).expect("a script");
     let deny = lab.files().join("hosts.deny");
     if !deny.exists() {
         fs::write(deny, "").expect("an empty file");
     }
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a script");
-    path
+    lab.program(name, text)
 }
 
 fn scan(daemon: &Daemon<'_>, family: Family, words: &str) -> IpAddr {

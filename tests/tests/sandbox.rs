@@ -210,10 +210,7 @@ fn commands_are_run_with_every_privilege() {
     let privileged = fs::read_to_string("/proc/self/status").expect("a status");
     let own = privileged.lines().find(|line| line.starts_with("CapEff")).expect("capabilities").to_owned();
     let shown = lab.files().join("shown");
-    let script = lab.files().join("show");
-    fs::write(&script, format!("#!/bin/sh\ncat /proc/self/status > {}\n", shown.display()))
-        .expect("a script");
-    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("a mode");
+    let script = lab.program("show", format!("#!/bin/sh\ncat /proc/self/status > {}\n", shown.display()));
     let setup: Portsentry<'_> = lab.portsentry("-stcp").with("KILL_RUN_CMD", &script.display().to_string());
     let daemon = setup.start();
     lab.nmap(lab.source(Family::V4), "-sS -p 11");

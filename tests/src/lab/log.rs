@@ -74,14 +74,17 @@ impl Log {
 
     /// Waits like [`Log::wait_for`]; returns all lines as the error if none contains `text`.
     pub(super) fn find(&self, text: &str) -> Result<Vec<String>, Vec<String>> {
+        let mut searched = 0;
         self.wait(|state| {
-            let at = state.lines.iter().position(|line| line.contains(text));
-            at.map(|at| state.lines[..at].to_vec())
+            let at = state.lines.iter().skip(searched).position(|line| line.contains(text));
+            let before = searched;
+            searched = state.lines.len();
+            at.map(|at| state.lines[..before + at].to_vec())
         })
     }
 
     /// Waits until `answer` returns a value. Returns the lines so far as the error if the output ends first.
-    fn wait<T>(&self, answer: impl Fn(&State) -> Option<T>) -> Result<T, Vec<String>> {
+    fn wait<T>(&self, mut answer: impl FnMut(&State) -> Option<T>) -> Result<T, Vec<String>> {
         let (state, changed) = &*self.shared;
         let deadline = Instant::now() + PATIENCE;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
