@@ -101,6 +101,16 @@ choices! {
         Drop: "drop",
     }
 
+    /// `SCAN_DETECTION`: the response to a source whose first contacts fail too often.
+    ScanDetection {
+        /// Nothing is remembered.
+        Off: "off",
+        /// Report it.
+        Report: "report",
+        /// Report it, and fence it.
+        Fence: "fence",
+    }
+
     /// `XDP_MODE`: the place where the kernel program runs.
     XdpMode {
         /// In the driver if it supports that, otherwise after it.

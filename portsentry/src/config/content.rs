@@ -11,7 +11,7 @@ use portsentry_common::settings::{AckProbes, Answers, FencedDatagrams};
 
 use super::{
     Command, DenyLine, Facility, Fence, Interfaces, KillOnProof, Level, LogFormat, LogOutput, OnStop,
-    PortSet, Response, RouteLift, Targets, XdpMode,
+    PortSet, Response, RouteLift, ScanDetection, Targets, XdpMode,
 };
 
 /// The content of the configuration file, with defaults for missing settings. The tables in [`super::keys`] describe each setting
@@ -121,6 +121,10 @@ pub struct Config {
     pub failed_connections: u8,
     /// `MAX_SERVED`: learned ports.
     pub max_served: u32,
+    /// `SCAN_DETECTION`
+    pub scan_detection: ScanDetection,
+    /// `SCAN_MEMORY`: at most so many MiB.
+    pub scan_memory: u32,
     /// `CHALLENGE`
     pub challenge: bool,
     /// `CHALLENGE_RATE`: answers per second, for all CPUs together.
@@ -229,6 +233,8 @@ impl Default for Config {
             answers: Answers::Off,
             failed_connections: 4,
             max_served: 65536,
+            scan_detection: ScanDetection::Off,
+            scan_memory: 32,
             challenge: false,
             challenge_rate: 1000,
             ipv6_prefix: 64,

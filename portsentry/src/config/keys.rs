@@ -9,6 +9,7 @@ mod limits;
 mod log;
 mod process;
 mod responses;
+mod scans;
 mod watched;
 
 pub use key::{Key, Origin};
@@ -22,6 +23,7 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
         blocks::KEYS,
         fence::KEYS,
         answers::KEYS,
+        scans::KEYS,
         log::KEYS,
         limits::KEYS,
         process::KEYS,

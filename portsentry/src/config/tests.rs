@@ -116,7 +116,7 @@ fn every_setting_of_ours_is_read() {
          BLOCK_UNPROVEN=\"1\"\nBLOCK_TIME=\"7\"\nBLOCK_TIME_FACTOR=\"14\"\nMAX_BLOCK_TIME=\"15\"\nOPEN_AFTER=\"13\"\nFENCE_TIME=\"8\"\nMAX_FENCED=\"9\"\nFENCE_RATE=\"10\"\nCHALLENGE=\"1\"\n\
          SANDBOX=\"0\"\nRUN_AS=\"nobody\"\nCHALLENGE_RATE=\"11\"\nPROOF_TRAPS=\"3\"\nIPV6_PREFIX=\"56\"\nTRIGGER_WINDOW=\"16\"\nKILL_ON_PROOF=\"1\"\nACTION_RATE=\"12\"\n\
          SYSLOG_FACILITY=\"LOG_LOCAL0\"\nSYSLOG_LEVEL=\"warning\"\nWRAPPER_HOSTS_DENY=\"/h\"\n\
-         FENCE=\"open\"\nFENCE_UDP=\"pass\"\nUDP_SESSION=\"17\"\nANSWERS=\"enforce\"\nFAILED_CONNECTIONS=\"5\"\nMAX_SERVED=\"19\"\nFENCE_SYN_RATE=\"18\"\n\
+         FENCE=\"open\"\nFENCE_UDP=\"pass\"\nUDP_SESSION=\"17\"\nANSWERS=\"enforce\"\nFAILED_CONNECTIONS=\"5\"\nMAX_SERVED=\"19\"\nSCAN_DETECTION=\"fence\"\nSCAN_MEMORY=\"20\"\nFENCE_SYN_RATE=\"18\"\n\
          EVIDENCE_FILE=\"off\"\nGEOIP_COUNTRY=\"/c\"\nGEOIP_ASN=\"/a\"\nCONTROL_SOCKET=\"/s\"\nCONTROL_GROUP=\"adm\"\nON_STOP=\"keep\"\nJSON_LOG=\"/e\"\nMETRICS_LISTEN=\"[::1]:9911\"\n",
     );
     assert_eq!(config.interfaces, Interfaces::Named(vec!["eth0".into(), "eth1".into()]));
@@ -131,6 +131,7 @@ fn every_setting_of_ours_is_read() {
         (config.answers, config.failed_connections, config.max_served),
         (portsentry_common::settings::Answers::Enforce, 5, 19)
     );
+    assert_eq!((config.scan_detection, config.scan_memory), (ScanDetection::Fence, 20));
     assert!(config.block_unproven && config.challenge && config.kill_on_proof == KillOnProof::Always);
     assert_eq!((config.sandbox, config.run_as.as_deref()), (false, Some("nobody")));
     let seconds = Duration::from_secs;
