@@ -12,6 +12,7 @@ pub mod lockout;
 pub mod networks;
 pub mod register;
 pub mod rules;
+pub mod scan;
 pub mod scope;
 pub mod sighting;
 mod terms;
@@ -26,6 +27,9 @@ pub use id::{BlockId, Ids};
 pub use lasting::Lasting;
 pub use ledger::{Census, Edit, Ledger, SourceState, TakeOver};
 pub use register::{Decision, Register};
+#[cfg(test)]
+pub(crate) use scan::tests::sample_scan;
+pub use scan::{Scan, ScanKind};
 #[cfg(test)]
 pub(crate) use sighting::tests::sample_sighting;
 pub use sighting::{Sighting, kind_name};

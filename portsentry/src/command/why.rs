@@ -258,6 +258,7 @@ mod tests {
             verdict: "block".into(),
             proof: "none".into(),
             prefix: 0,
+            scan: None,
         };
         let text = packets(&[seen], &Zone::utc());
         let line = text.lines().nth(1).unwrap();

@@ -204,6 +204,7 @@ mod tests {
             proof: "none".into(),
             until: until.map(Into::into),
             kind: None,
+            scan: None,
             id: None,
         }
     }

@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     instant::Time,
     notation,
-    policy::{BlockId, register::HistoryAction},
+    policy::{BlockId, ScanKind, register::HistoryAction},
     sink::{
         Decided, HistoryLine,
         rotated::{self, Part},
@@ -214,7 +214,10 @@ impl Entry {
             name,
             port: is_probe.then_some(port),
             protocol: is_probe.then(|| protocol.name().into()),
-            kind: kind.or_else(|| decision.map(|it| it.kind.clone())),
+            kind: kind.or_else(|| decision.map(|it| it.kind.clone())).or_else(|| {
+                let scan = ScanKind::of_reason(reason.as_deref()?)?;
+                Some(scan.name().into())
+            }),
             proof: proof.map(|proof| proof.name().into()),
             action,
             id: decided.id_at(network, time, action == HistoryAction::Lifted),

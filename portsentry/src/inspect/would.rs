@@ -24,14 +24,27 @@ use crate::{
 
 /// Returns the state that a source with these packets would be in, if its last one was only reported.
 pub(super) fn state(packets: &[Seen], prediction: Prediction) -> Option<State> {
-    let last = packets.iter().rev().find(|seen| seen.verdict != "counted");
-    last.filter(|seen| seen.verdict == "report")?;
-    packets.iter().filter(|seen| seen.verdict == "report").map(|seen| predicted(seen, prediction)).min()
+    let last = packets.iter().rev().find(|seen| seen.verdict != "counted" && !is_too_little(seen));
+    last.filter(|seen| is_reported(seen))?;
+    packets.iter().filter(|seen| is_reported(seen)).map(|seen| predicted(seen, prediction)).min()
+}
+
+/// Whether the source of a packet was only reported, and would have been blocked or fenced.
+fn is_reported(seen: &Seen) -> bool {
+    seen.verdict == "report" && !is_too_little(seen)
+}
+
+/// Whether a packet completes a scan that only its report asks for.
+fn is_too_little(seen: &Seen) -> bool {
+    seen.scan.is_some_and(|scan| !scan.is_enough())
 }
 
 /// Returns the predicted treatment of the source of a reported packet. A blocked source comes first in the order of
 /// states.
 fn predicted(seen: &Seen, prediction: Prediction) -> State {
+    if seen.scan.is_some() {
+        return State::Fenced;
+    }
     prediction.of_probe(seen.protocol == "TCP", Proof::named(&seen.proof).unwrap_or(Proof::None))
 }
 
@@ -141,7 +154,7 @@ struct Observed {
 
 impl Observed {
     fn add(&mut self, seen: Seen, time: Time, prediction: Prediction) {
-        if seen.verdict == "report" {
+        if is_reported(&seen) {
             let state = predicted(&seen, prediction);
             self.state = Some(self.state.map_or(state, |before| before.min(state)));
         }
@@ -173,8 +186,22 @@ impl Observed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Sighting, sample_sighting};
+    use crate::policy::{Scan, Sighting, sample_scan, sample_sighting, scan::Score};
     use portsentry_common::decide::Verdict;
+
+    #[test]
+    fn a_reported_scan_would_have_been_fenced_if_that_was_enough() {
+        let scan = sample_scan();
+        let of = |scan| {
+            let seen =
+                Seen::from(&Sighting { verdict: Verdict::Report, scan: Some(scan), ..sample_sighting() });
+            state(&[seen], Prediction::new(&Config { block_unproven: true, ..Config::default() }))
+        };
+        assert_eq!(of(scan), Some(State::Fenced));
+        assert_eq!(of(Scan { pairs: 5, ..scan }), None);
+        assert_eq!(of(Scan { score: Score(1379), ..scan }), None);
+        assert_eq!(of(Scan { is_peer: true, ..scan }), None);
+    }
 
     #[test]
     fn reported_sources_would_have_been_fenced_or_blocked() {

@@ -17,7 +17,7 @@ use portsentry_common::{
     block::Proof,
     classify::{Kind, Protocol},
     decide::Verdict,
-    event::Event,
+    event::{Event, ScanEvent},
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -83,7 +83,16 @@ impl WakeUps {
 /// Returns the sighting of a ring record, or `None` if its size or one of its numbers is unknown.
 #[must_use]
 pub fn decode(record: &[u8]) -> Option<Sighting> {
-    let event: Event = bytemuck::try_pod_read_unaligned(record).ok()?;
+    let event: Event = match bytemuck::try_pod_read_unaligned::<ScanEvent>(record) {
+        Ok(ScanEvent { event, evidence }) => {
+            return Some(Sighting { scan: Some(evidence.into()), ..sighting(&event)? });
+        }
+        Err(_) => bytemuck::try_pod_read_unaligned(record).ok()?,
+    };
+    sighting(&event)
+}
+
+fn sighting(event: &Event) -> Option<Sighting> {
     let kind = Kind::try_from(event.kind).ok()?;
     let verdict = Verdict::try_from(event.verdict).ok()?;
     Some(Sighting {
@@ -106,6 +115,7 @@ pub fn decode(record: &[u8]) -> Option<Sighting> {
         // In a report of the kernel program, a completed connection is an acknowledged cookie. A fenced source has
         // not yet proven enough.
         proof: if kind == Kind::Connect && verdict != Verdict::Fence { Proof::Cookie } else { Proof::None },
+        scan: None,
     })
 }
 
@@ -151,10 +161,14 @@ fn address(octets: [u8; 16]) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use bytemuck::Zeroable;
-    use portsentry_common::address::{Address, Ipv4};
+    use portsentry_common::{
+        address::{Address, Ipv4},
+        scan::Evidence,
+    };
     use proptest::prelude::*;
 
     use super::*;
+    use crate::policy::sample_scan;
 
     fn event() -> Event {
         Event {
@@ -175,6 +189,13 @@ mod tests {
         assert_eq!(sighting.source.to_string(), "192.0.2.9");
         assert_eq!(sighting.destination.to_string(), "198.51.100.1");
         assert_eq!((sighting.port, sighting.kind, sighting.verdict), (11, Kind::Xmas, Verdict::Block));
+    }
+
+    #[test]
+    fn a_longer_record_has_the_evidence_of_a_scan() {
+        let evidence = Evidence { span: 42, score: 1540, failed: 6, form: Evidence::SWEEP };
+        let sighting = decode(bytemuck::bytes_of(&ScanEvent { event: event(), evidence })).unwrap();
+        assert_eq!((sighting.port, sighting.scan), (11, Some(sample_scan())));
     }
 
     #[test]

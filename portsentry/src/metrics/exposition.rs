@@ -41,10 +41,19 @@ const MALFORMED: Shown =
     ("malformed_packets", "header", "Malformed packets, which pass unless their source is blocked or fenced");
 const ANSWERS: Shown =
     ("answers", "result", "What forwarded answers showed, and what followed from them (ANSWERS)");
+const CONTACTS: Shown = (
+    "scan_contacts",
+    "result",
+    "Failed first contacts of sources, and those forgotten because SCAN_MEMORY was full (SCAN_DETECTION)",
+);
+const SCANNERS: Shown =
+    ("scan_verdicts", "verdict", "Sources reported and fenced for their failed first contacts");
 const STEERED: Shown = ("steered_packets", "to", "SYNs and datagrams handed to the daemon's own sockets");
 
-const FAMILIES: [Shown; 11] =
-    [PROBES, DROPPED, EXPLAINED, ENTERED, REFUSED, PASSED, CHALLENGES, EVENTS, MALFORMED, STEERED, ANSWERS];
+const FAMILIES: [Shown; 13] = [
+    PROBES, DROPPED, EXPLAINED, ENTERED, REFUSED, PASSED, CHALLENGES, EVENTS, MALFORMED, STEERED, ANSWERS,
+    CONTACTS, SCANNERS,
+];
 
 /// Returns the family that shows a counter, and the label's value. The sum of all probes isn't shown, because
 /// Prometheus adds.
@@ -81,10 +90,10 @@ const fn shown(counter: Counter) -> Option<(Shown, &'static str)> {
         Counter::FailedConnections => (ANSWERS, "failed"),
         Counter::OverFailures => (ANSWERS, "over_failures"),
         Counter::Withheld => (ANSWERS, "withheld"),
-        // Shown with the settings of the detection of scans.
-        Counter::FailedContacts | Counter::ScanNoRoom | Counter::ScanReports | Counter::ScanFences => {
-            return None;
-        }
+        Counter::FailedContacts => (CONTACTS, "failed"),
+        Counter::ScanNoRoom => (CONTACTS, "no_room"),
+        Counter::ScanReports => (SCANNERS, "reported"),
+        Counter::ScanFences => (SCANNERS, "fenced"),
         Counter::Steered => (STEERED, "trap"),
         Counter::Reported => (EVENTS, "reported"),
         Counter::Repeated => (EVENTS, "repeated"),
@@ -268,6 +277,13 @@ fn daemon(registry: &mut Registry, state: &State, now: Instant) {
         }
         registry.register(name, help, family);
     }
+    let scans = Counts::default();
+    for ((kind, is_fence), count) in &state.scans {
+        let action = if *is_fence { "fenced" } else { "reported" };
+        let labels = vec![("kind", kind.name().into()), ("action", action.into())];
+        scans.get_or_create(&labels).inc_by(*count);
+    }
+    registry.register("scans", "Scans that avoid traps (SCAN_DETECTION), by kind and action", scans);
     if !state.countries.is_empty() {
         let family = Counts::default();
         for (country, count) in &state.countries {

@@ -10,7 +10,7 @@ use bytemuck::Zeroable;
 use portsentry_common::counter::Counters;
 
 use crate::{
-    policy::{Census, enforcement::Strength},
+    policy::{Census, ScanKind, enforcement::Strength},
     sink::runner::Ran,
 };
 
@@ -35,6 +35,8 @@ pub(super) struct State {
     pub admitted: BTreeMap<&'static str, u64>,
     /// By cause.
     pub released: BTreeMap<&'static str, u64>,
+    /// Scans that avoid traps, by kind, and whether their sources were fenced rather than reported.
+    pub scans: BTreeMap<(ScanKind, bool), u64>,
     /// Blocked and fenced sources by country. At most 677 entries, because a country has two letters or none.
     pub countries: BTreeMap<String, u64>,
     /// Number of sightings that the reader dropped.
@@ -54,6 +56,7 @@ impl Default for State {
             actions: BTreeMap::new(),
             admitted: BTreeMap::new(),
             released: BTreeMap::new(),
+            scans: BTreeMap::new(),
             countries: BTreeMap::new(),
             left_out: 0,
             reload: (true, now),
@@ -139,6 +142,11 @@ impl Stats {
     /// Counts a source that is blocked or fenced, by its country.
     pub fn count_country(&self, country: Option<String>) {
         *self.state().countries.entry(country.unwrap_or_else(|| "unknown".into())).or_default() += 1;
+    }
+
+    /// Counts a scan that avoids traps.
+    pub fn count_scan(&self, kind: ScanKind, is_fence: bool) {
+        *self.state().scans.entry((kind, is_fence)).or_default() += 1;
     }
 
     /// Counts networks that are released for this cause.

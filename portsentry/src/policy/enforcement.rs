@@ -7,7 +7,7 @@ use portsentry_common::{block::Proof, classify::Protocol};
 
 use super::{Sighting, State};
 use crate::{
-    config::{Config, Response},
+    config::{Config, Response, ScanDetection},
     modes::Modes,
 };
 
@@ -122,6 +122,19 @@ impl fmt::Display for Enforcement {
             formatter.write_str("; KILL_RUN_CMD runs")?;
         }
         Ok(())
+    }
+}
+
+/// Returns what makes a scan that avoids traps lead to a fence, for the log.
+#[must_use]
+pub const fn scan_remedy(config: &Config) -> &'static str {
+    match (config.scan_detection, config.block_tcp) {
+        (ScanDetection::Off | ScanDetection::Report, _) => "SCAN_DETECTION=\"fence\" fences such sources",
+        (ScanDetection::Fence, _) if config.block_unproven => {
+            "SCAN_DETECTION=\"fence\" fences nothing with BLOCK_UNPROVEN=\"1\""
+        }
+        (ScanDetection::Fence, Response::Block) => "it is fenced if it goes on",
+        (ScanDetection::Fence, _) => "SCAN_DETECTION=\"fence\" fences nothing without BLOCK_TCP=\"1\"",
     }
 }
 

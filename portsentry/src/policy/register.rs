@@ -199,9 +199,12 @@ impl Register {
     /// Returns the effects of a probe that causes neither a block nor a fence.
     pub fn witness(&mut self, sighting: &Sighting) -> Vec<Effect> {
         let is_proven = sighting.proof != Proof::None;
-        let is_first =
-            sighting.verdict == Verdict::Report && self.ledger.report(sighting.network(), is_proven);
-        witness::witness(sighting.verdict, self.rules.response(sighting.protocol), is_first)
+        let is_scan = sighting.scan.is_some();
+        let is_first = sighting.verdict == Verdict::Report
+            && !is_scan
+            && self.ledger.report(sighting.network(), is_proven);
+        let response = self.rules.response(sighting.protocol);
+        witness::witness(sighting.verdict, response, is_first, is_scan)
     }
 
     /// Whether the `KILL_*` actions run for the current block or fence of `network`.

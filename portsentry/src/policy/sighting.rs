@@ -9,7 +9,10 @@ use portsentry_common::{
     decide::Verdict,
 };
 
-use super::hold::{Hold, Record, network_of};
+use super::{
+    hold::{Hold, Record, network_of},
+    scan::Scan,
+};
 
 /// A probe that the kernel reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub struct Sighting {
     pub proof: Proof,
     /// Length of the IPv6 network by which the source is counted, or 0 for the source alone.
     pub prefix: u8,
+    /// The evidence of a scan that avoids traps, if that led to the verdict rather than this probe alone.
+    pub scan: Option<Scan>,
 }
 
 impl Sighting {
@@ -68,6 +73,15 @@ impl Sighting {
     #[must_use]
     pub fn network(&self) -> IpNet {
         network_of(self.source, self.prefix)
+    }
+
+    /// Returns the name of the scan or of the probe's kind, as part of the format of events.
+    #[must_use]
+    pub const fn kind_name(&self) -> &'static str {
+        match &self.scan {
+            Some(scan) => scan.kind().name(),
+            None => kind_name(self.kind),
+        }
     }
 
     /// Returns the block that this probe caused.
@@ -119,6 +133,7 @@ pub(crate) mod tests {
             verdict: Verdict::Block,
             proof: Proof::None,
             prefix: 0,
+            scan: None,
         }
     }
 }

@@ -29,6 +29,15 @@ pub fn scan_type(kind: Kind, flags: u8) -> String {
     }
 }
 
+/// Returns the name of a scan that avoids traps, or of the probe's kind.
+#[must_use]
+pub fn sighting_type(sighting: &Sighting) -> String {
+    match &sighting.scan {
+        Some(scan) => scan.kind().name().into(),
+        None => scan_type(sighting.kind, sighting.flags),
+    }
+}
+
 /// Returns both PortSentrys' text for a combination of control bits without a name.
 pub(super) fn unknown_type(flags: u8) -> String {
     let bit = |mask: u8| u8::from(flags & mask != 0);
@@ -45,18 +54,18 @@ pub(super) fn unknown_type(flags: u8) -> String {
 
 /// Returns the line of a probe, and a second line if it had IP options.
 pub fn attack(sighting: &Sighting, source: &Named<'_>) -> impl Iterator<Item = String> {
-    let Sighting { kind, flags, protocol, port, options, .. } = *sighting;
+    let Sighting { protocol, port, options, .. } = *sighting;
     let end = format!("from host: {source} to {} port: {port}", protocol.name());
     let options = (options == Some(true))
         .then(|| format!("attackalert: Packet {end} has IP options set (detection avoidance technique)."));
-    std::iter::once(format!("attackalert: {} {end}", scan_type(kind, flags))).chain(options)
+    std::iter::once(format!("attackalert: {} {end}", sighting_type(sighting))).chain(options)
 }
 
 /// Returns the line of a probe without consequences, worded so that no filter for attacks matches it.
 #[must_use]
 pub fn notice(sighting: &Sighting, source: &Named<'_>, why: &str) -> String {
-    let Sighting { kind, flags, protocol, port, .. } = *sighting;
-    let what = scan_type(kind, flags);
+    let Sighting { protocol, port, .. } = *sighting;
+    let what = sighting_type(sighting);
     format!(
         "adminalert: Noted only ({why}): {}, source {source}, {} port {port}",
         what.trim(),

@@ -19,7 +19,7 @@ pub use self::field::{FIELDS, Field, Form};
 use self::json::Member;
 use super::{Named, origins::Origin};
 use crate::config::Level;
-use crate::policy::{BlockId, Hold, Sighting, is_host, kind_name};
+use crate::policy::{BlockId, Hold, Sighting, is_host};
 
 /// Version of the schema in `docs/events.md`. It increases when a field changes its meaning or is removed; new fields
 /// don't increase it.
@@ -188,7 +188,7 @@ impl Event {
             .with(Field::DestinationIp, sighting.destination.to_string())
             .with(Field::DestinationPort, sighting.port)
             .with(Field::Transport, transport(sighting.protocol))
-            .with(Field::Kind, kind_name(sighting.kind))
+            .with(Field::Kind, sighting.kind_name())
             .with(Field::Hits, sighting.hits)
             .with(Field::Verdict, verdict(sighting.verdict))
             .with(Field::Proof, sighting.proof.name())
@@ -199,6 +199,12 @@ impl Event {
         // A connection to a trap has no control bits of its own.
         if sighting.protocol == Protocol::Tcp && sighting.kind != Kind::Connect {
             event = event.with(Field::Flags, flags(sighting.flags));
+        }
+        if let Some(scan) = sighting.scan {
+            event = event
+                .with(Field::ScanPairs, scan.pairs)
+                .with(Field::ScanSpan, scan.span)
+                .with(Field::ScanScore, scan.score.number());
         }
         if let Some(options) = sighting.options {
             event = event.with(Field::Options, options);

@@ -23,7 +23,7 @@ use super::{
     history_write::stamp,
 };
 use crate::policy::{
-    Sighting, network_of,
+    Scan, Sighting, network_of,
     register::{Case, HistoryAction},
 };
 
@@ -72,6 +72,9 @@ pub struct Seen {
     /// Length of the IPv6 network by which the source is counted, or 0 for the source alone.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub prefix: u8,
+    /// The evidence of a scan that avoids traps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<Scan>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
@@ -96,7 +99,7 @@ impl From<&Sighting> for Seen {
             destination: sighting.destination,
             port: sighting.port,
             protocol: sighting.protocol.name().into(),
-            kind: classic::scan_type(sighting.kind, sighting.flags).trim().into(),
+            kind: classic::sighting_type(sighting).trim().into(),
             flags: sighting.flags,
             interface: sighting.interface,
             vlan: sighting.vlan,
@@ -106,6 +109,7 @@ impl From<&Sighting> for Seen {
             verdict: event::verdict(sighting.verdict).into(),
             proof: sighting.proof.name().into(),
             prefix: sighting.prefix,
+            scan: sighting.scan,
         }
     }
 }

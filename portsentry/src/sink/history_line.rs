@@ -109,7 +109,7 @@ fn revival(time: &str, rest: &str) -> Option<HistoryLine> {
             reason: None,
         });
     }
-    let rest = rest.strip_prefix("Scan from: [")?;
+    let rest = rest.strip_prefix("Scan from: [").or_else(|| rest.strip_prefix("Noted only, from: ["))?;
     let (address, rest) = rest.split_once("] (")?;
     let (name, rest) = rest.split_once(") protocol: [")?;
     let (protocol, rest) = rest.split_once("] port: [")?;

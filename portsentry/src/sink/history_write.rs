@@ -22,12 +22,20 @@ pub(super) fn render(
     let is_end = matches!(action, HistoryAction::Lifted | HistoryAction::Forgotten);
     let is_ordered = hold.port == 0 || is_end || case.is_given;
     if !is_ordered {
-        return match (format, &case.sighting) {
+        let line = match (format, &case.sighting) {
             (LogFormat::Revival, Some(sighting)) => {
                 revival::stamp(sighting.time, zone) + &revival::scan(sighting, source)
             }
             (LogFormat::Revival, None) => revival::stamp(hold.since, zone) + &revival::block(record, source),
             _ => classic::record(hold.since, source, hold.port, hold.protocol, done(action), zone),
+        };
+        // Filters for 2.x take the end of a line about a fence for the verdict.
+        let is_scan = case.sighting.as_ref().is_some_and(|sighting| sighting.scan.is_some());
+        let may_end_otherwise = action == HistoryAction::Reported || format != LogFormat::Revival;
+        return if is_scan && may_end_otherwise {
+            line + &Annotation { until: None, reason: Some(case.reason.clone()) }.to_string()
+        } else {
+            line
         };
     }
     let remark = match action {
@@ -73,17 +81,49 @@ pub(super) fn stamp(time: std::time::SystemTime) -> String {
 mod tests {
     use std::time::{Duration, SystemTime};
 
+    use portsentry_common::decide::Verdict;
+
     use super::*;
     use crate::{
         policy::{
-            Hold, Record,
+            Hold, Record, Sighting,
             register::{Admission, Release, Why},
+            sample_scan, sample_sighting,
         },
         sink::HistoryLine,
     };
 
     fn at(second: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(second)
+    }
+
+    #[test]
+    fn a_scan_that_avoids_traps_is_written_with_its_evidence_and_read() {
+        let because = "# because \"sweep: 6 failed first contacts within 42 s, score 15.4\"";
+        for (format, verdict, action, line_begin, line_end) in [
+            (LogFormat::Classic, Verdict::Report, HistoryAction::Reported, "0 - 01/01/1970", because),
+            (LogFormat::Classic, Verdict::Fence, HistoryAction::Fenced, "0 - 01/01/1970", because),
+            (
+                LogFormat::Revival,
+                Verdict::Report,
+                HistoryAction::Reported,
+                "1970-01-01T00:00:00.000+0000 Noted only, from: [192.0.2.9]",
+                because,
+            ),
+            (
+                LogFormat::Revival,
+                Verdict::Fence,
+                HistoryAction::Blocked,
+                "1970-01-01T00:00:00.000+0000 Scan from: [192.0.2.9]",
+                "type: [sweep] IP opts: [not set] ignored: [false] triggered: [true] noblock: [false] blocked: [true]",
+            ),
+        ] {
+            let sighting = Sighting { verdict, scan: Some(sample_scan()), ..sample_sighting() };
+            let case = Case::probe(&sighting);
+            let line = render(action, &case, &Named::from(sighting.source), format, &TimeZone::UTC);
+            assert!(line.starts_with(line_begin) && line.ends_with(line_end), "{line}");
+            assert_eq!(HistoryLine::read(&line).map(|read| read.action), Some(action), "{line}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::{Config, Fence, Level, LogFormat},
-    policy::enforcement::Prediction,
+    policy::enforcement::{self, Prediction},
     sanitize::sanitize,
 };
 
@@ -30,6 +30,8 @@ pub struct Log {
     /// `FENCE`
     fence: Fence,
     prediction: Prediction,
+    /// What makes a reported scan a fenced one.
+    scan_remedy: &'static str,
     sinks: Vec<Box<dyn Sink>>,
     feed: Option<Feed>,
     last_error: Option<(SystemTime, String)>,
@@ -55,6 +57,7 @@ impl Log {
             // An open fence answers with challenges.
             fence: config.fence_in_effect(),
             prediction: Prediction::new(config),
+            scan_remedy: enforcement::scan_remedy(config),
             sinks: SINKS.iter().filter_map(&mut open).collect(),
             feed: None,
             last_error: None,

@@ -20,12 +20,21 @@ pub fn scan_type(kind: Kind, flags: u8) -> String {
     }
 }
 
+/// Returns the name of a scan that avoids traps, or of the probe's kind.
+fn sighting_type(sighting: &Sighting) -> String {
+    match sighting.scan {
+        Some(_) => classic::sighting_type(sighting),
+        None => scan_type(sighting.kind, sighting.flags),
+    }
+}
+
 /// Returns the line of a probe. The line of a probe without consequences starts with other words, because filters
 /// for 2.x ban every source after `Scan from:` and ignore the flags that follow.
 #[must_use]
 pub fn scan(sighting: &Sighting, source: &Named<'_>) -> String {
-    let Sighting { kind, flags, protocol, port, options, verdict, .. } = *sighting;
+    let Sighting { kind, protocol, port, options, verdict, scan, .. } = *sighting;
     let begin = match verdict {
+        Verdict::Report if scan.is_some() => "Noted only, from",
         Verdict::Block | Verdict::Fence | Verdict::Report | Verdict::Full => "Scan from",
         Verdict::Counted | Verdict::Noticed | Verdict::Ignored => "Noted only, from",
     };
@@ -50,7 +59,7 @@ pub fn scan(sighting: &Sighting, source: &Named<'_>) -> String {
         begin,
         source,
         (protocol, port),
-        &scan_type(kind, flags),
+        &sighting_type(sighting),
         options,
         [ignored, triggered, noblock, blocked],
     )

@@ -108,9 +108,17 @@ impl Keeper {
             Effect::Run(occasion) => self.run_for(occasion, case),
             Effect::Metric(Count::Admitted(way)) => {
                 self.totals.stats.count_admitted(way.name(), 1);
+                if let Some(scan) = case.sighting.as_ref().and_then(|sighting| sighting.scan) {
+                    self.totals.stats.count_scan(scan.kind(), true);
+                }
                 let origins = self.journal.origins();
                 if origins.have_countries() {
                     self.totals.stats.count_country(origins.of(case.record.source()).country);
+                }
+            }
+            Effect::Metric(Count::Scan) => {
+                if let Some(scan) = case.sighting.as_ref().and_then(|sighting| sighting.scan) {
+                    self.totals.stats.count_scan(scan.kind(), false);
                 }
             }
             Effect::Metric(Count::Released(way)) => self.totals.stats.count_released(way.name(), 1),

@@ -30,6 +30,7 @@ impl Keeper {
             }
             Change::Remove => self.remove(network),
             Change::Forget => self.kernel.handshakes.forget(network.addr()),
+            Change::Acquit => Ok(()),
         }
     }
 

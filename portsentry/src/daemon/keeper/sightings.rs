@@ -12,7 +12,7 @@ impl Keeper {
     /// Handles a probe that the kernel program reported.
     pub(super) fn on_sighting(&mut self, sighting: &Sighting) {
         if !(self.scope.skips_own() && sighting.source == sighting.destination) {
-            self.see(Admission::Sighting, sighting);
+            self.see(Admission::of(sighting), sighting);
         }
     }
 

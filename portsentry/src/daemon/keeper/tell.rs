@@ -55,6 +55,11 @@ impl Keeper {
             (Line::Attack, Some(sighting)) => self.journal.attack(sighting, source),
             (Line::Notice, Some(sighting)) => self.journal.notice(sighting, source),
             (Line::LeftAlone, Some(sighting)) => self.journal.left_alone(sighting, source),
+            (Line::Scan, Some(sighting)) => {
+                if let Some(scan) = &sighting.scan {
+                    self.journal.scan(sighting, scan, source);
+                }
+            }
             (Line::Full, Some(sighting)) => self.journal.full(sighting, source),
             (Line::Fenced, Some(sighting)) => {
                 let term = (self.register.fence_seconds(), until);
@@ -67,7 +72,13 @@ impl Keeper {
             (Line::Lifted, _) => self.journal.lifted(case),
             // There is no probe.
             (
-                Line::Attack | Line::Notice | Line::LeftAlone | Line::Full | Line::Fenced | Line::Blocked,
+                Line::Attack
+                | Line::Notice
+                | Line::Scan
+                | Line::LeftAlone
+                | Line::Full
+                | Line::Fenced
+                | Line::Blocked,
                 None,
             ) => {}
         }

@@ -86,6 +86,7 @@ impl Keeper {
             verdict,
             proof,
             prefix: self.scope.prefix_of(source),
+            scan: None,
         }
     }
 

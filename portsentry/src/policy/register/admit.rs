@@ -57,7 +57,7 @@ pub fn admit(cause: Admission, entry: &Entry) -> Vec<Effect> {
     let is_new = entry.is_new();
     let mut effects = Vec::new();
     match cause {
-        Admission::Sighting | Admission::Trap => {
+        Admission::Sighting | Admission::Scan | Admission::Trap => {
             effects.push(Emit(Line::Attack));
             // An entry that was found in the map before its event was read is already recorded.
             if is_new {

@@ -83,7 +83,7 @@ impl Case {
     #[must_use]
     pub fn probe(sighting: &Sighting) -> Self {
         let record = sighting.record();
-        Self::held(Admission::Sighting, record, Some(sighting), Why::Usual)
+        Self::held(Admission::of(sighting), record, Some(sighting), Why::Usual)
     }
 
     /// Returns the administrator's words, if any.

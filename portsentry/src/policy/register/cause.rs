@@ -1,6 +1,6 @@
 //! The causes of blocks, fences and releases, with their reasons in words.
 
-use super::super::{Record, Sighting, sighting::kind_name};
+use super::super::{Record, Sighting};
 
 /// The usual reason for an administrator's request.
 pub const ADMINISTRATOR: &str = "an administrator asked for it";
@@ -32,6 +32,8 @@ pub const OTHER_PREFIX: &str = "IPV6_PREFIX has changed";
 pub enum Admission {
     /// The kernel program reported a probe.
     Sighting,
+    /// The kernel program reported that it scans: its first contacts failed.
+    Scan,
     /// The kernel program blocked or fenced it, and could not report the probe.
     Untold,
     /// An earlier run had blocked or fenced it.
@@ -48,8 +50,9 @@ pub enum Admission {
 
 impl Admission {
     /// All causes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Sighting,
+        Self::Scan,
         Self::Untold,
         Self::TakenOver,
         Self::Administrator,
@@ -58,11 +61,18 @@ impl Admission {
         Self::Offline,
     ];
 
+    /// Returns the cause of a report of the kernel program.
+    #[must_use]
+    pub const fn of(sighting: &Sighting) -> Self {
+        if sighting.scan.is_some() { Self::Scan } else { Self::Sighting }
+    }
+
     /// Returns the name for metrics and evidence.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sighting => "probe",
+            Self::Scan => "scan",
             Self::Untold => "unreported",
             Self::TakenOver => "taken_over",
             Self::Administrator => "administrator",
@@ -78,9 +88,13 @@ impl Admission {
         let (protocol, port) = (record.hold.protocol.name(), record.hold.port);
         match self {
             Self::Sighting | Self::Trap => {
-                let kind = sighting.map_or("probe", |sighting| kind_name(sighting.kind));
+                let kind = sighting.map_or("probe", Sighting::kind_name);
                 format!("{kind} to {protocol} port {port}")
             }
+            Self::Scan => match sighting.and_then(|sighting| sighting.scan) {
+                Some(scan) => format!("{}: {scan}", scan.kind().name()),
+                None => "its first contacts failed".into(),
+            },
             Self::Untold => "found in the kernel's map; its probe was not reported".into(),
             Self::TakenOver => "an earlier run blocked it".into(),
             Self::Administrator => ADMINISTRATOR.into(),

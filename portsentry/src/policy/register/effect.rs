@@ -45,6 +45,8 @@ pub enum Change {
     Remove,
     /// Its handshakes with traps are cleared.
     Forget,
+    /// Its failed first contacts are cleared.
+    Acquit,
 }
 
 /// A change of the blocked file.
@@ -108,6 +110,8 @@ pub enum Line {
     /// A probe, in a form that makes no log watcher ban its source: the source is ignored or below the trigger, or
     /// the kind isn't counted.
     Notice,
+    /// A scan that avoids traps, whose source is only reported.
+    Scan,
     /// The source is only reported, as configured.
     LeftAlone,
     /// The blocked map is full.
@@ -136,4 +140,6 @@ pub enum Count {
     Admitted(Admission),
     /// A network is released.
     Released(Release),
+    /// A scan that avoids traps is reported, without a fence.
+    Scan,
 }

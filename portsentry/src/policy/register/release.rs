@@ -14,6 +14,10 @@ pub fn release(cause: Release, was_fence: Option<bool>, kills: bool) -> Vec<Effe
         if was_fence != Some(true) {
             effects.push(Effect::Map(Change::Forget));
         }
+        // Otherwise the next failed contact would fence it again.
+        if matches!(cause, Release::Administrator | Release::Exempt) {
+            effects.push(Effect::Map(Change::Acquit));
+        }
         // Only the number of evicted fences is logged.
         effects.push(Effect::Emit(Line::Lifted));
     }

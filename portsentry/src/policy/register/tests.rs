@@ -4,7 +4,7 @@ use portsentry_common::{classify::Protocol, decide::Verdict};
 use proptest::prelude::*;
 
 use super::{
-    super::{hold::is_same_moment, sample_sighting},
+    super::{hold::is_same_moment, sample_scan, sample_sighting},
     Effect::{Allow, Deny, Emit, File, History, Map, Metric, Run},
     *,
 };
@@ -49,13 +49,14 @@ fn ordered() -> Record {
 /// The effects of blocking or fencing a free network, for each cause.
 #[test]
 fn each_way_in_has_its_effects() {
-    use Admission::{Administrator, List, Offline, Sighting, TakenOver, Trap, Untold};
+    use Admission::{Administrator, List, Offline, Scan, Sighting, TakenOver, Trap, Untold};
     let kill = [Run(Occasion::Kill), Deny { is_new: true }];
     let show = File(FileChange::Show);
     let probe = [Emit(Line::Attack), Emit(Line::Blocked), History(HistoryAction::Blocked), show];
     let order = [Map(Change::Enter), Emit(Line::Ordered), History(HistoryAction::Blocked), show];
     for (cause, record, first) in [
         (Sighting, block(), &[&probe[..], &kill].concat()[..]),
+        (Scan, block(), &[&probe[..], &kill].concat()),
         (Trap, block(), &[&probe[..], &kill].concat()),
         (Untold, block(), &[&[Emit(Line::Found), History(HistoryAction::Blocked), show][..], &kill].concat()),
         (TakenOver, block(), &[Map(Change::Enter), show, Deny { is_new: false }]),
@@ -74,9 +75,11 @@ fn each_way_in_has_its_effects() {
 fn each_way_out_has_its_effects() {
     let all = |cause, forget: &[Effect], history: &[Effect]| {
         let first = if cause == Release::Crowded { vec![] } else { vec![Map(Change::Remove)] };
+        let is_early = matches!(cause, Release::Administrator | Release::Exempt);
+        let acquit = if is_early { vec![Map(Change::Acquit)] } else { vec![] };
         let told = if cause == Release::Crowded { vec![] } else { vec![Emit(Line::Lifted)] };
         let files = [File(FileChange::Hide), Allow, Run(Occasion::Lift), Metric(Count::Released(cause))];
-        [&first[..], forget, &told, history, &files].concat()
+        [&first[..], forget, &acquit, &told, history, &files].concat()
     };
     let (forget, lifted) = ([Map(Change::Forget)], [History(HistoryAction::Lifted)]);
     for cause in Release::ALL {
@@ -193,6 +196,29 @@ fn each_verdict_that_holds_nobody_has_its_effects() {
         assert_eq!(register.witness(&sighting(verdict)), again, "{verdict:?} again");
         assert!(register.ledger().is_empty());
     }
+}
+
+/// Whatever BLOCK_TCP says: a report of a scan is SCAN_DETECTION's. Its line bans nobody, and no command runs.
+#[test]
+fn a_reported_scan_has_a_line_of_its_own() {
+    let effects = [Emit(Line::Scan), History(HistoryAction::Reported), Metric(Count::Scan)];
+    for response in [Response::Block, Response::LogOnly, Response::CommandOnly] {
+        let mut register = Register::new(Rules { tcp: response, ..rules(false) });
+        let scan = Sighting { scan: Some(sample_scan()), ..sighting(Verdict::Report) };
+        assert_eq!(register.witness(&scan), effects, "{response:?}");
+        assert!(register.ledger().is_empty());
+        let first = register.witness(&sighting(Verdict::Report));
+        assert_eq!(first.contains(&Emit(Line::LeftAlone)), response != Response::CommandOnly);
+    }
+}
+
+#[test]
+fn the_reason_for_a_scans_fence_is_its_evidence() {
+    let scan = Sighting { scan: Some(sample_scan()), ..sighting(Verdict::Fence) };
+    let reason = "sweep: 6 failed first contacts within 42 s, score 15.4";
+    let case = Case::held(Admission::of(&scan), fence(), Some(&scan), Why::Usual);
+    assert_eq!((case.cause, case.reason.as_str()), ("scan", reason));
+    assert_eq!(Admission::of(&sighting(Verdict::Fence)), Admission::Sighting);
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -20,6 +20,8 @@ pub enum Form {
     Number,
     /// A whole number.
     Signed,
+    /// Any number.
+    Decimal,
     /// True or false.
     Switch,
 }
@@ -35,6 +37,7 @@ impl fmt::Display for Form {
             Self::Ip => "ip",
             Self::Number => "number",
             Self::Signed => "signed number",
+            Self::Decimal => "decimal number",
             Self::Switch => "boolean",
         })
     }
@@ -134,8 +137,14 @@ fields! {
     ExitCode: Signed => "process.exit_code", "PORTSENTRY_EXIT_CODE";
     /// The version of this schema.
     Schema: Number => "portsentry.schema", "PORTSENTRY_SCHEMA";
-    /// `syn`, `fin`, `null`, `xmas`, `unknown`, `maimon`, `ack`, `fragment`, `udp`, `connect` or `chain` (IPv6 extension headers that hide the transport header, so that protocol and port say TCP and 0).
+    /// `syn`, `fin`, `null`, `xmas`, `unknown`, `maimon`, `ack`, `fragment`, `udp`, `connect` or `chain` (IPv6 extension headers that hide the transport header, so that protocol and port say TCP and 0); with `SCAN_DETECTION` also `slow scan` or `sweep`.
     Kind: Keyword => "portsentry.kind", "PORTSENTRY_KIND";
+    /// Number of distinct addresses and ports at which a scan's first contacts failed, at most 255.
+    ScanPairs: Number => "portsentry.scan.pairs", "PORTSENTRY_SCAN_PAIRS";
+    /// Seconds from the first to the last of these failures.
+    ScanSpan: Number => "portsentry.scan.span", "PORTSENTRY_SCAN_SPAN";
+    /// The scan's score, in natural logarithms: 9.2 leads to a report, 13.8 to a fence.
+    ScanScore: Decimal => "portsentry.scan.score", "PORTSENTRY_SCAN_SCORE";
     /// TCP's control bits as received, of `FIN`, `SYN`, `RST`, `PSH`, `ACK`, `URG`, `ECE` and `CWR`.
     Flags: Keywords => "portsentry.flags", "PORTSENTRY_FLAGS";
     /// Whether IPv4 options or IPv6 extension headers were present.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::history_write::stamp;
 use crate::policy::{
-    BlockId, kind_name, name_of, network_of,
+    BlockId, Scan, Sighting, name_of, network_of,
     register::{Case, HistoryAction},
 };
 
@@ -33,6 +33,9 @@ pub struct Done {
     /// Kind of the probe, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// The evidence of a scan that avoids traps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<Scan>,
     /// The id of the block or fence. Lines of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<BlockId>,
@@ -52,7 +55,8 @@ impl Done {
             reason: case.reason.clone(),
             proof: hold.proof.name().into(),
             until: until.map(stamp),
-            kind: case.sighting.as_ref().map(|sighting| kind_name(sighting.kind).to_owned()),
+            kind: case.sighting.as_ref().map(|sighting| Sighting::kind_name(sighting).to_owned()),
+            scan: case.sighting.as_ref().and_then(|sighting| sighting.scan),
             id: case.id,
         }
     }

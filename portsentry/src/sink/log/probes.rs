@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::{Fence, LogFormat},
     policy::{
-        Hold, Record, Sighting,
+        Hold, Record, Scan, Sighting,
         register::{ADMINISTRATOR, Case, asked_because},
     },
 };
@@ -50,6 +50,27 @@ impl Log {
         let is_asked_for = self.tells_notices || sighting.verdict == Verdict::Noticed;
         let lines = if is_asked_for { std::slice::from_ref(&line) } else { &[] };
         self.emit(&event, lines, Some(&line));
+    }
+
+    /// Logs a scan that avoids traps, whose source is only reported. The line is worded so that no filter for attacks
+    /// matches it.
+    pub fn scan(&mut self, sighting: &Sighting, scan: &Scan, source: &Named<'_>) {
+        let event = Event::new(Action::Spare).probe(sighting, source).with(Field::EventReason, scan.to_string());
+        let Sighting { destination, port, protocol, .. } = sighting;
+        let (kind, protocol) = (scan.kind().name(), protocol.name());
+        let remedy = if scan.is_peer {
+            "a peer-to-peer program does the same, so it is never fenced for this"
+        } else {
+            self.scan_remedy
+        };
+        let network = with_network(sighting);
+        self.admin(
+            &event,
+            &format!(
+                "Noted only ({kind}): source {source}{network}, {scan}, the last at {protocol} port {port} of \
+                 {destination}; {remedy}"
+            ),
+        );
     }
 
     /// Logs that the configuration only reports the source of `sighting`.
@@ -94,9 +115,12 @@ impl Log {
             Fence::Drop => "new connections are dropped; established ones continue",
             Fence::Open => "every port looks open to it; its connections continue",
         };
+        let evidence = sighting.scan.map_or_else(String::new, |scan| format!(" ({}: {scan})", scan.kind().name()));
         self.attack_line(
             &event,
-            &format!("Host {source} has been fenced for {seconds} seconds (proof: none): {effect}{network}"),
+            &format!(
+                "Host {source} has been fenced for {seconds} seconds (proof: none): {effect}{network}{evidence}"
+            ),
         );
     }
 

@@ -9,8 +9,9 @@ use super::*;
 use crate::{
     modes::Mode,
     policy::{
+        Scan, Sighting,
         register::{Admission, Case, Why},
-        sample_sighting,
+        sample_scan, sample_sighting,
     },
 };
 
@@ -22,6 +23,7 @@ fn lines(format: LogFormat, write: impl FnOnce(&mut Log)) -> Vec<String> {
         tells_notices: false,
         fence: Fence::Drop,
         prediction: Prediction::new(&Config::default()),
+        scan_remedy: enforcement::scan_remedy(&Config::default()),
         sinks: vec![Box::new(kept.clone())],
         origins: Origins::default(),
         last_error: None,
@@ -127,6 +129,35 @@ fn actions_have_the_words_of_1_2() {
 }
 
 #[test]
+fn a_scan_is_told_with_its_evidence() {
+    let source = IpAddr::from([192, 0, 2, 9]);
+    let told = |scan: Scan| {
+        let sighting = Sighting { scan: Some(scan), ..sample_sighting() };
+        lines(LogFormat::Classic, |journal| {
+            journal.scan(&sighting, &scan, &source.into());
+            journal.attack(&sighting, &source.into());
+            journal.fenced(&sighting, &source.into(), (300, None));
+        })
+    };
+    assert_eq!(
+        told(sample_scan()),
+        [
+            "adminalert: Noted only (sweep): source 192.0.2.9/192.0.2.9, 6 failed first contacts within 42 s, score \
+             15.4, the last at TCP port 11 of 198.51.100.1; SCAN_DETECTION=\"fence\" fences such sources",
+            "attackalert: sweep from host: 192.0.2.9/192.0.2.9 to TCP port: 11",
+            "attackalert: Host 192.0.2.9 has been fenced for 300 seconds (proof: none): new connections are dropped; \
+             established ones continue (sweep: 6 failed first contacts within 42 s, score 15.4)",
+        ]
+    );
+    let peer = told(Scan { is_peer: true, is_sweep: false, ..sample_scan() });
+    assert!(
+        peer[0].starts_with("adminalert: Noted only (slow scan): ") && peer[0].ends_with("never fenced for this"),
+        "{}",
+        peer[0]
+    );
+}
+
+#[test]
 fn logcheck_reports_errors_and_losses_and_no_scan() {
     const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../pkg/logcheck");
     let source = IpAddr::from([192, 0, 2, 9]);
@@ -138,6 +169,7 @@ fn logcheck_reports_errors_and_losses_and_no_scan() {
             journal.active();
             journal.attack(&sample_sighting(), &source.into());
             journal.left_alone(&sample_sighting(), &source.into());
+            journal.scan(&sample_sighting(), &sample_scan(), &source.into());
             journal.fenced(&sample_sighting(), &source.into(), (300, None));
             journal.blocked(&sample_sighting(), &source.into(), None);
             journal.denied((source.into(), None), "ALL: 192.0.2.9 : DENY");
