@@ -24,9 +24,7 @@ mod trust;
 mod value;
 
 pub use block_list::BlockList;
-pub use choice::{
-    Facility, Fence, KillOnProof, Level, LogFormat, LogOutput, OnStop, Response, ScanDetection, XdpMode,
-};
+pub use choice::{Facility, Fence, KillOnProof, Level, LogFormat, LogOutput, OnStop, Response, XdpMode};
 pub use content::Config;
 pub use interfaces::Interfaces;
 pub use load_error::LoadError;

@@ -11,6 +11,7 @@ pub mod held;
 pub mod past;
 pub mod report;
 pub mod sample;
+pub mod scans;
 pub mod select;
 pub mod subject;
 pub mod would;

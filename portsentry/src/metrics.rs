@@ -4,6 +4,7 @@ mod exposition;
 mod format;
 mod http;
 mod process;
+mod scans;
 mod prometheus_text;
 mod server;
 mod stats;

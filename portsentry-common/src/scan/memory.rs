@@ -262,10 +262,18 @@ fn place<T>(sets: &mut [T], name: Name) -> &mut T {
     &mut sets[name.set(last) as usize]
 }
 
+/// Whether a suspect's place may be taken: its term is over.
 #[inline(always)]
-fn is_free(suspect: &Suspect, now: u32) -> bool {
+#[must_use]
+pub fn is_free(suspect: &Suspect, now: u32) -> bool {
     let term = if suspect.verdict == Verdict::None as u8 { SUSPICION } else { CONVICTION };
     spent(suspect, now) >= term
+}
+
+/// Whether a place on probation is taken, by an entry whose term isn't over.
+#[must_use]
+pub fn is_entered(entrant: u64, now: u32) -> bool {
+    idle(entrant, now) < PROBATION
 }
 
 /// Returns the age of an entry, the greatest for a free place.
@@ -285,9 +293,10 @@ fn entry(tag: u32, pair: Pair, now: u32) -> u64 {
     u64::from(tag >> 8) << TAG_SHIFT | u64::from(pair.bits()) << PAIR_SHIFT | u64::from(now / TICK) & TIME
 }
 
-/// No entry is 0: its tag would have to be.
+/// Whether a place on probation is the one of the source with this tag. No entry is 0: its tag would have to be.
 #[inline(always)]
-fn is_tagged(entrant: u64, tag: u32) -> bool {
+#[must_use]
+pub fn is_tagged(entrant: u64, tag: u32) -> bool {
     entrant != 0 && entrant >> TAG_SHIFT == u64::from(tag >> 8)
 }
 

@@ -213,7 +213,10 @@ fn enter(config: &Config, change: &Change, edited: &Edited) -> Result<Option<boo
         // The kernel may have entries that no file names yet.
         Change::Unblock => {
             let lines = edited.removed.iter().map(|record| &record.network);
-            changed.chain(unchanged).chain(lines).copied().try_for_each(|network| maps.unblock(network))?;
+            changed.chain(unchanged).chain(lines).copied().try_for_each(|network| {
+                maps.unblock(network)?;
+                maps.acquit(network, prefix)
+            })?;
         }
     }
     Ok(Some(maps.is_enforced()))

@@ -6,6 +6,7 @@ mod finding;
 mod interface;
 mod links;
 mod outgoing;
+mod scans;
 mod system;
 
 use portsentry_common::settings::FencedSyns;
@@ -51,6 +52,10 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
     }
     if let Some(Ok(answers)) = running.map(Observer::answers) {
         findings.push(outgoing::in_effect(config.answers, answers));
+    }
+    if let Some(Ok(state)) = running.map(Observer::scans) {
+        let answers = running.and_then(|observer| observer.answers().ok());
+        findings.extend(scans::findings(&config, &state, answers));
     }
     let pinned_links = pinned.as_ref().map(Observer::links).unwrap_or_default();
     match links::read() {

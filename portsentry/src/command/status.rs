@@ -112,6 +112,13 @@ fn render(report: &Report, pins: &str) -> String {
     if let Some(answers) = &maps.answers {
         say("answers", answers.clone());
     }
+    if let Some(scans) = &maps.scans {
+        say("scans", scans.detection.clone());
+        if let Some(memory) = &scans.memory {
+            say("suspects", memory.sources_shown());
+            say("memory horizon", memory.horizon_shown());
+        }
+    }
     let outgoing = outgoing(report);
     if !outgoing.is_empty() {
         say("outgoing", sanitize(&outgoing).into_owned());
@@ -184,9 +191,19 @@ mod tests {
     use portsentry_common::{counter::Counters, settings::FencedSyns};
 
     use super::*;
-    use crate::{inspect::bound_ports::BoundPorts, kernel::BoundState, modes::Mode};
+    use crate::{
+        inspect::{
+            bound_ports::BoundPorts,
+            scans::{Memory, Scans},
+        },
+        kernel::{BoundState, ScanCount},
+        modes::Mode,
+    };
 
     const DUMPED: BoundState = BoundState { by_hooks: true, dump_age: Some(Duration::from_secs(1)) };
+
+    const COUNT: ScanCount =
+        ScanCount { suspects: 3, suspects_max: 1024, probation: 7, probation_max: 4096 };
 
     fn report() -> Report {
         let interface = |index, name: Option<&str>| Interface {
@@ -207,6 +224,10 @@ mod tests {
                 bound_ports: BoundPorts::new(DUMPED, true),
                 fenced_syns: FencedSyns::Accept,
                 answers: Some("observe".into()),
+                scans: Some(Scans {
+                    detection: "report".into(),
+                    memory: Some(Memory { horizon: 86_400, is_full: false, count: COUNT }),
+                }),
                 ring: 4 << 20,
                 memory: 60 << 20,
                 silence: Some(3),
@@ -230,6 +251,9 @@ mod tests {
              bound ports  known by bind hooks and dumps; last dump 1 s ago\n\
              fence        open: PortSentry answers for every port\n\
              answers      observe\n\
+             scans        report\n\
+             suspects     3 of 1024, 7 of 4096 on probation\n\
+             memory horizon 24 h\n\
              outgoing     seen on eth0 by TCX, after shaper (ID 7)\n\
              ring         4096 KiB\n\
              memory       60 MiB in all maps\n\n\

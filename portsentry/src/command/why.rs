@@ -69,6 +69,23 @@ fn render(report: &Explanation, zone: &Zone) -> String {
         say("hits", &held.hits.to_string());
         say("dropped", &format!("{} packets", held.dropped));
     }
+    if let Some(suspect) = &report.suspect {
+        if suspect.source.prefix_len() < suspect.source.max_prefix_len() {
+            say("suspect", &format!("{}: {}", suspect.source, suspect.shown()));
+        } else {
+            say("suspect", &suspect.shown());
+        }
+        let span = format!("from {} to {}", time(suspect.first), time(suspect.last));
+        let verdict = match suspect.verdict.as_str() {
+            "fence" => "enough for a fence; further failures within a day fence it anew",
+            "report" => "enough for a report",
+            _ => "not enough for a report",
+        };
+        say("failures", &format!("{span} ({}): {verdict}", zone.name()));
+        if let Some(missing) = &suspect.missing {
+            say("to fence", missing);
+        }
+    }
     if let Some(would) = report.would {
         say("would be", &format!("{}, but PortSentry only observed", would.name()));
     }
@@ -185,13 +202,14 @@ fn interface(index: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::explanation::Line;
+    use crate::inspect::{explanation::Line, scans::tests::sample_record};
 
     fn nothing() -> Explanation {
         Explanation {
             address: [192, 0, 2, 9].into(),
             held: None,
             would: None,
+            suspect: None,
             is_enforced: true,
             daemon: Some(1),
             exempt: None,
@@ -228,6 +246,19 @@ mod tests {
             text.contains("fenced: PortSentry is down. Its next start restores what the file names\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_suspects_record_is_shown() {
+        let suspect = Some(sample_record());
+        let text = render(&Explanation { suspect, ..nothing() }, &Zone::utc());
+        for line in [
+            "suspect   5 failed first contacts with 3 or more addresses and one port, score 11.0",
+            "failures  from 1970-01-01 00:01:40 to 1970-01-01 00:02:22 (UTC): enough for a report",
+            "to fence  1 further addresses or ports, a score higher by 2.8",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+        }
     }
 
     #[test]

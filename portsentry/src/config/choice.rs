@@ -1,6 +1,6 @@
 //! Settings that take one of a few words.
 
-use portsentry_common::settings::{AckProbes, Answers, FencedDatagrams};
+use portsentry_common::settings::{AckProbes, Answers, FencedDatagrams, ScanDetection};
 
 use super::{report::Report, span::Span};
 
@@ -47,6 +47,12 @@ impl Choice for FencedDatagrams {
 impl Choice for Answers {
     const WORDS: &'static [(&'static str, Self)] =
         &[("off", Self::Off), ("observe", Self::Observe), ("enforce", Self::Enforce)];
+}
+
+/// `SCAN_DETECTION`
+impl Choice for ScanDetection {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("report", Self::Report), ("fence", Self::Fence)];
 }
 
 macro_rules! choices {
@@ -99,16 +105,6 @@ choices! {
         Open: "open",
         /// They are dropped. With `CHALLENGE`, watched ports without a service answer with a cookie.
         Drop: "drop",
-    }
-
-    /// `SCAN_DETECTION`: the response to a source whose first contacts fail too often.
-    ScanDetection {
-        /// Nothing is remembered.
-        Off: "off",
-        /// Report it.
-        Report: "report",
-        /// Report it, and fence it.
-        Fence: "fence",
     }
 
     /// `XDP_MODE`: the place where the kernel program runs.

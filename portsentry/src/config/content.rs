@@ -7,11 +7,11 @@ use std::{
 };
 
 use ipnet::IpNet;
-use portsentry_common::settings::{AckProbes, Answers, FencedDatagrams};
+use portsentry_common::settings::{AckProbes, Answers, FencedDatagrams, ScanDetection};
 
 use super::{
     Command, DenyLine, Facility, Fence, Interfaces, KillOnProof, Level, LogFormat, LogOutput, OnStop,
-    PortSet, Response, RouteLift, ScanDetection, Targets, XdpMode,
+    PortSet, Response, RouteLift, Targets, XdpMode,
 };
 
 /// The content of the configuration file, with defaults for missing settings. The tables in [`super::keys`] describe each setting
@@ -234,7 +234,7 @@ impl Default for Config {
             failed_connections: 4,
             max_served: 65536,
             scan_detection: ScanDetection::Off,
-            scan_memory: 32,
+            scan_memory: 40,
             challenge: false,
             challenge_rate: 1000,
             ipv6_prefix: 64,

@@ -15,6 +15,7 @@ mod names;
 mod outside;
 mod pins;
 mod prefixes;
+mod scans;
 mod schedule;
 mod scope;
 mod sightings;

@@ -10,6 +10,7 @@ use super::{
     error::Error,
     exempt, held,
     past::{self, Bounds, Entry},
+    scans::SuspectRecord,
     select::{Selection, Wanted},
     subject::Subject,
     would,
@@ -21,6 +22,7 @@ use crate::{
     policy::{
         State,
         enforcement::Prediction,
+        network_of,
         register::{HistoryAction, Release},
     },
     sink::{
@@ -40,6 +42,9 @@ pub struct Explanation {
     /// The state that it would be in, if PortSentry has only reported it.
     #[serde(default)]
     pub would: Option<State>,
+    /// Its record, if it is suspected of a scan that avoids traps.
+    #[serde(default)]
+    pub suspect: Option<SuspectRecord>,
     /// Whether the program that enforces the entry is attached.
     pub is_enforced: bool,
     /// The running daemon's process.
@@ -103,11 +108,18 @@ pub fn read(subject: &Subject, address: IpAddr, bounds: Bounds) -> Result<Explan
     let sources = held.sources.into_iter().filter(|listed| listed.address.contains(&address));
     let held_by = sources.max_by_key(|listed| listed.address.prefix_len());
     let would = if held_by.is_some() { None } else { would::state(&evidence, Prediction::new(config)) };
+    let counted = [address.into(), network_of(address, config.ipv6_prefix)];
+    let (suspect, unreadable) =
+        match observer.as_ref().map(|observer| SuspectRecord::read(observer, &counted)).transpose() {
+            Ok(suspect) => (suspect.flatten(), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
     let released = if held_by.is_some() { None } else { released(&past.entries, &done, SystemTime::now()) };
     Ok(Explanation {
         address,
         held: held_by,
         would,
+        suspect,
         is_enforced: observer.as_ref().is_some_and(|observer| !observer.links().is_empty()),
         daemon: observer.as_ref().and_then(Observer::daemon),
         exempt: exempt.map_err(Error::Other)?.into_iter().next(),
@@ -117,7 +129,7 @@ pub fn read(subject: &Subject, address: IpAddr, bounds: Bounds) -> Result<Explan
         history: past.entries,
         is_cut: past.is_cut,
         evidence,
-        problems: [past.problems, held.problems].concat(),
+        problems: [past.problems, held.problems].concat().into_iter().chain(unreadable).collect(),
     })
 }
 

@@ -9,6 +9,7 @@ use super::{
     error::Error,
     fence::{self, fenced_syns},
     gaps::Gaps,
+    scans::Scans,
 };
 use crate::{
     config::Config,
@@ -64,6 +65,9 @@ pub struct Maps {
     /// What other hosts' answers decide (`ANSWERS`): `off`, `observe` or `enforce`. `None` if that can't be read.
     #[serde(default)]
     pub answers: Option<String>,
+    /// The detection of scans that avoid traps. `None` if that can't be read.
+    #[serde(default)]
+    pub scans: Option<Scans>,
     /// The ring's size in bytes.
     pub ring: u32,
     /// Memory of all maps, in bytes.
@@ -104,6 +108,7 @@ impl Report {
                 bound_ports: BoundPorts::new(observer.bound()?, daemon.is_some()),
                 fenced_syns: fenced_syns(config, &observer),
                 answers: observer.answers().ok().map(|answers| answers.to_string()),
+                scans: observer.scans().ok().map(Scans::from),
                 ring: observer.ring_size()?,
                 memory: observer.memory()?,
                 silence: observer.silence()?.map(|silence| silence.as_secs()),

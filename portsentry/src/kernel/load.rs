@@ -9,7 +9,7 @@ use aya::{
 use portsentry_common::{gate::Held, settings::FencedSyns};
 
 use super::{
-    Blocked, BlockedNetworks, Bound, Clock, Error, Kernel, Load, Networks, Pins, Ring, accept,
+    Blocked, BlockedNetworks, Bound, Clock, Error, Kernel, Load, Networks, Pins, Ring, ScanMemory, accept,
     blocked_networks, bound,
     gate::{self, Gate},
     heartbeat,
@@ -113,6 +113,7 @@ impl Load {
             fenced,
             handshakes: HandshakesMap::new(take(&mut ebpf, HANDSHAKES)?),
             tallies: TalliesMap::new(take(&mut ebpf, TALLIES)?),
+            scans: self.settings.detects_scans().then(|| ScanMemory::pinned(pins.directory())).transpose()?,
             bound: Some(Bound::open(&pins, self.settings.keeps_served != 0)?),
             ignored: pair(&mut ebpf, ["IGNORED_V4", "IGNORED_V6"])?.behind(near)?,
             local: pair(&mut ebpf, ["LOCAL_V4", "LOCAL_V6"])?.behind_hosts(hosts)?,

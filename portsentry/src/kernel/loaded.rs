@@ -21,7 +21,7 @@ use portsentry_common::{
 
 use super::{
     Attachment, Blocked, BlockedNetworks, Bound, BoundState, DebugLog, Error, Hooks, Kept, Mode, Networks,
-    Pins, TestRun, TrapSlot, Traps, Waiting, accept, bitmap, bound, constants, counters,
+    Pins, ScanMemory, TestRun, TrapSlot, Traps, Waiting, accept, bitmap, bound, constants, counters,
     gate::{self, Gate},
     heartbeat,
     inherit::Found,
@@ -57,6 +57,8 @@ pub struct Kernel {
     pub handshakes: HandshakesMap,
     /// The number of counted probes per source.
     pub tallies: TalliesMap,
+    /// The sources whose first contacts failed, if scans are detected.
+    pub scans: Option<ScanMemory>,
     /// Networks that are never blocked.
     pub ignored: Networks,
     /// Networks whose ports are watched.

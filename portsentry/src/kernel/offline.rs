@@ -10,7 +10,7 @@ use portsentry_common::{
     gate::Held,
 };
 
-use super::{Blocked, BlockedNetworks, Error, Observer, Pins, blocked_networks, clock, gate::Gate};
+use super::{Blocked, BlockedNetworks, Error, Observer, Pins, ScanMemory, blocked_networks, clock, gate::Gate};
 use crate::policy::{State, is_host, network_of, prefix_of};
 
 /// The pins of an ended daemon. No daemon can start while they are open.
@@ -19,6 +19,7 @@ pub struct OfflineMaps {
     blocked: Blocked,
     fenced: Blocked,
     networks: BlockedNetworks,
+    scans: Option<ScanMemory>,
     pins: Pins,
 }
 
@@ -53,7 +54,9 @@ impl OfflineMaps {
         let networks = LpmTrie::try_from(Map::LpmTrie(data(blocked_networks::MAP)?));
         let networks = networks.map_err(Error::map(blocked_networks::MAP))?;
         let networks = BlockedNetworks::new(networks, gate, capacity);
-        Ok(Some(Self { blocked, fenced, networks, pins }))
+        // Without the settings of a program, there is nothing to clear.
+        let scans = ScanMemory::open(directory).unwrap_or_default();
+        Ok(Some(Self { blocked, fenced, networks, scans, pins }))
     }
 
     /// Whether the program is attached to an interface, so that the maps are enforced.
@@ -80,6 +83,12 @@ impl OfflineMaps {
         let mut wanted = self.networks.read()?;
         wanted.retain(|network, _| !networks.contains(network));
         self.networks.replace(&wanted)
+    }
+
+    /// Clears the failed first contacts of the sources in `network`, which are IPv6 networks with the length `prefix`
+    /// (`IPV6_PREFIX`).
+    pub fn acquit(&self, network: IpNet, prefix: u8) -> Result<(), Error> {
+        self.scans.as_ref().map_or(Ok(()), |scans| scans.acquit(network, prefix))
     }
 
     /// Lifts the block or fence of a host and the IPv6 network that contains it, or of a network and everything in it,

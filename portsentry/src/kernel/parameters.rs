@@ -1,6 +1,9 @@
 //! The parameters of a load: settings and sizes of maps, from the configuration and this machine.
 
-use portsentry_common::settings::{Answers, Settings};
+use portsentry_common::{
+    scan::memory::sets_in,
+    settings::{Answers, ScanDetection, Settings},
+};
 
 use super::hooks;
 use crate::{
@@ -57,7 +60,7 @@ impl Load {
             max_fenced,
             max_sources,
             max_served,
-            scan_sets: 1,
+            scan_sets: scan_sets(config),
             ring_size,
             debug,
         }
@@ -84,4 +87,12 @@ pub fn ephemeral() -> (u16, u16) {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let ports: Vec<u16> = range.split_whitespace().filter_map(|port| port.parse().ok()).collect();
     if let [first, last] = ports[..] { (first, last) } else { DEFAULT }
+}
+
+/// Returns the number of sets of suspects that `SCAN_MEMORY` has room for, or one if scans aren't detected.
+fn scan_sets(config: &Config) -> u32 {
+    match config.scan_detection {
+        ScanDetection::Off => 1,
+        ScanDetection::Report | ScanDetection::Fence => sets_in(u64::from(config.scan_memory) << 20),
+    }
 }

@@ -16,7 +16,7 @@ use portsentry_common::{
     },
 };
 
-use super::{Error, Pins, clock::monotonic_ns, settings_pin};
+use super::{Error, Pins, ScanCount, clock::monotonic_ns, settings_pin, suspects::Places};
 
 /// The map of sources with one failed first contact.
 pub(super) const PROBATION: &str = "SCAN_PROBATION";
@@ -65,6 +65,7 @@ fn read(map: &Array<MapData, RawState>) -> Result<State, Error> {
 pub struct ScanMemory {
     suspects: Array<MapData, RawSuspects>,
     state: Array<MapData, RawState>,
+    places: Places,
     mask: u32,
 }
 
@@ -84,9 +85,28 @@ impl ScanMemory {
         if !fits || !settings_pin::read(directory)?.detects_scans() {
             return Ok(None);
         }
-        let suspects = open(&path, SUSPECTS)?;
+        Self::pinned(directory).map(Some)
+    }
+
+    /// Opens the memory in `directory`, which this version has pinned there.
+    pub(super) fn pinned(directory: &Path) -> Result<Self, Error> {
+        let suspects = open(&directory.join(SUSPECTS), SUSPECTS)?;
         let mask = suspects.len() - 1;
-        Ok(Some(Self { suspects, state: open(&directory.join(STATE), STATE)?, mask }))
+        let places = Places::open(directory, mask)?;
+        Ok(Self { suspects, state: open(&directory.join(STATE), STATE)?, places, mask })
+    }
+
+    /// Clears the records of the sources in `network`, which are IPv6 networks of this length. If there may be more
+    /// than 65,536, all sources' records are cleared.
+    pub fn acquit(&self, network: IpNet, prefix: u8) -> Result<(), Error> {
+        self.places.acquit(network, prefix, read(&self.state)?.key);
+        Ok(())
+    }
+
+    /// Returns the numbers of sources in the memory. That takes milliseconds.
+    #[must_use]
+    pub fn count(&self) -> ScanCount {
+        self.places.count(seconds())
     }
 
     /// Returns the suspect that is counted as `source`: an address, or an IPv6 network by its first address. A source

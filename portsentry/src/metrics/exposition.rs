@@ -14,14 +14,14 @@ use prometheus_client::{
 };
 
 use super::{
-    process,
+    process, scans,
     stats::{Snapshot, State},
 };
 use crate::policy::enforcement::STRENGTHS;
 
-type Labels = Vec<(&'static str, String)>;
+pub(super) type Labels = Vec<(&'static str, String)>;
 type Counts = Family<Labels, Count>;
-type Gauges = Family<Labels, Gauge>;
+pub(super) type Gauges = Family<Labels, Gauge>;
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// A metric family for some of the kernel's counters: its name, its label, its help.
@@ -116,6 +116,9 @@ pub fn render(state: &State, now: Instant) -> String {
         kernel(&mut registry, snapshot);
         held(&mut registry, snapshot);
         bound(&mut registry, snapshot, silence(state, now));
+        if let Some(state) = &snapshot.scans {
+            scans::register(&mut registry, state);
+        }
     }
     let mut process = Registry::default();
     of_process(&mut process);
@@ -320,7 +323,7 @@ fn at(time: SystemTime) -> Seconds {
     seconds(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
-fn seconds(duration: Duration) -> Seconds {
+pub(super) fn seconds(duration: Duration) -> Seconds {
     let gauge = Seconds::default();
     gauge.set(duration.as_secs_f64());
     gauge

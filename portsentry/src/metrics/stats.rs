@@ -10,6 +10,7 @@ use bytemuck::Zeroable;
 use portsentry_common::counter::Counters;
 
 use crate::{
+    kernel::ScanState,
     policy::{Census, ScanKind, enforcement::Strength},
     sink::runner::Ran,
 };
@@ -90,6 +91,8 @@ pub struct Snapshot {
     pub dump_age: Option<Duration>,
     /// Reason why not all own, ignored and watched networks are in effect.
     pub scope_trouble: Option<String>,
+    /// State of the detection of scans, if it could be read.
+    pub scans: Option<ScanState>,
     /// Numbers of lost lines and events, by output.
     pub lost: Vec<(&'static str, u64)>,
     /// The mode of enforcement.
@@ -110,6 +113,7 @@ impl Default for Snapshot {
             bound_by_hooks: false,
             dump_age: None,
             scope_trouble: None,
+            scans: None,
             lost: Vec::new(),
             strength: None,
         }

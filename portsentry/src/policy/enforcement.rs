@@ -3,11 +3,11 @@
 
 use std::fmt;
 
-use portsentry_common::{block::Proof, classify::Protocol};
+use portsentry_common::{block::Proof, classify::Protocol, settings::ScanDetection};
 
 use super::{Sighting, State};
 use crate::{
-    config::{Config, Response, ScanDetection},
+    config::{Config, Response},
     modes::Modes,
 };
 

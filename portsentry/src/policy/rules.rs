@@ -63,6 +63,7 @@ pub fn settings(config: &Config, modes: Modes, machine: &Machine) -> Settings {
         udp_response: respond(config.block_udp) as u8,
         answers: config.answers as u8,
         failed_connections: config.failed_connections,
+        scans: config.scan_detection as u8,
         ack_probes: config.ack_probes as u8,
         remembers: 1,
         ..Settings::UNSET

@@ -20,10 +20,10 @@ pub(super) const KEYS: &[Key] = &[
         name: "SCAN_MEMORY",
         origin: Origin::Ours,
         form: "MiB, 1 to 1024",
-        default: "32",
-        meaning: "Maximum memory for the sources that SCAN_DETECTION remembers: 65,536 with one failure and 16,384 \
-            with more in each MiB. PortSentry takes the next lower power of two. A flood of spoofed sources fills the \
-            memory, but displaces none.",
+        default: "40",
+        meaning: "Maximum memory for the sources that SCAN_DETECTION remembers. 40 have room for two million with \
+            one failure and half a million with more, 20 for half as many, and so on: numbers between them change \
+            nothing. A flood of spoofed sources fills the memory, but displaces none before its time.",
         set: |c, v, r| put(&mut c.scan_memory, value::number(v, 1..=1024, r)),
     },
 ];

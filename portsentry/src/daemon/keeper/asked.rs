@@ -133,6 +133,10 @@ impl Keeper {
             if count > 0 {
                 inside.insert(name_of(*network), count);
             }
+            // A source that isn't held may be a suspect all the same.
+            if let Err(error) = self.acquit(*network) {
+                self.journal.error(&error);
+            }
             let mut release = |key| self.release(Release::Administrator, key, &reason);
             if held.is_empty() {
                 unchanged.push(*network);

@@ -30,7 +30,15 @@ impl Keeper {
             }
             Change::Remove => self.remove(network),
             Change::Forget => self.kernel.handshakes.forget(network.addr()),
-            Change::Acquit => Ok(()),
+            Change::Acquit => self.acquit(network),
+        }
+    }
+
+    /// Clears the failed first contacts of the sources in `network`.
+    pub(super) fn acquit(&self, network: IpNet) -> Result<(), kernel::Error> {
+        match &self.kernel.scans {
+            Some(scans) => scans.acquit(network, self.scope.prefix()),
+            None => Ok(()),
         }
     }
 

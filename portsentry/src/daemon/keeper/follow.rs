@@ -114,6 +114,11 @@ impl Keeper {
                 self.journal.error(&format!("{path} is missing; the ignored networks are unchanged"));
             }
             Ok(ignored) => {
+                let before = self.scope.ignored();
+                let mut new = ignored.networks.iter().filter(|network| !before.contains(network));
+                if let Err(error) = new.try_for_each(|network| self.acquit(*network)) {
+                    self.journal.error(&error);
+                }
                 self.scope.follow_ignored(ignored.networks);
                 self.journal.note(&format!("{} reloaded", self.scope.ignore_file.display()));
                 let warnings = ignored.reports.iter().flat_map(Report::iter);

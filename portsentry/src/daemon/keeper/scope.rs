@@ -43,6 +43,11 @@ impl Scope {
         &self.host
     }
 
+    /// Returns `IPV6_PREFIX`.
+    pub(super) const fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// Returns the networks in the ignore file.
     pub(super) fn ignored(&self) -> &[IpNet] {
         &self.ignored

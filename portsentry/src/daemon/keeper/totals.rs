@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use portsentry_common::counter::Counters;
 
-use super::{attachments::Attachments, scope::Scope};
+use super::{attachments::Attachments, scans::Scans, scope::Scope};
 use crate::{
     config::Config,
-    kernel::Kernel,
+    kernel::{Kernel, ScanState},
     metrics::{Snapshot, Stats},
     modes::Modes,
     policy::{Census, Enforcement},
@@ -29,13 +29,14 @@ pub(super) struct Totals {
     max_fenced: u32,
     ring: u32,
     enforcement: Enforcement,
+    scans: Scans,
 }
 
 impl Totals {
     pub(super) fn new(config: &Config, modes: Modes, stats: Arc<Stats>, counted: &Counters) -> Self {
         let Config { max_blocked, max_fenced, ring_size: ring, .. } = *config;
         let (counted, enforcement) = (*counted, Enforcement::new(config, modes));
-        Self { stats, counted, untold: 0, no_room: 0, lost: 0, max_blocked, max_fenced, ring, enforcement }
+        Self { stats, counted, untold: 0, no_room: 0, lost: 0, max_blocked, max_fenced, ring, enforcement, scans: Scans::default() }
     }
 
     /// Returns the mode of enforcement.
@@ -56,7 +57,7 @@ impl Totals {
 
     /// Updates the stats.
     pub(super) fn show(
-        &self,
+        &mut self,
         kernel: &Kernel,
         census: Census,
         attachments: &Attachments,
@@ -78,6 +79,7 @@ impl Totals {
             bound_by_hooks: bound.by_hooks,
             dump_age: bound.dump_age,
             scope_trouble: scope.trouble().cloned(),
+            scans: ScanState::of(kernel, |memory| self.scans.count(memory)).ok(),
             lost,
             strength: Some(self.enforcement.strength()),
         });

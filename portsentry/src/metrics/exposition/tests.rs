@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 
-use portsentry_common::counter::Counters;
+use portsentry_common::{counter::Counters, scan::state::Horizon, settings::ScanDetection};
 
 use super::*;
 use crate::{
+    kernel::{ScanCount, ScanState},
     metrics::Stats,
-    policy::{Census, enforcement::Strength},
+    policy::{Census, ScanKind, enforcement::Strength},
     sink::runner::{Outcome, Purpose, Ran},
 };
 
@@ -29,6 +30,10 @@ fn rendered() -> String {
         bound_by_hooks: true,
         dump_age: Some(Duration::from_secs(2)),
         scope_trouble: None,
+        scans: Some(ScanState {
+            detection: ScanDetection::Report,
+            memory: Some((Horizon { seconds: 900, is_full: true }, ScanCount::default())),
+        }),
         lost: vec![("log", 3), ("json", 4)],
         strength: Some(Strength::Fencing),
     });
@@ -48,6 +53,7 @@ fn rendered() -> String {
     stats.count_released("administrator", 4);
     stats.count_admitted("trap", 5);
     stats.count_country(Some("DE".into()));
+    stats.count_scan(ScanKind::Sweep, true);
     stats.count_left_out(11);
     render(&stats.copy(), Instant::now())
 }

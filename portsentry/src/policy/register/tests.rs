@@ -198,7 +198,7 @@ fn each_verdict_that_holds_nobody_has_its_effects() {
     }
 }
 
-/// Whatever BLOCK_TCP says: a report of a scan is SCAN_DETECTION's. Its line bans nobody, and no command runs.
+/// `SCAN_DETECTION` asks for it, not `BLOCK_TCP`: no command runs, and no log watcher bans the source.
 #[test]
 fn a_reported_scan_has_a_line_of_its_own() {
     let effects = [Emit(Line::Scan), History(HistoryAction::Reported), Metric(Count::Scan)];

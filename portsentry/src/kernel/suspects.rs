@@ -1,0 +1,194 @@
+//! The places in the memory of scans, in memory shared with the kernel program: counts and clears them.
+
+use std::{
+    ffi::c_void,
+    net::IpAddr,
+    num::NonZeroUsize,
+    os::fd::AsFd,
+    path::Path,
+    ptr::NonNull,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use aya::maps::MapData;
+use ipnet::{IpNet, Ipv6Subnets};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use portsentry_common::{
+    address::Ipv6,
+    scan::{
+        memory::{ENTRANTS, Name, Probation, SUSPECTS, Suspects, is_entered, is_free, is_tagged},
+        suspect::Suspect,
+    },
+};
+
+use super::{Error, scan};
+use crate::policy::network_of;
+
+/// Words of a set of suspects, and of one on probation.
+const SUSPECT_SET: usize = size_of::<Suspects>() / 8;
+const PROBATION_SET: usize = size_of::<Probation>() / 8;
+/// Words of a suspect.
+const SUSPECT: usize = size_of::<Suspect>() / 8;
+/// Words before the first suspect of a set.
+const LOCK: usize = SUSPECT_SET - SUSPECTS * SUSPECT;
+/// The word of a suspect that holds its tag.
+const TAG: usize = std::mem::offset_of!(Suspect, tag) / 8;
+/// Bits of the number of sources of a network that are acquitted one by one.
+const MOST: u8 = 16;
+
+const _: () = assert!(SUSPECT_SET * 8 == size_of::<Suspects>() && SUSPECT * 8 == size_of::<Suspect>());
+const _: () = assert!(PROBATION_SET == ENTRANTS);
+
+/// Numbers of sources in the memory of scans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ScanCount {
+    /// Sources with several failed first contacts.
+    pub suspects: u64,
+    /// Places for them.
+    pub suspects_max: u64,
+    /// Sources with one failed first contact.
+    pub probation: u64,
+    /// Places for them.
+    pub probation_max: u64,
+}
+
+/// The places.
+#[derive(Debug)]
+pub(super) struct Places {
+    suspects: Words,
+    probation: Words,
+    mask: u32,
+}
+
+impl Places {
+    /// Opens the places in the maps pinned in `directory`.
+    pub(super) fn open(directory: &Path, mask: u32) -> Result<Self, Error> {
+        let sets = mask as usize + 1;
+        Ok(Self {
+            suspects: Words::open(directory, scan::SUSPECTS, sets * SUSPECT_SET)?,
+            probation: Words::open(directory, scan::PROBATION, 2 * sets * PROBATION_SET)?,
+            mask,
+        })
+    }
+
+    /// Returns the numbers of sources whose terms aren't over at `now`, in seconds of `CLOCK_MONOTONIC`.
+    pub(super) fn count(&self, now: u32) -> ScanCount {
+        let suspects = self.suspects.words().chunks_exact(SUSPECT_SET);
+        let places = suspects.flat_map(|set| set[LOCK..].chunks_exact(SUSPECT));
+        let suspects = places.filter(|place| !is_free(&suspect(place), now)).count();
+        let probation = self.probation.words().iter();
+        let probation = probation.filter(|entrant| is_entered(entrant.load(Ordering::Relaxed), now)).count();
+        let sets = u64::from(self.mask) + 1;
+        ScanCount {
+            suspects: suspects as u64,
+            suspects_max: sets * SUSPECTS as u64,
+            probation: probation as u64,
+            probation_max: 2 * sets * ENTRANTS as u64,
+        }
+    }
+
+    /// Clears the records of the sources in `network`: IPv4 addresses, or IPv6 networks of `prefix` bits. If there may
+    /// be more than 65,536, clears all records, so that none in the network remains.
+    pub(super) fn acquit(&self, network: IpNet, prefix: u8, key: u64) {
+        match network {
+            IpNet::V4(v4) if v4.prefix_len() >= 32 - MOST => {
+                v4.hosts().for_each(|host| self.acquit_one(host.into(), key));
+                [v4.network(), v4.broadcast()].into_iter().for_each(|host| self.acquit_one(host.into(), key));
+            }
+            IpNet::V6(v6) if v6.prefix_len() >= prefix => {
+                let whole = network_of(v6.network().into(), prefix);
+                // A neighbour is counted alone.
+                [v6.network().into(), whole.network()].into_iter().for_each(|it| self.acquit_one(it, key));
+            }
+            IpNet::V6(v6) if v6.prefix_len() + MOST >= prefix => {
+                Ipv6Subnets::new(v6.network(), v6.broadcast(), prefix)
+                    .for_each(|it| self.acquit_one(it.network().into(), key));
+            }
+            _ => self.acquit_all(),
+        }
+    }
+
+    fn acquit_all(&self) {
+        for set in self.suspects.words().chunks_exact(SUSPECT_SET) {
+            set[LOCK..].chunks_exact(SUSPECT).for_each(|place| place[TAG].store(0, Ordering::SeqCst));
+        }
+        self.probation.words().iter().for_each(|entrant| entrant.store(0, Ordering::Relaxed));
+    }
+
+    fn acquit_one(&self, source: IpAddr, key: u64) {
+        let address = match source {
+            IpAddr::V4(v4) => Ipv6::from(v4.to_ipv6_mapped()),
+            IpAddr::V6(v6) => Ipv6::from(v6),
+        };
+        let name = Name::of(address.halves(), key);
+        let tag = name.tag();
+        let start = name.set(self.mask) as usize * SUSPECT_SET + LOCK;
+        let places = self.suspects.words()[start..][..SUSPECTS * SUSPECT].chunks_exact(SUSPECT);
+        for place in places {
+            // A program that is just adding a failure may write the tag once more.
+            for _ in 0..3 {
+                if suspect(place).tag != tag {
+                    break;
+                }
+                place[TAG].store(0, Ordering::SeqCst);
+            }
+        }
+        let start = name.set(2 * self.mask + 1) as usize * PROBATION_SET;
+        for entrant in &self.probation.words()[start..][..PROBATION_SET] {
+            if is_tagged(entrant.load(Ordering::Relaxed), tag) {
+                entrant.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Reads a suspect. A program may change it meanwhile.
+fn suspect(place: &[AtomicU64]) -> Suspect {
+    let mut words = [0_u64; SUSPECT];
+    words.iter_mut().zip(place).for_each(|(word, shared)| *word = shared.load(Ordering::Relaxed));
+    bytemuck::cast(words)
+}
+
+/// The words of a map in shared memory.
+#[derive(Debug)]
+struct Words {
+    memory: NonNull<c_void>,
+    count: NonZeroUsize,
+}
+
+// SAFETY: the memory is only accessed through atomics.
+unsafe impl Send for Words {}
+// SAFETY: as above.
+unsafe impl Sync for Words {}
+
+impl Words {
+    /// Maps an array of `count` words.
+    fn open(directory: &Path, name: &'static str, count: usize) -> Result<Self, Error> {
+        let path = directory.join(name);
+        let map = MapData::from_pin(&path).map_err(Error::map(name))?;
+        let info = map.info().map_err(Error::map(name))?;
+        let (words, bytes) = (NonZeroUsize::new(count), NonZeroUsize::new(count * 8));
+        let has_them = info.value_size() as usize * info.max_entries() as usize == count * 8;
+        let Some((count, bytes)) = words.zip(bytes).filter(|_| has_them) else {
+            return Err(Error::of_another_version(path));
+        };
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping, at an address that the kernel chooses, with the map's size.
+        let memory = unsafe { mmap(None, bytes, protection, MapFlags::MAP_SHARED, map.fd().as_fd(), 0) };
+        let failed = |errno: nix::Error| Error::System { what: "mapping the memory of scans", source: errno.into() };
+        Ok(Self { memory: memory.map_err(failed)?, count })
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        // SAFETY: the mapping has that length, is aligned to a page, and lives as long as `self`. Any bits are a
+        // valid word.
+        unsafe { std::slice::from_raw_parts(self.memory.cast().as_ptr(), self.count.get()) }
+    }
+}
+
+impl Drop for Words {
+    fn drop(&mut self) {
+        // SAFETY: `open` made this mapping, and nothing borrows from it any more.
+        let _ = unsafe { munmap(self.memory, self.count.get() * 8) };
+    }
+}
