@@ -4,8 +4,8 @@ mod exposition;
 mod format;
 mod http;
 mod process;
-mod scans;
 mod prometheus_text;
+mod scans;
 mod server;
 mod stats;
 

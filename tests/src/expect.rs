@@ -169,6 +169,7 @@ impl Expected {
                     Proof::None
                 },
                 prefix: self.prefix,
+                scan: None,
             }
         });
         let names = self.counted.iter().map(|counter| (name(*counter), 1));

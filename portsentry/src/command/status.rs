@@ -202,8 +202,7 @@ mod tests {
 
     const DUMPED: BoundState = BoundState { by_hooks: true, dump_age: Some(Duration::from_secs(1)) };
 
-    const COUNT: ScanCount =
-        ScanCount { suspects: 3, suspects_max: 1024, probation: 7, probation_max: 4096 };
+    const COUNT: ScanCount = ScanCount { suspects: 3, suspects_max: 1024, probation: 7, probation_max: 4096 };
 
     fn report() -> Report {
         let interface = |index, name: Option<&str>| Interface {

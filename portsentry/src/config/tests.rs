@@ -131,7 +131,10 @@ fn every_setting_of_ours_is_read() {
         (config.answers, config.failed_connections, config.max_served),
         (portsentry_common::settings::Answers::Enforce, 5, 19)
     );
-    assert_eq!((config.scan_detection, config.scan_memory), (portsentry_common::settings::ScanDetection::Fence, 20));
+    assert_eq!(
+        (config.scan_detection, config.scan_memory),
+        (portsentry_common::settings::ScanDetection::Fence, 20)
+    );
     assert!(config.block_unproven && config.challenge && config.kill_on_proof == KillOnProof::Always);
     assert_eq!((config.sandbox, config.run_as.as_deref()), (false, Some("nobody")));
     let seconds = Duration::from_secs;

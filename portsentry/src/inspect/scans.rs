@@ -141,7 +141,9 @@ fn missing(suspect: &Suspect) -> Option<String> {
     let score = (score.0 > 0).then(|| format!("a score higher by {score}"));
     let all: Vec<String> = [pairs, score].into_iter().flatten().collect();
     match all.as_slice() {
-        [] if suspect.is_peer() => Some("it looks like a peer-to-peer program, which is only reported".into()),
+        [] if suspect.is_peer() => {
+            Some("it looks like a peer-to-peer program, which is only reported".into())
+        }
         [] => Some("one more failure".into()),
         all => Some(all.join(", ")),
     }

@@ -10,7 +10,9 @@ use portsentry_common::{
     gate::Held,
 };
 
-use super::{Blocked, BlockedNetworks, Error, Observer, Pins, ScanMemory, blocked_networks, clock, gate::Gate};
+use super::{
+    Blocked, BlockedNetworks, Error, Observer, Pins, ScanMemory, blocked_networks, clock, gate::Gate,
+};
 use crate::policy::{State, is_host, network_of, prefix_of};
 
 /// The pins of an ended daemon. No daemon can start while they are open.

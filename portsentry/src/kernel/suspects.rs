@@ -175,7 +175,8 @@ impl Words {
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping, at an address that the kernel chooses, with the map's size.
         let memory = unsafe { mmap(None, bytes, protection, MapFlags::MAP_SHARED, map.fd().as_fd(), 0) };
-        let failed = |errno: nix::Error| Error::System { what: "mapping the memory of scans", source: errno.into() };
+        let failed =
+            |errno: nix::Error| Error::System { what: "mapping the memory of scans", source: errno.into() };
         Ok(Self { memory: memory.map_err(failed)?, count })
     }
 

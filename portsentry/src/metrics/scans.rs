@@ -28,7 +28,11 @@ pub(super) fn register(registry: &mut Registry, state: &ScanState) {
     );
     let full: Gauge = Gauge::default();
     full.set(is_full.into());
-    registry.register("scan_memory_full", "1 if SCAN_MEMORY had no room for a source in the last minute", full);
+    registry.register(
+        "scan_memory_full",
+        "1 if SCAN_MEMORY had no room for a source in the last minute",
+        full,
+    );
     let ScanCount { suspects, suspects_max, probation, probation_max } = count;
     for (name, help, [suspects, probation]) in [
         ("scan_sources", "Sources whose first contacts failed, counted each minute", [suspects, probation]),

@@ -5,6 +5,7 @@ mod admit;
 mod case;
 mod cause;
 mod effect;
+mod noted;
 mod release;
 mod witness;
 
@@ -13,6 +14,7 @@ use std::time::SystemTime;
 use ipnet::IpNet;
 use portsentry_common::{block::Proof, classify::Protocol, decide::Verdict, judge::SourceState};
 
+use self::noted::Noted;
 pub use self::{
     admit::{Entry, Kills, admit},
     case::{Case, Why},
@@ -96,6 +98,7 @@ pub struct Register {
     ledger: Ledger,
     offences: Offences,
     ids: Ids,
+    noted: Noted,
     rules: Rules,
 }
 
@@ -103,7 +106,13 @@ impl Register {
     /// Creates an empty register.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
-        Self { ledger: Ledger::default(), offences: Offences::default(), ids: Ids::default(), rules }
+        Self {
+            ledger: Ledger::default(),
+            offences: Offences::default(),
+            ids: Ids::default(),
+            noted: Noted::default(),
+            rules,
+        }
     }
 
     /// Returns the blocked and fenced networks.
@@ -199,12 +208,13 @@ impl Register {
     /// Returns the effects of a probe that causes neither a block nor a fence.
     pub fn witness(&mut self, sighting: &Sighting) -> Vec<Effect> {
         let is_proven = sighting.proof != Proof::None;
-        let is_scan = sighting.scan.is_some();
-        let is_first = sighting.verdict == Verdict::Report
-            && !is_scan
-            && self.ledger.report(sighting.network(), is_proven);
-        let response = self.rules.response(sighting.protocol);
-        witness::witness(sighting.verdict, response, is_first, is_scan)
+        if let Some(scan) = &sighting.scan {
+            let is_news = self.noted.is_news(sighting.network(), scan, sighting.time);
+            return if is_news { witness::scan() } else { Vec::new() };
+        }
+        let is_first =
+            sighting.verdict == Verdict::Report && self.ledger.report(sighting.network(), is_proven);
+        witness::witness(sighting.verdict, self.rules.response(sighting.protocol), is_first)
     }
 
     /// Whether the `KILL_*` actions run for the current block or fence of `network`.

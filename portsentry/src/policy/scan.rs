@@ -159,9 +159,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_kind_follows_from_the_form() {
-        for (form, kind) in
-            [(0, "slow scan"), (Evidence::SWEEP, "sweep"), (Evidence::PEER, "slow scan")]
-        {
+        for (form, kind) in [(0, "slow scan"), (Evidence::SWEEP, "sweep"), (Evidence::PEER, "slow scan")] {
             let scan = Scan::from(Evidence { form, ..Evidence::default() });
             assert_eq!(scan.kind().name(), kind);
         }

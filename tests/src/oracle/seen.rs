@@ -126,5 +126,6 @@ pub(super) fn sighting(seen: &Seen<'_>, verdict: Verdict, hits: u32) -> Sighting
         verdict,
         proof: Proof::None,
         prefix: 0,
+        scan: None,
     }
 }

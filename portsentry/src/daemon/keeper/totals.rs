@@ -36,7 +36,18 @@ impl Totals {
     pub(super) fn new(config: &Config, modes: Modes, stats: Arc<Stats>, counted: &Counters) -> Self {
         let Config { max_blocked, max_fenced, ring_size: ring, .. } = *config;
         let (counted, enforcement) = (*counted, Enforcement::new(config, modes));
-        Self { stats, counted, untold: 0, no_room: 0, lost: 0, max_blocked, max_fenced, ring, enforcement, scans: Scans::default() }
+        Self {
+            stats,
+            counted,
+            untold: 0,
+            no_room: 0,
+            lost: 0,
+            max_blocked,
+            max_fenced,
+            ring,
+            enforcement,
+            scans: Scans::default(),
+        }
     }
 
     /// Returns the mode of enforcement.

@@ -206,6 +206,7 @@ fn a_reported_scan_has_a_line_of_its_own() {
         let mut register = Register::new(Rules { tcp: response, ..rules(false) });
         let scan = Sighting { scan: Some(sample_scan()), ..sighting(Verdict::Report) };
         assert_eq!(register.witness(&scan), effects, "{response:?}");
+        assert_eq!(register.witness(&scan), [], "{response:?}: not once for each port");
         assert!(register.ledger().is_empty());
         let first = register.witness(&sighting(Verdict::Report));
         assert_eq!(first.contains(&Emit(Line::LeftAlone)), response != Response::CommandOnly);

@@ -6,15 +6,10 @@ use super::{Count, Effect, HistoryAction, Line, Occasion};
 use crate::config::Response;
 
 /// Returns the effects of a probe with this `verdict`, given the configured `response` for its protocol. `is_first`
-/// means that its source has not been reported before, or not as proven; `is_scan` that the verdict is about a scan
-/// that avoids traps.
-pub(super) fn witness(verdict: Verdict, response: Response, is_first: bool, is_scan: bool) -> Vec<Effect> {
-    use Effect::{Emit, History, Metric, Run};
+/// means that its source has not been reported before, or not as proven.
+pub(super) fn witness(verdict: Verdict, response: Response, is_first: bool) -> Vec<Effect> {
+    use Effect::{Emit, History, Run};
     match verdict {
-        // SCAN_DETECTION, not BLOCK_TCP, leaves it at that. So no command runs, and no word makes a log watcher ban.
-        Verdict::Report if is_scan => {
-            vec![Emit(Line::Scan), History(HistoryAction::Reported), Metric(Count::Scan)]
-        }
         Verdict::Counted | Verdict::Noticed | Verdict::Ignored => vec![Emit(Line::Notice)],
         Verdict::Full => vec![Emit(Line::Attack), Emit(Line::Full)],
         Verdict::Report if response == Response::CommandOnly => {
@@ -27,4 +22,10 @@ pub(super) fn witness(verdict: Verdict, response: Response, is_first: bool, is_s
         }
         Verdict::Block | Verdict::Fence => Vec::new(),
     }
+}
+
+/// Returns the effects of a scan that avoids traps, if its source is only reported. `SCAN_DETECTION` leaves it at that,
+/// whatever `BLOCK_TCP` says: no command runs, and no word makes a log watcher ban the source.
+pub(super) fn scan() -> Vec<Effect> {
+    vec![Effect::Emit(Line::Scan), Effect::History(HistoryAction::Reported), Effect::Metric(Count::Scan)]
 }

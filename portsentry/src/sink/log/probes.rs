@@ -55,7 +55,8 @@ impl Log {
     /// Logs a scan that avoids traps, whose source is only reported. The line is worded so that no filter for attacks
     /// matches it.
     pub fn scan(&mut self, sighting: &Sighting, scan: &Scan, source: &Named<'_>) {
-        let event = Event::new(Action::Spare).probe(sighting, source).with(Field::EventReason, scan.to_string());
+        let event =
+            Event::new(Action::Spare).probe(sighting, source).with(Field::EventReason, scan.to_string());
         let Sighting { destination, port, protocol, .. } = sighting;
         let (kind, protocol) = (scan.kind().name(), protocol.name());
         let remedy = if scan.is_peer {
@@ -115,7 +116,8 @@ impl Log {
             Fence::Drop => "new connections are dropped; established ones continue",
             Fence::Open => "every port looks open to it; its connections continue",
         };
-        let evidence = sighting.scan.map_or_else(String::new, |scan| format!(" ({}: {scan})", scan.kind().name()));
+        let evidence =
+            sighting.scan.map_or_else(String::new, |scan| format!(" ({}: {scan})", scan.kind().name()));
         self.attack_line(
             &event,
             &format!(

@@ -151,7 +151,8 @@ fn a_scan_is_told_with_its_evidence() {
     );
     let peer = told(Scan { is_peer: true, is_sweep: false, ..sample_scan() });
     assert!(
-        peer[0].starts_with("adminalert: Noted only (slow scan): ") && peer[0].ends_with("never fenced for this"),
+        peer[0].starts_with("adminalert: Noted only (slow scan): ")
+            && peer[0].ends_with("never fenced for this"),
         "{}",
         peer[0]
     );
