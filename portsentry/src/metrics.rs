@@ -1,6 +1,7 @@
 //! Metrics for Prometheus and health checks, over HTTP.
 
 mod exposition;
+mod families;
 mod format;
 mod http;
 mod process;

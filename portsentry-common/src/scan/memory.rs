@@ -270,15 +270,10 @@ pub fn is_free(suspect: &Suspect, now: u32) -> bool {
     spent(suspect, now) >= term
 }
 
-/// Whether a place on probation is taken, by an entry whose term isn't over.
-#[must_use]
-pub fn is_entered(entrant: u64, now: u32) -> bool {
-    idle(entrant, now) < PROBATION
-}
-
 /// Returns the age of an entry, the greatest for a free place.
 #[inline(always)]
-fn idle(entrant: u64, now: u32) -> u32 {
+#[must_use]
+pub fn idle(entrant: u64, now: u32) -> u32 {
     if entrant == 0 { u32::MAX } else { age(entrant, now) }
 }
 
@@ -313,94 +308,4 @@ fn age(entrant: u64, now: u32) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{vec, vec::Vec};
-
-    use super::*;
-    use crate::scan::Shape;
-
-    struct Tables {
-        probation: Vec<Probation>,
-        suspects: Vec<[Suspect; SUSPECTS]>,
-    }
-
-    impl Tables {
-        fn new(sets: usize) -> Self {
-            Self { probation: vec![Probation::default(); sets], suspects: vec![Default::default(); sets] }
-        }
-
-        fn note(&mut self, source: u64, pair: u32, now: u32) -> Noted {
-            let contact = Contact {
-                pair: Pair::from_bits(pair),
-                outcome: Outcome::Silent,
-                shape: Shape::Ordinary,
-                is_high: false,
-                is_member: false,
-                is_open: false,
-            };
-            Memory { probation: &mut self.probation, suspects: &mut self.suspects, key: 5 }
-                .note(source, &contact, now)
-        }
-    }
-
-    #[test]
-    fn a_source_is_on_probation_then_suspected_then_fenced() {
-        let mut tables = Tables::new(4);
-        assert_eq!(tables.note(1, 0, 100), Noted::Enters);
-        assert_eq!(tables.note(1, 0, 200), Noted::Nothing, "a retry");
-        for (pair, verdict) in [
-            (1, Verdict::None),
-            (2, Verdict::None),
-            (3, Verdict::None),
-            (4, Verdict::Report),
-            (5, Verdict::None),
-        ] {
-            assert_eq!(tables.note(1, pair, 300), Noted::Suspected(verdict), "{pair}");
-        }
-        assert_eq!(tables.note(1, 6, 300), Noted::Suspected(Verdict::Fence));
-        let suspect = tables.suspects.iter().flatten().find(|it| it.tag != 0).expect("a suspect");
-        assert_eq!((suspect.first, suspect.failed), (100, 7));
-    }
-
-    #[test]
-    fn a_flood_takes_no_place_whose_term_is_not_over() {
-        let mut tables = Tables::new(1);
-        assert_eq!(tables.note(1, 0, 1000), Noted::Enters);
-        let outcomes: Vec<_> = (2..1000).map(|source| tables.note(source, 0, 1001)).collect();
-        assert_eq!(outcomes.iter().filter(|it| **it == Noted::Enters).count(), ENTRANTS - 1);
-        assert!(outcomes[ENTRANTS..].iter().all(|it| *it == Noted::NoRoom));
-        assert_eq!(tables.note(1, 1, 1000 + PROBATION - TICK), Noted::Suspected(Verdict::None));
-        let late = 1001 + PROBATION + TICK;
-        assert_eq!(tables.note(2000, 0, late), Noted::Enters, "the others' terms are over");
-    }
-
-    #[test]
-    fn an_entry_that_nobody_displaces_counts_for_a_day() {
-        for (later, expected) in [
-            (2 * PROBATION, Noted::Suspected(Verdict::None)),
-            (OLDEST - TICK, Noted::Suspected(Verdict::None)),
-            (OLDEST + 2 * TICK, Noted::Enters),
-        ] {
-            let mut tables = Tables::new(1);
-            assert_eq!(tables.note(1, 0, 5000), Noted::Enters);
-            assert_eq!(tables.note(1, 1, 5000 + later), expected, "{later}");
-        }
-    }
-
-    #[test]
-    fn a_verdict_keeps_its_place_for_a_day() {
-        let mut tables = Tables::new(1);
-        for pair in 0..7 {
-            tables.note(1, pair, 0);
-        }
-        // Four more, of which three find a place.
-        for source in 2..6 {
-            tables.note(source, 0, 10);
-            tables.note(source, 1, 10);
-        }
-        let later = SUSPICION + 100;
-        tables.note(9, 0, later);
-        assert_eq!(tables.note(9, 1, later), Noted::Suspected(Verdict::None), "a suspect's term is over");
-        assert!(tables.suspects[0].iter().any(|it| it.failed == 7), "the fenced one stays");
-    }
-}
+mod tests;

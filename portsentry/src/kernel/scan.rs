@@ -92,7 +92,7 @@ impl ScanMemory {
     pub(super) fn pinned(directory: &Path) -> Result<Self, Error> {
         let suspects = open(&directory.join(SUSPECTS), SUSPECTS)?;
         let mask = suspects.len() - 1;
-        let places = Places::open(directory, mask)?;
+        let places = Places::open(directory, [SUSPECTS, PROBATION], mask)?;
         Ok(Self { suspects, state: open(&directory.join(STATE), STATE)?, places, mask })
     }
 

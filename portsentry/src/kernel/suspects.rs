@@ -16,12 +16,12 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use portsentry_common::{
     address::Ipv6,
     scan::{
-        memory::{ENTRANTS, Name, Probation, SUSPECTS, Suspects, is_entered, is_free, is_tagged},
+        memory::{ENTRANTS, Name, PROBATION, Probation, SUSPECTS, Suspects, idle, is_free, is_tagged},
         suspect::Suspect,
     },
 };
 
-use super::{Error, scan};
+use super::Error;
 use crate::policy::network_of;
 
 /// Words of a set of suspects, and of one on probation.
@@ -61,12 +61,16 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Opens the places in the maps pinned in `directory`.
-    pub(super) fn open(directory: &Path, mask: u32) -> Result<Self, Error> {
+    /// Opens the places in the maps with these names in `directory`.
+    pub(super) fn open(
+        directory: &Path,
+        [suspects, probation]: [&'static str; 2],
+        mask: u32,
+    ) -> Result<Self, Error> {
         let sets = mask as usize + 1;
         Ok(Self {
-            suspects: Words::open(directory, scan::SUSPECTS, sets * SUSPECT_SET)?,
-            probation: Words::open(directory, scan::PROBATION, 2 * sets * PROBATION_SET)?,
+            suspects: Words::open(directory, suspects, sets * SUSPECT_SET)?,
+            probation: Words::open(directory, probation, 2 * sets * PROBATION_SET)?,
             mask,
         })
     }
@@ -77,7 +81,8 @@ impl Places {
         let places = suspects.flat_map(|set| set[LOCK..].chunks_exact(SUSPECT));
         let suspects = places.filter(|place| !is_free(&suspect(place), now)).count();
         let probation = self.probation.words().iter();
-        let probation = probation.filter(|entrant| is_entered(entrant.load(Ordering::Relaxed), now)).count();
+        let probation =
+            probation.filter(|entrant| idle(entrant.load(Ordering::Relaxed), now) < PROBATION).count();
         let sets = u64::from(self.mask) + 1;
         ScanCount {
             suspects: suspects as u64,

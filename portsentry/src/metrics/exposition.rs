@@ -14,15 +14,13 @@ use prometheus_client::{
 };
 
 use super::{
+    families::{Gauges, Labels, Seconds, seconds},
     process, scans,
     stats::{Snapshot, State},
 };
 use crate::policy::enforcement::STRENGTHS;
 
-pub(super) type Labels = Vec<(&'static str, String)>;
 type Counts = Family<Labels, Count>;
-pub(super) type Gauges = Family<Labels, Gauge>;
-type Seconds = Gauge<f64, AtomicU64>;
 
 /// A metric family for some of the kernel's counters: its name, its label, its help.
 type Shown = (&'static str, &'static str, &'static str);
@@ -321,12 +319,6 @@ fn of_process(registry: &mut Registry) {
 
 fn at(time: SystemTime) -> Seconds {
     seconds(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
-}
-
-pub(super) fn seconds(duration: Duration) -> Seconds {
-    let gauge = Seconds::default();
-    gauge.set(duration.as_secs_f64());
-    gauge
 }
 
 #[cfg(test)]

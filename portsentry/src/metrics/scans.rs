@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::exposition::{Gauges, seconds};
+use super::families::{Gauges, seconds};
 use crate::kernel::{DETECTIONS, ScanCount, ScanState};
 
 /// Registers the metrics of this state.

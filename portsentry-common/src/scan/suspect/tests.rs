@@ -1,0 +1,141 @@
+use std::vec::Vec;
+
+use super::*;
+use crate::{
+    address::Ipv4,
+    scan::{Outcome, Shape, mix},
+};
+
+fn contact(number: u8, outcome: Outcome, shape: Shape) -> Contact {
+    Contact {
+        pair: Pair::from_bits(u32::from(number)),
+        outcome,
+        shape,
+        is_high: false,
+        is_member: false,
+        is_open: false,
+    }
+}
+
+fn pair(host: u8, port: u16) -> Pair {
+    Pair::new(Ipv4 { octets: [192, 0, 2, host] }, port, 3)
+}
+
+/// Returns the suspect whose first contacts with these pairs met silence.
+fn suspect_of(pairs: &mut dyn Iterator<Item = Pair>, is_high: bool) -> Suspect {
+    let mut suspect = Suspect::default();
+    for pair in pairs {
+        let (outcome, shape) = (Outcome::Silent, Shape::Ordinary);
+        suspect.add(&Contact { pair, outcome, shape, is_high, is_member: false, is_open: false }, 0);
+    }
+    suspect
+}
+
+#[test]
+fn the_number_of_failures_up_to_each_verdict() {
+    for (outcome, shape, report, fence) in [
+        (Outcome::Silent, Shape::Ordinary, 5, 7),
+        (Outcome::Silent, Shape::Bare, 3, 6),
+        (Outcome::Silent, Shape::Pattern, 3, 6),
+        (Outcome::Refused, Shape::Ordinary, 7, 10),
+        (Outcome::Refused, Shape::Bare, 4, 6),
+    ] {
+        let mut suspect = Suspect::new(1, &contact(0, outcome, shape), 0);
+        let verdicts: Vec<_> = (1..12).map(|it| suspect.add(&contact(it, outcome, shape), 0)).collect();
+        let first = |verdict| 2 + verdicts.iter().position(|it| *it == verdict).expect("a verdict");
+        assert_eq!((first(Verdict::Report), first(Verdict::Fence)), (report, fence), "{outcome:?} {shape:?}");
+        let is = |verdict| verdicts.iter().filter(|it| **it == verdict).count();
+        assert_eq!(is(Verdict::Report), 1, "a report once");
+        assert_eq!(is(Verdict::Fence), 13 - fence, "a fence for each further failure");
+    }
+}
+
+#[test]
+fn a_repeated_pair_counts_once() {
+    let one = contact(1, Outcome::Silent, Shape::Pattern);
+    let mut suspect = Suspect::new(1, &one, 0);
+    assert!((0..1000).all(|now| suspect.add(&one, now) == Verdict::None));
+    assert_eq!((suspect.failed, suspect.last), (1, 0));
+}
+
+#[test]
+fn services_lower_the_score_of_those_who_mostly_succeed() {
+    let mut suspect = Suspect::new(1, &contact(0, Outcome::Silent, Shape::Ordinary), 0);
+    for number in 1..=2 {
+        suspect.add(&contact(number, Outcome::Served, Shape::Ordinary), 0);
+    }
+    assert_eq!(suspect.score, 220, "twice as often is not more");
+    for number in 3..40 {
+        suspect.add(&contact(number, Outcome::Served, Shape::Ordinary), 0);
+        assert!(suspect.score >= FLOOR);
+    }
+    assert_eq!(suspect.credits, CREDITS);
+}
+
+/// A scanner that mixes in as many known services as it likes needs at most twice the failures.
+#[test]
+fn known_services_gain_a_scanner_a_factor_of_two() {
+    for services in 0..20 {
+        let mut suspect = Suspect::default();
+        let mut known = (64..80).cycle();
+        let failures = (0..64).position(|number| {
+            for number in known.by_ref().take(services) {
+                suspect.add(&contact(number, Outcome::Served, Shape::Ordinary), 0);
+            }
+            suspect.add(&contact(number, Outcome::Silent, Shape::Ordinary), 0) == Verdict::Fence
+        });
+        assert!(failures.is_some_and(|before| before < 14), "{failures:?} with {services} services each");
+    }
+}
+
+#[test]
+fn a_peer_to_peer_program_is_only_reported() {
+    let verdict = |pairs: &mut dyn Iterator<Item = Pair>| suspect_of(pairs, true).verdict;
+    assert_eq!(verdict(&mut (0..40).map(|it| pair(it, 6881 + 997 * u16::from(it)))), Verdict::Report as u8);
+    assert_eq!(verdict(&mut (0..40).map(|host| pair(host, 8080))), Verdict::Fence as u8, "a sweep");
+    assert_eq!(verdict(&mut (0..40).map(|it| pair(1, 8000 + it))), Verdict::Fence as u8, "a scan of a host");
+}
+
+/// Random addresses and ports often share the bits of `hosts` or of `ports`. That fences no peer-to-peer program.
+#[test]
+fn chance_fences_no_peer_to_peer_program() {
+    for key in 0..20_000 {
+        let mut peers = (0..40).map(|it| {
+            let random = mix(key << 32 | it);
+            let [host, ports @ ..] = random.to_be_bytes();
+            let port = 1024 + u16::from_be_bytes([ports[0], ports[1]]) % 60_000;
+            pair(host, port)
+        });
+        assert_ne!(suspect_of(&mut peers, true).verdict, Verdict::Fence as u8, "{key}");
+    }
+}
+
+/// Membership of a distributed scan reports a source with three failures, and fences none with less than six.
+#[test]
+fn membership_fences_no_source_by_itself() {
+    for (outcome, failures, [alone, member]) in [
+        (Outcome::Silent, 3, [Verdict::None, Verdict::Report]),
+        (Outcome::Silent, 5, [Verdict::Report, Verdict::Report]),
+        (Outcome::Silent, 6, [Verdict::Report, Verdict::Fence]),
+        (Outcome::Refused, 4, [Verdict::None, Verdict::None]),
+        (Outcome::Refused, 7, [Verdict::Report, Verdict::Report]),
+        (Outcome::Refused, 8, [Verdict::Report, Verdict::Fence]),
+        (Outcome::Silent, 1, [Verdict::None, Verdict::None]),
+    ] {
+        for (is_member, expected) in [(false, alone), (true, member)] {
+            let mut suspect = Suspect::default();
+            for number in 0..failures {
+                let contact = Contact { is_member, ..contact(number, outcome, Shape::Ordinary) };
+                suspect.add(&contact, 0);
+            }
+            assert_eq!(suspect.verdict, expected as u8, "{outcome:?}, {failures}, {is_member}");
+        }
+    }
+}
+
+#[test]
+fn a_sweep_has_many_addresses_and_a_scan_many_ports() {
+    let suspect = |pairs: &mut dyn Iterator<Item = Pair>| suspect_of(pairs, false);
+    assert!(suspect(&mut (0..20).map(|host| pair(host, 445))).is_sweep());
+    assert!(!suspect(&mut (0..20).map(|port| pair(1, port))).is_sweep());
+}
