@@ -5,11 +5,11 @@ use portsentry_common::scan::{Outcome, Shape};
 use crate::network::Pair;
 
 /// A SYN with its outcome.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Time in seconds.
     pub at: u32,
-    /// The source's number.
+    /// The source's number: its IPv4 address, or the first half of its IPv6 address.
     pub source: u64,
     /// Its destination.
     pub pair: Pair,

@@ -5,7 +5,7 @@ use portsentry_common::scan::{Outcome, Shape};
 
 use crate::{
     event::Event,
-    network::{ADDRESSES, Network, Pair},
+    network::{Network, Pair, RANGE},
     scanners::DAY,
 };
 
@@ -28,11 +28,13 @@ pub enum Class {
     PeerToPeer,
     /// A load balancer that probes all its backends while they fail.
     LoadBalancer,
+    /// A client of a service at four addresses, which all moved away at noon.
+    Moved,
 }
 
 /// The classes, with their share of a thousand sources.
-pub const CLASSES: [(Class, &str, u64); 8] = [
-    (Class::Browser, "browsers", 700),
+pub const CLASSES: [(Class, &str, u64); 9] = [
+    (Class::Browser, "browsers", 680),
     (Class::Office, "offices behind one address", 100),
     (Class::Crawler, "crawlers", 30),
     (Class::Mail, "mail servers", 70),
@@ -40,6 +42,7 @@ pub const CLASSES: [(Class, &str, u64); 8] = [
     (Class::FormerTenant, "former tenants' clients", 60),
     (Class::PeerToPeer, "peer-to-peer programs", 20),
     (Class::LoadBalancer, "load balancers after a failover", 10),
+    (Class::Moved, "clients of a service that moved today", 20),
 ];
 
 /// Returns the class of source `number`.
@@ -78,6 +81,7 @@ impl Class {
             Self::FormerTenant => day.former_tenant(),
             Self::PeerToPeer => day.peers(),
             Self::LoadBalancer => day.outage(6, 6),
+            Self::Moved => day.moved(),
         }
     }
 }
@@ -162,10 +166,23 @@ impl Day<'_> {
         }
     }
 
+    /// Asks four addresses at two ports each hour, of which none answers any more from noon on.
+    fn moved(&mut self) {
+        let first = self.network.services[0].0;
+        for hour in 0..24 {
+            for (place, port) in [(0, 443), (1, 443), (2, 443), (3, 443), (0, 80), (1, 80), (2, 80), (3, 80)]
+            {
+                let host = RANGE.start + (first + place) % (RANGE.end - RANGE.start);
+                let outcome = if hour < 12 { Outcome::Served } else { Outcome::Silent };
+                self.happen(hour * 3600, (host, port), outcome);
+            }
+        }
+    }
+
     fn peers(&mut self) {
         for _ in 0..5 + up_to(self.rng, 35) {
             let at = self.time();
-            let pair = (self.rng.u16(..ADDRESSES), 1024 + self.rng.u16(..60_000));
+            let pair = (self.rng.u32(RANGE), 1024 + self.rng.u16(..60_000));
             self.contact(at, pair);
         }
     }

@@ -1,15 +1,24 @@
 //! `cargo xtask detection`: how well scans without traps are detected, on traffic that is generated from a seed.
 
-mod detector;
+mod capture;
+mod check;
+mod distributed;
 mod event;
+mod figures;
 mod honest;
 mod network;
+mod picture;
+mod rules;
 mod scanners;
 mod trial;
 
-use clap::Parser;
+use std::path::PathBuf;
 
-use crate::trial::{Outcome, Outcomes, RULES};
+use anyhow::{Result, ensure};
+use clap::Parser;
+use ipnet::IpNet;
+
+use crate::figures::{Size, measure, panels};
 
 #[derive(Parser)]
 #[command(about = "Prints recall, contacts up to detection, and false alarms by class, beside other rules")]
@@ -29,44 +38,48 @@ struct Arguments {
     /// Spoofed sources a second, for a day each
     #[arg(long, value_delimiter = ',', default_value = "0,1000,10000,100000")]
     flood: Vec<u32>,
+    /// Scanners beside a flood
+    #[arg(long, default_value_t = 500)]
+    beside: u64,
+    /// Distributed scans of each class
+    #[arg(long, default_value_t = 100)]
+    distributed: u64,
+    /// Days of unrelated sources at scanned ports
+    #[arg(long, default_value_t = 10)]
+    unrelated: u32,
+    /// Compare a small run with the figures of docs/detection.md
+    #[arg(long)]
+    check: bool,
+    /// Draw the part of the scanners that is found by their pace, instead of printing tables
+    #[arg(long, value_name = "SVG")]
+    picture: Option<PathBuf>,
+    /// Read a capture of tcpdump or Wireshark instead of generating traffic
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Only count connections to this network, in a capture
+    #[arg(long, value_name = "CIDR", requires = "pcap")]
+    network: Option<IpNet>,
 }
 
-fn main() {
-    let Arguments { seed, days, scanners, honest, flood } = Arguments::parse();
-    let Outcomes { scanners: found, honest: alarmed } = trial::run(seed, days, scanners, honest);
-    println!("Scanners found in a day, and failed pairs up to then (average, most)\n");
-    header();
-    for (class, outcome) in scanners::CLASSES.iter().zip(&found) {
-        println!("| {} | {} | {} |", class.name, outcome.sources, cells(outcome));
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if arguments.check {
+        let worse = check::run()?;
+        ensure!(worse.is_empty(), "worse than published:\n{}", worse.join("\n"));
+        println!("no figure is worse than published");
+        return Ok(());
     }
-    println!("\nHonest sources taken for scanners\n");
-    header();
-    for ((_, name, _), outcome) in honest::CLASSES.iter().zip(&alarmed) {
-        let counts: Vec<_> = outcome.found.iter().map(u64::to_string).collect();
-        println!("| {name} | {} | {} |", outcome.sources, counts.join(" | "));
+    if let Some(path) = &arguments.pcap {
+        print!("{}", capture::summarize(&capture::read(path, arguments.network)?));
+        return Ok(());
     }
-    println!("\nFenced in a day beside a flood of spoofed sources\n");
-    println!("| spoofed sources a second | a probe in 5 min | a probe an hour |\n|---|---|---|");
-    for rate in flood {
-        let [fast, slow] = [300, 3600].map(|each| trial::beside_flood(seed, rate, each, 1000));
-        println!("| {rate} | {:.1} % | {:.1} % |", 100.0 * fast, 100.0 * slow);
+    let Arguments { seed, days, scanners, honest, flood, beside, distributed, unrelated, .. } = arguments;
+    let size = Size { seed, days, scanners, honest, floods: flood, beside, distributed, unrelated };
+    if let Some(path) = &arguments.picture {
+        return picture::draw(&panels(&size), path);
     }
-}
-
-fn header() {
-    println!("| class | sources | {} |\n|---|---|{}", RULES.join(" | "), "---|".repeat(RULES.len()));
-}
-
-#[expect(clippy::cast_precision_loss, reason = "small numbers")]
-fn cells(outcome: &Outcome) -> String {
-    let cell = |place: usize| {
-        let found = outcome.found[place];
-        if found == 0 {
-            return "0 %".to_owned();
-        }
-        let part = 100.0 * found as f64 / outcome.sources as f64;
-        let average = outcome.contacts[place] as f64 / found as f64;
-        format!("{part:.1} % ({average:.1}, {})", outcome.most[place])
-    };
-    (0..RULES.len()).map(cell).collect::<Vec<_>>().join(" | ")
+    for table in measure(&size) {
+        println!("{}", table.markdown());
+    }
+    Ok(())
 }

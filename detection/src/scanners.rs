@@ -5,7 +5,7 @@ use portsentry_common::scan::Shape;
 
 use crate::{
     event::Event,
-    network::{ADDRESSES, Network, Pair},
+    network::{Network, Pair, RANGE},
 };
 
 /// A day in seconds.
@@ -73,7 +73,7 @@ impl Class {
             Width::Sweep => vec![[22, 23, 80, 443, 445, 3389, 5900, 8080][rng.usize(..8)]],
             Width::Block => vec![22, 23, 80, 443, 3389, 5900],
         };
-        let mut addresses: Vec<u16> = (0..ADDRESSES).collect();
+        let mut addresses: Vec<u32> = RANGE.collect();
         rng.shuffle(&mut addresses);
         let target = |number: usize| -> Pair {
             match self.width {

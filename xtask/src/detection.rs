@@ -1,4 +1,4 @@
-//! `cargo xtask detection`: measures how well scans without traps are detected, on generated traffic.
+//! `cargo xtask detection`: measures how well scans without traps are detected, on generated traffic or in a capture.
 
 use std::{ffi::OsString, process::Command};
 
@@ -18,7 +18,8 @@ pub(crate) struct Arguments {
 /// Builds the harness optimised, and runs it.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(paths::root());
-    cargo.args(["run", "--quiet", "--release", "--package", "portsentry-detection", "--"]);
+    // Not in the project's directory: a capture's path may be relative.
+    cargo.arg("run").arg("--manifest-path").arg(paths::root().join("Cargo.toml"));
+    cargo.args(["--quiet", "--release", "--package", "portsentry-detection", "--"]);
     shell::run(cargo.args(&arguments.detection))
 }

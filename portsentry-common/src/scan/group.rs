@@ -18,7 +18,7 @@ pub const BLOCK: u32 = 512;
 /// No group is reported in a block with fewer guarded addresses.
 pub const LEAST: u32 = 64;
 /// Standard deviations above chance from which a group is reported.
-pub const DEVIATIONS: u64 = 6;
+pub const DEVIATIONS: u64 = 5;
 /// Bits of [`Group::sources`] without which no group is reported: about 26 sources.
 pub const SOURCES: u32 = 24;
 /// Time for which contacts count if there is no verdict, in seconds.

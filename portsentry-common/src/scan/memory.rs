@@ -3,7 +3,8 @@
 //! A source with one failed pair is on probation: 8 bytes, eight places in a cache line. With the second pair it
 //! becomes a [`Suspect`]: 40 bytes, four places in a set. An entry keeps its place for its term. A newcomer
 //! takes a free place, or else the place whose term has been over for the longest time. If there is none, it is
-//! counted and forgotten. Thus a flood of spoofed sources freezes the memory instead of flushing it.
+//! counted, and takes its set's last place, which has no term: the next one displaces it. Thus a flood of spoofed sources
+//! freezes the memory instead of flushing it, and a fast scanner is found beside it.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -43,7 +44,7 @@ pub enum Noted {
     /// The source became a suspect, or was one. The verdict is other than [`Verdict::None`] if it is graver than
     /// before.
     Suspected(Verdict),
-    /// There was no place for it.
+    /// There was no place for it, but perhaps one without a term.
     NoRoom,
 }
 
@@ -154,7 +155,8 @@ pub fn note(
     let Some(entrant) = entered(probation, tag, now) else {
         let (place, idle) = oldest(probation, now);
         if idle < PROBATION {
-            return other(Noted::NoRoom);
+            probation[ENTRANTS - 1] = entry(tag, contact.pair, now);
+            return Note { added, ..other(Noted::NoRoom) };
         }
         probation[place % ENTRANTS] = entry(tag, contact.pair, now);
         return Note { added, displaced: if idle == u32::MAX { 0 } else { idle }, ..other(Noted::Enters) };
@@ -243,11 +245,11 @@ fn entered(probation: &Probation, tag: u32, now: u32) -> Option<usize> {
     probation.iter().position(|it| is_tagged(*it, tag) && idle(*it, now) <= OLDEST)
 }
 
-/// Returns the place of the oldest entry on probation, and its age.
+/// Returns the place of the oldest entry on probation that has a term, and its age.
 #[inline(always)]
 fn oldest(probation: &Probation, now: u32) -> (usize, u32) {
     let mut best = (0, 0);
-    for (place, it) in probation.iter().enumerate() {
+    for (place, it) in probation.iter().enumerate().take(ENTRANTS - 1) {
         let idle = idle(*it, now);
         if idle >= best.1 {
             best = (place, idle);

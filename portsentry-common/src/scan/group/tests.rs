@@ -66,7 +66,7 @@ fn shuffled(addresses: u32, seed: u64) -> Vec<u32> {
 #[test]
 fn shared_work_is_found_by_its_coverage() {
     // More of a small block has to be covered: chance covers it more evenly.
-    for (addresses, contacts, each) in [(512, 159, 3), (256, 106, 3), (128, 70, 2), (64, 45, 1)] {
+    for (addresses, contacts, each) in [(512, 136, 3), (256, 91, 3), (128, 61, 2), (64, 40, 1)] {
         let order = shuffled(addresses, 3);
         let found = Table::new(addresses).found_after((0..).zip(order).map(|(it, place)| (place, it / each)));
         let found = found.unwrap_or_else(|| panic!("{addresses}"));
@@ -88,7 +88,7 @@ fn many_sources_at_one_address_are_no_scan_and_hide_none() {
     let group = table.group();
     assert_eq!((group.covered, group.doubled), (1, 1));
     let scan = shuffled(512, 5).into_iter().zip(200_000..);
-    assert!(table.found_after(scan).is_some_and(|contacts| contacts < 180));
+    assert!(table.found_after(scan).is_some_and(|contacts| contacts < 160));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_group_is_reported_once_with_its_latest_members_and_ends() {
     let (_, last) = scan[found - 1];
     let group = *table.group();
     assert!(group.members.contains(&last) && group.members.contains(&(last - 1)), "{:?}", group.members);
-    assert!(group.coverage(512).deviations() >= 60, "{:?}", group.coverage(512).deviations());
+    assert!(group.coverage(512).deviations() >= 50, "{:?}", group.coverage(512).deviations());
     assert!(group.count_sources().abs_diff(last + 1) < 20, "{} of {last}", group.count_sources());
     assert!(scan[found..].iter().all(|(place, source)| table.note(*place, *source) == Noted::Member));
     let now = table.now;

@@ -47,11 +47,24 @@ fn a_flood_takes_no_place_whose_term_is_not_over() {
     let mut tables = Tables::new(1);
     assert_eq!(tables.note(1, 0, 1000), Noted::Enters);
     let outcomes: Vec<_> = (2..1000).map(|source| tables.note(source, 0, 1001)).collect();
-    assert_eq!(outcomes.iter().filter(|it| **it == Noted::Enters).count(), ENTRANTS - 1);
+    // All but the first source's, and the last one, which has no term.
+    assert_eq!(outcomes.iter().filter(|it| **it == Noted::Enters).count(), ENTRANTS - 2);
     assert!(outcomes[ENTRANTS..].iter().all(|it| *it == Noted::NoRoom));
     assert_eq!(tables.note(1, 1, 1000 + PROBATION - TICK), Noted::Suspected(Verdict::None));
     let late = 1001 + PROBATION + TICK;
     assert_eq!(tables.note(2000, 0, late), Noted::Enters, "the others' terms are over");
+}
+
+#[test]
+fn a_full_memory_remembers_the_last_newcomer_of_each_set() {
+    let mut tables = Tables::new(1);
+    (1..100).for_each(|source| assert_ne!(tables.note(source, 0, 1000), Noted::Nothing));
+    for (between, expected) in [(None, Noted::Suspected(Verdict::None)), (Some(8), Noted::NoRoom)] {
+        let source = 500 + between.unwrap_or_default();
+        assert_eq!(tables.note(source, 0, 1001), Noted::NoRoom);
+        between.into_iter().for_each(|other| assert_eq!(tables.note(other, 0, 1001), Noted::NoRoom));
+        assert_eq!(tables.note(source, 1, 1002), expected, "{between:?}");
+    }
 }
 
 #[test]

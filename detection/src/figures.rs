@@ -1,0 +1,156 @@
+//! The figures of a run, as tables that `docs/detection.md` holds and `--check` reads there.
+
+use std::fmt::Write;
+
+use crate::{
+    distributed, honest,
+    picture::{Line, Panel},
+    rules::RULES,
+    scanners,
+    trial::{self, Outcome},
+};
+
+/// The size of a run.
+#[derive(Clone, Debug)]
+pub struct Size {
+    /// Seed of the traffic.
+    pub seed: u64,
+    /// Days, each with new sources.
+    pub days: u32,
+    /// Scanners of each class, each day.
+    pub scanners: u64,
+    /// Honest sources each day.
+    pub honest: u64,
+    /// Spoofed sources a second.
+    pub floods: Vec<u32>,
+    /// Scanners beside a flood.
+    pub beside: u64,
+    /// Distributed scans of each class.
+    pub distributed: u64,
+    /// Days of unrelated sources at scanned ports.
+    pub unrelated: u32,
+}
+
+/// Paces beside a flood, in seconds.
+pub const PACES: [(u32, &str); 3] =
+    [(1, "a probe a second"), (300, "a probe in 5 min"), (3600, "a probe an hour")];
+
+/// A table, whose cells are text.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Heads of the columns. The first one is of the rows' names.
+    pub heads: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    fn new<'a>(heads: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { heads: heads.into_iter().map(str::to_owned).collect(), rows: Vec::new() }
+    }
+
+    /// Returns the table in Markdown.
+    pub fn markdown(&self) -> String {
+        let mut text = format!("| {} |\n|{}\n", self.heads.join(" | "), "---|".repeat(self.heads.len()));
+        for row in &self.rows {
+            let _ = writeln!(text, "| {} |", row.join(" | "));
+        }
+        text
+    }
+}
+
+/// Returns the tables: scanners, honest sources, scanners beside floods, distributed scans, and their false alarms.
+pub fn measure(size: &Size) -> [Table; 5] {
+    let outcomes = trial::run(size.seed, size.days, size.scanners, size.honest);
+    let heads = |first| Table::new([first, "sources"].into_iter().chain(RULES));
+    let mut found = heads("class");
+    for (class, outcome) in scanners::CLASSES.iter().zip(&outcomes.scanners) {
+        found.rows.push(row(class.name, outcome, |contacts| share(contacts, outcome.sources)));
+    }
+    let mut alarmed = heads("honest class");
+    for ((_, name, _), outcome) in honest::CLASSES.iter().zip(&outcomes.honest) {
+        alarmed.rows.push(row(name, outcome, |contacts| contacts.len().to_string()));
+    }
+    [found, alarmed, beside(size), distributed(size), unrelated(size)]
+}
+
+fn row(name: &str, outcome: &Outcome, cell: impl Fn(&[u32]) -> String) -> Vec<String> {
+    let cells = outcome.found.iter().map(|contacts| cell(contacts));
+    [name.to_owned(), outcome.sources.to_string()].into_iter().chain(cells).collect()
+}
+
+/// Returns a part of `sources` in percent, with the average, the 99th percentile and the most of its sorted numbers of
+/// contacts.
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
+fn share(contacts: &[u32], sources: u64) -> String {
+    let Some(most) = contacts.last() else { return "0 %".to_owned() };
+    let part = 100.0 * contacts.len() as f64 / sources as f64;
+    let average = contacts.iter().map(|it| f64::from(*it)).sum::<f64>() / contacts.len() as f64;
+    let nearly_all = contacts[(contacts.len() * 99).div_ceil(100) - 1];
+    format!("{part:.1} % ({average:.1}, {nearly_all}, {most})")
+}
+
+fn beside(size: &Size) -> Table {
+    let lru: Vec<_> = PACES.iter().map(|(_, name)| format!("LRU, {name}")).collect();
+    let heads = PACES.iter().map(|(_, name)| *name).chain(lru.iter().map(String::as_str));
+    let mut table = Table::new(["spoofed sources a second"].into_iter().chain(heads));
+    for rate in &size.floods {
+        let trials = PACES.map(|(each, _)| trial::beside_flood(size.seed, *rate, each, size.beside));
+        let cells = trials.iter().map(|it| share(&it.ours, size.beside));
+        let others = trials.iter().map(|it| share(&it.lru, size.beside));
+        table.rows.push([rate.to_string()].into_iter().chain(cells).chain(others).collect());
+    }
+    table
+}
+
+fn distributed(size: &Size) -> Table {
+    let heads: Vec<_> = distributed::NOISE.iter().map(|it| (f64::from(*it) / 100.0).to_string()).collect();
+    let mut table = Table::new(["distributed scan"].into_iter().chain(heads.iter().map(String::as_str)));
+    for class in &distributed::CLASSES {
+        let cell = |noise: &u32| {
+            let (found, covered) = distributed::recall(class, *noise, size.distributed, size.seed);
+            if found == 0.0 { "0 %".to_owned() } else { format!("{:.1} % ({covered:.0})", 100.0 * found) }
+        };
+        let cells = distributed::NOISE.iter().map(cell);
+        table.rows.push([class.name.to_owned()].into_iter().chain(cells).collect());
+    }
+    table
+}
+
+fn unrelated(size: &Size) -> Table {
+    let mut table = Table::new(["unrelated sources", "group-days", "reported"]);
+    let [groups, reported] = distributed::unrelated(size.unrelated, size.seed);
+    table.rows.push(vec!["48 scanned ports".to_owned(), groups.to_string(), reported.to_string()]);
+    table
+}
+
+/// Paces in the picture, in seconds.
+const DRAWN: [u32; 7] = [1, 10, 60, 300, 900, 1800, 3600];
+/// Spoofed sources a second in the picture.
+const FLOOD: u32 = 10_000;
+
+/// Returns what the picture shows: the part of the scanners that each rule finds at each pace, and that is fenced beside
+/// a flood.
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
+pub fn panels(size: &Size) -> [Panel; 2] {
+    let line = |name: &str, points: Vec<(f64, f64)>| Line { name: name.to_owned(), points };
+    let alone = DRAWN.map(|each| (f64::from(each), trial::by_pace(size.seed, each, size.scanners)));
+    let alone = (1..RULES.len())
+        .map(|rule| {
+            let points = alone.iter().map(|(each, found)| (*each, found[rule]));
+            line(RULES[rule], points.collect())
+        })
+        .collect();
+    let beside =
+        DRAWN.map(|each| (f64::from(each), trial::beside_flood(size.seed, FLOOD, each, size.beside)));
+    let percent = |contacts: &[u32]| 100.0 * contacts.len() as f64 / size.beside as f64;
+    let ours = beside.iter().map(|(each, it)| (*each, percent(&it.ours))).collect();
+    let lru = beside.iter().map(|(each, it)| (*each, percent(&it.lru))).collect();
+    [
+        Panel { title: "Found within a day: sweeps, ports of a host, blocks".to_owned(), lines: alone },
+        Panel {
+            title: "Sweeps beside 10,000 spoofed sources a second".to_owned(),
+            lines: vec![line("portsentry, fence", ours), line("LRU of the same size", lru)],
+        },
+    ]
+}
