@@ -149,13 +149,19 @@ fn honest_clients_of_a_network_are_served_and_sweeps_are_fenced() {
         }
         visits.join().expect("clients")
     });
-    let fenced: BTreeSet<IpAddr> = daemon.fenced().into_iter().filter(|it| is_client(*it)).collect();
+    // Also those whose fence is over: scanners alone are in the log.
+    let lines = daemon.log().lines();
+    let named =
+        lines.iter().flat_map(|line| line.split([' ', '/', ':'])).filter_map(|word| word.parse().ok());
+    let fenced: BTreeSet<IpAddr> =
+        daemon.fenced().into_iter().chain(named).filter(|it| is_client(*it)).collect();
     println!(
         "{} clients, {} contacts, {} repeated; fenced: {fenced:?}",
         report.clients, report.contacts, report.repeated
     );
     assert!(fenced.is_empty(), "honest clients are fenced: {fenced:?}");
-    assert!(report.unserved.is_empty(), "{} unserved: {:?}", report.unserved.len(), report.unserved.first());
+    let unserved = &report.unserved[..report.unserved.len().min(10)];
+    assert!(unserved.is_empty(), "{} unserved: {unserved:?}", report.unserved.len());
     assert_eq!(daemon.blocked(), [] as [IpAddr; 0]);
     let learned = daemon.counter("learned_served");
     assert!(learned > 150, "{learned} services learned");

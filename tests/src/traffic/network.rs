@@ -1,7 +1,7 @@
 //! The network behind the gateway: a /22 with 200 services on 60 hosts, and dark addresses.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddrV4},
     sync::{PoisonError, RwLock},
 };
@@ -60,7 +60,8 @@ pub struct Network {
 #[derive(Debug)]
 struct Now {
     live: BTreeSet<Ipv4Addr>,
-    served: BTreeSet<Port>,
+    /// Number of services on each port. Two clients' data connections to a server may get the same port.
+    served: BTreeMap<Port, usize>,
 }
 
 impl Network {
@@ -101,7 +102,10 @@ impl Network {
                 services.push(port);
             }
         }
-        let now = Now { live: hosts.iter().copied().collect(), served: services.iter().copied().collect() };
+        let now = Now {
+            live: hosts.iter().copied().collect(),
+            served: services.iter().map(|port| (*port, 1)).collect(),
+        };
         Self { hosts, services, now: RwLock::new(now) }
     }
 
@@ -121,18 +125,21 @@ impl Network {
     pub fn change(&self, change: Change) {
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
         match change {
-            Change::Start(port) => now.served.insert(port),
-            Change::Stop(port) => now.served.remove(&port),
-            Change::On(host) => now.live.insert(host),
-            Change::Off(host) => now.live.remove(&host),
-        };
+            Change::Start(port) => *now.served.entry(port).or_default() += 1,
+            Change::Stop(port) => {
+                now.served.entry(port).and_modify(|number| *number -= 1);
+                now.served.retain(|_, number| *number > 0);
+            }
+            Change::On(host) => drop(now.live.insert(host)),
+            Change::Off(host) => drop(now.live.remove(&host)),
+        }
     }
 
     /// Returns the reaction to a packet for `port`. The router says of every other absent host that it is absent.
     pub fn reaction(&self, port: Port) -> Reaction {
         let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
         if now.live.contains(port.1.ip()) {
-            if now.served.contains(&port) { Reaction::Answer } else { Reaction::Refuse }
+            if now.served.contains_key(&port) { Reaction::Answer } else { Reaction::Refuse }
         } else if port.1.ip().octets()[3].is_multiple_of(2) {
             Reaction::NoHost
         } else {
