@@ -26,7 +26,7 @@ const GLANCE: u32 = 60;
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Seconds per target; above 60, everything is built to run two to four times as fast, which takes five minutes
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 5)]
     seconds: u32,
     /// Only build the fuzzer
     #[arg(long)]

@@ -66,7 +66,9 @@ fn for_tests() -> Result<()> {
         return Ok(());
     }
     shell::step("packing the daemon for the tests");
-    packages.iter().try_for_each(|(revision, file)| shell::run(&mut pack(&cargo_deb, "dev", revision, file)))
+    packages
+        .iter()
+        .try_for_each(|(revision, file)| shell::run(pack(&cargo_deb, "dev", revision, file).arg("--fast")))
 }
 
 /// Returns the command that packs the built daemon.

@@ -111,11 +111,15 @@ impl Machine {
         if status.success() { Ok(text) } else { Err(format!("{script}: {status}\n{text}")) }
     }
 
-    /// Runs a script that must succeed, and returns its output. If it fails, the failure message has the end of the journal.
+    /// Runs a script that must succeed, and returns its output. If it fails, the failure message has the service's state and
+    /// the end of the journal.
     pub fn run(&self, script: &str) -> String {
+        /// A failed service has an exit status that is not 0.
+        const STATE: &str = "systemctl status --no-pager --lines 0 portsentry || :; journalctl --sync || :; \
+                             journalctl --no-pager --lines 60";
         self.try_run(script).unwrap_or_else(|problem| {
-            let journal = self.try_run("journalctl --no-pager --lines 60").unwrap_or_else(|error| error);
-            panic!("{problem}\n{journal}")
+            let state = self.try_run(STATE).unwrap_or_else(|error| error);
+            panic!("{problem}\n{state}")
         })
     }
 
