@@ -12,6 +12,7 @@ mod history;
 mod list;
 mod looked;
 mod mode;
+mod notify;
 mod observed;
 mod options;
 mod reload;
@@ -55,6 +56,7 @@ pub fn run(cli: &Cli) -> Exit {
         Some(Verb::Setup(setup)) => setup::run(cli, setup),
         Some(Verb::Confirm(confirm)) => setup::confirm(cli, *confirm),
         Some(Verb::Review(review)) => review::run(cli, *review),
+        Some(Verb::Notify(arguments)) => notify::run(arguments),
         Some(Verb::Held) => list::addresses(cli),
         Some(Verb::Completions { shell }) => gen_docs::completions(*shell),
         Some(Verb::Man { command }) => gen_docs::man(command.as_deref()),

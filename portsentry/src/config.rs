@@ -33,6 +33,14 @@ pub use ports::PortSet;
 pub use read::bytes as trusted;
 pub use report::{Diagnostic, Report, Severity};
 pub use salvage::ignored as salvage_ignored;
+/// The syntax of `portsentry.conf`, for files of other programs.
+pub mod syntax {
+    pub use super::{
+        lexer::{Entry, Value, entries},
+        report::Added,
+        span::{Line, Span, lines},
+    };
+}
 pub use template::{Command, DenyLine, RouteLift, Values};
 
 #[cfg(test)]

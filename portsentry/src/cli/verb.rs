@@ -60,6 +60,8 @@ pub enum Verb {
     Confirm(Confirm),
     /// Group the sources seen so far: scanners, and candidates for the ignore file with the lines to add
     Review(Review),
+    /// Send events as mail, webhooks and reports, as notify.conf says (executes portsentry-notify)
+    Notify(Notify),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -73,6 +75,20 @@ pub enum Verb {
         /// The command to document, or portsentry.conf
         command: Option<String>,
     },
+}
+
+/// Arguments of `notify`.
+#[derive(Clone, Debug, Args)]
+pub struct Notify {
+    /// The notifier's configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "/etc/portsentry/notify.conf")]
+    pub file: std::path::PathBuf,
+    /// Validate that file, and end
+    #[arg(long, conflicts_with = "test")]
+    pub check: bool,
+    /// Send a test message to this channel, or to every one, and end (exit status 1 if one fails)
+    #[arg(long, value_name = "CHANNEL", num_args = 0..=1, default_missing_value = "")]
+    pub test: Option<String>,
 }
 
 /// Arguments of `check`.

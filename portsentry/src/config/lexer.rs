@@ -4,9 +4,12 @@ use super::span::{Span, lines};
 
 /// A line that is neither blank nor a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Entry<'a> {
+pub enum Entry<'a> {
+    /// `KEY = VALUE`.
     Setting {
+        /// The key.
         key: Span<'a>,
+        /// The text right of the equals sign.
         value: Value<'a>,
     },
     /// The whole line: it has no key, or no equals sign after it.
@@ -15,16 +18,22 @@ pub(super) enum Entry<'a> {
 
 /// The text right of the equals sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Value<'a> {
+pub enum Value<'a> {
     /// The text between the quotes, and the text after the closing one.
-    Quoted { text: Span<'a>, rest: Span<'a> },
+    Quoted {
+        /// The text between the quotes.
+        text: Span<'a>,
+        /// The text behind the closing quote.
+        rest: Span<'a>,
+    },
     /// Something other than a quote.
     Unquoted(Span<'a>),
     /// An opening quote without a closing one: the text from the quote on.
     Unclosed(Span<'a>),
 }
 
-pub(super) fn entries(text: &str) -> impl Iterator<Item = Entry<'_>> {
+/// Returns the entries of a text.
+pub fn entries(text: &str) -> impl Iterator<Item = Entry<'_>> {
     lines(text).map(Span::trim).filter(|line| !line.is_empty() && !line.text().starts_with('#')).map(entry)
 }
 

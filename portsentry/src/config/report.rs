@@ -107,17 +107,21 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(file: &str) -> Self {
+    /// Creates an empty report on `file`.
+    #[must_use]
+    pub fn new(file: &str) -> Self {
         Self { file: file.into(), diagnostics: Vec::new(), errors: 0, warnings: 0 }
     }
 
-    pub(super) fn error(&mut self, span: Span<'_>, message: impl Into<String>) -> Added<'_> {
+    /// Adds an error.
+    pub fn error(&mut self, span: Span<'_>, message: impl Into<String>) -> Added<'_> {
         self.errors += 1;
         let keep = self.errors <= KEPT;
         self.add(keep, Severity::Error, span, message.into())
     }
 
-    pub(super) fn warn(&mut self, span: Span<'_>, message: impl Into<String>) -> Added<'_> {
+    /// Adds a warning.
+    pub fn warn(&mut self, span: Span<'_>, message: impl Into<String>) -> Added<'_> {
         self.warnings += 1;
         let keep = self.warnings <= KEPT;
         self.add(keep, Severity::Warning, span, message.into())
@@ -138,12 +142,12 @@ impl Report {
     }
 
     /// Sorts the findings by line.
-    pub(super) fn sort(&mut self) {
+    pub fn sort(&mut self) {
         self.diagnostics.sort_by_key(|d| (d.line, d.span.start));
     }
 
     /// Returns the report itself if it holds no error.
-    pub(super) fn into_result<T>(mut self, value: T) -> Result<(T, Self), Self> {
+    pub fn into_result<T>(mut self, value: T) -> Result<(T, Self), Self> {
         self.sort();
         if self.has_errors() { Err(self) } else { Ok((value, self)) }
     }
@@ -183,10 +187,12 @@ impl fmt::Display for Report {
 impl std::error::Error for Report {}
 
 /// The diagnostic just added, if it was kept, so that details can be added.
-pub(super) struct Added<'r>(Option<&'r mut Diagnostic>);
+#[derive(Debug)]
+pub struct Added<'r>(Option<&'r mut Diagnostic>);
 
 impl Added<'_> {
-    pub(super) fn help(self, text: impl Into<String>) {
+    /// Adds a remedy.
+    pub fn help(self, text: impl Into<String>) {
         if let Some(diagnostic) = self.0 {
             diagnostic.help = Some(text.into());
         }

@@ -4,22 +4,24 @@ use std::ops::Range;
 
 /// One line, without its line end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Line<'a> {
+pub struct Line<'a> {
     /// Counted from 1.
-    pub(super) number: usize,
-    pub(super) text: &'a str,
+    pub number: usize,
+    /// The text.
+    pub text: &'a str,
 }
 
 /// A part of one line. Its ends are on character boundaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span<'a> {
-    pub(super) line: Line<'a>,
+pub struct Span<'a> {
+    /// The line.
+    pub line: Line<'a>,
     start: usize,
     end: usize,
 }
 
 /// Returns the lines of a text, without a byte order mark and without carriage returns at line ends.
-pub(super) fn lines(text: &str) -> impl Iterator<Item = Span<'_>> {
+pub fn lines(text: &str) -> impl Iterator<Item = Span<'_>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     text.split('\n').zip(1..).map(|(text, number)| {
         let text = text.strip_suffix('\r').unwrap_or(text);
@@ -28,37 +30,46 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = Span<'_>> {
 }
 
 impl<'a> Span<'a> {
-    pub(super) fn text(self) -> &'a str {
+    /// Returns the text.
+    #[must_use]
+    pub fn text(self) -> &'a str {
         self.line.text.get(self.start..self.end).unwrap_or_default()
     }
 
-    pub(super) fn is_empty(self) -> bool {
+    /// Whether the text is empty.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
         self.start == self.end
     }
 
     /// Returns the byte offsets within the line.
-    pub(super) fn range(self) -> Range<usize> {
+    #[must_use]
+    pub fn range(self) -> Range<usize> {
         self.start..self.end
     }
 
     /// Returns the part of this span at `range`, in bytes of `text()`.
-    pub(super) fn slice(self, range: Range<usize>) -> Self {
+    #[must_use]
+    pub fn slice(self, range: Range<usize>) -> Self {
         Self { start: self.start + range.start, end: self.start + range.end, ..self }
     }
 
     /// Splits the span before byte `at` of `text()`.
-    pub(super) fn split_at(self, at: usize) -> (Self, Self) {
+    #[must_use]
+    pub fn split_at(self, at: usize) -> (Self, Self) {
         (self.slice(0..at), self.slice(at..self.end - self.start))
     }
 
-    pub(super) fn split_once(self, separator: char) -> Option<(Self, Self)> {
+    /// Splits the span at the first `separator`, which is in neither part.
+    #[must_use]
+    pub fn split_once(self, separator: char) -> Option<(Self, Self)> {
         let at = self.text().find(separator)?;
         let (head, tail) = self.split_at(at);
         Some((head, tail.split_at(separator.len_utf8()).1))
     }
 
     /// Returns the entries of a list, trimmed.
-    pub(super) fn split(self, separator: char) -> impl Iterator<Item = Self> {
+    pub fn split(self, separator: char) -> impl Iterator<Item = Self> {
         let mut rest = Some(self);
         std::iter::from_fn(move || {
             let (item, tail) = rest?.split_once(separator).map_or((rest?, None), |(a, b)| (a, Some(b)));
@@ -67,12 +78,16 @@ impl<'a> Span<'a> {
         })
     }
 
-    pub(super) fn trim_start(self) -> Self {
+    /// Returns the span without white space at its start.
+    #[must_use]
+    pub fn trim_start(self) -> Self {
         let text = self.text();
         self.split_at(text.len() - text.trim_ascii_start().len()).1
     }
 
-    pub(super) fn trim(self) -> Self {
+    /// Returns the span without white space at its ends.
+    #[must_use]
+    pub fn trim(self) -> Self {
         let span = self.trim_start();
         span.split_at(span.text().trim_ascii_end().len()).0
     }

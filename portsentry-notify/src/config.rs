@@ -1,0 +1,87 @@
+//! The configuration file, `notify.conf`: settings for all channels, then a section for each channel.
+
+mod build;
+pub mod keys;
+mod section;
+mod target;
+mod value;
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use portsentry::config::{LoadError, Report, trusted};
+
+pub use self::target::Target;
+use crate::{pace::Pace, route::Route};
+
+/// Maximum size of a file in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// The configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// `CONTROL_SOCKET`
+    pub socket: PathBuf,
+    /// `SPOOL_DIRECTORY`
+    pub spool: PathBuf,
+    /// `SPOOL_SIZE`, in bytes.
+    pub size: usize,
+    /// `HOST_NAME`
+    pub host: String,
+    /// `REDACT`: words that no report may contain, besides own names and addresses.
+    pub redact: Vec<String>,
+    /// The channels, in the order of the file.
+    pub channels: Vec<Settings>,
+}
+
+/// The settings of a channel.
+#[derive(Debug)]
+pub struct Settings {
+    /// Name of its section.
+    pub name: String,
+    /// The events that it takes.
+    pub route: Route,
+    /// When it sends.
+    pub pace: Pace,
+    /// Where it sends to.
+    pub target: Target,
+}
+
+/// Reasons why the file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It can't be read or trusted, or it has errors.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Other users may read it.
+    #[error("{0} may hold passwords, and other users may read it: chmod 0600 {0}")]
+    Readable(PathBuf),
+}
+
+/// Reads the file.
+pub fn load(path: &Path) -> Result<(Config, Report), Error> {
+    let bytes = trusted(path, LARGEST)?;
+    let metadata = fs::metadata(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
+    if metadata.mode() & 0o004 != 0 {
+        return Err(Error::Readable(path.into()));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        LoadError::NotUtf8 { path: path.into(), line: valid.split(|&byte| byte == b'\n').count() }
+    })?;
+    Ok(parse(&text, &path.to_string_lossy()).map_err(LoadError::from)?)
+}
+
+/// Reads a text. `file` is its name in errors.
+pub fn parse(text: &str, file: &str) -> Result<(Config, Report), Report> {
+    let mut report = Report::new(file);
+    let sections = section::read(text, &mut report);
+    let config = build::config(&sections, &mut report);
+    report.into_result(config)
+}
+
+#[cfg(test)]
+mod tests;

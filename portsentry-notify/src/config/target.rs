@@ -1,0 +1,182 @@
+//! Where a channel sends to.
+
+use std::fs;
+
+use lettre::message::Mailbox;
+use portsentry::config::{Report, syntax::Span};
+
+use super::{
+    section::Section,
+    value::{one_of, path, url},
+};
+use crate::{
+    channel::{
+        abuseipdb,
+        mail::{Security, Server},
+        webhook::{PRESETS, Preset},
+    },
+    template,
+};
+
+/// Where a channel sends to, and the settings for that.
+#[derive(Debug)]
+pub enum Target {
+    /// A webhook.
+    Webhook {
+        /// Its kind.
+        preset: Preset,
+        /// `URL`
+        url: String,
+        /// `ROOM`
+        room: String,
+        /// `TOKEN`
+        token: Option<String>,
+        /// `HEADER`
+        header: Option<(String, String)>,
+        /// The content of `BODY_FILE`, and `CONTENT_TYPE`.
+        body: Option<(String, String)>,
+    },
+    /// Mail.
+    Mail {
+        /// `SERVER` and the settings of its kind.
+        server: Server,
+        /// `FROM`
+        from: Mailbox,
+        /// `TO`
+        to: Vec<Mailbox>,
+    },
+    /// Reports to `AbuseIPDB`.
+    AbuseIpDb {
+        /// `URL`
+        url: String,
+        /// `KEY`
+        key: String,
+    },
+}
+
+/// Reads the target of a channel of this kind. `host` is this host's name.
+pub(super) fn read(kind: &str, section: &Section<'_>, host: &str, report: &mut Report) -> Option<Target> {
+    let text = |name: &str| section.values.get(name).map(|value| value.text().to_owned());
+    match kind {
+        "mail" => mail(section, host, report),
+        "abuseipdb" => {
+            let given = section.values.get("URL").map(|value| url(*value, report));
+            let service = given.unwrap_or_else(|| Some(abuseipdb::SERVICE.into()));
+            let key = needed(section, "KEY", report)?.text().to_owned();
+            Some(Target::AbuseIpDb { url: service?.trim_end_matches('/').into(), key })
+        }
+        _ => {
+            let preset = *PRESETS.iter().find(|preset| preset.name == kind)?;
+            let given = needed(section, "URL", report).and_then(|value| url(value, report));
+            let room = if preset.room.is_empty() { None } else { needed(section, preset.room, report) };
+            let header = section.values.get("HEADER").and_then(|value| header(*value, report));
+            let body = section.values.get("BODY_FILE").and_then(|value| body(*value, report));
+            let content = text("CONTENT_TYPE").unwrap_or_else(|| "application/json".into());
+            Some(Target::Webhook {
+                preset,
+                url: given?,
+                room: room.map(|room| room.text().to_owned()).unwrap_or_default(),
+                token: text("TOKEN"),
+                header,
+                body: body.map(|body| (body, content)),
+            })
+        }
+    }
+}
+
+/// Returns a setting that the channel can't do without.
+fn needed<'a>(section: &Section<'a>, name: &str, report: &mut Report) -> Option<Span<'a>> {
+    let value = section.values.get(name).copied();
+    if value.is_none()
+        && let Some(at) = section.name
+    {
+        report.error(at, format!("[{}] has no {name}", at.text()));
+    }
+    value
+}
+
+fn header(value: Span<'_>, report: &mut Report) -> Option<(String, String)> {
+    let (name, content) = value.split_once(':').map(|(name, content)| (name.trim(), content.trim()))?;
+    let is_good = ureq::http::HeaderName::from_bytes(name.text().as_bytes()).is_ok()
+        && ureq::http::HeaderValue::from_str(content.text()).is_ok();
+    if !is_good {
+        report.error(value, "this is no header").help("write Name: value");
+        return None;
+    }
+    Some((name.text().into(), content.text().into()))
+}
+
+fn body(value: Span<'_>, report: &mut Report) -> Option<String> {
+    let file = path(value, report)?;
+    match fs::read_to_string(&file) {
+        Ok(text) => {
+            for name in template::unknown(&text) {
+                report
+                    .error(value, format!("{} contains ${name}$, which stands for nothing", file.display()));
+            }
+            Some(text)
+        }
+        Err(error) => {
+            report.error(value, format!("{} can't be read: {error}", file.display()));
+            None
+        }
+    }
+}
+
+fn mailbox(value: Span<'_>, report: &mut Report) -> Option<Mailbox> {
+    match value.text().parse() {
+        Ok(mailbox) => Some(mailbox),
+        Err(error) => {
+            report.error(value, format!("this is no mail address: {error}")).help("write root@example.org");
+            None
+        }
+    }
+}
+
+fn mail(section: &Section<'_>, host: &str, report: &mut Report) -> Option<Target> {
+    let value = |name: &str| section.values.get(name).copied();
+    let to = needed(section, "TO", report).map(|to| {
+        to.split(',').filter(|one| !one.is_empty()).filter_map(|one| mailbox(one, report)).collect::<Vec<_>>()
+    });
+    let from = match value("FROM") {
+        Some(from) => mailbox(from, report),
+        None => format!("portsentry@{host}").parse().ok().or_else(|| "portsentry@localhost".parse().ok()),
+    };
+    let (name, port) = match value("SERVER") {
+        None => ("localhost".to_owned(), 25),
+        Some(server) => {
+            let split =
+                server.text().rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?)));
+            let Some((name, port)) = split.filter(|(name, _)| !name.is_empty()) else {
+                report.error(server, "this is no server with its port").help("write mail.example.org:587");
+                return None;
+            };
+            (name.trim_matches(['[', ']']).to_owned(), port)
+        }
+    };
+    let is_local = ["localhost", "127.0.0.1", "::1"].contains(&name.as_str());
+    let security = match value("SERVER_TLS").map(|word| one_of(word, report, &["starttls", "tls", "off"])) {
+        None if port == 465 => Security::Tls,
+        None if is_local => Security::Off,
+        None => Security::Starttls,
+        Some(word) => match word?.as_str() {
+            "tls" => Security::Tls,
+            "off" => Security::Off,
+            _ => Security::Starttls,
+        },
+    };
+    let login = match (value("USER"), value("PASSWORD")) {
+        (Some(user), Some(password)) => Some((user.text().to_owned(), password.text().to_owned())),
+        (None, None) => None,
+        (Some(one), None) | (None, Some(one)) => {
+            report.error(one, "USER and PASSWORD belong together");
+            None
+        }
+    };
+    if let Some(at) = value("PASSWORD").filter(|_| security == Security::Off && !is_local) {
+        report
+            .error(at, "this password would be sent without encryption")
+            .help("set SERVER_TLS=\"starttls\"");
+    }
+    Some(Target::Mail { server: Server { host: name, port, security, login }, from: from?, to: to? })
+}

@@ -1,0 +1,60 @@
+//! `portsentry-notify`: sends the daemon's events to people and services. It has no privileges; the daemon sends nothing itself.
+
+mod channel;
+mod config;
+mod event;
+mod host;
+mod log;
+mod message;
+mod pace;
+mod reference;
+mod route;
+mod run;
+mod source;
+mod spool;
+mod template;
+mod test;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use portsentry::{cli::Notify, exit::Exit};
+
+/// Sends portsentry's events as mail, webhooks and reports
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    notify: Notify,
+    /// Print the settings and the names in templates, for the documentation
+    #[arg(long, hide = true)]
+    reference: bool,
+}
+
+fn main() -> ExitCode {
+    let Cli { notify: Notify { file, check, test }, reference } = Cli::parse();
+    if reference {
+        print!("{}", reference::text());
+        return Exit::Success.into();
+    }
+    let (config, report) = match config::load(&file) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            eprintln!("{error}");
+            return Exit::Configuration.into();
+        }
+    };
+    if !report.is_empty() {
+        eprintln!("{report}");
+    }
+    let exit = if check {
+        println!("OK. {} channels", config.channels.len());
+        Exit::Success
+    } else if let Some(name) = test {
+        test::run(&config, &name)
+    } else {
+        run::run(config)
+    };
+    exit.into()
+}
