@@ -83,10 +83,11 @@ impl Pace {
         }
     }
 
-    /// Whether an event about `source` at `second` is a repetition.
+    /// Whether an event about `source` at `time` is a repetition. It doesn't depend on the present time, so another attempt
+    /// at a message has the same events.
     #[must_use]
-    pub fn is_repeated(&self, cursor: &Cursor, source: &str, now: Timestamp) -> bool {
-        let since = now.as_second() - self.once;
+    pub fn is_repeated(&self, cursor: &Cursor, source: &str, time: Timestamp) -> bool {
+        let since = time.as_second() - self.once;
         self.once > 0 && cursor.sources.get(source).is_some_and(|sent| *sent > since)
     }
 }

@@ -97,7 +97,7 @@ impl Worker {
             let source = entry.event.subject();
             let is_one = self.settings.route.takes(&entry.event)
                 && (self.can_send)(&entry.event)
-                && !self.settings.pace.is_repeated(&self.cursor, source, now)
+                && !self.settings.pace.is_repeated(&self.cursor, source, entry.event.time().unwrap_or(now))
                 && !(self.settings.pace.once > 0 && sources.contains(&source));
             if is_one {
                 sources.push(source);
@@ -145,10 +145,10 @@ impl Worker {
         let message = Message::new(&self.settings.name, &self.host, entries, self.cursor.lost, is_digest);
         let now = Timestamp::now();
         match self.channel.send(&message) {
-            Outcome::Sent => self.done(&message, now),
+            Outcome::Sent => self.done(&message, last.number, now),
             Outcome::SentThenRest(rest) => {
                 self.rest(rest);
-                self.done(&message, now)
+                self.done(&message, last.number, now)
             }
             Outcome::Refused(problem) => {
                 self.cursor.refused += 1;
@@ -161,7 +161,10 @@ impl Worker {
                     "[{}] {problem}; refused {REFUSALS} times, {count} events are skipped",
                     self.settings.name
                 ));
-                self.pass(self.cursor.lost.saturating_add(u64::try_from(count).unwrap_or(u64::MAX)))
+                self.pass(
+                    last.number,
+                    self.cursor.lost.saturating_add(u64::try_from(count).unwrap_or(u64::MAX)),
+                )
             }
             Outcome::Later(problem, rest) => {
                 self.complain(&format!("{problem}; trying again"));
@@ -170,18 +173,18 @@ impl Worker {
         }
     }
 
-    fn done(&mut self, message: &Message, now: Timestamp) -> bool {
+    fn done(&mut self, message: &Message, last: u64, now: Timestamp) -> bool {
         if std::mem::take(&mut self.failures) > 0 {
             log::notice(&format!("[{}] messages are sent again", self.settings.name));
         }
         self.settings.pace.sent(&mut self.cursor, &message.sources(), now);
-        self.pass(0)
+        self.pass(last, 0)
     }
 
-    /// Moves the position behind the message.
-    fn pass(&mut self, lost: u64) -> bool {
+    /// Moves the position behind the message, which ended with entry `last`.
+    fn pass(&mut self, last: u64, lost: u64) -> bool {
         self.failures = 0;
-        self.cursor.done = self.cursor.sending.take().unwrap_or(self.cursor.done);
+        (self.cursor.done, self.cursor.sending) = (last, None);
         (self.cursor.lost, self.cursor.refused) = (lost, 0);
         // Until it is written a restart would send the message again, but nothing behind it is sent.
         while !self.write() {

@@ -13,8 +13,8 @@ pub use self::explain::Explain;
 pub use self::learned::{Forget, Served};
 pub use self::since::Since;
 pub use self::verb::{
-    Block, Check, Confirm, Doctor, Down, Events, History, List, Notify, Reload, Review, Selection, Setup, Status,
-    Target, Top, Unblock, Verb, Why, network,
+    Block, Check, Confirm, Doctor, Down, Events, History, List, Notify, Reload, Review, Selection, Setup,
+    Status, Target, Top, Unblock, Verb, Why, network,
 };
 use crate::{
     config::{Config, Interfaces, LogFormat, LogOutput},

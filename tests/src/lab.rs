@@ -24,8 +24,10 @@ mod machine;
 mod maps;
 mod names;
 mod namespace;
+mod notifier;
 mod probes;
 mod program;
+mod receiver;
 mod recorder;
 mod records;
 mod router;
@@ -51,7 +53,9 @@ pub use self::{
     maps::{counter, dump, remove_pins},
     names::Names,
     namespace::{Namespace, by_way_of},
+    notifier::{NOTIFIER, Notifier},
     probes::Probe,
+    receiver::{Received, Receiver, Reply},
     records::{classic_record, mentions},
     said::{Listener, Said},
     service::{Reach, Service},

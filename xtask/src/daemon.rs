@@ -1,10 +1,10 @@
-//! The build of the daemon for the tests.
+//! The build of the daemon and the notifier for the tests.
 
 use std::process::Command;
 
 use crate::paths;
 
-/// Returns the command that builds the daemon, unoptimised. Also builds the package of the tests, so that cargo
+/// Returns the command that builds the daemon and the notifier, unoptimised. Also builds the package of the tests, so that cargo
 /// uses the same features of the dependencies for both.
 pub(crate) fn daemon() -> Command {
     let mut cargo = cargo("build");
@@ -13,9 +13,13 @@ pub(crate) fn daemon() -> Command {
         "--package",
         "portsentry",
         "--package",
+        "portsentry-notify",
+        "--package",
         "portsentry-tests",
         "--bin",
         "portsentry",
+        "--bin",
+        "portsentry-notify",
     ]);
     cargo
 }

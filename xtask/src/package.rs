@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 /// Arguments for the packages that tests use.
 pub(crate) const FOR_TESTS: Arguments = Arguments { debug: true, is_static: false };
 
-/// Inputs of the package besides the daemon: files to pack, and the package's description.
+/// Inputs of the package besides the programs: files to pack, and the package's description.
 const PACKED: [&str; 5] = ["CHANGELOG.md", "docs", "etc", "pkg", "portsentry/Cargo.toml"];
 
 /// Builds everything and packs it.
@@ -36,9 +36,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     build_ebpf::run()?;
     // Tests compare the generated files in the tree with the code.
     gen_docs::run()?;
-    shell::step("building the daemon (a minute the first time)");
+    shell::step("building the daemon and the notifier (a minute the first time)");
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(paths::root()).args(["build", "--quiet", "--package", "portsentry", "--release"]);
+    cargo.current_dir(paths::root()).args([
+        "build",
+        "--quiet",
+        "--package",
+        "portsentry",
+        "--package",
+        "portsentry-notify",
+        "--release",
+    ]);
     let mut options = Vec::new();
     if arguments.is_static {
         shell::run(Command::new("rustup").args(["target", "add", STATIC]))
@@ -60,8 +68,8 @@ fn for_tests() -> Result<()> {
     let packages = ["1", "2"]
         .map(|revision| (revision, paths::target().join("debian").join(format!("test-{revision}.deb"))));
     let oldest = packages.iter().map(|(_, file)| newest(file)).min().flatten();
-    let packed =
-        PACKED.map(|path| paths::root().join(path)).into_iter().chain([paths::debug().join("portsentry")]);
+    let programs = ["portsentry", "portsentry-notify"].map(|name| paths::debug().join(name));
+    let packed = PACKED.map(|path| paths::root().join(path)).into_iter().chain(programs);
     if oldest.is_some() && packed.map(|path| newest(&path)).max().flatten() < oldest {
         return Ok(());
     }

@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use super::{Log, Portsentry, binary};
 
-fn said(mut command: Command) -> Said {
+/// Runs a command until it ends.
+pub(super) fn said(mut command: Command) -> Said {
     let ended = command.output().expect("a command starts");
     let [out, errors] = [ended.stdout, ended.stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
     Said { out, errors, code: ended.status.code().expect("no signal") }

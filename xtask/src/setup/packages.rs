@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Programs and their packages.
-const NEEDED: [(&str, &str); 24] = [
+const NEEDED: [(&str, &str); 25] = [
     ("ip", "iproute2"),
     ("bpftool", "bpftool"),
     ("nmap", "nmap"),
@@ -32,6 +32,7 @@ const NEEDED: [(&str, &str); 24] = [
     ("zsh", "zsh"),
     ("fish", "fish"),
     ("ssh", "openssh-client"),
+    ("aiosmtpd", "python3-aiosmtpd"),
 ];
 
 /// Programs for the bench, and their packages.
