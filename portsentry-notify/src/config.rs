@@ -1,6 +1,7 @@
 //! The configuration file, `notify.conf`: settings for all channels, then a section for each channel.
 
 mod build;
+mod content;
 pub mod keys;
 mod section;
 mod target;
@@ -14,41 +15,13 @@ use std::{
 
 use portsentry::config::{LoadError, Report, trusted};
 
-pub use self::target::Target;
-use crate::{pace::Pace, route::Route};
+pub use self::{
+    content::{Config, Settings},
+    target::Target,
+};
 
 /// Maximum size of a file in bytes.
 const LARGEST: u64 = 1 << 20;
-
-/// The configuration.
-#[derive(Debug)]
-pub struct Config {
-    /// `CONTROL_SOCKET`
-    pub socket: PathBuf,
-    /// `SPOOL_DIRECTORY`
-    pub spool: PathBuf,
-    /// `SPOOL_SIZE`, in bytes.
-    pub size: usize,
-    /// `HOST_NAME`
-    pub host: String,
-    /// `REDACT`: words that no report may contain, besides own names and addresses.
-    pub redact: Vec<String>,
-    /// The channels, in the order of the file.
-    pub channels: Vec<Settings>,
-}
-
-/// The settings of a channel.
-#[derive(Debug)]
-pub struct Settings {
-    /// Name of its section.
-    pub name: String,
-    /// The events that it takes.
-    pub route: Route,
-    /// When it sends.
-    pub pace: Pace,
-    /// Where it sends to.
-    pub target: Target,
-}
 
 /// Reasons why the file can't be used.
 #[derive(Debug, thiserror::Error)]

@@ -52,7 +52,7 @@ fn certificate(directory: &Path) -> [PathBuf; 2] {
     let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| directory.join(name));
     let mut openssl = Command::new("openssl");
     openssl.args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split(' '));
-    openssl.args("-subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout".split(' ')).arg(&key);
+    openssl.args("-subj /CN=localhost -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost -keyout".split(' ')).arg(&key);
     let made = openssl.arg("-out").arg(&certificate).stderr(Stdio::null()).status();
     assert!(made.is_ok_and(|made| made.success()), "openssl makes a certificate");
     [certificate, key]
@@ -175,7 +175,8 @@ fn proven_sources_are_reported_once_whatever_the_service_answers() {
         _ => Reply::Status(200, rest.clone(), REPORTED.into()),
     };
     let service = Receiver::start(&lab.host, script);
-    let setup = lab.portsentry("-stcp").with_notifier().with("BLOCK_UNPROVEN", "0");
+    let setup = lab.portsentry("-stcp").with_notifier().with("BLOCK_UNPROVEN", "0").with("CHALLENGE", "1");
+    lab.poll_scanner();
     setup.write_notify(&format!(
         "[abuse]\nCHANNEL=\"abuseipdb\"\nURL=\"{}/api/v2\"\nKEY=\"secret\"\n",
         service.url()
@@ -184,13 +185,26 @@ fn proven_sources_are_reported_once_whatever_the_service_answers() {
     let unproven = lab.source(Family::V4);
     lab.nmap(unproven, "-sS -p 11");
     assert_eq!(daemon.setup().say_words(&["block", "203.0.113.7"]).code, 0);
-    let sources = [(); 3].map(|()| scan(&daemon, "-sT -p 79,111"));
-    daemon.wait_until("the last one is reported", || service.received().len() >= 7);
+    let prove = |()| {
+        let source = lab.source(Family::V4);
+        lab.nmap(source, "-sT -p 11");
+        daemon
+            .log()
+            .wait_for(&format!("Host {source} has been blocked in the kernel (proof: completed handshake)"));
+        source
+    };
+    let sources = [(); 3].map(prove);
+    let spool = lab.files().join("spool");
+    let cursor = || -> serde_json::Value {
+        let text = fs::read_to_string(spool.join("abuse.channel")).expect("a position");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    // Not only received: killed before it has read the answer, the notifier would send the report again.
+    daemon.wait_until("the last one is reported", || cursor()["today"] == 3);
     // Nothing is reported again by the next process, which keeps the service's rest.
     drop(notifier);
     let _notifier = setup.start_notifier();
-    let late = scan(&daemon, "-sT -p 79,111");
-    let spool = lab.files().join("spool");
+    let late = prove(());
     daemon.wait_until("it waits in the spool", || {
         let files = fs::read_dir(&spool).expect("a directory").flatten();
         let texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
@@ -207,8 +221,7 @@ fn proven_sources_are_reported_once_whatever_the_service_answers() {
         assert!(!request.body.contains("192.0.2.1&") && !comment.contains("192.0.2.1"), "{comment}");
         assert!(field(request, "timestamp").ends_with('Z'), "{request:?}");
     }
-    let cursor = fs::read_to_string(spool.join("abuse.channel")).expect("a position");
-    let cursor: serde_json::Value = serde_json::from_str(&cursor).expect("JSON");
+    let cursor = cursor();
     assert_eq!((cursor["not_before"].as_u64(), cursor["today"].as_u64()), (Some(now + 3600), Some(3)));
 }
 
@@ -261,7 +274,7 @@ fn each_kind_of_webhook_gets_its_request() {
     let matrix = of("matrix");
     let key = matrix.header("idempotency-key").trim_matches('"').to_owned();
     let path = format!("PUT /matrix/_matrix/client/v3/rooms/%21a%3Aexample.org/send/m.room.message/{key}");
-    assert_eq!((matrix.line, matrix.json()["msgtype"].as_str()), (path, Some("m.notice")));
+    assert_eq!((matrix.line.clone(), matrix.json()["msgtype"].as_str()), (path, Some("m.notice")));
     let own = of("webhook");
     assert_eq!(
         (own.body.as_str(), own.header("x-own")),

@@ -8,7 +8,7 @@ use portsentry::{
 };
 
 use super::{
-    Config, Settings,
+    content::{Config, Settings},
     keys::KEYS,
     section::Section,
     target::{self, Target},
