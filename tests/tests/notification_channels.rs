@@ -1,4 +1,4 @@
-//! The channels of `portsentry-notify`: mail by Debian's aiosmtpd, reports to a server that speaks as AbuseIPDB documents it,
+//! The channels of `portsentry-notify`: mail by Debian's aiosmtpd, reports to a server that speaks as `AbuseIPDB` documents it,
 //! HTTPS with a certificate of the system, and the requests of each kind of webhook.
 
 use std::{
