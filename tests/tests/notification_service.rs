@@ -22,7 +22,7 @@ fn the_service_sends_without_privileges() {
     machine.run(
         "sed -i 's/^BLOCK_TCP=.*/BLOCK_TCP=\"1\"/; s/^BLOCK_UNPROVEN=.*/BLOCK_UNPROVEN=\"1\"/' \
          /etc/portsentry/portsentry.conf; echo 'CONTROL_GROUP=\"portsentry-notify\"' >> /etc/portsentry/portsentry.conf; \
-         systemctl reload portsentry",
+         systemctl restart portsentry",
     );
     let channel = format!("[hook]\nCHANNEL=\"webhook\"\nURL=\"{}/in\"\nEVENTS=\"block\"\n", receiver.url());
     machine.run(&format!("cat >> /etc/portsentry/notify.conf <<'END'\n{channel}END"));
