@@ -30,7 +30,7 @@ pub enum Error {
     #[error(transparent)]
     Load(#[from] LoadError),
     /// Other users may read it.
-    #[error("{0} may hold passwords, and other users may read it: chmod 0600 {0}")]
+    #[error("{0} may hold passwords, and other users may read it: chmod o-r {0}")]
     Readable(PathBuf),
 }
 
