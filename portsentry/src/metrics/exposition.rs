@@ -18,7 +18,7 @@ use super::{
     process, scans,
     stats::{Snapshot, State},
 };
-use crate::policy::enforcement::STRENGTHS;
+use crate::policy::{ScanKind, enforcement::STRENGTHS};
 
 type Counts = Family<Labels, Count>;
 
@@ -279,10 +279,11 @@ fn daemon(registry: &mut Registry, state: &State, now: Instant) {
         registry.register(name, help, family);
     }
     let scans = Counts::default();
-    for ((kind, is_fence), count) in &state.scans {
-        let action = if *is_fence { "fenced" } else { "reported" };
+    for (kind, is_fence) in ScanKind::ALL.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
+        let action = if is_fence { "fenced" } else { "reported" };
         let labels = vec![("kind", kind.name().into()), ("action", action.into())];
-        scans.get_or_create(&labels).inc_by(*count);
+        let count = state.scans.get(&(kind, is_fence)).copied().unwrap_or_default();
+        scans.get_or_create(&labels).inc_by(count);
     }
     registry.register("scans", "Scans that avoid traps (SCAN_DETECTION), by kind and action", scans);
     if !state.countries.is_empty() {

@@ -19,7 +19,8 @@ pub(super) fn register(registry: &mut Registry, state: &ScanState) {
         detection.get_or_create(&vec![("detection", word.into())]).set(is_it.into());
     }
     registry.register("scan_detection", "1 for what SCAN_DETECTION does now", detection);
-    let Some((Horizon { seconds: horizon, is_full }, count)) = state.memory else { return };
+    let none = (Horizon { seconds: 0, is_full: false }, ScanCount::default());
+    let (Horizon { seconds: horizon, is_full }, count) = state.memory.unwrap_or(none);
     registry.register_with_unit(
         "scan_memory_horizon",
         "Time for which a source with one failed first contact is remembered now",

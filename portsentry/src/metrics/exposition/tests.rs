@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
 
-use portsentry_common::{counter::Counters, scan::state::Horizon, settings::ScanDetection};
+use portsentry_common::{counter::Counters, settings::ScanDetection};
 
 use super::*;
 use crate::{
-    kernel::{ScanCount, ScanState},
+    kernel::ScanState,
     metrics::Stats,
     policy::{Census, ScanKind, enforcement::Strength},
     sink::runner::{Outcome, Purpose, Ran},
@@ -30,10 +30,7 @@ fn rendered() -> String {
         bound_by_hooks: true,
         dump_age: Some(Duration::from_secs(2)),
         scope_trouble: None,
-        scans: Some(ScanState {
-            detection: ScanDetection::Report,
-            memory: Some((Horizon { seconds: 900, is_full: true }, ScanCount::default())),
-        }),
+        scans: Some(ScanState { detection: ScanDetection::Off, memory: None }),
         lost: vec![("log", 3), ("json", 4)],
         strength: Some(Strength::Fencing),
     });
