@@ -181,10 +181,10 @@ impl Worker {
         self.pass(last, 0)
     }
 
-    /// Moves the position behind the message, which ended with entry `last`.
-    fn pass(&mut self, last: u64, lost: u64) -> bool {
+    /// Moves the position behind the message, which ended with entry `end`.
+    fn pass(&mut self, end: u64, lost: u64) -> bool {
         self.failures = 0;
-        (self.cursor.done, self.cursor.sending) = (last, None);
+        (self.cursor.done, self.cursor.sending) = (end, None);
         (self.cursor.lost, self.cursor.refused) = (lost, 0);
         // Until it is written a restart would send the message again, but nothing behind it is sent.
         while !self.write() {

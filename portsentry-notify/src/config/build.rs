@@ -97,7 +97,7 @@ fn route(section: &Section<'_>, report: &mut Report) -> Route {
         None => route.events.include = EVENTS.map(String::from).into(),
         Some(all) if all.text() == "all" => {}
         Some(words) => {
-            route.events = value::choice(words, report, |word, report| value::one_of(word, report, &actions))
+            route.events = value::choice(words, report, |word, report| value::one_of(word, report, &actions));
         }
     }
     let severity = value("SEVERITY").and_then(|word| value::one_of(word, report, &LEVELS));
