@@ -14,6 +14,8 @@ pub enum Origin {
     List = 3,
     /// The kernel program: the source's first contacts failed (`SCAN_DETECTION`). Only fences have it.
     Scan = 4,
+    /// Another gateway of the fleet.
+    Peer = 5,
 }
 
 impl TryFrom<u8> for Origin {
@@ -25,6 +27,7 @@ impl TryFrom<u8> for Origin {
             2 => Ok(Self::File),
             3 => Ok(Self::List),
             4 => Ok(Self::Scan),
+            5 => Ok(Self::Peer),
             other => Err(other),
         }
     }
@@ -103,7 +106,7 @@ pub struct Block {
     pub dropped: u64,
     /// Number of probes counted up to the block.
     pub hits: u32,
-    /// Index of the interface that received the last probe.
+    /// Index of the interface that received the last probe. In a peer's entry, the peer's number.
     pub interface: u32,
     /// Port of the last probe, in host byte order.
     pub port: u16,

@@ -1,6 +1,7 @@
 //! The command line: the flags of PortSentry 1.2 and of 2.x.
 
 mod explain;
+mod fleet;
 mod learned;
 mod since;
 mod verb;
@@ -10,6 +11,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, ValueEnum};
 
 pub use self::explain::Explain;
+pub use self::fleet::{Allow, Judge, Peers};
 pub use self::learned::{Forget, Served};
 pub use self::since::Since;
 pub use self::verb::{

@@ -15,6 +15,7 @@ mod mode;
 mod notify;
 mod observed;
 mod options;
+mod peers;
 mod reload;
 mod review;
 mod run;
@@ -48,6 +49,8 @@ pub fn run(cli: &Cli) -> Exit {
         Some(Verb::Forget(forget)) => served::forget(cli, forget),
         Some(Verb::Block(block)) => block::block(cli, block),
         Some(Verb::Unblock(unblock)) => block::unblock(cli, unblock),
+        Some(Verb::Peers(peers)) => peers::run(cli, peers),
+        Some(Verb::Allow(allow)) => peers::allow(cli, allow),
         Some(Verb::Reload(reload)) => reload::run(cli, *reload),
         Some(Verb::Down(down)) => down::run(cli, *down),
         Some(Verb::History(history)) => history::run(cli, history),

@@ -14,6 +14,7 @@ mod monitoring;
 mod near_miss;
 mod network;
 mod parse;
+mod peers;
 mod ports;
 mod read;
 mod report;
@@ -24,11 +25,14 @@ mod trust;
 mod value;
 
 pub use block_list::BlockList;
-pub use choice::{Facility, Fence, KillOnProof, Level, LogFormat, LogOutput, OnStop, Response, XdpMode};
+pub use choice::{
+    Facility, Fence, KillOnProof, Level, LogFormat, LogOutput, OnStop, Response, ShareBlocks, XdpMode,
+};
 pub use content::Config;
 pub use interfaces::Interfaces;
 pub use load_error::LoadError;
 pub use monitoring::{JsonLog, Targets};
+pub use peers::{Peers, Trust, is_gateway};
 pub use ports::PortSet;
 pub use read::bytes as trusted;
 pub use report::{Diagnostic, Report, Severity};

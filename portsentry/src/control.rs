@@ -75,6 +75,27 @@ pub enum Request {
         /// The administrator's reason, with the name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// Whether to unblock them only here, not in the fleet.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        here: bool,
+    },
+    /// Return what is known about the other gateways of the fleet.
+    Peers {},
+    /// Change the trust in a gateway.
+    Peer {
+        /// Its name.
+        gateway: String,
+        /// The change.
+        action: PeerAction,
+    },
+    /// Exempt networks in the fleet.
+    Allow {
+        /// The hosts and networks.
+        #[serde(with = "notation::list")]
+        networks: Vec<IpNet>,
+        /// Whether they are exempt no longer.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        remove: bool,
     },
     /// Reload the configuration.
     Reload {},
@@ -129,12 +150,32 @@ impl Request {
     pub const fn least(&self) -> Peer {
         match self {
             Self::Status { .. } => Peer::Other,
-            Self::List(_) | Self::Top {} | Self::History(_) | Self::Why { .. } | Self::Events(_) => {
-                Peer::Member
-            }
-            Self::Block { .. } | Self::Unblock { .. } | Self::Reload {} | Self::Summary {} => Peer::Root,
+            Self::List(_)
+            | Self::Top {}
+            | Self::History(_)
+            | Self::Why { .. }
+            | Self::Events(_)
+            | Self::Peers {} => Peer::Member,
+            Self::Block { .. }
+            | Self::Unblock { .. }
+            | Self::Peer { .. }
+            | Self::Allow { .. }
+            | Self::Reload {}
+            | Self::Summary {} => Peer::Root,
         }
     }
+}
+
+/// A change of the trust in a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PeerAction {
+    /// Its words are ignored, and its blocks suspended.
+    Hold,
+    /// It is no longer held.
+    Release,
+    /// What it said is forgotten.
+    Forget,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
@@ -308,6 +349,9 @@ mod tests {
             (r#"history""#, Peer::Member),
             (r#"why","address":"::2""#, Peer::Member),
             (r#"events","follow":true"#, Peer::Member),
+            (r#"peers""#, Peer::Member),
+            (r#"peer","gateway":"gw2","action":"forget""#, Peer::Root),
+            (r#"allow","networks":["::2"]"#, Peer::Root),
             (r#"reload""#, Peer::Root),
             (r#"summary""#, Peer::Root),
             (r#"unblock","addresses":["::2"]"#, Peer::Root),

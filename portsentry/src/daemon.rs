@@ -13,6 +13,7 @@ mod options;
 mod ports;
 mod reader;
 mod session;
+mod share;
 mod signals;
 mod standby;
 mod trap;

@@ -10,6 +10,7 @@ mod lasting;
 pub mod ledger;
 pub mod lockout;
 pub mod networks;
+pub mod peers;
 pub mod register;
 pub mod rules;
 pub mod scan;

@@ -52,7 +52,7 @@ impl Sandbox {
         }
         let account = Account::find(config.run_as.as_deref())?;
         places::own(&config.pin_path, account)?;
-        if let Some(socket) = &config.control_socket {
+        for socket in [&config.control_socket, &config.share_socket].into_iter().flatten() {
             places::make_room(socket, account)?;
         }
         let places = places::written(config);

@@ -27,6 +27,7 @@ mod named;
 pub mod origins;
 mod output;
 mod patience;
+pub mod peer_file;
 mod recorder;
 pub mod resolver;
 mod retry;
@@ -46,6 +47,7 @@ pub use flushed::{Denied, Flushed};
 pub use history_line::HistoryLine;
 pub use log::Log;
 pub use named::Named;
+pub use peer_file::PeerFile;
 
 /// All outputs for log lines and events, in the order in which they receive them.
 const SINKS: &[emit::Open] = &[output::open, json_log::open];

@@ -15,6 +15,7 @@ use std::{
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
+pub mod companion;
 mod daemon;
 mod device_bound;
 mod held;
@@ -45,6 +46,7 @@ mod wait;
 mod wire;
 
 pub use self::{
+    companion::Companion,
     daemon::{Daemon, Ended},
     device_bound::DeviceBound,
     installed::Syslog,

@@ -69,6 +69,7 @@ mod outgoing;
 mod package;
 mod packets;
 mod parity;
+mod peers;
 mod pppoe;
 mod prefixes;
 mod probe_modes;

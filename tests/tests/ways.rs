@@ -4,13 +4,13 @@ mod watch;
 
 use std::{collections::BTreeSet, fs, net::IpAddr};
 
-use portsentry_tests::lab::{Family, Lab, Portsentry};
+use portsentry_tests::lab::{Companion, Family, Lab, Portsentry};
 
 use self::watch::{Watch, documented, log_word};
 use crate::metrics::ADDRESS;
 
 /// The ways that the tests below try, as `docs/register.md` names them.
-const WAYS: [&str; 24] = [
+const WAYS: [&str; 28] = [
     "in, block: probe",
     "in, fence: probe",
     "in, block: unreported",
@@ -23,6 +23,8 @@ const WAYS: [&str; 24] = [
     "in, block: trap",
     "in, fence: trap",
     "in, block: block_list",
+    "in, block: peer",
+    "in, fence: peer",
     "in, block: offline",
     "out, block: over",
     "out, fence: over",
@@ -34,6 +36,8 @@ const WAYS: [&str; 24] = [
     "out, fence: exempt",
     "out, fence: crowded",
     "out, block: block_list",
+    "out, block: peer",
+    "out, block: fleet",
     "in, block: after a fence",
 ];
 
@@ -277,4 +281,29 @@ fn a_fence_makes_room_for_others() {
         flood(&lab);
     }
     watch.expect(Some(&daemon), "out, fence: crowded");
+}
+
+#[test]
+fn a_fleet_blocks_and_lifts() {
+    let lab = Lab::new();
+    let setup = full(&lab, "-stcp").in_fleet("gw2,gw3=fence").with("SHARE_BLOCKS", "all");
+    let daemon = setup.start();
+    let mut companion = Companion::join(&setup.share_socket());
+    let mut watch = Watch::new(&setup, Family::V4);
+    watch.begin(&daemon);
+    companion.block("gw2", &[watch.source]);
+    watch.expect(Some(&daemon), "in, block: peer");
+    watch.begin(&daemon);
+    companion.lift("gw2", watch.source);
+    watch.expect(Some(&daemon), "out, block: peer");
+    let mut watch = Watch::new(&setup, Family::V4);
+    watch.begin(&daemon);
+    companion.block("gw3", &[watch.source]);
+    watch.expect(Some(&daemon), "in, fence: peer");
+    let mut watch = Watch::new(&setup, Family::V4);
+    watch.ask("block");
+    watch.wait_until_held(&daemon);
+    watch.begin(&daemon);
+    companion.lift("gw2", watch.source);
+    watch.expect(Some(&daemon), "out, block: fleet");
 }

@@ -9,6 +9,7 @@ use jiff::{Span, SpanRelativeTo};
 
 use super::{
     Explain, Flags,
+    fleet::{Allow, Peers},
     learned::{Forget, Served},
     since::{Since, since},
 };
@@ -40,6 +41,10 @@ pub enum Verb {
     Block(Block),
     /// Unblock addresses, also without a running daemon
     Unblock(Unblock),
+    /// List the other gateways of the fleet, or forget, hold or release one
+    Peers(Peers),
+    /// Exempt addresses from blocks in the whole fleet
+    Allow(Allow),
     /// List the ports of other hosts that were learned from their answers (ANSWERS)
     Served(Served),
     /// Forget learned ports, until they answer again
@@ -145,6 +150,7 @@ pub struct Block {
 }
 
 /// Arguments of `unblock`.
+#[expect(clippy::struct_excessive_bools, reason = "they are flags")]
 #[allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
 #[derive(Clone, Debug, Args)]
 pub struct Unblock {
@@ -161,6 +167,9 @@ pub struct Unblock {
     /// Reason, for the history, the log and `why`
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// Unblock only here, not at the other gateways of the fleet
+    #[arg(long)]
+    pub here: bool,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,

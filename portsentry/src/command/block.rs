@@ -115,7 +115,7 @@ pub(super) fn unblock(cli: &Cli, unblock: &Unblock) -> Exit {
     listed.extend(done);
     report.begin(listed);
     let reason = asker::reason(unblock.reason.as_deref());
-    let request = |addresses| Request::Unblock { addresses, reason: reason.clone() };
+    let request = |addresses| Request::Unblock { addresses, reason: reason.clone(), here: unblock.here };
     let done = ask(&options, &Change::Unblock, &networks, &request, &mut report)
         .unwrap_or_else(|| do_it(&options, &Change::Unblock, &networks, reason.as_deref(), &mut report));
     if unblock.all && !options.listed.is_empty() {

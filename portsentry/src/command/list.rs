@@ -137,6 +137,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::inspect::select::Maker;
     use crate::policy::State;
     use crate::{instant::Time, sink::origins::Origin};
 
@@ -155,6 +156,8 @@ mod tests {
             dropped: 3,
             id: None,
             reason: None,
+            by: Maker::Own,
+            gateway: None,
             origin: None,
         }
     }

@@ -31,7 +31,10 @@ use crate::{
     config::Config,
     daemon::Options,
     exit::Exit,
-    inspect::{self, select::Selection},
+    inspect::{
+        self,
+        select::{Maker, Selection},
+    },
     instant::Time,
     policy::{is_host, name_of},
     sink,
@@ -335,8 +338,9 @@ fn roll_back(cli: &Cli, path: &Path, pending: &Pending) -> anyhow::Result<()> {
     // If the daemon refuses, it keeps its blocks and fences. These sources are released nevertheless.
     let reloaded = reload(&config, problems);
     let held = inspect::held::read(&config, &Selection::default(), usize::MAX).map(|held| held.sources);
-    let since =
-        |source: &inspect::held::Listed| source.since >= before(pending.armed) && source.port.is_some();
+    let since = |source: &inspect::held::Listed| {
+        source.by == Maker::Own && source.since >= before(pending.armed) && source.port.is_some()
+    };
     let addresses: Vec<_> = held?.into_iter().filter(since).map(|source| source.address).collect();
     if !addresses.is_empty() {
         let addresses = addresses.into_iter().map(Target::Network).collect();
@@ -347,6 +351,7 @@ fn roll_back(cli: &Cli, path: &Path, pending: &Pending) -> anyhow::Result<()> {
                 all: false,
                 yes: false,
                 reason: Some("setup was rolled back".into()),
+                here: true,
                 json: false,
             },
         );

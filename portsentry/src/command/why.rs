@@ -14,6 +14,7 @@ use crate::{
     inspect::{
         explanation::{self, Explanation, Released},
         past::Bounds,
+        select::Maker,
         subject::Subject,
     },
     instant::Time,
@@ -53,6 +54,9 @@ fn render(report: &Explanation, zone: &Zone) -> String {
     if let Some(held) = &report.held {
         if held.address.prefix_len() < held.address.max_prefix_len() {
             say("network", &held.address.to_string());
+        }
+        if held.by == Maker::Peer {
+            say("gateway", held.gateway.as_deref().unwrap_or("unknown"));
         }
         if let Some(id) = held.id {
             say("id", &id.to_string());

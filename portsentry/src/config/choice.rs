@@ -79,6 +79,16 @@ macro_rules! choices {
 }
 
 choices! {
+    /// `SHARE_BLOCKS`
+    ShareBlocks {
+        /// Nothing.
+        Off: "off",
+        /// Blocks of proven sources.
+        Proven: "proven",
+        /// Also administrators' blocks of hosts.
+        All: "all",
+    }
+
     /// `BLOCK_TCP`, `BLOCK_UDP`: the response to a source that reached the trigger.
     Response {
         /// Log it.

@@ -10,8 +10,8 @@ use ipnet::IpNet;
 use portsentry_common::settings::{AckProbes, Answers, FencedDatagrams, ScanDetection};
 
 use super::{
-    Command, DenyLine, Facility, Fence, Interfaces, KillOnProof, Level, LogFormat, LogOutput, OnStop,
-    PortSet, Response, RouteLift, Targets, XdpMode,
+    Command, DenyLine, Facility, Fence, Interfaces, KillOnProof, Level, LogFormat, LogOutput, OnStop, Peers,
+    PortSet, Response, RouteLift, ShareBlocks, Targets, XdpMode,
 };
 
 /// The content of the configuration file, with defaults for missing settings. The tables in [`super::keys`] describe each setting
@@ -161,6 +161,22 @@ pub struct Config {
     pub control_socket: Option<PathBuf>,
     /// `CONTROL_GROUP`: a group's name or number.
     pub control_group: Option<String>,
+    /// `SHARE_SOCKET`, absolute; `None` for off.
+    pub share_socket: Option<PathBuf>,
+    /// `GATEWAY_NAME`
+    pub gateway_name: Option<String>,
+    /// `SHARE_BLOCKS`
+    pub share_blocks: ShareBlocks,
+    /// `PEERS`
+    pub peers: Peers,
+    /// `PEER_RATE`: words per second of each peer.
+    pub peer_rate: u32,
+    /// `MAX_PER_PEER`
+    pub max_per_peer: u32,
+    /// `MAX_PEER_BLOCKED`
+    pub max_peer_blocked: u32,
+    /// `PEER_BLOCK_TIME`, in whole seconds.
+    pub peer_block_time: Duration,
     /// `ON_STOP`
     pub on_stop: OnStop,
     /// `XDP_MODE`
@@ -253,6 +269,14 @@ impl Default for Config {
             geoip_asn: None,
             control_socket: Some("/run/portsentry/control.sock".into()),
             control_group: None,
+            share_socket: None,
+            gateway_name: None,
+            share_blocks: ShareBlocks::Proven,
+            peers: Peers::default(),
+            peer_rate: 100,
+            max_per_peer: 16_384,
+            max_peer_blocked: 32_768,
+            peer_block_time: Duration::from_hours(24),
             on_stop: OnStop::Detach,
             xdp_mode: XdpMode::Auto,
             log_format: LogFormat::Auto,

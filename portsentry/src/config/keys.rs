@@ -4,6 +4,7 @@ mod answers;
 mod blocks;
 mod fence;
 mod files;
+mod fleet;
 mod key;
 mod limits;
 mod log;
@@ -26,6 +27,7 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
         scans::KEYS,
         log::KEYS,
         limits::KEYS,
+        fleet::KEYS,
         process::KEYS,
     ];
     tables.into_iter().flatten()

@@ -20,7 +20,8 @@ use tokio::{
     time::timeout,
 };
 
-use self::{follower::Follower, inspector::Inspector, socket::ControlSocket};
+pub use self::socket::{ControlSocket, Error as SocketError};
+use self::{follower::Follower, inspector::Inspector};
 use super::Options;
 use crate::{
     control::{Answer, Code, LONGEST, Peer, Refusal, Request, line},

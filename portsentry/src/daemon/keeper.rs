@@ -8,11 +8,14 @@ mod asked;
 mod attachments;
 mod clock;
 mod entries;
+mod fleet;
 mod follow;
 mod listed;
 mod lists;
 mod names;
 mod outside;
+mod peer_entries;
+mod peers;
 mod pins;
 mod prefixes;
 mod scans;
@@ -134,13 +137,14 @@ impl Keeper {
             schedule: Schedule::new(config),
             totals: Totals::new(config, modes, stats, &found.counters),
             pins: PinWatch::default(),
-            outside: Outside::default(),
+            outside: Outside::new(config),
         };
         if let Some(problem) = problem {
             keeper.journal.error(&format!("{problem}; sources are logged without names"));
         }
         keeper.begin_scope(needs_all)?;
         keeper.take_over(&found)?;
+        keeper.take_over_peers(&found);
         if let Err(error) = keeper.set_listed_beside(&found.blocked) {
             keeper.journal.error(&error);
         }
@@ -177,8 +181,9 @@ impl Keeper {
         for news in self.totals.stats.news() {
             self.journal.news(&news);
         }
-        let Self { kernel, register, attachments, scope, journal, totals, .. } = self;
-        totals.show(kernel, register.ledger().census(), attachments, scope, journal.lost());
+        let Self { kernel, register, attachments, scope, journal, totals, outside, .. } = self;
+        let census = register.ledger().census();
+        totals.show(kernel, census, attachments, scope, journal.lost(), &outside.fleet);
     }
 
     /// Processes messages until one asks it to stop, or the channel is closed.
@@ -232,6 +237,7 @@ impl Keeper {
             }
             Message::Summary => self.summarize(),
             Message::Changed(path) => self.on_change(&path),
+            Message::Companion(said) => self.on_companion(said),
             Message::Stop(_) => {}
         }
     }

@@ -1,11 +1,14 @@
 //! Messages to the keeper's thread.
 
-use std::{net::SocketAddr, path::PathBuf, time::SystemTime};
+use std::{net::SocketAddr, path::PathBuf, sync::mpsc::SyncSender, time::SystemTime};
 
 use portsentry_common::classify::Protocol;
 
 use super::control::Asked;
-use crate::{host::Host, policy::Sighting};
+use crate::{
+    host::Host,
+    policy::{Sighting, peers::Word},
+};
 
 /// A message to the keeper.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub enum Message {
     Summary,
     /// A request at the control socket.
     Asked(Asked),
+    /// The companion of a fleet.
+    Companion(Companion),
     /// Write pending changes, and end.
     Stop(Finish),
 }
@@ -61,4 +66,15 @@ pub struct Visit {
     /// Whether the kernel waited for an acknowledgement that only the source could send: see
     /// [`crate::kernel::handshake`].
     pub is_proof: bool,
+}
+
+/// From the companion to the keeper.
+#[derive(Debug)]
+pub enum Companion {
+    /// It has connected, and reads lines from the other end.
+    Joined(SyncSender<String>),
+    /// It says this. The sender is dropped when the keeper has heard it.
+    Said(Word, SyncSender<()>),
+    /// Its connection ended, because of a malformed line or by itself.
+    Left(Option<String>),
 }

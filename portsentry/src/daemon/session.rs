@@ -19,9 +19,11 @@ use super::{
     control::Control,
     host_watch::HostWatch,
     keeper::{self, Keeper},
+    message::Message,
     notify::{self, Pulse},
     ports,
     reader::{self, End, Known},
+    share::Share,
     signals::Signals,
     trap::Sockets,
     watched_ports::{watch_ports, watches_nothing},
@@ -74,6 +76,7 @@ pub struct Session {
     ports: Option<(Upkeep, Receiver<()>)>,
     banner: Banner,
     on_stop: OnStop,
+    share_socket: Option<PathBuf>,
     pins: Pins,
     /// `ip_local_port_range`, as loaded into the kernel program.
     ephemeral: (u16, u16),
@@ -135,10 +138,9 @@ impl Session {
         let origins = [&config.geoip_country, &config.geoip_asn].into_iter().flatten();
         let read = read.into_iter().chain(origins).map(PathBuf::as_path);
         let watch = Watch::new(read.chain(RESOLVERS.map(Path::new))).map_err(system("watching files"))?;
-        let files = Files::new(config, modes);
         let beginning = keeper::Begin {
             journal,
-            files,
+            files: Files::new(config, modes),
             host: followed.host().clone(),
             ignored: ignored.clone(),
             listed: listed.clone(),
@@ -188,6 +190,7 @@ impl Session {
             ports,
             banner: Banner::new(config.port_banner.as_deref(), config.challenge_rate),
             on_stop: config.on_stop,
+            share_socket: config.share_socket.clone(),
             pins,
             ephemeral: ephemeral_ports,
         })
@@ -211,6 +214,7 @@ impl Session {
             ports,
             banner,
             on_stop,
+            share_socket,
             pins,
             ephemeral: ephemeral_ports,
         } = self;
@@ -233,6 +237,14 @@ impl Session {
         // Dropped when reading ends, because the keeper must receive no message after `Stop`.
         let serve = |(sockets, link): (Sockets, Traps)| Ok((sockets.serve(banner, sender.clone())?, link));
         let trapping = traps.map(serve).transpose().map_err(system("starting a thread for traps"))?;
+        let share = share_socket.map(|path| Share::open(&path, sender.clone())).transpose();
+        let share = share.or_else(|error| {
+            let said = format!("ERROR: {error}; this gateway shares nothing");
+            sender
+                .send(Message::Note(said))
+                .map(|()| None)
+                .map_err(|_| system("running")(io::ErrorKind::Other.into()))
+        })?;
         let host = HostWatch::start(followed, changes, sender.clone())
             .map_err(system("following the host's addresses and routes"))?;
         let ring = (ring, pulses[1].clone());
@@ -245,7 +257,7 @@ impl Session {
         if matches!(read, Ok(End::Stop | End::Leave) | Err(_)) {
             notify::stopping();
         }
-        drop(trapping);
+        drop((trapping, share));
         let kept =
             thread.join().map_err(|_| io::Error::other("the thread that keeps the files has panicked"));
         // It ends with the keeper.

@@ -4,14 +4,14 @@ use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap, net::IpAddr, path::P
 
 use ipnet::IpNet;
 use portsentry_common::{
-    block::{Block, Proof},
+    block::{Block, Origin as By, Proof},
     classify::{Kind, Protocol},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     error::Error,
-    select::{Selection, Sort, is_of, overlap},
+    select::{Maker, Selection, Sort, is_of, overlap},
 };
 use crate::{
     config::Config,
@@ -19,7 +19,7 @@ use crate::{
     kernel::{Observer, monotonic_ns, wall_time},
     notation,
     policy::{BlockId, Ids, State, network_of},
-    sink::{self, blocked_file, classic, id_file, origins::Origin},
+    sink::{self, blocked_file, classic, id_file, origins::Origin, peer_file},
 };
 
 /// A listed source.
@@ -48,8 +48,14 @@ pub struct Listed {
     pub dropped: u64,
     /// The id of the block or fence. Entries of the block list have none.
     pub id: Option<BlockId>,
-    /// The administrator's reason, from the blocked file.
+    /// The administrator's reason, from the blocked file, or the gateway that blocks it.
     pub reason: Option<String>,
+    /// What it comes from.
+    #[serde(default)]
+    pub by: Maker,
+    /// The gateway that says so, if it comes from the fleet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
     /// Its origin, which the command adds; `None` without `GEOIP_COUNTRY` and `GEOIP_ASN`.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
@@ -107,6 +113,7 @@ pub fn observe(
     let mut held = Held { sources, left_out, problems: Vec::new() };
     held.problems.extend(explain(&mut held.sources, config));
     held.problems.extend(identify(&mut held.sources, &config.blocked_file));
+    held.problems.extend(name_gateways(&mut held.sources, &config.blocked_file));
     Ok(held)
 }
 
@@ -116,6 +123,7 @@ fn limit(selection: &Selection, most: usize) -> usize {
 
 fn is_chosen(listed: &Listed, selection: &Selection) -> bool {
     selection.state.is_none_or(|state| listed.state == state)
+        && selection.origin.is_none_or(|maker| listed.by == maker)
         && selection.kind.as_ref().is_none_or(|kind| is_of(listed.kind.as_deref(), kind))
         && selection.network.is_none_or(|network| overlap(network, listed.address))
 }
@@ -197,6 +205,22 @@ fn identify(sources: &mut [Listed], blocked_file: &Path) -> Option<String> {
     problem
 }
 
+/// Replaces the numbers of gateways by their names. Returns the problem if their file can't be read.
+fn name_gateways(sources: &mut [Listed], blocked_file: &Path) -> Option<String> {
+    let mut of_peers = sources.iter_mut().filter(|source| source.by == Maker::Peer).peekable();
+    of_peers.peek()?;
+    let (lines, problem) = match peer_file::read(blocked_file) {
+        Ok(lines) => (lines, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    for source in of_peers {
+        let number = source.gateway.take().and_then(|number| number.parse().ok());
+        source.gateway = number.and_then(|number| peer_file::name(&lines, number)).map(str::to_owned);
+        source.reason = Some(format!("gateway {}", source.gateway.as_deref().unwrap_or("unknown")));
+    }
+    problem
+}
+
 impl Listed {
     /// Returns the entry of a map.
     fn new(address: IpNet, state: State, block: &Block) -> Self {
@@ -205,6 +229,11 @@ impl Listed {
         let until =
             (block.until_ns != 0).then(|| Time(wall_time(i64::try_from(block.until_ns).unwrap_or(i64::MAX))));
         let kind = Kind::try_from(block.kind).ok();
+        let by = match By::try_from(block.origin) {
+            Ok(By::Peer) => Maker::Peer,
+            Ok(By::List) => Maker::List,
+            _ => Maker::Own,
+        };
         Self {
             address,
             state,
@@ -218,6 +247,8 @@ impl Listed {
             dropped: block.dropped,
             id: None,
             reason: None,
+            by,
+            gateway: (by == Maker::Peer).then(|| block.interface.to_string()),
             origin: None,
         }
     }
@@ -245,6 +276,8 @@ mod tests {
             dropped,
             id: None,
             reason: None,
+            by: Maker::Own,
+            gateway: None,
             origin: None,
         }
     }
@@ -276,6 +309,7 @@ mod tests {
             state: None,
             network: None,
             kind: None,
+            origin: None,
             sort: Sort::Since,
             limit: None,
             would: false,
@@ -322,7 +356,8 @@ mod tests {
         let expected = serde_json::json!([{
             "address": "192.0.2.9", "state": "fenced", "since": "1970-01-01T00:00:00Z",
             "until": "1970-01-01T00:05:00Z", "proof": "none", "port": 11, "protocol": "TCP",
-            "kind": "TCP SYN/Normal scan", "hits": 1, "dropped": 3, "id": null, "reason": null
+            "kind": "TCP SYN/Normal scan", "hits": 1, "dropped": 3, "id": null, "reason": null,
+            "by": "own"
         }]);
         assert_eq!(value, expected);
         assert_eq!(serde_json::from_value::<Vec<Listed>>(value).unwrap(), [fenced("192.0.2.9", 0)]);

@@ -28,6 +28,10 @@ pub struct Selection {
     /// Only sources whose last probe's kind contains this text, in any case: syn, xmas, udp
     #[arg(long)]
     pub kind: Option<String>,
+    /// Only sources that this gateway, the block list, or other gateways of the fleet hold
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Maker>,
     /// Sort order
     #[arg(long, value_enum, default_value_t = Sort::Since)]
     pub sort: Sort,
@@ -37,6 +41,19 @@ pub struct Selection {
     /// The sources that PortSentry would have fenced or blocked while it only observed, from EVIDENCE_FILE
     #[arg(long)]
     pub would: bool,
+}
+
+/// What a block or fence comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Maker {
+    /// This gateway, or its administrator
+    #[default]
+    Own,
+    /// The block list
+    List,
+    /// Another gateway of the fleet
+    Peer,
 }
 
 /// Sort orders of a list.

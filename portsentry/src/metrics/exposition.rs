@@ -1,6 +1,9 @@
 //! The stats as text for Prometheus (version 1.0 of `OpenMetrics`). Metrics are defined only here, and a test
 //! compares `docs/metrics.md` with them.
 
+mod fleet;
+mod labels;
+
 use std::{
     sync::atomic::AtomicU64,
     time::{Duration, Instant, SystemTime},
@@ -9,18 +12,17 @@ use std::{
 use portsentry_common::counter::{COUNTERS, Counter};
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{counter::Counter as Count, family::Family, gauge::Gauge, info::Info},
+    metrics::{counter::Counter as Count, gauge::Gauge, info::Info},
     registry::{Registry, Unit},
 };
 
+use self::labels::{Counts, escaped};
 use super::{
-    families::{Gauges, Labels, Seconds, seconds},
+    families::{Gauges, Seconds, seconds},
     process, scans,
     stats::{Snapshot, State},
 };
 use crate::policy::{ScanKind, enforcement::STRENGTHS};
-
-type Counts = Family<Labels, Count>;
 
 /// A metric family for some of the kernel's counters: its name, its label, its help.
 type Shown = (&'static str, &'static str, &'static str);
@@ -117,6 +119,7 @@ pub fn render(state: &State, now: Instant) -> String {
         if let Some(state) = &snapshot.scans {
             scans::register(&mut registry, state);
         }
+        fleet::fleet(&mut registry, snapshot);
     }
     let mut process = Registry::default();
     of_process(&mut process);
@@ -228,11 +231,6 @@ fn bound(registry: &mut Registry, snapshot: &Snapshot, silence: Duration) {
 /// Returns the time since the keeper's last update.
 fn silence(state: &State, now: Instant) -> Duration {
     state.snapshot.as_ref().map_or(Duration::ZERO, |(at, _)| now.saturating_duration_since(*at))
-}
-
-/// Escapes a label's value, which the library doesn't do.
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 fn daemon(registry: &mut Registry, state: &State, now: Instant) {

@@ -97,6 +97,25 @@ pub struct Snapshot {
     pub lost: Vec<(&'static str, u64)>,
     /// The mode of enforcement.
     pub strength: Option<Strength>,
+    /// Whether the companion of a fleet is connected; `None` without `SHARE_SOCKET`.
+    pub companion: Option<bool>,
+    /// The other gateways.
+    pub peers: Vec<PeerStats>,
+}
+
+/// Another gateway of the fleet.
+#[derive(Clone, Debug)]
+pub struct PeerStats {
+    /// Its name.
+    pub gateway: String,
+    /// Whether it is held.
+    pub is_held: bool,
+    /// Number of its blocks and fences in force.
+    pub in_force: usize,
+    /// Number of accepted words.
+    pub accepted: u64,
+    /// Numbers of refused words, by reason.
+    pub refused: Vec<(&'static str, u64)>,
 }
 
 impl Default for Snapshot {
@@ -116,6 +135,8 @@ impl Default for Snapshot {
             scans: None,
             lost: Vec::new(),
             strength: None,
+            companion: None,
+            peers: Vec::new(),
         }
     }
 }

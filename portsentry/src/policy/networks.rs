@@ -39,6 +39,12 @@ impl<T> Networks<T> {
         self.0.get_lpm(&address.into())
     }
 
+    /// Returns the value of the narrowest network that contains all of `network`.
+    #[must_use]
+    pub fn around(&self, network: IpNet) -> Option<&T> {
+        self.0.get_lpm(&network.trunc()).map(|(_, value)| value)
+    }
+
     /// Whether one of the networks contains all of `network`.
     #[must_use]
     pub fn cover(&self, network: IpNet) -> bool {

@@ -21,7 +21,7 @@ pub use self::{
     cause::{
         ADMINISTRATOR, Admission, NEAR, NEVER_BLOCKED, OTHER_PREFIX, OVER, Release, asked, asked_because,
     },
-    effect::{Change, Count, Effect, FileChange, HistoryAction, Line, Occasion},
+    effect::{Change, Count, Effect, FileChange, HistoryAction, Line, Occasion, Shared},
     release::release,
 };
 use super::{BlockId, Hold, Ids, Ledger, Offences, Record, Sighting, Terms};

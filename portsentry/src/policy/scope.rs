@@ -190,6 +190,14 @@ impl Exemptions {
         self.networks.cover(network)
     }
 
+    /// Whether `network` contains one of them, other than itself.
+    #[must_use]
+    pub fn are_within(&self, network: IpNet) -> bool {
+        let inside =
+            |named: &BTreeSet<IpNet>| named.range(network..).next().is_some_and(|it| network.contains(it));
+        self.named.values().any(inside)
+    }
+
     /// The networks.
     pub fn networks(&self) -> impl Iterator<Item = IpNet> {
         self.networks.iter().map(|(network, _)| network)

@@ -74,8 +74,9 @@ fn files(config: &Config) -> Vec<PathBuf> {
         Some(JsonLog::File(path)) => Some(path),
         _ => None,
     };
-    let others = [config.evidence_file.as_deref(), config.control_socket.as_deref(), deny];
-    let others = others.into_iter().flatten();
+    let sockets = [config.control_socket.as_deref(), config.share_socket.as_deref()];
+    let others = [config.evidence_file.as_deref(), deny].into_iter().chain(sockets);
+    let others = others.flatten();
     let files = [config.history_file.as_path(), &config.blocked_file].into_iter().chain(others);
     files.map(Path::to_path_buf).chain(events).collect()
 }

@@ -148,6 +148,12 @@ impl Files {
         &mut self.recorder
     }
 
+    /// Returns the blocked file's path.
+    #[must_use]
+    pub fn blocked_file(&self) -> &Path {
+        &self.blocked
+    }
+
     /// Reads the ids of an earlier run. Returns the problem with their file, if any.
     #[must_use]
     pub fn read_ids(&self) -> (Ids, Option<String>) {

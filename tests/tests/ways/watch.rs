@@ -304,6 +304,7 @@ pub(super) fn log_word(line: &str) -> String {
         (" has been blocked in the kernel", "blocked"),
         (" has been fenced ", "fenced"),
         (" is blocked: ", "ordered"),
+        (" is fenced: ", "ordered"),
         (" is no longer ", "lifted"),
         ("External command run ", "command"),
     ];

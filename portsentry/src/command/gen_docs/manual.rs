@@ -96,6 +96,16 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ("portsentry served --network 192.0.2.0/24 --json", "List those of one network, for programs."),
         ],
     ),
+    (
+        "peers",
+        &[
+            ("portsentry peers", "List the other gateways of the fleet."),
+            ("portsentry peers hold gw2", "Ignore what a gateway says, and suspend its blocks."),
+            ("portsentry peers release gw2", "Hear it again."),
+            ("portsentry peers forget gw2", "Forget what it said, and release its blocks."),
+        ],
+    ),
+    ("allow", &[("portsentry allow 192.0.2.0/24", "Exempt a network in the whole fleet.")]),
     ("forget", &[("portsentry forget 192.0.2.9 --port 8443", "Forget what one port has answered.")]),
     (
         "history",

@@ -130,7 +130,10 @@ fn inspect(request: Request, health: Option<Value>, subject: &Subject) -> Answer
         | Request::Block { .. }
         | Request::Unblock { .. }
         | Request::Reload {}
-        | Request::Summary {} => Err(Refusal::new(Code::Failed, "another thread does that")),
+        | Request::Summary {}
+        | Request::Peers {}
+        | Request::Peer { .. }
+        | Request::Allow { .. } => Err(Refusal::new(Code::Failed, "another thread does that")),
     }
 }
 

@@ -18,10 +18,18 @@ use tokio::net::UnixListener;
 
 /// Reason why the socket can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error("CONTROL_SOCKET {path} can't be used: {problem}")]
+#[error("{setting} {path} can't be used: {problem}")]
 pub struct Error {
+    setting: &'static str,
     path: PathBuf,
     problem: String,
+}
+
+impl Error {
+    /// Creates an error about the path of this setting.
+    pub fn new(setting: &'static str, path: &Path, problem: String) -> Self {
+        Self { setting, path: path.into(), problem }
+    }
 }
 
 /// The socket's file, removed when this is dropped.
@@ -35,7 +43,16 @@ pub struct ControlSocket {
 impl ControlSocket {
     /// Listens at `path`, for `group` or for every user. Removes a dead process's socket.
     pub fn take(path: &Path, group: Option<&str>) -> Result<(Self, UnixListener), Error> {
-        let at = |problem: String| Error { path: path.into(), problem };
+        Self::take_for("CONTROL_SOCKET", path, group)
+    }
+
+    /// Listens at the path of this setting.
+    pub fn take_for(
+        setting: &'static str,
+        path: &Path,
+        group: Option<&str>,
+    ) -> Result<(Self, UnixListener), Error> {
+        let at = |problem: String| Error::new(setting, path, problem);
         let failed = |error: io::Error| at(error.to_string());
         let group = group.map(|name| number(name).ok_or_else(|| at(format!("there is no group {name}"))));
         let group = group.transpose()?;

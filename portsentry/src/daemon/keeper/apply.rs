@@ -4,12 +4,12 @@ use std::time::SystemTime;
 
 use ipnet::IpNet;
 
-use super::Keeper;
+use super::{Keeper, peers::millis};
 use crate::{
     kernel,
     policy::{
         Decision, Record, Sighting,
-        register::{Admission, Case, Count, Effect, FileChange, Line, Release, Why},
+        register::{Admission, Case, Count, Effect, FileChange, Line, Release, Shared, Why},
     },
 };
 
@@ -121,6 +121,8 @@ impl Keeper {
                     self.totals.stats.count_scan(scan.kind(), false);
                 }
             }
+            Effect::Share(Shared::Block) => self.share_block(&case.record),
+            Effect::Share(Shared::Lift) => self.share_lifts(&[case.record.network], millis()),
             Effect::Metric(Count::Released(way)) => self.totals.stats.count_released(way.name(), 1),
         }
     }

@@ -7,10 +7,9 @@ use std::{
 };
 
 use ipnet::IpNet;
-use portsentry_common::block::Origin;
 use serde_json::{Value, json};
 
-use super::Keeper;
+use super::{Keeper, entries::is_of_others};
 use crate::{
     config::block_list::is_too_much,
     control::{Answer, Code, Health, Refusal, Request, Trouble},
@@ -34,7 +33,15 @@ impl Keeper {
                 self.refuse(&addresses, force)
                     .and_then(|()| self.block(&addresses, term, reason.as_deref(), by.as_deref()))
             }
-            Request::Unblock { addresses, reason } => self.unblock(&addresses, reason.as_deref()),
+            Request::Unblock { addresses, reason, here } => {
+                self.outside.fleet.is_here = here;
+                let answer = self.unblock(&addresses, reason.as_deref());
+                self.outside.fleet.is_here = false;
+                answer
+            }
+            Request::Peers {} => Ok(self.report_peers()),
+            Request::Peer { gateway, action } => self.judge_peer(&gateway, action),
+            Request::Allow { networks, remove } => self.allow_all(&networks, !remove),
             Request::Summary {} => {
                 self.summarize();
                 Ok(json!({}))
@@ -127,6 +134,7 @@ impl Keeper {
             return Err(failed(&error));
         }
         for network in networks {
+            let is_of_peers = self.lift_for_fleet(*network);
             let mut held = self.holding(*network);
             held.extend(self.register.ledger().within(*network));
             let count = held.iter().filter(|key| *key != network && network.contains(*key)).count();
@@ -138,7 +146,9 @@ impl Keeper {
                 self.journal.error(&error);
             }
             let mut release = |key| self.release(Release::Administrator, key, &reason);
-            if held.is_empty() {
+            if held.is_empty() && is_of_peers {
+                changed.push(*network);
+            } else if held.is_empty() {
                 unchanged.push(*network);
             } else if held.into_iter().all(&mut release) {
                 changed.push(*network);
@@ -159,7 +169,7 @@ impl Keeper {
     fn holding(&self, network: IpNet) -> BTreeSet<IpNet> {
         let in_map = |map: &kernel::Blocked| {
             let (key, block) = map.holding(network.addr()).ok().flatten()?;
-            (block.origin != Origin::List as u8).then(|| network_of(key, block.prefix))
+            (!is_of_others(&block)).then(|| network_of(key, block.prefix))
         };
         let maps = [in_map(&self.kernel.blocked), in_map(&self.kernel.fenced)];
         let known = [network, self.scope.network_of(network.addr())];

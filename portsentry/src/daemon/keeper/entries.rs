@@ -9,11 +9,11 @@ use portsentry_common::{
     classify::Protocol,
 };
 
-use super::Keeper;
+use super::{Keeper, peer_entries::peer_entry};
 use crate::{
     kernel::{self, Kernel, Moment},
     policy::{
-        Hold, Sighting, SourceState, is_host, network_of, prefix_of,
+        Hold, Sighting, SourceState, is_host, network_of, peers, prefix_of,
         register::{Case, Change},
     },
 };
@@ -45,7 +45,7 @@ impl Keeper {
     /// Enters a network without a current probe. An existing entry keeps the kernel's data.
     pub(super) fn enter(&mut self, network: IpNet, hold: &Hold) -> Result<(), kernel::Error> {
         let new = entry_of(network, hold);
-        let old = self.entry(network, hold.is_fence)?.filter(|old| old.origin != Origin::List as u8);
+        let old = self.entry(network, hold.is_fence)?.filter(|old| !is_of_others(old));
         let block = old.map_or(new, |old| Block {
             until_ns: new.until_ns,
             proof: new.proof,
@@ -116,9 +116,10 @@ impl Keeper {
         }
     }
 
-    /// Removes a network from every map, unless the block list contains it: then the list's entry stays.
+    /// Removes a network from every map, unless the block list contains it or a peer blocks it: then its entry stays.
     fn remove(&mut self, network: IpNet) -> Result<(), kernel::Error> {
         let is_listed = self.is_listed(network);
+        let successors = if is_listed { Vec::new() } else { self.succeed(network) };
         let Kernel { blocked, fenced, networks, .. } = &mut self.kernel;
         let prefix = prefix_of(network);
         match (is_listed, is_host(network)) {
@@ -128,8 +129,14 @@ impl Keeper {
             (false, true) => {}
             (false, false) => networks.remove(network)?,
         }
+        for change in &successors {
+            if let peers::Change::Enter { enforced, .. } = change {
+                let map = if enforced.is_fence { &mut *fenced } else { &mut *blocked };
+                map.insert(network.addr(), &peer_entry(network, enforced))?;
+            }
+        }
         for map in [blocked, fenced] {
-            let is_it = |block: Block| block.prefix == prefix && block.origin != Origin::List as u8;
+            let is_it = |block: Block| block.prefix == prefix && !is_of_others(&block);
             if map.get(network.addr())?.is_some_and(is_it) {
                 map.remove(network.addr())?;
             }
@@ -153,10 +160,15 @@ pub(super) fn standings<'a>(
     })
 }
 
-/// Returns an entry's state, unless it has expired or belongs to the block list, which no file repeats.
+/// Whether an entry belongs to the block list or to a peer: no file repeats it.
+pub(super) const fn is_of_others(block: &Block) -> bool {
+    block.origin == Origin::List as u8 || block.origin == Origin::Peer as u8
+}
+
+/// Returns an entry's state, unless it has expired or belongs to others.
 pub(super) fn standing(network: IpNet, block: &Block, is_fence: bool, now: Moment) -> Option<SourceState> {
     let now_ns = u64::try_from(now.monotonic_ns).unwrap_or_default();
-    if block.is_over(now_ns) || block.origin == Origin::List as u8 {
+    if block.is_over(now_ns) || is_of_others(block) {
         return None;
     }
     let until = i64::try_from(block.until_ns).ok().filter(|until| *until != 0);

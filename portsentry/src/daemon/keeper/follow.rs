@@ -43,6 +43,7 @@ impl Keeper {
             self.release(Release::Exempt, network, NEVER_BLOCKED);
         }
         self.lift_neighbours();
+        self.settle_all();
         if !self.listed.is_empty()
             && let Err(error) = self.set_listed()
         {

@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{BlockList, Config};
+use ipnet::IpNet;
+
+use crate::{
+    config::{BlockList, Config},
+    policy::is_host,
+};
 
 /// The block list and its path.
 #[derive(Debug)]
@@ -19,6 +24,11 @@ impl Listed {
     /// Whether `path` is the list's path.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         self.path == path
+    }
+
+    /// Whether the list contains a network.
+    pub(super) fn names(&self, network: IpNet) -> bool {
+        if is_host(network) { self.list.names(network.addr()) } else { self.list.networks.contains(&network) }
     }
 
     /// Whether the list is empty.

@@ -44,10 +44,7 @@ impl Keeper {
 
     /// Whether the list contains a network, so that it stays blocked without its other block.
     pub(super) fn is_listed(&self, network: IpNet) -> bool {
-        let list = &self.listed.list;
-        let is_named =
-            if is_host(network) { list.names(network.addr()) } else { list.networks.contains(&network) };
-        is_named && !self.scope.exempt().cover(network)
+        self.listed.names(network) && !self.scope.exempt().cover(network)
     }
 
     /// Blocks exactly the entries of the list in the kernel, except exempt ones. A source with another block stays
@@ -61,8 +58,9 @@ impl Keeper {
     /// since then count, too. A list may have a million entries, so changes are made in batches.
     pub(super) fn set_listed_beside(&mut self, blocked: &[(IpAddr, Block)]) -> Result<(), kernel::Error> {
         // Sorted, like the list, so that successive searches stay local.
-        let mut held: Vec<(IpAddr, u8)> =
-            blocked.iter().map(|(source, block)| (*source, block.origin)).collect();
+        // The list replaces peers' entries, which end.
+        let others = blocked.iter().filter(|(_, block)| block.origin != Origin::Peer as u8);
+        let mut held: Vec<(IpAddr, u8)> = others.map(|(source, block)| (*source, block.origin)).collect();
         held.sort_unstable();
         let (list, ledger) = (&self.listed.list, self.register.ledger());
         let exempt: HashSet<&IpAddr> =

@@ -6,11 +6,11 @@ use std::{
 };
 
 use ipnet::IpNet;
-use portsentry_common::block::{Block, Origin, Proof};
+use portsentry_common::block::{Block, Proof};
 
 use super::{
     Keeper,
-    entries::{entry_of, standing, standings},
+    entries::{entry_of, is_of_others, standing, standings},
     unreported::BLOCKS,
 };
 use crate::{
@@ -177,8 +177,7 @@ impl Keeper {
         has_no_file: bool,
     ) -> usize {
         // Sources that the file has never shown are recorded nowhere else.
-        let is_lost =
-            |block: &Block| block.origin != Origin::List as u8 && (block.mirrored == 0 || has_no_file);
+        let is_lost = |block: &Block| !is_of_others(block) && (block.mirrored == 0 || has_no_file);
         let lost =
             found.left_out.iter().filter(|(_, block)| is_lost(block)).map(|(source, _)| IpNet::from(*source));
         let mut homeless: BTreeSet<IpNet> = lost.collect();

@@ -69,6 +69,7 @@ impl Keeper {
             (Line::Reoffended { times }, _) => self.journal.reoffended(record, times),
             (Line::Found, _) => self.journal.found(case),
             (Line::Ordered, _) => self.journal.ordered(case),
+            (Line::OfPeer, _) => self.journal.of_peer(case),
             (Line::Lifted, _) => self.journal.lifted(case),
             // There is no probe.
             (

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portsentry_common::counter::Counters;
 
-use super::{attachments::Attachments, scans::Scans, scope::Scope};
+use super::{attachments::Attachments, fleet::Fleet, scans::Scans, scope::Scope};
 use crate::{
     config::Config,
     kernel::{Kernel, ScanState},
@@ -74,6 +74,7 @@ impl Totals {
         attachments: &Attachments,
         scope: &Scope,
         lost: Vec<(&'static str, u64)>,
+        fleet: &Fleet,
     ) {
         let mut counters = self.counted;
         counters.blocked_full += self.no_room;
@@ -93,6 +94,8 @@ impl Totals {
             scans: ScanState::of(kernel, |memory| self.scans.count(memory)).ok(),
             lost,
             strength: Some(self.enforcement.strength()),
+            companion: fleet.is_on.then(|| fleet.is_joined()),
+            peers: fleet.stats(),
         });
     }
 }

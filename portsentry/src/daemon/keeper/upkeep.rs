@@ -19,6 +19,7 @@ impl Keeper {
             self.journal.error(&error);
         }
         self.lift_over();
+        self.tick_fleet();
         if let Err(error) = self.forget_surplus() {
             self.journal.error(&error);
         }
@@ -95,7 +96,8 @@ impl Keeper {
         // Written first, so that they survive the daemon's death before the next file.
         let news = self.files.flush_ids(self.register.ids());
         let done = self.files.flush(self.register.ledger());
-        for news in news.into_iter().chain(done.news) {
+        let of_fleet = self.outside.fleet.flush();
+        for news in news.into_iter().chain(of_fleet).chain(done.news) {
             self.journal.news(&news);
         }
         for denied in done.denied.iter().take(DENIED) {

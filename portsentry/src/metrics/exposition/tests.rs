@@ -5,7 +5,7 @@ use portsentry_common::{counter::Counters, settings::ScanDetection};
 use super::*;
 use crate::{
     kernel::ScanState,
-    metrics::Stats,
+    metrics::{PeerStats, Stats},
     policy::{Census, ScanKind, enforcement::Strength},
     sink::runner::{Outcome, Purpose, Ran},
 };
@@ -33,6 +33,14 @@ fn rendered() -> String {
         scans: Some(ScanState { detection: ScanDetection::Off, memory: None }),
         lost: vec![("log", 3), ("json", 4)],
         strength: Some(Strength::Fencing),
+        companion: Some(true),
+        peers: vec![PeerStats {
+            gateway: "gw2".into(),
+            is_held: false,
+            in_force: 6,
+            accepted: 12,
+            refused: vec![("rate", 13)],
+        }],
     });
     let source = "192.0.2.9/32".parse().unwrap();
     for outcome in [Outcome::Refused, Outcome::Refused, Outcome::Done(crate::sink::runner::Output::default())]

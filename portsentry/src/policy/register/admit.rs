@@ -2,7 +2,7 @@
 
 use portsentry_common::judge::SourceState;
 
-use super::{Admission, Change, Count, Effect, FileChange, HistoryAction, Line, Occasion};
+use super::{Admission, Change, Count, Effect, FileChange, HistoryAction, Line, Occasion, Shared};
 
 /// Whether the `KILL_*` actions run for a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Entry {
 /// Returns the effects of a block or fence for `cause`.
 #[must_use]
 pub fn admit(cause: Admission, entry: &Entry) -> Vec<Effect> {
-    use Effect::{Deny, Emit, File, History, Map, Metric, Run};
+    use Effect::{Deny, Emit, File, History, Map, Metric, Run, Share};
     let is_new = entry.is_new();
     let mut effects = Vec::new();
     match cause {
@@ -74,13 +74,14 @@ pub fn admit(cause: Admission, entry: &Entry) -> Vec<Effect> {
             effects.extend(entered.into_iter().chain([File(FileChange::Show)]));
         }
         Admission::List => effects.push(Map(Change::Enter)),
+        Admission::Peer => effects.extend([Map(Change::Enter), Emit(Line::OfPeer)]),
     }
     let is_ordered = matches!(cause, Admission::Administrator | Admission::Offline);
     if let Some(times) = entry.reoffends {
         effects.splice(..0, [Map(Change::Extend), Emit(Line::Reoffended { times })]);
     }
     match cause {
-        Admission::List => {}
+        Admission::List | Admission::Peer => {}
         // The earlier effects still apply, except for a line that was removed from the file.
         Admission::TakenOver => effects.extend((entry.kills != Kills::Not).then_some(Deny { is_new: false })),
         _ if (is_new || is_ordered) && entry.kills == Kills::First => {
@@ -97,6 +98,8 @@ pub fn admit(cause: Admission, entry: &Entry) -> Vec<Effect> {
     }
     if is_new || is_ordered {
         effects.push(Metric(Count::Admitted(cause)));
+        let is_own = !matches!(cause, Admission::List | Admission::Peer | Admission::TakenOver);
+        effects.extend((is_own && !entry.is_fence).then_some(Share(Shared::Block)));
     }
     effects
 }

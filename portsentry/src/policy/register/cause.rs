@@ -46,11 +46,13 @@ pub enum Admission {
     List,
     /// A command blocked it while no daemon ran.
     Offline,
+    /// Another gateway of the fleet blocks it.
+    Peer,
 }
 
 impl Admission {
     /// All causes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Sighting,
         Self::Scan,
         Self::Untold,
@@ -59,6 +61,7 @@ impl Admission {
         Self::Trap,
         Self::List,
         Self::Offline,
+        Self::Peer,
     ];
 
     /// Returns the cause of a report of the kernel program.
@@ -79,6 +82,7 @@ impl Admission {
             Self::Trap => "trap",
             Self::List => "block_list",
             Self::Offline => "offline",
+            Self::Peer => "peer",
         }
     }
 
@@ -100,6 +104,7 @@ impl Admission {
             Self::Administrator => ADMINISTRATOR.into(),
             Self::List => "the block list names it".into(),
             Self::Offline => "an administrator asked for it while no daemon ran".into(),
+            Self::Peer => "another gateway blocks it".into(),
         }
     }
 }
@@ -115,11 +120,13 @@ pub enum Release {
     Exempt,
     /// `MAX_FENCED` was exceeded.
     Crowded,
+    /// The fleet no longer blocks it, or an administrator of the fleet has lifted or exempted it.
+    Fleet,
 }
 
 impl Release {
     /// All causes.
-    pub const ALL: [Self; 4] = [Self::Over, Self::Administrator, Self::Exempt, Self::Crowded];
+    pub const ALL: [Self; 5] = [Self::Over, Self::Administrator, Self::Exempt, Self::Crowded, Self::Fleet];
 
     /// Returns the cause of a release that a history line records with this reason.
     #[must_use]
@@ -139,6 +146,7 @@ impl Release {
             Self::Administrator => "administrator",
             Self::Exempt => "exempt",
             Self::Crowded => "crowded",
+            Self::Fleet => "fleet",
         }
     }
 }

@@ -24,6 +24,8 @@ pub enum Effect {
     Emit(Line),
     /// Count.
     Metric(Count),
+    /// Tell the fleet.
+    Share(Shared),
 }
 
 impl Effect {
@@ -32,6 +34,15 @@ impl Effect {
     pub const fn names_source(self) -> bool {
         matches!(self, Self::History(_) | Self::Emit(_))
     }
+}
+
+/// News for the fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// The network is blocked.
+    Block,
+    /// An administrator has lifted its block.
+    Lift,
 }
 
 /// A change of the kernel's maps.
@@ -129,6 +140,8 @@ pub enum Line {
     Found,
     /// An administrator blocks it.
     Ordered,
+    /// Another gateway blocks it.
+    OfPeer,
     /// It is released.
     Lifted,
 }

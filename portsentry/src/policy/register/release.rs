@@ -1,6 +1,6 @@
 //! Effects of releasing a network from a block or fence.
 
-use super::{Change, Count, Effect, FileChange, HistoryAction, Line, Occasion, Release};
+use super::{Change, Count, Effect, FileChange, HistoryAction, Line, Occasion, Release, Shared};
 
 /// Returns the effects of releasing a network for `cause`. `was_fence` is `None` if the register doesn't have the
 /// network. `kills` means that the `KILL_*` actions ran for it.
@@ -24,7 +24,7 @@ pub fn release(cause: Release, was_fence: Option<bool>, kills: bool) -> Vec<Effe
     if was_fence.is_some() {
         // A fence that ends by itself is no entry of the history, because a flood of spoofed sources ends a million.
         let is_recorded = match cause {
-            Release::Administrator | Release::Exempt => true,
+            Release::Administrator | Release::Exempt | Release::Fleet => true,
             Release::Over => was_fence == Some(false),
             Release::Crowded => false,
         };
@@ -33,5 +33,7 @@ pub fn release(cause: Release, was_fence: Option<bool>, kills: bool) -> Vec<Effe
         effects.extend(kills.then_some(Effect::Run(Occasion::Lift)));
     }
     effects.push(Effect::Metric(Count::Released(cause)));
+    let is_lifted = cause == Release::Administrator && was_fence == Some(false);
+    effects.extend(is_lifted.then_some(Effect::Share(Shared::Lift)));
     effects
 }

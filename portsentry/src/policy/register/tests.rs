@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{
     super::{hold::is_same_moment, sample_scan, sample_sighting},
-    Effect::{Allow, Deny, Emit, File, History, Map, Metric, Run},
+    Effect::{Allow, Deny, Emit, File, History, Map, Metric, Run, Share},
     *,
 };
 
@@ -49,7 +49,7 @@ fn ordered() -> Record {
 /// The effects of blocking or fencing a free network, for each cause.
 #[test]
 fn each_way_in_has_its_effects() {
-    use Admission::{Administrator, List, Offline, Scan, Sighting, TakenOver, Trap, Untold};
+    use Admission::{Administrator, List, Offline, Peer, Scan, Sighting, TakenOver, Trap, Untold};
     let kill = [Run(Occasion::Kill), Deny { is_new: true }];
     let show = File(FileChange::Show);
     let probe = [Emit(Line::Attack), Emit(Line::Blocked), History(HistoryAction::Blocked), show];
@@ -63,10 +63,13 @@ fn each_way_in_has_its_effects() {
         (Administrator, ordered(), &[&order[..], &kill].concat()),
         (Offline, ordered(), &[&order[..], &kill].concat()),
         (List, ordered(), &[Map(Change::Enter)]),
+        (Peer, block(), &[Map(Change::Enter), Emit(Line::OfPeer)]),
     ] {
         let mut register = Register::new(rules(false));
         let decision = register.admit(cause, record);
-        let expected = [first, &[Metric(Count::Admitted(cause))]].concat();
+        let is_own = !matches!(cause, List | Peer | TakenOver) && !record.hold.is_fence;
+        let share: &[Effect] = if is_own { &[Share(Shared::Block)] } else { &[] };
+        let expected = [first, &[Metric(Count::Admitted(cause))], share].concat();
         assert_eq!(decision.effects, expected, "{cause:?}");
     }
 }
@@ -85,17 +88,15 @@ fn each_way_out_has_its_effects() {
     for cause in Release::ALL {
         let mut register = Register::new(rules(false));
         register.admit(Admission::Sighting, fence());
-        let is_early = matches!(cause, Release::Administrator | Release::Exempt);
+        let is_early = matches!(cause, Release::Administrator | Release::Exempt | Release::Fleet);
         let history = if is_early { &lifted[..] } else { &[] };
         assert_eq!(register.release(cause, NETWORK).1, all(cause, &[], history), "a fence, {cause:?}");
         assert!(register.ledger().is_empty());
         if cause != Release::Crowded {
             register.admit(Admission::Sighting, block());
-            assert_eq!(
-                register.release(cause, NETWORK).1,
-                all(cause, &forget, &lifted),
-                "a block, {cause:?}"
-            );
+            let shared = (cause == Release::Administrator).then_some(Share(Shared::Lift));
+            let expected: Vec<_> = all(cause, &forget, &lifted).into_iter().chain(shared).collect();
+            assert_eq!(register.release(cause, NETWORK).1, expected, "a block, {cause:?}");
         }
         let unknown = register.release(Release::Over, NETWORK);
         let kernel = [
@@ -244,8 +245,8 @@ proptest! {
         let (mut is_killed, mut is_denied, mut is_shown) = (false, false, false);
         for step in steps {
             let effects = match step {
-                // The block list's entries are only in the kernel's maps.
-                Step::In(Admission::List, _) => continue,
+                // The block list's and the peers' entries are only in the kernel's maps.
+                Step::In(Admission::List | Admission::Peer, _) => continue,
                 Step::In(cause @ (Admission::Administrator | Admission::Offline), _) => register.admit(cause, ordered()).effects,
                 Step::In(cause, is_fence) => {
                     register.admit(cause, if is_fence { fence() } else { block() }).effects

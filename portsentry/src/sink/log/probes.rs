@@ -147,6 +147,14 @@ impl Log {
         self.admin(&event, &format!("Host {} is blocked: {why}", record.name()));
     }
 
+    /// Logs that another gateway blocks a network.
+    pub fn of_peer(&mut self, case: &Case) {
+        let Case { record, reason, .. } = case;
+        let state = if record.hold.is_fence { "fenced" } else { "blocked" };
+        let event = Self::held(case).with(Field::EventReason, reason.as_str());
+        self.admin(&event, &format!("Host {} is {state}: {reason}", record.name()));
+    }
+
     /// Logs that a source is blocked again, for longer than before.
     pub fn reoffended(&mut self, record: &Record, times: u32) {
         let Record { network, hold } = record;

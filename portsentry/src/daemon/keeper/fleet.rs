@@ -1,0 +1,138 @@
+//! The fleet, as this gateway knows it.
+
+use std::{
+    fs,
+    sync::mpsc::SyncSender,
+    time::{Duration, Instant},
+};
+
+use ipnet::IpNet;
+use portsentry_common::block::Proof;
+
+use crate::{
+    config::{Config, ShareBlocks},
+    metrics::PeerStats,
+    policy::{
+        Record, is_host,
+        peers::{Enforced, Gateway, Peers, Rules, may_be_shared},
+    },
+    sink::PeerFile,
+};
+
+/// Interval at which claims that are over are forgotten.
+const EXPIRY: Duration = Duration::from_secs(30);
+/// Interval at which problems of the companion are logged.
+const COMPLAINTS: Duration = Duration::from_mins(1);
+
+/// The fleet.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    pub peers: Peers,
+    pub name: Gateway,
+    /// Whether there is a `SHARE_SOCKET`.
+    pub is_on: bool,
+    /// Whether the administrator's current request concerns only this gateway.
+    pub is_here: bool,
+    /// Own blocks that the fleet has lifted or exempted, with the reasons, to be released.
+    pub unwanted: Vec<(IpNet, String)>,
+    share: ShareBlocks,
+    file: PeerFile,
+    companion: Option<SyncSender<String>>,
+    expiry: Instant,
+    /// The next time at which a problem of the companion is logged.
+    complaint: Instant,
+}
+
+impl Fleet {
+    pub(super) fn new(config: &Config) -> Self {
+        let now = Instant::now();
+        Self {
+            peers: Peers::new(Rules::new(config)),
+            name: config.gateway_name.clone().and_then(|name| name.try_into().ok()).unwrap_or_else(host),
+            is_on: config.share_socket.is_some(),
+            is_here: false,
+            unwanted: Vec::new(),
+            share: config.share_blocks,
+            file: PeerFile::new(&config.blocked_file),
+            companion: None,
+            expiry: now + EXPIRY,
+            complaint: now,
+        }
+    }
+
+    /// Writes the peers' file, if they have changed. Returns a message to log, if any.
+    pub(super) fn flush(&mut self) -> Option<String> {
+        self.file.flush(&self.peers)
+    }
+
+    /// Whether claims may be over.
+    pub(super) fn is_expiry_due(&mut self) -> bool {
+        let now = Instant::now();
+        let is_due = now >= self.expiry;
+        self.expiry = if is_due { now + EXPIRY } else { self.expiry };
+        is_due
+    }
+
+    /// Whether a problem of the companion is to be logged.
+    pub(super) fn may_complain(&mut self) -> bool {
+        let now = Instant::now();
+        let may = now >= self.complaint;
+        self.complaint = if may { now + COMPLAINTS } else { self.complaint };
+        may
+    }
+
+    /// Uses this connection to the companion from now on.
+    pub(super) fn join(&mut self, companion: SyncSender<String>) {
+        self.companion = Some(companion);
+    }
+
+    /// Whether a companion is connected.
+    pub(super) const fn is_joined(&self) -> bool {
+        self.companion.is_some()
+    }
+
+    /// Sends a line to the companion. One that doesn't read has to connect again.
+    pub(super) fn tell(&mut self, line: String) {
+        if self.companion.as_ref().is_some_and(|companion| companion.try_send(line).is_err()) {
+            self.companion = None;
+        }
+    }
+
+    /// Returns the peers' part of the metrics.
+    pub(super) fn stats(&self) -> Vec<PeerStats> {
+        let in_force = self.peers.enforced_by_peer();
+        let stats = self.peers.iter().map(|(number, peer)| PeerStats {
+            gateway: peer.gateway.name().to_owned(),
+            is_held: peer.held.is_some(),
+            in_force: in_force.get(&number).copied().unwrap_or_default(),
+            accepted: peer.accepted,
+            refused: peer.refused.iter().map(|(reason, count)| (reason.name(), *count)).collect(),
+        });
+        stats.collect()
+    }
+
+    /// Whether this gateway shares a block. It doesn't share fences, networks and private addresses. `is_prefix` tells
+    /// whether the network is a source's (`IPV6_PREFIX`).
+    pub(super) fn shares(&self, Record { network, hold }: &Record, is_prefix: bool) -> bool {
+        let is_wanted = match (self.share, hold.proof) {
+            (ShareBlocks::Off, _) | (_, Proof::None) => false,
+            (_, Proof::Cookie | Proof::Connection) => true,
+            (share, Proof::Administrator) => share == ShareBlocks::All,
+        };
+        is_wanted && !hold.is_fence && (is_host(*network) || is_prefix) && may_be_shared(network.addr())
+    }
+
+    /// Returns the reason for a peer's block, in words.
+    pub(super) fn reason(&self, Enforced { number, claim, .. }: &Enforced) -> String {
+        let gateway = self.peers.peer(*number).map_or("another", |peer| peer.gateway.name());
+        let proof = Proof::try_from(claim.proof).map_or("unknown", Proof::description);
+        format!("gateway {gateway} blocks it ({proof})")
+    }
+}
+
+/// Returns the host's name, up to its first dot.
+fn host() -> Gateway {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    name.split('.').next().and_then(|name| name.to_owned().try_into().ok()).unwrap_or_default()
+}

@@ -1,0 +1,82 @@
+//! An administrator's requests about the fleet.
+
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+use super::super::Keeper;
+use crate::{
+    control::{Answer, Code, PeerAction, Refusal},
+    instant::Time,
+    policy::{
+        name_of,
+        peers::{Gateway, Hold, time_of},
+    },
+};
+
+impl Keeper {
+    /// Returns what is known about the other gateways.
+    pub(in super::super) fn report_peers(&self) -> Value {
+        let fleet = &self.outside.fleet;
+        let enforced = fleet.peers.enforced_by_peer();
+        let peers = fleet.peers.iter().map(|(number, peer)| {
+            let refused: serde_json::Map<String, Value> =
+                peer.refused.iter().map(|(reason, count)| (reason.name().into(), (*count).into())).collect();
+            json!({
+                "gateway": peer.gateway,
+                "trust": peer.trust.map(crate::config::Trust::name),
+                "held": peer.held.map(Hold::name),
+                "blocks": fleet.peers.count(number),
+                "in_force": enforced.get(&number).copied().unwrap_or_default(),
+                "heard": peer.heard.map(|heard| Time(time_of(heard))),
+                "clock": peer.offset,
+                "accepted": peer.accepted,
+                "refused": refused,
+            })
+        });
+        let allowed =
+            fleet.peers.allowed().filter(|(_, word)| word.allowed).map(|(network, _)| name_of(network));
+        json!({
+            "gateway": fleet.name,
+            "shares": fleet.is_on,
+            "companion": fleet.is_joined(),
+            "peers": peers.collect::<Vec<_>>(),
+            "allowed": allowed.collect::<Vec<_>>(),
+        })
+    }
+
+    /// Holds or releases a gateway, or forgets what it said.
+    pub(in super::super) fn judge_peer(&mut self, name: &str, action: PeerAction) -> Answer {
+        let peers = &mut self.outside.fleet.peers;
+        let gateway =
+            Gateway::try_from(name.to_owned()).map_err(|problem| Refusal::new(Code::Refused, problem))?;
+        let concerned = match action {
+            PeerAction::Hold => peers.hold(&gateway, Some(Hold::Administrator)),
+            PeerAction::Release => peers.hold(&gateway, None),
+            PeerAction::Forget => peers.forget(&gateway),
+        };
+        let unknown = || Refusal::new(Code::Refused, format!("gateway {gateway} has said nothing so far"));
+        let changed = self.settle(concerned.ok_or_else(unknown)?);
+        let done = match action {
+            PeerAction::Hold => "is held: its words are ignored",
+            PeerAction::Release => "is held no longer",
+            PeerAction::Forget => "is forgotten",
+        };
+        self.journal.note(&format!("Gateway {gateway} {done}; {changed} blocks and fences changed"));
+        self.schedule.flush_now();
+        self.flush();
+        Ok(json!({"changed": changed}))
+    }
+
+    /// Exempts networks in the fleet, or no longer.
+    pub(in super::super) fn allow_all(&mut self, networks: &[IpNet], allowed: bool) -> Answer {
+        let mut left = networks.iter().filter(|network| !self.allow_in_fleet(**network, allowed));
+        let refused: Vec<String> = left.by_ref().copied().map(name_of).collect();
+        self.schedule.flush_now();
+        self.flush();
+        if refused.is_empty() {
+            let networks: Vec<String> = networks.iter().copied().map(name_of).collect();
+            return Ok(json!({"changed": networks}));
+        }
+        Err(Refusal { details: refused, ..Refusal::new(Code::Failed, "the fleet's allow list is full") })
+    }
+}

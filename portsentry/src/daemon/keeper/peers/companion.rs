@@ -1,0 +1,193 @@
+//! What the companion says, and what it is told.
+
+use std::{collections::BTreeSet, net::IpAddr, sync::mpsc::SyncSender};
+
+use ipnet::IpNet;
+use serde_json::json;
+
+use super::{
+    super::{Keeper, fleet::Fleet},
+    millis,
+};
+use crate::{
+    daemon::message::Companion,
+    policy::{
+        Record,
+        peers::{Allowed, Gateway, Millis, Peer, Said, Trust, Word, may_be_shared, millis_of},
+    },
+};
+
+/// Blocks per line.
+const AT_ONCE: usize = 256;
+
+impl Keeper {
+    pub(in super::super) fn on_companion(&mut self, said: Companion) {
+        match said {
+            Companion::Joined(sender) => self.on_joined(sender),
+            Companion::Said(word, _heard) => self.on_word(&word),
+            Companion::Left(problem) => {
+                if let Some(problem) = problem
+                    && self.outside.fleet.may_complain()
+                {
+                    self.journal.error(&format!("the connection at SHARE_SOCKET ended: {problem}"));
+                }
+            }
+        }
+    }
+
+    /// Tells the companion the whole state of this gateway.
+    fn on_joined(&mut self, sender: SyncSender<String>) {
+        self.outside.fleet.join(sender);
+        let gateway = self.outside.fleet.name.clone();
+        let version = env!("CARGO_PKG_VERSION");
+        self.outside.fleet.tell(line(json!({"word": "hello", "gateway": gateway, "version": version})));
+        let records = self.register.ledger().records();
+        let shared =
+            records.filter(|record| self.outside.fleet.shares(record, self.scope.is_prefix(record.network)));
+        let mut lines: Vec<String> = Vec::new();
+        let mut blocks: Vec<Said> = Vec::new();
+        for record in shared {
+            blocks.push(self.said(&record));
+            if blocks.len() == AT_ONCE {
+                let blocks = std::mem::take(&mut blocks);
+                lines.push(speak(&Word::Block {
+                    gateway: gateway.clone(),
+                    state: true,
+                    said: millis(),
+                    blocks,
+                }));
+            }
+        }
+        if !blocks.is_empty() {
+            lines.push(speak(&Word::Block { gateway: gateway.clone(), state: true, said: millis(), blocks }));
+        }
+        for (network, at) in self.outside.fleet.peers.lifted_here() {
+            lines.push(speak(&Word::Lift { gateway: gateway.clone(), addresses: vec![network.addr()], at }));
+        }
+        for (network, Allowed { at, allowed }) in self.outside.fleet.peers.allowed() {
+            lines.push(speak(&Word::Allow { gateway: gateway.clone(), network, at, allowed }));
+        }
+        lines.push(line(json!({"word": "synced"})));
+        lines.into_iter().for_each(|line| self.outside.fleet.tell(line));
+    }
+
+    fn on_word(&mut self, word: &Word) {
+        let now = millis();
+        let Self { outside, scope, .. } = self;
+        let gateway = word.gateway();
+        let held = |fleet: &Fleet| fleet.peers.named(gateway).is_some_and(|peer| peer.held.is_some());
+        // What this gateway said returns to it from the fleet's state.
+        if *gateway == outside.fleet.name {
+            return;
+        }
+        let was_held = held(&outside.fleet);
+        let changed = outside.fleet.peers.hear(word, |source| scope.network_of(source), now);
+        if !was_held && held(&outside.fleet) {
+            self.journal.error(&format!(
+                "gateway {gateway} is held, because it exceeds PEER_RATE tenfold: its blocks are suspended until \
+                 `portsentry peers release {gateway}`"
+            ));
+        }
+        match word {
+            Word::Lift { addresses, .. } => {
+                let networks: Vec<IpNet> =
+                    addresses.iter().map(|address| self.scope.network_of(*address)).collect();
+                self.release_lifted(&networks, gateway);
+            }
+            Word::Allow { .. } => self.release_allowed(),
+            Word::Block { .. } | Word::Beat { .. } => {}
+        }
+        self.settle(changed);
+    }
+
+    /// Releases own blocks that the fleet has lifted: those that this gateway shares.
+    fn release_lifted(&mut self, networks: &[IpNet], gateway: &Gateway) {
+        let fleet = &self.outside.fleet;
+        if fleet.peers.named(gateway).and_then(Peer::counts) != Some(Trust::Block) {
+            return;
+        }
+        let lifted = networks.iter().filter_map(|network| {
+            let hold = *self.register.ledger().get(*network)?;
+            let at = fleet.peers.lifted(*network)?;
+            let is_shared = fleet.shares(&Record { network: *network, hold }, self.scope.is_prefix(*network));
+            (is_shared && millis_of(hold.since) < at).then_some(*network)
+        });
+        let lifted: BTreeSet<IpNet> = lifted.collect();
+        let reason = format!("an administrator lifted it at gateway {gateway}");
+        let unwanted = lifted.into_iter().map(|network| (network, reason.clone()));
+        self.outside.fleet.unwanted.extend(unwanted);
+        self.release_unwanted();
+    }
+
+    /// Releases own blocks of networks on the fleet's allow list: those that this gateway shares.
+    pub(in super::super) fn release_allowed(&mut self) {
+        let Self { outside, register, scope, .. } = self;
+        let records = register.ledger().records();
+        let shared = records.filter(|record| outside.fleet.shares(record, scope.is_prefix(record.network)));
+        let allowed = shared.filter(|record| outside.fleet.peers.is_allowed(record.network));
+        let unwanted: Vec<_> = allowed.map(|record| (record.network, ALLOWED.to_owned())).collect();
+        outside.fleet.unwanted.extend(unwanted);
+        self.release_unwanted();
+    }
+
+    /// Tells the fleet a block of this gateway.
+    pub(in super::super) fn share_block(&mut self, record: &Record) {
+        if !self.outside.fleet.shares(record, self.scope.is_prefix(record.network)) {
+            return;
+        }
+        if self.outside.fleet.peers.is_allowed(record.network) {
+            self.outside.fleet.unwanted.push((record.network, ALLOWED.to_owned()));
+            return;
+        }
+        if self.outside.fleet.is_joined() {
+            let (gateway, blocks) = (self.outside.fleet.name.clone(), vec![self.said(record)]);
+            self.outside.fleet.tell(speak(&Word::Block { gateway, state: false, said: millis(), blocks }));
+        }
+    }
+
+    /// Tells the fleet that an administrator has lifted networks' blocks, unless that concerns only this gateway.
+    pub(in super::super) fn share_lifts(&mut self, networks: &[IpNet], at: Millis) {
+        let fleet = &mut self.outside.fleet;
+        if fleet.is_here || !fleet.is_joined() {
+            return;
+        }
+        let addresses: Vec<IpAddr> =
+            networks.iter().map(IpNet::addr).filter(|it| may_be_shared(*it)).collect();
+        for some in addresses.chunks(AT_ONCE) {
+            let (gateway, addresses) = (fleet.name.clone(), some.to_vec());
+            fleet.tell(speak(&Word::Lift { gateway, addresses, at }));
+        }
+    }
+
+    /// Exempts a network in the fleet, or no longer.
+    pub(in super::super) fn allow_in_fleet(&mut self, network: IpNet, allowed: bool) -> bool {
+        let at = millis();
+        let said = Allowed { at, allowed };
+        let changed = self.outside.fleet.peers.allow(network, said);
+        let is_said = self.outside.fleet.peers.allowed().any(|it| it == (network, said));
+        if is_said {
+            self.release_allowed();
+            self.settle(changed);
+            let gateway = self.outside.fleet.name.clone();
+            self.outside.fleet.tell(speak(&Word::Allow { gateway, network, at, allowed }));
+        }
+        is_said
+    }
+
+    fn said(&self, record: &Record) -> Said {
+        let block = self.kernel.blocked.get(record.source()).ok().flatten();
+        Said::new(record, block.and_then(|block| block.kind.try_into().ok()))
+    }
+}
+
+const ALLOWED: &str = "the fleet's allow list names it";
+
+fn speak(word: &Word) -> String {
+    line(serde_json::to_value(word).unwrap_or_default())
+}
+
+/// Returns the value as a line of the protocol.
+fn line(mut value: serde_json::Value) -> String {
+    value["v"] = Word::VERSION.into();
+    format!("{value}\n")
+}

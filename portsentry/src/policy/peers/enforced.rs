@@ -1,0 +1,105 @@
+//! What follows from the peers' words for a network, and the changes of the kernel's maps.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use ipnet::IpNet;
+
+use super::{Enforced, Millis, Number, Peers, Trust};
+
+/// What takes precedence over peers.
+pub trait View {
+    /// Whether a network is never blocked here: it holds an address of this host, a gateway, a name server, or an
+    /// ignored network.
+    fn is_exempt(&self, network: IpNet) -> bool;
+
+    /// Whether this gateway blocks the network itself: with `is_fence` also if it fences it.
+    fn is_own(&self, network: IpNet, is_fence: bool) -> bool;
+}
+
+/// A change of the kernel's maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A peer's block or fence is entered. An earlier one in the other map is removed.
+    Enter {
+        /// The network.
+        network: IpNet,
+        /// The block or fence.
+        enforced: Enforced,
+        /// Whether no peer's block or fence was in force before.
+        is_new: bool,
+    },
+    /// It is removed.
+    Leave {
+        /// The network.
+        network: IpNet,
+        /// The block or fence.
+        enforced: Enforced,
+    },
+}
+
+impl Peers {
+    /// Returns the block or fence that follows from the peers' words: nothing for a network that is exempt here or in
+    /// the fleet, or if each block began before an administrator lifted it; otherwise the one that ends last. Blocks
+    /// come before fences.
+    #[must_use]
+    pub fn wanted(&self, network: IpNet, view: &impl View, now: Millis) -> Option<Enforced> {
+        let lifted = self.lifted(network).unwrap_or(0);
+        let claims =
+            self.claims.about(network).filter(|(_, claim)| claim.since >= lifted && claim.until > now);
+        let claims = claims.filter_map(|(number, claim)| {
+            let is_fence = self.peer(number)?.counts()? != Trust::Block;
+            Some(Enforced { number, claim, is_fence })
+        });
+        let wanted = claims.max_by_key(|it| (!it.is_fence, it.claim.until, it.claim, Reverse(it.number)))?;
+        (!view.is_exempt(network) && !self.is_allowed(network)).then_some(wanted)
+    }
+
+    /// Returns the changes of the kernel's maps for these networks, and records them as done. An own block or fence
+    /// stays as it is.
+    pub fn settle(
+        &mut self,
+        networks: impl IntoIterator<Item = IpNet>,
+        view: &impl View,
+        now: Millis,
+    ) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for network in networks {
+            let wanted =
+                self.wanted(network, view, now).filter(|wanted| !view.is_own(network, wanted.is_fence));
+            let before = self.enforced.get(&network).copied();
+            match (before, wanted) {
+                (Some(before), None) => {
+                    self.enforced.remove(&network);
+                    changes.push(Change::Leave { network, enforced: before });
+                }
+                (before, Some(enforced)) if before != Some(enforced) => {
+                    self.enforced.insert(network, enforced);
+                    changes.push(Change::Enter { network, enforced, is_new: before.is_none() });
+                }
+                _ => {}
+            }
+        }
+        changes
+    }
+
+    /// Returns the peer's block or fence of a network that is in the kernel's map.
+    #[must_use]
+    pub fn enforced(&self, network: IpNet) -> Option<&Enforced> {
+        self.enforced.get(&network)
+    }
+
+    /// Records that a network's entry in the kernel's map is this gateway's own now.
+    pub fn give_way(&mut self, network: IpNet) {
+        self.enforced.remove(&network);
+    }
+
+    /// Returns the numbers of blocks and fences in force, by peer.
+    #[must_use]
+    pub fn enforced_by_peer(&self) -> BTreeMap<Number, usize> {
+        let mut counts = BTreeMap::new();
+        for enforced in self.enforced.values() {
+            *counts.entry(enforced.number).or_default() += 1;
+        }
+        counts
+    }
+}

@@ -1,0 +1,102 @@
+//! A companion of a fleet, which speaks at a daemon's `SHARE_SOCKET`.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::IpAddr,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use serde_json::{Value, json};
+
+use super::{Portsentry, wait_within};
+
+/// Longer than any answer takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection.
+#[derive(Debug)]
+pub struct Companion {
+    lines: BufReader<UnixStream>,
+    /// What the daemon told at the beginning.
+    pub state: Vec<Value>,
+}
+
+impl<'lab> Portsentry<'lab> {
+    /// Shares blocks with a fleet, as gateway `gw1`, and trusts these peers.
+    #[must_use]
+    pub fn in_fleet(self, peers: &str) -> Portsentry<'lab> {
+        let socket = self.lab().files().join("run/share.sock").display().to_string();
+        self.with("SHARE_SOCKET", &socket).with("GATEWAY_NAME", "gw1").with("PEERS", peers)
+    }
+
+    /// Path of its `SHARE_SOCKET`.
+    pub fn share_socket(&self) -> PathBuf {
+        self.setting("SHARE_SOCKET").into()
+    }
+}
+
+impl Companion {
+    /// Connects, and reads the daemon's whole state.
+    pub fn join(path: &Path) -> Self {
+        let stream = connect(path);
+        let mut companion = Self { lines: BufReader::new(stream), state: Vec::new() };
+        loop {
+            let told = companion.hear().expect("the daemon's state");
+            if told["word"] == "synced" {
+                return companion;
+            }
+            companion.state.push(told);
+        }
+    }
+
+    /// Says a word.
+    pub fn say(&mut self, mut word: Value) {
+        word["v"] = 1.into();
+        self.lines.get_mut().write_all(format!("{word}\n").as_bytes()).expect("the daemon reads");
+    }
+
+    /// Says that a gateway blocks these sources, for an hour.
+    pub fn block(&mut self, gateway: &str, sources: &[IpAddr]) {
+        let now = now();
+        let blocks: Vec<Value> = sources.iter().map(|source| block(*source, now, now + 3_600_000)).collect();
+        self.say(json!({"word": "block", "gateway": gateway, "said": now, "blocks": blocks}));
+    }
+
+    /// Says that an administrator at a gateway lifts a source's blocks.
+    pub fn lift(&mut self, gateway: &str, source: IpAddr) {
+        self.say(json!({"word": "lift", "gateway": gateway, "addresses": [source], "at": now() + 1}));
+    }
+
+    /// Returns the next line, or `None` if the daemon has ended the connection.
+    pub fn hear(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        match self.lines.read_line(&mut line) {
+            Ok(0) => None,
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("the daemon tells nothing: {error}"),
+            Ok(_) => Some(serde_json::from_str(&line).expect("JSON")),
+        }
+    }
+}
+
+/// Returns a block's words.
+pub fn block(source: IpAddr, since: u64, until: u64) -> Value {
+    json!({"address": source, "since": since, "until": until, "proof": "cookie", "kind": "connect", "port": 23,
+        "protocol": "tcp"})
+}
+
+/// Connects to a socket that will soon be there.
+pub fn connect(path: &Path) -> UnixStream {
+    wait_within(PATIENCE, || format!("in vain: {}", path.display()), || UnixStream::connect(path).is_ok());
+    let stream = UnixStream::connect(path).expect("a listener");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    stream
+}
+
+/// Returns the milliseconds since 1970.
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    u64::try_from(since.as_millis()).expect("before the year 500 million")
+}
