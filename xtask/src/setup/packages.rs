@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Programs and their packages.
-const NEEDED: [(&str, &str); 25] = [
+const NEEDED: [(&str, &str); 26] = [
     ("ip", "iproute2"),
     ("bpftool", "bpftool"),
     ("nmap", "nmap"),
@@ -33,6 +33,7 @@ const NEEDED: [(&str, &str); 25] = [
     ("fish", "fish"),
     ("ssh", "openssh-client"),
     ("aiosmtpd", "python3-aiosmtpd"),
+    ("openssl", "openssl"),
 ];
 
 /// Programs for the bench, and their packages.
