@@ -85,7 +85,9 @@ impl WakeUps {
 pub fn decode(record: &[u8]) -> Option<Sighting> {
     let event: Event = match bytemuck::try_pod_read_unaligned::<ScanEvent>(record) {
         Ok(ScanEvent { event, evidence }) => {
-            return Some(Sighting { scan: Some(evidence.into()), ..sighting(&event)? });
+            let sighting = Sighting { scan: Some(evidence.into()), ..sighting(&event)? };
+            let is_known = matches!(sighting.verdict, Verdict::Report | Verdict::Fence);
+            return is_known.then_some(sighting);
         }
         Err(_) => bytemuck::try_pod_read_unaligned(record).ok()?,
     };

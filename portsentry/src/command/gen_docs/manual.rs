@@ -106,6 +106,13 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     ("allow", &[("portsentry allow 192.0.2.0/24", "Exempt a network in the whole fleet.")]),
+    (
+        "notify",
+        &[
+            ("portsentry notify --check", "Validate notify.conf."),
+            ("portsentry notify --test", "Send a test message to every channel."),
+        ],
+    ),
     ("forget", &[("portsentry forget 192.0.2.9 --port 8443", "Forget what one port has answered.")]),
     (
         "history",
