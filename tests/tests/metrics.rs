@@ -10,7 +10,7 @@ use std::{
 use nix::sys::signal::Signal;
 use portsentry_common::counter::COUNTERS;
 use portsentry_tests::{
-    lab::{Daemon, Family, INTERFACE, Lab, Portsentry, by_way_of},
+    lab::{Companion, Daemon, Family, INTERFACE, Lab, Portsentry, by_way_of},
     mmdb::countries,
 };
 
@@ -128,8 +128,13 @@ fn the_documents_and_the_dashboards_metrics_are_served() {
     let lab = Lab::new();
     let country = lab.files().join("country.mmdb");
     fs::write(&country, countries(&[("192.0.2.0/24", "DE")])).expect("a file");
-    let daemon = setup(&lab, "-stcp").with("GEOIP_COUNTRY", &country.display().to_string()).start();
+    let setup = setup(&lab, "-stcp").with("GEOIP_COUNTRY", &country.display().to_string()).in_fleet("*");
+    let daemon = setup.start();
     daemon.wait_until("it answers", || !metrics(&lab).is_empty());
+    // The second address is private, which no gateway may name.
+    Companion::join(&setup.share_socket())
+        .block("gw2", &["198.51.100.7", "10.0.0.1"].map(|text| text.parse().expect("an address")));
+    wait_for(&daemon, "portsentry_peer_sources{gateway=\"gw2\"}", 1.0);
     let source = lab.source(Family::V4);
     lab.nmap(source, "-sS -p 11");
     daemon.wait_for_block(source);
