@@ -14,7 +14,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// Environment of the machine's commands.
 const PATH: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Mounts the machine's file systems, and becomes its first process. Starts only the journal.
+/// Mounts the machine's file systems in the directory `$1`, and becomes its first process. Starts only the journal. Its control
+/// groups are in a group `$2` of its own, because each systemd removes empty groups with the names of its units.
 const BOOT: &str = r#"
 mount -t tmpfs none "$1"
 mkdir "$1/changes" "$1/work" "$1/root"
@@ -23,6 +24,8 @@ cd "$1/root"
 mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
+mkdir "sys/fs/cgroup/$2"
+echo 0 > "sys/fs/cgroup/$2/cgroup.procs"
 mount -t bpf bpf sys/fs/bpf
 mount --rbind /dev dev
 mount -t tmpfs none run
@@ -33,11 +36,22 @@ printf '[Unit]\nDefaultDependencies=no\nWants=systemd-journald.service\n' > etc/
 exec chroot . env -i container=lab /lib/systemd/systemd --unit=lab.target --log-target=null --show-status=no
 "#;
 
+/// Removes the control groups of the machine `$1`, once they are empty.
+const CLEAR: &str = r#"
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+for try in $(seq 50); do
+    find "/sys/fs/cgroup/$1" -depth -type d -exec rmdir {} + && exit
+    sleep 0.02
+done
+"#;
+
 /// A running machine. Dropping it stops it and removes all of its changes.
 #[derive(Debug)]
 pub struct Machine {
     child: Child,
     first: String,
+    /// Name of its control group.
+    group: String,
 }
 
 impl Lab {
@@ -47,9 +61,15 @@ impl Lab {
         fs::create_dir(&place).expect("a directory");
         let namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--cgroup", "--ipc", "--uts"];
         let mut command = self.host.command("unshare");
-        command.args(namespaces).args(["sh", "-euc", BOOT, "sh"]).arg(place).stdout(Stdio::null());
+        let group = format!("{}-machine", self.files().file_name().expect("a name").display());
+        command
+            .args(namespaces)
+            .args(["sh", "-euc", BOOT, "sh"])
+            .arg(place)
+            .arg(&group)
+            .stdout(Stdio::null());
         let child = command.spawn().expect("`unshare` of util-linux");
-        let mut machine = Machine { first: String::new(), child };
+        let mut machine = Machine { first: String::new(), child, group };
         machine.first = machine.find_first();
         machine.wait_until("it has booted", || machine.try_run("systemctl is-system-running").is_ok());
         machine
@@ -134,5 +154,8 @@ impl Drop for Machine {
         // Killing this process kills the machine's first process, and thereby all others.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let mut clear = Command::new("unshare");
+        clear.args(["--mount", "sh", "-euc", CLEAR, "sh", &self.group]).stderr(Stdio::null());
+        let _ = clear.status();
     }
 }
