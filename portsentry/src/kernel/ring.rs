@@ -196,8 +196,15 @@ mod tests {
     #[test]
     fn a_longer_record_has_the_evidence_of_a_scan() {
         let evidence = Evidence { span: 42, score: 1540, failed: 6, form: Evidence::SWEEP };
-        let sighting = decode(bytemuck::bytes_of(&ScanEvent { event: event(), evidence })).unwrap();
-        assert_eq!((sighting.port, sighting.scan), (11, Some(sample_scan())));
+        let with = |verdict: Verdict| {
+            let event = Event { verdict: verdict as u8, ..event() };
+            decode(bytemuck::bytes_of(&ScanEvent { event, evidence }))
+        };
+        for verdict in [Verdict::Report, Verdict::Fence] {
+            let sighting = with(verdict).unwrap();
+            assert_eq!((sighting.port, sighting.scan), (11, Some(sample_scan())));
+        }
+        assert_eq!(with(Verdict::Block), None, "no scan blocks by itself");
     }
 
     #[test]
