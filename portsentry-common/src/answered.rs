@@ -12,6 +12,7 @@ use crate::{
     judge::source_key,
     learned::Question,
     parse::{TCP, TcpFlags, UDP},
+    scan::{Contact, Outcome, Pair, Shape, contacts::Heard},
     settings::Settings,
     tally::pair,
 };
@@ -168,8 +169,15 @@ pub trait Learning<A> {
     /// Returns the relation of `source` to this host.
     fn relation(&self, source: A) -> Relation;
 
-    /// Removes the record of a question. Returns whether there was one, and the answer isn't too late.
-    fn take(&self, question: &Question<A>) -> bool;
+    /// Removes the record of a question. Returns its [`crate::scan::contacts::mark`], or [`NOT_ASKED`] if there was none,
+    /// or the answer is too late.
+    fn take(&self, question: &Question<A>) -> u32;
+
+    /// Records that the asked destination has answered: see [`crate::scan::hearing`].
+    fn heard(&self, destination: &Heard<A>);
+
+    /// Takes back the failure of the source `key` whose question has this mark, or makes it count as refused.
+    fn settle_contact(&self, key: A, contact: &Contact, mark: u8);
 
     /// Whether the port has answered within [`crate::learned::SERVED_NS`].
     fn has_answered(&self, question: &Question<A>) -> bool;
@@ -196,6 +204,9 @@ pub trait Learning<A> {
     /// Whether `source` is fenced, alone or by its network's `key`.
     fn is_fenced(&self, source: A, key: A) -> bool;
 }
+
+/// No recorded question.
+pub const NOT_ASKED: u32 = u32::MAX;
 
 /// What an answer led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,7 +236,11 @@ pub fn learn<A: Answering, W: Learning<A>>(answer: Answer, question: &Question<A
         return Learnt { is_withheld: false, locality };
     }
     let mut failures = UNKNOWN;
-    if env.take(question) {
+    let mark = env.take(question);
+    if mark != NOT_ASKED {
+        if settings.detects_scans() && question.protocol == Protocol::Tcp && relation != Relation::Exempt {
+            settle_contact(answer, question, (key, mark), locality, env);
+        }
         if answer != Answer::Refuses {
             env.accept(question);
             failures = env.succeed(key, pair);
@@ -253,6 +268,32 @@ pub fn learn<A: Answering, W: Learning<A>>(answer: Answer, question: &Question<A
         env.count(Counter::Withheld);
     }
     Learnt { is_withheld: is_held, locality }
+}
+
+/// Settles the first contact that a question was, for the detection of scans.
+#[inline(always)]
+fn settle_contact<A: Answering, W: Learning<A>>(
+    answer: Answer,
+    question: &Question<A>,
+    (key, mark): (A, u32),
+    locality: Locality,
+    env: &W,
+) {
+    let Question { destination, port, .. } = *question;
+    let is_own = locality == Locality::Own;
+    env.heard(&Heard { address: destination, port: if is_own { port } else { 0 } });
+    let outcome = if answer == Answer::Refuses { Outcome::Refused } else { Outcome::Served };
+    let contact = Contact {
+        pair: Pair::new(destination, port, env.settings().scan_key),
+        outcome,
+        // The shape adds the same to both outcomes.
+        shape: Shape::Ordinary,
+        is_high: port > 1023,
+        is_open: false,
+        is_member: false,
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "a mark has eight bits")]
+    env.settle_contact(key, &contact, mark as u8);
 }
 
 #[cfg(test)]

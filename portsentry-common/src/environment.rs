@@ -12,6 +12,7 @@ use crate::{
     gate::Near,
     learned::Learned,
     parse::Malformed,
+    scan::contacts::Scans,
     settings::Settings,
 };
 
@@ -206,7 +207,7 @@ pub trait FastMaps<A> {
 
 /// The maps of one address family. Queries take the source's address, entries take its key (see [`SourceKey`]).
 /// Some take references into the packet, because a map takes a pointer, and a copy would cost stack.
-pub trait FamilyMaps<A>: Environment + FastMaps<A> + Learned<A> {
+pub trait FamilyMaps<A>: Environment + FastMaps<A> + Learned<A> + Scans<A> {
     /// A fence in its map.
     type Fence: Copy;
 

@@ -13,6 +13,7 @@ mod fenced;
 mod open;
 mod precheck;
 mod report;
+mod scan;
 pub(crate) mod served;
 mod slow_path;
 mod slow_path_fenced;
@@ -27,6 +28,7 @@ pub use self::{
     fenced::Fenced,
     open::open,
     precheck::precheck,
+    scan::{convict, first_contact, note_contact, scan, seconds},
     slow_path::{network, slow_path, slow_path_free},
     slow_path_fenced::{slow_path_fenced, slow_path_proof, slow_path_unsettled},
     source_key::source_key,

@@ -3,7 +3,9 @@
 //! A first contact is the first SYN from a source to an address and port. Scores are in centinats: hundredths of a
 //! natural logarithm of the likelihood ratio of a scanner to an honest host.
 
+pub mod contacts;
 pub mod group;
+pub mod hearing;
 pub mod memory;
 pub mod state;
 pub mod suspect;

@@ -307,6 +307,13 @@ impl Settings {
         self.answers != Answers::Off as u8
     }
 
+    /// Whether a SYN is noted: [`Settings::notes_syns`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn notes_syns(&self) -> bool {
+        self.notes_syns != 0
+    }
+
     /// Whether failed first contacts are counted.
     #[inline(always)]
     #[must_use]

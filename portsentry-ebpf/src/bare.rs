@@ -6,11 +6,20 @@
 use core::ptr::null_mut;
 
 use aya_ebpf::{EbpfContext, bindings::xdp_md, macros::xdp, programs::XdpContext};
-use portsentry_common::address::{Ipv4, Ipv6};
+use portsentry_common::{
+    address::{Ipv4, Ipv6},
+    judge::Action,
+};
 
 use crate::{
     FENCED_IPV4, FENCED_IPV6, FREE_IPV4, FREE_IPV6, PROVES, SYN, UNSETTLED, UNSURE, classify_source_as,
-    contact::contacts, fenced, free, further, open::opened, proves, settings::settings, settled,
+    contact::contacts,
+    fenced, free, further,
+    open::opened,
+    proves,
+    scan::{convicted, first, noted},
+    settings::settings,
+    settled,
 };
 
 /// Judges every frame that an interface without a link-layer header receives.
@@ -18,14 +27,32 @@ use crate::{
 pub fn portsentry_bare(context: XdpContext) -> u32 {
     let context = context.as_ptr().cast();
     match classify_source_bare(context) {
-        FREE_IPV4 => match if settings().learns() { contact_ipv4_bare(context) } else { UNSURE } {
-            UNSURE => free_ipv4_bare(context),
-            action => action,
-        },
-        FREE_IPV6 => match if settings().learns() { contact_ipv6_bare(context) } else { UNSURE } {
-            UNSURE => free_ipv6_bare(context),
-            action => action,
-        },
+        FREE_IPV4 => {
+            let found = if settings().learns() { contact_ipv4_bare(context) } else { UNSURE };
+            let action = if found == UNSURE { free_ipv4_bare(context) } else { found };
+            if action != Action::Pass as u32 || !settings().detects_scans() {
+                return action;
+            }
+            let contact = first_contact_ipv4_bare(context);
+            if contact == 0 {
+                return action;
+            }
+            let judged = note_contact_ipv4_bare(context, contact);
+            if judged == 0 { action } else { convict_ipv4_bare(context, judged) }
+        }
+        FREE_IPV6 => {
+            let found = if settings().learns() { contact_ipv6_bare(context) } else { UNSURE };
+            let action = if found == UNSURE { free_ipv6_bare(context) } else { found };
+            if action != Action::Pass as u32 || !settings().detects_scans() {
+                return action;
+            }
+            let contact = first_contact_ipv6_bare(context);
+            if contact == 0 {
+                return action;
+            }
+            let judged = note_contact_ipv6_bare(context, contact);
+            if judged == 0 { action } else { convict_ipv6_bare(context, judged) }
+        }
         FENCED_IPV4 => match fenced_ipv4_bare(context) {
             SYN => settled(open_ipv4_bare(context)),
             UNSETTLED => match further_ipv4_bare(context) {
@@ -79,6 +106,48 @@ pub fn contact_ipv4_bare(context: *mut xdp_md) -> u32 {
 #[inline(never)]
 pub fn contact_ipv6_bare(context: *mut xdp_md) -> u32 {
     contacts::<Ipv6, true>(context)
+}
+
+/// Returns the contact of an IPv4 SYN.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn first_contact_ipv4_bare(context: *mut xdp_md) -> u64 {
+    first::<Ipv4, true>(context)
+}
+
+/// Notes the contact of an IPv4 SYN.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn note_contact_ipv4_bare(context: *mut xdp_md, contact: u64) -> u64 {
+    noted::<Ipv4, true>(context, contact)
+}
+
+/// Reports or fences the source of an IPv4 SYN.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn convict_ipv4_bare(context: *mut xdp_md, judged: u64) -> u32 {
+    convicted::<Ipv4, true>(context, judged)
+}
+
+/// The same for IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn first_contact_ipv6_bare(context: *mut xdp_md) -> u64 {
+    first::<Ipv6, true>(context)
+}
+
+/// The same for IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn note_contact_ipv6_bare(context: *mut xdp_md, contact: u64) -> u64 {
+    noted::<Ipv6, true>(context, contact)
+}
+
+/// The same for IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn convict_ipv6_bare(context: *mut xdp_md, judged: u64) -> u32 {
+    convicted::<Ipv6, true>(context, judged)
 }
 
 /// Judges an IPv4 packet whose source is free.

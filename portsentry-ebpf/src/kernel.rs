@@ -4,6 +4,7 @@ mod environment;
 mod family;
 mod learned;
 mod ports;
+mod scan;
 mod sources;
 
 use core::{cell::Cell, hint::cold_path, ptr::NonNull};

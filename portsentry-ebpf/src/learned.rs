@@ -5,6 +5,7 @@ use core::cell::UnsafeCell;
 use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use portsentry_common::{
     address::Ipv6,
+    answered::NOT_ASKED,
     environment::RateLimit,
     failures::Failures,
     learned::{ANSWER_NS, PortKey, SERVED_NS, hash},
@@ -35,20 +36,44 @@ impl Asked {
 /// The initial value of a source's entry.
 static NO_FAILURES: Failures = Failures::NONE;
 
-/// Records a question between the addresses with these halves, and with these ports and protocol in one word.
+/// Bits of a question's time that hold its mark (see [`portsentry_common::scan::contacts::mark`]).
+const MARK: u64 = 0xff;
+
+/// Records a question between the addresses with these halves, and with these ports and protocol in one word. A question
+/// that is repeated keeps its mark.
 #[inline(never)]
 pub fn ask(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) -> u64 {
     let hash = hash([source_high, source_low], [high, low], ports, settings().question_key);
     let slot = ASKED.slot(hash);
     // SAFETY: both words of a slot.
     unsafe {
+        let is_repeated = settings().detects_scans() && slot.read_volatile() == hash;
+        let mark = if is_repeated { slot.add(1).read_volatile() & MARK } else { 0 };
         slot.write_volatile(hash);
-        slot.add(1).write_volatile(now_ns());
+        slot.add(1).write_volatile(now_ns() & !MARK | mark);
     }
     1
 }
 
-/// Removes the record of a question. Returns whether there was one, and it isn't too old.
+/// Records the mark of a question. `ports` holds it above the ports and the protocol.
+#[inline(never)]
+pub fn mark(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) -> u64 {
+    let (mark, ports) = (ports >> MARK_AT, ports & ((1 << MARK_AT) - 1));
+    let hash = hash([source_high, source_low], [high, low], ports, settings().question_key);
+    let slot = ASKED.slot(hash);
+    // SAFETY: both words of a slot.
+    unsafe {
+        if slot.read_volatile() == hash {
+            slot.add(1).write_volatile(slot.add(1).read_volatile() & !MARK | mark);
+        }
+    }
+    1
+}
+
+/// Position of the mark in the last argument of [`mark`].
+pub const MARK_AT: u32 = 40;
+
+/// Removes the record of a question. Returns its mark, or [`NOT_ASKED`] if there was none, or it is too old.
 #[inline(never)]
 pub fn take(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) -> u64 {
     let hash = hash([source_high, source_low], [high, low], ports, settings().question_key);
@@ -56,11 +81,11 @@ pub fn take(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) 
     // SAFETY: both words of a slot.
     let [asked, asked_ns] = unsafe { [slot.read_volatile(), slot.add(1).read_volatile()] };
     if asked != hash {
-        return 0;
+        return NOT_ASKED.into();
     }
     // SAFETY: the first word of a slot.
     unsafe { slot.write_volatile(0) };
-    u64::from(now_ns().saturating_sub(asked_ns) < ANSWER_NS)
+    if now_ns().saturating_sub(asked_ns) < ANSWER_NS { asked_ns & MARK } else { NOT_ASKED.into() }
 }
 
 /// The maps of learned ports.

@@ -11,10 +11,11 @@ use portsentry_common::{
     gate::Held,
     learned::Question,
     parse::UDP,
+    scan::{Contact, contacts::Heard},
     settings::Settings,
 };
 
-use crate::{clock::now_ns, frame::linear, kernel::Family, learned, maps, settings::settings};
+use crate::{clock::now_ns, frame::linear, kernel::Family, learned, maps, scan, settings::settings};
 
 /// Number of bytes of an ICMP error that are read, from its IP header on: two IPv6 headers, ICMP's, and the quoted
 /// ports.
@@ -138,10 +139,21 @@ impl<A: Family> Learning<A> for Learner {
     }
 
     #[inline(always)]
-    fn take(&self, question: &Question<A>) -> bool {
+    fn take(&self, question: &Question<A>) -> u32 {
         let [source, destination] =
             [question.source, question.destination].map(|end| end.to_mapped().halves());
-        learned::take(source[0], source[1], destination[0], destination[1], question.ports()) != 0
+        learned::take(source[0], source[1], destination[0], destination[1], question.ports()) as u32
+    }
+
+    #[inline(always)]
+    fn heard(&self, destination: &Heard<A>) {
+        scan::heard(destination);
+    }
+
+    #[inline(always)]
+    fn settle_contact(&self, key: A, contact: &Contact, mark: u8) {
+        let [high, low] = key.to_mapped().halves();
+        scan::settle(high, low, u64::from(contact.packed()) | u64::from(mark) << 32);
     }
 
     #[inline(always)]

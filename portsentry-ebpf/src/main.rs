@@ -41,6 +41,7 @@ mod learned;
 mod learning;
 mod maps;
 mod open;
+mod scan;
 mod served;
 mod settings;
 mod sockets;
@@ -77,9 +78,9 @@ pub fn portsentry(context: XdpContext) -> u32 {
         FastPath::Decided(action) => action as u32,
         FastPath::SuspectIpv4(Near(near)) => suspect_ipv4(context.as_ptr().cast(), near.into()),
         FastPath::SuspectIpv6(Near(near)) => suspect_ipv6(context.as_ptr().cast(), near.into()),
-        FastPath::SynIpv4 if settings().learns() => ask_ipv4(context.as_ptr().cast()),
+        FastPath::SynIpv4 if settings().notes_syns() => ask_ipv4(context.as_ptr().cast()),
         FastPath::SynIpv4 => free_ipv4(context.as_ptr().cast()),
-        FastPath::SynIpv6 if settings().learns() => ask_ipv6(context.as_ptr().cast()),
+        FastPath::SynIpv6 if settings().notes_syns() => ask_ipv6(context.as_ptr().cast()),
         FastPath::SynIpv6 => free_ipv6(context.as_ptr().cast()),
         FastPath::Unsettled => unsettled(context.as_ptr().cast()),
     })

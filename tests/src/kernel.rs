@@ -54,7 +54,7 @@ impl InKernel {
             max_fenced: 4096,
             max_sources: 1 << 16,
             max_served: 1 << 16,
-            scan_sets: 1,
+            scan_sets: scenario.settings.scan_mask + 1,
             ring_size: scenario.ring_size,
             debug: false,
         };

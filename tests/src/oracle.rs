@@ -10,6 +10,7 @@ mod knowledge;
 mod learned;
 mod memory;
 mod probe;
+mod scans;
 mod seen;
 mod sent;
 mod sockets;
@@ -62,7 +63,10 @@ impl Oracle {
             return self.fenced(source, &ip, packet);
         }
         match seen(source, &ip, packet) {
-            Some(seen) => self.free(seen),
+            Some(seen) => {
+                let finding = self.free(seen);
+                self.contact(frame, &seen, finding)
+            }
             None => Finding::passes(),
         }
     }

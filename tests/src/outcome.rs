@@ -50,8 +50,9 @@ pub fn grown(before: &Counters, after: &Counters) -> Vec<&'static str> {
     COUNTERS.iter().filter(|(counter, ..)| has_grown(*counter)).map(|(_, name, _)| *name).collect()
 }
 
-/// Removes the time, because judges don't share a clock, and the fields that no rule uses.
+/// Removes the time and the evidence of a scan, because judges don't share a clock, and the fields that no rule uses.
 fn timeless(mut told: Sighting) -> Sighting {
+    told.scan = None;
     (told.time, told.length, told.ttl) = (SystemTime::UNIX_EPOCH, 0, 0);
     told
 }

@@ -42,6 +42,7 @@ mod fail2ban;
 mod false_positives;
 mod faults;
 mod file_edits;
+mod first_contacts;
 mod flood;
 mod gate;
 mod gateway;

@@ -59,11 +59,14 @@ where
     (A::is_plain(carrier) && A::is_sound(packet, |_| true)).then_some(Action::Pass)
 }
 
-/// Whether the packet may be a question, whose answer is awaited: see [`super::contact()`].
+/// Whether the packet may be a question, whose answer is awaited (see [`super::contact()`]), or a first contact (see
+/// [`super::scan()`]).
 #[inline(always)]
 fn may_ask<W: Environment>(kind: Option<Kind>, port: u16, env: &W) -> bool {
     const WELL_KNOWN: u16 = 1024;
-    env.settings().learns() && (kind == Some(Kind::Syn) || kind == Some(Kind::Udp) && port < WELL_KNOWN)
+    let settings = env.settings();
+    kind == Some(Kind::Syn) && settings.notes_syns()
+        || kind == Some(Kind::Udp) && port < WELL_KNOWN && settings.learns()
 }
 
 /// Checks a packet that may be a probe of this kind.

@@ -6,7 +6,7 @@ use super::{
     Action, SourceState,
     answer::answer,
     benign::{is_benign, is_harmless, is_trap},
-    contact,
+    contact, scan,
     slow_path_fenced::settle_fenced,
     source_state,
 };
@@ -58,8 +58,10 @@ where
     F: Rewrite,
     W: FamilyMaps<A>,
 {
-    let contact = if env.settings().learns() { contact::<A, F, W>(frame, env) } else { None };
-    contact.unwrap_or_else(|| slow_path_free::<A, F, W>(frame, env))
+    let settings = env.settings();
+    let contact = if settings.learns() { contact::<A, F, W>(frame, env) } else { None };
+    let action = contact.unwrap_or_else(|| slow_path_free::<A, F, W>(frame, env));
+    if action == Action::Pass && settings.detects_scans() { scan::<A, F, W>(frame, env) } else { action }
 }
 
 /// Returns the network layer of `frame`. Counts frames that end before it, or have too many tags.
@@ -119,11 +121,11 @@ where
 }
 
 /// A packet that may be a probe.
-type Read<A> = (Datagram<A>, Flow<A>);
+pub(super) type Read<A> = (Datagram<A>, Flow<A>);
 
 /// Reads a packet that may be a probe. Returns `None` if it can't be one.
 #[inline(always)]
-fn read<A: Plain, F: Frame>(frame: &F, link: &Link) -> Result<Option<Read<A>>, Malformed> {
+pub(super) fn read<A: Plain, F: Frame>(frame: &F, link: &Link) -> Result<Option<Read<A>>, Malformed> {
     cold_path();
     let source = A::source(frame, link)?;
     let datagram = A::datagram(frame, link)?;
@@ -134,7 +136,7 @@ fn read<A: Plain, F: Frame>(frame: &F, link: &Link) -> Result<Option<Read<A>>, M
 
 /// Reads a SYN like [`read`], with as few loads and checks as possible, if it is ordinary. Floods consist of these.
 #[inline(always)]
-fn ordinary_syn<A: Plain, F: Frame>(frame: &F, link: &Link) -> Option<Read<A>> {
+pub(super) fn ordinary_syn<A: Plain, F: Frame>(frame: &F, link: &Link) -> Option<Read<A>> {
     if F::IS_BARE || link.is_deep {
         return None;
     }

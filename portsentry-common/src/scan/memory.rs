@@ -8,7 +8,12 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Contact, Outcome, Pair, Verdict, mix, suspect::Suspect};
+use super::{
+    Contact, Outcome, Pair, Verdict,
+    contacts::{Fate, Judged},
+    mix,
+    suspect::Suspect,
+};
 
 /// Term of a source on probation, in seconds.
 pub const PROBATION: u32 = 15 * 60;
@@ -63,8 +68,14 @@ impl Memory<'_> {
     /// Notes a first contact of `source`, at `now` in seconds.
     pub fn note(&mut self, source: u64, contact: &Contact, now: u32) -> Noted {
         let name = Name::new(source, self.key);
-        let (suspects, probation) = (place(self.suspects, name), place(self.probation, name));
-        note(suspects, probation, name.tag(), contact, now).noted
+        let mut sets = Sets { suspects: place(self.suspects, name), probation: place(self.probation, name) };
+        let Note { judged, is_suspect, .. } = note(&mut sets, name.tag(), contact, now, Verdict::Fence);
+        match judged.fate {
+            Fate::NoRoom => Noted::NoRoom,
+            _ if is_suspect => Noted::Suspected(judged.verdict),
+            Fate::Counted => Noted::Enters,
+            Fate::Nothing => Noted::Nothing,
+        }
     }
 }
 
@@ -125,62 +136,123 @@ impl Name {
     }
 }
 
+/// The sets of a source, as [`note`] uses them. The kernel program has each part verified separately.
+pub trait Places {
+    /// Returns the place of the suspect with this tag, or [`SUSPECTS`] if there is none.
+    fn find(&self, tag: u32, now: u32) -> usize;
+    /// Returns the place for a new suspect, or [`SUSPECTS`] if there is none: see [`free`].
+    fn free(&self, now: u32) -> usize;
+    /// Returns the place of the source on probation with this tag, or [`ENTRANTS`] if there is none.
+    fn entered(&self, tag: u32, now: u32) -> usize;
+    /// Returns the place of the oldest entry on probation that has a term, and its age.
+    fn oldest(&self, now: u32) -> (usize, u32);
+    /// Returns the entry at a place on probation.
+    fn entry(&self, place: usize) -> u64;
+    /// Replaces the entry at a place on probation.
+    fn enter(&mut self, place: usize, entry: u64);
+    /// Makes the source with this tag a suspect with a first contact, at `began`.
+    fn begin(&mut self, place: usize, tag: u32, first: &Contact, began: u32);
+    /// Adds a contact to a suspect: see [`add`].
+    fn add(&mut self, place: usize, contact: &Contact, now: u32, most: Verdict) -> Judged;
+}
+
+/// The sets in memory that belongs to the caller.
+#[derive(Debug)]
+pub struct Sets<'set> {
+    /// The suspects.
+    pub suspects: &'set mut [Suspect; SUSPECTS],
+    /// The sources on probation.
+    pub probation: &'set mut Probation,
+}
+
+impl Places for Sets<'_> {
+    fn find(&self, tag: u32, now: u32) -> usize {
+        find(self.suspects, tag, now)
+    }
+
+    fn free(&self, now: u32) -> usize {
+        free(self.suspects, now)
+    }
+
+    fn entered(&self, tag: u32, now: u32) -> usize {
+        entered(self.probation, tag, now)
+    }
+
+    fn oldest(&self, now: u32) -> (usize, u32) {
+        oldest(self.probation, now)
+    }
+
+    fn entry(&self, place: usize) -> u64 {
+        self.probation[place]
+    }
+
+    fn enter(&mut self, place: usize, entry: u64) {
+        self.probation[place] = entry;
+    }
+
+    fn begin(&mut self, place: usize, tag: u32, first: &Contact, began: u32) {
+        self.suspects[place] = Suspect::new(tag, first, began);
+    }
+
+    fn add(&mut self, place: usize, contact: &Contact, now: u32, most: Verdict) -> Judged {
+        add(&mut self.suspects[place], contact, now, most)
+    }
+}
+
 /// The result of [`note`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// What became of the contact.
-    pub noted: Noted,
-    /// The suspect's place, if it is one.
-    pub place: usize,
-    /// The score that the contact added, or 0 if it added none.
-    pub added: i16,
+    /// The verdict, and what became of the contact.
+    pub judged: Judged,
+    /// Whether the source is a suspect.
+    pub is_suspect: bool,
     /// Age of the entry on probation that the source displaced, or 0.
     pub displaced: u32,
 }
 
-/// Notes a first contact, at `now` in seconds, in the sets of its source, which has this tag.
+/// Notes a first contact, at `now` in seconds, of the source with this tag. Returns verdicts up to `most`.
 #[inline(always)]
-pub fn note(
-    suspects: &mut [Suspect; SUSPECTS],
-    probation: &mut Probation,
-    tag: u32,
-    contact: &Contact,
-    now: u32,
-) -> Note {
-    let other = |noted| Note { noted, place: 0, added: 0, displaced: 0 };
-    if let Some(place) = find(suspects, tag, now) {
-        return add(&mut suspects[place % SUSPECTS], place, contact, now);
+pub fn note<P: Places>(places: &mut P, tag: u32, contact: &Contact, now: u32, most: Verdict) -> Note {
+    let other = |judged| Note { judged, is_suspect: false, displaced: 0 };
+    let known = places.find(tag, now);
+    if known < SUSPECTS {
+        return Note { is_suspect: true, ..other(places.add(known, contact, now, most)) };
     }
-    let Some(added) = contact.failure() else { return other(Noted::Nothing) };
-    let Some(entrant) = entered(probation, tag, now) else {
-        let (place, idle) = oldest(probation, now);
+    let Some(added) = contact.failure() else { return other(Judged::NOTHING) };
+    let entrant = places.entered(tag, now);
+    if entrant >= ENTRANTS {
+        let (place, idle) = places.oldest(now);
         if idle < PROBATION {
-            probation[ENTRANTS - 1] = entry(tag, contact.pair, now);
-            return Note { added, ..other(Noted::NoRoom) };
+            places.enter(ENTRANTS - 1, entry(tag, contact.pair, now));
+            return other(Judged { fate: Fate::NoRoom, added, ..Judged::NOTHING });
         }
-        probation[place % ENTRANTS] = entry(tag, contact.pair, now);
-        return Note { added, displaced: if idle == u32::MAX { 0 } else { idle }, ..other(Noted::Enters) };
-    };
-    let known = probation[entrant % ENTRANTS];
-    let first = pair(known);
-    if first == contact.pair {
-        return other(Noted::Nothing);
+        places.enter(place, entry(tag, contact.pair, now));
+        let displaced = if idle == u32::MAX { 0 } else { idle };
+        return Note { displaced, ..other(Judged { fate: Fate::Counted, added, ..Judged::NOTHING }) };
     }
-    let Some(place) = free(suspects, now) else { return other(Noted::NoRoom) };
-    let began = now.saturating_sub(age(known, now));
-    let suspect = &mut suspects[place % SUSPECTS];
-    *suspect = Suspect::new(tag, &Contact { pair: first, ..*contact }, began);
-    probation[entrant % ENTRANTS] = 0;
-    add(suspect, place, contact, now)
+    let entry = places.entry(entrant);
+    let first = pair(entry);
+    if first == contact.pair {
+        return other(Judged::NOTHING);
+    }
+    let place = places.free(now);
+    if place >= SUSPECTS {
+        return other(Judged { fate: Fate::NoRoom, ..Judged::NOTHING });
+    }
+    let began = now.saturating_sub(age(entry, now));
+    places.begin(place, tag, &Contact { pair: first, ..*contact }, began);
+    places.enter(entrant, 0);
+    Note { is_suspect: true, ..other(places.add(place, contact, now, most)) }
 }
 
+/// Adds a contact to a suspect. Returns verdicts up to `most`.
 #[inline(always)]
-fn add(suspect: &mut Suspect, place: usize, contact: &Contact, now: u32) -> Note {
-    let before = suspect.failed;
-    let score = suspect.score;
-    let noted = Noted::Suspected(suspect.add(contact, now));
-    let added = if suspect.failed > before { suspect.score - score } else { 0 };
-    Note { noted, place, added, displaced: 0 }
+pub fn add(suspect: &mut Suspect, contact: &Contact, now: u32, most: Verdict) -> Judged {
+    let (failed, score) = (suspect.failed, suspect.score);
+    let verdict = suspect.add_up_to(contact, now, most);
+    let added = if suspect.failed > failed { suspect.score - score } else { 0 };
+    let fate = if added > 0 { Fate::Counted } else { Fate::Nothing };
+    Judged { verdict, fate, added, evidence: suspect.evidence() }
 }
 
 /// The answer to a contact that was noted as failed.
@@ -190,64 +262,63 @@ pub struct Answered {
     pub contact: Contact,
     /// The score that was added, or 0 if none was.
     pub score: i16,
-    /// Time of the contact, in seconds.
-    pub then: u32,
+    /// The contact's [`super::suspect::period`], modulo [`super::suspect::PERIODS`].
+    pub period: u8,
 }
 
-/// Takes back the failure of a contact whose port accepts, or makes it count as refused.
+/// Settles a suspect's contact that has been answered: takes back the failure if the port accepts, or makes it count as
+/// refused.
 #[inline(always)]
-pub fn answer(
-    suspects: &mut [Suspect; SUSPECTS],
-    probation: &mut Probation,
-    tag: u32,
-    answered: &Answered,
-    now: u32,
-) {
-    let Answered { contact, score, then } = answered;
-    if let Some(place) = find(suspects, tag, now) {
-        let suspect = &mut suspects[place % SUSPECTS];
-        match contact.outcome {
-            Outcome::Served => suspect.take_back(contact, *score, *then, now),
-            Outcome::Refused | Outcome::Silent => suspect.refuse(contact, *score, *then, now),
-        }
-    } else if contact.outcome == Outcome::Served
-        && let Some(place) = entered(probation, tag, now)
-        && pair(probation[place % ENTRANTS]) == contact.pair
-    {
-        probation[place % ENTRANTS] = 0;
+pub fn settle(suspect: &mut Suspect, answered: &Answered, now: u32) {
+    let Answered { contact, score, period } = answered;
+    match contact.outcome {
+        Outcome::Served => suspect.take_back(contact, *score, *period, now),
+        Outcome::Refused | Outcome::Silent => suspect.refuse(contact, *score, *period, now),
     }
 }
 
-/// Returns the place of the suspect with this tag.
+/// Whether the contact is the one for which a source is on probation with this entry, and its port accepts.
 #[inline(always)]
 #[must_use]
-pub fn find(suspects: &[Suspect; SUSPECTS], tag: u32, now: u32) -> Option<usize> {
-    suspects.iter().position(|it| it.tag == tag && spent(it, now) <= OLDEST)
+pub fn is_acquitted(entry: u64, contact: &Contact) -> bool {
+    contact.outcome == Outcome::Served && pair(entry) == contact.pair
+}
+
+/// Returns the place of the suspect with this tag, or [`SUSPECTS`] if there is none.
+#[inline(always)]
+#[must_use]
+pub fn find(suspects: &[Suspect; SUSPECTS], tag: u32, now: u32) -> usize {
+    suspects.iter().position(|it| it.tag == tag && spent(it, now) <= OLDEST).unwrap_or(SUSPECTS)
 }
 
 /// Returns the place for a new suspect: a free one, or the one whose term has been over for the longest time.
+/// [`SUSPECTS`] if there is none.
 #[inline(always)]
-fn free(suspects: &[Suspect; SUSPECTS], now: u32) -> Option<usize> {
-    let mut best = None;
+#[must_use]
+pub fn free(suspects: &[Suspect; SUSPECTS], now: u32) -> usize {
+    let mut best = SUSPECTS;
     let mut longest = 0;
     for (place, it) in suspects.iter().enumerate() {
         let spent = spent(it, now);
         if is_free(it, now) && spent >= longest {
-            (best, longest) = (Some(place), spent);
+            (best, longest) = (place, spent);
         }
     }
     best
 }
 
-/// Returns the place of the source on probation with this tag.
+/// Returns the place of the source on probation with this tag, or [`ENTRANTS`] if there is none.
 #[inline(always)]
-fn entered(probation: &Probation, tag: u32, now: u32) -> Option<usize> {
-    probation.iter().position(|it| is_tagged(*it, tag) && idle(*it, now) <= OLDEST)
+#[must_use]
+pub fn entered(probation: &Probation, tag: u32, now: u32) -> usize {
+    let is_its = |it: &u64| is_tagged(*it, tag) && idle(*it, now) <= OLDEST;
+    probation.iter().position(is_its).unwrap_or(ENTRANTS)
 }
 
 /// Returns the place of the oldest entry on probation that has a term, and its age.
 #[inline(always)]
-fn oldest(probation: &Probation, now: u32) -> (usize, u32) {
+#[must_use]
+pub fn oldest(probation: &Probation, now: u32) -> (usize, u32) {
     let mut best = (0, 0);
     for (place, it) in probation.iter().enumerate().take(ENTRANTS - 1) {
         let idle = idle(*it, now);

@@ -3,7 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{
-    Contact, Evidence, FENCE, FENCE_PAIRS, FLOOR, MEMBER, MEMBER_PAIRS, Pair, REPORT, SERVED, Verdict,
+    BARE, Contact, Evidence, FENCE, FENCE_PAIRS, FLOOR, MEMBER, MEMBER_PAIRS, PATTERN, Pair, REFUSED, REPORT,
+    SERVED, SILENT, Verdict,
 };
 
 /// Number of served pairs that may lower a score. More would let a scanner pay with known services for as long as it
@@ -31,6 +32,10 @@ pub struct Open {
     pub score: u8,
 }
 
+/// Centinats in a nat.
+const NAT: i16 = 100;
+const _: () =
+    assert!(BARE % NAT == 0 && PATTERN % NAT == 0 && MEMBER % NAT == 0 && REFUSED % NAT != SILENT % NAT);
 /// Centinats in a unit of [`Open::score`].
 const UNIT: i16 = 10;
 
@@ -89,6 +94,12 @@ impl Suspect {
     /// further failures since.
     #[inline(always)]
     pub fn add(&mut self, contact: &Contact, now: u32) -> Verdict {
+        self.add_up_to(contact, now, Verdict::Fence)
+    }
+
+    /// Does the same, with verdicts up to `most`.
+    #[inline(always)]
+    pub fn add_up_to(&mut self, contact: &Contact, now: u32, most: Verdict) -> Verdict {
         self.pass_time(now);
         let Some(score) = contact.failure() else {
             self.succeed(contact.pair);
@@ -97,7 +108,7 @@ impl Suspect {
         let is_member = contact.is_member && self.failed < MEMBER_PAIRS;
         let score = if is_member { score + MEMBER } else { score };
         if self.knows(contact.pair) || contact.is_open && !self.opens(score) {
-            return self.judge();
+            return self.judge(most);
         }
         if self.verdict == Verdict::Fence as u8 && self.pairs.count_ones() >= CROWDED {
             self.pairs = 0;
@@ -110,16 +121,16 @@ impl Suspect {
         self.hosts |= 1 << (contact.pair.host() % 16);
         self.ports |= 1 << (contact.pair.port() % 16);
         self.score = self.score.saturating_add(score);
-        self.judge()
+        self.judge(most)
     }
 
-    /// Takes back a failed contact with this score, which was added at `then`, because the port accepts. Its pair stays
-    /// known.
+    /// Takes back a failed contact with this score, which was added in this period, because the port accepts. Its pair
+    /// stays known.
     #[inline(always)]
-    pub fn take_back(&mut self, contact: &Contact, score: i16, then: u32, now: u32) {
+    pub fn take_back(&mut self, contact: &Contact, score: i16, period: u8, now: u32) {
         self.pass_time(now);
         if score != 0 && self.knows(contact.pair) {
-            self.close(score, then);
+            self.close(score, period);
             self.score -= score;
             self.failed = self.failed.saturating_sub(1);
             self.fresh = self.fresh.saturating_sub(1);
@@ -131,14 +142,15 @@ impl Suspect {
         self.succeed(contact.pair);
     }
 
-    /// Makes a failed contact with this score, which was added at `then`, count as refused: no other answer will come.
+    /// Makes a failed contact with this score, which was added in this period, count as refused: no other answer will come.
     #[inline(always)]
-    pub fn refuse(&mut self, contact: &Contact, score: i16, then: u32, now: u32) {
+    pub fn refuse(&mut self, contact: &Contact, score: i16, period: u8, now: u32) {
         self.pass_time(now);
         if score != 0 && self.knows(contact.pair) {
-            self.close(score, then);
-            if let Some(refused) = contact.failure() {
-                self.score -= (score - refused).max(0);
+            self.close(score, period);
+            // What the shape added remains. It is a multiple of a nat.
+            if score % NAT == SILENT % NAT {
+                self.score -= SILENT - REFUSED;
             }
         }
     }
@@ -177,12 +189,12 @@ impl Suspect {
         true
     }
 
-    /// Ends the wait for the answer to a failure with this score, which was added at `then`.
+    /// Ends the wait for the answer to a failure with this score, which was added in this period, modulo [`PERIODS`].
     #[inline(always)]
-    fn close(&mut self, score: i16, then: u32) {
+    fn close(&mut self, score: i16, period: u8) {
         let [last, before] = &mut self.open;
-        let open = match self.period.wrapping_sub(period(then)) {
-            0 | u8::MAX => last,
+        let open = match self.period.wrapping_sub(period) % PERIODS {
+            0 => last,
             1 => before,
             _ => return,
         };
@@ -190,12 +202,16 @@ impl Suspect {
         open.score = open.score.saturating_sub(units(score));
     }
 
-    fn judge(&mut self) -> Verdict {
+    #[inline(always)]
+    fn judge(&mut self, most: Verdict) -> Verdict {
         let [last, before] = self.open;
         let open = last.failed.saturating_add(before.failed);
         let score = self.score - UNIT * (i16::from(last.score) + i16::from(before.score));
-        let verdict = if score >= FENCE && self.failed.saturating_sub(open) >= FENCE_PAIRS && !self.is_peer()
-        {
+        let is_fenced = most as u8 >= Verdict::Fence as u8
+            && score >= FENCE
+            && self.failed.saturating_sub(open) >= FENCE_PAIRS
+            && !self.is_peer();
+        let verdict = if is_fenced {
             Verdict::Fence
         } else if score >= REPORT {
             Verdict::Report
@@ -252,10 +268,14 @@ impl Suspect {
     }
 }
 
+/// Number of periods that are told apart in the record of a question.
+pub const PERIODS: u8 = 4;
+
 /// Returns the number of the period at `now`.
 #[inline(always)]
+#[must_use]
 #[expect(clippy::cast_possible_truncation, reason = "it wraps after 17 minutes")]
-const fn period(now: u32) -> u8 {
+pub const fn period(now: u32) -> u8 {
     (now / OPEN) as u8
 }
 

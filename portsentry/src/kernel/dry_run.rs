@@ -8,6 +8,7 @@ mod fact;
 mod family;
 mod learned;
 mod pinned;
+mod scan;
 mod sockets;
 
 use std::{

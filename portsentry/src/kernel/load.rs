@@ -50,7 +50,9 @@ impl Load {
         self.settings = self.settings.paced();
         self.settings.question_key = learned::question_key()?;
         self.settings.scan_mask = self.scan_sets - 1;
-        self.settings.scan_key = scan::key(&pins)?;
+        if self.settings.scan_key == 0 {
+            self.settings.scan_key = scan::key(&pins)?;
+        }
         let types = if self.settings.accepts() { fs::read(BTF).unwrap_or_default() } else { Vec::new() };
         let accept = accept::function(&types);
         let mut why_forwarded =

@@ -119,7 +119,7 @@ impl ScanMemory {
         let name = Name::of(address.halves(), read(&self.state)?.key);
         let raw = self.suspects.get(&name.set(self.mask), 0).map_err(Error::map(SUSPECTS))?;
         let Suspects { places, .. } = bytemuck::pod_read_unaligned(&raw);
-        Ok(find(&places, name.tag(), seconds()).map(|place| places[place]))
+        Ok(places.get(find(&places, name.tag(), seconds())).copied())
     }
 
     /// Returns what the memory can promise now.

@@ -1,14 +1,17 @@
 //! The model's memory of questions and learned ports, and its judgement of answers.
 
+pub(super) mod scans;
+
 use std::net::{IpAddr, SocketAddr};
 
 use portsentry_common::{
     address::{Address, Ipv4, Ipv6},
-    answered::{Answering, Learning, answer, learn},
+    answered::{Answering, Learning, NOT_ASKED, answer, learn},
     counter::Counter,
     environment::{Environment, FamilyMaps, Locality, Relation},
     failures::Failures,
     learned::{Learned, Question},
+    scan::{Contact, contacts::Heard},
     settings::Settings,
 };
 
@@ -106,8 +109,20 @@ impl<A: Address> Learning<A> for Model {
         FamilyMaps::relation(self, source)
     }
 
-    fn take(&self, question: &Question<A>) -> bool {
-        self.learned.asked.borrow_mut().remove(&ends(question))
+    fn take(&self, question: &Question<A>) -> u32 {
+        if self.learned.asked.borrow_mut().remove(&ends(question)) {
+            self.take_mark(question)
+        } else {
+            NOT_ASKED
+        }
+    }
+
+    fn heard(&self, destination: &Heard<A>) {
+        self.note_heard(destination);
+    }
+
+    fn settle_contact(&self, key: A, contact: &Contact, mark: u8) {
+        self.settle(key, contact, mark);
     }
 
     fn has_answered(&self, question: &Question<A>) -> bool {

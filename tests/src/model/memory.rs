@@ -16,5 +16,6 @@ pub(super) struct Memory {
     pub(super) asked: RefCell<HashSet<(SocketAddr, Port)>>,
     pub(super) served: RefCell<HashSet<Port>>,
     pub(super) refused: RefCell<HashSet<Port>>,
+    pub(super) scans: super::learned::scans::Memory,
     pub(super) failures: RefCell<HashMap<IpAddr, Failures>>,
 }

@@ -14,7 +14,7 @@ use portsentry_common::{
     settings::{FencedSyns, Settings},
 };
 
-use super::{memory::Learned, seen::Seen};
+use super::{memory::Learned, scans::Contacts, seen::Seen};
 use crate::{scenario::Scenario, test_host};
 
 /// The oracle's knowledge of the host and of sources.
@@ -32,6 +32,8 @@ pub struct Oracle {
     pub(super) probed: BTreeMap<IpAddr, (u32, VecDeque<(IpAddr, u16)>)>,
     pub(super) told: BTreeSet<(IpAddr, u16, u8)>,
     pub(super) learned: Learned,
+    /// The failed first contacts of each source.
+    pub(super) contacts: BTreeMap<IpAddr, Contacts>,
 }
 
 impl Oracle {
@@ -48,6 +50,7 @@ impl Oracle {
             probed: BTreeMap::new(),
             told: BTreeSet::new(),
             learned: Learned::default(),
+            contacts: BTreeMap::new(),
             scenario: scenario.clone(),
         }
     }

@@ -167,7 +167,7 @@ impl Oracle {
         vec![self.sighting(seen, Verdict::Fence, hits)]
     }
 
-    fn sighting(&self, seen: &Seen<'_>, verdict: Verdict, hits: u32) -> Sighting {
+    pub(super) fn sighting(&self, seen: &Seen<'_>, verdict: Verdict, hits: u32) -> Sighting {
         Sighting { prefix: self.held(seen.source).1, ..sighting(seen, verdict, hits) }
     }
 

@@ -1,0 +1,230 @@
+//! Judges a source by its first contacts that fail: scans that avoid traps. See [`crate::scan`].
+//!
+//! Called for a packet that the other rules pass.
+
+use super::{
+    Action,
+    enter::block,
+    report::event,
+    served::is_served,
+    slow_path::{Read, ordinary_syn, read},
+    source_key::source_key,
+    source_state::is_enforced,
+};
+use crate::{
+    block::{Block, Origin},
+    classify::{Kind, Protocol},
+    counter::Counter,
+    decide,
+    environment::{Entry, FamilyMaps, Locality, RateLimit, Relation},
+    event::{Event, ScanEvent},
+    flow::Flow,
+    frame::{Bytes, Frame},
+    learned::Question,
+    parse::{IP, Link, Plain, link},
+    scan::{
+        Contact, Evidence, Outcome, Pair, Shape, Verdict,
+        contacts::{Fate, Heard, Hearing, Judged, mark},
+        suspect::period,
+    },
+    settings::Settings,
+};
+
+/// Judges the source of a SYN by its first contacts, in all required steps. Other packets pass.
+#[inline(always)]
+pub fn scan<A, F, W>(frame: &F, env: &W) -> Action
+where
+    A: Plain,
+    F: Frame,
+    W: FamilyMaps<A>,
+{
+    let Some(contact) = first_contact::<A, F, W>(frame, env) else { return Action::Pass };
+    let judged = note_contact::<A, F, W>(frame, &contact, env);
+    if judged.verdict == Verdict::None { Action::Pass } else { convict::<A, F, W>(frame, &judged, env) }
+}
+
+/// Returns the SYN in `frame`.
+#[inline(always)]
+fn syn<A: Plain, F: Frame>(frame: &F, link: &Link) -> Option<Read<A>> {
+    let syn = ordinary_syn::<A, F>(frame, link);
+    if syn.is_some() { syn } else { read::<A, F>(frame, link).ok()? }
+}
+
+/// Returns the first contact that a SYN of a free source makes, unless its failure wouldn't show.
+#[inline(always)]
+pub fn first_contact<A, F, W>(frame: &F, env: &W) -> Option<Contact>
+where
+    A: Plain,
+    F: Frame,
+    W: FamilyMaps<A>,
+{
+    let link = &link(frame).ok()?;
+    let (_, flow) = syn::<A, F>(frame, link)?;
+    let Flow { source, destination, probe } = flow;
+    if probe.kind != Kind::Syn || !source.is_unicast() {
+        return None;
+    }
+    let (outcome, is_open) = outcome(&flow, seconds(env.now_ns()), env)?;
+    Some(Contact {
+        pair: Pair::new(destination, probe.port, env.settings().scan_key),
+        outcome,
+        shape: shape::<A, F>(frame, link, destination),
+        is_high: probe.port > 1023,
+        is_open,
+        is_member: false,
+    })
+}
+
+/// Notes the contact that the SYN in `frame` makes.
+#[inline(always)]
+pub fn note_contact<A, F, W>(frame: &F, contact: &Contact, env: &W) -> Judged
+where
+    A: Plain,
+    F: Frame,
+    W: FamilyMaps<A>,
+{
+    let Some((_, flow)) = link(frame).ok().and_then(|link| syn::<A, F>(frame, &link)) else {
+        return Judged::NOTHING;
+    };
+    let relation = env.relation(flow.source);
+    if relation == Relation::Exempt {
+        return Judged::NOTHING;
+    }
+    let (settings, now) = (env.settings(), seconds(env.now_ns()));
+    let key = source_key(flow.source, relation, settings);
+    let judged = env.note(key.address, contact, now, gravest(settings));
+    match judged.fate {
+        Fate::Nothing => {}
+        Fate::Counted => env.count(Counter::FailedContacts),
+        Fate::NoRoom => env.count(Counter::ScanNoRoom),
+    }
+    if judged.added != 0 && settings.learns() {
+        env.mark(&Question::of(&flow), mark(judged.added, period(now)));
+    }
+    judged
+}
+
+/// Reports or fences the source of the SYN in `frame`.
+#[inline(always)]
+pub fn convict<A, F, W>(frame: &F, judged: &Judged, env: &W) -> Action
+where
+    A: Plain,
+    F: Frame,
+    W: FamilyMaps<A>,
+{
+    let Ok(link) = link(frame) else { return Action::Pass };
+    let Some((datagram, flow)) = syn::<A, F>(frame, &link) else { return Action::Pass };
+    let (settings, now_ns) = (env.settings(), env.now_ns());
+    let key = source_key(flow.source, env.relation(flow.source), settings);
+    let mut event = event(frame, &link, &datagram, &flow, now_ns, env);
+    event.hits = judged.evidence.failed.into();
+    event.prefix = key.prefix;
+    if judged.verdict != Verdict::Fence {
+        env.count(Counter::ScanReports);
+        event.verdict = decide::Verdict::Report as u8;
+        tell(event, judged.evidence, env);
+        return Action::Pass;
+    }
+    // A source that goes on is fenced by its next failure.
+    if !is_enforced(env) {
+        return Action::Pass;
+    }
+    if !env.try_acquire(RateLimit::Fence, now_ns) {
+        env.count(Counter::OverFences);
+        return Action::Pass;
+    }
+    event.verdict = decide::Verdict::Fence as u8;
+    let fence = Block { origin: Origin::Scan as u8, ..block(&event, settings.fence_ns) };
+    if env.fence(key.address, &fence) == Entry::Entered {
+        env.count(Counter::Fenced);
+        env.count(Counter::ScanFences);
+        tell(event, judged.evidence, env);
+    }
+    Action::Drop
+}
+
+/// Returns the outcome of a first contact as far as it shows now, and whether an answer may still change it. `None` if a
+/// failure wouldn't show.
+#[inline(always)]
+fn outcome<A: Plain, W: FamilyMaps<A>>(flow: &Flow<A>, now: u32, env: &W) -> Option<(Outcome, bool)> {
+    let learns = env.settings().learns();
+    let locality = env.locality(flow.destination);
+    let is_own = locality == Locality::Own;
+    if locality == Locality::Foreign || !is_own && !learns {
+        return None;
+    }
+    if is_own && is_served(flow, env) || learns && env.has_answered(&Question::of(flow), env.now_ns()) {
+        return Some((Outcome::Served, false));
+    }
+    if !learns {
+        return Some((Outcome::Refused, false));
+    }
+    let heard = Heard { address: flow.destination, port: if is_own { flow.probe.port } else { 0 } };
+    let hearing = env.hear(&heard, now);
+    let outcome = if is_own || hearing == Hearing::Alive { Outcome::Refused } else { Outcome::Silent };
+    // An own port without a socket may be translated, whatever other hosts answer.
+    let is_heard = is_own || hearing != Hearing::Unheard;
+    is_heard.then_some((outcome, hearing != Hearing::Silent))
+}
+
+/// Returns the gravest verdict that the settings allow.
+#[inline(always)]
+const fn gravest(settings: &Settings) -> Verdict {
+    if settings.fences_scans() && settings.blocks(Protocol::Tcp) { Verdict::Fence } else { Verdict::Report }
+}
+
+/// Reports a verdict, which can't be a repeat.
+#[inline(always)]
+fn tell<A, W: FamilyMaps<A>>(event: Event, evidence: Evidence, env: &W) {
+    if env.try_acquire(RateLimit::Report, event.time_ns) {
+        let is_told = env.report_scan(&ScanEvent { event, evidence });
+        env.count(if is_told { Counter::Reported } else { Counter::RingFull });
+    } else {
+        env.count(Counter::OverRate);
+    }
+}
+
+/// Returns a time in seconds.
+#[inline(always)]
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "it is enough for a century")]
+pub const fn seconds(ns: u64) -> u32 {
+    (ns / 1_000_000_000) as u32
+}
+
+/// Returns the shape of an ordinary SYN to `destination`. Others count as ordinary: options of the IP header, for
+/// example, are no scanner's.
+#[inline(always)]
+fn shape<A: Plain, F: Frame>(frame: &F, link: &Link, destination: A) -> Shape {
+    if F::IS_BARE || link.is_deep {
+        return Shape::Ordinary;
+    }
+    shape_of(frame.fresh_bytes().skip(link.length - IP), destination).unwrap_or(Shape::Ordinary)
+}
+
+/// Scanners write into the header what they need to recognise the answer, or what costs them nothing.
+#[inline(always)]
+fn shape_of<A: Plain, B: Bytes>(packet: B, destination: A) -> Option<Shape> {
+    /// nmap's lowest window, and masscan's, in network byte order. Stacks announce at least one segment's size.
+    const WINDOW: u16 = 1024_u16.to_be();
+    /// `ZMap`'s identification in the IPv4 header, in network byte order.
+    const ZMAP: u16 = 54_321_u16.to_be();
+    const SEQUENCE: usize = 4;
+    const LENGTH: usize = 12;
+    const WINDOW_AT: usize = 14;
+    const IDENTIFICATION: usize = IP + 4;
+    let words = packet.read::<u8>(A::TRANSPORT + LENGTH)? >> 4;
+    let window = packet.read::<u16>(A::TRANSPORT + WINDOW_AT)?;
+    let sequence = packet.read::<u32>(A::TRANSPORT + SEQUENCE)?;
+    let [_, _, _, last] = destination.to_mapped().words();
+    let is_zmap = A::VERSION == 4 && packet.read(IDENTIFICATION) == Some(ZMAP);
+    // Mirai's sequence number is the destination's address.
+    let is_pattern = is_zmap || window == WINDOW && words <= 6 || A::VERSION == 4 && sequence == last;
+    Some(if is_pattern {
+        Shape::Pattern
+    } else if words <= 5 {
+        Shape::Bare
+    } else {
+        Shape::Ordinary
+    })
+}

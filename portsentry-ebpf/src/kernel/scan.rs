@@ -1,0 +1,40 @@
+//! The memory of scans.
+
+use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
+use portsentry_common::{
+    event::ScanEvent,
+    learned::Question,
+    scan::{
+        Contact, Verdict,
+        contacts::{Heard, Hearing, Judged, Scans},
+    },
+};
+
+use super::{Family, Kernel};
+use crate::{learned, maps, scan};
+
+impl<A: Family> Scans<A> for Kernel<'_> {
+    #[inline(always)]
+    fn note(&self, key: A, contact: &Contact, now: u32, most: Verdict) -> Judged {
+        let [high, low] = key.to_mapped().halves();
+        scan::note_in([high, low], contact, (now, most))
+    }
+
+    #[inline(always)]
+    fn hear(&self, destination: &Heard<A>, now: u32) -> Hearing {
+        scan::hear(destination, now)
+    }
+
+    #[inline(always)]
+    fn mark(&self, question: &Question<A>, mark: u8) {
+        let [source, destination] =
+            [question.source, question.destination].map(|end| end.to_mapped().halves());
+        let what = question.ports() | u64::from(mark) << learned::MARK_AT;
+        learned::mark(source[0], source[1], destination[0], destination[1], what);
+    }
+
+    #[inline(always)]
+    fn report_scan(&self, event: &ScanEvent) -> bool {
+        maps::EVENTS.output_untyped::<ScanEvent>(event, u64::from(BPF_RB_NO_WAKEUP)).is_ok()
+    }
+}

@@ -1,0 +1,28 @@
+//! The memory of scans. `explain` judges one packet, and a scan takes several: it notes nothing.
+
+use portsentry_common::{
+    event::ScanEvent,
+    learned::Question,
+    scan::{
+        Contact, Verdict,
+        contacts::{Heard, Hearing, Judged, Scans},
+    },
+};
+
+use super::DryRun;
+
+impl<A> Scans<A> for DryRun {
+    fn note(&self, _: A, _: &Contact, _: u32, _: Verdict) -> Judged {
+        Judged::NOTHING
+    }
+
+    fn hear(&self, _: &Heard<A>, _: u32) -> Hearing {
+        Hearing::Unheard
+    }
+
+    fn mark(&self, _: &Question<A>, _: u8) {}
+
+    fn report_scan(&self, _: &ScanEvent) -> bool {
+        true
+    }
+}

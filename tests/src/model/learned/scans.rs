@@ -1,0 +1,116 @@
+//! The model's memory of scans, and of answers: the same tables as the kernel's.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+};
+
+use bytemuck::Zeroable;
+use portsentry_common::{
+    address::Address,
+    environment::Environment,
+    event::ScanEvent,
+    judge::seconds,
+    learned::Question,
+    scan::{
+        Contact, Verdict,
+        contacts::{Heard, Hearing, Judged, Scans, marked},
+        hearing,
+        memory::{self, Answered, Name, Probation, Sets, Suspects, entered, find, is_acquitted, note},
+    },
+};
+
+use super::{super::Model, ends};
+use crate::model::memory::Port;
+
+/// Sets of sources by their numbers, and words about destinations by their places.
+#[derive(Debug, Default)]
+pub(in crate::model) struct Memory {
+    suspects: RefCell<HashMap<u32, Suspects>>,
+    probation: RefCell<HashMap<u32, Probation>>,
+    heard: RefCell<BTreeMap<usize, u64>>,
+    networks: RefCell<BTreeMap<usize, u32>>,
+    marks: RefCell<HashMap<(SocketAddr, Port), u8>>,
+}
+
+impl Model {
+    /// Runs `change` on the sets of a source, and returns its result.
+    fn in_sets<A: Address, T>(
+        &self,
+        key: A,
+        change: impl FnOnce(&mut Suspects, &mut Probation, u32) -> T,
+    ) -> T {
+        let settings = &self.scenario.settings;
+        let name = Name::of(key.to_mapped().halves(), settings.scan_key);
+        let mut suspects = self.learned.scans.suspects.borrow_mut();
+        let mut probation = self.learned.scans.probation.borrow_mut();
+        let suspects = suspects.entry(name.set(settings.scan_mask)).or_insert_with(Suspects::zeroed);
+        let probation = probation.entry(name.set(settings.scan_mask << 1 | 1)).or_default();
+        change(suspects, probation, name.tag())
+    }
+
+    pub(super) fn take_mark<A: Address>(&self, question: &Question<A>) -> u32 {
+        self.learned.scans.marks.borrow_mut().remove(&ends(question)).unwrap_or(0).into()
+    }
+
+    pub(super) fn note_heard<A: Address>(&self, destination: &Heard<A>) {
+        let (key, now) = (self.scenario.settings.scan_key, seconds(self.now_ns));
+        let hash = hearing::destination(destination.address, destination.port, key);
+        let place = hearing::place(hash, hearing::ADDRESSES);
+        self.learned.scans.heard.borrow_mut().insert(place, hearing::answer(hash, now));
+        if destination.port == 0 {
+            let place = hearing::place(hearing::network(destination.address, key), hearing::NETWORKS);
+            self.learned.scans.networks.borrow_mut().insert(place, now);
+        }
+    }
+
+    pub(super) fn settle<A: Address>(&self, key: A, contact: &Contact, mark: u8) {
+        let (score, period) = marked(mark);
+        let (answered, now) = (Answered { contact: *contact, score, period }, seconds(self.now_ns));
+        self.in_sets(key, |suspects, probation, tag| {
+            let (suspect, entrant) = (find(&suspects.places, tag, now), entered(probation, tag, now));
+            if let Some(suspect) = suspects.places.get_mut(suspect) {
+                memory::settle(suspect, &answered, now);
+            } else if let Some(entry) = probation.get_mut(entrant)
+                && is_acquitted(*entry, contact)
+            {
+                *entry = 0;
+            }
+        });
+    }
+}
+
+impl<A: Address> Scans<A> for Model {
+    fn note(&self, key: A, contact: &Contact, now: u32, most: Verdict) -> Judged {
+        self.in_sets(key, |suspects, probation, tag| {
+            let mut sets = Sets { suspects: &mut suspects.places, probation };
+            note(&mut sets, tag, contact, now, most).judged
+        })
+    }
+
+    fn hear(&self, destination: &Heard<A>, now: u32) -> Hearing {
+        let key = self.scenario.settings.scan_key;
+        if destination.port == 0 {
+            let place = hearing::place(hearing::network(destination.address, key), hearing::NETWORKS);
+            let last = self.learned.scans.networks.borrow().get(&place).copied().unwrap_or(0);
+            if !hearing::is_heard(last, now) {
+                return Hearing::Unheard;
+            }
+        }
+        let hash = hearing::destination(destination.address, destination.port, key);
+        let mut heard = self.learned.scans.heard.borrow_mut();
+        let word = heard.entry(hearing::place(hash, hearing::ADDRESSES)).or_default();
+        let (hearing, new) = hearing::ask(*word, hash, now);
+        *word = new;
+        hearing
+    }
+
+    fn mark(&self, question: &Question<A>, mark: u8) {
+        self.learned.scans.marks.borrow_mut().insert(ends(question), mark);
+    }
+
+    fn report_scan(&self, event: &ScanEvent) -> bool {
+        Environment::report(self, &event.event)
+    }
+}

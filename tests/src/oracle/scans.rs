@@ -1,0 +1,104 @@
+//! Failed first contacts with this host, according to `docs/detection.md`. Answers of other hosts are left out.
+
+use std::{collections::BTreeSet, net::SocketAddr};
+
+use portsentry_common::{
+    classify::Kind,
+    decide::Verdict,
+    environment::Locality,
+    judge::Action,
+    settings::{Response, ScanDetection},
+};
+
+use super::{
+    finding::Finding,
+    knowledge::Oracle,
+    seen::Seen,
+    sockets::is_one_host,
+    table::{is_unbound, was_served},
+};
+
+/// A source's failed first contacts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Contacts {
+    failed: BTreeSet<SocketAddr>,
+    score: f64,
+    is_reported: bool,
+}
+
+impl Oracle {
+    /// Counts the first contact of a SYN that passes, and judges its source.
+    pub(super) fn contact(&mut self, frame: &[u8], seen: &Seen<'_>, mut finding: Finding) -> Finding {
+        const REPORT: f64 = 9.2;
+        const FENCE: f64 = 13.8;
+        const FENCE_FAILURES: usize = 6;
+        let at = seen.ends().ours;
+        let is_counted = finding.action == Action::Pass
+            && self.settings().scans != ScanDetection::Off as u8
+            && seen.kind == Kind::Syn
+            && is_one_host(seen.source)
+            && self.locality(at.ip()) == Locality::Own
+            && !self.serves(seen)
+            && !self.is_ignored(seen.source);
+        if !is_counted {
+            return finding;
+        }
+        let settings = self.settings();
+        let fences = settings.scans == ScanDetection::Fence as u8
+            && settings.fence_ns > 0
+            && settings.tcp_response == Response::Block as u8;
+        let (source, _) = self.held(seen.source);
+        let contacts = self.contacts.entry(source).or_default();
+        if !contacts.failed.insert(at) {
+            return finding;
+        }
+        let score = 1.5 + shape(frame);
+        // The memory has no room for the first one's score.
+        contacts.score = if contacts.failed.len() == 2 { 2.0 * score } else { contacts.score + score };
+        finding.counted.push("failed_contacts");
+        let Contacts { failed, score, is_reported } = contacts.clone();
+        let number = u32::try_from(failed.len()).expect("few");
+        if fences && score > FENCE - 0.001 && failed.len() >= FENCE_FAILURES && !is_peer(&failed) {
+            if !self.is_abandoned() {
+                finding.told.extend(self.enter_fence(seen, number, &mut finding.counted));
+                finding.counted.push("scan_fences");
+                finding.action = Action::Drop;
+            }
+            self.contacts.get_mut(&source).expect("its contacts").is_reported = true;
+        } else if score > REPORT - 0.001 && !is_reported {
+            finding.told.push(self.sighting(seen, Verdict::Report, number));
+            finding.counted.extend(["scan_reports", "reported"]);
+            self.contacts.get_mut(&source).expect("its contacts").is_reported = true;
+        }
+        finding
+    }
+
+    fn serves(&self, seen: &Seen<'_>) -> bool {
+        was_served(&self.scenario.table, seen)
+            || !is_unbound(&self.scenario, seen)
+                && seen.ends().have_a_tcp_service(&self.scenario.sockets, false)
+    }
+}
+
+/// A source with only high ports, at several addresses and ports, is like a peer-to-peer program.
+fn is_peer(failed: &BTreeSet<SocketAddr>) -> bool {
+    const MANY: usize = 24;
+    let addresses: BTreeSet<_> = failed.iter().map(SocketAddr::ip).collect();
+    let ports: BTreeSet<_> = failed.iter().map(SocketAddr::port).collect();
+    let are_high = failed.iter().all(|at| at.port() > 1023);
+    are_high && addresses.len() > 1 && ports.len() > 1 && failed.len() < MANY
+}
+
+/// Returns the additional score of a SYN's header: one nat without options, two with a scanner's fields.
+fn shape(frame: &[u8]) -> f64 {
+    let Ok(packet) = etherparse::SlicedPacket::from_ethernet(frame) else { return 0.0 };
+    let Some(etherparse::TransportSlice::Tcp(tcp)) = packet.transport else { return 0.0 };
+    let has_few_options = tcp.options().len() <= 4;
+    if has_few_options && tcp.window_size() == 1024 {
+        2.0
+    } else if tcp.options().is_empty() {
+        1.0
+    } else {
+        0.0
+    }
+}

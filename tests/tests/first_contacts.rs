@@ -1,0 +1,274 @@
+//! Failed first contacts: kernel program, model and oracle agree on them, and the rules hold in a few stories.
+
+use std::{collections::BTreeSet, net::SocketAddr};
+
+use fastrand::Rng;
+use portsentry::policy::Sighting;
+use portsentry_common::{
+    address::{Ipv4, Ipv6},
+    decide::Verdict,
+    judge::Action,
+    scan::Pair,
+    settings::{Answers, Response, ScanDetection, Settings},
+};
+use portsentry_tests::{
+    frames::{ACK, Packet, RST, SYN, tcp},
+    kernel::InKernel,
+    model::Model,
+    namespace::with_sockets,
+    oracle::Oracle,
+    outcome::{Judge, Outcome},
+    scenario::Scenario,
+    test_host,
+};
+
+/// A key under which no pair of these tests is taken for another one.
+const KEY: u64 = 7;
+const SETS: u32 = 256;
+
+fn scanning(settings: &mut Settings) {
+    const HOUR_NS: u64 = 3_600_000_000_000;
+    settings.fence_ns = HOUR_NS;
+    settings.fence_rate = u32::MAX;
+    settings.first_ephemeral = 32_768;
+    settings.last_ephemeral = 60_999;
+    settings.trigger = u32::MAX;
+    settings.scans = ScanDetection::Fence as u8;
+    settings.scan_key = KEY;
+    settings.scan_mask = SETS - 1;
+    settings.remembers = 0;
+}
+
+/// The judges that know no answers, and the kernel program.
+struct Judges {
+    kernel: InKernel,
+    model: Model,
+    oracle: Option<Oracle>,
+}
+
+impl Judges {
+    fn new(scenario: &Scenario) -> Self {
+        let learns = scenario.settings.learns();
+        Self {
+            kernel: InKernel::new(scenario),
+            model: Model::new(scenario),
+            oracle: (!learns).then(|| Oracle::new(scenario)),
+        }
+    }
+
+    fn judge(&mut self, packet: &Packet) -> Outcome {
+        let frame = packet.frame(0);
+        let kernel = self.kernel.judge(&frame);
+        assert_eq!(kernel, self.model.judge(&frame), "kernel and model: {packet:?}");
+        if let Some(oracle) = &mut self.oracle {
+            assert_eq!(kernel, oracle.judge(&frame), "kernel and oracle: {packet:?}");
+        }
+        kernel
+    }
+
+    fn answer(&mut self, packet: &Packet) {
+        let frame = packet.frame(0);
+        assert_eq!(self.kernel.leave(&frame, true), self.model.leave(&frame, true), "{packet:?}");
+    }
+}
+
+/// A SYN as operating systems send it.
+fn syn(client: &str, host: &str) -> Packet {
+    const OPTIONS: [u8; 8] = [2, 4, 5, 180, 1, 1, 4, 2];
+    tcp(SYN).from(client).to(host).tcp_options(&OPTIONS)
+}
+
+fn story(change: impl FnOnce(&mut Settings), tell: impl FnOnce(&mut Judges) + Send) {
+    let scenario = Scenario::with(|settings| {
+        scanning(settings);
+        change(settings);
+    });
+    with_sockets(&test_host::sockets(), || tell(&mut Judges::new(&scenario)));
+}
+
+const CLIENT: &str = "192.0.2.61:40000";
+
+/// Returns the action and the events' verdicts.
+fn shown(outcome: &Outcome) -> (Action, Vec<(Verdict, u32)>) {
+    let verdict = |told: &Sighting| (told.verdict, told.hits);
+    let is_verdict = |told: &&Sighting| matches!(told.verdict, Verdict::Report | Verdict::Fence);
+    (outcome.action, outcome.told.iter().filter(is_verdict).map(verdict).collect())
+}
+
+/// Own addresses and ports without a service, and a few with one.
+const HOSTS: [&str; 14] = [
+    "198.51.100.1:23",
+    "198.51.100.1:113",
+    "198.51.100.2:445",
+    "198.51.100.2:2000",
+    "198.51.100.1:2001",
+    "203.0.113.1:2000",
+    "203.0.113.1:8081",
+    "198.51.100.1:22",
+    "198.51.100.2:80",
+    "[2001:db8::1]:23",
+    "[2001:db8::2]:2000",
+    "[2001:db8::1]:2001",
+    "[2001:db8::2]:113",
+    "[2001:db8::1]:443",
+];
+/// Strangers, two of one IPv6 network, an ignored one, and a neighbour.
+const CLIENTS: [&str; 7] = [
+    "192.0.2.61",
+    "192.0.2.62",
+    "192.0.2.241",
+    "2001:db8:bad::1",
+    "2001:db8:bad::2",
+    "2001:db8:5::9",
+    "2001:db8:fee::1",
+];
+
+fn sequence(random: &mut Rng, scenario: &Scenario) -> BTreeSet<&'static str> {
+    const STEPS: usize = 250;
+    let mut judges = Judges::new(scenario);
+    let mut reached = BTreeSet::new();
+    for _ in 0..STEPS {
+        let client = random.choice(CLIENTS).expect("a client");
+        let hosts: Vec<_> =
+            HOSTS.into_iter().filter(|host| host.starts_with('[') == client.contains(':')).collect();
+        let host = random.choice(hosts).expect("a host");
+        let client = SocketAddr::new(client.parse().expect("an address"), random.u16(40_000..50_000));
+        let packet = match random.u8(..6) {
+            // The window of these packets is a scanner's.
+            0 => tcp(SYN).from(&client.to_string()).to(host),
+            1 => tcp(SYN).from(&client.to_string()).to(host).vlan(7),
+            2 => tcp(ACK).from(&client.to_string()).to(host),
+            _ => syn(&client.to_string(), host),
+        };
+        reached.extend(judges.judge(&packet).counted.into_keys());
+    }
+    reached
+}
+
+/// Otherwise the oracle, which has sets without hashes, would find more.
+#[test]
+fn no_pair_is_taken_for_another() {
+    for version in [4, 6] {
+        let pairs = HOSTS.map(|host| host.parse::<SocketAddr>().expect("an address and port")).into_iter();
+        let mut set = 0_u64;
+        for at in pairs.filter(|at| at.is_ipv4() == (version == 4)) {
+            let pair = match at.ip() {
+                std::net::IpAddr::V4(address) => Pair::new(Ipv4::from(address), at.port(), KEY),
+                std::net::IpAddr::V6(address) => Pair::new(Ipv6::from(address), at.port(), KEY),
+            };
+            assert_ne!(set & pair.marks(), pair.marks(), "{at}");
+            set |= pair.marks();
+        }
+    }
+}
+
+#[test]
+fn sequences_of_contacts_are_judged_alike() {
+    type Change = fn(&mut Settings);
+    let changes: [(&str, Change); 8] = [
+        ("scans fence", |_| {}),
+        ("scans are reported", |settings| settings.scans = ScanDetection::Report as u8),
+        ("they are not detected", |settings| settings.scans = ScanDetection::Off as u8),
+        ("TCP is only reported", |settings| settings.tcp_response = Response::Report as u8),
+        ("nothing is fenced", |settings| settings.fence_ns = 0),
+        ("IPv6 sources are counted by their /64", |settings| *settings = settings.held_by(64)),
+        ("the daemon is long dead", |settings| settings.open_after_ns = 1),
+        ("traps fence, too", |settings| settings.trigger = 3),
+    ];
+    let (mut random, mut reached) = (Rng::with_seed(24), BTreeSet::new());
+    for (what, change) in changes {
+        println!("{what}");
+        let scenario = Scenario::with(|settings| {
+            scanning(settings);
+            change(settings);
+        });
+        with_sockets(&test_host::sockets(), || reached.extend(sequence(&mut random, &scenario)));
+    }
+    let all = ["failed_contacts", "scan_reports", "scan_fences", "fenced"];
+    assert!(all.iter().all(|counter| reached.contains(counter)), "{reached:?}");
+}
+
+#[test]
+fn a_scan_of_unwatched_ports_is_reported_and_then_fenced() {
+    story(
+        |_| {},
+        |judges| {
+            for port in 1..=12_u32 {
+                let packet = syn(CLIENT, &format!("198.51.100.1:{}", 3000 + port));
+                let (action, told) = shown(&judges.judge(&packet));
+                let expected = match port {
+                    7 => (Action::Pass, vec![(Verdict::Report, 7)]),
+                    10 => (Action::Drop, vec![(Verdict::Fence, 10)]),
+                    11.. => (Action::Drop, Vec::new()),
+                    _ => (Action::Pass, Vec::new()),
+                };
+                assert_eq!((action, told), expected, "{port}");
+            }
+        },
+    );
+}
+
+/// With a spoofed source it takes six distinct pairs.
+#[test]
+fn retransmissions_count_once() {
+    story(
+        |_| {},
+        |judges| {
+            for _ in 0..40 {
+                for port in [3001, 3002, 3003] {
+                    let packet = tcp(SYN).from(CLIENT).to(&format!("198.51.100.1:{port}"));
+                    assert_eq!(judges.judge(&packet).action, Action::Pass);
+                }
+            }
+        },
+    );
+}
+
+fn learning(settings: &mut Settings) {
+    settings.answers = Answers::Observe as u8;
+    settings.failed_connections = 200;
+}
+
+fn segment(host: &str, client: &str, flags: u8, sequence: u32) -> Packet {
+    tcp(flags).numbers(sequence, 1).from(host).to(client)
+}
+
+/// The first refusal shows that answers of this network are seen.
+#[test]
+fn silent_addresses_behind_count_and_an_answer_takes_them_back() {
+    story(learning, |judges| {
+        let silent = |judges: &mut Judges, client: &str, last: u8| {
+            judges.judge(&syn(client, &format!("203.0.113.{last}:22"))).counted
+        };
+        let unheard = silent(judges, CLIENT, 20);
+        assert!(!unheard.contains_key("failed_contacts"), "no answer has been seen: {unheard:?}");
+        let other = "192.0.2.99:40000";
+        judges.judge(&syn(other, "203.0.113.9:22"));
+        judges.answer(&segment("203.0.113.9:22", other, RST | ACK, 0));
+        for last in 21..40 {
+            let counted = silent(judges, CLIENT, last);
+            assert!(
+                !counted.contains_key("scan_reports"),
+                "{last}: their answers may still come: {counted:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn refusals_behind_report_and_acceptances_do_not() {
+    story(learning, |judges| {
+        let mut reports = Vec::new();
+        for (client, flags) in [("192.0.2.61:40000", RST | ACK), ("192.0.2.62:40000", SYN | ACK)] {
+            for port in 3000..3020 {
+                let host = format!("203.0.113.9:{port}");
+                let counted = judges.judge(&syn(client, &host)).counted;
+                reports.extend(counted.contains_key("scan_reports").then_some((client, port)));
+                judges.answer(&segment(&host, client, flags, 0));
+            }
+        }
+        let [(client, port)] = reports[..] else { panic!("{reports:?}") };
+        assert_eq!(client, "192.0.2.61:40000");
+        assert!((3007..3010).contains(&port), "{port}");
+    });
+}
