@@ -87,7 +87,6 @@ const fn at(now: u32) -> u64 {
     (now as u64 & TIME) << 1
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "31 bits")]
 const fn time(word: u64) -> u32 {
     (word >> 1 & TIME) as u32
 }

@@ -49,6 +49,10 @@ impl Load {
             // No other host's answer leaves here.
             settings.answers = Answers::Off as u8;
         }
+        if !settings.learns() && settings.scans == ScanDetection::Fence as u8 && forwards() {
+            // A translated port looks unserved.
+            settings.scans = ScanDetection::Report as u8;
+        }
         let Config { max_blocked, max_networks, max_addresses, max_fenced, max_sources, ring_size, .. } =
             *config;
         let max_served = if settings.learns() { config.max_served } else { 1 };
