@@ -152,16 +152,12 @@ impl Places for InMaps {
 
     #[inline(always)]
     fn entry(&self, place: usize) -> u64 {
-        // SAFETY: a word of a map's value.
-        probation(self.probation).map_or(0, |set| unsafe { (*set)[place % ENTRANTS] })
+        scan_entry(self.probation, place as u64)
     }
 
     #[inline(always)]
     fn enter(&mut self, place: usize, entry: u64) {
-        if let Some(set) = probation(self.probation) {
-            // SAFETY: as above.
-            unsafe { (*set)[place % ENTRANTS] = entry };
-        }
+        scan_enter(self.probation, place as u64, entry);
     }
 
     #[inline(always)]
@@ -209,6 +205,24 @@ pub fn scan_oldest(set: u64, now: u64) -> u64 {
     // SAFETY: as above.
     let (place, idle) = oldest(unsafe { &*set }, now as u32);
     place as u64 | u64::from(idle) << 32
+}
+
+/// See [`Places::entry`]. Linux 6.1's verifier loses the bounds of a place that a larger function keeps.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn scan_entry(set: u64, place: u64) -> u64 {
+    // SAFETY: a word of a map's value.
+    probation(set).map_or(0, |set| unsafe { (*set)[place as usize % ENTRANTS] })
+}
+
+/// See [`Places::enter`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn scan_enter(set: u64, place: u64, entry: u64) -> u64 {
+    let Some(set) = probation(set) else { return 0 };
+    // SAFETY: a word of a map's value, which this CPU has locked.
+    unsafe { (*set)[place as usize % ENTRANTS] = entry };
+    1
 }
 
 /// See [`Places::begin`]. The first argument holds the set and, in the lowest octet, the place.
