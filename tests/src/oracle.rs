@@ -30,8 +30,11 @@ use crate::outcome::{Judge, Outcome, timeless_block};
 
 impl Judge for Oracle {
     fn judge(&mut self, frame: &[u8]) -> Outcome {
-        let Finding { action, told, counted } = self.find(frame);
-        Outcome { action, told, counted: counted.into_iter().map(|name| (name, 1)).collect() }
+        let Finding { action, told, counted: names } = self.find(frame);
+        let mut counted = BTreeMap::new();
+        // A probe that makes a scan is reported twice.
+        names.into_iter().for_each(|name| *counted.entry(name).or_default() += 1);
+        Outcome { action, told, counted }
     }
 
     fn blocked(&self) -> BTreeMap<IpAddr, Block> {

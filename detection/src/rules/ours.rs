@@ -6,8 +6,9 @@ use portsentry_common::{
     address::Ipv4,
     scan::{
         MEMBER_PAIRS, Verdict,
+        contacts::Fate,
         group::{self, GROUPS, Group, Groups, Target},
-        memory::{self, ENTRANTS, Name, Noted, Probation, SUSPECTS},
+        memory::{self, ENTRANTS, Name, Note, Probation, SUSPECTS, Sets},
         suspect::Suspect,
     },
 };
@@ -84,14 +85,16 @@ impl Ours {
         let hash = name.set(u32::MAX) as usize;
         let [on_probation, suspected] = [probation.len(), suspects.len()].map(|sets| hash & (sets - 1));
         let (probation, places) = (&mut probation[on_probation], &mut suspects[suspected]);
-        let note = memory::note(places, probation, name.tag(), &contact, event.at);
-        let (verdict, failed) = match note.noted {
-            Noted::Suspected(verdict) => (verdict, places[note.place].failed),
-            Noted::Enters => (Verdict::None, 1),
-            Noted::Nothing | Noted::NoRoom => return Finding::NOTHING,
+        let mut sets = Sets { suspects: places, probation };
+        let Note { judged, is_suspect, .. } =
+            memory::note(&mut sets, name.tag(), &contact, event.at, Verdict::Fence);
+        let failed = match judged.fate {
+            _ if is_suspect => judged.evidence.failed,
+            Fate::Counted => 1,
+            Fate::Nothing | Fate::NoRoom => return Finding::NOTHING,
         };
-        let mut finding = Finding { verdict, ..Finding::NOTHING };
-        if note.added > 0 && failed <= MEMBER_PAIRS {
+        let mut finding = Finding { verdict: judged.verdict, ..Finding::NOTHING };
+        if judged.added > 0 && failed <= MEMBER_PAIRS {
             #[expect(clippy::cast_possible_truncation, reason = "an IPv4 address, or a part of an IPv6 one")]
             let source = event.source as u32;
             finding.group = groups.note(&target, source, group::BLOCK, event.at);
