@@ -59,6 +59,19 @@ pub enum Shape {
     Pattern,
 }
 
+impl Shape {
+    /// Returns the shape whose number these two bits are.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_bits(bits: u32) -> Self {
+        match bits & 3 {
+            0 => Self::Ordinary,
+            1 => Self::Bare,
+            _ => Self::Pattern,
+        }
+    }
+}
+
 /// A hash of an address and a port: 12 bits of either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair(u32);

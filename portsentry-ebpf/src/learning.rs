@@ -153,7 +153,7 @@ impl<A: Family> Learning<A> for Learner {
     #[inline(always)]
     fn settle_contact(&self, key: A, contact: &Contact, mark: u8) {
         let [high, low] = key.to_mapped().halves();
-        scan::settle(high, low, u64::from(contact.packed()) | u64::from(mark) << 32);
+        scan::settle_contact(high, low, u64::from(contact.packed()) | u64::from(mark) << scan::MARK_AT);
     }
 
     #[inline(always)]

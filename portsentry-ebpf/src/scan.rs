@@ -11,11 +11,11 @@ use portsentry_common::{
     parse::Plain,
     scan::{
         Contact, Outcome, Verdict,
-        contacts::{Fate, Heard, Hearing, Judged, marked},
+        contacts::{Fate, Heard, Hearing, Judged, Mark},
         hearing::{self, ADDRESSES, NETWORKS, is_heard},
         memory::{
-            self, Answered, ENTRANTS, Name, Places, Probation, SUSPECTS, Suspects, add, entered, find, free,
-            is_acquitted, note, oldest,
+            Answered, ENTRANTS, Name, Places, Probation, SUSPECTS, Suspects, add, entered, find, free, note,
+            oldest, settle, settle_suspect,
         },
         suspect::Suspect,
     },
@@ -171,6 +171,13 @@ impl Places for InMaps {
         let at = self.suspects << 8 | place as u64;
         Judged::unpacked(scan_add(at, contact.packed().into(), now.into(), most as u64))
     }
+
+    #[inline(always)]
+    fn settle(&mut self, place: usize, answered: &Answered, now: u32) {
+        let at = self.suspects << 8 | place as u64;
+        let mark = u64::from(answered.mark.bits()) << MARK_AT;
+        scan_settle(at, u64::from(answered.contact.packed()) | mark, now.into());
+    }
 }
 
 /// See [`find`].
@@ -276,11 +283,11 @@ pub fn note_in(key: [u64; 2], contact: &Contact, (now, most): (u32, Verdict)) ->
 /// Number of attempts to lock a set, in which another CPU is certainly done.
 const ATTEMPTS: u32 = 64;
 
-/// Settles a contact of the source `key` with these halves, whose answer has come. `what` holds the contact and, above
-/// 32 bits, its question's mark.
+/// Settles a contact of the source `key` with these halves, whose answer has come. `what` holds the contact and, from
+/// [`MARK_AT`] on, its question's mark.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub fn settle(high: u64, low: u64, what: u64) -> u64 {
+pub fn settle_contact(high: u64, low: u64, what: u64) -> u64 {
     let now = seconds(now_ns());
     let name = Name::of([high, low], settings().scan_key);
     let mut sets = InMaps::of(name);
@@ -294,28 +301,26 @@ pub fn settle(high: u64, low: u64, what: u64) -> u64 {
     if !is_locked {
         return 0;
     }
-    let suspect = sets.find(name.tag(), now);
-    if suspect < SUSPECTS {
-        scan_settle(sets.suspects << 8 | suspect as u64, what, now.into());
-    } else {
-        let entrant = sets.entered(name.tag(), now);
-        if entrant < ENTRANTS && is_acquitted(sets.entry(entrant), &Contact::unpacked(what as u32)) {
-            sets.enter(entrant, 0);
-        }
-    }
+    settle(&mut sets, name.tag(), &answered(what), now);
     sets.unlock();
     1
 }
 
-/// See [`memory::settle`].
+/// Position of the mark above a contact.
+pub const MARK_AT: u32 = 32;
+
+#[inline(always)]
+fn answered(what: u64) -> Answered {
+    Answered { contact: Contact::unpacked(what as u32), mark: Mark::of_bits((what >> MARK_AT) as u8) }
+}
+
+/// See [`settle_suspect`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn scan_settle(at: u64, what: u64, now: u64) -> u64 {
     let Some(set) = suspects(at >> 8) else { return 0 };
-    let (score, period) = marked((what >> 32) as u8);
-    let answered = Answered { contact: Contact::unpacked(what as u32), score, period };
     // SAFETY: a map's value, which this CPU has locked.
-    memory::settle(unsafe { &mut (*set).places[at as usize % SUSPECTS] }, &answered, now as u32);
+    settle_suspect(unsafe { &mut (*set).places[at as usize % SUSPECTS] }, &answered(what), now as u32);
     1
 }
 

@@ -24,7 +24,7 @@ use crate::{
     parse::{IP, Link, Plain, link},
     scan::{
         Contact, Evidence, Outcome, Pair, Shape, Verdict,
-        contacts::{Fate, Heard, Hearing, Judged, mark},
+        contacts::{Fate, Heard, Hearing, Judged, Mark},
         suspect::period,
     },
     settings::Settings,
@@ -99,7 +99,8 @@ where
         Fate::NoRoom => env.count(Counter::ScanNoRoom),
     }
     if judged.added != 0 && settings.learns() {
-        env.mark(&Question::of(&flow), mark(judged.added, period(now)));
+        let mark = Mark { score: judged.added, period: period(now), is_open: contact.is_open };
+        env.mark(&Question::of(&flow), mark.bits());
     }
     judged
 }

@@ -1,6 +1,9 @@
 //! How the rules reach the memory of scans.
 
-use super::{Contact, Evidence, Outcome, Pair, Shape, Verdict};
+use super::{
+    BARE, Contact, Evidence, MEMBER, Outcome, PATTERN, Pair, REFUSED, SILENT, Shape, Verdict,
+    suspect::PERIODS,
+};
 use crate::{event::ScanEvent, learned::Question};
 
 /// What the answers that pass through this host have shown of an address.
@@ -38,34 +41,72 @@ pub trait Scans<A> {
     /// Returns what answers have shown of a destination that is asked at `now`.
     fn hear(&self, destination: &Heard<A>, now: u32) -> Hearing;
 
-    /// Records with a question what its failure would be worth: see [`mark`].
+    /// Records with a question what its failure added: [`Mark::bits`].
     fn mark(&self, question: &Question<A>, mark: u8);
 
     /// Hands `event` to the daemon. Returns `false` if the ring is full.
     fn report_scan(&self, event: &ScanEvent) -> bool;
 }
 
-/// Returns the score that a contact added, and its period, as they are recorded with its question. 0 stands for no
-/// score.
-#[inline(always)]
-#[must_use]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the highest score is 520")]
-pub const fn mark(added: i16, period: u8) -> u8 {
-    let units = (added / UNIT) as u8;
-    if units == 0 { 0 } else { units & UNITS | period << UNITS_BITS }
+/// What a contact added, as it is recorded with its question: see [`Mark::bits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The score, or 0 if none was added.
+    pub score: i16,
+    /// The contact's [`super::suspect::period`], modulo [`PERIODS`].
+    pub period: u8,
+    /// Whether its answer could still come.
+    pub is_open: bool,
 }
 
-/// Returns the score and the period in a [`mark`].
-#[inline(always)]
-#[must_use]
-pub const fn marked(mark: u8) -> (i16, u8) {
-    ((mark & UNITS) as i16 * UNIT, mark >> UNITS_BITS)
+impl Mark {
+    /// Returns the mark in an octet. The score is that of an outcome, and up to seven nats more.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the highest score is 520")]
+    pub const fn bits(self) -> u8 {
+        if self.score < REFUSED {
+            return 0;
+        }
+        let is_silent = is_silent(self.score);
+        let nats = (self.score - outcome(is_silent)) as u16 / NAT as u16;
+        MARKED
+            | (is_silent as u8) << 1
+            | (nats as u8 & 7) << 2
+            | (self.is_open as u8) << 5
+            | (self.period % PERIODS) << 6
+    }
+
+    /// Returns the mark from [`Mark::bits`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_bits(bits: u8) -> Self {
+        let nats = (bits >> 2 & 7) as i16;
+        let score = if bits & MARKED == 0 { 0 } else { outcome(bits & 2 != 0) + nats * NAT };
+        Self { score, period: bits >> 6, is_open: bits & 1 << 5 != 0 }
+    }
 }
 
-/// Centinats in a unit of scores.
+/// Bit of a mark that isn't 0.
+const MARKED: u8 = 1;
+
+/// Centinats in a nat.
+pub(super) const NAT: i16 = 100;
+const _: () =
+    assert!(BARE % NAT == 0 && PATTERN % NAT == 0 && MEMBER % NAT == 0 && REFUSED % NAT != SILENT % NAT);
+
+/// Returns whether a failure's score is that of a silent address. What the shape and the group add are whole nats.
+#[inline(always)]
+pub(super) const fn is_silent(score: i16) -> bool {
+    score % NAT == SILENT % NAT
+}
+
+const fn outcome(is_silent: bool) -> i16 {
+    if is_silent { SILENT } else { REFUSED }
+}
+
+/// Centinats in a unit of [`Judged::packed`]'s score.
 const UNIT: i16 = 10;
-const UNITS_BITS: u32 = 6;
-const UNITS: u8 = (1 << UNITS_BITS) - 1;
 
 /// The result of noting a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,11 +209,7 @@ impl Contact {
                 1 => Outcome::Refused,
                 _ => Outcome::Served,
             },
-            shape: match word >> 26 & 3 {
-                0 => Shape::Ordinary,
-                1 => Shape::Bare,
-                _ => Shape::Pattern,
-            },
+            shape: Shape::of_bits(word >> 26),
             is_high: word >> 28 & 1 != 0,
             is_open: word >> 29 & 1 != 0,
             is_member: word >> 30 & 1 != 0,
@@ -182,10 +219,11 @@ impl Contact {
 
 #[cfg(test)]
 mod tests {
+    use std::vec;
+
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scan::suspect::PERIODS;
 
     proptest! {
         #[test]
@@ -210,9 +248,15 @@ mod tests {
         }
 
         #[test]
-        fn a_mark_is_the_score_and_the_period(units in 1_i16..=52, period: u8) {
-            prop_assert_eq!(marked(mark(units * UNIT, period)), (units * UNIT, period % PERIODS));
-            prop_assert_eq!(mark(0, period), 0);
+        fn a_mark_is_the_score_and_the_period(
+            score in prop::sample::select(vec![150, 220, 250, 320, 350, 420, 450, 520]),
+            period: u8,
+            is_open: bool,
+        ) {
+            let mark = Mark { score, period: period % PERIODS, is_open };
+            prop_assert_eq!(Mark::of_bits(mark.bits()), mark);
+            prop_assert_eq!(Mark { score: 0, ..mark }.bits(), 0);
+            prop_assert_eq!(Mark::of_bits(0).score, 0);
         }
     }
 }

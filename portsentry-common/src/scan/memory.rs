@@ -6,11 +6,15 @@
 //! counted, and takes its set's last place, which has no term: the next one displaces it. Thus a flood of spoofed sources
 //! freezes the memory instead of flushing it, and a fast scanner is found beside it.
 
+mod entry;
+
 use bytemuck::{Pod, Zeroable};
+use entry::{age, entered_by, entry, settle_entry};
+pub use entry::{idle, is_tagged};
 
 use super::{
-    Contact, Outcome, Pair, Verdict,
-    contacts::{Fate, Judged},
+    Contact, Outcome, Verdict,
+    contacts::{Fate, Judged, Mark},
     mix,
     suspect::Suspect,
 };
@@ -28,13 +32,6 @@ pub const OLDEST: u32 = 24 * 60 * 60;
 pub const ENTRANTS: usize = 8;
 /// Places for suspects in a set.
 pub const SUSPECTS: usize = 4;
-
-/// Seconds in a tick of the time on probation.
-const TICK: u32 = 8;
-/// Bits of an entry on probation: 24 of a tag, 24 of a pair, 16 of a time in ticks.
-const TAG_SHIFT: u32 = 40;
-const PAIR_SHIFT: u32 = 16;
-const TIME: u64 = 0xffff;
 
 /// Sources on probation, in a cache line. 0 is a free place.
 pub type Probation = [u64; ENTRANTS];
@@ -154,6 +151,8 @@ pub trait Places {
     fn begin(&mut self, place: usize, tag: u32, first: &Contact, began: u32);
     /// Adds a contact to a suspect: see [`add`].
     fn add(&mut self, place: usize, contact: &Contact, now: u32, most: Verdict) -> Judged;
+    /// Settles a contact of a suspect: see [`settle_suspect`].
+    fn settle(&mut self, place: usize, answered: &Answered, now: u32);
 }
 
 /// The sets in memory that belongs to the caller.
@@ -197,6 +196,10 @@ impl Places for Sets<'_> {
     fn add(&mut self, place: usize, contact: &Contact, now: u32, most: Verdict) -> Judged {
         add(&mut self.suspects[place], contact, now, most)
     }
+
+    fn settle(&mut self, place: usize, answered: &Answered, now: u32) {
+        settle_suspect(&mut self.suspects[place], answered, now);
+    }
 }
 
 /// The result of [`note`].
@@ -223,16 +226,16 @@ pub fn note<P: Places>(places: &mut P, tag: u32, contact: &Contact, now: u32, mo
     if entrant >= ENTRANTS {
         let (place, idle) = places.oldest(now);
         if idle < PROBATION {
-            places.enter(ENTRANTS - 1, entry(tag, contact.pair, now));
+            places.enter(ENTRANTS - 1, entry(tag, contact, now));
             return other(Judged { fate: Fate::NoRoom, added, ..Judged::NOTHING });
         }
-        places.enter(place, entry(tag, contact.pair, now));
+        places.enter(place, entry(tag, contact, now));
         let displaced = if idle == u32::MAX { 0 } else { idle };
         return Note { displaced, ..other(Judged { fate: Fate::Counted, added, ..Judged::NOTHING }) };
     }
     let entry = places.entry(entrant);
-    let first = pair(entry);
-    if first == contact.pair {
+    let first = Contact { is_member: contact.is_member, ..entered_by(entry) };
+    if first.pair == contact.pair {
         return other(Judged::NOTHING);
     }
     let place = places.free(now);
@@ -240,7 +243,7 @@ pub fn note<P: Places>(places: &mut P, tag: u32, contact: &Contact, now: u32, mo
         return other(Judged { fate: Fate::NoRoom, ..Judged::NOTHING });
     }
     let began = now.saturating_sub(age(entry, now));
-    places.begin(place, tag, &Contact { pair: first, ..*contact }, began);
+    places.begin(place, tag, &first, began);
     places.enter(entrant, 0);
     Note { is_suspect: true, ..other(places.add(place, contact, now, most)) }
 }
@@ -260,28 +263,32 @@ pub fn add(suspect: &mut Suspect, contact: &Contact, now: u32, most: Verdict) ->
 pub struct Answered {
     /// The contact. Its outcome is [`Outcome::Served`] or [`Outcome::Refused`].
     pub contact: Contact,
-    /// The score that was added, or 0 if none was.
-    pub score: i16,
-    /// The contact's [`super::suspect::period`], modulo [`super::suspect::PERIODS`].
-    pub period: u8,
+    /// What it added.
+    pub mark: Mark,
 }
 
-/// Settles a suspect's contact that has been answered: takes back the failure if the port accepts, or makes it count as
-/// refused.
+/// Settles a contact, which has been answered at `now`, of the source with this tag.
 #[inline(always)]
-pub fn settle(suspect: &mut Suspect, answered: &Answered, now: u32) {
-    let Answered { contact, score, period } = answered;
-    match contact.outcome {
-        Outcome::Served => suspect.take_back(contact, *score, *period, now),
-        Outcome::Refused | Outcome::Silent => suspect.refuse(contact, *score, *period, now),
+pub fn settle<P: Places>(places: &mut P, tag: u32, answered: &Answered, now: u32) {
+    let suspect = places.find(tag, now);
+    if suspect < SUSPECTS {
+        places.settle(suspect, answered, now);
+        return;
+    }
+    let entrant = places.entered(tag, now);
+    if entrant < ENTRANTS {
+        let entry = places.entry(entrant);
+        places.enter(entrant, settle_entry(entry, &answered.contact));
     }
 }
 
-/// Whether the contact is the one for which a source is on probation with this entry, and its port accepts.
+/// Takes back a suspect's failure if the port accepts, or makes it count as refused.
 #[inline(always)]
-#[must_use]
-pub fn is_acquitted(entry: u64, contact: &Contact) -> bool {
-    contact.outcome == Outcome::Served && pair(entry) == contact.pair
+pub fn settle_suspect(suspect: &mut Suspect, Answered { contact, mark }: &Answered, now: u32) {
+    match contact.outcome {
+        Outcome::Served => suspect.take_back(contact, *mark, now),
+        Outcome::Refused | Outcome::Silent => suspect.refuse(contact, *mark, now),
+    }
 }
 
 /// Returns the place of the suspect with this tag, or [`SUSPECTS`] if there is none.
@@ -343,41 +350,10 @@ pub fn is_free(suspect: &Suspect, now: u32) -> bool {
     spent(suspect, now) >= term
 }
 
-/// Returns the age of an entry, the greatest for a free place.
-#[inline(always)]
-#[must_use]
-pub fn idle(entrant: u64, now: u32) -> u32 {
-    if entrant == 0 { u32::MAX } else { age(entrant, now) }
-}
-
 /// Returns the time since a suspect's last new pair, the greatest for a free place.
 #[inline(always)]
 fn spent(suspect: &Suspect, now: u32) -> u32 {
     if suspect.tag == 0 { u32::MAX } else { now.saturating_sub(suspect.last) }
-}
-
-#[inline(always)]
-fn entry(tag: u32, pair: Pair, now: u32) -> u64 {
-    u64::from(tag >> 8) << TAG_SHIFT | u64::from(pair.bits()) << PAIR_SHIFT | u64::from(now / TICK) & TIME
-}
-
-/// Whether a place on probation is the one of the source with this tag. No entry is 0: its tag would have to be.
-#[inline(always)]
-#[must_use]
-pub fn is_tagged(entrant: u64, tag: u32) -> bool {
-    entrant != 0 && entrant >> TAG_SHIFT == u64::from(tag >> 8)
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "it is masked")]
-#[inline(always)]
-fn pair(entrant: u64) -> Pair {
-    Pair::from_bits((entrant >> PAIR_SHIFT) as u32)
-}
-
-/// Returns the seconds since the entry was made. The time wraps after six days.
-#[inline(always)]
-fn age(entrant: u64, now: u32) -> u32 {
-    (u64::from(now / TICK).wrapping_sub(entrant & TIME) & TIME) as u32 * TICK
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{
-    BARE, Contact, Evidence, FENCE, FENCE_PAIRS, FLOOR, MEMBER, MEMBER_PAIRS, PATTERN, Pair, REFUSED, REPORT,
-    SERVED, SILENT, Verdict,
+    Contact, Evidence, FENCE, FENCE_PAIRS, FLOOR, MEMBER, MEMBER_PAIRS, Pair, REFUSED, REPORT, SERVED,
+    SILENT, Verdict,
+    contacts::{Mark, is_silent},
 };
 
 /// Number of served pairs that may lower a score. More would let a scanner pay with known services for as long as it
@@ -32,10 +33,6 @@ pub struct Open {
     pub score: u8,
 }
 
-/// Centinats in a nat.
-const NAT: i16 = 100;
-const _: () =
-    assert!(BARE % NAT == 0 && PATTERN % NAT == 0 && MEMBER % NAT == 0 && REFUSED % NAT != SILENT % NAT);
 /// Centinats in a unit of [`Open::score`].
 const UNIT: i16 = 10;
 
@@ -124,14 +121,13 @@ impl Suspect {
         self.judge(most)
     }
 
-    /// Takes back a failed contact with this score, which was added in this period, because the port accepts. Its pair
-    /// stays known.
+    /// Takes back a failed contact with this mark, because the port accepts. Its pair stays known.
     #[inline(always)]
-    pub fn take_back(&mut self, contact: &Contact, score: i16, period: u8, now: u32) {
+    pub fn take_back(&mut self, contact: &Contact, mark: Mark, now: u32) {
         self.pass_time(now);
-        if score != 0 && self.knows(contact.pair) {
-            self.close(score, period);
-            self.score -= score;
+        if mark.score != 0 && self.knows(contact.pair) {
+            self.close(mark);
+            self.score -= mark.score;
             self.failed = self.failed.saturating_sub(1);
             self.fresh = self.fresh.saturating_sub(1);
             self.high = self.high.saturating_sub(u8::from(contact.is_high));
@@ -142,14 +138,14 @@ impl Suspect {
         self.succeed(contact.pair);
     }
 
-    /// Makes a failed contact with this score, which was added in this period, count as refused: no other answer will come.
+    /// Makes a failed contact with this mark count as refused: no other answer will come.
     #[inline(always)]
-    pub fn refuse(&mut self, contact: &Contact, score: i16, period: u8, now: u32) {
+    pub fn refuse(&mut self, contact: &Contact, mark: Mark, now: u32) {
         self.pass_time(now);
-        if score != 0 && self.knows(contact.pair) {
-            self.close(score, period);
-            // What the shape added remains. It is a multiple of a nat.
-            if score % NAT == SILENT % NAT {
+        if mark.score != 0 && self.knows(contact.pair) {
+            self.close(mark);
+            // What the shape added remains.
+            if is_silent(mark.score) {
                 self.score -= SILENT - REFUSED;
             }
         }
@@ -189,17 +185,17 @@ impl Suspect {
         true
     }
 
-    /// Ends the wait for the answer to a failure with this score, which was added in this period, modulo [`PERIODS`].
+    /// Ends the wait for the answer to a failure with this mark.
     #[inline(always)]
-    fn close(&mut self, score: i16, period: u8) {
+    fn close(&mut self, mark: Mark) {
         let [last, before] = &mut self.open;
-        let open = match self.period.wrapping_sub(period) % PERIODS {
-            0 => last,
-            1 => before,
+        let open = match self.period.wrapping_sub(mark.period) % PERIODS {
+            0 if mark.is_open => last,
+            1 if mark.is_open => before,
             _ => return,
         };
         open.failed = open.failed.saturating_sub(1);
-        open.score = open.score.saturating_sub(units(score));
+        open.score = open.score.saturating_sub(units(mark.score));
     }
 
     #[inline(always)]

@@ -53,8 +53,7 @@ impl Oracle {
             return finding;
         }
         let score = 1.5 + shape(frame);
-        // The memory has no room for the first one's score.
-        contacts.score = if contacts.failed.len() == 2 { 2.0 * score } else { contacts.score + score };
+        contacts.score += score;
         finding.counted.push("failed_contacts");
         let Contacts { failed, score, is_reported } = contacts.clone();
         let number = u32::try_from(failed.len()).expect("few");

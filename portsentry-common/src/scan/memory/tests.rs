@@ -1,7 +1,9 @@
+mod waiting;
+
 use std::{vec, vec::Vec};
 
-use super::*;
-use crate::scan::Shape;
+use super::{entry::TICK, *};
+use crate::scan::{Pair, Shape};
 
 struct Tables {
     probation: Vec<Probation>,

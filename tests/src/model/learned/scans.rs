@@ -15,9 +15,9 @@ use portsentry_common::{
     learned::Question,
     scan::{
         Contact, Verdict,
-        contacts::{Heard, Hearing, Judged, Scans, marked},
+        contacts::{Heard, Hearing, Judged, Mark, Scans},
         hearing,
-        memory::{self, Answered, Name, Probation, Sets, Suspects, entered, find, is_acquitted, note},
+        memory::{self, Answered, Name, Probation, Sets, Suspects, note},
     },
 };
 
@@ -66,17 +66,11 @@ impl Model {
     }
 
     pub(super) fn settle<A: Address>(&self, key: A, contact: &Contact, mark: u8) {
-        let (score, period) = marked(mark);
-        let (answered, now) = (Answered { contact: *contact, score, period }, seconds(self.now_ns));
+        let (answered, now) =
+            (Answered { contact: *contact, mark: Mark::of_bits(mark) }, seconds(self.now_ns));
         self.in_sets(key, |suspects, probation, tag| {
-            let (suspect, entrant) = (find(&suspects.places, tag, now), entered(probation, tag, now));
-            if let Some(suspect) = suspects.places.get_mut(suspect) {
-                memory::settle(suspect, &answered, now);
-            } else if let Some(entry) = probation.get_mut(entrant)
-                && is_acquitted(*entry, contact)
-            {
-                *entry = 0;
-            }
+            let mut sets = Sets { suspects: &mut suspects.places, probation };
+            memory::settle(&mut sets, tag, &answered, now);
         });
     }
 }
