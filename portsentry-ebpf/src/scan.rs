@@ -167,9 +167,9 @@ impl Places for InMaps {
     }
 
     #[inline(always)]
-    fn add(&mut self, place: usize, contact: &Contact, now: u32, most: Verdict) -> Judged {
+    fn add(&mut self, place: usize, contact: &Contact, now: u32, fences: bool) -> Judged {
         let at = self.suspects << 8 | place as u64;
-        Judged::unpacked(scan_add(at, contact.packed().into(), now.into(), most as u64))
+        Judged::unpacked(scan_add(at, contact.packed().into(), now.into(), fences.into()))
     }
 
     #[inline(always)]
@@ -246,24 +246,23 @@ pub fn scan_begin(at: u64, tag: u64, first: u64, began: u64) -> u64 {
 /// See [`add`]. Returns the packed result.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub fn scan_add(at: u64, contact: u64, now: u64, most: u64) -> u64 {
+pub fn scan_add(at: u64, contact: u64, now: u64, fences: u64) -> u64 {
     let Some(set) = suspects(at >> 8) else { return 0 };
-    let most = if most == Verdict::Fence as u64 { Verdict::Fence } else { Verdict::Report };
     // SAFETY: a map's value, which this CPU has locked.
     let suspect = unsafe { &mut (*set).places[at as usize % SUSPECTS] };
-    add(suspect, &Contact::unpacked(contact as u32), now as u32, most).packed()
+    add(suspect, &Contact::unpacked(contact as u32), now as u32, fences != 0).packed()
 }
 
-/// Notes a first contact of the source `key` with these halves, at `now` in seconds. Returns verdicts up to `most`. If
+/// Notes a first contact of the source `key` with these halves, at `now` in seconds: see [`note`]. If
 /// another CPU is changing the same sets, the contact is lost.
 #[inline(always)]
-pub fn note_in(key: [u64; 2], contact: &Contact, (now, most): (u32, Verdict)) -> Judged {
+pub fn note_in(key: [u64; 2], contact: &Contact, (now, fences): (u32, bool)) -> Judged {
     let name = Name::of(key, settings().scan_key);
     let mut sets = InMaps::of(name);
     if contact.outcome == Outcome::Served && sets.find(name.tag(), now) >= SUSPECTS || !sets.lock() {
         return Judged::NOTHING;
     }
-    let noted = note(&mut sets, name.tag(), contact, now, most);
+    let noted = note(&mut sets, name.tag(), contact, now, fences);
     sets.unlock();
     let is_full = noted.judged.fate == Fate::NoRoom;
     if (is_full || noted.displaced != 0)

@@ -92,7 +92,7 @@ where
     }
     let (settings, now) = (env.settings(), seconds(env.now_ns()));
     let key = source_key(flow.source, relation, settings);
-    let judged = env.note(key.address, contact, now, gravest(settings));
+    let judged = env.note(key.address, contact, now, fences(settings));
     match judged.fate {
         Fate::Nothing => {}
         Fate::Counted => env.count(Counter::FailedContacts),
@@ -120,7 +120,7 @@ where
     let mut event = event(frame, &link, &datagram, &flow, now_ns, env);
     event.hits = judged.evidence.failed.into();
     event.prefix = key.prefix;
-    if judged.verdict != Verdict::Fence {
+    if judged.verdict != Verdict::Fence || !fences(settings) {
         env.count(Counter::ScanReports);
         event.verdict = decide::Verdict::Report as u8;
         tell(event, judged.evidence, env);
@@ -168,10 +168,10 @@ fn outcome<A: Plain, W: FamilyMaps<A>>(flow: &Flow<A>, now: u32, env: &W) -> Opt
     is_heard.then_some((outcome, hearing != Hearing::Silent))
 }
 
-/// Returns the gravest verdict that the settings allow.
+/// Whether the settings let a verdict fence.
 #[inline(always)]
-const fn gravest(settings: &Settings) -> Verdict {
-    if settings.fences_scans() && settings.blocks(Protocol::Tcp) { Verdict::Fence } else { Verdict::Report }
+const fn fences(settings: &Settings) -> bool {
+    settings.fences_scans() && settings.blocks(Protocol::Tcp)
 }
 
 /// Reports a verdict, which can't be a repeat.

@@ -35,8 +35,9 @@ pub struct Heard<A> {
 
 /// The memory of scans, and of the answers of other hosts, as the rules use them.
 pub trait Scans<A> {
-    /// Notes a first contact of the source `key`, at `now` in seconds. Returns verdicts up to `most`.
-    fn note(&self, key: A, contact: &Contact, now: u32, most: Verdict) -> Judged;
+    /// Notes a first contact of the source `key`, at `now` in seconds. Unless a verdict `fences`, it is
+    /// returned once.
+    fn note(&self, key: A, contact: &Contact, now: u32, fences: bool) -> Judged;
 
     /// Returns what answers have shown of a destination that is asked at `now`.
     fn hear(&self, destination: &Heard<A>, now: u32) -> Hearing;

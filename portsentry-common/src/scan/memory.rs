@@ -66,7 +66,7 @@ impl Memory<'_> {
     pub fn note(&mut self, source: u64, contact: &Contact, now: u32) -> Noted {
         let name = Name::new(source, self.key);
         let mut sets = Sets { suspects: place(self.suspects, name), probation: place(self.probation, name) };
-        let Note { judged, is_suspect, .. } = note(&mut sets, name.tag(), contact, now, Verdict::Fence);
+        let Note { judged, is_suspect, .. } = note(&mut sets, name.tag(), contact, now, true);
         match judged.fate {
             Fate::NoRoom => Noted::NoRoom,
             _ if is_suspect => Noted::Suspected(judged.verdict),
@@ -150,7 +150,7 @@ pub trait Places {
     /// Makes the source with this tag a suspect with a first contact, at `began`.
     fn begin(&mut self, place: usize, tag: u32, first: &Contact, began: u32);
     /// Adds a contact to a suspect: see [`add`].
-    fn add(&mut self, place: usize, contact: &Contact, now: u32, most: Verdict) -> Judged;
+    fn add(&mut self, place: usize, contact: &Contact, now: u32, fences: bool) -> Judged;
     /// Settles a contact of a suspect: see [`settle_suspect`].
     fn settle(&mut self, place: usize, answered: &Answered, now: u32);
 }
@@ -193,8 +193,8 @@ impl Places for Sets<'_> {
         self.suspects[place] = Suspect::new(tag, first, began);
     }
 
-    fn add(&mut self, place: usize, contact: &Contact, now: u32, most: Verdict) -> Judged {
-        add(&mut self.suspects[place], contact, now, most)
+    fn add(&mut self, place: usize, contact: &Contact, now: u32, fences: bool) -> Judged {
+        add(&mut self.suspects[place], contact, now, fences)
     }
 
     fn settle(&mut self, place: usize, answered: &Answered, now: u32) {
@@ -213,13 +213,14 @@ pub struct Note {
     pub displaced: u32,
 }
 
-/// Notes a first contact, at `now` in seconds, of the source with this tag. Returns verdicts up to `most`.
+/// Notes a first contact, at `now` in seconds, of the source with this tag. Unless a verdict `fences`,
+/// it is returned once.
 #[inline(always)]
-pub fn note<P: Places>(places: &mut P, tag: u32, contact: &Contact, now: u32, most: Verdict) -> Note {
+pub fn note<P: Places>(places: &mut P, tag: u32, contact: &Contact, now: u32, fences: bool) -> Note {
     let other = |judged| Note { judged, is_suspect: false, displaced: 0 };
     let known = places.find(tag, now);
     if known < SUSPECTS {
-        return Note { is_suspect: true, ..other(places.add(known, contact, now, most)) };
+        return Note { is_suspect: true, ..other(places.add(known, contact, now, fences)) };
     }
     let Some(added) = contact.failure() else { return other(Judged::NOTHING) };
     let entrant = places.entered(tag, now);
@@ -245,14 +246,14 @@ pub fn note<P: Places>(places: &mut P, tag: u32, contact: &Contact, now: u32, mo
     let began = now.saturating_sub(age(entry, now));
     places.begin(place, tag, &first, began);
     places.enter(entrant, 0);
-    Note { is_suspect: true, ..other(places.add(place, contact, now, most)) }
+    Note { is_suspect: true, ..other(places.add(place, contact, now, fences)) }
 }
 
-/// Adds a contact to a suspect. Returns verdicts up to `most`.
+/// Adds a contact to a suspect: see [`Suspect::add_where`].
 #[inline(always)]
-pub fn add(suspect: &mut Suspect, contact: &Contact, now: u32, most: Verdict) -> Judged {
+pub fn add(suspect: &mut Suspect, contact: &Contact, now: u32, fences: bool) -> Judged {
     let (failed, score) = (suspect.failed, suspect.score);
-    let verdict = suspect.add_up_to(contact, now, most);
+    let verdict = suspect.add_where(contact, now, fences);
     let added = if suspect.failed > failed { suspect.score - score } else { 0 };
     let fate = if added > 0 { Fate::Counted } else { Fate::Nothing };
     Judged { verdict, fate, added, evidence: suspect.evidence() }

@@ -91,12 +91,12 @@ impl Suspect {
     /// further failures since.
     #[inline(always)]
     pub fn add(&mut self, contact: &Contact, now: u32) -> Verdict {
-        self.add_up_to(contact, now, Verdict::Fence)
+        self.add_where(contact, now, true)
     }
 
-    /// Does the same, with verdicts up to `most`.
+    /// Does the same. Unless a verdict `fences`, it is returned once.
     #[inline(always)]
-    pub fn add_up_to(&mut self, contact: &Contact, now: u32, most: Verdict) -> Verdict {
+    pub fn add_where(&mut self, contact: &Contact, now: u32, fences: bool) -> Verdict {
         self.pass_time(now);
         let Some(score) = contact.failure() else {
             self.succeed(contact.pair);
@@ -105,7 +105,7 @@ impl Suspect {
         let is_member = contact.is_member && self.failed < MEMBER_PAIRS;
         let score = if is_member { score + MEMBER } else { score };
         if self.knows(contact.pair) || contact.is_open && !self.opens(score) {
-            return self.judge(most);
+            return self.judge(fences);
         }
         if self.verdict == Verdict::Fence as u8 && self.pairs.count_ones() >= CROWDED {
             self.pairs = 0;
@@ -118,7 +118,7 @@ impl Suspect {
         self.hosts |= 1 << (contact.pair.host() % 16);
         self.ports |= 1 << (contact.pair.port() % 16);
         self.score = self.score.saturating_add(score);
-        self.judge(most)
+        self.judge(fences)
     }
 
     /// Takes back a failed contact with this mark, because the port accepts. Its pair stays known.
@@ -199,14 +199,11 @@ impl Suspect {
     }
 
     #[inline(always)]
-    fn judge(&mut self, most: Verdict) -> Verdict {
+    fn judge(&mut self, fences: bool) -> Verdict {
         let [last, before] = self.open;
         let open = last.failed.saturating_add(before.failed);
         let score = self.score - UNIT * (i16::from(last.score) + i16::from(before.score));
-        let is_fenced = most as u8 >= Verdict::Fence as u8
-            && score >= FENCE
-            && self.failed.saturating_sub(open) >= FENCE_PAIRS
-            && !self.is_peer();
+        let is_fenced = score >= FENCE && self.failed.saturating_sub(open) >= FENCE_PAIRS && !self.is_peer();
         let verdict = if is_fenced {
             Verdict::Fence
         } else if score >= REPORT {
@@ -214,7 +211,7 @@ impl Suspect {
         } else {
             Verdict::None
         };
-        let is_anew = verdict == Verdict::Fence && self.fresh > open;
+        let is_anew = fences && verdict == Verdict::Fence && self.fresh > open;
         if verdict as u8 <= self.verdict && !is_anew {
             return Verdict::None;
         }

@@ -5,7 +5,7 @@ use portsentry_common::{
     event::ScanEvent,
     learned::Question,
     scan::{
-        Contact, Verdict,
+        Contact,
         contacts::{Heard, Hearing, Judged, Scans},
     },
 };
@@ -15,9 +15,9 @@ use crate::{learned, maps, scan};
 
 impl<A: Family> Scans<A> for Kernel<'_> {
     #[inline(always)]
-    fn note(&self, key: A, contact: &Contact, now: u32, most: Verdict) -> Judged {
+    fn note(&self, key: A, contact: &Contact, now: u32, fences: bool) -> Judged {
         let [high, low] = key.to_mapped().halves();
-        scan::note_in([high, low], contact, (now, most))
+        scan::note_in([high, low], contact, (now, fences))
     }
 
     #[inline(always)]

@@ -24,6 +24,7 @@ pub(super) struct Contacts {
     failed: BTreeSet<SocketAddr>,
     score: f64,
     is_reported: bool,
+    are_enough: bool,
 }
 
 impl Oracle {
@@ -55,20 +56,22 @@ impl Oracle {
         let score = 1.5 + shape(frame);
         contacts.score += score;
         finding.counted.push("failed_contacts");
-        let Contacts { failed, score, is_reported } = contacts.clone();
+        let Contacts { failed, score, is_reported, are_enough: were_enough } = contacts.clone();
         let number = u32::try_from(failed.len()).expect("few");
-        if fences && score > FENCE - 0.001 && failed.len() >= FENCE_FAILURES && !is_peer(&failed) {
+        let are_enough = score > FENCE - 0.001 && failed.len() >= FENCE_FAILURES && !is_peer(&failed);
+        let is_told = is_reported || score > REPORT - 0.001;
+        if fences && are_enough {
             if !self.is_abandoned() {
                 finding.told.extend(self.enter_fence(seen, number, &mut finding.counted));
                 finding.counted.push("scan_fences");
                 finding.action = Action::Drop;
             }
-            self.contacts.get_mut(&source).expect("its contacts").is_reported = true;
-        } else if score > REPORT - 0.001 && !is_reported {
+        } else if is_told && !is_reported || are_enough && !were_enough {
             finding.told.push(self.sighting(seen, Verdict::Report, number));
             finding.counted.extend(["scan_reports", "reported"]);
-            self.contacts.get_mut(&source).expect("its contacts").is_reported = true;
         }
+        let contacts = self.contacts.get_mut(&source).expect("its contacts");
+        (contacts.is_reported, contacts.are_enough) = (is_told, were_enough || are_enough);
         finding
     }
 

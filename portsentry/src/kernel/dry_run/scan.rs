@@ -4,7 +4,7 @@ use portsentry_common::{
     event::ScanEvent,
     learned::Question,
     scan::{
-        Contact, Verdict,
+        Contact,
         contacts::{Heard, Hearing, Judged, Scans},
     },
 };
@@ -12,7 +12,7 @@ use portsentry_common::{
 use super::DryRun;
 
 impl<A> Scans<A> for DryRun {
-    fn note(&self, _: A, _: &Contact, _: u32, _: Verdict) -> Judged {
+    fn note(&self, _: A, _: &Contact, _: u32, _: bool) -> Judged {
         Judged::NOTHING
     }
 

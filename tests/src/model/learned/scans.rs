@@ -14,7 +14,7 @@ use portsentry_common::{
     judge::seconds,
     learned::Question,
     scan::{
-        Contact, Verdict,
+        Contact,
         contacts::{Heard, Hearing, Judged, Mark, Scans},
         hearing,
         memory::{self, Answered, Name, Probation, Sets, Suspects, note},
@@ -76,10 +76,10 @@ impl Model {
 }
 
 impl<A: Address> Scans<A> for Model {
-    fn note(&self, key: A, contact: &Contact, now: u32, most: Verdict) -> Judged {
+    fn note(&self, key: A, contact: &Contact, now: u32, fences: bool) -> Judged {
         self.in_sets(key, |suspects, probation, tag| {
             let mut sets = Sets { suspects: &mut suspects.places, probation };
-            note(&mut sets, tag, contact, now, most).judged
+            note(&mut sets, tag, contact, now, fences).judged
         })
     }
 

@@ -85,7 +85,7 @@ impl Story {
     fn contact(&mut self, contact: Contact) {
         let now = self.now;
         let before = self.credits();
-        let judged = note(&mut self.sets(), TAG, &contact, now, Verdict::Fence).judged;
+        let judged = note(&mut self.sets(), TAG, &contact, now, true).judged;
         self.credit(before);
         if judged.added != 0 {
             let score = contact.failure().expect("a failure");
