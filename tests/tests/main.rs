@@ -83,6 +83,7 @@ mod responses;
 mod restarts;
 mod review;
 mod sandbox;
+mod scan_detection;
 mod scan_results;
 mod scans;
 mod served;
