@@ -169,7 +169,7 @@ pub trait Learning<A> {
     /// Returns the relation of `source` to this host.
     fn relation(&self, source: A) -> Relation;
 
-    /// Removes the record of a question. Returns its [`crate::scan::contacts::mark`], or [`NOT_ASKED`] if there was none,
+    /// Removes the record of a question. Returns its [`crate::scan::mark`], or [`NOT_ASKED`] if there was none,
     /// or the answer is too late.
     fn take(&self, question: &Question<A>) -> u32;
 

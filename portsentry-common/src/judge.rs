@@ -12,6 +12,7 @@ mod fast_path;
 mod fenced;
 mod open;
 mod precheck;
+mod read;
 mod report;
 mod scan;
 pub(crate) mod served;

@@ -6,6 +6,7 @@
 pub mod contacts;
 pub mod group;
 pub mod hearing;
+pub mod mark;
 pub mod memory;
 pub mod state;
 pub mod suspect;

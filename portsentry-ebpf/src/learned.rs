@@ -36,7 +36,7 @@ impl Asked {
 /// The initial value of a source's entry.
 static NO_FAILURES: Failures = Failures::NONE;
 
-/// Bits of a question's time that hold its mark (see [`portsentry_common::scan::contacts::mark`]).
+/// Bits of a question's time that hold its mark (see [`portsentry_common::scan::mark`]).
 const MARK: u64 = 0xff;
 
 /// Records a question between the addresses with these halves, and with these ports and protocol in one word. A question

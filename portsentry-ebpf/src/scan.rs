@@ -11,8 +11,9 @@ use portsentry_common::{
     parse::Plain,
     scan::{
         Contact, Outcome, Verdict,
-        contacts::{Fate, Heard, Hearing, Judged, Mark},
+        contacts::{Fate, Heard, Hearing, Judged},
         hearing::{self, ADDRESSES, NETWORKS, is_heard},
+        mark::Mark,
         memory::{
             Answered, ENTRANTS, Name, Places, Probation, SUSPECTS, Suspects, add, entered, find, free, note,
             oldest, settle, settle_suspect,

@@ -86,8 +86,7 @@ impl Ours {
         let [on_probation, suspected] = [probation.len(), suspects.len()].map(|sets| hash & (sets - 1));
         let (probation, places) = (&mut probation[on_probation], &mut suspects[suspected]);
         let mut sets = Sets { suspects: places, probation };
-        let Note { judged, is_suspect, .. } =
-            memory::note(&mut sets, name.tag(), &contact, event.at, true);
+        let Note { judged, is_suspect, .. } = memory::note(&mut sets, name.tag(), &contact, event.at, true);
         let failed = match judged.fate {
             _ if is_suspect => judged.evidence.failed,
             Fate::Counted => 1,

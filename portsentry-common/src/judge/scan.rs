@@ -5,9 +5,9 @@
 use super::{
     Action,
     enter::block,
+    read::{Read, ordinary_syn, read},
     report::event,
     served::is_served,
-    slow_path::{Read, ordinary_syn, read},
     source_key::source_key,
     source_state::is_enforced,
 };
@@ -24,7 +24,8 @@ use crate::{
     parse::{IP, Link, Plain, link},
     scan::{
         Contact, Evidence, Outcome, Pair, Shape, Verdict,
-        contacts::{Fate, Heard, Hearing, Judged, Mark},
+        contacts::{Fate, Heard, Hearing, Judged},
+        mark::Mark,
         suspect::period,
     },
     settings::Settings,

@@ -6,19 +6,21 @@ use super::{
     Action, SourceState,
     answer::answer,
     benign::{is_benign, is_harmless, is_trap},
-    contact, scan,
+    contact,
+    read::{ordinary_syn, read},
+    scan,
     slow_path_fenced::settle_fenced,
     source_state,
 };
 use crate::{
     address::{Address, Ipv4, Ipv6},
     challenge::Challenged,
-    classify::{self, Kind, Probe, Protocol, classify},
+    classify::Kind,
     counter::Counter,
     environment::{Environment, FamilyMaps, Locality},
     flow::Flow,
-    frame::{Bytes, Frame, Rewrite},
-    parse::{Datagram, Fragment, IP, Link, Malformed, Network, Plain, TCP, link},
+    frame::{Frame, Rewrite},
+    parse::{Link, Malformed, Network, Plain, link},
 };
 
 /// Judges `frame` by all rules.
@@ -118,50 +120,6 @@ where
         return Ok(Action::Pass);
     }
     Ok(answer(frame, link, &datagram, &flow, env))
-}
-
-/// A packet that may be a probe.
-pub(super) type Read<A> = (Datagram<A>, Flow<A>);
-
-/// Reads a packet that may be a probe. Returns `None` if it can't be one.
-#[inline(always)]
-pub(super) fn read<A: Plain, F: Frame>(frame: &F, link: &Link) -> Result<Option<Read<A>>, Malformed> {
-    cold_path();
-    let source = A::source(frame, link)?;
-    let datagram = A::datagram(frame, link)?;
-    let Some(probe) = classify(&datagram.transport(frame)?) else { return Ok(None) };
-    let flow = Flow { source, destination: datagram.destination, probe };
-    Ok(Some((datagram, flow)))
-}
-
-/// Reads a SYN like [`read`], with as few loads and checks as possible, if it is ordinary. Floods consist of these.
-#[inline(always)]
-pub(super) fn ordinary_syn<A: Plain, F: Frame>(frame: &F, link: &Link) -> Option<Read<A>> {
-    if F::IS_BARE || link.is_deep {
-        return None;
-    }
-    let packet = frame.fresh_bytes().skip(link.length - IP);
-    if !A::begins(packet.read(0)?) || !A::is_tcp(A::carrier(packet)?) {
-        return None;
-    }
-    let control = A::tcp(packet)?;
-    let flags = control.flags();
-    if classify::tcp(flags) != Some(Kind::Syn) || !A::is_sound_tcp(packet, control) {
-        return None;
-    }
-    let [source_port, port] = packet.read::<[u16; 2]>(A::TRANSPORT)?.map(u16::from_be);
-    let probe = Probe { protocol: Protocol::Tcp, kind: Kind::Syn, source_port, port, flags: flags.0 };
-    let (source, destination) = (A::sender(packet)?, A::destination(packet)?);
-    let datagram = Datagram {
-        protocol: TCP,
-        destination,
-        transport: link.length - IP + A::TRANSPORT,
-        remaining: A::length(packet)?.checked_sub(A::TRANSPORT - A::COUNTED)?,
-        fragment: Fragment::Whole,
-        options: false,
-        ttl: A::ttl(packet)?,
-    };
-    Some((datagram, Flow { source, destination, probe }))
 }
 
 /// Whether a packet to a watched port goes to a service, or to a trap whose socket accepts it. The socket answers every

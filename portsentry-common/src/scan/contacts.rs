@@ -1,9 +1,6 @@
 //! How the rules reach the memory of scans.
 
-use super::{
-    BARE, Contact, Evidence, MEMBER, Outcome, PATTERN, Pair, REFUSED, SILENT, Shape, Verdict,
-    suspect::PERIODS,
-};
+use super::{Contact, Evidence, Outcome, Pair, Shape, Verdict};
 use crate::{event::ScanEvent, learned::Question};
 
 /// What the answers that pass through this host have shown of an address.
@@ -42,68 +39,11 @@ pub trait Scans<A> {
     /// Returns what answers have shown of a destination that is asked at `now`.
     fn hear(&self, destination: &Heard<A>, now: u32) -> Hearing;
 
-    /// Records with a question what its failure added: [`Mark::bits`].
+    /// Records with a question what its failure added: [`super::mark::Mark::bits`].
     fn mark(&self, question: &Question<A>, mark: u8);
 
     /// Hands `event` to the daemon. Returns `false` if the ring is full.
     fn report_scan(&self, event: &ScanEvent) -> bool;
-}
-
-/// What a contact added, as it is recorded with its question: see [`Mark::bits`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// The score, or 0 if none was added.
-    pub score: i16,
-    /// The contact's [`super::suspect::period`], modulo [`PERIODS`].
-    pub period: u8,
-    /// Whether its answer could still come.
-    pub is_open: bool,
-}
-
-impl Mark {
-    /// Returns the mark in an octet. The score is that of an outcome, and up to seven nats more.
-    #[inline(always)]
-    #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the highest score is 520")]
-    pub const fn bits(self) -> u8 {
-        if self.score < REFUSED {
-            return 0;
-        }
-        let is_silent = is_silent(self.score);
-        let nats = (self.score - outcome(is_silent)) as u16 / NAT as u16;
-        MARKED
-            | (is_silent as u8) << 1
-            | (nats as u8 & 7) << 2
-            | (self.is_open as u8) << 5
-            | (self.period % PERIODS) << 6
-    }
-
-    /// Returns the mark from [`Mark::bits`].
-    #[inline(always)]
-    #[must_use]
-    pub const fn of_bits(bits: u8) -> Self {
-        let nats = (bits >> 2 & 7) as i16;
-        let score = if bits & MARKED == 0 { 0 } else { outcome(bits & 2 != 0) + nats * NAT };
-        Self { score, period: bits >> 6, is_open: bits & 1 << 5 != 0 }
-    }
-}
-
-/// Bit of a mark that isn't 0.
-const MARKED: u8 = 1;
-
-/// Centinats in a nat.
-pub(super) const NAT: i16 = 100;
-const _: () =
-    assert!(BARE % NAT == 0 && PATTERN % NAT == 0 && MEMBER % NAT == 0 && REFUSED % NAT != SILENT % NAT);
-
-/// Returns whether a failure's score is that of a silent address. What the shape and the group add are whole nats.
-#[inline(always)]
-pub(super) const fn is_silent(score: i16) -> bool {
-    score % NAT == SILENT % NAT
-}
-
-const fn outcome(is_silent: bool) -> i16 {
-    if is_silent { SILENT } else { REFUSED }
 }
 
 /// Centinats in a unit of [`Judged::packed`]'s score.
@@ -220,8 +160,6 @@ impl Contact {
 
 #[cfg(test)]
 mod tests {
-    use std::vec;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -246,18 +184,6 @@ mod tests {
             let kinds = Judged::unpacked(numbers.0 | numbers.1 << 2);
             let judged = Judged { added: units * UNIT, evidence, ..kinds };
             prop_assert_eq!(Judged::unpacked(judged.packed()), judged);
-        }
-
-        #[test]
-        fn a_mark_is_the_score_and_the_period(
-            score in prop::sample::select(vec![150, 220, 250, 320, 350, 420, 450, 520]),
-            period: u8,
-            is_open: bool,
-        ) {
-            let mark = Mark { score, period: period % PERIODS, is_open };
-            prop_assert_eq!(Mark::of_bits(mark.bits()), mark);
-            prop_assert_eq!(Mark { score: 0, ..mark }.bits(), 0);
-            prop_assert_eq!(Mark::of_bits(0).score, 0);
         }
     }
 }

@@ -14,7 +14,8 @@ pub use entry::{idle, is_tagged};
 
 use super::{
     Contact, Outcome, Verdict,
-    contacts::{Fate, Judged, Mark},
+    contacts::{Fate, Judged},
+    mark::Mark,
     mix,
     suspect::Suspect,
 };

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::{
     Contact, Evidence, FENCE, FENCE_PAIRS, FLOOR, MEMBER, MEMBER_PAIRS, Pair, REFUSED, REPORT, SERVED,
     SILENT, Verdict,
-    contacts::{Mark, is_silent},
+    mark::{Mark, PERIODS, is_silent},
 };
 
 /// Number of served pairs that may lower a score. More would let a scanner pay with known services for as long as it
@@ -260,9 +260,6 @@ impl Suspect {
         self.pairs & marks == marks
     }
 }
-
-/// Number of periods that are told apart in the record of a question.
-pub const PERIODS: u8 = 4;
 
 /// Returns the number of the period at `now`.
 #[inline(always)]

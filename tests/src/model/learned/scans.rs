@@ -15,8 +15,9 @@ use portsentry_common::{
     learned::Question,
     scan::{
         Contact,
-        contacts::{Heard, Hearing, Judged, Mark, Scans},
+        contacts::{Heard, Hearing, Judged, Scans},
         hearing,
+        mark::Mark,
         memory::{self, Answered, Name, Probation, Sets, Suspects, note},
     },
 };
