@@ -1,6 +1,6 @@
 //! The model's memory of questions and learned ports, and its judgement of answers.
 
-pub(super) mod scans;
+mod scans;
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,12 +1,16 @@
-//! The memory of questions and learned ports.
+//! The memory of questions, learned ports and scans.
 
 use std::{
     cell::RefCell,
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     net::{IpAddr, SocketAddr},
 };
 
-use portsentry_common::{classify::Protocol, failures::Failures};
+use portsentry_common::{
+    classify::Protocol,
+    failures::Failures,
+    scan::memory::{Probation, Suspects},
+};
 
 pub(super) type Port = (Protocol, SocketAddr);
 
@@ -16,6 +20,16 @@ pub(super) struct Memory {
     pub(super) asked: RefCell<HashSet<(SocketAddr, Port)>>,
     pub(super) served: RefCell<HashSet<Port>>,
     pub(super) refused: RefCell<HashSet<Port>>,
-    pub(super) scans: super::learned::scans::Memory,
+    pub(super) scans: Scans,
     pub(super) failures: RefCell<HashMap<IpAddr, Failures>>,
+}
+
+/// Sets of sources by their numbers, and words about destinations by their places.
+#[derive(Debug, Default)]
+pub(super) struct Scans {
+    pub(super) suspects: RefCell<HashMap<u32, Suspects>>,
+    pub(super) probation: RefCell<HashMap<u32, Probation>>,
+    pub(super) heard: RefCell<BTreeMap<usize, u64>>,
+    pub(super) networks: RefCell<BTreeMap<usize, u32>>,
+    pub(super) marks: RefCell<HashMap<(SocketAddr, Port), u8>>,
 }

@@ -14,7 +14,10 @@ use portsentry_common::{
     settings::{FencedSyns, Settings},
 };
 
-use super::{memory::Learned, scans::Contacts, seen::Seen};
+use super::{
+    memory::{Contacts, Learned},
+    seen::Seen,
+};
 use crate::{scenario::Scenario, test_host};
 
 /// The oracle's knowledge of the host and of sources.

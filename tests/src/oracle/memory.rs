@@ -1,4 +1,4 @@
-//! The knowledge of other hosts' ports.
+//! The knowledge of other hosts' ports, and of failed first contacts.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,4 +26,13 @@ pub(super) struct Failed {
     pub(super) refused: BTreeSet<SocketAddr>,
     pub(super) unanswered: BTreeSet<SocketAddr>,
     pub(super) served: BTreeSet<SocketAddr>,
+}
+
+/// A source's failed first contacts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Contacts {
+    pub(super) failed: BTreeSet<SocketAddr>,
+    pub(super) score: f64,
+    pub(super) is_reported: bool,
+    pub(super) are_enough: bool,
 }

@@ -13,19 +13,11 @@ use portsentry_common::{
 use super::{
     finding::Finding,
     knowledge::Oracle,
+    memory::Contacts,
     seen::Seen,
     sockets::is_one_host,
     table::{is_unbound, was_served},
 };
-
-/// A source's failed first contacts.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Contacts {
-    failed: BTreeSet<SocketAddr>,
-    score: f64,
-    is_reported: bool,
-    are_enough: bool,
-}
 
 impl Oracle {
     /// Counts the first contact of a SYN that passes, and judges its source.

@@ -1,11 +1,5 @@
 //! The model's memory of scans, and of answers: the same tables as the kernel's.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, HashMap},
-    net::SocketAddr,
-};
-
 use bytemuck::Zeroable;
 use portsentry_common::{
     address::Address,
@@ -23,17 +17,6 @@ use portsentry_common::{
 };
 
 use super::{super::Model, ends};
-use crate::model::memory::Port;
-
-/// Sets of sources by their numbers, and words about destinations by their places.
-#[derive(Debug, Default)]
-pub(in crate::model) struct Memory {
-    suspects: RefCell<HashMap<u32, Suspects>>,
-    probation: RefCell<HashMap<u32, Probation>>,
-    heard: RefCell<BTreeMap<usize, u64>>,
-    networks: RefCell<BTreeMap<usize, u32>>,
-    marks: RefCell<HashMap<(SocketAddr, Port), u8>>,
-}
 
 impl Model {
     /// Runs `change` on the sets of a source, and returns its result.
