@@ -5,7 +5,7 @@ use std::time::Duration;
 use portsentry_common::{
     classify::Protocol,
     pace,
-    settings::{FencedSyns, Response, ScanDetection, Settings},
+    settings::{FencedSyns, Response, Settings},
 };
 
 use crate::{
@@ -63,8 +63,7 @@ pub fn settings(config: &Config, modes: Modes, machine: &Machine) -> Settings {
         udp_response: respond(config.block_udp) as u8,
         answers: config.answers as u8,
         failed_connections: config.failed_connections,
-        // The kernel program counts no first contacts so far, so that no command may say that scans are detected.
-        scans: ScanDetection::Off as u8,
+        scans: config.scan_detection as u8,
         ack_probes: config.ack_probes as u8,
         remembers: 1,
         ..Settings::UNSET

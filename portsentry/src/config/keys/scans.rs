@@ -9,8 +9,7 @@ pub(super) const KEYS: &[Key] = &[
         origin: Origin::Ours,
         form: "off, report or fence",
         default: "off",
-        meaning: "Not in effect yet: the kernel program doesn't count contacts so far, whatever this says. \
-            Scans that avoid traps: what follows if too many first SYNs of a source go to addresses and ports \
+        meaning: "Scans that avoid traps: what follows if too many first SYNs of a source go to addresses and ports \
             that don't serve it. Unwatched ports of this host without a service count, and those of hosts behind \
             it that ANSWERS has seen refuse or keep silent. report: the scan is reported. fence: the source is \
             fenced as well, at the earliest after six addresses and ports, and again whenever it goes on within a \
