@@ -148,7 +148,8 @@ fn masscan_and_zmap_are_fenced_and_learn_nothing() {
     };
     let learns_nothing = |name: &str, scan: &dyn Fn(IpAddr, u16) -> bool| {
         let source = lab.source(Family::V4);
-        assert!(scan(source, SERVICE), "{name} finds services");
+        // On a busy machine an answer may come when zmap no longer listens.
+        assert!((0..5).any(|_| scan(source, SERVICE)), "{name} finds services");
         scan(source, TRAP);
         assert_fenced(&daemon, source, name);
         assert!(!scan(source, SERVICE), "{name} has learnt of a service");
