@@ -6,19 +6,15 @@
 use core::ptr::null_mut;
 
 use aya_ebpf::{EbpfContext, bindings::xdp_md, macros::xdp, programs::XdpContext};
-use portsentry_common::{
-    address::{Ipv4, Ipv6},
-    judge::Action,
-};
+use portsentry_common::address::{Ipv4, Ipv6};
 
 use crate::{
-    FENCED_IPV4, FENCED_IPV6, FREE_IPV4, FREE_IPV6, PROVES, SYN, UNSETTLED, UNSURE, classify_source_as,
-    contact::contacts,
+    FENCED_IPV4, FENCED_IPV6, FREE_IPV4, FREE_IPV6, PROVES, SYN, UNSETTLED, classify_source_as,
+    contact::{Steps, contacts},
     fenced, free, further,
     open::opened,
     proves,
     scan::{convicted, first, noted},
-    settings::settings,
     settled,
 };
 
@@ -28,30 +24,24 @@ pub fn portsentry_bare(context: XdpContext) -> u32 {
     let context = context.as_ptr().cast();
     match classify_source_bare(context) {
         FREE_IPV4 => {
-            let found = if settings().learns() { contact_ipv4_bare(context) } else { UNSURE };
-            let action = if found == UNSURE { free_ipv4_bare(context) } else { found };
-            if action != Action::Pass as u32 || !settings().detects_scans() {
-                return action;
-            }
-            let contact = first_contact_ipv4_bare(context);
-            if contact == 0 {
-                return action;
-            }
-            let judged = note_contact_ipv4_bare(context, contact);
-            if judged == 0 { action } else { convict_ipv4_bare(context, judged) }
+            let steps = Steps {
+                contact: contact_ipv4_bare,
+                free: free_ipv4_bare,
+                first: first_contact_ipv4_bare,
+                note: note_contact_ipv4_bare,
+                convict: convict_ipv4_bare,
+            };
+            steps.take(context)
         }
         FREE_IPV6 => {
-            let found = if settings().learns() { contact_ipv6_bare(context) } else { UNSURE };
-            let action = if found == UNSURE { free_ipv6_bare(context) } else { found };
-            if action != Action::Pass as u32 || !settings().detects_scans() {
-                return action;
-            }
-            let contact = first_contact_ipv6_bare(context);
-            if contact == 0 {
-                return action;
-            }
-            let judged = note_contact_ipv6_bare(context, contact);
-            if judged == 0 { action } else { convict_ipv6_bare(context, judged) }
+            let steps = Steps {
+                contact: contact_ipv6_bare,
+                free: free_ipv6_bare,
+                first: first_contact_ipv6_bare,
+                note: note_contact_ipv6_bare,
+                convict: convict_ipv6_bare,
+            };
+            steps.take(context)
         }
         FENCED_IPV4 => match fenced_ipv4_bare(context) {
             SYN => settled(open_ipv4_bare(context)),

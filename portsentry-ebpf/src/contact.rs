@@ -20,37 +20,63 @@ use crate::{
     settings::settings,
 };
 
-/// Judges an IPv4 packet whose source is free: by the source's questions to other hosts, if answers teach, by the other
-/// rules, and by its first contacts, if scans are detected. Each function is called after the previous one has returned.
+/// The steps of judging a packet whose source is free, for one address family and form of frame. A result of 0 ends them.
+pub struct Steps {
+    /// Judges the source by its questions to other hosts.
+    pub contact: fn(*mut xdp_md) -> u32,
+    /// Judges the packet by the other rules.
+    pub free: fn(*mut xdp_md) -> u32,
+    /// Returns the first contact that a SYN makes.
+    pub first: fn(*mut xdp_md) -> u64,
+    /// Notes it.
+    pub note: fn(*mut xdp_md, u64) -> u64,
+    /// Reports or fences the source.
+    pub convict: fn(*mut xdp_md, u64) -> u32,
+}
+
+impl Steps {
+    /// Judges a packet: by its source's questions, if answers teach, by the other rules, and by its source's first
+    /// contacts, if scans are detected. Each function is called after the previous one has returned.
+    #[inline(always)]
+    pub fn take(self, context: *mut xdp_md) -> u32 {
+        let found = if settings().learns() { (self.contact)(context) } else { UNSURE };
+        let action = if found == UNSURE { (self.free)(context) } else { found };
+        if action != Action::Pass as u32 || !settings().detects_scans() {
+            return action;
+        }
+        let contact = (self.first)(context);
+        if contact == 0 {
+            return action;
+        }
+        let judged = (self.note)(context, contact);
+        if judged == 0 { action } else { (self.convict)(context, judged) }
+    }
+}
+
+/// Judges an IPv4 packet whose source is free.
 #[inline(always)]
 pub fn settle_free_ipv4(context: *mut xdp_md) -> u32 {
-    let found = if settings().learns() { contact_ipv4(context) } else { UNSURE };
-    let action = if found == UNSURE { free_ipv4(context) } else { found };
-    if action != Action::Pass as u32 || !settings().detects_scans() {
-        return action;
-    }
-    let contact = first_contact_ipv4(context);
-    if contact == 0 {
-        return action;
-    }
-    let judged = note_contact_ipv4(context, contact);
-    if judged == 0 { action } else { convict_ipv4(context, judged) }
+    let steps = Steps {
+        contact: contact_ipv4,
+        free: free_ipv4,
+        first: first_contact_ipv4,
+        note: note_contact_ipv4,
+        convict: convict_ipv4,
+    };
+    steps.take(context)
 }
 
 /// The same for IPv6.
 #[inline(always)]
 pub fn settle_free_ipv6(context: *mut xdp_md) -> u32 {
-    let found = if settings().learns() { contact_ipv6(context) } else { UNSURE };
-    let action = if found == UNSURE { free_ipv6(context) } else { found };
-    if action != Action::Pass as u32 || !settings().detects_scans() {
-        return action;
-    }
-    let contact = first_contact_ipv6(context);
-    if contact == 0 {
-        return action;
-    }
-    let judged = note_contact_ipv6(context, contact);
-    if judged == 0 { action } else { convict_ipv6(context, judged) }
+    let steps = Steps {
+        contact: contact_ipv6,
+        free: free_ipv6,
+        first: first_contact_ipv6,
+        note: note_contact_ipv6,
+        convict: convict_ipv6,
+    };
+    steps.take(context)
 }
 
 /// Judges an IPv4 SYN of a free source, if answers teach or scans are detected.
