@@ -28,7 +28,7 @@ pub fn size() -> Size {
     }
 }
 
-/// Returns what is worse in `tables` than in `published`.
+/// Returns the figures of `tables` that are worse than those of `published`.
 ///
 /// # Errors
 ///

@@ -21,7 +21,7 @@ pub struct Line {
 /// A panel of the picture.
 #[derive(Debug)]
 pub struct Panel {
-    /// What it shows.
+    /// The text above it.
     pub title: String,
     /// Its lines. The first one is this project's.
     pub lines: Vec<Line>,

@@ -63,7 +63,7 @@ impl Contacts {
         }
     }
 
-    /// Returns the contacts in order, and the addresses of their sources. What has no answer met silence.
+    /// Returns the contacts in order, and the addresses of their sources. A contact without an answer counts as silent.
     pub fn finish(mut self) -> (Vec<Event>, HashMap<u64, String>) {
         self.expire(f64::INFINITY);
         self.events.sort_by_key(|event| event.at);

@@ -164,7 +164,7 @@ fn outcome<A: Plain, W: FamilyMaps<A>>(flow: &Flow<A>, now: u32, env: &W) -> Opt
     let heard = Heard { address: flow.destination, port: if is_own { flow.probe.port } else { 0 } };
     let hearing = env.hear(&heard, now);
     let outcome = if is_own || hearing == Hearing::Alive { Outcome::Refused } else { Outcome::Silent };
-    // An own port without a socket may be translated, whatever other hosts answer.
+    // An own port counts even if it has never answered. Without a socket it may be translated, so its answer is awaited.
     let is_heard = is_own || hearing != Hearing::Unheard;
     is_heard.then_some((outcome, hearing != Hearing::Silent))
 }
@@ -204,7 +204,8 @@ fn shape<A: Plain, F: Frame>(frame: &F, link: &Link, destination: A) -> Shape {
     shape_of(frame.fresh_bytes().skip(link.length - IP), destination).unwrap_or(Shape::Ordinary)
 }
 
-/// Scanners write into the header what they need to recognise the answer, or what costs them nothing.
+/// Returns the shape of a SYN, given from its IP header on. Scanners fill some fields with constants, or with values by
+/// which they recognise the answer.
 #[inline(always)]
 fn shape_of<A: Plain, B: Bytes>(packet: B, destination: A) -> Option<Shape> {
     /// nmap's lowest window, and masscan's, in network byte order. Stacks announce at least one segment's size.

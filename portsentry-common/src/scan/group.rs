@@ -130,7 +130,7 @@ impl Group {
         }
     }
 
-    /// Returns what is covered of `addresses`.
+    /// Returns how many of the group's `addresses` its sources have tried, once and twice.
     #[inline(always)]
     #[must_use]
     pub const fn coverage(&self, addresses: u32) -> Coverage {
