@@ -12,7 +12,7 @@ use portsentry_common::{
     settings::{Answers, Response, ScanDetection, Settings},
 };
 use portsentry_tests::{
-    frames::{ACK, Packet, RST, SYN, tcp},
+    frames::{ACK, Extension, Packet, RST, SYN, tcp},
     kernel::InKernel,
     model::Model,
     namespace::with_sockets,
@@ -133,11 +133,14 @@ fn sequence(random: &mut Rng, scenario: &Scenario) -> BTreeSet<&'static str> {
             HOSTS.into_iter().filter(|host| host.starts_with('[') == client.contains(':')).collect();
         let host = random.choice(hosts).expect("a host");
         let client = SocketAddr::new(client.parse().expect("an address"), random.u16(40_000..50_000));
-        let packet = match random.u8(..6) {
+        let packet = match random.u8(..8) {
             // The window of these packets is a scanner's.
             0 => tcp(SYN).from(&client.to_string()).to(host),
             1 => tcp(SYN).from(&client.to_string()).to(host).vlan(7),
             2 => tcp(ACK).from(&client.to_string()).to(host),
+            // Its transport header isn't where scanners' is.
+            3 if client.is_ipv4() => tcp(SYN).from(&client.to_string()).to(host).ipv4_options(24),
+            3 => tcp(SYN).from(&client.to_string()).to(host).extension(Extension::DestinationOptions(3)),
             _ => syn(&client.to_string(), host),
         };
         reached.extend(judges.judge(&packet).counted.into_keys());

@@ -208,6 +208,9 @@ fn shape<A: Plain, F: Frame>(frame: &F, link: &Link, destination: A) -> Shape {
 /// which they recognise the answer.
 #[inline(always)]
 fn shape_of<A: Plain, B: Bytes>(packet: B, destination: A) -> Option<Shape> {
+    if !A::begins(packet.read(0)?) || !A::is_tcp(A::carrier(packet)?) {
+        return None;
+    }
     /// nmap's lowest window, and masscan's, in network byte order. Stacks announce at least one segment's size.
     const WINDOW: u16 = 1024_u16.to_be();
     /// `ZMap`'s identification in the IPv4 header, in network byte order.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
+use etherparse::{NetSlice, TransportSlice};
 use portsentry_common::{
     classify::Kind,
     decide::Verdict,
@@ -83,10 +84,16 @@ fn is_peer(failed: &BTreeSet<SocketAddr>) -> bool {
     are_high && addresses.len() > 1 && ports.len() > 1 && failed.len() < MANY
 }
 
-/// Returns the additional score of a SYN's header: one nat without options, two with a scanner's fields.
+/// Returns the additional score of a SYN's header: one nat without options, two with a scanner's fields. None with
+/// options of the IP header, or extensions.
 fn shape(frame: &[u8]) -> f64 {
     let Ok(packet) = etherparse::SlicedPacket::from_ethernet(frame) else { return 0.0 };
-    let Some(etherparse::TransportSlice::Tcp(tcp)) = packet.transport else { return 0.0 };
+    let is_ordinary = match &packet.net {
+        Some(NetSlice::Ipv4(ip)) => ip.header().options().is_empty(),
+        Some(NetSlice::Ipv6(ip)) => ip.extensions().is_empty(),
+        _ => false,
+    };
+    let Some(TransportSlice::Tcp(tcp)) = packet.transport.filter(|_| is_ordinary) else { return 0.0 };
     let has_few_options = tcp.options().len() <= 4;
     if has_few_options && tcp.window_size() == 1024 {
         2.0
