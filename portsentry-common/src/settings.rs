@@ -325,7 +325,9 @@ impl Settings {
     #[inline(always)]
     #[must_use]
     pub const fn fences_scans(&self) -> bool {
-        self.scans == ScanDetection::Fence as u8 && self.fences()
+        self.scans == ScanDetection::Fence as u8
+            && self.fences()
+            && self.blocks(crate::classify::Protocol::Tcp)
     }
 
     /// Whether other hosts' answers decide. Without fences they don't, because a failed connection proves nothing

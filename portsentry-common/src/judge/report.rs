@@ -56,21 +56,27 @@ pub(super) fn report<A: Address, W: FamilyMaps<A>>(event: &Event, key: &SourceKe
     } else if env.is_repeat(&key, event.time_ns) {
         env.count(Counter::Repeated);
     } else {
-        hand_over(event, env);
+        hand_over(env, || env.report(event));
     }
 }
 
 /// Reports a block, which can't be a repeat. If `EVENT_RATE` is exceeded, the daemon finds the block in the map.
 #[inline(always)]
 pub(super) fn tell_at_once<W: Environment>(event: &Event, env: &W) {
-    if env.try_acquire(RateLimit::Report, event.time_ns) {
-        hand_over(event, env);
+    tell_by(event.time_ns, env, || env.report(event));
+}
+
+/// Reports at `time_ns` by `report`, which returns whether there was room, unless `EVENT_RATE` is exceeded.
+#[inline(always)]
+pub(super) fn tell_by<W: Environment>(time_ns: u64, env: &W, report: impl FnOnce() -> bool) {
+    if env.try_acquire(RateLimit::Report, time_ns) {
+        hand_over(env, report);
     } else {
         env.count(Counter::OverRate);
     }
 }
 
 #[inline(always)]
-fn hand_over<W: Environment>(event: &Event, env: &W) {
-    env.count(if env.report(event) { Counter::Reported } else { Counter::RingFull });
+fn hand_over<W: Environment>(env: &W, report: impl FnOnce() -> bool) {
+    env.count(if report() { Counter::Reported } else { Counter::RingFull });
 }

@@ -6,14 +6,14 @@ use super::{
     Action,
     enter::block,
     read::{Read, ordinary_syn, read},
-    report::event,
+    report::{event, tell_by},
     served::is_served,
     source_key::source_key,
     source_state::is_enforced,
 };
 use crate::{
     block::{Block, Origin},
-    classify::{Kind, Protocol},
+    classify::Kind,
     counter::Counter,
     decide,
     environment::{Entry, FamilyMaps, Locality, RateLimit, Relation},
@@ -28,7 +28,6 @@ use crate::{
         mark::Mark,
         suspect::period,
     },
-    settings::Settings,
 };
 
 /// Judges the source of a SYN by its first contacts, in all required steps. Other packets pass.
@@ -93,7 +92,7 @@ where
     }
     let (settings, now) = (env.settings(), seconds(env.now_ns()));
     let key = source_key(flow.source, relation, settings);
-    let judged = env.note(key.address, contact, now, fences(settings));
+    let judged = env.note(key.address, contact, now, settings.fences_scans());
     match judged.fate {
         Fate::Nothing => {}
         Fate::Counted => env.count(Counter::FailedContacts),
@@ -121,13 +120,13 @@ where
     let mut event = event(frame, &link, &datagram, &flow, now_ns, env);
     event.hits = judged.evidence.failed.into();
     event.prefix = key.prefix;
-    if judged.verdict != Verdict::Fence || !fences(settings) {
+    if judged.verdict != Verdict::Fence || !settings.fences_scans() {
         env.count(Counter::ScanReports);
         event.verdict = decide::Verdict::Report as u8;
         tell(event, judged.evidence, env);
         return Action::Pass;
     }
-    // A source that goes on is fenced by its next failure.
+    // If no fence can be made now, the source's next failure tries again.
     if !is_enforced(env) {
         return Action::Pass;
     }
@@ -169,21 +168,10 @@ fn outcome<A: Plain, W: FamilyMaps<A>>(flow: &Flow<A>, now: u32, env: &W) -> Opt
     is_heard.then_some((outcome, hearing != Hearing::Silent))
 }
 
-/// Whether the settings let a verdict fence.
-#[inline(always)]
-const fn fences(settings: &Settings) -> bool {
-    settings.fences_scans() && settings.blocks(Protocol::Tcp)
-}
-
-/// Reports a verdict, which can't be a repeat.
+/// Reports a verdict.
 #[inline(always)]
 fn tell<A, W: FamilyMaps<A>>(event: Event, evidence: Evidence, env: &W) {
-    if env.try_acquire(RateLimit::Report, event.time_ns) {
-        let is_told = env.report_scan(&ScanEvent { event, evidence });
-        env.count(if is_told { Counter::Reported } else { Counter::RingFull });
-    } else {
-        env.count(Counter::OverRate);
-    }
+    tell_by(event.time_ns, env, || env.report_scan(&ScanEvent { event, evidence }));
 }
 
 /// Returns a time in seconds.

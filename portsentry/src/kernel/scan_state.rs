@@ -1,7 +1,6 @@
 //! The state of the detection of scans, for people and metrics.
 
 use portsentry_common::{
-    classify::Protocol,
     scan::state::Horizon,
     settings::{ScanDetection, Settings},
 };
@@ -65,7 +64,7 @@ impl Observer {
 }
 
 const fn in_effect(settings: &Settings) -> ScanDetection {
-    if settings.fences_scans() && settings.blocks(Protocol::Tcp) {
+    if settings.fences_scans() {
         ScanDetection::Fence
     } else if settings.detects_scans() {
         ScanDetection::Report
