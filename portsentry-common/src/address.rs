@@ -168,6 +168,16 @@ impl From<core::net::Ipv6Addr> for Ipv6 {
     }
 }
 
+impl From<core::net::IpAddr> for Ipv6 {
+    /// An IPv4 address becomes a mapped one (RFC 4291 section 2.5.5.2).
+    fn from(address: core::net::IpAddr) -> Self {
+        match address {
+            core::net::IpAddr::V4(v4) => v4.to_ipv6_mapped().into(),
+            core::net::IpAddr::V6(v6) => v6.into(),
+        }
+    }
+}
+
 impl From<Ipv4> for core::net::Ipv4Addr {
     fn from(address: Ipv4) -> Self {
         address.octets.into()

@@ -9,7 +9,6 @@ mod upkeep;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     os::fd::AsFd,
     time::Duration,
 };
@@ -124,11 +123,7 @@ impl Bound {
         let mut unseen = Vec::new();
         let mut served: Vec<(ServedKey, u32)> = Vec::new();
         for socket in sockets {
-            let address = match socket.address {
-                IpAddr::V4(v4) => Ipv6::from(v4.to_ipv6_mapped()),
-                IpAddr::V6(v6) => Ipv6::from(v6),
-            };
-            let halves = address.halves();
+            let halves = Ipv6::from(socket.address).halves();
             let reached: &[(u8, [u64; 2])] = match reach(halves) {
                 Reach::Nowhere => continue,
                 Reach::One => &[(if socket.address.is_ipv4() { 4 } else { 6 }, halves)],

@@ -1,12 +1,12 @@
 //! The maps of ports learned from other hosts' answers.
 
 use std::{
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{Ipv6Addr, SocketAddr},
     path::Path,
 };
 
 use aya::maps::{HashMap, Map, MapData, MapError};
-use portsentry_common::{classify::Protocol, learned::PortKey};
+use portsentry_common::{address::Ipv6, classify::Protocol, learned::PortKey};
 
 use super::{Error, error::os_error};
 
@@ -18,7 +18,7 @@ pub(super) const REFUSED: &str = "LEARNED_REFUSED";
 pub(super) const FAILURES: &str = "FAILURES";
 
 /// Returns a random key for the hashes of questions.
-pub(super) fn question_key() -> Result<u64, Error> {
+pub(super) fn random_key() -> Result<u64, Error> {
     getrandom::u64()
         .map_err(|error| Error::System { what: "asking for random numbers", source: error.into() })
 }
@@ -86,11 +86,8 @@ impl LearnedPorts {
 
     /// Forgets a port. Returns whether it was known.
     pub fn forget(&mut self, port: &LearnedPort) -> Result<bool, Error> {
-        let address = match port.at.ip() {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-            IpAddr::V6(v6) => v6,
-        };
-        let key = PortKey::new(bytemuck::cast(address.octets()), port.at.port(), port.protocol as u8);
+        let address = Ipv6::from(port.at.ip());
+        let key = PortKey::new(bytemuck::cast(address.octets), port.at.port(), port.protocol as u8);
         let Learned { map, name, .. } = &mut self.0[usize::from(!port.is_served)];
         match map.remove(&bytemuck::cast(key)) {
             Ok(()) => Ok(true),
@@ -117,11 +114,7 @@ mod tests {
     fn a_key_is_its_port() {
         for (text, protocol) in [("192.0.2.7:80", Protocol::Tcp), ("[2001:db8::7]:53", Protocol::Udp)] {
             let at: SocketAddr = text.parse().unwrap();
-            let address = match at.ip() {
-                IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-                IpAddr::V6(v6) => v6,
-            };
-            let key = PortKey::new(bytemuck::cast(address.octets()), at.port(), protocol as u8);
+            let key = PortKey::new(bytemuck::cast(Ipv6::from(at.ip()).octets), at.port(), protocol as u8);
             let found = port(&bytemuck::cast(key), true, 5).unwrap();
             assert_eq!(found, LearnedPort { at, protocol, is_served: true, answered_ns: 5 });
         }

@@ -48,7 +48,7 @@ impl Load {
         self.settings.jiffy_ns = clock.jiffy_ns;
         self.settings.first_jiffy = clock.first_jiffy;
         self.settings = self.settings.paced();
-        self.settings.question_key = learned::question_key()?;
+        self.settings.question_key = learned::random_key()?;
         self.settings.scan_mask = self.scan_sets - 1;
         if self.settings.scan_key == 0 {
             self.settings.scan_key = scan::key(&pins)?;

@@ -1,11 +1,6 @@
 //! The loaded program and its maps, as the daemon uses them while it runs.
 
-use std::{
-    collections::HashSet,
-    net::{IpAddr, SocketAddr},
-    os::fd::AsRawFd,
-    sync::Arc,
-};
+use std::{collections::HashSet, net::SocketAddr, os::fd::AsRawFd, sync::Arc};
 
 use aya::{
     Ebpf,
@@ -133,11 +128,7 @@ impl Kernel {
     #[must_use]
     pub fn was_opened(&self, peer: SocketAddr, port: u16) -> bool {
         let Some(map) = self.ebpf.map("OPENED") else { return false };
-        let address = match peer.ip() {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-            IpAddr::V6(v6) => v6,
-        };
-        let key = SteerKey::new(address.into(), peer.port(), port, Protocol::Tcp as u8);
+        let key = SteerKey::new(peer.ip().into(), peer.port(), port, Protocol::Tcp as u8);
         let key: OpenedKey = bytemuck::cast(key);
         HashMap::<&MapData, OpenedKey, u32>::try_from(map).is_ok_and(|map| map.get(&key, 0).is_ok())
     }

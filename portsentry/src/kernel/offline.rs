@@ -56,8 +56,7 @@ impl OfflineMaps {
         let networks = LpmTrie::try_from(Map::LpmTrie(data(blocked_networks::MAP)?));
         let networks = networks.map_err(Error::map(blocked_networks::MAP))?;
         let networks = BlockedNetworks::new(networks, gate, capacity);
-        // Without the settings of a program, there is nothing to clear.
-        let scans = ScanMemory::open(directory).unwrap_or_default();
+        let scans = ScanMemory::open(directory)?;
         Ok(Some(Self { blocked, fenced, networks, scans, pins }))
     }
 

@@ -5,6 +5,7 @@ use std::{marker::PhantomData, net::IpAddr, time::Duration};
 use aya::maps::{HashMap, MapData, MapError};
 use bytemuck::Pod;
 use portsentry_common::{
+    address::Ipv6,
     environment::HandshakeCount,
     tally::{Handshakes, Tally},
 };
@@ -94,11 +95,8 @@ impl TalliesMap {
     }
 }
 
-const fn key(source: IpAddr) -> [u8; 16] {
-    match source {
-        IpAddr::V4(source) => source.to_ipv6_mapped().octets(),
-        IpAddr::V6(source) => source.octets(),
-    }
+fn key(source: IpAddr) -> [u8; 16] {
+    Ipv6::from(source).octets
 }
 
 fn nanoseconds(time: Duration) -> u64 {

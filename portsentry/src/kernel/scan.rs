@@ -1,22 +1,21 @@
 //! The memory of scans: sources whose first contacts failed.
 
-use std::{fmt, net::IpAddr, path::Path};
+use std::{fmt, path::Path};
 
 use aya::{
     Ebpf,
     maps::{Array, Map, MapData, MapInfo},
 };
 use ipnet::IpNet;
-use portsentry_common::{
-    address::Ipv6,
-    scan::{
-        memory::{Name, Suspects, find},
-        state::{Horizon, State},
-        suspect::Suspect,
-    },
+use portsentry_common::scan::{
+    memory::Suspects,
+    state::{Horizon, State},
+    suspect::Suspect,
 };
 
-use super::{Error, Pins, ScanCount, clock::monotonic_ns, settings_pin, suspects::Places};
+use super::{
+    Error, Pins, ScanCount, clock::monotonic_ns, learned::random_key, settings_pin, suspects::Places,
+};
 
 /// The map of sources with one failed first contact.
 pub(super) const PROBATION: &str = "SCAN_PROBATION";
@@ -26,7 +25,6 @@ pub(super) const SUSPECTS: &str = "SCAN_SUSPECTS";
 pub(super) const STATE: &str = "SCAN_STATE";
 
 type RawState = [u8; size_of::<State>()];
-type RawSuspects = [u8; size_of::<Suspects>()];
 
 /// Returns the key of an existing memory, or a new one.
 pub(super) fn key(pins: &Pins) -> Result<u64, Error> {
@@ -38,8 +36,7 @@ pub(super) fn key(pins: &Pins) -> Result<u64, Error> {
             return Ok(key);
         }
     }
-    getrandom::u64()
-        .map_err(|error| Error::System { what: "asking for random numbers", source: error.into() })
+    random_key()
 }
 
 /// Records the key of the memory in it.
@@ -63,15 +60,13 @@ fn read(map: &Array<MapData, RawState>) -> Result<State, Error> {
 
 /// The memory of scans in a directory of pins, for reading.
 pub struct ScanMemory {
-    suspects: Array<MapData, RawSuspects>,
     state: Array<MapData, RawState>,
     places: Places,
-    mask: u32,
 }
 
 impl fmt::Debug for ScanMemory {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("ScanMemory").field("mask", &self.mask).finish_non_exhaustive()
+        formatter.debug_struct("ScanMemory").field("places", &self.places).finish_non_exhaustive()
     }
 }
 
@@ -82,7 +77,8 @@ impl ScanMemory {
         let path = directory.join(SUSPECTS);
         let fits = MapInfo::from_pin(&path)
             .is_ok_and(|info| info.value_size() as usize == size_of::<Suspects>() && info.max_entries() > 1);
-        if !fits || !settings_pin::read(directory)?.detects_scans() {
+        // Without the settings of a program, nothing is detected.
+        if !fits || !settings_pin::read(directory).is_ok_and(|settings| settings.detects_scans()) {
             return Ok(None);
         }
         Self::pinned(directory).map(Some)
@@ -90,10 +86,8 @@ impl ScanMemory {
 
     /// Opens the memory in `directory`, which this version has pinned there.
     pub(super) fn pinned(directory: &Path) -> Result<Self, Error> {
-        let suspects = open(&directory.join(SUSPECTS), SUSPECTS)?;
-        let mask = suspects.len() - 1;
-        let places = Places::open(directory, [SUSPECTS, PROBATION], mask)?;
-        Ok(Self { suspects, state: open(&directory.join(STATE), STATE)?, places, mask })
+        let places = Places::open(directory, [SUSPECTS, PROBATION])?;
+        Ok(Self { state: open(&directory.join(STATE), STATE)?, places })
     }
 
     /// Clears the records of the sources in `network`, which are IPv6 networks of this length. If there may be more
@@ -112,14 +106,7 @@ impl ScanMemory {
     /// Returns the suspect that is counted as `source`: an address, or an IPv6 network by its first address. A source
     /// with one failed first contact is none.
     pub fn suspect(&self, source: IpNet) -> Result<Option<Suspect>, Error> {
-        let address = match source.network() {
-            IpAddr::V4(v4) => Ipv6::from(v4.to_ipv6_mapped()),
-            IpAddr::V6(v6) => Ipv6::from(v6),
-        };
-        let name = Name::of(address.halves(), read(&self.state)?.key);
-        let raw = self.suspects.get(&name.set(self.mask), 0).map_err(Error::map(SUSPECTS))?;
-        let Suspects { places, .. } = bytemuck::pod_read_unaligned(&raw);
-        Ok(places.get(find(&places, name.tag(), seconds())).copied())
+        Ok(self.places.suspect(source.network(), read(&self.state)?.key, seconds()))
     }
 
     /// Returns what the memory can promise now.

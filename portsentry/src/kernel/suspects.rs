@@ -10,13 +10,13 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use aya::maps::MapData;
-use ipnet::{IpNet, Ipv6Subnets};
+use aya::maps::{MapData, MapInfo};
+use ipnet::{IpNet, Ipv4AddrRange, Ipv6Subnets};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use portsentry_common::{
     address::Ipv6,
     scan::{
-        memory::{ENTRANTS, Name, PROBATION, Probation, SUSPECTS, Suspects, idle, is_free, is_tagged},
+        memory::{ENTRANTS, Name, PROBATION, Probation, SUSPECTS, Suspects, find, idle, is_free, is_tagged},
         suspect::Suspect,
     },
 };
@@ -62,11 +62,9 @@ pub(super) struct Places {
 
 impl Places {
     /// Opens the places in the maps with these names in `directory`.
-    pub(super) fn open(
-        directory: &Path,
-        [suspects, probation]: [&'static str; 2],
-        mask: u32,
-    ) -> Result<Self, Error> {
+    pub(super) fn open(directory: &Path, [suspects, probation]: [&'static str; 2]) -> Result<Self, Error> {
+        let info = MapInfo::from_pin(directory.join(suspects)).map_err(Error::map(suspects))?;
+        let mask = info.max_entries().saturating_sub(1);
         let sets = mask as usize + 1;
         Ok(Self {
             suspects: Words::open(directory, suspects, sets * SUSPECT_SET)?,
@@ -97,8 +95,8 @@ impl Places {
     pub(super) fn acquit(&self, network: IpNet, prefix: u8, key: u64) {
         match network {
             IpNet::V4(v4) if v4.prefix_len() >= 32 - MOST => {
-                v4.hosts().for_each(|host| self.acquit_one(host.into(), key));
-                [v4.network(), v4.broadcast()].into_iter().for_each(|host| self.acquit_one(host.into(), key));
+                Ipv4AddrRange::new(v4.network(), v4.broadcast())
+                    .for_each(|host| self.acquit_one(host.into(), key));
             }
             IpNet::V6(v6) if v6.prefix_len() >= prefix => {
                 let whole = network_of(v6.network().into(), prefix);
@@ -120,16 +118,24 @@ impl Places {
         self.probation.words().iter().for_each(|entrant| entrant.store(0, Ordering::Relaxed));
     }
 
-    fn acquit_one(&self, source: IpAddr, key: u64) {
-        let address = match source {
-            IpAddr::V4(v4) => Ipv6::from(v4.to_ipv6_mapped()),
-            IpAddr::V6(v6) => Ipv6::from(v6),
-        };
-        let name = Name::of(address.halves(), key);
-        let tag = name.tag();
+    /// Returns the suspect that is counted as `source`.
+    pub(super) fn suspect(&self, source: IpAddr, key: u64, now: u32) -> Option<Suspect> {
+        let name = name(source, key);
+        let places: Vec<Suspect> = self.set(name).map(suspect).collect();
+        let places: [Suspect; SUSPECTS] = places.try_into().ok()?;
+        places.get(find(&places, name.tag(), now)).copied()
+    }
+
+    /// Returns the places of the suspects in the set of the source with this name.
+    fn set(&self, name: Name) -> impl Iterator<Item = &[AtomicU64]> {
         let start = name.set(self.mask) as usize * SUSPECT_SET + LOCK;
-        let places = self.suspects.words()[start..][..SUSPECTS * SUSPECT].chunks_exact(SUSPECT);
-        for place in places {
+        self.suspects.words()[start..][..SUSPECTS * SUSPECT].chunks_exact(SUSPECT)
+    }
+
+    fn acquit_one(&self, source: IpAddr, key: u64) {
+        let name = name(source, key);
+        let tag = name.tag();
+        for place in self.set(name) {
             // A program that is just adding a failure may write the tag once more.
             for _ in 0..3 {
                 if suspect(place).tag != tag {
@@ -145,6 +151,11 @@ impl Places {
             }
         }
     }
+}
+
+/// Returns the name of a source.
+fn name(source: IpAddr, key: u64) -> Name {
+    Name::of(Ipv6::from(source).halves(), key)
 }
 
 /// Reads a suspect. A program may change it meanwhile.

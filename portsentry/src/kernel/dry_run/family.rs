@@ -374,9 +374,5 @@ impl<A: Address> FamilyMaps<A> for DryRun {
 }
 
 fn mapped(address: IpAddr) -> [u8; 16] {
-    let mapped = match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) => address,
-    };
-    Ipv6::from(mapped).octets
+    Ipv6::from(address).octets
 }
