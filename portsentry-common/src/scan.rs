@@ -49,6 +49,9 @@ pub enum Outcome {
     Served,
 }
 
+/// `ZMap`'s identification in the IPv4 header.
+pub const ZMAP: u16 = 54_321;
+
 /// The shape of a SYN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -61,6 +64,22 @@ pub enum Shape {
 }
 
 impl Shape {
+    /// Returns the shape of a SYN whose TCP header has `words` words of four bytes, and announces this window. `is_known`
+    /// says that another field is a known scanner's: [`ZMAP`], or the destination's address as Mirai's sequence number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(words: u8, window: u16, is_known: bool) -> Self {
+        /// nmap's lowest window, and masscan's. Stacks announce at least one segment's size.
+        const WINDOW: u16 = 1024;
+        if is_known || window == WINDOW && words <= 6 {
+            Self::Pattern
+        } else if words <= 5 {
+            Self::Bare
+        } else {
+            Self::Ordinary
+        }
+    }
+
     /// Returns the shape whose number these two bits are.
     #[inline(always)]
     #[must_use]

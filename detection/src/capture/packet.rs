@@ -6,7 +6,7 @@ use etherparse::{
     Icmpv4Type, Icmpv6Type, LaxNetSlice, LaxSlicedPacket, TcpSlice, TransportSlice,
     icmpv4::DestUnreachableHeader, icmpv6::DestUnreachableCode,
 };
-use portsentry_common::scan::Shape;
+use portsentry_common::scan::{Shape, ZMAP};
 
 /// The two ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,20 +100,6 @@ fn quoted(quote: &[u8]) -> Option<Packet> {
 
 /// Returns the shape of a SYN.
 fn shape(tcp: &TcpSlice<'_>, to: SocketAddr, id: Option<u16>) -> Shape {
-    if is_scanner(tcp, to, id) {
-        Shape::Pattern
-    } else if tcp.options().is_empty() {
-        Shape::Bare
-    } else {
-        Shape::Ordinary
-    }
-}
-
-/// Whether a SYN has the header fields of nmap, masscan, `ZMap` or Mirai.
-fn is_scanner(tcp: &TcpSlice<'_>, to: SocketAddr, id: Option<u16>) -> bool {
-    const WINDOW: u16 = 1024;
-    const ZMAP: u16 = 54321;
-    let has_window = tcp.window_size() == WINDOW && tcp.options().len() <= 4;
     let is_mirai = matches!(to.ip(), IpAddr::V4(address) if address.to_bits() == tcp.sequence_number());
-    has_window || id == Some(ZMAP) || is_mirai
+    Shape::of(tcp.data_offset(), tcp.window_size(), id == Some(ZMAP) || is_mirai)
 }

@@ -23,7 +23,7 @@ use crate::{
     learned::Question,
     parse::{IP, Link, Plain, link},
     scan::{
-        Contact, Evidence, Outcome, Pair, Shape, Verdict,
+        Contact, Evidence, Outcome, Pair, Shape, Verdict, ZMAP,
         contacts::{Fate, Heard, Hearing, Judged},
         mark::Mark,
         suspect::period,
@@ -196,29 +196,18 @@ fn shape<A: Plain, F: Frame>(frame: &F, link: &Link, destination: A) -> Shape {
 /// which they recognise the answer.
 #[inline(always)]
 fn shape_of<A: Plain, B: Bytes>(packet: B, destination: A) -> Option<Shape> {
+    const SEQUENCE: usize = 4;
+    const LENGTH: usize = 12;
+    const WINDOW: usize = 14;
+    const IDENTIFICATION: usize = IP + 4;
     if !A::begins(packet.read(0)?) || !A::is_tcp(A::carrier(packet)?) {
         return None;
     }
-    /// nmap's lowest window, and masscan's, in network byte order. Stacks announce at least one segment's size.
-    const WINDOW: u16 = 1024_u16.to_be();
-    /// `ZMap`'s identification in the IPv4 header, in network byte order.
-    const ZMAP: u16 = 54_321_u16.to_be();
-    const SEQUENCE: usize = 4;
-    const LENGTH: usize = 12;
-    const WINDOW_AT: usize = 14;
-    const IDENTIFICATION: usize = IP + 4;
     let words = packet.read::<u8>(A::TRANSPORT + LENGTH)? >> 4;
-    let window = packet.read::<u16>(A::TRANSPORT + WINDOW_AT)?;
+    let window = packet.read::<u16>(A::TRANSPORT + WINDOW)?;
     let sequence = packet.read::<u32>(A::TRANSPORT + SEQUENCE)?;
     let [_, _, _, last] = destination.to_mapped().words();
-    let is_zmap = A::VERSION == 4 && packet.read(IDENTIFICATION) == Some(ZMAP);
-    // Mirai's sequence number is the destination's address.
-    let is_pattern = is_zmap || window == WINDOW && words <= 6 || A::VERSION == 4 && sequence == last;
-    Some(if is_pattern {
-        Shape::Pattern
-    } else if words <= 5 {
-        Shape::Bare
-    } else {
-        Shape::Ordinary
-    })
+    let is_zmap = A::VERSION == 4 && packet.read(IDENTIFICATION) == Some(ZMAP.to_be());
+    let is_mirai = A::VERSION == 4 && sequence == last;
+    Some(Shape::of(words, u16::from_be(window), is_zmap || is_mirai))
 }
