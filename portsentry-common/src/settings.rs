@@ -166,8 +166,8 @@ pub struct Settings {
     pub source_each_ns: u32,
     /// A random number, without which a sender can't construct a question with the hash of another.
     pub question_key: u64,
-    /// A random number, without which a sender can't choose the places that it takes in the memory of scans. It is as old
-    /// as that memory.
+    /// A random number, without which a sender can't choose the places that it takes in the memory of scans. It lasts
+    /// as long as that memory.
     pub scan_key: u64,
     /// Number of sets of suspects in the memory of scans, a power of two, less one: see
     /// [`crate::scan::memory::sets_in`].

@@ -8,7 +8,7 @@ use crate::{event::ScanEvent, learned::Question};
 pub enum Hearing {
     /// Nothing: no answer from its network has passed within a day, so answers may take another way.
     Unheard,
-    /// Its network answers. It may yet, too.
+    /// Its network answers. The address hasn't, and may still.
     Unknown,
     /// It has answered within a day.
     Alive,

@@ -3,7 +3,7 @@
 //! Unrelated sources often contact the same addresses. Sources that share the work don't. A group counts the addresses
 //! that the first [`super::MEMBER_PAIRS`] failures of each source cover in a block of [`BLOCK`] addresses, at a port and
 //! by SYNs of one shape. Its score is the excess over [`chance`], in standard deviations. A group is reported with its
-//! latest members. It is never fenced.
+//! latest members. It is never fenced. Only the experiments in `detection` use groups so far.
 
 pub mod chance;
 

@@ -1,4 +1,4 @@
-//! What answers have shown of an address, in a word of a table. Each address has one place in it.
+//! The record of an address's answers, in one word of a table.
 
 use super::{
     contacts::{Hearing, SILENT_SECONDS},

@@ -1,4 +1,4 @@
-//! What a contact added, in an octet beside the record of its question.
+//! The mark of a question: an octet with the score that its contact added.
 
 use super::{BARE, MEMBER, PATTERN, REFUSED, SILENT};
 

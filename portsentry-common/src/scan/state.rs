@@ -1,4 +1,4 @@
-//! What the memory of scans can promise: how long it remembers a source with one failed pair.
+//! The horizon of the memory of scans: the time for which it remembers a source with one failed pair.
 
 use bytemuck::{Pod, Zeroable};
 

@@ -109,7 +109,7 @@ impl ScanMemory {
         Ok(self.places.suspect(source.network(), read(&self.state)?.key, seconds()))
     }
 
-    /// Returns what the memory can promise now.
+    /// Returns the memory's horizon.
     pub fn horizon(&self) -> Result<Horizon, Error> {
         Ok(read(&self.state)?.horizon(seconds()))
     }

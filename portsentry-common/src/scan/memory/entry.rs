@@ -60,7 +60,7 @@ pub(super) fn entered_by(entrant: u64) -> Contact {
     }
 }
 
-/// Whether a place on probation is the one of the source with this tag. No entry is 0: its tag would have to be.
+/// Whether a place on probation is the one of the source with this tag. An entry that is 0 by chance counts as a free place.
 #[inline(always)]
 #[must_use]
 pub fn is_tagged(entrant: u64, tag: u32) -> bool {
