@@ -4,7 +4,11 @@ mod contacts;
 mod packet;
 mod summary;
 
-use std::{collections::HashMap, fs::File, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    path::Path,
+};
 
 use anyhow::{Context, Result, bail};
 use etherparse::LaxSlicedPacket;
@@ -27,6 +31,8 @@ const SLL_HEADER: usize = 16;
 pub struct Capture {
     /// Number of frames.
     pub frames: u64,
+    /// Number of frames that were not read, by their unknown link type.
+    pub unread: BTreeMap<i32, u64>,
     /// The contacts, ordered by the time of the SYN.
     pub events: Vec<Event>,
     /// The addresses by the number of [`Event::source`].
@@ -45,7 +51,7 @@ pub fn read(path: &Path, network: Option<IpNet>) -> Result<Capture> {
         Ok(reader) => reader,
         Err(error) => bail!(no_capture(&error)),
     };
-    let mut frames = 0;
+    let (mut frames, mut unread) = (0, BTreeMap::new());
     let mut contacts = Contacts::new(network);
     let mut links = Links::default();
     loop {
@@ -53,8 +59,13 @@ pub fn read(path: &Path, network: Option<IpNet>) -> Result<Capture> {
             Ok((length, block)) => {
                 if let Some((seconds, link, data)) = links.frame(&block) {
                     frames += 1;
-                    if let Some(packet) = parse(link, data).as_ref().and_then(Packet::of) {
-                        contacts.read(seconds, &packet);
+                    match parse(link, data) {
+                        Ok(frame) => {
+                            if let Some(packet) = frame.as_ref().and_then(Packet::of) {
+                                contacts.read(seconds, &packet);
+                            }
+                        }
+                        Err(Unknown) => *unread.entry(link.0).or_default() += 1,
                     }
                 }
                 reader.consume(length);
@@ -70,13 +81,14 @@ pub fn read(path: &Path, network: Option<IpNet>) -> Result<Capture> {
         }
     }
     let (events, sources) = contacts.finish();
-    Ok(Capture { frames, events, sources })
+    Ok(Capture { frames, unread, events, sources })
 }
 
 /// The link types and clocks that a capture has declared.
 #[derive(Debug, Default)]
 struct Links {
-    legacy: Option<Linktype>,
+    /// Of a `pcap` file: its link type, and the parts of a second in which its times are.
+    legacy: Option<(Linktype, f64)>,
     /// Of each interface: its link type, the offset of its times, and their resolution.
     interfaces: Vec<(Linktype, u64, u64)>,
 }
@@ -86,10 +98,16 @@ impl Links {
     fn frame<'block>(&mut self, block: &'block PcapBlockOwned<'_>) -> Option<(f64, Linktype, &'block [u8])> {
         match block {
             PcapBlockOwned::LegacyHeader(header) => {
-                self.legacy = Some(header.network);
+                let parts = if header.is_nanosecond_precision() { 1e9 } else { 1e6 };
+                self.legacy = Some((header.network, parts));
                 None
             }
-            PcapBlockOwned::Legacy(frame) => Some((f64::from(frame.ts_sec), self.legacy?, frame.data)),
+            PcapBlockOwned::Legacy(frame) => {
+                let (link, parts) = self.legacy?;
+                // The field's name is wrong for nanoseconds.
+                let seconds = f64::from(frame.ts_sec) + f64::from(frame.ts_usec) / parts;
+                Some((seconds, link, frame.data))
+            }
             PcapBlockOwned::NG(Block::SectionHeader(_)) => {
                 self.interfaces.clear();
                 None
@@ -108,14 +126,20 @@ impl Links {
     }
 }
 
-fn parse(link: Linktype, data: &[u8]) -> Option<LaxSlicedPacket<'_>> {
-    match link {
-        Linktype::ETHERNET => LaxSlicedPacket::from_ethernet(data).ok(),
-        Linktype::RAW | Linktype::IPV4 | Linktype::IPV6 => LaxSlicedPacket::from_ip(data).ok(),
-        Linktype::LINUX_SLL => LaxSlicedPacket::from_ip(data.get(SLL_HEADER..)?).ok(),
-        Linktype::LINUX_SLL2 => LaxSlicedPacket::from_ip(data.get(SLL2_HEADER..)?).ok(),
-        _ => None,
-    }
+/// The link type is unknown.
+#[derive(Debug)]
+struct Unknown;
+
+/// Returns the packet in a frame, or `None` if it is damaged.
+fn parse(link: Linktype, data: &[u8]) -> Result<Option<LaxSlicedPacket<'_>>, Unknown> {
+    let header = match link {
+        Linktype::ETHERNET => return Ok(LaxSlicedPacket::from_ethernet(data).ok()),
+        Linktype::RAW | Linktype::IPV4 | Linktype::IPV6 => 0,
+        Linktype::LINUX_SLL => SLL_HEADER,
+        Linktype::LINUX_SLL2 => SLL2_HEADER,
+        _ => return Err(Unknown),
+    };
+    Ok(data.get(header..).and_then(|ip| LaxSlicedPacket::from_ip(ip).ok()))
 }
 
 #[cfg(test)]

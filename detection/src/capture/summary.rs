@@ -49,12 +49,19 @@ pub fn summarize(capture: &Capture) -> String {
     }
     let served = capture.events.iter().filter(|event| !event.has_failed()).count();
     let mut text = format!(
-        "{} frames, {} connections tried by {} sources, {served} accepted\n\n| source | failed pairs | {} |\n|{}\n",
+        "{} frames, {} connections tried by {} sources, {served} accepted\n",
         capture.frames,
         capture.events.len(),
         sources.len(),
+    );
+    for (link, frames) in &capture.unread {
+        let _ = writeln!(text, "{frames} frames not read: unknown link type {link}");
+    }
+    let _ = write!(
+        text,
+        "\n| source | failed pairs | {} |\n|{}\n",
         RULES.join(" | "),
-        "---|".repeat(2 + RULES.len()),
+        "---|".repeat(2 + RULES.len())
     );
     let mut found: Vec<_> = sources.iter().filter(|(_, it)| it.found.iter().any(Option::is_some)).collect();
     found.sort_by_key(|(number, it)| (std::cmp::Reverse(it.failed.len()), **number));

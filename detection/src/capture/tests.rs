@@ -1,12 +1,11 @@
 //! Frames, and the contacts that they are.
 
-use std::net::Ipv4Addr;
+use std::{io::Write, net::Ipv4Addr};
 
 use etherparse::{IpHeaders, Ipv4Header, PacketBuilder, TcpOptionElement};
-use portsentry_common::scan::{Outcome, Shape, Verdict};
+use portsentry_common::scan::{Outcome, Shape};
 
 use super::*;
-use crate::rules::{Ours, SETS};
 
 const CLIENT: [u8; 4] = [203, 0, 113, 9];
 const SERVER: [u8; 4] = [198, 51, 100, 7];
@@ -81,7 +80,8 @@ fn unreachable(code: u8, quote: &[u8]) -> Vec<u8> {
 fn contacts(frames: &[(f64, Vec<u8>)]) -> Vec<Event> {
     let mut contacts = Contacts::new(None);
     for (at, frame) in frames {
-        if let Some(packet) = parse(Linktype::RAW, frame).as_ref().and_then(Packet::of) {
+        let frame = parse(Linktype::RAW, frame).expect("a known link type");
+        if let Some(packet) = frame.as_ref().and_then(Packet::of) {
             contacts.read(*at, &packet);
         }
     }
@@ -146,7 +146,52 @@ fn backscatter_is_no_contact() {
         frames.push((f64::from(number) * 2.88, answer));
     }
     let events = contacts(&frames);
-    let mut rule = Ours::new(SETS.map(|sets| sets / 64), 1);
-    assert!(events.iter().all(|event| rule.read(event).verdict == Verdict::None));
     assert_eq!(events, []);
+}
+
+/// Returns what is read from a `pcap` file with frames at these seconds and parts of a second.
+fn file(magic: u32, link: u32, frames: &[(u32, u32, Vec<u8>)]) -> Capture {
+    let header = [magic, 4 << 16 | 2, 0, 0, 65535, link].map(u32::to_le_bytes).concat();
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(&header).expect("a file");
+    for (seconds, parts, frame) in frames {
+        let length = u32::try_from(frame.len()).expect("a length");
+        let record = [*seconds, *parts, length, length].map(u32::to_le_bytes).concat();
+        file.write_all(&[&record[..], frame].concat()).expect("a file");
+    }
+    read(file.path(), None).expect("a capture")
+}
+
+const MICROSECONDS: u32 = 0xa1b2_c3d4;
+const NANOSECONDS: u32 = 0xa1b2_3c4d;
+/// `LINKTYPE_RAW`.
+const RAW: u32 = 101;
+
+/// An answer counts for three seconds, and these files say in which parts of a second it came.
+#[test]
+fn the_times_of_a_capture_are_read_to_their_precision() {
+    let (syn, accepts) = (forth(&SYN), back(&Segment { ack: true, ..SYN }));
+    for (magic, hundredth) in [(MICROSECONDS, 10_000), (NANOSECONDS, 10_000_000)] {
+        for (asked, answered, expected) in
+            [((0, 1), (3, 99), Outcome::Silent), ((0, 99), (3, 98), Outcome::Served)]
+        {
+            let frame = |(seconds, parts): (u32, u32), frame: &Vec<u8>| {
+                (1_700_000_000 + seconds, parts * hundredth, frame.clone())
+            };
+            let capture = file(magic, RAW, &[frame(asked, &syn), frame(answered, &accepts)]);
+            assert_eq!(capture.events.len(), 1, "{magic:x}");
+            assert_eq!(capture.events[0].outcome, expected, "{magic:x}: {asked:?}, {answered:?}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_link_type_is_told() {
+    const IEEE802_11: u32 = 105;
+    let capture = file(MICROSECONDS, IEEE802_11, &[(1, 0, forth(&SYN)), (2, 0, forth(&SYN))]);
+    let text = summarize(&capture);
+    assert!(text.starts_with("2 frames, 0 connections"), "{text}");
+    assert!(text.contains("2 frames not read: unknown link type 105"), "{text}");
+    let text = summarize(&file(MICROSECONDS, RAW, &[(1, 0, forth(&SYN))]));
+    assert!(!text.contains("not read"), "{text}");
 }
