@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use fastrand::Rng;
-use portsentry_common::scan::{Outcome, Shape, group::Noted};
+use portsentry_common::scan::group::Noted;
 
 use crate::{
     event::Event,
@@ -74,8 +74,7 @@ impl Unrelated<'_> {
     }
 
     fn fail(&mut self, source: u64, pair: (u32, u16), at: u32) {
-        let (outcome, shape) = (Outcome::Silent, Shape::Ordinary);
-        self.events.push(Event { at, source, pair, outcome, shape });
+        self.events.push(Event::silent(at, source, pair));
     }
 }
 
@@ -105,8 +104,7 @@ fn find(class: &Class, noise: u32, rng: &mut Rng) -> Option<usize> {
     for (number, host) in targets.into_iter().enumerate() {
         let at = begin + rng.u32(..class.span);
         let source = SCAN + (number / class.each) as u64;
-        let (outcome, shape) = (Outcome::Silent, Shape::Ordinary);
-        events.push(Event { at, source, pair: (host, PORT), outcome, shape });
+        events.push(Event::silent(at, source, (host, PORT)));
     }
     events.sort_by_key(|event| event.at);
     let mut rule = Ours::new(SETS.map(|sets| sets / 64), rng.u64(..));

@@ -20,6 +20,11 @@ pub struct Event {
 }
 
 impl Event {
+    /// Returns a SYN as operating systems send it, without an answer.
+    pub fn silent(at: u32, source: u64, pair: Pair) -> Self {
+        Self { at, source, pair, outcome: Outcome::Silent, shape: Shape::Ordinary }
+    }
+
     /// Whether it failed.
     pub fn has_failed(&self) -> bool {
         self.outcome != Outcome::Served

@@ -45,7 +45,8 @@ pub struct Table {
 }
 
 impl Table {
-    fn new<'a>(heads: impl IntoIterator<Item = &'a str>) -> Self {
+    /// Returns a table without rows.
+    pub fn new<'a>(heads: impl IntoIterator<Item = &'a str>) -> Self {
         Self { heads: heads.into_iter().map(str::to_owned).collect(), rows: Vec::new() }
     }
 

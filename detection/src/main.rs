@@ -10,6 +10,7 @@ mod network;
 mod picture;
 mod rules;
 mod scanners;
+mod tally;
 mod trial;
 
 use std::path::PathBuf;

@@ -55,7 +55,8 @@ pub const CLASSES: [Class; 12] = [
     class("fast sweep, three known services each", 1, Width::Sweep, Shape::Ordinary, 3),
 ];
 
-const fn class(name: &'static str, each: u32, width: Width, shape: Shape, mixed: u32) -> Class {
+/// Returns a class: see its fields.
+pub const fn class(name: &'static str, each: u32, width: Width, shape: Shape, mixed: u32) -> Class {
     Class { name, each, width, shape, mixed }
 }
 

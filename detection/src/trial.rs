@@ -1,16 +1,15 @@
 //! Days of traffic through all rules.
 
-use std::collections::{HashMap, HashSet};
-
 use fastrand::Rng;
-use portsentry_common::scan::{self, Shape, Verdict};
+use portsentry_common::scan::{Shape, Verdict};
 
 use crate::{
     event::Event,
     honest,
-    network::{Network, Pair, RANGE},
+    network::{Network, RANGE},
     rules::{Lru, Ours, RULES, Rules, SETS},
     scanners::{self, DAY, Width},
+    tally::Tally,
 };
 
 /// The number of a first scanner. Honest sources have lower ones.
@@ -65,18 +64,14 @@ pub fn run(seed: u64, days: u32, scanners: u64, honest: u64) -> Outcomes {
 impl Outcomes {
     fn count(&mut self, events: &[Event], key: u64, scanners: u64) {
         let mut rules = Rules::new(key);
-        let mut failed: HashMap<u64, HashSet<Pair>> = HashMap::new();
-        let mut found: [HashSet<u64>; RULES.len()] = Default::default();
+        let mut tally = Tally::default();
         for event in events {
-            if event.has_failed() {
-                failed.entry(event.source).or_default().insert(event.pair);
-            }
-            for (place, finds) in rules.read(event).0.into_iter().enumerate() {
-                if finds && found[place].insert(event.source) {
-                    let contacts = failed.get(&event.source).map_or(0, HashSet::len);
-                    let contacts = u32::try_from(contacts).unwrap_or(u32::MAX);
-                    self.of(event.source, scanners).found[place].push(contacts);
-                }
+            tally.add(event, rules.read(event).0);
+        }
+        for (number, source) in tally.sources {
+            let class = self.of(number, scanners);
+            for (all, found) in class.found.iter_mut().zip(source.found) {
+                all.extend(found);
             }
         }
     }
@@ -99,22 +94,18 @@ pub fn by_pace(seed: u64, each: u32, scanners: u64) -> [f64; RULES.len()] {
     let mut events = Vec::new();
     let widths = [Width::Sweep, Width::Ports, Width::Block];
     for (number, width) in (0..).zip(widths) {
-        let class = scanners::Class { each, width, shape: Shape::Ordinary, mixed: 0, name: "" };
+        let class = scanners::class("", each, width, Shape::Ordinary, 0);
         for it in 0..scanners {
             class.scan(&network, &mut rng, number * scanners + it, &mut events);
         }
     }
     events.sort_by_key(|event| event.at);
     let mut rules = Rules::new(rng.u64(..));
-    let mut found: [HashSet<u64>; RULES.len()] = Default::default();
+    let mut tally = Tally::default();
     for event in &events {
-        for (found, finds) in found.iter_mut().zip(rules.read(event).0) {
-            if finds {
-                found.insert(event.source);
-            }
-        }
+        tally.add(event, rules.read(event).0);
     }
-    found.map(|sources| 100.0 * sources.len() as f64 / (scanners * widths.len() as u64) as f64)
+    tally.found().map(|found| 100.0 * found.len() as f64 / (scanners * widths.len() as u64) as f64)
 }
 
 /// The numbers of failed pairs after which scanners were fenced beside a flood, of as many scanners.
@@ -137,7 +128,7 @@ pub fn beside_flood(seed: u64, flood: u32, each: u32, scanners: u64) -> Beside {
     let mut ours = Ours::new(SETS.map(|sets| sets / PART as usize), rng.u64(..));
     let mut lru = Lru::new(ours.bytes(), rng.u64(..));
     let network = Network::new(&mut rng);
-    let class = scanners::Class { each, width: Width::Sweep, shape: Shape::Ordinary, mixed: 0, name: "" };
+    let class = scanners::class("", each, Width::Sweep, Shape::Ordinary, 0);
     let mut events = Vec::new();
     for it in 0..scanners {
         let start = events.len();
@@ -148,36 +139,23 @@ pub fn beside_flood(seed: u64, flood: u32, each: u32, scanners: u64) -> Beside {
     }
     events.sort_by_key(|event| event.at);
     let mut events = events.into_iter().peekable();
-    let mut tried: HashMap<u64, HashSet<Pair>> = HashMap::new();
-    let mut fenced: [HashMap<u64, u32>; 2] = Default::default();
+    let mut tally = Tally::default();
     let mut owed = 0;
     for at in 0..DAY {
         owed += flood;
         for _ in 0..owed / PART {
             let pair = (rng.u32(RANGE), rng.u16(1..1024));
             let source = rng.u64(..ADDRESSES / u64::from(PART));
-            let event = Event { at, source, pair, outcome: scan::Outcome::Silent, shape: Shape::Ordinary };
+            let event = Event::silent(at, source, pair);
             ours.note(&event);
             lru.read(&event);
         }
         owed %= PART;
         while let Some(event) = events.next_if(|event| event.at <= at) {
-            let pairs = tried.entry(event.source).or_default();
-            if event.has_failed() {
-                pairs.insert(event.pair);
-            }
             let verdicts = [ours.read(&event).verdict, lru.read(&event)];
-            for (fenced, verdict) in fenced.iter_mut().zip(verdicts) {
-                if verdict == Verdict::Fence {
-                    fenced.entry(event.source).or_insert(u32::try_from(pairs.len()).unwrap_or(u32::MAX));
-                }
-            }
+            tally.add(&event, verdicts.map(|verdict| verdict == Verdict::Fence));
         }
     }
-    let [ours, lru] = fenced.map(|fenced| {
-        let mut contacts: Vec<u32> = fenced.into_values().collect();
-        contacts.sort_unstable();
-        contacts
-    });
+    let [ours, lru] = tally.found();
     Beside { ours, lru }
 }

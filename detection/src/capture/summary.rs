@@ -1,46 +1,28 @@
 //! What the rules say about a capture.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fmt::Write,
-    net::Ipv4Addr,
-};
+use std::{cmp::Reverse, fmt::Write, net::Ipv4Addr};
 
 use portsentry_common::scan::group::{BLOCK, Noted};
 
 use super::Capture;
 use crate::{
-    network::Pair,
+    figures::Table,
     rules::{RULES, Rules},
+    tally::Tally,
 };
 
 /// Sources in the table.
 const MOST: usize = 100;
 
-/// A source's record.
-#[derive(Debug, Default)]
-struct Source {
-    failed: HashSet<Pair>,
-    found: [Option<usize>; RULES.len()],
-}
-
 /// Returns a table of the sources that some rule takes for scanners, with the number of failed pairs up to that, and
 /// the distributed scans.
 pub fn summarize(capture: &Capture) -> String {
     let mut rules = Rules::new(1);
-    let mut sources: HashMap<u64, Source> = HashMap::new();
+    let mut tally = Tally::default();
     let mut groups = Vec::new();
     for event in &capture.events {
-        let source = sources.entry(event.source).or_default();
-        if event.has_failed() {
-            source.failed.insert(event.pair);
-        }
         let (found, group) = rules.read(event);
-        for (first, finds) in source.found.iter_mut().zip(found) {
-            if finds {
-                first.get_or_insert(source.failed.len());
-            }
-        }
+        tally.add(event, found);
         if group == Noted::Found {
             let block = Ipv4Addr::from_bits(event.pair.0 / BLOCK * BLOCK);
             groups
@@ -52,25 +34,21 @@ pub fn summarize(capture: &Capture) -> String {
         "{} frames, {} connections tried by {} sources, {served} accepted\n",
         capture.frames,
         capture.events.len(),
-        sources.len(),
+        tally.sources.len(),
     );
     for (link, frames) in &capture.unread {
         let _ = writeln!(text, "{frames} frames not read: unknown link type {link}");
     }
-    let _ = write!(
-        text,
-        "\n| source | failed pairs | {} |\n|{}\n",
-        RULES.join(" | "),
-        "---|".repeat(2 + RULES.len())
-    );
-    let mut found: Vec<_> = sources.iter().filter(|(_, it)| it.found.iter().any(Option::is_some)).collect();
-    found.sort_by_key(|(number, it)| (std::cmp::Reverse(it.failed.len()), **number));
+    let mut found: Vec<_> =
+        tally.sources.iter().filter(|(_, it)| it.found.iter().any(Option::is_some)).collect();
+    found.sort_by_key(|(number, it)| (Reverse(it.failed()), **number));
+    let mut table = Table::new(["source", "failed pairs"].into_iter().chain(RULES));
     for (number, source) in found.iter().take(MOST) {
-        let cells: Vec<_> =
-            source.found.iter().map(|it| it.map_or("-".to_owned(), |pairs| pairs.to_string())).collect();
-        let name = capture.sources.get(number).map_or("", String::as_str);
-        let _ = writeln!(text, "| {name} | {} | {} |", source.failed.len(), cells.join(" | "));
+        let cells = source.found.iter().map(|it| it.map_or("-".to_owned(), |pairs| pairs.to_string()));
+        let name = capture.sources.get(number).cloned().unwrap_or_default();
+        table.rows.push([name, source.failed().to_string()].into_iter().chain(cells).collect());
     }
+    text = text + "\n" + &table.markdown();
     if found.len() > MOST {
         let _ = writeln!(text, "\n{} more sources", found.len() - MOST);
     }
