@@ -6,7 +6,10 @@ use std::{
 };
 
 use ipnet::IpNet;
-use portsentry_common::scan::{Outcome, Shape, mix};
+use portsentry_common::{
+    address::Ipv6,
+    scan::{Outcome, Shape, hearing},
+};
 
 use super::packet::{Ends, Packet};
 use crate::event::Event;
@@ -111,9 +114,8 @@ fn destination(address: IpAddr) -> u32 {
     match address {
         IpAddr::V4(address) => address.to_bits(),
         IpAddr::V6(address) => {
-            let bits = address.to_bits();
-            #[expect(clippy::cast_possible_truncation, reason = "a hash")]
-            let hash = mix(bits as u64 ^ mix((bits >> 64) as u64)) as u32;
+            #[expect(clippy::cast_possible_truncation, reason = "a part of the hash")]
+            let hash = hearing::destination(Ipv6::from(address), 0, 0) as u32;
             0xf << 28 | hash >> 4
         }
     }

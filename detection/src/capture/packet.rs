@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{
-    Icmpv4Type, Icmpv6Type, LaxNetSlice, LaxSlicedPacket, TcpSlice, TransportSlice,
+    Icmpv4Type, Icmpv6Type, IpNumber, LaxNetSlice, LaxSlicedPacket, TcpSlice, TransportSlice,
     icmpv4::DestUnreachableHeader, icmpv6::DestUnreachableCode,
 };
 use portsentry_common::scan::{Shape, ZMAP};
@@ -31,18 +31,11 @@ pub enum Packet {
 impl Packet {
     /// Returns the packet in a frame, or `None` if it is another one.
     pub fn of(frame: &LaxSlicedPacket<'_>) -> Option<Self> {
-        let (source, destination, id) = match frame.net.as_ref()? {
-            LaxNetSlice::Ipv4(ip) => {
-                let header = ip.header();
-                let [source, destination] = [header.source_addr(), header.destination_addr()].map(IpAddr::V4);
-                (source, destination, Some(header.identification()))
-            }
-            LaxNetSlice::Ipv6(ip) => {
-                let header = ip.header();
-                let [source, destination] = [header.source_addr(), header.destination_addr()].map(IpAddr::V6);
-                (source, destination, None)
-            }
-            LaxNetSlice::Arp(_) => return None,
+        let net = frame.net.as_ref()?;
+        let [source, destination] = addresses(net)?;
+        let id = match net {
+            LaxNetSlice::Ipv4(ip) => Some(ip.header().identification()),
+            LaxNetSlice::Ipv6(_) | LaxNetSlice::Arp(_) => None,
         };
         match frame.transport.as_ref()? {
             TransportSlice::Tcp(tcp) => {
@@ -77,25 +70,31 @@ impl Packet {
     }
 }
 
-/// Returns the refusal of the SYN that an ICMP error quotes. Eight bytes of its TCP header are enough.
+/// Returns the source and destination of an IP packet.
+fn addresses(net: &LaxNetSlice<'_>) -> Option<[IpAddr; 2]> {
+    match net {
+        LaxNetSlice::Ipv4(ip) => {
+            let header = ip.header();
+            Some([header.source_addr(), header.destination_addr()].map(IpAddr::V4))
+        }
+        LaxNetSlice::Ipv6(ip) => {
+            let header = ip.header();
+            Some([header.source_addr(), header.destination_addr()].map(IpAddr::V6))
+        }
+        LaxNetSlice::Arp(_) => None,
+    }
+}
+
+/// Returns the refusal of the SYN that an ICMP error quotes. The ports are enough of its TCP header: eight bytes of it
+/// may be all that is quoted.
 fn quoted(quote: &[u8]) -> Option<Packet> {
-    const TCP: u8 = 6;
-    let (addresses, protocol, length) = match quote.first()? >> 4 {
-        4 => {
-            let length = 4 * usize::from(quote[0] & 0xf);
-            let address = |at: usize| Some(IpAddr::from(*quote.get(at..at + 4)?.first_chunk::<4>()?));
-            ([address(12)?, address(16)?], *quote.get(9)?, length)
-        }
-        6 => {
-            let address = |at: usize| Some(IpAddr::from(*quote.get(at..at + 16)?.first_chunk::<16>()?));
-            ([address(8)?, address(24)?], *quote.get(6)?, 40)
-        }
-        _ => return None,
-    };
-    let port = |at: usize| Some(u16::from_be_bytes(*quote.get(length + at..length + at + 2)?.first_chunk()?));
-    let [client, server] = addresses;
-    let ends = Ends { client: (client, port(0)?).into(), server: (server, port(2)?).into() };
-    (protocol == TCP).then_some(Packet::Refuses(ends))
+    let net = LaxSlicedPacket::from_ip(quote).ok()?.net?;
+    let [client, server] = addresses(&net)?;
+    let quoted = net.ip_payload_ref()?;
+    let [a, b, c, d] = *quoted.payload.first_chunk()?;
+    let [client, server] =
+        [(client, u16::from_be_bytes([a, b])), (server, u16::from_be_bytes([c, d]))].map(SocketAddr::from);
+    (quoted.ip_number == IpNumber::TCP).then_some(Packet::Refuses(Ends { client, server }))
 }
 
 /// Returns the shape of a SYN.

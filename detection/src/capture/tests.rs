@@ -1,6 +1,9 @@
 //! Frames, and the contacts that they are.
 
-use std::{io::Write, net::Ipv4Addr};
+use std::{
+    io::Write,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 use etherparse::{IpHeaders, Ipv4Header, PacketBuilder, TcpOptionElement};
 use portsentry_common::scan::{Outcome, Shape};
@@ -111,6 +114,23 @@ fn the_answer_is_the_outcome() {
         assert_eq!((event.source, event.pair, event.outcome), (source, destination, expected), "{name}");
     }
     assert_eq!(contacts(&[(0.0, syn.clone()), (1.0, syn.clone()), (2.9, syn)]).len(), 1, "repetitions");
+}
+
+/// An error quotes the IPv6 header and the first eight bytes of the SYN.
+#[test]
+fn an_error_about_an_ipv6_syn_is_its_refusal() {
+    let [client, server] =
+        ["2001:db8:9::1", "2001:db8::7"].map(|it| it.parse::<Ipv6Addr>().expect("one").octets());
+    let mut syn = Vec::new();
+    let step = PacketBuilder::ipv6(client, server, 64).tcp(4000, PORT, 99, 64240).syn();
+    step.write(&mut syn, &[]).expect("a frame");
+    for (code, expected) in [(4, Outcome::Refused), (1, Outcome::Refused), (3, Outcome::Silent)] {
+        let mut error = Vec::new();
+        let step = PacketBuilder::ipv6(server, client, 64).icmpv6_raw(1, code, [0; 4]);
+        step.write(&mut error, &syn[..48]).expect("a frame");
+        let events = contacts(&[(0.0, syn.clone()), (0.1, error)]);
+        assert_eq!(events.iter().map(|event| event.outcome).collect::<Vec<_>>(), [expected], "{code}");
+    }
 }
 
 #[test]
