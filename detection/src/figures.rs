@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use clap::Args;
+
 use crate::{
     distributed, honest,
     picture::{Line, Panel},
@@ -11,23 +13,36 @@ use crate::{
 };
 
 /// The size of a run.
-#[derive(Clone, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Size {
     /// Seed of the traffic.
+    #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Days, each with new sources.
+    #[arg(long, default_value_t = 1)]
     pub days: u32,
     /// Scanners of each class, each day.
+    #[arg(long, default_value_t = 100)]
     pub scanners: u64,
     /// Honest sources each day.
+    #[arg(long, default_value_t = 30_000)]
     pub honest: u64,
-    /// Spoofed sources a second.
+    /// Spoofed sources a second, for a day each.
+    #[arg(
+        long = "flood",
+        value_name = "FLOOD",
+        value_delimiter = ',',
+        default_value = "0,1000,10000,100000"
+    )]
     pub floods: Vec<u32>,
     /// Scanners beside a flood.
+    #[arg(long, default_value_t = 500)]
     pub beside: u64,
     /// Distributed scans of each class.
+    #[arg(long, default_value_t = 100)]
     pub distributed: u64,
     /// Days of unrelated sources at scanned ports.
+    #[arg(long, default_value_t = 10)]
     pub unrelated: u32,
 }
 

@@ -24,30 +24,8 @@ use crate::figures::{Size, measure, panels};
 #[derive(Parser)]
 #[command(about = "Prints recall, contacts up to detection, and false alarms by class, beside other rules")]
 struct Arguments {
-    /// Seed of the traffic
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Days, each with new sources
-    #[arg(long, default_value_t = 1)]
-    days: u32,
-    /// Scanners of each class, each day
-    #[arg(long, default_value_t = 100)]
-    scanners: u64,
-    /// Honest sources each day
-    #[arg(long, default_value_t = 30_000)]
-    honest: u64,
-    /// Spoofed sources a second, for a day each
-    #[arg(long, value_delimiter = ',', default_value = "0,1000,10000,100000")]
-    flood: Vec<u32>,
-    /// Scanners beside a flood
-    #[arg(long, default_value_t = 500)]
-    beside: u64,
-    /// Distributed scans of each class
-    #[arg(long, default_value_t = 100)]
-    distributed: u64,
-    /// Days of unrelated sources at scanned ports
-    #[arg(long, default_value_t = 10)]
-    unrelated: u32,
+    #[command(flatten)]
+    size: Size,
     /// Compare a small run with the figures of docs/detection.md
     #[arg(long)]
     check: bool,
@@ -74,12 +52,10 @@ fn main() -> Result<()> {
         print!("{}", capture::summarize(&capture::read(path, arguments.network)?));
         return Ok(());
     }
-    let Arguments { seed, days, scanners, honest, flood, beside, distributed, unrelated, .. } = arguments;
-    let size = Size { seed, days, scanners, honest, floods: flood, beside, distributed, unrelated };
     if let Some(path) = &arguments.picture {
-        return picture::draw(&panels(&size), path);
+        return picture::draw(&panels(&arguments.size), path);
     }
-    for table in measure(&size) {
+    for table in measure(&arguments.size) {
         println!("{}", table.markdown());
     }
     Ok(())
