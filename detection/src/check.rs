@@ -2,7 +2,10 @@
 
 use anyhow::{Context, Result};
 
-use crate::figures::{Size, Table, measure};
+use crate::{
+    figures::{Size, Table, measure},
+    rules::RULES,
+};
 
 /// The published figures: the only place that holds them.
 const PUBLISHED: &str = include_str!("../../docs/detection.md");
@@ -41,8 +44,7 @@ pub fn regressions(tables: &[Table], published: &str) -> Result<Vec<String>> {
             let published = find(published, &table.heads, name)
                 .with_context(|| format!("docs/detection.md: no row {name:?} below {:?}", table.heads))?;
             for ((head, now), before) in table.heads.iter().zip(row).zip(&published).skip(1) {
-                let is_ours = head.starts_with("portsentry") || !is_rule(head);
-                if is_ours && is_worse(&table.heads[0], now, before)? {
+                if is_ours(head) && is_worse(&table.heads[0], now, before)? {
                     worse.push(format!("{name}, {head}: {now}, published {before}"));
                 }
             }
@@ -56,9 +58,10 @@ pub fn run() -> Result<Vec<String>> {
     regressions(&measure(&size()), PUBLISHED)
 }
 
-/// Whether a column is another rule's, or is no figure.
-fn is_rule(head: &str) -> bool {
-    ["TRW", "simple-scan", "leaky bucket", "sources", "group-days"].contains(&head) || head.starts_with("LRU")
+/// Whether a column has figures of this project's rules: neither another rule's, nor numbers of sources.
+fn is_ours(head: &str) -> bool {
+    let [_, _, others @ ..] = &RULES;
+    !others.contains(&head) && !["sources", "group-days"].contains(&head) && !head.starts_with("LRU")
 }
 
 /// Returns the cells of the row with this name in the table with these heads.

@@ -5,7 +5,7 @@ use portsentry_common::scan::{Outcome, Shape};
 
 use crate::{
     event::Event,
-    network::{Network, Pair, RANGE},
+    network::{ADDRESSES, Network, Pair, RANGE},
     scanners::DAY,
 };
 
@@ -71,7 +71,7 @@ impl Class {
         let mut day = Day { network, rng, source, events };
         match self {
             Self::Browser => {
-                let services = 1 + up_to(day.rng, 12);
+                let services = 1 + day.rng.u32(..=12);
                 day.browse(services, 3);
             }
             Self::Office => (0..50).for_each(|_| day.browse(1, 2)),
@@ -84,10 +84,6 @@ impl Class {
             Self::Moved => day.moved(),
         }
     }
-}
-
-fn up_to(rng: &mut Rng, most: u32) -> u32 {
-    rng.u32(..=most)
 }
 
 impl Day<'_> {
@@ -126,7 +122,7 @@ impl Day<'_> {
             self.contact(at, pair);
         }
         // Outdated names.
-        for _ in 0..up_to(self.rng, 2) {
+        for _ in 0..self.rng.u32(..=2) {
             let (at, dark) = (self.time(), self.network.dark(self.rng));
             (0..3).for_each(|it| self.contact(at + 60 * it, (dark, 443)));
         }
@@ -172,7 +168,7 @@ impl Day<'_> {
         for hour in 0..24 {
             for (place, port) in [(0, 443), (1, 443), (2, 443), (3, 443), (0, 80), (1, 80), (2, 80), (3, 80)]
             {
-                let host = RANGE.start + (first + place) % (RANGE.end - RANGE.start);
+                let host = RANGE.start + (first + place) % ADDRESSES;
                 let outcome = if hour < 12 { Outcome::Served } else { Outcome::Silent };
                 self.happen(hour * 3600, (host, port), outcome);
             }
@@ -180,7 +176,7 @@ impl Day<'_> {
     }
 
     fn peers(&mut self) {
-        for _ in 0..5 + up_to(self.rng, 35) {
+        for _ in 0..5 + self.rng.u32(..=35) {
             let at = self.time();
             let pair = (self.rng.u32(RANGE), 1024 + self.rng.u16(..60_000));
             self.contact(at, pair);

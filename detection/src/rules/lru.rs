@@ -1,6 +1,6 @@
 //! This project's scores in a memory that forgets the source it heard of least recently.
 
-use portsentry_common::scan::{Verdict, mix, suspect::Suspect};
+use portsentry_common::scan::{Verdict, memory::Name, suspect::Suspect};
 
 use super::contact;
 use crate::event::Event;
@@ -22,9 +22,8 @@ impl Lru {
 
     /// Reads an event. Returns the verdict on its source.
     pub fn read(&mut self, event: &Event) -> Verdict {
-        let hash = mix(event.source ^ self.key);
-        #[expect(clippy::cast_possible_truncation, reason = "a part of the hash is enough")]
-        let (tag, place) = (hash as u32 | 1, (hash >> 32) as usize % self.sets.len());
+        let name = Name::new(event.source, self.key);
+        let (tag, place) = (name.tag(), name.set(u32::MAX) as usize % self.sets.len());
         let contact = contact(event, self.key);
         let set = &mut self.sets[place];
         if let Some(suspect) = set.iter_mut().find(|it| it.tag == tag) {
