@@ -8,7 +8,7 @@ use portsentry_common::{
         MEMBER_PAIRS, Verdict,
         contacts::Fate,
         group::{self, GROUPS, Group, Groups, Target},
-        memory::{self, ENTRANTS, Name, Note, Probation, SUSPECTS, Sets},
+        memory::{ENTRANTS, Memory, Note, Probation, SUSPECTS},
         suspect::Suspect,
     },
 };
@@ -81,12 +81,8 @@ impl Ours {
         let target = Target::new(Ipv4 { octets: host.to_be_bytes() }, port, event.shape);
         let is_member = event.has_failed() && groups.is_scanned(&target, event.at);
         let contact = super::Contact { is_member, ..contact(event, *key) };
-        let name = Name::new(event.source, *key);
-        let hash = name.set(u32::MAX) as usize;
-        let [on_probation, suspected] = [probation.len(), suspects.len()].map(|sets| hash & (sets - 1));
-        let (probation, places) = (&mut probation[on_probation], &mut suspects[suspected]);
-        let mut sets = Sets { suspects: places, probation };
-        let Note { judged, is_suspect, .. } = memory::note(&mut sets, name.tag(), &contact, event.at, true);
+        let mut memory = Memory { probation, suspects, key: *key };
+        let Note { judged, is_suspect, .. } = memory.note(event.source, &contact, event.at);
         let failed = match judged.fate {
             _ if is_suspect => judged.evidence.failed,
             Fate::Counted => 1,

@@ -37,20 +37,6 @@ pub const SUSPECTS: usize = 4;
 /// Sources on probation, in a cache line. 0 is a free place.
 pub type Probation = [u64; ENTRANTS];
 
-/// The result of noting a first contact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Noted {
-    /// The source succeeded, or its pair was known.
-    Nothing,
-    /// The source is on probation from now on.
-    Enters,
-    /// The source became a suspect, or was one. The verdict is other than [`Verdict::None`] if it is graver than
-    /// before.
-    Suspected(Verdict),
-    /// There was no place for it, but perhaps one without a term.
-    NoRoom,
-}
-
 /// The two tables. The numbers of sets are powers of two.
 #[derive(Debug)]
 pub struct Memory<'table> {
@@ -63,17 +49,11 @@ pub struct Memory<'table> {
 }
 
 impl Memory<'_> {
-    /// Notes a first contact of `source`, at `now` in seconds.
-    pub fn note(&mut self, source: u64, contact: &Contact, now: u32) -> Noted {
+    /// Notes a first contact of `source`, at `now` in seconds: see [`note`].
+    pub fn note(&mut self, source: u64, contact: &Contact, now: u32) -> Note {
         let name = Name::new(source, self.key);
         let mut sets = Sets { suspects: place(self.suspects, name), probation: place(self.probation, name) };
-        let Note { judged, is_suspect, .. } = note(&mut sets, name.tag(), contact, now, true);
-        match judged.fate {
-            Fate::NoRoom => Noted::NoRoom,
-            _ if is_suspect => Noted::Suspected(judged.verdict),
-            Fate::Counted => Noted::Enters,
-            Fate::Nothing => Noted::Nothing,
-        }
+        note(&mut sets, name.tag(), contact, now, true)
     }
 }
 

@@ -5,6 +5,20 @@ use std::{vec, vec::Vec};
 use super::{entry::TICK, *};
 use crate::scan::{Pair, Shape};
 
+/// The result of noting a first contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Noted {
+    /// The source succeeded, or its pair was known.
+    Nothing,
+    /// The source is on probation from now on.
+    Enters,
+    /// The source became a suspect, or was one. The verdict is other than [`Verdict::None`] if it is graver than
+    /// before.
+    Suspected(Verdict),
+    /// There was no place for it, but perhaps one without a term.
+    NoRoom,
+}
+
 struct Tables {
     probation: Vec<Probation>,
     suspects: Vec<[Suspect; SUSPECTS]>,
@@ -24,8 +38,14 @@ impl Tables {
             is_member: false,
             is_open: false,
         };
-        Memory { probation: &mut self.probation, suspects: &mut self.suspects, key: 5 }
-            .note(source, &contact, now)
+        let mut memory = Memory { probation: &mut self.probation, suspects: &mut self.suspects, key: 5 };
+        let Note { judged, is_suspect, .. } = memory.note(source, &contact, now);
+        match judged.fate {
+            Fate::NoRoom => Noted::NoRoom,
+            _ if is_suspect => Noted::Suspected(judged.verdict),
+            Fate::Counted => Noted::Enters,
+            Fate::Nothing => Noted::Nothing,
+        }
     }
 }
 
