@@ -5,7 +5,11 @@ use std::{fs, path::Path, process::Command, time::SystemTime};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{build_ebpf, daemon::daemon, gen_docs, paths, setup, shell};
+use crate::{
+    build_ebpf,
+    daemon::{PROGRAMS, cargo, daemon},
+    gen_docs, paths, setup, shell,
+};
 
 /// The target whose programs need no libraries at run time.
 const STATIC: &str = "x86_64-unknown-linux-musl";
@@ -37,16 +41,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     // Tests compare the generated files in the tree with the code.
     gen_docs::run()?;
     shell::step("building the daemon and the notifier (a minute the first time)");
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(paths::root()).args([
-        "build",
-        "--quiet",
-        "--package",
-        "portsentry",
-        "--package",
-        "portsentry-notify",
-        "--release",
-    ]);
+    let mut cargo = cargo("build");
+    cargo.args(["--quiet", "--release"]);
+    cargo.args(PROGRAMS.map(|program| format!("--package={program}")));
     let mut options = Vec::new();
     if arguments.is_static {
         shell::run(Command::new("rustup").args(["target", "add", STATIC]))
@@ -68,7 +65,7 @@ fn for_tests() -> Result<()> {
     let packages = ["1", "2"]
         .map(|revision| (revision, paths::target().join("debian").join(format!("test-{revision}.deb"))));
     let oldest = packages.iter().map(|(_, file)| newest(file)).min().flatten();
-    let programs = ["portsentry", "portsentry-notify"].map(|name| paths::debug().join(name));
+    let programs = PROGRAMS.map(|name| paths::debug().join(name));
     let packed = PACKED.map(|path| paths::root().join(path)).into_iter().chain(programs);
     if oldest.is_some() && packed.map(|path| newest(&path)).max().flatten() < oldest {
         return Ok(());
