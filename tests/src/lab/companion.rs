@@ -1,19 +1,17 @@
 //! A companion of a fleet, which speaks at a daemon's `SHARE_SOCKET`.
 
 use std::{
+    cell::OnceCell,
     io::{BufRead, BufReader, Write},
     net::IpAddr,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use serde_json::{Value, json};
 
-use super::{Portsentry, wait_within};
-
-/// Longer than any answer takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::{Portsentry, log::PATIENCE, wait_within};
 
 /// A connection.
 #[derive(Debug)]
@@ -89,8 +87,10 @@ pub fn block(source: IpAddr, since: u64, until: u64) -> Value {
 
 /// Connects to a socket that will soon be there.
 pub fn connect(path: &Path) -> UnixStream {
-    wait_within(PATIENCE, || format!("in vain: {}", path.display()), || UnixStream::connect(path).is_ok());
-    let stream = UnixStream::connect(path).expect("a listener");
+    let connected = OnceCell::new();
+    let connects = || UnixStream::connect(path).is_ok_and(|stream| connected.set(stream).is_ok());
+    wait_within(PATIENCE, || format!("in vain: {}", path.display()), connects);
+    let stream = connected.into_inner().expect("a connection");
     stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
     stream
 }
