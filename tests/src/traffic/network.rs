@@ -1,7 +1,7 @@
 //! The network behind the gateway: a /22 with 200 services on 60 hosts, and dark addresses.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     net::{Ipv4Addr, SocketAddrV4},
     sync::{PoisonError, RwLock},
 };
@@ -127,11 +127,19 @@ impl Network {
         match change {
             Change::Start(port) => *now.served.entry(port).or_default() += 1,
             Change::Stop(port) => {
-                now.served.entry(port).and_modify(|number| *number -= 1);
-                now.served.retain(|_, number| *number > 0);
+                if let Entry::Occupied(mut services) = now.served.entry(port) {
+                    *services.get_mut() -= 1;
+                    if *services.get() == 0 {
+                        services.remove();
+                    }
+                }
             }
-            Change::On(host) => drop(now.live.insert(host)),
-            Change::Off(host) => drop(now.live.remove(&host)),
+            Change::On(host) => {
+                now.live.insert(host);
+            }
+            Change::Off(host) => {
+                now.live.remove(&host);
+            }
         }
     }
 
