@@ -83,6 +83,11 @@ pub enum Family {
 pub const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 impl Family {
+    /// Returns the family of an address.
+    pub fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
     /// Returns the address of member `number` of the network: in `192.0.2.0/24` (RFC 5737) or `2001:db8::/64` (RFC
     /// 3849).
     pub fn member(self, number: u16) -> IpAddr {

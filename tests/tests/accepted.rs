@@ -28,7 +28,7 @@ fn set(lab: &Lab, setting: &str) {
 
 /// Connects to a trap from `source`, and waits until the connection is closed.
 fn visit(lab: &Lab, source: IpAddr, port: u16) {
-    let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+    let host = Family::of(source).host();
     let to = SocketAddr::new(host, port);
     lab.scanner.enter(|| {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");

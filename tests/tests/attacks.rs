@@ -63,7 +63,7 @@ fn no_forged_packet_blocks_who_must_never_be() {
     let wire = Wire::open(&lab.scanner);
     for source in FAMILIES.into_iter().flat_map(untouchable) {
         let from = SocketAddr::new(source, 40_000).to_string();
-        let family = if source.is_ipv4() { Family::V4 } else { Family::V6 };
+        let family = Family::of(source);
         for port in [1, 7, 11, 79] {
             let to = SocketAddr::new(family.host(), port).to_string();
             for packet in [tcp(SYN), tcp(FIN), tcp(SYN).vlan(7), udp()] {

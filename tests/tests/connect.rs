@@ -213,7 +213,7 @@ fn a_connecting_source_is_blocked_beyond_the_event_rate() {
     let daemon = lab.portsentry("-tcp").with("EVENT_RATE", "1").with("BLOCK_UNPROVEN", "0").start();
     let sources: Vec<_> = (0..12).map(|number| lab.source(FAMILIES[number % 2])).collect();
     for source in &sources {
-        let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+        let host = Family::of(*source).host();
         connect(&lab.scanner, *source, SocketAddr::new(host, 11)).expect("a connection");
     }
     daemon.log().wait_for("probes not logged: EVENT_RATE exceeded");

@@ -29,7 +29,7 @@ fn start<'lab>(lab: &'lab Lab, interfaces: &str, networks: &str) -> Daemon<'lab>
 /// A client reaches the services at `at`, also while and after a scanner is fenced there.
 fn judge(daemon: &Daemon<'_>, services: &[&Service], at: IpAddr) {
     let lab = daemon.lab();
-    let family = if at.is_ipv4() { Family::V4 } else { Family::V6 };
+    let family = Family::of(at);
     let [client, scanner] = [(); 2].map(|()| lab.source(family));
     let serve = |client| {
         for service in services {

@@ -115,7 +115,7 @@ fn a_scan_and_what_follows_are_events() {
         let expected = |source: IpAddr, probe: &str| {
             let (transport, port, kind) =
                 if probe == "xmas" { ("tcp", 11, "xmas") } else { ("udp", 69, "udp") };
-            let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+            let host = Family::of(source).host();
             [
                 ("event.kind", "alert".into()),
                 ("source.ip", source.to_string().into()),

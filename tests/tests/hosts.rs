@@ -15,7 +15,7 @@ fn address(text: &str) -> IpAddr {
 
 /// Sends a SYN from a new source to a trap at `host`.
 fn probe(lab: &Lab, host: IpAddr) -> (IpAddr, Probe) {
-    let source = lab.source(if host.is_ipv4() { Family::V4 } else { Family::V6 });
+    let source = lab.source(Family::of(host));
     (source, Probe::tcp(&lab.scanner, source, SocketAddr::new(host, 11)))
 }
 

@@ -101,7 +101,7 @@ impl Mode {
 
 impl Mistake {
     fn happen(self, lab: &Lab, source: IpAddr) {
-        let at = |port| SocketAddr::new(host_for(source), port);
+        let at = |port| SocketAddr::new(Family::of(source).host(), port);
         match self {
             Mistypes => drop(connect(lab, source, at(11), IMPATIENCE)),
             SendsDatagram => drop(Probe::udp(&lab.scanner, source, at(69))),
@@ -117,10 +117,6 @@ impl Mistake {
             }
         }
     }
-}
-
-fn host_for(source: IpAddr) -> IpAddr {
-    if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() }
 }
 
 fn connect(lab: &Lab, source: IpAddr, port: SocketAddr, patience: Duration) -> std::io::Result<TcpStream> {
@@ -306,7 +302,7 @@ fn a_client_that_has_not_logged_in_is_no_peer() {
     let setup = OBSERVING.configuration(&lab);
     let daemon = setup.start();
     let guesser = lab.source(Family::V4);
-    let at = SocketAddr::new(host_for(guesser), 22);
+    let at = SocketAddr::new(Family::of(guesser).host(), 22);
     let mut client = connect(&lab, guesser, at, PATIENCE).expect("a connection");
     client.read_exact(&mut [0; 4]).expect("a greeting");
     arm(&setup, "Armed.");

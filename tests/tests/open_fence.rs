@@ -165,7 +165,7 @@ fn syn(source: IpAddr, source_port: u16, port: u16) -> Packet {
 
 /// Returns the same segment with `flags`.
 fn segment(source: IpAddr, source_port: u16, port: u16, flags: u8) -> Packet {
-    let host = if source.is_ipv4() { Family::V4 } else { Family::V6 }.host();
+    let host = Family::of(source).host();
     let ends = [SocketAddr::new(source, source_port), SocketAddr::new(host, port)].map(|end| end.to_string());
     tcp(flags).tcp_options(&SIZE).checksum(Checksum::Right).from(&ends[0]).to(&ends[1])
 }

@@ -160,7 +160,7 @@ fn a_package_lives_from_the_first_scan_to_the_purge() {
     assert_eq!(left, "", "this is left");
     assert!(machine.try_run("getent passwd portsentry").is_err(), "its user is left");
     for source in sources {
-        let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+        let host = Family::of(source).host();
         assert!(service.answers_at(&lab.scanner, source, host, Reach::Expected), "{source} is still blocked");
     }
 }

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Probe, Reach};
 
 fn probe(lab: &Lab, source: IpAddr) -> Probe {
-    let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+    let host = Family::of(source).host();
     Probe::tcp(&lab.scanner, source, SocketAddr::new(host, 11))
 }
 

@@ -27,10 +27,6 @@ fn watching<'a>(lab: &'a Lab, detection: &str) -> Portsentry<'a> {
         .with("EVENT_RATE", "1000")
 }
 
-fn host_for(source: IpAddr) -> IpAddr {
-    if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() }
-}
-
 /// Connects once. Returns the kind of the error, if any.
 fn contact(lab: &Lab, source: IpAddr, at: SocketAddr) -> Option<ErrorKind> {
     let connected = lab.scanner.enter(|| -> std::io::Result<TcpStream> {
@@ -45,8 +41,8 @@ fn contact(lab: &Lab, source: IpAddr, at: SocketAddr) -> Option<ErrorKind> {
 /// Connects to `count` closed ports of the host, each of which refuses.
 fn fail(lab: &Lab, source: IpAddr, first: u16, count: u16) {
     for port in first..first + count {
-        let found = contact(lab, source, SocketAddr::new(host_for(source), port));
-        assert_eq!(found, Some(ErrorKind::ConnectionRefused), "port {port} of {}", host_for(source));
+        let found = contact(lab, source, SocketAddr::new(Family::of(source).host(), port));
+        assert_eq!(found, Some(ErrorKind::ConnectionRefused), "port {port} of {}", Family::of(source).host());
     }
 }
 
@@ -55,7 +51,7 @@ fn scan_until_fenced(daemon: &Daemon<'_>, source: IpAddr, first: u16) -> u16 {
     let is_fenced = || daemon.fenced().contains(&source);
     (1..=24)
         .find(|number| {
-            contact(daemon.lab(), source, SocketAddr::new(host_for(source), first + number));
+            contact(daemon.lab(), source, SocketAddr::new(Family::of(source).host(), first + number));
             is_fenced()
         })
         .unwrap_or_else(|| panic!("{source} is not fenced:\n{}", daemon.log().lines().join("\n")))
@@ -163,10 +159,10 @@ fn honest_clients_that_fail_are_left_alone() {
     services.clear();
     for _ in 0..3 {
         for port in ports.clone() {
-            contact(&lab, monitor, SocketAddr::new(host_for(monitor), port));
+            contact(&lab, monitor, SocketAddr::new(Family::of(monitor).host(), port));
         }
         (0..10).for_each(|_| {
-            assert!(contact(&lab, client, SocketAddr::new(host_for(client), FIRST + 100)).is_some());
+            assert!(contact(&lab, client, SocketAddr::new(Family::of(client).host(), FIRST + 100)).is_some());
         });
     }
     fail(&lab, client, FIRST, 4);

@@ -116,7 +116,7 @@ fn probes_beyond_the_event_rate_are_still_blocked_and_recorded() {
     let daemon = lab.portsentry("-stcp").with("EVENT_RATE", "1").start();
     let sources: Vec<_> = (0..12).map(|number| lab.source(FAMILIES[number % 2])).collect();
     let probe = |source: &IpAddr| {
-        let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+        let host = Family::of(*source).host();
         Probe::tcp(&lab.scanner, *source, SocketAddr::new(host, 11))
     };
     let _probes: Vec<_> = sources.iter().map(probe).collect();

@@ -16,13 +16,9 @@ const BANNER: &str = "** UNAUTHORIZED ACCESS PROHIBITED *** YOUR CONNECTION ATTE
 /// Longer than any step of these tests takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn host_of(source: IpAddr) -> IpAddr {
-    if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() }
-}
-
 /// Connects from `source`, in the scanner's namespace, to `port` of the host.
 fn connect(source: IpAddr, port: u16) -> std::io::Result<TcpStream> {
-    let to = SocketAddr::new(host_of(source), port);
+    let to = SocketAddr::new(Family::of(source).host(), port);
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
     socket.bind(&SocketAddr::new(source, 0).into())?;
     socket.connect_timeout(&to.into(), PATIENCE)?;

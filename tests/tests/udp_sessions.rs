@@ -24,7 +24,7 @@ fn asking(lab: &Lab) -> Portsentry<'_> {
 }
 
 fn fence(daemon: &Daemon<'_>, wire: &Wire, source: IpAddr) {
-    let host = if source.is_ipv4() { Family::V4 } else { Family::V6 }.host();
+    let host = Family::of(source).host();
     let ends = [SocketAddr::new(source, 40_000), SocketAddr::new(host, TRAP)].map(|end| end.to_string());
     wire.send(&tcp(SYN).from(&ends[0]).to(&ends[1]));
     daemon.wait_until("the source is fenced", || daemon.fenced().contains(&source));

@@ -8,7 +8,7 @@ impl Lab {
     /// Runs nmap from `source` against the host, and returns its "grepable" output. Each port is probed once, with
     /// a short timeout.
     pub fn nmap(&self, source: IpAddr, words: &str) -> String {
-        let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+        let host = Family::of(source).host();
         let (source, host) = (source.to_string(), host.to_string());
         let mut arguments = vec!["-n", "-Pn", "--max-retries", "0", "-oG", "-"];
         // A connection's second SYN follows after a second.

@@ -76,7 +76,7 @@ impl Service {
 
     /// Whether a client at `source`, in `namespace`, reaches the service.
     pub fn answers(&self, namespace: &Namespace, source: IpAddr, reach: Reach) -> bool {
-        let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+        let host = Family::of(source).host();
         self.answers_at(namespace, source, host, reach)
     }
 

@@ -87,7 +87,7 @@ impl Sshd {
 
     /// Logs in from `source`, an address of the scanner, within `patience`.
     pub fn log_in(&self, lab: &Lab, source: IpAddr, patience: Duration) -> Result<Session, String> {
-        let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+        let host = Family::of(source).host();
         let mut ssh = lab.scanner.command("ssh");
         ssh.args(["-F", "/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]);
         ssh.args(["-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o"]);

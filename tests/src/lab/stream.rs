@@ -20,7 +20,7 @@ impl Lab {
     /// Starts sending echo requests from `source` to the host, without an end.
     pub fn keep_sending(&self, source: IpAddr) -> Stream {
         let mut ping = self.scanner.command("ping");
-        let host = if source.is_ipv4() { Family::V4.host() } else { Family::V6.host() };
+        let host = Family::of(source).host();
         ping.args(["-n", "-i", "0.002", "-I", &source.to_string(), &host.to_string()]);
         Stream(ping.stdout(Stdio::piped()).spawn().expect("`ping`"))
     }

@@ -104,7 +104,7 @@ impl Wire {
 
     /// Sends a SYN from `source` to a watched port of the host.
     pub fn probe(&self, source: IpAddr) {
-        let family = if source.is_ipv4() { Family::V4 } else { Family::V6 };
+        let family = Family::of(source);
         let ends = [SocketAddr::new(source, 40_000), SocketAddr::new(family.host(), 11)];
         self.send(&tcp(SYN).from(&ends[0].to_string()).to(&ends[1].to_string()));
     }

@@ -241,7 +241,7 @@ impl<'lab> Watch<'lab> {
     }
 
     pub(super) fn probe(&self) -> Probe {
-        let host = if self.source.is_ipv4() { Family::V4 } else { Family::V6 }.host();
+        let host = Family::of(self.source).host();
         Probe::tcp(&self.setup.lab().scanner, self.source, SocketAddr::new(host, 11))
     }
 
