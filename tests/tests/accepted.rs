@@ -3,13 +3,12 @@
 
 use std::{
     io::Read,
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
 use etherparse::PacketBuilder;
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, INTERFACE, Lab, Wire, hardware_address, segment};
-use socket2::{Domain, Socket, Type};
 
 const TRAP: u16 = 11;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,14 +29,9 @@ fn set(lab: &Lab, setting: &str) {
 fn visit(lab: &Lab, source: IpAddr, port: u16) {
     let host = Family::of(source).host();
     let to = SocketAddr::new(host, port);
-    lab.scanner.enter(|| {
-        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
-        socket.bind(&SocketAddr::new(source, 0).into()).expect("an address of the scanner's");
-        socket.connect_timeout(&to.into(), PATIENCE).expect("a trap");
-        let mut stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
-        assert_eq!(stream.read(&mut [0; 16]).expect("an end"), 0);
-    });
+    let mut stream = lab.scanner.connect_from(source, to, PATIENCE).expect("a trap");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    assert_eq!(stream.read(&mut [0; 16]).expect("an end"), 0);
 }
 
 fn wait_for_fence(daemon: &Daemon<'_>, source: IpAddr) {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use portsentry_tests::lab::{Daemon, FAMILIES, Lab, Namespace, Portsentry};
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::SockRef;
 
 const SERVICE: u16 = 8080;
 const TRAPS: [u16; 9] = [1, 7, 11, 15, 79, 80, 111, 119, 143];
@@ -19,12 +19,7 @@ fn asking<'a>(lab: &'a Lab, words: &str) -> Portsentry<'a> {
 }
 
 fn connect(namespace: &Namespace, source: IpAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
-    namespace.enter(|| {
-        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.connect_timeout(&to.into(), Duration::from_secs(3))?;
-        Ok(socket.into())
-    })
+    namespace.connect_from(source, to, Duration::from_secs(3))
 }
 
 fn assert_spared(daemon: &Daemon<'_>, source: IpAddr, what: &str) {

@@ -7,20 +7,15 @@ use std::{
 };
 
 use portsentry_tests::lab::{FAMILIES, Family, Lab, Namespace, Reach, uninterrupted};
-use socket2::{Domain, Socket, Type};
 
 const BANNER: &str = "GO AWAY";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Connects from `source` in `namespace`.
 fn connect(namespace: &Namespace, source: IpAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
-    namespace.enter(|| {
-        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.connect_timeout(&to.into(), PATIENCE)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        Ok(socket.into())
-    })
+    let stream = namespace.connect_from(source, to, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
 
 fn read(mut stream: TcpStream) -> String {

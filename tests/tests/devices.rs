@@ -3,13 +3,12 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{IpAddr, SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
 use portsentry_common::classify::Protocol;
 use portsentry_tests::lab::{DeviceBound, FAMILIES, Family, INTERFACE, Lab, Namespace, Probe};
-use socket2::{Domain, Socket, Type};
 
 use crate::{
     above::{Asking, fencing},
@@ -24,15 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Sends a request from a client at `source` to the service.
 fn ask(client: &Namespace, source: IpAddr, at: SocketAddr) -> io::Result<()> {
-    client.enter(|| {
-        let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.connect_timeout(&at.into(), PATIENCE)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        let mut stream = TcpStream::from(socket);
-        stream.write_all(b"hello")?;
-        stream.read_exact(&mut [0; 5])
-    })
+    let mut stream = client.connect_from(source, at, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"hello")?;
+    stream.read_exact(&mut [0; 5])
 }
 
 #[ignore = "needs bonding and 802.1Q: `cargo xtask vm` runs it"]

@@ -197,14 +197,9 @@ fn a_takeover_loses_state_and_no_client() {
     let behind = make_gateway(&lab);
     let service = Service::start(&lab.bystander, Tcp, SERVED);
     let clients: Vec<_> = (0..3).map(|_| lab.source(Family::V4)).collect();
-    let connect = |source: &IpAddr| {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(*source, 0).into())?;
-        socket.connect_timeout(&SocketAddr::new(behind, SERVED).into(), PATIENCE)?;
-        Ok::<TcpStream, std::io::Error>(socket.into())
-    };
-    let before: Vec<_> =
-        clients.iter().map(|client| lab.scanner.enter(|| connect(client)).expect("a connection")).collect();
+    let at = SocketAddr::new(behind, SERVED);
+    let connect = |client: &IpAddr| lab.scanner.connect_from(*client, at, PATIENCE);
+    let before: Vec<_> = clients.iter().map(|client| connect(client).expect("a connection")).collect();
     // Until now the other gateway forwarded. The virtual address comes with the takeover.
     let daemon = start(&lab, "eth0", "203.0.113.0/24");
     lab.host.ip("address add 192.0.2.50/24 dev eth0\n");

@@ -8,7 +8,6 @@ use std::{
 
 use portsentry_common::classify::Protocol;
 use portsentry_tests::lab::{Daemon, Family, Lab, Probe, Reach, Service, uninterrupted};
-use socket2::{Domain, Socket, Type};
 
 /// Time limit for data that must arrive.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,13 +36,8 @@ impl Talk {
         let listener =
             lab.scanner.enter(|| TcpListener::bind(SocketAddr::new(server, 0))).expect("a listener");
         let at = listener.local_addr().expect("a port");
-        let connect = || {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-            socket.bind(&SocketAddr::new(client, 0).into())?;
-            socket.connect_timeout(&at.into(), PATIENCE)?;
-            Ok::<TcpStream, std::io::Error>(socket.into())
-        };
-        let client = lab.bystander.enter(connect).expect("a connection through the gateway");
+        let connected = lab.bystander.connect_from(client, at, PATIENCE);
+        let client = connected.expect("a connection through the gateway");
         let (server, peer) = listener.accept().expect("it is accepted");
         assert_eq!(peer.ip(), Family::V4.host(), "the gateway's own address is seen");
         Self { client, server }

@@ -20,7 +20,6 @@ use portsentry_tests::{
         uninterrupted,
     },
 };
-use socket2::{Domain, Socket, Type};
 
 const MINUTES: u16 = 60;
 /// Number of honest clients of each address family; more than come in an hour.
@@ -298,13 +297,9 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 fn connect(from: &Namespace, source: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
-    from.enter(|| {
-        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.connect_timeout(&to.into(), IMPATIENCE)?;
-        socket.set_read_timeout(Some(IMPATIENCE))?;
-        Ok(socket.into())
-    })
+    let stream = from.connect_from(source, to, IMPATIENCE)?;
+    stream.set_read_timeout(Some(IMPATIENCE))?;
+    Ok(stream)
 }
 
 /// Sends one request, as a client with a short timeout.

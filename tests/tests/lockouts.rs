@@ -3,7 +3,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     os::unix::net::UnixStream,
     time::Duration,
 };
@@ -12,7 +12,6 @@ use portsentry_tests::lab::{
     Daemon, FAMILIES, Family, INTERFACE, Lab, Portsentry, Probe, Session, Sshd, Wire,
 };
 use serde_json::Value;
-use socket2::{Domain, Socket, Type};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Time limit for a connection to a trap, whose SYN may be dropped. Linux sends the next one after a second.
@@ -103,10 +102,12 @@ impl Mistake {
     fn happen(self, lab: &Lab, source: IpAddr) {
         let at = |port| SocketAddr::new(Family::of(source).host(), port);
         match self {
-            Mistypes => drop(connect(lab, source, at(11), IMPATIENCE)),
+            Mistypes => drop(lab.scanner.connect_from(source, at(11), IMPATIENCE)),
             SendsDatagram => drop(Probe::udp(&lab.scanner, source, at(69))),
             TriesThree => {
-                [7, 15, 79].into_iter().for_each(|port| drop(connect(lab, source, at(port), IMPATIENCE)));
+                [7, 15, 79]
+                    .into_iter()
+                    .for_each(|port| drop(lab.scanner.connect_from(source, at(port), IMPATIENCE)));
             }
             ScansHalfOpen => drop(lab.nmap(source, &format!("-sS {PORTS}"))),
             Scans => drop(lab.nmap(source, &format!("-sT {PORTS}"))),
@@ -117,15 +118,6 @@ impl Mistake {
             }
         }
     }
-}
-
-fn connect(lab: &Lab, source: IpAddr, port: SocketAddr, patience: Duration) -> std::io::Result<TcpStream> {
-    lab.scanner.enter(|| {
-        let socket = Socket::new(Domain::for_address(port), Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.connect_timeout(&port.into(), patience)?;
-        Ok(socket.into())
-    })
 }
 
 /// Fails unless `session` of `source`, and new sessions, fare as in `outcome`.
@@ -303,7 +295,7 @@ fn a_client_that_has_not_logged_in_is_no_peer() {
     let daemon = setup.start();
     let guesser = lab.source(Family::V4);
     let at = SocketAddr::new(Family::of(guesser).host(), 22);
-    let mut client = connect(&lab, guesser, at, PATIENCE).expect("a connection");
+    let mut client = lab.scanner.connect_from(guesser, at, PATIENCE).expect("a connection");
     client.read_exact(&mut [0; 4]).expect("a greeting");
     arm(&setup, "Armed.");
     let ignored = std::fs::read_to_string(setup.path("IGNORE_FILE")).expect("an ignore file");

@@ -145,11 +145,7 @@ const PROMPT: Duration = Duration::from_millis(200);
 /// Connects from one of the scanner's addresses.
 fn connect(lab: &Lab, source: IpAddr, port: u16, patience: Duration) -> std::io::Result<TcpStream> {
     let at = SocketAddr::new(Family::V4.host(), port);
-    lab.scanner.enter(|| {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.connect_timeout(&at.into(), patience).map(|()| TcpStream::from(socket))
-    })
+    lab.scanner.connect_from(source, at, patience)
 }
 
 /// Fences `source` by a SYN to a trap with this address.

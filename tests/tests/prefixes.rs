@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
 
 use portsentry_tests::lab::{FAMILIES, Family, Lab, Namespace, Portsentry};
-use socket2::{Domain, Socket, Type};
 
 const TRAPS: [u16; 3] = [11, 79, 111];
 const SERVICE: u16 = 8080;
@@ -28,13 +27,8 @@ fn by_network<'a>(lab: &'a Lab, words: &str) -> Portsentry<'a> {
 }
 
 fn connect(namespace: &Namespace, source: IpAddr, port: u16) -> std::io::Result<TcpStream> {
-    namespace.enter(|| {
-        let to = SocketAddr::new(Family::V6.host(), port);
-        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.connect_timeout(&to.into(), std::time::Duration::from_secs(1))?;
-        Ok(socket.into())
-    })
+    let to = SocketAddr::new(Family::V6.host(), port);
+    namespace.connect_from(source, to, std::time::Duration::from_secs(1))
 }
 
 #[test]

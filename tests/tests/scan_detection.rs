@@ -2,14 +2,13 @@
 
 use std::{
     io::ErrorKind,
-    net::{IpAddr, SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
 use portsentry_common::classify::Protocol::Tcp;
 use portsentry_tests::lab::{Daemon, FAMILIES, Family, Lab, Portsentry, Reach, Service};
 use serde_json::Value;
-use socket2::{Domain, Socket, Type};
 
 use crate::gateway_answers::{SERVED, make_gateway};
 
@@ -29,13 +28,7 @@ fn watching<'a>(lab: &'a Lab, detection: &str) -> Portsentry<'a> {
 
 /// Connects once. Returns the kind of the error, if any.
 fn contact(lab: &Lab, source: IpAddr, at: SocketAddr) -> Option<ErrorKind> {
-    let connected = lab.scanner.enter(|| -> std::io::Result<TcpStream> {
-        let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.connect_timeout(&at.into(), IMPATIENCE)?;
-        Ok(socket.into())
-    });
-    connected.err().map(|error| error.kind())
+    lab.scanner.connect_from(source, at, IMPATIENCE).err().map(|error| error.kind())
 }
 
 /// Connects to `count` closed ports of the host, each of which refuses.

@@ -72,11 +72,7 @@ fn is_reached(service: &Socket, client: &Namespace, source: IpAddr, at: SocketAd
 }
 
 fn ask_tcp(client: &Namespace, source: IpAddr, at: SocketAddr) -> io::Result<()> {
-    client.enter(|| {
-        let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.connect_timeout(&at.into(), PATIENCE)
-    })
+    client.connect_from(source, at, PATIENCE).map(drop)
 }
 
 /// Returns the answer to a client of a closed port.

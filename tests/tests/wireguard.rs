@@ -9,7 +9,6 @@ use std::{
 };
 
 use portsentry_tests::lab::{Lab, Namespace, Probe};
-use socket2::{Domain, Socket, Type};
 
 /// The addresses within the tunnel, by family: the host, an honest client, a scanner.
 const ENDS: [[IpAddr; 3]; 2] = [
@@ -69,12 +68,8 @@ impl Talk {
     fn begin(lab: &Lab, [host, client, _]: [IpAddr; 3]) -> Self {
         let at = SocketAddr::new(host, SERVICE);
         let listener = lab.host.enter(|| TcpListener::bind(at)).expect("a listener");
-        let socket = lab.scanner.enter(|| {
-            let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
-            socket.bind(&SocketAddr::new(client, 0).into())?;
-            socket.connect_timeout(&at.into(), PATIENCE).map(|()| socket)
-        });
-        let near = TcpStream::from(socket.expect("a connection through the tunnel"));
+        let connected = lab.scanner.connect_from(client, at, PATIENCE);
+        let near = connected.expect("a connection through the tunnel");
         let (far, _) = listener.accept().expect("it is accepted");
         for end in [&near, &far] {
             end.set_read_timeout(Some(PATIENCE)).expect("a limit");

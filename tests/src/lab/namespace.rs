@@ -3,15 +3,18 @@
 use std::{
     ffi::OsStr,
     fs::File,
-    io::Write,
+    io::{self, Write},
+    net::{IpAddr, SocketAddr, TcpStream},
     panic::resume_unwind,
     path::PathBuf,
     process::{Command, Stdio},
     sync::Mutex,
     thread,
+    time::Duration,
 };
 
 use nix::sched::{CloneFlags, setns};
+use socket2::{Domain, Socket, Type};
 
 /// A network namespace, deleted when dropped.
 #[derive(Debug)]
@@ -88,6 +91,20 @@ impl Namespace {
             within()
         };
         thread::scope(|scope| scope.spawn(entered).join()).unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Connects from `source`, one of the namespace's addresses.
+    ///
+    /// # Errors
+    ///
+    /// The connection is refused, or isn't accepted within `patience`.
+    pub fn connect_from(&self, source: IpAddr, to: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
+        self.enter(|| {
+            let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+            socket.bind(&SocketAddr::new(source, 0).into())?;
+            socket.connect_timeout(&to.into(), patience)?;
+            Ok(socket.into())
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     io::{self, Read, Write},
-    net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Shutdown, SocketAddr, TcpListener, UdpSocket},
     os::fd::AsRawFd,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -94,7 +94,7 @@ impl Service {
         };
         let started = Instant::now();
         loop {
-            match namespace.enter(|| ask(SocketAddr::new(source, 0), port, patience)) {
+            match ask(namespace, source, port, patience) {
                 Ok(answer) => return answer == *GREETING,
                 // The link's neighbour discovery failed while the source was blocked, and starts over.
                 Err(error)
@@ -146,11 +146,13 @@ fn answer_udp(socket: &UdpSocket) {
     }
 }
 
-fn ask_tcp(source: SocketAddr, port: SocketAddr, patience: Duration) -> io::Result<[u8; 5]> {
-    let socket = Socket::new(Domain::for_address(port), Type::STREAM, None)?;
-    socket.bind(&source.into())?;
-    socket.connect_timeout(&port.into(), patience)?;
-    let mut stream = TcpStream::from(socket);
+fn ask_tcp(
+    namespace: &Namespace,
+    source: IpAddr,
+    port: SocketAddr,
+    patience: Duration,
+) -> io::Result<[u8; 5]> {
+    let mut stream = namespace.connect_from(source, port, patience)?;
     stream.set_read_timeout(Some(patience))?;
     stream.write_all(GREETING)?;
     let mut answer = [0; GREETING.len()];
@@ -158,8 +160,13 @@ fn ask_tcp(source: SocketAddr, port: SocketAddr, patience: Duration) -> io::Resu
     Ok(answer)
 }
 
-fn ask_udp(source: SocketAddr, port: SocketAddr, patience: Duration) -> io::Result<[u8; 5]> {
-    let socket = UdpSocket::bind(source)?;
+fn ask_udp(
+    namespace: &Namespace,
+    source: IpAddr,
+    port: SocketAddr,
+    patience: Duration,
+) -> io::Result<[u8; 5]> {
+    let socket = namespace.enter(|| UdpSocket::bind(SocketAddr::new(source, 0)))?;
     socket.connect(port)?;
     socket.set_read_timeout(Some(patience))?;
     socket.send(GREETING)?;

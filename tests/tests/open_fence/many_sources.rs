@@ -2,14 +2,13 @@
 
 use std::{
     io::{Read, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use portsentry_tests::lab::{FAMILIES, Family, INTERFACE, Lab, Wire};
-use socket2::{Domain, Socket, Type};
 
 use super::{GREETING, Greeter, PATIENCE, SERVICE, TRAP, WAYS, Way, open, syn};
 
@@ -97,11 +96,7 @@ fn harms_none(way: Way) {
 /// How long a customer takes to be greeted.
 fn visit(lab: &Lab, customer: IpAddr, service: SocketAddr) -> std::io::Result<Duration> {
     let begin = Instant::now();
-    let mut client = lab.bystander.enter(|| {
-        let socket = Socket::new(Domain::for_address(service), Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(customer, 0).into())?;
-        socket.connect_timeout(&service.into(), PATIENCE).map(|()| TcpStream::from(socket))
-    })?;
+    let mut client = lab.bystander.connect_from(customer, service, PATIENCE)?;
     client.set_read_timeout(Some(PATIENCE))?;
     client.read_exact(&mut [0; GREETING.len()])?;
     client.write_all(b"bye")?;
