@@ -11,6 +11,7 @@ pub mod expect;
 pub mod frames;
 pub mod generate;
 pub mod imports;
+pub mod judges;
 pub mod kernel;
 pub mod lab;
 pub mod mmdb;

@@ -10,11 +10,9 @@ use portsentry_common::{
 };
 use portsentry_tests::{
     frames::{ACK, Layer, Packet, RST, SYN, protocol, tcp, udp},
-    kernel::InKernel,
-    model::Model,
+    judges::Judges,
     namespace::with_sockets,
-    oracle::Oracle,
-    outcome::{Judge, Outcome},
+    outcome::Outcome,
     scenario::{Scenario, learning},
     test_host,
 };
@@ -74,36 +72,8 @@ impl Question {
     }
 }
 
-/// All judges, in the same state.
-struct Judges {
-    kernel: InKernel,
-    model: Model,
-    oracle: Oracle,
-}
-
-impl Judges {
-    fn new(scenario: &Scenario) -> Self {
-        Self { kernel: InKernel::new(scenario), model: Model::new(scenario), oracle: Oracle::new(scenario) }
-    }
-
-    fn ask(&mut self, question: &Question) -> Outcome {
-        let frame = question.packet().frame(0);
-        let kernel = self.kernel.judge(&frame);
-        assert_eq!(kernel, self.model.judge(&frame), "kernel and model: {question:?}");
-        assert_eq!(kernel, self.oracle.judge(&frame), "kernel and oracle: {question:?}");
-        kernel
-    }
-
-    /// Returns whether the answer leaves, and the counters that grew.
-    fn answer(&mut self, frame: &[u8], is_forwarded: bool) -> (bool, Vec<&'static str>) {
-        let mut kernel = self.kernel.leave(frame, is_forwarded);
-        let mut oracle = self.oracle.leave(frame, is_forwarded);
-        assert_eq!(kernel, self.model.leave(frame, is_forwarded), "kernel and model: {frame:02x?}");
-        kernel.1.sort_unstable();
-        oracle.1.sort_unstable();
-        assert_eq!(kernel, oracle, "kernel and oracle: {frame:02x?}");
-        kernel
-    }
+fn ask(judges: &mut Judges, question: &Question) -> Outcome {
+    judges.judge(&question.packet().frame(0), question)
 }
 
 fn end(text: &str) -> SocketAddr {
@@ -141,7 +111,7 @@ fn sequence(random: &mut Rng, scenario: &Scenario) -> BTreeSet<&'static str> {
                 client: end(&format!("{client}:{}", 40_000 + number)),
                 host: end(&format!("{host}:{}", random.choice(PORTS).expect("a port"))),
             };
-            reached.extend(judges.ask(&question).counted.into_keys());
+            reached.extend(ask(&mut judges, &question).counted.into_keys());
             asked.push(question);
         } else {
             let latest = asked.len().saturating_sub(6);
@@ -151,9 +121,9 @@ fn sequence(random: &mut Rng, scenario: &Scenario) -> BTreeSet<&'static str> {
             if question.protocol == Tcp && random.u8(..5) == 0 {
                 // Once for each flow: the kernel program looks at no flow twice in a moment.
                 asked.remove(at);
-                reached.extend(judges.answer(&question.data(), is_forwarded).1);
+                reached.extend(judges.leave(&question.data(), is_forwarded).1);
             } else {
-                reached.extend(judges.answer(&question.answer(random), is_forwarded).1);
+                reached.extend(judges.leave(&question.answer(random), is_forwarded).1);
             }
         }
     }
@@ -208,20 +178,20 @@ fn passes(outcome: &Outcome) -> bool {
 /// The host refuses a connection of `client`.
 fn refuse(judges: &mut Judges, client: &str, host: &str) -> bool {
     let question = syn(client, 40_000, host);
-    judges.ask(&question);
-    judges.answer(&question.segment(RST | ACK, 0), true).0
+    ask(judges, &question);
+    judges.leave(&question.segment(RST | ACK, 0), true).0
 }
 
 /// A connection is established, and the host sends something.
 fn connect(judges: &mut Judges, client: &str, host: &str) -> bool {
     let is_accepted = accept(judges, client, host);
-    judges.answer(&syn(client, 40_001, host).data(), true);
+    judges.leave(&syn(client, 40_001, host).data(), true);
     is_accepted
 }
 
 fn accept(judges: &mut Judges, client: &str, host: &str) -> bool {
     let question = syn(client, 40_001, host);
-    passes(&judges.ask(&question)) && judges.answer(&question.segment(SYN | ACK, 7), true).0
+    passes(&ask(judges, &question)) && judges.leave(&question.segment(SYN | ACK, 7), true).0
 }
 
 #[test]
@@ -230,11 +200,11 @@ fn refused_connections_fence_and_then_no_answer_leaves() {
         assert!(refuse(judges, CLIENT, "203.0.113.9:2000"));
         assert!(refuse(judges, CLIENT, "203.0.113.9:2001"));
         let in_flight = syn(CLIENT, 50_000, "203.0.113.9:2003");
-        judges.ask(&in_flight);
+        ask(judges, &in_flight);
         assert!(!refuse(judges, CLIENT, "203.0.113.9:2002"), "the third refusal is withheld");
-        let (leaves, counted) = judges.answer(&in_flight.segment(RST | ACK, 0), true);
+        let (leaves, counted) = judges.leave(&in_flight.segment(RST | ACK, 0), true);
         assert!(!leaves && counted.contains(&"withheld"));
-        let fenced = judges.ask(&syn(CLIENT, 50_001, "203.0.113.10:2000"));
+        let fenced = ask(judges, &syn(CLIENT, 50_001, "203.0.113.10:2000"));
         assert!(!passes(&fenced) && fenced.counted.contains_key("fenced"), "{fenced:?}");
         assert!(accept(judges, OTHER, "203.0.113.9:2009"), "another client is not affected");
     });
@@ -247,7 +217,7 @@ fn refused_ports_are_traps_for_the_next_scanner() {
             assert!(refuse(judges, &format!("192.0.2.{}", port - 1930), &format!("203.0.113.9:{port}")));
         }
         for port in 2000..2006 {
-            let outcome = judges.ask(&syn(CLIENT, 50_000, &format!("203.0.113.9:{port}")));
+            let outcome = ask(judges, &syn(CLIENT, 50_000, &format!("203.0.113.9:{port}")));
             assert_eq!(passes(&outcome), port < 2005, "before any answer each counts half: {port}");
         }
     });
@@ -277,9 +247,9 @@ fn new_services_acquit_their_first_client_together() {
                 &question.host.to_string()
             ));
         }
-        assert!(asked.iter().all(|question| passes(&judges.ask(question))));
+        assert!(asked.iter().all(|question| passes(&ask(judges, question))));
         for question in &asked {
-            assert!(judges.answer(&question.segment(SYN | ACK, 7), true).0, "{question:?}");
+            assert!(judges.leave(&question.segment(SYN | ACK, 7), true).0, "{question:?}");
         }
         for port in [2010, 2011] {
             assert!(refuse(judges, CLIENT, &format!("203.0.113.9:{port}")), "no failure is left: {port}");
@@ -345,15 +315,15 @@ fn nobody_is_framed_by_answers_that_were_not_asked_for() {
         for port in 2000..2020 {
             let question = syn(CLIENT, 40_000, &format!("203.0.113.9:{port}"));
             for answer in [question.segment(RST | ACK, 0), question.unreachable()] {
-                assert_eq!(judges.answer(&answer, true), (true, Vec::new()));
+                assert_eq!(judges.leave(&answer, true), (true, Vec::new()));
             }
         }
         // Neither by this host's own answers, nor by dead hosts.
         for port in 2020..2040 {
             let question = syn(CLIENT, 40_000, &format!("203.0.113.9:{port}"));
-            assert!(passes(&judges.ask(&question)));
-            assert!(judges.answer(&question.segment(RST | ACK, 0), false).0);
-            assert!(judges.answer(&question.error(3, 1), true).0);
+            assert!(passes(&ask(judges, &question)));
+            assert!(judges.leave(&question.segment(RST | ACK, 0), false).0);
+            assert!(judges.leave(&question.error(3, 1), true).0);
         }
         assert!(accept(judges, CLIENT, "203.0.113.9:2050"));
     });
@@ -365,11 +335,11 @@ fn a_listed_port_that_has_answered_is_no_trap() {
     story(|judges| {
         // An ignored client shows the service.
         let question = syn("192.0.2.241", 40_000, LISTED);
-        judges.ask(&question);
-        assert!(judges.answer(&question.segment(SYN | ACK, 7), true).0);
-        let outcome = judges.ask(&syn(CLIENT, 40_000, LISTED));
+        ask(judges, &question);
+        assert!(judges.leave(&question.segment(SYN | ACK, 7), true).0);
+        let outcome = ask(judges, &syn(CLIENT, 40_000, LISTED));
         assert!(passes(&outcome) && outcome.counted.contains_key("served"), "{outcome:?}");
-        let probe = judges.ask(&syn(CLIENT, 40_000, "203.0.113.10:8080"));
+        let probe = ask(judges, &syn(CLIENT, 40_000, "203.0.113.10:8080"));
         assert!(!passes(&probe), "the same port of another host is a trap: {probe:?}");
     });
 }
