@@ -247,6 +247,11 @@ fn proven_blocks_and_lifts_are_told_to_the_fleet() {
         .collect();
     assert_eq!(blocks, [first, second].map(|source| source.to_string()).into());
     assert_eq!(setup.say(&format!("unblock --here {first}")).code, 0);
+    // Neither a whole network nor a private address means the same to another gateway.
+    for private in ["11.0.0.0/24", "10.1.2.3"] {
+        assert_eq!(setup.say(&format!("block {private}")).code, 0);
+        assert_eq!(setup.say(&format!("unblock {private}")).code, 0);
+    }
     assert_eq!(setup.say(&format!("unblock {second}")).code, 0);
     let told = companion.hear().expect("a word");
     assert_eq!(

@@ -9,6 +9,7 @@ use std::{
 use ipnet::IpNet;
 use portsentry_common::block::Proof;
 
+use super::scope::Scope;
 use crate::{
     config::{Config, ShareBlocks},
     metrics::PeerStats,
@@ -111,15 +112,14 @@ impl Fleet {
         stats.collect()
     }
 
-    /// Whether this gateway shares a block. It doesn't share fences, networks and private addresses. `is_prefix` tells
-    /// whether the network is a source's (`IPV6_PREFIX`).
-    pub(super) fn shares(&self, Record { network, hold }: &Record, is_prefix: bool) -> bool {
+    /// Whether this gateway shares a block. It doesn't share fences, networks and private addresses.
+    pub(super) fn shares(&self, Record { network, hold }: &Record, scope: &Scope) -> bool {
         let is_wanted = match (self.share, hold.proof) {
             (ShareBlocks::Off, _) | (_, Proof::None) => false,
             (_, Proof::Cookie | Proof::Connection) => true,
             (share, Proof::Administrator) => share == ShareBlocks::All,
         };
-        is_wanted && !hold.is_fence && (is_host(*network) || is_prefix) && may_be_shared(network.addr())
+        is_wanted && !hold.is_fence && may_tell(scope, *network)
     }
 
     /// Returns the reason for a peer's block, in words.
@@ -128,6 +128,11 @@ impl Fleet {
         let proof = Proof::try_from(claim.proof).map_or("unknown", Proof::description);
         format!("gateway {gateway} blocks it ({proof})")
     }
+}
+
+/// Whether words about a network mean the same at other gateways: it is a single source, and its address is public.
+pub(super) fn may_tell(scope: &Scope, network: IpNet) -> bool {
+    (is_host(network) || scope.is_prefix(network)) && may_be_shared(network.addr())
 }
 
 /// Returns the host's name, up to its first dot.

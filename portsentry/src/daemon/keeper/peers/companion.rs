@@ -6,14 +6,17 @@ use ipnet::IpNet;
 use serde_json::json;
 
 use super::{
-    super::{Keeper, fleet::Fleet},
+    super::{
+        Keeper,
+        fleet::{Fleet, may_tell},
+    },
     millis,
 };
 use crate::{
     daemon::message::Companion,
     policy::{
         Record,
-        peers::{Allowed, Gateway, Millis, Peer, Said, Trust, Word, may_be_shared, millis_of},
+        peers::{Allowed, Gateway, Millis, Peer, Said, Trust, Word, millis_of},
     },
 };
 
@@ -42,8 +45,7 @@ impl Keeper {
         let version = env!("CARGO_PKG_VERSION");
         self.outside.fleet.tell(line(json!({"word": "hello", "gateway": gateway, "version": version})));
         let records = self.register.ledger().records();
-        let shared =
-            records.filter(|record| self.outside.fleet.shares(record, self.scope.is_prefix(record.network)));
+        let shared = records.filter(|record| self.outside.fleet.shares(record, &self.scope));
         let mut lines: Vec<String> = Vec::new();
         let mut blocks: Vec<Said> = Vec::new();
         for record in shared {
@@ -61,7 +63,8 @@ impl Keeper {
         if !blocks.is_empty() {
             lines.push(speak(&Word::Block { gateway: gateway.clone(), state: true, said: millis(), blocks }));
         }
-        for (network, at) in self.outside.fleet.peers.lifted_here() {
+        let lifted = self.outside.fleet.peers.lifted_here();
+        for (network, at) in lifted.filter(|(network, _)| may_tell(&self.scope, *network)) {
             lines.push(speak(&Word::Lift { gateway: gateway.clone(), addresses: vec![network.addr()], at }));
         }
         for (network, Allowed { at, allowed }) in self.outside.fleet.peers.allowed() {
@@ -109,7 +112,7 @@ impl Keeper {
         let lifted = networks.iter().filter_map(|network| {
             let hold = *self.register.ledger().get(*network)?;
             let at = fleet.peers.lifted(*network)?;
-            let is_shared = fleet.shares(&Record { network: *network, hold }, self.scope.is_prefix(*network));
+            let is_shared = fleet.shares(&Record { network: *network, hold }, &self.scope);
             (is_shared && millis_of(hold.since) < at).then_some(*network)
         });
         let lifted: BTreeSet<IpNet> = lifted.collect();
@@ -123,7 +126,7 @@ impl Keeper {
     pub(in super::super) fn release_allowed(&mut self) {
         let Self { outside, register, scope, .. } = self;
         let records = register.ledger().records();
-        let shared = records.filter(|record| outside.fleet.shares(record, scope.is_prefix(record.network)));
+        let shared = records.filter(|record| outside.fleet.shares(record, scope));
         let allowed = shared.filter(|record| outside.fleet.peers.is_allowed(record.network));
         let unwanted: Vec<_> = allowed.map(|record| (record.network, ALLOWED.to_owned())).collect();
         outside.fleet.unwanted.extend(unwanted);
@@ -132,7 +135,7 @@ impl Keeper {
 
     /// Tells the fleet a block of this gateway.
     pub(in super::super) fn share_block(&mut self, record: &Record) {
-        if !self.outside.fleet.shares(record, self.scope.is_prefix(record.network)) {
+        if !self.outside.fleet.shares(record, &self.scope) {
             return;
         }
         if self.outside.fleet.peers.is_allowed(record.network) {
@@ -151,8 +154,8 @@ impl Keeper {
         if fleet.is_here || !fleet.is_joined() {
             return;
         }
-        let addresses: Vec<IpAddr> =
-            networks.iter().map(IpNet::addr).filter(|it| may_be_shared(*it)).collect();
+        let told = networks.iter().filter(|network| may_tell(&self.scope, **network));
+        let addresses: Vec<IpAddr> = told.map(IpNet::addr).collect();
         for some in addresses.chunks(AT_ONCE) {
             let (gateway, addresses) = (fleet.name.clone(), some.to_vec());
             fleet.tell(speak(&Word::Lift { gateway, addresses, at }));
