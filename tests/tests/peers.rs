@@ -37,6 +37,12 @@ fn peer(setup: &Portsentry<'_>, gateway: &str) -> Value {
     peers.into_iter().find(|peer| peer["gateway"] == gateway).unwrap_or_default()
 }
 
+/// Returns the addresses of the lifts in the state that a companion was told.
+fn lifts(companion: &Companion) -> Vec<Value> {
+    let lifts = companion.state.iter().filter(|told| told["word"] == "lift");
+    lifts.map(|told| told["addresses"].clone()).collect()
+}
+
 /// Waits until the daemon has heard everything that was said before.
 fn wait_until_heard(daemon: &Daemon<'_>, companion: &mut Companion) {
     let last = IpAddr::from([198, 51, 100, 254]);
@@ -260,6 +266,8 @@ fn proven_blocks_and_lifts_are_told_to_the_fleet() {
         "the other only here"
     );
     wait_for_free(&daemon, first);
+    assert_eq!(lifts(&Companion::join(&setup.share_socket())), [json!([second])], "it is told no lift later");
+    let mut companion = Companion::join(&setup.share_socket());
     // A replay of a peer's older block doesn't return.
     let said =
         json!({"word": "block", "gateway": "gw2", "blocks": [block(second, now() - HOUR, now() + HOUR)]});

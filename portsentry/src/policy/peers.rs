@@ -17,7 +17,7 @@ use ipnet::IpNet;
 
 use self::quota::Quota;
 pub use self::{
-    claim::{Allowed, Claim, Enforced, HERE, Millis, Number, millis_of, time_of},
+    claim::{Allowed, Claim, Enforced, HERE, Millis, Number, ONLY_HERE, millis_of, time_of},
     enforced::{Change, View},
     peer::{Hold, Peer},
     rules::Rules,
@@ -30,7 +30,8 @@ pub use crate::config::Trust;
 const GATEWAYS: usize = 16_384;
 /// Maximum number of networks about which a word `allow` is remembered.
 const ALLOWED: usize = 4096;
-/// Maximum number of lifts of an administrator of this gateway that are remembered.
+/// Maximum number of lifts of administrators of this gateway that are remembered: of those for the fleet, and of those
+/// for this gateway alone.
 const LIFTED_HERE: usize = 65_536;
 
 /// What outlives the daemon in its file.
@@ -39,7 +40,14 @@ pub enum Recorded {
     /// A peer with its number.
     Peer(Number, Gateway, Option<Hold>),
     /// An administrator of this gateway lifted a source's blocks.
-    Lift(IpNet, Millis),
+    Lift {
+        /// The source.
+        network: IpNet,
+        /// The moment.
+        at: Millis,
+        /// Whether the fleet isn't told.
+        is_only_here: bool,
+    },
     /// An administrator of the fleet exempted a network, or does so no longer.
     Allow(IpNet, Allowed),
 }
@@ -109,9 +117,14 @@ impl Peers {
         self.allowed.iter().map(|(network, allowed)| (network, *allowed))
     }
 
-    /// Returns the lifts of this gateway's administrators.
+    /// Returns the lifts of this gateway's administrators, of which the fleet is told.
     pub fn lifted_here(&self) -> impl Iterator<Item = (IpNet, Millis)> {
         self.lifts.of_peer(HERE).map(|(at, network)| (network, at))
+    }
+
+    /// Returns the lifts of this gateway's administrators, of which the fleet isn't told.
+    pub fn lifted_only_here(&self) -> impl Iterator<Item = (IpNet, Millis)> {
+        self.lifts.of_peer(ONLY_HERE).map(|(at, network)| (network, at))
     }
 
     /// Enters a peer with a known number.
@@ -126,7 +139,8 @@ impl Peers {
         for line in lines {
             match line {
                 Recorded::Peer(number, gateway, held) => self.restore(number, gateway, held),
-                Recorded::Lift(network, at) => self.lift_here(network, at),
+                Recorded::Lift { network, at, is_only_here: false } => self.lift_here(network, at),
+                Recorded::Lift { network, at, is_only_here: true } => self.lift_only_here(network, at),
                 Recorded::Allow(network, said) => drop(self.allow(network, said)),
             }
         }
@@ -201,9 +215,18 @@ impl Peers {
         }
     }
 
-    /// Lifts a network's blocks that began before `at`, as an administrator of this gateway asks.
+    /// Lifts a network's blocks that began before `at`, as an administrator of this gateway asks for the fleet.
     pub fn lift_here(&mut self, network: IpNet, at: Millis) {
-        self.lifts.say(HERE, network, at, (LIFTED_HERE, usize::MAX));
+        self.lift(HERE, network, at);
+    }
+
+    /// Lifts a network's blocks that began before `at`, as an administrator asks for this gateway alone.
+    pub fn lift_only_here(&mut self, network: IpNet, at: Millis) {
+        self.lift(ONLY_HERE, network, at);
+    }
+
+    fn lift(&mut self, number: Number, network: IpNet, at: Millis) {
+        self.lifts.say(number, network, at, (LIFTED_HERE, usize::MAX));
         self.revision += 1;
     }
 
@@ -282,7 +305,8 @@ impl Peers {
         if self.known.len() >= GATEWAYS {
             return None;
         }
-        let number = self.known.last_key_value().map_or(HERE, |(last, _)| *last) + 1;
+        let last = self.known.last_key_value().map_or(HERE, |(last, _)| *last);
+        let number = (last + 1..ONLY_HERE).next()?;
         self.restore(number, gateway.clone(), None);
         self.revision += 1;
         Some(number)

@@ -16,9 +16,14 @@ use crate::{
     notation,
     policy::{
         name_of,
-        peers::{Allowed, Gateway, HERE, Hold, Number, Peers, Recorded as Line},
+        peers::{Allowed, Gateway, HERE, Hold, Number, ONLY_HERE, Peers, Recorded as Line},
     },
 };
+
+/// The word of a lift for the fleet.
+const LIFT: &str = "lift";
+/// The word of a lift for this gateway alone.
+const LIFT_ONLY_HERE: &str = "lift-here";
 
 /// The file.
 #[derive(Debug)]
@@ -84,14 +89,17 @@ fn read_line(line: &str) -> Option<Line> {
     let third = words.next();
     match what {
         "peer" => {
-            let number = first.parse().ok().filter(|number| *number != HERE)?;
+            let number = first.parse().ok().filter(|number| ![HERE, ONLY_HERE].contains(number))?;
             let held = match third {
                 None => None,
                 Some(word) => Some(Hold::named(word)?),
             };
             Some(Line::Peer(number, Gateway::try_from(second.to_owned()).ok()?, held))
         }
-        "lift" => Some(Line::Lift(notation::read(first)?, second.parse().ok()?)),
+        LIFT | LIFT_ONLY_HERE => {
+            let (network, at) = (notation::read(first)?, second.parse().ok()?);
+            Some(Line::Lift { network, at, is_only_here: what == LIFT_ONLY_HERE })
+        }
         "allow" | "disallow" => {
             let allowed = Allowed { at: second.parse().ok()?, allowed: what == "allow" };
             Some(Line::Allow(notation::read(first)?, allowed))
@@ -109,8 +117,9 @@ fn render(peers: &Peers) -> String {
         let held = peer.held.map_or_else(String::new, |held| format!(" {}", held.name()));
         let _ = writeln!(text, "peer {number} {}{held}", peer.gateway);
     }
-    for (network, at) in peers.lifted_here() {
-        let _ = writeln!(text, "lift {} {at}", name_of(network));
+    let lifted = peers.lifted_here().map(|lift| (LIFT, lift));
+    for (word, (network, at)) in lifted.chain(peers.lifted_only_here().map(|lift| (LIFT_ONLY_HERE, lift))) {
+        let _ = writeln!(text, "{word} {} {at}", name_of(network));
     }
     for (network, Allowed { at, allowed }) in peers.allowed() {
         let word = if allowed { "allow" } else { "disallow" };
@@ -134,6 +143,7 @@ mod tests {
         peers.restore(7, gateway("gw2"), None);
         peers.restore(8, gateway("gw3"), Some(Hold::Rate));
         peers.lift_here("192.0.2.9/32".parse().unwrap(), 5);
+        peers.lift_only_here("192.0.2.10/32".parse().unwrap(), 6);
         peers.allow("2001:db8::/32".parse().unwrap(), Allowed { at: 6, allowed: true });
         peers.allow("192.0.2.0/24".parse().unwrap(), Allowed { at: 7, allowed: false });
         let mut file = PeerFile::new(&blocked);
@@ -143,13 +153,22 @@ mod tests {
         let mut again = Peers::new(Rules::new(&Config::default()));
         again.recall_all(lines);
         assert_eq!(render(&again), render(&peers));
+        let only_here: Vec<_> = again.lifted_only_here().collect();
+        assert_eq!(only_here, [("192.0.2.10/32".parse().unwrap(), 6)]);
     }
 
     #[test]
     fn torn_lines_are_left_out() {
-        for line in
-            ["", "peer 7", "peer 0 gw1", "peer 7 a.b", "peer 7 gw2 odd", "lift 192.0.2.9", "allow x 5"]
-        {
+        for line in [
+            "",
+            "peer 7",
+            "peer 0 gw1",
+            "peer 4294967295 gw1",
+            "peer 7 a.b",
+            "peer 7 gw2 odd",
+            "lift 192.0.2.9",
+            "allow x 5",
+        ] {
             assert_eq!(read_line(line), None, "{line:?}");
         }
     }

@@ -87,7 +87,13 @@ impl Keeper {
         // A peer may yet say a block that began before.
         let own = self.register.ledger().within(network).filter(|_| fleet.is_on);
         let lifted: Vec<IpNet> = claimed.iter().copied().chain(own).collect();
-        lifted.iter().for_each(|network| fleet.peers.lift_here(*network, now));
+        for network in lifted {
+            if fleet.is_here {
+                fleet.peers.lift_only_here(network, now);
+            } else {
+                fleet.peers.lift_here(network, now);
+            }
+        }
         self.share_lifts(&claimed, now);
         self.settle(claimed) > 0
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 /// Milliseconds since 1970.
 pub type Millis = u64;
-/// The number of a peer in the kernel's maps. 0 is this gateway.
+/// The number of a peer in the kernel's maps. [`HERE`] and [`ONLY_HERE`] are this gateway.
 pub type Number = u32;
 
 /// Returns a time in milliseconds since 1970.
@@ -22,6 +22,14 @@ pub fn time_of(millis: Millis) -> SystemTime {
 
 /// This gateway's own number.
 pub const HERE: Number = 0;
+/// This gateway's number for what its administrators don't tell the fleet.
+pub const ONLY_HERE: Number = Number::MAX;
+
+/// Whether a number is this gateway's.
+pub(super) const fn is_own(number: Number) -> bool {
+    number == HERE || number == ONLY_HERE
+}
+
 /// A peer's word that it blocks a source, by this host's clock. Of two words of a peer the later block counts, and of
 /// one block the later end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

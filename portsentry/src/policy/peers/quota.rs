@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
-use super::{HERE, Number};
+use super::{HERE, Number, ONLY_HERE, claim::is_own};
 
 /// A value for each pair of peer and network: the greatest that was said. Of a peer's values only the greatest count,
 /// up to a quota; so what remains doesn't depend on the order or the repetition of what was said.
@@ -44,8 +44,8 @@ impl<T: Copy + Ord> Quota<T> {
             changed.extend(self.remove_least(peer));
         }
         // What administrators of this gateway say isn't at the peers' expense, nor at their mercy.
-        while self.len - self.count(HERE) > all {
-            let peers = self.by_peer.iter().filter(|(peer, _)| **peer != HERE);
+        while self.len - self.count(HERE) - self.count(ONLY_HERE) > all {
+            let peers = self.by_peer.iter().filter(|(peer, _)| !is_own(**peer));
             let least = peers.filter_map(|(peer, of)| Some((*of.first()?, *peer))).min();
             let Some((_, least)) = least else { break };
             changed.extend(self.remove_least(least));

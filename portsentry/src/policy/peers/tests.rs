@@ -132,6 +132,22 @@ fn exemptions_and_lifts_come_before_blocks() {
     assert!(in_force(&mut peers, &none, address).is_some(), "a later block stands");
     peers.lift_here(net(address), NOW - 20);
     assert_eq!(in_force(&mut peers, &none, address), None);
+    hear(&mut peers, &block("gw2", address, NOW - 15, NOW + HOUR));
+    assert!(in_force(&mut peers, &none, address).is_some());
+    peers.lift_only_here(net(address), NOW - 10);
+    assert_eq!(in_force(&mut peers, &none, address), None);
+    assert_eq!(peers.lifted_here().collect::<Vec<_>>(), [(net(address), NOW - 20)], "the fleet isn't told");
+}
+
+#[test]
+fn peers_lifts_are_not_limited_by_lifts_here() {
+    let mut peers = peers("*", 100, (1, 1));
+    hear(&mut peers, &lift("gw2", ADDRESSES[0], NOW - 5));
+    peers.lift_only_here(net(ADDRESSES[1]), NOW - 5);
+    peers.lift_here(net(ADDRESSES[2]), NOW - 5);
+    for address in &ADDRESSES[..3] {
+        assert_eq!(peers.lifted(net(address)), Some(NOW - 5), "{address}");
+    }
 }
 
 #[test]
