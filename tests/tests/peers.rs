@@ -351,5 +351,9 @@ fn a_broken_companion_harms_nothing() {
     daemon.block_source(Family::V4);
     let mut companion = Companion::join(&path);
     wait_until_heard(&daemon, &mut companion);
+    let is_joined = || setup.say("peers --json").json()["companion"].clone();
+    assert_eq!(is_joined(), true);
+    drop(companion);
+    daemon.wait_until("the companion is known to have left", || is_joined() == false);
     assert_eq!(daemon.terminate().code, Some(0));
 }

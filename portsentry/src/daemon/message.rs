@@ -71,10 +71,10 @@ pub struct Visit {
 /// From the companion to the keeper.
 #[derive(Debug)]
 pub enum Companion {
-    /// It has connected, and reads lines from the other end.
-    Joined(SyncSender<String>),
+    /// It has connected, and reads lines from the other end. Later connections have greater numbers.
+    Joined(u64, SyncSender<String>),
     /// It says this. The sender is dropped when the keeper has heard it.
     Said(Word, SyncSender<()>),
-    /// Its connection ended, because of a malformed line or by itself.
-    Left(Option<String>),
+    /// The connection with this number ended, because of a malformed line or by itself.
+    Left(u64, Option<String>),
 }

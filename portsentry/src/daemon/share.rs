@@ -77,6 +77,7 @@ impl Drop for Share {
 /// Accepts connections of root and of `user`. The latest one ends the one before.
 fn accept(listener: &UnixListener, alive: &UnixStream, user: Option<u32>, keeper: &SyncSender<Message>) {
     let mut current: Option<UnixStream> = None;
+    let mut numbers = 0..;
     let end = |stream: Option<UnixStream>| stream.map(|stream| stream.shutdown(Shutdown::Both));
     loop {
         let mut ready = [listener.as_fd(), alive.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
@@ -96,14 +97,14 @@ fn accept(listener: &UnixListener, alive: &UnixStream, user: Option<u32>, keeper
             end(current.take());
             current = stream.try_clone().ok();
             // Without threads the connection just ends.
-            let _ = serve(stream, keeper.clone());
+            let _ = numbers.next().map(|number| serve(stream, number, keeper.clone()));
         }
         thread::sleep(PAUSE);
     }
 }
 
-/// Starts the threads of a connection. They end with it.
-fn serve(stream: UnixStream, keeper: SyncSender<Message>) -> io::Result<()> {
+/// Starts the threads of the connection with this number. They end with it.
+fn serve(stream: UnixStream, number: u64, keeper: SyncSender<Message>) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let reading = stream.try_clone()?;
@@ -112,11 +113,11 @@ fn serve(stream: UnixStream, keeper: SyncSender<Message>) -> io::Result<()> {
     thread::Builder::new().name("share-in".into()).spawn(move || {
         // Affects only this thread on Linux (setpriority(2)). An error doesn't matter.
         let _ = rustix::process::nice(NICE);
-        let said = keeper.send(Message::Companion(Companion::Joined(sender)));
+        let said = keeper.send(Message::Companion(Companion::Joined(number, sender)));
         if said.is_ok() {
             let problem = hear(&reading, &keeper).err().map(|error| error.to_string());
             // The session may be over.
-            let _ = keeper.send(Message::Companion(Companion::Left(problem)));
+            let _ = keeper.send(Message::Companion(Companion::Left(number, problem)));
         }
         let _ = reading.shutdown(Shutdown::Both);
     })?;

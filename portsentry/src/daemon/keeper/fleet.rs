@@ -38,7 +38,8 @@ pub(super) struct Fleet {
     pub unwanted: Vec<(IpNet, String)>,
     share: ShareBlocks,
     file: PeerFile,
-    companion: Option<SyncSender<String>>,
+    /// The connection to the companion, with its number.
+    companion: Option<(u64, SyncSender<String>)>,
     expiry: Instant,
     /// The next time at which a problem of the companion is logged.
     complaint: Instant,
@@ -83,8 +84,13 @@ impl Fleet {
     }
 
     /// Uses this connection to the companion from now on.
-    pub(super) fn join(&mut self, companion: SyncSender<String>) {
-        self.companion = Some(companion);
+    pub(super) fn join(&mut self, number: u64, companion: SyncSender<String>) {
+        self.companion = Some((number, companion));
+    }
+
+    /// Forgets this connection to the companion, unless another has replaced it.
+    pub(super) fn leave(&mut self, number: u64) {
+        self.companion.take_if(|(current, _)| *current == number);
     }
 
     /// Whether a companion is connected.
@@ -94,9 +100,7 @@ impl Fleet {
 
     /// Sends a line to the companion. One that doesn't read has to connect again.
     pub(super) fn tell(&mut self, line: String) {
-        if self.companion.as_ref().is_some_and(|companion| companion.try_send(line).is_err()) {
-            self.companion = None;
-        }
+        self.companion.take_if(|(_, companion)| companion.try_send(line).is_err());
     }
 
     /// Returns the peers' part of the metrics.

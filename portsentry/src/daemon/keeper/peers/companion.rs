@@ -26,9 +26,10 @@ const AT_ONCE: usize = 256;
 impl Keeper {
     pub(in super::super) fn on_companion(&mut self, said: Companion) {
         match said {
-            Companion::Joined(sender) => self.on_joined(sender),
+            Companion::Joined(number, sender) => self.on_joined(number, sender),
             Companion::Said(word, _heard) => self.on_word(&word),
-            Companion::Left(problem) => {
+            Companion::Left(number, problem) => {
+                self.outside.fleet.leave(number);
                 if let Some(problem) = problem
                     && self.outside.fleet.may_complain()
                 {
@@ -39,8 +40,8 @@ impl Keeper {
     }
 
     /// Tells the companion the whole state of this gateway.
-    fn on_joined(&mut self, sender: SyncSender<String>) {
-        self.outside.fleet.join(sender);
+    fn on_joined(&mut self, number: u64, sender: SyncSender<String>) {
+        self.outside.fleet.join(number, sender);
         let gateway = self.outside.fleet.name.clone();
         let version = env!("CARGO_PKG_VERSION");
         self.outside.fleet.tell(line(json!({"word": "hello", "gateway": gateway, "version": version})));
