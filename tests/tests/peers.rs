@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     io::Write,
     net::{IpAddr, Ipv4Addr},
     process::Command,
@@ -137,7 +138,7 @@ fn exempt_addresses_and_networks_are_never_held() {
     let source = lab.source(Family::V4);
     companion.block("gw2", &[source]);
     wait_for_blocked(&daemon, source);
-    std::fs::write(lab.files().join("portsentry.ignore"), format!("{ignored}\n{source}\n")).expect("a file");
+    fs::write(lab.files().join("portsentry.ignore"), format!("{ignored}\n{source}\n")).expect("a file");
     wait_for_free(&daemon, source);
     // A whole network is no word: it ends the connection.
     companion.say(json!({"word": "block", "gateway": "gw2", "blocks": [
@@ -355,5 +356,28 @@ fn a_broken_companion_harms_nothing() {
     assert_eq!(is_joined(), true);
     drop(companion);
     daemon.wait_until("the companion is known to have left", || is_joined() == false);
+    assert_eq!(daemon.terminate().code, Some(0));
+}
+
+#[test]
+fn a_socket_that_cannot_be_opened_is_an_error_and_the_daemon_runs() {
+    let lab = Lab::new();
+    let events = lab.files().join("events.json");
+    let setup = lab.portsentry("-stcp").in_fleet("*").with("JSON_LOG", &events.display().to_string());
+    let path = setup.share_socket();
+    fs::create_dir_all(&path).expect("a directory in the socket's place");
+    let daemon = setup.start();
+    daemon.log().wait_for("ERROR: SHARE_SOCKET ");
+    let is_of_socket = |event: &Value| {
+        event["message"].as_str().is_some_and(|message| message.contains("this gateway shares nothing"))
+    };
+    let of_socket = || {
+        let text = fs::read_to_string(&events).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).find(is_of_socket)
+    };
+    daemon.wait_until("its event", || of_socket().is_some());
+    let event = of_socket().expect("the event");
+    assert_eq!((&event["event"]["action"], &event["log"]["level"]), (&json!("error"), &json!("error")));
+    daemon.block_source(Family::V4);
     assert_eq!(daemon.terminate().code, Some(0));
 }

@@ -224,7 +224,7 @@ impl Keeper {
                 self.totals.lose(count);
                 self.journal.behind(count);
             }
-            Message::Note(note) => self.journal.note(&note),
+            Message::News(news) => self.journal.news(&news),
             Message::Debug(lines) => lines.iter().for_each(|line| self.journal.debug(line)),
             Message::Asked(Asked { request, answer }) => {
                 // The client may be gone.

@@ -21,8 +21,8 @@ pub enum Message {
     Host(Host),
     /// The ring's reader dropped this many sightings, because the keeper was behind.
     Lost(u64),
-    /// A message for the log.
-    Note(String),
+    /// A message for the log. An error starts with `ERROR: `.
+    News(String),
     /// Debug messages of the kernel program.
     Debug(Vec<String>),
     /// The new configuration is invalid, for these reasons.

@@ -37,7 +37,7 @@ pub fn start(
 pub fn run(upkeep: Upkeep, pokes: Receiver<()>, keeper: SyncSender<Message>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("ports".into()).spawn(move || {
         // If the keeper is behind, the log line is dropped.
-        upkeep.run(&pokes, |news| drop(keeper.try_send(Message::Note(news))));
+        upkeep.run(&pokes, |news| drop(keeper.try_send(Message::News(news))));
     })
 }
 

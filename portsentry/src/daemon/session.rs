@@ -237,14 +237,15 @@ impl Session {
         // Dropped when reading ends, because the keeper must receive no message after `Stop`.
         let serve = |(sockets, link): (Sockets, Traps)| Ok((sockets.serve(banner, sender.clone())?, link));
         let trapping = traps.map(serve).transpose().map_err(system("starting a thread for traps"))?;
-        let share = share_socket.map(|path| Share::open(&path, sender.clone())).transpose();
-        let share = share.or_else(|error| {
-            let said = format!("ERROR: {error}; this gateway shares nothing");
-            sender
-                .send(Message::Note(said))
-                .map(|()| None)
-                .map_err(|_| system("running")(io::ErrorKind::Other.into()))
-        })?;
+        let share = match share_socket.map(|path| Share::open(&path, sender.clone())).transpose() {
+            Ok(share) => share,
+            Err(error) => {
+                let news = format!("ERROR: {error}; this gateway shares nothing");
+                // Without a keeper the session is over anyway.
+                let _ = sender.send(Message::News(news));
+                None
+            }
+        };
         let host = HostWatch::start(followed, changes, sender.clone())
             .map_err(system("following the host's addresses and routes"))?;
         let ring = (ring, pulses[1].clone());
