@@ -193,20 +193,25 @@ impl Peers {
             }
             Word::Lift { addresses, at, .. } => {
                 let at = at.saturating_add_signed(peer.offset).min(now);
-                let says_so = peer.trust.is_some_and(|trust| trust == Trust::Block);
+                let says_so = peer.trust == Some(Trust::Block);
                 let mut changed = BTreeSet::new();
                 for address in addresses {
                     if !says_so || !may_be_shared(*address) {
-                        peer.refuse(Refused::Address, 1);
+                        peer.refuse(if says_so { Refused::Address } else { Refused::Trust }, 1);
                         continue;
                     }
                     changed.extend(self.lifts.say(number, network_of(*address), at, limits));
                 }
                 changed
             }
+            // As with a lift, the gateway could free any source.
+            Word::Allow { .. } if peer.trust != Some(Trust::Block) => {
+                peer.refuse(Refused::Trust, 1);
+                BTreeSet::new()
+            }
             Word::Allow { network, at, allowed, .. } => {
                 let at = at.saturating_add_signed(peer.offset).min(now);
-                self.allow(*network, Allowed { at, allowed: *allowed })
+                self.allow(*network, Allowed { at, allowed: *allowed }).unwrap_or_default()
             }
             Word::Beat { clock, .. } => {
                 peer.beat(*clock, now);
@@ -230,16 +235,25 @@ impl Peers {
         self.revision += 1;
     }
 
-    /// Exempts a network, or no longer. Returns the networks that this concerns.
-    pub fn allow(&mut self, network: IpNet, said: Allowed) -> BTreeSet<IpNet> {
-        let known = self.allowed.get(network);
-        let is_room = || self.allowed.iter().count() < ALLOWED;
-        if known.is_some_and(|known| *known >= said) || (known.is_none() && !is_room()) {
-            return BTreeSet::new();
+    /// Exempts a network, or no longer. Returns the networks that this concerns, or `None` if there is no room or a
+    /// later word is known.
+    pub fn allow(&mut self, network: IpNet, said: Allowed) -> Option<BTreeSet<IpNet>> {
+        match self.allowed.get(network) {
+            Some(known) if *known > said => return None,
+            Some(known) if *known == said => return Some(BTreeSet::new()),
+            Some(_) => {}
+            None if self.allowed.iter().count() >= ALLOWED => return None,
+            None => {}
         }
         self.allowed.insert(network, said);
         self.revision += 1;
-        self.claims.within(network).collect()
+        Some(self.claims.within(network).collect())
+    }
+
+    /// Returns the last word about exactly this network.
+    #[must_use]
+    pub fn said_of(&self, network: IpNet) -> Option<Allowed> {
+        self.allowed.get(network).copied()
     }
 
     /// Whether an administrator of the fleet has exempted a network. The narrowest word counts.

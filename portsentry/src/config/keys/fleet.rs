@@ -43,7 +43,8 @@ pub(super) const KEYS: &[Key] = &[
         form: "gateways separated by commas, each with =block, =fence or =log; * for all others",
         default: "",
         meaning: "The other gateways of the fleet, and the effect of their blocks here: block (the default), fence, or \
-            none but a record. Words of other gateways are refused.",
+            none but a record. Only gateways with block may also lift blocks and exempt addresses. Words of other \
+            gateways are refused.",
         set: |c, v, r| put(&mut c.peers, peers::peers(v, r)),
     },
     Key {

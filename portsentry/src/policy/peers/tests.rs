@@ -151,6 +151,26 @@ fn peers_lifts_are_not_limited_by_lifts_here() {
 }
 
 #[test]
+fn only_a_peer_whose_blocks_count_as_blocks_exempts() {
+    let mut peers = peers("gw2,gw3=fence,gw4=log", 100, (10, 20));
+    let network = net("192.0.2.0/24");
+    for (gateway, is_trusted) in [("gw3", false), ("gw4", false), ("gw5", false), ("gw2", true)] {
+        hear(&mut peers, &allow(gateway, "192.0.2.0/24", NOW - 50, true));
+        assert_eq!(peers.is_allowed(net(ADDRESSES[0])), is_trusted, "{gateway}");
+    }
+    let fenced = peers.peer(2).unwrap();
+    assert_eq!(fenced.refused, [(Refused::Trust, 1)].into());
+    hear(&mut peers, &allow("gw3", "192.0.2.0/24", NOW - 40, false));
+    assert!(peers.is_allowed(net(ADDRESSES[0])), "nor does it end an exemption");
+    let said = |at, allowed| Allowed { at, allowed };
+    assert_eq!(peers.allow(network, said(NOW - 60, false)), None, "a later word is known");
+    assert_eq!(peers.allow(network, said(NOW - 50, true)), Some(BTreeSet::new()), "it is known");
+    hear(&mut peers, &block("gw2", ADDRESSES[0], NOW - 5, NOW + HOUR));
+    let concerned = Some([net(ADDRESSES[0])].into());
+    assert_eq!(peers.allow(network, said(NOW - 40, false)), concerned);
+}
+
+#[test]
 fn senseless_words_are_refused() {
     let mut peers = peers("gw2,gw3=log", 1000, (10, 20));
     for address in [
@@ -182,6 +202,7 @@ fn senseless_words_are_refused() {
         assert!(hear(&mut peers, &word).is_empty(), "{proof}");
     }
     assert!(hear(&mut peers, &lift("gw3", ADDRESSES[0], NOW)).is_empty(), "it isn't trusted that far");
+    assert_eq!(peers.peer(2).unwrap().refused, [(Refused::Trust, 1)].into());
     assert!(hear(&mut peers, &block("stranger", ADDRESSES[0], NOW - 5, NOW + 5)).is_empty());
     let refused = &peers.peer(1).unwrap().refused;
     assert_eq!(

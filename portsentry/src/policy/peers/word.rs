@@ -185,6 +185,8 @@ pub enum Refused {
     Held,
     /// There is no trust in the peer.
     Stranger,
+    /// The trust in the peer isn't enough: only one whose blocks count as blocks may lift or exempt.
+    Trust,
 }
 
 impl Refused {
@@ -198,6 +200,7 @@ impl Refused {
             Self::Rate => "rate",
             Self::Held => "held",
             Self::Stranger => "stranger",
+            Self::Trust => "trust",
         }
     }
 }

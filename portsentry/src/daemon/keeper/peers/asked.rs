@@ -69,14 +69,18 @@ impl Keeper {
 
     /// Exempts networks in the fleet, or no longer.
     pub(in super::super) fn allow_all(&mut self, networks: &[IpNet], allowed: bool) -> Answer {
-        let mut left = networks.iter().filter(|network| !self.allow_in_fleet(**network, allowed));
-        let refused: Vec<String> = left.by_ref().copied().map(name_of).collect();
+        let (changed, details): (Vec<IpNet>, Vec<IpNet>) =
+            networks.iter().partition(|network| self.allow_in_fleet(**network, allowed));
         self.schedule.flush_now();
         self.flush();
-        if refused.is_empty() {
-            let networks: Vec<String> = networks.iter().copied().map(name_of).collect();
-            return Ok(json!({"changed": networks}));
+        let [changed, details] =
+            [changed, details].map(|networks| networks.into_iter().map(name_of).collect::<Vec<_>>());
+        if details.is_empty() {
+            return Ok(json!({"changed": changed}));
         }
-        Err(Refusal { details: refused, ..Refusal::new(Code::Failed, "the fleet's allow list is full") })
+        Err(Refusal {
+            details,
+            ..Refusal::new(Code::Failed, "the fleet's allow list is full, or has a later word")
+        })
     }
 }

@@ -80,11 +80,15 @@ impl Keeper {
         let Self { outside, scope, .. } = self;
         let gateway = word.gateway();
         let held = |fleet: &Fleet| fleet.peers.named(gateway).is_some_and(|peer| peer.held.is_some());
+        let exempt = |fleet: &Fleet| match word {
+            Word::Allow { network, .. } => fleet.peers.said_of(*network),
+            Word::Block { .. } | Word::Lift { .. } | Word::Beat { .. } => None,
+        };
         // What this gateway said returns to it from the fleet's state.
         if *gateway == outside.fleet.name {
             return;
         }
-        let was_held = held(&outside.fleet);
+        let (was_held, was_exempt) = (held(&outside.fleet), exempt(&outside.fleet));
         let changed = outside.fleet.peers.hear(word, |source| scope.network_of(source), now);
         if !was_held && held(&outside.fleet) {
             self.journal.error(&format!(
@@ -98,8 +102,10 @@ impl Keeper {
                     addresses.iter().map(|address| self.scope.network_of(*address)).collect();
                 self.release_lifted(&networks, gateway);
             }
-            Word::Allow { .. } => self.release_allowed(),
-            Word::Block { .. } | Word::Beat { .. } => {}
+            Word::Allow { network, .. } if exempt(&self.outside.fleet) != was_exempt => {
+                self.release_allowed(*network);
+            }
+            Word::Block { .. } | Word::Allow { .. } | Word::Beat { .. } => {}
         }
         self.settle(changed);
     }
@@ -123,10 +129,12 @@ impl Keeper {
         self.release_unwanted();
     }
 
-    /// Releases own blocks of networks on the fleet's allow list: those that this gateway shares.
-    pub(in super::super) fn release_allowed(&mut self) {
+    /// Releases own blocks in a network on the fleet's allow list: those that this gateway shares.
+    fn release_allowed(&mut self, network: IpNet) {
         let Self { outside, register, scope, .. } = self;
-        let records = register.ledger().records();
+        let ledger = register.ledger();
+        let records = ledger.within(network);
+        let records = records.filter_map(|network| Some(Record { network, hold: *ledger.get(network)? }));
         let shared = records.filter(|record| outside.fleet.shares(record, scope));
         let allowed = shared.filter(|record| outside.fleet.peers.is_allowed(record.network));
         let unwanted: Vec<_> = allowed.map(|record| (record.network, ALLOWED.to_owned())).collect();
@@ -163,19 +171,17 @@ impl Keeper {
         }
     }
 
-    /// Exempts a network in the fleet, or no longer.
+    /// Exempts a network in the fleet, or no longer. Returns whether that was possible.
     pub(in super::super) fn allow_in_fleet(&mut self, network: IpNet, allowed: bool) -> bool {
         let at = millis();
-        let said = Allowed { at, allowed };
-        let changed = self.outside.fleet.peers.allow(network, said);
-        let is_said = self.outside.fleet.peers.allowed().any(|it| it == (network, said));
-        if is_said {
-            self.release_allowed();
-            self.settle(changed);
-            let gateway = self.outside.fleet.name.clone();
-            self.outside.fleet.tell(speak(&Word::Allow { gateway, network, at, allowed }));
-        }
-        is_said
+        let Some(changed) = self.outside.fleet.peers.allow(network, Allowed { at, allowed }) else {
+            return false;
+        };
+        self.release_allowed(network);
+        self.settle(changed);
+        let gateway = self.outside.fleet.name.clone();
+        self.outside.fleet.tell(speak(&Word::Allow { gateway, network, at, allowed }));
+        true
     }
 
     fn said(&self, record: &Record) -> Said {
