@@ -63,6 +63,8 @@ pub struct Peers {
     lifts: Quota<Millis>,
     allowed: Networks<Allowed>,
     enforced: BTreeMap<IpNet, Enforced>,
+    /// Numbers of entries in `enforced`, by peer.
+    in_force: BTreeMap<Number, usize>,
     revision: u64,
 }
 
@@ -78,6 +80,7 @@ impl Peers {
             lifts: Quota::default(),
             allowed: Networks::default(),
             enforced: BTreeMap::new(),
+            in_force: BTreeMap::new(),
             revision: 0,
         }
     }
@@ -152,7 +155,7 @@ impl Peers {
         if is_known {
             let limits = (self.rules.each, self.rules.all);
             self.claims.say(enforced.number, network, enforced.claim, limits);
-            self.enforced.insert(network, enforced);
+            self.enforce(network, Some(enforced));
         }
         is_known
     }

@@ -105,11 +105,10 @@ impl Fleet {
 
     /// Returns the peers' part of the metrics.
     pub(super) fn stats(&self) -> Vec<PeerStats> {
-        let in_force = self.peers.enforced_by_peer();
         let stats = self.peers.iter().map(|(number, peer)| PeerStats {
             gateway: peer.gateway.name().to_owned(),
             is_held: peer.held.is_some(),
-            in_force: in_force.get(&number).copied().unwrap_or_default(),
+            in_force: self.peers.in_force(number),
             accepted: peer.accepted,
             refused: peer.refused.iter().map(|(reason, count)| (reason.name(), *count)).collect(),
         });

@@ -1,6 +1,6 @@
 //! What follows from the peers' words for a network, and the changes of the kernel's maps.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::cmp::Reverse;
 
 use ipnet::IpNet;
 
@@ -69,11 +69,11 @@ impl Peers {
             let before = self.enforced.get(&network).copied();
             match (before, wanted) {
                 (Some(before), None) => {
-                    self.enforced.remove(&network);
+                    self.enforce(network, None);
                     changes.push(Change::Leave { network, enforced: before });
                 }
                 (before, Some(enforced)) if before != Some(enforced) => {
-                    self.enforced.insert(network, enforced);
+                    self.enforce(network, Some(enforced));
                     changes.push(Change::Enter { network, enforced, is_new: before.is_none() });
                 }
                 _ => {}
@@ -90,16 +90,26 @@ impl Peers {
 
     /// Records that a network's entry in the kernel's map is this gateway's own now.
     pub fn give_way(&mut self, network: IpNet) {
-        self.enforced.remove(&network);
+        self.enforce(network, None);
     }
 
-    /// Returns the numbers of blocks and fences in force, by peer.
+    /// Returns the number of a peer's blocks and fences in force.
     #[must_use]
-    pub fn enforced_by_peer(&self) -> BTreeMap<Number, usize> {
-        let mut counts = BTreeMap::new();
-        for enforced in self.enforced.values() {
-            *counts.entry(enforced.number).or_default() += 1;
+    pub fn in_force(&self, number: Number) -> usize {
+        self.in_force.get(&number).copied().unwrap_or_default()
+    }
+
+    /// Records what is in force for a network.
+    pub(super) fn enforce(&mut self, network: IpNet, enforced: Option<Enforced>) {
+        let before = match enforced {
+            Some(enforced) => {
+                *self.in_force.entry(enforced.number).or_default() += 1;
+                self.enforced.insert(network, enforced)
+            }
+            None => self.enforced.remove(&network),
+        };
+        if let Some(count) = before.and_then(|before| self.in_force.get_mut(&before.number)) {
+            *count -= 1;
         }
-        counts
     }
 }

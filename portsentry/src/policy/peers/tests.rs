@@ -311,6 +311,15 @@ fn word() -> impl Strategy<Value = Word> {
     ]
 }
 
+/// Checks the numbers of blocks and fences in force against the kernel's map.
+fn check_counts(peers: &Peers, map: &BTreeMap<IpNet, Enforced>) -> Result<(), TestCaseError> {
+    for (number, _) in peers.iter() {
+        let count = map.values().filter(|enforced| enforced.number == number).count();
+        prop_assert_eq!(peers.in_force(number), count, "peer {}", number);
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn any_order_and_repetition_of_words_gives_one_state(
@@ -341,7 +350,10 @@ proptest! {
     }
 
     #[test]
-    fn the_changes_lead_to_what_is_in_force(words in prop::collection::vec(word(), 0..40)) {
+    fn the_changes_lead_to_what_is_in_force(
+        words in prop::collection::vec(word(), 0..40),
+        given_way in prop::collection::vec(prop::sample::select(&ADDRESSES[..]), 0..5),
+    ) {
         let here = Here::default();
         let mut peers = peers("gw2,gw3,gw4=fence,*=log", 1_000_000, (3, 8));
         let mut map = BTreeMap::new();
@@ -358,9 +370,19 @@ proptest! {
             for (network, enforced) in &map {
                 prop_assert_eq!(peers.wanted(*network, &here, NOW), Some(*enforced));
             }
+            check_counts(&peers, &map)?;
         }
         for network in peers.networks() {
             prop_assert_eq!(peers.wanted(network, &here, NOW), map.get(&network).copied());
         }
+        for network in given_way.into_iter().map(net) {
+            peers.give_way(network);
+            map.remove(&network);
+            check_counts(&peers, &map)?;
+        }
+        for (network, enforced) in &map {
+            peers.recall(*network, *enforced);
+        }
+        check_counts(&peers, &map)?;
     }
 }

@@ -17,7 +17,6 @@ impl Keeper {
     /// Returns what is known about the other gateways.
     pub(in super::super) fn report_peers(&self) -> Value {
         let fleet = &self.outside.fleet;
-        let enforced = fleet.peers.enforced_by_peer();
         let peers = fleet.peers.iter().map(|(number, peer)| {
             let refused: serde_json::Map<String, Value> =
                 peer.refused.iter().map(|(reason, count)| (reason.name().into(), (*count).into())).collect();
@@ -26,7 +25,7 @@ impl Keeper {
                 "trust": peer.trust.map(crate::config::Trust::name),
                 "held": peer.held.map(Hold::name),
                 "blocks": fleet.peers.count(number),
-                "in_force": enforced.get(&number).copied().unwrap_or_default(),
+                "in_force": fleet.peers.in_force(number),
                 "heard": peer.heard.map(|heard| Time(time_of(heard))),
                 "clock": peer.offset,
                 "accepted": peer.accepted,
