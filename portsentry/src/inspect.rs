@@ -6,6 +6,7 @@ pub mod error;
 pub mod exempt;
 pub mod explanation;
 pub mod fence;
+pub mod fleet;
 pub mod gaps;
 pub mod held;
 pub mod past;

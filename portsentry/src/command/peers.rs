@@ -1,9 +1,5 @@
 //! `portsentry peers` and `portsentry allow`: the other gateways of a fleet, and the fleet's allow list.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-
 use super::{
     observed, options, show,
     table::{self, Align},
@@ -13,32 +9,8 @@ use crate::{
     cli::{Allow, Cli, Peers},
     control::{Answer, Code, PeerAction, Refusal, Request, client},
     exit::Exit,
-    instant::Time,
+    inspect::fleet::{Fleet, Peer},
 };
-
-/// The fleet, as the daemon reports it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Fleet {
-    gateway: String,
-    shares: bool,
-    companion: bool,
-    peers: Vec<Peer>,
-    allowed: Vec<String>,
-}
-
-/// A gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Peer {
-    gateway: String,
-    trust: Option<String>,
-    held: Option<String>,
-    blocks: usize,
-    in_force: usize,
-    heard: Option<Time>,
-    clock: i64,
-    accepted: u64,
-    refused: BTreeMap<String, u64>,
-}
 
 /// Lists the gateways, or judges one.
 pub(super) fn run(cli: &Cli, peers: &Peers) -> Exit {

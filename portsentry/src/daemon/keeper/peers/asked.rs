@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::super::Keeper;
 use crate::{
     control::{Answer, Code, PeerAction, Refusal},
+    inspect::fleet as inspect,
     instant::Time,
     policy::{
         name_of,
@@ -17,30 +18,26 @@ impl Keeper {
     /// Returns what is known about the other gateways.
     pub(in super::super) fn report_peers(&self) -> Value {
         let fleet = &self.outside.fleet;
-        let peers = fleet.peers.iter().map(|(number, peer)| {
-            let refused: serde_json::Map<String, Value> =
-                peer.refused.iter().map(|(reason, count)| (reason.name().into(), (*count).into())).collect();
-            json!({
-                "gateway": peer.gateway,
-                "trust": peer.trust.map(crate::config::Trust::name),
-                "held": peer.held.map(Hold::name),
-                "blocks": fleet.peers.count(number),
-                "in_force": fleet.peers.in_force(number),
-                "heard": peer.heard.map(|heard| Time(time_of(heard))),
-                "clock": peer.offset,
-                "accepted": peer.accepted,
-                "refused": refused,
-            })
+        let peers = fleet.peers.iter().map(|(number, peer)| inspect::Peer {
+            gateway: peer.gateway.to_string(),
+            trust: peer.trust.map(|trust| trust.name().into()),
+            held: peer.held.map(|held| held.name().into()),
+            blocks: fleet.peers.count(number),
+            in_force: fleet.peers.in_force(number),
+            heard: peer.heard.map(|heard| Time(time_of(heard))),
+            clock: peer.offset,
+            accepted: peer.accepted,
+            refused: peer.refused.iter().map(|(reason, count)| (reason.name().into(), *count)).collect(),
         });
-        let allowed =
-            fleet.peers.allowed().filter(|(_, word)| word.allowed).map(|(network, _)| name_of(network));
-        json!({
-            "gateway": fleet.name,
-            "shares": fleet.is_on,
-            "companion": fleet.is_joined(),
-            "peers": peers.collect::<Vec<_>>(),
-            "allowed": allowed.collect::<Vec<_>>(),
-        })
+        let allowed = fleet.peers.allowed().filter(|(_, word)| word.allowed);
+        let report = inspect::Fleet {
+            gateway: fleet.name.to_string(),
+            shares: fleet.is_on,
+            companion: fleet.is_joined(),
+            peers: peers.collect(),
+            allowed: allowed.map(|(network, _)| name_of(network)).collect(),
+        };
+        serde_json::to_value(report).unwrap_or_default()
     }
 
     /// Holds or releases a gateway, or forgets what it said.

@@ -1,0 +1,45 @@
+//! The other gateways of a fleet, as the daemon reports them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::instant::Time;
+
+/// The fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fleet {
+    /// Name of this gateway.
+    pub gateway: String,
+    /// Whether there is a `SHARE_SOCKET`.
+    pub shares: bool,
+    /// Whether the companion is connected to it.
+    pub companion: bool,
+    /// The other gateways.
+    pub peers: Vec<Peer>,
+    /// The networks on the fleet's allow list.
+    pub allowed: Vec<String>,
+}
+
+/// Another gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its name.
+    pub gateway: String,
+    /// The trust in it: `block`, `fence` or `log`. `None` for a stranger.
+    pub trust: Option<String>,
+    /// Why its words are ignored: `rate` or `administrator`. `None` if they are heard.
+    pub held: Option<String>,
+    /// Number of its blocks.
+    pub blocks: usize,
+    /// Number of those that are in force.
+    pub in_force: usize,
+    /// Time of its last word.
+    pub heard: Option<Time>,
+    /// Milliseconds by which this host's clock is ahead.
+    pub clock: i64,
+    /// Number of accepted words.
+    pub accepted: u64,
+    /// Numbers of refused words, by reason.
+    pub refused: BTreeMap<String, u64>,
+}
