@@ -60,7 +60,7 @@ fn ask<T: DeserializeOwned>(config: &Config, request: &Request) -> Result<T, Str
 }
 
 /// Asks again while the daemon is too busy.
-fn patiently(socket: &Path, request: &Request) -> Option<Answer> {
+pub(super) fn patiently(socket: &Path, request: &Request) -> Option<Answer> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match client::ask(socket, request) {

@@ -1,13 +1,16 @@
 //! `portsentry peers` and `portsentry allow`: the other gateways of a fleet, and the fleet's allow list.
 
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
 use super::{
-    observed, options, show,
+    looked, observed, options, show,
     table::{self, Align},
     zone::Zone,
 };
 use crate::{
     cli::{Allow, Cli, Peers},
-    control::{Answer, Code, PeerAction, Refusal, Request, client},
+    control::{PeerAction, Request},
     exit::Exit,
     inspect::fleet::{Fleet, Peer},
 };
@@ -15,10 +18,10 @@ use crate::{
 /// Lists the gateways, or judges one.
 pub(super) fn run(cli: &Cli, peers: &Peers) -> Exit {
     let Some(action) = &peers.action else {
-        return match ask(cli, &Request::Peers {}).and_then(read) {
+        return match ask::<Fleet>(cli, &Request::Peers {}) {
             Ok(fleet) if peers.json => show::print(&observed::json(&fleet)),
             Ok(fleet) => show::print(&render(&fleet, &Zone::new(peers.utc))),
-            Err(refusal) => refused(&refusal),
+            Err(exit) => exit,
         };
     };
     let (gateway, action) = action.parts();
@@ -27,20 +30,20 @@ pub(super) fn run(cli: &Cli, peers: &Peers) -> Exit {
         PeerAction::Release => "no longer held",
         PeerAction::Forget => "forgotten",
     };
-    match ask(cli, &Request::Peer { gateway: gateway.to_owned(), action }) {
+    match ask::<Value>(cli, &Request::Peer { gateway: gateway.to_owned(), action }) {
         Ok(answer) if peers.json => show::print(&observed::json(&answer)),
         Ok(answer) => {
             let changed = &answer["changed"];
             show::print(&format!("{gateway}: {done}; {changed} blocks and fences changed\n"))
         }
-        Err(refusal) => refused(&refusal),
+        Err(exit) => exit,
     }
 }
 
 /// Exempts networks in the fleet, or no longer.
 pub(super) fn allow(cli: &Cli, allow: &Allow) -> Exit {
     let request = Request::Allow { networks: allow.networks.clone(), remove: allow.remove };
-    match ask(cli, &request) {
+    match ask::<Value>(cli, &request) {
         Ok(answer) if allow.json => show::print(&observed::json(&answer)),
         Ok(answer) => {
             let names = answer["changed"].as_array().into_iter().flatten().filter_map(|name| name.as_str());
@@ -48,28 +51,27 @@ pub(super) fn allow(cli: &Cli, allow: &Allow) -> Exit {
             let lines: Vec<String> = names.map(|name| format!("{name}: {done}\n")).collect();
             show::print(&lines.concat())
         }
-        Err(refusal) => refused(&refusal),
+        Err(exit) => exit,
     }
 }
 
-fn ask(cli: &Cli, request: &Request) -> Answer {
-    let config = options::config(cli);
-    let nobody = || Refusal::new(Code::Failed, "no daemon answers on CONTROL_SOCKET");
-    config
-        .control_socket
-        .as_deref()
-        .and_then(|socket| client::ask(socket, request))
-        .unwrap_or_else(|| Err(nobody()))
-}
-
-fn read(answer: serde_json::Value) -> Result<Fleet, Refusal> {
-    serde_json::from_value(answer).map_err(|error| Refusal::new(Code::Failed, error.to_string()))
-}
-
-fn refused(refusal: &Refusal) -> Exit {
-    refusal.details.iter().for_each(|line| eprintln!("portsentry: {}", table::plain(line)));
-    eprintln!("portsentry: {}", table::plain(&refusal.message));
-    Exit::Failure
+/// Asks the daemon. Prints the reason if it doesn't answer or refuses.
+fn ask<T: DeserializeOwned>(cli: &Cli, request: &Request) -> Result<T, Exit> {
+    let failed = |problem: String| {
+        eprintln!("portsentry: {problem}");
+        Exit::Failure
+    };
+    let Some(socket) = options::config(cli).control_socket else {
+        return Err(failed("CONTROL_SOCKET is off".into()));
+    };
+    match looked::patiently(&socket, request) {
+        Some(Ok(answer)) => serde_json::from_value(answer).map_err(|error| failed(error.to_string())),
+        Some(Err(refusal)) => {
+            refusal.details.iter().for_each(|line| eprintln!("portsentry: {}", table::plain(line)));
+            Err(failed(looked::refused(&socket, &refusal)))
+        }
+        None => Err(failed(format!("no daemon answers at {}", socket.display()))),
+    }
 }
 
 fn render(fleet: &Fleet, zone: &Zone) -> String {
