@@ -69,7 +69,8 @@ impl Journal {
         if self.open.as_ref().is_none_or(|(_, length)| length + line.len() > self.share && *length > 0) {
             self.sync()?;
             let path = self.path(number);
-            let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path)?;
+            // Appending, so that the end is where the next line belongs also after a part of one was cut off.
+            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
             self.open = Some((file, 0));
             self.firsts.push(number);
             while self.firsts.len() > FILES {
@@ -107,4 +108,26 @@ fn read(line: &[u8]) -> Option<(u64, Event)> {
     let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
     let (number, event) = line.split_once(' ')?;
     Some((number.parse().ok()?, Event::read(event)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::tests::event;
+
+    #[test]
+    fn an_event_behind_a_write_that_failed_is_found_at_the_next_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(directory.path(), 1 << 20).unwrap();
+        journal.append(1, &event("block", "192.0.2.9", 1)).unwrap();
+        // A full disk takes a part of the line, which `append` cuts off.
+        let (file, length) = journal.open.as_mut().unwrap();
+        file.write_all(b"2 {\"event\"").unwrap();
+        file.set_len(u64::try_from(*length).unwrap()).unwrap();
+        for number in [2, 3] {
+            journal.append(number, &event("block", "192.0.2.9", number)).unwrap();
+        }
+        let (_, found) = Journal::open(directory.path(), 1 << 20).unwrap();
+        assert_eq!(found.iter().map(|(number, ..)| *number).collect::<Vec<_>>(), [1, 2, 3]);
+    }
 }
