@@ -90,12 +90,19 @@ impl Event {
         if network.is_empty() { self.text("/source/ip") } else { network }
     }
 
-    /// Returns the id that receivers can recognise it by: the block's id and the action where there is a block,
-    /// because a recovered event has no number; otherwise the number.
+    /// Returns the id that receivers can recognise it by: its number. Without a number, as recovered events are, it is the
+    /// block's id and the action; without a block, as reports of a loss are, it is the subject, the time in milliseconds
+    /// and the action.
     #[must_use]
     pub fn id(&self) -> String {
         match (self.sequence(), self.text("/portsentry/id")) {
             (Some(sequence), _) => sequence.to_string(),
+            (None, "") => {
+                let time = self.time().map(|time| time.as_millisecond().to_string());
+                let parts =
+                    [self.subject().replace(['/', ':'], "-"), time.unwrap_or_default(), self.action().into()];
+                parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+            }
             (None, id) => format!("{id}-{}", self.action()),
         }
     }

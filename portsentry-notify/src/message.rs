@@ -135,6 +135,8 @@ fn top(text: &mut String, title: &str, values: impl Iterator<Item = String>) {
 
 #[cfg(test)]
 pub mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::event::tests::event;
 
@@ -142,6 +144,14 @@ pub mod tests {
     pub fn message(last: std::ops::Range<u64>) -> Message {
         let events: Vec<Event> = last.map(|last| event("block", &format!("192.0.2.{last}"), last)).collect();
         Message { key: "test-1".into(), host: "web1".into(), events, lost: 0, is_digest: false }
+    }
+
+    /// Returns an event as the spool's first entry.
+    fn entry(event: Event) -> Arc<Entry> {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = crate::spool::Spool::open(directory.path(), 1 << 20).unwrap();
+        spool.add(&mut [event].into()).unwrap();
+        spool.events().remove(0)
     }
 
     #[test]
@@ -168,6 +178,21 @@ pub mod tests {
         ] {
             assert!(format!("\n{text}").contains(part), "{part:?} in {text}");
         }
+    }
+
+    #[test]
+    fn events_without_number_and_block_have_keys_of_their_own() {
+        let key = |action: &str, network: &str, time: &str| {
+            let event = Event::of(json!({
+                "@timestamp": format!("2026-11-23T09:30:{time}Z"),
+                "event": {"action": action},
+                "portsentry": {"network": network},
+            }));
+            Message::new("it", "web1", &[entry(event)], 0, false).key
+        };
+        assert_eq!(key("loss", "", "12.345"), "it-1795426212345-loss");
+        assert_eq!(key("loss", "", "12.346"), "it-1795426212346-loss");
+        assert_eq!(key("lift", "2001:db8::/64", "12"), "it-2001-db8---64-1795426212000-lift");
     }
 
     #[test]
