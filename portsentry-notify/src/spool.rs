@@ -90,7 +90,8 @@ impl Spool {
         let state = self.state();
         let first = state.entries.front().map_or(state.next, |entry| entry.number);
         let lost = first.saturating_sub(done.saturating_add(1));
-        let entries = state.entries.iter().filter(|entry| entry.number > done).cloned().collect();
+        let start = state.entries.partition_point(|entry| entry.number <= done);
+        let entries = state.entries.range(start..).cloned().collect();
         Waiting { lost, entries }
     }
 

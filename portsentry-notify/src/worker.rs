@@ -1,6 +1,6 @@
 //! Sends a channel's messages: decides what is due, sends it, and moves the channel's position.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -91,16 +91,16 @@ impl Worker {
             self.cursor.done = first.number - 1;
         }
         let end = self.cursor.sending.unwrap_or(u64::MAX);
-        let mut sources: Vec<&str> = Vec::new();
+        let pace = &self.settings.pace;
+        let mut seen: HashSet<&str> = HashSet::new();
         let mut entries: Vec<Arc<Entry>> = Vec::new();
         for entry in waiting.entries.iter().filter(|entry| entry.number <= end) {
             let source = entry.event.subject();
             let is_one = self.settings.route.takes(&entry.event)
                 && (self.can_send)(&entry.event)
-                && !self.settings.pace.is_repeated(&self.cursor, source, entry.event.time().unwrap_or(now))
-                && !(self.settings.pace.once > 0 && sources.contains(&source));
+                && !pace.is_repeated(&self.cursor, source, entry.event.time().unwrap_or(now))
+                && (pace.once == 0 || source.is_empty() || seen.insert(source));
             if is_one {
-                sources.push(source);
                 entries.push(Arc::clone(entry));
             }
         }

@@ -168,3 +168,17 @@ fn what_waited_for_a_limit_is_one_message() {
     worker.cursor.recent.clear();
     assert_eq!(bench.settle(&mut worker)[0].1.len(), 198);
 }
+
+#[test]
+fn events_without_a_source_are_never_a_repetition() {
+    let bench = Bench::new("ONCE=\"15m\"\n");
+    let mut worker = bench.worker();
+    let events = (1..3).map(|sequence| {
+        let mut value = event("block", "", sequence).value().clone();
+        value["source"] = serde_json::Value::Null;
+        crate::event::Event::of(value)
+    });
+    bench.spool.add(&mut events.collect()).unwrap();
+    bench.add(&[("block", 3)]);
+    assert_eq!(bench.settle(&mut worker), [("it-1-3".into(), vec![1, 2, 3], 0)]);
+}
