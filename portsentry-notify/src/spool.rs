@@ -118,10 +118,10 @@ impl Spool {
         self.shared.1.notify_all();
     }
 
-    /// Makes sure that the next entry's number is greater than `done`, even if files have been deleted.
-    pub fn reserve(&self, done: u64) {
+    /// Makes sure that the next entry's number is greater than `last`, even if files have been deleted.
+    pub fn reserve(&self, last: u64) {
         let mut state = self.state();
-        state.next = state.next.max(done.saturating_add(1));
+        state.next = state.next.max(last.saturating_add(1));
     }
 
     /// Returns the number of the last entry.

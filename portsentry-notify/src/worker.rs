@@ -62,7 +62,7 @@ impl Worker {
             None => Cursor { done: spool.last(), ..Cursor::default() },
         };
         store.write(&cursor)?;
-        spool.reserve(cursor.done);
+        spool.reserve(cursor.sending.unwrap_or(cursor.done));
         let (spool, host, zone) = (spool.clone(), host.to_owned(), TimeZone::system());
         Ok(Self { settings, channel, can_send, spool, store, cursor, host, zone, failures: 0 })
     }
@@ -85,9 +85,10 @@ impl Worker {
 
     /// Decides the next step. Passes over events that are not for this channel.
     fn step(&mut self, waiting: &Waiting, now: Timestamp) -> Step {
-        self.cursor.lost = self.cursor.lost.saturating_add(waiting.lost);
         let Some(first) = waiting.entries.first() else { return Step::Idle };
         if waiting.lost > 0 {
+            // Together, so that no event is counted again.
+            self.cursor.lost = self.cursor.lost.saturating_add(waiting.lost);
             self.cursor.done = first.number - 1;
         }
         let end = self.cursor.sending.unwrap_or(u64::MAX);
@@ -106,9 +107,9 @@ impl Worker {
         }
         let Some(first) = entries.first() else {
             // Written with the next message: to look again after a restart does no harm.
-            self.cursor.done =
-                waiting.entries.iter().map(|entry| entry.number).filter(|it| *it <= end).max().unwrap_or(end);
-            self.cursor.sending = None;
+            let passed = waiting.entries.iter().map(|entry| entry.number).filter(|it| *it <= end).max();
+            self.cursor.done = passed.unwrap_or(self.cursor.done);
+            (self.cursor.sending, self.cursor.refused) = (None, 0);
             return Step::Wait(Duration::ZERO);
         };
         let time = first.event.time().unwrap_or(now);

@@ -182,3 +182,38 @@ fn events_without_a_source_are_never_a_repetition() {
     bench.add(&[("block", 3)]);
     assert_eq!(bench.settle(&mut worker), [("it-1-3".into(), vec![1, 2, 3], 0)]);
 }
+
+#[test]
+fn lost_events_are_counted_once_however_often_the_channel_looks() {
+    let bench = Bench::new("");
+    let mut worker = bench.worker();
+    // The files of five events are gone.
+    bench.spool.reserve(5);
+    for _ in 0..3 {
+        assert_eq!(bench.settle(&mut worker), []);
+    }
+    bench.add(&[("block", 6)]);
+    assert_eq!(bench.settle(&mut worker), [("it-6".into(), vec![6], 5)]);
+}
+
+#[test]
+fn a_message_whose_events_are_gone_is_given_up_and_its_events_are_counted_once() {
+    let bench = Bench::new("");
+    let mut worker = bench.worker();
+    bench.spool.reserve(5);
+    (worker.cursor.sending, worker.cursor.refused) = (Some(2), REFUSALS - 1);
+    bench.add(&[("block", 6)]);
+    bench.answers.lock().unwrap().push_back(Outcome::Refused("no".into()));
+    bench.spool.close();
+    let message = ("it-6".into(), vec![6], 5);
+    assert_eq!(bench.settle(&mut worker), [message.clone(), message], "it is tried again");
+}
+
+#[test]
+fn no_new_event_has_a_number_of_a_message_on_its_way() {
+    let bench = Bench::new("");
+    let worker = bench.worker();
+    worker.store.write(&Cursor { done: 1, sending: Some(4), ..Cursor::default() }).unwrap();
+    let _worker = bench.worker();
+    assert_eq!(bench.spool.last(), 4);
+}
