@@ -4,6 +4,7 @@ use std::fs;
 
 use lettre::message::Mailbox;
 use portsentry::config::{Report, syntax::Span};
+use ureq::http::{HeaderName, HeaderValue};
 
 use super::{
     section::Section,
@@ -96,14 +97,15 @@ fn needed<'a>(section: &Section<'a>, name: &str, report: &mut Report) -> Option<
 }
 
 fn header(value: Span<'_>, report: &mut Report) -> Option<(String, String)> {
-    let (name, content) = value.split_once(':').map(|(name, content)| (name.trim(), content.trim()))?;
-    let is_good = ureq::http::HeaderName::from_bytes(name.text().as_bytes()).is_ok()
-        && ureq::http::HeaderValue::from_str(content.text()).is_ok();
-    if !is_good {
+    let split = value.split_once(':').map(|(name, content)| (name.trim().text(), content.trim().text()));
+    let is_good = |(name, content): &(&str, &str)| {
+        HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(content).is_ok()
+    };
+    let Some((name, content)) = split.filter(is_good) else {
         report.error(value, "this is no header").help("write Name: value");
         return None;
-    }
-    Some((name.text().into(), content.text().into()))
+    };
+    Some((name.into(), content.into()))
 }
 
 fn body(value: Span<'_>, report: &mut Report) -> Option<String> {
@@ -136,7 +138,11 @@ fn mailbox(value: Span<'_>, report: &mut Report) -> Option<Mailbox> {
 fn mail(section: &Section<'_>, host: &str, report: &mut Report) -> Option<Target> {
     let value = |name: &str| section.values.get(name).copied();
     let to = needed(section, "TO", report).map(|to| {
-        to.split(',').filter(|one| !one.is_empty()).filter_map(|one| mailbox(one, report)).collect::<Vec<_>>()
+        let given: Vec<Span<'_>> = to.split(',').filter(|one| !one.is_empty()).collect();
+        if given.is_empty() {
+            report.error(to, "this has no mail address").help("write root@example.org");
+        }
+        given.into_iter().filter_map(|one| mailbox(one, report)).collect::<Vec<_>>()
     });
     let from = match value("FROM") {
         Some(from) => mailbox(from, report),

@@ -82,6 +82,23 @@ fn all_errors_are_reported_at_their_place() {
 }
 
 #[test]
+fn a_header_without_value_and_a_list_without_address_are_errors() {
+    let hook = "[a]\nCHANNEL=\"webhook\"\nURL=\"http://localhost/\"\n";
+    for (setting, message) in [
+        ("HEADER=\"X-Own\"", "this is no header"),
+        ("HEADER=\"X Own: a\"", "this is no header"),
+        // Any other character may stand in a header's value.
+        ("HEADER=\"X-Own: \u{7f}\"", "control characters"),
+        ("TOKEN=\"\u{7f}\"", "control characters"),
+    ] {
+        let report = wrong(&format!("{hook}{setting}\n"));
+        assert!(report.contains(message), "{setting}: {report}");
+    }
+    assert!(wrong("[a]\nCHANNEL=\"mail\"\nTO=\" , \"\n").contains("this has no mail address"));
+    assert!(parse(&format!("{hook}HEADER=\"X-Own: a: b\"\n"), "it").is_ok());
+}
+
+#[test]
 fn secrets_stay_secret() {
     let mail =
         "[m]\nCHANNEL=\"mail\"\nTO=\"a@b.example\"\nUSER=\"u\"\nPASSWORD=\"p\"\nSERVER=\"m.example:25\"\n";
