@@ -22,7 +22,7 @@ use self::{
 };
 use crate::{event::Event, log, spool::Spool};
 
-/// Number of lines between the socket and the spool.
+/// Number of events between the socket and the spool.
 const QUEUE: usize = 1024;
 /// Time without events after which the position is written.
 const IDLE: Duration = Duration::from_millis(500);
@@ -101,11 +101,7 @@ impl Source {
     fn take(&mut self, news: News) {
         match news {
             News::Connected(next) => self.position.begin(next),
-            News::Line(line) => {
-                if let Some(event) = Event::read(&line) {
-                    self.take_event(event);
-                }
-            }
+            News::Event(event) => self.take_event(event),
         }
     }
 

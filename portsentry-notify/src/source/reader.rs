@@ -16,8 +16,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(super) enum News {
     /// Connected; the number is that of the next event.
     Connected(Option<u64>),
-    /// A line.
-    Line(String),
+    /// An event.
+    Event(Event),
 }
 
 /// Reads until nobody receives any more. Begins behind event `after`, or with the next one.
@@ -40,8 +40,9 @@ pub(super) fn run(socket: &Path, mut after: Option<u64>, news: &SyncSender<News>
                 }
                 // An error of the connection ends it.
                 while let Ok(Some(line)) = lines.next_line() {
-                    after = Event::read(&line).and_then(|event| event.sequence()).or(after);
-                    if news.send(News::Line(line)).is_err() {
+                    let Some(event) = Event::read(&line) else { continue };
+                    after = event.sequence().or(after);
+                    if news.send(News::Event(event)).is_err() {
                         return;
                     }
                 }
