@@ -20,7 +20,7 @@ use crate::{
     host, log,
     route::Route,
     source::Source,
-    spool::Spool,
+    spool::{Spool, StoreError},
     worker::Worker,
 };
 
@@ -44,6 +44,7 @@ fn start(config: Config) -> Result<(), String> {
     // Before there are threads, which inherit it.
     signals.thread_block().map_err(|error| error.to_string())?;
     let failed = |error: io::Error| format!("{}: {error}", config.spool.display());
+    let stored = |error: StoreError| error.to_string();
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.spool).map_err(failed)?;
     let lock =
         fs::File::options().create(true).append(true).open(config.spool.join("lock")).map_err(failed)?;
@@ -56,9 +57,9 @@ fn start(config: Config) -> Result<(), String> {
     let mut workers = Vec::new();
     for settings in config.channels {
         let (channel, can_send) = open(&settings, &config.host, &config.redact, &client)?;
-        workers.push(Worker::new(settings, channel, can_send, &spool, &config.host).map_err(failed)?);
+        workers.push(Worker::new(settings, channel, can_send, &spool, &config.host).map_err(stored)?);
     }
-    let source = Source::new(spool.clone(), config.socket, Box::new(is_wanted)).map_err(failed)?;
+    let source = Source::new(spool.clone(), config.socket, Box::new(is_wanted)).map_err(stored)?;
     workers.into_iter().for_each(|worker| drop(thread::spawn(move || worker.run())));
     let source = thread::spawn(move || source.run());
     let _ = signals.wait();

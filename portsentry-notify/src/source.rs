@@ -6,7 +6,6 @@ mod reader;
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    io,
     path::PathBuf,
     sync::mpsc::{RecvTimeoutError, sync_channel},
     thread,
@@ -20,7 +19,11 @@ use self::{
     position::Position,
     reader::News,
 };
-use crate::{event::Event, log, spool::Spool};
+use crate::{
+    event::Event,
+    log,
+    spool::{Spool, StoreError},
+};
 
 /// Number of events between the socket and the spool.
 const QUEUE: usize = 1024;
@@ -51,7 +54,7 @@ pub struct Source {
 
 impl Source {
     /// Creates a source that adds to `spool` the events for which `is_wanted` returns true.
-    pub fn new(spool: Spool, socket: PathBuf, is_wanted: Wanted) -> io::Result<Self> {
+    pub fn new(spool: Spool, socket: PathBuf, is_wanted: Wanted) -> Result<Self, StoreError> {
         let position = Position::read(&spool)?;
         let entries = spool.events();
         let recovered = entries.iter().map(|entry| &entry.event).filter(|event| event.sequence().is_none());
@@ -93,9 +96,9 @@ impl Source {
         }
     }
 
-    fn write(&mut self) -> io::Result<()> {
-        self.spool.add(&mut self.events)?;
-        self.position.write()
+    fn write(&mut self) -> Result<(), String> {
+        self.spool.add(&mut self.events).map_err(|error| error.to_string())?;
+        self.position.write().map_err(|error| error.to_string())
     }
 
     fn take(&mut self, news: News) {

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-pub use self::cursor::{Cursor, Store};
+pub use self::cursor::{Cursor, Store, StoreError};
 use self::journal::Journal;
 use crate::event::Event;
 
@@ -147,16 +147,16 @@ impl Spool {
         self.state().entries.iter().cloned().collect()
     }
 
-    /// Returns the path of a file beside the events.
-    #[must_use]
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
-    }
-
     /// Returns where the position of channel `name` is kept.
     #[must_use]
     pub fn store(&self, name: &str) -> Store {
-        Store::new(self.path(&format!("{name}.channel")))
+        Store::new(self.directory.join(format!("{name}.channel")))
+    }
+
+    /// Returns where the position in the daemon's events is kept.
+    #[must_use]
+    pub fn source_store(&self) -> Store {
+        Store::new(self.directory.join("position"))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -10,7 +10,7 @@ use crate::{
     log,
     message::Message,
     pace::FULL,
-    spool::{Cursor, Entry, Spool, Store, Waiting},
+    spool::{Cursor, Entry, Spool, Store, StoreError, Waiting},
 };
 
 /// First and longest pause after a failure.
@@ -55,7 +55,7 @@ impl Worker {
         can_send: fn(&crate::event::Event) -> bool,
         spool: &Spool,
         host: &str,
-    ) -> std::io::Result<Self> {
+    ) -> Result<Self, StoreError> {
         let store = spool.store(&settings.name);
         let cursor = match store.read()? {
             Some(cursor) => cursor,
@@ -199,7 +199,7 @@ impl Worker {
     fn write(&self) -> bool {
         let written = self.store.write(&self.cursor);
         if let Err(error) = &written {
-            log::error(&format!("[{}] the position can't be written: {error}", self.settings.name));
+            log::error(&format!("[{}] {error}", self.settings.name));
         }
         written.is_ok()
     }

@@ -1,22 +1,18 @@
 //! The position in the daemon's events. It is written at most once a second; in between, the spool's last event tells it.
 
-use std::{
-    fs, io,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::spool::Spool;
+use crate::spool::{Spool, Store, StoreError};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The position.
 #[derive(Debug)]
 pub(super) struct Position {
-    path: PathBuf,
+    store: Store,
     last: Last,
     written: Option<Instant>,
     is_changed: bool,
@@ -32,20 +28,19 @@ struct Last {
 }
 
 impl Position {
-    pub(super) fn read(spool: &Spool) -> io::Result<Self> {
-        let path = spool.path("position");
-        let mut last = match fs::read(&path) {
-            // A torn file, after a power failure, only means that the history is asked for more.
-            Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Last::default(),
-            Err(error) => return Err(error),
+    pub(super) fn read(spool: &Spool) -> Result<Self, StoreError> {
+        let store = spool.source_store();
+        let mut last: Last = match store.read() {
+            // A damaged file only means that the history is asked for more.
+            Err(StoreError::Content { .. }) => Last::default(),
+            found => found?.unwrap_or_default(),
         };
         if let Some(event) = spool.latest()
             && event.sequence() > last.after
         {
             last = Last { after: event.sequence(), time: milliseconds(event.time()).unwrap_or(last.time) };
         }
-        Ok(Self { path, last, written: None, is_changed: false })
+        Ok(Self { store, last, written: None, is_changed: false })
     }
 
     pub(super) const fn after(&self) -> Option<u64> {
@@ -74,13 +69,11 @@ impl Position {
     }
 
     /// Writes it, if it is time for that.
-    pub(super) fn write(&mut self) -> io::Result<()> {
+    pub(super) fn write(&mut self) -> Result<(), StoreError> {
         if !self.is_changed || self.written.is_some_and(|written| written.elapsed() < INTERVAL) {
             return Ok(());
         }
-        let beside = self.path.with_extension("new");
-        fs::write(&beside, serde_json::to_vec(&self.last)?)?;
-        fs::rename(&beside, &self.path)?;
+        self.store.write(&self.last)?;
         self.written = Some(Instant::now());
         self.is_changed = false;
         Ok(())

@@ -1,14 +1,12 @@
-//! A channel's position in the spool, and what it must remember over restarts.
+//! A channel's position in the spool, what it must remember over restarts, and the files of positions.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
-use serde::{Deserialize, Serialize};
+use portsentry::sink::WriteError;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// Only the notifier may read it.
+const MODE: u32 = 0o600;
 
 /// A channel's position.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +33,23 @@ pub struct Cursor {
     pub sources: BTreeMap<String, i64>,
 }
 
-/// The file of a channel's position.
+/// Reasons why a position can't be read or written. Each names the file.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file can't be read or replaced.
+    #[error(transparent)]
+    File(#[from] WriteError),
+    /// Its content is no position.
+    #[error("{path} is no position: {source}: remove it", path = path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+/// The file of a position: a channel's, or the one in the daemon's events.
 #[derive(Clone, Debug)]
 pub struct Store {
     path: PathBuf,
@@ -46,23 +60,19 @@ impl Store {
         Self { path }
     }
 
-    /// Reads the position, or returns `None` for a new channel.
-    pub fn read(&self) -> io::Result<Option<Cursor>> {
-        match fs::read(&self.path) {
-            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+    /// Reads the position, or returns `None` if there is none yet.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<Option<T>, StoreError> {
+        let text = portsentry::sink::read(&self.path)?;
+        text.map(|text| serde_json::from_slice(&text)).transpose().map_err(self.failed())
     }
 
     /// Replaces the position.
-    pub fn write(&self, cursor: &Cursor) -> io::Result<()> {
-        let beside = self.path.with_extension("new");
-        let mut file =
-            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
-        file.write_all(&serde_json::to_vec(cursor)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, &self.path)?;
-        self.path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+    pub fn write(&self, position: &impl Serialize) -> Result<(), StoreError> {
+        let new = serde_json::to_vec(position).map_err(self.failed())?;
+        Ok(portsentry::sink::update(&self.path, MODE, |_| Some(new.clone()))?)
+    }
+
+    fn failed(&self) -> impl Fn(serde_json::Error) -> StoreError {
+        |source| StoreError::Content { path: self.path.clone(), source }
     }
 }

@@ -19,7 +19,7 @@ fn events_survive_a_restart_and_positions_are_kept() {
     let spool = Spool::open(directory.path(), 1 << 20).unwrap();
     spool.add(&mut events(10..13)).unwrap();
     let store = spool.store("mail");
-    assert_eq!(store.read().unwrap(), None);
+    assert_eq!(store.read::<Cursor>().unwrap(), None);
     let cursor = Cursor { done: 1, sending: Some(2), ..Cursor::default() };
     store.write(&cursor).unwrap();
     drop(spool);
@@ -29,6 +29,24 @@ fn events_survive_a_restart_and_positions_are_kept() {
     assert_eq!((spool.last(), spool.latest().and_then(|event| event.sequence())), (3, Some(12)));
     spool.add(&mut events(13..14)).unwrap();
     assert_eq!(numbers(&spool.behind(0)), [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_channel_of_any_name_has_a_file_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = Spool::open(directory.path(), 1 << 20).unwrap();
+    let (channel, source) = (spool.store("position"), spool.source_store());
+    let cursor = Cursor { done: 1, ..Cursor::default() };
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..200).for_each(|_| source.write(&7_u64).unwrap()));
+        (0..200).for_each(|_| channel.write(&cursor).unwrap());
+    });
+    assert_eq!((channel.read().unwrap(), source.read().unwrap()), (Some(cursor), Some(7_u64)));
+    let names: Vec<_> = fs::read_dir(directory.path()).unwrap().flatten().map(|it| it.file_name()).collect();
+    assert_eq!(names.len(), 2, "no temporary file is left: {names:?}");
+    fs::write(directory.path().join("position.channel"), "{").unwrap();
+    let error = channel.read::<Cursor>().unwrap_err().to_string();
+    assert!(error.contains("position.channel is no position"), "{error}");
 }
 
 #[test]
