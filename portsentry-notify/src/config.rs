@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use portsentry::config::{LoadError, Report, trusted};
+use portsentry::config::{LoadError, Report, trusted_text};
 
 pub use self::{
     content::{Config, Settings},
@@ -36,15 +36,11 @@ pub enum Error {
 
 /// Reads the file.
 pub fn load(path: &Path) -> Result<(Config, Report), Error> {
-    let bytes = trusted(path, LARGEST)?;
+    let text = trusted_text(path, LARGEST)?;
     let metadata = fs::metadata(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
     if metadata.mode() & 0o004 != 0 {
         return Err(Error::Readable(path.into()));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        LoadError::NotUtf8 { path: path.into(), line: valid.split(|&byte| byte == b'\n').count() }
-    })?;
     Ok(parse(&text, &path.to_string_lossy()).map_err(LoadError::from)?)
 }
 

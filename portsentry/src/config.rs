@@ -34,7 +34,7 @@ pub use load_error::LoadError;
 pub use monitoring::{JsonLog, Targets};
 pub use peers::{Peers, Trust, is_gateway};
 pub use ports::PortSet;
-pub use read::bytes as trusted;
+pub use read::{bytes as trusted, read_up_to as trusted_text};
 pub use report::{Diagnostic, Report, Severity};
 pub use salvage::ignored as salvage_ignored;
 /// The syntax of `portsentry.conf`, for files of other programs.

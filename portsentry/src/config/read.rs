@@ -19,7 +19,7 @@ pub(super) fn read(path: &Path) -> Result<String, LoadError> {
 }
 
 /// Like [`read`], for a file of at most `largest` bytes.
-pub(super) fn read_up_to(path: &Path, largest: u64) -> Result<String, LoadError> {
+pub fn read_up_to(path: &Path, largest: u64) -> Result<String, LoadError> {
     String::from_utf8(bytes(path, largest)?).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         LoadError::NotUtf8 { path: path.into(), line: valid.split(|&b| b == b'\n').count() }
