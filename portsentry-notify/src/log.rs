@@ -1,11 +1,15 @@
 //! Lines on standard error, with systemd's prefixes for levels if the journal reads them.
 
-use std::{env, sync::OnceLock};
+use std::{io::stderr, os::fd::AsFd};
 
-fn line(level: u8, text: &str) {
-    static JOURNAL: OnceLock<bool> = OnceLock::new();
-    if *JOURNAL.get_or_init(|| env::var_os("JOURNAL_STREAM").is_some()) {
-        eprintln!("<{level}>{text}");
+use portsentry::{
+    config::Level,
+    systemd::{is_journal, prefix},
+};
+
+fn line(level: Level, text: &str) {
+    if is_journal(stderr().as_fd()) {
+        eprintln!("{}{text}", prefix(level));
     } else {
         eprintln!("portsentry-notify: {text}");
     }
@@ -13,15 +17,15 @@ fn line(level: u8, text: &str) {
 
 /// Logs an error.
 pub fn error(text: &str) {
-    line(3, text);
+    line(Level::Err, text);
 }
 
 /// Logs a warning.
 pub fn warning(text: &str) {
-    line(4, text);
+    line(Level::Warning, text);
 }
 
 /// Logs a notice.
 pub fn notice(text: &str) {
-    line(5, text);
+    line(Level::Notice, text);
 }
