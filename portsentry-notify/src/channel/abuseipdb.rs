@@ -3,9 +3,10 @@
 //! The comment is made of a few fields that can't tell anything about this host; own names and addresses are struck out in any
 //! case.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use portsentry::policy::peers::may_be_shared;
 use serde_json::Value;
 use ureq::http::Request;
 
@@ -41,22 +42,7 @@ pub struct Reporter {
 pub fn is_reportable(event: &Event) -> bool {
     // The address in a network's event is the network's first one.
     let is_host = event.text("/portsentry/network").is_empty();
-    is_host && is_proven(event) && event.source().is_some_and(is_public)
-}
-
-fn is_public(address: IpAddr) -> bool {
-    let is_special =
-        |address: IpAddr| address.is_loopback() || address.is_multicast() || address.is_unspecified();
-    !is_special(address)
-        && match address {
-            // RFC 6598: shared by a provider's customers.
-            IpAddr::V4(address) => {
-                let [first, second, ..] = address.octets();
-                let is_shared = first == 100 && second & 0xc0 == 64;
-                !(address.is_private() || address.is_link_local() || is_shared || first == 0 || first >= 240)
-            }
-            IpAddr::V6(address) => !(address.is_unique_local() || address.is_unicast_link_local()),
-        }
+    is_host && is_proven(event) && event.source().is_some_and(may_be_shared)
 }
 
 /// Returns the categories of a report.
@@ -193,6 +179,7 @@ mod tests {
             ("2001:db8::9", true),
             ("fe80::1", false),
             ("fd00::1", false),
+            ("::ffff:192.0.2.9", false),
         ] {
             assert_eq!(is_reportable(&event("block", source, 1)), is_one, "{source}");
         }

@@ -1,14 +1,10 @@
 //! The recorded packets of one source, and the conclusion from them.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv6Addr},
-    time::SystemTime,
-};
+use std::{collections::BTreeSet, net::IpAddr, time::SystemTime};
 
 use jiff::Timestamp;
 
-use crate::sink::evidence::Seen;
+use crate::{policy::peers::is_private, sink::evidence::Seen};
 
 /// Minimum number of distinct ports that a scanner tries. Mistakes and monitoring try one or two.
 const SCAN: usize = 3;
@@ -102,40 +98,5 @@ impl Source {
             return Group::Candidate(format!("the same ports on {days} days, as monitoring does; {ports}"));
         }
         Group::Other
-    }
-}
-
-/// Whether the address is of a private network: RFC 1918, RFC 6598, link-local, or RFC 4193.
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => {
-            let [a, b, ..] = address.octets();
-            address.is_private() || address.is_link_local() || (a == 100 && (64..128).contains(&b))
-        }
-        IpAddr::V6(address) => Ipv6Addr::is_unique_local(&address) || address.is_unicast_link_local(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn private_addresses() {
-        for (address, expected) in [
-            ("10.1.2.3", true),
-            ("172.31.0.1", true),
-            ("172.32.0.1", false),
-            ("192.168.9.9", true),
-            ("100.64.0.1", true),
-            ("100.128.0.1", false),
-            ("169.254.1.1", true),
-            ("203.0.113.1", false),
-            ("fd00::1", true),
-            ("fe80::1", true),
-            ("2001:db8::1", false),
-        ] {
-            assert_eq!(is_private(address.parse().unwrap()), expected, "{address}");
-        }
     }
 }
