@@ -33,6 +33,6 @@ pub(crate) use scan::tests::sample_scan;
 pub use scan::{Scan, ScanKind};
 #[cfg(test)]
 pub(crate) use sighting::tests::sample_sighting;
-pub use sighting::{Sighting, kind_name};
+pub use sighting::{Sighting, kind_name, kind_names};
 pub use terms::{Offences, Terms};
 pub use watched::{WithoutPorts, without_ports};

@@ -21,8 +21,6 @@ const ONCE: i64 = 900;
 /// Number of reports a day that an account without a plan may send.
 const REPORTS: u64 = 1000;
 const EVENTS: [&str; 4] = ["block", "fence", "full", "error"];
-const KINDS: [&str; 11] =
-    ["syn", "fin", "null", "xmas", "unknown", "maimon", "ack", "fragment", "udp", "connect", "chain"];
 
 /// Builds the configuration; wrong values get their defaults, and are reported.
 pub(super) fn config(sections: &[Section<'_>], report: &mut Report) -> Config {
@@ -103,7 +101,7 @@ fn route(section: &Section<'_>, report: &mut Report) -> Route {
     let severity = value("SEVERITY").and_then(|word| value::one_of(word, report, &LEVELS));
     route.severity = severity.and_then(|word| LEVELS.iter().position(|level| *level == word));
     if let Some(words) = value("KINDS") {
-        route.kinds = value::choice(words, report, |word, report| value::one_of(word, report, &KINDS));
+        route.kinds = value::choice(words, report, value::kind);
     }
     if let Some(words) = value("COUNTRIES") {
         route.countries = value::choice(words, report, value::country);

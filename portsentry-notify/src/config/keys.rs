@@ -49,7 +49,7 @@ keys! {
         "Actions of the events to send; `all` for every one. For `abuseipdb` only `block`.";
     "SEVERITY", "*", "word", "info", "Least level of the events to send: `error`, `warning`, `notice` or `info`.";
     "KINDS", "*", "words", "",
-        "Kinds of probes to send, such as `syn udp`. Like each list below: `!udp` for all but those.";
+        "Kinds of probes and scans to send, such as `syn udp slow-scan`. Like each list below: `!udp` for all but those.";
     "COUNTRIES", "*", "words", "", "Countries of the sources to send, such as `CN RU` or `!DE` (needs `GEOIP_COUNTRY`).";
     "NETWORKS", "*", "networks", "", "Networks of the sources to send, such as `!10.0.0.0/8`.";
     "PROVEN", "*", "0 or 1", "0",

@@ -82,6 +82,22 @@ fn all_errors_are_reported_at_their_place() {
 }
 
 #[test]
+fn every_kind_of_probe_and_scan_can_be_selected() {
+    let hook = "[a]\nCHANNEL=\"webhook\"\nURL=\"http://localhost/\"\n";
+    let (config, _) = parse(&format!("{hook}KINDS=\"syn Slow-Scan !sweep\"\n"), "it").unwrap();
+    let kinds = &config.channels[0].route.kinds;
+    assert_eq!(
+        (&kinds.include[..], &kinds.exclude[..]),
+        (&["syn".into(), "slow scan".into()][..], &["sweep".into()][..])
+    );
+    for name in portsentry::policy::kind_names() {
+        let name = name.replace(' ', "-");
+        assert!(parse(&format!("{hook}KINDS=\"{name}\"\n"), "it").is_ok(), "{name}");
+    }
+    assert!(wrong(&format!("{hook}KINDS=\"slow\"\n")).contains("slow-scan"));
+}
+
+#[test]
 fn a_header_without_value_and_a_list_without_address_are_errors() {
     let hook = "[a]\nCHANNEL=\"webhook\"\nURL=\"http://localhost/\"\n";
     for (setting, message) in [

@@ -7,6 +7,7 @@ use jiff::civil::Time;
 use portsentry::{
     config::{Report, syntax::Span},
     inspect::select::network,
+    policy::kind_names,
 };
 
 use crate::route::Choice;
@@ -154,6 +155,13 @@ pub(super) fn one_of(value: Span<'_>, report: &mut Report, known: &[&str]) -> Op
     }
     let message = format!("\"{}\" is not a valid choice", value.text().escape_debug());
     wrong(value, report, message, &format!("choose one of: {}", known.join(", ")))
+}
+
+/// A kind of probe or scan. A name of two words, such as `slow scan`, is written with a hyphen.
+pub(super) fn kind(value: Span<'_>, report: &mut Report) -> Option<String> {
+    let known: Vec<String> = kind_names().map(|name| name.replace(' ', "-")).collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    Some(one_of(value, report, &known)?.replace('-', " "))
 }
 
 /// A country's code.

@@ -11,7 +11,7 @@ use portsentry_common::{
 
 use super::{
     hold::{Hold, Record, network_of},
-    scan::Scan,
+    scan::{Scan, ScanKind},
 };
 
 /// A probe that the kernel reported.
@@ -107,6 +107,12 @@ pub const fn kind_name(kind: Kind) -> &'static str {
         Kind::Connect => "connect",
         Kind::Chain => "chain",
     }
+}
+
+/// Returns the names of all kinds of probes and scans in events.
+pub fn kind_names() -> impl Iterator<Item = &'static str> {
+    let kinds = (0..=u8::MAX).filter_map(|number| Kind::try_from(number).ok()).map(kind_name);
+    kinds.chain(ScanKind::ALL.map(ScanKind::name))
 }
 
 #[cfg(test)]
