@@ -41,6 +41,7 @@ pub use salvage::ignored as salvage_ignored;
 pub mod syntax {
     pub use super::{
         lexer::{Entry, Value, entries},
+        near_miss::nearest,
         report::Added,
         span::{Line, Span, lines},
     };

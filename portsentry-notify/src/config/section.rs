@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use portsentry::config::{
     Report,
-    syntax::{Entry, Span, Value, entries},
+    syntax::{Entry, Span, Value, entries, nearest},
 };
 
 use super::keys::KEYS;
@@ -69,10 +69,7 @@ impl<'a> Section<'a> {
     fn take(&mut self, key: Span<'a>, value: Value<'a>, report: &mut Report) {
         let Some(known) = KEYS.iter().find(|known| known.name == key.text()) else {
             let added = report.error(key, format!("unknown setting {}", key.text()));
-            let distance = |name: &str| strsim::osa_distance(&key.text().to_ascii_uppercase(), name);
-            if let Some(near) = KEYS.iter().map(|known| known.name).min_by_key(|name| distance(name))
-                && distance(near) <= 3
-            {
+            if let Some(near) = nearest(key.text(), KEYS.iter().map(|known| known.name)) {
                 added.help(format!("did you mean {near}?"));
             }
             return;

@@ -7,6 +7,8 @@ use super::{lexer::Value, report::Report, span::Span};
 const ARMING: [&str; 2] = ["BLOCK_TCP", "BLOCK_UDP"];
 /// Maximum number of wrong letters in a near miss.
 const LETTERS: usize = 2;
+/// Maximum number of wrong letters in a name that errors propose.
+const SIMILAR: usize = 3;
 /// Words for yes, besides the value itself.
 const YES: [&str; 7] = ["1", "y", "yes", "on", "true", "enable", "enabled"];
 /// Quotation marks that are no part of a value.
@@ -17,9 +19,19 @@ const QUOTES: [char; 12] = [
 
 /// Returns the arming setting that a key means, also if it is misspelt.
 pub(super) fn arming(key: &str) -> Option<&'static str> {
-    let key = key.to_uppercase().replace('-', "_");
-    let distance = |name: &&str| strsim::osa_distance(&key, name);
-    ARMING.into_iter().min_by_key(distance).filter(|name| distance(name) <= LETTERS)
+    within(LETTERS, &key.to_uppercase().replace('-', "_"), ARMING)
+}
+
+/// Returns the setting that an unknown one may mean.
+#[must_use]
+pub fn nearest(key: &str, settings: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
+    within(SIMILAR, &key.to_ascii_uppercase(), settings)
+}
+
+/// Returns the name that is most like `key`, unless more than `letters` are wrong.
+fn within(letters: usize, key: &str, names: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
+    let distance = |name: &&str| strsim::osa_distance(key, name);
+    names.into_iter().min_by_key(distance).filter(|name| distance(name) <= letters)
 }
 
 /// Whether a value means yes.

@@ -108,10 +108,8 @@ fn apply<'a>(
 fn unknown(key: Span<'_>, report: &mut Report) {
     let name = key.text();
     let added = report.warn(key, format!("unknown setting {name}; ignored"));
-    let wanted = name.to_ascii_uppercase();
-    let nearest = keys::all().min_by_key(|known| strsim::osa_distance(&wanted, known.name));
-    if let Some(known) = nearest.filter(|known| strsim::osa_distance(&wanted, known.name) <= 3) {
-        added.help(format!("did you mean {}?", known.name));
+    if let Some(known) = near_miss::nearest(name, keys::all().map(|known| known.name)) {
+        added.help(format!("did you mean {known}?"));
     }
 }
 
