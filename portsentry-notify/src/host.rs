@@ -1,13 +1,12 @@
 //! This host's names and addresses.
 
-use std::{collections::HashSet, fs};
+use std::collections::HashSet;
 
 use nix::ifaddrs::getifaddrs;
 
 /// Returns the system's name.
 pub fn name() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    if name.trim().is_empty() { "localhost".into() } else { name.trim().into() }
+    portsentry::host::name().unwrap_or_else(|| "localhost".into())
 }
 
 /// Returns all names and addresses, in lower case, and `others`.

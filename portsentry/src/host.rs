@@ -11,6 +11,7 @@ mod ssh;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     net::IpAddr,
 };
 
@@ -40,4 +41,11 @@ pub struct Host {
     pub resolvers: BTreeSet<IpAddr>,
     /// IPv6 networks of the host's links.
     pub neighbours: BTreeSet<IpNet>,
+}
+
+/// Returns the host's name, if it has one.
+#[must_use]
+pub fn name() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }

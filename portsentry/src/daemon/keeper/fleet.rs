@@ -1,7 +1,6 @@
 //! The fleet, as this gateway knows it.
 
 use std::{
-    fs,
     sync::mpsc::SyncSender,
     time::{Duration, Instant},
 };
@@ -140,7 +139,6 @@ pub(super) fn may_tell(scope: &Scope, network: IpNet) -> bool {
 
 /// Returns the host's name, up to its first dot.
 fn host() -> Gateway {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
+    let name = crate::host::name().unwrap_or_default();
     name.split('.').next().and_then(|name| name.to_owned().try_into().ok()).unwrap_or_default()
 }
