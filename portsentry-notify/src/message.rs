@@ -110,7 +110,13 @@ fn words(event: &Event) -> String {
     let message = event.text("/message");
     let message = ["attackalert: ", "adminalert: "].iter().find_map(|prefix| message.strip_prefix(prefix));
     let message = message.unwrap_or_else(|| event.text("/message"));
-    message.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+    one_line(message)
+}
+
+/// Returns a text with spaces in place of line ends and other control characters.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 /// Writes the most frequent values, and the number of others.

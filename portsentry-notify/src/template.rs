@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::message::Message;
+use crate::message::{Message, one_line};
 
 /// Every name, and its meaning.
 pub const NAMES: [(&str, &str); 15] = [
@@ -122,7 +122,7 @@ fn shortened(text: &str, most: usize) -> String {
 fn escaped(text: &str, escape: Escape) -> String {
     match escape {
         Escape::Plain => text.into(),
-        Escape::Line => text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect(),
+        Escape::Line => one_line(text),
         Escape::Json => {
             let quoted = json!(text).to_string();
             quoted[1..quoted.len() - 1].into()
