@@ -18,7 +18,7 @@ use crate::message::Message;
 /// Maximum time for a step.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// `SMTP_TLS`
+/// `SERVER_TLS`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Security {
     /// No encryption.
@@ -30,7 +30,7 @@ pub enum Security {
     Tls,
 }
 
-/// Mail to a number of people.
+/// A mail server, and how to send mail to it.
 #[derive(Clone, Debug)]
 pub struct Server {
     /// Name of the server.
