@@ -90,7 +90,7 @@ impl Source {
             if is_troubled {
                 log::notice("the spool is written again");
             }
-            if !self.spool.pause(Duration::ZERO) {
+            if !self.spool.is_open() {
                 return;
             }
         }

@@ -112,6 +112,12 @@ impl Spool {
         !waited.unwrap_or_else(PoisonError::into_inner).0.is_over
     }
 
+    /// Whether it has not been closed.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.state().is_over
+    }
+
     /// Closes it: all waits end.
     pub fn close(&self) {
         self.state().is_over = true;
@@ -130,7 +136,7 @@ impl Spool {
         self.state().next - 1
     }
 
-    /// Returns the entry added last.
+    /// Returns the last event that has a number from the daemon.
     #[must_use]
     pub fn latest(&self) -> Option<Event> {
         self.state()
