@@ -39,14 +39,6 @@ fn start<'lab>(setup: &Portsentry<'lab>) -> (Daemon<'lab>, Notifier) {
     (daemon, notifier)
 }
 
-/// Blocks a new source by a scan with these words.
-fn scan(daemon: &Daemon<'_>, words: &str) -> IpAddr {
-    let source = daemon.lab().source(Family::V4);
-    daemon.lab().nmap(source, words);
-    daemon.wait_for_block(source);
-    source
-}
-
 /// Creates a certificate for localhost. Returns the files of the certificate and of its key.
 fn certificate(directory: &Path) -> [PathBuf; 2] {
     let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| directory.join(name));
@@ -82,10 +74,10 @@ fn a_mail_arrives_once_although_the_server_is_away_and_the_notifier_is_killed() 
         SERVER=\"127.0.0.1:2525\"\nEVENTS=\"block\"\n";
     setup.write_notify(channel);
     let (daemon, notifier) = start(&setup);
-    let first = scan(&daemon, "-sS -p 11");
+    let first = daemon.block_source(Family::V4);
     notifier.log.wait_for("[mail] Connection error");
     drop(notifier);
-    let second = scan(&daemon, "-sS -p 11");
+    let second = daemon.block_source(Family::V4);
     let directory = lab.files().join("mails");
     let _server = serve_mail(&lab, &directory, None);
     let _notifier = setup.start_notifier();
@@ -94,7 +86,7 @@ fn a_mail_arrives_once_although_the_server_is_away_and_the_notifier_is_killed() 
         mails(&directory).iter().filter(|mail| mail.contains(&line)).count()
     };
     daemon.wait_until("both blocks arrive", || about(first) > 0 && about(second) > 0);
-    let last = scan(&daemon, "-sS -p 11");
+    let last = daemon.block_source(Family::V4);
     daemon.wait_until("the last one arrives", || about(last) > 0);
     assert_eq!([first, second, last].map(about), [1, 1, 1], "{:#?}", mails(&directory));
     let mails = mails(&directory);
@@ -251,7 +243,7 @@ fn each_kind_of_webhook_gets_its_request() {
     setup
         .write_notify(&format!("{channels}[other]\nCHANNEL=\"slack\"\nURL=\"{url}/other\"\nKINDS=\"udp\"\n"));
     let (daemon, _notifier) = start(&setup);
-    let source = scan(&daemon, "-sS -p 11");
+    let source = daemon.block_source(Family::V4);
     daemon.wait_until("all arrive", || receiver.received().len() >= 5);
     let requests = receiver.received();
     let of = |name: &str| {

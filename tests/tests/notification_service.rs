@@ -1,11 +1,13 @@
 //! The notifier's service on a machine with systemd, its file, and its documentation.
 
-use std::{fs, process::Command};
+use std::{fs, process::Command, time::Duration};
 
 use portsentry_tests::{
     document,
-    lab::{Family, Lab, Receiver, Reply, binary},
+    lab::{Family, Lab, Receiver, Reply, binary, wait_within},
 };
+
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[test]
 fn the_service_sends_without_privileges() {
@@ -40,7 +42,8 @@ fn the_service_sends_without_privileges() {
         let source = lab.source(Family::V4);
         lab.nmap(source, "-sS -p 1-20");
         let text = format!("Host {source} has been blocked");
-        machine.wait_until(&format!("{text}: {}", journal()), || {
+        let complaint = || format!("in vain: {text}. The notifier's log:\n{}", journal());
+        wait_within(PATIENCE, complaint, || {
             receiver.received().iter().any(|request| request.body.contains(&text))
         });
     };

@@ -2,26 +2,18 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use portsentry_tests::lab::{Daemon, Family, Lab, Portsentry, Receiver, Reply};
+use portsentry_tests::lab::{Family, Lab, Portsentry, Receiver, Reply};
 use serde_json::Value;
 
 fn setup(lab: &Lab) -> Portsentry<'_> {
     lab.portsentry("-stcp").with_notifier()
 }
 
-/// Blocks a new source by a scan.
-fn scan(daemon: &Daemon<'_>) -> IpAddr {
-    let source = daemon.lab().source(Family::V4);
-    daemon.lab().nmap(source, "-sS -p 11");
-    daemon.wait_for_block(source);
-    source
-}
-
 fn webhook(receiver: &Receiver) -> String {
     format!("[hook]\nCHANNEL=\"webhook\"\nURL=\"{}/in\"\nEVENTS=\"block fence\"\n", receiver.url())
 }
 
-/// Returns the events that a receiver which knows keys has: by their ids, of each message the last one with its key.
+/// Returns the events that a receiver which knows keys has: of several messages with the same key it keeps the first one.
 fn events(receiver: &Receiver) -> Vec<Value> {
     let mut messages = BTreeMap::new();
     for (number, request) in receiver.received().iter().enumerate() {
@@ -61,12 +53,12 @@ fn a_webhook_gets_each_block_once_while_both_sides_are_killed() {
         !events(&receiver).is_empty()
     });
     for round in 0..4 {
-        sources.push(scan(&daemon));
+        sources.push(daemon.block_source(Family::V4));
         match round {
             // The notifier, at any moment.
             0 => {
                 drop(notifier);
-                sources.push(scan(&daemon));
+                sources.push(daemon.block_source(Family::V4));
                 notifier = setup.start_notifier();
             }
             // The daemon, and a block while the notifier waits for it.
@@ -77,7 +69,7 @@ fn a_webhook_gets_each_block_once_while_both_sides_are_killed() {
             // Both: what the daemon keeps in its memory is lost, and is in the history.
             2 => {
                 drop(notifier);
-                sources.push(scan(&daemon));
+                sources.push(daemon.block_source(Family::V4));
                 daemon.kill();
                 daemon = setup.start();
                 notifier = setup.start_notifier();

@@ -5,7 +5,6 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex, PoisonError},
     thread,
-    time::Duration,
 };
 
 use serde_json::Value;
@@ -42,7 +41,7 @@ pub enum Reply {
     Status(u16, String, String),
     /// It closes the connection without an answer.
     Nothing,
-    /// It keeps the connection open, and says nothing.
+    /// It keeps the connection open without an answer, until the client hangs up.
     Silence,
 }
 
@@ -103,7 +102,11 @@ fn serve(stream: &TcpStream, script: &Script, kept: &Mutex<Vec<Received>>) {
         drop(received);
         match reply {
             Reply::Nothing => return,
-            Reply::Silence => return thread::sleep(Duration::from_mins(5)),
+            Reply::Silence => {
+                // Until the client sends more, or hangs up.
+                let _ = reader.fill_buf();
+                return;
+            }
             Reply::Status(status, headers, body) => {
                 let length = body.len();
                 let answer =
