@@ -244,9 +244,8 @@ impl Peers {
         match self.allowed.get(network) {
             Some(known) if *known > said => return None,
             Some(known) if *known == said => return Some(BTreeSet::new()),
-            Some(_) => {}
             None if self.allowed.iter().count() >= ALLOWED => return None,
-            None => {}
+            Some(_) | None => {}
         }
         self.allowed.insert(network, said);
         self.revision += 1;
