@@ -11,11 +11,13 @@ use anyhow::{Context, Result, ensure};
 use crate::paths;
 
 /// The packages with tests: their directories and names.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 8] = [
     ("bench", "portsentry-bench"),
+    ("detection", "portsentry-detection"),
     ("fuzz", "portsentry-fuzz"),
     ("portsentry", "portsentry"),
     ("portsentry-common", "portsentry-common"),
+    ("portsentry-notify", "portsentry-notify"),
     ("tests", "portsentry-tests"),
     ("xtask", "xtask"),
 ];

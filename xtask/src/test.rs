@@ -43,16 +43,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     all.arg("--no-fail-fast").args(scope.arguments()).args(&arguments.cargo);
     // CI's machine may be busy with other work.
     if env::var_os("CI").is_some() {
-        alone::run(&mut all, one, &mut io::stdout())
+        alone::run(&mut all, |name| one(&scope, name), &mut io::stdout())
     } else {
         shell::run(&mut all)
     }
 }
 
-/// Returns the command that runs one of the daemon's tests. It fails if no test has that name.
-fn one(name: &str) -> Command {
+/// Returns the command that runs one test, with the packages that `scope` built.
+fn one(scope: &Scope, name: &str) -> Command {
     let mut cargo = cargo("test");
-    cargo.args(["--package", "portsentry-tests", "--test", "all", "--", "--exact", name]);
+    cargo.args(scope.arguments()).args(["--", "--exact", name]);
     cargo
 }
 

@@ -13,7 +13,7 @@ use crate::shell;
 /// More failures than this are not accidental.
 const MOST: usize = 2;
 
-/// Runs `all`, a `cargo test` command. `one` returns the command that runs a single one of the daemon's tests.
+/// Runs `all`, a `cargo test` command. `one` returns the command that runs a single test.
 /// Their output goes to `out`.
 pub(super) fn run(all: &mut Command, one: impl Fn(&str) -> Command, out: &mut dyn Write) -> Result<()> {
     let Outcome { has_passed, failed, .. } = watch(all, out)?;
@@ -26,10 +26,7 @@ pub(super) fn run(all: &mut Command, one: impl Fn(&str) -> Command, out: &mut dy
     for name in &failed {
         shell::step(&format!("once more, by itself: {name}"));
         let alone = watch(&mut one(name), out)?;
-        ensure!(
-            alone.has_passed && alone.passed.contains(name),
-            "{name} failed twice, or is no test with the daemon"
-        );
+        ensure!(alone.has_passed && alone.passed.contains(name), "{name} failed twice");
     }
     shell::step(&format!("FLAKY, failed beside other tests and passed alone: {names}. Find the cause."));
     Ok(())
