@@ -164,6 +164,7 @@ fn datagrams_that_come_together_are_told_once() {
                 }
             });
             let line = format!("attackalert: Connect from host: {source}/{source} to UDP port: 7");
+            daemon.log().wait_for(&line);
             assert_eq!(daemon.lines_about(source), [line]);
         }
     }
