@@ -31,6 +31,8 @@ pub struct PeerFile {
     path: PathBuf,
     /// The revision in the file.
     written: u64,
+    /// The number of peers in the file.
+    named: usize,
     trouble: Retry,
 }
 
@@ -38,7 +40,12 @@ impl PeerFile {
     /// Returns the file beside the blocked file.
     #[must_use]
     pub fn new(blocked: &Path) -> Self {
-        Self { path: path(blocked), written: 0, trouble: Retry::default() }
+        Self { path: path(blocked), written: 0, named: 0, trouble: Retry::default() }
+    }
+
+    /// Writes the peers, if the file lacks one. Returns a message to log, if any.
+    pub fn flush_names(&mut self, peers: &Peers) -> Option<String> {
+        if self.named == peers.iter().count() { None } else { self.flush(peers) }
     }
 
     /// Writes the peers, if they have changed. Returns a message to log, if any.
@@ -53,6 +60,7 @@ impl PeerFile {
         });
         if written.is_ok() {
             self.written = peers.revision();
+            self.named = peers.iter().count();
         }
         let problem = written.err().map(|error| error.to_string());
         self.trouble.note(problem, &self.path.display(), now)

@@ -66,6 +66,11 @@ impl Fleet {
         self.file.flush(&self.peers)
     }
 
+    /// Writes the peers' file, if it lacks one's name. Returns a message to log, if any.
+    pub(super) fn flush_names(&mut self) -> Option<String> {
+        self.file.flush_names(&self.peers)
+    }
+
     /// Whether claims may be over.
     pub(super) fn is_expiry_due(&mut self) -> bool {
         let now = Instant::now();

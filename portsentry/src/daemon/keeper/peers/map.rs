@@ -62,6 +62,10 @@ impl Keeper {
 
     /// Carries out changes of peers' blocks and fences: first those in the kernel, each kind at once.
     pub(super) fn carry_out_peers(&mut self, changes: Vec<Change>) {
+        // A number in the kernel's map needs its name in the file, also after a crash.
+        if let Some(message) = self.outside.fleet.flush_names() {
+            self.journal.news(&message);
+        }
         if let Err(error) = self.change_maps(&changes) {
             self.journal.error(&error);
             self.forget_missing(&changes);
