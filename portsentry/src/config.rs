@@ -3,6 +3,7 @@
 pub mod block_list;
 mod choice;
 mod content;
+pub mod drop_ins;
 pub mod edit;
 pub mod ignore;
 mod interfaces;
@@ -19,6 +20,7 @@ mod ports;
 mod read;
 mod report;
 mod salvage;
+mod settings;
 mod span;
 mod template;
 mod trust;
@@ -30,13 +32,16 @@ pub use choice::{
 };
 pub use content::Config;
 pub use interfaces::Interfaces;
+pub use load::Loaded;
 pub use load_error::LoadError;
 pub use monitoring::{JsonLog, Targets};
+pub use parse::Text;
 pub use peers::{Peers, Trust, is_gateway};
 pub use ports::PortSet;
 pub use read::{bytes as trusted, read_up_to as trusted_text};
 pub use report::{Diagnostic, Report, Severity};
 pub use salvage::ignored as salvage_ignored;
+pub use settings::{Setting, Settings};
 /// The syntax of `portsentry.conf`, for files of other programs.
 pub mod syntax {
     pub use super::{

@@ -141,7 +141,10 @@ fn a_first_installation_and_an_upgrade_print_nothing_unusual() {
     machine.bring_package(2, "/srv/package.deb");
     install(&machine);
     assert_works(&machine);
-    assert_eq!(machine.run("ls /etc/portsentry"), "notify.conf\nportsentry.conf\nportsentry.ignore\n");
+    assert_eq!(
+        machine.run("ls /etc/portsentry"),
+        "notify.conf\nportsentry.conf\nportsentry.conf.d\nportsentry.ignore\n"
+    );
     let examples = machine.run("ls /usr/share/doc/portsentry-xdp/examples");
     for example in ["grafana-portsentry.json", "kill-commands.conf", "prometheus-portsentry.rules.yml"] {
         assert!(examples.contains(example), "{examples}");

@@ -31,6 +31,7 @@ mod devices;
 mod differential;
 mod documented_commands;
 mod documents;
+mod drop_ins;
 mod enforcement_mode;
 mod environments;
 mod errors;

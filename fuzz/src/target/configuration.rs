@@ -3,12 +3,13 @@
 
 use std::net::IpAddr;
 
-use portsentry::config::{Command, Config, Values, keys};
+use portsentry::config::{Command, Config, Loaded, Text, Values, keys};
 
 use crate::seeds::texts;
 
 pub(super) fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
+    check_drop_ins(&text);
     match Config::parse(&text, "conf") {
         Ok((config, report)) => {
             assert!(!report.has_errors());
@@ -28,6 +29,27 @@ pub(super) fn check(data: &[u8]) {
             let lines = text.split('\n').count();
             assert!(report.iter().all(|found| (1..=lines).contains(&found.line()) && found.column() >= 1));
         }
+    }
+}
+
+/// The part after a form feed is a drop-in.
+fn check_drop_ins(text: &str) {
+    let (main, drop_in) = text.split_once('\u{c}').unwrap_or((text, ""));
+    let read = |files: &[&str]| {
+        let name = |at| ["conf", "conf.d/a", "conf.d/b"][at];
+        let files = files.iter().enumerate();
+        Loaded::new(
+            &files.map(|(at, text)| Text { file: name(at).into(), text: (*text).into() }).collect::<Vec<_>>(),
+        )
+    };
+    let (alone, both) = (read(&[main]), read(&[main, drop_in]));
+    assert_eq!(read(&[main, ""]).config, alone.config, "an empty drop-in changes nothing");
+    assert_eq!(read(&[main, drop_in, drop_in]).config, both.config, "a repeated drop-in changes nothing");
+    for setting in &both.settings.set {
+        let line = setting.origin.line;
+        let file = if setting.origin.file == "conf" { main } else { drop_in };
+        let text = file.split('\n').nth(line - 1).unwrap_or_default();
+        assert!(text.contains(setting.key) && text.contains(&setting.value), "{setting} is not in {text:?}");
     }
 }
 
@@ -52,6 +74,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         include_str!("../../../etc/portsentry.conf"),
         "TCP_PORTS=\"1,11,15-20\"\nKILL_ROUTE=\"/sbin/route add -host $TARGET$ reject\"\nBLOCK_TCP = \"2\"\n",
         "KILL_RUN_CMD=\"echo '$TARGET$' | logger -t $MODE$ && true $PORT$ > /dev/null\"\n",
+        "BLOCK_TCP=\"0\"\nPIN_PATH=\"/a\"\n\u{c}BLOCK_TCP=\"1\"\nPIN_PATH=\"\"\nKILL_RUN_CMD=\"a\n",
         "KILL_HOSTS_DENY=\"ALL: [$TARGET$] : DENY # $PROOF$\"\nPORT_BANNER=\"** no ** \\\" quote\"\nUNKNOWN=1\n",
     ]);
     whole.into_iter().chain(keys).collect()

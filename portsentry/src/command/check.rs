@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{observed, options, show};
 use crate::{
     cli::{Check, Cli},
-    config::{Config, Interfaces, PortSet, Response, Values, ignore},
+    config::{Config, Interfaces, PortSet, Response, Setting, Values, ignore},
     daemon::{Options, watches_nothing},
     exit::Exit,
     modes::Modes,
@@ -27,6 +27,7 @@ struct Checked {
     errors: Vec<String>,
     warnings: Vec<String>,
     means: Vec<Fact>,
+    settings: Vec<Setting>,
 }
 
 /// A fact about the configuration.
@@ -63,7 +64,9 @@ pub(super) fn run(cli: &Cli, check: Check) -> Exit {
     }
     if check.json {
         let warnings = warnings.into_iter().chain(nothing.map(str::to_owned)).collect();
-        let checked = Checked { file: file(cli), is_right: true, warnings, means, ..Checked::default() };
+        let settings = options.settings.set;
+        let checked =
+            Checked { file: file(cli), is_right: true, warnings, means, settings, ..Checked::default() };
         return show::print(&observed::json(&checked));
     }
     warnings.iter().for_each(|warning| eprintln!("{warning}"));
@@ -94,7 +97,7 @@ fn describe(file: &str, nothing: Option<&str>, facts: &[Fact]) -> String {
 }
 
 fn facts(options: &Options) -> Vec<Fact> {
-    let Options { config, modes, ignored, listed, .. } = options;
+    let Options { config, modes, ignored, listed, settings, .. } = options;
     let mut facts = Vec::new();
     let mut say = |about, what| facts.push(Fact { about, what });
     for (what, ports) in watched(config, *modes) {
@@ -157,6 +160,11 @@ fn facts(options: &Options) -> Vec<Fact> {
     say("history", config.history_file.display().to_string());
     say("blocked", config.blocked_file.display().to_string());
     say("maps", config.pin_path.display().to_string());
+    // Without drop-ins, the configuration file has all of them.
+    if !settings.drop_ins().is_empty() {
+        settings.drop_ins().iter().for_each(|file| say("drop-in", file.clone()));
+        settings.set.iter().for_each(|setting| say("setting", setting.to_string()));
+    }
     facts
 }
 
@@ -194,7 +202,10 @@ fn actions(config: &Config, modes: Modes) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::BlockList, modes::Mode};
+    use crate::{
+        config::{BlockList, Settings},
+        modes::Mode,
+    };
 
     #[test]
     fn it_says_what_is_watched_and_run() {
@@ -205,8 +216,15 @@ mod tests {
         config.log_format = crate::config::LogFormat::Classic;
         let modes = [Mode::Stcp].into_iter().collect();
         let ignored = vec!["127.0.0.0/8".parse().unwrap()];
-        let options =
-            Options { config, modes, ignored, listed: BlockList::default(), debug: false, warnings: vec![] };
+        let options = Options {
+            config,
+            modes,
+            ignored,
+            listed: BlockList::default(),
+            debug: false,
+            warnings: vec![],
+            settings: Settings::default(),
+        };
         let said = describe("test", None, &facts(&options));
         for line in [
             "  watched      TCP 1,11\n",

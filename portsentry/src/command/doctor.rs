@@ -1,6 +1,7 @@
 //! `portsentry doctor`: checks whether PortSentry can run here, before the program is attached.
 
 mod bound;
+mod files;
 mod filter;
 mod finding;
 mod interface;
@@ -31,9 +32,11 @@ pub(super) fn run(cli: &Cli, doctor: Doctor) -> Exit {
     let (options, errors) =
         options::read(cli).map_or_else(|_| options::salvaged(cli), |(options, _)| (options, Vec::new()));
     let enforcement = Enforcement::new(&options.config, options.modes);
+    let in_files = files::findings(&cli.config_file, &options.settings);
     let (lacks, config) = (without_ports(&options.config, options.modes), options.config);
     let mut findings = system::findings(&config.pin_path);
     findings.push(mode(enforcement));
+    findings.extend(in_files);
     findings.extend(errors.into_iter().map(|error| {
         Finding::problem(
             "files",

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::{
     cli::Cli,
-    config::{BlockList, Config, Diagnostic, Report, block_list, ignore, salvage_ignored},
+    config::{BlockList, Config, Diagnostic, Loaded, Report, block_list, ignore, salvage_ignored},
     daemon::Options,
     policy::{kills, without_ports},
     sanitize::sanitize,
@@ -21,8 +21,10 @@ pub fn read(cli: &Cli) -> Result<(Options, Vec<String>), Vec<String>> {
     let mut findings = Findings::default();
     let read = Config::read(&cli.config_file);
     // A file that can't be read names no other files.
-    let (mut config, report) = read.map_err(|error| lines(&[error.to_string()]))?;
+    let Loaded { mut config, report, refused, settings } =
+        read.map_err(|error| lines(&[error.to_string()]))?;
     findings.add(&report);
+    refused.iter().for_each(|problem| findings.fail(problem));
     cli.override_config(&mut config);
     if config.fence != config.fence_in_effect() {
         findings.warn(
@@ -45,7 +47,7 @@ pub fn read(cli: &Cli) -> Result<(Options, Vec<String>), Vec<String>> {
     let modes = cli.modes();
     texts.extend(without_ports(&config, modes).into_iter().map(|lack| format!("warning: {lack}")));
     texts.extend(kills::lasting(&config, modes).map(|lasting| format!("warning: {lasting}")));
-    Ok((Options { modes, config, ignored, listed, debug: cli.is_debugged(), warnings }, texts))
+    Ok((Options { modes, config, ignored, listed, debug: cli.is_debugged(), warnings, settings }, texts))
 }
 
 /// Reads the valid parts of the same files, with defaults for the rest, so that no typo disables the commands that
@@ -58,19 +60,19 @@ pub fn salvage(cli: &Cli) -> Options {
 
 /// Like [`salvage`], but returns the errors, one line each.
 pub fn salvaged(cli: &Cli) -> (Options, Vec<String>) {
-    let (mut config, mut problems) = Config::salvage(&cli.config_file);
+    let (mut config, settings, mut problems) = Config::salvage(&cli.config_file);
     cli.override_config(&mut config);
     let (ignored, more) = salvage_ignored(&config.ignore_file);
     problems.extend(more);
     let (listed, more) = BlockList::salvage(&config.block_list);
     problems.extend(more);
     let debug = cli.is_debugged();
-    (Options { modes: cli.modes(), config, ignored, listed, debug, warnings: Vec::new() }, problems)
+    (Options { modes: cli.modes(), config, ignored, listed, debug, warnings: Vec::new(), settings }, problems)
 }
 
 /// Like [`salvage`], for the configuration file alone, without the command line's flags but those for paths.
 pub fn config(cli: &Cli) -> Config {
-    let (mut config, problems) = Config::salvage(&cli.config_file);
+    let (mut config, _, problems) = Config::salvage(&cli.config_file);
     cli.override_paths(&mut config);
     print(&problems, &config);
     config

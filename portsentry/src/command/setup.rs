@@ -116,6 +116,14 @@ fn arm(cli: &Cli, setup: &Setup, options: &Options) -> anyhow::Result<Exit> {
         return Ok(show::print("Nothing to change: PortSentry is armed already.\n"));
     }
     show::print(&show_plan(&plan, file, &config.ignore_file));
+    let overridden = plan.overridden(&options.settings);
+    if !overridden.is_empty() {
+        bail!(
+            "nothing was changed, because drop-ins override {}; change their lines:\n{}",
+            file.display(),
+            overridden.join("\n")
+        );
+    }
     if let Err(report) = Config::parse(&plan.apply(&text), &file.to_string_lossy()) {
         bail!("{report}the configuration would be wrong; nothing was changed");
     }
@@ -202,7 +210,7 @@ fn propose(setup: &Setup, options: &Options, text: &str, survey: &Survey) -> any
     if let Some(interfaces) = interfaces {
         plan.watch(text, &interfaces);
     }
-    plan.arm(text, config);
+    plan.arm(text, config, &options.settings);
     Ok(plan)
 }
 

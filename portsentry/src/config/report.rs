@@ -104,13 +104,21 @@ pub struct Report {
     diagnostics: Vec<Diagnostic>,
     errors: usize,
     warnings: usize,
+    /// Numbers of further findings on files whose reports were appended.
+    left_out: Vec<(Arc<str>, usize)>,
 }
 
 impl Report {
     /// Creates an empty report on `file`.
     #[must_use]
     pub fn new(file: &str) -> Self {
-        Self { file: file.into(), diagnostics: Vec::new(), errors: 0, warnings: 0 }
+        Self { file: file.into(), diagnostics: Vec::new(), errors: 0, warnings: 0, left_out: Vec::new() }
+    }
+
+    /// Returns the name of the file.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// Adds an error.
@@ -146,6 +154,22 @@ impl Report {
         self.diagnostics.sort_by_key(|d| (d.line, d.span.start));
     }
 
+    /// Adds the findings on another file after these.
+    pub fn append(&mut self, later: Self) {
+        let own = later.left_out();
+        self.left_out.extend((own > 0).then(|| (Arc::clone(&later.file), own)));
+        self.left_out.extend(later.left_out);
+        self.diagnostics.extend(later.diagnostics);
+        self.errors += later.errors;
+        self.warnings += later.warnings;
+    }
+
+    /// Returns the number of findings on the file itself that were not kept.
+    fn left_out(&self) -> usize {
+        let others: usize = self.left_out.iter().map(|(_, count)| count).sum();
+        self.errors + self.warnings - self.diagnostics.len() - others
+    }
+
     /// Returns the report itself if it holds no error.
     pub fn into_result<T>(mut self, value: T) -> Result<(T, Self), Self> {
         self.sort();
@@ -177,10 +201,12 @@ impl fmt::Display for Report {
             write!(f, "{separator}{diagnostic}")?;
             separator = "\n\n";
         }
-        match self.errors + self.warnings - self.diagnostics.len() {
-            0 => Ok(()),
-            left_out => write!(f, "{separator}{}: {left_out} more not shown", self.file),
+        let own = (Arc::clone(&self.file), self.left_out());
+        for (file, count) in [&own].into_iter().chain(&self.left_out).filter(|(_, count)| *count > 0) {
+            write!(f, "{separator}{file}: {count} more not shown")?;
+            separator = "\n\n";
         }
+        Ok(())
     }
 }
 
@@ -237,6 +263,23 @@ error: 70000 is not a port
         assert_eq!(report.iter().count(), KEPT + 1);
         assert!(report.to_string().ends_with("a.conf: 900 more not shown"));
         assert!(report.into_result(()).is_err());
+    }
+
+    #[test]
+    fn reports_on_several_files_keep_their_order_and_counts() {
+        let mut first = Report::new("a.conf");
+        let mut second = Report::new("b.conf");
+        let [one, two] = [0, 1].map(|at| lines("x\ny").nth(at).unwrap());
+        first.warn(two, "odd");
+        for _ in 0..KEPT + 3 {
+            second.error(one, "wrong");
+        }
+        let mut all = Report::new("a.conf");
+        all.append(first);
+        all.append(second);
+        let shown: Vec<_> = all.iter().take(2).map(Diagnostic::in_one_line).collect();
+        assert_eq!(shown, ["a.conf:2:1: warning: odd", "b.conf:1:1: error: wrong"]);
+        assert!(all.has_errors() && all.to_string().ends_with("\n\nb.conf: 3 more not shown"));
     }
 
     #[test]

@@ -1,27 +1,35 @@
 //! Reads the valid part of damaged files, for commands that must work with any configuration: they let an
 //! administrator back in. A file that another user could have written is still not trusted.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
 use super::{
-    BlockList, Config, LoadError, Report, Severity, block_list, ignore, parse,
+    BlockList, Config, LoadError, Loaded, Report, Settings, Severity, block_list, ignore, load,
     read::{LARGEST, read, read_any},
     report::Diagnostic,
 };
 
 impl Config {
-    /// Returns the valid settings of the file at `path`, defaults for the others, and the errors, one line each.
+    /// Returns the valid settings of the file at `path` and its drop-ins, defaults for the others, the files that the values come
+    /// from, and the errors, one line each.
     #[must_use]
-    pub fn salvage(path: &Path) -> (Self, Vec<String>) {
-        let file = path.to_string_lossy();
-        let (text, problem) = match read(path) {
-            Ok(text) => (text, None),
-            Err(problem) => (readable(path, &problem, LARGEST), Some(problem)),
+    pub fn salvage(path: &Path) -> (Self, Settings, Vec<String>) {
+        let mut problems = Vec::new();
+        let drop_ins = load::listed(path, &mut problems);
+        let mut read = |path: &Path| {
+            let content = read(path).unwrap_or_else(|problem| {
+                let content = readable(path, &problem, LARGEST);
+                problems.push(problem);
+                content
+            });
+            load::text(path, content)
         };
-        let (config, report) = parse::read(&text, &file);
-        (config, problem.iter().map(ToString::to_string).chain(errors(&report)).collect())
+        let files: Vec<_> =
+            [path].into_iter().chain(drop_ins.iter().map(PathBuf::as_path)).map(&mut read).collect();
+        let Loaded { config, report, settings, .. } = Loaded::new(&files);
+        (config, settings, problems.iter().map(ToString::to_string).chain(errors(&report)).collect())
     }
 }
 
@@ -89,7 +97,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("conf");
         fs::write(&path, text).unwrap();
-        let (config, problems) = Config::salvage(&path);
+        let (config, _, problems) = Config::salvage(&path);
         let shown = path.display().to_string();
         (config, problems.into_iter().map(|problem| problem.replace(&shown, "conf")).collect())
     }
@@ -117,12 +125,12 @@ mod tests {
     fn a_file_that_is_missing_or_not_trusted_gives_defaults() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("conf");
-        let (config, problems) = Config::salvage(&path);
+        let (config, _, problems) = Config::salvage(&path);
         assert_eq!(config, Config::default());
         assert!(problems[0].contains("No such file"), "{problems:?}");
         fs::write(&path, "PIN_PATH=\"/sys/fs/bpf/x\"\n").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-        let (config, problems) = Config::salvage(&path);
+        let (config, _, problems) = Config::salvage(&path);
         assert_eq!(config, Config::default());
         assert!(problems[0].contains("world-writable"), "{problems:?}");
     }

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use crate::{
-    config::{BlockList, Config},
+    config::{BlockList, Config, Settings},
     modes::Modes,
 };
 
@@ -22,6 +22,8 @@ pub struct Options {
     pub debug: bool,
     /// Warnings about the files, one line each; logged if standard error is not visible.
     pub warnings: Vec<String>,
+    /// The files that the settings come from.
+    pub settings: Settings,
 }
 
 /// Reads the options again. On failure it returns the problems, one line each for the log.

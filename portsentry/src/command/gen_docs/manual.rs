@@ -191,6 +191,11 @@ type File = (&'static str, &'static str, &'static [&'static str]);
 const FILES: &[File] = &[
     ("/etc/portsentry/portsentry.conf", "Settings: portsentry.conf(5).", &["*"]),
     (
+        "/etc/portsentry/portsentry.conf.d/*.conf",
+        "Drop-ins: read after it, in the order of their names. Each setting has the value of the last file that sets it.",
+        &["run", "check", "reload", "setup", "doctor"],
+    ),
+    (
         "/etc/portsentry/portsentry.ignore",
         "Sources that are never fenced or blocked (IGNORE_FILE): one address or network a line, then a comment.",
         &["run", "check", "reload", "setup", "review", "why", "explain"],

@@ -8,7 +8,9 @@ use crate::config::keys::{self, Key, Origin};
 
 const INTRODUCTION: &str = "Settings are written KEY=\"value\", one per line; KEY = \"value\" also works. \
     Lines that start with # are comments. A configuration of PortSentry 1.2 or 2.x works unchanged. \
-    Unknown settings cause a warning, invalid values an error, each with its line; \"portsentry check\" validates a file without starting anything. \"portsentry reload\" or SIGHUP reloads it.";
+    Unknown settings cause a warning, invalid values an error, each with its line; \"portsentry check\" validates the files without starting anything. Drop-ins are read \
+    after the configuration file: FILE.d/*.conf, in the order of their names. Each setting has the value of the last file that sets it, an \
+    empty value is the default, and \"portsentry check\" shows where each value comes from. Within one file the first line takes precedence. \"portsentry reload\" or SIGHUP reloads it.";
 
 /// Settings and their effect. A test reads them.
 const EXAMPLES: &[(&str, &str)] = &[
@@ -43,6 +45,8 @@ pub(super) fn page(name: &str) -> String {
     }
     page.control("SH", ["FILES"]).control("TP", []).text([italic("/etc/portsentry/portsentry.conf")]);
     page.text([roman("Where the daemon and all commands look for it, unless -c names another.")]);
+    page.control("TP", []).text([italic("/etc/portsentry/portsentry.conf.d/*.conf")]);
+    page.text([roman("Its drop-ins. With -c FILE, those in FILE.d are read.")]);
     page.control("SH", ["EXAMPLES"]);
     for (settings, effect) in EXAMPLES {
         page.control("PP", []).text([roman(*effect)]).control("PP", []).control("nf", []);

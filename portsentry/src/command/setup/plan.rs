@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::survey::Survey;
 use crate::{
-    config::{Config, PortSet, Response, edit},
+    config::{Config, PortSet, Response, Settings, edit},
     policy::{network_of, scope::Exemptions},
 };
 
@@ -51,7 +51,7 @@ impl Plan {
     /// Adds the settings that arm PortSentry: fences, and blocks of proven sources, for an hour and twice as long
     /// each further time. A value that the administrator has chosen stays, unless it would block sources without
     /// proof.
-    pub(super) fn arm(&mut self, text: &str, config: &Config) {
+    pub(super) fn arm(&mut self, text: &str, config: &Config, settings: &Settings) {
         for (key, response) in [("BLOCK_TCP", config.block_tcp), ("BLOCK_UDP", config.block_udp)] {
             if response == Response::LogOnly {
                 self.set(text, key, "1");
@@ -70,10 +70,16 @@ impl Plan {
             ("BLOCK_TIME_FACTOR", "2"),
             ("MAX_BLOCK_TIME", "2592000"),
         ] {
-            if edit::get(text, key).is_none_or(|value| value.trim().is_empty()) {
+            if settings.get(key).is_none_or(|setting| setting.value.trim().is_empty()) {
                 self.set(text, key, value);
             }
         }
+    }
+
+    /// Returns the lines of drop-ins because of which changed settings would have no effect.
+    pub(super) fn overridden(&self, settings: &Settings) -> Vec<String> {
+        let drop_ins = self.settings.iter().filter_map(|setting| settings.of_drop_in(&setting.key));
+        drop_ins.map(|setting| format!("{}: {}=\"{}\"", setting.origin, setting.key, setting.value)).collect()
     }
 
     /// Adds the setting that watches these interfaces.
@@ -158,6 +164,7 @@ pub(super) fn restore(text: &str, settings: &[Setting]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Loaded, Text};
 
     const SHIPPED: &str = include_str!("../../../../etc/portsentry.conf");
     /// The settings of PortSentry 1.2.
@@ -168,9 +175,16 @@ mod tests {
         Config::parse(text, "portsentry.conf").unwrap_or_else(|report| panic!("{report}")).0
     }
 
+    fn loaded(files: &[(&str, &str)]) -> Loaded {
+        let files: Vec<_> =
+            files.iter().map(|(file, text)| Text { file: (*file).into(), text: (*text).into() }).collect();
+        Loaded::new(&files)
+    }
+
     fn armed(text: &str) -> Plan {
         let mut plan = Plan::default();
-        plan.arm(text, &config(text));
+        let loaded = loaded(&[("portsentry.conf", text)]);
+        plan.arm(text, &loaded.config, &loaded.settings);
         plan
     }
 
@@ -197,6 +211,22 @@ mod tests {
         assert!(config.challenge && !config.block_unproven);
         assert_eq!(edit::get(&text, "BLOCK_TIME"), Some("3600"));
         assert_eq!(restore(&text, &plan.settings), CLASSIC);
+    }
+
+    #[test]
+    fn values_of_drop_ins_stay_or_are_in_the_way() {
+        let in_drop_in = |drop_in: &str| {
+            let Loaded { config, settings, .. } = loaded(&[("a", CLASSIC), ("a.d/b", drop_in)]);
+            let mut plan = Plan::default();
+            plan.arm(CLASSIC, &config, &settings);
+            let overridden = plan.overridden(&settings);
+            (plan, overridden)
+        };
+        let (plan, overridden) = in_drop_in("BLOCK_TIME=\"60\"\nBLOCK_UDP=\"1\"\n");
+        assert!(!keys(&plan).contains(&"BLOCK_TIME") && !keys(&plan).contains(&"BLOCK_UDP"), "{plan:?}");
+        assert!(overridden.is_empty(), "{overridden:?}");
+        let (_, overridden) = in_drop_in("\nBLOCK_UDP=\"0\"\nBLOCK_TIME=\"\"\n");
+        assert_eq!(overridden, ["a.d/b:2: BLOCK_UDP=\"0\"", "a.d/b:3: BLOCK_TIME=\"\""]);
     }
 
     #[test]
