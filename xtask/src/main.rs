@@ -11,6 +11,7 @@ mod gen_docs;
 mod lint;
 mod package;
 mod paths;
+mod repository;
 mod run;
 mod scope;
 mod setup;
@@ -41,6 +42,8 @@ enum Verb {
     GenDocs,
     /// Build the Debian package
     Package(package::Arguments),
+    /// Make a signed apt repository of the Debian package
+    Repository(repository::Arguments),
     /// Run all tests, or those that match a filter; needs root
     Test(test::Arguments),
     /// Measure the cost of a packet, compared with xdp-filter, nftables and PortSentry 1.2; needs root
@@ -76,6 +79,7 @@ fn run(verb: &Verb) -> anyhow::Result<()> {
         Verb::Demo(arguments) => demo::run(arguments),
         Verb::GenDocs => gen_docs::run(),
         Verb::Package(arguments) => package::run(arguments),
+        Verb::Repository(arguments) => repository::run(arguments),
         Verb::Test(arguments) => test::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),
         Verb::Detection(arguments) => detection::run(arguments),

@@ -1,6 +1,11 @@
 //! `cargo xtask package`: the Debian package.
 
-use std::{fs, path::Path, process::Command, time::SystemTime};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::SystemTime,
+};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -54,6 +59,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     shell::run(&mut cargo)?;
     let mut pack = pack(&cargo_deb, "release", "1", &paths::target().join("debian"));
     shell::run(pack.args(options))
+}
+
+/// Builds the package for a server. Returns its path.
+pub(crate) fn built() -> Result<Vec<PathBuf>> {
+    let directory = paths::target().join("debian");
+    let before = SystemTime::now();
+    run(&Arguments::default())?;
+    let entries = fs::read_dir(&directory).with_context(|| directory.display().to_string())?;
+    let files = entries.flatten().map(|entry| entry.path());
+    let new = |path: &PathBuf| {
+        path.extension().is_some_and(|end| end == "deb") && newest(path).is_some_and(|made| made >= before)
+    };
+    Ok(files.filter(new).collect())
 }
 
 /// Builds two revisions, unless they exist and their contents are unchanged.

@@ -49,6 +49,11 @@ pub(crate) fn bench() -> Result<()> {
     Ok(())
 }
 
+/// Installs the programs that make a repository.
+pub(crate) fn repository() -> Result<()> {
+    packages::install_missing_of_repository()
+}
+
 /// Installs the dependencies for booting other kernels.
 pub(crate) fn vm() -> Result<()> {
     packages::install_missing()?;

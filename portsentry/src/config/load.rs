@@ -54,10 +54,13 @@ impl Config {
 
 /// Returns the paths of the drop-ins of the configuration file at `path`.
 pub(super) fn listed(path: &Path, refused: &mut Vec<LoadError>) -> Vec<PathBuf> {
-    drop_ins::list(path).map(|found| found.read).unwrap_or_else(|problem| {
-        refused.push(problem);
-        Vec::new()
-    })
+    match drop_ins::list(path) {
+        Ok(found) => found.read,
+        Err(problem) => {
+            refused.push(problem);
+            Vec::new()
+        }
+    }
 }
 
 /// Returns the content of the file at `path`, with its name.

@@ -1,14 +1,14 @@
 //! Converts lines to a `Config`: determines the line that sets each key, and the lines that are skipped, with
 //! reasons.
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 
 use super::{
     Config, Response, keys,
     lexer::{Entry, Value, entries},
     near_miss,
     report::Report,
-    settings::Settings,
+    settings::{Set, Settings},
     span::Span,
 };
 
@@ -24,7 +24,7 @@ pub struct Text {
 /// Reads the valid settings of the configuration file, the first of `files`, and of its drop-ins, and reports the rest. Each
 /// setting has the value of the last file that sets it.
 pub(super) fn read(files: &[Text]) -> (Config, Report, Settings) {
-    let mut parsed: Vec<_> = files.iter().map(|file| Parsed::new(file)).collect();
+    let mut parsed: Vec<_> = files.iter().map(Parsed::new).collect();
     let mut config = Config::default();
     for (index, file) in parsed.iter().enumerate() {
         for (key, value) in &file.assigned {
@@ -41,9 +41,6 @@ pub(super) fn read(files: &[Text]) -> (Config, Report, Settings) {
     parsed.into_iter().for_each(|file| report.append(file.report));
     (config, report, settings)
 }
-
-/// The value of each key in one file.
-pub(super) type Set<'a> = HashMap<&'static str, Span<'a>>;
 
 /// One file's content.
 struct Parsed<'a> {

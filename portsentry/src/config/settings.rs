@@ -1,10 +1,13 @@
 //! The file and line that each setting's value comes from.
 
-use std::{fmt, path::Path};
+use std::{collections::HashMap, fmt, path::Path};
 
 use serde::Serialize;
 
-use super::{keys, parse::Set};
+use super::{keys, span::Span};
+
+/// The value of each setting in one file.
+pub(super) type Set<'a> = HashMap<&'static str, Span<'a>>;
 
 /// The settings that the configuration file and its drop-ins set, in the order of the reference.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

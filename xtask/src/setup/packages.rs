@@ -47,6 +47,9 @@ const VM: [(&str, &str); 4] = [
     ("wg", "wireguard-tools"),
 ];
 
+/// Programs that make a repository, and their packages.
+const REPOSITORY: [(&str, &str); 3] = [("apt-ftparchive", "apt-utils"), ("gpg", "gpg"), ("xz", "xz-utils")];
+
 /// Installs the packages of missing programs.
 pub(super) fn install_missing() -> Result<()> {
     install_missing_of(&NEEDED)
@@ -55,6 +58,11 @@ pub(super) fn install_missing() -> Result<()> {
 /// Installs the packages of missing programs for the bench.
 pub(super) fn install_missing_rivals() -> Result<()> {
     install_missing_of(&RIVALS)
+}
+
+/// Installs the packages of missing programs that make a repository.
+pub(super) fn install_missing_of_repository() -> Result<()> {
+    install_missing_of(&REPOSITORY)
 }
 
 /// Installs the packages of missing programs for other kernels.

@@ -1,6 +1,6 @@
 //! Findings on the configuration's files.
 
-use std::path::Path;
+use std::{fmt::Write, path::Path};
 
 use super::finding::Finding;
 use crate::config::{Settings, drop_ins};
@@ -29,7 +29,8 @@ fn describe(path: &Path, settings: &Settings) -> String {
     let mut text =
         format!("{}, then {} in {}", path.display(), names.join(", "), drop_ins::directory(path).display());
     if !overriding.is_empty() {
-        text += &format!("; overridden settings: {}", overriding.join(", "));
+        // Writing to a string never fails.
+        let _ = write!(text, "; overridden settings: {}", overriding.join(", "));
     }
     text
 }
