@@ -3,7 +3,7 @@
 mod key;
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -27,9 +27,12 @@ pub(crate) struct Arguments {
     /// Directory of the repository. Packages that are in it stay
     #[arg(long, value_name = "DIRECTORY")]
     output: Option<PathBuf>,
-    /// Sign with this key of your own, instead of one in target/repository-key
+    /// Sign with this key of your own keyring
     #[arg(long, value_name = "FINGERPRINT")]
     key: Option<String>,
+    /// Otherwise, sign with the key in this directory; without one, a key is made. Default: ~/.portsentry-repository-key
+    #[arg(long, value_name = "DIRECTORY", conflicts_with = "key")]
+    keyring: Option<PathBuf>,
     /// Add this package instead of building one; may be given several times
     #[arg(long = "package", value_name = "FILE")]
     packages: Vec<PathBuf>,
@@ -42,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let packages = if arguments.packages.is_empty() { package::built()? } else { arguments.packages.clone() };
     let key = match &arguments.key {
         Some(fingerprint) => Key::own(fingerprint),
-        None => Key::find_or_make(&paths::target().join("repository-key"))?,
+        None => Key::find_or_make(&keyring(arguments)?)?,
     };
     add(&output, &packages)?;
     index(&output)?;
@@ -52,6 +55,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     shell::step(&format!("{} is ready to be served as {}", output.display(), arguments.url));
     println!("{}", commands(&arguments.url));
     Ok(())
+}
+
+/// Returns the directory of the key, which must outlive the checkout.
+fn keyring(arguments: &Arguments) -> Result<PathBuf> {
+    let own = || env::home_dir().map(|home| home.join(".portsentry-repository-key"));
+    arguments.keyring.clone().or_else(own).context("there is no home directory: use --keyring")
 }
 
 /// Copies packages into the pool.
@@ -113,6 +122,8 @@ fn index(output: &Path) -> Result<()> {
         setting("Components", COMPONENT),
         setting("Architectures", &architectures.join(" ")),
         setting("Acquire-By-Hash", "yes"),
+        "-oAPT::FTPArchive::MD5=false".into(),
+        "-oAPT::FTPArchive::SHA1=false".into(),
         // Its own files must not be in it.
         "-oAPT::FTPArchive::Release::Patterns::=*/Packages*".into(),
     ];
