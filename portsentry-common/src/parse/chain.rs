@@ -1,7 +1,7 @@
 //! Chains of IPv6 extension headers, RFC 8200 section 4.
 //!
 //! Linux follows a chain of any length. The verifier accepts only bounded loops and counts all of their steps.
-//! Therefore a function that is verified separately follows a few headers at a time.
+//! Therefore a function that is verified separately follows a few headers at a time: each takes the verifier 700 steps.
 
 use super::{
     ipv6::{AUTHENTICATION, FRAGMENT, is_extension},
@@ -10,9 +10,9 @@ use super::{
 use crate::frame::Frame;
 
 /// Number of headers followed per call.
-const STEPS: usize = 64;
+const STEPS: usize = 8;
 /// Calls of that function.
-const ROUNDS: usize = 18;
+const ROUNDS: usize = 144;
 
 /// Maximum number of extension headers that are followed: more than fit in a packet of 9,000 bytes.
 pub const MAX_EXTENSIONS: usize = STEPS * ROUNDS;

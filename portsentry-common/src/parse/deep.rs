@@ -11,9 +11,9 @@ use super::{
 use crate::frame::Frame;
 
 /// Number of tags read per call.
-const STEPS: usize = 64;
+const STEPS: usize = 16;
 /// Calls of that function.
-const ROUNDS: usize = 36;
+const ROUNDS: usize = 144;
 
 /// Maximum number of VLAN tags that are read: more than fit in a frame of 9,000 bytes.
 pub const MAX_TAGS: usize = STEPS * ROUNDS;
