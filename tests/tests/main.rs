@@ -79,6 +79,7 @@ mod prometheus;
 mod proof;
 mod register;
 mod reloads;
+mod repository;
 mod rescue;
 mod responses;
 mod restarts;

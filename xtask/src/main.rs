@@ -17,6 +17,7 @@ mod scope;
 mod setup;
 mod shell;
 mod test;
+mod trees;
 mod unsafety;
 mod vm;
 

@@ -17,6 +17,8 @@ use crate::{package, paths, setup, shell};
 /// The suite: the newest packages for all of Debian's versions.
 const SUITE: &str = "stable";
 const COMPONENT: &str = "main";
+/// The address at which tests serve a repository.
+const FOR_TESTS: &str = "http://192.0.2.2:8000";
 
 /// The repository to make.
 #[derive(Args, Clone, Debug)]
@@ -54,6 +56,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     write(&output.join("portsentry.sources"), source.as_bytes())?;
     shell::step(&format!("{} is ready to be served as {}", output.display(), arguments.url));
     println!("{}", commands(&arguments.url));
+    Ok(())
+}
+
+/// Makes the repositories that tests serve: one with the first of their packages, and one with both.
+pub(crate) fn for_tests() -> Result<()> {
+    let debian = paths::target().join("debian");
+    for revision in 1..=2 {
+        let output = debian.join(format!("repository-{revision}"));
+        if output.exists() {
+            fs::remove_dir_all(&output).with_context(|| output.display().to_string())?;
+        }
+        run(&Arguments {
+            url: FOR_TESTS.into(),
+            output: Some(output),
+            key: None,
+            keyring: Some(debian.join("repository-key")),
+            packages: (1..=revision).map(|number| debian.join(format!("test-{number}.deb"))).collect(),
+        })?;
+    }
     Ok(())
 }
 

@@ -49,6 +49,11 @@ pub(crate) fn bench() -> Result<()> {
     Ok(())
 }
 
+/// Installs debootstrap.
+pub(crate) fn debootstrap() -> Result<()> {
+    packages::install_missing_of_trees()
+}
+
 /// Installs the programs that make a repository.
 pub(crate) fn repository() -> Result<()> {
     packages::install_missing_of_repository()

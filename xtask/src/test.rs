@@ -10,9 +10,9 @@ use clap::Args;
 use crate::{
     build_ebpf,
     daemon::{cargo, daemon},
-    package, paths,
+    package, paths, repository,
     scope::Scope,
-    setup, shell,
+    setup, shell, trees,
 };
 
 /// Tests that run at the same time per processor. Tests mostly wait.
@@ -34,7 +34,8 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let first = arguments.cargo.first().and_then(|first| first.to_str());
     let scope = Scope::of(first.filter(|first| !first.starts_with('-')))?;
-    prepare(&scope)?;
+    let takes_ignored = arguments.cargo.iter().any(|word| word == "--ignored" || word == "--include-ignored");
+    prepare(&scope, takes_ignored)?;
     let mut all = cargo("test");
     if env::var_os("RUST_TEST_THREADS").is_none() {
         let processors = thread::available_parallelism().map_or(1, usize::from);
@@ -56,7 +57,7 @@ fn one(scope: &Scope, name: &str) -> Command {
     cargo
 }
 
-fn prepare(scope: &Scope) -> Result<()> {
+fn prepare(scope: &Scope, takes_ignored: bool) -> Result<()> {
     if scope.takes_daemon() {
         setup::scan()?;
     }
@@ -65,9 +66,14 @@ fn prepare(scope: &Scope) -> Result<()> {
         shell::step("building the daemon and the tests (two minutes the first time)");
         shell::run(&mut daemon())?;
     }
+    let takes_bare = takes_ignored && scope.says(".boot_bare(");
     // The packages for tests on whole Debian machines.
-    if scope.says(".boot()") {
+    if takes_bare || scope.says(".boot()") {
         package::run(&package::FOR_TESTS)?;
+    }
+    if takes_bare {
+        trees::make()?;
+        repository::for_tests()?;
     }
     for package in FETCHED {
         let file = format!("{package}.deb");

@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, File},
+    path::Path,
     process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
@@ -14,12 +15,12 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// Environment of the machine's commands.
 const PATH: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Mounts the machine's file systems in the directory `$1`, and becomes its first process. Starts only the journal. Its control
+/// Mounts the machine's file systems, over the system in `$3`, in the directory `$1`, and becomes its first process. Starts only the journal. Its control
 /// groups are in a group `$2` of its own, because each systemd removes empty groups with the names of its units.
 const BOOT: &str = r#"
 mount -t tmpfs none "$1"
 mkdir "$1/changes" "$1/work" "$1/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$1/changes,workdir=$1/work" "$1/root"
+mount -t overlay overlay -o "lowerdir=$3,upperdir=$1/changes,workdir=$1/work" "$1/root"
 cd "$1/root"
 mount -t proc proc proc
 mount -t sysfs sysfs sys
@@ -57,6 +58,18 @@ pub struct Machine {
 impl Lab {
     /// Boots a machine on the lab's host.
     pub fn boot(&self) -> Machine {
+        self.boot_from(Path::new("/"))
+    }
+
+    /// Boots a machine with nothing but Debian's base system, of the version with this name.
+    pub fn boot_bare(&self, debian: &str) -> Machine {
+        let directory =
+            binary().ancestors().nth(2).expect("a directory of targets").join("trees").join(debian);
+        assert!(directory.exists(), "{}: `cargo xtask test` makes it", directory.display());
+        self.boot_from(&directory)
+    }
+
+    fn boot_from(&self, system: &Path) -> Machine {
         let place = self.files().join("machine");
         fs::create_dir(&place).expect("a directory");
         let namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--cgroup", "--ipc", "--uts"];
@@ -67,6 +80,7 @@ impl Lab {
             .args(["sh", "-euc", BOOT, "sh"])
             .arg(place)
             .arg(&group)
+            .arg(system)
             .stdout(Stdio::null());
         let child = command.spawn().expect("`unshare` of util-linux");
         let mut machine = Machine { first: String::new(), child, group };

@@ -47,6 +47,9 @@ const VM: [(&str, &str); 4] = [
     ("wg", "wireguard-tools"),
 ];
 
+/// The program that makes Debian's base systems, and its package.
+const TREES: [(&str, &str); 1] = [("debootstrap", "debootstrap")];
+
 /// Programs that make a repository, and their packages.
 const REPOSITORY: [(&str, &str); 3] = [("apt-ftparchive", "apt-utils"), ("gpg", "gpg"), ("xz", "xz-utils")];
 
@@ -58,6 +61,11 @@ pub(super) fn install_missing() -> Result<()> {
 /// Installs the packages of missing programs for the bench.
 pub(super) fn install_missing_rivals() -> Result<()> {
     install_missing_of(&RIVALS)
+}
+
+/// Installs debootstrap.
+pub(super) fn install_missing_of_trees() -> Result<()> {
+    install_missing_of(&TREES)
 }
 
 /// Installs the packages of missing programs that make a repository.
