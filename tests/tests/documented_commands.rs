@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 
 /// Path of the package in the documents.
-const PACKAGE: &str = "/tmp/portsentry-xdp_0.1.0-1_amd64.deb";
+const PACKAGE: &str = concat!("/tmp/portsentry-xdp_", env!("CARGO_PKG_VERSION"), "-1_amd64.deb");
 /// Preconditions of documents that don't cover the installation: blocking and metrics are on, and Debian's libwrap0
 /// is installed, as on most machines.
 const SETTINGS: &str = r#"

@@ -67,6 +67,24 @@ fn the_unit_tests_that_documents_name_exist() {
 }
 
 #[test]
+fn the_versions_agree() {
+    let version = env!("CARGO_PKG_VERSION");
+    let newest = |path: &str, begin: &str| {
+        let text = document::read(path);
+        text.lines().find(|line| line.starts_with(begin)).expect("a version").to_owned()
+    };
+    assert!(newest("CHANGELOG.md", "## [").starts_with(&format!("## [{version}] - ")));
+    assert!(newest("pkg/debian/changelog", "portsentry-xdp (").contains(&format!(" ({version}-1) ")));
+    let named = Regex::new(r"portsentry-xdp_(\d[^-]*)-").expect("a pattern");
+    let texts: Vec<_> = documents().collect();
+    let found: Vec<_> = texts
+        .iter()
+        .flat_map(|(path, text)| named.captures_iter(text).map(move |it| (path, it[1].to_owned())))
+        .collect();
+    assert!(found.len() > 1 && found.iter().all(|(_, named)| named == version), "{found:?}");
+}
+
+#[test]
 fn links_in_documents_have_targets() {
     let link = Regex::new(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)").expect("a pattern");
     for (path, text) in documents() {

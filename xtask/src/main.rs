@@ -19,6 +19,7 @@ mod shell;
 mod test;
 mod trees;
 mod unsafety;
+mod version;
 mod vm;
 
 use std::process::ExitCode;
@@ -57,6 +58,8 @@ enum Verb {
     Fuzz(fuzz::Arguments),
     /// Check formatting, lints, dependencies and the list of unsafe code
     Lint,
+    /// Begin a new version, in all files that name it
+    Version(version::Arguments),
     /// Write the list of unsafe code, docs/unsafe.md
     Unsafety,
 }
@@ -87,6 +90,7 @@ fn run(verb: &Verb) -> anyhow::Result<()> {
         Verb::Vm(arguments) => vm::run(arguments),
         Verb::Fuzz(arguments) => fuzz::run(arguments),
         Verb::Lint => lint::run(),
+        Verb::Version(arguments) => version::run(arguments),
         Verb::Unsafety => unsafety::run(),
     }
 }
