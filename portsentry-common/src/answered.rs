@@ -169,9 +169,11 @@ pub trait Learning<A> {
     /// Returns the relation of `source` to this host.
     fn relation(&self, source: A) -> Relation;
 
-    /// Removes the record of a question. Returns its [`crate::scan::mark`], or [`NOT_ASKED`] if there was none,
-    /// or the answer is too late.
-    fn take(&self, question: &Question<A>) -> u32;
+    /// Removes the record of a question. Returns `false` if there was none, or the answer is too late.
+    fn take(&self, question: &Question<A>) -> bool;
+
+    /// Removes the [`crate::scan::mark`] of a question, and returns it, or 0 if there is none.
+    fn take_mark(&self, question: &Question<A>) -> u8;
 
     /// Records that the asked destination has answered: see [`crate::scan::hearing`].
     fn heard(&self, destination: &Heard<A>);
@@ -205,9 +207,6 @@ pub trait Learning<A> {
     fn is_fenced(&self, source: A, key: A) -> bool;
 }
 
-/// No recorded question.
-pub const NOT_ASKED: u32 = u32::MAX;
-
 /// What an answer led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Learnt {
@@ -236,10 +235,9 @@ pub fn learn<A: Answering, W: Learning<A>>(answer: Answer, question: &Question<A
         return Learnt { is_withheld: false, locality };
     }
     let mut failures = UNKNOWN;
-    let mark = env.take(question);
-    if mark != NOT_ASKED {
+    if env.take(question) {
         if settings.detects_scans() && question.protocol == Protocol::Tcp && relation != Relation::Exempt {
-            settle_contact(answer, question, (key, mark), locality, env);
+            settle_contact(answer, question, key, locality, env);
         }
         if answer != Answer::Refuses {
             env.accept(question);
@@ -275,7 +273,7 @@ pub fn learn<A: Answering, W: Learning<A>>(answer: Answer, question: &Question<A
 fn settle_contact<A: Answering, W: Learning<A>>(
     answer: Answer,
     question: &Question<A>,
-    (key, mark): (A, u32),
+    key: A,
     locality: Locality,
     env: &W,
 ) {
@@ -292,8 +290,7 @@ fn settle_contact<A: Answering, W: Learning<A>>(
         is_open: false,
         is_member: false,
     };
-    #[expect(clippy::cast_possible_truncation, reason = "a mark has eight bits")]
-    env.settle_contact(key, &contact, mark as u8);
+    env.settle_contact(key, &contact, env.take_mark(question));
 }
 
 #[cfg(test)]

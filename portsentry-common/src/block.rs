@@ -126,8 +126,8 @@ pub struct Block {
     /// Length of the blocked IPv6 network, whose first address is the key. 0 for a single address, and in entries
     /// of earlier versions.
     pub prefix: u8,
-    /// Always 0.
-    pub reserved: u8,
+    /// In a fence for a scan ([`Origin::Scan`]): the [`crate::scan::Evidence::form`]. Otherwise 0.
+    pub form: u8,
     /// In a fence: the time when its source may again send the full number of wrong acknowledgements (see
     /// [`crate::pace`]).
     pub guessed: u16,

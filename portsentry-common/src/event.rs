@@ -59,8 +59,9 @@ impl Event {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct ScanEvent {
-    /// The SYN that led to the verdict. [`Event::verdict`] is [`crate::decide::Verdict::Report`] or
-    /// [`crate::decide::Verdict::Fence`], and [`Event::hits`] the number of distinct failed pairs.
+    /// The SYN that led to the verdict, and [`Event::hits`] the number of distinct failed pairs. [`Event::verdict`] is
+    /// [`Verdict::Report`], [`Verdict::Fence`], or, if answers may still prevent the verdict, [`Verdict::Counted`]:
+    /// then the daemon is to judge the source when none can come any more.
     pub event: Event,
     /// The evidence.
     pub evidence: Evidence,

@@ -231,10 +231,12 @@ pub enum Verdict {
     /// Nothing speaks for a scan.
     #[default]
     None = 0,
+    /// A graver verdict follows unless answers to the failures come. No record has this verdict.
+    Awaited = 1,
     /// It is reported.
-    Report = 1,
+    Report = 2,
     /// It is fenced.
-    Fence = 2,
+    Fence = 3,
 }
 
 /// Mixes all bits of a word (`splitmix64`, Steele et al. 2014).

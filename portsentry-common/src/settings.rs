@@ -85,6 +85,18 @@ pub enum ScanDetection {
     Fence = 2,
 }
 
+impl ScanDetection {
+    /// Every value, with its word in the configuration.
+    pub const WORDS: [(&str, Self); 3] =
+        [("off", Self::Off), ("report", Self::Report), ("fence", Self::Fence)];
+
+    /// Returns the word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        Self::WORDS[self as usize].0
+    }
+}
+
 /// Read-only data of the kernel program.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]

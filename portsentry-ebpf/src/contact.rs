@@ -39,8 +39,7 @@ impl Steps {
     /// contacts, if scans are detected. Each function is called after the previous one has returned.
     #[inline(always)]
     pub fn take(self, context: *mut xdp_md) -> u32 {
-        let found = if settings().learns() { (self.contact)(context) } else { UNSURE };
-        let action = if found == UNSURE { (self.free)(context) } else { found };
+        let action = if settings().learns() { self.learn(context) } else { (self.free)(context) };
         if action != Action::Pass as u32 || !settings().detects_scans() {
             return action;
         }
@@ -51,46 +50,61 @@ impl Steps {
         let judged = (self.note)(context, contact);
         if judged == 0 { action } else { (self.convict)(context, judged) }
     }
+
+    /// Does the same where answers teach or scans are detected.
+    #[inline(always)]
+    fn take_noted(self, context: *mut xdp_md) -> u32 {
+        if settings().detects_scans() { self.take(context) } else { self.learn(context) }
+    }
+
+    /// Judges a packet by its source's questions, and by the other rules.
+    #[inline(always)]
+    fn learn(&self, context: *mut xdp_md) -> u32 {
+        let found = (self.contact)(context);
+        if found == UNSURE { (self.free)(context) } else { found }
+    }
 }
+
+const IPV4: Steps = Steps {
+    contact: contact_ipv4,
+    free: free_ipv4,
+    first: first_contact_ipv4,
+    note: note_contact_ipv4,
+    convict: convict_ipv4,
+};
+
+const IPV6: Steps = Steps {
+    contact: contact_ipv6,
+    free: free_ipv6,
+    first: first_contact_ipv6,
+    note: note_contact_ipv6,
+    convict: convict_ipv6,
+};
 
 /// Judges an IPv4 packet whose source is free.
 #[inline(always)]
 pub fn settle_free_ipv4(context: *mut xdp_md) -> u32 {
-    let steps = Steps {
-        contact: contact_ipv4,
-        free: free_ipv4,
-        first: first_contact_ipv4,
-        note: note_contact_ipv4,
-        convict: convict_ipv4,
-    };
-    steps.take(context)
+    IPV4.take(context)
 }
 
 /// The same for IPv6.
 #[inline(always)]
 pub fn settle_free_ipv6(context: *mut xdp_md) -> u32 {
-    let steps = Steps {
-        contact: contact_ipv6,
-        free: free_ipv6,
-        first: first_contact_ipv6,
-        note: note_contact_ipv6,
-        convict: convict_ipv6,
-    };
-    steps.take(context)
+    IPV6.take(context)
 }
 
 /// Judges an IPv4 SYN of a free source, if answers teach or scans are detected.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn ask_ipv4(context: *mut xdp_md) -> u32 {
-    settle_free_ipv4(context)
+    IPV4.take_noted(context)
 }
 
 /// The same for IPv6.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn ask_ipv6(context: *mut xdp_md) -> u32 {
-    settle_free_ipv6(context)
+    IPV6.take_noted(context)
 }
 
 /// Judges the source of a packet of this address family by its questions to other hosts.

@@ -5,7 +5,6 @@ use core::cell::UnsafeCell;
 use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use portsentry_common::{
     address::Ipv6,
-    answered::NOT_ASKED,
     environment::RateLimit,
     failures::Failures,
     learned::{ANSWER_NS, PortKey, SERVED_NS, hash},
@@ -36,21 +35,34 @@ impl Asked {
 /// The initial value of a source's entry.
 static NO_FAILURES: Failures = Failures::NONE;
 
-/// Bits of a question's time that hold its mark (see [`portsentry_common::scan::mark`]).
-const MARK: u64 = 0xff;
+/// The marks of questions (see [`portsentry_common::scan::mark`]), below bits of the question's hash. They are in a table
+/// of their own, so that a question costs the same whether or not scans are detected. A repeated one keeps its mark.
+static MARKS: Marks = Marks(UnsafeCell::new([0; SLOTS]));
+/// Bits of a word that hold the mark.
+const MARK: u32 = 0xff;
 
-/// Records a question between the addresses with these halves, and with these ports and protocol in one word. A question
-/// that is repeated keeps its mark.
+struct Marks(UnsafeCell<[u32; SLOTS]>);
+
+// SAFETY: the words are aligned, and read and written whole.
+unsafe impl Sync for Marks {}
+
+impl Marks {
+    #[inline(always)]
+    fn slot(&self, hash: u64) -> *mut u32 {
+        // SAFETY: the table has a slot for each number of that many bits.
+        unsafe { self.0.get().cast::<u32>().byte_add(hash as usize % SLOTS * 4) }
+    }
+}
+
+/// Records a question between the addresses with these halves, and with these ports and protocol in one word.
 #[inline(never)]
 pub fn ask(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) -> u64 {
     let hash = hash([source_high, source_low], [high, low], ports, settings().question_key);
     let slot = ASKED.slot(hash);
     // SAFETY: both words of a slot.
     unsafe {
-        let is_repeated = settings().detects_scans() && slot.read_volatile() == hash;
-        let mark = if is_repeated { slot.add(1).read_volatile() & MARK } else { 0 };
         slot.write_volatile(hash);
-        slot.add(1).write_volatile(now_ns() & !MARK | mark);
+        slot.add(1).write_volatile(now_ns());
     }
     1
 }
@@ -60,20 +72,30 @@ pub fn ask(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) -
 pub fn mark(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) -> u64 {
     let (mark, ports) = (ports >> MARK_AT, ports & ((1 << MARK_AT) - 1));
     let hash = hash([source_high, source_low], [high, low], ports, settings().question_key);
-    let slot = ASKED.slot(hash);
-    // SAFETY: both words of a slot.
-    unsafe {
-        if slot.read_volatile() == hash {
-            slot.add(1).write_volatile(slot.add(1).read_volatile() & !MARK | mark);
-        }
-    }
+    // SAFETY: a word of the table.
+    unsafe { MARKS.slot(hash).write_volatile((hash >> 32) as u32 & !MARK | mark as u32) };
     1
 }
 
 /// Position of the mark in the last argument of [`mark`].
 pub const MARK_AT: u32 = 40;
 
-/// Removes the record of a question. Returns its mark, or [`NOT_ASKED`] if there was none, or it is too old.
+/// Removes the mark of a question, and returns it, or 0 if there is none.
+#[inline(never)]
+pub fn take_mark(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) -> u64 {
+    let hash = hash([source_high, source_low], [high, low], ports, settings().question_key);
+    let slot = MARKS.slot(hash);
+    // SAFETY: a word of the table.
+    let word = unsafe { slot.read_volatile() };
+    if word & !MARK != (hash >> 32) as u32 & !MARK {
+        return 0;
+    }
+    // SAFETY: as above.
+    unsafe { slot.write_volatile(0) };
+    (word & MARK).into()
+}
+
+/// Removes the record of a question. Returns 1, or 0 if there was none, or it is too old.
 #[inline(never)]
 pub fn take(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) -> u64 {
     let hash = hash([source_high, source_low], [high, low], ports, settings().question_key);
@@ -81,11 +103,11 @@ pub fn take(source_high: u64, source_low: u64, high: u64, low: u64, ports: u64) 
     // SAFETY: both words of a slot.
     let [asked, asked_ns] = unsafe { [slot.read_volatile(), slot.add(1).read_volatile()] };
     if asked != hash {
-        return NOT_ASKED.into();
+        return 0;
     }
     // SAFETY: the first word of a slot.
     unsafe { slot.write_volatile(0) };
-    if now_ns().saturating_sub(asked_ns) < ANSWER_NS { asked_ns & MARK } else { NOT_ASKED.into() }
+    u64::from(now_ns().saturating_sub(asked_ns) < ANSWER_NS)
 }
 
 /// The maps of learned ports.

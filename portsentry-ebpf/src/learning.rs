@@ -139,10 +139,17 @@ impl<A: Family> Learning<A> for Learner {
     }
 
     #[inline(always)]
-    fn take(&self, question: &Question<A>) -> u32 {
+    fn take(&self, question: &Question<A>) -> bool {
         let [source, destination] =
             [question.source, question.destination].map(|end| end.to_mapped().halves());
-        learned::take(source[0], source[1], destination[0], destination[1], question.ports()) as u32
+        learned::take(source[0], source[1], destination[0], destination[1], question.ports()) != 0
+    }
+
+    #[inline(always)]
+    fn take_mark(&self, question: &Question<A>) -> u8 {
+        let [source, destination] =
+            [question.source, question.destination].map(|end| end.to_mapped().halves());
+        learned::take_mark(source[0], source[1], destination[0], destination[1], question.ports()) as u8
     }
 
     #[inline(always)]

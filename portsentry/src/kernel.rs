@@ -80,7 +80,7 @@ pub use remove::Removed;
 pub use repin::mounted_in;
 pub use ring::{Ring, Waiting, decode};
 pub use scan::ScanMemory;
-pub use scan_state::{DETECTIONS, ScanState, detection_word};
+pub use scan_state::ScanState;
 pub use suspects::ScanCount;
 pub use test_run::TestRun;
 pub use traffic::Kept;

@@ -204,6 +204,39 @@ fn a_sweep_of_a_network_behind_is_fenced_and_reaches_no_service() {
     assert!(listed["hits"].as_u64() <= Some(15), "{listed}");
 }
 
+/// A burst over silent addresses ends before their answers could have come, and its source sends nothing more.
+#[test]
+fn a_burst_is_judged_once_no_answer_can_come() {
+    for (detection, line) in
+        [("fence", "attackalert: sweep from host: "), ("report", "Noted only (sweep): source ")]
+    {
+        let lab = Lab::new();
+        let behind = make_gateway(&lab);
+        let service = Service::start(&lab.bystander, Tcp, SERVED);
+        let daemon = watching(&lab, detection)
+            .with("INTERFACES", "eth0")
+            .with("PROTECTED_NETWORKS", "203.0.113.0/24")
+            .with("ANSWERS", "observe")
+            .start();
+        let [client, scanner] = [(); 2].map(|()| lab.source(Family::V4));
+        assert!(service.answers_at(&lab.scanner, client, behind, Reach::Expected));
+        let words = format!(
+            "-n -Pn -sS --max-retries 0 --min-rate 100 --max-rtt-timeout 100ms -e eth0 -S {scanner} -p 2323 \
+             203.0.113.32-43"
+        );
+        lab.scanner.run("nmap", &words.split(' ').collect::<Vec<_>>());
+        assert_eq!(daemon.log().count(line), 0, "its answers may still come");
+        daemon.log().wait_for(&format!("{line}{scanner}/{scanner}"));
+        let seen = suspect(&daemon, scanner);
+        assert_eq!((&seen["failed"], &seen["verdict"]), (&12.into(), &"fence".into()), "{seen}");
+        let is_fence = detection == "fence";
+        daemon.wait_until("the state", || daemon.fenced().contains(&scanner) == is_fence);
+        let reach = if is_fence { Reach::Unexpected } else { Reach::Expected };
+        assert_eq!(service.answers_at(&lab.scanner, scanner, behind, reach), !is_fence);
+        assert!(service.answers_at(&lab.scanner, client, behind, Reach::Expected), "others are free");
+    }
+}
+
 #[test]
 fn a_restart_keeps_the_suspects_and_down_leaves_nothing() {
     let lab = Lab::new();

@@ -62,7 +62,7 @@ pub(super) fn block(event: &Event, length_ns: u64) -> Block {
         mirrored: 0,
         proof: Proof::None as u8,
         prefix: event.prefix,
-        reserved: 0,
+        form: 0,
         guessed: 0,
         paced: 0,
     }

@@ -120,6 +120,11 @@ where
     let mut event = event(frame, &link, &datagram, &flow, now_ns, env);
     event.hits = judged.evidence.failed.into();
     event.prefix = key.prefix;
+    if judged.verdict == Verdict::Awaited {
+        event.verdict = decide::Verdict::Counted as u8;
+        tell(event, judged.evidence, env);
+        return Action::Pass;
+    }
     if judged.verdict != Verdict::Fence || !settings.fences_scans() {
         env.count(Counter::ScanReports);
         event.verdict = decide::Verdict::Report as u8;
@@ -135,7 +140,8 @@ where
         return Action::Pass;
     }
     event.verdict = decide::Verdict::Fence as u8;
-    let fence = Block { origin: Origin::Scan as u8, ..block(&event, settings.fence_ns) };
+    let (origin, form) = (Origin::Scan as u8, judged.evidence.form);
+    let fence = Block { origin, form, ..block(&event, settings.fence_ns) };
     if env.fence(key.address, &fence) == Entry::Entered {
         env.count(Counter::Fenced);
         env.count(Counter::ScanFences);

@@ -107,7 +107,8 @@ impl Judged {
         Self {
             verdict: match word & 3 {
                 0 => Verdict::None,
-                1 => Verdict::Report,
+                1 => Verdict::Awaited,
+                2 => Verdict::Report,
                 _ => Verdict::Fence,
             },
             fate: match word >> 2 & 3 {
@@ -178,7 +179,7 @@ mod tests {
             failed: u8,
             form in 0_u8..4,
             units in 0_i16..=52,
-            numbers in (0_u64..3, 0_u64..3),
+            numbers in (0_u64..4, 0_u64..3),
         ) {
             let evidence = Evidence { span, score, failed, form };
             let kinds = Judged::unpacked(numbers.0 | numbers.1 << 2);

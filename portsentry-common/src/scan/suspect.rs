@@ -71,8 +71,10 @@ pub struct Suspect {
     pub period: u8,
     /// Number of failures since the last verdict.
     pub fresh: u8,
+    /// Whether [`Verdict::Awaited`] was returned in the last period.
+    pub is_awaited: u8,
     /// Always 0.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
 }
 
 const _: () = assert!(size_of::<Suspect>() == 40);
@@ -88,7 +90,7 @@ impl Suspect {
     }
 
     /// Adds a first contact. Returns the verdict if it is graver than before, or [`Verdict::Fence`] again if there are
-    /// further failures since.
+    /// further failures since. Returns [`Verdict::Awaited`] once a period if only answers can prevent such a verdict.
     #[inline(always)]
     pub fn add(&mut self, contact: &Contact, now: u32) -> Verdict {
         self.add_where(contact, now, true)
@@ -118,6 +120,15 @@ impl Suspect {
         self.hosts |= 1 << (contact.pair.host() % 16);
         self.ports |= 1 << (contact.pair.port() % 16);
         self.score = self.score.saturating_add(score);
+        self.judge(fences)
+    }
+
+    /// Returns what [`Self::add_where`] would return for a failure at `now` that is already known. [`Verdict::Awaited`] if
+    /// answers may still come.
+    #[must_use]
+    pub fn judge_at(mut self, now: u32, fences: bool) -> Verdict {
+        self.pass_time(now);
+        self.is_awaited = 0;
         self.judge(fences)
     }
 
@@ -174,6 +185,7 @@ impl Suspect {
             _ => self.open = [Open::default(); 2],
         }
         self.period = period;
+        self.is_awaited = 0;
     }
 
     /// Adds an open failure. Returns `false` if there are too many to add another.
@@ -202,22 +214,36 @@ impl Suspect {
     fn judge(&mut self, fences: bool) -> Verdict {
         let [last, before] = self.open;
         let open = last.failed.saturating_add(before.failed);
-        let score = self.score - UNIT * (i16::from(last.score) + i16::from(before.score));
-        let is_fenced = score >= FENCE && self.failed.saturating_sub(open) >= FENCE_PAIRS && !self.is_peer();
-        let verdict = if is_fenced {
+        let score = UNIT * (i16::from(last.score) + i16::from(before.score));
+        let verdict = self.verdict_without(open, score);
+        if self.is_news(verdict, open, fences) {
+            self.verdict = verdict as u8;
+            self.fresh = open;
+            return verdict;
+        }
+        let is_awaited = self.is_awaited == 0 && self.is_news(self.verdict_without(0, 0), 0, fences);
+        self.is_awaited |= u8::from(is_awaited);
+        if is_awaited { Verdict::Awaited } else { Verdict::None }
+    }
+
+    /// Returns the verdict that rests on all failures but this many with this score.
+    #[inline(always)]
+    const fn verdict_without(&self, failed: u8, score: i16) -> Verdict {
+        let score = self.score - score;
+        if score >= FENCE && self.failed.saturating_sub(failed) >= FENCE_PAIRS && !self.is_peer() {
             Verdict::Fence
         } else if score >= REPORT {
             Verdict::Report
         } else {
             Verdict::None
-        };
-        let is_anew = fences && verdict == Verdict::Fence && self.fresh > open;
-        if verdict as u8 <= self.verdict && !is_anew {
-            return Verdict::None;
         }
-        self.verdict = verdict as u8;
-        self.fresh = open;
-        verdict
+    }
+
+    /// Whether a verdict that rests on all failures but this many is graver than before, or a fence for further ones.
+    #[inline(always)]
+    const fn is_news(&self, verdict: Verdict, without: u8, fences: bool) -> bool {
+        let is_anew = fences && matches!(verdict, Verdict::Fence) && self.fresh > without;
+        verdict as u8 > self.verdict || is_anew
     }
 
     /// Returns the evidence against the source.

@@ -51,8 +51,7 @@ impl Choice for Answers {
 
 /// `SCAN_DETECTION`
 impl Choice for ScanDetection {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("off", Self::Off), ("report", Self::Report), ("fence", Self::Fence)];
+    const WORDS: &'static [(&'static str, Self)] = &Self::WORDS;
 }
 
 macro_rules! choices {

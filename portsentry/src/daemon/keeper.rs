@@ -6,6 +6,7 @@ mod actions;
 mod apply;
 mod asked;
 mod attachments;
+mod awaited;
 mod clock;
 mod entries;
 mod fleet;

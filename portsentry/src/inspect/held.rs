@@ -18,7 +18,7 @@ use crate::{
     instant::Time,
     kernel::{Observer, monotonic_ns, wall_time},
     notation,
-    policy::{BlockId, Ids, State, network_of},
+    policy::{BlockId, Ids, ScanKind, State, network_of},
     sink::{self, blocked_file, classic, id_file, origins::Origin, peer_file},
 };
 
@@ -40,7 +40,7 @@ pub struct Listed {
     pub port: Option<u16>,
     /// Transport protocol of the last probe.
     pub protocol: Option<Cow<'static, str>>,
-    /// Kind of the last probe.
+    /// Kind of the scan, or of the last probe.
     pub kind: Option<String>,
     /// Number of probes up to the block.
     pub hits: u32,
@@ -228,7 +228,6 @@ impl Listed {
         let protocol = Protocol::try_from(block.protocol).ok().filter(|_| block.port != 0);
         let until =
             (block.until_ns != 0).then(|| Time(wall_time(i64::try_from(block.until_ns).unwrap_or(i64::MAX))));
-        let kind = Kind::try_from(block.kind).ok();
         let by = match By::try_from(block.origin) {
             Ok(By::Peer) => Maker::Peer,
             Ok(By::List) => Maker::List,
@@ -242,7 +241,7 @@ impl Listed {
             proof: Proof::try_from(block.proof).map_or("unknown", Proof::name).into(),
             port: protocol.map(|_| block.port),
             protocol: protocol.map(|protocol| protocol.name().into()),
-            kind: kind.map(|kind| classic::scan_type(kind, block.flags).trim().to_owned()),
+            kind: kind_of(block),
             hits: block.hits,
             dropped: block.dropped,
             id: None,
@@ -254,9 +253,21 @@ impl Listed {
     }
 }
 
+/// Returns the kind of the scan, or of the last probe, that led to a block or fence.
+#[must_use]
+pub fn kind_of(block: &Block) -> Option<String> {
+    if let Some(scan) = ScanKind::of_fence(block) {
+        return Some(scan.name().into());
+    }
+    let kind = Kind::try_from(block.kind).ok()?;
+    Some(classic::scan_type(kind, block.flags).trim().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime};
+
+    use portsentry_common::scan::Evidence;
 
     use super::*;
     use crate::policy::name_of;
@@ -379,7 +390,7 @@ mod tests {
             mirrored: 1,
             proof: Proof::Cookie as u8,
             prefix: 0,
-            reserved: 0,
+            form: 0,
             guessed: 0,
             paced: 0,
         };
@@ -396,5 +407,9 @@ mod tests {
         );
         assert_eq!(name_of(odd.address), "203.0.113.0/24");
         assert_eq!((odd.kind, odd.proof, odd.protocol), (None, "unknown".into(), None));
+        for (form, expected) in [(0, "slow scan"), (Evidence::SWEEP, "sweep")] {
+            let scan = Block { origin: By::Scan as u8, form, ..block };
+            assert_eq!(kind_of(&scan).as_deref(), Some(expected));
+        }
     }
 }

@@ -40,7 +40,7 @@ impl From<ScanState> for Scans {
             is_full: horizon.is_full,
             count,
         });
-        Self { detection: state.word().into(), memory }
+        Self { detection: state.detection.word().into(), memory }
     }
 }
 

@@ -8,6 +8,7 @@ use aya::{
 };
 use ipnet::IpNet;
 use portsentry_common::scan::{
+    Evidence, Verdict,
     memory::Suspects,
     state::{Horizon, State},
     suspect::Suspect,
@@ -107,6 +108,19 @@ impl ScanMemory {
     /// with one failed first contact is none.
     pub fn suspect(&self, source: IpNet) -> Result<Option<Suspect>, Error> {
         Ok(self.places.suspect(source.network(), read(&self.state)?.key, seconds()))
+    }
+
+    /// Returns the verdict on `source` as of now, with the evidence, or `None` if it is no suspect:
+    /// [`Suspect::judge_at`].
+    pub fn judge(&self, source: IpNet, fences: bool) -> Result<Option<(Verdict, Evidence)>, Error> {
+        let suspect = self.suspect(source)?;
+        Ok(suspect.map(|suspect| (suspect.judge_at(seconds(), fences), suspect.evidence())))
+    }
+
+    /// Records a verdict on `source`, if it is a suspect.
+    pub fn convict(&self, source: IpNet, verdict: Verdict) -> Result<(), Error> {
+        self.places.convict(source.network(), verdict, read(&self.state)?.key);
+        Ok(())
     }
 
     /// Returns the memory's horizon.

@@ -32,24 +32,6 @@ impl ScanState {
     }
 }
 
-/// Every value of `SCAN_DETECTION`, with its word.
-pub const DETECTIONS: [(ScanDetection, &str); 3] =
-    [(ScanDetection::Off, "off"), (ScanDetection::Report, "report"), (ScanDetection::Fence, "fence")];
-
-impl ScanState {
-    /// Returns the word for the detection in effect.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        detection_word(self.detection)
-    }
-}
-
-/// Returns the word for a value of `SCAN_DETECTION`.
-#[must_use]
-pub fn detection_word(detection: ScanDetection) -> &'static str {
-    DETECTIONS.iter().find(|(it, _)| *it == detection).map_or("off", |(_, word)| word)
-}
-
 impl Observer {
     /// Returns the state of the attached program's detection of scans.
     pub fn scans(&self) -> Result<ScanState, Error> {

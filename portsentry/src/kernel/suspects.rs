@@ -2,6 +2,7 @@
 
 use std::{
     ffi::c_void,
+    mem::offset_of,
     net::IpAddr,
     num::NonZeroUsize,
     os::fd::AsFd,
@@ -16,6 +17,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use portsentry_common::{
     address::Ipv6,
     scan::{
+        Verdict,
         memory::{ENTRANTS, Name, PROBATION, Probation, SUSPECTS, Suspects, find, idle, is_free, is_tagged},
         suspect::Suspect,
     },
@@ -32,7 +34,10 @@ const SUSPECT: usize = size_of::<Suspect>() / 8;
 /// Words before the first suspect of a set.
 const LOCK: usize = SUSPECT_SET - SUSPECTS * SUSPECT;
 /// The word of a suspect that holds its tag.
-const TAG: usize = std::mem::offset_of!(Suspect, tag) / 8;
+const TAG: usize = offset_of!(Suspect, tag) / 8;
+/// Offset of a suspect's verdict in octets, and of the number of failures since.
+const VERDICT: usize = offset_of!(Suspect, verdict);
+const FRESH: usize = offset_of!(Suspect, fresh);
 /// Bits of the number of sources of a network that are acquitted one by one.
 const MOST: u8 = 16;
 
@@ -126,6 +131,15 @@ impl Places {
         places.get(find(&places, name.tag(), now)).copied()
     }
 
+    /// Records a verdict on `source`, if it is a suspect.
+    pub(super) fn convict(&self, source: IpAddr, verdict: Verdict, key: u64) {
+        let name = name(source, key);
+        for place in self.set(name).filter(|place| suspect(place).tag == name.tag()) {
+            set_octet(place, VERDICT, verdict as u8);
+            set_octet(place, FRESH, 0);
+        }
+    }
+
     /// Returns the places of the suspects in the set of the source with this name.
     fn set(&self, name: Name) -> impl Iterator<Item = &[AtomicU64]> {
         let start = name.set(self.mask) as usize * SUSPECT_SET + LOCK;
@@ -163,6 +177,16 @@ fn suspect(place: &[AtomicU64]) -> Suspect {
     let mut words = [0_u64; SUSPECT];
     words.iter_mut().zip(place).for_each(|(word, shared)| *word = shared.load(Ordering::Relaxed));
     bytemuck::cast(words)
+}
+
+/// Sets an octet of a suspect. A program may change others of the same word meanwhile.
+fn set_octet(place: &[AtomicU64], offset: usize, octet: u8) {
+    let change = |word: u64| {
+        let mut octets = word.to_ne_bytes();
+        octets[offset % 8] = octet;
+        Some(u64::from_ne_bytes(octets))
+    };
+    let _ = place[offset / 8].fetch_update(Ordering::SeqCst, Ordering::Relaxed, change);
 }
 
 /// The words of a map in shared memory.

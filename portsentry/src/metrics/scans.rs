@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use portsentry_common::scan::state::Horizon;
+use portsentry_common::{scan::state::Horizon, settings::ScanDetection};
 use prometheus_client::{
     metrics::gauge::Gauge,
     registry::{Registry, Unit},
 };
 
 use super::families::{Gauges, seconds};
-use crate::kernel::{DETECTIONS, ScanCount, ScanState};
+use crate::kernel::{ScanCount, ScanState};
 
 /// Registers the metrics of this state.
 pub(super) fn register(registry: &mut Registry, state: &ScanState) {
     let detection = Gauges::default();
-    for (it, word) in DETECTIONS {
+    for (word, it) in ScanDetection::WORDS {
         let is_it = state.detection == it;
         detection.get_or_create(&vec![("detection", word.into())]).set(is_it.into());
     }

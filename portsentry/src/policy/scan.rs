@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use portsentry_common::scan::{Evidence, FENCE, FENCE_PAIRS, REPORT};
+use portsentry_common::{
+    block::{Block, Origin},
+    scan::{Evidence, FENCE, FENCE_PAIRS, REPORT},
+};
 use serde::{Deserialize, Serialize};
 
 /// Kinds of scans.
@@ -23,6 +26,15 @@ impl ScanKind {
     pub fn of_reason(reason: &str) -> Option<Self> {
         let (name, _) = reason.split_once(": ")?;
         Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Returns the kind of the scan that led to a fence, or `None` if none did.
+    #[must_use]
+    pub const fn of_fence(fence: &Block) -> Option<Self> {
+        if fence.origin != Origin::Scan as u8 {
+            return None;
+        }
+        Some(if fence.form & Evidence::SWEEP != 0 { Self::Sweep } else { Self::Slow })
     }
 
     /// Returns the name in log, events, history and metrics.
@@ -52,6 +64,13 @@ pub struct Scan {
 }
 
 impl Scan {
+    /// Returns the [`Evidence::form`].
+    #[must_use]
+    pub const fn form(&self) -> u8 {
+        let is_sweep = if self.is_sweep { Evidence::SWEEP } else { 0 };
+        is_sweep | if self.is_peer { Evidence::PEER } else { 0 }
+    }
+
     /// Returns its kind.
     #[must_use]
     pub const fn kind(&self) -> ScanKind {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use portsentry_common::{
     address::{Address, Ipv4, Ipv6},
-    answered::{Answering, Learning, NOT_ASKED, answer, learn},
+    answered::{Answering, Learning, answer, learn},
     counter::Counter,
     environment::{Environment, FamilyMaps, Locality, Relation},
     failures::Failures,
@@ -109,12 +109,12 @@ impl<A: Address> Learning<A> for Model {
         FamilyMaps::relation(self, source)
     }
 
-    fn take(&self, question: &Question<A>) -> u32 {
-        if self.learned.asked.borrow_mut().remove(&ends(question)) {
-            self.take_mark(question)
-        } else {
-            NOT_ASKED
-        }
+    fn take(&self, question: &Question<A>) -> bool {
+        self.learned.asked.borrow_mut().remove(&ends(question))
+    }
+
+    fn take_mark(&self, question: &Question<A>) -> u8 {
+        self.remove_mark(question)
     }
 
     fn heard(&self, destination: &Heard<A>) {

@@ -58,6 +58,30 @@ fn a_repeated_pair_counts_once() {
     assert_eq!((suspect.failed, suspect.last), (1, 0));
 }
 
+/// A burst ends before its answers could come. Its verdict is due once none can.
+#[test]
+fn a_scan_that_has_ended_is_judged_once_no_answer_is_awaited() {
+    const BEGIN: u32 = 1000;
+    for (failures, expected) in
+        [(4, Verdict::None), (5, Verdict::Report), (6, Verdict::Report), (7, Verdict::Fence)]
+    {
+        let mut suspect = Suspect::default();
+        let verdicts: Vec<_> = (0..failures)
+            .map(|number| {
+                let contact = Contact { is_open: true, ..contact(number, Outcome::Silent, Shape::Ordinary) };
+                suspect.add(&contact, BEGIN)
+            })
+            .collect();
+        let awaited = verdicts.iter().filter(|it| **it == Verdict::Awaited).count();
+        assert_eq!(awaited, usize::from(failures > 4), "once a period: {verdicts:?}");
+        assert!(!verdicts.contains(&Verdict::Report) && !verdicts.contains(&Verdict::Fence));
+        let is_pending = expected != Verdict::None;
+        let pending = if is_pending { Verdict::Awaited } else { Verdict::None };
+        assert_eq!(suspect.judge_at(BEGIN + OPEN - 1, true), pending, "{failures}");
+        assert_eq!(suspect.judge_at(BEGIN + 2 * OPEN, true), expected, "{failures}");
+    }
+}
+
 #[test]
 fn services_lower_the_score_of_those_who_mostly_succeed() {
     let mut suspect = Suspect::new(1, &contact(0, Outcome::Silent, Shape::Ordinary), 0);

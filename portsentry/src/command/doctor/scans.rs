@@ -8,7 +8,7 @@ use portsentry_common::{
 use super::finding::Finding;
 use crate::{
     config::Config,
-    kernel::{ScanState, detection_word},
+    kernel::ScanState,
     policy::{enforcement::scan_remedy, scan::Span},
 };
 
@@ -27,7 +27,7 @@ pub(super) fn findings(config: &Config, state: &ScanState, answers: Option<Answe
             Finding::warning(ABOUT, "scans that avoid traps are only reported", scan_remedy(config))
         }
         (wanted, detection) if wanted != detection => {
-            let (wanted, word) = (detection_word(wanted), state.word());
+            let (wanted, word) = (wanted.word(), detection.word());
             Finding::warning(
                 ABOUT,
                 format!("SCAN_DETECTION is \"{wanted}\" in the configuration, and \"{word}\" in effect"),

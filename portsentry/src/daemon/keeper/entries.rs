@@ -13,7 +13,7 @@ use super::{Keeper, peer_entries::peer_entry};
 use crate::{
     kernel::{self, Kernel, Moment},
     policy::{
-        Hold, Sighting, SourceState, is_host, network_of, peers, prefix_of,
+        Hold, Scan, Sighting, SourceState, is_host, network_of, peers, prefix_of,
         register::{Case, Change},
     },
 };
@@ -55,14 +55,18 @@ impl Keeper {
         self.insert(network, hold.is_fence, &block)
     }
 
-    /// Enters the source of a visit to a trap.
-    pub(super) fn enter_visitor(&mut self, sighting: &Sighting) -> Result<(), kernel::Error> {
+    /// Enters the source of a visit to a trap, or of a scan.
+    pub(super) fn enter_judged(&mut self, sighting: &Sighting) -> Result<(), kernel::Error> {
         let network = sighting.network();
         let mut hold = sighting.hold();
         hold.until = self.register.until(network, &hold);
+        let origin = if sighting.scan.is_some() { Origin::Scan } else { Origin::Trigger };
         let block = Block {
-            origin: Origin::Trigger as u8,
+            origin: origin as u8,
+            form: sighting.scan.as_ref().map_or(0, Scan::form),
             kind: sighting.kind as u8,
+            flags: sighting.flags,
+            interface: sighting.interface,
             hits: sighting.hits,
             ..entry_of(network, &hold)
         };

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use super::awaited::Awaited;
 use crate::{config::Config, kernel};
 
 /// Share of the time that each of the larger tasks may take: one part in this many.
@@ -25,6 +26,8 @@ pub(super) struct Schedule {
     pub gate_bits: usize,
     /// Start of the kernel's clock, measured by the wall clock as set at the register's last update.
     pub clock_origin: SystemTime,
+    /// The sources whose verdict awaits answers.
+    pub awaited: Awaited,
 }
 
 impl Schedule {
@@ -38,6 +41,7 @@ impl Schedule {
             challenges: config.challenge,
             gate_bits: 0,
             clock_origin: clock_origin(),
+            awaited: Awaited::default(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Handles probes reported by the kernel program or by a trap of the daemon.
 
+use std::time::Instant;
+
 use portsentry_common::decide::Verdict;
 
 use super::Keeper;
@@ -9,8 +11,14 @@ use crate::policy::{
 };
 
 impl Keeper {
-    /// Handles a probe that the kernel program reported.
+    /// Handles a probe that the kernel program reported. A graver verdict on a scan may await answers.
     pub(super) fn on_sighting(&mut self, sighting: &Sighting) {
+        if sighting.scan.is_some() && sighting.verdict != Verdict::Fence {
+            self.schedule.awaited.add(sighting.clone(), Instant::now());
+            if sighting.verdict == Verdict::Counted {
+                return;
+            }
+        }
         if !(self.scope.skips_own() && sighting.source == sighting.destination) {
             self.see(Admission::of(sighting), sighting);
         }

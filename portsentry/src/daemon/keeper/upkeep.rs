@@ -19,6 +19,7 @@ impl Keeper {
             self.journal.error(&error);
         }
         self.lift_over();
+        self.judge_awaited();
         self.tick_fleet();
         if let Err(error) = self.forget_surplus() {
             self.journal.error(&error);

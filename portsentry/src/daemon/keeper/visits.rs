@@ -138,7 +138,7 @@ impl Keeper {
         if is_fence && !self.traps.visits.may_fence(now_ns) {
             return None;
         }
-        match self.enter_visitor(sighting) {
+        match self.enter_judged(sighting) {
             Ok(()) => return Some(true),
             Err(kernel::Error::Full { .. }) => {
                 sighting.verdict = Verdict::Full;
@@ -155,7 +155,7 @@ impl Keeper {
     /// Fences a source for which the blocked map has no room, so that a full map frees no source.
     fn fence_instead(&mut self, sighting: &Sighting) {
         let fence = Sighting { verdict: Verdict::Fence, proof: Proof::None, ..sighting.clone() };
-        match self.enter_visitor(&fence) {
+        match self.enter_judged(&fence) {
             // It will be found in the map.
             Ok(()) => self.totals.untold += 1,
             Err(error) => self.journal.error(&error),

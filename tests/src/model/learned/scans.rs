@@ -34,8 +34,8 @@ impl Model {
         change(suspects, probation, name.tag())
     }
 
-    pub(super) fn take_mark<A: Address>(&self, question: &Question<A>) -> u32 {
-        self.learned.scans.marks.borrow_mut().remove(&ends(question)).unwrap_or(0).into()
+    pub(super) fn remove_mark<A: Address>(&self, question: &Question<A>) -> u8 {
+        self.learned.scans.marks.borrow_mut().remove(&ends(question)).unwrap_or(0)
     }
 
     pub(super) fn note_heard<A: Address>(&self, destination: &Heard<A>) {

@@ -47,6 +47,8 @@ struct Story {
     /// Score of the served pairs.
     credit: i16,
     now: u32,
+    /// The last period in which there was a verdict, or one was awaited.
+    told: Option<u8>,
 }
 
 impl Story {
@@ -57,6 +59,7 @@ impl Story {
             failures: Vec::new(),
             credit: 0,
             now,
+            told: None,
         }
     }
 
@@ -94,6 +97,13 @@ impl Story {
             self.failures.push(Failure { contact, score, mark, at: now, is_refused: false });
         }
         self.judge(judged.verdict);
+        if judged.verdict != Verdict::None {
+            self.told = Some(period(now));
+        }
+        let is_pending = |suspect: &Suspect| suspect.judge_at(now + 2 * OPEN, true) != Verdict::None;
+        if judged.added != 0 && self.suspect().is_some_and(is_pending) {
+            assert_eq!(self.told, Some(period(now)), "nobody would judge a scan that ends now");
+        }
     }
 
     /// Asserts that a verdict rests on failures that no answer can take back.
@@ -101,7 +111,7 @@ impl Story {
         let settled: Vec<_> = self.failures.iter().filter(|it| !it.is_awaited(self.now)).collect();
         let score = settled.iter().map(|it| it.score).sum::<i16>() + self.credit;
         match verdict {
-            Verdict::None => {}
+            Verdict::None | Verdict::Awaited => {}
             Verdict::Report => assert!(score >= REPORT, "reported with {score}: {settled:?}"),
             Verdict::Fence => {
                 assert!(score >= FENCE, "fenced with {score}: {settled:?}");
@@ -151,6 +161,7 @@ impl Story {
         assert_eq!(usize::from(suspect.failed), self.failures.len(), "{:?}", self.failures);
         assert_eq!(usize::from(suspect.high), high, "{:?}", self.failures);
         assert_eq!(suspect.score, score, "{:?}", self.failures);
+        self.judge(suspect.judge_at(self.now, true));
         if suspect.period == period(self.now) {
             let awaited = self.failures.iter().filter(|it| it.is_awaited(self.now)).count();
             let open: u8 = suspect.open.iter().map(|it| it.failed).sum();

@@ -3,16 +3,12 @@
 use std::{rc::Rc, time::Duration};
 
 use ipnet::IpNet;
-use portsentry_common::{
-    block::Block,
-    classify::{Kind, Protocol},
-};
+use portsentry_common::{block::Block, classify::Protocol};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
-    inspect::would::Would,
-    policy::{State, name_of},
-    sink::classic,
+    inspect::{held::kind_of, would::Would},
+    policy::{ScanKind, State, name_of},
 };
 
 /// A source.
@@ -111,10 +107,7 @@ impl Source {
     pub(in crate::command::top) fn kind(&self) -> String {
         match &self.held {
             Held::Now { block, .. } if block.port == 0 => "administrator".into(),
-            Held::Now { block, .. } => Kind::try_from(block.kind).map_or_else(
-                |_| "unknown".into(),
-                |kind| classic::scan_type(kind, block.flags).trim().to_owned(),
-            ),
+            Held::Now { block, .. } => kind_of(block).unwrap_or_else(|| "unknown".into()),
             Held::Not(would) => would.kind.clone(),
         }
     }
@@ -126,6 +119,9 @@ impl Source {
             return "odd flags".into();
         }
         let kind = kind.strip_prefix("TCP ").unwrap_or(&kind);
+        if ScanKind::ALL.iter().any(|scan| scan.name() == kind) {
+            return kind.into();
+        }
         let end = kind.find(['/']).or_else(|| kind.find(" scan")).unwrap_or(kind.len());
         kind[..end].into()
     }

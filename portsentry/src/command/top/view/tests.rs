@@ -1,7 +1,7 @@
 use std::time::{Instant, SystemTime};
 
 use bytemuck::Zeroable;
-use portsentry_common::{classify::Kind, counter::Counters};
+use portsentry_common::{block::Origin, classify::Kind, counter::Counters, scan::Evidence};
 
 use super::*;
 use crate::{
@@ -137,6 +137,11 @@ fn kinds_have_short_names() {
     ] {
         let held = Held::Now { a_second: 0.0, block: Block { kind: kind as u8, ..block(11, 0) } };
         assert_eq!(Source { held, ..view().sources[0].clone() }.short_kind(), expected);
+    }
+    for (form, expected) in [(0, "slow scan"), (Evidence::SWEEP, "sweep")] {
+        let block = Block { origin: Origin::Scan as u8, form, ..block(11, 0) };
+        let source = Source { held: Held::Now { a_second: 0.0, block }, ..view().sources[0].clone() };
+        assert_eq!([source.kind(), source.short_kind()], [expected, expected]);
     }
 }
 
